@@ -1,0 +1,1 @@
+"""The commands of ``deploy.py``, one module each, and what they share."""

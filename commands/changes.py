@@ -1,0 +1,63 @@
+"""How planned and applied changes are shown, as text and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from commands.screen import Screen
+
+if TYPE_CHECKING:
+    from lambda_toolkit.execute import Progress, Report
+    from lambda_toolkit.plan import Change
+
+SIGNS = {"create": "+", "update": "~", "delete": "-"}
+STYLES = {"create": "green", "update": "yellow", "delete": "red"}
+
+
+def show_changes(screen: Screen, changes: Iterable[Change]) -> None:
+    """One line per change, with what differs below it."""
+    for change in changes:
+        screen.say(f"{SIGNS[change.action]} {change.kind} {change.name}", STYLES[change.action])
+        for detail in change.details:
+            screen.say(f"    {detail}", "dim")
+
+
+def as_document(changes: Iterable[Change]) -> list[dict[str, Any]]:
+    """The changes as JSON values."""
+    return [
+        {"action": change.action, "kind": change.kind, "name": change.name, "details": list(change.details)}
+        for change in changes
+    ]
+
+
+def show_progress(screen: Screen, progress: Progress) -> None:
+    """A change that was just made, or was not."""
+    change = progress.change
+    if progress.error:
+        screen.progress(f"! {change.kind} {change.name}: {progress.error}", "red")
+    else:
+        screen.progress(f"{SIGNS[change.action]} {change.kind} {change.name}", STYLES[change.action])
+
+
+def report_document(report: Report) -> dict[str, Any]:
+    """What was done, what failed and what was not tried, as JSON values."""
+    return {
+        "done": as_document(report.done),
+        "failed": [
+            {"kind": f.change.kind, "name": f.change.name, "message": f.message}
+            for f in (*report.failed, *report.skipped)
+        ],
+    }
+
+
+def show_report(screen: Screen, report: Report, verb: str) -> None:
+    """The end of a deploy or destroy: how many changes, and each that was not made, with its reason."""
+    count = len(report.done)
+    screen.say(f"{verb}: {count} change{'' if count == 1 else 's'}.", "bold")
+    for failure in report.failed:
+        screen.say(f"! {failure.change.kind} {failure.change.name}: {failure.message}", "bold red")
+    for failure in report.skipped:
+        screen.say(f"- not tried: {failure.change.kind} {failure.change.name}: {failure.message}", "yellow")
+    if not report.ok:
+        screen.say("The rest is done. Once the cause is mended, the same command finishes the work.")

@@ -1,0 +1,325 @@
+"""``config/pipeline.toml`` as frozen dataclasses: read, merged with its stage, checked before anything is called."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from commands.errors import ConfigurationError
+
+DEFAULT_PATH = Path("config/pipeline.toml")
+
+
+@dataclass(frozen=True)
+class Trigger:
+    """An S3 trigger: objects created in ``bucket`` (a name of ``[buckets]``) under ``prefix``, ending in ``suffix``."""
+
+    bucket: str
+    prefix: str
+    suffix: str
+
+
+@dataclass(frozen=True)
+class FunctionDeclaration:
+    """One ``[functions.<name>]``: memory in MB, timeout in seconds, buckets and secret by their names in the file."""
+
+    name: str
+    source: Path
+    include: tuple[Path, ...]
+    requirements: tuple[str, ...]
+    memory: int
+    timeout: int
+    environment: Mapping[str, str]
+    schedule: str | None
+    trigger: Trigger | None
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+    secret: str | None
+    alarms: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class AlarmDeclaration:
+    """One ``[alarms.<name>]``: in alarm when the metric's sum over ``period`` seconds reaches ``threshold``."""
+
+    name: str
+    metric: str
+    namespace: str
+    threshold: float
+    period: int
+
+
+@dataclass(frozen=True)
+class SecretDeclaration:
+    """One ``[secrets.<name>]``: a secret and the environment variable that holds its value when deploying."""
+
+    name: str
+    template: str
+    environment: str
+    ca: Path | None
+
+
+@dataclass(frozen=True)
+class Packages:
+    """How requirements are installed: for which platform (``None``: Lambda's), and the files that are left out."""
+
+    platform: str | None
+    exclude: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """The whole declaration for one stage. Names still hold ``{account}``: see :meth:`expand`."""
+
+    path: Path
+    name: str
+    stage: str
+    region: str
+    log_retention_days: int
+    tags: Mapping[str, str]
+    buckets: Mapping[str, str]
+    topic: str
+    emails: tuple[str, ...]
+    secrets: Mapping[str, SecretDeclaration]
+    functions: Mapping[str, FunctionDeclaration]
+    alarms: Mapping[str, AlarmDeclaration]
+    packages: Packages
+    tables: Mapping[str, Mapping[str, Any]]  # the [source] and [warehouse] sections, as they were written
+
+    @property
+    def root(self) -> Path:
+        """The directory that the file's paths are relative to: the parent of ``config/``."""
+        return self.path.resolve().parent.parent
+
+    def function_name(self, function: str) -> str:
+        """The name on AWS of the function declared as ``function``."""
+        return f"{self.name}-{self.stage}-{function}"
+
+    def expand(self, template: str, account: str) -> str:
+        """``template`` with ``{name}``, ``{stage}``, ``{region}`` and ``{account}`` filled in.
+
+        Raises ConfigurationError for any other placeholder.
+        """
+        try:
+            return template.format(name=self.name, stage=self.stage, region=self.region, account=account)
+        except (KeyError, IndexError, ValueError) as error:
+            raise ConfigurationError(
+                f"{self.path}: {template!r} holds a placeholder that nothing fills ({error}). "
+                "Use {name}, {stage}, {region} or {account}."
+            ) from error
+
+
+class _Section:
+    """One table of the file, read key by key. What is missing, mistyped or unknown is named with its full path."""
+
+    def __init__(self, file: Path, name: str, values: Any) -> None:
+        if not isinstance(values, Mapping):
+            raise ConfigurationError(f"{file}: [{name}] must be a table, not {type(values).__name__}.")
+        self._file, self._name, self._values = file, name, values
+        self._read: set[str] = set()
+
+    def _take(self, key: str, kind: type | tuple[type, ...], expected: str, default: Any, required: bool) -> Any:
+        self._read.add(key)
+        if key not in self._values:
+            if required:
+                raise ConfigurationError(f"{self._file}: [{self._name}] lacks the key `{key}` ({expected}).")
+            return default
+        value = self._values[key]
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            raise ConfigurationError(f"{self._file}: [{self._name}] `{key}` must be {expected}, not {value!r}.")
+        return value
+
+    def text(self, key: str) -> str:
+        return str(self._take(key, str, "a text", None, True))
+
+    def optional_text(self, key: str) -> str | None:
+        value = self._take(key, str, "a text", None, False)
+        return None if value is None else str(value)
+
+    def whole(self, key: str, default: int | None = None) -> int:
+        return int(self._take(key, int, "a whole number", default, default is None))
+
+    def number(self, key: str, default: float) -> float:
+        return float(self._take(key, (int, float), "a number", default, False))
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        values = self._take(key, list, "a list of texts", [], False)
+        if not all(isinstance(value, str) for value in values):
+            raise ConfigurationError(f"{self._file}: [{self._name}] `{key}` must be a list of texts, not {values!r}.")
+        return tuple(values)
+
+    def text_map(self, key: str) -> dict[str, str]:
+        values = self._take(key, dict, "a table of texts", {}, False)
+        if not all(isinstance(value, str) for value in values.values()):
+            raise ConfigurationError(f"{self._file}: [{self._name}] `{key}` must hold texts only.")
+        return dict(values)
+
+    def section(self, key: str, *, required: bool = True) -> _Section | None:
+        name = key if self._name == "the file" else f"{self._name}.{key}"
+        values = self._take(key, dict, "a table", None, required)
+        return None if values is None else _Section(self._file, name, values)
+
+    def sections(self, key: str) -> dict[str, _Section]:
+        values = self._take(key, dict, "a table", {}, True)
+        return {name: _Section(self._file, f"{key}.{name}", value) for name, value in values.items()}
+
+    def raw(self, key: str) -> Mapping[str, Any]:
+        return dict(self._take(key, dict, "a table", None, True))
+
+    def done(self) -> None:
+        unknown = sorted(set(self._values) - self._read)
+        if unknown:
+            known = ", ".join(sorted(self._read))
+            raise ConfigurationError(
+                f"{self._file}: [{self._name}] holds the unknown key `{unknown[0]}`. Known here: {known}."
+            )
+
+
+def load(path: Path, stage: str | None = None, environ: Mapping[str, str] | None = None) -> Pipeline:
+    """The declaration in ``path`` for ``stage`` (default: the file's own), with ``[stages.<stage>]`` merged over it.
+
+    The region is ``AWS_REGION`` or ``AWS_DEFAULT_REGION`` of ``environ`` when set, as for every AWS tool.
+    Raises ConfigurationError naming the file and the key.
+    """
+    environ = environ or {}
+    document = _read(path)
+    base = document.get("pipeline", {})
+    stage = stage or (str(base.get("stage", "dev")) if isinstance(base, Mapping) else "dev")
+    overrides = document.pop("stages", {})
+    merged = _merge(document, overrides.get(stage, {}))
+    top = _Section(path, "the file", merged)
+
+    pipeline = _required(top.section("pipeline"))
+    name = pipeline.text("name")
+    pipeline.optional_text("stage")
+    region = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or pipeline.text("region")
+    pipeline.optional_text("region")
+    retention = pipeline.whole("log_retention_days", 30)
+    tags = pipeline.text_map("tags")
+    pipeline.done()
+
+    alerts = _required(top.section("alerts"))
+    topic, emails = alerts.text("topic"), alerts.texts("emails")
+    alerts.done()
+
+    packages = top.section("packages", required=False)
+    result = Pipeline(
+        path=path,
+        name=name,
+        stage=stage,
+        region=region,
+        log_retention_days=retention,
+        tags=tags,
+        buckets=top.text_map("buckets"),
+        topic=topic,
+        emails=emails,
+        secrets={key: _secret(path, key, section) for key, section in top.sections("secrets").items()},
+        functions={key: _function(path, key, section) for key, section in top.sections("functions").items()},
+        alarms={key: _alarm(key, section) for key, section in top.sections("alarms").items()},
+        packages=Packages(packages.optional_text("platform"), packages.texts("exclude"))
+        if packages
+        else Packages(None, ()),
+        tables={"source": top.raw("source"), "warehouse": top.raw("warehouse")},
+    )
+    top.done()
+    _check_references(result)
+    return result
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigurationError(
+            f"{path} does not exist. Run from the repository, or name it with --config."
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} is not valid TOML: {error}.") from error
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        below = merged.get(key)
+        merged[key] = _merge(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def _required(section: _Section | None) -> _Section:
+    if section is None:
+        raise AssertionError("a required section is read or refused")
+    return section
+
+
+def _secret(path: Path, name: str, section: _Section) -> SecretDeclaration:
+    ca = section.optional_text("ca")
+    secret = SecretDeclaration(
+        name=name,
+        template=section.text("name"),
+        environment=section.text("environment"),
+        ca=path.resolve().parent.parent / ca if ca else None,
+    )
+    section.done()
+    return secret
+
+
+def _alarm(name: str, section: _Section) -> AlarmDeclaration:
+    alarm = AlarmDeclaration(
+        name,
+        section.text("metric"),
+        section.text("namespace"),
+        section.number("threshold", 1),
+        section.whole("period", 60),
+    )
+    section.done()
+    return alarm
+
+
+def _function(path: Path, name: str, section: _Section) -> FunctionDeclaration:
+    root = path.resolve().parent.parent
+    trigger = section.section("trigger", required=False)
+    declaration = FunctionDeclaration(
+        name=name,
+        source=root / section.text("source"),
+        include=tuple(root / entry for entry in section.texts("include")),
+        requirements=section.texts("requirements"),
+        memory=section.whole("memory", 512),
+        timeout=section.whole("timeout", 300),
+        environment=section.text_map("environment"),
+        schedule=section.optional_text("schedule"),
+        trigger=_trigger(trigger) if trigger else None,
+        reads=section.texts("reads"),
+        writes=section.texts("writes"),
+        secret=section.optional_text("secret"),
+        alarms=section.texts("alarms"),
+    )
+    section.done()
+    return declaration
+
+
+def _trigger(section: _Section) -> Trigger:
+    trigger = Trigger(
+        section.text("bucket"), section.optional_text("prefix") or "", section.optional_text("suffix") or ""
+    )
+    section.done()
+    return trigger
+
+
+def _check_references(pipeline: Pipeline) -> None:
+    """Every bucket, secret and alarm that a function names is declared."""
+    for function in pipeline.functions.values():
+        named: Sequence[tuple[str, str, Mapping[str, Any]]] = [
+            *(("buckets", bucket, pipeline.buckets) for bucket in (*function.reads, *function.writes)),
+            *(("alarms", alarm, pipeline.alarms) for alarm in function.alarms),
+            *([("secrets", function.secret, pipeline.secrets)] if function.secret else []),
+            *([("buckets", function.trigger.bucket, pipeline.buckets)] if function.trigger else []),
+        ]
+        for section, name, declared in named:
+            if name not in declared:
+                raise ConfigurationError(
+                    f"{pipeline.path}: [functions.{function.name}] names `{name}`, which [{section}] does not declare. "
+                    f"Declared there: {', '.join(declared) or 'nothing'}."
+                )

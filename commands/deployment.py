@@ -1,0 +1,188 @@
+"""From the declaration to what the toolkit deploys: one ``Lambda_script`` per function, buckets, topic and secrets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from commands.configuration import FunctionDeclaration, Pipeline, SecretDeclaration
+from commands.errors import CommandError, ConfigurationError
+from lambda_script import Alarm, Lambda_script, S3Trigger
+from lambda_toolkit.model import BucketSpec, Deployment, SecretSpec, TopicSpec
+
+DEFAULT_PORT = 5432  # PostgreSQL's
+TABLES_FILE = "tables.json"  # where the functions find the declaration of the tables, in their package
+
+
+def deployment(pipeline: Pipeline, account: str, environ: Mapping[str, str]) -> Deployment:
+    """Everything that ``pipeline`` declares, for the AWS account ``account``. Secrets' values come from ``environ``.
+
+    Raises CommandError for a declaration or a value that cannot be deployed.
+    """
+    return Deployment(
+        functions=tuple(script(pipeline, function, account).spec for function in pipeline.functions.values()),
+        buckets=tuple(
+            BucketSpec(pipeline.expand(name, account), tags=pipeline.tags) for name in pipeline.buckets.values()
+        ),
+        topics=(TopicSpec(pipeline.expand(pipeline.topic, account), emails=pipeline.emails, tags=pipeline.tags),),
+        secrets=tuple(
+            SecretSpec(
+                pipeline.expand(secret.template, account),
+                value=secret_value(secret, environ),
+                variable=secret.environment,
+                tags=pipeline.tags,
+            )
+            for secret in pipeline.secrets.values()
+        ),
+    )
+
+
+def script(pipeline: Pipeline, function: FunctionDeclaration, account: str) -> Lambda_script:
+    """The :class:`Lambda_script` that deploys ``function``."""
+    return Lambda_script(
+        lambda_function_path=function.source,
+        zip_file_name=str(pipeline.root / "build" / f"{function.name}.zip"),
+        function_name_template=pipeline.name + "-{stage}-" + function.name,
+        schedule=function.schedule,
+        stage=pipeline.stage,
+        memory=function.memory,
+        timeout=function.timeout,
+        environment=environment(pipeline, function, account),
+        include=function.include,
+        extra_files={TABLES_FILE: tables_json(pipeline)},
+        requirements=function.requirements,
+        requirements_exclude=pipeline.packages.exclude,
+        platform=pipeline.packages.platform,
+        s3_trigger=_trigger(pipeline, function, account),
+        alarms=tuple(_alarms(pipeline, function, account)),
+        permissions=permissions(pipeline, function, account),
+        log_retention_days=pipeline.log_retention_days,
+        tags=pipeline.tags,
+        region=pipeline.region,
+        description=f"{pipeline.name}: {function.name}",
+    )
+
+
+def chosen(pipeline: Pipeline, names: Collection[str]) -> tuple[str, ...] | None:
+    """The names on AWS of the functions called ``names`` in the file; ``None``, which means all, where none is named.
+
+    Raises CommandError for one that is not declared.
+    """
+    for name in names:
+        if name not in pipeline.functions:
+            raise CommandError(
+                f"There is no function `{name}` in {pipeline.path}. Declared: {', '.join(pipeline.functions)}."
+            )
+    return tuple(pipeline.function_name(name) for name in names) or None
+
+
+def tables_json(pipeline: Pipeline) -> bytes:
+    """The declaration of the tables, the same bytes whenever it says the same."""
+    return json.dumps(pipeline.tables, indent=1, ensure_ascii=False).encode() + b"\n"
+
+
+def environment(pipeline: Pipeline, function: FunctionDeclaration, account: str) -> dict[str, str]:
+    """The function's environment: names of what it uses, never a secret."""
+    used = dict.fromkeys((*function.reads, *function.writes))
+    variables = {f"{bucket.upper()}_BUCKET": pipeline.expand(pipeline.buckets[bucket], account) for bucket in used}
+    if function.secret:
+        secret = pipeline.secrets[function.secret]
+        variables[f"{function.secret.upper()}_SECRET"] = pipeline.expand(secret.template, account)
+    return {
+        **variables,
+        "METRICS_NAMESPACE": f"{pipeline.name}-{pipeline.stage}",
+        "POWERTOOLS_SERVICE_NAME": function.name,
+        **function.environment,
+    }
+
+
+def permissions(pipeline: Pipeline, function: FunctionDeclaration, account: str) -> tuple[dict[str, Any], ...]:
+    """The IAM statements that the function needs, and no more: exact buckets, one secret.
+
+    AWS ends a secret's ARN with six characters of its own, hence the question marks.
+    """
+    statements: list[dict[str, Any]] = []
+    for bucket in (pipeline.expand(pipeline.buckets[name], account) for name in function.reads):
+        statements.append(_allow(f"arn:aws:s3:::{bucket}", "s3:ListBucket"))
+        statements.append(_allow(f"arn:aws:s3:::{bucket}/*", "s3:GetObject"))
+    for bucket in (pipeline.expand(pipeline.buckets[name], account) for name in function.writes):
+        statements.append(_allow(f"arn:aws:s3:::{bucket}/*", "s3:PutObject", "s3:AbortMultipartUpload"))
+    if function.secret:
+        secret = pipeline.expand(pipeline.secrets[function.secret].template, account)
+        arn = f"arn:aws:secretsmanager:{pipeline.region}:{account}:secret:{secret}-??????"
+        statements.append(_allow(arn, "secretsmanager:GetSecretValue"))
+    return tuple(statements)
+
+
+def secret_value(secret: SecretDeclaration, environ: Mapping[str, str]) -> str | None:
+    """What Secrets Manager shall hold: the database URL as JSON in the shape that RDS uses.
+
+    ``None`` where the variable is not set: what is stored stays. Raises ConfigurationError; never shows the value.
+    """
+    url = environ.get(secret.environment)
+    if not url:
+        return None
+    value = database_credentials(url, f"the environment variable {secret.environment}")
+    if secret.ca:
+        try:
+            value["ca"] = secret.ca.read_text(encoding="ascii")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigurationError(f"[secrets.{secret.name}] `ca` names {secret.ca}: {error}.") from error
+    return json.dumps(value)
+
+
+def database_credentials(url: str, where: str) -> dict[str, str | int]:
+    """A ``postgresql://user:password@host:port/database`` URL in the shape of the secrets that RDS keeps.
+
+    Raises ConfigurationError that names ``where`` the URL came from and the part that is missing, never its value.
+    """
+    shape = f"{where} must be postgresql://user:password@host:port/database"
+    try:
+        parts = urlsplit(url)
+        port = parts.port or DEFAULT_PORT
+    except ValueError as error:
+        raise ConfigurationError(f"{shape}: its host or port cannot be read.") from error
+    if parts.scheme not in ("postgresql", "postgres"):
+        raise ConfigurationError(f"{shape}: it does not start with postgresql://.")
+    database = parts.path.lstrip("/")
+    for name, part in (
+        ("user", parts.username),
+        ("password", parts.password),
+        ("host", parts.hostname),
+        ("database", database),
+    ):
+        if not part:
+            raise ConfigurationError(f"{shape}: the {name} is missing.")
+    return {
+        "engine": "postgres",
+        "host": str(parts.hostname),
+        "port": port,
+        "dbname": unquote(database),
+        "username": unquote(str(parts.username)),
+        "password": unquote(str(parts.password)),
+    }
+
+
+def _allow(resource: str, *actions: str) -> dict[str, Any]:
+    return {"Effect": "Allow", "Action": list(actions), "Resource": resource}
+
+
+def _trigger(pipeline: Pipeline, function: FunctionDeclaration, account: str) -> S3Trigger | None:
+    if function.trigger is None:
+        return None
+    bucket = pipeline.expand(pipeline.buckets[function.trigger.bucket], account)
+    return S3Trigger(bucket, prefix=function.trigger.prefix, suffix=function.trigger.suffix)
+
+
+def _alarms(pipeline: Pipeline, function: FunctionDeclaration, account: str) -> Iterable[Alarm]:
+    for alarm in (pipeline.alarms[name] for name in function.alarms):
+        yield Alarm(
+            name=alarm.name,
+            metric=alarm.metric,
+            namespace=pipeline.expand(alarm.namespace, account),
+            threshold=alarm.threshold,
+            period=alarm.period,
+            topic=pipeline.expand(pipeline.topic, account),
+        )

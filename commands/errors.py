@@ -1,0 +1,11 @@
+"""What a command raises when it cannot do what it was asked: one message for the person at the keyboard."""
+
+from __future__ import annotations
+
+
+class CommandError(Exception):
+    """A message that says what was being done, to what, what is wrong and what to try. Exit code 1."""
+
+
+class ConfigurationError(CommandError):
+    """``config/pipeline.toml`` is missing, malformed or incomplete."""

@@ -1,0 +1,64 @@
+"""Calling a deployed function and reading what came of it."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from commands.errors import CommandError
+
+if TYPE_CHECKING:
+    from lambda_toolkit.aws import Aws
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """What an invocation gave: its result or its error, and the last 4 KB of its log."""
+
+    result: Any
+    error: str | None
+    log_tail: str
+
+
+def invoke(aws: Aws, function: str, event: Mapping[str, Any]) -> Invocation:
+    """Invokes ``function`` with ``event`` and waits for it, up to the 15 minutes that Lambda allows.
+
+    Raises CommandError where there is no such function. An error inside the function is returned, not raised.
+    """
+    from botocore.exceptions import ClientError
+
+    try:
+        response = aws.client("lambda").invoke(
+            FunctionName=function, LogType="Tail", Payload=json.dumps(event).encode()
+        )
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") == "ResourceNotFoundException":
+            raise CommandError(f"There is no function {function} on AWS yet. Deploy it: python deploy.py") from error
+        raise
+    text = response["Payload"].read().decode()
+    payload = json.loads(text) if text else None
+    tail = base64.b64decode(response.get("LogResult", "")).decode(errors="replace")
+    if response.get("FunctionError"):
+        return Invocation(None, _error_message(payload), tail)
+    return Invocation(payload, None, tail)
+
+
+def call(aws: Aws, function: str, event: Mapping[str, Any]) -> dict[str, Any]:
+    """The result of ``function``. Raises CommandError with the function's own message where it fails."""
+    invocation = invoke(aws, function, event)
+    if invocation.error is not None:
+        raise CommandError(f"{function} failed: {invocation.error}")
+    if not isinstance(invocation.result, dict):
+        raise CommandError(f"{function} answered {invocation.result!r}, not an object. Was it deployed from here?")
+    return invocation.result
+
+
+def _error_message(payload: Any) -> str:
+    """Lambda's error document in one line: its message, with its type where that says more."""
+    if not isinstance(payload, Mapping):
+        return str(payload)
+    kind, message = payload.get("errorType", "Error"), payload.get("errorMessage", "no message")
+    return str(message) if kind in ("Error", "Exception", "Unhandled") else f"{message} ({kind})"

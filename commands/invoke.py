@@ -1,0 +1,46 @@
+"""``invoke``: calls one function and shows its result and the end of its log."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from commands.deployment import chosen
+from commands.errors import CommandError
+from commands.invocation import invoke
+from commands.options import DONE, FAILED, Request, with_request
+
+
+@click.command("invoke")
+@click.argument("function")
+@click.option("--event", type=click.Path(path_type=Path, dir_okay=False), help="A JSON file; default: an empty object.")
+@with_request
+def command(request: Request, function: str, event: Path | None) -> int:
+    """Invoke FUNCTION and wait for it."""
+    target = request.target()
+    chosen(target.pipeline, [function])
+    answer = invoke(target.aws(), target.pipeline.function_name(function), _event(event))
+    if answer.log_tail:
+        request.screen.progress(answer.log_tail.rstrip())
+    if answer.error is not None:
+        raise CommandError(f"{function} failed: {answer.error}")
+    request.screen.say(json.dumps(answer.result, indent=2))
+    request.screen.document({"result": answer.result, "log_tail": answer.log_tail})
+    return DONE if answer.error is None else FAILED
+
+
+def _event(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        event = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise CommandError(f"There is no event file {path}.") from error
+    except ValueError as error:
+        raise CommandError(f"{path} is not JSON: {error}.") from error
+    if not isinstance(event, dict):
+        raise CommandError(f"{path} must hold a JSON object, not {type(event).__name__}.")
+    return event

@@ -1,0 +1,87 @@
+"""``logs``: what a function wrote to CloudWatch Logs."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from commands.deployment import chosen
+from commands.errors import CommandError
+from commands.options import DONE, Request, with_request
+
+if TYPE_CHECKING:
+    from lambda_toolkit.aws import Aws
+
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+POLL_SECONDS = 1.0
+
+
+@click.command("logs")
+@click.argument("function")
+@click.option("--since", default="10m", show_default=True, help="How far back: 30s, 10m, 2h, 1d.")
+@click.option("--follow", is_flag=True, help="Go on showing what comes, until Ctrl-C.")
+@with_request
+def command(request: Request, function: str, since: str, follow: bool) -> int:
+    """Show FUNCTION's log."""
+    target = request.target()
+    chosen(target.pipeline, [function])
+    if follow and request.screen.as_json:
+        raise CommandError("--follow never ends, so it cannot be one JSON document. Leave one of the two away.")
+    start = int((time.time() - seconds(since)) * 1000)
+    name = target.pipeline.function_name(function)
+    collected = []
+    for event in events(target.aws(), name, start, follow=follow, wait=_wait):
+        collected.append({"timestamp": event["timestamp"], "message": event["message"].rstrip()})
+        request.screen.say(f"{_clock(event['timestamp'])}  {event['message'].rstrip()}")
+    if not collected:
+        request.screen.progress(f"{name} wrote nothing in the last {since}.")
+    request.screen.document({"events": collected})
+    return DONE
+
+
+def seconds(text: str) -> float:
+    """``30s``, ``10m``, ``2h`` or ``1d`` in seconds. Raises CommandError for anything else."""
+    match = re.fullmatch(r"(\d+)([smhd])", text.strip())
+    if not match:
+        raise CommandError(f"--since {text!r} is not a length of time. Write 30s, 10m, 2h or 1d.")
+    return int(match[1]) * UNITS[match[2]]
+
+
+def events(
+    aws: Aws, function: str, start: int, *, follow: bool = False, wait: Callable[[], None] | None = None
+) -> Iterator[dict[str, Any]]:
+    """The log events of ``function`` since ``start`` (milliseconds since 1970), in order; with ``follow`` without end.
+
+    Raises CommandError where the function has no log group.
+    """
+    from botocore.exceptions import ClientError
+
+    seen: set[str] = set()
+    pages = aws.client("logs").get_paginator("filter_log_events")
+    while True:
+        try:
+            for page in pages.paginate(logGroupName=f"/aws/lambda/{function}", startTime=start, interleaved=True):
+                for event in page["events"]:
+                    if event["eventId"] not in seen:
+                        seen.add(event["eventId"])
+                        yield event
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") == "ResourceNotFoundException":
+                raise CommandError(f"{function} has no log group. Deploy it first: python deploy.py") from error
+            raise
+        if not follow or wait is None:
+            return
+        wait()
+
+
+def _wait() -> None:
+    threading.Event().wait(POLL_SECONDS)
+
+
+def _clock(milliseconds: int) -> str:
+    return time.strftime("%H:%M:%S", time.gmtime(milliseconds / 1000)) + "Z"

@@ -1,0 +1,103 @@
+"""What every command shares: its three options, its exit codes, and how a failure is told."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec
+
+import click
+
+from commands.configuration import DEFAULT_PATH
+from commands.errors import CommandError
+from commands.screen import Screen
+from commands.target import Target, choose
+
+P = ParamSpec("P")
+
+DONE, FAILED, CHANGES = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class Request:
+    """How the command was called: its file, its stage, and where its words go."""
+
+    config: Path
+    stage: str | None
+    screen: Screen
+
+    @property
+    def root(self) -> Path:
+        """The repository: the parent of ``config/``."""
+        return self.config.resolve().parent.parent
+
+    def target(self) -> Target:
+        """The pipeline and the AWS that this call is about."""
+        target = choose(self.config, self.stage, os.environ)
+        if target.is_local and self.stage is None:
+            self.screen.progress("The embedded stack is up: this is about it. (For AWS, give credentials or --stage.)")
+        return target
+
+
+def with_request(body: Callable[Concatenate[Request, P], int | None]) -> Callable[..., None]:
+    """Turns ``body(request, ...) -> exit code or None for 0`` into a click callback with the shared options.
+
+    Expected failures end as one message and exit code 1, never as a traceback.
+    """
+
+    @click.option(
+        "--stage", help="Which copy of the pipeline; default: the configuration's, or `local` while that is up."
+    )
+    @click.option(
+        "--config",
+        type=click.Path(path_type=Path, dir_okay=False),
+        default=DEFAULT_PATH,
+        show_default=True,
+        help="The declaration of the pipeline.",
+    )
+    @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, and nothing else there.")
+    @functools.wraps(body)
+    def call(*args: Any, stage: str | None, config: Path, as_json: bool, **kwargs: Any) -> None:
+        screen = Screen(as_json=as_json)
+        try:
+            code = body(Request(config, stage, screen), *args, **kwargs)
+        except KeyboardInterrupt:
+            screen.error("Stopped by Ctrl-C.")
+            sys.exit(130)
+        except _expected() as error:
+            screen.error(_message(error))
+            sys.exit(FAILED)
+        sys.exit(code or DONE)
+
+    return call
+
+
+def _expected() -> tuple[type[Exception], ...]:
+    """The failures that have a message for people. Imported when they happen: most calls do not fail."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    from lambda_toolkit.errors import ToolkitError
+    from lambdas.shared.errors import PipelineError
+    from local.errors import LocalError
+
+    return (CommandError, ToolkitError, PipelineError, LocalError, BotoCoreError, ClientError)
+
+
+def _message(error: Exception) -> str:
+    from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
+
+    if isinstance(error, NoCredentialsError):
+        return (
+            "No AWS credentials were found. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or AWS_PROFILE), "
+            "or try the pipeline without an account: python deploy.py local run"
+        )
+    if isinstance(error, EndpointConnectionError):
+        return f"{error} Is AWS_ENDPOINT_URL right, and is this machine online?"
+    if isinstance(error, ClientError):
+        code = error.response.get("Error", {})
+        return f"AWS refused {error.operation_name}: {code.get('Code')}: {code.get('Message')}"
+    return str(error)

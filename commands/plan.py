@@ -1,0 +1,31 @@
+"""``plan``: what deploy would do. It only reads."""
+
+from __future__ import annotations
+
+import click
+
+from commands.changes import as_document, show_changes
+from commands.deployment import chosen, deployment
+from commands.options import CHANGES, DONE, Request, with_request
+
+
+@click.command("plan")
+@click.argument("functions", nargs=-1, metavar="[FUNCTION]...")
+@click.option(
+    "--exit-code", "exit_code", is_flag=True, help="Exit with 0 when nothing would change, 2 when something would."
+)
+@with_request
+def command(request: Request, functions: tuple[str, ...], exit_code: bool) -> int:
+    """Show what deploy would create (+), update (~) and delete (-), for everything or for the FUNCTIONs named."""
+    from lambda_toolkit.plan import make_plan
+
+    target = request.target()
+    aws = target.aws()
+    plan = make_plan(
+        aws, deployment(target.pipeline, aws.account_id, target.environ), only=chosen(target.pipeline, functions)
+    )
+    show_changes(request.screen, plan.changes)
+    count = len(plan.changes)
+    request.screen.say(f"{count} change{'' if count == 1 else 's'}." if plan else "Nothing would change.", "bold")
+    request.screen.document({"changes": as_document(plan.changes)})
+    return CHANGES if exit_code and plan else DONE
