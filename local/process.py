@@ -1,0 +1,115 @@
+"""Processes that outlive the command that started them: told apart by start time, so that no stranger is ever killed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import monotonic, sleep
+
+import psutil
+
+LOOPBACK = "127.0.0.1"
+_SAME_START = 0.05  # seconds: psutil derives a start time from clock ticks of 10 ms
+_POLL = 0.05  # seconds
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A process id and when that process started (seconds since 1970): ids are used again, the pair is not."""
+
+    pid: int
+    started: float
+
+
+def identify(pid: int) -> Identity | None:
+    """The identity of the process that has this id now; None when there is none (or only a zombie)."""
+    try:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return None
+        return Identity(pid, process.create_time())
+    except psutil.NoSuchProcess:
+        return None
+
+
+def is_alive(identity: Identity) -> bool:
+    """Whether this very process, and not a later one with its id, still runs."""
+    now = identify(identity.pid)
+    return now is not None and abs(now.started - identity.started) <= _SAME_START
+
+
+def group_of(leader: Identity) -> list[Identity]:
+    """The live processes of the group that ``leader`` made, itself included while it lives.
+
+    A group outlives its leader, and while it does the system gives its id to nobody else. A later process that has the
+    leader's id is therefore proof that the group is gone.
+    """
+    now = identify(leader.pid)
+    if now is not None and not is_alive(leader):
+        return []
+    members = []
+    for process in psutil.process_iter():
+        try:
+            in_group = os.getpgid(process.pid) == leader.pid
+        except ProcessLookupError:
+            continue
+        found = identify(process.pid) if in_group else None
+        if found is not None and found.started >= leader.started - _SAME_START:
+            members.append(found)
+    return members
+
+
+def stop(identity: Identity, first: signal.Signals = signal.SIGTERM, patience: float = 10.0) -> bool:
+    """Ask one process to end, and kill it after ``patience`` seconds. Returns False when it did not run any more."""
+    if not is_alive(identity):
+        return False
+    _send(identity, first)
+    if not wait_until(lambda: not is_alive(identity), patience):
+        _send(identity, signal.SIGKILL)
+        wait_until(lambda: not is_alive(identity), patience)
+    with contextlib.suppress(ChildProcessError):  # usually it is not this process's child but an earlier command's
+        os.waitpid(identity.pid, os.WNOHANG)
+    return True
+
+
+def stop_group(leader: Identity, patience: float = 10.0) -> bool:
+    """Ask the leader of a process group to end, then end whoever of the group is left. False when nobody was there."""
+    members = group_of(leader)
+    if not members:
+        return False
+    stop(leader, patience=patience)
+    for member in group_of(leader):
+        _send(member, signal.SIGKILL)
+    wait_until(lambda: not group_of(leader), patience)
+    return True
+
+
+def wait_until(condition: Callable[[], bool], patience: float, poll: float = _POLL) -> bool:
+    """Whether ``condition`` came true within ``patience`` seconds."""
+    deadline = monotonic() + patience
+    while not condition():
+        if monotonic() >= deadline:
+            return False
+        sleep(poll)
+    return True
+
+
+def free_port() -> int:
+    """A port of the loopback interface that nobody listens on now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind((LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _send(identity: Identity, number: signal.Signals) -> None:
+    if not is_alive(identity):
+        return
+    try:
+        os.kill(identity.pid, number)
+    except ProcessLookupError:
+        return  # it ended in between: that is what was wanted
