@@ -18,7 +18,7 @@ import pwd
 import secrets
 import shutil
 import signal
-import subprocess  # nosec B404: the server's own binaries, without a shell
+import subprocess  # nosec B404
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -160,7 +160,7 @@ def _account() -> pwd.struct_passwd | None:
 
 
 def _run(command: list[str | Path], account: pwd.struct_passwd | None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(  # nosec B603: our own binaries and paths
+    return subprocess.run(  # nosec B603
         command, cwd="/", env=_environment(), text=True, capture_output=True, check=False, **_as(account)
     )
 
@@ -191,7 +191,7 @@ def _home(directory: Path, account: pwd.struct_passwd | None) -> Path:
     probe.rmdir()
     if reachable:
         return directory
-    elsewhere = Path(tempfile.mkdtemp(prefix="local-postgres-", dir="/var/tmp"))  # nosec B108: mkdtemp makes it private
+    elsewhere = Path(tempfile.mkdtemp(prefix="local-postgres-", dir="/var/tmp"))
     os.chown(elsewhere, account.pw_uid, account.pw_gid)
     (directory / "home").symlink_to(elsewhere)
     return elsewhere
@@ -287,7 +287,7 @@ def _initialise(home: Path, binaries: Path, account: pwd.struct_passwd | None) -
 def _launch(home: Path, binaries: Path, account: pwd.struct_passwd | None, settings: Mapping[str, str]) -> Identity:
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     with (home / "postgres.log").open("ab") as log:
-        process = subprocess.Popen(  # nosec B603: our own binary and settings
+        process = subprocess.Popen(  # nosec B603
             [binaries / "postgres", "-D", home / "data", *options],
             stdin=subprocess.DEVNULL,
             stdout=log,

@@ -1,4 +1,4 @@
-"""Processes that outlive the command that started them: told apart by start time, so that no stranger is ever killed."""
+"""Processes that outlive the command that started them, told apart by start time so that no stranger is killed."""
 
 from __future__ import annotations
 
