@@ -1,0 +1,88 @@
+"""``prepare``: creates what the warehouse lacks, and names every difference from what the configuration expects."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from commands.configuration import Pipeline
+from commands.deployment import database_credentials
+from commands.errors import CommandError
+from commands.options import DONE, FAILED, Request, with_request
+from commands.target import Target
+
+if TYPE_CHECKING:
+    from lambdas.shared.postgres import Credentials
+
+SCHEMA = Path("config/warehouse.sql")
+
+
+@click.command("prepare")
+@with_request
+def command(request: Request) -> int:
+    """Create what the warehouse lacks: the tables of config/warehouse.sql, the ledger, the views.
+
+    A warehouse that someone else prepared is left as it is: every difference is named, and the exit code is 1.
+    """
+    target = request.target()
+    document = prepare(target)
+    for name in document["created"]:
+        request.screen.say(f"+ {name}", "green")
+    for difference in document["differences"]:
+        request.screen.say(f"! {difference}", "bold red")
+    if document["differences"]:
+        request.screen.say("The warehouse differs from config/warehouse.sql; nothing of it was changed.")
+    elif not document["created"]:
+        request.screen.say("The warehouse has everything.")
+    request.screen.document(document)
+    return FAILED if document["differences"] else DONE
+
+
+def prepare(target: Target) -> dict[str, Any]:
+    """Prepares the warehouse of ``target``. Returns what was created and what differs, by name."""
+    from lambdas.load import warehouse
+    from lambdas.shared import declarations, postgres
+
+    pipeline = target.pipeline
+    schema = (pipeline.root / SCHEMA).read_text(encoding="utf-8")
+    tables = declarations.parse(pipeline.tables)
+    with postgres.connect(warehouse_credentials(target)) as connection:
+        created = warehouse.prepare(connection, schema, tables)
+        differences = warehouse.differences(connection, schema, tables)
+    return {"created": list(created), "differences": list(differences)}
+
+
+def warehouse_credentials(target: Target) -> Credentials:
+    """How to reach the warehouse: the URL in the environment, or else what Secrets Manager holds.
+
+    Raises CommandError where there is neither.
+    """
+    from lambdas.shared import postgres
+
+    secret = _warehouse_secret(target.pipeline)
+    url = target.environ.get(secret.environment)
+    if url:
+        where = f"the environment variable {secret.environment}"
+        return postgres.Credentials.from_secret(database_credentials(url, where), where)
+    from botocore.exceptions import ClientError
+
+    aws = target.aws()
+    name = target.pipeline.expand(secret.template, aws.account_id)
+    try:
+        value = aws.client("secretsmanager").get_secret_value(SecretId=name)["SecretString"]
+    except ClientError as error:
+        raise CommandError(
+            f"How to reach the warehouse is not known: {secret.environment} is not set, and the secret {name} cannot be "
+            f"read ({error.response.get('Error', {}).get('Code')}). Set {secret.environment} to "
+            "postgresql://user:password@host:port/database and try again."
+        ) from error
+    return postgres.Credentials.from_secret(json.loads(value), f"the secret {name}")
+
+
+def _warehouse_secret(pipeline: Pipeline) -> Any:
+    if "warehouse" not in pipeline.secrets:
+        raise CommandError(f"{pipeline.path} declares no [secrets.warehouse]: prepare does not know the warehouse.")
+    return pipeline.secrets["warehouse"]

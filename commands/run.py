@@ -1,0 +1,68 @@
+"""``run``: extracts now, and follows the batch until it is in the warehouse."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from commands.follow import Follower
+from commands.options import DONE, Request, with_request
+
+
+@click.command("run")
+@with_request
+def command(request: Request) -> int:
+    """Extract now, and follow the batch until it is in the warehouse, or say why it is not."""
+    target = request.target()
+    document = run(Follower(target.aws(), target.pipeline, request.screen.progress))
+    request.screen.say(document["summary"], "bold")
+    if document["appended"]:
+        request.screen.table(
+            "Written to the warehouse", ["table", "rows"], sorted(document["appended"].items()), right=["rows"]
+        )
+    request.screen.document(document)
+    return DONE
+
+
+def run(follower: Follower) -> dict[str, Any]:
+    """One extract, followed to its end. Returns what was extracted and written, and a sentence that sums it up."""
+    follower.tell("extract: reading the source ...")
+    extracted = follower.extract()
+    new, last = extracted["batch"], extracted["last_batch"]
+    rows = sum(extracted.get("rows", {}).values())
+    deleted = sum(extracted.get("deleted", {}).values())
+    if last is None:
+        return _document(extracted, {}, "The source is empty: nothing to extract.")
+    if new is None:
+        follower.tell(f"extract: nothing changed since batch {last}")
+    else:
+        follower.tell(f"extract: batch {new}, {rows:,} rows changed, {deleted:,} deleted")
+    if (follower.loaded().get("last_batch") or 0) >= last:
+        return _document(extracted, {}, f"Nothing changed. The warehouse holds batch {last}, the last there is.")
+    follower.tell(f"transform: its trigger is the manifest of batch {last} ...")
+    processed = follower.await_transform(last)
+    quarantined = sum(_count(value) for value in (processed.get("quarantined") or {}).values())
+    follower.tell(f"transform: batch {last} is written" + (f", {quarantined:,} rows in quarantine" if quarantined else ""))
+    follower.tell("load: writing the warehouse ...")
+    loaded = follower.load(last)
+    summary = f"Batch {last} is in the warehouse."
+    if quarantined:
+        summary += f" {quarantined:,} rows could not be converted and wait in quarantine."
+    return _document(extracted, loaded, summary)
+
+
+def _count(entry: Any) -> int:
+    return int(entry["rows"]) if isinstance(entry, dict) else int(entry)
+
+
+def _document(extracted: dict[str, Any], loaded: dict[str, Any], summary: str) -> dict[str, Any]:
+    return {
+        "summary": summary,
+        "batch": extracted["batch"],
+        "last_batch": extracted["last_batch"],
+        "rows": extracted.get("rows", {}),
+        "deleted": extracted.get("deleted", {}),
+        "loaded": loaded.get("loaded", []),
+        "appended": {table: count for table, count in loaded.get("appended", {}).items() if count},
+    }

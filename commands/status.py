@@ -1,0 +1,125 @@
+"""``status``: what is deployed, the last batch at each step, how fresh the warehouse is, and the alarms."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from commands.errors import CommandError
+from commands.follow import Follower
+from commands.lake import batches_after
+from commands.options import DONE, Request, with_request
+
+if TYPE_CHECKING:
+    from lambda_toolkit.aws import Aws
+
+
+@click.command("status")
+@with_request
+def command(request: Request) -> int:
+    """Show what is deployed, the last batch extracted, transformed and loaded, the freshness, and the alarms."""
+    target = request.target()
+    document = status(Follower(target.aws(), target.pipeline, request.screen.progress), datetime.now(UTC))
+    screen = request.screen
+    screen.table(
+        f"{target.pipeline.name} ({target.pipeline.stage}), {target.pipeline.region}",
+        ["function", "state", "runtime", "schedule", "last deployed"],
+        [[f["name"], f["state"], f["runtime"], f["schedule"], f["last_deployed"]] for f in document["functions"]],
+    )
+    batches = document["batches"]
+    screen.say(
+        "Last batch: "
+        + ", ".join(f"{step} {batches[step] if batches[step] is not None else 'none'}" for step in batches)
+    )
+    screen.say(document["freshness"]["summary"])
+    screen.table("Alarms", ["alarm", "state", "since"], [[a["name"], a["state"], a["since"]] for a in document["alarms"]])
+    screen.document(document)
+    return DONE
+
+
+def status(follower: Follower, now: datetime) -> dict[str, Any]:
+    """The state of the pipeline at ``now``, as JSON values."""
+    aws, pipeline = follower.aws, follower.pipeline
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        alarms = pool.submit(_alarms, aws, f"{pipeline.name}-{pipeline.stage}-")
+        functions = list(pool.map(lambda name: _function(follower, name), pipeline.functions))
+        deployed = all(function["state"] != "not deployed" for function in functions)
+        batches, freshness = _batches(follower, now, deployed)
+        return {
+            "pipeline": pipeline.name,
+            "stage": pipeline.stage,
+            "region": pipeline.region,
+            "functions": functions,
+            "batches": batches,
+            "freshness": freshness,
+            "alarms": alarms.result(),
+        }
+
+
+def _function(follower: Follower, function: str) -> dict[str, Any]:
+    from botocore.exceptions import ClientError
+
+    name = follower.pipeline.function_name(function)
+    schedule = follower.pipeline.functions[function].schedule
+    try:
+        live = follower.aws.client("lambda").get_function_configuration(FunctionName=name)
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") != "ResourceNotFoundException":
+            raise
+        return {"name": name, "state": "not deployed", "runtime": None, "schedule": schedule, "last_deployed": None}
+    return {
+        "name": name,
+        "state": live.get("State", "Active"),
+        "runtime": live.get("Runtime"),
+        "schedule": schedule or "S3 trigger",
+        "last_deployed": str(live.get("LastModified", ""))[:19] + "Z",
+    }
+
+
+def _batches(follower: Follower, now: datetime, deployed: bool) -> tuple[dict[str, int | None], dict[str, Any]]:
+    """The last batch at each step; and the age of the oldest change that is extracted but not yet in the warehouse."""
+    if not deployed:
+        return {"extracted": None, "transformed": None, "loaded": None}, {
+            "lag_seconds": None,
+            "summary": "Not deployed yet: python deploy.py",
+        }
+    try:
+        report = follower.loaded()
+        complaint = None
+    except CommandError as error:
+        report, complaint = {}, str(error)
+    loaded = report.get("last_batch") or 0
+    extracted = batches_after(follower.aws, follower.bucket("ingestion"), loaded)
+    transformed = batches_after(follower.aws, follower.bucket("processed"), loaded)
+    batches = {
+        "extracted": extracted[-1].number if extracted else loaded or None,
+        "transformed": transformed[-1].number if transformed else loaded or None,
+        "loaded": loaded or None,
+    }
+    lag = (now - extracted[0].written).total_seconds() if extracted else 0.0
+    if complaint:
+        summary = f"The warehouse cannot be asked: {complaint}"
+    elif extracted:
+        summary = f"{len(extracted)} extracted batches are not loaded yet; the oldest is {lag:,.0f} s old."
+    elif loaded:
+        summary = f"Fresh: everything extracted is in the warehouse. Batch {loaded} was loaded at {report['loaded_at']}."
+    else:
+        summary = "Nothing was extracted yet: python deploy.py run"
+    return batches, {"lag_seconds": lag, "summary": summary}
+
+
+def _alarms(aws: Aws, prefix: str) -> list[dict[str, Any]]:
+    pages = aws.client("cloudwatch").get_paginator("describe_alarms")
+    return [
+        {
+            "name": alarm["AlarmName"],
+            "state": alarm["StateValue"],
+            "since": alarm["StateUpdatedTimestamp"].strftime("%Y-%m-%d %H:%M:%SZ"),
+            "reason": alarm.get("StateReason", ""),
+        }
+        for page in pages.paginate(AlarmNamePrefix=prefix, AlarmTypes=["MetricAlarm"])
+        for alarm in page["MetricAlarms"]
+    ]
