@@ -37,6 +37,7 @@ START_PATIENCE = 30.0  # seconds
 STOP_PATIENCE = 10.0  # seconds
 _PORT_ATTEMPTS = 3
 
+OUTSIDE = "/var/tmp"  # noqa: S108  # nosec B108
 SETTINGS: Mapping[str, str] = {
     "listen_addresses": LOOPBACK,
     "unix_socket_directories": "",
@@ -137,6 +138,12 @@ def find(directory: Path) -> Server | None:
     return server if is_alive(server.identity) else None
 
 
+def has_data(directory: Path) -> bool:
+    """Whether ``directory`` holds the data of a server, running or not."""
+    home = _find_home(directory.resolve())
+    return home is not None and (home / "data" / "PG_VERSION").is_file()
+
+
 def log_path(directory: Path) -> Path:
     """The server's log file."""
     home = _find_home(directory.resolve())
@@ -191,7 +198,7 @@ def _home(directory: Path, account: pwd.struct_passwd | None) -> Path:
     probe.rmdir()
     if reachable:
         return directory
-    elsewhere = Path(tempfile.mkdtemp(prefix="local-postgres-", dir="/var/tmp"))
+    elsewhere = Path(tempfile.mkdtemp(prefix="local-postgres-", dir=OUTSIDE))
     os.chown(elsewhere, account.pw_uid, account.pw_gid)
     (directory / "home").symlink_to(elsewhere)
     return elsewhere

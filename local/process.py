@@ -76,12 +76,12 @@ def stop(identity: Identity, first: signal.Signals = signal.SIGTERM, patience: f
     return True
 
 
-def stop_group(leader: Identity, patience: float = 10.0) -> bool:
+def stop_group(leader: Identity, first: signal.Signals = signal.SIGTERM, patience: float = 10.0) -> bool:
     """Ask the leader of a process group to end, then end whoever of the group is left. False when nobody was there."""
     members = group_of(leader)
     if not members:
         return False
-    stop(leader, patience=patience)
+    stop(leader, first, patience)
     for member in group_of(leader):
         _send(member, signal.SIGKILL)
     wait_until(lambda: not group_of(leader), patience)

@@ -1,0 +1,108 @@
+"""Starts ministack with what it lacks. Run by the emulator's own interpreter, never imported by this project.
+
+Three things are changed, each by replacing one private name of the pinned ministack version; a name that is gone stops
+the start with a message.
+
+* Schedules are looked at every second instead of every ten, and intervals of ``rate()`` pass ``clock-speed`` times
+  faster. The file of that name is read at every look, so the speed can be changed while the emulator runs.
+* ministack judges alarms when a metric is put, by namespace and name alone: an error of one function would raise the
+  alarms of all. That is switched off; ``local.clock`` judges them by their dimensions, through the public API.
+* SNS only logs what it sends to email subscribers: here it is also written to the inbox.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+SCHEDULE_TICK = 1  # seconds between two looks at the schedules
+
+
+def main() -> None:
+    """Change ministack as above, then run it in this process until it is told to end."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--clock-speed-file", type=Path, required=True)
+    parser.add_argument("--inbox", type=Path, required=True)
+    arguments = parser.parse_args()
+    hasten_schedules(arguments.clock_speed_file)
+    leave_alarms_alone()
+    deliver_emails(arguments.inbox)
+    app = importlib.import_module("ministack.app")
+    sys.argv = ["ministack"]  # it reads its own command line
+    app.main()
+
+
+def hasten_schedules(speed_file: Path) -> None:
+    """Make the intervals of ``rate()`` schedules pass as many times faster as the file says."""
+    eventbridge = importlib.import_module("ministack.services.eventbridge")
+    seconds_of = _private(eventbridge, "_parse_rate_seconds")
+    _private(eventbridge, "_tick_scheduled_rules")
+    _private(eventbridge, "_SCHEDULER_TICK_INTERVAL")
+
+    def hastened(expression: str) -> float | None:
+        seconds = seconds_of(expression)
+        return None if seconds is None else seconds / float(speed_file.read_text(encoding="utf-8"))
+
+    vars(eventbridge).update(_parse_rate_seconds=hastened, _SCHEDULER_TICK_INTERVAL=SCHEDULE_TICK)
+
+
+def leave_alarms_alone() -> None:
+    """Stop ministack from judging metric alarms itself."""
+    cloudwatch = importlib.import_module("ministack.services.cloudwatch")
+    _private(cloudwatch, "_evaluate_alarm")
+    vars(cloudwatch).update(_evaluate_alarm=lambda alarm: None)
+
+
+def deliver_emails(directory: Path) -> None:
+    """Write what is published to a topic into the inbox, once for each of its email subscribers."""
+    sns = importlib.import_module("ministack.services.sns")
+    inbox = _load(Path(__file__).with_name("inbox.py"))
+    fan_out: Callable[..., None] = _private(sns, "_fanout")
+    topic_by_arn = _private(sns, "_topic_by_arn_any_scope")
+
+    def fan_out_and_deliver(
+        topic_arn: str, message_id: str, message: str, subject: str, *rest: Any, **more: Any
+    ) -> None:
+        fan_out(topic_arn, message_id, message, subject, *rest, **more)
+        for subscription in (topic_by_arn(topic_arn) or {}).get("subscriptions", ()):
+            if subscription["protocol"] in ("email", "email-json") and subscription["confirmed"]:
+                inbox.deliver(
+                    directory,
+                    recipient=subscription["endpoint"],
+                    subject=subject or "",
+                    body=message,
+                    topic=topic_arn,
+                )
+
+    vars(sns).update(_fanout=fan_out_and_deliver)
+
+
+def _private(module: ModuleType, name: str) -> Any:
+    try:
+        return getattr(module, name)
+    except AttributeError:
+        raise SystemExit(
+            f"{module.__name__}.{name} is gone: this version of ministack is not the one that local/emulator.py names. "
+            "Delete the emulator's environment and try again."
+        ) from None
+
+
+def _load(path: Path) -> ModuleType:
+    """A module by its file: this project is not on the emulator's path, or the functions that it runs would see it."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise SystemExit(f"{path} cannot be loaded.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,346 @@
+"""The embedded stack as a whole: started, found again, and stopped with nothing left behind.
+
+Everything it has is below ``.local``: the databases' files, what the emulated AWS keeps, the logs, the inbox, and
+``stack.json`` (readable by its owner alone), which says where everything is while it is up.
+
+Data survives ``down`` and the next ``up``: both databases, and the lake with all else that the emulator knew. The two
+belong together, as the warehouse's ledger names the lake's batches. When one of them was lost or not saved (the machine
+stopped, somebody killed the emulator), ``up`` starts with both empty, and says so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import subprocess  # nosec B404
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TextIO
+
+from local import databases, emulator, postgres
+from local.databases import Database
+from local.emulator import Credentials
+from local.errors import LocalError
+from local.process import Identity, identify, is_alive, stop_group
+from local.process import stop as stop_process
+
+DIRECTORY = ".local"
+STACK_FILE = "stack.json"
+DEFAULT_REGION = "eu-west-2"
+EMULATOR = "emulator"
+CLOCK = "clock"
+POSTGRES = "postgres"
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A stack that is up: where its parts listen and who may use them."""
+
+    root: Path
+    aws_endpoint_url: str
+    region: str
+    account_id: str
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
+    source: Database  # the read-only user that extract uses
+    source_admin: Database  # owns the source's tables
+    warehouse: Database
+    processes: Mapping[str, Identity]
+
+    @property
+    def directory(self) -> Path:
+        """Where the stack keeps everything."""
+        return self.root / DIRECTORY
+
+    @property
+    def inbox(self) -> Path:
+        """Where emails arrive; see local.inbox."""
+        return self.directory / "inbox"
+
+
+def up(
+    root: Path,
+    *,
+    source_schema: Path | None = None,
+    region: str = DEFAULT_REGION,
+    clock_speed: float = 1,
+    on_progress: Progress | None = None,
+) -> Stack:
+    """Start the stack below ``root`` and return it. One that is up already is returned as it is, at ``clock_speed``.
+
+    ``source_schema``: SQL for an empty source database (``root/config/totesys.sql`` unless given).
+    ``clock_speed``: how many times faster ``rate()`` schedules fire than they say.
+    Whatever goes wrong, Ctrl-C included, nothing is left running. Raises LocalError.
+    """
+    say = on_progress or _silent
+    root = root.resolve()
+    directory = root / DIRECTORY
+    directory.mkdir(mode=0o755, exist_ok=True)
+    with _locked(directory):
+        running = running_stack(root)
+        if running is not None:
+            say("The embedded stack is already up")
+            emulator.set_clock_speed(directory / EMULATOR, clock_speed)
+            return running
+        _stop_everything(directory, say)
+        _drop_halves(directory, say)
+        try:
+            return _start(root, source_schema or root / "config" / "totesys.sql", region, clock_speed, say)
+        except BaseException:
+            _stop_everything(directory, _silent)
+            raise
+
+
+def down(root: Path, *, wipe: bool = False, on_progress: Progress | None = None) -> bool:
+    """Stop the stack below ``root``. Returns False when nothing was running.
+
+    ``wipe`` also deletes all its data. Called twice, the second does nothing.
+    """
+    say = on_progress or _silent
+    directory = root.resolve() / DIRECTORY
+    if not directory.is_dir():
+        return False
+    with _locked(directory):
+        stopped = _stop_everything(directory, say)
+        if wipe:
+            _wipe(directory)
+    if wipe:
+        shutil.rmtree(directory)
+    return stopped
+
+
+def running_stack(root: Path) -> Stack | None:
+    """The stack below ``root``, or None unless every part of it is alive."""
+    path = root.resolve() / DIRECTORY / STACK_FILE
+    if not path.is_file():
+        return None
+    stack = read_stack(path)
+    return stack if all(is_alive(process) for process in stack.processes.values()) else None
+
+
+def load_stack(root: Path) -> Stack:
+    """The stack below ``root``. Raises LocalError, with what to do, when it is not up."""
+    stack = running_stack(root)
+    if stack is None:
+        raise LocalError("The embedded stack is not up. Start it with: python deploy.py local up")
+    return stack
+
+
+def set_clock_speed(stack: Stack, speed: float) -> None:
+    """Make ``rate()`` schedules fire ``speed`` times as often as they say, from now on."""
+    emulator.set_clock_speed(stack.directory / EMULATOR, speed)
+
+
+def environment(stack: Stack) -> dict[str, str]:
+    """The variables that point the AWS CLI, boto3, this project's deploy and psql at the stack. They hold passwords.
+
+    The PG* variables are the source's administrator, who may change what the pipeline then picks up.
+    """
+    admin = stack.source_admin
+    return {
+        "AWS_ENDPOINT_URL": stack.aws_endpoint_url,
+        "AWS_ACCESS_KEY_ID": stack.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": stack.secret_access_key,
+        "AWS_DEFAULT_REGION": stack.region,
+        "AWS_REGION": stack.region,
+        "SOURCE_DATABASE_URL": stack.source.url,
+        "WAREHOUSE_DATABASE_URL": stack.warehouse.url,
+        "PGHOST": admin.host,
+        "PGPORT": str(admin.port),
+        "PGDATABASE": admin.database,
+        "PGUSER": admin.user,
+        "PGPASSWORD": admin.password,
+    }
+
+
+# -------------------------------------------------------------------------------------------------------- stack.json
+
+
+def read_stack(path: Path) -> Stack:
+    """The stack that a ``stack.json`` describes, whether it is up or not."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        return Stack(
+            root=path.parent.parent,
+            aws_endpoint_url=document["aws_endpoint_url"],
+            region=document["region"],
+            account_id=document["account_id"],
+            access_key_id=document["access_key_id"],
+            secret_access_key=document["secret_access_key"],
+            source=Database(**document["source"]),
+            source_admin=Database(**document["source_admin"]),
+            warehouse=Database(**document["warehouse"]),
+            processes=_identities(document["processes"]),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise LocalError(
+            f"{path} cannot be read as the description of an embedded stack ({error!r}). "
+            "Delete it, and run: python deploy.py local down"
+        ) from error
+
+
+def _write_stack(stack: Stack) -> None:
+    document = {
+        "aws_endpoint_url": stack.aws_endpoint_url,
+        "region": stack.region,
+        "account_id": stack.account_id,
+        "access_key_id": stack.access_key_id,
+        "secret_access_key": stack.secret_access_key,
+        "source": stack.source.as_dict(),
+        "source_admin": stack.source_admin.as_dict(),
+        "warehouse": stack.warehouse.as_dict(),
+        "inbox": str(stack.inbox),
+        "processes": _documents(stack.processes),
+    }
+    _write_private(stack.directory / STACK_FILE, document)
+
+
+def _identities(document: Mapping[str, Any]) -> dict[str, Identity]:
+    return {name: Identity(**values) for name, values in document.items()}
+
+
+def _documents(processes: Mapping[str, Identity]) -> dict[str, dict[str, float]]:
+    return {name: {"pid": process.pid, "started": process.started} for name, process in processes.items()}
+
+
+def _write_private(path: Path, document: object) -> None:
+    """Write JSON that only its owner can read, all at once."""
+    temporary = path.with_suffix(".new")
+    temporary.unlink(missing_ok=True)
+    temporary.touch(mode=0o600)
+    temporary.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    temporary.replace(path)
+
+
+# -------------------------------------------------------------------------------------------------- starting, stopping
+
+
+def _start(root: Path, source_schema: Path, region: str, clock_speed: float, say: Progress) -> Stack:
+    directory = root / DIRECTORY
+    processes: dict[str, Identity] = {}
+
+    def started(name: str, process: Identity) -> None:
+        processes[name] = process  # written at once: if this command is killed, the next one finds what to stop
+        _write_private(directory / "processes.json", _documents(processes))
+
+    credentials = Credentials(f"AKIA{secrets.token_hex(8).upper()}", secrets.token_urlsafe(30))
+    log = directory / "emulator.log"
+    say("Starting the emulated AWS")
+    emulator.set_clock_speed(directory / EMULATOR, clock_speed)
+    aws = emulator.launch(
+        directory / EMULATOR,
+        credentials=credentials,
+        region=region,
+        inbox=directory / "inbox",
+        log=log,
+        on_progress=say,
+    )
+    started(EMULATOR, aws.process)
+    say("Starting PostgreSQL")
+    server = postgres.start(directory / POSTGRES)
+    started(POSTGRES, server.identity)
+    source, source_admin, warehouse = databases.prepare(server, source_schema)
+    emulator.await_ready(aws, log)
+    stack = Stack(
+        root=root,
+        aws_endpoint_url=aws.endpoint_url,
+        region=region,
+        account_id=emulator.ACCOUNT,
+        access_key_id=credentials.access_key_id,
+        secret_access_key=credentials.secret_access_key,
+        source=source,
+        source_admin=source_admin,
+        warehouse=warehouse,
+        processes=processes,
+    )
+    _write_stack(stack)
+    started(CLOCK, _launch_clock(directory))
+    _write_stack(stack)
+    say("The embedded stack is up")
+    return stack
+
+
+def _launch_clock(directory: Path) -> Identity:
+    with (directory / "clock.log").open("wb") as log:
+        process = subprocess.Popen(  # nosec B603
+            [sys.executable, "-m", "local.clock", directory / STACK_FILE],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=Path(__file__).parent.parent,
+            env={"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LANG": "C.UTF-8", "HOME": str(directory)},
+            start_new_session=True,
+        )
+    identity = identify(process.pid)
+    process.returncode = 0  # it outlives this command on purpose
+    if identity is None:
+        raise LocalError(f"The clock ended as soon as it was started. {emulator.end_of(directory / 'clock.log')}")
+    return identity
+
+
+def _stop_everything(directory: Path, say: Progress) -> bool:
+    """Stop whatever of this stack still runs. Returns whether anything did."""
+    recorded = _recorded(directory)
+    stopped = False
+    if CLOCK in recorded:
+        stopped |= stop_group(recorded[CLOCK])
+    if EMULATOR in recorded:
+        stopped |= emulator.stop(directory / EMULATOR, recorded[EMULATOR])
+    stopped |= postgres.stop(directory / POSTGRES)
+    if POSTGRES in recorded:
+        stopped |= stop_process(recorded[POSTGRES])
+    for name in (STACK_FILE, "processes.json"):
+        (directory / name).unlink(missing_ok=True)
+    if stopped:
+        say("The embedded stack is stopped")
+    return stopped
+
+
+def _recorded(directory: Path) -> dict[str, Identity]:
+    path = directory / "processes.json"
+    return _identities(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+
+
+def _drop_halves(directory: Path, say: Progress) -> None:
+    """Start with nothing when the databases and the lake do not belong together any more."""
+    has_databases = postgres.has_data(directory / POSTGRES)
+    has_lake = (directory / EMULATOR / "state").is_dir()
+    if emulator.lost_memory(directory / EMULATOR):
+        say("The emulated AWS was not stopped in order the last time: both databases and the lake start empty")
+    elif has_databases != has_lake:
+        say("Of the databases and the lake only one is there: both start empty")
+    else:
+        return
+    _wipe(directory)
+
+
+def _wipe(directory: Path) -> None:
+    postgres.remove(directory / POSTGRES)
+    for name in (EMULATOR, "inbox"):
+        if (directory / name).is_dir():
+            shutil.rmtree(directory / name)
+
+
+@contextlib.contextmanager
+def _locked(directory: Path) -> Iterator[TextIO]:
+    """One up or down at a time."""
+    with (directory / "lock").open("w", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LocalError(
+                f"Another command is starting or stopping the embedded stack in {directory}. Wait until it is done."
+            ) from None
+        yield lock
+
+
+def _silent(_: str) -> None:
+    """Nobody wants to know."""
