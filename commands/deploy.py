@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +12,9 @@ from commands.deployment import chosen, deployment
 from commands.options import DONE, FAILED, Request, with_request
 from commands.screen import Screen
 from commands.target import Target
+
+if TYPE_CHECKING:
+    from lambda_toolkit.execute import Report
 
 
 @click.command("deploy")
@@ -22,11 +26,13 @@ def command(request: Request, functions: tuple[str, ...]) -> int:
     Only differences are written: when nothing changed, nothing is. Database URLs reach Secrets Manager from the
     environment variables that the configuration names; where one is not set, the stored value stays.
     """
-    return deploy(request.screen, request.target(), functions)
+    report = apply(request.screen, request.target(), functions)
+    request.screen.document(report_document(report) if report else {"done": [], "failed": []})
+    return DONE if report is None or report.ok else FAILED
 
 
-def deploy(screen: Screen, target: Target, functions: Collection[str] = ()) -> int:
-    """Deploys to ``target`` and reports to ``screen``. Returns the exit code: 1 when any change failed."""
+def apply(screen: Screen, target: Target, functions: Collection[str] = ()) -> Report | None:
+    """Deploys to ``target`` and tells ``screen``. Returns what was done, or ``None`` when nothing differed."""
     from lambda_toolkit.execute import execute
     from lambda_toolkit.plan import make_plan
 
@@ -36,9 +42,7 @@ def deploy(screen: Screen, target: Target, functions: Collection[str] = ()) -> i
         plan = make_plan(aws, deployment(target.pipeline, aws.account_id, target.environ), only=only)
     if not plan:
         screen.say("Nothing changed.")
-        screen.document({"done": [], "failed": []})
-        return DONE
+        return None
     report = execute(aws, plan, on_progress=lambda progress: show_progress(screen, progress))
     show_report(screen, report, f"Deployed {target.pipeline.name} ({target.pipeline.stage})")
-    screen.document(report_document(report))
-    return DONE if report.ok else FAILED
+    return report

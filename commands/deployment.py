@@ -124,7 +124,7 @@ def secret_value(secret: SecretDeclaration, environ: Mapping[str, str]) -> str |
     url = environ.get(secret.environment)
     if not url:
         return None
-    value = database_credentials(url, f"the environment variable {secret.environment}")
+    value = credentials(url, f"the environment variable {secret.environment}")
     if secret.ca:
         try:
             value["ca"] = secret.ca.read_text(encoding="ascii")
@@ -133,7 +133,7 @@ def secret_value(secret: SecretDeclaration, environ: Mapping[str, str]) -> str |
     return json.dumps(value)
 
 
-def database_credentials(url: str, where: str) -> dict[str, str | int]:
+def credentials(url: str, where: str) -> dict[str, str | int]:
     """A ``postgresql://user:password@host:port/database`` URL in the shape of the secrets that RDS keeps.
 
     Raises ConfigurationError that names ``where`` the URL came from and the part that is missing, never its value.

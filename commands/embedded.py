@@ -6,16 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from commands.deploy import deploy
+from commands.configuration import load
+from commands.deploy import apply
 from commands.errors import CommandError
-from commands.options import FAILED, Request
+from commands.options import Request
 from commands.prepare import prepare
-from commands.target import Target, local_target
+from commands.screen import Screen
+from commands.target import LOCAL_STAGE, Target, local_target
 
 if TYPE_CHECKING:
     from local.stack import Stack
 
 SOURCE_SCHEMA = Path("config/totesys.sql")
+DEFAULT_ORDERS = 16_000  # about as many as the real database has
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class Seeding:
             raise CommandError("--seed, --orders and --empty exclude each other: give one.")
 
 
-def bring_up(request: Request, seeding: Seeding, *, clock_speed: int = 1) -> tuple[Stack, Target]:
+def bring_up(request: Request, seeding: Seeding, *, clock_speed: float = 1) -> tuple[Stack, Target]:
     """Starts the stack, seeds the source, prepares the warehouse and deploys. Returns the stack and its target.
 
     Raises CommandError or LocalError for what does not come up.
@@ -39,11 +42,49 @@ def bring_up(request: Request, seeding: Seeding, *, clock_speed: int = 1) -> tup
     from local import stack as embedded
 
     screen = request.screen
-    stack = embedded.up(request.root, clock_speed=clock_speed, schema=request.root / SOURCE_SCHEMA, on_progress=screen.progress)
-    seed(stack, seeding, request)
+    region = load(request.config, LOCAL_STAGE).region
+    stack = embedded.up(
+        request.root,
+        source_schema=request.root / SOURCE_SCHEMA,
+        region=region,
+        clock_speed=clock_speed,
+        on_progress=screen.progress,
+    )
+    fill(stack, seeding, screen)
     target = local_target(request.config, stack, {})
-    for name in prepare(target)["created"]:
-        screen.progress(f"warehouse: created {name}")
-    if deploy(_quiet(request), target) == FAILED:
+    with screen.waiting("Preparing the warehouse ..."):
+        created = prepare(target)["created"]
+    screen.progress(
+        f"Prepared the warehouse: {len(created)} tables, views and others made"
+        if created
+        else "The warehouse is prepared"
+    )
+    report = apply(screen, target)
+    if report is not None and not report.ok:
         raise CommandError("The deployment to the embedded stack did not end well; what failed stands above.")
     return stack, target
+
+
+def fill(stack: Stack, seeding: Seeding, screen: Screen) -> None:
+    """Fills the source as ``seeding`` says. A source that holds data already is left as it is.
+
+    Raises CommandError where it holds data and a seed was asked for: two seeds do not mix.
+    """
+    from local.totesys import seed
+
+    if not seed.is_empty(stack.source_admin):
+        if seeding.directory is not None or seeding.orders is not None:
+            raise CommandError(
+                "The source already holds data, from before. Start afresh with: python deploy.py local down --wipe"
+            )
+        screen.progress("The source holds its data from before")
+        return
+    if seeding.empty:
+        return
+    with screen.waiting("Filling the source ..."):
+        rows = (
+            seed.from_directory(stack.source_admin, seeding.directory)
+            if seeding.directory is not None
+            else seed.generated(stack.source_admin, orders=seeding.orders or DEFAULT_ORDERS)
+        )
+    screen.progress(f"Filled the source: {sum(rows.values()):,} rows in {len(rows)} tables")

@@ -57,7 +57,9 @@ class Follower:
         Raises CommandError with the function's own words when it fails, or when it takes longer than five minutes.
         """
         begun, since = self.waiting.clock(), int(self.waiting.now() * 1000)
-        while not any(found.number == batch for found in lake.batches_after(self.aws, self.bucket("processed"), batch - 1)):
+        while not any(
+            found.number == batch for found in lake.batches_after(self.aws, self.bucket("processed"), batch - 1)
+        ):
             complaint = self._complaint("transform", since)
             if complaint:
                 raise CommandError(f"transform failed on batch {batch}: {complaint}")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from commands.configuration import Pipeline
-from commands.deployment import database_credentials
+from commands.configuration import Pipeline, SecretDeclaration
+from commands.deployment import secret_value
 from commands.errors import CommandError
 from commands.options import DONE, FAILED, Request, with_request
 from commands.target import Target
@@ -49,7 +48,7 @@ def prepare(target: Target) -> dict[str, Any]:
     pipeline = target.pipeline
     schema = (pipeline.root / SCHEMA).read_text(encoding="utf-8")
     tables = declarations.parse(pipeline.tables)
-    with postgres.connect(warehouse_credentials(target)) as connection:
+    with postgres.connected(warehouse_credentials(target)) as connection:
         created = warehouse.prepare(connection, schema, tables)
         differences = warehouse.differences(connection, schema, tables)
     return {"created": list(created), "differences": list(differences)}
@@ -63,10 +62,9 @@ def warehouse_credentials(target: Target) -> Credentials:
     from lambdas.shared import postgres
 
     secret = _warehouse_secret(target.pipeline)
-    url = target.environ.get(secret.environment)
-    if url:
+    if target.environ.get(secret.environment):
         where = f"the environment variable {secret.environment}"
-        return postgres.Credentials.from_secret(database_credentials(url, where), where)
+        return postgres.Credentials.from_json(secret_value(secret, target.environ) or "", where)
     from botocore.exceptions import ClientError
 
     aws = target.aws()
@@ -79,10 +77,10 @@ def warehouse_credentials(target: Target) -> Credentials:
             f"read ({error.response.get('Error', {}).get('Code')}). Set {secret.environment} to "
             "postgresql://user:password@host:port/database and try again."
         ) from error
-    return postgres.Credentials.from_secret(json.loads(value), f"the secret {name}")
+    return postgres.Credentials.from_json(value, f"the secret {name}")
 
 
-def _warehouse_secret(pipeline: Pipeline) -> Any:
+def _warehouse_secret(pipeline: Pipeline) -> SecretDeclaration:
     if "warehouse" not in pipeline.secrets:
         raise CommandError(f"{pipeline.path} declares no [secrets.warehouse]: prepare does not know the warehouse.")
     return pipeline.secrets["warehouse"]

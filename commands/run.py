@@ -43,7 +43,9 @@ def run(follower: Follower) -> dict[str, Any]:
     follower.tell(f"transform: its trigger is the manifest of batch {last} ...")
     processed = follower.await_transform(last)
     quarantined = sum(_count(value) for value in (processed.get("quarantined") or {}).values())
-    follower.tell(f"transform: batch {last} is written" + (f", {quarantined:,} rows in quarantine" if quarantined else ""))
+    follower.tell(
+        f"transform: batch {last} is written" + (f", {quarantined:,} rows in quarantine" if quarantined else "")
+    )
     follower.tell("load: writing the warehouse ...")
     loaded = follower.load(last)
     summary = f"Batch {last} is in the warehouse."

@@ -35,7 +35,9 @@ def command(request: Request) -> int:
         + ", ".join(f"{step} {batches[step] if batches[step] is not None else 'none'}" for step in batches)
     )
     screen.say(document["freshness"]["summary"])
-    screen.table("Alarms", ["alarm", "state", "since"], [[a["name"], a["state"], a["since"]] for a in document["alarms"]])
+    screen.table(
+        "Alarms", ["alarm", "state", "since"], [[a["name"], a["state"], a["since"]] for a in document["alarms"]]
+    )
     screen.document(document)
     return DONE
 
@@ -105,7 +107,9 @@ def _batches(follower: Follower, now: datetime, deployed: bool) -> tuple[dict[st
     elif extracted:
         summary = f"{len(extracted)} extracted batches are not loaded yet; the oldest is {lag:,.0f} s old."
     elif loaded:
-        summary = f"Fresh: everything extracted is in the warehouse. Batch {loaded} was loaded at {report['loaded_at']}."
+        summary = (
+            f"Fresh: everything extracted is in the warehouse. Batch {loaded} was loaded at {report['loaded_at']}."
+        )
     else:
         summary = "Nothing was extracted yet: python deploy.py run"
     return batches, {"lag_seconds": lag, "summary": summary}

@@ -38,19 +38,15 @@ def choose(config: Path, stage: str | None, environ: Mapping[str, str]) -> Targe
 
     The embedded stack is meant by ``--stage local``, by an ``AWS_ENDPOINT_URL`` that is its own, and, as a convenience,
     when it is up and the environment names neither an endpoint nor credentials. Anything else is AWS (or whatever
-    ``AWS_ENDPOINT_URL`` names). Raises CommandError for a configuration that does not hold, or a stack that is not up.
+    ``AWS_ENDPOINT_URL`` names). Raises CommandError for a configuration that does not hold, and LocalError for a stack that is not up.
     """
-    from local.stack import running_stack
+    from local.stack import load_stack, running_stack
 
     root = config.resolve().parent.parent
     stack = running_stack(root)
     if not _means_local(stage, stack, environ):
         return Target(load(config, stage, environ), environ, is_local=False)
-    if stack is None:
-        from commands.errors import CommandError
-
-        raise CommandError("The embedded stack is not up. Start it with: python deploy.py local up")
-    return local_target(config, stack, environ, stage)
+    return local_target(config, stack or load_stack(root), environ, stage)
 
 
 def local_target(config: Path, stack: Stack, environ: Mapping[str, str], stage: str | None = None) -> Target:

@@ -1,0 +1,98 @@
+"""From the declaration to the toolkit: names, exact permissions, and secrets that nobody gets to see."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from commands.configuration import DEFAULT_PATH, load
+from commands.deployment import chosen, credentials, deployment, permissions, tables_json
+from commands.errors import CommandError, ConfigurationError
+
+ACCOUNT = "123456789012"
+URL = "postgresql://reader:p%40ss%2Fword@db.example.com:6543/totesys"
+
+
+@pytest.fixture(scope="module")
+def pipeline():
+    return load(DEFAULT_PATH)
+
+
+def test_everything_declared_is_deployed(pipeline):
+    everything = deployment(pipeline, ACCOUNT, {"SOURCE_DATABASE_URL": URL})
+    assert [function.name for function in everything.functions] == [
+        "totes-dev-extract",
+        "totes-dev-transform",
+        "totes-dev-load",
+    ]
+    assert [bucket.name for bucket in everything.buckets] == [
+        f"totes-dev-ingestion-{ACCOUNT}",
+        f"totes-dev-processed-{ACCOUNT}",
+    ]
+    assert everything.topics[0].emails == pipeline.emails
+    source, warehouse = everything.secrets
+    assert json.loads(source.value or "") == {
+        "engine": "postgres",
+        "host": "db.example.com",
+        "port": 6543,
+        "dbname": "totesys",
+        "username": "reader",
+        "password": "p@ss/word",
+    }
+    assert warehouse.value is None, "a variable that is not set leaves the stored value alone"
+
+
+def test_no_secret_reaches_a_function_or_a_repr(pipeline):
+    everything = deployment(pipeline, ACCOUNT, {"SOURCE_DATABASE_URL": URL})
+    assert "p@ss" not in repr(everything)
+    for function in everything.functions:
+        assert "p@ss" not in str(dict(function.environment))
+    assert everything.functions[0].environment["SOURCE_SECRET"] == "totes/dev/source"
+
+
+def test_each_function_may_do_what_it_declares_and_no_more(pipeline):
+    def allowed(function: str) -> set[tuple[str, str]]:
+        statements = permissions(pipeline, pipeline.functions[function], ACCOUNT)
+        return {(action, statement["Resource"]) for statement in statements for action in statement["Action"]}
+
+    processed = f"arn:aws:s3:::totes-dev-processed-{ACCOUNT}"
+    assert allowed("load") == {
+        ("s3:ListBucket", processed),
+        ("s3:GetObject", f"{processed}/*"),
+        (
+            "secretsmanager:GetSecretValue",
+            f"arn:aws:secretsmanager:eu-west-2:{ACCOUNT}:secret:totes/dev/warehouse-??????",
+        ),
+    }
+    assert not any(action.startswith("secretsmanager") for action, _ in allowed("transform"))
+    assert ("s3:PutObject", f"{processed}/*") not in allowed("extract")
+
+
+def test_the_tables_travel_as_the_same_bytes(pipeline):
+    assert tables_json(pipeline) == tables_json(load(DEFAULT_PATH, "local"))
+    assert set(json.loads(tables_json(pipeline))) == {"source", "warehouse"}
+
+
+def test_functions_are_chosen_by_their_short_names(pipeline):
+    assert chosen(pipeline, []) is None
+    assert chosen(pipeline, ["load"]) == ("totes-dev-load",)
+    with pytest.raises(CommandError, match="no function `lode` in .*Declared: extract, transform, load"):
+        chosen(pipeline, ["lode"])
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("mysql://u:hush@h/d", "does not start with postgresql://"),
+        ("postgresql://u@h/d", "the password is missing"),
+        ("postgresql://:hush@h/d", "the user is missing"),
+        ("postgresql://u:hush@/d", "the host is missing"),
+        ("postgresql://u:hush@h", "the database is missing"),
+        ("postgresql://u:hush@h:port/d", "its host or port cannot be read"),
+    ],
+)
+def test_a_malformed_url_is_refused_without_being_shown(url, says):
+    with pytest.raises(ConfigurationError, match=says) as refusal:
+        credentials(url, "the environment variable X")
+    assert "hush" not in str(refusal.value)

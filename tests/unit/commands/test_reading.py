@@ -1,0 +1,53 @@
+"""The small readers: lengths of time, log lines, events."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from commands.errors import CommandError
+from commands.follow import error_in
+from commands.invoke import _event
+from commands.logs import seconds
+
+
+@pytest.mark.parametrize(("text", "expected"), [("30s", 30), ("10m", 600), ("2h", 7200), ("1d", 86400)])
+def test_lengths_of_time(text, expected):
+    assert seconds(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "10", "m", "-5m", "1w", "1.5h"])
+def test_what_is_no_length_of_time_is_refused(text):
+    with pytest.raises(CommandError, match="30s, 10m, 2h or 1d"):
+        seconds(text)
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ('{"level": "ERROR", "message": "no table x"}', "no table x"),
+        ('{"level": "INFO", "message": "an ERROR was mended"}', None),
+        ("START RequestId: 1", None),
+        ("[ERROR] Runtime.ImportModuleError: no pyarrow", "[ERROR] Runtime.ImportModuleError: no pyarrow"),
+        ("2026-01-01 1234 Task timed out after 3.00 seconds", "2026-01-01 1234 Task timed out after 3.00 seconds"),
+        ("{broken", None),
+    ],
+)
+def test_errors_are_told_from_other_lines(line, complaint):
+    assert error_in(line) == complaint
+
+
+def test_an_event_is_an_object_in_a_file(tmp_path):
+    path = tmp_path / "event.json"
+    path.write_text(json.dumps({"action": "report"}))
+    assert _event(path) == {"action": "report"}
+    assert _event(None) == {}
+    path.write_text("[1]")
+    with pytest.raises(CommandError, match="must hold a JSON object, not list"):
+        _event(path)
+    path.write_text("{")
+    with pytest.raises(CommandError, match="is not JSON"):
+        _event(path)
+    with pytest.raises(CommandError, match="no event file"):
+        _event(tmp_path / "none.json")
