@@ -30,6 +30,7 @@ class Seeding:
     empty: bool = False
 
     def __post_init__(self) -> None:
+        """Refuses what contradicts itself. Raises CommandError."""
         if sum((self.directory is not None, self.orders is not None, self.empty)) > 1:
             raise CommandError("--seed, --orders and --empty exclude each other: give one.")
 
@@ -55,9 +56,7 @@ def bring_up(request: Request, seeding: Seeding, *, clock_speed: float = 1) -> t
     with screen.waiting("Preparing the warehouse ..."):
         created = prepare(target)["created"]
     screen.progress(
-        f"Prepared the warehouse: {len(created)} tables, views and others made"
-        if created
-        else "The warehouse is prepared"
+        f"Prepared the warehouse: {len(created)} tables, views and more" if created else "The warehouse is prepared"
     )
     report = apply(screen, target)
     if report is not None and not report.ok:

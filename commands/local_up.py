@@ -20,7 +20,7 @@ from commands.options import DONE, Request, with_request
 @click.option("--empty", is_flag=True, help="Leave the source empty.")
 @with_request
 def command(request: Request, seed: Path | None, orders: int | None, empty: bool) -> int:
-    """Start a real PostgreSQL and an emulated AWS, fill the source, prepare the warehouse, deploy. Leaves it running."""
+    """Start a real PostgreSQL and an emulated AWS, fill the source, prepare the warehouse, deploy; leave it running."""
     stack, target = bring_up(request, Seeding(seed, orders, empty))
     request.screen.say(
         f"The embedded stack is up at {stack.aws_endpoint_url}; .local/stack.json says the rest.", "bold"

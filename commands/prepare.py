@@ -73,8 +73,8 @@ def warehouse_credentials(target: Target) -> Credentials:
         value = aws.client("secretsmanager").get_secret_value(SecretId=name)["SecretString"]
     except ClientError as error:
         raise CommandError(
-            f"How to reach the warehouse is not known: {secret.environment} is not set, and the secret {name} cannot be "
-            f"read ({error.response.get('Error', {}).get('Code')}). Set {secret.environment} to "
+            f"How to reach the warehouse is not known: {secret.environment} is not set, and the secret {name} "
+            f"cannot be read ({error.response.get('Error', {}).get('Code')}). Set {secret.environment} to "
             "postgresql://user:password@host:port/database and try again."
         ) from error
     return postgres.Credentials.from_json(value, f"the secret {name}")

@@ -38,7 +38,8 @@ def choose(config: Path, stage: str | None, environ: Mapping[str, str]) -> Targe
 
     The embedded stack is meant by ``--stage local``, by an ``AWS_ENDPOINT_URL`` that is its own, and, as a convenience,
     when it is up and the environment names neither an endpoint nor credentials. Anything else is AWS (or whatever
-    ``AWS_ENDPOINT_URL`` names). Raises CommandError for a configuration that does not hold, and LocalError for a stack that is not up.
+    ``AWS_ENDPOINT_URL`` names). Raises CommandError for a configuration that does not hold, and
+    LocalError for a stack that is not up.
     """
     from local.stack import load_stack, running_stack
 
