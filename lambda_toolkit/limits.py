@@ -1,0 +1,101 @@
+"""What AWS would refuse, found before the first call that writes. Pure.
+
+Sources: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html for Lambda's quotas,
+https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html for retentions.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+
+from lambda_toolkit.errors import LimitError
+from lambda_toolkit.model import FunctionSpec
+
+MIB = 1024 * 1024
+DIRECT_UPLOAD = 50 * MIB
+UNZIPPED = 250 * MIB
+_ENVIRONMENT = 4096  # bytes
+_INLINE_POLICY = 10_240  # characters, white space not counted
+_DESCRIPTION = 256
+_RUNTIME = re.compile(r"python3\.(9|1[0-9])")
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_ARCHITECTURES = ("x86_64", "arm64")
+_RETENTIONS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
+_ALARM_PERIODS = (10, 20, 30)  # seconds; otherwise a multiple of 60
+
+
+def runtime_version(runtime: str) -> tuple[int, int]:
+    """``python3.12`` as (3, 12). Raises LimitError for what is not a Python runtime."""
+    if not _RUNTIME.fullmatch(runtime):
+        raise LimitError(f"Runtime `{runtime}` is not one of Lambda's for Python. Write it like python3.12.")
+    return 3, int(runtime.partition(".")[2])
+
+
+def check_function(spec: FunctionSpec) -> None:
+    """Raise LimitError, with everything that is wrong, where Lambda would refuse ``spec``."""
+    problems = list(_problems(spec))
+    if problems:
+        raise LimitError(f"Function `{spec.name}`: {' '.join(problems)}")
+
+
+def _problems(spec: FunctionSpec) -> Iterable[str]:
+    if not _NAME.fullmatch(spec.name):
+        yield "its name must be 1 to 64 letters, digits, `-` and `_`."
+    if not _RUNTIME.fullmatch(spec.runtime):
+        yield f"runtime `{spec.runtime}` is not one of Lambda's for Python; write it like python3.12."
+    if spec.architecture not in _ARCHITECTURES:
+        yield f"architecture `{spec.architecture}` is not one of {' and '.join(_ARCHITECTURES)}."
+    if not 128 <= spec.memory <= 10_240:
+        yield f"memory {spec.memory} is outside 128 to 10240 MB."
+    if not 1 <= spec.timeout <= 900:
+        yield f"timeout {spec.timeout} is outside 1 to 900 seconds."
+    if len(spec.description) > _DESCRIPTION:
+        yield f"its description has {len(spec.description)} characters; {_DESCRIPTION} may be."
+    if spec.log_retention_days not in _RETENTIONS:
+        yield f"log_retention_days {spec.log_retention_days} is not one of {', '.join(map(str, _RETENTIONS))}."
+    yield from _environment_problems(spec)
+    yield from _attachment_problems(spec)
+
+
+def _environment_problems(spec: FunctionSpec) -> Iterable[str]:
+    size = len(json.dumps(dict(spec.environment), separators=(",", ":"), ensure_ascii=False).encode())
+    if size > _ENVIRONMENT:
+        yield f"its environment has {size} bytes; {_ENVIRONMENT} may be. Keep what is large in a file or a secret."
+    for name in spec.environment:
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]+", name):
+            yield f"`{name}` cannot be the name of an environment variable."
+        if name.startswith(("AWS_LAMBDA_", "LAMBDA_")) or name in ("AWS_REGION", "AWS_DEFAULT_REGION", "_HANDLER"):
+            yield f"the environment variable `{name}` is Lambda's own."
+
+
+def _attachment_problems(spec: FunctionSpec) -> Iterable[str]:
+    policy = len(re.sub(r"\s", "", json.dumps(list(spec.permissions))))
+    if policy > _INLINE_POLICY - 500:  # its own statement and the frame
+        yield f"its permissions have {policy} characters; {_INLINE_POLICY} may be in a role's policy."
+    names = [alarm.name for alarm in spec.alarms]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield f"two alarms are called `{name}`."
+    for alarm in spec.alarms:
+        if alarm.period not in _ALARM_PERIODS and (alarm.period < 60 or alarm.period % 60):
+            yield f"alarm `{alarm.name}`: period {alarm.period} is neither 10, 20, 30 nor a multiple of 60 seconds."
+
+
+def check_sizes(
+    spec: FunctionSpec, zipped: int, unzipped: int, layer_zipped: int, largest: Iterable[tuple[str, int]]
+) -> None:
+    """Raise LimitError, naming the largest parts, where the package or its layer is too big. All sizes in bytes."""
+    parts = ", ".join(f"{name} {size / MIB:.1f} MiB" for name, size in largest)
+    if unzipped > UNZIPPED:
+        raise LimitError(
+            f"Function `{spec.name}` with its requirements has {unzipped / MIB:.0f} MiB unzipped; Lambda takes "
+            f"{UNZIPPED // MIB}. The largest parts: {parts}. Leave out what is not needed with requirements_exclude."
+        )
+    for what, size in (("package", zipped), ("requirements", layer_zipped)):
+        if size > DIRECT_UPLOAD and spec.artifact_bucket is None:
+            raise LimitError(
+                f"The {what} of `{spec.name}`: {size / MIB:.0f} MiB zipped; Lambda takes {DIRECT_UPLOAD // MIB} "
+                f"directly. The largest parts: {parts}. Leave out what is not needed with requirements_exclude, or name "
+                "an artifact_bucket."
+            )
