@@ -1,0 +1,115 @@
+"""Which of AWS's refusals pass by themselves, and for how long it is worth waiting. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+NOT_THERE = frozenset(
+    {
+        "404",
+        "NoSuchBucket",
+        "NoSuchEntity",
+        "NoSuchPublicAccessBlockConfiguration",
+        "NoSuchTagSet",
+        "NotFound",
+        "NotFoundException",
+        "ResourceNotFound",
+        "ResourceNotFoundException",
+    }
+)
+_THROTTLED = frozenset(
+    {
+        "EC2ThrottledException",
+        "PriorRequestNotComplete",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "SlowDown",
+        "Throttled",
+        "ThrottledException",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequests",
+        "TooManyRequestsException",
+    }
+)
+_AT_ODDS = frozenset(
+    {
+        "ConcurrentModification",
+        "ConcurrentModificationException",
+        "EntityTemporarilyUnmodifiable",
+        "OperationAborted",
+        "PreconditionFailedException",
+    }
+)
+_UNSENT = frozenset({"EndpointConnectionError", "ConnectTimeoutError"})
+_UNANSWERED = frozenset({"ConnectionClosedError", "ReadTimeoutError", "ConnectionError", "HTTPClientError"})
+_READS = ("get_", "list_", "describe_", "head_")
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """One refusal: AWS's code and message (or the name and text of a botocore exception) and the HTTP status, 0 if
+    none.
+    """
+
+    service: str
+    operation: str
+    code: str
+    message: str
+    status: int = 0
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Why the same call will work later, and for how many seconds it may be repeated."""
+
+    reason: str
+    seconds: float
+
+
+def wait_for(refusal: Refusal, seconds: float) -> Wait | None:
+    """What to wait for before the same call is made again, at most ``seconds``; ``None`` where it would be refused
+    for ever.
+
+    The texts that are looked for are those of AWS's own documents: a type alone does not tell a role that is seconds
+    old from a wrong one.
+    """
+    code, message = refusal.code, refusal.message
+    if code in _THROTTLED:
+        return Wait("throttled", seconds)
+    if code in _AT_ODDS:
+        return Wait("someone else is changing it", seconds)
+    if code == "ResourceConflictException" and "already exist" not in message:
+        return Wait("an update is in progress", seconds)
+    if code == "InvalidParameterValueException" and "cannot be assumed" in message:
+        return Wait("the role is not yet known to Lambda", seconds)
+    if code == "InvalidArgument" and "Unable to validate the following destination" in message:
+        return Wait("the permission is not yet known to S3", min(seconds, 30.0))
+    if code == "InvalidRequestException" and "scheduled for deletion" in message:
+        return Wait("the old secret is still being deleted", min(seconds, 30.0))
+    if code in _UNSENT:
+        return Wait("AWS cannot be reached", min(seconds, 5.0))
+    if (code in _UNANSWERED or refusal.status >= 500) and refusal.operation.startswith(_READS):
+        return Wait("AWS did not answer", seconds)
+    if refusal.status >= 500:
+        return Wait("AWS had a fault of its own", min(seconds, 20.0))
+    return None
+
+
+def hint(refusal: Refusal, permission: str) -> str:
+    """One sentence that says what to try."""
+    code = refusal.code
+    if code in ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError", "403"):
+        return f" The credentials in use need {permission}."
+    if code in ("ExpiredToken", "ExpiredTokenException", "RequestExpired"):
+        return " Refresh the credentials."
+    if code in ("InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch", "InvalidAccessKeyId"):
+        return " Check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN."
+    if code in ("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "ProfileNotFound"):
+        return " Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE."
+    if code == "NoRegionError":
+        return " Set AWS_REGION, or name a region."
+    if code in _UNSENT:
+        return " Check the network, the region and AWS_ENDPOINT_URL."
+    return ""
