@@ -1,0 +1,69 @@
+"""What the toolkit made, it knows by tag and by name. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from lambda_toolkit.errors import OwnershipError
+
+OWNER_TAG = "managed-by"
+OWNER = "lambda_script"
+FUNCTION_TAG = "lambda-script:function"
+_ROLE_LENGTH = 64  # IAM's limit, and EventBridge's for rules
+
+
+def desired_tags(tags: Mapping[str, str], function: str | None = None) -> dict[str, str]:
+    """``tags`` with the two that say whose it is."""
+    own = {OWNER_TAG: OWNER, **({FUNCTION_TAG: function} if function else {})}
+    return {**tags, **own}
+
+
+def missing_tags(live: Mapping[str, str], desired: Mapping[str, str]) -> dict[str, str]:
+    """The tags to set. Tags that others put there stay."""
+    return {key: value for key, value in desired.items() if live.get(key) != value}
+
+
+def is_owned(live: Mapping[str, str], function: str | None = None) -> bool:
+    """Whether the toolkit made it (for ``function``, where one is named)."""
+    return live.get(OWNER_TAG) == OWNER and (function is None or live.get(FUNCTION_TAG) == function)
+
+
+def require_owned(kind: str, name: str, live: Mapping[str, str], *, adopt: bool, function: str | None = None) -> None:
+    """Raise OwnershipError unless it is ours or may be adopted."""
+    if adopt or is_owned(live, function):
+        return
+    other = live.get(FUNCTION_TAG)
+    if is_owned(live) and other:
+        raise OwnershipError(f"The {kind} `{name}` belongs to the function `{other}`. Give this one another name.")
+    tags = f"{OWNER_TAG}={OWNER}" + (f" and {FUNCTION_TAG}={function}" if function else "")
+    raise OwnershipError(
+        f"A {kind} `{name}` is there already and was not made by this toolkit, so it is left alone. Choose another "
+        f"name, or take it over: tag it {tags}, or deploy once with adopt=True."
+    )
+
+
+def as_mapping(tags: Iterable[Mapping[str, Any]] | None) -> dict[str, str]:
+    """AWS's list of ``Key`` and ``Value`` (or ``TagKey``...) as a mapping."""
+    return {str(tag["Key"]): str(tag["Value"]) for tag in tags or ()}
+
+
+def as_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
+    """A mapping as AWS's list of ``Key`` and ``Value``."""
+    return [{"Key": key, "Value": value} for key, value in sorted(tags.items())]
+
+
+def derived_name(function: str, suffix: str) -> str:
+    """``<function>-<suffix>``, shortened to the 64 characters that roles and rules may have, still one for each
+    function.
+    """
+    name = f"{function}-{suffix}"
+    if len(name) <= _ROLE_LENGTH:
+        return name
+    return f"{function[: _ROLE_LENGTH - len(suffix) - 10]}-{short_hash(function)}-{suffix}"
+
+
+def short_hash(text: str) -> str:
+    """Eight characters that stand for ``text``."""
+    return hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -1,0 +1,112 @@
+"""A function's CloudWatch alarms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lambda_toolkit.aws import Aws
+from lambda_toolkit.changes import Change, Key
+from lambda_toolkit.model import Alarm, FunctionSpec
+from lambda_toolkit.ownership import as_list, as_mapping, desired_tags, is_owned, missing_tags, require_owned
+from lambda_toolkit.resources.difference import described, differing
+
+KIND = "alarm"
+
+
+def alarm_name(function: str, alarm: str) -> str:
+    """The name of the alarm on CloudWatch."""
+    return f"{function}-{alarm}"
+
+
+def plan(aws: Aws, spec: FunctionSpec) -> list[Change]:
+    """The changes that bring the function's alarms to ``spec`` and remove those that it no longer declares."""
+    live = _read(aws, spec.name)
+    wanted = {alarm_name(spec.name, alarm.name): alarm for alarm in spec.alarms}
+    changes = [change for name, alarm in wanted.items() for change in _plan_one(aws, spec, name, alarm, live.get(name))]
+    dropped = (name for name in live if name not in wanted)
+    return [*changes, *(change for name in dropped for change in _plan_dropped(aws, spec.name, name))]
+
+
+def plan_removal(aws: Aws, function: str) -> list[Change]:
+    """The changes that remove all alarms that the toolkit made for ``function``."""
+    return [change for name in _read(aws, function) for change in _plan_dropped(aws, function, name)]
+
+
+def _plan_one(aws: Aws, spec: FunctionSpec, name: str, alarm: Alarm, live: dict[str, Any] | None) -> list[Change]:
+    desired = _desired(aws, spec.name, alarm)
+    tags = desired_tags(spec.tags, spec.name)
+    arn = aws.arn("cloudwatch", f"alarm:{name}")
+    new_tags = tags
+    changed = tuple(desired)
+    if live is not None:
+        live_tags = _tags(aws, arn)
+        require_owned(KIND, name, live_tags, adopt=spec.adopt, function=spec.name)
+        new_tags = missing_tags(live_tags, tags)
+        changed = differing(_comparable(live), desired)
+        if not changed and not new_tags:
+            return []
+
+    def apply(aws: Aws) -> None:
+        if changed:
+            made: dict[str, Any] = {} if live else {"Tags": as_list(tags)}
+            parameters = {**desired, "Dimensions": _dimensions(desired["Dimensions"])}
+            aws.call("cloudwatch", "put_metric_alarm", AlarmName=name, **parameters, **made)
+        if live and new_tags:
+            aws.call("cloudwatch", "tag_resource", ResourceARN=arn, Tags=as_list(new_tags))
+
+    if live is None:
+        details: tuple[str, ...] = (
+            f"{alarm.namespace} {alarm.metric} {alarm.comparison} {alarm.threshold:g} in {alarm.period} s",
+        )
+    else:
+        details = described(_comparable(live), desired, changed)
+        details += (f"tags: {', '.join(sorted(new_tags))}",) if new_tags else ()
+    after: frozenset[Key] = frozenset({("topic", alarm.topic.rpartition(":")[2])} if alarm.topic else ())
+    return [Change(KIND, name, "update" if live else "create", details, after, apply=apply)]
+
+
+def _plan_dropped(aws: Aws, function: str, name: str) -> list[Change]:
+    if not is_owned(_tags(aws, aws.arn("cloudwatch", f"alarm:{name}")), function):
+        return []
+
+    def delete(aws: Aws) -> None:
+        aws.call("cloudwatch", "delete_alarms", AlarmNames=[name])
+
+    return [Change(KIND, name, "delete", apply=delete)]
+
+
+def _desired(aws: Aws, function: str, alarm: Alarm) -> dict[str, Any]:
+    dimensions = {"FunctionName": function} if alarm.dimensions is None else dict(alarm.dimensions)
+    topic = alarm.topic and (alarm.topic if alarm.topic.startswith("arn:") else aws.arn("sns", alarm.topic))
+    return {
+        "MetricName": alarm.metric,
+        "Namespace": alarm.namespace,
+        "Dimensions": dimensions,
+        "Statistic": alarm.statistic,
+        "Threshold": float(alarm.threshold),
+        "ComparisonOperator": alarm.comparison,
+        "Period": alarm.period,
+        "EvaluationPeriods": alarm.evaluation_periods,
+        "TreatMissingData": alarm.missing_data,
+        "AlarmActions": [topic] if topic else [],
+        "ActionsEnabled": True,
+    }
+
+
+def _comparable(live: dict[str, Any]) -> dict[str, Any]:
+    dimensions = {item["Name"]: item["Value"] for item in live.get("Dimensions") or ()}
+    return {**live, "Dimensions": dimensions, "AlarmActions": live.get("AlarmActions") or []}
+
+
+def _dimensions(mapping: dict[str, str]) -> list[dict[str, str]]:
+    return [{"Name": name, "Value": value} for name, value in mapping.items()]
+
+
+def _read(aws: Aws, function: str) -> dict[str, dict[str, Any]]:
+    alarms = aws.list("cloudwatch", "describe_alarms", "MetricAlarms", AlarmNamePrefix=f"{function}-")
+    return {str(alarm["AlarmName"]): alarm for alarm in alarms}
+
+
+def _tags(aws: Aws, arn: str) -> dict[str, str]:
+    answer = aws.find("cloudwatch", "list_tags_for_resource", ResourceARN=arn)
+    return as_mapping(answer.get("Tags")) if answer else {}

@@ -1,0 +1,98 @@
+"""S3 buckets, closed to the public."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lambda_toolkit.aws import Aws
+from lambda_toolkit.changes import Change, Key
+from lambda_toolkit.errors import AwsError
+from lambda_toolkit.model import BucketSpec
+from lambda_toolkit.ownership import as_list, as_mapping, desired_tags, is_owned, missing_tags, require_owned
+
+KIND = "bucket"
+_CLOSED = {"BlockPublicAcls": True, "IgnorePublicAcls": True, "BlockPublicPolicy": True, "RestrictPublicBuckets": True}
+_AT_ONCE = 1000  # keys that DeleteObjects takes
+_NEW = ("NoSuchBucket",)
+
+
+def plan(aws: Aws, spec: BucketSpec) -> list[Change]:
+    """The change that brings the bucket to ``spec``. Raises OwnershipError."""
+    name = spec.name
+    tags = desired_tags(spec.tags)
+    live_tags = _tags(aws, name)
+    if live_tags is None:
+
+        def create(aws: Aws) -> None:
+            elsewhere: dict[str, Any] = (
+                {} if aws.region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": aws.region}}
+            )
+            aws.call("s3", "create_bucket", Bucket=name, **elsewhere)
+            aws.call("s3", "put_bucket_tagging", also_wait_for=_NEW, Bucket=name, Tagging={"TagSet": as_list(tags)})
+            _close(aws, name)
+
+        return [Change(KIND, name, "create", ("closed to the public",), apply=create)]
+
+    require_owned(KIND, name, live_tags, adopt=spec.adopt)
+    new_tags = missing_tags(live_tags, tags)
+    access = aws.find("s3", "get_public_access_block", Bucket=name)
+    is_open = access is None or access["PublicAccessBlockConfiguration"] != _CLOSED
+    details = (
+        *(["closed to the public"] if is_open else []),
+        *([f"tags: {', '.join(sorted(new_tags))}"] if new_tags else []),
+    )
+    if not details:
+        return []
+
+    def update(aws: Aws) -> None:
+        if is_open:
+            _close(aws, name)
+        if new_tags:
+            merged = {**live_tags, **new_tags}
+            aws.call("s3", "put_bucket_tagging", Bucket=name, Tagging={"TagSet": as_list(merged)})
+
+    return [Change(KIND, name, "update", details, apply=update)]
+
+
+def plan_removal(aws: Aws, spec: BucketSpec, after: frozenset[Key]) -> list[Change]:
+    """The change that removes the bucket with all its objects, if the toolkit made it."""
+    live_tags = _tags(aws, spec.name)
+    if live_tags is None or not is_owned(live_tags):
+        return []
+
+    def delete(aws: Aws) -> None:
+        _empty(aws, spec.name)
+        aws.find("s3", "delete_bucket", Bucket=spec.name)
+
+    return [Change(KIND, spec.name, "delete", ("and every object in it",), after, apply=delete)]
+
+
+def _close(aws: Aws, name: str) -> None:
+    aws.call("s3", "put_public_access_block", also_wait_for=_NEW, Bucket=name, PublicAccessBlockConfiguration=_CLOSED)
+
+
+def _tags(aws: Aws, name: str) -> dict[str, str] | None:
+    """The bucket's tags; ``None`` where there is no bucket."""
+    try:
+        return as_mapping(aws.call("s3", "get_bucket_tagging", Bucket=name)["TagSet"])
+    except AwsError as error:
+        if error.code == "NoSuchTagSet":
+            return {}
+        if error.code in ("NoSuchBucket", "404"):
+            return None
+        raise
+
+
+def _empty(aws: Aws, name: str) -> None:
+    """Delete every version of every object, and what unfinished uploads left."""
+    versions = aws.list("s3", "list_object_versions", "Versions", Bucket=name)
+    markers = aws.list("s3", "list_object_versions", "DeleteMarkers", Bucket=name)
+    objects: list[dict[str, Any]] = [
+        {"Key": item["Key"], "VersionId": item["VersionId"]} for item in (*versions, *markers)
+    ]
+    for start in range(0, len(objects), _AT_ONCE):
+        aws.call(
+            "s3", "delete_objects", Bucket=name, Delete={"Objects": objects[start : start + _AT_ONCE], "Quiet": True}
+        )
+    for upload in aws.list("s3", "list_multipart_uploads", "Uploads", Bucket=name):
+        aws.find("s3", "abort_multipart_upload", Bucket=name, Key=upload["Key"], UploadId=upload["UploadId"])

@@ -1,0 +1,86 @@
+"""Layers of requirements. A layer's name holds the hash of its recipe: what has the name is what is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Any
+
+from lambda_toolkit.aws import Aws
+from lambda_toolkit.changes import Change, Key
+from lambda_toolkit.errors import AwsError
+from lambda_toolkit.limits import DIRECT_UPLOAD
+from lambda_toolkit.requirements import LAYER_PREFIX, Layer, LayerSpec
+
+KIND = "layer"
+
+
+def version_arn(aws: Aws, name: str) -> str | None:
+    """The ARN of the newest version of the layer ``name``; ``None`` where there is none."""
+    answer = aws.find("lambda", "list_layer_versions", LayerName=name, MaxItems=1)
+    versions = answer.get("LayerVersions", []) if answer else []
+    return str(versions[0]["LayerVersionArn"]) if versions else None
+
+
+def required_arn(aws: Aws, name: str) -> str:
+    """As :func:`version_arn`, for a layer that was just published."""
+    return aws.settle(lambda: version_arn(aws, name), f"Layer {name} is listed")
+
+
+def plan(spec: LayerSpec, layer: Layer, artifact_bucket: str | None) -> list[Change]:
+    """The change that publishes ``layer``. It is only asked for where AWS has none of that name."""
+
+    def create(aws: Aws) -> None:
+        content: dict[str, Any]
+        if layer.zipped > DIRECT_UPLOAD:
+            content = upload(aws, artifact_bucket, f"{spec.name}.zip", layer.path.read_bytes())
+        else:
+            content = {"ZipFile": layer.path.read_bytes()}
+        aws.call(
+            "lambda",
+            "publish_layer_version",
+            LayerName=spec.name,
+            Description=f"lambda_script {spec.digest}",
+            Content=content,
+            CompatibleRuntimes=[spec.runtime],
+            CompatibleArchitectures=[spec.architecture],
+        )
+
+    size = f"{layer.zipped / 1e6:.1f} MB zipped, {layer.unzipped / 1e6:.1f} MB unzipped"
+    after: frozenset[Key] = frozenset({("bucket", artifact_bucket)} if artifact_bucket else ())
+    return [Change(KIND, spec.name, "create", (", ".join(spec.requirements), size), after, apply=create)]
+
+
+def plan_removal(aws: Aws, names: Iterable[str], functions: Collection[str]) -> list[Change]:
+    """The changes that remove those layers of ours called ``names`` that no function outside ``functions`` uses."""
+    ours = sorted({name for name in names if name.startswith(LAYER_PREFIX)})
+    if not ours:
+        return []
+    used = {
+        layer_name(layer["Arn"])
+        for function in aws.once("functions", lambda: aws.list("lambda", "list_functions", "Functions"))
+        if function["FunctionName"] not in functions
+        for layer in function.get("Layers") or ()
+    }
+    after = frozenset(("function", function) for function in functions)
+    return [_removal(name, after) for name in ours if name not in used]
+
+
+def _removal(name: str, after: frozenset[Key]) -> Change:
+    def delete(aws: Aws) -> None:
+        for version in aws.list("lambda", "list_layer_versions", "LayerVersions", LayerName=name):
+            aws.call("lambda", "delete_layer_version", LayerName=name, VersionNumber=version["Version"])
+
+    return Change(KIND, name, "delete", ("no function uses it",), after, apply=delete)
+
+
+def layer_name(arn: str) -> str:
+    """The name in a layer version's ARN."""
+    return arn.split(":")[6]
+
+
+def upload(aws: Aws, bucket: str | None, key: str, content: bytes) -> dict[str, str]:
+    """Where Lambda finds ``content``, which is too large to be sent in a call."""
+    if bucket is None:
+        raise AwsError(f"{key} is too large to be sent directly: name an artifact_bucket.")
+    aws.call("s3", "put_object", Bucket=bucket, Key=f"lambda_script/{key}", Body=content)
+    return {"S3Bucket": bucket, "S3Key": f"lambda_script/{key}"}

@@ -1,0 +1,73 @@
+"""A function's log group: made before the function, so that Lambda does not make one that never expires."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lambda_toolkit.aws import Aws
+from lambda_toolkit.changes import Change
+from lambda_toolkit.model import FunctionSpec
+from lambda_toolkit.ownership import desired_tags, is_owned, missing_tags, require_owned
+
+KIND = "log group"
+
+
+def group_name(function: str) -> str:
+    """The log group that Lambda writes to."""
+    return f"/aws/lambda/{function}"
+
+
+def plan(aws: Aws, spec: FunctionSpec, *, function_is_ours: bool) -> list[Change]:
+    """The change that gives ``spec`` its log group. One that Lambda made for a function of ours is ours too."""
+    name, days = group_name(spec.name), spec.log_retention_days
+    tags = desired_tags(spec.tags, spec.name)
+    live = _find(aws, name)
+    if live is None:
+
+        def create(aws: Aws) -> None:
+            aws.call("logs", "create_log_group", logGroupName=name, tags=tags)
+            aws.call("logs", "put_retention_policy", logGroupName=name, retentionInDays=days)
+
+        return [Change(KIND, name, "create", (f"kept for {days} days",), apply=create)]
+
+    arn = aws.arn("logs", f"log-group:{name}")
+    live_tags = _tags(aws, arn)
+    require_owned(KIND, name, live_tags, adopt=spec.adopt or function_is_ours, function=spec.name)
+    new_tags = missing_tags(live_tags, tags)
+    live_days = live.get("retentionInDays")
+    details = (
+        *([f"kept for {live_days or 'ever'} -> {days} days"] if live_days != days else []),
+        *([f"tags: {', '.join(sorted(new_tags))}"] if new_tags else []),
+    )
+    if not details:
+        return []
+
+    def update(aws: Aws) -> None:
+        if live_days != days:
+            aws.call("logs", "put_retention_policy", logGroupName=name, retentionInDays=days)
+        if new_tags:
+            aws.call("logs", "tag_resource", resourceArn=arn, tags=new_tags)
+
+    return [Change(KIND, name, "update", details, apply=update)]
+
+
+def plan_removal(aws: Aws, function: str) -> list[Change]:
+    """The change that removes the log group of ``function``, if the toolkit made it."""
+    name = group_name(function)
+    if _find(aws, name) is None or not is_owned(_tags(aws, aws.arn("logs", f"log-group:{name}")), function):
+        return []
+
+    def delete(aws: Aws) -> None:
+        aws.find("logs", "delete_log_group", logGroupName=name)
+
+    return [Change(KIND, name, "delete", after=frozenset({("function", function)}), apply=delete)]
+
+
+def _find(aws: Aws, name: str) -> dict[str, Any] | None:
+    groups = aws.list("logs", "describe_log_groups", "logGroups", logGroupNamePrefix=name)
+    return next((group for group in groups if group["logGroupName"] == name), None)
+
+
+def _tags(aws: Aws, arn: str) -> dict[str, str]:
+    answer = aws.find("logs", "list_tags_for_resource", resourceArn=arn)
+    return dict(answer.get("tags", {})) if answer else {}

@@ -1,0 +1,77 @@
+"""Who may invoke a function: statements of its resource policy, with ids that follow from their content."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from lambda_toolkit.aws import Aws
+from lambda_toolkit.ownership import short_hash
+
+PREFIX = "lambda-script-"
+
+
+@dataclass(frozen=True)
+class Permission:
+    """That ``service`` may invoke the function on behalf of ``source_arn``. ``purpose`` is ``schedule`` or ``s3``."""
+
+    purpose: str
+    service: str
+    source_arn: str
+    source_account: str
+
+    @property
+    def statement_id(self) -> str:
+        """The same for the same permission, so that none is ever added twice."""
+        return f"{PREFIX}{self.purpose}-{short_hash(self.source_arn)}"
+
+
+def read(aws: Aws, function: str) -> dict[str, str]:
+    """Our statements of the function's policy: statement id to the ARN that it lets in. Empty where there is no
+    function.
+    """
+
+    def ask() -> dict[str, str]:
+        answer = aws.find("lambda", "get_policy", FunctionName=function)
+        statements = json.loads(answer["Policy"])["Statement"] if answer else []
+        return {
+            statement["Sid"]: _source(statement)
+            for statement in statements
+            if str(statement.get("Sid", "")).startswith(PREFIX)
+        }
+
+    return aws.once(("policy", function), ask)
+
+
+def add(aws: Aws, function: str, permission: Permission, live: dict[str, str]) -> None:
+    """Let the source in, unless it is let in already."""
+    statement_id = permission.statement_id
+    if live.get(statement_id) == permission.source_arn:
+        return
+    if statement_id in live:
+        remove(aws, function, statement_id)
+    aws.call(
+        "lambda",
+        "add_permission",
+        FunctionName=function,
+        StatementId=statement_id,
+        Action="lambda:InvokeFunction",
+        Principal=permission.service,
+        SourceArn=permission.source_arn,
+        SourceAccount=permission.source_account,
+    )
+
+
+def remove(aws: Aws, function: str, statement_id: str) -> None:
+    """Take the statement away, if it is there."""
+    aws.find("lambda", "remove_permission", FunctionName=function, StatementId=statement_id)
+
+
+def _source(statement: dict[str, Any]) -> str:
+    """The ARN that a statement's condition names, under whatever operator and spelling AWS gives it back."""
+    for condition in statement.get("Condition", {}).values():
+        for key, value in condition.items():
+            if key.lower() == "aws:sourcearn":
+                return str(value)
+    return ""

@@ -1,0 +1,128 @@
+"""A function's role: assumed by Lambda, and allowed what the function declares and no more."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from lambda_toolkit.aws import Aws
+from lambda_toolkit.changes import Change
+from lambda_toolkit.model import FunctionSpec
+from lambda_toolkit.ownership import (
+    as_list,
+    as_mapping,
+    derived_name,
+    desired_tags,
+    is_owned,
+    missing_tags,
+    require_owned,
+)
+from lambda_toolkit.resources.log_group import group_name
+
+KIND = "role"
+_POLICY = "lambda_script"
+_TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}],
+}
+_NEW = ("NoSuchEntity",)  # a role that was made a moment ago is not known everywhere
+
+
+def role_name(function: str) -> str:
+    """The name of the role of ``function``."""
+    return derived_name(function, "role")
+
+
+def role_arn(aws: Aws, function: str) -> str:
+    """The ARN of the role of ``function``."""
+    return aws.arn("iam", f"role/{role_name(function)}")
+
+
+def policy_document(aws: Aws, spec: FunctionSpec) -> dict[str, Any]:
+    """What the role may do: write the function's own log, and what ``spec.permissions`` says."""
+    group = aws.arn("logs", f"log-group:{group_name(spec.name)}")
+    own_log = {
+        "Effect": "Allow",
+        "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+        "Resource": [f"{group}:log-stream:*"],
+    }
+    return {"Version": "2012-10-17", "Statement": [own_log, *({**statement} for statement in spec.permissions)]}
+
+
+def plan(aws: Aws, spec: FunctionSpec) -> list[Change]:
+    """The change that gives ``spec`` its role. Raises OwnershipError."""
+    name = role_name(spec.name)
+    tags = desired_tags(spec.tags, spec.name)
+    policy = policy_document(aws, spec)
+    live = aws.find("iam", "get_role", RoleName=name)
+    if live is None:
+
+        def create(aws: Aws) -> None:
+            aws.call(
+                "iam",
+                "create_role",
+                RoleName=name,
+                AssumeRolePolicyDocument=json.dumps(_TRUST),
+                Description=f"What the Lambda function {spec.name} may do",
+                Tags=as_list(tags),
+            )
+            _put_policy(aws, name, policy)
+
+        return [Change(KIND, name, "create", (f"{len(policy['Statement'])} statements",), apply=create)]
+
+    live_tags = as_mapping(live["Role"].get("Tags"))
+    require_owned(KIND, name, live_tags, adopt=spec.adopt, function=spec.name)
+    stored = aws.find("iam", "get_role_policy", RoleName=name, PolicyName=_POLICY)
+    new_tags = missing_tags(live_tags, tags)
+    policy_differs = stored is None or _document(stored["PolicyDocument"]) != policy
+    trust_differs = _document(live["Role"].get("AssumeRolePolicyDocument")) != _TRUST
+    details = (
+        *(["what it may do changes"] if policy_differs else []),
+        *(["who may assume it changes"] if trust_differs else []),
+        *([f"tags: {', '.join(sorted(new_tags))}"] if new_tags else []),
+    )
+    if not details:
+        return []
+
+    def update(aws: Aws) -> None:
+        if trust_differs:
+            aws.call("iam", "update_assume_role_policy", RoleName=name, PolicyDocument=json.dumps(_TRUST))
+        if policy_differs:
+            _put_policy(aws, name, policy)
+        if new_tags:
+            aws.call("iam", "tag_role", RoleName=name, Tags=as_list(new_tags))
+
+    return [Change(KIND, name, "update", details, apply=update)]
+
+
+def plan_removal(aws: Aws, function: str) -> list[Change]:
+    """The change that removes the role of ``function``, if the toolkit made it."""
+    name = role_name(function)
+    live = aws.find("iam", "get_role", RoleName=name)
+    if live is None or not is_owned(as_mapping(live["Role"].get("Tags")), function):
+        return []
+
+    def delete(aws: Aws) -> None:
+        for policy in aws.list("iam", "list_role_policies", "PolicyNames", RoleName=name):
+            aws.find("iam", "delete_role_policy", RoleName=name, PolicyName=policy)
+        for attached in aws.list("iam", "list_attached_role_policies", "AttachedPolicies", RoleName=name):
+            aws.find("iam", "detach_role_policy", RoleName=name, PolicyArn=attached["PolicyArn"])
+        aws.find("iam", "delete_role", RoleName=name)
+
+    return [Change(KIND, name, "delete", after=frozenset({("function", function)}), apply=delete)]
+
+
+def _put_policy(aws: Aws, role: str, policy: dict[str, Any]) -> None:
+    aws.call(
+        "iam",
+        "put_role_policy",
+        also_wait_for=_NEW,
+        RoleName=role,
+        PolicyName=_POLICY,
+        PolicyDocument=json.dumps(policy),
+    )
+
+
+def _document(stored: Any) -> Any:
+    """A policy as AWS gives it back: parsed by botocore, or still text."""
+    return json.loads(stored) if isinstance(stored, str) else stored

@@ -1,0 +1,121 @@
+"""A function's schedule: an EventBridge rule, its target, and the permission to invoke."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lambda_toolkit.aws import Aws
+from lambda_toolkit.changes import Change, Key
+from lambda_toolkit.errors import AwsError
+from lambda_toolkit.model import FunctionSpec
+from lambda_toolkit.ownership import (
+    as_list,
+    as_mapping,
+    derived_name,
+    desired_tags,
+    is_owned,
+    missing_tags,
+    require_owned,
+)
+from lambda_toolkit.resources import permission
+from lambda_toolkit.resources.permission import Permission
+
+KIND = "schedule"
+_TARGET = "lambda-script"
+
+
+def rule_name(function: str) -> str:
+    """The name of the rule that starts ``function``."""
+    return derived_name(function, "schedule")
+
+
+def plan(aws: Aws, spec: FunctionSpec) -> list[Change]:
+    """The change that makes the function run by ``spec.schedule``, or no longer. Raises OwnershipError."""
+    name = rule_name(spec.name)
+    live = aws.find("events", "describe_rule", Name=name)
+    if spec.schedule is None:
+        return plan_removal(aws, spec.name, frozenset()) if live else []
+    expression = spec.schedule
+    function = aws.arn("lambda", f"function:{spec.name}")
+    rule = aws.arn("events", f"rule/{name}")
+    tags = desired_tags(spec.tags, spec.name)
+    let_in = Permission("schedule", "events.amazonaws.com", rule, aws.account_id)
+    allowed = permission.read(aws, spec.name)
+    new_tags = tags
+    targets: list[dict[str, Any]] = []
+    if live:
+        live_tags = _tags(aws, rule)
+        require_owned("rule", name, live_tags, adopt=spec.adopt, function=spec.name)
+        new_tags = missing_tags(live_tags, tags)
+        targets = aws.list("events", "list_targets_by_rule", "Targets", Rule=name)
+    rule_differs = live is None or (live.get("ScheduleExpression"), live.get("State")) != (expression, "ENABLED")
+    target_differs = not any(target["Id"] == _TARGET and target["Arn"] == function for target in targets)
+    permission_differs = allowed.get(let_in.statement_id) != rule
+    details = (
+        *([_rule_detail(live, expression)] if rule_differs else []),
+        *(["its target is missing"] if live and target_differs else []),
+        *(["its permission to invoke is missing"] if live and permission_differs else []),
+        *([f"tags: {', '.join(sorted(new_tags))}"] if live and new_tags else []),
+    )
+    if not details:
+        return []
+
+    def apply(aws: Aws) -> None:
+        if rule_differs:
+            made: dict[str, Any] = (
+                {} if live else {"Tags": as_list(tags), "Description": f"Starts the Lambda function {spec.name}"}
+            )
+            kept = {"Description": live["Description"]} if live and live.get("Description") else {}
+            aws.call("events", "put_rule", Name=name, ScheduleExpression=expression, State="ENABLED", **made, **kept)
+        if live and new_tags:
+            aws.call("events", "tag_resource", ResourceARN=rule, Tags=as_list(new_tags))
+        if permission_differs:
+            permission.add(aws, spec.name, let_in, allowed)
+        if target_differs:
+            answer = aws.call("events", "put_targets", Rule=name, Targets=[{"Id": _TARGET, "Arn": function}])
+            _require_all(answer, f"schedule {name}")
+
+    after: frozenset[Key] = frozenset({("function", spec.name)})
+    return [Change(KIND, name, "update" if live else "create", details, after, apply=apply)]
+
+
+def plan_removal(aws: Aws, function: str, after: frozenset[Key]) -> list[Change]:
+    """The change that removes the rule of ``function``, if the toolkit made it, and its permission."""
+    name = rule_name(function)
+    live = aws.find("events", "describe_rule", Name=name)
+    if live is None or not is_owned(_tags(aws, aws.arn("events", f"rule/{name}")), function):
+        return []
+    statements = [key for key in permission.read(aws, function) if key.startswith(f"{permission.PREFIX}schedule-")]
+
+    def delete(aws: Aws) -> None:
+        targets = aws.list("events", "list_targets_by_rule", "Targets", Rule=name)
+        if targets:
+            aws.call("events", "remove_targets", Rule=name, Ids=[target["Id"] for target in targets])
+        aws.find("events", "delete_rule", Name=name)
+        for statement in statements:
+            permission.remove(aws, function, statement)
+
+    return [Change(KIND, name, "delete", (str(live.get("ScheduleExpression")),), after, apply=delete)]
+
+
+def _rule_detail(live: dict[str, Any] | None, expression: str) -> str:
+    if live is None:
+        return expression
+    if live.get("ScheduleExpression") != expression:
+        return f"{live.get('ScheduleExpression')} -> {expression}"
+    return "switched off -> on"
+
+
+def _tags(aws: Aws, rule: str) -> dict[str, str]:
+    answer = aws.find("events", "list_tags_for_resource", ResourceARN=rule)
+    return as_mapping(answer.get("Tags")) if answer else {}
+
+
+def _require_all(answer: dict[str, Any], what: str) -> None:
+    """EventBridge reports a target that it did not take inside a successful answer."""
+    if answer.get("FailedEntryCount"):
+        entry = answer["FailedEntries"][0]
+        raise AwsError(
+            f"{what}: EventBridge did not take its target: {entry.get('ErrorMessage')}.",
+            code=str(entry.get("ErrorCode")),
+        )

@@ -1,0 +1,84 @@
+"""Secrets of Secrets Manager. Values are compared and written here, and never shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from lambda_toolkit.aws import Aws
+from lambda_toolkit.changes import Change, Key
+from lambda_toolkit.errors import ToolkitError
+from lambda_toolkit.model import SecretSpec
+from lambda_toolkit.ownership import as_list, as_mapping, desired_tags, is_owned, missing_tags, require_owned
+
+KIND = "secret"
+
+
+def plan(aws: Aws, spec: SecretSpec) -> list[Change]:
+    """The change that brings the secret to ``spec``. Raises OwnershipError.
+
+    A secret that is missing while there is no value for it is a change that will fail, and says which variable to set.
+    """
+    live = aws.find("secretsmanager", "describe_secret", SecretId=spec.name)
+    tags = desired_tags(spec.tags)
+    if live is None:
+        return [_creation(spec, tags)]
+    live_tags = as_mapping(live.get("Tags"))
+    require_owned(KIND, spec.name, live_tags, adopt=spec.adopt)
+    new_tags = missing_tags(live_tags, tags)
+    is_deleted = bool(live.get("DeletedDate"))
+    value = spec.value
+    value_differs = value is not None and (is_deleted or _stored(aws, spec.name) != value)
+    details = (
+        *(["is taken back from deletion"] if is_deleted else []),
+        *(["value changes"] if value_differs else []),
+        *([f"tags: {', '.join(sorted(new_tags))}"] if new_tags else []),
+    )
+    if not details:
+        return []
+
+    def update(aws: Aws) -> None:
+        if is_deleted:
+            aws.call("secretsmanager", "restore_secret", SecretId=spec.name)
+        if value_differs:
+            aws.call("secretsmanager", "put_secret_value", SecretId=spec.name, SecretString=value)
+        if new_tags:
+            aws.call("secretsmanager", "tag_resource", SecretId=spec.name, Tags=as_list(new_tags))
+
+    return [Change(KIND, spec.name, "update", details, apply=update)]
+
+
+def plan_removal(aws: Aws, spec: SecretSpec, after: frozenset[Key]) -> list[Change]:
+    """The change that removes the secret at once and for good, if the toolkit made it."""
+    live = aws.find("secretsmanager", "describe_secret", SecretId=spec.name)
+    if live is None or not is_owned(as_mapping(live.get("Tags"))):
+        return []
+
+    def delete(aws: Aws) -> None:
+        aws.find("secretsmanager", "delete_secret", SecretId=spec.name, ForceDeleteWithoutRecovery=True)
+
+    return [Change(KIND, spec.name, "delete", ("for good",), after, apply=delete)]
+
+
+def _creation(spec: SecretSpec, tags: dict[str, str]) -> Change:
+    if spec.value is None:
+        return Change(KIND, spec.name, "create", (f"has no value: set {spec.variable}",), apply=_without_value(spec))
+
+    def create(aws: Aws) -> None:
+        aws.call("secretsmanager", "create_secret", Name=spec.name, SecretString=spec.value, Tags=as_list(tags))
+
+    return Change(KIND, spec.name, "create", (f"value from {spec.variable}",) if spec.variable else (), apply=create)
+
+
+def _without_value(spec: SecretSpec) -> Callable[[Aws], None]:
+    def refuse(_: Aws) -> None:
+        raise ToolkitError(
+            f"AWS holds no secret {spec.name}, and the environment variable {spec.variable} is not set. "
+            "Set it and deploy again."
+        )
+
+    return refuse
+
+
+def _stored(aws: Aws, name: str) -> str | None:
+    answer = aws.find("secretsmanager", "get_secret_value", SecretId=name)
+    return answer.get("SecretString") if answer else None

@@ -1,0 +1,206 @@
+"""S3 triggers: our own entries in a bucket's notification configuration, which is shared and can only be written
+whole.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from lambda_toolkit.aws import Aws
+from lambda_toolkit.changes import Change, Key
+from lambda_toolkit.errors import AwsError, TriggerError
+from lambda_toolkit.model import FunctionSpec, S3Trigger
+from lambda_toolkit.ownership import short_hash
+from lambda_toolkit.resources import permission
+from lambda_toolkit.resources.permission import Permission
+
+KIND = "trigger"
+_LAMBDA = "LambdaFunctionConfigurations"
+_OTHERS = ("QueueConfigurations", "TopicConfigurations")
+_TARGETS = ("LambdaFunctionArn", "QueueArn", "TopicArn")
+
+Configuration = dict[str, Any]
+
+
+def check_declared(functions: Sequence[FunctionSpec]) -> None:
+    """Raise TriggerError where two declared triggers would both start on one object, which S3 refuses."""
+    declared = [(spec.name, trigger) for spec in functions for trigger in spec.s3_triggers]
+    for index, (name, trigger) in enumerate(declared):
+        for other_name, other in declared[index + 1 :]:
+            if trigger.bucket == other.bucket and overlap(_entry("", name, trigger), _entry("", other_name, other)):
+                raise TriggerError(
+                    f"S3 takes no two triggers for one object: {_shown(trigger)} of `{name}` and {_shown(other)} of "
+                    f"`{other_name}` overlap. Give them prefixes or suffixes of which none begins or ends the other."
+                )
+
+
+def plan(aws: Aws, spec: FunctionSpec, *, function_is_ours: bool) -> list[Change]:
+    """The changes, one for each bucket, that give ``spec`` its triggers and take away those it no longer declares."""
+    allowed = permission.read(aws, spec.name) if function_is_ours else {}
+    wanted = {trigger.bucket for trigger in spec.s3_triggers}
+    dropped = _attached_buckets(allowed) - wanted
+    return [
+        *(change for bucket in sorted(wanted) for change in _plan_bucket(aws, spec, bucket, allowed)),
+        *(change for bucket in sorted(dropped) for change in _plan_dropped(aws, spec.name, bucket, frozenset())),
+    ]
+
+
+def plan_removal(aws: Aws, function: str) -> list[Change]:
+    """The changes that take ``function`` out of every bucket that starts it."""
+    buckets = _attached_buckets(permission.read(aws, function))
+    return [change for bucket in sorted(buckets) for change in _plan_dropped(aws, function, bucket, frozenset())]
+
+
+def _plan_bucket(aws: Aws, spec: FunctionSpec, bucket: str, allowed: dict[str, str]) -> list[Change]:
+    arn = aws.arn("lambda", f"function:{spec.name}")
+    desired = [_entry(arn, spec.name, trigger) for trigger in spec.s3_triggers if trigger.bucket == bucket]
+    let_in = Permission("s3", "s3.amazonaws.com", aws.arn("s3", bucket), aws.account_id)
+    configuration = _read(aws, bucket) or {}
+    _check_others(configuration, desired, spec, bucket)
+    own = [entry for entry in configuration.get(_LAMBDA, ()) if is_own(entry, spec.name)]
+    entries_differ = sorted(map(_comparable, own)) != sorted(map(_comparable, desired))
+    permission_differs = allowed.get(let_in.statement_id) != let_in.source_arn
+    details = (
+        *([_shown(trigger) for trigger in spec.s3_triggers if trigger.bucket == bucket] if entries_differ else []),
+        *(["the bucket's permission to invoke is missing"] if permission_differs and not entries_differ else []),
+    )
+    if not details:
+        return []
+
+    def apply(aws: Aws) -> None:
+        permission.add(aws, spec.name, let_in, allowed)
+        if entries_differ:
+            _merge(aws, bucket, spec.name, desired)
+
+    name = f"{spec.name} on {bucket}"
+    after: frozenset[Key] = frozenset({("function", spec.name), ("bucket", bucket)})
+    return [Change(KIND, name, "update" if own else "create", details, after, apply=apply)]
+
+
+def _plan_dropped(aws: Aws, function: str, bucket: str, after: frozenset[Key]) -> list[Change]:
+    statement = Permission("s3", "s3.amazonaws.com", aws.arn("s3", bucket), aws.account_id).statement_id
+
+    def apply(aws: Aws) -> None:
+        _merge(aws, bucket, function, [])
+        permission.remove(aws, function, statement)
+
+    return [Change(KIND, f"{function} on {bucket}", "delete", after=after, apply=apply)]
+
+
+def _merge(aws: Aws, bucket: str, function: str, desired: list[Configuration]) -> None:
+    """Read, replace our own entries, write back. Everybody else's stay, EventBridge's switch included."""
+    with aws.lock(f"notifications of {bucket}"):
+        configuration = _read(aws, bucket)
+        if configuration is None:
+            if not desired:
+                return
+            raise AwsError(
+                f"There is no bucket {bucket} to trigger {function}. Create it, or deploy everything.",
+                code="NoSuchBucket",
+            )
+        others = [entry for entry in configuration.get(_LAMBDA, ()) if not is_own(entry, function)]
+        merged = {**configuration, _LAMBDA: [*others, *desired]}
+        if merged[_LAMBDA] == configuration.get(_LAMBDA, []):
+            return
+        aws.call(
+            "s3",
+            "put_bucket_notification_configuration",
+            Bucket=bucket,
+            NotificationConfiguration={
+                key: value for key, value in merged.items() if value or key == "EventBridgeConfiguration"
+            },
+        )
+
+
+def _read(aws: Aws, bucket: str) -> Configuration | None:
+    answer = aws.find("s3", "get_bucket_notification_configuration", Bucket=bucket)
+    if answer is None:
+        return None
+    return {key: value for key, value in answer.items() if key != "ResponseMetadata"}
+
+
+def _attached_buckets(allowed: dict[str, str]) -> set[str]:
+    """The buckets that our own statements let in."""
+    return {arn.split(":")[5] for key, arn in allowed.items() if key.startswith(f"{permission.PREFIX}s3-") and arn}
+
+
+def _entry(arn: str, function: str, trigger: S3Trigger) -> Configuration:
+    rules = [
+        {"Name": name, "Value": value}
+        for name, value in (("prefix", trigger.prefix), ("suffix", trigger.suffix))
+        if value
+    ]
+    identity = short_hash(json.dumps([trigger.prefix, trigger.suffix, sorted(trigger.events)]))
+    entry: Configuration = {
+        "Id": f"{_owner(function)}{identity}",
+        "LambdaFunctionArn": arn,
+        "Events": sorted(trigger.events),
+    }
+    return {**entry, "Filter": {"Key": {"FilterRules": rules}}} if rules else entry
+
+
+def _owner(function: str) -> str:
+    return f"lambda-script:{function}:"
+
+
+def is_own(entry: Configuration, function: str) -> bool:
+    """Whether the toolkit made ``entry`` for ``function``."""
+    return str(entry.get("Id", "")).startswith(_owner(function))
+
+
+def overlap(one: Configuration, other: Configuration) -> bool:
+    """Whether one object could match both: S3 refuses the whole configuration then.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-filtering.html
+    """
+    if not any(_same_event(event, another) for event in one["Events"] for another in other["Events"]):
+        return False
+    prefix, suffix = _filters(one)
+    other_prefix, other_suffix = _filters(other)
+    begins = prefix.startswith(other_prefix) or other_prefix.startswith(prefix)
+    ends = suffix.endswith(other_suffix) or other_suffix.endswith(suffix)
+    return begins and ends
+
+
+def _same_event(one: str, other: str) -> bool:
+    return one == other or any(
+        wide.endswith("*") and narrow.startswith(wide[:-1]) for wide, narrow in ((one, other), (other, one))
+    )
+
+
+def _filters(entry: Configuration) -> tuple[str, str]:
+    rules = entry.get("Filter", {}).get("Key", {}).get("FilterRules", [])
+    values = {str(rule["Name"]).lower(): str(rule.get("Value", "")) for rule in rules}
+    return values.get("prefix", ""), values.get("suffix", "")
+
+
+def _comparable(entry: Configuration) -> tuple[str, str, tuple[str, ...], tuple[str, str]]:
+    return str(entry["Id"]), str(entry["LambdaFunctionArn"]), tuple(sorted(entry["Events"])), _filters(entry)
+
+
+def _check_others(
+    configuration: Configuration, desired: Iterable[Configuration], spec: FunctionSpec, bucket: str
+) -> None:
+    """Raise TriggerError where an entry that is not ours matches the same objects."""
+    others = [
+        entry
+        for key in (_LAMBDA, *_OTHERS)
+        for entry in configuration.get(key, ())
+        if not str(entry.get("Id", "")).startswith("lambda-script:")  # ours were compared as they are declared
+    ]
+    for entry in desired:
+        for other in others:
+            if overlap(entry, other):
+                prefix, suffix = _filters(other)
+                target = next((str(other[key]) for key in _TARGETS if key in other), "something else")
+                raise TriggerError(
+                    f"The trigger of `{spec.name}` on bucket {bucket} overlaps a notification that is there already: "
+                    f"{prefix}*{suffix} for {target} (id {other.get('Id', 'none')}). S3 takes no two for one "
+                    "object. Give the trigger another prefix or suffix, or remove the other one."
+                )
+
+
+def _shown(trigger: S3Trigger) -> str:
+    return f"s3://{trigger.bucket}/{trigger.prefix}*{trigger.suffix}"
