@@ -1,0 +1,185 @@
+"""Keep one Python function deployed on AWS Lambda.
+
+    from lambda_script import Lambda_script
+
+    deployer = Lambda_script(lambda_function_path="path/to/lambda_function.py",
+                             zip_file_name="lambda_function.zip",
+                             function_name_template="my_lambda_function",
+                             schedule="0 0 * * *")
+    deployer.deploy()
+
+Importing this module does nothing. Credentials, region and endpoint are found as boto3 finds them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lambda_toolkit.aws import Aws
+from lambda_toolkit.changes import Change, Plan
+from lambda_toolkit.errors import (
+    AwsError,
+    DeployError,
+    LimitError,
+    OwnershipError,
+    PackageError,
+    PlanError,
+    ScheduleError,
+    ToolkitError,
+    TriggerError,
+)
+from lambda_toolkit.execute import Failure, Progress, Report, execute
+from lambda_toolkit.limits import check_function
+from lambda_toolkit.model import THIS_RUNTIME, Alarm, Deployment, FunctionSpec, S3Trigger
+from lambda_toolkit.plan import make_destroy_plan, make_plan
+from lambda_toolkit.requirements import read_requirements
+from lambda_toolkit.schedule import to_eventbridge
+
+__all__ = [
+    "Alarm",
+    "AwsError",
+    "Change",
+    "DeployError",
+    "Failure",
+    "Lambda_script",
+    "LimitError",
+    "OwnershipError",
+    "PackageError",
+    "Plan",
+    "PlanError",
+    "Progress",
+    "Report",
+    "S3Trigger",
+    "ScheduleError",
+    "ToolkitError",
+    "TriggerError",
+]
+
+
+class Lambda_script:
+    """One function and everything that belongs to it: role, log group, schedule, S3 triggers, alarms, layer.
+
+    ``lambda_function_path`` is a file or a folder. ``zip_file_name`` is where a copy of its package is left.
+    ``schedule`` is unix cron (``0 6 * * MON-FRI``), ``rate(5 minutes)`` or EventBridge's ``cron(...)``, always in
+    UTC. ``function_name_template`` may hold ``{stage}``. ``memory`` is in MB, ``timeout`` in seconds.
+    ``requirements`` (a list, or the path of a requirements file) become a layer, installed for Lambda's platform;
+    ``requirements_exclude`` leaves files of it out, by globs. ``permissions`` are IAM statements. ``adopt`` takes
+    over things of these names that the toolkit did not make. ``aws`` and ``on_progress`` are for programs that deploy
+    several functions, and for tests.
+
+    Raises ScheduleError, LimitError and PackageError for what could never be deployed. Nothing is read from AWS yet.
+    """
+
+    def __init__(
+        self,
+        lambda_function_path: str | Path,
+        zip_file_name: str | Path = "lambda_function.zip",
+        function_name_template: str | None = None,
+        schedule: str | None = None,
+        *,
+        stage: str = "dev",
+        handler: str | None = None,
+        runtime: str | None = None,
+        architecture: str = "x86_64",
+        memory: int = 128,
+        timeout: int = 60,
+        environment: Mapping[str, str] | None = None,
+        include: Sequence[str | Path] = (),
+        extra_files: Mapping[str, bytes | Path] | None = None,
+        requirements: Sequence[str] | Path = (),
+        requirements_exclude: Sequence[str] = (),
+        platform: str | None = None,
+        s3_trigger: S3Trigger | Mapping[str, Any] | Sequence[S3Trigger | Mapping[str, Any]] | None = None,
+        alarms: Sequence[Alarm] = (),
+        permissions: Sequence[Mapping[str, Any]] = (),
+        log_retention_days: int = 30,
+        tags: Mapping[str, str] | None = None,
+        region: str | None = None,
+        description: str = "",
+        artifact_bucket: str | None = None,
+        adopt: bool = False,
+        aws: Aws | None = None,
+    ) -> None:
+        source = Path(lambda_function_path)
+        self.region = region
+        self._aws = aws
+        self.spec = FunctionSpec(
+            name=_name(function_name_template or source.absolute().stem, stage),
+            source=source,
+            handler=handler,
+            runtime=runtime or THIS_RUNTIME,
+            architecture=architecture,
+            memory=memory,
+            timeout=timeout,
+            environment=dict(environment or {}),
+            include=tuple(Path(path) for path in include),
+            extra_files=dict(extra_files or {}),
+            requirements=read_requirements(requirements) if isinstance(requirements, Path) else tuple(requirements),
+            requirements_exclude=tuple(requirements_exclude),
+            platform=platform,
+            schedule=to_eventbridge(schedule) if schedule is not None else None,
+            s3_triggers=_triggers(s3_trigger),
+            alarms=tuple(alarms),
+            permissions=tuple(permissions),
+            log_retention_days=log_retention_days,
+            tags=dict(tags or {}),
+            description=description,
+            zip_path=Path(zip_file_name),
+            artifact_bucket=artifact_bucket,
+            adopt=adopt,
+        )
+        check_function(self.spec)
+
+    def __repr__(self) -> str:
+        """Which function, and from where."""
+        return f"Lambda_script({self.spec.name!r} from {str(self.spec.source)!r})"
+
+    def plan(self) -> Plan:
+        """What :meth:`deploy` would change. Writes nothing to AWS. Raises ToolkitError."""
+        return make_plan(self._door(), self._deployment())
+
+    def deploy(self, on_progress: Callable[[Progress], None] | None = None) -> Report:
+        """Bring AWS to what is declared and report what was changed: nothing, where nothing differs.
+
+        Raises DeployError where a change failed (the others were made), and other ToolkitErrors before anything was
+        written.
+        """
+        return self._carry_out(self.plan(), on_progress)
+
+    def destroy(self, on_progress: Callable[[Progress], None] | None = None) -> Report:
+        """Remove everything that :meth:`deploy` made. Raises DeployError where something could not be removed."""
+        return self._carry_out(make_destroy_plan(self._door(), self._deployment()), on_progress)
+
+    def _carry_out(self, plan: Plan, on_progress: Callable[[Progress], None] | None) -> Report:
+        report = execute(self._door(), plan, on_progress)
+        if not report.ok:
+            raise DeployError(report)
+        return report
+
+    def _deployment(self) -> Deployment:
+        return Deployment(functions=(self.spec,))
+
+    def _door(self) -> Aws:
+        """The door to AWS. Clients are kept between calls; what was read is not."""
+        if self._aws is None:
+            self._aws = Aws(region=self.region)
+        return self._aws
+
+
+def _name(template: str, stage: str) -> str:
+    try:
+        return template.format(stage=stage)
+    except (KeyError, IndexError, ValueError) as error:
+        raise LimitError(f"function_name_template `{template}` may hold {{stage}} and no other braces.") from error
+
+
+def _triggers(
+    value: S3Trigger | Mapping[str, Any] | Sequence[S3Trigger | Mapping[str, Any]] | None,
+) -> tuple[S3Trigger, ...]:
+    if value is None:
+        return ()
+    if isinstance(value, S3Trigger | Mapping):
+        return (S3Trigger.of(value),)
+    return tuple(S3Trigger.of(item) for item in value)

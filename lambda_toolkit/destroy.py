@@ -1,0 +1,64 @@
+"""What would have to be removed from AWS, found by reading only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lambda_toolkit.aws import Aws
+from lambda_toolkit.changes import Change, Key, Plan
+from lambda_toolkit.gathering import Task, gather, task
+from lambda_toolkit.model import Deployment
+from lambda_toolkit.resources import alarm, bucket, function, layer, log_group, role, schedule, secret, topic, trigger
+
+
+@dataclass(frozen=True)
+class _Removal:
+    """What is to be removed of one function, and the layers that it leaves behind."""
+
+    changes: Sequence[Change] = ()
+    layers: Sequence[str] = ()
+    notes: Sequence[str] = ()
+
+
+def make_destroy_plan(aws: Aws, deployment: Deployment, delete_data: bool = False) -> Plan:
+    """The changes that remove what was made for ``deployment``; buckets with their objects and secrets only with
+    ``delete_data``.
+
+    Reads only. What the toolkit did not make stays, and ``notes`` names it, as it names the data that is kept. Raises
+    AwsError.
+    """
+    aws = aws.snapshot()
+    names = [spec.name for spec in deployment.functions]
+    removals = gather([task(_plan_function, aws, name) for name in names])
+    changes = [change for removal in removals for change in removal.changes]
+    layers = [name for removal in removals for name in removal.layers]
+    changes += layer.plan_removal(aws, layers, set(names))
+    after: frozenset[Key] = frozenset(change.key for change in changes)
+    shared: list[Task[Sequence[Change]]] = [task(topic.plan_removal, aws, item, after) for item in deployment.topics]
+    if delete_data:
+        shared += [task(bucket.plan_removal, aws, item, after) for item in deployment.buckets]
+        shared += [task(secret.plan_removal, aws, item, after) for item in deployment.secrets]
+    changes += [change for found in gather(shared) for change in found]
+    notes = [note for removal in removals for note in removal.notes]
+    if not delete_data:
+        notes += [f"bucket {item.name} and its objects are kept" for item in deployment.buckets]
+        notes += [f"secret {item.name} is kept" for item in deployment.secrets]
+    return Plan(tuple(changes), notes=tuple(notes))
+
+
+def _plan_function(aws: Aws, name: str) -> _Removal:
+    """Attachments first, then the function, then what it needed to run."""
+    live = function.read(aws, name)
+    if live is not None and not function.is_ours(live, name):
+        return _Removal(notes=[f"function {name} was not made by this toolkit and is left alone"])
+    attachments = [
+        *schedule.plan_removal(aws, name, frozenset()),
+        *trigger.plan_removal(aws, name),
+        *alarm.plan_removal(aws, name),
+    ]
+    after: frozenset[Key] = frozenset(change.key for change in attachments)
+    own = function.plan_removal(name, after) if live else []
+    rest = [*role.plan_removal(aws, name), *log_group.plan_removal(aws, name)]
+    layers = [layer.layer_name(arn) for arn in live.layers] if live else []
+    return _Removal([*attachments, *own, *rest], layers)

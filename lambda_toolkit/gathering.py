@@ -1,0 +1,48 @@
+"""Independent reads, made in parallel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+from lambda_toolkit.aws import THREADS
+from lambda_toolkit.errors import PlanError, ToolkitError
+
+_T = TypeVar("_T")
+_P = ParamSpec("_P")
+Task = Callable[[], _T]
+
+
+def task(read: Callable[_P, _T], *arguments: _P.args, **named: _P.kwargs) -> Task[_T]:
+    """``read`` with its arguments, to be called later."""
+    return lambda: read(*arguments, **named)
+
+
+def gather(tasks: Sequence[Task[_T]]) -> list[_T]:
+    """What ``tasks`` return, in their order. Raises what they raised, all of it: see :func:`raise_all`."""
+    if not tasks:
+        return []
+    with ThreadPoolExecutor(min(THREADS, len(tasks)), thread_name_prefix="read") as pool:
+        futures = [pool.submit(item) for item in tasks]
+    problems: list[ToolkitError] = []
+    answers: list[_T] = []
+    for future in futures:
+        error = future.exception()
+        if error is None:
+            answers.append(future.result())
+        elif isinstance(error, ToolkitError):
+            problems.append(error)
+        else:
+            raise error
+    raise_all(problems)
+    return answers
+
+
+def raise_all(problems: Sequence[ToolkitError]) -> None:
+    """Raise the problem, or a PlanError of all of them; nothing where there is none."""
+    distinct = list({str(problem): problem for problem in problems}.values())
+    if len(distinct) == 1:
+        raise distinct[0]
+    if distinct:
+        raise PlanError(distinct)

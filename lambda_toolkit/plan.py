@@ -1,0 +1,117 @@
+"""What would have to change on AWS, found by reading only. ``deploy`` makes exactly these changes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+
+from lambda_toolkit import limits
+from lambda_toolkit.aws import Aws
+from lambda_toolkit.changes import Artifact, Change, Plan
+from lambda_toolkit.destroy import make_destroy_plan
+from lambda_toolkit.errors import ToolkitError
+from lambda_toolkit.gathering import Task, gather, raise_all, task
+from lambda_toolkit.model import Deployment, FunctionSpec
+from lambda_toolkit.package import Package, build
+from lambda_toolkit.requirements import Layer, LayerSpec, build_layer, layer_of
+from lambda_toolkit.resources import alarm, bucket, function, layer, log_group, role, schedule, secret, topic, trigger
+from lambda_toolkit.resources.function import LiveFunction
+
+__all__ = ["Change", "Plan", "make_destroy_plan", "make_plan"]
+
+
+def make_plan(aws: Aws, deployment: Deployment, only: Collection[str] | None = None) -> Plan:
+    """The changes that bring AWS to ``deployment``; with ``only``, those of these functions and what is theirs alone.
+
+    Reads only, in parallel. Packages are built, and so are layers that AWS does not have, so that all limits are
+    checked before anything is written. Raises ToolkitError; PlanError where there are several reasons.
+    """
+    functions = _chosen(deployment.functions, only)
+    _check(functions, deployment)
+    aws = aws.snapshot()
+    planners = [_FunctionPlanner(aws, spec) for spec in functions]
+    tasks: list[Task[Sequence[Change]]] = [task for planner in planners for task in planner.tasks()]
+    if only is None:
+        tasks += [task(bucket.plan, aws, item) for item in deployment.buckets]
+        tasks += [task(topic.plan, aws, item) for item in deployment.topics]
+        tasks += [task(secret.plan, aws, item) for item in deployment.secrets]
+    changes = [change for found in gather(tasks) for change in found]
+    artifacts = tuple(Artifact(p.spec.zip_path, p.package.content) for p in planners if p.spec.zip_path)
+    return Plan(tuple({change.key: change for change in changes}.values()), artifacts=artifacts)
+
+
+class _FunctionPlanner:
+    """Plans one function. What several of its parts need to know is read once."""
+
+    def __init__(self, aws: Aws, spec: FunctionSpec) -> None:
+        self._aws = aws
+        self.spec = spec
+        self.package: Package = build(spec)
+        self._layer: LayerSpec | None = layer_of(spec)
+
+    def tasks(self) -> list[Task[Sequence[Change]]]:
+        """The independent parts, to be run in parallel."""
+        aws, spec = self._aws, self.spec
+        return [
+            self._plan_function,
+            task(role.plan, aws, spec),
+            lambda: log_group.plan(aws, spec, function_is_ours=function.is_ours(self._live(), spec.name)),
+            task(schedule.plan, aws, spec),
+            lambda: trigger.plan(aws, spec, function_is_ours=function.is_ours(self._live(), spec.name)),
+            task(alarm.plan, aws, spec),
+        ]
+
+    def _live(self) -> LiveFunction | None:
+        return self._aws.once(("function", self.spec.name), lambda: function.read(self._aws, self.spec.name))
+
+    def _plan_function(self) -> list[Change]:
+        wanted = self._layer
+        if wanted is None:
+            limits.check_sizes(self.spec, len(self.package.content), self.package.unzipped, 0, _largest(self.package))
+            return self._with_dropped_layers(
+                function.plan(self._aws, self.spec, self.package, self._live(), None, None)
+            )
+        arn = self._aws.once(("layer", wanted.name), lambda: layer.version_arn(self._aws, wanted.name))
+        changes: list[Change] = []
+        if arn is None:
+            built: Layer = self._aws.once(("built layer", wanted.name), lambda: build_layer(wanted))
+            unzipped = self.package.unzipped + built.unzipped
+            limits.check_sizes(self.spec, len(self.package.content), unzipped, built.zipped, built.largest)
+            changes += layer.plan(wanted, built, self.spec.artifact_bucket)
+        changes += function.plan(self._aws, self.spec, self.package, self._live(), wanted.name, arn)
+        return self._with_dropped_layers(changes)
+
+    def _with_dropped_layers(self, changes: list[Change]) -> list[Change]:
+        """``changes``, and the removal of layers of ours that this function uses until now and no other one does."""
+        live = self._live()
+        used = (
+            {layer.layer_name(arn) for arn in live.layers} if live and function.is_ours(live, self.spec.name) else set()
+        )
+        dropped = used - ({self._layer.name} if self._layer else set())
+        return [*changes, *layer.plan_removal(self._aws, dropped, {self.spec.name})]
+
+
+def _largest(package: Package) -> list[tuple[str, int]]:
+    return sorted(package.sizes.items(), key=lambda item: -item[1])[:5]
+
+
+def _chosen(functions: Sequence[FunctionSpec], only: Collection[str] | None) -> list[FunctionSpec]:
+    names = [spec.name for spec in functions]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        raise ToolkitError(f"Two functions are called `{name}`.")
+    for name in only or ():
+        if name not in names:
+            raise ToolkitError(f"There is no function `{name}` to deploy. There are: {', '.join(names) or 'none'}.")
+    return [spec for spec in functions if only is None or spec.name in only]
+
+
+def _check(functions: Iterable[FunctionSpec], deployment: Deployment) -> None:
+    problems: list[ToolkitError] = []
+    for check in (
+        *(task(limits.check_function, spec) for spec in functions),
+        task(trigger.check_declared, deployment.functions),
+    ):
+        try:
+            check()
+        except ToolkitError as error:
+            problems.append(error)
+    raise_all(problems)
