@@ -1,0 +1,1 @@
+"""From the source to the ingestion bucket: what was committed since the last batch becomes the next."""

@@ -1,0 +1,1 @@
+"""From the processed bucket to the warehouse: batch by batch, in order."""

@@ -1,0 +1,108 @@
+"""What the source's tables look like, and whether they are what the declarations need."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from lambdas.shared import sql
+from lambdas.shared.arrow_types import PLAIN_NUMERIC, arrow_type, base_type
+from lambdas.shared.errors import SourceError
+from lambdas.shared.expressions import Expression
+from lambdas.shared.wire import Connection
+
+_WHOLE = ("smallint", "integer", "bigint")
+_TEXT = ("character varying", "text", "character")
+_TIMESTAMPS = ("timestamp without time zone", "timestamp with time zone")
+_ACCEPTED: Mapping[str, Sequence[str]] = {  # function of an expression -> the base types that it can read
+    "date": (*_TIMESTAMPS, "date", *_TEXT),
+    "time": _TIMESTAMPS,
+    "decimal": ("numeric", *_WHOLE),
+    "currency_name": _TEXT,
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a source table; ``type`` as PostgreSQL writes it, e.g. ``numeric(10,2)``."""
+
+    name: str
+    type: str
+
+    @property
+    def base_type(self) -> str:
+        """The type without its length, precision or scale."""
+        return base_type(self.type)
+
+    @property
+    def arrow(self) -> pa.DataType:
+        """The type in the lake."""
+        return arrow_type(self.type)
+
+    def fits(self) -> sql.Fragment | None:
+        """The condition under which the lake's type can hold the value; None where it always can.
+
+        PostgreSQL's infinities, NaN, and years before 1 or after 9999 have no place in Arrow's types.
+        """
+        column = sql.columns([self.name], of="t")
+        if pa.types.is_date(self.arrow) or pa.types.is_timestamp(self.arrow):
+            return sql.compose("($c >= '0001-01-01' AND $c < '10000-01-01')", c=column)
+        if self.arrow == PLAIN_NUMERIC and self.type == "numeric":
+            return sql.compose("($c > -1e28 AND $c < 1e28 AND $c = round($c, 10))", c=column)
+        if pa.types.is_decimal(self.arrow):
+            return sql.compose("($c <> 'NaN')", c=column)
+        return None
+
+
+def describe(connection: Connection, table: str) -> tuple[Column, ...]:
+    """The columns of ``table`` in the source, in its order."""
+    rows = connection.rows(
+        "SELECT attname, format_type(atttypid, atttypmod) FROM pg_catalog.pg_attribute"
+        " WHERE attrelid = CAST(:name AS regclass) AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
+        name=str(sql.table(table)),
+    )
+    return tuple(Column(name, kind) for name, kind in rows)
+
+
+def check_needed(
+    table: str,
+    columns: Sequence[Column],
+    needed: Mapping[str, Sequence[Expression]],
+    previous: Mapping[str, str],
+    accepted: Collection[str] = (),
+) -> None:
+    """Refuses a table that lacks a needed column, or in which one has a type that its expressions cannot read.
+
+    ``previous``: the types at the last run; a needed column may not change its type unless ``accepted`` names it as
+    ``table.column``. Raises SourceError with table and column.
+    """
+    found = {column.name: column for column in columns}
+    for name, expressions in needed.items():
+        column = found.get(name)
+        if column is None:
+            raise SourceError(
+                f"The source table {table} lacks the column {name}, which the warehouse needs. Nothing was extracted. "
+                "Restore the column, or change the declaration of the tables that read it."
+            )
+        for expression in expressions:
+            if expression.function and column.base_type not in _ACCEPTED[expression.function]:
+                raise SourceError(
+                    f"The source column {table}.{name} is of type {column.type}, which {expression} cannot read. "
+                    "Nothing was extracted. Change the column's type back, or the declaration."
+                )
+        before = previous.get(name)
+        if before and not _same_kind(Column(name, before), column) and f"{table}.{name}" not in accepted:
+            raise SourceError(
+                f"The source column {table}.{name} was of type {before} and is now {column.type}. Nothing was "
+                "extracted. Change it back; or, when the warehouse's column can hold the new type, invoke extract once "
+                f'with the event {{"accept_types": ["{table}.{name}"]}}.'
+            )
+
+
+def _same_kind(one: Column, other: Column) -> bool:
+    varying = ("character varying", "text")  # the same but for a length limit
+    if one.base_type in varying and other.base_type in varying:
+        return True
+    return one.base_type == other.base_type

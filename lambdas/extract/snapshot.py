@@ -1,0 +1,80 @@
+"""One snapshot of the source: locks first, then everything is read as of one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from pg8000.exceptions import DatabaseError
+
+from lambdas.shared import sql
+from lambdas.shared.errors import SourceError
+from lambdas.shared.manifest import SourceIdentity
+from lambdas.shared.postgres import message, sqlstate, transaction
+from lambdas.shared.wire import Connection
+
+XID_HORIZON = 2**31  # transactions: beyond this PostgreSQL cannot tell older ids from newer ones
+
+_BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_DATABASE = (
+    "SELECT current_database(), pg_snapshot_xmin(pg_current_snapshot())::text,"
+    " pg_snapshot_xmax(pg_current_snapshot())::text, pg_is_in_recovery()"
+)
+_IDENTIFIER = "SELECT system_identifier::text FROM pg_control_system()"
+_TIMELINE = "SELECT ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int"
+_STANDBY_TIMELINE = "SELECT timeline_id FROM pg_control_checkpoint()"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Where and when we read: ``xmax`` is the first transaction id that had not been given out."""
+
+    identity: SourceIdentity
+    xmax: int
+
+
+@contextmanager
+def snapshot(connection: Connection, tables: Iterable[str]) -> Iterator[Snapshot]:
+    """A transaction in which every read sees the same moment.
+
+    The tables are locked (in the weakest mode, which only schema changes and TRUNCATE wait for) before the snapshot is
+    taken: TRUNCATE does not respect snapshots, and columns must not change while they are read.
+    Raises SourceError for a table that is missing or may not be read.
+    """
+    with transaction(connection, _BEGIN):
+        for table in tables:
+            _lock(connection, table)
+        database, xmin, xmax, standby = connection.rows(_DATABASE)[0]
+        identifier = str(connection.rows(_IDENTIFIER)[0][0])
+        timeline = int(connection.rows(_STANDBY_TIMELINE if standby else _TIMELINE)[0][0])
+        yield Snapshot(SourceIdentity(identifier, timeline, database, int(xmin)), int(xmax))
+
+
+def why_full(previous: SourceIdentity | None, now: Snapshot) -> str | None:
+    """Why every row must be compared again; None when it is enough to read what was written since ``previous``."""
+    if previous is None:
+        return "this is the first run"
+    if previous.system_identifier != now.identity.system_identifier:
+        return "the source is another server"
+    if previous.timeline != now.identity.timeline:
+        return "the source was restored, or a standby was promoted"
+    if previous.database != now.identity.database:
+        return "the source is another database"
+    if previous.snapshot_xmin > now.identity.snapshot_xmin:
+        return "the source's transaction ids run backwards"
+    if now.xmax - previous.snapshot_xmin >= XID_HORIZON:
+        return "more than 2^31 transactions have passed"
+    return None
+
+
+def _lock(connection: Connection, table: str) -> None:
+    try:
+        connection.run(sql.compose("LOCK TABLE $table IN ACCESS SHARE MODE", table=sql.table(table)))
+    except DatabaseError as error:
+        problem = {
+            "42P01": "does not exist. Restore it, or take it out of the declaration",
+            "42501": "may not be read by this user. Grant SELECT on it",
+            "55P03": "stays locked by somebody who is changing it. Try again when that is done",
+        }.get(sqlstate(error), message(error))
+        raise SourceError(f"The source table {table} {problem}. Nothing was extracted.") from error

@@ -1,0 +1,111 @@
+"""Batch by batch into the warehouse: in order, each in one transaction with its ledger row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from pg8000.exceptions import DatabaseError
+
+from lambdas.load import ledger
+from lambdas.load.ledger import LedgerEntry
+from lambdas.load.tables import write_table
+from lambdas.shared.declarations import Declarations
+from lambdas.shared.errors import GapError, WarehouseError
+from lambdas.shared.lake import Lake, manifest_key
+from lambdas.shared.manifest import ProcessedManifest, processed_manifest
+from lambdas.shared.postgres import message, sqlstate, transaction
+from lambdas.shared.wire import Connection
+
+GAP_PATIENCE = timedelta(minutes=5)  # how long a batch may be late when a later one is there already
+
+_UNPREPARED = ("42P01", "42703", "42P10")  # no such table, no such column, no unique key to upsert by
+
+
+@dataclass
+class Loaded:
+    """The batches loaded now; the ledger's last; the batch that is missing; rows appended or upserted per table."""
+
+    last: LedgerEntry
+    loaded: list[int] = field(default_factory=list)
+    waiting_for: int | None = None
+    appended: dict[str, int] = field(default_factory=dict)
+
+
+def load(
+    connection: Connection,
+    lake: Lake,
+    declarations: Declarations,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> Loaded:
+    """Loads every batch in ``lake`` that the warehouse does not have, in order.
+
+    Stops at a missing batch. While another load runs, nothing is done. Raises GapError when a batch stays missing,
+    WarehouseError when the warehouse refuses one: its transaction is rolled back, those before it stay.
+    """
+    ledger.check_prepared(connection)
+    if not ledger.take_turn(connection):
+        return Loaded(ledger.last_entry(connection))
+    result = Loaded(ledger.last_entry(connection))
+    for number in _in_order(lake, result, now):
+        manifest = processed_manifest(lake.read(manifest_key(number)), manifest_key(number))
+        for table, rows in _load_batch(connection, lake, declarations, manifest).items():
+            result.appended[table] = result.appended.get(table, 0) + rows
+        result.loaded.append(number)
+        result.last = ledger.last_entry(connection)
+    return result
+
+
+def report(connection: Connection) -> Loaded:
+    """What the ledger says, without loading anything."""
+    ledger.check_prepared(connection)
+    return Loaded(ledger.last_entry(connection))
+
+
+def _in_order(lake: Lake, result: Loaded, now: Callable[[], datetime]) -> Iterator[int]:
+    expected = (result.last.batch or 0) + 1
+    for found in lake.batches_after(expected - 1):
+        if found.number != expected:
+            result.waiting_for = expected
+            late = now() - found.written
+            if late > GAP_PATIENCE:
+                raise GapError(
+                    f"Batch {expected} is missing from s3://{lake.bucket}, while batch {found.number} has been there "
+                    f"for {round(late.total_seconds())} s. Nothing after it is loaded. See transform's log; replay it: "
+                    f'invoke transform with the event {{"batch": {expected}}}.'
+                )
+            return
+        yield found.number
+        expected += 1
+
+
+def _load_batch(
+    connection: Connection, lake: Lake, declarations: Declarations, manifest: ProcessedManifest
+) -> dict[str, int]:
+    unknown = set(manifest.tables) - set(declarations.warehouse)
+    if unknown:
+        raise WarehouseError(
+            f"Batch {manifest.batch} holds {', '.join(sorted(unknown))}, which the declaration does not name any more."
+        )
+    written: dict[str, int] = {}
+    table = None
+    try:
+        with transaction(connection):
+            for table in declarations.loading_order():
+                files = manifest.tables.get(table.name)
+                if files is not None:
+                    written[table.name] = write_table(connection, lake, table, files, manifest.batch)
+            ledger.record(connection, manifest, written)
+    except DatabaseError as error:
+        raise WarehouseError(_refusal(manifest.batch, table.name if table else "the ledger", error)) from error
+    return written
+
+
+def _refusal(batch: int, table: str, error: DatabaseError) -> str:
+    advice = (
+        "Run: python deploy.py prepare, which creates what is missing and names what differs."
+        if sqlstate(error) in _UNPREPARED
+        else "Nothing of the batch was written; it is tried again at the next run."
+    )
+    return f"Batch {batch} cannot be loaded into {table}: {message(error)}. {advice}"

@@ -1,0 +1,43 @@
+"""How each type of PostgreSQL is kept in the lake."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import pyarrow as pa
+
+from lambdas.shared.expressions import MAX_PRECISION
+
+PLAIN_NUMERIC = pa.decimal128(MAX_PRECISION, 10)  # a numeric declared without precision
+
+_EXACT: Mapping[str, pa.DataType] = {
+    "smallint": pa.int16(),
+    "integer": pa.int32(),
+    "bigint": pa.int64(),
+    "real": pa.float32(),
+    "double precision": pa.float64(),
+    "boolean": pa.bool_(),
+    "date": pa.date32(),
+    "timestamp without time zone": pa.timestamp("us"),
+    "timestamp with time zone": pa.timestamp("us", "UTC"),
+}
+_MODIFIER = re.compile(r"\((?P<arguments>[^)]*)\)")
+
+
+def base_type(postgres_type: str) -> str:
+    """The type without its length, precision or scale: ``numeric`` of ``numeric(10,2)``."""
+    return _MODIFIER.sub("", postgres_type)
+
+
+def arrow_type(postgres_type: str) -> pa.DataType:
+    """The type in the lake. What Arrow has no exact type for is kept as PostgreSQL's text."""
+    if base_type(postgres_type) != "numeric":
+        return _EXACT.get(base_type(postgres_type), pa.string())
+    modifier = _MODIFIER.search(postgres_type)
+    if modifier is None:
+        return PLAIN_NUMERIC
+    precision, scale = (int(part) for part in modifier["arguments"].split(","))
+    if precision <= MAX_PRECISION and 0 <= scale <= precision:
+        return pa.decimal128(precision, scale)
+    return pa.string()

@@ -1,0 +1,55 @@
+"""What a function finds around it: its environment and its AWS clients, made once per cold start."""
+
+from __future__ import annotations
+
+import functools
+import os
+from typing import Any
+
+from lambdas.shared.errors import PipelineError
+from lambdas.shared.lake import Lake
+from lambdas.shared.postgres import Credentials
+
+
+@functools.cache
+def client(service: str) -> Any:
+    """The boto3 client of ``service``. Endpoint, region and credentials are as boto3 finds them."""
+    import boto3
+    from botocore.config import Config
+
+    return boto3.client(service, config=Config(connect_timeout=10, retries={"mode": "standard", "max_attempts": 5}))
+
+
+def setting(name: str) -> str:
+    """The environment variable ``name``. Raises PipelineError when the function was deployed without it."""
+    value = os.environ.get(name)
+    if not value:
+        raise PipelineError(f"The environment variable {name} is not set: the function was deployed without it.")
+    return value
+
+
+def ingestion_lake() -> Lake:
+    """The bucket that extract fills."""
+    return Lake(client("s3"), setting("INGESTION_BUCKET"))
+
+
+def processed_lake() -> Lake:
+    """The bucket that transform fills."""
+    return Lake(client("s3"), setting("PROCESSED_BUCKET"))
+
+
+def credentials(variable: str) -> Credentials:
+    """The database credentials in the secret that the environment variable names.
+
+    Read anew at each call, so that a rotated password is used by the next run. Raises PipelineError.
+    """
+    name = setting(variable)
+    secrets = client("secretsmanager")
+    try:
+        answer = secrets.get_secret_value(SecretId=name)
+    except secrets.exceptions.ResourceNotFoundException as error:
+        raise PipelineError(
+            f"The secret {name} does not exist. Deploy with the environment variable set that the configuration "
+            "names for it."
+        ) from error
+    return Credentials.from_json(answer.get("SecretString", ""), f"secret {name}")

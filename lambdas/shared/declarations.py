@@ -1,0 +1,180 @@
+"""What is ingested and what the warehouse is made of, as frozen values parsed from the declaration."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from lambdas.shared.errors import DeclarationError
+from lambdas.shared.expressions import Expression, parse_expression
+
+TABLES_FILE = "tables.json"
+
+CALENDAR, DIMENSION, FACT = "calendar", "dimension", "fact"
+CALENDAR_COLUMNS = ("date_id", "year", "month", "day", "day_of_week", "day_name", "month_name", "quarter")
+
+_KEYS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {  # kind -> needed keys, allowed keys
+    CALENDAR: (frozenset({"kind", "key"}), frozenset()),
+    DIMENSION: (frozenset({"kind", "from", "key", "columns"}), frozenset({"join"})),
+    FACT: (frozenset({"kind", "from", "key", "record", "columns"}), frozenset({"join"})),
+}
+
+
+@dataclass(frozen=True)
+class SourceTable:
+    """A table that is ingested, and the column that is its primary key."""
+
+    name: str
+    key: str
+
+
+@dataclass(frozen=True)
+class WarehouseTable:
+    """A table of the warehouse, one row (a fact: one row per version) for each row of ``source``.
+
+    ``joins``: joined table -> the column of ``source`` that holds its key. ``columns``: warehouse column -> expression.
+    ``record``: a fact's own number of a version. A calendar has neither source nor columns of its own.
+    """
+
+    name: str
+    kind: str
+    key: str
+    source: str | None
+    record: str | None
+    joins: Mapping[str, str]
+    columns: Mapping[str, Expression]
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """The columns that transform fills, in the order of its files."""
+        return CALENDAR_COLUMNS if self.kind == CALENDAR else tuple(self.columns)
+
+
+@dataclass(frozen=True)
+class Declarations:
+    """Every table by its name, in the order declared."""
+
+    source: Mapping[str, SourceTable]
+    warehouse: Mapping[str, WarehouseTable]
+
+    def needed_columns(self) -> Mapping[str, Mapping[str, tuple[Expression, ...]]]:
+        """Source table -> column -> the expressions that read it (none for a key or a join's column)."""
+        needed: dict[str, dict[str, tuple[Expression, ...]]] = {
+            table.name: {table.key: ()} for table in self.source.values()
+        }
+        for table in self.warehouse.values():
+            if table.source is None:
+                continue
+            for column in table.joins.values():
+                needed[table.source].setdefault(column, ())
+            for expression in table.columns.values():
+                columns = needed[expression.table or table.source]
+                columns[expression.column] = (*columns.get(expression.column, ()), expression)
+        return needed
+
+    def loading_order(self) -> tuple[WarehouseTable, ...]:
+        """Calendars, then dimensions, then facts: what is named lands before what names it."""
+        order = (CALENDAR, DIMENSION, FACT)
+        return tuple(sorted(self.warehouse.values(), key=lambda table: order.index(table.kind)))
+
+
+def parse(document: Mapping[str, Any]) -> Declarations:
+    """The declarations in ``document``: its sections ``source`` and ``warehouse``.
+
+    Raises DeclarationError that names the table and the key.
+    """
+    source = {name: _source_table(name, entry) for name, entry in _section(document, "source").items()}
+    warehouse = {name: _warehouse_table(name, entry, source) for name, entry in _section(document, "warehouse").items()}
+    return Declarations(MappingProxyType(source), MappingProxyType(warehouse))
+
+
+def load(root: Path | None = None) -> Declarations:
+    """The declarations packaged as ``tables.json`` in ``root`` (default: where Lambda unpacks a function)."""
+    root = root or Path(os.environ.get("LAMBDA_TASK_ROOT") or Path(__file__).parents[2])
+    path = root / TABLES_FILE
+    try:
+        return parse(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError as error:
+        raise DeclarationError(f"{path} is missing: the function was packaged without its tables.") from error
+    except ValueError as error:
+        raise DeclarationError(f"{path} is not valid JSON: {error}.") from error
+
+
+def _section(document: Mapping[str, Any], name: str) -> Mapping[str, Mapping[str, Any]]:
+    section = document.get(name)
+    if not isinstance(section, Mapping) or not section:
+        raise DeclarationError(f"The declaration has no [{name}.<table>] section.")
+    for table, entry in section.items():
+        if not isinstance(entry, Mapping):
+            raise DeclarationError(f"[{name}.{table}] must be a table of keys, not {entry!r}.")
+    return section
+
+
+def _source_table(name: str, entry: Mapping[str, Any]) -> SourceTable:
+    where = f"[source.{name}]"
+    _check_keys(where, entry, frozenset({"key"}), frozenset())
+    return SourceTable(name, _text(where, entry, "key"))
+
+
+def _warehouse_table(name: str, entry: Mapping[str, Any], source: Mapping[str, SourceTable]) -> WarehouseTable:
+    where = f"[warehouse.{name}]"
+    kind = _text(where, entry, "kind")
+    if kind not in _KEYS:
+        raise DeclarationError(f"{where} `kind` must be one of {', '.join(_KEYS)}, not {kind!r}.")
+    _check_keys(where, entry, *_KEYS[kind])
+    key = _text(where, entry, "key")
+    if kind == CALENDAR:
+        if key != CALENDAR_COLUMNS[0]:
+            raise DeclarationError(f"{where} `key` of a calendar must be {CALENDAR_COLUMNS[0]!r}, not {key!r}.")
+        return WarehouseTable(name, kind, key, None, None, MappingProxyType({}), MappingProxyType({}))
+    base = _text(where, entry, "from")
+    joins = _texts(where, entry, "join")
+    for table in (base, *joins):
+        if table not in source:
+            raise DeclarationError(f"{where} reads the table `{table}`, which no [source.{table}] declares.")
+    columns = {}
+    for column, text in _texts(where, entry, "columns").items():
+        try:
+            expression = parse_expression(text)
+        except ValueError as error:
+            raise DeclarationError(f"{where} column `{column}` = {text!r}: {error}.") from error
+        if expression.table is not None and expression.table not in joins:
+            raise DeclarationError(f"{where} column `{column}` names `{expression.table}`, which `join` does not.")
+        columns[column] = expression
+    if columns.get(key) != Expression(source[base].key):
+        raise DeclarationError(
+            f"{where} `key` must be the column that holds {base}.{source[base].key} as it is; `{key}` is "
+            f"{columns.get(key, 'not among its columns')}."
+        )
+    record = _text(where, entry, "record") if kind == FACT else None
+    return WarehouseTable(name, kind, key, base, record, MappingProxyType(joins), MappingProxyType(columns))
+
+
+def _check_keys(where: str, entry: Mapping[str, Any], needed: frozenset[str], allowed: frozenset[str]) -> None:
+    for key in sorted(needed - set(entry)):
+        raise DeclarationError(f"{where} lacks the key `{key}`.")
+    for key in sorted(set(entry) - needed - allowed):
+        raise DeclarationError(
+            f"{where} holds the unknown key `{key}`. Known here: {', '.join(sorted(needed | allowed))}."
+        )
+
+
+def _text(where: str, entry: Mapping[str, Any], key: str) -> str:
+    if key not in entry:
+        raise DeclarationError(f"{where} lacks the key `{key}`.")
+    value = entry[key]
+    if not isinstance(value, str) or not value:
+        raise DeclarationError(f"{where} `{key}` must be a text, not {value!r}.")
+    return value
+
+
+def _texts(where: str, entry: Mapping[str, Any], key: str) -> dict[str, str]:
+    values = entry.get(key, {})
+    if not isinstance(values, Mapping) or not all(isinstance(value, str) for value in values.values()):
+        raise DeclarationError(f"{where} `{key}` must be a table of texts, not {values!r}.")
+    return dict(values)

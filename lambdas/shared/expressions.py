@@ -1,0 +1,63 @@
+"""The expressions by which a declaration derives a warehouse column from a source row.
+
+column                  as it is
+table.column            of the row that a join finds
+date(c), time(c)        of a timestamp; date also of an ISO date in text
+decimal(c, p, s)        a numeric that must fit numeric(p, s)
+currency_name(c)        the ISO 4217 name of a code
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+MAX_PRECISION = 38  # digits of Arrow's decimal128
+
+FUNCTIONS = {"date": 0, "time": 0, "decimal": 2, "currency_name": 0}  # name -> whole numbers after the column
+
+_COLUMN = re.compile(r"(?:(?P<table>\w+)\.)?(?P<column>\w+)")
+_CALL = re.compile(r"(?P<function>\w+)\(\s*(?P<arguments>[^()]*?)\s*\)")
+
+
+@dataclass(frozen=True)
+class Expression:
+    """``function`` (None: the value as it is) of ``column`` of the joined ``table`` (None: of the row itself)."""
+
+    column: str
+    table: str | None = None
+    function: str | None = None
+    arguments: tuple[int, ...] = ()
+
+    def __str__(self) -> str:
+        """As a declaration writes it."""
+        column = f"{self.table}.{self.column}" if self.table else self.column
+        if self.function is None:
+            return column
+        return f"{self.function}({', '.join((column, *map(str, self.arguments)))})"
+
+
+def parse_expression(text: str) -> Expression:
+    """The expression that ``text`` writes. Raises ValueError that says what is wrong with it."""
+    call = _CALL.fullmatch(text.strip())
+    if call is None:
+        return _column(text.strip())
+    function = call["function"]
+    if function not in FUNCTIONS:
+        raise ValueError(f"there is no function `{function}`; known: {', '.join(FUNCTIONS)}")
+    first, *rest = (part.strip() for part in call["arguments"].split(","))
+    if len(rest) != FUNCTIONS[function] or not all(part.isdecimal() for part in rest):
+        expected = "a column" + (", a precision and a scale" if FUNCTIONS[function] else "")
+        raise ValueError(f"`{function}` takes {expected}")
+    arguments = tuple(int(part) for part in rest)
+    if function == "decimal" and not (1 <= arguments[0] <= MAX_PRECISION and arguments[1] <= arguments[0]):
+        raise ValueError(f"decimal's precision is 1 to {MAX_PRECISION}, and its scale no more than that")
+    column = _column(first)
+    return Expression(column.column, column.table, function, arguments)
+
+
+def _column(text: str) -> Expression:
+    match = _COLUMN.fullmatch(text)
+    if match is None:
+        raise ValueError(f"`{text}` is neither a column, a table.column, nor a function of one")
+    return Expression(match["column"], match["table"])

@@ -1,0 +1,154 @@
+"""One bucket of the lake. Objects are written once: nothing here overwrites or deletes."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import IO, TYPE_CHECKING, Any
+
+from lambdas.shared.errors import LakeError
+from lambdas.shared.parquet import ParquetPart, batches, spool
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+MANIFESTS = "manifests/"
+SINGLE_PUT = 64 * 1024 * 1024  # bytes; above this an upload goes in parts
+_PAGE = 1000  # keys that S3 lists at once
+_MANIFEST = re.compile(r"manifests/batch-(\d{12})\.json")
+_PRECONDITION = ("PreconditionFailed", "ConditionalRequestConflict")  # somebody wrote the key, or is just doing so
+_ABSENT = ("NoSuchKey", "404", "NotFound")
+
+
+@dataclass(frozen=True)
+class BatchListing:
+    """A batch that exists, and when its manifest was written."""
+
+    number: int
+    written: datetime
+
+
+def manifest_key(batch: int) -> str:
+    """The key of a batch's manifest, in either bucket."""
+    return f"{MANIFESTS}batch-{batch:012d}.json"
+
+
+def batch_of(key: str) -> int | None:
+    """The number of the batch whose manifest ``key`` is; None for any other key."""
+    match = _MANIFEST.fullmatch(key)
+    return int(match[1]) if match else None
+
+
+class Lake:
+    """The objects of ``bucket``, by a boto3 client."""
+
+    def __init__(self, client: Any, bucket: str) -> None:
+        self._client = client
+        self.bucket = bucket
+
+    def last_batch(self) -> int | None:
+        """The highest number of a batch.
+
+        Keys sort by number, and S3 lists only upwards: leaps of doubling length find the end in few calls.
+        """
+        last, leap = 0, _PAGE
+        while True:
+            page = self._page(last, _PAGE)
+            if page:
+                last = page[-1].number
+            if len(page) < _PAGE:
+                return last or None
+            leap = _PAGE
+            while found := self._page(last + leap, 1):
+                last, leap = found[0].number, leap * 2
+
+    def batches_after(self, batch: int) -> Iterator[BatchListing]:
+        """The batches with a higher number, in order."""
+        while page := self._page(batch, _PAGE):
+            yield from page
+            batch = page[-1].number
+
+    def read(self, key: str) -> bytes:
+        """The content of ``key``. Raises LakeError when there is none."""
+        return bytes(self._get(key).read())
+
+    def find(self, key: str) -> bytes | None:
+        """The content of ``key``, or None where there is none."""
+        try:
+            return bytes(self._client.get_object(Bucket=self.bucket, Key=key)["Body"].read())
+        except self._client.exceptions.ClientError as error:
+            if _code(error) in _ABSENT:
+                return None
+            raise
+
+    def put_if_absent(self, key: str, content: bytes) -> bool:
+        """Stores ``content`` as ``key`` unless that exists. False when it did, and nothing was written."""
+        return self._put(key, io.BytesIO(content))
+
+    def upload(self, key: str, file: IO[bytes]) -> None:
+        """Stores ``file`` as ``key``, which is unique to its content: one that exists already is left as it is."""
+        size = file.seek(0, os.SEEK_END) or file.tell()
+        file.seek(0)
+        if size <= SINGLE_PUT:
+            self._put(key, file)
+        else:
+            with contextlib.suppress(io.UnsupportedOperation):
+                file.flush()
+            self._client.upload_fileobj(file, self.bucket, key)
+
+    def store(self, key_prefix: str, part: ParquetPart, suffix: str = ".parquet") -> str:
+        """Ends ``part`` and stores it as ``<key_prefix>-<first 8 digits of its SHA-256><suffix>``; returns that key."""
+        key = f"{key_prefix}-{part.finish()[:8]}{suffix}"
+        self.upload(key, part.file)
+        return key
+
+    def tables(self, key: str, columns: list[str] | None = None) -> Iterator[pa.Table]:
+        """The rows of the Parquet object ``key``, by row groups. Raises LakeError when there is none."""
+        with spool() as file:
+            body = self._get(key)
+            for block in body.iter_chunks(1024 * 1024):
+                file.write(block)
+            file.seek(0)
+            yield from batches(file, columns)
+
+    def table(self, key: str, columns: list[str] | None = None) -> pa.Table:
+        """All rows of the Parquet object ``key``, which has at least one."""
+        import pyarrow as pa
+
+        return pa.concat_tables(self.tables(key, columns))
+
+    def _page(self, after: int, limit: int) -> list[BatchListing]:
+        answer = self._client.list_objects_v2(
+            Bucket=self.bucket, Prefix=MANIFESTS, StartAfter=manifest_key(after), MaxKeys=limit
+        )
+        return [
+            BatchListing(number, entry["LastModified"])
+            for entry in answer.get("Contents", ())
+            if (number := batch_of(entry["Key"])) is not None
+        ]
+
+    def _get(self, key: str) -> Any:
+        try:
+            return self._client.get_object(Bucket=self.bucket, Key=key)["Body"]
+        except self._client.exceptions.ClientError as error:
+            if _code(error) in _ABSENT:
+                raise LakeError(f"s3://{self.bucket}/{key} does not exist, but a batch needs it.") from error
+            raise
+
+    def _put(self, key: str, body: IO[bytes]) -> bool:
+        try:
+            self._client.put_object(Bucket=self.bucket, Key=key, Body=body, IfNoneMatch="*")
+        except self._client.exceptions.ClientError as error:
+            if _code(error) in _PRECONDITION:
+                return False
+            raise
+        return True
+
+
+def _code(error: Any) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))

@@ -1,0 +1,142 @@
+"""The manifests: what a batch consists of. A batch exists when its manifest does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from lambdas.shared.errors import LakeError
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class File:
+    """A Parquet object of the lake and its number of rows."""
+
+    key: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class SourceIdentity:
+    """Which server a batch was read from, and the oldest transaction that was still open then.
+
+    ``timeline`` changes when a server is restored or a standby is promoted: transaction ids may then be used again.
+    """
+
+    system_identifier: str
+    timeline: int
+    database: str
+    snapshot_xmin: int
+
+
+@dataclass(frozen=True)
+class TableFiles:
+    """What a batch holds of one source table. ``columns``: name -> PostgreSQL type at the time of the snapshot.
+
+    ``changes``: new and changed rows. ``context``: unchanged rows that joins need, from the same snapshot.
+    ``deleted``: keys that are gone. ``keys``: every key there is (carried forward while the set stays the same).
+    ``seen``: (key, xmin) of the rows that the next run will meet again.
+    """
+
+    columns: Mapping[str, str]
+    changes: File | None = None
+    context: File | None = None
+    deleted: File | None = None
+    keys: File | None = None
+    seen: File | None = None
+
+
+@dataclass(frozen=True)
+class IngestionManifest:
+    """One batch as extract leaves it. ``previous``: the batch that it continues."""
+
+    batch: int
+    previous: int | None
+    run: str
+    mode: str
+    extracted_at: str
+    source: SourceIdentity
+    tables: Mapping[str, TableFiles]
+    format: int = FORMAT
+
+
+@dataclass(frozen=True)
+class ProcessedTable:
+    """What a batch writes to one warehouse table, and the keys that it records as deleted."""
+
+    rows: int = 0
+    key: str | None = None
+    deleted: File | None = None
+
+
+@dataclass(frozen=True)
+class ProcessedManifest:
+    """One batch as transform leaves it: a pure function of the ingestion batch."""
+
+    batch: int
+    source_manifest: str
+    extracted_at: str
+    tables: Mapping[str, ProcessedTable]
+    quarantined: Mapping[str, File] = field(default_factory=dict)
+    format: int = FORMAT
+
+
+def to_json(manifest: IngestionManifest | ProcessedManifest) -> bytes:
+    """The manifest as it is stored: the same bytes for the same content."""
+    return json.dumps(asdict(manifest), indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n"
+
+
+def ingestion_manifest(content: bytes, key: str) -> IngestionManifest:
+    """Reads what extract stored as ``key``. Raises LakeError where that is something else."""
+    document = _document(content, key)
+    try:
+        return IngestionManifest(
+            **{
+                **document,
+                "source": SourceIdentity(**document["source"]),
+                "tables": {name: _table_files(entry) for name, entry in document["tables"].items()},
+            }
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise LakeError(f"{key} is not a manifest that extract wrote: {error!r}.") from error
+
+
+def processed_manifest(content: bytes, key: str) -> ProcessedManifest:
+    """Reads what transform stored as ``key``. Raises LakeError where that is something else."""
+    document = _document(content, key)
+    try:
+        return ProcessedManifest(
+            **{
+                **document,
+                "tables": {
+                    name: ProcessedTable(**{**entry, "deleted": _file(entry["deleted"])})
+                    for name, entry in document["tables"].items()
+                },
+                "quarantined": {name: File(**entry) for name, entry in document["quarantined"].items()},
+            }
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise LakeError(f"{key} is not a manifest that transform wrote: {error!r}.") from error
+
+
+def _document(content: bytes, key: str) -> dict[str, Any]:
+    try:
+        document = json.loads(content)
+    except ValueError as error:
+        raise LakeError(f"{key} is not valid JSON: {error}.") from error
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise LakeError(f"{key} is not a manifest of format {FORMAT}. Was it written by a newer release?")
+    return document
+
+
+def _table_files(entry: Mapping[str, Any]) -> TableFiles:
+    files = {name: _file(value) for name, value in entry.items() if name != "columns"}
+    return TableFiles(columns=entry["columns"], **files)
+
+
+def _file(entry: Mapping[str, Any] | None) -> File | None:
+    return None if entry is None else File(**entry)

@@ -1,0 +1,81 @@
+"""Parquet files written and read by parts, in memory while small and in a temporary file beyond that."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from types import TracebackType
+from typing import IO, Any, Self
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+SPOOL_BYTES = 32 * 1024 * 1024  # a file larger than this leaves memory
+ROW_GROUP = 256 * 1024  # rows
+_DIGEST_BLOCK = 1024 * 1024  # bytes
+
+
+def spool() -> IO[bytes]:
+    """A temporary file that is memory only until it is large. Close it to be rid of it."""
+    return tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES)
+
+
+class ParquetPart:
+    """A Parquet file that is being written. Use it with ``with``; upload ``file`` before the block ends."""
+
+    def __init__(self, schema: pa.Schema) -> None:
+        self.schema = schema
+        self.rows = 0
+        self.file = spool()
+        self._writer = pq.ParquetWriter(
+            self.file,
+            schema,
+            compression="zstd",
+            compression_level=1,
+            use_dictionary=[field.name for field in schema if _repeats(field.type)],
+            store_decimal_as_integer=True,
+            write_page_index=False,
+        )
+        self._open = True
+
+    def write(self, rows: pa.Table | pa.RecordBatch) -> None:
+        """Appends ``rows``, whose schema is the part's."""
+        if rows.num_rows:
+            table = rows if isinstance(rows, pa.Table) else pa.Table.from_batches([rows])
+            self._writer.write_table(table, row_group_size=ROW_GROUP)
+            self.rows += rows.num_rows
+
+    def finish(self) -> str:
+        """Ends the file and returns the SHA-256 of its bytes, in hexadecimal."""
+        self._writer.close()
+        self._open = False
+        self.file.seek(0)
+        digest = hashlib.sha256()
+        while block := self.file.read(_DIGEST_BLOCK):
+            digest.update(block)
+        return digest.hexdigest()
+
+    def __enter__(self) -> Self:
+        """The part itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Forgets the file."""
+        if self._open:
+            self._writer.close()
+        self.file.close()
+
+
+def batches(file: IO[bytes], columns: list[str] | None = None) -> Iterator[pa.Table]:
+    """The rows of a Parquet file, by at most ROW_GROUP."""
+    reader: Any = pq.ParquetFile(file)
+    for batch in reader.iter_batches(batch_size=ROW_GROUP, columns=columns):
+        yield pa.Table.from_batches([batch])
+
+
+def _repeats(kind: pa.DataType) -> bool:
+    """Whether a dictionary is worth trying: for text; numbers and times are written as they are."""
+    return bool(pa.types.is_string(kind))

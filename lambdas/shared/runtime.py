@@ -1,0 +1,50 @@
+"""What the three handlers share: structured logs, failures that stay failures, and the metric of the quarantine."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from typing import Any
+
+from aws_lambda_powertools import Logger
+
+from lambdas.shared.errors import PipelineError
+
+Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
+
+METRIC = "RowsQuarantined"
+
+logger = Logger(utc=True, log_uncaught_exceptions=False)
+
+
+def logged(handler: Handler) -> Handler:
+    """Logs a handler's result, or its failure, which it then lets through: retries and alarms depend on it."""
+
+    @functools.wraps(handler)
+    def call(event: dict[str, Any], context: Any) -> dict[str, Any]:
+        logger.append_keys(request_id=getattr(context, "aws_request_id", None))
+        try:
+            result = handler(event, context)
+        except PipelineError as error:
+            logger.error(str(error), error=type(error).__name__)
+            raise
+        except Exception as error:
+            logger.exception(f"{type(error).__name__}: {error}")
+            raise
+        logger.info("done", result=result)
+        return result
+
+    return call
+
+
+def count_quarantined(rows: int, context: Any) -> None:
+    """Publishes ``rows`` as the metric RowsQuarantined of this function, in the embedded metric format."""
+    from aws_lambda_powertools import Metrics
+    from aws_lambda_powertools.metrics import MetricUnit
+
+    # An empty service: its name must not become a dimension beside FunctionName, which alone the alarm names.
+    metrics = Metrics(namespace=os.environ.get("METRICS_NAMESPACE", "pipeline"), service="")
+    metrics.add_dimension("FunctionName", str(getattr(context, "function_name", "local")))
+    metrics.add_metric(METRIC, MetricUnit.Count, rows)
+    metrics.flush_metrics()

@@ -1,0 +1,59 @@
+"""SQL statements from templates: names go in as quoted identifiers, and only names go in. Values are bound or piped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from string import Template
+
+SCHEMA = "public"  # where the source's and the warehouse's published tables are
+MAX_IDENTIFIER = 63  # bytes: PostgreSQL cuts longer names silently
+
+
+class Fragment(str):
+    """A piece of SQL that was composed here and may be put into another."""
+
+    __slots__ = ()
+
+
+def identifier(name: str) -> Fragment:
+    """``name`` quoted. Raises ValueError for what PostgreSQL cannot hold as a name."""
+    if not name or "\0" in name or len(name.encode()) > MAX_IDENTIFIER:
+        raise ValueError(f"{name!r} cannot be the name of a table or column")
+    return Fragment('"' + name.replace('"', '""') + '"')
+
+
+def table(name: str, schema: str = SCHEMA) -> Fragment:
+    """The table ``name``, quoted, with its schema."""
+    return Fragment(f"{identifier(schema)}.{identifier(name)}")
+
+
+def columns(names: Iterable[str], of: str | None = None) -> Fragment:
+    """The columns, quoted, separated by commas; each prefixed with the alias ``of`` if that is given."""
+    prefix = f"{identifier(of)}." if of else ""
+    return Fragment(", ".join(f"{prefix}{identifier(name)}" for name in names))
+
+
+def joined(separator: str, pieces: Iterable[Fragment]) -> Fragment:
+    """The pieces with ``separator`` (a constant) between them."""
+    return Fragment(separator.join(pieces))
+
+
+def compose(template: str, /, **parts: Fragment) -> Fragment:
+    """``template`` (a constant) with each ``$name`` replaced by a fragment.
+
+    Raises TypeError for a part that is a bare string: that would be SQL built from text of unknown origin.
+    """
+    for name, part in parts.items():
+        if not isinstance(part, Fragment):
+            raise TypeError(f"${name} must be a Fragment, not {type(part).__name__}")
+    return Fragment(Template(template).substitute(parts))
+
+
+def constant(value: str) -> Fragment:
+    """``value`` as a quoted constant, for the places that take no parameter: a view's text, a COPY's query."""
+    if "\0" in value:
+        raise ValueError("PostgreSQL has no NUL character")
+    escaped = value.replace("'", "''")
+    if "\\" in escaped:
+        return Fragment("E'" + escaped.replace("\\", "\\\\") + "'")
+    return Fragment(f"'{escaped}'")
