@@ -34,10 +34,11 @@ def as_document(changes: Iterable[Change]) -> list[dict[str, Any]]:
 def show_progress(screen: Screen, progress: Progress) -> None:
     """A change that was just made, or was not."""
     change = progress.change
-    if progress.error:
-        screen.progress(f"! {change.kind} {change.name}: {progress.error}", "red")
-    else:
-        screen.progress(f"{SIGNS[change.action]} {change.kind} {change.name}", STYLES[change.action])
+    counted = f"[{progress.finished}/{progress.total}]"
+    if progress.state == "done":
+        screen.progress(f"{counted} {SIGNS[change.action]} {change.kind} {change.name}", STYLES[change.action])
+    elif progress.state in ("failed", "skipped"):
+        screen.progress(f"{counted} ! {change.kind} {change.name}: {progress.message}", "red")
 
 
 def report_document(report: Report) -> dict[str, Any]:

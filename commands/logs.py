@@ -61,14 +61,14 @@ def events(
     """
     from botocore.exceptions import ClientError
 
-    seen: set[str] = set()
+    seen: set[object] = set()
     pages = aws.client("logs").get_paginator("filter_log_events")
     while True:
         try:
             for page in pages.paginate(logGroupName=f"/aws/lambda/{function}", startTime=start, interleaved=True):
                 for event in page["events"]:
-                    if event["eventId"] not in seen:
-                        seen.add(event["eventId"])
+                    if _identity(event) not in seen:
+                        seen.add(_identity(event))
                         yield event
         except ClientError as error:
             if error.response.get("Error", {}).get("Code") == "ResourceNotFoundException":
@@ -77,6 +77,11 @@ def events(
         if not follow or wait is None:
             return
         wait()
+
+
+def _identity(event: dict[str, Any]) -> object:
+    """What tells an event from others: CloudWatch's own id, which emulators leave out."""
+    return event.get("eventId") or (event.get("logStreamName"), event["timestamp"], event["message"])
 
 
 def _wait() -> None:
