@@ -15,7 +15,8 @@ import json
 import math
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import traceback
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -130,7 +131,7 @@ class Clock:
         self._cloudwatch = cloudwatch
         self._logs = logs
         self._since = since  # log lines before this were counted
-        self._counted: dict[str, float] = {}  # event id -> its time, as far back as lines are read again
+        self._counted: dict[Hashable, float] = {}  # log event -> its time, as far back as lines are read again
 
     def tick(self, now: float) -> None:
         """Do what is due at ``now`` (seconds since 1970)."""
@@ -149,8 +150,10 @@ class Clock:
                 startTime=int((self._since - OVERLAP) * 1000),
             )
             for event in events:
-                if event["eventId"] not in self._counted:
-                    self._counted[event["eventId"]] = event["timestamp"] / 1000
+                # the emulator gives events no id; a metric's line holds its own time, so the line is one
+                identity = (group["logGroupName"], event["logStreamName"], event["timestamp"], event["message"])
+                if identity not in self._counted:
+                    self._counted[identity] = event["timestamp"] / 1000
                     found.extend(metrics_in(event["message"]))
         for namespace in sorted({datum.namespace for datum in found}):
             for some in _batches((datum for datum in found if datum.namespace == namespace), _DATA):
@@ -226,7 +229,6 @@ def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
 def run(stack_file: Path) -> None:
     """Tick until told to end (SIGTERM, SIGINT) or until the emulator of this stack is gone."""
     import boto3
-    from botocore.exceptions import BotoCoreError, ClientError
 
     from local.process import is_alive
     from local.stack import EMULATOR, read_stack
@@ -245,8 +247,8 @@ def run(stack_file: Path) -> None:
     while not told.wait(TICK) and is_alive(stack.processes[EMULATOR]):
         try:
             clock.tick(time())
-        except (BotoCoreError, ClientError) as error:  # one tick is lost, the next one makes up for it
-            print(f"{datetime.now(UTC).isoformat()} {error}", file=sys.stderr, flush=True)
+        except Exception:  # whatever it is, the next tick must come, and makes up for this one
+            print(datetime.now(UTC).isoformat(), traceback.format_exc(), file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

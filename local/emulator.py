@@ -61,6 +61,7 @@ def launch(
     python = emulator_environment.interpreter(directory.parent / "cache", on_progress)
     for name in ("s3", "state", "tmp", "home"):
         (directory / name).mkdir(parents=True, exist_ok=True)
+    directory.chmod(0o700)  # what it keeps holds the secrets that were put into it
     _unsaved(directory).touch()
     port = free_port()
     with log.open("wb") as output:

@@ -6,6 +6,7 @@ corrected order, design or address does not.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -154,9 +155,8 @@ class Business:
         return int(self.connection.row_count)
 
     def _insert(self, table: str, row: Mapping[str, Any]) -> None:
-        places = ", ".join(f":{column}" for column in row)
-        template = f"INSERT INTO {{table}} ({{columns}}) VALUES ({places})"
-        self.connection.run(compose(template, table=table, columns=list(row)), **row)
+        template = "INSERT INTO {table} SELECT * FROM json_populate_record(NULL::{table}, CAST(:row AS json))"
+        self.connection.run(compose(template, table=table), row=json.dumps(row, default=str))
 
     def _next(self, table: str) -> int:
         return self._number(compose("SELECT coalesce(max({key}), 0) + 1 FROM {table}", table=table, key=f"{table}_id"))
