@@ -42,16 +42,16 @@ def command(request: Request) -> int:
 
 def prepare(target: Target) -> dict[str, Any]:
     """Prepares the warehouse of ``target``. Returns what was created and what differs, by name."""
-    from lambdas.load import warehouse
+    from lambdas.load.differences import differences
+    from lambdas.load.warehouse import prepare as create
     from lambdas.shared import declarations, postgres
 
     pipeline = target.pipeline
     schema = (pipeline.root / SCHEMA).read_text(encoding="utf-8")
     tables = declarations.parse(pipeline.tables)
     with postgres.connected(warehouse_credentials(target)) as connection:
-        created = warehouse.prepare(connection, schema, tables)
-        differences = warehouse.differences(connection, schema, tables)
-    return {"created": list(created), "differences": list(differences)}
+        created = create(connection, schema, tables)
+        return {"created": created, "differences": list(differences(connection, schema, tables))}
 
 
 def warehouse_credentials(target: Target) -> Credentials:
