@@ -5,7 +5,7 @@ import json
 import pytest
 
 from local import inbox
-from tests.local.conftest import Account, eventually
+from tests.local.account import Account, eventually
 
 pytestmark = pytest.mark.xdist_group("stack")
 
@@ -37,7 +37,18 @@ def handle(event, context):
         "FunctionName": context.function_name, "RowsQuarantined": [event],
     }))
 """
-OURS = ("pg8000", "pyarrow", "click", "pandas", "numpy", "rich", "aws_lambda_powertools", "local", "lambdas", "commands")
+OURS = (
+    "pg8000",
+    "pyarrow",
+    "click",
+    "pandas",
+    "numpy",
+    "rich",
+    "aws_lambda_powertools",
+    "local",
+    "lambdas",
+    "commands",
+)
 
 
 def test_a_function_finds_boto3_and_nothing_else_of_ours(account: Account) -> None:
@@ -89,9 +100,7 @@ def test_a_role_may_do_what_its_policy_says_and_nothing_more(account: Account) -
 
 def test_a_rate_fires_through_rule_permission_and_target_faster_than_it_says(account: Account) -> None:
     s3, events = account.client("s3"), account.client("events")
-    s3.create_bucket(
-        Bucket="local-test-ticks", CreateBucketConfiguration={"LocationConstraint": account.stack.region}
-    )
+    s3.create_bucket(Bucket="local-test-ticks", CreateBucketConfiguration={"LocationConstraint": account.stack.region})
     may_write = {"Effect": "Allow", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::local-test-ticks/*"}
     function = account.function("ticking", WRITING, [may_write])
     rule = events.put_rule(Name="every-minute", ScheduleExpression="rate(1 minute)", State="ENABLED")["RuleArn"]
