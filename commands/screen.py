@@ -6,10 +6,12 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.table import Table
+
+FILE_WIDTH = 160  # columns, for tables in a log
 
 
 class Screen:
@@ -20,8 +22,8 @@ class Screen:
 
     def __init__(self, *, as_json: bool = False) -> None:
         self.as_json = as_json
-        self._out = Console(file=sys.stdout, highlight=False, soft_wrap=not sys.stdout.isatty())
-        self._progress = Console(file=sys.stderr, highlight=False, soft_wrap=not sys.stderr.isatty())
+        self._out = _console(sys.stdout)
+        self._progress = _console(sys.stderr)
 
     def say(self, text: str, style: str | None = None) -> None:
         """A line of the result. Nothing in JSON mode."""
@@ -66,6 +68,12 @@ class Screen:
         else:
             self.progress(text)
             yield
+
+
+def _console(file: TextIO) -> Console:
+    """A console that cuts nothing off where there is no terminal, whose width one would have to keep to."""
+    width = None if file.isatty() else FILE_WIDTH
+    return Console(file=file, highlight=False, soft_wrap=not file.isatty(), width=width)
 
 
 def _cell(value: object) -> str:

@@ -77,7 +77,7 @@ def _function(follower: Follower, function: str) -> dict[str, Any]:
         "state": live.get("State", "Active"),
         "runtime": live.get("Runtime"),
         "schedule": schedule or "S3 trigger",
-        "last_deployed": str(live.get("LastModified", ""))[:19] + "Z",
+        "last_deployed": _moment(live["LastModified"]),
     }
 
 
@@ -108,7 +108,7 @@ def _batches(follower: Follower, now: datetime, deployed: bool) -> tuple[dict[st
         summary = f"{len(extracted)} extracted batches are not loaded yet; the oldest is {lag:,.0f} s old."
     elif loaded:
         summary = (
-            f"Fresh: everything extracted is in the warehouse. Batch {loaded} was loaded at {report['loaded_at']}."
+            f"Fresh: all that was extracted is in the warehouse. Batch {loaded} came at {_moment(report['loaded_at'])}."
         )
     else:
         summary = "Nothing was extracted yet: python deploy.py run"
@@ -121,9 +121,14 @@ def _alarms(aws: Aws, prefix: str) -> list[dict[str, Any]]:
         {
             "name": alarm["AlarmName"],
             "state": alarm["StateValue"],
-            "since": alarm["StateUpdatedTimestamp"].strftime("%Y-%m-%d %H:%M:%SZ"),
+            "since": _moment(alarm["StateUpdatedTimestamp"].isoformat()),
             "reason": alarm.get("StateReason", ""),
         }
         for page in pages.paginate(AlarmNamePrefix=prefix, AlarmTypes=["MetricAlarm"])
         for alarm in page["MetricAlarms"]
     ]
+
+
+def _moment(text: str) -> str:
+    """An ISO 8601 moment in UTC as people read it, to the second."""
+    return text[:19].replace("T", " ") + "Z"

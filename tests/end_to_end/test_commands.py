@@ -1,0 +1,136 @@
+"""The other commands, against a pipeline that runs."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+
+def test_deploying_again_changes_nothing(filled):
+    result = filled("deploy")
+    assert (result.exit_code, result.stdout) == (0, "Nothing changed.\n")
+    assert filled.document("plan") == {"changes": []}
+    assert filled("plan", "--exit-code").exit_code == 0
+
+
+def test_an_edited_handler_updates_one_function(filled):
+    handler = filled.root / "lambdas" / "extract" / "handler.py"
+    before = handler.read_text()
+    try:
+        handler.write_text(before + "\nEDITED = True\n")
+        assert filled("plan", "--exit-code").exit_code == 2
+        assert [change["name"] for change in filled.document("plan", "load")["changes"]] == []
+        done = filled.document("deploy", "extract")["done"]
+        assert [(change["action"], change["kind"], change["name"]) for change in done] == [
+            ("update", "function", "totes-local-extract")
+        ]
+        assert filled("deploy").stdout == "Nothing changed.\n"
+        assert filled("run").exit_code == 0, "the edited function works"
+    finally:
+        handler.write_text(before)
+        assert filled("deploy").exit_code == 0
+
+
+def test_a_function_that_is_not_declared_is_refused(filled):
+    result = filled("deploy", "extrct")
+    assert result.exit_code == 1
+    assert "There is no function `extrct`" in result.stderr
+
+
+def test_status_says_what_is_there(filled):
+    document = filled.document("status")
+    assert [function["state"] for function in document["functions"]] == ["Active"] * 3
+    batches = document["batches"]
+    assert batches["extracted"] == batches["transformed"] == batches["loaded"] >= 1
+    assert document["freshness"]["lag_seconds"] == 0
+    assert {alarm["name"] for alarm in document["alarms"]} >= {"totes-local-extract-errors", "totes-local-load-errors"}
+    shown = filled("status").stdout
+    assert "Fresh: all that was extracted is in the warehouse" in shown
+
+
+def test_invoke_shows_the_result_and_the_log(filled, tmp_path):
+    event = tmp_path / "event.json"
+    event.write_text(json.dumps({"action": "report"}))
+    document = filled.document("invoke", "load", "--event", str(event))
+    assert document["result"]["last_batch"] >= 1
+    assert "loaded_at" in filled("invoke", "load", "--event", str(event)).stdout
+
+
+def test_logs_are_shown(filled):
+    events = filled.document("logs", "transform", "--since", "1h")["events"]
+    assert any('"batches":[1]' in event["message"] for event in events)
+    assert filled("logs", "transform", "--since", "soon").exit_code == 1
+    assert filled("logs", "transform", "--follow", "--json").exit_code == 1
+
+
+def test_prepare_finds_everything_there_and_names_what_differs(filled, sql):
+    assert filled("prepare").stdout == "The warehouse has everything.\n"
+    warehouse = filled.stack.warehouse
+    sql(warehouse, "ALTER TABLE dim_location ALTER COLUMN phone DROP NOT NULL")
+    try:
+        document = filled.document("prepare", code=1)
+        assert document["created"] == []
+        (difference,) = document["differences"]
+        assert "dim_location" in difference and "phone" in difference
+        assert filled.document("prepare", code=1) == document, "it was named, not changed"
+    finally:
+        sql(warehouse, "ALTER TABLE dim_location ALTER COLUMN phone SET NOT NULL")
+
+
+def test_env_points_other_tools_at_the_stack(filled):
+    values = filled.document("local", "env")
+    assert values["AWS_ENDPOINT_URL"] == filled.stack.aws_endpoint_url
+    lines = filled("local", "env").stdout.splitlines()
+    assert f"export AWS_ENDPOINT_URL={filled.stack.aws_endpoint_url}" in lines
+
+
+def test_up_again_leaves_everything_as_it_is(filled):
+    result = filled("local", "up")
+    assert result.exit_code == 0, result.output
+    assert "Nothing changed." in result.stdout
+    refused = filled("local", "up", "--orders", "5")
+    assert refused.exit_code == 1
+    assert "already holds data" in refused.stderr
+
+
+def test_simulate_makes_business_happen(filled):
+    events = filled.document("local", "simulate", "--rate", "1200", "--minutes", "0.01")["events"]
+    assert sum(events.values()) == 12
+    assert filled("run").exit_code == 0
+
+
+def test_a_second_stage_lives_beside_the_first_and_can_be_destroyed(filled, aws):
+    from local.stack import environment
+
+    env = environment(filled.stack)
+    assert filled("deploy", "--stage", "second", env=env).exit_code == 0
+    functions = aws(filled, "lambda").list_functions()["Functions"]
+    assert {f["FunctionName"] for f in functions} >= {"totes-second-extract", "totes-local-extract"}
+
+    refused = filled("destroy", "--stage", "second", env=env, input="n\n")
+    assert refused.exit_code == 1
+    assert "Nothing was removed" in refused.stderr
+
+    kept = filled("destroy", "--yes", "--stage", "second", env=env)
+    assert kept.exit_code == 0, kept.output
+    buckets = {bucket["Name"] for bucket in aws(filled, "s3").list_buckets()["Buckets"]}
+    assert "totes-second-ingestion-000000000000" in buckets, "data stays unless --delete-data says otherwise"
+
+    gone = filled("destroy", "--yes", "--delete-data", "--stage", "second", env=env)
+    assert gone.exit_code == 0, gone.output
+    buckets = {bucket["Name"] for bucket in aws(filled, "s3").list_buckets()["Buckets"]}
+    assert not any("second" in bucket for bucket in buckets)
+    functions = aws(filled, "lambda").list_functions()["Functions"]
+    assert {f["FunctionName"] for f in functions} == {
+        "totes-local-extract",
+        "totes-local-transform",
+        "totes-local-load",
+    }
+    assert filled("destroy", "--yes", "--stage", "second", env=env).stdout == "Nothing to remove.\n"
+    assert filled("run").exit_code == 0, "the first stage is untouched"
+
+
+@pytest.mark.parametrize("arguments", [["plan", "--exit"], ["nonsense"], ["invoke"], ["local", "up", "--orders", "x"]])
+def test_wrong_usage_is_exit_code_2(filled, arguments):
+    assert filled(*arguments).exit_code == 2

@@ -1,0 +1,122 @@
+"""A failure looks like a failure: one message, exit code 1, an alarm whose email arrives, and nothing lost."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+from lambda_script import Lambda_script
+from local import inbox
+from local.check import check
+
+PATIENCE = 30.0  # seconds for the alarm and its email
+
+
+def await_email(line, alarm: str, since: int) -> inbox.Email:
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        for email in inbox.read(line.stack.inbox)[since:]:
+            if alarm in email.subject:
+                return email
+        time.sleep(0.2)
+    raise AssertionError(f"no email about {alarm}: {[email.subject for email in inbox.read(line.stack.inbox)]}")
+
+
+def stored_secret(line, aws, name: str):
+    client = aws(line, "secretsmanager")
+    return client, json.loads(client.get_secret_value(SecretId=name)["SecretString"])
+
+
+def test_a_wrong_password_is_told_mailed_and_loses_nothing(filled, aws, sql):
+    stack = filled.stack
+    client, secret = stored_secret(filled, aws, "totes/local/source")
+    sql(stack.source_admin, "UPDATE sales_order SET units_sold = 1234 WHERE sales_order_id = 5")
+    mails = len(inbox.read(stack.inbox))
+    client.put_secret_value(SecretId="totes/local/source", SecretString=json.dumps({**secret, "password": "wrong"}))
+    try:
+        result = filled("run")
+        assert result.exit_code == 1
+        assert "the server refuses the password" in result.stderr
+        assert "wrong" not in result.output
+        assert secret["password"] not in result.output
+        email = await_email(filled, "totes-local-extract-errors", mails)
+        assert email.recipient == "data-alerts@example.com"
+    finally:
+        assert filled("deploy").exit_code == 0, "deploying puts the right one back, from the environment"
+    assert filled.document("run")["rows"] == {"sales_order": 1}
+    assert check(stack.source, stack.warehouse).agrees
+
+
+def test_a_database_that_cannot_be_reached_is_named(filled, aws):
+    client, secret = stored_secret(filled, aws, "totes/local/warehouse")
+    client.put_secret_value(SecretId="totes/local/warehouse", SecretString=json.dumps({**secret, "port": 9}))
+    try:
+        result = filled("run")
+        assert result.exit_code == 1
+        assert f"127.0.0.1:9, database {secret['dbname']}" in result.stderr
+        assert "Traceback" not in result.output
+    finally:
+        assert filled("deploy").exit_code == 0
+
+
+def test_a_missing_table_is_named_and_nothing_moves_on(filled, sql):
+    stack = filled.stack
+    before = filled.document("status")["batches"]
+    sql(stack.source_admin, "ALTER TABLE payment RENAME TO payments")
+    try:
+        result = filled("run")
+        assert result.exit_code == 1
+        assert "payment" in result.stderr
+        assert filled.document("status")["batches"] == before
+    finally:
+        sql(stack.source_admin, "ALTER TABLE payments RENAME TO payment")
+    assert filled("run").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('schedule = "rate(5 minutes)"', 'schedule = "0 9 1 * MON"', "day"),
+        ('schedule = "rate(5 minutes)"', 'schedule = "61 * * * *"', "61"),
+        ('handler = "', 'handlr = "', "handlr"),
+        ('source = "lambdas/extract"\n', "", "lacks the key `source`"),
+        ('source = "lambdas/extract"', 'source = "lambdas/xtract"', "xtract"),
+    ],
+)
+def test_a_bad_configuration_is_one_message(filled, tmp_path, old, new, says):
+    text = (filled.root / "config" / "pipeline.toml").read_text()
+    text = text.replace('extract.schedule = "rate(1 minute)"\n', "")
+    if old not in text:
+        text = text.replace('source = "lambdas/extract"', 'source = "lambdas/extract"\nhandlr = "x"')
+    config = filled.root / "config" / "broken.toml"
+    config.write_text(text.replace(old, new, 1))
+    try:
+        from click.testing import CliRunner
+
+        import deploy
+
+        result = CliRunner().invoke(deploy.main, ["plan", "--config", str(config)])
+    finally:
+        config.unlink()
+    assert result.exit_code == 1, result.output
+    assert says in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_a_dependency_that_is_not_packaged_is_missing_as_on_aws(filled, aws, tmp_path):
+    source = tmp_path / "lonely.py"
+    source.write_text("import pyarrow\n\ndef lambda_handler(event, context):\n    return 'found it'\n")
+    stack = filled.stack
+    from commands.target import local_target
+
+    local_target(filled.root / "config" / "pipeline.toml", stack, {})
+    script = Lambda_script(source, tmp_path / "lonely.zip", "lonely", region=stack.region)
+    script.deploy()
+    try:
+        answer = aws(filled, "lambda").invoke(FunctionName="lonely")
+        assert answer["FunctionError"]
+        assert "No module named 'pyarrow'" in answer["Payload"].read().decode()
+    finally:
+        script.destroy()

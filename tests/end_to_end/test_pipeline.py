@@ -1,0 +1,84 @@
+"""What the warehouse holds after the source changed: judged by the independent check and by plain SQL."""
+
+from __future__ import annotations
+
+from local.check import check, fact_versions
+
+
+def agrees(line):
+    result = check(line.stack.source, line.stack.warehouse)
+    assert result.agrees, result.as_dict()
+    return result
+
+
+def test_the_first_run_fills_all_eleven_tables(filled):
+    result = agrees(filled)
+    assert len(result.tables) == 11
+    assert all(table.warehouse_rows > 0 for table in result.tables)
+
+
+def test_a_run_without_changes_writes_nothing(filled):
+    before, versions = filled.document("run"), fact_versions(filled.stack.warehouse)
+    again = filled.document("run")
+    assert again["batch"] is None
+    assert again["last_batch"] == before["last_batch"]
+    assert again["appended"] == {}
+    assert fact_versions(filled.stack.warehouse) == versions
+
+
+def test_a_payment_that_becomes_paid_is_one_more_version_of_it(filled, sql):
+    stack = filled.stack
+    versions = fact_versions(stack.warehouse)
+    ((payment,),) = sql(stack.source_admin, "SELECT min(payment_id) FROM payment WHERE NOT paid")
+    sql(stack.source_admin, "UPDATE payment SET paid = true, last_updated = now() WHERE payment_id = :p", p=payment)
+    document = filled.document("run")
+    assert document["rows"] == {"payment": 1}
+    assert fact_versions(stack.warehouse) == {**versions, "fact_payment": versions["fact_payment"] + 1}
+    history = "SELECT paid FROM fact_payment WHERE payment_id = :p ORDER BY payment_record_id"
+    assert sql(stack.warehouse, history, p=payment) == [[False], [True]]
+    agrees(filled)
+
+
+def test_a_change_that_last_updated_does_not_show_is_seen(filled, sql):
+    stack = filled.stack
+    sql(stack.source_admin, "UPDATE sales_order SET units_sold = units_sold + 1 WHERE sales_order_id = 1")
+    assert filled.document("run")["rows"] == {"sales_order": 1}
+    versions = "SELECT units_sold, last_updated_time FROM fact_sales_order WHERE sales_order_id = 1 ORDER BY 1"
+    (old, moment), (new, same_moment) = sql(stack.warehouse, versions)
+    assert (new, same_moment) == (old + 1, moment)
+    agrees(filled)
+
+
+def test_a_department_that_moves_takes_its_staff_along(filled, sql):
+    stack = filled.stack
+    ((department,),) = sql(stack.source, "SELECT min(department_id) FROM staff")
+    sql(stack.source_admin, "UPDATE department SET location = 'Wick' WHERE department_id = :d", d=department)
+    filled.document("run")
+    ((staff,),) = sql(stack.source, "SELECT count(*) FROM staff WHERE department_id = :d", d=department)
+    assert sql(stack.warehouse, "SELECT count(*) FROM dim_staff WHERE location = 'Wick'") == [[staff]]
+    agrees(filled)
+
+
+def test_what_is_deleted_leaves_the_present_and_stays_in_the_history(filled, sql):
+    stack = filled.stack
+    ((payment,),) = sql(stack.source, "SELECT max(payment_id) FROM payment")
+    sql(stack.source_admin, "DELETE FROM payment WHERE payment_id = :p", p=payment)
+    assert filled.document("run")["deleted"] == {"payment": 1}
+    published = "SELECT count(*) FROM fact_payment WHERE payment_id = :p"
+    current = "SELECT count(*) FROM current_fact_payment WHERE payment_id = :p"
+    assert sql(stack.warehouse, published, p=payment) != [[0]]
+    assert sql(stack.warehouse, current, p=payment) == [[0]]
+    agrees(filled)
+
+
+def test_a_row_that_cannot_be_converted_waits_in_quarantine_and_the_rest_goes_on(filled, sql):
+    stack = filled.stack
+    sql(stack.source_admin, "UPDATE sales_order SET agreed_payment_date = 'soon' WHERE sales_order_id = 2")
+    sql(stack.source_admin, "UPDATE sales_order SET units_sold = 4711 WHERE sales_order_id = 3")
+    result = filled("run")
+    assert result.exit_code == 0, result.output
+    assert "1 rows could not be converted and wait in quarantine" in result.stdout
+    assert sql(stack.warehouse, "SELECT units_sold FROM current_fact_sales_order WHERE sales_order_id = 3") == [[4711]]
+    sql(stack.source_admin, "UPDATE sales_order SET agreed_payment_date = '2024-02-29' WHERE sales_order_id = 2")
+    filled.document("run")
+    agrees(filled)
