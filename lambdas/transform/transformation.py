@@ -211,7 +211,6 @@ def _reasons(rows: int, faults: list[Fault]) -> pa.ChunkedArray | None:
     present = [fault for fault in faults if pc.any(fault.rows).as_py()]
     if not present:
         return None
-    nothing = pa.scalar(None, pa.string())
-    texts = [pc.if_else(fault.rows, pa.scalar(fault.reason), nothing) for fault in present]
-    joined = pc.binary_join_element_wise(*texts, "; ", null_handling="skip")
-    return pc.if_else(pc.equal(joined, ""), nothing, joined)
+    texts = [pc.if_else(fault.rows, f"{fault.reason}; ", "") for fault in present]
+    joined = pc.utf8_rtrim(pc.binary_join_element_wise(*texts, ""), characters="; ")
+    return pc.if_else(pc.equal(joined, ""), pa.scalar(None, pa.string()), joined)
