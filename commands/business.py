@@ -112,9 +112,29 @@ def show_check(screen: Screen, check: Check, title: str) -> None:
     )
     for table in check.tables:
         for example in table.examples:
-            screen.say(f"! {table.table}: {example}", "bold red")
+            screen.say(f"! {table.table}: {example}", color="red", bold=True)
     for key in check.unenforced:
-        screen.say(f"! the foreign key {key} is not enforced", "bold red")
+        screen.say(f"! the foreign key {key} is not enforced", color="red", bold=True)
+
+
+def show_history(screen: Screen, stack: Stack) -> None:
+    """The versions of one corrected sale: what changed, while ``last_updated`` stood still."""
+    connection = stack.warehouse.connect()
+    try:
+        rows = connection.run(
+            """
+            SELECT sales_order_id, sales_record_id, (last_updated_date + last_updated_time)::text, sales_staff_id,
+                   design_id, agreed_delivery_date::text, agreed_delivery_location_id
+            FROM fact_sales_order
+            WHERE sales_order_id = (
+                SELECT sales_order_id FROM fact_sales_order GROUP BY 1 HAVING count(*) > 1 ORDER BY 1 LIMIT 1)
+            ORDER BY sales_record_id
+            """
+        )
+    finally:
+        connection.close()
+    columns = ["order", "record", "last_updated", "staff", "design", "agreed delivery", "location"]
+    screen.table("One order, every version of it: in the source only the last is left", columns, rows)
 
 
 def summary_of(day: dict[str, int]) -> str:

@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from lambda_toolkit.plan import Change
 
 SIGNS = {"create": "+", "update": "~", "delete": "-"}
-STYLES = {"create": "green", "update": "yellow", "delete": "red"}
+COLORS = {"create": "green", "update": "yellow", "delete": "red"}
 
 
 def show_changes(screen: Screen, changes: Iterable[Change]) -> None:
     """One line per change, with what differs below it."""
     for change in changes:
-        screen.say(f"{SIGNS[change.action]} {change.kind} {change.name}", STYLES[change.action])
+        screen.say(f"{SIGNS[change.action]} {change.kind} {change.name}", color=COLORS[change.action])
         for detail in change.details:
-            screen.say(f"    {detail}", "dim")
+            screen.say(f"    {detail}", dim=True)
 
 
 def as_document(changes: Iterable[Change]) -> list[dict[str, Any]]:
@@ -36,9 +36,9 @@ def show_progress(screen: Screen, progress: Progress) -> None:
     change = progress.change
     counted = f"[{progress.finished}/{progress.total}]"
     if progress.state == "done":
-        screen.progress(f"{counted} {SIGNS[change.action]} {change.kind} {change.name}", STYLES[change.action])
+        screen.progress(f"{counted} {SIGNS[change.action]} {change.kind} {change.name}", color=COLORS[change.action])
     elif progress.state in ("failed", "skipped"):
-        screen.progress(f"{counted} ! {change.kind} {change.name}: {progress.message}", "red")
+        screen.progress(f"{counted} ! {change.kind} {change.name}: {progress.message}", color="red")
 
 
 def report_document(report: Report) -> dict[str, Any]:
@@ -55,10 +55,10 @@ def report_document(report: Report) -> dict[str, Any]:
 def show_report(screen: Screen, report: Report, verb: str) -> None:
     """The end of a deploy or destroy: how many changes, and each that was not made, with its reason."""
     count = len(report.done)
-    screen.say(f"{verb}: {count} change{'' if count == 1 else 's'}.", "bold")
+    screen.say(f"{verb}: {count} change{'' if count == 1 else 's'}.", bold=True)
     for failure in report.failed:
-        screen.say(f"! {failure.change.kind} {failure.change.name}: {failure.message}", "bold red")
+        screen.say(f"! {failure.change.kind} {failure.change.name}: {failure.message}", color="red", bold=True)
     for failure in report.skipped:
-        screen.say(f"- not tried: {failure.change.kind} {failure.change.name}: {failure.message}", "yellow")
+        screen.say(f"- not tried: {failure.change.kind} {failure.change.name}: {failure.message}", color="yellow")
     if not report.ok:
         screen.say("The rest is done. Once the cause is mended, the same command finishes the work.")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from commands.business import Day, document, show_check, summary_of
+from commands.business import Day, document, show_check, show_history, summary_of
 from commands.embedded import Seeding, bring_up
 from commands.errors import CommandError
 from commands.follow import Follower
@@ -65,10 +65,11 @@ def _main_job(request: Request, seeding: Seeding) -> int:
     show_check(screen, seeded, "The first run: source and warehouse")
 
     happened = business_day(stack.source_admin).as_dict()
-    screen.progress(summary_of(happened), None)
+    screen.progress(summary_of(happened))
     with screen.waiting("Waiting for the day to arrive ..."):
         final, last = day.check_until_agreed(lambda: check(stack.source, stack.warehouse), last)
     show_check(screen, final, "After the business day: source and warehouse")
+    show_history(screen, stack)
     set_clock_speed(stack, 1)
 
     seconds = time.monotonic() - begun
@@ -78,7 +79,8 @@ def _main_job(request: Request, seeding: Seeding) -> int:
     screen.say(
         f"{'Source and warehouse agree' if agrees else 'Source and warehouse DIFFER'}: "
         f"{rows:,} rows in {len(final.tables)} tables, {differences:,} differences, {last} batches, {seconds:.0f} s.",
-        "bold green" if agrees else "bold red",
+        color="green" if agrees else "red",
+        bold=True,
     )
     screen.document(document(seeded, happened, final, last, seconds))
     return DONE if agrees else FAILED

@@ -23,7 +23,7 @@ def command(request: Request, seed: Path | None, orders: int | None, empty: bool
     """Start a real PostgreSQL and an emulated AWS, fill the source, prepare the warehouse, deploy; leave it running."""
     stack, target = bring_up(request, Seeding(seed, orders, empty))
     request.screen.say(
-        f"The embedded stack is up at {stack.aws_endpoint_url}; .local/stack.json says the rest.", "bold"
+        f"The embedded stack is up at {stack.aws_endpoint_url}; .local/stack.json says the rest.", bold=True
     )
     request.screen.say("Next: python deploy.py run · status · local simulate · local down")
     request.screen.document(

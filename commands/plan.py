@@ -26,6 +26,6 @@ def command(request: Request, functions: tuple[str, ...], exit_code: bool) -> in
     )
     show_changes(request.screen, plan.changes)
     count = len(plan.changes)
-    request.screen.say(f"{count} change{'' if count == 1 else 's'}." if plan else "Nothing would change.", "bold")
+    request.screen.say(f"{count} change{'' if count == 1 else 's'}." if plan else "Nothing would change.", bold=True)
     request.screen.document({"changes": as_document(plan.changes)})
     return CHANGES if exit_code and plan else DONE

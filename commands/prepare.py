@@ -29,9 +29,9 @@ def command(request: Request) -> int:
     target = request.target()
     document = prepare(target)
     for name in document["created"]:
-        request.screen.say(f"+ {name}", "green")
+        request.screen.say(f"+ {name}", color="green")
     for difference in document["differences"]:
-        request.screen.say(f"! {difference}", "bold red")
+        request.screen.say(f"! {difference}", color="red", bold=True)
     if document["differences"]:
         request.screen.say("The warehouse differs from config/warehouse.sql; nothing of it was changed.")
     elif not document["created"]:

@@ -16,7 +16,7 @@ def command(request: Request) -> int:
     """Extract now, and follow the batch until it is in the warehouse, or say why it is not."""
     target = request.target()
     document = run(Follower(target.aws(), target.pipeline, request.screen.progress))
-    request.screen.say(document["summary"], "bold")
+    request.screen.say(document["summary"], bold=True)
     if document["appended"]:
         request.screen.table(
             "Written to the warehouse", ["table", "rows"], sorted(document["appended"].items()), right=["rows"]
