@@ -54,9 +54,7 @@ class _Field:
             raise ScheduleError(f"Schedule `{line}`: `{text}` is not a value for the {self.label}.{hint}")
         value = int(text)
         if not self.low <= value <= self.high:
-            raise ScheduleError(
-                f"Schedule `{line}`: {value} cannot be a {self.label}. There are {self.low} to {self.high}."
-            )
+            raise ScheduleError(f"Schedule `{line}`: {value} is no {self.label}. There are {self.low} to {self.high}.")
         return value
 
     def span(self, text: str, line: str) -> range:
@@ -198,7 +196,8 @@ def _eventbridge_cron(parts: Sequence[str], line: str) -> str:
     if len(parts) != len(_EVENTBRIDGE):
         raise ScheduleError(
             f"Schedule `{line}` has {len(parts)} fields. EventBridge has six: minute, hour, "
-            "day of the month, month, day of the week, year (`cron(0 6 ? * MON-FRI *)`). Unix cron's five go without cron(...)."
+            "day of the month, month, day of the week, year (`cron(0 6 ? * MON-FRI *)`). Unix cron's five go "
+            "without cron(...)."
         )
     if (parts[2] == "?") == (parts[4] == "?"):
         raise ScheduleError(
