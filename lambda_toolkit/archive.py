@@ -17,7 +17,7 @@ from lambda_toolkit.errors import PackageError
 from lambda_toolkit.model import THIS_RUNTIME
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first moment that a zip can hold
-_STORED_UP_TO = 4 * 1024 * 1024
+_STORED_UP_TO = 1024 * 1024
 _UNCHECKED_HASH = (0b01).to_bytes(4, "little")  # PEP 552: hash-based, and not compared with the source
 _MARSHAL_WITHOUT_REFERENCES = 2
 

@@ -96,6 +96,6 @@ def check_sizes(
         if size > DIRECT_UPLOAD and spec.artifact_bucket is None:
             raise LimitError(
                 f"The {what} of `{spec.name}`: {size / MIB:.0f} MiB zipped; Lambda takes {DIRECT_UPLOAD // MIB} "
-                f"directly. The largest parts: {parts}. Leave out what is not needed with requirements_exclude, or name "
-                "an artifact_bucket."
+                f"directly. The largest parts: {parts}. Leave out what is not needed with requirements_exclude, or "
+                "name an artifact_bucket."
             )

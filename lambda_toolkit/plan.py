@@ -16,6 +16,8 @@ from lambda_toolkit.requirements import Layer, LayerSpec, build_layer, layer_of
 from lambda_toolkit.resources import alarm, bucket, function, layer, log_group, role, schedule, secret, topic, trigger
 from lambda_toolkit.resources.function import LiveFunction
 
+_LARGEST_SHOWN = 5
+
 __all__ = ["Change", "Plan", "make_destroy_plan", "make_plan"]
 
 
@@ -35,6 +37,7 @@ def make_plan(aws: Aws, deployment: Deployment, only: Collection[str] | None = N
         tasks += [task(topic.plan, aws, item) for item in deployment.topics]
         tasks += [task(secret.plan, aws, item) for item in deployment.secrets]
     changes = [change for found in gather(tasks) for change in found]
+    changes += _plan_dropped_layers(aws, planners)
     artifacts = tuple(Artifact(p.spec.zip_path, p.package.content) for p in planners if p.spec.zip_path)
     return Plan(tuple({change.key: change for change in changes}.values()), artifacts=artifacts)
 
@@ -66,32 +69,39 @@ class _FunctionPlanner:
     def _plan_function(self) -> list[Change]:
         wanted = self._layer
         if wanted is None:
-            limits.check_sizes(self.spec, len(self.package.content), self.package.unzipped, 0, _largest(self.package))
-            return self._with_dropped_layers(
-                function.plan(self._aws, self.spec, self.package, self._live(), None, None)
-            )
+            self._check_sizes(None)
+            return function.plan(self._aws, self.spec, self.package, self._live(), None, None)
         arn = self._aws.once(("layer", wanted.name), lambda: layer.version_arn(self._aws, wanted.name))
         changes: list[Change] = []
         if arn is None:
-            built: Layer = self._aws.once(("built layer", wanted.name), lambda: build_layer(wanted))
-            unzipped = self.package.unzipped + built.unzipped
-            limits.check_sizes(self.spec, len(self.package.content), unzipped, built.zipped, built.largest)
+            built = self._aws.once(("built layer", wanted.name), lambda: build_layer(wanted))
+            self._check_sizes(built)
             changes += layer.plan(wanted, built, self.spec.artifact_bucket)
-        changes += function.plan(self._aws, self.spec, self.package, self._live(), wanted.name, arn)
-        return self._with_dropped_layers(changes)
+        return [*changes, *function.plan(self._aws, self.spec, self.package, self._live(), wanted.name, arn)]
 
-    def _with_dropped_layers(self, changes: list[Change]) -> list[Change]:
-        """``changes``, and the removal of layers of ours that this function uses until now and no other one does."""
+    def _check_sizes(self, built: Layer | None) -> None:
+        parts = [*self.package.sizes.items(), *(built.largest if built else ())]
+        largest = sorted(parts, key=lambda part: -part[1])[:_LARGEST_SHOWN]
+        unzipped = self.package.unzipped + (built.unzipped if built else 0)
+        limits.check_sizes(self.spec, len(self.package.content), unzipped, built.zipped if built else 0, largest)
+
+    def layers_before(self) -> set[str]:
+        """The layers that the function uses until now."""
         live = self._live()
-        used = (
+        return (
             {layer.layer_name(arn) for arn in live.layers} if live and function.is_ours(live, self.spec.name) else set()
         )
-        dropped = used - ({self._layer.name} if self._layer else set())
-        return [*changes, *layer.plan_removal(self._aws, dropped, {self.spec.name})]
+
+    def layers_after(self) -> set[str]:
+        """The layers that it will use."""
+        return {self._layer.name} if self._layer else set()
 
 
-def _largest(package: Package) -> list[tuple[str, int]]:
-    return sorted(package.sizes.items(), key=lambda item: -item[1])[:5]
+def _plan_dropped_layers(aws: Aws, planners: Sequence[_FunctionPlanner]) -> list[Change]:
+    """The removal of layers of ours that these functions use until now and no function will."""
+    before = {name for planner in planners for name in planner.layers_before()}
+    after = {name for planner in planners for name in planner.layers_after()}
+    return layer.plan_removal(aws, before - after, {planner.spec.name for planner in planners})
 
 
 def _chosen(functions: Sequence[FunctionSpec], only: Collection[str] | None) -> list[FunctionSpec]:

@@ -29,13 +29,12 @@ LAYER_PREFIX = "lambda-script-requirements-"
 _LAYER_ROOT = "/opt/python"
 _FORMAT = 1  # raise it when the same requirements would give other content
 _PROVIDED = ("boto3", "botocore", "s3transfer")  # Lambda's runtime has them
-_ALWAYS_LEFT_OUT = (
+_ALWAYS_LEFT_OUT = (  # scripts, caches, and what tells where and when it was installed
     "bin/**",
+    ".lock",
     "**/__pycache__/**",
     "**/*.pyc",
-    ".lock",
-    "*.dist-info/RECORD",
-    "*.dist-info/direct_url.json",
+    *(f"*.dist-info/{name}" for name in ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json")),
 )
 _LARGEST_SHOWN = 5
 

@@ -1,0 +1,132 @@
+"""Requirements as layers: published once, shared, reused by name, removed when nobody uses them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lambda_script import Lambda_script, LimitError
+from lambda_toolkit import limits
+from lambda_toolkit.execute import execute
+from lambda_toolkit.model import BucketSpec, Deployment
+from lambda_toolkit.plan import make_plan
+from lambda_toolkit.requirements import LAYER_PREFIX, LayerSpec
+
+
+@pytest.fixture(autouse=True)
+def installs(monkeypatch) -> list[LayerSpec]:
+    """Installing is tested beside the packages; here it writes one module."""
+    installed: list[LayerSpec] = []
+
+    def install(spec: LayerSpec, target: Path) -> None:
+        installed.append(spec)
+        target.mkdir()
+        (target / "one.py").write_text("x = 1\n", encoding="utf-8")
+
+    monkeypatch.setattr("lambda_toolkit.requirements._install", install)
+    return installed
+
+
+def layers(client) -> list[str]:
+    return [layer["LayerName"] for layer in client("lambda").list_layers()["Layers"]]
+
+
+def test_a_layer_is_published_before_its_function(script, client, wire) -> None:
+    report = script(requirements=["one"]).deploy()
+    order = [change.kind for change in report.done]
+    assert order.index("layer") < order.index("function")
+    [used] = client("lambda").get_function(FunctionName="my-function")["Configuration"]["Layers"]
+    assert LAYER_PREFIX in used["Arn"]
+    wire.clear()
+    assert script(requirements=["one  # the same"]).deploy().done == ()
+    assert wire.writes == []
+
+
+def test_an_edited_handler_leaves_the_layer(script, source, wire, installs) -> None:
+    script(requirements=["one"]).deploy()
+    source.write_text("def lambda_handler(event, context):\n    return 'new'\n", encoding="utf-8")
+    wire.clear()
+    script(requirements=["one"]).deploy()
+    assert wire.writes == ["UpdateFunctionCode"]
+    assert len(installs) == 1
+
+
+def test_functions_with_the_same_requirements_share_one(aws, script, wire, client, installs) -> None:
+    names = ("a", "b", "c")
+    functions = tuple(script(function_name_template=name, requirements=["one"]).spec for name in names)
+    assert execute(aws, make_plan(aws, Deployment(functions))).ok
+    assert wire.writes.count("PublishLayerVersion") == 1
+    assert len(layers(client)) == len(installs) == 1
+
+
+def test_what_was_published_from_elsewhere_is_reused(script, client, wire, installs, tmp_path, monkeypatch) -> None:
+    script(function_name_template="first", requirements=["one"]).deploy()
+    monkeypatch.setenv("LAMBDA_SCRIPT_CACHE", str(tmp_path / "another machine"))
+    wire.clear()
+    script(function_name_template="second", requirements=["one"]).deploy()
+    assert "PublishLayerVersion" not in wire.writes
+    assert len(installs) == 1
+
+
+def test_changed_requirements_replace_the_layer(script, client, wire) -> None:
+    script(requirements=["one"]).deploy()
+    [before] = layers(client)
+    wire.clear()
+    report = script(requirements=["two"]).deploy()
+    assert wire.writes == ["PublishLayerVersion", "UpdateFunctionConfiguration", "DeleteLayerVersion"]
+    assert ("layer", before, "delete") in [(change.kind, change.name, change.action) for change in report.done]
+    [after] = layers(client)
+    assert after != before
+    assert not script(requirements=["two"]).plan()
+
+
+def test_a_layer_that_another_function_uses_stays(script, client) -> None:
+    for name in ("a", "b"):
+        script(function_name_template=name, requirements=["one"]).deploy()
+    script(function_name_template="a").deploy()
+    assert len(layers(client)) == 1
+    script(function_name_template="b", requirements=["one"]).destroy()
+    assert layers(client) == []
+
+
+def test_two_functions_that_leave_a_layer_together_remove_it(aws, script, client) -> None:
+    def deployment(requirement: str) -> Deployment:
+        return Deployment(
+            tuple(script(function_name_template=name, requirements=[requirement]).spec for name in ("a", "b"))
+        )
+
+    assert execute(aws, make_plan(aws, deployment("one"))).ok
+    [before] = layers(client)
+    assert execute(aws, make_plan(aws, deployment("two"))).ok
+    assert before not in layers(client)
+    assert len(layers(client)) == 1
+
+
+def test_a_large_layer_goes_through_the_artifact_bucket(aws, script, client, monkeypatch) -> None:
+    for module in ("lambda_toolkit.limits", "lambda_toolkit.resources.layer", "lambda_toolkit.resources.function"):
+        monkeypatch.setattr(f"{module}.DIRECT_UPLOAD", 10)
+    with pytest.raises(LimitError, match="artifact_bucket"):
+        script(requirements=["one"]).plan()
+    bucket = BucketSpec("artifacts")
+    spec = script(requirements=["one"], artifact_bucket="artifacts").spec
+    deployment = Deployment((spec,), buckets=(bucket,))
+    assert execute(aws, make_plan(aws, deployment)).ok
+    keys = {item["Key"] for item in client("s3").list_objects_v2(Bucket="artifacts")["Contents"]}
+    assert {key.rpartition(".")[2] for key in keys} == {"zip"}
+    assert len(keys) == 2
+    assert not make_plan(aws, deployment)
+
+
+def test_too_large_unzipped_is_refused_before_anything_is_written(script, wire, monkeypatch) -> None:
+    monkeypatch.setattr(limits, "UNZIPPED", 10)
+    with pytest.raises(LimitError, match=r"The largest parts: .*one\.py"):
+        script(requirements=["one"]).deploy()
+    assert wire.writes == []
+
+
+def test_a_requirements_file(script, tmp_path: Path) -> None:
+    file = tmp_path / "requirements.txt"
+    file.write_text("one\n", encoding="utf-8")
+    made: Lambda_script = script(requirements=file)
+    assert made.spec.requirements == ("one",)

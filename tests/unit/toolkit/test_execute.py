@@ -1,0 +1,100 @@
+"""Order, parallelism, and going on where something fails."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from lambda_toolkit.changes import Artifact, Change, Key, Plan
+from lambda_toolkit.errors import DeployError, ToolkitError
+from lambda_toolkit.execute import Progress, execute
+
+AWS: Any = None  # the changes of these tests talk to nobody
+
+
+def change(name: str, apply: Callable[[Any], None] = lambda _: None, after: frozenset[Key] = frozenset()) -> Change:
+    return Change("thing", name, "create", after=after, apply=apply)
+
+
+def after(*names: str) -> frozenset[Key]:
+    return frozenset(("thing", name) for name in names)
+
+
+def fail(_: Any) -> None:
+    raise ToolkitError("it is broken. Mend it.")
+
+
+def test_dependencies_come_first() -> None:
+    order: list[str] = []
+    changes = [
+        change("c", lambda _: order.append("c"), after("b")),
+        change("b", lambda _: order.append("b"), after("a", "not in the plan")),
+        change("a", lambda _: order.append("a")),
+    ]
+    report = execute(AWS, Plan(tuple(changes)))
+    assert order == ["a", "b", "c"]
+    assert report.ok
+    assert report.total == 3
+
+
+def test_independent_changes_run_at_the_same_time() -> None:
+    together = threading.Barrier(4, timeout=10)
+    changes = tuple(change(str(number), lambda _: together.wait() and None) for number in range(4))
+    assert execute(AWS, Plan(changes)).ok
+
+
+def test_a_failure_skips_what_needs_it_and_nothing_else() -> None:
+    changes = (
+        change("broken", fail),
+        change("needs it", after=after("broken")),
+        change("needs that", after=after("needs it")),
+        change("independent"),
+    )
+    report = execute(AWS, Plan(changes))
+    assert [item.name for item in report.done] == ["independent"]
+    assert [(failure.change.name, failure.message) for failure in report.failed] == [
+        ("broken", "it is broken. Mend it.")
+    ]
+    assert [failure.change.name for failure in report.skipped] == ["needs it", "needs that"]
+    assert not report.ok
+    text = str(DeployError(report))
+    assert "thing broken: it is broken. Mend it." in text
+    assert "thing needs it: not tried: thing broken failed first" in text
+    assert "1 of 4 changes were made" in text
+
+
+def test_progress_is_told_step_by_step() -> None:
+    told: list[Progress] = []
+    execute(AWS, Plan((change("a"), change("b", fail, after("a")), change("c", after=after("b")))), told.append)
+    assert [(item.change.name, item.state, item.finished) for item in told] == [
+        ("a", "started", 0),
+        ("a", "done", 1),
+        ("b", "started", 1),
+        ("b", "failed", 2),
+        ("c", "skipped", 3),
+    ]
+    assert {item.total for item in told} == {3}
+
+
+def test_a_mistake_in_the_program_is_not_hidden() -> None:
+    def mistake(_: Any) -> None:
+        raise KeyError("Arn")
+
+    with pytest.raises(KeyError):
+        execute(AWS, Plan((change("a", mistake), change("b"))))
+
+
+def test_a_circle_is_named() -> None:
+    with pytest.raises(ToolkitError, match="wait for each other"):
+        execute(AWS, Plan((change("a", after=after("b")), change("b", after=after("a")))))
+
+
+def test_an_empty_plan_is_false_and_does_nothing(tmp_path) -> None:
+    plan = Plan(artifacts=(Artifact(tmp_path / "deep" / "f.zip", b"zip"),))
+    assert not plan
+    assert execute(AWS, plan).ok
+    assert (tmp_path / "deep" / "f.zip").read_bytes() == b"zip"
+    assert "zip'" not in repr(plan)

@@ -1,0 +1,74 @@
+"""What AWS would refuse is refused here, with all that is wrong at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lambda_toolkit.errors import LimitError
+from lambda_toolkit.limits import MIB, check_function, check_sizes, runtime_version
+from lambda_toolkit.model import Alarm, FunctionSpec
+
+LARGEST = [("pyarrow", 120 * MIB), ("numpy", 40 * MIB)]
+
+
+def spec(**different: object) -> FunctionSpec:
+    return FunctionSpec(**{"name": "f", "source": Path("f.py"), **different})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("different", "says"),
+    [
+        ({"name": "no spaces"}, "its name must be"),
+        ({"name": "x" * 65}, "its name must be"),
+        ({"runtime": "python2.7"}, "`python2.7` is not one of Lambda's"),
+        ({"runtime": "3.12"}, "write it like python3.12"),
+        ({"architecture": "arm"}, "x86_64 and arm64"),
+        ({"memory": 127}, "outside 128 to 10240 MB"),
+        ({"memory": 10241}, "outside 128 to 10240 MB"),
+        ({"timeout": 0}, "outside 1 to 900 seconds"),
+        ({"timeout": 901}, "outside 1 to 900 seconds"),
+        ({"description": "x" * 257}, "257 characters"),
+        ({"log_retention_days": 31}, "log_retention_days 31"),
+        ({"environment": {"A": "x", "BIG": "x" * 4096}}, "4096 may be"),
+        ({"environment": {"1A": ""}}, "`1A` cannot be the name"),
+        ({"environment": {"AWS_REGION": "x"}}, "Lambda's own"),
+        ({"permissions": [{"Resource": "x" * 10_000}]}, "in a role's policy"),
+        ({"alarms": (Alarm("a", "Errors"), Alarm("a", "Throttles"))}, "two alarms are called `a`"),
+        ({"alarms": (Alarm("a", "Errors", period=45),)}, "period 45"),
+    ],
+)
+def test_limits(different: dict[str, object], says: str) -> None:
+    with pytest.raises(LimitError) as refused:
+        check_function(spec(**different))
+    assert says in str(refused.value)
+
+
+def test_the_edges_are_inside() -> None:
+    check_function(spec(name="x" * 64, memory=128, timeout=900, description="x" * 256, log_retention_days=3653))
+    check_function(spec(memory=10_240, timeout=1, environment={"AB": "x" * 4000}, runtime="python3.14"))
+
+
+def test_everything_wrong_is_said_at_once() -> None:
+    with pytest.raises(LimitError, match="memory 1 .*timeout 0"):
+        check_function(spec(memory=1, timeout=0))
+
+
+def test_sizes() -> None:
+    check_sizes(spec(), 50 * MIB, 250 * MIB, 50 * MIB, LARGEST)
+    with pytest.raises(
+        LimitError, match=r"251 MiB unzipped.*pyarrow 120\.0 MiB, numpy 40\.0 MiB.*requirements_exclude"
+    ):
+        check_sizes(spec(), 1, 251 * MIB, 1, LARGEST)
+    with pytest.raises(LimitError, match="requirements of `f`: 51 MiB zipped.*artifact_bucket"):
+        check_sizes(spec(), 1, 1, 51 * MIB, LARGEST)
+    with pytest.raises(LimitError, match="package of `f`: 51 MiB zipped"):
+        check_sizes(spec(), 51 * MIB, 1, 1, LARGEST)
+    check_sizes(spec(artifact_bucket="b"), 51 * MIB, 1, 51 * MIB, LARGEST)
+
+
+def test_runtime_versions() -> None:
+    assert runtime_version("python3.9") < runtime_version("python3.11")
+    with pytest.raises(LimitError, match="nodejs20"):
+        runtime_version("nodejs20.x")

@@ -1,0 +1,199 @@
+"""Layers of requirements, from wheels made here, so that nothing is fetched."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from lambda_toolkit import requirements
+from lambda_toolkit.errors import PackageError
+from lambda_toolkit.model import THIS_RUNTIME, FunctionSpec
+from lambda_toolkit.requirements import (
+    LayerSpec,
+    build_layer,
+    cache_folder,
+    lambda_platform,
+    layer_of,
+    normalized,
+    read_requirements,
+)
+
+OTHER_RUNTIME = "python3.13" if THIS_RUNTIME != "python3.13" else "python3.12"
+
+
+def wheel(folder: Path, name: str, files: dict[str, str]) -> str:
+    """Make a wheel and return the requirement that asks for it."""
+    path = folder / f"{name}-1.0-py3-none-any.whl"
+    info = f"{name}-1.0.dist-info"
+    content = {
+        **files,
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/entry_points.txt": f"[console_scripts]\n{name}-tool = {name}:main\n",
+    }
+    with zipfile.ZipFile(path, "w") as archive:
+        for file, text in content.items():
+            archive.writestr(file, text)
+        archive.writestr(f"{info}/RECORD", "".join(f"{file},,\n" for file in (*content, f"{info}/RECORD")))
+    return f"{name} @ {path.as_uri()}"
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> LayerSpec:
+    one = wheel(tmp_path, "one", {"one/__init__.py": "import two\n", "one/big/data.bin": "x" * 5000, "one/a.pyx": ""})
+    boto3 = wheel(tmp_path, "boto3", {"boto3/__init__.py": "", "boto3/session.py": ""})
+    return LayerSpec((one, boto3), THIS_RUNTIME, "x86_64", lambda_platform(THIS_RUNTIME, "x86_64"), ("one/*.pyx",))
+
+
+def contents(path: Path) -> list[str]:
+    return zipfile.ZipFile(path).namelist()
+
+
+def test_a_layer_holds_what_is_asked_for_with_its_bytecode(spec: LayerSpec, tmp_path: Path) -> None:
+    layer = build_layer(spec, tmp_path / "cache")
+    tag = sys.implementation.cache_tag
+    assert contents(layer.path) == [
+        "python/boto3-1.0.dist-info/METADATA",
+        "python/boto3-1.0.dist-info/WHEEL",
+        "python/boto3-1.0.dist-info/entry_points.txt",
+        "python/boto3/__init__.py",
+        f"python/boto3/__pycache__/__init__.{tag}.pyc",
+        f"python/boto3/__pycache__/session.{tag}.pyc",
+        "python/boto3/session.py",
+        "python/one-1.0.dist-info/METADATA",
+        "python/one-1.0.dist-info/WHEEL",
+        "python/one-1.0.dist-info/entry_points.txt",
+        "python/one/__init__.py",
+        f"python/one/__pycache__/__init__.{tag}.pyc",
+        "python/one/big/data.bin",
+    ]
+    assert layer.largest[0][0] == "one"
+    assert layer.unzipped > 5000
+    assert layer.zipped == layer.path.stat().st_size
+
+
+def test_what_lambda_brings_itself_is_left_out_unless_asked_for(spec: LayerSpec, tmp_path: Path) -> None:
+    needs_boto3 = wheel(tmp_path, "needy", {"needy.py": ""})
+    tree = tmp_path / "tree"
+    for file in ("boto3/__init__.py", "boto3-1.0.dist-info/METADATA", "botocore/x.py", "needy.py", "boto3_stubs/x.py"):
+        (tree / file).parent.mkdir(parents=True, exist_ok=True)
+        (tree / file).write_text("", encoding="utf-8")
+    asked = LayerSpec(("boto3", needs_boto3), OTHER_RUNTIME, "x86_64", "any")
+    not_asked = LayerSpec((needs_boto3,), OTHER_RUNTIME, "x86_64", "any")
+    assert sorted(requirements._tree(tree, not_asked)) == ["python/boto3_stubs/x.py", "python/needy.py"]
+    assert "python/boto3/__init__.py" in requirements._tree(tree, asked)
+    assert "python/botocore/x.py" not in requirements._tree(tree, asked)
+
+
+def test_the_same_bytes_twice(spec: LayerSpec, tmp_path: Path) -> None:
+    hashes = {hashlib.sha256(build_layer(spec, tmp_path / cache).path.read_bytes()).hexdigest() for cache in ("a", "b")}
+    assert len(hashes) == 1
+
+
+def test_what_was_built_is_not_installed_again(spec: LayerSpec, tmp_path: Path, monkeypatch) -> None:
+    first = build_layer(spec, tmp_path / "cache")
+    monkeypatch.setattr(requirements, "_install", lambda *_: pytest.fail("installed again"))
+    assert build_layer(spec, tmp_path / "cache") == first
+    assert sorted(path.name for path in first.path.parent.iterdir()) == [f"{spec.name}.json", f"{spec.name}.zip"]
+
+
+def test_no_bytecode_for_another_runtime(tmp_path: Path) -> None:
+    one = wheel(tmp_path, "one", {"one.py": ""})
+    spec = LayerSpec((one,), OTHER_RUNTIME, "arm64", lambda_platform(OTHER_RUNTIME, "arm64"))
+    assert not [name for name in contents(build_layer(spec, tmp_path / "cache").path) if name.endswith(".pyc")]
+
+
+def test_what_cannot_be_installed_says_why_and_leaves_nothing(tmp_path: Path) -> None:
+    spec = LayerSpec(
+        (f"gone @ {(tmp_path / 'gone-1.0-py3-none-any.whl').as_uri()}",), THIS_RUNTIME, "x86_64", "x86_64-manylinux2014"
+    )
+    with pytest.raises(PackageError) as refused:
+        build_layer(spec, tmp_path / "cache")
+    assert "only wheels are taken" in str(refused.value)
+    assert "gone-1.0-py3-none-any.whl" in str(refused.value)
+    assert list((tmp_path / "cache" / "layers").iterdir()) == []
+
+
+def test_the_name_follows_from_what_was_asked_for() -> None:
+    def name(**different: object) -> str:
+        given = {"requirements": ("b==1", "a"), **different}
+        layer = layer_of(FunctionSpec("f", Path("f.py"), **given))  # type: ignore[arg-type]
+        assert layer is not None
+        return layer.name
+
+    assert name() == name(requirements=("a  # comment", "", "b==1", "a"))
+    others = [
+        name(requirements=("a", "b==2")),
+        name(runtime=OTHER_RUNTIME),
+        name(architecture="arm64"),
+        name(platform="host"),
+        name(requirements_exclude=("a/**",)),
+    ]
+    assert len({name(), *others}) == 6
+    assert layer_of(FunctionSpec("f", Path("f.py"), requirements=("# nothing",))) is None
+
+
+@pytest.mark.parametrize(
+    ("runtime", "architecture", "platform"),
+    [
+        ("python3.11", "x86_64", "x86_64-manylinux2014"),
+        ("python3.12", "x86_64", "x86_64-manylinux_2_34"),
+        ("python3.11", "arm64", "aarch64-manylinux2014"),
+        ("python3.14", "arm64", "aarch64-manylinux_2_34"),
+    ],
+)
+def test_platforms(runtime: str, architecture: str, platform: str) -> None:
+    assert lambda_platform(runtime, architecture) == platform
+
+
+@pytest.mark.parametrize(
+    ("glob", "name", "matches"),
+    [
+        ("pyarrow/include/**", "pyarrow/include/a/b.h", True),
+        ("pyarrow/_flight*", "pyarrow/_flight.so", True),
+        ("pyarrow/_flight*", "pyarrow/_flight/x.py", False),
+        ("pyarrow/*.h", "pyarrow/sub/x.h", False),
+        ("**/*.pyc", "a/b/c.pyc", True),
+        ("**/*.pyc", "c.pyc", True),
+        ("a?c.py", "abc.py", True),
+        ("a.c", "abc", False),
+        ("one", "one/two", False),
+    ],
+)
+def test_globs(glob: str, name: str, matches: bool) -> None:
+    assert bool(requirements._matcher([glob]).fullmatch(name)) is matches
+
+
+def test_requirements_files(tmp_path: Path) -> None:
+    file = tmp_path / "requirements.txt"
+    file.write_text("# a comment\nb == 2  # why\n\na[x]>=1 \\\n    ; python_version > '3'\n", encoding="utf-8")
+    assert read_requirements(file) == ("a[x]>=1 ; python_version > '3'", "b == 2")
+    with pytest.raises(PackageError, match="Cannot read the requirements"):
+        read_requirements(tmp_path / "none.txt")
+    assert normalized(["x @ https://h/p.whl#sha256=1"]) == ("x @ https://h/p.whl#sha256=1",)
+
+
+def test_where_the_cache_is() -> None:
+    assert cache_folder({"LAMBDA_SCRIPT_CACHE": "/c"}) == Path("/c")
+    assert cache_folder({"XDG_CACHE_HOME": "/x"}) == Path("/x/lambda_script")
+    assert cache_folder({}) == Path.home() / ".cache" / "lambda_script"
+
+
+def test_without_uv_it_says_what_to_install(monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "uv", None)
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(PackageError, match="pip install uv"):
+        requirements._uv()
+
+
+def test_facts_name_the_largest() -> None:
+    entries = {f"python/{name}/x": requirements.Entry(b"x" * size) for name, size in (("a", 1), ("b", 3), ("c", 2))}
+    assert json.loads(json.dumps(requirements._facts(entries))) == {
+        "unzipped": 6,
+        "largest": [["b", 3], ["c", 2], ["a", 1]],
+    }
