@@ -1,0 +1,286 @@
+"""One function, from nothing to deployed, unchanged, changed, and repaired."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from lambda_script import Alarm, Lambda_script, LimitError, OwnershipError, PackageError, PlanError
+from lambda_toolkit.aws import Aws
+
+ACCOUNT = "123456789012"  # moto's
+REGION = "eu-west-2"
+READ_A_TABLE = {"Effect": "Allow", "Action": ["dynamodb:GetItem"], "Resource": ["arn:aws:dynamodb:eu-west-2:1:table/t"]}
+EVERYTHING = {
+    "schedule": "0 6 * * MON-FRI",
+    "environment": {"COLOUR": "blue"},
+    "alarms": [Alarm("errors", "Errors", topic="alerts")],
+    "permissions": [READ_A_TABLE],
+    "tags": {"team": "data"},
+    "description": "an example",
+}
+
+
+def test_the_example_of_the_readme(client, source, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+    deployer = Lambda_script(
+        lambda_function_path=str(source),
+        zip_file_name="lambda_function.zip",
+        function_name_template="my_lambda_function",
+        schedule="0 0 * * *",
+    )
+    report = deployer.deploy()
+    assert report.ok
+    function = client("lambda").get_function(FunctionName="my_lambda_function")
+    assert function["Configuration"]["Handler"] == "my_function.lambda_handler"
+    rule = client("events").describe_rule(Name="my_lambda_function-schedule")
+    assert rule["ScheduleExpression"] == "cron(0 0 * * ? *)"
+    assert "my_function.py" in zipfile.ZipFile(tmp_path / "lambda_function.zip").namelist()
+
+
+def test_everything_is_made(script, client) -> None:
+    report = script(**EVERYTHING).deploy()
+    assert {change.kind for change in report.done} == {"role", "log group", "function", "schedule", "alarm"}
+    assert all(change.action == "create" for change in report.done)
+
+    function = client("lambda").get_function(FunctionName="my-function")
+    configuration = function["Configuration"]
+    assert configuration["Environment"] == {"Variables": {"COLOUR": "blue"}}
+    assert configuration["Description"] == "an example"
+    assert configuration["Role"] == f"arn:aws:iam::{ACCOUNT}:role/my-function-role"
+    assert function["Tags"] == {"team": "data", "managed-by": "lambda_script", "lambda-script:function": "my-function"}
+
+    policy = client("iam").get_role_policy(RoleName="my-function-role", PolicyName="lambda_script")["PolicyDocument"]
+    group = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws/lambda/my-function"
+    assert policy["Statement"][0]["Resource"] == [f"{group}:log-stream:*"]
+    assert policy["Statement"][0]["Action"] == ["logs:CreateLogStream", "logs:PutLogEvents"]
+    assert policy["Statement"][1] == READ_A_TABLE
+
+    [log_group] = client("logs").describe_log_groups(logGroupNamePrefix="/aws/lambda/my-function")["logGroups"]
+    assert log_group["retentionInDays"] == 30
+
+    arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:my-function"
+    [target] = client("events").list_targets_by_rule(Rule="my-function-schedule")["Targets"]
+    assert target["Arn"] == arn
+    [statement] = json.loads(client("lambda").get_policy(FunctionName="my-function")["Policy"])["Statement"]
+    assert statement["Principal"] == {"Service": "events.amazonaws.com"}
+    assert (
+        statement["Condition"]["ArnLike"]["AWS:SourceArn"]
+        == f"arn:aws:events:{REGION}:{ACCOUNT}:rule/my-function-schedule"
+    )
+
+    [alarm] = client("cloudwatch").describe_alarms(AlarmNames=["my-function-errors"])["MetricAlarms"]
+    assert alarm["AlarmActions"] == [f"arn:aws:sns:{REGION}:{ACCOUNT}:alerts"]
+    assert alarm["Dimensions"] == [{"Name": "FunctionName", "Value": "my-function"}]
+    assert (alarm["Namespace"], alarm["TreatMissingData"]) == ("AWS/Lambda", "notBreaching")
+
+
+def test_unchanged_writes_nothing(script, wire) -> None:
+    script(**EVERYTHING).deploy()
+    wire.clear()
+    report = script(**EVERYTHING).deploy()
+    assert (report.done, report.ok) == ((), True)
+    assert wire.writes == []
+    assert not script(**EVERYTHING).plan()
+
+
+def test_plan_writes_nothing_and_says_what_deploy_does(script, wire) -> None:
+    planned = script(**EVERYTHING).plan()
+    assert wire.writes == []
+    assert script(**EVERYTHING).deploy().done != ()
+    assert {change.key for change in planned.changes} == {
+        ("role", "my-function-role"),
+        ("log group", "/aws/lambda/my-function"),
+        ("function", "my-function"),
+        ("schedule", "my-function-schedule"),
+        ("alarm", "my-function-errors"),
+    }
+
+
+def test_an_edited_handler_is_one_write(script, source, wire) -> None:
+    script(**EVERYTHING).deploy()
+    source.write_text("def lambda_handler(event, context):\n    return 'new'\n", encoding="utf-8")
+    wire.clear()
+    [change] = script(**EVERYTHING).deploy().done
+    assert (change.kind, change.action, change.details) == ("function", "update", ("code changes",))
+    assert wire.writes == ["UpdateFunctionCode"]
+    wire.clear()
+    script(**EVERYTHING).deploy()
+    assert wire.writes == []
+
+
+@pytest.mark.parametrize(
+    ("different", "kind", "writes", "detail"),
+    [
+        ({"memory": 512}, "function", ["UpdateFunctionConfiguration"], "MemorySize: 128 -> 512"),
+        ({"timeout": 61}, "function", ["UpdateFunctionConfiguration"], "Timeout: 60 -> 61"),
+        ({"description": ""}, "function", ["UpdateFunctionConfiguration"], "Description: an example -> none"),
+        ({"environment": {"COLOUR": "red"}}, "function", ["UpdateFunctionConfiguration"], "Environment changes"),
+        ({"environment": {}}, "function", ["UpdateFunctionConfiguration"], "Environment changes"),
+        ({"permissions": []}, "role", ["PutRolePolicy"], "what it may do changes"),
+        ({"log_retention_days": 90}, "log group", ["PutRetentionPolicy"], "kept for 30 -> 90 days"),
+        ({"schedule": "rate(1 hour)"}, "schedule", ["PutRule"], "cron(0 6 ? * MON-FRI *) -> rate(1 hour)"),
+        ({"alarms": [Alarm("errors", "Errors", topic="other")]}, "alarm", ["PutMetricAlarm"], "AlarmActions"),
+    ],
+)
+def test_a_change_is_the_only_thing_written(script, wire, different, kind, writes, detail) -> None:
+    script(**EVERYTHING).deploy()
+    wire.clear()
+    [change] = script(**{**EVERYTHING, **different}).deploy().done
+    assert (change.kind, change.action) == (kind, "update")
+    assert change.details[0].startswith(detail)
+    assert wire.writes == writes
+    wire.clear()
+    script(**{**EVERYTHING, **different}).deploy()
+    assert wire.writes == []
+
+
+def test_another_architecture_comes_with_the_code(script, session, wire) -> None:
+    script().deploy()
+    sent = []
+    session.events.register("before-parameter-build.lambda.UpdateFunctionCode", lambda params, **_: sent.append(params))
+    wire.clear()
+    [change] = (
+        Lambda_script(
+            "my_function.py",
+            function_name_template="my-function",
+            architecture="arm64",
+            aws=Aws(REGION, session=session),
+        )
+        .deploy()
+        .done
+    )
+    assert change.details == ("architecture: arm64",)
+    assert wire.writes == ["UpdateFunctionCode"]
+    assert sent[0]["Architectures"] == ["arm64"]
+
+
+def test_environment_values_are_never_shown(script) -> None:
+    script(environment={"TOKEN": "hunter2"}).deploy()
+    plan = script(environment={"TOKEN": "swordfish"}).plan()
+    assert "TOKEN" not in repr(script(environment={"TOKEN": "hunter2"}).spec)
+    assert not any(word in repr(plan) for word in ("hunter2", "swordfish"))
+
+
+@pytest.mark.parametrize("attachment", ["schedule", "alarms"])
+def test_what_is_no_longer_declared_is_removed(script, wire, client, attachment) -> None:
+    script(**EVERYTHING).deploy()
+    wire.clear()
+    [change] = script(**{**EVERYTHING, attachment: None if attachment == "schedule" else ()}).deploy().done
+    assert change.action == "delete"
+    assert client("events").list_rules()["Rules"] == [] or attachment != "schedule"
+    assert client("cloudwatch").describe_alarms()["MetricAlarms"] == [] or attachment != "alarms"
+    if attachment == "schedule":
+        assert wire.writes == ["RemoveTargets", "DeleteRule", "RemovePermission"]
+
+
+def test_new_tags_reach_everything_and_foreign_tags_stay(script, wire, client) -> None:
+    script(**EVERYTHING).deploy()
+    client("iam").tag_role(RoleName="my-function-role", Tags=[{"Key": "cost-centre", "Value": "7"}])
+    wire.clear()
+    report = script(**{**EVERYTHING, "tags": {"team": "shop"}}).deploy()
+    assert {change.details for change in report.done} == {("tags: team",)}
+    assert len(report.done) == 5
+    tags = {tag["Key"]: tag["Value"] for tag in client("iam").list_role_tags(RoleName="my-function-role")["Tags"]}
+    assert tags["cost-centre"] == "7"
+    assert tags["team"] == "shop"
+    wire.clear()
+    script(**{**EVERYTHING, "tags": {"team": "shop"}}).deploy()
+    assert wire.writes == []
+
+
+def test_drift_is_repaired(script, client, wire) -> None:
+    script(**EVERYTHING).deploy()
+    client("events").disable_rule(Name="my-function-schedule")
+    client("events").remove_targets(Rule="my-function-schedule", Ids=["lambda-script"])
+    client("lambda").remove_permission(
+        FunctionName="my-function",
+        StatementId=json.loads(client("lambda").get_policy(FunctionName="my-function")["Policy"])["Statement"][0][
+            "Sid"
+        ],
+    )
+    [change] = script(**EVERYTHING).deploy().done
+    assert change.details == (
+        "switched off -> on",
+        "its target is missing",
+        "its permission to invoke is missing",
+    )
+    wire.clear()
+    script(**EVERYTHING).deploy()
+    assert wire.writes == []
+
+
+def test_a_vanished_function_gets_its_permission_again(script, client) -> None:
+    script(**EVERYTHING).deploy()
+    client("lambda").delete_function(FunctionName="my-function")
+    report = script(**EVERYTHING).deploy()
+    assert {change.key for change in report.done} == {("function", "my-function"), ("schedule", "my-function-schedule")}
+    assert "Statement" in client("lambda").get_policy(FunctionName="my-function")["Policy"]
+
+
+def test_a_function_of_someone_else_is_left_alone(script, client, wire) -> None:
+    script().deploy()
+    client("lambda").untag_resource(
+        Resource=f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:my-function", TagKeys=["managed-by"]
+    )
+    wire.clear()
+    with pytest.raises(OwnershipError, match="adopt=True") as refused:
+        script(memory=512).deploy()
+    assert "my-function" in str(refused.value)
+    assert wire.writes == []
+    report = script(memory=512, adopt=True).deploy()
+    assert "tags: managed-by" in report.done[0].details
+    assert not script(memory=512).plan()
+
+
+def test_every_reason_is_given_at_once(script, client, wire) -> None:
+    client("logs").create_log_group(logGroupName="/aws/lambda/my-function")
+    client("events").put_rule(Name="my-function-schedule", ScheduleExpression="rate(1 day)")
+    wire.clear()
+    with pytest.raises(PlanError) as refused:
+        script(**EVERYTHING).deploy()
+    assert len(refused.value.problems) == 2
+    assert "/aws/lambda/my-function" in str(refused.value)
+    assert "my-function-schedule" in str(refused.value)
+    assert wire.writes == []
+
+
+def test_a_log_group_that_lambda_made_for_our_function_is_ours(script, client) -> None:
+    script().deploy()
+    client("logs").delete_log_group(logGroupName="/aws/lambda/my-function")
+    client("logs").create_log_group(logGroupName="/aws/lambda/my-function")
+    [change] = script().deploy().done
+    assert change.details[0] == "kept for ever -> 30 days"
+
+
+def test_limits_are_found_before_any_call(script, wire) -> None:
+    with pytest.raises(LimitError, match="timeout 901"):
+        script(timeout=901)
+    assert wire.calls == []
+
+
+def test_a_package_that_cannot_run_is_not_sent(script, source, wire) -> None:
+    source.write_text("def lambda_handler(event, context)\n    return event\n", encoding="utf-8")
+    with pytest.raises(PackageError, match=r"my_function\.py"):
+        script().deploy()
+    assert wire.writes == []
+
+
+def test_the_zip_is_left_for_people_and_written_only_when_it_differs(script, source, tmp_path: Path) -> None:
+    script(zip_file_name="build/a.zip").deploy()
+    left = tmp_path / "build" / "a.zip"
+    with zipfile.ZipFile(io.BytesIO(left.read_bytes())) as archive:
+        assert archive.read("my_function.py") == source.read_bytes()
+    before = left.stat().st_mtime_ns
+    script(zip_file_name="build/a.zip").deploy()
+    assert left.stat().st_mtime_ns == before
+
+
+def test_the_stage_is_part_of_the_name(script) -> None:
+    assert script(function_name_template="shop-{stage}-report", stage="live").spec.name == "shop-live-report"
+    with pytest.raises(LimitError, match="no other braces"):
+        script(function_name_template="shop-{region}")

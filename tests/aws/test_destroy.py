@@ -1,0 +1,93 @@
+"""Everything that was made is removed, what others made is not, and data only when that is asked for."""
+
+from __future__ import annotations
+
+import pytest
+
+from lambda_script import Alarm, S3Trigger
+from lambda_toolkit.execute import execute
+from lambda_toolkit.model import BucketSpec, Deployment, SecretSpec, TopicSpec
+from lambda_toolkit.plan import make_destroy_plan, make_plan
+
+REGION = "eu-west-2"
+ACCOUNT = "123456789012"  # moto's
+
+
+@pytest.fixture
+def deployment(aws, script) -> Deployment:
+    function = script(
+        schedule="rate(5 minutes)",
+        s3_trigger=S3Trigger("my-lake", prefix="in/"),
+        alarms=[Alarm("errors", "Errors", topic="alerts")],
+    ).spec
+    deployment = Deployment(
+        functions=(function,),
+        buckets=(BucketSpec("my-lake"),),
+        topics=(TopicSpec("alerts", emails=("a@example.com",)),),
+        secrets=(SecretSpec("my-secret", value="x"),),
+    )
+    assert execute(aws, make_plan(aws, deployment)).ok
+    return deployment
+
+
+def left(client) -> dict[str, int]:
+    return {
+        "functions": len(client("lambda").list_functions()["Functions"]),
+        "roles": len(client("iam").list_roles()["Roles"]),
+        "rules": len(client("events").list_rules()["Rules"]),
+        "log groups": len(client("logs").describe_log_groups()["logGroups"]),
+        "alarms": len(client("cloudwatch").describe_alarms()["MetricAlarms"]),
+        "topics": len(client("sns").list_topics()["Topics"]),
+        "buckets": len(client("s3").list_buckets()["Buckets"]),
+        "secrets": len(client("secretsmanager").list_secrets()["SecretList"]),
+    }
+
+
+def test_data_stays_unless_asked_for(aws, client, deployment) -> None:
+    client("s3").put_object(Bucket="my-lake", Key="in/a", Body=b"1")
+    plan = make_destroy_plan(aws, deployment)
+    assert plan.notes == ("bucket my-lake and its objects are kept", "secret my-secret is kept")
+    assert execute(aws, plan).ok
+    remaining = left(client)
+    assert (remaining.pop("buckets"), remaining.pop("secrets")) == (1, 1)
+    assert set(remaining.values()) == {0}
+    assert "LambdaFunctionConfigurations" not in client("s3").get_bucket_notification_configuration(Bucket="my-lake")
+    assert not make_destroy_plan(aws, deployment)
+
+
+def test_with_its_data(aws, client, deployment) -> None:
+    s3 = client("s3")
+    s3.put_bucket_versioning(Bucket="my-lake", VersioningConfiguration={"Status": "Enabled"})
+    for body in (b"1", b"2"):
+        s3.put_object(Bucket="my-lake", Key="in/a", Body=body)
+    s3.delete_object(Bucket="my-lake", Key="in/a")
+    s3.create_multipart_upload(Bucket="my-lake", Key="in/unfinished")
+    assert execute(aws, make_destroy_plan(aws, deployment, delete_data=True)).ok
+    assert set(left(client).values()) == {0}
+    assert execute(aws, make_plan(aws, deployment)).ok  # and it can be made again
+
+
+def test_what_is_not_ours_stays_and_is_named(aws, client, deployment) -> None:
+    arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:my-function"
+    client("lambda").untag_resource(Resource=arn, TagKeys=["managed-by"])
+    client("s3").put_bucket_tagging(Bucket="my-lake", Tagging={"TagSet": []})
+    plan = make_destroy_plan(aws, deployment, delete_data=True)
+    assert "function my-function was not made by this toolkit and is left alone" in plan.notes
+    assert {change.kind for change in plan.changes} == {"topic", "secret"}
+
+
+def test_destroy_finishes_what_was_begun(aws, client, deployment, wire) -> None:
+    wire.refuse("DeleteRole", "AccessDenied", "no", times=1)
+    report = execute(aws, make_destroy_plan(aws, deployment))
+    assert [failure.change.kind for failure in report.failed] == ["role"]
+    assert [failure.change.kind for failure in report.skipped] == ["topic"]
+    assert execute(aws, make_destroy_plan(aws, deployment)).ok
+    assert left(client)["roles"] == 0
+
+
+def test_lambda_script_destroys_its_own(script, client) -> None:
+    script(schedule="@daily").deploy()
+    report = script(schedule="@daily").destroy()
+    assert {change.kind for change in report.done} == {"function", "role", "schedule", "log group"}
+    assert set(left(client).values()) == {0}
+    assert script().destroy().done == ()

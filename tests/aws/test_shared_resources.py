@@ -1,0 +1,149 @@
+"""Buckets, topics and secrets; several functions at once; one of them alone."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from lambda_script import OwnershipError, ToolkitError
+from lambda_toolkit.execute import execute
+from lambda_toolkit.model import BucketSpec, Deployment, SecretSpec, TopicSpec
+from lambda_toolkit.plan import make_plan
+
+REGION = "eu-west-2"
+
+
+def deploy(aws, deployment: Deployment, only=None):
+    return execute(aws, make_plan(aws, deployment, only))
+
+
+def test_a_bucket_is_closed_to_the_public_and_tagged(aws, client, wire) -> None:
+    deployment = Deployment(buckets=(BucketSpec("my-lake", tags={"project": "x"}),))
+    assert deploy(aws, deployment).ok
+    access = client("s3").get_public_access_block(Bucket="my-lake")["PublicAccessBlockConfiguration"]
+    assert set(access.values()) == {True}
+    assert client("s3").get_bucket_location(Bucket="my-lake")["LocationConstraint"] == REGION
+    wire.clear()
+    deploy(aws, deployment)
+    assert wire.writes == []
+    client("s3").delete_public_access_block(Bucket="my-lake")
+    [change] = deploy(aws, deployment).done
+    assert (change.action, change.details) == ("update", ("closed to the public",))
+
+
+def test_new_bucket_tags_keep_the_others(aws, client) -> None:
+    deploy(aws, Deployment(buckets=(BucketSpec("my-lake"),)))
+    kept = [*client("s3").get_bucket_tagging(Bucket="my-lake")["TagSet"], {"Key": "theirs", "Value": "1"}]
+    client("s3").put_bucket_tagging(Bucket="my-lake", Tagging={"TagSet": kept})
+    deploy(aws, Deployment(buckets=(BucketSpec("my-lake", tags={"project": "x"}),)))
+    tags = {tag["Key"] for tag in client("s3").get_bucket_tagging(Bucket="my-lake")["TagSet"]}
+    assert tags == {"theirs", "project", "managed-by"}
+
+
+def test_somebody_elses_bucket_is_left_alone(aws, client, wire) -> None:
+    client("s3").create_bucket(Bucket="theirs", CreateBucketConfiguration={"LocationConstraint": REGION})
+    with pytest.raises(OwnershipError, match="`theirs`"):
+        make_plan(aws, Deployment(buckets=(BucketSpec("theirs"),)))
+    assert deploy(aws, Deployment(buckets=(BucketSpec("theirs", adopt=True),))).ok
+    assert not make_plan(aws, Deployment(buckets=(BucketSpec("theirs"),)))
+
+
+def test_a_topic_asks_each_address_once(aws, client, wire) -> None:
+    deployment = Deployment(topics=(TopicSpec("alerts", emails=("a@example.com", "b@example.com", "a@example.com")),))
+    [change] = deploy(aws, deployment).done
+    assert change.details == ("a@example.com is asked to subscribe", "b@example.com is asked to subscribe")
+    wire.clear()
+    deploy(aws, deployment)
+    assert wire.writes == []
+    [change] = deploy(aws, Deployment(topics=(TopicSpec("alerts", emails=("c@example.com",)),))).done
+    assert change.action == "update"
+    topic = client("sns").list_topics()["Topics"][0]["TopicArn"]
+    endpoints = {
+        item["Endpoint"] for item in client("sns").list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
+    }
+    assert endpoints == {"a@example.com", "b@example.com", "c@example.com"}
+
+
+def secret(value: str | None, **different) -> Deployment:
+    return Deployment(
+        secrets=(SecretSpec("shop/dev/source", value=value, variable="SOURCE_DATABASE_URL", **different),)
+    )
+
+
+def stored(client) -> str:
+    return client("secretsmanager").get_secret_value(SecretId="shop/dev/source")["SecretString"]
+
+
+def test_a_secret_is_written_only_when_it_differs(aws, client, wire) -> None:
+    assert deploy(aws, secret("one")).ok
+    assert stored(client) == "one"
+    wire.clear()
+    deploy(aws, secret("one"))
+    assert wire.writes == []
+    [change] = deploy(aws, secret("two")).done
+    assert change.details == ("value changes",)
+    assert stored(client) == "two"
+
+
+def test_without_a_value_the_stored_one_stays_unread(aws, client, wire) -> None:
+    deploy(aws, secret("one"))
+    wire.clear()
+    assert deploy(aws, secret(None)).done == ()
+    assert "GetSecretValue" not in wire.calls
+    assert stored(client) == "one"
+
+
+def test_a_missing_secret_without_a_value_names_the_variable_and_the_rest_goes_on(aws) -> None:
+    deployment = Deployment(secrets=secret(None).secrets, topics=(TopicSpec("alerts"),))
+    plan = make_plan(aws, deployment)
+    assert ("has no value: set SOURCE_DATABASE_URL",) in [change.details for change in plan.changes]
+    report = execute(aws, plan)
+    assert [change.kind for change in report.done] == ["topic"]
+    [failure] = report.failed
+    assert "SOURCE_DATABASE_URL is not set" in failure.message
+
+
+def test_a_secret_that_waits_for_deletion_is_taken_back(aws, client) -> None:
+    deploy(aws, secret("one"))
+    client("secretsmanager").delete_secret(SecretId="shop/dev/source", RecoveryWindowInDays=7)
+    [change] = deploy(aws, secret("two")).done
+    assert change.details == ("is taken back from deletion", "value changes")
+    assert stored(client) == "two"
+
+
+def test_no_value_is_ever_shown(aws, wire, caplog) -> None:
+    caplog.set_level(logging.INFO)
+    wire.refuse("CreateSecret", "AccessDeniedException", "not allowed")
+    plan = make_plan(aws, secret("hunter2"))
+    report = execute(aws, plan)
+    shown = f"{plan!r} {report!r} {secret('hunter2')!r} {report.failed[0].message} {caplog.text}"
+    assert "hunter2" not in shown
+    assert "secretsmanager:CreateSecret" in report.failed[0].message
+
+
+def test_one_function_alone_leaves_the_shared_things(aws, script, wire) -> None:
+    functions = tuple(script(function_name_template=name).spec for name in ("one", "two"))
+    deployment = Deployment(functions, buckets=(BucketSpec("my-lake"),), secrets=secret(None).secrets)
+    report = deploy(aws, deployment, only=["two"])
+    assert {change.name for change in report.done} == {"two", "two-role", "/aws/lambda/two"}
+    assert "DescribeSecret" not in wire.calls
+
+
+def test_an_edit_updates_one_of_three(aws, script, source, wire) -> None:
+    def deployment(memory: int) -> Deployment:
+        names = {"one": 128, "two": memory, "three": 128}
+        return Deployment(tuple(script(function_name_template=n, memory=m).spec for n, m in names.items()))
+
+    deploy(aws, deployment(128))
+    wire.clear()
+    [change] = deploy(aws, deployment(256)).done
+    assert change.key == ("function", "two")
+    assert wire.writes == ["UpdateFunctionConfiguration"]
+
+
+def test_names_that_do_not_fit_are_refused(aws, script) -> None:
+    with pytest.raises(ToolkitError, match="Two functions are called `one`"):
+        make_plan(aws, Deployment((script(function_name_template="one").spec,) * 2))
+    with pytest.raises(ToolkitError, match="no function `other`.*There are: one"):
+        make_plan(aws, Deployment((script(function_name_template="one").spec,)), only=["other"])

@@ -1,0 +1,153 @@
+"""S3 triggers: our own entries, and everybody else's left as they are."""
+
+from __future__ import annotations
+
+import pytest
+
+from lambda_script import DeployError, S3Trigger, TriggerError
+from lambda_toolkit.execute import execute
+from lambda_toolkit.model import BucketSpec, Deployment
+from lambda_toolkit.plan import make_plan
+
+ACCOUNT = "123456789012"  # moto's
+REGION = "eu-west-2"
+QUEUE = f"arn:aws:sqs:{REGION}:{ACCOUNT}:foreign"
+
+
+@pytest.fixture
+def bucket(client) -> str:
+    client("sqs").create_queue(QueueName="foreign")
+    client("s3").create_bucket(Bucket="shared", CreateBucketConfiguration={"LocationConstraint": REGION})
+    return "shared"
+
+
+def notifications(client, bucket: str) -> dict:
+    answer = client("s3").get_bucket_notification_configuration(Bucket=bucket)
+    return {key: value for key, value in answer.items() if key != "ResponseMetadata"}
+
+
+def foreign(client, bucket: str, prefix: str) -> dict:
+    entry = {
+        "Id": "theirs",
+        "QueueArn": QUEUE,
+        "Events": ["s3:ObjectCreated:*"],
+        "Filter": {"Key": {"FilterRules": [{"Name": "prefix", "Value": prefix}]}},
+    }
+    configuration = {"QueueConfigurations": [entry], "EventBridgeConfiguration": {}}
+    client("s3").put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=configuration)
+    return notifications(client, bucket)
+
+
+def test_a_trigger_is_made_once(script, client, wire, bucket) -> None:
+    trigger = {"bucket": bucket, "prefix": "in/", "suffix": ".json"}
+    assert {change.kind for change in script(s3_trigger=trigger).deploy().done} >= {"trigger"}
+    assert [call for call in wire.writes if call in ("AddPermission", "PutBucketNotificationConfiguration")] == [
+        "AddPermission",
+        "PutBucketNotificationConfiguration",
+    ]
+    [entry] = notifications(client, bucket)["LambdaFunctionConfigurations"]
+    assert entry["LambdaFunctionArn"].endswith(":function:my-function")
+    assert entry["Id"].startswith("lambda-script:my-function:")
+    wire.clear()
+    script(s3_trigger=S3Trigger(bucket, "in/", ".json")).deploy()
+    assert wire.writes == []
+
+
+def test_foreign_entries_stay(script, client, bucket) -> None:
+    before = foreign(client, bucket, "theirs/")
+    script(s3_trigger=S3Trigger(bucket, prefix="in/")).deploy()
+    after = notifications(client, bucket)
+    assert after["QueueConfigurations"] == before["QueueConfigurations"]
+    assert ("EventBridgeConfiguration" in after) == ("EventBridgeConfiguration" in before)
+    assert len(after["LambdaFunctionConfigurations"]) == 1
+    script(s3_trigger=S3Trigger(bucket, prefix="in/")).destroy()
+    assert notifications(client, bucket) == before
+
+
+def test_an_overlap_with_a_foreign_entry_is_named(script, client, wire, bucket) -> None:
+    foreign(client, bucket, "in/theirs/")
+    with pytest.raises(TriggerError) as refused:
+        script(s3_trigger=S3Trigger(bucket, prefix="in/")).deploy()
+    for part in ("my-function", bucket, "in/theirs/", QUEUE, "id theirs"):
+        assert part in str(refused.value)
+    assert wire.writes == []
+
+
+def test_several_triggers_of_one_function(script, client, wire, bucket) -> None:
+    triggers = [S3Trigger(bucket, prefix="a/"), S3Trigger(bucket, prefix="b/")]
+    script(s3_trigger=triggers).deploy()
+    assert len(notifications(client, bucket)["LambdaFunctionConfigurations"]) == 2
+    wire.clear()
+    script(s3_trigger=triggers).deploy()
+    assert wire.writes == []
+    script(s3_trigger=triggers[:1]).deploy()
+    assert len(notifications(client, bucket)["LambdaFunctionConfigurations"]) == 1
+
+
+def test_two_functions_on_one_bucket_at_once(aws, script, client, bucket) -> None:
+    functions = tuple(
+        script(function_name_template=f"on-{name}", s3_trigger=S3Trigger(bucket, prefix=f"{name}/")).spec
+        for name in ("a", "b", "c", "d")
+    )
+    assert execute(aws, make_plan(aws, Deployment(functions))).ok
+    entries = notifications(client, bucket)["LambdaFunctionConfigurations"]
+    assert len(entries) == 4
+    assert not make_plan(aws, Deployment(functions))
+
+
+def test_overlapping_declarations_are_refused(aws, script, wire) -> None:
+    functions = (
+        script(function_name_template="one", s3_trigger=S3Trigger("b", prefix="in/")).spec,
+        script(function_name_template="two", s3_trigger=S3Trigger("b", prefix="in/deep/", suffix=".json")).spec,
+    )
+    with pytest.raises(TriggerError, match="`one`.*`two`"):
+        make_plan(aws, Deployment(functions))
+    assert wire.writes == []
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "overlap"),
+    [
+        (S3Trigger("b", "a/"), S3Trigger("b", "b/"), False),
+        (S3Trigger("b", "a/"), S3Trigger("other", "a/"), False),
+        (S3Trigger("b", "a/", ".json"), S3Trigger("b", "a/", ".csv"), False),
+        (S3Trigger("b", "a/", ".json"), S3Trigger("b", "", "x.json"), True),
+        (S3Trigger("b"), S3Trigger("b", events=("s3:ObjectRemoved:*",)), False),
+        (S3Trigger("b"), S3Trigger("b", events=("s3:ObjectCreated:Put",)), True),
+    ],
+)
+def test_what_overlaps(aws, script, client, one, other, overlap) -> None:
+    functions = (
+        script(function_name_template="one", s3_trigger=one).spec,
+        script(function_name_template="two", s3_trigger=other).spec,
+    )
+    if overlap:
+        with pytest.raises(TriggerError):
+            make_plan(aws, Deployment(functions))
+    else:
+        assert make_plan(aws, Deployment(functions)).changes != ()
+
+
+def test_a_dropped_trigger_is_taken_off_its_bucket(script, client, wire, bucket) -> None:
+    script(s3_trigger=S3Trigger(bucket, prefix="in/")).deploy()
+    wire.clear()
+    [change] = script().deploy().done
+    assert (change.kind, change.action, change.name) == ("trigger", "delete", "my-function on shared")
+    assert wire.writes == ["PutBucketNotificationConfiguration", "RemovePermission"]
+    assert notifications(client, bucket) == {}
+    assert not script().plan()
+
+
+def test_a_missing_bucket_is_named_and_the_function_is_deployed_all_the_same(script, client) -> None:
+    with pytest.raises(DeployError, match="no bucket not-there") as failed:
+        script(s3_trigger=S3Trigger("not-there")).deploy()
+    assert [failure.change.kind for failure in failed.value.report.failed] == ["trigger"]
+    assert client("lambda").get_function(FunctionName="my-function")
+    client("s3").create_bucket(Bucket="not-there", CreateBucketConfiguration={"LocationConstraint": REGION})
+    assert script(s3_trigger=S3Trigger("not-there")).deploy().ok  # the same command repairs
+
+
+def test_a_bucket_of_the_same_deployment_is_made_first(aws, script) -> None:
+    spec = script(s3_trigger=S3Trigger("fresh")).spec
+    assert execute(aws, make_plan(aws, Deployment((spec,), buckets=(BucketSpec("fresh"),)))).ok
+    assert not make_plan(aws, Deployment((spec,), buckets=(BucketSpec("fresh"),)))
