@@ -26,10 +26,16 @@ class Identity:
 
 
 def identify(pid: int) -> Identity | None:
-    """The identity of the process that has this id now; None when there is none (or only a zombie)."""
+    """The identity of the process that has this id now; None when there is none.
+
+    One that ended and was not waited for counts as none. If this process is its parent it is waited for now: to others,
+    PostgreSQL's lock file for one, it would go on being there.
+    """
     try:
         process = psutil.Process(pid)
         if process.status() == psutil.STATUS_ZOMBIE:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
             return None
         return Identity(pid, process.create_time())
     except psutil.NoSuchProcess:
@@ -71,8 +77,6 @@ def stop(identity: Identity, first: signal.Signals = signal.SIGTERM, patience: f
     if not wait_until(lambda: not is_alive(identity), patience):
         _send(identity, signal.SIGKILL)
         wait_until(lambda: not is_alive(identity), patience)
-    with contextlib.suppress(ChildProcessError):  # usually it is not this process's child but an earlier command's
-        os.waitpid(identity.pid, os.WNOHANG)
     return True
 
 

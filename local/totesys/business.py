@@ -62,11 +62,13 @@ class Business:
         self._in_one_transaction(lambda: self._insert("design", made))
 
     def pay(self, moment: datetime, most: int = MOST_PAID_AT_ONCE) -> int:
-        """Mark open payments as paid, the oldest due first, all with one ``last_updated``. Returns how many."""
+        """Mark payments as paid that are due, the last due first, all with one ``last_updated``. Returns how many."""
         return self._update(
             "UPDATE payment SET paid = true, last_updated = :moment WHERE payment_id IN "
-            "(SELECT payment_id FROM payment WHERE NOT paid ORDER BY payment_date DESC, payment_id LIMIT :most)",
+            "(SELECT payment_id FROM payment WHERE NOT paid AND payment_date <= :day "
+            "ORDER BY payment_date DESC, payment_id LIMIT :most)",
             moment=moment,
+            day=moment.date().isoformat(),
             most=most,
         )
 
