@@ -231,7 +231,7 @@ def run(stack_file: Path) -> None:
     import boto3
 
     from local.process import is_alive
-    from local.stack import EMULATOR, read_stack
+    from local.stack import CLOCK_READY, EMULATOR, read_stack
 
     stack = read_stack(stack_file)
     session = boto3.Session(
@@ -244,6 +244,7 @@ def run(stack_file: Path) -> None:
     told = threading.Event()
     for number in (SIGTERM, SIGINT):
         signal(number, lambda *_: told.set())
+    print(CLOCK_READY, flush=True)
     while not told.wait(TICK) and is_alive(stack.processes[EMULATOR]):
         try:
             clock.tick(time())

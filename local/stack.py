@@ -27,7 +27,7 @@ from local import databases, emulator, postgres
 from local.databases import Database
 from local.emulator import Credentials
 from local.errors import LocalError
-from local.process import Identity, identify, is_alive, stop_group
+from local.process import Identity, identify, is_alive, stop_group, wait_until
 from local.process import stop as stop_process
 
 DIRECTORY = ".local"
@@ -36,6 +36,8 @@ DEFAULT_REGION = "eu-west-2"
 EMULATOR = "emulator"
 CLOCK = "clock"
 POSTGRES = "postgres"
+CLOCK_READY = "The clock is ready"  # what the clock writes to its log when it is
+CLOCK_PATIENCE = 30.0  # seconds
 
 Progress = Callable[[str], None]
 
@@ -248,7 +250,6 @@ def _start(root: Path, source_schema: Path, region: str, clock_speed: float, say
     server = postgres.start(directory / POSTGRES)
     started(POSTGRES, server.identity)
     source, source_admin, warehouse = databases.prepare(server, source_schema)
-    emulator.await_ready(aws, log)
     stack = Stack(
         root=root,
         aws_endpoint_url=aws.endpoint_url,
@@ -264,6 +265,8 @@ def _start(root: Path, source_schema: Path, region: str, clock_speed: float, say
     _write_stack(stack)
     started(CLOCK, _launch_clock(directory))
     _write_stack(stack)
+    emulator.await_ready(aws, log)
+    _await_clock(processes[CLOCK], directory / "clock.log")
     say("The embedded stack is up")
     return stack
 
@@ -276,7 +279,7 @@ def _launch_clock(directory: Path) -> Identity:
             stdout=log,
             stderr=log,
             cwd=Path(__file__).parent.parent,
-            env={"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LANG": "C.UTF-8", "HOME": str(directory)},
+            env={name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ},
             start_new_session=True,
         )
     identity = identify(process.pid)
@@ -284,6 +287,16 @@ def _launch_clock(directory: Path) -> Identity:
     if identity is None:
         raise LocalError(f"The clock ended as soon as it was started. {emulator.end_of(directory / 'clock.log')}")
     return identity
+
+
+def _await_clock(process: Identity, log: Path) -> None:
+    def ready() -> bool:
+        if not is_alive(process):
+            raise LocalError(f"The clock ended while starting. {emulator.end_of(log)}")
+        return CLOCK_READY in log.read_text(encoding="utf-8", errors="replace")
+
+    if not wait_until(ready, CLOCK_PATIENCE):
+        raise LocalError(f"The clock was not ready within {CLOCK_PATIENCE:.0f} s. {emulator.end_of(log)}")
 
 
 def _stop_everything(directory: Path, say: Progress) -> bool:

@@ -147,6 +147,17 @@ def test_a_start_that_fails_says_so_with_the_end_of_the_log(root: Path, monkeypa
     assert processes_of(root) == []
 
 
+def test_a_clock_that_does_not_start_says_so_and_takes_the_rest_down(
+    root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(embedded.sys, "executable", "/bin/false")
+
+    with pytest.raises(LocalError, match="The clock ended"):
+        up(root)
+
+    assert processes_of(root) == []
+
+
 def test_only_one_command_at_a_time(root: Path) -> None:
     (root / ".local").mkdir()
     with embedded._locked(root / ".local"), pytest.raises(LocalError, match="Another command"):
