@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from pg8000.exceptions import DatabaseError
 
-from lambdas.load.schema_sql import statements
 from lambdas.load.preparation import columns_of, current_view
+from lambdas.load.schema_sql import statements
 from lambdas.shared import sql
 from lambdas.shared.declarations import CALENDAR, Declarations
 from lambdas.shared.errors import WarehouseError

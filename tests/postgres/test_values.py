@@ -97,7 +97,8 @@ def test_the_calendar_has_every_date_that_a_fact_names(shop):
         """SELECT count(*) FROM dim_date
             WHERE (year, month, day, day_of_week, quarter, day_name, month_name) IS DISTINCT FROM
             (extract(year FROM date_id), extract(month FROM date_id), extract(day FROM date_id),
-             extract(isodow FROM date_id), extract(quarter FROM date_id), trim(to_char(date_id, 'Day')), trim(to_char(date_id, 'Month')))"""
+             extract(isodow FROM date_id), extract(quarter FROM date_id),
+             trim(to_char(date_id, 'Day')), trim(to_char(date_id, 'Month')))"""
     ) == [[0]]
 
 

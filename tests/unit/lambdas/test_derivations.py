@@ -1,0 +1,144 @@
+"""Each derivation on whole columns, against Python's own reading of the same values."""
+
+from __future__ import annotations
+
+import datetime
+from decimal import Context, Decimal, InvalidOperation
+
+import pyarrow as pa
+import pycountry
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lambdas.shared.columns import UNREADABLE
+from lambdas.shared.expressions import parse_expression
+from lambdas.transform.calendar import calendar
+from lambdas.transform.currencies import NAMES
+from lambdas.transform.derivations import derive, join
+
+
+def column(expression: str, values, kind) -> tuple[list, list]:
+    """The derived values, and for each whether it is at fault."""
+    rows = pa.table({"c": pa.array(values, kind)})
+    derived = derive(parse_expression(expression), rows, {})
+    faults = [any(fault.rows[i].as_py() for fault in derived.faults) for i in range(len(values))]
+    return derived.values.to_pylist(), faults
+
+
+def iso_date(text):
+    try:
+        date = datetime.date.fromisoformat(text)
+    except ValueError:
+        return None
+    return date if date.isoformat() == text else None
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(
+        st.one_of(
+            st.none(),
+            st.dates().map(datetime.date.isoformat),
+            st.from_regex(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", fullmatch=True),
+            st.text(max_size=12),
+        ),
+        max_size=20,
+    )
+)
+def test_text_is_a_date_exactly_when_it_is_one_in_iso_form(texts):
+    values, faults = column("date(c)", texts, pa.string())
+    assert values == [None if text is None else iso_date(text) for text in texts]
+    assert faults == [text is not None and iso_date(text) is None for text in texts]
+
+
+@pytest.mark.parametrize(
+    "text", ["2023-02-29", "2023-2-3", "0000-01-01", "2023-13-01", "2023-01-01 ", "", "10000-01-01"]
+)
+def test_what_looks_like_a_date_is_not_bent_into_one(text):
+    assert column("date(c)", [text], pa.string()) == ([None], [True])
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.one_of(st.none(), st.datetimes()), max_size=10))
+def test_timestamps_split_into_a_date_and_a_time(moments):
+    dates, _ = column("date(c)", moments, pa.timestamp("us"))
+    times, _ = column("time(c)", moments, pa.timestamp("us"))
+    assert dates == [moment and moment.date() for moment in moments]
+    assert times == [None if moment is None else moment.time() for moment in moments]
+
+
+def test_a_time_with_time_zone_is_its_moment_in_utc():
+    moment = datetime.datetime(2024, 1, 1, 23, 30, tzinfo=datetime.timezone(datetime.timedelta(hours=-2)))
+    assert column("date(c)", [moment], pa.timestamp("us", "UTC"))[0] == [datetime.date(2024, 1, 2)]
+    assert column("time(c)", [moment], pa.timestamp("us", "UTC"))[0] == [datetime.time(1, 30)]
+
+
+def test_a_date_stays_a_date():
+    assert column("date(c)", [datetime.date(2024, 2, 29), None], pa.date32())[0] == [datetime.date(2024, 2, 29), None]
+
+
+WIDE = Context(prec=80)  # Python's own default would round
+
+
+def fitting(value: Decimal, precision: int, scale: int):
+    try:
+        exact = value.quantize(Decimal(1).scaleb(-scale), context=WIDE)
+    except InvalidOperation:
+        return None
+    return exact if exact == value and abs(exact) < Decimal(10) ** (precision - scale) else None
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(
+        st.one_of(st.none(), st.decimals(-(10**20), 10**20, places=4), st.decimals(-999, 999, places=2)), max_size=12
+    ),
+    st.sampled_from([(10, 2), (18, 2), (4, 4), (38, 10), (3, 0)]),
+)
+def test_a_decimal_fits_exactly_or_is_at_fault(values, shape):
+    precision, scale = shape
+    found, faults = column(f"decimal(c, {precision}, {scale})", values, pa.decimal128(38, 10))
+    assert found == [None if value is None else fitting(value, precision, scale) for value in values]
+    assert faults == [value is not None and fitting(value, precision, scale) is None for value in values]
+
+
+@pytest.mark.parametrize("kind", [pa.int16(), pa.int32(), pa.int64(), pa.decimal128(5, 2), pa.decimal128(12, 2)])
+def test_a_decimal_of_any_number_column(kind):
+    values = [Decimal(5), None] if pa.types.is_decimal(kind) else [5, None]
+    assert column("decimal(c, 10, 2)", values, kind) == ([Decimal("5.00"), None], [False, False])
+
+
+def test_currencies_are_those_of_the_standard():
+    assert dict(NAMES) == {currency.alpha_3: currency.name for currency in pycountry.currencies}
+    assert (NAMES["GBP"], NAMES["USD"], NAMES["EUR"]) == ("Pound Sterling", "US Dollar", "Euro")
+    values, faults = column("currency_name(c)", ["GBP", "ZZZ", None, "gbp"], pa.string())
+    assert (values, faults) == (["Pound Sterling", None, None, None], [False, True, False, True])
+
+
+def test_a_join_finds_the_row_or_nothing_or_says_that_it_is_not_there():
+    rows = pa.table({"d": pa.array([2, None, 9, 1], pa.int64())})
+    other = pa.table({"id": pa.array([1, 2], pa.int32()), "name": ["one", "two"]})
+    found = join(rows, "d", other, "id", "department")
+    assert found.rows["name"].to_pylist() == ["two", None, None, "one"]
+    assert found.fault.rows.to_pylist() == [False, False, True, False]
+    assert derive(parse_expression("department.name"), rows, {"department": found}).values.to_pylist()[0] == "two"
+
+
+def test_a_value_that_the_lake_could_not_hold_is_a_fault_of_the_column_that_reads_it():
+    rows = pa.table({"a": pa.array([1, None], pa.int32()), "ab": ["x", "y"], UNREADABLE: [None, '{"a": "1e99"}']})
+    assert derive(parse_expression("a"), rows, {}).faults[0].rows.to_pylist() == [False, True]
+    assert not any(derive(parse_expression("ab"), rows, {}).faults[0].rows.to_pylist())
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.one_of(st.none(), st.dates()), max_size=8))
+def test_the_calendar_agrees_with_python(dates):
+    rows = calendar(pa.array(dates, pa.date32())).to_pylist()
+    assert [row["date_id"] for row in rows] == sorted({date for date in dates if date})
+    for row in rows:
+        date = row["date_id"]
+        assert (row["year"], row["month"], row["day"]) == (date.year, date.month, date.day)
+        assert row["day_of_week"] == date.isoweekday()
+        assert (row["day_name"], row["month_name"]) == (date.strftime("%A"), date.strftime("%B"))
+        assert row["quarter"] == (date.month + 2) // 3

@@ -1,0 +1,129 @@
+"""The lake: keys, listing, conditional puts, Parquet by parts, and manifests that read back."""
+
+from __future__ import annotations
+
+import boto3
+import moto
+import pyarrow as pa
+import pytest
+
+from lambdas.shared import lake as lake_module
+from lambdas.shared.errors import LakeError
+from lambdas.shared.lake import Lake, batch_of, manifest_key
+from lambdas.shared.manifest import (
+    File,
+    IngestionManifest,
+    ProcessedManifest,
+    ProcessedTable,
+    SourceIdentity,
+    TableFiles,
+    ingestion_manifest,
+    processed_manifest,
+    to_json,
+)
+from lambdas.shared.parquet import ParquetPart
+
+ROWS = pa.table({"id": pa.array(range(1000), pa.int32()), "text": [str(i % 7) for i in range(1000)]})
+
+
+@pytest.fixture
+def lake(monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    with moto.mock_aws():
+        client = boto3.client("s3", region_name="us-east-1")
+        client.create_bucket(Bucket="lake")
+        yield Lake(client, "lake")
+
+
+def test_manifest_keys_sort_by_number_and_read_back():
+    assert manifest_key(7) == "manifests/batch-000000000007.json"
+    assert batch_of(manifest_key(123)) == 123
+    assert batch_of("staff/2024-01-01/batch-000000000001-ab.changes.parquet") is None
+    assert manifest_key(99) < manifest_key(100)
+
+
+def test_an_empty_lake_has_no_batch(lake):
+    assert lake.last_batch() is None
+    assert list(lake.batches_after(0)) == []
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 7, 16, 33])
+def test_the_last_batch_is_found_in_few_calls(lake, monkeypatch, count):
+    monkeypatch.setattr(lake_module, "_PAGE", 2)
+    for number in range(1, count + 1):
+        assert lake.put_if_absent(manifest_key(number), b"{}")
+    calls = []
+    page = Lake._page
+    monkeypatch.setattr(Lake, "_page", lambda self, *args: calls.append(args) or page(self, *args))
+    assert lake.last_batch() == count
+    assert len(calls) <= 2 * count.bit_length() + 3
+    assert [found.number for found in lake.batches_after(count // 2)] == list(range(count // 2 + 1, count + 1))
+
+
+def test_what_is_there_is_never_overwritten(lake):
+    assert lake.put_if_absent("k", b"first")
+    assert not lake.put_if_absent("k", b"second")
+    assert lake.read("k") == b"first"
+    assert lake.find("k") == b"first"
+    assert lake.find("other") is None
+
+
+def test_a_missing_object_is_named(lake):
+    with pytest.raises(LakeError, match="s3://lake/nothing"):
+        lake.read("nothing")
+    with pytest.raises(LakeError, match="s3://lake/nothing"):
+        lake.table("nothing")
+
+
+def test_other_refusals_of_s3_are_not_taken_for_absence(lake):
+    stranger = Lake(lake._client, "no-such-bucket")
+    for call in (lambda: stranger.read("k"), lambda: stranger.find("k"), lambda: stranger.put_if_absent("k", b"")):
+        with pytest.raises(lake._client.exceptions.NoSuchBucket):
+            call()
+
+
+@pytest.mark.parametrize("single_put", [10**9, 0])
+def test_parquet_goes_up_and_comes_back(lake, monkeypatch, single_put):
+    monkeypatch.setattr(lake_module, "SINGLE_PUT", single_put)
+    with ParquetPart(ROWS.schema) as part:
+        part.write(ROWS.slice(0, 600))
+        part.write(ROWS.slice(600).to_batches()[0])
+        part.write(ROWS.slice(0, 0))
+        assert part.rows == 1000
+        key = lake.store("staff/batch-1", part)
+    assert key.startswith("staff/batch-1-")
+    assert lake.table(key).equals(ROWS)
+    assert lake.table(key, ["text"]).column_names == ["text"]
+
+
+def test_the_same_rows_give_the_same_bytes_and_key(lake):
+    digests = set()
+    for _ in range(2):
+        with ParquetPart(ROWS.schema) as part:
+            part.write(ROWS)
+            digests.add(part.finish())
+    assert len(digests) == 1
+
+
+def test_manifests_read_back_as_they_were():
+    files = TableFiles({"id": "integer"}, File("a", 1), None, File("d", 2), File("k", 3), None)
+    source = SourceIdentity("1", 1, "totesys", 700)
+    ingested = IngestionManifest(2, 1, "run", "changes", "2024-01-01T00:00:00+00:00", source, {"staff": files})
+    assert ingestion_manifest(to_json(ingested), "m") == ingested
+    processed = ProcessedManifest(
+        2,
+        "m",
+        "2024",
+        {"dim": ProcessedTable(1, "x", File("g", 1)), "b": ProcessedTable(1, "y")},
+        {"dim": File("q", 4)},
+    )
+    assert processed_manifest(to_json(processed), "m") == processed
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]", b"{}", b'{"format": 2}', b'{"format": 1}', b'{"format": 1, "x": 1}'])
+def test_what_is_no_manifest_is_refused_by_name(content):
+    for read in (ingestion_manifest, processed_manifest):
+        with pytest.raises(LakeError, match="manifests/x"):
+            read(content, "manifests/x")

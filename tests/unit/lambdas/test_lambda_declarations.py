@@ -1,0 +1,130 @@
+"""What a declaration may say, and how a wrong one is told."""
+
+from __future__ import annotations
+
+import copy
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from lambdas.shared import declarations
+from lambdas.shared.declarations import parse
+from lambdas.shared.errors import DeclarationError
+from lambdas.shared.expressions import Expression, parse_expression
+
+CONFIG = tomllib.loads((Path(__file__).parents[3] / "config" / "pipeline.toml").read_text(encoding="utf-8"))
+
+SMALL = {
+    "source": {"staff": {"key": "staff_id"}, "department": {"key": "department_id"}},
+    "warehouse": {
+        "dim_date": {"kind": "calendar", "key": "date_id"},
+        "dim_staff": {
+            "kind": "dimension",
+            "from": "staff",
+            "key": "id",
+            "join": {"department": "department_id"},
+            "columns": {"id": "staff_id", "place": "department.location", "since": "date(created_at)"},
+        },
+        "fact_hour": {
+            "kind": "fact",
+            "from": "staff",
+            "key": "id",
+            "record": "record",
+            "columns": {"id": "staff_id", "pay": "decimal(pay, 10, 2)"},
+        },
+    },
+}
+
+
+def test_the_shipped_configuration_declares_every_table():
+    declared = parse(CONFIG)
+    assert len(declared.source) == 11
+    assert len(declared.warehouse) == 11
+    kinds = [table.kind for table in declared.loading_order()]
+    assert kinds == sorted(kinds, key=["calendar", "dimension", "fact"].index)
+
+
+def test_what_is_read_of_the_source_is_known():
+    needed = parse(SMALL).needed_columns()
+    assert set(needed["staff"]) == {"staff_id", "department_id", "created_at", "pay"}
+    assert needed["staff"]["created_at"] == (Expression("created_at", function="date"),)
+    assert set(needed["department"]) == {"department_id", "location"}
+    assert parse(SMALL).warehouse["dim_staff"].column_names == ("id", "place", "since")
+    assert parse(SMALL).warehouse["dim_date"].column_names[0] == "date_id"
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        ("source", {}, "[source.<table>]"),
+        ("source.staff", "staff_id", "[source.staff]"),
+        ("source.staff", {}, "[source.staff] lacks the key `key`"),
+        ("source.staff.extra", 1, "[source.staff] holds the unknown key `extra`"),
+        ("source.staff.key", 3, "[source.staff] `key` must be a text"),
+        ("warehouse.dim_staff.kind", "snowflake", "[warehouse.dim_staff] `kind`"),
+        ("warehouse.dim_staff.kind", None, "[warehouse.dim_staff] `kind`"),
+        ("warehouse.dim_staff.from", "people", "reads the table `people`"),
+        ("warehouse.dim_staff.join", {"people": "x"}, "reads the table `people`"),
+        ("warehouse.dim_staff.join", {}, "names `department`, which `join` does not"),
+        ("warehouse.dim_staff.join", [1], "`join` must be a table of texts"),
+        ("warehouse.dim_staff.key", "place", "`key` must be the column that holds staff.staff_id"),
+        ("warehouse.dim_staff.record", "r", "unknown key `record`"),
+        ("warehouse.dim_staff.columns.place", "upper(location)", "column `place` = 'upper(location)'"),
+        ("warehouse.dim_date.key", "day", "`key` of a calendar must be 'date_id'"),
+        ("warehouse.dim_date.from", "staff", "unknown key `from`"),
+    ],
+)
+def test_a_wrong_declaration_names_table_and_key(path, value, words):
+    document = copy.deepcopy(SMALL)
+    *parents, last = path.split(".")
+    section = document
+    for parent in parents:
+        section = section[parent]
+    section[last] = value
+    with pytest.raises(DeclarationError) as error:
+        parse(document)
+    assert words in str(error.value)
+
+
+def test_a_missing_key_is_named():
+    document = copy.deepcopy(SMALL)
+    del document["warehouse"]["fact_hour"]["record"]
+    with pytest.raises(DeclarationError, match=r"\[warehouse\.fact_hour\] lacks the key `record`"):
+        parse(document)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("staff_id", Expression("staff_id")),
+        (" department.location ", Expression("location", "department")),
+        ("date(created_at)", Expression("created_at", function="date")),
+        ("decimal( a.b , 38, 0 )", Expression("b", "a", "decimal", (38, 0))),
+        ("currency_name(currency_code)", Expression("currency_code", function="currency_name")),
+    ],
+)
+def test_expressions_are_read_and_written(text, expected):
+    assert parse_expression(text) == expected
+    assert parse_expression(str(expected)) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a.b.c", "a b", "date()", "date(a, 1)", "decimal(a)", "decimal(a, 2, 3)", "decimal(a, 39, 0)", "f(a)",
+             "date(date(a))", "a; DROP TABLE b", "decimal(a, x, y)", 'a"b']
+)  # fmt: skip
+def test_what_is_no_expression_is_refused(text):
+    with pytest.raises(ValueError, match=r"\w"):
+        parse_expression(text)
+
+
+def test_the_packaged_file_is_found_read_and_missed(tmp_path, monkeypatch):
+    monkeypatch.setenv("LAMBDA_TASK_ROOT", str(tmp_path))
+    with pytest.raises(DeclarationError, match="packaged without its tables"):
+        declarations.load()
+    (tmp_path / "tables.json").write_text("{", encoding="utf-8")
+    with pytest.raises(DeclarationError, match="not valid JSON"):
+        declarations.load()
+    (tmp_path / "tables.json").write_text(json.dumps(SMALL), encoding="utf-8")
+    assert declarations.load() == parse(SMALL)

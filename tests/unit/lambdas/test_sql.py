@@ -1,0 +1,117 @@
+"""SQL is composed of quoted names; types are told apart; a schema is cut into its statements."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+
+from lambdas.extract.catalog import Column, check_needed
+from lambdas.load.schema_sql import statements
+from lambdas.load.tables import to_csv
+from lambdas.shared import sql
+from lambdas.shared.arrow_types import arrow_type, base_type
+from lambdas.shared.errors import SourceError, WarehouseError
+from lambdas.shared.expressions import parse_expression
+
+
+def test_names_are_quoted():
+    assert sql.identifier('a"b; DROP') == '"a""b; DROP"'
+    assert sql.table("t") == '"public"."t"'
+    assert sql.columns(["a", "b"], of="t") == '"t"."a", "t"."b"'
+    assert sql.compose("SELECT $c FROM $t", c=sql.columns(["a"]), t=sql.table("t")) == 'SELECT "a" FROM "public"."t"'
+
+
+@pytest.mark.parametrize("name", ["", "a\0b", "x" * 64, "é" * 32])
+def test_what_cannot_be_a_name_is_refused(name):
+    with pytest.raises(ValueError, match="cannot be the name"):
+        sql.identifier(name)
+
+
+def test_a_bare_string_is_no_part_of_a_statement():
+    with pytest.raises(TypeError, match="must be a Fragment"):
+        sql.compose("SELECT $c", c="1; DROP TABLE x")
+
+
+@pytest.mark.parametrize(("value", "quoted"), [("a", "'a'"), ("O'Keefe", "'O''Keefe'"), ("a\\'", "E'a\\\\'''")])
+def test_constants_are_quoted(value, quoted):
+    assert sql.constant(value) == quoted
+
+
+def test_a_constant_has_no_nul():
+    with pytest.raises(ValueError, match="NUL"):
+        sql.constant("\0")
+
+
+@pytest.mark.parametrize(
+    ("postgres", "arrow"),
+    [
+        ("integer", pa.int32()),
+        ("smallint", pa.int16()),
+        ("numeric", pa.decimal128(38, 10)),
+        ("numeric(10,2)", pa.decimal128(10, 2)),
+        ("numeric(5,0)", pa.decimal128(5, 0)),
+        ("numeric(50,2)", pa.string()),
+        ("numeric(5,-2)", pa.string()),
+        ("numeric(2,5)", pa.string()),
+        ("timestamp(3) without time zone", pa.timestamp("us")),
+        ("timestamp with time zone", pa.timestamp("us", "UTC")),
+        ("character varying(3)", pa.string()),
+        ("integer[]", pa.string()),
+        ("jsonb", pa.string()),
+    ],
+)
+def test_types_are_kept_exactly_or_as_text(postgres, arrow):
+    assert arrow_type(postgres) == arrow
+
+
+def test_base_types():
+    assert base_type("timestamp(3) without time zone") == "timestamp without time zone"
+    assert base_type("character varying(3)") == "character varying"
+
+
+NEEDED = {"id": (), "paid": (), "amount": (parse_expression("decimal(amount, 10, 2)"),)}
+COLUMNS = (Column("id", "integer"), Column("paid", "boolean"), Column("amount", "numeric"))
+
+
+def test_a_source_table_is_checked_against_what_is_needed():
+    check_needed("payment", COLUMNS, NEEDED, {})
+    check_needed("payment", COLUMNS, NEEDED, {"id": "integer", "amount": "numeric(10,2)", "gone": "text"})
+
+
+@pytest.mark.parametrize(
+    ("columns", "previous", "words"),
+    [
+        (COLUMNS[:2], {}, "payment lacks the column amount"),
+        ((*COLUMNS[:2], Column("amount", "real")), {}, "payment.amount is of type real"),
+        (COLUMNS, {"paid": "text"}, "payment.paid was of type text and is now boolean"),
+    ],
+)
+def test_what_is_missing_or_retyped_is_named(columns, previous, words):
+    with pytest.raises(SourceError, match=words):
+        check_needed("payment", columns, NEEDED, previous)
+
+
+def test_a_schema_is_cut_at_its_semicolons_only():
+    found = statements(
+        """-- a comment; with a semicolon and an o'clock
+        CREATE TABLE one (a text DEFAULT ';''(' /* ; */, b integer); -- end
+        create table if not exists "Two;" ("c;""d" text DEFAULT $x$;$x$);
+        """
+    )
+    assert [entry.table for entry in found] == ["one", "Two;"]
+    assert found[0].statement.startswith("CREATE TABLE one")
+    assert "';''('" in found[0].statement
+    assert found[1].statement.endswith("$x$;$x$)")
+
+
+@pytest.mark.parametrize(
+    "text", ["DROP TABLE x", "CREATE TABLE a (b int); INSERT INTO a VALUES (1)", "CREATE TABLE s.t (a int)"]
+)
+def test_a_schema_holds_nothing_but_tables(text):
+    with pytest.raises(WarehouseError, match="only CREATE TABLE"):
+        statements(text)
+
+
+def test_csv_tells_null_from_an_empty_text():
+    table = pa.table({"a": ["", None, 'q"'], "b": pa.array([1, None, 2], pa.int32())})
+    assert b"".join(to_csv([table])) == b'"",1\n,\n"q""",2\n'
