@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import takewhile
 from typing import Any
 
 from lambda_toolkit.errors import OwnershipError
@@ -11,6 +12,7 @@ from lambda_toolkit.errors import OwnershipError
 OWNER_TAG = "managed-by"
 OWNER = "lambda_script"
 FUNCTION_TAG = "lambda-script:function"
+_SHORTEST_PREFIX, _LONGEST_PREFIX = 4, 40
 _ROLE_LENGTH = 64  # IAM's limit, and EventBridge's for rules
 
 
@@ -62,6 +64,17 @@ def derived_name(function: str, suffix: str) -> str:
     if len(name) <= _ROLE_LENGTH:
         return name
     return f"{function[: _ROLE_LENGTH - len(suffix) - 10]}-{short_hash(function)}-{suffix}"
+
+
+def listing_prefix(names: Sequence[str], name: str) -> str:
+    """What to list by, to find what belongs to ``name``: with one list for all ``names``, where they begin alike.
+
+    Short enough to be in the names that :func:`derived_name` shortens.
+    """
+    first, last = min(names), max(names)  # what these two share at their beginning, all between them share
+    alike = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False)))
+    common = first[: min(alike, _LONGEST_PREFIX)]
+    return common if len(common) >= _SHORTEST_PREFIX else name[:_LONGEST_PREFIX]
 
 
 def short_hash(text: str) -> str:

@@ -11,6 +11,7 @@ from lambda_toolkit.destroy import make_destroy_plan
 from lambda_toolkit.errors import ToolkitError
 from lambda_toolkit.gathering import Task, gather, raise_all, task
 from lambda_toolkit.model import Deployment, FunctionSpec
+from lambda_toolkit.ownership import listing_prefix
 from lambda_toolkit.package import Package, build
 from lambda_toolkit.requirements import Layer, LayerSpec, build_layer, layer_of
 from lambda_toolkit.resources import alarm, bucket, function, layer, log_group, role, schedule, secret, topic, trigger
@@ -30,7 +31,8 @@ def make_plan(aws: Aws, deployment: Deployment, only: Collection[str] | None = N
     functions = _chosen(deployment.functions, only)
     _check(functions, deployment)
     aws = aws.snapshot()
-    planners = [_FunctionPlanner(aws, spec) for spec in functions]
+    names = [spec.name for spec in functions]
+    planners = [_FunctionPlanner(aws, spec, listing_prefix(names, spec.name)) for spec in functions]
     tasks: list[Task[Sequence[Change]]] = [task for planner in planners for task in planner.tasks()]
     if only is None:
         tasks += [task(bucket.plan, aws, item) for item in deployment.buckets]
@@ -45,22 +47,23 @@ def make_plan(aws: Aws, deployment: Deployment, only: Collection[str] | None = N
 class _FunctionPlanner:
     """Plans one function. What several of its parts need to know is read once."""
 
-    def __init__(self, aws: Aws, spec: FunctionSpec) -> None:
+    def __init__(self, aws: Aws, spec: FunctionSpec, prefix: str) -> None:
         self._aws = aws
+        self._prefix = prefix
         self.spec = spec
         self.package: Package = build(spec)
         self._layer: LayerSpec | None = layer_of(spec)
 
     def tasks(self) -> list[Task[Sequence[Change]]]:
         """The independent parts, to be run in parallel."""
-        aws, spec = self._aws, self.spec
+        aws, spec, prefix = self._aws, self.spec, self._prefix
         return [
             self._plan_function,
             task(role.plan, aws, spec),
-            lambda: log_group.plan(aws, spec, function_is_ours=function.is_ours(self._live(), spec.name)),
-            task(schedule.plan, aws, spec),
+            lambda: log_group.plan(aws, spec, prefix, function_is_ours=function.is_ours(self._live(), spec.name)),
+            task(schedule.plan, aws, spec, prefix),
             lambda: trigger.plan(aws, spec, function_is_ours=function.is_ours(self._live(), spec.name)),
-            task(alarm.plan, aws, spec),
+            task(alarm.plan, aws, spec, prefix),
         ]
 
     def _live(self) -> LiveFunction | None:
@@ -88,9 +91,9 @@ class _FunctionPlanner:
     def layers_before(self) -> set[str]:
         """The layers that the function uses until now."""
         live = self._live()
-        return (
-            {layer.layer_name(arn) for arn in live.layers} if live and function.is_ours(live, self.spec.name) else set()
-        )
+        if live is None or not function.is_ours(live, self.spec.name):
+            return set()
+        return {layer.layer_name(arn) for arn in live.layers}
 
     def layers_after(self) -> set[str]:
         """The layers that it will use."""

@@ -18,9 +18,12 @@ def alarm_name(function: str, alarm: str) -> str:
     return f"{function}-{alarm}"
 
 
-def plan(aws: Aws, spec: FunctionSpec) -> list[Change]:
-    """The changes that bring the function's alarms to ``spec`` and remove those that it no longer declares."""
-    live = _read(aws, spec.name)
+def plan(aws: Aws, spec: FunctionSpec, prefix: str) -> list[Change]:
+    """The changes that bring the function's alarms to ``spec`` and remove those that it no longer declares.
+
+    ``prefix`` is what functions are listed by.
+    """
+    live = _read(aws, spec.name, prefix)
     wanted = {alarm_name(spec.name, alarm.name): alarm for alarm in spec.alarms}
     changes = [change for name, alarm in wanted.items() for change in _plan_one(aws, spec, name, alarm, live.get(name))]
     dropped = (name for name in live if name not in wanted)
@@ -29,7 +32,7 @@ def plan(aws: Aws, spec: FunctionSpec) -> list[Change]:
 
 def plan_removal(aws: Aws, function: str) -> list[Change]:
     """The changes that remove all alarms that the toolkit made for ``function``."""
-    return [change for name in _read(aws, function) for change in _plan_dropped(aws, function, name)]
+    return [change for name in _read(aws, function, function) for change in _plan_dropped(aws, function, name)]
 
 
 def _plan_one(aws: Aws, spec: FunctionSpec, name: str, alarm: Alarm, live: dict[str, Any] | None) -> list[Change]:
@@ -102,9 +105,12 @@ def _dimensions(mapping: dict[str, str]) -> list[dict[str, str]]:
     return [{"Name": name, "Value": value} for name, value in mapping.items()]
 
 
-def _read(aws: Aws, function: str) -> dict[str, dict[str, Any]]:
-    alarms = aws.list("cloudwatch", "describe_alarms", "MetricAlarms", AlarmNamePrefix=f"{function}-")
-    return {str(alarm["AlarmName"]): alarm for alarm in alarms}
+def _read(aws: Aws, function: str, prefix: str) -> dict[str, dict[str, Any]]:
+    """The alarms whose names begin with the function's: its own, by their tags, among them."""
+    alarms = aws.once(
+        ("alarms", prefix), lambda: aws.list("cloudwatch", "describe_alarms", "MetricAlarms", AlarmNamePrefix=prefix)
+    )
+    return {str(alarm["AlarmName"]): alarm for alarm in alarms if alarm["AlarmName"].startswith(f"{function}-")}
 
 
 def _tags(aws: Aws, arn: str) -> dict[str, str]:

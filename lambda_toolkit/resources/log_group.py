@@ -17,11 +17,14 @@ def group_name(function: str) -> str:
     return f"/aws/lambda/{function}"
 
 
-def plan(aws: Aws, spec: FunctionSpec, *, function_is_ours: bool) -> list[Change]:
-    """The change that gives ``spec`` its log group. One that Lambda made for a function of ours is ours too."""
+def plan(aws: Aws, spec: FunctionSpec, prefix: str, *, function_is_ours: bool) -> list[Change]:
+    """The change that gives ``spec`` its log group. One that Lambda made for a function of ours is ours too.
+
+    ``prefix`` is what functions are listed by.
+    """
     name, days = group_name(spec.name), spec.log_retention_days
     tags = desired_tags(spec.tags, spec.name)
-    live = _find(aws, name)
+    live = _find(aws, spec.name, prefix)
     if live is None:
 
         def create(aws: Aws) -> None:
@@ -54,7 +57,9 @@ def plan(aws: Aws, spec: FunctionSpec, *, function_is_ours: bool) -> list[Change
 def plan_removal(aws: Aws, function: str) -> list[Change]:
     """The change that removes the log group of ``function``, if the toolkit made it."""
     name = group_name(function)
-    if _find(aws, name) is None or not is_owned(_tags(aws, aws.arn("logs", f"log-group:{name}")), function):
+    if _find(aws, function, function) is None or not is_owned(
+        _tags(aws, aws.arn("logs", f"log-group:{name}")), function
+    ):
         return []
 
     def delete(aws: Aws) -> None:
@@ -63,8 +68,11 @@ def plan_removal(aws: Aws, function: str) -> list[Change]:
     return [Change(KIND, name, "delete", after=frozenset({("function", function)}), apply=delete)]
 
 
-def _find(aws: Aws, name: str) -> dict[str, Any] | None:
-    groups = aws.list("logs", "describe_log_groups", "logGroups", logGroupNamePrefix=name)
+def _find(aws: Aws, function: str, prefix: str) -> dict[str, Any] | None:
+    start, name = group_name(prefix), group_name(function)
+    groups = aws.once(
+        ("log groups", prefix), lambda: aws.list("logs", "describe_log_groups", "logGroups", logGroupNamePrefix=start)
+    )
     return next((group for group in groups if group["logGroupName"] == name), None)
 
 

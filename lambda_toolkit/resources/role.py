@@ -41,11 +41,7 @@ def role_arn(aws: Aws, function: str) -> str:
 def policy_document(aws: Aws, spec: FunctionSpec) -> dict[str, Any]:
     """What the role may do: write the function's own log, and what ``spec.permissions`` says."""
     group = aws.arn("logs", f"log-group:{group_name(spec.name)}")
-    own_log = {
-        "Effect": "Allow",
-        "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
-        "Resource": [f"{group}:log-stream:*"],
-    }
+    own_log = {"Effect": "Allow", "Action": ["logs:CreateLogStream", "logs:PutLogEvents"], "Resource": [f"{group}:*"]}
     return {"Version": "2012-10-17", "Statement": [own_log, *({**statement} for statement in spec.permissions)]}
 
 

@@ -29,10 +29,14 @@ def rule_name(function: str) -> str:
     return derived_name(function, "schedule")
 
 
-def plan(aws: Aws, spec: FunctionSpec) -> list[Change]:
-    """The change that makes the function run by ``spec.schedule``, or no longer. Raises OwnershipError."""
+def plan(aws: Aws, spec: FunctionSpec, prefix: str) -> list[Change]:
+    """The change that makes the function run by ``spec.schedule``, or no longer. Raises OwnershipError.
+
+    ``prefix`` is what functions are listed by.
+    """
     name = rule_name(spec.name)
-    live = aws.find("events", "describe_rule", Name=name)
+    rules = aws.once(("rules", prefix), lambda: aws.list("events", "list_rules", "Rules", NamePrefix=prefix))
+    live = next((rule for rule in rules if rule["Name"] == name), None)
     if spec.schedule is None:
         return plan_removal(aws, spec.name, frozenset()) if live else []
     expression = spec.schedule

@@ -56,7 +56,7 @@ def test_everything_is_made(script, client) -> None:
 
     policy = client("iam").get_role_policy(RoleName="my-function-role", PolicyName="lambda_script")["PolicyDocument"]
     group = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws/lambda/my-function"
-    assert policy["Statement"][0]["Resource"] == [f"{group}:log-stream:*"]
+    assert policy["Statement"][0]["Resource"] == [f"{group}:*"]
     assert policy["Statement"][0]["Action"] == ["logs:CreateLogStream", "logs:PutLogEvents"]
     assert policy["Statement"][1] == READ_A_TABLE
 

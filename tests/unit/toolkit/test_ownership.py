@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lambda_toolkit.errors import OwnershipError
-from lambda_toolkit.ownership import derived_name, desired_tags, is_owned, missing_tags, require_owned
+from lambda_toolkit.ownership import derived_name, desired_tags, is_owned, listing_prefix, missing_tags, require_owned
 
 
 def test_tags_of_others_are_not_touched() -> None:
@@ -40,3 +40,11 @@ def test_long_names_are_shortened_and_stay_different() -> None:
     assert len(names) == 2
     assert {len(name) for name in names} == {64}
     assert all(name.endswith("-schedule") for name in names)
+
+
+def test_names_that_begin_alike_are_listed_together() -> None:
+    assert listing_prefix(["shop-dev-a", "shop-dev-b"], "shop-dev-a") == "shop-dev-"
+    assert listing_prefix(["orders", "stock"], "stock") == "stock"
+    assert listing_prefix(["only"], "only") == "only"
+    long = ["x" * 60 + end for end in "ab"]
+    assert all(derived_name(name, "schedule").startswith(listing_prefix(long, name)) for name in long)
