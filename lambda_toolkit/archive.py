@@ -8,10 +8,13 @@ import importlib.util
 import io
 import marshal
 import sys
+import threading
+import warnings
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
+from types import CodeType
 
 from lambda_toolkit.errors import PackageError
 from lambda_toolkit.model import THIS_RUNTIME
@@ -20,6 +23,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first moment that a zip can hold
 _STORED_UP_TO = 1024 * 1024
 _UNCHECKED_HASH = (0b01).to_bytes(4, "little")  # PEP 552: hash-based, and not compared with the source
 _MARSHAL_WITHOUT_REFERENCES = 2
+_WARNINGS = threading.Lock()  # which warnings are shown is one setting for all threads
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ def with_bytecode(entries: Mapping[str, Entry], root: str, *, strict: bool) -> d
         if path.suffix != ".py":
             continue
         try:
-            code = compile(entry.content, f"{root}/{name}", "exec", dont_inherit=True, optimize=0)
+            code = _compiled(entry.content, f"{root}/{name}")
         except (SyntaxError, ValueError) as error:
             if strict:
                 line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
@@ -87,3 +91,11 @@ def with_bytecode(entries: Mapping[str, Entry], root: str, *, strict: bool) -> d
         cached = path.parent / "__pycache__" / f"{path.stem}.{sys.implementation.cache_tag}.pyc"
         added[str(cached)] = Entry(header + body)
     return {**entries, **added}
+
+
+def _compiled(source: bytes, path: str) -> CodeType:
+    """``source`` compiled, without its warnings: they are its authors' business, and nothing is printed here."""
+    with _WARNINGS, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        code: CodeType = compile(source, path, "exec", dont_inherit=True, optimize=0)
+        return code

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from lambda_toolkit.errors import PackageError
+
 if TYPE_CHECKING:
     from lambda_toolkit.aws import Aws
 
@@ -39,11 +41,16 @@ class Artifact:
     content: bytes = field(repr=False)
 
     def write(self) -> None:
-        """Write it, unless the file holds these bytes already."""
-        if self.path.is_file() and self.path.read_bytes() == self.content:
-            return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.path.write_bytes(self.content)
+        """Write it, unless the file holds these bytes already. Raises PackageError where it cannot be written."""
+        try:
+            if self.path.is_file() and self.path.read_bytes() == self.content:
+                return
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.write_bytes(self.content)
+        except OSError as error:
+            raise PackageError(
+                f"Cannot leave a copy of the package at {self.path}: {error.strerror}. Name another zip_file_name."
+            ) from error
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ class Package:
 def build(spec: FunctionSpec) -> Package:
     """The package of ``spec``. Raises PackageError where there is none to make; the message names the file."""
     collected = _Collected(spec)
-    handler = spec.handler or _default_handler(spec.source, collected.entries)
+    handler = spec.handler or _default_handler(spec.source)
     entries: Mapping[str, Entry] = collected.entries
     _check_handler(handler, entries, spec)
     if can_compile_for(spec.runtime):
@@ -164,15 +164,14 @@ def _matches(name: str, patterns: tuple[str, ...]) -> bool:
     return any(fnmatch(name, pattern) for pattern in patterns)
 
 
-def _default_handler(source: Path, entries: Mapping[str, Entry]) -> str:
+def _default_handler(source: Path) -> str:
     source = source.absolute()
     if source.is_file():
         return f"{source.stem}.{ENTRY_FUNCTION}"
-    prefix = _import_path(source)
     modules = [
-        PurePosixPath(name).name
-        for name in entries
-        if PurePosixPath(name).parent == prefix and name.endswith(".py") and not name.endswith("__init__.py")
+        file.name
+        for file in sorted(source.glob("*.py"))
+        if file.name != "__init__.py" and not _matches(file.name, _LEFT_OUT_FILES)
     ]
     usual = [name for name in _USUAL_MODULES if name in modules]
     if not usual and len(modules) != 1:
@@ -181,7 +180,7 @@ def _default_handler(source: Path, entries: Mapping[str, Entry]) -> str:
             "modules. Rename it, or name it: handler='module.function'."
         )
     module = usual[0] if usual else modules[0]
-    return ".".join((*prefix.parts, module.removesuffix(".py"), ENTRY_FUNCTION))
+    return ".".join((*_import_path(source).parts, module.removesuffix(".py"), ENTRY_FUNCTION))
 
 
 def _check_handler(handler: str, entries: Mapping[str, Entry], spec: FunctionSpec) -> None:

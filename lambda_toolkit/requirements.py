@@ -153,9 +153,8 @@ def _install(spec: LayerSpec, target: Path) -> None:
         "--link-mode",
         "copy",
     ]
-    if spec.platform.startswith("host-"):
-        command += ["--python", sys.executable]
-    else:
+    command += ["--python", sys.executable]
+    if not spec.platform.startswith("host-"):
         version = ".".join(map(str, runtime_version(spec.runtime)))
         command += ["--python-version", version, "--python-platform", spec.platform]
     done = subprocess.run([*command, "--", *spec.requirements], capture_output=True, text=True, check=False)  # nosec B603

@@ -44,6 +44,15 @@ _AT_ODDS = frozenset(
 )
 _UNSENT = frozenset({"EndpointConnectionError", "ConnectTimeoutError"})
 _UNANSWERED = frozenset({"ConnectionClosedError", "ReadTimeoutError", "ConnectionError", "HTTPClientError"})
+_IAM_NAMES = {  # where IAM calls an operation by another name
+    "s3:GetBucketNotificationConfiguration": "s3:GetBucketNotification",
+    "s3:PutBucketNotificationConfiguration": "s3:PutBucketNotification",
+    "s3:GetPublicAccessBlock": "s3:GetBucketPublicAccessBlock",
+    "s3:PutPublicAccessBlock": "s3:PutBucketPublicAccessBlock",
+    "s3:ListObjectVersions": "s3:ListBucketVersions",
+    "s3:ListMultipartUploads": "s3:ListBucketMultipartUploads",
+    "s3:DeleteObjects": "s3:DeleteObject",
+}
 _READS = ("get_", "list_", "describe_", "head_")
 
 
@@ -101,7 +110,7 @@ def hint(refusal: Refusal, permission: str) -> str:
     """One sentence that says what to try."""
     code = refusal.code
     if code in ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError", "403"):
-        return f" The credentials in use need {permission}."
+        return f" The credentials in use need {_IAM_NAMES.get(permission, permission)}."
     if code in ("ExpiredToken", "ExpiredTokenException", "RequestExpired"):
         return " Refresh the credentials."
     if code in ("InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch", "InvalidAccessKeyId"):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import zipfile
 
+import pytest
+
 from lambda_toolkit.archive import Entry, with_bytecode, write_archive
 
 
@@ -33,3 +35,8 @@ def test_a_module_that_does_not_compile_goes_without_bytecode_where_that_is_allo
     assert sorted(name for name in with_bytecode(entries, "/opt/python", strict=False) if name.endswith(".pyc")) == [
         next(name for name in with_bytecode({"ok.py": entries["ok.py"]}, "/opt/python", strict=True) if "pyc" in name)
     ]
+
+
+def test_warnings_of_what_is_packaged_are_not_shown(recwarn: pytest.WarningsRecorder) -> None:
+    assert len(with_bytecode({"x.py": Entry(b"x = 1 is 1\ny = '\\d'\n")}, "/var/task", strict=True)) == 2
+    assert not recwarn.list

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lambda_toolkit.changes import Artifact, Change, Key, Plan
-from lambda_toolkit.errors import DeployError, ToolkitError
+from lambda_toolkit.errors import DeployError, PackageError, ToolkitError
 from lambda_toolkit.execute import Progress, execute
 
 AWS: Any = None  # the changes of these tests talk to nobody
@@ -98,3 +98,10 @@ def test_an_empty_plan_is_false_and_does_nothing(tmp_path) -> None:
     assert execute(AWS, plan).ok
     assert (tmp_path / "deep" / "f.zip").read_bytes() == b"zip"
     assert "zip'" not in repr(plan)
+
+
+def test_a_copy_that_cannot_be_written_is_named(tmp_path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    plan = Plan((change("a"),), artifacts=(Artifact(tmp_path / "file" / "f.zip", b"zip"),))
+    with pytest.raises(PackageError, match=r"file/f\.zip.*zip_file_name"):
+        execute(AWS, plan)

@@ -70,6 +70,12 @@ def test_a_plain_folders_contents_lie_at_the_root(tmp_path: Path, files: dict[st
     assert build(FunctionSpec("f", source)).handler == handler
 
 
+def test_what_is_included_does_not_decide_about_the_handler(tmp_path: Path) -> None:
+    source = write(tmp_path / "source", {"only.py": HANDLER, "test_only.py": ""})
+    write(tmp_path, {"more.py": "x = 1\n"})
+    assert build(FunctionSpec("f", source, include=(tmp_path / "more.py",))).handler == "only.lambda_handler"
+
+
 def test_a_python_package_keeps_its_import_name(tmp_path: Path) -> None:
     root = write(tmp_path, PACKAGE_TREE)
     source = root / "lambdas" / "extract"

@@ -39,6 +39,11 @@ def test_what_is_waited_for_and_how_long(refused: Refusal, seconds: float | None
     assert (wait and wait.seconds) == seconds
 
 
+def test_iams_own_names_are_used() -> None:
+    said = hint(refusal("AccessDenied"), "s3:PutBucketNotificationConfiguration")
+    assert said == " The credentials in use need s3:PutBucketNotification."
+
+
 @pytest.mark.parametrize(
     ("code", "says"),
     [
