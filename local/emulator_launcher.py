@@ -1,20 +1,23 @@
 """Starts ministack with what it lacks. Run by the emulator's own interpreter, never imported by this project.
 
-Three things are changed, each by replacing one private name of the pinned ministack version; a name that is gone stops
+Four things are changed, each by replacing one private name of the pinned ministack version; a name that is gone stops
 the start with a message.
 
 * Schedules are looked at every second instead of every ten, and intervals of ``rate()`` pass ``clock-speed`` times
   faster. The file of that name is read at every look, so the speed can be changed while the emulator runs.
 * ministack judges alarms when a metric is put, by namespace and name alone: an error of one function would raise the
   alarms of all. That is switched off; ``local.clock`` judges them by their dimensions, through the public API.
+* ministack lets a rule or a bucket invoke any function. Here, as on AWS, the function's own policy must permit it.
 * SNS only logs what it sends to email subscribers: here it is also written to the inbox.
 """
 
 from __future__ import annotations
 
 import argparse
+import fnmatch
 import importlib
 import importlib.util
+import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -32,6 +35,7 @@ def main() -> None:
     arguments = parser.parse_args()
     hasten_schedules(arguments.clock_speed_file)
     leave_alarms_alone()
+    demand_permissions()
     deliver_emails(arguments.inbox)
     app = importlib.import_module("ministack.app")
     sys.argv = ["ministack"]  # it reads its own command line
@@ -57,6 +61,51 @@ def leave_alarms_alone() -> None:
     cloudwatch = importlib.import_module("ministack.services.cloudwatch")
     _private(cloudwatch, "_evaluate_alarm")
     vars(cloudwatch).update(_evaluate_alarm=lambda alarm: None)
+
+
+def demand_permissions() -> None:
+    """Let rules and buckets invoke only functions whose policy permits it (``AddPermission``)."""
+    eventbridge, s3 = (importlib.import_module(f"ministack.services.{name}") for name in ("eventbridge", "s3"))
+    function_of = _private(importlib.import_module("ministack.services.lambda_svc"), "_get_func_record_for_ref")
+    invoke_target: Callable[..., None] = _private(eventbridge, "_invoke_target")
+    deliver_event: Callable[..., None] = _private(s3, "_deliver_event_to_lambda")
+
+    def is_permitted(arn: str, service: str, source: str) -> bool:
+        function = function_of(arn)[0] or {}
+        statements = function.get("policy", {}).get("Statement", ())
+        if any(permits(statement, service, source) for statement in statements):
+            return True
+        logging.getLogger("launcher").warning("%s may not invoke %s: its policy does not permit it", source, arn)
+        return False
+
+    def invoke_permitted_target(target: dict[str, Any], event: Any, rule: dict[str, Any], *rest: Any) -> None:
+        arn = target.get("Arn", "")
+        if ":lambda:" not in arn or is_permitted(arn, "events.amazonaws.com", rule["Arn"]):
+            invoke_target(target, event, rule, *rest)
+
+    def deliver_permitted_event(arn: str, payload: dict[str, Any], *rest: Any) -> None:
+        if is_permitted(arn, "s3.amazonaws.com", payload["Records"][0]["s3"]["bucket"]["arn"]):
+            deliver_event(arn, payload, *rest)
+
+    vars(eventbridge).update(_invoke_target=invoke_permitted_target)
+    vars(s3).update(_deliver_event_to_lambda=deliver_permitted_event)
+
+
+def permits(statement: dict[str, Any], service: str, source: str) -> bool:
+    """Whether a statement of a function's policy lets ``source`` (an ARN) of ``service`` invoke the function."""
+    conditions = statement.get("Condition", {})
+    sources = [
+        value
+        for operator in ("ArnLike", "ArnEquals", "StringEquals")
+        for key, value in conditions.get(operator, {}).items()
+        if key.lower() == "aws:sourcearn"
+    ]
+    return (
+        statement.get("Effect") == "Allow"
+        and statement.get("Action") in ("lambda:InvokeFunction", "lambda:*")
+        and statement.get("Principal", {}).get("Service") == service
+        and all(fnmatch.fnmatchcase(source, wanted) for wanted in sources)
+    )
 
 
 def deliver_emails(directory: Path) -> None:

@@ -21,7 +21,7 @@ def handle(event, context):
 WRITING = """
 import boto3
 def handle(event, context):
-    bucket = event.get("bucket", "local-test-ticks")
+    bucket = event.get("bucket", "BUCKET")
     boto3.client("s3").put_object(Bucket=bucket, Key=context.aws_request_id, Body=b"x")
     return "written"
 """
@@ -85,7 +85,7 @@ def test_a_function_has_the_keys_of_its_role_and_not_the_administrators(account:
 def test_a_role_may_do_what_its_policy_says_and_nothing_more(account: Account) -> None:
     s3 = account.client("s3")
     for bucket in ("local-test-mine", "local-test-theirs"):
-        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": account.stack.region})
+        _bucket(account, bucket)
     may_write = {"Effect": "Allow", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::local-test-mine/*"}
     account.function("writing", WRITING, [may_write])
 
@@ -99,23 +99,39 @@ def test_a_role_may_do_what_its_policy_says_and_nothing_more(account: Account) -
 
 
 def test_a_rate_fires_through_rule_permission_and_target_faster_than_it_says(account: Account) -> None:
+    """Of two functions with the same rule, the one whose policy permits the rule is invoked, and only that one."""
     s3, events = account.client("s3"), account.client("events")
-    s3.create_bucket(Bucket="local-test-ticks", CreateBucketConfiguration={"LocationConstraint": account.stack.region})
-    may_write = {"Effect": "Allow", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::local-test-ticks/*"}
-    function = account.function("ticking", WRITING, [may_write])
     rule = events.put_rule(Name="every-minute", ScheduleExpression="rate(1 minute)", State="ENABLED")["RuleArn"]
-    events.put_targets(Rule="every-minute", Targets=[{"Id": "function", "Arn": function}])
-    account.client("lambda").add_permission(
-        FunctionName="ticking",
-        StatementId="rule",
-        Action="lambda:InvokeFunction",
-        Principal="events.amazonaws.com",
-        SourceArn=rule,
-    )
+    for name in ("permitted", "unpermitted"):
+        function = _writer(account, name)
+        events.put_targets(Rule="every-minute", Targets=[{"Id": name, "Arn": function}])
+    _permit(account, "permitted", "events.amazonaws.com", rule)
+    _permit(account, "unpermitted", "events.amazonaws.com", f"{rule}-another")
 
-    eventually(lambda: s3.list_objects_v2(Bucket="local-test-ticks").get("KeyCount", 0) >= 2)
+    eventually(lambda: s3.list_objects_v2(Bucket="local-test-permitted").get("KeyCount", 0) >= 2)
 
     events.disable_rule(Name="every-minute")
+    assert s3.list_objects_v2(Bucket="local-test-unpermitted").get("KeyCount", 0) == 0
+
+
+def test_a_new_object_invokes_what_permits_its_bucket(account: Account) -> None:
+    s3 = account.client("s3")
+    for name in ("s3-permitted", "s3-unpermitted"):
+        function = _writer(account, name)
+        lake = f"local-test-{name}-lake"
+        _bucket(account, lake)
+        if name == "s3-permitted":
+            _permit(account, name, "s3.amazonaws.com", f"arn:aws:s3:::{lake}")
+        trigger = {"Id": "new", "LambdaFunctionArn": function, "Events": ["s3:ObjectCreated:*"]}
+        s3.put_bucket_notification_configuration(
+            Bucket=lake, NotificationConfiguration={"LambdaFunctionConfigurations": [trigger]}
+        )
+
+    for name in ("s3-unpermitted", "s3-permitted"):
+        s3.put_object(Bucket=f"local-test-{name}-lake", Key="manifests/1.json", Body=b"{}")
+
+    eventually(lambda: s3.list_objects_v2(Bucket="local-test-s3-permitted").get("KeyCount", 0) == 1)
+    assert s3.list_objects_v2(Bucket="local-test-s3-unpermitted").get("KeyCount", 0) == 0
 
 
 def test_only_the_failing_functions_alarm_goes_off_and_its_email_arrives(account: Account) -> None:
@@ -151,6 +167,30 @@ def test_a_metric_in_a_log_line_raises_its_alarm(account: Account) -> None:
     account.invoke("counting", 3)
 
     eventually(lambda: _emails(account, "counting-quarantine"))
+
+
+def _bucket(account: Account, name: str) -> None:
+    account.client("s3").create_bucket(
+        Bucket=name, CreateBucketConfiguration={"LocationConstraint": account.stack.region}
+    )
+
+
+def _writer(account: Account, name: str) -> str:
+    """A function that writes one object to a bucket of its own whenever it is invoked. Returns its ARN."""
+    bucket = f"local-test-{name}"
+    _bucket(account, bucket)
+    may_write = {"Effect": "Allow", "Action": "s3:PutObject", "Resource": f"arn:aws:s3:::{bucket}/*"}
+    return account.function(name, WRITING.replace("BUCKET", bucket), [may_write])
+
+
+def _permit(account: Account, function: str, service: str, source: str) -> None:
+    account.client("lambda").add_permission(
+        FunctionName=function,
+        StatementId="trigger",
+        Action="lambda:InvokeFunction",
+        Principal=service,
+        SourceArn=source,
+    )
 
 
 def _put_alarm(account: Account, name: str, namespace: str, metric: str, function: str, topic: str) -> None:

@@ -9,10 +9,12 @@ import pytest
 from local import emulator, emulator_environment, emulator_launcher
 from local.errors import LocalError
 
+SERVICES = ("eventbridge", "cloudwatch", "sns", "s3", "lambda_svc")
+
 
 @pytest.fixture
 def fake_ministack(monkeypatch: pytest.MonkeyPatch) -> dict[str, types.ModuleType]:
-    modules = {name: types.ModuleType(f"ministack.services.{name}") for name in ("eventbridge", "cloudwatch", "sns")}
+    modules = {name: types.ModuleType(f"ministack.services.{name}") for name in SERVICES}
     monkeypatch.setitem(sys.modules, "ministack", types.ModuleType("ministack"))
     monkeypatch.setitem(sys.modules, "ministack.services", types.ModuleType("ministack.services"))
     for module in modules.values():
@@ -64,6 +66,55 @@ def test_emails_are_delivered_to_confirmed_email_subscribers_alone(
     assert (email.recipient, email.subject, email.body) == ("people@example.com", "the subject", "the message")
 
 
+RULE = "arn:aws:events:eu-west-2:000000000000:rule/every-minute"
+
+
+def permission(**changes: object) -> dict[str, object]:
+    return {
+        "Effect": "Allow", "Action": "lambda:InvokeFunction", "Principal": {"Service": "events.amazonaws.com"},
+        "Condition": {"ArnLike": {"AWS:SourceArn": RULE}}, **changes,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("statement", "permitted"),
+    [
+        (permission(), True),
+        (permission(Condition={}), True),
+        (permission(Condition={"ArnLike": {"aws:SourceArn": "arn:aws:events:*:*:rule/*"}}), True),
+        (permission(Condition={"ArnLike": {"AWS:SourceArn": RULE + "-another"}}), False),
+        (permission(Principal={"Service": "s3.amazonaws.com"}), False),
+        (permission(Action="lambda:GetFunction"), False),
+        (permission(Effect="Deny"), False),
+    ],
+)
+def test_a_permission_names_who_may_invoke(statement: dict[str, object], permitted: bool) -> None:
+    assert emulator_launcher.permits(statement, "events.amazonaws.com", RULE) is permitted
+
+
+def test_rules_and_buckets_invoke_only_what_permits_them(fake_ministack: dict[str, types.ModuleType]) -> None:
+    invoked: list[str] = []
+    policies = {
+        "arn:aws:lambda:mine": [permission(), permission(Principal={"Service": "s3.amazonaws.com"}, Condition={})]
+    }
+    vars(fake_ministack["lambda_svc"])["_get_func_record_for_ref"] = lambda arn: (
+        {"policy": {"Statement": policies.get(arn, [])}}, {}, arn
+    )  # fmt: skip
+    vars(fake_ministack["eventbridge"])["_invoke_target"] = lambda target, event, rule, view: invoked.append(
+        target["Arn"]
+    )
+    vars(fake_ministack["s3"])["_deliver_event_to_lambda"] = lambda arn, payload, region: invoked.append(f"s3 {arn}")
+    emulator_launcher.demand_permissions()
+
+    for arn in ("arn:aws:lambda:mine", "arn:aws:lambda:theirs", "arn:aws:sqs:queue"):
+        vars(fake_ministack["eventbridge"])["_invoke_target"]({"Arn": arn}, {}, {"Arn": RULE}, None)
+    for arn in ("arn:aws:lambda:mine", "arn:aws:lambda:theirs"):
+        payload = {"Records": [{"s3": {"bucket": {"arn": "arn:aws:s3:::lake"}}}]}
+        vars(fake_ministack["s3"])["_deliver_event_to_lambda"](arn, payload, "eu-west-2")
+
+    assert invoked == ["arn:aws:lambda:mine", "arn:aws:sqs:queue", "s3 arn:aws:lambda:mine"]
+
+
 def test_alarms_are_left_to_the_clock(fake_ministack: dict[str, types.ModuleType]) -> None:
     cloudwatch = fake_ministack["cloudwatch"]
     vars(cloudwatch)["_evaluate_alarm"] = pytest.fail
@@ -78,6 +129,7 @@ def test_alarms_are_left_to_the_clock(fake_ministack: dict[str, types.ModuleType
     [
         (lambda path: emulator_launcher.hasten_schedules(path), "eventbridge._parse_rate_seconds"),
         (lambda path: emulator_launcher.leave_alarms_alone(), "cloudwatch._evaluate_alarm"),
+        (lambda path: emulator_launcher.demand_permissions(), "lambda_svc._get_func_record_for_ref"),
         (lambda path: emulator_launcher.deliver_emails(path), "sns._fanout"),
     ],
 )
