@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pg8000.exceptions import DatabaseError
 
-from lambdas.load.preparation import columns_of, current_view
+from lambdas.load.preparation import OWN_TABLES, columns_of, current_view
 from lambdas.load.schema_sql import statements
 from lambdas.shared import sql
 from lambdas.shared.declarations import CALENDAR, Declarations
@@ -118,7 +118,7 @@ def _compare_declared(declarations: Declarations, expected: dict[str, _Table]) -
 
 
 def _missing_own(connection: Connection, declarations: Declarations) -> Iterable[str]:
-    for name in ("pipeline.ledger", "pipeline.deletion"):
+    for name in OWN_TABLES:
         if not columns_of(connection, name):
             yield f"table {name} is missing"
     for table in declarations.warehouse.values():

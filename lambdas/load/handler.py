@@ -7,7 +7,7 @@ from typing import Any
 from lambdas.load.loading import load, report
 from lambdas.shared import clients, declarations
 from lambdas.shared.postgres import connected
-from lambdas.shared.runtime import logged
+from lambdas.shared.runtime import count_quarantined, logged, logger
 
 
 @logged
@@ -18,6 +18,11 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
             result = report(connection)
         else:
             result = load(connection, clients.processed_lake(), declarations.load())
+    if result.held:
+        logger.warning(
+            "rows are held: what they name is not in the warehouse, see transform's quarantine", **result.held
+        )
+        count_quarantined(sum(result.held.values()), context)
     return {
         "loaded": result.loaded,
         "last_batch": result.last.batch,
@@ -25,4 +30,5 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         "loaded_at": result.last.loaded_at,
         "waiting_for": result.waiting_for,
         "appended": result.appended,
+        "held": result.held,
     }

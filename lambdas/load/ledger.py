@@ -36,12 +36,12 @@ class LedgerEntry:
 def check_prepared(connection: Connection) -> None:
     """Raises WarehouseError when the ledger is not there yet."""
     prepared = connection.rows(
-        "SELECT to_regclass('pipeline.ledger') IS NOT NULL AND to_regclass('pipeline.deletion') IS NOT NULL"
+        "SELECT bool_and(to_regclass(name) IS NOT NULL)"
+        " FROM (VALUES ('pipeline.ledger'), ('pipeline.deletion'), ('pipeline.held')) AS own(name)"
     )
     if not prepared[0][0]:
         raise WarehouseError(
-            "The warehouse is not prepared: it has no pipeline.ledger and pipeline.deletion. "
-            "Run: python deploy.py prepare"
+            "The warehouse is not prepared: it lacks a table of the schema `pipeline`. Run: python deploy.py prepare"
         )
 
 

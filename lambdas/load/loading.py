@@ -10,8 +10,8 @@ from pg8000.exceptions import DatabaseError
 
 from lambdas.load import ledger
 from lambdas.load.ledger import LedgerEntry
-from lambdas.load.tables import write_table
-from lambdas.shared.declarations import Declarations
+from lambdas.load.tables import Written, append_held, write_table
+from lambdas.shared.declarations import FACT, Declarations
 from lambdas.shared.errors import GapError, WarehouseError
 from lambdas.shared.lake import Lake, manifest_key
 from lambdas.shared.manifest import ProcessedManifest, processed_manifest
@@ -25,12 +25,16 @@ _UNPREPARED = ("42P01", "42703", "42P10")  # no such table, no such column, no u
 
 @dataclass
 class Loaded:
-    """The batches loaded now; the ledger's last; the batch that is missing; rows appended or upserted per table."""
+    """The batches loaded now; the ledger's last; the batch that is missing; rows written per table.
+
+    ``held``: rows of facts that wait, because what they name is not in the warehouse yet.
+    """
 
     last: LedgerEntry
     loaded: list[int] = field(default_factory=list)
     waiting_for: int | None = None
     appended: dict[str, int] = field(default_factory=dict)
+    held: dict[str, int] = field(default_factory=dict)
 
 
 def load(
@@ -50,8 +54,10 @@ def load(
     result = Loaded(ledger.last_entry(connection))
     for number in _in_order(lake, result, now):
         manifest = processed_manifest(lake.read(manifest_key(number)), manifest_key(number))
-        for table, rows in _load_batch(connection, lake, declarations, manifest).items():
-            result.appended[table] = result.appended.get(table, 0) + rows
+        for table, written in _load_batch(connection, lake, declarations, manifest).items():
+            result.appended[table] = result.appended.get(table, 0) + written.rows
+            if written.held:
+                result.held[table] = result.held.get(table, 0) + written.held
         result.loaded.append(number)
         result.last = ledger.last_entry(connection)
     return result
@@ -82,21 +88,23 @@ def _in_order(lake: Lake, result: Loaded, now: Callable[[], datetime]) -> Iterat
 
 def _load_batch(
     connection: Connection, lake: Lake, declarations: Declarations, manifest: ProcessedManifest
-) -> dict[str, int]:
+) -> dict[str, Written]:
     unknown = set(manifest.tables) - set(declarations.warehouse)
     if unknown:
         raise WarehouseError(
             f"Batch {manifest.batch} holds {', '.join(sorted(unknown))}, which the declaration does not name any more."
         )
-    written: dict[str, int] = {}
+    written: dict[str, Written] = {}
     table = None
     try:
         with transaction(connection):
             for table in declarations.loading_order():
+                late = append_held(connection, table) if table.kind == FACT else 0
                 files = manifest.tables.get(table.name)
-                if files is not None:
-                    written[table.name] = write_table(connection, lake, table, files, manifest.batch)
-            ledger.record(connection, manifest, written)
+                now = write_table(connection, lake, table, files, manifest.batch) if files else Written()
+                if files or late:
+                    written[table.name] = Written(late + now.rows, now.held)
+            ledger.record(connection, manifest, {name: done.rows for name, done in written.items()})
     except DatabaseError as error:
         raise WarehouseError(_refusal(manifest.batch, table.name if table else "the ledger", error)) from error
     return written

@@ -14,7 +14,7 @@ from lambdas.shared.errors import WarehouseError
 from lambdas.shared.postgres import message, transaction
 from lambdas.shared.wire import Connection
 
-_OWN = {
+OWN_TABLES = {
     "pipeline.ledger": """
         CREATE TABLE pipeline.ledger (
             batch            bigint PRIMARY KEY,
@@ -29,6 +29,14 @@ _OWN = {
             key          text NOT NULL,              -- of the row that the source deleted
             batch        bigint NOT NULL,            -- in which it was gone
             ended_batch  bigint,                     -- in which it was back; NULL while it is gone
+            PRIMARY KEY (table_name, key, batch)
+        )""",
+    "pipeline.held": """
+        CREATE TABLE pipeline.held (
+            table_name  text NOT NULL,
+            key         text NOT NULL,
+            batch       bigint NOT NULL,
+            version     jsonb NOT NULL,              -- of a fact that names a row which is not here yet
             PRIMARY KEY (table_name, key, batch)
         )""",
 }
@@ -107,7 +115,7 @@ def _create_own(connection: Connection, created: list[str]) -> None:
     if not connection.rows("SELECT to_regnamespace('pipeline')")[0][0]:
         connection.run("CREATE SCHEMA pipeline")
         created.append("schema pipeline")
-    for name, statement in _OWN.items():
+    for name, statement in OWN_TABLES.items():
         if not columns_of(connection, name):
             connection.run(statement)
             created.append(f"table {name}")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.csv as pc
 
+from lambdas.load.held import held_batches, hold, release, stage_held
 from lambdas.shared import sql
 from lambdas.shared.declarations import FACT, WarehouseTable
 from lambdas.shared.lake import Lake
@@ -54,22 +56,49 @@ _DELETE = """
 """
 
 
-def write_table(connection: Connection, lake: Lake, table: WarehouseTable, files: ProcessedTable, batch: int) -> int:
-    """Writes what a batch holds for ``table``; returns the number of rows that were appended or upserted.
+@dataclass(frozen=True)
+class Written:
+    """Rows appended or upserted; and rows held because they name a row that is not in the warehouse yet."""
 
-    Belongs in the batch's transaction. Writing the same again writes nothing.
-    """
-    connection.run("SELECT set_config('pipeline.batch', CAST(:batch AS text), true)", batch=str(batch))
-    written = 0
+    rows: int = 0
+    held: int = 0
+
+
+def write_table(
+    connection: Connection, lake: Lake, table: WarehouseTable, files: ProcessedTable, batch: int
+) -> Written:
+    """Writes what a batch holds for ``table``. Writing the same again writes nothing. Belongs in a transaction."""
+    _set_batch(connection, batch)
+    rows = held = 0
     if files.key is not None:
-        columns = table.column_names
-        stage = _stage(connection, table, columns, f"stage_{table.name}", lake.tables(files.key))
-        written = _append(connection, table, stage) if table.kind == FACT else _upsert(connection, table, stage)
+        stage = _stage(connection, table, table.column_names, f"stage_{table.name}", lake.tables(files.key))
+        if table.kind == FACT:
+            held = hold(connection, table, stage)
+            rows = _append(connection, table, stage)
+            release(connection, table, stage)
+        else:
+            rows = _upsert(connection, table, stage)
         connection.run(sql.compose(_REVIVE, **_names(table, stage)))
     if files.deleted is not None:
         stage = _stage(connection, table, (table.key,), f"gone_{table.name}", lake.tables(files.deleted.key))
         connection.run(sql.compose(_DELETE, **_names(table, stage)))
-    return written
+        release(connection, table, stage)
+    return Written(rows, held)
+
+
+def append_held(connection: Connection, table: WarehouseTable) -> int:
+    """Appends the held versions of a fact table that name nothing missing any more; returns how many."""
+    rows = 0
+    for batch in held_batches(connection, table):
+        _set_batch(connection, batch)
+        stage = stage_held(connection, table, batch)
+        rows += _append(connection, table, stage)
+        release(connection, table, stage)
+    return rows
+
+
+def _set_batch(connection: Connection, batch: int) -> None:
+    connection.run("SELECT set_config('pipeline.batch', CAST(:batch AS text), true)", batch=str(batch))
 
 
 def to_csv(rows: Iterable[pa.Table]) -> Iterator[bytes]:

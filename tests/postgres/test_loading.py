@@ -173,3 +173,22 @@ def test_a_table_that_is_declared_no_more_is_named(shop):
 def _keys(shop):
     pages = shop.processed._client.get_paginator("list_objects_v2").paginate(Bucket="processed")
     return [entry["Key"] for page in pages for entry in page["Contents"]]
+
+
+def test_facts_that_name_a_row_in_quarantine_are_held_until_it_is_put_right(shop):
+    shop.admin.run("INSERT INTO currency VALUES (9, 'ZZZ')")
+    shop.admin.run("UPDATE sales_order SET currency_id = 9 WHERE sales_order_id IN (1, 2, 3)")
+    _, first = shop.run()
+    assert (first.held, first.appended["fact_sales_order"]) == ({"fact_sales_order": 3}, 3)
+    shop.admin.run("UPDATE sales_order SET units_sold = 1 WHERE sales_order_id = 1")  # a second version, held as well
+    shop.admin.run("UPDATE sales_order SET currency_id = 1 WHERE sales_order_id = 2")  # overtakes what is held of it
+    shop.admin.run("DELETE FROM payment; DELETE FROM transaction; DELETE FROM sales_order WHERE sales_order_id = 3")
+    assert shop.run()[1].held == {"fact_sales_order": 1}
+    assert shop.rows("SELECT key, batch FROM pipeline.held ORDER BY 1, 2") == [["1", 1], ["1", 2]]
+    shop.admin.run("UPDATE currency SET currency_code = 'CHF' WHERE currency_id = 9")
+    _, last = shop.run()
+    assert (last.appended["fact_sales_order"], last.held) == (2, {})
+    assert [row[7] for row in fact_versions(shop.warehouse, "fact_sales_order")[1]] == [1000, 1]
+    assert shop.rows("SELECT count(*) FROM pipeline.held") == [[0]]
+    for table in ("fact_sales_order", "dim_currency"):
+        assert current_rows(shop.warehouse, table) == expected_rows(shop.reader, table)
