@@ -9,6 +9,7 @@ import copy
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from lambda_toolkit.clock import Clock
@@ -23,8 +24,34 @@ _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 5.0
 _GROWTH = 1.5
 THREADS = 16
-_SUBJECTS = ("FunctionName", "RoleName", "Bucket", "AlarmName", "LayerName", "logGroupName", "SecretId", "TopicArn")
-_SUBJECTS_OF_LISTS = ("AlarmNames", "AlarmNamePrefix", "Rule", "Name", "NamePrefix", "ResourceARN", "Resource", "Names")
+_SUBJECTS = (  # the parameters that say what a call is about, the telling ones first
+    "FunctionName",
+    "RoleName",
+    "Bucket",
+    "AlarmName",
+    "LayerName",
+    "logGroupName",
+    "SecretId",
+    "TopicArn",
+    "Rule",
+    "Name",
+    "AlarmNames",
+    "AlarmNamePrefix",
+    "NamePrefix",
+    "ResourceARN",
+    "Resource",
+)
+
+
+@dataclass(frozen=True)
+class _Request:
+    """One call, for its error message and its retries."""
+
+    client: Any = field(repr=False)
+    service: str
+    operation: str
+    parameters: Mapping[str, Any] = field(repr=False)
+    also_wait_for: tuple[str, ...] = ()
 
 
 class Aws:
@@ -101,28 +128,13 @@ class Aws:
     def call(
         self, service: str, operation: str, /, *, also_wait_for: tuple[str, ...] = (), **parameters: Any
     ) -> dict[str, Any]:
-        """AWS's answer. Waits while AWS settles or throttles, and for the codes of ``also_wait_for``. Raises
-        AwsError.
-        """
-        from botocore.exceptions import BotoCoreError, ClientError
-
+        """AWS's answer. Waits while AWS settles, throttles, or answers a code of ``also_wait_for``. Raises AwsError."""
         client = self.client(service)
-        started, pause = self.clock.now(), _FIRST_PAUSE
-        while True:
-            try:
-                return cast("dict[str, Any]", getattr(client, operation)(**parameters))
-            except (ClientError, BotoCoreError) as error:
-                refusal = _refusal(service, operation, error)
-                wait = (
-                    Wait("not yet there", self._patience)
-                    if refusal.code in also_wait_for
-                    else wait_for(refusal, self._patience)
-                )
-                waited = self.clock.now() - started
-                if wait is None or waited + pause > wait.seconds:
-                    raise _as_aws_error(client, refusal, parameters, wait, waited) from _without_values(service, error)
-            self.clock.sleep(pause)
-            pause = min(pause * _GROWTH, _LONGEST_PAUSE)
+
+        def ask() -> dict[str, Any]:
+            return cast("dict[str, Any]", getattr(client, operation)(**parameters))
+
+        return self._repeat(_Request(client, service, operation, parameters, also_wait_for), ask)
 
     def find(self, service: str, operation: str, /, **parameters: Any) -> dict[str, Any] | None:
         """AWS's answer, or ``None`` where what was asked for is not there."""
@@ -133,18 +145,40 @@ class Aws:
                 return None
             raise
 
-    def list(self, service: str, operation: str, key: str, /, **parameters: Any) -> list[Any]:
-        """The items under ``key`` of every page."""
-        items: list[Any] = []
+    def list_all(self, service: str, operation: str, key: str, /, **parameters: Any) -> list[Any]:
+        """The items under ``key`` of every page. Waits and raises as :meth:`call` does."""
         client = self.client(service)
-        tokens = _page_tokens(client, operation)
+        if not client.can_paginate(operation):
+            return list(self.call(service, operation, **parameters).get(key) or ())
+
+        def ask() -> list[Any]:
+            pages = client.get_paginator(operation).paginate(**parameters)
+            return [item for page in pages for item in page.get(key) or ()]
+
+        return self._repeat(_Request(client, service, operation, parameters), ask)
+
+    def _repeat(self, request: _Request, ask: Callable[[], _T]) -> _T:
+        """What ``ask`` returns, asked again while AWS's refusals are of the kind that passes."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        started, pause = self.clock.now(), _FIRST_PAUSE
         while True:
-            page = self.call(service, operation, **parameters)
-            items.extend(page.get(key) or ())
-            following = {parameter: page[answer] for parameter, answer in tokens.items() if page.get(answer)}
-            if not following:
-                return items
-            parameters.update(following)
+            try:
+                return ask()
+            except (ClientError, BotoCoreError) as error:
+                refusal = _refusal(request, error)
+                wait = (
+                    Wait("not yet there", self._patience)
+                    if refusal.code in request.also_wait_for
+                    else wait_for(refusal, self._patience)
+                )
+                waited = self.clock.now() - started
+                if wait is None or waited + pause > wait.seconds:
+                    # botocore's own text may hold the values that were sent: a secret's must not be shown as the cause
+                    cause = None if request.service == "secretsmanager" else error
+                    raise _as_aws_error(request, refusal, wait, waited) from cause
+            self.clock.sleep(pause)
+            pause = min(pause * _GROWTH, _LONGEST_PAUSE)
 
     def once(self, key: object, read: Callable[[], _T]) -> _T:
         """What ``read`` returned the first time it was asked for under ``key``; other threads wait for that one."""
@@ -188,41 +222,22 @@ class Aws:
             pause = min(pause * _GROWTH, _LONGEST_PAUSE)
 
 
-def _page_tokens(client: Any, operation: str) -> dict[str, str]:
-    """Which parameter of ``operation`` takes which part of its answer to get the next page; empty where there is one
-    page.
-    """
-    if not client.can_paginate(operation):
-        return {}
-    paginator = client.get_paginator(operation)
-    answers = [getattr(token, "expression", token) for token in paginator._output_token]
-    return {
-        parameter: str(answer).split("||")[0].strip()
-        for parameter, answer in zip(paginator._input_token, answers, strict=True)
-    }
-
-
-def _refusal(service: str, operation: str, error: Exception) -> Refusal:
+def _refusal(request: _Request, error: Exception) -> Refusal:
     response = getattr(error, "response", None)
     if not isinstance(response, dict):
         text = "a parameter has the wrong type" if type(error).__name__ == "ParamValidationError" else str(error)
-        return Refusal(service, operation, type(error).__name__, text)
+        return Refusal(request.service, request.operation, type(error).__name__, text)
     detail = response.get("Error", {})
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    return Refusal(service, operation, str(detail.get("Code", "")), str(detail.get("Message", "")), int(status))
+    return Refusal(
+        request.service, request.operation, str(detail.get("Code", "")), str(detail.get("Message", "")), int(status)
+    )
 
 
-def _without_values(service: str, error: Exception) -> Exception | None:
-    """``error`` as the cause, save where botocore may have put a secret into its text."""
-    return None if service == "secretsmanager" else error
-
-
-def _as_aws_error(
-    client: Any, refusal: Refusal, parameters: Mapping[str, Any], wait: Wait | None, waited: float
-) -> AwsError:
-    operation = client.meta.method_to_api_mapping.get(refusal.operation, refusal.operation)
-    permission = f"{refusal.service}:{operation}"
-    subject = next((str(parameters[key]) for key in (*_SUBJECTS, *_SUBJECTS_OF_LISTS) if parameters.get(key)), "")
+def _as_aws_error(request: _Request, refusal: Refusal, wait: Wait | None, waited: float) -> AwsError:
+    operation = request.client.meta.method_to_api_mapping.get(request.operation, request.operation)
+    permission = f"{request.service}:{operation}"
+    subject = next((str(request.parameters[key]) for key in _SUBJECTS if request.parameters.get(key)), "")
     after = f" (for {waited:.0f} s: {wait.reason})" if wait and waited >= 1 else ""
     said = (refusal.message or "no reason given").rstrip(".")
     text = f"{permission}{f' {subject}' if subject else ''}: {said} ({refusal.code}){after}.{hint(refusal, permission)}"

@@ -22,11 +22,10 @@ class _Removal:
 
 
 def make_destroy_plan(aws: Aws, deployment: Deployment, delete_data: bool = False) -> Plan:
-    """The changes that remove what was made for ``deployment``; buckets with their objects and secrets only with
-    ``delete_data``.
+    """The changes that remove what was made for ``deployment``.
 
-    Reads only. What the toolkit did not make stays, and ``notes`` names it, as it names the data that is kept. Raises
-    AwsError.
+    Buckets with their objects, and secrets, are removed only with ``delete_data``. Reads only. What the toolkit did not
+    make stays, and ``notes`` names it, as it names the data that is kept. Raises AwsError.
     """
     aws = aws.snapshot()
     names = [spec.name for spec in deployment.functions]
@@ -34,11 +33,13 @@ def make_destroy_plan(aws: Aws, deployment: Deployment, delete_data: bool = Fals
     changes = [change for removal in removals for change in removal.changes]
     layers = [name for removal in removals for name in removal.layers]
     changes += layer.plan_removal(aws, layers, set(names))
-    after: frozenset[Key] = frozenset(change.key for change in changes)
-    shared: list[Task[Sequence[Change]]] = [task(topic.plan_removal, aws, item, after) for item in deployment.topics]
+    # Nobody shall miss what is removed: alarms their topic, functions their buckets and secrets.
+    alarms = frozenset(change.key for change in changes if change.kind == alarm.KIND)
+    users = frozenset(change.key for change in changes if change.kind in (function.KIND, trigger.KIND))
+    shared: list[Task[Sequence[Change]]] = [task(topic.plan_removal, aws, item, alarms) for item in deployment.topics]
     if delete_data:
-        shared += [task(bucket.plan_removal, aws, item, after) for item in deployment.buckets]
-        shared += [task(secret.plan_removal, aws, item, after) for item in deployment.secrets]
+        shared += [task(bucket.plan_removal, aws, item, users) for item in deployment.buckets]
+        shared += [task(secret.plan_removal, aws, item, users) for item in deployment.secrets]
     changes += [change for found in gather(shared) for change in found]
     notes = [note for removal in removals for note in removal.notes]
     if not delete_data:

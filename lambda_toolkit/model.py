@@ -107,8 +107,9 @@ class TopicSpec:
 
 @dataclass(frozen=True)
 class SecretSpec:
-    """A secret of Secrets Manager. ``value`` ``None`` leaves alone what is stored; ``variable`` is where a value
-    comes from.
+    """A secret of Secrets Manager.
+
+    ``value`` ``None`` leaves alone what is stored; ``variable`` is the environment variable that a value comes from.
     """
 
     name: str

@@ -57,8 +57,9 @@ def as_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
 
 
 def derived_name(function: str, suffix: str) -> str:
-    """``<function>-<suffix>``, shortened to the 64 characters that roles and rules may have, still one for each
-    function.
+    """``<function>-<suffix>``, in the 64 characters that roles and rules may have.
+
+    Where it must be shortened, a hash keeps it one name for each function.
     """
     name = f"{function}-{suffix}"
     if len(name) <= _ROLE_LENGTH:

@@ -132,9 +132,7 @@ def _archive_name(name: str) -> str:
 
 
 def _import_path(folder: Path) -> PurePosixPath:
-    """Where the contents of ``folder`` lie in a package: at the root, or, for a Python package, under its import
-    name.
-    """
+    """Where the contents of ``folder`` lie: at the root, or, for a Python package, under its import name."""
     parts: list[str] = []
     while (folder / "__init__.py").is_file():
         parts.insert(0, folder.name)

@@ -115,8 +115,9 @@ def cache_folder(environ: Mapping[str, str] = os.environ) -> Path:
 
 
 def build_layer(spec: LayerSpec, cache: Path | None = None) -> Layer:
-    """The zip of ``spec``, from ``cache`` where it was built before. Raises PackageError where it cannot be
-    installed.
+    """The zip of ``spec``, from ``cache`` where it was built before.
+
+    Raises PackageError where the requirements cannot be installed.
     """
     folder = (cache or cache_folder()) / "layers"
     path, facts = folder / f"{spec.name}.zip", folder / f"{spec.name}.json"

@@ -58,8 +58,9 @@ _READS = ("get_", "list_", "describe_", "head_")
 
 @dataclass(frozen=True)
 class Refusal:
-    """One refusal: AWS's code and message (or the name and text of a botocore exception) and the HTTP status, 0 if
-    none.
+    """One refusal, with AWS's code and message, or the name and text of a botocore exception.
+
+    ``status`` is HTTP's, 0 where there was no answer.
     """
 
     service: str
@@ -78,11 +79,10 @@ class Wait:
 
 
 def wait_for(refusal: Refusal, seconds: float) -> Wait | None:
-    """What to wait for before the same call is made again, at most ``seconds``; ``None`` where it would be refused
-    for ever.
+    """What to wait for, at most ``seconds``, before the same call is made again.
 
-    The texts that are looked for are those of AWS's own documents: a type alone does not tell a role that is seconds
-    old from a wrong one.
+    ``None`` where it would be refused for ever. The texts that are looked for are those of AWS's own documents: a code
+    alone does not tell a role that is seconds old from a wrong one.
     """
     code, message = refusal.code, refusal.message
     if code in _THROTTLED:

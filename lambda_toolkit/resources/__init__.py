@@ -1,3 +1,4 @@
-"""One module per kind of thing on AWS: each brings desired and live to one shape, diffs them, and knows how to apply
-it.
+"""One module per kind of thing on AWS.
+
+Each brings desired and live to one shape, diffs them, and knows how to apply the difference.
 """

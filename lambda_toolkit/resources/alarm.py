@@ -108,7 +108,8 @@ def _dimensions(mapping: dict[str, str]) -> list[dict[str, str]]:
 def _read(aws: Aws, function: str, prefix: str) -> dict[str, dict[str, Any]]:
     """The alarms whose names begin with the function's: its own, by their tags, among them."""
     alarms = aws.once(
-        ("alarms", prefix), lambda: aws.list("cloudwatch", "describe_alarms", "MetricAlarms", AlarmNamePrefix=prefix)
+        ("alarms", prefix),
+        lambda: aws.list_all("cloudwatch", "describe_alarms", "MetricAlarms", AlarmNamePrefix=prefix),
     )
     return {str(alarm["AlarmName"]): alarm for alarm in alarms if alarm["AlarmName"].startswith(f"{function}-")}
 

@@ -85,8 +85,8 @@ def _tags(aws: Aws, name: str) -> dict[str, str] | None:
 
 def _empty(aws: Aws, name: str) -> None:
     """Delete every version of every object, and what unfinished uploads left."""
-    versions = aws.list("s3", "list_object_versions", "Versions", Bucket=name)
-    markers = aws.list("s3", "list_object_versions", "DeleteMarkers", Bucket=name)
+    versions = aws.list_all("s3", "list_object_versions", "Versions", Bucket=name)
+    markers = aws.list_all("s3", "list_object_versions", "DeleteMarkers", Bucket=name)
     objects: list[dict[str, Any]] = [
         {"Key": item["Key"], "VersionId": item["VersionId"]} for item in (*versions, *markers)
     ]
@@ -94,5 +94,5 @@ def _empty(aws: Aws, name: str) -> None:
         aws.call(
             "s3", "delete_objects", Bucket=name, Delete={"Objects": objects[start : start + _AT_ONCE], "Quiet": True}
         )
-    for upload in aws.list("s3", "list_multipart_uploads", "Uploads", Bucket=name):
+    for upload in aws.list_all("s3", "list_multipart_uploads", "Uploads", Bucket=name):
         aws.find("s3", "abort_multipart_upload", Bucket=name, Key=upload["Key"], UploadId=upload["UploadId"])

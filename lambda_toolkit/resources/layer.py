@@ -57,7 +57,7 @@ def plan_removal(aws: Aws, names: Iterable[str], functions: Collection[str]) -> 
         return []
     used = {
         layer_name(layer["Arn"])
-        for function in aws.once("functions", lambda: aws.list("lambda", "list_functions", "Functions"))
+        for function in aws.once("functions", lambda: aws.list_all("lambda", "list_functions", "Functions"))
         if function["FunctionName"] not in functions
         for layer in function.get("Layers") or ()
     }
@@ -67,7 +67,7 @@ def plan_removal(aws: Aws, names: Iterable[str], functions: Collection[str]) -> 
 
 def _removal(name: str, after: frozenset[Key]) -> Change:
     def delete(aws: Aws) -> None:
-        for version in aws.list("lambda", "list_layer_versions", "LayerVersions", LayerName=name):
+        for version in aws.list_all("lambda", "list_layer_versions", "LayerVersions", LayerName=name):
             aws.call("lambda", "delete_layer_version", LayerName=name, VersionNumber=version["Version"])
 
     return Change(KIND, name, "delete", ("no function uses it",), after, apply=delete)

@@ -71,7 +71,8 @@ def plan_removal(aws: Aws, function: str) -> list[Change]:
 def _find(aws: Aws, function: str, prefix: str) -> dict[str, Any] | None:
     start, name = group_name(prefix), group_name(function)
     groups = aws.once(
-        ("log groups", prefix), lambda: aws.list("logs", "describe_log_groups", "logGroups", logGroupNamePrefix=start)
+        ("log groups", prefix),
+        lambda: aws.list_all("logs", "describe_log_groups", "logGroups", logGroupNamePrefix=start),
     )
     return next((group for group in groups if group["logGroupName"] == name), None)
 

@@ -28,9 +28,7 @@ class Permission:
 
 
 def read(aws: Aws, function: str) -> dict[str, str]:
-    """Our statements of the function's policy: statement id to the ARN that it lets in. Empty where there is no
-    function.
-    """
+    """Our statements of the function's policy: by statement id, the ARN that each lets in. Empty without a function."""
 
     def ask() -> dict[str, str]:
         answer = aws.find("lambda", "get_policy", FunctionName=function)

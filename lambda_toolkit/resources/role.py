@@ -99,9 +99,9 @@ def plan_removal(aws: Aws, function: str) -> list[Change]:
         return []
 
     def delete(aws: Aws) -> None:
-        for policy in aws.list("iam", "list_role_policies", "PolicyNames", RoleName=name):
+        for policy in aws.list_all("iam", "list_role_policies", "PolicyNames", RoleName=name):
             aws.find("iam", "delete_role_policy", RoleName=name, PolicyName=policy)
-        for attached in aws.list("iam", "list_attached_role_policies", "AttachedPolicies", RoleName=name):
+        for attached in aws.list_all("iam", "list_attached_role_policies", "AttachedPolicies", RoleName=name):
             aws.find("iam", "detach_role_policy", RoleName=name, PolicyArn=attached["PolicyArn"])
         aws.find("iam", "delete_role", RoleName=name)
 

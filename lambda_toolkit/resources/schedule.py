@@ -35,7 +35,7 @@ def plan(aws: Aws, spec: FunctionSpec, prefix: str) -> list[Change]:
     ``prefix`` is what functions are listed by.
     """
     name = rule_name(spec.name)
-    rules = aws.once(("rules", prefix), lambda: aws.list("events", "list_rules", "Rules", NamePrefix=prefix))
+    rules = aws.once(("rules", prefix), lambda: aws.list_all("events", "list_rules", "Rules", NamePrefix=prefix))
     live = next((rule for rule in rules if rule["Name"] == name), None)
     if spec.schedule is None:
         return plan_removal(aws, spec.name, frozenset()) if live else []
@@ -51,7 +51,7 @@ def plan(aws: Aws, spec: FunctionSpec, prefix: str) -> list[Change]:
         live_tags = _tags(aws, rule)
         require_owned("rule", name, live_tags, adopt=spec.adopt, function=spec.name)
         new_tags = missing_tags(live_tags, tags)
-        targets = aws.list("events", "list_targets_by_rule", "Targets", Rule=name)
+        targets = aws.list_all("events", "list_targets_by_rule", "Targets", Rule=name)
     rule_differs = live is None or (live.get("ScheduleExpression"), live.get("State")) != (expression, "ENABLED")
     target_differs = not any(target["Id"] == _TARGET and target["Arn"] == function for target in targets)
     permission_differs = allowed.get(let_in.statement_id) != rule
@@ -92,7 +92,7 @@ def plan_removal(aws: Aws, function: str, after: frozenset[Key]) -> list[Change]
     statements = [key for key in permission.read(aws, function) if key.startswith(f"{permission.PREFIX}schedule-")]
 
     def delete(aws: Aws) -> None:
-        targets = aws.list("events", "list_targets_by_rule", "Targets", Rule=name)
+        targets = aws.list_all("events", "list_targets_by_rule", "Targets", Rule=name)
         if targets:
             aws.call("events", "remove_targets", Rule=name, Ids=[target["Id"] for target in targets])
         aws.find("events", "delete_rule", Name=name)

@@ -20,7 +20,7 @@ def plan(aws: Aws, spec: TopicSpec) -> list[Change]:
     if live_tags is not None:
         require_owned(KIND, spec.name, live_tags, adopt=spec.adopt)
         new_tags = missing_tags(live_tags, tags)
-        subscriptions = aws.list("sns", "list_subscriptions_by_topic", "Subscriptions", TopicArn=arn)
+        subscriptions = aws.list_all("sns", "list_subscriptions_by_topic", "Subscriptions", TopicArn=arn)
         subscribed = {str(item["Endpoint"]) for item in subscriptions if item["Protocol"] == "email"}
     new_emails = [address for address in dict.fromkeys(spec.emails) if address not in subscribed]
     details = (
@@ -48,7 +48,7 @@ def plan_removal(aws: Aws, spec: TopicSpec, after: frozenset[Key]) -> list[Chang
         return []
 
     def delete(aws: Aws) -> None:
-        for item in aws.list("sns", "list_subscriptions_by_topic", "Subscriptions", TopicArn=arn):
+        for item in aws.list_all("sns", "list_subscriptions_by_topic", "Subscriptions", TopicArn=arn):
             if str(item["SubscriptionArn"]).startswith(
                 "arn:"
             ):  # one that was never confirmed has no ARN and goes by itself

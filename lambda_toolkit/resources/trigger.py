@@ -1,5 +1,6 @@
-"""S3 triggers: our own entries in a bucket's notification configuration, which is shared and can only be written
-whole.
+"""S3 triggers: our own entries in a bucket's notification configuration.
+
+That configuration is shared with others, and S3 only takes it as a whole.
 """
 
 from __future__ import annotations

@@ -147,3 +147,36 @@ def test_names_that_do_not_fit_are_refused(aws, script) -> None:
         make_plan(aws, Deployment((script(function_name_template="one").spec,) * 2))
     with pytest.raises(ToolkitError, match="no function `other`.*There are: one"):
         make_plan(aws, Deployment((script(function_name_template="one").spec,)), only=["other"])
+
+
+def test_what_was_never_a_string_is_not_shown_either(aws) -> None:
+    wrong = Deployment(secrets=(SecretSpec("s", value=["hunter2"], variable="V"),))  # type: ignore[arg-type]
+    report = execute(aws, make_plan(aws, wrong))
+    assert "hunter2" not in report.failed[0].message
+    assert "wrong type" in report.failed[0].message
+
+
+def test_new_tags_reach_topics_and_secrets(aws, client) -> None:
+    def tagged(tags: dict[str, str]) -> Deployment:
+        return Deployment(topics=(TopicSpec("alerts", tags=tags),), secrets=secret("one", tags=tags).secrets)
+
+    deploy(aws, tagged({}))
+    report = deploy(aws, tagged({"project": "x"}))
+    assert {change.details for change in report.done} == {("tags: project",)}
+    assert not make_plan(aws, tagged({"project": "x"}))
+    described = client("secretsmanager").describe_secret(SecretId="shop/dev/source")
+    assert {"Key": "project", "Value": "x"} in described["Tags"]
+
+
+def test_twenty_functions_take_few_reads_more_than_one(aws, script, wire) -> None:
+    deployment = Deployment(
+        tuple(script(function_name_template=f"shop-dev-{number}", schedule="@daily").spec for number in range(20))
+    )
+    assert deploy(aws, deployment).ok
+    wire.clear()
+    assert deploy(aws, deployment).done == ()
+    assert wire.writes == []
+    per_function = {"GetFunction", "GetPolicy", "GetRole", "GetRolePolicy", "ListTargetsByRule", "ListTagsForResource"}
+    shared = [name for name in wire.calls if name not in per_function]
+    assert sorted(shared) == ["DescribeAlarms", "DescribeLogGroups", "ListRules"]
+    assert len(wire.calls) == 20 * 7 + 3
