@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ WAREHOUSE = "warehouse"
 SOURCE_READER = "totesys_reader"
 SOURCE_ADMIN = "totesys_admin"
 WAREHOUSE_LOADER = "warehouse_loader"
+USERS = (SOURCE_READER, SOURCE_ADMIN, WAREHOUSE_LOADER)
 
 
 @dataclass(frozen=True)
@@ -53,21 +54,20 @@ class Database:
             ) from error
 
 
-def prepare(server: Server, source_schema: Path) -> tuple[Database, Database, Database]:
-    """Make both databases and their users where they are missing, with new passwords in any case.
+def prepare(server: Server, source_schema: Path, passwords: Mapping[str, str]) -> tuple[Database, Database, Database]:
+    """Make both databases and their users (USERS) where they are missing. Every user gets the password given for it.
 
     Returns the source for its reader, the source for its owner, and the warehouse for its owner. The reader has plain
     SELECT rights, on tables that come later as well. An empty source gets the tables of ``source_schema``; the
     warehouse is left for the pipeline's own ``prepare``.
     """
-    passwords = {name: secrets.token_urlsafe(24) for name in (SOURCE_READER, SOURCE_ADMIN, WAREHOUSE_LOADER)}
     administrator = Database(server.host, server.port, "postgres", server.superuser, server.password)
     connection = administrator.connect()
     try:
         existing = {name for (name,) in connection.run("SELECT rolname FROM pg_roles")}
-        for name, password in passwords.items():
+        for name in USERS:
             verb = "ALTER" if name in existing else "CREATE"
-            connection.run(f"{verb} ROLE {identifier(name)} LOGIN PASSWORD {literal(password)}")
+            connection.run(f"{verb} ROLE {identifier(name)} LOGIN PASSWORD {literal(passwords[name])}")
         present = {name for (name,) in connection.run("SELECT datname FROM pg_database")}
         for name, owner in ((SOURCE, SOURCE_ADMIN), (WAREHOUSE, WAREHOUSE_LOADER)):
             if name not in present:

@@ -16,7 +16,7 @@ from signal import SIGTERM
 
 from local import emulator_environment
 from local.errors import LocalError
-from local.process import LOOPBACK, Identity, free_port, group_of, identify, is_alive, stop_group, wait_until
+from local.process import LOOPBACK, Identity, group_of, identify, is_alive, stop_group, wait_until
 
 ACCOUNT = "000000000000"
 START_PATIENCE = 60.0  # seconds: the first start compiles ministack
@@ -52,6 +52,7 @@ def launch(
     region: str,
     inbox: Path,
     log: Path,
+    port: int,
     on_progress: Callable[[str], None] = lambda message: None,
 ) -> Emulator:
     """Start the emulator and return at once; ``await_ready`` waits for it.
@@ -63,7 +64,6 @@ def launch(
         (directory / name).mkdir(parents=True, exist_ok=True)
     directory.chmod(0o700)  # what it keeps holds the secrets that were put into it
     _unsaved(directory).touch()
-    port = free_port()
     with log.open("wb") as output:
         process = subprocess.Popen(  # nosec B603
             [

@@ -102,12 +102,18 @@ def wait_until(condition: Callable[[], bool], patience: float, poll: float = _PO
     return True
 
 
-def free_port() -> int:
-    """A port of the loopback interface that nobody listens on now."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
+def free_port(preferred: int = 0) -> int:
+    """A port of the loopback interface that nobody listens on now: the preferred one if it is free, else any."""
+    for wanted in (preferred, 0):
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # old connections do not take a port
+            try:
+                probe.bind((LOOPBACK, wanted))
+            except OSError:
+                continue
+            port: int = probe.getsockname()[1]
+            return port
+    raise OSError(f"No port of {LOOPBACK} is free.")
 
 
 def _send(identity: Identity, number: signal.Signals) -> None:

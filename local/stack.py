@@ -3,9 +3,10 @@
 Everything it has is below ``.local``: the databases' files, what the emulated AWS keeps, the logs, the inbox, and
 ``stack.json`` (readable by its owner alone), which says where everything is while it is up.
 
-Data survives ``down`` and the next ``up``: both databases, and the lake with all else that the emulator knew. The two
-belong together, as the warehouse's ledger names the lake's batches. When one of them was lost or not saved (the machine
-stopped, somebody killed the emulator), ``up`` starts with both empty, and says so.
+Data survives ``down`` and the next ``up``: both databases, and the lake with all else that the emulator knew. So do
+ports and passwords, because the functions' secrets hold them. Databases and lake belong together, as the warehouse's
+ledger names the lake's batches: when one of them was lost or not saved (the machine stopped, somebody killed the
+emulator), ``up`` starts with both empty, and says so.
 """
 
 from __future__ import annotations
@@ -14,20 +15,19 @@ import contextlib
 import fcntl
 import json
 import os
-import secrets
 import shutil
 import subprocess  # nosec B404
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TextIO
 
-from local import databases, emulator, postgres
+from local import accesses, databases, emulator, postgres
 from local.databases import Database
 from local.emulator import Credentials
 from local.errors import LocalError
-from local.process import Identity, identify, is_alive, stop_group, wait_until
+from local.process import Identity, free_port, identify, is_alive, stop_group, wait_until
 from local.process import stop as stop_process
 
 DIRECTORY = ".local"
@@ -202,7 +202,7 @@ def _write_stack(stack: Stack) -> None:
         "inbox": str(stack.inbox),
         "processes": _documents(stack.processes),
     }
-    _write_private(stack.directory / STACK_FILE, document)
+    accesses.write_private(stack.directory / STACK_FILE, document)
 
 
 def _identities(document: Mapping[str, Any]) -> dict[str, Identity]:
@@ -211,15 +211,6 @@ def _identities(document: Mapping[str, Any]) -> dict[str, Identity]:
 
 def _documents(processes: Mapping[str, Identity]) -> dict[str, dict[str, float]]:
     return {name: {"pid": process.pid, "started": process.started} for name, process in processes.items()}
-
-
-def _write_private(path: Path, document: object) -> None:
-    """Write JSON that only its owner can read, all at once."""
-    temporary = path.with_suffix(".new")
-    temporary.unlink(missing_ok=True)
-    temporary.touch(mode=0o600)
-    temporary.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    temporary.replace(path)
 
 
 # -------------------------------------------------------------------------------------------------- starting, stopping
@@ -231,10 +222,15 @@ def _start(root: Path, source_schema: Path, region: str, clock_speed: float, say
 
     def started(name: str, process: Identity) -> None:
         processes[name] = process  # written at once: if this command is killed, the next one finds what to stop
-        _write_private(directory / "processes.json", _documents(processes))
+        accesses.write_private(directory / "processes.json", _documents(processes))
 
-    credentials = Credentials(f"AKIA{secrets.token_hex(8).upper()}", secrets.token_urlsafe(30))
+    access = accesses.of(directory)
+    credentials = Credentials(access.access_key_id, access.secret_access_key)
     log = directory / "emulator.log"
+    say("Starting PostgreSQL")  # first: schedules that the emulator remembers fire as soon as it runs
+    server = postgres.start(directory / POSTGRES, port=free_port(access.postgres_port))
+    started(POSTGRES, server.identity)
+    source, source_admin, warehouse = databases.prepare(server, source_schema, access.passwords)
     say("Starting the emulated AWS")
     emulator.set_clock_speed(directory / EMULATOR, clock_speed)
     aws = emulator.launch(
@@ -243,13 +239,11 @@ def _start(root: Path, source_schema: Path, region: str, clock_speed: float, say
         region=region,
         inbox=directory / "inbox",
         log=log,
+        port=free_port(access.emulator_port),
         on_progress=say,
     )
     started(EMULATOR, aws.process)
-    say("Starting PostgreSQL")
-    server = postgres.start(directory / POSTGRES)
-    started(POSTGRES, server.identity)
-    source, source_admin, warehouse = databases.prepare(server, source_schema)
+    accesses.keep(directory, replace(access, emulator_port=aws.port, postgres_port=server.port))
     stack = Stack(
         root=root,
         aws_endpoint_url=aws.endpoint_url,
@@ -337,6 +331,7 @@ def _drop_halves(directory: Path, say: Progress) -> None:
 
 def _wipe(directory: Path) -> None:
     postgres.remove(directory / POSTGRES)
+    accesses.forget(directory)
     for name in (EMULATOR, "inbox"):
         if (directory / name).is_dir():
             shutil.rmtree(directory / name)
