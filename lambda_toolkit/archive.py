@@ -84,8 +84,8 @@ def with_bytecode(entries: Mapping[str, Entry], root: str, *, strict: bool) -> d
                     f"{name}{line}: {reason}. Python cannot compile it, so Lambda could not run it."
                 ) from error
             continue
-        # marshal marks what is referred to more than once by looking at reference counts, which differ from process
-        # to process; its version 2 has no such marks.
+        # From version 3 on, marshal marks objects that are referred to more than once, by their reference counts, which
+        # may differ from process to process. Version 2 has no such marks.
         body = marshal.dumps(code, _MARSHAL_WITHOUT_REFERENCES)
         header = importlib.util.MAGIC_NUMBER + _UNCHECKED_HASH + importlib.util.source_hash(entry.content)
         cached = path.parent / "__pycache__" / f"{path.stem}.{sys.implementation.cache_tag}.pyc"

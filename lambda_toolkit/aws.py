@@ -24,6 +24,7 @@ _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 5.0
 _GROWTH = 1.5
 THREADS = 16
+_LONGEST_INVOCATION = 930  # seconds: a function may take 900 to answer the one who invokes it
 _SUBJECTS = (  # the parameters that say what a call is about, the telling ones first
     "FunctionName",
     "RoleName",
@@ -102,7 +103,7 @@ class Aws:
         return f"arn:{self.partition}:{service}:{region}:{account}:{resource}"
 
     def client(self, service: str) -> Any:
-        """The boto3 client for ``service``, made when first asked for."""
+        """The boto3 client for ``service``, made when first asked for. It repeats nothing: :meth:`call` does."""
         with self._making:
             if service not in self._clients:
                 self._clients[service] = self._make_client(service)
@@ -116,7 +117,12 @@ class Aws:
         try:
             if self._session is None:
                 self._session = boto3.Session(region_name=self._wanted_region)
-            config = Config(retries={"total_max_attempts": 1}, max_pool_connections=THREADS, connect_timeout=10)
+            config = Config(
+                retries={"total_max_attempts": 1},
+                max_pool_connections=THREADS,
+                connect_timeout=10,
+                read_timeout=_LONGEST_INVOCATION if service == "lambda" else 60,
+            )
             region = self._wanted_region or self._session.region_name
             return self._session.client(service, region_name=region, config=config)
         except (BotoCoreError, ValueError) as error:

@@ -133,9 +133,7 @@ def test_the_same_bytes_from_another_place_time_and_umask(tmp_path: Path) -> Non
 
 
 def test_the_same_bytes_from_other_processes(tmp_path: Path) -> None:
-    """Hash seeds and what a process has imported before change reference counts and orders, and must not change a
-    byte.
-    """
+    """What a process did before changes hash seeds, reference counts and interned strings, and must change no byte."""
     text = (
         "A = {'x', 'y', 'long name'}\ndef f(a):\n    return a in {'x', 'y', 'q r'}, 'long name', (1, 'y'), f.__name__\n"
     )
