@@ -20,7 +20,7 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
             result = load(connection, clients.processed_lake(), declarations.load())
     if result.held:
         logger.warning(
-            "rows are held: what they name is not in the warehouse, see transform's quarantine", **result.held
+            "rows are held: what they name is not in the warehouse, see transform's quarantine", held=result.held
         )
         count_quarantined(sum(result.held.values()), context)
     return {

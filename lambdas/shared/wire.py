@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -9,9 +10,20 @@ import pg8000.native
 
 Sink = Callable[[bytes], object]
 
+BUFFER = 256 * 1024  # bytes read from the socket at once
+
+_COPY_DATA = ord("d")  # the type of a message that carries a row of a copy
+_HEADER = 5  # bytes: a message's type, and its length, in which the type is not counted
+_length_at = struct.Struct("!I").unpack_from
+
 
 class Connection(pg8000.native.Connection):  # type: ignore[misc]  # pg8000 has no types
     """A connection that copies to a function and from an iterable."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # The server is silent until it is asked, so that nothing is lost with the small buffer that this replaces.
+        self._sock = self._usock.makefile("rwb", buffering=BUFFER)
 
     def set_timeout(self, seconds: float | None) -> None:
         """How long a single answer of the server may take from now on."""
@@ -32,6 +44,29 @@ class Connection(pg8000.native.Connection):  # type: ignore[misc]  # pg8000 has 
     def rows(self, statement: str, **parameters: Any) -> list[list[Any]]:
         """The rows that ``statement`` returns."""
         return list(self.run(statement, **parameters) or ())
+
+    def handle_COPY_DATA(self, data: bytes, context: Any) -> None:  # noqa: N802  # pg8000's name
+        """Hands on a row that pg8000 has read, and with it all that have arrived behind it.
+
+        The server sends a message per row, and pg8000 spends two reads and a dispatch on each. Looking at what is
+        buffered, without taking it, finds the whole messages; what is not whole, or no row, is left to pg8000.
+        """
+        rows, taken = whole_rows(self._sock.peek())
+        self._sock.read(taken)
+        context.stream_write(b"".join((data, *rows)))
+
+
+def whole_rows(buffered: bytes) -> tuple[list[bytes], int]:
+    """The rows in the whole messages at the beginning of ``buffered``, and the number of bytes of those messages."""
+    rows = []
+    position, last = 0, len(buffered) - _HEADER
+    while position <= last and buffered[position] == _COPY_DATA:
+        end = position + 1 + _length_at(buffered, position + 1)[0]
+        if end > len(buffered):
+            break
+        rows.append(buffered[position + _HEADER : end])
+        position = end
+    return rows, position
 
 
 class _Writer:

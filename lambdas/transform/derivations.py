@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -105,7 +106,8 @@ def _decimal(column: pa.ChunkedArray, expression: Expression) -> Derived:
 
 
 def _currency_name(column: pa.ChunkedArray, expression: Expression) -> Derived:
-    values = _CURRENCY_NAMES.take(pc.index_in(column, value_set=_CURRENCY_CODES))
+    codes, names = _currencies()
+    values = names.take(pc.index_in(column, value_set=codes))
     return _checked(column, values, f"{expression}: not a currency code of ISO 4217")
 
 
@@ -114,6 +116,10 @@ def _checked(column: pa.ChunkedArray, values: pa.Array | pa.ChunkedArray, reason
     return Derived(values, (Fault(pc.and_(pc.is_valid(column), pc.is_null(values)), reason),))
 
 
-_CURRENCY_CODES = pa.array(list(NAMES), pa.string())
-_CURRENCY_NAMES = pa.chunked_array([pa.array(list(NAMES.values()), pa.string())])
+@functools.cache
+def _currencies() -> tuple[pa.Array, pa.ChunkedArray]:
+    """The codes, and their names in the same order."""
+    return pa.array(list(NAMES), pa.string()), pa.chunked_array([pa.array(list(NAMES.values()), pa.string())])
+
+
 _FUNCTIONS = {"date": _date, "time": _time, "decimal": _decimal, "currency_name": _currency_name}
