@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -92,5 +93,9 @@ def test_waiting_ends_when_it_is_time() -> None:
     assert not wait_until(lambda: False, patience=0.01, poll=0.001)
 
 
-def test_a_free_port_is_free() -> None:
-    assert 1024 < free_port() < 65536
+def test_a_free_port_is_the_preferred_one_unless_somebody_has_it() -> None:
+    port = free_port()
+    assert 1024 < port < 65536
+    assert free_port(port) == port
+    with socket.create_server(("127.0.0.1", port)):
+        assert free_port(port) != port
