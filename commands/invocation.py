@@ -28,16 +28,9 @@ def invoke(aws: Aws, function: str, event: Mapping[str, Any]) -> Invocation:
 
     Raises CommandError where there is no such function. An error inside the function is returned, not raised.
     """
-    from botocore.exceptions import ClientError
-
-    try:
-        response = aws.client("lambda").invoke(
-            FunctionName=function, LogType="Tail", Payload=json.dumps(event).encode()
-        )
-    except ClientError as error:
-        if error.response.get("Error", {}).get("Code") == "ResourceNotFoundException":
-            raise CommandError(f"There is no function {function} on AWS yet. Deploy it: python deploy.py") from error
-        raise
+    response = aws.find("lambda", "invoke", FunctionName=function, LogType="Tail", Payload=json.dumps(event).encode())
+    if response is None:
+        raise CommandError(f"There is no function {function} on AWS yet. Deploy it: python deploy.py")
     text = response["Payload"].read().decode()
     payload = json.loads(text) if text else None
     tail = base64.b64decode(response.get("LogResult", "")).decode(errors="replace")

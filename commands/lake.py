@@ -26,25 +26,23 @@ class Batch:
 
 def batches_after(aws: Aws, bucket: str, number: int) -> tuple[Batch, ...]:
     """The batches in ``bucket`` with a higher number, in order. Empty where there is no such bucket yet."""
-    from botocore.exceptions import ClientError
+    from lambda_toolkit.errors import AwsError
 
-    pages = aws.client("s3").get_paginator("list_objects_v2")
-    found = []
     try:
-        for page in pages.paginate(Bucket=bucket, Prefix=MANIFESTS, StartAfter=manifest_key(number)):
-            for entry in page.get("Contents", ()):
-                match = _NUMBER.fullmatch(entry["Key"])
-                if match:
-                    found.append(Batch(int(match[1]), entry["LastModified"]))
-    except ClientError as error:
-        if error.response.get("Error", {}).get("Code") != "NoSuchBucket":
-            raise
-    return tuple(found)
+        entries = aws.list_all(
+            "s3", "list_objects_v2", "Contents", Bucket=bucket, Prefix=MANIFESTS, StartAfter=manifest_key(number)
+        )
+    except AwsError as error:
+        if error.code == "NoSuchBucket":
+            return ()
+        raise
+    matches = ((_NUMBER.fullmatch(entry["Key"]), entry["LastModified"]) for entry in entries)
+    return tuple(Batch(int(match[1]), written) for match, written in matches if match)
 
 
 def manifest(aws: Aws, bucket: str, number: int) -> Mapping[str, Any]:
-    """The manifest of batch ``number``. Raises botocore's ClientError where there is none."""
-    body = aws.client("s3").get_object(Bucket=bucket, Key=manifest_key(number))["Body"].read()
+    """The manifest of batch ``number``. Raises AwsError where there is none."""
+    body = aws.call("s3", "get_object", Bucket=bucket, Key=manifest_key(number))["Body"].read()
     document: dict[str, Any] = json.loads(body)
     return document
 

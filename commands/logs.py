@@ -59,21 +59,21 @@ def events(
 
     Raises CommandError where the function has no log group.
     """
-    from botocore.exceptions import ClientError
+    from lambda_toolkit.errors import AwsError
 
     seen: set[object] = set()
-    pages = aws.client("logs").get_paginator("filter_log_events")
+    group = f"/aws/lambda/{function}"
     while True:
         try:
-            for page in pages.paginate(logGroupName=f"/aws/lambda/{function}", startTime=start, interleaved=True):
-                for event in page["events"]:
-                    if _identity(event) not in seen:
-                        seen.add(_identity(event))
-                        yield event
-        except ClientError as error:
-            if error.response.get("Error", {}).get("Code") == "ResourceNotFoundException":
+            found = aws.list_all("logs", "filter_log_events", "events", logGroupName=group, startTime=start)
+        except AwsError as error:
+            if error.code == "ResourceNotFoundException":
                 raise CommandError(f"{function} has no log group. Deploy it first: python deploy.py") from error
             raise
+        for event in found:
+            if _identity(event) not in seen:
+                seen.add(_identity(event))
+                yield event
         if not follow or wait is None:
             return
         wait()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from commands.target import Target, choose
 P = ParamSpec("P")
 
 DONE, FAILED, CHANGES = 0, 1, 2
+INTERRUPTED = 130  # as shells say it of Ctrl-C
 
 
 @dataclass(frozen=True)
@@ -63,11 +65,12 @@ def with_request(body: Callable[Concatenate[Request, P], int | None]) -> Callabl
     @functools.wraps(body)
     def call(*args: Any, stage: str | None, config: Path, as_json: bool, **kwargs: Any) -> None:
         screen = Screen(as_json=as_json)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: nothing is left running
         try:
             code = body(Request(config, stage, screen), *args, **kwargs)
         except KeyboardInterrupt:
-            screen.error("Stopped by Ctrl-C.")
-            sys.exit(130)
+            screen.error("Stopped.")
+            sys.exit(INTERRUPTED)
         except _expected() as error:
             screen.error(_message(error))
             sys.exit(FAILED)
@@ -88,16 +91,6 @@ def _expected() -> tuple[type[Exception], ...]:
 
 
 def _message(error: Exception) -> str:
-    from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
-
-    if isinstance(error, NoCredentialsError):
-        return (
-            "No AWS credentials were found. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or AWS_PROFILE), "
-            "or try the pipeline without an account: python deploy.py local run"
-        )
-    if isinstance(error, EndpointConnectionError):
-        return f"{error} Is AWS_ENDPOINT_URL right, and is this machine online?"
-    if isinstance(error, ClientError):
-        code = error.response.get("Error", {})
-        return f"AWS refused {error.operation_name}: {code.get('Code')}: {code.get('Message')}"
+    if getattr(error, "code", "") == "NoCredentialsError":
+        return f"{error} Or try the pipeline without an account: python deploy.py local run"
     return str(error)

@@ -65,19 +65,15 @@ def warehouse_credentials(target: Target) -> Credentials:
     if target.environ.get(secret.environment):
         where = f"the environment variable {secret.environment}"
         return postgres.Credentials.from_json(secret_value(secret, target.environ) or "", where)
-    from botocore.exceptions import ClientError
-
     aws = target.aws()
     name = target.pipeline.expand(secret.template, aws.account_id)
-    try:
-        value = aws.client("secretsmanager").get_secret_value(SecretId=name)["SecretString"]
-    except ClientError as error:
+    stored = aws.find("secretsmanager", "get_secret_value", SecretId=name)
+    if stored is None:
         raise CommandError(
             f"How to reach the warehouse is not known: {secret.environment} is not set, and the secret {name} "
-            f"cannot be read ({error.response.get('Error', {}).get('Code')}). Set {secret.environment} to "
-            "postgresql://user:password@host:port/database and try again."
-        ) from error
-    return postgres.Credentials.from_json(value, f"the secret {name}")
+            f"is not there. Set {secret.environment} to postgresql://user:password@host:port/database and try again."
+        )
+    return postgres.Credentials.from_json(stored["SecretString"], f"the secret {name}")
 
 
 def _warehouse_secret(pipeline: Pipeline) -> SecretDeclaration:

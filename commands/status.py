@@ -62,15 +62,10 @@ def status(follower: Follower, now: datetime) -> dict[str, Any]:
 
 
 def _function(follower: Follower, function: str) -> dict[str, Any]:
-    from botocore.exceptions import ClientError
-
     name = follower.pipeline.function_name(function)
     schedule = follower.pipeline.functions[function].schedule
-    try:
-        live = follower.aws.client("lambda").get_function_configuration(FunctionName=name)
-    except ClientError as error:
-        if error.response.get("Error", {}).get("Code") != "ResourceNotFoundException":
-            raise
+    live = follower.aws.find("lambda", "get_function_configuration", FunctionName=name)
+    if live is None:
         return {"name": name, "state": "not deployed", "runtime": None, "schedule": schedule, "last_deployed": None}
     return {
         "name": name,
@@ -116,7 +111,7 @@ def _batches(follower: Follower, now: datetime, deployed: bool) -> tuple[dict[st
 
 
 def _alarms(aws: Aws, prefix: str) -> list[dict[str, Any]]:
-    pages = aws.client("cloudwatch").get_paginator("describe_alarms")
+    alarms = aws.list_all("cloudwatch", "describe_alarms", "MetricAlarms", AlarmNamePrefix=prefix)
     return [
         {
             "name": alarm["AlarmName"],
@@ -124,8 +119,7 @@ def _alarms(aws: Aws, prefix: str) -> list[dict[str, Any]]:
             "since": _moment(alarm["StateUpdatedTimestamp"].isoformat()),
             "reason": alarm.get("StateReason", ""),
         }
-        for page in pages.paginate(AlarmNamePrefix=prefix, AlarmTypes=["MetricAlarm"])
-        for alarm in page["MetricAlarms"]
+        for alarm in alarms
     ]
 
 
