@@ -114,6 +114,17 @@ def test_quarantined_rows_are_counted_once_in_the_metric_that_the_alarm_names(de
     assert not [line for line in json_lines(capsys.readouterr().out) if "_aws" in line]
 
 
+def test_held_facts_are_counted_in_the_same_metric_of_load(deployed, capsys):
+    deployed.admin.run("UPDATE currency SET currency_code = 'ZZZ' WHERE currency_id = 1")
+    extract({}, CONTEXT)
+    transform({"batch": 1}, CONTEXT)
+    capsys.readouterr()
+    held = load({}, CONTEXT)["held"]
+    assert held["fact_payment"] == 9
+    metrics = [line for line in json_lines(capsys.readouterr().out) if "_aws" in line]
+    assert [metric["RowsQuarantined"] for metric in metrics] == [[float(sum(held.values()))]]
+
+
 def test_a_failure_is_logged_once_and_raised(deployed, log):
     boto3.client("secretsmanager").put_secret_value(
         SecretId="totes/source",
