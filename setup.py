@@ -16,7 +16,7 @@ TOOLKIT = [
 PIPELINE = [
     "click>=8.1,<9",
     "pg8000>=1.31.4,<2",
-    "pyarrow>=18,<27",
+    "pyarrow>=20,<27",
     "rich>=14,<16",
     "aws-lambda-powertools>=3.20,<4",
 ]
