@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from commands.screen import Screen
+from commands.screen import Screen, counted
 
 if TYPE_CHECKING:
     from lambda_toolkit.execute import Progress, Report
@@ -54,8 +54,7 @@ def report_document(report: Report) -> dict[str, Any]:
 
 def show_report(screen: Screen, report: Report, verb: str) -> None:
     """The end of a deploy or destroy: how many changes, and each that was not made, with its reason."""
-    count = len(report.done)
-    screen.say(f"{verb}: {count} change{'' if count == 1 else 's'}.", bold=True)
+    screen.say(f"{verb}: {counted(len(report.done), 'change')}.", bold=True)
     for failure in report.failed:
         screen.say(f"! {failure.change.kind} {failure.change.name}: {failure.message}", color="red", bold=True)
     for failure in report.skipped:

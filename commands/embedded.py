@@ -11,7 +11,7 @@ from commands.deploy import apply
 from commands.errors import CommandError
 from commands.options import Request
 from commands.prepare import prepare
-from commands.screen import Screen
+from commands.screen import Screen, counted
 from commands.target import LOCAL_STAGE, Target, local_target
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def bring_up(request: Request, seeding: Seeding, *, clock_speed: float = 1) -> t
         on_progress=screen.progress,
     )
     fill(stack, seeding, screen)
-    target = local_target(request.config, stack, {})
+    target = local_target(request.config, stack, {}, request.stage)
     with screen.waiting("Preparing the warehouse ..."):
         created = prepare(target)["created"]
     screen.progress(
@@ -86,4 +86,4 @@ def fill(stack: Stack, seeding: Seeding, screen: Screen) -> None:
             if seeding.directory is not None
             else seed.generated(stack.source_admin, orders=seeding.orders or DEFAULT_ORDERS)
         )
-    screen.progress(f"Filled the source: {sum(rows.values()):,} rows in {len(rows)} tables")
+    screen.progress(f"Filled the source: {counted(sum(rows.values()), 'row')} in {len(rows)} tables")

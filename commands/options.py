@@ -41,7 +41,7 @@ class Request:
         """The pipeline and the AWS that this call is about."""
         target = choose(self.config, self.stage, os.environ)
         if target.is_local and self.stage is None:
-            self.screen.progress("The embedded stack is up: this is about it. (For AWS, give credentials or --stage.)")
+            self.screen.progress("About the embedded stack, which is up. (For AWS: set credentials, or give --stage.)")
         return target
 
 

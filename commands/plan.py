@@ -7,6 +7,7 @@ import click
 from commands.changes import as_document, show_changes
 from commands.deployment import chosen, deployment
 from commands.options import CHANGES, DONE, Request, with_request
+from commands.screen import counted
 
 
 @click.command("plan")
@@ -25,7 +26,6 @@ def command(request: Request, functions: tuple[str, ...], exit_code: bool) -> in
         aws, deployment(target.pipeline, aws.account_id, target.environ), only=chosen(target.pipeline, functions)
     )
     show_changes(request.screen, plan.changes)
-    count = len(plan.changes)
-    request.screen.say(f"{count} change{'' if count == 1 else 's'}." if plan else "Nothing would change.", bold=True)
+    request.screen.say(f"{counted(len(plan.changes), 'change')}." if plan else "Nothing would change.", bold=True)
     request.screen.document({"changes": as_document(plan.changes)})
     return CHANGES if exit_code and plan else DONE

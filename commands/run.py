@@ -8,6 +8,7 @@ import click
 
 from commands.follow import Follower
 from commands.options import DONE, Request, with_request
+from commands.screen import counted
 
 
 @click.command("run")
@@ -37,20 +38,21 @@ def run(follower: Follower) -> dict[str, Any]:
     if new is None:
         follower.tell(f"extract: nothing changed since batch {last}")
     else:
-        follower.tell(f"extract: batch {new}, {rows:,} rows changed, {deleted:,} deleted")
+        follower.tell(f"extract: batch {new}, {counted(rows, 'row')} changed, {deleted:,} deleted")
     if (follower.loaded().get("last_batch") or 0) >= last:
         return _document(extracted, {}, f"Nothing changed. The warehouse holds batch {last}, the last there is.")
-    follower.tell(f"transform: its trigger is the manifest of batch {last} ...")
+    follower.tell(f"transform: started by the manifest of batch {last} ...")
     processed = follower.await_transform(last)
     quarantined = sum(_count(value) for value in (processed.get("quarantined") or {}).values())
     follower.tell(
-        f"transform: batch {last} is written" + (f", {quarantined:,} rows in quarantine" if quarantined else "")
+        f"transform: batch {last} is written"
+        + (f", {counted(quarantined, 'row')} in quarantine" if quarantined else "")
     )
     follower.tell("load: writing the warehouse ...")
     loaded = follower.load(last)
     summary = f"Batch {last} is in the warehouse."
     if quarantined:
-        summary += f" {quarantined:,} rows could not be converted and wait in quarantine."
+        summary += f" Not converted, and waiting in quarantine: {counted(quarantined, 'row')}."
     return _document(extracted, loaded, summary)
 
 

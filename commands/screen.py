@@ -48,7 +48,8 @@ class Screen:
             return
         from rich.table import Table
 
-        table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+        self.say(title, bold=True)
+        table = Table(header_style="bold")
         for column in columns:
             table.add_column(column, justify="right" if column in right else "left")
         for row in rows:
@@ -69,6 +70,11 @@ class Screen:
         else:
             self.progress(text)
             yield
+
+
+def counted(number: int, thing: str) -> str:
+    """``1 row``, ``2,000 rows``."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 def _console(file: TextIO) -> Console:

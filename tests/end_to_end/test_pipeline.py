@@ -77,7 +77,7 @@ def test_a_row_that_cannot_be_converted_waits_in_quarantine_and_the_rest_goes_on
     sql(stack.source_admin, "UPDATE sales_order SET units_sold = 4711 WHERE sales_order_id = 3")
     result = filled("run")
     assert result.exit_code == 0, result.output
-    assert "1 rows could not be converted and wait in quarantine" in result.stdout
+    assert "Not converted, and waiting in quarantine: 1 row." in result.stdout
     assert sql(stack.warehouse, "SELECT units_sold FROM current_fact_sales_order WHERE sales_order_id = 3") == [[4711]]
     sql(stack.source_admin, "UPDATE sales_order SET agreed_payment_date = '2024-02-29' WHERE sales_order_id = 2")
     filled.document("run")

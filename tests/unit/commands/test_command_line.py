@@ -1,0 +1,105 @@
+"""The command line as a newcomer meets it: every command explains itself, and stands in the README."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import deploy
+from commands import options
+from commands.errors import CommandError
+
+README = Path("README.md").read_text(encoding="utf-8")
+NAMES = [name for name in deploy.COMMANDS if name != "local"] + [f"local {name}" for name in deploy.LOCAL_COMMANDS]
+
+
+@pytest.fixture(autouse=True)
+def _nobody_is_logged_in(monkeypatch, tmp_path):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_WEB_IDENTITY_TOKEN_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_command_explains_itself_and_takes_the_shared_options(name):
+    result = CliRunner().invoke(deploy.main, [*name.split(), "--help"])
+    assert result.exit_code == 0
+    assert len(result.stdout.splitlines()[2].strip()) > 10, "a sentence of help"
+    for option in ("--stage", "--config", "--json"):
+        assert option in result.stdout
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_command_stands_in_the_readme(name):
+    assert f"| `{name}" in README
+
+
+def test_the_groups_list_their_commands():
+    shown = CliRunner().invoke(deploy.main, ["--help"]).stdout
+    assert all(name in shown for name in deploy.COMMANDS)
+    shown = CliRunner().invoke(deploy.main, ["local", "--help"]).stdout
+    assert all(name in shown for name in deploy.LOCAL_COMMANDS)
+    assert CliRunner().invoke(deploy.main, ["nonsense"]).exit_code == 2
+
+
+def test_help_imports_nothing_that_is_slow():
+    code = (
+        "import sys, deploy\n"
+        "try:\n    deploy.main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "print([name for name in ('boto3', 'rich', 'pyarrow', 'pg8000') if name in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("arguments", [[], ["--json"], ["deploy"]])
+def test_without_a_command_everything_is_deployed(arguments, tmp_path):
+    config = ["--config", str(tmp_path / "nothing.toml")]
+    result = CliRunner().invoke(deploy.main, [*arguments, *config])
+    assert result.exit_code == 1
+    assert f"Error: {tmp_path / 'nothing.toml'} does not exist" in result.stderr
+
+
+def test_without_credentials_it_is_said_what_to_do(tmp_path):
+    (tmp_path / "config").mkdir()
+    config = tmp_path / "config" / "pipeline.toml"
+    config.write_text(Path("config/pipeline.toml").read_text(encoding="utf-8"))
+    result = CliRunner().invoke(deploy.main, ["plan", "--config", str(config), "--json"])
+    assert result.exit_code == 1
+    assert "AWS_ACCESS_KEY_ID" in result.stderr
+    assert "python deploy.py local run" in result.stderr
+    assert '"error": ' in result.stdout
+
+
+def test_an_interrupted_command_says_so_and_ends_as_shells_expect(capsys):
+    @options.with_request
+    def interrupted(request: options.Request) -> int:
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as end:
+        interrupted(stage=None, config=Path("x"), as_json=False)
+    assert end.value.code == options.INTERRUPTED
+    assert "Stopped." in capsys.readouterr().err
+
+
+def test_a_defect_is_not_dressed_up_as_a_failure():
+    @options.with_request
+    def defective(request: options.Request) -> int:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        defective(stage=None, config=Path("x"), as_json=False)
+
+    @options.with_request
+    def failing(request: options.Request) -> int:
+        raise CommandError("no")
+
+    with pytest.raises(SystemExit) as end:
+        failing(stage=None, config=Path("x"), as_json=False)
+    assert end.value.code == options.FAILED
