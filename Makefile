@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run test lint clean
+.PHONY: run test lint audit clean
 .DEFAULT_GOAL := run
 
 run: $(READY)
@@ -22,6 +22,10 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy lambda_script.py deploy.py lambda_toolkit lambdas commands local
 	$(BIN)/bandit -q -r lambda_script.py deploy.py lambda_toolkit lambdas commands local -c pyproject.toml
+
+# Known vulnerabilities in what is installed. It asks the package index, so it is not part of `make test`.
+audit: $(READY)
+	$(BIN)/pip-audit --skip-editable
 
 $(READY): setup.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12")'
