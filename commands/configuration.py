@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from commands.errors import ConfigurationError
+from commands.section import WHOLE_FILE, Section
 
 DEFAULT_PATH = Path("config/pipeline.toml")
 
@@ -112,72 +113,6 @@ class Pipeline:
             ) from error
 
 
-class _Section:
-    """One table of the file, read key by key. What is missing, mistyped or unknown is named with its full path."""
-
-    def __init__(self, file: Path, name: str, values: Any) -> None:
-        if not isinstance(values, Mapping):
-            raise ConfigurationError(f"{file}: [{name}] must be a table, not {type(values).__name__}.")
-        self._file, self._name, self._values = file, name, values
-        self._read: set[str] = set()
-
-    def _take(self, key: str, kind: type | tuple[type, ...], expected: str, default: Any, required: bool) -> Any:
-        self._read.add(key)
-        if key not in self._values:
-            if required:
-                raise ConfigurationError(f"{self._file}: [{self._name}] lacks the key `{key}` ({expected}).")
-            return default
-        value = self._values[key]
-        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            raise ConfigurationError(f"{self._file}: [{self._name}] `{key}` must be {expected}, not {value!r}.")
-        return value
-
-    def text(self, key: str) -> str:
-        return str(self._take(key, str, "a text", None, True))
-
-    def optional_text(self, key: str) -> str | None:
-        value = self._take(key, str, "a text", None, False)
-        return None if value is None else str(value)
-
-    def whole(self, key: str, default: int | None = None) -> int:
-        return int(self._take(key, int, "a whole number", default, default is None))
-
-    def number(self, key: str, default: float) -> float:
-        return float(self._take(key, (int, float), "a number", default, False))
-
-    def texts(self, key: str) -> tuple[str, ...]:
-        values = self._take(key, list, "a list of texts", [], False)
-        if not all(isinstance(value, str) for value in values):
-            raise ConfigurationError(f"{self._file}: [{self._name}] `{key}` must be a list of texts, not {values!r}.")
-        return tuple(values)
-
-    def text_map(self, key: str) -> dict[str, str]:
-        values = self._take(key, dict, "a table of texts", {}, False)
-        if not all(isinstance(value, str) for value in values.values()):
-            raise ConfigurationError(f"{self._file}: [{self._name}] `{key}` must hold texts only.")
-        return dict(values)
-
-    def section(self, key: str, *, required: bool = True) -> _Section | None:
-        name = key if self._name == "the file" else f"{self._name}.{key}"
-        values = self._take(key, dict, "a table", None, required)
-        return None if values is None else _Section(self._file, name, values)
-
-    def sections(self, key: str) -> dict[str, _Section]:
-        values = self._take(key, dict, "a table", {}, True)
-        return {name: _Section(self._file, f"{key}.{name}", value) for name, value in values.items()}
-
-    def raw(self, key: str) -> Mapping[str, Any]:
-        return dict(self._take(key, dict, "a table", None, True))
-
-    def done(self) -> None:
-        unknown = sorted(set(self._values) - self._read)
-        if unknown:
-            known = ", ".join(sorted(self._read))
-            raise ConfigurationError(
-                f"{self._file}: [{self._name}] holds the unknown key `{unknown[0]}`. Known here: {known}."
-            )
-
-
 def load(path: Path, stage: str | None = None, environ: Mapping[str, str] | None = None) -> Pipeline:
     """The declaration in ``path`` for ``stage`` (default: the file's own), with ``[stages.<stage>]`` merged over it.
 
@@ -190,9 +125,9 @@ def load(path: Path, stage: str | None = None, environ: Mapping[str, str] | None
     stage = stage or (str(base.get("stage", "dev")) if isinstance(base, Mapping) else "dev")
     overrides = document.pop("stages", {})
     merged = _merge(document, overrides.get(stage, {}))
-    top = _Section(path, "the file", merged)
+    top = Section(path, WHOLE_FILE, merged)
 
-    pipeline = _required(top.section("pipeline"))
+    pipeline = top.section("pipeline")
     name = pipeline.text("name")
     pipeline.optional_text("stage")
     region = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or pipeline.text("region")
@@ -201,11 +136,11 @@ def load(path: Path, stage: str | None = None, environ: Mapping[str, str] | None
     tags = pipeline.text_map("tags")
     pipeline.done()
 
-    alerts = _required(top.section("alerts"))
+    alerts = top.section("alerts")
     topic, emails = alerts.text("topic"), alerts.texts("emails")
     alerts.done()
 
-    packages = top.section("packages", required=False)
+    packages = top.optional_section("packages")
     result = Pipeline(
         path=path,
         name=name,
@@ -248,13 +183,7 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _required(section: _Section | None) -> _Section:
-    if section is None:
-        raise AssertionError("a required section is read or refused")
-    return section
-
-
-def _secret(path: Path, name: str, section: _Section) -> SecretDeclaration:
+def _secret(path: Path, name: str, section: Section) -> SecretDeclaration:
     ca = section.optional_text("ca")
     secret = SecretDeclaration(
         name=name,
@@ -266,7 +195,7 @@ def _secret(path: Path, name: str, section: _Section) -> SecretDeclaration:
     return secret
 
 
-def _alarm(name: str, section: _Section) -> AlarmDeclaration:
+def _alarm(name: str, section: Section) -> AlarmDeclaration:
     alarm = AlarmDeclaration(
         name,
         section.text("metric"),
@@ -278,9 +207,9 @@ def _alarm(name: str, section: _Section) -> AlarmDeclaration:
     return alarm
 
 
-def _function(path: Path, name: str, section: _Section) -> FunctionDeclaration:
+def _function(path: Path, name: str, section: Section) -> FunctionDeclaration:
     root = path.resolve().parent.parent
-    trigger = section.section("trigger", required=False)
+    trigger = section.optional_section("trigger")
     declaration = FunctionDeclaration(
         name=name,
         source=root / section.text("source"),
@@ -300,7 +229,7 @@ def _function(path: Path, name: str, section: _Section) -> FunctionDeclaration:
     return declaration
 
 
-def _trigger(section: _Section) -> Trigger:
+def _trigger(section: Section) -> Trigger:
     trigger = Trigger(
         section.text("bucket"), section.optional_text("prefix") or "", section.optional_text("suffix") or ""
     )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+import click
 
 from commands.configuration import load
 from commands.deploy import apply
@@ -16,6 +19,9 @@ from commands.target import LOCAL_STAGE, Target, local_target
 
 if TYPE_CHECKING:
     from local.stack import Stack
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 SOURCE_SCHEMA = Path("config/totesys.sql")
 DEFAULT_ORDERS = 16_000  # about as many as the real database has
@@ -33,6 +39,16 @@ class Seeding:
         """Refuses what contradicts itself. Raises CommandError."""
         if sum((self.directory is not None, self.orders is not None, self.empty)) > 1:
             raise CommandError("--seed, --orders and --empty exclude each other: give one.")
+
+
+def seeding_options(command: Callable[P, T]) -> Callable[P, T]:
+    """Adds ``--seed`` and ``--orders``: what the source is filled with."""
+    command = click.option(
+        "--orders", type=click.IntRange(min=1), metavar="N", help="Fill it with N generated orders (default 16000)."
+    )(command)
+    directory = click.Path(path_type=Path, file_okay=False)
+    told = "Fill the source from one Parquet or CSV file per table in this directory."
+    return click.option("--seed", type=directory, help=told)(command)
 
 
 def bring_up(request: Request, seeding: Seeding, *, clock_speed: float = 1) -> tuple[Stack, Target]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from commands.business import Day, document, show_check, show_history, summary_of
-from commands.embedded import Seeding, bring_up
+from commands.embedded import Seeding, bring_up, seeding_options
 from commands.errors import CommandError
 from commands.follow import Follower
 from commands.options import DONE, FAILED, Request, with_request
@@ -17,12 +17,7 @@ CLOCK_SPEED = 15  # schedules pass so much faster: one minute in four seconds
 
 
 @click.command("run")
-@click.option(
-    "--seed",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Fill the source from one Parquet or CSV file per table in this directory.",
-)
-@click.option("--orders", type=click.IntRange(min=1), help="Fill it with this many generated orders (default 16000).")
+@seeding_options
 @click.option("--keep", is_flag=True, help="Leave the stack running at the end, its clock at its ordinary speed.")
 @with_request
 def command(request: Request, seed: Path | None, orders: int | None, keep: bool) -> int:

@@ -6,17 +6,12 @@ from pathlib import Path
 
 import click
 
-from commands.embedded import Seeding, bring_up
+from commands.embedded import Seeding, bring_up, seeding_options
 from commands.options import DONE, Request, with_request
 
 
 @click.command("up")
-@click.option(
-    "--seed",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Fill the source from one Parquet or CSV file per table in this directory.",
-)
-@click.option("--orders", type=click.IntRange(min=1), help="Fill it with this many generated orders (default 16000).")
+@seeding_options
 @click.option("--empty", is_flag=True, help="Leave the source empty.")
 @with_request
 def command(request: Request, seed: Path | None, orders: int | None, empty: bool) -> int:
