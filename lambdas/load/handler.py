@@ -18,9 +18,13 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
             result = report(connection)
         else:
             result = load(connection, clients.processed_lake(), declarations.load())
+    if result.busy:
+        logger.warning("another load is running: nothing was loaded by this one")
     if result.held:
         logger.warning(
-            "rows are held: what they name is not in the warehouse, see transform's quarantine", held=result.held
+            "rows are held: what they name is not in the warehouse (see transform's quarantine), or they lack a value "
+            "that it demands",
+            held=result.held,
         )
         count_quarantined(sum(result.held.values()), context)
     return {

@@ -1,7 +1,9 @@
-"""Facts that name a row which is not in the warehouse yet, because it waits in quarantine, are held until it is.
+"""Rows that the warehouse would refuse are held: those that name a row which is not there yet, because it waits in
+quarantine, and those without a value that the warehouse demands.
 
-Without this a single unknown currency would stop every later batch. A held version is appended, in its order, by the
-first batch that brings what it names; it is given up when a newer version of its id arrives or the id is deleted.
+Without this a single unknown currency, or a single NULL, would stop every later batch. A held version is written, in
+its order, by the first batch after which it fits; it is given up when a newer version of its id arrives or the id is
+deleted.
 """
 
 from __future__ import annotations
@@ -22,6 +24,10 @@ _FOREIGN_KEYS = """
     WHERE c.conrelid = CAST(:relation AS regclass) AND c.contype = 'f' AND cardinality(c.conkey) = 1
     ORDER BY c.conname
 """
+_DEMANDED = (
+    "SELECT attname FROM pg_catalog.pg_attribute WHERE attrelid = CAST(:relation AS regclass) AND attnum > 0"
+    " AND NOT attisdropped AND attnotnull ORDER BY attnum"
+)
 _MISSING = "(s.$column IS NOT NULL AND NOT EXISTS (SELECT FROM $other AS r WHERE r.$key = s.$column))"
 _HOLD = """
     WITH missing AS (DELETE FROM $stage AS s WHERE $missing RETURNING s.*)
@@ -43,7 +49,7 @@ _RELEASE = """
 
 
 def hold(connection: Connection, table: WarehouseTable, stage: sql.Fragment) -> int:
-    """Moves the staged rows that name a missing row out of the stage; returns how many."""
+    """Moves the staged rows that the warehouse would refuse out of the stage; returns how many."""
     missing = _missing(connection, table)
     if missing is None:
         return 0
@@ -59,7 +65,7 @@ def held_batches(connection: Connection, table: WarehouseTable) -> list[int]:
 
 
 def stage_held(connection: Connection, table: WarehouseTable, batch: int) -> sql.Fragment:
-    """A stage with what is held of ``batch`` (to which the session is set) and names nothing that is missing now."""
+    """A stage with what is held of ``batch`` (to which the session is set) that the warehouse would take now."""
     stage = sql.table(f"held_{batch}_{table.name}"[: sql.MAX_IDENTIFIER], schema="pg_temp")
     connection.run(
         sql.compose(
@@ -82,13 +88,22 @@ def release(connection: Connection, table: WarehouseTable, stage: sql.Fragment) 
 
 
 def _missing(connection: Connection, table: WarehouseTable) -> sql.Fragment | None:
-    """The condition that a staged row ``s`` names a row that is not there; None where the table has no foreign key."""
-    keys = connection.rows(_FOREIGN_KEYS, relation=str(sql.table(table.name)))
+    """The condition that a staged row ``s`` names a row that is not there, or lacks a value that must be there.
+
+    None where the table demands nothing.
+    """
+    relation = str(sql.table(table.name))
+    keys = connection.rows(_FOREIGN_KEYS, relation=relation)
     conditions = [
         sql.compose(
             _MISSING, column=sql.identifier(column), other=sql.table(other, schema), key=sql.identifier(other_key)
         )
         for schema, other, column, other_key in keys
+        if column in table.column_names
+    ]
+    conditions += [
+        sql.compose("s.$column IS NULL", column=sql.identifier(column))
+        for (column,) in connection.rows(_DEMANDED, relation=relation)
         if column in table.column_names
     ]
     return sql.joined(" OR ", conditions) if conditions else None

@@ -10,9 +10,9 @@ from pg8000.exceptions import DatabaseError
 
 from lambdas.load import ledger
 from lambdas.load.ledger import LedgerEntry
-from lambdas.load.tables import Written, append_held, write_table
-from lambdas.shared.declarations import FACT, Declarations
-from lambdas.shared.errors import GapError, WarehouseError
+from lambdas.load.tables import Written, write_held, write_table
+from lambdas.shared.declarations import Declarations
+from lambdas.shared.errors import GapError, LakeError, WarehouseError
 from lambdas.shared.lake import Lake, manifest_key
 from lambdas.shared.manifest import ProcessedManifest, processed_manifest
 from lambdas.shared.postgres import message, sqlstate, transaction
@@ -27,7 +27,8 @@ _UNPREPARED = ("42P01", "42703", "42P10")  # no such table, no such column, no u
 class Loaded:
     """The batches loaded now; the ledger's last; the batch that is missing; rows written per table.
 
-    ``held``: rows of facts that wait, because what they name is not in the warehouse yet.
+    ``held``: rows that wait, because what they name, or a value that they must have, is not there.
+    ``busy``: another load is running, and this one did nothing.
     """
 
     last: LedgerEntry
@@ -35,6 +36,7 @@ class Loaded:
     waiting_for: int | None = None
     appended: dict[str, int] = field(default_factory=dict)
     held: dict[str, int] = field(default_factory=dict)
+    busy: bool = False
 
 
 def load(
@@ -46,12 +48,14 @@ def load(
     """Loads every batch in ``lake`` that the warehouse does not have, in order.
 
     Stops at a missing batch. While another load runs, nothing is done. Raises GapError when a batch stays missing,
-    WarehouseError when the warehouse refuses one: its transaction is rolled back, those before it stay.
+    LakeError when the lake is not the one that was loaded before, WarehouseError when the warehouse refuses a batch:
+    its transaction is rolled back, those before it stay.
     """
     ledger.check_prepared(connection)
     if not ledger.take_turn(connection):
-        return Loaded(ledger.last_entry(connection))
+        return Loaded(ledger.last_entry(connection), busy=True)
     result = Loaded(ledger.last_entry(connection))
+    _check_lake(lake, result.last)
     for number in _in_order(lake, result, now):
         manifest = processed_manifest(lake.read(manifest_key(number)), manifest_key(number))
         for table, written in _load_batch(connection, lake, declarations, manifest).items():
@@ -67,6 +71,27 @@ def report(connection: Connection) -> Loaded:
     """What the ledger says, without loading anything."""
     ledger.check_prepared(connection)
     return Loaded(ledger.last_entry(connection))
+
+
+def _check_lake(lake: Lake, last: LedgerEntry) -> None:
+    """Raises LakeError when ``lake`` does not hold the batch that was loaded last: its numbers mean something else."""
+    if last.batch is None:
+        return
+    key = manifest_key(last.batch)
+    content = lake.find(key)
+    if content is None:
+        raise LakeError(
+            f"The warehouse holds everything up to batch {last.batch}, which s3://{lake.bucket}/{key} should tell of "
+            "and which is not there. Nothing is loaded. If only this bucket was emptied, invoke transform with the "
+            f'event {{"batch": {last.batch}}}; if the lake began anew, begin with an empty warehouse too.'
+        )
+    found = processed_manifest(content, key)
+    if datetime.fromisoformat(found.extracted_at) != datetime.fromisoformat(str(last.extracted_at)):
+        raise LakeError(
+            f"Batch {last.batch} in s3://{lake.bucket} was extracted at {found.extracted_at}, and the one that the "
+            f"warehouse loaded at {last.extracted_at}: the lake was replaced. Nothing is loaded. Put back the one that "
+            "it was loaded from, or begin with an empty warehouse."
+        )
 
 
 def _in_order(lake: Lake, result: Loaded, now: Callable[[], datetime]) -> Iterator[int]:
@@ -99,7 +124,7 @@ def _load_batch(
     try:
         with transaction(connection):
             for table in declarations.loading_order():
-                late = append_held(connection, table) if table.kind == FACT else 0
+                late = write_held(connection, table)
                 files = manifest.tables.get(table.name)
                 now = write_table(connection, lake, table, files, manifest.batch) if files else Written()
                 if files or late:

@@ -58,7 +58,7 @@ _DELETE = """
 
 @dataclass(frozen=True)
 class Written:
-    """Rows appended or upserted; and rows held because they name a row that is not in the warehouse yet."""
+    """Rows appended or upserted; and rows held because the warehouse would refuse them now."""
 
     rows: int = 0
     held: int = 0
@@ -72,13 +72,8 @@ def write_table(
     rows = held = 0
     if files.key is not None:
         stage = _stage(connection, table, table.column_names, f"stage_{table.name}", lake.tables(files.key))
-        if table.kind == FACT:
-            held = hold(connection, table, stage)
-            rows = _append(connection, table, stage)
-            release(connection, table, stage)
-        else:
-            rows = _upsert(connection, table, stage)
-        connection.run(sql.compose(_REVIVE, **_names(table, stage)))
+        held = hold(connection, table, stage)
+        rows = _write(connection, table, stage)
     if files.deleted is not None:
         stage = _stage(connection, table, (table.key,), f"gone_{table.name}", lake.tables(files.deleted.key))
         connection.run(sql.compose(_DELETE, **_names(table, stage)))
@@ -86,14 +81,21 @@ def write_table(
     return Written(rows, held)
 
 
-def append_held(connection: Connection, table: WarehouseTable) -> int:
-    """Appends the held versions of a fact table that name nothing missing any more; returns how many."""
+def write_held(connection: Connection, table: WarehouseTable) -> int:
+    """Writes the held rows of a table that the warehouse would take now, oldest first; returns how many."""
     rows = 0
     for batch in held_batches(connection, table):
         _set_batch(connection, batch)
         stage = stage_held(connection, table, batch)
-        rows += _append(connection, table, stage)
-        release(connection, table, stage)
+        rows += _write(connection, table, stage)
+    return rows
+
+
+def _write(connection: Connection, table: WarehouseTable, stage: sql.Fragment) -> int:
+    """Staged rows into the table: they are what is known of their ids now, and none of these is deleted any more."""
+    rows = _append(connection, table, stage) if table.kind == FACT else _upsert(connection, table, stage)
+    release(connection, table, stage)
+    connection.run(sql.compose(_REVIVE, **_names(table, stage)))
     return rows
 
 

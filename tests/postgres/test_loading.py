@@ -192,3 +192,79 @@ def test_facts_that_name_a_row_in_quarantine_are_held_until_it_is_put_right(shop
     assert shop.rows("SELECT count(*) FROM pipeline.held") == [[0]]
     for table in ("fact_sales_order", "dim_currency"):
         assert current_rows(shop.warehouse, table) == expected_rows(shop.reader, table)
+
+
+def test_a_held_row_that_was_deleted_before_is_present_again_once_it_is_written(shop):
+    shop.run()
+    shop.admin.run("DELETE FROM payment WHERE payment_id = 9")
+    shop.run()
+    shop.admin.run("INSERT INTO currency VALUES (9, 'ZZZ')")
+    shop.admin.run(
+        "INSERT INTO payment SELECT 9, created_at, last_updated, 9, 1, 5, 9, 1, false, payment_date, 1, 2"
+        " FROM payment WHERE payment_id = 8"
+    )
+    assert shop.run()[1].held == {"fact_payment": 1}
+    shop.admin.run("UPDATE currency SET currency_code = 'CHF' WHERE currency_id = 9")
+    assert shop.run()[1].appended["fact_payment"] == 1
+    assert current_rows(shop.warehouse, "fact_payment") == expected_rows(shop.reader, "fact_payment")
+    assert shop.rows("SELECT * FROM pipeline.deletion") == [["fact_payment", "9", 2, 3]]
+
+
+def test_a_row_without_a_value_that_the_warehouse_demands_is_held_and_the_rest_goes_on(shop):
+    shop.run()
+    shop.admin.run("ALTER TABLE staff ALTER COLUMN department_id DROP NOT NULL")
+    shop.admin.run("ALTER TABLE sales_order ALTER COLUMN design_id DROP NOT NULL")
+    shop.admin.run("INSERT INTO staff VALUES (50, 'Not', 'Placed', NULL, 'n@t.com')")
+    shop.admin.run("UPDATE sales_order SET design_id = NULL WHERE sales_order_id = 1")
+    shop.admin.run("UPDATE sales_order SET staff_id = 50 WHERE sales_order_id = 2")
+    shop.admin.run("UPDATE sales_order SET units_sold = 77 WHERE sales_order_id = 3")
+    _, loaded = shop.run()
+    assert loaded.held == {"dim_staff": 1, "fact_sales_order": 2}
+    assert loaded.appended["fact_sales_order"] == 1
+    shop.admin.run("UPDATE staff SET department_id = 1 WHERE staff_id = 50")
+    shop.admin.run("UPDATE sales_order SET design_id = 1 WHERE sales_order_id = 1")
+    assert shop.run()[1].held == {}
+    assert shop.rows("SELECT count(*) FROM pipeline.held") == [[0]]
+    for table in ("dim_staff", "fact_sales_order"):
+        assert current_rows(shop.warehouse, table) == expected_rows(shop.reader, table)
+
+
+def test_a_lake_that_was_emptied_or_began_anew_is_refused_and_not_taken_for_nothing_to_do(shop):
+    shop.run()
+    before = everything(shop)
+    for bucket in ("processed", "ingestion"):
+        _empty(shop, bucket)
+        with pytest.raises(LakeError, match="up to batch 1, .*not there"):
+            shop.load()
+        shop.transform(
+            shop.extract().batch or 1
+        )  # of the same ingestion bucket: the same batch; of an empty one: another
+        if bucket == "processed":
+            assert shop.load().loaded == []
+            _empty(shop, bucket)
+    with pytest.raises(LakeError, match="the lake was replaced"):
+        shop.load()
+    assert everything(shop) == before
+
+
+def test_a_warehouse_restored_from_a_backup_catches_up(shop, credentials):
+    shop.run()
+    for units in (5, 1000, 6):
+        shop.admin.run("UPDATE sales_order SET units_sold = :units WHERE sales_order_id = 1", units=units)
+        shop.run()
+    shop.admin.run("DELETE FROM payment WHERE payment_id = 2")
+    shop.run()
+    before = everything(shop)
+    shop.warehouse.run("DELETE FROM fact_sales_order WHERE sales_record_id > 7")  # as it was after batch 2
+    shop.warehouse.run("DELETE FROM pipeline.deletion; DELETE FROM pipeline.ledger WHERE batch > 2")
+    assert shop.load().loaded == [3, 4, 5]
+    assert [row[7] for row in fact_versions(shop.warehouse, "fact_sales_order")[1]] == [1000, 5, 1000, 6]
+    after = everything(shop)
+    assert {name: len(rows) for name, rows in after.items()} == {name: len(rows) for name, rows in before.items()}
+
+
+def _empty(shop, bucket):
+    client = shop.processed._client
+    for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+        for entry in page.get("Contents", ()):
+            client.delete_object(Bucket=bucket, Key=entry["Key"])
