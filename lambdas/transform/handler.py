@@ -8,6 +8,7 @@ from urllib.parse import unquote_plus
 from lambdas.shared import clients, declarations
 from lambdas.shared.errors import PipelineError
 from lambdas.shared.lake import batch_of
+from lambdas.shared.manifest import ProcessedManifest
 from lambdas.shared.runtime import count_quarantined, logged, logger
 from lambdas.transform.transformation import transform
 
@@ -20,7 +21,14 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     rows: dict[str, int] = {}
     quarantined: dict[str, int] = {}
     for batch in batches:
-        done = transform(clients.ingestion_lake(), clients.processed_lake(), declared, batch, replay=replay)
+        done = transform(
+            clients.ingestion_lake(),
+            clients.processed_lake(),
+            declared,
+            batch,
+            replay=replay,
+            tell=lambda manifest: _tell_quarantined(manifest, context),
+        )
         if not done.same:
             logger.warning(
                 "The batch was written by another release and stays as it is. To convert rows again, "
@@ -31,11 +39,14 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
             rows[name] = rows.get(name, 0) + table.rows
         for name, file in done.manifest.quarantined.items():
             quarantined[name] = quarantined.get(name, 0) + file.rows
-            if done.created:
-                logger.warning("rows were quarantined", batch=batch, table=name, rows=file.rows, key=file.key)
-        if done.created and done.manifest.quarantined:
-            count_quarantined(sum(file.rows for file in done.manifest.quarantined.values()), context)
     return {"batches": batches, "rows": rows, "quarantined": quarantined}
+
+
+def _tell_quarantined(manifest: ProcessedManifest, context: Any) -> None:
+    for name, file in manifest.quarantined.items():
+        logger.warning("rows were quarantined", batch=manifest.batch, table=name, rows=file.rows, key=file.key)
+    if manifest.quarantined:
+        count_quarantined(sum(file.rows for file in manifest.quarantined.values()), context)
 
 
 def _batches(event: dict[str, Any]) -> tuple[list[int], bool]:

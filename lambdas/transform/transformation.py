@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from lambdas.shared.arrow_types import arrow_type
 from lambdas.shared.columns import REASON
 from lambdas.shared.declarations import CALENDAR, FACT, Declarations, WarehouseTable
+from lambdas.shared.errors import LakeError
 from lambdas.shared.lake import Lake, manifest_key
 from lambdas.shared.manifest import (
     File,
@@ -38,22 +39,46 @@ class Transformed:
     same: bool
 
 
-def transform(ingestion: Lake, processed: Lake, declarations: Declarations, batch: int, *, replay: bool) -> Transformed:
+def transform(
+    ingestion: Lake,
+    processed: Lake,
+    declarations: Declarations,
+    batch: int,
+    *,
+    replay: bool,
+    tell: Callable[[ProcessedManifest], object] = lambda _: None,
+) -> Transformed:
     """Writes the processed files and manifest of ``batch``; what is there already stays as it is.
 
-    A batch that is written already is not computed again unless ``replay``. Raises LakeError when a file is missing.
+    A batch that is written already is not computed again unless ``replay``. Raises LakeError when a file is missing,
+    and when what is written came from another ingestion bucket. ``tell`` is called with a new batch before it exists:
+    what must be told of it is told even when this call ends just then, and perhaps twice.
     """
     key = manifest_key(batch)
-    written = processed.find(key)
-    if written is not None and not replay:
-        return Transformed(processed_manifest(written, key), created=False, same=True)
     source = ingestion_manifest(ingestion.read(key), key)
+    written = processed.find(key)
+    if written is not None:
+        _check_origin(processed_manifest(written, key), source, ingestion, processed)
+        if not replay:
+            return Transformed(processed_manifest(written, key), created=False, same=True)
     manifest = _Batch(source, key, ingestion, processed, declarations).write()
+    if written is None:
+        tell(manifest)
     created = written is None and processed.put_if_absent(key, to_json(manifest))
     if created:
         return Transformed(manifest, created=True, same=True)
     stored = processed.read(key)
     return Transformed(processed_manifest(stored, key), created=False, same=stored == to_json(manifest))
+
+
+def _check_origin(written: ProcessedManifest, source: IngestionManifest, ingestion: Lake, processed: Lake) -> None:
+    """Raises LakeError when ``written`` is another batch of the same number: one of the two buckets was replaced."""
+    if written.extracted_at != source.extracted_at:
+        raise LakeError(
+            f"Batch {source.batch} in s3://{ingestion.bucket} was extracted at {source.extracted_at}, and the one in "
+            f"s3://{processed.bucket} at {written.extracted_at}: one of the buckets was replaced. Nothing was "
+            "transformed. Put back the one that is gone, or begin with an empty lake and an empty warehouse."
+        )
 
 
 @dataclass
