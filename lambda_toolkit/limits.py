@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from lambda_toolkit.errors import LimitError
-from lambda_toolkit.model import FunctionSpec
+from lambda_toolkit.model import Alarm, FunctionSpec
 
 MIB = 1024 * 1024
-DIRECT_UPLOAD = 50 * MIB
+DIRECT_UPLOAD = 50 * MIB - 4096  # Lambda wants less than 50 MiB, and the call around it takes a little too
 UNZIPPED = 250 * MIB
 _ENVIRONMENT = 4096  # bytes
 _INLINE_POLICY = 10_240  # characters, white space not counted
@@ -24,6 +24,39 @@ _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _ARCHITECTURES = ("x86_64", "arm64")
 _RETENTIONS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
 _ALARM_PERIODS = (10, 20, 30)  # seconds; otherwise a multiple of 60
+_ALARM_HOUR, _ALARM_DAY, _ALARM_WEEK = 3600, 86_400, 604_800  # seconds
+_STATISTICS = ("Average", "Maximum", "Minimum", "SampleCount", "Sum")
+_COMPARISONS = (
+    "GreaterThanOrEqualToThreshold",
+    "GreaterThanThreshold",
+    "LessThanOrEqualToThreshold",
+    "LessThanThreshold",
+)
+_MISSING_DATA = ("breaching", "ignore", "missing", "notBreaching")
+_LAMBDAS_OWN = frozenset(  # environment variables that no function may set
+    {
+        "AWS_ACCESS_KEY",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_DEFAULT_REGION",
+        "AWS_EXECUTION_ENV",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+        "AWS_LAMBDA_FUNCTION_NAME",
+        "AWS_LAMBDA_FUNCTION_VERSION",
+        "AWS_LAMBDA_INITIALIZATION_TYPE",
+        "AWS_LAMBDA_LOG_GROUP_NAME",
+        "AWS_LAMBDA_LOG_STREAM_NAME",
+        "AWS_LAMBDA_RUNTIME_API",
+        "AWS_REGION",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SECRET_KEY",
+        "AWS_SECURITY_TOKEN",
+        "AWS_SESSION_TOKEN",
+        "LAMBDA_RUNTIME_DIR",
+        "LAMBDA_TASK_ROOT",
+    }
+)
+_TAG = re.compile(r"[\w .:/=+@-]*")  # what all services that are tagged here take
+_TAG_KEY, _TAG_VALUE, _TAGS = 128, 256, 48  # 50 in all, and two are the toolkit's own
 
 
 def runtime_version(runtime: str) -> tuple[int, int]:
@@ -55,8 +88,24 @@ def _problems(spec: FunctionSpec) -> Iterable[str]:
         yield f"its description has {len(spec.description)} characters; {_DESCRIPTION} may be."
     if spec.log_retention_days not in _RETENTIONS:
         yield f"log_retention_days {spec.log_retention_days} is not one of {', '.join(map(str, _RETENTIONS))}."
+    yield from _tag_problems(spec.tags)
     yield from _environment_problems(spec)
     yield from _attachment_problems(spec)
+
+
+def _tag_problems(tags: Mapping[str, str]) -> Iterable[str]:
+    if len(tags) > _TAGS:
+        yield f"{len(tags)} tags are more than {_TAGS}."
+    for key, value in tags.items():
+        if not (
+            0 < len(key) <= _TAG_KEY and len(value) <= _TAG_VALUE and _TAG.fullmatch(key) and _TAG.fullmatch(value)
+        ):
+            yield (
+                f"tag `{key}`: AWS takes keys of {_TAG_KEY} and values of {_TAG_VALUE} letters, digits, spaces and "
+                "`_.:/=+-@`."
+            )
+        if key.lower().startswith("aws:"):
+            yield f"tag `{key}`: names that begin with `aws:` are AWS's own."
 
 
 def _environment_problems(spec: FunctionSpec) -> Iterable[str]:
@@ -66,7 +115,7 @@ def _environment_problems(spec: FunctionSpec) -> Iterable[str]:
     for name in spec.environment:
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]+", name):
             yield f"`{name}` cannot be the name of an environment variable."
-        if name.startswith(("AWS_LAMBDA_", "LAMBDA_")) or name in ("AWS_REGION", "AWS_DEFAULT_REGION", "_HANDLER"):
+        if name in _LAMBDAS_OWN:
             yield f"the environment variable `{name}` is Lambda's own."
 
 
@@ -78,8 +127,25 @@ def _attachment_problems(spec: FunctionSpec) -> Iterable[str]:
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield f"two alarms are called `{name}`."
     for alarm in spec.alarms:
-        if alarm.period not in _ALARM_PERIODS and (alarm.period < 60 or alarm.period % 60):
-            yield f"alarm `{alarm.name}`: period {alarm.period} is neither 10, 20, 30 nor a multiple of 60 seconds."
+        yield from _alarm_problems(alarm)
+
+
+def _alarm_problems(alarm: Alarm) -> Iterable[str]:
+    for what, value, known in (
+        ("statistic", alarm.statistic, _STATISTICS),
+        ("comparison", alarm.comparison, _COMPARISONS),
+        ("missing_data", alarm.missing_data, _MISSING_DATA),
+    ):
+        if value not in known:
+            yield f"alarm `{alarm.name}`: {what} `{value}` is not one of {', '.join(known)}."
+    if alarm.period not in _ALARM_PERIODS and (alarm.period < 60 or alarm.period % 60):
+        yield f"alarm `{alarm.name}`: period {alarm.period} is neither 10, 20, 30 nor a multiple of 60 seconds."
+    longest = _ALARM_DAY if alarm.period < _ALARM_HOUR else _ALARM_WEEK
+    if not 1 <= alarm.evaluation_periods <= longest // max(alarm.period, 1):
+        yield (
+            f"alarm `{alarm.name}`: {alarm.evaluation_periods} periods of {alarm.period} s; CloudWatch looks at 1 or "
+            f"more that last {longest} s together."
+        )
 
 
 def check_sizes(
@@ -95,7 +161,7 @@ def check_sizes(
     for what, size in (("package", zipped), ("requirements", layer_zipped)):
         if size > DIRECT_UPLOAD and spec.artifact_bucket is None:
             raise LimitError(
-                f"The {what} of `{spec.name}`: {size / MIB:.0f} MiB zipped; Lambda takes {DIRECT_UPLOAD // MIB} "
-                f"directly. The largest parts: {parts}. Leave out what is not needed with requirements_exclude, or "
+                f"The {what} of `{spec.name}`: {size / MIB:.1f} MiB zipped; Lambda takes less than "
+                f"50 directly. The largest parts: {parts}. Leave out what is not needed with requirements_exclude, or "
                 "name an artifact_bucket."
             )

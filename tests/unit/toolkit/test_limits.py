@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lambda_toolkit.errors import LimitError
-from lambda_toolkit.limits import MIB, check_function, check_sizes, runtime_version
+from lambda_toolkit.limits import DIRECT_UPLOAD, MIB, check_function, check_sizes, runtime_version
 from lambda_toolkit.model import Alarm, FunctionSpec
 
 LARGEST = [("pyarrow", 120 * MIB), ("numpy", 40 * MIB)]
@@ -34,6 +34,16 @@ def spec(**different: object) -> FunctionSpec:
         ({"environment": {"A": "x", "BIG": "x" * 4096}}, "4096 may be"),
         ({"environment": {"1A": ""}}, "`1A` cannot be the name"),
         ({"environment": {"AWS_REGION": "x"}}, "Lambda's own"),
+        ({"environment": {"AWS_ACCESS_KEY_ID": "x"}}, "Lambda's own"),
+        ({"tags": {"owner": "a, b"}}, "tag `owner`: AWS takes"),
+        ({"tags": {"k" * 129: ""}}, "keys of 128"),
+        ({"tags": {"aws:made-by": "me"}}, "AWS's own"),
+        ({"tags": {f"t{number}": "" for number in range(49)}}, "49 tags are more than 48"),
+        ({"alarms": (Alarm("a", "Duration", statistic="p99"),)}, "statistic `p99` is not one of Average"),
+        ({"alarms": (Alarm("a", "Errors", comparison=">="),)}, "comparison `>=`"),
+        ({"alarms": (Alarm("a", "Errors", missing_data="ok"),)}, "missing_data `ok`"),
+        ({"alarms": (Alarm("a", "Errors", period=60, evaluation_periods=1441),)}, "1441 periods of 60 s"),
+        ({"alarms": (Alarm("a", "Errors", evaluation_periods=0),)}, "0 periods"),
         ({"permissions": [{"Resource": "x" * 10_000}]}, "in a role's policy"),
         ({"alarms": (Alarm("a", "Errors"), Alarm("a", "Throttles"))}, "two alarms are called `a`"),
         ({"alarms": (Alarm("a", "Errors", period=45),)}, "period 45"),
@@ -47,6 +57,8 @@ def test_limits(different: dict[str, object], says: str) -> None:
 
 def test_the_edges_are_inside() -> None:
     check_function(spec(name="x" * 64, memory=128, timeout=900, description="x" * 256, log_retention_days=3653))
+    check_function(spec(alarms=(Alarm("a", "Errors", period=3600, evaluation_periods=168),)))
+    check_function(spec(environment={"AWS_LAMBDA_EXEC_WRAPPER": "/opt/wrapper"}, tags={"Straße": "a b_.:/=+-@"}))
     check_function(spec(memory=10_240, timeout=1, environment={"AB": "x" * 4000}, runtime="python3.14"))
 
 
@@ -56,14 +68,16 @@ def test_everything_wrong_is_said_at_once() -> None:
 
 
 def test_sizes() -> None:
-    check_sizes(spec(), 50 * MIB, 250 * MIB, 50 * MIB, LARGEST)
+    check_sizes(spec(), DIRECT_UPLOAD, 250 * MIB, DIRECT_UPLOAD, LARGEST)
+    with pytest.raises(LimitError, match=r"50\.0 MiB zipped; Lambda takes less than 50"):
+        check_sizes(spec(), 50 * MIB, 1, 1, LARGEST)  # the whole call would be one byte too long
     with pytest.raises(
         LimitError, match=r"251 MiB unzipped.*pyarrow 120\.0 MiB, numpy 40\.0 MiB.*requirements_exclude"
     ):
         check_sizes(spec(), 1, 251 * MIB, 1, LARGEST)
-    with pytest.raises(LimitError, match="requirements of `f`: 51 MiB zipped.*artifact_bucket"):
+    with pytest.raises(LimitError, match="requirements of `f`: 51.0 MiB zipped.*artifact_bucket"):
         check_sizes(spec(), 1, 1, 51 * MIB, LARGEST)
-    with pytest.raises(LimitError, match="package of `f`: 51 MiB zipped"):
+    with pytest.raises(LimitError, match="package of `f`: 51.0 MiB zipped"):
         check_sizes(spec(), 51 * MIB, 1, 1, LARGEST)
     check_sizes(spec(artifact_bucket="b"), 51 * MIB, 1, 51 * MIB, LARGEST)
 
