@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 NOT_THERE = frozenset(
@@ -19,6 +20,7 @@ NOT_THERE = frozenset(
 )
 _THROTTLED = frozenset(
     {
+        "BandwidthLimitExceeded",
         "EC2ThrottledException",
         "PriorRequestNotComplete",
         "RequestLimitExceeded",
@@ -35,14 +37,24 @@ _THROTTLED = frozenset(
 )
 _AT_ODDS = frozenset(
     {
+        "ConcurrentAccess",
         "ConcurrentModification",
         "ConcurrentModificationException",
         "EntityTemporarilyUnmodifiable",
         "OperationAborted",
+        "OperationAbortedException",
         "PreconditionFailedException",
+        "StaleTag",
     }
 )
 _UNSENT = frozenset({"EndpointConnectionError", "ConnectTimeoutError"})
+_CUT_OFF = frozenset({"RequestTimeout", "RequestTimeoutException"})  # AWS had not yet read all that was being sent
+_NEW_ROLE = (  # a role that was made a moment ago: unknown to Lambda, and then to the key of its environment variables
+    "cannot be assumed",
+    "invalid for CreateGrant",
+    "does not refer to a valid principal",
+)
+_TOO_MANY_REQUESTS = 429
 _UNANSWERED = frozenset({"ConnectionClosedError", "ReadTimeoutError", "ConnectionError", "HTTPClientError"})
 _IAM_NAMES = {  # where IAM calls an operation by another name
     "s3:GetBucketNotificationConfiguration": "s3:GetBucketNotification",
@@ -53,6 +65,7 @@ _IAM_NAMES = {  # where IAM calls an operation by another name
     "s3:ListMultipartUploads": "s3:ListBucketMultipartUploads",
     "s3:DeleteObjects": "s3:DeleteObject",
 }
+_NAMED = re.compile(r"not authorized to perform: ([a-z0-9-]+:[A-Za-z]+)")
 _READS = ("get_", "list_", "describe_", "head_")
 
 
@@ -85,18 +98,22 @@ def wait_for(refusal: Refusal, seconds: float) -> Wait | None:
     alone does not tell a role that is seconds old from a wrong one.
     """
     code, message = refusal.code, refusal.message
-    if code in _THROTTLED:
+    if code in _THROTTLED or refusal.status == _TOO_MANY_REQUESTS:
         return Wait("throttled", seconds)
     if code in _AT_ODDS:
         return Wait("someone else is changing it", seconds)
     if code == "ResourceConflictException" and "already exist" not in message:
         return Wait("an update is in progress", seconds)
-    if code == "InvalidParameterValueException" and "cannot be assumed" in message:
+    if code == "InvalidParameterValueException" and any(text in message for text in _NEW_ROLE):
         return Wait("the role is not yet known to Lambda", seconds)
     if code == "InvalidArgument" and "Unable to validate the following destination" in message:
         return Wait("the permission is not yet known to S3", min(seconds, 30.0))
     if code == "InvalidRequestException" and "scheduled for deletion" in message:
         return Wait("the old secret is still being deleted", min(seconds, 30.0))
+    if code == "ValidationException" and "since it has targets" in message:
+        return Wait("the rule's targets are still being removed", min(seconds, 30.0))
+    if code in _CUT_OFF:
+        return Wait("AWS did not get the whole request", min(seconds, 20.0))
     if code in _UNSENT:
         return Wait("AWS cannot be reached", min(seconds, 5.0))
     if (code in _UNANSWERED or refusal.status >= 500) and refusal.operation.startswith(_READS):
@@ -110,7 +127,8 @@ def hint(refusal: Refusal, permission: str) -> str:
     """One sentence that says what to try."""
     code = refusal.code
     if code in ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError", "403"):
-        return f" The credentials in use need {_IAM_NAMES.get(permission, permission)}."
+        named = _NAMED.search(refusal.message)  # a call with tags, or with a role, needs more than its own permission
+        return f" The credentials in use need {named[1] if named else _IAM_NAMES.get(permission, permission)}."
     if code in ("ExpiredToken", "ExpiredTokenException", "RequestExpired"):
         return " Refresh the credentials."
     if code in ("InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch", "InvalidAccessKeyId"):

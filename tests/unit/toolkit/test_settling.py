@@ -16,15 +16,22 @@ def refusal(code: str, message: str = "", operation: str = "put_rule", status: i
     [
         (refusal("ThrottlingException"), 60),
         (refusal("TooManyRequestsException"), 60),
+        (refusal("SomethingNew", status=429), 60),
         (refusal("ConcurrentModificationException"), 60),
+        (refusal("OperationAbortedException"), 60),  # CloudWatch Logs
+        (refusal("StaleTag"), 60),  # SNS, where a topic of that name was removed a moment ago
         (refusal("ResourceConflictException", "An update is in progress"), 60),
         (refusal("ResourceConflictException", "Function already exist: f"), None),
         (refusal("ResourceConflictException", "The statement id (x) provided already exists"), None),
         (refusal("InvalidParameterValueException", "The role defined ... cannot be assumed by Lambda."), 60),
+        (refusal("InvalidParameterValueException", "because the KMS key is invalid for CreateGrant. Please check"), 60),
         (refusal("InvalidParameterValueException", "Layers consume more than the available size"), None),
         (refusal("InvalidArgument", "Unable to validate the following destination configurations"), 30),
         (refusal("InvalidArgument", "Configurations overlap"), None),
         (refusal("InvalidRequestException", "a secret with this name is already scheduled for deletion"), 30),
+        (refusal("ValidationException", "Rule can't be deleted since it has targets."), 30),
+        (refusal("ValidationException", "Parameter ScheduleExpression is not valid."), None),
+        (refusal("RequestTimeout", "Your socket connection to the server was not read from"), 20),
         (refusal("EndpointConnectionError", status=0), 5),
         (refusal("ReadTimeoutError", operation="get_role", status=0), 60),
         (refusal("ReadTimeoutError", operation="create_role", status=0), None),  # it may have been made
@@ -42,6 +49,12 @@ def test_what_is_waited_for_and_how_long(refused: Refusal, seconds: float | None
 def test_iams_own_names_are_used() -> None:
     said = hint(refusal("AccessDenied"), "s3:PutBucketNotificationConfiguration")
     assert said == " The credentials in use need s3:PutBucketNotification."
+
+
+def test_the_permission_that_aws_names_is_the_one_that_is_missing() -> None:
+    message = "User: arn:aws:iam::123456789012:user/ci is not authorized to perform: iam:PassRole on resource: x"
+    said = hint(refusal("AccessDeniedException", message), "lambda:CreateFunction")
+    assert said == " The credentials in use need iam:PassRole."
 
 
 @pytest.mark.parametrize(
