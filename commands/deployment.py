@@ -13,6 +13,7 @@ from lambda_script import Alarm, Lambda_script, S3Trigger
 from lambda_toolkit.model import BucketSpec, Deployment, SecretSpec, TopicSpec
 
 DEFAULT_PORT = 5432  # PostgreSQL's
+_PARTITIONS = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}  # by how regions begin; all others are in `aws`
 TABLES_FILE = "tables.json"  # where the functions find the declaration of the tables, in their package
 
 
@@ -103,15 +104,17 @@ def permissions(pipeline: Pipeline, function: FunctionDeclaration, account: str)
 
     AWS ends a secret's ARN with six characters of its own, hence the question marks.
     """
+    arns = f"arn:{_partition(pipeline.region)}"
     statements: list[dict[str, Any]] = []
     for bucket in (pipeline.expand(pipeline.buckets[name], account) for name in function.reads):
-        statements.append(_allow(f"arn:aws:s3:::{bucket}", "s3:ListBucket"))
-        statements.append(_allow(f"arn:aws:s3:::{bucket}/*", "s3:GetObject"))
+        # Without the right to list, S3 answers for an object that is not there that it is forbidden.
+        statements.append(_allow(f"{arns}:s3:::{bucket}", "s3:ListBucket"))
+        statements.append(_allow(f"{arns}:s3:::{bucket}/*", "s3:GetObject"))
     for bucket in (pipeline.expand(pipeline.buckets[name], account) for name in function.writes):
-        statements.append(_allow(f"arn:aws:s3:::{bucket}/*", "s3:PutObject", "s3:AbortMultipartUpload"))
+        statements.append(_allow(f"{arns}:s3:::{bucket}/*", "s3:PutObject", "s3:AbortMultipartUpload"))
     if function.secret:
         secret = pipeline.expand(pipeline.secrets[function.secret].template, account)
-        arn = f"arn:aws:secretsmanager:{pipeline.region}:{account}:secret:{secret}-??????"
+        arn = f"{arns}:secretsmanager:{pipeline.region}:{account}:secret:{secret}-??????"
         statements.append(_allow(arn, "secretsmanager:GetSecretValue"))
     return tuple(statements)
 
@@ -163,6 +166,11 @@ def credentials(url: str, where: str) -> dict[str, str | int]:
         "username": unquote(str(parts.username)),
         "password": unquote(str(parts.password)),
     }
+
+
+def _partition(region: str) -> str:
+    """The part of AWS that ``region`` is in, as ARNs name it."""
+    return next((name for start, name in _PARTITIONS.items() if region.startswith(start)), "aws")
 
 
 def _allow(resource: str, *actions: str) -> dict[str, Any]:

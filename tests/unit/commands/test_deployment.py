@@ -69,6 +69,16 @@ def test_each_function_may_do_what_it_declares_and_no_more(pipeline):
     assert ("s3:PutObject", f"{processed}/*") not in allowed("extract")
 
 
+@pytest.mark.parametrize(
+    ("region", "partition"),
+    [("eu-west-2", "aws"), ("us-east-1", "aws"), ("cn-north-1", "aws-cn"), ("us-gov-west-1", "aws-us-gov")],
+)
+def test_permissions_are_for_the_partition_of_the_region(region, partition):
+    pipeline = load(DEFAULT_PATH, environ={"AWS_REGION": region})
+    statements = permissions(pipeline, pipeline.functions["extract"], ACCOUNT)
+    assert {statement["Resource"].split(":")[1] for statement in statements} == {partition}
+
+
 def test_the_tables_travel_as_the_same_bytes(pipeline):
     assert tables_json(pipeline) == tables_json(load(DEFAULT_PATH, "local"))
     assert set(json.loads(tables_json(pipeline))) == {"source", "warehouse"}
