@@ -120,6 +120,7 @@ class Aws:
             config = Config(
                 retries={"total_max_attempts": 1},
                 max_pool_connections=THREADS,
+                tcp_keepalive=True,  # gateways drop what is silent for minutes, as a long invocation is
                 connect_timeout=10,
                 read_timeout=_LONGEST_INVOCATION if service == "lambda" else 60,
             )
@@ -142,10 +143,12 @@ class Aws:
 
         return self._repeat(_Request(client, service, operation, parameters, also_wait_for), ask)
 
-    def find(self, service: str, operation: str, /, **parameters: Any) -> dict[str, Any] | None:
-        """AWS's answer, or ``None`` where what was asked for is not there."""
+    def find(
+        self, service: str, operation: str, /, *, also_wait_for: tuple[str, ...] = (), **parameters: Any
+    ) -> dict[str, Any] | None:
+        """AWS's answer, or ``None`` where what was asked for is not there. Waits as :meth:`call` does."""
         try:
-            return self.call(service, operation, **parameters)
+            return self.call(service, operation, also_wait_for=also_wait_for, **parameters)
         except AwsError as error:
             if error.code in NOT_THERE:
                 return None

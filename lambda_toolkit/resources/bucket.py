@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from lambda_toolkit.aws import Aws
@@ -27,8 +28,12 @@ def plan(aws: Aws, spec: BucketSpec) -> list[Change]:
             elsewhere: dict[str, Any] = (
                 {} if aws.region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": aws.region}}
             )
-            aws.call("s3", "create_bucket", Bucket=name, **elsewhere)
-            aws.call("s3", "put_bucket_tagging", also_wait_for=_NEW, Bucket=name, Tagging={"TagSet": as_list(tags)})
+            _make(aws, name, elsewhere)
+            try:
+                aws.call("s3", "put_bucket_tagging", also_wait_for=_NEW, Bucket=name, Tagging={"TagSet": as_list(tags)})
+            except AwsError:
+                _unmake(aws, name)
+                raise
             _close(aws, name)
 
         return [Change(KIND, name, "create", ("closed to the public",), apply=create)]
@@ -67,6 +72,23 @@ def plan_removal(aws: Aws, spec: BucketSpec, after: frozenset[Key]) -> list[Chan
     return [Change(KIND, spec.name, "delete", ("and every object in it",), after, apply=delete)]
 
 
+def _make(aws: Aws, name: str, parameters: dict[str, Any]) -> None:
+    try:
+        aws.call("s3", "create_bucket", Bucket=name, **parameters)
+    except AwsError as error:
+        if error.code != "BucketAlreadyOwnedByYou":
+            raise  # otherwise a repeated call found what its first try had made
+
+
+def _unmake(aws: Aws, name: str) -> None:
+    """Take back a bucket that could not be tagged: the next deploy would take it for somebody else's.
+
+    S3 refuses to delete one that is not empty. Where it cannot be taken back, what went wrong first is what is told.
+    """
+    with contextlib.suppress(AwsError):
+        aws.find("s3", "delete_bucket", Bucket=name)
+
+
 def _close(aws: Aws, name: str) -> None:
     aws.call("s3", "put_public_access_block", also_wait_for=_NEW, Bucket=name, PublicAccessBlockConfiguration=_CLOSED)
 
@@ -80,6 +102,12 @@ def _tags(aws: Aws, name: str) -> dict[str, str] | None:
             return {}
         if error.code in ("NoSuchBucket", "404"):
             return None
+        if error.code in ("AccessDenied", "403"):
+            raise AwsError(
+                f"{error} Or {name} is somebody else's: all accounts share the names of buckets. Choose another.",
+                code=error.code,
+                operation=error.operation,
+            ) from error
         raise
 
 

@@ -35,9 +35,19 @@ class LiveFunction:
 
 
 def read(aws: Aws, name: str) -> LiveFunction | None:
-    """The function ``name``, or ``None`` where there is none."""
+    """The function ``name``, or ``None`` where there is none. Raises AwsError."""
     answer = aws.find("lambda", "get_function", FunctionName=name)
-    return LiveFunction(answer["Configuration"], dict(answer.get("Tags") or {})) if answer else None
+    if answer is None:
+        return None
+    if answer.get("TagsError"):  # Lambda answers without them, as if there were none, to who may not see them
+        reason = answer["TagsError"].get("Message") or answer["TagsError"].get("ErrorCode")
+        raise AwsError(
+            f"lambda:GetFunction {name}: its tags, which say whose it is, cannot be read: {reason}. "
+            "The credentials in use need lambda:ListTags.",
+            code="AccessDeniedException",
+            operation="lambda:ListTags",
+        )
+    return LiveFunction(answer["Configuration"], dict(answer.get("Tags") or {}))
 
 
 def is_ours(live: LiveFunction | None, name: str) -> bool:

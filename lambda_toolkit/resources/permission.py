@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lambda_toolkit.aws import Aws
+from lambda_toolkit.errors import AwsError
 from lambda_toolkit.ownership import short_hash
 
 PREFIX = "lambda-script-"
@@ -49,16 +50,24 @@ def add(aws: Aws, function: str, permission: Permission, live: dict[str, str]) -
         return
     if statement_id in live:
         remove(aws, function, statement_id)
-    aws.call(
-        "lambda",
-        "add_permission",
-        FunctionName=function,
-        StatementId=statement_id,
-        Action="lambda:InvokeFunction",
-        Principal=permission.service,
-        SourceArn=permission.source_arn,
-        SourceAccount=permission.source_account,
-    )
+    # A bucket's ARN names no account. Where an ARN does, as a rule's, a second condition would add nothing, and not
+    # every service says on whose account it calls.
+    names_account = bool(permission.source_arn.split(":")[4])
+    account: dict[str, Any] = {} if names_account else {"SourceAccount": permission.source_account}
+    try:
+        aws.call(
+            "lambda",
+            "add_permission",
+            FunctionName=function,
+            StatementId=statement_id,
+            Action="lambda:InvokeFunction",
+            Principal=permission.service,
+            SourceArn=permission.source_arn,
+            **account,
+        )
+    except AwsError as error:
+        if error.code != "ResourceConflictException" or "already exists" not in str(error):
+            raise  # otherwise it is ours: a repeated call found what its first try had made
 
 
 def remove(aws: Aws, function: str, statement_id: str) -> None:

@@ -103,7 +103,8 @@ def plan_removal(aws: Aws, function: str) -> list[Change]:
             aws.find("iam", "delete_role_policy", RoleName=name, PolicyName=policy)
         for attached in aws.list_all("iam", "list_attached_role_policies", "AttachedPolicies", RoleName=name):
             aws.find("iam", "detach_role_policy", RoleName=name, PolicyArn=attached["PolicyArn"])
-        aws.find("iam", "delete_role", RoleName=name)
+        # What was taken off it a moment ago may still be there for those who answer this call.
+        aws.find("iam", "delete_role", also_wait_for=("DeleteConflict",), RoleName=name)
 
     return [Change(KIND, name, "delete", after=frozenset({("function", function)}), apply=delete)]
 

@@ -94,7 +94,8 @@ def plan_removal(aws: Aws, function: str, after: frozenset[Key]) -> list[Change]
     def delete(aws: Aws) -> None:
         targets = aws.list_all("events", "list_targets_by_rule", "Targets", Rule=name)
         if targets:
-            aws.call("events", "remove_targets", Rule=name, Ids=[target["Id"] for target in targets])
+            answer = aws.call("events", "remove_targets", Rule=name, Ids=[target["Id"] for target in targets])
+            _require_all(answer, f"schedule {name}", "let go of")
         aws.find("events", "delete_rule", Name=name)
         for statement in statements:
             permission.remove(aws, function, statement)
@@ -115,11 +116,11 @@ def _tags(aws: Aws, rule: str) -> dict[str, str]:
     return as_mapping(answer.get("Tags")) if answer else {}
 
 
-def _require_all(answer: dict[str, Any], what: str) -> None:
-    """EventBridge reports a target that it did not take inside a successful answer."""
+def _require_all(answer: dict[str, Any], what: str, verb: str = "take") -> None:
+    """EventBridge reports a target that it did not take, or let go, inside a successful answer."""
     if answer.get("FailedEntryCount"):
         entry = answer["FailedEntries"][0]
         raise AwsError(
-            f"{what}: EventBridge did not take its target: {entry.get('ErrorMessage')}.",
+            f"{what}: EventBridge did not {verb} its target: {entry.get('ErrorMessage')}.",
             code=str(entry.get("ErrorCode")),
         )

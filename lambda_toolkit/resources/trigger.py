@@ -112,6 +112,8 @@ def _merge(aws: Aws, bucket: str, function: str, desired: list[Configuration]) -
             NotificationConfiguration={
                 key: value for key, value in merged.items() if value or key == "EventBridgeConfiguration"
             },
+            # Else S3 would keep an entry from going because the target of somebody else's no longer exists.
+            SkipDestinationValidation=not desired,
         )
 
 

@@ -1,0 +1,181 @@
+"""What AWS does and no emulator does: each was read in its documents or in its users' bug reports."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from lambda_script import Alarm, AwsError, DeployError, S3Trigger
+from lambda_toolkit.aws import Aws
+from lambda_toolkit.execute import execute
+from lambda_toolkit.model import BucketSpec, Deployment
+from lambda_toolkit.plan import make_plan
+
+REGION = "eu-west-2"
+
+
+def statements(client, function: str) -> dict[str, dict]:
+    policy = json.loads(client("lambda").get_policy(FunctionName=function)["Policy"])
+    return {statement["Sid"].split("-")[2]: statement["Condition"] for statement in policy["Statement"]}
+
+
+def sent(session, operation: str) -> list[dict]:
+    """The parameters of every call of ``operation`` from here on."""
+    calls: list[dict] = []
+    session.events.register(
+        f"provide-client-params.*.{operation}", lambda params, **_: calls.append(dict(params)) and None
+    )
+    return calls
+
+
+def test_only_an_arn_without_an_account_needs_the_account_beside_it(script, client, session) -> None:
+    client("s3").create_bucket(Bucket="my-lake", CreateBucketConfiguration={"LocationConstraint": REGION})
+    calls = sent(session, "AddPermission")
+    script(schedule="@daily", s3_trigger=S3Trigger("my-lake")).deploy()
+    accounts = {call["Principal"]: call.get("SourceAccount") for call in calls}
+    assert accounts == {"events.amazonaws.com": None, "s3.amazonaws.com": "123456789012"}
+    assert set(statements(client, "my-function")) == {"schedule", "s3"}
+
+
+def test_a_permission_that_the_first_try_had_made_is_no_failure(script, wire, client) -> None:
+    wire.refuse("AddPermission", "ResourceConflictException", "The statement id (x) provided already exists.", times=1)
+    assert script(schedule="@daily").deploy().ok
+
+
+def test_a_function_whose_tags_may_not_be_read_is_not_taken_for_somebody_elses(script, session) -> None:
+    def hidden(parsed: dict, **_: object) -> None:
+        if parsed.pop("Tags", None):
+            parsed["TagsError"] = {"ErrorCode": "AccessDeniedException", "Message": "not authorized"}
+
+    session.events.register("after-call.lambda.GetFunction", hidden)
+    script().deploy()
+    with pytest.raises(AwsError, match="need lambda:ListTags"):
+        script().plan()
+
+
+def test_what_lambda_needs_beyond_the_call_itself_is_named(script, wire) -> None:
+    message = "User: x is not authorized to perform: iam:PassRole on resource: y because no identity-based policy"
+    wire.refuse("CreateFunction", "AccessDeniedException", message)
+    with pytest.raises(DeployError, match="need iam:PassRole"):
+        script().deploy()
+
+
+def test_a_new_role_is_unknown_to_the_key_of_the_environment_too(script, wire, time) -> None:
+    message = (
+        "Lambda was unable to configure access to your environment variables because the KMS key is invalid for "
+        "CreateGrant. KMS Exception: InvalidArnException KMS Message: ARN does not refer to a valid principal"
+    )
+    wire.refuse_until(lambda: time.seconds >= 5, "CreateFunction", "InvalidParameterValueException", message)
+    assert script(environment={"MODE": "x"}).deploy().ok
+
+
+def test_a_bucket_that_may_not_be_tagged_is_taken_back_so_that_the_same_command_repairs(aws, wire, client) -> None:
+    deployment = Deployment(buckets=(BucketSpec("my-lake"),))
+    wire.refuse("PutBucketTagging", "AccessDenied", "no", times=1)
+    report = execute(aws, make_plan(aws, deployment))
+    assert "need s3:PutBucketTagging" in report.failed[0].message
+    assert client("s3").list_buckets()["Buckets"] == []
+    assert execute(aws, make_plan(aws, deployment)).ok
+    assert not make_plan(aws, deployment)
+
+
+def test_a_bucket_that_the_first_try_had_made_is_no_failure(aws, client) -> None:
+    deployment = Deployment(buckets=(BucketSpec("my-lake"),))
+    plan = make_plan(aws, deployment)
+    client("s3").create_bucket(Bucket="my-lake", CreateBucketConfiguration={"LocationConstraint": REGION})
+    assert execute(aws, plan).ok
+    assert not make_plan(aws, deployment)
+
+
+def test_a_bucket_of_another_account_is_called_that(aws, wire) -> None:
+    wire.refuse("GetBucketTagging", "AccessDenied", "Access Denied", status=403)
+    with pytest.raises(AwsError, match="my-lake is somebody else's"):
+        make_plan(aws, Deployment(buckets=(BucketSpec("my-lake"),)))
+
+
+def test_north_virginia_is_no_location(session) -> None:
+    aws = Aws("us-east-1", session=session)
+    assert execute(aws, make_plan(aws, Deployment(buckets=(BucketSpec("my-lake"),)))).ok
+
+
+def test_an_entry_goes_although_the_target_of_another_is_gone(script, client, session) -> None:
+    client("s3").create_bucket(Bucket="my-lake", CreateBucketConfiguration={"LocationConstraint": REGION})
+    calls = sent(session, "PutBucketNotificationConfiguration")
+    script(s3_trigger=S3Trigger("my-lake", prefix="in/")).deploy()
+    script().deploy()
+    assert [call["SkipDestinationValidation"] for call in calls] == [False, True]
+
+
+def test_filter_names_come_back_with_capitals(script, client, session, wire) -> None:
+    client("s3").create_bucket(Bucket="my-lake", CreateBucketConfiguration={"LocationConstraint": REGION})
+    trigger = S3Trigger("my-lake", prefix="in/", suffix=".json")
+    spelled: set[str] = set()
+
+    def as_s3_spells_them(parsed: dict, **_: object) -> None:
+        for entry in parsed.get("LambdaFunctionConfigurations", []):
+            for rule in entry["Filter"]["Key"]["FilterRules"]:
+                rule["Name"] = rule["Name"].capitalize()
+                spelled.add(rule["Name"])
+
+    session.events.register("after-call.s3.GetBucketNotificationConfiguration", as_s3_spells_them)
+    script(s3_trigger=trigger).deploy()
+    wire.clear()
+    script(s3_trigger=trigger).deploy()
+    assert wire.writes == []
+    assert spelled == {"Prefix", "Suffix"}
+
+
+def test_what_lambda_and_cloudwatch_add_to_their_answers_is_no_difference(script, session, wire) -> None:
+    declared = {"alarms": [Alarm("errors", "Errors", threshold=1)], "schedule": "rate(1 minute)"}
+    seen: set[str] = set()
+
+    def more_of_lambda(parsed: dict, **_: object) -> None:
+        if "Configuration" not in parsed:
+            return
+        seen.add("function")
+        configuration = parsed["Configuration"]
+        configuration.pop("Environment", None)
+        configuration.pop("Layers", None)
+        configuration.update(
+            PackageType="Zip",
+            EphemeralStorage={"Size": 512},
+            LoggingConfig={"LogFormat": "Text", "LogGroup": "/aws/lambda/my-function"},
+            RuntimeVersionConfig={"RuntimeVersionArn": "arn"},
+        )
+
+    def more_of_cloudwatch(parsed: dict, **_: object) -> None:
+        for alarm in parsed["MetricAlarms"]:
+            seen.add("alarm")
+            alarm.update(OKActions=[], InsufficientDataActions=[], StateReason="Unchecked: Initial alarm creation")
+
+    session.events.register("after-call.lambda.GetFunction", more_of_lambda)
+    session.events.register("after-call.cloudwatch.DescribeAlarms", more_of_cloudwatch)
+    script(**declared).deploy()
+    wire.clear()
+    script(**declared).deploy()
+    assert wire.writes == []
+    assert seen == {"function", "alarm"}
+
+
+def test_a_rule_and_a_role_go_once_what_hung_on_them_is_seen_to_be_gone(script, wire, time) -> None:
+    script(schedule="@daily").deploy()
+    wire.refuse_until(
+        lambda: time.seconds >= 2, "DeleteRule", "ValidationException", "Rule can't be deleted since it has targets."
+    )
+    wire.refuse("DeleteRole", "DeleteConflict", "Cannot delete entity, must delete policies first.", times=2)
+    assert script().destroy().ok
+
+
+def test_a_target_that_is_not_let_go_of_is_a_failure(script, session) -> None:
+    def refused(parsed: dict, **_: object) -> None:
+        parsed.update(FailedEntryCount=1, FailedEntries=[{"ErrorCode": "InternalException", "ErrorMessage": "oops"}])
+
+    session.events.register("after-call.events.RemoveTargets", refused)
+    script(schedule="@daily").deploy()
+    with pytest.raises(DeployError, match="did not let go of its target: oops"):
+        script().deploy()
+
+
+def test_a_connection_is_kept_alive_through_a_long_invocation(aws) -> None:
+    assert aws.client("lambda").meta.config.tcp_keepalive
