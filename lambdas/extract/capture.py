@@ -37,6 +37,8 @@ class TablePlan:
     written: sql.Fragment
     written_again: sql.Fragment
     previous: Previous
+    relations: tuple[int, ...] = ()
+    meaning: str = ""
 
     @property
     def key_type(self) -> pa.DataType:

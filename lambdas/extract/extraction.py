@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from lambdas.extract.capture import Captured, Previous, TablePlan, capture, read_context
-from lambdas.extract.catalog import check_needed, describe
+from lambdas.extract.catalog import check_needed, describe, relations
 from lambdas.extract.context import context_conditions
 from lambdas.extract.reading import ALL, written_since
 from lambdas.extract.snapshot import Snapshot, snapshot, why_full
@@ -89,12 +89,22 @@ def _plans(
     needed = declarations.needed_columns()
     plans = {}
     for table in declarations.source.values():
-        columns = describe(connection, table.name)
+        columns, found = describe(connection, table.name), relations(connection, table.name)
+        meaning = declarations.meaning(table.name)
         files = before.tables.get(table.name) if before else None
         known = files.columns if files else {}
         check_needed(table.name, columns, needed[table.name], known, request.accept_types)
-        # A needed column that earlier batches do not have is in no row of the lake: they are all read again.
-        whole = full or files is None or table.name in request.full or not set(needed[table.name]) <= set(known)
+        # Read whole: what earlier batches do not have; another table of this name, whose rows were written before it
+        # came here; what is read in another way than it was; and types that change without a row being written.
+        whole = (
+            full
+            or files is None
+            or table.name in request.full
+            or not set(needed[table.name]) <= set(known)
+            or tuple(files.relations) != found
+            or files.meaning != meaning
+            or any(accepted.startswith(f"{table.name}.") for accepted in request.accept_types)
+        )
         plans[table.name] = TablePlan(
             name=table.name,
             key=table.key,
@@ -102,6 +112,8 @@ def _plans(
             written=ALL if whole else written_since(SINCE),
             written_again=written_since(NOW),
             previous=Previous(files.keys if files else None, files.seen if files and not whole else None),
+            relations=found,
+            meaning=meaning,
         )
     return plans
 
@@ -143,6 +155,8 @@ def _stored(lake: Lake, plan: TablePlan, found: Captured, context: File | None, 
         deleted=found.store_deleted(lake, prefix),
         keys=found.store_keys(lake, prefix),
         seen=found.store_seen(lake, prefix),
+        relations=plan.relations,
+        meaning=plan.meaning,
     )
 
 

@@ -41,7 +41,7 @@ def lake_schema(columns: Sequence[Column]) -> pa.Schema:
 
 def select_columns(columns: Sequence[Column]) -> sql.Fragment:
     """The columns of ``t`` in the lake's types: a value that those cannot hold becomes NULL, and is told as text."""
-    values, conditions, texts = [], [], []
+    values, conditions, labels, texts = [], [], [], []
     for column in columns:
         name = sql.columns([column.name], of="t")
         fits = column.fits()
@@ -50,15 +50,14 @@ def select_columns(columns: Sequence[Column]) -> sql.Fragment:
             continue
         values.append(sql.compose("CASE WHEN $fits THEN $c END", fits=fits, c=name))
         conditions.append(fits)
-        texts.append(
-            sql.compose(
-                "$label, CASE WHEN NOT $fits THEN $c::text END", label=sql.constant(column.name), fits=fits, c=name
-            )
-        )
+        labels.append(sql.constant(column.name))
+        texts.append(sql.compose("CASE WHEN NOT $fits THEN $c::text END", fits=fits, c=name))
     if conditions:
         unreadable = sql.compose(
-            "CASE WHEN ($all) IS FALSE THEN jsonb_strip_nulls(jsonb_build_object($texts))::text END",
+            # From arrays: a function takes no more than a hundred arguments, and a table may have more columns.
+            "CASE WHEN ($all) IS FALSE THEN jsonb_strip_nulls(jsonb_object(ARRAY[$labels], ARRAY[$texts]))::text END",
             all=sql.joined(" AND ", conditions),
+            labels=sql.joined(", ", labels),
             texts=sql.joined(", ", texts),
         )
     else:

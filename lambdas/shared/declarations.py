@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -76,6 +77,16 @@ class Declarations:
                 columns = needed[expression.table or table.source]
                 columns[expression.column] = (*columns.get(expression.column, ()), expression)
         return needed
+
+    def meaning(self, source: str) -> str:
+        """A digest of all that is made of the source table: it changes when a declaration that reads it does."""
+        made = [
+            [table.name, table.kind, table.key, table.source, sorted(table.joins.items())]
+            + [[column, str(expression)] for column, expression in sorted(table.columns.items())]
+            for table in sorted(self.warehouse.values(), key=lambda table: table.name)
+            if table.source == source or source in table.joins
+        ]
+        return hashlib.sha256(json.dumps([self.source[source].key, made]).encode()).hexdigest()[:16]
 
     def loading_order(self) -> tuple[WarehouseTable, ...]:
         """Calendars, then dimensions, then facts: what is named lands before what names it."""

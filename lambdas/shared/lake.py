@@ -6,7 +6,8 @@ import contextlib
 import io
 import os
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import IO, TYPE_CHECKING, Any
@@ -21,7 +22,9 @@ MANIFESTS = "manifests/"
 SINGLE_PUT = 64 * 1024 * 1024  # bytes; above this an upload goes in parts
 _PAGE = 1000  # keys that S3 lists at once
 _MANIFEST = re.compile(r"manifests/batch-(\d{12})\.json")
-_PRECONDITION = ("PreconditionFailed", "ConditionalRequestConflict")  # somebody wrote the key, or is just doing so
+_PRECONDITION = "PreconditionFailed"  # the key is there
+_CONFLICT = "ConditionalRequestConflict"  # somebody is just writing it, and may fail: S3 asks to try again
+_CONFLICT_PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2)  # seconds
 _ABSENT = ("NoSuchKey", "404", "NotFound")
 
 
@@ -47,8 +50,9 @@ def batch_of(key: str) -> int | None:
 class Lake:
     """The objects of ``bucket``, by a boto3 client."""
 
-    def __init__(self, client: Any, bucket: str) -> None:
+    def __init__(self, client: Any, bucket: str, sleep: Callable[[float], object] = time.sleep) -> None:
         self._client = client
+        self._sleep = sleep
         self.bucket = bucket
 
     def last_batch(self) -> int | None:
@@ -141,12 +145,18 @@ class Lake:
             raise
 
     def _put(self, key: str, body: IO[bytes]) -> bool:
-        try:
-            self._client.put_object(Bucket=self.bucket, Key=key, Body=body, IfNoneMatch="*")
-        except self._client.exceptions.ClientError as error:
-            if _code(error) in _PRECONDITION:
-                return False
-            raise
+        for pause in (*_CONFLICT_PAUSES, None):
+            try:
+                body.seek(0)
+                self._client.put_object(Bucket=self.bucket, Key=key, Body=body, IfNoneMatch="*")
+            except self._client.exceptions.ClientError as error:
+                if _code(error) == _PRECONDITION:
+                    return False
+                if _code(error) != _CONFLICT or pause is None:
+                    raise
+                self._sleep(pause)
+            else:
+                break
         return True
 
 

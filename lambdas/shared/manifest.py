@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -39,7 +39,9 @@ class TableFiles:
 
     ``changes``: new and changed rows. ``context``: unchanged rows that joins need, from the same snapshot.
     ``deleted``: keys that are gone. ``keys``: every key there is (carried forward while the set stays the same).
-    ``seen``: (key, xmin) of the rows that the next run will meet again.
+    ``seen``: (key, xmin) of the rows that the next run will meet again. ``relations``: the object ids of the table and
+    its partitions; ``meaning``: a digest of what the declaration reads of it. When either has changed, so may have rows
+    that nobody wrote: all are read again.
     """
 
     columns: Mapping[str, str]
@@ -48,6 +50,8 @@ class TableFiles:
     deleted: File | None = None
     keys: File | None = None
     seen: File | None = None
+    relations: Sequence[int] = ()
+    meaning: str = ""
 
 
 @dataclass(frozen=True)
@@ -134,8 +138,14 @@ def _document(content: bytes, key: str) -> dict[str, Any]:
 
 
 def _table_files(entry: Mapping[str, Any]) -> TableFiles:
-    files = {name: _file(value) for name, value in entry.items() if name != "columns"}
-    return TableFiles(columns=entry["columns"], **files)
+    files = {name: _file(entry[name]) for name in ("changes", "context", "deleted", "keys", "seen")}
+    # A release that did not know them yet has left them out.
+    return TableFiles(
+        columns=entry["columns"],
+        relations=tuple(entry.get("relations", ())),
+        meaning=entry.get("meaning", ""),
+        **files,
+    )
 
 
 def _file(entry: Mapping[str, Any] | None) -> File | None:

@@ -70,6 +70,34 @@ def test_what_is_there_is_never_overwritten(lake):
     assert lake.find("other") is None
 
 
+class Conflicting:
+    """An S3 that answers the first ``times`` puts with a conflict: another put of the key is under way, and fails."""
+
+    def __init__(self, client, times):
+        self.exceptions, self._client, self.left = client.exceptions, client, times
+
+    def put_object(self, **call):
+        if self.left:
+            self.left -= 1
+            call["Body"].read(1)
+            raise self.exceptions.ClientError({"Error": {"Code": "ConditionalRequestConflict"}}, "PutObject")
+        return self._client.put_object(**call)
+
+
+def test_a_put_that_meets_another_of_the_same_key_is_tried_again(lake):
+    pauses = []
+    assert Lake(Conflicting(lake._client, 2), "lake", pauses.append).put_if_absent("k", b"whole")
+    assert (lake.read("k"), len(pauses)) == (b"whole", 2)
+    assert not Lake(Conflicting(lake._client, 2), "lake", pauses.append).put_if_absent("k", b"second")
+
+
+def test_a_put_that_never_gets_through_is_an_error_and_not_a_file_that_is_there(lake):
+    with ParquetPart(ROWS.schema) as part:
+        part.write(ROWS)
+        with pytest.raises(lake._client.exceptions.ClientError, match="ConditionalRequestConflict"):
+            Lake(Conflicting(lake._client, 99), "lake", lambda _: None).store("staff/batch-1", part)
+
+
 def test_a_missing_object_is_named(lake):
     with pytest.raises(LakeError, match="s3://lake/nothing"):
         lake.read("nothing")
