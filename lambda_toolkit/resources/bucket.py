@@ -119,8 +119,14 @@ def _empty(aws: Aws, name: str) -> None:
         {"Key": item["Key"], "VersionId": item["VersionId"]} for item in (*versions, *markers)
     ]
     for start in range(0, len(objects), _AT_ONCE):
-        aws.call(
+        answer = aws.call(
             "s3", "delete_objects", Bucket=name, Delete={"Objects": objects[start : start + _AT_ONCE], "Quiet": True}
         )
+        for kept in answer.get("Errors", ()):  # inside a successful answer
+            raise AwsError(
+                f"s3:DeleteObject {name}: {kept.get('Key')} stays: {kept.get('Message')} ({kept.get('Code')}).",
+                code=str(kept.get("Code")),
+                operation="s3:DeleteObject",
+            )
     for upload in aws.list_all("s3", "list_multipart_uploads", "Uploads", Bucket=name):
         aws.find("s3", "abort_multipart_upload", Bucket=name, Key=upload["Key"], UploadId=upload["UploadId"])

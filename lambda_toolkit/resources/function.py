@@ -19,6 +19,7 @@ from lambda_toolkit.resources.role import role_arn, role_name
 
 KIND = "function"
 _UNSHOWN = ("Environment",)  # its values may be nobody's business
+_NEW = ("ResourceNotFoundException",)  # what was made a moment ago is not known everywhere
 
 
 @dataclass(frozen=True)
@@ -189,7 +190,7 @@ def _wait_until_ready(aws: Aws, name: str) -> None:
     """Wait until Lambda has made the change. Raises AwsError with Lambda's reason where it could not."""
 
     def ended() -> dict[str, Any] | None:
-        now = aws.call("lambda", "get_function_configuration", FunctionName=name)
+        now = aws.call("lambda", "get_function_configuration", also_wait_for=_NEW, FunctionName=name)
         pending = now.get("State") == "Pending" or now.get("LastUpdateStatus") == "InProgress"
         return None if pending else now
 

@@ -10,6 +10,7 @@ from lambda_toolkit.model import FunctionSpec
 from lambda_toolkit.ownership import desired_tags, is_owned, missing_tags, require_owned
 
 KIND = "log group"
+_NEW = ("ResourceNotFoundException",)  # what was made a moment ago is not known everywhere
 
 
 def group_name(function: str) -> str:
@@ -29,7 +30,7 @@ def plan(aws: Aws, spec: FunctionSpec, prefix: str, *, function_is_ours: bool) -
 
         def create(aws: Aws) -> None:
             aws.call("logs", "create_log_group", logGroupName=name, tags=tags)
-            aws.call("logs", "put_retention_policy", logGroupName=name, retentionInDays=days)
+            aws.call("logs", "put_retention_policy", also_wait_for=_NEW, logGroupName=name, retentionInDays=days)
 
         return [Change(KIND, name, "create", (f"kept for {days} days",), apply=create)]
 

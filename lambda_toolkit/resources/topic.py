@@ -8,6 +8,7 @@ from lambda_toolkit.model import TopicSpec
 from lambda_toolkit.ownership import as_list, as_mapping, desired_tags, is_owned, missing_tags, require_owned
 
 KIND = "topic"
+_NEW = ("NotFound",)  # what was made a moment ago is not known everywhere
 
 
 def plan(aws: Aws, spec: TopicSpec) -> list[Change]:
@@ -36,7 +37,7 @@ def plan(aws: Aws, spec: TopicSpec) -> list[Change]:
         elif new_tags:
             aws.call("sns", "tag_resource", ResourceArn=arn, Tags=as_list(new_tags))
         for address in new_emails:
-            aws.call("sns", "subscribe", TopicArn=arn, Protocol="email", Endpoint=address)
+            aws.call("sns", "subscribe", also_wait_for=_NEW, TopicArn=arn, Protocol="email", Endpoint=address)
 
     return [Change(KIND, spec.name, "create" if live_tags is None else "update", details, apply=apply)]
 

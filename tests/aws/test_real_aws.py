@@ -9,8 +9,8 @@ import pytest
 from lambda_script import Alarm, AwsError, DeployError, S3Trigger
 from lambda_toolkit.aws import Aws
 from lambda_toolkit.execute import execute
-from lambda_toolkit.model import BucketSpec, Deployment
-from lambda_toolkit.plan import make_plan
+from lambda_toolkit.model import BucketSpec, Deployment, TopicSpec
+from lambda_toolkit.plan import make_destroy_plan, make_plan
 
 REGION = "eu-west-2"
 
@@ -179,3 +179,23 @@ def test_a_target_that_is_not_let_go_of_is_a_failure(script, session) -> None:
 
 def test_a_connection_is_kept_alive_through_a_long_invocation(aws) -> None:
     assert aws.client("lambda").meta.config.tcp_keepalive
+
+
+def test_what_was_made_a_moment_ago_may_not_be_known_yet(aws, script, wire) -> None:
+    wire.refuse("GetFunctionConfiguration", "ResourceNotFoundException", "Function not found", times=2, status=404)
+    wire.refuse("PutRetentionPolicy", "ResourceNotFoundException", "The specified log group does not exist.", times=2)
+    wire.refuse("Subscribe", "NotFound", "Topic does not exist", times=2, status=404)
+    deployment = Deployment((script().spec,), topics=(TopicSpec("alerts", emails=("a@example.com",)),))
+    assert execute(aws, make_plan(aws, deployment)).ok
+
+
+def test_an_object_that_may_not_be_deleted_is_named(aws, session, client) -> None:
+    def kept(parsed: dict, **_: object) -> None:
+        parsed["Errors"] = [{"Key": "in/a.json", "Code": "AccessDenied", "Message": "Access Denied"}]
+
+    session.events.register("after-call.s3.DeleteObjects", kept)
+    deployment = Deployment(buckets=(BucketSpec("my-lake"),))
+    execute(aws, make_plan(aws, deployment))
+    client("s3").put_object(Bucket="my-lake", Key="in/a.json", Body=b"{}")
+    [failure] = execute(aws, make_destroy_plan(aws, deployment, delete_data=True)).failed
+    assert "in/a.json stays: Access Denied" in failure.message
