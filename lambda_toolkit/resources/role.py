@@ -25,6 +25,10 @@ _TRUST = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}],
 }
+_MADE_ANEW = (
+    "its function had one before: if that now fails with KMSAccessDeniedException, delete the function {function} and "
+    "deploy again"
+)
 _NEW = ("NoSuchEntity",)  # a role that was made a moment ago is not known everywhere
 
 
@@ -45,8 +49,12 @@ def policy_document(aws: Aws, spec: FunctionSpec) -> dict[str, Any]:
     return {"Version": "2012-10-17", "Statement": [own_log, *({**statement} for statement in spec.permissions)]}
 
 
-def plan(aws: Aws, spec: FunctionSpec) -> list[Change]:
-    """The change that gives ``spec`` its role. Raises OwnershipError."""
+def plan(aws: Aws, spec: FunctionSpec, *, function_is_ours: bool) -> list[Change]:
+    """The change that gives ``spec`` its role. Raises OwnershipError.
+
+    A function that lost its role and gets one of the same name may find its environment variables closed: Lambda let
+    the old role use their key, and takes the new one for the same. The change says what to do then.
+    """
     name = role_name(spec.name)
     tags = desired_tags(spec.tags, spec.name)
     policy = policy_document(aws, spec)
@@ -64,7 +72,10 @@ def plan(aws: Aws, spec: FunctionSpec) -> list[Change]:
             )
             _put_policy(aws, name, policy)
 
-        return [Change(KIND, name, "create", (f"{len(policy['Statement'])} statements",), apply=create)]
+        details: tuple[str, ...] = (f"{len(policy['Statement'])} statements",)
+        if function_is_ours and spec.environment:
+            details += (_MADE_ANEW.format(function=spec.name),)
+        return [Change(KIND, name, "create", details, apply=create)]
 
     live_tags = as_mapping(live["Role"].get("Tags"))
     require_owned(KIND, name, live_tags, adopt=spec.adopt, function=spec.name)

@@ -199,3 +199,17 @@ def test_an_object_that_may_not_be_deleted_is_named(aws, session, client) -> Non
     client("s3").put_object(Bucket="my-lake", Key="in/a.json", Body=b"{}")
     [failure] = execute(aws, make_destroy_plan(aws, deployment, delete_data=True)).failed
     assert "in/a.json stays: Access Denied" in failure.message
+
+
+def test_a_role_that_was_lost_and_is_made_anew_says_what_may_be_wrong_with_its_function(script, client) -> None:
+    declared = {"environment": {"MODE": "x"}}
+    [first] = [change for change in script(**declared).deploy().done if change.kind == "role"]
+    assert len(first.details) == 1
+    client("iam").delete_role_policy(RoleName="my-function-role", PolicyName="lambda_script")
+    client("iam").delete_role(RoleName="my-function-role")
+    [change] = script(**declared).deploy().done
+    assert (change.kind, change.action) == ("role", "create")
+    assert "KMSAccessDeniedException, delete the function my-function and deploy again" in change.details[1]
+    client("lambda").delete_function(FunctionName="my-function")
+    assert script(**declared).deploy().ok
+    assert not script(**declared).plan()
