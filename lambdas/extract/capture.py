@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from lambdas.extract.catalog import Column
 from lambdas.extract.reading import AGAIN, XMIN, lake_schema, read, read_all, select_columns
 from lambdas.shared import sql
+from lambdas.shared.errors import SourceError
 from lambdas.shared.lake import Lake
 from lambdas.shared.manifest import File
 from lambdas.shared.parquet import ParquetPart
@@ -77,12 +78,14 @@ def capture(connection: Connection, lake: Lake, plan: TablePlan, prefix: str) ->
             table=sql.table(plan.name),
         )
     )[0]
-    changes, seen = (None, None) if not written else _read_changes(connection, lake, plan, f"{prefix}.changes.parquet")
+    changes, told, seen = (
+        _read_changes(connection, lake, plan, f"{prefix}.changes.parquet") if written else (None, None, None)
+    )
     before = plan.previous.keys
     if not written and total == (before.rows if before else 0):
         # Every present row was there at the last run, and there are as many of them: the key set is the same.
         return Captured(changes, None, before, seen)
-    deleted, keys = _compare_keys(connection, lake, plan)
+    deleted, keys = _compare_keys(connection, lake, plan, told)
     return Captured(changes, deleted, keys, seen)
 
 
@@ -102,7 +105,10 @@ def read_context(
         return _upload(lake, part, f"{prefix}.context.parquet")
 
 
-def _read_changes(connection: Connection, lake: Lake, plan: TablePlan, key: str) -> tuple[File | None, pa.Table | None]:
+def _read_changes(
+    connection: Connection, lake: Lake, plan: TablePlan, key: str
+) -> tuple[File | None, pa.ChunkedArray, pa.Table]:
+    """The file of the changes, their keys, and what the next run will meet again."""
     query = sql.compose(
         "SELECT $columns, t.xmin, $again FROM $table AS t WHERE $written",
         columns=select_columns(plan.columns),
@@ -113,6 +119,7 @@ def _read_changes(connection: Connection, lake: Lake, plan: TablePlan, key: str)
     schema = lake_schema(plan.columns)
     wire = pa.schema([*schema, (XMIN, pa.int64()), (AGAIN, pa.bool_())])
     told = _marks(lake.table(plan.previous.seen.key)) if plan.previous.seen else None
+    keys: list[pa.ChunkedArray] = []
     seen: list[pa.Table] = []
 
     with ParquetPart(schema) as part:
@@ -122,10 +129,12 @@ def _read_changes(connection: Connection, lake: Lake, plan: TablePlan, key: str)
             seen.append(marks.filter(rows.column(len(schema) + 1)))
             if told is not None:
                 rows = rows.filter(pc.invert(pc.is_in(_marks(marks), value_set=told)))
+            keys.append(rows[plan.key])
             part.write(rows.select(range(len(schema))).cast(schema))
 
         read(connection, query, wire, consume)
-        return _upload(lake, part, key), pa.concat_tables(seen)
+        changed = pa.chunked_array([chunk for column in keys for chunk in column.chunks], plan.key_type)
+        return _upload(lake, part, key), changed, pa.concat_tables(seen)
 
 
 def _marks(rows: pa.Table) -> pa.ChunkedArray:
@@ -135,16 +144,29 @@ def _marks(rows: pa.Table) -> pa.ChunkedArray:
 
 
 def _compare_keys(
-    connection: Connection, lake: Lake, plan: TablePlan
+    connection: Connection, lake: Lake, plan: TablePlan, told: pa.ChunkedArray | None
 ) -> tuple[pa.Table | None, pa.Table | File | None]:
-    """The keys that are gone, and the key set: the stored file where it is still the same."""
+    """The keys that are gone, and the key set: the stored file where it is still the same.
+
+    Raises SourceError for keys that are new, but in no row that was written since the last batch (``told``).
+    """
     query = sql.compose("SELECT t.$key FROM $table AS t", key=sql.identifier(plan.key), table=sql.table(plan.name))
     present = read_all(connection, query, pa.schema([(plan.key, plan.key_type)]))
     stored = plan.previous.keys
     if stored is None:
         return None, present
     before = lake.table(stored.key)
-    gone = before.filter(pc.invert(pc.is_in(_same_type(before[plan.key], plan), value_set=present[plan.key])))
+    earlier = _same_type(before[plan.key], plan)
+    gone = before.filter(pc.invert(pc.is_in(earlier, value_set=present[plan.key])))
+    new = present.filter(pc.invert(pc.is_in(present[plan.key], value_set=earlier)))[plan.key]
+    strange = new if told is None else new.filter(pc.invert(pc.is_in(new, value_set=told)))
+    if len(strange):
+        raise SourceError(
+            f"The source table {plan.name} shows {len(strange)} rows that it did not show before, {plan.key} "
+            f"{strange[0]} among them, although nobody wrote them since: a policy on its rows was changed, or a "
+            "backup was put back. Nothing was extracted. Invoke extract once with the event "
+            f'{{"full": ["{plan.name}"]}}.'
+        )
     unchanged = not gone.num_rows and present.num_rows == before.num_rows
     return (gone if gone.num_rows else None), (stored if unchanged else present)
 

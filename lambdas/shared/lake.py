@@ -127,14 +127,24 @@ class Lake:
         return pa.concat_tables(self.tables(key, columns))
 
     def _page(self, after: int, limit: int) -> list[BatchListing]:
-        answer = self._client.list_objects_v2(
-            Bucket=self.bucket, Prefix=MANIFESTS, StartAfter=manifest_key(after), MaxKeys=limit
-        )
-        return [
-            BatchListing(number, entry["LastModified"])
-            for entry in answer.get("Contents", ())
-            if (number := batch_of(entry["Key"])) is not None
-        ]
+        """At most ``limit`` batches with a higher number; fewer only where there are no more. Other objects do not
+        count.
+        """
+        found: list[BatchListing] = []
+        start = manifest_key(after)
+        while len(found) < limit:
+            asked = limit - len(found)
+            answer = self._client.list_objects_v2(Bucket=self.bucket, Prefix=MANIFESTS, StartAfter=start, MaxKeys=asked)
+            entries = answer.get("Contents", ())
+            found += [
+                BatchListing(number, entry["LastModified"])
+                for entry in entries
+                if (number := batch_of(entry["Key"])) is not None
+            ]
+            if len(entries) < asked:
+                break
+            start = entries[-1]["Key"]
+        return found
 
     def _get(self, key: str) -> Any:
         try:

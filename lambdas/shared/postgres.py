@@ -29,6 +29,10 @@ SESSION: Mapping[str, str] = {
     "statement_timeout": f"{STATEMENT_TIMEOUT}s",
     "lock_timeout": f"{LOCK_TIMEOUT}s",
     "idle_in_transaction_session_timeout": "120s",
+    # A function that was killed must not hold its locks, and the turn to load, until the server hears of it by chance.
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
 }
 
 _REFUSALS: Mapping[str, str] = {  # SQLSTATE -> what is wrong, what to try

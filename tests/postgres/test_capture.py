@@ -333,3 +333,13 @@ def test_a_table_may_have_more_times_than_a_function_takes_arguments(shop):
     assert shop.extract().rows["currency"] == 3
     rows = shop.ingestion.table(manifest(shop.ingestion, 1).tables["currency"].changes.key).to_pylist()
     assert [json.loads(row["_unreadable"]) for row in rows if row["_unreadable"]] == [{"t59": "infinity"}]
+
+
+def test_rows_that_show_up_though_nobody_wrote_them_are_no_silent_part_of_the_key_set(shop):
+    shop.admin.run("ALTER TABLE payment ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON payment USING (payment_id < 5)")
+    assert shop.extract().rows["payment"] == 4
+    shop.admin.run("ALTER POLICY p ON payment USING (payment_id < 8)")
+    with pytest.raises(SourceError, match=r"payment shows 3 rows .*\"full\": \[\"payment\"\]"):
+        shop.extract()
+    assert shop.extract(full=frozenset({"payment"})).rows == {"payment": 7}
+    assert shop.extract().batch is None

@@ -70,6 +70,16 @@ def test_what_is_there_is_never_overwritten(lake):
     assert lake.find("other") is None
 
 
+def test_other_objects_among_the_manifests_hide_no_batch(lake, monkeypatch):
+    monkeypatch.setattr(lake_module, "_PAGE", 2)
+    for number in range(1, 8):
+        lake.put_if_absent(manifest_key(number), b"{}")
+        lake.put_if_absent(f"{manifest_key(number)}.bak", b"{}")
+        lake.put_if_absent(f"{manifest_key(number)}.old", b"{}")
+    assert lake.last_batch() == 7
+    assert [found.number for found in lake.batches_after(0)] == list(range(1, 8))
+
+
 class Conflicting:
     """An S3 that answers the first ``times`` puts with a conflict: another put of the key is under way, and fails."""
 
