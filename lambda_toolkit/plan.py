@@ -59,7 +59,7 @@ class _FunctionPlanner:
         aws, spec, prefix = self._aws, self.spec, self._prefix
         return [
             self._plan_function,
-            lambda: role.plan(aws, spec, function_is_ours=function.is_ours(self._live(), spec.name)),
+            task(role.plan, aws, spec, function_is_ours=lambda: function.is_ours(self._live(), spec.name)),
             lambda: log_group.plan(aws, spec, prefix, function_is_ours=function.is_ours(self._live(), spec.name)),
             task(schedule.plan, aws, spec, prefix),
             lambda: trigger.plan(aws, spec, function_is_ours=function.is_ours(self._live(), spec.name)),

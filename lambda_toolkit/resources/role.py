@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from lambda_toolkit.aws import Aws
@@ -49,11 +50,12 @@ def policy_document(aws: Aws, spec: FunctionSpec) -> dict[str, Any]:
     return {"Version": "2012-10-17", "Statement": [own_log, *({**statement} for statement in spec.permissions)]}
 
 
-def plan(aws: Aws, spec: FunctionSpec, *, function_is_ours: bool) -> list[Change]:
+def plan(aws: Aws, spec: FunctionSpec, *, function_is_ours: Callable[[], bool]) -> list[Change]:
     """The change that gives ``spec`` its role. Raises OwnershipError.
 
     A function that lost its role and gets one of the same name may find its environment variables closed: Lambda let
-    the old role use their key, and takes the new one for the same. The change says what to do then.
+    the old role use their key, and takes the new one for the same. The change says what to do then; only then is
+    ``function_is_ours`` asked.
     """
     name = role_name(spec.name)
     tags = desired_tags(spec.tags, spec.name)
@@ -73,7 +75,7 @@ def plan(aws: Aws, spec: FunctionSpec, *, function_is_ours: bool) -> list[Change
             _put_policy(aws, name, policy)
 
         details: tuple[str, ...] = (f"{len(policy['Statement'])} statements",)
-        if function_is_ours and spec.environment:
+        if spec.environment and function_is_ours():
             details += (_MADE_ANEW.format(function=spec.name),)
         return [Change(KIND, name, "create", details, apply=create)]
 
