@@ -15,6 +15,7 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.loaders import Loader
 from moto import mock_aws
+from moto.iam.models import IAMBackend
 
 from lambda_script import Lambda_script
 from lambda_toolkit.aws import Aws
@@ -97,6 +98,8 @@ def _in_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("LAMBDA_SCRIPT_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
+    # moto walks through its roles while another thread adds one, which Python refuses
+    monkeypatch.setattr(IAMBackend, "get_roles", lambda self: list(self.roles.values()))
     with mock_aws():
         yield
 
