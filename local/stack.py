@@ -36,6 +36,7 @@ DEFAULT_REGION = "eu-west-2"
 EMULATOR = "emulator"
 CLOCK = "clock"
 POSTGRES = "postgres"
+PARTS = {EMULATOR: "the emulated AWS", CLOCK: "its clock", POSTGRES: "PostgreSQL"}
 CLOCK_READY = "The clock is ready"  # what the clock writes to its log when it is
 CLOCK_PATIENCE = 30.0  # seconds
 
@@ -129,11 +130,26 @@ def running_stack(root: Path) -> Stack | None:
 
 
 def load_stack(root: Path) -> Stack:
-    """The stack below ``root``. Raises LocalError, with what to do, when it is not up."""
+    """The stack below ``root``. Raises LocalError, with what to do, when it is not up or a part of it has ended."""
     stack = running_stack(root)
-    if stack is None:
-        raise LocalError("The embedded stack is not up. Start it with: python deploy.py local up")
-    return stack
+    if stack is not None:
+        return stack
+    ended = _ended_parts(root)
+    if ended:
+        raise LocalError(
+            f"The embedded stack is not whole any more: {' and '.join(ended)} ended without being asked to. "
+            "Start it again with: python deploy.py local up"
+        )
+    raise LocalError("The embedded stack is not up. Start it with: python deploy.py local up")
+
+
+def _ended_parts(root: Path) -> list[str]:
+    """The parts that ended although nobody stopped the stack."""
+    path = root.resolve() / DIRECTORY / STACK_FILE
+    if not path.is_file():
+        return []
+    parts = read_stack(path).processes.items()
+    return [PARTS[name] for name, process in parts if not is_alive(process)]
 
 
 def set_clock_speed(stack: Stack, speed: float) -> None:

@@ -75,7 +75,11 @@ def _file(path: Path) -> Opener:
             table = pq.read_table(path)
         except (pa.ArrowException, OSError) as error:
             raise LocalError(f"{path} cannot be read as Parquet: {error}") from error
-        return _table(table)()
+        try:
+            return _table(table)()
+        except pa.ArrowException as error:  # lists, structures, bytes that are no text: no column of ours holds them
+            types = ", ".join(f"{field.name} {field.type}" for field in table.schema)
+            raise LocalError(f"{path} cannot be written as rows of text: {error}. Its columns are {types}.") from error
 
     def open_csv() -> tuple[list[str], BinaryIO]:
         try:

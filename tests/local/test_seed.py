@@ -150,6 +150,16 @@ def test_a_file_that_is_not_what_its_name_says(source: Database, parquet: Path) 
         seed.from_directory(source, parquet)
 
 
+@pytest.mark.parametrize("values", [[[1], [2]], [b"\xff", b"\xfe"]])
+def test_a_parquet_file_with_values_that_are_no_text(source: Database, parquet: Path, values: list[object]) -> None:
+    pq.write_table(pa.table({"currency_id": [1, 2], "currency_code": values}), parquet / "currency.parquet")
+
+    with pytest.raises(LocalError, match=r"currency\.parquet cannot be written as rows of text.*currency_code"):
+        seed.from_directory(source, parquet)
+
+    assert seed.is_empty(source)
+
+
 def test_a_csv_file_in_another_encoding(source: Database, parquet: Path) -> None:
     (parquet / "currency.parquet").unlink()
     (parquet / "currency.csv").write_bytes("currency_id,währung\n".encode("latin-1"))

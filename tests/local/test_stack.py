@@ -99,6 +99,8 @@ def test_after_a_crash_up_cleans_what_is_left_and_starts_with_nothing(root: Path
     crashed.source_admin.connect().run("INSERT INTO currency (currency_id, currency_code) VALUES (1, 'GBP')")
     os.kill(crashed.processes[EMULATOR].pid, signal.SIGKILL)
     eventually(lambda: embedded.running_stack(root) is None)
+    with pytest.raises(LocalError, match="the emulated AWS ended without being asked to"):
+        embedded.load_stack(root)
     said: list[str] = []
 
     again = up(root, said)
