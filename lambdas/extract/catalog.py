@@ -49,7 +49,7 @@ class Column:
         column = sql.columns([self.name], of="t")
         if pa.types.is_date(self.arrow) or pa.types.is_timestamp(self.arrow):
             return sql.compose("($c >= '0001-01-01' AND $c < '10000-01-01')", c=column)
-        if self.arrow == PLAIN_NUMERIC and self.type == "numeric":
+        if self.arrow == PLAIN_NUMERIC and self.type != "numeric(38,10)":
             return sql.compose("($c > -1e28 AND $c < 1e28 AND $c = round($c, 10))", c=column)
         if pa.types.is_decimal(self.arrow):
             return sql.compose("($c <> 'NaN')", c=column)

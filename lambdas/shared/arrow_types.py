@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from lambdas.shared.expressions import MAX_PRECISION
 
-PLAIN_NUMERIC = pa.decimal128(MAX_PRECISION, 10)  # a numeric declared without precision
+PLAIN_NUMERIC = pa.decimal128(MAX_PRECISION, 10)  # a numeric declared without precision, or with more than there is
 
 _EXACT: Mapping[str, pa.DataType] = {
     "smallint": pa.int16(),
@@ -40,4 +40,4 @@ def arrow_type(postgres_type: str) -> pa.DataType:
     precision, scale = (int(part) for part in modifier["arguments"].split(","))
     if precision <= MAX_PRECISION and 0 <= scale <= precision:
         return pa.decimal128(precision, scale)
-    return pa.string()
+    return PLAIN_NUMERIC

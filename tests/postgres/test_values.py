@@ -165,3 +165,11 @@ def test_a_batch_already_written_otherwise_stays_and_it_is_said(shop):
     shop.processed.put_if_absent(manifest_key(1), json.dumps({**other, "tables": {}, "quarantined": {}}).encode())
     again = shop.transform(1, replay=True)
     assert (again.created, again.same, dict(again.manifest.tables)) == (False, False, {})
+
+
+def test_a_numeric_declared_wider_than_the_lake_holds_is_converted_or_told(shop):
+    shop.admin.run("ALTER TABLE sales_order ALTER COLUMN unit_price TYPE numeric(50, 2)")
+    shop.admin.run("UPDATE sales_order SET unit_price = 1e40 WHERE sales_order_id = 2")
+    done = shop.transform(shop.extract().batch)
+    assert [row["sales_order_id"] for row in quarantined(shop, done, "fact_sales_order")] == [2]
+    assert shop.load().appended["fact_sales_order"] == 5
