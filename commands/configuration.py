@@ -12,6 +12,7 @@ from commands.errors import ConfigurationError
 from commands.section import WHOLE_FILE, Section
 
 DEFAULT_PATH = Path("config/pipeline.toml")
+HOST = "host"  # the runtime of the Python that deploys, for a stack on this machine
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,12 @@ class SecretDeclaration:
 
 @dataclass(frozen=True)
 class Packages:
-    """How requirements are installed: for which platform (``None``: Lambda's), and the files that are left out."""
+    """How functions are packaged: for which runtime and platform, and what is left out of the requirements.
 
+    ``runtime`` ``None`` is this Python's; ``platform`` ``None`` is Lambda's.
+    """
+
+    runtime: str | None
     platform: str | None
     exclude: tuple[str, ...]
 
@@ -154,9 +159,7 @@ def load(path: Path, stage: str | None = None, environ: Mapping[str, str] | None
         secrets={key: _secret(path, key, section) for key, section in top.sections("secrets").items()},
         functions={key: _function(path, key, section) for key, section in top.sections("functions").items()},
         alarms={key: _alarm(key, section) for key, section in top.sections("alarms").items()},
-        packages=Packages(packages.optional_text("platform"), packages.texts("exclude"))
-        if packages
-        else Packages(None, ()),
+        packages=_packages(packages) if packages else Packages(None, None, ()),
         tables={"source": top.raw("source"), "warehouse": top.raw("warehouse")},
     )
     top.done()
@@ -193,6 +196,17 @@ def _secret(path: Path, name: str, section: Section) -> SecretDeclaration:
     )
     section.done()
     return secret
+
+
+def _packages(section: Section) -> Packages:
+    runtime = section.optional_text("runtime")
+    packages = Packages(
+        runtime=None if runtime == HOST else runtime,
+        platform=section.optional_text("platform"),
+        exclude=section.texts("exclude"),
+    )
+    section.done()
+    return packages
 
 
 def _alarm(name: str, section: Section) -> AlarmDeclaration:

@@ -48,6 +48,7 @@ def script(pipeline: Pipeline, function: FunctionDeclaration, account: str) -> L
         function_name_template=pipeline.name + "-{stage}-" + function.name,
         schedule=function.schedule,
         stage=pipeline.stage,
+        runtime=pipeline.packages.runtime,
         memory=function.memory,
         timeout=function.timeout,
         environment=environment(pipeline, function, account),

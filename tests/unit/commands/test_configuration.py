@@ -35,6 +35,8 @@ def test_a_stage_is_merged_over_the_rest():
     assert local.functions["extract"].schedule == "rate(1 minute)"
     assert local.functions["extract"].memory == load(DEFAULT_PATH).functions["extract"].memory
     assert local.packages.platform == "host"
+    assert local.packages.runtime is None, "this Python's"
+    assert load(DEFAULT_PATH).packages.runtime == "python3.13"
     assert local.packages.exclude
 
 
@@ -68,6 +70,7 @@ def test_the_region_is_what_every_aws_tool_would_take(environ, region):
             'secret = "sauce"',
             r"names `sauce`, which \[secrets\] does not declare. Declared there: s",
         ),
+        ('runtime = "python3.13"', 'runtimes = "python3.13"', r"\[packages\] holds the unknown key `runtimes`"),
         ('bucket = "ingestion"', 'bucket = "lake"', r"\[functions.transform\] names `lake`"),
         ('emails = ["', 'emails = [1, "', r"\[alerts\] `emails` must be a list of texts"),
         ("[buckets]", "[bukkets]", r"the unknown key `bukkets`"),
