@@ -16,8 +16,10 @@ import fcntl
 import json
 import os
 import shutil
+import signal
 import subprocess  # nosec B404
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -311,20 +313,35 @@ def _await_clock(process: Identity, log: Path) -> None:
 
 def _stop_everything(directory: Path, say: Progress) -> bool:
     """Stop whatever of this stack still runs. Returns whether anything did."""
-    recorded = _recorded(directory)
-    stopped = False
-    if CLOCK in recorded:
-        stopped |= stop_group(recorded[CLOCK])
-    if EMULATOR in recorded:
-        stopped |= emulator.stop(directory / EMULATOR, recorded[EMULATOR])
-    stopped |= postgres.stop(directory / POSTGRES)
-    if POSTGRES in recorded:
-        stopped |= stop_process(recorded[POSTGRES])
-    for name in (STACK_FILE, "processes.json"):
-        (directory / name).unlink(missing_ok=True)
+    with _undisturbed():
+        recorded = _recorded(directory)
+        stopped = False
+        if CLOCK in recorded:
+            stopped |= stop_group(recorded[CLOCK])
+        if EMULATOR in recorded:
+            stopped |= emulator.stop(directory / EMULATOR, recorded[EMULATOR])
+        stopped |= postgres.stop(directory / POSTGRES)
+        if POSTGRES in recorded:
+            stopped |= stop_process(recorded[POSTGRES])
+        for name in (STACK_FILE, "processes.json"):
+            (directory / name).unlink(missing_ok=True)
     if stopped:
         say("The embedded stack is stopped")
     return stopped
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Nobody's second Ctrl-C ends this halfway, with one part stopped and the others left running."""
+    if threading.current_thread() is not threading.main_thread():  # only the main thread is sent signals
+        yield
+        return
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
 def _recorded(directory: Path) -> dict[str, Identity]:

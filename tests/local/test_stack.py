@@ -14,6 +14,7 @@ import pytest
 from local import databases, emulator
 from local import stack as embedded
 from local.errors import LocalError
+from local.process import Identity
 from local.stack import EMULATOR, Stack
 from tests.local.account import SCHEMA, Account, eventually
 
@@ -127,6 +128,22 @@ def test_an_interrupted_up_leaves_nothing_running(root: Path, monkeypatch: pytes
     assert len(running) >= 3  # PostgreSQL, the emulator, the clock
     assert processes_of(root) == []
     assert not (root / ".local" / "stack.json").exists()
+
+
+def test_a_second_interrupt_does_not_end_the_stopping(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    up(root)
+    stop = embedded.stop_group
+
+    def impatient(clock: Identity) -> bool:
+        os.kill(os.getpid(), signal.SIGINT)
+        return stop(clock)
+
+    monkeypatch.setattr(embedded, "stop_group", impatient)
+    handler = signal.getsignal(signal.SIGINT)
+
+    assert embedded.down(root)
+    assert processes_of(root) == []
+    assert signal.getsignal(signal.SIGINT) is handler
 
 
 def test_a_stranger_with_the_id_of_a_dead_process_is_left_alone(root: Path) -> None:
