@@ -17,7 +17,8 @@ from commands.options import DONE, FAILED, Request, with_request
 def command(request: Request, yes: bool, delete_data: bool) -> int:
     """Remove functions, roles, schedules, triggers, alarms, logs and the topic.
 
-    The buckets with their data and the secrets stay unless --delete-data is given. The databases are never touched.
+    The buckets with their data and the secrets stay unless --delete-data is given. The databases are never touched; a
+    warehouse that was filled from buckets that are deleted must be emptied before it can be filled anew.
     """
     from lambda_toolkit.execute import execute
     from lambda_toolkit.plan import make_destroy_plan
