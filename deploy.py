@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-import importlib
-
 import click
+
+from commands.group import LazyGroup
 
 COMMANDS = {
     "deploy": "Deploy the pipeline, or redeploy just the functions named.",
@@ -18,7 +18,6 @@ COMMANDS = {
     "invoke": "Invoke one function; show its result and the end of its log.",
     "logs": "Show one function's logs.",
     "destroy": "Remove everything that deploy made.",
-    "local": "The whole pipeline on this machine: no account, no Docker.",
 }
 LOCAL_COMMANDS = {
     "up": "Start the embedded stack, prepare and seed the databases, deploy to it.",
@@ -29,49 +28,14 @@ LOCAL_COMMANDS = {
 }
 
 
-class LazyGroup(click.Group):
-    """A group whose commands are modules, imported only when they are called: help and completion stay instant."""
-
-    def __init__(
-        self, *args: object, prefix: str = "", summaries: dict[str, str] | None = None, **kwargs: object
-    ) -> None:
-        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
-        self._prefix = prefix
-        self._summaries = summaries or {}
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names of the commands, in the order in which one uses them."""
-        return list(self._summaries)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of that name, or ``None``."""
-        if cmd_name not in self._summaries:
-            return None
-        if cmd_name == "local":
-            return local
-        found: click.Command = importlib.import_module(f"commands.{self._prefix}{cmd_name}").command
-        return found
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The summaries, without importing a command."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(self._summaries.items()))
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Options without a command are those of ``deploy``: ``python deploy.py --stage prod`` deploys prod."""
-        if not self._prefix and (not args or (args[0].startswith("-") and args[0] != "--help")):
-            args = ["deploy", *args]
-        return super().parse_args(ctx, args)
-
-
-@click.group(cls=LazyGroup, summaries=COMMANDS)
+@click.group(cls=LazyGroup, summaries=COMMANDS, default="deploy")
 def main() -> None:
     """Deploy and run the pipeline. Without a command: deploy."""
 
 
-@click.group(cls=LazyGroup, prefix="local_", summaries=LOCAL_COMMANDS)
+@main.group(cls=LazyGroup, prefix="local_", summaries=LOCAL_COMMANDS)
 def local() -> None:
-    """The whole pipeline on this machine: a real PostgreSQL, an emulated AWS, nothing to sign up for."""
+    """The whole pipeline on this machine: no account, no Docker."""
 
 
 if __name__ == "__main__":

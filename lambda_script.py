@@ -119,7 +119,7 @@ class Lambda_script:
             requirements=read_requirements(requirements) if isinstance(requirements, Path) else tuple(requirements),
             requirements_exclude=tuple(requirements_exclude),
             platform=platform,
-            schedule=to_eventbridge(schedule) if schedule is not None else None,
+            schedule=_schedule(schedule),
             s3_triggers=_triggers(s3_trigger),
             alarms=tuple(alarms),
             permissions=tuple(permissions),
@@ -175,11 +175,21 @@ def _name(template: str, stage: str) -> str:
         raise LimitError(f"function_name_template `{template}` may hold {{stage}} and no other braces.") from error
 
 
+def _schedule(value: str | None) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise ScheduleError(f"schedule must be a text such as `0 0 * * *` or `rate(5 minutes)`, not {value!r}.")
+    return None if value is None else to_eventbridge(value)
+
+
 def _triggers(
     value: S3Trigger | Mapping[str, Any] | Sequence[S3Trigger | Mapping[str, Any]] | None,
 ) -> tuple[S3Trigger, ...]:
     if value is None:
         return ()
-    if isinstance(value, S3Trigger | Mapping):
-        return (S3Trigger.of(value),)
-    return tuple(S3Trigger.of(item) for item in value)
+    items = (value,) if isinstance(value, S3Trigger | Mapping) else tuple(value)
+    try:
+        return tuple(S3Trigger.of(item) for item in items)
+    except (TypeError, AttributeError) as error:
+        raise TriggerError(
+            f"s3_trigger takes `bucket`, and may take `prefix`, `suffix` and `events`; {value!r} is not that."
+        ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,8 +11,11 @@ from typing import Any
 
 from commands.errors import ConfigurationError
 from commands.section import WHOLE_FILE, Section
+from lambda_toolkit.errors import ScheduleError
+from lambda_toolkit.schedule import to_eventbridge
 
 DEFAULT_PATH = Path("config/pipeline.toml")
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 HOST = "host"  # the runtime of the Python that deploys, for a stack on this machine
 
 
@@ -129,6 +133,7 @@ def load(path: Path, stage: str | None = None, environ: Mapping[str, str] | None
     base = document.get("pipeline", {})
     stage = stage or (str(base.get("stage", "dev")) if isinstance(base, Mapping) else "dev")
     overrides = document.pop("stages", {})
+    _check_schedules(path, document)
     merged = _merge(document, overrides.get(stage, {}))
     top = Section(path, WHOLE_FILE, merged)
 
@@ -143,6 +148,9 @@ def load(path: Path, stage: str | None = None, environ: Mapping[str, str] | None
 
     alerts = top.section("alerts")
     topic, emails = alerts.text("topic"), alerts.texts("emails")
+    for email in emails:
+        if not _EMAIL.fullmatch(email):
+            raise ConfigurationError(f"{path}: [alerts] `emails` holds {email!r}, which is no email address.")
     alerts.done()
 
     packages = top.optional_section("packages")
@@ -249,6 +257,18 @@ def _trigger(section: Section) -> Trigger:
     )
     section.done()
     return trigger
+
+
+def _check_schedules(path: Path, document: Mapping[str, Any]) -> None:
+    """Every schedule can be deployed, also one that this stage replaces by its own."""
+    functions = document.get("functions", {})
+    for name, function in functions.items() if isinstance(functions, Mapping) else ():
+        schedule = function.get("schedule") if isinstance(function, Mapping) else None
+        if isinstance(schedule, str):
+            try:
+                to_eventbridge(schedule)
+            except ScheduleError as error:
+                raise ConfigurationError(f"{path}: [functions.{name}] `schedule`: {error}") from error
 
 
 def _check_references(pipeline: Pipeline) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from commands.configuration import FunctionDeclaration, Pipeline, SecretDeclaration
-from commands.errors import CommandError, ConfigurationError
+from commands.errors import ConfigurationError, UsageError
 from lambda_script import Alarm, Lambda_script, S3Trigger
 from lambda_toolkit.model import BucketSpec, Deployment, SecretSpec, TopicSpec
 
@@ -20,7 +20,7 @@ TABLES_FILE = "tables.json"  # where the functions find the declaration of the t
 def deployment(pipeline: Pipeline, account: str, environ: Mapping[str, str]) -> Deployment:
     """Everything that ``pipeline`` declares, for the AWS account ``account``. Secrets' values come from ``environ``.
 
-    Raises CommandError for a declaration or a value that cannot be deployed.
+    Raises ConfigurationError for a declaration or a value that cannot be deployed.
     """
     return Deployment(
         functions=tuple(script(pipeline, function, account).spec for function in pipeline.functions.values()),
@@ -68,16 +68,26 @@ def script(pipeline: Pipeline, function: FunctionDeclaration, account: str) -> L
 
 
 def chosen(pipeline: Pipeline, names: Collection[str]) -> tuple[str, ...] | None:
-    """The names on AWS of the functions called ``names`` in the file; ``None``, which means all, where none is named.
+    """The names on AWS of the functions called ``names``; ``None``, which means all, where none is named.
 
-    Raises CommandError for one that is not declared.
+    A function may be called as in the file or as on AWS. Raises UsageError for one that is not declared.
     """
+    known = {pipeline.function_name(name): pipeline.function_name(name) for name in pipeline.functions}
+    known |= {name: pipeline.function_name(name) for name in pipeline.functions}
     for name in names:
-        if name not in pipeline.functions:
-            raise CommandError(
+        if name not in known:
+            raise UsageError(
                 f"There is no function `{name}` in {pipeline.path}. Declared: {', '.join(pipeline.functions)}."
             )
-    return tuple(pipeline.function_name(name) for name in names) or None
+    return tuple(known[name] for name in names) or None
+
+
+def one(pipeline: Pipeline, name: str) -> str:
+    """The name on AWS of the function called ``name``. Raises UsageError where it is not declared."""
+    names = chosen(pipeline, [name])
+    if names is None:
+        raise AssertionError("one name was given")
+    return names[0]
 
 
 def tables_json(pipeline: Pipeline) -> bytes:

@@ -6,7 +6,7 @@ import click
 
 from commands.changes import report_document, show_changes, show_progress, show_report
 from commands.deployment import deployment
-from commands.errors import CommandError
+from commands.errors import CommandError, UsageError
 from commands.options import DONE, FAILED, Request, with_request
 
 
@@ -35,7 +35,7 @@ def command(request: Request, yes: bool, delete_data: bool) -> int:
         screen.say(note)
     if not yes:
         if screen.as_json:
-            raise CommandError("destroy --json does not ask: add --yes once you have read the plan.")
+            raise UsageError("destroy --json does not ask: add --yes once you have read the plan.")
         if not click.confirm(f"Remove these {len(plan.changes)} from AWS account {aws.account_id}?", err=True):
             raise CommandError("Nothing was removed.")
     report = execute(aws, plan, on_progress=lambda progress: show_progress(screen, progress))

@@ -11,7 +11,7 @@ import click
 
 from commands.configuration import load
 from commands.deploy import apply
-from commands.errors import CommandError
+from commands.errors import CommandError, UsageError
 from commands.options import Request
 from commands.prepare import prepare
 from commands.screen import Screen, counted
@@ -36,9 +36,9 @@ class Seeding:
     empty: bool = False
 
     def __post_init__(self) -> None:
-        """Refuses what contradicts itself. Raises CommandError."""
+        """Refuses what contradicts itself. Raises UsageError."""
         if sum((self.directory is not None, self.orders is not None, self.empty)) > 1:
-            raise CommandError("--seed, --orders and --empty exclude each other: give one.")
+            raise UsageError("--seed, --orders and --empty exclude each other: give one.")
 
 
 def seeding_options(command: Callable[P, T]) -> Callable[P, T]:
@@ -46,7 +46,7 @@ def seeding_options(command: Callable[P, T]) -> Callable[P, T]:
     command = click.option(
         "--orders", type=click.IntRange(min=1), metavar="N", help="Fill it with N generated orders (default 16000)."
     )(command)
-    directory = click.Path(path_type=Path, file_okay=False)
+    directory = click.Path(path_type=Path, exists=True, file_okay=False)
     told = "Fill the source from one Parquet or CSV file per table in this directory."
     return click.option("--seed", type=directory, help=told)(command)
 
@@ -57,8 +57,11 @@ def bring_up(request: Request, seeding: Seeding, *, clock_speed: float = 1) -> t
     Raises CommandError or LocalError for what does not come up.
     """
     from local import stack as embedded
+    from local.totesys import seed
 
     screen = request.screen
+    if seeding.directory is not None:
+        seed.files_in(seeding.directory)  # refused before anything is started
     region = load(request.config, LOCAL_STAGE).region
     stack = embedded.up(
         request.root,

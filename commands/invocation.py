@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from lambda_toolkit.aws import Aws
 
 
+_SAYS_NOTHING = ("Error", "Exception", "Unhandled", "Runtime.HandlerError")  # types of errors that help nobody
+
+
 @dataclass(frozen=True)
 class Invocation:
     """What an invocation gave: its result or its error, and the last 4 KB of its log."""
@@ -54,4 +57,4 @@ def _error_message(payload: Any) -> str:
     if not isinstance(payload, Mapping):
         return str(payload)
     kind, message = payload.get("errorType", "Error"), payload.get("errorMessage", "no message")
-    return str(message) if kind in ("Error", "Exception", "Unhandled") else f"{message} ({kind})"
+    return str(message) if kind in _SAYS_NOTHING else f"{message} ({kind})"

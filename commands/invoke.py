@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from commands.deployment import chosen
-from commands.errors import CommandError
+from commands.deployment import one
+from commands.errors import CommandError, UsageError
 from commands.invocation import invoke
 from commands.options import DONE, FAILED, Request, with_request
 
@@ -21,8 +21,7 @@ from commands.options import DONE, FAILED, Request, with_request
 def command(request: Request, function: str, event: Path | None) -> int:
     """Invoke FUNCTION and wait for it."""
     target = request.target()
-    chosen(target.pipeline, [function])
-    answer = invoke(target.aws(), target.pipeline.function_name(function), _event(event))
+    answer = invoke(target.aws(), one(target.pipeline, function), _event(event))
     if answer.log_tail:
         request.screen.progress(answer.log_tail.rstrip())
     if answer.error is not None:
@@ -38,9 +37,9 @@ def _event(path: Path | None) -> dict[str, Any]:
     try:
         event = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise CommandError(f"There is no event file {path}.") from error
+        raise UsageError(f"There is no event file {path}.") from error
     except ValueError as error:
-        raise CommandError(f"{path} is not JSON: {error}.") from error
+        raise UsageError(f"{path} is not JSON: {error}.") from error
     if not isinstance(event, dict):
-        raise CommandError(f"{path} must hold a JSON object, not {type(event).__name__}.")
+        raise UsageError(f"{path} must hold a JSON object, not {type(event).__name__}.")
     return event

@@ -16,7 +16,14 @@ from commands.options import DONE, Request, with_request
 @with_request
 def command(request: Request, seed: Path | None, orders: int | None, empty: bool) -> int:
     """Start a real PostgreSQL and an emulated AWS, fill the source, prepare the warehouse, deploy; leave it running."""
-    stack, target = bring_up(request, Seeding(seed, orders, empty))
+    from local.stack import running_stack
+
+    try:
+        stack, target = bring_up(request, Seeding(seed, orders, empty))
+    except BaseException:
+        if running_stack(request.root):
+            request.screen.progress("The stack runs all the same. Repeat the command, or: python deploy.py local down")
+        raise
     request.screen.say(
         f"The embedded stack is up at {stack.aws_endpoint_url}; .local/stack.json says the rest.", bold=True
     )

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from commands.deployment import chosen
-from commands.errors import CommandError
+from commands.deployment import one
+from commands.errors import CommandError, UsageError
 from commands.options import DONE, Request, with_request
 
 if TYPE_CHECKING:
@@ -29,11 +29,10 @@ POLL_SECONDS = 1.0
 def command(request: Request, function: str, since: str, follow: bool) -> int:
     """Show FUNCTION's log."""
     target = request.target()
-    chosen(target.pipeline, [function])
+    name = one(target.pipeline, function)
     if follow and request.screen.as_json:
-        raise CommandError("--follow never ends, so it cannot be one JSON document. Leave one of the two away.")
+        raise UsageError("--follow never ends, so it cannot be one JSON document. Leave one of the two away.")
     start = int((time.time() - seconds(since)) * 1000)
-    name = target.pipeline.function_name(function)
     collected = []
     for event in events(target.aws(), name, start, follow=follow, wait=_wait):
         collected.append({"timestamp": event["timestamp"], "message": event["message"].rstrip()})
@@ -45,10 +44,10 @@ def command(request: Request, function: str, since: str, follow: bool) -> int:
 
 
 def seconds(text: str) -> float:
-    """``30s``, ``10m``, ``2h`` or ``1d`` in seconds. Raises CommandError for anything else."""
+    """``30s``, ``10m``, ``2h`` or ``1d`` in seconds. Raises UsageError for anything else."""
     match = re.fullmatch(r"(\d+)([smhd])", text.strip())
     if not match:
-        raise CommandError(f"--since {text!r} is not a length of time. Write 30s, 10m, 2h or 1d.")
+        raise UsageError(f"--since {text!r} is not a length of time. Write 30s, 10m, 2h or 1d.")
     return int(match[1]) * UNITS[match[2]]
 
 

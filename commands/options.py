@@ -14,13 +14,14 @@ from typing import Any, Concatenate, ParamSpec
 import click
 
 from commands.configuration import DEFAULT_PATH
-from commands.errors import CommandError
+from commands.errors import CommandError, UsageError
 from commands.screen import Screen
 from commands.target import Target, choose
 
 P = ParamSpec("P")
 
 DONE, FAILED, CHANGES = 0, 1, 2
+MISUSED = 2  # as click says it
 INTERRUPTED = 130  # as shells say it of Ctrl-C
 
 
@@ -71,6 +72,9 @@ def with_request(body: Callable[Concatenate[Request, P], int | None]) -> Callabl
         except KeyboardInterrupt:
             screen.error("Stopped.")
             sys.exit(INTERRUPTED)
+        except UsageError as error:
+            screen.error(str(error))
+            sys.exit(MISUSED)
         except _expected() as error:
             screen.error(_message(error))
             sys.exit(FAILED)

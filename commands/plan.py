@@ -21,10 +21,8 @@ def command(request: Request, functions: tuple[str, ...], exit_code: bool) -> in
     from lambda_toolkit.plan import make_plan
 
     target = request.target()
-    aws = target.aws()
-    plan = make_plan(
-        aws, deployment(target.pipeline, aws.account_id, target.environ), only=chosen(target.pipeline, functions)
-    )
+    aws, only = target.aws(), chosen(target.pipeline, functions)
+    plan = make_plan(aws, deployment(target.pipeline, aws.account_id, target.environ), only=only)
     show_changes(request.screen, plan.changes)
     request.screen.say(f"{counted(len(plan.changes), 'change')}." if plan else "Nothing would change.", bold=True)
     request.screen.document({"changes": as_document(plan.changes)})

@@ -72,9 +72,9 @@ class Screen:
             yield
 
 
-def counted(number: int, thing: str) -> str:
+def counted(number: int, thing: str, ending: str = "s") -> str:
     """``1 row``, ``2,000 rows``."""
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+    return f"{number:,} {thing}{'' if number == 1 else ending}"
 
 
 def _console(file: TextIO) -> Console:

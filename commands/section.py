@@ -27,12 +27,19 @@ class Section:
         self._read.add(key)
         if key not in self._values:
             if required:
-                raise ConfigurationError(f"{self._file}: [{self._name}] lacks the key `{key}` ({expected}).")
+                raise ConfigurationError(f"{self._file}: {self._place} lacks {self._called(key)} ({expected}).")
             return default
         value = self._values[key]
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            raise ConfigurationError(f"{self._file}: [{self._name}] `{key}` must be {expected}, not {value!r}.")
+            raise ConfigurationError(f"{self._file}: {self._place} `{key}` must be {expected}, not {value!r}.")
         return value
+
+    @property
+    def _place(self) -> str:
+        return self._name if self._name == WHOLE_FILE else f"[{self._name}]"
+
+    def _called(self, key: str) -> str:
+        return f"the table [{key}]" if self._name == WHOLE_FILE else f"the key `{key}`"
 
     def text(self, key: str) -> str:
         """A text that must be there."""
@@ -89,7 +96,7 @@ class Section:
         if unknown:
             known = ", ".join(sorted(self._read))
             raise ConfigurationError(
-                f"{self._file}: [{self._name}] holds the unknown key `{unknown[0]}`. Known here: {known}."
+                f"{self._file}: {self._place} holds the unknown key `{unknown[0]}`. Known here: {known}."
             )
 
     def _below(self, key: str, values: Any) -> Section:

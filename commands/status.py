@@ -12,6 +12,7 @@ from commands.errors import CommandError
 from commands.follow import Follower
 from commands.lake import batches_after
 from commands.options import DONE, Request, with_request
+from commands.screen import counted
 
 if TYPE_CHECKING:
     from lambda_toolkit.aws import Aws
@@ -50,6 +51,14 @@ def status(follower: Follower, now: datetime) -> dict[str, Any]:
         functions = list(pool.map(lambda name: _function(follower, name), pipeline.functions))
         deployed = all(function["state"] != "not deployed" for function in functions)
         batches, freshness = _batches(follower, now, deployed)
+        ringing = [alarm for alarm in alarms.result() if alarm["state"] == "ALARM"]
+        if ringing:
+            names = ", ".join(f"{alarm['name']} (since {alarm['since']})" for alarm in ringing)
+            freshness = {
+                **freshness,
+                "fresh": False,
+                "summary": f"Not known to be fresh: in alarm is {names}. {freshness['summary']}",
+            }
         return {
             "pipeline": pipeline.name,
             "stage": pipeline.stage,
@@ -80,6 +89,7 @@ def _batches(follower: Follower, now: datetime, deployed: bool) -> tuple[dict[st
     """The last batch at each step; and the age of the oldest change that is extracted but not yet in the warehouse."""
     if not deployed:
         return {"extracted": None, "transformed": None, "loaded": None}, {
+            "fresh": False,
             "lag_seconds": None,
             "summary": "Not deployed yet: python deploy.py",
         }
@@ -100,14 +110,15 @@ def _batches(follower: Follower, now: datetime, deployed: bool) -> tuple[dict[st
     if complaint:
         summary = f"The warehouse cannot be asked: {complaint}"
     elif extracted:
-        summary = f"{len(extracted)} extracted batches are not loaded yet; the oldest is {lag:,.0f} s old."
+        summary = f"Not loaded yet: {counted(len(extracted), 'extracted batch', 'es')}, the oldest {lag:,.0f} s old."
     elif loaded:
         summary = (
             f"Fresh: all that was extracted is in the warehouse. Batch {loaded} came at {_moment(report['loaded_at'])}."
         )
     else:
         summary = "Nothing was extracted yet: python deploy.py run"
-    return batches, {"lag_seconds": lag, "summary": summary}
+    fresh = bool(loaded) and not extracted and not complaint
+    return batches, {"fresh": fresh, "lag_seconds": lag, "summary": summary}
 
 
 def _alarms(aws: Aws, prefix: str) -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from local.stack import Stack
 
 LOCAL_STAGE = "local"
+DIRECTORY, STACK_FILE = ".local", "stack.json"  # where the embedded stack says that it was started
 _CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
 
 
@@ -37,17 +38,16 @@ def choose(config: Path, stage: str | None, environ: Mapping[str, str]) -> Targe
     """The target for ``--stage`` and the environment.
 
     The embedded stack is meant by ``--stage local``, by an ``AWS_ENDPOINT_URL`` that is its own, and, as a convenience,
-    when it is up and the environment names neither an endpoint nor credentials. Anything else is AWS (or whatever
+    when it was started and the environment names neither an endpoint nor credentials. Anything else is AWS (or whatever
     ``AWS_ENDPOINT_URL`` names). Raises CommandError for a configuration that does not hold, and
     LocalError for a stack that is not up.
     """
-    from local.stack import load_stack, running_stack
-
     root = config.resolve().parent.parent
-    stack = running_stack(root)
-    if not _means_local(stage, stack, environ):
+    if not _means_local(root, stage, environ):
         return Target(load(config, stage, environ), environ, is_local=False)
-    return local_target(config, stack or load_stack(root), environ, stage)
+    from local.stack import load_stack
+
+    return local_target(config, load_stack(root), environ, stage)
 
 
 def local_target(config: Path, stack: Stack, environ: Mapping[str, str], stage: str | None = None) -> Target:
@@ -62,12 +62,16 @@ def local_target(config: Path, stack: Stack, environ: Mapping[str, str], stage: 
     return Target(load(config, stage or LOCAL_STAGE, merged), merged, is_local=True)
 
 
-def _means_local(stage: str | None, stack: Stack | None, environ: Mapping[str, str]) -> bool:
-    if stage == LOCAL_STAGE:
-        return True
-    endpoint = environ.get("AWS_ENDPOINT_URL")
-    if stack is None:
+def _means_local(root: Path, stage: str | None, environ: Mapping[str, str]) -> bool:
+    """Whether a call is about the stack below ``root``: one that was started, even if a part of it has died since."""
+    if stage is not None:
+        return stage == LOCAL_STAGE
+    started = root / DIRECTORY / STACK_FILE
+    if not started.is_file():
         return False
+    endpoint = environ.get("AWS_ENDPOINT_URL")
     if endpoint:
-        return endpoint == stack.aws_endpoint_url and stage is None
-    return stage is None and not any(environ.get(name) for name in _CREDENTIALS)
+        from local.stack import read_stack
+
+        return endpoint == read_stack(started).aws_endpoint_url
+    return not any(environ.get(name) for name in _CREDENTIALS)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from lambda_toolkit.errors import LimitError
-from lambda_toolkit.model import Alarm, FunctionSpec
+from lambda_toolkit.model import Alarm, BucketSpec, FunctionSpec
 
 MIB = 1024 * 1024
 DIRECT_UPLOAD = 50 * MIB - 4096  # Lambda wants less than 50 MiB, and the call around it takes a little too
@@ -20,6 +20,7 @@ _ENVIRONMENT = 4096  # bytes
 _INLINE_POLICY = 10_240  # characters, white space not counted
 _DESCRIPTION = 256
 _RUNTIME = re.compile(r"python3\.(9|1[0-9])")
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _ARCHITECTURES = ("x86_64", "arm64")
 _RETENTIONS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
@@ -71,6 +72,18 @@ def check_function(spec: FunctionSpec) -> None:
     problems = list(_problems(spec))
     if problems:
         raise LimitError(f"Function `{spec.name}`: {' '.join(problems)}")
+
+
+def check_bucket(spec: BucketSpec) -> None:
+    """Raise LimitError where S3 would refuse the name of a bucket.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+    """
+    if not _BUCKET.fullmatch(spec.name) or ".." in spec.name:
+        raise LimitError(
+            f"Bucket `{spec.name}`: its name must be 3 to 63 lower-case letters, digits, `-` and `.`, with a letter or "
+            "digit at each end."
+        )
 
 
 def _problems(spec: FunctionSpec) -> Iterable[str]:

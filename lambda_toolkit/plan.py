@@ -121,6 +121,7 @@ def _check(functions: Iterable[FunctionSpec], deployment: Deployment) -> None:
     problems: list[ToolkitError] = []
     for check in (
         *(task(limits.check_function, spec) for spec in functions),
+        *(task(limits.check_bucket, item) for item in deployment.buckets),
         task(trigger.check_declared, deployment.functions),
     ):
         try:

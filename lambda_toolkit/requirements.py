@@ -12,6 +12,7 @@ import os
 import platform as this_platform
 import re
 import shutil
+import ssl
 import subprocess  # nosec B404: uv is run from a list of arguments
 import sys
 import sysconfig
@@ -158,13 +159,24 @@ def _install(spec: LayerSpec, target: Path) -> None:
     if not spec.platform.startswith("host-"):
         version = ".".join(map(str, runtime_version(spec.runtime)))
         command += ["--python-version", version, "--python-platform", spec.platform]
-    done = subprocess.run([*command, "--", *spec.requirements], capture_output=True, text=True, check=False)  # nosec B603
+    done = subprocess.run(
+        [*command, "--", *spec.requirements], env=uv_environment(), capture_output=True, text=True, check=False
+    )  # nosec B603
     if done.returncode:
         reason = "\n".join(done.stderr.strip().splitlines()[-12:])
         raise PackageError(
             f"The requirements {', '.join(spec.requirements)} cannot be installed for {spec.runtime} on "
             f"{spec.platform} (only wheels are taken):\n{reason}"
         )
+
+
+def uv_environment() -> dict[str, str]:
+    """This process's environment for uv, which shall trust what the system trusts, such as a proxy, as pip does."""
+    environment = dict(os.environ)
+    trusted = ssl.get_default_verify_paths()
+    if trusted.cafile or trusted.capath:
+        environment.setdefault("UV_SYSTEM_CERTS", "1")
+    return environment
 
 
 def _uv() -> str:

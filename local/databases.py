@@ -84,6 +84,15 @@ def prepare(server: Server, source_schema: Path, passwords: Mapping[str, str]) -
     return made[SOURCE_READER], made[SOURCE_ADMIN], made[WAREHOUSE_LOADER]
 
 
+def drop_warehouse(server: Server) -> None:
+    """Remove the warehouse database, if there is one, with everything in it."""
+    connection = Database(server.host, server.port, "postgres", server.superuser, server.password).connect()
+    try:
+        connection.run(f"DROP DATABASE IF EXISTS {identifier(WAREHOUSE)} WITH (FORCE)")
+    finally:
+        connection.close()
+
+
 def _prepare_source(admin: Database, schema: Path) -> None:
     try:
         statements = schema.read_text(encoding="utf-8")

@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from lambda_toolkit.requirements import uv_environment
 from local.errors import LocalError
 
 # Exact: local/emulator_launcher.py leans on private names of this version. boto3 follows the botocore that it pins.
@@ -81,7 +82,7 @@ def _uv(arguments: list[str], target: Path | None) -> None:
     from uv import find_uv_bin
 
     command = [find_uv_bin(), *arguments, *([str(target), "--clear"] if target else [])]
-    environment = {name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "PYTHONPATH")}
+    environment = {name: value for name, value in uv_environment().items() if name not in ("VIRTUAL_ENV", "PYTHONPATH")}
     if not os.access(Path.home(), os.W_OK):
         environment.setdefault("UV_NO_CACHE", "1")
     result = subprocess.run(command, env=environment, text=True, capture_output=True, check=False)  # nosec B603

@@ -4,9 +4,9 @@ Everything it has is below ``.local``: the databases' files, what the emulated A
 ``stack.json`` (readable by its owner alone), which says where everything is while it is up.
 
 Data survives ``down`` and the next ``up``: both databases, and the lake with all else that the emulator knew. So do
-ports and passwords, because the functions' secrets hold them. Databases and lake belong together, as the warehouse's
+ports and passwords, because the functions' secrets hold them. Warehouse and lake belong together, as the warehouse's
 ledger names the lake's batches: when one of them was lost or not saved (the machine stopped, somebody killed the
-emulator), ``up`` starts with both empty, and says so.
+emulator), ``up`` starts with both empty, and says so. The source stays as it is.
 """
 
 from __future__ import annotations
@@ -96,9 +96,10 @@ def up(
             emulator.set_clock_speed(directory / EMULATOR, clock_speed)
             return running
         _stop_everything(directory, say)
-        _drop_halves(directory, say)
+        schema = source_schema or root / "config" / "totesys.sql"
+        keep_warehouse = _lake_is_whole(directory, say)
         try:
-            return _start(root, source_schema or root / "config" / "totesys.sql", region, clock_speed, say)
+            return _start(root, schema, region, clock_speed, say, keep_warehouse=keep_warehouse)
         except BaseException:
             _stop_everything(directory, _silent)
             raise
@@ -234,7 +235,9 @@ def _documents(processes: Mapping[str, Identity]) -> dict[str, dict[str, float]]
 # -------------------------------------------------------------------------------------------------- starting, stopping
 
 
-def _start(root: Path, source_schema: Path, region: str, clock_speed: float, say: Progress) -> Stack:
+def _start(
+    root: Path, source_schema: Path, region: str, clock_speed: float, say: Progress, *, keep_warehouse: bool
+) -> Stack:
     directory = root / DIRECTORY
     processes: dict[str, Identity] = {}
 
@@ -248,6 +251,8 @@ def _start(root: Path, source_schema: Path, region: str, clock_speed: float, say
     say("Starting PostgreSQL")  # first: schedules that the emulator remembers fire as soon as it runs
     server = postgres.start(directory / POSTGRES, port=free_port(access.postgres_port))
     started(POSTGRES, server.identity)
+    if not keep_warehouse:
+        databases.drop_warehouse(server)
     source, source_admin, warehouse = databases.prepare(server, source_schema, access.passwords)
     say("Starting the emulated AWS")
     emulator.set_clock_speed(directory / EMULATOR, clock_speed)
@@ -349,25 +354,35 @@ def _recorded(directory: Path) -> dict[str, Identity]:
     return _identities(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
 
 
-def _drop_halves(directory: Path, say: Progress) -> None:
-    """Start with nothing when the databases and the lake do not belong together any more."""
+def _lake_is_whole(directory: Path, say: Progress) -> bool:
+    """Whether the emulated AWS remembers the lake; else what it has is dropped, and the warehouse must be, too.
+
+    The source is nobody's copy: it stays, and the next run reads it anew.
+    """
     has_databases = postgres.has_data(directory / POSTGRES)
     has_lake = (directory / EMULATOR / "state").is_dir()
     if emulator.lost_memory(directory / EMULATOR):
-        say("The emulated AWS was not stopped in order the last time: both databases and the lake start empty")
-    elif has_databases != has_lake:
-        say("Of the databases and the lake only one is there: both start empty")
+        say("The emulated AWS was not stopped in order the last time: lake and warehouse start empty, the source stays")
+    elif has_databases and not has_lake:
+        say("The lake is gone: the warehouse starts empty, too, and the source stays")
+    elif has_lake and not has_databases:
+        say("The databases are gone: the lake starts empty, too")
     else:
-        return
-    _wipe(directory)
+        return True
+    _remove_lake(directory)
+    return False
+
+
+def _remove_lake(directory: Path) -> None:
+    for name in (EMULATOR, "inbox"):
+        if (directory / name).is_dir():
+            shutil.rmtree(directory / name)
 
 
 def _wipe(directory: Path) -> None:
     postgres.remove(directory / POSTGRES)
     accesses.forget(directory)
-    for name in (EMULATOR, "inbox"):
-        if (directory / name).is_dir():
-            shutil.rmtree(directory / name)
+    _remove_lake(directory)
 
 
 @contextlib.contextmanager

@@ -105,14 +105,14 @@ def connect(credentials: Credentials, *, connect_timeout: float = CONNECT_TIMEOU
     except DatabaseError as error:
         raise _failure(credentials, _REFUSALS.get(sqlstate(error), message(error))) from error
     except ssl.SSLError as error:
-        problem = f"its TLS certificate is not trusted ({_reason(error)}). Is `ca` the right authority for this host"
+        problem = f"its TLS certificate is not trusted ({_reason(error)}). Is `ca` the right authority for this host?"
         raise _failure(credentials, problem) from error
     except (InterfaceError, OSError) as error:
         if "refuses SSL" in str(error):
             problem = "it offers no TLS, which a configured `ca` demands"
         else:
             problem = (
-                f"it cannot be reached ({_reason(error)}). Is it up, and does the network let this function through"
+                f"it cannot be reached ({_reason(error)}). Is it up, and does the network let this function through?"
             )
         raise _failure(credentials, problem) from error
     connection.set_timeout(STATEMENT_TIMEOUT + CONNECT_TIMEOUT)
@@ -173,5 +173,5 @@ def _failure(credentials: Credentials, problem: str) -> ConnectionFailedError:
     c = credentials
     return ConnectionFailedError(
         f"Cannot connect to PostgreSQL at {c.host}:{c.port}, database {c.database}, as user {c.user} "
-        f"({c.origin}): {problem}."
+        f"({c.origin}): {problem}{'' if problem.endswith('?') else '.'}"
     )

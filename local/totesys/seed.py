@@ -45,10 +45,11 @@ def from_directory(source: Database, directory: Path) -> dict[str, int]:
     when a file is missing or cannot be read, names a column that the table does not have, lacks one that it needs, or
     holds a value that does not fit.
     """
-    return _load(source, {name: (str(path), _file(path)) for name, path in _files(directory).items()})
+    return _load(source, {name: (str(path), _file(path)) for name, path in files_in(directory).items()})
 
 
-def _files(directory: Path) -> dict[str, Path]:
+def files_in(directory: Path) -> dict[str, Path]:
+    """The seed's file for each table. Raises LocalError where one is missing or there are two."""
     if not directory.is_dir():
         raise LocalError(
             f"The seed {directory} is not a directory. It must hold one Parquet or CSV file for each table."

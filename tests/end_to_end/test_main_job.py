@@ -45,8 +45,16 @@ def test_commands_about_a_stack_that_is_not_up_say_so(line):
         assert "local up" in result.stderr
 
 
+def test_a_seed_that_lacks_a_table_is_refused_before_anything_starts(line, tmp_path):
+    (tmp_path / "seed").mkdir()
+    result = line("local", "up", "--seed", str(tmp_path / "seed"))
+    assert result.exit_code == 1
+    assert "holds no .parquet and no .csv file for: " in result.stderr
+    assert not (line.root / ".local").exists()
+
+
 def test_seeds_exclude_each_other(line):
     result = line("local", "up", "--orders", "5", "--empty")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "exclude each other" in result.stderr
     assert processes_of(line.root) == []

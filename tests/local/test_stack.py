@@ -14,7 +14,7 @@ import pytest
 from local import databases, emulator
 from local import stack as embedded
 from local.errors import LocalError
-from local.process import Identity
+from local.process import Identity, is_alive
 from local.stack import EMULATOR, Stack
 from tests.local.account import SCHEMA, Account, eventually
 
@@ -92,12 +92,13 @@ def test_everything_survives_down_and_up(root: Path) -> None:
     assert list(root.iterdir()) == []
 
 
-def test_after_a_crash_up_cleans_what_is_left_and_starts_with_nothing(root: Path) -> None:
+def test_after_a_crash_up_cleans_what_is_left_and_keeps_the_source_alone(root: Path) -> None:
     crashed = up(root)
     account = Account(crashed)
     account.function("lingering", "def handle(event, context):\n    return 'fine'\n")
     account.invoke("lingering")
     crashed.source_admin.connect().run("INSERT INTO currency (currency_id, currency_code) VALUES (1, 'GBP')")
+    crashed.warehouse.connect().run("CREATE TABLE ledger (batch bigint)")
     os.kill(crashed.processes[EMULATOR].pid, signal.SIGKILL)
     eventually(lambda: embedded.running_stack(root) is None)
     with pytest.raises(LocalError, match="the emulated AWS ended without being asked to"):
@@ -106,10 +107,11 @@ def test_after_a_crash_up_cleans_what_is_left_and_starts_with_nothing(root: Path
 
     again = up(root, said)
 
-    assert any("start empty" in message for message in said)
-    assert again.source.connect().run("SELECT count(*) FROM currency") == [[0]]
+    assert any("start empty, the source stays" in message for message in said)
+    assert again.source.connect().run("SELECT currency_code FROM currency") == [["GBP"]]
+    assert again.warehouse.connect().run("SELECT to_regclass('ledger')") == [[None]]
     assert Account(again).client("lambda").list_functions()["Functions"] == []
-    assert not any(listens(port) for port in ports_of(crashed))
+    assert not any(is_alive(process) for process in crashed.processes.values())
     embedded.down(root)
     assert processes_of(root) == []
 

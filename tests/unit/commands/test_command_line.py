@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from commands import options
 from commands.errors import CommandError
 
 README = Path("README.md").read_text(encoding="utf-8")
-NAMES = [name for name in deploy.COMMANDS if name != "local"] + [f"local {name}" for name in deploy.LOCAL_COMMANDS]
+NAMES = list(deploy.COMMANDS) + [f"local {name}" for name in deploy.LOCAL_COMMANDS]
 
 
 @pytest.fixture(autouse=True)
@@ -75,6 +76,48 @@ def test_without_credentials_it_is_said_what_to_do(tmp_path):
     assert "AWS_ACCESS_KEY_ID" in result.stderr
     assert "python deploy.py local run" in result.stderr
     assert '"error": ' in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["invoke"], "Missing argument 'FUNCTION'"),
+        (["local", "simulate", "--rate", "0"], "Invalid value for '--rate'"),
+        (["local", "up", "--seed", "nowhere"], "Directory 'nowhere' does not exist"),
+        (["nonsense"], "No such command 'nonsense'"),
+    ],
+)
+def test_wrong_usage_is_told_as_asked(arguments, says):
+    result = CliRunner().invoke(deploy.main, [*arguments, "--json"])
+    assert result.exit_code == 2
+    assert says in json.loads(result.stdout)["error"]
+    assert "Usage:" in CliRunner().invoke(deploy.main, arguments).stderr
+
+
+def test_a_stack_that_died_is_still_what_is_meant(tmp_path):
+    """Else a command about it would silently become one about AWS."""
+    (tmp_path / "config").mkdir()
+    config = tmp_path / "config" / "pipeline.toml"
+    config.write_text(Path("config/pipeline.toml").read_text(encoding="utf-8"))
+    (tmp_path / ".local").mkdir()
+    database = {"host": "127.0.0.1", "port": 1, "database": "d", "user": "u", "password": "p"}
+    gone = {"pid": 2**22 + 1, "started": 0.0}
+    stack = {
+        "aws_endpoint_url": "http://127.0.0.1:1",
+        "region": "eu-west-2",
+        "account_id": "000000000000",
+        "access_key_id": "k",
+        "secret_access_key": "s",
+        **dict.fromkeys(("source", "source_admin", "warehouse"), database),
+        "processes": dict.fromkeys(("emulator", "postgres", "clock"), gone),
+    }
+    (tmp_path / ".local" / "stack.json").write_text(json.dumps(stack))
+    for env in ({}, {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}):
+        result = CliRunner().invoke(deploy.main, ["status", "--config", str(config)], env=env)
+        assert result.exit_code == 1
+        assert "python deploy.py local up" in result.stderr
+    result = CliRunner().invoke(deploy.main, ["status", "--config", str(config), "--stage", "dev"])
+    assert "AWS_ACCESS_KEY_ID" in result.stderr, "with --stage it is about AWS"
 
 
 def test_an_interrupted_command_says_so_and_ends_as_shells_expect(capsys):

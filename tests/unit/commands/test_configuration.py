@@ -71,11 +71,17 @@ def test_the_region_is_what_every_aws_tool_would_take(environ, region):
             r"names `sauce`, which \[secrets\] does not declare. Declared there: s",
         ),
         ('runtime = "python3.13"', 'runtimes = "python3.13"', r"\[packages\] holds the unknown key `runtimes`"),
+        ('"rate(5 minutes)"', '"0 0 1 * 1"', r"\[functions.extract\] `schedule`: .*day"),
+        (
+            "data-alerts@example.com",
+            "data-alerts",
+            r"\[alerts\] `emails` holds 'data-alerts', which is no email address",
+        ),
         ('bucket = "ingestion"', 'bucket = "lake"', r"\[functions.transform\] names `lake`"),
         ('emails = ["', 'emails = [1, "', r"\[alerts\] `emails` must be a list of texts"),
         ("[buckets]", "[bukkets]", r"the unknown key `bukkets`"),
         ("[buckets]", "[buckets", r"not valid TOML"),
-        ("[pipeline]", "[pipelines]", r"\[the file\] lacks the key `pipeline`"),
+        ("[pipeline]", "[pipelines]", r"the file lacks the table \[pipeline\]"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path, old, new, says):

@@ -8,7 +8,7 @@ import pytest
 
 from commands.configuration import DEFAULT_PATH, load
 from commands.deployment import chosen, credentials, deployment, permissions, tables_json
-from commands.errors import CommandError, ConfigurationError
+from commands.errors import ConfigurationError, UsageError
 
 ACCOUNT = "123456789012"
 URL = "postgresql://reader:p%40ss%2Fword@db.example.com:6543/totesys"
@@ -87,7 +87,7 @@ def test_the_tables_travel_as_the_same_bytes(pipeline):
 def test_functions_are_chosen_by_their_short_names(pipeline):
     assert chosen(pipeline, []) is None
     assert chosen(pipeline, ["load"]) == ("totes-dev-load",)
-    with pytest.raises(CommandError, match="no function `lode` in .*Declared: extract, transform, load"):
+    with pytest.raises(UsageError, match="no function `lode` in .*Declared: extract, transform, load"):
         chosen(pipeline, ["lode"])
 
 

@@ -27,6 +27,7 @@ class PretendedAws:
     answers: dict[str, list[Any]] = field(default_factory=dict)  # by function: what its invocations return, in turn
     manifests: dict[str, dict[int, dict[str, Any]]] = field(default_factory=lambda: {"ingestion": {}, "processed": {}})
     log: list[str] = field(default_factory=list)
+    alarms: list[dict[str, Any]] = field(default_factory=list)
     deployed: bool = True
     account_id: str = "123456789012"
 
@@ -45,7 +46,7 @@ class PretendedAws:
         if operation == "filter_log_events":
             return [{"timestamp": 1, "message": line} for line in self.log]
         if operation == "describe_alarms":
-            return []
+            return self.alarms
         bucket = "ingestion" if "ingestion" in parameters["Bucket"] else "processed"
         keys = {manifest_key(number): number for number in self.manifests[bucket]}
         return [{"Key": key, "LastModified": MOMENT} for key in sorted(keys) if key > parameters["StartAfter"]]
@@ -144,7 +145,7 @@ def test_status_tells_how_old_what_waits_is():
     document = status(follower(aws), MOMENT + timedelta(seconds=90))
     assert document["batches"] == {"extracted": 4, "transformed": 3, "loaded": 2}
     assert document["freshness"]["lag_seconds"] == 90
-    assert document["freshness"]["summary"] == "2 extracted batches are not loaded yet; the oldest is 90 s old."
+    assert document["freshness"]["summary"] == "Not loaded yet: 2 extracted batches, the oldest 90 s old."
 
 
 def test_status_says_why_the_warehouse_cannot_be_asked():
@@ -157,3 +158,13 @@ def test_status_before_the_first_run():
     document = status(follower(PretendedAws({"load": [loaded(None)]})), MOMENT)
     assert document["batches"] == {"extracted": None, "transformed": None, "loaded": None}
     assert "Nothing was extracted yet" in document["freshness"]["summary"]
+
+
+def test_status_does_not_call_fresh_what_is_in_alarm():
+    ringing = {"AlarmName": "totes-dev-extract-errors", "StateValue": "ALARM", "StateUpdatedTimestamp": MOMENT}
+    aws = PretendedAws({"load": [loaded(2)]}, alarms=[ringing])
+    freshness = status(follower(aws), MOMENT)["freshness"]
+    assert freshness["fresh"] is False
+    assert "Not known to be fresh: in alarm is totes-dev-extract-errors (since 2026-01-02" in freshness["summary"]
+    aws.alarms = [{**ringing, "StateValue": "OK"}]
+    assert status(follower(aws), MOMENT)["freshness"]["fresh"] is True

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from commands.errors import CommandError
+from commands.errors import UsageError
 from commands.follow import error_in
 from commands.invoke import _event
 from commands.logs import seconds
@@ -19,7 +19,7 @@ def test_lengths_of_time(text, expected):
 
 @pytest.mark.parametrize("text", ["", "10", "m", "-5m", "1w", "1.5h"])
 def test_what_is_no_length_of_time_is_refused(text):
-    with pytest.raises(CommandError, match="30s, 10m, 2h or 1d"):
+    with pytest.raises(UsageError, match="30s, 10m, 2h or 1d"):
         seconds(text)
 
 
@@ -44,10 +44,10 @@ def test_an_event_is_an_object_in_a_file(tmp_path):
     assert _event(path) == {"action": "report"}
     assert _event(None) == {}
     path.write_text("[1]")
-    with pytest.raises(CommandError, match="must hold a JSON object, not list"):
+    with pytest.raises(UsageError, match="must hold a JSON object, not list"):
         _event(path)
     path.write_text("{")
-    with pytest.raises(CommandError, match="is not JSON"):
+    with pytest.raises(UsageError, match="is not JSON"):
         _event(path)
-    with pytest.raises(CommandError, match="no event file"):
+    with pytest.raises(UsageError, match="no event file"):
         _event(tmp_path / "none.json")

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from lambda_toolkit.errors import LimitError
-from lambda_toolkit.limits import DIRECT_UPLOAD, MIB, check_function, check_sizes, runtime_version
-from lambda_toolkit.model import Alarm, FunctionSpec
+from lambda_toolkit.limits import DIRECT_UPLOAD, MIB, check_bucket, check_function, check_sizes, runtime_version
+from lambda_toolkit.model import Alarm, BucketSpec, FunctionSpec
 
 LARGEST = [("pyarrow", 120 * MIB), ("numpy", 40 * MIB)]
 
@@ -86,3 +86,13 @@ def test_runtime_versions() -> None:
     assert runtime_version("python3.9") < runtime_version("python3.11")
     with pytest.raises(LimitError, match="nodejs20"):
         runtime_version("nodejs20.x")
+
+
+@pytest.mark.parametrize("name", ["ab", "x" * 64, "UPPER", "under_score", "-begins", "ends.", "two..dots"])
+def test_a_bucket_name_that_s3_refuses_is_refused_here(name):
+    with pytest.raises(LimitError, match="its name must be 3 to 63 lower-case"):
+        check_bucket(BucketSpec(name))
+
+
+def test_a_bucket_name_that_s3_takes_passes():
+    check_bucket(BucketSpec("totes-dev-ingestion-123456789012"))
