@@ -28,7 +28,7 @@ class LazyGroup(click.Group):
         self._default = default
 
     def main(self, args: Sequence[str] | None = None, *_: Any, **extra: Any) -> NoReturn:
-        """Runs the command line and ends the process. Wrong usage is exit code 2, and a document where that is asked."""
+        """Runs the command line and ends the process. Wrong usage: code 2, and a document where that is asked."""
         arguments = list(sys.argv[1:] if args is None else args)
         try:
             super().main(arguments, **{**extra, "standalone_mode": False})
