@@ -49,13 +49,17 @@ class FunctionDeclaration:
 
 @dataclass(frozen=True)
 class AlarmDeclaration:
-    """One ``[alarms.<name>]``: in alarm when the metric's sum over ``period`` seconds reaches ``threshold``."""
+    """One ``[alarms.<name>]``: in alarm when the metric's sum over ``period`` seconds reaches ``threshold``.
+
+    ``description`` stands in the email; ``{function}`` and ``{stage}`` in it are filled in.
+    """
 
     name: str
     metric: str
     namespace: str
     threshold: float
     period: int
+    description: str
 
 
 @dataclass(frozen=True)
@@ -224,6 +228,7 @@ def _alarm(name: str, section: Section) -> AlarmDeclaration:
         section.text("namespace"),
         section.number("threshold", 1),
         section.whole("period", 60),
+        section.optional_text("description") or "",
     )
     section.done()
     return alarm

@@ -204,4 +204,5 @@ def _alarms(pipeline: Pipeline, function: FunctionDeclaration, account: str) -> 
             threshold=alarm.threshold,
             period=alarm.period,
             topic=pipeline.expand(pipeline.topic, account),
+            description=alarm.description.replace("{function}", function.name).replace("{stage}", pipeline.stage),
         )

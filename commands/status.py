@@ -54,11 +54,10 @@ def status(follower: Follower, now: datetime) -> dict[str, Any]:
         ringing = [alarm for alarm in alarms.result() if alarm["state"] == "ALARM"]
         if ringing:
             names = ", ".join(f"{alarm['name']} (since {alarm['since']})" for alarm in ringing)
-            freshness = {
-                **freshness,
-                "fresh": False,
-                "summary": f"Not known to be fresh: in alarm is {names}. {freshness['summary']}",
-            }
+            freshness["summary"] = f"Not known to be fresh: in alarm is {names}. {freshness['summary']}"
+            freshness["fresh"] = False
+        elif freshness["fresh"]:
+            freshness["summary"] = f"Fresh. {freshness['summary']}"
         return {
             "pipeline": pipeline.name,
             "stage": pipeline.stage,
@@ -112,9 +111,7 @@ def _batches(follower: Follower, now: datetime, deployed: bool) -> tuple[dict[st
     elif extracted:
         summary = f"Not loaded yet: {counted(len(extracted), 'extracted batch', 'es')}, the oldest {lag:,.0f} s old."
     elif loaded:
-        summary = (
-            f"Fresh: all that was extracted is in the warehouse. Batch {loaded} came at {_moment(report['loaded_at'])}."
-        )
+        summary = f"All that was extracted is in the warehouse: batch {loaded} came at {_moment(report['loaded_at'])}."
     else:
         summary = "Nothing was extracted yet: python deploy.py run"
     fresh = bool(loaded) and not extracted and not complaint

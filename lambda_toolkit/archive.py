@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import importlib.util
 import io
@@ -93,8 +94,12 @@ def with_bytecode(entries: Mapping[str, Entry], root: str, *, strict: bool) -> d
     return {**entries, **added}
 
 
+@functools.lru_cache(maxsize=1024)
 def _compiled(source: bytes, path: str) -> CodeType:
-    """``source`` compiled, without its warnings: they are its authors' business, and nothing is printed here."""
+    """``source`` compiled, without its warnings: they are its authors' business, and nothing is printed here.
+
+    Functions share modules: each is compiled once for them all.
+    """
     with _WARNINGS, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         code: CodeType = compile(source, path, "exec", dont_inherit=True, optimize=0)

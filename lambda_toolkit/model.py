@@ -35,7 +35,8 @@ class Alarm:
     """A CloudWatch alarm of one function; its name on CloudWatch is ``<function>-<name>``.
 
     ``period`` is in seconds. ``topic`` is the name or the ARN of the SNS topic that is told when the alarm goes off.
-    ``dimensions`` is ``{"FunctionName": <function>}`` unless given.
+    ``description`` stands in the message: say there what to do. ``dimensions`` is ``{"FunctionName": <function>}``
+    unless given.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Alarm:
     comparison: str = "GreaterThanOrEqualToThreshold"
     missing_data: str = "notBreaching"
     topic: str | None = None
+    description: str = ""
     dimensions: Mapping[str, str] | None = None
 
 

@@ -82,6 +82,7 @@ def _desired(aws: Aws, function: str, alarm: Alarm) -> dict[str, Any]:
     dimensions = {"FunctionName": function} if alarm.dimensions is None else dict(alarm.dimensions)
     topic = alarm.topic and (alarm.topic if alarm.topic.startswith("arn:") else aws.arn("sns", alarm.topic))
     return {
+        "AlarmDescription": alarm.description,
         "MetricName": alarm.metric,
         "Namespace": alarm.namespace,
         "Dimensions": dimensions,
@@ -98,7 +99,9 @@ def _desired(aws: Aws, function: str, alarm: Alarm) -> dict[str, Any]:
 
 def _comparable(live: dict[str, Any]) -> dict[str, Any]:
     dimensions = {item["Name"]: item["Value"] for item in live.get("Dimensions") or ()}
-    return {**live, "Dimensions": dimensions, "AlarmActions": live.get("AlarmActions") or []}
+    # CloudWatch leaves out what is empty.
+    empty = {"AlarmDescription": "", "AlarmActions": []}
+    return {**empty, **{name: value for name, value in live.items() if value is not None}, "Dimensions": dimensions}
 
 
 def _dimensions(mapping: dict[str, str]) -> list[dict[str, str]]:

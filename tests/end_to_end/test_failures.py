@@ -43,6 +43,7 @@ def test_a_wrong_password_is_told_mailed_and_loses_nothing(filled, aws, sql):
         assert secret["password"] not in result.output
         email = await_email(filled, "totes-local-extract-errors", mails)
         assert email.recipient == "data-alerts@example.com"
+        assert "python deploy.py logs extract --stage local" in email.body, "it says what to do"
     finally:
         assert filled("deploy").exit_code == 0, "deploying puts the right one back, from the environment"
     assert filled.document("run")["rows"] == {"sales_order": 1}

@@ -79,6 +79,13 @@ def test_permissions_are_for_the_partition_of_the_region(region, partition):
     assert {statement["Resource"].split(":")[1] for statement in statements} == {partition}
 
 
+def test_an_alarm_says_what_to_do(pipeline):
+    errors, quarantine = deployment(pipeline, ACCOUNT, {}).functions[1].alarms
+    assert errors.description == "transform failed. What it says: python deploy.py logs transform --stage dev"
+    assert "transform held rows back" in quarantine.description
+    assert errors.topic == "totes-dev-alerts"
+
+
 def test_the_tables_travel_as_the_same_bytes(pipeline):
     assert tables_json(pipeline) == tables_json(load(DEFAULT_PATH, "local"))
     assert set(json.loads(tables_json(pipeline))) == {"source", "warehouse"}
