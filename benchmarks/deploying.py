@@ -22,6 +22,7 @@ from lambda_toolkit.aws import Aws
 from lambda_toolkit.execute import execute
 from lambda_toolkit.plan import make_plan
 from local import stack as embedded
+from local.description import environment
 
 REPOSITORY = Path(__file__).parents[1]
 RUNS = 5
@@ -36,7 +37,7 @@ def main() -> None:
             shutil.copytree(REPOSITORY / name, root / name)
         stack = embedded.up(root)
         try:
-            os.environ.update(embedded.environment(stack))
+            os.environ.update(environment(stack))
             print(f"{'deploy':<22}{'wall s, median of ' + str(RUNS):>24}{'calls':>8}{'writes':>8}")
             _measure("first", root, before=_destroy, runs=1)
             _measure("nothing changed", root, before=lambda root: None)

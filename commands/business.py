@@ -15,7 +15,7 @@ from commands.screen import Screen
 
 if TYPE_CHECKING:
     from local.check import Check
-    from local.stack import Stack
+    from local.description import Stack
 
 ARRIVAL_BUDGET = 120.0  # seconds for a change to come through by the schedules, which the stack's clock hastens
 POLL = 0.3  # seconds

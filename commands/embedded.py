@@ -18,7 +18,7 @@ from commands.screen import Screen, counted
 from commands.target import LOCAL_STAGE, Target, local_target
 
 if TYPE_CHECKING:
-    from local.stack import Stack
+    from local.description import Stack
 
 P = ParamSpec("P")
 T = TypeVar("T")

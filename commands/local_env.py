@@ -16,7 +16,8 @@ def command(request: Request) -> int:
 
     Use it as: eval "$(python deploy.py local env)". The PG* variables are the source's administrator.
     """
-    from local.stack import environment, load_stack
+    from local.description import environment
+    from local.stack import load_stack
 
     values = environment(load_stack(request.root))
     for name, value in values.items():

@@ -12,10 +12,12 @@ from commands.configuration import Pipeline, load
 
 if TYPE_CHECKING:
     from lambda_toolkit.aws import Aws
-    from local.stack import Stack
+    from local.description import Stack
 
 LOCAL_STAGE = "local"
-DIRECTORY, STACK_FILE = ".local", "stack.json"  # where the embedded stack says that it was started
+# Where the embedded stack says that it was started. Said again here, because local.description, which reads the file,
+# imports a database driver that a command about AWS need not wait for.
+DIRECTORY, STACK_FILE = ".local", "stack.json"
 _CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
 
 
@@ -52,7 +54,7 @@ def choose(config: Path, stage: str | None, environ: Mapping[str, str]) -> Targe
 
 def local_target(config: Path, stack: Stack, environ: Mapping[str, str], stage: str | None = None) -> Target:
     """The target that ``stack`` is. From here on this process's AWS clients talk to it and to nothing else."""
-    from local.stack import environment
+    from local.description import environment
 
     values = environment(stack)
     for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
@@ -71,7 +73,7 @@ def _means_local(root: Path, stage: str | None, environ: Mapping[str, str]) -> b
         return False
     endpoint = environ.get("AWS_ENDPOINT_URL")
     if endpoint:
-        from local.stack import read_stack
+        from local.description import read_stack
 
         return endpoint == read_stack(started).aws_endpoint_url
     return not any(environ.get(name) for name in _CREDENTIALS)

@@ -230,8 +230,9 @@ def run(stack_file: Path) -> None:
     """Tick until told to end (SIGTERM, SIGINT) or until the emulator of this stack is gone."""
     import boto3
 
+    from local.description import read_stack
     from local.process import is_alive
-    from local.stack import CLOCK_READY, EMULATOR, read_stack
+    from local.stack import CLOCK_READY, EMULATOR
 
     stack = read_stack(stack_file)
     session = boto3.Session(

@@ -20,20 +20,18 @@ import signal
 import subprocess  # nosec B404
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from local import accesses, databases, emulator, postgres
-from local.databases import Database
+from local.description import DIRECTORY, STACK_FILE, Stack, documents, identities, read_stack, write_stack
 from local.emulator import Credentials
 from local.errors import LocalError
 from local.process import Identity, free_port, identify, is_alive, stop_group, wait_until
 from local.process import stop as stop_process
 
-DIRECTORY = ".local"
-STACK_FILE = "stack.json"
 DEFAULT_REGION = "eu-west-2"
 EMULATOR = "emulator"
 CLOCK = "clock"
@@ -43,32 +41,6 @@ CLOCK_READY = "The clock is ready"  # what the clock writes to its log when it i
 CLOCK_PATIENCE = 30.0  # seconds
 
 Progress = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Stack:
-    """A stack that is up: where its parts listen and who may use them."""
-
-    root: Path
-    aws_endpoint_url: str
-    region: str
-    account_id: str
-    access_key_id: str
-    secret_access_key: str = field(repr=False)
-    source: Database  # the read-only user that extract uses
-    source_admin: Database  # owns the source's tables
-    warehouse: Database
-    processes: Mapping[str, Identity]
-
-    @property
-    def directory(self) -> Path:
-        """Where the stack keeps everything."""
-        return self.root / DIRECTORY
-
-    @property
-    def inbox(self) -> Path:
-        """Where emails arrive; see local.inbox."""
-        return self.directory / "inbox"
 
 
 def up(
@@ -160,81 +132,6 @@ def set_clock_speed(stack: Stack, speed: float) -> None:
     emulator.set_clock_speed(stack.directory / EMULATOR, speed)
 
 
-def environment(stack: Stack) -> dict[str, str]:
-    """The variables that point the AWS CLI, boto3, this project's deploy and psql at the stack. They hold passwords.
-
-    The PG* variables are the source's administrator, who may change what the pipeline then picks up.
-    """
-    admin = stack.source_admin
-    return {
-        "AWS_ENDPOINT_URL": stack.aws_endpoint_url,
-        "AWS_ACCESS_KEY_ID": stack.access_key_id,
-        "AWS_SECRET_ACCESS_KEY": stack.secret_access_key,
-        "AWS_DEFAULT_REGION": stack.region,
-        "AWS_REGION": stack.region,
-        "SOURCE_DATABASE_URL": stack.source.url,
-        "WAREHOUSE_DATABASE_URL": stack.warehouse.url,
-        "PGHOST": admin.host,
-        "PGPORT": str(admin.port),
-        "PGDATABASE": admin.database,
-        "PGUSER": admin.user,
-        "PGPASSWORD": admin.password,
-    }
-
-
-# -------------------------------------------------------------------------------------------------------- stack.json
-
-
-def read_stack(path: Path) -> Stack:
-    """The stack that a ``stack.json`` describes, whether it is up or not."""
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        return Stack(
-            root=path.parent.parent,
-            aws_endpoint_url=document["aws_endpoint_url"],
-            region=document["region"],
-            account_id=document["account_id"],
-            access_key_id=document["access_key_id"],
-            secret_access_key=document["secret_access_key"],
-            source=Database(**document["source"]),
-            source_admin=Database(**document["source_admin"]),
-            warehouse=Database(**document["warehouse"]),
-            processes=_identities(document["processes"]),
-        )
-    except (ValueError, KeyError, TypeError) as error:
-        raise LocalError(
-            f"{path} cannot be read as the description of an embedded stack ({error!r}). "
-            "Delete it, and run: python deploy.py local down"
-        ) from error
-
-
-def _write_stack(stack: Stack) -> None:
-    document = {
-        "aws_endpoint_url": stack.aws_endpoint_url,
-        "region": stack.region,
-        "account_id": stack.account_id,
-        "access_key_id": stack.access_key_id,
-        "secret_access_key": stack.secret_access_key,
-        "source": stack.source.as_dict(),
-        "source_admin": stack.source_admin.as_dict(),
-        "warehouse": stack.warehouse.as_dict(),
-        "inbox": str(stack.inbox),
-        "processes": _documents(stack.processes),
-    }
-    accesses.write_private(stack.directory / STACK_FILE, document)
-
-
-def _identities(document: Mapping[str, Any]) -> dict[str, Identity]:
-    return {name: Identity(**values) for name, values in document.items()}
-
-
-def _documents(processes: Mapping[str, Identity]) -> dict[str, dict[str, float]]:
-    return {name: {"pid": process.pid, "started": process.started} for name, process in processes.items()}
-
-
-# -------------------------------------------------------------------------------------------------- starting, stopping
-
-
 def _start(
     root: Path, source_schema: Path, region: str, clock_speed: float, say: Progress, *, keep_warehouse: bool
 ) -> Stack:
@@ -243,7 +140,7 @@ def _start(
 
     def started(name: str, process: Identity) -> None:
         processes[name] = process  # written at once: if this command is killed, the next one finds what to stop
-        accesses.write_private(directory / "processes.json", _documents(processes))
+        accesses.write_private(directory / "processes.json", documents(processes))
 
     access = accesses.of(directory)
     credentials = Credentials(access.access_key_id, access.secret_access_key)
@@ -279,9 +176,9 @@ def _start(
         warehouse=warehouse,
         processes=processes,
     )
-    _write_stack(stack)
+    write_stack(stack)
     started(CLOCK, _launch_clock(directory))
-    _write_stack(stack)
+    write_stack(stack)
     emulator.await_ready(aws, log)
     _await_clock(processes[CLOCK], directory / "clock.log")
     say("The embedded stack is up")
@@ -351,7 +248,7 @@ def _undisturbed() -> Iterator[None]:
 
 def _recorded(directory: Path) -> dict[str, Identity]:
     path = directory / "processes.json"
-    return _identities(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+    return identities(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
 
 
 def _lake_is_whole(directory: Path, say: Progress) -> bool:

@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 import deploy
 from local import stack as embedded
 from local.databases import Database
+from local.description import Stack
 
 REPOSITORY = Path(__file__).parents[2]
 ORDERS = "400"
@@ -45,7 +46,7 @@ class CommandLine:
         return found
 
     @property
-    def stack(self) -> embedded.Stack:
+    def stack(self) -> Stack:
         return embedded.load_stack(self.root)
 
 

@@ -102,7 +102,7 @@ def test_simulate_makes_business_happen(filled):
 
 
 def test_a_second_stage_lives_beside_the_first_and_can_be_destroyed(filled, aws):
-    from local.stack import environment
+    from local.description import environment
 
     env = environment(filled.stack)
     assert filled("deploy", "--stage", "second", env=env).exit_code == 0

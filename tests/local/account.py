@@ -11,7 +11,7 @@ from typing import Any
 
 import boto3
 
-from local.stack import Stack
+from local.description import Stack
 
 SCHEMA = Path(__file__).parents[2] / "config" / "totesys.sql"
 

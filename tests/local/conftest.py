@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from local import stack as embedded
-from local.stack import Stack
+from local.description import Stack
 from tests.local.account import SCHEMA, Account
 
 CLOCK_SPEED = 30  # rate(1 minute) fires every two seconds

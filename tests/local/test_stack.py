@@ -13,9 +13,10 @@ import pytest
 
 from local import databases, emulator
 from local import stack as embedded
+from local.description import Stack, environment, read_stack
 from local.errors import LocalError
 from local.process import Identity, is_alive
-from local.stack import EMULATOR, Stack
+from local.stack import EMULATOR
 from tests.local.account import SCHEMA, Account, eventually
 
 pytestmark = pytest.mark.xdist_group("stack")
@@ -87,7 +88,7 @@ def test_everything_survives_down_and_up(root: Path) -> None:
     assert account.invoke("kept") == (None, "still here")
     assert account.client("s3").get_object(Bucket="kept", Key="manifests/1.json")["Body"].read() == b"{}"
     assert after.source.connect().run("SELECT currency_code FROM currency") == [["GBP"]]
-    assert embedded.environment(after) == embedded.environment(before)  # open shells and stored secrets stay right
+    assert environment(after) == environment(before)  # open shells and stored secrets stay right
     embedded.down(root, wipe=True)
     assert list(root.iterdir()) == []
 
@@ -207,7 +208,7 @@ def test_no_secret_is_in_a_repr(stack: Stack) -> None:
 
 
 def test_environment_points_other_tools_at_the_stack(stack: Stack) -> None:
-    values = embedded.environment(stack)
+    values = environment(stack)
 
     assert values["AWS_ENDPOINT_URL"] == stack.aws_endpoint_url
     assert values["SOURCE_DATABASE_URL"] == stack.source.url
@@ -233,7 +234,7 @@ def test_a_description_that_cannot_be_read_says_what_to_do(tmp_path: Path) -> No
     path.write_text('{"region": "eu-west-2"}', encoding="utf-8")
 
     with pytest.raises(LocalError, match="local down"):
-        embedded.read_stack(path)
+        read_stack(path)
 
 
 def test_the_source_schema_must_be_there(root: Path) -> None:

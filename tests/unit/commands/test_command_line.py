@@ -146,3 +146,10 @@ def test_a_defect_is_not_dressed_up_as_a_failure():
     with pytest.raises(SystemExit) as end:
         failing(stage=None, config=Path("x"), as_json=False)
     assert end.value.code == options.FAILED
+
+
+def test_target_looks_for_the_file_that_the_stack_writes():
+    from commands import target
+    from local import description
+
+    assert (target.DIRECTORY, target.STACK_FILE) == (description.DIRECTORY, description.STACK_FILE)
