@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from commands import logs
 from commands.errors import CommandError
 from commands.follow import Follower, Waiting, error_in
-from commands.lake import Batch, batches_after
+from commands.lake import batches_after
 from commands.screen import Screen
+from lambdas.shared.layout import BatchListing
 
 if TYPE_CHECKING:
     from local.check import Check
@@ -67,7 +68,8 @@ class Day:
                 return result, last
             try:
                 last = self.await_arrival(last)
-            except CommandError:
+            except CommandError as error:
+                self.screen.progress(str(error), color="red")
                 return result, last
 
     def complaints(self) -> list[str]:
@@ -93,7 +95,9 @@ class Day:
         finally:
             connection.close()
 
-    def _tell(self, told: set[tuple[str, int]], step: str, batches: tuple[Batch, ...]) -> tuple[Batch, ...]:
+    def _tell(
+        self, told: set[tuple[str, int]], step: str, batches: tuple[BatchListing, ...]
+    ) -> tuple[BatchListing, ...]:
         cause = {"extract": "by its schedule", "transform": "by the manifest's S3 event"}[step]
         for batch in batches:
             if (step, batch.number) not in told:

@@ -24,7 +24,6 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 SOURCE_SCHEMA = Path("config/totesys.sql")
-DEFAULT_ORDERS = 16_000  # about as many as the real database has
 
 
 @dataclass(frozen=True)
@@ -89,6 +88,7 @@ def fill(stack: Stack, seeding: Seeding, screen: Screen) -> None:
     Raises CommandError where it holds data and a seed was asked for: two seeds do not mix.
     """
     from local.totesys import seed
+    from local.totesys.generator import DEFAULT_ORDERS
 
     if not seed.is_empty(stack.source_admin):
         if seeding.directory is not None or seeding.orders is not None:

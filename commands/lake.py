@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
+
+from lambdas.shared.layout import MANIFESTS, BatchListing, batch_of, manifest_key
 
 if TYPE_CHECKING:
     from lambda_toolkit.aws import Aws
 
-MANIFESTS = "manifests/"
-_NUMBER = re.compile(r"manifests/batch-(\d{12})\.json")
 
-
-@dataclass(frozen=True)
-class Batch:
-    """A batch by its number, and when its manifest was written."""
-
-    number: int
-    written: datetime
-
-
-def batches_after(aws: Aws, bucket: str, number: int) -> tuple[Batch, ...]:
+def batches_after(aws: Aws, bucket: str, number: int) -> tuple[BatchListing, ...]:
     """The batches in ``bucket`` with a higher number, in order. Empty where there is no such bucket yet."""
     from lambda_toolkit.errors import AwsError
 
@@ -36,8 +24,8 @@ def batches_after(aws: Aws, bucket: str, number: int) -> tuple[Batch, ...]:
         if error.code == "NoSuchBucket":
             return ()
         raise
-    matches = ((_NUMBER.fullmatch(entry["Key"]), entry["LastModified"]) for entry in entries)
-    return tuple(Batch(int(match[1]), written) for match, written in matches if match)
+    numbered = ((batch_of(entry["Key"]), entry["LastModified"]) for entry in entries)
+    return tuple(BatchListing(number, written) for number, written in numbered if number is not None)
 
 
 def manifest(aws: Aws, bucket: str, number: int) -> Mapping[str, Any]:
@@ -45,8 +33,3 @@ def manifest(aws: Aws, bucket: str, number: int) -> Mapping[str, Any]:
     body = aws.call("s3", "get_object", Bucket=bucket, Key=manifest_key(number))["Body"].read()
     document: dict[str, Any] = json.loads(body)
     return document
-
-
-def manifest_key(number: int) -> str:
-    """The key of the manifest of batch ``number``, in either bucket."""
-    return f"{MANIFESTS}batch-{number:012d}.json"

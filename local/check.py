@@ -79,15 +79,6 @@ def check(source: Database, warehouse: Database) -> Check:
         reading.close()
 
 
-def fact_versions(warehouse: Database) -> dict[str, int]:
-    """The rows of each fact table, all versions counted."""
-    connection = warehouse.connect()
-    try:
-        return {fact.table: _count(connection, fact.table) for fact in EXPECTATIONS if fact.is_fact}
-    finally:
-        connection.close()
-
-
 def _snapshot(database: Database) -> pg8000.native.Connection:
     connection = database.connect()
     connection.run("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")

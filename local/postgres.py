@@ -144,12 +144,6 @@ def has_data(directory: Path) -> bool:
     return home is not None and (home / "data" / "PG_VERSION").is_file()
 
 
-def log_path(directory: Path) -> Path:
-    """The server's log file."""
-    home = _find_home(directory.resolve())
-    return (home or directory) / "postgres.log"
-
-
 # ------------------------------------------------------------------------------------------- where and as whom it runs
 
 

@@ -12,7 +12,8 @@ from lambdas.extract.context import context_conditions
 from lambdas.extract.reading import ALL, written_since
 from lambdas.extract.snapshot import Snapshot, snapshot, why_full
 from lambdas.shared.declarations import Declarations
-from lambdas.shared.lake import Lake, manifest_key
+from lambdas.shared.lake import Lake
+from lambdas.shared.layout import manifest_key
 from lambdas.shared.manifest import File, IngestionManifest, SourceIdentity, TableFiles, ingestion_manifest, to_json
 from lambdas.shared.wire import Connection
 

@@ -13,7 +13,8 @@ from lambdas.load.ledger import LedgerEntry
 from lambdas.load.tables import Written, write_held, write_table
 from lambdas.shared.declarations import Declarations
 from lambdas.shared.errors import GapError, LakeError, WarehouseError
-from lambdas.shared.lake import Lake, manifest_key
+from lambdas.shared.lake import Lake
+from lambdas.shared.layout import manifest_key
 from lambdas.shared.manifest import ProcessedManifest, processed_manifest
 from lambdas.shared.postgres import message, sqlstate, transaction
 from lambdas.shared.wire import Connection

@@ -5,46 +5,23 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import re
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import datetime
 from typing import IO, TYPE_CHECKING, Any
 
 from lambdas.shared.errors import LakeError
+from lambdas.shared.layout import MANIFESTS, BatchListing, batch_of, manifest_key
 from lambdas.shared.parquet import ParquetPart, batches, spool
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-MANIFESTS = "manifests/"
 SINGLE_PUT = 64 * 1024 * 1024  # bytes; above this an upload goes in parts
 _PAGE = 1000  # keys that S3 lists at once
-_MANIFEST = re.compile(r"manifests/batch-(\d{12})\.json")
 _PRECONDITION = "PreconditionFailed"  # the key is there
 _CONFLICT = "ConditionalRequestConflict"  # somebody is just writing it, and may fail: S3 asks to try again
 _CONFLICT_PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2)  # seconds
 _ABSENT = ("NoSuchKey", "404", "NotFound")
-
-
-@dataclass(frozen=True)
-class BatchListing:
-    """A batch that exists, and when its manifest was written."""
-
-    number: int
-    written: datetime
-
-
-def manifest_key(batch: int) -> str:
-    """The key of a batch's manifest, in either bucket."""
-    return f"{MANIFESTS}batch-{batch:012d}.json"
-
-
-def batch_of(key: str) -> int | None:
-    """The number of the batch whose manifest ``key`` is; None for any other key."""
-    match = _MANIFEST.fullmatch(key)
-    return int(match[1]) if match else None
 
 
 class Lake:

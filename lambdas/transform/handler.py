@@ -7,7 +7,7 @@ from urllib.parse import unquote_plus
 
 from lambdas.shared import clients, declarations
 from lambdas.shared.errors import PipelineError
-from lambdas.shared.lake import batch_of
+from lambdas.shared.layout import batch_of
 from lambdas.shared.manifest import ProcessedManifest
 from lambdas.shared.runtime import count_quarantined, logged, logger
 from lambdas.transform.transformation import transform

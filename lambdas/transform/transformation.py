@@ -14,7 +14,8 @@ from lambdas.shared.arrow_types import arrow_type
 from lambdas.shared.columns import REASON
 from lambdas.shared.declarations import CALENDAR, FACT, Declarations, WarehouseTable
 from lambdas.shared.errors import LakeError
-from lambdas.shared.lake import Lake, manifest_key
+from lambdas.shared.lake import Lake
+from lambdas.shared.layout import manifest_key
 from lambdas.shared.manifest import (
     File,
     IngestionManifest,

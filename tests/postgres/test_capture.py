@@ -11,7 +11,8 @@ from conftest import configuration
 from lambdas.extract import snapshot
 from lambdas.shared.declarations import parse
 from lambdas.shared.errors import SourceError
-from lambdas.shared.lake import Lake, manifest_key
+from lambdas.shared.lake import Lake
+from lambdas.shared.layout import manifest_key
 from lambdas.shared.manifest import IngestionManifest, ingestion_manifest
 
 

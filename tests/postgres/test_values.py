@@ -10,7 +10,7 @@ import pytest
 from source_model import EXPECTED, current_rows, expected_rows
 
 from lambdas.shared.columns import REASON, UNREADABLE
-from lambdas.shared.lake import manifest_key
+from lambdas.shared.layout import manifest_key
 
 TRICKY = [
     "",

@@ -13,9 +13,9 @@ import pytest
 from commands.configuration import DEFAULT_PATH, load
 from commands.errors import CommandError
 from commands.follow import Follower, Waiting
-from commands.lake import manifest_key
 from commands.run import run
 from commands.status import status
+from lambdas.shared.layout import manifest_key
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 

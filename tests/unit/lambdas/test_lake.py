@@ -9,7 +9,8 @@ import pytest
 
 from lambdas.shared import lake as lake_module
 from lambdas.shared.errors import LakeError
-from lambdas.shared.lake import Lake, batch_of, manifest_key
+from lambdas.shared.lake import Lake
+from lambdas.shared.layout import batch_of, manifest_key
 from lambdas.shared.manifest import (
     File,
     IngestionManifest,
