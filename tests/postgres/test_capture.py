@@ -6,7 +6,6 @@ import dataclasses
 import json
 
 import pytest
-from conftest import configuration
 
 from lambdas.extract import snapshot
 from lambdas.shared.declarations import parse
@@ -14,6 +13,7 @@ from lambdas.shared.errors import SourceError
 from lambdas.shared.lake import Lake
 from lambdas.shared.layout import manifest_key
 from lambdas.shared.manifest import IngestionManifest, ingestion_manifest
+from tests.postgres.conftest import configuration
 
 
 def manifest(lake: Lake, batch: int) -> IngestionManifest:

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 
 import pytest
 import trustme
-from conftest import READER_PASSWORD
 
 from lambdas.shared.errors import ConnectionFailedError
 from lambdas.shared.postgres import Credentials, connect, connected
+from tests.postgres.conftest import READER_PASSWORD
 
 SSL_REQUEST = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
 

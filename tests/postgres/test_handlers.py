@@ -10,13 +10,13 @@ from urllib.parse import quote_plus
 
 import boto3
 import pytest
-from conftest import READER_PASSWORD, configuration
 
 from lambdas.extract.handler import lambda_handler as extract
 from lambdas.load.handler import lambda_handler as load
 from lambdas.shared import clients, runtime
 from lambdas.shared.errors import ConnectionFailedError, LakeError, PipelineError
 from lambdas.transform.handler import lambda_handler as transform
+from tests.postgres.conftest import READER_PASSWORD, configuration
 
 CONTEXT = SimpleNamespace(function_name="totes-test-transform", aws_request_id="r-1")
 

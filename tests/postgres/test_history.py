@@ -6,7 +6,8 @@ import random
 
 import pytest
 from pg8000.exceptions import DatabaseError
-from source_model import EXPECTED, Versions, current_rows, expected_rows, fact_versions
+
+from tests.postgres.source_model import EXPECTED, Versions, current_rows, expected_rows, fact_versions
 
 ROUNDS = 12
 

@@ -6,12 +6,12 @@ import dataclasses
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from source_model import current_rows, expected_rows, fact_versions
 
 from lambdas.load.ledger import take_turn
 from lambdas.load.loading import load, report
 from lambdas.shared.errors import GapError, LakeError, WarehouseError
 from lambdas.shared.postgres import connected
+from tests.postgres.source_model import current_rows, expected_rows, fact_versions
 
 
 def everything(shop):

@@ -7,10 +7,10 @@ import json
 from decimal import Decimal
 
 import pytest
-from source_model import EXPECTED, current_rows, expected_rows
 
 from lambdas.shared.columns import REASON, UNREADABLE
 from lambdas.shared.layout import manifest_key
+from tests.postgres.source_model import EXPECTED, current_rows, expected_rows
 
 TRICKY = [
     "",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from conftest import CONFIG, configuration
 
 from lambdas.load.loading import load, report
 from lambdas.load.warehouse import differences, prepare
 from lambdas.shared.declarations import parse
 from lambdas.shared.errors import WarehouseError
 from lambdas.shared.postgres import connected
+from tests.postgres.conftest import CONFIG, configuration
 
 SCHEMA = (CONFIG / "warehouse.sql").read_text(encoding="utf-8")
 DECLARED = parse(configuration())
