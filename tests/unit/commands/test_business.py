@@ -1,0 +1,44 @@
+"""What the main job says of a day that did not arrive, and how it shows one that did."""
+
+from __future__ import annotations
+
+import pytest
+
+from commands.business import Day, show_check
+from commands.errors import CommandError
+from commands.screen import Screen
+from local.check import Check, TableCheck
+
+DIFFERS = Check((TableCheck("dim_staff", 2, 1, None, 1, ("staff_id 2 is missing",)),), ("fact_payment.paid -> dim_x",))
+
+
+@pytest.fixture
+def day() -> Day:
+    return Day(stack=None, follower=None, screen=Screen())  # type: ignore[arg-type]
+
+
+def test_why_a_day_did_not_arrive_is_told_beside_what_differs(day, monkeypatch, capsys):
+    arrivals = iter([2])
+
+    def arrive(self: Day, after: int) -> int:
+        for batch in arrivals:
+            return batch
+        raise CommandError("load: no table dim_staff")
+
+    monkeypatch.setattr(Day, "await_arrival", arrive)
+    assert day.check_until_agreed(lambda: DIFFERS, 1) == (DIFFERS, 2)
+    assert "load: no table dim_staff" in capsys.readouterr().err
+
+
+def test_a_day_that_is_cut_into_several_batches_is_followed_until_it_agrees(day, monkeypatch):
+    agrees = Check((), ())
+    checks = iter([DIFFERS, DIFFERS, agrees])
+    monkeypatch.setattr(Day, "await_arrival", lambda self, after: after + 1)
+    assert day.check_until_agreed(lambda: next(checks), 1) == (agrees, 4)
+
+
+def test_every_difference_is_shown(capsys):
+    show_check(Screen(), DIFFERS, "Compared")
+    shown = capsys.readouterr().out
+    assert "! dim_staff: staff_id 2 is missing" in shown
+    assert "! the foreign key fact_payment.paid -> dim_x is not enforced" in shown
