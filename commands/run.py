@@ -43,21 +43,20 @@ def run(follower: Follower) -> dict[str, Any]:
         return _document(extracted, {}, f"Nothing changed. The warehouse holds batch {last}, the last there is.")
     follower.tell(f"transform: started by the manifest of batch {last} ...")
     processed = follower.await_transform(last)
-    quarantined = sum(_count(value) for value in (processed.get("quarantined") or {}).values())
+    rejected = sum(_count(value) for value in (processed.get("rejected") or {}).values())
     follower.tell(
-        f"transform: batch {last} is written"
-        + (f", {counted(quarantined, 'row')} in quarantine" if quarantined else "")
+        f"transform: batch {last} is written" + (f", {counted(rejected, 'row')} rejected" if rejected else "")
     )
     follower.tell("load: writing the warehouse ...")
     loaded = follower.load(last)
     summary = f"Batch {last} is in the warehouse."
-    if quarantined:
-        summary += f" Not converted, and waiting in quarantine: {counted(quarantined, 'row')}."
+    if rejected:
+        summary += f" Rejected: {counted(rejected, 'row')}."
     return _document(extracted, loaded, summary)
 
 
 def _count(entry: Any) -> int:
-    return int(entry["rows"]) if isinstance(entry, dict) else int(entry)
+    return int(entry["source_rows"]) if isinstance(entry, dict) else int(entry)
 
 
 def _document(extracted: dict[str, Any], loaded: dict[str, Any], summary: str) -> dict[str, Any]:

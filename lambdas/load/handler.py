@@ -7,7 +7,7 @@ from typing import Any
 from lambdas.load.loading import load, report
 from lambdas.shared import clients, declarations
 from lambdas.shared.postgres import connected
-from lambdas.shared.runtime import count_quarantined, logged, logger
+from lambdas.shared.runtime import count_rejected, logged, logger
 
 
 @logged
@@ -22,11 +22,11 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         logger.warning("another load is running: nothing was loaded by this one")
     if result.held:
         logger.warning(
-            "rows are held: what they name is not in the warehouse (see transform's quarantine), or they lack a value "
+            "rows are held: what they name is not in the warehouse (see what transform rejected), or they lack a value "
             "that it demands",
             held=result.held,
         )
-        count_quarantined(sum(result.held.values()), context)
+        count_rejected(sum(result.held.values()), context)
     return {
         "loaded": result.loaded,
         "last_batch": result.last.batch,

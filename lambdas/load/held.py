@@ -1,5 +1,5 @@
-"""Rows that the warehouse would refuse are held: those that name a row which is not there yet, because it waits in
-quarantine, and those without a value that the warehouse demands.
+"""Rows that the warehouse would refuse are held: those that name a row which is not there yet, because it was
+rejected, and those without a value that the warehouse demands.
 
 Without this a single unknown currency, or a single NULL, would stop every later batch. A held version is written, in
 its order, by the first batch after which it fits; it is given up when a newer version of its id arrives or the id is

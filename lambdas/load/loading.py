@@ -58,7 +58,8 @@ def load(
     result = Loaded(ledger.last_entry(connection))
     _check_lake(lake, result.last)
     for number in _in_order(lake, result, now):
-        manifest = processed_manifest(lake.read(manifest_key(number)), manifest_key(number))
+        key = lake.newest_revision(number)
+        manifest = processed_manifest(lake.read(key), key)
         for table, written in _load_batch(connection, lake, declarations, manifest).items():
             result.appended[table] = result.appended.get(table, 0) + written.rows
             if written.held:

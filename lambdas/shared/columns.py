@@ -1,4 +1,4 @@
 """Names of columns that the lake's files hold beside those of the source."""
 
 UNREADABLE = "_unreadable"  # JSON {column: text} of values for which the lake's types have no place; else NULL
-REASON = "_reason"  # in quarantine: why the row could not be converted
+REASON = "_reason"  # of a rejected row: why it could not be converted

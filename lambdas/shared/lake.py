@@ -10,7 +10,15 @@ from collections.abc import Callable, Iterator
 from typing import IO, TYPE_CHECKING, Any
 
 from lambdas.shared.errors import LakeError
-from lambdas.shared.layout import MANIFESTS, BatchListing, batch_of, manifest_key
+from lambdas.shared.layout import (
+    MANIFESTS,
+    BatchListing,
+    batch_of,
+    manifest_key,
+    revision_key,
+    revision_of,
+    revisions_of,
+)
 from lambdas.shared.parquet import ParquetPart, batches, spool
 
 if TYPE_CHECKING:
@@ -53,6 +61,18 @@ class Lake:
         while page := self._page(batch, _PAGE):
             yield from page
             batch = page[-1].number
+
+    def newest_revision(self, batch: int) -> str:
+        """The key of the newest manifest of a processed batch: of the first where no replay gave anything else."""
+        last, start = 1, ""
+        while True:
+            prefix = revisions_of(batch)
+            answer = self._client.list_objects_v2(Bucket=self.bucket, Prefix=prefix, StartAfter=start)
+            entries = answer.get("Contents", ())
+            last = max([last, *(found[1] for entry in entries if (found := revision_of(entry["Key"])))])
+            if not answer.get("IsTruncated"):
+                return revision_key(batch, last)
+            start = entries[-1]["Key"]
 
     def read(self, key: str) -> bytes:
         """The content of ``key``. Raises LakeError when there is none."""

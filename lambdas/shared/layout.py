@@ -1,4 +1,4 @@
-"""Where a batch's manifest lies, in either bucket: what the functions, and those who watch them, must agree on."""
+"""Where a batch's manifests lie, in either bucket: what the functions, and those who watch them, must agree on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 MANIFESTS = "manifests/"
+REVISIONS = "revisions/"
 _MANIFEST = re.compile(r"manifests/batch-(\d{12})\.json")
+_REVISION = re.compile(r"revisions/batch-(\d{12})-(\d{4,})\.json")
 
 
 @dataclass(frozen=True)
@@ -27,3 +29,25 @@ def batch_of(key: str) -> int | None:
     """The number of the batch whose manifest ``key`` is; None for any other key."""
     match = _MANIFEST.fullmatch(key)
     return int(match[1]) if match else None
+
+
+def revision_key(batch: int, revision: int) -> str:
+    """The key of a processed batch's manifest.
+
+    Revision 1 is what transform made of the batch first; a replay that gives something else writes the next.
+    """
+    return manifest_key(batch) if revision == 1 else f"{revisions_of(batch)}{revision:04d}.json"
+
+
+def revisions_of(batch: int) -> str:
+    """How the keys of a batch's revisions from the second on begin."""
+    return f"{REVISIONS}batch-{batch:012d}-"
+
+
+def revision_of(key: str) -> tuple[int, int] | None:
+    """The batch and the revision whose manifest ``key`` is; None for any other key."""
+    first = batch_of(key)
+    if first is not None:
+        return first, 1
+    match = _REVISION.fullmatch(key)
+    return (int(match[1]), int(match[2])) if match else None

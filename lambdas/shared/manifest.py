@@ -21,6 +21,15 @@ class File:
 
 
 @dataclass(frozen=True)
+class RejectedFile(File):
+    """The faults that kept rows out of a warehouse table, one to a row of the file. ``source_rows``: how many rows that
+    makes, since one row may have several faults.
+    """
+
+    source_rows: int = 0
+
+
+@dataclass(frozen=True)
 class SourceIdentity:
     """Which server a batch was read from, and the oldest transaction that was still open then.
 
@@ -79,13 +88,18 @@ class ProcessedTable:
 
 @dataclass(frozen=True)
 class ProcessedManifest:
-    """One batch as transform leaves it: a pure function of the ingestion batch."""
+    """One batch as transform leaves it: a pure function of the ingestion batch.
+
+    ``rejected``: what is wrong with the rows that were kept out, by warehouse table. ``revision``: 1, or one more for
+    each replay that gave something else.
+    """
 
     batch: int
     source_manifest: str
     extracted_at: str
     tables: Mapping[str, ProcessedTable]
-    quarantined: Mapping[str, File] = field(default_factory=dict)
+    rejected: Mapping[str, RejectedFile] = field(default_factory=dict)
+    revision: int = 1
     format: int = FORMAT
 
 
@@ -112,6 +126,8 @@ def ingestion_manifest(content: bytes, key: str) -> IngestionManifest:
 def processed_manifest(content: bytes, key: str) -> ProcessedManifest:
     """Reads what transform stored as ``key``. Raises LakeError where that is something else."""
     document = _document(content, key)
+    if document.pop("quarantined", None) is not None:  # an earlier release's, of another shape: a replay tells it anew
+        document.setdefault("rejected", {})
     try:
         return ProcessedManifest(
             **{
@@ -120,7 +136,7 @@ def processed_manifest(content: bytes, key: str) -> ProcessedManifest:
                     name: ProcessedTable(**{**entry, "deleted": _file(entry["deleted"])})
                     for name, entry in document["tables"].items()
                 },
-                "quarantined": {name: File(**entry) for name, entry in document["quarantined"].items()},
+                "rejected": {name: RejectedFile(**entry) for name, entry in document["rejected"].items()},
             }
         )
     except (KeyError, TypeError, AttributeError) as error:

@@ -1,4 +1,4 @@
-"""What the three handlers share: structured logs, failures that stay failures, and the metric of the quarantine."""
+"""What the three handlers share: structured logs, failures that stay failures, and the metric of rejected rows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lambdas.shared.errors import PipelineError
 
 Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
 
-METRIC = "RowsQuarantined"
+METRIC = "RowsRejected"
 
 logger = Logger(utc=True, log_uncaught_exceptions=False)
 
@@ -38,8 +38,8 @@ def logged(handler: Handler) -> Handler:
     return call
 
 
-def count_quarantined(rows: int, context: Any) -> None:
-    """Publishes ``rows`` as the metric RowsQuarantined of this function, in the embedded metric format."""
+def count_rejected(rows: int, context: Any) -> None:
+    """Publishes ``rows`` as the metric RowsRejected of this function, in the embedded metric format."""
     from aws_lambda_powertools import Metrics
     from aws_lambda_powertools.metrics import MetricUnit
 

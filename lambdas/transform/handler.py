@@ -9,7 +9,7 @@ from lambdas.shared import clients, declarations
 from lambdas.shared.errors import PipelineError
 from lambdas.shared.layout import batch_of
 from lambdas.shared.manifest import ProcessedManifest
-from lambdas.shared.runtime import count_quarantined, logged, logger
+from lambdas.shared.runtime import count_rejected, logged, logger
 from lambdas.transform.transformation import transform
 
 
@@ -19,7 +19,7 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     batches, replay = _batches(event)
     declared = declarations.load()
     rows: dict[str, int] = {}
-    quarantined: dict[str, int] = {}
+    rejected: dict[str, int] = {}
     for batch in batches:
         done = transform(
             clients.ingestion_lake(),
@@ -27,7 +27,7 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
             declared,
             batch,
             replay=replay,
-            tell=lambda manifest: _tell_quarantined(manifest, context),
+            tell=lambda manifest: _tell_rejected(manifest, context),
         )
         if not done.same:
             logger.warning(
@@ -37,16 +37,16 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
             )
         for name, table in done.manifest.tables.items():
             rows[name] = rows.get(name, 0) + table.rows
-        for name, file in done.manifest.quarantined.items():
-            quarantined[name] = quarantined.get(name, 0) + file.rows
-    return {"batches": batches, "rows": rows, "quarantined": quarantined}
+        for name, file in done.manifest.rejected.items():
+            rejected[name] = rejected.get(name, 0) + file.source_rows
+    return {"batches": batches, "rows": rows, "rejected": rejected}
 
 
-def _tell_quarantined(manifest: ProcessedManifest, context: Any) -> None:
-    for name, file in manifest.quarantined.items():
-        logger.warning("rows were quarantined", batch=manifest.batch, table=name, rows=file.rows, key=file.key)
-    if manifest.quarantined:
-        count_quarantined(sum(file.rows for file in manifest.quarantined.values()), context)
+def _tell_rejected(manifest: ProcessedManifest, context: Any) -> None:
+    for name, file in manifest.rejected.items():
+        logger.warning("rows were rejected", batch=manifest.batch, table=name, rows=file.source_rows, key=file.key)
+    if manifest.rejected:
+        count_rejected(sum(file.source_rows for file in manifest.rejected.values()), context)
 
 
 def _batches(event: dict[str, Any]) -> tuple[list[int], bool]:

@@ -21,6 +21,7 @@ from lambdas.shared.manifest import (
     IngestionManifest,
     ProcessedManifest,
     ProcessedTable,
+    RejectedFile,
     TableFiles,
     ingestion_manifest,
     processed_manifest,
@@ -105,15 +106,15 @@ class _Batch:
 
     def write(self) -> ProcessedManifest:
         tables: dict[str, ProcessedTable] = {}
-        quarantined: dict[str, File] = {}
+        rejected: dict[str, RejectedFile] = {}
         ordered = sorted(self.declarations.warehouse.values(), key=lambda table: table.kind == CALENDAR)
         for table in ordered:  # calendars last: their dates are those that the facts turned out to name
-            entry, rejected = self._calendar(table) if table.kind == CALENDAR else self._table(table)
+            entry, file = self._calendar(table) if table.kind == CALENDAR else self._table(table)
             if entry is not None:
                 tables[table.name] = entry
-            if rejected is not None:
-                quarantined[table.name] = rejected
-        return ProcessedManifest(self.source.batch, self.key, self.source.extracted_at, tables, quarantined)
+            if file is not None:
+                rejected[table.name] = file
+        return ProcessedManifest(self.source.batch, self.key, self.source.extracted_at, tables, rejected)
 
     def _calendar(self, table: WarehouseTable) -> tuple[ProcessedTable | None, None]:
         if not self.named_dates:
@@ -123,7 +124,7 @@ class _Batch:
             part.write(rows)
             return ProcessedTable(part.rows, self._store(f"{table.name}/{self.stem}", part)), None
 
-    def _table(self, table: WarehouseTable) -> tuple[ProcessedTable | None, File | None]:
+    def _table(self, table: WarehouseTable) -> tuple[ProcessedTable | None, RejectedFile | None]:
         output = _Output()
         with ExitStack() as stack:
             for rows, joined in self._source_rows(table):
@@ -134,8 +135,9 @@ class _Batch:
                 rows, key = output.part.rows, self._store(f"{table.name}/{self.stem}", output.part)
             rejected = None
             if output.rejected is not None:
-                rejected = File(
-                    self._store(f"quarantine/{table.name}/{self.stem}", output.rejected), output.rejected.rows
+                count = output.rejected.rows
+                rejected = RejectedFile(
+                    self._store(f"rejected/{table.name}/{self.stem}", output.rejected), count, count
                 )
         return (ProcessedTable(rows, key, deleted) if rows or deleted else None), rejected
 

@@ -76,13 +76,13 @@ def test_what_is_deleted_leaves_the_present_and_stays_in_the_history(filled, sql
     agrees(filled)
 
 
-def test_a_row_that_cannot_be_converted_waits_in_quarantine_and_the_rest_goes_on(filled, sql):
+def test_a_row_that_cannot_be_converted_is_rejected_and_the_rest_goes_on(filled, sql):
     stack = filled.stack
     sql(stack.source_admin, "UPDATE sales_order SET agreed_payment_date = 'soon' WHERE sales_order_id = 2")
     sql(stack.source_admin, "UPDATE sales_order SET units_sold = 4711 WHERE sales_order_id = 3")
     result = filled("run")
     assert result.exit_code == 0, result.output
-    assert "Not converted, and waiting in quarantine: 1 row." in result.stdout
+    assert "Rejected: 1 row." in result.stdout
     assert sql(stack.warehouse, "SELECT units_sold FROM current_fact_sales_order WHERE sales_order_id = 3") == [[4711]]
     sql(stack.source_admin, "UPDATE sales_order SET agreed_payment_date = '2024-02-29' WHERE sales_order_id = 2")
     filled.document("run")

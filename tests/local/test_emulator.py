@@ -30,11 +30,11 @@ WORKING = "def handle(event, context):\n    return 'fine'\n"
 COUNTING = """
 import json, time
 def handle(event, context):
-    directive = {"Namespace": "local-test", "Dimensions": [["FunctionName"]], "Metrics": [{"Name": "RowsQuarantined"}]}
+    directive = {"Namespace": "local-test", "Dimensions": [["FunctionName"]], "Metrics": [{"Name": "RowsRejected"}]}
     print("an ordinary line")
     print(json.dumps({
         "_aws": {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [directive]},
-        "FunctionName": context.function_name, "RowsQuarantined": [event],
+        "FunctionName": context.function_name, "RowsRejected": [event],
     }))
 """
 OURS = (
@@ -160,13 +160,13 @@ def test_only_the_failing_functions_alarm_goes_off_and_its_email_arrives(account
 
 def test_a_metric_in_a_log_line_raises_its_alarm(account: Account) -> None:
     account.function("counting", COUNTING)
-    topic = account.client("sns").create_topic(Name="local-test-quarantine")["TopicArn"]
+    topic = account.client("sns").create_topic(Name="local-test-rejected")["TopicArn"]
     account.client("sns").subscribe(TopicArn=topic, Protocol="email", Endpoint="people@example.com")
-    _put_alarm(account, "counting-quarantine", "local-test", "RowsQuarantined", "counting", topic)
+    _put_alarm(account, "counting-rejected", "local-test", "RowsRejected", "counting", topic)
 
     account.invoke("counting", 3)
 
-    eventually(lambda: _emails(account, "counting-quarantine"))
+    eventually(lambda: _emails(account, "counting-rejected"))
 
 
 def _bucket(account: Account, name: str) -> None:

@@ -74,7 +74,7 @@ def test_a_change_travels_from_door_to_door(deployed):
     first = extract({}, CONTEXT)
     assert (first["batch"], first["last_batch"], first["rows"]["payment"], first["deleted"]) == (1, 1, 9, {})
     done = transform(s3_event("manifests/batch-000000000001.json"), CONTEXT)
-    assert (done["batches"], done["rows"]["fact_payment"], done["quarantined"]) == ([1], 9, {})
+    assert (done["batches"], done["rows"]["fact_payment"], done["rejected"]) == ([1], 9, {})
     assert load({"action": "report"}, CONTEXT)["last_batch"] is None
     loaded = load({}, CONTEXT)
     assert (loaded["loaded"], loaded["last_batch"], loaded["waiting_for"]) == ([1], 1, None)
@@ -94,23 +94,23 @@ def test_events_may_come_twice_late_together_and_from_other_objects(deployed):
     assert transform(s3_event(second), CONTEXT)["batches"] == [2]
     assert transform(s3_event(second, first, "address/x.parquet"), CONTEXT)["batches"] == [1, 2]
     assert transform(s3_event(first, first), CONTEXT)["batches"] == [1]
-    assert transform({"Event": "s3:TestEvent"}, CONTEXT) == {"batches": [], "rows": {}, "quarantined": {}}
+    assert transform({"Event": "s3:TestEvent"}, CONTEXT) == {"batches": [], "rows": {}, "rejected": {}}
     assert transform({"batch": 1}, CONTEXT)["batches"] == [1]
     assert load({}, CONTEXT)["loaded"] == [1, 2]
 
 
-def test_quarantined_rows_are_counted_once_in_the_metric_that_the_alarm_names(deployed, capsys):
+def test_rejected_rows_are_counted_once_in_the_metric_that_the_alarm_names(deployed, capsys):
     deployed.admin.run("UPDATE payment SET payment_date = '31/12/2024' WHERE payment_id < 4")
     extract({}, CONTEXT)
     capsys.readouterr()
     event = s3_event("manifests/batch-000000000001.json")
-    assert transform(event, CONTEXT)["quarantined"] == {"fact_payment": 3}
+    assert transform(event, CONTEXT)["rejected"] == {"fact_payment": 3}
     metrics = [line for line in json_lines(capsys.readouterr().out) if "_aws" in line]
-    assert [metric["RowsQuarantined"] for metric in metrics] == [[3.0]]
+    assert [metric["RowsRejected"] for metric in metrics] == [[3.0]]
     described = metrics[0]["_aws"]["CloudWatchMetrics"][0]
     assert (described["Namespace"], described["Dimensions"]) == ("totes-test", [["FunctionName"]])
     assert metrics[0]["FunctionName"] == "totes-test-transform"
-    assert transform(event, CONTEXT)["quarantined"] == {"fact_payment": 3}
+    assert transform(event, CONTEXT)["rejected"] == {"fact_payment": 3}
     assert not [line for line in json_lines(capsys.readouterr().out) if "_aws" in line]
 
 
@@ -122,7 +122,7 @@ def test_held_facts_are_counted_in_the_same_metric_of_load(deployed, capsys):
     held = load({}, CONTEXT)["held"]
     assert held["fact_payment"] == 9
     metrics = [line for line in json_lines(capsys.readouterr().out) if "_aws" in line]
-    assert [metric["RowsQuarantined"] for metric in metrics] == [[float(sum(held.values()))]]
+    assert [metric["RowsRejected"] for metric in metrics] == [[float(sum(held.values()))]]
 
 
 def test_a_failure_is_logged_once_and_raised(deployed, log):

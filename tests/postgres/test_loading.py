@@ -175,7 +175,7 @@ def _keys(shop):
     return [entry["Key"] for page in pages for entry in page["Contents"]]
 
 
-def test_facts_that_name_a_row_in_quarantine_are_held_until_it_is_put_right(shop):
+def test_facts_that_name_a_rejected_row_are_held_until_it_is_put_right(shop):
     shop.admin.run("INSERT INTO currency VALUES (9, 'ZZZ')")
     shop.admin.run("UPDATE sales_order SET currency_id = 9 WHERE sales_order_id IN (1, 2, 3)")
     _, first = shop.run()

@@ -1,4 +1,4 @@
-"""Every value arrives as it was: text, NULL, numbers, times, dates; and what cannot be converted is quarantined."""
+"""Every value arrives as it was: text, NULL, numbers, times, dates; and what cannot be converted is rejected."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ TRICKY = [
 ]
 
 
-def quarantined(shop, transformed, table):
-    file = transformed.manifest.quarantined[table]
+def rejected(shop, transformed, table):
+    file = transformed.manifest.rejected[table]
     return shop.processed.table(file.key).to_pylist()
 
 
@@ -102,7 +102,7 @@ def test_the_calendar_has_every_date_that_a_fact_names(shop):
     ) == [[0]]
 
 
-def test_rows_that_cannot_be_converted_wait_in_quarantine_and_the_rest_goes_on(shop):
+def test_rows_that_cannot_be_converted_are_rejected_and_the_rest_goes_on(shop):
     shop.run()
     shop.admin.run("UPDATE sales_order SET agreed_delivery_date = '2023-02-30' WHERE sales_order_id = 1")
     shop.admin.run("UPDATE sales_order SET agreed_payment_date = 'soon', unit_price = 2.505 WHERE sales_order_id = 2")
@@ -112,17 +112,17 @@ def test_rows_that_cannot_be_converted_wait_in_quarantine_and_the_rest_goes_on(s
     shop.admin.run("UPDATE currency SET currency_code = 'ZZZ' WHERE currency_id = 2")
     extracted = shop.extract()
     done = shop.transform(extracted.batch)
-    reasons = {row["sales_order_id"]: row[REASON] for row in quarantined(shop, done, "fact_sales_order")}
+    reasons = {row["sales_order_id"]: row[REASON] for row in rejected(shop, done, "fact_sales_order")}
     assert sorted(reasons) == [1, 2, 3, 4]
     assert "date(agreed_delivery_date)" in reasons[1]
     assert "date(agreed_payment_date)" in reasons[2]
     assert "decimal(unit_price, 10, 2)" in reasons[2]
     assert "decimal(unit_price, 10, 2)" in reasons[3]
     assert "date(created_at)" in reasons[4]
-    unreadable = {row["sales_order_id"]: row[UNREADABLE] for row in quarantined(shop, done, "fact_sales_order")}
+    unreadable = {row["sales_order_id"]: row[UNREADABLE] for row in rejected(shop, done, "fact_sales_order")}
     assert json.loads(unreadable[3]) == {"unit_price": "NaN"}
     assert json.loads(unreadable[4]) == {"created_at": "infinity"}
-    assert [row["currency_code"] for row in quarantined(shop, done, "dim_currency")] == ["ZZZ"]
+    assert [row["currency_code"] for row in rejected(shop, done, "dim_currency")] == ["ZZZ"]
     assert shop.load().appended["fact_sales_order"] == 1
     shop.admin.run("UPDATE sales_order SET unit_price = 2.5 WHERE sales_order_id = 3")
     assert shop.run()[1].appended["fact_sales_order"] == 1  # put right in the source, it arrives
@@ -134,18 +134,18 @@ def test_numbers_beyond_what_the_lake_holds_are_told_not_bent(shop):
     shop.admin.run("UPDATE payment SET payment_amount = 12.500000000000000000 WHERE payment_id = 3")
     extracted = shop.extract()
     done = shop.transform(extracted.batch)
-    told = {row["payment_id"]: json.loads(row[UNREADABLE]) for row in quarantined(shop, done, "fact_payment")}
+    told = {row["payment_id"]: json.loads(row[UNREADABLE]) for row in rejected(shop, done, "fact_payment")}
     assert told == {1: {"payment_amount": "0.00000000001"}, 2: {"payment_amount": "1" + "0" * 30}}
     shop.load()
     assert shop.rows("SELECT payment_amount FROM fact_payment WHERE payment_id = 3") == [[Decimal("12.50")]]
 
 
-def test_a_row_that_names_a_row_that_is_not_there_is_quarantined(shop):
+def test_a_row_that_names_a_row_that_is_not_there_is_rejected(shop):
     shop.admin.run("ALTER TABLE staff DROP CONSTRAINT staff_department_id_fkey")
     shop.admin.run("INSERT INTO staff VALUES (50, 'No', 'Where', 99, 'n@t.com')")
     done = shop.transform(shop.extract().batch)
-    assert [row["staff_id"] for row in quarantined(shop, done, "dim_staff")] == [50]
-    assert "no such department" in quarantined(shop, done, "dim_staff")[0][REASON]
+    assert [row["staff_id"] for row in rejected(shop, done, "dim_staff")] == [50]
+    assert "no such department" in rejected(shop, done, "dim_staff")[0][REASON]
 
 
 def test_a_batch_transformed_again_gives_the_same_bytes(shop):
@@ -162,7 +162,7 @@ def test_a_batch_already_written_otherwise_stays_and_it_is_said(shop):
     shop.extract()
     extracted_at = json.loads(shop.ingestion.read(manifest_key(1)))["extracted_at"]
     other = {"format": 1, "batch": 1, "source_manifest": "m", "extracted_at": extracted_at}
-    shop.processed.put_if_absent(manifest_key(1), json.dumps({**other, "tables": {}, "quarantined": {}}).encode())
+    shop.processed.put_if_absent(manifest_key(1), json.dumps({**other, "tables": {}, "rejected": {}}).encode())
     again = shop.transform(1, replay=True)
     assert (again.created, again.same, dict(again.manifest.tables)) == (False, False, {})
 
@@ -171,5 +171,5 @@ def test_a_numeric_declared_wider_than_the_lake_holds_is_converted_or_told(shop)
     shop.admin.run("ALTER TABLE sales_order ALTER COLUMN unit_price TYPE numeric(50, 2)")
     shop.admin.run("UPDATE sales_order SET unit_price = 1e40 WHERE sales_order_id = 2")
     done = shop.transform(shop.extract().batch)
-    assert [row["sales_order_id"] for row in quarantined(shop, done, "fact_sales_order")] == [2]
+    assert [row["sales_order_id"] for row in rejected(shop, done, "fact_sales_order")] == [2]
     assert shop.load().appended["fact_sales_order"] == 5

@@ -82,9 +82,13 @@ def loaded(last: int | None, *batches: int) -> dict[str, Any]:
 
 def test_a_batch_is_followed_to_its_end():
     aws = PretendedAws({"extract": [extracted(3, 3)], "load": [loaded(2), loaded(3, 3)]})
-    document = run(follower(aws, lambda: aws.manifests["processed"].update({3: {"quarantined": {"x": {"rows": 1}}}})))
+    document = run(
+        follower(
+            aws, lambda: aws.manifests["processed"].update({3: {"rejected": {"x": {"rows": 2, "source_rows": 1}}}})
+        )
+    )
     assert document["appended"] == {"fact_payment": 2}
-    assert document["summary"] == "Batch 3 is in the warehouse. Not converted, and waiting in quarantine: 1 row."
+    assert document["summary"] == "Batch 3 is in the warehouse. Rejected: 1 row."
 
 
 def test_a_batch_that_another_run_extracted_is_followed_too():

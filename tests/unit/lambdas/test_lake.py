@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import boto3
 import moto
 import pyarrow as pa
@@ -10,12 +12,13 @@ import pytest
 from lambdas.shared import lake as lake_module
 from lambdas.shared.errors import LakeError
 from lambdas.shared.lake import Lake
-from lambdas.shared.layout import batch_of, manifest_key
+from lambdas.shared.layout import batch_of, manifest_key, revision_key, revision_of
 from lambdas.shared.manifest import (
     File,
     IngestionManifest,
     ProcessedManifest,
     ProcessedTable,
+    RejectedFile,
     SourceIdentity,
     TableFiles,
     ingestion_manifest,
@@ -43,6 +46,38 @@ def test_manifest_keys_sort_by_number_and_read_back():
     assert batch_of(manifest_key(123)) == 123
     assert batch_of("staff/2024-01-01/batch-000000000001-ab.changes.parquet") is None
     assert manifest_key(99) < manifest_key(100)
+
+
+def test_the_newest_revision_of_a_batch_is_found_among_those_of_its_neighbours(lake, monkeypatch):
+    assert lake.newest_revision(7) == manifest_key(7)
+    for batch, revision in ((6, 2), (7, 2), (7, 3), (8, 2), (8, 12345)):
+        lake.put_if_absent(revision_key(batch, revision), b"{}")
+    lake.put_if_absent(f"{revision_key(7, 4)}.bak", b"{}")
+    assert lake.newest_revision(7) == "revisions/batch-000000000007-0003.json"
+    list_objects = lake._client.list_objects_v2
+    monkeypatch.setattr(lake._client, "list_objects_v2", lambda **call: list_objects(**call, MaxKeys=1))
+    assert [lake.newest_revision(batch) for batch in (7, 8, 9)] == [
+        revision_key(7, 3),
+        revision_key(8, 12345),
+        manifest_key(9),
+    ]
+
+
+def test_revisions_read_back_from_their_keys():
+    assert [revision_of(revision_key(7, revision)) for revision in (1, 2, 9999, 10000)] == [
+        (7, 1),
+        (7, 2),
+        (7, 9999),
+        (7, 10000),
+    ]
+    assert revision_of("revisions/batch-000000000007-0002.json.bak") is None
+    assert batch_of(revision_key(7, 2)) is None
+
+
+def test_a_manifest_of_an_earlier_release_reads_as_one_that_rejected_nothing_it_could_tell():
+    old = {"format": 1, "batch": 1, "source_manifest": "m", "extracted_at": "t", "tables": {}}
+    found = processed_manifest(json.dumps({**old, "quarantined": {"dim": {"key": "q", "rows": 1}}}).encode(), "m")
+    assert (found.revision, found.rejected) == (1, {})
 
 
 def test_an_empty_lake_has_no_batch(lake):
@@ -156,7 +191,8 @@ def test_manifests_read_back_as_they_were():
         "m",
         "2024",
         {"dim": ProcessedTable(1, "x", File("g", 1)), "b": ProcessedTable(1, "y")},
-        {"dim": File("q", 4)},
+        {"dim": RejectedFile("q", 4, 3)},
+        revision=2,
     )
     assert processed_manifest(to_json(processed), "m") == processed
 

@@ -94,19 +94,17 @@ def emf(**changes: Any) -> dict[str, Any]:
     directive = {
         "Namespace": "totes",
         "Dimensions": [["FunctionName"], []],
-        "Metrics": [{"Name": "RowsQuarantined", "Unit": "Count"}],
+        "Metrics": [{"Name": "RowsRejected", "Unit": "Count"}],
     }
     metadata = {"Timestamp": 1_700_000_000_000, "CloudWatchMetrics": [directive]}
-    return {"_aws": metadata, "FunctionName": "transform", "RowsQuarantined": [2.0, 1.0], **changes}
+    return {"_aws": metadata, "FunctionName": "transform", "RowsRejected": [2.0, 1.0], **changes}
 
 
 def test_a_log_line_may_hold_metrics() -> None:
     found = list(metrics_in("2026-01-01 INFO " + json.dumps(emf())))
 
     dimensions: list[tuple[tuple[str, str], ...]] = [(("FunctionName", "transform"),), ()]
-    assert found == [
-        Datum("totes", "RowsQuarantined", "Count", each, (2.0, 1.0), 1_700_000_000.0) for each in dimensions
-    ]
+    assert found == [Datum("totes", "RowsRejected", "Count", each, (2.0, 1.0), 1_700_000_000.0) for each in dimensions]
     assert found[0].request()["Dimensions"] == [{"Name": "FunctionName", "Value": "transform"}]
     assert found[0].request()["Timestamp"] == datetime.fromtimestamp(1_700_000_000, UTC)
 
@@ -118,7 +116,7 @@ def test_a_log_line_may_hold_metrics() -> None:
         '{"message": "CloudWatchMetrics"}',
         'no JSON: "CloudWatchMetrics"',
         json.dumps({"_aws": {"CloudWatchMetrics": []}}),
-        json.dumps(emf(RowsQuarantined="many")),
+        json.dumps(emf(RowsRejected="many")),
         json.dumps({key: value for key, value in emf().items() if key != "FunctionName"}),
     ],
 )
@@ -180,7 +178,7 @@ def test_a_tick_publishes_each_line_once_and_sets_only_what_changed() -> None:
     clock.tick(NOON + 1)
     clock.tick(NOON + 2)
 
-    assert [(datum["Namespace"], datum["MetricName"]) for datum in api.put] == [("totes", "RowsQuarantined")] * 2
+    assert [(datum["Namespace"], datum["MetricName"]) for datum in api.put] == [("totes", "RowsRejected")] * 2
     assert api.states == [("loud", "ALARM")] * 2  # the API in memory does not remember what was set
 
 
