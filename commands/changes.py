@@ -19,14 +19,23 @@ def show_changes(screen: Screen, changes: Iterable[Change]) -> None:
     """One line per change, with what differs below it."""
     for change in changes:
         screen.say(f"{SIGNS[change.action]} {change.kind} {change.name}", color=COLORS[change.action])
-        for detail in change.details:
-            screen.say(f"    {detail}", dim=True)
+        for line in (*map(str, change.differences), *change.details):
+            screen.say(f"    {line}", dim=True)
 
 
 def as_document(changes: Iterable[Change]) -> list[dict[str, Any]]:
-    """The changes as JSON values."""
+    """The changes as JSON values. A secret's value is masked; ``null`` is what is not there."""
     return [
-        {"action": change.action, "kind": change.kind, "name": change.name, "details": list(change.details)}
+        {
+            "action": change.action,
+            "kind": change.kind,
+            "name": change.name,
+            "differences": [
+                {"attribute": item.attribute, "live": item.shown_live, "desired": item.shown_desired}
+                for item in change.differences
+            ],
+            "details": list(change.details),
+        }
         for change in changes
     ]
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from lambda_toolkit.errors import PackageError
 
@@ -14,17 +15,84 @@ if TYPE_CHECKING:
 
 Action = Literal["create", "update", "delete"]
 Key = tuple[str, str]  # kind and name
+MASK = "********"  # in place of every secret, whatever its length
+_LONGEST = 100  # characters of a value on a line
+_CONTEXT = 20  # characters shown before the place where two long values begin to differ
+
+
+@dataclass(frozen=True, repr=False)
+class Difference:
+    """One attribute that is not as declared: ``live`` on AWS, ``desired`` in the declaration, ``None`` for not there.
+
+    ``secret`` values are compared and never shown: neither by :attr:`shown_live` and :attr:`shown_desired`, nor by
+    ``repr``. The attribute of a thing inside another is joined by a dot: ``Environment.COLOUR``, ``tags.team``.
+    """
+
+    attribute: str
+    live: Any
+    desired: Any
+    secret: bool = False
+
+    @property
+    def shown_live(self) -> Any:
+        """What is on AWS, masked where it is secret."""
+        return self._shown(self.live)
+
+    @property
+    def shown_desired(self) -> Any:
+        """What is declared, masked where it is secret."""
+        return self._shown(self.desired)
+
+    def _shown(self, value: Any) -> Any:
+        return MASK if self.secret and value is not None else value
+
+    def __str__(self) -> str:
+        """``attribute: live -> desired``, on one line, values cut where they are long."""
+        live, desired = _shorter(_as_text(self.shown_live), _as_text(self.shown_desired))
+        return f"{self.attribute}: {live} -> {desired}"
+
+    def __repr__(self) -> str:
+        """As a dataclass has it, masked."""
+        return f"Difference({self.attribute!r}, live={self.shown_live!r}, desired={self.shown_desired!r})"
+
+
+def _as_text(value: Any) -> str:
+    if value is None or (isinstance(value, str | list | tuple | dict) and not value):
+        return "none"
+    if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
+        return ", ".join(value)
+    if isinstance(value, dict | list | tuple):
+        return json.dumps(value, sort_keys=True, default=str)
+    return str(value)
+
+
+def _shorter(live: str, desired: str) -> tuple[str, str]:
+    """Both, cut to what a line holds. What two long values share at their beginning is left out of both."""
+    if max(len(live), len(desired)) > _LONGEST:
+        alike = next((at for at, pair in enumerate(zip(live, desired, strict=False)) if pair[0] != pair[1]), 0)
+        if alike > _CONTEXT:
+            start = alike - _CONTEXT
+            live, desired = f"...{live[start:]}", f"...{desired[start:]}"
+    return _cut(live), _cut(desired)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
 
 
 @dataclass(frozen=True)
 class Change:
-    """One change to one thing. ``details`` says what differs, in words without secrets."""
+    """One change to one thing. ``differences`` says what differs, attribute by attribute.
+
+    ``details`` says in words, without secrets, what is no attribute: how much code there is, what else will happen.
+    """
 
     kind: str
     name: str
     action: Action
     details: tuple[str, ...] = ()
     after: frozenset[Key] = field(default=frozenset(), repr=False, compare=False)
+    differences: tuple[Difference, ...] = ()
     apply: Callable[[Aws], None] = field(kw_only=True, repr=False, compare=False)
 
     @property

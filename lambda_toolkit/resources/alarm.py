@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from lambda_toolkit.aws import Aws
-from lambda_toolkit.changes import Change, Key
+from lambda_toolkit.changes import Change, Difference, Key
 from lambda_toolkit.model import Alarm, FunctionSpec
 from lambda_toolkit.ownership import as_list, as_mapping, desired_tags, is_owned, missing_tags, require_owned
-from lambda_toolkit.resources.difference import described, differing
+from lambda_toolkit.resources.difference import differences, tag_differences
 
 KIND = "alarm"
 
@@ -40,32 +40,30 @@ def _plan_one(aws: Aws, spec: FunctionSpec, name: str, alarm: Alarm, live: dict[
     tags = desired_tags(spec.tags, spec.name)
     arn = aws.arn("cloudwatch", f"alarm:{name}")
     new_tags = tags
-    changed = tuple(desired)
+    found: tuple[Difference, ...] = ()
     if live is not None:
         live_tags = _tags(aws, arn)
         require_owned(KIND, name, live_tags, adopt=spec.adopt, function=spec.name)
         new_tags = missing_tags(live_tags, tags)
-        changed = differing(_comparable(live), desired)
-        if not changed and not new_tags:
+        found = differences(_comparable(live), desired)
+        if not found and not new_tags:
             return []
+    differs = live is None or bool(found)
 
     def apply(aws: Aws) -> None:
-        if changed:
+        if differs:
             made: dict[str, Any] = {} if live else {"Tags": as_list(tags)}
             parameters = {**desired, "Dimensions": _dimensions(desired["Dimensions"])}
             aws.call("cloudwatch", "put_metric_alarm", AlarmName=name, **parameters, **made)
         if live and new_tags:
             aws.call("cloudwatch", "tag_resource", ResourceARN=arn, Tags=as_list(new_tags))
 
-    if live is None:
-        details: tuple[str, ...] = (
-            f"{alarm.namespace} {alarm.metric} {alarm.comparison} {alarm.threshold:g} in {alarm.period} s",
-        )
-    else:
-        details = described(_comparable(live), desired, changed)
-        details += (f"tags: {', '.join(sorted(new_tags))}",) if new_tags else ()
     after: frozenset[Key] = frozenset({("topic", alarm.topic.rpartition(":")[2])} if alarm.topic else ())
-    return [Change(KIND, name, "update" if live else "create", details, after, apply=apply)]
+    if live is not None:
+        found += tag_differences(live_tags, new_tags)
+        return [Change(KIND, name, "update", differences=found, after=after, apply=apply)]
+    what = f"{alarm.namespace} {alarm.metric} {alarm.comparison} {alarm.threshold:g} in {alarm.period} s"
+    return [Change(KIND, name, "create", (what,), after=after, apply=apply)]
 
 
 def _plan_dropped(aws: Aws, function: str, name: str) -> list[Change]:

@@ -10,6 +10,7 @@ from lambda_toolkit.changes import Change, Key
 from lambda_toolkit.errors import AwsError
 from lambda_toolkit.model import BucketSpec
 from lambda_toolkit.ownership import as_list, as_mapping, desired_tags, is_owned, missing_tags, require_owned
+from lambda_toolkit.resources.difference import differences, tag_differences
 
 KIND = "bucket"
 _CLOSED = {"BlockPublicAcls": True, "IgnorePublicAcls": True, "BlockPublicPolicy": True, "RestrictPublicBuckets": True}
@@ -41,12 +42,10 @@ def plan(aws: Aws, spec: BucketSpec) -> list[Change]:
     require_owned(KIND, name, live_tags, adopt=spec.adopt)
     new_tags = missing_tags(live_tags, tags)
     access = aws.find("s3", "get_public_access_block", Bucket=name)
-    is_open = access is None or access["PublicAccessBlockConfiguration"] != _CLOSED
-    details = (
-        *(["closed to the public"] if is_open else []),
-        *([f"tags: {', '.join(sorted(new_tags))}"] if new_tags else []),
-    )
-    if not details:
+    found = differences(access["PublicAccessBlockConfiguration"] if access else {}, _CLOSED, "public_access")
+    is_open = bool(found)
+    found += tag_differences(live_tags, new_tags)
+    if not found:
         return []
 
     def update(aws: Aws) -> None:
@@ -56,7 +55,7 @@ def plan(aws: Aws, spec: BucketSpec) -> list[Change]:
             merged = {**live_tags, **new_tags}
             aws.call("s3", "put_bucket_tagging", Bucket=name, Tagging={"TagSet": as_list(merged)})
 
-    return [Change(KIND, name, "update", details, apply=update)]
+    return [Change(KIND, name, "update", differences=found, apply=update)]
 
 
 def plan_removal(aws: Aws, spec: BucketSpec, after: frozenset[Key]) -> list[Change]:
@@ -69,7 +68,7 @@ def plan_removal(aws: Aws, spec: BucketSpec, after: frozenset[Key]) -> list[Chan
         _empty(aws, spec.name)
         aws.find("s3", "delete_bucket", Bucket=spec.name)
 
-    return [Change(KIND, spec.name, "delete", ("and every object in it",), after, apply=delete)]
+    return [Change(KIND, spec.name, "delete", ("and every object in it",), after=after, apply=delete)]
 
 
 def _make(aws: Aws, name: str, parameters: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from lambda_toolkit.aws import Aws
 from lambda_toolkit.changes import Change
 from lambda_toolkit.model import FunctionSpec
 from lambda_toolkit.ownership import desired_tags, is_owned, missing_tags, require_owned
+from lambda_toolkit.resources.difference import differences, tag_differences
 
 KIND = "log group"
 _NEW = ("ResourceNotFoundException",)  # what was made a moment ago is not known everywhere
@@ -39,11 +40,11 @@ def plan(aws: Aws, spec: FunctionSpec, prefix: str, *, function_is_ours: bool) -
     require_owned(KIND, name, live_tags, adopt=spec.adopt or function_is_ours, function=spec.name)
     new_tags = missing_tags(live_tags, tags)
     live_days = live.get("retentionInDays")
-    details = (
-        *([f"kept for {live_days or 'ever'} -> {days} days"] if live_days != days else []),
-        *([f"tags: {', '.join(sorted(new_tags))}"] if new_tags else []),
+    found = (
+        *differences({"retention_days": live_days or "for ever"}, {"retention_days": days}),
+        *tag_differences(live_tags, new_tags),
     )
-    if not details:
+    if not found:
         return []
 
     def update(aws: Aws) -> None:
@@ -52,7 +53,7 @@ def plan(aws: Aws, spec: FunctionSpec, prefix: str, *, function_is_ours: bool) -
         if new_tags:
             aws.call("logs", "tag_resource", resourceArn=arn, tags=new_tags)
 
-    return [Change(KIND, name, "update", details, apply=update)]
+    return [Change(KIND, name, "update", differences=found, apply=update)]
 
 
 def plan_removal(aws: Aws, function: str) -> list[Change]:

@@ -18,6 +18,7 @@ from lambda_toolkit.ownership import (
     missing_tags,
     require_owned,
 )
+from lambda_toolkit.resources.difference import differences, tag_differences
 from lambda_toolkit.resources.log_group import group_name
 
 KIND = "role"
@@ -83,25 +84,25 @@ def plan(aws: Aws, spec: FunctionSpec, *, function_is_ours: Callable[[], bool]) 
     require_owned(KIND, name, live_tags, adopt=spec.adopt, function=spec.name)
     stored = aws.find("iam", "get_role_policy", RoleName=name, PolicyName=_POLICY)
     new_tags = missing_tags(live_tags, tags)
-    policy_differs = stored is None or _document(stored["PolicyDocument"]) != policy
-    trust_differs = _document(live["Role"].get("AssumeRolePolicyDocument")) != _TRUST
-    details = (
-        *(["what it may do changes"] if policy_differs else []),
-        *(["who may assume it changes"] if trust_differs else []),
-        *([f"tags: {', '.join(sorted(new_tags))}"] if new_tags else []),
+    allowed = differences(
+        {"policy": statements(stored["PolicyDocument"] if stored else None)}, {"policy": statements(policy)}
     )
-    if not details:
+    trusted = differences(
+        {"trust": statements(live["Role"].get("AssumeRolePolicyDocument"))}, {"trust": statements(_TRUST)}
+    )
+    found = (*allowed, *trusted, *tag_differences(live_tags, new_tags))
+    if not found:
         return []
 
     def update(aws: Aws) -> None:
-        if trust_differs:
+        if trusted:
             aws.call("iam", "update_assume_role_policy", RoleName=name, PolicyDocument=json.dumps(_TRUST))
-        if policy_differs:
+        if allowed:
             _put_policy(aws, name, policy)
         if new_tags:
             aws.call("iam", "tag_role", RoleName=name, Tags=as_list(new_tags))
 
-    return [Change(KIND, name, "update", details, apply=update)]
+    return [Change(KIND, name, "update", differences=found, apply=update)]
 
 
 def plan_removal(aws: Aws, function: str) -> list[Change]:
@@ -133,6 +134,22 @@ def _put_policy(aws: Aws, role: str, policy: dict[str, Any]) -> None:
     )
 
 
-def _document(stored: Any) -> Any:
-    """A policy as AWS gives it back: parsed by botocore, or still text."""
-    return json.loads(stored) if isinstance(stored, str) else stored
+def statements(stored: Any) -> dict[str, str]:
+    """A policy in the shape in which two are compared: by resource, what is allowed or denied there, sorted.
+
+    ``stored`` is as AWS gives it back: parsed by botocore, or still text. One action may stand there as a text or as a
+    list; ``*`` stands for a policy whose statements name no resource.
+    """
+    document = json.loads(stored) if isinstance(stored, str) else stored or {}
+    found: dict[str, list[str]] = {}
+    for statement in _listed(document.get("Statement")):
+        rest = {key: value for key, value in statement.items() if key not in ("Effect", "Action", "Resource")}
+        resource = ", ".join(sorted(_listed(statement.get("Resource", "*"))))
+        actions = ", ".join(sorted(_listed(statement.get("Action", ()))))
+        more = f" {json.dumps(rest, sort_keys=True)}" if rest else ""
+        found.setdefault(resource, []).append(f"{statement.get('Effect')} {actions}{more}")
+    return {resource: "; ".join(sorted(said)) for resource, said in found.items()}
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [] if value is None else [value]

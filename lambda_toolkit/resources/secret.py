@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lambda_toolkit.aws import Aws
-from lambda_toolkit.changes import Change, Key
+from lambda_toolkit.changes import MASK, Change, Difference, Key
 from lambda_toolkit.errors import ToolkitError
 from lambda_toolkit.model import SecretSpec
 from lambda_toolkit.ownership import as_list, as_mapping, desired_tags, is_owned, missing_tags, require_owned
+from lambda_toolkit.resources.difference import tag_differences
 
 KIND = "secret"
 
@@ -28,12 +29,12 @@ def plan(aws: Aws, spec: SecretSpec) -> list[Change]:
     is_deleted = bool(live.get("DeletedDate"))
     value = spec.value
     value_differs = value is not None and (is_deleted or _stored(aws, spec.name) != value)
-    details = (
-        *(["is taken back from deletion"] if is_deleted else []),
-        *(["value changes"] if value_differs else []),
-        *([f"tags: {', '.join(sorted(new_tags))}"] if new_tags else []),
+    found = (
+        *([Difference("value", MASK, MASK, secret=True)] if value_differs else []),
+        *tag_differences(live_tags, new_tags),
     )
-    if not details:
+    details = ("is taken back from deletion",) if is_deleted else ()
+    if not found and not details:
         return []
 
     def update(aws: Aws) -> None:
@@ -44,7 +45,7 @@ def plan(aws: Aws, spec: SecretSpec) -> list[Change]:
         if new_tags:
             aws.call("secretsmanager", "tag_resource", SecretId=spec.name, Tags=as_list(new_tags))
 
-    return [Change(KIND, spec.name, "update", details, apply=update)]
+    return [Change(KIND, spec.name, "update", details, differences=found, apply=update)]
 
 
 def plan_removal(aws: Aws, spec: SecretSpec, after: frozenset[Key]) -> list[Change]:
@@ -56,7 +57,7 @@ def plan_removal(aws: Aws, spec: SecretSpec, after: frozenset[Key]) -> list[Chan
     def delete(aws: Aws) -> None:
         aws.find("secretsmanager", "delete_secret", SecretId=spec.name, ForceDeleteWithoutRecovery=True)
 
-    return [Change(KIND, spec.name, "delete", ("for good",), after, apply=delete)]
+    return [Change(KIND, spec.name, "delete", ("for good",), after=after, apply=delete)]
 
 
 def _creation(spec: SecretSpec, tags: dict[str, str]) -> Change:

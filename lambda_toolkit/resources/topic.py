@@ -6,6 +6,7 @@ from lambda_toolkit.aws import Aws
 from lambda_toolkit.changes import Change, Key
 from lambda_toolkit.model import TopicSpec
 from lambda_toolkit.ownership import as_list, as_mapping, desired_tags, is_owned, missing_tags, require_owned
+from lambda_toolkit.resources.difference import tag_differences
 
 KIND = "topic"
 _NEW = ("NotFound",)  # what was made a moment ago is not known everywhere
@@ -24,11 +25,9 @@ def plan(aws: Aws, spec: TopicSpec) -> list[Change]:
         subscriptions = aws.list_all("sns", "list_subscriptions_by_topic", "Subscriptions", TopicArn=arn)
         subscribed = {str(item["Endpoint"]) for item in subscriptions if item["Protocol"] == "email"}
     new_emails = [address for address in dict.fromkeys(spec.emails) if address not in subscribed]
-    details = (
-        *(f"{address} is asked to subscribe" for address in new_emails),
-        *([f"tags: {', '.join(sorted(new_tags))}"] if live_tags is not None and new_tags else []),
-    )
-    if live_tags is not None and not details:
+    details = tuple(f"{address} is asked to subscribe" for address in new_emails)
+    found = tag_differences(live_tags, new_tags) if live_tags is not None else ()
+    if live_tags is not None and not details and not found:
         return []
 
     def apply(aws: Aws) -> None:
@@ -39,7 +38,9 @@ def plan(aws: Aws, spec: TopicSpec) -> list[Change]:
         for address in new_emails:
             aws.call("sns", "subscribe", also_wait_for=_NEW, TopicArn=arn, Protocol="email", Endpoint=address)
 
-    return [Change(KIND, spec.name, "create" if live_tags is None else "update", details, apply=apply)]
+    return [
+        Change(KIND, spec.name, "create" if live_tags is None else "update", details, differences=found, apply=apply)
+    ]
 
 
 def plan_removal(aws: Aws, spec: TopicSpec, after: frozenset[Key]) -> list[Change]:

@@ -29,7 +29,11 @@ def test_a_bucket_is_closed_to_the_public_and_tagged(aws, client, wire) -> None:
     assert wire.writes == []
     client("s3").delete_public_access_block(Bucket="my-lake")
     [change] = deploy(aws, deployment).done
-    assert (change.action, change.details) == ("update", ("closed to the public",))
+    assert change.action == "update"
+    assert [(item.attribute, item.live, item.desired) for item in change.differences] == [
+        (f"public_access.{name}", None, True)
+        for name in ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
+    ]
 
 
 def test_new_bucket_tags_keep_the_others(aws, client) -> None:
@@ -82,7 +86,7 @@ def test_a_secret_is_written_only_when_it_differs(aws, client, wire) -> None:
     deploy(aws, secret("one"))
     assert wire.writes == []
     [change] = deploy(aws, secret("two")).done
-    assert change.details == ("value changes",)
+    assert list(map(str, change.differences)) == ["value: ******** -> ********"]
     assert stored(client) == "two"
 
 
@@ -108,7 +112,8 @@ def test_a_secret_that_waits_for_deletion_is_taken_back(aws, client) -> None:
     deploy(aws, secret("one"))
     client("secretsmanager").delete_secret(SecretId="shop/dev/source", RecoveryWindowInDays=7)
     [change] = deploy(aws, secret("two")).done
-    assert change.details == ("is taken back from deletion", "value changes")
+    assert change.details == ("is taken back from deletion",)
+    assert [item.attribute for item in change.differences] == ["value"]
     assert stored(client) == "two"
 
 
@@ -162,7 +167,7 @@ def test_new_tags_reach_topics_and_secrets(aws, client) -> None:
 
     deploy(aws, tagged({}))
     report = deploy(aws, tagged({"project": "x"}))
-    assert {change.details for change in report.done} == {("tags: project",)}
+    assert {str(item) for change in report.done for item in change.differences} == {"tags.project: none -> x"}
     assert not make_plan(aws, tagged({"project": "x"}))
     described = client("secretsmanager").describe_secret(SecretId="shop/dev/source")
     assert {"Key": "project", "Value": "x"} in described["Tags"]
