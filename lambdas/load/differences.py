@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 from pg8000.exceptions import DatabaseError
 
-from lambdas.load.preparation import OWN_TABLES, columns_of, current_view
+from lambdas.load.preparation import columns_of
 from lambdas.load.schema_sql import statements
+from lambdas.load.schemas import LIVE, OWN_TABLES, Warehouse
+from lambdas.load.views import views
 from lambdas.shared import sql
-from lambdas.shared.declarations import CALENDAR, Declarations
+from lambdas.shared.declarations import Declarations
 from lambdas.shared.errors import WarehouseError
 from lambdas.shared.postgres import message
 from lambdas.shared.wire import Connection
@@ -41,8 +43,10 @@ class _Table:
     constraints: frozenset[str]
 
 
-def differences(connection: Connection, schema_sql: str, declarations: Declarations) -> tuple[str, ...]:
-    """Every difference between the warehouse and ``schema_sql``, and what else the pipeline needs and does not find.
+def differences(
+    connection: Connection, schema_sql: str, declarations: Declarations, warehouse: Warehouse = LIVE
+) -> tuple[str, ...]:
+    """Every difference between ``warehouse`` and ``schema_sql``, and what else the pipeline needs and does not find.
 
     The schema is created among this session's temporary tables, compared by the catalogs, and rolled back: nothing in
     the warehouse is touched. Raises WarehouseError when ``schema_sql`` itself cannot be created.
@@ -55,14 +59,14 @@ def differences(connection: Connection, schema_sql: str, declarations: Declarati
         for entry in wanted:
             connection.run(entry.statement)
         expected = {entry.table: _describe(connection, sql.table(entry.table, "pg_temp")) for entry in wanted}
-        connection.run("SET LOCAL search_path TO public")
         for name, table in expected.items():
-            if columns_of(connection, str(sql.table(name))):
-                found.extend(_compare(name, table, _describe(connection, sql.table(name))))
+            relation, shown = warehouse.table(name), warehouse.shown(name)
+            if columns_of(connection, str(relation)):
+                found.extend(_compare(shown, table, _describe(connection, relation)))
             else:
-                found.append(f"table {name} is missing")
+                found.append(f"table {shown} is missing")
         found.extend(_compare_declared(declarations, expected))
-        found.extend(_missing_own(connection, declarations))
+        found.extend(_missing_own(connection, declarations, warehouse))
     except DatabaseError as error:
         raise WarehouseError(f"The warehouse's schema cannot be created for comparison: {message(error)}.") from error
     finally:
@@ -117,11 +121,11 @@ def _compare_declared(declarations: Declarations, expected: dict[str, _Table]) -
                 yield f"table {table.name}: column {column} is declared, but not in the warehouse's schema"
 
 
-def _missing_own(connection: Connection, declarations: Declarations) -> Iterable[str]:
+def _missing_own(connection: Connection, declarations: Declarations, warehouse: Warehouse) -> Iterable[str]:
     for name in OWN_TABLES:
-        if not columns_of(connection, name):
-            yield f"table {name} is missing"
+        if not columns_of(connection, str(sql.table(name, warehouse.own))):
+            yield f"table {warehouse.own}.{name} is missing"
     for table in declarations.warehouse.values():
-        view = current_view(table.name)
-        if table.kind != CALENDAR and not columns_of(connection, str(sql.table(view))):
-            yield f"view {view} is missing"
+        for view in views(declarations, table):
+            if not columns_of(connection, str(warehouse.table(view))):
+                yield f"view {warehouse.shown(view)} is missing"

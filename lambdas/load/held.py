@@ -8,6 +8,8 @@ deleted.
 
 from __future__ import annotations
 
+from lambdas.load.schemas import Warehouse
+from lambdas.load.versions import names
 from lambdas.shared import sql
 from lambdas.shared.declarations import WarehouseTable
 from lambdas.shared.wire import Connection
@@ -31,68 +33,60 @@ _DEMANDED = (
 _MISSING = "(s.$column IS NOT NULL AND NOT EXISTS (SELECT FROM $other AS r WHERE r.$key = s.$column))"
 _HOLD = """
     WITH missing AS (DELETE FROM $stage AS s WHERE $missing RETURNING s.*)
-    INSERT INTO pipeline.held (table_name, key, batch, version)
+    INSERT INTO $held (table_name, key, batch, version)
     SELECT $name, m.$key::text, current_setting('pipeline.batch')::bigint, to_jsonb(m) FROM missing AS m
     ON CONFLICT DO NOTHING
 """
-_BATCHES = "SELECT DISTINCT batch FROM pipeline.held WHERE table_name = :name ORDER BY batch"
+_BATCHES = "SELECT DISTINCT batch FROM $held WHERE table_name = :name ORDER BY batch"
 _TAKE = """
     CREATE TEMPORARY TABLE $stage ON COMMIT DROP AS
-    SELECT $columns FROM pipeline.held AS h, jsonb_populate_record(NULL::$table, h.version) AS v
+    SELECT $columns FROM $held AS h, jsonb_populate_record(NULL::$table, h.version) AS v
     WHERE h.table_name = $name AND h.batch = current_setting('pipeline.batch')::bigint
 """
 _DROP_MISSING = "DELETE FROM $stage AS s WHERE $missing"
 _RELEASE = """
-    DELETE FROM pipeline.held AS h USING $stage AS s
+    DELETE FROM $held AS h USING $stage AS s
     WHERE h.table_name = $name AND h.key = s.$key::text AND h.batch <= current_setting('pipeline.batch')::bigint
 """
 
 
-def hold(connection: Connection, table: WarehouseTable, stage: sql.Fragment) -> int:
+def hold(connection: Connection, warehouse: Warehouse, table: WarehouseTable, stage: sql.Fragment) -> int:
     """Moves the staged rows that the warehouse would refuse out of the stage; returns how many."""
-    missing = _missing(connection, table)
+    missing = _missing(connection, warehouse, table)
     if missing is None:
         return 0
-    connection.run(
-        sql.compose(_HOLD, stage=stage, missing=missing, name=sql.constant(table.name), key=sql.identifier(table.key))
-    )
+    connection.run(sql.compose(_HOLD, **names(warehouse, table), stage=stage, missing=missing))
     return int(connection.row_count)
 
 
-def held_batches(connection: Connection, table: WarehouseTable) -> list[int]:
+def held_batches(connection: Connection, warehouse: Warehouse, table: WarehouseTable) -> list[int]:
     """The batches of which versions of ``table`` are held, in order."""
-    return [int(row[0]) for row in connection.rows(_BATCHES, name=table.name)]
+    return [int(row[0]) for row in connection.rows(sql.compose(_BATCHES, **warehouse.parts()), name=table.name)]
 
 
-def stage_held(connection: Connection, table: WarehouseTable, batch: int) -> sql.Fragment:
+def stage_held(connection: Connection, warehouse: Warehouse, table: WarehouseTable, batch: int) -> sql.Fragment:
     """A stage with what is held of ``batch`` (to which the session is set) that the warehouse would take now."""
     stage = sql.table(f"held_{batch}_{table.name}"[: sql.MAX_IDENTIFIER], schema="pg_temp")
     connection.run(
-        sql.compose(
-            _TAKE,
-            stage=stage,
-            columns=sql.columns(table.column_names, of="v"),
-            table=sql.table(table.name),
-            name=sql.constant(table.name),
-        )
+        sql.compose(_TAKE, **names(warehouse, table), stage=stage, columns=sql.columns(table.column_names, of="v"))
     )
-    missing = _missing(connection, table)
+    missing = _missing(connection, warehouse, table)
     if missing is not None:
         connection.run(sql.compose(_DROP_MISSING, stage=stage, missing=missing))
     return stage
 
 
-def release(connection: Connection, table: WarehouseTable, stage: sql.Fragment) -> None:
+def release(connection: Connection, warehouse: Warehouse, table: WarehouseTable, stage: sql.Fragment) -> None:
     """Forgets what is held of the ids in ``stage``, up to the session's batch: appended now, overtaken, or deleted."""
-    connection.run(sql.compose(_RELEASE, stage=stage, name=sql.constant(table.name), key=sql.identifier(table.key)))
+    connection.run(sql.compose(_RELEASE, **names(warehouse, table), stage=stage))
 
 
-def _missing(connection: Connection, table: WarehouseTable) -> sql.Fragment | None:
+def _missing(connection: Connection, warehouse: Warehouse, table: WarehouseTable) -> sql.Fragment | None:
     """The condition that a staged row ``s`` names a row that is not there, or lacks a value that must be there.
 
     None where the table demands nothing.
     """
-    relation = str(sql.table(table.name))
+    relation = str(warehouse.table(table.name))
     keys = connection.rows(_FOREIGN_KEYS, relation=relation)
     conditions = [
         sql.compose(

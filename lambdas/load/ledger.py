@@ -6,20 +6,19 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from lambdas.load.schemas import LIVE, OWN_TABLES, Warehouse
+from lambdas.shared import sql
 from lambdas.shared.errors import WarehouseError
 from lambdas.shared.manifest import ProcessedManifest
 from lambdas.shared.wire import Connection
 
-SCHEMA = "pipeline"
-LOCK = 0x746F746573  # an arbitrary number that names this pipeline's loads among PostgreSQL's advisory locks
-
 _LAST = (
-    'SELECT batch, to_char(extracted_at AT TIME ZONE \'UTC\', $$YYYY-MM-DD"T"HH24:MI:SS.US"Z"$$),'
-    ' to_char(loaded_at AT TIME ZONE \'UTC\', $$YYYY-MM-DD"T"HH24:MI:SS.US"Z"$$)'
-    " FROM pipeline.ledger ORDER BY batch DESC LIMIT 1"
+    'SELECT batch, to_char(extracted_at AT TIME ZONE \'UTC\', $$$$YYYY-MM-DD"T"HH24:MI:SS.US"Z"$$$$),'
+    ' to_char(loaded_at AT TIME ZONE \'UTC\', $$$$YYYY-MM-DD"T"HH24:MI:SS.US"Z"$$$$)'
+    " FROM $ledger ORDER BY batch DESC LIMIT 1"
 )
 _RECORD = (
-    "INSERT INTO pipeline.ledger (batch, source_manifest, extracted_at, loaded_at, written)"
+    "INSERT INTO $ledger (batch, source_manifest, extracted_at, loaded_at, written)"
     " VALUES (:batch, :manifest, CAST(:extracted_at AS timestamptz), clock_timestamp(), CAST(:written AS jsonb))"
 )
 
@@ -33,28 +32,29 @@ class LedgerEntry:
     loaded_at: str | None = None
 
 
-def check_prepared(connection: Connection) -> None:
-    """Raises WarehouseError when the ledger is not there yet."""
-    prepared = connection.rows(
-        "SELECT bool_and(to_regclass(name) IS NOT NULL)"
-        " FROM (VALUES ('pipeline.ledger'), ('pipeline.deletion'), ('pipeline.held')) AS own(name)"
-    )
-    if not prepared[0][0]:
-        raise WarehouseError(
-            "The warehouse is not prepared: it lacks a table of the schema `pipeline`. Run: python deploy.py prepare"
-        )
+def check_prepared(connection: Connection, warehouse: Warehouse) -> None:
+    """Raises WarehouseError when one of the pipeline's own tables is not there yet."""
+    for name in OWN_TABLES:
+        table = str(sql.table(name, warehouse.own))
+        if connection.rows("SELECT to_regclass(:name) IS NULL", name=table)[0][0]:
+            raise WarehouseError(
+                f"The warehouse is not prepared: it lacks the table {warehouse.own}.{name}. "
+                "Run: python deploy.py prepare"
+            )
 
 
-def last_entry(connection: Connection) -> LedgerEntry:
+def last_entry(connection: Connection, warehouse: Warehouse) -> LedgerEntry:
     """The ledger's last row."""
-    rows = connection.rows(_LAST)
+    rows = connection.rows(sql.compose(_LAST, **warehouse.parts()))
     return LedgerEntry(int(rows[0][0]), rows[0][1], rows[0][2]) if rows else LedgerEntry()
 
 
-def record(connection: Connection, manifest: ProcessedManifest, written: Mapping[str, int]) -> None:
+def record(
+    connection: Connection, warehouse: Warehouse, manifest: ProcessedManifest, written: Mapping[str, int]
+) -> None:
     """Adds the row of a batch; ``written``: rows appended or upserted per table."""
     connection.run(
-        _RECORD,
+        sql.compose(_RECORD, **warehouse.parts()),
         batch=manifest.batch,
         manifest=manifest.source_manifest,
         extracted_at=manifest.extracted_at,
@@ -62,6 +62,6 @@ def record(connection: Connection, manifest: ProcessedManifest, written: Mapping
     )
 
 
-def take_turn(connection: Connection) -> bool:
-    """Whether this session may load: one at a time does. The turn ends with the session."""
-    return bool(connection.rows("SELECT pg_try_advisory_lock(CAST(:key AS bigint))", key=LOCK)[0][0])
+def take_turn(connection: Connection, warehouse: Warehouse = LIVE) -> bool:
+    """Whether this session may write to the warehouse: one at a time does. The turn ends with the session."""
+    return bool(connection.rows("SELECT pg_try_advisory_lock(CAST(:key AS bigint))", key=warehouse.lock)[0][0])

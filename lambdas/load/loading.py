@@ -10,6 +10,7 @@ from pg8000.exceptions import DatabaseError
 
 from lambdas.load import ledger
 from lambdas.load.ledger import LedgerEntry
+from lambdas.load.schemas import LIVE, Warehouse
 from lambdas.load.tables import Written, write_held, write_table
 from lambdas.shared.declarations import Declarations
 from lambdas.shared.errors import GapError, LakeError, WarehouseError
@@ -45,6 +46,7 @@ def load(
     lake: Lake,
     declarations: Declarations,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    warehouse: Warehouse = LIVE,
 ) -> Loaded:
     """Loads every batch in ``lake`` that the warehouse does not have, in order.
 
@@ -52,27 +54,27 @@ def load(
     LakeError when the lake is not the one that was loaded before, WarehouseError when the warehouse refuses a batch:
     its transaction is rolled back, those before it stay.
     """
-    ledger.check_prepared(connection)
-    if not ledger.take_turn(connection):
-        return Loaded(ledger.last_entry(connection), busy=True)
-    result = Loaded(ledger.last_entry(connection))
+    ledger.check_prepared(connection, warehouse)
+    if not ledger.take_turn(connection, warehouse):
+        return Loaded(ledger.last_entry(connection, warehouse), busy=True)
+    result = Loaded(ledger.last_entry(connection, warehouse))
     _check_lake(lake, result.last)
     for number in _in_order(lake, result, now):
         key = lake.newest_revision(number)
         manifest = processed_manifest(lake.read(key), key)
-        for table, written in _load_batch(connection, lake, declarations, manifest).items():
+        for table, written in _load_batch(connection, warehouse, lake, declarations, manifest).items():
             result.appended[table] = result.appended.get(table, 0) + written.rows
             if written.held:
                 result.held[table] = result.held.get(table, 0) + written.held
         result.loaded.append(number)
-        result.last = ledger.last_entry(connection)
+        result.last = ledger.last_entry(connection, warehouse)
     return result
 
 
-def report(connection: Connection) -> Loaded:
+def report(connection: Connection, warehouse: Warehouse = LIVE) -> Loaded:
     """What the ledger says, without loading anything."""
-    ledger.check_prepared(connection)
-    return Loaded(ledger.last_entry(connection))
+    ledger.check_prepared(connection, warehouse)
+    return Loaded(ledger.last_entry(connection, warehouse))
 
 
 def _check_lake(lake: Lake, last: LedgerEntry) -> None:
@@ -114,7 +116,11 @@ def _in_order(lake: Lake, result: Loaded, now: Callable[[], datetime]) -> Iterat
 
 
 def _load_batch(
-    connection: Connection, lake: Lake, declarations: Declarations, manifest: ProcessedManifest
+    connection: Connection,
+    warehouse: Warehouse,
+    lake: Lake,
+    declarations: Declarations,
+    manifest: ProcessedManifest,
 ) -> dict[str, Written]:
     unknown = set(manifest.tables) - set(declarations.warehouse)
     if unknown:
@@ -126,12 +132,12 @@ def _load_batch(
     try:
         with transaction(connection):
             for table in declarations.loading_order():
-                late = write_held(connection, table)
+                late = write_held(connection, warehouse, table)
                 files = manifest.tables.get(table.name)
-                now = write_table(connection, lake, table, files, manifest.batch) if files else Written()
+                now = write_table(connection, warehouse, lake, table, files, manifest.batch) if files else Written()
                 if files or late:
                     written[table.name] = Written(late + now.rows, now.held)
-            ledger.record(connection, manifest, {name: done.rows for name, done in written.items()})
+            ledger.record(connection, warehouse, manifest, {name: done.rows for name, done in written.items()})
     except DatabaseError as error:
         raise WarehouseError(_refusal(manifest.batch, table.name if table else "the ledger", error)) from error
     return written

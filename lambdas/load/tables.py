@@ -9,6 +9,8 @@ import pyarrow as pa
 import pyarrow.csv as pc
 
 from lambdas.load.held import held_batches, hold, release, stage_held
+from lambdas.load.schemas import Warehouse
+from lambdas.load.versions import append, names
 from lambdas.shared import sql
 from lambdas.shared.declarations import FACT, WarehouseTable
 from lambdas.shared.lake import Lake
@@ -25,34 +27,16 @@ _UPSERT = """
     ON CONFLICT ($key) DO UPDATE SET ($columns) = ROW($excluded)
     WHERE ROW($current) IS DISTINCT FROM ROW($excluded)
 """
-# The last version of each id by its record; DISTINCT ON serves with and without an index on (id, record).
-_APPEND = """
-    INSERT INTO $table ($columns)
-    SELECT $staged FROM $stage AS s
-    LEFT JOIN (
-        SELECT DISTINCT ON (f.$key) f.* FROM $table AS f
-        WHERE f.$key IN (SELECT $key FROM $stage) ORDER BY f.$key, f.$record DESC
-    ) AS last ON last.$key = s.$key
-    WHERE last.$key IS NULL
-       OR ROW($staged) IS DISTINCT FROM ROW($latest)
-       OR EXISTS (
-           SELECT FROM pipeline.deletion AS d
-           WHERE d.table_name = $name AND d.key = s.$key::text AND d.ended_batch IS NULL
-       )
-    ORDER BY s.$key
-"""
 _REVIVE = """
-    UPDATE pipeline.deletion AS d SET ended_batch = current_setting('pipeline.batch')::bigint
+    UPDATE $deletion AS d SET ended_batch = current_setting('pipeline.batch')::bigint
     FROM $stage AS s WHERE d.table_name = $name AND d.key = s.$key::text AND d.ended_batch IS NULL
 """
 _DELETE = """
-    INSERT INTO pipeline.deletion (table_name, key, batch)
+    INSERT INTO $deletion (table_name, key, batch)
     SELECT $name, s.$key::text, current_setting('pipeline.batch')::bigint FROM $stage AS s
-    WHERE EXISTS (SELECT FROM $table AS t WHERE t.$key = s.$key)
-      AND NOT EXISTS (
-          SELECT FROM pipeline.deletion AS d
-          WHERE d.table_name = $name AND d.key = s.$key::text AND d.ended_batch IS NULL
-      )
+    WHERE NOT EXISTS (
+        SELECT FROM $deletion AS d WHERE d.table_name = $name AND d.key = s.$key::text AND d.ended_batch IS NULL
+    )
 """
 
 
@@ -65,37 +49,45 @@ class Written:
 
 
 def write_table(
-    connection: Connection, lake: Lake, table: WarehouseTable, files: ProcessedTable, batch: int
+    connection: Connection,
+    warehouse: Warehouse,
+    lake: Lake,
+    table: WarehouseTable,
+    files: ProcessedTable,
+    batch: int,
 ) -> Written:
     """Writes what a batch holds for ``table``. Writing the same again writes nothing. Belongs in a transaction."""
     _set_batch(connection, batch)
     rows = held = 0
     if files.key is not None:
-        stage = _stage(connection, table, table.column_names, f"stage_{table.name}", lake.tables(files.key))
-        held = hold(connection, table, stage)
-        rows = _write(connection, table, stage)
+        stage = _stage(connection, warehouse, table, table.column_names, f"stage_{table.name}", lake.tables(files.key))
+        held = hold(connection, warehouse, table, stage)
+        rows = _write(connection, warehouse, table, stage, batch)
     if files.deleted is not None:
-        stage = _stage(connection, table, (table.key,), f"gone_{table.name}", lake.tables(files.deleted.key))
-        connection.run(sql.compose(_DELETE, **_names(table, stage)))
-        release(connection, table, stage)
+        stage = _stage(connection, warehouse, table, (table.key,), f"gone_{table.name}", lake.tables(files.deleted.key))
+        connection.run(sql.compose(_DELETE, **names(warehouse, table), stage=stage))
+        release(connection, warehouse, table, stage)
     return Written(rows, held)
 
 
-def write_held(connection: Connection, table: WarehouseTable) -> int:
+def write_held(connection: Connection, warehouse: Warehouse, table: WarehouseTable) -> int:
     """Writes the held rows of a table that the warehouse would take now, oldest first; returns how many."""
     rows = 0
-    for batch in held_batches(connection, table):
+    for batch in held_batches(connection, warehouse, table):
         _set_batch(connection, batch)
-        stage = stage_held(connection, table, batch)
-        rows += _write(connection, table, stage)
+        stage = stage_held(connection, warehouse, table, batch)
+        rows += _write(connection, warehouse, table, stage, batch)
     return rows
 
 
-def _write(connection: Connection, table: WarehouseTable, stage: sql.Fragment) -> int:
+def _write(connection: Connection, warehouse: Warehouse, table: WarehouseTable, stage: sql.Fragment, batch: int) -> int:
     """Staged rows into the table: they are what is known of their ids now, and none of these is deleted any more."""
-    rows = _append(connection, table, stage) if table.kind == FACT else _upsert(connection, table, stage)
-    release(connection, table, stage)
-    connection.run(sql.compose(_REVIVE, **_names(table, stage)))
+    if table.kind == FACT:
+        rows = append(connection, warehouse, table, stage, batch)
+    else:
+        rows = _upsert(connection, warehouse, table, stage)
+    release(connection, warehouse, table, stage)
+    connection.run(sql.compose(_REVIVE, **names(warehouse, table), stage=stage))
     return rows
 
 
@@ -114,49 +106,32 @@ def to_csv(rows: Iterable[pa.Table]) -> Iterator[bytes]:
 
 
 def _stage(
-    connection: Connection, table: WarehouseTable, columns: tuple[str, ...], name: str, rows: Iterable[pa.Table]
+    connection: Connection,
+    warehouse: Warehouse,
+    table: WarehouseTable,
+    columns: tuple[str, ...],
+    name: str,
+    rows: Iterable[pa.Table],
 ) -> sql.Fragment:
     # A long name is cut here, not by the server, which would let two of them fall together.
     stage = sql.table(name[: sql.MAX_IDENTIFIER], schema="pg_temp")
     names = sql.columns(columns)
-    connection.run(sql.compose(_STAGE, stage=stage, columns=names, table=sql.table(table.name)))
+    connection.run(sql.compose(_STAGE, stage=stage, columns=names, table=warehouse.table(table.name)))
     ordered = (part.select(list(columns)) for part in rows)
     connection.copy_in(sql.compose(_COPY, stage=stage, columns=names), to_csv(ordered))
     connection.run(sql.compose("ANALYZE $stage", stage=stage))
     return stage
 
 
-def _upsert(connection: Connection, table: WarehouseTable, stage: sql.Fragment) -> int:
+def _upsert(connection: Connection, warehouse: Warehouse, table: WarehouseTable, stage: sql.Fragment) -> int:
     columns = table.column_names
     statement = sql.compose(
         _UPSERT,
-        **_names(table, stage),
+        **names(warehouse, table),
+        stage=stage,
         columns=sql.columns(columns),
         current=sql.columns(columns, of="t"),
         excluded=sql.columns(columns, of="excluded"),
     )
     connection.run(statement)
     return int(connection.row_count)
-
-
-def _append(connection: Connection, table: WarehouseTable, stage: sql.Fragment) -> int:
-    columns = table.column_names
-    statement = sql.compose(
-        _APPEND,
-        **_names(table, stage),
-        columns=sql.columns(columns),
-        staged=sql.columns(columns, of="s"),
-        latest=sql.columns(columns, of="last"),
-        record=sql.identifier(str(table.record)),
-    )
-    connection.run(statement)
-    return int(connection.row_count)
-
-
-def _names(table: WarehouseTable, stage: sql.Fragment) -> dict[str, sql.Fragment]:
-    return {
-        "table": sql.table(table.name),
-        "stage": stage,
-        "key": sql.identifier(table.key),
-        "name": sql.constant(table.name),
-    }

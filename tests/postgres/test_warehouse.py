@@ -42,7 +42,7 @@ def test_an_empty_database_gets_everything_once(empty):
     created = prepare(empty, SCHEMA, DECLARED)
     assert "table dim_date" in created
     assert "table pipeline.ledger" in created
-    assert "view current_fact_payment" in created
+    assert "view current_payment" in created
     assert "index on fact_payment (payment_id, payment_record_id)" in created
     assert differences(empty, SCHEMA, DECLARED) == ()
     before = catalog(empty)
@@ -83,7 +83,7 @@ def test_a_table_of_somebody_else_gets_no_index_but_its_view(empty):
     empty.run(SCHEMA)
     created = prepare(empty, SCHEMA, DECLARED)
     assert not [name for name in created if name.startswith(("table fact", "table dim", "index"))]
-    assert "view current_fact_payment" in created
+    assert "view current_payment" in created
 
 
 def test_what_is_declared_but_not_in_the_schema_is_named(warehouse):
