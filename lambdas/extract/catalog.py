@@ -24,6 +24,9 @@ _ACCEPTED: Mapping[str, Sequence[str]] = {  # function of an expression -> the b
 }
 
 
+_WITHOUT_XMIN: Mapping[str, str] = {"v": "a view", "m": "a materialized view", "f": "a foreign table"}
+
+
 @dataclass(frozen=True)
 class Column:
     """A column of a source table; ``type`` as PostgreSQL writes it, e.g. ``numeric(10,2)``."""
@@ -64,6 +67,47 @@ def describe(connection: Connection, table: str) -> tuple[Column, ...]:
         name=str(sql.table(table)),
     )
     return tuple(Column(name, kind) for name, kind in rows)
+
+
+def check_kind(connection: Connection, table: str) -> None:
+    """Refuses what does not tell which transaction wrote a row, such as a view. A missing table is left to others.
+
+    A foreign table is refused as a partition too. Raises SourceError that says what to write in the declaration.
+    """
+    rows = connection.rows(
+        "WITH RECURSIVE tree AS (SELECT to_regclass(:name)::oid AS id"
+        " UNION SELECT i.inhrelid FROM pg_catalog.pg_inherits AS i JOIN tree ON i.inhparent = tree.id)"
+        " SELECT c.relname, c.relkind FROM tree JOIN pg_catalog.pg_class AS c ON c.oid = tree.id"
+        " WHERE c.relkind NOT IN ('r', 'p') ORDER BY c.oid",
+        name=str(sql.table(table)),
+    )
+    if rows:
+        name, kind = rows[0]
+        what = _WITHOUT_XMIN.get(kind, f"of the kind {kind!r}")
+        which = f"The source table {table} is {what}" if name == table else f"{name}, a part of {table}, is {what}"
+        raise SourceError(
+            f"{which}: PostgreSQL does not tell which of its rows were written since the last run. Nothing was "
+            f'extracted. Name the table behind it, or write compare = "content" in [source.{table}]: then every run '
+            "reads all its rows and keeps those that differ."
+        )
+
+
+def drift(table: str, columns: Sequence[Column], previous: Mapping[str, str]) -> tuple[str, ...]:
+    """What to say of the columns that came or went since ``previous``, the columns of the last batch."""
+    if not previous:
+        return ()
+    now = {column.name: column.type for column in columns}
+    came = tuple(
+        f"The source column {table}.{name} ({now[name]}) is new. It is ingested; the warehouse is not affected."
+        for name in now
+        if name not in previous
+    )
+    went = tuple(
+        f"The source column {table}.{name} ({previous[name]}) is gone. Nothing in the warehouse needs it."
+        for name in previous
+        if name not in now
+    )
+    return came + went
 
 
 def relations(connection: Connection, table: str) -> tuple[int, ...]:

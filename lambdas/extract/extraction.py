@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from lambdas.extract.capture import Captured, Previous, TablePlan, capture, read_context
-from lambdas.extract.catalog import check_needed, describe, relations
+from lambdas.extract.catalog import check_kind, check_needed, describe, drift, relations
 from lambdas.extract.context import context_conditions
 from lambdas.extract.reading import ALL, written_since
 from lambdas.extract.snapshot import Snapshot, snapshot, why_full
@@ -38,6 +38,7 @@ class Extracted:
     rows: Mapping[str, int] = field(default_factory=dict)
     deleted: Mapping[str, int] = field(default_factory=dict)
     reason_for_full: str | None = None
+    drift: tuple[str, ...] = ()  # what to say of columns that are new, or gone, with this batch
 
 
 def extract(
@@ -55,8 +56,10 @@ def extract(
     """
     last = lake.last_batch()
     before = ingestion_manifest(lake.read(manifest_key(last)), manifest_key(last)) if last else None
-    at = now()
+    at = _later(now(), before)
     number = (last or 0) + 1
+    for name in declarations.source:
+        check_kind(connection, name)
     with snapshot(connection, declarations.source) as moment:
         reason = why_full(before.source if before else None, moment)
         if before is not None and request.full >= set(declarations.source):
@@ -81,7 +84,17 @@ def extract(
         source=moment.identity,
         tables=tables,
     )
-    return _commit(lake, manifest, reason)
+    said = [
+        drift(name, plan.columns, before.tables[name].columns)
+        for name, plan in plans.items()
+        if before and name in before.tables
+    ]
+    return _commit(lake, manifest, reason, tuple(line for lines in said for line in lines))
+
+
+def _later(now: datetime, before: IngestionManifest | None) -> datetime:
+    """``now``, or just after the last batch where the clock was set back: batches are told in order by their times."""
+    return now if before is None else max(now, datetime.fromisoformat(before.extracted_at) + timedelta(microseconds=1))
 
 
 def _plans(
@@ -161,7 +174,7 @@ def _stored(lake: Lake, plan: TablePlan, found: Captured, context: File | None, 
     )
 
 
-def _commit(lake: Lake, manifest: IngestionManifest, reason: str | None) -> Extracted:
+def _commit(lake: Lake, manifest: IngestionManifest, reason: str | None, said: tuple[str, ...]) -> Extracted:
     key = manifest_key(manifest.batch)
     if not lake.put_if_absent(key, to_json(manifest)):
         winner = ingestion_manifest(lake.read(key), key)
@@ -173,4 +186,5 @@ def _commit(lake: Lake, manifest: IngestionManifest, reason: str | None) -> Extr
         rows={name: files.changes.rows for name, files in manifest.tables.items() if files.changes},
         deleted={name: files.deleted.rows for name, files in manifest.tables.items() if files.deleted},
         reason_for_full=reason,
+        drift=said,
     )

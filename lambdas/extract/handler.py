@@ -25,6 +25,8 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         extracted = extract(connection, clients.ingestion_lake(), declared, uuid.uuid4().hex, request)
     if extracted.reason_for_full:
         logger.info("every row was read", reason=extracted.reason_for_full)
+    for line in extracted.drift:
+        logger.info(line, batch=extracted.batch)
     return {
         "batch": extracted.batch,
         "last_batch": extracted.last_batch,

@@ -19,7 +19,8 @@ XID_HORIZON = 2**31  # transactions: beyond this PostgreSQL cannot tell older id
 _BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _DATABASE = (
     "SELECT current_database(), pg_snapshot_xmin(pg_current_snapshot())::text,"
-    " pg_snapshot_xmax(pg_current_snapshot())::text, pg_is_in_recovery()"
+    " pg_snapshot_xmax(pg_current_snapshot())::text, pg_is_in_recovery(),"
+    " (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint"
 )
 _IDENTIFIER = "SELECT system_identifier::text FROM pg_control_system()"
 _TIMELINE = "SELECT ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int"
@@ -45,10 +46,10 @@ def snapshot(connection: Connection, tables: Iterable[str]) -> Iterator[Snapshot
     with transaction(connection, _BEGIN):
         for table in tables:
             _lock(connection, table)
-        database, xmin, xmax, standby = connection.rows(_DATABASE)[0]
+        database, xmin, xmax, standby, started = connection.rows(_DATABASE)[0]
         identifier = str(connection.rows(_IDENTIFIER)[0][0])
         timeline = int(connection.rows(_STANDBY_TIMELINE if standby else _TIMELINE)[0][0])
-        yield Snapshot(SourceIdentity(identifier, timeline, database, int(xmin)), int(xmax))
+        yield Snapshot(SourceIdentity(identifier, timeline, database, int(xmin), int(started)), int(xmax))
 
 
 def why_full(previous: SourceIdentity | None, now: Snapshot) -> str | None:
@@ -65,6 +66,10 @@ def why_full(previous: SourceIdentity | None, now: Snapshot) -> str | None:
         return "the source's transaction ids run backwards"
     if now.xmax - previous.snapshot_xmin >= XID_HORIZON:
         return "more than 2^31 transactions have passed"
+    if previous.started not in (None, now.identity.started):
+        # A server that was put back from a copy of its disk has the same identifier and timeline, and its transaction
+        # ids may have overtaken those that we know. That it was started since is all that shows it.
+        return "the source's server was restarted: it may have been put back from a copy of its disk"
     return None
 
 

@@ -34,12 +34,14 @@ class SourceIdentity:
     """Which server a batch was read from, and the oldest transaction that was still open then.
 
     ``timeline`` changes when a server is restored or a standby is promoted: transaction ids may then be used again.
+    ``started``: when the server was started, microseconds since 1970; None in the manifests of releases before it.
     """
 
     system_identifier: str
     timeline: int
     database: str
     snapshot_xmin: int
+    started: int | None = None
 
 
 @dataclass(frozen=True)
