@@ -55,6 +55,7 @@ __all__ = [
     "ScheduleError",
     "ToolkitError",
     "TriggerError",
+    "deploy_all",
 ]
 
 
@@ -166,6 +167,20 @@ class Lambda_script:
         if self._aws is None:
             self._aws = Aws(region=self.region)
         return self._aws
+
+
+def deploy_all(scripts: Sequence[Lambda_script], on_progress: Callable[[Progress], None] | None = None) -> Report:
+    """Deploy several functions together, side by side; where one fails, the others go on.
+
+    All go to the AWS of the first. Raises as :meth:`Lambda_script.deploy` does.
+    """
+    if not scripts:
+        return Report()
+    aws = scripts[0]._door()
+    report = execute(aws, make_plan(aws, Deployment(tuple(script.spec for script in scripts))), on_progress)
+    if not report.ok:
+        raise DeployError(report)
+    return report
 
 
 def _name(template: str, stage: str) -> str:

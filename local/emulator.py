@@ -9,7 +9,7 @@ from __future__ import annotations
 import http.client
 import shutil
 import subprocess  # nosec B404
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from signal import SIGTERM
@@ -54,12 +54,13 @@ def launch(
     log: Path,
     port: int,
     on_progress: Callable[[str], None] = lambda message: None,
+    also: Sequence[str] = (),
 ) -> Emulator:
-    """Start the emulator and return at once; ``await_ready`` waits for it.
+    """Start the emulator and return at once; ``await_ready`` waits for it. ``also``: more packages for its environment.
 
     Raises LocalError when its environment cannot be installed or the process does not start.
     """
-    python = emulator_environment.interpreter(directory.parent / "cache", on_progress)
+    python = emulator_environment.interpreter(directory.parent / "cache", on_progress, also)
     for name in ("s3", "state", "tmp", "home"):
         (directory / name).mkdir(parents=True, exist_ok=True)
     directory.chmod(0o700)  # what it keeps holds the secrets that were put into it

@@ -13,7 +13,7 @@ import subprocess  # nosec B404
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lambda_toolkit.requirements import uv_environment
@@ -24,15 +24,18 @@ REQUIREMENTS = ("ministack==1.5.33", "boto3")
 CACHE_VARIABLE = "LAMBDA_SCRIPT_CACHE"
 
 
-def interpreter(fallback: Path, on_progress: Callable[[str], None] = lambda message: None) -> Path:
-    """The environment's Python, making the environment on first use.
+def interpreter(
+    fallback: Path, on_progress: Callable[[str], None] = lambda message: None, also: Sequence[str] = ()
+) -> Path:
+    """The environment's Python, making the environment on first use; one of its own for each ``also`` to install.
 
     It is kept in the user's cache directory (``~/.cache/lambda_script``, or what LAMBDA_SCRIPT_CACHE names), so that a
     fresh clone need not install it again; in ``fallback`` when that cannot be written. Raises LocalError with the
     installer's words when it cannot be installed.
     """
     cache = _writable(_cache_directory(), fallback)
-    home = cache / f"emulator-{_digest()}"
+    requirements = (*REQUIREMENTS, *also)
+    home = cache / f"emulator-{_digest(requirements)}"
     python = home / "bin" / "python"
     if python.exists():
         return python
@@ -42,7 +45,7 @@ def interpreter(fallback: Path, on_progress: Callable[[str], None] = lambda mess
     try:
         base = str(Path(sys.base_prefix, "bin", f"python{sysconfig.get_python_version()}"))
         _uv(["venv", "--quiet", "--relocatable", "--python", base if Path(base).exists() else sys.executable], building)
-        _uv(["pip", "install", "--quiet", "--python", str(building / "bin" / "python"), *REQUIREMENTS], None)
+        _uv(["pip", "install", "--quiet", "--python", str(building / "bin" / "python"), *requirements], None)
         try:
             building.rename(home)
         except OSError:
@@ -53,9 +56,9 @@ def interpreter(fallback: Path, on_progress: Callable[[str], None] = lambda mess
     return python
 
 
-def _digest() -> str:
+def _digest(requirements: Sequence[str]) -> str:
     """Short name for what the environment is made of: the requirements and the interpreter."""
-    made_of = [*REQUIREMENTS, sys.version, sys.base_prefix, sysconfig.get_platform()]
+    made_of = [*requirements, sys.version, sys.base_prefix, sysconfig.get_platform()]
     return hashlib.sha256("\n".join(made_of).encode()).hexdigest()[:12]
 
 

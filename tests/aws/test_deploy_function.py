@@ -9,7 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from lambda_script import Alarm, Change, Lambda_script, LimitError, OwnershipError, PackageError, PlanError
+from lambda_script import (
+    Alarm,
+    Change,
+    DeployError,
+    Lambda_script,
+    LimitError,
+    OwnershipError,
+    PackageError,
+    PlanError,
+    deploy_all,
+)
 from lambda_toolkit.aws import Aws
 
 ACCOUNT = "123456789012"  # moto's
@@ -289,3 +299,19 @@ def test_the_stage_is_part_of_the_name(script) -> None:
     assert script(function_name_template="shop-{stage}-report", stage="live").spec.name == "shop-live-report"
     with pytest.raises(LimitError, match="no other braces"):
         script(function_name_template="shop-{region}")
+
+
+def test_several_functions_are_deployed_together(script, wire) -> None:
+    both = [script(function_name_template=name, schedule="@daily") for name in ("one-function", "one-more")]
+    assert {change.name for change in deploy_all(both).done} >= {"one-function", "one-more"}
+    wire.clear()
+    assert deploy_all(both).done == ()
+    assert wire.writes == []
+    assert deploy_all([]).ok
+
+
+def test_of_several_functions_one_that_fails_does_not_stop_the_others(script, wire) -> None:
+    wire.refuse("CreateFunction", "AccessDeniedException", "no", times=1)
+    with pytest.raises(DeployError) as failed:
+        deploy_all([script(function_name_template=name) for name in ("one-function", "one-more")])
+    assert [change.kind for change in failed.value.report.done].count("function") == 1

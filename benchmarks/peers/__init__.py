@@ -1,0 +1,1 @@
+"""The tools that deploys are compared with, and this one: each with the smallest project that it can deploy."""

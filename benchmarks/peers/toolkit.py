@@ -1,0 +1,135 @@
+"""This repository: functions in one Python program, and functions in a configuration file."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from benchmarks.peers.peer import REPOSITORY, Command, Peer, Project, Site
+
+_APP = """from lambda_script import Lambda_script, deploy_all
+
+scripts = [
+    Lambda_script(
+        lambda_function_path=f"functions/{{name}}/handler.py",
+        zip_file_name=f"build/{{name}}.zip",
+        function_name_template=name,
+        schedule="{schedule}",
+        memory={memory},
+        timeout={timeout},
+    )
+    for name in {names}
+]
+report = deploy_all(scripts)
+print(len(report.done), "changes")
+"""
+_PIPELINE = """[pipeline]
+name = "bench"
+stage = "dev"
+region = "eu-west-2"
+[buckets]
+[alerts]
+topic = "bench-alerts"
+emails = []
+[secrets]
+[alarms]
+[source]
+[warehouse]
+"""
+_FUNCTION = """[functions.{name}]
+source = "functions/{name}"
+memory = {memory}
+timeout = {timeout}
+schedule = "{schedule}"
+"""
+
+
+class Toolkit(Peer):
+    """A program with ``Lambda_script`` objects that are deployed together."""
+
+    name = "this toolkit, python app.py"
+
+    def install(self) -> str:
+        """Nothing to install: it is here."""
+        return "this checkout"
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """Where it is imported from."""
+        return {"PYTHONPATH": str(REPOSITORY), "XDG_CACHE_HOME": str(self.cache)}
+
+    def write(self, site: Site, project: Project) -> None:
+        """The handlers and the program."""
+        project.write_handlers(site.directory)
+        app = _APP.format(
+            schedule=project.schedule,
+            memory=project.memory,
+            timeout=project.timeout,
+            names=list(project.functions),
+        )
+        (site.directory / "app.py").write_text(app, encoding="utf-8")
+
+    def first(self, project: Project) -> Sequence[Command]:
+        """The one command that there is."""
+        return [[sys.executable, "app.py"]]
+
+
+class Pipeline(Toolkit):
+    """The command line ``deploy.py`` with a configuration file that declares the same functions."""
+
+    name = "this toolkit, python deploy.py"
+    quick_name = "python deploy.py deploy FUNCTION"
+
+    def write(self, site: Site, project: Project) -> None:
+        """The handlers and the configuration."""
+        project.write_handlers(site.directory)
+        values = {"memory": project.memory, "timeout": project.timeout, "schedule": project.schedule}
+        functions = (_FUNCTION.format(name=name, **values) for name in project.functions)
+        config = site.directory / "config" / "pipeline.toml"
+        config.parent.mkdir(parents=True, exist_ok=True)
+        config.write_text(_PIPELINE + "".join(functions), encoding="utf-8")
+        (config.parent / "warehouse.sql").touch()
+
+    def first(self, project: Project) -> Sequence[Command]:
+        """Everything in the file."""
+        return [_deploy("deploy")]
+
+    def quick(self, project: Project, function: str) -> Sequence[Command]:
+        """One function of the file."""
+        return [_deploy("deploy", function)]
+
+
+class Totes(Toolkit):
+    """The pipeline of this repository: three functions, and their buckets, trigger, layer, topic, alarms, secrets."""
+
+    name = "the pipeline of this repository"
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """The databases, which nobody connects to."""
+        url = "postgresql://nobody:nothing@127.0.0.1:5432/nowhere"
+        return {**super().variables, "SOURCE_DATABASE_URL": url, "WAREHOUSE_DATABASE_URL": url}
+
+    def write(self, site: Site, project: Project) -> None:
+        """A copy of the configuration and the functions."""
+        for name in ("config", "lambdas"):
+            shutil.copytree(REPOSITORY / name, site.directory / name, ignore=shutil.ignore_patterns("__pycache__"))
+
+    def first(self, project: Project) -> Sequence[Command]:
+        """All of it."""
+        return [_deploy("deploy")]
+
+    def expected(self, project: Project) -> tuple[int, int]:
+        """One of the three is started by S3."""
+        return 3, 2
+
+    def edit(self, site: Site, project: Project, function: str, revision: int) -> None:
+        """One line more in one handler."""
+        with (site.directory / "lambdas" / "extract" / "handler.py").open("a", encoding="utf-8") as handler:
+            handler.write(f"\nREVISION = {revision}\n")
+
+
+def _deploy(*arguments: str | Path) -> Command:
+    return [sys.executable, REPOSITORY / "deploy.py", *arguments, "--config", "config/pipeline.toml"]
