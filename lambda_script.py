@@ -80,6 +80,7 @@ class Lambda_script:
         function_name_template: str | None = None,
         schedule: str | None = None,
         *,
+        application: str | None = None,
         stage: str = "dev",
         handler: str | None = None,
         runtime: str | None = None,
@@ -93,9 +94,9 @@ class Lambda_script:
         requirements_exclude: Sequence[str] = (),
         platform: str | None = None,
         s3_trigger: S3Trigger | Mapping[str, Any] | Sequence[S3Trigger | Mapping[str, Any]] | None = None,
-        alarms: Sequence[Alarm] = (),
-        permissions: Sequence[Mapping[str, Any]] = (),
-        log_retention_days: int = 30,
+        alarms: Sequence[Alarm] | None = None,
+        permissions: Sequence[Mapping[str, Any]] | None = None,
+        log_retention_days: int | None = 30,
         tags: Mapping[str, str] | None = None,
         region: str | None = None,
         description: str = "",
@@ -105,6 +106,7 @@ class Lambda_script:
     ) -> None:
         source = Path(lambda_function_path)
         self.region = region
+        self.stage = stage
         self._aws = aws
         self.spec = FunctionSpec(
             name=_name(function_name_template or source.absolute().stem, stage),
@@ -122,8 +124,8 @@ class Lambda_script:
             platform=platform,
             schedule=_schedule(schedule),
             s3_triggers=_triggers(s3_trigger),
-            alarms=tuple(alarms),
-            permissions=tuple(permissions),
+            alarms=None if alarms is None else tuple(alarms),
+            permissions=None if permissions is None else tuple(permissions),
             log_retention_days=log_retention_days,
             tags=dict(tags or {}),
             description=description,
@@ -131,6 +133,7 @@ class Lambda_script:
             artifact_bucket=artifact_bucket,
             adopt=adopt,
         )
+        self.application = application or self.spec.name
         check_function(self.spec)
 
     def __repr__(self) -> str:
@@ -160,7 +163,7 @@ class Lambda_script:
         return report
 
     def _deployment(self) -> Deployment:
-        return Deployment(functions=(self.spec,))
+        return Deployment((self.spec,), application=self.application, stage=self.stage)
 
     def _door(self) -> Aws:
         """The door to AWS. Clients are kept between calls; what was read is not."""

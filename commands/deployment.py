@@ -37,6 +37,8 @@ def deployment(pipeline: Pipeline, account: str, environ: Mapping[str, str]) -> 
             )
             for secret in pipeline.secrets.values()
         ),
+        application=pipeline.name,
+        stage=pipeline.stage,
     )
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from commands.changes import as_document, show_changes
-from commands.deployment import chosen, deployment
 from commands.options import CHANGES, DONE, Request, with_request
+from commands.scope import Scope, scope_options
 from commands.screen import counted
 
 
@@ -15,15 +15,19 @@ from commands.screen import counted
 @click.option(
     "--exit-code", "exit_code", is_flag=True, help="Exit with 0 when nothing would change, 2 when something would."
 )
+@scope_options
 @with_request
-def command(request: Request, functions: tuple[str, ...], exit_code: bool) -> int:
-    """Show what deploy would create (+), update (~) and delete (-), for everything or for the FUNCTIONs named."""
-    from lambda_toolkit.plan import make_plan
+def command(request: Request, functions: tuple[str, ...], exit_code: bool, scope: Scope) -> int:
+    """Show what deploy would create (+), update (~) and delete (-), for everything or for the FUNCTIONs named.
 
+    Each attribute that differs is shown as `attribute: on AWS -> declared`, also where somebody changed it by hand.
+    What is secret, or looks like it, is masked. With the same options, deploy does exactly this.
+    """
     target = request.target()
-    aws, only = target.aws(), chosen(target.pipeline, functions)
-    plan = make_plan(aws, deployment(target.pipeline, aws.account_id, target.environ), only=only)
+    plan = scope.plan(target.aws(), target, functions)
     show_changes(request.screen, plan.changes)
+    for note in plan.notes:
+        request.screen.say(f"Note: {note}.")
     request.screen.say(f"{counted(len(plan.changes), 'change')}." if plan else "Nothing would change.", bold=True)
-    request.screen.document({"changes": as_document(plan.changes)})
+    request.screen.document({"changes": as_document(plan.changes), "notes": list(plan.notes)})
     return CHANGES if exit_code and plan else DONE

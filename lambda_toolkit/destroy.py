@@ -13,8 +13,8 @@ from lambda_toolkit.resources import alarm, bucket, function, layer, log_group, 
 
 
 @dataclass(frozen=True)
-class _Removal:
-    """What is to be removed of one function, and the layers that it leaves behind."""
+class Removal:
+    """What is to be removed, the layers that it leaves behind, and what is kept, in words."""
 
     changes: Sequence[Change] = ()
     layers: Sequence[str] = ()
@@ -27,9 +27,9 @@ def make_destroy_plan(aws: Aws, deployment: Deployment, delete_data: bool = Fals
     Buckets with their objects, and secrets, are removed only with ``delete_data``. Reads only. What the toolkit did not
     make stays, and ``notes`` names it, as it names the data that is kept. Raises AwsError.
     """
-    aws = aws.snapshot()
+    aws, deployment = aws.snapshot(), deployment.labelled()
     names = [spec.name for spec in deployment.functions]
-    removals = gather([task(_plan_function, aws, name) for name in names])
+    removals = gather([task(plan_function, aws, name) for name in names])
     changes = [change for removal in removals for change in removal.changes]
     layers = [name for removal in removals for name in removal.layers]
     changes += layer.plan_removal(aws, layers, set(names))
@@ -48,11 +48,11 @@ def make_destroy_plan(aws: Aws, deployment: Deployment, delete_data: bool = Fals
     return Plan(tuple(changes), notes=tuple(notes))
 
 
-def _plan_function(aws: Aws, name: str) -> _Removal:
-    """Attachments first, then the function, then what it needed to run."""
+def plan_function(aws: Aws, name: str, *, keep_log: bool = False) -> Removal:
+    """What removes one function: attachments first, then the function, then what it needed to run. Raises AwsError."""
     live = function.read(aws, name)
     if live is not None and not function.is_ours(live, name):
-        return _Removal(notes=[f"function {name} was not made by this toolkit and is left alone"])
+        return Removal(notes=[f"function {name} was not made by this toolkit and is left alone"])
     attachments = [
         *schedule.plan_removal(aws, name, frozenset()),
         *trigger.plan_removal(aws, name),
@@ -60,6 +60,6 @@ def _plan_function(aws: Aws, name: str) -> _Removal:
     ]
     after: frozenset[Key] = frozenset(change.key for change in attachments)
     own = function.plan_removal(name, after) if live else []
-    rest = [*role.plan_removal(aws, name), *log_group.plan_removal(aws, name)]
+    rest = [*role.plan_removal(aws, name), *([] if keep_log else log_group.plan_removal(aws, name))]
     layers = [layer.layer_name(arn) for arn in live.layers] if live else []
-    return _Removal([*attachments, *own, *rest], layers)
+    return Removal([*attachments, *own, *rest], layers)

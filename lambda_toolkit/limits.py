@@ -57,7 +57,7 @@ _LAMBDAS_OWN = frozenset(  # environment variables that no function may set
     }
 )
 _TAG = re.compile(r"[\w .:/=+@-]*")  # what all services that are tagged here take
-_TAG_KEY, _TAG_VALUE, _TAGS = 128, 256, 48  # 50 in all, and two are the toolkit's own
+_TAG_KEY, _TAG_VALUE, _TAGS = 128, 256, 46  # 50 in all, and four are the toolkit's own
 
 
 def runtime_version(runtime: str) -> tuple[int, int]:
@@ -99,7 +99,7 @@ def _problems(spec: FunctionSpec) -> Iterable[str]:
         yield f"timeout {spec.timeout} is outside 1 to 900 seconds."
     if len(spec.description) > _DESCRIPTION:
         yield f"its description has {len(spec.description)} characters; {_DESCRIPTION} may be."
-    if spec.log_retention_days not in _RETENTIONS:
+    if spec.log_retention_days is not None and spec.log_retention_days not in _RETENTIONS:
         yield f"log_retention_days {spec.log_retention_days} is not one of {', '.join(map(str, _RETENTIONS))}."
     yield from _tag_problems(spec.tags)
     yield from _environment_problems(spec)
@@ -133,13 +133,13 @@ def _environment_problems(spec: FunctionSpec) -> Iterable[str]:
 
 
 def _attachment_problems(spec: FunctionSpec) -> Iterable[str]:
-    policy = len(re.sub(r"\s", "", json.dumps(list(spec.permissions))))
+    policy = len(re.sub(r"\s", "", json.dumps(list(spec.permissions or ()))))
     if policy > _INLINE_POLICY - 500:  # its own statement and the frame
         yield f"its permissions have {policy} characters; {_INLINE_POLICY} may be in a role's policy."
-    names = [alarm.name for alarm in spec.alarms]
+    names = [alarm.name for alarm in spec.alarms or ()]
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield f"two alarms are called `{name}`."
-    for alarm in spec.alarms:
+    for alarm in spec.alarms or ():
         yield from _alarm_problems(alarm)
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from lambda_toolkit.ownership import APPLICATION_TAG, STAGE_TAG
 
 THIS_RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"
 HOST_PLATFORM = "host"
@@ -61,6 +63,9 @@ class FunctionSpec:
     found in the source where it is ``None``. ``permissions`` are IAM statements, added to the right to write its own
     log. ``zip_path`` is where a copy of the package is left for people to look into. ``adopt`` takes over what
     already has its name on AWS.
+
+    What is ``None`` is not managed: what AWS has stays. What is empty is removed. A tag with an empty value is taken
+    away; tags that are not named stay.
     """
 
     name: str
@@ -78,9 +83,9 @@ class FunctionSpec:
     platform: str | None = None
     schedule: str | None = None
     s3_triggers: tuple[S3Trigger, ...] = ()
-    alarms: tuple[Alarm, ...] = ()
-    permissions: Sequence[Mapping[str, Any]] = ()
-    log_retention_days: int = 30
+    alarms: tuple[Alarm, ...] | None = None
+    permissions: Sequence[Mapping[str, Any]] | None = None
+    log_retention_days: int | None = 30
     tags: Mapping[str, str] = field(default_factory=dict)
     description: str = ""
     zip_path: Path | None = None
@@ -89,20 +94,51 @@ class FunctionSpec:
 
 
 @dataclass(frozen=True)
-class BucketSpec:
-    """An S3 bucket with all public access blocked."""
+class LifecycleRule:
+    """What S3 does by itself to the objects under ``prefix``, each after so many days; ``None`` is never.
+
+    ``abort_uploads_days`` after a multipart upload was begun and not ended, its parts go. ``noncurrent_days`` after it
+    was replaced or deleted, a version goes. ``expire_days`` after it was made, an object goes; ``transition_days``
+    after, it moves to ``storage_class``.
+    """
 
     name: str
+    prefix: str = ""
+    abort_uploads_days: int | None = None
+    noncurrent_days: int | None = None
+    expire_days: int | None = None
+    transition_days: int | None = None
+    storage_class: str | None = None
+
+
+@dataclass(frozen=True)
+class BucketSpec:
+    """An S3 bucket: closed to the public, encrypted, answering over TLS only, keeping versions.
+
+    ``kms_key`` is the ARN or alias of the key of its objects, which are otherwise encrypted with S3's own.
+    ``lifecycle`` ``None`` leaves its rules alone; empty removes ours. Rules, policy statements and notifications of
+    others stay in either case. ``versioned`` ``None`` leaves versioning alone.
+    """
+
+    name: str
+    kms_key: str | None = None
+    tls_only: bool = True
+    versioned: bool | None = True
+    lifecycle: tuple[LifecycleRule, ...] | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     adopt: bool = False
 
 
 @dataclass(frozen=True)
 class TopicSpec:
-    """An SNS topic and the addresses that it mails to. AWS asks each address to confirm."""
+    """An SNS topic and the addresses that it mails to. AWS asks each address to confirm.
+
+    ``emails`` ``None`` leaves the subscriptions alone; otherwise exactly these addresses are subscribed, so that empty
+    removes them all. Subscribers of other kinds (queues, functions) stay.
+    """
 
     name: str
-    emails: tuple[str, ...] = ()
+    emails: tuple[str, ...] | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     adopt: bool = False
 
@@ -123,9 +159,34 @@ class SecretSpec:
 
 @dataclass(frozen=True)
 class Deployment:
-    """All that is deployed together."""
+    """All that is deployed together.
+
+    ``application`` and ``stage`` become tags of everything, by which it is found again when it is no longer declared.
+    ``adopt`` takes over whatever has a declared name.
+    """
 
     functions: tuple[FunctionSpec, ...] = ()
     buckets: tuple[BucketSpec, ...] = ()
     topics: tuple[TopicSpec, ...] = ()
     secrets: tuple[SecretSpec, ...] = ()
+    application: str = ""
+    stage: str = ""
+    adopt: bool = False
+
+    def labelled(self) -> Deployment:
+        """The same, with application, stage and ``adopt`` said to each part. What is labelled stays as it is."""
+        own = {APPLICATION_TAG: self.application, STAGE_TAG: self.stage} if self.application else {}
+
+        def labelled(spec: _Spec) -> _Spec:
+            return replace(spec, tags={**spec.tags, **own}, adopt=spec.adopt or self.adopt)
+
+        return replace(
+            self,
+            functions=tuple(map(labelled, self.functions)),
+            buckets=tuple(map(labelled, self.buckets)),
+            topics=tuple(map(labelled, self.topics)),
+            secrets=tuple(map(labelled, self.secrets)),
+        )
+
+
+_Spec = TypeVar("_Spec", FunctionSpec, BucketSpec, TopicSpec, SecretSpec)

@@ -12,14 +12,16 @@ from lambda_toolkit.errors import OwnershipError
 OWNER_TAG = "managed-by"
 OWNER = "lambda_script"
 FUNCTION_TAG = "lambda-script:function"
+APPLICATION_TAG, STAGE_TAG = "application", "stage"
+SCOPE = (APPLICATION_TAG, STAGE_TAG)
 _SHORTEST_PREFIX, _LONGEST_PREFIX = 4, 40
 _ROLE_LENGTH = 64  # IAM's limit, and EventBridge's for rules
 
 
 def desired_tags(tags: Mapping[str, str], function: str | None = None) -> dict[str, str]:
-    """``tags`` with the two that say whose it is."""
+    """``tags`` with those that say whose it is. A tag that is declared empty is to go, and is not among them."""
     own = {OWNER_TAG: OWNER, **({FUNCTION_TAG: function} if function else {})}
-    return {**tags, **own}
+    return {**{key: value for key, value in tags.items() if value}, **own}
 
 
 def missing_tags(live: Mapping[str, str], desired: Mapping[str, str]) -> dict[str, str]:
@@ -27,22 +29,53 @@ def missing_tags(live: Mapping[str, str], desired: Mapping[str, str]) -> dict[st
     return {key: value for key, value in desired.items() if live.get(key) != value}
 
 
-def is_owned(live: Mapping[str, str], function: str | None = None) -> bool:
-    """Whether the toolkit made it (for ``function``, where one is named)."""
-    return live.get(OWNER_TAG) == OWNER and (function is None or live.get(FUNCTION_TAG) == function)
+def unwanted_tags(live: Mapping[str, str], declared: Mapping[str, str]) -> tuple[str, ...]:
+    """The tags to take away: those declared empty. Tags that are not declared are not managed."""
+    return tuple(key for key, value in declared.items() if not value and key in live)
 
 
-def require_owned(kind: str, name: str, live: Mapping[str, str], *, adopt: bool, function: str | None = None) -> None:
-    """Raise OwnershipError unless it is ours or may be adopted."""
-    if adopt or is_owned(live, function):
+def is_owned(live: Mapping[str, str], function: str | None = None, declared: Mapping[str, str] | None = None) -> bool:
+    """Whether the toolkit made it (for ``function``, where one is named).
+
+    With ``declared`` tags, whether it is of their application and stage, too. What an earlier release made does not
+    say of which it is, and is taken by its name.
+    """
+    if live.get(OWNER_TAG) != OWNER or (function is not None and live.get(FUNCTION_TAG) != function):
+        return False
+    return not foreign_scope(live, declared or {})
+
+
+def foreign_scope(live: Mapping[str, str], declared: Mapping[str, str]) -> str:
+    """Which other application and stage it belongs to, in words; empty where it belongs to none, or to this one."""
+    differs = any(declared.get(key, live.get(key)) != live.get(key, declared.get(key)) for key in SCOPE)
+    return f"application `{live.get(APPLICATION_TAG)}`, stage `{live.get(STAGE_TAG)}`" if differs else ""
+
+
+def require_owned(
+    kind: str,
+    name: str,
+    live: Mapping[str, str],
+    *,
+    adopt: bool,
+    function: str | None = None,
+    declared: Mapping[str, str] | None = None,
+) -> None:
+    """Raise OwnershipError unless it is ours, of the application and stage of ``declared``, or may be adopted."""
+    if adopt or is_owned(live, function, declared):
         return
     other = live.get(FUNCTION_TAG)
+    scope = foreign_scope(live, declared or {})
+    if is_owned(live) and scope:
+        raise OwnershipError(
+            f"The {kind} `{name}` belongs to {scope}. Give this one another name (put {{stage}} into it), or take that "
+            "one over with --adopt (adopt=True)."
+        )
     if is_owned(live) and other:
         raise OwnershipError(f"The {kind} `{name}` belongs to the function `{other}`. Give this one another name.")
     tags = f"{OWNER_TAG}={OWNER}" + (f" and {FUNCTION_TAG}={function}" if function else "")
     raise OwnershipError(
         f"A {kind} `{name}` is there already and was not made by this toolkit, so it is left alone. Choose another "
-        f"name, or take it over: tag it {tags}, or deploy once with adopt=True."
+        f"name, or take it over: deploy once with --adopt (adopt=True), or tag it {tags}."
     )
 
 
@@ -76,6 +109,11 @@ def listing_prefix(names: Sequence[str], name: str) -> str:
     alike = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False)))
     common = first[: min(alike, _LONGEST_PREFIX)]
     return common if len(common) >= _SHORTEST_PREFIX else name[:_LONGEST_PREFIX]
+
+
+def bounded(name: str, longest: int) -> str:
+    """``name``, or its beginning with a hash of the whole: one name for each, in ``longest`` characters."""
+    return name if len(name) <= longest else f"{name[: longest - 9].rstrip('-.')}-{short_hash(name)}"
 
 
 def short_hash(text: str) -> str:

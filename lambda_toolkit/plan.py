@@ -7,12 +7,13 @@ from collections.abc import Collection, Iterable, Sequence
 from lambda_toolkit import limits
 from lambda_toolkit.aws import Aws
 from lambda_toolkit.changes import Artifact, Change, Plan
-from lambda_toolkit.destroy import make_destroy_plan
+from lambda_toolkit.destroy import Removal, make_destroy_plan
 from lambda_toolkit.errors import ToolkitError
 from lambda_toolkit.gathering import Task, gather, raise_all, task
 from lambda_toolkit.model import Deployment, FunctionSpec
 from lambda_toolkit.ownership import listing_prefix
 from lambda_toolkit.package import Package, build
+from lambda_toolkit.prune import plan_dropped
 from lambda_toolkit.requirements import Layer, LayerSpec, build_layer, layer_of
 from lambda_toolkit.resources import alarm, bucket, function, layer, log_group, role, schedule, secret, topic, trigger
 from lambda_toolkit.resources.function import LiveFunction
@@ -22,12 +23,23 @@ _LARGEST_SHOWN = 5
 __all__ = ["Change", "Plan", "make_destroy_plan", "make_plan"]
 
 
-def make_plan(aws: Aws, deployment: Deployment, only: Collection[str] | None = None) -> Plan:
+def make_plan(
+    aws: Aws,
+    deployment: Deployment,
+    only: Collection[str] | None = None,
+    *,
+    prune: bool = False,
+    delete_data: bool = False,
+) -> Plan:
     """The changes that bring AWS to ``deployment``; with ``only``, those of these functions and what is theirs alone.
+
+    With ``prune``, and without ``only``, also those that remove what was made for this application and stage and is no
+    longer declared; buckets, secrets and log groups among it only with ``delete_data``.
 
     Reads only, in parallel. Packages are built, and so are layers that AWS does not have, so that all limits are
     checked before anything is written. Raises ToolkitError; PlanError where there are several reasons.
     """
+    deployment = deployment.labelled()
     functions = _chosen(deployment.functions, only)
     _check(functions, deployment)
     aws = aws.snapshot()
@@ -38,10 +50,14 @@ def make_plan(aws: Aws, deployment: Deployment, only: Collection[str] | None = N
         tasks += [task(bucket.plan, aws, item) for item in deployment.buckets]
         tasks += [task(topic.plan, aws, item) for item in deployment.topics]
         tasks += [task(secret.plan, aws, item) for item in deployment.secrets]
+    if prune and only is None and deployment.application:
+        # asked for at the same time as everything else, and taken below
+        tasks.append(lambda: aws.once("dropped", task(plan_dropped, aws, deployment, delete_data)).changes)
     changes = [change for found in gather(tasks) for change in found]
-    changes += _plan_dropped_layers(aws, planners)
+    dropped: Removal = aws.once("dropped", Removal)
+    changes += _plan_dropped_layers(aws, planners, dropped)
     artifacts = tuple(Artifact(p.spec.zip_path, p.package.content) for p in planners if p.spec.zip_path)
-    return Plan(tuple({change.key: change for change in changes}.values()), artifacts=artifacts)
+    return Plan(tuple({change.key: change for change in changes}.values()), tuple(dropped.notes), artifacts)
 
 
 class _FunctionPlanner:
@@ -59,8 +75,8 @@ class _FunctionPlanner:
         aws, spec, prefix = self._aws, self.spec, self._prefix
         return [
             self._plan_function,
-            task(role.plan, aws, spec, function_is_ours=lambda: function.is_ours(self._live(), spec.name)),
-            lambda: log_group.plan(aws, spec, prefix, function_is_ours=function.is_ours(self._live(), spec.name)),
+            task(role.plan, aws, spec, function_is_ours=self._is_ours),
+            task(log_group.plan, aws, spec, prefix, function_is_ours=self._is_ours),
             task(schedule.plan, aws, spec, prefix),
             lambda: trigger.plan(aws, spec, function_is_ours=function.is_ours(self._live(), spec.name)),
             task(alarm.plan, aws, spec, prefix),
@@ -68,6 +84,9 @@ class _FunctionPlanner:
 
     def _live(self) -> LiveFunction | None:
         return self._aws.once(("function", self.spec.name), lambda: function.read(self._aws, self.spec.name))
+
+    def _is_ours(self) -> bool:
+        return function.is_ours(self._live(), self.spec.name)
 
     def _plan_function(self) -> list[Change]:
         wanted = self._layer
@@ -100,11 +119,12 @@ class _FunctionPlanner:
         return {self._layer.name} if self._layer else set()
 
 
-def _plan_dropped_layers(aws: Aws, planners: Sequence[_FunctionPlanner]) -> list[Change]:
+def _plan_dropped_layers(aws: Aws, planners: Sequence[_FunctionPlanner], dropped: Removal) -> list[Change]:
     """The removal of layers of ours that these functions use until now and no function will."""
-    before = {name for planner in planners for name in planner.layers_before()}
+    before = {name for planner in planners for name in planner.layers_before()} | set(dropped.layers)
     after = {name for planner in planners for name in planner.layers_after()}
-    return layer.plan_removal(aws, before - after, {planner.spec.name for planner in planners})
+    gone = {change.name for change in dropped.changes if change.kind == function.KIND}
+    return layer.plan_removal(aws, before - after, {planner.spec.name for planner in planners} | gone)
 
 
 def _chosen(functions: Sequence[FunctionSpec], only: Collection[str] | None) -> list[FunctionSpec]:

@@ -1,6 +1,6 @@
 """Starts ministack with what it lacks. Run by the emulator's own interpreter, never imported by this project.
 
-Four things are changed, each by replacing one private name of the pinned ministack version; a name that is gone stops
+Five things are changed, each by replacing one private name of the pinned ministack version; a name that is gone stops
 the start with a message.
 
 * Schedules are looked at every second instead of every ten, and intervals of ``rate()`` pass ``clock-speed`` times
@@ -9,6 +9,7 @@ the start with a message.
   alarms of all. That is switched off; ``local.clock`` judges them by their dimensions, through the public API.
 * ministack lets a rule or a bucket invoke any function. Here, as on AWS, the function's own policy must permit it.
 * SNS only logs what it sends to email subscribers: here it is also written to the inbox.
+* The list of resources by tag knows no log groups, alarms and secrets. Here, as on AWS, it does.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import importlib
 import importlib.util
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -37,6 +38,7 @@ def main() -> None:
     leave_alarms_alone()
     demand_permissions()
     deliver_emails(arguments.inbox)
+    list_more_tags()
     app = importlib.import_module("ministack.app")
     sys.argv = ["ministack"]  # it reads its own command line
     app.main()
@@ -130,6 +132,29 @@ def deliver_emails(directory: Path) -> None:
                 )
 
     vars(sns).update(_fanout=fan_out_and_deliver)
+
+
+def list_more_tags() -> None:
+    """Let ``GetResources`` find log groups, alarms and secrets by their tags, too."""
+    tagging, logs, cloudwatch = (
+        importlib.import_module(f"ministack.services.{name}") for name in ("tagging", "cloudwatch_logs", "cloudwatch")
+    )
+    groups, alarm_tags = _private(logs, "_log_groups"), _private(cloudwatch, "_resource_tags")
+
+    def as_list(tags: dict[str, str]) -> list[dict[str, str]]:
+        return [{"Key": key, "Value": value} for key, value in tags.items()]
+
+    def of_log_groups() -> Iterator[tuple[str, list[dict[str, str]]]]:
+        for group in groups.values():
+            yield group["arn"].removesuffix(":*"), as_list(group.get("tags", {}))
+
+    def of_alarms() -> Iterator[tuple[str, list[dict[str, str]]]]:
+        for arn, tags in alarm_tags.items():
+            yield arn, as_list(tags)
+
+    collectors = _private(tagging, "_COLLECTORS")
+    secrets = _private(tagging, "_collect_secretsmanager")
+    collectors.update(logs=of_log_groups, cloudwatch=of_alarms, secretsmanager=secrets)
 
 
 def _private(module: ModuleType, name: str) -> Any:

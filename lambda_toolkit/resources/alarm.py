@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from lambda_toolkit.aws import Aws
-from lambda_toolkit.changes import Change, Difference, Key
+from lambda_toolkit.changes import Change, Key
 from lambda_toolkit.model import Alarm, FunctionSpec
-from lambda_toolkit.ownership import as_list, as_mapping, desired_tags, is_owned, missing_tags, require_owned
-from lambda_toolkit.resources.difference import differences, tag_differences
+from lambda_toolkit.ownership import as_list, as_mapping, desired_tags, is_owned, require_owned
+from lambda_toolkit.resources import tags
+from lambda_toolkit.resources.difference import differences
 
 KIND = "alarm"
 
@@ -21,52 +22,53 @@ def alarm_name(function: str, alarm: str) -> str:
 def plan(aws: Aws, spec: FunctionSpec, prefix: str) -> list[Change]:
     """The changes that bring the function's alarms to ``spec`` and remove those that it no longer declares.
 
-    ``prefix`` is what functions are listed by.
+    Where ``spec`` says nothing of alarms, none is read. ``prefix`` is what functions are listed by.
     """
+    if spec.alarms is None:
+        return []
     live = _read(aws, spec.name, prefix)
     wanted = {alarm_name(spec.name, alarm.name): alarm for alarm in spec.alarms}
     changes = [change for name, alarm in wanted.items() for change in _plan_one(aws, spec, name, alarm, live.get(name))]
     dropped = (name for name in live if name not in wanted)
-    return [*changes, *(change for name in dropped for change in _plan_dropped(aws, spec.name, name))]
+    return [*changes, *(change for name in dropped for change in plan_dropped(aws, spec.name, name))]
 
 
 def plan_removal(aws: Aws, function: str) -> list[Change]:
     """The changes that remove all alarms that the toolkit made for ``function``."""
-    return [change for name in _read(aws, function, function) for change in _plan_dropped(aws, function, name)]
+    return [change for name in _read(aws, function, function) for change in plan_dropped(aws, function, name)]
 
 
 def _plan_one(aws: Aws, spec: FunctionSpec, name: str, alarm: Alarm, live: dict[str, Any] | None) -> list[Change]:
     desired = _desired(aws, spec.name, alarm)
-    tags = desired_tags(spec.tags, spec.name)
-    arn = aws.arn("cloudwatch", f"alarm:{name}")
-    new_tags = tags
-    found: tuple[Difference, ...] = ()
-    if live is not None:
-        live_tags = _tags(aws, arn)
-        require_owned(KIND, name, live_tags, adopt=spec.adopt, function=spec.name)
-        new_tags = missing_tags(live_tags, tags)
-        found = differences(_comparable(live), desired)
-        if not found and not new_tags:
-            return []
-    differs = live is None or bool(found)
-
-    def apply(aws: Aws) -> None:
-        if differs:
-            made: dict[str, Any] = {} if live else {"Tags": as_list(tags)}
-            parameters = {**desired, "Dimensions": _dimensions(desired["Dimensions"])}
-            aws.call("cloudwatch", "put_metric_alarm", AlarmName=name, **parameters, **made)
-        if live and new_tags:
-            aws.call("cloudwatch", "tag_resource", ResourceARN=arn, Tags=as_list(new_tags))
-
+    parameters = {**desired, "Dimensions": _dimensions(desired["Dimensions"])}
     after: frozenset[Key] = frozenset({("topic", alarm.topic.rpartition(":")[2])} if alarm.topic else ())
-    if live is not None:
-        found += tag_differences(live_tags, new_tags)
-        return [Change(KIND, name, "update", differences=found, after=after, apply=apply)]
-    what = f"{alarm.namespace} {alarm.metric} {alarm.comparison} {alarm.threshold:g} in {alarm.period} s"
-    return [Change(KIND, name, "create", (what,), after=after, apply=apply)]
+    if live is None:
+
+        def create(aws: Aws) -> None:
+            labels = as_list(desired_tags(spec.tags, spec.name))
+            aws.call("cloudwatch", "put_metric_alarm", AlarmName=name, **parameters, Tags=labels)
+
+        what = f"{alarm.namespace} {alarm.metric} {alarm.comparison} {alarm.threshold:g} in {alarm.period} s"
+        return [Change(KIND, name, "create", (what,), after, apply=create)]
+
+    arn = aws.arn("cloudwatch", f"alarm:{name}")
+    live_tags = tags.tags_of(aws, arn, spec.tags, spec.name, lambda: _tags(aws, arn))
+    require_owned(KIND, name, live_tags, adopt=spec.adopt, function=spec.name, declared=spec.tags)
+    tag_change = tags.compare(live_tags, spec.tags, spec.name)
+    found = differences(_comparable(live), desired)
+    if not found and not tag_change:
+        return []
+
+    def update(aws: Aws) -> None:
+        if found:
+            aws.call("cloudwatch", "put_metric_alarm", AlarmName=name, **parameters)
+        tag_change.apply(aws, "cloudwatch", arn)
+
+    return [Change(KIND, name, "update", after=after, differences=(*found, *tag_change.differences), apply=update)]
 
 
-def _plan_dropped(aws: Aws, function: str, name: str) -> list[Change]:
+def plan_dropped(aws: Aws, function: str, name: str) -> list[Change]:
+    """The change that removes the alarm ``name``, if the toolkit made it for ``function``."""
     if not is_owned(_tags(aws, aws.arn("cloudwatch", f"alarm:{name}")), function):
         return []
 

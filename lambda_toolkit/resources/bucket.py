@@ -1,4 +1,4 @@
-"""S3 buckets, closed to the public."""
+"""S3 buckets: made, tagged and set as declared; removed only with their data, and only when that is asked for."""
 
 from __future__ import annotations
 
@@ -9,59 +9,70 @@ from lambda_toolkit.aws import Aws
 from lambda_toolkit.changes import Change, Key
 from lambda_toolkit.errors import AwsError
 from lambda_toolkit.model import BucketSpec
-from lambda_toolkit.ownership import as_list, as_mapping, desired_tags, is_owned, missing_tags, require_owned
-from lambda_toolkit.resources.difference import differences, tag_differences
+from lambda_toolkit.ownership import as_list, as_mapping, desired_tags, is_owned, require_owned
+from lambda_toolkit.resources import bucket_settings, tags
+from lambda_toolkit.resources.bucket_settings import Settings
 
 KIND = "bucket"
-_CLOSED = {"BlockPublicAcls": True, "IgnorePublicAcls": True, "BlockPublicPolicy": True, "RestrictPublicBuckets": True}
 _AT_ONCE = 1000  # keys that DeleteObjects takes
 _NEW = ("NoSuchBucket",)
 
 
 def plan(aws: Aws, spec: BucketSpec) -> list[Change]:
     """The change that brings the bucket to ``spec``. Raises OwnershipError."""
-    name = spec.name
-    tags = desired_tags(spec.tags)
-    live_tags = _tags(aws, name)
+    live_tags = _tags(aws, spec.name)
     if live_tags is None:
-
-        def create(aws: Aws) -> None:
-            elsewhere: dict[str, Any] = (
-                {} if aws.region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": aws.region}}
-            )
-            _make(aws, name, elsewhere)
-            try:
-                aws.call("s3", "put_bucket_tagging", also_wait_for=_NEW, Bucket=name, Tagging={"TagSet": as_list(tags)})
-            except AwsError:
-                _unmake(aws, name)
-                raise
-            _close(aws, name)
-
-        return [Change(KIND, name, "create", ("closed to the public",), apply=create)]
-
-    require_owned(KIND, name, live_tags, adopt=spec.adopt)
-    new_tags = missing_tags(live_tags, tags)
-    access = aws.find("s3", "get_public_access_block", Bucket=name)
-    found = differences(access["PublicAccessBlockConfiguration"] if access else {}, _CLOSED, "public_access")
-    is_open = bool(found)
-    found += tag_differences(live_tags, new_tags)
-    if not found:
+        return [_creation(aws, spec)]
+    require_owned(KIND, spec.name, live_tags, adopt=spec.adopt, declared=spec.tags)
+    tag_change = tags.compare(live_tags, spec.tags)
+    live = bucket_settings.read(aws, spec)
+    found = bucket_settings.compare(aws, spec, live)
+    if not found and not tag_change:
         return []
 
     def update(aws: Aws) -> None:
-        if is_open:
-            _close(aws, name)
-        if new_tags:
-            merged = {**live_tags, **new_tags}
-            aws.call("s3", "put_bucket_tagging", Bucket=name, Tagging={"TagSet": as_list(merged)})
+        bucket_settings.write(aws, spec, live, found)
+        if tag_change:  # S3 takes a bucket's tags only as a whole
+            kept = {key: value for key, value in live_tags.items() if key not in tag_change.unwanted}
+            labels = as_list({**kept, **tag_change.missing})
+            aws.call("s3", "put_bucket_tagging", Bucket=spec.name, Tagging={"TagSet": labels})
 
-    return [Change(KIND, name, "update", differences=found, apply=update)]
+    return [Change(KIND, spec.name, "update", differences=(*found, *tag_change.differences), apply=update)]
+
+
+def _creation(aws: Aws, spec: BucketSpec) -> Change:
+    name = spec.name
+    nothing = Settings()
+    settings = bucket_settings.compare(aws, spec, nothing)
+
+    def create(aws: Aws) -> None:
+        elsewhere: dict[str, Any] = (
+            {} if aws.region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": aws.region}}
+        )
+        _make(aws, name, elsewhere)
+        labels = as_list(desired_tags(spec.tags))
+        try:
+            aws.call("s3", "put_bucket_tagging", also_wait_for=_NEW, Bucket=name, Tagging={"TagSet": labels})
+        except AwsError:
+            _unmake(aws, name)
+            raise
+        bucket_settings.write(aws, spec, nothing, settings)
+
+    said = ["closed to the public", f"encrypted with {spec.kms_key or 'AES256'}"]
+    said += ["over TLS only"] if spec.tls_only else []
+    said += ["versioned"] if spec.versioned else []
+    rules = (
+        f"lifecycle {item.attribute.partition('.')[2]}: {item.desired}"
+        for item in settings
+        if "lifecycle" in item.attribute
+    )
+    return Change(KIND, name, "create", (", ".join(said), *rules), apply=create)
 
 
 def plan_removal(aws: Aws, spec: BucketSpec, after: frozenset[Key]) -> list[Change]:
     """The change that removes the bucket with all its objects, if the toolkit made it."""
     live_tags = _tags(aws, spec.name)
-    if live_tags is None or not is_owned(live_tags):
+    if live_tags is None or not is_owned(live_tags, declared=spec.tags):
         return []
 
     def delete(aws: Aws) -> None:
@@ -86,10 +97,6 @@ def _unmake(aws: Aws, name: str) -> None:
     """
     with contextlib.suppress(AwsError):
         aws.find("s3", "delete_bucket", Bucket=name)
-
-
-def _close(aws: Aws, name: str) -> None:
-    aws.call("s3", "put_public_access_block", also_wait_for=_NEW, Bucket=name, PublicAccessBlockConfiguration=_CLOSED)
 
 
 def _tags(aws: Aws, name: str) -> dict[str, str] | None:

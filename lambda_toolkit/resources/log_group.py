@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from lambda_toolkit.aws import Aws
-from lambda_toolkit.changes import Change
+from lambda_toolkit.changes import Change, Difference
 from lambda_toolkit.model import FunctionSpec
-from lambda_toolkit.ownership import desired_tags, is_owned, missing_tags, require_owned
-from lambda_toolkit.resources.difference import differences, tag_differences
+from lambda_toolkit.ownership import desired_tags, is_owned, require_owned
+from lambda_toolkit.resources import tags
 
 KIND = "log group"
 _NEW = ("ResourceNotFoundException",)  # what was made a moment ago is not known everywhere
@@ -19,39 +20,42 @@ def group_name(function: str) -> str:
     return f"/aws/lambda/{function}"
 
 
-def plan(aws: Aws, spec: FunctionSpec, prefix: str, *, function_is_ours: bool) -> list[Change]:
+def plan(aws: Aws, spec: FunctionSpec, prefix: str, *, function_is_ours: Callable[[], bool]) -> list[Change]:
     """The change that gives ``spec`` its log group. One that Lambda made for a function of ours is ours too.
 
-    ``prefix`` is what functions are listed by.
+    ``prefix`` is what functions are listed by. ``function_is_ours`` is asked only where the group's tags do not say it.
     """
     name, days = group_name(spec.name), spec.log_retention_days
-    tags = desired_tags(spec.tags, spec.name)
     live = _find(aws, spec.name, prefix)
     if live is None:
 
         def create(aws: Aws) -> None:
-            aws.call("logs", "create_log_group", logGroupName=name, tags=tags)
-            aws.call("logs", "put_retention_policy", also_wait_for=_NEW, logGroupName=name, retentionInDays=days)
+            aws.call("logs", "create_log_group", logGroupName=name, tags=desired_tags(spec.tags, spec.name))
+            if days is not None:
+                aws.call("logs", "put_retention_policy", also_wait_for=_NEW, logGroupName=name, retentionInDays=days)
 
-        return [Change(KIND, name, "create", (f"kept for {days} days",), apply=create)]
+        kept = f"kept for {days} days" if days else "kept for ever"
+        return [Change(KIND, name, "create", (kept,), apply=create)]
 
     arn = aws.arn("logs", f"log-group:{name}")
-    live_tags = _tags(aws, arn)
-    require_owned(KIND, name, live_tags, adopt=spec.adopt or function_is_ours, function=spec.name)
-    new_tags = missing_tags(live_tags, tags)
+    live_tags = tags.tags_of(aws, arn, spec.tags, spec.name, lambda: _tags(aws, arn))
+    if not is_owned(live_tags, spec.name, spec.tags):
+        adopt = spec.adopt or (not is_owned(live_tags) and function_is_ours())
+        require_owned(KIND, name, live_tags, adopt=adopt, function=spec.name, declared=spec.tags)
+    tag_change = tags.compare(live_tags, spec.tags, spec.name)
     live_days = live.get("retentionInDays")
+    retention_differs = days is not None and live_days != days
     found = (
-        *differences({"retention_days": live_days or "for ever"}, {"retention_days": days}),
-        *tag_differences(live_tags, new_tags),
+        *([Difference("retention_days", live_days or "for ever", days)] if retention_differs else []),
+        *tag_change.differences,
     )
     if not found:
         return []
 
     def update(aws: Aws) -> None:
-        if live_days != days:
+        if retention_differs:
             aws.call("logs", "put_retention_policy", logGroupName=name, retentionInDays=days)
-        if new_tags:
-            aws.call("logs", "tag_resource", resourceArn=arn, tags=new_tags)
+        tag_change.apply(aws, "logs", arn)
 
     return [Change(KIND, name, "update", differences=found, apply=update)]
 

@@ -15,10 +15,10 @@ from lambda_toolkit.ownership import (
     derived_name,
     desired_tags,
     is_owned,
-    missing_tags,
     require_owned,
 )
-from lambda_toolkit.resources.difference import differences, tag_differences
+from lambda_toolkit.resources import tags
+from lambda_toolkit.resources.difference import differences
 from lambda_toolkit.resources.log_group import group_name
 
 KIND = "role"
@@ -48,7 +48,7 @@ def policy_document(aws: Aws, spec: FunctionSpec) -> dict[str, Any]:
     """What the role may do: write the function's own log, and what ``spec.permissions`` says."""
     group = aws.arn("logs", f"log-group:{group_name(spec.name)}")
     own_log = {"Effect": "Allow", "Action": ["logs:CreateLogStream", "logs:PutLogEvents"], "Resource": [f"{group}:*"]}
-    return {"Version": "2012-10-17", "Statement": [own_log, *({**statement} for statement in spec.permissions)]}
+    return {"Version": "2012-10-17", "Statement": [own_log, *({**statement} for statement in spec.permissions or ())]}
 
 
 def plan(aws: Aws, spec: FunctionSpec, *, function_is_ours: Callable[[], bool]) -> list[Change]:
@@ -59,7 +59,6 @@ def plan(aws: Aws, spec: FunctionSpec, *, function_is_ours: Callable[[], bool]) 
     ``function_is_ours`` asked.
     """
     name = role_name(spec.name)
-    tags = desired_tags(spec.tags, spec.name)
     policy = policy_document(aws, spec)
     live = aws.find("iam", "get_role", RoleName=name)
     if live is None:
@@ -71,7 +70,7 @@ def plan(aws: Aws, spec: FunctionSpec, *, function_is_ours: Callable[[], bool]) 
                 RoleName=name,
                 AssumeRolePolicyDocument=json.dumps(_TRUST),
                 Description=f"What the Lambda function {spec.name} may do",
-                Tags=as_list(tags),
+                Tags=as_list(desired_tags(spec.tags, spec.name)),
             )
             _put_policy(aws, name, policy)
 
@@ -81,16 +80,18 @@ def plan(aws: Aws, spec: FunctionSpec, *, function_is_ours: Callable[[], bool]) 
         return [Change(KIND, name, "create", details, apply=create)]
 
     live_tags = as_mapping(live["Role"].get("Tags"))
-    require_owned(KIND, name, live_tags, adopt=spec.adopt, function=spec.name)
+    require_owned(KIND, name, live_tags, adopt=spec.adopt, function=spec.name, declared=spec.tags)
     stored = aws.find("iam", "get_role_policy", RoleName=name, PolicyName=_POLICY)
-    new_tags = missing_tags(live_tags, tags)
+    tag_change = tags.compare(live_tags, spec.tags, spec.name)
+    if stored and spec.permissions is None:
+        policy = _keeping_others(stored["PolicyDocument"], policy)
     allowed = differences(
         {"policy": statements(stored["PolicyDocument"] if stored else None)}, {"policy": statements(policy)}
     )
     trusted = differences(
         {"trust": statements(live["Role"].get("AssumeRolePolicyDocument"))}, {"trust": statements(_TRUST)}
     )
-    found = (*allowed, *trusted, *tag_differences(live_tags, new_tags))
+    found = (*allowed, *trusted, *tag_change.differences)
     if not found:
         return []
 
@@ -99,8 +100,7 @@ def plan(aws: Aws, spec: FunctionSpec, *, function_is_ours: Callable[[], bool]) 
             aws.call("iam", "update_assume_role_policy", RoleName=name, PolicyDocument=json.dumps(_TRUST))
         if allowed:
             _put_policy(aws, name, policy)
-        if new_tags:
-            aws.call("iam", "tag_role", RoleName=name, Tags=as_list(new_tags))
+        tag_change.apply(aws, "iam", name)
 
     return [Change(KIND, name, "update", differences=found, apply=update)]
 
@@ -149,6 +149,15 @@ def statements(stored: Any) -> dict[str, str]:
         more = f" {json.dumps(rest, sort_keys=True)}" if rest else ""
         found.setdefault(resource, []).append(f"{statement.get('Effect')} {actions}{more}")
     return {resource: "; ".join(sorted(said)) for resource, said in found.items()}
+
+
+def _keeping_others(stored: Any, own: dict[str, Any]) -> dict[str, Any]:
+    """The stored policy with what it lacks of ``own``: where no permissions are declared, those on AWS stay."""
+    document = json.loads(stored) if isinstance(stored, str) else stored
+    kept = _listed(document.get("Statement"))
+    known = statements(document)
+    lacking = [item for item in own["Statement"] if not statements({"Statement": [item]}).items() <= known.items()]
+    return {**document, "Statement": [*lacking, *kept]}
 
 
 def _listed(value: Any) -> list[Any]:

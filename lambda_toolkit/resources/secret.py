@@ -8,8 +8,8 @@ from lambda_toolkit.aws import Aws
 from lambda_toolkit.changes import MASK, Change, Difference, Key
 from lambda_toolkit.errors import ToolkitError
 from lambda_toolkit.model import SecretSpec
-from lambda_toolkit.ownership import as_list, as_mapping, desired_tags, is_owned, missing_tags, require_owned
-from lambda_toolkit.resources.difference import tag_differences
+from lambda_toolkit.ownership import as_list, as_mapping, desired_tags, is_owned, require_owned
+from lambda_toolkit.resources import tags
 
 KIND = "secret"
 
@@ -20,18 +20,17 @@ def plan(aws: Aws, spec: SecretSpec) -> list[Change]:
     A secret that is missing while there is no value for it is a change that will fail, and says which variable to set.
     """
     live = aws.find("secretsmanager", "describe_secret", SecretId=spec.name)
-    tags = desired_tags(spec.tags)
     if live is None:
-        return [_creation(spec, tags)]
+        return [_creation(spec, desired_tags(spec.tags))]
     live_tags = as_mapping(live.get("Tags"))
-    require_owned(KIND, spec.name, live_tags, adopt=spec.adopt)
-    new_tags = missing_tags(live_tags, tags)
+    require_owned(KIND, spec.name, live_tags, adopt=spec.adopt, declared=spec.tags)
+    tag_change = tags.compare(live_tags, spec.tags)
     is_deleted = bool(live.get("DeletedDate"))
     value = spec.value
     value_differs = value is not None and (is_deleted or _stored(aws, spec.name) != value)
     found = (
         *([Difference("value", MASK, MASK, secret=True)] if value_differs else []),
-        *tag_differences(live_tags, new_tags),
+        *tag_change.differences,
     )
     details = ("is taken back from deletion",) if is_deleted else ()
     if not found and not details:
@@ -42,8 +41,7 @@ def plan(aws: Aws, spec: SecretSpec) -> list[Change]:
             aws.call("secretsmanager", "restore_secret", SecretId=spec.name)
         if value_differs:
             aws.call("secretsmanager", "put_secret_value", SecretId=spec.name, SecretString=value)
-        if new_tags:
-            aws.call("secretsmanager", "tag_resource", SecretId=spec.name, Tags=as_list(new_tags))
+        tag_change.apply(aws, "secretsmanager", spec.name)
 
     return [Change(KIND, spec.name, "update", details, differences=found, apply=update)]
 
@@ -51,7 +49,7 @@ def plan(aws: Aws, spec: SecretSpec) -> list[Change]:
 def plan_removal(aws: Aws, spec: SecretSpec, after: frozenset[Key]) -> list[Change]:
     """The change that removes the secret at once and for good, if the toolkit made it."""
     live = aws.find("secretsmanager", "describe_secret", SecretId=spec.name)
-    if live is None or not is_owned(as_mapping(live.get("Tags"))):
+    if live is None or not is_owned(as_mapping(live.get("Tags")), declared=spec.tags):
         return []
 
     def delete(aws: Aws) -> None:
@@ -60,12 +58,12 @@ def plan_removal(aws: Aws, spec: SecretSpec, after: frozenset[Key]) -> list[Chan
     return [Change(KIND, spec.name, "delete", ("for good",), after=after, apply=delete)]
 
 
-def _creation(spec: SecretSpec, tags: dict[str, str]) -> Change:
+def _creation(spec: SecretSpec, labels: dict[str, str]) -> Change:
     if spec.value is None:
         return Change(KIND, spec.name, "create", (f"has no value: set {spec.variable}",), apply=_without_value(spec))
 
     def create(aws: Aws) -> None:
-        aws.call("secretsmanager", "create_secret", Name=spec.name, SecretString=spec.value, Tags=as_list(tags))
+        aws.call("secretsmanager", "create_secret", Name=spec.name, SecretString=spec.value, Tags=as_list(labels))
 
     return Change(KIND, spec.name, "create", (f"value from {spec.variable}",) if spec.variable else (), apply=create)
 

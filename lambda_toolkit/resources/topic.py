@@ -2,51 +2,75 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from lambda_toolkit.aws import Aws
-from lambda_toolkit.changes import Change, Key
+from lambda_toolkit.changes import Change, Difference, Key
 from lambda_toolkit.model import TopicSpec
-from lambda_toolkit.ownership import as_list, as_mapping, desired_tags, is_owned, missing_tags, require_owned
-from lambda_toolkit.resources.difference import tag_differences
+from lambda_toolkit.ownership import as_list, as_mapping, desired_tags, is_owned, require_owned
+from lambda_toolkit.resources import tags
 
 KIND = "topic"
 _NEW = ("NotFound",)  # what was made a moment ago is not known everywhere
 
 
 def plan(aws: Aws, spec: TopicSpec) -> list[Change]:
-    """The change that brings the topic to ``spec``. Addresses that others subscribed stay. Raises OwnershipError."""
+    """The change that brings the topic and its email addresses to ``spec``. Raises OwnershipError."""
     arn = aws.arn("sns", spec.name)
-    tags = desired_tags(spec.tags)
+    wanted = tuple(dict.fromkeys(spec.emails or ()))
     live_tags = _tags(aws, arn)
-    subscribed: set[str] = set()
-    new_tags = tags
-    if live_tags is not None:
-        require_owned(KIND, spec.name, live_tags, adopt=spec.adopt)
-        new_tags = missing_tags(live_tags, tags)
-        subscriptions = aws.list_all("sns", "list_subscriptions_by_topic", "Subscriptions", TopicArn=arn)
-        subscribed = {str(item["Endpoint"]) for item in subscriptions if item["Protocol"] == "email"}
-    new_emails = [address for address in dict.fromkeys(spec.emails) if address not in subscribed]
-    details = tuple(f"{address} is asked to subscribe" for address in new_emails)
-    found = tag_differences(live_tags, new_tags) if live_tags is not None else ()
-    if live_tags is not None and not details and not found:
+    if live_tags is None:
+
+        def create(aws: Aws) -> None:
+            aws.call("sns", "create_topic", Name=spec.name, Tags=as_list(desired_tags(spec.tags)))
+            _subscribe(aws, arn, wanted)
+
+        return [Change(KIND, spec.name, "create", _asked(wanted), apply=create)]
+
+    require_owned(KIND, spec.name, live_tags, adopt=spec.adopt, declared=spec.tags)
+    tag_change = tags.compare(live_tags, spec.tags)
+    live = _addresses(aws, arn) if spec.emails is not None else {}
+    new = tuple(address for address in wanted if address not in live)
+    # One that never confirmed has no ARN by which it could be removed. It goes by itself after three days.
+    dropped = {address: own for address, own in live.items() if address not in wanted and own.startswith("arn:")}
+    found = (
+        *(Difference(f"emails.{address}", None, "subscribed") for address in new),
+        *(Difference(f"emails.{address}", "subscribed", None) for address in dropped),
+        *tag_change.differences,
+    )
+    if not found:
         return []
 
-    def apply(aws: Aws) -> None:
-        if live_tags is None:
-            aws.call("sns", "create_topic", Name=spec.name, Tags=as_list(tags))
-        elif new_tags:
-            aws.call("sns", "tag_resource", ResourceArn=arn, Tags=as_list(new_tags))
-        for address in new_emails:
-            aws.call("sns", "subscribe", also_wait_for=_NEW, TopicArn=arn, Protocol="email", Endpoint=address)
+    def update(aws: Aws) -> None:
+        tag_change.apply(aws, "sns", arn)
+        _subscribe(aws, arn, new)
+        for subscription in dropped.values():
+            aws.find("sns", "unsubscribe", SubscriptionArn=subscription)
 
-    return [
-        Change(KIND, spec.name, "create" if live_tags is None else "update", details, differences=found, apply=apply)
-    ]
+    return [Change(KIND, spec.name, "update", _asked(new), differences=found, apply=update)]
+
+
+def _addresses(aws: Aws, topic: str) -> dict[str, str]:
+    """The addresses that the topic mails to, each with the ARN of its subscription."""
+    subscriptions = aws.list_all("sns", "list_subscriptions_by_topic", "Subscriptions", TopicArn=topic)
+    return {
+        str(item["Endpoint"]): str(item["SubscriptionArn"]) for item in subscriptions if item["Protocol"] == "email"
+    }
+
+
+def _subscribe(aws: Aws, topic: str, addresses: Iterable[str]) -> None:
+    for address in addresses:
+        aws.call("sns", "subscribe", also_wait_for=_NEW, TopicArn=topic, Protocol="email", Endpoint=address)
+
+
+def _asked(addresses: Iterable[str]) -> tuple[str, ...]:
+    return tuple(f"{address} is asked to subscribe" for address in addresses)
 
 
 def plan_removal(aws: Aws, spec: TopicSpec, after: frozenset[Key]) -> list[Change]:
     """The change that removes the topic and its subscriptions, if the toolkit made it."""
     arn = aws.arn("sns", spec.name)
-    if not is_owned(_tags(aws, arn) or {}):
+    if not is_owned(_tags(aws, arn) or {}, declared=spec.tags):
         return []
 
     def delete(aws: Aws) -> None:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 
 import boto3
@@ -15,11 +16,16 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.loaders import Loader
 from moto import mock_aws
+from moto.iam.access_control import PermissionResult
 from moto.iam.models import IAMBackend
+from moto.s3.models import FakeBucket
 
 from lambda_script import Lambda_script
 from lambda_toolkit.aws import Aws
 from lambda_toolkit.clock import Clock
+
+for _service in ("sqs", "sns", "events", "logs", "cloudwatch", "awslambda", "s3", "secretsmanager"):
+    import_module(f"moto.{_service}.models")  # they import each other: first done by two threads at once, that locks up
 
 REGION = "eu-west-2"
 ACCOUNT = "123456789012"  # moto's
@@ -100,6 +106,8 @@ def _in_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None
     monkeypatch.chdir(tmp_path)
     # moto walks through its roles while another thread adds one, which Python refuses
     monkeypatch.setattr(IAMBackend, "get_roles", lambda self: list(self.roles.values()))
+    # moto takes a bucket policy's statement for unconditional: the one that demands TLS would forbid everything
+    monkeypatch.setattr(FakeBucket, "get_permission", lambda *_: PermissionResult.NEUTRAL)
     with mock_aws():
         yield
 

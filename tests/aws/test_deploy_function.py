@@ -67,7 +67,13 @@ def test_everything_is_made(script, client) -> None:
     assert configuration["Environment"] == {"Variables": {"COLOUR": "blue"}}
     assert configuration["Description"] == "an example"
     assert configuration["Role"] == f"arn:aws:iam::{ACCOUNT}:role/my-function-role"
-    assert function["Tags"] == {"team": "data", "managed-by": "lambda_script", "lambda-script:function": "my-function"}
+    assert function["Tags"] == {
+        "team": "data",
+        "managed-by": "lambda_script",
+        "application": "my-function",
+        "stage": "dev",
+        "lambda-script:function": "my-function",
+    }
 
     policy = client("iam").get_role_policy(RoleName="my-function-role", PolicyName="lambda_script")["PolicyDocument"]
     group = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws/lambda/my-function"

@@ -38,7 +38,7 @@ def spec(**different: object) -> FunctionSpec:
         ({"tags": {"owner": "a, b"}}, "tag `owner`: AWS takes"),
         ({"tags": {"k" * 129: ""}}, "keys of 128"),
         ({"tags": {"aws:made-by": "me"}}, "AWS's own"),
-        ({"tags": {f"t{number}": "" for number in range(49)}}, "49 tags are more than 48"),
+        ({"tags": {f"t{number}": "" for number in range(47)}}, "47 tags are more than 46"),
         ({"alarms": (Alarm("a", "Duration", statistic="p99"),)}, "statistic `p99` is not one of Average"),
         ({"alarms": (Alarm("a", "Errors", comparison=">="),)}, "comparison `>=`"),
         ({"alarms": (Alarm("a", "Errors", missing_data="ok"),)}, "missing_data `ok`"),

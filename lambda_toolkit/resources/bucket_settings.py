@@ -1,0 +1,192 @@
+"""What a bucket is set to: closed, encrypted, over TLS only, versioned, with a lifecycle.
+
+S3 takes a policy and a lifecycle only as a whole. Both are read, our part is replaced, and what others put there is
+written back as it was read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lambda_toolkit.aws import Aws
+from lambda_toolkit.changes import Difference
+from lambda_toolkit.gathering import gather, task
+from lambda_toolkit.model import BucketSpec, LifecycleRule
+from lambda_toolkit.resources.difference import differences
+
+CLOSED = {"BlockPublicAcls": True, "IgnorePublicAcls": True, "BlockPublicPolicy": True, "RestrictPublicBuckets": True}
+_NEW = ("NoSuchBucket",)
+_SID = "LambdaScriptTlsOnly"
+_RULES = "lambda-script:"  # what the ids of our lifecycle rules begin with
+_OPTIONS = ("TransitionDefaultMinimumObjectSize",)  # of a whole lifecycle; S3 resets it where it is not said again
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A bucket's settings as S3 answers them."""
+
+    public_access: Mapping[str, bool] = field(default_factory=dict)
+    encryption: Mapping[str, Any] = field(default_factory=dict)  # of the one rule
+    policy: Mapping[str, Any] = field(default_factory=dict)
+    versioning: str | None = None
+    lifecycle: Mapping[str, Any] = field(default_factory=dict)
+
+
+def read(aws: Aws, spec: BucketSpec) -> Settings:
+    """The settings on AWS that ``spec`` says something about. Raises AwsError."""
+    access, encryption, policy, versioning, lifecycle = gather(
+        [
+            task(aws.find, "s3", "get_public_access_block", Bucket=spec.name),
+            task(aws.find, "s3", "get_bucket_encryption", Bucket=spec.name),
+            task(aws.find, "s3", "get_bucket_policy", Bucket=spec.name),
+            task(aws.find, "s3", "get_bucket_versioning", Bucket=spec.name) if spec.versioned is not None else _nothing,
+            task(aws.find, "s3", "get_bucket_lifecycle_configuration", Bucket=spec.name)
+            if spec.lifecycle is not None
+            else _nothing,
+        ]
+    )
+    rules = (encryption or {}).get("ServerSideEncryptionConfiguration", {}).get("Rules") or [{}]
+    return Settings(
+        public_access=access["PublicAccessBlockConfiguration"] if access else {},
+        encryption=rules[0],
+        policy=json.loads(policy["Policy"]) if policy else {},
+        versioning=versioning.get("Status") if versioning else None,
+        lifecycle={key: value for key, value in (lifecycle or {}).items() if key in ("Rules", *_OPTIONS)},
+    )
+
+
+def compare(aws: Aws, spec: BucketSpec, live: Settings) -> tuple[Difference, ...]:
+    """What of ``live`` is not as ``spec`` says, attribute by attribute."""
+    desired: dict[str, Any] = {"public_access": CLOSED, "tls_only": spec.tls_only}
+    algorithm, key = _encryption(live)
+    # Whoever chose a key for a bucket for which none is declared has encrypted it: that is left alone.
+    desired["encryption"] = f"aws:kms {spec.kms_key}" if spec.kms_key else algorithm or "AES256"
+    if spec.versioned is not None:
+        desired["versioning"] = "Enabled" if spec.versioned else "Suspended" if live.versioning else None
+    if spec.lifecycle is not None:
+        desired["lifecycle"] = {rule.name: _shown(_rule(rule)) for rule in spec.lifecycle}
+    return differences(
+        {
+            "public_access": live.public_access,
+            "tls_only": _tls_statement(aws, spec) in map(_sorted, live.policy.get("Statement", ())),
+            "encryption": f"{algorithm} {key}" if spec.kms_key and algorithm else algorithm,
+            "versioning": live.versioning,
+            "lifecycle": {
+                str(rule["ID"]).removeprefix(_RULES): _shown(rule)
+                for rule in live.lifecycle.get("Rules", ())
+                if _is_own(rule)
+            },
+        },
+        desired,
+    )
+
+
+def write(aws: Aws, spec: BucketSpec, live: Settings, found: tuple[Difference, ...]) -> None:
+    """Write the settings that ``found`` names. Raises AwsError."""
+    differing = {item.attribute.partition(".")[0] for item in found}
+    name = spec.name
+    if "public_access" in differing:
+        access = {"PublicAccessBlockConfiguration": CLOSED}
+        aws.call("s3", "put_public_access_block", also_wait_for=_NEW, Bucket=name, **access)
+    if "encryption" in differing:
+        rule = _encryption_rule(spec.kms_key)
+        configuration = {"ServerSideEncryptionConfiguration": {"Rules": [rule]}}
+        aws.call("s3", "put_bucket_encryption", also_wait_for=_NEW, Bucket=name, **configuration)
+    if "tls_only" in differing:
+        _write_policy(aws, spec, live.policy)
+    if "versioning" in differing:
+        status = {"Status": "Enabled" if spec.versioned else "Suspended"}
+        aws.call("s3", "put_bucket_versioning", also_wait_for=_NEW, Bucket=name, VersioningConfiguration=status)
+    if "lifecycle" in differing:
+        _write_lifecycle(aws, spec, live.lifecycle)
+
+
+def _nothing() -> None:
+    return None
+
+
+def _encryption(live: Settings) -> tuple[str | None, str | None]:
+    rule = live.encryption.get("ApplyServerSideEncryptionByDefault", {})
+    return rule.get("SSEAlgorithm"), rule.get("KMSMasterKeyID")
+
+
+def _encryption_rule(key: str | None) -> dict[str, Any]:
+    if key is None:
+        return {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+    # With a bucket key, S3 asks KMS once for many objects, and not for each.
+    default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}
+    return {"ApplyServerSideEncryptionByDefault": default, "BucketKeyEnabled": True}
+
+
+def _tls_statement(aws: Aws, spec: BucketSpec) -> dict[str, Any]:
+    arn = aws.arn("s3", spec.name)
+    return {
+        "Sid": _SID,
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:*",
+        "Resource": [arn, f"{arn}/*"],
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+
+
+def _sorted(statement: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: sorted(value) if isinstance(value, list) else value for key, value in statement.items()}
+
+
+def _write_policy(aws: Aws, spec: BucketSpec, live: Mapping[str, Any]) -> None:
+    others = [statement for statement in live.get("Statement", ()) if statement.get("Sid") != _SID]
+    statements = [*others, *([_tls_statement(aws, spec)] if spec.tls_only else [])]
+    if statements:
+        policy = json.dumps({"Version": "2012-10-17", **live, "Statement": statements})
+        aws.call("s3", "put_bucket_policy", also_wait_for=_NEW, Bucket=spec.name, Policy=policy)
+    else:
+        aws.find("s3", "delete_bucket_policy", Bucket=spec.name)
+
+
+def _write_lifecycle(aws: Aws, spec: BucketSpec, live: Mapping[str, Any]) -> None:
+    others = [rule for rule in live.get("Rules", ()) if not _is_own(rule)]
+    # Rules of the older form name their prefix without a filter, and S3 takes only one of the two forms.
+    old_form = any("Filter" not in rule for rule in others)
+    rules = [*others, *(_rule(rule, old_form=old_form) for rule in spec.lifecycle or ())]
+    if not rules:
+        aws.find("s3", "delete_bucket_lifecycle", Bucket=spec.name)
+        return
+    options = {key: live[key] for key in _OPTIONS if key in live}
+    configuration = {"LifecycleConfiguration": {"Rules": rules}, **options}
+    aws.call("s3", "put_bucket_lifecycle_configuration", also_wait_for=_NEW, Bucket=spec.name, **configuration)
+
+
+def _is_own(rule: Mapping[str, Any]) -> bool:
+    return str(rule.get("ID", "")).startswith(_RULES)
+
+
+def _rule(rule: LifecycleRule, *, old_form: bool = False) -> dict[str, Any]:
+    made: dict[str, Any] = {"ID": f"{_RULES}{rule.name}", "Status": "Enabled"}
+    made |= {"Prefix": rule.prefix} if old_form else {"Filter": {"Prefix": rule.prefix}}
+    if rule.abort_uploads_days is not None:
+        made["AbortIncompleteMultipartUpload"] = {"DaysAfterInitiation": rule.abort_uploads_days}
+    if rule.noncurrent_days is not None:
+        made["NoncurrentVersionExpiration"] = {"NoncurrentDays": rule.noncurrent_days}
+    if rule.expire_days is not None:
+        made["Expiration"] = {"Days": rule.expire_days}
+    if rule.transition_days is not None:
+        made["Transitions"] = [{"Days": rule.transition_days, "StorageClass": rule.storage_class}]
+    return made
+
+
+def _shown(rule: Mapping[str, Any]) -> str:
+    """A rule in the shape in which two are compared, for people to read."""
+    prefix = rule.get("Prefix") or rule.get("Filter", {}).get("Prefix") or ""
+    days = (
+        ("uploads abort after", rule.get("AbortIncompleteMultipartUpload", {}).get("DaysAfterInitiation")),
+        ("old versions go after", rule.get("NoncurrentVersionExpiration", {}).get("NoncurrentDays")),
+        ("objects go after", rule.get("Expiration", {}).get("Days")),
+        *((f"to {item.get('StorageClass')} after", item.get("Days")) for item in rule.get("Transitions", ())),
+    )
+    said = ", ".join(f"{what} {number} days" for what, number in days if number is not None)
+    switched = "" if rule.get("Status") == "Enabled" else " (off)"
+    return f"{prefix}*: {said}{switched}"

@@ -1,0 +1,117 @@
+"""Tags: read in bulk where AWS offers it, compared, and written by each service's own call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lambda_toolkit.aws import Aws
+from lambda_toolkit.changes import Difference
+from lambda_toolkit.errors import AwsError
+from lambda_toolkit.ownership import (
+    APPLICATION_TAG,
+    OWNER,
+    OWNER_TAG,
+    STAGE_TAG,
+    as_list,
+    as_mapping,
+    desired_tags,
+    missing_tags,
+    unwanted_tags,
+)
+from lambda_toolkit.resources.difference import tag_differences
+
+DENIED = ("AccessDenied", "AccessDeniedException")
+
+
+@dataclass(frozen=True)
+class _Calls:
+    """How a service sets and removes tags: ``subject`` names the thing, the keys go by ``keys``."""
+
+    subject: str
+    tags: str = "Tags"
+    keys: str = "TagKeys"
+    write: str = "tag_resource"
+    remove: str = "untag_resource"
+    as_mapping: bool = False
+
+
+_CALLS = {
+    "lambda": _Calls("Resource", as_mapping=True),
+    "logs": _Calls("resourceArn", tags="tags", keys="tagKeys", as_mapping=True),
+    "events": _Calls("ResourceARN"),
+    "cloudwatch": _Calls("ResourceARN"),
+    "sns": _Calls("ResourceArn"),
+    "secretsmanager": _Calls("SecretId"),
+    "iam": _Calls("RoleName", write="tag_role", remove="untag_role"),
+}
+
+
+@dataclass(frozen=True)
+class TagChange:
+    """The tags to set and to take away so that a thing is tagged as declared. False where there are none."""
+
+    missing: Mapping[str, str]
+    unwanted: tuple[str, ...]
+    differences: tuple[Difference, ...]
+
+    def __bool__(self) -> bool:
+        """Whether anything differs."""
+        return bool(self.differences)
+
+    def apply(self, aws: Aws, service: str, subject: str) -> None:
+        """Write the difference to what ``service`` knows as ``subject``. Raises AwsError."""
+        calls = _CALLS[service]
+        named: dict[str, Any] = {calls.subject: subject}
+        if self.missing:
+            tags: Any = dict(self.missing) if calls.as_mapping else as_list(self.missing)
+            aws.call(service, calls.write, **named, **{calls.tags: tags})
+        if self.unwanted:
+            keys: dict[str, Any] = {calls.keys: list(self.unwanted)}
+            aws.call(service, calls.remove, **named, **keys)
+
+
+def compare(live: Mapping[str, str], declared: Mapping[str, str], function: str | None = None) -> TagChange:
+    """What makes ``live`` tags those that are ``declared`` and the toolkit's own. Those of others stay."""
+    missing = missing_tags(live, desired_tags(declared, function))
+    unwanted = unwanted_tags(live, declared)
+    removed = tuple(Difference(f"tags.{key}", live[key], None) for key in unwanted)
+    return TagChange(missing, unwanted, (*tag_differences(live, missing), *removed))
+
+
+def read_tagged(aws: Aws, application: str, stage: str) -> Mapping[str, Mapping[str, str]] | None:
+    """By ARN, the tags of everything that the toolkit made for this application and stage, in one list.
+
+    It lags behind: what is not in it, or says otherwise than expected, must be asked itself. Roles are not in it.
+    ``None`` where the credentials in use may not ask (``tag:GetResources``).
+    """
+
+    def ask() -> Mapping[str, Mapping[str, str]] | None:
+        wanted = {OWNER_TAG: OWNER, APPLICATION_TAG: application, STAGE_TAG: stage}
+        try:
+            found = aws.list_all(
+                "resourcegroupstaggingapi",
+                "get_resources",
+                "ResourceTagMappingList",
+                TagFilters=[{"Key": key, "Values": [value]} for key, value in wanted.items()],
+            )
+        except AwsError as error:
+            if error.code in DENIED:
+                return None
+            raise
+        return {str(item["ResourceARN"]): as_mapping(item.get("Tags")) for item in found}
+
+    return aws.once(("tagged", application, stage), ask)
+
+
+def tags_of(
+    aws: Aws, arn: str, declared: Mapping[str, str], function: str, ask: Callable[[], dict[str, str]]
+) -> Mapping[str, str]:
+    """The tags of ``arn``: from the one list where they are as they should be, else what the thing itself says."""
+    application = declared.get(APPLICATION_TAG)
+    if application:
+        known = (read_tagged(aws, application, declared.get(STAGE_TAG, "")) or {}).get(arn)
+        if known is not None and not compare(known, declared, function):
+            return known
+    return ask()

@@ -1,0 +1,178 @@
+"""What carries our tags and is no longer declared goes; what holds data does not; other stages are not seen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from lambda_script import Alarm, OwnershipError
+from lambda_toolkit.execute import execute
+from lambda_toolkit.model import BucketSpec, Deployment, SecretSpec, TopicSpec
+from lambda_toolkit.plan import make_destroy_plan, make_plan
+
+REGION = "eu-west-2"
+ACCOUNT = "123456789012"  # moto's
+
+
+def pipeline(script, stage: str = "dev") -> Deployment:
+    names = [f"shop-{stage}-{name}" for name in ("one", "two")]
+    return Deployment(
+        tuple(
+            script(function_name_template=name, schedule="@daily", alarms=[Alarm("errors", "Errors")]).spec
+            for name in names
+        ),
+        buckets=(BucketSpec(f"shop-{stage}-lake"),),
+        topics=(TopicSpec(f"shop-{stage}-alerts"),),
+        secrets=(SecretSpec(f"shop/{stage}/source", value="x"),),
+        application="shop",
+        stage=stage,
+    )
+
+
+def deploy(aws, deployment: Deployment, **options):
+    report = execute(aws, make_plan(aws, deployment, prune=True, **options))
+    assert report.ok, report
+    return report
+
+
+def kinds(plan) -> set[tuple[str, str]]:
+    return {(change.action, change.kind) for change in plan.changes}
+
+
+def test_a_dropped_function_goes_with_all_that_is_its_own_and_its_log_stays(aws, script, client) -> None:
+    whole = pipeline(script)
+    deploy(aws, whole)
+    assert not make_plan(aws, whole, prune=True)
+    fewer = replace(whole, functions=whole.functions[:1])
+    plan = make_plan(aws, fewer, prune=True)
+    assert {change.key for change in plan.changes} == {
+        ("function", "shop-dev-two"),
+        ("role", "shop-dev-two-role"),
+        ("schedule", "shop-dev-two-schedule"),
+        ("alarm", "shop-dev-two-errors"),
+    }
+    assert kinds(plan) == {("delete", kind) for kind in ("function", "role", "schedule", "alarm")}
+    [note] = plan.notes
+    assert "log group /aws/lambda/shop-dev-two is no longer declared and is kept" in note
+    assert execute(aws, plan).ok
+    assert [item["FunctionName"] for item in client("lambda").list_functions()["Functions"]] == ["shop-dev-one"]
+    assert not make_plan(aws, fewer, prune=True).changes
+    deploy(aws, fewer, delete_data=True)
+    assert [item["logGroupName"] for item in client("logs").describe_log_groups()["logGroups"]] == [
+        "/aws/lambda/shop-dev-one"
+    ]
+
+
+def test_nothing_is_pruned_unasked_nor_beside_a_function_that_is_named(aws, script) -> None:
+    whole = pipeline(script)
+    deploy(aws, whole)
+    fewer = replace(whole, functions=whole.functions[:1], topics=())
+    assert not make_plan(aws, fewer)
+    assert not make_plan(aws, fewer, only=["shop-dev-one"], prune=True)
+
+
+def test_a_role_whose_function_is_gone_is_found(aws, script, client) -> None:
+    whole = pipeline(script)
+    deploy(aws, whole)
+    client("lambda").delete_function(FunctionName="shop-dev-two")
+    for rule in ("shop-dev-two-schedule",):
+        client("events").remove_targets(Rule=rule, Ids=["lambda-script"])
+        client("events").delete_rule(Name=rule)
+    client("cloudwatch").delete_alarms(AlarmNames=["shop-dev-two-errors"])
+    client("logs").delete_log_group(logGroupName="/aws/lambda/shop-dev-two")
+    [change] = make_plan(aws, replace(whole, functions=whole.functions[:1]), prune=True).changes
+    assert change.key == ("role", "shop-dev-two-role")
+
+
+def test_attachments_that_are_no_longer_mentioned_go_with_the_rest(aws, script) -> None:
+    whole = pipeline(script)
+    deploy(aws, whole)
+    silent = replace(whole.functions[0], schedule=None, alarms=None)
+    plan = make_plan(aws, replace(whole, functions=(silent, whole.functions[1])), prune=True)
+    assert {(change.action, *change.key) for change in plan.changes} == {
+        ("delete", "schedule", "shop-dev-one-schedule"),
+        ("delete", "alarm", "shop-dev-one-errors"),
+    }
+
+
+def test_data_goes_only_when_that_is_said(aws, script, client) -> None:
+    whole = pipeline(script)
+    deploy(aws, whole)
+    client("s3").put_object(Bucket="shop-dev-lake", Key="a", Body=b"1")
+    bare = replace(whole, buckets=(), topics=(), secrets=())
+    plan = make_plan(aws, bare, prune=True)
+    assert {change.key for change in plan.changes} == {("topic", "shop-dev-alerts")}
+    assert {note.partition(" is ")[0] for note in plan.notes} == {"bucket shop-dev-lake", "secret shop/dev/source"}
+    deploy(aws, bare, delete_data=True)
+    assert client("s3").list_buckets()["Buckets"] == []
+    assert client("secretsmanager").list_secrets()["SecretList"] == []
+
+
+def test_stages_do_not_see_each_other(aws, script, client) -> None:
+    for stage in ("dev", "dev-2", "prod"):
+        deploy(aws, pipeline(script, stage))
+    empty = Deployment(application="shop", stage="dev")
+    deploy(aws, empty, delete_data=True)
+    left = {item["FunctionName"] for item in client("lambda").list_functions()["Functions"]}
+    assert left == {f"shop-{stage}-{name}" for stage in ("dev-2", "prod") for name in ("one", "two")}
+    for stage in ("dev-2", "prod"):
+        assert not make_plan(aws, pipeline(script, stage), prune=True)
+
+
+def test_a_bucket_of_another_stage_is_neither_taken_nor_deleted(aws, client) -> None:
+    prod = Deployment(buckets=(BucketSpec("shop-lake"),), application="shop", stage="prod")
+    dev = replace(prod, stage="dev")
+    deploy(aws, prod)
+    with pytest.raises(OwnershipError, match="belongs to application `shop`, stage `prod`.*--adopt"):
+        make_plan(aws, dev)
+    assert not make_destroy_plan(aws, dev, delete_data=True)
+    assert make_plan(aws, replace(dev, adopt=True)).changes
+
+
+def test_what_an_earlier_release_made_gets_the_new_tags(aws, script, client) -> None:
+    whole = pipeline(script)
+    deploy(aws, replace(whole, application="", stage=""))
+    plan = make_plan(aws, whole, prune=True)
+    assert {change.action for change in plan.changes} == {"update"}
+    assert {item.attribute for change in plan.changes for item in change.differences} >= {
+        "tags.application",
+        "tags.stage",
+    }
+    assert execute(aws, plan).ok
+    assert not make_plan(aws, whole, prune=True)
+
+
+def test_without_the_right_to_list_by_tag_it_is_said_and_the_rest_goes_on(aws, script, wire) -> None:
+    whole = pipeline(script)
+    deploy(aws, whole)
+    wire.refuse("GetResources", "AccessDeniedException", "no")
+    plan = make_plan(aws, replace(whole, functions=whole.functions[:1]), prune=True)
+    assert not plan
+    assert "lack tag:GetResources" in plan.notes[0]
+
+
+def test_a_list_that_lags_behind_is_not_believed(aws, script, client, session) -> None:
+    """It still names what was removed a moment ago, and does not know yet what was made."""
+    whole = pipeline(script)
+    deploy(aws, whole)
+    fewer = replace(whole, functions=whole.functions[:1])
+    stale = client("resourcegroupstaggingapi").get_resources()["ResourceTagMappingList"]
+    deploy(aws, fewer, delete_data=True)
+
+    def lagging(parsed: dict, **_: object) -> None:
+        parsed["ResourceTagMappingList"] = [item for item in stale if "-one" not in item["ResourceARN"]]
+
+    session.events.register("after-call.resource-groups-tagging-api.GetResources", lagging)
+    assert not make_plan(aws, fewer, prune=True).changes
+
+
+def test_a_destroyed_stage_leaves_the_other(aws, script, client) -> None:
+    for stage in ("dev", "prod"):
+        deploy(aws, pipeline(script, stage))
+    assert execute(aws, make_destroy_plan(aws, pipeline(script, "dev"), delete_data=True)).ok
+    assert not make_plan(aws, pipeline(script, "prod"), prune=True)
+    arns = {
+        item["ResourceARN"] for item in client("resourcegroupstaggingapi").get_resources()["ResourceTagMappingList"]
+    }
+    assert not any("shop-dev" in arn or "shop/dev" in arn for arn in arns)
