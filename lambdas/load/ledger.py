@@ -21,6 +21,10 @@ _RECORD = (
     "INSERT INTO $ledger (batch, source_manifest, extracted_at, loaded_at, written)"
     " VALUES (:batch, :manifest, CAST(:extracted_at AS timestamptz), clock_timestamp(), CAST(:written AS jsonb))"
 )
+_RECORD_REVISION = (
+    "INSERT INTO $revision (batch, revision, applied_at, written)"
+    " VALUES (:batch, :number, clock_timestamp(), CAST(:written AS jsonb)) ON CONFLICT DO NOTHING"
+)
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,20 @@ def record(
         extracted_at=manifest.extracted_at,
         written=json.dumps(dict(written), sort_keys=True),
     )
+    record_revision(connection, warehouse, manifest, written)
+
+
+def record_revision(
+    connection: Connection, warehouse: Warehouse, manifest: ProcessedManifest, written: Mapping[str, int]
+) -> None:
+    """Notes which revision of a batch is in the warehouse, where it is not the first."""
+    if manifest.revision > 1:
+        connection.run(
+            sql.compose(_RECORD_REVISION, **warehouse.parts()),
+            batch=manifest.batch,
+            number=manifest.revision,
+            written=json.dumps(dict(written), sort_keys=True),
+        )
 
 
 def take_turn(connection: Connection, warehouse: Warehouse = LIVE) -> bool:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from pg8000.exceptions import DatabaseError
 
-from lambdas.load import ledger
+from lambdas.load import ledger, rejected
 from lambdas.load.ledger import LedgerEntry
 from lambdas.load.schemas import LIVE, Warehouse
 from lambdas.load.tables import Written, write_held, write_table
@@ -132,11 +132,12 @@ def _load_batch(
     try:
         with transaction(connection):
             for table in declarations.loading_order():
-                late = write_held(connection, warehouse, table)
+                late = write_held(connection, warehouse, lake, table, manifest.batch - 1)
                 files = manifest.tables.get(table.name)
                 now = write_table(connection, warehouse, lake, table, files, manifest.batch) if files else Written()
                 if files or late:
                     written[table.name] = Written(late + now.rows, now.held)
+            rejected.record(connection, warehouse, lake, manifest)
             ledger.record(connection, warehouse, manifest, {name: done.rows for name, done in written.items()})
     except DatabaseError as error:
         raise WarehouseError(_refusal(manifest.batch, table.name if table else "the ledger", error)) from error

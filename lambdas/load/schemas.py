@@ -76,4 +76,21 @@ OWN_TABLES = {
             version     jsonb NOT NULL,              -- of a row that names another which is not here yet
             PRIMARY KEY (table_name, key, batch)
         )""",
+    "rejected": """
+        CREATE TABLE $table (
+            table_name   text NOT NULL,
+            key          text NOT NULL,
+            batch        bigint NOT NULL,
+            column_name  text,                       -- of the source; of a joined table: table.column
+            value        text,
+            reason       text NOT NULL
+        )""",
+    "revision": """
+        CREATE TABLE $table (
+            batch       bigint NOT NULL,
+            revision    integer NOT NULL,            -- of the processed batch, where it is not the first
+            applied_at  timestamptz NOT NULL,
+            written     jsonb NOT NULL,              -- rows appended or upserted, per table
+            PRIMARY KEY (batch, revision)
+        )""",
 }

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-import pyarrow as pa
-import pyarrow.csv as pc
-
-from lambdas.load.held import held_batches, hold, release, stage_held
+from lambdas.load import rejected
+from lambdas.load.held import hold, release_overtaken, stage_fitting
+from lambdas.load.placing import place
 from lambdas.load.schemas import Warehouse
+from lambdas.load.stages import stage_rows, temporary
 from lambdas.load.versions import append, names
 from lambdas.shared import sql
-from lambdas.shared.declarations import FACT, WarehouseTable
+from lambdas.shared.declarations import DIMENSION, FACT, WarehouseTable
 from lambdas.shared.lake import Lake
 from lambdas.shared.manifest import ProcessedTable
 from lambdas.shared.wire import Connection
-
-CSV_ROWS = 16 * 1024  # rows to a piece of CSV: about a megabyte
-
-_STAGE = "CREATE TEMPORARY TABLE $stage ON COMMIT DROP AS SELECT $columns FROM $table WITH NO DATA"
-_COPY = "COPY $stage ($columns) FROM STDIN (FORMAT csv)"
 
 _UPSERT = """
     INSERT INTO $table AS t ($columns) SELECT $columns FROM $stage
@@ -57,27 +51,31 @@ def write_table(
     batch: int,
 ) -> Written:
     """Writes what a batch holds for ``table``. Writing the same again writes nothing. Belongs in a transaction."""
-    _set_batch(connection, batch)
+    set_batch(connection, batch)
     rows = held = 0
     if files.key is not None:
-        stage = _stage(connection, warehouse, table, table.column_names, f"stage_{table.name}", lake.tables(files.key))
+        stage = stage_rows(
+            connection, warehouse, table, table.column_names, f"stage_{table.name}", lake.tables(files.key)
+        )
         held = hold(connection, warehouse, table, stage)
         rows = _write(connection, warehouse, table, stage, batch)
     if files.deleted is not None:
-        stage = _stage(connection, warehouse, table, (table.key,), f"gone_{table.name}", lake.tables(files.deleted.key))
+        stage = stage_rows(
+            connection, warehouse, table, (table.key,), f"gone_{table.name}", lake.tables(files.deleted.key)
+        )
         connection.run(sql.compose(_DELETE, **names(warehouse, table), stage=stage))
-        release(connection, warehouse, table, stage)
+        _end_waiting(connection, warehouse, table, stage)
     return Written(rows, held)
 
 
-def write_held(connection: Connection, warehouse: Warehouse, table: WarehouseTable) -> int:
-    """Writes the held rows of a table that the warehouse would take now, oldest first; returns how many."""
-    rows = 0
-    for batch in held_batches(connection, warehouse, table):
-        _set_batch(connection, batch)
-        stage = stage_held(connection, warehouse, table, batch)
-        rows += _write(connection, warehouse, table, stage, batch)
-    return rows
+def write_held(connection: Connection, warehouse: Warehouse, lake: Lake, table: WarehouseTable, last: int) -> int:
+    """Writes the held rows of a table that the warehouse would take now, each in its place; returns how many.
+
+    ``last``: the last batch loaded.
+    """
+    late = temporary(f"fitting_{table.name}")
+    first = stage_fitting(connection, warehouse, table, late)
+    return 0 if first is None else place(connection, warehouse, lake, table, late, first, last)
 
 
 def _write(connection: Connection, warehouse: Warehouse, table: WarehouseTable, stage: sql.Fragment, batch: int) -> int:
@@ -85,45 +83,26 @@ def _write(connection: Connection, warehouse: Warehouse, table: WarehouseTable, 
     if table.kind == FACT:
         rows = append(connection, warehouse, table, stage, batch)
     else:
-        rows = _upsert(connection, warehouse, table, stage)
-    release(connection, warehouse, table, stage)
+        rows = upsert(connection, warehouse, table, stage)
+    _end_waiting(connection, warehouse, table, stage)
     connection.run(sql.compose(_REVIVE, **names(warehouse, table), stage=stage))
     return rows
 
 
-def _set_batch(connection: Connection, batch: int) -> None:
+def _end_waiting(connection: Connection, warehouse: Warehouse, table: WarehouseTable, stage: sql.Fragment) -> None:
+    """Of a dimension only the latest row matters: what waits, or was rejected, of these ids matters no more."""
+    if table.kind == DIMENSION:
+        release_overtaken(connection, warehouse, table, stage)
+        rejected.close(connection, warehouse, table, stage)
+
+
+def set_batch(connection: Connection, batch: int) -> None:
+    """Sets the session, until its transaction ends, to ``batch``."""
     connection.run("SELECT set_config('pipeline.batch', CAST(:batch AS text), true)", batch=str(batch))
 
 
-def to_csv(rows: Iterable[pa.Table]) -> Iterator[bytes]:
-    """The rows in the CSV that COPY reads: NULL is nothing, '' is a quoted nothing."""
-    options = pc.WriteOptions(include_header=False, quoting_style="needed")
-    for table in rows:
-        for batch in table.to_batches(max_chunksize=CSV_ROWS):
-            sink = pa.BufferOutputStream()
-            pc.write_csv(batch, sink, options)
-            yield sink.getvalue().to_pybytes()
-
-
-def _stage(
-    connection: Connection,
-    warehouse: Warehouse,
-    table: WarehouseTable,
-    columns: tuple[str, ...],
-    name: str,
-    rows: Iterable[pa.Table],
-) -> sql.Fragment:
-    # A long name is cut here, not by the server, which would let two of them fall together.
-    stage = sql.table(name[: sql.MAX_IDENTIFIER], schema="pg_temp")
-    names = sql.columns(columns)
-    connection.run(sql.compose(_STAGE, stage=stage, columns=names, table=warehouse.table(table.name)))
-    ordered = (part.select(list(columns)) for part in rows)
-    connection.copy_in(sql.compose(_COPY, stage=stage, columns=names), to_csv(ordered))
-    connection.run(sql.compose("ANALYZE $stage", stage=stage))
-    return stage
-
-
-def _upsert(connection: Connection, warehouse: Warehouse, table: WarehouseTable, stage: sql.Fragment) -> int:
+def upsert(connection: Connection, warehouse: Warehouse, table: WarehouseTable, stage: sql.Fragment) -> int:
+    """Staged rows into a table that keeps one row of each key; returns how many were new or different."""
     columns = table.column_names
     statement = sql.compose(
         _UPSERT,

@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 from lambdas.shared.errors import LakeError
 from lambdas.shared.layout import (
     MANIFESTS,
+    REVISIONS,
     BatchListing,
     batch_of,
     manifest_key,
@@ -72,6 +73,21 @@ class Lake:
             last = max([last, *(found[1] for entry in entries if (found := revision_of(entry["Key"])))])
             if not answer.get("IsTruncated"):
                 return revision_key(batch, last)
+            start = entries[-1]["Key"]
+
+    def newest_revisions(self, after: int) -> dict[int, str]:
+        """The batches with a higher number of which there is a further revision, with the key of the newest."""
+        found: dict[int, tuple[int, str]] = {}
+        start = revisions_of(after + 1)
+        while True:
+            answer = self._client.list_objects_v2(Bucket=self.bucket, Prefix=REVISIONS, StartAfter=start)
+            entries = answer.get("Contents", ())
+            for entry in entries:
+                batch, revision = revision_of(entry["Key"]) or (0, 0)
+                if batch and revision > found.get(batch, (0, ""))[0]:
+                    found[batch] = (revision, entry["Key"])
+            if not answer.get("IsTruncated"):
+                return {batch: key for batch, (_, key) in found.items()}
             start = entries[-1]["Key"]
 
     def read(self, key: str) -> bytes:

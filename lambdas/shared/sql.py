@@ -49,6 +49,11 @@ def compose(template: str, /, **parts: Fragment) -> Fragment:
     return Fragment(Template(template).substitute(parts))
 
 
+def number(value: int) -> Fragment:
+    """``value`` as a constant, for statements that take no parameter."""
+    return Fragment(str(int(value)))
+
+
 def constant(value: str) -> Fragment:
     """``value`` as a quoted constant, for the places that take no parameter: a view's text, a COPY's query."""
     if "\0" in value:

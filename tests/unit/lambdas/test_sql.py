@@ -7,7 +7,7 @@ import pytest
 
 from lambdas.extract.catalog import Column, check_needed
 from lambdas.load.schema_sql import statements
-from lambdas.load.tables import to_csv
+from lambdas.load.stages import to_csv
 from lambdas.shared import sql
 from lambdas.shared.arrow_types import arrow_type, base_type
 from lambdas.shared.errors import SourceError, WarehouseError
