@@ -16,6 +16,7 @@ COMMANDS = {
     "run": "Extract now, and follow the batch until it is in the warehouse.",
     "prepare": "Create what the warehouse lacks; name every difference.",
     "invoke": "Invoke one function; show its result and the end of its log.",
+    "rollback": "Make an earlier version of one function live again.",
     "logs": "Show one function's logs.",
     "destroy": "Remove everything that deploy made.",
 }

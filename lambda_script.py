@@ -21,6 +21,7 @@ from lambda_toolkit.aws import Aws
 from lambda_toolkit.changes import Change, Plan
 from lambda_toolkit.errors import (
     AwsError,
+    CheckError,
     DeployError,
     LimitError,
     OwnershipError,
@@ -32,15 +33,18 @@ from lambda_toolkit.errors import (
 )
 from lambda_toolkit.execute import Failure, Progress, Report, execute
 from lambda_toolkit.limits import check_function
-from lambda_toolkit.model import THIS_RUNTIME, Alarm, Deployment, FunctionSpec, S3Trigger
+from lambda_toolkit.model import THIS_RUNTIME, Alarm, Canary, Deployment, FunctionSpec, S3Trigger
 from lambda_toolkit.plan import make_destroy_plan, make_plan
 from lambda_toolkit.requirements import read_requirements
+from lambda_toolkit.rollback import Rollback, rollback
 from lambda_toolkit.schedule import to_eventbridge
 
 __all__ = [
     "Alarm",
     "AwsError",
+    "Canary",
     "Change",
+    "CheckError",
     "DeployError",
     "Failure",
     "Lambda_script",
@@ -51,6 +55,7 @@ __all__ = [
     "PlanError",
     "Progress",
     "Report",
+    "Rollback",
     "S3Trigger",
     "ScheduleError",
     "ToolkitError",
@@ -66,7 +71,9 @@ class Lambda_script:
     ``schedule`` is unix cron (``0 6 * * MON-FRI``), ``rate(5 minutes)`` or EventBridge's ``cron(...)``, always in
     UTC. ``function_name_template`` may hold ``{stage}``. ``memory`` is in MB, ``timeout`` in seconds.
     ``requirements`` (a list, or the path of a requirements file) become a layer, installed for Lambda's platform;
-    ``requirements_exclude`` leaves files of it out, by globs. ``permissions`` are IAM statements. ``adopt`` takes
+    ``requirements_exclude`` leaves files of it out, by globs. ``permissions`` are IAM statements.
+    ``health_event`` is sent to each new version, which goes live only if it takes it without an error; ``canary`` lets
+    it take a share of the calls first. ``adopt`` takes
     over things of these names that the toolkit did not make. ``aws`` and ``on_progress`` are for programs that deploy
     several functions, and for tests.
 
@@ -101,6 +108,8 @@ class Lambda_script:
         region: str | None = None,
         description: str = "",
         artifact_bucket: str | None = None,
+        health_event: Mapping[str, Any] | None = None,
+        canary: Canary | Mapping[str, Any] | None = None,
         adopt: bool = False,
         aws: Aws | None = None,
     ) -> None:
@@ -131,6 +140,8 @@ class Lambda_script:
             description=description,
             zip_path=Path(zip_file_name),
             artifact_bucket=artifact_bucket,
+            health_event=health_event,
+            canary=_canary(canary),
             adopt=adopt,
         )
         self.application = application or self.spec.name
@@ -155,6 +166,14 @@ class Lambda_script:
     def destroy(self, on_progress: Callable[[Progress], None] | None = None) -> Report:
         """Remove everything that :meth:`deploy` made. Raises DeployError where something could not be removed."""
         return self._carry_out(make_destroy_plan(self._door(), self._deployment()), on_progress)
+
+    def rollback(self, to: str | int | None = None) -> Rollback:
+        """Make version ``to`` live again; by default the newest one older than what is live. One call moves the alias.
+
+        The next plan shows it as a difference, and the next deploy undoes it. Raises ToolkitError where there is no
+        such version.
+        """
+        return rollback(self._door(), self.spec.name, to)
 
     def _carry_out(self, plan: Plan, on_progress: Callable[[Progress], None] | None) -> Report:
         report = execute(self._door(), plan, on_progress)
@@ -197,6 +216,15 @@ def _schedule(value: str | None) -> str | None:
     if value is not None and not isinstance(value, str):
         raise ScheduleError(f"schedule must be a text such as `0 0 * * *` or `rate(5 minutes)`, not {value!r}.")
     return None if value is None else to_eventbridge(value)
+
+
+def _canary(value: Canary | Mapping[str, Any] | None) -> Canary | None:
+    if value is None:
+        return None
+    try:
+        return Canary.of(value)
+    except TypeError as error:
+        raise LimitError(f"canary takes `weight` and `minutes`; {value!r} is not that.") from error
 
 
 def _triggers(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from commands.errors import CommandError
+from lambda_toolkit.resources.alias import LIVE
 
 if TYPE_CHECKING:
     from lambda_toolkit.aws import Aws
@@ -27,11 +28,13 @@ class Invocation:
 
 
 def invoke(aws: Aws, function: str, event: Mapping[str, Any]) -> Invocation:
-    """Invokes ``function`` with ``event`` and waits for it, up to the 15 minutes that Lambda allows.
+    """Invokes the live version of ``function`` with ``event`` and waits for it, up to the 15 minutes of Lambda.
 
     Raises CommandError where there is no such function. An error inside the function is returned, not raised.
     """
-    response = aws.find("lambda", "invoke", FunctionName=function, LogType="Tail", Payload=json.dumps(event).encode())
+    response = aws.find(
+        "lambda", "invoke", FunctionName=function, Qualifier=LIVE, LogType="Tail", Payload=json.dumps(event).encode()
+    )
     if response is None:
         raise CommandError(f"There is no function {function} on AWS yet. Deploy it: python deploy.py")
     text = response["Payload"].read().decode()

@@ -13,6 +13,7 @@ from commands.follow import Follower
 from commands.lake import batches_after
 from commands.options import DONE, Request, with_request
 from commands.screen import counted
+from lambda_toolkit.resources.alias import LIVE
 
 if TYPE_CHECKING:
     from lambda_toolkit.aws import Aws
@@ -27,8 +28,11 @@ def command(request: Request) -> int:
     screen = request.screen
     screen.table(
         f"{target.pipeline.name} ({target.pipeline.stage}), {target.pipeline.region}",
-        ["function", "state", "runtime", "schedule", "last deployed"],
-        [[f["name"], f["state"], f["runtime"], f["schedule"], f["last_deployed"]] for f in document["functions"]],
+        ["function", "state", "live version", "runtime", "schedule", "released"],
+        [
+            [f["name"], f["state"], f["version"], f["runtime"], f["schedule"], f["last_deployed"]]
+            for f in document["functions"]
+        ],
     )
     batches = document["batches"]
     screen.say(
@@ -49,7 +53,7 @@ def status(follower: Follower, now: datetime) -> dict[str, Any]:
     with ThreadPoolExecutor(max_workers=4) as pool:
         alarms = pool.submit(_alarms, aws, f"{pipeline.name}-{pipeline.stage}-")
         functions = list(pool.map(lambda name: _function(follower, name), pipeline.functions))
-        deployed = all(function["state"] != "not deployed" for function in functions)
+        deployed = all(function["version"] is not None for function in functions)
         batches, freshness = _batches(follower, now, deployed)
         ringing = [alarm for alarm in alarms.result() if alarm["state"] == "ALARM"]
         if ringing:
@@ -72,12 +76,14 @@ def status(follower: Follower, now: datetime) -> dict[str, Any]:
 def _function(follower: Follower, function: str) -> dict[str, Any]:
     name = follower.pipeline.function_name(function)
     schedule = follower.pipeline.functions[function].schedule
-    live = follower.aws.find("lambda", "get_function_configuration", FunctionName=name)
+    live = follower.aws.find("lambda", "get_function_configuration", FunctionName=name, Qualifier=LIVE)
     if live is None:
-        return {"name": name, "state": "not deployed", "runtime": None, "schedule": schedule, "last_deployed": None}
+        absent = dict.fromkeys(("version", "runtime", "last_deployed"))
+        return {"name": name, "state": "not deployed", "schedule": schedule, **absent}
     return {
         "name": name,
         "state": live.get("State", "Active"),
+        "version": live["Version"],
         "runtime": live.get("Runtime"),
         "schedule": schedule or "S3 trigger",
         "last_deployed": _moment(live["LastModified"]),

@@ -77,6 +77,7 @@ class Aws:
         self._making = threading.RLock()  # boto3 sessions are not safe to make clients in from two threads at once
         self._locks: dict[str, threading.Lock] = {}
         self._known: dict[object, Future[Any]] = {}
+        self.stopping = threading.Event()  # set when the program is told to end: what waits long looks at it
 
     @property
     def region(self) -> str:

@@ -33,6 +33,10 @@ class TriggerError(ToolkitError):
     """An S3 trigger that cannot stand beside another one of the same bucket."""
 
 
+class CheckError(ToolkitError):
+    """A new version that failed its check, or raised an alarm as a canary. The one before it stays live."""
+
+
 class PlanError(ToolkitError):
     """Several things stand in the way of a plan. ``problems`` holds them all."""
 

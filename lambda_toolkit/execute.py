@@ -73,14 +73,19 @@ class _Execution:
         self._skipped: list[Failure] = []
 
     def run(self) -> Report:
+        self._aws.stopping.clear()
         if self._waiting:
             with ThreadPoolExecutor(min(THREADS, self._total), thread_name_prefix="deploy") as pool:
-                self._start_ready(pool)
-                while self._running:
-                    ended, _ = wait(self._running, return_when=FIRST_COMPLETED)
-                    for future in ended:
-                        self._finish(self._running.pop(future), future)
+                try:
                     self._start_ready(pool)
+                    while self._running:
+                        ended, _ = wait(self._running, return_when=FIRST_COMPLETED)
+                        for future in ended:
+                            self._finish(self._running.pop(future), future)
+                        self._start_ready(pool)
+                except BaseException:
+                    self._aws.stopping.set()  # the changes under way end soon; the pool waits for them
+                    raise
         if self._waiting:
             names = ", ".join(f"{kind} {name}" for kind, name in self._waiting)
             raise ToolkitError(f"These changes wait for each other: {names}.")

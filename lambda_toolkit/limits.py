@@ -24,6 +24,7 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _ARCHITECTURES = ("x86_64", "arm64")
 _RETENTIONS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
+_LONGEST_CANARY = 60  # minutes: deploy waits for it
 _ALARM_PERIODS = (10, 20, 30)  # seconds; otherwise a multiple of 60
 _ALARM_HOUR, _ALARM_DAY, _ALARM_WEEK = 3600, 86_400, 604_800  # seconds
 _STATISTICS = ("Average", "Maximum", "Minimum", "SampleCount", "Sum")
@@ -101,9 +102,26 @@ def _problems(spec: FunctionSpec) -> Iterable[str]:
         yield f"its description has {len(spec.description)} characters; {_DESCRIPTION} may be."
     if spec.log_retention_days is not None and spec.log_retention_days not in _RETENTIONS:
         yield f"log_retention_days {spec.log_retention_days} is not one of {', '.join(map(str, _RETENTIONS))}."
+    yield from _release_problems(spec)
     yield from _tag_problems(spec.tags)
     yield from _environment_problems(spec)
     yield from _attachment_problems(spec)
+
+
+def _release_problems(spec: FunctionSpec) -> Iterable[str]:
+    if spec.health_event is not None:
+        try:
+            json.dumps(spec.health_event, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            yield f"its health event cannot be sent as JSON: {error}."
+    if spec.canary is None:
+        return
+    if not 0 < spec.canary.weight < 1:
+        yield f"its canary's weight {spec.canary.weight} is not between 0 and 1."
+    if not 0 < spec.canary.minutes <= _LONGEST_CANARY:
+        yield f"its canary's minutes {spec.canary.minutes} are not more than 0 and at most {_LONGEST_CANARY}."
+    if not spec.alarms:
+        yield "nothing watches its canary; give the function an alarm."
 
 
 def _tag_problems(tags: Mapping[str, str]) -> Iterable[str]:

@@ -56,13 +56,29 @@ class Alarm:
 
 
 @dataclass(frozen=True)
+class Canary:
+    """Try a new version on a share of the calls, ``weight`` (between 0 and 1), for ``minutes``, before it takes all.
+
+    The function's own alarms watch it: when one goes off, the calls go back to the version before.
+    """
+
+    weight: float = 0.1
+    minutes: float = 10.0
+
+    @classmethod
+    def of(cls, value: Canary | Mapping[str, Any]) -> Canary:
+        """``value`` itself, or the canary that a mapping of the same names describes. Raises TypeError for others."""
+        return value if isinstance(value, Canary) else cls(**value)
+
+
+@dataclass(frozen=True)
 class FunctionSpec:
     """One Lambda function and everything that belongs to it alone.
 
     ``memory`` is in MB, ``timeout`` in seconds. ``schedule`` is an EventBridge expression, in UTC. ``handler`` is
     found in the source where it is ``None``. ``permissions`` are IAM statements, added to the right to write its own
-    log. ``zip_path`` is where a copy of the package is left for people to look into. ``adopt`` takes over what
-    already has its name on AWS.
+    log. ``zip_path`` is where a copy of the package is left for people to look into. ``health_event`` is what a new
+    version must take without an error before it goes live. ``adopt`` takes over what already has its name on AWS.
 
     What is ``None`` is not managed: what AWS has stays. What is empty is removed. A tag with an empty value is taken
     away; tags that are not named stay.
@@ -90,6 +106,8 @@ class FunctionSpec:
     description: str = ""
     zip_path: Path | None = None
     artifact_bucket: str | None = None
+    health_event: Mapping[str, Any] | None = None
+    canary: Canary | None = None
     adopt: bool = False
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 
 from lambda_toolkit import limits
 from lambda_toolkit.aws import Aws
-from lambda_toolkit.changes import Artifact, Change, Plan
+from lambda_toolkit.changes import Artifact, Change, Key, Plan
 from lambda_toolkit.destroy import Removal, make_destroy_plan
 from lambda_toolkit.errors import ToolkitError
 from lambda_toolkit.gathering import Task, gather, raise_all, task
@@ -54,10 +55,28 @@ def make_plan(
         # asked for at the same time as everything else, and taken below
         tasks.append(lambda: aws.once("dropped", task(plan_dropped, aws, deployment, delete_data)).changes)
     changes = [change for found in gather(tasks) for change in found]
+    changes = _checked_after(changes, functions)
     dropped: Removal = aws.once("dropped", Removal)
     changes += _plan_dropped_layers(aws, planners, dropped)
     artifacts = tuple(Artifact(p.spec.zip_path, p.package.content) for p in planners if p.spec.zip_path)
     return Plan(tuple({change.key: change for change in changes}.values()), tuple(dropped.notes), artifacts)
+
+
+def _checked_after(changes: Sequence[Change], functions: Iterable[FunctionSpec]) -> list[Change]:
+    """The changes, with those functions that are checked before they go live after all that the check may look at."""
+    checked = {(function.KIND, spec.name): spec for spec in functions if spec.health_event or spec.canary}
+    shared = {
+        change.key for change in changes if change.kind in (bucket.KIND, secret.KIND) and change.action != "delete"
+    }
+    return [
+        replace(change, after=change.after | shared | _alarms(checked[change.key])) if change.key in checked else change
+        for change in changes
+    ]
+
+
+def _alarms(spec: FunctionSpec) -> set[Key]:
+    """The alarms that watch a canary."""
+    return {(alarm.KIND, alarm.alarm_name(spec.name, item.name)) for item in spec.alarms} if spec.canary else set()
 
 
 class _FunctionPlanner:

@@ -57,6 +57,7 @@ _NEW_ROLE = (  # a role that was made a moment ago: unknown to Lambda, and then 
     "invalid for CreateGrant",
     "does not refer to a valid principal",
 )
+_FOR_GOOD = ("already exist", "alias")  # conflicts that no waiting ends: a name that is taken, a version that is named
 _TOO_MANY_REQUESTS = 429
 _UNANSWERED = frozenset({"ConnectionClosedError", "ReadTimeoutError", "ConnectionError", "HTTPClientError"})
 _IAM_NAMES = {  # where IAM calls an operation by another name
@@ -111,7 +112,7 @@ def wait_for(refusal: Refusal, seconds: float) -> Wait | None:
         return Wait("throttled", seconds)
     if code in _AT_ODDS:
         return Wait("someone else is changing it", seconds)
-    if code == "ResourceConflictException" and "already exist" not in message:
+    if code == "ResourceConflictException" and not any(text in message for text in _FOR_GOOD):
         return Wait("an update is in progress", seconds)
     if code == "InvalidParameterValueException" and any(text in message for text in _NEW_ROLE):
         return Wait("the role is not yet known to Lambda", seconds)

@@ -68,14 +68,15 @@ def leave_alarms_alone() -> None:
 def demand_permissions() -> None:
     """Let rules and buckets invoke only functions whose policy permits it (``AddPermission``)."""
     eventbridge, s3 = (importlib.import_module(f"ministack.services.{name}") for name in ("eventbridge", "s3"))
-    function_of = _private(importlib.import_module("ministack.services.lambda_svc"), "_get_func_record_for_ref")
+    lambda_svc = importlib.import_module("ministack.services.lambda_svc")
+    function_of = _private(lambda_svc, "_get_base_func_record_for_ref")  # which alone has the policy, not its versions
     invoke_target: Callable[..., None] = _private(eventbridge, "_invoke_target")
     deliver_event: Callable[..., None] = _private(s3, "_deliver_event_to_lambda")
 
     def is_permitted(arn: str, service: str, source: str) -> bool:
         function = function_of(arn)[0] or {}
         statements = function.get("policy", {}).get("Statement", ())
-        if any(permits(statement, service, source) for statement in statements):
+        if any(permits(statement, arn, service, source) for statement in statements):
             return True
         logging.getLogger("launcher").warning("%s may not invoke %s: its policy does not permit it", source, arn)
         return False
@@ -93,8 +94,11 @@ def demand_permissions() -> None:
     vars(s3).update(_deliver_event_to_lambda=deliver_permitted_event)
 
 
-def permits(statement: dict[str, Any], service: str, source: str) -> bool:
-    """Whether a statement of a function's policy lets ``source`` (an ARN) of ``service`` invoke the function."""
+def permits(statement: dict[str, Any], function: str, service: str, source: str) -> bool:
+    """Whether a statement of a policy lets ``source`` of ``service`` invoke ``function``: the ARN of it or its alias.
+
+    Each alias has a policy of its own; ministack keeps them all in one.
+    """
     conditions = statement.get("Condition", {})
     sources = [
         value
@@ -105,6 +109,7 @@ def permits(statement: dict[str, Any], service: str, source: str) -> bool:
     return (
         statement.get("Effect") == "Allow"
         and statement.get("Action") in ("lambda:InvokeFunction", "lambda:*")
+        and statement.get("Resource") == function
         and statement.get("Principal", {}).get("Service") == service
         and all(fnmatch.fnmatchcase(source, wanted) for wanted in sources)
     )

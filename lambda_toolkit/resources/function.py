@@ -1,4 +1,4 @@
-"""The Lambda function itself: code and configuration, each written only where it differs."""
+"""The Lambda function itself: code and configuration, each written only where it differs, and released as a version."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from lambda_toolkit.limits import DIRECT_UPLOAD
 from lambda_toolkit.model import FunctionSpec
 from lambda_toolkit.ownership import desired_tags, is_owned, missing_tags, require_owned
 from lambda_toolkit.package import Package
+from lambda_toolkit.resources import alias, permission, release, version
+from lambda_toolkit.resources.alias import LiveAlias, Release
 from lambda_toolkit.resources.difference import described, differing
 from lambda_toolkit.resources.layer import layer_name, required_arn, upload
 from lambda_toolkit.resources.log_group import group_name
@@ -64,36 +66,24 @@ def plan(
     ``layer`` is the name of the layer of its requirements, ``layer_arn`` its version, ``None`` while it is not
     published.
     """
-    tags = desired_tags(spec.tags, spec.name)
     desired = _configuration(aws, spec, package)
+    digest = release.digest(desired, package.sha256, layer or "", spec.architecture)
     after = _predecessors(spec, layer)
     if live is None:
-
-        def create(aws: Aws) -> None:
-            aws.call(
-                "lambda",
-                "create_function",
-                FunctionName=spec.name,
-                Code=_code(aws, spec, package),
-                Architectures=[spec.architecture],
-                Layers=_layers(aws, layer, layer_arn),
-                Tags=tags,
-                **_as_parameters(desired),
-            )
-            _wait_until_ready(aws, spec.name)
-
-        details: tuple[str, ...] = (
-            f"{spec.runtime}, {spec.memory} MB, {spec.timeout} s",
-            f"{len(package.content) / 1000:.1f} kB of code",
-        )
-        return [Change(KIND, spec.name, "create", details, after, apply=create)]
-
+        return [_creation(spec, package, desired, digest, layer, layer_arn, after)]
     require_owned(KIND, spec.name, live.tags, adopt=spec.adopt, function=spec.name)
+    live_alias = alias.read(aws, spec.name)
     shape = _live_configuration(live)
     changed = differing(shape, desired)
     layers_differ = live.layers != ([layer_arn] if layer_arn else [layer] if layer else [])
     code_differs = live.configuration.get("CodeSha256") != package.sha256
     architecture_differs = (live.configuration.get("Architectures") or ["x86_64"]) != [spec.architecture]
+    configuration_differs = bool(changed) or layers_differ
+    upload_differs = code_differs or architecture_differs
+    latest_differs = configuration_differs or upload_differs
+    released = live_alias is not None and live_alias.holds(digest)
+    alias_detail = None if released else release.difference(live_alias, digest, latest_differs=latest_differs)
+    tags = desired_tags(spec.tags, spec.name)
     new_tags = missing_tags(live.tags, tags)
     details = (
         *(["code changes"] if code_differs else []),
@@ -104,27 +94,84 @@ def plan(
             else []
         ),
         *described(shape, desired, changed, _UNSHOWN),
+        *([alias_detail] if alias_detail else []),
         *([f"tags: {', '.join(sorted(new_tags))}"] if new_tags else []),
     )
     if not details:
         return []
+    known = _known_version(aws, spec.name, live_alias, digest)
+    unaliased = not released and bool(permission.read_unaliased(aws, spec.name))
 
     def update(aws: Aws) -> None:
-        if changed or layers_differ:
+        published = known
+        if configuration_differs:
             parameters = _as_parameters({key: desired[key] for key in changed})
             if layers_differ:
                 parameters["Layers"] = _layers(aws, layer, layer_arn)
             aws.call("lambda", "update_function_configuration", FunctionName=spec.name, **parameters)
-        if code_differs or architecture_differs:
-            code = _code(aws, spec, package)
-            aws.call(
-                "lambda", "update_function_code", FunctionName=spec.name, Architectures=[spec.architecture], **code
+        if configuration_differs and (upload_differs or not released):
+            _wait_until_ready(aws, spec.name)
+        if upload_differs:
+            answer = aws.call(
+                "lambda",
+                "update_function_code",
+                FunctionName=spec.name,
+                Architectures=[spec.architecture],
+                Publish=known is None,
+                **_code(aws, spec, package),
             )
+            published = known or str(answer["Version"])
         if new_tags:
             aws.call("lambda", "tag_resource", Resource=aws.arn("lambda", f"function:{spec.name}"), Tags=new_tags)
-        _wait_until_ready(aws, spec.name)
+        if released:
+            if latest_differs:
+                _wait_until_ready(aws, spec.name)
+            return
+        published = published or version.publish(aws, spec.name, package.sha256)
+        release.take_over(aws, spec, live_alias, Release(published, digest, unaliased))
 
-    return [Change(KIND, spec.name, "update", details, after, apply=update)]
+    pruning: list[Change] = []
+    if not released and live_alias is not None:
+        pruning = version.plan_pruning(aws, spec.name, known)
+    return [Change(KIND, spec.name, "update", details, after, apply=update), *pruning]
+
+
+def _creation(
+    spec: FunctionSpec,
+    package: Package,
+    desired: dict[str, Any],
+    digest: str,
+    layer: str | None,
+    layer_arn: str | None,
+    after: frozenset[Key],
+) -> Change:
+    def create(aws: Aws) -> None:
+        made = aws.call(
+            "lambda",
+            "create_function",
+            FunctionName=spec.name,
+            Code=_code(aws, spec, package),
+            Architectures=[spec.architecture],
+            Layers=_layers(aws, layer, layer_arn),
+            Tags=desired_tags(spec.tags, spec.name),
+            Publish=True,
+            **_as_parameters(desired),
+        )
+        release.take_over(aws, spec, None, Release(str(made["Version"]), digest))
+
+    details = (
+        f"{spec.runtime}, {spec.memory} MB, {spec.timeout} s",
+        f"{len(package.content) / 1000:.1f} kB of code",
+    )
+    return Change(KIND, spec.name, "create", details, after, apply=create)
+
+
+def _known_version(aws: Aws, function: str, live: LiveAlias | None, digest: str) -> str | None:
+    """The version that the declaration was released as, where it is still there: it need not be published again."""
+    if live is None or live.release is None or live.release.digest != digest:
+        return None
+    known = live.release.version
+    return known if known == live.version or version.exists(aws, function, known) else None
 
 
 def plan_removal(name: str, after: frozenset[Key]) -> list[Change]:

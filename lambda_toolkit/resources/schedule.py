@@ -1,4 +1,4 @@
-"""A function's schedule: an EventBridge rule, its target, and the permission to invoke."""
+"""A function's schedule: an EventBridge rule, its target the alias, and the permission to invoke it."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from lambda_toolkit.ownership import (
     missing_tags,
     require_owned,
 )
-from lambda_toolkit.resources import permission
+from lambda_toolkit.resources import alias, permission
 from lambda_toolkit.resources.permission import Permission
 
 KIND = "schedule"
 _TARGET = "lambda-script"
+_STATEMENTS = f"{permission.PREFIX}schedule-"
 
 
 def rule_name(function: str) -> str:
@@ -40,11 +41,13 @@ def plan(aws: Aws, spec: FunctionSpec, prefix: str) -> list[Change]:
     if spec.schedule is None:
         return plan_removal(aws, spec.name, frozenset()) if live else []
     expression = spec.schedule
-    function = aws.arn("lambda", f"function:{spec.name}")
+    function = alias.arn(aws, spec.name)
     rule = aws.arn("events", f"rule/{name}")
     tags = desired_tags(spec.tags, spec.name)
     let_in = Permission("schedule", "events.amazonaws.com", rule, aws.account_id)
     allowed = permission.read(aws, spec.name)
+    stale = [key for key in allowed if key.startswith(_STATEMENTS) and key != let_in.statement_id]
+    unaliased = [key for key in permission.read_unaliased(aws, spec.name) if key.startswith(_STATEMENTS)]
     new_tags = tags
     targets: list[dict[str, Any]] = []
     if live:
@@ -57,8 +60,9 @@ def plan(aws: Aws, spec: FunctionSpec, prefix: str) -> list[Change]:
     permission_differs = allowed.get(let_in.statement_id) != rule
     details = (
         *([_rule_detail(live, expression)] if rule_differs else []),
-        *(["its target is missing"] if live and target_differs else []),
+        *([_target_detail(targets)] if live and target_differs else []),
         *(["its permission to invoke is missing"] if live and permission_differs else []),
+        *(["a permission that is no longer needed goes"] if stale or unaliased else []),
         *([f"tags: {', '.join(sorted(new_tags))}"] if live and new_tags else []),
     )
     if not details:
@@ -78,6 +82,8 @@ def plan(aws: Aws, spec: FunctionSpec, prefix: str) -> list[Change]:
         if target_differs:
             answer = aws.call("events", "put_targets", Rule=name, Targets=[{"Id": _TARGET, "Arn": function}])
             _require_all(answer, f"schedule {name}")
+        permission.remove(aws, spec.name, stale)
+        permission.remove_unaliased(aws, spec.name, unaliased)
 
     after: frozenset[Key] = frozenset({("function", spec.name)})
     return [Change(KIND, name, "update" if live else "create", details, after, apply=apply)]
@@ -89,7 +95,8 @@ def plan_removal(aws: Aws, function: str, after: frozenset[Key]) -> list[Change]
     live = aws.find("events", "describe_rule", Name=name)
     if live is None or not is_owned(_tags(aws, aws.arn("events", f"rule/{name}")), function):
         return []
-    statements = [key for key in permission.read(aws, function) if key.startswith(f"{permission.PREFIX}schedule-")]
+    statements = [key for key in permission.read(aws, function) if key.startswith(_STATEMENTS)]
+    unaliased = [key for key in permission.read_unaliased(aws, function) if key.startswith(_STATEMENTS)]
 
     def delete(aws: Aws) -> None:
         targets = aws.list_all("events", "list_targets_by_rule", "Targets", Rule=name)
@@ -97,8 +104,8 @@ def plan_removal(aws: Aws, function: str, after: frozenset[Key]) -> list[Change]
             answer = aws.call("events", "remove_targets", Rule=name, Ids=[target["Id"] for target in targets])
             _require_all(answer, f"schedule {name}", "let go of")
         aws.find("events", "delete_rule", Name=name)
-        for statement in statements:
-            permission.remove(aws, function, statement)
+        permission.remove(aws, function, statements)
+        permission.remove_unaliased(aws, function, unaliased)
 
     return [Change(KIND, name, "delete", (str(live.get("ScheduleExpression")),), after, apply=delete)]
 
@@ -109,6 +116,11 @@ def _rule_detail(live: dict[str, Any] | None, expression: str) -> str:
     if live.get("ScheduleExpression") != expression:
         return f"{live.get('ScheduleExpression')} -> {expression}"
     return "switched off -> on"
+
+
+def _target_detail(targets: list[dict[str, Any]]) -> str:
+    other = next((str(target["Arn"]) for target in targets if target["Id"] == _TARGET), None)
+    return "its target is missing" if other is None else f"its target: {other} -> the alias {alias.LIVE}"
 
 
 def _tags(aws: Aws, rule: str) -> dict[str, str]:

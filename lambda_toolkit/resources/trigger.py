@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from lambda_toolkit.aws import Aws
@@ -14,7 +15,7 @@ from lambda_toolkit.changes import Change, Key
 from lambda_toolkit.errors import AwsError, TriggerError
 from lambda_toolkit.model import FunctionSpec, S3Trigger
 from lambda_toolkit.ownership import short_hash
-from lambda_toolkit.resources import permission
+from lambda_toolkit.resources import alias, permission
 from lambda_toolkit.resources.permission import Permission
 
 KIND = "trigger"
@@ -39,55 +40,94 @@ def check_declared(functions: Sequence[FunctionSpec]) -> None:
 
 def plan(aws: Aws, spec: FunctionSpec, *, function_is_ours: bool) -> list[Change]:
     """The changes, one for each bucket, that give ``spec`` its triggers and take away those it no longer declares."""
-    allowed = permission.read(aws, spec.name) if function_is_ours else {}
+    allowed = _Allowed.read(aws, spec.name) if function_is_ours else _Allowed({}, {})
     wanted = {trigger.bucket for trigger in spec.s3_triggers}
-    dropped = _attached_buckets(allowed) - wanted
+    dropped = allowed.buckets - wanted
     return [
         *(change for bucket in sorted(wanted) for change in _plan_bucket(aws, spec, bucket, allowed)),
-        *(change for bucket in sorted(dropped) for change in _plan_dropped(aws, spec.name, bucket, frozenset())),
+        *(change for bucket in sorted(dropped) for change in _plan_dropped(spec.name, bucket, allowed)),
     ]
 
 
 def plan_removal(aws: Aws, function: str) -> list[Change]:
     """The changes that take ``function`` out of every bucket that starts it."""
-    buckets = _attached_buckets(permission.read(aws, function))
-    return [change for bucket in sorted(buckets) for change in _plan_dropped(aws, function, bucket, frozenset())]
+    allowed = _Allowed.read(aws, function)
+    return [change for bucket in sorted(allowed.buckets) for change in _plan_dropped(function, bucket, allowed)]
 
 
-def _plan_bucket(aws: Aws, spec: FunctionSpec, bucket: str, allowed: dict[str, str]) -> list[Change]:
-    arn = aws.arn("lambda", f"function:{spec.name}")
+@dataclass(frozen=True)
+class _Allowed:
+    """Our statements by their ids, with the ARN that each lets in: of the alias, and of a time without alias."""
+
+    live: dict[str, str]
+    unaliased: dict[str, str]
+
+    @classmethod
+    def read(cls, aws: Aws, function: str) -> _Allowed:
+        return cls(_of_buckets(permission.read(aws, function)), _of_buckets(permission.read_unaliased(aws, function)))
+
+    @property
+    def buckets(self) -> set[str]:
+        """The buckets that are let in."""
+        return {_bucket(arn) for arn in (*self.live.values(), *self.unaliased.values()) if arn}
+
+    def of(self, bucket: str) -> tuple[list[str], list[str]]:
+        """The ids of the statements that let ``bucket`` in, of both policies."""
+        live, unaliased = (
+            [key for key, arn in statements.items() if arn and _bucket(arn) == bucket]
+            for statements in (self.live, self.unaliased)
+        )
+        return live, unaliased
+
+
+def _of_buckets(statements: dict[str, str]) -> dict[str, str]:
+    return {key: arn for key, arn in statements.items() if key.startswith(f"{permission.PREFIX}s3-")}
+
+
+def _bucket(arn: str) -> str:
+    return arn.rpartition(":")[2]
+
+
+def _plan_bucket(aws: Aws, spec: FunctionSpec, bucket: str, allowed: _Allowed) -> list[Change]:
+    arn = alias.arn(aws, spec.name)
     desired = [_entry(arn, spec.name, trigger) for trigger in spec.s3_triggers if trigger.bucket == bucket]
     let_in = Permission("s3", "s3.amazonaws.com", aws.arn("s3", bucket), aws.account_id)
     configuration = _read(aws, bucket) or {}
     _check_others(configuration, desired, spec, bucket)
     own = [entry for entry in configuration.get(_LAMBDA, ()) if is_own(entry, spec.name)]
     entries_differ = sorted(map(_comparable, own)) != sorted(map(_comparable, desired))
-    permission_differs = allowed.get(let_in.statement_id) != let_in.source_arn
+    permission_differs = allowed.live.get(let_in.statement_id) != let_in.source_arn
+    statements, unaliased = allowed.of(bucket)
+    stale = [key for key in statements if key != let_in.statement_id]
     details = (
         *([_shown(trigger) for trigger in spec.s3_triggers if trigger.bucket == bucket] if entries_differ else []),
         *(["the bucket's permission to invoke is missing"] if permission_differs and not entries_differ else []),
+        *(["a permission that is no longer needed goes"] if stale or unaliased else []),
     )
     if not details:
         return []
 
     def apply(aws: Aws) -> None:
-        permission.add(aws, spec.name, let_in, allowed)
+        permission.add(aws, spec.name, let_in, allowed.live)
         if entries_differ:
             _merge(aws, bucket, spec.name, desired)
+        permission.remove(aws, spec.name, stale)
+        permission.remove_unaliased(aws, spec.name, unaliased)
 
     name = f"{spec.name} on {bucket}"
     after: frozenset[Key] = frozenset({("function", spec.name), ("bucket", bucket)})
     return [Change(KIND, name, "update" if own else "create", details, after, apply=apply)]
 
 
-def _plan_dropped(aws: Aws, function: str, bucket: str, after: frozenset[Key]) -> list[Change]:
-    statement = Permission("s3", "s3.amazonaws.com", aws.arn("s3", bucket), aws.account_id).statement_id
+def _plan_dropped(function: str, bucket: str, allowed: _Allowed) -> list[Change]:
+    statements, unaliased = allowed.of(bucket)
 
     def apply(aws: Aws) -> None:
         _merge(aws, bucket, function, [])
-        permission.remove(aws, function, statement)
+        permission.remove(aws, function, statements)
+        permission.remove_unaliased(aws, function, unaliased)
 
-    return [Change(KIND, f"{function} on {bucket}", "delete", after=after, apply=apply)]
+    return [Change(KIND, f"{function} on {bucket}", "delete", apply=apply)]
 
 
 def _merge(aws: Aws, bucket: str, function: str, desired: list[Configuration]) -> None:
@@ -122,11 +162,6 @@ def _read(aws: Aws, bucket: str) -> Configuration | None:
     if answer is None:
         return None
     return {key: value for key, value in answer.items() if key != "ResponseMetadata"}
-
-
-def _attached_buckets(allowed: dict[str, str]) -> set[str]:
-    """The buckets that our own statements let in."""
-    return {arn.split(":")[5] for key, arn in allowed.items() if key.startswith(f"{permission.PREFIX}s3-") and arn}
 
 
 def _entry(arn: str, function: str, trigger: S3Trigger) -> Configuration:

@@ -23,6 +23,7 @@ from moto.s3.models import FakeBucket
 from lambda_script import Lambda_script
 from lambda_toolkit.aws import Aws
 from lambda_toolkit.clock import Clock
+from tests.aws.versions import Invocations, behave_like_lambda
 
 for _service in ("sqs", "sns", "events", "logs", "cloudwatch", "awslambda", "s3", "secretsmanager"):
     import_module(f"moto.{_service}.models")  # they import each other: first done by two threads at once, that locks up
@@ -94,8 +95,13 @@ def error(operation: str, code: str, message: str, status: int) -> ClientError:
     return ClientError(answer, operation)  # type: ignore[arg-type]
 
 
+@pytest.fixture
+def invocations() -> Invocations:
+    return Invocations()
+
+
 @pytest.fixture(autouse=True)
-def _in_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+def _in_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, invocations: Invocations) -> Iterator[None]:
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
@@ -108,6 +114,7 @@ def _in_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None
     monkeypatch.setattr(IAMBackend, "get_roles", lambda self: list(self.roles.values()))
     # moto takes a bucket policy's statement for unconditional: the one that demands TLS would forbid everything
     monkeypatch.setattr(FakeBucket, "get_permission", lambda *_: PermissionResult.NEUTRAL)
+    behave_like_lambda(monkeypatch, invocations)
     with mock_aws():
         yield
 

@@ -25,6 +25,7 @@ from lambda_toolkit.aws import Aws
 ACCOUNT = "123456789012"  # moto's
 REGION = "eu-west-2"
 READ_A_TABLE = {"Effect": "Allow", "Action": ["dynamodb:GetItem"], "Resource": ["arn:aws:dynamodb:eu-west-2:1:table/t"]}
+CONFIGURED = ["UpdateFunctionConfiguration", "PublishVersion", "UpdateAlias"]
 EVERYTHING = {
     "schedule": "0 6 * * MON-FRI",
     "environment": {"COLOUR": "blue"},
@@ -84,10 +85,11 @@ def test_everything_is_made(script, client) -> None:
     [log_group] = client("logs").describe_log_groups(logGroupNamePrefix="/aws/lambda/my-function")["logGroups"]
     assert log_group["retentionInDays"] == 30
 
-    arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:my-function"
+    arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:my-function:live"
     [target] = client("events").list_targets_by_rule(Rule="my-function-schedule")["Targets"]
     assert target["Arn"] == arn
     [statement] = json.loads(client("lambda").get_policy(FunctionName="my-function")["Policy"])["Statement"]
+    assert statement["Resource"] == arn
     assert statement["Principal"] == {"Service": "events.amazonaws.com"}
     assert (
         statement["Condition"]["ArnLike"]["AWS:SourceArn"]
@@ -122,13 +124,13 @@ def test_plan_writes_nothing_and_says_what_deploy_does(script, wire) -> None:
     }
 
 
-def test_an_edited_handler_is_one_write(script, source, wire) -> None:
+def test_an_edited_handler_is_published_and_made_live(script, source, wire) -> None:
     script(**EVERYTHING).deploy()
     source.write_text("def lambda_handler(event, context):\n    return 'new'\n", encoding="utf-8")
     wire.clear()
     [change] = script(**EVERYTHING).deploy().done
     assert (change.kind, change.action, change.details) == ("function", "update", ("code changes",))
-    assert wire.writes == ["UpdateFunctionCode"]
+    assert wire.writes == ["UpdateFunctionCode", "UpdateAlias"]
     wire.clear()
     script(**EVERYTHING).deploy()
     assert wire.writes == []
@@ -137,11 +139,11 @@ def test_an_edited_handler_is_one_write(script, source, wire) -> None:
 @pytest.mark.parametrize(
     ("different", "kind", "writes", "detail"),
     [
-        ({"memory": 512}, "function", ["UpdateFunctionConfiguration"], "MemorySize: 128 -> 512"),
-        ({"timeout": 61}, "function", ["UpdateFunctionConfiguration"], "Timeout: 60 -> 61"),
-        ({"description": ""}, "function", ["UpdateFunctionConfiguration"], "Description: an example -> none"),
-        ({"environment": {"COLOUR": "red"}}, "function", ["UpdateFunctionConfiguration"], "Environment changes"),
-        ({"environment": {}}, "function", ["UpdateFunctionConfiguration"], "Environment changes"),
+        ({"memory": 512}, "function", CONFIGURED, "MemorySize: 128 -> 512"),
+        ({"timeout": 61}, "function", CONFIGURED, "Timeout: 60 -> 61"),
+        ({"description": ""}, "function", CONFIGURED, "Description: an example -> none"),
+        ({"environment": {"COLOUR": "red"}}, "function", CONFIGURED, "Environment changes"),
+        ({"environment": {}}, "function", CONFIGURED, "Environment changes"),
         ({"permissions": []}, "role", ["PutRolePolicy"], "policy.arn:aws:dynamodb:eu-west-2:1:table/t: Allow"),
         ({"log_retention_days": 90}, "log group", ["PutRetentionPolicy"], "retention_days: 30 -> 90"),
         ({"schedule": "rate(1 hour)"}, "schedule", ["PutRule"], "cron(0 6 ? * MON-FRI *) -> rate(1 hour)"),
@@ -176,7 +178,7 @@ def test_another_architecture_comes_with_the_code(script, session, wire) -> None
         .done
     )
     assert change.details == ("architecture: arm64",)
-    assert wire.writes == ["UpdateFunctionCode"]
+    assert wire.writes == ["UpdateFunctionCode", "UpdateAlias"]
     assert sent[0]["Architectures"] == ["arm64"]
 
 

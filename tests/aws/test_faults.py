@@ -63,7 +63,7 @@ def test_code_and_configuration_do_not_race(script, source, wire, time) -> None:
     wire.clear()
     [change] = script(memory=256).deploy().done
     assert len(change.details) == 2
-    assert wire.writes == ["UpdateFunctionConfiguration", *["UpdateFunctionCode"] * 3]
+    assert wire.writes == ["UpdateFunctionConfiguration", *["UpdateFunctionCode"] * 3, "UpdateAlias"]
     assert not script(memory=256).plan()
 
 

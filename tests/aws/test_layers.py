@@ -48,7 +48,7 @@ def test_an_edited_handler_leaves_the_layer(script, source, wire, installs) -> N
     source.write_text("def lambda_handler(event, context):\n    return 'new'\n", encoding="utf-8")
     wire.clear()
     script(requirements=["one"]).deploy()
-    assert wire.writes == ["UpdateFunctionCode"]
+    assert wire.writes == ["UpdateFunctionCode", "UpdateAlias"]
     assert len(installs) == 1
 
 
@@ -74,7 +74,8 @@ def test_changed_requirements_replace_the_layer(script, client, wire) -> None:
     [before] = layers(client)
     wire.clear()
     report = script(requirements=["two"]).deploy()
-    assert wire.writes == ["PublishLayerVersion", "UpdateFunctionConfiguration", "DeleteLayerVersion"]
+    released = ["UpdateFunctionConfiguration", "PublishVersion", "UpdateAlias"]
+    assert wire.writes == ["PublishLayerVersion", *released, "DeleteLayerVersion"]
     assert ("layer", before, "delete") in [(change.kind, change.name, change.action) for change in report.done]
     [after] = layers(client)
     assert after != before

@@ -144,7 +144,7 @@ def test_an_edit_updates_one_of_three(aws, script, source, wire) -> None:
     wire.clear()
     [change] = deploy(aws, deployment(256)).done
     assert change.key == ("function", "two")
-    assert wire.writes == ["UpdateFunctionConfiguration"]
+    assert wire.writes == ["UpdateFunctionConfiguration", "PublishVersion", "UpdateAlias"]
 
 
 def test_names_that_do_not_fit_are_refused(aws, script) -> None:
@@ -181,7 +181,10 @@ def test_twenty_functions_take_few_reads_more_than_one(aws, script, wire) -> Non
     wire.clear()
     assert deploy(aws, deployment).done == ()
     assert wire.writes == []
-    per_function = {"GetFunction", "GetPolicy", "GetRole", "GetRolePolicy", "ListTargetsByRule", "ListTagsForResource"}
+    per_function = {
+        *("GetFunction", "GetAlias", "GetPolicy", "GetRole", "GetRolePolicy"),
+        *("ListTargetsByRule", "ListTagsForResource"),
+    }
     shared = [name for name in wire.calls if name not in per_function]
     assert sorted(shared) == ["DescribeLogGroups", "ListRules"]
-    assert len(wire.calls) == 20 * 7 + 2
+    assert len(wire.calls) == 20 * 8 + 2

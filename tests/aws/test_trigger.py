@@ -46,7 +46,7 @@ def test_a_trigger_is_made_once(script, client, wire, bucket) -> None:
         "PutBucketNotificationConfiguration",
     ]
     [entry] = notifications(client, bucket)["LambdaFunctionConfigurations"]
-    assert entry["LambdaFunctionArn"].endswith(":function:my-function")
+    assert entry["LambdaFunctionArn"].endswith(":function:my-function:live")
     assert entry["Id"].startswith("lambda-script:my-function:")
     wire.clear()
     script(s3_trigger=S3Trigger(bucket, "in/", ".json")).deploy()

@@ -33,7 +33,8 @@ class PretendedAws:
 
     def find(self, service: str, operation: str, **parameters: Any) -> dict[str, Any] | None:
         if operation == "get_function_configuration":
-            return {"Runtime": "python3.13", "LastModified": "2026-01-02T03:04:05.000+0000"} if self.deployed else None
+            known = {"Version": "7", "Runtime": "python3.13", "LastModified": "2026-01-02T03:04:05.000+0000"}
+            return known if self.deployed and parameters["Qualifier"] == "live" else None
         if not self.deployed:
             return None
         function = parameters["FunctionName"].rsplit("-", 1)[1]

@@ -66,13 +66,14 @@ def test_emails_are_delivered_to_confirmed_email_subscribers_alone(
     assert (email.recipient, email.subject, email.body) == ("people@example.com", "the subject", "the message")
 
 
+FUNCTION = "arn:aws:lambda:eu-west-2:000000000000:function:mine:live"
 RULE = "arn:aws:events:eu-west-2:000000000000:rule/every-minute"
 
 
 def permission(**changes: object) -> dict[str, object]:
     return {
         "Effect": "Allow", "Action": "lambda:InvokeFunction", "Principal": {"Service": "events.amazonaws.com"},
-        "Condition": {"ArnLike": {"AWS:SourceArn": RULE}}, **changes,
+        "Resource": FUNCTION, "Condition": {"ArnLike": {"AWS:SourceArn": RULE}}, **changes,
     }  # fmt: skip
 
 
@@ -86,19 +87,18 @@ def permission(**changes: object) -> dict[str, object]:
         (permission(Principal={"Service": "s3.amazonaws.com"}), False),
         (permission(Action="lambda:GetFunction"), False),
         (permission(Effect="Deny"), False),
+        (permission(Resource=FUNCTION.removesuffix(":live")), False),
     ],
 )
 def test_a_permission_names_who_may_invoke(statement: dict[str, object], permitted: bool) -> None:
-    assert emulator_launcher.permits(statement, "events.amazonaws.com", RULE) is permitted
+    assert emulator_launcher.permits(statement, FUNCTION, "events.amazonaws.com", RULE) is permitted
 
 
 def test_rules_and_buckets_invoke_only_what_permits_them(fake_ministack: dict[str, types.ModuleType]) -> None:
     invoked: list[str] = []
-    policies = {
-        "arn:aws:lambda:mine": [permission(), permission(Principal={"Service": "s3.amazonaws.com"}, Condition={})]
-    }
-    vars(fake_ministack["lambda_svc"])["_get_func_record_for_ref"] = lambda arn: (
-        {"policy": {"Statement": policies.get(arn, [])}}, {}, arn
+    policy = [permission(), permission(Principal={"Service": "s3.amazonaws.com"}, Condition={})]
+    vars(fake_ministack["lambda_svc"])["_get_base_func_record_for_ref"] = lambda arn: (
+        {"policy": {"Statement": policy}}, {}, arn
     )  # fmt: skip
     vars(fake_ministack["eventbridge"])["_invoke_target"] = lambda target, event, rule, view: invoked.append(
         target["Arn"]
@@ -106,13 +106,13 @@ def test_rules_and_buckets_invoke_only_what_permits_them(fake_ministack: dict[st
     vars(fake_ministack["s3"])["_deliver_event_to_lambda"] = lambda arn, payload, region: invoked.append(f"s3 {arn}")
     emulator_launcher.demand_permissions()
 
-    for arn in ("arn:aws:lambda:mine", "arn:aws:lambda:theirs", "arn:aws:sqs:queue"):
+    for arn in (FUNCTION, "arn:aws:lambda:theirs", "arn:aws:sqs:queue"):
         vars(fake_ministack["eventbridge"])["_invoke_target"]({"Arn": arn}, {}, {"Arn": RULE}, None)
-    for arn in ("arn:aws:lambda:mine", "arn:aws:lambda:theirs"):
+    for arn in (FUNCTION, "arn:aws:lambda:theirs"):
         payload = {"Records": [{"s3": {"bucket": {"arn": "arn:aws:s3:::lake"}}}]}
         vars(fake_ministack["s3"])["_deliver_event_to_lambda"](arn, payload, "eu-west-2")
 
-    assert invoked == ["arn:aws:lambda:mine", "arn:aws:sqs:queue", "s3 arn:aws:lambda:mine"]
+    assert invoked == [FUNCTION, "arn:aws:sqs:queue", f"s3 {FUNCTION}"]
 
 
 def test_alarms_are_left_to_the_clock(fake_ministack: dict[str, types.ModuleType]) -> None:
@@ -129,7 +129,7 @@ def test_alarms_are_left_to_the_clock(fake_ministack: dict[str, types.ModuleType
     [
         (lambda path: emulator_launcher.hasten_schedules(path), "eventbridge._parse_rate_seconds"),
         (lambda path: emulator_launcher.leave_alarms_alone(), "cloudwatch._evaluate_alarm"),
-        (lambda path: emulator_launcher.demand_permissions(), "lambda_svc._get_func_record_for_ref"),
+        (lambda path: emulator_launcher.demand_permissions(), "lambda_svc._get_base_func_record_for_ref"),
         (lambda path: emulator_launcher.deliver_emails(path), "sns._fanout"),
     ],
 )

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from lambda_toolkit.aws import Aws
 from lambda_toolkit.changes import Artifact, Change, Key, Plan
 from lambda_toolkit.errors import DeployError, PackageError, ToolkitError
 from lambda_toolkit.execute import Progress, execute
 
-AWS: Any = None  # the changes of these tests talk to nobody
+AWS = Aws()  # the changes of these tests talk to nobody
 
 
 def change(name: str, apply: Callable[[Any], None] = lambda _: None, after: frozenset[Key] = frozenset()) -> Change:

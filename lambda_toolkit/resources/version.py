@@ -1,0 +1,130 @@
+"""Published versions of a function: made, checked before they take over, and removed when they are old."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from lambda_toolkit.aws import Aws
+from lambda_toolkit.changes import Change, Key
+from lambda_toolkit.errors import AwsError, CheckError
+
+KIND = "old versions"
+KEPT = 5
+_NEW = ("ResourceNotFoundException",)  # what was made a moment ago is not known everywhere
+_SAYS_NOTHING = ("Error", "Exception", "Unhandled", "Runtime.HandlerError")  # types of errors that help nobody
+
+
+def publish(aws: Aws, function: str, sha256: str) -> str:
+    """The number of the version that is $LATEST, whose code has the hash ``sha256``.
+
+    Lambda makes one only where $LATEST differs from the newest version: asking twice gives the same number.
+    Raises AwsError where $LATEST has other code by now.
+    """
+    published = aws.call("lambda", "publish_version", FunctionName=function, CodeSha256=sha256)
+    if published.get("CodeSha256") != sha256:
+        raise AwsError(
+            f"Lambda published version {published.get('Version')} of {function} from other code than was deployed: "
+            "somebody else is deploying it. Deploy again.",
+            code="ResourceConflictException",
+        )
+    return str(published["Version"])
+
+
+def published(aws: Aws, function: str) -> list[str]:
+    """The numbers of the published versions, the oldest first."""
+    listed = aws.list_all("lambda", "list_versions_by_function", "Versions", FunctionName=function)
+    return sorted((str(item["Version"]) for item in listed if item["Version"] != "$LATEST"), key=int)
+
+
+def exists(aws: Aws, function: str, version: str) -> bool:
+    """Whether ``function`` has that version."""
+    return aws.find("lambda", "get_function_configuration", FunctionName=function, Qualifier=version) is not None
+
+
+def wait_until_active(aws: Aws, function: str, version: str) -> None:
+    """Wait until the version can be invoked. Raises AwsError with Lambda's reason where it never will be."""
+
+    def ended() -> dict[str, Any] | None:
+        now = aws.call(
+            "lambda", "get_function_configuration", also_wait_for=_NEW, FunctionName=function, Qualifier=version
+        )
+        return None if now.get("State") == "Pending" else now
+
+    state = aws.settle(ended, f"Version {version} of {function} is active")
+    if state.get("State") == "Failed":
+        reason = state.get("StateReason") or "no reason given"
+        raise AwsError(f"Lambda could not set up version {version} of {function}: {reason}.", code="Failed")
+
+
+def check(aws: Aws, function: str, version: str, event: Mapping[str, Any], patience: float = 0.0) -> None:
+    """Invoke the version with ``event``. Raises CheckError with the function's own message where it fails.
+
+    It is asked again for ``patience`` seconds: what a new role may do is not known everywhere at once.
+    """
+    started, pause = aws.clock.now(), 1.0
+    while True:
+        problem = _problem(aws, function, version, event)
+        if problem is None:
+            return
+        if aws.clock.now() - started + pause > patience:
+            raise CheckError(f"Version {version} of {function} fails its check: {problem.rstrip('.')}.")
+        aws.clock.sleep(pause)
+        pause *= 2
+
+
+def plan_pruning(aws: Aws, function: str, upcoming: str | None) -> list[Change]:
+    """The change that removes the versions that are left when the last five stay and every one that an alias names.
+
+    ``upcoming`` is the version that is about to be live; ``None`` where it is yet to be published.
+    """
+    there = published(aws, function)
+    kept = KEPT if upcoming in there else KEPT - 1
+    old = there[:-kept]
+    if not old:
+        return []
+    named = _named(aws, function) | {upcoming}
+    old = [version for version in old if version not in named]
+    if not old:
+        return []
+
+    def delete(aws: Aws) -> None:
+        for version in old:
+            aws.find("lambda", "delete_function", FunctionName=function, Qualifier=version)
+
+    after: frozenset[Key] = frozenset({("function", function)})
+    return [Change(KIND, function, "delete", (f"{', '.join(old)}: the last {KEPT} stay",), after, apply=delete)]
+
+
+def _named(aws: Aws, function: str) -> set[str | None]:
+    """The versions that any alias sends calls to, save for where ``live`` is about to leave."""
+    aliases = aws.list_all("lambda", "list_aliases", "Aliases", FunctionName=function)
+    return {
+        str(version)
+        for alias in aliases
+        for version in (
+            alias["FunctionVersion"],
+            *((alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or ()),
+        )
+    }
+
+
+def _problem(aws: Aws, function: str, version: str, event: Mapping[str, Any]) -> str | None:
+    answer = aws.call(
+        "lambda", "invoke", also_wait_for=_NEW, FunctionName=function, Qualifier=version, Payload=json.dumps(event)
+    )
+    text = answer["Payload"].read().decode(errors="replace")
+    return _message(text) if answer.get("FunctionError") else None
+
+
+def _message(text: str) -> str:
+    """Lambda's error document in one line: its message, with its type where that says more."""
+    try:
+        document = json.loads(text)
+    except ValueError:
+        document = None
+    if not isinstance(document, dict):
+        return text or "no message"
+    kind, message = document.get("errorType", "Error"), document.get("errorMessage", "no message")
+    return str(message) if kind in _SAYS_NOTHING else f"{message} ({kind})"

@@ -1,0 +1,94 @@
+"""moto's versions and invocations, made to do what Lambda does: numbers that are never given twice, versions that an
+alias names and that therefore stay, and answers that a test chooses."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from moto.awslambda.exceptions import LambdaClientError
+from moto.awslambda.models import LambdaBackend, LambdaFunction, LambdaStorage
+from moto.awslambda.responses import LambdaResponse
+
+
+@dataclass
+class Invocations:
+    """What was invoked, as (version, event), and how each version answers: by default well."""
+
+    made: list[tuple[str, Any]] = field(default_factory=list)
+    problem: Callable[[str, Any], str | None] = lambda version, event: None
+
+    def answer(self, version: str, event: Any) -> tuple[bytes, bool]:
+        self.made.append((version, event))
+        message = self.problem(version, event)
+        document = {"errorType": "Exception", "errorMessage": message} if message else {"ok": True}
+        return json.dumps(document).encode(), message is not None
+
+
+def publish(storage: LambdaStorage, name_or_arn: str, description: str = "") -> LambdaFunction:
+    latest = storage.get_function_by_name_or_arn_forbid_qualifier(name_or_arn)
+    versions = storage._functions[latest.function_name]["versions"]
+    same = versions and versions[-1].code_sha_256 == latest.code_sha_256
+    if same and not latest.code_or_config_updated:
+        return versions[-1]
+    latest.code_or_config_updated = False
+    given: dict[str, int] = vars(storage).setdefault("_given", defaultdict(int))
+    given[latest.function_arn] += 1
+    version = copy.copy(latest)
+    version.environment_vars = dict(latest.environment_vars)
+    version.set_version(given[latest.function_arn])
+    versions.append(version)
+    storage._arns[version.function_arn] = version
+    return version
+
+
+def behave_like_lambda(monkeypatch: pytest.MonkeyPatch, invocations: Invocations) -> None:
+    delete = LambdaStorage.del_function
+
+    def keep_what_is_named(storage: LambdaStorage, name_or_arn: str, qualifier: str | None = None) -> None:
+        function = storage.get_function_by_name_or_arn_with_qualifier(name_or_arn)
+        aliases = storage._aliases[function.function_arn].values()
+        naming = [
+            alias.name
+            for alias in aliases
+            if qualifier in {alias.function_version, *(alias.routing_config or {}).get("AdditionalVersionWeights", {})}
+        ]
+        if qualifier and naming:
+            message = f"Unable to delete version because the following aliases reference it: {naming}"
+            raise LambdaClientError("ResourceConflictException", message)
+        kept = dict(storage._aliases)
+        delete(storage, name_or_arn, qualifier)
+        if qualifier:
+            storage._aliases.update(kept)
+        else:
+            vars(storage).get("_given", {}).pop(function.function_arn, None)
+
+    def invoke(
+        backend: LambdaBackend,
+        function_name: str,
+        qualifier: str | None,
+        body: Any,
+        headers: Any,
+        answer: dict[str, str],
+    ) -> bytes:
+        version = str(backend.get_function(function_name, qualifier).version)
+        payload, failed = invocations.answer(version, json.loads(body))
+        if failed:
+            answer["x-amz-function-error"] = "Unhandled"
+        return payload
+
+    respond = LambdaResponse.invoke
+
+    def invoke_as_qualified(response: LambdaResponse) -> Any:
+        response.querystring["qualifier"] = response.querystring.get("Qualifier", [])  # as moto spells it
+        return respond(response)
+
+    monkeypatch.setattr(LambdaResponse, "invoke", invoke_as_qualified)
+    monkeypatch.setattr(LambdaStorage, "publish_version", publish)
+    monkeypatch.setattr(LambdaStorage, "del_function", keep_what_is_named)
+    monkeypatch.setattr(LambdaBackend, "invoke", invoke)
