@@ -64,7 +64,7 @@ def make_plan(
 
 def _checked_after(changes: Sequence[Change], functions: Iterable[FunctionSpec]) -> list[Change]:
     """The changes, with those functions that are checked before they go live after all that the check may look at."""
-    checked = {(function.KIND, spec.name): spec for spec in functions if spec.health_event or spec.canary}
+    checked = {(function.KIND, spec.name): spec for spec in functions if spec.health_event is not None or spec.canary}
     shared = {
         change.key for change in changes if change.kind in (bucket.KIND, secret.KIND) and change.action != "delete"
     }
@@ -76,7 +76,9 @@ def _checked_after(changes: Sequence[Change], functions: Iterable[FunctionSpec])
 
 def _alarms(spec: FunctionSpec) -> set[Key]:
     """The alarms that watch a canary."""
-    return {(alarm.KIND, alarm.alarm_name(spec.name, item.name)) for item in spec.alarms} if spec.canary else set()
+    return (
+        {(alarm.KIND, alarm.alarm_name(spec.name, item.name)) for item in spec.alarms or ()} if spec.canary else set()
+    )
 
 
 class _FunctionPlanner:

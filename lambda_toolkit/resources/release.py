@@ -66,7 +66,7 @@ def _try(aws: Aws, spec: FunctionSpec, live: LiveAlias, number: str) -> None:
     finished = False
     try:
         alias.share(aws, spec.name, live.version, {number: canary.weight})
-        alarms = [alarm_name(spec.name, alarm.name) for alarm in spec.alarms]
+        alarms = [alarm_name(spec.name, alarm.name) for alarm in spec.alarms or ()]
         gone_off = watch(aws, alarms, canary.minutes * 60)
         if gone_off is not None:
             raise CheckError(f"Version {number} of {spec.name}, with {canary.weight:.0%} of the calls: {gone_off}")
