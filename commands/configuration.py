@@ -1,17 +1,28 @@
-"""``config/pipeline.toml`` as frozen dataclasses: read, merged with its stage, checked before anything is called."""
+"""``config/pipeline.toml``: read, merged with its stage, checked before anything is called, all mistakes at once."""
 
 from __future__ import annotations
 
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from commands.checks import check
+from commands.declaration import (
+    AlarmDeclaration,
+    BucketDeclaration,
+    FunctionDeclaration,
+    Packages,
+    Pipeline,
+    SecretDeclaration,
+    Trigger,
+    stage_name,
+)
 from commands.errors import ConfigurationError
-from commands.section import WHOLE_FILE, Section
+from commands.section import WHOLE_FILE, Problems, Section, undeclared
 from lambda_toolkit.errors import ScheduleError
+from lambda_toolkit.model import LifecycleRule
 from lambda_toolkit.schedule import to_eventbridge
 
 DEFAULT_PATH = Path("config/pipeline.toml")
@@ -19,127 +30,21 @@ _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 HOST = "host"  # the runtime of the Python that deploys, for a stack on this machine
 
 
-@dataclass(frozen=True)
-class Trigger:
-    """An S3 trigger: objects created in ``bucket`` (a name of ``[buckets]``) under ``prefix``, ending in ``suffix``."""
-
-    bucket: str
-    prefix: str
-    suffix: str
-
-
-@dataclass(frozen=True)
-class FunctionDeclaration:
-    """One ``[functions.<name>]``: memory in MB, timeout in seconds, buckets and secret by their names in the file."""
-
-    name: str
-    source: Path
-    include: tuple[Path, ...]
-    requirements: tuple[str, ...]
-    memory: int
-    timeout: int
-    environment: Mapping[str, str]
-    schedule: str | None
-    trigger: Trigger | None
-    reads: tuple[str, ...]
-    writes: tuple[str, ...]
-    secret: str | None
-    alarms: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class AlarmDeclaration:
-    """One ``[alarms.<name>]``: in alarm when the metric's sum over ``period`` seconds reaches ``threshold``.
-
-    ``description`` stands in the email; ``{function}`` and ``{stage}`` in it are filled in.
-    """
-
-    name: str
-    metric: str
-    namespace: str
-    threshold: float
-    period: int
-    description: str
-
-
-@dataclass(frozen=True)
-class SecretDeclaration:
-    """One ``[secrets.<name>]``: a secret and the environment variable that holds its value when deploying."""
-
-    name: str
-    template: str
-    environment: str
-    ca: Path | None
-
-
-@dataclass(frozen=True)
-class Packages:
-    """How functions are packaged: for which runtime and platform, and what is left out of the requirements.
-
-    ``runtime`` ``None`` is this Python's; ``platform`` ``None`` is Lambda's.
-    """
-
-    runtime: str | None
-    platform: str | None
-    exclude: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Pipeline:
-    """The whole declaration for one stage. Names still hold ``{account}``: see :meth:`expand`."""
-
-    path: Path
-    name: str
-    stage: str
-    region: str
-    log_retention_days: int
-    tags: Mapping[str, str]
-    buckets: Mapping[str, str]
-    topic: str
-    emails: tuple[str, ...]
-    secrets: Mapping[str, SecretDeclaration]
-    functions: Mapping[str, FunctionDeclaration]
-    alarms: Mapping[str, AlarmDeclaration]
-    packages: Packages
-    tables: Mapping[str, Mapping[str, Any]]  # the [source] and [warehouse] sections, as they were written
-
-    @property
-    def root(self) -> Path:
-        """The directory that the file's paths are relative to: the parent of ``config/``."""
-        return self.path.resolve().parent.parent
-
-    def function_name(self, function: str) -> str:
-        """The name on AWS of the function declared as ``function``."""
-        return f"{self.name}-{self.stage}-{function}"
-
-    def expand(self, template: str, account: str) -> str:
-        """``template`` with ``{name}``, ``{stage}``, ``{region}`` and ``{account}`` filled in.
-
-        Raises ConfigurationError for any other placeholder.
-        """
-        try:
-            return template.format(name=self.name, stage=self.stage, region=self.region, account=account)
-        except (KeyError, IndexError, ValueError) as error:
-            raise ConfigurationError(
-                f"{self.path}: {template!r} holds a placeholder that nothing fills ({error}). "
-                "Use {name}, {stage}, {region} or {account}."
-            ) from error
-
-
 def load(path: Path, stage: str | None = None, environ: Mapping[str, str] | None = None) -> Pipeline:
     """The declaration in ``path`` for ``stage`` (default: the file's own), with ``[stages.<stage>]`` merged over it.
 
     The region is ``AWS_REGION`` or ``AWS_DEFAULT_REGION`` of ``environ`` when set, as for every AWS tool.
-    Raises ConfigurationError naming the file and the key.
+    Raises ConfigurationError naming the file and the key of everything that is wrong.
     """
     environ = environ or {}
     document = _read(path)
+    problems = Problems(path)
     base = document.get("pipeline", {})
     stage = stage or (str(base.get("stage", "dev")) if isinstance(base, Mapping) else "dev")
     overrides = document.pop("stages", {})
-    _check_schedules(path, document)
-    merged = _merge(document, overrides.get(stage, {}))
-    top = Section(path, WHOLE_FILE, merged)
+    _check_schedules(problems, document)
+    own = overrides.get(stage, {}) if isinstance(overrides, Mapping) else {}
+    top = Section(problems, WHOLE_FILE, _merge(document, own if isinstance(own, Mapping) else {}))
 
     pipeline = top.section("pipeline")
     name = pipeline.text("name")
@@ -151,21 +56,23 @@ def load(path: Path, stage: str | None = None, environ: Mapping[str, str] | None
     pipeline.done()
 
     alerts = top.section("alerts")
-    topic, emails = alerts.text("topic"), alerts.texts("emails")
-    for email in emails:
+    topic, emails = alerts.text("topic"), alerts.optional_texts("emails")
+    for email in emails or ():
         if not _EMAIL.fullmatch(email):
-            raise ConfigurationError(f"{path}: [alerts] `emails` holds {email!r}, which is no email address.")
+            alerts.problem(f"`emails` holds {email!r}, which is no email address.")
     alerts.done()
 
+    names, tables = top.mixed("buckets")
     packages = top.optional_section("packages")
     result = Pipeline(
         path=path,
         name=name,
-        stage=stage,
+        stage=stage_name(stage),
         region=region,
         log_retention_days=retention,
         tags=tags,
-        buckets=top.text_map("buckets"),
+        buckets={**names, **{key: table.text("name") for key, table in tables.items()}},
+        bucket_settings={key: _bucket(table) for key, table in tables.items()},
         topic=topic,
         emails=emails,
         secrets={key: _secret(path, key, section) for key, section in top.sections("secrets").items()},
@@ -175,7 +82,9 @@ def load(path: Path, stage: str | None = None, environ: Mapping[str, str] | None
         tables={"source": top.raw("source"), "warehouse": top.raw("warehouse")},
     )
     top.done()
-    _check_references(result)
+    _check_references(problems, result)
+    check(problems, result)
+    problems.raise_all()
     return result
 
 
@@ -234,9 +143,39 @@ def _alarm(name: str, section: Section) -> AlarmDeclaration:
     return alarm
 
 
+def _bucket(section: Section) -> BucketDeclaration:
+    kms_key = section.optional_text("kms_key")
+    if kms_key is not None and not kms_key.startswith("arn:"):
+        section.problem(
+            f"`kms_key` must be the ARN of a key (arn:aws:kms:<region>:<account>:key/<id>), not {kms_key!r}."
+        )
+    rules = section.optional_list("lifecycle")
+    bucket = BucketDeclaration(
+        kms_key=kms_key,
+        versioned=section.flag("versioned", True),
+        lifecycle=None if rules is None else tuple(map(_rule, rules)),
+    )
+    section.done()
+    return bucket
+
+
+def _rule(section: Section) -> LifecycleRule:
+    rule = LifecycleRule(
+        name=section.text("name"),
+        prefix=section.optional_text("prefix") or "",
+        abort_uploads_days=section.optional_whole("abort_uploads_days"),
+        noncurrent_days=section.optional_whole("noncurrent_days"),
+        expire_days=section.optional_whole("expire_days"),
+        transition_days=section.optional_whole("transition_days"),
+        storage_class=section.optional_text("storage_class"),
+    )
+    section.done()
+    return rule
+
+
 def _function(path: Path, name: str, section: Section) -> FunctionDeclaration:
     root = path.resolve().parent.parent
-    trigger = section.optional_section("trigger")
+    triggers = section.optional_list("trigger")
     declaration = FunctionDeclaration(
         name=name,
         source=root / section.text("source"),
@@ -246,11 +185,11 @@ def _function(path: Path, name: str, section: Section) -> FunctionDeclaration:
         timeout=section.whole("timeout", 300),
         environment=section.text_map("environment"),
         schedule=section.optional_text("schedule"),
-        trigger=_trigger(trigger) if trigger else None,
+        triggers=None if triggers is None else tuple(map(_trigger, triggers)),
         reads=section.texts("reads"),
         writes=section.texts("writes"),
         secret=section.optional_text("secret"),
-        alarms=section.texts("alarms"),
+        alarms=section.optional_texts("alarms"),
     )
     section.done()
     return declaration
@@ -264,30 +203,27 @@ def _trigger(section: Section) -> Trigger:
     return trigger
 
 
-def _check_schedules(path: Path, document: Mapping[str, Any]) -> None:
-    """Every schedule can be deployed, also one that this stage replaces by its own."""
+def _check_schedules(problems: Problems, document: Mapping[str, Any]) -> None:
+    """Every schedule can be deployed, also one that this stage replaces by its own. An empty one removes it."""
     functions = document.get("functions", {})
     for name, function in functions.items() if isinstance(functions, Mapping) else ():
         schedule = function.get("schedule") if isinstance(function, Mapping) else None
-        if isinstance(schedule, str):
+        if isinstance(schedule, str) and schedule:
             try:
                 to_eventbridge(schedule)
             except ScheduleError as error:
-                raise ConfigurationError(f"{path}: [functions.{name}] `schedule`: {error}") from error
+                problems.add(f"[functions.{name}]", f"`schedule`: {error}")
 
 
-def _check_references(pipeline: Pipeline) -> None:
+def _check_references(problems: Problems, pipeline: Pipeline) -> None:
     """Every bucket, secret and alarm that a function names is declared."""
     for function in pipeline.functions.values():
         named: Sequence[tuple[str, str, Mapping[str, Any]]] = [
             *(("buckets", bucket, pipeline.buckets) for bucket in (*function.reads, *function.writes)),
-            *(("alarms", alarm, pipeline.alarms) for alarm in function.alarms),
+            *(("alarms", alarm, pipeline.alarms) for alarm in function.alarms or ()),
             *([("secrets", function.secret, pipeline.secrets)] if function.secret else []),
-            *([("buckets", function.trigger.bucket, pipeline.buckets)] if function.trigger else []),
+            *(("buckets", trigger.bucket, pipeline.buckets) for trigger in function.triggers or ()),
         ]
         for section, name, declared in named:
             if name not in declared:
-                raise ConfigurationError(
-                    f"{pipeline.path}: [functions.{function.name}] names `{name}`, which [{section}] does not declare. "
-                    f"Declared there: {', '.join(declared) or 'nothing'}."
-                )
+                problems.add(f"[functions.{function.name}]", undeclared(name, section, declared))

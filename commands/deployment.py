@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from commands.configuration import FunctionDeclaration, Pipeline, SecretDeclaration
+from commands.declaration import BucketDeclaration, FunctionDeclaration, Pipeline, SecretDeclaration
 from commands.errors import ConfigurationError, UsageError
 from lambda_script import Alarm, Lambda_script, S3Trigger
 from lambda_toolkit.model import BucketSpec, Deployment, SecretSpec, TopicSpec
@@ -24,9 +24,7 @@ def deployment(pipeline: Pipeline, account: str, environ: Mapping[str, str]) -> 
     """
     return Deployment(
         functions=tuple(script(pipeline, function, account).spec for function in pipeline.functions.values()),
-        buckets=tuple(
-            BucketSpec(pipeline.expand(name, account), tags=pipeline.tags) for name in pipeline.buckets.values()
-        ),
+        buckets=tuple(_bucket(pipeline, name, account) for name in pipeline.buckets),
         topics=(TopicSpec(pipeline.expand(pipeline.topic, account), emails=pipeline.emails, tags=pipeline.tags),),
         secrets=tuple(
             SecretSpec(
@@ -47,7 +45,7 @@ def script(pipeline: Pipeline, function: FunctionDeclaration, account: str) -> L
     return Lambda_script(
         lambda_function_path=function.source,
         zip_file_name=str(pipeline.root / "build" / f"{function.name}.zip"),
-        function_name_template=pipeline.name + "-{stage}-" + function.name,
+        function_name_template=pipeline.function_name(function.name),
         schedule=function.schedule,
         stage=pipeline.stage,
         runtime=pipeline.packages.runtime,
@@ -59,8 +57,8 @@ def script(pipeline: Pipeline, function: FunctionDeclaration, account: str) -> L
         requirements=function.requirements,
         requirements_exclude=pipeline.packages.exclude,
         platform=pipeline.packages.platform,
-        s3_trigger=_trigger(pipeline, function, account),
-        alarms=tuple(_alarms(pipeline, function, account)),
+        s3_trigger=_triggers(pipeline, function, account),
+        alarms=_alarms(pipeline, function, account),
         permissions=permissions(pipeline, function, account),
         log_retention_days=pipeline.log_retention_days,
         tags=pipeline.tags,
@@ -100,7 +98,7 @@ def tables_json(pipeline: Pipeline) -> bytes:
 def environment(pipeline: Pipeline, function: FunctionDeclaration, account: str) -> dict[str, str]:
     """The function's environment: names of what it uses, never a secret."""
     used = dict.fromkeys((*function.reads, *function.writes))
-    variables = {f"{bucket.upper()}_BUCKET": pipeline.expand(pipeline.buckets[bucket], account) for bucket in used}
+    variables = {f"{bucket.upper()}_BUCKET": pipeline.bucket_name(bucket, account) for bucket in used}
     if function.secret:
         secret = pipeline.secrets[function.secret]
         variables[f"{function.secret.upper()}_SECRET"] = pipeline.expand(secret.template, account)
@@ -119,12 +117,13 @@ def permissions(pipeline: Pipeline, function: FunctionDeclaration, account: str)
     """
     arns = f"arn:{_partition(pipeline.region)}"
     statements: list[dict[str, Any]] = []
-    for bucket in (pipeline.expand(pipeline.buckets[name], account) for name in function.reads):
+    for bucket in (pipeline.bucket_name(name, account) for name in function.reads):
         # Without the right to list, S3 answers for an object that is not there that it is forbidden.
         statements.append(_allow(f"{arns}:s3:::{bucket}", "s3:ListBucket"))
         statements.append(_allow(f"{arns}:s3:::{bucket}/*", "s3:GetObject"))
-    for bucket in (pipeline.expand(pipeline.buckets[name], account) for name in function.writes):
+    for bucket in (pipeline.bucket_name(name, account) for name in function.writes):
         statements.append(_allow(f"{arns}:s3:::{bucket}/*", "s3:PutObject", "s3:AbortMultipartUpload"))
+    statements += _keys(pipeline, function)
     if function.secret:
         secret = pipeline.expand(pipeline.secrets[function.secret].template, account)
         arn = f"{arns}:secretsmanager:{pipeline.region}:{account}:secret:{secret}-??????"
@@ -190,16 +189,42 @@ def _allow(resource: str, *actions: str) -> dict[str, Any]:
     return {"Effect": "Allow", "Action": list(actions), "Resource": resource}
 
 
-def _trigger(pipeline: Pipeline, function: FunctionDeclaration, account: str) -> S3Trigger | None:
-    if function.trigger is None:
+def _keys(pipeline: Pipeline, function: FunctionDeclaration) -> list[dict[str, Any]]:
+    """What the function needs of the keys that its buckets are encrypted with; ending a multipart upload decrypts."""
+    actions: dict[str, set[str]] = {}
+    for names, needed in ((function.reads, {"kms:Decrypt"}), (function.writes, {"kms:Decrypt", "kms:GenerateDataKey"})):
+        for name in names:
+            settings = pipeline.bucket_settings.get(name)
+            if settings and settings.kms_key:
+                actions.setdefault(settings.kms_key, set()).update(needed)
+    return [_allow(key, *sorted(needed)) for key, needed in actions.items()]
+
+
+def _bucket(pipeline: Pipeline, name: str, account: str) -> BucketSpec:
+    settings = pipeline.bucket_settings.get(name, BucketDeclaration())
+    return BucketSpec(
+        pipeline.bucket_name(name, account),
+        kms_key=settings.kms_key,
+        versioned=settings.versioned,
+        lifecycle=settings.lifecycle,
+        tags=pipeline.tags,
+    )
+
+
+def _triggers(pipeline: Pipeline, function: FunctionDeclaration, account: str) -> list[S3Trigger] | None:
+    if function.triggers is None:
         return None
-    bucket = pipeline.expand(pipeline.buckets[function.trigger.bucket], account)
-    return S3Trigger(bucket, prefix=function.trigger.prefix, suffix=function.trigger.suffix)
+    return [
+        S3Trigger(pipeline.bucket_name(trigger.bucket, account), prefix=trigger.prefix, suffix=trigger.suffix)
+        for trigger in function.triggers
+    ]
 
 
-def _alarms(pipeline: Pipeline, function: FunctionDeclaration, account: str) -> Iterable[Alarm]:
-    for alarm in (pipeline.alarms[name] for name in function.alarms):
-        yield Alarm(
+def _alarms(pipeline: Pipeline, function: FunctionDeclaration, account: str) -> list[Alarm] | None:
+    if function.alarms is None:
+        return None
+    return [
+        Alarm(
             name=alarm.name,
             metric=alarm.metric,
             namespace=pipeline.expand(alarm.namespace, account),
@@ -208,3 +233,5 @@ def _alarms(pipeline: Pipeline, function: FunctionDeclaration, account: str) -> 
             topic=pipeline.expand(pipeline.topic, account),
             description=alarm.description.replace("{function}", function.name).replace("{stage}", pipeline.stage),
         )
+        for alarm in (pipeline.alarms[name] for name in function.alarms)
+    ]

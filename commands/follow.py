@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from commands import lake, logs
-from commands.configuration import Pipeline
+from commands.declaration import Pipeline
 from commands.errors import CommandError
 from commands.invocation import call
 
@@ -49,7 +49,7 @@ class Follower:
 
     def bucket(self, name: str) -> str:
         """The name on AWS of the bucket declared as ``name``."""
-        return self.pipeline.expand(self.pipeline.buckets[name], self.aws.account_id)
+        return self.pipeline.bucket_name(name, self.aws.account_id)
 
     def await_transform(self, batch: int) -> Mapping[str, Any]:
         """The processed manifest of ``batch``, once the manifest's S3 event has brought transform to write it.

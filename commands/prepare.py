@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from commands.configuration import Pipeline, SecretDeclaration
+from commands.declaration import Pipeline, SecretDeclaration
 from commands.deployment import secret_value
 from commands.errors import CommandError
 from commands.options import DONE, FAILED, Request, with_request

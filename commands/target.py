@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from commands.configuration import Pipeline, load
+from commands.configuration import load
+from commands.declaration import Pipeline
 
 if TYPE_CHECKING:
     from lambda_toolkit.aws import Aws

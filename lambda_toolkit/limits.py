@@ -70,9 +70,14 @@ def runtime_version(runtime: str) -> tuple[int, int]:
 
 def check_function(spec: FunctionSpec) -> None:
     """Raise LimitError, with everything that is wrong, where Lambda would refuse ``spec``."""
-    problems = list(_problems(spec))
+    problems = function_problems(spec)
     if problems:
         raise LimitError(f"Function `{spec.name}`: {' '.join(problems)}")
+
+
+def function_problems(spec: FunctionSpec) -> list[str]:
+    """What Lambda would refuse of ``spec``, a sentence each, with what to write instead."""
+    return list(_problems(spec))
 
 
 def check_bucket(spec: BucketSpec) -> None:

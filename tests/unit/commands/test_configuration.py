@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -68,7 +69,7 @@ def test_the_region_is_what_every_aws_tool_would_take(environ, region):
         (
             'secret = "source"',
             'secret = "sauce"',
-            r"names `sauce`, which \[secrets\] does not declare. Declared there: s",
+            r"names `sauce`, which \[secrets\] does not declare. Did you mean `source`\? Declared there: s",
         ),
         ('runtime = "python3.13"', 'runtimes = "python3.13"', r"\[packages\] holds the unknown key `runtimes`"),
         ('"rate(5 minutes)"', '"0 0 1 * 1"', r"\[functions.extract\] `schedule`: .*day"),
@@ -98,3 +99,119 @@ def test_a_missing_file_says_what_to_do(tmp_path):
 def test_an_unknown_placeholder_is_refused():
     with pytest.raises(ConfigurationError, match="placeholder"):
         load(DEFAULT_PATH).expand("{name}-{team}", "1")
+
+
+def test_all_mistakes_are_told_at_once_each_with_its_table_and_what_to_write(tmp_path):
+    text = SHIPPED
+    for old, new in (
+        ('"rate(5 minutes)"', '"rate(1 minutes)"'),
+        ("memory = 1024 ", "memroy = 1024 "),
+        ("timeout = 600 ", "timeout = 901 "),
+        ('runtime = "python3.13"', 'runtime = "python313"'),
+        ("log_retention_days = 30", "log_retention_days = 31"),
+        ('tags = { project = "totes" }', 'tags = { "aws:project" = "totes" }'),
+        ('alarms = ["errors", ', 'alarms = ["error", '),
+        ("[alarms.errors]", "[alarms.errors]\nthreshhold = 2\nx = 1 #"),
+        (
+            'secret = "warehouse"',
+            'secret = "warehouse"\nenvironment = { AWS_REGION = "x", BIG = "' + "x" * 4096 + '" }',
+        ),
+        ("period = 60 ", "period = 61 "),
+    ):
+        assert old in text
+        text = text.replace(old, new, 1)
+    with pytest.raises(ConfigurationError) as refused:
+        load(written(tmp_path, text))
+    lines = str(refused.value).splitlines()
+    assert all("config/pipeline.toml: " in line for line in lines)
+    for says in (
+        "[functions.extract] `schedule`: Schedule `rate(1 minutes)`: EventBridge takes the singular for 1",
+        "[functions.extract] holds the unknown key `memroy`. Did you mean `memory`?",
+        "[functions.extract] timeout 901 is outside 1 to 900 seconds.",
+        "[packages] runtime `python313` is not one of Lambda's for Python; write it like python3.12.",
+        "[pipeline] log_retention_days 31 is not one of 1, 3, 5",
+        "[pipeline] tag `aws:project`: names that begin with `aws:` are AWS's own.",
+        "names `error`, which [alarms] does not declare. Did you mean `errors`?",
+        "[alarms.errors] holds the unknown key `threshhold`. Did you mean `threshold`?",
+        "[functions.load] its environment has",
+        "[functions.load] the environment variable `AWS_REGION` is Lambda's own.",
+        "[alarms.errors] alarm `errors`: period 61",
+    ):
+        assert any(says in line for line in lines), says
+
+
+def test_a_missing_table_does_not_miss_its_keys_too(tmp_path):
+    with pytest.raises(ConfigurationError) as refused:
+        load(written(tmp_path, SHIPPED.replace("[alerts]", "[alert]")))
+    assert len(str(refused.value).splitlines()) == 2
+    assert "Is `alert` meant for it?" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [('prefix = "a/"', 'prefix = "a/b/"'), ('prefix = "a/"', 'prefix = "a/"'), ("", 'suffix = ".x"')]
+)
+def test_triggers_that_overlap_are_refused(tmp_path, one, other):
+    triggers = ", ".join("{ " + ", ".join(filter(None, ('bucket = "ingestion"', part))) + " }" for part in (one, other))
+    old = 'trigger = { bucket = "ingestion", prefix = "manifests/", suffix = ".json" }'
+    assert old in SHIPPED
+    with pytest.raises(ConfigurationError, match=r"\[functions.transform\] `trigger`: .*overlap"):
+        load(written(tmp_path, SHIPPED.replace(old, f"trigger = [{triggers}]")))
+
+
+def test_not_mentioned_is_not_managed_and_empty_is_to_be_removed(tmp_path):
+    def function(lines: str):
+        own = f'[functions.load]\nsource = "lambdas/load"\n{lines}\n\n'
+        text = re.sub(r"(?s)\[functions\.load\].*?\n\n", own, SHIPPED)
+        return load(written(tmp_path, text)).functions["load"]
+
+    silent = function("")
+    assert (silent.triggers, silent.alarms) == (None, None)
+    empty = function('schedule = ""\ntrigger = []\nalarms = []')
+    assert (empty.schedule, empty.triggers, empty.alarms) == ("", (), ())
+    without = re.sub(r"emails = .*", "", SHIPPED)
+    assert load(written(tmp_path, without)).emails is None
+    assert load(written(tmp_path, re.sub(r"emails = .*", "emails = []", SHIPPED))).emails == ()
+
+
+BUCKET = """[buckets.ingestion]
+name = "{name}-{stage}-in-{account}"
+kms_key = "arn:aws:kms:eu-west-2:1:key/1"
+versioned = false
+lifecycle = [
+    { name = "uploads", abort_uploads_days = 7 },
+    { name = "archive", prefix = "old/", transition_days = 90, storage_class = "GLACIER_IR" },
+]
+[buckets.processed]
+name = "{name}-{stage}-out-{account}"
+"""
+
+
+def test_a_bucket_may_be_a_table(tmp_path):
+    with_tables = re.sub(r"(?s)\[buckets\].*?\n\n", lambda _: BUCKET + "\n", SHIPPED)
+    pipeline = load(written(tmp_path, with_tables))
+    settings = pipeline.bucket_settings["ingestion"]
+    assert pipeline.bucket_name("ingestion", "1") == "totes-dev-in-1"
+    assert (settings.versioned, settings.kms_key) == (False, "arn:aws:kms:eu-west-2:1:key/1")
+    assert [rule.name for rule in settings.lifecycle or ()] == ["uploads", "archive"]
+    wrong = with_tables.replace("abort_uploads_days = 7", "abort_upload_days = 7").replace("GLACIER_IR", "ICE")
+    with pytest.raises(ConfigurationError) as refused:
+        load(written(tmp_path, wrong))
+    for says in (
+        "[buckets.ingestion.lifecycle.1] holds the unknown key `abort_upload_days`. Did you mean `abort_uploads_days`?",
+        "rule `uploads` does nothing",
+        "`storage_class` 'ICE' is not one of",
+    ):
+        assert says in str(refused.value)
+
+
+@pytest.mark.parametrize("stage", ["feature/Login-page", "dependabot/pip/a-very-long-name-of-a-branch-1.2.3", "UPPER"])
+def test_a_branch_is_a_stage(stage):
+    pipeline = load(DEFAULT_PATH, stage)
+    names = [pipeline.function_name(name) for name in pipeline.functions]
+    buckets = [pipeline.bucket_name(name, "1" * 12) for name in pipeline.buckets]
+    assert all(re.fullmatch(r"[a-z0-9-]{1,64}", name) for name in names)
+    assert all(re.fullmatch(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]", name) for name in buckets)
+    assert len(set(names)) == 3
+    assert names == [load(DEFAULT_PATH, stage).function_name(name) for name in pipeline.functions]
+    assert load(DEFAULT_PATH, stage + "x").stage != pipeline.stage
+    assert load(DEFAULT_PATH, "prod").stage == "prod"

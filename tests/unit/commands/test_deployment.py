@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from commands.configuration import DEFAULT_PATH, load
+from commands.declaration import BucketDeclaration
 from commands.deployment import chosen, credentials, deployment, permissions, tables_json
 from commands.errors import ConfigurationError, UsageError
 
@@ -113,3 +115,18 @@ def test_a_malformed_url_is_refused_without_being_shown(url, says):
     with pytest.raises(ConfigurationError, match=says) as refusal:
         credentials(url, "the environment variable X")
     assert "hush" not in str(refusal.value)
+
+
+def test_a_bucket_with_a_key_needs_that_key(pipeline):
+    key = "arn:aws:kms:eu-west-2:1:key/1"
+    keyed = replace(pipeline, bucket_settings={"processed": BucketDeclaration(kms_key=key)})
+
+    def allowed(function: str) -> list[list[str]]:
+        statements = permissions(keyed, keyed.functions[function], ACCOUNT)
+        return [statement["Action"] for statement in statements if statement["Resource"] == key]
+
+    assert allowed("load") == [["kms:Decrypt"]]
+    assert allowed("transform") == [["kms:Decrypt", "kms:GenerateDataKey"]]
+    assert allowed("extract") == []
+    [_, processed] = deployment(keyed, ACCOUNT, {}).buckets
+    assert processed.kms_key == key
