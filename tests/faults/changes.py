@@ -1,0 +1,23 @@
+"""A change of the source that touches every kind of file that a batch can hold, different each time it is made."""
+
+from __future__ import annotations
+
+import itertools
+
+from lambdas.shared.wire import Connection
+
+_NUMBERS = itertools.count(1000)
+
+
+def change_everything(admin: Connection) -> None:
+    """New and changed facts, a moved department (whose staff come as context), a deleted and a new key."""
+    number = next(_NUMBERS)
+    for statement in (
+        f"UPDATE sales_order SET units_sold = {number} WHERE sales_order_id IN (1, 2)",
+        f"UPDATE department SET location = 'Place {number}' WHERE department_id = 1",
+        f"UPDATE payment SET payment_amount = {number}.5 WHERE payment_id = 1",
+        f"INSERT INTO purchase_order SELECT {number}, created_at, last_updated, 1, 1, 'x', {number}, 9.99, 2,"
+        " '2024-01-09', '2024-01-10', 2 FROM purchase_order LIMIT 1",
+        f"DELETE FROM purchase_order WHERE purchase_order_id = {number - 1}",
+    ):
+        admin.run(statement)

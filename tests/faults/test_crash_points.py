@@ -1,0 +1,84 @@
+"""The functions are killed (kill -9) between any two of their side effects; the next run goes on as if nothing was."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.faults.changes import change_everything
+from tests.faults.conftest import Line
+from tests.faults.gates import Answer, Gate, Step, Then
+
+pytestmark = pytest.mark.xdist_group("crashes")
+GUARANTEES = Path(__file__).parents[2] / "docs" / "guarantees.md"
+
+
+def nth_effect(n: int, then: Then) -> Callable[[Step], Then | Answer]:
+    """Decides ``then`` about the ``n``-th step that changes something, and lets all others pass."""
+    seen = [0]
+
+    def decide(step: Step) -> Then:
+        seen[0] += step.is_effect
+        return then if step.is_effect and seen[0] == n else Then.PASS
+
+    return decide
+
+
+def effects(gate: Gate) -> list[str]:
+    return [step.what for step in gate.steps if step.is_effect]
+
+
+def reach(line: Line, function: str) -> None:
+    """A change is made, and everything before ``function`` is done with it."""
+    change_everything(line.admin)
+    if function != "extract":
+        assert line.call("extract").error is None
+    if function == "load":
+        line.transform()
+
+
+def call(line: Line, function: str):
+    event = {"batch": max(line.batches("ingestion"))} if function == "transform" else {}
+    return line.call(function, event)
+
+
+def chosen(points: list[str], function: str) -> list[int]:
+    """The numbers of the steps to kill at. Those inside load's one transaction are alike: every fifth is enough."""
+    if function != "load":
+        return list(range(1, len(points) + 1))
+    last = len(points) - 1
+    return [
+        number
+        for number, what in enumerate(points, start=1)
+        if number % 5 == 1 or what == "COMMIT" or "ledger" in what or number in (last, last + 1)
+    ]
+
+
+@pytest.mark.parametrize("function", ["extract", "transform", "load"])
+def test_killed_after_any_step_the_next_run_loses_doubles_and_bends_nothing(line, function):
+    gate = line.database if function == "load" else line.aws
+    old = line.new_session()  # a transaction that stays open: what is written now is met again by the next run
+    old.run("BEGIN")
+    old.run("SELECT pg_current_xact_id()")
+    reach(line, function)
+    gate.open()
+    assert call(line, function).error is None
+    points = effects(gate)
+    line.settle()
+    assert len(points) >= 7, points
+    escaped = []
+    for number in chosen(points, function):
+        for then in (Then.KILL_BEFORE, Then.KILL_AFTER) if number == 1 else (Then.KILL_AFTER,):
+            reach(line, function)
+            gate.open()
+            gate.decide = nth_effect(number, then)
+            answer = call(line, function)
+            if answer.signal != signal.SIGKILL:
+                escaped.append((points[number - 1], answer))
+            line.settle()
+    old.run("ROLLBACK")
+    line.settle()
+    assert not escaped, "these were to be killed, and went on"

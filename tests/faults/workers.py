@@ -1,0 +1,108 @@
+"""Runs the functions as Lambda does: each call in a process of its own, which can be killed.
+
+A worker is forked from a process that has imported everything already, so that a call takes as long as a warm one. Run
+as ``python -m tests.faults.workers``: it reads one call per line of its input, and writes two lines for each to its
+output: which process it is, and what came of it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import resource
+import sys
+import traceback
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+FUNCTIONS = ("extract", "transform", "load")
+_REMAINING = 600_000  # milliseconds that Lambda gives
+
+
+class _Without:
+    """A finder that finds nothing of one package."""
+
+    def __init__(self, package: str) -> None:
+        self._package = package
+
+    def find_spec(self, name: str, *_: Any) -> None:
+        if name.partition(".")[0] == self._package:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+def main() -> None:
+    """Serve calls until the input ends."""
+    sys.meta_path.insert(0, _Without("pandas"))  # Lambda has none; pyarrow would import it
+    handlers = {name: importlib.import_module(f"lambdas.{name}.handler").lambda_handler for name in FUNCTIONS}
+    clients = importlib.import_module("lambdas.shared.clients")
+    for service in ("s3", "secretsmanager"):
+        clients.client(service)  # made here, connected to in the worker
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    log = os.open(os.environ["FUNCTIONS_LOG"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(log, 1)  # what the functions print and log
+    os.dup2(log, 2)
+    for line in sys.stdin:
+        call = json.loads(line)
+        reading, writing = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            os.close(reading)
+            _work(handlers[call["function"]], call, writing)
+        os.close(writing)
+        answers.write(json.dumps({"pid": pid}) + "\n")
+        with os.fdopen(reading, "rb") as pipe:
+            said = pipe.read()
+        _, status = os.waitpid(pid, 0)
+        answers.write(json.dumps({"signal": os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0, **_parsed(said)}))
+        answers.write("\n")
+
+
+def _parsed(said: bytes) -> dict[str, Any]:
+    return dict(json.loads(said)) if said else {}
+
+
+def _work(handler: Any, call: dict[str, Any], writing: int) -> None:
+    """One invocation. Ends the process whatever happens."""
+    try:
+        _disturb(call)
+        context = SimpleNamespace(
+            function_name=f"totes-test-{call['function']}",
+            aws_request_id="r-1",
+            get_remaining_time_in_millis=lambda: call.get("remaining", _REMAINING),
+        )
+        answer = {"result": handler(call["event"], context)}
+    except Exception as error:
+        traceback.print_exc()
+        answer = {"error": f"{type(error).__name__}: {error}"}
+    os.write(writing, json.dumps(answer).encode())
+    os._exit(0)
+
+
+def _disturb(call: dict[str, Any]) -> None:
+    """What a call may ask to be wrong with its machine: the clock, the room on its disk."""
+    if call.get("clock_offset"):
+        _shift_clock(timedelta(seconds=call["clock_offset"]))
+    if call.get("disk_bytes") is not None:
+        parquet = importlib.import_module("lambdas.shared.parquet")
+        vars(parquet)["SPOOL_BYTES"] = 1  # everything goes to the disk
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)  # the log is a file too, and not the one that shall not fit
+        os.dup2(nowhere, 2)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (call["disk_bytes"], call["disk_bytes"]))
+
+
+def _shift_clock(offset: timedelta) -> None:
+    class Shifted(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:
+            return datetime.now(tz or UTC) + offset
+
+    for name, module in list(sys.modules.items()):
+        if name.startswith("lambdas.") and getattr(module, "datetime", None) is datetime:
+            vars(module)["datetime"] = Shifted
+
+
+if __name__ == "__main__":
+    main()
