@@ -6,9 +6,11 @@ botocore's own retries are off, so that all waiting is here, by one clock and on
 from __future__ import annotations
 
 import copy
+import gc
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -18,6 +20,7 @@ from lambda_toolkit.settling import NOT_THERE, Refusal, Wait, hint, wait_for
 
 if TYPE_CHECKING:
     import boto3
+    import botocore.session
 
 _T = TypeVar("_T")
 _FIRST_PAUSE = 0.2
@@ -58,6 +61,9 @@ class _Request:
 class Aws:
     """AWS in one region, as boto3 finds it: credentials, profile and ``AWS_ENDPOINT_URL`` come from the environment.
 
+    Unless a ``session`` of boto3 is given, clients come from botocore itself: they are the same ones, and importing
+    boto3 takes longer than all reads of an unchanged deploy.
+
     Safe to share between threads. ``patience`` is how many seconds a call may be repeated while AWS settles.
     """
 
@@ -65,7 +71,7 @@ class Aws:
         self,
         region: str | None = None,
         *,
-        session: boto3.Session | None = None,
+        session: boto3.Session | botocore.session.Session | None = None,
         clock: Clock | None = None,
         patience: float = 60.0,
     ) -> None:
@@ -111,27 +117,29 @@ class Aws:
             return self._clients[service]
 
     def _make_client(self, service: str) -> Any:
-        import boto3
-        from botocore.config import Config
-        from botocore.exceptions import BotoCoreError
+        with _uncollected():
+            import botocore.session
+            from botocore.config import Config
+            from botocore.exceptions import BotoCoreError
 
-        try:
-            if self._session is None:
-                self._session = boto3.Session(region_name=self._wanted_region)
-            config = Config(
-                retries={"total_max_attempts": 1},
-                max_pool_connections=THREADS,
-                tcp_keepalive=True,  # gateways drop what is silent for minutes, as a long invocation is
-                connect_timeout=10,
-                read_timeout=_LONGEST_INVOCATION if service == "lambda" else 60,
-            )
-            region = self._wanted_region or self._session.region_name
-            return self._session.client(service, region_name=region, config=config)
-        except (BotoCoreError, ValueError) as error:
-            refusal = Refusal(service, "client", type(error).__name__, str(error))
-            raise AwsError(
-                f"Cannot talk to AWS ({service}): {error}.{hint(refusal, '')}", code=refusal.code, operation=service
-            ) from error
+            try:
+                if self._session is None:
+                    self._session = botocore.session.Session()
+                config = Config(
+                    retries={"total_max_attempts": 1},
+                    max_pool_connections=THREADS,
+                    tcp_keepalive=True,  # gateways drop what is silent for minutes, as a long invocation is
+                    connect_timeout=10,
+                    read_timeout=_LONGEST_INVOCATION if service == "lambda" else 60,
+                )
+                is_botocores = isinstance(self._session, botocore.session.Session)
+                make = self._session.create_client if is_botocores else self._session.client
+                return make(service, region_name=self._wanted_region, config=config)
+            except (BotoCoreError, ValueError) as error:
+                refusal = Refusal(service, "client", type(error).__name__, str(error))
+                raise AwsError(
+                    f"Cannot talk to AWS ({service}): {error}.{hint(refusal, '')}", code=refusal.code, operation=service
+                ) from error
 
     def call(
         self, service: str, operation: str, /, *, also_wait_for: tuple[str, ...] = (), **parameters: Any
@@ -230,6 +238,18 @@ class Aws:
                 raise AwsError(f"{what}: still not so after {waited:.0f} s. Look at it on AWS, then try again.")
             self.clock.sleep(pause)
             pause = min(pause * _GROWTH, _LONGEST_PAUSE)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """No search for garbage meanwhile: reading a service's model makes some hundred thousand objects, all to stay."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _refusal(request: _Request, error: Exception) -> Refusal:
