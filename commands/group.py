@@ -10,8 +10,6 @@ from typing import Any, NoReturn
 
 import click
 
-from commands.options import INTERRUPTED
-
 
 class LazyGroup(click.Group):
     """A group whose commands are modules ``commands.<prefix><name>``: help and completion stay instant.
@@ -38,6 +36,8 @@ class LazyGroup(click.Group):
                 click.echo(json.dumps({"error": error.format_message()}, indent=2))
             sys.exit(error.exit_code)
         except click.Abort:
+            from commands.options import INTERRUPTED
+
             click.echo("Stopped.", err=True)
             sys.exit(INTERRUPTED)
         sys.exit(0)

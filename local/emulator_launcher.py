@@ -1,6 +1,6 @@
 """Starts ministack with what it lacks. Run by the emulator's own interpreter, never imported by this project.
 
-Five things are changed, each by replacing one private name of the pinned ministack version; a name that is gone stops
+Six things are changed, each by replacing one private name of the pinned ministack version; a name that is gone stops
 the start with a message.
 
 * Schedules are looked at every second instead of every ten, and intervals of ``rate()`` pass ``clock-speed`` times
@@ -9,6 +9,8 @@ the start with a message.
   alarms of all. That is switched off; ``local.clock`` judges them by their dimensions, through the public API.
 * ministack lets a rule or a bucket invoke any function. Here, as on AWS, the function's own policy must permit it.
 * SNS only logs what it sends to email subscribers: here it is also written to the inbox.
+* Policies that ask for TLS (``aws:SecureTransport``), as those of this project's buckets do, are content with this
+  machine's own loopback interface, which nobody listens in on.
 * The list of resources by tag knows no log groups, alarms and secrets. Here, as on AWS, it does.
 """
 
@@ -39,6 +41,7 @@ def main() -> None:
     demand_permissions()
     deliver_emails(arguments.inbox)
     list_more_tags()
+    trust_the_loopback_interface()
     app = importlib.import_module("ministack.app")
     sys.argv = ["ministack"]  # it reads its own command line
     app.main()
@@ -160,6 +163,17 @@ def list_more_tags() -> None:
     collectors = _private(tagging, "_COLLECTORS")
     secrets = _private(tagging, "_collect_secretsmanager")
     collectors.update(logs=of_log_groups, cloudwatch=of_alarms, secretsmanager=secrets)
+
+
+def trust_the_loopback_interface() -> None:
+    """Take what comes over it for as safe as TLS."""
+    policies = importlib.import_module("ministack.core.iam_evaluator")
+    pin: Callable[[str, bool], None] = _private(policies, "pin_request_origin")
+
+    def pin_as_secure(source_ip: str, secure_transport: bool) -> None:
+        pin(source_ip, secure_transport or source_ip == "127.0.0.1")
+
+    vars(policies).update(pin_request_origin=pin_as_secure)
 
 
 def _private(module: ModuleType, name: str) -> Any:

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from benchmarks.peers.peer import RUNTIME, Command, NodePeer, Project, Site
 from local.emulator import ACCOUNT
 
-_APP = """const {{ App, CliCredentialsStackSynthesizer, Duration, Stack,
-  aws_events: events, aws_events_targets: targets, aws_lambda: lambda }} = require('aws-cdk-lib');
+_APP = """const {{ App, Duration, Stack, aws_events: events, aws_events_targets: targets, aws_lambda: lambda }} =
+  require('aws-cdk-lib');
 
-const stack = new Stack(new App(), 'bench', {{ synthesizer: new CliCredentialsStackSynthesizer() }});
+const stack = new Stack(new App(), 'bench');
 for (const name of {names}) {{
   const fn = new lambda.Function(stack, name, {{
     functionName: name,
@@ -30,11 +30,7 @@ for (const name of {names}) {{
 
 
 class Cdk(NodePeer):
-    """The account is bootstrapped beforehand.
-
-    The program uses the person's own credentials, which saves it calls, as the emulator does not let the roles of the
-    bootstrap at the bucket of the assets.
-    """
+    """The account is bootstrapped beforehand."""
 
     name = "CDK"
     quick_name = "CDK, deploy --hotswap"

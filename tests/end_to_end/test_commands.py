@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
+
+from tests.end_to_end.conftest import REPOSITORY
 
 
 def test_deploying_again_changes_nothing(filled):
@@ -30,6 +34,17 @@ def test_an_edited_handler_updates_one_function(filled):
     finally:
         handler.write_text(before)
         assert filled("deploy").exit_code == 0
+
+
+@pytest.mark.parametrize("name", ["deploy", "plan", "status"])
+def test_commands_about_aws_wait_for_no_heavy_import(filled, name):
+    config = str(filled.root / "config" / "pipeline.toml")
+    command = [sys.executable, "-X", "importtime", "deploy.py", name, "--json", "--stage", "local", "--config", config]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    assert "botocore" in imported, "the list is one"
+    assert not imported & {"pyarrow", "numpy", "pandas", "boto3", "rich"}
 
 
 def test_a_function_that_is_not_declared_is_refused(filled):

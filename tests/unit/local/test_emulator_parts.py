@@ -66,6 +66,20 @@ def test_emails_are_delivered_to_confirmed_email_subscribers_alone(
     assert (email.recipient, email.subject, email.body) == ("people@example.com", "the subject", "the message")
 
 
+def test_what_asks_for_tls_is_content_with_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    pinned: list[tuple[str, bool]] = []
+    policies = types.ModuleType("ministack.core.iam_evaluator")
+    vars(policies).update(pin_request_origin=lambda source_ip, secure: pinned.append((source_ip, secure)))
+    for module in (types.ModuleType("ministack"), types.ModuleType("ministack.core"), policies):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+
+    emulator_launcher.trust_the_loopback_interface()
+    for source_ip, secure in (("127.0.0.1", False), ("10.0.0.1", False), ("10.0.0.1", True)):
+        vars(policies)["pin_request_origin"](source_ip, secure)
+
+    assert pinned == [("127.0.0.1", True), ("10.0.0.1", False), ("10.0.0.1", True)]
+
+
 FUNCTION = "arn:aws:lambda:eu-west-2:000000000000:function:mine:live"
 RULE = "arn:aws:events:eu-west-2:000000000000:rule/every-minute"
 
