@@ -184,20 +184,16 @@ def _alarm_problems(alarm: Alarm) -> Iterable[str]:
         )
 
 
-def check_sizes(
-    spec: FunctionSpec, zipped: int, unzipped: int, layer_zipped: int, largest: Iterable[tuple[str, int]]
-) -> None:
-    """Raise LimitError, naming the largest parts, where the package or its layer is too big. All sizes in bytes."""
-    parts = ", ".join(f"{name} {size / MIB:.1f} MiB" for name, size in largest)
+def artifact_bucket(account: str, region: str) -> str:
+    """The name of the bucket that the toolkit makes for zips too large for a call, where none is named."""
+    return f"lambda-script-{account}-{region}"
+
+
+def check_sizes(spec: FunctionSpec, unzipped: int, largest: Iterable[tuple[str, int]]) -> None:
+    """Raise LimitError, naming the largest parts, where package and layer together are too big. Sizes in bytes."""
     if unzipped > UNZIPPED:
+        parts = ", ".join(f"{name} {size / MIB:.1f} MiB" for name, size in largest)
         raise LimitError(
             f"Function `{spec.name}` with its requirements has {unzipped / MIB:.0f} MiB unzipped; Lambda takes "
             f"{UNZIPPED // MIB}. The largest parts: {parts}. Leave out what is not needed with requirements_exclude."
         )
-    for what, size in (("package", zipped), ("requirements", layer_zipped)):
-        if size > DIRECT_UPLOAD and spec.artifact_bucket is None:
-            raise LimitError(
-                f"The {what} of `{spec.name}`: {size / MIB:.1f} MiB zipped; Lambda takes less than "
-                f"50 directly. The largest parts: {parts}. Leave out what is not needed with requirements_exclude, or "
-                "name an artifact_bucket."
-            )

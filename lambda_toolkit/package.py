@@ -12,60 +12,80 @@ import ast
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 
-from lambda_toolkit.archive import Entry, can_compile_for, code_sha256, with_bytecode, write_archive
+from lambda_toolkit.archive import Entry, code_sha256, content_digest, write_archive
+from lambda_toolkit.bytecode import can_compile_for, missing_note, with_bytecode
 from lambda_toolkit.errors import PackageError
-from lambda_toolkit.model import FunctionSpec
+from lambda_toolkit.left_out import is_left_out_file, is_left_out_folder, secret_reason
+from lambda_toolkit.model import THIS_RUNTIME, FunctionSpec
 
 CODE_ROOT = "/var/task"  # where Lambda unpacks a function
 ENTRY_FUNCTION = "lambda_handler"
 _USUAL_MODULES = ("lambda_function.py", "handler.py")
-_LEFT_OUT_FOLDERS = (
-    "__pycache__",
-    "tests",
-    "node_modules",
-    "venv",
-    "*.egg-info",
-    ".*",  # .git, .venv, .idea, .mypy_cache ...
-)
-_LEFT_OUT_FILES = (
-    "*.pyc",
-    "*.pyo",
-    "*~",
-    "*.swp",
-    "*.orig",
-    "Thumbs.db",
-    "test_*.py",
-    "*_test.py",
-    "conftest.py",
-    ".*",
-)
+_PROGRAM = (b"#!", b"\x7fELF")  # how a file begins that can be run; some file systems call all files executable
 
 
 @dataclass(frozen=True)
 class Package:
-    """A function's package. ``sha256`` is as Lambda shows it, ``unzipped`` is in bytes."""
+    """A function's package. ``sha256`` is as Lambda shows it, ``unzipped`` is in bytes.
+
+    ``digest`` is what the package is known by: the hash of its files without their bytecode, which another machine may
+    compile a little differently or not at all. ``notes`` are for people: what was left out, and why.
+    """
 
     content: bytes = field(repr=False)
     sha256: str
     handler: str
     unzipped: int
     sizes: Mapping[str, int] = field(repr=False)
+    digest: str = ""
+    has_bytecode: bool = False
+    notes: tuple[str, ...] = ()
+
+    @property
+    def stamp(self) -> str:
+        """What a release writes down of the package, for :meth:`is_deployed`: digest, bytecode or not, sha256."""
+        return f"{self.digest[:32]}/{'pyc' if self.has_bytecode else 'py'}/{self.sha256}"
+
+    def is_deployed(self, live_sha256: str, stamp: str = "") -> bool:
+        """Whether the function whose ``CodeSha256`` is ``live_sha256``, released as ``stamp``, runs this package.
+
+        Bytecode only ever gets better: a package without it does not replace one that was released with it.
+        """
+        if live_sha256 == self.sha256:
+            return True
+        digest, _, rest = stamp.partition("/")
+        kind, _, released_sha256 = rest.partition("/")
+        if live_sha256 != released_sha256 or digest != self.digest[:32]:
+            return False  # changed by other hands since, or other sources
+        return kind == "pyc" or not self.has_bytecode
 
 
 def build(spec: FunctionSpec) -> Package:
     """The package of ``spec``. Raises PackageError where there is none to make; the message names the file."""
     collected = _Collected(spec)
     handler = spec.handler or _default_handler(spec.source)
-    entries: Mapping[str, Entry] = collected.entries
-    _check_handler(handler, entries, spec)
-    if can_compile_for(spec.runtime):
-        entries = with_bytecode(entries, CODE_ROOT, strict=True)
+    sources: Mapping[str, Entry] = collected.entries
+    _check_handler(handler, sources, spec)
+    entries = with_bytecode(sources, CODE_ROOT, spec.runtime, strict=True)
     content = write_archive(entries)
     sizes = {name: len(entry.content) for name, entry in entries.items()}
-    return Package(content, code_sha256(content), handler, sum(sizes.values()), sizes)
+    return Package(
+        content,
+        code_sha256(content),
+        handler,
+        sum(sizes.values()),
+        sizes,
+        digest=content_digest(sources),
+        has_bytecode=can_compile_for(spec.runtime),
+        notes=tuple(collected.notes(spec.name)),
+    )
+
+
+def bytecode_note(spec: FunctionSpec) -> str | None:
+    """What to tell where the packages of ``spec`` go without bytecode."""
+    return None if can_compile_for(spec.runtime) else missing_note(f"`{spec.name}`", spec.runtime)
 
 
 class _Collected:
@@ -74,17 +94,31 @@ class _Collected:
     def __init__(self, spec: FunctionSpec) -> None:
         self.entries: dict[str, Entry] = {}
         self._origin: dict[str, str] = {}
+        self._secrets: dict[str, str] = {}
         self._zip_path = spec.zip_path.absolute() if spec.zip_path else None
         for source in (spec.source, *spec.include):
             self._add_source(source)
         for name, content in sorted(spec.extra_files.items()):
+            file = content if isinstance(content, Path) else None
             if isinstance(content, Path):
                 content = _read(content, f"extra file `{name}`")
+            for path in (name, *([file.name] if file else [])):
+                _refuse_secret(path, content, f"extra_files[{name!r}]")
             self._add(_archive_name(name), Entry(content), f"extra_files[{name!r}]")
 
+    def notes(self, function: str) -> Iterator[str]:
+        """What was left out of a folder that people may look for."""
+        if self._secrets:
+            files = ", ".join(f"{file} ({reason})" for file, reason in sorted(self._secrets.items()))
+            yield (
+                f"Left out of the package of `{function}`: {files}. Lambda can read secrets from Secrets Manager; what "
+                "is public can be named in extra_files."
+            )
+
     def _add_source(self, source: Path) -> None:
-        source = source.absolute()
+        source = Path(os.path.normpath(source.absolute()))
         if source.is_file():
+            _refuse_secret(source.name, _read(source, source.name), str(source))
             prefix, files = PurePosixPath(), [source]
             root = source.parent
         elif source.is_dir():
@@ -99,11 +133,21 @@ class _Collected:
             raise PackageError(f"There is no file or folder {source} to package.")
         for file in files:
             if file.absolute() != self._zip_path:
-                self._add_file(str(prefix / file.relative_to(root).as_posix()), file)
+                self._add_found(str(prefix / file.relative_to(root).as_posix()), file)
+
+    def _add_found(self, name: str, file: Path) -> None:
+        """Adds a file of a folder, unless it is to be left out."""
+        hidden = is_left_out_file(file.name)
+        reason = secret_reason(file.name, b"" if hidden else _read(file, name))
+        if reason:
+            self._secrets[name] = reason
+        elif not hidden:
+            self._add_file(name, file)
 
     def _add_file(self, name: str, file: Path) -> None:
         content = _read(file, name)
-        self._add(name, Entry(content, executable=bool(file.stat().st_mode & 0o100)), str(file))
+        executable = content.startswith(_PROGRAM) and not name.endswith(".py") and bool(file.stat().st_mode & 0o100)
+        self._add(name, Entry(content, executable), str(file))
 
     def _add(self, name: str, entry: Entry, origin: str) -> None:
         known = self.entries.get(name)
@@ -120,6 +164,16 @@ def _read(file: Path, name: str) -> bytes:
         return file.read_bytes()
     except OSError as error:
         raise PackageError(f"Cannot read {file} for `{name}` in the package: {error.strerror}.") from error
+
+
+def _refuse_secret(path: str, content: bytes, origin: str) -> None:
+    reason = secret_reason(path, content)
+    if reason:
+        raise PackageError(
+            f"{origin} has no place in a package: {reason}, and whoever may read the function's code reads it too. Put "
+            "the secret into Secrets Manager and give the function the right to read it; a file that is public needs "
+            "another name."
+        )
 
 
 def _archive_name(name: str) -> str:
@@ -141,7 +195,7 @@ def _import_path(folder: Path) -> PurePosixPath:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """The files under ``folder`` that belong in a package, in a fixed order. Links are followed, circles are not."""
+    """The files under ``folder`` that may belong in a package, in a fixed order. Links are followed, not circles."""
     seen: set[str] = set()
     for current, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(current)
@@ -151,25 +205,19 @@ def _files(folder: Path) -> Iterator[Path]:
         seen.add(real)
         here = Path(current)
         folders[:] = sorted(
-            name
-            for name in folders
-            if not _matches(name, _LEFT_OUT_FOLDERS) and not (here / name / "pyvenv.cfg").exists()
+            name for name in folders if not is_left_out_folder(name) and not (here / name / "pyvenv.cfg").exists()
         )
-        yield from (here / name for name in sorted(files) if not _matches(name, _LEFT_OUT_FILES))
-
-
-def _matches(name: str, patterns: tuple[str, ...]) -> bool:
-    return any(fnmatch(name, pattern) for pattern in patterns)
+        yield from (here / name for name in sorted(files))
 
 
 def _default_handler(source: Path) -> str:
-    source = source.absolute()
+    source = Path(os.path.normpath(source.absolute()))
     if source.is_file():
         return f"{source.stem}.{ENTRY_FUNCTION}"
     modules = [
         file.name
         for file in sorted(source.glob("*.py"))
-        if file.name != "__init__.py" and not _matches(file.name, _LEFT_OUT_FILES)
+        if file.name != "__init__.py" and not is_left_out_file(file.name)
     ]
     usual = [name for name in _USUAL_MODULES if name in modules]
     if not usual and len(modules) != 1:
@@ -193,6 +241,8 @@ def _check_handler(handler: str, entries: Mapping[str, Entry], spec: FunctionSpe
     try:
         tree = ast.parse(entries[name].content)
     except (SyntaxError, ValueError) as error:
+        if spec.runtime != THIS_RUNTIME and can_compile_for(spec.runtime):
+            return  # the runtime's grammar counts, and its compiler will tell
         raise PackageError(f"{name}: {error}. Python cannot compile it, so Lambda could not run it.") from error
     defined = set(_defined_names(tree))
     if function not in defined and "*" not in defined:

@@ -7,19 +7,22 @@ from dataclasses import replace
 
 from lambda_toolkit import limits
 from lambda_toolkit.aws import Aws
+from lambda_toolkit.bytecode import can_compile_for
 from lambda_toolkit.changes import Artifact, Change, Key, Plan
 from lambda_toolkit.destroy import Removal, make_destroy_plan
 from lambda_toolkit.errors import ToolkitError
 from lambda_toolkit.gathering import Task, gather, raise_all, task
-from lambda_toolkit.model import Deployment, FunctionSpec
+from lambda_toolkit.model import BucketSpec, Deployment, FunctionSpec, LifecycleRule
 from lambda_toolkit.ownership import listing_prefix
-from lambda_toolkit.package import Package, build
+from lambda_toolkit.package import Package, build, bytecode_note
 from lambda_toolkit.prune import plan_dropped
 from lambda_toolkit.requirements import Layer, LayerSpec, build_layer, layer_of
 from lambda_toolkit.resources import alarm, bucket, function, layer, log_group, role, schedule, secret, topic, trigger
 from lambda_toolkit.resources.function import LiveFunction
 
-_LARGEST_SHOWN = 5
+_LARGEST_SHOWN = 10
+# Lambda copies what it is given; afterwards nobody needs it
+_ARTIFACTS_GO = (LifecycleRule("artifacts", abort_uploads_days=1, noncurrent_days=1, expire_days=1),)
 
 __all__ = ["Change", "Plan", "make_destroy_plan", "make_plan"]
 
@@ -59,7 +62,9 @@ def make_plan(
     dropped: Removal = aws.once("dropped", Removal)
     changes += _plan_dropped_layers(aws, planners, dropped)
     artifacts = tuple(Artifact(p.spec.zip_path, p.package.content) for p in planners if p.spec.zip_path)
-    return Plan(tuple({change.key: change for change in changes}.values()), tuple(dropped.notes), artifacts)
+    packaging = dict.fromkeys(note for planner in planners for note in planner.notes(changes))
+    notes = (*dropped.notes, *packaging)
+    return Plan(tuple({change.key: change for change in changes}.values()), notes, artifacts)
 
 
 def _checked_after(changes: Sequence[Change], functions: Iterable[FunctionSpec]) -> list[Change]:
@@ -110,23 +115,62 @@ class _FunctionPlanner:
         return function.is_ours(self._live(), self.spec.name)
 
     def _plan_function(self) -> list[Change]:
-        wanted = self._layer
-        if wanted is None:
+        live = self._live()
+        if self._layer is None:
             self._check_sizes(None)
-            return function.plan(self._aws, self.spec, self.package, self._live(), None, None)
-        arn = self._aws.once(("layer", wanted.name), lambda: layer.version_arn(self._aws, wanted.name))
+            bucket_changes = self._place_artifacts(None)
+            return [*bucket_changes, *function.plan(self._aws, self.spec, self.package, live, None, None)]
+        wanted, arn = self._newest_layer(self._layer)
+        built = None if arn else self._aws.once(("built layer", wanted.name), lambda: build_layer(wanted))
         changes: list[Change] = []
-        if arn is None:
-            built = self._aws.once(("built layer", wanted.name), lambda: build_layer(wanted))
+        if built is not None:
             self._check_sizes(built)
+        bucket_changes = self._place_artifacts(built)
+        if built is not None:
             changes += layer.plan(wanted, built, self.spec.artifact_bucket)
-        return [*changes, *function.plan(self._aws, self.spec, self.package, self._live(), wanted.name, arn)]
+        self._layer = wanted
+        return [
+            *bucket_changes,
+            *changes,
+            *function.plan(self._aws, self.spec, self.package, live, wanted.name, arn),
+        ]
+
+    def _newest_layer(self, wanted: LayerSpec) -> tuple[LayerSpec, str | None]:
+        """The layer to use and its version on AWS: one with bytecode wherever it is there or can be made."""
+        arn = self._layer_arn(wanted)
+        if arn is None and not can_compile_for(wanted.runtime):
+            wanted = replace(wanted, bytecode=False)
+            arn = self._layer_arn(wanted)
+        return wanted, arn
+
+    def _layer_arn(self, wanted: LayerSpec) -> str | None:
+        return self._aws.once(("layer", wanted.name), lambda: layer.version_arn(self._aws, wanted.name))
+
+    def _place_artifacts(self, built: Layer | None) -> list[Change]:
+        """What is too large to be sent in a call goes through a bucket: the toolkit's own, where none is named."""
+        sizes = (len(self.package.content), built.zipped if built else 0)
+        if self.spec.artifact_bucket or max(sizes) <= limits.DIRECT_UPLOAD:
+            return []
+        own = limits.artifact_bucket(self._aws.account_id, self._aws.region)
+        self.spec = replace(self.spec, artifact_bucket=own)
+        return self._aws.once(
+            ("artifact bucket", own), lambda: bucket.plan(self._aws, BucketSpec(own, lifecycle=_ARTIFACTS_GO))
+        )
 
     def _check_sizes(self, built: Layer | None) -> None:
         parts = [*self.package.sizes.items(), *(built.largest if built else ())]
         largest = sorted(parts, key=lambda part: -part[1])[:_LARGEST_SHOWN]
         unzipped = self.package.unzipped + (built.unzipped if built else 0)
-        limits.check_sizes(self.spec, len(self.package.content), unzipped, built.zipped if built else 0, largest)
+        limits.check_sizes(self.spec, unzipped, largest)
+
+    def notes(self, changes: Iterable[Change]) -> list[str]:
+        """What people should know of the package, and of its bytecode where it is sent."""
+        sent = {change.key for change in changes if change.action != "delete"}
+        concerned = (function.KIND, self.spec.name) in sent or (
+            self._layer is not None and (layer.KIND, self._layer.name) in sent
+        )
+        missing = bytecode_note(self.spec) if concerned else None
+        return [*self.package.notes, *([missing] if missing else [])]
 
     def layers_before(self) -> set[str]:
         """The layers that the function uses until now."""

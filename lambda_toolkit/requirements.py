@@ -8,47 +8,48 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform as this_platform
 import re
-import shutil
-import ssl
-import subprocess  # nosec B404: uv is run from a list of arguments
-import sys
 import sysconfig
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from lambda_toolkit.archive import Entry, can_compile_for, with_bytecode, write_archive
+from lambda_toolkit import uv
+from lambda_toolkit.archive import Entry, write_archive
+from lambda_toolkit.bytecode import can_compile_for, with_bytecode
+from lambda_toolkit.cache import cache_folder
+from lambda_toolkit.distributions import sizes_of
 from lambda_toolkit.errors import PackageError
+from lambda_toolkit.left_out import requirement_filter
 from lambda_toolkit.limits import runtime_version
 from lambda_toolkit.model import HOST_PLATFORM, FunctionSpec
 
 LAYER_PREFIX = "lambda-script-requirements-"
 _LAYER_ROOT = "/opt/python"
-_FORMAT = 1  # raise it when the same requirements would give other content
+_LARGEST_SHOWN = 10
+_FORMAT = 2  # raise it when the same requirements would give other content
 _PROVIDED = ("boto3", "botocore", "s3transfer")  # Lambda's runtime has them
-_ALWAYS_LEFT_OUT = (  # scripts, caches, and what tells where and when it was installed
-    "bin/**",
-    ".lock",
-    "**/__pycache__/**",
-    "**/*.pyc",
-    *(f"*.dist-info/{name}" for name in ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json")),
-)
-_LARGEST_SHOWN = 5
+_PROGRAM = (b"#!", b"\x7fELF")
+_ONLY_FOR_PROJECTS = ("-e", "--editable", "-c", "--constraint")
 
 
 @dataclass(frozen=True)
 class LayerSpec:
-    """What a layer is made from. ``name`` is its name on AWS and in the cache."""
+    """What a layer is made from. ``name`` is its name on AWS and in the cache.
+
+    Where no Python of the runtime's version is to be had, there is only the layer without ``bytecode``, under another
+    name. It stands in until somebody deploys who can compile; from then on all use the one with bytecode, also those
+    who could not have made it.
+    """
 
     requirements: tuple[str, ...]
     runtime: str
     architecture: str
     platform: str
     exclude: tuple[str, ...] = ()
+    bytecode: bool = True
 
     @property
     def name(self) -> str:
@@ -58,13 +59,21 @@ class LayerSpec:
     @property
     def digest(self) -> str:
         """The hash of everything that decides about the content."""
-        parts = [_FORMAT, self.requirements, self.runtime, self.architecture, self.platform, self.exclude]
+        parts = [
+            _FORMAT,
+            self.requirements,
+            self.runtime,
+            self.architecture,
+            self.platform,
+            self.exclude,
+            self.bytecode,
+        ]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer's zip on disk. ``zipped`` and ``unzipped`` are in bytes; ``largest`` names what weighs most."""
+    """A layer's zip on disk. Sizes are in bytes; ``largest`` names the distributions that weigh most."""
 
     path: Path
     zipped: int
@@ -91,11 +100,32 @@ def normalized(lines: Iterable[str]) -> tuple[str, ...]:
 
 
 def read_requirements(file: Path) -> tuple[str, ...]:
-    """The requirements that ``file`` lists. Raises PackageError."""
+    """The requirements that ``file`` lists, with markers and hashes; files that it names with ``-r`` come along.
+
+    Options of the index (``--index-url`` ...) stay. Raises PackageError.
+    """
+    return normalized(_lines(file, ()))
+
+
+def _lines(file: Path, above: tuple[Path, ...]) -> list[str]:
     try:
-        return normalized(file.read_text(encoding="utf-8").replace("\\\n", " ").splitlines())
-    except OSError as error:
-        raise PackageError(f"Cannot read the requirements {file}: {error.strerror}.") from error
+        text = file.read_text(encoding="utf-8-sig").replace("\\\n", " ")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise PackageError(f"Cannot read the requirements {file}: {reason}.") from error
+    lines: list[str] = []
+    for line in normalized(text.splitlines()):
+        option, _, value = line.replace("=", " ", 1).partition(" ") if line.startswith("--") else line.partition(" ")
+        if option in ("-r", "--requirement"):
+            named = file.parent / value.strip()
+            if named in above or named == file:
+                raise PackageError(f"The requirements {file} and {named} name each other.")
+            lines += _lines(named, (*above, file))
+        elif option in _ONLY_FOR_PROJECTS:
+            raise PackageError(f"The requirements {file} hold `{line}`; a layer is made of named packages and wheels.")
+        else:
+            lines.append(line)
+    return lines
 
 
 def lambda_platform(runtime: str, architecture: str) -> str:
@@ -108,13 +138,6 @@ def lambda_platform(runtime: str, architecture: str) -> str:
     return f"{machine}-{'manylinux2014' if runtime_version(runtime) <= (3, 11) else 'manylinux_2_34'}"
 
 
-def cache_folder(environ: Mapping[str, str] = os.environ) -> Path:
-    """Where built layers are kept: ``LAMBDA_SCRIPT_CACHE``, or ``lambda_script`` in the user's cache folder."""
-    if environ.get("LAMBDA_SCRIPT_CACHE"):
-        return Path(environ["LAMBDA_SCRIPT_CACHE"])
-    return Path(environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lambda_script"
-
-
 def build_layer(spec: LayerSpec, cache: Path | None = None) -> Layer:
     """The zip of ``spec``, from ``cache`` where it was built before.
 
@@ -122,6 +145,8 @@ def build_layer(spec: LayerSpec, cache: Path | None = None) -> Layer:
     """
     folder = (cache or cache_folder()) / "layers"
     path, facts = folder / f"{spec.name}.zip", folder / f"{spec.name}.json"
+    if spec.bytecode and not can_compile_for(spec.runtime):
+        raise PackageError(f"There is no Python that compiles for {spec.runtime}.")
     if not (path.is_file() and facts.is_file()):
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="build-", dir=folder) as workspace:
@@ -129,7 +154,7 @@ def build_layer(spec: LayerSpec, cache: Path | None = None) -> Layer:
             _install(spec, installed)
             entries = _tree(installed, spec)
             _write(path, write_archive(entries), Path(workspace))
-            _write(facts, json.dumps(_facts(entries)).encode(), Path(workspace))
+            _write(facts, json.dumps(_facts(installed, entries)).encode(), Path(workspace))
     known = json.loads(facts.read_text(encoding="utf-8"))
     largest = tuple((str(name), int(size)) for name, size in known["largest"])
     return Layer(path, path.stat().st_size, int(known["unzipped"]), largest)
@@ -143,84 +168,53 @@ def _write(path: Path, content: bytes, workspace: Path) -> None:
 
 
 def _install(spec: LayerSpec, target: Path) -> None:
-    command = [
-        _uv(),
-        "pip",
-        "install",
-        "--quiet",
-        "--target",
-        str(target),
-        "--only-binary",
-        ":all:",
-        "--link-mode",
-        "copy",
-    ]
-    command += ["--python", sys.executable]
-    if not spec.platform.startswith("host-"):
-        version = ".".join(map(str, runtime_version(spec.runtime)))
-        command += ["--python-version", version, "--python-platform", spec.platform]
-    done = subprocess.run(
-        [*command, "--", *spec.requirements], env=uv_environment(), capture_output=True, text=True, check=False
-    )  # nosec B603
-    if done.returncode:
-        reason = "\n".join(done.stderr.strip().splitlines()[-12:])
-        raise PackageError(
-            f"The requirements {', '.join(spec.requirements)} cannot be installed for {spec.runtime} on "
-            f"{spec.platform} (only wheels are taken):\n{reason}"
-        )
-
-
-def uv_environment() -> dict[str, str]:
-    """This process's environment for uv, which shall trust what the system trusts, such as a proxy, as pip does."""
-    environment = dict(os.environ)
-    trusted = ssl.get_default_verify_paths()
-    if trusted.cafile or trusted.capath:
-        environment.setdefault("UV_SYSTEM_CERTS", "1")
-    return environment
-
-
-def _uv() -> str:
-    try:
-        from uv import find_uv_bin
-
-        return str(find_uv_bin())
-    except (ImportError, FileNotFoundError) as error:
-        found = shutil.which("uv")
-        if found is None:
-            raise PackageError("uv is needed to install requirements. Try: pip install uv") from error
-        return found
+    listed = target.with_name("requirements.txt")
+    listed.write_text("".join(f"{line}\n" for line in spec.requirements), encoding="utf-8")
+    here = spec.platform.startswith("host-")
+    uv.install(
+        listed,
+        target,
+        version=None if here else spec.runtime.removeprefix("python"),
+        platform=None if here else spec.platform,
+        what=f"The requirements {uv.shown(spec.requirements)} cannot be installed for {spec.runtime} on "
+        f"{spec.platform}, from wheels alone:",
+    )
 
 
 def _tree(installed: Path, spec: LayerSpec) -> dict[str, Entry]:
     """The installed files that go into the layer, by their names in it, with their bytecode."""
     asked_for = {re.split(r"[^A-Za-z0-9]", line.lower())[0] for line in spec.requirements}
     provided = [f"{name}{rest}/**" for name in _PROVIDED if name not in asked_for for rest in ("", "-*.dist-info")]
-    left_out = _matcher((*_ALWAYS_LEFT_OUT, *spec.exclude, *provided))
+    imported = (f"!{folder}/**" for folder in _imported_tests(installed))
+    left_out = requirement_filter((*spec.exclude, *imported), provided)
     entries: dict[str, Entry] = {}
     for file in sorted(installed.rglob("*")):
         name = file.relative_to(installed).as_posix()
         if file.is_file() and not left_out.fullmatch(name):
-            entries[name] = Entry(file.read_bytes())
-    if can_compile_for(spec.runtime):
-        entries = with_bytecode(entries, _LAYER_ROOT, strict=False)
+            content = file.read_bytes()
+            executable = content.startswith(_PROGRAM) and not name.endswith(".py") and bool(file.stat().st_mode & 0o100)
+            entries[name] = Entry(content, executable)
+    if spec.bytecode:
+        entries = with_bytecode(entries, _LAYER_ROOT, spec.runtime, strict=False)
     return {f"python/{name}": entry for name, entry in entries.items()}
 
 
-def _matcher(globs: Sequence[str]) -> re.Pattern[str]:
-    """``*`` and ``?`` stay within one folder, ``**`` does not."""
-    return re.compile("|".join("".join(_glob_parts(glob)) for glob in globs))
+def _imported_tests(installed: Path) -> set[str]:
+    """Folders of tests that modules outside of them import by name, as numpy.testing does."""
+    folders = [path.relative_to(installed).as_posix() for path in installed.rglob("tests") if path.is_dir()]
+    found: set[str] = set()
+    by_package: dict[str, list[str]] = {}
+    for folder in folders:
+        by_package.setdefault(folder.partition("/")[0], []).append(folder)
+    for package, own in by_package.items():
+        for module in (installed / package).rglob("*.py"):
+            if "tests" not in module.relative_to(installed).parts:
+                text = module.read_bytes()
+                found |= {folder for folder in own if f" {folder.replace('/', '.')}".encode() in text}
+    return found
 
 
-def _glob_parts(glob: str) -> Iterator[str]:
-    known = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    for part in re.findall(r"\*\*/|\*\*|\*|\?|[^*?]+", glob):
-        yield known.get(part) or re.escape(part)
-
-
-def _facts(entries: Mapping[str, Entry]) -> dict[str, object]:
-    sizes: dict[str, int] = {}
-    for name, entry in entries.items():
-        top = name.split("/")[1]
-        sizes[top] = sizes.get(top, 0) + len(entry.content)
+def _facts(installed: Path, entries: Mapping[str, Entry]) -> dict[str, object]:
+    sizes = sizes_of(installed, {name.removeprefix("python/"): len(entry.content) for name, entry in entries.items()})
     largest = sorted(sizes.items(), key=lambda item: (-item[1], item[0]))[:_LARGEST_SHOWN]
     return {"unzipped": sum(sizes.values()), "largest": largest}

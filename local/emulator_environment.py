@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from lambda_toolkit.requirements import uv_environment
+from lambda_toolkit.uv import uv_environment
 from local.errors import LocalError
 
 # Exact: local/emulator_launcher.py leans on private names of this version. boto3 follows the botocore that it pins.

@@ -1,9 +1,12 @@
 """What tests of several parts need: one PostgreSQL server for the session."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+os.environ.setdefault("UV_PYTHON_DOWNLOADS", "never")  # tests make do with the Pythons that are here
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from lambda_toolkit.changes import Change, Key
 from lambda_toolkit.errors import AwsError
 from lambda_toolkit.limits import DIRECT_UPLOAD
 from lambda_toolkit.requirements import LAYER_PREFIX, Layer, LayerSpec
+from lambda_toolkit.uv import shown
 
 KIND = "layer"
 
@@ -47,7 +48,7 @@ def plan(spec: LayerSpec, layer: Layer, artifact_bucket: str | None) -> list[Cha
 
     size = f"{layer.zipped / 1e6:.1f} MB zipped, {layer.unzipped / 1e6:.1f} MB unzipped"
     after: frozenset[Key] = frozenset({("bucket", artifact_bucket)} if artifact_bucket else ())
-    return [Change(KIND, spec.name, "create", (", ".join(spec.requirements), size), after, apply=create)]
+    return [Change(KIND, spec.name, "create", (shown(spec.requirements), size), after, apply=create)]
 
 
 def plan_removal(aws: Aws, names: Iterable[str], functions: Collection[str]) -> list[Change]:

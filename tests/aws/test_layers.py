@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from lambda_script import Lambda_script, LimitError
 from lambda_toolkit import limits
 from lambda_toolkit.execute import execute
-from lambda_toolkit.model import BucketSpec, Deployment
+from lambda_toolkit.model import THIS_RUNTIME, BucketSpec, Deployment
 from lambda_toolkit.plan import make_plan
 from lambda_toolkit.requirements import LAYER_PREFIX, LayerSpec
 
@@ -107,8 +108,6 @@ def test_two_functions_that_leave_a_layer_together_remove_it(aws, script, client
 def test_a_large_layer_goes_through_the_artifact_bucket(aws, script, client, monkeypatch) -> None:
     for module in ("lambda_toolkit.limits", "lambda_toolkit.resources.layer", "lambda_toolkit.resources.function"):
         monkeypatch.setattr(f"{module}.DIRECT_UPLOAD", 10)
-    with pytest.raises(LimitError, match="artifact_bucket"):
-        script(requirements=["one"]).plan()
     bucket = BucketSpec("artifacts")
     spec = script(requirements=["one"], artifact_bucket="artifacts").spec
     deployment = Deployment((spec,), buckets=(bucket,))
@@ -117,6 +116,46 @@ def test_a_large_layer_goes_through_the_artifact_bucket(aws, script, client, mon
     assert {key.rpartition(".")[2] for key in keys} == {"zip"}
     assert len(keys) == 2
     assert not make_plan(aws, deployment)
+
+
+def test_where_no_bucket_is_named_the_toolkit_makes_its_own(script, client, monkeypatch) -> None:
+    for module in ("lambda_toolkit.limits", "lambda_toolkit.resources.layer", "lambda_toolkit.resources.function"):
+        monkeypatch.setattr(f"{module}.DIRECT_UPLOAD", 10)
+    report = script(requirements=["one"]).deploy()
+    made = [change.name for change in report.done if change.kind == "bucket"]
+    assert made == ["lambda-script-123456789012-eu-west-2"]
+    assert client("s3").get_public_access_block(Bucket=made[0])["PublicAccessBlockConfiguration"]["BlockPublicAcls"]
+    assert len(client("s3").list_objects_v2(Bucket=made[0])["Contents"]) == 2
+    assert not script(requirements=["one"]).plan()
+
+
+def test_a_layer_without_bytecode_stands_in_until_somebody_can_compile(script, client, monkeypatch) -> None:
+    other = "python3.13" if THIS_RUNTIME != "python3.13" else "python3.12"
+
+    def compilers(found: bool) -> None:
+        monkeypatch.setattr(
+            "lambda_toolkit.bytecode.find_interpreter", lambda runtime: Path(sys.executable) if found else None
+        )
+
+    def used() -> str:
+        [layer] = client("lambda").get_function(FunctionName="my-function")["Configuration"]["Layers"]
+        return layer["Arn"].split(":")[6]
+
+    compilers(found=False)
+    wanted = script(requirements=["one"], runtime=other)
+    plan = wanted.plan()
+    assert f"there is no Python {other.removeprefix('python')} on this machine" in plan.notes[0]
+    wanted.deploy()
+    without = used()
+    assert not wanted.plan()
+    compilers(found=True)
+    wanted.deploy()
+    assert used() != without
+    assert layers(client) == [used()]
+    with_bytecode = used()
+    compilers(found=False)
+    assert "layer" not in [change.kind for change in wanted.plan().changes]
+    assert used() == with_bytecode
 
 
 def test_too_large_unzipped_is_refused_before_anything_is_written(script, wire, monkeypatch) -> None:

@@ -7,7 +7,9 @@ import zipfile
 
 import pytest
 
-from lambda_toolkit.archive import Entry, with_bytecode, write_archive
+from lambda_toolkit.archive import Entry, write_archive
+from lambda_toolkit.bytecode import with_bytecode
+from lambda_toolkit.model import THIS_RUNTIME
 
 
 def methods(content: bytes) -> set[int]:
@@ -32,11 +34,17 @@ def test_only_large_archives_are_deflated() -> None:
 
 def test_a_module_that_does_not_compile_goes_without_bytecode_where_that_is_allowed() -> None:
     entries = {"templates/x.py": Entry(b"{% raise %}"), "ok.py": Entry(b"x = 1\n"), "null.py": Entry(b"\0")}
-    assert sorted(name for name in with_bytecode(entries, "/opt/python", strict=False) if name.endswith(".pyc")) == [
-        next(name for name in with_bytecode({"ok.py": entries["ok.py"]}, "/opt/python", strict=True) if "pyc" in name)
+    assert sorted(
+        name for name in with_bytecode(entries, "/opt/python", THIS_RUNTIME, strict=False) if name.endswith(".pyc")
+    ) == [
+        next(
+            name
+            for name in with_bytecode({"ok.py": entries["ok.py"]}, "/opt/python", THIS_RUNTIME, strict=True)
+            if "pyc" in name
+        )
     ]
 
 
 def test_warnings_of_what_is_packaged_are_not_shown(recwarn: pytest.WarningsRecorder) -> None:
-    assert len(with_bytecode({"x.py": Entry(b"x = 1 is 1\ny = '\\d'\n")}, "/var/task", strict=True)) == 2
+    assert len(with_bytecode({"x.py": Entry(b"x = 1 is 1\ny = '\\d'\n")}, "/var/task", THIS_RUNTIME, strict=True)) == 2
     assert not recwarn.list

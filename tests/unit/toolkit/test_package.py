@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import marshal
 import os
 import stat
@@ -13,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from lambda_toolkit import compiler
 from lambda_toolkit.errors import PackageError
+from lambda_toolkit.interpreters import find_interpreter
 from lambda_toolkit.model import THIS_RUNTIME, FunctionSpec
 from lambda_toolkit.package import build
 
@@ -108,7 +111,8 @@ def test_the_bytecode_is_used_and_never_checked(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", "import f; f.lambda_handler(1, 2)"], cwd=unpacked, check=True)
 
 
-def test_no_bytecode_for_another_runtime(tmp_path: Path) -> None:
+def test_no_bytecode_where_nothing_can_compile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lambda_toolkit.bytecode.find_interpreter", lambda runtime: None)
     source = write(tmp_path, {"f.py": HANDLER}) / "f.py"
     content = build(FunctionSpec("f", source, runtime=OTHER_RUNTIME)).content
     assert zipfile.ZipFile(io.BytesIO(content)).namelist() == ["f.py"]
@@ -186,6 +190,47 @@ def test_what_has_no_place_in_a_package_is_left_out(tmp_path: Path) -> None:
     assert names(source, zip_path=source / "package.zip") == ["data/names.json", "handler.py"]
 
 
+SECRETS = {
+    ".env": "PASSWORD=x",
+    "prod.env": "PASSWORD=x",
+    "certs/server.key": "x",
+    "certs/id_rsa": "x",
+    "certs/both.pem": "-----BEGIN CERTIFICATE-----\n...\n-----BEGIN RSA PRIVATE KEY-----\n",
+    "certs/renamed.txt": "-----BEGIN PRIVATE KEY-----\n",
+    "store.p12": "x",
+    "credentials": "[default]",
+    "main.tfstate": "{}",
+}
+PUBLIC = {"certs/ca.pem": "-----BEGIN CERTIFICATE-----\n", "certs/id_rsa.pub": "ssh-rsa x", "reference.sqlite": "x"}
+
+
+def test_secrets_are_left_out_and_named(tmp_path: Path) -> None:
+    folders = {".aws/credentials": "x", ".git/config": "x", ".hg/hgrc": "x", ".svn/x": "x", ".terraform/x": "x"}
+    source = write(tmp_path / "s", {"handler.py": HANDLER, **SECRETS, **PUBLIC, **folders, "node_modules/a.js": "x"})
+    package = build(FunctionSpec("f", source))
+    assert names(source) == sorted({"handler.py", *PUBLIC})
+    assert all(f"{name} (" in package.notes[0] for name in SECRETS)
+    assert "both.pem (it holds a private key)" in package.notes[0]
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_secret_that_is_asked_for_is_refused(tmp_path: Path, name: str) -> None:
+    write(tmp_path, {"f.py": HANDLER, name: SECRETS[name]})
+    file = tmp_path / name
+    for different in (
+        {"include": (file,)},
+        {"extra_files": {"public.bin": file}},
+        {"extra_files": {name: SECRETS[name].encode()}},
+    ):
+        with pytest.raises(PackageError, match="has no place in a package: .*Secrets Manager"):
+            build(FunctionSpec("f", tmp_path / "f.py", **different))  # type: ignore[arg-type]
+
+
+def test_a_certificate_may_be_asked_for(tmp_path: Path) -> None:
+    write(tmp_path, {"f.py": HANDLER, **PUBLIC})
+    assert "ca.pem" in names(tmp_path / "f.py", extra_files={"ca.pem": tmp_path / "certs/ca.pem"})
+
+
 def test_extra_files(tmp_path: Path) -> None:
     source = write(tmp_path, {"f.py": HANDLER, "names.txt": "from disk"}) / "f.py"
     extra = {"tables.json": b"{}", "data/names.txt": tmp_path / "names.txt"}
@@ -210,12 +255,13 @@ def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
 
 
 def test_executables_stay_executable(tmp_path: Path) -> None:
-    source = write(tmp_path / "s", {"handler.py": HANDLER, "bin/tool": "#!/bin/sh\n"})
-    (source / "bin/tool").chmod(0o700)
+    source = write(tmp_path / "s", {"handler.py": HANDLER, "bin/tool": "#!/bin/sh\n", "data.json": "{}"})
+    for name in ("bin/tool", "data.json", "handler.py"):  # some file systems call every file executable
+        (source / name).chmod(0o700)
     archive = zipfile.ZipFile(io.BytesIO(build(FunctionSpec("f", source)).content))
     modes = {info.filename: stat.S_IMODE(info.external_attr >> 16) for info in archive.infolist()}
     assert modes["bin/tool"] == 0o755
-    assert modes["handler.py"] == 0o644
+    assert modes["handler.py"] == modes["data.json"] == 0o644
 
 
 def test_a_circle_of_links_ends(tmp_path: Path) -> None:
@@ -264,3 +310,54 @@ def test_a_requirement_may_bring_the_handler(tmp_path: Path) -> None:
     source = write(tmp_path, {"f.py": "x = 1\n"}) / "f.py"
     package = build(FunctionSpec("f", source, handler="mangum.handler", requirements=("mangum",)))
     assert package.handler == "mangum.handler"
+
+
+def test_sources_of_another_version_are_compiled_by_it(tmp_path: Path) -> None:
+    """The grammar of the runtime counts, not that of the Python that deploys."""
+    other = _other_python()
+    text = "type Pair[T] = tuple[T, T]\n" if other >= "python3.12" else "x = 1\n"
+    source = write(tmp_path, {"f.py": text + HANDLER}) / "f.py"
+    content = build(FunctionSpec("f", source, runtime=other)).content
+    assert zipfile.ZipFile(io.BytesIO(content)).namelist()[0].endswith(f"f.cpython-{other[6:].replace('.', '')}.pyc")
+    unpacked = tmp_path / "task"
+    zipfile.ZipFile(io.BytesIO(content)).extractall(unpacked)
+    (unpacked / "f.py").write_text("raise SystemExit('compiled anew')\n", encoding="utf-8")
+    interpreter = find_interpreter(other)
+    subprocess.run([str(interpreter), "-c", "import f; f.lambda_handler(1, 2)"], cwd=unpacked, check=True)
+    broken = write(tmp_path, {"broken.py": "x = (\n"})
+    with pytest.raises(PackageError, match=r"broken\.py, line 1: .*Python3\.\d+ cannot compile it"):
+        build(FunctionSpec("f", source, include=(broken / "broken.py",), runtime=other))
+
+
+def test_another_python_makes_the_same_bytes(tmp_path: Path) -> None:
+    """This Python in this process, and the same in one of its own with other settings."""
+    source = write(tmp_path, {"f.py": "A = {'x', 'y', 'z'}\n" + HANDLER}) / "f.py"
+    asked = json.dumps([["/var/task/f.py", source.read_text(encoding="utf-8")]])
+    done = subprocess.run(
+        [sys.executable, "-S", str(Path(compiler.__file__))], input=asked, capture_output=True, text=True, check=True
+    )
+    [elsewhere] = json.loads(done.stdout)
+    archive = zipfile.ZipFile(io.BytesIO(build(FunctionSpec("f", source)).content))
+    assert archive.read(f"__pycache__/f.{TAG}.pyc") == elsewhere["pyc"].encode("latin-1")
+
+
+def test_what_is_deployed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = write(tmp_path, {"f.py": HANDLER}) / "f.py"
+    compiled = build(FunctionSpec("f", source))
+    monkeypatch.setattr("lambda_toolkit.bytecode.find_interpreter", lambda runtime: None)
+    bare = build(FunctionSpec("f", source))
+    assert compiled.digest == bare.digest
+    assert compiled.sha256 != bare.sha256
+    assert bare.is_deployed(compiled.sha256, compiled.stamp), "it leaves the bytecode of others alone"
+    assert not compiled.is_deployed(bare.sha256, bare.stamp), "it adds what was missing"
+    assert compiled.is_deployed(compiled.sha256)
+    assert not bare.is_deployed("changed in the console", compiled.stamp)
+    source.write_text(HANDLER + "x = 1\n", encoding="utf-8")
+    assert not build(FunctionSpec("f", source)).is_deployed(compiled.sha256, compiled.stamp)
+
+
+def _other_python() -> str:
+    for runtime in ("python3.13", "python3.12", "python3.11", "python3.14"):
+        if runtime != THIS_RUNTIME and find_interpreter(runtime):
+            return runtime
+    pytest.skip("there is no second version of Python on this machine")

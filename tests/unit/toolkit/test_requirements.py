@@ -3,37 +3,43 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import re
 import sys
+import tarfile
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from lambda_toolkit import requirements
+from lambda_toolkit.cache import cache_folder
 from lambda_toolkit.errors import PackageError
+from lambda_toolkit.left_out import glob_pattern
 from lambda_toolkit.model import THIS_RUNTIME, FunctionSpec
 from lambda_toolkit.requirements import (
     LayerSpec,
     build_layer,
-    cache_folder,
     lambda_platform,
     layer_of,
     normalized,
     read_requirements,
 )
+from lambda_toolkit.uv import shown
 
 OTHER_RUNTIME = "python3.13" if THIS_RUNTIME != "python3.13" else "python3.12"
 
 
-def wheel(folder: Path, name: str, files: dict[str, str]) -> str:
+def wheel(folder: Path, name: str, files: dict[str, str], tag: str = "py3-none-any", needs: str = "") -> str:
     """Make a wheel and return the requirement that asks for it."""
-    path = folder / f"{name}-1.0-py3-none-any.whl"
+    path = folder / f"{name}-1.0-{tag}.whl"
     info = f"{name}-1.0.dist-info"
     content = {
         **files,
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
-        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n{needs}",
+        f"{info}/WHEEL": f"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: {tag}\n",
         f"{info}/entry_points.txt": f"[console_scripts]\n{name}-tool = {name}:main\n",
     }
     with zipfile.ZipFile(path, "w") as archive:
@@ -72,7 +78,7 @@ def test_a_layer_holds_what_is_asked_for_with_its_bytecode(spec: LayerSpec, tmp_
         f"python/one/__pycache__/__init__.{tag}.pyc",
         "python/one/big/data.bin",
     ]
-    assert layer.largest[0][0] == "one"
+    assert layer.largest[0][0] == "one 1.0"
     assert layer.unzipped > 5000
     assert layer.zipped == layer.path.stat().st_size
 
@@ -83,8 +89,8 @@ def test_what_lambda_brings_itself_is_left_out_unless_asked_for(spec: LayerSpec,
     for file in ("boto3/__init__.py", "boto3-1.0.dist-info/METADATA", "botocore/x.py", "needy.py", "boto3_stubs/x.py"):
         (tree / file).parent.mkdir(parents=True, exist_ok=True)
         (tree / file).write_text("", encoding="utf-8")
-    asked = LayerSpec(("boto3", needs_boto3), OTHER_RUNTIME, "x86_64", "any")
-    not_asked = LayerSpec((needs_boto3,), OTHER_RUNTIME, "x86_64", "any")
+    asked = LayerSpec(("boto3", needs_boto3), OTHER_RUNTIME, "x86_64", "any", bytecode=False)
+    not_asked = LayerSpec((needs_boto3,), OTHER_RUNTIME, "x86_64", "any", bytecode=False)
     assert sorted(requirements._tree(tree, not_asked)) == ["python/boto3_stubs/x.py", "python/needy.py"]
     assert "python/boto3/__init__.py" in requirements._tree(tree, asked)
     assert "python/botocore/x.py" not in requirements._tree(tree, asked)
@@ -102,10 +108,11 @@ def test_what_was_built_is_not_installed_again(spec: LayerSpec, tmp_path: Path, 
     assert sorted(path.name for path in first.path.parent.iterdir()) == [f"{spec.name}.json", f"{spec.name}.zip"]
 
 
-def test_no_bytecode_for_another_runtime(tmp_path: Path) -> None:
+def test_a_layer_without_bytecode_has_another_name(tmp_path: Path) -> None:
     one = wheel(tmp_path, "one", {"one.py": ""})
-    spec = LayerSpec((one,), OTHER_RUNTIME, "arm64", lambda_platform(OTHER_RUNTIME, "arm64"))
+    spec = LayerSpec((one,), OTHER_RUNTIME, "arm64", lambda_platform(OTHER_RUNTIME, "arm64"), bytecode=False)
     assert not [name for name in contents(build_layer(spec, tmp_path / "cache").path) if name.endswith(".pyc")]
+    assert spec.name != replace(spec, bytecode=True).name
 
 
 def test_what_cannot_be_installed_says_why_and_leaves_nothing(tmp_path: Path) -> None:
@@ -114,7 +121,7 @@ def test_what_cannot_be_installed_says_why_and_leaves_nothing(tmp_path: Path) ->
     )
     with pytest.raises(PackageError) as refused:
         build_layer(spec, tmp_path / "cache")
-    assert "only wheels are taken" in str(refused.value)
+    assert "from wheels alone" in str(refused.value)
     assert "gone-1.0-py3-none-any.whl" in str(refused.value)
     assert list((tmp_path / "cache" / "layers").iterdir()) == []
 
@@ -166,7 +173,7 @@ def test_platforms(runtime: str, architecture: str, platform: str) -> None:
     ],
 )
 def test_globs(glob: str, name: str, matches: bool) -> None:
-    assert bool(requirements._matcher([glob]).fullmatch(name)) is matches
+    assert bool(re.fullmatch(glob_pattern([glob]), name)) is matches
 
 
 def test_requirements_files(tmp_path: Path) -> None:
@@ -184,16 +191,118 @@ def test_where_the_cache_is() -> None:
     assert cache_folder({}) == Path.home() / ".cache" / "lambda_script"
 
 
-def test_without_uv_it_says_what_to_install(monkeypatch) -> None:
-    monkeypatch.setitem(sys.modules, "uv", None)
-    monkeypatch.setenv("PATH", "/nowhere")
+def test_without_uv_it_says_what_to_install(monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("lambda_toolkit.uv.find_uv", lambda: None)
     with pytest.raises(PackageError, match="pip install uv"):
-        requirements._uv()
+        build_layer(LayerSpec(("one",), THIS_RUNTIME, "x86_64", "host-here"), tmp_path)
 
 
-def test_facts_name_the_largest() -> None:
+def test_facts_name_the_largest(tmp_path: Path) -> None:
     entries = {f"python/{name}/x": requirements.Entry(b"x" * size) for name, size in (("a", 1), ("b", 3), ("c", 2))}
-    assert json.loads(json.dumps(requirements._facts(entries))) == {
+    assert json.loads(json.dumps(requirements._facts(tmp_path, entries))) == {
         "unzipped": 6,
         "largest": [["b", 3], ["c", 2], ["a", 1]],
     }
+
+
+@pytest.fixture
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that stands for the package index."""
+    folder = tmp_path / "index"
+    folder.mkdir()
+    monkeypatch.setenv("UV_FIND_LINKS", str(folder))
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))  # these wheels are like no others of their names
+    wheel(folder, "intel", {"intel.py": ""}, "cp313-cp313-manylinux_2_28_x86_64")
+    wheel(folder, "young", {"young.py": ""}, "cp313-cp313-manylinux_2_39_x86_64")
+    wheel(folder, "old", {"old.py": ""}, "cp311-cp311-manylinux_2_28_x86_64")
+    wheel(folder, "parent", {"parent.py": ""}, needs="Requires-Dist: source-only\n")
+    sdist = io.BytesIO(b"Metadata-Version: 2.1\nName: source-only\nVersion: 1.0\n")
+    with tarfile.open(folder / "source_only-1.0.tar.gz", "w:gz") as archive:
+        entry = tarfile.TarInfo("source_only-1.0/PKG-INFO")
+        entry.size = len(sdist.getvalue())
+        archive.addfile(entry, sdist)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("requirement", "architecture", "says"),
+    [
+        ("source-only", "x86_64", "- source-only is published as source only: it has no wheel. Try"),
+        ("parent", "x86_64", "- source-only is published as source only: it has no wheel. Try"),
+        ("intel", "arm64", "- intel 1.0 has no wheel for this architecture .* some for manylinux_2_28_x86_64. Try"),
+        (
+            "young",
+            "x86_64",
+            "- young 1.0 has no wheel for this architecture and its C library; .*manylinux_2_39_x86_64",
+        ),
+        ("old", "x86_64", "- old 1.0 has no wheel for CPython 3.13; it has some for cp311. Try"),
+        ("misspelt", "x86_64", "- misspelt is not known to the package index. Is its name right"),
+        ("intel>=2", "x86_64", r"- intel>=2 is asked for, and only intel==1\.0 can be had"),
+    ],
+)
+def test_the_package_that_stands_in_the_way_is_named(
+    index: Path, tmp_path: Path, requirement: str, architecture: str, says: str
+) -> None:
+    platform = lambda_platform("python3.13", architecture)
+    spec = LayerSpec(("--no-index", requirement), "python3.13", architecture, platform, bytecode=False)
+    with pytest.raises(PackageError) as refused:
+        build_layer(spec, tmp_path / "cache")
+    assert re.search(says, str(refused.value)), str(refused.value)
+
+
+def test_markers_hashes_and_options_are_passed_on(index: Path, tmp_path: Path) -> None:
+    digest = hashlib.sha256((index / "intel-1.0-cp313-cp313-manylinux_2_28_x86_64.whl").read_bytes()).hexdigest()
+    (tmp_path / "more.txt").write_text(f"intel==1.0 \\\n    --hash=sha256:{digest}\n", encoding="utf-8")
+    file = tmp_path / "requirements.txt"
+    text = "-r more.txt\nold==1.0; python_version < '3.12'\n--no-index\n"
+    file.write_text(text, encoding="utf-8")
+    lines = read_requirements(file)
+    spec = LayerSpec(lines, "python3.13", "x86_64", lambda_platform("python3.13", "x86_64"), bytecode=False)
+    names = contents(build_layer(spec, tmp_path / "cache").path)
+    assert "python/intel.py" in names
+    assert "python/old.py" not in names
+    assert shown(spec.requirements) == "intel==1.0, old==1.0; python_version < '3.12'"
+    assert shown(["--index-url https://me:secret@h/simple", "a"]) == "a"
+    assert shown(["a @ https://me:secret@h/a.whl"]) == "a @ https://***@h/a.whl"
+    (tmp_path / "more.txt").write_text(f"intel==1.0 --hash=sha256:{'0' * 64}\n", encoding="utf-8")
+    with pytest.raises(PackageError, match="(?i)hash"):
+        build_layer(replace(spec, requirements=read_requirements(file)), tmp_path / "cache")
+    (tmp_path / "more.txt").write_text("-r requirements.txt\n", encoding="utf-8")
+    with pytest.raises(PackageError, match="name each other"):
+        read_requirements(file)
+    file.write_text("-e .\n", encoding="utf-8")
+    with pytest.raises(PackageError, match="holds? `-e .`"):
+        read_requirements(file)
+
+
+def test_what_is_not_needed_is_left_out_unless_it_is_kept(tmp_path: Path) -> None:
+    files = {
+        "one/__init__.py": "",
+        "one/tests/test_a.py": "",
+        "one/tests/__init__.py": "",
+        "one/core.h": "",
+        "one/lib.a": "",
+        "one/core.pyi": "",
+        "one/docs/guide.py": "",
+        "one/fast.pyx": "",
+        "one/used/tests/__init__.py": "",
+        "one/used/tests/helper.py": "",
+        "one/testing.py": "from one.used.tests.helper import x\n",
+    }
+    requirement = wheel(tmp_path, "one", files)
+    spec = LayerSpec((requirement,), THIS_RUNTIME, "x86_64", lambda_platform(THIS_RUNTIME, "x86_64"), bytecode=False)
+
+    def kept(*exclude: str) -> set[str]:
+        found = contents(build_layer(replace(spec, exclude=exclude), tmp_path / "cache").path)
+        return {name.removeprefix("python/one/") for name in found if "dist-info" not in name}
+
+    needed = {"__init__.py", "docs/guide.py", "testing.py", "used/tests/__init__.py", "used/tests/helper.py"}
+    assert kept() == needed
+    assert kept("!one/**/*.h", "!one/tests/**") == {*needed, "core.h", "tests/test_a.py", "tests/__init__.py"}
+
+
+def test_no_file_tells_where_it_was_built(spec: LayerSpec, tmp_path: Path) -> None:
+    layer = build_layer(spec, tmp_path / "cache")
+    archive = zipfile.ZipFile(layer.path)
+    for name in archive.namelist():
+        assert str(tmp_path).encode() not in archive.read(name), name
