@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from commands.declaration import BucketDeclaration, FunctionDeclaration, Pipeline, SecretDeclaration
 from commands.errors import ConfigurationError, UsageError
+from commands.warehouse_schema import with_types
 from lambda_script import Alarm, Lambda_script, S3Trigger
 from lambda_toolkit.model import BucketSpec, Deployment, SecretSpec, TopicSpec
 
 DEFAULT_PORT = 5432  # PostgreSQL's
 _PARTITIONS = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}  # by how regions begin; all others are in `aws`
+SCHEMA = Path("config/warehouse.sql")
 TABLES_FILE = "tables.json"  # where the functions find the declaration of the tables, in their package
 
 
@@ -91,8 +94,17 @@ def one(pipeline: Pipeline, name: str) -> str:
 
 
 def tables_json(pipeline: Pipeline) -> bytes:
-    """The declaration of the tables, the same bytes whenever it says the same."""
-    return json.dumps(pipeline.tables, indent=1, ensure_ascii=False).encode() + b"\n"
+    """The declaration of the tables with the types of the warehouse's schema; the same bytes for the same content.
+
+    Raises ConfigurationError where the two do not fit each other.
+    """
+    path = pipeline.root / SCHEMA
+    try:
+        schema = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"The warehouse's schema {path} cannot be read: {error}.") from error
+    tables = with_types(pipeline.tables, schema, str(path))
+    return json.dumps(tables, indent=1, ensure_ascii=False).encode() + b"\n"
 
 
 def environment(pipeline: Pipeline, function: FunctionDeclaration, account: str) -> dict[str, str]:

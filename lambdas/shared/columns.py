@@ -1,4 +1,3 @@
 """Names of columns that the lake's files hold beside those of the source."""
 
 UNREADABLE = "_unreadable"  # JSON {column: text} of values for which the lake's types have no place; else NULL
-REASON = "_reason"  # of a rejected row: why it could not be converted

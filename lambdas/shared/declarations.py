@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -20,9 +20,9 @@ CALENDAR, DIMENSION, FACT = "calendar", "dimension", "fact"
 CALENDAR_COLUMNS = ("date_id", "year", "month", "day", "day_of_week", "day_name", "month_name", "quarter")
 
 _KEYS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {  # kind -> needed keys, allowed keys
-    CALENDAR: (frozenset({"kind", "key"}), frozenset()),
-    DIMENSION: (frozenset({"kind", "from", "key", "columns"}), frozenset({"join"})),
-    FACT: (frozenset({"kind", "from", "key", "record", "columns"}), frozenset({"join"})),
+    CALENDAR: (frozenset({"kind", "key"}), frozenset({"types"})),
+    DIMENSION: (frozenset({"kind", "from", "key", "columns"}), frozenset({"join", "types"})),
+    FACT: (frozenset({"kind", "from", "key", "record", "columns"}), frozenset({"join", "types"})),
 }
 
 
@@ -35,11 +35,20 @@ class SourceTable:
 
 
 @dataclass(frozen=True)
+class ColumnType:
+    """What the warehouse's schema says of a column: its type as format_type writes it, and whether it is NOT NULL."""
+
+    type: str
+    required: bool
+
+
+@dataclass(frozen=True)
 class WarehouseTable:
     """A table of the warehouse, one row (a fact: one row per version) for each row of ``source``.
 
     ``joins``: joined table -> the column of ``source`` that holds its key. ``columns``: warehouse column -> expression.
-    ``record``: a fact's own number of a version. A calendar has neither source nor columns of its own.
+    ``record``: a fact's own number of a version. A calendar has neither source nor columns of its own. ``types``: the
+    columns as the warehouse's schema has them; what is not in there is not checked before it is loaded.
     """
 
     name: str
@@ -49,6 +58,7 @@ class WarehouseTable:
     record: str | None
     joins: Mapping[str, str]
     columns: Mapping[str, Expression]
+    types: Mapping[str, ColumnType] = field(default_factory=dict)
 
     @property
     def column_names(self) -> tuple[str, ...]:
@@ -138,11 +148,11 @@ def _warehouse_table(name: str, entry: Mapping[str, Any], source: Mapping[str, S
     if kind not in _KEYS:
         raise DeclarationError(f"{where} `kind` must be one of {', '.join(_KEYS)}, not {kind!r}.")
     _check_keys(where, entry, *_KEYS[kind])
-    key = _text(where, entry, "key")
+    key, types = _text(where, entry, "key"), _types(where, entry)
     if kind == CALENDAR:
         if key != CALENDAR_COLUMNS[0]:
             raise DeclarationError(f"{where} `key` of a calendar must be {CALENDAR_COLUMNS[0]!r}, not {key!r}.")
-        return WarehouseTable(name, kind, key, None, None, MappingProxyType({}), MappingProxyType({}))
+        return WarehouseTable(name, kind, key, None, None, MappingProxyType({}), MappingProxyType({}), types)
     base = _text(where, entry, "from")
     joins = _texts(where, entry, "join")
     for table in (base, *joins):
@@ -163,7 +173,15 @@ def _warehouse_table(name: str, entry: Mapping[str, Any], source: Mapping[str, S
             f"{columns.get(key, 'not among its columns')}."
         )
     record = _text(where, entry, "record") if kind == FACT else None
-    return WarehouseTable(name, kind, key, base, record, MappingProxyType(joins), MappingProxyType(columns))
+    return WarehouseTable(name, kind, key, base, record, MappingProxyType(joins), MappingProxyType(columns), types)
+
+
+def _types(where: str, entry: Mapping[str, Any]) -> Mapping[str, ColumnType]:
+    """Written by the deployment, not by people."""
+    try:
+        return MappingProxyType({name: ColumnType(**column) for name, column in entry.get("types", {}).items()})
+    except (AttributeError, TypeError) as error:
+        raise DeclarationError(f"{where} `types` must name the type of each column: {error}.") from error
 
 
 def _check_keys(where: str, entry: Mapping[str, Any], needed: frozenset[str], allowed: frozenset[str]) -> None:

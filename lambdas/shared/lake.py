@@ -94,6 +94,16 @@ class Lake:
         """The content of ``key``. Raises LakeError when there is none."""
         return bytes(self._get(key).read())
 
+    def exists(self, key: str) -> bool:
+        """Whether there is an object ``key``."""
+        try:
+            self._client.head_object(Bucket=self.bucket, Key=key)
+        except self._client.exceptions.ClientError as error:
+            if _code(error) in _ABSENT:
+                return False
+            raise
+        return True
+
     def find(self, key: str) -> bytes | None:
         """The content of ``key``, or None where there is none."""
         try:
@@ -113,7 +123,7 @@ class Lake:
         file.seek(0)
         if size <= SINGLE_PUT:
             self._put(key, file)
-        else:
+        elif not self.exists(key):
             with contextlib.suppress(io.UnsupportedOperation):
                 file.flush()
             self._client.upload_fileobj(file, self.bucket, key)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -103,6 +103,24 @@ class ProcessedManifest:
     rejected: Mapping[str, RejectedFile] = field(default_factory=dict)
     revision: int = 1
     format: int = FORMAT
+
+
+def files_of(manifest: IngestionManifest | ProcessedManifest) -> frozenset[str]:
+    """The keys of all data files that ``manifest`` names, those that it carries forward included."""
+    return frozenset(_keys(asdict(manifest)))
+
+
+def _keys(value: Any) -> Iterator[str]:
+    """Every ``key`` of a file, however deep: what a later release adds is found as well."""
+    if isinstance(value, Mapping):
+        key = value.get("key")
+        if isinstance(key, str):
+            yield key
+        for inner in value.values():
+            yield from _keys(inner)
+    elif isinstance(value, Sequence) and not isinstance(value, str):
+        for inner in value:
+            yield from _keys(inner)
 
 
 def to_json(manifest: IngestionManifest | ProcessedManifest) -> bytes:

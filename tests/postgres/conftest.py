@@ -14,6 +14,7 @@ import boto3
 import moto
 import pytest
 
+from commands.warehouse_schema import with_types
 from lambdas.extract.extraction import Extracted, Request, extract
 from lambdas.load.loading import Loaded, load
 from lambdas.load.warehouse import prepare
@@ -21,7 +22,7 @@ from lambdas.shared.declarations import Declarations, parse
 from lambdas.shared.lake import Lake
 from lambdas.shared.postgres import Credentials, connect
 from lambdas.shared.wire import Connection
-from lambdas.transform.transformation import Transformed, transform
+from lambdas.transform.transformation import Transformed, replay, transform
 
 CONFIG = Path(__file__).parents[2] / "config"
 READER_PASSWORD = "reader's secret"
@@ -31,7 +32,10 @@ SEED = Path(__file__).with_name("small_source.sql").read_text(encoding="utf-8")
 
 
 def configuration() -> dict[str, Any]:
-    return tomllib.loads((CONFIG / "pipeline.toml").read_text(encoding="utf-8"))
+    """What deployment packages: the declaration of the tables, with the types of the warehouse's schema."""
+    document = tomllib.loads((CONFIG / "pipeline.toml").read_text(encoding="utf-8"))
+    tables = {"source": document["source"], "warehouse": document["warehouse"]}
+    return with_types(tables, (CONFIG / "warehouse.sql").read_text(encoding="utf-8"), "warehouse.sql")
 
 
 @dataclass
@@ -49,8 +53,11 @@ class Shop:
     def extract(self, **request: Any) -> Extracted:
         return extract(self.reader, self.ingestion, self.declarations, uuid.uuid4().hex, Request(**request))
 
-    def transform(self, batch: int, *, replay: bool = False) -> Transformed:
-        return transform(self.ingestion, self.processed, self.declarations, batch, replay=replay)
+    def transform(self, batch: int) -> Transformed:
+        return transform(self.ingestion, self.processed, self.declarations, batch)
+
+    def replay(self, batch: int) -> Transformed:
+        return replay(self.ingestion, self.processed, self.declarations, batch)
 
     def load(self) -> Loaded:
         self.warehouse.run("SELECT pg_advisory_unlock_all()")

@@ -24,9 +24,7 @@ CONTEXT = SimpleNamespace(function_name="totes-test-transform", aws_request_id="
 @pytest.fixture
 def deployed(shop, credentials, buckets, monkeypatch, tmp_path):
     """What deployment leaves around the functions: tables.json, environment, secrets."""
-    document = configuration()
-    tables = {"source": document["source"], "warehouse": document["warehouse"]}
-    (tmp_path / "tables.json").write_text(json.dumps(tables), encoding="utf-8")
+    (tmp_path / "tables.json").write_text(json.dumps(configuration()), encoding="utf-8")
     secrets = boto3.client("secretsmanager")
     reader = dataclasses.replace(credentials[0], user="reader", password=READER_PASSWORD)
     for name, of in (("totes/source", reader), ("totes/warehouse", credentials[1])):
@@ -148,9 +146,9 @@ def test_an_unexpected_failure_is_logged_with_its_trace_and_raised(deployed, mon
     assert "Traceback" in errors[0]["exception"]
 
 
-@pytest.mark.parametrize("event", [{}, {"batch": "1"}, {"batch": 0}, {"batch": True}])
+@pytest.mark.parametrize("event", [{}, {"batch": "1"}, {"replay": 0}, {"batch": True}])
 def test_transform_refuses_an_event_that_it_does_not_know(deployed, event):
-    with pytest.raises(PipelineError, match="batch"):
+    with pytest.raises(PipelineError, match="batch|replay"):
         transform(event, CONTEXT)
 
 

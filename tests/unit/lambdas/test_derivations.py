@@ -16,6 +16,7 @@ from lambdas.shared.expressions import parse_expression
 from lambdas.transform.calendar import calendar
 from lambdas.transform.currencies import NAMES
 from lambdas.transform.derivations import derive, join
+from lambdas.transform.rejection import report
 
 
 def column(expression: str, values, kind) -> tuple[list, list]:
@@ -127,7 +128,10 @@ def test_a_join_finds_the_row_or_nothing_or_says_that_it_is_not_there():
 
 def test_a_value_that_the_lake_could_not_hold_is_a_fault_of_the_column_that_reads_it():
     rows = pa.table({"a": pa.array([1, None], pa.int32()), "ab": ["x", "y"], UNREADABLE: [None, '{"a": "1e99"}']})
-    assert derive(parse_expression("a"), rows, {}).faults[0].rows.to_pylist() == [False, True]
+    (fault,) = derive(parse_expression("a"), rows, {}).faults
+    assert fault.rows.to_pylist() == [False, True]
+    told = report("t", rows["ab"], [fault]).to_pylist()
+    assert [(row["key"], row["column"], row["value"]) for row in told] == [("y", "a", "1e99")]
     assert not any(derive(parse_expression("ab"), rows, {}).faults[0].rows.to_pylist())
 
 
