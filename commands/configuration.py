@@ -188,6 +188,7 @@ def _function(path: Path, name: str, section: Section) -> FunctionDeclaration:
         triggers=None if triggers is None else tuple(map(_trigger, triggers)),
         reads=section.texts("reads"),
         writes=section.texts("writes"),
+        sweeps=section.texts("sweeps"),
         secret=section.optional_text("secret"),
         alarms=section.optional_texts("alarms"),
     )
@@ -219,7 +220,7 @@ def _check_references(problems: Problems, pipeline: Pipeline) -> None:
     """Every bucket, secret and alarm that a function names is declared."""
     for function in pipeline.functions.values():
         named: Sequence[tuple[str, str, Mapping[str, Any]]] = [
-            *(("buckets", bucket, pipeline.buckets) for bucket in (*function.reads, *function.writes)),
+            *(("buckets", name, pipeline.buckets) for name in (*function.reads, *function.writes, *function.sweeps)),
             *(("alarms", alarm, pipeline.alarms) for alarm in function.alarms or ()),
             *([("secrets", function.secret, pipeline.secrets)] if function.secret else []),
             *(("buckets", trigger.bucket, pipeline.buckets) for trigger in function.triggers or ()),

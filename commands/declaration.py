@@ -55,6 +55,7 @@ class FunctionDeclaration:
     triggers: tuple[Trigger, ...] | None
     reads: tuple[str, ...]
     writes: tuple[str, ...]
+    sweeps: tuple[str, ...]  # buckets where it may delete data files, and never a manifest
     secret: str | None
     alarms: tuple[str, ...] | None
 

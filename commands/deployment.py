@@ -13,6 +13,7 @@ from commands.errors import ConfigurationError, UsageError
 from commands.warehouse_schema import with_types
 from lambda_script import Alarm, Lambda_script, S3Trigger
 from lambda_toolkit.model import BucketSpec, Deployment, SecretSpec, TopicSpec
+from lambdas.shared.layout import MANIFESTS, REVISIONS
 
 DEFAULT_PORT = 5432  # PostgreSQL's
 _PARTITIONS = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}  # by how regions begin; all others are in `aws`
@@ -109,7 +110,7 @@ def tables_json(pipeline: Pipeline) -> bytes:
 
 def environment(pipeline: Pipeline, function: FunctionDeclaration, account: str) -> dict[str, str]:
     """The function's environment: names of what it uses, never a secret."""
-    used = dict.fromkeys((*function.reads, *function.writes))
+    used = dict.fromkeys((*function.reads, *function.writes, *function.sweeps))
     variables = {f"{bucket.upper()}_BUCKET": pipeline.bucket_name(bucket, account) for bucket in used}
     if function.secret:
         secret = pipeline.secrets[function.secret]
@@ -125,6 +126,8 @@ def environment(pipeline: Pipeline, function: FunctionDeclaration, account: str)
 def permissions(pipeline: Pipeline, function: FunctionDeclaration, account: str) -> tuple[dict[str, Any], ...]:
     """The IAM statements that the function needs, and no more: exact buckets, one secret.
 
+    A sweep may delete, but never what says that a batch exists.
+
     AWS ends a secret's ARN with six characters of its own, hence the question marks.
     """
     arns = f"arn:{_partition(pipeline.region)}"
@@ -135,6 +138,10 @@ def permissions(pipeline: Pipeline, function: FunctionDeclaration, account: str)
         statements.append(_allow(f"{arns}:s3:::{bucket}/*", "s3:GetObject"))
     for bucket in (pipeline.bucket_name(name, account) for name in function.writes):
         statements.append(_allow(f"{arns}:s3:::{bucket}/*", "s3:PutObject", "s3:AbortMultipartUpload"))
+    for bucket in (pipeline.bucket_name(name, account) for name in function.sweeps):
+        statements.append(_allow(f"{arns}:s3:::{bucket}/*", "s3:DeleteObject"))
+        for kept in (MANIFESTS, REVISIONS):
+            statements.append({**_allow(f"{arns}:s3:::{bucket}/{kept}*", "s3:DeleteObject"), "Effect": "Deny"})
     statements += _keys(pipeline, function)
     if function.secret:
         secret = pipeline.expand(pipeline.secrets[function.secret].template, account)

@@ -1,4 +1,4 @@
-"""One bucket of the lake. Objects are written once: nothing here overwrites or deletes."""
+"""One bucket of the lake. Objects are written once; only data files that nothing names are ever deleted."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import io
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import IO, TYPE_CHECKING, Any
 
 from lambdas.shared.errors import LakeError
@@ -14,6 +14,7 @@ from lambdas.shared.layout import (
     MANIFESTS,
     REVISIONS,
     BatchListing,
+    Listed,
     batch_of,
     manifest_key,
     revision_key,
@@ -65,15 +66,36 @@ class Lake:
 
     def newest_revision(self, batch: int) -> str:
         """The key of the newest manifest of a processed batch: of the first where no replay gave anything else."""
-        last, start = 1, ""
+        return self.revisions(batch)[-1]
+
+    def revisions(self, batch: int) -> list[str]:
+        """The keys of the manifests of a processed batch, oldest first."""
+        numbers = [found[1] for file in self.listing(revisions_of(batch)) if (found := revision_of(file.key))]
+        return [manifest_key(batch), *(revision_key(batch, number) for number in sorted(numbers))]
+
+    def listing(self, prefix: str, after: str = "") -> Iterator[Listed]:
+        """The objects below ``prefix`` whose keys come after ``after``, in the order of their keys."""
         while True:
-            prefix = revisions_of(batch)
-            answer = self._client.list_objects_v2(Bucket=self.bucket, Prefix=prefix, StartAfter=start)
+            answer = self._client.list_objects_v2(Bucket=self.bucket, Prefix=prefix, StartAfter=after)
             entries = answer.get("Contents", ())
-            last = max([last, *(found[1] for entry in entries if (found := revision_of(entry["Key"])))])
+            yield from (Listed(entry["Key"], entry["LastModified"]) for entry in entries)
             if not answer.get("IsTruncated"):
-                return revision_key(batch, last)
-            start = entries[-1]["Key"]
+                return
+            after = entries[-1]["Key"]
+
+    def folders(self, below: str = "") -> list[str]:
+        """The prefixes directly below ``below``, each with its slash."""
+        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=below, Delimiter="/")
+        return [entry["Prefix"] for page in pages for entry in page.get("CommonPrefixes", ())]
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Deletes data files. Raises ValueError for a manifest: what says that something exists is never deleted."""
+        keys = list(keys)
+        for key in keys:
+            if key.startswith((MANIFESTS, REVISIONS)):
+                raise ValueError(f"{key} is a manifest, or lies where manifests do")
+        for key in keys:
+            self._client.delete_object(Bucket=self.bucket, Key=key)
 
     def newest_revisions(self, after: int) -> dict[int, str]:
         """The batches with a higher number of which there is a further revision, with the key of the newest."""

@@ -20,6 +20,14 @@ class BatchListing:
     written: datetime
 
 
+@dataclass(frozen=True)
+class Listed:
+    """An object, and when it was written."""
+
+    key: str
+    written: datetime
+
+
 def manifest_key(batch: int) -> str:
     """The key of a batch's manifest, in either bucket."""
     return f"{MANIFESTS}batch-{batch:012d}.json"

@@ -1,9 +1,14 @@
-"""The door of transform: S3 calls it when a batch's manifest is written; ``{"replay": n}`` converts a batch again."""
+"""The door of transform: S3 calls it when a batch's manifest is written, EventBridge for what was lost or left behind.
+
+``{"replay": n}`` converts a batch again.
+"""
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -12,7 +17,11 @@ from lambdas.shared.errors import PipelineError
 from lambdas.shared.layout import batch_of
 from lambdas.shared.manifest import ProcessedManifest
 from lambdas.shared.runtime import count_rejected, logged, logger
+from lambdas.transform.lost import in_time, lost_batches
+from lambdas.transform.sweep import AGE, sweep_ingestion, sweep_processed
 from lambdas.transform.transformation import replay, transform
+
+RESERVE = 60.0  # seconds that a scheduled run leaves unused, so that none is cut off
 
 
 @logged
@@ -20,13 +29,45 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Transforms the batches that the event names. Events may come twice, late or out of order."""
     if "replay" in event:
         return _replay(_number(event, "replay"), context)
-    done = [_transform(batch, context) for batch in _batches(event)]
+    if event.get("source") == "aws.events" or event.get("action") == "sweep":
+        return _scheduled(context, datetime.now(UTC))
+    return _result([_transform(batch, context) for batch in _batches(event)])
+
+
+def _result(done: list[ProcessedManifest]) -> dict[str, Any]:
     rows: Counter[str] = Counter()
     rejected: Counter[str] = Counter()
     for manifest in done:
         rows.update({name: table.rows for name, table in manifest.tables.items()})
         rejected.update(_rejected(manifest))
     return {"batches": [manifest.batch for manifest in done], "rows": dict(rows), "rejected": dict(rejected)}
+
+
+def _scheduled(context: Any, now: datetime) -> dict[str, Any]:
+    """Transforms the batches whose event was lost, as far as the time goes, and sweeps what is left behind."""
+
+    def remaining() -> float:
+        return float(context.get_remaining_time_in_millis()) / 1000
+
+    ingestion, processed = clients.ingestion_lake(), clients.processed_lake()
+    done = []
+    for batch in in_time(lost_batches(ingestion, processed, now), remaining, RESERVE):
+        logger.warning("the event of this batch did not come, or its transform did not end: done now", batch=batch)
+        done.append(_transform(batch, context))
+    swept: list[str] = []
+    if remaining() > RESERVE:
+        age = timedelta(days=float(os.environ.get("SWEEP_AFTER_DAYS") or AGE.days))
+        left, made = sweep_ingestion(ingestion, now, age), sweep_processed(processed, now, age)
+        swept = [
+            f"s3://{lake.bucket}/{key}"
+            for lake, found in ((ingestion, left), (processed, made))
+            for key in found.deleted
+        ]
+        for batch in made.revised:
+            _replay(batch, context)  # stores what its new revision names, should that be gone
+    if swept:
+        logger.info("files that no manifest names were deleted", files=swept)
+    return {**_result(done), "swept": len(swept)}
 
 
 def _transform(batch: int, context: Any) -> ProcessedManifest:
@@ -76,7 +117,7 @@ def _batches(event: dict[str, Any]) -> list[int]:
     if event.get("Event") == "s3:TestEvent":  # S3 sends one when the notification is set up
         return []
     if "Records" not in event:
-        raise PipelineError('transform expects an event from S3, {"batch": n} or {"replay": n}.')
+        raise PipelineError('transform expects an event from S3 or EventBridge, {"batch": n} or {"replay": n}.')
     keys = [unquote_plus(record["s3"]["object"]["key"]) for record in event["Records"]]
     numbers = [batch_of(key) for key in keys]
     for key, number in zip(keys, numbers, strict=True):

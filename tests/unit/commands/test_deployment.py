@@ -67,6 +67,15 @@ def test_each_function_may_do_what_it_declares_and_no_more(pipeline):
             f"arn:aws:secretsmanager:eu-west-2:{ACCOUNT}:secret:totes/dev/warehouse-??????",
         ),
     }
+    transform = permissions(pipeline, pipeline.functions["transform"], ACCOUNT)
+    deleting = {(s["Effect"], s["Resource"]) for s in transform if "s3:DeleteObject" in s["Action"]}
+    ingestion = f"arn:aws:s3:::totes-dev-ingestion-{ACCOUNT}"
+    assert deleting == {
+        (effect, f"{bucket}/{keys}")
+        for bucket in (ingestion, processed)
+        for effect, keys in (("Allow", "*"), ("Deny", "manifests/*"), ("Deny", "revisions/*"))
+    }
+    assert not any(action == "s3:DeleteObject" for name in ("extract", "load") for action, _ in allowed(name))
     assert not any(action.startswith("secretsmanager") for action, _ in allowed("transform"))
     assert ("s3:PutObject", f"{processed}/*") not in allowed("extract")
 

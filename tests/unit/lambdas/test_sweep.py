@@ -1,0 +1,222 @@
+"""Orphans are deleted, and nothing else ever is: each way in which a file may look like one."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import boto3
+import moto
+import pytest
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.s3.models import s3_backends
+
+from lambdas.shared.lake import Lake
+from lambdas.shared.layout import manifest_key, revision_key
+from lambdas.shared.manifest import (
+    File,
+    IngestionManifest,
+    ProcessedManifest,
+    ProcessedTable,
+    RejectedFile,
+    SourceIdentity,
+    TableFiles,
+    to_json,
+)
+from lambdas.transform import sweep
+from lambdas.transform.sweep import sweep_ingestion, sweep_processed
+
+NOW = datetime(2026, 3, 20, 12, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+OLD, YOUNG = NOW - timedelta(days=3), NOW - timedelta(days=1)
+WINNER, LOSER = "a" * 32, "b" * 32
+
+
+class Bucket:
+    """A bucket whose objects were written when a test says so."""
+
+    def __init__(self) -> None:
+        client = boto3.client("s3", region_name="us-east-1")
+        client.create_bucket(Bucket="lake")
+        self.lake = Lake(client, "lake")
+
+    def put(self, key: str, written: datetime, content: bytes = b"data") -> str:
+        assert self.lake.put_if_absent(key, content)
+        objects = s3_backends[DEFAULT_ACCOUNT_ID]["aws"].buckets["lake"].keys
+        objects[key].last_modified = written.replace(tzinfo=None)
+        return key
+
+    def keys(self) -> set[str]:
+        return {file.key for file in self.lake.listing("")}
+
+    def ingested(self, batch: int, written: datetime, run: str = WINNER, keys: File | None = None) -> list[str]:
+        """A batch with a changes and a keys file; ``keys`` carries an earlier one forward instead."""
+        changes = self.put(data(batch, run, written), written - MINUTE)
+        own = keys or File(self.put(data(batch, run, written, "keys"), written - MINUTE), 1)
+        files = TableFiles({"id": "integer"}, File(changes, 1), None, None, own, None)
+        source = SourceIdentity("1", 1, "totesys", 700)
+        manifest = IngestionManifest(batch, None, run, "changes", written.isoformat(), source, {"staff": files})
+        self.put(manifest_key(batch), written, to_json(manifest))
+        return [changes, own.key]
+
+    def processed(self, batch: int, written: datetime, *files: str, revision: int = 1) -> None:
+        names = {f"t{number}": ProcessedTable(1, key) for number, key in enumerate(files)}
+        manifest = ProcessedManifest(batch, manifest_key(batch), "2026", names, revision=revision)
+        self.put(revision_key(batch, revision), written, to_json(manifest))
+
+
+def data(batch: int, run: str, written: datetime, what: str = "changes") -> str:
+    return f"staff/{written:%Y-%m-%d}/batch-{batch:012d}-{run[:8]}.{what}.parquet"
+
+
+def made(batch: int, digest: str, table: str = "dim_staff", what: str = ".parquet") -> str:
+    return f"{table}/batch-{batch:012d}-{digest * 8}{what}"
+
+
+@pytest.fixture
+def bucket(monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    with moto.mock_aws():
+        yield Bucket()
+
+
+@pytest.fixture
+def reads(bucket, monkeypatch):
+    """The keys that are read while a test runs."""
+    found: list[str] = []
+    read = bucket.lake.read
+    monkeypatch.setattr(bucket.lake, "read", lambda key: found.append(key) or read(key))
+    return found
+
+
+@pytest.mark.parametrize("began", [OLD - MINUTE, OLD - timedelta(days=4), OLD + timedelta(hours=1)])
+def test_what_a_run_without_a_batch_left_in_the_ingestion_bucket_is_deleted(bucket, began):
+    winners = bucket.ingested(1, OLD)
+    orphans = {bucket.put(data(1, LOSER, began, what), began) for what in ("changes", "keys")}
+    assert set(sweep_ingestion(bucket.lake, NOW).deleted) == orphans
+    assert bucket.keys() == {*winners, manifest_key(1)}
+    assert sweep_ingestion(bucket.lake, NOW).deleted == ()
+
+
+def test_only_the_manifest_of_a_batch_that_looks_wrong_is_read(bucket, reads):
+    for batch in range(1, 6):
+        bucket.ingested(batch, OLD + batch * MINUTE)
+    bucket.put(data(3, LOSER, OLD), OLD)
+    sweep_ingestion(bucket.lake, NOW)
+    assert reads == [manifest_key(3)]
+
+
+def test_young_files_and_those_of_a_run_under_way_are_never_deleted(bucket):
+    bucket.ingested(1, OLD)
+    bucket.put(data(1, LOSER, YOUNG), YOUNG)  # too young
+    bucket.put(data(2, LOSER, NOW), NOW - MINUTE)  # under way: its manifest is not there yet
+    bucket.put(data(2, WINNER, OLD), OLD)  # old, and of a batch without a manifest: nobody says that it is an orphan
+    before = bucket.keys()
+    assert sweep_ingestion(bucket.lake, NOW).deleted == ()
+    assert bucket.keys() == before
+
+
+def test_what_later_manifests_carry_forward_is_never_deleted(bucket):
+    first = bucket.ingested(1, OLD - timedelta(days=2))
+    bucket.ingested(2, OLD, keys=File(first[1], 1))
+    bucket.put(data(1, LOSER, OLD), OLD)
+    bucket.put(data(2, LOSER, OLD), OLD)
+    assert len(sweep_ingestion(bucket.lake, NOW).deleted) == 2
+    assert bucket.lake.exists(first[1])
+
+
+def test_a_key_that_the_manifest_names_is_kept_whatever_run_its_name_tells(bucket):
+    carried = bucket.put(data(1, LOSER, OLD, "keys"), OLD - MINUTE)
+    bucket.ingested(1, OLD, keys=File(carried, 1))
+    assert sweep_ingestion(bucket.lake, NOW).deleted == ()
+
+
+def test_without_manifests_nothing_is_deleted(bucket):
+    for batch in (1, 2):
+        bucket.put(data(batch, WINNER, OLD), OLD)
+        bucket.put(data(batch, LOSER, OLD), OLD)
+        bucket.put(made(batch, "a"), OLD)
+        bucket.put(made(batch, "b"), OLD)
+    before = bucket.keys()
+    sweep_ingestion(bucket.lake, NOW)
+    sweep_processed(bucket.lake, NOW)
+    assert bucket.keys() == before
+
+
+def test_objects_of_others_are_left_alone(bucket):
+    bucket.ingested(1, OLD)
+    strangers = {
+        bucket.put(key, OLD)
+        for key in ("staff/notes.txt", f"staff/{OLD:%Y-%m-%d}/batch-1.parquet", f"{data(1, LOSER, OLD)}.bak", "top")
+    }
+    bucket.put(data(1, LOSER, OLD), OLD)
+    assert sweep_ingestion(bucket.lake, NOW).deleted == (data(1, LOSER, OLD),)
+    assert strangers < bucket.keys()
+
+
+def test_what_a_transform_left_in_the_processed_bucket_is_deleted(bucket, reads):
+    named = [bucket.put(made(1, "a"), OLD - MINUTE), bucket.put(made(1, "c", "rejected/dim_staff"), OLD - MINUTE)]
+    bucket.processed(1, OLD, *named)
+    bucket.processed(2, OLD, bucket.put(made(2, "a"), OLD - MINUTE))
+    orphans = {
+        bucket.put(made(1, "b"), OLD - timedelta(hours=2)),
+        bucket.put(made(1, "d", "rejected/dim_staff"), OLD - MINUTE),
+        bucket.put(made(1, "e", what=".deleted.parquet"), OLD - timedelta(hours=2)),
+    }
+    assert set(sweep_processed(bucket.lake, NOW).deleted) == orphans
+    assert set(named) < bucket.keys()
+    assert reads == [manifest_key(1)]
+
+
+def test_the_files_of_every_revision_are_kept_and_young_ones_too(bucket):
+    first, second, third = (bucket.put(made(1, digest), OLD - MINUTE) for digest in "abc")
+    bucket.processed(1, OLD, first)
+    bucket.processed(1, OLD + MINUTE, second, revision=2)
+    report = RejectedFile(bucket.put(made(1, "d", "rejected/dim_staff"), OLD), 1, 1)
+    last = ProcessedManifest(1, manifest_key(1), "2026", {}, {"dim_staff": report}, revision=3)
+    bucket.put(revision_key(1, 3), YOUNG, to_json(last))
+    under_way = bucket.put(made(1, "e"), NOW - MINUTE)
+    assert sweep_processed(bucket.lake, NOW).deleted == (third,)
+    assert {first, second, report.key, under_way} < bucket.keys()
+
+
+def test_a_batch_that_is_young_itself_is_left_alone(bucket):
+    bucket.put(made(1, "a"), OLD)
+    bucket.processed(1, YOUNG, bucket.put(made(1, "b"), YOUNG))
+    assert sweep_processed(bucket.lake, NOW).deleted == ()
+
+
+def test_a_revision_that_comes_during_the_sweep_is_reported(bucket, monkeypatch):
+    bucket.processed(1, OLD, bucket.put(made(1, "a"), OLD - MINUTE))
+    orphan = bucket.put(made(1, "b"), OLD - MINUTE)
+    delete = bucket.lake.delete
+
+    def replay_then_delete(keys):
+        bucket.processed(1, NOW, orphan, revision=2)
+        delete(keys)
+
+    monkeypatch.setattr(bucket.lake, "delete", replay_then_delete)
+    assert sweep_processed(bucket.lake, NOW) == sweep.Swept((orphan,), (1,))
+
+
+def test_the_age_is_a_setting(bucket):
+    bucket.ingested(1, YOUNG)
+    orphan = bucket.put(data(1, LOSER, YOUNG), YOUNG)
+    assert sweep_ingestion(bucket.lake, NOW, timedelta(hours=12)).deleted == (orphan,)
+
+
+def test_no_manifest_can_be_deleted(bucket):
+    bucket.processed(1, OLD)
+    for key in (manifest_key(1), revision_key(1, 2)):
+        with pytest.raises(ValueError, match="manifest"):
+            bucket.lake.delete(["dim_staff/x", key])
+    assert bucket.lake.exists(manifest_key(1))
+
+
+def test_long_lakes_are_listed_from_their_end(bucket, monkeypatch):
+    monkeypatch.setattr(sweep, "_LISTED", 2)
+    for batch in range(1, 8):
+        bucket.ingested(batch, OLD - timedelta(days=7 - batch))
+    orphans = {bucket.put(data(batch, LOSER, OLD), OLD) for batch in range(1, 8)}
+    assert set(sweep_ingestion(bucket.lake, NOW).deleted) == orphans
