@@ -11,7 +11,7 @@ from __future__ import annotations
 import ast
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from lambda_toolkit.archive import Entry, code_sha256, content_digest, write_archive
@@ -51,7 +51,8 @@ class Package:
     def is_deployed(self, live_sha256: str, stamp: str = "") -> bool:
         """Whether the function whose ``CodeSha256`` is ``live_sha256``, released as ``stamp``, runs this package.
 
-        Bytecode only ever gets better: a package without it does not replace one that was released with it.
+        Bytecode only ever gets better: a package without it does not replace one that was released with it, and who
+        compiles a little differently does not replace the work of others.
         """
         if live_sha256 == self.sha256:
             return True
@@ -60,6 +61,12 @@ class Package:
         if live_sha256 != released_sha256 or digest != self.digest[:32]:
             return False  # changed by other hands since, or other sources
         return kind == "pyc" or not self.has_bytecode
+
+    def as_deployed(self, live_sha256: str, stamp: str) -> Package:
+        """This package, known by the bytes that are live, where :meth:`is_deployed`; otherwise as it is."""
+        if live_sha256 == self.sha256 or not self.is_deployed(live_sha256, stamp):
+            return self
+        return replace(self, sha256=live_sha256, has_bytecode=stamp.split("/")[1] == "pyc")
 
 
 def build(spec: FunctionSpec) -> Package:

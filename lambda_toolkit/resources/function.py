@@ -66,13 +66,15 @@ def plan(
     ``layer`` is the name of the layer of its requirements, ``layer_arn`` its version, ``None`` while it is not
     published.
     """
+    live_alias = alias.read(aws, spec.name) if live is not None else None
+    if live is not None and live_alias is not None and live_alias.release is not None:
+        package = _as_released(package, spec, live, live_alias.release)
     desired = _configuration(aws, spec, package)
     digest = release.digest(desired, package.sha256, layer or "", spec.architecture)
     after = _predecessors(spec, layer)
     if live is None:
         return [_creation(spec, package, desired, digest, layer, layer_arn, after)]
     require_owned(KIND, spec.name, live.tags, adopt=spec.adopt, function=spec.name)
-    live_alias = alias.read(aws, spec.name)
     shape = _live_configuration(live)
     changed = differing(shape, desired)
     layers_differ = live.layers != ([layer_arn] if layer_arn else [layer] if layer else [])
@@ -128,12 +130,20 @@ def plan(
                 _wait_until_ready(aws, spec.name)
             return
         published = published or version.publish(aws, spec.name, package.sha256)
-        release.take_over(aws, spec, live_alias, Release(published, digest, unaliased))
+        release.take_over(aws, spec, live_alias, Release(published, digest, unaliased, package.stamp))
 
     pruning: list[Change] = []
     if not released and live_alias is not None:
         pruning = version.plan_pruning(aws, spec.name, known)
     return [Change(KIND, spec.name, "update", details, after, apply=update), *pruning]
+
+
+def _as_released(package: Package, spec: FunctionSpec, live: LiveFunction, released: Release) -> Package:
+    """``package``, known by what is live where that was made of the same sources with bytecode as good or better."""
+    same_architecture = (live.configuration.get("Architectures") or ["x86_64"]) == [spec.architecture]
+    return (
+        package.as_deployed(str(live.configuration.get("CodeSha256")), released.code) if same_architecture else package
+    )
 
 
 def _creation(
@@ -157,7 +167,7 @@ def _creation(
             Publish=True,
             **_as_parameters(desired),
         )
-        release.take_over(aws, spec, None, Release(str(made["Version"]), digest))
+        release.take_over(aws, spec, None, Release(str(made["Version"]), digest, code=package.stamp))
 
     details = (
         f"{spec.runtime}, {spec.memory} MB, {spec.timeout} s",

@@ -9,6 +9,7 @@ import pytest
 
 from lambda_script import Lambda_script, LimitError
 from lambda_toolkit import limits
+from lambda_toolkit.archive import Entry, write_archive
 from lambda_toolkit.execute import execute
 from lambda_toolkit.model import THIS_RUNTIME, BucketSpec, Deployment
 from lambda_toolkit.plan import make_plan
@@ -170,3 +171,35 @@ def test_a_requirements_file(script, tmp_path: Path) -> None:
     file.write_text("one\n", encoding="utf-8")
     made: Lambda_script = script(requirements=file)
     assert made.spec.requirements == ("one",)
+
+
+def test_machines_with_and_without_a_compiler_do_not_undo_each_other(script, client, wire, monkeypatch) -> None:
+    other = "python3.13" if THIS_RUNTIME != "python3.13" else "python3.12"
+
+    def live() -> str:
+        return client("lambda").get_function(FunctionName="my-function")["Configuration"]["CodeSha256"]
+
+    def deploy(compiles: bool, **different: object) -> list[str]:
+        monkeypatch.setattr(
+            "lambda_toolkit.bytecode.find_interpreter", lambda runtime: Path(sys.executable) if compiles else None
+        )
+        wire.clear()
+        script(runtime=other, **different).deploy()
+        return wire.writes
+
+    deploy(compiles=False)
+    bare = live()
+    assert deploy(compiles=False) == []
+    assert "UpdateFunctionCode" in deploy(compiles=True), "it adds the bytecode"
+    compiled = live()
+    assert compiled != bare
+    assert deploy(compiles=False) == [], "it leaves the bytecode alone"
+    assert "UpdateFunctionCode" not in deploy(compiles=False, memory=256)
+    assert live() == compiled
+    assert deploy(compiles=True, memory=256) == []
+    client("lambda").update_function_code(FunctionName="my-function", ZipFile=_zip_of_other_code())
+    assert "UpdateFunctionCode" in deploy(compiles=False, memory=256), "the console's change is undone"
+
+
+def _zip_of_other_code() -> bytes:
+    return write_archive({"my_function.py": Entry(b"def lambda_handler(event, context): return 1\n")})
