@@ -7,6 +7,9 @@ embedded stack are run from a checkout, with the extras that they need.
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
+
+STUBS = "lambda_script-stubs"  # PEP 561: how type checkers find the types of a module that is a single file
 
 TOOLKIT = [
     "boto3>=1.40,<2",
@@ -39,7 +42,21 @@ DEVELOPMENT = [
     "trustme>=1.2,<2",
 ]
 
+
+class BuildWithTypes(build_py):
+    """Adds ``lambda_script.py`` once more as the stub of itself: a marker ``py.typed`` counts for packages only."""
+
+    def run(self) -> None:
+        """Build, and write the stub beside the module."""
+        super().run()
+        if not self.editable_mode:
+            stub = Path(self.build_lib) / STUBS / "__init__.pyi"
+            stub.parent.mkdir(parents=True, exist_ok=True)
+            stub.write_bytes(Path(__file__).with_name("lambda_script.py").read_bytes())
+
+
 setup(
+    cmdclass={"build_py": BuildWithTypes},
     name="lambda-script",
     version="0.1.0",
     description="Keep a Python function deployed on AWS Lambda, and a warehouse fed from PostgreSQL with three of them",
