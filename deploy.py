@@ -19,6 +19,7 @@ COMMANDS = {
     "rollback": "Make an earlier version of one function live again.",
     "logs": "Show one function's logs.",
     "destroy": "Remove everything that deploy made.",
+    "init": "Write a configuration to begin with, for a database of your own.",
 }
 LOCAL_COMMANDS = {
     "up": "Start the embedded stack, prepare and seed the databases, deploy to it.",
