@@ -87,3 +87,12 @@ def test_a_row_that_cannot_be_converted_is_rejected_and_the_rest_goes_on(filled,
     sql(stack.source_admin, "UPDATE sales_order SET agreed_payment_date = '2024-02-29' WHERE sales_order_id = 2")
     filled.document("run")
     agrees(filled)
+
+
+def test_transform_may_do_what_its_scheduled_run_and_a_replay_need(filled, tmp_path):
+    (tmp_path / "sweep.json").write_text('{"action": "sweep"}')
+    (tmp_path / "replay.json").write_text('{"replay": 1}')
+    swept = filled.document("invoke", "transform", "--event", str(tmp_path / "sweep.json"))["result"]
+    assert (swept["batches"], swept["swept"]) == ([], 0)
+    replayed = filled.document("invoke", "transform", "--event", str(tmp_path / "replay.json"))["result"]
+    assert replayed == {"batch": 1, "revision": 1, "rejected": {}, "changed": False}
