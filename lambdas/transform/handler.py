@@ -21,6 +21,7 @@ from lambdas.transform.lost import in_time, lost_batches
 from lambdas.transform.sweep import AGE, sweep_ingestion, sweep_processed
 from lambdas.transform.transformation import replay, transform
 
+SHORTEST = timedelta(hours=1)
 RESERVE = 60.0  # seconds that a scheduled run leaves unused, so that none is cut off
 
 
@@ -56,7 +57,7 @@ def _scheduled(context: Any, now: datetime) -> dict[str, Any]:
         done.append(_transform(batch, context))
     swept: list[str] = []
     if remaining() > RESERVE:
-        age = timedelta(days=float(os.environ.get("SWEEP_AFTER_DAYS") or AGE.days))
+        age = _age(os.environ.get("SWEEP_AFTER_DAYS"))
         left, made = sweep_ingestion(ingestion, now, age), sweep_processed(processed, now, age)
         swept = [
             f"s3://{lake.bucket}/{key}"
@@ -68,6 +69,17 @@ def _scheduled(context: Any, now: datetime) -> dict[str, Any]:
     if swept:
         logger.info("files that no manifest names were deleted", files=swept)
     return {**_result(done), "swept": len(swept)}
+
+
+def _age(days: str | None) -> timedelta:
+    """How old an orphan must be. Raises PipelineError below an hour: a run that is under way might still name it."""
+    try:
+        age = timedelta(days=float(days)) if days else AGE
+    except (ValueError, OverflowError):
+        age = timedelta(0)
+    if age < SHORTEST:
+        raise PipelineError(f"SWEEP_AFTER_DAYS must be a number of days, an hour (0.05) at least, not {days!r}.")
+    return age
 
 
 def _transform(batch: int, context: Any) -> ProcessedManifest:

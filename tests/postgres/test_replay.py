@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
 
-from lambdas.shared.errors import LakeError
+from lambdas.shared.errors import LakeError, PipelineError
 from lambdas.shared.layout import manifest_key, revision_key
 from lambdas.shared.manifest import processed_manifest, to_json
 from lambdas.transform import transformation
@@ -147,4 +146,11 @@ def test_the_scheduled_run_takes_what_was_lost_in_order_and_warns_once(deployed,
     assert lambda_handler(event, context())["batches"] == []
     warned = [line["batch"] for line in json_lines(log.getvalue()) if line["level"] == "WARNING"]
     assert warned == [1, 2]
-    json.dumps(deployed.load().loaded)
+    assert deployed.load().loaded == [1, 2]
+
+
+@pytest.mark.parametrize("days", ["0", "0.01", "-3", "two", "nan", "1e99"])
+def test_an_age_at_which_a_run_may_be_under_way_is_refused(deployed, monkeypatch, days):  # noqa: F811
+    monkeypatch.setenv("SWEEP_AFTER_DAYS", days)
+    with pytest.raises(PipelineError, match="SWEEP_AFTER_DAYS"):
+        lambda_handler({"action": "sweep"}, context())
