@@ -10,46 +10,34 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import shutil
 import sys
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.measuring import Account, Measurement, Rounds
+from benchmarks.measuring import Measurement, Rounds
 from benchmarks.peers.boto3_script import Boto3Script
 from benchmarks.peers.cdk import Cdk
 from benchmarks.peers.chalice import Chalice
-from benchmarks.peers.peer import Peer, Project, UnavailableError
+from benchmarks.peers.peer import Peer, Project
 from benchmarks.peers.sam import Sam
 from benchmarks.peers.serverless import Serverless
 from benchmarks.peers.toolkit import Pipeline, Toolkit, Totes
 from benchmarks.peers.zappa import Zappa
 from benchmarks.proxy import Proxy
 from benchmarks.report import as_markdown, show
-from local import emulator
-from local.emulator import Credentials
-from local.process import free_port
+from benchmarks.scene import emulated, installed
 
 PEERS: Sequence[type[Peer]] = (Toolkit, Pipeline, Boto3Script, Cdk, Sam, Zappa, Serverless, Chalice)
 OWN: Sequence[type[Peer]] = (Totes,)
-REGION = "eu-west-2"
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lambda_script" / "benchmarks"
-_KEYS = Credentials("AKIABENCHMARK0000000", "measuring")
-_SAM_TRANSFORM = ("aws-sam-translator==1.115.0",)  # what AWS runs when it is sent a template of SAM
-_STILL = 0.0001  # the speed of the emulator's schedules: none shall fire while deploys are measured
 
 
 def main() -> int:
     """Measure and print."""
     arguments = _arguments()
-    CACHE.mkdir(parents=True, exist_ok=True)
-    peers, versions = _installed(OWN if arguments.pipeline else PEERS, arguments.only)
+    peers, versions = installed(OWN if arguments.pipeline else PEERS, arguments.only)
     project = Project(("totes-dev-extract",)) if arguments.pipeline else Project.of(arguments.functions)
-    with _emulated() as account, Proxy(account.port, delay=arguments.delay / 1000) as proxy:
+    with emulated() as account, Proxy(account.port, delay=arguments.delay / 1000) as proxy:
         rounds = Rounds(account, proxy, project)
         for number in range(arguments.runs):
             for peer in peers:
@@ -76,49 +64,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--json", type=Path, metavar="FILE", help="all single times too")
     parser.add_argument("--markdown", type=Path, metavar="FILE")
     return parser.parse_args()
-
-
-def _installed(kinds: Sequence[type[Peer]], only: Sequence[str]) -> tuple[list[Peer], dict[str, str]]:
-    """The tools that can be run here, and their versions. The others are named on stderr."""
-    peers: list[Peer] = []
-    versions: dict[str, str] = {}
-    for kind in kinds:
-        peer = kind(CACHE)
-        if only and not any(part.lower() in peer.name.lower() for part in only):
-            continue
-        try:
-            versions[peer.name] = peer.install()
-        except UnavailableError as error:
-            print(f"{peer.name} is left out: {error}", file=sys.stderr)
-        else:
-            peers.append(peer)
-    return peers, versions
-
-
-@contextmanager
-def _emulated() -> Iterator[Account]:
-    """An emulated AWS with nothing in it, gone afterwards."""
-    directory = Path(tempfile.mkdtemp(prefix="benchmark-"))
-    home, log = directory / "emulator", directory / "emulator.log"
-    emulator.set_clock_speed(home, _STILL)
-    try:
-        aws = emulator.launch(
-            home,
-            credentials=_KEYS,
-            region=REGION,
-            inbox=directory / "inbox",
-            log=log,
-            port=free_port(),
-            on_progress=lambda text: print(text, file=sys.stderr),
-            also=_SAM_TRANSFORM,
-        )
-        try:
-            emulator.await_ready(aws, log)
-            yield Account(aws.port, REGION, (_KEYS.access_key_id, _KEYS.secret_access_key))
-        finally:
-            emulator.stop(home, aws.process)
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 def _document(arguments: argparse.Namespace, measurements: Sequence[Measurement]) -> str:

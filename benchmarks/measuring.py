@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import http.client
 import statistics
+import subprocess
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -52,6 +54,14 @@ class Account:
             aws_secret_access_key=self.keys[1],
         )
 
+    def is_deployed(self, lambdas: int, schedules: int) -> bool:
+        """So many Lambdas are there, and so many rules with a target."""
+        functions = self.client("lambda").list_functions()["Functions"]
+        events = self.client("events")
+        rules = events.list_rules()["Rules"]
+        aimed = [rule for rule in rules if events.list_targets_by_rule(Rule=rule["Name"])["Targets"]]
+        return len(functions) >= lambdas and len(aimed) >= schedules
+
 
 @dataclass(frozen=True)
 class Timing:
@@ -89,6 +99,28 @@ class Measurement:
         return round(statistics.median(timing.writes for timing in self.timings))
 
 
+@contextmanager
+def prepared(account: Account, proxy: Proxy, peer: Peer, project: Project) -> Iterator[Site]:
+    """An empty account, and the tool's project in a directory that is gone afterwards, ready for the first deploy."""
+    with tempfile.TemporaryDirectory(prefix="project-") as directory:
+        home = Path(directory) / "project"
+        home.mkdir()
+        environment = site_environment(Path(directory) / "home", proxy.url, account.region, account.keys, peer)
+        site = Site(home, environment, peer.answers)
+        account.empty()
+        peer.write(site, project)
+        for command in peer.prepare(site, project):
+            done = site.run(command)
+            if done.returncode:
+                raise RuntimeError(f"{command}: {said(done)}")
+        yield site
+
+
+def said(done: subprocess.CompletedProcess[str]) -> str:
+    """The end of what a command said."""
+    return (done.stdout + done.stderr).strip()[-_SHOWN:]
+
+
 @dataclass
 class Rounds:
     """All rounds of all tools on one account."""
@@ -102,15 +134,10 @@ class Rounds:
     def measure(self, peer: Peer) -> None:
         """One round of one tool: first deploy, nothing changed, one function changed; then its quick way, if any."""
         changed = self.project.functions[0]
-        with tempfile.TemporaryDirectory(prefix="project-") as directory:
-            site = self._site(peer, Path(directory))
-            self.account.empty()
-            peer.write(site, self.project)
-            for command in peer.prepare(site, self.project):
-                self._require(site, command)
+        with prepared(self.account, self.proxy, peer, self.project) as site:
 
             def deployed() -> bool:
-                return self._is_deployed(*peer.expected(self.project))
+                return self.account.is_deployed(*peer.expected(self.project))
 
             if not self._step(peer, peer.name, FIRST, site, peer.first(self.project), deployed):
                 return
@@ -133,20 +160,9 @@ class Rounds:
             for peer, tool, step in [key]
         ]
 
-    def _site(self, peer: Peer, directory: Path) -> Site:
-        project = directory / "project"
-        project.mkdir()
-        account = self.account
-        environment = site_environment(directory / "home", self.proxy.url, account.region, account.keys, peer)
-        return Site(project, environment, peer.answers)
-
-    @staticmethod
-    def _require(site: Site, command: Command) -> None:
-        done = site.run(command)
-        if done.returncode:
-            raise RuntimeError(f"{command}: {(done.stdout + done.stderr)[-_SHOWN:]}")
-
-    def _step(self, peer: Peer, tool: str, step: str, site: Site, commands: Sequence[Command], worked: Any) -> bool:
+    def _step(
+        self, peer: Peer, tool: str, step: str, site: Site, commands: Sequence[Command], worked: Callable[[], bool]
+    ) -> bool:
         """Run and time one step. False, with what was said, where the tool failed or AWS is not as it should be."""
         key = (peer.name, tool, step)
         with self.proxy.counted() as tally:
@@ -154,7 +170,7 @@ class Rounds:
             for command in commands:
                 done = site.run(command)
                 if done.returncode:
-                    self._failures[key] = (done.stdout + done.stderr).strip()[-_SHOWN:]
+                    self._failures[key] = said(done)
                     return False
             seconds = time.perf_counter() - begun
         if not worked():
@@ -162,14 +178,6 @@ class Rounds:
             return False
         self._timings.setdefault(key, []).append(_timing(seconds, tally))
         return True
-
-    def _is_deployed(self, lambdas: int, schedules: int) -> bool:
-        """So many Lambdas are there, and so many rules with a target."""
-        functions = self.account.client("lambda").list_functions()["Functions"]
-        events = self.account.client("events")
-        rules = events.list_rules()["Rules"]
-        aimed = [rule for rule in rules if events.list_targets_by_rule(Rule=rule["Name"])["Targets"]]
-        return len(functions) >= lambdas and len(aimed) >= schedules
 
     def _code(self, function: str) -> str:
         """The hash of a function's code: of the only one, where all are one."""

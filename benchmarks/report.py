@@ -14,22 +14,32 @@ _WIDTH = 140
 
 def show(heading: str, measurements: Sequence[Measurement]) -> None:
     """Print the table, and below it what failed."""
+    failures = [f"{item.tool}, {item.step}: {item.failure}" for item in measurements if item.failure]
+    show_table(heading, _columns(), _rows(measurements), failures)
+
+
+def show_table(heading: str, columns: Sequence[str], rows: Sequence[Sequence[str]], notes: Sequence[str]) -> None:
+    """Print a table with its heading, and notes below it."""
     table = Table(title=heading, title_justify="left")
-    for column in _columns():
+    for column in columns:
         table.add_column(column)
-    for row in _rows(measurements):
+    for row in rows:
         table.add_row(*row)
     console = Console(highlight=False, markup=False, width=_WIDTH, soft_wrap=True)
     console.print(table)
-    for item in measurements:
-        if item.failure:
-            console.print(f"{item.tool}, {item.step}: {item.failure}")
+    for note in notes:
+        console.print(note)
 
 
 def as_markdown(heading: str, measurements: Sequence[Measurement]) -> str:
     """The table, under its heading."""
-    lines = [_columns(), ["---"] * len(_columns()), *_rows(measurements)]
-    return f"{heading}\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return f"{heading}\n\n{markdown_table(_columns(), _rows(measurements))}"
+
+
+def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def _columns() -> list[str]:

@@ -1,0 +1,1 @@
+"""One runnable comparison per claim."""
