@@ -15,6 +15,8 @@ COMMANDS = {
     "status": "Show what is deployed, how fresh the warehouse is, and the alarms.",
     "run": "Extract now, and follow the batch until it is in the warehouse.",
     "prepare": "Create what the warehouse lacks; name every difference.",
+    "rejected": "Show the rows that are kept out of the warehouse, and why.",
+    "replay": "Convert batches again from the lake; or rebuild the whole warehouse.",
     "invoke": "Invoke one function; show its result and the end of its log.",
     "rollback": "Make an earlier version of one function live again.",
     "logs": "Show one function's logs.",

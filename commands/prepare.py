@@ -14,6 +14,7 @@ from commands.options import DONE, FAILED, Request, with_request
 from commands.target import Target
 
 if TYPE_CHECKING:
+    from lambdas.load.schemas import Warehouse
     from lambdas.shared.postgres import Credentials
 
 SCHEMA = Path("config/warehouse.sql")
@@ -40,18 +41,22 @@ def command(request: Request) -> int:
     return FAILED if document["differences"] else DONE
 
 
-def prepare(target: Target) -> dict[str, Any]:
-    """Prepares the warehouse of ``target``. Returns what was created and what differs, by name."""
+def prepare(target: Target, warehouse: Warehouse | None = None) -> dict[str, Any]:
+    """Prepares the warehouse of ``target``, or another in the same database.
+
+    Returns what was created and what differs, by name.
+    """
     from lambdas.load.differences import differences
-    from lambdas.load.warehouse import prepare as create
+    from lambdas.load.preparation import prepare as create
+    from lambdas.load.schemas import LIVE
     from lambdas.shared import declarations, postgres
 
     pipeline = target.pipeline
     schema = (pipeline.root / SCHEMA).read_text(encoding="utf-8")
     tables = declarations.parse(pipeline.tables)
     with postgres.connected(warehouse_credentials(target)) as connection:
-        created = create(connection, schema, tables)
-        return {"created": created, "differences": list(differences(connection, schema, tables))}
+        created = create(connection, schema, tables, warehouse or LIVE)
+        return {"created": created, "differences": list(differences(connection, schema, tables, warehouse or LIVE))}
 
 
 def warehouse_credentials(target: Target) -> Credentials:

@@ -40,6 +40,12 @@ def command(request: Request) -> int:
         + ", ".join(f"{step} {batches[step] if batches[step] is not None else 'none'}" for step in batches)
     )
     screen.say(document["freshness"]["summary"])
+    if any(document["open"].values()):
+        screen.say(
+            f"Open: {counted(document['open']['rejected'], 'rejected row')}, {document['open']['held']:,} held. "
+            "Which, and why: python deploy.py rejected",
+            color="yellow",
+        )
     screen.table(
         "Alarms", ["alarm", "state", "since"], [[a["name"], a["state"], a["since"]] for a in document["alarms"]]
     )
@@ -54,7 +60,7 @@ def status(follower: Follower, now: datetime) -> dict[str, Any]:
         alarms = pool.submit(_alarms, aws, f"{pipeline.name}-{pipeline.stage}-")
         functions = list(pool.map(lambda name: _function(follower, name), pipeline.functions))
         deployed = all(function["version"] is not None for function in functions)
-        batches, freshness = _batches(follower, now, deployed)
+        batches, freshness, opened = _batches(follower, now, deployed)
         ringing = [alarm for alarm in alarms.result() if alarm["state"] == "ALARM"]
         if ringing:
             names = ", ".join(f"{alarm['name']} (since {alarm['since']})" for alarm in ringing)
@@ -69,6 +75,7 @@ def status(follower: Follower, now: datetime) -> dict[str, Any]:
             "functions": functions,
             "batches": batches,
             "freshness": freshness,
+            "open": opened,
             "alarms": alarms.result(),
         }
 
@@ -90,14 +97,16 @@ def _function(follower: Follower, function: str) -> dict[str, Any]:
     }
 
 
-def _batches(follower: Follower, now: datetime, deployed: bool) -> tuple[dict[str, int | None], dict[str, Any]]:
-    """The last batch at each step; and the age of the oldest change that is extracted but not yet in the warehouse."""
+def _batches(
+    follower: Follower, now: datetime, deployed: bool
+) -> tuple[dict[str, int | None], dict[str, Any], dict[str, int]]:
+    """The last batch at each step; the age of the oldest change that is extracted but not yet in the warehouse; and how
+    many rows are kept out of it.
+    """
+    opened = {"rejected": 0, "held": 0}
     if not deployed:
-        return {"extracted": None, "transformed": None, "loaded": None}, {
-            "fresh": False,
-            "lag_seconds": None,
-            "summary": "Not deployed yet: python deploy.py",
-        }
+        freshness = {"fresh": False, "lag_seconds": None, "summary": "Not deployed yet: python deploy.py"}
+        return {"extracted": None, "transformed": None, "loaded": None}, freshness, opened
     try:
         report = follower.loaded()
         complaint = None
@@ -121,7 +130,7 @@ def _batches(follower: Follower, now: datetime, deployed: bool) -> tuple[dict[st
     else:
         summary = "Nothing was extracted yet: python deploy.py run"
     fresh = bool(loaded) and not extracted and not complaint
-    return batches, {"fresh": fresh, "lag_seconds": lag, "summary": summary}
+    return batches, {"fresh": fresh, "lag_seconds": lag, "summary": summary}, {**opened, **report.get("open", {})}
 
 
 def _alarms(aws: Aws, prefix: str) -> list[dict[str, Any]]:

@@ -30,7 +30,7 @@ class Loaded:
     """The batches loaded now; the ledger's last; the batch that is missing; rows written per table.
 
     ``held``: rows that wait, because what they name, or a value that they must have, is not there.
-    ``busy``: another load is running, and this one did nothing.
+    ``busy``: another load is running, and this one did nothing. ``unfinished``: time was up before the last batch.
     """
 
     last: LedgerEntry
@@ -39,6 +39,7 @@ class Loaded:
     appended: dict[str, int] = field(default_factory=dict)
     held: dict[str, int] = field(default_factory=dict)
     busy: bool = False
+    unfinished: bool = False
 
 
 def load(
@@ -47,8 +48,9 @@ def load(
     declarations: Declarations,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     warehouse: Warehouse = LIVE,
+    in_time: Callable[[], bool] = lambda: True,
 ) -> Loaded:
-    """Loads every batch in ``lake`` that the warehouse does not have, in order.
+    """Loads every batch in ``lake`` that the warehouse does not have, in order, as long as ``in_time`` says.
 
     Stops at a missing batch. While another load runs, nothing is done. Raises GapError when a batch stays missing,
     LakeError when the lake is not the one that was loaded before, WarehouseError when the warehouse refuses a batch:
@@ -60,6 +62,9 @@ def load(
     result = Loaded(ledger.last_entry(connection, warehouse))
     _check_lake(lake, result.last)
     for number in _in_order(lake, result, now):
+        if not in_time():
+            result.unfinished = True
+            break
         key = lake.newest_revision(number)
         manifest = processed_manifest(lake.read(key), key)
         for table, written in _load_batch(connection, warehouse, lake, declarations, manifest).items():
@@ -107,8 +112,9 @@ def _in_order(lake: Lake, result: Loaded, now: Callable[[], datetime]) -> Iterat
             if late > GAP_PATIENCE:
                 raise GapError(
                     f"Batch {expected} is missing from s3://{lake.bucket}, while batch {found.number} has been there "
-                    f"for {round(late.total_seconds())} s. Nothing after it is loaded. See transform's log; replay it: "
-                    f'invoke transform with the event {{"batch": {expected}}}.'
+                    f"for {round(late.total_seconds())} s. Nothing after it is loaded. transform looks for such "
+                    "batches by itself every few minutes; if this stays, see its log, mend what it complains of, and "
+                    f'invoke it with the event {{"batch": {expected}}}.'
                 )
             return
         yield found.number

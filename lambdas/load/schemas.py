@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from dataclasses import dataclass
 
 from lambdas.shared import sql
 
 _LOCK = 0x746F746573  # an arbitrary number that names this pipeline's loads among PostgreSQL's advisory locks
+_SUFFIX = "_pipeline"
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,53}")  # with the suffix as long as PostgreSQL's names can be
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,20 @@ class Warehouse:
     @classmethod
     def beside(cls, schema: str) -> Warehouse:
         """The warehouse whose published tables are in ``schema``: its own tables are in ``<schema>_pipeline``."""
-        return cls(schema, f"{schema}_pipeline")
+        return cls(schema, f"{schema}{_SUFFIX}")
+
+    @staticmethod
+    def refusal(schema: str) -> str | None:
+        """Why ``schema`` cannot be the name of a warehouse beside the live one; None where it can."""
+        if schema in (LIVE.published, LIVE.own):
+            return "that is the live warehouse's own schema"
+        if not _NAME.fullmatch(schema):
+            return "a name has small letters, digits and underscores, begins with a letter, and is at most 54 long"
+        if schema.startswith("pg_") or schema == "information_schema":
+            return "PostgreSQL keeps that name for itself"
+        if schema.endswith(_SUFFIX):
+            return f"names that end in {_SUFFIX} are for the pipeline's own tables"
+        return None
 
     @property
     def lock(self) -> int:
