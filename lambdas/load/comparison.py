@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from lambdas.load.ledger import check_prepared, last_entry
@@ -28,7 +30,7 @@ _VERSIONS = """
 """
 _COMPARE = """
     WITH a AS ($one), b AS ($other)
-    SELECT count(*) OVER (), to_jsonb(a), to_jsonb(b) FROM a FULL JOIN b ON $same
+    SELECT count(*) OVER (), to_jsonb(a)::text, to_jsonb(b)::text FROM a FULL JOIN b ON $same
     WHERE a."_present" IS NULL OR b."_present" IS NULL OR ROW($of_one) IS DISTINCT FROM ROW($of_other)
     LIMIT $limit
 """
@@ -59,6 +61,7 @@ def compare(connection: Connection, declarations: Declarations, one: Warehouse, 
 
     ``equal``: whether they hold the same, record for record. Where batches were replayed in ``one``, the versions that
     came late have later numbers there than where they come in time: that is told as ``renumbered``, and no difference.
+    ``rows``: of the published tables of ``one``.
     """
     for warehouse in (one, other):
         check_prepared(connection, warehouse)
@@ -73,7 +76,7 @@ def compare(connection: Connection, declarations: Declarations, one: Warehouse, 
     return {
         "equal": lasts[0] == lasts[1] and not different and (replayed or not renumbered),
         "last_batches": lasts,
-        "rows": sum(table["rows"][0] for table in tables),
+        "rows": sum(table["rows"][0] for table in tables[: len(declarations.warehouse)]),
         "renumbered": renumbered,
         "replayed": replayed,
         "tables": tables,
@@ -132,7 +135,7 @@ def _compared(
         "rows": [int(count) for count in counts],
         "differences": int(rows[0][0]) if rows else 0,
         "renumbered": 0,
-        "examples": [_told(sides, identity, compared, row[1], row[2]) for row in rows],
+        "examples": [_told(sides, identity, compared, _read(row[1]), _read(row[2])) for row in rows],
     }
 
 
@@ -140,6 +143,11 @@ def _same(identity: tuple[str, ...]) -> sql.Fragment:
     return sql.joined(
         " AND ", [sql.compose("a.$column = b.$column", column=sql.identifier(column)) for column in identity]
     )
+
+
+def _read(text: str | None) -> dict[str, Any] | None:
+    found: dict[str, Any] | None = None if text is None else json.loads(text, parse_float=Decimal)
+    return found
 
 
 def _told(
@@ -163,4 +171,8 @@ def _columns(
     for column in compared:
         if one[column] != other[column]:
             name = column.lstrip("_")
-            yield f"{name} is {one[column]!r} in {sides[0].shown} and {other[column]!r} in {sides[1].shown}"
+            yield f"{name} is {_value(one[column])} in {sides[0].shown} and {_value(other[column])} in {sides[1].shown}"
+
+
+def _value(value: Any) -> str:
+    return "NULL" if value is None else repr(value) if isinstance(value, str) else str(value)

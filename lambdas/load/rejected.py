@@ -83,8 +83,6 @@ def close_overtaken(connection: Connection, warehouse: Warehouse, table: Warehou
 
 def _faults(lake: Lake, table: str, key: str, batch: int) -> Iterator[pa.Table]:
     for part in lake.tables(key):
-        if "reason" not in part.column_names:
-            continue
         rows = part.select(list(_COLUMNS)).rename_columns(list(_STORED[:4]))
         yield rows.append_column("table_name", pa.repeat(pa.scalar(table), len(rows))).append_column(
             "batch", pa.repeat(pa.scalar(batch, pa.int64()), len(rows))
