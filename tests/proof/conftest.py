@@ -1,0 +1,17 @@
+"""The world in which histories happen: one per worker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.proof.world import World, opened
+
+
+@pytest.fixture(scope="session")
+def world(postgres_server: Any) -> Iterator[World]:
+    """A source, a lake and a warehouse, begun anew by each history."""
+    with opened(postgres_server) as made:
+        yield made

@@ -1,0 +1,72 @@
+"""Clients and connections under which a function dies at a chosen point, or somebody else acts."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from lambdas.shared.wire import Connection
+from tests.proof.steps import Crash
+
+
+class CrashError(BaseException):
+    """The process is gone: nothing in a function may catch it, and what it had opened is closed by others."""
+
+
+class Countdown:
+    """Dies at the effect that ``crash`` names. ``meanwhile`` is called once, before the first effect."""
+
+    def __init__(self, crash: Crash | None, *, sql: bool, meanwhile: Callable[[], object] | None = None) -> None:
+        self._left = crash.at if crash is not None and crash.sql == sql else 0
+        self._after = crash is not None and crash.after
+        self._meanwhile = meanwhile
+        self.died = False
+
+    def effect(self, act: Callable[[], Any]) -> Any:
+        """``act``, unless this is where the process dies."""
+        if self.died:
+            raise CrashError
+        if self._meanwhile is not None:
+            meanwhile, self._meanwhile = self._meanwhile, None
+            meanwhile()
+        self._left -= 1
+        if self._left == 0 and not self._after:
+            self.died = True
+            raise CrashError
+        result = act()
+        if self._left == 0:
+            self.died = True
+            raise CrashError
+        return result
+
+
+class MortalClient:
+    """An S3 client whose puts are counted."""
+
+    def __init__(self, client: Any, countdown: Countdown) -> None:
+        self._client, self._countdown = client, countdown
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def put_object(self, **request: Any) -> Any:
+        return self._countdown.effect(lambda: self._client.put_object(**request))
+
+
+class MortalConnection(Connection):
+    """A connection whose statements are counted. When it dies the server hears of it by the closed socket."""
+
+    countdown: Countdown | None = None
+
+    def run(self, statement: str, stream: Any = None, types: Any = None, **parameters: Any) -> Any:
+        act = lambda: super(MortalConnection, self).run(statement, stream=stream, types=types, **parameters)  # noqa: E731
+        if self.countdown is None:
+            return act()
+        try:
+            return self.countdown.effect(act)
+        except CrashError:
+            with contextlib.suppress(OSError):
+                self._usock.shutdown(socket.SHUT_RDWR)
+            raise

@@ -1,0 +1,129 @@
+"""Compares what the pipeline left, in the lake and in the warehouse, with what the oracle says."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from lambdas.shared.layout import manifest_key
+from tests.proof.changes import KEYS
+from tests.proof.oracle import Line, Oracle
+from tests.proof.star import DIMENSIONS, FACTS, STAR
+from tests.proof.world import World
+
+
+def judge_warehouse(world: World) -> None:
+    """Everything that is loaded is exactly what the runs up to the last loaded batch could see."""
+    loaded = [row[0] for row in world.warehouse.rows("SELECT batch FROM pipeline.ledger ORDER BY batch")]
+    assert loaded == list(range(1, len(loaded) + 1)), "a batch is missing, or out of order"
+    oracle = world.oracle(len(loaded))
+    deletions = set()
+    for name in STAR:
+        lines = oracle.lines(name)
+        _judge_present(world, name, lines)
+        if name in FACTS:
+            _judge_versions(world, name, lines, oracle)
+        deletions |= {(name, str(key), *gone) for key, line in lines.items() for gone in line.deletions}
+        world.told["fact versions"] += sum(len(line.versions) for line in lines.values()) if name in FACTS else 0
+    found = world.warehouse.rows("SELECT table_name, key, batch, ended_batch FROM pipeline.deletion")
+    assert {tuple(row) for row in found} == deletions
+    _judge_calendar(world, oracle)
+
+
+def _judge_present(world: World, name: str, lines: Mapping[int, Line]) -> None:
+    columns = list(STAR[name].cells)
+    view = f"current_{STAR[name].subject or name}"
+    present = {line.versions[-1].row for line in lines.values() if line.present}
+    assert _rows(world, view, columns) == sorted(present, key=_order), f"{view} is not the present state"
+    if name in DIMENSIONS:  # what was deleted stays, for the facts that name it
+        latest = {line.versions[-1].row for line in lines.values() if line.versions}
+        assert _rows(world, name, columns) == sorted(latest, key=_order), f"{name} is not the latest"
+
+
+def _judge_versions(world: World, name: str, lines: Mapping[int, Line], oracle: Oracle) -> None:
+    table = STAR[name]
+    columns = list(table.cells)
+    found: dict[str, list[Any]] = {}
+    texts = ", ".join(f"{column}::text" for column in columns)
+    for row in world.warehouse.rows(f"SELECT {texts} FROM {name} ORDER BY {table.record}"):
+        found.setdefault(row[0], []).append(tuple(row))
+    expected = {str(key): [v.row for v in line.versions] for key, line in lines.items() if line.versions}
+    assert found == expected, f"{name} does not hold every version, in order, once"
+    times = {look.batch: datetime.fromisoformat(look.extracted_at) for look in oracle.looks}
+    history = []
+    for line in lines.values():
+        for number, version in enumerate(line.versions):
+            ends = [later.batch for later in line.versions[number + 1 :]]
+            ends += [gone for gone, _ in line.deletions if gone > version.batch]
+            history.append((*version.row, times[version.batch], times[min(ends)] if ends else None))
+    shown = world.warehouse.rows(f"SELECT {texts}, valid_from, valid_to FROM history_{table.subject}")
+    assert sorted(map(tuple, shown), key=_order) == sorted(history, key=_order), f"history_{table.subject} is wrong"
+
+
+def _judge_calendar(world: World, oracle: Oracle) -> None:
+    rows = world.warehouse.rows(
+        "SELECT date_id::text, year, month, day, day_of_week, day_name, month_name, quarter FROM dim_date"
+    )
+    assert {row[0] for row in rows} >= oracle.dates(), "a fact names a date that is not there"
+    for text, *rest in rows:
+        day = date.fromisoformat(text)
+        assert rest == [
+            day.year,
+            day.month,
+            day.day,
+            day.isoweekday(),
+            day.strftime("%A"),
+            day.strftime("%B"),
+            (day.month + 2) // 3,
+        ]
+
+
+def judge_lake(world: World) -> None:
+    """Nothing was ever overwritten or deleted; each batch holds the rows that are new in it, and those alone."""
+    for bucket in world.buckets:
+        listed = world.client.get_paginator("list_object_versions").paginate(Bucket=bucket)
+        pages = list(listed)
+        assert not any(page.get("DeleteMarkers") for page in pages), f"an object was deleted from {bucket}"
+        keys = [entry["Key"] for page in pages for entry in page.get("Versions", ())]
+        assert len(keys) == len(set(keys)), f"an object of {bucket} was overwritten"
+    empty: dict[int, int] = {}
+    for look in world.looks:
+        tables = json.loads(world.read(world.buckets[0], manifest_key(look.batch)))["tables"]
+        before = world.looks[look.batch - 2] if look.batch > 1 else None
+        assert set(tables) == set(KEYS)
+        for table in KEYS:
+            earlier = before.written[table] if before else empty
+            now = look.written[table]
+            told = _keys(world, tables[table]["changes"])
+            new = {key for key, transaction in now.items() if earlier.get(key) != transaction}
+            whole = table in look.full or table in look.altered
+            assert told == new or (whole and new <= told == set(now)), f"{table} in batch {look.batch}"
+            assert _keys(world, tables[table]["deleted"]) == set(earlier) - set(now), f"{table} in batch {look.batch}"
+
+
+def _keys(world: World, file: Mapping[str, Any] | None) -> set[int]:
+    """The keys in a file of the lake, each once."""
+    if file is None:
+        return set()
+    rows = pq.read_table(io.BytesIO(world.read(world.buckets[0], file["key"]))).column(_key_column(file["key"]))
+    keys: list[int] = rows.to_pylist()
+    assert len(keys) == file["rows"] == len(set(keys)), file["key"]
+    return set(keys)
+
+
+def _key_column(key: str) -> str:
+    return KEYS[key.split("/")[0]]
+
+
+def _rows(world: World, relation: str, columns: list[str]) -> list[tuple[Any, ...]]:
+    texts = ", ".join(f"{column}::text" for column in columns)
+    return sorted(map(tuple, world.warehouse.rows(f"SELECT {texts} FROM {relation}")), key=_order)
+
+
+def _order(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple((value is not None, str(value)) for value in row)

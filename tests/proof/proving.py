@@ -1,0 +1,84 @@
+"""One history from its beginning to its end, and many of them from a seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import hypothesis
+
+from tests.proof.judge import judge_lake, judge_warehouse
+from tests.proof.shrinking import shrink, written
+from tests.proof.steps import History, histories
+from tests.proof.world import World
+
+
+class BrokenError(AssertionError):
+    """A history after which something is not as promised, made short; and how to repeat it."""
+
+    def __init__(self, seed: int, history: History, problem: BaseException) -> None:
+        super().__init__(
+            f"{type(problem).__name__}: {problem}\nThe shortest history found (seed {seed}); "
+            f"repeat it with tests.proof.proving.prove(world, history):\n\nhistory = {written(history)}"
+        )
+
+
+def prove(world: World, history: History) -> None:
+    """Performs ``history`` in a world begun anew, lets everything settle, and compares all of it; then again, with
+    every bad value put right.
+    """
+    world.reset()
+    try:
+        world.perform(history)
+        world.settle()
+        judge_warehouse(world)
+        if world.repair():
+            world.settle()
+            judge_warehouse(world)
+        judge_lake(world)
+        world.told["histories"] += 1
+    finally:
+        world.forget()
+
+
+def prove_many(world: World, seed: int, number: int, tell: Callable[[], Any] = lambda: None) -> None:
+    """``number`` random histories, the same for the same ``seed``. Raises BrokenError with the first that fails."""
+    failed: list[tuple[History, Exception]] = []
+
+    @hypothesis.seed(seed)
+    @hypothesis.settings(
+        max_examples=number,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(hypothesis.HealthCheck),
+        phases=(hypothesis.Phase.generate,),
+    )
+    @hypothesis.given(history=histories())
+    def examine(history: History) -> None:
+        if failed:
+            return
+        try:
+            prove(world, history)
+        except Exception as problem:
+            failed.append((history, problem))
+        tell()
+
+    examine()
+    if failed:
+        history, problem = failed[0]
+        raise BrokenError(seed, *_shortest(world, history, problem)) from problem
+
+
+def _shortest(world: World, history: History, problem: Exception) -> tuple[History, Exception]:
+    """The history made short, and what was wrong after it."""
+
+    def fails(candidate: History) -> bool:
+        nonlocal problem
+        try:
+            prove(world, candidate)
+        except Exception as found:
+            problem = found
+            return True
+        return False
+
+    return shrink(history, fails), problem

@@ -1,0 +1,64 @@
+"""Random histories for as long as asked: ``python -m tests.proof.soak --minutes 10`` or ``--histories 1000``.
+
+Each portion has a fresh seed. A history that fails is made short and printed, with the seed that found it; ``--seed``
+begins with that seed again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import tempfile
+import time
+from contextlib import nullcontext
+from pathlib import Path
+
+from local import postgres
+from tests.proof.proving import BrokenError, prove_many
+from tests.proof.world import World, on_moto, opened
+
+PORTION = 50  # histories to a seed
+
+
+def main() -> int:
+    """The exit status: 1 when a history was found after which something is not as promised."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=None)
+    parser.add_argument("--histories", type=int, default=None)
+    parser.add_argument("--seed", type=int, default=None)
+    parser.add_argument("--moto", action="store_true", help="moto's S3: slower, and closer to the real one")
+    asked = parser.parse_args()
+    if asked.minutes is None and asked.histories is None:
+        asked.minutes = 10.0
+    directory = Path(tempfile.mkdtemp(prefix="soak-"))
+    server = postgres.start(directory)
+    try:
+        with opened(server) as world, on_moto(world) if asked.moto else nullcontext():
+            return _soak(world, asked)
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        postgres.remove(directory)
+
+
+def _soak(world: World, asked: argparse.Namespace) -> int:
+    began = time.monotonic()
+    seed = asked.seed if asked.seed is not None else random.SystemRandom().randrange(2**32)
+    while True:
+        left = PORTION if asked.histories is None else min(PORTION, asked.histories - world.told["histories"])
+        elapsed = time.monotonic() - began
+        if left <= 0 or (asked.minutes is not None and elapsed > 60 * asked.minutes):
+            return 0
+        try:
+            prove_many(world, seed, left)
+        except BrokenError as problem:
+            print(f"\n{problem}\n\nThe same again: python -m tests.proof.soak --seed {seed}", file=sys.stderr)
+            return 1
+        told = ", ".join(f"{number:,} {what}" for what, number in sorted(world.told.items()))
+        print(f"{time.monotonic() - began:7.0f} s  seed {seed}: {told}", flush=True)
+        seed = random.SystemRandom().randrange(2**32)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,168 @@
+"""The steps that a history is made of, as data: what a failing history prints can be pasted as a test."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from tests.proof.changes import KEYS, VALUES, Change, Delete, Insert, Touch, Update
+
+# How a change stands in its transaction.
+PLAIN, SAVEPOINT, UNDONE, CAUGHT, SWALLOWED = "plain", "savepoint", "undone", "caught", "swallowed"
+MAIN = 0  # the session in which every change is a transaction; the others hold theirs open
+SESSIONS = 4
+
+
+@dataclass(frozen=True)
+class Do:
+    """A change by a session.
+
+    ``how``: ``plain``; under a ``savepoint``; under one that is rolled back (``undone``); in a PL/pgSQL block with an
+    exception handler (``caught``), or one that is undone by its exception (``swallowed``).
+    """
+
+    change: Change
+    session: int = MAIN
+    how: str = PLAIN
+
+
+@dataclass(frozen=True)
+class Open:
+    """A session begins a transaction, with an id older than those of all that is written after it."""
+
+    session: int
+
+
+@dataclass(frozen=True)
+class End:
+    """A session's transaction ends, if one is open."""
+
+    session: int
+    commit: bool = True
+
+
+@dataclass(frozen=True)
+class Alter:
+    """The schema drifts: ``add`` a column, ``default`` one with a value, ``widen`` a text, ``retype`` a needed one."""
+
+    what: str
+
+
+@dataclass(frozen=True)
+class Truncate:
+    """All payments go at once, past every snapshot."""
+
+
+@dataclass(frozen=True)
+class Crash:
+    """The function dies at its ``at``-th effect (a put, or with ``sql`` a statement): before it, or just after."""
+
+    at: int
+    after: bool = False
+    sql: bool = False
+
+
+@dataclass(frozen=True)
+class Extract:
+    """A run of extract. ``during``: what happens between its snapshot and its manifest."""
+
+    full: tuple[str, ...] = ()
+    crash: Crash | None = None
+    during: Do | End | Overtake | None = None
+
+
+@dataclass(frozen=True)
+class Overtake:
+    """Another run of extract, which is quicker."""
+
+
+@dataclass(frozen=True)
+class Transform:
+    """An event reaches transform: of the ``back``-th batch from the last, once or again, or lost until now."""
+
+    back: int = 0
+    replay: bool = False
+    crash: Crash | None = None
+
+
+@dataclass(frozen=True)
+class Load:
+    """A run of load."""
+
+    crash: Crash | None = None
+
+
+@dataclass(frozen=True)
+class SetClock:
+    """The functions' clock is set back."""
+
+    hours: int
+
+
+Step = Do | Open | End | Alter | Truncate | Extract | Transform | Load | SetClock
+History = Sequence[Step]
+
+_tables = st.sampled_from(list(KEYS))
+_facts = st.sampled_from(["sales_order", "purchase_order", "payment"])
+_keys = st.integers(1, 4)
+
+
+@st.composite
+def _updates(draw: st.DrawFn) -> Update:
+    table = draw(st.one_of(_facts, _tables))
+    column = draw(st.sampled_from(list(VALUES[table])))
+    key = draw(st.one_of(_keys, _keys, _keys, st.none()))
+    return Update(table, key, column, draw(st.sampled_from(VALUES[table][column])))
+
+
+_changes: SearchStrategy[Change] = st.one_of(
+    _updates(),
+    _updates(),
+    _updates(),
+    st.builds(Insert, _tables, _keys),
+    st.builds(Insert, _facts, _keys),
+    st.builds(Delete, _facts, _keys),
+    st.builds(Delete, _tables, _keys),
+    st.builds(Touch, _tables, _keys),
+)
+_hows = st.sampled_from([PLAIN, PLAIN, PLAIN, SAVEPOINT, UNDONE, CAUGHT, SWALLOWED])
+_dos = st.builds(Do, _changes, st.sampled_from([MAIN, MAIN, MAIN, 1, 2, 3]), _hows)
+_others = st.integers(1, SESSIONS - 1)
+_ends = st.builds(End, _others, st.sampled_from([True, True, False]))
+_business: SearchStrategy[Step] = st.one_of(
+    _dos,
+    _dos,
+    _dos,
+    _dos,
+    _dos,
+    st.builds(Open, _others),
+    _ends,
+    _ends,
+    st.sampled_from([Alter("add"), Alter("default"), Alter("widen"), Alter("retype"), Truncate(), SetClock(1)]),
+)
+_put_crashes = st.builds(Crash, st.integers(1, 12), st.booleans())
+_sql_crashes = st.builds(Crash, st.integers(1, 150), st.booleans(), st.just(True))
+_during = st.one_of(_dos, _ends, st.just(Overtake()))
+_full = st.one_of(st.just(tuple(KEYS)), st.tuples(_tables))
+_runs: SearchStrategy[list[Step]] = st.one_of(
+    st.just([Extract(), Transform(), Load()]),
+    st.just([Extract(), Transform(), Load()]),
+    st.builds(lambda during: [Extract(during=during), Transform(), Load()], _during),
+    st.builds(lambda during: [Extract(during=during)], _during),
+    st.builds(lambda crash: [Extract(crash=crash)], st.one_of(_put_crashes, _sql_crashes)),
+    st.builds(lambda full: [Extract(full=full), Transform()], _full),
+    st.just([Extract()]),
+    st.builds(lambda back, again: [Transform(back, again), Load()], st.integers(0, 3), st.booleans()),
+    st.builds(lambda crash: [Extract(), Transform(crash=crash), Load()], _put_crashes),
+    st.builds(lambda crash: [Extract(), Transform(), Load(crash)], _sql_crashes),
+    st.just([]),
+)
+
+
+def histories() -> SearchStrategy[list[Step]]:
+    """Some business, then a run of the pipeline or a part of one, a few times over."""
+    rounds = st.tuples(st.lists(_business, max_size=10), _runs).map(lambda pair: [*pair[0], *pair[1]])
+    return st.lists(rounds, min_size=1, max_size=10).map(lambda parts: [step for part in parts for step in part])

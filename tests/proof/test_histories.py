@@ -1,0 +1,25 @@
+"""Whatever happens to the source, and to the pipeline, the warehouse ends up as the oracle says: all of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.proof.proving import prove_many
+from tests.proof.world import on_moto
+
+HISTORIES = 50  # of each seed
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+def test_after_any_history_the_warehouse_holds_what_the_runs_could_see(world, seed):
+    before = world.told.copy()
+    prove_many(world, seed, HISTORIES)
+    told = world.told - before
+    assert told["histories"] >= HISTORIES
+    assert told["batches"] > 2 * HISTORIES
+    assert told["crashes"] > HISTORIES / 5
+
+
+def test_it_does_so_on_the_s3_of_moto(world):
+    with on_moto(world):
+        prove_many(world, 5, 10)
