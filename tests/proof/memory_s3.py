@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import io
+import threading
 from bisect import bisect_right, insort
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -43,6 +44,7 @@ class MemoryS3:
 
     def __init__(self) -> None:
         self._buckets: dict[str, _Bucket] = {}
+        self._one_at_a_time = threading.Lock()
 
     def create_bucket(self, Bucket: str, **_: Any) -> None:
         self._buckets[Bucket] = _Bucket()
@@ -56,13 +58,15 @@ class MemoryS3:
 
     def put_object(self, Bucket: str, Key: str, Body: Any, IfNoneMatch: str | None = None, **_: Any) -> dict[str, Any]:
         bucket = self._buckets[Bucket]
-        if IfNoneMatch == "*" and Key in bucket.written:
-            raise _error("PreconditionFailed", "PutObject", 412)
-        bucket.put(Key, Body if isinstance(Body, bytes) else Body.read())
+        with self._one_at_a_time:
+            if IfNoneMatch == "*" and Key in bucket.written:
+                raise _error("PreconditionFailed", "PutObject", 412)
+            bucket.put(Key, Body if isinstance(Body, bytes) else Body.read())
         return {}
 
     def upload_fileobj(self, file: Any, bucket: str, key: str, **_: Any) -> None:
-        self._buckets[bucket].put(key, file.read())
+        with self._one_at_a_time:
+            self._buckets[bucket].put(key, file.read())
 
     def get_object(self, Bucket: str, Key: str) -> dict[str, Any]:
         bucket = self._buckets[Bucket]

@@ -67,7 +67,8 @@ class World:
         for session in self.sessions[1:]:
             session.run("ROLLBACK")
         self._restore_columns()
-        self.admin.run(f"{_emptied(reversed(KEYS))}; {seed()}")
+        self.empty_source()
+        self.admin.run(seed())
         own = [f"pipeline.{row[0]}" for row in self.warehouse.rows(_TABLES, schema="pipeline")]
         self.warehouse.run(_emptied([*[table.name for table in reversed(self.declarations.loading_order())], *own]))
         number = next(_NAMES)
@@ -79,6 +80,10 @@ class World:
         self.looks: list[Look] = []
         self.time = BEGINNING
         self._retyped = False
+
+    def empty_source(self) -> None:
+        """No table of the source has a row."""
+        self.admin.run(_emptied(reversed(KEYS)))
 
     def forget(self) -> None:
         """Frees what the history left in memory."""
@@ -134,7 +139,7 @@ class World:
         self._undo.clear()
 
     def _session(self, kind: str, **who: str) -> Connection:
-        connection = connect(self._credentials(self._names[kind], **who))
+        connection = connect(self.credentials(kind, **who))
         self._opened.append(connection)
         return connection
 
@@ -143,6 +148,10 @@ class World:
         connection = self._session(kind, **who)
         connection.__class__ = MortalConnection
         return connection  # type: ignore[return-value]
+
+    def credentials(self, kind: str, user: str | None = None, password: str | None = None) -> Credentials:
+        """Of the ``source`` or the ``warehouse``, as their owner unless somebody else is named."""
+        return self._credentials(self._names[kind], user, password)
 
     def _credentials(self, database: str, user: str | None = None, password: str | None = None) -> Credentials:
         server = self.server
@@ -197,7 +206,7 @@ class World:
         assert len(self.looks) == told, "the same was told again"
         for batch in range(1, told + 1):
             if not self._exists(self.buckets[1], batch):
-                self._transform_batch(batch, replay=False, countdown=Countdown(None, sql=False))
+                self.transform_batch(batch)
         self.step(steps.Load())
 
     def repair(self) -> bool:
@@ -278,7 +287,7 @@ class World:
         return self.time
 
     def _extract(self, step: steps.Extract, reader: MortalConnection) -> None:
-        state, written, columns = self._observe()
+        state, written, columns = self.observe()
         number = len(self.looks) + 1
         during = step.during
         meanwhile: Callable[[], None] | None = (lambda: self.step(during)) if during is not None else None
@@ -308,19 +317,20 @@ class World:
         if self._exists(self.buckets[0], number):
             assert not refused, "refused, and committed"
             assert died or extracted.batch == number
-            self._look(number, state, written, columns, frozenset(step.full))
+            self.look(number, state, written, columns, frozenset(step.full))
         elif not died and not refused:
             last = self.looks[-1].state if self.looks else {table: {} for table in KEYS}
             assert _values(state) == _values(last), "a change was not captured"
 
-    def _look(
+    def look(
         self,
         batch: int,
         state: State,
         written: Mapping[str, Mapping[int, int]],
         columns: Mapping[str, tuple[str, ...]],
-        full: frozenset[str],
+        full: frozenset[str] = frozenset(),
     ) -> None:
+        """Notes what the run that committed ``batch`` could see."""
         document = json.loads(self.read(self.buckets[0], manifest_key(batch)))
         altered = frozenset(table for table in KEYS if self.looks and self._described[table] != columns[table])
         self._described = columns
@@ -333,11 +343,12 @@ class World:
     def _transform(self, step: steps.Transform) -> None:
         batch = len(self.looks) - step.back
         if batch >= 1:
-            self._transform_batch(batch, replay=step.replay, countdown=Countdown(step.crash, sql=False))
+            self.transform_batch(batch, replay=step.replay, crash=step.crash)
 
-    def _transform_batch(self, batch: int, *, replay: bool, countdown: Countdown) -> None:
+    def transform_batch(self, batch: int, *, replay: bool = False, crash: steps.Crash | None = None) -> None:
+        """The event of a batch reaches transform."""
         ingestion = Lake(self.client, self.buckets[0])
-        processed = Lake(MortalClient(self.client, countdown), self.buckets[1])
+        processed = Lake(MortalClient(self.client, Countdown(crash, sql=False)), self.buckets[1])
         self.told["runs of transform"] += 1
         was_there = self._exists(self.buckets[1], batch)
         try:
@@ -384,7 +395,7 @@ class World:
 
     # ------------------------------------------------------------------------------------------------------- observing
 
-    def _observe(self) -> tuple[State, dict[str, dict[int, int]], dict[str, tuple[str, ...]]]:
+    def observe(self) -> tuple[State, dict[str, dict[int, int]], dict[str, tuple[str, ...]]]:
         """The committed state: values as PostgreSQL writes them, and which transaction wrote each row."""
         described = self._columns()
         parts = []

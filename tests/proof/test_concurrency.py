@@ -1,0 +1,134 @@
+"""Several runs at once, each in a thread with a connection of its own: one counts, and the others leave nothing."""
+
+from __future__ import annotations
+
+import json
+import threading
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from lambdas.extract.extraction import extract
+from lambdas.load.loading import load
+from lambdas.shared.lake import Lake
+from lambdas.shared.layout import manifest_key
+from lambdas.shared.postgres import connected
+from lambdas.transform.transformation import transform
+from tests.proof import steps
+from tests.proof.changes import KEYS, Delete, Insert, Update
+from tests.proof.judge import judge_lake, judge_warehouse
+from tests.proof.steps import Do, Extract, Load, Transform
+from tests.proof.world import PASSWORD, READER
+
+RUNS = 5
+CHANGES = (
+    Do(Update("payment", None, "paid", "true")),
+    Do(Update("address", 1, "phone", "77")),
+    Do(Insert("sales_order", 3)),
+    Do(Delete("payment", 2)),
+)
+
+
+@pytest.fixture
+def shop(world):
+    """A world with one batch in the warehouse, and changes that no run has seen."""
+    world.reset()
+    world.perform([Extract(), Transform(), Load(), *CHANGES])
+    yield world
+    world.forget()
+
+
+def at_once(number, call):
+    """What ``number`` calls return that begin together."""
+    barrier = threading.Barrier(number)
+
+    def begin(which):
+        barrier.wait()
+        return call(which)
+
+    with ThreadPoolExecutor(number) as pool:
+        return list(pool.map(begin, range(number)))
+
+
+def test_of_five_extracts_at_once_one_commits_the_batch(shop):
+    observed = shop.observe()
+    reader = shop.credentials("source", user=READER, password=PASSWORD)
+
+    def run(_):
+        with connected(reader) as connection:
+            return extract(connection, Lake(shop.client, shop.buckets[0]), shop.declarations, uuid.uuid4().hex)
+
+    results = at_once(RUNS, run)
+    assert sorted(result.batch for result in results if result.batch) == [2]
+    shop.look(2, *observed)
+    shop.settle()
+    assert len(shop.looks) == 2
+    judge_warehouse(shop)
+    judge_lake(shop)
+
+
+def test_extracts_at_once_while_the_source_is_written_lose_and_repeat_nothing(shop):
+    """The threads race for many batches; the writer stops before they do, so that the last batch is of the end."""
+    reader = shop.credentials("source", user=READER, password=PASSWORD)
+    stop = threading.Event()
+
+    def work(which):
+        if which == 0:
+            for number in range(60):
+                shop.step(Do(Update("sales_order", 1 + number % 2, "units_sold", str(number)), how=steps.SAVEPOINT))
+            stop.set()
+            return []
+        committed = []
+        with connected(reader) as connection:
+            while True:
+                last = stop.is_set()
+                lake = Lake(shop.client, shop.buckets[0])
+                done = extract(connection, lake, shop.declarations, uuid.uuid4().hex)
+                committed += [done.batch] if done.batch else []
+                if last:
+                    return committed
+
+    committed = sorted(batch for batches in at_once(RUNS, work) for batch in batches)
+    assert committed == list(range(2, 2 + len(committed)))
+    for batch in committed:
+        shop.transform_batch(batch)
+    load(shop.loader, Lake(shop.client, shop.buckets[1]), shop.declarations)
+    shop.loader.run("SELECT pg_advisory_unlock_all()")
+    rows = shop.warehouse.rows("SELECT sales_order_id, units_sold FROM fact_sales_order ORDER BY sales_record_id")
+    for order in (1, 2):
+        units = [units for key, units in rows if key == order]
+        assert units[0] == 1000
+        assert units[1:] == sorted(set(units[1:])), "a version twice, or older after newer"
+        assert units[-1] == 59 - order % 2, "the last change is not there"
+
+
+def test_of_five_loads_at_once_one_writes_and_nothing_is_doubled(shop):
+    shop.perform([Extract(), Transform(), Do(Update("payment", 1, "paid", "false")), Extract(), Transform()])
+    warehouse = shop.credentials("warehouse")
+
+    def run(_):
+        with connected(warehouse) as connection:
+            return load(connection, Lake(shop.client, shop.buckets[1]), shop.declarations)
+
+    results = at_once(RUNS, run)
+    assert sorted(batch for result in results for batch in result.loaded) == [2, 3]
+    assert all(result.loaded in ([], [2, 3]) for result in results)
+    shop.step(Load())
+    judge_warehouse(shop)
+
+
+def test_transform_fed_the_same_event_twenty_times_at_once_writes_each_object_once(shop):
+    shop.step(Extract())
+    lakes = [Lake(shop.client, bucket) for bucket in shop.buckets]
+    results = at_once(20, lambda which: transform(*lakes, shop.declarations, 2, replay=which % 2 == 0))
+    assert sum(result.created for result in results) == 1
+    assert all(result.manifest == results[0].manifest for result in results)
+    named = json.loads(shop.read(shop.buckets[1], manifest_key(2)))["tables"]
+    files = {entry["key"] for entry in named.values() if entry["key"]}
+    found = {entry["Key"] for entry in shop.client.list_object_versions(Bucket=shop.buckets[1])["Versions"]}
+    assert {key for key in found if "batch-000000000002" in key and "manifests/" not in key} >= files
+    assert len(named) < len(KEYS)
+    shop.step(Load())
+    judge_warehouse(shop)
+    judge_lake(shop)

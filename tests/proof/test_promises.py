@@ -1,0 +1,140 @@
+"""What the pipeline promises of totesys, one promise to a test, each compared whole with the oracle afterwards.
+
+The source is made data of totesys' shape; with ``TOTESYS_SEED=<directory>`` it is a dump (see ``local up --seed``).
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from local.databases import Database
+from local.totesys import seed
+from tests.proof.judge import judge_lake, judge_warehouse
+from tests.proof.steps import MAIN, Extract, Load, Transform
+from tests.proof.world import World
+
+ORDERS = 150
+RUN = (Extract(), Transform(), Load())
+DUMP = os.environ.get("TOTESYS_SEED")
+
+
+@pytest.fixture
+def shop(world):
+    """A source filled and loaded once. In the end what the warehouse holds is what the oracle says, all of it."""
+    world.reset()
+    world.empty_source()
+    source = world.credentials("source")
+    database = Database(source.host, source.port, source.database, source.user, source.password)
+    if DUMP:
+        seed.from_directory(database, Path(DUMP))
+    else:
+        seed.generated(database, orders=ORDERS)
+    world.perform(RUN)
+    yield world
+    world.settle()
+    judge_warehouse(world)
+    judge_lake(world)
+    world.forget()
+
+
+def warehouse(shop: World, query: str) -> list[list[object]]:
+    return shop.warehouse.rows(query)
+
+
+def one(shop: World, query: str) -> list[object]:
+    return shop.admin.rows(query)[0]
+
+
+def test_a_silent_update_is_a_second_version_after_one_run(shop):
+    order, design = one(shop, "SELECT sales_order_id, design_id FROM sales_order ORDER BY 1 LIMIT 1")
+    other = one(shop, f"SELECT max(design_id) FROM design WHERE design_id <> {design}")[0]
+    versions = (
+        "SELECT design_id, last_updated_date, last_updated_time FROM fact_sales_order"
+        f" WHERE sales_order_id = {order} ORDER BY sales_record_id"
+    )
+    before = warehouse(shop, versions)
+    shop.admin.run(f"UPDATE sales_order SET design_id = {other} WHERE sales_order_id = {order}")
+    shop.perform(RUN)
+    after = warehouse(shop, versions)
+    assert after[:-1] == before
+    assert after[-1] == [other, *before[-1][1:]]  # last_updated has not moved
+    assert warehouse(shop, f"SELECT design_id FROM current_sales_order WHERE sales_order_id = {order}") == [[other]]
+
+
+def test_a_renamed_location_of_a_department_reaches_exactly_its_staff(shop):
+    department = one(shop, "SELECT department_id FROM staff GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 1")[0]
+    members = {row[0] for row in shop.admin.rows(f"SELECT staff_id FROM staff WHERE department_id = {department}")}
+    before = {row[0]: row for row in warehouse(shop, "SELECT * FROM dim_staff")}
+    shop.admin.run(f"UPDATE department SET location = 'Leeds' WHERE department_id = {department}")
+    shop.perform(RUN)
+    after = {row[0]: row for row in warehouse(shop, "SELECT * FROM dim_staff")}
+    assert {key for key, row in after.items() if row != before[key]} == members
+    assert {after[key][4] for key in members} == {"Leeds"}
+    written = warehouse(shop, "SELECT written->>'dim_staff' FROM pipeline.ledger WHERE batch = 2")
+    assert written == [[str(len(members))]]
+
+
+def test_a_changed_address_reaches_its_location_and_every_counterparty_there(shop):
+    address = one(shop, "SELECT legal_address_id FROM counterparty GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 1")[0]
+    query = f"SELECT counterparty_id FROM counterparty WHERE legal_address_id = {address}"
+    there = sorted(row[0] for row in shop.admin.rows(query))
+    shop.admin.run(f"UPDATE address SET phone = '0113 496 0000', district = '' WHERE address_id = {address}")
+    shop.perform(RUN)
+    changed = "= '0113 496 0000' ORDER BY 1"
+    assert warehouse(shop, f"SELECT location_id, district FROM dim_location WHERE phone {changed}") == [[address, ""]]
+    reached = warehouse(
+        shop,
+        "SELECT counterparty_id, counterparty_legal_district FROM dim_counterparty"
+        f" WHERE counterparty_legal_phone_number {changed}",
+    )
+    assert reached == [[key, ""] for key in there]
+
+
+def test_a_deleted_order_leaves_the_present_and_stays_in_the_history(shop):
+    order = one(shop, "SELECT max(sales_order_id) FROM transaction")[0]
+    sold = f"sales_order_id = {order}"
+    shop.admin.run(f"DELETE FROM payment WHERE transaction_id IN (SELECT transaction_id FROM transaction WHERE {sold})")
+    shop.admin.run(f"DELETE FROM transaction WHERE {sold}; DELETE FROM sales_order WHERE {sold}")
+    shop.perform(RUN)
+    assert warehouse(shop, f"SELECT 1 FROM current_sales_order WHERE {sold}") == []
+    assert warehouse(
+        shop,
+        "SELECT h.valid_from = b.extracted_at, h.valid_to = e.extracted_at"
+        " FROM history_sales_order AS h, pipeline.ledger AS b, pipeline.ledger AS e"
+        f" WHERE {sold} AND b.batch = 1 AND e.batch = 2",
+    ) == [[True, True]]
+
+
+def test_a_transaction_opened_before_a_run_and_committed_after_it_is_in_the_next_batch(shop):
+    slow = shop.sessions[1]
+    key = one(shop, "SELECT max(sales_order_id) FROM sales_order")[0]
+    slow.run("BEGIN")
+    slow.run(f"UPDATE sales_order SET units_sold = 123 WHERE sales_order_id = {key}")
+    shop.sessions[MAIN].run("UPDATE design SET file_location = '/moved'")  # by a younger transaction, which ends first
+    shop.perform(RUN)
+    assert warehouse(shop, f"SELECT count(*) FROM fact_sales_order WHERE sales_order_id = {key}") == [[1]]
+    assert warehouse(shop, "SELECT DISTINCT file_location FROM dim_design") == [["/moved"]]
+    slow.run("COMMIT")
+    shop.perform(RUN)
+    assert len(shop.looks) == 3
+    brought = (
+        "SELECT units_sold FROM history_sales_order, pipeline.ledger"
+        f" WHERE sales_order_id = {key} AND extracted_at = valid_from AND batch = 3"
+    )
+    assert warehouse(shop, brought) == [[123]]
+
+
+def test_a_transaction_that_is_rolled_back_never_arrives(shop):
+    slow = shop.sessions[1]
+    slow.run("BEGIN")
+    slow.run("UPDATE payment SET paid = NOT paid; UPDATE address SET phone = 'never'")
+    shop.sessions[MAIN].run("UPDATE design SET file_location = '/moved'")
+    shop.perform(RUN)
+    slow.run("ROLLBACK")
+    shop.step(Extract())
+    assert len(shop.looks) == 2  # the first, and the one of the designs
+    assert warehouse(shop, "SELECT count(*) FROM dim_location WHERE phone = 'never'") == [[0]]
+    assert warehouse(shop, "SELECT count(*) = count(DISTINCT payment_id) FROM fact_payment") == [[True]]
