@@ -13,7 +13,7 @@ ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundl
 export UV_SYSTEM_CERTS ?= 1
 endif
 
-.PHONY: run test lint audit clean
+.PHONY: run test soak lint audit clean
 .DEFAULT_GOAL := run
 
 run: $(READY)
@@ -21,6 +21,10 @@ run: $(READY)
 
 test: lint
 	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term
+
+# Random histories for as long as asked, MINUTES=10 or HISTORIES=1000: see docs/guarantees.md.
+soak: $(READY)
+	$(BIN)/python -m tests.proof.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(HISTORIES),--histories $(HISTORIES))
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -38,6 +38,7 @@ def shop(world):
     judge_warehouse(world)
     judge_lake(world)
     world.forget()
+    world.empty_source()
 
 
 def warehouse(shop: World, query: str) -> list[list[object]]:
