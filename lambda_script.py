@@ -125,7 +125,7 @@ class Lambda_script:
             architecture=architecture,
             memory=memory,
             timeout=timeout,
-            environment=dict(environment or {}),
+            environment=None if environment is None else dict(environment),
             include=tuple(Path(path) for path in include),
             extra_files=dict(extra_files or {}),
             requirements=read_requirements(requirements) if isinstance(requirements, Path) else tuple(requirements),
@@ -215,7 +215,7 @@ def _name(template: str, stage: str) -> str:
 def _schedule(value: str | None) -> str | None:
     if value is not None and not isinstance(value, str):
         raise ScheduleError(f"schedule must be a text such as `0 0 * * *` or `rate(5 minutes)`, not {value!r}.")
-    return None if value is None else to_eventbridge(value)
+    return to_eventbridge(value) if value else None
 
 
 def _canary(value: Canary | Mapping[str, Any] | None) -> Canary | None:

@@ -145,10 +145,10 @@ def _tag_problems(tags: Mapping[str, str]) -> Iterable[str]:
 
 
 def _environment_problems(spec: FunctionSpec) -> Iterable[str]:
-    size = len(json.dumps(dict(spec.environment), separators=(",", ":"), ensure_ascii=False).encode())
+    size = len(json.dumps(dict(spec.environment or {}), separators=(",", ":"), ensure_ascii=False).encode())
     if size > _ENVIRONMENT:
         yield f"its environment has {size} bytes; {_ENVIRONMENT} may be. Keep what is large in a file or a secret."
-    for name in spec.environment:
+    for name in spec.environment or ():
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]+", name):
             yield f"`{name}` cannot be the name of an environment variable."
         if name in _LAMBDAS_OWN:

@@ -91,7 +91,7 @@ class FunctionSpec:
     architecture: str = "x86_64"
     memory: int = 128
     timeout: int = 60
-    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    environment: Mapping[str, str] | None = field(default=None, repr=False)
     include: tuple[Path, ...] = ()
     extra_files: Mapping[str, bytes | Path] = field(default_factory=dict, repr=False)
     requirements: tuple[str, ...] = ()

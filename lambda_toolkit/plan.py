@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from lambda_toolkit import limits
 from lambda_toolkit.aws import Aws
@@ -48,7 +49,8 @@ def make_plan(
     _check(functions, deployment)
     aws = aws.snapshot()
     names = [spec.name for spec in functions]
-    planners = [_FunctionPlanner(aws, spec, listing_prefix(names, spec.name)) for spec in functions]
+    listed = len(names) > 1 and bool(deployment.application)  # else each would be asked for its tags anyway
+    planners = [_FunctionPlanner(aws, spec, listing_prefix(names, spec.name), listed=listed) for spec in functions]
     tasks: list[Task[Sequence[Change]]] = [task for planner in planners for task in planner.tasks()]
     if only is None:
         tasks += [task(bucket.plan, aws, item) for item in deployment.buckets]
@@ -89,8 +91,9 @@ def _alarms(spec: FunctionSpec) -> set[Key]:
 class _FunctionPlanner:
     """Plans one function. What several of its parts need to know is read once."""
 
-    def __init__(self, aws: Aws, spec: FunctionSpec, prefix: str) -> None:
+    def __init__(self, aws: Aws, spec: FunctionSpec, prefix: str, *, listed: bool) -> None:
         self._aws = aws
+        self._read = partial(function.read_listed, aws, spec) if listed else partial(function.read, aws, spec.name)
         self._prefix = prefix
         self.spec = spec
         self.package: Package = build(spec)
@@ -109,7 +112,7 @@ class _FunctionPlanner:
         ]
 
     def _live(self) -> LiveFunction | None:
-        return self._aws.once(("function", self.spec.name), lambda: function.read(self._aws, self.spec.name))
+        return self._aws.once(("function", self.spec.name), self._read)
 
     def _is_ours(self) -> bool:
         return function.is_ours(self._live(), self.spec.name)

@@ -6,21 +6,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lambda_toolkit.aws import Aws
-from lambda_toolkit.changes import Change, Key
+from lambda_toolkit.changes import Change, Difference, Key
 from lambda_toolkit.errors import AwsError
 from lambda_toolkit.limits import DIRECT_UPLOAD
 from lambda_toolkit.model import FunctionSpec
-from lambda_toolkit.ownership import desired_tags, is_owned, missing_tags, require_owned
+from lambda_toolkit.ownership import desired_tags, is_owned, require_owned
 from lambda_toolkit.package import Package
-from lambda_toolkit.resources import alias, permission, release, version
+from lambda_toolkit.resources import alias, permission, release, tags, version
 from lambda_toolkit.resources.alias import LiveAlias, Release
-from lambda_toolkit.resources.difference import described, differing
+from lambda_toolkit.resources.difference import differences, environment_differences
 from lambda_toolkit.resources.layer import layer_name, required_arn, upload
 from lambda_toolkit.resources.log_group import group_name
 from lambda_toolkit.resources.role import role_arn, role_name
 
 KIND = "function"
-_UNSHOWN = ("Environment",)  # its values may be nobody's business
+_LISTED = 50  # functions that one list holds
 _NEW = ("ResourceNotFoundException",)  # what was made a moment ago is not known everywhere
 
 
@@ -30,6 +30,11 @@ class LiveFunction:
 
     configuration: dict[str, Any] = field(repr=False)
     tags: dict[str, str]
+
+    @property
+    def architecture(self) -> str:
+        """``x86_64`` or ``arm64``."""
+        return str((self.configuration.get("Architectures") or ["x86_64"])[0])
 
     @property
     def layers(self) -> list[str]:
@@ -53,6 +58,23 @@ def read(aws: Aws, name: str) -> LiveFunction | None:
     return LiveFunction(answer["Configuration"], dict(answer.get("Tags") or {}))
 
 
+def read_listed(aws: Aws, spec: FunctionSpec) -> LiveFunction | None:
+    """As :func:`read`, out of one list for all functions, and the one list of tags.
+
+    What is not among the first fifty functions of the region, or was made too short a time ago, is asked itself.
+    """
+    listed = aws.once("listed functions", lambda: aws.call("lambda", "list_functions", MaxItems=_LISTED))
+    known = next((item for item in listed["Functions"] if item["FunctionName"] == spec.name), None)
+    if known is None or "Error" in (known.get("Environment") or {}):
+        return read(aws, spec.name)
+    arn = aws.arn("lambda", f"function:{spec.name}")
+
+    def ask() -> dict[str, str]:
+        return dict(aws.call("lambda", "list_tags", Resource=arn)["Tags"])
+
+    return LiveFunction(known, dict(tags.tags_of(aws, arn, spec.tags, spec.name, ask)))
+
+
 def is_ours(live: LiveFunction | None, name: str) -> bool:
     """Whether the function is there and the toolkit made it."""
     return live is not None and is_owned(live.tags, name)
@@ -74,32 +96,19 @@ def plan(
     after = _predecessors(spec, layer)
     if live is None:
         return [_creation(spec, package, desired, digest, layer, layer_arn, after)]
-    require_owned(KIND, spec.name, live.tags, adopt=spec.adopt, function=spec.name)
-    shape = _live_configuration(live)
-    changed = differing(shape, desired)
-    layers_differ = live.layers != ([layer_arn] if layer_arn else [layer] if layer else [])
-    code_differs = live.configuration.get("CodeSha256") != package.sha256
-    architecture_differs = (live.configuration.get("Architectures") or ["x86_64"]) != [spec.architecture]
-    configuration_differs = bool(changed) or layers_differ
-    upload_differs = code_differs or architecture_differs
-    latest_differs = configuration_differs or upload_differs
-    released = live_alias is not None and live_alias.holds(digest)
-    alias_detail = None if released else release.difference(live_alias, digest, latest_differs=latest_differs)
-    tags = desired_tags(spec.tags, spec.name)
-    new_tags = missing_tags(live.tags, tags)
-    details = (
-        *(["code changes"] if code_differs else []),
-        *([f"architecture: {spec.architecture}"] if architecture_differs else []),
-        *(
-            [f"layers: {', '.join(map(layer_name, live.layers)) or 'none'} -> {layer or 'none'}"]
-            if layers_differ
-            else []
-        ),
-        *described(shape, desired, changed, _UNSHOWN),
-        *([alias_detail] if alias_detail else []),
-        *([f"tags: {', '.join(sorted(new_tags))}"] if new_tags else []),
+    require_owned(KIND, spec.name, live.tags, adopt=spec.adopt, function=spec.name, declared=spec.tags)
+    configured, layered = _configured(live, desired), _layered(live, layer, layer_arn)
+    coded = differences(
+        {"code": live.configuration.get("CodeSha256"), "architecture": live.architecture},
+        {"code": package.sha256, "architecture": spec.architecture},
     )
-    if not details:
+    configuration_differs = bool(configured or layered)
+    latest_differs = configuration_differs or bool(coded)
+    released = live_alias is not None and live_alias.holds(digest)
+    moved = None if released else release.difference(live_alias, digest, latest_differs=latest_differs)
+    tag_change = tags.compare(live.tags, spec.tags, spec.name)
+    found = (*coded, *layered, *configured, *tag_change.differences)
+    if not found and moved is None:
         return []
     known = _known_version(aws, spec.name, live_alias, digest)
     unaliased = not released and bool(permission.read_unaliased(aws, spec.name))
@@ -107,13 +116,14 @@ def plan(
     def update(aws: Aws) -> None:
         published = known
         if configuration_differs:
-            parameters = _as_parameters({key: desired[key] for key in changed})
-            if layers_differ:
+            changed = {item.attribute.partition(".")[0] for item in configured}
+            parameters = _as_parameters({key: desired[key] for key in desired if key in changed})
+            if layered:
                 parameters["Layers"] = _layers(aws, layer, layer_arn)
             aws.call("lambda", "update_function_configuration", FunctionName=spec.name, **parameters)
-        if configuration_differs and (upload_differs or not released):
+        if configuration_differs and (coded or not released):
             _wait_until_ready(aws, spec.name)
-        if upload_differs:
+        if coded:
             answer = aws.call(
                 "lambda",
                 "update_function_code",
@@ -123,8 +133,7 @@ def plan(
                 **_code(aws, spec, package),
             )
             published = known or str(answer["Version"])
-        if new_tags:
-            aws.call("lambda", "tag_resource", Resource=aws.arn("lambda", f"function:{spec.name}"), Tags=new_tags)
+        tag_change.apply(aws, "lambda", aws.arn("lambda", f"function:{spec.name}"))
         if released:
             if latest_differs:
                 _wait_until_ready(aws, spec.name)
@@ -135,15 +144,15 @@ def plan(
     pruning: list[Change] = []
     if not released and live_alias is not None:
         pruning = version.plan_pruning(aws, spec.name, known)
-    return [Change(KIND, spec.name, "update", details, after, apply=update), *pruning]
+    details = (moved,) if moved else ()
+    return [Change(KIND, spec.name, "update", details, after, found, apply=update), *pruning]
 
 
 def _as_released(package: Package, spec: FunctionSpec, live: LiveFunction, released: Release) -> Package:
     """``package``, known by what is live where that was made of the same sources with bytecode as good or better."""
-    same_architecture = (live.configuration.get("Architectures") or ["x86_64"]) == [spec.architecture]
-    return (
-        package.as_deployed(str(live.configuration.get("CodeSha256")), released.code) if same_architecture else package
-    )
+    if live.architecture != spec.architecture:
+        return package
+    return package.as_deployed(str(live.configuration.get("CodeSha256")), released.code)
 
 
 def _creation(
@@ -211,17 +220,27 @@ def _configuration(aws: Aws, spec: FunctionSpec, package: Package) -> dict[str, 
         "Description": spec.description,
         "Timeout": spec.timeout,
         "MemorySize": spec.memory,
-        "Environment": dict(spec.environment),
+        **({} if spec.environment is None else {"Environment": dict(spec.environment)}),
     }
 
 
-def _live_configuration(live: LiveFunction) -> dict[str, Any]:
+def _configured(live: LiveFunction, desired: dict[str, Any]) -> tuple[Difference, ...]:
+    """What differs in the configuration, each environment variable by itself."""
     known = live.configuration
-    return {
-        **known,
-        "Description": known.get("Description") or "",
-        "Environment": (known.get("Environment") or {}).get("Variables", {}),
-    }
+    shape = {**known, "Description": known.get("Description") or ""}
+    plain = {key: value for key, value in desired.items() if key != "Environment"}
+    found = differences(shape, plain)
+    if "Environment" in desired:
+        found += environment_differences((known.get("Environment") or {}).get("Variables", {}), desired["Environment"])
+    return found
+
+
+def _layered(live: LiveFunction, layer: str | None, layer_arn: str | None) -> tuple[Difference, ...]:
+    """The layers, shown by their names: of one that is not published yet, the ARN is not known."""
+    wanted = [layer_arn or layer] if layer else []
+    if live.layers == wanted:
+        return ()
+    return (Difference("layers", [layer_name(arn) for arn in live.layers], [layer] if layer else []),)
 
 
 def _as_parameters(configuration: dict[str, Any]) -> dict[str, Any]:

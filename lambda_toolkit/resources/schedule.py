@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lambda_toolkit.aws import Aws
-from lambda_toolkit.changes import Change, Key
+from lambda_toolkit.changes import Change, Difference, Key
 from lambda_toolkit.errors import AwsError
 from lambda_toolkit.model import FunctionSpec
 from lambda_toolkit.ownership import (
@@ -14,11 +14,12 @@ from lambda_toolkit.ownership import (
     derived_name,
     desired_tags,
     is_owned,
-    missing_tags,
     require_owned,
 )
-from lambda_toolkit.resources import alias, permission
+from lambda_toolkit.resources import alias, permission, tags
+from lambda_toolkit.resources.difference import differences
 from lambda_toolkit.resources.permission import Permission
+from lambda_toolkit.resources.tags import TagChange
 
 KIND = "schedule"
 _TARGET = "lambda-script"
@@ -43,50 +44,52 @@ def plan(aws: Aws, spec: FunctionSpec, prefix: str) -> list[Change]:
     expression = spec.schedule
     function = alias.arn(aws, spec.name)
     rule = aws.arn("events", f"rule/{name}")
-    tags = desired_tags(spec.tags, spec.name)
     let_in = Permission("schedule", "events.amazonaws.com", rule, aws.account_id)
     allowed = permission.read(aws, spec.name)
     stale = [key for key in allowed if key.startswith(_STATEMENTS) and key != let_in.statement_id]
     unaliased = [key for key in permission.read_unaliased(aws, spec.name) if key.startswith(_STATEMENTS)]
-    new_tags = tags
-    targets: list[dict[str, Any]] = []
+    target: str | None = None
+    tag_change: TagChange | None = None
     if live:
-        live_tags = _tags(aws, rule)
-        require_owned("rule", name, live_tags, adopt=spec.adopt, function=spec.name)
-        new_tags = missing_tags(live_tags, tags)
-        targets = aws.list_all("events", "list_targets_by_rule", "Targets", Rule=name)
-    rule_differs = live is None or (live.get("ScheduleExpression"), live.get("State")) != (expression, "ENABLED")
-    target_differs = not any(target["Id"] == _TARGET and target["Arn"] == function for target in targets)
+        live_tags = tags.tags_of(aws, rule, spec.tags, spec.name, lambda: _tags(aws, rule))
+        require_owned("rule", name, live_tags, adopt=spec.adopt, function=spec.name, declared=spec.tags)
+        tag_change = tags.compare(live_tags, spec.tags, spec.name)
+        target = _target(aws, name)
+    known = {"schedule": live.get("ScheduleExpression"), "state": live.get("State")} if live else {}
+    ruled = differences(known, {"schedule": expression, "state": "ENABLED"})
     permission_differs = allowed.get(let_in.statement_id) != rule
-    details = (
-        *([_rule_detail(live, expression)] if rule_differs else []),
-        *([_target_detail(targets)] if live and target_differs else []),
-        *(["its permission to invoke is missing"] if live and permission_differs else []),
-        *(["a permission that is no longer needed goes"] if stale or unaliased else []),
-        *([f"tags: {', '.join(sorted(new_tags))}"] if live and new_tags else []),
+    found = (
+        *ruled,
+        *differences({"target": target}, {"target": function}),
+        *([Difference("permission to invoke", None, function)] if permission_differs else []),
+        *(tag_change.differences if tag_change else ()),
     )
-    if not details:
+    details = ("a permission that is no longer needed goes",) if stale or unaliased else ()
+    if not found and not details:
         return []
 
     def apply(aws: Aws) -> None:
-        if rule_differs:
+        if ruled:
+            labels = as_list(desired_tags(spec.tags, spec.name))
             made: dict[str, Any] = (
-                {} if live else {"Tags": as_list(tags), "Description": f"Starts the Lambda function {spec.name}"}
+                {} if live else {"Tags": labels, "Description": f"Starts the Lambda function {spec.name}"}
             )
             kept = {"Description": live["Description"]} if live and live.get("Description") else {}
             aws.call("events", "put_rule", Name=name, ScheduleExpression=expression, State="ENABLED", **made, **kept)
-        if live and new_tags:
-            aws.call("events", "tag_resource", ResourceARN=rule, Tags=as_list(new_tags))
+        if tag_change:
+            tag_change.apply(aws, "events", rule)
         if permission_differs:
             permission.add(aws, spec.name, let_in, allowed)
-        if target_differs:
+        if target != function:
             answer = aws.call("events", "put_targets", Rule=name, Targets=[{"Id": _TARGET, "Arn": function}])
             _require_all(answer, f"schedule {name}")
         permission.remove(aws, spec.name, stale)
         permission.remove_unaliased(aws, spec.name, unaliased)
 
     after: frozenset[Key] = frozenset({("function", spec.name)})
-    return [Change(KIND, name, "update" if live else "create", details, after, apply=apply)]
+    if live is None:
+        return [Change(KIND, name, "create", (expression, *details), after, apply=apply)]
+    return [Change(KIND, name, "update", details, after, found, apply=apply)]
 
 
 def plan_removal(aws: Aws, function: str, after: frozenset[Key]) -> list[Change]:
@@ -110,17 +113,10 @@ def plan_removal(aws: Aws, function: str, after: frozenset[Key]) -> list[Change]
     return [Change(KIND, name, "delete", (str(live.get("ScheduleExpression")),), after, apply=delete)]
 
 
-def _rule_detail(live: dict[str, Any] | None, expression: str) -> str:
-    if live is None:
-        return expression
-    if live.get("ScheduleExpression") != expression:
-        return f"{live.get('ScheduleExpression')} -> {expression}"
-    return "switched off -> on"
-
-
-def _target_detail(targets: list[dict[str, Any]]) -> str:
-    other = next((str(target["Arn"]) for target in targets if target["Id"] == _TARGET), None)
-    return "its target is missing" if other is None else f"its target: {other} -> the alias {alias.LIVE}"
+def _target(aws: Aws, rule: str) -> str | None:
+    """The ARN of what the rule starts by our own target; ``None`` where that is missing."""
+    targets = aws.list_all("events", "list_targets_by_rule", "Targets", Rule=rule)
+    return next((str(target["Arn"]) for target in targets if target["Id"] == _TARGET), None)
 
 
 def _tags(aws: Aws, rule: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lambda_toolkit.aws import Aws
-from lambda_toolkit.changes import Change, Key
+from lambda_toolkit.changes import Change, Difference, Key
 from lambda_toolkit.errors import AwsError, TriggerError
 from lambda_toolkit.model import FunctionSpec, S3Trigger
 from lambda_toolkit.ownership import short_hash
@@ -95,16 +95,17 @@ def _plan_bucket(aws: Aws, spec: FunctionSpec, bucket: str, allowed: _Allowed) -
     configuration = _read(aws, bucket) or {}
     _check_others(configuration, desired, spec, bucket)
     own = [entry for entry in configuration.get(_LAMBDA, ()) if is_own(entry, spec.name)]
-    entries_differ = sorted(map(_comparable, own)) != sorted(map(_comparable, desired))
+    entries = Difference("notifications", sorted(map(_described, own)), sorted(map(_described, desired)))
+    entries_differ = entries.live != entries.desired
     permission_differs = allowed.live.get(let_in.statement_id) != let_in.source_arn
     statements, unaliased = allowed.of(bucket)
     stale = [key for key in statements if key != let_in.statement_id]
-    details = (
-        *([_shown(trigger) for trigger in spec.s3_triggers if trigger.bucket == bucket] if entries_differ else []),
-        *(["the bucket's permission to invoke is missing"] if permission_differs and not entries_differ else []),
-        *(["a permission that is no longer needed goes"] if stale or unaliased else []),
+    found = (
+        *([entries] if entries_differ else []),
+        *([Difference("permission to invoke", None, arn)] if permission_differs else []),
     )
-    if not details:
+    details = ("a permission that is no longer needed goes",) if stale or unaliased else ()
+    if not found and not details:
         return []
 
     def apply(aws: Aws) -> None:
@@ -116,7 +117,10 @@ def _plan_bucket(aws: Aws, spec: FunctionSpec, bucket: str, allowed: _Allowed) -
 
     name = f"{spec.name} on {bucket}"
     after: frozenset[Key] = frozenset({("function", spec.name), ("bucket", bucket)})
-    return [Change(KIND, name, "update" if own else "create", details, after, apply=apply)]
+    if not own:
+        shown = (_shown(trigger) for trigger in spec.s3_triggers if trigger.bucket == bucket)
+        return [Change(KIND, name, "create", (*shown, *details), after, apply=apply)]
+    return [Change(KIND, name, "update", details, after, found, apply=apply)]
 
 
 def _plan_dropped(function: str, bucket: str, allowed: _Allowed) -> list[Change]:
@@ -214,8 +218,11 @@ def _filters(entry: Configuration) -> tuple[str, str]:
     return values.get("prefix", ""), values.get("suffix", "")
 
 
-def _comparable(entry: Configuration) -> tuple[str, str, tuple[str, ...], tuple[str, str]]:
-    return str(entry["Id"]), str(entry["LambdaFunctionArn"]), tuple(sorted(entry["Events"])), _filters(entry)
+def _described(entry: Configuration) -> str:
+    """An entry on one line, the shape in which two are compared: S3 spells and sorts as it likes."""
+    prefix, suffix = _filters(entry)
+    events = " ".join(sorted(entry["Events"]))
+    return f"{entry['Id']} {events} {prefix}*{suffix} {entry['LambdaFunctionArn']}"
 
 
 def _check_others(

@@ -129,7 +129,8 @@ def test_an_edited_handler_is_published_and_made_live(script, source, wire) -> N
     source.write_text("def lambda_handler(event, context):\n    return 'new'\n", encoding="utf-8")
     wire.clear()
     [change] = script(**EVERYTHING).deploy().done
-    assert (change.kind, change.action, change.details) == ("function", "update", ("code changes",))
+    assert (change.kind, change.action) == ("function", "update")
+    assert [item.attribute for item in change.differences] == ["code"]
     assert wire.writes == ["UpdateFunctionCode", "UpdateAlias"]
     wire.clear()
     script(**EVERYTHING).deploy()
@@ -142,11 +143,11 @@ def test_an_edited_handler_is_published_and_made_live(script, source, wire) -> N
         ({"memory": 512}, "function", CONFIGURED, "MemorySize: 128 -> 512"),
         ({"timeout": 61}, "function", CONFIGURED, "Timeout: 60 -> 61"),
         ({"description": ""}, "function", CONFIGURED, "Description: an example -> none"),
-        ({"environment": {"COLOUR": "red"}}, "function", CONFIGURED, "Environment changes"),
-        ({"environment": {}}, "function", CONFIGURED, "Environment changes"),
+        ({"environment": {"COLOUR": "red"}}, "function", CONFIGURED, "Environment.COLOUR: blue -> red"),
+        ({"environment": {}}, "function", CONFIGURED, "Environment.COLOUR: blue -> none"),
         ({"permissions": []}, "role", ["PutRolePolicy"], "policy.arn:aws:dynamodb:eu-west-2:1:table/t: Allow"),
         ({"log_retention_days": 90}, "log group", ["PutRetentionPolicy"], "retention_days: 30 -> 90"),
-        ({"schedule": "rate(1 hour)"}, "schedule", ["PutRule"], "cron(0 6 ? * MON-FRI *) -> rate(1 hour)"),
+        ({"schedule": "rate(1 hour)"}, "schedule", ["PutRule"], "schedule: cron(0 6 ? * MON-FRI *) -> rate(1 hour)"),
         ({"alarms": [Alarm("errors", "Errors", topic="other")]}, "alarm", ["PutMetricAlarm"], "AlarmActions"),
     ],
 )
@@ -177,7 +178,7 @@ def test_another_architecture_comes_with_the_code(script, session, wire) -> None
         .deploy()
         .done
     )
-    assert change.details == ("architecture: arm64",)
+    assert said(change) == ["architecture: x86_64 -> arm64"]
     assert wire.writes == ["UpdateFunctionCode", "UpdateAlias"]
     assert sent[0]["Architectures"] == ["arm64"]
 
@@ -227,11 +228,12 @@ def test_drift_is_repaired(script, client, wire) -> None:
         ],
     )
     [change] = script(**EVERYTHING).deploy().done
-    assert change.details == (
-        "switched off -> on",
-        "its target is missing",
-        "its permission to invoke is missing",
-    )
+    live = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:my-function:live"
+    assert said(change) == [
+        "state: DISABLED -> ENABLED",
+        f"target: none -> {live}",
+        f"permission to invoke: none -> {live}",
+    ]
     wire.clear()
     script(**EVERYTHING).deploy()
     assert wire.writes == []
@@ -256,7 +258,7 @@ def test_a_function_of_someone_else_is_left_alone(script, client, wire) -> None:
     assert "my-function" in str(refused.value)
     assert wire.writes == []
     report = script(memory=512, adopt=True).deploy()
-    assert "tags: managed-by" in report.done[0].details
+    assert "tags.managed-by: none -> lambda_script" in said(report.done[0])
     assert not script(memory=512).plan()
 
 

@@ -62,7 +62,7 @@ def test_code_and_configuration_do_not_race(script, source, wire, time) -> None:
     wire.refuse("UpdateFunctionCode", "ResourceConflictException", IN_PROGRESS, times=2)
     wire.clear()
     [change] = script(memory=256).deploy().done
-    assert len(change.details) == 2
+    assert len(change.differences) == 2
     assert wire.writes == ["UpdateFunctionConfiguration", *["UpdateFunctionCode"] * 3, "UpdateAlias"]
     assert not script(memory=256).plan()
 

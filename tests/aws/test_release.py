@@ -63,7 +63,7 @@ def test_a_role_or_an_alarm_that_changes_is_no_release(script, client) -> None:
     ("drift", "detail"),
     [
         ({"MemorySize": 1024}, "MemorySize: 1024 -> 128"),
-        ({"Environment": {"Variables": {"MODE": "theirs"}}}, "Environment changes"),
+        ({"Environment": {"Variables": {"MODE": "theirs"}}}, "Environment.MODE: theirs -> ours"),
     ],
 )
 def test_drift_of_latest_is_repaired_and_nothing_is_released(script, client, wire, drift, detail) -> None:
@@ -71,7 +71,7 @@ def test_drift_of_latest_is_repaired_and_nothing_is_released(script, client, wir
     client("lambda").update_function_configuration(FunctionName="my-function", **drift)
     wire.clear()
     [change] = script(environment={"MODE": "ours"}).deploy().done
-    assert change.details == (detail,)
+    assert list(map(str, change.differences)) == [detail]
     assert wire.writes == ["UpdateFunctionConfiguration"]
     assert live(client) == "1"
     assert not script(environment={"MODE": "ours"}).plan()
@@ -82,7 +82,7 @@ def test_drift_of_the_code_of_latest_is_repaired_and_nothing_is_released(script,
     client("lambda").update_function_code(FunctionName="my-function", ZipFile=b"PK\x05\x06" + bytes(18))
     wire.clear()
     [change] = script().deploy().done
-    assert change.details == ("code changes",)
+    assert [item.attribute for item in change.differences] == ["code"]
     assert wire.writes == ["UpdateFunctionCode"]
     assert versions(client) == ["1"]
 
