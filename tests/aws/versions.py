@@ -82,6 +82,16 @@ def behave_like_lambda(monkeypatch: pytest.MonkeyPatch, invocations: Invocations
             answer["x-amz-function-error"] = "Unhandled"
         return payload
 
+    create = LambdaBackend.create_function
+
+    def create_and_publish(backend: LambdaBackend, spec: dict[str, Any]) -> LambdaFunction:
+        """moto copies all its state to change one number, which fails while another thread adds to it."""
+        made = create(backend, {**spec, "Publish": False})
+        answer = copy.copy(made)
+        if spec.get("Publish"):
+            answer.version = backend.publish_version(made.function_name).version
+        return answer
+
     respond = LambdaResponse.invoke
 
     def invoke_as_qualified(response: LambdaResponse) -> Any:
@@ -89,6 +99,7 @@ def behave_like_lambda(monkeypatch: pytest.MonkeyPatch, invocations: Invocations
         return respond(response)
 
     monkeypatch.setattr(LambdaResponse, "invoke", invoke_as_qualified)
+    monkeypatch.setattr(LambdaBackend, "create_function", create_and_publish)
     monkeypatch.setattr(LambdaStorage, "publish_version", publish)
     monkeypatch.setattr(LambdaStorage, "del_function", keep_what_is_named)
     monkeypatch.setattr(LambdaBackend, "invoke", invoke)
