@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lambdas.load.tables import to_csv
+from lambdas.load.stages import to_csv
 from lambdas.shared.postgres import transaction
 from lambdas.transform.conformance import conform
 
