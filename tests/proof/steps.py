@@ -81,10 +81,13 @@ class Overtake:
 
 @dataclass(frozen=True)
 class Transform:
-    """An event reaches transform: of the ``back``-th batch from the last, once or again, or lost until now."""
+    """An event reaches transform: of the ``back``-th batch from the last, once or repeated, or lost until now.
+
+    ``again``: somebody asks to convert the batch again, which must give the same.
+    """
 
     back: int = 0
-    replay: bool = False
+    again: bool = False
     crash: Crash | None = None
 
 

@@ -26,7 +26,7 @@ from lambdas.shared.lake import Lake
 from lambdas.shared.layout import manifest_key
 from lambdas.shared.postgres import Credentials, connect
 from lambdas.shared.wire import Connection
-from lambdas.transform.transformation import transform
+from lambdas.transform.transformation import replay, transform
 from tests.postgres.conftest import configuration
 from tests.proof import steps
 from tests.proof.changes import KEYS, REPAIRS, seed
@@ -342,21 +342,21 @@ class World:
     def _transform(self, step: steps.Transform) -> None:
         batch = len(self.looks) - step.back
         if batch >= 1:
-            self.transform_batch(batch, replay=step.replay, crash=step.crash)
+            self.transform_batch(batch, again=step.again, crash=step.crash)
 
-    def transform_batch(self, batch: int, *, replay: bool = False, crash: steps.Crash | None = None) -> None:
-        """The event of a batch reaches transform."""
+    def transform_batch(self, batch: int, *, again: bool = False, crash: steps.Crash | None = None) -> None:
+        """The event of a batch reaches transform; or somebody asks to convert it ``again``."""
         ingestion = Lake(self.client, self.buckets[0])
         processed = Lake(MortalClient(self.client, Countdown(crash, sql=False)), self.buckets[1])
         self.told["runs of transform"] += 1
         was_there = self._exists(self.buckets[1], batch)
         try:
-            done = transform(ingestion, processed, self.declarations, batch, replay=replay)
+            done = (replay if again else transform)(ingestion, processed, self.declarations, batch)
         except CrashError:
             self.told["crashes"] += 1
         else:
-            assert done.same, "transform gives something else now"
             assert done.created != was_there
+            assert done.manifest.revision == 1, "the same batch became something else"
 
     def _load(self, step: steps.Load) -> None:
         self.loader.countdown = Countdown(step.crash, sql=True)
