@@ -1,0 +1,87 @@
+"""``rejected`` and ``replay`` with a pretended AWS: what the functions are asked, and what is said of the answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+import commands.rejected
+import commands.replay
+from commands.errors import CommandError
+from commands.replaying import Replaying
+from tests.unit.commands.test_follow import PretendedAws, follower
+
+OPEN = {"rejected": 1, "held": 0}
+BUSY = {"busy": True}
+
+
+def applied(*batches: int, left: tuple[int, ...] = (), **written: int) -> dict[str, Any]:
+    return {"replayed": list(batches), "written": written, "not_loaded": [], "left": list(left), "open": OPEN}
+
+
+def converted(batch: int, *, changed: bool = True) -> dict[str, Any]:
+    return {"batch": batch, "revision": 2 if changed else 1, "rejected": {"dim_staff": 1}, "changed": changed}
+
+
+def test_each_batch_is_converted_and_load_is_asked_until_it_has_applied_all():
+    aws = PretendedAws(
+        {
+            "transform": [converted(3), converted(4, changed=False)],
+            "load": [BUSY, applied(3, left=(4,), fact_payment=2), applied(4, fact_payment=1, dim_staff=1)],
+        }
+    )
+    document = Replaying(follower(aws)).replay([3, 4])
+    assert [entry["changed"] for entry in document["batches"]] == [True, False]
+    assert document["written"] == {"fact_payment": 3, "dim_staff": 1}
+    assert document["open"] == OPEN
+
+
+def test_a_load_that_never_ends_is_told():
+    with pytest.raises(CommandError, match="Another load has been running for 900 s"):
+        Replaying(follower(PretendedAws({"load": [BUSY]}))).patiently({})
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--all"],
+        ["--into", "check"],
+        ["--no-compare"],
+        ["3", "--all", "--into", "check"],
+        ["--from", "3"],
+        ["--to", "3"],
+        ["--from", "4", "--to", "3"],
+        ["2", "--from", "3", "--to", "4"],
+        ["0"],
+        ["--all", "--into", "public"],
+        ["--all", "--into", "Check"],
+        ["--all", "--into", "pg_check"],
+        ["--all", "--into", "check_pipeline"],
+    ],
+)
+def test_a_call_that_cannot_be_meant_is_refused(arguments):
+    assert CliRunner().invoke(commands.replay.command, arguments).exit_code == 2
+
+
+def test_what_is_open_is_shown_as_people_read_it(monkeypatch):
+    entry = {"batch": 3, "table": "fact_payment", "key": "7", "column": "payment_date", "value": "2022-13-45"}
+    held = {"batch": 4, "table": "fact_payment", "key": "8", "column": "currency_id", "value": "9"}
+    answer = {
+        "counts": {"rejected": 1200, "held": 1},
+        "batches": [3],
+        "rejected": [{**entry, "reason": "is no date"}, {**entry, "value": None, "reason": "must not be NULL"}],
+        "held": [{**held, "reason": "not in dim_currency yet"}],
+    }
+    monkeypatch.setattr(commands.rejected, "call", lambda *_: answer)
+    result = CliRunner().invoke(commands.rejected.command, ["--stage", "dev"], env={"AWS_DEFAULT_REGION": "eu-west-2"})
+    assert result.exit_code == 0, result.output
+    for text in ("2022-13-45", "NULL", "... and 1,199 rows more", "not in dim_currency yet", "deploy.py replay"):
+        assert text in result.stdout
+    monkeypatch.setattr(
+        commands.rejected,
+        "call",
+        lambda *_: {**answer, "counts": {"rejected": 0, "held": 0}, "rejected": [], "held": []},
+    )
+    assert "Nothing is open" in CliRunner().invoke(commands.rejected.command, ["--stage", "dev"]).stdout
