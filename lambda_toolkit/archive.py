@@ -27,8 +27,8 @@ def write_archive(entries: Mapping[str, Entry]) -> bytes:
     Archives of up to 1 MiB, such as the code of most functions, are stored, not deflated: deflate's output differs
     between implementations of zlib, and what it would save is nothing. Larger ones are deflated at level 6: the
     pipeline's requirements have 106 MiB stored, which Lambda takes only by way of S3, and 34 MiB deflated. Their bytes
-    are the same wherever zlib is the same; that they may differ elsewhere
-    undoes nothing, as neither a package (:func:`content_digest`) nor a layer (its recipe) is known by them.
+    are the same wherever zlib is the same; that they may differ elsewhere undoes nothing, as neither a package
+    (:func:`content_digest`) nor a layer (its recipe) is known by them.
     """
     size = sum(len(entry.content) for entry in entries.values())
     method = zipfile.ZIP_STORED if size <= _STORED_UP_TO else zipfile.ZIP_DEFLATED
