@@ -55,8 +55,8 @@ def test_what_passes_is_stored_unbent_and_what_is_refused_could_not_be(shop, val
         shop.warehouse.run(f"CREATE TABLE probe_{number} (v {name})")
         shop.warehouse.run(f"CREATE TABLE given_{number} (n int, v {_wide(kind)})")
 
-    @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), database=None)
-    @given(st.lists(st.one_of(st.none(), values), min_size=20, max_size=40))
+    @settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @given(st.lists(st.one_of(st.none(), values), min_size=30, max_size=40))
     def agree(column):
         rows = pa.chunked_array([pa.array(column, kind)])
         for number, name in enumerate(types):
