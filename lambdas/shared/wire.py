@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import struct
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -22,6 +23,9 @@ class Connection(pg8000.native.Connection):  # type: ignore[misc]  # pg8000 has 
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        # A copy ends with small packets. Were each to wait for the server's delayed acknowledgement of the one before,
+        # as TCP does unless told otherwise, every copy would take 40 ms longer.
+        self._usock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         # The server is silent until it is asked, so that nothing is lost with the small buffer that this replaces.
         self._sock = self._usock.makefile("rwb", buffering=BUFFER)
 
