@@ -2,191 +2,223 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from lambdas.extract.catalog import Column
-from lambdas.extract.reading import AGAIN, XMIN, lake_schema, read, read_all, select_columns
+from lambdas.extract.budget import Budget
+from lambdas.extract.captured import Captured
+from lambdas.extract.changes import Changes, store, upload
+from lambdas.extract.content import capture_content
+from lambdas.extract.keys import AllStored, KeyJudge, KeyWriter, OrderedComparison, keys_in, ordering, up_to
+from lambdas.extract.plan import TablePlan, deletes_interval
+from lambdas.extract.ranges import read_range
+from lambdas.extract.reading import ALL, NONE, read, written_since
 from lambdas.shared import sql
+from lambdas.shared.declarations import NEVER
 from lambdas.shared.errors import SourceError
 from lambdas.shared.lake import Lake
-from lambdas.shared.manifest import File
+from lambdas.shared.manifest import Coverage, File, KeyFile
 from lambdas.shared.parquet import ParquetPart
 from lambdas.shared.wire import Connection
 
-
-@dataclass(frozen=True)
-class Previous:
-    """The last batch's keys of a table, and the (key, xmin) of rows that will be met again."""
-
-    keys: File | None
-    seen: File | None
+SINCE_ROWS = 1_000_000  # keys that came since the last compare: with more, they are compared whatever the interval
 
 
-@dataclass(frozen=True)
-class TablePlan:
-    """How one table is read. ``written``: the condition on its rows ``t``; ``written_again``: on those that the next
-    run will meet again, because a transaction older than theirs is still open.
+def capture(
+    connection: Connection, lake: Lake, plan: TablePlan, budget: Budget, prefix: str, now: datetime
+) -> Captured:
+    """Reads what changed; rows go to the lake as they come, below ``prefix``. Changes nothing that counts yet.
+
+    Raises SourceError for rows that are there, though nobody wrote them since the last batch.
     """
-
-    name: str
-    key: str
-    columns: Sequence[Column]
-    written: sql.Fragment
-    written_again: sql.Fragment
-    previous: Previous
-    relations: tuple[int, ...] = ()
-    meaning: str = ""
-
-    @property
-    def key_type(self) -> pa.DataType:
-        """The Arrow type of the key."""
-        return next(column.arrow for column in self.columns if column.name == self.key)
-
-
-@dataclass(frozen=True)
-class Captured:
-    """``keys`` is a File where the key set is what it was; else the new set, not yet stored. None: there is no row."""
-
-    changes: File | None
-    deleted: pa.Table | None
-    keys: pa.Table | File | None
-    seen: pa.Table | None
-
-    def store_deleted(self, lake: Lake, prefix: str) -> File | None:
-        """Stores the keys that are gone, if any."""
-        return _store(lake, self.deleted, f"{prefix}.deleted.parquet")
-
-    def store_keys(self, lake: Lake, prefix: str) -> File | None:
-        """Stores the key set where it is a new one."""
-        return self.keys if isinstance(self.keys, File) else _store(lake, self.keys, f"{prefix}.keys.parquet")
-
-    def store_seen(self, lake: Lake, prefix: str) -> File | None:
-        """Stores what the next run will meet again, if anything."""
-        return _store(lake, self.seen, f"{prefix}.seen.parquet")
+    if plan.table.by_content:
+        return capture_content(connection, lake, plan, budget, prefix, now)
+    total, written, pending = _to_read(connection, plan, budget)
+    with Changes(connection, lake, plan, budget) as changes:
+        coverage, keys, read_of_range = None, tuple(plan.before.keys), NONE
+        if written:
+            changes.read(_region(plan, pending), keep_keys=not plan.whole)
+        since = list(plan.before.since)
+        if pending is not None:
+            if pending.since is None:
+                came = store(
+                    lake, pa.table([changes.keys], schema=pa.schema([plan.key_field])), f"{prefix}.came.parquet"
+                )
+                since += [came] if came else []
+            coverage, added = _take_range(connection, lake, plan, budget, changes, pending, prefix)
+            keys += added
+            read_of_range = _of_range(plan, pending, coverage)
+        read_of_all = sql.compose("($one OR $other)", one=_region(plan, pending), other=read_of_range)
+        changed = changes.store(f"{prefix}.changes.parquet")
+        if changed and not plan.whole and not (pending and pending.since is None):
+            since.append(changed)
+        captured = Captured(
+            changes=changed,
+            keys=keys,
+            since=tuple(since),
+            compared_at=plan.before.compared_at,
+            coverage=coverage,
+            seen=changes.seen(with_earlier=coverage is not None),
+            read=ALL if plan.whole and coverage is None else read_of_all,
+            covered=_covered(plan, coverage),
+            progressed=coverage != plan.before.coverage and (coverage is None or coverage.upto is not None),
+        )
+        told = None if plan.whole or plan.pending or pending else changes.keys
+        return _with_deletes(connection, lake, plan, captured, told, total, written, prefix, now)
 
 
-def capture(connection: Connection, lake: Lake, plan: TablePlan, prefix: str) -> Captured:
-    """Reads what changed; rows go to the lake as they come, below ``prefix``. Changes nothing that counts yet."""
+def _to_read(connection: Connection, plan: TablePlan, budget: Budget) -> tuple[int, int, Coverage | None]:
+    """How many rows the table has; how many of them are changes to be read at once; what is to be read in ranges."""
+    pending = plan.pending
     total, written = connection.rows(
         sql.compose(
-            "SELECT count(*), count(*) FILTER (WHERE $written) FROM $table AS t",
-            written=plan.written,
+            "SELECT count(*), count(*) FILTER (WHERE $region) FROM $table AS t",
+            region=_region(plan, pending),
             table=sql.table(plan.name),
         )
     )[0]
-    changes, told, seen = (
-        _read_changes(connection, lake, plan, f"{prefix}.changes.parquet") if written else (None, None, None)
+    if plan.whole:
+        at_once = total <= budget.rows and plan.bytes <= budget.bytes and not budget.limits.is_late
+        return (total, total, None) if at_once or not total else (total, 0, pending)
+    known = plan.before.seen.rows if plan.before.seen else 0  # which will be met again, and are no change
+    limits = budget.limits
+    if written - known > limits.rows or plan.bytes * max(written - known, 0) > limits.bytes * max(total, 1):
+        return total, 0, Coverage(None, pending.since if pending else plan.since_xmin)
+    return total, written, pending
+
+
+def _region(plan: TablePlan, pending: Coverage | None) -> sql.Fragment:
+    """The condition on the rows that are read as they were written, whatever their key."""
+    if pending is None:
+        return plan.written
+    if pending.upto is None:
+        return NONE
+    return sql.compose("($written AND $covered)", written=plan.written, covered=up_to(plan.key_column, pending.upto))
+
+
+def _remaining(pending: Coverage) -> sql.Fragment:
+    """The condition on the rows that are read in ranges."""
+    return ALL if pending.since is None else written_since(sql.constant(str(pending.since)))
+
+
+def _of_range(plan: TablePlan, pending: Coverage, coverage: Coverage | None) -> sql.Fragment:
+    """The condition on the rows that this batch read in ranges: from ``pending`` up to ``coverage``."""
+    parts = [_remaining(pending), _covered(plan, coverage)]
+    if pending.upto is not None:
+        parts.append(sql.compose("NOT $before", before=up_to(plan.key_column, pending.upto)))
+    return sql.compose("($all)", all=sql.joined(" AND ", parts))
+
+
+def _covered(plan: TablePlan, coverage: Coverage | None) -> sql.Fragment:
+    if coverage is None:
+        return ALL
+    return up_to(plan.key_column, coverage.upto) if coverage.upto is not None else NONE
+
+
+def _take_range(
+    connection: Connection,
+    lake: Lake,
+    plan: TablePlan,
+    budget: Budget,
+    changes: Changes,
+    pending: Coverage,
+    prefix: str,
+) -> tuple[Coverage | None, tuple[KeyFile, ...]]:
+    """Reads the next rows of ``pending``. Returns what is pending then, and the files of their keys."""
+    query = changes.query(_remaining(pending))
+    if pending.since is not None:
+        upto, complete = read_range(connection, plan, budget, query, changes.wire, pending.upto, changes.add)
+        return (None if complete else Coverage(upto, pending.since)), ()
+    begun = max((part.series for part in plan.before.keys), default=-1)
+    schema = pa.schema([plan.key_field])
+    series = begun + 1 if pending.upto is None else begun  # a new reading's keys are a series of their own
+    writer = KeyWriter(lake, schema, f"{prefix}.range", series=series)
+
+    def add(rows: pa.Table) -> None:
+        changes.add(rows, keep_keys=False)
+        writer.write(rows.select([plan.key]), changed=True)
+
+    upto, complete = read_range(connection, plan, budget, query, changes.wire, pending.upto, add)
+    writer.next_range()
+    return (None if complete else Coverage(upto, None)), tuple(writer.files)
+
+
+def _with_deletes(
+    connection: Connection,
+    lake: Lake,
+    plan: TablePlan,
+    captured: Captured,
+    told: pa.ChunkedArray | None,
+    total: int,
+    written: int,
+    prefix: str,
+    now: datetime,
+) -> Captured:
+    """``captured`` with the keys that are gone, where it is time to look for them and the table was read to its end."""
+    interval = deletes_interval(plan.table, total)
+    if interval == NEVER:
+        return replace(captured, keys=tuple(plan.before.keys), since=(), compared_at=None)
+    if captured.coverage is not None:
+        return captured
+    at_once = written and plan.whole
+    due = at_once or captured.progressed or _is_due(plan.before.compared_at, interval, now)
+    if not due and sum(file.rows for file in captured.since) <= SINCE_ROWS:
+        return captured
+    one_series = not any(part.series for part in captured.keys)
+    if not captured.changes and not captured.since and one_series and total == sum(part.rows for part in captured.keys):
+        # Every present row was there at the last compare, and there are as many of them: the key set is the same.
+        return replace(captured, compared_at=now.isoformat())
+    unexplained = told if plan.before.compared_at is not None else None  # what came untracked is no surprise
+    deleted, keys = _compare_keys(connection, lake, plan, captured, unexplained, prefix)
+    remembered = bool(plan.before.since)  # else every run would compare again what came since
+    return replace(
+        captured,
+        deleted=deleted,
+        keys=keys,
+        since=(),
+        compared_at=now.isoformat(),
+        progressed=captured.progressed or remembered,
     )
-    before = plan.previous.keys
-    if not written and total == (before.rows if before else 0):
-        # Every present row was there at the last run, and there are as many of them: the key set is the same.
-        return Captured(changes, None, before, seen)
-    deleted, keys = _compare_keys(connection, lake, plan, told)
-    return Captured(changes, deleted, keys, seen)
 
 
-def read_context(
-    connection: Connection, lake: Lake, plan: TablePlan, condition: sql.Fragment, prefix: str
-) -> File | None:
-    """Reads the rows that ``condition`` finds and stores them as the table's context. None where there are none."""
-    query = sql.compose(
-        "SELECT $columns FROM $table AS t WHERE $condition",
-        columns=select_columns(plan.columns),
-        table=sql.table(plan.name),
-        condition=condition,
-    )
-    schema = lake_schema(plan.columns)
-    with ParquetPart(schema) as part:
-        read(connection, query, schema, part.write)
-        return _upload(lake, part, f"{prefix}.context.parquet")
-
-
-def _read_changes(
-    connection: Connection, lake: Lake, plan: TablePlan, key: str
-) -> tuple[File | None, pa.ChunkedArray, pa.Table]:
-    """The file of the changes, their keys, and what the next run will meet again."""
-    query = sql.compose(
-        "SELECT $columns, t.xmin, $again FROM $table AS t WHERE $written",
-        columns=select_columns(plan.columns),
-        again=plan.written_again,
-        table=sql.table(plan.name),
-        written=plan.written,
-    )
-    schema = lake_schema(plan.columns)
-    wire = pa.schema([*schema, (XMIN, pa.int64()), (AGAIN, pa.bool_())])
-    told = _marks(lake.table(plan.previous.seen.key)) if plan.previous.seen else None
-    keys: list[pa.ChunkedArray] = []
-    seen: list[pa.Table] = []
-
-    with ParquetPart(schema) as part:
-
-        def consume(rows: pa.Table) -> None:
-            marks = pa.table({plan.key: rows[plan.key], XMIN: rows.column(len(schema))})
-            seen.append(marks.filter(rows.column(len(schema) + 1)))
-            if told is not None:
-                rows = rows.filter(pc.invert(pc.is_in(_marks(marks), value_set=told)))
-            keys.append(rows[plan.key])
-            part.write(rows.select(range(len(schema))).cast(schema))
-
-        read(connection, query, wire, consume)
-        changed = pa.chunked_array([chunk for column in keys for chunk in column.chunks], plan.key_type)
-        return _upload(lake, part, key), changed, pa.concat_tables(seen)
-
-
-def _marks(rows: pa.Table) -> pa.ChunkedArray:
-    """One text per (key, xmin): the key may hold anything, the xmin is digits, so that no two pairs look the same."""
-    key, xmin = (pc.cast(column, pa.string()) for column in rows.columns)
-    return pc.binary_join_element_wise(key, xmin, "/")
+def _is_due(compared_at: str | None, interval: timedelta, now: datetime) -> bool:
+    """Whether ``interval`` has passed; or the clock was set back, so that nobody knows."""
+    if compared_at is None:
+        return True
+    passed = now - datetime.fromisoformat(compared_at)
+    return passed < timedelta(0) or passed >= interval
 
 
 def _compare_keys(
-    connection: Connection, lake: Lake, plan: TablePlan, told: pa.ChunkedArray | None
-) -> tuple[pa.Table | None, pa.Table | File | None]:
-    """The keys that are gone, and the key set: the stored file where it is still the same.
-
-    Raises SourceError for keys that are new, but in no row that was written since the last batch (``told``).
-    """
-    query = sql.compose("SELECT t.$key FROM $table AS t", key=sql.identifier(plan.key), table=sql.table(plan.name))
-    present = read_all(connection, query, pa.schema([(plan.key, plan.key_type)]))
-    stored = plan.previous.keys
-    if stored is None:
-        return None, present
-    before = lake.table(stored.key)
-    earlier = _same_type(before[plan.key], plan)
-    gone = before.filter(pc.invert(pc.is_in(earlier, value_set=present[plan.key])))
-    new = present.filter(pc.invert(pc.is_in(present[plan.key], value_set=earlier)))[plan.key]
-    strange = new if told is None else new.filter(pc.invert(pc.is_in(new, value_set=told)))
-    if len(strange):
-        raise SourceError(
-            f"The source table {plan.name} shows {len(strange)} rows that it did not show before, {plan.key} "
-            f"{strange[0]} among them, although nobody wrote them since: a policy on its rows was changed, or a "
-            "backup was put back. Nothing was extracted. Invoke extract once with the event "
-            f'{{"full": ["{plan.name}"]}}.'
-        )
-    unchanged = not gone.num_rows and present.num_rows == before.num_rows
-    return (gone if gone.num_rows else None), (stored if unchanged else present)
-
-
-def _same_type(keys: pa.ChunkedArray, plan: TablePlan) -> pa.ChunkedArray:
-    """Keys of an earlier batch in the type that the key has now: it may have been widened since."""
-    return keys.cast(plan.key_type)
-
-
-def _store(lake: Lake, rows: pa.Table | None, key: str) -> File | None:
-    if rows is None or not rows.num_rows:
-        return None
-    with ParquetPart(rows.schema) as part:
-        part.write(rows)
-        return _upload(lake, part, key)
-
-
-def _upload(lake: Lake, part: ParquetPart, key: str) -> File | None:
-    if not part.rows:
-        return None
-    part.finish()
-    lake.upload(key, part.file)
-    return File(key, part.rows)
+    connection: Connection,
+    lake: Lake,
+    plan: TablePlan,
+    captured: Captured,
+    told: pa.ChunkedArray | None,
+    prefix: str,
+) -> tuple[File | None, tuple[KeyFile, ...]]:
+    """The keys that are gone, and the files of those that there are: the same where the set is."""
+    schema = pa.schema([plan.key_field])
+    query = sql.compose(
+        "SELECT t.$key FROM $table AS t ORDER BY $order",
+        key=sql.identifier(plan.key),
+        table=sql.table(plan.name),
+        order=ordering(plan.key_column),
+    )
+    with ParquetPart(schema) as gone:
+        judge = KeyJudge(plan.key_field, keys_in(lake, plan.before.since, plan.key_field), told, gone)
+        carried = [part for part in captured.keys if part.series == 0]
+        writer = KeyWriter(lake, schema, prefix, carried)
+        comparison = OrderedComparison(AllStored(lake, captured.keys, schema), writer, judge, schema)
+        read(connection, query, schema, comparison.add)
+        keys = comparison.finish()
+        if judge.strange:
+            raise SourceError(
+                f"The source table {plan.name} shows {judge.strange} rows that it did not show before, {plan.key} "
+                f"{judge.first_strange} among them, although nobody wrote them since: a policy on its rows was "
+                "changed, or a backup was put back. Nothing was extracted. Invoke extract once with the event "
+                f'{{"full": ["{plan.name}"]}}.'
+            )
+        return upload(lake, gone, f"{prefix}.deleted.parquet"), tuple(keys)

@@ -92,6 +92,25 @@ def check_kind(connection: Connection, table: str) -> None:
         )
 
 
+def lockable(connection: Connection, table: str) -> bool:
+    """Whether ``table`` can be locked: PostgreSQL locks no materialized view and no foreign table."""
+    found = connection.rows(
+        "SELECT 1 FROM pg_catalog.pg_class WHERE oid = to_regclass(:name) AND relkind IN ('m', 'f')",
+        name=str(sql.table(table)),
+    )
+    return not found
+
+
+def table_bytes(connection: Connection, relations: Collection[int]) -> int:
+    """What the tables with these object ids take on disk, without their indexes."""
+    answer = connection.rows(
+        "SELECT coalesce(sum(pg_table_size(oid)), 0)::bigint FROM pg_catalog.pg_class"
+        " WHERE oid = ANY(CAST(:ids AS oid[]))",
+        ids="{" + ",".join(map(str, relations)) + "}",
+    )
+    return int(answer[0][0])
+
+
 def drift(table: str, columns: Sequence[Column], previous: Mapping[str, str]) -> tuple[str, ...]:
     """What to say of the columns that came or went since ``previous``, the columns of the last batch."""
     if not previous:

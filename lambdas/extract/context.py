@@ -9,13 +9,17 @@ from lambdas.shared.declarations import Declarations
 
 
 def context_conditions(
-    declarations: Declarations, written: Mapping[str, sql.Fragment], active: Collection[str]
+    declarations: Declarations,
+    written: Mapping[str, sql.Fragment],
+    covered: Mapping[str, sql.Fragment],
+    active: Collection[str],
 ) -> dict[str, sql.Fragment]:
     """Source table -> the condition on its rows ``t`` that belong to this batch's context.
 
     For each warehouse table with joins, when any of its source tables has changes: a changed row of a joined table
     brings the rows that name it, and those, like every changed row, bring all the rows that they name.
-    ``written``: the condition on a table's rows ``t`` that they are read as changes. ``active``: tables with changes.
+    ``written``: the condition on a table's rows ``t`` that they are read as changes. ``covered``: that they were read
+    in this batch or an earlier one; rows that were not come with their own changes. ``active``: tables with changes.
     """
     conditions: dict[str, list[sql.Fragment]] = {}
     for table in declarations.warehouse.values():
@@ -23,7 +27,8 @@ def context_conditions(
             continue
         named_changed = [
             sql.compose(
-                "t.$column IN (SELECT t.$key FROM $joined AS t WHERE $written)",
+                "($covered AND t.$column IN (SELECT t.$key FROM $joined AS t WHERE $written))",
+                covered=covered[table.source],
                 column=sql.identifier(column),
                 key=sql.identifier(declarations.source[joined].key),
                 joined=sql.table(joined),

@@ -6,19 +6,24 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from lambdas.extract.capture import Captured, Previous, TablePlan, capture, read_context
-from lambdas.extract.catalog import check_kind, check_needed, describe, drift, relations
+from lambdas.extract.budget import DEFAULT_LIMITS, Budget, Limits
+from lambdas.extract.capture import capture
+from lambdas.extract.captured import Captured
+from lambdas.extract.catalog import check_kind, check_needed, describe, drift, lockable, relations, table_bytes
+from lambdas.extract.changes import store, upload
 from lambdas.extract.context import context_conditions
-from lambdas.extract.reading import ALL, written_since
-from lambdas.extract.snapshot import Snapshot, snapshot, why_full
+from lambdas.extract.plan import TablePlan
+from lambdas.extract.reading import ALL, NOW, SINCE, lake_schema, read, select_columns
+from lambdas.extract.snapshot import XID_HORIZON, Snapshot, snapshot, why_full
+from lambdas.shared import sql
 from lambdas.shared.declarations import Declarations
 from lambdas.shared.lake import Lake
 from lambdas.shared.layout import manifest_key
 from lambdas.shared.manifest import File, IngestionManifest, SourceIdentity, TableFiles, ingestion_manifest, to_json
+from lambdas.shared.parquet import ParquetPart
 from lambdas.shared.wire import Connection
 
 FULL, CHANGES = "full", "changes"
-SINCE, NOW = "pipeline.since", "pipeline.now"  # session settings that carry the two snapshots' xmin to the queries
 
 
 @dataclass(frozen=True)
@@ -31,13 +36,17 @@ class Request:
 
 @dataclass(frozen=True)
 class Extracted:
-    """``batch`` is None when nothing had changed, or another run was first; ``last_batch`` is the last there is."""
+    """``batch`` is None when nothing had changed, or another run was first; ``last_batch`` is the last there is.
+
+    ``incomplete``: of the tables that are read in key ranges, and not to their end yet: how far.
+    """
 
     batch: int | None
     last_batch: int | None
     rows: Mapping[str, int] = field(default_factory=dict)
     deleted: Mapping[str, int] = field(default_factory=dict)
     reason_for_full: str | None = None
+    incomplete: Mapping[str, str] = field(default_factory=dict)
     drift: tuple[str, ...] = ()  # what to say of columns that are new, or gone, with this batch
 
 
@@ -48,30 +57,38 @@ def extract(
     run: str,
     request: Request = Request(),
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Extracted:
     """Captures what was committed since the last batch in ``lake``; commits it as the next batch, if it is anything.
 
-    ``run`` names this run uniquely, so that two at once never write the same key. Raises SourceError, naming table and
+    ``run`` names this run uniquely, so that two at once never write the same key. A table with more rows to read than
+    ``limits`` allow is taken in key ranges, by this batch and the next ones. Raises SourceError, naming table and
     column, when the source is not what the declarations need; then nothing is committed.
     """
     last = lake.last_batch()
     before = ingestion_manifest(lake.read(manifest_key(last)), manifest_key(last)) if last else None
-    at = _later(now(), before)
+    clock = now()
+    at = _later(clock, before)
     number = (last or 0) + 1
-    for name in declarations.source:
-        check_kind(connection, name)
-    with snapshot(connection, declarations.source) as moment:
+    for table in declarations.source.values():
+        if not table.by_content:
+            check_kind(connection, table.name)
+    locked = [name for name, table in declarations.source.items() if not table.by_content or lockable(connection, name)]
+    with snapshot(connection, locked) as moment:
         reason = why_full(before.source if before else None, moment)
         if before is not None and request.full >= set(declarations.source):
             reason = "it was asked for"
-        plans = _plans(connection, declarations, before, reason is not None, request)
+        plans = _plans(connection, declarations, before, moment, reason is not None, request)
         _announce(connection, before.source if before else moment.identity, moment)
         stem = f"{at:%Y-%m-%d}/batch-{number:012d}-{run[:8]}"
-        captured = {name: capture(connection, lake, plan, f"{name}/{stem}") for name, plan in plans.items()}
+        budget = Budget(limits)
+        captured = {
+            name: capture(connection, lake, plan, budget, f"{name}/{stem}", clock) for name, plan in plans.items()
+        }
         active = {name for name, found in captured.items() if found.changes}
-        if not active and not any(found.deleted for found in captured.values()):
-            return Extracted(None, last, reason_for_full=reason)
-        context = _read_context(connection, lake, declarations, plans, active, stem)
+        if not active and not any(found.deleted or found.progressed for found in captured.values()):
+            return Extracted(None, last, reason_for_full=reason, incomplete=_incomplete(declarations, before))
+        context = _read_context(connection, lake, declarations, plans, captured, active, stem)
     tables = {
         name: _stored(lake, plans[name], found, context.get(name), f"{name}/{stem}") for name, found in captured.items()
     }
@@ -89,7 +106,7 @@ def extract(
         for name, plan in plans.items()
         if before and name in before.tables
     ]
-    return _commit(lake, manifest, reason, tuple(line for lines in said for line in lines))
+    return _commit(lake, declarations, manifest, reason, tuple(line for lines in said for line in lines))
 
 
 def _later(now: datetime, before: IngestionManifest | None) -> datetime:
@@ -98,11 +115,16 @@ def _later(now: datetime, before: IngestionManifest | None) -> datetime:
 
 
 def _plans(
-    connection: Connection, declarations: Declarations, before: IngestionManifest | None, full: bool, request: Request
+    connection: Connection,
+    declarations: Declarations,
+    before: IngestionManifest | None,
+    moment: Snapshot,
+    full: bool,
+    request: Request,
 ) -> dict[str, TablePlan]:
     needed = declarations.needed_columns()
     plans = {}
-    for table in declarations.source.values():
+    for table in declarations.capture_order():
         columns, found = describe(connection, table.name), relations(connection, table.name)
         meaning = declarations.meaning(table.name)
         files = before.tables.get(table.name) if before else None
@@ -118,18 +140,25 @@ def _plans(
             or tuple(files.relations) != found
             or files.meaning != meaning
             or any(accepted.startswith(f"{table.name}.") for accepted in request.accept_types)
+            or _is_out_of_reach(files, moment)
         )
         plans[table.name] = TablePlan(
-            name=table.name,
-            key=table.key,
+            table=table,
             columns=columns,
-            written=ALL if whole else written_since(SINCE),
-            written_again=written_since(NOW),
-            previous=Previous(files.keys if files else None, files.seen if files and not whole else None),
+            previous=files,
+            whole=whole,
+            since_xmin=before.source.snapshot_xmin if before else 0,
+            bytes=table_bytes(connection, found),
             relations=found,
             meaning=meaning,
         )
     return plans
+
+
+def _is_out_of_reach(files: TableFiles, moment: Snapshot) -> bool:
+    """Whether what remains of a reading in ranges was written too long ago to be told by its age."""
+    since = files.coverage.since if files.coverage else None
+    return since is not None and moment.xmax - since >= XID_HORIZON
 
 
 def _announce(connection: Connection, before: SourceIdentity, moment: Snapshot) -> None:
@@ -147,18 +176,33 @@ def _read_context(
     lake: Lake,
     declarations: Declarations,
     plans: Mapping[str, TablePlan],
+    captured: Mapping[str, Captured],
     active: Collection[str],
     stem: str,
 ) -> dict[str, File]:
-    written = {name: plan.written for name, plan in plans.items()}
-    found = {}
-    for name, condition in context_conditions(declarations, written, active).items():
-        if plans[name].written == ALL:
+    written = {name: found.read for name, found in captured.items()}
+    covered = {name: found.covered for name, found in captured.items()}
+    files = {}
+    for name, condition in context_conditions(declarations, written, covered, active).items():
+        if written[name] == ALL and not plans[name].table.by_content:
             continue  # every row of it is among the changes
-        file = read_context(connection, lake, plans[name], condition, f"{name}/{stem}")
+        file = _context_of(connection, lake, plans[name], condition, f"{name}/{stem}.context.parquet")
         if file is not None:
-            found[name] = file
-    return found
+            files[name] = file
+    return files
+
+
+def _context_of(connection: Connection, lake: Lake, plan: TablePlan, condition: sql.Fragment, key: str) -> File | None:
+    query = sql.compose(
+        "SELECT $columns FROM $table AS t WHERE $condition",
+        columns=select_columns(plan.columns),
+        table=sql.table(plan.name),
+        condition=condition,
+    )
+    schema = lake_schema(plan.columns)
+    with ParquetPart(schema) as part:
+        read(connection, query, schema, part.write)
+        return upload(lake, part, key)
 
 
 def _stored(lake: Lake, plan: TablePlan, found: Captured, context: File | None, prefix: str) -> TableFiles:
@@ -166,25 +210,43 @@ def _stored(lake: Lake, plan: TablePlan, found: Captured, context: File | None, 
         columns={column.name: column.type for column in plan.columns},
         changes=found.changes,
         context=context,
-        deleted=found.store_deleted(lake, prefix),
-        keys=found.store_keys(lake, prefix),
-        seen=found.store_seen(lake, prefix),
+        deleted=found.deleted,
+        keys=found.keys,
+        seen=store(lake, found.seen, f"{prefix}.seen.parquet"),
         relations=plan.relations,
         meaning=plan.meaning,
+        since=found.since,
+        compared_at=found.compared_at,
+        coverage=found.coverage,
+        by_content=plan.table.by_content,
     )
 
 
-def _commit(lake: Lake, manifest: IngestionManifest, reason: str | None, said: tuple[str, ...]) -> Extracted:
+def _incomplete(declarations: Declarations, manifest: IngestionManifest | None) -> dict[str, str]:
+    """Of the tables that ``manifest`` does not cover to their end: how far they were read."""
+    found = {}
+    for name, files in manifest.tables.items() if manifest else ():
+        if files.coverage is None or name not in declarations.source:
+            continue
+        upto = files.coverage.upto
+        found[name] = f"read up to {declarations.source[name].key} {upto}" if upto is not None else "not read yet"
+    return found
+
+
+def _commit(
+    lake: Lake, declarations: Declarations, manifest: IngestionManifest, reason: str | None, said: tuple[str, ...]
+) -> Extracted:
     key = manifest_key(manifest.batch)
     if not lake.put_if_absent(key, to_json(manifest)):
         winner = ingestion_manifest(lake.read(key), key)
         if winner.run != manifest.run:  # else it is our own: a retried request finds what its first try wrote
-            return Extracted(None, lake.last_batch())
+            return Extracted(None, lake.last_batch(), incomplete=_incomplete(declarations, winner))
     return Extracted(
         manifest.batch,
         manifest.batch,
         rows={name: files.changes.rows for name, files in manifest.tables.items() if files.changes},
         deleted={name: files.deleted.rows for name, files in manifest.tables.items() if files.deleted},
         reason_for_full=reason,
+        incomplete=_incomplete(declarations, manifest),
         drift=said,
     )

@@ -2,37 +2,61 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Any
 
-from lambdas.extract.extraction import Request, extract
+from lambdas.extract.budget import Limits
+from lambdas.extract.extraction import Extracted, Request
+from lambdas.extract.several import extract_all
 from lambdas.shared import clients, declarations
 from lambdas.shared.errors import PipelineError
 from lambdas.shared.postgres import connected
 from lambdas.shared.runtime import logged, logger
 
+RESERVE = 60.0  # seconds at the end of an invocation, for storing what was read
+RESERVED_SHARE = 0.2  # of the time that there is, where that is little
+
 
 @logged
 def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Captures what changed in the source since the last batch.
+    """Captures what changed in the source since the last batch; more than one batch holds becomes several.
 
     The event may hold ``full``: true, or a list of tables, to read them whole again; and ``accept_types``: a list of
-    ``table.column`` whose type was changed on purpose.
+    ``table.column`` whose type was changed on purpose. ``incomplete`` in the result names the tables for which there
+    was no time left: the next invocation goes on with them.
     """
     declared = declarations.load()
     request = _request(event, frozenset(declared.source))
+    limits = _limits(context)
     with connected(clients.credentials("SOURCE_SECRET")) as connection:
-        extracted = extract(connection, clients.ingestion_lake(), declared, uuid.uuid4().hex, request)
+        done = extract_all(connection, clients.ingestion_lake(), declared, request, limits, _tell)
+    return {
+        "batch": done.batch,
+        "last_batch": done.last_batch,
+        "rows": dict(done.rows),
+        "deleted": dict(done.deleted),
+        "incomplete": dict(done.incomplete),
+    }
+
+
+def _tell(extracted: Extracted) -> None:
     if extracted.reason_for_full:
-        logger.info("every row was read", reason=extracted.reason_for_full)
+        logger.warning("every row is read", reason=extracted.reason_for_full, batch=extracted.batch)
     for line in extracted.drift:
         logger.info(line, batch=extracted.batch)
-    return {
-        "batch": extracted.batch,
-        "last_batch": extracted.last_batch,
-        "rows": dict(extracted.rows),
-        "deleted": dict(extracted.deleted),
-    }
+    if extracted.incomplete:
+        logger.info("more is to be read", batch=extracted.batch, incomplete=dict(extracted.incomplete))
+
+
+def _limits(context: Any) -> Limits:
+    """The limits of a batch, by the clock of this invocation."""
+    left = getattr(context, "get_remaining_time_in_millis", None)
+    if left is None:
+        return Limits()
+
+    def seconds_left() -> float:
+        return float(left()) / 1000
+
+    return Limits(reserve=min(RESERVE, RESERVED_SHARE * seconds_left()), seconds_left=seconds_left)
 
 
 def _request(event: dict[str, Any], tables: frozenset[str]) -> Request:

@@ -19,18 +19,19 @@ XMIN, AGAIN = "xmin", "_again"  # what the wire carries beside the columns; neit
 _PARSE = pc.ParseOptions(newlines_in_values=True, ignore_empty_lines=False)
 _NULLS = {"null_values": [""], "strings_can_be_null": True, "quoted_strings_can_be_null": False}
 
-ALL = sql.Fragment("TRUE")
+ALL, NONE = sql.Fragment("TRUE"), sql.Fragment("FALSE")
+SINCE, NOW = "pipeline.since", "pipeline.now"  # session settings that carry the two snapshots' xmin to the queries
 
 
-def written_since(setting: str) -> sql.Fragment:
-    """The condition that a row of ``t`` was written by a transaction unfinished at the xmin that ``setting`` holds.
+def written_since(xmin: sql.Fragment) -> sql.Fragment:
+    """The condition that a row of ``t`` was written by a transaction unfinished at ``xmin``, an xid8 as text.
 
     Ids are compared by age, which is right across wraparound and knows nothing of a snapshot's list, from which
-    subtransactions, and on a standby everything, are missing. The subquery makes the server read the setting once.
+    subtransactions, and on a standby everything, are missing. The subquery makes the server compute the age once.
     """
     return sql.compose(
-        "(age(t.xmin) BETWEEN 0 AND (SELECT age(CAST(current_setting($setting) AS xid8)::xid)))",
-        setting=sql.constant(setting),
+        "(age(t.xmin) BETWEEN 0 AND (SELECT age(CAST($xmin AS xid8)::xid)))",
+        xmin=xmin,
     )
 
 
@@ -70,13 +71,6 @@ def read(connection: Connection, query: sql.Fragment, schema: pa.Schema, consume
     chunks = _Chunks(schema, consume)
     connection.copy_out(sql.compose("COPY ($query) TO STDOUT (FORMAT csv)", query=query), chunks.add)
     chunks.flush()
-
-
-def read_all(connection: Connection, query: sql.Fragment, schema: pa.Schema) -> pa.Table:
-    """All rows of ``query`` as one table: for keys, which are small."""
-    tables: list[pa.Table] = []
-    read(connection, query, schema, tables.append)
-    return pa.concat_tables(tables) if tables else schema.empty_table()
 
 
 class _Chunks:

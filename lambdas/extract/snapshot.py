@@ -37,7 +37,7 @@ class Snapshot:
 
 @contextmanager
 def snapshot(connection: Connection, tables: Iterable[str]) -> Iterator[Snapshot]:
-    """A transaction in which every read sees the same moment.
+    """A transaction in which every read sees the same moment. ``tables``: those that can be locked.
 
     The tables are locked (in the weakest mode, which only schema changes and TRUNCATE wait for) before the snapshot is
     taken: TRUNCATE does not respect snapshots, and columns must not change while they are read.

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -19,6 +21,10 @@ TABLES_FILE = "tables.json"
 CALENDAR, DIMENSION, FACT = "calendar", "dimension", "fact"
 CALENDAR_COLUMNS = ("date_id", "year", "month", "day", "day_of_week", "day_name", "month_name", "quarter")
 
+EVERY_RUN, NEVER = timedelta(0), timedelta.max
+_INTERVALS: Mapping[str, timedelta] = {"every run": EVERY_RUN, "never": NEVER}
+_INTERVAL = re.compile(r"(?P<count>\d{1,5}) (?P<unit>minute|hour|day)s?")
+
 _KEYS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {  # kind -> needed keys, allowed keys
     CALENDAR: (frozenset({"kind", "key"}), frozenset({"types"})),
     DIMENSION: (frozenset({"kind", "from", "key", "columns"}), frozenset({"join", "types"})),
@@ -28,10 +34,16 @@ _KEYS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {  # kind -> needed
 
 @dataclass(frozen=True)
 class SourceTable:
-    """A table that is ingested, and the column that is its primary key."""
+    """A table that is ingested, and the column that is its primary key.
+
+    ``deletes``: how often its keys are compared to find the rows that are gone: EVERY_RUN, NEVER, or an interval; None:
+    as its size allows. ``by_content``: its rows do not tell which transaction wrote them, and are compared themselves.
+    """
 
     name: str
     key: str
+    deletes: timedelta | None = None
+    by_content: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,7 +108,18 @@ class Declarations:
             for table in sorted(self.warehouse.values(), key=lambda table: table.name)
             if table.source == source or source in table.joins
         ]
-        return hashlib.sha256(json.dumps([self.source[source].key, made]).encode()).hexdigest()[:16]
+        key, by_content = self.source[source].key, self.source[source].by_content
+        document = [key, made, "content"] if by_content else [key, made]
+        return hashlib.sha256(json.dumps(document).encode()).hexdigest()[:16]
+
+    def capture_order(self) -> tuple[SourceTable, ...]:
+        """The source tables: first those that dimensions are made of, so that facts find what they name."""
+        named = {
+            name
+            for table in self.warehouse.values()
+            for name in (*table.joins, *((table.source,) if table.kind == DIMENSION else ()))
+        }
+        return tuple(sorted(self.source.values(), key=lambda table: table.name not in named))
 
     def loading_order(self) -> tuple[WarehouseTable, ...]:
         """Calendars, then dimensions, then facts: what is named lands before what names it."""
@@ -138,8 +161,24 @@ def _section(document: Mapping[str, Any], name: str) -> Mapping[str, Mapping[str
 
 def _source_table(name: str, entry: Mapping[str, Any]) -> SourceTable:
     where = f"[source.{name}]"
-    _check_keys(where, entry, frozenset({"key"}), frozenset())
-    return SourceTable(name, _text(where, entry, "key"))
+    _check_keys(where, entry, frozenset({"key"}), frozenset({"deletes", "compare"}))
+    by_content = _text(where, {"compare": "transactions", **entry}, "compare")
+    if by_content not in ("transactions", "content"):
+        raise DeclarationError(f'{where} `compare` must be "transactions" or "content", not {by_content!r}.')
+    deletes = _interval(where, _text(where, entry, "deletes")) if "deletes" in entry else None
+    return SourceTable(name, _text(where, entry, "key"), deletes, by_content == "content")
+
+
+def _interval(where: str, text: str) -> timedelta:
+    if text in _INTERVALS:
+        return _INTERVALS[text]
+    match = _INTERVAL.fullmatch(text)
+    if match is None or not int(match["count"]):
+        raise DeclarationError(
+            f'{where} `deletes` must be "every run", "never", or an interval such as "30 minutes", "1 hour" or '
+            f'"2 days", not {text!r}.'
+        )
+    return timedelta(**{f"{match['unit']}s": int(match["count"])})
 
 
 def _warehouse_table(name: str, entry: Mapping[str, Any], source: Mapping[str, SourceTable]) -> WarehouseTable:

@@ -45,24 +45,55 @@ class SourceIdentity:
 
 
 @dataclass(frozen=True)
+class KeyFile:
+    """A sorted part of a table's keys. The parts of one ``series`` follow each other in the keys' order.
+
+    ``last``: the last key of it, as text; None for the one unsorted file of releases before it. There is more than one
+    series only while a table is read in key ranges: each such reading makes one, until keys are compared.
+    """
+
+    key: str
+    rows: int
+    last: str | None = None
+    series: int = 0
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How far a table was read that is taken in key ranges, over several batches.
+
+    ``upto``: the last key that was reached; None: none was. Of the rows beyond it, those remain to be read that were
+    written by a transaction unfinished at the xmin ``since``; None: all of them.
+    """
+
+    upto: str | None
+    since: int | None
+
+
+@dataclass(frozen=True)
 class TableFiles:
     """What a batch holds of one source table. ``columns``: name -> PostgreSQL type at the time of the snapshot.
 
     ``changes``: new and changed rows. ``context``: unchanged rows that joins need, from the same snapshot.
-    ``deleted``: keys that are gone. ``keys``: every key there is (carried forward while the set stays the same).
+    ``deleted``: keys that are gone. ``keys``: every key that there was when keys were last compared, ``compared_at``
+    (``by_content``: with a digest of each row). ``since``: files in whose rows are the keys that came since then.
     ``seen``: (key, xmin) of the rows that the next run will meet again. ``relations``: the object ids of the table and
-    its partitions; ``meaning``: a digest of what the declaration reads of it. When either has changed, so may have rows
-    that nobody wrote: all are read again.
+    its partitions; ``meaning``: a digest of what the declaration reads of it. When either has changed, so may
+    have rows that nobody wrote: all are read again. ``coverage``: how far it was read, where that is not to its end.
     """
 
     columns: Mapping[str, str]
     changes: File | None = None
     context: File | None = None
     deleted: File | None = None
-    keys: File | None = None
+    keys: Sequence[KeyFile] = ()
     seen: File | None = None
     relations: Sequence[int] = ()
     meaning: str = ""
+    since: Sequence[File] = ()
+    compared_at: str | None = None
+    coverage: Coverage | None = None
+    by_content: bool = False
 
 
 @dataclass(frozen=True)
@@ -174,12 +205,18 @@ def _document(content: bytes, key: str) -> dict[str, Any]:
 
 
 def _table_files(entry: Mapping[str, Any]) -> TableFiles:
-    files = {name: _file(entry[name]) for name in ("changes", "context", "deleted", "keys", "seen")}
-    # A release that did not know them yet has left them out.
+    files = {name: _file(entry[name]) for name in ("changes", "context", "deleted", "seen")}
+    keys, coverage = entry["keys"] or (), entry.get("coverage")
+    # A release that did not know them yet has left them out; and had all keys in one file.
     return TableFiles(
         columns=entry["columns"],
+        keys=tuple(KeyFile(**part) for part in ([keys] if isinstance(keys, Mapping) else keys)),
         relations=tuple(entry.get("relations", ())),
         meaning=entry.get("meaning", ""),
+        since=tuple(File(**part) for part in entry.get("since", ())),
+        compared_at=entry.get("compared_at"),
+        coverage=Coverage(**coverage) if coverage else None,
+        by_content=entry.get("by_content", False),
         **files,
     )
 

@@ -79,7 +79,7 @@ def test_a_change_travels_from_door_to_door(deployed):
     assert loaded["appended"]["fact_payment"] == 9
     assert loaded["extracted_at"] < loaded["loaded_at"]
     again = extract({}, CONTEXT)
-    assert again == {"batch": None, "last_batch": 1, "rows": {}, "deleted": {}}
+    assert again == {"batch": None, "last_batch": 1, "rows": {}, "deleted": {}, "incomplete": {}}
     assert load({"action": "report"}, CONTEXT) == {**loaded, "loaded": [], "appended": {}}
     json.dumps([first, done, loaded, again])
 
@@ -138,7 +138,7 @@ def test_a_failure_is_logged_once_and_raised(deployed, log):
 
 
 def test_an_unexpected_failure_is_logged_with_its_trace_and_raised(deployed, monkeypatch, log):
-    monkeypatch.setattr("lambdas.extract.handler.extract", lambda *_: {}["nothing"])
+    monkeypatch.setattr("lambdas.extract.handler.extract_all", lambda *_: {}["nothing"])
     with pytest.raises(KeyError):
         extract({}, CONTEXT)
     errors = [line for line in json_lines(log.getvalue()) if line["level"] == "ERROR"]

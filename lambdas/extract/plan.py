@@ -1,0 +1,77 @@
+"""How one table is read in this run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import pyarrow as pa
+
+from lambdas.extract.catalog import Column
+from lambdas.extract.reading import ALL, SINCE, written_since
+from lambdas.shared import sql
+from lambdas.shared.declarations import SourceTable
+from lambdas.shared.manifest import Coverage, TableFiles
+
+
+@dataclass(frozen=True)
+class TablePlan:
+    """``previous``: what the last batch says of the table. ``whole``: every row is read, whoever wrote it and when.
+
+    ``bytes``: what the table takes on the server. ``since_xmin``: the xmin of the last batch's snapshot.
+    """
+
+    table: SourceTable
+    columns: Sequence[Column]
+    previous: TableFiles | None
+    whole: bool
+    since_xmin: int
+    bytes: int = 0
+    relations: tuple[int, ...] = ()
+    meaning: str = ""
+
+    @property
+    def name(self) -> str:
+        """The table's name."""
+        return self.table.name
+
+    @property
+    def key(self) -> str:
+        """The name of the key's column."""
+        return self.table.key
+
+    @property
+    def key_column(self) -> Column:
+        """The key's column."""
+        return next(column for column in self.columns if column.name == self.key)
+
+    @property
+    def key_field(self) -> pa.Field:
+        """The key as a column of the lake."""
+        return pa.field(self.key, self.key_column.arrow)
+
+    @property
+    def before(self) -> TableFiles:
+        """What the last batch says of the table; nothing, where there is none."""
+        return self.previous or TableFiles({})
+
+    @property
+    def pending(self) -> Coverage | None:
+        """How far the table was read that is being taken in key ranges. None: to its end."""
+        return Coverage(None, None) if self.whole else self.before.coverage
+
+    @property
+    def written(self) -> sql.Fragment:
+        """The condition on rows ``t`` that they were written since the last batch, or need not have been."""
+        return ALL if self.whole else written_since(sql.setting(SINCE))
+
+
+def deletes_interval(table: SourceTable, rows: int) -> timedelta:
+    """How often the keys of a table of so many rows are compared."""
+    if table.deletes is not None:
+        return table.deletes
+    return timedelta(0) if rows <= COMPARED_EVERY_RUN else timedelta(hours=1)
+
+
+COMPARED_EVERY_RUN = 1_000_000  # rows: comparing their keys takes half a second (python -m benchmarks.capturing)
