@@ -6,9 +6,12 @@ from typing import Any
 
 import click
 
+from commands.errors import CommandError
 from commands.follow import Follower
 from commands.options import DONE, Request, with_request
 from commands.screen import counted
+
+IDLE_CALLS = 3  # without a new batch, while there is more to read
 
 
 @click.command("run")
@@ -29,7 +32,7 @@ def command(request: Request) -> int:
 def run(follower: Follower) -> dict[str, Any]:
     """One extract, followed to its end. Returns what was extracted and written, and a sentence that sums it up."""
     follower.tell("extract: reading the source ...")
-    extracted = follower.extract()
+    extracted = _extract(follower)
     new, last = extracted["batch"], extracted["last_batch"]
     rows = sum(extracted.get("rows", {}).values())
     deleted = sum(extracted.get("deleted", {}).values())
@@ -53,6 +56,33 @@ def run(follower: Follower) -> dict[str, Any]:
     if rejected:
         summary += f" Rejected: {counted(rejected, 'row')}."
     return _document(extracted, loaded, summary)
+
+
+def _extract(follower: Follower) -> dict[str, Any]:
+    """Extracts until all is read: of a large table each call reads as much as it has time for.
+
+    Raises CommandError when calls bring no batch any more, and yet not all is read.
+    """
+    extracted = follower.extract()
+    idle = 0
+    while extracted.get("incomplete"):
+        still = ", ".join(f"{table} ({how_far})" for table, how_far in sorted(extracted["incomplete"].items()))
+        follower.tell(f"extract: batch {extracted['last_batch']}; more is to be read: {still} ...")
+        following = follower.extract()
+        idle = idle + 1 if following["last_batch"] == extracted["last_batch"] else 0
+        if idle == IDLE_CALLS:
+            raise CommandError(f"extract does not get on: {still}. See: python deploy.py logs extract")
+        extracted = {
+            **following,
+            "batch": following["batch"] or extracted["batch"],
+            "rows": _added(extracted["rows"], following["rows"]),
+            "deleted": _added(extracted["deleted"], following["deleted"]),
+        }
+    return extracted
+
+
+def _added(one: dict[str, int], other: dict[str, int]) -> dict[str, int]:
+    return {table: one.get(table, 0) + other.get(table, 0) for table in {**one, **other}}
 
 
 def _count(entry: Any) -> int:

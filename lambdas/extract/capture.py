@@ -166,8 +166,9 @@ def _with_deletes(
     due = at_once or captured.progressed or _is_due(plan.before.compared_at, interval, now)
     if not due and sum(file.rows for file in captured.since) <= SINCE_ROWS:
         return captured
-    one_series = not any(part.series for part in captured.keys)
-    if not captured.changes and not captured.since and one_series and total == sum(part.rows for part in captured.keys):
+    tracked = plan.before.compared_at is not None or not captured.keys
+    alone = tracked and not captured.since and not any(part.series for part in captured.keys)
+    if alone and not captured.changes and total == sum(part.rows for part in captured.keys):
         # Every present row was there at the last compare, and there are as many of them: the key set is the same.
         return replace(captured, compared_at=now.isoformat())
     unexplained = told if plan.before.compared_at is not None else None  # what came untracked is no surprise
@@ -210,7 +211,7 @@ def _compare_keys(
     with ParquetPart(schema) as gone:
         judge = KeyJudge(plan.key_field, keys_in(lake, plan.before.since, plan.key_field), told, gone)
         carried = [part for part in captured.keys if part.series == 0]
-        writer = KeyWriter(lake, schema, prefix, carried)
+        writer = KeyWriter(lake, schema, f"{prefix}.keys", carried)
         comparison = OrderedComparison(AllStored(lake, captured.keys, schema), writer, judge, schema)
         read(connection, query, schema, comparison.add)
         keys = comparison.finish()

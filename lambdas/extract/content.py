@@ -46,7 +46,7 @@ def capture_content(
     )
     with ParquetPart(schema) as part, ParquetPart(pa.schema([plan.key_field])) as gone:
         judge = _Judge(plan, budget, stored, part, gone)
-        writer = KeyWriter(lake, stored, prefix, plan.before.keys if plan.before.by_content else ())
+        writer = KeyWriter(lake, stored, f"{prefix}.keys", plan.before.keys if plan.before.by_content else ())
         comparison = OrderedComparison(AllStored(lake, plan.before.keys, stored), writer, judge, wire)
         read(connection, query, wire, comparison.add)
         keys = tuple(comparison.finish())

@@ -141,12 +141,14 @@ class KeyWriter:
     def write(self, rows: pa.Table, changed: bool) -> None:
         """Appends ``rows``. ``changed``: they, or what was between them, are not as the carried file has it."""
         self._changed = self._changed or changed
-        if rows.num_rows:
-            self._part.write(rows)
-            self._last = text_of(rows.column(0))
-        if self._changed and self._part.rows >= KEY_FILE_ROWS:
-            self._store()
-            self._begin(changed=True)
+        while rows.num_rows:
+            if self._changed and self._part.rows >= KEY_FILE_ROWS:
+                self._store()
+                self._begin(changed=True)
+            taken = rows.slice(0, KEY_FILE_ROWS - self._part.rows) if self._changed else rows
+            self._part.write(taken)
+            self._last = text_of(taken.column(0))
+            rows = rows.slice(taken.num_rows)
 
     def next_range(self) -> None:
         """Ends the present range, which must be done before the first row of the next is written."""
@@ -169,7 +171,7 @@ class KeyWriter:
     def _store(self) -> None:
         with self._stack:
             if self._part.rows:
-                key = f"{self._prefix}.keys-{self._number}.parquet"
+                key = f"{self._prefix}_{self._number}.parquet"
                 self._number += 1
                 self._part.finish()
                 self._lake.upload(key, self._part.file)

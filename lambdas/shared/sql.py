@@ -64,13 +64,6 @@ def constant(value: str) -> Fragment:
     return Fragment(f"'{escaped}'")
 
 
-def number(value: int) -> Fragment:
-    """``value`` as it is written. Raises TypeError for what is no whole number."""
-    if not isinstance(value, int):
-        raise TypeError(f"{value!r} is no whole number")
-    return Fragment(str(int(value)))
-
-
 def setting(name: str) -> Fragment:
     """The value of the session's setting ``name``, as text."""
     return compose("current_setting($name)", name=constant(name))

@@ -98,6 +98,24 @@ def test_a_batch_that_another_run_extracted_is_followed_too():
     assert run(follower(aws))["loaded"] == [3]
 
 
+def test_a_large_table_is_extracted_until_it_is_read_to_its_end():
+    aws = PretendedAws({"load": [loaded(2), loaded(5, 3, 4, 5)]})
+    aws.answers["extract"] = [
+        {**extracted(3, 3), "incomplete": {"payment": "read up to payment_id 9"}},
+        {**extracted(4, 4), "incomplete": {"payment": "read up to payment_id 18"}},
+        {**extracted(5, 5), "incomplete": {}},
+    ]
+    aws.manifests["processed"][5] = {}
+    document = run(follower(aws))
+    assert (document["batch"], document["rows"], document["loaded"]) == (5, {"payment": 6}, [3, 4, 5])
+
+
+def test_an_extract_that_does_not_get_on_is_told():
+    stuck = {**extracted(None, 3), "incomplete": {"payment": "read up to payment_id 9"}}
+    with pytest.raises(CommandError, match=r"does not get on: payment \(read up to payment_id 9\)"):
+        run(follower(PretendedAws({"extract": [stuck]})))
+
+
 def test_nothing_new_ends_at_once():
     assert (
         "Nothing changed"
