@@ -74,8 +74,11 @@ class Lambda_script:
     ``requirements_exclude`` leaves files of it out, by globs. ``permissions`` are IAM statements.
     ``health_event`` is sent to each new version, which goes live only if it takes it without an error; ``canary`` lets
     it take a share of the calls first. ``adopt`` takes
-    over things of these names that the toolkit did not make. ``aws`` and ``on_progress`` are for programs that deploy
-    several functions, and for tests.
+    over things of these names that the toolkit did not make. ``application`` (the function's name unless given) and
+    ``stage`` become tags of everything. ``secret_environment`` names variables whose values are never shown. ``aws``
+    and ``on_progress`` are for programs that deploy several functions, and for tests.
+
+    What is ``None`` is not managed. What is empty (``schedule=""``, ``alarms=()``, ``environment={}``) is removed.
 
     Raises ScheduleError, LimitError and PackageError for what could never be deployed. Nothing is read from AWS yet.
     """
@@ -95,6 +98,7 @@ class Lambda_script:
         memory: int = 128,
         timeout: int = 60,
         environment: Mapping[str, str] | None = None,
+        secret_environment: Sequence[str] = (),
         include: Sequence[str | Path] = (),
         extra_files: Mapping[str, bytes | Path] | None = None,
         requirements: Sequence[str] | Path = (),
@@ -106,7 +110,7 @@ class Lambda_script:
         log_retention_days: int | None = 30,
         tags: Mapping[str, str] | None = None,
         region: str | None = None,
-        description: str = "",
+        description: str | None = None,
         artifact_bucket: str | None = None,
         health_event: Mapping[str, Any] | None = None,
         canary: Canary | Mapping[str, Any] | None = None,
@@ -126,6 +130,7 @@ class Lambda_script:
             memory=memory,
             timeout=timeout,
             environment=None if environment is None else dict(environment),
+            secret_environment=tuple(secret_environment),
             include=tuple(Path(path) for path in include),
             extra_files=dict(extra_files or {}),
             requirements=read_requirements(requirements) if isinstance(requirements, Path) else tuple(requirements),
@@ -215,7 +220,7 @@ def _name(template: str, stage: str) -> str:
 def _schedule(value: str | None) -> str | None:
     if value is not None and not isinstance(value, str):
         raise ScheduleError(f"schedule must be a text such as `0 0 * * *` or `rate(5 minutes)`, not {value!r}.")
-    return to_eventbridge(value) if value else None
+    return to_eventbridge(value) if value else value
 
 
 def _canary(value: Canary | Mapping[str, Any] | None) -> Canary | None:
@@ -229,9 +234,9 @@ def _canary(value: Canary | Mapping[str, Any] | None) -> Canary | None:
 
 def _triggers(
     value: S3Trigger | Mapping[str, Any] | Sequence[S3Trigger | Mapping[str, Any]] | None,
-) -> tuple[S3Trigger, ...]:
+) -> tuple[S3Trigger, ...] | None:
     if value is None:
-        return ()
+        return None
     items = (value,) if isinstance(value, S3Trigger | Mapping) else tuple(value)
     try:
         return tuple(S3Trigger.of(item) for item in items)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lambda_toolkit.execute import Report
 
 
-_UNASKED = ("layer",)  # nobody uses it any more, and it can be built again
+_UNASKED = ("layer", "old versions")  # nobody uses them any more
 
 
 @click.command("deploy")

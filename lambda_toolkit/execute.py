@@ -7,7 +7,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Literal
 
-from lambda_toolkit.aws import THREADS, Aws
+from lambda_toolkit.aws import WRITERS, Aws
 from lambda_toolkit.changes import Change, Key, Plan
 from lambda_toolkit.errors import ToolkitError
 
@@ -75,7 +75,7 @@ class _Execution:
     def run(self) -> Report:
         self._aws.stopping.clear()
         if self._waiting:
-            with ThreadPoolExecutor(min(THREADS, self._total), thread_name_prefix="deploy") as pool:
+            with ThreadPoolExecutor(min(WRITERS, self._total), thread_name_prefix="deploy") as pool:
                 try:
                     self._start_ready(pool)
                     while self._running:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
-from lambda_toolkit.aws import THREADS
+from lambda_toolkit.aws import READERS
 from lambda_toolkit.errors import PlanError, ToolkitError
 
 _T = TypeVar("_T")
@@ -23,7 +23,7 @@ def gather(tasks: Sequence[Task[_T]]) -> list[_T]:
     """What ``tasks`` return, in their order. Raises what they raised, all of it: see :func:`raise_all`."""
     if not tasks:
         return []
-    with ThreadPoolExecutor(min(THREADS, len(tasks)), thread_name_prefix="read") as pool:
+    with ThreadPoolExecutor(min(READERS, len(tasks)), thread_name_prefix="read") as pool:
         futures = [pool.submit(item) for item in tasks]
     problems: list[ToolkitError] = []
     answers: list[_T] = []

@@ -103,7 +103,7 @@ def _problems(spec: FunctionSpec) -> Iterable[str]:
         yield f"memory {spec.memory} is outside 128 to 10240 MB."
     if not 1 <= spec.timeout <= 900:
         yield f"timeout {spec.timeout} is outside 1 to 900 seconds."
-    if len(spec.description) > _DESCRIPTION:
+    if spec.description is not None and len(spec.description) > _DESCRIPTION:
         yield f"its description has {len(spec.description)} characters; {_DESCRIPTION} may be."
     if spec.log_retention_days is not None and spec.log_retention_days not in _RETENTIONS:
         yield f"log_retention_days {spec.log_retention_days} is not one of {', '.join(map(str, _RETENTIONS))}."

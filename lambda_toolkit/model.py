@@ -80,8 +80,9 @@ class FunctionSpec:
     log. ``zip_path`` is where a copy of the package is left for people to look into. ``health_event`` is what a new
     version must take without an error before it goes live. ``adopt`` takes over what already has its name on AWS.
 
-    What is ``None`` is not managed: what AWS has stays. What is empty is removed. A tag with an empty value is taken
-    away; tags that are not named stay.
+    What is ``None`` is not managed: what AWS has stays. What is empty is removed, as is a ``schedule`` that is an empty
+    text. A tag with an empty value is taken away; tags that are not named stay. ``secret_environment`` names variables
+    whose values are masked, beside those that look secret.
     """
 
     name: str
@@ -92,18 +93,19 @@ class FunctionSpec:
     memory: int = 128
     timeout: int = 60
     environment: Mapping[str, str] | None = field(default=None, repr=False)
+    secret_environment: tuple[str, ...] = ()
     include: tuple[Path, ...] = ()
     extra_files: Mapping[str, bytes | Path] = field(default_factory=dict, repr=False)
     requirements: tuple[str, ...] = ()
     requirements_exclude: tuple[str, ...] = ()
     platform: str | None = None
     schedule: str | None = None
-    s3_triggers: tuple[S3Trigger, ...] = ()
+    s3_triggers: tuple[S3Trigger, ...] | None = None
     alarms: tuple[Alarm, ...] | None = None
     permissions: Sequence[Mapping[str, Any]] | None = None
     log_retention_days: int | None = 30
     tags: Mapping[str, str] = field(default_factory=dict)
-    description: str = ""
+    description: str | None = None
     zip_path: Path | None = None
     artifact_bucket: str | None = None
     health_event: Mapping[str, Any] | None = None

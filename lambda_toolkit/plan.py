@@ -107,7 +107,7 @@ class _FunctionPlanner:
             task(role.plan, aws, spec, function_is_ours=self._is_ours),
             task(log_group.plan, aws, spec, prefix, function_is_ours=self._is_ours),
             task(schedule.plan, aws, spec, prefix),
-            lambda: trigger.plan(aws, spec, function_is_ours=function.is_ours(self._live(), spec.name)),
+            task(trigger.plan, aws, spec, function_is_ours=self._is_ours),
             task(alarm.plan, aws, spec, prefix),
         ]
 

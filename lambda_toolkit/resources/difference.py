@@ -8,7 +8,6 @@ from typing import Any
 
 from lambda_toolkit.changes import Difference
 
-_LONGEST = 60  # characters of a value that a detail shows
 _SECRET_NAME = re.compile(
     r"pass(word|wd|phrase)?(_|$)|secret|token|credential|(api|private|access|signing|encryption)_?key|(^|_)(key|auth|pat)$",
     re.IGNORECASE,
@@ -74,18 +73,3 @@ def looks_secret(name: str, value: Any) -> bool:
     if value is None or value == "":
         return False
     return bool(_SECRET_NAME.search(name)) or (isinstance(value, str) and bool(_SECRET_VALUE.search(value)))
-
-
-def described(
-    live: Mapping[str, Any], desired: Mapping[str, Any], keys: Collection[str], unshown: Collection[str] = ()
-) -> tuple[str, ...]:
-    """One detail for each of ``keys``, with both values, save for those ``unshown``."""
-    return tuple(
-        f"{key} changes" if key in unshown else f"{key}: {_short(live.get(key))} -> {_short(desired[key])}"
-        for key in keys
-    )
-
-
-def _short(value: Any) -> str:
-    text = "none" if value in (None, "", [], {}) else str(value)
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +21,6 @@ from lambda_toolkit.resources.log_group import group_name
 from lambda_toolkit.resources.role import role_arn, role_name
 
 KIND = "function"
-_LISTED = 50  # functions that one list holds
 _NEW = ("ResourceNotFoundException",)  # what was made a moment ago is not known everywhere
 
 
@@ -63,8 +63,7 @@ def read_listed(aws: Aws, spec: FunctionSpec) -> LiveFunction | None:
 
     What is not among the first fifty functions of the region, or was made too short a time ago, is asked itself.
     """
-    listed = aws.once("listed functions", lambda: aws.call("lambda", "list_functions", MaxItems=_LISTED))
-    known = next((item for item in listed["Functions"] if item["FunctionName"] == spec.name), None)
+    known = next((item for item in aws.listed_functions() if item["FunctionName"] == spec.name), None)
     if known is None or "Error" in (known.get("Environment") or {}):
         return read(aws, spec.name)
     arn = aws.arn("lambda", f"function:{spec.name}")
@@ -97,7 +96,7 @@ def plan(
     if live is None:
         return [_creation(spec, package, desired, digest, layer, layer_arn, after)]
     require_owned(KIND, spec.name, live.tags, adopt=spec.adopt, function=spec.name, declared=spec.tags)
-    configured, layered = _configured(live, desired), _layered(live, layer, layer_arn)
+    configured, layered = _configured(live, desired, spec.secret_environment), _layered(live, layer, layer_arn)
     coded = differences(
         {"code": live.configuration.get("CodeSha256"), "architecture": live.architecture},
         {"code": package.sha256, "architecture": spec.architecture},
@@ -217,21 +216,22 @@ def _configuration(aws: Aws, spec: FunctionSpec, package: Package) -> dict[str, 
         "Role": role_arn(aws, spec.name),
         "Handler": package.handler,
         "Runtime": spec.runtime,
-        "Description": spec.description,
         "Timeout": spec.timeout,
         "MemorySize": spec.memory,
+        **({} if spec.description is None else {"Description": spec.description}),
         **({} if spec.environment is None else {"Environment": dict(spec.environment)}),
     }
 
 
-def _configured(live: LiveFunction, desired: dict[str, Any]) -> tuple[Difference, ...]:
+def _configured(live: LiveFunction, desired: dict[str, Any], secret: Collection[str]) -> tuple[Difference, ...]:
     """What differs in the configuration, each environment variable by itself."""
     known = live.configuration
     shape = {**known, "Description": known.get("Description") or ""}
     plain = {key: value for key, value in desired.items() if key != "Environment"}
     found = differences(shape, plain)
     if "Environment" in desired:
-        found += environment_differences((known.get("Environment") or {}).get("Variables", {}), desired["Environment"])
+        variables = (known.get("Environment") or {}).get("Variables", {})
+        found += environment_differences(variables, desired["Environment"], secret)
     return found
 
 

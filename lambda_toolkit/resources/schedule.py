@@ -34,12 +34,15 @@ def rule_name(function: str) -> str:
 def plan(aws: Aws, spec: FunctionSpec, prefix: str) -> list[Change]:
     """The change that makes the function run by ``spec.schedule``, or no longer. Raises OwnershipError.
 
-    ``prefix`` is what functions are listed by.
+    Where ``spec`` says nothing of a schedule, none is read; where it is empty, it is removed. ``prefix`` is what
+    functions are listed by.
     """
+    if spec.schedule is None:
+        return []
     name = rule_name(spec.name)
     rules = aws.once(("rules", prefix), lambda: aws.list_all("events", "list_rules", "Rules", NamePrefix=prefix))
     live = next((rule for rule in rules if rule["Name"] == name), None)
-    if spec.schedule is None:
+    if not spec.schedule:
         return plan_removal(aws, spec.name, frozenset()) if live else []
     expression = spec.schedule
     function = alias.arn(aws, spec.name)

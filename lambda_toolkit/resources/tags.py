@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lambda_toolkit.aws import Aws
+from lambda_toolkit.aws import DENIED, Aws
 from lambda_toolkit.changes import Difference
 from lambda_toolkit.errors import AwsError
 from lambda_toolkit.ownership import (
@@ -22,7 +22,7 @@ from lambda_toolkit.ownership import (
 )
 from lambda_toolkit.resources.difference import tag_differences
 
-DENIED = ("AccessDenied", "AccessDeniedException")
+_PAGE = 100  # the most that GetResources gives at once
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,7 @@ def read_tagged(aws: Aws, application: str, stage: str) -> Mapping[str, Mapping[
                 "resourcegroupstaggingapi",
                 "get_resources",
                 "ResourceTagMappingList",
+                ResourcesPerPage=_PAGE,
                 TagFilters=[{"Key": key, "Values": [value]} for key, value in wanted.items()],
             )
         except AwsError as error:

@@ -6,7 +6,7 @@ That configuration is shared with others, and S3 only takes it as a whole.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +28,7 @@ Configuration = dict[str, Any]
 
 def check_declared(functions: Sequence[FunctionSpec]) -> None:
     """Raise TriggerError where two declared triggers would both start on one object, which S3 refuses."""
-    declared = [(spec.name, trigger) for spec in functions for trigger in spec.s3_triggers]
+    declared = [(spec.name, trigger) for spec in functions for trigger in spec.s3_triggers or ()]
     for index, (name, trigger) in enumerate(declared):
         for other_name, other in declared[index + 1 :]:
             if trigger.bucket == other.bucket and overlap(_entry("", name, trigger), _entry("", other_name, other)):
@@ -38,9 +38,14 @@ def check_declared(functions: Sequence[FunctionSpec]) -> None:
                 )
 
 
-def plan(aws: Aws, spec: FunctionSpec, *, function_is_ours: bool) -> list[Change]:
-    """The changes, one for each bucket, that give ``spec`` its triggers and take away those it no longer declares."""
-    allowed = _Allowed.read(aws, spec.name) if function_is_ours else _Allowed({}, {})
+def plan(aws: Aws, spec: FunctionSpec, *, function_is_ours: Callable[[], bool]) -> list[Change]:
+    """The changes, one for each bucket, that give ``spec`` its triggers and take away those it no longer declares.
+
+    Where ``spec`` says nothing of triggers, nothing is read.
+    """
+    if spec.s3_triggers is None:
+        return []
+    allowed = _Allowed.read(aws, spec.name) if function_is_ours() else _Allowed({}, {})
     wanted = {trigger.bucket for trigger in spec.s3_triggers}
     dropped = allowed.buckets - wanted
     return [
@@ -90,7 +95,7 @@ def _bucket(arn: str) -> str:
 
 def _plan_bucket(aws: Aws, spec: FunctionSpec, bucket: str, allowed: _Allowed) -> list[Change]:
     arn = alias.arn(aws, spec.name)
-    desired = [_entry(arn, spec.name, trigger) for trigger in spec.s3_triggers if trigger.bucket == bucket]
+    desired = [_entry(arn, spec.name, trigger) for trigger in spec.s3_triggers or () if trigger.bucket == bucket]
     let_in = Permission("s3", "s3.amazonaws.com", aws.arn("s3", bucket), aws.account_id)
     configuration = _read(aws, bucket) or {}
     _check_others(configuration, desired, spec, bucket)
@@ -118,7 +123,7 @@ def _plan_bucket(aws: Aws, spec: FunctionSpec, bucket: str, allowed: _Allowed) -
     name = f"{spec.name} on {bucket}"
     after: frozenset[Key] = frozenset({("function", spec.name), ("bucket", bucket)})
     if not own:
-        shown = (_shown(trigger) for trigger in spec.s3_triggers if trigger.bucket == bucket)
+        shown = (_shown(trigger) for trigger in spec.s3_triggers or () if trigger.bucket == bucket)
         return [Change(KIND, name, "create", (*shown, *details), after, apply=apply)]
     return [Change(KIND, name, "update", details, after, found, apply=apply)]
 

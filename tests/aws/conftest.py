@@ -16,6 +16,8 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.loaders import Loader
 from moto import mock_aws
+from moto.core.resource_tagging import TaggedResource
+from moto.events.models import EventsBackend
 from moto.iam.access_control import PermissionResult
 from moto.iam.models import IAMBackend
 from moto.s3.models import FakeBucket
@@ -112,11 +114,18 @@ def _in_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, invocations: Inv
     monkeypatch.chdir(tmp_path)
     # moto walks through its roles while another thread adds one, which Python refuses
     monkeypatch.setattr(IAMBackend, "get_roles", lambda self: list(self.roles.values()))
+    monkeypatch.setattr(EventsBackend, "iter_tagged_resources", rules_with_tags)  # of EventBridge, moto lists the buses
     # moto takes a bucket policy's statement for unconditional: the one that demands TLS would forbid everything
     monkeypatch.setattr(FakeBucket, "get_permission", lambda *_: PermissionResult.NEUTRAL)
     behave_like_lambda(monkeypatch, invocations)
     with mock_aws():
         yield
+
+
+def rules_with_tags(events: EventsBackend) -> Iterator[TaggedResource]:
+    for bus in events.event_buses.values():
+        for rule in bus.rules.values():
+            yield TaggedResource(rule.arn, events.tagger.get_tag_dict_for_resource(rule.arn), "events:rule")
 
 
 @pytest.fixture
@@ -147,7 +156,7 @@ def session(wire: Wire) -> boto3.Session:
 
 @pytest.fixture
 def aws(session: boto3.Session, time: FakeTime) -> Aws:
-    return Aws(REGION, session=session, clock=Clock(time.now, time.sleep))
+    return Aws(REGION, session=session, clock=Clock(time.now, time.sleep, chance=lambda: 1.0))
 
 
 @pytest.fixture

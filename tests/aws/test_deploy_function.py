@@ -194,7 +194,7 @@ def test_environment_values_are_never_shown(script) -> None:
 def test_what_is_no_longer_declared_is_removed(script, wire, client, attachment) -> None:
     script(**EVERYTHING).deploy()
     wire.clear()
-    [change] = script(**{**EVERYTHING, attachment: None if attachment == "schedule" else ()}).deploy().done
+    [change] = script(**{**EVERYTHING, attachment: "" if attachment == "schedule" else ()}).deploy().done
     assert change.action == "delete"
     assert client("events").list_rules()["Rules"] == [] or attachment != "schedule"
     assert client("cloudwatch").describe_alarms()["MetricAlarms"] == [] or attachment != "alarms"

@@ -122,7 +122,7 @@ def test_a_role_unknown_to_its_own_policy_call(script, wire, time) -> None:
 
 
 def test_aws_that_cannot_be_reached_is_given_up_soon(session, time) -> None:
-    aws = Aws(REGION, session=session, clock=Clock(time.now, time.sleep))
+    aws = Aws(REGION, session=session, clock=Clock(time.now, time.sleep, chance=lambda: 1.0))
 
     def unreachable(**_: object) -> None:
         raise EndpointConnectionError(endpoint_url="http://127.0.0.1:1")

@@ -103,7 +103,7 @@ def test_an_entry_goes_although_the_target_of_another_is_gone(script, client, se
     client("s3").create_bucket(Bucket="my-lake", CreateBucketConfiguration={"LocationConstraint": REGION})
     calls = sent(session, "PutBucketNotificationConfiguration")
     script(s3_trigger=S3Trigger("my-lake", prefix="in/")).deploy()
-    script().deploy()
+    script(s3_trigger=()).deploy()
     assert [call["SkipDestinationValidation"] for call in calls] == [False, True]
 
 
@@ -174,7 +174,7 @@ def test_a_target_that_is_not_let_go_of_is_a_failure(script, session) -> None:
     session.events.register("after-call.events.RemoveTargets", refused)
     script(schedule="@daily").deploy()
     with pytest.raises(DeployError, match="did not let go of its target: oops"):
-        script().deploy()
+        script(schedule="").deploy()
 
 
 def test_a_connection_is_kept_alive_through_a_long_invocation(aws) -> None:

@@ -131,7 +131,9 @@ def test_what_overlaps(aws, script, client, one, other, overlap) -> None:
 def test_a_dropped_trigger_is_taken_off_its_bucket(script, client, wire, bucket) -> None:
     script(s3_trigger=S3Trigger(bucket, prefix="in/")).deploy()
     wire.clear()
-    [change] = script().deploy().done
+    assert not script().plan(), "what is not mentioned is not managed"
+    wire.clear()
+    [change] = script(s3_trigger=[]).deploy().done
     assert (change.kind, change.action, change.name) == ("trigger", "delete", "my-function on shared")
     assert wire.writes == ["PutBucketNotificationConfiguration", "RemovePermission"]
     assert notifications(client, bucket) == {}
