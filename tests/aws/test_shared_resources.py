@@ -191,7 +191,9 @@ def test_what_is_unchanged_is_read_in_few_calls(aws, script, wire, number) -> No
     assert not make_plan(aws, deployment, prune=True)
     pages = wire.calls.count("GetResources")  # of moto, which gives a hundred tags a page
     assert pages == 1 or number > 3
-    assert Counter(wire.calls) - Counter({"GetResources": pages - 1}) == {
+    expected = {**dict.fromkeys(ONCE, 1), **dict.fromkeys(EACH, number), "GetResources": pages}
+    assert Counter(wire.calls) == expected
+    assert number > 3 or len(wire.calls) == 20
         **dict.fromkeys(ONCE, 1),
         **dict.fromkeys(EACH, number),
     }
