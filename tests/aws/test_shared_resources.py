@@ -194,6 +194,3 @@ def test_what_is_unchanged_is_read_in_few_calls(aws, script, wire, number) -> No
     expected = {**dict.fromkeys(ONCE, 1), **dict.fromkeys(EACH, number), "GetResources": pages}
     assert Counter(wire.calls) == expected
     assert number > 3 or len(wire.calls) == 20
-        **dict.fromkeys(ONCE, 1),
-        **dict.fromkeys(EACH, number),
-    }
