@@ -14,7 +14,7 @@ import pg8000.native
 
 from local.databases import Database
 from local.errors import LocalError
-from local.totesys.expected import EXPECTATIONS, FOREIGN_KEYS, Expectation, Row
+from local.totesys.expected import EXPECTATIONS, FOREIGN_KEYS, Expectation, Row, view_queries
 from local.totesys.statement import compose
 
 EXAMPLES = 5  # differences that are told of each table
@@ -94,6 +94,10 @@ def _compare(
     differences = list(_differences(expectation, expected, found))
     if len(found) < len(read):
         differences.append(f"{len(read) - len(found)} rows repeat the {expectation.columns[0]} of another")
+    if expectation.is_fact:
+        for told, must, does in view_queries(expectation):
+            wrong = set(_rows(warehouse, must)) ^ set(_rows(warehouse, does))
+            differences += [f"{told} {record}" for (record,) in sorted(wrong, key=str)]
     return TableCheck(
         table=expectation.table,
         source_rows=len(expected),

@@ -5,7 +5,7 @@ Written by hand from the published schemas, and knowing nothing of the pipeline 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 
@@ -49,7 +49,12 @@ class Expectation:
     present: str
     finish: Callable[[Row], Row] = lambda row: row
     may_have_more: bool = False
-    is_fact: bool = False
+    record: str = ""
+
+    @property
+    def is_fact(self) -> bool:
+        """Whether the table holds every version of a row, each with its number in the column ``record``."""
+        return bool(self.record)
 
 
 def _dimension(table: str, columns: str, expected: str, finish: Callable[[Row], Row] = lambda row: row) -> Expectation:
@@ -62,7 +67,7 @@ def _fact(table: str, record: str, columns: str, amount: str, expected: str) -> 
     """The latest version (highest record number) of each key. ``amount`` is its numeric column, without idle zeros."""
     names = columns.split()
     present = compose(_PRESENT_FACT, table=table, columns=names, amount=amount, record=record, key=names[0])
-    return Expectation(table, (*names, amount), expected, present, is_fact=True)
+    return Expectation(table, (*names, amount), expected, present, record=record)
 
 
 def _calendar(row: Row) -> Row:
@@ -190,6 +195,34 @@ EXPECTATIONS: tuple[Expectation, ...] = (
         """,
     ),
 )
+
+# The views of each fact: its present state, and all its versions with the times between which they were valid.
+VIEWS: Mapping[str, tuple[str, str]] = {
+    "fact_sales_order": ("current_sales_order", "history_sales_order"),
+    "fact_purchase_orders": ("current_purchase_order", "history_purchase_order"),
+    "fact_payment": ("current_payment", "history_payment"),
+}
+
+_PRESENT_RECORDS = """
+    SELECT {record} FROM {table} WHERE {record} IN (SELECT max({record}) FROM {table} GROUP BY {key}) AND NOT EXISTS (
+        SELECT FROM pipeline.deletion AS gone WHERE gone.table_name = {table}.tableoid::regclass::text
+        AND gone.key = {table}.{key}::text AND gone.ended_batch IS NULL)
+"""
+
+
+def view_queries(expectation: Expectation) -> Iterator[tuple[str, str, str]]:
+    """What to tell of a record number that only one of two queries gives, and the two, which must give the same."""
+    current, history = VIEWS[expectation.table]
+    names = {"record": expectation.record, "table": expectation.table, "key": expectation.columns[0]}
+    present = compose(_PRESENT_RECORDS, **names)
+    shown = compose("SELECT {record} FROM {view}", record=expectation.record, view=current)
+    every = compose("SELECT {record} FROM {table}", record=expectation.record, table=expectation.table)
+    told = compose("SELECT {record} FROM {view}", record=expectation.record, view=history)
+    still = compose("SELECT {record} FROM {view} WHERE valid_to IS NULL", record=expectation.record, view=history)
+    yield f"{current} is wrong about {expectation.record}", present, shown
+    yield f"{history} is wrong about {expectation.record}", every, told
+    yield f"{history} is wrong about the end of {expectation.record}", present, still
+
 
 # Which dimension each column of a fact must be a foreign key to.
 FOREIGN_KEYS: tuple[tuple[str, str, str], ...] = (

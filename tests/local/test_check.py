@@ -50,6 +50,18 @@ INSERT INTO pipeline.deletion VALUES ('fact_sales_order', '8', 2, NULL);
 INSERT INTO fact_payment VALUES (1, 7, '2024-02-29', '08:00:00.001', '2024-02-29', '08:00:00.001', 7, 1, 2500.00, 1, 1,
     true, '2024-03-02');
 """
+VIEWS = """
+CREATE VIEW current_{of} AS SELECT * FROM {table} AS t
+    WHERE NOT EXISTS (SELECT FROM {table} AS l WHERE l.{key} = t.{key} AND l.{record} > t.{record})
+    AND NOT EXISTS (SELECT FROM pipeline.deletion AS d WHERE d.table_name = '{table}' AND d.key = t.{key}::text
+                    AND d.ended_batch IS NULL);
+CREATE VIEW history_{of} AS SELECT *, now() AS valid_from,
+    CASE WHEN {record} NOT IN (SELECT {record} FROM current_{of}) THEN now() END AS valid_to FROM {table};
+"""
+FACTS = {"sales_order": "sales", "purchase_order": "purchase", "payment": "payment"}
+for _of, _record in FACTS.items():
+    _table = "fact_purchase_orders" if _record == "purchase" else f"fact_{_of}"
+    WAREHOUSE += VIEWS.format(of=_of, table=_table, key=f"{_of}_id", record=f"{_record}_record_id")
 
 
 @pytest.fixture
@@ -149,3 +161,20 @@ def test_a_currency_that_iso_does_not_know_is_told(pair: tuple[Database, Databas
 
     with pytest.raises(LocalError, match="'ZZZ'"):
         check(*pair)
+
+
+@pytest.mark.parametrize(
+    ("statement", "example"),
+    [
+        ("CREATE OR REPLACE VIEW current_payment AS SELECT * FROM fact_payment WHERE false",
+         "current_payment is wrong about payment_record_id 1"),
+        ("CREATE OR REPLACE VIEW history_payment AS SELECT *, now() AS valid_from, now() AS valid_to FROM fact_payment",
+         "history_payment is wrong about the end of payment_record_id 1"),
+    ],
+)  # fmt: skip
+def test_a_view_that_shows_something_else_is_told(
+    pair: tuple[Database, Database], statement: str, example: str
+) -> None:
+    run(pair[1], statement)
+
+    assert example in of(check(*pair), "fact_payment").examples
