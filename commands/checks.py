@@ -52,6 +52,9 @@ def _function(pipeline: Pipeline, function: FunctionDeclaration) -> FunctionSpec
         memory=function.memory,
         timeout=function.timeout,
         environment=function.environment,
+        alarms=tuple(Alarm(name, "Errors") for name in function.alarms or ()),  # what they are is checked by themselves
+        health_event=function.health,
+        canary=function.canary,
     )
 
 

@@ -22,7 +22,7 @@ from commands.declaration import (
 from commands.errors import ConfigurationError
 from commands.section import WHOLE_FILE, Problems, Section, undeclared
 from lambda_toolkit.errors import ScheduleError
-from lambda_toolkit.model import LifecycleRule
+from lambda_toolkit.model import Canary, LifecycleRule
 from lambda_toolkit.schedule import to_eventbridge
 
 DEFAULT_PATH = Path("config/pipeline.toml")
@@ -176,6 +176,7 @@ def _rule(section: Section) -> LifecycleRule:
 def _function(path: Path, name: str, section: Section) -> FunctionDeclaration:
     root = path.resolve().parent.parent
     triggers = section.optional_list("trigger")
+    canary = section.optional_section("canary")
     declaration = FunctionDeclaration(
         name=name,
         source=root / section.text("source"),
@@ -191,9 +192,17 @@ def _function(path: Path, name: str, section: Section) -> FunctionDeclaration:
         sweeps=section.texts("sweeps"),
         secret=section.optional_text("secret"),
         alarms=section.optional_texts("alarms"),
+        health=section.optional_raw("health"),
+        canary=None if canary is None else _canary(canary),
     )
     section.done()
     return declaration
+
+
+def _canary(section: Section) -> Canary:
+    canary = Canary(section.number("weight", Canary.weight), section.number("minutes", Canary.minutes))
+    section.done()
+    return canary
 
 
 def _trigger(section: Section) -> Trigger:

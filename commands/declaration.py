@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from commands.errors import ConfigurationError
-from lambda_toolkit.model import LifecycleRule
+from lambda_toolkit.model import Canary, LifecycleRule
 from lambda_toolkit.ownership import bounded, short_hash
 
 _FUNCTION_NAME, _BUCKET_NAME = 64, 63  # characters that AWS allows
@@ -58,6 +58,8 @@ class FunctionDeclaration:
     sweeps: tuple[str, ...]  # buckets where it may delete data files, and never a manifest
     secret: str | None
     alarms: tuple[str, ...] | None
+    health: Mapping[str, Any] | None = None  # the event that a new version must take before it goes live
+    canary: Canary | None = None
 
 
 @dataclass(frozen=True)

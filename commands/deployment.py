@@ -68,6 +68,8 @@ def script(pipeline: Pipeline, function: FunctionDeclaration, account: str) -> L
         tags=pipeline.tags,
         region=pipeline.region,
         description=f"{pipeline.name}: {function.name}",
+        health_event=function.health,
+        canary=function.canary,
     )
 
 

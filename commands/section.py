@@ -153,6 +153,11 @@ class Section:
         texts = {name: value for name, value in values.items() if isinstance(value, str)}
         return texts, {name: below._below(name, value) for name, value in values.items() if name not in texts}
 
+    def optional_raw(self, key: str) -> Mapping[str, Any] | None:
+        """The table under ``key``, as it was written, or ``None``."""
+        values = self._take(key, dict, "a table", None, False)
+        return None if values is None else dict(values)
+
     def raw(self, key: str) -> Mapping[str, Any]:
         """The table under ``key``, as it was written."""
         return dict(self._take(key, dict, "a table", None, True))

@@ -41,5 +41,9 @@ def _sleep(aws: Aws, seconds: float) -> None:
 
 def _gone_off(aws: Aws, alarms: Sequence[str]) -> dict[str, str]:
     """The alarms that are in alarm, with their reasons."""
-    answer = aws.call("cloudwatch", "describe_alarms", AlarmNames=list(alarms), StateValue="ALARM")
-    return {str(alarm["AlarmName"]): str(alarm.get("StateReason", "")) for alarm in answer.get("MetricAlarms", ())}
+    answer = aws.call("cloudwatch", "describe_alarms", AlarmNames=list(alarms))
+    return {
+        str(alarm["AlarmName"]): str(alarm.get("StateReason", ""))
+        for alarm in answer.get("MetricAlarms", ())
+        if alarm["StateValue"] == "ALARM"
+    }

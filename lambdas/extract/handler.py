@@ -10,13 +10,14 @@ from lambdas.extract.several import extract_all
 from lambdas.shared import clients, declarations
 from lambdas.shared.errors import PipelineError
 from lambdas.shared.postgres import connected
-from lambdas.shared.runtime import logged, logger
+from lambdas.shared.runtime import checked, logged, logger
 
 RESERVE = 60.0  # seconds at the end of an invocation, for storing what was read
 RESERVED_SHARE = 0.2  # of the time that there is, where that is little
 
 
 @logged
+@checked(lambda: clients.credentials("SOURCE_SECRET"), clients.ingestion_lake)
 def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Captures what changed in the source since the last batch; more than one batch holds becomes several.
 

@@ -20,13 +20,14 @@ from lambdas.load.schemas import LIVE, Warehouse
 from lambdas.shared import clients, declarations
 from lambdas.shared.errors import PipelineError
 from lambdas.shared.postgres import connected
-from lambdas.shared.runtime import count_rejected, logged, logger
+from lambdas.shared.runtime import checked, count_rejected, logged, logger
 from lambdas.shared.wire import Connection
 
 Action = Callable[[Connection, dict[str, Any], Any], dict[str, Any]]
 
 
 @logged
+@checked(lambda: clients.credentials("WAREHOUSE_SECRET"), clients.processed_lake)
 def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Loads the batches that the warehouse does not have yet, in order; or does what the event's ``action`` says."""
     name = event.get("action")

@@ -1,4 +1,4 @@
-"""What the three handlers share: structured logs, failures that stay failures, and the metric of rejected rows."""
+"""What the handlers share: logs, failures that stay failures, the check of a version, the metric of rejected rows."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
+from lambdas.shared import declarations
 from lambdas.shared.errors import PipelineError
 
 Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
@@ -36,6 +37,28 @@ def logged(handler: Handler) -> Handler:
         return result
 
     return call
+
+
+def checked(*needs: Callable[[], object]) -> Callable[[Handler], Handler]:
+    """Lets a handler take ``{"action": "check"}``, which a new version must before it goes live.
+
+    By then everything is imported. The declaration of the tables is read, and each of ``needs`` is called: what the
+    function cannot work without, looked at without changing anything.
+    """
+
+    def around(handler: Handler) -> Handler:
+        @functools.wraps(handler)
+        def call(event: dict[str, Any], context: Any) -> dict[str, Any]:
+            if event.get("action") != "check":
+                return handler(event, context)
+            declarations.load()
+            for need in needs:
+                need()
+            return {"checked": True}
+
+        return call
+
+    return around
 
 
 def count_rejected(rows: int, context: Any) -> None:

@@ -16,7 +16,7 @@ from lambdas.shared import clients, declarations
 from lambdas.shared.errors import PipelineError
 from lambdas.shared.layout import batch_of
 from lambdas.shared.manifest import ProcessedManifest
-from lambdas.shared.runtime import count_rejected, logged, logger
+from lambdas.shared.runtime import checked, count_rejected, logged, logger
 from lambdas.transform.lost import in_time, lost_batches
 from lambdas.transform.sweep import AGE, sweep_ingestion, sweep_processed
 from lambdas.transform.transformation import replay, transform
@@ -26,6 +26,7 @@ RESERVE = 60.0  # seconds that a scheduled run leaves unused, so that none is cu
 
 
 @logged
+@checked(clients.ingestion_lake, clients.processed_lake)
 def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Transforms the batches that the event names. Events may come twice, late or out of order."""
     if "replay" in event:

@@ -57,12 +57,25 @@ def test_a_function_that_is_not_declared_is_refused(filled):
 def test_status_says_what_is_there(filled):
     document = filled.document("status")
     assert [function["state"] for function in document["functions"]] == ["Active"] * 3
+    assert all(int(function["version"]) >= 1 for function in document["functions"])
     batches = document["batches"]
     assert batches["extracted"] == batches["transformed"] == batches["loaded"] >= 1
     assert document["freshness"]["lag_seconds"] == 0
     assert {alarm["name"] for alarm in document["alarms"]} >= {"totes-local-extract-errors", "totes-local-load-errors"}
     shown = filled("status").stdout
     assert "All that was extracted is in the warehouse" in shown
+
+
+def test_a_rollback_goes_to_a_version_that_is_there(filled):
+    version = filled.document("status")["functions"][0]["version"]
+    assert filled.document("rollback", "extract", "--to", version) == {
+        "function": "totes-local-extract",
+        "from": version,
+        "to": version,
+    }
+    refused = filled("rollback", "extract", "--to", "99")
+    assert refused.exit_code == 1
+    assert f"There are: {version}" in refused.stderr
 
 
 def test_invoke_shows_the_result_and_the_log(filled, tmp_path):
@@ -120,7 +133,12 @@ def test_a_second_stage_lives_beside_the_first_and_can_be_destroyed(filled, aws)
     from local.description import environment
 
     env = environment(filled.stack)
-    assert filled("deploy", "--stage", "second", env=env).exit_code == 0
+    config = filled.root / "config" / "pipeline.toml"
+    declared = config.read_text(encoding="utf-8")
+    assert filled("deploy", "--stage", "second", env=env).exit_code == 1, "packages for AWS fail their check here"
+    config.write_text(f'{declared}\n[stages.second.packages]\nplatform = "host"\nruntime = "host"\n', encoding="utf-8")
+    deployed = filled("deploy", "--stage", "second", env=env)
+    assert deployed.exit_code == 0, deployed.output
     functions = aws(filled, "lambda").list_functions()["Functions"]
     assert {f["FunctionName"] for f in functions} >= {"totes-second-extract", "totes-local-extract"}
 

@@ -9,6 +9,7 @@ import pytest
 
 from commands.configuration import DEFAULT_PATH, load
 from commands.errors import ConfigurationError
+from lambda_toolkit.model import Canary
 
 SHIPPED = DEFAULT_PATH.read_text(encoding="utf-8")
 
@@ -215,3 +216,15 @@ def test_a_branch_is_a_stage(stage):
     assert names == [load(DEFAULT_PATH, stage).function_name(name) for name in pipeline.functions]
     assert load(DEFAULT_PATH, stage + "x").stage != pipeline.stage
     assert load(DEFAULT_PATH, "prod").stage == "prod"
+
+
+def test_health_and_canary_are_read_and_checked(tmp_path):
+    assert load(DEFAULT_PATH).functions["load"].health == {"action": "check"}
+    text = SHIPPED.replace('health = { action = "check" }', "canary = { minutes = 5 }", 1)
+    function = load(written(tmp_path, text)).functions["extract"]
+    assert (function.health, function.canary) == (None, Canary(0.1, 5.0))
+    unwatched = text.replace('alarms = ["errors"]\n', "", 1)
+    with pytest.raises(ConfigurationError, match="nothing watches its canary"):
+        load(written(tmp_path, unwatched))
+    with pytest.raises(ConfigurationError, match="unknown key `weigth`"):
+        load(written(tmp_path, text.replace("minutes = 5", "weigth = 0.5")))
