@@ -14,7 +14,7 @@ from tests.end_to_end.conftest import REPOSITORY
 def test_deploying_again_changes_nothing(filled):
     result = filled("deploy")
     assert (result.exit_code, result.stdout) == (0, "Nothing changed.\n")
-    assert filled.document("plan") == {"changes": []}
+    assert filled.document("plan") == {"changes": [], "notes": []}
     assert filled("plan", "--exit-code").exit_code == 0
 
 
@@ -135,7 +135,6 @@ def test_a_second_stage_lives_beside_the_first_and_can_be_destroyed(filled, aws)
     env = environment(filled.stack)
     config = filled.root / "config" / "pipeline.toml"
     declared = config.read_text(encoding="utf-8")
-    assert filled("deploy", "--stage", "second", env=env).exit_code == 1, "packages for AWS fail their check here"
     config.write_text(f'{declared}\n[stages.second.packages]\nplatform = "host"\nruntime = "host"\n', encoding="utf-8")
     deployed = filled("deploy", "--stage", "second", env=env)
     assert deployed.exit_code == 0, deployed.output
