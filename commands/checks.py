@@ -9,6 +9,7 @@ from pathlib import Path
 
 from commands.declaration import FunctionDeclaration, Pipeline
 from commands.errors import ConfigurationError
+from commands.privileges import permissions
 from commands.section import Problems
 from lambda_toolkit import limits
 from lambda_toolkit.errors import LimitError, ScheduleError, TriggerError
@@ -74,7 +75,7 @@ def _check_names(problems: Problems, pipeline: Pipeline) -> None:
 
 def _check_policies(problems: Problems, pipeline: Pipeline) -> None:
     """The role's policy and the whole environment, of what else the function names."""
-    from commands.deployment import environment, permissions  # it imports what most commands do not need
+    from commands.deployment import environment  # it imports what most commands do not need
 
     for name, function in pipeline.functions.items():
         spec = replace(

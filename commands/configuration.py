@@ -20,6 +20,7 @@ from commands.declaration import (
     stage_name,
 )
 from commands.errors import ConfigurationError
+from commands.privileges import bucket_of
 from commands.section import WHOLE_FILE, Problems, Section, undeclared
 from lambda_toolkit.errors import ScheduleError
 from lambda_toolkit.model import Canary, LifecycleRule
@@ -228,8 +229,9 @@ def _check_schedules(problems: Problems, document: Mapping[str, Any]) -> None:
 def _check_references(problems: Problems, pipeline: Pipeline) -> None:
     """Every bucket, secret and alarm that a function names is declared."""
     for function in pipeline.functions.values():
+        places = (*function.reads, *function.writes, *function.sweeps)
         named: Sequence[tuple[str, str, Mapping[str, Any]]] = [
-            *(("buckets", name, pipeline.buckets) for name in (*function.reads, *function.writes, *function.sweeps)),
+            *(("buckets", bucket_of(place), pipeline.buckets) for place in places),
             *(("alarms", alarm, pipeline.alarms) for alarm in function.alarms or ()),
             *([("secrets", function.secret, pipeline.secrets)] if function.secret else []),
             *(("buckets", trigger.bucket, pipeline.buckets) for trigger in function.triggers or ()),

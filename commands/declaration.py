@@ -53,9 +53,9 @@ class FunctionDeclaration:
     environment: Mapping[str, str]
     schedule: str | None
     triggers: tuple[Trigger, ...] | None
-    reads: tuple[str, ...]
+    reads: tuple[str, ...]  # buckets, or what lies under a prefix in one: `lake`, `lake/reports/`
     writes: tuple[str, ...]
-    sweeps: tuple[str, ...]  # buckets where it may delete data files, and never a manifest
+    sweeps: tuple[str, ...]  # where it may delete data files, and never a manifest
     secret: str | None
     alarms: tuple[str, ...] | None
     health: Mapping[str, Any] | None = None  # the event that a new version must take before it goes live

@@ -5,18 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from commands.declaration import BucketDeclaration, FunctionDeclaration, Pipeline, SecretDeclaration
 from commands.errors import ConfigurationError, UsageError
+from commands.privileges import bucket_of, permissions
 from commands.warehouse_schema import with_types
 from lambda_script import Alarm, Lambda_script, S3Trigger
 from lambda_toolkit.model import BucketSpec, Deployment, SecretSpec, TopicSpec
-from lambdas.shared.layout import MANIFESTS, REVISIONS
 
 DEFAULT_PORT = 5432  # PostgreSQL's
-_PARTITIONS = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}  # by how regions begin; all others are in `aws`
 SCHEMA = Path("config/warehouse.sql")
 TABLES_FILE = "tables.json"  # where the functions find the declaration of the tables, in their package
 
@@ -112,7 +110,7 @@ def tables_json(pipeline: Pipeline) -> bytes:
 
 def environment(pipeline: Pipeline, function: FunctionDeclaration, account: str) -> dict[str, str]:
     """The function's environment: names of what it uses, never a secret."""
-    used = dict.fromkeys((*function.reads, *function.writes, *function.sweeps))
+    used = dict.fromkeys(map(bucket_of, (*function.reads, *function.writes, *function.sweeps)))
     variables = {f"{bucket.upper()}_BUCKET": pipeline.bucket_name(bucket, account) for bucket in used}
     if function.secret:
         secret = pipeline.secrets[function.secret]
@@ -123,33 +121,6 @@ def environment(pipeline: Pipeline, function: FunctionDeclaration, account: str)
         "POWERTOOLS_SERVICE_NAME": function.name,
         **function.environment,
     }
-
-
-def permissions(pipeline: Pipeline, function: FunctionDeclaration, account: str) -> tuple[dict[str, Any], ...]:
-    """The IAM statements that the function needs, and no more: exact buckets, one secret.
-
-    A sweep may delete, but never what says that a batch exists.
-
-    AWS ends a secret's ARN with six characters of its own, hence the question marks.
-    """
-    arns = f"arn:{_partition(pipeline.region)}"
-    statements: list[dict[str, Any]] = []
-    for bucket in (pipeline.bucket_name(name, account) for name in function.reads):
-        # Without the right to list, S3 answers for an object that is not there that it is forbidden.
-        statements.append(_allow(f"{arns}:s3:::{bucket}", "s3:ListBucket"))
-        statements.append(_allow(f"{arns}:s3:::{bucket}/*", "s3:GetObject"))
-    for bucket in (pipeline.bucket_name(name, account) for name in function.writes):
-        statements.append(_allow(f"{arns}:s3:::{bucket}/*", "s3:PutObject", "s3:AbortMultipartUpload"))
-    for bucket in (pipeline.bucket_name(name, account) for name in function.sweeps):
-        statements.append(_allow(f"{arns}:s3:::{bucket}/*", "s3:DeleteObject"))
-        for kept in (MANIFESTS, REVISIONS):
-            statements.append({**_allow(f"{arns}:s3:::{bucket}/{kept}*", "s3:DeleteObject"), "Effect": "Deny"})
-    statements += _keys(pipeline, function)
-    if function.secret:
-        secret = pipeline.expand(pipeline.secrets[function.secret].template, account)
-        arn = f"{arns}:secretsmanager:{pipeline.region}:{account}:secret:{secret}-??????"
-        statements.append(_allow(arn, "secretsmanager:GetSecretValue"))
-    return tuple(statements)
 
 
 def secret_value(secret: SecretDeclaration, environ: Mapping[str, str]) -> str | None:
@@ -199,26 +170,6 @@ def credentials(url: str, where: str) -> dict[str, str | int]:
         "username": unquote(str(parts.username)),
         "password": unquote(str(parts.password)),
     }
-
-
-def _partition(region: str) -> str:
-    """The part of AWS that ``region`` is in, as ARNs name it."""
-    return next((name for start, name in _PARTITIONS.items() if region.startswith(start)), "aws")
-
-
-def _allow(resource: str, *actions: str) -> dict[str, Any]:
-    return {"Effect": "Allow", "Action": list(actions), "Resource": resource}
-
-
-def _keys(pipeline: Pipeline, function: FunctionDeclaration) -> list[dict[str, Any]]:
-    """What the function needs of the keys that its buckets are encrypted with; ending a multipart upload decrypts."""
-    actions: dict[str, set[str]] = {}
-    for names, needed in ((function.reads, {"kms:Decrypt"}), (function.writes, {"kms:Decrypt", "kms:GenerateDataKey"})):
-        for name in names:
-            settings = pipeline.bucket_settings.get(name)
-            if settings and settings.kms_key:
-                actions.setdefault(settings.kms_key, set()).update(needed)
-    return [_allow(key, *sorted(needed)) for key, needed in actions.items()]
 
 
 def _bucket(pipeline: Pipeline, name: str, account: str) -> BucketSpec:

@@ -9,8 +9,9 @@ import pytest
 
 from commands.configuration import DEFAULT_PATH, load
 from commands.declaration import BucketDeclaration
-from commands.deployment import chosen, credentials, deployment, permissions, tables_json
+from commands.deployment import chosen, credentials, deployment, environment, tables_json
 from commands.errors import ConfigurationError, UsageError
+from commands.privileges import permissions
 
 ACCOUNT = "123456789012"
 URL = "postgresql://reader:p%40ss%2Fword@db.example.com:6543/totesys"
@@ -78,6 +79,16 @@ def test_each_function_may_do_what_it_declares_and_no_more(pipeline):
     assert not any(action == "s3:DeleteObject" for name in ("extract", "load") for action, _ in allowed(name))
     assert not any(action.startswith("secretsmanager") for action, _ in allowed("transform"))
     assert ("s3:PutObject", f"{processed}/*") not in allowed("extract")
+
+
+def test_a_place_may_be_a_prefix_of_a_bucket(pipeline):
+    narrow = replace(pipeline.functions["load"], reads=("processed/reports/",), writes=("ingestion/inbox/",))
+    bucket = f"arn:aws:s3:::totes-dev-processed-{ACCOUNT}"
+    listing, reading, writing, _secret = permissions(pipeline, narrow, ACCOUNT)
+    assert (listing["Resource"], listing["Condition"]) == (bucket, {"StringLike": {"s3:prefix": "reports/*"}})
+    assert reading["Resource"] == f"{bucket}/reports/*"
+    assert writing["Resource"] == f"arn:aws:s3:::totes-dev-ingestion-{ACCOUNT}/inbox/*"
+    assert environment(pipeline, narrow, ACCOUNT)["PROCESSED_BUCKET"] == f"totes-dev-processed-{ACCOUNT}"
 
 
 @pytest.mark.parametrize(
