@@ -48,7 +48,6 @@ NOBODY = [
     ["lambda", "invoke", {"FunctionName": "totes-local-load:live"}],
     ["iam", "list_roles", {}],
     ["iam", "attach_role_policy", {"RoleName": "totes-local-load-role", "PolicyArn": "arn:aws:iam::aws:policy/Admin"}],
-    ["sns", "delete_topic", {"TopicArn": "arn:aws:sns:eu-west-2:000000000000:none"}],
     ["events", "disable_rule", {"Name": "totes-local-extract-schedule"}],
     ["secretsmanager", "put_secret_value", {"SecretId": SOURCE, "SecretString": "x"}],
     ["s3", "put_bucket_notification_configuration", {"Bucket": INGESTION, "NotificationConfiguration": {}}],
