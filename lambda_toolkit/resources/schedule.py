@@ -23,6 +23,7 @@ from lambda_toolkit.resources.tags import TagChange
 
 KIND = "schedule"
 _TARGET = "lambda-script"
+_NEW = ("ResourceNotFoundException",)  # a rule that was made a moment ago is not known everywhere
 _STATEMENTS = f"{permission.PREFIX}schedule-"
 
 
@@ -84,7 +85,9 @@ def plan(aws: Aws, spec: FunctionSpec, prefix: str) -> list[Change]:
         if permission_differs:
             permission.add(aws, spec.name, let_in, allowed)
         if target != function:
-            answer = aws.call("events", "put_targets", Rule=name, Targets=[{"Id": _TARGET, "Arn": function}])
+            answer = aws.call(
+                "events", "put_targets", also_wait_for=_NEW, Rule=name, Targets=[{"Id": _TARGET, "Arn": function}]
+            )
             _require_all(answer, f"schedule {name}")
         permission.remove(aws, spec.name, stale)
         permission.remove_unaliased(aws, spec.name, unaliased)
