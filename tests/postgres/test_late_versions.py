@@ -214,6 +214,9 @@ batches = st.builds(Batch, deeds, things, st.lists(st.integers(1, 6), max_size=2
 @example(
     [Batch({1: Row(A)}, THING), Batch({1: GONE}), Batch({1: Row(LATER)}), Batch({1: GONE}), Batch({}, {7: Row("x")})]
 )
+@example(
+    [Batch({1: Row(A)}, THING), Batch({1: GONE}), Batch({1: Row(LATER)}), Batch({1: Row(B)}), Batch({}, {7: Row("x")})]
+)
 @example([Batch({1: Row(LATER)}, THING), Batch({1: GONE}), Batch({1: Row(B)}), Batch({}, {7: Row("x")})])
 @example([Batch({}, {1: Row("x", True)}), Batch({}, {1: Row("y", True)}), Batch({}, {}, (1,))])
 def test_whatever_comes_late_the_history_is_that_of_the_model(warehouse, history):
