@@ -21,6 +21,7 @@ COMMANDS = {
     "rollback": "Make an earlier version of one function live again.",
     "logs": "Show one function's logs.",
     "destroy": "Remove everything that deploy made.",
+    "policy": "Print the IAM policy of who deploys, or the trust policy for GitHub.",
     "init": "Write a configuration to begin with, for a database of your own.",
 }
 LOCAL_COMMANDS = {

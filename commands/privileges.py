@@ -21,7 +21,7 @@ def permissions(pipeline: Pipeline, function: FunctionDeclaration, account: str)
     A place is a bucket, or what lies under a prefix in one: ``lake/reports/``. A sweep may delete, but never what says
     that a batch exists. AWS ends a secret's ARN with six characters of its own, hence the question marks.
     """
-    arns = f"arn:{_partition(pipeline.region)}"
+    arns = f"arn:{partition(pipeline.region)}"
 
     def objects(place: str, below: str = "") -> str:
         name, _, prefix = place.partition("/")
@@ -52,7 +52,7 @@ def _list(bucket: str, place: str) -> dict[str, Any]:
     return {**statement, "Condition": {"StringLike": {"s3:prefix": f"{prefix}*"}}} if prefix else statement
 
 
-def _partition(region: str) -> str:
+def partition(region: str) -> str:
     """The part of AWS that ``region`` is in, as ARNs name it."""
     return next((name for start, name in _PARTITIONS.items() if region.startswith(start)), "aws")
 

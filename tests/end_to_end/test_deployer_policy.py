@@ -1,0 +1,123 @@
+"""A user with exactly the policy that `policy` prints deploys, redeploys, plans, rolls back, destroys, and no more."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+STAGE = "policy"
+PACKAGES = f"""
+[stages.{STAGE}.packages]
+platform = "host"
+runtime = "host"
+"""
+URL = "postgresql://nobody:nothing@127.0.0.1:5432/nowhere"
+
+# Where the emulator asks for something else than AWS does (the resource, which AWS knows from the call, or the name of
+# the action, or of a rule), and what it asks for. All of these actions are in the policy, on exact names.
+WITHOUT_RESOURCE = (
+    "cloudwatch:DeleteAlarms",
+    "cloudwatch:ListTagsForResource",
+    "events:ListTagsForResource",
+    "events:ListTargetsByRule",
+    "events:PutTargets",
+    "events:RemoveTargets",
+    "lambda:CreateFunction",
+    "sns:ListTagsForResource",
+)
+OTHER_NAME = {"lambda:ListLayers": "lambda:ListLayerVersions"}
+OTHER_RULE = ("events:DeleteRule", "events:DescribeRule", "events:PutRule")
+
+
+def emulators_own(printed: str, region: str, account: str) -> str:
+    granted = {action for statement in json.loads(printed)["Statement"] for action in statement["Action"]}
+    assert granted >= {*WITHOUT_RESOURCE, *OTHER_NAME.values(), *OTHER_RULE}
+    rules = f"arn:aws:events:{region}:{account}:rule/default/totes-{STAGE}-*"
+    statements = [
+        {"Effect": "Allow", "Action": [*WITHOUT_RESOURCE, *OTHER_NAME], "Resource": "*"},
+        {"Effect": "Allow", "Action": list(OTHER_RULE), "Resource": rules},
+    ]
+    return json.dumps({"Version": "2012-10-17", "Statement": statements})
+
+
+@pytest.fixture
+def as_user(cli, aws) -> Iterator[dict[str, str]]:
+    """The environment of a user who may do what the printed policy says."""
+    config = cli.root / "config" / "pipeline.toml"
+    before = config.read_text(encoding="utf-8")
+    config.write_text(before + PACKAGES, encoding="utf-8")
+    iam = aws(cli, "iam")
+    printed = cli("policy", "--stage", STAGE, "--account", cli.stack.account_id, "--delete-data").stdout
+    own = emulators_own(printed, cli.stack.region, cli.stack.account_id)
+    iam.create_user(UserName="deployer")
+    iam.put_user_policy(UserName="deployer", PolicyName="emulator", PolicyDocument=own)
+    arn = iam.create_policy(PolicyName="deployer", PolicyDocument=printed)["Policy"]["Arn"]
+    iam.attach_user_policy(UserName="deployer", PolicyArn=arn)
+    key = iam.create_access_key(UserName="deployer")["AccessKey"]
+    yield {
+        "AWS_ENDPOINT_URL": cli.stack.aws_endpoint_url,
+        "AWS_REGION": cli.stack.region,
+        "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],
+        "SOURCE_DATABASE_URL": URL,
+        "WAREHOUSE_DATABASE_URL": URL,
+    }
+    config.write_text(before, encoding="utf-8")
+    iam.delete_access_key(UserName="deployer", AccessKeyId=key["AccessKeyId"])
+    iam.delete_user_policy(UserName="deployer", PolicyName="emulator")
+    iam.detach_user_policy(UserName="deployer", PolicyArn=arn)
+    iam.delete_policy(PolicyArn=arn)
+    iam.delete_user(UserName="deployer")
+
+
+def test_the_printed_policy_is_enough_and_no_more(cli, as_user) -> None:
+    def run(*arguments: str, code: int = 0) -> str:
+        result = cli(*arguments, "--stage", STAGE, env=as_user)
+        assert result.exit_code == code, result.output
+        return str(result.stdout)
+
+    assert "changes" in run("deploy")
+    assert run("deploy") == "Nothing changed.\n"
+    handler = cli.root / "lambdas" / "extract" / "handler.py"
+    before = handler.read_text(encoding="utf-8")
+    try:
+        handler.write_text(before + "\nEDITED = True\n", encoding="utf-8")
+        assert "update" in json.dumps(json.loads(run("plan", "--json")))
+        run("plan", "--exit-code", code=2)
+        run("deploy", "extract")
+        run("rollback", "extract")
+        run("deploy")
+    finally:
+        handler.write_text(before, encoding="utf-8")
+
+    def client(service: str) -> Any:
+        return boto3.client(
+            service,
+            endpoint_url=as_user["AWS_ENDPOINT_URL"],
+            region_name=as_user["AWS_REGION"],
+            aws_access_key_id=as_user["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=as_user["AWS_SECRET_ACCESS_KEY"],
+        )
+
+    other = "totes-local-extract"  # of the same account, and of another stage
+    refuse(lambda: client("lambda").get_function(FunctionName=other))
+    refuse(lambda: client("lambda").delete_function(FunctionName=other))
+    refuse(lambda: client("iam").put_role_policy(RoleName=f"{other}-role", PolicyName="mine", PolicyDocument="{}"))
+    refuse(lambda: client("iam").create_user(UserName="another"))
+    refuse(lambda: client("events").delete_rule(Name=f"{other}-schedule"))
+    refuse(lambda: client("secretsmanager").get_secret_value(SecretId="totes/local/source"))
+    refuse(lambda: client("s3").get_object(Bucket=f"totes-{STAGE}-ingestion-{cli.stack.account_id}", Key="any"))
+
+    run("destroy", "--yes", "--delete-data")
+    assert "function" not in run("destroy", "--yes", "--delete-data")
+
+
+def refuse(call: Callable[[], Any]) -> None:
+    with pytest.raises(ClientError) as refused:
+        call()
+    assert refused.value.response["Error"]["Code"] in ("AccessDenied", "AccessDeniedException")

@@ -1,0 +1,151 @@
+"""The deployer's policy holds what the toolkit calls, on exact names, and the documentation shows it as it is."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from botocore import xform_name
+from botocore.loaders import Loader
+from click.testing import CliRunner
+
+import deploy
+from lambda_toolkit.model import Alarm, BucketSpec, Deployment, FunctionSpec, S3Trigger, SecretSpec, TopicSpec
+from lambda_toolkit.policy import LONGEST, Place, deployer_policy, github_trust, length
+from lambda_toolkit.settling import _IAM_NAMES
+
+TOOLKIT = Path(__file__).parents[3] / "lambda_toolkit"
+PLACE = Place("123456789012", "eu-west-2")
+SERVICES = ("cloudwatch", "events", "iam", "lambda", "logs", "resourcegroupstaggingapi", "s3", "secretsmanager", "sns")
+OTHER_NAME = {"lambda:Invoke": "lambda:InvokeFunction"}
+
+
+def everything() -> Deployment:
+    function = FunctionSpec(
+        "app-dev-one",
+        Path("one.py"),
+        requirements=("pg8000",),
+        schedule="rate(5 minutes)",
+        s3_triggers=(S3Trigger("somebody-elses-lake"),),
+        alarms=(Alarm("errors", "Errors"),),
+    )
+    return Deployment(
+        (function,), (BucketSpec("app-dev-lake"),), (TopicSpec("app-dev-alerts"),), (SecretSpec("app/dev/source"),)
+    )
+
+
+def granted(policy: dict) -> dict[str, list[str]]:
+    return {action: item["Resource"] for item in policy["Statement"] for action in item["Action"]}
+
+
+def called() -> Iterator[str]:
+    """The calls in the toolkit's source, as IAM names them."""
+    for file in TOOLKIT.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                texts = [
+                    item.value for item in node.args if isinstance(item, ast.Constant) and isinstance(item.value, str)
+                ]
+                if len(texts) >= 2 and texts[0] in SERVICES and re.fullmatch(r"[a-z]+(_[a-z0-9]+)+|invoke", texts[1]):
+                    permission = f"{texts[0]}:{api_name(texts[0], texts[1])}"
+                    yield _IAM_NAMES.get(permission, permission)
+
+
+def api_name(service: str, method: str) -> str:
+    model = MODELS.setdefault(service, Loader().load_service_model(service, "service-2"))
+    return next(name for name in model["operations"] if xform_name(name) == method)
+
+
+MODELS: dict[str, dict] = {}
+
+
+def test_every_call_of_the_toolkit_is_granted() -> None:
+    calls = {OTHER_NAME.get(call, call) for call in called()}
+    assert len(calls) > 60, "they are found"
+    actions = granted(deployer_policy(everything(), PLACE, delete_data=True))
+    assert calls - set(actions) == set()
+    assert "iam:PassRole" in actions, "which no call is called"
+
+
+def test_deleting_data_is_granted_only_where_asked() -> None:
+    usual = granted(deployer_policy(everything(), PLACE))
+    more = granted(deployer_policy(everything(), PLACE, delete_data=True))
+    assert set(more) - set(usual) == {
+        "logs:DeleteLogGroup",
+        "s3:AbortMultipartUpload",
+        "s3:DeleteObject",
+        "s3:DeleteObjectVersion",
+        "s3:ListBucketMultipartUploads",
+        "s3:ListBucketVersions",
+        "secretsmanager:DeleteSecret",
+    }
+
+
+def test_resources_are_exact() -> None:
+    policy = deployer_policy(everything(), PLACE)
+    for statement in policy["Statement"]:
+        if statement["Sid"] == "Lists":
+            assert all(re.match(r"\w+:(List|Describe|Get|Unsubscribe)", action) for action in statement["Action"])
+            continue
+        for arn in statement["Resource"]:
+            name = arn.split(":", 5)[5].removesuffix(":*").removesuffix("/*")
+            assert "*" not in re.sub(r"(layer:lambda-script-requirements-|alarm:app-dev-one-)\*$", "", name), arn
+    assert granted(policy)["s3:PutBucketNotification"] == ["arn:aws:s3:::somebody-elses-lake"]
+    assert "arn:aws:s3:::somebody-elses-lake" not in granted(policy)["s3:PutBucketTagging"]
+
+
+def test_roles_are_passed_to_lambda_alone() -> None:
+    [statement] = [item for item in deployer_policy(everything(), PLACE)["Statement"] if item["Sid"] == "PassRole"]
+    assert statement["Condition"] == {"StringEquals": {"iam:PassedToService": "lambda.amazonaws.com"}}
+    assert statement["Resource"] == ["arn:aws:iam::123456789012:role/app-dev-one-role"]
+
+
+def test_what_is_not_declared_is_not_granted() -> None:
+    sids = {
+        item["Sid"] for item in deployer_policy(Deployment((FunctionSpec("one", Path("one.py")),)), PLACE)["Statement"]
+    }
+    assert sids == {"Lists", "Functions", "Roles", "PassRole", "Logs", "Schedules", "Alarms"}
+
+
+def test_another_partition() -> None:
+    policy = deployer_policy(everything(), Place("123456789012", "cn-north-1", "aws-cn"))
+    assert all(arn == "*" or arn.startswith("arn:aws-cn:") for item in policy["Statement"] for arn in item["Resource"])
+
+
+@pytest.mark.parametrize(
+    ("environment", "subject"),
+    [("production", "repo:me/shop:environment:production"), (None, "repo:me/shop:ref:refs/heads/main")],
+)
+def test_github_is_trusted_for_one_repository(environment, subject) -> None:
+    [statement] = github_trust("me/shop", PLACE, environment=environment)["Statement"]
+    assert statement["Condition"]["StringEquals"] == {
+        "token.actions.githubusercontent.com:aud": "sts.amazonaws.com",
+        "token.actions.githubusercontent.com:sub": subject,
+    }
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--stage", "prod"], ["--trust", "github", "--repository", "OWNER/REPO", "--environment", "production"]],
+)
+def test_the_documentation_shows_what_the_command_prints(arguments) -> None:
+    shown = CliRunner().invoke(deploy.main, ["policy", "--account", "123456789012", *arguments])
+    assert shown.exit_code == 0, shown.output
+    assert f"```json\n{shown.stdout}```" in Path("docs/permissions.md").read_text(encoding="utf-8")
+
+
+def test_the_policy_of_the_pipeline_fits_into_one() -> None:
+    shown = CliRunner().invoke(deploy.main, ["policy", "--account", "123456789012", "--delete-data", "--stage", "prod"])
+    assert length(json.loads(shown.stdout)) < LONGEST
+    assert shown.stderr == ""
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--trust", "github"], ["--repository", "a/b"], ["--trust", "github", "--repository", "a"]]
+)
+def test_half_of_what_trust_needs_is_refused(arguments) -> None:
+    assert CliRunner().invoke(deploy.main, ["policy", "--account", "123456789012", *arguments]).exit_code == 2
