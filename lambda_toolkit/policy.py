@@ -134,7 +134,7 @@ class Place:
 def deployer_policy(deployment: Deployment, place: Place, *, delete_data: bool = False) -> dict[str, Any]:
     """What deploy, plan, rollback and destroy need for ``deployment``, and no more; ``delete_data``: with its data."""
     names = [spec.name for spec in deployment.functions]
-    triggers = {trigger.bucket for spec in deployment.functions for trigger in spec.s3_triggers}
+    triggers = {trigger.bucket for spec in deployment.functions for trigger in spec.s3_triggers or ()}
     buckets = [spec.name for spec in deployment.buckets]
     artifacts = {
         spec.artifact_bucket or artifact_bucket(place.account, place.region) for spec in _with_layers(deployment)

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lambda_toolkit.requirements import uv_environment
+from lambda_toolkit.uv import find_uv, uv_environment
 
 REPOSITORY = Path(__file__).parents[2]
 RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"
@@ -203,9 +203,10 @@ def _install(command: Command) -> None:
 
 
 def _uv() -> str:
-    from uv import find_uv_bin
-
-    return str(find_uv_bin())
+    found = find_uv()
+    if found is None:
+        raise UnavailableError("uv is not installed")
+    return found
 
 
 def _base_python() -> str:
