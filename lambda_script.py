@@ -199,12 +199,14 @@ class Lambda_script:
 def deploy_all(scripts: Sequence[Lambda_script], on_progress: Callable[[Progress], None] | None = None) -> Report:
     """Deploy several functions together, side by side; where one fails, the others go on.
 
-    All go to the AWS of the first. Raises as :meth:`Lambda_script.deploy` does.
+    Given one ``application``, what AWS lists by it is read once for all. All go to the AWS of the first. Raises as
+    :meth:`Lambda_script.deploy` does.
     """
     if not scripts:
         return Report()
+    labelled = tuple(spec for script in scripts for spec in script._deployment().labelled().functions)
     aws = scripts[0]._door()
-    report = execute(aws, make_plan(aws, Deployment(tuple(script.spec for script in scripts))), on_progress)
+    report = execute(aws, make_plan(aws, Deployment(labelled)), on_progress)
     if not report.ok:
         raise DeployError(report)
     return report

@@ -16,6 +16,7 @@ scripts = [
         lambda_function_path=f"functions/{{name}}/handler.py",
         zip_file_name=f"build/{{name}}.zip",
         function_name_template=name,
+        application="bench",
         schedule="{schedule}",
         memory={memory},
         timeout={timeout},

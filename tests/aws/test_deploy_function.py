@@ -316,6 +316,7 @@ def test_several_functions_are_deployed_together(script, wire) -> None:
     assert {change.name for change in deploy_all(both).done} >= {"one-function", "one-more"}
     wire.clear()
     assert deploy_all(both).done == ()
+    assert [change for one in both for change in one.plan().changes] == [], "nor does each alone differ"
     assert wire.writes == []
     assert deploy_all([]).ok
 
