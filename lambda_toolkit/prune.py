@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lambda_toolkit.aws import Aws
+from lambda_toolkit.aws import DENIED, Aws
 from lambda_toolkit.changes import Change, Key
 from lambda_toolkit.destroy import Removal, plan_function
+from lambda_toolkit.errors import AwsError
 from lambda_toolkit.gathering import gather, task
 from lambda_toolkit.model import BucketSpec, Deployment, FunctionSpec, SecretSpec, TopicSpec
 from lambda_toolkit.ownership import APPLICATION_TAG, FUNCTION_TAG, OWNER, OWNER_TAG, STAGE_TAG, as_mapping
@@ -30,7 +31,8 @@ def plan_dropped(aws: Aws, deployment: Deployment, delete_data: bool = False) ->
     for arn, labels in tagged.items():
         if FUNCTION_TAG in labels:
             of_functions.setdefault(labels[FUNCTION_TAG], []).append(arn)
-    for name in _roles_left(aws, deployment, declared):
+    roles = _roles_left(aws, deployment, declared)
+    for name in roles or ():
         of_functions.setdefault(name, []).append("")
     removals = gather(
         [
@@ -45,11 +47,11 @@ def plan_dropped(aws: Aws, deployment: Deployment, delete_data: bool = False) ->
     changes = [change for removal in removals for change in removal.changes]
     users = frozenset(change.key for change in changes if change.kind in (function.KIND, alarm.KIND))
     shared = _plan_shared(aws, deployment, tagged, delete_data, users)
-    return Removal(
-        [*changes, *shared.changes],
-        [name for removal in removals for name in removal.layers],
-        [note for removal in (*removals, shared) for note in removal.notes],
-    )
+    notes = [note for removal in (*removals, shared) for note in removal.notes]
+    if roles is None:
+        notes.append("roles without a function were not looked for: the credentials lack iam:ListRoles")
+    layers = [name for removal in removals for name in removal.layers]
+    return Removal([*changes, *shared.changes], layers, notes)
 
 
 def _plan_function(aws: Aws, name: str, arns: list[str], delete_data: bool) -> Removal:
@@ -109,11 +111,19 @@ def _kept(
     return changes, [*notes, *(f"{change.kind} {change.name} {_KEPT}" for change in found)]
 
 
-def _roles_left(aws: Aws, deployment: Deployment, declared: Mapping[str, FunctionSpec]) -> list[str]:
-    """The functions, not declared, whose roles are there: IAM is not in the list by tags, and lists roles by no tag."""
+def _roles_left(aws: Aws, deployment: Deployment, declared: Mapping[str, FunctionSpec]) -> list[str] | None:
+    """The functions, not declared, whose roles are there: IAM is not in the list by tags, and lists roles by no tag.
+
+    ``None`` where the credentials in use may not list them.
+    """
     start = f"{deployment.application}-{deployment.stage}-"
     known = {role.role_name(name) for name in declared}
-    names = [str(item["RoleName"]) for item in aws.list_all("iam", "list_roles", "Roles", MaxItems=1000)]
+    try:
+        names = [str(item["RoleName"]) for item in aws.list_all("iam", "list_roles", "Roles", MaxItems=1000)]
+    except AwsError as error:
+        if error.code in DENIED:
+            return None
+        raise
     left = [name for name in names if name.startswith(start) and name.endswith("-role") and name not in known]
     wanted = {OWNER_TAG: OWNER, APPLICATION_TAG: deployment.application, STAGE_TAG: deployment.stage}
     answers = gather([task(aws.find, "iam", "get_role", RoleName=name) for name in left])

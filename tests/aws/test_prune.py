@@ -152,6 +152,15 @@ def test_without_the_right_to_list_by_tag_it_is_said_and_the_rest_goes_on(aws, s
     assert "lack tag:GetResources" in plan.notes[0]
 
 
+def test_without_the_right_to_list_roles_the_rest_is_pruned(aws, script, wire) -> None:
+    whole = pipeline(script)
+    deploy(aws, whole)
+    wire.refuse("ListRoles", "AccessDenied", "no")
+    plan = make_plan(aws, replace(whole, functions=whole.functions[:1]), prune=True)
+    assert ("role", "shop-dev-two-role") in {change.key for change in plan.changes}, "it goes with its function"
+    assert any("lack iam:ListRoles" in note for note in plan.notes)
+
+
 def test_a_list_that_lags_behind_is_not_believed(aws, script, client, session) -> None:
     """It still names what was removed a moment ago, and does not know yet what was made."""
     whole = pipeline(script)
