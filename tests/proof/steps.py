@@ -71,7 +71,7 @@ class Extract:
 
     full: tuple[str, ...] = ()
     crash: Crash | None = None
-    during: Do | End | Overtake | None = None
+    during: Do | End | Truncate | Overtake | None = None
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ _business: SearchStrategy[Step] = st.one_of(
 )
 _put_crashes = st.builds(Crash, st.integers(1, 12), st.booleans())
 _sql_crashes = st.builds(Crash, st.integers(1, 150), st.booleans(), st.just(True))
-_during = st.one_of(_dos, _ends, st.just(Overtake()))
+_during = st.one_of(_dos, _dos, _ends, st.sampled_from([Overtake(), Overtake(), Truncate()]))
 _full = st.one_of(st.just(tuple(KEYS)), st.tuples(_tables))
 _runs: SearchStrategy[list[Step]] = st.one_of(
     st.just([Extract(), Transform(), Load()]),

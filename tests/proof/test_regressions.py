@@ -6,7 +6,21 @@ import pytest
 
 from tests.proof.changes import Delete, Insert, Touch, Update
 from tests.proof.proving import prove
-from tests.proof.steps import Do, End, Extract, Load, Open, SetClock, Transform
+from tests.proof.steps import (
+    CAUGHT,
+    SAVEPOINT,
+    SWALLOWED,
+    UNDONE,
+    Do,
+    End,
+    Extract,
+    Load,
+    Open,
+    Overtake,
+    SetClock,
+    Transform,
+    Truncate,
+)
 
 HISTORIES = {
     "the clock is set back between two batches": [
@@ -56,6 +70,39 @@ HISTORIES = {
         End(2),
         Extract(),
         Do(Update("staff", 2, "last_name", ""), session=1),
+        End(1),
+    ],
+    "a change is committed between the snapshot and the reading of its table": [
+        Extract(during=Do(Update("payment", 1, "paid", "true"))),
+        Transform(),
+        Load(),
+    ],
+    "a table is emptied while it is read": [
+        Extract(during=Truncate()),
+        Transform(),
+        Load(),
+        Do(Update("address", 1, "phone", "2")),
+        Extract(during=Truncate()),
+    ],
+    "another run is quicker, and has a newer snapshot": [
+        Extract(),
+        Do(Update("address", 1, "phone", "2")),
+        Open(1),
+        Do(Update("payment", 1, "paid", "true"), session=1, how=SAVEPOINT),
+        Extract(during=Overtake()),
+        End(1),
+        Extract(during=Overtake()),
+    ],
+    "savepoints and exception blocks in a transaction that was open over two runs": [
+        Open(1),
+        Do(Update("sales_order", 1, "units_sold", "1"), session=1, how=SAVEPOINT),
+        Do(Update("sales_order", 2, "units_sold", "1"), session=1, how=CAUGHT),
+        Do(Update("payment", 1, "paid", "true"), session=1, how=UNDONE),
+        Do(Update("payment", 2, "paid", "true"), session=1, how=SWALLOWED),
+        Extract(),
+        Do(Insert("payment", 3), session=1, how=SAVEPOINT),
+        Do(Update("design", 1, "file_name", "NULL")),
+        Extract(),
         End(1),
     ],
 }

@@ -1,0 +1,390 @@
+"""Breaks each guarantee on purpose and shows that the tests notice: ``python tests/mutations.py [name ...]``.
+
+Each mutation is made in a copy of the repository, one at a time in each of ``--processes`` copies, and the tests that
+should catch it run there. Exit status 1 when one survives, or when the text that it would change is not there any more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parents[1]
+COPIED = ("lambdas", "tests", "local", "config", "commands", "lambda_toolkit", "docs", "lambda_script.py", "deploy.py")
+COPIED += ("pyproject.toml",)
+PATIENCE = 600  # seconds for one mutation's tests
+
+CAPTURE = "tests/postgres/test_capture.py"
+LOADING = "tests/postgres/test_loading.py"
+VALUES = "tests/postgres/test_values.py"
+CONCURRENCY = "tests/proof/test_concurrency.py"
+PROMISES = "tests/proof/test_promises.py"
+HISTORIES = "tests/proof/test_regressions.py tests/proof/test_histories.py -k 'not moto'"
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """``old`` in ``file``, which holds it exactly once, becomes ``new``; one of ``tests`` must fail then.
+
+    ``more``: other changes (file, old, new) that belong to it.
+    """
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: str
+    more: tuple[tuple[str, str, str], ...] = ()
+
+
+MUTATIONS = (
+    # Capture.
+    Mutation(
+        "rows are found by last_updated",
+        "lambdas/extract/reading.py",
+        '"(age(t.xmin) BETWEEN 0 AND (SELECT age(CAST(current_setting($setting) AS xid8)::xid)))"',
+        '"(age(t.xmin) BETWEEN 0 AND (SELECT age(CAST(current_setting($setting) AS xid8)::xid))'
+        " AND t.last_updated > now() - interval '5 minutes')\"",
+        f"{CAPTURE} -k silent",
+    ),
+    Mutation(
+        "the newest transaction is remembered instead of the oldest unfinished one",
+        "lambdas/extract/snapshot.py",
+        "pg_snapshot_xmin(pg_current_snapshot())::text",
+        "pg_snapshot_xmax(pg_current_snapshot())::text",
+        PROMISES,
+    ),
+    Mutation(
+        "the last snapshot is asked what it saw, in whose list no subtransaction is",
+        "lambdas/extract/reading.py",
+        '"(age(t.xmin) BETWEEN 0 AND (SELECT age(CAST(current_setting($setting) AS xid8)::xid)))"',
+        '"(NOT pg_visible_in_snapshot(t.xmin::text::xid8, CAST((SELECT current_setting($setting)) AS pg_snapshot)))"',
+        HISTORIES,
+        more=(
+            ("lambdas/extract/snapshot.py", "XID_HORIZON = 2**31", "SNAPSHOTS: dict = {}\nXID_HORIZON = 2**31"),
+            (
+                "lambdas/extract/snapshot.py",
+                "        yield Snapshot(",
+                "        SNAPSHOTS[int(xmin)] = connection.rows('SELECT pg_current_snapshot()::text')[0][0]\n"
+                "        yield Snapshot(",
+            ),
+            (
+                "lambdas/extract/extraction.py",
+                "import Snapshot, snapshot, why_full",
+                "import SNAPSHOTS, Snapshot, snapshot, why_full",
+            ),
+            (
+                "lambdas/extract/extraction.py",
+                "before=str(before.snapshot_xmin)",
+                "before=SNAPSHOTS[before.snapshot_xmin]",
+            ),
+            (
+                "lambdas/extract/extraction.py",
+                "moment=str(moment.identity.snapshot_xmin)",
+                "moment=SNAPSHOTS[moment.identity.snapshot_xmin]",
+            ),
+        ),
+    ),
+    Mutation(
+        "rows that were told are forgotten",
+        "lambdas/extract/capture.py",
+        "            if told is not None:",
+        "            if False:",
+        HISTORIES,
+    ),
+    Mutation(
+        "each table is read at its own moment",
+        "lambdas/extract/snapshot.py",
+        "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        "BEGIN READ ONLY",
+        HISTORIES,
+    ),
+    Mutation(
+        "tables are not locked before the snapshot",
+        "lambdas/extract/snapshot.py",
+        "            _lock(connection, table)\n",
+        "            pass\n",
+        HISTORIES,
+    ),
+    Mutation(
+        "keys are not compared",
+        "lambdas/extract/capture.py",
+        "    gone = before.filter(pc.invert(pc.is_in(earlier, value_set=present[plan.key])))",
+        "    gone = before.slice(0, 0)",
+        f"{CAPTURE} -k deletes",
+    ),
+    Mutation(
+        "rows are counted instead of comparing their keys",
+        "lambdas/extract/capture.py",
+        "    if not written and total == (before.rows if before else 0):",
+        "    if total == (before.rows if before else 0):",
+        f"{CAPTURE} -k 'in_its_place'",
+    ),
+    Mutation(
+        "a changed department brings nobody",
+        "lambdas/extract/extraction.py",
+        "        context = _read_context(connection, lake, declarations, plans, active, stem)",
+        "        context = {}",
+        PROMISES,
+    ),
+    Mutation(
+        "a promoted standby is taken for the same source",
+        "lambdas/extract/snapshot.py",
+        "    if previous.timeline != now.identity.timeline:",
+        "    if False:",
+        CAPTURE,
+    ),
+    Mutation(
+        "a column of another type is taken",
+        "lambdas/extract/catalog.py",
+        '        if before and not _same_kind(Column(name, before), column) and f"{table}.{name}" not in accepted:',
+        "        if False:",
+        CAPTURE,
+    ),
+    Mutation(
+        "a clock that is set back sets back the batches' times",
+        "lambdas/extract/extraction.py",
+        "    return now if before is None else max(",
+        "    return now if True else max(",
+        "tests/proof/test_regressions.py",
+    ),
+    # The lake.
+    Mutation(
+        "puts are not conditional",
+        "lambdas/shared/lake.py",
+        'Body=body, IfNoneMatch="*")',
+        "Body=body)",
+        CONCURRENCY,
+    ),
+    Mutation(
+        "NULL becomes ''",
+        "lambdas/extract/reading.py",
+        '"strings_can_be_null": True',
+        '"strings_can_be_null": False',
+        f"{VALUES} -k null",
+    ),
+    # Transform.
+    Mutation(
+        "transform names its files differently each time",
+        "lambdas/shared/lake.py",
+        "{part.finish()[:8]}",
+        "{part.finish()[:0]}{os.urandom(4).hex()}",
+        f"{CONCURRENCY} {VALUES} -k 'same'",
+    ),
+    Mutation(
+        "rejected rows are dropped silently",
+        "lambdas/transform/conversion.py",
+        "                rejected[table.name] = file",
+        "                pass",
+        f"{VALUES} -k rejected",
+    ),
+    Mutation(
+        "milliseconds are cut",
+        "lambdas/transform/derivations.py",
+        'column.cast(pa.timestamp("us")).cast(pa.time64("us"))',
+        'pc.floor_temporal(column.cast(pa.timestamp("us")), unit="second").cast(pa.time64("us"))',
+        f"{VALUES} -k milliseconds",
+    ),
+    Mutation(
+        "30 February is 2 March",
+        "lambdas/transform/conformance.py",
+        "    days = pc.if_else(pc.fill_null(exact, False), moments, pa.scalar(None, moments.type)).cast(pa.date32())",
+        "    days = moments.cast(pa.date32())",
+        f"{VALUES} tests/postgres/test_conformance.py -k 'rejected or date'",
+    ),
+    Mutation(
+        "prices are rounded to fit",
+        "lambdas/transform/conformance.py",
+        "        fits = pc.and_kleene(fits, pc.equal(pc.round(wide, ndigits=scale), wide))",
+        "        pass",
+        f"{VALUES} tests/postgres/test_conformance.py",
+    ),
+    Mutation(
+        "a batch whose event was lost is not looked for",
+        "lambdas/transform/lost.py",
+        "        if found.number not in written and now - found.written > PATIENCE:",
+        "        if False:",
+        "tests/unit/lambdas tests/postgres/test_handlers.py tests/aws -k 'lost'",
+    ),
+    # Load.
+    Mutation(
+        "the ledger is not written",
+        "lambdas/load/loading.py",
+        "            ledger.record(connection, warehouse, manifest, {",
+        "            dict({",
+        f"{LOADING} -k order",
+    ),
+    Mutation(
+        "a gap is passed over",
+        "lambdas/load/loading.py",
+        "        if found.number != expected:",
+        "        if False:",
+        f"{LOADING} -k missing_batch",
+    ),
+    Mutation(
+        "a gap is never told",
+        "lambdas/load/loading.py",
+        "            if late > GAP_PATIENCE:",
+        "            if False:",
+        f"{LOADING} -k missing_batch",
+    ),
+    Mutation(
+        "batches are taken newest first",
+        "lambdas/shared/lake.py",
+        "        while page := self._page(batch, _PAGE):\n            yield from page\n",
+        "        while page := self._page(batch, _PAGE):\n            yield from reversed(page)\n",
+        f"{LOADING} -k order",
+    ),
+    Mutation(
+        "several loads at once",
+        "lambdas/load/ledger.py",
+        '    return bool(connection.rows("SELECT pg_try_advisory_lock(',
+        '    return True or bool(connection.rows("SELECT pg_try_advisory_lock(',
+        CONCURRENCY,
+    ),
+    Mutation(
+        "every row told is a version",
+        "lambdas/load/versions.py",
+        "       OR ROW($staged) IS DISTINCT FROM ROW($latest)\n",
+        "       OR TRUE\n",
+        f"{LOADING} -k 'a_b_a or differs'",
+    ),
+    Mutation(
+        "A, B, A is two versions",
+        "lambdas/load/versions.py",
+        "ORDER BY f.$key, f.$record DESC",
+        "ORDER BY f.$key, f.$record ASC",
+        f"{LOADING} -k a_b_a",
+    ),
+    Mutation(
+        "a row that is back with the same content is no version",
+        "lambdas/load/versions.py",
+        "       OR EXISTS (\n           SELECT FROM $deletion AS d\n",
+        "       OR FALSE AND EXISTS (\n           SELECT FROM $deletion AS d\n",
+        f"{LOADING} -k deleted",
+    ),
+    Mutation(
+        "a row that is back stays deleted",
+        "lambdas/load/tables.py",
+        "    connection.run(sql.compose(_REVIVE, **names(warehouse, table), stage=stage))\n",
+        "",
+        f"{LOADING} -k deleted",
+    ),
+    Mutation(
+        "deletions are not recorded",
+        "lambdas/load/tables.py",
+        "        connection.run(sql.compose(_DELETE, **names(warehouse, table), stage=stage))\n",
+        "",
+        PROMISES,
+    ),
+    Mutation(
+        "what is held is given up",
+        "lambdas/load/tables.py",
+        "    return 0 if first is None else place(",
+        "    return 0 if True else place(",
+        f"{LOADING} -k held",
+    ),
+    Mutation(
+        "a late version goes behind those that are newer",
+        "lambdas/load/placing.py",
+        "    run(_TAKE_OFF)\n",
+        "",
+        "tests/proof/test_regressions.py tests/postgres/test_late_versions.py",
+    ),
+    Mutation(
+        "touched rows of dimensions are written again",
+        "lambdas/load/tables.py",
+        "    WHERE ROW($current) IS DISTINCT FROM ROW($excluded)\n",
+        "",
+        f"{LOADING} -k 'full_compare or run_without_changes or same_batch'",
+    ),
+    Mutation(
+        "history ends a version when the one after the next begins",
+        "lambdas/load/views.py",
+        "LEAST(lead(v.valid_from) OVER",
+        "LEAST(lead(v.valid_from, 2) OVER",
+        "tests/proof/test_regressions.py tests/postgres/test_versions.py",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """``caught``: the test that failed; or why the mutation is no proof."""
+
+    mutation: Mutation
+    caught: str | None
+    problem: str | None
+    seconds: float
+
+
+def main() -> int:
+    """The exit status: 1 when a mutation survived, or could not be made."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", help="parts of the names of the mutations to make; all unless given")
+    parser.add_argument("--processes", type=int, default=2)
+    asked = parser.parse_args()
+    chosen = [m for m in MUTATIONS if not asked.names or any(name in m.name for name in asked.names)]
+    with ThreadPoolExecutor(asked.processes) as pool:
+        outcomes = list(pool.map(_try, chosen))
+    bad = [outcome for outcome in outcomes if outcome.problem]
+    print(f"\n{len(outcomes) - len(bad)} of {len(outcomes)} mutations were caught.")
+    for outcome in bad:
+        print(f"NOT CAUGHT: {outcome.mutation.name}: {outcome.problem}")
+    return 1 if bad else 0
+
+
+def _try(mutation: Mutation) -> Outcome:
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="mutation-") as name:
+        caught, problem = _run(mutation, Path(name))
+    outcome = Outcome(mutation, caught, problem, time.monotonic() - began)
+    print(f"{outcome.seconds:4.0f} s  {mutation.name}  ->  {caught or problem}", flush=True)
+    return outcome
+
+
+def _run(mutation: Mutation, copy: Path) -> tuple[str | None, str | None]:
+    for name in COPIED:
+        source = REPOSITORY / name
+        copier: Callable[..., object] = shutil.copytree if source.is_dir() else shutil.copy
+        options = {"ignore": shutil.ignore_patterns("__pycache__")} if source.is_dir() else {}
+        copier(source, copy / name, **options)
+    for name, old, new in ((mutation.file, mutation.old, mutation.new), *mutation.more):
+        text = (copy / name).read_text(encoding="utf-8")
+        if text.count(old) != 1:
+            return None, f"{name} holds this {text.count(old)} times, not once: {old.strip()}"
+        (copy / name).write_text(text.replace(old, new), encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-x", "-n", "0", "-p", "no:cacheprovider", "--tb=no", "-rfE"]
+    environment = {**os.environ, "HISTORIES_AS_FOUND": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    try:
+        done = subprocess.run(
+            [*command, *shlex.split(mutation.tests)],
+            cwd=copy,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+        )
+    except subprocess.TimeoutExpired:
+        return None, f"its tests took longer than {PATIENCE} s"
+    failed = re.search(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE)
+    if done.returncode == 1 and failed:
+        return failed[1], None
+    if done.returncode == 0:
+        return None, "every test passed"
+    return None, f"pytest ended with {done.returncode}: {done.stdout[-300:]}{done.stderr[-300:]}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
