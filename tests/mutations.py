@@ -56,7 +56,7 @@ MUTATIONS = (
         '"(age(t.xmin) BETWEEN 0 AND (SELECT age(CAST(current_setting($setting) AS xid8)::xid)))"',
         '"(age(t.xmin) BETWEEN 0 AND (SELECT age(CAST(current_setting($setting) AS xid8)::xid))'
         " AND t.last_updated > now() - interval '5 minutes')\"",
-        f"{CAPTURE} -k silent",
+        f"{PROMISES} -k silent",
     ),
     Mutation(
         "the newest transaction is remembered instead of the oldest unfinished one",
@@ -378,7 +378,7 @@ def _run(mutation: Mutation, copy: Path) -> tuple[str | None, str | None]:
         )
     except subprocess.TimeoutExpired:
         return None, f"its tests took longer than {PATIENCE} s"
-    failed = re.search(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE)
+    failed = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - |$)", done.stdout, re.MULTILINE)
     if done.returncode == 1 and failed:
         return failed[1], None
     if done.returncode == 0:

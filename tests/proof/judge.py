@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Mapping
 from datetime import date, datetime
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -28,6 +29,7 @@ def judge_warehouse(world: World) -> None:
         _judge_present(world, name, lines)
         if name in FACTS:
             _judge_versions(world, name, lines, oracle)
+        _judge_rejected(world, name, oracle)
         deletions |= {(name, str(key), *gone) for key, line in lines.items() for gone in line.deletions}
         world.told["fact versions"] += sum(len(line.versions) for line in lines.values()) if name in FACTS else 0
     found = world.warehouse.rows("SELECT table_name, key, batch, ended_batch FROM pipeline.deletion")
@@ -63,6 +65,23 @@ def _judge_versions(world: World, name: str, lines: Mapping[int, Line], oracle: 
             history.append((*version.row, times[version.batch], times[min(ends)] if ends else None))
     shown = world.warehouse.rows(f"SELECT {texts}, valid_from, valid_to FROM history_{table.subject}")
     assert sorted(map(tuple, shown), key=_order) == sorted(history, key=_order), f"history_{table.subject} is wrong"
+
+
+def _judge_rejected(world: World, name: str, oracle: Oracle) -> None:
+    expected = {(key, column, _plain(value)) for key, column, value in oracle.rejected(name)}
+    query = "SELECT key, column_name, value, table_name FROM pipeline.rejected WHERE table_name = :name"
+    found = {tuple(row[:3]) for row in world.warehouse.rows(query, name=name)}
+    assert found == expected, f"{name}: what was rejected"
+    world.told["rejected values"] += len(expected)
+
+
+def _plain(value: str | None) -> str | None:
+    """A number without the zeros at its end, which its type adds or not."""
+    try:
+        number = Decimal(value or "")
+    except InvalidOperation:
+        return value
+    return f"{number.normalize():f}" if number.is_finite() else value
 
 
 def _judge_calendar(world: World, oracle: Oracle) -> None:

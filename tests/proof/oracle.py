@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -93,13 +93,21 @@ class Oracle:
             if column.endswith("_date") and value is not None
         }
 
-    def faults(self, batch: int) -> Iterator[tuple[str, int, str, str | None]]:
-        """(warehouse table, key, column, value) of what the star refuses of the state at ``batch``."""
-        for name, rows in self.looks[batch - 1].star.items():
+    def rejected(self, name: str) -> set[tuple[str, str, str | None]]:
+        """(key, column, value) of everything that the star refused of a table and that is still missing there.
+
+        Of a fact, each version counts; of a dimension, a row that is taken or gone ends what was before it.
+        """
+        found: dict[int, set[tuple[str, str, str | None]]] = {}
+        for look in self.looks:
+            rows = look.star[name]
+            if name in DIMENSIONS:
+                found = {key: faults for key, faults in found.items() if isinstance(rows.get(key), list)}
             for key, row in rows.items():
                 if isinstance(row, list):
-                    for unfit in row:
-                        yield name, key, unfit.column, unfit.value
+                    faults = found.setdefault(key, set())
+                    faults |= {(str(key), unfit.column, unfit.value) for unfit in row}
+        return set().union(*found.values())
 
     def _names_what_is_there(self, table: StarTable, row: StarRow) -> bool:
         named = dict(zip(table.cells, row, strict=True))

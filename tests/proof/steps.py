@@ -99,13 +99,18 @@ class Load:
 
 
 @dataclass(frozen=True)
+class Rebuild:
+    """Load runs; then a second warehouse is filled from the lake alone, or on from where it is. Both are the same."""
+
+
+@dataclass(frozen=True)
 class SetClock:
     """The functions' clock is set back."""
 
     hours: int
 
 
-Step = Do | Open | End | Alter | Truncate | Extract | Transform | Load | SetClock
+Step = Do | Open | End | Alter | Truncate | Extract | Transform | Load | Rebuild | SetClock
 History = Sequence[Step]
 
 _tables = st.sampled_from(list(KEYS))
@@ -161,6 +166,7 @@ _runs: SearchStrategy[list[Step]] = st.one_of(
     st.builds(lambda back, again: [Transform(back, again), Load()], st.integers(0, 3), st.booleans()),
     st.builds(lambda crash: [Extract(), Transform(crash=crash), Load()], _put_crashes),
     st.builds(lambda crash: [Extract(), Transform(), Load(crash)], _sql_crashes),
+    st.just([Extract(), Transform(), Rebuild()]),
     st.just([]),
 )
 

@@ -18,7 +18,10 @@ import moto
 from pg8000.exceptions import DatabaseError, InterfaceError
 
 from lambdas.extract.extraction import Request, extract
+from lambdas.load.comparison import compare
 from lambdas.load.loading import load
+from lambdas.load.rebuild import rebuild
+from lambdas.load.schemas import LIVE, Warehouse
 from lambdas.load.warehouse import prepare
 from lambdas.shared.declarations import Declarations, parse
 from lambdas.shared.errors import SourceError
@@ -26,6 +29,7 @@ from lambdas.shared.lake import Lake
 from lambdas.shared.layout import manifest_key
 from lambdas.shared.postgres import Credentials, connect
 from lambdas.shared.wire import Connection
+from lambdas.transform.lost import PATIENCE, lost_batches
 from lambdas.transform.transformation import replay, transform
 from tests.postgres.conftest import configuration
 from tests.proof import steps
@@ -37,6 +41,7 @@ from tests.proof.star import State
 
 CONFIG = Path(__file__).parents[2] / "config"
 READER, PASSWORD = "proof_reader", "reader's secret"
+BESIDE = Warehouse.beside("check")
 BEGINNING = datetime(2024, 7, 1, 8, tzinfo=UTC)
 OPTIONAL = {  # columns that this source leaves open and the star demands: it must refuse their NULLs itself
     "address": "phone",
@@ -68,8 +73,9 @@ class World:
             session.run("ROLLBACK")
         self._restore_columns()
         self.admin.run(f"{_emptied(reversed(KEYS))}; {seed()}")
-        own = [f"pipeline.{row[0]}" for row in self.warehouse.rows(_TABLES, schema="pipeline")]
-        self.warehouse.run(_emptied([*[table.name for table in reversed(self.declarations.loading_order())], *own]))
+        tables = [table.name for table in reversed(self.declarations.loading_order())]
+        for place in (LIVE, BESIDE):
+            self.warehouse.run(_emptied([*map(place.table, tables), *place.parts().values()]))
         number = next(_NAMES)
         self.buckets = (f"ingestion-{number}", f"processed-{number}")
         for bucket in self.buckets:
@@ -105,7 +111,8 @@ class World:
                 source.run(f"ALTER TABLE {table} ALTER COLUMN {column} DROP NOT NULL")
             source.run(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {READER}")
         with contextlib.closing(connect(self._credentials("proof_warehouse_template"))) as warehouse:
-            prepare(warehouse, (CONFIG / "warehouse.sql").read_text(encoding="utf-8"), self.declarations)
+            for place in (LIVE, BESIDE):
+                prepare(warehouse, (CONFIG / "warehouse.sql").read_text(encoding="utf-8"), self.declarations, place)
 
     def _create_databases(self) -> None:
         number = next(_NAMES)
@@ -189,6 +196,9 @@ class World:
                 self._transform(step)
             case steps.Load():
                 self._load(step)
+            case steps.Rebuild():
+                self._load(steps.Load())
+                self._rebuild()
             case _:
                 assert_never(step)
 
@@ -203,9 +213,11 @@ class World:
         told = len(self.looks)
         self.step(steps.Extract())
         assert len(self.looks) == told, "the same was told again"
-        for batch in range(1, told + 1):
-            if not self._exists(self.buckets[1], batch):
-                self.transform_batch(batch)
+        lost = [batch for batch in range(1, told + 1) if not self._exists(self.buckets[1], batch)]
+        soon = datetime.now(UTC) + 2 * PATIENCE
+        assert list(lost_batches(*(Lake(self.client, bucket) for bucket in self.buckets), soon)) == lost
+        for batch in lost:
+            self.transform_batch(batch)
         self.step(steps.Load())
 
     def repair(self) -> bool:
@@ -372,6 +384,17 @@ class World:
         finally:
             self.loader.countdown = None
 
+    def _rebuild(self) -> None:
+        """Fills the warehouse beside the live one, and compares the two."""
+        lake = Lake(self.client, self.buckets[1])
+        rebuilt = rebuild(self.loader, lake, self.declarations, BESIDE, lambda: True)
+        self.loader.run("SELECT pg_advisory_unlock_all()")
+        assert rebuilt.done or rebuilt.waiting_for is not None
+        found = compare(self.loader, self.declarations, LIVE, BESIDE)
+        assert found["equal"], f"the rebuilt warehouse is another: {found}"
+        assert not found["renumbered"]
+        self.told["rebuilds"] += 1
+
     def _replace(self, dead: MortalConnection) -> None:
         """Another connection, once the server has noticed that this one is gone."""
         kind = "warehouse" if dead is self.loader else "source"
@@ -428,12 +451,6 @@ class World:
     def oracle(self, until: int | None = None) -> Oracle:
         """What must be in the warehouse once the batches up to ``until`` are."""
         return Oracle(self.looks[:until])
-
-
-_TABLES = (
-    "SELECT relname FROM pg_class JOIN pg_namespace AS n ON n.oid = relnamespace"
-    " WHERE nspname = :schema AND relkind = 'r' ORDER BY 1"
-)
 
 
 def _emptied(tables: Iterable[str]) -> str:
