@@ -74,4 +74,4 @@ def deletes_interval(table: SourceTable, rows: int) -> timedelta:
     return timedelta(0) if rows <= COMPARED_EVERY_RUN else timedelta(hours=1)
 
 
-COMPARED_EVERY_RUN = 1_000_000  # rows: comparing their keys takes half a second (python -m benchmarks.capturing)
+COMPARED_EVERY_RUN = 1_000_000  # rows; what comparing keys costs: python -m benchmarks.capturing

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import tomllib
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -128,3 +129,39 @@ def test_the_packaged_file_is_found_read_and_missed(tmp_path, monkeypatch):
         declarations.load()
     (tmp_path / "tables.json").write_text(json.dumps(SMALL), encoding="utf-8")
     assert declarations.load() == parse(SMALL)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("every run", timedelta(0)),
+        ("1 hour", timedelta(hours=1)),
+        ("30 minutes", timedelta(minutes=30)),
+        ("2 days", timedelta(days=2)),
+        ("never", timedelta.max),
+    ],
+)
+def test_how_often_deletes_are_looked_for(text, expected):
+    document = copy.deepcopy(SMALL)
+    document["source"]["staff"]["deletes"] = text
+    assert parse(document).source["staff"].deletes == expected
+    assert parse(document).source["department"].deletes is None
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("deletes", "sometimes"), ("deletes", "0 hours"), ("deletes", "1 week"), ("compare", "md5"), ("deletes", 1)],
+)
+def test_what_is_no_interval_and_no_way_to_compare_is_refused(key, value):
+    document = copy.deepcopy(SMALL)
+    document["source"]["staff"][key] = value
+    with pytest.raises(DeclarationError, match=rf"\[source\.staff\] `{key}` must be"):
+        parse(document)
+
+
+def test_what_dimensions_are_made_of_is_captured_first():
+    document = copy.deepcopy(SMALL)
+    document["source"] = {"hour": {"key": "hour_id"}, **document["source"]}
+    assert [table.name for table in parse(document).capture_order()] == ["staff", "department", "hour"]
+    assert len(parse(CONFIG).capture_order()) == 11
+    assert [table.name for table in parse(CONFIG).capture_order()][-3:] == ["sales_order", "purchase_order", "payment"]
