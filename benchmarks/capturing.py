@@ -31,7 +31,8 @@ DECLARED = {
 TABLE = """
 CREATE TABLE payment (payment_id int PRIMARY KEY,
     created_at timestamp(3) NOT NULL, last_updated timestamp(3) NOT NULL,
-    transaction_id int NOT NULL, counterparty_id int NOT NULL, payment_amount numeric NOT NULL, currency_id int NOT NULL,
+    transaction_id int NOT NULL, counterparty_id int NOT NULL,
+    payment_amount numeric NOT NULL, currency_id int NOT NULL,
     payment_type_id int NOT NULL, paid boolean NOT NULL, payment_date varchar NOT NULL, company_ac_number int NOT NULL,
     counterparty_ac_number int NOT NULL)
 """
