@@ -205,8 +205,10 @@ def deploy_all(scripts: Sequence[Lambda_script], on_progress: Callable[[Progress
     if not scripts:
         return Report()
     labelled = tuple(spec for script in scripts for spec in script._deployment().labelled().functions)
+    owners = {(script.application, script.stage) for script in scripts}
+    application, stage = owners.pop() if len(owners) == 1 else ("", "")
     aws = scripts[0]._door()
-    report = execute(aws, make_plan(aws, Deployment(labelled)), on_progress)
+    report = execute(aws, make_plan(aws, Deployment(labelled, application=application, stage=stage)), on_progress)
     if not report.ok:
         raise DeployError(report)
     return report

@@ -36,9 +36,15 @@ topic = "bench-alerts"
 emails = []
 [secrets]
 [alarms]
-[source]
-[warehouse]
+[source.kind]
+key = "kind_id"
+[warehouse.dim_kind]
+kind = "dimension"
+from = "kind"
+key = "kind_id"
+columns = { kind_id = "kind_id" }
 """
+_WAREHOUSE = "CREATE TABLE dim_kind (kind_id integer PRIMARY KEY);\n"
 _FUNCTION = """[functions.{name}]
 source = "functions/{name}"
 memory = {memory}
@@ -91,7 +97,7 @@ class Pipeline(Toolkit):
         config = site.directory / "config" / "pipeline.toml"
         config.parent.mkdir(parents=True, exist_ok=True)
         config.write_text(_PIPELINE + "".join(functions), encoding="utf-8")
-        (config.parent / "warehouse.sql").touch()
+        (config.parent / "warehouse.sql").write_text(_WAREHOUSE, encoding="utf-8")
 
     def first(self, project: Project) -> Sequence[Command]:
         """Everything in the file."""
