@@ -1,0 +1,101 @@
+"""What plan prints and what its JSON holds; what deploy asks before it removes something."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from types import SimpleNamespace
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from commands import deploy
+from commands.changes import as_document, show_changes
+from commands.errors import CommandError
+from commands.scope import EVERYTHING, Scope, scope_options
+from commands.screen import Screen
+from lambda_toolkit.changes import Change, Difference, Plan
+
+DONE: list[str] = []
+
+
+def change(kind: str, action: str, *differences: Difference, details: tuple[str, ...] = ()) -> Change:
+    return Change(
+        kind,
+        "shop",
+        action,  # type: ignore[arg-type]
+        details,
+        differences=differences,
+        apply=lambda _: DONE.append(kind),
+    )
+
+
+CHANGED = change(
+    "function",
+    "update",
+    Difference("Timeout", 5, 600),
+    Difference("Environment.TOKEN", "hunter2", None, secret=True),
+    details=("live is version 1",),
+)
+
+
+def test_each_difference_is_a_line(capsys) -> None:
+    show_changes(Screen(), [CHANGED])
+    assert capsys.readouterr().out.splitlines() == [
+        "~ function shop",
+        "    Timeout: 5 -> 600",
+        "    Environment.TOKEN: ******** -> none",
+        "    live is version 1",
+    ]
+
+
+def test_the_document_holds_them_and_no_secret() -> None:
+    [document] = as_document([CHANGED])
+    assert document["differences"] == [
+        {"attribute": "Timeout", "live": 5, "desired": 600},
+        {"attribute": "Environment.TOKEN", "live": "********", "desired": None},
+    ]
+    assert "hunter2" not in json.dumps(document)
+
+
+@pytest.fixture
+def target(monkeypatch):
+    """A target whose plan removes an alarm and a layer."""
+    DONE.clear()
+    plan = Plan((change("alarm", "delete"), change("layer", "delete")), notes=("a bucket is kept",))
+    monkeypatch.setattr(Scope, "plan", lambda *_: plan)
+    pipeline = SimpleNamespace(name="shop", stage="dev")
+    return SimpleNamespace(aws=lambda: SimpleNamespace(stopping=threading.Event()), pipeline=pipeline)
+
+
+@pytest.mark.parametrize(("answer", "done"), [("y\n", {"alarm", "layer"}), ("n\n", set())])
+def test_on_a_terminal_a_removal_is_asked_for(monkeypatch, target, capsys, answer, done) -> None:
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(click, "confirm", lambda *_, **__: answer == "y\n")
+    if done:
+        deploy.apply(Screen(), target, ask=True)
+    else:
+        with pytest.raises(CommandError, match="--no-prune"):
+            deploy.apply(Screen(), target, ask=True)
+    said = capsys.readouterr()
+    assert "- alarm shop" in said.out
+    assert "Note: a bucket is kept." in said.err
+    assert set(DONE) == done
+
+
+@pytest.mark.parametrize(("terminal", "ask"), [(False, True), (True, False)])
+def test_in_ci_or_with_yes_nothing_is_asked(monkeypatch, target, terminal, ask) -> None:
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: terminal, raising=False)
+    monkeypatch.setattr(click, "confirm", lambda *_, **__: pytest.fail("it asked"))
+    deploy.apply(Screen(), target, ask=ask)
+    assert set(DONE) == {"alarm", "layer"}
+
+
+def test_the_options_make_the_scope() -> None:
+    seen: list[Scope] = []
+    command = click.command()(scope_options(lambda scope: seen.append(scope)))
+    for arguments in ([], ["--adopt", "--no-prune", "--delete-data"]):
+        assert CliRunner().invoke(command, arguments).exit_code == 0
+    assert seen == [EVERYTHING, Scope(adopt=True, prune=False, delete_data=True)]
