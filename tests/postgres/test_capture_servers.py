@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import signal
 import subprocess
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +18,7 @@ from lambdas.shared.declarations import parse
 from lambdas.shared.postgres import Credentials, connect
 from lambdas.shared.wire import Connection
 from local import postgres
-from local.process import wait_until
+from local.process import free_port, stop, wait_until
 from tests.postgres.test_capture import keys
 
 SMALL = {
@@ -195,3 +197,33 @@ def connect_again(cluster: Cluster) -> Connection:
 def _owner(path: Path) -> tuple[int, int]:
     status = path.stat()
     return status.st_uid, status.st_gid
+
+
+OTHERS = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+
+
+@pytest.mark.skipif(not OTHERS, reason="this machine has no other PostgreSQL")
+def test_another_version_of_the_server_tells_the_same(root, buckets):
+    lake, _ = buckets
+    binaries, account = OTHERS[0].parent, postgres._account()
+    home = Path(tempfile.mkdtemp(prefix="local-postgres-", dir=postgres.OUTSIDE))
+    if account is not None:
+        shutil.chown(home, account.pw_uid, account.pw_gid)
+    made = postgres._run([binaries / "initdb", "-D", home / "data", "-U", "postgres", "-A", "trust", "-N"], account)
+    assert made.returncode == 0, made.stderr
+    port = free_port()
+    process = postgres._launch(home, binaries, account, {**postgres.SETTINGS, "port": str(port)})
+    try:
+        postgres._await_answer(process, port, "", home)
+        with connect(Credentials("127.0.0.1", port, "postgres", "postgres", "")) as admin:
+            admin.run("CREATE TABLE item (id int PRIMARY KEY, v text)")
+            admin.run("INSERT INTO item SELECT n, 'a' FROM generate_series(1, 9) AS n")
+            assert run(admin, lake).rows == {"item": 9}
+            admin.run("BEGIN; SAVEPOINT a; UPDATE item SET v = 'b' WHERE id = 2; RELEASE a; COMMIT")
+            admin.run("DELETE FROM item WHERE id = 3")
+            done = run(admin, lake)
+            assert (done.rows, done.deleted) == ({"item": 1}, {"item": 1})
+            assert run(admin, lake).batch is None
+    finally:
+        stop(process, signal.SIGQUIT)
+        shutil.rmtree(home)
