@@ -53,8 +53,8 @@ MUTATIONS = (
     Mutation(
         "rows are found by last_updated",
         "lambdas/extract/reading.py",
-        '"(age(t.xmin) BETWEEN 0 AND (SELECT age(CAST(current_setting($setting) AS xid8)::xid)))"',
-        '"(age(t.xmin) BETWEEN 0 AND (SELECT age(CAST(current_setting($setting) AS xid8)::xid))'
+        '"(age(t.xmin) BETWEEN 0 AND (SELECT age(CAST($xmin AS xid8)::xid)))"',
+        '"(age(t.xmin) BETWEEN 0 AND (SELECT age(CAST($xmin AS xid8)::xid))'
         " AND t.last_updated > now() - interval '5 minutes')\"",
         f"{PROMISES} -k silent",
     ),
@@ -68,8 +68,8 @@ MUTATIONS = (
     Mutation(
         "the last snapshot is asked what it saw, in whose list no subtransaction is",
         "lambdas/extract/reading.py",
-        '"(age(t.xmin) BETWEEN 0 AND (SELECT age(CAST(current_setting($setting) AS xid8)::xid)))"',
-        '"(NOT pg_visible_in_snapshot(t.xmin::text::xid8, CAST((SELECT current_setting($setting)) AS pg_snapshot)))"',
+        '"(age(t.xmin) BETWEEN 0 AND (SELECT age(CAST($xmin AS xid8)::xid)))"',
+        '"(NOT pg_visible_in_snapshot(t.xmin::text::xid8, CAST((SELECT $xmin) AS pg_snapshot)))"',
         HISTORIES,
         more=(
             ("lambdas/extract/snapshot.py", "XID_HORIZON = 2**31", "SNAPSHOTS: dict = {}\nXID_HORIZON = 2**31"),
@@ -81,8 +81,8 @@ MUTATIONS = (
             ),
             (
                 "lambdas/extract/extraction.py",
-                "import Snapshot, snapshot, why_full",
-                "import SNAPSHOTS, Snapshot, snapshot, why_full",
+                "import XID_HORIZON, Snapshot,",
+                "import SNAPSHOTS, XID_HORIZON, Snapshot,",
             ),
             (
                 "lambdas/extract/extraction.py",
@@ -98,9 +98,9 @@ MUTATIONS = (
     ),
     Mutation(
         "rows that were told are forgotten",
-        "lambdas/extract/capture.py",
-        "            if told is not None:",
-        "            if False:",
+        "lambdas/extract/changes.py",
+        "        if self._told is not None:",
+        "        if False:",
         HISTORIES,
     ),
     Mutation(
@@ -119,22 +119,22 @@ MUTATIONS = (
     ),
     Mutation(
         "keys are not compared",
-        "lambdas/extract/capture.py",
-        "    gone = before.filter(pc.invert(pc.is_in(earlier, value_set=present[plan.key])))",
-        "    gone = before.slice(0, 0)",
+        "lambdas/extract/keys.py",
+        "        gone = pc.unique(known.filter(pc.invert(pc.is_in(known, value_set=keys))))",
+        "        gone = known[:0]",
         f"{CAPTURE} -k deletes",
     ),
     Mutation(
         "rows are counted instead of comparing their keys",
         "lambdas/extract/capture.py",
-        "    if not written and total == (before.rows if before else 0):",
-        "    if total == (before.rows if before else 0):",
+        "    if alone and not captured.changes and total == ",
+        "    if total == ",
         f"{CAPTURE} -k 'in_its_place'",
     ),
     Mutation(
         "a changed department brings nobody",
         "lambdas/extract/extraction.py",
-        "        context = _read_context(connection, lake, declarations, plans, active, stem)",
+        "        context = _read_context(connection, lake, declarations, plans, captured, active, stem)",
         "        context = {}",
         PROMISES,
     ),
@@ -143,14 +143,14 @@ MUTATIONS = (
         "lambdas/extract/snapshot.py",
         "    if previous.timeline != now.identity.timeline:",
         "    if False:",
-        CAPTURE,
+        f"{CAPTURE} -k compared_again",
     ),
     Mutation(
         "a column of another type is taken",
         "lambdas/extract/catalog.py",
         '        if before and not _same_kind(Column(name, before), column) and f"{table}.{name}" not in accepted:',
         "        if False:",
-        CAPTURE,
+        f"{CAPTURE} -k not_as_needed",
     ),
     Mutation(
         "a clock that is set back sets back the batches' times",

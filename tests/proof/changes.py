@@ -45,7 +45,7 @@ AMOUNTS = ("0", "1234567890.12", "-0.01", "9999999999999999.99")
 NO_AMOUNTS = ("0.001", "1e17", "Infinity")
 CODES = ("GBP", "USD", "JPY", "CHF")
 NO_CODES = ("ZZZ", "gbp", "")
-HERE = ("1", "2", "3")  # keys that a row may name
+HERE = ("1", "2", "3", "4")  # keys that a row may name
 
 Values = tuple[str | None, ...]
 _STAMPS: Mapping[str, Values] = {"last_updated": (*MOMENTS, "infinity"), "created_at": MOMENTS}
@@ -141,6 +141,28 @@ ROWS: Mapping[str, Mapping[str, str | None]] = {  # table -> a row that the ware
         **_WHEN,
     },
 }
+BAD: Mapping[str, tuple[tuple[str, str | None], ...]] = {  # table -> columns with values that the star refuses
+    "address": (("phone", None),),
+    "currency": tuple(("currency_code", code) for code in NO_CODES),
+    "department": (("department_name", None),),
+    "staff": (("department_id", None),),
+    "sales_order": (
+        ("agreed_delivery_date", NO_DATES[0]),
+        ("agreed_delivery_date", NO_DATES[1]),
+        ("agreed_payment_date", NO_DATES[0]),
+        ("design_id", None),
+        ("last_updated", "infinity"),
+        *(("unit_price", price) for price in NO_PRICES),
+    ),
+    "purchase_order": (
+        ("agreed_delivery_date", NO_DATES[2]),
+        *(("item_unit_price", price) for price in NO_PRICES),
+    ),
+    "payment": (
+        ("payment_date", NO_DATES[0]),
+        *(("payment_amount", amount) for amount in NO_AMOUNTS),
+    ),
+}
 REPAIRS: Mapping[str, tuple[str, str]] = {  # column -> the condition under which it is bad, and a value that is not
     "currency_code": ("currency_code NOT IN ('GBP', 'USD', 'JPY', 'CHF')", "CHF"),
     "agreed_delivery_date": ("agreed_delivery_date NOT IN ('2024-02-29', '2024-12-31', '2031-01-01')", "2024-02-29"),
@@ -164,14 +186,17 @@ def literal(value: str | None) -> str:
 
 @dataclass(frozen=True)
 class Insert:
-    """A row that is new, or back."""
+    """A row that is new, or back; ``bad``: the star refuses it, where it refuses anything of its table."""
 
     table: str
     key: int
+    bad: bool = False
 
     def sql(self) -> str:
         """The statement."""
         row = {KEYS[self.table]: str(self.key), **ROWS[self.table]}
+        if self.bad:
+            row.update(BAD.get(self.table, ())[:1])
         return f"INSERT INTO {self.table} ({', '.join(row)}) VALUES ({', '.join(map(literal, row.values()))})"
 
 

@@ -37,6 +37,22 @@ def judge_warehouse(world: World) -> None:
     _judge_calendar(world, oracle)
 
 
+def judge_ranges(world: World) -> None:
+    """Where tables were read by a few rows at a time: the present is the present, and a fact's versions are contents
+    that the source had when runs looked, in that order. Which of them, only the ranges know.
+    """
+    oracle = world.oracle()
+    assert world.warehouse.rows("SELECT max(batch) FROM pipeline.ledger") == [[len(oracle.looks)]]
+    for name in STAR:
+        lines = oracle.lines(name)
+        if name in FACTS:
+            for key, versions in _versions(world, name).items():
+                seen = iter(look.star[name].get(int(key)) for look in oracle.looks)
+                assert all(any(row == was for was in seen) for row in versions), f"{name} {key}: {versions}"
+        if not any(isinstance(row, list) for look in oracle.looks for row in look.star[name].values()):
+            _judge_present(world, name, lines)
+
+
 def _judge_present(world: World, name: str, lines: Mapping[int, Line]) -> None:
     columns = list(STAR[name].cells)
     view = f"current_{STAR[name].subject or name}"
@@ -50,12 +66,9 @@ def _judge_present(world: World, name: str, lines: Mapping[int, Line]) -> None:
 def _judge_versions(world: World, name: str, lines: Mapping[int, Line], oracle: Oracle) -> None:
     table = STAR[name]
     columns = list(table.cells)
-    found: dict[str, list[Any]] = {}
     texts = ", ".join(f"{column}::text" for column in columns)
-    for row in world.warehouse.rows(f"SELECT {texts} FROM {name} ORDER BY {table.record}"):
-        found.setdefault(row[0], []).append(tuple(row))
     expected = {str(key): [v.row for v in line.versions] for key, line in lines.items() if line.versions}
-    assert found == expected, f"{name} does not hold every version, in order, once"
+    assert _versions(world, name) == expected, f"{name} does not hold every version, in order, once"
     times = {look.batch: datetime.fromisoformat(look.extracted_at) for look in oracle.looks}
     history = []
     for line in lines.values():
@@ -65,6 +78,15 @@ def _judge_versions(world: World, name: str, lines: Mapping[int, Line], oracle: 
             history.append((*version.row, times[version.batch], times[min(ends)] if ends else None))
     shown = world.warehouse.rows(f"SELECT {texts}, valid_from, valid_to FROM history_{table.subject}")
     assert sorted(map(tuple, shown), key=_order) == sorted(history, key=_order), f"history_{table.subject} is wrong"
+
+
+def _versions(world: World, name: str) -> dict[str, list[tuple[Any, ...]]]:
+    """Every version of every key of a fact, in the order of their records."""
+    found: dict[str, list[tuple[Any, ...]]] = {}
+    texts = ", ".join(f"{column}::text" for column in STAR[name].cells)
+    for row in world.warehouse.rows(f"SELECT {texts} FROM {name} ORDER BY {STAR[name].record}"):
+        found.setdefault(row[0], []).append(tuple(row))
+    return found
 
 
 def _judge_rejected(world: World, name: str, oracle: Oracle) -> None:
@@ -102,14 +124,19 @@ def _judge_calendar(world: World, oracle: Oracle) -> None:
         ]
 
 
-def judge_lake(world: World) -> None:
-    """Nothing was ever overwritten or deleted; each batch holds the rows that are new in it, and those alone."""
+def judge_objects(world: World) -> None:
+    """Nothing was ever overwritten or deleted."""
     for bucket in world.buckets:
         listed = world.client.get_paginator("list_object_versions").paginate(Bucket=bucket)
         pages = list(listed)
         assert not any(page.get("DeleteMarkers") for page in pages), f"an object was deleted from {bucket}"
         keys = [entry["Key"] for page in pages for entry in page.get("Versions", ())]
         assert len(keys) == len(set(keys)), f"an object of {bucket} was overwritten"
+
+
+def judge_lake(world: World) -> None:
+    """Nothing was overwritten or deleted, and each batch tells the rows that are new in it, and those alone."""
+    judge_objects(world)
     empty: dict[int, int] = {}
     for look in world.looks:
         tables = json.loads(world.read(world.buckets[0], manifest_key(look.batch)))["tables"]

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any
 
 import hypothesis
 
-from tests.proof.judge import judge_lake, judge_warehouse
+from lambdas.extract.budget import Limits
+from tests.proof.judge import judge_lake, judge_objects, judge_ranges, judge_warehouse
 from tests.proof.shrinking import shrink, written
 from tests.proof.steps import History, histories
 from tests.proof.world import World
+
+Prove = Callable[[World, History], None]
 
 
 class BrokenError(AssertionError):
@@ -42,7 +44,23 @@ def prove(world: World, history: History) -> None:
         world.forget()
 
 
-def prove_many(world: World, seed: int, number: int, tell: Callable[[], Any] = lambda: None) -> None:
+def prove_in_ranges(world: World, history: History) -> None:
+    """The same with runs that read two rows of what is not read yet, and leave the rest to the next."""
+    world.reset()
+    world.limits = Limits(rows=2)
+    try:
+        world.perform(history)
+        world.settle()
+        world.repair()
+        world.settle()
+        judge_ranges(world)
+        judge_objects(world)
+        world.told["histories"] += 1
+    finally:
+        world.forget()
+
+
+def prove_many(world: World, seed: int, number: int, prove: Prove = prove) -> None:
     """``number`` random histories, the same for the same ``seed``. Raises BrokenError with the first that fails."""
     failed: list[tuple[History, Exception]] = []
 
@@ -62,15 +80,14 @@ def prove_many(world: World, seed: int, number: int, tell: Callable[[], Any] = l
             prove(world, history)
         except Exception as problem:
             failed.append((history, problem))
-        tell()
 
     examine()
     if failed:
         history, problem = failed[0]
-        raise BrokenError(seed, *_shortest(world, history, problem)) from problem
+        raise BrokenError(seed, *_shortest(world, history, problem, prove)) from problem
 
 
-def _shortest(world: World, history: History, problem: Exception) -> tuple[History, Exception]:
+def _shortest(world: World, history: History, problem: Exception, prove: Prove) -> tuple[History, Exception]:
     """The history made short, unless somebody does not want to wait for that; and what was wrong after it."""
     if os.environ.get("HISTORIES_AS_FOUND"):
         return history, problem

@@ -15,7 +15,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from local import postgres
-from tests.proof.proving import BrokenError, prove_many
+from tests.proof.proving import BrokenError, prove_in_ranges, prove_many
 from tests.proof.world import World, on_moto, opened
 
 PORTION = 50  # histories to a seed
@@ -52,6 +52,7 @@ def _soak(world: World, asked: argparse.Namespace) -> int:
             return 0
         try:
             prove_many(world, seed, left)
+            prove_many(world, seed, left // 5, prove_in_ranges)
         except BrokenError as problem:
             print(f"\n{problem}\n\nThe same again: python -m tests.proof.soak --seed {seed}", file=sys.stderr)
             return 1

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from tests.proof.changes import KEYS, VALUES, Change, Delete, Insert, Touch, Update
+from tests.proof.changes import BAD, KEYS, VALUES, Change, Delete, Insert, Touch, Update
 
 # How a change stands in its transaction.
 PLAIN, SAVEPOINT, UNDONE, CAUGHT, SWALLOWED = "plain", "savepoint", "undone", "caught", "swallowed"
@@ -126,12 +126,21 @@ def _updates(draw: st.DrawFn) -> Update:
     return Update(table, key, column, draw(st.sampled_from(VALUES[table][column])))
 
 
+_bad_updates = st.builds(
+    lambda bad, key: Update(bad[0], key, *bad[1]),
+    st.sampled_from([(table, bad) for table, columns in BAD.items() for bad in columns]),
+    _keys,
+)
+_dimensions = st.sampled_from(["address", "currency", "department", "design", "staff", "counterparty"])
+
 _changes: SearchStrategy[Change] = st.one_of(
+    _bad_updates,
+    st.builds(Insert, _dimensions, st.integers(3, 4), st.booleans()),
     _updates(),
     _updates(),
     _updates(),
-    st.builds(Insert, _tables, _keys),
-    st.builds(Insert, _facts, _keys),
+    st.builds(Insert, _tables, _keys, st.just(False)),
+    st.builds(Insert, _facts, _keys, st.booleans()),
     st.builds(Delete, _facts, _keys),
     st.builds(Delete, _tables, _keys),
     st.builds(Touch, _tables, _keys),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.proof.proving import prove_many
+from tests.proof.proving import prove_in_ranges, prove_many
 from tests.proof.world import on_moto
 
 HISTORIES = 50  # of each seed
@@ -22,4 +22,8 @@ def test_after_any_history_the_warehouse_holds_what_the_runs_could_see(world, se
 
 def test_it_does_so_on_the_s3_of_moto(world):
     with on_moto(world):
-        prove_many(world, 5, 10)
+        prove_many(world, 5, 5)
+
+
+def test_tables_that_are_read_in_ranges_end_up_whole_whatever_happens_meanwhile(world):
+    prove_many(world, 6, 10, prove_in_ranges)

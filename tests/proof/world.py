@@ -17,6 +17,7 @@ import boto3
 import moto
 from pg8000.exceptions import DatabaseError, InterfaceError
 
+from lambdas.extract.budget import DEFAULT_LIMITS
 from lambdas.extract.extraction import Request, extract
 from lambdas.load.comparison import compare
 from lambdas.load.loading import load
@@ -84,6 +85,8 @@ class World:
         self.open = dict.fromkeys(range(1, steps.SESSIONS), False)
         self.looks: list[Look] = []
         self.time = BEGINNING
+        self.limits = DEFAULT_LIMITS
+        self.incomplete = False
         self._retyped = False
 
     def empty_source(self) -> None:
@@ -210,6 +213,11 @@ class World:
             self.admin.run("ALTER TABLE sales_order ALTER COLUMN units_sold TYPE integer")
             self._retyped = False
         self.step(steps.Extract())
+        for _ in range(100):  # as many runs as it takes where a run reads but a few rows
+            if not self.incomplete:
+                break
+            self.step(steps.Extract())
+        assert not self.incomplete, "a table is never read to its end"
         told = len(self.looks)
         self.step(steps.Extract())
         assert len(self.looks) == told, "the same was told again"
@@ -309,7 +317,7 @@ class World:
         try:
             lake = Lake(MortalClient(self.client, puts), self.buckets[0])
             request = Request(full=frozenset(step.full))
-            extracted = extract(reader, lake, self.declarations, uuid.uuid4().hex, request, self.now)
+            extracted = extract(reader, lake, self.declarations, uuid.uuid4().hex, request, self.now, self.limits)
         except CrashError:
             died = True
             self.told["crashes"] += 1
@@ -321,6 +329,8 @@ class World:
             reader.countdown = None
         if died:
             self._replace(reader)
+        elif not refused:
+            self.incomplete = bool(extracted.incomplete)
         if len(self.looks) >= number:
             self.told["races"] += 1
             assert died or refused or extracted.batch is None, "two runs committed the same batch"
@@ -329,7 +339,7 @@ class World:
             assert not refused, "refused, and committed"
             assert died or extracted.batch == number
             self.look(number, state, written, columns, frozenset(step.full))
-        elif not died and not refused:
+        elif not died and not refused and not self.incomplete:
             last = self.looks[-1].state if self.looks else {table: {} for table in KEYS}
             assert _values(state) == _values(last), "a change was not captured"
 
