@@ -27,6 +27,7 @@ def judge_warehouse(world: World) -> None:
     for name in STAR:
         lines = oracle.lines(name)
         _judge_present(world, name, lines)
+        _judge_latest(world, name, lines)
         if name in FACTS:
             _judge_versions(world, name, lines, oracle)
         _judge_rejected(world, name, oracle)
@@ -58,7 +59,11 @@ def _judge_present(world: World, name: str, lines: Mapping[int, Line]) -> None:
     view = f"current_{STAR[name].subject or name}"
     present = {line.versions[-1].row for line in lines.values() if line.present}
     assert _rows(world, view, columns) == sorted(present, key=_order), f"{view} is not the present state"
+
+
+def _judge_latest(world: World, name: str, lines: Mapping[int, Line]) -> None:
     if name in DIMENSIONS:  # what was deleted stays, for the facts that name it
+        columns = list(STAR[name].cells)
         latest = {line.versions[-1].row for line in lines.values() if line.versions}
         assert _rows(world, name, columns) == sorted(latest, key=_order), f"{name} is not the latest"
 

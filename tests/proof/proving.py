@@ -19,10 +19,10 @@ Prove = Callable[[World, History], None]
 class BrokenError(AssertionError):
     """A history after which something is not as promised, made short; and how to repeat it."""
 
-    def __init__(self, seed: int, history: History, problem: BaseException) -> None:
+    def __init__(self, seed: int, prove: Prove, history: History, problem: BaseException) -> None:
         super().__init__(
             f"{type(problem).__name__}: {problem}\nThe shortest history found (seed {seed}); "
-            f"repeat it with tests.proof.proving.prove(world, history):\n\nhistory = {written(history)}"
+            f"repeat it with tests.proof.proving.{prove.__name__}(world, history):\n\nhistory = {written(history)}"
         )
 
 
@@ -84,7 +84,7 @@ def prove_many(world: World, seed: int, number: int, prove: Prove = prove) -> No
     examine()
     if failed:
         history, problem = failed[0]
-        raise BrokenError(seed, *_shortest(world, history, problem, prove)) from problem
+        raise BrokenError(seed, prove, *_shortest(world, history, problem, prove)) from problem
 
 
 def _shortest(world: World, history: History, problem: Exception, prove: Prove) -> tuple[History, Exception]:

@@ -18,7 +18,7 @@ from local import postgres
 from tests.proof.proving import BrokenError, prove_in_ranges, prove_many
 from tests.proof.world import World, on_moto, opened
 
-PORTION = 50  # histories to a seed
+PORTION = 20  # histories to a seed
 
 
 def main() -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.proof.changes import Delete, Insert, Touch, Update
-from tests.proof.proving import prove
+from tests.proof.proving import prove, prove_in_ranges
 from tests.proof.steps import (
     CAUGHT,
     SAVEPOINT,
@@ -111,3 +111,7 @@ HISTORIES = {
 @pytest.mark.parametrize("name", HISTORIES)
 def test_it_is_as_promised_now(world, name):
     prove(world, HISTORIES[name])
+
+
+def test_a_row_that_goes_before_its_range_is_read_never_arrives(world):
+    prove_in_ranges(world, [Do(Delete("transaction", 2), session=1), Extract()])
