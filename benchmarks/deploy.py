@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -25,7 +27,7 @@ from benchmarks.peers.serverless import Serverless
 from benchmarks.peers.toolkit import Pipeline, Toolkit, Totes
 from benchmarks.peers.zappa import Zappa
 from benchmarks.proxy import Proxy
-from benchmarks.report import as_markdown, show
+from benchmarks.report import as_markdown, machine, replace_between, show
 from benchmarks.scene import emulated, installed
 
 PEERS: Sequence[type[Peer]] = (Toolkit, Pipeline, Boto3Script, Cdk, Sam, Zappa, Serverless, Chalice)
@@ -33,24 +35,27 @@ OWN: Sequence[type[Peer]] = (Totes,)
 
 
 def main() -> int:
-    """Measure and print."""
+    """Measure and print. Ctrl-C ends the measuring, and what was measured so far is shown."""
     arguments = _arguments()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
     peers, versions = installed(OWN if arguments.pipeline else PEERS, arguments.only)
     project = Project(("totes-dev-extract",)) if arguments.pipeline else Project.of(arguments.functions)
     with emulated() as account, Proxy(account.port, delay=arguments.delay / 1000) as proxy:
         rounds = Rounds(account, proxy, project)
-        for number in range(arguments.runs):
-            for peer in peers:
-                print(f"round {number + 1} of {arguments.runs}: {peer.name}", file=sys.stderr, flush=True)
-                rounds.measure(peer)
+        with suppress(KeyboardInterrupt):
+            for number in range(arguments.runs):
+                for peer in peers:
+                    print(f"round {number + 1} of {arguments.runs}: {peer.name}", file=sys.stderr, flush=True)
+                    rounds.measure(peer)
     measurements = rounds.measurements(versions)
     what = "the whole pipeline" if arguments.pipeline else f"{arguments.functions} functions"
-    heading = f"{what}, {arguments.delay:g} ms added to each call, median of {arguments.runs}"
+    heading = f"{what}, {arguments.delay:g} ms added to each call, {machine(measurements)}"
     show(heading, measurements)
     if arguments.json:
         arguments.json.write_text(_document(arguments, measurements), encoding="utf-8")
-    if arguments.markdown:
-        arguments.markdown.write_text(as_markdown(heading, measurements), encoding="utf-8")
+    if arguments.into:
+        marker = f"deploy {'pipeline' if arguments.pipeline else arguments.functions} {arguments.delay:g}"
+        replace_between(arguments.into, marker, as_markdown(heading, measurements))
     return 0
 
 
@@ -62,7 +67,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="tools whose name holds one of these")
     parser.add_argument("--pipeline", action="store_true", help="the pipeline of this repository, and no other tool")
     parser.add_argument("--json", type=Path, metavar="FILE", help="all single times too")
-    parser.add_argument("--markdown", type=Path, metavar="FILE")
+    parser.add_argument("--into", type=Path, metavar="FILE", help="write the table into its place in this document")
     return parser.parse_args()
 
 

@@ -1,7 +1,7 @@
 """What deploy tools do when AWS is as it is: a new role not yet known, calls throttled, one call denied half way.
 
 The faults are made by the proxy in front of the emulated AWS, alike for every tool. After each, the tool's next command
-is run with AWS in order again. Run: python -m benchmarks.faults [--only NAME ...] [--markdown FILE]
+is run with AWS in order again. Run: python -m benchmarks.faults [--only NAME ...] [--into FILE]
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from benchmarks.measuring import Account, prepared, said
 from benchmarks.operations import Operation
 from benchmarks.peers.peer import Command, Peer, Project, Site
 from benchmarks.proxy import Fault, Proxy, Refusal
-from benchmarks.report import markdown_table, show_table
+from benchmarks.report import markdown_table, replace_between, show_table
 from benchmarks.scene import emulated, installed
 
 _ROLE_LAG = 8.0  # seconds from a role's creation until Lambda may assume it
@@ -42,7 +42,7 @@ def main() -> int:
     """Provoke and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.faults", description=__doc__)
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="tools whose name holds one of these")
-    parser.add_argument("--markdown", type=Path, metavar="FILE")
+    parser.add_argument("--into", type=Path, metavar="FILE", help="write the table into its place in this document")
     arguments = parser.parse_args()
     peers, versions = installed(PEERS, arguments.only)
     rows, reasons = [], []
@@ -55,8 +55,9 @@ def main() -> int:
             reasons += [f"{peer.name}, {fault}: {o.reason}" for fault, o in outcomes.items() if o.reason]
     columns = ["tool", "version", _LAG, _THROTTLING, _DENIAL]
     show_table("AWS as it is", columns, rows, reasons)
-    if arguments.markdown:
-        arguments.markdown.write_text(markdown_table(columns, rows) + "\n" + "\n".join(reasons), encoding="utf-8")
+    if arguments.into:
+        notes = "".join(f"- {reason}\n" for reason in reasons)
+        replace_between(arguments.into, "faults", f"{markdown_table(columns, rows)}\n{notes}")
     return 0
 
 

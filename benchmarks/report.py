@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import platform
 from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -34,6 +38,28 @@ def show_table(heading: str, columns: Sequence[str], rows: Sequence[Sequence[str
 def as_markdown(heading: str, measurements: Sequence[Measurement]) -> str:
     """The table, under its heading."""
     return f"{heading}\n\n{markdown_table(_columns(), _rows(measurements))}"
+
+
+def machine(measurements: Sequence[Measurement]) -> str:
+    """How often was measured, when, and on what: how busy the machine was besides belongs to it."""
+    runs = sorted({len(item.timings) for item in measurements if item.timings}) or [0]
+    times = f"{runs[0]}" if len(runs) == 1 else f"{runs[0]} to {runs[-1]}"
+    load = os.getloadavg()[2]
+    return (
+        f"median of {times}, {date.today().isoformat()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
+        f"load {load:.1f} over the last 15 minutes"
+    )
+
+
+def replace_between(file: Path, marker: str, text: str) -> None:
+    """Put ``text`` between ``<!-- marker -->`` and ``<!-- end -->``. Raises ValueError where there is no such place."""
+    before, found, rest = file.read_text(encoding="utf-8").partition(f"<!-- {marker} -->\n")
+    _, end, after = rest.partition("<!-- end -->")
+    if not found or not end:
+        raise ValueError(
+            f"{file} has no place for `{marker}`: <!-- {marker} --> and <!-- end --> on lines of their own."
+        )
+    file.write_text(f"{before}{found}{text}{end}{after}", encoding="utf-8")
 
 
 def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
