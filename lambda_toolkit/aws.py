@@ -26,6 +26,7 @@ _T = TypeVar("_T")
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 5.0
 _GROWTH = 1.5
+_BRISK = 1.0  # seconds in which a state is asked for at an even pace: most changes of a function take no longer
 READERS = 16  # reads are cheap, and 20 functions at 80 ms a call take 1.0 s with 16, 1.7 s with 8
 WRITERS = 8  # more are throttled: Lambda's and IAM's control planes take few writes a second
 _LISTED = 50  # functions that one call of ListFunctions gives
@@ -267,7 +268,8 @@ class Aws:
             if waited + pause > self._patience:
                 raise AwsError(f"{what}: still not so after {waited:.0f} s. Look at it on AWS, then try again.")
             self.clock.pause(pause)
-            pause = min(pause * _GROWTH, _LONGEST_PAUSE)
+            if waited >= _BRISK:
+                pause = min(pause * _GROWTH, _LONGEST_PAUSE)
 
 
 @contextmanager

@@ -167,7 +167,7 @@ def test_a_function_that_takes_its_time(script, session, time) -> None:
         "after-call.lambda.GetFunctionConfiguration", lambda parsed, **_: parsed.update(State=next(states))
     )
     assert script().deploy().ok
-    assert time.pauses == pytest.approx([0.2, 0.3])
+    assert time.pauses == pytest.approx([0.2, 0.2])
 
 
 def test_what_takes_for_ever_is_given_up(script, session, time) -> None:
