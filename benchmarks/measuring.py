@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import statistics
 import subprocess
 import tempfile
@@ -65,9 +66,13 @@ class Account:
 
 @dataclass(frozen=True)
 class Timing:
-    """One step of one round. ``operations`` counts the calls by name."""
+    """One step of one round. ``operations`` counts the calls by name.
+
+    ``processor`` is the tool's own seconds of it, user and system: what it costs whatever else the machine does.
+    """
 
     seconds: float
+    processor: float
     calls: int
     writes: int
     operations: Mapping[str, int]
@@ -87,6 +92,11 @@ class Measurement:
     def seconds(self) -> float:
         """The median."""
         return statistics.median(timing.seconds for timing in self.timings)
+
+    @property
+    def processor(self) -> float:
+        """The median."""
+        return statistics.median(timing.processor for timing in self.timings)
 
     @property
     def calls(self) -> int:
@@ -166,17 +176,17 @@ class Rounds:
         """Run and time one step. False, with what was said, where the tool failed or AWS is not as it should be."""
         key = (peer.name, tool, step)
         with self.proxy.counted() as tally:
-            begun = time.perf_counter()
+            begun, used = time.perf_counter(), _processor()
             for command in commands:
                 done = site.run(command)
                 if done.returncode:
                     self._failures[key] = said(done)
                     return False
-            seconds = time.perf_counter() - begun
+            seconds, used = time.perf_counter() - begun, _processor() - used
         if not worked():
             self._failures[key] = "it reported success, but AWS is not as declared"
             return False
-        self._timings.setdefault(key, []).append(_timing(seconds, tally))
+        self._timings.setdefault(key, []).append(_timing(seconds, used, tally))
         return True
 
     def _code(self, function: str) -> str:
@@ -186,5 +196,11 @@ class Rounds:
         return str(own[0]["CodeSha256"])
 
 
-def _timing(seconds: float, tally: Tally) -> Timing:
-    return Timing(seconds, tally.calls, len(tally.writes), dict(Counter(map(str, tally.operations))))
+def _timing(seconds: float, processor: float, tally: Tally) -> Timing:
+    return Timing(seconds, processor, tally.calls, len(tally.writes), dict(Counter(map(str, tally.operations))))
+
+
+def _processor() -> float:
+    """The seconds that commands which have ended took of the processor."""
+    times = os.times()
+    return times.children_user + times.children_system

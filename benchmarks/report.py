@@ -81,9 +81,10 @@ def _rows(measurements: Sequence[Measurement]) -> list[list[str]]:
 
 
 def _cell(measurement: Measurement | None) -> str:
-    """Seconds, calls and, in brackets, the writes among them."""
+    """Seconds, those of them on the processor, calls and, in brackets, the writes among them."""
     if measurement is None:
         return ""
     if not measurement.timings:
         return "failed"
-    return f"{measurement.seconds:.2f} s, {measurement.calls} ({measurement.writes})"
+    seconds = f"{measurement.seconds:.2f} s, {measurement.processor:.2f} s cpu"
+    return f"{seconds}, {measurement.calls} ({measurement.writes})"
