@@ -224,7 +224,7 @@ MUTATIONS = (
         "lambdas/load/loading.py",
         "            ledger.record(connection, warehouse, manifest, {",
         "            dict({",
-        f"{LOADING} -k order",
+        f"{LOADING} -k 'flipped or a_b_a'",
     ),
     Mutation(
         "a gap is passed over",

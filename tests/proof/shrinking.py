@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable, Iterator, Sequence
 
 from tests.proof.steps import History, Step
 
 
-def shrink(history: History, fails: Callable[[History], bool], patience: int = 400) -> list[Step]:
-    """The shortest history found that still ``fails``, in at most ``patience`` tries.
+def shrink(history: History, fails: Callable[[History], bool], patience: float = 300.0) -> list[Step]:
+    """The shortest history found that still ``fails``, in ``patience`` seconds or a little more.
 
     First whole stretches are left out, ever shorter ones; then single steps are made plainer.
     """
     best = list(history)
-    tries = 0
+    end = time.monotonic() + patience
 
     def better(candidate: Sequence[Step]) -> bool:
-        nonlocal best, tries
-        if tries >= patience:
-            return False
-        tries += 1
-        if not fails(candidate):
+        nonlocal best
+        if time.monotonic() > end or not fails(candidate):
             return False
         best = list(candidate)
         return True

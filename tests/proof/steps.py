@@ -176,6 +176,7 @@ _runs: SearchStrategy[list[Step]] = st.one_of(
     st.builds(lambda crash: [Extract(), Transform(crash=crash), Load()], _put_crashes),
     st.builds(lambda crash: [Extract(), Transform(), Load(crash)], _sql_crashes),
     st.just([Extract(), Transform(), Rebuild()]),
+    st.builds(lambda change: [change, Extract(during=Overtake()), Transform(), Load()], _dos),
     st.just([]),
 )
 

@@ -17,13 +17,14 @@ def test_after_any_history_the_warehouse_holds_what_the_runs_could_see(world, se
     told = world.told - before
     assert told["histories"] >= HISTORIES
     assert told["batches"] > 2 * HISTORIES
-    assert told["crashes"] > HISTORIES / 5
+    for what in ("crashes", "races", "rebuilds", "rejected values", "held rows"):
+        assert told[what], f"there were no {what}: then nothing is proven of them"
 
 
 def test_it_does_so_on_the_s3_of_moto(world):
     with on_moto(world):
-        prove_many(world, 5, 5)
+        prove_many(world, 5, 4)
 
 
 def test_tables_that_are_read_in_ranges_end_up_whole_whatever_happens_meanwhile(world):
-    prove_many(world, 6, 10, prove_in_ranges)
+    prove_many(world, 6, 8, prove_in_ranges)

@@ -390,6 +390,7 @@ class World:
             self._replace(self.loader)
         else:
             assert not loaded.busy
+            self.told["held rows"] += sum(loaded.held.values())
             self.loader.run("SELECT pg_advisory_unlock_all()")
         finally:
             self.loader.countdown = None
