@@ -45,6 +45,7 @@ key = "kind_id"
 columns = { kind_id = "kind_id" }
 """
 _WAREHOUSE = "CREATE TABLE dim_kind (kind_id integer PRIMARY KEY);\n"
+_HOST = '\n[stages.dev.packages]\nplatform = "host"\nruntime = "host"\n'  # the emulator runs them on this machine
 _FUNCTION = """[functions.{name}]
 source = "functions/{name}"
 memory = {memory}
@@ -123,6 +124,8 @@ class Totes(Toolkit):
         """A copy of the configuration and the functions."""
         for name in ("config", "lambdas"):
             shutil.copytree(REPOSITORY / name, site.directory / name, ignore=shutil.ignore_patterns("__pycache__"))
+        with (site.directory / "config" / "pipeline.toml").open("a", encoding="utf-8") as config:
+            config.write(_HOST)
 
     def first(self, project: Project) -> Sequence[Command]:
         """All of it."""
