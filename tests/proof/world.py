@@ -391,6 +391,7 @@ class World:
         else:
             assert not loaded.busy
             self.told["held rows"] += sum(loaded.held.values())
+            self.loader.countdown = None  # the function has ended: what follows is ours
             self.loader.run("SELECT pg_advisory_unlock_all()")
         finally:
             self.loader.countdown = None
