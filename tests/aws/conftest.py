@@ -11,10 +11,8 @@ from importlib import import_module
 from pathlib import Path
 
 import boto3
-import botocore.session
 import pytest
 from botocore.exceptions import ClientError
-from botocore.loaders import Loader
 from moto import mock_aws
 from moto.core.resource_tagging import TaggedResource
 from moto.events.models import EventsBackend
@@ -26,11 +24,11 @@ from lambda_script import Lambda_script
 from lambda_toolkit.aws import Aws
 from lambda_toolkit.clock import Clock
 from tests.aws.versions import Invocations, behave_like_lambda
+from tests.sessions import REGION, new_session
 
 for _service in ("sqs", "sns", "events", "logs", "cloudwatch", "awslambda", "s3", "secretsmanager"):
     import_module(f"moto.{_service}.models")  # they import each other: first done by two threads at once, that locks up
 
-REGION = "eu-west-2"
 ACCOUNT = "123456789012"  # moto's
 
 
@@ -136,15 +134,6 @@ def time() -> FakeTime:
 @pytest.fixture
 def wire() -> Wire:
     return Wire()
-
-
-_MODELS = Loader()  # reading botocore's models is what takes longest: once for all tests
-
-
-def new_session() -> boto3.Session:
-    core = botocore.session.Session()
-    core.register_component("data_loader", _MODELS)
-    return boto3.Session(botocore_session=core, region_name=REGION)
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import boto3
 import moto
 import pytest
 
@@ -23,6 +22,7 @@ from lambdas.shared.lake import Lake
 from lambdas.shared.postgres import Credentials, connect
 from lambdas.shared.wire import Connection
 from lambdas.transform.transformation import Transformed, replay, transform
+from tests.sessions import new_session
 
 CONFIG = Path(__file__).parents[2] / "config"
 READER_PASSWORD = "reader's secret"
@@ -110,7 +110,7 @@ def buckets(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Lake, Lake]]:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-2")
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     with moto.mock_aws():
-        client = boto3.client("s3")
+        client = new_session().client("s3")
         for name in ("ingestion", "processed"):
             client.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-west-2"})
         yield Lake(client, "ingestion"), Lake(client, "processed")
