@@ -18,6 +18,7 @@ from lambda_toolkit.model import BucketSpec, Deployment, SecretSpec, TopicSpec
 from lambda_toolkit.plan import make_plan
 from tests.aws.conftest import REGION, Wire
 
+pytestmark = pytest.mark.no_cover  # hundreds of deployments: watching each line would take as long again
 DENIED = "User: arn:aws:iam::123456789012:user/ci is not authorized to perform this"
 
 

@@ -9,7 +9,7 @@ from pg8000.exceptions import DatabaseError
 
 from tests.postgres.source_model import EXPECTED, Versions, current_rows, expected_rows, fact_versions
 
-ROUNDS = 12
+ROUNDS = 8
 
 
 class Business:

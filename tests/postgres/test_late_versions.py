@@ -202,6 +202,7 @@ things = changes(st.builds(Row, st.sampled_from(["x", "y"]), st.sampled_from([Fa
 batches = st.builds(Batch, deeds, things, st.lists(st.integers(1, 6), max_size=2).map(tuple))
 
 
+@pytest.mark.no_cover
 @settings(
     max_examples=40,
     deadline=None,

@@ -8,6 +8,7 @@ from tests.proof.proving import prove_in_ranges, prove_many
 from tests.proof.world import on_moto
 
 HISTORIES = 50  # of each seed
+pytestmark = pytest.mark.no_cover  # watching each line would take as long again
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3, 4])

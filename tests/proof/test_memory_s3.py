@@ -13,7 +13,8 @@ from tests.proof.memory_s3 import MemoryS3
 
 
 @pytest.fixture
-def clients():
+def clients(monkeypatch):
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     with moto.mock_aws():
         real = boto3.client("s3", region_name="eu-west-2", aws_access_key_id="t", aws_secret_access_key="t")
         for client in (real, quick := MemoryS3()):
