@@ -46,6 +46,7 @@ _FUNCTION = (
     "PublishVersion",
     "RemovePermission",
     "TagResource",
+    "UntagResource",
     "UpdateAlias",
     "UpdateFunctionCode",
     "UpdateFunctionConfiguration",
@@ -62,9 +63,10 @@ _ROLE = (
     "ListRolePolicies",
     "PutRolePolicy",
     "TagRole",
+    "UntagRole",
     "UpdateAssumeRolePolicy",
 )
-_LOG_GROUP = ("CreateLogGroup", "ListTagsForResource", "PutRetentionPolicy", "TagResource")
+_LOG_GROUP = ("CreateLogGroup", "ListTagsForResource", "PutRetentionPolicy", "TagResource", "UntagResource")
 _RULE = (
     "DeleteRule",
     "DescribeRule",
@@ -74,8 +76,9 @@ _RULE = (
     "PutTargets",
     "RemoveTargets",
     "TagResource",
+    "UntagResource",
 )
-_ALARM = ("DeleteAlarms", "ListTagsForResource", "PutMetricAlarm", "TagResource")
+_ALARM = ("DeleteAlarms", "ListTagsForResource", "PutMetricAlarm", "TagResource", "UntagResource")
 _TOPIC = (
     "CreateTopic",
     "DeleteTopic",
@@ -84,6 +87,7 @@ _TOPIC = (
     "ListTagsForResource",
     "Subscribe",
     "TagResource",
+    "UntagResource",
 )
 _SECRET = (
     "CreateSecret",
@@ -92,6 +96,7 @@ _SECRET = (
     "PutSecretValue",
     "RestoreSecret",
     "TagResource",
+    "UntagResource",
 )
 _NOTIFICATION = ("GetBucketNotification", "PutBucketNotification")
 _BUCKET = (
