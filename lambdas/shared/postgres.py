@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from pg8000.exceptions import DatabaseError, InterfaceError
 
@@ -35,6 +36,7 @@ SESSION: Mapping[str, str] = {
     "tcp_keepalives_count": "3",
 }
 
+_NO_TLS = "refuses SSL"  # pg8000's words
 _REFUSALS: Mapping[str, str] = {  # SQLSTATE -> what is wrong, what to try
     "28P01": "the server refuses the password. Store the right one and deploy again",
     "28000": "the server does not let this user in (pg_hba.conf, or a role that may not log in)",
@@ -92,23 +94,14 @@ def connect(credentials: Credentials, *, connect_timeout: float = CONNECT_TIMEOU
     except (ssl.SSLError, ValueError) as error:
         raise _failure(credentials, f"the `ca` given is no certificate in PEM ({_reason(error)})") from error
     try:
-        connection = Connection(
-            credentials.user,
-            host=credentials.host,
-            port=credentials.port,
-            database=credentials.database,
-            password=credentials.password,
-            ssl_context=context,
-            timeout=connect_timeout,
-            application_name="lambda_script pipeline",
-        )
+        connection = _open(credentials, context, connect_timeout)
     except DatabaseError as error:
         raise _failure(credentials, _REFUSALS.get(sqlstate(error), message(error))) from error
     except ssl.SSLError as error:
         problem = f"its TLS certificate is not trusted ({_reason(error)}). Is `ca` the right authority for this host?"
         raise _failure(credentials, problem) from error
     except (InterfaceError, OSError) as error:
-        if "refuses SSL" in str(error):
+        if _NO_TLS in str(error):
             problem = "it offers no TLS, which a configured `ca` demands"
         else:
             problem = (
@@ -121,6 +114,40 @@ def connect(credentials: Credentials, *, connect_timeout: float = CONNECT_TIMEOU
         settings=json.dumps(dict(SESSION)),
     )
     return connection
+
+
+def _open(credentials: Credentials, verifying: ssl.SSLContext | None, timeout: float) -> Connection:
+    """With TLS; without a context that verifies, also without TLS, where the server has none."""
+
+    def attempt(context: ssl.SSLContext | Literal[False]) -> Connection:
+        return Connection(
+            credentials.user,
+            host=credentials.host,
+            port=credentials.port,
+            database=credentials.database,
+            password=credentials.password,
+            ssl_context=context,
+            timeout=timeout,
+            application_name="lambda_script pipeline",
+        )
+
+    if verifying is not None:
+        return attempt(verifying)
+    try:
+        return attempt(_unverified())
+    except InterfaceError as error:
+        if _NO_TLS not in str(error):
+            raise
+        return attempt(False)
+
+
+@functools.cache
+def _unverified() -> ssl.SSLContext:
+    """Encrypts, and trusts whoever answers. For that pg8000 would read all the certificates that the system trusts."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 @contextlib.contextmanager

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import socket
 import struct
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import pg8000.native
+
+_parsed = functools.lru_cache(maxsize=1024)(pg8000.native.to_statement)
 
 Sink = Callable[[bytes], object]
 
@@ -28,6 +31,14 @@ class Connection(pg8000.native.Connection):  # type: ignore[misc]  # pg8000 has 
         self._usock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         # The server is silent until it is asked, so that nothing is lost with the small buffer that this replaces.
         self._sock = self._usock.makefile("rwb", buffering=BUFFER)
+
+    def run(self, sql: str, stream: Any = None, types: None = None, **params: Any) -> Any:
+        """As pg8000's own, which reads a statement with parameters letter by letter each time it is run."""
+        if types is not None or (stream is None and not params):
+            return super().run(sql, stream, types, **params)
+        statement, values = _parsed(str(sql))
+        self._context = self.execute_unnamed(statement, values(params), oids=(), stream=stream)
+        return self._context.rows
 
     def set_timeout(self, seconds: float | None) -> None:
         """How long a single answer of the server may take from now on."""

@@ -61,8 +61,10 @@ def transformed(line: Line) -> None:
     line.transform()
 
 
-@pytest.mark.parametrize("then", [Then.CUT_BEFORE, Then.CUT_AFTER])
-@pytest.mark.parametrize("what", ["BEGIN", "COPY", "SELECT", "COMMIT"])
+@pytest.mark.parametrize(
+    ("what", "then"),
+    [("BEGIN", Then.CUT_BEFORE), ("SELECT", Then.CUT_AFTER), ("COPY", Then.CUT_BEFORE), ("COMMIT", Then.CUT_AFTER)],
+)
 def test_the_source_hangs_up(line, what, then):
     changed(line)
     line.database.decide = once(then, "postgresql", what)
@@ -71,8 +73,16 @@ def test_the_source_hangs_up(line, what, then):
     line.settle()
 
 
-@pytest.mark.parametrize("then", [Then.CUT_BEFORE, Then.CUT_AFTER])
-@pytest.mark.parametrize("what", ["BEGIN", "COPY", "INSERT INTO .*ledger", "COMMIT"])
+@pytest.mark.parametrize(
+    ("what", "then"),
+    [
+        ("BEGIN", Then.CUT_BEFORE),
+        ("COPY", Then.CUT_AFTER),
+        ("INSERT INTO .*ledger", Then.CUT_BEFORE),
+        ("COMMIT", Then.CUT_BEFORE),
+        ("COMMIT", Then.CUT_AFTER),
+    ],
+)
 def test_the_warehouse_hangs_up(line, what, then):
     """Cut off after COMMIT, load cannot know that it succeeded: it raises, and the next one finds the batch loaded."""
     transformed(line)
