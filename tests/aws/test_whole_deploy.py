@@ -90,7 +90,7 @@ class NthDenied:
                 raise ClientError(answer, model.name)
 
 
-@pytest.mark.parametrize(("everything", "step"), [(False, 1), (True, 7)])
+@pytest.mark.parametrize(("everything", "step"), [(False, 3), (True, 14)])
 def test_whichever_call_is_denied_the_same_command_repairs(aws, script, session, everything, step) -> None:
     """What was done and what was not is said, and a third plan finds nothing to do."""
     denial = NthDenied(session)
@@ -114,7 +114,7 @@ def test_whichever_call_is_denied_the_same_command_repairs(aws, script, session,
         assert again.ok, (denial.denied, again.failed)
         left = plan(aws, deployment)
         assert not left, (denial.denied, left)
-    assert len(denied) >= 5  # which ones, depends on the threads; each by its name is denied elsewhere
+    assert len(denied) >= 3  # which ones, depends on the threads; each by its name is denied elsewhere
 
 
 def test_what_was_made_a_moment_ago_is_seen_late_everywhere(aws, script, wire, time) -> None:

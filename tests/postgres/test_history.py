@@ -108,7 +108,7 @@ class Business:
         self.statement(session, "UPDATE sales_order SET agreed_delivery_date = '2024-02-29'")
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1])
 def test_after_every_run_the_warehouse_agrees_with_the_source_and_keeps_every_version(shop, seed):
     business, model = Business(shop, seed), Versions()
     for _ in range(ROUNDS):

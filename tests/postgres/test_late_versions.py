@@ -204,7 +204,7 @@ batches = st.builds(Batch, deeds, things, st.lists(st.integers(1, 6), max_size=2
 
 @pytest.mark.no_cover
 @settings(
-    max_examples=40,
+    max_examples=20,
     deadline=None,
     suppress_health_check=list(HealthCheck),
     phases=[Phase.explicit, Phase.generate, Phase.shrink],

@@ -44,7 +44,19 @@ def load(credentials, warehouse, lake, monkeypatch):
     monkeypatch.setattr(door.clients, "credentials", lambda _: credentials[1])
     monkeypatch.setattr(door.clients, "processed_lake", lambda: lake)
     monkeypatch.setattr(door.declarations, "load", lambda: DECLARED)
-    return lambda event, context=None: door.lambda_handler(event, context)
+
+    def call(event, context=None):
+        while warehouse.rows(OTHERS_TURN)[0][0]:  # the session of the call before has its turn until it has ended
+            pass
+        return door.lambda_handler(event, context)
+
+    return call
+
+
+OTHERS_TURN = (
+    "SELECT count(*) FROM pg_locks AS l JOIN pg_database AS d ON d.oid = l.database AND d.datname = current_database()"
+    " WHERE l.locktype = 'advisory' AND l.pid <> pg_backend_pid()"
+)
 
 
 class Clock:

@@ -24,8 +24,8 @@ def test_after_any_history_the_warehouse_holds_what_the_runs_could_see(world, se
 
 def test_it_does_so_on_the_s3_of_moto(world):
     with on_moto(world):
-        prove_many(world, 5, 4)
+        prove_many(world, 5, 2)
 
 
 def test_tables_that_are_read_in_ranges_end_up_whole_whatever_happens_meanwhile(world):
-    prove_many(world, 6, 8, prove_in_ranges)
+    prove_many(world, 6, 4, prove_in_ranges)

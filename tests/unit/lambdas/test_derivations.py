@@ -35,7 +35,7 @@ def iso_date(text):
     return date if date.isoformat() == text else None
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     st.lists(
         st.one_of(
@@ -90,7 +90,7 @@ def fitting(value: Decimal, precision: int, scale: int):
     return exact if exact == value and abs(exact) < Decimal(10) ** (precision - scale) else None
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     st.lists(
         st.one_of(st.none(), st.decimals(-(10**20), 10**20, places=4), st.decimals(-999, 999, places=2)), max_size=12
