@@ -26,7 +26,7 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object
         made.chmod(0o755)  # the server's account must reach it; the data itself is for that account alone
     directory = made or tmp_path_factory.mktemp("postgres")
     try:
-        yield postgres.start(directory)
+        yield postgres.start(directory, settings={"autovacuum": "off", "jit": "off"})
     finally:
         postgres.remove(directory)
         if made:
