@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
+
 import click
 
 from commands.group import LazyGroup
@@ -44,4 +47,5 @@ def local() -> None:
 
 
 if __name__ == "__main__":
+    atexit.register(gc.freeze)  # to look for garbage in all of botocore's models takes longer than to end without
     main()

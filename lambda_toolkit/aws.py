@@ -87,6 +87,7 @@ class Aws:
         self._making = threading.RLock()  # boto3 sessions are not safe to make clients in from two threads at once
         self._locks: dict[str, threading.Lock] = {}
         self._known: dict[object, Future[Any]] = {}
+        self._is_snapshot = False
         self._account: list[str] = []  # shared by all snapshots, as an account does not change
         self._telling = threading.Lock()
         self.stopping = threading.Event()  # set when the program is told to end: what waits long looks at it
@@ -227,7 +228,10 @@ class Aws:
             pause = min(pause * _GROWTH, _LONGEST_PAUSE)
 
     def once(self, key: object, read: Callable[[], _T]) -> _T:
-        """What ``read`` returned the first time it was asked for under ``key``; other threads wait for that one."""
+        """What ``read`` returned the first time it was asked for under ``key``; other threads wait for that one.
+
+        In a :meth:`snapshot` what it raised is kept as well: waiting out the patience again would not help.
+        """
         with self._making:
             future = self._known.get(key)
             mine = future is None
@@ -237,8 +241,9 @@ class Aws:
             try:
                 future.set_result(read())
             except BaseException as error:
-                with self._making:
-                    del self._known[key]
+                if not self._is_snapshot:
+                    with self._making:
+                        del self._known[key]
                 future.set_exception(error)
         return cast("_T", future.result())
 
@@ -248,6 +253,7 @@ class Aws:
         What was read until now goes into it, and is forgotten here.
         """
         view = copy.copy(self)
+        view._is_snapshot = True
         with self._making:
             view._known, self._known = self._known, {}
         return view

@@ -19,11 +19,17 @@ def task(read: Callable[_P, _T], *arguments: _P.args, **named: _P.kwargs) -> Tas
     return lambda: read(*arguments, **named)
 
 
-def gather(tasks: Sequence[Task[_T]]) -> list[_T]:
-    """What ``tasks`` return, in their order. Raises what they raised, all of it: see :func:`raise_all`."""
+def gather(tasks: Sequence[Task[_T]], ahead: Sequence[Task[object]] = ()) -> list[_T]:
+    """What ``tasks`` return, in their order. Raises what they raised, all of it: see :func:`raise_all`.
+
+    ``ahead`` are reads that tasks will ask for once (:meth:`Aws.once`). They are started first, so that no worker
+    waits while there is something to ask; what they return or raise is left to the tasks that ask again.
+    """
     if not tasks:
         return []
-    with ThreadPoolExecutor(min(READERS, len(tasks)), thread_name_prefix="read") as pool:
+    with ThreadPoolExecutor(min(READERS, len(tasks) + len(ahead)), thread_name_prefix="read") as pool:
+        for item in ahead:
+            pool.submit(item)
         futures = [pool.submit(item) for item in tasks]
     problems: list[ToolkitError] = []
     answers: list[_T] = []

@@ -14,7 +14,7 @@ from lambda_toolkit.model import Deployment
 from lambda_toolkit.requirements import LAYER_PREFIX
 from lambda_toolkit.resources.alarm import alarm_name
 from lambda_toolkit.resources.log_group import group_name
-from lambda_toolkit.resources.role import role_name
+from lambda_toolkit.resources.role import MANY, role_name
 from lambda_toolkit.resources.schedule import rule_name
 
 LONGEST = 6144  # characters of a managed policy, white space not counted
@@ -148,8 +148,9 @@ def deployer_policy(deployment: Deployment, place: Place, *, delete_data: bool =
     logs = _LOG_GROUP + (("DeleteLogGroup",) if delete_data else ())
     roles = [place.arn("iam", f"role/{role_name(name)}") for name in names]
     secrets = [place.arn("secretsmanager", f"secret:{spec.name}") for spec in deployment.secrets]
+    lists = _LISTS + (("iam:GetAccountAuthorizationDetails",) if len(names) >= MANY else ())
     statements = (
-        _allow("Lists", _LISTS, ["*"]),
+        _allow("Lists", lists, ["*"]),
         _on("Functions", "lambda", _FUNCTION, _and_below(place.arn("lambda", f"function:{name}") for name in names)),
         _on("Layers", "lambda", _LAYER if artifacts else (), [place.arn("lambda", f"layer:{LAYER_PREFIX}*")]),
         _on("Roles", "iam", _ROLE, roles),

@@ -19,6 +19,14 @@ def alarm_name(function: str, alarm: str) -> str:
     return f"{function}-{alarm}"
 
 
+def read_alarms(aws: Aws, prefix: str) -> list[dict[str, Any]]:
+    """The alarms whose names begin with ``prefix``; read once."""
+    return aws.once(
+        ("alarms", prefix),
+        lambda: aws.list_all("cloudwatch", "describe_alarms", "MetricAlarms", AlarmNamePrefix=prefix),
+    )
+
+
 def plan(aws: Aws, spec: FunctionSpec, prefix: str) -> list[Change]:
     """The changes that bring the function's alarms to ``spec`` and remove those that it no longer declares.
 
@@ -110,10 +118,7 @@ def _dimensions(mapping: dict[str, str]) -> list[dict[str, str]]:
 
 def _read(aws: Aws, function: str, prefix: str) -> dict[str, dict[str, Any]]:
     """The alarms whose names begin with the function's: its own, by their tags, among them."""
-    alarms = aws.once(
-        ("alarms", prefix),
-        lambda: aws.list_all("cloudwatch", "describe_alarms", "MetricAlarms", AlarmNamePrefix=prefix),
-    )
+    alarms = read_alarms(aws, prefix)
     return {str(alarm["AlarmName"]): alarm for alarm in alarms if alarm["AlarmName"].startswith(f"{function}-")}
 
 

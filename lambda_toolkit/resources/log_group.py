@@ -20,6 +20,15 @@ def group_name(function: str) -> str:
     return f"/aws/lambda/{function}"
 
 
+def read_groups(aws: Aws, prefix: str) -> list[dict[str, Any]]:
+    """The log groups of functions whose names begin with ``prefix``; read once."""
+    start = group_name(prefix)
+    return aws.once(
+        ("log groups", prefix),
+        lambda: aws.list_all("logs", "describe_log_groups", "logGroups", logGroupNamePrefix=start),
+    )
+
+
 def plan(aws: Aws, spec: FunctionSpec, prefix: str, *, function_is_ours: Callable[[], bool]) -> list[Change]:
     """The change that gives ``spec`` its log group. One that Lambda made for a function of ours is ours too.
 
@@ -75,12 +84,8 @@ def plan_removal(aws: Aws, function: str) -> list[Change]:
 
 
 def _find(aws: Aws, function: str, prefix: str) -> dict[str, Any] | None:
-    start, name = group_name(prefix), group_name(function)
-    groups = aws.once(
-        ("log groups", prefix),
-        lambda: aws.list_all("logs", "describe_log_groups", "logGroups", logGroupNamePrefix=start),
-    )
-    return next((group for group in groups if group["logGroupName"] == name), None)
+    name = group_name(function)
+    return next((group for group in read_groups(aws, prefix) if group["logGroupName"] == name), None)
 
 
 def _tags(aws: Aws, arn: str) -> dict[str, str]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from lambda_toolkit.aws import Aws
-from lambda_toolkit.changes import Change
+from lambda_toolkit.aws import DENIED, Aws
+from lambda_toolkit.changes import Change, Difference
+from lambda_toolkit.errors import AwsError
 from lambda_toolkit.model import FunctionSpec
 from lambda_toolkit.ownership import (
     as_list,
@@ -20,6 +22,7 @@ from lambda_toolkit.ownership import (
 from lambda_toolkit.resources import tags
 from lambda_toolkit.resources.difference import differences
 from lambda_toolkit.resources.log_group import group_name
+from lambda_toolkit.resources.tags import TagChange
 
 KIND = "role"
 _POLICY = "lambda_script"
@@ -32,6 +35,31 @@ _MADE_ANEW = (
     "deploy again"
 )
 _NEW = ("NoSuchEntity",)  # a role that was made a moment ago is not known everywhere
+MANY = 8  # functions whose roles are sooner read in one large list of all roles than one by one
+_LISTED = 100  # roles that are asked for in one call: some 200 kB of policies
+
+
+@dataclass(frozen=True)
+class LiveRole:
+    """A role as AWS has it: its policies parsed, or still text. ``policy`` is the toolkit's own, where it is there."""
+
+    tags: Mapping[str, str]
+    trust: Any
+    policy: Any
+
+
+@dataclass(frozen=True)
+class _Comparison:
+    """How a role differs from what is declared. ``policy`` is the one to write."""
+
+    allowed: tuple[Difference, ...]
+    trusted: tuple[Difference, ...]
+    tag_change: TagChange
+    policy: Mapping[str, Any]
+
+    @property
+    def found(self) -> tuple[Difference, ...]:
+        return (*self.allowed, *self.trusted, *self.tag_change.differences)
 
 
 def role_name(function: str) -> str:
@@ -51,58 +79,104 @@ def policy_document(aws: Aws, spec: FunctionSpec) -> dict[str, Any]:
     return {"Version": "2012-10-17", "Statement": [own_log, *({**statement} for statement in spec.permissions or ())]}
 
 
-def plan(aws: Aws, spec: FunctionSpec, *, function_is_ours: Callable[[], bool]) -> list[Change]:
+def read(aws: Aws, name: str) -> LiveRole | None:
+    """The role ``name``, or ``None`` where there is none. Raises AwsError."""
+    live = aws.find("iam", "get_role", RoleName=name)
+    if live is None:
+        return None
+    stored = aws.find("iam", "get_role_policy", RoleName=name, PolicyName=_POLICY)
+    role = live["Role"]
+    return LiveRole(
+        as_mapping(role.get("Tags")), role.get("AssumeRolePolicyDocument"), stored["PolicyDocument"] if stored else None
+    )
+
+
+def read_listed(aws: Aws) -> Mapping[str, LiveRole]:
+    """The first hundred roles of the account by their names, with their policies, as one call gives them; read once.
+
+    Of an account with more only the first: whoever looks for one that is not there asks for it by its name. Empty
+    where the credentials in use may not ask (``iam:GetAccountAuthorizationDetails``).
+    """
+
+    def ask() -> Mapping[str, LiveRole]:
+        try:
+            answer = aws.call("iam", "get_account_authorization_details", Filter=["Role"], MaxItems=_LISTED)
+        except AwsError as error:
+            if error.code in DENIED:
+                return {}
+            raise
+        return {str(role["RoleName"]): _as_live(role) for role in answer.get("RoleDetailList") or ()}
+
+    return aws.once("listed roles", ask)
+
+
+def _as_live(role: Mapping[str, Any]) -> LiveRole:
+    policies = {item["PolicyName"]: item["PolicyDocument"] for item in role.get("RolePolicyList") or ()}
+    return LiveRole(as_mapping(role.get("Tags")), role.get("AssumeRolePolicyDocument"), policies.get(_POLICY))
+
+
+def plan(aws: Aws, spec: FunctionSpec, *, function_is_ours: Callable[[], bool], listed: bool = False) -> list[Change]:
     """The change that gives ``spec`` its role. Raises OwnershipError.
+
+    With ``listed``, a role that the list of all roles shows as declared is not asked itself.
 
     A function that lost its role and gets one of the same name may find its environment variables closed: Lambda let
     the old role use their key, and takes the new one for the same. The change says what to do then; only then is
     ``function_is_ours`` asked.
     """
     name = role_name(spec.name)
-    policy = policy_document(aws, spec)
-    live = aws.find("iam", "get_role", RoleName=name)
+    if listed:
+        known = read_listed(aws).get(name)
+        if known is not None and is_owned(known.tags, spec.name, spec.tags) and not _compare(aws, spec, known).found:
+            return []
+    live = read(aws, name)
     if live is None:
-
-        def create(aws: Aws) -> None:
-            aws.call(
-                "iam",
-                "create_role",
-                RoleName=name,
-                AssumeRolePolicyDocument=json.dumps(_TRUST),
-                Description=f"What the Lambda function {spec.name} may do",
-                Tags=as_list(desired_tags(spec.tags, spec.name)),
-            )
-            _put_policy(aws, name, policy)
-
-        details: tuple[str, ...] = (f"{len(policy['Statement'])} statements",)
-        if spec.environment and function_is_ours():
-            details += (_MADE_ANEW.format(function=spec.name),)
-        return [Change(KIND, name, "create", details, apply=create)]
-
-    live_tags = as_mapping(live["Role"].get("Tags"))
-    require_owned(KIND, name, live_tags, adopt=spec.adopt, function=spec.name, declared=spec.tags)
-    stored = aws.find("iam", "get_role_policy", RoleName=name, PolicyName=_POLICY)
-    tag_change = tags.compare(live_tags, spec.tags, spec.name)
-    if stored and spec.permissions is None:
-        policy = _keeping_others(stored["PolicyDocument"], policy)
-    allowed = differences(
-        {"policy": statements(stored["PolicyDocument"] if stored else None)}, {"policy": statements(policy)}
-    )
-    trusted = differences(
-        {"trust": statements(live["Role"].get("AssumeRolePolicyDocument"))}, {"trust": statements(_TRUST)}
-    )
-    found = (*allowed, *trusted, *tag_change.differences)
-    if not found:
+        return [_creation(aws, spec, function_is_ours)]
+    require_owned(KIND, name, live.tags, adopt=spec.adopt, function=spec.name, declared=spec.tags)
+    compared = _compare(aws, spec, live)
+    if not compared.found:
         return []
 
     def update(aws: Aws) -> None:
-        if trusted:
+        if compared.trusted:
             aws.call("iam", "update_assume_role_policy", RoleName=name, PolicyDocument=json.dumps(_TRUST))
-        if allowed:
-            _put_policy(aws, name, policy)
-        tag_change.apply(aws, "iam", name)
+        if compared.allowed:
+            _put_policy(aws, name, compared.policy)
+        compared.tag_change.apply(aws, "iam", name)
 
-    return [Change(KIND, name, "update", differences=found, apply=update)]
+    return [Change(KIND, name, "update", differences=compared.found, apply=update)]
+
+
+def _compare(aws: Aws, spec: FunctionSpec, live: LiveRole) -> _Comparison:
+    policy = policy_document(aws, spec)
+    if live.policy and spec.permissions is None:
+        policy = _keeping_others(live.policy, policy)
+    return _Comparison(
+        differences({"policy": statements(live.policy)}, {"policy": statements(policy)}),
+        differences({"trust": statements(live.trust)}, {"trust": statements(_TRUST)}),
+        tags.compare(live.tags, spec.tags, spec.name),
+        policy,
+    )
+
+
+def _creation(aws: Aws, spec: FunctionSpec, function_is_ours: Callable[[], bool]) -> Change:
+    name, policy = role_name(spec.name), policy_document(aws, spec)
+
+    def create(aws: Aws) -> None:
+        aws.call(
+            "iam",
+            "create_role",
+            RoleName=name,
+            AssumeRolePolicyDocument=json.dumps(_TRUST),
+            Description=f"What the Lambda function {spec.name} may do",
+            Tags=as_list(desired_tags(spec.tags, spec.name)),
+        )
+        _put_policy(aws, name, policy)
+
+    details: tuple[str, ...] = (f"{len(policy['Statement'])} statements",)
+    if spec.environment and function_is_ours():
+        details += (_MADE_ANEW.format(function=spec.name),)
+    return Change(KIND, name, "create", details, apply=create)
 
 
 def plan_removal(aws: Aws, function: str) -> list[Change]:
@@ -123,7 +197,7 @@ def plan_removal(aws: Aws, function: str) -> list[Change]:
     return [Change(KIND, name, "delete", after=frozenset({("function", function)}), apply=delete)]
 
 
-def _put_policy(aws: Aws, role: str, policy: dict[str, Any]) -> None:
+def _put_policy(aws: Aws, role: str, policy: Mapping[str, Any]) -> None:
     aws.call(
         "iam",
         "put_role_policy",

@@ -32,6 +32,24 @@ def rule_name(function: str) -> str:
     return derived_name(function, "schedule")
 
 
+def read_rules(aws: Aws, prefix: str) -> list[dict[str, Any]]:
+    """The rules whose names begin with ``prefix``; read once."""
+    return aws.once(("rules", prefix), lambda: aws.list_all("events", "list_rules", "Rules", NamePrefix=prefix))
+
+
+def read_target(aws: Aws, function: str, prefix: str) -> str | None:
+    """The ARN of what the function's rule starts by our own target; ``None`` where either is missing. Read once."""
+    if _find(aws, function, prefix) is None:
+        return None
+    rule = rule_name(function)
+    targets = aws.once(("targets", rule), lambda: aws.list_all("events", "list_targets_by_rule", "Targets", Rule=rule))
+    return next((str(target["Arn"]) for target in targets if target["Id"] == _TARGET), None)
+
+
+def _find(aws: Aws, function: str, prefix: str) -> dict[str, Any] | None:
+    return next((rule for rule in read_rules(aws, prefix) if rule["Name"] == rule_name(function)), None)
+
+
 def plan(aws: Aws, spec: FunctionSpec, prefix: str) -> list[Change]:
     """The change that makes the function run by ``spec.schedule``, or no longer. Raises OwnershipError.
 
@@ -41,8 +59,7 @@ def plan(aws: Aws, spec: FunctionSpec, prefix: str) -> list[Change]:
     if spec.schedule is None:
         return []
     name = rule_name(spec.name)
-    rules = aws.once(("rules", prefix), lambda: aws.list_all("events", "list_rules", "Rules", NamePrefix=prefix))
-    live = next((rule for rule in rules if rule["Name"] == name), None)
+    live = _find(aws, spec.name, prefix)
     if not spec.schedule:
         return plan_removal(aws, spec.name, frozenset()) if live else []
     expression = spec.schedule
@@ -58,7 +75,7 @@ def plan(aws: Aws, spec: FunctionSpec, prefix: str) -> list[Change]:
         live_tags = tags.tags_of(aws, rule, spec.tags, spec.name, lambda: _tags(aws, rule))
         require_owned("rule", name, live_tags, adopt=spec.adopt, function=spec.name, declared=spec.tags)
         tag_change = tags.compare(live_tags, spec.tags, spec.name)
-        target = _target(aws, name)
+        target = read_target(aws, spec.name, prefix)
     known = {"schedule": live.get("ScheduleExpression"), "state": live.get("State")} if live else {}
     ruled = differences(known, {"schedule": expression, "state": "ENABLED"})
     permission_differs = allowed.get(let_in.statement_id) != rule
@@ -117,12 +134,6 @@ def plan_removal(aws: Aws, function: str, after: frozenset[Key]) -> list[Change]
         permission.remove_unaliased(aws, function, unaliased)
 
     return [Change(KIND, name, "delete", (str(live.get("ScheduleExpression")),), after, apply=delete)]
-
-
-def _target(aws: Aws, rule: str) -> str | None:
-    """The ARN of what the rule starts by our own target; ``None`` where that is missing."""
-    targets = aws.list_all("events", "list_targets_by_rule", "Targets", Rule=rule)
-    return next((str(target["Arn"]) for target in targets if target["Id"] == _TARGET), None)
 
 
 def _tags(aws: Aws, rule: str) -> dict[str, str]:

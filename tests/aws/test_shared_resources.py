@@ -11,6 +11,7 @@ from lambda_script import OwnershipError, ToolkitError
 from lambda_toolkit.execute import execute
 from lambda_toolkit.model import BucketSpec, Deployment, SecretSpec, TopicSpec
 from lambda_toolkit.plan import make_plan
+from lambda_toolkit.resources.role import MANY
 
 REGION = "eu-west-2"
 
@@ -174,13 +175,17 @@ def test_new_tags_reach_topics_and_secrets(aws, client) -> None:
     assert {"Key": "project", "Value": "x"} in described["Tags"]
 
 
-EACH = ("GetAlias", "GetPolicy", "GetRole", "GetRolePolicy", "ListTargetsByRule")
+EACH = ("GetAlias", "GetPolicy", "ListTargetsByRule")
+ROLE = ("GetRole", "GetRolePolicy")
 ONCE = ("DescribeLogGroups", "GetResources", "ListFunctions", "ListRoles", "ListRules")
 
 
 @pytest.mark.parametrize("number", [3, 20])
 def test_what_is_unchanged_is_read_in_few_calls(aws, script, wire, number) -> None:
-    """For three functions 20: the account is told by what is read, and so are all tags but those of roles."""
+    """For three functions 20: the account is told by what is read, and so are all tags but those of roles.
+
+    The roles of many functions are read in one list.
+    """
     names = [f"shop-dev-{index}" for index in range(number)]
     functions = tuple(
         script(function_name_template=name, schedule="@daily", environment={"MODE": "b"}).spec for name in names
@@ -192,5 +197,56 @@ def test_what_is_unchanged_is_read_in_few_calls(aws, script, wire, number) -> No
     pages = wire.calls.count("GetResources")  # of moto, which gives a hundred tags a page
     assert pages == 1 or number > 3
     expected = {**dict.fromkeys(ONCE, 1), **dict.fromkeys(EACH, number), "GetResources": pages}
+    expected |= {"GetAccountAuthorizationDetails": 1} if number >= MANY else dict.fromkeys(ROLE, number)
     assert Counter(wire.calls) == expected
     assert number > 3 or len(wire.calls) == 20
+
+
+@pytest.fixture
+def many(aws, script) -> Deployment:
+    """As many functions as it takes until their roles are read in one list; deployed."""
+    names = [f"shop-dev-{number}" for number in range(MANY)]
+    functions = tuple(script(function_name_template=name, environment={"MODE": "b"}).spec for name in names)
+    deployment = Deployment(functions, application="shop", stage="dev")
+    assert execute(aws, make_plan(aws, deployment)).ok
+    return deployment
+
+
+def test_a_role_that_the_list_shows_changed_is_asked_itself_and_mended(aws, client, wire, many) -> None:
+    client("iam").delete_role_policy(RoleName="shop-dev-3-role", PolicyName="lambda_script")
+    client("iam").untag_role(RoleName="shop-dev-4-role", TagKeys=["stage"])
+    wire.clear()
+    plan = make_plan(aws, many)
+    assert [(change.kind, change.name) for change in plan.changes] == [
+        ("role", "shop-dev-3-role"),
+        ("role", "shop-dev-4-role"),
+    ]
+    assert wire.calls.count("GetRole") == wire.calls.count("GetRolePolicy") == 2
+    assert execute(aws, plan).ok
+    assert not make_plan(aws, many)
+
+
+def test_a_role_that_is_not_in_the_list_is_asked_itself(aws, wire, many) -> None:
+    def first_two(parsed: dict, **_: object) -> None:
+        del parsed["RoleDetailList"][2:]
+
+    events = aws.client("iam").meta.events
+    events.register("after-call.iam.GetAccountAuthorizationDetails", first_two)  # moto gives all at once
+    wire.clear()
+    assert not make_plan(aws, many)
+    assert wire.calls.count("GetRole") == MANY - 2
+
+
+def test_who_may_not_list_all_roles_asks_for_each(aws, wire, many) -> None:
+    wire.refuse("GetAccountAuthorizationDetails", "AccessDenied")
+    wire.clear()
+    assert not make_plan(aws, many)
+    assert wire.calls.count("GetRole") == wire.calls.count("GetRolePolicy") == MANY
+
+
+def test_what_is_read_ahead_and_refused_is_not_waited_for_twice(aws, wire, time, many) -> None:
+    wire.refuse("GetAlias", "ThrottlingException")
+    wire.clear()
+    with pytest.raises(ToolkitError, match="lambda:GetAlias shop-dev-0"):
+        make_plan(aws, many)
+    assert time.seconds < 2 * 60 * MANY, "one budget for each alias"

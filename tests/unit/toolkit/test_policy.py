@@ -16,6 +16,7 @@ from click.testing import CliRunner
 import deploy
 from lambda_toolkit.model import Alarm, BucketSpec, Deployment, FunctionSpec, S3Trigger, SecretSpec, TopicSpec
 from lambda_toolkit.policy import LONGEST, Place, deployer_policy, github_trust, length
+from lambda_toolkit.resources.role import MANY
 from lambda_toolkit.settling import _IAM_NAMES
 
 TOOLKIT = Path(__file__).parents[3] / "lambda_toolkit"
@@ -67,8 +68,15 @@ def test_every_call_of_the_toolkit_is_granted() -> None:
     calls = {OTHER_NAME.get(call, call) for call in called()}
     assert len(calls) > 60, "they are found"
     actions = granted(deployer_policy(everything(), PLACE, delete_data=True))
-    assert calls - set(actions) == set()
+    assert calls - set(actions) == {"iam:GetAccountAuthorizationDetails"}, "which is for many functions"
     assert "iam:PassRole" in actions, "which no call is called"
+
+
+def test_reading_all_roles_at_once_is_granted_only_for_many_functions() -> None:
+    many = Deployment(tuple(FunctionSpec(f"app-dev-{number}", Path("one.py")) for number in range(MANY)))
+    assert granted(deployer_policy(many, PLACE))["iam:GetAccountAuthorizationDetails"] == ["*"]
+    few = Deployment(many.functions[1:])
+    assert "iam:GetAccountAuthorizationDetails" not in granted(deployer_policy(few, PLACE))
 
 
 def test_deleting_data_is_granted_only_where_asked() -> None:
