@@ -61,8 +61,7 @@ def _function(pipeline: Pipeline, function: FunctionDeclaration) -> FunctionSpec
 
 def _alarms(pipeline: Pipeline) -> Iterator[tuple[str, FunctionSpec]]:
     for name, alarm in pipeline.alarms.items():
-        spec = Alarm(name, alarm.metric, threshold=alarm.threshold, period=alarm.period)
-        yield f"[alarms.{name}]", replace(_NOTHING, alarms=(spec,))
+        yield f"[alarms.{name}]", replace(_NOTHING, alarms=(alarm.as_alarm(),))
 
 
 def _check_names(problems: Problems, pipeline: Pipeline) -> None:

@@ -132,11 +132,15 @@ def _packages(section: Section) -> Packages:
 
 
 def _alarm(name: str, section: Section) -> AlarmDeclaration:
+    threshold, below = section.optional_number("threshold"), section.optional_number("below")
+    if threshold is not None and below is not None:
+        section.problem("an alarm has a `threshold` that is reached, or something that it falls `below`, not both.")
     alarm = AlarmDeclaration(
         name,
         section.text("metric"),
         section.text("namespace"),
-        section.number("threshold", 1),
+        1 if threshold is None else threshold,
+        below,
         section.whole("period", 60),
         section.optional_text("description") or "",
     )

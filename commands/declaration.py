@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from commands.errors import ConfigurationError
-from lambda_toolkit.model import Canary, LifecycleRule
+from lambda_toolkit.model import Alarm, Canary, LifecycleRule
 from lambda_toolkit.ownership import bounded, short_hash
 
 _FUNCTION_NAME, _BUCKET_NAME = 64, 63  # characters that AWS allows
@@ -66,15 +66,26 @@ class FunctionDeclaration:
 class AlarmDeclaration:
     """One ``[alarms.<name>]``: in alarm when the metric's sum over ``period`` seconds reaches ``threshold``.
 
-    ``description`` stands in the email; ``{function}`` and ``{stage}`` in it are filled in.
+    With ``below`` instead, when it is less than that or when no more values come. ``description`` stands in the email;
+    ``{function}`` and ``{stage}`` in it are filled in.
     """
 
     name: str
     metric: str
     namespace: str
     threshold: float
+    below: float | None
     period: int
     description: str
+
+    def as_alarm(self) -> Alarm:
+        """The alarm that the toolkit makes of it, of no topic, its placeholders not filled in."""
+        alarm = Alarm(self.name, self.metric, self.namespace, period=self.period, description=self.description)
+        if self.below is None:
+            return replace(alarm, threshold=self.threshold)
+        return replace(
+            alarm, threshold=self.below, comparison="LessThanThreshold", missing_data="missing", tell_missing=True
+        )
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -196,12 +197,9 @@ def _alarms(pipeline: Pipeline, function: FunctionDeclaration, account: str) -> 
     if function.alarms is None:
         return None
     return [
-        Alarm(
-            name=alarm.name,
-            metric=alarm.metric,
+        replace(
+            alarm.as_alarm(),
             namespace=pipeline.expand(alarm.namespace, account),
-            threshold=alarm.threshold,
-            period=alarm.period,
             topic=pipeline.expand(pipeline.topic, account),
             description=alarm.description.replace("{function}", function.name).replace("{stage}", pipeline.stage),
         )

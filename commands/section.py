@@ -99,6 +99,11 @@ class Section:
         """A number."""
         return float(self._take(key, (int, float), "a number", default, False))
 
+    def optional_number(self, key: str) -> float | None:
+        """A number, or ``None``."""
+        value = self._take(key, (int, float), "a number", None, False)
+        return None if value is None else float(value)
+
     def texts(self, key: str) -> tuple[str, ...]:
         """A list of texts; empty where it is not there."""
         return self.optional_texts(key) or ()

@@ -101,6 +101,7 @@ def _desired(aws: Aws, function: str, alarm: Alarm) -> dict[str, Any]:
         "EvaluationPeriods": alarm.evaluation_periods,
         "TreatMissingData": alarm.missing_data,
         "AlarmActions": [topic] if topic else [],
+        "InsufficientDataActions": [topic] if topic and alarm.tell_missing else [],
         "ActionsEnabled": True,
     }
 
@@ -108,7 +109,7 @@ def _desired(aws: Aws, function: str, alarm: Alarm) -> dict[str, Any]:
 def _comparable(live: dict[str, Any]) -> dict[str, Any]:
     dimensions = {item["Name"]: item["Value"] for item in live.get("Dimensions") or ()}
     # CloudWatch leaves out what is empty.
-    empty = {"AlarmDescription": "", "AlarmActions": []}
+    empty = {"AlarmDescription": "", "AlarmActions": [], "InsufficientDataActions": []}
     return {**empty, **{name: value for name, value in live.items() if value is not None}, "Dimensions": dimensions}
 
 

@@ -100,6 +100,7 @@ def test_everything_is_made(script, client) -> None:
     assert alarm["AlarmActions"] == [f"arn:aws:sns:{REGION}:{ACCOUNT}:alerts"]
     assert alarm["Dimensions"] == [{"Name": "FunctionName", "Value": "my-function"}]
     assert (alarm["Namespace"], alarm["TreatMissingData"]) == ("AWS/Lambda", "notBreaching")
+    assert alarm["InsufficientDataActions"] == []
 
 
 def test_unchanged_writes_nothing(script, wire) -> None:
@@ -137,6 +138,9 @@ def test_an_edited_handler_is_published_and_made_live(script, source, wire) -> N
     assert wire.writes == []
 
 
+QUIET = Alarm("errors", "Errors", topic="alerts", missing_data="missing", tell_missing=True)
+
+
 @pytest.mark.parametrize(
     ("different", "kind", "writes", "detail"),
     [
@@ -149,6 +153,7 @@ def test_an_edited_handler_is_published_and_made_live(script, source, wire) -> N
         ({"log_retention_days": 90}, "log group", ["PutRetentionPolicy"], "retention_days: 30 -> 90"),
         ({"schedule": "rate(1 hour)"}, "schedule", ["PutRule"], "schedule: cron(0 6 ? * MON-FRI *) -> rate(1 hour)"),
         ({"alarms": [Alarm("errors", "Errors", topic="other")]}, "alarm", ["PutMetricAlarm"], "AlarmActions"),
+        ({"alarms": [QUIET]}, "alarm", ["PutMetricAlarm"], "TreatMissingData: notBreaching -> missing"),
     ],
 )
 def test_a_change_is_the_only_thing_written(script, wire, different, kind, writes, detail) -> None:
@@ -158,6 +163,7 @@ def test_a_change_is_the_only_thing_written(script, wire, different, kind, write
     assert (change.kind, change.action) == (kind, "update")
     assert said(change)[0].startswith(detail)
     assert wire.writes == writes
+    assert not script(**{**EVERYTHING, **different}).plan()
     wire.clear()
     script(**{**EVERYTHING, **different}).deploy()
     assert wire.writes == []

@@ -50,6 +50,14 @@ def test_a_wrong_password_is_told_mailed_and_loses_nothing(filled, aws, sql):
     assert check(stack.source, stack.warehouse).agrees
 
 
+def test_a_function_that_nothing_starts_any_more_is_mailed(filled, aws):
+    cloudwatch, mails = aws(filled, "cloudwatch"), len(inbox.read(filled.stack.inbox))
+    for state in ("OK", "INSUFFICIENT_DATA"):  # what CloudWatch finds when invocations stop to come
+        cloudwatch.set_alarm_state(AlarmName="totes-local-load-silent", StateValue=state, StateReason="a test")
+    email = await_email(filled, "totes-local-load-silent", mails)
+    assert "load was not started for a quarter of an hour" in email.body
+
+
 def test_a_database_that_cannot_be_reached_is_named(filled, aws):
     client, secret = stored_secret(filled, aws, "totes/local/warehouse")
     client.put_secret_value(SecretId="totes/local/warehouse", SecretString=json.dumps({**secret, "port": 9}))

@@ -63,8 +63,8 @@ def test_the_region_is_what_every_aws_tool_would_take(environ, region):
         ("memory = 1024 ", "memory = true ", r"\[functions.extract\] `memory` must be a whole number, not True"),
         ("memory = 1024 ", "memroy = 1024 ", r"\[functions.extract\] holds the unknown key `memroy`"),
         (
-            'alarms = ["errors"]',
-            'alarms = ["erors"]',
+            'alarms = ["errors", "silent"]',
+            'alarms = ["erors", "silent"]',
             r"\[functions.extract\] names `erors`, which \[alarms\] does not",
         ),
         (
@@ -90,6 +90,11 @@ def test_what_is_wrong_is_named(tmp_path, old, new, says):
     assert old in SHIPPED
     with pytest.raises(ConfigurationError, match=says):
         load(written(tmp_path, SHIPPED.replace(old, new, 1)))
+
+
+def test_an_alarm_has_one_limit(tmp_path):
+    with pytest.raises(ConfigurationError, match=r"\[alarms.silent\] .*`threshold`.*`below`, not both"):
+        load(written(tmp_path, SHIPPED.replace("below = 1 ", "below = 1\nthreshold = 2 ", 1)))
 
 
 def test_a_missing_file_says_what_to_do(tmp_path):
@@ -223,7 +228,7 @@ def test_health_and_canary_are_read_and_checked(tmp_path):
     text = SHIPPED.replace('health = { action = "check" }', "canary = { minutes = 5 }", 1)
     function = load(written(tmp_path, text)).functions["extract"]
     assert (function.health, function.canary) == (None, Canary(0.1, 5.0))
-    unwatched = text.replace('alarms = ["errors"]\n', "", 1)
+    unwatched = text.replace('alarms = ["errors", "silent"]\n', "", 1)
     with pytest.raises(ConfigurationError, match="nothing watches its canary"):
         load(written(tmp_path, unwatched))
     with pytest.raises(ConfigurationError, match="unknown key `weigth`"):

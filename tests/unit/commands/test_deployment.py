@@ -102,10 +102,18 @@ def test_permissions_are_for_the_partition_of_the_region(region, partition):
 
 
 def test_an_alarm_says_what_to_do(pipeline):
-    errors, rejected = deployment(pipeline, ACCOUNT, {}).functions[1].alarms
+    errors, _, rejected = deployment(pipeline, ACCOUNT, {}).functions[1].alarms
     assert errors.description == "transform failed. What it says: python deploy.py logs transform --stage dev"
     assert "transform held rows back" in rejected.description
     assert errors.topic == "totes-dev-alerts"
+
+
+def test_an_alarm_below_something_tells_also_when_nothing_comes_at_all(pipeline):
+    errors, silent = deployment(pipeline, ACCOUNT, {}).functions[0].alarms
+    assert (silent.metric, silent.comparison, silent.threshold) == ("Invocations", "LessThanThreshold", 1)
+    assert (silent.missing_data, silent.tell_missing) == ("missing", True)
+    assert "extract was not started" in silent.description
+    assert not errors.tell_missing
 
 
 def test_the_tables_travel_as_the_same_bytes(pipeline):
