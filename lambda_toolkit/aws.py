@@ -6,17 +6,16 @@ botocore's own retries are off, so that all waiting is here, by one clock and on
 from __future__ import annotations
 
 import copy
-import gc
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from lambda_toolkit.clients import Clients
 from lambda_toolkit.clock import Clock
 from lambda_toolkit.errors import AwsError
-from lambda_toolkit.settling import NOT_THERE, Refusal, Wait, hint, wait_for
+from lambda_toolkit.once import Once
+from lambda_toolkit.refused import Request, as_aws_error, cause_of, refusal_of
+from lambda_toolkit.settling import NOT_THERE, Wait, wait_for
 
 if TYPE_CHECKING:
     import boto3
@@ -31,42 +30,10 @@ READERS = 16  # reads are cheap, and 20 functions at 80 ms a call take 1.0 s wit
 WRITERS = 8  # more are throttled: Lambda's and IAM's control planes take few writes a second
 _LISTED = 50  # functions that one call of ListFunctions gives
 DENIED = ("AccessDenied", "AccessDeniedException")
-_LONGEST_INVOCATION = 930  # seconds: a function may take 900 to answer the one who invokes it
-_SUBJECTS = (  # the parameters that say what a call is about, the telling ones first
-    "FunctionName",
-    "RoleName",
-    "Bucket",
-    "AlarmName",
-    "LayerName",
-    "logGroupName",
-    "SecretId",
-    "TopicArn",
-    "Rule",
-    "Name",
-    "AlarmNames",
-    "AlarmNamePrefix",
-    "NamePrefix",
-    "ResourceARN",
-    "Resource",
-)
-
-
-@dataclass(frozen=True)
-class _Request:
-    """One call, for its error message and its retries."""
-
-    client: Any = field(repr=False)
-    service: str
-    operation: str
-    parameters: Mapping[str, Any] = field(repr=False)
-    also_wait_for: tuple[str, ...] = ()
 
 
 class Aws:
     """AWS in one region, as boto3 finds it: credentials, profile and ``AWS_ENDPOINT_URL`` come from the environment.
-
-    Unless a ``session`` of boto3 is given, clients come from botocore itself: they are the same ones, and importing
-    boto3 takes longer than all reads of an unchanged deploy.
 
     Safe to share between threads. ``patience`` is how many seconds a call may be repeated while AWS settles.
     """
@@ -81,13 +48,10 @@ class Aws:
     ) -> None:
         self.clock = clock or Clock()
         self._patience = patience
-        self._wanted_region = region
-        self._session = session
-        self._clients: dict[str, Any] = {}
-        self._making = threading.RLock()  # boto3 sessions are not safe to make clients in from two threads at once
+        self._clients = Clients(region, session, READERS + WRITERS)
+        self._locking = threading.Lock()
         self._locks: dict[str, threading.Lock] = {}
-        self._known: dict[object, Future[Any]] = {}
-        self._is_snapshot = False
+        self._known = Once()
         self._account: list[str] = []  # shared by all snapshots, as an account does not change
         self._telling = threading.Lock()
         self.stopping = threading.Event()  # set when the program is told to end: what waits long looks at it
@@ -140,35 +104,7 @@ class Aws:
 
     def client(self, service: str) -> Any:
         """The boto3 client for ``service``, made when first asked for. It repeats nothing: :meth:`call` does."""
-        with self._making:
-            if service not in self._clients:
-                self._clients[service] = self._make_client(service)
-            return self._clients[service]
-
-    def _make_client(self, service: str) -> Any:
-        with _uncollected():
-            import botocore.session
-            from botocore.config import Config
-            from botocore.exceptions import BotoCoreError
-
-            try:
-                if self._session is None:
-                    self._session = botocore.session.Session()
-                config = Config(
-                    retries={"total_max_attempts": 1},
-                    max_pool_connections=READERS + WRITERS,
-                    tcp_keepalive=True,  # gateways drop what is silent for minutes, as a long invocation is
-                    connect_timeout=10,
-                    read_timeout=_LONGEST_INVOCATION if service == "lambda" else 60,
-                )
-                is_botocores = isinstance(self._session, botocore.session.Session)
-                make = self._session.create_client if is_botocores else self._session.client
-                return make(service, region_name=self._wanted_region, config=config)
-            except (BotoCoreError, ValueError) as error:
-                refusal = Refusal(service, "client", type(error).__name__, str(error))
-                raise AwsError(
-                    f"Cannot talk to AWS ({service}): {error}.{hint(refusal, '')}", code=refusal.code, operation=service
-                ) from error
+        return self._clients.get(service)
 
     def call(
         self, service: str, operation: str, /, *, also_wait_for: tuple[str, ...] = (), **parameters: Any
@@ -179,7 +115,7 @@ class Aws:
         def ask() -> dict[str, Any]:
             return cast("dict[str, Any]", getattr(client, operation)(**parameters))
 
-        return self._repeat(_Request(client, service, operation, parameters, also_wait_for), ask)
+        return self._repeat(Request(client, service, operation, parameters, also_wait_for), ask)
 
     def find(
         self, service: str, operation: str, /, *, also_wait_for: tuple[str, ...] = (), **parameters: Any
@@ -202,9 +138,9 @@ class Aws:
             pages = client.get_paginator(operation).paginate(**parameters)
             return [item for page in pages for item in page.get(key) or ()]
 
-        return self._repeat(_Request(client, service, operation, parameters), ask)
+        return self._repeat(Request(client, service, operation, parameters), ask)
 
-    def _repeat(self, request: _Request, ask: Callable[[], _T]) -> _T:
+    def _repeat(self, request: Request, ask: Callable[[], _T]) -> _T:
         """What ``ask`` returns, asked again while AWS's refusals are of the kind that passes."""
         from botocore.exceptions import BotoCoreError, ClientError
 
@@ -213,7 +149,7 @@ class Aws:
             try:
                 return ask()
             except (ClientError, BotoCoreError) as error:
-                refusal = _refusal(request, error)
+                refusal = refusal_of(request, error)
                 wait = (
                     Wait("not yet there", self._patience)
                     if refusal.code in request.also_wait_for
@@ -221,9 +157,7 @@ class Aws:
                 )
                 waited = self.clock.now() - started
                 if wait is None or waited + pause > wait.seconds:
-                    # botocore's own text may hold the values that were sent: a secret's must not be shown as the cause
-                    cause = None if request.service == "secretsmanager" else error
-                    raise _as_aws_error(request, refusal, wait, waited) from cause
+                    raise as_aws_error(request, refusal, wait, waited) from cause_of(request, error)
             self.clock.pause(pause)
             pause = min(pause * _GROWTH, _LONGEST_PAUSE)
 
@@ -232,20 +166,7 @@ class Aws:
 
         In a :meth:`snapshot` what it raised is kept as well: waiting out the patience again would not help.
         """
-        with self._making:
-            future = self._known.get(key)
-            mine = future is None
-            if future is None:
-                future = self._known[key] = Future()
-        if mine:
-            try:
-                future.set_result(read())
-            except BaseException as error:
-                if not self._is_snapshot:
-                    with self._making:
-                        del self._known[key]
-                future.set_exception(error)
-        return cast("_T", future.result())
+        return self._known.get(key, read)
 
     def snapshot(self) -> Aws:
         """The same door for the length of one plan: what is read :meth:`once` through it is forgotten with it.
@@ -253,14 +174,12 @@ class Aws:
         What was read until now goes into it, and is forgotten here.
         """
         view = copy.copy(self)
-        view._is_snapshot = True
-        with self._making:
-            view._known, self._known = self._known, {}
+        view._known = self._known.move()
         return view
 
     def lock(self, name: str) -> threading.Lock:
         """The lock under ``name``: for what can only be read and written back as a whole."""
-        with self._making:
+        with self._locking:
             return self._locks.setdefault(name, threading.Lock())
 
     def settle(self, read: Callable[[], _T | None], what: str) -> _T:
@@ -276,37 +195,3 @@ class Aws:
             self.clock.pause(pause)
             if waited >= _BRISK:
                 pause = min(pause * _GROWTH, _LONGEST_PAUSE)
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """No search for garbage meanwhile: reading a service's model makes some hundred thousand objects, all to stay."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
-
-
-def _refusal(request: _Request, error: Exception) -> Refusal:
-    response = getattr(error, "response", None)
-    if not isinstance(response, dict):
-        text = "a parameter has the wrong type" if type(error).__name__ == "ParamValidationError" else str(error)
-        return Refusal(request.service, request.operation, type(error).__name__, text)
-    detail = response.get("Error", {})
-    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    return Refusal(
-        request.service, request.operation, str(detail.get("Code", "")), str(detail.get("Message", "")), int(status)
-    )
-
-
-def _as_aws_error(request: _Request, refusal: Refusal, wait: Wait | None, waited: float) -> AwsError:
-    operation = request.client.meta.method_to_api_mapping.get(request.operation, request.operation)
-    permission = f"{request.service}:{operation}"
-    subject = next((str(request.parameters[key]) for key in _SUBJECTS if request.parameters.get(key)), "")
-    after = f" (for {waited:.0f} s: {wait.reason})" if wait and waited >= 1 else ""
-    said = (refusal.message or "no reason given").rstrip(".")
-    text = f"{permission}{f' {subject}' if subject else ''}: {said} ({refusal.code}){after}.{hint(refusal, permission)}"
-    return AwsError(text, code=refusal.code, operation=permission)

@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
 from lambda_toolkit.aws import READERS
-from lambda_toolkit.errors import PlanError, ToolkitError
+from lambda_toolkit.errors import AwsError, PlanError, ToolkitError
+from lambda_toolkit.settling import OF_THE_CALLER
 
 _T = TypeVar("_T")
 _P = ParamSpec("_P")
@@ -46,9 +47,20 @@ def gather(tasks: Sequence[Task[_T]], ahead: Sequence[Task[object]] = ()) -> lis
 
 
 def raise_all(problems: Sequence[ToolkitError]) -> None:
-    """Raise the problem, or a PlanError of all of them; nothing where there is none."""
-    distinct = list({str(problem): problem for problem in problems}.values())
+    """Raise the problem, or a PlanError of all of them; nothing where there is none.
+
+    What is told twice is told once, and so are missing credentials, which each call misses.
+    """
+    by_subject: dict[str, ToolkitError] = {}
+    for problem in problems:
+        by_subject.setdefault(_subject(problem), problem)
+    distinct = list(by_subject.values())
     if len(distinct) == 1:
         raise distinct[0]
     if distinct:
         raise PlanError(distinct)
+
+
+def _subject(problem: ToolkitError) -> str:
+    """What two problems share that need not both be told."""
+    return problem.code if isinstance(problem, AwsError) and problem.code in OF_THE_CALLER else str(problem)

@@ -1,0 +1,46 @@
+"""Which region and credentials are found, and what is said where there are none."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from lambda_script import AwsError, Lambda_script
+from lambda_toolkit.aws import Aws
+
+
+@pytest.fixture(autouse=True)
+def _nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+def test_the_region_that_is_named_goes_before_boto3s_and_that_before_aws_region(monkeypatch) -> None:
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    assert Aws().region == "eu-west-1"
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-2")
+    assert Aws().region == "eu-west-2"
+    assert Aws("eu-west-3").region == "eu-west-3"
+
+
+@pytest.mark.parametrize(
+    ("region", "said"),
+    [(None, "Cannot talk to AWS: You must specify a region. Set AWS_REGION"), ("eu-west-2", "Unable to locate cred")],
+)
+def test_what_is_missing_is_told_once_and_not_for_each_call(
+    monkeypatch, tmp_path: Path, region: str | None, said: str
+) -> None:
+    if region is None:
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    source = tmp_path / "report.py"
+    source.write_text("def lambda_handler(event, context): ...\n", encoding="utf-8")
+    with pytest.raises(AwsError) as caught:
+        Lambda_script(source, tmp_path / "report.zip", schedule="@daily", region=region).plan()
+    assert said in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1

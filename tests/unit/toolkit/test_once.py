@@ -1,0 +1,96 @@
+"""What is read once: whoever waits is told, whatever happens to the read."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from lambda_script import AwsError, PlanError
+from lambda_toolkit.gathering import gather, raise_all
+from lambda_toolkit.once import Once
+
+PATIENCE = 10  # seconds after which a test that waits for ever has failed
+
+
+def test_several_threads_read_once() -> None:
+    once, begun, goes_on, reads = Once(), threading.Event(), threading.Event(), []
+
+    def read() -> int:
+        reads.append(1)
+        begun.set()
+        assert goes_on.wait(PATIENCE)
+        return 5
+
+    with ThreadPoolExecutor(3) as pool:
+        first = pool.submit(once.get, "a", read)
+        assert begun.wait(PATIENCE)
+        others = [pool.submit(once.get, "a", read) for _ in range(2)]
+        goes_on.set()
+        assert [future.result(PATIENCE) for future in (first, *others)] == [5, 5, 5]
+    assert len(reads) == 1
+
+
+def test_a_read_that_fails_while_what_is_known_moves_leaves_nobody_waiting() -> None:
+    once, begun, goes_on = Once(), threading.Event(), threading.Event()
+
+    def fail() -> int:
+        begun.set()
+        assert goes_on.wait(PATIENCE)
+        raise AwsError("no")
+
+    with ThreadPoolExecutor(2) as pool:
+        reading = pool.submit(once.get, "a", fail)
+        assert begun.wait(PATIENCE)
+        moved = once.move()
+        waiting = pool.submit(moved.get, "a", lambda: 1)
+        goes_on.set()
+        for future in (reading, waiting):
+            with pytest.raises(AwsError, match="no"):
+                future.result(PATIENCE)
+    assert once.get("a", lambda: 2) == 2
+
+
+def test_a_failure_is_forgotten_unless_it_is_to_be_kept() -> None:
+    def fail() -> int:
+        raise AwsError("no")
+
+    for once, later in ((Once(), 7), (Once(keeps_failures=True), None)):
+        with pytest.raises(AwsError):
+            once.get("a", fail)
+        if later is None:
+            with pytest.raises(AwsError):
+                once.get("a", lambda: 7)
+        else:
+            assert once.get("a", lambda: 7) == later
+
+
+def test_a_read_ahead_that_breaks_is_raised_by_the_task_that_asks_again() -> None:
+    once = Once(keeps_failures=True)
+
+    def break_() -> int:
+        raise RuntimeError("a fault of ours")
+
+    with pytest.raises(RuntimeError, match="a fault of ours"):
+        gather([lambda: once.get("a", break_)], ahead=[lambda: once.get("a", break_)])
+    assert gather([lambda: 1], ahead=[break_]) == [1], "nobody asked for it"
+
+
+def test_more_reads_that_need_each_other_than_workers() -> None:
+    """Whoever waits does so for a thread that reads, never for one that has yet to start."""
+    once = Once(keeps_failures=True)
+
+    def chain(number: int) -> int:
+        return once.get(number, lambda: chain(number - 1) + 1 if number else 0)
+
+    assert gather([lambda number=number: chain(number) for number in reversed(range(100))])[0] == 99
+
+
+def test_what_every_call_misses_is_told_once() -> None:
+    missing = [AwsError(f"{call}: no credentials", code="NoCredentialsError") for call in ("one", "two")]
+    with pytest.raises(AwsError, match="^one: no credentials$"):
+        raise_all(missing)
+    with pytest.raises(PlanError) as caught:
+        raise_all([*missing, AwsError("x", code="AccessDenied"), AwsError("y", code="AccessDenied")])
+    assert [str(problem) for problem in caught.value.problems] == ["one: no credentials", "x", "y"]
