@@ -20,7 +20,7 @@ from botocore.config import Config
 
 from commands.configuration import load as load_configuration
 from commands.deployment import tables_json
-from lambdas.load.warehouse import prepare
+from lambdas.load.preparation import prepare
 from lambdas.shared import declarations
 from lambdas.shared.layout import batch_of
 from lambdas.shared.postgres import Credentials, connect

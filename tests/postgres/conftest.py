@@ -16,7 +16,7 @@ import pytest
 from commands.warehouse_schema import with_types
 from lambdas.extract.extraction import Extracted, Request, extract
 from lambdas.load.loading import Loaded, load
-from lambdas.load.warehouse import prepare
+from lambdas.load.preparation import prepare
 from lambdas.shared.declarations import Declarations, parse
 from lambdas.shared.lake import Lake
 from lambdas.shared.postgres import Credentials, connect

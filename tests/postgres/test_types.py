@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from lambdas.load.warehouse import prepare
+from lambdas.load.preparation import prepare
 from lambdas.shared.declarations import parse
 from lambdas.transform.rejection import MAX_TEXT
 from tests.postgres.conftest import configuration

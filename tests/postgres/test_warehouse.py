@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from lambdas.load.differences import differences
 from lambdas.load.loading import load, report
-from lambdas.load.warehouse import differences, prepare
+from lambdas.load.preparation import prepare
 from lambdas.shared.declarations import parse
 from lambdas.shared.errors import WarehouseError
 from lambdas.shared.postgres import connected

@@ -21,9 +21,9 @@ from lambdas.extract.budget import DEFAULT_LIMITS
 from lambdas.extract.extraction import Request, extract
 from lambdas.load.comparison import compare
 from lambdas.load.loading import load
+from lambdas.load.preparation import prepare
 from lambdas.load.rebuild import rebuild
 from lambdas.load.schemas import LIVE, Warehouse
-from lambdas.load.warehouse import prepare
 from lambdas.shared.declarations import Declarations, parse
 from lambdas.shared.errors import SourceError
 from lambdas.shared.lake import Lake
