@@ -8,9 +8,11 @@ import io
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first moment that a zip can hold
 _STORED_UP_TO = 1024 * 1024
+_PROGRAM = (b"#!", b"\x7fELF")  # how a file begins that can be run
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,15 @@ class Entry:
 
     content: bytes = field(repr=False)
     executable: bool = False
+
+
+def entry_of(file: Path, content: bytes) -> Entry:
+    """The entry of ``file``, which holds ``content``: executable where the file is a program.
+
+    The mode alone does not tell: some file systems call every file executable. A Python source is imported, not run.
+    """
+    is_program = content.startswith(_PROGRAM) and file.suffix != ".py" and bool(file.stat().st_mode & 0o100)
+    return Entry(content, is_program)
 
 
 def write_archive(entries: Mapping[str, Entry]) -> bytes:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
-from lambda_toolkit.archive import Entry, code_sha256, content_digest, write_archive
+from lambda_toolkit.archive import Entry, code_sha256, content_digest, entry_of, write_archive
 from lambda_toolkit.bytecode import can_compile_for, missing_note, with_bytecode
 from lambda_toolkit.errors import PackageError
 from lambda_toolkit.left_out import is_left_out_file, is_left_out_folder, secret_reason
@@ -23,7 +23,6 @@ from lambda_toolkit.model import THIS_RUNTIME, FunctionSpec
 CODE_ROOT = "/var/task"  # where Lambda unpacks a function
 ENTRY_FUNCTION = "lambda_handler"
 _USUAL_MODULES = ("lambda_function.py", "handler.py")
-_PROGRAM = (b"#!", b"\x7fELF")  # how a file begins that can be run; some file systems call all files executable
 
 
 @dataclass(frozen=True)
@@ -152,9 +151,7 @@ class _Collected:
             self._add_file(name, file)
 
     def _add_file(self, name: str, file: Path) -> None:
-        content = _read(file, name)
-        executable = content.startswith(_PROGRAM) and not name.endswith(".py") and bool(file.stat().st_mode & 0o100)
-        self._add(name, Entry(content, executable), str(file))
+        self._add(name, entry_of(file, _read(file, name)), str(file))
 
     def _add(self, name: str, entry: Entry, origin: str) -> None:
         known = self.entries.get(name)

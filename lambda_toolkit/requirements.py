@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lambda_toolkit import uv
-from lambda_toolkit.archive import Entry, write_archive
+from lambda_toolkit.archive import Entry, entry_of, write_archive
 from lambda_toolkit.bytecode import can_compile_for, with_bytecode
 from lambda_toolkit.cache import cache_folder
 from lambda_toolkit.distributions import sizes_of
@@ -31,7 +31,6 @@ _LAYER_ROOT = "/opt/python"
 _LARGEST_SHOWN = 10
 _FORMAT = 2  # raise it when the same requirements would give other content
 _PROVIDED = ("boto3", "botocore", "s3transfer")  # Lambda's runtime has them
-_PROGRAM = (b"#!", b"\x7fELF")
 _ONLY_FOR_PROJECTS = ("-e", "--editable", "-c", "--constraint")
 
 
@@ -191,9 +190,7 @@ def _tree(installed: Path, spec: LayerSpec) -> dict[str, Entry]:
     for file in sorted(installed.rglob("*")):
         name = file.relative_to(installed).as_posix()
         if file.is_file() and not left_out.fullmatch(name):
-            content = file.read_bytes()
-            executable = content.startswith(_PROGRAM) and not name.endswith(".py") and bool(file.stat().st_mode & 0o100)
-            entries[name] = Entry(content, executable)
+            entries[name] = entry_of(file, file.read_bytes())
     if spec.bytecode:
         entries = with_bytecode(entries, _LAYER_ROOT, spec.runtime, strict=False)
     return {f"python/{name}": entry for name, entry in entries.items()}
