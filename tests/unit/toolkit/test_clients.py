@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lambda_script import AwsError, Lambda_script
+from lambda_script import Lambda_script, ToolkitError
 from lambda_toolkit.aws import Aws
 
 
@@ -32,15 +32,9 @@ def test_the_region_that_is_named_goes_before_boto3s_and_that_before_aws_region(
     ("region", "said"),
     [(None, "Cannot talk to AWS: You must specify a region. Set AWS_REGION"), ("eu-west-2", "Unable to locate cred")],
 )
-def test_what_is_missing_is_told_once_and_not_for_each_call(
-    monkeypatch, tmp_path: Path, region: str | None, said: str
-) -> None:
-    if region is None:
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+def test_what_is_missing_is_told_once_and_not_for_each_call(tmp_path: Path, region: str | None, said: str) -> None:
     source = tmp_path / "report.py"
     source.write_text("def lambda_handler(event, context): ...\n", encoding="utf-8")
-    with pytest.raises(AwsError) as caught:
+    with pytest.raises(ToolkitError) as caught:
         Lambda_script(source, tmp_path / "report.zip", schedule="@daily", region=region).plan()
-    assert said in str(caught.value)
-    assert len(str(caught.value).splitlines()) == 1
+    assert str(caught.value).count(said) == 1
