@@ -1,0 +1,56 @@
+"""Several functions are read in a few lists; where a list lags, the thing itself is asked."""
+
+from __future__ import annotations
+
+from lambda_toolkit.execute import execute
+from lambda_toolkit.model import Deployment
+from lambda_toolkit.plan import make_plan
+from tests.aws.releases import edit
+
+
+def three_functions(script, tmp_path) -> Deployment:
+    specs = []
+    for name in ("one", "two", "three"):
+        file = tmp_path / f"{name}.py"
+        if not file.exists():
+            edit(file, name)
+        specs.append(
+            script(lambda_function_path=file, function_name_template=f"shop-dev-{name}", schedule="@daily").spec
+        )
+    return Deployment(tuple(specs), application="shop", stage="dev")
+
+
+def test_three_functions_are_read_in_few_calls_and_one_is_released_by_two_writes(aws, script, wire, tmp_path) -> None:
+    assert execute(aws, make_plan(aws, three_functions(script, tmp_path))).ok
+    wire.clear()
+    assert not make_plan(aws, three_functions(script, tmp_path))
+    assert wire.writes == []
+    reads = [name for name in wire.calls if name != "ListTagsForResource"]  # moto's list of tags has no rules
+    assert len(reads) <= 19
+    edit(tmp_path / "one.py", "new")
+    wire.clear()
+    assert execute(aws, make_plan(aws, three_functions(script, tmp_path))).ok
+    assert wire.writes == ["UpdateFunctionCode", "UpdateAlias"]
+
+
+def test_a_function_that_is_not_in_the_list_yet_is_asked_itself(aws, script, session, tmp_path, wire) -> None:
+    late: list[dict] = []
+    session.events.register(
+        "after-call.lambda.ListFunctions",
+        lambda parsed, **_: late.append(parsed["Functions"].pop()) if parsed["Functions"] else None,
+    )
+    assert execute(aws, make_plan(aws, three_functions(script, tmp_path))).ok
+    wire.clear()
+    assert not make_plan(aws, three_functions(script, tmp_path))
+    assert wire.calls.count("GetFunction") == len(late) == 1
+
+
+def test_a_list_of_tags_that_lags_behind_makes_nobody_a_stranger(aws, script, session, tmp_path, wire) -> None:
+    session.events.register(
+        "after-call.resourcegroupstaggingapi.GetResources",
+        lambda parsed, **_: parsed.update(ResourceTagMappingList=[]),
+    )
+    assert execute(aws, make_plan(aws, three_functions(script, tmp_path))).ok
+    wire.clear()
+    assert not make_plan(aws, three_functions(script, tmp_path))
+    assert wire.calls.count("ListTags") == 3

@@ -1,0 +1,68 @@
+"""A version is checked before it goes live: one that fails is attached to nothing and tried again."""
+
+from __future__ import annotations
+
+import pytest
+
+from lambda_script import DeployError, S3Trigger
+from lambda_toolkit.execute import execute
+from lambda_toolkit.model import Deployment
+from lambda_toolkit.plan import make_plan
+from tests.aws.releases import edit, live, versions
+from tests.sessions import REGION
+
+
+def test_a_version_that_fails_its_check_does_not_go_live_and_the_next_deploy_tries_again(
+    script, source, client, wire, invocations
+) -> None:
+    checked = {"health_event": {"action": "check"}, "schedule": "@daily"}
+    script(**checked).deploy()
+    edit(source, "broken")
+    invocations.problem = lambda version, event: "no database" if version == "2" else None
+    with pytest.raises(DeployError, match="Version 2 of my-function fails its check: no database") as failed:
+        script(**checked).deploy()
+    assert "live stays at version 1" in str(failed.value)
+    assert invocations.made == [("1", {"action": "check"}), ("2", {"action": "check"})]
+    assert live(client) == "1"
+    [change] = script(**checked).plan().changes
+    assert change.details == ("live is version 1; what is declared was not released yet",)
+    invocations.problem = lambda version, event: None
+    wire.clear()
+    assert script(**checked).deploy().ok
+    assert wire.writes == ["PublishVersion", "Invoke", "UpdateAlias"]
+    assert (live(client), versions(client)) == ("2", ["1", "2"])
+    assert not script(**checked).plan()
+
+
+def test_a_first_version_that_fails_its_check_is_attached_to_nothing(script, client, invocations, time) -> None:
+    client("s3").create_bucket(Bucket="my-lake", CreateBucketConfiguration={"LocationConstraint": REGION})
+    declared = {"health_event": {}, "schedule": "@daily", "s3_trigger": S3Trigger("my-lake")}
+    invocations.problem = lambda version, event: "no secret"
+    with pytest.raises(DeployError, match="no secret. So nothing was released") as failed:
+        script(**declared).deploy()
+    assert {failure.change.kind for failure in failed.value.report.skipped} == {"schedule", "trigger"}
+    assert 10 < time.seconds <= 20  # what a new role may do is not known at once
+    assert client("events").list_rules()["Rules"] == []
+    invocations.problem = lambda version, event: None
+    assert script(**declared).deploy().ok
+    assert live(client) == "1"
+    assert not script(**declared).plan()
+
+
+def test_a_role_that_lambda_knows_late_only_delays_the_first_check(script, client, invocations, time) -> None:
+    invocations.problem = lambda version, event: "AccessDenied" if time.seconds < 5 else None
+    assert script(health_event={}).deploy().ok
+    assert live(client) == "1"
+
+
+def test_one_function_that_fails_its_check_does_not_stop_the_others(aws, script, source, client, invocations) -> None:
+    def deployment() -> Deployment:
+        names = ("bad", "good")
+        return Deployment(tuple(script(function_name_template=n, health_event={"name": n}).spec for n in names))
+
+    assert execute(aws, make_plan(aws, deployment())).ok
+    edit(source, "new")
+    invocations.problem = lambda version, event: "oops" if (version, event["name"]) == ("2", "bad") else None
+    report = execute(aws, make_plan(aws, deployment()))
+    assert [change.name for change in report.done] == ["good"]
+    assert [failure.change.name for failure in report.failed] == ["bad"]
