@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lambda_toolkit.arguments import function_spec
 from lambda_toolkit.aws import Aws
 from lambda_toolkit.changes import Change, Plan
 from lambda_toolkit.errors import (
@@ -32,12 +33,9 @@ from lambda_toolkit.errors import (
     TriggerError,
 )
 from lambda_toolkit.execute import Failure, Progress, Report, execute
-from lambda_toolkit.limits import check_function
-from lambda_toolkit.model import THIS_RUNTIME, Alarm, Canary, Deployment, FunctionSpec, S3Trigger
+from lambda_toolkit.model import Alarm, Canary, Deployment, S3Trigger
 from lambda_toolkit.plan import make_destroy_plan, make_plan
-from lambda_toolkit.requirements import read_requirements
 from lambda_toolkit.rollback import Rollback, rollback
-from lambda_toolkit.schedule import to_eventbridge
 
 __all__ = [
     "Alarm",
@@ -80,7 +78,8 @@ class Lambda_script:
 
     What is ``None`` is not managed. What is empty (``schedule=""``, ``alarms=()``, ``environment={}``) is removed.
 
-    Raises ScheduleError, LimitError and PackageError for what could never be deployed. Nothing is read from AWS yet.
+    Raises ScheduleError, TriggerError, LimitError and PackageError for what could never be deployed, and a PlanError of
+    all of them where there are several. Nothing is read from AWS yet.
     """
 
     def __init__(
@@ -101,11 +100,11 @@ class Lambda_script:
         secret_environment: Sequence[str] = (),
         include: Sequence[str | Path] = (),
         extra_files: Mapping[str, bytes | Path] | None = None,
-        requirements: Sequence[str] | Path = (),
+        requirements: Sequence[str] | str | Path = (),
         requirements_exclude: Sequence[str] = (),
         platform: str | None = None,
         s3_trigger: S3Trigger | Mapping[str, Any] | Sequence[S3Trigger | Mapping[str, Any]] | None = None,
-        alarms: Sequence[Alarm] | None = None,
+        alarms: Sequence[Alarm | Mapping[str, Any]] | None = None,
         permissions: Sequence[Mapping[str, Any]] | None = None,
         log_retention_days: int | None = 30,
         tags: Mapping[str, str] | None = None,
@@ -117,40 +116,12 @@ class Lambda_script:
         adopt: bool = False,
         aws: Aws | None = None,
     ) -> None:
-        source = Path(lambda_function_path)
+        given = {name: value for name, value in locals().items() if name not in ("self", "aws")}
+        self.spec = function_spec(given)
         self.region = region
         self.stage = stage
-        self._aws = aws
-        self.spec = FunctionSpec(
-            name=_name(function_name_template or source.absolute().stem, stage),
-            source=source,
-            handler=handler,
-            runtime=runtime or THIS_RUNTIME,
-            architecture=architecture,
-            memory=memory,
-            timeout=timeout,
-            environment=None if environment is None else dict(environment),
-            secret_environment=tuple(secret_environment),
-            include=tuple(Path(path) for path in include),
-            extra_files=dict(extra_files or {}),
-            requirements=read_requirements(requirements) if isinstance(requirements, Path) else tuple(requirements),
-            requirements_exclude=tuple(requirements_exclude),
-            platform=platform,
-            schedule=_schedule(schedule),
-            s3_triggers=_triggers(s3_trigger),
-            alarms=None if alarms is None else tuple(alarms),
-            permissions=None if permissions is None else tuple(permissions),
-            log_retention_days=log_retention_days,
-            tags=dict(tags or {}),
-            description=description,
-            zip_path=Path(zip_file_name),
-            artifact_bucket=artifact_bucket,
-            health_event=health_event,
-            canary=_canary(canary),
-            adopt=adopt,
-        )
         self.application = application or self.spec.name
-        check_function(self.spec)
+        self._aws = aws
 
     def __repr__(self) -> str:
         """Which function, and from where."""
@@ -207,44 +178,11 @@ def deploy_all(scripts: Sequence[Lambda_script], on_progress: Callable[[Progress
     labelled = tuple(spec for script in scripts for spec in script._deployment().labelled().functions)
     owners = {(script.application, script.stage) for script in scripts}
     application, stage = owners.pop() if len(owners) == 1 else ("", "")
+    regions = sorted({script.region for script in scripts if script.region})
+    if len(regions) > 1:
+        raise ToolkitError(f"Deployed together, all go to one region, and not to {' and '.join(regions)}.")
     aws = scripts[0]._door()
     report = execute(aws, make_plan(aws, Deployment(labelled, application=application, stage=stage)), on_progress)
     if not report.ok:
         raise DeployError(report)
     return report
-
-
-def _name(template: str, stage: str) -> str:
-    try:
-        return template.format(stage=stage)
-    except (KeyError, IndexError, ValueError) as error:
-        raise LimitError(f"function_name_template `{template}` may hold {{stage}} and no other braces.") from error
-
-
-def _schedule(value: str | None) -> str | None:
-    if value is not None and not isinstance(value, str):
-        raise ScheduleError(f"schedule must be a text such as `0 0 * * *` or `rate(5 minutes)`, not {value!r}.")
-    return to_eventbridge(value) if value else value
-
-
-def _canary(value: Canary | Mapping[str, Any] | None) -> Canary | None:
-    if value is None:
-        return None
-    try:
-        return Canary.of(value)
-    except TypeError as error:
-        raise LimitError(f"canary takes `weight` and `minutes`; {value!r} is not that.") from error
-
-
-def _triggers(
-    value: S3Trigger | Mapping[str, Any] | Sequence[S3Trigger | Mapping[str, Any]] | None,
-) -> tuple[S3Trigger, ...] | None:
-    if value is None:
-        return None
-    items = (value,) if isinstance(value, S3Trigger | Mapping) else tuple(value)
-    try:
-        return tuple(S3Trigger.of(item) for item in items)
-    except (TypeError, AttributeError) as error:
-        raise TriggerError(
-            f"s3_trigger takes `bucket`, and may take `prefix`, `suffix` and `events`; {value!r} is not that."
-        ) from error

@@ -21,6 +21,8 @@ _INLINE_POLICY = 10_240  # characters, white space not counted
 _DESCRIPTION = 256
 _RUNTIME = re.compile(r"python3\.(9|1[0-9])")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_BUCKET_NAMES = "its name must be 3 to 63 lower-case letters, digits, `-` and `.`, with a letter or digit at each end."
+_S3_EVENT = re.compile(r"s3:[A-Za-z]+(:([A-Za-z]+|\*))?")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _ARCHITECTURES = ("x86_64", "arm64")
 _RETENTIONS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
@@ -85,11 +87,13 @@ def check_bucket(spec: BucketSpec) -> None:
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
     """
-    if not _BUCKET.fullmatch(spec.name) or ".." in spec.name:
-        raise LimitError(
-            f"Bucket `{spec.name}`: its name must be 3 to 63 lower-case letters, digits, `-` and `.`, with a letter or "
-            "digit at each end."
-        )
+    if not is_bucket_name(spec.name):
+        raise LimitError(f"Bucket `{spec.name}`: {_BUCKET_NAMES}")
+
+
+def is_bucket_name(name: str) -> bool:
+    """Whether S3 takes ``name`` for a bucket."""
+    return bool(_BUCKET.fullmatch(name)) and ".." not in name
 
 
 def _problems(spec: FunctionSpec) -> Iterable[str]:
@@ -159,6 +163,12 @@ def _attachment_problems(spec: FunctionSpec) -> Iterable[str]:
     policy = len(re.sub(r"\s", "", json.dumps(list(spec.permissions or ()))))
     if policy > _INLINE_POLICY - 500:  # its own statement and the frame
         yield f"its permissions have {policy} characters; {_INLINE_POLICY} may be in a role's policy."
+    for trigger in spec.s3_triggers or ():
+        if not is_bucket_name(trigger.bucket):
+            yield f"its trigger's bucket `{trigger.bucket}`: {_BUCKET_NAMES}"
+        for event in trigger.events:
+            if not _S3_EVENT.fullmatch(event):
+                yield f"its trigger's event `{event}` is none of S3's; write it like s3:ObjectCreated:*."
     names = [alarm.name for alarm in spec.alarms or ()]
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield f"two alarms are called `{name}`."
