@@ -15,6 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.files import Files
 from lambdas.extract.budget import Limits
 from lambdas.extract.extraction import Request, extract
 from lambdas.extract.several import extract_all
@@ -84,7 +85,7 @@ def _measure(server: postgres.Server, directory: Path, rows: int) -> None:
 def _step(directory: str, deletes: str) -> int:
     host, port, user, password = json.loads(os.environ["SOURCE"])
     declared = parse({**DECLARED, "source": {"payment": {"key": "payment_id", "deletes": deletes}}})
-    lake = Lake(_Files(Path(directory) / "lake"), "lake")
+    lake = Lake(Files(Path(directory) / "lake"), "lake")
     before = lake.last_batch() or 0
     with connect(Credentials(host, port, "postgres", user, password)) as connection:
         begun = time.perf_counter()
@@ -96,45 +97,6 @@ def _step(directory: str, deletes: str) -> int:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     print(f"{seconds:.2f} {peak} {(lake.last_batch() or 0) - before}")
     return 0
-
-
-class _Files:
-    """As much of an S3 client as extract needs, on the disk."""
-
-    class exceptions:  # noqa: N801  # as boto3 calls it
-        """What boto3 raises."""
-
-        class ClientError(Exception):
-            """Never raised here."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-
-    def put_object(self, *, Key: str, Body: object, **_: object) -> None:  # noqa: N803
-        path = self._root / Key
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(Body.read())  # type: ignore[attr-defined]
-
-    def upload_fileobj(self, file: object, bucket: str, key: str) -> None:
-        self.put_object(Key=key, Body=file)
-
-    def get_object(self, *, Key: str, **_: object) -> dict[str, object]:  # noqa: N803
-        return {"Body": _Body((self._root / Key).read_bytes())}
-
-    def list_objects_v2(self, *, Prefix: str, StartAfter: str, MaxKeys: int, **_: object) -> dict[str, object]:  # noqa: N803
-        keys = sorted(str(path.relative_to(self._root)) for path in (self._root / Prefix).glob("*"))
-        return {"Contents": [{"Key": key, "LastModified": None} for key in keys if key > StartAfter][:MaxKeys]}
-
-
-class _Body:
-    def __init__(self, content: bytes) -> None:
-        self._content = content
-
-    def read(self) -> bytes:
-        return self._content
-
-    def iter_chunks(self, size: int) -> object:
-        return (self._content[at : at + size] for at in range(0, len(self._content), size))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lambdas.load.references import checked_together
 from lambdas.load.schemas import Warehouse
 from lambdas.shared import sql
 from lambdas.shared.declarations import WarehouseTable
@@ -61,17 +62,18 @@ def append(connection: Connection, warehouse: Warehouse, table: WarehouseTable, 
     last = last_record(connection, warehouse, table)
     connection.run("SELECT set_config('pipeline.record', CAST(:last AS text), true)", last=str(last))
     columns = table.column_names
-    connection.run(
-        sql.compose(
-            _APPEND,
-            **names(warehouse, table),
-            stage=stage,
-            columns=sql.columns(columns),
-            staged=sql.columns(columns, of="s"),
-            latest=sql.columns(columns, of="last"),
-        )
+    statement = sql.compose(
+        _APPEND,
+        **names(warehouse, table),
+        stage=stage,
+        columns=sql.columns(columns),
+        staged=sql.columns(columns, of="s"),
+        latest=sql.columns(columns, of="last"),
     )
-    rows = int(connection.row_count)
+    staged = connection.rows(sql.compose("SELECT count(*) FROM $stage", stage=stage))[0][0]
+    with checked_together(connection, warehouse, table, staged):
+        connection.run(statement)
+        rows = int(connection.row_count)
     add_range(connection, warehouse, table, last, rows, batch)
     return rows
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from lambdas.load import references
 from tests.proof.proving import prove_in_ranges, prove_many
 from tests.proof.world import on_moto
 
@@ -29,3 +30,8 @@ def test_it_does_so_on_the_s3_of_moto(world):
 
 def test_tables_that_are_read_in_ranges_end_up_whole_whatever_happens_meanwhile(world):
     prove_many(world, 6, 4, prove_in_ranges)
+
+
+def test_foreign_keys_that_are_checked_together_hold_back_nothing_more_and_nothing_less(world, monkeypatch):
+    monkeypatch.setattr(references, "MANY", 1)
+    prove_many(world, 7, 4)

@@ -1,0 +1,141 @@
+"""What load costs with facts by the million: seconds, and the peak memory of its process.
+
+Starts a PostgreSQL of its own in a temporary directory, and stops it; the lake is a directory. The warehouse is that of
+config/warehouse.sql, with nine foreign keys on the facts that are loaded.
+Run: python -m benchmarks.loading [millions of rows ...]
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from benchmarks.files import Files
+from commands.configuration import DEFAULT_PATH
+from commands.configuration import load as configuration
+from commands.deployment import tables_json
+from lambdas.load.loading import load
+from lambdas.load.preparation import prepare
+from lambdas.shared.declarations import Declarations, parse
+from lambdas.shared.lake import Lake
+from lambdas.shared.layout import manifest_key, revision_key
+from lambdas.shared.manifest import ProcessedManifest, ProcessedTable, to_json
+from lambdas.shared.parquet import ParquetPart
+from lambdas.shared.postgres import Credentials, connect
+from local import postgres
+
+REPOSITORY = Path(__file__).parents[1]
+FACT = "fact_sales_order"
+DIMENSIONS = """
+INSERT INTO dim_date SELECT d, 1, 1, 1, 1, '', '', 1 FROM generate_series(DATE '2022-01-01', '2024-12-31', '1 day') d;
+INSERT INTO dim_staff SELECT n, '', '', '', '', '' FROM generate_series(1, 20) n;
+INSERT INTO dim_location SELECT n, '', '', '', '', '', '', '' FROM generate_series(1, 30) n;
+INSERT INTO dim_counterparty SELECT n, '', '', '', '', '', '', '', '' FROM generate_series(1, 20) n;
+INSERT INTO dim_currency SELECT n, '', '' FROM generate_series(1, 3) n;
+INSERT INTO dim_design SELECT n, '', '', '' FROM generate_series(1, 500) n
+"""
+FIRST_DAY = 18_993  # 2022-01-01, in days since 1970
+
+
+def main() -> int:
+    """Measure each step in a process of its own, and print."""
+    if sys.argv[1:2] == ["--step"]:
+        return _step(sys.argv[2])
+    print(f"{'rows':>10}  {'load':<34}{'wall s':>8}{'peak MB':>9}{'written':>11}")
+    for millions in map(float, sys.argv[1:] or ("1",)):
+        with tempfile.TemporaryDirectory() as directory:
+            server = postgres.start(Path(directory) / "server")
+            try:
+                _measure(server, Path(directory), int(millions * 1_000_000))
+            finally:
+                postgres.remove(Path(directory) / "server")
+    return 0
+
+
+def _measure(server: postgres.Server, directory: Path, rows: int) -> None:
+    schema = (REPOSITORY / "config" / "warehouse.sql").read_text(encoding="utf-8")
+    with connect(Credentials(server.host, server.port, "postgres", server.superuser, server.password)) as admin:
+        prepare(admin, schema, _declared())
+        for statement in DIMENSIONS.split(";"):
+            admin.run(statement)
+    lake = Lake(Files(directory / "lake"), "lake")
+    steps = (
+        ("into the empty table", _orders(np.arange(1, rows + 1), units=1)),
+        ("the same again", _orders(np.arange(1, rows + 1), units=1)),
+        ("one in ten is another version", _orders(np.arange(1, rows + 1, 10), units=2)),
+        ("one in a thousand is", _orders(np.arange(1, rows + 1, 1000), units=3)),
+    )
+    for number, (name, orders) in enumerate(steps, start=1):
+        _write(lake, number, orders)
+        command = [sys.executable, "-m", "benchmarks.loading", "--step", str(directory)]
+        given = {**os.environ, "WAREHOUSE": json.dumps([server.host, server.port, server.superuser, server.password])}
+        done = subprocess.run(command, cwd=REPOSITORY, env=given, stdout=subprocess.PIPE, text=True, check=True)
+        seconds, peak, written = done.stdout.split()
+        print(f"{rows:>10,}  {name:<34}{seconds:>8}{peak:>9}{int(written):>11,}", flush=True)
+
+
+def _step(directory: str) -> int:
+    host, port, user, password = json.loads(os.environ["WAREHOUSE"])
+    lake, declared = Lake(Files(Path(directory) / "lake"), "lake"), _declared()
+    with connect(Credentials(host, port, "postgres", user, password)) as connection:
+        begun = time.perf_counter()
+        loaded = load(connection, lake, declared)
+        seconds = time.perf_counter() - begun
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    print(f"{seconds:.2f} {peak} {loaded.appended[FACT]}")
+    return 0
+
+
+def _declared() -> Declarations:
+    return parse(json.loads(tables_json(configuration(REPOSITORY / DEFAULT_PATH))))
+
+
+def _orders(ids: npt.NDArray[np.int64], units: int) -> pa.Table:
+    days = pa.array((FIRST_DAY + ids % 1000).astype("int32")).cast(pa.date32())
+    ten = pa.array(np.full(len(ids), 36_000_000, "int32")).cast(pa.time32("ms"))
+
+    def numbers(values: npt.NDArray[np.int64]) -> pa.Array:
+        return pa.array(values.astype("int32"))
+
+    return pa.table(
+        {
+            "sales_order_id": numbers(ids),
+            "created_date": days,
+            "created_time": ten,
+            "last_updated_date": days,
+            "last_updated_time": ten,
+            "sales_staff_id": numbers(1 + ids % 20),
+            "counterparty_id": numbers(1 + ids % 20),
+            "units_sold": numbers(np.full(len(ids), units)),
+            "unit_price": numbers(ids % 1000).cast(pa.decimal128(12, 2)).cast(pa.decimal128(10, 2)),
+            "currency_id": numbers(1 + ids % 3),
+            "design_id": numbers(1 + ids % 500),
+            "agreed_payment_date": days,
+            "agreed_delivery_date": days,
+            "agreed_delivery_location_id": numbers(1 + ids % 30),
+        }
+    )
+
+
+def _write(lake: Lake, batch: int, orders: pa.Table) -> None:
+    with ParquetPart(orders.schema) as part:
+        part.write(orders)
+        key = lake.store(f"{FACT}/batch-{batch:012d}", part)
+    at = datetime.now(UTC).isoformat()
+    manifest = ProcessedManifest(batch, manifest_key(batch), at, {FACT: ProcessedTable(len(orders), key, None)}, {}, 1)
+    lake.put_if_absent(revision_key(batch, 1), to_json(manifest))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
