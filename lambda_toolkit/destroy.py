@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from lambda_toolkit.aws import Aws
@@ -29,7 +29,12 @@ def make_destroy_plan(aws: Aws, deployment: Deployment, delete_data: bool = Fals
     """
     aws, deployment = aws.snapshot(), deployment.labelled()
     names = [spec.name for spec in deployment.functions]
-    removals = gather([task(plan_function, aws, name) for name in names])
+    removals = gather(
+        [
+            task(plan_function, aws, spec.name, buckets={item.bucket for item in spec.s3_triggers or ()})
+            for spec in deployment.functions
+        ]
+    )
     changes = [change for removal in removals for change in removal.changes]
     layers = [name for removal in removals for name in removal.layers]
     changes += layer.plan_removal(aws, layers, set(names))
@@ -48,14 +53,17 @@ def make_destroy_plan(aws: Aws, deployment: Deployment, delete_data: bool = Fals
     return Plan(tuple(changes), notes=tuple(notes))
 
 
-def plan_function(aws: Aws, name: str, *, keep_log: bool = False) -> Removal:
-    """What removes one function: attachments first, then the function, then what it needed to run. Raises AwsError."""
+def plan_function(aws: Aws, name: str, *, keep_log: bool = False, buckets: Iterable[str] = ()) -> Removal:
+    """What removes one function: attachments first, then the function, then what it needed to run. Raises AwsError.
+
+    ``buckets`` are looked into for triggers of a function that is gone already.
+    """
     live = function.read(aws, name)
     if live is not None and not function.is_ours(live, name):
         return Removal(notes=[f"function {name} was not made by this toolkit and is left alone"])
     attachments = [
         *schedule.plan_removal(aws, name, frozenset()),
-        *trigger.plan_removal(aws, name),
+        *trigger.plan_removal(aws, name, buckets),
         *alarm.plan_removal(aws, name),
     ]
     after: frozenset[Key] = frozenset(change.key for change in attachments)

@@ -38,11 +38,14 @@ _ARTIFACTS_GO = (LifecycleRule("artifacts", abort_uploads_days=1, noncurrent_day
 class FunctionPlanner:
     """Plans one function. What several of its parts need to know is read once."""
 
-    def __init__(self, aws: Aws, spec: FunctionSpec, prefix: str, *, listed: bool, many: bool) -> None:
+    def __init__(
+        self, aws: Aws, spec: FunctionSpec, prefix: str, *, listed: bool, many: bool, seen_to: trigger.SeenTo
+    ) -> None:
         self._aws = aws
         self._read = partial(function.read_listed, aws, spec) if listed else partial(function.read, aws, spec.name)
         self._prefix = prefix
         self._many = many
+        self._seen_to = seen_to
         self.spec = spec
         self.package: Package = build(spec)
         self._layer: LayerSpec | None = layer_of(spec)
@@ -55,7 +58,7 @@ class FunctionPlanner:
             task(role.plan, aws, spec, function_is_ours=self._is_ours, listed=self._many),
             task(log_group.plan, aws, spec, prefix, function_is_ours=self._is_ours),
             task(schedule.plan, aws, spec, prefix),
-            task(trigger.plan, aws, spec, function_is_ours=self._is_ours),
+            task(trigger.plan, aws, spec, function_is_ours=self._is_ours, seen_to=self._seen_to),
             task(alarm.plan, aws, spec, prefix),
         ]
 

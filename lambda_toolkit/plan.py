@@ -44,24 +44,32 @@ def make_plan(
     names = [spec.name for spec in functions]
     listed = len(names) > 1 and bool(deployment.application)  # else each would be asked for its tags anyway
     many = listed and len(names) >= role.MANY
+    prunes = prune and only is None and bool(deployment.application)
+    managed = {spec.name for spec in functions if spec.s3_triggers is not None}
+
+    def dropped() -> Removal:
+        return aws.once("dropped", task(plan_dropped, aws, deployment, delete_data) if prunes else Removal)
+
+    def sees_to(name: str, bucket: str) -> bool:
+        gone = (trigger.KIND, trigger.change_name(name, bucket))
+        return bool(name) and (name in managed or gone in {change.key for change in dropped().changes})
+
     planners = [
-        FunctionPlanner(aws, spec, listing_prefix(names, spec.name), listed=listed, many=many) for spec in functions
+        FunctionPlanner(aws, spec, listing_prefix(names, spec.name), listed=listed, many=many, seen_to=sees_to)
+        for spec in functions
     ]
     tasks: list[Task[Sequence[Change]]] = [task for planner in planners for task in planner.tasks()]
     if only is None:
         tasks += [task(bucket.plan, aws, item) for item in deployment.buckets]
         tasks += [task(topic.plan, aws, item) for item in deployment.topics]
         tasks += [task(secret.plan, aws, item) for item in deployment.secrets]
-    if prune and only is None and deployment.application:
-        # asked for at the same time as everything else, and taken below
-        tasks.append(lambda: aws.once("dropped", task(plan_dropped, aws, deployment, delete_data)).changes)
+    tasks.append(lambda: dropped().changes)  # looked for at the same time as everything else
     changes = [change for found in gather(tasks, ahead=_reads_ahead(planners)) for change in found]
     changes = _checked_after(changes, functions)
-    dropped: Removal = aws.once("dropped", Removal)
-    changes += _plan_dropped_layers(aws, planners, dropped)
+    changes += _plan_dropped_layers(aws, planners, dropped())
     artifacts = tuple(Artifact(p.spec.zip_path, p.package.content) for p in planners if p.spec.zip_path)
     packaging = dict.fromkeys(note for planner in planners for note in planner.notes(changes))
-    notes = (*dropped.notes, *packaging)
+    notes = (*dropped().notes, *packaging)
     return Plan(tuple({change.key: change for change in changes}.values()), notes, artifacts)
 
 

@@ -24,6 +24,7 @@ _OTHERS = ("QueueConfigurations", "TopicConfigurations")
 _TARGETS = ("LambdaFunctionArn", "QueueArn", "TopicArn")
 
 Configuration = dict[str, Any]
+SeenTo = Callable[[str, str], bool]  # whether the same plan sees to a function's entries on a bucket: both names
 
 
 def check_declared(functions: Sequence[FunctionSpec]) -> None:
@@ -38,10 +39,16 @@ def check_declared(functions: Sequence[FunctionSpec]) -> None:
                 )
 
 
-def plan(aws: Aws, spec: FunctionSpec, *, function_is_ours: Callable[[], bool]) -> list[Change]:
+def change_name(function: str, bucket: str) -> str:
+    """What a change of the function's entries on ``bucket`` is called."""
+    return f"{function} on {bucket}"
+
+
+def plan(aws: Aws, spec: FunctionSpec, *, function_is_ours: Callable[[], bool], seen_to: SeenTo) -> list[Change]:
     """The changes, one for each bucket, that give ``spec`` its triggers and take away those it no longer declares.
 
-    Where ``spec`` says nothing of triggers, nothing is read.
+    Where ``spec`` says nothing of triggers, nothing is read. Raises TriggerError where an entry on AWS starts on the
+    same objects, unless the plan sees to that one too: then it makes room with the same call.
     """
     if spec.s3_triggers is None:
         return []
@@ -49,15 +56,20 @@ def plan(aws: Aws, spec: FunctionSpec, *, function_is_ours: Callable[[], bool]) 
     wanted = {trigger.bucket for trigger in spec.s3_triggers}
     dropped = allowed.buckets - wanted
     return [
-        *(change for bucket in sorted(wanted) for change in _plan_bucket(aws, spec, bucket, allowed)),
+        *(change for bucket in sorted(wanted) for change in _plan_bucket(aws, spec, bucket, allowed, seen_to)),
         *(change for bucket in sorted(dropped) for change in _plan_dropped(spec.name, bucket, allowed)),
     ]
 
 
-def plan_removal(aws: Aws, function: str) -> list[Change]:
-    """The changes that take ``function`` out of every bucket that starts it."""
+def plan_removal(aws: Aws, function: str, declared: Iterable[str] = ()) -> list[Change]:
+    """The changes that take ``function`` out of every bucket that starts it.
+
+    Which these are, its permissions say; where those are gone with the function, ``declared`` are looked into.
+    """
     allowed = _Allowed.read(aws, function)
-    return [change for bucket in sorted(allowed.buckets) for change in _plan_dropped(function, bucket, allowed)]
+    left = {bucket for bucket in {*declared} - allowed.buckets if _own(_read(aws, bucket) or {}, function)}
+    buckets = sorted(allowed.buckets | left)
+    return [change for bucket in buckets for change in _plan_dropped(function, bucket, allowed)]
 
 
 @dataclass(frozen=True)
@@ -93,13 +105,13 @@ def _bucket(arn: str) -> str:
     return arn.rpartition(":")[2]
 
 
-def _plan_bucket(aws: Aws, spec: FunctionSpec, bucket: str, allowed: _Allowed) -> list[Change]:
+def _plan_bucket(aws: Aws, spec: FunctionSpec, bucket: str, allowed: _Allowed, seen_to: SeenTo) -> list[Change]:
     arn = alias.arn(aws, spec.name)
     desired = [_entry(arn, spec.name, trigger) for trigger in spec.s3_triggers or () if trigger.bucket == bucket]
     let_in = Permission("s3", "s3.amazonaws.com", aws.arn("s3", bucket), aws.account_id)
     configuration = _read(aws, bucket) or {}
-    _check_others(configuration, desired, spec, bucket)
-    own = [entry for entry in configuration.get(_LAMBDA, ()) if is_own(entry, spec.name)]
+    _check_others(configuration, desired, spec, bucket, seen_to)
+    own = _own(configuration, spec.name)
     entries = Difference("notifications", sorted(map(_described, own)), sorted(map(_described, desired)))
     entries_differ = entries.live != entries.desired
     permission_differs = allowed.live.get(let_in.statement_id) != let_in.source_arn
@@ -116,11 +128,11 @@ def _plan_bucket(aws: Aws, spec: FunctionSpec, bucket: str, allowed: _Allowed) -
     def apply(aws: Aws) -> None:
         permission.add(aws, spec.name, let_in, allowed.live)
         if entries_differ:
-            _merge(aws, bucket, spec.name, desired)
+            _merge(aws, bucket, spec.name, desired, seen_to)
         permission.remove(aws, spec.name, stale)
         permission.remove_unaliased(aws, spec.name, unaliased)
 
-    name = f"{spec.name} on {bucket}"
+    name = change_name(spec.name, bucket)
     after: frozenset[Key] = frozenset({("function", spec.name), ("bucket", bucket)})
     if not own:
         shown = (_shown(trigger) for trigger in spec.s3_triggers or () if trigger.bucket == bucket)
@@ -132,15 +144,19 @@ def _plan_dropped(function: str, bucket: str, allowed: _Allowed) -> list[Change]
     statements, unaliased = allowed.of(bucket)
 
     def apply(aws: Aws) -> None:
-        _merge(aws, bucket, function, [])
+        _merge(aws, bucket, function, [], lambda function, bucket: False)
         permission.remove(aws, function, statements)
         permission.remove_unaliased(aws, function, unaliased)
 
-    return [Change(KIND, f"{function} on {bucket}", "delete", apply=apply)]
+    return [Change(KIND, change_name(function, bucket), "delete", apply=apply)]
 
 
-def _merge(aws: Aws, bucket: str, function: str, desired: list[Configuration]) -> None:
-    """Read, replace our own entries, write back. Everybody else's stay, EventBridge's switch included."""
+def _merge(aws: Aws, bucket: str, function: str, desired: list[Configuration], seen_to: SeenTo) -> None:
+    """Read, replace our own entries, write back. Everybody else's stay, EventBridge's switch included.
+
+    What another function of the plan has there until now and would be in the way goes with the same call: S3 takes no
+    two, and two functions that change places would wait for each other.
+    """
     with aws.lock(f"notifications of {bucket}"):
         configuration = _read(aws, bucket)
         if configuration is None:
@@ -150,7 +166,12 @@ def _merge(aws: Aws, bucket: str, function: str, desired: list[Configuration]) -
                 f"There is no bucket {bucket} to trigger {function}. Create it, or deploy everything.",
                 code="NoSuchBucket",
             )
-        others = [entry for entry in configuration.get(_LAMBDA, ()) if not is_own(entry, function)]
+        others = [
+            entry
+            for entry in configuration.get(_LAMBDA, ())
+            if not is_own(entry, function)
+            and not (seen_to(_owner_of(entry), bucket) and any(overlap(entry, item) for item in desired))
+        ]
         merged = {**configuration, _LAMBDA: [*others, *desired]}
         if merged[_LAMBDA] == configuration.get(_LAMBDA, []):
             return
@@ -192,6 +213,16 @@ def _owner(function: str) -> str:
     return f"lambda-script:{function}:"
 
 
+def _owner_of(entry: Configuration) -> str:
+    """The function that the toolkit made ``entry`` for; empty where it made none."""
+    mark, _, rest = str(entry.get("Id", "")).partition(":")
+    return rest.rpartition(":")[0] if mark == "lambda-script" else ""
+
+
+def _own(configuration: Configuration, function: str) -> list[Configuration]:
+    return [entry for entry in configuration.get(_LAMBDA, ()) if is_own(entry, function)]
+
+
 def is_own(entry: Configuration, function: str) -> bool:
     """Whether the toolkit made ``entry`` for ``function``."""
     return str(entry.get("Id", "")).startswith(_owner(function))
@@ -231,18 +262,20 @@ def _described(entry: Configuration) -> str:
 
 
 def _check_others(
-    configuration: Configuration, desired: Iterable[Configuration], spec: FunctionSpec, bucket: str
+    configuration: Configuration, desired: Iterable[Configuration], spec: FunctionSpec, bucket: str, seen_to: SeenTo
 ) -> None:
-    """Raise TriggerError where an entry that is not ours matches the same objects."""
+    """Raise TriggerError where an entry matches the same objects, and is not this plan's: somebody else's, or that of
+    another deployment, such as another stage.
+    """
     others = [
         entry
         for key in (_LAMBDA, *_OTHERS)
         for entry in configuration.get(key, ())
-        if not str(entry.get("Id", "")).startswith("lambda-script:")  # ours were compared as they are declared
+        if key != _LAMBDA or not is_own(entry, spec.name)
     ]
     for entry in desired:
         for other in others:
-            if overlap(entry, other):
+            if overlap(entry, other) and not seen_to(_owner_of(other), bucket):
                 prefix, suffix = _filters(other)
                 target = next((str(other[key]) for key in _TARGETS if key in other), "something else")
                 raise TriggerError(

@@ -97,8 +97,8 @@ def test_two_functions_on_one_bucket_at_once(aws, script, client, bucket) -> Non
 
 def test_overlapping_declarations_are_refused(aws, script, wire) -> None:
     functions = (
-        script(function_name_template="one", s3_trigger=S3Trigger("b", prefix="in/")).spec,
-        script(function_name_template="two", s3_trigger=S3Trigger("b", prefix="in/deep/", suffix=".json")).spec,
+        script(function_name_template="one", s3_trigger=S3Trigger("lake", prefix="in/")).spec,
+        script(function_name_template="two", s3_trigger=S3Trigger("lake", prefix="in/deep/", suffix=".json")).spec,
     )
     with pytest.raises(TriggerError, match="`one`.*`two`"):
         make_plan(aws, Deployment(functions))
@@ -108,12 +108,12 @@ def test_overlapping_declarations_are_refused(aws, script, wire) -> None:
 @pytest.mark.parametrize(
     ("one", "other", "overlap"),
     [
-        (S3Trigger("b", "a/"), S3Trigger("b", "b/"), False),
-        (S3Trigger("b", "a/"), S3Trigger("other", "a/"), False),
-        (S3Trigger("b", "a/", ".json"), S3Trigger("b", "a/", ".csv"), False),
-        (S3Trigger("b", "a/", ".json"), S3Trigger("b", "", "x.json"), True),
-        (S3Trigger("b"), S3Trigger("b", events=("s3:ObjectRemoved:*",)), False),
-        (S3Trigger("b"), S3Trigger("b", events=("s3:ObjectCreated:Put",)), True),
+        (S3Trigger("lake", "a/"), S3Trigger("lake", "b/"), False),
+        (S3Trigger("lake", "a/"), S3Trigger("other", "a/"), False),
+        (S3Trigger("lake", "a/", ".json"), S3Trigger("lake", "a/", ".csv"), False),
+        (S3Trigger("lake", "a/", ".json"), S3Trigger("lake", "", "x.json"), True),
+        (S3Trigger("lake"), S3Trigger("lake", events=("s3:ObjectRemoved:*",)), False),
+        (S3Trigger("lake"), S3Trigger("lake", events=("s3:ObjectCreated:Put",)), True),
     ],
 )
 def test_what_overlaps(aws, script, client, one, other, overlap) -> None:

@@ -1,0 +1,111 @@
+"""Which function has which place on a shared bucket: places are refused, changed and given up, as S3 takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from lambda_script import S3Trigger, TriggerError
+from lambda_toolkit.execute import execute
+from lambda_toolkit.model import Deployment
+from lambda_toolkit.plan import make_destroy_plan, make_plan
+from lambda_toolkit.resources.trigger import overlap
+from tests.aws.conftest import REGION, error
+
+BUCKET = "shared"
+
+
+@pytest.fixture(autouse=True)
+def _s3_refuses_overlaps(client, session) -> None:
+    """As S3 does and moto does not."""
+    client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
+
+    def refuse(params: dict, **_: object) -> None:
+        entries = params["NotificationConfiguration"].get("LambdaFunctionConfigurations", [])
+        if any(overlap(one, other) for index, one in enumerate(entries) for other in entries[index + 1 :]):
+            text = "Configurations overlap. Configurations on the same bucket cannot share a common event type."
+            raise error("PutBucketNotificationConfiguration", "InvalidArgument", text, 400)
+
+    session.events.register("before-parameter-build.s3.PutBucketNotificationConfiguration", refuse)
+
+
+@pytest.fixture
+def deployment(script) -> Callable[..., Deployment]:
+    """An application whose functions each start on the prefixes that are given for them."""
+
+    def make(**prefixes: str | None) -> Deployment:
+        return Deployment(
+            tuple(
+                script(
+                    function_name_template=f"shop-{name}",
+                    s3_trigger=None if prefix is None else S3Trigger(BUCKET, prefix),
+                ).spec
+                for name, prefix in prefixes.items()
+            ),
+            application="shop",
+            stage="dev",
+        )
+
+    return make
+
+
+def places(client) -> dict[str, str]:
+    """By prefix, the function that starts there."""
+    answer = client("s3").get_bucket_notification_configuration(Bucket=BUCKET)
+    return {
+        entry["Filter"]["Key"]["FilterRules"][0]["Value"]: entry["LambdaFunctionArn"].split(":")[6]
+        for entry in answer.get("LambdaFunctionConfigurations", [])
+    }
+
+
+def test_the_place_of_another_stage_is_refused_before_anything_is_written(script, wire, aws) -> None:
+    script(function_name_template="prod-one", s3_trigger=S3Trigger(BUCKET, "in/")).deploy()
+    wire.clear()
+    with pytest.raises(TriggerError, match=r"`dev-one` on bucket shared overlaps .* in/\* for .*:prod-one:live"):
+        script(function_name_template="dev-one", s3_trigger=S3Trigger(BUCKET, "in/deep/")).deploy()
+    assert wire.writes == []
+
+
+def test_two_functions_change_places(aws, client, deployment) -> None:
+    assert execute(aws, make_plan(aws, deployment(one="a/", two="b/"))).ok
+    turned = deployment(one="b/", two="a/")
+    report = execute(aws, make_plan(aws, turned))
+    assert report.ok, report.failed
+    assert places(client) == {"a/": "shop-two", "b/": "shop-one"}
+    assert not make_plan(aws, turned)
+
+
+def test_a_function_of_another_name_takes_the_place_of_the_dropped_one(aws, client, deployment) -> None:
+    assert execute(aws, make_plan(aws, deployment(one="in/"))).ok
+    renamed = deployment(uno="in/")
+    with pytest.raises(TriggerError, match="shop-one:live"):
+        make_plan(aws, renamed)  # without prune the old one stays
+    report = execute(aws, make_plan(aws, renamed, prune=True))
+    assert report.ok, report.failed
+    assert places(client) == {"in/": "shop-uno"}
+    assert not make_plan(aws, renamed, prune=True).changes
+
+
+def test_a_function_alone_does_not_take_the_place_that_another_has_still(aws, client, deployment) -> None:
+    assert execute(aws, make_plan(aws, deployment(one="a/", two="b/"))).ok
+    turned = deployment(one="c/", two="a/")
+    with pytest.raises(TriggerError, match="shop-one:live"):
+        make_plan(aws, turned, only=["shop-two"])
+    assert execute(aws, make_plan(aws, turned)).ok
+    assert places(client) == {"a/": "shop-two", "c/": "shop-one"}
+
+
+def test_triggers_that_are_not_managed_keep_their_place(aws, deployment) -> None:
+    assert execute(aws, make_plan(aws, deployment(one="a/", two="b/"))).ok
+    with pytest.raises(TriggerError, match="shop-one:live"):
+        make_plan(aws, deployment(one=None, two="a/"))
+
+
+def test_destroy_finds_the_entry_of_a_function_that_is_gone_already(aws, client, deployment) -> None:
+    both = deployment(one="a/", two="b/")
+    assert execute(aws, make_plan(aws, both)).ok
+    client("lambda").delete_function(FunctionName="shop-one")
+    assert execute(aws, make_destroy_plan(aws, replace(both, functions=both.functions[:1]))).ok
+    assert places(client) == {"b/": "shop-two"}
