@@ -35,7 +35,7 @@ def prove(world: World, history: History) -> None:
         world.perform(history)
         world.settle()
         judge_warehouse(world)
-        if world.repair():
+        if world.source.repair():
             world.settle()
             judge_warehouse(world)
         judge_lake(world)
@@ -51,7 +51,7 @@ def prove_in_ranges(world: World, history: History) -> None:
     try:
         world.perform(history)
         world.settle()
-        world.repair()
+        world.source.repair()
         world.settle()
         judge_ranges(world)
         judge_objects(world)

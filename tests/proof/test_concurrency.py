@@ -17,9 +17,9 @@ from lambdas.shared.postgres import connected
 from lambdas.transform.transformation import replay, transform
 from tests.proof import steps
 from tests.proof.changes import KEYS, Delete, Insert, Update
+from tests.proof.databases import PASSWORD, READER
 from tests.proof.judge import judge_lake, judge_warehouse
 from tests.proof.steps import Do, Extract, Load, Transform
-from tests.proof.world import PASSWORD, READER
 
 RUNS = 5
 CHANGES = (
@@ -52,8 +52,8 @@ def at_once(number, call):
 
 
 def test_of_five_extracts_at_once_one_commits_the_batch(shop):
-    observed = shop.observe()
-    reader = shop.credentials("source", user=READER, password=PASSWORD)
+    observed = shop.source.observe()
+    reader = shop.databases.credentials("source", user=READER, password=PASSWORD)
 
     def run(_):
         with connected(reader) as connection:
@@ -70,7 +70,7 @@ def test_of_five_extracts_at_once_one_commits_the_batch(shop):
 
 def test_extracts_at_once_while_the_source_is_written_lose_and_repeat_nothing(shop):
     """The threads race for many batches; the writer stops before they do, so that the last batch is of the end."""
-    reader = shop.credentials("source", user=READER, password=PASSWORD)
+    reader = shop.databases.credentials("source", user=READER, password=PASSWORD)
     stop = threading.Event()
 
     def work(which):
@@ -105,7 +105,7 @@ def test_extracts_at_once_while_the_source_is_written_lose_and_repeat_nothing(sh
 
 def test_of_five_loads_at_once_one_writes_and_nothing_is_doubled(shop):
     shop.perform([Extract(), Transform(), Do(Update("payment", 1, "paid", "false")), Extract(), Transform()])
-    warehouse = shop.credentials("warehouse")
+    warehouse = shop.databases.credentials("warehouse")
 
     def run(_):
         with connected(warehouse) as connection:

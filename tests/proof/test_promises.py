@@ -25,8 +25,8 @@ DUMP = os.environ.get("TOTESYS_SEED")
 def shop(world):
     """A source filled and loaded once. In the end what the warehouse holds is what the oracle says, all of it."""
     world.reset()
-    world.empty_source()
-    source = world.credentials("source")
+    world.source.empty()
+    source = world.databases.credentials("source")
     database = Database(source.host, source.port, source.database, source.user, source.password)
     if DUMP:
         seed.from_directory(database, Path(DUMP))
@@ -38,7 +38,7 @@ def shop(world):
     judge_warehouse(world)
     judge_lake(world)
     world.forget()
-    world.empty_source()
+    world.source.empty()
 
 
 def warehouse(shop: World, query: str) -> list[list[object]]:
@@ -46,7 +46,7 @@ def warehouse(shop: World, query: str) -> list[list[object]]:
 
 
 def one(shop: World, query: str) -> list[object]:
-    return shop.admin.rows(query)[0]
+    return shop.source.admin.rows(query)[0]
 
 
 def test_a_silent_update_is_a_second_version_after_one_run(shop):
@@ -57,7 +57,7 @@ def test_a_silent_update_is_a_second_version_after_one_run(shop):
         f" WHERE sales_order_id = {order} ORDER BY sales_record_id"
     )
     before = warehouse(shop, versions)
-    shop.admin.run(f"UPDATE sales_order SET design_id = {other} WHERE sales_order_id = {order}")
+    shop.source.admin.run(f"UPDATE sales_order SET design_id = {other} WHERE sales_order_id = {order}")
     shop.perform(RUN)
     after = warehouse(shop, versions)
     assert after[:-1] == before
@@ -67,9 +67,10 @@ def test_a_silent_update_is_a_second_version_after_one_run(shop):
 
 def test_a_renamed_location_of_a_department_reaches_exactly_its_staff(shop):
     department = one(shop, "SELECT department_id FROM staff GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 1")[0]
-    members = {row[0] for row in shop.admin.rows(f"SELECT staff_id FROM staff WHERE department_id = {department}")}
+    query = f"SELECT staff_id FROM staff WHERE department_id = {department}"
+    members = {row[0] for row in shop.source.admin.rows(query)}
     before = {row[0]: row for row in warehouse(shop, "SELECT * FROM dim_staff")}
-    shop.admin.run(f"UPDATE department SET location = 'Leeds' WHERE department_id = {department}")
+    shop.source.admin.run(f"UPDATE department SET location = 'Leeds' WHERE department_id = {department}")
     shop.perform(RUN)
     after = {row[0]: row for row in warehouse(shop, "SELECT * FROM dim_staff")}
     assert {key for key, row in after.items() if row != before[key]} == members
@@ -81,8 +82,8 @@ def test_a_renamed_location_of_a_department_reaches_exactly_its_staff(shop):
 def test_a_changed_address_reaches_its_location_and_every_counterparty_there(shop):
     address = one(shop, "SELECT legal_address_id FROM counterparty GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 1")[0]
     query = f"SELECT counterparty_id FROM counterparty WHERE legal_address_id = {address}"
-    there = sorted(row[0] for row in shop.admin.rows(query))
-    shop.admin.run(f"UPDATE address SET phone = '0113 496 0000', district = '' WHERE address_id = {address}")
+    there = sorted(row[0] for row in shop.source.admin.rows(query))
+    shop.source.admin.run(f"UPDATE address SET phone = '0113 496 0000', district = '' WHERE address_id = {address}")
     shop.perform(RUN)
     changed = "= '0113 496 0000' ORDER BY 1"
     assert warehouse(shop, f"SELECT location_id, district FROM dim_location WHERE phone {changed}") == [[address, ""]]
@@ -97,8 +98,9 @@ def test_a_changed_address_reaches_its_location_and_every_counterparty_there(sho
 def test_a_deleted_order_leaves_the_present_and_stays_in_the_history(shop):
     order = one(shop, "SELECT max(sales_order_id) FROM transaction")[0]
     sold = f"sales_order_id = {order}"
-    shop.admin.run(f"DELETE FROM payment WHERE transaction_id IN (SELECT transaction_id FROM transaction WHERE {sold})")
-    shop.admin.run(f"DELETE FROM transaction WHERE {sold}; DELETE FROM sales_order WHERE {sold}")
+    admin = shop.source.admin
+    admin.run(f"DELETE FROM payment WHERE transaction_id IN (SELECT transaction_id FROM transaction WHERE {sold})")
+    admin.run(f"DELETE FROM transaction WHERE {sold}; DELETE FROM sales_order WHERE {sold}")
     shop.perform(RUN)
     assert warehouse(shop, f"SELECT 1 FROM current_sales_order WHERE {sold}") == []
     assert warehouse(
@@ -110,11 +112,12 @@ def test_a_deleted_order_leaves_the_present_and_stays_in_the_history(shop):
 
 
 def test_a_transaction_opened_before_a_run_and_committed_after_it_is_in_the_next_batch(shop):
-    slow = shop.sessions[1]
+    slow = shop.source.sessions[1]
     key = one(shop, "SELECT max(sales_order_id) FROM sales_order")[0]
     slow.run("BEGIN")
     slow.run(f"UPDATE sales_order SET units_sold = 123 WHERE sales_order_id = {key}")
-    shop.sessions[MAIN].run("UPDATE design SET file_location = '/moved'")  # by a younger transaction, which ends first
+    # By a younger transaction, which ends first.
+    shop.source.sessions[MAIN].run("UPDATE design SET file_location = '/moved'")
     shop.perform(RUN)
     assert warehouse(shop, f"SELECT count(*) FROM fact_sales_order WHERE sales_order_id = {key}") == [[1]]
     assert warehouse(shop, "SELECT DISTINCT file_location FROM dim_design") == [["/moved"]]
@@ -129,10 +132,10 @@ def test_a_transaction_opened_before_a_run_and_committed_after_it_is_in_the_next
 
 
 def test_a_transaction_that_is_rolled_back_never_arrives(shop):
-    slow = shop.sessions[1]
+    slow = shop.source.sessions[1]
     slow.run("BEGIN")
     slow.run("UPDATE payment SET paid = NOT paid; UPDATE address SET phone = 'never'")
-    shop.sessions[MAIN].run("UPDATE design SET file_location = '/moved'")
+    shop.source.sessions[MAIN].run("UPDATE design SET file_location = '/moved'")
     shop.perform(RUN)
     slow.run("ROLLBACK")
     shop.step(Extract())

@@ -5,93 +5,72 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any, assert_never
 
 import boto3
 import moto
-from pg8000.exceptions import DatabaseError, InterfaceError
 
 from lambdas.extract.budget import DEFAULT_LIMITS
 from lambdas.extract.extraction import Request, extract
 from lambdas.load.comparison import compare
 from lambdas.load.loading import load
-from lambdas.load.preparation import prepare
 from lambdas.load.rebuild import rebuild
-from lambdas.load.schemas import LIVE, Warehouse
+from lambdas.load.schemas import LIVE
 from lambdas.shared.declarations import Declarations, parse
 from lambdas.shared.errors import SourceError
 from lambdas.shared.lake import Lake
 from lambdas.shared.layout import manifest_key
-from lambdas.shared.postgres import Credentials, connect
-from lambdas.shared.wire import Connection
 from lambdas.transform.lost import PATIENCE, lost_batches
 from lambdas.transform.transformation import replay, transform
 from tests.postgres.conftest import configuration
 from tests.proof import steps
-from tests.proof.changes import KEYS, REPAIRS, seed
+from tests.proof.changes import KEYS
+from tests.proof.databases import BESIDE, Databases
 from tests.proof.faults import Countdown, CrashError, MortalClient, MortalConnection
 from tests.proof.memory_s3 import MemoryS3
 from tests.proof.oracle import Look, Oracle
+from tests.proof.source import Source, emptied
 from tests.proof.star import State
 
-CONFIG = Path(__file__).parents[2] / "config"
-READER, PASSWORD = "proof_reader", "reader's secret"
-BESIDE = Warehouse.beside("check")
 BEGINNING = datetime(2024, 7, 1, 8, tzinfo=UTC)
-OPTIONAL = {  # columns that this source leaves open and the star demands: it must refuse their NULLs itself
-    "address": "phone",
-    "department": "department_name",
-    "staff": "department_id",
-    "sales_order": "design_id",
-}
-_NAMES = itertools.count(1)
+_NUMBERS = itertools.count(1)  # of buckets
 
 
 class World:
     """One place for many histories, each of which begins with ``reset``."""
 
     def __init__(self, server: Any) -> None:
-        self.server = server
         self.client: Any = MemoryS3()
         self.declarations: Declarations = parse(configuration())
         self.told: Counter[str] = Counter()
-        self._prepare_templates()
-        self._opened: list[Connection] = []
-        self._create_databases()
+        self.databases = Databases(server, self.declarations)
+        self.source = Source(self.databases, self.told)
+        self.reader, self.quicker = self.databases.mortal("source"), self.databases.mortal("source")
+        self.warehouse = self.databases.session("warehouse")
+        self.loader = self.databases.mortal("warehouse")
         self.reset()
 
     # ------------------------------------------------------------------------------------------ the beginning and end
 
     def reset(self) -> None:
         """Two rows or three in every table of the source, nothing in the lake, nothing in the warehouse."""
-        for session in self.sessions[1:]:
-            session.run("ROLLBACK")
-        self._restore_columns()
-        self.admin.run(f"{_emptied(reversed(KEYS))}; {seed()}")
+        self.source.reset()
         tables = [table.name for table in reversed(self.declarations.loading_order())]
         for place in (LIVE, BESIDE):
-            self.warehouse.run(_emptied([*map(place.table, tables), *place.parts().values()]))
-        number = next(_NAMES)
+            self.warehouse.run(emptied([*map(place.table, tables), *place.parts().values()]))
+        number = next(_NUMBERS)
         self.buckets = (f"ingestion-{number}", f"processed-{number}")
         for bucket in self.buckets:
             self.client.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-2"})
             self.client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-        self.open = dict.fromkeys(range(1, steps.SESSIONS), False)
         self.looks: list[Look] = []
         self.time = BEGINNING
         self.limits = DEFAULT_LIMITS
         self.incomplete = False
-        self._retyped = False
-
-    def empty_source(self) -> None:
-        """No table of the source has a row, however many there were."""
-        self.admin.run(f"TRUNCATE {', '.join(KEYS)}")
 
     def forget(self) -> None:
         """Frees what the history left in memory."""
@@ -101,70 +80,7 @@ class World:
 
     def close(self) -> None:
         """Leaves the server."""
-        self._close()
-
-    def _prepare_templates(self) -> None:
-        with contextlib.closing(connect(self._credentials("postgres"))) as admin:
-            admin.run("CREATE DATABASE proof_source_template")
-            admin.run("CREATE DATABASE proof_warehouse_template")
-            admin.run(f"CREATE ROLE {READER} LOGIN PASSWORD 'reader''s secret'")
-        with contextlib.closing(connect(self._credentials("proof_source_template"))) as source:
-            source.run((CONFIG / "totesys.sql").read_text(encoding="utf-8"))
-            for table, column in OPTIONAL.items():
-                source.run(f"ALTER TABLE {table} ALTER COLUMN {column} DROP NOT NULL")
-            source.run(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {READER}")
-        with contextlib.closing(connect(self._credentials("proof_warehouse_template"))) as warehouse:
-            for place in (LIVE, BESIDE):
-                prepare(warehouse, (CONFIG / "warehouse.sql").read_text(encoding="utf-8"), self.declarations, place)
-
-    def _create_databases(self) -> None:
-        number = next(_NAMES)
-        self._names = {kind: f"proof_{kind}_{number}" for kind in ("source", "warehouse")}
-        with contextlib.closing(connect(self._credentials("postgres"))) as admin:
-            for kind, name in self._names.items():
-                admin.run(f"CREATE DATABASE {name} TEMPLATE proof_{kind}_template")
-        self.admin = self._session("source")
-        self.sessions = [self.admin, *(self._session("source") for _ in range(1, steps.SESSIONS))]
-        for session in self.sessions:
-            session.run("SET lock_timeout = '5ms'")
-        self.reader, self.quicker = self._mortal("source"), self._mortal("source")
-        self.warehouse = self._session("warehouse")
-        self.loader = self._mortal("warehouse")
-        self._undo: list[str] = []  # of what drifted
-
-    def _close(self) -> None:
-        for connection in self._opened:
-            with contextlib.suppress(InterfaceError, OSError):
-                connection.close()
-        self._opened.clear()
-        with contextlib.closing(connect(self._credentials("postgres"))) as admin:
-            for name in self._names.values():
-                admin.run(f"DROP DATABASE {name} WITH (FORCE)")
-
-    def _restore_columns(self) -> None:
-        """Takes back what drifted."""
-        for statement in reversed(self._undo):
-            self.admin.run(statement)
-        self._undo.clear()
-
-    def _session(self, kind: str, **who: str) -> Connection:
-        connection = connect(self.credentials(kind, **who))
-        self._opened.append(connection)
-        return connection
-
-    def _mortal(self, kind: str) -> MortalConnection:
-        who = {"user": READER, "password": PASSWORD} if kind == "source" else {}
-        connection = self._session(kind, **who)
-        connection.__class__ = MortalConnection
-        return connection  # type: ignore[return-value]
-
-    def credentials(self, kind: str, user: str | None = None, password: str | None = None) -> Credentials:
-        """Of the ``source`` or the ``warehouse``, as their owner unless somebody else is named."""
-        return self._credentials(self._names[kind], user, password)
-
-    def _credentials(self, database: str, user: str | None = None, password: str | None = None) -> Credentials:
-        server = self.server
-        return Credentials(server.host, server.port, database, user or server.superuser, password or server.password)
+        self.databases.close()
 
     # ------------------------------------------------------------------------------------------------------ the steps
 
@@ -177,18 +93,17 @@ class World:
         """What ``step`` says, as far as the source, the locks that others hold and the constraints let it."""
         match step:
             case steps.Do():
-                self._do(step)
+                self.source.do(step)
             case steps.Open(session):
-                self._begin(session)
-                self._attempt(session, "SELECT pg_current_xact_id()")
+                self.source.begin(session)
             case steps.End(session, commit):
-                if self.open[session]:
-                    self.sessions[session].run("COMMIT" if commit else "ROLLBACK")
-                    self.open[session] = False
+                self.source.end(session, commit=commit)
+            case steps.Alter("retype") if not self.looks:
+                pass  # before the first batch any type is as good as another
             case steps.Alter(what):
-                self._alter(what)
+                self.source.alter(what)
             case steps.Truncate():
-                self._attempt(steps.MAIN, "TRUNCATE payment")
+                self.source.truncate()
             case steps.SetClock(hours):
                 self.time -= timedelta(hours=hours)
             case steps.Extract():
@@ -207,11 +122,7 @@ class World:
 
     def settle(self) -> None:
         """Everybody finishes, what was refused is put right, and the pipeline runs until nothing is left to do."""
-        for session in self.open:
-            self.step(steps.End(session))
-        if self._retyped:
-            self.admin.run("ALTER TABLE sales_order ALTER COLUMN units_sold TYPE integer")
-            self._retyped = False
+        self.source.finish()
         self.step(steps.Extract())
         for _ in range(100):  # as many runs as it takes where a run reads but a few rows
             if not self.incomplete:
@@ -228,76 +139,6 @@ class World:
             self.transform_batch(batch)
         self.step(steps.Load())
 
-    def repair(self) -> bool:
-        """Puts every bad value right; whether there was one."""
-        found = 0
-        columns = self._columns()
-        for table in KEYS:
-            for column, (bad, good) in REPAIRS.items():
-                if column in columns[table]:
-                    self.admin.run(f"UPDATE {table} SET {column} = '{good}' WHERE {bad}")
-                    found += self.admin.row_count
-        return found > 0
-
-    def _do(self, step: steps.Do) -> None:
-        statement = step.change.sql()
-        match step.how:
-            case steps.SAVEPOINT:
-                parts = ["SAVEPOINT s", statement, "RELEASE s"]
-            case steps.UNDONE:
-                parts = ["SAVEPOINT s", statement, "ROLLBACK TO s", "RELEASE s"]
-            case steps.CAUGHT:
-                parts = [f"DO $do$ BEGIN {statement}; EXCEPTION WHEN OTHERS THEN NULL; END $do$"]
-            case steps.SWALLOWED:
-                parts = [f"DO $do$ BEGIN {statement}; RAISE 'no'; EXCEPTION WHEN OTHERS THEN NULL; END $do$"]
-            case _:
-                parts = [statement]
-        if step.session == steps.MAIN:
-            self._attempt(steps.MAIN, "BEGIN", *parts, "COMMIT")
-        else:
-            self._begin(step.session)
-            self._attempt(step.session, *parts)
-
-    def _begin(self, session: int) -> None:
-        if not self.open[session]:
-            self.sessions[session].run("BEGIN")
-            self.open[session] = True
-
-    def _attempt(self, session: int, *statements: str) -> None:
-        """The statements; when one is refused, its whole transaction did not happen."""
-        try:
-            for statement in statements:
-                self.sessions[session].run(statement)
-        except DatabaseError:
-            self.told["refused changes"] += 1
-            self.sessions[session].run("ROLLBACK")
-            if session != steps.MAIN:
-                self.open[session] = False
-        else:
-            self.told["changes"] += 1
-
-    def _alter(self, what: str) -> None:
-        if any(self.open.values()):
-            return  # they might hold the table
-        name = f"extra_{next(_NAMES)}"
-        match what:
-            case "add":
-                self.admin.run(f"ALTER TABLE payment ADD COLUMN {name} jsonb")
-                self._undo.append(f"ALTER TABLE payment DROP COLUMN {name}")
-            case "default":
-                self.admin.run(f"ALTER TABLE staff ADD COLUMN {name} numeric NOT NULL DEFAULT 1.5")
-                self._undo.append(f"ALTER TABLE staff DROP COLUMN {name}")
-            case "widen":
-                self.admin.run("ALTER TABLE design ALTER COLUMN file_name TYPE text")
-                self.admin.run("ALTER TABLE sales_order ALTER COLUMN unit_price TYPE numeric(20, 4)")
-                self._undo.append("ALTER TABLE design ALTER COLUMN file_name TYPE varchar")
-                self._undo.append("ALTER TABLE sales_order ALTER COLUMN unit_price TYPE numeric")
-            case "retype" if self.looks:  # before the first batch any type is as good as another
-                self._retyped = not self._retyped
-                kind = "bigint" if self._retyped else "integer"
-                self.admin.run(f"ALTER TABLE sales_order ALTER COLUMN units_sold TYPE {kind}")
-                self._undo.append("ALTER TABLE sales_order ALTER COLUMN units_sold TYPE integer")
-
     # --------------------------------------------------------------------------------------------------- the pipeline
 
     def now(self) -> datetime:
@@ -306,7 +147,7 @@ class World:
         return self.time
 
     def _extract(self, step: steps.Extract, reader: MortalConnection) -> None:
-        state, written, columns = self.observe()
+        state, written, columns = self.source.observe()
         number = len(self.looks) + 1
         during = step.during
         meanwhile: Callable[[], None] | None = (lambda: self.step(during)) if during is not None else None
@@ -322,7 +163,7 @@ class World:
             died = True
             self.told["crashes"] += 1
         except SourceError:
-            assert self._retyped, "refused without a reason"
+            assert self.source.retyped, "refused without a reason"
             refused = True
             self.told["refusals"] += 1
         finally:
@@ -407,67 +248,26 @@ class World:
         assert not found["renumbered"]
         self.told["rebuilds"] += 1
 
-    def _replace(self, dead: MortalConnection) -> None:
-        """Another connection, once the server has noticed that this one is gone."""
-        kind = "warehouse" if dead is self.loader else "source"
-        with contextlib.suppress(InterfaceError, OSError):
-            dead.close()
-        self._opened.remove(dead)
-        process = dead._backend_key_data[:4]
-        alive = "SELECT count(*) FROM pg_stat_activity WHERE pid = :pid"
-        for _ in range(1000):
-            if not self.admin.rows(alive, pid=int.from_bytes(process, "big"))[0][0]:
-                break
-            time.sleep(0.001)
-        fresh = self._mortal(kind)
-        if dead is self.loader:
-            self.loader = fresh
-        elif dead is self.reader:
-            self.reader = fresh
-        else:
-            self.quicker = fresh
-
-    # ------------------------------------------------------------------------------------------------------- observing
-
-    def observe(self) -> tuple[State, dict[str, dict[int, int]], dict[str, tuple[str, ...]]]:
-        """The committed state: values as PostgreSQL writes them, and which transaction wrote each row."""
-        described = self._columns()
-        parts = []
-        for table, key in KEYS.items():
-            texts = ", ".join(f"{column}::text" for column in described[table])
-            row = f"json_build_array({key}, xmin::text::bigint, {texts})"
-            parts.append(f"'{table}', (SELECT coalesce(json_agg({row}), '[]') FROM {table})")
-        rows = json.loads(self.admin.rows(f"SELECT json_build_object({', '.join(parts)})::text")[0][0])
-        state = {
-            table: {row[0]: dict(zip(described[table], row[2:], strict=True)) for row in rows[table]} for table in KEYS
-        }
-        written = {table: {row[0]: row[1] for row in rows[table]} for table in KEYS}
-        return state, written, described
-
-    def _columns(self) -> dict[str, tuple[str, ...]]:
-        """The columns of the source's tables."""
-        rows = self.admin.rows(
-            "SELECT c.relname, array_to_string(array_agg(attname ORDER BY attnum), ' ') FROM pg_attribute AS a"
-            " JOIN pg_class AS c ON c.oid = a.attrelid WHERE c.relnamespace = 'public'::regnamespace"
-            " AND c.relkind = 'r' AND attnum > 0 AND NOT attisdropped GROUP BY 1"
-        )
-        return {name: tuple(columns.split(" ")) for name, columns in rows}
-
     def _exists(self, bucket: str, batch: int) -> bool:
         listed = self.client.list_objects_v2(Bucket=bucket, Prefix=manifest_key(batch))
         return bool(listed.get("Contents"))
 
     def read(self, bucket: str, key: str) -> bytes:
+        """The content of an object."""
         return bytes(self.client.get_object(Bucket=bucket, Key=key)["Body"].read())
 
     def oracle(self, until: int | None = None) -> Oracle:
         """What must be in the warehouse once the batches up to ``until`` are."""
         return Oracle(self.looks[:until])
 
-
-def _emptied(tables: Iterable[str]) -> str:
-    """Deleting a few rows is quicker than giving each table a new file."""
-    return "; ".join(f"DELETE FROM {table}" for table in tables)
+    def _replace(self, dead: MortalConnection) -> None:
+        """Another connection in the place of one that died."""
+        if dead is self.loader:
+            self.loader = self.databases.replacement(dead, "warehouse")
+        elif dead is self.reader:
+            self.reader = self.databases.replacement(dead, "source")
+        else:
+            self.quicker = self.databases.replacement(dead, "source")
 
 
 def _values(state: State) -> dict[str, dict[int, tuple[str | None, ...]]]:

@@ -1,0 +1,92 @@
+"""The databases of a world, source and warehouse, and the connections to them: some of them die."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from pathlib import Path
+from typing import Any
+
+from pg8000.exceptions import InterfaceError
+
+from lambdas.load.preparation import prepare
+from lambdas.load.schemas import LIVE, Warehouse
+from lambdas.shared.declarations import Declarations
+from lambdas.shared.postgres import Credentials, connect
+from lambdas.shared.wire import Connection
+from tests.proof.faults import MortalConnection
+
+CONFIG = Path(__file__).parents[2] / "config"
+READER, PASSWORD = "proof_reader", "reader's secret"
+BESIDE = Warehouse.beside("check")
+OPTIONAL = {  # columns that this source leaves open and the star demands: it must refuse their NULLs itself
+    "address": "phone",
+    "department": "department_name",
+    "staff": "department_id",
+    "sales_order": "design_id",
+}
+_NAMES = {"source": "proof_source", "warehouse": "proof_warehouse"}
+
+
+class Databases:
+    """Both databases on one server: the source empty, the warehouse prepared, and one beside it."""
+
+    def __init__(self, server: Any, declarations: Declarations) -> None:
+        self._server = server
+        self._opened: list[Connection] = []
+        self._admin = connect(self._credentials("postgres"))
+        for name in _NAMES.values():
+            self._admin.run(f"CREATE DATABASE {name}")
+        self._admin.run(f"CREATE ROLE {READER} LOGIN PASSWORD 'reader''s secret'")
+        with contextlib.closing(connect(self.credentials("source"))) as source:
+            source.run((CONFIG / "totesys.sql").read_text(encoding="utf-8"))
+            for table, column in OPTIONAL.items():
+                source.run(f"ALTER TABLE {table} ALTER COLUMN {column} DROP NOT NULL")
+            source.run(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {READER}")
+        with contextlib.closing(connect(self.credentials("warehouse"))) as warehouse:
+            for place in (LIVE, BESIDE):
+                prepare(warehouse, (CONFIG / "warehouse.sql").read_text(encoding="utf-8"), declarations, place)
+
+    def credentials(self, kind: str, user: str | None = None, password: str | None = None) -> Credentials:
+        """Of the ``source`` or the ``warehouse``, as their owner unless somebody else is named."""
+        return self._credentials(_NAMES[kind], user, password)
+
+    def session(self, kind: str, **who: str) -> Connection:
+        """A connection that lasts until ``close``, as their owner unless somebody else is named."""
+        connection = connect(self.credentials(kind, **who))
+        self._opened.append(connection)
+        return connection
+
+    def mortal(self, kind: str) -> MortalConnection:
+        """A connection as a function has it: to the source as one who may only read."""
+        who = {"user": READER, "password": PASSWORD} if kind == "source" else {}
+        connection = self.session(kind, **who)
+        connection.__class__ = MortalConnection
+        return connection  # type: ignore[return-value]
+
+    def replacement(self, dead: MortalConnection, kind: str) -> MortalConnection:
+        """Another connection, once the server has noticed that ``dead`` is gone."""
+        with contextlib.suppress(InterfaceError, OSError):
+            dead.close()
+        self._opened.remove(dead)
+        process = dead._backend_key_data[:4]
+        alive = "SELECT count(*) FROM pg_stat_activity WHERE pid = :pid"
+        for _ in range(1000):
+            if not self._admin.rows(alive, pid=int.from_bytes(process, "big"))[0][0]:
+                break
+            time.sleep(0.001)
+        return self.mortal(kind)
+
+    def close(self) -> None:
+        """Closes every connection and drops both databases."""
+        for connection in self._opened:
+            with contextlib.suppress(InterfaceError, OSError):
+                connection.close()
+        self._opened.clear()
+        for name in _NAMES.values():
+            self._admin.run(f"DROP DATABASE {name} WITH (FORCE)")
+        self._admin.close()
+
+    def _credentials(self, database: str, user: str | None = None, password: str | None = None) -> Credentials:
+        server = self._server
+        return Credentials(server.host, server.port, database, user or server.superuser, password or server.password)
