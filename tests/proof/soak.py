@@ -52,7 +52,7 @@ def _soak(world: World, asked: argparse.Namespace) -> int:
             return 0
         try:
             prove_many(world, seed, left)
-            prove_many(world, seed, left // 5, prove_in_ranges)
+            prove_many(world, seed, max(1, left // 5), prove_in_ranges)
         except BrokenError as problem:
             print(f"\n{problem}\n\nThe same again: python -m tests.proof.soak --seed {seed}", file=sys.stderr)
             return 1
