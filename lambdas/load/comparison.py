@@ -23,10 +23,7 @@ _VERSIONS = """
     SELECT true AS "_present", $columns, t.$record AS "_record", v.batch AS "_batch",
         row_number() OVER (PARTITION BY t.$key ORDER BY t.$record) AS "_version"
     FROM $table AS t
-    LEFT JOIN LATERAL (
-        SELECT r.batch, r.last_record FROM $version AS r
-        WHERE r.table_name = $name AND r.first_record <= t.$record ORDER BY r.first_record DESC LIMIT 1
-    ) AS v ON v.last_record >= t.$record
+    $brought_by
 """
 _COMPARE = """
     WITH a AS ($one), b AS ($other)
@@ -61,7 +58,7 @@ def compare(connection: Connection, declarations: Declarations, one: Warehouse, 
 
     ``equal``: whether they hold the same, record for record. Where batches were replayed in ``one``, the versions that
     came late have later numbers there than where they come in time: that is told as ``renumbered``, and no difference.
-    ``rows``: of the published tables of ``one``.
+    ``rows``: of the published tables of ``one``. Raises WarehouseError when one of them is not prepared.
     """
     for warehouse in (one, other):
         check_prepared(connection, warehouse)
@@ -107,9 +104,7 @@ def _own(connection: Connection, name: str, one: Warehouse, other: Warehouse) ->
     template = _REJECTED if name == "rejected" else _ROWS
     sides = [
         _Side(
-            sql.compose(template, table=sql.table(name, warehouse.own), columns=sql.columns(compared, of="t"))
-            if template == _ROWS
-            else sql.compose(template, table=sql.table(name, warehouse.own)),
+            sql.compose(template, table=sql.table(name, warehouse.own), columns=sql.columns(compared, of="t")),
             f"{warehouse.own}.{name}",
         )
         for warehouse in (one, other)

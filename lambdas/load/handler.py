@@ -29,7 +29,10 @@ Action = Callable[[Connection, dict[str, Any], Any], dict[str, Any]]
 @logged
 @checked(lambda: clients.credentials("WAREHOUSE_SECRET"), clients.processed_lake)
 def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Loads the batches that the warehouse does not have yet, in order; or does what the event's ``action`` says."""
+    """Loads the batches that the warehouse does not have yet, in order; or does what the event's ``action`` says.
+
+    Raises PipelineError for an event that it does not understand, and what the action raises.
+    """
     name = event.get("action")
     if name is not None and name not in _ACTIONS:
         raise PipelineError(f"load knows the actions {', '.join(_ACTIONS)}, not {name!r}.")

@@ -110,7 +110,10 @@ def hold(connection: Connection, warehouse: Warehouse, table: WarehouseTable, st
 
 
 def hold_events(connection: Connection, warehouse: Warehouse, table: WarehouseTable, events: sql.Fragment) -> int:
-    """The same of a stage of events, in which every row has its own batch."""
+    """The same of a stage of events, in which every row has its own batch.
+
+    Of a dimension, an event also ends the waiting of what older batches brought of its id.
+    """
     held = _hold(_HOLD_EVENTS, connection, warehouse, table, events)
     if table.kind != FACT:
         connection.run(sql.compose(_OVERTAKEN_EVENTS, **names(warehouse, table), stage=events))
@@ -120,7 +123,9 @@ def hold_events(connection: Connection, warehouse: Warehouse, table: WarehouseTa
 def stage_fitting(
     connection: Connection, warehouse: Warehouse, table: WarehouseTable, stage: sql.Fragment
 ) -> int | None:
-    """Fills ``stage`` with the ids of which something is held that would fit now; returns its oldest batch."""
+    """Creates ``stage``: the ids of which something is held that would fit now. Returns the oldest batch of that, or
+    None where nothing is: then there may be no stage.
+    """
     parts = {**names(warehouse, table), "stage": stage}
     if not connection.rows(sql.compose("SELECT EXISTS (SELECT FROM $held WHERE table_name = $name)", **parts))[0][0]:
         return None

@@ -27,9 +27,10 @@ _UNPREPARED = ("42P01", "42703", "42P10")  # no such table, no such column, no u
 
 @dataclass
 class Loaded:
-    """The batches loaded now; the ledger's last; the batch that is missing; rows written per table.
+    """The ledger's last batch; the batches loaded now; the batch that is missing.
 
-    ``held``: rows that wait, because what they name, or a value that they must have, is not there.
+    ``appended``: rows written per table, a dimension's upserted ones among them. ``held``: rows that wait, because what
+    they name, or a value that they must have, is not there.
     ``busy``: another load is running, and this one did nothing. ``unfinished``: time was up before the last batch.
     """
 
@@ -53,8 +54,8 @@ def load(
     """Loads every batch in ``lake`` that the warehouse does not have, in order, as long as ``in_time`` says.
 
     Stops at a missing batch. While another load runs, nothing is done. Raises GapError when a batch stays missing,
-    LakeError when the lake is not the one that was loaded before, WarehouseError when the warehouse refuses a batch:
-    its transaction is rolled back, those before it stay.
+    LakeError when the lake is not the one that was loaded before, WarehouseError when the warehouse is not prepared, or
+    refuses a batch: its transaction is rolled back, those before it stay.
     """
     ledger.check_prepared(connection, warehouse)
     if not ledger.take_turn(connection, warehouse):
@@ -77,7 +78,7 @@ def load(
 
 
 def report(connection: Connection, warehouse: Warehouse = LIVE) -> Loaded:
-    """What the ledger says, without loading anything."""
+    """What the ledger says, without loading anything. Raises WarehouseError when the warehouse is not prepared."""
     ledger.check_prepared(connection, warehouse)
     return Loaded(ledger.last_entry(connection, warehouse))
 
@@ -134,19 +135,21 @@ def _load_batch(
             f"Batch {manifest.batch} holds {', '.join(sorted(unknown))}, which the declaration does not name any more."
         )
     written: dict[str, Written] = {}
-    table = None
+    place = "the ledger"
     try:
         with transaction(connection):
             for table in declarations.loading_order():
+                place = table.name
                 late = write_held(connection, warehouse, lake, table, manifest.batch - 1)
                 files = manifest.tables.get(table.name)
                 now = write_table(connection, warehouse, lake, table, files, manifest.batch) if files else Written()
                 if files or late:
                     written[table.name] = Written(late + now.rows, now.held)
+            place = "the ledger"
             rejected.record(connection, warehouse, lake, manifest)
             ledger.record(connection, warehouse, manifest, {name: done.rows for name, done in written.items()})
     except DatabaseError as error:
-        raise WarehouseError(_refusal(manifest.batch, table.name if table else "the ledger", error)) from error
+        raise WarehouseError(_refusal(manifest.batch, place, error)) from error
     return written
 
 

@@ -36,7 +36,8 @@ def open_rows(
 ) -> dict[str, Any]:
     """What is open, as JSON values: one entry for each fault, oldest first, at most ``limit`` of each kind.
 
-    ``batches``: those with rejected rows, which a replay may convert. ``counts``: rows in all.
+    ``batches``: those with rejected rows, which a replay may convert. ``counts``: rows in all. Raises WarehouseError
+    when the warehouse is not prepared.
     """
     check_prepared(connection, warehouse)
     parts = {**warehouse.parts(), "limit": sql.number(limit), "length": sql.number(_MAX_TEXT)}

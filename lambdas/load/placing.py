@@ -30,10 +30,7 @@ _STORED = """
     CREATE TEMPORARY TABLE $stored ON COMMIT DROP AS
     SELECT t.$record AS "_record", COALESCE(v.batch, 0) AS "_batch", $of_table
     FROM $table AS t
-    LEFT JOIN LATERAL (
-        SELECT r.batch, r.last_record FROM $version AS r
-        WHERE r.table_name = $name AND r.first_record <= t.$record ORDER BY r.first_record DESC LIMIT 1
-    ) AS v ON v.last_record >= t.$record
+    $brought_by
     WHERE t.$key IN (SELECT k.$key FROM $keys AS k)
 """
 # The state before the first event: the last version, and a deletion that was open then.

@@ -25,10 +25,7 @@ from lambdas.shared.wire import Connection
 _AS_OF = """
     CREATE TEMPORARY TABLE $as_of ON COMMIT DROP AS
     SELECT DISTINCT ON (t.$key) t.*, COALESCE(v.batch, 0) AS "_batch" FROM $table AS t
-    LEFT JOIN LATERAL (
-        SELECT r.batch, r.last_record FROM $version AS r
-        WHERE r.table_name = $name AND r.first_record <= t.$record ORDER BY r.first_record DESC LIMIT 1
-    ) AS v ON v.last_record >= t.$record
+    $brought_by
     WHERE t.$key IN (SELECT s.$key FROM $stage AS s) AND COALESCE(v.batch, 0) <= $batch
     ORDER BY t.$key, t.$record DESC
 """
@@ -67,7 +64,11 @@ _GONE = """
 
 @dataclass
 class Replayed:
-    """The batches applied again, the rows written per table, and the batches that ``busy`` or the time left over."""
+    """The batches applied again, and the rows written per table.
+
+    ``not_loaded``: asked for, but load has yet to take them. ``left``: for another run, because time was up, or because
+    another load is running (``busy``).
+    """
 
     replayed: list[int] = field(default_factory=list)
     written: dict[str, int] = field(default_factory=dict)
@@ -88,7 +89,8 @@ def replay(
     """Applies the newest revisions of ``batches``, in order, each in one transaction, as long as ``in_time`` says.
 
     A batch that was not loaded yet is left to load. While another load runs, nothing is done. Raises LakeError for a
-    batch that the lake does not hold, WarehouseError when the warehouse refuses one: those before it stay.
+    batch that the lake does not hold, WarehouseError when the warehouse is not prepared or refuses one: those before it
+    stay.
     """
     ledger.check_prepared(connection, warehouse)
     todo = sorted(set(batches))

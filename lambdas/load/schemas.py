@@ -89,7 +89,7 @@ OWN_TABLES = {
             table_name  text NOT NULL,
             key         text NOT NULL,
             batch       bigint NOT NULL,
-            version     jsonb NOT NULL,              -- of a row that names another which is not here yet
+            version     jsonb NOT NULL,              -- the row: what it names is not here yet, or it lacks a value
             PRIMARY KEY (table_name, key, batch)
         )""",
     "rejected": """

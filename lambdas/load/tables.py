@@ -97,7 +97,7 @@ def _end_waiting(connection: Connection, warehouse: Warehouse, table: WarehouseT
 
 
 def set_batch(connection: Connection, batch: int) -> None:
-    """Sets the session, until its transaction ends, to ``batch``."""
+    """Sets ``pipeline.batch``, which statements about held rows and deletions read, until the transaction ends."""
     connection.run("SELECT set_config('pipeline.batch', CAST(:batch AS text), true)", batch=str(batch))
 
 

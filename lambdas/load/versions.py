@@ -24,6 +24,13 @@ _APPEND = """
            WHERE d.table_name = $name AND d.key = s.$key::text AND d.ended_batch IS NULL
        )
 """
+# The batch that brought a version `t`, as `v`: nothing where that is not known.
+_BROUGHT_BY = """
+    LEFT JOIN LATERAL (
+        SELECT r.batch, r.last_record FROM $version AS r
+        WHERE r.table_name = $name AND r.first_record <= t.$record ORDER BY r.first_record DESC LIMIT 1
+    ) AS v ON v.last_record >= t.$record
+"""
 # Of the table and of the ranges: a number that was given once never means another version.
 _LAST_RECORD = """
     SELECT GREATEST(
@@ -106,11 +113,16 @@ def attribute(connection: Connection, warehouse: Warehouse, table: WarehouseTabl
 
 
 def names(warehouse: Warehouse, table: WarehouseTable) -> dict[str, sql.Fragment]:
-    """The parts that statements about ``table`` are composed of."""
-    return {
+    """The parts that statements about ``table`` are composed of.
+
+    The own tables by their names, ``table``, its ``key`` and ``record``, and its ``name`` as a constant. ``brought_by``
+    joins to each version ``t`` of a fact the batch that brought it: ``v.batch``, NULL where that is not known.
+    """
+    parts = {
         **warehouse.parts(),
         "table": warehouse.table(table.name),
         "key": sql.identifier(table.key),
         "record": sql.identifier(table.record or table.key),
         "name": sql.constant(table.name),
     }
+    return {**parts, "brought_by": sql.compose(_BROUGHT_BY, **parts)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from lambdas.load.schemas import LIVE, Warehouse
+from lambdas.load.versions import names
 from lambdas.shared import sql
 from lambdas.shared.declarations import CALENDAR, FACT, Declarations, WarehouseTable
 
@@ -67,12 +68,8 @@ def view_statement(
     """The statement that creates ``view`` of ``table``, which has these ``columns``."""
     return sql.compose(
         template,
-        **warehouse.parts(),
+        **names(warehouse, table),
         view=warehouse.table(view),
-        table=warehouse.table(table.name),
         columns=sql.columns(columns, of="t"),
-        name=sql.constant(table.name),
-        key=sql.identifier(table.key),
-        record=sql.identifier(table.record or table.key),
         unknown=sql.constant(UNKNOWN),
     )

@@ -1,6 +1,7 @@
 """The door of transform: S3 calls it when a batch's manifest is written, EventBridge for what was lost or left behind.
 
-``{"replay": n}`` converts a batch again.
+``{"batch": n}`` transforms a batch whose event was lost, ``{"replay": n}`` converts one again, and
+``{"action": "sweep"}`` does what the scheduled run does.
 """
 
 from __future__ import annotations
@@ -21,14 +22,17 @@ from lambdas.transform.lost import in_time, lost_batches
 from lambdas.transform.sweep import AGE, sweep_ingestion, sweep_processed
 from lambdas.transform.transformation import replay, transform
 
-SHORTEST = timedelta(hours=1)
+SHORTEST = timedelta(hours=1)  # four times what Lambda gives a run: how old an orphan must be at least
 RESERVE = 60.0  # seconds that a scheduled run leaves unused, so that none is cut off
 
 
 @logged
 @checked(clients.ingestion_lake, clients.processed_lake)
 def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Transforms the batches that the event names. Events may come twice, late or out of order."""
+    """Transforms the batches that the event names. Events may come twice, late or out of order.
+
+    Raises PipelineError for an event that it does not understand, LakeError for a batch that it cannot read.
+    """
     if "replay" in event:
         return _replay(_number(event, "replay"), context)
     if event.get("source") == "aws.events" or event.get("action") == "sweep":

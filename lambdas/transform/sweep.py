@@ -53,7 +53,7 @@ def sweep_ingestion(lake: Lake, now: datetime, age: timedelta = AGE) -> Swept:
         committed = written.get(batch)
         if committed is None or not _old_moment(committed, now, age):
             continue
-        if len(files) == 1 and not any(_strange(file, [committed]) for found in files.values() for file in found):
+        if len(files) == 1 and not any(_strange(file, committed) for found in files.values() for file in found):
             continue
         manifest = ingestion_manifest(lake.read(manifest_key(batch)), manifest_key(batch))
         named = files_of(manifest)
@@ -89,7 +89,7 @@ def sweep_processed(lake: Lake, now: datetime, age: timedelta = AGE) -> Swept:
     revised: list[int] = []
     for batch, found in sorted(files.items()):
         every = [file for same in found.values() for file in same]
-        if len(every) == len(found) and not any(_strange(file, [old[batch]]) for file in every):
+        if len(every) == len(found) and not any(_strange(file, old[batch]) for file in every):
             continue
         revisions = lake.revisions(batch)
         named = _named(lake, revisions)
@@ -144,6 +144,6 @@ def _old_moment(moment: datetime, now: datetime, age: timedelta) -> bool:
     return now - moment > age
 
 
-def _strange(file: Listed, commits: Iterable[datetime]) -> bool:
+def _strange(file: Listed, committed: datetime) -> bool:
     """Whether the file was written at another time than by the run that committed its batch."""
-    return not any(committed - _RUN <= file.written <= committed for committed in commits)
+    return not committed - _RUN <= file.written <= committed
