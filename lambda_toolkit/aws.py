@@ -86,15 +86,22 @@ class Aws:
         Empty where the credentials in use may not list them.
         """
 
-        def ask() -> list[dict[str, Any]]:
-            try:
-                return list(self.call("lambda", "list_functions", MaxItems=_LISTED).get("Functions") or ())
-            except AwsError as error:
-                if error.code in DENIED:
-                    return []
-                raise
+        try:
+            return list(self._first_functions().get("Functions") or ())
+        except AwsError as error:
+            if error.code in DENIED:
+                return []
+            raise
 
-        return self.once("listed functions", ask)
+    def all_functions(self) -> list[dict[str, Any]]:
+        """All functions of the region, with their configuration; read once. Raises AwsError."""
+        first = self._first_functions()
+        if not first.get("NextMarker"):
+            return list(first.get("Functions") or ())
+        return self.once("all functions", lambda: self.list_all("lambda", "list_functions", "Functions"))
+
+    def _first_functions(self) -> dict[str, Any]:
+        return self.once("listed functions", lambda: self.call("lambda", "list_functions", MaxItems=_LISTED))
 
     def arn(self, service: str, resource: str) -> str:
         """The ARN of ``resource``: in this region and account, save for IAM (no region) and S3 (neither)."""

@@ -12,11 +12,14 @@ _JITTER = 0.5  # the part of a pause that is left to chance
 
 @dataclass(frozen=True)
 class Clock:
-    """``now`` in seconds from any origin; ``sleep`` for that many seconds; ``chance`` from 0 to 1."""
+    """``now`` in seconds from any origin, ``wall`` in seconds since 1970; ``sleep`` for that many seconds; ``chance``
+    from 0 to 1.
+    """
 
     now: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     chance: Callable[[], float] = random.random
+    wall: Callable[[], float] = time.time
 
     def pause(self, seconds: float) -> None:
         """Sleep for at most ``seconds`` and at least half of them, so that those who were refused together part."""

@@ -14,7 +14,7 @@ from lambda_toolkit.gathering import Task, task
 from lambda_toolkit.model import BucketSpec, FunctionSpec, LifecycleRule
 from lambda_toolkit.ownership import APPLICATION_TAG, STAGE_TAG
 from lambda_toolkit.package import Package, build, bytecode_note
-from lambda_toolkit.requirements import Layer, LayerSpec, build_layer, layer_of
+from lambda_toolkit.requirements import Layer, LayerSpec, build_layer, cached_layer, layer_of
 from lambda_toolkit.resources import (
     alarm,
     alias,
@@ -107,8 +107,7 @@ class FunctionPlanner:
         wanted, arn = self._newest_layer(self._layer)
         built = None if arn else self._aws.once(("built layer", wanted.name), lambda: build_layer(wanted))
         changes: list[Change] = []
-        if built is not None:
-            self._check_sizes(built)
+        self._check_sizes(built or cached_layer(wanted))
         bucket_changes = self._place_artifacts(built)
         if built is not None:
             changes += layer.plan(wanted, built, self.spec.artifact_bucket)

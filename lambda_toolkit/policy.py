@@ -26,6 +26,7 @@ _LISTS = (  # they know no resources, or would have to be allowed all of them
     "iam:ListRoles",
     "lambda:ListFunctions",
     "lambda:ListLayerVersions",
+    "lambda:ListLayers",
     "logs:DescribeLogGroups",
     "sns:Unsubscribe",
     "tag:GetResources",

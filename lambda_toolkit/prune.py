@@ -11,7 +11,7 @@ from lambda_toolkit.errors import AwsError
 from lambda_toolkit.gathering import gather, task
 from lambda_toolkit.model import BucketSpec, Deployment, FunctionSpec, SecretSpec, TopicSpec
 from lambda_toolkit.ownership import APPLICATION_TAG, FUNCTION_TAG, OWNER, OWNER_TAG, STAGE_TAG, as_mapping
-from lambda_toolkit.resources import alarm, bucket, function, log_group, role, schedule, secret, tags, topic
+from lambda_toolkit.resources import alarm, bucket, function, layer, log_group, role, schedule, secret, tags, topic
 
 _SUFFIX = 7  # characters that AWS puts after a secret's name in its ARN: a hyphen and six of its own
 _KEPT = "is no longer declared and is kept with what it holds; --delete-data removes it"
@@ -31,7 +31,7 @@ def plan_dropped(aws: Aws, deployment: Deployment, delete_data: bool = False) ->
     for arn, labels in tagged.items():
         if FUNCTION_TAG in labels:
             of_functions.setdefault(labels[FUNCTION_TAG], []).append(arn)
-    roles = _roles_left(aws, deployment, declared)
+    roles, left_over = gather([task(_roles_left, aws, deployment, declared), task(_layers_left, aws, deployment)])
     for name in roles or ():
         of_functions.setdefault(name, []).append("")
     removals = gather(
@@ -50,7 +50,9 @@ def plan_dropped(aws: Aws, deployment: Deployment, delete_data: bool = False) ->
     notes = [note for removal in (*removals, shared) for note in removal.notes]
     if roles is None:
         notes.append("roles without a function were not looked for: the credentials lack iam:ListRoles")
-    layers = [name for removal in removals for name in removal.layers]
+    if left_over is None:
+        notes.append("layers that nobody uses were not looked for: the credentials lack lambda:ListLayers")
+    layers = [*(name for removal in removals for name in removal.layers), *(left_over or ())]
     return Removal([*changes, *shared.changes], layers, notes)
 
 
@@ -109,6 +111,21 @@ def _kept(
     if delete_data:
         return [*changes, *found], notes
     return changes, [*notes, *(f"{change.kind} {change.name} {_KEPT}" for change in found)]
+
+
+def _layers_left(aws: Aws, deployment: Deployment) -> list[str] | None:
+    """Layers of ours that nobody uses; ``None`` where the credentials in use may not list them.
+
+    Looked for by deployments with requirements: whoever has none need not be allowed to remove layers.
+    """
+    if not any(spec.requirements for spec in deployment.functions):
+        return []
+    try:
+        return layer.left_over(aws)
+    except AwsError as error:
+        if error.code in DENIED:
+            return None
+        raise
 
 
 def _roles_left(aws: Aws, deployment: Deployment, declared: Mapping[str, FunctionSpec]) -> list[str] | None:

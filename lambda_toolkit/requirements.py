@@ -142,11 +142,14 @@ def build_layer(spec: LayerSpec, cache: Path | None = None) -> Layer:
 
     Raises PackageError where the requirements cannot be installed.
     """
-    folder = (cache or cache_folder()) / "layers"
-    path, facts = folder / f"{spec.name}.zip", folder / f"{spec.name}.json"
+    known = cached_layer(spec, cache)
+    if known is not None:
+        return known
+    path, facts = _files_of(spec, cache)
+    folder = path.parent
     if spec.bytecode and not can_compile_for(spec.runtime):
         raise PackageError(f"There is no Python that compiles for {spec.runtime}.")
-    if not (path.is_file() and facts.is_file()):
+    try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="build-", dir=folder) as workspace:
             installed = Path(workspace) / "python"
@@ -154,6 +157,26 @@ def build_layer(spec: LayerSpec, cache: Path | None = None) -> Layer:
             entries = _tree(installed, spec)
             _write(path, write_archive(entries), Path(workspace))
             _write(facts, json.dumps(_facts(installed, entries)).encode(), Path(workspace))
+    except OSError as error:
+        raise PackageError(
+            f"Cannot build the requirements {uv.shown(spec.requirements)} in {folder}: {error.strerror or error}. "
+            "Name another folder in LAMBDA_SCRIPT_CACHE."
+        ) from error
+    return _read_layer(path, facts)
+
+
+def cached_layer(spec: LayerSpec, cache: Path | None = None) -> Layer | None:
+    """The zip of ``spec`` where it was built before on this machine."""
+    path, facts = _files_of(spec, cache)
+    return _read_layer(path, facts) if path.is_file() and facts.is_file() else None
+
+
+def _files_of(spec: LayerSpec, cache: Path | None) -> tuple[Path, Path]:
+    folder = (cache or cache_folder()) / "layers"
+    return folder / f"{spec.name}.zip", folder / f"{spec.name}.json"
+
+
+def _read_layer(path: Path, facts: Path) -> Layer:
     known = json.loads(facts.read_text(encoding="utf-8"))
     largest = tuple((str(name), int(size)) for name, size in known["largest"])
     return Layer(path, path.stat().st_size, int(known["unzipped"]), largest)

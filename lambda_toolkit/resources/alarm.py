@@ -12,6 +12,8 @@ from lambda_toolkit.resources import tags
 from lambda_toolkit.resources.difference import differences
 
 KIND = "alarm"
+_NOT_OURS = ("OKActions",)  # CloudWatch takes an alarm as a whole: what is not managed is said again
+_UNWANTED = {"DatapointsToAlarm": None, "Unit": None}  # set by other hands, they change what is declared
 
 
 def alarm_name(function: str, alarm: str) -> str:
@@ -63,13 +65,14 @@ def _plan_one(aws: Aws, spec: FunctionSpec, name: str, alarm: Alarm, live: dict[
     live_tags = tags.tags_of(aws, arn, spec.tags, spec.name, lambda: _tags(aws, arn))
     require_owned(KIND, name, live_tags, adopt=spec.adopt, function=spec.name, declared=spec.tags)
     tag_change = tags.compare(live_tags, spec.tags, spec.name)
-    found = differences(_comparable(live), desired)
+    found = differences(_comparable(live), {**desired, **_UNWANTED})
+    kept = {key: live[key] for key in _NOT_OURS if live.get(key)}
     if not found and not tag_change:
         return []
 
     def update(aws: Aws) -> None:
         if found:
-            aws.call("cloudwatch", "put_metric_alarm", AlarmName=name, **parameters)
+            aws.call("cloudwatch", "put_metric_alarm", AlarmName=name, **parameters, **kept)
         tag_change.apply(aws, "cloudwatch", arn)
 
     return [Change(KIND, name, "update", after=after, differences=(*found, *tag_change.differences), apply=update)]
@@ -108,6 +111,8 @@ def _desired(aws: Aws, function: str, alarm: Alarm) -> dict[str, Any]:
 
 def _comparable(live: dict[str, Any]) -> dict[str, Any]:
     dimensions = {item["Name"]: item["Value"] for item in live.get("Dimensions") or ()}
+    if live.get("DatapointsToAlarm") == live.get("EvaluationPeriods"):
+        live = {**live, "DatapointsToAlarm": None}  # all of them, as without it
     # CloudWatch leaves out what is empty.
     empty = {"AlarmDescription": "", "AlarmActions": [], "InsufficientDataActions": []}
     return {**empty, **{name: value for name, value in live.items() if value is not None}, "Dimensions": dimensions}

@@ -71,7 +71,7 @@ def compare(aws: Aws, spec: BucketSpec, live: Settings) -> tuple[Difference, ...
     return differences(
         {
             "public_access": live.public_access,
-            "tls_only": _tls_statement(aws, spec) in map(_sorted, live.policy.get("Statement", ())),
+            "tls_only": _tls_statement(aws, spec) in map(_sorted, _statements(live.policy)),
             "encryption": f"{algorithm} {key}" if spec.kms_key and algorithm else algorithm,
             "versioning": live.versioning,
             "lifecycle": {
@@ -133,12 +133,18 @@ def _tls_statement(aws: Aws, spec: BucketSpec) -> dict[str, Any]:
     }
 
 
+def _statements(policy: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A policy's statements: one may stand there without a list."""
+    statements = policy.get("Statement") or []
+    return list(statements) if isinstance(statements, list) else [statements]
+
+
 def _sorted(statement: Mapping[str, Any]) -> dict[str, Any]:
     return {key: sorted(value) if isinstance(value, list) else value for key, value in statement.items()}
 
 
 def _write_policy(aws: Aws, spec: BucketSpec, live: Mapping[str, Any]) -> None:
-    others = [statement for statement in live.get("Statement", ()) if statement.get("Sid") != _SID]
+    others = [statement for statement in _statements(live) if statement.get("Sid") != _SID]
     statements = [*others, *([_tls_statement(aws, spec)] if spec.tls_only else [])]
     if statements:
         policy = json.dumps({"Version": "2012-10-17", **live, "Statement": statements})

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lambda_toolkit.aws import Aws
+from lambda_toolkit.aws import DENIED, Aws
 from lambda_toolkit.changes import Change, Difference, Key
 from lambda_toolkit.errors import AwsError
 from lambda_toolkit.limits import DIRECT_UPLOAD
@@ -230,9 +230,24 @@ def _configured(live: LiveFunction, desired: dict[str, Any], secret: Collection[
     plain = {key: value for key, value in desired.items() if key != "Environment"}
     found = differences(shape, plain)
     if "Environment" in desired:
-        variables = (known.get("Environment") or {}).get("Variables", {})
+        environment = known.get("Environment") or {}
+        _require_readable(environment, str(known.get("FunctionName")))
+        variables = environment.get("Variables", {})
         found += environment_differences(variables, desired["Environment"], secret)
     return found
+
+
+def _require_readable(environment: Mapping[str, Any], name: str) -> None:
+    """Raise AwsError where Lambda did not show the variables, which would else all be taken for missing."""
+    error = environment.get("Error") or {}
+    if error.get("ErrorCode") in DENIED:
+        raise AwsError(
+            f"lambda:GetFunction {name}: its environment variables cannot be read: "
+            f"{str(error.get('Message') or 'no reason given').rstrip('.')}. The credentials in use need kms:Decrypt on "
+            "the key of the function.",
+            code=str(error["ErrorCode"]),
+            operation="kms:Decrypt",
+        )
 
 
 def _layered(live: LiveFunction, layer: str | None, layer_arn: str | None) -> tuple[Difference, ...]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import math
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 from lambda_toolkit.aws import Aws
@@ -13,6 +15,7 @@ from lambda_toolkit.requirements import LAYER_PREFIX, Layer, LayerSpec
 from lambda_toolkit.uv import shown
 
 KIND = "layer"
+_DAY = 86_400.0  # seconds
 
 
 def version_arn(aws: Aws, name: str) -> str | None:
@@ -58,12 +61,36 @@ def plan_removal(aws: Aws, names: Iterable[str], functions: Collection[str]) -> 
         return []
     used = {
         layer_name(layer["Arn"])
-        for function in aws.once("functions", lambda: aws.list_all("lambda", "list_functions", "Functions"))
+        for function in aws.all_functions()
         if function["FunctionName"] not in functions
         for layer in function.get("Layers") or ()
     }
     after = frozenset(("function", function) for function in functions)
     return [_removal(name, after) for name in ours if name not in used]
+
+
+def left_over(aws: Aws) -> list[str]:
+    """The names of our layers that no function uses and that are older than a day.
+
+    A layer carries no tags, and what published it may have failed before a function used it, or before it was removed.
+    A younger one may be on its way to a function. One that is removed although somebody is about to use it is published
+    again by the same command; functions that use it already go on with it. Raises AwsError.
+    """
+    layers = aws.list_all("lambda", "list_layers", "Layers")
+    born = {str(item["LayerName"]): _born(item.get("LatestMatchingVersion") or {}) for item in layers}
+    old = {name for name, at in born.items() if name.startswith(LAYER_PREFIX) and aws.clock.wall() - at > _DAY}
+    if not old:
+        return []
+    used = {layer_name(layer["Arn"]) for function in aws.all_functions() for layer in function.get("Layers") or ()}
+    return sorted(old - used)
+
+
+def _born(version: Mapping[str, Any]) -> float:
+    """When it was published, in seconds since 1970; never long ago where AWS does not say it in a known form."""
+    try:
+        return datetime.strptime(str(version.get("CreatedDate")), "%Y-%m-%dT%H:%M:%S.%f%z").timestamp()
+    except ValueError:
+        return math.inf
 
 
 def _removal(name: str, after: frozenset[Key]) -> Change:

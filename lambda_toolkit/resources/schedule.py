@@ -23,6 +23,8 @@ from lambda_toolkit.resources.tags import TagChange
 
 KIND = "schedule"
 _TARGET = "lambda-script"
+_INPUTS = ("Input", "InputPath", "InputTransformer")  # what the function gets in place of the event
+_NOT_OURS = ("DeadLetterConfig", "RetryPolicy")  # of a target, which EventBridge takes as a whole
 _NEW = ("ResourceNotFoundException",)  # a rule that was made a moment ago is not known everywhere
 _STATEMENTS = f"{permission.PREFIX}schedule-"
 
@@ -37,13 +39,13 @@ def read_rules(aws: Aws, prefix: str) -> list[dict[str, Any]]:
     return aws.once(("rules", prefix), lambda: aws.list_all("events", "list_rules", "Rules", NamePrefix=prefix))
 
 
-def read_target(aws: Aws, function: str, prefix: str) -> str | None:
-    """The ARN of what the function's rule starts by our own target; ``None`` where either is missing. Read once."""
+def read_target(aws: Aws, function: str, prefix: str) -> dict[str, Any] | None:
+    """Our own target of the function's rule; ``None`` where either is missing. Read once."""
     if _find(aws, function, prefix) is None:
         return None
     rule = rule_name(function)
     targets = aws.once(("targets", rule), lambda: aws.list_all("events", "list_targets_by_rule", "Targets", Rule=rule))
-    return next((str(target["Arn"]) for target in targets if target["Id"] == _TARGET), None)
+    return next((target for target in targets if target["Id"] == _TARGET), None)
 
 
 def _find(aws: Aws, function: str, prefix: str) -> dict[str, Any] | None:
@@ -69,19 +71,32 @@ def plan(aws: Aws, spec: FunctionSpec, prefix: str) -> list[Change]:
     allowed = permission.read(aws, spec.name)
     stale = [key for key in allowed if key.startswith(_STATEMENTS) and key != let_in.statement_id]
     unaliased = [key for key in permission.read_unaliased(aws, spec.name) if key.startswith(_STATEMENTS)]
-    target: str | None = None
+    target: dict[str, Any] = {}
     tag_change: TagChange | None = None
     if live:
         live_tags = tags.tags_of(aws, rule, spec.tags, spec.name, lambda: _tags(aws, rule))
         require_owned("rule", name, live_tags, adopt=spec.adopt, function=spec.name, declared=spec.tags)
         tag_change = tags.compare(live_tags, spec.tags, spec.name)
-        target = read_target(aws, spec.name, prefix)
-    known = {"schedule": live.get("ScheduleExpression"), "state": live.get("State")} if live else {}
-    ruled = differences(known, {"schedule": expression, "state": "ENABLED"})
+        target = read_target(aws, spec.name, prefix) or {}
+    known = (
+        {
+            "schedule": live.get("ScheduleExpression"),
+            "state": live.get("State"),
+            "event_pattern": live.get("EventPattern"),
+        }
+        if live
+        else {}
+    )
+    # A pattern, set by other hands, lets events start the function as well.
+    ruled = differences(known, {"schedule": expression, "state": "ENABLED", "event_pattern": None})
+    targeted = differences(
+        {"target": target.get("Arn"), "input": next((target[key] for key in _INPUTS if target.get(key)), None)},
+        {"target": function, "input": None},
+    )
     permission_differs = allowed.get(let_in.statement_id) != rule
     found = (
         *ruled,
-        *differences({"target": target}, {"target": function}),
+        *targeted,
         *([Difference("permission to invoke", None, function)] if permission_differs else []),
         *(tag_change.differences if tag_change else ()),
     )
@@ -95,16 +110,19 @@ def plan(aws: Aws, spec: FunctionSpec, prefix: str) -> list[Change]:
             made: dict[str, Any] = (
                 {} if live else {"Tags": labels, "Description": f"Starts the Lambda function {spec.name}"}
             )
-            kept = {"Description": live["Description"]} if live and live.get("Description") else {}
-            aws.call("events", "put_rule", Name=name, ScheduleExpression=expression, State="ENABLED", **made, **kept)
+            # EventBridge takes a rule as a whole: what is not managed is said again
+            described = {key: live[key] for key in ("Description", "RoleArn") if live and live.get(key)}
+            aws.call(
+                "events", "put_rule", Name=name, ScheduleExpression=expression, State="ENABLED", **made, **described
+            )
         if tag_change:
             tag_change.apply(aws, "events", rule)
         if permission_differs:
             permission.add(aws, spec.name, let_in, allowed)
-        if target != function:
-            answer = aws.call(
-                "events", "put_targets", also_wait_for=_NEW, Rule=name, Targets=[{"Id": _TARGET, "Arn": function}]
-            )
+        if targeted:
+            kept = {key: target[key] for key in _NOT_OURS if target.get(key)}
+            targets = [{"Id": _TARGET, "Arn": function, **kept}]
+            answer = aws.call("events", "put_targets", also_wait_for=_NEW, Rule=name, Targets=targets)
             _require_all(answer, f"schedule {name}")
         permission.remove(aws, spec.name, stale)
         permission.remove_unaliased(aws, spec.name, unaliased)
@@ -129,9 +147,9 @@ def plan_removal(aws: Aws, function: str, after: frozenset[Key]) -> list[Change]
         if targets:
             answer = aws.call("events", "remove_targets", Rule=name, Ids=[target["Id"] for target in targets])
             _require_all(answer, f"schedule {name}", "let go of")
-        aws.find("events", "delete_rule", Name=name)
         permission.remove(aws, function, statements)
         permission.remove_unaliased(aws, function, unaliased)
+        aws.find("events", "delete_rule", Name=name)  # last: by the rule, what is left half way is found again
 
     return [Change(KIND, name, "delete", (str(live.get("ScheduleExpression")),), after, apply=delete)]
 

@@ -205,7 +205,7 @@ def test_what_is_no_longer_declared_is_removed(script, wire, client, attachment)
     assert client("events").list_rules()["Rules"] == [] or attachment != "schedule"
     assert client("cloudwatch").describe_alarms()["MetricAlarms"] == [] or attachment != "alarms"
     if attachment == "schedule":
-        assert wire.writes == ["RemoveTargets", "DeleteRule", "RemovePermission"]
+        assert wire.writes == ["RemoveTargets", "RemovePermission", "DeleteRule"]
 
 
 def test_new_tags_reach_everything_and_foreign_tags_stay(script, wire, client) -> None:

@@ -1,0 +1,136 @@
+"""What other hands set on things that AWS takes only as a whole: shown where it changes what is declared, else kept."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from lambda_script import Alarm, AwsError, DeployError
+from lambda_toolkit.execute import execute
+from lambda_toolkit.model import BucketSpec, Deployment
+from lambda_toolkit.plan import make_plan
+
+TOPIC = "arn:aws:sns:eu-west-2:123456789012:theirs"
+RULE = "my-function-schedule"
+
+
+def shown(plan) -> list[str]:
+    return [str(item) for change in plan.changes for item in change.differences]
+
+
+def alarm(client) -> dict:
+    [found] = client("cloudwatch").describe_alarms()["MetricAlarms"]
+    return found
+
+
+def set_by_hand(client, **different: object) -> None:
+    live = alarm(client)
+    kept = ("AlarmName", "MetricName", "Namespace", "Dimensions", "Statistic", "Threshold", "ComparisonOperator")
+    kept += ("Period", "EvaluationPeriods", "TreatMissingData", "AlarmActions", "ActionsEnabled")
+    client("cloudwatch").put_metric_alarm(**{**{key: live[key] for key in kept if key in live}, **different})
+
+
+def test_who_else_is_told_that_an_alarm_is_over_is_kept(script, client) -> None:
+    script(alarms=[Alarm("errors", "Errors")]).deploy()
+    set_by_hand(client, OKActions=[TOPIC])
+    assert not script(alarms=[Alarm("errors", "Errors")]).plan()
+    script(alarms=[Alarm("errors", "Errors", threshold=5)]).deploy()
+    assert alarm(client)["Threshold"] == 5
+    assert alarm(client)["OKActions"] == [TOPIC]
+
+
+def test_fewer_points_that_make_an_alarm_are_a_difference(script, client) -> None:
+    declared = {"alarms": [Alarm("errors", "Errors", evaluation_periods=5)]}
+    script(**declared).deploy()
+    set_by_hand(client, DatapointsToAlarm=5)
+    assert not script(**declared).plan(), "all of them, as without it"
+    set_by_hand(client, DatapointsToAlarm=1)
+    assert shown(script(**declared).plan()) == ["DatapointsToAlarm: 1 -> none"]
+    script(**declared).deploy()
+    assert alarm(client).get("DatapointsToAlarm") is None
+    assert not script(**declared).plan()
+
+
+def test_a_pattern_on_a_rule_is_a_difference_and_its_description_is_kept(script, client) -> None:
+    script(schedule="@daily").deploy()
+    events = client("events")
+    pattern = json.dumps({"source": ["aws.s3"]})
+    events.put_rule(Name=RULE, ScheduleExpression="cron(0 0 * * ? *)", EventPattern=pattern, Description="mine")
+    assert [line.partition(":")[0] for line in shown(script(schedule="@daily").plan())] == ["event_pattern"]
+    script(schedule="@daily").deploy()
+    rule = events.describe_rule(Name=RULE)
+    assert not rule.get("EventPattern")
+    assert rule["Description"] == "mine"
+    assert not script(schedule="@daily").plan()
+
+
+def test_what_a_target_gives_the_function_is_a_difference_and_its_queue_is_kept(script, client) -> None:
+    script(schedule="@daily").deploy()
+    events = client("events")
+    [target] = events.list_targets_by_rule(Rule=RULE)["Targets"]
+    queue = {"DeadLetterConfig": {"Arn": "arn:aws:sqs:eu-west-2:123456789012:lost"}}
+    events.put_targets(Rule=RULE, Targets=[{**target, **queue}])
+    assert not script(schedule="@daily").plan()
+    events.put_targets(Rule=RULE, Targets=[{**target, **queue, "Input": '{"mode": "all"}'}])
+    assert shown(script(schedule="@daily").plan()) == ['input: {"mode": "all"} -> none']
+    script(schedule="@daily").deploy()
+    [target] = events.list_targets_by_rule(Rule=RULE)["Targets"]
+    assert "Input" not in target
+    assert target["DeadLetterConfig"] == queue["DeadLetterConfig"]
+
+
+def test_a_policy_of_one_statement_without_a_list(aws, client) -> None:
+    deployment = Deployment(buckets=(BucketSpec("my-lake"),))
+    assert execute(aws, make_plan(aws, deployment)).ok
+    theirs = {"Sid": "Theirs", "Effect": "Deny", "Principal": "*", "Action": "s3:DeleteBucket"}
+    document = {"Version": "2012-10-17", "Statement": {**theirs, "Resource": "arn:aws:s3:::my-lake"}}
+    client("s3").put_bucket_policy(Bucket="my-lake", Policy=json.dumps(document))
+    [change] = make_plan(aws, deployment).changes
+    assert shown(make_plan(aws, deployment)) == ["tls_only: False -> True"]
+    change.apply(aws)
+    statements = json.loads(client("s3").get_bucket_policy(Bucket="my-lake")["Policy"])["Statement"]
+    assert [statement["Sid"] for statement in statements] == ["Theirs", "LambdaScriptTlsOnly"]
+    assert not make_plan(aws, deployment)
+
+
+@pytest.fixture
+def unreadable(session) -> list[str]:
+    """Put a code in, and Lambda answers with it as it does whoever may not use the key of the variables."""
+    codes: list[str] = []
+
+    def hide(parsed: dict, **_: object) -> None:
+        if codes:
+            refusal = {"ErrorCode": codes[0], "Message": "Lambda was unable to decrypt your environment variables."}
+            parsed["Configuration"]["Environment"] = {"Error": refusal}
+
+    session.events.register("after-call.lambda.GetFunction", hide)
+    return codes
+
+
+def test_an_environment_that_may_not_be_read_is_not_taken_for_empty(script, unreadable, wire) -> None:
+    script(environment={"MODE": "fast"}).deploy()
+    unreadable.append("AccessDeniedException")
+    wire.clear()
+    with pytest.raises(AwsError, match=r"variables cannot be read: .* need kms:Decrypt") as caught:
+        script(environment={"MODE": "fast"}).deploy()
+    assert caught.value.operation == "kms:Decrypt"
+    assert wire.writes == []
+    assert "Environment" not in str(shown(script().plan())), "what is not managed need not be read"
+
+
+def test_an_environment_whose_key_is_broken_is_written_anew(script, unreadable) -> None:
+    script(environment={"MODE": "fast"}).deploy()
+    unreadable.append("KMSInvalidStateException")
+    assert shown(script(environment={"MODE": "fast"}).plan()) == ["Environment.MODE: none -> fast"]
+
+
+def test_a_schedule_is_removed_although_its_permission_could_not_be_at_first(script, wire, client) -> None:
+    script(schedule="@daily").deploy()
+    wire.refuse("RemovePermission", "AccessDeniedException", "no", times=1)
+    with pytest.raises(DeployError, match="lambda:RemovePermission"):
+        script(schedule="").deploy()
+    assert script(schedule="").deploy().ok
+    with pytest.raises(client("lambda").exceptions.ResourceNotFoundException):
+        client("lambda").get_policy(FunctionName="my-function", Qualifier="live")
+    assert not script(schedule="").plan()
