@@ -39,8 +39,10 @@ audit: $(READY)
 $(READY): setup.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[dev]'
+	@echo 'Installing what it needs into $(VENV), once'
+	@$(BIN)/python -m pip install --quiet --upgrade pip uv \
+	  && $(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[dev]' \
+	  || { echo 'The environment $(VENV) could not be installed; why stands above. Packages come from the index that pip is set to use: check the network or its proxy, and repeat the command.' >&2; exit 1; }
 	@touch $(READY)
 
 clean:

@@ -8,7 +8,13 @@ from __future__ import annotations
 import atexit
 import gc
 
-import click
+try:
+    import click
+except ModuleNotFoundError:
+    raise SystemExit(
+        "deploy.py needs this project's environment: run `make run` once, which makes it, and `. .venv/bin/activate`. "
+        "Or install it into your own, Python 3.11 or newer: pip install -e '.[local]'"
+    ) from None
 
 from commands.group import LazyGroup
 
@@ -36,7 +42,13 @@ LOCAL_COMMANDS = {
 }
 
 
-@click.group(cls=LazyGroup, summaries=COMMANDS, default="deploy")
+EPILOG = (
+    "Every command takes --stage, --config and --json. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped. "
+    "To try it without an AWS account: python deploy.py local run"
+)
+
+
+@click.group(cls=LazyGroup, summaries=COMMANDS, default="deploy", epilog=EPILOG)
 def main() -> None:
     """Deploy and run the pipeline. Without a command: deploy."""
 

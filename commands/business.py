@@ -127,7 +127,7 @@ def show_history(screen: Screen, stack: Stack) -> None:
     try:
         rows = connection.run(
             """
-            SELECT sales_order_id, sales_record_id, (last_updated_date + last_updated_time)::text, sales_staff_id,
+            SELECT sales_record_id, sales_order_id, (last_updated_date + last_updated_time)::text, sales_staff_id,
                    design_id, agreed_delivery_date::text, agreed_delivery_location_id
             FROM fact_sales_order
             WHERE sales_order_id = (
@@ -137,8 +137,11 @@ def show_history(screen: Screen, stack: Stack) -> None:
         )
     finally:
         connection.close()
-    columns = ["order", "record", "last_updated", "staff", "design", "agreed delivery", "location"]
-    screen.table("One order, every version of it: in the source only the last is left", columns, rows)
+    if not rows:
+        return
+    columns = ["record", "last_updated", "staff", "design", "deliver by", "location"]
+    title = f"Order {rows[0][1]}, every version of it: in the source only the last is left"
+    screen.table(title, columns, [[record, *row] for record, _, *row in rows])  # 80 columns wide at most
 
 
 def summary_of(day: dict[str, int]) -> str:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from lambda_toolkit.plan import Change
 
 SIGNS = {"create": "+", "update": "~", "delete": "-"}
+_RACED = ("AlreadyExists", "ResourceExistsException", "ResourceConflictException")  # codes of AWS
 COLORS = {"create": "green", "update": "yellow", "delete": "red"}
 
 
@@ -63,10 +64,17 @@ def report_document(report: Report) -> dict[str, Any]:
 
 def show_report(screen: Screen, report: Report, verb: str) -> None:
     """The end of a deploy or destroy: how many changes, and each that was not made, with its reason."""
-    screen.say(f"{verb}: {counted(len(report.done), 'change')}.", bold=True)
+    screen.say(f"{verb}: {_counts(report)}.", bold=True)
     for failure in report.failed:
         screen.say(f"! {failure.change.kind} {failure.change.name}: {failure.message}", color="red", bold=True)
     for failure in report.skipped:
         screen.say(f"- not tried: {failure.change.kind} {failure.change.name}: {failure.message}", color="yellow")
     if not report.ok:
+        if any(raced in failure.message for failure in report.failed for raced in _RACED):
+            screen.say("What was to be made had just been made: another deploy may be running. Wait for it to end.")
         screen.say("The rest is done. Once the cause is mended, the same command finishes the work.")
+
+
+def _counts(report: Report) -> str:
+    done = counted(len(report.done), "change")
+    return done if report.ok else f"{done} made, {len(report.failed)} failed, {len(report.skipped)} not tried"

@@ -68,6 +68,10 @@ def apply(
             f"Remove {counted(len(removed), 'thing')} that the configuration no longer names?", err=True
         ):
             raise CommandError("Nothing was changed. To deploy and keep them: --no-prune.")
-    report = execute(aws, plan, on_progress=lambda progress: show_progress(screen, progress))
+    try:
+        report = execute(aws, plan, on_progress=lambda progress: show_progress(screen, progress))
+    except KeyboardInterrupt:
+        screen.progress("Stopped half way: what was done stays, and the same command finishes the work.")
+        raise
     show_report(screen, report, f"Deployed {target.pipeline.name} ({target.pipeline.stage})")
     return report

@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 from commands.declaration import BucketDeclaration, FunctionDeclaration, Pipeline, SecretDeclaration
 from commands.errors import ConfigurationError, UsageError
 from commands.privileges import bucket_of, permissions
+from commands.section import did_you_mean
 from commands.warehouse_schema import with_types
 from lambda_script import Alarm, Lambda_script, S3Trigger
 from lambda_toolkit.model import BucketSpec, Deployment, SecretSpec, TopicSpec
@@ -82,7 +83,8 @@ def chosen(pipeline: Pipeline, names: Collection[str]) -> tuple[str, ...] | None
     for name in names:
         if name not in known:
             raise UsageError(
-                f"There is no function `{name}` in {pipeline.path}. Declared: {', '.join(pipeline.functions)}."
+                f"There is no function `{name}` in {pipeline.path}.{did_you_mean(name, known)} "
+                f"Declared: {', '.join(pipeline.functions)}."
             )
     return tuple(known[name] for name in names) or None
 
@@ -100,13 +102,21 @@ def tables_json(pipeline: Pipeline) -> bytes:
 
     Raises ConfigurationError where the two do not fit each other.
     """
+    tables = with_types(pipeline.tables, schema_sql(pipeline), str(pipeline.root / SCHEMA))
+    return json.dumps(tables, indent=1, ensure_ascii=False).encode() + b"\n"
+
+
+def schema_sql(pipeline: Pipeline) -> str:
+    """The warehouse's schema, as it was written. Raises ConfigurationError where it cannot be read."""
     path = pipeline.root / SCHEMA
     try:
-        schema = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise ConfigurationError(
+            f"{path} does not exist. It holds the CREATE TABLE statements of what [warehouse] declares."
+        ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"The warehouse's schema {path} cannot be read: {error}.") from error
-    tables = with_types(pipeline.tables, schema, str(path))
-    return json.dumps(tables, indent=1, ensure_ascii=False).encode() + b"\n"
 
 
 def environment(pipeline: Pipeline, function: FunctionDeclaration, account: str) -> dict[str, str]:

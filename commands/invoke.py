@@ -16,7 +16,9 @@ from commands.options import DONE, FAILED, Request, with_request
 
 @click.command("invoke")
 @click.argument("function")
-@click.option("--event", type=click.Path(path_type=Path, dir_okay=False), help="A JSON file; default: an empty object.")
+@click.option(
+    "--event", type=click.Path(path_type=Path, dir_okay=False), help="A file with the event as JSON; default: {}."
+)
 @with_request
 def command(request: Request, function: str, event: Path | None) -> int:
     """Invoke FUNCTION and wait for it."""

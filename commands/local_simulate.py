@@ -11,7 +11,9 @@ from commands.options import DONE, Request, with_request
 @click.option(
     "--rate", type=click.FloatRange(min=0, min_open=True), default=30.0, show_default=True, help="Events a minute."
 )
-@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), default=10.0, show_default=True)
+@click.option(
+    "--minutes", type=click.FloatRange(min=0, min_open=True), default=10.0, show_default=True, help="For how long."
+)
 @with_request
 def command(request: Request, rate: float, minutes: float) -> int:
     """Make business happen in the source: orders, payments, corrections, deletions. Ctrl-C ends it sooner."""

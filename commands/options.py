@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import signal
@@ -23,6 +24,10 @@ P = ParamSpec("P")
 DONE, FAILED, CHANGES = 0, 1, 2
 MISUSED = 2  # as click says it
 INTERRUPTED = 130  # as shells say it of Ctrl-C
+_TRY = {  # what the machine refuses, and what to do then; other errors of the system are defects
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "Run this in a folder that you may write to."),
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "Free some space, and repeat the command."),
+}
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,11 @@ def with_request(body: Callable[Concatenate[Request, P], int | None]) -> Callabl
         except UsageError as error:
             screen.error(str(error))
             sys.exit(MISUSED)
+        except OSError as error:
+            if error.errno not in _TRY:
+                raise
+            screen.error(_of_a_file(error))
+            sys.exit(FAILED)
         except _expected() as error:
             screen.error(_message(error))
             sys.exit(FAILED)
@@ -92,6 +102,11 @@ def _expected() -> tuple[type[Exception], ...]:
     from local.errors import LocalError
 
     return (CommandError, ToolkitError, PipelineError, LocalError, BotoCoreError, ClientError)
+
+
+def _of_a_file(error: OSError) -> str:
+    place = f"{error.filename}: " if error.filename else ""
+    return f"{place}{error.strerror}. {_TRY[error.errno or 0]}"
 
 
 def _message(error: Exception) -> str:

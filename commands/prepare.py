@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from commands.declaration import Pipeline, SecretDeclaration
-from commands.deployment import secret_value
+from commands.deployment import schema_sql, secret_value
 from commands.errors import CommandError
 from commands.options import DONE, FAILED, Request, with_request
 from commands.target import Target
@@ -16,8 +15,6 @@ from commands.target import Target
 if TYPE_CHECKING:
     from lambdas.load.schemas import Warehouse
     from lambdas.shared.postgres import Credentials
-
-SCHEMA = Path("config/warehouse.sql")
 
 
 @click.command("prepare")
@@ -52,7 +49,7 @@ def prepare(target: Target, warehouse: Warehouse | None = None) -> dict[str, Any
     from lambdas.shared import declarations, postgres
 
     pipeline = target.pipeline
-    schema = (pipeline.root / SCHEMA).read_text(encoding="utf-8")
+    schema = schema_sql(pipeline)
     tables = declarations.parse(pipeline.tables)
     with postgres.connected(warehouse_credentials(target)) as connection:
         created = create(connection, schema, tables, warehouse or LIVE)

@@ -180,10 +180,14 @@ class Section:
 
 def undeclared(name: str, table: str, declared: Collection[str]) -> str:
     """What to say of a name that ``table`` does not declare."""
-    near = _nearest(name, declared)
-    meant = f" Did you mean `{near}`?" if near else ""
     known = ", ".join(declared) or "nothing"
-    return f"names `{name}`, which [{table}] does not declare.{meant} Declared there: {known}."
+    return f"names `{name}`, which [{table}] does not declare.{did_you_mean(name, declared)} Declared there: {known}."
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A question that names the nearest of ``known``, after a space; empty where none is near."""
+    near = _nearest(word, known)
+    return f" Did you mean `{near}`?" if near else ""
 
 
 def _nearest(word: str, known: Iterable[str]) -> str:

@@ -28,7 +28,7 @@ def command(request: Request) -> int:
     screen = request.screen
     screen.table(
         f"{target.pipeline.name} ({target.pipeline.stage}), {target.pipeline.region}",
-        ["function", "state", "live version", "runtime", "schedule", "released"],
+        ["function", "state", "live", "runtime", "started by", "released"],
         [
             [f["name"], f["state"], f["version"], f["runtime"], f["schedule"], f["last_deployed"]]
             for f in document["functions"]
@@ -82,7 +82,9 @@ def status(follower: Follower, now: datetime) -> dict[str, Any]:
 
 def _function(follower: Follower, function: str) -> dict[str, Any]:
     name = follower.pipeline.function_name(function)
-    schedule = follower.pipeline.functions[function].schedule
+    declared = follower.pipeline.functions[function]
+    starts = [*(["S3 event"] if declared.triggers else []), *([declared.schedule] if declared.schedule else [])]
+    schedule = ", ".join(starts) or None
     live = follower.aws.find("lambda", "get_function_configuration", FunctionName=name, Qualifier=LIVE)
     if live is None:
         absent = dict.fromkeys(("version", "runtime", "last_deployed"))
@@ -92,7 +94,7 @@ def _function(follower: Follower, function: str) -> dict[str, Any]:
         "state": live.get("State", "Active"),
         "version": live["Version"],
         "runtime": live.get("Runtime"),
-        "schedule": schedule or "S3 trigger",
+        "schedule": schedule,
         "last_deployed": _moment(live["LastModified"]),
     }
 

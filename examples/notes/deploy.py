@@ -5,6 +5,8 @@ from pathlib import Path
 
 from lambda_script import Alarm, Lambda_script, S3Trigger
 
+if len(sys.argv) != 2:
+    sys.exit("Usage: python deploy.py BUCKET")
 bucket = sys.argv[1]
 deployer = Lambda_script(
     lambda_function_path=Path(__file__).with_name("notes.py"),

@@ -12,11 +12,12 @@ import pytest
 from click.testing import CliRunner
 
 from commands import deploy
-from commands.changes import as_document, show_changes
+from commands.changes import as_document, show_changes, show_report
 from commands.errors import CommandError
 from commands.scope import EVERYTHING, Scope, scope_options
 from commands.screen import Screen
 from lambda_toolkit.changes import Change, Difference, Plan
+from lambda_toolkit.execute import Failure, Report
 
 DONE: list[str] = []
 
@@ -99,3 +100,12 @@ def test_the_options_make_the_scope() -> None:
     for arguments in ([], ["--adopt", "--no-prune", "--delete-data"]):
         assert CliRunner().invoke(command, arguments).exit_code == 0
     assert seen == [EVERYTHING, Scope(adopt=True, prune=False, delete_data=True)]
+
+
+def test_a_deploy_that_another_one_raced_says_so(capsys) -> None:
+    failed = Failure(CHANGED, "iam:CreateRole shop: Role with name shop already exists (EntityAlreadyExists).")
+    show_report(Screen(), Report(done=(CHANGED,), failed=(failed,), skipped=(failed,)), "Deployed shop (dev)")
+    shown = capsys.readouterr().out
+    assert "Deployed shop (dev): 1 change made, 1 failed, 1 not tried." in shown
+    assert "another deploy may be running" in shown
+    assert "the same command finishes the work" in shown

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -99,6 +100,8 @@ def test_without_credentials_it_is_said_what_to_do(tmp_path):
         (["local", "simulate", "--rate", "0"], "Invalid value for '--rate'"),
         (["local", "up", "--seed", "nowhere"], "Directory 'nowhere' does not exist"),
         (["nonsense"], "No such command 'nonsense'"),
+        (["depoly"], "Did you mean 'deploy'?"),
+        (["local", "upp"], "Did you mean 'up'?"),
     ],
 )
 def test_wrong_usage_is_told_as_asked(arguments, says):
@@ -167,3 +170,39 @@ def test_target_looks_for_the_file_that_the_stack_writes():
     from local import description
 
     assert (target.DIRECTORY, target.STACK_FILE) == (description.DIRECTORY, description.STACK_FILE)
+
+
+@pytest.mark.parametrize(
+    ("number", "says"), [(errno.EROFS, "a folder that you may write to"), (errno.ENOSPC, "Free some space")]
+)
+def test_what_the_machine_refuses_is_told_with_what_to_try(number, says, capsys):
+    @options.with_request
+    def refused(request: options.Request) -> int:
+        raise OSError(number, os.strerror(number), "/some/file")
+
+    with pytest.raises(SystemExit) as end:
+        refused(stage=None, config=Path("x"), as_json=False)
+    assert end.value.code == options.FAILED
+    told = capsys.readouterr().err
+    assert f"/some/file: {os.strerror(number)}." in told and says in told
+
+
+def test_another_error_of_the_system_is_a_defect():
+    @options.with_request
+    def defective(request: options.Request) -> int:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        defective(stage=None, config=Path("x"), as_json=False)
+
+
+def test_without_the_environment_it_is_said_how_to_make_it():
+    code = "import sys; sys.modules['click'] = None; import deploy"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert "make run" in result.stderr and "Traceback" not in result.stderr
+
+
+def test_the_help_says_what_the_exit_codes_mean():
+    shown = " ".join(CliRunner().invoke(deploy.main, ["--help"]).stdout.split())
+    assert f"0 done, 1 failed, 2 wrong usage, {options.INTERRUPTED} stopped" in shown

@@ -124,7 +124,9 @@ def test_the_tables_travel_as_the_same_bytes(pipeline):
 def test_functions_are_chosen_by_their_short_names(pipeline):
     assert chosen(pipeline, []) is None
     assert chosen(pipeline, ["load"]) == ("totes-dev-load",)
-    with pytest.raises(UsageError, match="no function `lode` in .*Declared: extract, transform, load"):
+    with pytest.raises(
+        UsageError, match="no function `lode` in .*Did you mean `load`.*Declared: extract, transform, load"
+    ):
         chosen(pipeline, ["lode"])
 
 

@@ -109,5 +109,5 @@ def test_a_schema_that_is_not_there_is_named(tmp_path):
     config = tmp_path / "config" / "pipeline.toml"
     config.parent.mkdir()
     config.write_bytes(DEFAULT_PATH.read_bytes())
-    with pytest.raises(ConfigurationError, match=r"config/warehouse\.sql cannot be read"):
+    with pytest.raises(ConfigurationError, match=r"config/warehouse\.sql does not exist"):
         tables_json(load(config))
