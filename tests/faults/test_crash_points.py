@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -13,7 +12,6 @@ from tests.faults.conftest import Line
 from tests.faults.gates import Answer, Gate, Step, Then
 
 pytestmark = [pytest.mark.xdist_group("crashes"), pytest.mark.no_cover]
-GUARANTEES = Path(__file__).parents[2] / "docs" / "guarantees.md"
 
 
 def nth_effect(n: int, then: Then) -> Callable[[Step], Then | Answer]:

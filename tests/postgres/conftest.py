@@ -77,15 +77,15 @@ class Shop:
 def templates(postgres_server: Any) -> tuple[str, str]:
     """Two databases to copy: a small source, and a prepared warehouse."""
     server = postgres_server
-    with connect(_credentials(server, "postgres")) as admin:
+    with connect(credentials_of(server, "postgres")) as admin:
         admin.run("CREATE DATABASE source_template")
         admin.run("CREATE DATABASE warehouse_template")
         admin.run("CREATE ROLE reader LOGIN PASSWORD 'reader''s secret'")
-    with connect(_credentials(server, "source_template")) as source:
+    with connect(credentials_of(server, "source_template")) as source:
         source.run((CONFIG / "totesys.sql").read_text(encoding="utf-8"))
         source.run("CREATE TABLE _prisma_migrations (id int); GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader")
         source.run(SEED)
-    with connect(_credentials(server, "warehouse_template")) as warehouse:
+    with connect(credentials_of(server, "warehouse_template")) as warehouse:
         prepare(warehouse, (CONFIG / "warehouse.sql").read_text(encoding="utf-8"), parse(configuration()))
     return "source_template", "warehouse_template"
 
@@ -95,12 +95,20 @@ def credentials(postgres_server: Any, templates: tuple[str, str]) -> Iterator[tu
     """Of a source (as its owner) and of a warehouse, both new; dropped afterwards."""
     server = postgres_server
     names = [f"{template}_{next(_NUMBERS)}" for template in templates]
-    with connect(_credentials(server, "postgres")) as admin:
+    with connect(credentials_of(server, "postgres")) as admin:
         for name, template in zip(names, templates, strict=True):
             admin.run(f"CREATE DATABASE {name} TEMPLATE {template}")
-        yield _credentials(server, names[0]), _credentials(server, names[1])
+        yield credentials_of(server, names[0]), credentials_of(server, names[1])
         for name in names:
             admin.run(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def empty(credentials: tuple[Credentials, Credentials]) -> Iterator[Connection]:
+    """A session in the warehouse's database, in which nothing was prepared."""
+    with connect(credentials[1]) as connection:
+        connection.run("DROP SCHEMA public, pipeline CASCADE; CREATE SCHEMA public")
+        yield connection
 
 
 @pytest.fixture
@@ -140,5 +148,6 @@ def shop(credentials: tuple[Credentials, Credentials], buckets: tuple[Lake, Lake
             connection.close()
 
 
-def _credentials(server: Any, database: str) -> Credentials:
+def credentials_of(server: Any, database: str) -> Credentials:
+    """Of a database of ``server``, as the one who may do everything."""
     return Credentials(server.host, server.port, database, server.superuser, server.password)

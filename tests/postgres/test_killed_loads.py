@@ -10,7 +10,7 @@ from lambdas.load.loading import load
 from lambdas.load.preparation import prepare
 from lambdas.load.replay import replay
 from lambdas.shared.postgres import connected
-from tests.postgres.test_late_versions import DECLARED, SCHEMA, Batch, Row, expected, found, repaired, write
+from tests.postgres.deeds import DECLARED, SCHEMA, Batch, Row, expected, found, repaired, write
 from tests.postgres.written_lake import WrittenLake
 
 STEP = 7  # of the statements, every so many
@@ -42,10 +42,8 @@ def mortal(connection, statements):
 
 
 @pytest.fixture
-def warehouse(credentials):
-    with connected(credentials[1]) as connection:
-        connection.run("DROP SCHEMA public, pipeline CASCADE; CREATE SCHEMA public")
-        prepare(connection, SCHEMA, DECLARED)
+def warehouse(credentials, empty):
+    prepare(empty, SCHEMA, DECLARED)
     return credentials[1]
 
 

@@ -9,8 +9,7 @@ from lambdas.load import handler as door
 from lambdas.load.preparation import prepare
 from lambdas.load.schemas import Warehouse
 from lambdas.shared.errors import PipelineError, WarehouseError
-from lambdas.shared.postgres import connected
-from tests.postgres.test_late_versions import DECLARED, SCHEMA, Batch, Row, repaired, write
+from tests.postgres.deeds import DECLARED, SCHEMA, Batch, Row, repaired, write
 from tests.postgres.written_lake import WrittenLake
 
 CHECK = Warehouse.beside("check")
@@ -31,11 +30,9 @@ def lake():
 
 
 @pytest.fixture
-def warehouse(credentials):
-    with connected(credentials[1]) as connection:
-        connection.run("DROP SCHEMA public, pipeline CASCADE; CREATE SCHEMA public")
-        prepare(connection, SCHEMA, DECLARED)
-        yield connection
+def warehouse(empty):
+    prepare(empty, SCHEMA, DECLARED)
+    return empty
 
 
 @pytest.fixture

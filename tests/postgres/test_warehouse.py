@@ -22,12 +22,6 @@ def warehouse(credentials):
         yield connection
 
 
-@pytest.fixture
-def empty(warehouse):
-    warehouse.run("DROP SCHEMA public, pipeline CASCADE; CREATE SCHEMA public")
-    return warehouse
-
-
 def catalog(connection):
     return connection.rows(
         """SELECT c.oid, c.relname, a.attname, a.atttypid, a.attnotnull

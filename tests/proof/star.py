@@ -10,8 +10,6 @@ from decimal import Decimal
 
 import pycountry
 
-from tests.proof.changes import KEYS
-
 SourceRow = Mapping[str, str | None]  # column -> what PostgreSQL writes of it
 State = Mapping[str, Mapping[int, SourceRow]]  # source table -> key -> row
 StarRow = tuple[str | None, ...]
@@ -245,8 +243,3 @@ STAR: Mapping[str, StarTable] = {
 }
 FACTS = {name: table for name, table in STAR.items() if table.record}
 DIMENSIONS = {name: table for name, table in STAR.items() if not table.record}
-
-
-def key_of(table: str) -> str:
-    """The key column of a source table."""
-    return KEYS[table]

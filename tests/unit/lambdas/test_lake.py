@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 
-import boto3
-import moto
 import pyarrow as pa
 import pytest
 
@@ -31,17 +29,6 @@ from lambdas.shared.manifest import (
 from lambdas.shared.parquet import ParquetPart
 
 ROWS = pa.table({"id": pa.array(range(1000), pa.int32()), "text": [str(i % 7) for i in range(1000)]})
-
-
-@pytest.fixture
-def lake(monkeypatch):
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    with moto.mock_aws():
-        client = boto3.client("s3", region_name="us-east-1")
-        client.create_bucket(Bucket="lake")
-        yield Lake(client, "lake")
 
 
 def test_manifest_keys_sort_by_number_and_read_back():

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-import boto3
-import moto
 import pytest
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.s3.models import s3_backends
@@ -34,10 +32,8 @@ WINNER, LOSER = "a" * 32, "b" * 32
 class Bucket:
     """A bucket whose objects were written when a test says so."""
 
-    def __init__(self) -> None:
-        client = boto3.client("s3", region_name="us-east-1")
-        client.create_bucket(Bucket="lake")
-        self.lake = Lake(client, "lake")
+    def __init__(self, lake: Lake) -> None:
+        self.lake = lake
 
     def put(self, key: str, written: datetime, content: bytes = b"data") -> str:
         assert self.lake.put_if_absent(key, content)
@@ -73,12 +69,8 @@ def made(batch: int, digest: str, table: str = "dim_staff", what: str = ".parque
 
 
 @pytest.fixture
-def bucket(monkeypatch):
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    with moto.mock_aws():
-        yield Bucket()
+def bucket(lake):
+    return Bucket(lake)
 
 
 @pytest.fixture
