@@ -173,6 +173,8 @@ def deploy_all(scripts: Sequence[Lambda_script], on_progress: Callable[[Progress
     Given one ``application``, what AWS lists by it is read once for all. All go to the AWS of the first. Raises as
     :meth:`Lambda_script.deploy` does.
     """
+    if not isinstance(scripts, Sequence) or not all(isinstance(script, Lambda_script) for script in scripts):
+        raise ToolkitError("deploy_all takes a list of Lambda_scripts: deploy_all([one, two]).")
     if not scripts:
         return Report()
     labelled = tuple(spec for script in scripts for spec in script._deployment().labelled().functions)

@@ -237,7 +237,8 @@ def _triggers(value: Any) -> tuple[S3Trigger, ...] | None:
     except (TypeError, AttributeError) as error:
         raise TriggerError(_odd_trigger(value)) from error
     for trigger in triggers:
-        if not all(map(_is_text, (trigger.bucket, trigger.prefix, trigger.suffix, *trigger.events))):
+        texts = _is_list_of(_is_text)
+        if not texts((trigger.bucket, trigger.prefix, trigger.suffix)) or not texts(trigger.events):
             raise TriggerError(_odd_trigger(trigger))
     return triggers
 

@@ -85,6 +85,7 @@ class _Execution:
                         self._start_ready(pool)
                 except BaseException:
                     self._aws.stopping.set()  # the changes under way end soon; the pool waits for them
+                    pool.shutdown(wait=False, cancel_futures=True)  # those that wait for a worker are not begun
                     raise
         if self._waiting:
             names = ", ".join(f"{kind} {name}" for kind, name in self._waiting)

@@ -58,6 +58,7 @@ _NEW_ROLE = (  # a role that was made a moment ago: unknown to Lambda, and then 
     "does not refer to a valid principal",
 )
 _FOR_GOOD = ("already exist", "alias")  # conflicts that no waiting ends: a name that is taken, a version that is named
+_FOR_NOW = "cannot be performed at this time"  # and then the ARN of a function whose name may hold any of these
 _TOO_MANY_REQUESTS = 429
 _UNANSWERED = frozenset({"ConnectionClosedError", "ReadTimeoutError", "ConnectionError", "HTTPClientError"})
 _IAM_NAMES = {  # where IAM calls an operation by another name
@@ -129,7 +130,7 @@ def wait_for(refusal: Refusal, seconds: float) -> Wait | None:
         return Wait("throttled", seconds)
     if code in _AT_ODDS:
         return Wait("someone else is changing it", seconds)
-    if code == "ResourceConflictException" and not any(text in message for text in _FOR_GOOD):
+    if code == "ResourceConflictException" and not _is_for_good(message):
         return Wait("an update is in progress", seconds)
     if code == "InvalidParameterValueException" and any(text in message for text in _NEW_ROLE):
         return Wait("the role is not yet known to Lambda", seconds)
@@ -148,6 +149,10 @@ def wait_for(refusal: Refusal, seconds: float) -> Wait | None:
     if refusal.status >= 500:
         return Wait("AWS had a fault of its own", min(seconds, 20.0))
     return None
+
+
+def _is_for_good(message: str) -> bool:
+    return _FOR_NOW not in message and any(text in message for text in _FOR_GOOD)
 
 
 def hint(refusal: Refusal, permission: str) -> str:

@@ -26,7 +26,10 @@ def test_a_schedule_that_is_no_text():
         Lambda_script("function.py", schedule=5)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("trigger", [{"buckets": "b"}, {}, ["b"], "b", 5, {"bucket": 5}, S3Trigger("b", prefix=None)])
+@pytest.mark.parametrize(
+    "trigger",
+    [{"buckets": "b"}, {}, ["b"], "b", 5, {"bucket": 5}, S3Trigger("b", prefix=None), S3Trigger("b", events=None)],
+)
 def test_a_trigger_that_is_none(trigger):
     with pytest.raises(TriggerError, match="s3_trigger takes `bucket`"):
         Lambda_script("function.py", s3_trigger=trigger)
@@ -127,6 +130,11 @@ def test_an_alarm_may_be_a_mapping_and_requirements_the_path_of_a_file(tmp_path:
     script = Lambda_script("function.py", alarms=[{"name": "e", "metric": "Errors"}], requirements=str(file))
     assert script.spec.alarms == (Alarm("e", "Errors"),)
     assert script.spec.requirements == ("pg8000",)
+
+
+def test_one_function_is_no_list_of_them() -> None:
+    with pytest.raises(ToolkitError, match=r"deploy_all\(\[one, two\]\)"):
+        deploy_all(Lambda_script("one.py"))  # type: ignore[arg-type]
 
 
 def test_functions_of_two_regions_are_not_deployed_together() -> None:

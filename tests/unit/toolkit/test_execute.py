@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lambda_toolkit.aws import Aws
+from lambda_toolkit.aws import WRITERS, Aws
 from lambda_toolkit.changes import Artifact, Change, Key, Plan
 from lambda_toolkit.errors import DeployError, PackageError, ToolkitError
 from lambda_toolkit.execute import Progress, execute
@@ -86,6 +86,27 @@ def test_a_mistake_in_the_program_is_not_hidden() -> None:
 
     with pytest.raises(KeyError):
         execute(AWS, Plan((change("a", mistake), change("b"))))
+
+
+def test_an_interruption_begins_nothing_more() -> None:
+    begun: list[str] = []
+    goes_on = threading.Event()
+
+    def slow(name: str) -> Callable[[Any], None]:
+        def apply(_: Any) -> None:
+            begun.append(name)
+            assert goes_on.wait(10)
+
+        return apply
+
+    def interrupt(progress: Progress) -> None:
+        if progress.change.name == "19":
+            threading.Timer(0.1, goes_on.set).start()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        execute(AWS, Plan(tuple(change(str(number), slow(str(number))) for number in range(20))), interrupt)
+    assert len(begun) <= WRITERS
 
 
 def test_a_circle_is_named() -> None:

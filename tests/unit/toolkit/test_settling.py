@@ -6,6 +6,8 @@ import pytest
 
 from lambda_toolkit.settling import Refusal, hint, wait_for
 
+NOT_NOW = "The operation cannot be performed at this time. An update is in progress for resource:"
+
 
 def refusal(code: str, message: str = "", operation: str = "put_rule", status: int = 400) -> Refusal:
     return Refusal("lambda", operation, code, message, status)
@@ -21,6 +23,8 @@ def refusal(code: str, message: str = "", operation: str = "put_rule", status: i
         (refusal("OperationAbortedException"), 60),  # CloudWatch Logs
         (refusal("StaleTag"), 60),  # SNS, where a topic of that name was removed a moment ago
         (refusal("ResourceConflictException", "An update is in progress"), 60),
+        (refusal("ResourceConflictException", f"{NOT_NOW} arn:aws:lambda:x:1:function:alias-keeper"), 60),
+        (refusal("ResourceConflictException", "Alias already exists: arn:aws:lambda:x:1:function:f:live"), None),
         (refusal("ResourceConflictException", "Function already exist: f"), None),
         (refusal("ResourceConflictException", "The statement id (x) provided already exists"), None),
         (refusal("InvalidParameterValueException", "The role defined ... cannot be assumed by Lambda."), 60),
