@@ -27,6 +27,7 @@ from lambdas.shared.postgres import Credentials, connect
 from lambdas.shared.wire import Connection
 from local import emulator
 from local.process import free_port
+from tests.faults.changes import add_what_goes_first
 from tests.faults.gates import Gate, http_gate, postgres_gate
 from tests.postgres.conftest import SEED
 from tests.postgres.source_model import EXPECTED, Versions, current_rows, expected_rows, fact_versions
@@ -190,6 +191,7 @@ def line(
         admin, warehouse = session("faults_source"), session("faults_warehouse")
         admin.run((REPOSITORY / "config" / "totesys.sql").read_text(encoding="utf-8"))
         admin.run(SEED)
+        add_what_goes_first(admin)
         tables = tables_json(load_configuration(REPOSITORY / "config" / "pipeline.toml", "local"))
         (directory / declarations.TABLES_FILE).write_bytes(tables)
         schema = (REPOSITORY / "config" / "warehouse.sql").read_text(encoding="utf-8")
