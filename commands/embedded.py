@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
-SOURCE_SCHEMA = Path("config/totesys.sql")
+TOTESYS_SCHEMA = Path("config/totesys.sql")
+OWN_SCHEMA = Path("config/source.sql")  # of a source that is not totesys, which nothing here can fill
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,16 @@ def seeding_options(command: Callable[P, T]) -> Callable[P, T]:
     return click.option("--seed", type=directory, help=told)(command)
 
 
+def require_totesys(request: Request) -> None:
+    """Raises UsageError where the source is another: business happens in totesys' tables alone."""
+    own = request.root / OWN_SCHEMA
+    if own.is_file():
+        raise UsageError(
+            f"This makes business happen in totesys, and {own} describes another source. Change that with psql "
+            "(python deploy.py local env), then: python deploy.py run"
+        )
+
+
 def bring_up(request: Request, seeding: Seeding, *, clock_speed: float = 1) -> tuple[Stack, Target]:
     """Starts the stack, seeds the source, prepares the warehouse and deploys. Returns the stack and its target.
 
@@ -59,17 +70,24 @@ def bring_up(request: Request, seeding: Seeding, *, clock_speed: float = 1) -> t
     from local.totesys import seed
 
     screen = request.screen
+    is_own = (request.root / OWN_SCHEMA).is_file()
+    if is_own and (seeding.directory is not None or seeding.orders is not None):
+        raise UsageError(
+            f"--seed and --orders fill totesys, and {request.root / OWN_SCHEMA} describes another source. "
+            "Start it empty, and fill it with: psql"
+        )
     if seeding.directory is not None:
         seed.files_in(seeding.directory)  # refused before anything is started
     region = load(request.config, LOCAL_STAGE).region
     stack = embedded.up(
         request.root,
-        source_schema=request.root / SOURCE_SCHEMA,
+        source_schema=request.root / (OWN_SCHEMA if is_own else TOTESYS_SCHEMA),
         region=region,
         clock_speed=clock_speed,
         on_progress=screen.progress,
     )
-    fill(stack, seeding, screen)
+    if not is_own and not seeding.empty:
+        fill(stack, seeding, screen)
     target = local_target(request.config, stack, {}, request.stage)
     with screen.waiting("Preparing the warehouse ..."):
         created = prepare(target)["created"]
@@ -96,8 +114,6 @@ def fill(stack: Stack, seeding: Seeding, screen: Screen) -> None:
                 "The source already holds data, from before. Start afresh with: python deploy.py local down --wipe"
             )
         screen.progress("The source holds its data from before")
-        return
-    if seeding.empty:
         return
     with screen.waiting("Filling the source ..."):
         rows = (

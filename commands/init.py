@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from pathlib import Path
 
 import click
@@ -21,20 +22,23 @@ _NAME = re.compile(r"[a-z][a-z0-9-]{0,19}")  # it begins the names of buckets, f
 @click.argument("directory", metavar="[DIR]", default=".", type=click.Path(path_type=Path, file_okay=False))
 @with_request
 def command(request: Request, directory: Path) -> int:
-    """Write DIR/config/pipeline.toml and DIR/config/warehouse.sql, with comments, for a database of your own.
+    """Write DIR/config/pipeline.toml, warehouse.sql and source.sql, with comments, for a database of your own.
 
-    They hold two tables as an example and deploy as they are. Nothing that exists is overwritten.
+    They hold two tables as an example and deploy as they are: to AWS, or to an embedded stack of their own. Nothing
+    that exists is overwritten.
     """
     written = write_starter(directory)
     for path in written:
         request.screen.say(f"Wrote {path}.")
-    request.screen.say("Name your tables in both, then: python deploy.py plan --config " + str(written[0]))
+    config = shlex.quote(str(written[0]))
+    request.screen.say("Name your tables in them. To try it on this machine:")
+    request.screen.say(f"    python deploy.py local up --config {config}")
     request.screen.document({"written": [str(path) for path in written]})
     return DONE
 
 
 def write_starter(directory: Path) -> list[Path]:
-    """Write the two files and return their paths.
+    """Write the files and return their paths.
 
     Raises CommandError where one exists, where ``directory`` has no name that AWS takes, or cannot be written.
     """
@@ -43,6 +47,7 @@ def write_starter(directory: Path) -> list[Path]:
     contents = {
         directory / "config" / "pipeline.toml": _pipeline(shipped, name, directory),
         directory / "config" / "warehouse.sql": (_STARTER / "warehouse.sql").read_text(encoding="utf-8"),
+        directory / "config" / "source.sql": (_STARTER / "source.sql").read_text(encoding="utf-8"),
     }
     for path in contents:
         if path.exists():

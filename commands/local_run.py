@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from commands.business import Day, document, show_check, show_history, summary_of
-from commands.embedded import Seeding, bring_up, seeding_options
+from commands.embedded import Seeding, bring_up, require_totesys, seeding_options
 from commands.errors import CommandError
 from commands.follow import Follower
 from commands.options import DONE, FAILED, Request, with_request
@@ -29,6 +29,7 @@ def command(request: Request, seed: Path | None, orders: int | None, keep: bool)
     """
     from local.stack import down, running_stack
 
+    require_totesys(request)
     if running_stack(request.root):
         raise CommandError("The embedded stack is up already. Stop it first: python deploy.py local down --wipe")
     down(request.root, wipe=True)

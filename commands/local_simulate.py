@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from commands.embedded import require_totesys
 from commands.options import DONE, Request, with_request
 
 
@@ -20,6 +21,7 @@ def command(request: Request, rate: float, minutes: float) -> int:
     from local.stack import load_stack
     from local.totesys.business_day import simulate
 
+    require_totesys(request)
     stack = load_stack(request.root)
     request.screen.progress(
         f"{rate:g} events a minute for {minutes:g} minutes; watch them arrive: python deploy.py status"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 import deploy
@@ -53,3 +54,20 @@ def test_a_folder_whose_name_aws_refuses_is_refused(tmp_path: Path) -> None:
     code, output = init(tmp_path / "2nd")
     assert code == 1
     assert "no name that AWS takes" in output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["up", "--orders", "3"], "describes another source. Start it empty"),
+        (["run"], "This makes business happen in totesys"),
+        (["simulate"], "This makes business happen in totesys"),
+    ],
+)
+def test_a_source_of_ones_own_is_not_filled_with_totesys(tmp_path: Path, arguments: list[str], says: str) -> None:
+    init(tmp_path / "crm")
+    config = str(tmp_path / "crm" / "config" / "pipeline.toml")
+    result = CliRunner().invoke(deploy.main, ["local", *arguments, "--config", config])
+    assert result.exit_code == 2
+    assert says in result.stderr
+    assert not (tmp_path / "crm" / ".local").exists(), "nothing was started"
