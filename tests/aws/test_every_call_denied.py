@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
+import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -127,3 +129,27 @@ def carry_out(aws: Aws, deployment: Deployment) -> int:
     if not report.ok:
         raise DeployError(report)
     return report.total
+
+
+def test_of_a_deployment_that_takes_away_what_was_attached(declared, wire, client) -> None:
+    whole, bare = declared("my-function"), declared("my-function", schedule="", s3_trigger=(), alarms=())
+    for number in itertools.count(1):
+        whole.deploy()
+        came = deny(wire, number, bare.deploy)
+        assert not bare.plan(), f"after call {number} was denied"
+        assert attached(client) == [], f"after call {number} was denied"
+        if not came:
+            break
+    assert number > 10
+
+
+def attached(client) -> list[str]:
+    """What still hangs on the function, its permissions and its entries on the bucket among it."""
+    left = [item["Name"] for item in client("events").list_rules()["Rules"]]
+    left += [item["AlarmName"] for item in client("cloudwatch").describe_alarms()["MetricAlarms"]]
+    entries = client("s3").get_bucket_notification_configuration(Bucket="my-lake")
+    left += [item["Id"] for item in entries.get("LambdaFunctionConfigurations", [])]
+    with contextlib.suppress(client("lambda").exceptions.ResourceNotFoundException):
+        policy = client("lambda").get_policy(FunctionName="my-function", Qualifier="live")
+        left += [item["Sid"] for item in json.loads(policy["Policy"])["Statement"]]
+    return left
