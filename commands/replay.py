@@ -66,7 +66,7 @@ def _lines(document: dict[str, object]) -> Iterator[str]:
     yield f"Replayed {counted(len(batches), 'batch', 'es')}; {len(revised)} came out differently than before."
     for table, rows in written.items():
         yield f"{table}: {counted(rows, 'row')} written"
-    if opened:
+    if any(opened.values()):
         yield f"Still open: {counted(opened['rejected'], 'rejected row')}, {opened['held']:,} held."
 
 
