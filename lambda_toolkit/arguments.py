@@ -26,17 +26,20 @@ def function_spec(given: Given) -> FunctionSpec:
 
     What AWS would refuse (:func:`check_function`) is among it.
     """
-    raise_all(list(type_problems(given)))
-    problems: list[ToolkitError] = []
+    problems = list(type_problems(given))
+    has_types = not problems
     attempt = _Attempts(problems)
     schedule = attempt(lambda: _schedule(given["schedule"]))
     triggers = attempt(lambda: _triggers(given["s3_trigger"]))
     alarms = attempt(lambda: _alarms(given["alarms"]))
     canary = attempt(lambda: _canary(given["canary"]))
     requirements = attempt(lambda: _requirements(given["requirements"]))
+    if not has_types:
+        raise_all(problems)
     source = Path(given["lambda_function_path"])
+    name = attempt(lambda: _name(given["function_name_template"] or source.absolute().stem, given["stage"]))
     spec = FunctionSpec(
-        name=_name(given["function_name_template"] or source.absolute().stem, given["stage"]),
+        name=name or "unnamed",
         source=source,
         handler=given["handler"],
         runtime=given["runtime"] or THIS_RUNTIME,
@@ -60,7 +63,7 @@ def function_spec(given: Given) -> FunctionSpec:
         zip_path=Path(given["zip_file_name"]),
         artifact_bucket=given["artifact_bucket"],
         health_event=given["health_event"],
-        canary=canary,
+        canary=canary if alarms is not None or given["alarms"] is None else None,  # what watches it cannot be read
         adopt=given["adopt"],
     )
     attempt(lambda: check_function(spec))

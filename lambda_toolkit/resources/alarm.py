@@ -111,8 +111,10 @@ def _desired(aws: Aws, function: str, alarm: Alarm) -> dict[str, Any]:
 
 def _comparable(live: dict[str, Any]) -> dict[str, Any]:
     dimensions = {item["Name"]: item["Value"] for item in live.get("Dimensions") or ()}
-    if live.get("DatapointsToAlarm") == live.get("EvaluationPeriods"):
-        live = {**live, "DatapointsToAlarm": None}  # all of them, as without it
+    points = live.get("DatapointsToAlarm")
+    if points == live.get("EvaluationPeriods"):
+        points = None  # all of them, as without it
+    live = {**live, "DatapointsToAlarm": points or None, "Unit": live.get("Unit") or None}
     # CloudWatch leaves out what is empty.
     empty = {"AlarmDescription": "", "AlarmActions": [], "InsufficientDataActions": []}
     return {**empty, **{name: value for name, value in live.items() if value is not None}, "Dimensions": dimensions}

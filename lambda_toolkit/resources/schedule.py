@@ -82,7 +82,7 @@ def plan(aws: Aws, spec: FunctionSpec, prefix: str) -> list[Change]:
         {
             "schedule": live.get("ScheduleExpression"),
             "state": live.get("State"),
-            "event_pattern": live.get("EventPattern"),
+            "event_pattern": live.get("EventPattern") or None,
         }
         if live
         else {}

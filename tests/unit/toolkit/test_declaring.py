@@ -111,7 +111,10 @@ def test_everything_that_is_wrong_is_told_at_once() -> None:
     assert "memory 5 is outside" in str(caught.value)
     assert "timeout 901 is outside" in str(caught.value)
     with pytest.raises(PlanError) as caught:
-        Lambda_script("function.py", memory="5", tags="a")  # type: ignore[arg-type]
+        Lambda_script("function.py", memory="5", tags="a", schedule=5)  # type: ignore[arg-type]
+    assert len(caught.value.problems) == 3
+    with pytest.raises(PlanError) as caught:
+        Lambda_script("function.py", function_name_template="{name}", memory=5)
     assert len(caught.value.problems) == 2
 
 
