@@ -2,18 +2,15 @@
 
 Starts a PostgreSQL of its own in a temporary directory, and stops it; the lake is a directory. The warehouse is that of
 config/warehouse.sql, with nine foreign keys on the facts that are loaded.
-Run: python -m benchmarks.loading [millions of rows ...]
+Run: python -m benchmarks.loading [millions of rows ...], and see its --help
 """
 
 from __future__ import annotations
 
 import json
-import os
-import resource
-import subprocess
 import sys
-import tempfile
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,7 +18,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from benchmarks import sizes
 from benchmarks.files import Files
+from benchmarks.sizes import REPOSITORY, Step
 from commands.configuration import DEFAULT_PATH
 from commands.configuration import load as configuration
 from commands.deployment import tables_json
@@ -33,9 +32,8 @@ from lambdas.shared.layout import manifest_key, revision_key
 from lambdas.shared.manifest import ProcessedManifest, ProcessedTable, to_json
 from lambdas.shared.parquet import ParquetPart
 from lambdas.shared.postgres import Credentials, connect
-from local import postgres
 
-REPOSITORY = Path(__file__).parents[1]
+MODULE = "benchmarks.loading"
 FACT = "fact_sales_order"
 DIMENSIONS = """
 INSERT INTO dim_date SELECT d, 1, 1, 1, 1, '', '', 1 FROM generate_series(DATE '2022-01-01', '2024-12-31', '1 day') d;
@@ -52,48 +50,34 @@ def main() -> int:
     """Measure each step in a process of its own, and print."""
     if sys.argv[1:2] == ["--step"]:
         return _step(sys.argv[2])
-    print(f"{'rows':>10}  {'load':<34}{'wall s':>8}{'peak MB':>9}{'written':>11}")
-    for millions in map(float, sys.argv[1:] or ("1",)):
-        with tempfile.TemporaryDirectory() as directory:
-            server = postgres.start(Path(directory) / "server")
-            try:
-                _measure(server, Path(directory), int(millions * 1_000_000))
-            finally:
-                postgres.remove(Path(directory) / "server")
-    return 0
+    return sizes.main(MODULE, __doc__, "written", (1,), _measure)
 
 
-def _measure(server: postgres.Server, directory: Path, rows: int) -> None:
+def _measure(to: Credentials, directory: Path, rows: int) -> Iterator[Step]:
     schema = (REPOSITORY / "config" / "warehouse.sql").read_text(encoding="utf-8")
-    with connect(Credentials(server.host, server.port, "postgres", server.superuser, server.password)) as admin:
+    with connect(to) as admin:
         prepare(admin, schema, _declared())
         for statement in DIMENSIONS.split(";"):
             admin.run(statement)
     lake = Lake(Files(directory / "lake"), "lake")
     steps = (
-        ("into the empty table", _orders(np.arange(1, rows + 1), units=1)),
-        ("the same again", _orders(np.arange(1, rows + 1), units=1)),
-        ("one in ten is another version", _orders(np.arange(1, rows + 1, 10), units=2)),
-        ("one in a thousand is", _orders(np.arange(1, rows + 1, 1000), units=3)),
+        ("into the empty table", 1, 1),
+        ("the same again", 1, 1),
+        ("one in ten is another version", 10, 2),
+        ("one in a thousand is another version", 1000, 3),
     )
-    for number, (name, orders) in enumerate(steps, start=1):
-        _write(lake, number, orders)
-        command = [sys.executable, "-m", "benchmarks.loading", "--step", str(directory)]
-        given = {**os.environ, "WAREHOUSE": json.dumps([server.host, server.port, server.superuser, server.password])}
-        done = subprocess.run(command, cwd=REPOSITORY, env=given, stdout=subprocess.PIPE, text=True, check=True)
-        seconds, peak, written = done.stdout.split()
-        print(f"{rows:>10,}  {name:<34}{seconds:>8}{peak:>9}{int(written):>11,}", flush=True)
+    for batch, (name, one_in, units) in enumerate(steps, start=1):
+        _write(lake, batch, _orders(np.arange(1, rows + 1, one_in), units))
+        yield sizes.in_its_own_process(MODULE, to, rows, name, str(directory))
 
 
 def _step(directory: str) -> int:
-    host, port, user, password = json.loads(os.environ["WAREHOUSE"])
     lake, declared = Lake(Files(Path(directory) / "lake"), "lake"), _declared()
-    with connect(Credentials(host, port, "postgres", user, password)) as connection:
+    with connect(sizes.server()) as connection:
         begun = time.perf_counter()
         loaded = load(connection, lake, declared)
         seconds = time.perf_counter() - begun
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    print(f"{seconds:.2f} {peak} {loaded.appended[FACT]}")
+    sizes.tell(seconds, f"{loaded.appended[FACT]:,}")
     return 0
 
 
