@@ -114,8 +114,8 @@ MUTATIONS = (
     Mutation(
         "tables are not locked before the snapshot",
         "lambdas/extract/snapshot.py",
-        "            _lock(connection, table)\n",
-        "            pass\n",
+        "        _lock(connection, tables)\n",
+        "        pass\n",
         "tests/proof/test_regressions.py -k emptied",
     ),
     Mutation(

@@ -11,6 +11,7 @@ from lambdas.extract.budget import Budget
 from lambdas.extract.captured import Captured
 from lambdas.extract.changes import Changes, store, upload
 from lambdas.extract.content import capture_content
+from lambdas.extract.counting import Counted
 from lambdas.extract.keys import AllStored, KeyJudge, KeyWriter, OrderedComparison, keys_in, ordering, up_to
 from lambdas.extract.plan import TablePlan, deletes_interval
 from lambdas.extract.ranges import read_range
@@ -27,7 +28,13 @@ SINCE_ROWS = 1_000_000  # keys that came since the last compare: with more, they
 
 
 def capture(
-    connection: Connection, lake: Lake, plan: TablePlan, budget: Budget, prefix: str, now: datetime
+    connection: Connection,
+    lake: Lake,
+    plan: TablePlan,
+    counted: Counted,
+    budget: Budget,
+    prefix: str,
+    now: datetime,
 ) -> Captured:
     """Reads what changed; rows go to the lake as they come, below ``prefix``. Changes nothing that counts yet.
 
@@ -35,11 +42,11 @@ def capture(
     """
     if plan.table.by_content:
         return capture_content(connection, lake, plan, budget, prefix, now)
-    total, written, pending = _to_read(connection, plan, budget)
+    written, pending = _to_read(plan, counted, budget)
     with Changes(connection, lake, plan, budget) as changes:
         coverage, keys, read_of_range = None, tuple(plan.before.keys), NONE
         if written:
-            changes.read(_region(plan, pending), keep_keys=not plan.whole)
+            changes.read(plan.region(pending), keep_keys=not plan.whole)
         since = list(plan.before.since)
         if pending is not None:
             if pending.since is None:
@@ -50,7 +57,7 @@ def capture(
             coverage, added = _take_range(connection, lake, plan, budget, changes, pending, prefix)
             keys += added
             read_of_range = _of_range(plan, pending, coverage)
-        read_of_all = sql.compose("($one OR $other)", one=_region(plan, pending), other=read_of_range)
+        read_of_all = sql.compose("($one OR $other)", one=plan.region(pending), other=read_of_range)
         changed = changes.store(f"{prefix}.changes.parquet")
         if changed and not plan.whole and not (pending and pending.since is None):
             since.append(changed)
@@ -66,36 +73,20 @@ def capture(
             progressed=coverage != plan.before.coverage and (coverage is None or coverage.upto is not None),
         )
         told = None if plan.whole or plan.pending or pending else changes.keys
-        return _with_deletes(connection, lake, plan, captured, told, total, written, prefix, now)
+        return _with_deletes(connection, lake, plan, captured, told, counted.total, written, prefix, now)
 
 
-def _to_read(connection: Connection, plan: TablePlan, budget: Budget) -> tuple[int, int, Coverage | None]:
-    """How many rows the table has; how many of them are changes to be read at once; what is to be read in ranges."""
-    pending = plan.pending
-    total, written = connection.rows(
-        sql.compose(
-            "SELECT count(*), count(*) FILTER (WHERE $region) FROM $table AS t",
-            region=_region(plan, pending),
-            table=sql.table(plan.name),
-        )
-    )[0]
+def _to_read(plan: TablePlan, counted: Counted, budget: Budget) -> tuple[int, Coverage | None]:
+    """How many changes are to be read at once, whatever their key; what is to be read in ranges."""
+    pending, total, written = plan.pending, counted.total, counted.written
     if plan.whole:
         at_once = total <= budget.rows and plan.bytes <= budget.bytes and not budget.limits.is_late
-        return (total, total, None) if at_once or not total else (total, 0, pending)
+        return (total, None) if at_once or not total else (0, pending)
     known = plan.before.seen.rows if plan.before.seen else 0  # which will be met again, and are no change
     limits = budget.limits
     if written - known > limits.rows or plan.bytes * max(written - known, 0) > limits.bytes * max(total, 1):
-        return total, 0, Coverage(None, pending.since if pending else plan.since_xmin)
-    return total, written, pending
-
-
-def _region(plan: TablePlan, pending: Coverage | None) -> sql.Fragment:
-    """The condition on the rows that are read as they were written, whatever their key."""
-    if pending is None:
-        return plan.written
-    if pending.upto is None:
-        return NONE
-    return sql.compose("($written AND $covered)", written=plan.written, covered=up_to(plan.key_column, pending.upto))
+        return 0, Coverage(None, pending.since if pending else plan.since_xmin)
+    return written, pending
 
 
 def _remaining(pending: Coverage) -> sql.Fragment:

@@ -22,8 +22,6 @@ _ACCEPTED: Mapping[str, Sequence[str]] = {  # function of an expression -> the b
     "decimal": ("numeric", *_WHOLE),
     "currency_name": _TEXT,
 }
-
-
 _WITHOUT_XMIN: Mapping[str, str] = {"v": "a view", "m": "a materialized view", "f": "a foreign table"}
 
 
@@ -59,32 +57,81 @@ class Column:
         return None
 
 
-def describe(connection: Connection, table: str) -> tuple[Column, ...]:
-    """The columns of ``table`` in the source, in its order."""
-    rows = connection.rows(
-        "SELECT attname, format_type(atttypid, atttypmod) FROM pg_catalog.pg_attribute"
-        " WHERE attrelid = CAST(:name AS regclass) AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
-        name=str(sql.table(table)),
-    )
-    return tuple(Column(name, kind) for name, kind in rows)
+@dataclass(frozen=True)
+class Part:
+    """A table, or one of its partitions; ``kind`` as pg_class.relkind has it."""
+
+    name: str
+    kind: str
 
 
-def check_kind(connection: Connection, table: str) -> None:
+@dataclass(frozen=True)
+class Described:
+    """A source table: its columns in its order, the object ids of it and its partitions, what these take on disk.
+
+    With another object id, rows come that nobody has written anew. ``bytes``: without indexes.
+    """
+
+    columns: tuple[Column, ...] = ()
+    relations: tuple[int, ...] = ()
+    bytes: int = 0
+
+
+_TREE = sql.Fragment(  # name and root: of the table; oid: of itself, and of each of its partitions
+    "tree AS (SELECT relname AS name, oid AS root, oid FROM pg_catalog.pg_class"
+    " WHERE relnamespace = to_regnamespace(:schema) AND relname = ANY(CAST(:tables AS name[]))"
+    " UNION SELECT tree.name, tree.root, i.inhrelid FROM tree"
+    " JOIN pg_catalog.pg_inherits AS i ON i.inhparent = tree.oid)"
+)
+_PARTS = sql.compose(
+    "WITH RECURSIVE $tree SELECT tree.name, c.relname, c.relkind FROM tree"
+    " JOIN pg_catalog.pg_class AS c ON c.oid = tree.oid ORDER BY c.oid <> tree.root, c.oid",
+    tree=_TREE,
+)
+_RELATIONS = sql.compose(
+    "WITH RECURSIVE $tree SELECT name, array_agg(oid::bigint ORDER BY oid),"
+    " coalesce(sum(pg_table_size(oid)), 0)::bigint FROM tree GROUP BY name",
+    tree=_TREE,
+)
+_COLUMNS = (
+    "SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod)"
+    " FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid"
+    " WHERE c.relnamespace = to_regnamespace(:schema) AND c.relname = ANY(CAST(:tables AS name[]))"
+    " AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum"
+)
+
+
+def parts(connection: Connection, tables: Collection[str]) -> dict[str, tuple[Part, ...]]:
+    """Each of ``tables`` with its partitions, itself first; empty for one that does not exist."""
+    rows = connection.rows(_PARTS, schema=sql.SCHEMA, tables=list(tables))
+    return {table: tuple(Part(name, kind) for of, name, kind in rows if of == table) for table in tables}
+
+
+def describe(connection: Connection, tables: Collection[str]) -> dict[str, Described]:
+    """What each of ``tables`` looks like; nothing is known of one that does not exist."""
+    columns = connection.rows(_COLUMNS, schema=sql.SCHEMA, tables=list(tables))
+    relations = connection.rows(_RELATIONS, schema=sql.SCHEMA, tables=list(tables))
+    found = {name: (tuple(ids), int(size)) for name, ids, size in relations}
+    return {
+        table: Described(
+            tuple(Column(name, kind) for of, name, kind in columns if of == table), *found.get(table, ((), 0))
+        )
+        for table in tables
+    }
+
+
+def check_kind(table: str, parts: Sequence[Part]) -> None:
     """Refuses what does not tell which transaction wrote a row, such as a view. A missing table is left to others.
 
     A foreign table is refused as a partition too. Raises SourceError that says what to write in the declaration.
     """
-    rows = connection.rows(
-        "WITH RECURSIVE tree AS (SELECT to_regclass(:name)::oid AS id"
-        " UNION SELECT i.inhrelid FROM pg_catalog.pg_inherits AS i JOIN tree ON i.inhparent = tree.id)"
-        " SELECT c.relname, c.relkind FROM tree JOIN pg_catalog.pg_class AS c ON c.oid = tree.id"
-        " WHERE c.relkind NOT IN ('r', 'p') ORDER BY c.oid",
-        name=str(sql.table(table)),
-    )
-    if rows:
-        name, kind = rows[0]
-        what = _WITHOUT_XMIN.get(kind, f"of the kind {kind!r}")
-        which = f"The source table {table} is {what}" if name == table else f"{name}, a part of {table}, is {what}"
+    for part in parts:
+        if part.kind in ("r", "p"):
+            continue
+        what = _WITHOUT_XMIN.get(part.kind, f"of the kind {part.kind!r}")
+        which = f"The source table {table} is {what}"
+        if part is not parts[0]:
+            which = f"{part.name}, a part of {table}, is {what}"
         raise SourceError(
             f"{which}: PostgreSQL does not tell which of its rows were written since the last run. Nothing was "
             f'extracted. Name the table behind it, or write compare = "content" in [source.{table}]: then every run '
@@ -92,23 +139,9 @@ def check_kind(connection: Connection, table: str) -> None:
         )
 
 
-def lockable(connection: Connection, table: str) -> bool:
-    """Whether ``table`` can be locked: PostgreSQL locks no materialized view and no foreign table."""
-    found = connection.rows(
-        "SELECT 1 FROM pg_catalog.pg_class WHERE oid = to_regclass(:name) AND relkind IN ('m', 'f')",
-        name=str(sql.table(table)),
-    )
-    return not found
-
-
-def table_bytes(connection: Connection, relations: Collection[int]) -> int:
-    """What the tables with these object ids take on disk, without their indexes."""
-    answer = connection.rows(
-        "SELECT coalesce(sum(pg_table_size(oid)), 0)::bigint FROM pg_catalog.pg_class"
-        " WHERE oid = ANY(CAST(:ids AS oid[]))",
-        ids="{" + ",".join(map(str, relations)) + "}",
-    )
-    return int(answer[0][0])
+def lockable(parts: Sequence[Part]) -> bool:
+    """Whether a table can be locked: PostgreSQL locks no materialized view and no foreign table."""
+    return not parts or parts[0].kind not in ("m", "f")
 
 
 def drift(table: str, columns: Sequence[Column], previous: Mapping[str, str]) -> tuple[str, ...]:
@@ -127,17 +160,6 @@ def drift(table: str, columns: Sequence[Column], previous: Mapping[str, str]) ->
         if name not in now
     )
     return came + went
-
-
-def relations(connection: Connection, table: str) -> tuple[int, ...]:
-    """The object ids of ``table`` and of its partitions: with another, rows come that nobody has written anew."""
-    rows = connection.rows(
-        "WITH RECURSIVE tree AS (SELECT CAST(:name AS regclass)::oid AS id"
-        " UNION SELECT i.inhrelid FROM pg_catalog.pg_inherits AS i JOIN tree ON i.inhparent = tree.id)"
-        " SELECT id::bigint FROM tree ORDER BY 1",
-        name=str(sql.table(table)),
-    )
-    return tuple(int(row[0]) for row in rows)
 
 
 def check_needed(

@@ -9,9 +9,10 @@ from datetime import UTC, datetime, timedelta
 from lambdas.extract.budget import DEFAULT_LIMITS, Budget, Limits
 from lambdas.extract.capture import capture
 from lambdas.extract.captured import Captured
-from lambdas.extract.catalog import check_kind, check_needed, describe, drift, lockable, relations, table_bytes
+from lambdas.extract.catalog import check_kind, check_needed, describe, drift, lockable, parts
 from lambdas.extract.changes import store, upload
 from lambdas.extract.context import context_conditions
+from lambdas.extract.counting import Counted, count
 from lambdas.extract.plan import TablePlan
 from lambdas.extract.reading import ALL, NOW, SINCE, lake_schema, read, select_columns
 from lambdas.extract.snapshot import XID_HORIZON, Snapshot, snapshot, why_full
@@ -70,11 +71,7 @@ def extract(
     clock = now()
     at = _later(clock, before)
     number = (last or 0) + 1
-    for table in declarations.source.values():
-        if not table.by_content:
-            check_kind(connection, table.name)
-    locked = [name for name, table in declarations.source.items() if not table.by_content or lockable(connection, name)]
-    with snapshot(connection, locked) as moment:
+    with snapshot(connection, _checked_kinds(connection, declarations)) as moment:
         reason = why_full(before.source if before else None, moment)
         if before is not None and request.full >= set(declarations.source):
             reason = "it was asked for"
@@ -82,8 +79,10 @@ def extract(
         _announce(connection, before.source if before else moment.identity, moment)
         stem = f"{at:%Y-%m-%d}/batch-{number:012d}-{run[:8]}"
         budget = Budget(limits)
+        counts = count(connection, plans.values())
         captured = {
-            name: capture(connection, lake, plan, budget, f"{name}/{stem}", clock) for name, plan in plans.items()
+            name: capture(connection, lake, plan, counts.get(name, Counted()), budget, f"{name}/{stem}", clock)
+            for name, plan in plans.items()
         }
         active = {name for name, found in captured.items() if found.changes}
         if not active and not any(found.deleted or found.progressed for found in captured.values()):
@@ -114,6 +113,15 @@ def _later(now: datetime, before: IngestionManifest | None) -> datetime:
     return now if before is None else max(now, datetime.fromisoformat(before.extracted_at) + timedelta(microseconds=1))
 
 
+def _checked_kinds(connection: Connection, declarations: Declarations) -> list[str]:
+    """The tables that can be locked. Raises SourceError for one that does not tell who wrote its rows, but should."""
+    found = parts(connection, declarations.source)
+    for name, table in declarations.source.items():
+        if not table.by_content:
+            check_kind(name, found[name])
+    return [name for name, table in declarations.source.items() if lockable(found[name])]
+
+
 def _plans(
     connection: Connection,
     declarations: Declarations,
@@ -123,13 +131,14 @@ def _plans(
     request: Request,
 ) -> dict[str, TablePlan]:
     needed = declarations.needed_columns()
+    described = describe(connection, declarations.source)
     plans = {}
     for table in declarations.capture_order():
-        columns, found = describe(connection, table.name), relations(connection, table.name)
+        found = described[table.name]
         meaning = declarations.meaning(table.name)
         files = before.tables.get(table.name) if before else None
         known = files.columns if files else {}
-        check_needed(table.name, columns, needed[table.name], known, request.accept_types)
+        check_needed(table.name, found.columns, needed[table.name], known, request.accept_types)
         # Read whole: what earlier batches do not have; another table of this name, whose rows were written before it
         # came here; what is read in another way than it was; and types that change without a row being written.
         whole = (
@@ -137,19 +146,19 @@ def _plans(
             or files is None
             or table.name in request.full
             or not set(needed[table.name]) <= set(known)
-            or tuple(files.relations) != found
+            or tuple(files.relations) != found.relations
             or files.meaning != meaning
             or any(accepted.startswith(f"{table.name}.") for accepted in request.accept_types)
             or _is_out_of_reach(files, moment)
         )
         plans[table.name] = TablePlan(
             table=table,
-            columns=columns,
+            columns=found.columns,
             previous=files,
             whole=whole,
             since_xmin=before.source.snapshot_xmin if before else 0,
-            bytes=table_bytes(connection, found),
-            relations=found,
+            bytes=found.bytes,
+            relations=found.relations,
             meaning=meaning,
         )
     return plans

@@ -9,7 +9,8 @@ from datetime import timedelta
 import pyarrow as pa
 
 from lambdas.extract.catalog import Column
-from lambdas.extract.reading import ALL, SINCE, written_since
+from lambdas.extract.keys import up_to
+from lambdas.extract.reading import ALL, NONE, SINCE, written_since
 from lambdas.shared import sql
 from lambdas.shared.declarations import SourceTable
 from lambdas.shared.manifest import Coverage, TableFiles
@@ -66,12 +67,22 @@ class TablePlan:
         """The condition on rows ``t`` that they were written since the last batch, or need not have been."""
         return ALL if self.whole else written_since(sql.setting(SINCE))
 
+    def region(self, pending: Coverage | None) -> sql.Fragment:
+        """The condition on the rows ``t`` that are read as they were written, whatever their key, while ``pending``."""
+        if pending is None:
+            return self.written
+        if pending.upto is None:
+            return NONE
+        return sql.compose(
+            "($written AND $covered)", written=self.written, covered=up_to(self.key_column, pending.upto)
+        )
+
+
+COMPARED_EVERY_RUN = 1_000_000  # rows; what comparing keys costs: python -m benchmarks.capturing
+
 
 def deletes_interval(table: SourceTable, rows: int) -> timedelta:
     """How often the keys of a table of so many rows are compared."""
     if table.deletes is not None:
         return table.deletes
     return timedelta(0) if rows <= COMPARED_EVERY_RUN else timedelta(hours=1)
-
-
-COMPARED_EVERY_RUN = 1_000_000  # rows; what comparing keys costs: python -m benchmarks.capturing

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -17,14 +17,15 @@ from lambdas.shared.wire import Connection
 XID_HORIZON = 2**31  # transactions: beyond this PostgreSQL cannot tell older ids from newer ones
 
 _BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-_DATABASE = (
-    "SELECT current_database(), pg_snapshot_xmin(pg_current_snapshot())::text,"
-    " pg_snapshot_xmax(pg_current_snapshot())::text, pg_is_in_recovery(),"
-    " (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint"
+_MOMENT = (
+    "SELECT (SELECT system_identifier::text FROM pg_control_system()),"
+    # A primary's last checkpoint may be of the timeline before; a standby writes no log of its own.
+    " CASE WHEN pg_is_in_recovery() THEN (SELECT timeline_id FROM pg_control_checkpoint())"
+    " ELSE ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int END,"
+    " current_database(), pg_snapshot_xmin(pg_current_snapshot())::text,"
+    " (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint,"
+    " pg_snapshot_xmax(pg_current_snapshot())::text"
 )
-_IDENTIFIER = "SELECT system_identifier::text FROM pg_control_system()"
-_TIMELINE = "SELECT ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int"
-_STANDBY_TIMELINE = "SELECT timeline_id FROM pg_control_checkpoint()"
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Snapshot:
 
 
 @contextmanager
-def snapshot(connection: Connection, tables: Iterable[str]) -> Iterator[Snapshot]:
+def snapshot(connection: Connection, tables: Collection[str]) -> Iterator[Snapshot]:
     """A transaction in which every read sees the same moment. ``tables``: those that can be locked.
 
     The tables are locked (in the weakest mode, which only schema changes and TRUNCATE wait for) before the snapshot is
@@ -44,12 +45,9 @@ def snapshot(connection: Connection, tables: Iterable[str]) -> Iterator[Snapshot
     Raises SourceError for a table that is missing or may not be read.
     """
     with transaction(connection, _BEGIN):
-        for table in tables:
-            _lock(connection, table)
-        database, xmin, xmax, standby, started = connection.rows(_DATABASE)[0]
-        identifier = str(connection.rows(_IDENTIFIER)[0][0])
-        timeline = int(connection.rows(_STANDBY_TIMELINE if standby else _TIMELINE)[0][0])
-        yield Snapshot(SourceIdentity(identifier, timeline, database, int(xmin), int(started)), int(xmax))
+        _lock(connection, tables)
+        identifier, timeline, database, xmin, started, xmax = connection.rows(_MOMENT)[0]
+        yield Snapshot(SourceIdentity(identifier, int(timeline), database, int(xmin), int(started)), int(xmax))
 
 
 def why_full(previous: SourceIdentity | None, now: Snapshot) -> str | None:
@@ -73,9 +71,23 @@ def why_full(previous: SourceIdentity | None, now: Snapshot) -> str | None:
     return None
 
 
-def _lock(connection: Connection, table: str) -> None:
+def _lock(connection: Connection, tables: Collection[str]) -> None:
+    """Locks all in one statement. Which table made that fail shows when they are locked one by one, without waiting."""
+    if not tables:
+        return
+    names = sql.joined(", ", [sql.table(table) for table in tables])
     try:
-        connection.run(sql.compose("LOCK TABLE $table IN ACCESS SHARE MODE", table=sql.table(table)))
+        connection.run(sql.compose("LOCK TABLE $names IN ACCESS SHARE MODE", names=names))
+    except DatabaseError:
+        connection.run("ROLLBACK")
+        connection.run(_BEGIN)
+        for table in tables:
+            _lock_now(connection, table)
+
+
+def _lock_now(connection: Connection, table: str) -> None:
+    try:
+        connection.run(sql.compose("LOCK TABLE $table IN ACCESS SHARE MODE NOWAIT", table=sql.table(table)))
     except DatabaseError as error:
         problem = {
             "42P01": "does not exist. Restore it, or take it out of the declaration",
