@@ -28,6 +28,7 @@ _GROWTH = 1.5
 _BRISK = 1.0  # seconds in which a state is asked for at an even pace: most changes of a function take no longer
 READERS = 16  # reads are cheap, and 20 functions at 80 ms a call take 1.0 s with 16, 1.7 s with 8
 WRITERS = 8  # more are throttled: Lambda's and IAM's control planes take few writes a second
+_AT_ONCE = READERS + WRITERS  # calls under way, whoever makes them: there are as many connections to each service
 _LISTED = 50  # functions that one call of ListFunctions gives
 DENIED = ("AccessDenied", "AccessDeniedException")
 
@@ -48,7 +49,8 @@ class Aws:
     ) -> None:
         self.clock = clock or Clock()
         self._patience = patience
-        self._clients = Clients(region, session, READERS + WRITERS)
+        self._clients = Clients(region, session, _AT_ONCE)
+        self._at_once = threading.BoundedSemaphore(_AT_ONCE)  # reads gather reads: the workers alone are no bound
         self._locking = threading.Lock()
         self._locks: dict[str, threading.Lock] = {}
         self._known = Once()
@@ -154,7 +156,8 @@ class Aws:
         started, pause = self.clock.now(), _FIRST_PAUSE
         while True:
             try:
-                return ask()
+                with self._at_once:
+                    return ask()
             except (ClientError, BotoCoreError) as error:
                 refusal = refusal_of(request, error)
                 wait = (

@@ -1,0 +1,35 @@
+"""However many threads ask, no more calls are under way than there are connections."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+from lambda_toolkit.aws import READERS, WRITERS, Aws
+from lambda_toolkit.gathering import gather, task
+
+
+class Busy:
+    """A client whose calls take their time, and that counts how many are under way."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._now = self.most = 0
+
+    def describe(self, **_: Any) -> dict[str, Any]:
+        with self._lock:
+            self._now += 1
+            self.most = max(self.most, self._now)
+        time.sleep(0.1)
+        with self._lock:
+            self._now -= 1
+        return {}
+
+
+def test_reads_that_gather_reads(monkeypatch) -> None:
+    aws, busy = Aws("eu-west-2"), Busy()
+    monkeypatch.setattr(Aws, "client", lambda self, service: busy)
+    part = [task(aws.call, "s3", "describe") for _ in range(5)]
+    assert len(gather([task(gather, part) for _ in range(READERS)])) == READERS
+    assert 1 < busy.most <= READERS + WRITERS
