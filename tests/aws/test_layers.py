@@ -12,6 +12,7 @@ from lambda_toolkit import limits
 from lambda_toolkit.archive import Entry, write_archive
 from lambda_toolkit.execute import execute
 from lambda_toolkit.model import THIS_RUNTIME, BucketSpec, Deployment
+from lambda_toolkit.package import build
 from lambda_toolkit.plan import make_plan
 from lambda_toolkit.requirements import LAYER_PREFIX, LayerSpec
 
@@ -162,6 +163,16 @@ def test_a_layer_without_bytecode_stands_in_until_somebody_can_compile(script, c
 def test_too_large_unzipped_is_refused_before_anything_is_written(script, wire, monkeypatch) -> None:
     monkeypatch.setattr(limits, "UNZIPPED", 10)
     with pytest.raises(LimitError, match=r"The largest parts: .*one\.py"):
+        script(requirements=["one"]).deploy()
+    assert wire.writes == []
+
+
+def test_a_layer_that_is_there_already_counts_too(script, wire, monkeypatch) -> None:
+    script(requirements=["one"]).deploy()
+    wire.clear()
+    monkeypatch.setattr(limits, "UNZIPPED", build(script().spec).unzipped + 1)
+    assert not script().plan().notes, "the function alone is small enough"
+    with pytest.raises(LimitError, match="The largest parts: .*one"):
         script(requirements=["one"]).deploy()
     assert wire.writes == []
 
