@@ -45,6 +45,18 @@ def test_what_has_no_xmin_is_refused_and_it_is_said_what_to_write(shop, kind):
     assert objects(shop.ingestion) == set()
 
 
+def test_the_table_that_stays_locked_is_named_and_nothing_is_extracted(shop):
+    changing = shop.new_session()
+    changing.run("BEGIN")
+    changing.run("ALTER TABLE payment ADD COLUMN remark text")
+    shop.reader.run("SET lock_timeout = '100ms'")
+    with pytest.raises(SourceError, match="The source table payment stays locked by somebody who is changing it"):
+        shop.extract()
+    assert objects(shop.ingestion) == set()
+    changing.run("COMMIT")
+    assert shop.extract().batch == 1
+
+
 def test_a_foreign_table_is_refused_also_as_a_partition(shop):
     shop.admin.run(
         """
