@@ -25,7 +25,7 @@ _T = TypeVar("_T")
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 5.0
 _GROWTH = 1.5
-_BRISK = 1.0  # seconds in which a state is asked for at an even pace: most changes of a function take no longer
+_BRISK, _BRISK_PAUSE = 1.0, 0.1  # seconds: most changes of a function take no longer, and are asked for often
 READERS = 10  # more are throttled; with 20 functions at 80 ms a call, 8 take 1.2 s, 10 take 1.1 s and 16 take 0.9 s
 WRITERS = 8  # more are throttled: Lambda's and IAM's control planes take few writes a second
 _AT_ONCE = READERS + WRITERS  # calls under way, whoever makes them: there are as many connections to each service
@@ -194,7 +194,7 @@ class Aws:
 
     def settle(self, read: Callable[[], _T | None], what: str) -> _T:
         """The first answer of ``read`` that is not ``None``. Raises AwsError after the patience has run out."""
-        started, pause = self.clock.now(), _FIRST_PAUSE
+        started, pause = self.clock.now(), _BRISK_PAUSE
         while True:
             answer = read()
             if answer is not None:
@@ -204,4 +204,4 @@ class Aws:
                 raise AwsError(f"{what}: still not so after {waited:.0f} s. Look at it on AWS, then try again.")
             self.clock.pause(pause)
             if waited >= _BRISK:
-                pause = min(pause * _GROWTH, _LONGEST_PAUSE)
+                pause = min(max(pause * _GROWTH, _FIRST_PAUSE), _LONGEST_PAUSE)

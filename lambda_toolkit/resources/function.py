@@ -281,7 +281,7 @@ def _wait_until_ready(aws: Aws, name: str) -> None:
     """Wait until Lambda has made the change. Raises AwsError with Lambda's reason where it could not."""
 
     def ended() -> dict[str, Any] | None:
-        now = aws.call("lambda", "get_function_configuration", also_wait_for=_NEW, FunctionName=name)
+        now: dict[str, Any] = aws.call("lambda", "get_function", also_wait_for=_NEW, FunctionName=name)["Configuration"]
         pending = now.get("State") == "Pending" or now.get("LastUpdateStatus") == "InProgress"
         return None if pending else now
 

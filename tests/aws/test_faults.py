@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
@@ -152,28 +153,31 @@ def test_without_credentials_it_says_what_to_set(monkeypatch) -> None:
         _ = Aws(REGION).account_id
 
 
-def test_a_function_that_lambda_cannot_set_up(script, session, wire) -> None:
-    def failed(parsed: dict, **_: object) -> None:
-        parsed.update(State="Failed", StateReason="The subnet is gone")
+def show(session, **state: Callable[[], str]) -> None:
+    """Let every function that is there show this in its configuration."""
 
-    session.events.register("after-call.lambda.GetFunctionConfiguration", failed)
+    def shown(parsed: dict, **_: object) -> None:
+        if "Configuration" in parsed:
+            parsed["Configuration"].update({name: value() for name, value in state.items()})
+
+    session.events.register("after-call.lambda.GetFunction", shown)
+
+
+def test_a_function_that_lambda_cannot_set_up(script, session, wire) -> None:
+    show(session, State=lambda: "Failed", StateReason=lambda: "The subnet is gone")
     with pytest.raises(DeployError, match="The subnet is gone"):
         script().deploy()
 
 
 def test_a_function_that_takes_its_time(script, session, time) -> None:
     states = iter(["Pending", "Pending", "Active"])
-    session.events.register(
-        "after-call.lambda.GetFunctionConfiguration", lambda parsed, **_: parsed.update(State=next(states))
-    )
+    show(session, State=lambda: next(states))
     assert script().deploy().ok
-    assert time.pauses == pytest.approx([0.2, 0.2])
+    assert time.pauses == pytest.approx([0.1, 0.1])
 
 
 def test_what_takes_for_ever_is_given_up(script, session, time) -> None:
-    session.events.register(
-        "after-call.lambda.GetFunctionConfiguration", lambda parsed, **_: parsed.update(State="Pending")
-    )
+    show(session, State=lambda: "Pending")
     with pytest.raises(DeployError, match="still not so after"):
         script().deploy()
     assert time.seconds <= 60

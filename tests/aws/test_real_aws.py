@@ -182,7 +182,7 @@ def test_a_connection_is_kept_alive_through_a_long_invocation(aws) -> None:
 
 
 def test_what_was_made_a_moment_ago_may_not_be_known_yet(aws, script, wire) -> None:
-    wire.refuse("GetFunctionConfiguration", "ResourceNotFoundException", "Function not found", times=2, status=404)
+    wire.refuse("GetFunction", "ResourceNotFoundException", "Function not found", times=3, status=404)
     wire.refuse("PutRetentionPolicy", "ResourceNotFoundException", "The specified log group does not exist.", times=2)
     wire.refuse("Subscribe", "NotFound", "Topic does not exist", times=2, status=404)
     deployment = Deployment((script().spec,), topics=(TopicSpec("alerts", emails=("a@example.com",)),))

@@ -178,7 +178,7 @@ def test_an_old_version_that_may_not_be_deleted_fails_alone_and_goes_with_the_ne
 
 def test_what_was_made_a_moment_ago_may_not_be_known_to_its_own_calls(script, wire, time) -> None:
     wire.refuse("CreateAlias", "ResourceNotFoundException", "Function not found", times=2, status=404)
-    wire.refuse("GetFunctionConfiguration", "ResourceNotFoundException", "no version 1", times=2, status=404)
+    wire.refuse("GetFunction", "ResourceNotFoundException", "no version 1", times=3, status=404)
     wire.refuse("Invoke", "ResourceNotFoundException", "no version 1", times=2, status=404)
     wire.refuse("AddPermission", "ResourceNotFoundException", "no alias", times=2, status=404)
     assert script(schedule="@daily", health_event={}).deploy().ok

@@ -121,7 +121,7 @@ def test_what_was_made_a_moment_ago_is_seen_late_everywhere(aws, script, wire, t
     for operation, code in {
         "PutRolePolicy": "NoSuchEntity",
         "PutRetentionPolicy": "ResourceNotFoundException",
-        "GetFunctionConfiguration": "ResourceNotFoundException",
+        "GetFunction": "ResourceNotFoundException",
         "AddPermission": "ResourceNotFoundException",
         "PutTargets": "ResourceNotFoundException",
         "Subscribe": "NotFound",
