@@ -116,7 +116,7 @@ MUTATIONS = (
         "lambdas/extract/snapshot.py",
         "        _lock(connection, tables)\n",
         "        pass\n",
-        "tests/proof/test_regressions.py -k emptied",
+        "tests/postgres/test_capture_drift.py -k emptied",
     ),
     Mutation(
         "keys are not compared",

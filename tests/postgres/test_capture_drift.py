@@ -7,10 +7,12 @@ import uuid
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from pg8000.exceptions import DatabaseError
 
-from lambdas.extract import snapshot
+from lambdas.extract import extraction, snapshot
 from lambdas.extract.extraction import extract
 from lambdas.shared.errors import SourceError
+from lambdas.shared.postgres import sqlstate
 from tests.postgres.test_capture import keys, manifest, objects
 
 
@@ -55,6 +57,22 @@ def test_the_table_that_stays_locked_is_named_and_nothing_is_extracted(shop):
     assert objects(shop.ingestion) == set()
     changing.run("COMMIT")
     assert shop.extract().batch == 1
+
+
+def test_no_table_is_emptied_between_the_snapshot_and_the_first_look_at_its_rows(shop, monkeypatch):
+    shop.extract()
+    emptying = shop.new_session()
+    emptying.run("SET lock_timeout = '100ms'")
+    why_full = extraction.why_full
+
+    def emptied(*arguments):
+        with pytest.raises(DatabaseError) as refused:
+            emptying.run("TRUNCATE payment")  # which snapshots do not protect from
+        assert sqlstate(refused.value) == "55P03"
+        return why_full(*arguments)
+
+    monkeypatch.setattr(extraction, "why_full", emptied)  # it is asked first of all
+    assert shop.extract().batch is None
 
 
 def test_a_foreign_table_is_refused_also_as_a_partition(shop):
