@@ -70,12 +70,16 @@ def test_a_row_that_refers_to_nothing_is_refused_and_all_is_as_before(shop, fact
 
 def test_while_somebody_reads_each_row_is_checked(shop, facts, any_are_many, credentials):
     known = identities(shop)
-    patience = shop.rows("SHOW lock_timeout")
     with connect(credentials[1]) as reader, transaction(reader):
         reader.run("SELECT count(*) FROM dim_currency")
         assert together(shop, facts) == known
     assert together(shop, facts) == set()
-    assert shop.rows("SHOW lock_timeout") == patience
+
+
+def test_what_follows_in_the_transaction_waits_for_locks_as_long_as_before(shop, facts, any_are_many):
+    before = shop.rows("SHOW lock_timeout")
+    with transaction(shop.warehouse), checked_together(shop.warehouse, LIVE, facts, 10):
+        assert shop.rows("SHOW lock_timeout") == before
 
 
 def test_of_a_table_that_is_somebody_elses_they_stay(shop, facts, any_are_many):
