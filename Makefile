@@ -29,8 +29,8 @@ soak: $(READY)
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy lambda_script.py deploy.py lambda_toolkit lambdas commands local
-	$(BIN)/bandit -q -r lambda_script.py deploy.py lambda_toolkit lambdas commands local -c pyproject.toml
+	$(BIN)/mypy lambda_script.py deploy.py lambda_toolkit
+	$(BIN)/bandit -q -r lambda_script.py deploy.py lambda_toolkit -c pyproject.toml
 
 # Known vulnerabilities in what is installed. It asks the package index, so it is not part of `make test`.
 audit: $(READY)

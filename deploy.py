@@ -1,63 +1,21 @@
-"""The command line of the pipeline: names the commands, nothing else. Each is a module of ``commands/``.
+"""The command line of the pipeline, run from a checkout or from GitHub Actions: ``lambda-script`` under its own name.
 
-``python deploy.py`` alone deploys everything, as GitHub Actions runs it. ``python deploy.py --help`` lists the rest.
+``python deploy.py`` alone deploys everything. ``python deploy.py --help`` lists the rest.
 """
 
 from __future__ import annotations
 
-import atexit
-import gc
-
 try:
-    import click
-except ModuleNotFoundError:
+    from lambda_toolkit.pipeline.command_line import COMMANDS, LOCAL_COMMANDS, main, run
+except ModuleNotFoundError as error:
+    if error.name != "click":
+        raise
     raise SystemExit(
         "deploy.py needs this project's environment: run `make run` once, which makes it, and `. .venv/bin/activate`. "
         "Or install it into your own, Python 3.11 or newer: pip install -e '.[local]'"
     ) from None
 
-from commands.group import LazyGroup
-
-COMMANDS = {
-    "deploy": "Deploy the pipeline, or redeploy just the functions named.",
-    "plan": "Show what deploy would do, and change nothing.",
-    "status": "Show what is deployed, how fresh the warehouse is, and the alarms.",
-    "run": "Extract now, and follow the batch until it is in the warehouse.",
-    "prepare": "Create what the warehouse lacks; name every difference.",
-    "rejected": "Show the rows that are kept out of the warehouse, and why.",
-    "replay": "Convert batches again from the lake; or rebuild the whole warehouse.",
-    "invoke": "Invoke one function; show its result and the end of its log.",
-    "rollback": "Make an earlier version of one function live again.",
-    "logs": "Show one function's logs.",
-    "destroy": "Remove everything that deploy made.",
-    "policy": "Print the IAM policy of who deploys, or the trust policy for GitHub.",
-    "init": "Write a configuration to begin with, for a database of your own.",
-}
-LOCAL_COMMANDS = {
-    "up": "Start the embedded stack, prepare and seed the databases, deploy to it.",
-    "down": "Stop the embedded stack.",
-    "env": "Print the exports that point the AWS CLI, boto3 and psql at it.",
-    "run": "The main job: up, run, a business day, run again, check, show, down.",
-    "simulate": "Go on making business happen in the source.",
-}
-
-
-EPILOG = (
-    "Every command takes --stage, --config and --json. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped. "
-    "To try it without an AWS account: python deploy.py local run"
-)
-
-
-@click.group(cls=LazyGroup, summaries=COMMANDS, default="deploy", epilog=EPILOG)
-def main() -> None:
-    """Deploy and run the pipeline. Without a command: deploy."""
-
-
-@main.group(cls=LazyGroup, prefix="local_", summaries=LOCAL_COMMANDS)
-def local() -> None:
-    """The whole pipeline on this machine: no account, no Docker."""
-
+__all__ = ["COMMANDS", "LOCAL_COMMANDS", "main"]
 
 if __name__ == "__main__":
-    atexit.register(gc.freeze)  # to look for garbage in all of botocore's models takes longer than to end without
-    main()
+    run()

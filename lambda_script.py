@@ -17,9 +17,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lambda_toolkit.arguments import function_spec
-from lambda_toolkit.aws import Aws
+from lambda_toolkit.aws.client import Aws
 from lambda_toolkit.changes import Change, Plan
+from lambda_toolkit.deploy.execute import Failure, Progress, Report, execute
+from lambda_toolkit.deploy.plan import make_destroy_plan, make_plan
+from lambda_toolkit.deploy.rollback import Rollback, rollback
 from lambda_toolkit.errors import (
     AwsError,
     CheckError,
@@ -32,10 +34,8 @@ from lambda_toolkit.errors import (
     ToolkitError,
     TriggerError,
 )
-from lambda_toolkit.execute import Failure, Progress, Report, execute
-from lambda_toolkit.model import Alarm, Canary, Deployment, S3Trigger
-from lambda_toolkit.plan import make_destroy_plan, make_plan
-from lambda_toolkit.rollback import Rollback, rollback
+from lambda_toolkit.spec.arguments import function_spec
+from lambda_toolkit.spec.model import Alarm, Canary, Deployment, S3Trigger
 
 __all__ = [
     "Alarm",

@@ -1,7 +1,8 @@
 """Distribution metadata. Tool settings are in pyproject.toml.
 
-The wheel holds the toolkit alone: ``lambda_script`` and ``lambda_toolkit``. The pipeline, its command line and the
-embedded stack are run from a checkout, with the extras that they need.
+The wheel holds ``lambda_script`` and one package, ``lambda_toolkit``: the toolkit, and in ``lambda_toolkit.pipeline``
+the pipeline with its command line. The functions' source, ``lambdas/`` in a checkout, travels in it as
+``lambda_toolkit.pipeline.lambdas`` (a symbolic link in a checkout): a user's own folder may be called ``lambdas``.
 """
 
 from pathlib import Path
@@ -66,7 +67,11 @@ setup(
     python_requires=">=3.11",
     py_modules=["lambda_script"],
     packages=find_packages(include=["lambda_toolkit", "lambda_toolkit.*"]),
-    package_data={"lambda_toolkit": ["py.typed"]},
+    package_data={
+        "lambda_toolkit": ["py.typed"],
+        "lambda_toolkit.pipeline.config": ["starter/*"],
+    },
+    entry_points={"console_scripts": ["lambda-script = lambda_toolkit.pipeline.installed:main"]},
     install_requires=TOOLKIT,
     extras_require={
         "pipeline": PIPELINE,

@@ -15,12 +15,12 @@ from pathlib import Path
 from benchmarks import sizes
 from benchmarks.files import Files
 from benchmarks.sizes import Step
-from lambdas.extract.budget import Limits
-from lambdas.extract.extraction import Request, extract
-from lambdas.extract.several import extract_all
-from lambdas.shared.declarations import parse
-from lambdas.shared.lake import Lake
-from lambdas.shared.postgres import Credentials, connect
+from lambda_toolkit.pipeline.lambdas.extract.extraction import Request, extract
+from lambda_toolkit.pipeline.lambdas.extract.limits import Limits
+from lambda_toolkit.pipeline.lambdas.extract.several import extract_all
+from lambda_toolkit.pipeline.lambdas.shared.declarations import parse
+from lambda_toolkit.pipeline.lambdas.shared.lake.store import Lake
+from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Credentials, connect
 
 MODULE = "benchmarks.capturing"
 DECLARED = {

@@ -21,17 +21,17 @@ import pyarrow as pa
 from benchmarks import sizes
 from benchmarks.files import Files
 from benchmarks.sizes import REPOSITORY, Step
-from commands.configuration import DEFAULT_PATH
-from commands.configuration import load as configuration
-from commands.deployment import tables_json
-from lambdas.load.loading import load
-from lambdas.load.preparation import prepare
-from lambdas.shared.declarations import Declarations, parse
-from lambdas.shared.lake import Lake
-from lambdas.shared.layout import manifest_key, revision_key
-from lambdas.shared.manifest import ProcessedManifest, ProcessedTable, to_json
-from lambdas.shared.parquet import ParquetPart
-from lambdas.shared.postgres import Credentials, connect
+from lambda_toolkit.pipeline.config.deployment import tables_json
+from lambda_toolkit.pipeline.config.load import DEFAULT_PATH
+from lambda_toolkit.pipeline.config.load import load as configuration
+from lambda_toolkit.pipeline.lambdas.load.loading import load
+from lambda_toolkit.pipeline.lambdas.shared.declarations import Declarations, parse
+from lambda_toolkit.pipeline.lambdas.shared.lake.manifest import ProcessedManifest, ProcessedTable, to_json
+from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import manifest_key, revision_key
+from lambda_toolkit.pipeline.lambdas.shared.lake.parquet import ParquetPart
+from lambda_toolkit.pipeline.lambdas.shared.lake.store import Lake
+from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Credentials, connect
+from lambda_toolkit.pipeline.warehouse.preparation import prepare
 
 MODULE = "benchmarks.loading"
 FACT = "fact_sales_order"

@@ -19,7 +19,7 @@ import boto3
 
 from benchmarks.peers.peer import Command, Peer, Project, Site, site_environment
 from benchmarks.proxy import Proxy, Tally
-from local.process import LOOPBACK
+from lambda_toolkit.pipeline.local_stack.process import LOOPBACK
 
 FIRST, UNCHANGED, CHANGED = "first", "nothing changed", "one changed"
 STEPS = (FIRST, UNCHANGED, CHANGED)

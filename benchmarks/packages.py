@@ -19,11 +19,11 @@ import zipfile
 from io import BytesIO
 from pathlib import Path
 
-from commands.configuration import load
-from commands.deployment import script
-from lambda_toolkit.model import FunctionSpec
-from lambda_toolkit.package import build
-from lambda_toolkit.requirements import build_layer, layer_of
+from lambda_toolkit.packaging.function_zip import build
+from lambda_toolkit.packaging.layer_zip import build_layer, layer_of
+from lambda_toolkit.pipeline.config.deployment import script
+from lambda_toolkit.pipeline.config.load import load
+from lambda_toolkit.spec.model import FunctionSpec
 
 REPOSITORY = Path(__file__).parents[1]
 ACCOUNT = "123456789012"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from xml.sax.saxutils import escape
 
 from benchmarks.operations import Operation, operation_of
-from local.process import LOOPBACK
+from lambda_toolkit.pipeline.local_stack.process import LOOPBACK
 
 _LONGEST_HEAD = 1 << 18  # bytes
 _NO_BODY = (204, 304)

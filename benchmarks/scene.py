@@ -12,9 +12,9 @@ from pathlib import Path
 
 from benchmarks.measuring import Account
 from benchmarks.peers.peer import Peer, UnavailableError
-from local import emulator
-from local.emulator import Credentials
-from local.process import free_port
+from lambda_toolkit.pipeline.local_stack import emulator
+from lambda_toolkit.pipeline.local_stack.emulator import Credentials
+from lambda_toolkit.pipeline.local_stack.process import free_port
 
 REGION = "eu-west-2"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lambda_script" / "benchmarks"

@@ -15,8 +15,8 @@ from datetime import date
 from pathlib import Path
 
 from benchmarks.report import markdown_table, replace_between
-from lambdas.shared.postgres import Credentials
-from local import postgres
+from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Credentials
+from lambda_toolkit.pipeline.local_stack import postgres_server
 
 REPOSITORY = Path(__file__).parents[1]
 _SERVER = "BENCHMARK_SERVER"
@@ -47,7 +47,7 @@ def main(module: str, document: str, result: str, sizes: tuple[float, ...], meas
     rows: list[list[str]] = []
     for millions in arguments.millions:
         with tempfile.TemporaryDirectory() as directory:
-            server = postgres.start(Path(directory) / "server")
+            server = postgres_server.start(Path(directory) / "server")
             try:
                 to = Credentials(server.host, server.port, "postgres", server.superuser, server.password)
                 for step in measure(to, Path(directory), int(millions * 1_000_000)):
@@ -55,7 +55,7 @@ def main(module: str, document: str, result: str, sizes: tuple[float, ...], meas
                     print(f"{cells[0]:>10}  {cells[1]:<40}{cells[2]:>8}{cells[3]:>9}{cells[4]:>11}", flush=True)
                     rows.append(cells)
             finally:
-                postgres.remove(Path(directory) / "server")
+                postgres_server.remove(Path(directory) / "server")
     if arguments.into:
         when = f"{date.today().isoformat()}, {os.cpu_count()} cores, one run"
         replace_between(arguments.into, module.split(".")[-1], f"{when}\n\n{markdown_table(columns, rows)}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from lambda_toolkit.errors import PackageError
 
 if TYPE_CHECKING:
-    from lambda_toolkit.aws import Aws
+    from lambda_toolkit.aws.client import Aws
 
 Action = Literal["create", "update", "delete"]
 Key = tuple[str, str]  # kind and name

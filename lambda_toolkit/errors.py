@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lambda_toolkit.execute import Report
+    from lambda_toolkit.deploy.execute import Report
 
 
 class ToolkitError(Exception):

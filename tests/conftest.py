@@ -14,11 +14,11 @@ ROOM = 2 * 1024**3  # bytes: what the databases of all workers need, with much t
 
 @pytest.fixture(scope="session")
 def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
-    """A running server (local.postgres.Server) with no database but its own; stopped and deleted afterwards.
+    """A running server (postgres_server.Server) with no database but its own; stopped and deleted afterwards.
 
     Its files are kept in memory where there is room: tests make hundreds of databases, each of three hundred files.
     """
-    from local import postgres
+    from lambda_toolkit.pipeline.local_stack import postgres_server as postgres
 
     in_memory = os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM
     made = Path(tempfile.mkdtemp(prefix="lambda-script-tests-", dir=MEMORY)) if in_memory else None

@@ -21,13 +21,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[1]
-COPIED = ("lambdas", "tests", "local", "config", "commands", "lambda_toolkit", "docs", "lambda_script.py", "deploy.py")
+COPIED = ("lambdas", "tests", "config", "lambda_toolkit", "docs", "lambda_script.py", "deploy.py")
 COPIED += ("pyproject.toml",)
 PATIENCE = 600  # seconds for one mutation's tests
 
-CAPTURE = "tests/postgres/test_capture.py"
-LOADING = "tests/postgres/test_loading.py"
-VALUES = "tests/postgres/test_values.py"
+CAPTURE = "tests/pipeline/test_capture.py"
+LOADING = "tests/pipeline/test_loading.py"
+VALUES = "tests/pipeline/test_values.py"
 CONCURRENCY = "tests/proof/test_concurrency.py"
 PROMISES = "tests/proof/test_promises.py"
 
@@ -51,7 +51,7 @@ MUTATIONS = (
     # Capture.
     Mutation(
         "rows are found by last_updated",
-        "lambdas/extract/reading.py",
+        "lambdas/extract/source/reader.py",
         '"(age(t.xmin) BETWEEN 0 AND (SELECT age(CAST($xmin AS xid8)::xid)))"',
         '"(age(t.xmin) BETWEEN 0 AND (SELECT age(CAST($xmin AS xid8)::xid))'
         " AND t.last_updated > now() - interval '5 minutes')\"",
@@ -59,21 +59,21 @@ MUTATIONS = (
     ),
     Mutation(
         "the newest transaction is remembered instead of the oldest unfinished one",
-        "lambdas/extract/snapshot.py",
+        "lambdas/extract/source/snapshot.py",
         "pg_snapshot_xmin(pg_current_snapshot())::text",
         "pg_snapshot_xmax(pg_current_snapshot())::text",
         f"{PROMISES} -k opened",
     ),
     Mutation(
         "the last snapshot is asked what it saw, in whose list no subtransaction is",
-        "lambdas/extract/reading.py",
+        "lambdas/extract/source/reader.py",
         '"(age(t.xmin) BETWEEN 0 AND (SELECT age(CAST($xmin AS xid8)::xid)))"',
         '"(NOT pg_visible_in_snapshot(t.xmin::text::xid8, CAST((SELECT $xmin) AS pg_snapshot)))"',
         "tests/proof/test_regressions.py -k savepoints",
         more=(
-            ("lambdas/extract/snapshot.py", "XID_HORIZON = 2**31", "SNAPSHOTS: dict = {}\nXID_HORIZON = 2**31"),
+            ("lambdas/extract/source/snapshot.py", "XID_HORIZON = 2**31", "SNAPSHOTS: dict = {}\nXID_HORIZON = 2**31"),
             (
-                "lambdas/extract/snapshot.py",
+                "lambdas/extract/source/snapshot.py",
                 "        yield Snapshot(",
                 "        SNAPSHOTS[0] = connection.rows('SELECT pg_current_snapshot()::text')[0][0]\n"
                 "        yield Snapshot(",
@@ -99,35 +99,35 @@ MUTATIONS = (
     ),
     Mutation(
         "rows that were told are forgotten",
-        "lambdas/extract/changes.py",
+        "lambdas/extract/capture/change_file.py",
         "        if self._told is not None:",
         "        if False:",
         "tests/proof/test_regressions.py",
     ),
     Mutation(
         "each table is read at its own moment",
-        "lambdas/extract/snapshot.py",
+        "lambdas/extract/source/snapshot.py",
         "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
         "BEGIN READ ONLY",
         "tests/proof/test_regressions.py -k reading",
     ),
     Mutation(
         "tables are not locked before the snapshot",
-        "lambdas/extract/snapshot.py",
+        "lambdas/extract/source/snapshot.py",
         "        _lock(connection, tables)\n",
         "        pass\n",
-        "tests/postgres/test_capture_drift.py -k emptied",
+        "tests/pipeline/test_capture_drift.py -k emptied",
     ),
     Mutation(
         "keys are not compared",
-        "lambdas/extract/keys.py",
+        "lambdas/extract/capture/key_files.py",
         "        gone = pc.unique(known.filter(pc.invert(pc.is_in(known, value_set=keys))))",
         "        gone = known[:0]",
         f"{CAPTURE} -k deletes",
     ),
     Mutation(
         "rows are counted instead of comparing their keys",
-        "lambdas/extract/capture.py",
+        "lambdas/extract/capture/by_transaction.py",
         "    if alone and not captured.changes and total == ",
         "    if total == ",
         f"{CAPTURE} -k 'in_its_place'",
@@ -141,14 +141,14 @@ MUTATIONS = (
     ),
     Mutation(
         "a promoted standby is taken for the same source",
-        "lambdas/extract/snapshot.py",
+        "lambdas/extract/source/snapshot.py",
         "    if previous.timeline != now.identity.timeline:",
         "    if False:",
         f"{CAPTURE} -k compared_again",
     ),
     Mutation(
         "a column of another type is taken",
-        "lambdas/extract/catalog.py",
+        "lambdas/extract/source/catalog.py",
         '        if before and not _same_kind(Column(name, before), column) and f"{table}.{name}" not in accepted:',
         "        if False:",
         f"{CAPTURE} -k not_as_needed",
@@ -163,14 +163,14 @@ MUTATIONS = (
     # The lake.
     Mutation(
         "puts are not conditional",
-        "lambdas/shared/lake.py",
+        "lambdas/shared/lake/store.py",
         'Body=body, IfNoneMatch="*")',
         "Body=body)",
         CONCURRENCY,
     ),
     Mutation(
         "NULL becomes ''",
-        "lambdas/extract/reading.py",
+        "lambdas/extract/source/reader.py",
         '"strings_can_be_null": True',
         '"strings_can_be_null": False',
         f"{VALUES} -k null",
@@ -178,45 +178,45 @@ MUTATIONS = (
     # Transform.
     Mutation(
         "transform names its files differently each time",
-        "lambdas/shared/lake.py",
+        "lambdas/shared/lake/store.py",
         "{part.finish()[:8]}",
         "{part.finish()[:0]}{os.urandom(4).hex()}",
         f"{CONCURRENCY} {VALUES} -k 'same'",
     ),
     Mutation(
         "rejected rows are dropped silently",
-        "lambdas/transform/conversion.py",
+        "lambdas/transform/batch_files.py",
         "                rejected[table.name] = file",
         "                pass",
         f"{VALUES} -k rejected",
     ),
     Mutation(
         "milliseconds are cut",
-        "lambdas/transform/derivations.py",
+        "lambdas/transform/columns/derive.py",
         'column.cast(pa.timestamp("us")).cast(pa.time64("us"))',
         'pc.floor_temporal(column.cast(pa.timestamp("us")), unit="second").cast(pa.time64("us"))',
         f"{VALUES} -k milliseconds",
     ),
     Mutation(
         "30 February is 2 March",
-        "lambdas/transform/conformance.py",
+        "lambdas/transform/columns/cast.py",
         "    days = pc.if_else(pc.fill_null(exact, False), moments, pa.scalar(None, moments.type)).cast(pa.date32())",
         "    days = moments.cast(pa.date32())",
-        f"{VALUES} tests/postgres/test_conformance.py -k 'rejected or date'",
+        f"{VALUES} tests/pipeline/test_conformance.py -k 'rejected or date'",
     ),
     Mutation(
         "prices are rounded to fit",
-        "lambdas/transform/conformance.py",
+        "lambdas/transform/columns/cast.py",
         "        fits = pc.and_kleene(fits, pc.equal(pc.round(wide, ndigits=scale), wide))",
         "        pass",
-        f"{VALUES} tests/postgres/test_conformance.py",
+        f"{VALUES} tests/pipeline/test_conformance.py",
     ),
     Mutation(
         "a batch whose event was lost is not looked for",
-        "lambdas/transform/lost.py",
+        "lambdas/transform/recovery.py",
         "        if found.number not in written and now - found.written > PATIENCE:",
         "        if False:",
-        "tests/postgres/test_replay.py -k lost",
+        "tests/pipeline/test_replay.py -k lost",
     ),
     # Load.
     Mutation(
@@ -242,80 +242,80 @@ MUTATIONS = (
     ),
     Mutation(
         "batches are taken newest first",
-        "lambdas/shared/lake.py",
+        "lambdas/shared/lake/store.py",
         "        while page := self._page(batch, _PAGE):\n            yield from page\n",
         "        while page := self._page(batch, _PAGE):\n            yield from reversed(page)\n",
         f"{LOADING} -k order",
     ),
     Mutation(
         "several loads at once",
-        "lambdas/load/ledger.py",
+        "lambdas/load/warehouse/ledger.py",
         '    return bool(connection.rows("SELECT pg_try_advisory_lock(',
         '    return True or bool(connection.rows("SELECT pg_try_advisory_lock(',
         CONCURRENCY,
     ),
     Mutation(
         "every row told is a version",
-        "lambdas/load/versions.py",
+        "lambdas/load/warehouse/facts.py",
         "       OR ROW($staged) IS DISTINCT FROM ROW($latest)\n",
         "       OR TRUE\n",
         f"{LOADING} -k 'a_b_a or differs'",
     ),
     Mutation(
         "A, B, A is two versions",
-        "lambdas/load/versions.py",
+        "lambdas/load/warehouse/facts.py",
         "ORDER BY f.$key, f.$record DESC",
         "ORDER BY f.$key, f.$record ASC",
         f"{LOADING} -k a_b_a",
     ),
     Mutation(
         "a row that is back with the same content is no version",
-        "lambdas/load/versions.py",
+        "lambdas/load/warehouse/facts.py",
         "       OR EXISTS (\n           SELECT FROM $deletion AS d\n",
         "       OR FALSE AND EXISTS (\n           SELECT FROM $deletion AS d\n",
         f"{LOADING} -k deleted",
     ),
     Mutation(
         "a row that is back stays deleted",
-        "lambdas/load/tables.py",
+        "lambdas/load/warehouse/tables.py",
         "    connection.run(sql.compose(_REVIVE, **names(warehouse, table), stage=stage))\n",
         "",
         f"{LOADING} -k deleted",
     ),
     Mutation(
         "deletions are not recorded",
-        "lambdas/load/tables.py",
+        "lambdas/load/warehouse/tables.py",
         "        connection.run(sql.compose(_DELETE, **names(warehouse, table), stage=stage))\n",
         "",
         f"{PROMISES} -k deleted",
     ),
     Mutation(
         "what is held is given up",
-        "lambdas/load/tables.py",
+        "lambdas/load/warehouse/tables.py",
         "    return 0 if first is None else place(",
         "    return 0 if True else place(",
         f"{LOADING} -k held",
     ),
     Mutation(
         "a late version goes behind those that are newer",
-        "lambdas/load/placing.py",
+        "lambdas/load/warehouse/late_arrivals.py",
         "    run(_TAKE_OFF)\n",
         "",
-        "tests/proof/test_regressions.py tests/postgres/test_late_versions.py",
+        "tests/proof/test_regressions.py tests/pipeline/test_late_versions.py",
     ),
     Mutation(
         "touched rows of dimensions are written again",
-        "lambdas/load/tables.py",
+        "lambdas/load/warehouse/tables.py",
         "    WHERE ROW($current) IS DISTINCT FROM ROW($excluded)\n",
         "",
         f"{LOADING} -k 'full_compare or run_without_changes or same_batch'",
     ),
     Mutation(
         "history ends a version when the one after the next begins",
-        "lambdas/load/views.py",
+        "lambda_toolkit/pipeline/warehouse/views.py",
         "LEAST(lead(v.valid_from) OVER",
         "LEAST(lead(v.valid_from, 2) OVER",
-        "tests/proof/test_regressions.py tests/postgres/test_versions.py",
+        "tests/proof/test_regressions.py tests/pipeline/test_versions.py",
     ),
 )
 
@@ -359,7 +359,7 @@ def _run(mutation: Mutation, copy: Path) -> tuple[str | None, str | None]:
     for name in COPIED:
         source = REPOSITORY / name
         copier: Callable[..., object] = shutil.copytree if source.is_dir() else shutil.copy
-        options = {"ignore": shutil.ignore_patterns("__pycache__")} if source.is_dir() else {}
+        options = {"ignore": shutil.ignore_patterns("__pycache__"), "symlinks": True} if source.is_dir() else {}
         copier(source, copy / name, **options)
     for name, old, new in ((mutation.file, mutation.old, mutation.new), *mutation.more):
         text = (copy / name).read_text(encoding="utf-8")

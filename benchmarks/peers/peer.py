@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lambda_toolkit.uv import find_uv, uv_environment
+from lambda_toolkit.packaging.uv import find_uv, uv_environment
 
 REPOSITORY = Path(__file__).parents[2]
 RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from lambda_toolkit.aws import Aws
+from lambda_toolkit.aws.client import Aws
 from lambda_toolkit.changes import Change, Key
-from lambda_toolkit.model import Alarm, FunctionSpec
-from lambda_toolkit.ownership import as_list, as_mapping, desired_tags, is_owned, require_owned
 from lambda_toolkit.resources import tags
-from lambda_toolkit.resources.difference import differences
+from lambda_toolkit.resources.diff import differences
+from lambda_toolkit.spec.model import Alarm, FunctionSpec
+from lambda_toolkit.spec.ownership import as_list, as_mapping, desired_tags, is_owned, require_owned
 
 KIND = "alarm"
 _NOT_OURS = ("OKActions",)  # CloudWatch takes an alarm as a whole: what is not managed is said again

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-from lambda_toolkit.aws import Aws
+from lambda_toolkit.aws.client import Aws
 from lambda_toolkit.changes import Change, Key
 from lambda_toolkit.errors import AwsError
-from lambda_toolkit.model import BucketSpec
-from lambda_toolkit.ownership import as_list, as_mapping, desired_tags, is_owned, require_owned
 from lambda_toolkit.resources import bucket_settings, tags
 from lambda_toolkit.resources.bucket_settings import Settings
+from lambda_toolkit.spec.model import BucketSpec
+from lambda_toolkit.spec.ownership import as_list, as_mapping, desired_tags, is_owned, require_owned
 
 KIND = "bucket"
 _AT_ONCE = 1000  # keys that DeleteObjects takes

@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lambda_toolkit.aws import Aws
+from lambda_toolkit.aws.client import Aws
+from lambda_toolkit.aws.parallel import gather, task
 from lambda_toolkit.changes import Difference
-from lambda_toolkit.gathering import gather, task
-from lambda_toolkit.model import BucketSpec, LifecycleRule
-from lambda_toolkit.resources.difference import differences
+from lambda_toolkit.resources.diff import differences
+from lambda_toolkit.spec.model import BucketSpec, LifecycleRule
 
 CLOSED = {"BlockPublicAcls": True, "IgnorePublicAcls": True, "BlockPublicPolicy": True, "RestrictPublicBuckets": True}
 _NEW = ("NoSuchBucket",)

@@ -6,19 +6,19 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lambda_toolkit.aws import DENIED, Aws
+from lambda_toolkit.aws.client import DENIED, Aws
 from lambda_toolkit.changes import Change, Difference, Key
 from lambda_toolkit.errors import AwsError
-from lambda_toolkit.limits import DIRECT_UPLOAD
-from lambda_toolkit.model import FunctionSpec
-from lambda_toolkit.ownership import desired_tags, is_owned, require_owned
-from lambda_toolkit.package import Package
-from lambda_toolkit.resources import alias, permission, release, tags, version
+from lambda_toolkit.packaging.function_zip import Package
+from lambda_toolkit.resources import alias, invoke_permission, release, tags, version
 from lambda_toolkit.resources.alias import LiveAlias, Release
-from lambda_toolkit.resources.difference import differences, environment_differences
+from lambda_toolkit.resources.diff import differences, environment_differences
 from lambda_toolkit.resources.layer import layer_name, required_arn, upload
 from lambda_toolkit.resources.log_group import group_name
 from lambda_toolkit.resources.role import role_arn, role_name
+from lambda_toolkit.spec.model import FunctionSpec
+from lambda_toolkit.spec.ownership import desired_tags, is_owned, require_owned
+from lambda_toolkit.spec.quotas import DIRECT_UPLOAD
 
 KIND = "function"
 _NEW = ("ResourceNotFoundException",)  # what was made a moment ago is not known everywhere
@@ -110,7 +110,7 @@ def plan(
     if not found and moved is None:
         return []
     known = _known_version(aws, spec.name, live_alias, digest)
-    unaliased = not released and bool(permission.read_unaliased(aws, spec.name))
+    unaliased = not released and bool(invoke_permission.read_unaliased(aws, spec.name))
 
     def update(aws: Aws) -> None:
         published = known

@@ -7,12 +7,12 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from lambda_toolkit.aws import Aws
+from lambda_toolkit.aws.client import Aws
 from lambda_toolkit.changes import Change, Key
 from lambda_toolkit.errors import AwsError
-from lambda_toolkit.limits import DIRECT_UPLOAD
-from lambda_toolkit.requirements import LAYER_PREFIX, Layer, LayerSpec
-from lambda_toolkit.uv import shown
+from lambda_toolkit.packaging.layer_zip import LAYER_PREFIX, Layer, LayerSpec
+from lambda_toolkit.packaging.uv import shown
+from lambda_toolkit.spec.quotas import DIRECT_UPLOAD
 
 KIND = "layer"
 _DAY = 86_400.0  # seconds

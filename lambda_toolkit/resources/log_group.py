@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from lambda_toolkit.aws import Aws
+from lambda_toolkit.aws.client import Aws
 from lambda_toolkit.changes import Change, Difference
-from lambda_toolkit.model import FunctionSpec
-from lambda_toolkit.ownership import desired_tags, is_owned, require_owned
 from lambda_toolkit.resources import tags
+from lambda_toolkit.spec.model import FunctionSpec
+from lambda_toolkit.spec.ownership import desired_tags, is_owned, require_owned
 
 KIND = "log group"
 _NEW = ("ResourceNotFoundException",)  # what was made a moment ago is not known everywhere

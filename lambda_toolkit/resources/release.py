@@ -6,13 +6,13 @@ import hashlib
 import json
 from typing import Any
 
-from lambda_toolkit.aws import Aws
-from lambda_toolkit.canary import watch
+from lambda_toolkit.aws.client import Aws
 from lambda_toolkit.errors import AwsError, CheckError
-from lambda_toolkit.model import FunctionSpec
 from lambda_toolkit.resources import alias, version
 from lambda_toolkit.resources.alarm import alarm_name
 from lambda_toolkit.resources.alias import LiveAlias, Release
+from lambda_toolkit.resources.canary import watch
+from lambda_toolkit.spec.model import FunctionSpec
 
 _NEW_ROLE = 20.0  # seconds until what a role that was made with its function may do is known everywhere
 

@@ -7,22 +7,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lambda_toolkit.aws import DENIED, Aws
+from lambda_toolkit.aws.client import DENIED, Aws
 from lambda_toolkit.changes import Change, Difference
 from lambda_toolkit.errors import AwsError
-from lambda_toolkit.model import FunctionSpec
-from lambda_toolkit.ownership import (
-    as_list,
-    as_mapping,
-    derived_name,
-    desired_tags,
-    is_owned,
-    require_owned,
-)
 from lambda_toolkit.resources import tags
-from lambda_toolkit.resources.difference import differences
+from lambda_toolkit.resources.diff import differences
 from lambda_toolkit.resources.log_group import group_name
 from lambda_toolkit.resources.tags import TagChange
+from lambda_toolkit.spec.model import FunctionSpec
+from lambda_toolkit.spec.ownership import as_list, as_mapping, derived_name, desired_tags, is_owned, require_owned
 
 KIND = "role"
 _POLICY = "lambda_script"

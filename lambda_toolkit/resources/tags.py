@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lambda_toolkit.aws import DENIED, Aws
+from lambda_toolkit.aws.client import DENIED, Aws
 from lambda_toolkit.changes import Difference
 from lambda_toolkit.errors import AwsError
-from lambda_toolkit.ownership import (
+from lambda_toolkit.resources.diff import tag_differences
+from lambda_toolkit.spec.ownership import (
     APPLICATION_TAG,
     OWNER,
     OWNER_TAG,
@@ -20,7 +21,6 @@ from lambda_toolkit.ownership import (
     missing_tags,
     unwanted_tags,
 )
-from lambda_toolkit.resources.difference import tag_differences
 
 _PAGE = 100  # the most that GetResources gives at once
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from lambda_toolkit.aws import Aws
+from lambda_toolkit.aws.client import Aws
 from lambda_toolkit.changes import Change, Difference, Key
-from lambda_toolkit.model import TopicSpec
-from lambda_toolkit.ownership import as_list, as_mapping, desired_tags, is_owned, require_owned
 from lambda_toolkit.resources import tags
+from lambda_toolkit.spec.model import TopicSpec
+from lambda_toolkit.spec.ownership import as_list, as_mapping, desired_tags, is_owned, require_owned
 
 KIND = "topic"
 _NEW = ("NotFound",)  # what was made a moment ago is not known everywhere

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from lambdas.extract.reading import ALL, NONE
-from lambdas.shared import sql
-from lambdas.shared.manifest import Coverage, File, KeyFile
+from ..shared.lake.manifest import Coverage, File, KeyFile
+from ..shared.postgres import sql
+from .source.reader import ALL, NONE
 
 
 @dataclass(frozen=True)

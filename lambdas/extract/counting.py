@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from lambdas.extract.plan import TablePlan
-from lambdas.shared import sql
-from lambdas.shared.wire import Connection
+from ..shared.postgres import sql
+from ..shared.postgres.copy import Connection
+from .table_plan import TablePlan
 
 
 @dataclass(frozen=True)

@@ -6,23 +6,23 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from lambdas.extract.budget import DEFAULT_LIMITS, Budget, Limits
-from lambdas.extract.capture import capture
-from lambdas.extract.captured import Captured
-from lambdas.extract.catalog import check_kind, check_needed, describe, drift, lockable, parts
-from lambdas.extract.changes import store, upload
-from lambdas.extract.context import context_conditions
-from lambdas.extract.counting import Counted, count
-from lambdas.extract.plan import TablePlan
-from lambdas.extract.reading import ALL, NOW, SINCE, lake_schema, read, select_columns
-from lambdas.extract.snapshot import XID_HORIZON, Snapshot, snapshot, why_full
-from lambdas.shared import sql
-from lambdas.shared.declarations import Declarations
-from lambdas.shared.lake import Lake
-from lambdas.shared.layout import manifest_key
-from lambdas.shared.manifest import File, IngestionManifest, SourceIdentity, TableFiles, ingestion_manifest, to_json
-from lambdas.shared.parquet import ParquetPart
-from lambdas.shared.wire import Connection
+from ..shared.declarations import Declarations
+from ..shared.lake.manifest import File, IngestionManifest, SourceIdentity, TableFiles, ingestion_manifest, to_json
+from ..shared.lake.object_keys import manifest_key
+from ..shared.lake.parquet import ParquetPart
+from ..shared.lake.store import Lake
+from ..shared.postgres import sql
+from ..shared.postgres.copy import Connection
+from .capture.by_transaction import capture
+from .capture.change_file import store, upload
+from .captured import Captured
+from .counting import Counted, count
+from .join_context import context_conditions
+from .limits import DEFAULT_LIMITS, Budget, Limits
+from .source.catalog import check_kind, check_needed, describe, drift, lockable, parts
+from .source.reader import ALL, NOW, SINCE, lake_schema, read, select_columns
+from .source.snapshot import XID_HORIZON, Snapshot, snapshot, why_full
+from .table_plan import TablePlan
 
 FULL, CHANGES = "full", "changes"
 

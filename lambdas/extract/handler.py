@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from lambdas.extract.budget import Limits
-from lambdas.extract.extraction import Extracted, Request
-from lambdas.extract.several import extract_all
-from lambdas.shared import clients, declarations
-from lambdas.shared.errors import PipelineError
-from lambdas.shared.postgres import connected
-from lambdas.shared.runtime import checked, logged, logger
+from ..shared import clients, declarations
+from ..shared.errors import PipelineError
+from ..shared.postgres.connection import connected
+from ..shared.runtime import checked, logged, logger
+from .extraction import Extracted, Request
+from .limits import Limits
+from .several import extract_all
 
 RESERVE = 60.0  # seconds at the end of an invocation, for storing what was read
 RESERVED_SHARE = 0.2  # of the time that there is, where that is little

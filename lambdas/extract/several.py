@@ -6,11 +6,11 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from lambdas.extract.budget import Limits
-from lambdas.extract.extraction import Extracted, Request, extract
-from lambdas.shared.declarations import Declarations
-from lambdas.shared.lake import Lake
-from lambdas.shared.wire import Connection
+from ..shared.declarations import Declarations
+from ..shared.lake.store import Lake
+from ..shared.postgres.copy import Connection
+from .extraction import Extracted, Request, extract
+from .limits import Limits
 
 
 def extract_all(

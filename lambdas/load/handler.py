@@ -10,18 +10,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from lambdas.load.budget import Budget
-from lambdas.load.comparison import compare
-from lambdas.load.loading import Loaded, load, report
-from lambdas.load.open_rows import count_open, open_rows
-from lambdas.load.rebuild import rebuild
-from lambdas.load.replay import replay
-from lambdas.load.schemas import LIVE, Warehouse
-from lambdas.shared import clients, declarations
-from lambdas.shared.errors import PipelineError
-from lambdas.shared.postgres import connected
-from lambdas.shared.runtime import checked, count_rejected, logged, logger
-from lambdas.shared.wire import Connection
+from ..shared import clients, declarations
+from ..shared.deadline import Budget
+from ..shared.errors import PipelineError
+from ..shared.postgres.connection import connected
+from ..shared.postgres.copy import Connection
+from ..shared.runtime import checked, count_rejected, logged, logger
+from .compare import compare
+from .loading import Loaded, load, report
+from .open_items import count_open, open_rows
+from .rebuild import rebuild
+from .replay import replay
+from .warehouse.schemas import LIVE, Warehouse
 
 Action = Callable[[Connection, dict[str, Any], Any], dict[str, Any]]
 

@@ -8,17 +8,17 @@ from datetime import UTC, datetime, timedelta
 
 from pg8000.exceptions import DatabaseError
 
-from lambdas.load import ledger, rejected
-from lambdas.load.ledger import LedgerEntry
-from lambdas.load.schemas import LIVE, Warehouse
-from lambdas.load.tables import Written, write_held, write_table
-from lambdas.shared.declarations import Declarations
-from lambdas.shared.errors import GapError, LakeError, WarehouseError
-from lambdas.shared.lake import Lake
-from lambdas.shared.layout import manifest_key
-from lambdas.shared.manifest import ProcessedManifest, processed_manifest
-from lambdas.shared.postgres import message, sqlstate, transaction
-from lambdas.shared.wire import Connection
+from ..shared.declarations import Declarations
+from ..shared.errors import GapError, LakeError, WarehouseError
+from ..shared.lake.manifest import ProcessedManifest, processed_manifest
+from ..shared.lake.object_keys import manifest_key
+from ..shared.lake.store import Lake
+from ..shared.postgres.connection import message, sqlstate, transaction
+from ..shared.postgres.copy import Connection
+from .warehouse import ledger, rejects
+from .warehouse.ledger import LedgerEntry
+from .warehouse.schemas import LIVE, Warehouse
+from .warehouse.tables import Written, write_held, write_table
 
 GAP_PATIENCE = timedelta(minutes=5)  # how long a batch may be late when a later one is there already
 
@@ -146,7 +146,7 @@ def _load_batch(
                 if files or late:
                     written[table.name] = Written(late + now.rows, now.held)
             place = "the ledger"
-            rejected.record(connection, warehouse, lake, manifest)
+            rejects.record(connection, warehouse, lake, manifest)
             ledger.record(connection, warehouse, manifest, {name: done.rows for name, done in written.items()})
     except DatabaseError as error:
         raise WarehouseError(_refusal(manifest.batch, place, error)) from error

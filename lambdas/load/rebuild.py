@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from lambdas.load.loading import load
-from lambdas.load.replay import replay
-from lambdas.load.schemas import Warehouse
-from lambdas.shared import sql
-from lambdas.shared.declarations import Declarations
-from lambdas.shared.lake import Lake
-from lambdas.shared.layout import revision_of
-from lambdas.shared.wire import Connection
+from ..shared.declarations import Declarations
+from ..shared.lake.object_keys import revision_of
+from ..shared.lake.store import Lake
+from ..shared.postgres import sql
+from ..shared.postgres.copy import Connection
+from .loading import load
+from .replay import replay
+from .warehouse.schemas import Warehouse
 
 _APPLIED = "SELECT batch, max(revision) FROM $revision GROUP BY batch"
 

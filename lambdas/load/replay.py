@@ -7,19 +7,19 @@ from dataclasses import dataclass, field
 
 from pg8000.exceptions import DatabaseError
 
-from lambdas.load import ledger, rejected
-from lambdas.load.placing import place
-from lambdas.load.schemas import LIVE, Warehouse
-from lambdas.load.stages import stage_rows, temporary
-from lambdas.load.tables import set_batch, upsert, write_held
-from lambdas.load.versions import names
-from lambdas.shared import sql
-from lambdas.shared.declarations import CALENDAR, FACT, Declarations, WarehouseTable
-from lambdas.shared.errors import WarehouseError
-from lambdas.shared.lake import Lake
-from lambdas.shared.manifest import ProcessedManifest, ProcessedTable, processed_manifest
-from lambdas.shared.postgres import message, transaction
-from lambdas.shared.wire import Connection
+from ..shared.declarations import CALENDAR, FACT, Declarations, WarehouseTable
+from ..shared.errors import WarehouseError
+from ..shared.lake.manifest import ProcessedManifest, ProcessedTable, processed_manifest
+from ..shared.lake.store import Lake
+from ..shared.postgres import sql
+from ..shared.postgres.connection import message, transaction
+from ..shared.postgres.copy import Connection
+from .warehouse import ledger, rejects
+from .warehouse.facts import names
+from .warehouse.late_arrivals import place
+from .warehouse.schemas import LIVE, Warehouse
+from .warehouse.staging import stage_rows, temporary
+from .warehouse.tables import set_batch, upsert, write_held
 
 # The versions of the staged ids as of the batch, each the last one up to it; batch 0 where that is not known.
 _AS_OF = """
@@ -132,9 +132,7 @@ class _Replay:
                     rows = self._calendar(table, files) if table.kind == CALENDAR else self._table(table, files)
                     if rows:
                         written[table.name] = rows
-                rejected.replace(
-                    self.connection, self.warehouse, self.lake, self.declarations, self.manifest, self.last
-                )
+                rejects.replace(self.connection, self.warehouse, self.lake, self.declarations, self.manifest, self.last)
                 ledger.record_revision(self.connection, self.warehouse, self.manifest, written)
         except DatabaseError as error:
             raise WarehouseError(

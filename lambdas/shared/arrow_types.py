@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import pyarrow as pa
 
-from lambdas.shared.expressions import MAX_PRECISION
+from .expressions import MAX_PRECISION
 
 PLAIN_NUMERIC = pa.decimal128(MAX_PRECISION, 10)  # a numeric declared without precision, or with more than there is
 

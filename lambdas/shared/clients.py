@@ -6,9 +6,9 @@ import functools
 import os
 from typing import Any
 
-from lambdas.shared.errors import PipelineError
-from lambdas.shared.lake import Lake
-from lambdas.shared.postgres import Credentials
+from .errors import PipelineError
+from .lake.store import Lake
+from .postgres.connection import Credentials
 
 
 @functools.cache

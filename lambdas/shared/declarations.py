@@ -13,8 +13,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from lambdas.shared.errors import DeclarationError
-from lambdas.shared.expressions import Expression, parse_expression
+from .errors import DeclarationError
+from .expressions import Expression, parse_expression
 
 TABLES_FILE = "tables.json"
 

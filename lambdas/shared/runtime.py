@@ -9,8 +9,8 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
-from lambdas.shared import declarations
-from lambdas.shared.errors import PipelineError
+from . import declarations
+from .errors import PipelineError
 
 Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
 

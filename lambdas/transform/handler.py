@@ -13,14 +13,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import unquote_plus
 
-from lambdas.shared import clients, declarations
-from lambdas.shared.errors import PipelineError
-from lambdas.shared.layout import batch_of
-from lambdas.shared.manifest import ProcessedManifest
-from lambdas.shared.runtime import checked, count_rejected, logged, logger
-from lambdas.transform.lost import in_time, lost_batches
-from lambdas.transform.sweep import AGE, sweep_ingestion, sweep_processed
-from lambdas.transform.transformation import replay, transform
+from ..shared import clients, declarations
+from ..shared.errors import PipelineError
+from ..shared.lake.manifest import ProcessedManifest
+from ..shared.lake.object_keys import batch_of
+from ..shared.runtime import checked, count_rejected, logged, logger
+from .batch import replay, transform
+from .orphans import AGE, sweep_ingestion, sweep_processed
+from .recovery import in_time, lost_batches
 
 SHORTEST = timedelta(hours=1)  # four times what Lambda gives a run: how old an orphan must be at least
 RESERVE = 60.0  # seconds that a scheduled run leaves unused, so that none is cut off

@@ -21,10 +21,10 @@ from moto.iam.models import IAMBackend
 from moto.s3.models import FakeBucket
 
 from lambda_script import Lambda_script
-from lambda_toolkit.aws import Aws
-from lambda_toolkit.clock import Clock
+from lambda_toolkit.aws.client import Aws
+from lambda_toolkit.aws.clock import Clock
 from tests.aws.versions import Invocations, behave_like_lambda
-from tests.sessions import REGION, new_session
+from tests.support.sessions import REGION, new_session
 
 for _service in ("sqs", "sns", "events", "logs", "cloudwatch", "awslambda", "s3", "secretsmanager"):
     import_module(f"moto.{_service}.models")  # they import each other: first done by two threads at once, that locks up

@@ -8,7 +8,7 @@ import pytest
 
 from lambda_script import DeployError, S3Trigger
 from tests.aws.conftest import ACCOUNT
-from tests.sessions import REGION
+from tests.support.sessions import REGION
 
 FUNCTION = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:my-function"
 

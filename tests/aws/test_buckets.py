@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from lambda_toolkit.execute import execute
-from lambda_toolkit.model import BucketSpec, Deployment, LifecycleRule
-from lambda_toolkit.plan import make_plan
+from lambda_toolkit.deploy.execute import execute
+from lambda_toolkit.deploy.plan import make_plan
+from lambda_toolkit.spec.model import BucketSpec, Deployment, LifecycleRule
 
 KEY = "arn:aws:kms:eu-west-2:123456789012:key/1234"
 RULES = (

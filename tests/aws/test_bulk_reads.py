@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from lambda_toolkit.execute import execute
-from lambda_toolkit.model import Deployment
-from lambda_toolkit.plan import make_plan
+from lambda_toolkit.deploy.execute import execute
+from lambda_toolkit.deploy.plan import make_plan
+from lambda_toolkit.spec.model import Deployment
 from tests.aws.releases import edit
 
 

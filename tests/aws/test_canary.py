@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lambda_script import Alarm, Canary, DeployError, LimitError
-from lambda_toolkit.execute import execute
+from lambda_toolkit.deploy.execute import execute
 
 WATCHED = {"alarms": [Alarm("errors", "Errors")], "canary": Canary(weight=0.1, minutes=10)}
 
@@ -46,8 +46,8 @@ def at(time, seconds: float, do) -> None:
 
 @pytest.fixture
 def aws(session, time):
-    from lambda_toolkit.aws import Aws
-    from lambda_toolkit.clock import Clock
+    from lambda_toolkit.aws.client import Aws
+    from lambda_toolkit.aws.clock import Clock
 
     return Aws("eu-west-2", session=session, clock=Clock(time.now, lambda seconds: time.sleep(seconds)))
 

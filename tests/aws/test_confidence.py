@@ -7,7 +7,7 @@ import traceback
 import pytest
 
 from lambda_script import DeployError, ToolkitError
-from lambda_toolkit.aws import Aws
+from lambda_toolkit.aws.client import Aws
 
 VALUE = 'postgresql://reader:hunter22@db/"shop"'
 

@@ -20,7 +20,7 @@ from lambda_script import (
     PlanError,
     deploy_all,
 )
-from lambda_toolkit.aws import Aws
+from lambda_toolkit.aws.client import Aws
 
 ACCOUNT = "123456789012"  # moto's
 REGION = "eu-west-2"

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from lambda_script import Alarm, AwsError, DeployError, Lambda_script, PlanError
-from lambda_toolkit.aws import Aws
-from lambda_toolkit.execute import execute
-from lambda_toolkit.model import BucketSpec, Deployment, SecretSpec, TopicSpec
-from lambda_toolkit.plan import make_plan
+from lambda_toolkit.aws.client import Aws
+from lambda_toolkit.deploy.execute import execute
+from lambda_toolkit.deploy.plan import make_plan
+from lambda_toolkit.spec.model import BucketSpec, Deployment, SecretSpec, TopicSpec
 from tests.aws.conftest import REGION, Wire
 
 pytestmark = pytest.mark.no_cover  # hundreds of deployments: watching each line would take as long again

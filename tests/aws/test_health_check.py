@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from lambda_script import DeployError, S3Trigger
-from lambda_toolkit.execute import execute
-from lambda_toolkit.model import Deployment
-from lambda_toolkit.plan import make_plan
+from lambda_toolkit.deploy.execute import execute
+from lambda_toolkit.deploy.plan import make_plan
+from lambda_toolkit.spec.model import Deployment
 from tests.aws.releases import edit, live, versions
-from tests.sessions import REGION
+from tests.support.sessions import REGION
 
 
 def test_a_version_that_fails_its_check_does_not_go_live_and_the_next_deploy_tries_again(

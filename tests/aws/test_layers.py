@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from lambda_script import Lambda_script, LimitError
-from lambda_toolkit import limits
-from lambda_toolkit.archive import Entry, write_archive
-from lambda_toolkit.execute import execute
-from lambda_toolkit.model import THIS_RUNTIME, BucketSpec, Deployment
-from lambda_toolkit.package import build
-from lambda_toolkit.plan import make_plan
-from lambda_toolkit.requirements import LAYER_PREFIX, LayerSpec
+from lambda_toolkit.deploy.execute import execute
+from lambda_toolkit.deploy.plan import make_plan
+from lambda_toolkit.packaging.archive import Entry, write_archive
+from lambda_toolkit.packaging.function_zip import build
+from lambda_toolkit.packaging.layer_zip import LAYER_PREFIX, LayerSpec
+from lambda_toolkit.spec import quotas
+from lambda_toolkit.spec.model import THIS_RUNTIME, BucketSpec, Deployment
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +27,7 @@ def installs(monkeypatch) -> list[LayerSpec]:
         target.mkdir()
         (target / "one.py").write_text("x = 1\n", encoding="utf-8")
 
-    monkeypatch.setattr("lambda_toolkit.requirements._install", install)
+    monkeypatch.setattr("lambda_toolkit.packaging.layer_zip._install", install)
     return installed
 
 
@@ -108,7 +108,7 @@ def test_two_functions_that_leave_a_layer_together_remove_it(aws, script, client
 
 
 def test_a_large_layer_goes_through_the_artifact_bucket(aws, script, client, monkeypatch) -> None:
-    for module in ("lambda_toolkit.limits", "lambda_toolkit.resources.layer", "lambda_toolkit.resources.function"):
+    for module in ("lambda_toolkit.spec.quotas", "lambda_toolkit.resources.layer", "lambda_toolkit.resources.function"):
         monkeypatch.setattr(f"{module}.DIRECT_UPLOAD", 10)
     bucket = BucketSpec("artifacts")
     spec = script(requirements=["one"], artifact_bucket="artifacts").spec
@@ -121,7 +121,7 @@ def test_a_large_layer_goes_through_the_artifact_bucket(aws, script, client, mon
 
 
 def test_where_no_bucket_is_named_the_toolkit_makes_its_own(script, client, monkeypatch) -> None:
-    for module in ("lambda_toolkit.limits", "lambda_toolkit.resources.layer", "lambda_toolkit.resources.function"):
+    for module in ("lambda_toolkit.spec.quotas", "lambda_toolkit.resources.layer", "lambda_toolkit.resources.function"):
         monkeypatch.setattr(f"{module}.DIRECT_UPLOAD", 10)
     report = script(requirements=["one"]).deploy()
     made = [change.name for change in report.done if change.kind == "bucket"]
@@ -136,7 +136,8 @@ def test_a_layer_without_bytecode_stands_in_until_somebody_can_compile(script, c
 
     def compilers(found: bool) -> None:
         monkeypatch.setattr(
-            "lambda_toolkit.bytecode.find_interpreter", lambda runtime: Path(sys.executable) if found else None
+            "lambda_toolkit.packaging.bytecode.find_interpreter",
+            lambda runtime: Path(sys.executable) if found else None,
         )
 
     def used() -> str:
@@ -161,7 +162,7 @@ def test_a_layer_without_bytecode_stands_in_until_somebody_can_compile(script, c
 
 
 def test_too_large_unzipped_is_refused_before_anything_is_written(script, wire, monkeypatch) -> None:
-    monkeypatch.setattr(limits, "UNZIPPED", 10)
+    monkeypatch.setattr(quotas, "UNZIPPED", 10)
     with pytest.raises(LimitError, match=r"The largest parts: .*one\.py"):
         script(requirements=["one"]).deploy()
     assert wire.writes == []
@@ -170,7 +171,7 @@ def test_too_large_unzipped_is_refused_before_anything_is_written(script, wire, 
 def test_a_layer_that_is_there_already_counts_too(script, wire, monkeypatch) -> None:
     script(requirements=["one"]).deploy()
     wire.clear()
-    monkeypatch.setattr(limits, "UNZIPPED", build(script().spec).unzipped + 1)
+    monkeypatch.setattr(quotas, "UNZIPPED", build(script().spec).unzipped + 1)
     assert not script().plan().notes, "the function alone is small enough"
     with pytest.raises(LimitError, match="The largest parts: .*one"):
         script(requirements=["one"]).deploy()
@@ -192,7 +193,8 @@ def test_machines_with_and_without_a_compiler_do_not_undo_each_other(script, cli
 
     def deploy(compiles: bool, **different: object) -> list[str]:
         monkeypatch.setattr(
-            "lambda_toolkit.bytecode.find_interpreter", lambda runtime: Path(sys.executable) if compiles else None
+            "lambda_toolkit.packaging.bytecode.find_interpreter",
+            lambda runtime: Path(sys.executable) if compiles else None,
         )
         wire.clear()
         script(runtime=other, **different).deploy()

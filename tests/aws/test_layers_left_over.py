@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from lambda_script import PackageError
-from lambda_toolkit.aws import Aws
-from lambda_toolkit.clock import Clock
-from lambda_toolkit.execute import execute
-from lambda_toolkit.model import Deployment
-from lambda_toolkit.plan import make_plan
-from lambda_toolkit.requirements import LayerSpec
+from lambda_toolkit.aws.client import Aws
+from lambda_toolkit.aws.clock import Clock
+from lambda_toolkit.deploy.execute import execute
+from lambda_toolkit.deploy.plan import make_plan
+from lambda_toolkit.packaging.layer_zip import LayerSpec
+from lambda_toolkit.spec.model import Deployment
 from tests.aws.conftest import REGION
 
 HOUR = 3600.0
@@ -25,7 +25,7 @@ def _installs(monkeypatch) -> None:
         target.mkdir()
         (target / "one.py").write_text("x = 1\n", encoding="utf-8")
 
-    monkeypatch.setattr("lambda_toolkit.requirements._install", install)
+    monkeypatch.setattr("lambda_toolkit.packaging.layer_zip._install", install)
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_a_layer_that_is_left_over_and_asked_for_again_is_used(deployment, later
 
 
 def test_a_function_beyond_the_first_page_uses_it_too(deployment, later, script, client, monkeypatch) -> None:
-    monkeypatch.setattr("lambda_toolkit.aws._LISTED", 1)
+    monkeypatch.setattr("lambda_toolkit.aws.client._LISTED", 1)
     assert execute(later(0), make_plan(later(0), deployment("two"))).ok
     script(function_name_template="z-last", requirements=["one"]).deploy()
     assert len(layers(client)) == 2

@@ -7,10 +7,10 @@ import json
 import pytest
 
 from lambda_script import Alarm, AwsError, DeployError, S3Trigger
-from lambda_toolkit.aws import Aws
-from lambda_toolkit.execute import execute
-from lambda_toolkit.model import BucketSpec, Deployment, TopicSpec
-from lambda_toolkit.plan import make_destroy_plan, make_plan
+from lambda_toolkit.aws.client import Aws
+from lambda_toolkit.deploy.execute import execute
+from lambda_toolkit.deploy.plan import make_destroy_plan, make_plan
+from lambda_toolkit.spec.model import BucketSpec, Deployment, TopicSpec
 
 REGION = "eu-west-2"
 

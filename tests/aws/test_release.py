@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lambda_script import Alarm, DeployError
-from lambda_toolkit.execute import execute
+from lambda_toolkit.deploy.execute import execute
 from tests.aws.releases import alias, edit, live, versions
 
 

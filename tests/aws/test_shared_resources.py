@@ -8,10 +8,10 @@ from collections import Counter
 import pytest
 
 from lambda_script import OwnershipError, ToolkitError
-from lambda_toolkit.execute import execute
-from lambda_toolkit.model import BucketSpec, Deployment, SecretSpec, TopicSpec
-from lambda_toolkit.plan import make_plan
+from lambda_toolkit.deploy.execute import execute
+from lambda_toolkit.deploy.plan import make_plan
 from lambda_toolkit.resources.role import MANY
+from lambda_toolkit.spec.model import BucketSpec, Deployment, SecretSpec, TopicSpec
 
 REGION = "eu-west-2"
 

@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 
 from lambda_script import S3Trigger, TriggerError
-from lambda_toolkit.execute import execute
-from lambda_toolkit.model import Deployment
-from lambda_toolkit.plan import make_destroy_plan, make_plan
-from lambda_toolkit.resources.trigger import overlap
+from lambda_toolkit.deploy.execute import execute
+from lambda_toolkit.deploy.plan import make_destroy_plan, make_plan
+from lambda_toolkit.resources.s3_notification import overlap
+from lambda_toolkit.spec.model import Deployment
 from tests.aws.conftest import REGION, error
 
 BUCKET = "shared"

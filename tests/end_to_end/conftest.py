@@ -14,9 +14,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 import deploy
-from local import stack as embedded
-from local.databases import Database
-from local.description import Stack
+from lambda_toolkit.pipeline.local_stack import stack as embedded
+from lambda_toolkit.pipeline.local_stack.databases import Database
+from lambda_toolkit.pipeline.local_stack.description import Stack
 
 REPOSITORY = Path(__file__).parents[2]
 ORDERS = "400"

@@ -132,7 +132,7 @@ def test_simulate_makes_business_happen(filled):
 
 
 def test_a_second_stage_lives_beside_the_first_and_can_be_destroyed(filled, aws):
-    from local.description import environment
+    from lambda_toolkit.pipeline.local_stack.description import environment
 
     env = environment(filled.stack)
     config = filled.root / "config" / "pipeline.toml"

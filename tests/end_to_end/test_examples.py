@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from lambda_toolkit.uv import find_uv, uv_environment
-from local.description import environment
+from lambda_toolkit.packaging.uv import find_uv, uv_environment
+from lambda_toolkit.pipeline.local_stack.description import environment
 from tests.end_to_end.conftest import REPOSITORY, CommandLine
 
 IN_THE_WHEEL = ("setup.py", "pyproject.toml", "README.md", "LICENSE", "lambda_script.py", "lambda_toolkit")

@@ -8,20 +8,20 @@ import time
 import pytest
 
 from lambda_script import Lambda_script
-from local import inbox
-from local.check import check
+from lambda_toolkit.pipeline.local_stack import mail_sink
+from lambda_toolkit.pipeline.local_stack.independent_check import check
 
 PATIENCE = 30.0  # seconds for the alarm and its email
 
 
-def await_email(line, alarm: str, since: int) -> inbox.Email:
+def await_email(line, alarm: str, since: int) -> mail_sink.Email:
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
-        for email in inbox.read(line.stack.inbox)[since:]:
+        for email in mail_sink.read(line.stack.inbox)[since:]:
             if alarm in email.subject:
                 return email
         time.sleep(0.2)
-    raise AssertionError(f"no email about {alarm}: {[email.subject for email in inbox.read(line.stack.inbox)]}")
+    raise AssertionError(f"no email about {alarm}: {[email.subject for email in mail_sink.read(line.stack.inbox)]}")
 
 
 def stored_secret(line, aws, name: str):
@@ -33,7 +33,7 @@ def test_a_wrong_password_is_told_mailed_and_loses_nothing(filled, aws, sql):
     stack = filled.stack
     client, secret = stored_secret(filled, aws, "totes/local/source")
     sql(stack.source_admin, "UPDATE sales_order SET units_sold = 1234 WHERE sales_order_id = 5")
-    mails = len(inbox.read(stack.inbox))
+    mails = len(mail_sink.read(stack.inbox))
     client.put_secret_value(SecretId="totes/local/source", SecretString=json.dumps({**secret, "password": "wrong"}))
     try:
         result = filled("run")
@@ -51,7 +51,7 @@ def test_a_wrong_password_is_told_mailed_and_loses_nothing(filled, aws, sql):
 
 
 def test_a_function_that_nothing_starts_any_more_is_mailed(filled, aws):
-    cloudwatch, mails = aws(filled, "cloudwatch"), len(inbox.read(filled.stack.inbox))
+    cloudwatch, mails = aws(filled, "cloudwatch"), len(mail_sink.read(filled.stack.inbox))
     for state in ("OK", "INSUFFICIENT_DATA"):  # what CloudWatch finds when invocations stop to come
         cloudwatch.set_alarm_state(AlarmName="totes-local-load-silent", StateValue=state, StateReason="a test")
     email = await_email(filled, "totes-local-load-silent", mails)
@@ -118,7 +118,7 @@ def test_a_dependency_that_is_not_packaged_is_missing_as_on_aws(filled, aws, tmp
     source = tmp_path / "lonely.py"
     source.write_text("import pyarrow\n\ndef lambda_handler(event, context):\n    return 'found it'\n")
     stack = filled.stack
-    from commands.target import local_target
+    from lambda_toolkit.pipeline.commands.shared.target import local_target
 
     local_target(filled.root / "config" / "pipeline.toml", stack, {})
     script = Lambda_script(source, tmp_path / "lonely.zip", "lonely", region=stack.region)

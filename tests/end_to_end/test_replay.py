@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from local.check import check
+from lambda_toolkit.pipeline.local_stack.independent_check import check
 
 
 def rows(opened):

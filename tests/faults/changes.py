@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from lambdas.shared.wire import Connection
+from lambda_toolkit.pipeline.lambdas.shared.postgres.copy import Connection
 
 _FIRST = 1000
 _NUMBERS = itertools.count(_FIRST)

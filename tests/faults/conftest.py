@@ -18,19 +18,19 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from commands.configuration import load as load_configuration
-from commands.deployment import tables_json
-from lambdas.load.preparation import prepare
-from lambdas.shared import declarations
-from lambdas.shared.layout import batch_of
-from lambdas.shared.postgres import Credentials, connect
-from lambdas.shared.wire import Connection
-from local import emulator
-from local.process import free_port
+from lambda_toolkit.pipeline.config.deployment import tables_json
+from lambda_toolkit.pipeline.config.load import load as load_configuration
+from lambda_toolkit.pipeline.lambdas.shared import declarations
+from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import batch_of
+from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Credentials, connect
+from lambda_toolkit.pipeline.lambdas.shared.postgres.copy import Connection
+from lambda_toolkit.pipeline.local_stack import emulator
+from lambda_toolkit.pipeline.local_stack.process import free_port
+from lambda_toolkit.pipeline.warehouse.preparation import prepare
 from tests.faults.changes import add_what_goes_first
 from tests.faults.gates import Gate, http_gate, postgres_gate
-from tests.postgres.conftest import SEED
-from tests.postgres.source_model import EXPECTED, Versions, current_rows, expected_rows, fact_versions
+from tests.pipeline.conftest import SEED
+from tests.pipeline.source_model import EXPECTED, Versions, current_rows, expected_rows, fact_versions
 
 REPOSITORY = Path(__file__).parents[2]
 REGION = "eu-west-2"

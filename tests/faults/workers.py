@@ -35,8 +35,11 @@ class _Without:
 def main() -> None:
     """Serve calls until the input ends."""
     sys.meta_path.insert(0, _Without("pandas"))  # Lambda has none; pyarrow would import it
-    handlers = {name: importlib.import_module(f"lambdas.{name}.handler").lambda_handler for name in FUNCTIONS}
-    clients = importlib.import_module("lambdas.shared.clients")
+    handlers = {
+        name: importlib.import_module(f"lambda_toolkit.pipeline.lambdas.{name}.handler").lambda_handler
+        for name in FUNCTIONS
+    }
+    clients = importlib.import_module("lambda_toolkit.pipeline.lambdas.shared.clients")
     for service in ("s3", "secretsmanager"):
         clients.client(service)  # made here, connected to in the worker
     answers = os.fdopen(os.dup(1), "w", buffering=1)
@@ -85,7 +88,7 @@ def _disturb(call: dict[str, Any]) -> None:
     if call.get("clock_offset"):
         _shift_clock(timedelta(seconds=call["clock_offset"]))
     if call.get("disk_bytes") is not None:
-        parquet = importlib.import_module("lambdas.shared.parquet")
+        parquet = importlib.import_module("lambda_toolkit.pipeline.lambdas.shared.lake.parquet")
         vars(parquet)["SPOOL_BYTES"] = 1  # everything goes to the disk
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 1)  # the log is a file too, and not the one that shall not fit
@@ -100,7 +103,7 @@ def _shift_clock(offset: timedelta) -> None:
             return datetime.now(tz or UTC) + offset
 
     for name, module in list(sys.modules.items()):
-        if name.startswith("lambdas.") and getattr(module, "datetime", None) is datetime:
+        if name.startswith("lambda_toolkit.pipeline.lambdas.") and getattr(module, "datetime", None) is datetime:
             vars(module)["datetime"] = Shifted
 
 

@@ -9,11 +9,11 @@ from typing import Any
 
 from pg8000.exceptions import InterfaceError
 
-from lambdas.load.preparation import prepare
-from lambdas.load.schemas import LIVE, Warehouse
-from lambdas.shared.declarations import Declarations
-from lambdas.shared.postgres import Credentials, connect
-from lambdas.shared.wire import Connection
+from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import LIVE, Warehouse
+from lambda_toolkit.pipeline.lambdas.shared.declarations import Declarations
+from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Credentials, connect
+from lambda_toolkit.pipeline.lambdas.shared.postgres.copy import Connection
+from lambda_toolkit.pipeline.warehouse.preparation import prepare
 from tests.proof.faults import MortalConnection
 
 CONFIG = Path(__file__).parents[2] / "config"

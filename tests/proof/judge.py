@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from lambdas.shared.layout import manifest_key
+from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import manifest_key
 from tests.proof.changes import KEYS
 from tests.proof.oracle import Line, Oracle
 from tests.proof.star import DIMENSIONS, FACTS, STAR

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import hypothesis
 
-from lambdas.extract.budget import Limits
+from lambda_toolkit.pipeline.lambdas.extract.limits import Limits
 from tests.proof.judge import judge_lake, judge_objects, judge_ranges, judge_warehouse
 from tests.proof.shrinking import shrink, written
 from tests.proof.steps import History, histories

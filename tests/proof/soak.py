@@ -14,7 +14,7 @@ import time
 from contextlib import nullcontext
 from pathlib import Path
 
-from local import postgres
+from lambda_toolkit.pipeline.local_stack import postgres_server
 from tests.proof.proving import BrokenError, prove_in_ranges, prove_many
 from tests.proof.world import World, on_moto, opened
 
@@ -32,14 +32,14 @@ def main() -> int:
     if asked.minutes is None and asked.histories is None:
         asked.minutes = 10.0
     directory = Path(tempfile.mkdtemp(prefix="soak-"))
-    server = postgres.start(directory)
+    server = postgres_server.start(directory)
     try:
         with opened(server) as world, on_moto(world) if asked.moto else nullcontext():
             return _soak(world, asked)
     except KeyboardInterrupt:
         return 0
     finally:
-        postgres.remove(directory)
+        postgres_server.remove(directory)
 
 
 def _soak(world: World, asked: argparse.Namespace) -> int:

@@ -9,12 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from lambdas.extract.extraction import extract
-from lambdas.load.loading import load
-from lambdas.shared.lake import Lake
-from lambdas.shared.layout import manifest_key
-from lambdas.shared.postgres import connected
-from lambdas.transform.transformation import replay, transform
+from lambda_toolkit.pipeline.lambdas.extract.extraction import extract
+from lambda_toolkit.pipeline.lambdas.load.loading import load
+from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import manifest_key
+from lambda_toolkit.pipeline.lambdas.shared.lake.store import Lake
+from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import connected
+from lambda_toolkit.pipeline.lambdas.transform.batch import replay, transform
 from tests.proof import steps
 from tests.proof.changes import KEYS, Delete, Insert, Update
 from tests.proof.databases import PASSWORD, READER

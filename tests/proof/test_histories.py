@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lambdas.load import references
+from lambda_toolkit.pipeline.lambdas.load.warehouse import foreign_keys
 from tests.proof.proving import prove_in_ranges, prove_many
 from tests.proof.world import on_moto
 
@@ -33,5 +33,5 @@ def test_tables_that_are_read_in_ranges_end_up_whole_whatever_happens_meanwhile(
 
 
 def test_foreign_keys_that_are_checked_together_hold_back_nothing_more_and_nothing_less(world, monkeypatch):
-    monkeypatch.setattr(references, "MANY", 1)
+    monkeypatch.setattr(foreign_keys, "MANY", 1)
     prove_many(world, 7, 4)

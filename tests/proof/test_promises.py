@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from local.databases import Database
-from local.totesys import seed
+from lambda_toolkit.pipeline.local_stack.databases import Database
+from lambda_toolkit.pipeline.local_stack.totesys import seed
 from tests.proof.judge import judge_lake, judge_warehouse
 from tests.proof.steps import MAIN, Extract, Load, Transform
 from tests.proof.world import World

@@ -14,19 +14,19 @@ from typing import Any, assert_never
 import boto3
 import moto
 
-from lambdas.extract.budget import DEFAULT_LIMITS
-from lambdas.extract.extraction import Request, extract
-from lambdas.load.comparison import compare
-from lambdas.load.loading import load
-from lambdas.load.rebuild import rebuild
-from lambdas.load.schemas import LIVE
-from lambdas.shared.declarations import Declarations, parse
-from lambdas.shared.errors import SourceError
-from lambdas.shared.lake import Lake
-from lambdas.shared.layout import manifest_key
-from lambdas.transform.lost import PATIENCE, lost_batches
-from lambdas.transform.transformation import replay, transform
-from tests.postgres.conftest import configuration
+from lambda_toolkit.pipeline.lambdas.extract.extraction import Request, extract
+from lambda_toolkit.pipeline.lambdas.extract.limits import DEFAULT_LIMITS
+from lambda_toolkit.pipeline.lambdas.load.compare import compare
+from lambda_toolkit.pipeline.lambdas.load.loading import load
+from lambda_toolkit.pipeline.lambdas.load.rebuild import rebuild
+from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import LIVE
+from lambda_toolkit.pipeline.lambdas.shared.declarations import Declarations, parse
+from lambda_toolkit.pipeline.lambdas.shared.errors import SourceError
+from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import manifest_key
+from lambda_toolkit.pipeline.lambdas.shared.lake.store import Lake
+from lambda_toolkit.pipeline.lambdas.transform.batch import replay, transform
+from lambda_toolkit.pipeline.lambdas.transform.recovery import PATIENCE, lost_batches
+from tests.pipeline.conftest import configuration
 from tests.proof import steps
 from tests.proof.changes import KEYS
 from tests.proof.databases import BESIDE, Databases

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from commands.business import Day, show_check
-from commands.errors import CommandError
-from commands.screen import Screen
-from local.check import Check, TableCheck
+from lambda_toolkit.pipeline.commands.local.business_day import Day, show_check
+from lambda_toolkit.pipeline.commands.shared.screen import Screen
+from lambda_toolkit.pipeline.errors import CommandError
+from lambda_toolkit.pipeline.local_stack.independent_check import Check, TableCheck
 
 DIFFERS = Check((TableCheck("dim_staff", 2, 1, None, 1, ("staff_id 2 is missing",)),), ("fact_payment.paid -> dim_x",))
 

@@ -11,13 +11,13 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from commands import deploy
-from commands.changes import as_document, show_changes, show_report
-from commands.errors import CommandError
-from commands.scope import EVERYTHING, Scope, scope_options
-from commands.screen import Screen
 from lambda_toolkit.changes import Change, Difference, Plan
-from lambda_toolkit.execute import Failure, Report
+from lambda_toolkit.deploy.execute import Failure, Report
+from lambda_toolkit.pipeline.commands import deploy
+from lambda_toolkit.pipeline.commands.shared.plan_scope import EVERYTHING, Scope, scope_options
+from lambda_toolkit.pipeline.commands.shared.screen import Screen
+from lambda_toolkit.pipeline.commands.shared.show_changes import as_document, show_changes, show_report
+from lambda_toolkit.pipeline.errors import CommandError
 
 DONE: list[str] = []
 

@@ -13,8 +13,8 @@ import pytest
 from click.testing import CliRunner
 
 import deploy
-from commands import options
-from commands.errors import CommandError
+from lambda_toolkit.pipeline.commands.shared import options
+from lambda_toolkit.pipeline.errors import CommandError
 
 README = Path("README.md").read_text(encoding="utf-8")
 NAMES = list(deploy.COMMANDS) + [f"local {name}" for name in deploy.LOCAL_COMMANDS]
@@ -52,7 +52,17 @@ def test_the_groups_list_their_commands():
 
 
 def test_help_imports_nothing_that_is_slow():
-    slow = ("boto3", "botocore", "rich", "pyarrow", "pg8000", "pandas", "lambda_toolkit", "commands.configuration")
+    slow = (
+        "boto3",
+        "botocore",
+        "rich",
+        "pyarrow",
+        "pg8000",
+        "pandas",
+        "lambda_toolkit.aws",
+        "lambda_toolkit.spec",
+        "lambda_toolkit.pipeline.config.load",
+    )
     code = (
         "import sys, deploy\n"
         "try:\n    deploy.main(['--help'])\nexcept SystemExit:\n    pass\n"
@@ -166,8 +176,8 @@ def test_a_defect_is_not_dressed_up_as_a_failure():
 
 
 def test_target_looks_for_the_file_that_the_stack_writes():
-    from commands import target
-    from local import description
+    from lambda_toolkit.pipeline.commands.shared import target
+    from lambda_toolkit.pipeline.local_stack import description
 
     assert (target.DIRECTORY, target.STACK_FILE) == (description.DIRECTORY, description.STACK_FILE)
 

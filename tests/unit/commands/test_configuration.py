@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from commands.configuration import DEFAULT_PATH, load
-from commands.errors import ConfigurationError
-from lambda_toolkit.model import Canary
+from lambda_toolkit.pipeline.config.load import DEFAULT_PATH, load
+from lambda_toolkit.pipeline.errors import ConfigurationError
+from lambda_toolkit.spec.model import Canary
 
 SHIPPED = DEFAULT_PATH.read_text(encoding="utf-8")
 

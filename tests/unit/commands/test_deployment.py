@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from commands.configuration import DEFAULT_PATH, load
-from commands.declaration import BucketDeclaration
-from commands.deployment import chosen, credentials, deployment, environment, tables_json
-from commands.errors import ConfigurationError, UsageError
-from commands.privileges import permissions
+from lambda_toolkit.pipeline.config.deployment import chosen, credentials, deployment, environment, tables_json
+from lambda_toolkit.pipeline.config.load import DEFAULT_PATH, load
+from lambda_toolkit.pipeline.config.model import BucketDeclaration
+from lambda_toolkit.pipeline.config.role_policy import permissions
+from lambda_toolkit.pipeline.errors import ConfigurationError, UsageError
 
 ACCOUNT = "123456789012"
 URL = "postgresql://reader:p%40ss%2Fword@db.example.com:6543/totesys"

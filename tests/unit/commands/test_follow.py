@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from commands.configuration import DEFAULT_PATH, load
-from commands.errors import CommandError
-from commands.follow import Follower, Waiting
-from commands.run import run
-from commands.status import status
-from lambdas.shared.layout import manifest_key
+from lambda_toolkit.pipeline.client.follow import Follower, Waiting
+from lambda_toolkit.pipeline.commands.run import run
+from lambda_toolkit.pipeline.commands.status import status
+from lambda_toolkit.pipeline.config.load import DEFAULT_PATH, load
+from lambda_toolkit.pipeline.errors import CommandError
+from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import manifest_key
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 

@@ -8,10 +8,10 @@ import pytest
 from click.testing import CliRunner
 
 import deploy
-from commands.configuration import load
-from commands.deployment import deployment
-from lambda_toolkit.package import build
-from lambdas.shared.declarations import parse
+from lambda_toolkit.packaging.function_zip import build
+from lambda_toolkit.pipeline.config.deployment import deployment
+from lambda_toolkit.pipeline.config.load import load
+from lambda_toolkit.pipeline.lambdas.shared.declarations import parse
 
 ACCOUNT = "123456789012"
 

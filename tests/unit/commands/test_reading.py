@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from commands.errors import UsageError
-from commands.follow import error_in
-from commands.invoke import _event
-from commands.logs import seconds
+from lambda_toolkit.pipeline.client.follow import error_in
+from lambda_toolkit.pipeline.commands.invoke import _event
+from lambda_toolkit.pipeline.commands.logs import seconds
+from lambda_toolkit.pipeline.errors import UsageError
 
 
 @pytest.mark.parametrize(("text", "expected"), [("30s", 30), ("10m", 600), ("2h", 7200), ("1d", 86400)])

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-import commands.rejected
-import commands.replay
-from commands.errors import CommandError
-from commands.replaying import Replaying
+import lambda_toolkit.pipeline.commands.rejected
+import lambda_toolkit.pipeline.commands.replay
+from lambda_toolkit.pipeline.client.replay import Replaying
+from lambda_toolkit.pipeline.errors import CommandError
 from tests.unit.commands.test_follow import PretendedAws, follower
 
 OPEN = {"rejected": 1, "held": 0}
@@ -62,7 +62,7 @@ def test_a_load_that_never_ends_is_told():
     ],
 )
 def test_a_call_that_cannot_be_meant_is_refused(arguments):
-    assert CliRunner().invoke(commands.replay.command, arguments).exit_code == 2
+    assert CliRunner().invoke(lambda_toolkit.pipeline.commands.replay.command, arguments).exit_code == 2
 
 
 def test_what_is_open_is_shown_as_people_read_it(monkeypatch):
@@ -74,14 +74,19 @@ def test_what_is_open_is_shown_as_people_read_it(monkeypatch):
         "rejected": [{**entry, "reason": "is no date"}, {**entry, "value": None, "reason": "must not be NULL"}],
         "held": [{**held, "reason": "not in dim_currency yet"}],
     }
-    monkeypatch.setattr(commands.rejected, "call", lambda *_: answer)
-    result = CliRunner().invoke(commands.rejected.command, ["--stage", "dev"], env={"AWS_DEFAULT_REGION": "eu-west-2"})
+    monkeypatch.setattr(lambda_toolkit.pipeline.commands.rejected, "call", lambda *_: answer)
+    result = CliRunner().invoke(
+        lambda_toolkit.pipeline.commands.rejected.command, ["--stage", "dev"], env={"AWS_DEFAULT_REGION": "eu-west-2"}
+    )
     assert result.exit_code == 0, result.output
     for text in ("2022-13-45", "NULL", "... and 1,199 rows more", "not in dim_currency yet", "deploy.py replay"):
         assert text in result.stdout
     monkeypatch.setattr(
-        commands.rejected,
+        lambda_toolkit.pipeline.commands.rejected,
         "call",
         lambda *_: {**answer, "counts": {"rejected": 0, "held": 0}, "rejected": [], "held": []},
     )
-    assert "Nothing is open" in CliRunner().invoke(commands.rejected.command, ["--stage", "dev"]).stdout
+    assert (
+        "Nothing is open"
+        in CliRunner().invoke(lambda_toolkit.pipeline.commands.rejected.command, ["--stage", "dev"]).stdout
+    )

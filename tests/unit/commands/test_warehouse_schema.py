@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from commands.configuration import DEFAULT_PATH, load
-from commands.deployment import tables_json
-from commands.errors import ConfigurationError
-from commands.warehouse_schema import columns, with_types
+from lambda_toolkit.pipeline.config.deployment import tables_json
+from lambda_toolkit.pipeline.config.load import DEFAULT_PATH, load
+from lambda_toolkit.pipeline.errors import ConfigurationError
+from lambda_toolkit.pipeline.warehouse.column_types import columns, with_types
 
 MIXED = """
 -- a comment; with a semicolon, (and) parentheses

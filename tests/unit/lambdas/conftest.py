@@ -9,7 +9,7 @@ import boto3
 import moto
 import pytest
 
-from lambdas.shared.lake import Lake
+from lambda_toolkit.pipeline.lambdas.shared.lake.store import Lake
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from lambdas.extract.handler import lambda_handler as extract
-from lambdas.load.handler import lambda_handler as load
-from lambdas.shared import clients
-from lambdas.shared.errors import PipelineError
-from lambdas.transform.handler import lambda_handler as transform
-from tests.postgres.conftest import configuration
+from lambda_toolkit.pipeline.lambdas.extract.handler import lambda_handler as extract
+from lambda_toolkit.pipeline.lambdas.load.handler import lambda_handler as load
+from lambda_toolkit.pipeline.lambdas.shared import clients
+from lambda_toolkit.pipeline.lambdas.shared.errors import PipelineError
+from lambda_toolkit.pipeline.lambdas.transform.handler import lambda_handler as transform
+from tests.pipeline.conftest import configuration
 
 CHECK = {"action": "check"}
 

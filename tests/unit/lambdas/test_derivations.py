@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lambdas.shared.columns import UNREADABLE
-from lambdas.shared.expressions import parse_expression
-from lambdas.transform.calendar import calendar
-from lambdas.transform.currencies import NAMES
-from lambdas.transform.derivations import derive, join
-from lambdas.transform.rejection import report
+from lambda_toolkit.pipeline.lambdas.shared.columns import UNREADABLE
+from lambda_toolkit.pipeline.lambdas.shared.expressions import parse_expression
+from lambda_toolkit.pipeline.lambdas.transform.columns.currencies import NAMES
+from lambda_toolkit.pipeline.lambdas.transform.columns.date_dimension import calendar
+from lambda_toolkit.pipeline.lambdas.transform.columns.derive import derive, join
+from lambda_toolkit.pipeline.lambdas.transform.columns.rejects import report
 
 
 def column(expression: str, values, kind) -> tuple[list, list]:

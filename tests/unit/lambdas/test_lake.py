@@ -8,11 +8,9 @@ import json
 import pyarrow as pa
 import pytest
 
-from lambdas.shared import lake as lake_module
-from lambdas.shared.errors import LakeError
-from lambdas.shared.lake import Lake
-from lambdas.shared.layout import batch_of, manifest_key, revision_key, revision_of
-from lambdas.shared.manifest import (
+from lambda_toolkit.pipeline.lambdas.shared.errors import LakeError
+from lambda_toolkit.pipeline.lambdas.shared.lake import store as lake_module
+from lambda_toolkit.pipeline.lambdas.shared.lake.manifest import (
     Coverage,
     File,
     IngestionManifest,
@@ -26,7 +24,9 @@ from lambdas.shared.manifest import (
     processed_manifest,
     to_json,
 )
-from lambdas.shared.parquet import ParquetPart
+from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import batch_of, manifest_key, revision_key, revision_of
+from lambda_toolkit.pipeline.lambdas.shared.lake.parquet import ParquetPart
+from lambda_toolkit.pipeline.lambdas.shared.lake.store import Lake
 
 ROWS = pa.table({"id": pa.array(range(1000), pa.int32()), "text": [str(i % 7) for i in range(1000)]})
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from lambdas.shared import declarations
-from lambdas.shared.declarations import parse
-from lambdas.shared.errors import DeclarationError
-from lambdas.shared.expressions import Expression, parse_expression
+from lambda_toolkit.pipeline.lambdas.shared import declarations
+from lambda_toolkit.pipeline.lambdas.shared.declarations import parse
+from lambda_toolkit.pipeline.lambdas.shared.errors import DeclarationError
+from lambda_toolkit.pipeline.lambdas.shared.expressions import Expression, parse_expression
 
 CONFIG = tomllib.loads((Path(__file__).parents[3] / "config" / "pipeline.toml").read_text(encoding="utf-8"))
 

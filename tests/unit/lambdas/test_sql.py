@@ -5,13 +5,13 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from lambdas.extract.catalog import Column, check_needed
-from lambdas.load.schema_sql import statements
-from lambdas.load.stages import to_csv
-from lambdas.shared import sql
-from lambdas.shared.arrow_types import arrow_type, base_type
-from lambdas.shared.errors import SourceError, WarehouseError
-from lambdas.shared.expressions import parse_expression
+from lambda_toolkit.pipeline.lambdas.extract.source.catalog import Column, check_needed
+from lambda_toolkit.pipeline.lambdas.load.warehouse.staging import to_csv
+from lambda_toolkit.pipeline.lambdas.shared.arrow_types import arrow_type, base_type
+from lambda_toolkit.pipeline.lambdas.shared.errors import SourceError, WarehouseError
+from lambda_toolkit.pipeline.lambdas.shared.expressions import parse_expression
+from lambda_toolkit.pipeline.lambdas.shared.postgres import sql
+from lambda_toolkit.pipeline.warehouse.ddl import statements
 
 
 def test_names_are_quoted():

@@ -8,9 +8,7 @@ import pytest
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.s3.models import s3_backends
 
-from lambdas.shared.lake import Lake
-from lambdas.shared.layout import manifest_key, revision_key
-from lambdas.shared.manifest import (
+from lambda_toolkit.pipeline.lambdas.shared.lake.manifest import (
     File,
     IngestionManifest,
     ProcessedManifest,
@@ -20,8 +18,10 @@ from lambdas.shared.manifest import (
     TableFiles,
     to_json,
 )
-from lambdas.transform import sweep
-from lambdas.transform.sweep import sweep_ingestion, sweep_processed
+from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import manifest_key, revision_key
+from lambda_toolkit.pipeline.lambdas.shared.lake.store import Lake
+from lambda_toolkit.pipeline.lambdas.transform import orphans as sweep
+from lambda_toolkit.pipeline.lambdas.transform.orphans import sweep_ingestion, sweep_processed
 
 NOW = datetime(2026, 3, 20, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

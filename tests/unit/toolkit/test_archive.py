@@ -7,9 +7,9 @@ import zipfile
 
 import pytest
 
-from lambda_toolkit.archive import Entry, write_archive
-from lambda_toolkit.bytecode import with_bytecode
-from lambda_toolkit.model import THIS_RUNTIME
+from lambda_toolkit.packaging.archive import Entry, write_archive
+from lambda_toolkit.packaging.bytecode import with_bytecode
+from lambda_toolkit.spec.model import THIS_RUNTIME
 
 
 def methods(content: bytes) -> set[int]:

@@ -6,8 +6,8 @@ import threading
 import time
 from typing import Any
 
-from lambda_toolkit.aws import READERS, WRITERS, Aws
-from lambda_toolkit.gathering import gather, task
+from lambda_toolkit.aws.client import READERS, WRITERS, Aws
+from lambda_toolkit.aws.parallel import gather, task
 
 
 class Busy:

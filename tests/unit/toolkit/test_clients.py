@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lambda_script import Lambda_script, ToolkitError
-from lambda_toolkit.aws import Aws
+from lambda_toolkit.aws.client import Aws
 
 
 @pytest.fixture(autouse=True)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from lambda_toolkit.errors import LimitError
-from lambda_toolkit.limits import MIB, check_bucket, check_function, check_sizes, runtime_version
-from lambda_toolkit.model import Alarm, BucketSpec, FunctionSpec
+from lambda_toolkit.spec.model import Alarm, BucketSpec, FunctionSpec
+from lambda_toolkit.spec.quotas import MIB, check_bucket, check_function, check_sizes, runtime_version
 
 LARGEST = [("pyarrow", 120 * MIB), ("numpy", 40 * MIB)]
 

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from lambda_script import AwsError, PlanError
-from lambda_toolkit.gathering import gather, raise_all
-from lambda_toolkit.once import Once
+from lambda_toolkit.aws.parallel import gather, raise_all
+from lambda_toolkit.aws.read_cache import Once
 
 PATIENCE = 10  # seconds after which a test that waits for ever has failed
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 
 from lambda_toolkit.errors import OwnershipError
-from lambda_toolkit.ownership import derived_name, desired_tags, is_owned, listing_prefix, missing_tags, require_owned
+from lambda_toolkit.spec.ownership import (
+    derived_name,
+    desired_tags,
+    is_owned,
+    listing_prefix,
+    missing_tags,
+    require_owned,
+)
 
 
 def test_tags_of_others_are_not_touched() -> None:

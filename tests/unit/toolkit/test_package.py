@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from lambda_toolkit import compiler
 from lambda_toolkit.errors import PackageError
-from lambda_toolkit.interpreters import find_interpreter
-from lambda_toolkit.model import THIS_RUNTIME, FunctionSpec
-from lambda_toolkit.package import build
+from lambda_toolkit.packaging import compiler
+from lambda_toolkit.packaging.function_zip import build
+from lambda_toolkit.packaging.interpreters import find_interpreter
+from lambda_toolkit.spec.model import THIS_RUNTIME, FunctionSpec
 
 HANDLER = "def lambda_handler(event, context):\n    return event\n"
 OTHER_RUNTIME = "python3.13" if THIS_RUNTIME != "python3.13" else "python3.12"
@@ -112,7 +112,7 @@ def test_the_bytecode_is_used_and_never_checked(tmp_path: Path) -> None:
 
 
 def test_no_bytecode_where_nothing_can_compile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lambda_toolkit.bytecode.find_interpreter", lambda runtime: None)
+    monkeypatch.setattr("lambda_toolkit.packaging.bytecode.find_interpreter", lambda runtime: None)
     source = write(tmp_path, {"f.py": HANDLER}) / "f.py"
     content = build(FunctionSpec("f", source, runtime=OTHER_RUNTIME)).content
     assert zipfile.ZipFile(io.BytesIO(content)).namelist() == ["f.py"]
@@ -144,7 +144,7 @@ def test_the_same_bytes_from_other_processes(tmp_path: Path) -> None:
     source = write(tmp_path, {"f.py": text + HANDLER}) / "f.py"
     code = (
         "import sys; from pathlib import Path; {};"
-        "from lambda_toolkit.package import build; from lambda_toolkit.model import FunctionSpec;"
+        "from lambda_toolkit.packaging.function_zip import build; from lambda_toolkit.spec.model import FunctionSpec;"
         f"print(build(FunctionSpec('f', Path({str(source)!r}))).sha256)"
     )
     root = Path(__file__).parents[3]
@@ -344,7 +344,7 @@ def test_another_python_makes_the_same_bytes(tmp_path: Path) -> None:
 def test_what_is_deployed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = write(tmp_path, {"f.py": HANDLER}) / "f.py"
     compiled = build(FunctionSpec("f", source))
-    monkeypatch.setattr("lambda_toolkit.bytecode.find_interpreter", lambda runtime: None)
+    monkeypatch.setattr("lambda_toolkit.packaging.bytecode.find_interpreter", lambda runtime: None)
     bare = build(FunctionSpec("f", source))
     assert compiled.digest == bare.digest
     assert compiled.sha256 != bare.sha256

@@ -14,10 +14,10 @@ from botocore.loaders import Loader
 from click.testing import CliRunner
 
 import deploy
-from lambda_toolkit.model import Alarm, BucketSpec, Deployment, FunctionSpec, S3Trigger, SecretSpec, TopicSpec
-from lambda_toolkit.policy import LONGEST, Place, deployer_policy, github_trust, length
+from lambda_toolkit.aws.retries import _IAM_NAMES
+from lambda_toolkit.deploy.deployer_policy import LONGEST, Place, deployer_policy, github_trust, length
 from lambda_toolkit.resources.role import MANY
-from lambda_toolkit.settling import _IAM_NAMES
+from lambda_toolkit.spec.model import Alarm, BucketSpec, Deployment, FunctionSpec, S3Trigger, SecretSpec, TopicSpec
 
 TOOLKIT = Path(__file__).parents[3] / "lambda_toolkit"
 PLACE = Place("123456789012", "eu-west-2")
@@ -46,6 +46,8 @@ def granted(policy: dict) -> dict[str, list[str]]:
 def called() -> Iterator[str]:
     """The calls in the toolkit's source, as IAM names them."""
     for file in TOOLKIT.rglob("*.py"):
+        if file.is_relative_to(TOOLKIT / "pipeline"):
+            continue
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call):
                 texts = [

@@ -9,8 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from lambda_toolkit.model import THIS_RUNTIME
-from lambda_toolkit.uv import find_uv
+from lambda_toolkit.packaging.uv import find_uv
+from lambda_toolkit.spec.model import THIS_RUNTIME
 from tests.unit.toolkit.test_requirements import wheel
 
 REPOSITORY = Path(__file__).parents[3]
@@ -18,9 +18,9 @@ BUILD = """
 import hashlib, json, os, sys
 from pathlib import Path
 os.umask(int(sys.argv[3], 8))
-from lambda_toolkit.model import FunctionSpec
-from lambda_toolkit.package import build
-from lambda_toolkit.requirements import build_layer, layer_of
+from lambda_toolkit.spec.model import FunctionSpec
+from lambda_toolkit.packaging.function_zip import build
+from lambda_toolkit.packaging.layer_zip import build_layer, layer_of
 root = Path(sys.argv[1])
 spec = FunctionSpec("f", root / "lambdas/extract", include=(root / "lambdas/shared",), requirements=(sys.argv[2],))
 layer = build_layer(layer_of(spec), root / "cache")
@@ -106,9 +106,9 @@ def test_what_remains_of_the_pipelines_requirements_can_be_used(tmp_path: Path) 
 
     The layer of this machine, kept between runs; the interpreter sees nothing beside it.
     """
-    from commands.configuration import load
-    from commands.deployment import script
-    from lambda_toolkit.requirements import build_layer, layer_of
+    from lambda_toolkit.packaging.layer_zip import build_layer, layer_of
+    from lambda_toolkit.pipeline.config.deployment import script
+    from lambda_toolkit.pipeline.config.load import load
 
     pipeline = load(REPOSITORY / "config" / "pipeline.toml", "local")
     spec = layer_of(script(pipeline, pipeline.functions["extract"], "123456789012").spec)

@@ -14,12 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from lambda_toolkit import requirements
-from lambda_toolkit.cache import cache_folder
 from lambda_toolkit.errors import PackageError
-from lambda_toolkit.left_out import glob_pattern
-from lambda_toolkit.model import THIS_RUNTIME, FunctionSpec
-from lambda_toolkit.requirements import (
+from lambda_toolkit.packaging import layer_zip
+from lambda_toolkit.packaging.cache import cache_folder
+from lambda_toolkit.packaging.excludes import glob_pattern
+from lambda_toolkit.packaging.layer_zip import (
     LayerSpec,
     build_layer,
     lambda_platform,
@@ -27,7 +26,8 @@ from lambda_toolkit.requirements import (
     normalized,
     read_requirements,
 )
-from lambda_toolkit.uv import shown
+from lambda_toolkit.packaging.uv import shown
+from lambda_toolkit.spec.model import THIS_RUNTIME, FunctionSpec
 
 OTHER_RUNTIME = "python3.13" if THIS_RUNTIME != "python3.13" else "python3.12"
 
@@ -91,9 +91,9 @@ def test_what_lambda_brings_itself_is_left_out_unless_asked_for(spec: LayerSpec,
         (tree / file).write_text("", encoding="utf-8")
     asked = LayerSpec(("boto3", needs_boto3), OTHER_RUNTIME, "x86_64", "any", bytecode=False)
     not_asked = LayerSpec((needs_boto3,), OTHER_RUNTIME, "x86_64", "any", bytecode=False)
-    assert sorted(requirements._tree(tree, not_asked)) == ["python/boto3_stubs/x.py", "python/needy.py"]
-    assert "python/boto3/__init__.py" in requirements._tree(tree, asked)
-    assert "python/botocore/x.py" not in requirements._tree(tree, asked)
+    assert sorted(layer_zip._tree(tree, not_asked)) == ["python/boto3_stubs/x.py", "python/needy.py"]
+    assert "python/boto3/__init__.py" in layer_zip._tree(tree, asked)
+    assert "python/botocore/x.py" not in layer_zip._tree(tree, asked)
 
 
 def test_the_same_bytes_twice(spec: LayerSpec, tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_the_same_bytes_twice(spec: LayerSpec, tmp_path: Path) -> None:
 
 def test_what_was_built_is_not_installed_again(spec: LayerSpec, tmp_path: Path, monkeypatch) -> None:
     first = build_layer(spec, tmp_path / "cache")
-    monkeypatch.setattr(requirements, "_install", lambda *_: pytest.fail("installed again"))
+    monkeypatch.setattr(layer_zip, "_install", lambda *_: pytest.fail("installed again"))
     assert build_layer(spec, tmp_path / "cache") == first
     assert sorted(path.name for path in first.path.parent.iterdir()) == [f"{spec.name}.json", f"{spec.name}.zip"]
 
@@ -192,14 +192,14 @@ def test_where_the_cache_is() -> None:
 
 
 def test_without_uv_it_says_what_to_install(monkeypatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("lambda_toolkit.uv.find_uv", lambda: None)
+    monkeypatch.setattr("lambda_toolkit.packaging.uv.find_uv", lambda: None)
     with pytest.raises(PackageError, match="pip install uv"):
         build_layer(LayerSpec(("one",), THIS_RUNTIME, "x86_64", "host-here"), tmp_path)
 
 
 def test_facts_name_the_largest(tmp_path: Path) -> None:
-    entries = {f"python/{name}/x": requirements.Entry(b"x" * size) for name, size in (("a", 1), ("b", 3), ("c", 2))}
-    assert json.loads(json.dumps(requirements._facts(tmp_path, entries))) == {
+    entries = {f"python/{name}/x": layer_zip.Entry(b"x" * size) for name, size in (("a", 1), ("b", 3), ("c", 2))}
+    assert json.loads(json.dumps(layer_zip._facts(tmp_path, entries))) == {
         "unzipped": 6,
         "largest": [["b", 3], ["c", 2], ["a", 1]],
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lambda_toolkit.settling import Refusal, hint, wait_for
+from lambda_toolkit.aws.retries import Refusal, hint, wait_for
 
 NOT_NOW = "The operation cannot be performed at this time. An update is in progress for resource:"
 

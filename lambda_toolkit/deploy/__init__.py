@@ -1,0 +1,1 @@
+"""Plans made by reading, and their execution."""

@@ -1,0 +1,135 @@
+"""Make the changes of a plan: in dependency order, in parallel, going on where one fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Literal
+
+from lambda_toolkit.aws.client import WRITERS, Aws
+from lambda_toolkit.changes import Change, Key, Plan
+from lambda_toolkit.errors import ToolkitError
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A change that was not made, and why."""
+
+    change: Change
+    message: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of a plan."""
+
+    done: tuple[Change, ...] = ()
+    failed: tuple[Failure, ...] = ()
+    skipped: tuple[Failure, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether every change was made."""
+        return not self.failed and not self.skipped
+
+    @property
+    def total(self) -> int:
+        """How many changes there were."""
+        return len(self.done) + len(self.failed) + len(self.skipped)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One step of one change; ``finished`` of ``total`` changes are over."""
+
+    change: Change
+    state: Literal["started", "done", "failed", "skipped"]
+    finished: int
+    total: int
+    message: str = ""
+
+
+def execute(aws: Aws, plan: Plan, on_progress: Callable[[Progress], None] | None = None) -> Report:
+    """Make the changes of ``plan`` and report. A change whose predecessor failed is skipped; all others go on.
+
+    ``on_progress`` is called from this thread. Errors of AWS end up in the report; anything else is raised once the
+    changes under way have ended.
+    """
+    for artifact in plan.artifacts:
+        artifact.write()
+    return _Execution(aws, plan, on_progress or (lambda _: None)).run()
+
+
+class _Execution:
+    def __init__(self, aws: Aws, plan: Plan, on_progress: Callable[[Progress], None]) -> None:
+        self._aws = aws
+        self._tell = on_progress
+        self._waiting = {change.key: change for change in plan.changes}
+        self._total = len(self._waiting)
+        self._running: dict[Future[None], Change] = {}
+        self._done: list[Change] = []
+        self._failed: list[Failure] = []
+        self._skipped: list[Failure] = []
+
+    def run(self) -> Report:
+        self._aws.stopping.clear()
+        if self._waiting:
+            with ThreadPoolExecutor(min(WRITERS, self._total), thread_name_prefix="deploy") as pool:
+                try:
+                    self._start_ready(pool)
+                    while self._running:
+                        ended, _ = wait(self._running, return_when=FIRST_COMPLETED)
+                        for future in ended:
+                            self._finish(self._running.pop(future), future)
+                        self._start_ready(pool)
+                except BaseException:
+                    self._aws.stopping.set()  # the changes under way end soon; the pool waits for them
+                    pool.shutdown(wait=False, cancel_futures=True)  # those that wait for a worker are not begun
+                    raise
+        if self._waiting:
+            names = ", ".join(f"{kind} {name}" for kind, name in self._waiting)
+            raise ToolkitError(f"These changes wait for each other: {names}.")
+        return Report(tuple(self._done), tuple(self._failed), tuple(self._skipped))
+
+    def _start_ready(self, pool: ThreadPoolExecutor) -> None:
+        moved = True
+        while moved:
+            moved = False
+            for change in list(self._waiting.values()):
+                lost = self._lost(change)
+                if lost:
+                    del self._waiting[change.key]
+                    failure = Failure(change, f"{lost[0]} {lost[1]} failed first")
+                    self._skipped.append(failure)
+                    self._report(change, "skipped", failure.message)
+                    moved = True
+                elif not self._unfinished(change):
+                    del self._waiting[change.key]
+                    self._report(change, "started")
+                    self._running[pool.submit(change.apply, self._aws)] = change
+
+    def _lost(self, change: Change) -> Key | None:
+        lost = {failure.change.key for failure in (*self._failed, *self._skipped)}
+        return next((key for key in sorted(change.after) if key in lost), None)
+
+    def _unfinished(self, change: Change) -> bool:
+        unfinished = set(self._waiting) | {running.key for running in self._running.values()}
+        return bool(change.after & unfinished)
+
+    def _finish(self, change: Change, future: Future[None]) -> None:
+        error = future.exception()
+        if error is None:
+            self._done.append(change)
+            self._report(change, "done")
+        elif isinstance(error, ToolkitError):
+            self._failed.append(Failure(change, str(error)))
+            self._report(change, "failed", str(error))
+        else:
+            raise error
+
+    def _report(
+        self, change: Change, state: Literal["started", "done", "failed", "skipped"], message: str = ""
+    ) -> None:
+        finished = len(self._done) + len(self._failed) + len(self._skipped)
+        self._tell(Progress(change, state, finished, self._total, message))

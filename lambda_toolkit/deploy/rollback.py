@@ -1,0 +1,56 @@
+"""Going back to a version that was live before: one call that moves the alias."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lambda_toolkit.aws.client import Aws
+from lambda_toolkit.errors import ToolkitError
+from lambda_toolkit.resources import alias, function, version
+from lambda_toolkit.spec.ownership import require_owned
+
+
+@dataclass(frozen=True)
+class Rollback:
+    """The alias ``live`` of ``function`` was moved from one version to another, or was there already."""
+
+    function: str
+    from_version: str
+    to_version: str
+
+    def __str__(self) -> str:
+        """In words."""
+        if self.from_version == self.to_version:
+            return f"{self.function}: version {self.to_version} is live already."
+        return f"{self.function}: live was version {self.from_version} and is now version {self.to_version}."
+
+
+def rollback(aws: Aws, name: str, to: str | int | None = None) -> Rollback:
+    """Make version ``to`` of the function ``name`` live again; by default the newest one older than what is live.
+
+    The next plan shows the rollback as a difference, and the next deploy undoes it. Raises ToolkitError where there is
+    no such version, with the list of those that there are, and OwnershipError for a function of somebody else.
+    """
+    aws = aws.snapshot()
+    deployed, live = function.read(aws, name), alias.read(aws, name)
+    if deployed is None or live is None:
+        raise ToolkitError(f"{name} was not released yet: there is nothing to go back to. Deploy it first.")
+    require_owned(function.KIND, name, deployed.tags, adopt=False, function=name)
+    published = version.published(aws, name)
+    target = str(to) if to is not None else _before(published, live.version)
+    if target is None:
+        raise ToolkitError(f"{name} has no version older than {live.version}, which is live. {_there_are(published)}")
+    if target not in published:
+        raise ToolkitError(f"{name} has no version {target}. {_there_are(published)}")
+    if target != live.version or live.weights:
+        alias.share(aws, name, target, {})
+    return Rollback(name, live.version, target)
+
+
+def _before(published: list[str], live: str) -> str | None:
+    """The newest version older than ``live``."""
+    return next((number for number in reversed(published) if int(number) < int(live)), None)
+
+
+def _there_are(published: list[str]) -> str:
+    return f"There are: {', '.join(published) or 'none'}."

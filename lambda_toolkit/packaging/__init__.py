@@ -1,0 +1,1 @@
+"""From a function's source and requirements to zip archives with reproducible bytes."""

@@ -1,0 +1,263 @@
+"""From a function's source to its package: the same bytes every time, whoever builds them and wherever.
+
+- A file lies at the root of the package under its own name.
+- The contents of a folder without ``__init__.py`` lie at the root.
+- A folder with ``__init__.py`` is a Python package and keeps its import name: its parents' ``__init__.py`` come with
+  it.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+
+from lambda_toolkit.errors import PackageError
+from lambda_toolkit.packaging.archive import Entry, code_sha256, content_digest, entry_of, write_archive
+from lambda_toolkit.packaging.bytecode import can_compile_for, missing_note, with_bytecode
+from lambda_toolkit.packaging.excludes import is_left_out_file, is_left_out_folder, secret_reason
+from lambda_toolkit.spec.model import THIS_RUNTIME, FunctionSpec
+
+CODE_ROOT = "/var/task"  # where Lambda unpacks a function
+ENTRY_FUNCTION = "lambda_handler"
+_USUAL_MODULES = ("lambda_function.py", "handler.py")
+
+
+@dataclass(frozen=True)
+class Package:
+    """A function's package. ``sha256`` is as Lambda shows it, ``unzipped`` is in bytes.
+
+    ``digest`` is what the package is known by: the hash of its files without their bytecode, which another machine may
+    compile a little differently or not at all. ``notes`` are for people: what was left out, and why.
+    """
+
+    content: bytes = field(repr=False)
+    sha256: str
+    handler: str
+    unzipped: int
+    sizes: Mapping[str, int] = field(repr=False)
+    digest: str = ""
+    has_bytecode: bool = False
+    notes: tuple[str, ...] = ()
+
+    @property
+    def stamp(self) -> str:
+        """What a release writes down of the package, for :meth:`is_deployed`: digest, bytecode or not, sha256."""
+        return f"{self.digest[:32]}/{'pyc' if self.has_bytecode else 'py'}/{self.sha256}"
+
+    def is_deployed(self, live_sha256: str, stamp: str = "") -> bool:
+        """Whether the function whose ``CodeSha256`` is ``live_sha256``, released as ``stamp``, runs this package.
+
+        Bytecode only ever gets better: a package without it does not replace one that was released with it, and who
+        compiles a little differently does not replace the work of others.
+        """
+        if live_sha256 == self.sha256:
+            return True
+        digest, _, rest = stamp.partition("/")
+        kind, _, released_sha256 = rest.partition("/")
+        if live_sha256 != released_sha256 or digest != self.digest[:32]:
+            return False  # changed by other hands since, or other sources
+        return kind == "pyc" or not self.has_bytecode
+
+    def as_deployed(self, live_sha256: str, stamp: str) -> Package:
+        """This package, known by the bytes that are live, where :meth:`is_deployed`; otherwise as it is."""
+        if live_sha256 == self.sha256 or not self.is_deployed(live_sha256, stamp):
+            return self
+        return replace(self, sha256=live_sha256, has_bytecode=stamp.split("/")[1] == "pyc")
+
+
+def build(spec: FunctionSpec) -> Package:
+    """The package of ``spec``. Raises PackageError where there is none to make; the message names the file."""
+    collected = _Collected(spec)
+    handler = spec.handler or _default_handler(spec.source)
+    sources: Mapping[str, Entry] = collected.entries
+    _check_handler(handler, sources, spec)
+    entries = with_bytecode(sources, CODE_ROOT, spec.runtime, strict=True)
+    content = write_archive(entries)
+    sizes = {name: len(entry.content) for name, entry in entries.items()}
+    return Package(
+        content,
+        code_sha256(content),
+        handler,
+        sum(sizes.values()),
+        sizes,
+        digest=content_digest(sources),
+        has_bytecode=can_compile_for(spec.runtime),
+        notes=tuple(collected.notes(spec.name)),
+    )
+
+
+def bytecode_note(spec: FunctionSpec) -> str | None:
+    """What to tell where the packages of ``spec`` go without bytecode."""
+    return None if can_compile_for(spec.runtime) else missing_note(f"`{spec.name}`", spec.runtime)
+
+
+class _Collected:
+    """The entries of a package, by their names in it."""
+
+    def __init__(self, spec: FunctionSpec) -> None:
+        self.entries: dict[str, Entry] = {}
+        self._origin: dict[str, str] = {}
+        self._secrets: dict[str, str] = {}
+        self._zip_path = spec.zip_path.absolute() if spec.zip_path else None
+        for source in (spec.source, *spec.include):
+            self._add_source(source)
+        for name, content in sorted(spec.extra_files.items()):
+            file = content if isinstance(content, Path) else None
+            if isinstance(content, Path):
+                content = _read(content, f"extra file `{name}`")
+            for path in (name, *([file.name] if file else [])):
+                _refuse_secret(path, content, f"extra_files[{name!r}]")
+            self._add(_archive_name(name), Entry(content), f"extra_files[{name!r}]")
+
+    def notes(self, function: str) -> Iterator[str]:
+        """What was left out of a folder that people may look for."""
+        if self._secrets:
+            files = ", ".join(f"{file} ({reason})" for file, reason in sorted(self._secrets.items()))
+            yield (
+                f"Left out of the package of `{function}`: {files}. Lambda can read secrets from Secrets Manager; what "
+                "is public can be named in extra_files."
+            )
+
+    def _add_source(self, source: Path) -> None:
+        source = Path(os.path.normpath(source.absolute()))
+        if source.is_file():
+            _refuse_secret(source.name, _read(source, source.name), str(source))
+            prefix, files = PurePosixPath(), [source]
+            root = source.parent
+        elif source.is_dir():
+            prefix = _import_path(source)
+            root, files = source, list(_files(source))
+            for depth, parent in enumerate(reversed(prefix.parents), start=0):
+                if parent != PurePosixPath():
+                    self._add_file(
+                        str(parent / "__init__.py"), source.parents[len(prefix.parts) - depth - 1] / "__init__.py"
+                    )
+        else:
+            raise PackageError(f"There is no file or folder {source} to package.")
+        for file in files:
+            if file.absolute() != self._zip_path:
+                self._add_found(str(prefix / file.relative_to(root).as_posix()), file)
+
+    def _add_found(self, name: str, file: Path) -> None:
+        """Adds a file of a folder, unless it is to be left out."""
+        hidden = is_left_out_file(file.name)
+        reason = secret_reason(file.name, b"" if hidden else _read(file, name))
+        if reason:
+            self._secrets[name] = reason
+        elif not hidden:
+            self._add_file(name, file)
+
+    def _add_file(self, name: str, file: Path) -> None:
+        self._add(name, entry_of(file, _read(file, name)), str(file))
+
+    def _add(self, name: str, entry: Entry, origin: str) -> None:
+        known = self.entries.get(name)
+        if known is not None and known.content != entry.content:
+            raise PackageError(
+                f"Two different files want to be `{name}` in the package: {self._origin[name]} and {origin}."
+            )
+        self.entries[name] = entry
+        self._origin[name] = origin
+
+
+def _read(file: Path, name: str) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise PackageError(f"Cannot read {file} for `{name}` in the package: {error.strerror}.") from error
+
+
+def _refuse_secret(path: str, content: bytes, origin: str) -> None:
+    reason = secret_reason(path, content)
+    if reason:
+        raise PackageError(
+            f"{origin} has no place in a package: {reason}, and whoever may read the function's code reads it too. Put "
+            "the secret into Secrets Manager and give the function the right to read it; a file that is public needs "
+            "another name."
+        )
+
+
+def _archive_name(name: str) -> str:
+    path = PurePosixPath(name)
+    if not name or path.is_absolute() or ".." in path.parts or "\\" in name:
+        raise PackageError(
+            f"`{name}` is no name for a file in a package. Write a relative one, such as data/names.json."
+        )
+    return str(path)
+
+
+def _import_path(folder: Path) -> PurePosixPath:
+    """Where the contents of ``folder`` lie: at the root, or, for a Python package, under its import name."""
+    parts: list[str] = []
+    while (folder / "__init__.py").is_file():
+        parts.insert(0, folder.name)
+        folder = folder.parent
+    return PurePosixPath(*parts)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """The files under ``folder`` that may belong in a package, in a fixed order. Links are followed, not circles."""
+    seen: set[str] = set()
+    for current, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(current)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        here = Path(current)
+        folders[:] = sorted(
+            name for name in folders if not is_left_out_folder(name) and not (here / name / "pyvenv.cfg").exists()
+        )
+        yield from (here / name for name in sorted(files))
+
+
+def _default_handler(source: Path) -> str:
+    source = Path(os.path.normpath(source.absolute()))
+    if source.is_file():
+        return f"{source.stem}.{ENTRY_FUNCTION}"
+    modules = [
+        file.name
+        for file in sorted(source.glob("*.py"))
+        if file.name != "__init__.py" and not is_left_out_file(file.name)
+    ]
+    usual = [name for name in _USUAL_MODULES if name in modules]
+    if not usual and len(modules) != 1:
+        raise PackageError(
+            f"Which module of {source} holds the handler? It has no {' or '.join(_USUAL_MODULES)}, and {len(modules)} "
+            "modules. Rename it, or name it: handler='module.function'."
+        )
+    module = usual[0] if usual else modules[0]
+    return ".".join((*_import_path(source).parts, module.removesuffix(".py"), ENTRY_FUNCTION))
+
+
+def _check_handler(handler: str, entries: Mapping[str, Entry], spec: FunctionSpec) -> None:
+    """Raise PackageError where Lambda would find no such function, as far as the source shows."""
+    module, dot, function = handler.rpartition(".")
+    path = module.replace(".", "/")
+    name = next((name for name in (f"{path}.py", f"{path}/__init__.py") if name in entries), None)
+    if not dot or (name is None and not spec.requirements):
+        raise PackageError(f"Handler `{handler}` of `{spec.name}`: the package has no module {path or handler}.py.")
+    if name is None:
+        return  # a requirement may bring it
+    try:
+        tree = ast.parse(entries[name].content)
+    except (SyntaxError, ValueError) as error:
+        if spec.runtime != THIS_RUNTIME and can_compile_for(spec.runtime):
+            return  # the runtime's grammar counts, and its compiler will tell
+        raise PackageError(f"{name}: {error}. Python cannot compile it, so Lambda could not run it.") from error
+    defined = set(_defined_names(tree))
+    if function not in defined and "*" not in defined:
+        raise PackageError(f"Handler `{handler}` of `{spec.name}`: {name} defines no `{function}`.")
+
+
+def _defined_names(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            yield from (alias.asname or alias.name for alias in node.names)

@@ -1,0 +1,1 @@
+"""The pipeline that the toolkit deploys: its command line, configuration, warehouse schema and local stack."""

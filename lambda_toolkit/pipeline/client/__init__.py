@@ -1,0 +1,1 @@
+"""A deployed pipeline, seen and driven from outside."""

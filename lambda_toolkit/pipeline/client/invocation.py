@@ -1,0 +1,63 @@
+"""Calling a deployed function and reading what came of it."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lambda_toolkit.pipeline.errors import CommandError
+from lambda_toolkit.resources.alias import LIVE
+
+if TYPE_CHECKING:
+    from lambda_toolkit.aws.client import Aws
+
+
+_SAYS_NOTHING = ("Error", "Exception", "Unhandled", "Runtime.HandlerError")  # types of errors that help nobody
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """What an invocation gave: its result or its error, and the last 4 KB of its log."""
+
+    result: Any
+    error: str | None
+    log_tail: str
+
+
+def invoke(aws: Aws, function: str, event: Mapping[str, Any]) -> Invocation:
+    """Invokes the live version of ``function`` with ``event`` and waits for it, up to the 15 minutes of Lambda.
+
+    Raises CommandError where there is no such function. An error inside the function is returned, not raised.
+    """
+    response = aws.find(
+        "lambda", "invoke", FunctionName=function, Qualifier=LIVE, LogType="Tail", Payload=json.dumps(event).encode()
+    )
+    if response is None:
+        raise CommandError(f"There is no function {function} on AWS yet. Deploy it: python deploy.py")
+    text = response["Payload"].read().decode()
+    payload = json.loads(text) if text else None
+    tail = base64.b64decode(response.get("LogResult", "")).decode(errors="replace")
+    if response.get("FunctionError"):
+        return Invocation(None, _error_message(payload), tail)
+    return Invocation(payload, None, tail)
+
+
+def call(aws: Aws, function: str, event: Mapping[str, Any]) -> dict[str, Any]:
+    """The result of ``function``. Raises CommandError with the function's own message where it fails."""
+    invocation = invoke(aws, function, event)
+    if invocation.error is not None:
+        raise CommandError(f"{function} failed: {invocation.error}")
+    if not isinstance(invocation.result, dict):
+        raise CommandError(f"{function} answered {invocation.result!r}, not an object. Was it deployed from here?")
+    return invocation.result
+
+
+def _error_message(payload: Any) -> str:
+    """Lambda's error document in one line: its message, with its type where that says more."""
+    if not isinstance(payload, Mapping):
+        return str(payload)
+    kind, message = payload.get("errorType", "Error"), payload.get("errorMessage", "no message")
+    return str(message) if kind in _SAYS_NOTHING else f"{message} ({kind})"

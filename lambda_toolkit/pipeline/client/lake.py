@@ -1,0 +1,35 @@
+"""What the two buckets say about the batches: a batch exists when its manifest does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import MANIFESTS, BatchListing, batch_of, manifest_key
+
+if TYPE_CHECKING:
+    from lambda_toolkit.aws.client import Aws
+
+
+def batches_after(aws: Aws, bucket: str, number: int) -> tuple[BatchListing, ...]:
+    """The batches in ``bucket`` with a higher number, in order. Empty where there is no such bucket yet."""
+    from lambda_toolkit.errors import AwsError
+
+    try:
+        entries = aws.list_all(
+            "s3", "list_objects_v2", "Contents", Bucket=bucket, Prefix=MANIFESTS, StartAfter=manifest_key(number)
+        )
+    except AwsError as error:
+        if error.code == "NoSuchBucket":
+            return ()
+        raise
+    numbered = ((batch_of(entry["Key"]), entry["LastModified"]) for entry in entries)
+    return tuple(BatchListing(number, written) for number, written in numbered if number is not None)
+
+
+def manifest(aws: Aws, bucket: str, number: int) -> Mapping[str, Any]:
+    """The manifest of batch ``number``. Raises AwsError where there is none."""
+    body = aws.call("s3", "get_object", Bucket=bucket, Key=manifest_key(number))["Body"].read()
+    document: dict[str, Any] = json.loads(body)
+    return document

@@ -1,0 +1,60 @@
+"""The command line of the pipeline: names the commands, nothing else. Each is a module of ``pipeline/commands``.
+
+``python deploy.py`` and the installed command ``lambda-script`` are this module. Without a command both deploy.
+"""
+
+from __future__ import annotations
+
+import atexit
+import gc
+
+import click
+
+from lambda_toolkit.pipeline.commands.shared.lazy_group import LazyGroup
+
+COMMANDS = {
+    "deploy": "Deploy the pipeline, or redeploy just the functions named.",
+    "plan": "Show what deploy would do, and change nothing.",
+    "status": "Show what is deployed, how fresh the warehouse is, and the alarms.",
+    "run": "Extract now, and follow the batch until it is in the warehouse.",
+    "prepare": "Create what the warehouse lacks; name every difference.",
+    "rejected": "Show the rows that are kept out of the warehouse, and why.",
+    "replay": "Convert batches again from the lake; or rebuild the whole warehouse.",
+    "invoke": "Invoke one function; show its result and the end of its log.",
+    "rollback": "Make an earlier version of one function live again.",
+    "logs": "Show one function's logs.",
+    "destroy": "Remove everything that deploy made.",
+    "policy": "Print the IAM policy of who deploys, or the trust policy for GitHub.",
+    "init": "Write a configuration to begin with, for a database of your own.",
+}
+LOCAL_COMMANDS = {
+    "up": "Start the embedded stack, prepare and seed the databases, deploy to it.",
+    "down": "Stop the embedded stack.",
+    "env": "Print the exports that point the AWS CLI, boto3 and psql at it.",
+    "run": "The main job: up, run, a business day, run again, check, show, down.",
+    "simulate": "Go on making business happen in the source.",
+}
+
+
+EPILOG = (
+    "Every command takes --stage, --config and --json. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped. "
+    "To try it without an AWS account: python deploy.py local run"
+)
+
+
+@click.group(
+    cls=LazyGroup, package="lambda_toolkit.pipeline.commands", summaries=COMMANDS, default="deploy", epilog=EPILOG
+)
+def main() -> None:
+    """Deploy and run the pipeline. Without a command: deploy."""
+
+
+@main.group(cls=LazyGroup, package="lambda_toolkit.pipeline.commands.local", summaries=LOCAL_COMMANDS)
+def local() -> None:
+    """The whole pipeline on this machine: no account, no Docker."""
+
+
+def run() -> None:
+    """Run the command that the arguments of this process name, and end the process."""
+    atexit.register(gc.freeze)  # to look for garbage in all of botocore's models takes longer than to end without
+    main()

@@ -1,0 +1,124 @@
+"""The pipeline on the embedded stack: brought up, seeded, prepared and deployed with the same code as on AWS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+import click
+
+from lambda_toolkit.pipeline.commands.deploy import apply
+from lambda_toolkit.pipeline.commands.prepare import prepare
+from lambda_toolkit.pipeline.commands.shared.options import Request
+from lambda_toolkit.pipeline.commands.shared.screen import Screen, counted
+from lambda_toolkit.pipeline.commands.shared.target import LOCAL_STAGE, Target, local_target
+from lambda_toolkit.pipeline.config.load import load
+from lambda_toolkit.pipeline.errors import CommandError, UsageError
+
+if TYPE_CHECKING:
+    from lambda_toolkit.pipeline.local_stack.description import Stack
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+TOTESYS_SCHEMA = Path("config/totesys.sql")
+OWN_SCHEMA = Path("config/source.sql")  # of a source that is not totesys, which nothing here can fill
+
+
+@dataclass(frozen=True)
+class Seeding:
+    """What the source is filled with: the files of a directory, ``orders`` generated ones, or nothing."""
+
+    directory: Path | None = None
+    orders: int | None = None
+    empty: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuses what contradicts itself. Raises UsageError."""
+        if sum((self.directory is not None, self.orders is not None, self.empty)) > 1:
+            raise UsageError("--seed, --orders and --empty exclude each other: give one.")
+
+
+def seeding_options(command: Callable[P, T]) -> Callable[P, T]:
+    """Adds ``--seed`` and ``--orders``: what the source is filled with."""
+    command = click.option(
+        "--orders", type=click.IntRange(min=1), metavar="N", help="Fill it with N generated orders (default 16000)."
+    )(command)
+    directory = click.Path(path_type=Path, exists=True, file_okay=False)
+    told = "Fill the source from one Parquet or CSV file per table in this directory."
+    return click.option("--seed", type=directory, help=told)(command)
+
+
+def require_totesys(request: Request) -> None:
+    """Raises UsageError where the source is another: business happens in totesys' tables alone."""
+    own = request.root / OWN_SCHEMA
+    if own.is_file():
+        raise UsageError(
+            f"This makes business happen in totesys, and {own} describes another source. Change that with psql "
+            "(python deploy.py local env), then: python deploy.py run"
+        )
+
+
+def bring_up(request: Request, seeding: Seeding, *, clock_speed: float = 1) -> tuple[Stack, Target]:
+    """Starts the stack, seeds the source, prepares the warehouse and deploys. Returns the stack and its target.
+
+    Raises CommandError or LocalError for what does not come up.
+    """
+    from lambda_toolkit.pipeline.local_stack import stack as embedded
+    from lambda_toolkit.pipeline.local_stack.totesys import seed
+
+    screen = request.screen
+    is_own = (request.root / OWN_SCHEMA).is_file()
+    if is_own and (seeding.directory is not None or seeding.orders is not None):
+        raise UsageError(
+            f"--seed and --orders fill totesys, and {request.root / OWN_SCHEMA} describes another source. "
+            "Start it empty, and fill it with: psql"
+        )
+    if seeding.directory is not None:
+        seed.files_in(seeding.directory)  # refused before anything is started
+    region = load(request.config, LOCAL_STAGE).region
+    stack = embedded.up(
+        request.root,
+        source_schema=request.root / (OWN_SCHEMA if is_own else TOTESYS_SCHEMA),
+        region=region,
+        clock_speed=clock_speed,
+        on_progress=screen.progress,
+    )
+    if not is_own and not seeding.empty:
+        fill(stack, seeding, screen)
+    target = local_target(request.config, stack, {}, request.stage)
+    with screen.waiting("Preparing the warehouse ..."):
+        created = prepare(target)["created"]
+    screen.progress(
+        f"Prepared the warehouse: {len(created)} tables, views and more" if created else "The warehouse is prepared"
+    )
+    report = apply(screen, target)
+    if report is not None and not report.ok:
+        raise CommandError("The deployment to the embedded stack did not end well; what failed stands above.")
+    return stack, target
+
+
+def fill(stack: Stack, seeding: Seeding, screen: Screen) -> None:
+    """Fills the source as ``seeding`` says. A source that holds data already is left as it is.
+
+    Raises CommandError where it holds data and a seed was asked for: two seeds do not mix.
+    """
+    from lambda_toolkit.pipeline.local_stack.totesys import seed
+    from lambda_toolkit.pipeline.local_stack.totesys.generator import DEFAULT_ORDERS
+
+    if not seed.is_empty(stack.source_admin):
+        if seeding.directory is not None or seeding.orders is not None:
+            raise CommandError(
+                "The source already holds data, from before. Start afresh with: python deploy.py local down --wipe"
+            )
+        screen.progress("The source holds its data from before")
+        return
+    with screen.waiting("Filling the source ..."):
+        rows = (
+            seed.from_directory(stack.source_admin, seeding.directory)
+            if seeding.directory is not None
+            else seed.generated(stack.source_admin, orders=seeding.orders or DEFAULT_ORDERS)
+        )
+    screen.progress(f"Filled the source: {counted(sum(rows.values()), 'row')} in {len(rows)} tables")

@@ -1,0 +1,167 @@
+"""The main job on the embedded stack: watching the pipeline carry a day into the warehouse, and showing the result."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from lambda_toolkit.pipeline.client.follow import Follower, Waiting, error_in
+from lambda_toolkit.pipeline.client.lake import batches_after
+from lambda_toolkit.pipeline.commands import logs
+from lambda_toolkit.pipeline.commands.shared.screen import Screen
+from lambda_toolkit.pipeline.errors import CommandError
+from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import BatchListing
+
+if TYPE_CHECKING:
+    from lambda_toolkit.pipeline.local_stack.description import Stack
+    from lambda_toolkit.pipeline.local_stack.independent_check import Check
+
+ARRIVAL_BUDGET = 120.0  # seconds for a change to come through by the schedules, which the stack's clock hastens
+POLL = 0.3  # seconds
+
+
+@dataclass(frozen=True)
+class Day:
+    """Watches the pipeline on the embedded stack do its work by its own triggers: nothing here invokes a function."""
+
+    stack: Stack
+    follower: Follower
+    screen: Screen
+    waiting: Waiting = field(default_factory=Waiting)
+    begun: float = field(default_factory=time.time)
+
+    def await_arrival(self, after: int) -> int:
+        """The last batch in the warehouse, once it is above ``after`` and nothing extracted is left to load.
+
+        Tells of each batch as each step of it is done. Raises CommandError with the functions' own complaints when a
+        step fails or two minutes are over.
+        """
+        deadline = self.waiting.clock() + ARRIVAL_BUDGET
+        told: set[tuple[str, int]] = set()
+        while True:
+            extracted = self._tell(told, "extract", batches_after(self.follower.aws, self._bucket("ingestion"), after))
+            self._tell(told, "transform", batches_after(self.follower.aws, self._bucket("processed"), after))
+            loaded = self._loaded()
+            if extracted and loaded >= extracted[-1].number:
+                self.screen.progress(f"load: batch {loaded} is in the warehouse (by its schedule)")
+                return loaded
+            complaints = self.complaints()
+            if complaints or self.waiting.clock() > deadline:
+                raise CommandError(
+                    "The change did not reach the warehouse. "
+                    + ("\n".join(complaints) or "No function complained; see .local/emulator.log.")
+                )
+            self.waiting.sleep(POLL)
+
+    def check_until_agreed(self, check: Callable[[], Check], after: int) -> tuple[Check, int]:
+        """The comparison of warehouse and source, and the last batch in it, after the source changed.
+
+        A day's changes may be cut into several batches by the schedule: they are followed until both sides agree, or
+        until a whole round of the schedules brought nothing new and they still do not.
+        """
+        last = self.await_arrival(after)
+        while True:
+            result = check()
+            if result.agrees:
+                return result, last
+            try:
+                last = self.await_arrival(last)
+            except CommandError as error:
+                self.screen.progress(str(error), color="red")
+                return result, last
+
+    def complaints(self) -> list[str]:
+        """What the three functions logged as errors since the day began, each once."""
+        found: dict[str, None] = {}
+        for function in self.follower.pipeline.functions:
+            for event in logs.events(self.follower.aws, self.follower.pipeline.function_name(function), self._since()):
+                complaint = error_in(event["message"])
+                if complaint:
+                    found[f"{function}: {complaint}"] = None
+        return list(found)
+
+    def _since(self) -> int:
+        return int(self.begun * 1000)
+
+    def _bucket(self, name: str) -> str:
+        return self.follower.bucket(name)
+
+    def _loaded(self) -> int:
+        connection = self.stack.warehouse.connect()
+        try:
+            return int(connection.run("SELECT coalesce(max(batch), 0) FROM pipeline.ledger")[0][0])
+        finally:
+            connection.close()
+
+    def _tell(
+        self, told: set[tuple[str, int]], step: str, batches: tuple[BatchListing, ...]
+    ) -> tuple[BatchListing, ...]:
+        cause = {"extract": "by its schedule", "transform": "by the manifest's S3 event"}[step]
+        for batch in batches:
+            if (step, batch.number) not in told:
+                told.add((step, batch.number))
+                self.screen.progress(f"{step}: batch {batch.number} is written ({cause})")
+        return batches
+
+
+def show_check(screen: Screen, check: Check, title: str) -> None:
+    """Source and warehouse side by side, and each difference found."""
+    screen.table(
+        title,
+        ["table", "source", "warehouse", "all versions", "differences"],
+        [[t.table, t.source_rows, t.warehouse_rows, t.versions, t.differences] for t in check.tables],
+        right=["source", "warehouse", "all versions", "differences"],
+    )
+    for table in check.tables:
+        for example in table.examples:
+            screen.say(f"! {table.table}: {example}", color="red", bold=True)
+    for key in check.unenforced:
+        screen.say(f"! the foreign key {key} is not enforced", color="red", bold=True)
+
+
+def show_history(screen: Screen, stack: Stack) -> None:
+    """The versions of one corrected sale: what changed, while ``last_updated`` stood still."""
+    connection = stack.warehouse.connect()
+    try:
+        rows = connection.run(
+            """
+            SELECT sales_record_id, sales_order_id, (last_updated_date + last_updated_time)::text, sales_staff_id,
+                   design_id, agreed_delivery_date::text, agreed_delivery_location_id
+            FROM fact_sales_order
+            WHERE sales_order_id = (
+                SELECT sales_order_id FROM fact_sales_order GROUP BY 1 HAVING count(*) > 1 ORDER BY 1 LIMIT 1)
+            ORDER BY sales_record_id
+            """
+        )
+    finally:
+        connection.close()
+    if not rows:
+        return
+    columns = ["record", "last_updated", "staff", "design", "deliver by", "location"]
+    title = f"Order {rows[0][1]}, every version of it: in the source only the last is left"
+    screen.table(title, columns, [[record, *row] for record, _, *row in rows])  # 80 columns wide at most
+
+
+def summary_of(day: dict[str, int]) -> str:
+    """A business day in one sentence."""
+    orders = day["sales"] + day["purchases"]
+    silent = day["corrected_sales"] + day["corrected_purchases"] + day["moved_designs"]
+    return (
+        f"A business day: {orders} new orders, {day['paid']} payments paid, {silent} silent corrections (last_updated "
+        f"did not move), {day['moved_departments']} department moved, {day['corrected_addresses']} address corrected, "
+        f"{day['deleted_sales'] + day['deleted_purchases']} orders deleted"
+    )
+
+
+def document(seeded: Check, day: dict[str, int], final: Check, batches: int, seconds: float) -> dict[str, Any]:
+    """The main job as JSON values."""
+    return {
+        "agrees": seeded.agrees and final.agrees,
+        "seconds": round(seconds, 1),
+        "batches": batches,
+        "after_seed": seeded.as_dict(),
+        "business_day": day,
+        "after_business_day": final.as_dict(),
+    }

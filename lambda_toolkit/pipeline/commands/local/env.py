@@ -1,0 +1,26 @@
+"""``local env``: the exports that point other tools at the embedded stack."""
+
+from __future__ import annotations
+
+import shlex
+
+import click
+
+from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_request
+
+
+@click.command("env")
+@with_request
+def command(request: Request) -> int:
+    """Print the `export` lines that point the AWS CLI, boto3 and psql at the embedded stack.
+
+    Use it as: eval "$(python deploy.py local env)". The PG* variables are the source's administrator.
+    """
+    from lambda_toolkit.pipeline.local_stack.description import environment
+    from lambda_toolkit.pipeline.local_stack.stack import load_stack
+
+    values = environment(load_stack(request.root))
+    for name, value in values.items():
+        request.screen.say(f"export {name}={shlex.quote(value)}")
+    request.screen.document(values)
+    return DONE

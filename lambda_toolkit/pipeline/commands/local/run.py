@@ -1,0 +1,82 @@
+"""``local run``: the main job, from nothing to a filled and checked warehouse, and back to nothing."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+
+from lambda_toolkit.pipeline.client.follow import Follower
+from lambda_toolkit.pipeline.commands.local.bring_up import Seeding, bring_up, require_totesys, seeding_options
+from lambda_toolkit.pipeline.commands.local.business_day import Day, document, show_check, show_history, summary_of
+from lambda_toolkit.pipeline.commands.shared.options import DONE, FAILED, Request, with_request
+from lambda_toolkit.pipeline.errors import CommandError
+
+CLOCK_SPEED = 15  # schedules pass so much faster: one minute in four seconds
+
+
+@click.command("run")
+@seeding_options
+@click.option("--keep", is_flag=True, help="Leave the stack running at the end, its clock at its ordinary speed.")
+@with_request
+def command(request: Request, seed: Path | None, orders: int | None, keep: bool) -> int:
+    """The main job: up, run, a simulated business day, run again, check, show, down.
+
+    Every function is started by its real trigger: EventBridge rules and the manifest's S3 event. The stack's clock is
+    hastened, so that a minute of the schedules passes in four seconds. The exit code is 0 only when every value in the
+    warehouse agrees with the source.
+    """
+    from lambda_toolkit.pipeline.local_stack.stack import down, running_stack
+
+    require_totesys(request)
+    if running_stack(request.root):
+        raise CommandError("The embedded stack is up already. Stop it first: python deploy.py local down --wipe")
+    down(request.root, wipe=True)
+    try:
+        code = _main_job(request, Seeding(seed, orders))
+    except BaseException:
+        if not keep:
+            down(request.root, on_progress=request.screen.progress)
+        raise
+    if keep:
+        request.screen.say("It goes on running: python deploy.py status · local simulate · local down")
+    else:
+        down(request.root, wipe=code == DONE, on_progress=request.screen.progress)
+    return code
+
+
+def _main_job(request: Request, seeding: Seeding) -> int:
+    from lambda_toolkit.pipeline.local_stack.independent_check import check
+    from lambda_toolkit.pipeline.local_stack.stack import set_clock_speed
+    from lambda_toolkit.pipeline.local_stack.totesys.business_day import business_day
+
+    begun, screen = time.monotonic(), request.screen
+    stack, target = bring_up(request, seeding, clock_speed=CLOCK_SPEED)
+    day = Day(stack, Follower(target.aws(), target.pipeline, screen.progress), screen)
+
+    with screen.waiting("Waiting for the schedules and the S3 event ..."):
+        last = day.await_arrival(0)
+    seeded = check(stack.source, stack.warehouse)
+    show_check(screen, seeded, "The first run: source and warehouse")
+
+    happened = business_day(stack.source_admin).as_dict()
+    screen.progress(summary_of(happened))
+    with screen.waiting("Waiting for the day to arrive ..."):
+        final, last = day.check_until_agreed(lambda: check(stack.source, stack.warehouse), last)
+    show_check(screen, final, "After the business day: source and warehouse")
+    show_history(screen, stack)
+    set_clock_speed(stack, 1)
+
+    seconds = time.monotonic() - begun
+    agrees = seeded.agrees and final.agrees
+    rows = sum(table.warehouse_rows for table in final.tables)
+    differences = sum(table.differences for table in final.tables)
+    screen.say(
+        f"{'Source and warehouse agree' if agrees else 'Source and warehouse DIFFER'}: "
+        f"{rows:,} rows in {len(final.tables)} tables, {differences:,} differences, {last} batches, {seconds:.0f} s.",
+        color="green" if agrees else "red",
+        bold=True,
+    )
+    screen.document(document(seeded, happened, final, last, seconds))
+    return DONE if agrees else FAILED

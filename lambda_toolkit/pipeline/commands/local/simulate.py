@@ -1,0 +1,32 @@
+"""``local simulate``: business goes on in the source of the embedded stack."""
+
+from __future__ import annotations
+
+import click
+
+from lambda_toolkit.pipeline.commands.local.bring_up import require_totesys
+from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_request
+
+
+@click.command("simulate")
+@click.option(
+    "--rate", type=click.FloatRange(min=0, min_open=True), default=30.0, show_default=True, help="Events a minute."
+)
+@click.option(
+    "--minutes", type=click.FloatRange(min=0, min_open=True), default=10.0, show_default=True, help="For how long."
+)
+@with_request
+def command(request: Request, rate: float, minutes: float) -> int:
+    """Make business happen in the source: orders, payments, corrections, deletions. Ctrl-C ends it sooner."""
+    from lambda_toolkit.pipeline.local_stack.stack import load_stack
+    from lambda_toolkit.pipeline.local_stack.totesys.business_day import simulate
+
+    require_totesys(request)
+    stack = load_stack(request.root)
+    request.screen.progress(
+        f"{rate:g} events a minute for {minutes:g} minutes; watch them arrive: python deploy.py status"
+    )
+    events = simulate(stack.source_admin, rate=rate, minutes=minutes, on_event=request.screen.progress)
+    request.screen.table("What happened", ["event", "times"], sorted(events.items()), right=["times"])
+    request.screen.document({"events": events})
+    return DONE

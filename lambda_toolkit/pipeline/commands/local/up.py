@@ -1,0 +1,39 @@
+"""``local up``: the embedded stack, with databases, data and the pipeline deployed, left running."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from lambda_toolkit.pipeline.commands.local.bring_up import Seeding, bring_up, seeding_options
+from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_request
+
+
+@click.command("up")
+@seeding_options
+@click.option("--empty", is_flag=True, help="Leave the source empty.")
+@with_request
+def command(request: Request, seed: Path | None, orders: int | None, empty: bool) -> int:
+    """Start a real PostgreSQL and an emulated AWS, fill the source, prepare the warehouse, deploy; leave it running."""
+    from lambda_toolkit.pipeline.local_stack.stack import running_stack
+
+    try:
+        stack, target = bring_up(request, Seeding(seed, orders, empty))
+    except BaseException:
+        if running_stack(request.root):
+            request.screen.progress("The stack runs all the same. Repeat the command, or: python deploy.py local down")
+        raise
+    request.screen.say(
+        f"The embedded stack is up at {stack.aws_endpoint_url}; .local/stack.json says the rest.", bold=True
+    )
+    request.screen.say("Next: python deploy.py run · status · local simulate · local down")
+    request.screen.document(
+        {
+            "aws_endpoint_url": stack.aws_endpoint_url,
+            "region": stack.region,
+            "stage": target.pipeline.stage,
+            "stack": str(stack.directory / "stack.json"),
+        }
+    )
+    return DONE

@@ -1,0 +1,58 @@
+"""``policy``: the IAM policy of whoever deploys this pipeline, made from its configuration."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_request
+from lambda_toolkit.pipeline.config.deployment import deployment
+from lambda_toolkit.pipeline.config.role_policy import partition
+from lambda_toolkit.pipeline.errors import UsageError
+
+
+@click.command("policy")
+@click.option("--account", metavar="ID", help="The AWS account; default: the one that the credentials are of.")
+@click.option("--delete-data", is_flag=True, help="With what `destroy --delete-data` needs.")
+@click.option("--trust", type=click.Choice(["github"]), help="Print who may assume the deployer's role instead.")
+@click.option("--repository", metavar="OWNER/REPO", help="With --trust: the repository whose jobs may.")
+@click.option(
+    "--environment", metavar="NAME", help="With --trust: only jobs of this environment; default: branch main."
+)
+@with_request
+def command(
+    request: Request,
+    account: str | None,
+    delete_data: bool,
+    trust: str | None,
+    repository: str | None,
+    environment: str | None,
+) -> int:
+    """Print the least IAM policy for who runs deploy, plan, rollback and destroy: actions on exact names.
+
+    With --trust github --repository OWNER/REPO, print the trust policy of a role for GitHub Actions instead, which
+    needs no stored key. Both are JSON on stdout. Print it again when functions, buckets, topics or secrets are added.
+    """
+    from lambda_toolkit.deploy import deployer_policy
+
+    if bool(trust) != bool(repository):
+        raise UsageError("--trust and --repository go together.")
+    if repository and repository.count("/") != 1:
+        raise UsageError(f"--repository is written OWNER/REPO; {repository!r} is not.")
+    target = request.target()
+    region = target.pipeline.region
+    place = deployer_policy.Place(account or target.aws().account_id, region, partition(region))
+    if repository:
+        document = deployer_policy.github_trust(repository, place, environment=environment)
+    else:
+        document = deployer_policy.deployer_policy(
+            deployment(target.pipeline, place.account, {}), place, delete_data=delete_data
+        )
+        if deployer_policy.length(document) > deployer_policy.LONGEST:
+            request.screen.progress(
+                f"This has {deployer_policy.length(document)} characters; a managed policy may have "
+                f"{deployer_policy.LONGEST}. Attach its statements as two policies."
+            )
+    click.echo(json.dumps(document, indent=1))
+    return DONE

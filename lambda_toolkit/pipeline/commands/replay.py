@@ -1,0 +1,100 @@
+"""``replay``: converts batches again, from the lake, and applies what comes out differently now to the warehouse."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import click
+
+from lambda_toolkit.pipeline.client.follow import Follower
+from lambda_toolkit.pipeline.client.rebuild import Rebuilding
+from lambda_toolkit.pipeline.client.replay import Replaying
+from lambda_toolkit.pipeline.commands.shared.options import DONE, FAILED, Request, with_request
+from lambda_toolkit.pipeline.commands.shared.screen import counted
+from lambda_toolkit.pipeline.errors import UsageError
+
+
+@click.command("replay")
+@click.argument("batch", type=click.IntRange(min=1), required=False)
+@click.option("--from", "first", type=click.IntRange(min=1), help="The first of a range of batches.")
+@click.option("--to", "last", type=click.IntRange(min=1), help="The last of the range.")
+@click.option("--all", "everything", is_flag=True, help="Every batch, into the schema that --into names.")
+@click.option("--into", "schema", metavar="SCHEMA", help="Rebuild the warehouse there, beside the live one.")
+@click.option("--no-compare", is_flag=True, help="Do not compare the rebuilt warehouse with the live one.")
+@with_request
+def command(
+    request: Request,
+    batch: int | None,
+    first: int | None,
+    last: int | None,
+    everything: bool,
+    schema: str | None,
+    no_compare: bool,
+) -> int:
+    """Convert batches again and apply them: those with rejected rows, or BATCH, or a range of them.
+
+    The source is not touched. Nothing in the lake is overwritten: what comes out differently is a further revision.
+
+    With --all --into SCHEMA the whole warehouse is rebuilt from the lake in that schema, and compared with the live
+    one: exit code 0 if they are equal, row for row, and 1 if they are not.
+    """
+    if everything or schema or no_compare:
+        if not everything or not schema or batch or first or last:
+            raise UsageError("--all and --into SCHEMA belong together, and without batches: replay --all --into check")
+        return _rebuild(request, schema, compared=not no_compare)
+    if (first is None) != (last is None) or (batch and first) or (first and last and last < first):
+        raise UsageError("Name one BATCH, or a range with --from and --to, the first no later than the last.")
+    target = request.target()
+    replaying = Replaying(Follower(target.aws(), target.pipeline, request.screen.progress))
+    named = range(first, last + 1) if first and last else [batch] if batch else replaying.rejected()
+    batches = list(named)
+    document = replaying.replay(batches)
+    for line in _lines(document):
+        request.screen.say(line)
+    request.screen.document(document)
+    return DONE
+
+
+def _lines(document: dict[str, object]) -> Iterator[str]:
+    batches, written, opened = document["batches"], document["written"], document["open"]
+    if not isinstance(batches, list) or not isinstance(written, dict) or not isinstance(opened, dict):
+        raise TypeError("the document is of another shape")
+    if not batches:
+        yield "Nothing was rejected that is not in the warehouse by now: nothing to replay."
+        return
+    revised = [entry["batch"] for entry in batches if entry["changed"]]
+    yield f"Replayed {counted(len(batches), 'batch', 'es')}; {len(revised)} came out differently than before."
+    for table, rows in written.items():
+        yield f"{table}: {counted(rows, 'row')} written"
+    if any(opened.values()):
+        yield f"Still open: {counted(opened['rejected'], 'rejected row')}, {opened['held']:,} held."
+
+
+def _rebuild(request: Request, schema: str, *, compared: bool) -> int:
+    target = request.target()
+    rebuilding = Rebuilding(target, schema, request.screen.progress)
+    document = rebuilding.rebuild()
+    screen = request.screen
+    screen.say(f"The schema {schema} holds everything up to batch {document['last_batch']}.")
+    if not compared:
+        screen.document(document)
+        return DONE
+    document["comparison"] = comparison = rebuilding.compare()
+    for table in comparison["tables"]:
+        if table["differences"]:
+            screen.say(f"{table['table']}: {counted(table['differences'], 'difference')}", color="red", bold=True)
+            for example in table["examples"]:
+                screen.say(f"  {example}")
+    if comparison["renumbered"]:
+        why = " (versions that came late have later numbers)" if comparison["replayed"] else ""
+        screen.say(f"{counted(comparison['renumbered'], 'version')} with another record number{why}")
+    live, other = comparison["last_batches"]
+    if live != other:
+        screen.say(f"The live warehouse holds batch {live}, and {schema} batch {other}.")
+    screen.say(
+        f"Equal, row for row: {comparison['rows']:,} rows in {len(document['tables'])} tables."
+        if comparison["equal"]
+        else f"The live warehouse and {schema} are not equal."
+    )
+    screen.document(document)
+    return DONE if comparison["equal"] else FAILED

@@ -1,0 +1,101 @@
+"""``run``: extracts now, and follows the batch until it is in the warehouse."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from lambda_toolkit.pipeline.client.follow import Follower
+from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_request
+from lambda_toolkit.pipeline.commands.shared.screen import counted
+from lambda_toolkit.pipeline.errors import CommandError
+
+IDLE_CALLS = 3  # without a new batch, while there is more to read
+
+
+@click.command("run")
+@with_request
+def command(request: Request) -> int:
+    """Extract now, and follow the batch until it is in the warehouse, or say why it is not."""
+    target = request.target()
+    document = run(Follower(target.aws(), target.pipeline, request.screen.progress))
+    request.screen.say(document["summary"], bold=True)
+    if document["appended"]:
+        request.screen.table(
+            "Written to the warehouse", ["table", "rows"], sorted(document["appended"].items()), right=["rows"]
+        )
+    request.screen.document(document)
+    return DONE
+
+
+def run(follower: Follower) -> dict[str, Any]:
+    """One extract, followed to its end. Returns what was extracted and written, and a sentence that sums it up."""
+    follower.tell("extract: reading the source ...")
+    extracted = _extract(follower)
+    new, last = extracted["batch"], extracted["last_batch"]
+    rows = sum(extracted.get("rows", {}).values())
+    deleted = sum(extracted.get("deleted", {}).values())
+    if last is None:
+        return _document(extracted, {}, "The source is empty: nothing to extract.")
+    if new is None:
+        follower.tell(f"extract: nothing changed since batch {last}")
+    else:
+        follower.tell(f"extract: batch {new}, {counted(rows, 'row')} changed, {deleted:,} deleted")
+    if (follower.loaded().get("last_batch") or 0) >= last:
+        return _document(extracted, {}, f"Nothing changed. The warehouse holds batch {last}, the last there is.")
+    follower.tell(f"transform: started by the manifest of batch {last} ...")
+    processed = follower.await_transform(last)
+    rejected = sum(_count(value) for value in (processed.get("rejected") or {}).values())
+    follower.tell(
+        f"transform: batch {last} is written" + (f", {counted(rejected, 'row')} rejected" if rejected else "")
+    )
+    follower.tell("load: writing the warehouse ...")
+    loaded = follower.load(last)
+    summary = f"Batch {last} is in the warehouse."
+    if rejected:
+        summary += f" Rejected: {counted(rejected, 'row')}."
+    return _document(extracted, loaded, summary)
+
+
+def _extract(follower: Follower) -> dict[str, Any]:
+    """Extracts until all is read: of a large table each call reads as much as it has time for.
+
+    Raises CommandError when calls bring no batch any more, and yet not all is read.
+    """
+    extracted = follower.extract()
+    idle = 0
+    while extracted.get("incomplete"):
+        still = ", ".join(f"{table} ({how_far})" for table, how_far in sorted(extracted["incomplete"].items()))
+        follower.tell(f"extract: batch {extracted['last_batch']}; more is to be read: {still} ...")
+        following = follower.extract()
+        idle = idle + 1 if following["last_batch"] == extracted["last_batch"] else 0
+        if idle == IDLE_CALLS:
+            raise CommandError(f"extract does not get on: {still}. See: python deploy.py logs extract")
+        extracted = {
+            **following,
+            "batch": following["batch"] or extracted["batch"],
+            "rows": _added(extracted["rows"], following["rows"]),
+            "deleted": _added(extracted["deleted"], following["deleted"]),
+        }
+    return extracted
+
+
+def _added(one: dict[str, int], other: dict[str, int]) -> dict[str, int]:
+    return {table: one.get(table, 0) + other.get(table, 0) for table in {**one, **other}}
+
+
+def _count(entry: Any) -> int:
+    return int(entry["source_rows"]) if isinstance(entry, dict) else int(entry)
+
+
+def _document(extracted: dict[str, Any], loaded: dict[str, Any], summary: str) -> dict[str, Any]:
+    return {
+        "summary": summary,
+        "batch": extracted["batch"],
+        "last_batch": extracted["last_batch"],
+        "rows": extracted.get("rows", {}),
+        "deleted": extracted.get("deleted", {}),
+        "loaded": loaded.get("loaded", []),
+        "appended": {table: count for table, count in loaded.get("appended", {}).items() if count},
+    }

@@ -1,0 +1,1 @@
+"""What the commands share: lazy groups, options, the target, and the screen."""

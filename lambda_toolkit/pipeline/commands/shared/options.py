@@ -1,0 +1,115 @@
+"""What every command shares: its three options, its exit codes, and how a failure is told."""
+
+from __future__ import annotations
+
+import errno
+import functools
+import os
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec
+
+import click
+
+from lambda_toolkit.pipeline.commands.shared.screen import Screen
+from lambda_toolkit.pipeline.commands.shared.target import Target, choose
+from lambda_toolkit.pipeline.config.load import DEFAULT_PATH
+from lambda_toolkit.pipeline.errors import CommandError, UsageError
+
+P = ParamSpec("P")
+
+DONE, FAILED, CHANGES = 0, 1, 2
+MISUSED = 2  # as click says it
+INTERRUPTED = 130  # as shells say it of Ctrl-C
+_TRY = {  # what the machine refuses, and what to do then; other errors of the system are defects
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "Run this in a folder that you may write to."),
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "Free some space, and repeat the command."),
+}
+
+
+@dataclass(frozen=True)
+class Request:
+    """How the command was called: its file, its stage, and where its words go."""
+
+    config: Path
+    stage: str | None
+    screen: Screen
+
+    @property
+    def root(self) -> Path:
+        """The repository: the parent of ``config/``."""
+        return self.config.resolve().parent.parent
+
+    def target(self) -> Target:
+        """The pipeline and the AWS that this call is about."""
+        target = choose(self.config, self.stage, os.environ)
+        if target.is_local and self.stage is None:
+            self.screen.progress("About the embedded stack, which is up. (For AWS: set credentials, or give --stage.)")
+        return target
+
+
+def with_request(body: Callable[Concatenate[Request, P], int | None]) -> Callable[..., None]:
+    """Turns ``body(request, ...) -> exit code or None for 0`` into a click callback with the shared options.
+
+    Expected failures end as one message and exit code 1, never as a traceback.
+    """
+
+    @click.option(
+        "--stage", help="Which copy of the pipeline; default: the configuration's, or `local` while that is up."
+    )
+    @click.option(
+        "--config",
+        type=click.Path(path_type=Path, dir_okay=False),
+        default=DEFAULT_PATH,
+        show_default=True,
+        help="The declaration of the pipeline.",
+    )
+    @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, and nothing else there.")
+    @functools.wraps(body)
+    def call(*args: Any, stage: str | None, config: Path, as_json: bool, **kwargs: Any) -> None:
+        screen = Screen(as_json=as_json)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: nothing is left running
+        try:
+            code = body(Request(config, stage, screen), *args, **kwargs)
+        except KeyboardInterrupt:
+            screen.error("Stopped.")
+            sys.exit(INTERRUPTED)
+        except UsageError as error:
+            screen.error(str(error))
+            sys.exit(MISUSED)
+        except OSError as error:
+            if error.errno not in _TRY:
+                raise
+            screen.error(_of_a_file(error))
+            sys.exit(FAILED)
+        except _expected() as error:
+            screen.error(_message(error))
+            sys.exit(FAILED)
+        sys.exit(code or DONE)
+
+    return call
+
+
+def _expected() -> tuple[type[Exception], ...]:
+    """The failures that have a message for people. Imported when they happen: most calls do not fail."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    from lambda_toolkit.errors import ToolkitError
+    from lambda_toolkit.pipeline.lambdas.shared.errors import PipelineError
+    from lambda_toolkit.pipeline.local_stack.errors import LocalError
+
+    return (CommandError, ToolkitError, PipelineError, LocalError, BotoCoreError, ClientError)
+
+
+def _of_a_file(error: OSError) -> str:
+    place = f"{error.filename}: " if error.filename else ""
+    return f"{place}{error.strerror}. {_TRY[error.errno or 0]}"
+
+
+def _message(error: Exception) -> str:
+    if getattr(error, "code", "") == "NoCredentialsError":
+        return f"{error} Or try the pipeline without an account: python deploy.py local run"
+    return str(error)

@@ -1,0 +1,80 @@
+"""How planned and applied changes are shown, as text and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from lambda_toolkit.pipeline.commands.shared.screen import Screen, counted
+
+if TYPE_CHECKING:
+    from lambda_toolkit.deploy.execute import Progress, Report
+    from lambda_toolkit.deploy.plan import Change
+
+SIGNS = {"create": "+", "update": "~", "delete": "-"}
+_RACED = ("AlreadyExists", "ResourceExistsException", "ResourceConflictException")  # codes of AWS
+COLORS = {"create": "green", "update": "yellow", "delete": "red"}
+
+
+def show_changes(screen: Screen, changes: Iterable[Change]) -> None:
+    """One line per change, with what differs below it."""
+    for change in changes:
+        screen.say(f"{SIGNS[change.action]} {change.kind} {change.name}", color=COLORS[change.action])
+        for line in (*map(str, change.differences), *change.details):
+            screen.say(f"    {line}", dim=True)
+
+
+def as_document(changes: Iterable[Change]) -> list[dict[str, Any]]:
+    """The changes as JSON values. A secret's value is masked; ``null`` is what is not there."""
+    return [
+        {
+            "action": change.action,
+            "kind": change.kind,
+            "name": change.name,
+            "differences": [
+                {"attribute": item.attribute, "live": item.shown_live, "desired": item.shown_desired}
+                for item in change.differences
+            ],
+            "details": list(change.details),
+        }
+        for change in changes
+    ]
+
+
+def show_progress(screen: Screen, progress: Progress) -> None:
+    """A change that was just made, or was not."""
+    change = progress.change
+    counted = f"[{progress.finished}/{progress.total}]"
+    if progress.state == "done":
+        screen.progress(f"{counted} {SIGNS[change.action]} {change.kind} {change.name}", color=COLORS[change.action])
+    elif progress.state in ("failed", "skipped"):
+        screen.progress(f"{counted} ! {change.kind} {change.name}: {progress.message}", color="red")
+
+
+def report_document(report: Report) -> dict[str, Any]:
+    """What was done, what failed and what was not tried, as JSON values."""
+    return {
+        "done": as_document(report.done),
+        "failed": [
+            {"kind": f.change.kind, "name": f.change.name, "message": f.message}
+            for f in (*report.failed, *report.skipped)
+        ],
+    }
+
+
+def show_report(screen: Screen, report: Report, verb: str) -> None:
+    """The end of a deploy or destroy: how many changes, and each that was not made, with its reason."""
+    screen.say(f"{verb}: {_counts(report)}.", bold=True)
+    for failure in report.failed:
+        screen.say(f"! {failure.change.kind} {failure.change.name}: {failure.message}", color="red", bold=True)
+    for failure in report.skipped:
+        screen.say(f"- not tried: {failure.change.kind} {failure.change.name}: {failure.message}", color="yellow")
+    if not report.ok:
+        if any(raced in failure.message for failure in report.failed for raced in _RACED):
+            screen.say("What was to be made had just been made: another deploy may be running. Wait for it to end.")
+        screen.say("The rest is done. Once the cause is mended, the same command finishes the work.")
+
+
+def _counts(report: Report) -> str:
+    done = counted(len(report.done), "change")
+    return done if report.ok else f"{done} made, {len(report.failed)} failed, {len(report.skipped)} not tried"

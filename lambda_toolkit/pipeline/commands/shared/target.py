@@ -1,0 +1,80 @@
+"""Which AWS a command talks to: the one that the environment points at, or the embedded stack on this machine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lambda_toolkit.pipeline.config.load import load
+from lambda_toolkit.pipeline.config.model import Pipeline
+
+if TYPE_CHECKING:
+    from lambda_toolkit.aws.client import Aws
+    from lambda_toolkit.pipeline.local_stack.description import Stack
+
+LOCAL_STAGE = "local"
+# Where the embedded stack says that it was started. Said again here, because local_stack.description, which reads it,
+# imports a database driver that a command about AWS need not wait for.
+DIRECTORY, STACK_FILE = ".local", "stack.json"
+_CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
+
+
+@dataclass(frozen=True)
+class Target:
+    """The pipeline for one stage, and the environment that deploying it reads."""
+
+    pipeline: Pipeline
+    environ: Mapping[str, str]
+    is_local: bool
+
+    def aws(self) -> Aws:
+        """The door to this target's AWS."""
+        from lambda_toolkit.aws.client import Aws
+
+        return Aws(region=self.pipeline.region)
+
+
+def choose(config: Path, stage: str | None, environ: Mapping[str, str]) -> Target:
+    """The target for ``--stage`` and the environment.
+
+    The embedded stack is meant by ``--stage local``, by an ``AWS_ENDPOINT_URL`` that is its own, and, as a convenience,
+    when it was started and the environment names neither an endpoint nor credentials. Anything else is AWS (or whatever
+    ``AWS_ENDPOINT_URL`` names). Raises CommandError for a configuration that does not hold, and
+    LocalError for a stack that is not up.
+    """
+    root = config.resolve().parent.parent
+    if not _means_local(root, stage, environ):
+        return Target(load(config, stage, environ), environ, is_local=False)
+    from lambda_toolkit.pipeline.local_stack.stack import load_stack
+
+    return local_target(config, load_stack(root), environ, stage)
+
+
+def local_target(config: Path, stack: Stack, environ: Mapping[str, str], stage: str | None = None) -> Target:
+    """The target that ``stack`` is. From here on this process's AWS clients talk to it and to nothing else."""
+    from lambda_toolkit.pipeline.local_stack.description import environment
+
+    values = environment(stack)
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
+        os.environ.pop(name, None)  # a profile or a session of the real AWS must not be mixed with the stack's keys
+    os.environ.update({name: value for name, value in values.items() if name.startswith("AWS_")})
+    merged = {**environ, **values}
+    return Target(load(config, stage or LOCAL_STAGE, merged), merged, is_local=True)
+
+
+def _means_local(root: Path, stage: str | None, environ: Mapping[str, str]) -> bool:
+    """Whether a call is about the stack below ``root``: one that was started, even if a part of it has died since."""
+    if stage is not None:
+        return stage == LOCAL_STAGE
+    started = root / DIRECTORY / STACK_FILE
+    if not started.is_file():
+        return False
+    endpoint = environ.get("AWS_ENDPOINT_URL")
+    if endpoint:
+        from lambda_toolkit.pipeline.local_stack.description import read_stack
+
+        return endpoint == read_stack(started).aws_endpoint_url
+    return not any(environ.get(name) for name in _CREDENTIALS)

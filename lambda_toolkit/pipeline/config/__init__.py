@@ -1,0 +1,1 @@
+"""``config/pipeline.toml``: read, checked, and made a deployment."""

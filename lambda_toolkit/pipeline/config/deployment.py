@@ -1,0 +1,217 @@
+"""From the declaration to what the toolkit deploys: one ``Lambda_script`` per function, buckets, topic and secrets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from lambda_script import Alarm, Lambda_script, S3Trigger
+from lambda_toolkit.pipeline.config.model import BucketDeclaration, FunctionDeclaration, Pipeline, SecretDeclaration
+from lambda_toolkit.pipeline.config.role_policy import bucket_of, permissions
+from lambda_toolkit.pipeline.config.toml_section import did_you_mean
+from lambda_toolkit.pipeline.errors import ConfigurationError, UsageError
+from lambda_toolkit.pipeline.warehouse.column_types import with_types
+from lambda_toolkit.spec.model import BucketSpec, Deployment, SecretSpec, TopicSpec
+
+DEFAULT_PORT = 5432  # PostgreSQL's
+SCHEMA = Path("config/warehouse.sql")
+TABLES_FILE = "tables.json"  # where the functions find the declaration of the tables, in their package
+
+
+def deployment(pipeline: Pipeline, account: str, environ: Mapping[str, str]) -> Deployment:
+    """Everything that ``pipeline`` declares, for the AWS account ``account``. Secrets' values come from ``environ``.
+
+    Raises ConfigurationError for a declaration or a value that cannot be deployed.
+    """
+    return Deployment(
+        functions=tuple(script(pipeline, function, account).spec for function in pipeline.functions.values()),
+        buckets=tuple(_bucket(pipeline, name, account) for name in pipeline.buckets),
+        topics=(TopicSpec(pipeline.expand(pipeline.topic, account), emails=pipeline.emails, tags=pipeline.tags),),
+        secrets=tuple(
+            SecretSpec(
+                pipeline.expand(secret.template, account),
+                value=secret_value(secret, environ),
+                variable=secret.environment,
+                tags=pipeline.tags,
+            )
+            for secret in pipeline.secrets.values()
+        ),
+        application=pipeline.name,
+        stage=pipeline.stage,
+    )
+
+
+def script(pipeline: Pipeline, function: FunctionDeclaration, account: str) -> Lambda_script:
+    """The :class:`Lambda_script` that deploys ``function``."""
+    return Lambda_script(
+        lambda_function_path=function.source,
+        zip_file_name=str(pipeline.root / "build" / f"{function.name}.zip"),
+        function_name_template=pipeline.function_name(function.name),
+        schedule=function.schedule,
+        stage=pipeline.stage,
+        runtime=pipeline.packages.runtime,
+        memory=function.memory,
+        timeout=function.timeout,
+        environment=environment(pipeline, function, account),
+        include=function.include,
+        extra_files={TABLES_FILE: tables_json(pipeline)},
+        requirements=function.requirements,
+        requirements_exclude=pipeline.packages.exclude,
+        platform=pipeline.packages.platform,
+        s3_trigger=_triggers(pipeline, function, account),
+        alarms=_alarms(pipeline, function, account),
+        permissions=permissions(pipeline, function, account),
+        log_retention_days=pipeline.log_retention_days,
+        tags=pipeline.tags,
+        region=pipeline.region,
+        description=f"{pipeline.name}: {function.name}",
+        health_event=function.health,
+        canary=function.canary,
+    )
+
+
+def chosen(pipeline: Pipeline, names: Collection[str]) -> tuple[str, ...] | None:
+    """The names on AWS of the functions called ``names``; ``None``, which means all, where none is named.
+
+    A function may be called as in the file or as on AWS. Raises UsageError for one that is not declared.
+    """
+    known = {pipeline.function_name(name): pipeline.function_name(name) for name in pipeline.functions}
+    known |= {name: pipeline.function_name(name) for name in pipeline.functions}
+    for name in names:
+        if name not in known:
+            raise UsageError(
+                f"There is no function `{name}` in {pipeline.path}.{did_you_mean(name, known)} "
+                f"Declared: {', '.join(pipeline.functions)}."
+            )
+    return tuple(known[name] for name in names) or None
+
+
+def one(pipeline: Pipeline, name: str) -> str:
+    """The name on AWS of the function called ``name``. Raises UsageError where it is not declared."""
+    names = chosen(pipeline, [name])
+    if names is None:
+        raise AssertionError("one name was given")
+    return names[0]
+
+
+def tables_json(pipeline: Pipeline) -> bytes:
+    """The declaration of the tables with the types of the warehouse's schema; the same bytes for the same content.
+
+    Raises ConfigurationError where the two do not fit each other.
+    """
+    tables = with_types(pipeline.tables, schema_sql(pipeline), str(pipeline.root / SCHEMA))
+    return json.dumps(tables, indent=1, ensure_ascii=False).encode() + b"\n"
+
+
+def schema_sql(pipeline: Pipeline) -> str:
+    """The warehouse's schema, as it was written. Raises ConfigurationError where it cannot be read."""
+    path = pipeline.root / SCHEMA
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise ConfigurationError(
+            f"{path} does not exist. It holds the CREATE TABLE statements of what [warehouse] declares."
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"The warehouse's schema {path} cannot be read: {error}.") from error
+
+
+def environment(pipeline: Pipeline, function: FunctionDeclaration, account: str) -> dict[str, str]:
+    """The function's environment: names of what it uses, never a secret."""
+    used = dict.fromkeys(map(bucket_of, (*function.reads, *function.writes, *function.sweeps)))
+    variables = {f"{bucket.upper()}_BUCKET": pipeline.bucket_name(bucket, account) for bucket in used}
+    if function.secret:
+        secret = pipeline.secrets[function.secret]
+        variables[f"{function.secret.upper()}_SECRET"] = pipeline.expand(secret.template, account)
+    return {
+        **variables,
+        "METRICS_NAMESPACE": f"{pipeline.name}-{pipeline.stage}",
+        "POWERTOOLS_SERVICE_NAME": function.name,
+        **function.environment,
+    }
+
+
+def secret_value(secret: SecretDeclaration, environ: Mapping[str, str]) -> str | None:
+    """What Secrets Manager shall hold: the database URL as JSON in the shape that RDS uses.
+
+    ``None`` where the variable is not set: what is stored stays. Raises ConfigurationError; never shows the value.
+    """
+    url = environ.get(secret.environment)
+    if not url:
+        return None
+    value = credentials(url, f"the environment variable {secret.environment}")
+    if secret.ca:
+        try:
+            value["ca"] = secret.ca.read_text(encoding="ascii")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigurationError(f"[secrets.{secret.name}] `ca` names {secret.ca}: {error}.") from error
+    return json.dumps(value)
+
+
+def credentials(url: str, where: str) -> dict[str, str | int]:
+    """A ``postgresql://user:password@host:port/database`` URL in the shape of the secrets that RDS keeps.
+
+    Raises ConfigurationError that names ``where`` the URL came from and the part that is missing, never its value.
+    """
+    shape = f"{where} must be postgresql://user:password@host:port/database"
+    try:
+        parts = urlsplit(url)
+        port = parts.port or DEFAULT_PORT
+    except ValueError as error:
+        raise ConfigurationError(f"{shape}: its host or port cannot be read.") from error
+    if parts.scheme not in ("postgresql", "postgres"):
+        raise ConfigurationError(f"{shape}: it does not start with postgresql://.")
+    database = parts.path.lstrip("/")
+    for name, part in (
+        ("user", parts.username),
+        ("password", parts.password),
+        ("host", parts.hostname),
+        ("database", database),
+    ):
+        if not part:
+            raise ConfigurationError(f"{shape}: the {name} is missing.")
+    return {
+        "engine": "postgres",
+        "host": str(parts.hostname),
+        "port": port,
+        "dbname": unquote(database),
+        "username": unquote(str(parts.username)),
+        "password": unquote(str(parts.password)),
+    }
+
+
+def _bucket(pipeline: Pipeline, name: str, account: str) -> BucketSpec:
+    settings = pipeline.bucket_settings.get(name, BucketDeclaration())
+    return BucketSpec(
+        pipeline.bucket_name(name, account),
+        kms_key=settings.kms_key,
+        versioned=settings.versioned,
+        lifecycle=settings.lifecycle,
+        tags=pipeline.tags,
+    )
+
+
+def _triggers(pipeline: Pipeline, function: FunctionDeclaration, account: str) -> list[S3Trigger] | None:
+    if function.triggers is None:
+        return None
+    return [
+        S3Trigger(pipeline.bucket_name(trigger.bucket, account), prefix=trigger.prefix, suffix=trigger.suffix)
+        for trigger in function.triggers
+    ]
+
+
+def _alarms(pipeline: Pipeline, function: FunctionDeclaration, account: str) -> list[Alarm] | None:
+    if function.alarms is None:
+        return None
+    return [
+        replace(
+            alarm.as_alarm(),
+            namespace=pipeline.expand(alarm.namespace, account),
+            topic=pipeline.expand(pipeline.topic, account),
+            description=alarm.description.replace("{function}", function.name).replace("{stage}", pipeline.stage),
+        )
+        for alarm in (pipeline.alarms[name] for name in function.alarms)
+    ]

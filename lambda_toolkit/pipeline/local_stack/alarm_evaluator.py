@@ -1,0 +1,257 @@
+"""What CloudWatch does all the time and the emulator does not: judge alarms, and turn log lines into metrics.
+
+A process of its own beside the emulator. Every second it
+
+* publishes the metrics that functions wrote to their logs in the embedded metric format (EMF), and
+* judges every metric alarm by its own namespace, metric, dimensions, period, statistic and treatment of missing data,
+  and sets its state when that changed, which is what makes the emulator tell the alarm's topic.
+
+It uses the public API alone. It ends when it is told to, or when the emulator is gone.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from signal import SIGINT, SIGTERM, signal
+from time import time
+from typing import Any, Literal, TypeVar
+
+T = TypeVar("T")
+State = Literal["OK", "ALARM", "INSUFFICIENT_DATA"]
+
+TICK = 1.0  # seconds
+OVERLAP = 5.0  # seconds: log lines are read this far back again, as they may arrive late; each is counted once
+LOG_GROUPS = "/aws/lambda/"
+_QUERIES = 500  # GetMetricData takes so many at once
+_DATA = 1000  # PutMetricData takes so many at once
+_COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
+    "GreaterThanOrEqualToThreshold": lambda value, threshold: value >= threshold,
+    "GreaterThanThreshold": lambda value, threshold: value > threshold,
+    "LessThanThreshold": lambda value, threshold: value < threshold,
+    "LessThanOrEqualToThreshold": lambda value, threshold: value <= threshold,
+}
+
+
+@dataclass(frozen=True)
+class Datum:
+    """One metric value with one set of dimensions, as PutMetricData takes it."""
+
+    namespace: str
+    name: str
+    unit: str
+    dimensions: tuple[tuple[str, str], ...]
+    values: tuple[float, ...]
+    timestamp: float  # seconds since 1970
+
+    def request(self) -> dict[str, Any]:
+        """An entry of MetricData."""
+        return {
+            "MetricName": self.name,
+            "Unit": self.unit,
+            "Dimensions": [{"Name": name, "Value": value} for name, value in self.dimensions],
+            "Values": list(self.values),
+            "Timestamp": datetime.fromtimestamp(self.timestamp, UTC),
+        }
+
+
+def metrics_in(line: str) -> Iterator[Datum]:
+    """The metrics that one log line holds in the embedded metric format; none when it is an ordinary line."""
+    if '"CloudWatchMetrics"' not in line:
+        return
+    try:
+        document = json.loads(line[line.index("{") :])
+        metadata = document["_aws"]
+        for directive in metadata["CloudWatchMetrics"]:
+            for names in directive["Dimensions"] or [[]]:
+                dimensions = tuple(sorted((name, str(document[name])) for name in names))
+                for metric in directive["Metrics"]:
+                    values = document[metric["Name"]]
+                    yield Datum(
+                        namespace=directive["Namespace"],
+                        name=metric["Name"],
+                        unit=metric.get("Unit", "None"),
+                        dimensions=dimensions,
+                        values=tuple(float(value) for value in (values if isinstance(values, list) else [values])),
+                        timestamp=metadata["Timestamp"] / 1000,
+                    )
+    except (ValueError, KeyError, TypeError):
+        return  # like CloudWatch: a line that does not keep to the format stays a line of log
+
+
+def judge(alarm: Mapping[str, Any], values: Mapping[float, float], now: float) -> tuple[State, str] | None:
+    """The state of an alarm and its reason, or None when it stays what it is ("ignore" and no data).
+
+    ``values``: the statistic by the start of its period (seconds since 1970). The period that is still open counts as
+    soon as it has data, so that an alarm goes off at once. The complete periods before it count too, so that what came
+    in the last second of one is not missed.
+    """
+    period, wanted = alarm["Period"], alarm["EvaluationPeriods"]
+    needed = alarm.get("DatapointsToAlarm") or wanted
+    missing = alarm.get("TreatMissingData") or "missing"
+    breaches, threshold = _COMPARISONS[alarm["ComparisonOperator"]], alarm["Threshold"]
+    current = math.floor(now / period) * period
+    verdicts: list[State] = []
+    for last in (current, current - period):
+        found = [values.get(last - step * period) for step in range(wanted)]
+        if last == current and found[0] is None:
+            continue  # the open period has no data yet: that is not the same as missing data
+        count = sum(missing == "breaching" if value is None else breaches(value, threshold) for value in found)
+        if count >= needed:
+            value = next((value for value in found if value is not None and breaches(value, threshold)), None)
+            return "ALARM", _reason(alarm, "no data" if value is None else f"{value:g}")
+        if all(value is None for value in found) and missing in ("missing", "ignore"):
+            verdicts.append("INSUFFICIENT_DATA")
+        else:
+            verdicts.append("OK")
+    if "OK" in verdicts:
+        return "OK", _reason(alarm, "not so")
+    return None if missing == "ignore" else ("INSUFFICIENT_DATA", "There is no data in the alarm's periods.")
+
+
+def _reason(alarm: Mapping[str, Any], found: str) -> str:
+    return (
+        f"{alarm['MetricName']} ({alarm.get('Statistic') or alarm.get('ExtendedStatistic')} over {alarm['Period']} s) "
+        f"{alarm['ComparisonOperator']} {alarm['Threshold']:g}: {found}"
+    )
+
+
+class Clock:
+    """Publishes log metrics and judges alarms, once for each call of ``tick``."""
+
+    def __init__(self, cloudwatch: Any, logs: Any, since: float) -> None:
+        self._cloudwatch = cloudwatch
+        self._logs = logs
+        self._since = since  # log lines before this were counted
+        self._counted: dict[Hashable, float] = {}  # log event -> its time, as far back as lines are read again
+
+    def tick(self, now: float) -> None:
+        """Do what is due at ``now`` (seconds since 1970)."""
+        self.publish_log_metrics(now)
+        self.judge_alarms(now)
+
+    def publish_log_metrics(self, now: float) -> None:
+        """Publish the metrics in log lines that came since the last time."""
+        found: list[Datum] = []
+        for group in _pages(self._logs, "describe_log_groups", "logGroups", logGroupNamePrefix=LOG_GROUPS):
+            events = _pages(
+                self._logs,
+                "filter_log_events",
+                "events",
+                logGroupName=group["logGroupName"],
+                startTime=int((self._since - OVERLAP) * 1000),
+            )
+            for event in events:
+                # the emulator gives events no id; a metric's line holds its own time, so the line is one
+                identity = (group["logGroupName"], event["logStreamName"], event["timestamp"], event["message"])
+                if identity not in self._counted:
+                    self._counted[identity] = event["timestamp"] / 1000
+                    found.extend(metrics_in(event["message"]))
+        for namespace in sorted({datum.namespace for datum in found}):
+            for some in _batches((datum for datum in found if datum.namespace == namespace), _DATA):
+                self._cloudwatch.put_metric_data(Namespace=namespace, MetricData=[datum.request() for datum in some])
+        self._since = now
+        self._counted = {event: at for event, at in self._counted.items() if at >= now - 2 * OVERLAP}
+
+    def judge_alarms(self, now: float) -> None:
+        """Set the state of the alarms whose state is another now."""
+        alarms = [
+            alarm
+            for alarm in _pages(self._cloudwatch, "describe_alarms", "MetricAlarms")
+            if alarm.get("MetricName") and alarm["ComparisonOperator"] in _COMPARISONS
+        ]
+        for some in _batches(alarms, _QUERIES):
+            values = self._values(some, now)
+            for alarm in some:
+                judged = judge(alarm, values[alarm["AlarmName"]], now)
+                if judged is not None and judged[0] != alarm["StateValue"]:
+                    self._cloudwatch.set_alarm_state(
+                        AlarmName=alarm["AlarmName"], StateValue=judged[0], StateReason=judged[1]
+                    )
+
+    def _values(self, alarms: Iterable[Mapping[str, Any]], now: float) -> dict[str, dict[float, float]]:
+        """By alarm: the statistic by the start of its period."""
+        names, queries, start = {}, [], now
+        for number, alarm in enumerate(alarms):
+            names[f"a{number}"] = alarm["AlarmName"]
+            queries.append(
+                {
+                    "Id": f"a{number}",
+                    "MetricStat": {
+                        "Metric": {
+                            "Namespace": alarm["Namespace"],
+                            "MetricName": alarm["MetricName"],
+                            "Dimensions": alarm.get("Dimensions", []),
+                        },
+                        "Period": alarm["Period"],
+                        "Stat": alarm.get("Statistic") or alarm["ExtendedStatistic"],
+                    },
+                }
+            )
+            first = math.floor(now / alarm["Period"]) * alarm["Period"] - alarm["EvaluationPeriods"] * alarm["Period"]
+            start = min(start, first)
+        values: dict[str, dict[float, float]] = {name: {} for name in names.values()}
+        if not queries:
+            return values
+        pages = _pages(
+            self._cloudwatch,
+            "get_metric_data",
+            "MetricDataResults",
+            MetricDataQueries=queries,
+            StartTime=datetime.fromtimestamp(start, UTC),
+            EndTime=datetime.fromtimestamp(math.ceil(now) + 1, UTC),
+        )
+        for result in pages:
+            points = zip(result["Timestamps"], result["Values"], strict=True)
+            values[names[result["Id"]]].update({at.timestamp(): value for at, value in points})
+        return values
+
+
+def _pages(client: Any, operation: str, key: str, **arguments: Any) -> Iterator[Any]:
+    for page in client.get_paginator(operation).paginate(**arguments):
+        yield from page.get(key, ())
+
+
+def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    rest = iter(items)
+    while batch := list(islice(rest, size)):
+        yield batch
+
+
+def run(stack_file: Path) -> None:
+    """Tick until told to end (SIGTERM, SIGINT) or until the emulator of this stack is gone."""
+    import boto3
+
+    from lambda_toolkit.pipeline.local_stack.description import read_stack
+    from lambda_toolkit.pipeline.local_stack.process import is_alive
+    from lambda_toolkit.pipeline.local_stack.stack import CLOCK_READY, EMULATOR
+
+    stack = read_stack(stack_file)
+    session = boto3.Session(
+        aws_access_key_id=stack.access_key_id,
+        aws_secret_access_key=stack.secret_access_key,
+        region_name=stack.region,
+    )
+    cloudwatch, logs = (session.client(name, endpoint_url=stack.aws_endpoint_url) for name in ("cloudwatch", "logs"))
+    clock = Clock(cloudwatch, logs, since=time())
+    told = threading.Event()
+    for number in (SIGTERM, SIGINT):
+        signal(number, lambda *_: told.set())
+    print(CLOCK_READY, flush=True)
+    while not told.wait(TICK) and is_alive(stack.processes[EMULATOR]):
+        try:
+            clock.tick(time())
+        except Exception:  # whatever it is, the next tick must come, and makes up for this one
+            print(datetime.now(UTC).isoformat(), traceback.format_exc(), file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    run(Path(sys.argv[1]))

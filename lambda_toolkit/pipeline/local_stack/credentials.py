@@ -1,0 +1,54 @@
+"""Keys, passwords and ports of a stack, the same each time it goes up: stored secrets and open shells rely on it."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from lambda_toolkit.pipeline.local_stack.databases import USERS
+
+FILE = "access.json"
+
+
+@dataclass(frozen=True)
+class Access:
+    """What a stack is reached with. Port 0: not chosen yet."""
+
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
+    passwords: dict[str, str] = field(repr=False)  # by user of the databases
+    emulator_port: int = 0
+    postgres_port: int = 0
+
+
+def of(directory: Path) -> Access:
+    """The stack's own from the last time, or new ones."""
+    path = directory / FILE
+    if path.is_file():
+        return Access(**json.loads(path.read_text(encoding="utf-8")))
+    return Access(
+        access_key_id=f"AKIA{secrets.token_hex(8).upper()}",
+        secret_access_key=secrets.token_urlsafe(30),
+        passwords={user: secrets.token_urlsafe(24) for user in USERS},
+    )
+
+
+def keep(directory: Path, access: Access) -> None:
+    """Remember them for the next time."""
+    write_private(directory / FILE, asdict(access))
+
+
+def forget(directory: Path) -> None:
+    """Have new ones the next time."""
+    (directory / FILE).unlink(missing_ok=True)
+
+
+def write_private(path: Path, document: object) -> None:
+    """Write JSON that only its owner can read, all at once."""
+    temporary = path.with_suffix(".new")
+    temporary.unlink(missing_ok=True)
+    temporary.touch(mode=0o600)
+    temporary.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    temporary.replace(path)

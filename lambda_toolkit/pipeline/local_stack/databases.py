@@ -1,0 +1,127 @@
+"""The source and the warehouse as databases of the local server: their owners, their users, their rights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pg8000.native
+from pg8000.native import identifier, literal
+
+from lambda_toolkit.pipeline.local_stack.errors import LocalError
+from lambda_toolkit.pipeline.local_stack.postgres_server import Server
+
+SOURCE = "totesys"
+WAREHOUSE = "warehouse"
+SOURCE_READER = "totesys_reader"
+SOURCE_ADMIN = "totesys_admin"
+WAREHOUSE_LOADER = "warehouse_loader"
+USERS = (SOURCE_READER, SOURCE_ADMIN, WAREHOUSE_LOADER)
+
+
+@dataclass(frozen=True)
+class Database:
+    """One database and one user of it."""
+
+    host: str
+    port: int
+    database: str
+    user: str
+    password: str = field(repr=False)
+
+    @property
+    def url(self) -> str:
+        """postgresql://user:password@host:port/database."""
+        user, password, database = (quote(part, safe="") for part in (self.user, self.password, self.database))
+        return f"postgresql://{user}:{password}@{self.host}:{self.port}/{database}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Its fields, the password included."""
+        return asdict(self)
+
+    def connect(self) -> pg8000.native.Connection:
+        """A new connection. Raises LocalError, without the password, when there is none to be had."""
+        try:
+            return pg8000.native.Connection(
+                self.user, host=self.host, port=self.port, database=self.database, password=self.password, timeout=10
+            )
+        except (pg8000.native.InterfaceError, pg8000.native.DatabaseError) as error:
+            raise LocalError(
+                f"Cannot connect to database {self.database} at {self.host}:{self.port} as {self.user}: {error}"
+            ) from error
+
+
+def prepare(server: Server, source_schema: Path, passwords: Mapping[str, str]) -> tuple[Database, Database, Database]:
+    """Make both databases and their users (USERS) where they are missing. Every user gets the password given for it.
+
+    Returns the source for its reader, the source for its owner, and the warehouse for its owner. The reader has plain
+    SELECT rights, on tables that come later as well. An empty source gets the tables of ``source_schema``; the
+    warehouse is left for the pipeline's own ``prepare``.
+    """
+    administrator = Database(server.host, server.port, "postgres", server.superuser, server.password)
+    connection = administrator.connect()
+    try:
+        existing = {name for (name,) in connection.run("SELECT rolname FROM pg_roles")}
+        for name in USERS:
+            verb = "ALTER" if name in existing else "CREATE"
+            connection.run(f"{verb} ROLE {identifier(name)} LOGIN PASSWORD {literal(passwords[name])}")
+        present = {name for (name,) in connection.run("SELECT datname FROM pg_database")}
+        for name, owner in ((SOURCE, SOURCE_ADMIN), (WAREHOUSE, WAREHOUSE_LOADER)):
+            if name not in present:
+                connection.run(f"CREATE DATABASE {identifier(name)} OWNER {identifier(owner)}")
+            connection.run(f"REVOKE ALL ON DATABASE {identifier(name)} FROM PUBLIC")
+        connection.run(f"GRANT CONNECT ON DATABASE {identifier(SOURCE)} TO {identifier(SOURCE_READER)}")
+    finally:
+        connection.close()
+    made = {
+        name: Database(server.host, server.port, database, name, passwords[name])
+        for name, database in ((SOURCE_READER, SOURCE), (SOURCE_ADMIN, SOURCE), (WAREHOUSE_LOADER, WAREHOUSE))
+    }
+    _prepare_source(made[SOURCE_ADMIN], source_schema)
+    return made[SOURCE_READER], made[SOURCE_ADMIN], made[WAREHOUSE_LOADER]
+
+
+def drop_warehouse(server: Server) -> None:
+    """Remove the warehouse database, if there is one, with everything in it."""
+    connection = Database(server.host, server.port, "postgres", server.superuser, server.password).connect()
+    try:
+        connection.run(f"DROP DATABASE IF EXISTS {identifier(WAREHOUSE)} WITH (FORCE)")
+    finally:
+        connection.close()
+
+
+def _prepare_source(admin: Database, schema: Path) -> None:
+    try:
+        statements = schema.read_text(encoding="utf-8")
+    except OSError as error:
+        raise LocalError(f"The source's schema cannot be read: {error}") from error
+    connection = admin.connect()
+    reader = identifier(SOURCE_READER)
+    try:
+        if connection.run("SELECT 1 FROM pg_tables WHERE schemaname = 'public' LIMIT 1"):
+            return
+        connection.run("BEGIN")
+        connection.run(f"GRANT USAGE ON SCHEMA public TO {reader}")
+        connection.run(f"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO {reader}")
+        connection.execute_simple(statements)
+        connection.execute_simple(_NOT_OURS)
+        connection.run("COMMIT")
+    except pg8000.native.DatabaseError as error:
+        raise LocalError(f"The tables of {schema} could not be made in database {admin.database}: {error}") from error
+    finally:
+        connection.close()
+
+
+# A table of the live database's migration tool, in the same schema: the pipeline must leave it alone.
+_NOT_OURS = """
+CREATE TABLE _prisma_migrations (
+    id varchar(36) PRIMARY KEY, checksum varchar(64) NOT NULL, finished_at timestamptz, migration_name varchar NOT NULL,
+    logs text, rolled_back_at timestamptz, started_at timestamptz NOT NULL DEFAULT now(),
+    applied_steps_count integer NOT NULL DEFAULT 0
+);
+INSERT INTO _prisma_migrations (id, checksum, finished_at, migration_name, applied_steps_count)
+VALUES ('5f7e2a1c-0000-4000-8000-000000000001', repeat('0', 64), '2022-11-03 14:20:00+00', '20221103142000_init', 1);
+"""

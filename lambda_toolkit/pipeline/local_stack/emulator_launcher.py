@@ -1,0 +1,201 @@
+"""Starts ministack with what it lacks. Run by the emulator's own interpreter, never imported by this project.
+
+Six things are changed, each by replacing one private name of the pinned ministack version; a name that is gone stops
+the start with a message.
+
+* Schedules are looked at every second instead of every ten, and intervals of ``rate()`` pass ``clock-speed`` times
+  faster. The file of that name is read at every look, so the speed can be changed while the emulator runs.
+* ministack judges alarms when a metric is put, by namespace and name alone: an error of one function would raise the
+  alarms of all. That is switched off; ``alarm_evaluator`` judges them by their dimensions, through the public API.
+* ministack lets a rule or a bucket invoke any function. Here, as on AWS, the function's own policy must permit it.
+* SNS only logs what it sends to email subscribers: here it is also written to the inbox.
+* Policies that ask for TLS (``aws:SecureTransport``), as those of this project's buckets do, are content with this
+  machine's own loopback interface, which nobody listens in on.
+* The list of resources by tag knows no log groups, alarms and secrets. Here, as on AWS, it does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fnmatch
+import importlib
+import importlib.util
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+SCHEDULE_TICK = 1  # seconds between two looks at the schedules
+
+
+def main() -> None:
+    """Change ministack as above, then run it in this process until it is told to end."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--clock-speed-file", type=Path, required=True)
+    parser.add_argument("--inbox", type=Path, required=True)
+    arguments = parser.parse_args()
+    hasten_schedules(arguments.clock_speed_file)
+    leave_alarms_alone()
+    demand_permissions()
+    deliver_emails(arguments.inbox)
+    list_more_tags()
+    trust_the_loopback_interface()
+    app = importlib.import_module("ministack.app")
+    sys.argv = ["ministack"]  # it reads its own command line
+    app.main()
+
+
+def hasten_schedules(speed_file: Path) -> None:
+    """Make the intervals of ``rate()`` schedules pass as many times faster as the file says."""
+    eventbridge = importlib.import_module("ministack.services.eventbridge")
+    seconds_of = _private(eventbridge, "_parse_rate_seconds")
+    _private(eventbridge, "_tick_scheduled_rules")
+    _private(eventbridge, "_SCHEDULER_TICK_INTERVAL")
+
+    def hastened(expression: str) -> float | None:
+        seconds = seconds_of(expression)
+        return None if seconds is None else seconds / float(speed_file.read_text(encoding="utf-8"))
+
+    vars(eventbridge).update(_parse_rate_seconds=hastened, _SCHEDULER_TICK_INTERVAL=SCHEDULE_TICK)
+
+
+def leave_alarms_alone() -> None:
+    """Stop ministack from judging metric alarms itself."""
+    cloudwatch = importlib.import_module("ministack.services.cloudwatch")
+    _private(cloudwatch, "_evaluate_alarm")
+    vars(cloudwatch).update(_evaluate_alarm=lambda alarm: None)
+
+
+def demand_permissions() -> None:
+    """Let rules and buckets invoke only functions whose policy permits it (``AddPermission``)."""
+    eventbridge, s3 = (importlib.import_module(f"ministack.services.{name}") for name in ("eventbridge", "s3"))
+    lambda_svc = importlib.import_module("ministack.services.lambda_svc")
+    function_of = _private(lambda_svc, "_get_base_func_record_for_ref")  # which alone has the policy, not its versions
+    invoke_target: Callable[..., None] = _private(eventbridge, "_invoke_target")
+    deliver_event: Callable[..., None] = _private(s3, "_deliver_event_to_lambda")
+
+    def is_permitted(arn: str, service: str, source: str) -> bool:
+        function = function_of(arn)[0] or {}
+        statements = function.get("policy", {}).get("Statement", ())
+        if any(permits(statement, arn, service, source) for statement in statements):
+            return True
+        logging.getLogger("launcher").warning("%s may not invoke %s: its policy does not permit it", source, arn)
+        return False
+
+    def invoke_permitted_target(target: dict[str, Any], event: Any, rule: dict[str, Any], *rest: Any) -> None:
+        arn = target.get("Arn", "")
+        if ":lambda:" not in arn or is_permitted(arn, "events.amazonaws.com", rule["Arn"]):
+            invoke_target(target, event, rule, *rest)
+
+    def deliver_permitted_event(arn: str, payload: dict[str, Any], *rest: Any) -> None:
+        if is_permitted(arn, "s3.amazonaws.com", payload["Records"][0]["s3"]["bucket"]["arn"]):
+            deliver_event(arn, payload, *rest)
+
+    vars(eventbridge).update(_invoke_target=invoke_permitted_target)
+    vars(s3).update(_deliver_event_to_lambda=deliver_permitted_event)
+
+
+def permits(statement: dict[str, Any], function: str, service: str, source: str) -> bool:
+    """Whether a statement of a policy lets ``source`` of ``service`` invoke ``function``: the ARN of it or its alias.
+
+    Each alias has a policy of its own; ministack keeps them all in one.
+    """
+    conditions = statement.get("Condition", {})
+    sources = [
+        value
+        for operator in ("ArnLike", "ArnEquals", "StringEquals")
+        for key, value in conditions.get(operator, {}).items()
+        if key.lower() == "aws:sourcearn"
+    ]
+    return (
+        statement.get("Effect") == "Allow"
+        and statement.get("Action") in ("lambda:InvokeFunction", "lambda:*")
+        and statement.get("Resource") == function
+        and statement.get("Principal", {}).get("Service") == service
+        and all(fnmatch.fnmatchcase(source, wanted) for wanted in sources)
+    )
+
+
+def deliver_emails(directory: Path) -> None:
+    """Write what is published to a topic into the inbox, once for each of its email subscribers."""
+    sns = importlib.import_module("ministack.services.sns")
+    inbox = _load(Path(__file__).with_name("mail_sink.py"))
+    fan_out: Callable[..., None] = _private(sns, "_fanout")
+    topic_by_arn = _private(sns, "_topic_by_arn_any_scope")
+
+    def fan_out_and_deliver(
+        topic_arn: str, message_id: str, message: str, subject: str, *rest: Any, **more: Any
+    ) -> None:
+        fan_out(topic_arn, message_id, message, subject, *rest, **more)
+        for subscription in (topic_by_arn(topic_arn) or {}).get("subscriptions", ()):
+            if subscription["protocol"] in ("email", "email-json") and subscription["confirmed"]:
+                inbox.deliver(
+                    directory,
+                    recipient=subscription["endpoint"],
+                    subject=subject or "",
+                    body=message,
+                    topic=topic_arn,
+                )
+
+    vars(sns).update(_fanout=fan_out_and_deliver)
+
+
+def list_more_tags() -> None:
+    """Let ``GetResources`` find log groups, alarms and secrets by their tags, too."""
+    tagging, logs, cloudwatch = (
+        importlib.import_module(f"ministack.services.{name}") for name in ("tagging", "cloudwatch_logs", "cloudwatch")
+    )
+    groups, alarm_tags = _private(logs, "_log_groups"), _private(cloudwatch, "_resource_tags")
+
+    def as_list(tags: dict[str, str]) -> list[dict[str, str]]:
+        return [{"Key": key, "Value": value} for key, value in tags.items()]
+
+    def of_log_groups() -> Iterator[tuple[str, list[dict[str, str]]]]:
+        for group in groups.values():
+            yield group["arn"].removesuffix(":*"), as_list(group.get("tags", {}))
+
+    def of_alarms() -> Iterator[tuple[str, list[dict[str, str]]]]:
+        for arn, tags in alarm_tags.items():
+            yield arn, as_list(tags)
+
+    collectors = _private(tagging, "_COLLECTORS")
+    secrets = _private(tagging, "_collect_secretsmanager")
+    collectors.update(logs=of_log_groups, cloudwatch=of_alarms, secretsmanager=secrets)
+
+
+def trust_the_loopback_interface() -> None:
+    """Take what comes over it for as safe as TLS."""
+    policies = importlib.import_module("ministack.core.iam_evaluator")
+    pin: Callable[[str, bool], None] = _private(policies, "pin_request_origin")
+
+    def pin_as_secure(source_ip: str, secure_transport: bool) -> None:
+        pin(source_ip, secure_transport or source_ip == "127.0.0.1")
+
+    vars(policies).update(pin_request_origin=pin_as_secure)
+
+
+def _private(module: ModuleType, name: str) -> Any:
+    try:
+        return getattr(module, name)
+    except AttributeError:
+        raise SystemExit(
+            f"{module.__name__}.{name} is gone: this version of ministack is not the one that "
+            "local_stack/emulator.py names. Delete the emulator's environment and try again."
+        ) from None
+
+
+def _load(path: Path) -> ModuleType:
+    """A module by its file: this project is not on the emulator's path, or the functions that it runs would see it."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise SystemExit(f"{path} cannot be loaded.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+if __name__ == "__main__":
+    main()

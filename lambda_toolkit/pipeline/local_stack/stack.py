@@ -1,0 +1,315 @@
+"""The embedded stack as a whole: started, found again, and stopped with nothing left behind.
+
+Everything it has is below ``.local``: the databases' files, what the emulated AWS keeps, the logs, the inbox, and
+``stack.json`` (readable by its owner alone), which says where everything is while it is up.
+
+Data survives ``down`` and the next ``up``: both databases, and the lake with all else that the emulator knew. So do
+ports and passwords, because the functions' secrets hold them. Warehouse and lake belong together, as the warehouse's
+ledger names the lake's batches: when one of them was lost or not saved (the machine stopped, somebody killed the
+emulator), ``up`` starts with both empty, and says so. The source stays as it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import signal
+import subprocess  # nosec B404
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TextIO
+
+from lambda_toolkit.pipeline.local_stack import credentials as accesses
+from lambda_toolkit.pipeline.local_stack import databases, emulator, postgres_server
+from lambda_toolkit.pipeline.local_stack.description import (
+    DIRECTORY,
+    STACK_FILE,
+    Stack,
+    documents,
+    identities,
+    read_stack,
+    write_stack,
+)
+from lambda_toolkit.pipeline.local_stack.emulator import Credentials
+from lambda_toolkit.pipeline.local_stack.errors import LocalError
+from lambda_toolkit.pipeline.local_stack.process import (
+    Identity,
+    free_port,
+    identify,
+    is_alive,
+    stop_group,
+    wait_until,
+)
+from lambda_toolkit.pipeline.local_stack.process import stop as stop_process
+
+DEFAULT_REGION = "eu-west-2"
+EMULATOR = "emulator"
+CLOCK = "clock"
+POSTGRES = "postgres"
+PARTS = {EMULATOR: "the emulated AWS", CLOCK: "its clock", POSTGRES: "PostgreSQL"}
+CLOCK_READY = "The clock is ready"  # what the clock writes to its log when it is
+CLOCK_PATIENCE = 30.0  # seconds
+
+Progress = Callable[[str], None]
+
+
+def up(
+    root: Path,
+    *,
+    source_schema: Path | None = None,
+    region: str = DEFAULT_REGION,
+    clock_speed: float = 1,
+    on_progress: Progress | None = None,
+) -> Stack:
+    """Start the stack below ``root`` and return it. One that is up already is returned as it is, at ``clock_speed``.
+
+    ``source_schema``: SQL for an empty source database (``root/config/totesys.sql`` unless given).
+    ``clock_speed``: how many times faster ``rate()`` schedules fire than they say.
+    Whatever goes wrong, Ctrl-C included, nothing is left running. Raises LocalError.
+    """
+    say = on_progress or _silent
+    root = root.resolve()
+    directory = root / DIRECTORY
+    directory.mkdir(mode=0o755, exist_ok=True)
+    with _locked(directory):
+        running = running_stack(root)
+        if running is not None:
+            say("The embedded stack is already up")
+            emulator.set_clock_speed(directory / EMULATOR, clock_speed)
+            return running
+        _stop_everything(directory, say)
+        schema = source_schema or root / "config" / "totesys.sql"
+        keep_warehouse = _lake_is_whole(directory, say)
+        try:
+            return _start(root, schema, region, clock_speed, say, keep_warehouse=keep_warehouse)
+        except BaseException:
+            _stop_everything(directory, _silent)
+            raise
+
+
+def down(root: Path, *, wipe: bool = False, on_progress: Progress | None = None) -> bool:
+    """Stop the stack below ``root``. Returns False when nothing was running.
+
+    ``wipe`` also deletes all its data. Called twice, the second does nothing.
+    """
+    say = on_progress or _silent
+    directory = root.resolve() / DIRECTORY
+    if not directory.is_dir():
+        return False
+    with _locked(directory):
+        stopped = _stop_everything(directory, say)
+        if wipe:
+            _wipe(directory)
+    if wipe:
+        shutil.rmtree(directory)
+    return stopped
+
+
+def running_stack(root: Path) -> Stack | None:
+    """The stack below ``root``, or None unless every part of it is alive."""
+    path = root.resolve() / DIRECTORY / STACK_FILE
+    if not path.is_file():
+        return None
+    stack = read_stack(path)
+    return stack if all(is_alive(process) for process in stack.processes.values()) else None
+
+
+def load_stack(root: Path) -> Stack:
+    """The stack below ``root``. Raises LocalError, with what to do, when it is not up or a part of it has ended."""
+    stack = running_stack(root)
+    if stack is not None:
+        return stack
+    ended = _ended_parts(root)
+    if ended:
+        raise LocalError(
+            f"The embedded stack is not whole any more: {' and '.join(ended)} ended without being asked to. "
+            "Start it again with: python deploy.py local up"
+        )
+    raise LocalError("The embedded stack is not up. Start it with: python deploy.py local up")
+
+
+def _ended_parts(root: Path) -> list[str]:
+    """The parts that ended although nobody stopped the stack."""
+    path = root.resolve() / DIRECTORY / STACK_FILE
+    if not path.is_file():
+        return []
+    parts = read_stack(path).processes.items()
+    return [PARTS[name] for name, process in parts if not is_alive(process)]
+
+
+def set_clock_speed(stack: Stack, speed: float) -> None:
+    """Make ``rate()`` schedules fire ``speed`` times as often as they say, from now on."""
+    emulator.set_clock_speed(stack.directory / EMULATOR, speed)
+
+
+def _start(
+    root: Path, source_schema: Path, region: str, clock_speed: float, say: Progress, *, keep_warehouse: bool
+) -> Stack:
+    directory = root / DIRECTORY
+    processes: dict[str, Identity] = {}
+
+    def started(name: str, process: Identity) -> None:
+        processes[name] = process  # written at once: if this command is killed, the next one finds what to stop
+        accesses.write_private(directory / "processes.json", documents(processes))
+
+    access = accesses.of(directory)
+    credentials = Credentials(access.access_key_id, access.secret_access_key)
+    log = directory / "emulator.log"
+    say("Starting PostgreSQL")  # first: schedules that the emulator remembers fire as soon as it runs
+    server = postgres_server.start(directory / POSTGRES, port=free_port(access.postgres_port))
+    started(POSTGRES, server.identity)
+    if not keep_warehouse:
+        databases.drop_warehouse(server)
+    source, source_admin, warehouse = databases.prepare(server, source_schema, access.passwords)
+    say("Starting the emulated AWS")
+    emulator.set_clock_speed(directory / EMULATOR, clock_speed)
+    aws = emulator.launch(
+        directory / EMULATOR,
+        credentials=credentials,
+        region=region,
+        inbox=directory / "inbox",
+        log=log,
+        port=free_port(access.emulator_port),
+        on_progress=say,
+    )
+    started(EMULATOR, aws.process)
+    accesses.keep(directory, replace(access, emulator_port=aws.port, postgres_port=server.port))
+    stack = Stack(
+        root=root,
+        aws_endpoint_url=aws.endpoint_url,
+        region=region,
+        account_id=emulator.ACCOUNT,
+        access_key_id=credentials.access_key_id,
+        secret_access_key=credentials.secret_access_key,
+        source=source,
+        source_admin=source_admin,
+        warehouse=warehouse,
+        processes=processes,
+    )
+    write_stack(stack)
+    started(CLOCK, _launch_clock(directory))
+    write_stack(stack)
+    emulator.await_ready(aws, log)
+    _await_clock(processes[CLOCK], directory / "clock.log")
+    say("The embedded stack is up")
+    return stack
+
+
+def _launch_clock(directory: Path) -> Identity:
+    with (directory / "clock.log").open("wb") as log:
+        process = subprocess.Popen(  # nosec B603
+            [sys.executable, "-m", "lambda_toolkit.pipeline.local_stack.alarm_evaluator", directory / STACK_FILE],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=Path(__file__).parents[3],
+            env={name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ},
+            start_new_session=True,
+        )
+    identity = identify(process.pid)
+    process.returncode = 0  # it outlives this command on purpose
+    if identity is None:
+        raise LocalError(f"The clock ended as soon as it was started. {emulator.end_of(directory / 'clock.log')}")
+    return identity
+
+
+def _await_clock(process: Identity, log: Path) -> None:
+    def ready() -> bool:
+        if not is_alive(process):
+            raise LocalError(f"The clock ended while starting. {emulator.end_of(log)}")
+        return CLOCK_READY in log.read_text(encoding="utf-8", errors="replace")
+
+    if not wait_until(ready, CLOCK_PATIENCE):
+        raise LocalError(f"The clock was not ready within {CLOCK_PATIENCE:.0f} s. {emulator.end_of(log)}")
+
+
+def _stop_everything(directory: Path, say: Progress) -> bool:
+    """Stop whatever of this stack still runs. Returns whether anything did."""
+    with _undisturbed():
+        recorded = _recorded(directory)
+        stopped = False
+        if CLOCK in recorded:
+            stopped |= stop_group(recorded[CLOCK])
+        if EMULATOR in recorded:
+            stopped |= emulator.stop(directory / EMULATOR, recorded[EMULATOR])
+        stopped |= postgres_server.stop(directory / POSTGRES)
+        if POSTGRES in recorded:
+            stopped |= stop_process(recorded[POSTGRES])
+        for name in (STACK_FILE, "processes.json"):
+            (directory / name).unlink(missing_ok=True)
+    if stopped:
+        say("The embedded stack is stopped")
+    return stopped
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Nobody's second Ctrl-C ends this halfway, with one part stopped and the others left running."""
+    if threading.current_thread() is not threading.main_thread():  # only the main thread is sent signals
+        yield
+        return
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
+def _recorded(directory: Path) -> dict[str, Identity]:
+    path = directory / "processes.json"
+    return identities(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+
+
+def _lake_is_whole(directory: Path, say: Progress) -> bool:
+    """Whether the emulated AWS remembers the lake; else what it has is dropped, and the warehouse must be, too.
+
+    The source is nobody's copy: it stays, and the next run reads it anew.
+    """
+    has_databases = postgres_server.has_data(directory / POSTGRES)
+    has_lake = (directory / EMULATOR / "state").is_dir()
+    if emulator.lost_memory(directory / EMULATOR):
+        say("The emulated AWS was not stopped in order the last time: lake and warehouse start empty, the source stays")
+    elif has_databases and not has_lake:
+        say("The lake is gone: the warehouse starts empty, too, and the source stays")
+    elif has_lake and not has_databases:
+        say("The databases are gone: the lake starts empty, too")
+    else:
+        return True
+    _remove_lake(directory)
+    return False
+
+
+def _remove_lake(directory: Path) -> None:
+    for name in (EMULATOR, "inbox"):
+        if (directory / name).is_dir():
+            shutil.rmtree(directory / name)
+
+
+def _wipe(directory: Path) -> None:
+    postgres_server.remove(directory / POSTGRES)
+    accesses.forget(directory)
+    _remove_lake(directory)
+
+
+@contextlib.contextmanager
+def _locked(directory: Path) -> Iterator[TextIO]:
+    """One up or down at a time."""
+    with (directory / "lock").open("w", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LocalError(
+                f"Another command is starting or stopping the embedded stack in {directory}. Wait until it is done."
+            ) from None
+        yield lock
+
+
+def _silent(_: str) -> None:
+    """Nobody wants to know."""

@@ -1,0 +1,1 @@
+"""The warehouse's schema: DDL, column types, preparation, verification and views."""

@@ -1,0 +1,131 @@
+"""How a warehouse differs from the schema that the pipeline expects. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pg8000.exceptions import DatabaseError
+
+from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import LIVE, OWN_TABLES, Warehouse
+from lambda_toolkit.pipeline.lambdas.shared.declarations import Declarations
+from lambda_toolkit.pipeline.lambdas.shared.errors import WarehouseError
+from lambda_toolkit.pipeline.lambdas.shared.postgres import sql
+from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import message
+from lambda_toolkit.pipeline.lambdas.shared.postgres.copy import Connection
+from lambda_toolkit.pipeline.warehouse.ddl import statements
+from lambda_toolkit.pipeline.warehouse.preparation import columns_of
+from lambda_toolkit.pipeline.warehouse.views import views
+
+_COLUMNS = (
+    "SELECT attname, format_type(atttypid, atttypmod), attnotnull, attidentity <> '' FROM pg_catalog.pg_attribute"
+    " WHERE attrelid = CAST(:relation AS regclass) AND attnum > 0 AND NOT attisdropped ORDER BY attnum"
+)
+_CONSTRAINTS = """
+    SELECT c.contype::text, f.relname,
+        (SELECT string_agg(a.attname, ', ' ORDER BY k.n) FROM unnest(c.conkey) WITH ORDINALITY AS k(attnum, n)
+         JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.conrelid AND a.attnum = k.attnum)
+    FROM pg_catalog.pg_constraint AS c LEFT JOIN pg_catalog.pg_class AS f ON f.oid = c.confrelid
+    WHERE c.conrelid = CAST(:relation AS regclass) AND c.contype IN ('p', 'f')
+"""
+
+
+@dataclass(frozen=True)
+class _Column:
+    type: str
+    required: bool
+    identity: bool
+
+
+@dataclass(frozen=True)
+class _Table:
+    columns: dict[str, _Column]
+    constraints: frozenset[str]
+
+
+def differences(
+    connection: Connection, schema_sql: str, declarations: Declarations, warehouse: Warehouse = LIVE
+) -> tuple[str, ...]:
+    """Every difference between ``warehouse`` and ``schema_sql``, and what else the pipeline needs and does not find.
+
+    The schema is created among this session's temporary tables, compared by the catalogs, and rolled back: nothing in
+    the warehouse is touched. Raises WarehouseError when ``schema_sql`` itself cannot be created.
+    """
+    wanted = statements(schema_sql)
+    found: list[str] = []
+    connection.run("BEGIN")
+    try:
+        connection.run("SET LOCAL search_path TO pg_temp")
+        for entry in wanted:
+            connection.run(entry.statement)
+        expected = {entry.table: _describe(connection, sql.table(entry.table, "pg_temp")) for entry in wanted}
+        for name, table in expected.items():
+            relation, shown = warehouse.table(name), warehouse.shown(name)
+            if columns_of(connection, str(relation)):
+                found.extend(_compare(shown, table, _describe(connection, relation)))
+            else:
+                found.append(f"table {shown} is missing")
+        found.extend(_compare_declared(declarations, expected))
+        found.extend(_missing_own(connection, declarations, warehouse))
+    except DatabaseError as error:
+        raise WarehouseError(f"The warehouse's schema cannot be created for comparison: {message(error)}.") from error
+    finally:
+        connection.run("ROLLBACK")
+    return tuple(found)
+
+
+def _describe(connection: Connection, relation: sql.Fragment) -> _Table:
+    columns = {
+        name: _Column(kind, required, identity)
+        for name, kind, required, identity in connection.rows(_COLUMNS, relation=str(relation))
+    }
+    constraints = frozenset(
+        f"primary key ({names})" if kind == "p" else f"foreign key ({names}) to {other}"
+        for kind, other, names in connection.rows(_CONSTRAINTS, relation=str(relation))
+    )
+    return _Table(columns, constraints)
+
+
+def _compare(name: str, expected: _Table, present: _Table) -> Iterable[str]:
+    for column, wanted in expected.columns.items():
+        is_there = present.columns.get(column)
+        if is_there is None:
+            yield f"table {name}: column {column} ({wanted.type}) is missing"
+            continue
+        if is_there.type != wanted.type:
+            yield f"table {name}: column {column} is {is_there.type}, expected {wanted.type}"
+        if is_there.required != wanted.required:
+            yield (
+                f"table {name}: column {column} is {'NOT NULL' if is_there.required else 'nullable'}, "
+                f"expected {'NOT NULL' if wanted.required else 'nullable'}"
+            )
+        if wanted.identity and not is_there.identity:
+            yield f"table {name}: column {column} is not an identity column (its numbers must come from a default)"
+    for column in present.columns:
+        if column not in expected.columns:
+            yield f"table {name}: column {column} is not expected"
+    for constraint in sorted(expected.constraints - present.constraints):
+        yield f"table {name}: {constraint} is missing"
+    for constraint in sorted(present.constraints - expected.constraints):
+        yield f"table {name}: {constraint} is not expected"
+
+
+def _compare_declared(declarations: Declarations, expected: dict[str, _Table]) -> Iterable[str]:
+    """The declaration and the schema are two files: what one names, the other must have."""
+    for table in declarations.warehouse.values():
+        if table.name not in expected:
+            yield f"table {table.name} is declared, but not in the warehouse's schema"
+            continue
+        for column in (*table.column_names, *((table.record,) if table.record else ())):
+            if column not in expected[table.name].columns:
+                yield f"table {table.name}: column {column} is declared, but not in the warehouse's schema"
+
+
+def _missing_own(connection: Connection, declarations: Declarations, warehouse: Warehouse) -> Iterable[str]:
+    for name in OWN_TABLES:
+        if not columns_of(connection, str(sql.table(name, warehouse.own))):
+            yield f"table {warehouse.own}.{name} is missing"
+    for table in declarations.warehouse.values():
+        for view in views(declarations, table):
+            if not columns_of(connection, str(warehouse.table(view))):
+                yield f"view {warehouse.shown(view)} is missing"

@@ -1,0 +1,1 @@
+"""What is declared, as plain values, with what AWS allows. Pure."""

@@ -1,0 +1,211 @@
+"""What AWS would refuse, found before the first call that writes. Pure.
+
+Sources: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html for Lambda's quotas,
+https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html for retentions.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+
+from lambda_toolkit.errors import LimitError
+from lambda_toolkit.spec.model import Alarm, BucketSpec, FunctionSpec
+
+MIB = 1024 * 1024
+DIRECT_UPLOAD = 50 * MIB - 4096  # Lambda wants less than 50 MiB, and the call around it takes a little too
+UNZIPPED = 250 * MIB
+_ENVIRONMENT = 4096  # bytes
+_INLINE_POLICY = 10_240  # characters, white space not counted
+_DESCRIPTION = 256
+_RUNTIME = re.compile(r"python3\.(9|1[0-9])")
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_BUCKET_NAMES = "its name must be 3 to 63 lower-case letters, digits, `-` and `.`, with a letter or digit at each end."
+_S3_EVENT = re.compile(r"s3:[A-Za-z]+(:([A-Za-z]+|\*))?")
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_ARCHITECTURES = ("x86_64", "arm64")
+_RETENTIONS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
+_LONGEST_CANARY = 60  # minutes: deploy waits for it
+_ALARM_PERIODS = (10, 20, 30)  # seconds; otherwise a multiple of 60
+_ALARM_HOUR, _ALARM_DAY, _ALARM_WEEK = 3600, 86_400, 604_800  # seconds
+_STATISTICS = ("Average", "Maximum", "Minimum", "SampleCount", "Sum")
+_COMPARISONS = (
+    "GreaterThanOrEqualToThreshold",
+    "GreaterThanThreshold",
+    "LessThanOrEqualToThreshold",
+    "LessThanThreshold",
+)
+_MISSING_DATA = ("breaching", "ignore", "missing", "notBreaching")
+_LAMBDAS_OWN = frozenset(  # environment variables that no function may set
+    {
+        "AWS_ACCESS_KEY",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_DEFAULT_REGION",
+        "AWS_EXECUTION_ENV",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+        "AWS_LAMBDA_FUNCTION_NAME",
+        "AWS_LAMBDA_FUNCTION_VERSION",
+        "AWS_LAMBDA_INITIALIZATION_TYPE",
+        "AWS_LAMBDA_LOG_GROUP_NAME",
+        "AWS_LAMBDA_LOG_STREAM_NAME",
+        "AWS_LAMBDA_RUNTIME_API",
+        "AWS_REGION",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SECRET_KEY",
+        "AWS_SECURITY_TOKEN",
+        "AWS_SESSION_TOKEN",
+        "LAMBDA_RUNTIME_DIR",
+        "LAMBDA_TASK_ROOT",
+    }
+)
+_TAG = re.compile(r"[\w .:/=+@-]*")  # what all services that are tagged here take
+_TAG_KEY, _TAG_VALUE, _TAGS = 128, 256, 46  # 50 in all, and four are the toolkit's own
+
+
+def runtime_version(runtime: str) -> tuple[int, int]:
+    """``python3.12`` as (3, 12). Raises LimitError for what is not a Python runtime."""
+    if not _RUNTIME.fullmatch(runtime):
+        raise LimitError(f"Runtime `{runtime}` is not one of Lambda's for Python. Write it like python3.12.")
+    return 3, int(runtime.partition(".")[2])
+
+
+def check_function(spec: FunctionSpec) -> None:
+    """Raise LimitError, with everything that is wrong, where Lambda would refuse ``spec``."""
+    problems = function_problems(spec)
+    if problems:
+        raise LimitError(f"Function `{spec.name}`: {' '.join(problems)}")
+
+
+def function_problems(spec: FunctionSpec) -> list[str]:
+    """What Lambda would refuse of ``spec``, a sentence each, with what to write instead."""
+    return list(_problems(spec))
+
+
+def check_bucket(spec: BucketSpec) -> None:
+    """Raise LimitError where S3 would refuse the name of a bucket.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+    """
+    if not is_bucket_name(spec.name):
+        raise LimitError(f"Bucket `{spec.name}`: {_BUCKET_NAMES}")
+
+
+def is_bucket_name(name: str) -> bool:
+    """Whether S3 takes ``name`` for a bucket."""
+    return bool(_BUCKET.fullmatch(name)) and ".." not in name
+
+
+def _problems(spec: FunctionSpec) -> Iterable[str]:
+    if not _NAME.fullmatch(spec.name):
+        yield "its name must be 1 to 64 letters, digits, `-` and `_`."
+    if not _RUNTIME.fullmatch(spec.runtime):
+        yield f"runtime `{spec.runtime}` is not one of Lambda's for Python; write it like python3.12."
+    if spec.architecture not in _ARCHITECTURES:
+        yield f"architecture `{spec.architecture}` is not one of {' and '.join(_ARCHITECTURES)}."
+    if not 128 <= spec.memory <= 10_240:
+        yield f"memory {spec.memory} is outside 128 to 10240 MB."
+    if not 1 <= spec.timeout <= 900:
+        yield f"timeout {spec.timeout} is outside 1 to 900 seconds."
+    if spec.description is not None and len(spec.description) > _DESCRIPTION:
+        yield f"its description has {len(spec.description)} characters; {_DESCRIPTION} may be."
+    if spec.log_retention_days is not None and spec.log_retention_days not in _RETENTIONS:
+        yield f"log_retention_days {spec.log_retention_days} is not one of {', '.join(map(str, _RETENTIONS))}."
+    yield from _release_problems(spec)
+    yield from _tag_problems(spec.tags)
+    yield from _environment_problems(spec)
+    yield from _attachment_problems(spec)
+
+
+def _release_problems(spec: FunctionSpec) -> Iterable[str]:
+    if spec.health_event is not None:
+        try:
+            json.dumps(spec.health_event, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            yield f"its health event cannot be sent as JSON: {error}."
+    if spec.canary is None:
+        return
+    if not 0 < spec.canary.weight < 1:
+        yield f"its canary's weight {spec.canary.weight} is not between 0 and 1."
+    if not 0 < spec.canary.minutes <= _LONGEST_CANARY:
+        yield f"its canary's minutes {spec.canary.minutes} are not more than 0 and at most {_LONGEST_CANARY}."
+    if not spec.alarms:
+        yield "nothing watches its canary; give the function an alarm."
+
+
+def _tag_problems(tags: Mapping[str, str]) -> Iterable[str]:
+    if len(tags) > _TAGS:
+        yield f"{len(tags)} tags are more than {_TAGS}."
+    for key, value in tags.items():
+        if not (
+            0 < len(key) <= _TAG_KEY and len(value) <= _TAG_VALUE and _TAG.fullmatch(key) and _TAG.fullmatch(value)
+        ):
+            yield (
+                f"tag `{key}`: AWS takes keys of {_TAG_KEY} and values of {_TAG_VALUE} letters, digits, spaces and "
+                "`_.:/=+-@`."
+            )
+        if key.lower().startswith("aws:"):
+            yield f"tag `{key}`: names that begin with `aws:` are AWS's own."
+
+
+def _environment_problems(spec: FunctionSpec) -> Iterable[str]:
+    size = len(json.dumps(dict(spec.environment or {}), separators=(",", ":"), ensure_ascii=False).encode())
+    if size > _ENVIRONMENT:
+        yield f"its environment has {size} bytes; {_ENVIRONMENT} may be. Keep what is large in a file or a secret."
+    for name in spec.environment or ():
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]+", name):
+            yield f"`{name}` cannot be the name of an environment variable."
+        if name in _LAMBDAS_OWN:
+            yield f"the environment variable `{name}` is Lambda's own."
+
+
+def _attachment_problems(spec: FunctionSpec) -> Iterable[str]:
+    policy = len(re.sub(r"\s", "", json.dumps(list(spec.permissions or ()))))
+    if policy > _INLINE_POLICY - 500:  # its own statement and the frame
+        yield f"its permissions have {policy} characters; {_INLINE_POLICY} may be in a role's policy."
+    for trigger in spec.s3_triggers or ():
+        if not is_bucket_name(trigger.bucket):
+            yield f"its trigger's bucket `{trigger.bucket}`: {_BUCKET_NAMES}"
+        for event in trigger.events:
+            if not _S3_EVENT.fullmatch(event):
+                yield f"its trigger's event `{event}` is none of S3's; write it like s3:ObjectCreated:*."
+    names = [alarm.name for alarm in spec.alarms or ()]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield f"two alarms are called `{name}`."
+    for alarm in spec.alarms or ():
+        yield from _alarm_problems(alarm)
+
+
+def _alarm_problems(alarm: Alarm) -> Iterable[str]:
+    for what, value, known in (
+        ("statistic", alarm.statistic, _STATISTICS),
+        ("comparison", alarm.comparison, _COMPARISONS),
+        ("missing_data", alarm.missing_data, _MISSING_DATA),
+    ):
+        if value not in known:
+            yield f"alarm `{alarm.name}`: {what} `{value}` is not one of {', '.join(known)}."
+    if alarm.tell_missing and alarm.missing_data != "missing":
+        yield f"alarm `{alarm.name}`: tell_missing goes with missing_data `missing`; as it is, data are never missing."
+    if alarm.period not in _ALARM_PERIODS and (alarm.period < 60 or alarm.period % 60):
+        yield f"alarm `{alarm.name}`: period {alarm.period} is neither 10, 20, 30 nor a multiple of 60 seconds."
+    longest = _ALARM_DAY if alarm.period < _ALARM_HOUR else _ALARM_WEEK
+    if not 1 <= alarm.evaluation_periods <= longest // max(alarm.period, 1):
+        yield (
+            f"alarm `{alarm.name}`: {alarm.evaluation_periods} periods of {alarm.period} s; CloudWatch looks at 1 or "
+            f"more that last {longest} s together."
+        )
+
+
+def artifact_bucket(account: str, region: str) -> str:
+    """The name of the bucket that the toolkit makes for zips too large for a call, where none is named."""
+    return f"lambda-script-{account}-{region}"
+
+
+def check_sizes(spec: FunctionSpec, unzipped: int, largest: Iterable[tuple[str, int]]) -> None:
+    """Raise LimitError, naming the largest parts, where package and layer together are too big. Sizes in bytes."""
+    if unzipped > UNZIPPED:
+        parts = ", ".join(f"{name} {size / MIB:.1f} MiB" for name, size in largest)
+        raise LimitError(
+            f"Function `{spec.name}` with its requirements has {unzipped / MIB:.0f} MiB unzipped; Lambda takes "
+            f"{UNZIPPED // MIB}. The largest parts: {parts}. Leave out what is not needed with requirements_exclude."
+        )

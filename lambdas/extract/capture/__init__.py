@@ -1,0 +1,1 @@
+"""Change data capture: by transaction, by content, in chunks, and of deletes."""

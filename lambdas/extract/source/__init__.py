@@ -1,0 +1,1 @@
+"""Everything that extract knows of PostgreSQL."""

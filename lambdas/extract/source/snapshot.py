@@ -1,0 +1,97 @@
+"""One snapshot of the source: locks first, then everything is read as of one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from pg8000.exceptions import DatabaseError
+
+from ...shared.errors import SourceError
+from ...shared.lake.manifest import SourceIdentity
+from ...shared.postgres import sql
+from ...shared.postgres.connection import message, sqlstate, transaction
+from ...shared.postgres.copy import Connection
+
+XID_HORIZON = 2**31  # transactions: beyond this PostgreSQL cannot tell older ids from newer ones
+
+_BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_MOMENT = (
+    "SELECT (SELECT system_identifier::text FROM pg_control_system()),"
+    # A primary's last checkpoint may be of the timeline before; a standby writes no log of its own.
+    " CASE WHEN pg_is_in_recovery() THEN (SELECT timeline_id FROM pg_control_checkpoint())"
+    " ELSE ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int END,"
+    " current_database(), pg_snapshot_xmin(pg_current_snapshot())::text,"
+    " (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint,"
+    " pg_snapshot_xmax(pg_current_snapshot())::text"
+)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Where and when we read: ``xmax`` is the first transaction id that had not been given out."""
+
+    identity: SourceIdentity
+    xmax: int
+
+
+@contextmanager
+def snapshot(connection: Connection, tables: Collection[str]) -> Iterator[Snapshot]:
+    """A transaction in which every read sees the same moment. ``tables``: those that can be locked.
+
+    The tables are locked (in the weakest mode, which only schema changes and TRUNCATE wait for) before the snapshot is
+    taken: TRUNCATE does not respect snapshots, and columns must not change while they are read.
+    Raises SourceError for a table that is missing or may not be read.
+    """
+    with transaction(connection, _BEGIN):
+        _lock(connection, tables)
+        identifier, timeline, database, xmin, started, xmax = connection.rows(_MOMENT)[0]
+        yield Snapshot(SourceIdentity(identifier, int(timeline), database, int(xmin), int(started)), int(xmax))
+
+
+def why_full(previous: SourceIdentity | None, now: Snapshot) -> str | None:
+    """Why every row must be compared again; None when it is enough to read what was written since ``previous``."""
+    if previous is None:
+        return "this is the first run"
+    if previous.system_identifier != now.identity.system_identifier:
+        return "the source is another server"
+    if previous.timeline != now.identity.timeline:
+        return "the source was restored, or a standby was promoted"
+    if previous.database != now.identity.database:
+        return "the source is another database"
+    if previous.snapshot_xmin > now.identity.snapshot_xmin:
+        return "the source's transaction ids run backwards"
+    if now.xmax - previous.snapshot_xmin >= XID_HORIZON:
+        return "more than 2^31 transactions have passed"
+    if previous.started not in (None, now.identity.started):
+        # A server that was put back from a copy of its disk has the same identifier and timeline, and its transaction
+        # ids may have overtaken those that we know. That it was started since is all that shows it.
+        return "the source's server was restarted: it may have been put back from a copy of its disk"
+    return None
+
+
+def _lock(connection: Connection, tables: Collection[str]) -> None:
+    """Locks all in one statement. Which table made that fail shows when they are locked one by one, without waiting."""
+    if not tables:
+        return
+    names = sql.joined(", ", [sql.table(table) for table in tables])
+    try:
+        connection.run(sql.compose("LOCK TABLE $names IN ACCESS SHARE MODE", names=names))
+    except DatabaseError:
+        connection.run("ROLLBACK")
+        connection.run(_BEGIN)
+        for table in tables:
+            _lock_now(connection, table)
+
+
+def _lock_now(connection: Connection, table: str) -> None:
+    try:
+        connection.run(sql.compose("LOCK TABLE $table IN ACCESS SHARE MODE NOWAIT", table=sql.table(table)))
+    except DatabaseError as error:
+        problem = {
+            "42P01": "does not exist. Restore it, or take it out of the declaration",
+            "42501": "may not be read by this user. Grant SELECT on it",
+            "55P03": "stays locked by somebody who is changing it. Try again when that is done",
+        }.get(sqlstate(error), message(error))
+        raise SourceError(f"The source table {table} {problem}. Nothing was extracted.") from error

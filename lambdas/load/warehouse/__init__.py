@@ -1,0 +1,1 @@
+"""Everything that load knows of the warehouse."""

@@ -1,0 +1,1 @@
+"""The two buckets: object keys, manifests, Parquet, and the store."""

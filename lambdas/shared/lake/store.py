@@ -1,0 +1,219 @@
+"""One bucket of the lake. Objects are written once; only data files that nothing names are ever deleted."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import IO, TYPE_CHECKING, Any
+
+from ..errors import LakeError
+from .object_keys import (
+    MANIFESTS,
+    REVISIONS,
+    BatchListing,
+    Listed,
+    batch_of,
+    manifest_key,
+    revision_key,
+    revision_of,
+    revisions_of,
+)
+from .parquet import ParquetPart, batches, spool
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SINGLE_PUT = 64 * 1024 * 1024  # bytes; above this an upload goes in parts
+_PAGE = 1000  # keys that S3 lists at once
+_PRECONDITION = "PreconditionFailed"  # the key is there
+_CONFLICT = "ConditionalRequestConflict"  # somebody is just writing it, and may fail: S3 asks to try again
+_CONFLICT_PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2)  # seconds
+_ABSENT = ("NoSuchKey", "404", "NotFound")
+
+
+class Lake:
+    """The objects of ``bucket``, by a boto3 client."""
+
+    def __init__(self, client: Any, bucket: str, sleep: Callable[[float], object] = time.sleep) -> None:
+        self._client = client
+        self._sleep = sleep
+        self.bucket = bucket
+
+    def last_batch(self) -> int | None:
+        """The highest number of a batch.
+
+        Keys sort by number, and S3 lists only upwards: leaps of doubling length find the end in few calls.
+        """
+        last, leap = 0, _PAGE
+        while True:
+            page = self._page(last, _PAGE)
+            if page:
+                last = page[-1].number
+            if len(page) < _PAGE:
+                return last or None
+            leap = _PAGE
+            while found := self._page(last + leap, 1):
+                last, leap = found[0].number, leap * 2
+
+    def batches_after(self, batch: int) -> Iterator[BatchListing]:
+        """The batches with a higher number, in order."""
+        while page := self._page(batch, _PAGE):
+            yield from page
+            batch = page[-1].number
+
+    def newest_revision(self, batch: int) -> str:
+        """The key of the newest manifest of a processed batch: of the first where no replay gave anything else."""
+        return self.revisions(batch)[-1]
+
+    def revisions(self, batch: int) -> list[str]:
+        """The keys of the manifests of a processed batch, oldest first."""
+        numbers = [found[1] for file in self.listing(revisions_of(batch)) if (found := revision_of(file.key))]
+        return [manifest_key(batch), *(revision_key(batch, number) for number in sorted(numbers))]
+
+    def listing(self, prefix: str, after: str = "") -> Iterator[Listed]:
+        """The objects below ``prefix`` whose keys come after ``after``, in the order of their keys."""
+        while True:
+            answer = self._client.list_objects_v2(Bucket=self.bucket, Prefix=prefix, StartAfter=after)
+            entries = answer.get("Contents", ())
+            yield from (Listed(entry["Key"], entry["LastModified"]) for entry in entries)
+            if not answer.get("IsTruncated"):
+                return
+            after = entries[-1]["Key"]
+
+    def folders(self, below: str = "") -> list[str]:
+        """The prefixes directly below ``below``, each with its slash."""
+        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=below, Delimiter="/")
+        return [entry["Prefix"] for page in pages for entry in page.get("CommonPrefixes", ())]
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Deletes data files. Raises ValueError for a manifest: what says that something exists is never deleted."""
+        keys = list(keys)
+        for key in keys:
+            if key.startswith((MANIFESTS, REVISIONS)):
+                raise ValueError(f"{key} is a manifest, or lies where manifests do")
+        for key in keys:
+            self._client.delete_object(Bucket=self.bucket, Key=key)
+
+    def newest_revisions(self, after: int) -> dict[int, str]:
+        """The batches with a higher number of which there is a further revision, with the key of the newest."""
+        found: dict[int, tuple[int, str]] = {}
+        start = revisions_of(after + 1)
+        while True:
+            answer = self._client.list_objects_v2(Bucket=self.bucket, Prefix=REVISIONS, StartAfter=start)
+            entries = answer.get("Contents", ())
+            for entry in entries:
+                batch, revision = revision_of(entry["Key"]) or (0, 0)
+                if batch and revision > found.get(batch, (0, ""))[0]:
+                    found[batch] = (revision, entry["Key"])
+            if not answer.get("IsTruncated"):
+                return {batch: key for batch, (_, key) in found.items()}
+            start = entries[-1]["Key"]
+
+    def read(self, key: str) -> bytes:
+        """The content of ``key``. Raises LakeError when there is none."""
+        return bytes(self._get(key).read())
+
+    def exists(self, key: str) -> bool:
+        """Whether there is an object ``key``."""
+        try:
+            self._client.head_object(Bucket=self.bucket, Key=key)
+        except self._client.exceptions.ClientError as error:
+            if _code(error) in _ABSENT:
+                return False
+            raise
+        return True
+
+    def find(self, key: str) -> bytes | None:
+        """The content of ``key``, or None where there is none."""
+        try:
+            return bytes(self._client.get_object(Bucket=self.bucket, Key=key)["Body"].read())
+        except self._client.exceptions.ClientError as error:
+            if _code(error) in _ABSENT:
+                return None
+            raise
+
+    def put_if_absent(self, key: str, content: bytes) -> bool:
+        """Stores ``content`` as ``key`` unless that exists. False when it did, and nothing was written."""
+        return self._put(key, io.BytesIO(content))
+
+    def upload(self, key: str, file: IO[bytes]) -> None:
+        """Stores ``file`` as ``key``, which is unique to its content: one that exists already is left as it is."""
+        size = file.seek(0, os.SEEK_END) or file.tell()
+        file.seek(0)
+        if size <= SINGLE_PUT:
+            self._put(key, file)
+        elif not self.exists(key):
+            with contextlib.suppress(io.UnsupportedOperation):
+                file.flush()
+            self._client.upload_fileobj(file, self.bucket, key)
+
+    def store(self, key_prefix: str, part: ParquetPart, suffix: str = ".parquet") -> str:
+        """Ends ``part`` and stores it as ``<key_prefix>-<first 8 digits of its SHA-256><suffix>``; returns that key."""
+        key = f"{key_prefix}-{part.finish()[:8]}{suffix}"
+        self.upload(key, part.file)
+        return key
+
+    def tables(self, key: str, columns: list[str] | None = None) -> Iterator[pa.Table]:
+        """The rows of the Parquet object ``key``, by row groups. Raises LakeError when there is none."""
+        with spool() as file:
+            body = self._get(key)
+            for block in body.iter_chunks(1024 * 1024):
+                file.write(block)
+            file.seek(0)
+            yield from batches(file, columns)
+
+    def table(self, key: str, columns: list[str] | None = None) -> pa.Table:
+        """All rows of the Parquet object ``key``, which has at least one."""
+        import pyarrow as pa
+
+        return pa.concat_tables(self.tables(key, columns))
+
+    def _page(self, after: int, limit: int) -> list[BatchListing]:
+        """At most ``limit`` batches with a higher number; fewer only where there are no more. Other objects do not
+        count.
+        """
+        found: list[BatchListing] = []
+        start = manifest_key(after)
+        while len(found) < limit:
+            asked = limit - len(found)
+            answer = self._client.list_objects_v2(Bucket=self.bucket, Prefix=MANIFESTS, StartAfter=start, MaxKeys=asked)
+            entries = answer.get("Contents", ())
+            found += [
+                BatchListing(number, entry["LastModified"])
+                for entry in entries
+                if (number := batch_of(entry["Key"])) is not None
+            ]
+            if len(entries) < asked:
+                break
+            start = entries[-1]["Key"]
+        return found
+
+    def _get(self, key: str) -> Any:
+        try:
+            return self._client.get_object(Bucket=self.bucket, Key=key)["Body"]
+        except self._client.exceptions.ClientError as error:
+            if _code(error) in _ABSENT:
+                raise LakeError(f"s3://{self.bucket}/{key} does not exist, but a batch needs it.") from error
+            raise
+
+    def _put(self, key: str, body: IO[bytes]) -> bool:
+        for pause in (*_CONFLICT_PAUSES, None):
+            try:
+                body.seek(0)
+                self._client.put_object(Bucket=self.bucket, Key=key, Body=body, IfNoneMatch="*")
+            except self._client.exceptions.ClientError as error:
+                if _code(error) == _PRECONDITION:
+                    return False
+                if _code(error) != _CONFLICT or pause is None:
+                    raise
+                self._sleep(pause)
+            else:
+                break
+        return True
+
+
+def _code(error: Any) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))

@@ -1,0 +1,1 @@
+"""One connection to PostgreSQL: statements, COPY, and SQL as fragments."""

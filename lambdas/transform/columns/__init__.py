@@ -1,0 +1,1 @@
+"""Arrow in, Arrow out: columns derived, cast and checked. Needs pyarrow alone."""

@@ -1,0 +1,149 @@
+"""Data files that no manifest names: left by a run that was aborted, or that lost the race for its batch's number.
+
+They harm nobody and are deleted once they are old. A file is an orphan only where the manifest of its own batch is
+there and says so: without that manifest nothing is touched. Manifests are listed; they are read only where something
+in the listing looks wrong. What lies further back than WINDOW was looked at a thousand times and is left alone.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from ..shared.lake.manifest import files_of, ingestion_manifest, processed_manifest
+from ..shared.lake.object_keys import MANIFESTS, REVISIONS, Listed, manifest_key
+from ..shared.lake.store import Lake
+
+AGE = timedelta(days=2)  # unless told otherwise: far more than any run takes
+WINDOW = timedelta(days=7)  # before that
+_LISTED = 1000  # batches that one call lists
+_RUN = timedelta(minutes=15)  # the most that Lambda gives a run: what it writes is no older when it commits
+
+_INGESTED = re.compile(r"[^/]+/\d{4}-\d\d-\d\d/batch-(?P<batch>\d{12})-(?P<run>[^./]+)\.\w+\.parquet")
+_PROCESSED = re.compile(r"(?P<table>(?:rejected/)?[^/]+)/batch-(?P<batch>\d{12})-[0-9a-f]{8}(?P<what>\.[\w.]+)")
+
+
+@dataclass(frozen=True)
+class Swept:
+    """The keys deleted; and the batches that were given a revision just then, which names one of these perhaps."""
+
+    deleted: tuple[str, ...] = ()
+    revised: tuple[int, ...] = ()
+
+
+def sweep_ingestion(lake: Lake, now: datetime, age: timedelta = AGE) -> Swept:
+    """Deletes the files older than ``age`` of runs that did not get the number that their files bear.
+
+    What a later manifest carries forward was named by the manifest of its own batch first: it is the winner's.
+    """
+    written = _manifests(lake, now - age - WINDOW)
+    runs: dict[int, dict[str, list[Listed]]] = {}
+    for table in lake.folders():
+        if table in (MANIFESTS, REVISIONS):
+            continue
+        for file in _between(lake, table, f"{now - age - WINDOW:%Y-%m-%d}", f"{now:%Y-%m-%d}~"):
+            match = _INGESTED.fullmatch(file.key)
+            if match is not None and _old(file, now, age):
+                runs.setdefault(int(match["batch"]), {}).setdefault(match["run"], []).append(file)
+    deleted: list[str] = []
+    for batch, files in sorted(runs.items()):
+        committed = written.get(batch)
+        if committed is None or not _old_moment(committed, now, age):
+            continue
+        if len(files) == 1 and not any(_strange(file, committed) for found in files.values() for file in found):
+            continue
+        manifest = ingestion_manifest(lake.read(manifest_key(batch)), manifest_key(batch))
+        named = files_of(manifest)
+        deleted += [
+            file.key
+            for run, found in files.items()
+            if run != manifest.run[: len(run)]
+            for file in found
+            if file.key not in named
+        ]
+    lake.delete(deleted)
+    return Swept(tuple(deleted))
+
+
+def sweep_processed(lake: Lake, now: datetime, age: timedelta = AGE) -> Swept:
+    """Deletes the files older than ``age`` that no revision of their batch names, of batches that old themselves.
+
+    A replay may be about to name such a file, since the same rows have the same key. It looks after its commit whether
+    its files are there, and here it is looked after the deletion whether there is a revision more: whichever comes last
+    sees it.
+    """
+    written = _manifests(lake, now - age - WINDOW)
+    old = {batch: committed for batch, committed in written.items() if _old_moment(committed, now, age)}
+    if not old:
+        return Swept()
+    files: dict[int, dict[tuple[str, str], list[Listed]]] = {}
+    for folder in _tables(lake):
+        for file in _between(lake, folder, f"batch-{min(old):012d}", f"batch-{max(old):012d}~"):
+            match = _PROCESSED.fullmatch(file.key)
+            if match is not None and int(match["batch"]) in old:
+                files.setdefault(int(match["batch"]), {}).setdefault((match["table"], match["what"]), []).append(file)
+    deleted: list[str] = []
+    revised: list[int] = []
+    for batch, found in sorted(files.items()):
+        every = [file for same in found.values() for file in same]
+        if len(every) == len(found) and not any(_strange(file, old[batch]) for file in every):
+            continue
+        revisions = lake.revisions(batch)
+        named = _named(lake, revisions)
+        orphans = [file.key for file in every if file.key not in named and _old(file, now, age)]
+        if orphans:
+            lake.delete(orphans)
+            deleted += orphans
+            if lake.revisions(batch) != revisions:
+                revised.append(batch)
+    return Swept(tuple(deleted), tuple(revised))
+
+
+def _named(lake: Lake, revisions: Iterable[str]) -> frozenset[str]:
+    return frozenset().union(*(files_of(processed_manifest(lake.read(key), key)) for key in revisions))
+
+
+def _manifests(lake: Lake, since: datetime) -> Mapping[int, datetime]:
+    """The batches written after ``since``, and when; found from the end, a page at a time."""
+    last = lake.last_batch()
+    found: dict[int, datetime] = {}
+    end = last or 0
+    while end > 0:
+        start = max(0, end - _LISTED)
+        page = {entry.number: entry.written for entry in itertools.islice(lake.batches_after(start), end - start)}
+        found.update(page)
+        if page and min(page.values()) < since:
+            break
+        end = start
+    return {number: written for number, written in found.items() if written >= since}
+
+
+def _tables(lake: Lake) -> Iterator[str]:
+    for folder in lake.folders():
+        if folder == "rejected/":
+            yield from lake.folders(folder)
+        elif folder not in (MANIFESTS, REVISIONS):
+            yield folder
+
+
+def _between(lake: Lake, folder: str, first: str, last: str) -> Iterator[Listed]:
+    for file in lake.listing(folder, after=folder + first):
+        if file.key > folder + last:
+            return
+        yield file
+
+
+def _old(file: Listed, now: datetime, age: timedelta) -> bool:
+    return _old_moment(file.written, now, age)
+
+
+def _old_moment(moment: datetime, now: datetime, age: timedelta) -> bool:
+    return now - moment > age
+
+
+def _strange(file: Listed, committed: datetime) -> bool:
+    """Whether the file was written at another time than by the run that committed its batch."""
+    return not committed - _RUN <= file.written <= committed

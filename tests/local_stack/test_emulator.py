@@ -1,0 +1,211 @@
+"""What the emulated AWS does as AWS does it: isolation, least privilege, schedules, alarms and emails."""
+
+import json
+
+import pytest
+
+from lambda_toolkit.pipeline.local_stack import mail_sink
+from tests.local_stack.account import Account, eventually
+
+pytestmark = pytest.mark.xdist_group("stack")
+
+IMPORTING = """
+import importlib.util, os, sys
+def handle(event, context):
+    return {
+        "modules": {name: importlib.util.find_spec(name) is not None for name in event},
+        "environment": dict(os.environ),
+        "path": sys.path,
+    }
+"""
+WRITING = """
+import boto3
+def handle(event, context):
+    bucket = event.get("bucket", "BUCKET")
+    boto3.client("s3").put_object(Bucket=bucket, Key=context.aws_request_id, Body=b"x")
+    return "written"
+"""
+FAILING = "def handle(event, context):\n    raise RuntimeError('it broke')\n"
+WORKING = "def handle(event, context):\n    return 'fine'\n"
+COUNTING = """
+import json, time
+def handle(event, context):
+    directive = {"Namespace": "local-test", "Dimensions": [["FunctionName"]], "Metrics": [{"Name": "RowsRejected"}]}
+    print("an ordinary line")
+    print(json.dumps({
+        "_aws": {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [directive]},
+        "FunctionName": context.function_name, "RowsRejected": [event],
+    }))
+"""
+OURS = (
+    "pg8000",
+    "pyarrow",
+    "click",
+    "pandas",
+    "numpy",
+    "rich",
+    "aws_lambda_powertools",
+    "lambdas",
+)
+
+
+def test_a_function_finds_boto3_and_nothing_else_of_ours(account: Account) -> None:
+    account.function("importing", IMPORTING)
+
+    error, result = account.invoke("importing", ["boto3", "botocore", *OURS, "lambda_toolkit", "lambda_script"])
+
+    assert error is None
+    found = {name for name, present in result["modules"].items() if present}
+    assert found == {"boto3", "botocore"}
+    assert "PYTHONPATH" not in result["environment"]
+
+
+def test_a_package_that_lacks_a_dependency_fails_as_on_aws(account: Account) -> None:
+    account.function("lacking", "import pg8000\n" + WORKING)
+
+    error, result = account.invoke("lacking")
+
+    assert error == "Unhandled"
+    assert "No module named 'pg8000'" in result["errorMessage"]
+
+
+def test_a_function_has_the_keys_of_its_role_and_not_the_administrators(account: Account) -> None:
+    account.function("looking", IMPORTING)
+
+    _, result = account.invoke("looking", [])
+
+    environment = result["environment"]
+    assert environment["AWS_ACCESS_KEY_ID"] != account.stack.access_key_id
+    assert account.stack.secret_access_key not in json.dumps(result)
+    assert environment["AWS_REGION"] == account.stack.region
+
+
+def test_a_role_may_do_what_its_policy_says_and_nothing_more(account: Account) -> None:
+    s3 = account.client("s3")
+    for bucket in ("local-test-mine", "local-test-theirs"):
+        _bucket(account, bucket)
+    may_write = {"Effect": "Allow", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::local-test-mine/*"}
+    account.function("writing", WRITING, [may_write])
+
+    allowed = account.invoke("writing", {"bucket": "local-test-mine"})
+    refused, result = account.invoke("writing", {"bucket": "local-test-theirs"})
+
+    assert allowed == (None, "written")
+    assert refused == "Unhandled"
+    assert "AccessDenied" in result["errorMessage"]
+    assert "Contents" not in s3.list_objects_v2(Bucket="local-test-theirs")
+
+
+def test_a_rate_fires_through_rule_permission_and_target_faster_than_it_says(account: Account) -> None:
+    """Of two functions with the same rule, the one whose policy permits the rule is invoked, and only that one."""
+    s3, events = account.client("s3"), account.client("events")
+    rule = events.put_rule(Name="every-minute", ScheduleExpression="rate(1 minute)", State="ENABLED")["RuleArn"]
+    for name in ("permitted", "unpermitted"):
+        function = _writer(account, name)
+        events.put_targets(Rule="every-minute", Targets=[{"Id": name, "Arn": function}])
+    _permit(account, "permitted", "events.amazonaws.com", rule)
+    _permit(account, "unpermitted", "events.amazonaws.com", f"{rule}-another")
+
+    eventually(lambda: s3.list_objects_v2(Bucket="local-test-permitted").get("KeyCount", 0) >= 2)
+
+    events.disable_rule(Name="every-minute")
+    assert s3.list_objects_v2(Bucket="local-test-unpermitted").get("KeyCount", 0) == 0
+
+
+def test_a_new_object_invokes_what_permits_its_bucket(account: Account) -> None:
+    s3 = account.client("s3")
+    for name in ("s3-permitted", "s3-unpermitted"):
+        function = _writer(account, name)
+        lake = f"local-test-{name}-lake"
+        _bucket(account, lake)
+        if name == "s3-permitted":
+            _permit(account, name, "s3.amazonaws.com", f"arn:aws:s3:::{lake}")
+        trigger = {"Id": "new", "LambdaFunctionArn": function, "Events": ["s3:ObjectCreated:*"]}
+        s3.put_bucket_notification_configuration(
+            Bucket=lake, NotificationConfiguration={"LambdaFunctionConfigurations": [trigger]}
+        )
+
+    for name in ("s3-unpermitted", "s3-permitted"):
+        s3.put_object(Bucket=f"local-test-{name}-lake", Key="manifests/1.json", Body=b"{}")
+
+    eventually(lambda: s3.list_objects_v2(Bucket="local-test-s3-permitted").get("KeyCount", 0) == 1)
+    assert s3.list_objects_v2(Bucket="local-test-s3-unpermitted").get("KeyCount", 0) == 0
+
+
+def test_only_the_failing_functions_alarm_goes_off_and_its_email_arrives(account: Account) -> None:
+    account.function("failing", FAILING)
+    account.function("healthy", WORKING)
+    sns, cloudwatch = account.client("sns"), account.client("cloudwatch")
+    topic = sns.create_topic(Name="local-test-alerts")["TopicArn"]
+    sns.subscribe(TopicArn=topic, Protocol="email", Endpoint="people@example.com")
+    for function in ("failing", "healthy"):
+        _put_alarm(account, f"{function}-errors", "AWS/Lambda", "Errors", function, topic)
+
+    for function in ("failing", "healthy"):
+        account.invoke(function)
+
+    email = eventually(lambda: _emails(account, "failing-errors"))[0]
+    assert email.recipient == "people@example.com"
+    assert email.subject.startswith('ALARM: "failing-errors"')
+    assert json.loads(email.body)["NewStateValue"] == "ALARM"
+    assert not _emails(account, "healthy-errors")
+    states = {a["AlarmName"]: a["StateValue"] for a in cloudwatch.describe_alarms()["MetricAlarms"]}
+    assert (states["failing-errors"], states["healthy-errors"]) == ("ALARM", "OK")
+    # the subscription that AWS knows is the email's alone
+    subscriptions = sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
+    assert [subscription["Protocol"] for subscription in subscriptions] == ["email"]
+
+
+def test_a_metric_in_a_log_line_raises_its_alarm(account: Account) -> None:
+    account.function("counting", COUNTING)
+    topic = account.client("sns").create_topic(Name="local-test-rejected")["TopicArn"]
+    account.client("sns").subscribe(TopicArn=topic, Protocol="email", Endpoint="people@example.com")
+    _put_alarm(account, "counting-rejected", "local-test", "RowsRejected", "counting", topic)
+
+    account.invoke("counting", 3)
+
+    eventually(lambda: _emails(account, "counting-rejected"))
+
+
+def _bucket(account: Account, name: str) -> None:
+    account.client("s3").create_bucket(
+        Bucket=name, CreateBucketConfiguration={"LocationConstraint": account.stack.region}
+    )
+
+
+def _writer(account: Account, name: str) -> str:
+    """A function that writes one object to a bucket of its own whenever it is invoked. Returns its ARN."""
+    bucket = f"local-test-{name}"
+    _bucket(account, bucket)
+    may_write = {"Effect": "Allow", "Action": "s3:PutObject", "Resource": f"arn:aws:s3:::{bucket}/*"}
+    return account.function(name, WRITING.replace("BUCKET", bucket), [may_write])
+
+
+def _permit(account: Account, function: str, service: str, source: str) -> None:
+    account.client("lambda").add_permission(
+        FunctionName=function,
+        StatementId="trigger",
+        Action="lambda:InvokeFunction",
+        Principal=service,
+        SourceArn=source,
+    )
+
+
+def _put_alarm(account: Account, name: str, namespace: str, metric: str, function: str, topic: str) -> None:
+    account.client("cloudwatch").put_metric_alarm(
+        AlarmName=name,
+        Namespace=namespace,
+        MetricName=metric,
+        Dimensions=[{"Name": "FunctionName", "Value": function}],
+        Statistic="Sum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=1,
+        ComparisonOperator="GreaterThanOrEqualToThreshold",
+        TreatMissingData="notBreaching",
+        AlarmActions=[topic],
+    )
+
+
+def _emails(account: Account, alarm: str) -> list[mail_sink.Email]:
+    return [email for email in mail_sink.read(account.stack.inbox) if f'"{alarm}"' in email.subject]

@@ -1,0 +1,231 @@
+"""Servers that are not simply there: a hot standby, a copy of a disk, transaction ids that begin again."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import signal
+import subprocess
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lambda_toolkit.pipeline.lambdas.extract.extraction import Extracted, extract
+from lambda_toolkit.pipeline.lambdas.shared.declarations import parse
+from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Credentials, connect
+from lambda_toolkit.pipeline.lambdas.shared.postgres.copy import Connection
+from lambda_toolkit.pipeline.local_stack import postgres_server
+from lambda_toolkit.pipeline.local_stack.process import free_port, stop, wait_until
+from tests.pipeline.test_capture import keys
+
+SMALL = {
+    "source": {"item": {"key": "id"}},
+    "warehouse": {"dim_item": {"kind": "dimension", "from": "item", "key": "id", "columns": {"id": "id"}}},
+}
+LAST_XID = 2**32 - 1
+
+
+@dataclasses.dataclass
+class Cluster:
+    """A server of these tests, in a directory of its own, which can be copied."""
+
+    directory: Path
+
+    def start(self) -> Connection:
+        """Starts it, and connects to it as its owner."""
+        server = postgres_server.start(self.directory)
+        return connect(Credentials(server.host, server.port, "postgres", server.superuser, server.password))
+
+    @property
+    def home(self) -> Path:
+        found = postgres_server._find_home(self.directory)
+        assert found is not None
+        return found
+
+    def copy(self, directory: Path) -> Cluster:
+        """The copy of its disk, below ``directory``; it must be stopped."""
+        home = self.home.parent / f"{self.home.name}-{directory.name}"
+        subprocess.run(["/bin/cp", "-a", self.home, home], check=True)
+        directory.mkdir()
+        (directory / "home").symlink_to(home)
+        return Cluster(directory)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where the clusters of this module are; all are stopped and deleted at its end."""
+    root = tmp_path_factory.mktemp("clusters")
+    try:
+        yield root
+    finally:
+        for directory in root.iterdir():
+            postgres_server.remove(directory)
+
+
+@pytest.fixture(scope="module")
+def stopped(root: Path) -> Cluster:
+    """A stopped server with a table that has neither created_at nor last_updated."""
+    cluster = Cluster(root / "first")
+    with connected(cluster) as admin:
+        admin.run("CREATE TABLE item (id int PRIMARY KEY, v text)")
+        admin.run("INSERT INTO item SELECT n, 'a' FROM generate_series(1, 9) AS n")
+        admin.run("VACUUM FREEZE")
+    return cluster
+
+
+class connected:  # noqa: N801  # used like a function
+    """A connection to a cluster, which runs only meanwhile."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+
+    def __enter__(self) -> Connection:
+        self._connection = self._cluster.start()
+        return self._connection
+
+    def __exit__(self, *failure: object) -> None:
+        self._connection.close()
+        postgres_server.stop(self._cluster.directory)
+
+
+def run(connection: Connection, lake) -> Extracted:
+    return extract(connection, lake, parse(SMALL), uuid.uuid4().hex)
+
+
+def test_a_standby_tells_what_savepoints_and_exception_blocks_wrote_and_is_noticed_when_promoted(
+    root, stopped, buckets
+):
+    lake, _ = buckets
+    standby = stopped.copy(root / "standby")
+    with connected(stopped) as primary:
+        server = postgres_server.find(stopped.directory)
+        (standby.home / "data" / "standby.signal").touch()
+        with (standby.home / "data" / "postgresql.auto.conf").open("a") as settings:
+            settings.write(
+                f"primary_conninfo = 'host={server.host} port={server.port} user={server.superuser}"
+                f" password={server.password}'\n"
+            )
+        shutil.chown(standby.home / "data" / "standby.signal", *_owner(standby.home / "data"))
+
+        def caught_up(reader: Connection) -> None:
+            target = primary.rows("SELECT pg_current_wal_insert_lsn()::text")[0][0]
+            query = "SELECT pg_last_wal_replay_lsn() >= CAST(:target AS pg_lsn)"
+            assert wait_until(lambda: reader.rows(query, target=target)[0][0], 30)
+
+        with connected(standby) as reader:
+            caught_up(reader)
+            assert run(reader, lake).rows == {"item": 9}
+            other = connect_again(stopped)
+            primary.run("BEGIN; SAVEPOINT a; UPDATE item SET v = 'b' WHERE id = 1; RELEASE a; SAVEPOINT b")
+            primary.run("UPDATE item SET v = 'no' WHERE id = 2")
+            other.run(
+                "DO $$ BEGIN FOR n IN 3..5 LOOP BEGIN UPDATE item SET v = 'c' WHERE id = n; PERFORM 1 / (n - 4);"
+                " EXCEPTION WHEN division_by_zero THEN NULL; END; END LOOP; END $$"
+            )
+            caught_up(reader)
+            assert run(reader, lake).rows == {"item": 2}
+            assert keys(lake, 2, "item") == [3, 5]
+            primary.run("ROLLBACK TO b; COMMIT; DELETE FROM item WHERE id = 9")
+            caught_up(reader)
+            done = run(reader, lake)
+            assert (done.rows, done.deleted) == ({"item": 1}, {"item": 1})
+            assert keys(lake, 3, "item") == [1]
+            assert run(reader, lake).batch is None
+            other.close()
+            reader.run("SELECT pg_promote()")
+            reader.run("UPDATE item SET v = 'd' WHERE id = 4")
+            done = run(reader, lake)
+            assert "promoted" in str(done.reason_for_full)
+            assert done.rows == {"item": 8}
+
+
+def test_a_copy_of_the_disk_whose_ids_overtook_those_known_is_noticed_by_its_start(root, stopped, buckets):
+    lake, _ = buckets
+    copied = stopped.copy(root / "copied")
+    with connected(stopped) as first:
+        first.run("INSERT INTO item VALUES (100, 'only here')")
+        run(first, lake)
+    with connected(copied) as second:
+        second.run("UPDATE item SET v = 'overtaken' WHERE id = 3")
+        for _ in range(50):
+            second.run("SELECT pg_current_xact_id()")
+        done = run(second, lake)
+        assert "restarted" in str(done.reason_for_full)
+        assert done.deleted == {"item": 1}
+        assert 3 in keys(lake, 2, "item")
+
+
+def test_nothing_is_lost_when_the_transaction_ids_begin_again(root, stopped, buckets):
+    lake, _ = buckets
+    wrapping = stopped.copy(root / "wrapping")
+    with connected(wrapping) as writer:
+        writer.run("VACUUM FREEZE")  # else what was written before would seem to be of the future
+    reset = postgres_server._binaries(wrapping.home, postgres_server._account()) / "pg_resetwal"
+    data = wrapping.home / "data"
+    done = postgres_server._run(
+        [reset, "-f", "-x", str(LAST_XID - 60), "-u", str(LAST_XID - 70), "-D", data], postgres_server._account()
+    )
+    assert done.returncode == 0, done.stderr
+    (data / "pg_xact" / "0FFF").write_bytes(bytes(256 * 1024))
+    shutil.chown(data / "pg_xact" / "0FFF", *_owner(data))
+    with connected(wrapping) as writer:
+        run(writer, lake)
+        older = connect_again(wrapping)
+        older.run("BEGIN; UPDATE item SET v = 'older' WHERE id = 1")
+        begun = int(writer.rows("SELECT pg_current_xact_id()::xid::text")[0][0])
+        for n in range(200):
+            writer.run("UPDATE item SET v = :v WHERE id = 2", v=str(n))
+        now = int(writer.rows("SELECT pg_current_xact_id()::xid::text")[0][0])
+        assert now < begun
+        assert run(writer, lake).rows == {"item": 1}
+        assert run(writer, lake).batch is None
+        older.run("COMMIT")
+        older.close()
+        done = run(writer, lake)
+        assert (done.rows, done.reason_for_full) == ({"item": 1}, None)
+        assert keys(lake, 3, "item") == [1]
+        assert run(writer, lake).batch is None
+
+
+def connect_again(cluster: Cluster) -> Connection:
+    return cluster.start()
+
+
+def _owner(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_uid, status.st_gid
+
+
+OTHERS = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+
+
+@pytest.mark.skipif(not OTHERS, reason="this machine has no other PostgreSQL")
+def test_another_version_of_the_server_tells_the_same(root, buckets):
+    lake, _ = buckets
+    binaries, account = OTHERS[0].parent, postgres_server._account()
+    home = Path(tempfile.mkdtemp(prefix="local-postgres-", dir=postgres_server.OUTSIDE))
+    if account is not None:
+        shutil.chown(home, account.pw_uid, account.pw_gid)
+    made = postgres_server._run(
+        [binaries / "initdb", "-D", home / "data", "-U", "postgres", "-A", "trust", "-N"], account
+    )
+    assert made.returncode == 0, made.stderr
+    port = free_port()
+    process = postgres_server._launch(home, binaries, account, {**postgres_server.SETTINGS, "port": str(port)})
+    try:
+        postgres_server._await_answer(process, port, "", home)
+        with connect(Credentials("127.0.0.1", port, "postgres", "postgres", "")) as admin:
+            admin.run("CREATE TABLE item (id int PRIMARY KEY, v text)")
+            admin.run("INSERT INTO item SELECT n, 'a' FROM generate_series(1, 9) AS n")
+            assert run(admin, lake).rows == {"item": 9}
+            admin.run("BEGIN; SAVEPOINT a; UPDATE item SET v = 'b' WHERE id = 2; RELEASE a; COMMIT")
+            admin.run("DELETE FROM item WHERE id = 3")
+            done = run(admin, lake)
+            assert (done.rows, done.deleted) == ({"item": 1}, {"item": 1})
+            assert run(admin, lake).batch is None
+    finally:
+        stop(process, signal.SIGQUIT)
+        shutil.rmtree(home)

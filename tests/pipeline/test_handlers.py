@@ -1,0 +1,173 @@
+"""The three doors as Lambda opens them: events in, results out, failures raised, secrets from Secrets Manager."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+from types import SimpleNamespace
+from urllib.parse import quote_plus
+
+import boto3
+import pytest
+
+from lambda_toolkit.pipeline.lambdas.extract.handler import lambda_handler as extract
+from lambda_toolkit.pipeline.lambdas.load.handler import lambda_handler as load
+from lambda_toolkit.pipeline.lambdas.shared import clients, runtime
+from lambda_toolkit.pipeline.lambdas.shared.errors import ConnectionFailedError, LakeError, PipelineError
+from lambda_toolkit.pipeline.lambdas.transform.handler import lambda_handler as transform
+from tests.pipeline.conftest import READER_PASSWORD, configuration
+
+CONTEXT = SimpleNamespace(function_name="totes-test-transform", aws_request_id="r-1")
+
+
+@pytest.fixture
+def deployed(shop, credentials, buckets, monkeypatch, tmp_path):
+    """What deployment leaves around the functions: tables.json, environment, secrets."""
+    (tmp_path / "tables.json").write_text(json.dumps(configuration()), encoding="utf-8")
+    secrets = boto3.client("secretsmanager")
+    reader = dataclasses.replace(credentials[0], user="reader", password=READER_PASSWORD)
+    for name, of in (("totes/source", reader), ("totes/warehouse", credentials[1])):
+        value = {
+            "engine": "postgres",
+            "host": of.host,
+            "port": of.port,
+            "dbname": of.database,
+            "username": of.user,
+            "password": of.password,
+        }
+        secrets.create_secret(Name=name, SecretString=json.dumps(value))
+    for name, value in {
+        "LAMBDA_TASK_ROOT": str(tmp_path),
+        "INGESTION_BUCKET": "ingestion",
+        "PROCESSED_BUCKET": "processed",
+        "SOURCE_SECRET": "totes/source",
+        "WAREHOUSE_SECRET": "totes/warehouse",
+        "METRICS_NAMESPACE": "totes-test",
+        "POWERTOOLS_SERVICE_NAME": "transform",
+    }.items():
+        monkeypatch.setenv(name, value)
+    clients.client.cache_clear()
+    yield shop
+    clients.client.cache_clear()
+
+
+@pytest.fixture
+def log(monkeypatch):
+    """What the functions log, as a stream."""
+    stream = io.StringIO()
+    monkeypatch.setattr(runtime.logger.registered_handler, "stream", stream)
+    return stream
+
+
+def s3_event(*keys):
+    return {"Records": [{"s3": {"bucket": {"name": "ingestion"}, "object": {"key": quote_plus(key)}}} for key in keys]}
+
+
+def json_lines(text):
+    return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+
+
+def test_a_change_travels_from_door_to_door(deployed):
+    first = extract({}, CONTEXT)
+    assert (first["batch"], first["last_batch"], first["rows"]["payment"], first["deleted"]) == (1, 1, 9, {})
+    done = transform(s3_event("manifests/batch-000000000001.json"), CONTEXT)
+    assert (done["batches"], done["rows"]["fact_payment"], done["rejected"]) == ([1], 9, {})
+    assert load({"action": "report"}, CONTEXT)["last_batch"] is None
+    loaded = load({}, CONTEXT)
+    assert (loaded["loaded"], loaded["last_batch"], loaded["waiting_for"]) == ([1], 1, None)
+    assert loaded["appended"]["fact_payment"] == 9
+    assert loaded["extracted_at"] < loaded["loaded_at"]
+    again = extract({}, CONTEXT)
+    assert again == {"batch": None, "last_batch": 1, "rows": {}, "deleted": {}, "incomplete": {}}
+    assert load({"action": "report"}, CONTEXT) == {**loaded, "loaded": [], "appended": {}}
+    json.dumps([first, done, loaded, again])
+
+
+def test_events_may_come_twice_late_together_and_from_other_objects(deployed):
+    for phone in ("1", "2"):
+        deployed.admin.run("UPDATE address SET phone = :phone", phone=phone)
+        extract({}, CONTEXT)
+    second, first = (f"manifests/batch-{n:012d}.json" for n in (2, 1))
+    assert transform(s3_event(second), CONTEXT)["batches"] == [2]
+    assert transform(s3_event(second, first, "address/x.parquet"), CONTEXT)["batches"] == [1, 2]
+    assert transform(s3_event(first, first), CONTEXT)["batches"] == [1]
+    assert transform({"Event": "s3:TestEvent"}, CONTEXT) == {"batches": [], "rows": {}, "rejected": {}}
+    assert transform({"batch": 1}, CONTEXT)["batches"] == [1]
+    assert load({}, CONTEXT)["loaded"] == [1, 2]
+
+
+def test_rejected_rows_are_counted_once_in_the_metric_that_the_alarm_names(deployed, capsys):
+    deployed.admin.run("UPDATE payment SET payment_date = '31/12/2024' WHERE payment_id < 4")
+    extract({}, CONTEXT)
+    capsys.readouterr()
+    event = s3_event("manifests/batch-000000000001.json")
+    assert transform(event, CONTEXT)["rejected"] == {"fact_payment": 3}
+    metrics = [line for line in json_lines(capsys.readouterr().out) if "_aws" in line]
+    assert [metric["RowsRejected"] for metric in metrics] == [[3.0]]
+    described = metrics[0]["_aws"]["CloudWatchMetrics"][0]
+    assert (described["Namespace"], described["Dimensions"]) == ("totes-test", [["FunctionName"]])
+    assert metrics[0]["FunctionName"] == "totes-test-transform"
+    assert transform(event, CONTEXT)["rejected"] == {"fact_payment": 3}
+    assert not [line for line in json_lines(capsys.readouterr().out) if "_aws" in line]
+
+
+def test_held_facts_are_counted_in_the_same_metric_of_load(deployed, capsys):
+    deployed.admin.run("UPDATE currency SET currency_code = 'ZZZ' WHERE currency_id = 1")
+    extract({}, CONTEXT)
+    transform({"batch": 1}, CONTEXT)
+    capsys.readouterr()
+    held = load({}, CONTEXT)["held"]
+    assert held["fact_payment"] == 9
+    metrics = [line for line in json_lines(capsys.readouterr().out) if "_aws" in line]
+    assert [metric["RowsRejected"] for metric in metrics] == [[float(sum(held.values()))]]
+
+
+def test_a_failure_is_logged_once_and_raised(deployed, log):
+    boto3.client("secretsmanager").put_secret_value(
+        SecretId="totes/source",
+        SecretString=json.dumps(
+            {"host": "127.0.0.1", "port": 1, "dbname": "d", "username": "u", "password": "hunter2"}
+        ),
+    )
+    with pytest.raises(ConnectionFailedError, match=r"127\.0\.0\.1:1, database d, as user u \(secret totes/source\)"):
+        extract({}, CONTEXT)
+    errors = [line for line in json_lines(log.getvalue()) if line["level"] == "ERROR"]
+    assert [line["error"] for line in errors] == ["ConnectionFailedError"]
+    assert "hunter2" not in log.getvalue()
+
+
+def test_an_unexpected_failure_is_logged_with_its_trace_and_raised(deployed, monkeypatch, log):
+    monkeypatch.setattr("lambda_toolkit.pipeline.lambdas.extract.handler.extract_all", lambda *_: {}["nothing"])
+    with pytest.raises(KeyError):
+        extract({}, CONTEXT)
+    errors = [line for line in json_lines(log.getvalue()) if line["level"] == "ERROR"]
+    assert errors[0]["message"] == "KeyError: 'nothing'"
+    assert "Traceback" in errors[0]["exception"]
+
+
+@pytest.mark.parametrize("event", [{}, {"batch": "1"}, {"replay": 0}, {"batch": True}])
+def test_transform_refuses_an_event_that_it_does_not_know(deployed, event):
+    with pytest.raises(PipelineError, match="batch|replay"):
+        transform(event, CONTEXT)
+
+
+def test_a_batch_that_is_not_there_is_an_error(deployed):
+    with pytest.raises(LakeError, match="manifests/batch-000000000007"):
+        transform({"batch": 7}, CONTEXT)
+
+
+def test_extract_refuses_to_read_a_table_in_full_that_it_does_not_know(deployed):
+    with pytest.raises(PipelineError, match="nonsense"):
+        extract({"full": ["nonsense"]}, CONTEXT)
+    assert extract({"full": ["currency"]}, CONTEXT)["batch"] == 1
+    assert extract({"full": True}, CONTEXT)["rows"]["payment"] == 9
+
+
+def test_what_the_deployment_forgot_is_named(deployed, monkeypatch):
+    monkeypatch.setenv("SOURCE_SECRET", "totes/elsewhere")
+    with pytest.raises(PipelineError, match="totes/elsewhere does not exist"):
+        extract({}, CONTEXT)
+    monkeypatch.delenv("WAREHOUSE_SECRET")
+    with pytest.raises(PipelineError, match="WAREHOUSE_SECRET is not set"):
+        load({}, CONTEXT)

@@ -1,0 +1,91 @@
+"""A load or a replay that dies at any statement leaves the warehouse as it was, and the next one does it all."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+
+from lambda_toolkit.pipeline.lambdas.load.loading import load
+from lambda_toolkit.pipeline.lambdas.load.replay import replay
+from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import connected
+from lambda_toolkit.pipeline.warehouse.preparation import prepare
+from tests.pipeline.deeds import DECLARED, SCHEMA, Batch, Row, expected, found, repaired, write
+from tests.pipeline.written_lake import WrittenLake
+
+STEP = 7  # of the statements, every so many
+A, B, LATER = (1, 1), (2, 1), (3, 7)
+HISTORY = [
+    Batch({1: Row(A), 2: Row(A)}, {1: Row("one")}),
+    Batch({1: Row(LATER), 2: Row(B, rejected=True)}, {2: Row("two", rejected=True)}),
+    Batch({1: Row(A), 2: None}),
+    Batch({2: Row(A)}, {7: Row("seven")}),  # releases what is held
+]
+
+
+class KilledError(OSError):
+    """The session is gone."""
+
+
+def mortal(connection, statements):
+    """Makes the session end when it is asked for one statement more than these; returns how many it was asked for."""
+    asked, run = [0], connection.run
+
+    def until_then(*arguments, **named):
+        if asked[0] >= statements:
+            raise KilledError
+        asked[0] += 1
+        return run(*arguments, **named)
+
+    connection.run = until_then
+    return asked
+
+
+@pytest.fixture
+def warehouse(credentials, empty):
+    prepare(empty, SCHEMA, DECLARED)
+    return credentials[1]
+
+
+def survive(warehouse, act, before, after):
+    """Runs ``act`` in sessions that live longer and longer, until one lives long enough."""
+    lives = 0
+    while True:
+        with connected(warehouse) as connection:
+            asked = mortal(connection, lives)
+            with contextlib.suppress(KilledError):
+                act(connection)
+                break
+        with connected(warehouse) as connection:
+            state = found(connection)
+            assert state in (before, after), f"killed after {lives} statements"
+            if state == after:  # it died once all was done
+                return asked[0]
+        lives += STEP
+    with connected(warehouse) as connection:
+        assert found(connection) == after
+    return asked[0]
+
+
+def test_a_load_that_dies_anywhere_leaves_nothing_half_done(warehouse):
+    lake = WrittenLake()
+    for number, batch in enumerate(HISTORY, 1):
+        write(lake, number, batch)
+        before, after = expected(HISTORY[: number - 1]), expected(HISTORY[:number])
+        statements = survive(warehouse, lambda connection: load(connection, lake, DECLARED), before, after)
+        assert statements > 20
+
+
+def test_a_replay_that_dies_anywhere_leaves_nothing_half_done(warehouse):
+    lake = WrittenLake()
+    for number, batch in enumerate(HISTORY, 1):
+        write(lake, number, batch)
+    with connected(warehouse) as connection:
+        load(connection, lake, DECLARED)
+    put_right = repaired(HISTORY[1])
+    write(lake, 2, put_right, revision=2)
+    after = expected([HISTORY[0], put_right, *HISTORY[2:]])
+    statements = survive(
+        warehouse, lambda connection: replay(connection, lake, DECLARED, [2]), expected(HISTORY), after
+    )
+    assert statements > 30

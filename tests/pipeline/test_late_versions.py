@@ -1,0 +1,93 @@
+"""Versions that come late, because they were held or rejected, are where they would be had they come in time."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, Phase, example, given, settings
+from hypothesis import strategies as st
+
+from lambda_toolkit.pipeline.lambdas.load.loading import load
+from lambda_toolkit.pipeline.lambdas.load.replay import replay
+from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import OWN_TABLES, Warehouse
+from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import connected
+from lambda_toolkit.pipeline.warehouse.preparation import prepare
+from tests.pipeline.conftest import credentials_of
+from tests.pipeline.deeds import DECLARED, GONE, SCHEMA, Batch, Row, expected, found, repaired, write
+from tests.pipeline.written_lake import WrittenLake
+
+REBUILT = Warehouse.beside("rebuilt")
+
+
+@pytest.fixture(scope="module")
+def warehouse(postgres_server):
+    with connected(credentials_of(postgres_server, "postgres")) as admin:
+        admin.run("CREATE DATABASE late_versions")
+    with connected(credentials_of(postgres_server, "late_versions")) as connection:
+        prepare(connection, SCHEMA, DECLARED)
+        prepare(connection, SCHEMA, DECLARED, REBUILT)
+        yield connection
+
+
+def empty(connection):
+    connection.run("SELECT pg_advisory_unlock_all()")
+    for schema, own in (("public", "pipeline"), (REBUILT.published, REBUILT.own)):
+        tables = [f"{schema}.fact_deed", f"{schema}.dim_thing", *(f"{own}.{name}" for name in OWN_TABLES)]
+        connection.run("; ".join(f"DELETE FROM {table}" for table in tables))
+
+
+def run(connection, history):
+    """Loads the batches one after the other, replaying what is repaired; after each step the model agrees."""
+    empty(connection)
+    lake, known = WrittenLake(), []
+    for number, batch in enumerate(history, 1):
+        known.append(batch)
+        write(lake, number, batch)
+        assert load(connection, lake, DECLARED).loaded == [number]
+        assert found(connection) == expected(known), f"after batch {number}"
+        for other in batch.repairs:
+            if other > number or repaired(known[other - 1]) == known[other - 1]:
+                continue
+            known[other - 1] = repaired(known[other - 1])
+            write(lake, other, known[other - 1], revision=2)
+            assert replay(connection, lake, DECLARED, [other]).replayed == [other]
+            assert found(connection) == expected(known), f"after replaying batch {other} once batch {number} was in"
+    again = replay(connection, lake, DECLARED, list(range(1, len(history) + 1)))
+    assert (again.replayed, again.written) == (list(range(1, len(history) + 1)), {})
+    load(connection, lake, DECLARED, warehouse=REBUILT)
+    assert found(connection, "rebuilt", "rebuilt_pipeline") == expected(known)
+
+
+A, B = (1, 1), (2, 1)
+LATER = (3, 7)  # names a thing that is not there at first
+THING = {1: Row("one")}
+
+
+def changes(rows):
+    return st.dictionaries(st.integers(1, 2), st.one_of(st.none(), rows), max_size=2)
+
+
+deeds = changes(st.builds(Row, st.tuples(st.integers(1, 2), st.integers(1, 2)), st.sampled_from([False, False, True])))
+things = changes(st.builds(Row, st.sampled_from(["x", "y"]), st.sampled_from([False, False, True])))
+batches = st.builds(Batch, deeds, things, st.lists(st.integers(1, 6), max_size=2).map(tuple))
+
+
+@pytest.mark.no_cover
+@settings(
+    max_examples=20,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.explicit, Phase.generate, Phase.shrink],
+)
+@given(st.lists(batches, min_size=1, max_size=6))
+@example([Batch({1: Row(A)}, THING), Batch({1: Row(LATER)}), Batch({1: Row(A)}), Batch({}, {7: Row("seven")})])
+@example([Batch({1: Row(A)}, THING), Batch({1: Row(B, True)}), Batch({1: Row(A)}, {}, (2,))])
+@example(
+    [Batch({1: Row(A)}, THING), Batch({1: GONE}), Batch({1: Row(LATER)}), Batch({1: GONE}), Batch({}, {7: Row("x")})]
+)
+@example(
+    [Batch({1: Row(A)}, THING), Batch({1: GONE}), Batch({1: Row(LATER)}), Batch({1: Row(B)}), Batch({}, {7: Row("x")})]
+)
+@example([Batch({1: Row(LATER)}, THING), Batch({1: GONE}), Batch({1: Row(B)}), Batch({}, {7: Row("x")})])
+@example([Batch({}, {1: Row("x", True)}), Batch({}, {1: Row("y", True)}), Batch({}, {}, (1,))])
+def test_whatever_comes_late_the_history_is_that_of_the_model(warehouse, history):
+    run(warehouse, history)

@@ -1,0 +1,230 @@
+"""What is open, batches applied again, and a warehouse rebuilt beside the live one: through the function's own door."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+
+from lambda_toolkit.pipeline.lambdas.load import handler as door
+from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import Warehouse
+from lambda_toolkit.pipeline.lambdas.shared.errors import PipelineError, WarehouseError
+from lambda_toolkit.pipeline.warehouse.preparation import prepare
+from tests.pipeline.deeds import DECLARED, SCHEMA, Batch, Row, repaired, write
+from tests.pipeline.written_lake import WrittenLake
+
+CHECK = Warehouse.beside("check")
+A, B, LATER = (1, 1), (2, 1), (3, 7)
+HISTORY = [
+    Batch({1: Row(A), 2: Row(A)}, {1: Row("one"), 2: Row("two", rejected=True)}),
+    Batch({1: Row(LATER), 2: Row(B, rejected=True)}),
+    Batch({1: Row(B)}),
+]
+
+
+@pytest.fixture
+def lake():
+    written = WrittenLake()
+    for number, batch in enumerate(HISTORY, 1):
+        write(written, number, batch)
+    return written
+
+
+@pytest.fixture
+def warehouse(empty):
+    prepare(empty, SCHEMA, DECLARED)
+    return empty
+
+
+@pytest.fixture
+def load(credentials, warehouse, lake, monkeypatch):
+    """The handler of load on this warehouse and this lake."""
+    monkeypatch.setattr(door.clients, "credentials", lambda _: credentials[1])
+    monkeypatch.setattr(door.clients, "processed_lake", lambda: lake)
+    monkeypatch.setattr(door.declarations, "load", lambda: DECLARED)
+
+    def call(event, context=None):
+        while warehouse.rows(OTHERS_TURN)[0][0]:  # the session of the call before has its turn until it has ended
+            pass
+        return door.lambda_handler(event, context)
+
+    return call
+
+
+OTHERS_TURN = (
+    "SELECT count(*) FROM pg_locks AS l JOIN pg_database AS d ON d.oid = l.database AND d.datname = current_database()"
+    " WHERE l.locktype = 'advisory' AND l.pid <> pg_backend_pid()"
+)
+
+
+class Clock:
+    """A context of Lambda in which every look at the time that remains costs a minute."""
+
+    def __init__(self, minutes: int) -> None:
+        self.minutes = minutes
+
+    def get_remaining_time_in_millis(self) -> int:
+        self.minutes -= 1
+        return self.minutes * 60_000
+
+
+def test_what_is_open_is_told_with_its_reason(load):
+    assert load({})["open"] == {"rejected": 2, "held": 1}
+    told = load({"action": "rejected"})
+    assert (told["counts"], told["batches"]) == ({"rejected": 2, "held": 1}, [1, 2])
+    bad = {"column": "x", "value": None, "reason": "bad"}
+    assert told["rejected"] == [
+        {"batch": 1, "table": "dim_thing", "key": "2", **bad},
+        {"batch": 2, "table": "fact_deed", "key": "2", **bad},
+    ]
+    held = {"batch": 2, "table": "fact_deed", "key": "1", "column": "thing_id", "value": "7"}
+    assert told["held"] == [{**held, "reason": "not in dim_thing yet"}]
+    assert load({"action": "report"})["open"] == told["counts"]
+
+
+def test_few_are_told_and_all_are_counted(warehouse, load, lake):
+    rejected = {"fact_deed": [("deed", str(n), "x", "v" * 5000, "bad") for n in range(1000)]}
+    lake.write(4, {}, rejected=rejected)
+    load({})
+    told = load({"action": "rejected"})
+    assert (told["counts"]["rejected"], len(told["rejected"])) == (1002, 500)
+    assert max(len(entry["value"] or "") for entry in told["rejected"]) == 1000
+
+
+def test_a_replay_writes_what_came_out_differently_and_nothing_else(warehouse, load, lake):
+    load({})
+    before = warehouse.rows("SELECT * FROM history_deed ORDER BY 1")
+    for _ in range(2):
+        done = load({"action": "replay", "batches": [3, 1, 2, 9]})
+        assert (done["replayed"], done["written"], done["not_loaded"]) == ([1, 2, 3], {}, [9])
+    assert warehouse.rows("SELECT * FROM history_deed ORDER BY 1") == before
+    write(lake, 2, repaired(HISTORY[1]), revision=2)
+    done = load({"action": "replay", "batches": [2]})
+    assert (done["written"], done["open"]) == ({"fact_deed": 1}, {"rejected": 1, "held": 1})
+    assert warehouse.rows("SELECT batch, revision, written FROM pipeline.revision") == [[2, 2, {"fact_deed": 1}]]
+    assert load({"action": "replay", "batches": [2]})["written"] == {}
+
+
+def test_a_replay_that_is_refused_changes_nothing(warehouse, load, lake):
+    load({})
+    write(lake, 2, repaired(HISTORY[1]), revision=2)
+    warehouse.run("ALTER TABLE pipeline.revision ADD CHECK (revision < 2)")
+    before = warehouse.rows("SELECT * FROM history_deed ORDER BY 1")
+    with pytest.raises(WarehouseError, match="Batch 2 cannot be applied again"):
+        load({"action": "replay", "batches": [2]})
+    assert warehouse.rows("SELECT * FROM history_deed ORDER BY 1") == before
+    assert load({"action": "report"})["open"]["rejected"] == 2
+
+
+def test_one_at_a_time_writes_to_a_warehouse(warehouse, load):
+    prepare(warehouse, SCHEMA, DECLARED, CHECK)
+    warehouse.run("SELECT pg_advisory_lock(CAST(:key AS bigint))", key=Warehouse().lock)
+    assert load({})["loaded"] == []
+    busy = load({"action": "replay", "batches": [1]})
+    assert (busy["busy"], busy["replayed"], busy["left"]) == (True, [], [1])
+    assert load({"action": "rebuild", "into": "check"})["done"]  # another warehouse
+    warehouse.run("SELECT pg_advisory_unlock_all(); SELECT 1")
+    warehouse.run("SELECT pg_advisory_lock(CAST(:key AS bigint))", key=CHECK.lock)
+    assert load({"action": "rebuild", "into": "check"})["busy"]
+    assert load({})["loaded"] == [1, 2, 3]
+
+
+def test_a_rebuild_goes_on_where_the_time_ended_and_equals_the_live_warehouse(warehouse, load):
+    load({})
+    prepare(warehouse, SCHEMA, DECLARED, CHECK)
+    first, second = (load({"action": "rebuild", "into": "check"}, Clock(4)) for _ in range(2))
+    assert (first["last_batch"], first["done"]) == (2, False)
+    assert (second["last_batch"], second["done"]) == (3, True)
+    compared = load({"action": "compare", "with": "check"})
+    assert compared["equal"], compared
+    assert (compared["last_batches"], compared["rows"], compared["renumbered"]) == ([3, 3], 4, 0)
+
+
+def test_load_itself_stops_before_its_time_ends_and_goes_on_at_the_next_run(load):
+    assert load({}, Clock(4))["loaded"] == [1, 2]
+    assert load({}, Clock(4))["loaded"] == [3]
+
+
+def test_after_a_replay_the_rebuilt_warehouse_is_equal_but_for_the_numbers(warehouse, load, lake):
+    load({})
+    write(lake, 2, repaired(HISTORY[1]), revision=2)
+    load({"action": "replay", "batches": [2]})
+    lake.write(4, {"dim_thing": pa.table({"thing_id": pa.array([7], pa.int32()), "name": ["seven"]})})
+    load({})
+    prepare(warehouse, SCHEMA, DECLARED, CHECK)
+    assert load({"action": "rebuild", "into": "check"})["done"]
+    compared = load({"action": "compare", "with": "check"})
+    assert compared["equal"], compared
+    assert (compared["replayed"], compared["renumbered"] > 0) == (True, True)
+
+
+def test_a_rebuilt_warehouse_takes_the_revisions_that_came_since(warehouse, load, lake):
+    prepare(warehouse, SCHEMA, DECLARED, CHECK)
+    load({"action": "rebuild", "into": "check"})
+    write(lake, 2, repaired(HISTORY[1]), revision=2)
+    assert load({"action": "rebuild", "into": "check"})["replayed"] == [2]
+    assert load({"action": "rebuild", "into": "check"})["replayed"] == []
+
+
+@pytest.mark.parametrize(
+    ("statement", "table", "told"),
+    [
+        ("UPDATE fact_deed SET amount = 9 WHERE deed_record = 1", "fact_deed",
+         "deed_id 1, version 1: amount is 9 in public.fact_deed and 1.00 in check.fact_deed"),
+        ("DELETE FROM fact_deed WHERE deed_record = 2", "fact_deed",
+         "deed_id 2, version 1: in check.fact_deed, but not in public.fact_deed"),
+        ("UPDATE pipeline.version SET batch = 2 WHERE batch = 3", "fact_deed",
+         "deed_id 1, version 2: batch is 2 in public.fact_deed and 3 in check.fact_deed"),
+        ("UPDATE dim_thing SET name = NULL", "dim_thing", None),
+        ("DELETE FROM pipeline.held", "pipeline.held",
+         "table_name fact_deed, key 1, batch 2: in check_pipeline.held, but not in pipeline.held"),
+        ("UPDATE pipeline.rejected SET reason = 'worse' WHERE batch = 1", "pipeline.rejected", None),
+        ("INSERT INTO pipeline.deletion VALUES ('fact_deed', '1', 3, NULL)", "pipeline.deletion",
+         "table_name fact_deed, key 1, batch 3: in pipeline.deletion, but not in check_pipeline.deletion"),
+    ],
+)  # fmt: skip
+def test_every_kind_of_difference_is_named(warehouse, load, statement, table, told):
+    load({})
+    prepare(warehouse, SCHEMA, DECLARED, CHECK)
+    load({"action": "rebuild", "into": "check"})
+    warehouse.run("ALTER TABLE dim_thing ALTER COLUMN name DROP NOT NULL")
+    warehouse.run(statement)
+    compared = load({"action": "compare", "with": "check"})
+    assert not compared["equal"]
+    different = {found["table"]: found for found in compared["tables"] if found["differences"]}
+    assert list(different) == [table]
+    assert different[table]["differences"] == 1
+    assert told is None or told in different[table]["examples"]
+
+
+def test_other_numbers_without_a_replay_are_a_difference(warehouse, load):
+    load({})
+    prepare(warehouse, SCHEMA, DECLARED, CHECK)
+    load({"action": "rebuild", "into": "check"})
+    warehouse.run("UPDATE fact_deed SET deed_record = 50 WHERE deed_record = 3")
+    warehouse.run("UPDATE pipeline.version SET first_record = 50, last_record = 50 WHERE first_record = 3")
+    compared = load({"action": "compare", "with": "check"})
+    assert (compared["equal"], compared["renumbered"]) == (False, 1)
+
+
+@pytest.mark.parametrize(
+    ("event", "message"),
+    [
+        ({"action": "dance"}, "knows the actions report, rejected"),
+        ({"action": "replay"}, "`batches` must be a list"),
+        ({"action": "replay", "batches": [0]}, "`batches` must be a list"),
+        ({"action": "rebuild", "into": "public"}, "the live warehouse's own schema"),
+        ({"action": "rebuild", "into": "pipeline"}, "the live warehouse's own schema"),
+        ({"action": "rebuild", "into": "Check; DROP"}, "a name has small letters"),
+        ({"action": "rebuild", "into": "pg_check"}, "PostgreSQL keeps that name"),
+        ({"action": "rebuild", "into": "check_pipeline"}, "for the pipeline's own tables"),
+        ({"action": "compare"}, "it must be a text"),
+    ],
+)
+def test_an_event_that_cannot_be_meant_is_refused(load, event, message):
+    with pytest.raises(PipelineError, match=message):
+        load(event)
+
+
+def test_a_schema_that_was_not_prepared_is_named(load):
+    with pytest.raises(WarehouseError, match=r"lacks the table check_pipeline\.ledger"):
+        load({"action": "rebuild", "into": "check"})

@@ -1,0 +1,156 @@
+"""Batches converted again, batches whose event was lost, and the scheduled run as Lambda opens it."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+import pytest
+
+from lambda_toolkit.pipeline.lambdas.shared.errors import LakeError, PipelineError
+from lambda_toolkit.pipeline.lambdas.shared.lake.manifest import processed_manifest, to_json
+from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import manifest_key, revision_key
+from lambda_toolkit.pipeline.lambdas.transform import batch as transformation
+from lambda_toolkit.pipeline.lambdas.transform.columns.derive import _FUNCTIONS
+from lambda_toolkit.pipeline.lambdas.transform.handler import lambda_handler
+from lambda_toolkit.pipeline.lambdas.transform.recovery import in_time, lost_batches
+from tests.pipeline.test_handlers import deployed, json_lines, log  # noqa: F401  # fixtures
+
+
+def context(seconds=600.0):
+    return SimpleNamespace(
+        function_name="transform", aws_request_id="r", get_remaining_time_in_millis=lambda: seconds * 1000
+    )
+
+
+@pytest.fixture
+def corrected(shop, monkeypatch):
+    """A batch with a currency that the code of then did not know, and the code of now does."""
+    shop.admin.run("UPDATE currency SET currency_code = 'QQQ' WHERE currency_id = 2")
+    shop.extract()
+    first = shop.transform(1)
+    assert first.manifest.rejected["dim_currency"].rows == 1
+    _, reason = _FUNCTIONS["currency_name"]
+    monkeypatch.setitem(_FUNCTIONS, "currency_name", (lambda column, _: column, reason))
+    return shop
+
+
+def everything(lake):
+    return {file.key: lake.read(file.key) for file in lake.listing("")}
+
+
+def test_a_replay_by_corrected_code_is_the_next_revision_and_touches_no_earlier_one(corrected):
+    before = everything(corrected.processed)
+    done = corrected.replay(1)
+    assert (done.created, done.manifest.revision, dict(done.manifest.rejected)) == (True, 2, {})
+    after = everything(corrected.processed)
+    assert {key: after[key] for key in before} == before
+    assert processed_manifest(after[revision_key(1, 2)], "m") == done.manifest
+    assert not corrected.replay(1).created
+    assert everything(corrected.processed) == after
+    assert corrected.transform(1).manifest == done.manifest, "an event that comes late finds the newest"
+    assert corrected.load().appended["dim_currency"] == 3
+
+
+def test_of_two_replays_at_once_one_writes_and_the_other_finds_it(corrected, monkeypatch):
+    put = corrected.processed.put_if_absent
+    others = []
+
+    def put_after_another(key, content):
+        if key.startswith("revisions/") and not others:
+            others.append(None)
+            others.append(corrected.replay(1))
+        return put(key, content)
+
+    monkeypatch.setattr(corrected.processed, "put_if_absent", put_after_another)
+    mine = corrected.replay(1)
+    assert (mine.created, others[1].created, mine.manifest) == (False, True, others[1].manifest)
+    assert corrected.processed.revisions(1) == [manifest_key(1), revision_key(1, 2)]
+
+
+def test_a_replay_that_others_never_let_through_says_so(corrected, monkeypatch):
+    def put_another(key, content):
+        found = processed_manifest(content, key)
+        client = corrected.processed._client
+        client.put_object(
+            Bucket="processed", Key=key, Body=to_json(dataclasses.replace(found, source_manifest=f"other {key}"))
+        )
+        return False
+
+    monkeypatch.setattr(corrected.processed, "put_if_absent", put_another)
+    mine = dataclasses.replace(corrected.transform(1).manifest, source_manifest="mine")
+    monkeypatch.setattr(transformation.Conversion, "write", lambda self: mine)
+    with pytest.raises(LakeError, match="replayed by others"):
+        corrected.replay(1)
+
+
+def test_a_file_that_a_sweep_took_just_before_it_was_named_is_stored_again(corrected, monkeypatch):
+    first = corrected.replay(1).manifest
+    gone = first.tables["dim_currency"].key
+    client = corrected.processed._client
+    client.delete_object(Bucket="processed", Key=revision_key(1, 2))
+    put = corrected.processed.put_if_absent
+
+    def sweep_then_put(key, content):
+        client.delete_object(Bucket="processed", Key=gone)
+        return put(key, content)
+
+    monkeypatch.setattr(corrected.processed, "put_if_absent", sweep_then_put)
+    assert corrected.replay(1).manifest == first
+    assert corrected.processed.exists(gone)
+
+
+def test_the_door_replays(deployed):  # noqa: F811
+    deployed.admin.run("UPDATE payment SET payment_date = 'x' WHERE payment_id < 3")
+    deployed.extract()
+    expected = {"batch": 1, "revision": 1, "rejected": {"fact_payment": 2}}
+    assert lambda_handler({"replay": 1}, context()) == {**expected, "changed": True}
+    assert lambda_handler({"replay": 1}, context()) == {**expected, "changed": False}
+
+
+def test_batches_whose_event_was_lost_are_found_when_they_are_old_enough(shop):
+    for phone in ("1", "2", "3", "4"):
+        shop.admin.run("UPDATE address SET phone = :phone", phone=phone)
+        shop.extract()
+    shop.transform(2)
+    now = datetime.now(UTC)
+    assert list(lost_batches(shop.ingestion, shop.processed, now)) == []
+    assert list(lost_batches(shop.ingestion, shop.processed, now + timedelta(minutes=6))) == [1, 3, 4]
+    shop.transform(3)
+    assert list(lost_batches(shop.ingestion, shop.processed, now + timedelta(minutes=6))) == [1, 4]
+
+
+def test_lost_batches_are_taken_while_there_is_time():
+    left = [300.0]
+
+    def take(seconds):
+        for batch in in_time(iter([1, 2, 3, 4]), lambda: left[0], 60.0):
+            left[0] -= seconds
+            yield batch
+
+    assert list(take(90)) == [1, 2], "a third of 90 s might not end within the 120 s that are left"
+    left[0] = 59.0
+    assert list(take(1)) == []
+
+
+@pytest.mark.parametrize("event", [{"source": "aws.events", "detail-type": "Scheduled Event"}, {"action": "sweep"}])
+def test_the_scheduled_run_takes_what_was_lost_in_order_and_warns_once(deployed, log, monkeypatch, event):  # noqa: F811
+    for phone in ("1", "2"):
+        deployed.admin.run("UPDATE address SET phone = :phone", phone=phone)
+        deployed.extract()
+    assert lambda_handler(event, context())["batches"] == []
+    monkeypatch.setattr("lambda_toolkit.pipeline.lambdas.transform.recovery.PATIENCE", timedelta(seconds=-1))
+    assert lambda_handler(event, context(30))["batches"] == [], "too little time"
+    assert lambda_handler(event, context())["batches"] == [1, 2]
+    assert lambda_handler(event, context())["batches"] == []
+    warned = [line["batch"] for line in json_lines(log.getvalue()) if line["level"] == "WARNING"]
+    assert warned == [1, 2]
+    assert deployed.load().loaded == [1, 2]
+
+
+@pytest.mark.parametrize("days", ["0", "0.01", "-3", "two", "nan", "1e99"])
+def test_an_age_at_which_a_run_may_be_under_way_is_refused(deployed, monkeypatch, days):  # noqa: F811
+    monkeypatch.setenv("SWEEP_AFTER_DAYS", days)
+    with pytest.raises(PipelineError, match="SWEEP_AFTER_DAYS"):
+        lambda_handler({"action": "sweep"}, context())

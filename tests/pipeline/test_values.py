@@ -1,0 +1,164 @@
+"""Every value arrives as it was: text, NULL, numbers, times, dates; and what cannot be converted is rejected."""
+
+from __future__ import annotations
+
+import datetime
+from decimal import Decimal
+
+import pytest
+
+from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import manifest_key
+from tests.pipeline.source_model import EXPECTED, current_rows, expected_rows
+
+TRICKY = [
+    "",
+    "NULL",
+    "NA",
+    "null",
+    "nan",
+    "None",
+    " ",
+    "\\N",
+    "\\.",
+    'a"b',
+    "a,b",
+    "a\nb",
+    "a\r\nb",
+    "08841",
+    "9002744",
+    "日本",
+    "t",
+    "'",
+]
+
+
+def rejected(shop, transformed, table):
+    file = transformed.manifest.rejected[table]
+    return shop.processed.table(file.key).to_pylist()
+
+
+def test_everything_of_the_small_source_arrives(shop):
+    shop.run()
+    for table in EXPECTED:
+        assert current_rows(shop.warehouse, table) == expected_rows(shop.reader, table), table
+
+
+@pytest.mark.parametrize("setting", ["German", "SQL, DMY"])
+def test_text_survives_whatever_the_server_and_its_roles_prefer(shop, setting):
+    shop.admin.run(f"ALTER ROLE reader SET DateStyle = '{setting}'; ALTER ROLE reader SET TimeZone = 'Asia/Tokyo'")
+    try:
+        for number, text in enumerate(TRICKY, start=1000):
+            shop.admin.run("INSERT INTO design VALUES (:n, now(), :t, :t, :t)", n=number, t=text)
+        shop.run()
+        rows = shop.rows(
+            "SELECT design_name, file_location, file_name FROM dim_design WHERE design_id >= 1000 ORDER BY 1"
+        )
+        assert sorted(rows) == sorted([text, text, text] for text in TRICKY)
+        assert current_rows(shop.warehouse, "fact_sales_order") == expected_rows(shop.reader, "fact_sales_order")
+    finally:
+        shop.admin.run("ALTER ROLE reader RESET ALL")
+
+
+def test_null_is_null_and_is_nothing_else(shop):
+    shop.run()
+    assert shop.rows("SELECT address_line_2, district FROM dim_location ORDER BY location_id") == [
+        [None, None],
+        ["NA", ""],
+        [None, "x"],
+    ]
+    assert shop.rows(
+        "SELECT sales_order_id, purchase_order_id FROM dim_transaction WHERE transaction_id IN (1, 7) ORDER BY 1"
+    ) == [
+        [1, None],
+        [None, 1],
+    ]
+
+
+def test_times_keep_their_milliseconds_and_amounts_every_digit(shop):
+    shop.admin.run("UPDATE payment SET payment_amount = 9999999999999999.99 WHERE payment_id = 1")
+    shop.admin.run("UPDATE sales_order SET created_at = '1969-12-31 23:59:59.999' WHERE sales_order_id = 1")
+    shop.run()
+    assert shop.rows("SELECT payment_amount FROM fact_payment WHERE payment_id = 1") == [
+        [Decimal("9999999999999999.99")]
+    ]
+    assert shop.rows(
+        "SELECT created_date, created_time, last_updated_time FROM fact_sales_order WHERE sales_order_id = 1"
+    ) == [[datetime.date(1969, 12, 31), datetime.time(23, 59, 59, 999000), datetime.time(8, 0, 0, 960000)]]
+
+
+def test_the_calendar_has_every_date_that_a_fact_names(shop):
+    shop.run()
+    assert shop.rows("SELECT * FROM dim_date WHERE date_id = '2024-02-29'") == [
+        [datetime.date(2024, 2, 29), 2024, 2, 29, 4, "Thursday", "February", 1]
+    ]
+    assert shop.rows(
+        """SELECT count(*) FROM dim_date
+            WHERE (year, month, day, day_of_week, quarter, day_name, month_name) IS DISTINCT FROM
+            (extract(year FROM date_id), extract(month FROM date_id), extract(day FROM date_id),
+             extract(isodow FROM date_id), extract(quarter FROM date_id),
+             trim(to_char(date_id, 'Day')), trim(to_char(date_id, 'Month')))"""
+    ) == [[0]]
+
+
+def test_rows_that_cannot_be_converted_are_rejected_and_the_rest_goes_on(shop):
+    shop.run()
+    shop.admin.run("UPDATE sales_order SET agreed_delivery_date = '2023-02-30' WHERE sales_order_id = 1")
+    shop.admin.run("UPDATE sales_order SET agreed_payment_date = 'soon', unit_price = 2.505 WHERE sales_order_id = 2")
+    shop.admin.run("UPDATE sales_order SET unit_price = 'NaN' WHERE sales_order_id = 3")
+    shop.admin.run("UPDATE sales_order SET created_at = 'infinity' WHERE sales_order_id = 4")
+    shop.admin.run("UPDATE sales_order SET units_sold = 77 WHERE sales_order_id = 5")
+    shop.admin.run("UPDATE currency SET currency_code = 'ZZZ' WHERE currency_id = 2")
+    extracted = shop.extract()
+    done = shop.transform(extracted.batch)
+    assert sorted(list(row.values()) for row in rejected(shop, done, "fact_sales_order")) == [
+        ["sales_order", "1", "agreed_delivery_date", "2023-02-30", "not a date of the form yyyy-mm-dd"],
+        ["sales_order", "2", "agreed_payment_date", "soon", "not a date of the form yyyy-mm-dd"],
+        ["sales_order", "2", "unit_price", "2.505", "does not fit numeric(10, 2)"],
+        ["sales_order", "3", "unit_price", "NaN", "the lake's type has no place for this value"],
+        ["sales_order", "4", "created_at", "infinity", "the lake's type has no place for this value"],
+    ]
+    assert done.manifest.rejected["fact_sales_order"].source_rows == 4
+    assert [(row["key"], row["value"]) for row in rejected(shop, done, "dim_currency")] == [("2", "ZZZ")]
+    assert shop.load().appended["fact_sales_order"] == 1
+    shop.admin.run("UPDATE sales_order SET unit_price = 2.5 WHERE sales_order_id = 3")
+    assert shop.run()[1].appended["fact_sales_order"] == 1  # put right in the source, it arrives
+
+
+def test_numbers_beyond_what_the_lake_holds_are_told_not_bent(shop):
+    shop.admin.run("UPDATE payment SET payment_amount = 0.00000000001 WHERE payment_id = 1")
+    shop.admin.run("UPDATE payment SET payment_amount = 1e30 WHERE payment_id = 2")
+    shop.admin.run("UPDATE payment SET payment_amount = 12.500000000000000000 WHERE payment_id = 3")
+    extracted = shop.extract()
+    done = shop.transform(extracted.batch)
+    told = {(row["key"], row["column"]): row["value"] for row in rejected(shop, done, "fact_payment")}
+    assert told == {("1", "payment_amount"): "0.00000000001", ("2", "payment_amount"): "1" + "0" * 30}
+    shop.load()
+    assert shop.rows("SELECT payment_amount FROM fact_payment WHERE payment_id = 3") == [[Decimal("12.50")]]
+
+
+def test_a_row_that_names_a_row_that_is_not_there_is_rejected(shop):
+    shop.admin.run("ALTER TABLE staff DROP CONSTRAINT staff_department_id_fkey")
+    shop.admin.run("INSERT INTO staff VALUES (50, 'No', 'Where', 99, 'n@t.com')")
+    done = shop.transform(shop.extract().batch)
+    (told,) = rejected(shop, done, "dim_staff")
+    assert (told["key"], told["column"], told["value"]) == ("50", "department_id", "99")
+    assert "no such department" in told["reason"]
+
+
+def test_a_batch_transformed_again_gives_the_same_bytes(shop):
+    shop.extract()
+    first = shop.transform(1)
+    stored = shop.processed.read(manifest_key(1))
+    again = shop.replay(1)
+    assert (first.created, again.created, again.manifest) == (True, False, first.manifest)
+    assert shop.transform(1) == again
+    assert shop.processed.read(manifest_key(1)) == stored
+    assert shop.processed.newest_revision(1) == manifest_key(1)
+
+
+def test_a_numeric_declared_wider_than_the_lake_holds_is_converted_or_told(shop):
+    shop.admin.run("ALTER TABLE sales_order ALTER COLUMN unit_price TYPE numeric(50, 2)")
+    shop.admin.run("UPDATE sales_order SET unit_price = 1e40 WHERE sales_order_id = 2")
+    done = shop.transform(shop.extract().batch)
+    assert [row["key"] for row in rejected(shop, done, "fact_sales_order")] == ["2"]
+    assert shop.load().appended["fact_sales_order"] == 5

@@ -1,0 +1,106 @@
+"""Record numbers, the batch of every version, and the views of the present and of the evolution."""
+
+from __future__ import annotations
+
+from lambda_toolkit.pipeline.lambdas.load.loading import load
+from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import Warehouse
+from lambda_toolkit.pipeline.warehouse.preparation import prepare
+from tests.pipeline.conftest import CONFIG
+from tests.pipeline.source_model import CURRENT
+
+SCHEMA = (CONFIG / "warehouse.sql").read_text(encoding="utf-8")
+CHECK = Warehouse.beside("check")
+HISTORY = """
+    SELECT h.units_sold, f.batch AS from_batch, u.batch AS to_batch
+    FROM {schema}.history_sales_order AS h
+    LEFT JOIN {own}.ledger AS f ON f.extracted_at = h.valid_from
+    LEFT JOIN {own}.ledger AS u ON u.extracted_at = h.valid_to
+    WHERE h.sales_order_id = {key} ORDER BY h.sales_record_id
+"""
+
+
+def history(shop, key, schema="public", own="pipeline"):
+    """The versions of an order: units sold, the batch from which and the batch until which that was so."""
+    return shop.rows(HISTORY.format(schema=schema, own=own, key=key))
+
+
+def sell(shop, units, key=1):
+    shop.admin.run("UPDATE sales_order SET units_sold = :units WHERE sales_order_id = :key", units=units, key=key)
+    shop.run()
+
+
+def a_history(shop):
+    """Order 1: A, B, A. Order 6: deleted and back."""
+    shop.run()
+    sell(shop, 5)
+    shop.admin.run("CREATE TABLE kept AS SELECT * FROM sales_order WHERE sales_order_id = 6")
+    shop.admin.run("DELETE FROM payment; DELETE FROM transaction; DELETE FROM sales_order WHERE sales_order_id = 6")
+    sell(shop, 1000)
+    shop.admin.run("INSERT INTO sales_order SELECT * FROM kept")
+    shop.run()
+
+
+def test_versions_are_numbered_without_gaps_and_each_is_of_one_batch(shop):
+    a_history(shop)
+    assert shop.rows("SELECT array_agg(sales_record_id ORDER BY 1) FROM fact_sales_order") == [[list(range(1, 10))]]
+    assert shop.rows(
+        "SELECT first_record, last_record, batch FROM pipeline.version WHERE table_name = 'fact_sales_order' ORDER BY 1"
+    ) == [[1, 6, 1], [7, 7, 2], [8, 8, 3], [9, 9, 4]]
+
+
+def test_a_version_is_valid_until_the_next_one_or_until_the_row_was_deleted(shop):
+    a_history(shop)
+    assert history(shop, 1) == [[1000, 1, 2], [5, 2, 3], [1000, 3, None]]
+    assert history(shop, 6) == [[6000, 1, 3], [6000, 4, None]]  # and in between there was none
+    shop.admin.run("DELETE FROM sales_order WHERE sales_order_id = 6")
+    shop.run()
+    assert history(shop, 6) == [[6000, 1, 3], [6000, 4, 5]]
+
+
+def test_what_is_valid_still_is_what_is_current(shop):
+    a_history(shop)
+    for view in CURRENT.values():
+        columns = ", ".join(
+            row[0]
+            for row in shop.rows(f"SELECT attname FROM pg_attribute WHERE attnum > 0 AND attrelid = '{view}'::regclass")
+        )
+        still = f"SELECT {columns} FROM {view.replace('current', 'history')} WHERE valid_to IS NULL ORDER BY 1"
+        assert shop.rows(still) == shop.rows(f"SELECT {columns} FROM {view} ORDER BY 1")
+
+
+def test_the_same_lake_fills_another_schema_with_the_same_rows_and_numbers(shop):
+    a_history(shop)
+    created = prepare(shop.warehouse, SCHEMA, shop.declarations, CHECK)
+    assert created[:2] == ["schema check", "table check.dim_date"]
+    assert "view check.history_payment" in created
+    assert load(shop.warehouse, shop.processed, shop.declarations, warehouse=CHECK).loaded == [1, 2, 3, 4]
+    tables = [*shop.declarations.warehouse, *CURRENT.values(), "history_sales_order"]
+    for live, other in [(t, f'"check".{t}') for t in tables] + [
+        (f"pipeline.{t}", f"check_pipeline.{t}") for t in ("version", "deletion")
+    ]:
+        assert shop.rows(f"SELECT * FROM {other} AS t ORDER BY t") == shop.rows(f"SELECT * FROM {live} AS t ORDER BY t")
+    keys = """SELECT count(*), count(*) FILTER (WHERE f.relnamespace = 'check'::regnamespace) FROM pg_constraint AS c
+              JOIN pg_class AS f ON f.oid = c.confrelid WHERE c.connamespace = 'check'::regnamespace"""
+    assert shop.rows(keys) == [[24, 24]]
+
+
+def test_versions_of_an_earlier_release_are_attributed_by_what_the_ledger_counted(shop):
+    a_history(shop)
+    before = shop.rows("SELECT * FROM pipeline.version ORDER BY 1, 2")
+    wanted = history(shop, 1)
+    shop.warehouse.run("DROP TABLE pipeline.version CASCADE")
+    created = prepare(shop.warehouse, SCHEMA, shop.declarations)
+    assert created[0] == "table pipeline.version"
+    assert shop.rows("SELECT * FROM pipeline.version ORDER BY 1, 2") == before
+    assert history(shop, 1) == wanted
+
+
+def test_where_the_ledger_does_not_account_for_the_rows_their_beginning_is_unknown(shop):
+    a_history(shop)
+    shop.warehouse.run("DROP TABLE pipeline.version CASCADE; DELETE FROM pipeline.ledger WHERE batch = 2")
+    prepare(shop.warehouse, SCHEMA, shop.declarations)
+    assert shop.rows("SELECT count(*) FROM pipeline.version WHERE table_name = 'fact_sales_order'") == [[0]]
+    unknown = "SELECT valid_from::text, valid_to::text FROM history_sales_order WHERE sales_order_id = 1"
+    assert shop.rows(unknown) == [["-infinity", "-infinity"]] * 2 + [["-infinity", None]]
+    sell(shop, 77)
+    assert history(shop, 1)[-2:] == [[1000, None, 5], [77, 5, None]]

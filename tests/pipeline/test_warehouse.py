@@ -1,0 +1,104 @@
+"""Preparing a warehouse creates what it lacks; what somebody else made is compared and left alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from lambda_toolkit.pipeline.lambdas.load.loading import load, report
+from lambda_toolkit.pipeline.lambdas.shared.declarations import parse
+from lambda_toolkit.pipeline.lambdas.shared.errors import WarehouseError
+from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import connected
+from lambda_toolkit.pipeline.warehouse.preparation import prepare
+from lambda_toolkit.pipeline.warehouse.verification import differences
+from tests.pipeline.conftest import CONFIG, configuration
+
+SCHEMA = (CONFIG / "warehouse.sql").read_text(encoding="utf-8")
+DECLARED = parse(configuration())
+
+
+@pytest.fixture
+def warehouse(credentials):
+    with connected(credentials[1]) as connection:
+        yield connection
+
+
+def catalog(connection):
+    return connection.rows(
+        """SELECT c.oid, c.relname, a.attname, a.atttypid, a.attnotnull
+           FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+           WHERE c.relnamespace::regnamespace::text IN ('public', 'pipeline') ORDER BY 1, a.attnum"""
+    )
+
+
+def test_an_empty_database_gets_everything_once(empty):
+    missing = differences(empty, SCHEMA, DECLARED)
+    assert "table fact_payment is missing" in missing
+    assert "view current_dim_staff is missing" in missing
+    created = prepare(empty, SCHEMA, DECLARED)
+    assert "table dim_date" in created
+    assert "table pipeline.ledger" in created
+    assert "view current_payment" in created
+    assert "index on fact_payment (payment_id, payment_record_id)" in created
+    assert differences(empty, SCHEMA, DECLARED) == ()
+    before = catalog(empty)
+    assert prepare(empty, SCHEMA, DECLARED) == []
+    assert catalog(empty) == before
+
+
+def test_every_difference_is_named_and_nothing_is_touched(empty):
+    empty.run(SCHEMA)
+    empty.run(
+        """ALTER TABLE dim_staff ALTER COLUMN location SET NOT NULL;
+           ALTER TABLE dim_design ALTER COLUMN file_name TYPE varchar(20);
+           ALTER TABLE dim_currency DROP COLUMN currency_name;
+           ALTER TABLE dim_date ADD COLUMN week integer;
+           ALTER TABLE fact_payment DROP CONSTRAINT fact_payment_currency_id_fkey;
+           ALTER TABLE dim_transaction DROP CONSTRAINT dim_transaction_pkey CASCADE;
+           ALTER TABLE fact_sales_order ALTER COLUMN sales_record_id DROP IDENTITY"""
+    )
+    prepare(empty, SCHEMA, DECLARED)
+    before = catalog(empty)
+    found = differences(empty, SCHEMA, DECLARED)
+    assert set(found) == {
+        "table dim_staff: column location is NOT NULL, expected nullable",
+        "table dim_design: column file_name is character varying(20), expected character varying",
+        "table dim_currency: column currency_name (character varying) is missing",
+        "table dim_date: column week is not expected",
+        "table fact_payment: foreign key (currency_id) to dim_currency is missing",
+        "table fact_payment: foreign key (transaction_id) to dim_transaction is missing",
+        "table dim_transaction: primary key (transaction_id) is missing",
+        "table fact_sales_order: column sales_record_id is not an identity column "
+        "(its numbers must come from a default)",
+    }
+    assert prepare(empty, SCHEMA, DECLARED) == []
+    assert catalog(empty) == before
+
+
+def test_a_table_of_somebody_else_gets_no_index_but_its_view(empty):
+    empty.run(SCHEMA)
+    created = prepare(empty, SCHEMA, DECLARED)
+    assert not [name for name in created if name.startswith(("table fact", "table dim", "index"))]
+    assert "view current_payment" in created
+
+
+def test_what_is_declared_but_not_in_the_schema_is_named(warehouse):
+    document = configuration()
+    document["warehouse"]["dim_extra"] = {**document["warehouse"]["dim_currency"]}
+    document["warehouse"]["dim_staff"]["columns"]["nickname"] = "first_name"
+    found = differences(warehouse, SCHEMA, parse(document))
+    assert "table dim_extra is declared, but not in the warehouse's schema" in found
+    assert "table dim_staff: column nickname is declared, but not in the warehouse's schema" in found
+
+
+def test_a_schema_that_cannot_be_created_changes_nothing(empty):
+    with pytest.raises(WarehouseError, match="nosuchtype"):
+        prepare(empty, "CREATE TABLE a (x integer); CREATE TABLE b (y nosuchtype)", DECLARED)
+    assert catalog(empty) == []
+    with pytest.raises(WarehouseError, match="nosuchtype"):
+        differences(empty, "CREATE TABLE b (y nosuchtype)", DECLARED)
+
+
+def test_an_unprepared_warehouse_says_what_to_run(empty, buckets):
+    for attempt in (lambda: report(empty), lambda: load(empty, buckets[1], DECLARED)):
+        with pytest.raises(WarehouseError, match=r"python deploy\.py prepare"):
+            attempt()

@@ -1,0 +1,183 @@
+"""The parts of the emulator that can be tried without starting it."""
+
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+from lambda_toolkit.pipeline.local_stack import emulator, emulator_environment, emulator_launcher
+from lambda_toolkit.pipeline.local_stack.errors import LocalError
+
+SERVICES = ("eventbridge", "cloudwatch", "sns", "s3", "lambda_svc")
+
+
+@pytest.fixture
+def fake_ministack(monkeypatch: pytest.MonkeyPatch) -> dict[str, types.ModuleType]:
+    modules = {name: types.ModuleType(f"ministack.services.{name}") for name in SERVICES}
+    monkeypatch.setitem(sys.modules, "ministack", types.ModuleType("ministack"))
+    monkeypatch.setitem(sys.modules, "ministack.services", types.ModuleType("ministack.services"))
+    for module in modules.values():
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    return modules
+
+
+def test_intervals_pass_faster_and_the_speed_can_change(
+    fake_ministack: dict[str, types.ModuleType], tmp_path: Path
+) -> None:
+    eventbridge = fake_ministack["eventbridge"]
+    vars(eventbridge).update(
+        _parse_rate_seconds=lambda expression: 60 if expression == "rate(1 minute)" else None,
+        _tick_scheduled_rules=print,
+        _SCHEDULER_TICK_INTERVAL=10,
+    )
+    emulator.set_clock_speed(tmp_path, 12)
+
+    emulator_launcher.hasten_schedules(emulator.clock_speed_file(tmp_path))
+
+    assert vars(eventbridge)["_SCHEDULER_TICK_INTERVAL"] == 1
+    assert vars(eventbridge)["_parse_rate_seconds"]("rate(1 minute)") == 5
+    assert vars(eventbridge)["_parse_rate_seconds"]("cron(0 0 * * ? *)") is None
+    emulator.set_clock_speed(tmp_path, 1)
+    assert vars(eventbridge)["_parse_rate_seconds"]("rate(1 minute)") == 60
+
+
+def test_emails_are_delivered_to_confirmed_email_subscribers_alone(
+    fake_ministack: dict[str, types.ModuleType], tmp_path: Path
+) -> None:
+    sns = fake_ministack["sns"]
+    sent: list[str] = []
+    subscriptions = [
+        {"protocol": "email", "endpoint": "people@example.com", "confirmed": True},
+        {"protocol": "email", "endpoint": "pending@example.com", "confirmed": False},
+        {"protocol": "sqs", "endpoint": "queue", "confirmed": True},
+    ]
+    vars(sns).update(
+        _fanout=lambda topic, *rest: sent.append(topic),
+        _topic_by_arn_any_scope=lambda arn: {"subscriptions": subscriptions} if arn == "topic" else None,
+    )
+
+    emulator_launcher.deliver_emails(tmp_path)
+    vars(sns)["_fanout"]("topic", "id", "the message", "the subject")
+    vars(sns)["_fanout"]("another", "id", "the message", "the subject")
+
+    assert sent == ["topic", "another"]
+    (email,) = emulator_launcher._load(Path(emulator_launcher.__file__).with_name("mail_sink.py")).read(tmp_path)
+    assert (email.recipient, email.subject, email.body) == ("people@example.com", "the subject", "the message")
+
+
+def test_what_asks_for_tls_is_content_with_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    pinned: list[tuple[str, bool]] = []
+    policies = types.ModuleType("ministack.core.iam_evaluator")
+    vars(policies).update(pin_request_origin=lambda source_ip, secure: pinned.append((source_ip, secure)))
+    for module in (types.ModuleType("ministack"), types.ModuleType("ministack.core"), policies):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+
+    emulator_launcher.trust_the_loopback_interface()
+    for source_ip, secure in (("127.0.0.1", False), ("10.0.0.1", False), ("10.0.0.1", True)):
+        vars(policies)["pin_request_origin"](source_ip, secure)
+
+    assert pinned == [("127.0.0.1", True), ("10.0.0.1", False), ("10.0.0.1", True)]
+
+
+FUNCTION = "arn:aws:lambda:eu-west-2:000000000000:function:mine:live"
+RULE = "arn:aws:events:eu-west-2:000000000000:rule/every-minute"
+
+
+def permission(**changes: object) -> dict[str, object]:
+    return {
+        "Effect": "Allow", "Action": "lambda:InvokeFunction", "Principal": {"Service": "events.amazonaws.com"},
+        "Resource": FUNCTION, "Condition": {"ArnLike": {"AWS:SourceArn": RULE}}, **changes,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("statement", "permitted"),
+    [
+        (permission(), True),
+        (permission(Condition={}), True),
+        (permission(Condition={"ArnLike": {"aws:SourceArn": "arn:aws:events:*:*:rule/*"}}), True),
+        (permission(Condition={"ArnLike": {"AWS:SourceArn": RULE + "-another"}}), False),
+        (permission(Principal={"Service": "s3.amazonaws.com"}), False),
+        (permission(Action="lambda:GetFunction"), False),
+        (permission(Effect="Deny"), False),
+        (permission(Resource=FUNCTION.removesuffix(":live")), False),
+    ],
+)
+def test_a_permission_names_who_may_invoke(statement: dict[str, object], permitted: bool) -> None:
+    assert emulator_launcher.permits(statement, FUNCTION, "events.amazonaws.com", RULE) is permitted
+
+
+def test_rules_and_buckets_invoke_only_what_permits_them(fake_ministack: dict[str, types.ModuleType]) -> None:
+    invoked: list[str] = []
+    policy = [permission(), permission(Principal={"Service": "s3.amazonaws.com"}, Condition={})]
+    vars(fake_ministack["lambda_svc"])["_get_base_func_record_for_ref"] = lambda arn: (
+        {"policy": {"Statement": policy}}, {}, arn
+    )  # fmt: skip
+    vars(fake_ministack["eventbridge"])["_invoke_target"] = lambda target, event, rule, view: invoked.append(
+        target["Arn"]
+    )
+    vars(fake_ministack["s3"])["_deliver_event_to_lambda"] = lambda arn, payload, region: invoked.append(f"s3 {arn}")
+    emulator_launcher.demand_permissions()
+
+    for arn in (FUNCTION, "arn:aws:lambda:theirs", "arn:aws:sqs:queue"):
+        vars(fake_ministack["eventbridge"])["_invoke_target"]({"Arn": arn}, {}, {"Arn": RULE}, None)
+    for arn in (FUNCTION, "arn:aws:lambda:theirs"):
+        payload = {"Records": [{"s3": {"bucket": {"arn": "arn:aws:s3:::lake"}}}]}
+        vars(fake_ministack["s3"])["_deliver_event_to_lambda"](arn, payload, "eu-west-2")
+
+    assert invoked == [FUNCTION, "arn:aws:sqs:queue", f"s3 {FUNCTION}"]
+
+
+def test_alarms_are_left_to_the_clock(fake_ministack: dict[str, types.ModuleType]) -> None:
+    cloudwatch = fake_ministack["cloudwatch"]
+    vars(cloudwatch)["_evaluate_alarm"] = pytest.fail
+
+    emulator_launcher.leave_alarms_alone()
+
+    assert vars(cloudwatch)["_evaluate_alarm"]({"AlarmName": "any"}) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        (lambda path: emulator_launcher.hasten_schedules(path), "eventbridge._parse_rate_seconds"),
+        (lambda path: emulator_launcher.leave_alarms_alone(), "cloudwatch._evaluate_alarm"),
+        (lambda path: emulator_launcher.demand_permissions(), "lambda_svc._get_base_func_record_for_ref"),
+        (lambda path: emulator_launcher.deliver_emails(path), "sns._fanout"),
+    ],
+)
+def test_a_private_name_that_is_gone_stops_the_start_with_its_name(
+    fake_ministack: dict[str, types.ModuleType], tmp_path: Path, change: types.FunctionType, name: str
+) -> None:
+    with pytest.raises(SystemExit, match=rf"ministack\.services\.{name} is gone"):
+        change(tmp_path)
+
+
+def test_what_cannot_be_installed_is_told_in_the_installers_words(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv(emulator_environment.CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setattr(emulator_environment, "REQUIREMENTS", (f"nothing @ file://{tmp_path}/nowhere",))
+    said: list[str] = []
+
+    with pytest.raises(LocalError, match="could not be installed"):
+        emulator_environment.interpreter(tmp_path / "fallback", said.append)
+
+    assert said == ["Installing the emulated AWS, once"]
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_the_environment_is_kept_elsewhere_when_the_cache_cannot_be_written(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    fallback = tmp_path / "fallback"
+
+    assert emulator_environment._writable(tmp_path / "file" / "below", fallback) == fallback
+    with pytest.raises(LocalError, match="no place"):
+        emulator_environment._writable(tmp_path / "file" / "below", tmp_path / "file" / "too")
+
+
+def test_credentials_are_not_shown() -> None:
+    assert "hidden" not in repr(emulator.Credentials("AKIA", "hidden"))
