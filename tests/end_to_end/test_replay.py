@@ -23,7 +23,7 @@ def test_what_was_rejected_is_replayed_after_the_fix_and_the_lake_rebuilds_the_w
     assert opened["counts"]["held"] == 2
     assert "QQQ" in filled("rejected").stdout
 
-    names = root / "lambdas" / "transform" / "currencies.py"
+    names = root / "lambdas" / "transform" / "columns" / "currencies.py"
     names.write_text(names.read_text().replace('"ZAR"', '"QQQ": "A currency of tomorrow",\n        "ZAR"'))
     assert filled("deploy", "transform").exit_code == 0
     extracted = filled.document("status")["batches"]["extracted"]
