@@ -3,7 +3,8 @@
 - A file lies at the root of the package under its own name.
 - The contents of a folder without ``__init__.py`` lie at the root.
 - A folder with ``__init__.py`` is a Python package and keeps its import name: its parents' ``__init__.py`` come with
-  it.
+  it. Import names are relative to the spec's ``package_root`` where it names one, and otherwise to the closest folder
+  that is not a Python package: the same function has the same package in a checkout and inside an installed package.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ class Package:
 def build(spec: FunctionSpec) -> Package:
     """The package of ``spec``. Raises PackageError where there is none to make; the message names the file."""
     collected = _Collected(spec)
-    handler = spec.handler or _default_handler(spec.source)
+    handler = spec.handler or _default_handler(spec)
     sources: Mapping[str, Entry] = collected.entries
     _check_handler(handler, sources, spec)
     entries = with_bytecode(sources, CODE_ROOT, spec.runtime, strict=True)
@@ -102,6 +103,7 @@ class _Collected:
         self._origin: dict[str, str] = {}
         self._secrets: dict[str, str] = {}
         self._zip_path = spec.zip_path.absolute() if spec.zip_path else None
+        self._root = spec.package_root
         for source in (spec.source, *spec.include):
             self._add_source(source)
         for name, content in sorted(spec.extra_files.items()):
@@ -128,7 +130,7 @@ class _Collected:
             prefix, files = PurePosixPath(), [source]
             root = source.parent
         elif source.is_dir():
-            prefix = _import_path(source)
+            prefix = _import_path(source, self._root)
             root, files = source, list(_files(source))
             for depth, parent in enumerate(reversed(prefix.parents), start=0):
                 if parent != PurePosixPath():
@@ -189,10 +191,11 @@ def _archive_name(name: str) -> str:
     return str(path)
 
 
-def _import_path(folder: Path) -> PurePosixPath:
-    """Where the contents of ``folder`` lie: at the root, or, for a Python package, under its import name."""
+def _import_path(folder: Path, root: Path | None) -> PurePosixPath:
+    """The path of ``folder`` in the package: the root, or, for a Python package, its import name below ``root``."""
     parts: list[str] = []
-    while (folder / "__init__.py").is_file():
+    end = Path(os.path.normpath(root.absolute())) if root else None
+    while folder != end and (folder / "__init__.py").is_file():
         parts.insert(0, folder.name)
         folder = folder.parent
     return PurePosixPath(*parts)
@@ -214,8 +217,8 @@ def _files(folder: Path) -> Iterator[Path]:
         yield from (here / name for name in sorted(files))
 
 
-def _default_handler(source: Path) -> str:
-    source = Path(os.path.normpath(source.absolute()))
+def _default_handler(spec: FunctionSpec) -> str:
+    source = Path(os.path.normpath(spec.source.absolute()))
     if source.is_file():
         return f"{source.stem}.{ENTRY_FUNCTION}"
     modules = [
@@ -230,7 +233,7 @@ def _default_handler(source: Path) -> str:
             "modules. Rename it, or name it: handler='module.function'."
         )
     module = usual[0] if usual else modules[0]
-    return ".".join((*_import_path(source).parts, module.removesuffix(".py"), ENTRY_FUNCTION))
+    return ".".join((*_import_path(source, spec.package_root).parts, module.removesuffix(".py"), ENTRY_FUNCTION))
 
 
 def _check_handler(handler: str, entries: Mapping[str, Entry], spec: FunctionSpec) -> None:

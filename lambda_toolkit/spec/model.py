@@ -77,7 +77,8 @@ class FunctionSpec:
     """One Lambda function and everything that belongs to it alone.
 
     ``memory`` is in MB, ``timeout`` in seconds. ``schedule`` is an EventBridge expression, in UTC. ``handler`` is
-    found in the source where it is ``None``. ``permissions`` are IAM statements, added to the right to write its own
+    found in the source where it is ``None``. ``package_root`` is the folder that import names in the package are relative
+    to; by default the closest one above the source that is not a Python package. ``permissions`` are IAM statements, added to the right to write its own
     log. ``zip_path`` is where a copy of the package is left for people to look into. ``health_event`` is what a new
     version must take without an error before it goes live. ``adopt`` takes over what already has its name on AWS.
 
@@ -96,6 +97,7 @@ class FunctionSpec:
     environment: Mapping[str, str] | None = field(default=None, repr=False)
     secret_environment: tuple[str, ...] = ()
     include: tuple[Path, ...] = ()
+    package_root: Path | None = None
     extra_files: Mapping[str, bytes | Path] = field(default_factory=dict, repr=False)
     requirements: tuple[str, ...] = ()
     requirements_exclude: tuple[str, ...] = ()

@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -134,6 +135,19 @@ def test_the_same_bytes_from_another_place_time_and_umask(tmp_path: Path) -> Non
     ]
     assert packages[0].content == packages[1].content
     assert packages[0].sha256 == packages[1].sha256
+
+
+def test_the_same_bytes_inside_an_installed_package(tmp_path: Path) -> None:
+    """The folder that holds it there is a Python package as well: ``package_root`` says where import names begin."""
+    checkout = write(tmp_path / "checkout", PACKAGE_TREE)
+    site = write(tmp_path / "site", {f"tools/pipeline/{name}": text for name, text in PACKAGE_TREE.items()})
+    write(site, {"tools/__init__.py": "", "tools/pipeline/__init__.py": ""})
+    root = site / "tools" / "pipeline"
+    one = build(FunctionSpec("f", checkout / "lambdas/extract", include=(checkout / "lambdas/shared",)))
+    installed = FunctionSpec("f", root / "lambdas/extract", include=(root / "lambdas/shared",), package_root=root)
+    other = build(installed)
+    assert (one.handler, one.content) == (other.handler, other.content)
+    assert build(replace(installed, package_root=None)).handler == f"tools.pipeline.{one.handler}"
 
 
 def test_the_same_bytes_from_other_processes(tmp_path: Path) -> None:
