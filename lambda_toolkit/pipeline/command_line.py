@@ -11,6 +11,7 @@ import gc
 import click
 
 from lambda_toolkit.pipeline.commands.shared.lazy_group import LazyGroup
+from lambda_toolkit.pipeline.installed import program
 
 COMMANDS = {
     "deploy": "Deploy the pipeline, or redeploy just the functions named.",
@@ -38,7 +39,7 @@ LOCAL_COMMANDS = {
 
 EPILOG = (
     "Every command takes --stage, --config and --json. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped. "
-    "To try it without an AWS account: python deploy.py local run"
+    f"To try it without an AWS account: {program()} local run"
 )
 
 

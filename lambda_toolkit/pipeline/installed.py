@@ -1,10 +1,19 @@
-"""The entry point of the installed command ``lambda-script``."""
+"""The installed package: the entry point of ``lambda-script``, its name in messages, and the files shipped with it."""
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
+PACKAGE_ROOT = Path(__file__).parent
+FUNCTIONS = PACKAGE_ROOT / "lambdas"  # the functions' source; in a checkout a symbolic link to the folder of that name
+SHARED = FUNCTIONS / "shared"  # part of the package of every function
+STARTER = PACKAGE_ROOT / "config" / "starter"  # the templates that `init` fills in
+_COMMAND = "lambda-script"  # the entry point in setup.py
+
 
 def main() -> None:
-    """Run the command line. Without the packages of the pipeline: one sentence that says what to install, exit 1."""
+    """Run the command line. Without its requirements: one sentence that says what to install, and exit code 1."""
     try:
         from lambda_toolkit.pipeline.command_line import run
     except ModuleNotFoundError as error:
@@ -15,3 +24,13 @@ def main() -> None:
             "or 'lambda-script[local]' to try it on this machine."
         ) from None
     run()
+
+
+def program() -> str:
+    """What to type before the name of a command: ``lambda-script`` where that is running, else ``python deploy.py``."""
+    return _COMMAND if Path(sys.argv[0]).stem == _COMMAND else "python deploy.py"
+
+
+def shipped_functions() -> tuple[str, ...]:
+    """The names of the functions whose source is shipped, sorted."""
+    return tuple(sorted(folder.name for folder in FUNCTIONS.iterdir() if (folder / "handler.py").is_file()))

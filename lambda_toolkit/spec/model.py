@@ -77,10 +77,11 @@ class FunctionSpec:
     """One Lambda function and everything that belongs to it alone.
 
     ``memory`` is in MB, ``timeout`` in seconds. ``schedule`` is an EventBridge expression, in UTC. ``handler`` is
-    found in the source where it is ``None``. ``package_root`` is the folder that import names in the package are relative
-    to; by default the closest one above the source that is not a Python package. ``permissions`` are IAM statements, added to the right to write its own
-    log. ``zip_path`` is where a copy of the package is left for people to look into. ``health_event`` is what a new
-    version must take without an error before it goes live. ``adopt`` takes over what already has its name on AWS.
+    found in the source where it is ``None``. ``package_root`` is the folder where import names in the package begin;
+    by default the closest one above the source that is not a Python package. ``permissions`` are IAM statements, added
+    to the right to write its own log. ``zip_path`` is where a copy of the package is left for people to look into.
+    ``health_event`` is what a new version must take without an error before it goes live. ``adopt`` takes over what
+    already has its name on AWS.
 
     What is ``None`` is not managed: what AWS has stays. What is empty is removed, as is a ``schedule`` that is an empty
     text. A tag with an empty value is taken away; tags that are not named stay. ``secret_environment`` names variables

@@ -89,16 +89,15 @@ def test_a_missing_table_is_named_and_nothing_moves_on(filled, sql):
     [
         ('schedule = "rate(5 minutes)"', 'schedule = "0 9 1 * MON"', "day"),
         ('schedule = "rate(5 minutes)"', 'schedule = "61 * * * *"', "61"),
-        ('handler = "', 'handlr = "', "handlr"),
-        ('source = "lambdas/extract"\n', "", "lacks the key `source`"),
-        ('source = "lambdas/extract"', 'source = "lambdas/xtract"', "xtract"),
+        ("[functions.extract]\n", '[functions.extract]\nhandlr = "x"\n', "handlr"),
+        ("[functions.extract]\n", "[functions.xtract]\n", "lacks the key `source`"),
+        ("[functions.extract]\n", '[functions.extract]\nsource = "lambdas/xtract"\n', "xtract"),
     ],
 )
 def test_a_bad_configuration_is_one_message(filled, tmp_path, old, new, says):
     text = (filled.root / "config" / "pipeline.toml").read_text()
     text = text.replace('extract.schedule = "rate(1 minute)"\n', "")
-    if old not in text:
-        text = text.replace('source = "lambdas/extract"', 'source = "lambdas/extract"\nhandlr = "x"')
+    assert old in text
     config = filled.root / "config" / "broken.toml"
     config.write_text(text.replace(old, new, 1))
     try:

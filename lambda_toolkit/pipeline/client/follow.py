@@ -13,6 +13,7 @@ from lambda_toolkit.pipeline.client.invocation import call
 from lambda_toolkit.pipeline.commands import logs
 from lambda_toolkit.pipeline.config.model import Pipeline
 from lambda_toolkit.pipeline.errors import CommandError
+from lambda_toolkit.pipeline.installed import program
 
 if TYPE_CHECKING:
     from lambda_toolkit.aws.client import Aws
@@ -67,7 +68,7 @@ class Follower:
             if self.waiting.clock() - begun > TRANSFORM_BUDGET:
                 raise CommandError(
                     f"Batch {batch} was extracted, but transform has not written it after {TRANSFORM_BUDGET:.0f} s. "
-                    "See: python deploy.py logs transform"
+                    f"See: {program()} logs transform"
                 )
             self.waiting.sleep(POLL)
         return lake.manifest(self.aws, self.bucket("processed"), batch)
@@ -90,7 +91,7 @@ class Follower:
             if self.waiting.clock() - begun > LOAD_BUDGET:
                 raise CommandError(
                     f"Batch {batch} is not in the warehouse after {LOAD_BUDGET:.0f} s: load waits for batch "
-                    f"{result.get('waiting_for')}. See: python deploy.py status"
+                    f"{result.get('waiting_for')}. See: {program()} status"
                 )
             self.waiting.sleep(POLL)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lambda_toolkit.pipeline.errors import CommandError
+from lambda_toolkit.pipeline.installed import program
 from lambda_toolkit.resources.alias import LIVE
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def invoke(aws: Aws, function: str, event: Mapping[str, Any]) -> Invocation:
         "lambda", "invoke", FunctionName=function, Qualifier=LIVE, LogType="Tail", Payload=json.dumps(event).encode()
     )
     if response is None:
-        raise CommandError(f"There is no function {function} on AWS yet. Deploy it: python deploy.py")
+        raise CommandError(f"There is no function {function} on AWS yet. Deploy it: {program()}")
     text = response["Payload"].read().decode()
     payload = json.loads(text) if text else None
     tail = base64.b64decode(response.get("LogResult", "")).decode(errors="replace")

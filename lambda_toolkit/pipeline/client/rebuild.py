@@ -11,6 +11,7 @@ from lambda_toolkit.pipeline.client.replay import Replaying
 from lambda_toolkit.pipeline.commands.prepare import prepare, warehouse_credentials
 from lambda_toolkit.pipeline.commands.shared.target import Target
 from lambda_toolkit.pipeline.errors import CommandError, UsageError
+from lambda_toolkit.pipeline.installed import program
 
 ROUNDS = 5  # times that the live warehouse may move on while the two are compared
 
@@ -73,7 +74,7 @@ class Rebuilding:
             if not result["loaded"] and not result["replayed"]:
                 raise CommandError(
                     f"Batch {result['waiting_for']} is missing from the lake: {self._schema} holds what is before it. "
-                    "See: python deploy.py logs transform"
+                    f"See: {program()} logs transform"
                 )
 
     def _check_ours(self) -> None:

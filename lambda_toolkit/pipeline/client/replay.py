@@ -8,6 +8,7 @@ from typing import Any
 from lambda_toolkit.pipeline.client.follow import LOAD_BUDGET, Follower
 from lambda_toolkit.pipeline.client.invocation import call
 from lambda_toolkit.pipeline.errors import CommandError
+from lambda_toolkit.pipeline.installed import program
 
 APPLIED_AT_ONCE = 200  # batches that one invocation of load is given; it leaves those that it has no time for
 PAUSE = 5.0  # seconds before asking again while another load is running
@@ -56,7 +57,7 @@ class Replaying:
             if waiting.clock() - begun > LOAD_BUDGET:
                 raise CommandError(
                     f"Another load has been running for {LOAD_BUDGET:.0f} s, and only one may write to the warehouse "
-                    "at a time. See: python deploy.py logs load"
+                    f"at a time. See: {program()} logs load"
                 )
             waiting.sleep(PAUSE)
 

@@ -13,6 +13,7 @@ import click
 from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_request
 from lambda_toolkit.pipeline.config.deployment import one
 from lambda_toolkit.pipeline.errors import CommandError, UsageError
+from lambda_toolkit.pipeline.installed import program
 
 if TYPE_CHECKING:
     from lambda_toolkit.aws.client import Aws
@@ -67,7 +68,7 @@ def events(
             found = aws.list_all("logs", "filter_log_events", "events", logGroupName=group, startTime=start)
         except AwsError as error:
             if error.code == "ResourceNotFoundException":
-                raise CommandError(f"{function} has no log group. Deploy it first: python deploy.py") from error
+                raise CommandError(f"{function} has no log group. Deploy it first: {program()}") from error
             raise
         for event in found:
             if _identity(event) not in seen:

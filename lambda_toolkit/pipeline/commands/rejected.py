@@ -9,6 +9,7 @@ import click
 from lambda_toolkit.pipeline.client.invocation import call
 from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_request
 from lambda_toolkit.pipeline.commands.shared.screen import counted
+from lambda_toolkit.pipeline.installed import program
 
 _COLUMNS = ("batch", "table", "key", "column", "value", "reason")
 _SHOWN = 60  # characters of a value in the table; --json has more
@@ -49,5 +50,5 @@ def _summary(document: dict[str, Any]) -> str:
         return "Nothing is open: every row that was extracted is in the warehouse."
     text = f"Open: {counted(counts['rejected'], 'rejected row')}, {counts['held']:,} held."
     if counts["rejected"]:
-        text += " Once what was wrong is mended and deployed: python deploy.py replay"
+        text += f" Once what was wrong is mended and deployed: {program()} replay"
     return text

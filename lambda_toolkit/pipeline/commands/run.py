@@ -10,6 +10,7 @@ from lambda_toolkit.pipeline.client.follow import Follower
 from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_request
 from lambda_toolkit.pipeline.commands.shared.screen import counted
 from lambda_toolkit.pipeline.errors import CommandError
+from lambda_toolkit.pipeline.installed import program
 
 IDLE_CALLS = 3  # without a new batch, while there is more to read
 
@@ -71,7 +72,7 @@ def _extract(follower: Follower) -> dict[str, Any]:
         following = follower.extract()
         idle = idle + 1 if following["last_batch"] == extracted["last_batch"] else 0
         if idle == IDLE_CALLS:
-            raise CommandError(f"extract does not get on: {still}. See: python deploy.py logs extract")
+            raise CommandError(f"extract does not get on: {still}. See: {program()} logs extract")
         extracted = {
             **following,
             "batch": following["batch"] or extracted["batch"],

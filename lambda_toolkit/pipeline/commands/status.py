@@ -13,6 +13,7 @@ from lambda_toolkit.pipeline.client.lake import batches_after
 from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_request
 from lambda_toolkit.pipeline.commands.shared.screen import counted
 from lambda_toolkit.pipeline.errors import CommandError
+from lambda_toolkit.pipeline.installed import program
 from lambda_toolkit.resources.alias import LIVE
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def command(request: Request) -> int:
     if any(document["open"].values()):
         screen.say(
             f"Open: {counted(document['open']['rejected'], 'rejected row')}, {document['open']['held']:,} held. "
-            "Which, and why: python deploy.py rejected",
+            f"Which, and why: {program()} rejected",
             color="yellow",
         )
     screen.table(
@@ -107,7 +108,7 @@ def _batches(
     """
     opened = {"rejected": 0, "held": 0}
     if not deployed:
-        freshness = {"fresh": False, "lag_seconds": None, "summary": "Not deployed yet: python deploy.py"}
+        freshness = {"fresh": False, "lag_seconds": None, "summary": f"Not deployed yet: {program()}"}
         return {"extracted": None, "transformed": None, "loaded": None}, freshness, opened
     try:
         report = follower.loaded()
@@ -130,7 +131,7 @@ def _batches(
     elif loaded:
         summary = f"All that was extracted is in the warehouse: batch {loaded} came at {_moment(report['loaded_at'])}."
     else:
-        summary = "Nothing was extracted yet: python deploy.py run"
+        summary = f"Nothing was extracted yet: {program()} run"
     fresh = bool(loaded) and not extracted and not complaint
     return batches, {"fresh": fresh, "lag_seconds": lag, "summary": summary}, {**opened, **report.get("open", {})}
 

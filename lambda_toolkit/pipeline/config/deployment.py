@@ -27,7 +27,10 @@ def deployment(pipeline: Pipeline, account: str, environ: Mapping[str, str]) -> 
     Raises ConfigurationError for a declaration or a value that cannot be deployed.
     """
     return Deployment(
-        functions=tuple(script(pipeline, function, account).spec for function in pipeline.functions.values()),
+        functions=tuple(
+            replace(script(pipeline, function, account).spec, package_root=function.package_root)
+            for function in pipeline.functions.values()
+        ),
         buckets=tuple(_bucket(pipeline, name, account) for name in pipeline.buckets),
         topics=(TopicSpec(pipeline.expand(pipeline.topic, account), emails=pipeline.emails, tags=pipeline.tags),),
         secrets=tuple(

@@ -23,6 +23,7 @@ from lambda_toolkit.pipeline.config.role_policy import bucket_of
 from lambda_toolkit.pipeline.config.toml_section import WHOLE_FILE, Problems, Section, undeclared
 from lambda_toolkit.pipeline.config.validate import check
 from lambda_toolkit.pipeline.errors import ConfigurationError
+from lambda_toolkit.pipeline.installed import FUNCTIONS, PACKAGE_ROOT, SHARED, shipped_functions
 from lambda_toolkit.spec.cron import to_eventbridge
 from lambda_toolkit.spec.model import Canary, LifecycleRule
 
@@ -182,12 +183,18 @@ def _rule(section: Section) -> LifecycleRule:
 
 def _function(path: Path, name: str, section: Section) -> FunctionDeclaration:
     root = path.resolve().parent.parent
+    source, include = section.optional_text("source"), section.optional_texts("include")
+    if source is None and name not in shipped_functions():
+        section.problem(
+            f"lacks the key `source`: the folder of its code. Only {', '.join(shipped_functions())} are shipped."
+        )
     triggers = section.optional_list("trigger")
     canary = section.optional_section("canary")
     declaration = FunctionDeclaration(
         name=name,
-        source=root / section.text("source"),
-        include=tuple(root / entry for entry in section.texts("include")),
+        source=FUNCTIONS / name if source is None else root / source,
+        include=(SHARED,) if source is None and include is None else tuple(root / entry for entry in include or ()),
+        package_root=PACKAGE_ROOT if source is None else None,
         requirements=section.texts("requirements"),
         memory=section.whole("memory", 512),
         timeout=section.whole("timeout", 300),

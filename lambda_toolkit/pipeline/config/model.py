@@ -47,6 +47,7 @@ class FunctionDeclaration:
     name: str
     source: Path
     include: tuple[Path, ...]
+    package_root: Path | None  # where import names in the package begin; None: found from the source
     requirements: tuple[str, ...]
     memory: int
     timeout: int

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lambda_toolkit.pipeline.installed import program
 from lambda_toolkit.pipeline.local_stack import credentials
 from lambda_toolkit.pipeline.local_stack.databases import Database
 from lambda_toolkit.pipeline.local_stack.errors import LocalError
@@ -84,7 +85,7 @@ def read_stack(path: Path) -> Stack:
     except (ValueError, KeyError, TypeError) as error:
         raise LocalError(
             f"{path} cannot be read as the description of an embedded stack ({error!r}). "
-            "Delete it, and run: python deploy.py local down"
+            f"Delete it, and run: {program()} local down"
         ) from error
 
 

@@ -25,6 +25,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
+from lambda_toolkit.pipeline.installed import program
 from lambda_toolkit.pipeline.local_stack import credentials as accesses
 from lambda_toolkit.pipeline.local_stack import databases, emulator, postgres_server
 from lambda_toolkit.pipeline.local_stack.description import (
@@ -129,9 +130,9 @@ def load_stack(root: Path) -> Stack:
     if ended:
         raise LocalError(
             f"The embedded stack is not whole any more: {' and '.join(ended)} ended without being asked to. "
-            "Start it again with: python deploy.py local up"
+            f"Start it again with: {program()} local up"
         )
-    raise LocalError("The embedded stack is not up. Start it with: python deploy.py local up")
+    raise LocalError(f"The embedded stack is not up. Start it with: {program()} local up")
 
 
 def _ended_parts(root: Path) -> list[str]:

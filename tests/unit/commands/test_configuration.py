@@ -9,6 +9,7 @@ import pytest
 
 from lambda_toolkit.pipeline.config.load import DEFAULT_PATH, load
 from lambda_toolkit.pipeline.errors import ConfigurationError
+from lambda_toolkit.pipeline.installed import FUNCTIONS, PACKAGE_ROOT, SHARED
 from lambda_toolkit.spec.model import Canary
 
 SHIPPED = DEFAULT_PATH.read_text(encoding="utf-8")
@@ -58,7 +59,7 @@ def test_the_region_is_what_every_aws_tool_would_take(environ, region):
     ("old", "new", "says"),
     [
         ('name = "totes"\n', "", r"\[pipeline\] lacks the key `name`"),
-        ('source = "lambdas/extract"\n', "", r"\[functions.extract\] lacks the key `source`"),
+        ("[functions.extract]", "[functions.export]", r"\[functions.export\] lacks the key `source`.*extract, load"),
         ('topic = "{name}-{stage}-alerts"', "topic = 7", r"\[alerts\] `topic` must be a text, not 7"),
         ("memory = 1024 ", "memory = true ", r"\[functions.extract\] `memory` must be a whole number, not True"),
         ("memory = 1024 ", "memroy = 1024 ", r"\[functions.extract\] holds the unknown key `memroy`"),
@@ -90,6 +91,14 @@ def test_what_is_wrong_is_named(tmp_path, old, new, says):
     assert old in SHIPPED
     with pytest.raises(ConfigurationError, match=says):
         load(written(tmp_path, SHIPPED.replace(old, new, 1)))
+
+
+def test_a_function_without_source_is_the_shipped_one_of_its_name(tmp_path):
+    shipped = load(DEFAULT_PATH).functions["extract"]
+    assert (shipped.source, shipped.include, shipped.package_root) == (FUNCTIONS / "extract", (SHARED,), PACKAGE_ROOT)
+    own = '[functions.extract]\nsource = "code/extract"\n'
+    function = load(written(tmp_path, SHIPPED.replace("[functions.extract]\n", own))).functions["extract"]
+    assert (function.source, function.include, function.package_root) == (tmp_path / "code" / "extract", (), None)
 
 
 def test_an_alarm_has_one_limit(tmp_path):
@@ -166,7 +175,7 @@ def test_triggers_that_overlap_are_refused(tmp_path, one, other):
 
 def test_not_mentioned_is_not_managed_and_empty_is_to_be_removed(tmp_path):
     def function(lines: str):
-        own = f'[functions.load]\nsource = "lambdas/load"\n{lines}\n\n'
+        own = f"[functions.load]\n{lines}\n\n"
         text = re.sub(r"(?s)\[functions\.load\].*?\n\n", own, SHIPPED)
         return load(written(tmp_path, text)).functions["load"]
 

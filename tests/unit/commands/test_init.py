@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -53,7 +54,7 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
 def test_a_folder_whose_name_aws_refuses_is_refused(tmp_path: Path) -> None:
     code, output = init(tmp_path / "2nd")
     assert code == 1
-    assert "no name that AWS takes" in output
+    assert "AWS does not accept `2nd`" in output
 
 
 @pytest.mark.parametrize(
@@ -71,3 +72,14 @@ def test_a_source_of_ones_own_is_not_filled_with_totesys(tmp_path: Path, argumen
     assert result.exit_code == 2
     assert says in result.stderr
     assert not (tmp_path / "crm" / ".local").exists(), "nothing was started"
+
+
+def test_its_settings_are_those_of_this_repository(tmp_path: Path) -> None:
+    """Two files say the same: config/pipeline.toml, and the template that init fills in."""
+    init(tmp_path / "totes")
+    written = tomllib.loads((tmp_path / "totes" / "config" / "pipeline.toml").read_text(encoding="utf-8"))
+    shipped = tomllib.loads(Path("config/pipeline.toml").read_text(encoding="utf-8"))
+    for tables in ("source", "warehouse"):
+        written.pop(tables)
+        shipped.pop(tables)
+    assert written == shipped

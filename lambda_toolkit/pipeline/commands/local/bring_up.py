@@ -16,6 +16,7 @@ from lambda_toolkit.pipeline.commands.shared.screen import Screen, counted
 from lambda_toolkit.pipeline.commands.shared.target import LOCAL_STAGE, Target, local_target
 from lambda_toolkit.pipeline.config.load import load
 from lambda_toolkit.pipeline.errors import CommandError, UsageError
+from lambda_toolkit.pipeline.installed import program
 
 if TYPE_CHECKING:
     from lambda_toolkit.pipeline.local_stack.description import Stack
@@ -57,7 +58,7 @@ def require_totesys(request: Request) -> None:
     if own.is_file():
         raise UsageError(
             f"This makes business happen in totesys, and {own} describes another source. Change that with psql "
-            "(python deploy.py local env), then: python deploy.py run"
+            f"({program()} local env), then: {program()} run"
         )
 
 
@@ -111,7 +112,7 @@ def fill(stack: Stack, seeding: Seeding, screen: Screen) -> None:
     if not seed.is_empty(stack.source_admin):
         if seeding.directory is not None or seeding.orders is not None:
             raise CommandError(
-                "The source already holds data, from before. Start afresh with: python deploy.py local down --wipe"
+                f"The source already holds data, from before. Start afresh with: {program()} local down --wipe"
             )
         screen.progress("The source holds its data from before")
         return

@@ -7,14 +7,15 @@ import shlex
 import click
 
 from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_request
+from lambda_toolkit.pipeline.installed import program
 
 
-@click.command("env")
+@click.command("env", epilog=f'Use it as: eval "$({program()} local env)"')
 @with_request
 def command(request: Request) -> int:
     """Print the `export` lines that point the AWS CLI, boto3 and psql at the embedded stack.
 
-    Use it as: eval "$(python deploy.py local env)". The PG* variables are the source's administrator.
+    The PG* variables are the source's administrator.
     """
     from lambda_toolkit.pipeline.local_stack.description import environment
     from lambda_toolkit.pipeline.local_stack.stack import load_stack

@@ -12,6 +12,7 @@ from lambda_toolkit.pipeline.commands.local.bring_up import Seeding, bring_up, r
 from lambda_toolkit.pipeline.commands.local.business_day import Day, document, show_check, show_history, summary_of
 from lambda_toolkit.pipeline.commands.shared.options import DONE, FAILED, Request, with_request
 from lambda_toolkit.pipeline.errors import CommandError
+from lambda_toolkit.pipeline.installed import program
 
 CLOCK_SPEED = 15  # schedules pass so much faster: one minute in four seconds
 
@@ -31,7 +32,7 @@ def command(request: Request, seed: Path | None, orders: int | None, keep: bool)
 
     require_totesys(request)
     if running_stack(request.root):
-        raise CommandError("The embedded stack is up already. Stop it first: python deploy.py local down --wipe")
+        raise CommandError(f"The embedded stack is up already. Stop it first: {program()} local down --wipe")
     down(request.root, wipe=True)
     try:
         code = _main_job(request, Seeding(seed, orders))
@@ -40,7 +41,7 @@ def command(request: Request, seed: Path | None, orders: int | None, keep: bool)
             down(request.root, on_progress=request.screen.progress)
         raise
     if keep:
-        request.screen.say("It goes on running: python deploy.py status · local simulate · local down")
+        request.screen.say(f"It goes on running: {program()} status · local simulate · local down")
     else:
         down(request.root, wipe=code == DONE, on_progress=request.screen.progress)
     return code

@@ -6,6 +6,7 @@ import click
 
 from lambda_toolkit.pipeline.commands.local.bring_up import require_totesys
 from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_request
+from lambda_toolkit.pipeline.installed import program
 
 
 @click.command("simulate")
@@ -23,9 +24,7 @@ def command(request: Request, rate: float, minutes: float) -> int:
 
     require_totesys(request)
     stack = load_stack(request.root)
-    request.screen.progress(
-        f"{rate:g} events a minute for {minutes:g} minutes; watch them arrive: python deploy.py status"
-    )
+    request.screen.progress(f"{rate:g} events a minute for {minutes:g} minutes; watch them arrive: {program()} status")
     events = simulate(stack.source_admin, rate=rate, minutes=minutes, on_event=request.screen.progress)
     request.screen.table("What happened", ["event", "times"], sorted(events.items()), right=["times"])
     request.screen.document({"events": events})

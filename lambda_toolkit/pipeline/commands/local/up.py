@@ -8,6 +8,7 @@ import click
 
 from lambda_toolkit.pipeline.commands.local.bring_up import Seeding, bring_up, seeding_options
 from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_request
+from lambda_toolkit.pipeline.installed import program
 
 
 @click.command("up")
@@ -22,12 +23,12 @@ def command(request: Request, seed: Path | None, orders: int | None, empty: bool
         stack, target = bring_up(request, Seeding(seed, orders, empty))
     except BaseException:
         if running_stack(request.root):
-            request.screen.progress("The stack runs all the same. Repeat the command, or: python deploy.py local down")
+            request.screen.progress(f"The stack runs all the same. Repeat the command, or: {program()} local down")
         raise
     request.screen.say(
         f"The embedded stack is up at {stack.aws_endpoint_url}; .local/stack.json says the rest.", bold=True
     )
-    request.screen.say("Next: python deploy.py run · status · local simulate · local down")
+    request.screen.say(f"Next: {program()} run · status · local simulate · local down")
     request.screen.document(
         {
             "aws_endpoint_url": stack.aws_endpoint_url,

@@ -1,4 +1,4 @@
-"""The groups of ``deploy.py``: commands that are imported when they are called, and mistakes that are told as asked."""
+"""Groups whose commands are imported when they are called, and whose usage errors are JSON where that is asked for."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class LazyGroup(click.Group):
             formatter.write_dl([*self._summaries.items(), *groups.items()])
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Options without a command are those of the default one: ``python deploy.py --stage prod`` deploys prod."""
+        """Options without a command are those of the default one: ``--stage prod`` deploys prod."""
         if self._default and (not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names)):
             args = [self._default, *args]
         return super().parse_args(ctx, args)

@@ -18,6 +18,7 @@ from lambda_toolkit.pipeline.commands.shared.screen import Screen
 from lambda_toolkit.pipeline.commands.shared.target import Target, choose
 from lambda_toolkit.pipeline.config.load import DEFAULT_PATH
 from lambda_toolkit.pipeline.errors import CommandError, UsageError
+from lambda_toolkit.pipeline.installed import program
 
 P = ParamSpec("P")
 
@@ -111,5 +112,5 @@ def _of_a_file(error: OSError) -> str:
 
 def _message(error: Exception) -> str:
     if getattr(error, "code", "") == "NoCredentialsError":
-        return f"{error} Or try the pipeline without an account: python deploy.py local run"
+        return f"{error} Or try the pipeline without an account: {program()} local run"
     return str(error)

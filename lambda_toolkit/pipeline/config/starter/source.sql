@@ -1,4 +1,4 @@
--- The source's tables, for trying this pipeline on this machine: `python deploy.py local up` makes them in its own
+-- The source's tables, for trying this pipeline on this machine: `$command local up` makes them in its own
 -- PostgreSQL. On AWS the source is there already, and nobody reads this file.
 
 CREATE TABLE customer (

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
+from lambda_toolkit.pipeline.installed import program
 from lambda_toolkit.pipeline.local_stack.databases import Database
 from lambda_toolkit.pipeline.local_stack.errors import LocalError
 from lambda_toolkit.pipeline.local_stack.totesys.generator import DEFAULT_ORDERS, DEFAULT_SEED, generate
@@ -113,7 +114,7 @@ def _load(source: Database, openers: Mapping[str, tuple[str, Opener]]) -> dict[s
         if full:
             raise LocalError(
                 f"The source already holds data ({', '.join(full)}): a seed fills an empty one. "
-                "Start afresh with: python deploy.py local down --wipe"
+                f"Start afresh with: {program()} local down --wipe"
             )
         rows = {}
         for table in TABLES:
