@@ -6,6 +6,7 @@ from typing import Any
 
 from ..shared import clients, declarations
 from ..shared.errors import PipelineError
+from ..shared.events import ExtractRequest, ExtractResult, extract_request
 from ..shared.postgres.connection import connected
 from ..shared.runtime import checked, logged, logger
 from .extraction import Extracted, Request
@@ -21,22 +22,15 @@ RESERVED_SHARE = 0.2  # of the time that there is, where that is little
 def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Captures what changed in the source since the last batch; more than one batch holds becomes several.
 
-    The event may hold ``full``: true, or a list of tables, to read them whole again; and ``accept_types``: a list of
-    ``table.column`` whose type was changed on purpose. ``incomplete`` in the result names the tables for which there
-    was no time left: the next invocation goes on with them.
+    Takes the event of ``events.extract_request`` and returns an ``ExtractResult``. Raises PipelineError for an event
+    that is not one.
     """
     declared = declarations.load()
-    request = _request(event, frozenset(declared.source))
+    request = _request(extract_request(event), frozenset(declared.source))
     limits = _limits(context)
     with connected(clients.credentials("SOURCE_SECRET")) as connection:
         done = extract_all(connection, clients.ingestion_lake(), declared, request, limits, _tell)
-    return {
-        "batch": done.batch,
-        "last_batch": done.last_batch,
-        "rows": dict(done.rows),
-        "deleted": dict(done.deleted),
-        "incomplete": dict(done.incomplete),
-    }
+    return ExtractResult(done.batch, done.last_batch, done.rows, done.deleted, done.incomplete).to_json()
 
 
 def _tell(extracted: Extracted) -> None:
@@ -60,9 +54,8 @@ def _limits(context: Any) -> Limits:
     return Limits(reserve=min(RESERVE, RESERVED_SHARE * seconds_left()), seconds_left=seconds_left)
 
 
-def _request(event: dict[str, Any], tables: frozenset[str]) -> Request:
-    full, accept = event.get("full", []), event.get("accept_types", [])
-    chosen = tables if full is True else frozenset(full or ())
+def _request(request: ExtractRequest, tables: frozenset[str]) -> Request:
+    chosen = frozenset(request.full) if isinstance(request.full, tuple) else tables if request.full else frozenset()
     for table in sorted(chosen - tables):
         raise PipelineError(f"The event asks for the table {table}, which the declaration does not name.")
-    return Request(chosen, frozenset(accept))
+    return Request(chosen, frozenset(request.accept_types))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
 from ..shared.declarations import FACT, Declarations, WarehouseTable
+from ..shared.events import CompareResult, TableComparison
 from ..shared.postgres import sql
 from ..shared.postgres.connection import transaction
 from ..shared.postgres.copy import Connection
@@ -53,8 +54,8 @@ class _Side:
     shown: str
 
 
-def compare(connection: Connection, declarations: Declarations, one: Warehouse, other: Warehouse) -> dict[str, Any]:
-    """What differs between ``one`` and ``other``, as JSON values; in one snapshot, which nothing is written to.
+def compare(connection: Connection, declarations: Declarations, one: Warehouse, other: Warehouse) -> CompareResult:
+    """What differs between ``one`` and ``other``, in one snapshot; writes nothing.
 
     ``equal``: whether they hold the same, record for record. Where batches were replayed in ``one``, the versions that
     came late have later numbers there than where they come in time: that is told as ``renumbered``, and no difference.
@@ -68,19 +69,19 @@ def compare(connection: Connection, declarations: Declarations, one: Warehouse, 
         tables += [_own(connection, name, one, other) for name in _OWN]
         revised = sql.compose("SELECT EXISTS (SELECT FROM $revision)", **one.parts())
         replayed = bool(connection.rows(revised)[0][0])
-    different = any(table["differences"] for table in tables)
-    renumbered = sum(table["renumbered"] for table in tables)
-    return {
-        "equal": lasts[0] == lasts[1] and not different and (replayed or not renumbered),
-        "last_batches": lasts,
-        "rows": sum(table["rows"][0] for table in tables[: len(declarations.warehouse)]),
-        "renumbered": renumbered,
-        "replayed": replayed,
-        "tables": tables,
-    }
+    different = any(table.differences for table in tables)
+    renumbered = sum(table.renumbered for table in tables)
+    return CompareResult(
+        equal=lasts[0] == lasts[1] and not different and (replayed or not renumbered),
+        last_batches=tuple(lasts),
+        rows=sum(table.rows[0] for table in tables[: len(declarations.warehouse)]),
+        renumbered=renumbered,
+        replayed=replayed,
+        tables=tuple(tables),
+    )
 
 
-def _table(connection: Connection, table: WarehouseTable, one: Warehouse, other: Warehouse) -> dict[str, Any]:
+def _table(connection: Connection, table: WarehouseTable, one: Warehouse, other: Warehouse) -> TableComparison:
     is_fact = table.kind == FACT
     columns = sql.columns(table.column_names, of="t")
     sides = [
@@ -95,11 +96,11 @@ def _table(connection: Connection, table: WarehouseTable, one: Warehouse, other:
     found = _compared(connection, table.name, sides, identity, compared)
     if is_fact:
         parts = {"one": sides[0].query, "other": sides[1].query, "same": _same(identity)}
-        found["renumbered"] = int(connection.rows(sql.compose(_RENUMBERED, **parts))[0][0])
+        found = replace(found, renumbered=int(connection.rows(sql.compose(_RENUMBERED, **parts))[0][0]))
     return found
 
 
-def _own(connection: Connection, name: str, one: Warehouse, other: Warehouse) -> dict[str, Any]:
+def _own(connection: Connection, name: str, one: Warehouse, other: Warehouse) -> TableComparison:
     identity, compared = _OWN[name]
     template = _REJECTED if name == "rejected" else _ROWS
     sides = [
@@ -114,7 +115,7 @@ def _own(connection: Connection, name: str, one: Warehouse, other: Warehouse) ->
 
 def _compared(
     connection: Connection, name: str, sides: list[_Side], identity: tuple[str, ...], compared: tuple[str, ...]
-) -> dict[str, Any]:
+) -> TableComparison:
     parts = {
         "one": sides[0].query,
         "other": sides[1].query,
@@ -125,13 +126,13 @@ def _compared(
     }
     rows = connection.rows(sql.compose(_COMPARE, **parts))
     counts = connection.rows(sql.compose(_COUNT, one=parts["one"], other=parts["other"]))[0]
-    return {
-        "table": name,
-        "rows": [int(count) for count in counts],
-        "differences": int(rows[0][0]) if rows else 0,
-        "renumbered": 0,
-        "examples": [_told(sides, identity, compared, _read(row[1]), _read(row[2])) for row in rows],
-    }
+    return TableComparison(
+        table=name,
+        rows=tuple(int(count) for count in counts),
+        differences=int(rows[0][0]) if rows else 0,
+        renumbered=0,
+        examples=tuple(_told(sides, identity, compared, _read(row[1]), _read(row[2])) for row in rows),
+    )
 
 
 def _same(identity: tuple[str, ...]) -> sql.Fragment:

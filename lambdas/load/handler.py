@@ -1,18 +1,26 @@
-"""The door of load: EventBridge calls it on a schedule; events with an ``action`` ask for something else.
-
-``report``: what is loaded · ``rejected``: what is open · ``replay``: batches, in their newest revisions, again ·
-``rebuild``: the next batches into another schema · ``compare``: the live warehouse with such a schema.
-"""
+"""The Lambda handler of load: EventBridge calls it on a schedule; other events name an action (``shared.events``)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
-from typing import Any
+from typing import Any, assert_never
 
 from ..shared import clients, declarations
 from ..shared.deadline import Budget
 from ..shared.errors import PipelineError
+from ..shared.events import (
+    CompareRequest,
+    LoadEvent,
+    LoadReplayRequest,
+    LoadReplayResult,
+    LoadRequest,
+    LoadResult,
+    RebuildRequest,
+    RebuildResult,
+    RejectedRequest,
+    ReportRequest,
+    load_request,
+)
+from ..shared.message import Message
 from ..shared.postgres.connection import connected
 from ..shared.postgres.copy import Connection
 from ..shared.runtime import checked, count_rejected, logged, logger
@@ -23,91 +31,98 @@ from .rebuild import rebuild
 from .replay import replay
 from .warehouse.schemas import LIVE, Warehouse
 
-Action = Callable[[Connection, dict[str, Any], Any], dict[str, Any]]
-
 
 @logged
 @checked(lambda: clients.credentials("WAREHOUSE_SECRET"), clients.processed_lake)
 def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Loads the batches that the warehouse does not have yet, in order; or does what the event's ``action`` says.
 
-    Raises PipelineError for an event that it does not understand, and what the action raises.
+    Raises PipelineError for an event that ``events.load_request`` refuses, and what the action raises.
     """
-    name = event.get("action")
-    if name is not None and name not in _ACTIONS:
-        raise PipelineError(f"load knows the actions {', '.join(_ACTIONS)}, not {name!r}.")
-    action = _ACTIONS[name] if name else _load
+    request = load_request(event)
     with connected(clients.credentials("WAREHOUSE_SECRET")) as connection:
-        return action(connection, event, context)
+        return _answer(connection, request, context).to_json()
 
 
-def _load(connection: Connection, event: dict[str, Any], context: Any) -> dict[str, Any]:
+def _answer(connection: Connection, request: LoadEvent, context: Any) -> Message:
+    match request:
+        case LoadRequest():
+            return _load(connection, context)
+        case ReportRequest():
+            return _described(connection, report(connection))
+        case RejectedRequest():
+            return open_rows(connection, declarations.load())
+        case LoadReplayRequest():
+            return _replay(connection, request, context)
+        case RebuildRequest():
+            return _rebuild(connection, request, context)
+        case CompareRequest():
+            return compare(connection, declarations.load(), LIVE, _shadow(request.schema))
+        case _:
+            assert_never(request)
+
+
+def _load(connection: Connection, context: Any) -> LoadResult:
     result = load(connection, clients.processed_lake(), declarations.load(), in_time=_budget(context))
     if result.busy:
-        logger.warning("another load is running: nothing was loaded by this one")
+        logger.warning("another load is running: this one loaded nothing")
     if result.held:
         logger.warning(
-            "rows are held: what they name is not in the warehouse (see what transform rejected), or they lack a value "
-            "that it demands",
-            held=result.held,
+            "rows are pending: a row that they reference is not in the warehouse (see what transform rejected), or "
+            "they lack a value that the warehouse requires",
+            pending=result.held,
         )
         count_rejected(sum(result.held.values()), context)
     return _described(connection, result)
 
 
-def _report(connection: Connection, event: dict[str, Any], context: Any) -> dict[str, Any]:
-    return _described(connection, report(connection))
+def _replay(connection: Connection, request: LoadReplayRequest, context: Any) -> LoadReplayResult:
+    if not request.batches:
+        raise PipelineError("The event of load, action replay: `batches` must name at least one batch.")
+    lake, budget = clients.processed_lake(), _budget(context)
+    done = replay(connection, lake, declarations.load(), list(request.batches), in_time=budget)
+    return LoadReplayResult(
+        tuple(done.replayed),
+        done.written,
+        tuple(done.not_loaded),
+        tuple(done.left),
+        busy=done.busy,
+        open=count_open(connection),
+    )
 
 
-def _rejected(connection: Connection, event: dict[str, Any], context: Any) -> dict[str, Any]:
-    return open_rows(connection, declarations.load())
+def _rebuild(connection: Connection, request: RebuildRequest, context: Any) -> RebuildResult:
+    shadow = _shadow(request.schema)
+    done = rebuild(connection, clients.processed_lake(), declarations.load(), shadow, _budget(context))
+    return RebuildResult(
+        done.last_batch,
+        tuple(done.loaded),
+        tuple(done.replayed),
+        missing_batch=done.waiting_for,
+        done=done.done,
+        busy=done.busy,
+    )
 
 
-def _replay(connection: Connection, event: dict[str, Any], context: Any) -> dict[str, Any]:
-    batches = event.get("batches")
-    if not isinstance(batches, list) or not batches or not all(type(n) is int and n > 0 for n in batches):
-        raise PipelineError(f"The event's `batches` must be a list of numbers of batches, not {batches!r}.")
-    done = replay(connection, clients.processed_lake(), declarations.load(), batches, in_time=_budget(context))
-    return {**asdict(done), "open": count_open(connection)}
+def _described(connection: Connection, result: Loaded) -> LoadResult:
+    return LoadResult(
+        loaded=tuple(result.loaded),
+        last_batch=result.last.batch,
+        extracted_at=result.last.extracted_at,
+        loaded_at=result.last.loaded_at,
+        missing_batch=result.waiting_for,
+        appended=result.appended,
+        pending=result.held,
+        open=count_open(connection),
+        busy=result.busy,
+    )
 
 
-def _rebuild(connection: Connection, event: dict[str, Any], context: Any) -> dict[str, Any]:
-    warehouse = _other(event, "into")
-    return asdict(rebuild(connection, clients.processed_lake(), declarations.load(), warehouse, _budget(context)))
-
-
-def _compare(connection: Connection, event: dict[str, Any], context: Any) -> dict[str, Any]:
-    return compare(connection, declarations.load(), LIVE, _other(event, "with"))
-
-
-_ACTIONS: Mapping[str, Action] = {
-    "report": _report,
-    "rejected": _rejected,
-    "replay": _replay,
-    "rebuild": _rebuild,
-    "compare": _compare,
-}
-
-
-def _described(connection: Connection, result: Loaded) -> dict[str, Any]:
-    return {
-        "loaded": result.loaded,
-        "last_batch": result.last.batch,
-        "extracted_at": result.last.extracted_at,
-        "loaded_at": result.last.loaded_at,
-        "waiting_for": result.waiting_for,
-        "appended": result.appended,
-        "held": result.held,
-        "open": count_open(connection),
-    }
-
-
-def _other(event: dict[str, Any], key: str) -> Warehouse:
-    """The warehouse beside the live one that the event names. Raises PipelineError."""
-    schema = event.get(key)
-    problem = Warehouse.refusal(schema) if isinstance(schema, str) else "it must be a text"
-    if problem or not isinstance(schema, str):
-        raise PipelineError(f"The event's `{key}` cannot be {schema!r}: {problem}.")
+def _shadow(schema: str) -> Warehouse:
+    """The warehouse in ``schema``, beside the live one. Raises PipelineError for a name that cannot be used."""
+    problem = Warehouse.refusal(schema)
+    if problem:
+        raise PipelineError(f"The event's `schema` cannot be {schema!r}: {problem}.")
     return Warehouse.beside(schema)
 
 

@@ -93,7 +93,8 @@ def _check_lake(lake: Lake, last: LedgerEntry) -> None:
         raise LakeError(
             f"The warehouse holds everything up to batch {last.batch}, which s3://{lake.bucket}/{key} should tell of "
             "and which is not there. Nothing is loaded. If only this bucket was emptied, invoke transform with the "
-            f'event {{"batch": {last.batch}}}; if the lake began anew, begin with an empty warehouse too.'
+            f'event {{"action": "transform", "batch": {last.batch}}}; if the lake began anew, begin with an empty '
+            "warehouse too."
         )
     found = processed_manifest(content, key)
     if datetime.fromisoformat(found.extracted_at) != datetime.fromisoformat(str(last.extracted_at)):
@@ -115,7 +116,7 @@ def _in_order(lake: Lake, result: Loaded, now: Callable[[], datetime]) -> Iterat
                     f"Batch {expected} is missing from s3://{lake.bucket}, while batch {found.number} has been there "
                     f"for {round(late.total_seconds())} s. Nothing after it is loaded. transform looks for such "
                     "batches by itself every few minutes; if this stays, see its log, mend what it complains of, and "
-                    f'invoke it with the event {{"batch": {expected}}}.'
+                    f'invoke it with the event {{"action": "transform", "batch": {expected}}}.'
                 )
             return
         yield found.number

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ..shared.declarations import CALENDAR, Declarations
+from ..shared.events import OpenCounts, OpenItem, RejectedResult
 from ..shared.postgres import sql
 from ..shared.postgres.copy import Connection
 from .warehouse.ledger import check_prepared
@@ -25,45 +24,32 @@ _REJECTED = """
 _BATCHES = "SELECT array_agg(batch) FROM (SELECT DISTINCT batch FROM $rejected ORDER BY batch) AS b"
 
 
-def count_open(connection: Connection, warehouse: Warehouse = LIVE) -> dict[str, int]:
-    """How many rows are ``rejected``, and how many ``held``."""
-    rejected, held = connection.rows(sql.compose(_COUNT, **warehouse.parts()))[0]
-    return {"rejected": int(rejected), "held": int(held)}
+def count_open(connection: Connection, warehouse: Warehouse = LIVE) -> OpenCounts:
+    """The numbers of rejected and of pending rows."""
+    rejected, pending = connection.rows(sql.compose(_COUNT, **warehouse.parts()))[0]
+    return OpenCounts(int(rejected), int(pending))
 
 
 def open_rows(
     connection: Connection, declarations: Declarations, *, limit: int = LIMIT, warehouse: Warehouse = LIVE
-) -> dict[str, Any]:
-    """What is open, as JSON values: one entry for each fault, oldest first, at most ``limit`` of each kind.
+) -> RejectedResult:
+    """The outstanding rows: one entry per reason, oldest first, at most ``limit`` rejected and ``limit`` pending.
 
-    ``batches``: those with rejected rows, which a replay may convert. ``counts``: rows in all. Raises WarehouseError
-    when the warehouse is not prepared.
+    Raises WarehouseError when the warehouse is not prepared.
     """
     check_prepared(connection, warehouse)
     parts = {**warehouse.parts(), "limit": sql.number(limit), "length": sql.number(_MAX_TEXT)}
-    fields = ("batch", "table", "key", "column", "value", "reason")
-    rejected = [dict(zip(fields, row, strict=True)) for row in connection.rows(sql.compose(_REJECTED, **parts))]
-    held = [
+    rejected = tuple(OpenItem(*row) for row in connection.rows(sql.compose(_REJECTED, **parts)))
+    pending = [
         _entry(found)
         for table in declarations.loading_order()
         if table.kind != CALENDAR
         for found in waiting(connection, warehouse, table, limit)
     ]
-    return {
-        "counts": count_open(connection, warehouse),
-        "batches": connection.rows(sql.compose(_BATCHES, **parts))[0][0] or [],
-        "rejected": rejected,
-        "held": held[:limit],
-    }
+    batches = connection.rows(sql.compose(_BATCHES, **parts))[0][0] or []
+    return RejectedResult(count_open(connection), tuple(batches), rejected, tuple(pending[:limit]))
 
 
-def _entry(found: Waiting) -> dict[str, Any]:
+def _entry(found: Waiting) -> OpenItem:
     reason = "NULL, which the warehouse refuses" if found.other is None else f"not in {found.other} yet"
-    return {
-        "batch": found.batch,
-        "table": found.table,
-        "key": found.key,
-        "column": found.column,
-        "value": found.value,
-        "reason": reason,
-    }
+    return OpenItem(found.batch, found.table, found.key, found.column, found.value, reason)

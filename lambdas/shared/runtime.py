@@ -11,6 +11,7 @@ from aws_lambda_powertools import Logger
 
 from . import declarations
 from .errors import PipelineError
+from .events import CheckRequest, CheckResult
 
 Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
 
@@ -49,12 +50,13 @@ def checked(*needs: Callable[[], object]) -> Callable[[Handler], Handler]:
     def around(handler: Handler) -> Handler:
         @functools.wraps(handler)
         def call(event: dict[str, Any], context: Any) -> dict[str, Any]:
-            if event.get("action") != "check":
+            if event.get("action") != CheckRequest.action:
                 return handler(event, context)
+            CheckRequest.from_json({key: value for key, value in event.items() if key != "action"}, "The event")
             declarations.load()
             for need in needs:
                 need()
-            return {"checked": True}
+            return CheckResult().to_json()
 
         return call
 

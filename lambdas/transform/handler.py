@@ -1,20 +1,27 @@
-"""The door of transform: S3 calls it when a batch's manifest is written, EventBridge for what was lost or left behind.
+"""The Lambda handler of transform: S3 calls it when a batch's manifest is written, EventBridge on a schedule.
 
-``{"batch": n}`` transforms a batch whose event was lost, ``{"replay": n}`` converts one again, and
-``{"action": "sweep"}`` does what the scheduled run does.
+The scheduled run transforms the batches whose event was missed and deletes orphaned files.
 """
 
 from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import unquote_plus
 
 from ..shared import clients, declarations
 from ..shared.errors import PipelineError
+from ..shared.events import (
+    SweepRequest,
+    SweepResult,
+    TransformReplayRequest,
+    TransformReplayResult,
+    TransformRequest,
+    TransformResult,
+    transform_request,
+)
 from ..shared.lake.manifest import ProcessedManifest
 from ..shared.lake.object_keys import batch_of
 from ..shared.runtime import checked, count_rejected, logged, logger
@@ -33,23 +40,25 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
     Raises PipelineError for an event that it does not understand, LakeError for a batch that it cannot read.
     """
-    if "replay" in event:
-        return _replay(_number(event, "replay"), context)
-    if event.get("source") == "aws.events" or event.get("action") == "sweep":
-        return _scheduled(context, datetime.now(UTC))
-    return _result([_transform(batch, context) for batch in _batches(event)])
+    request = transform_request(event)
+    if isinstance(request, TransformReplayRequest):
+        return _replay(request.batch, context).to_json()
+    if isinstance(request, SweepRequest):
+        return _scheduled(context, datetime.now(UTC)).to_json()
+    batches = [request.batch] if isinstance(request, TransformRequest) else _batches(request.keys)
+    return _result([_transform(batch, context) for batch in batches]).to_json()
 
 
-def _result(done: list[ProcessedManifest]) -> dict[str, Any]:
+def _result(done: list[ProcessedManifest]) -> TransformResult:
     rows: Counter[str] = Counter()
     rejected: Counter[str] = Counter()
     for manifest in done:
         rows.update({name: table.rows for name, table in manifest.tables.items()})
         rejected.update(_rejected(manifest))
-    return {"batches": [manifest.batch for manifest in done], "rows": dict(rows), "rejected": dict(rejected)}
+    return TransformResult(tuple(manifest.batch for manifest in done), rows, rejected)
 
 
-def _scheduled(context: Any, now: datetime) -> dict[str, Any]:
+def _scheduled(context: Any, now: datetime) -> SweepResult:
     """Transforms the batches whose event was lost, as far as the time goes, and sweeps what is left behind."""
 
     def remaining() -> float:
@@ -73,7 +82,8 @@ def _scheduled(context: Any, now: datetime) -> dict[str, Any]:
             _replay(batch, context)  # stores what its new revision names, should that be gone
     if swept:
         logger.info("files that no manifest names were deleted", files=swept)
-    return {**_result(done), "swept": len(swept)}
+    result = _result(done)
+    return SweepResult(result.batches, result.rows, result.rejected, len(swept))
 
 
 def _age(days: str | None) -> timedelta:
@@ -92,16 +102,10 @@ def _transform(batch: int, context: Any) -> ProcessedManifest:
     return transform(*lakes, declarations.load(), batch, tell=_teller(context)).manifest
 
 
-def _replay(batch: int, context: Any) -> dict[str, Any]:
+def _replay(batch: int, context: Any) -> TransformReplayResult:
     lakes = clients.ingestion_lake(), clients.processed_lake()
     done = replay(*lakes, declarations.load(), batch, tell=_teller(context))
-    manifest = done.manifest
-    return {
-        "batch": batch,
-        "revision": manifest.revision,
-        "rejected": _rejected(manifest),
-        "changed": done.created,
-    }
+    return TransformReplayResult(batch, done.manifest.revision, _rejected(done.manifest), changed=done.created)
 
 
 def _rejected(manifest: ProcessedManifest) -> dict[str, int]:
@@ -120,24 +124,10 @@ def _teller(context: Any) -> Callable[[ProcessedManifest], None]:
     return tell
 
 
-def _number(event: dict[str, Any], name: str) -> int:
-    number = event[name]
-    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
-        raise PipelineError(f"The event's `{name}` must be the number of a batch, not {number!r}.")
-    return number
-
-
-def _batches(event: dict[str, Any]) -> list[int]:
-    """The numbers of the batches that an event names."""
-    if "batch" in event:
-        return [_number(event, "batch")]
-    if event.get("Event") == "s3:TestEvent":  # S3 sends one when the notification is set up
-        return []
-    if "Records" not in event:
-        raise PipelineError('transform expects an event from S3 or EventBridge, {"batch": n} or {"replay": n}.')
-    keys = [unquote_plus(record["s3"]["object"]["key"]) for record in event["Records"]]
-    numbers = [batch_of(key) for key in keys]
-    for key, number in zip(keys, numbers, strict=True):
+def _batches(keys: Iterable[str]) -> list[int]:
+    """The batches whose manifests are among the objects ``keys``, in order, each once."""
+    numbers = {key: batch_of(key) for key in keys}
+    for key, number in numbers.items():
         if number is None:
             logger.info("not a manifest: ignored", key=key)
-    return sorted({number for number in numbers if number is not None})
+    return sorted({number for number in numbers.values() if number is not None})

@@ -120,6 +120,6 @@ def test_every_object_but_orphans_is_named_by_a_manifest_and_none_is_ever_replac
     after = objects()
     assert before.items() < after.items()
     event = filled.root / "event.json"
-    event.write_text('{"batch": 1}')
+    event.write_text('{"action": "transform", "batch": 1}')
     assert filled("invoke", "transform", "--event", str(event)).exit_code == 0
     assert objects() == after, "transforming a batch again gives the same bytes under the same names"

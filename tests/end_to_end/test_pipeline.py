@@ -91,7 +91,7 @@ def test_a_row_that_cannot_be_converted_is_rejected_and_the_rest_goes_on(filled,
 
 def test_transform_may_do_what_its_scheduled_run_and_a_replay_need(filled, tmp_path):
     (tmp_path / "sweep.json").write_text('{"action": "sweep"}')
-    (tmp_path / "replay.json").write_text('{"replay": 1}')
+    (tmp_path / "replay.json").write_text('{"action": "replay", "batch": 1}')
     swept = filled.document("invoke", "transform", "--event", str(tmp_path / "sweep.json"))["result"]
     assert (swept["batches"], swept["swept"]) == ([], 0)
     replayed = filled.document("invoke", "transform", "--event", str(tmp_path / "replay.json"))["result"]

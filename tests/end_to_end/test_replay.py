@@ -20,7 +20,7 @@ def test_what_was_rejected_is_replayed_after_the_fix_and_the_lake_rebuilds_the_w
         assert result.exit_code == 0, result.output
     opened = filled.document("rejected")
     assert ("dim_currency", "77", "currency_code", "QQQ") in rows(opened)
-    assert opened["counts"]["held"] == 2
+    assert opened["counts"]["pending"] == 2
     assert "QQQ" in filled("rejected").stdout
 
     names = root / "lambdas" / "transform" / "columns" / "currencies.py"
@@ -32,7 +32,7 @@ def test_what_was_rejected_is_replayed_after_the_fix_and_the_lake_rebuilds_the_w
     assert "1 came out differently than before" in replayed.stdout
 
     left = filled.document("rejected")
-    assert left["counts"]["held"] == 0
+    assert left["counts"]["pending"] == 0
     assert not [row for row in rows(left) if row[1] == "77"]
     assert filled.document("status")["batches"]["extracted"] == extracted, "the source was not asked"
     history = (

@@ -111,7 +111,7 @@ class Line:
         deadline = time.monotonic() + PATIENCE
         while True:
             loaded = self.call("load")
-            assert loaded.error is None and loaded.result and loaded.result["waiting_for"] is None, loaded
+            assert loaded.error is None and loaded.result and loaded.result["missing_batch"] is None, loaded
             if loaded.result["last_batch"] == last:
                 return
             assert time.monotonic() < deadline, loaded
@@ -120,7 +120,7 @@ class Line:
         """Transforms every batch that was not yet."""
         done = self.batches("processed")
         for batch in sorted(self.batches("ingestion") - done):
-            answer = self.call("transform", {"batch": batch})
+            answer = self.call("transform", {"action": "transform", "batch": batch})
             assert answer.error is None and not answer.signal, answer
 
     def batches(self, bucket: str) -> set[int]:

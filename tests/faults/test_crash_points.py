@@ -39,8 +39,9 @@ def reach(line: Line, function: str) -> None:
 
 
 def call(line: Line, function: str):
-    event = {"batch": max(line.batches("ingestion"))} if function == "transform" else {}
-    return line.call(function, event)
+    if function == "transform":
+        return line.call(function, {"action": "transform", "batch": max(line.batches("ingestion"))})
+    return line.call(function, {})
 
 
 def chosen(points: list[str], function: str) -> list[int]:

@@ -47,7 +47,7 @@ def many_rows(line: Line, rows: int) -> None:
 
 
 def batch_to_transform(line: Line) -> dict[str, int]:
-    return {"batch": max(line.batches("ingestion"))}
+    return {"action": "transform", "batch": max(line.batches("ingestion"))}
 
 
 def extracted(line: Line) -> None:

@@ -75,7 +75,7 @@ def test_a_change_travels_from_door_to_door(deployed):
     assert (done["batches"], done["rows"]["fact_payment"], done["rejected"]) == ([1], 9, {})
     assert load({"action": "report"}, CONTEXT)["last_batch"] is None
     loaded = load({}, CONTEXT)
-    assert (loaded["loaded"], loaded["last_batch"], loaded["waiting_for"]) == ([1], 1, None)
+    assert (loaded["loaded"], loaded["last_batch"], loaded["missing_batch"]) == ([1], 1, None)
     assert loaded["appended"]["fact_payment"] == 9
     assert loaded["extracted_at"] < loaded["loaded_at"]
     again = extract({}, CONTEXT)
@@ -93,7 +93,7 @@ def test_events_may_come_twice_late_together_and_from_other_objects(deployed):
     assert transform(s3_event(second, first, "address/x.parquet"), CONTEXT)["batches"] == [1, 2]
     assert transform(s3_event(first, first), CONTEXT)["batches"] == [1]
     assert transform({"Event": "s3:TestEvent"}, CONTEXT) == {"batches": [], "rows": {}, "rejected": {}}
-    assert transform({"batch": 1}, CONTEXT)["batches"] == [1]
+    assert transform({"action": "transform", "batch": 1}, CONTEXT)["batches"] == [1]
     assert load({}, CONTEXT)["loaded"] == [1, 2]
 
 
@@ -115,12 +115,12 @@ def test_rejected_rows_are_counted_once_in_the_metric_that_the_alarm_names(deplo
 def test_held_facts_are_counted_in_the_same_metric_of_load(deployed, capsys):
     deployed.admin.run("UPDATE currency SET currency_code = 'ZZZ' WHERE currency_id = 1")
     extract({}, CONTEXT)
-    transform({"batch": 1}, CONTEXT)
+    transform({"action": "transform", "batch": 1}, CONTEXT)
     capsys.readouterr()
-    held = load({}, CONTEXT)["held"]
-    assert held["fact_payment"] == 9
+    pending = load({}, CONTEXT)["pending"]
+    assert pending["fact_payment"] == 9
     metrics = [line for line in json_lines(capsys.readouterr().out) if "_aws" in line]
-    assert [metric["RowsRejected"] for metric in metrics] == [[float(sum(held.values()))]]
+    assert [metric["RowsRejected"] for metric in metrics] == [[float(sum(pending.values()))]]
 
 
 def test_a_failure_is_logged_once_and_raised(deployed, log):
@@ -146,22 +146,23 @@ def test_an_unexpected_failure_is_logged_with_its_trace_and_raised(deployed, mon
     assert "Traceback" in errors[0]["exception"]
 
 
-@pytest.mark.parametrize("event", [{}, {"batch": "1"}, {"replay": 0}, {"batch": True}])
-def test_transform_refuses_an_event_that_it_does_not_know(deployed, event):
-    with pytest.raises(PipelineError, match="batch|replay"):
-        transform(event, CONTEXT)
+@pytest.mark.parametrize("handler", [extract, transform, load])
+@pytest.mark.parametrize("event", [{"action": "dance"}, {"batch": 1}])
+def test_an_event_that_a_handler_does_not_know_is_refused(deployed, handler, event):
+    with pytest.raises(PipelineError, match="actions? .*check"):
+        handler(event, CONTEXT)
 
 
 def test_a_batch_that_is_not_there_is_an_error(deployed):
     with pytest.raises(LakeError, match="manifests/batch-000000000007"):
-        transform({"batch": 7}, CONTEXT)
+        transform({"action": "transform", "batch": 7}, CONTEXT)
 
 
 def test_extract_refuses_to_read_a_table_in_full_that_it_does_not_know(deployed):
     with pytest.raises(PipelineError, match="nonsense"):
-        extract({"full": ["nonsense"]}, CONTEXT)
-    assert extract({"full": ["currency"]}, CONTEXT)["batch"] == 1
-    assert extract({"full": True}, CONTEXT)["rows"]["payment"] == 9
+        extract({"action": "extract", "full": ["nonsense"]}, CONTEXT)
+    assert extract({"action": "extract", "full": ["currency"]}, CONTEXT)["batch"] == 1
+    assert extract({"action": "extract", "full": True}, CONTEXT)["rows"]["payment"] == 9
 
 
 def test_what_the_deployment_forgot_is_named(deployed, monkeypatch):

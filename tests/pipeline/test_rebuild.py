@@ -68,16 +68,16 @@ class Clock:
 
 
 def test_what_is_open_is_told_with_its_reason(load):
-    assert load({})["open"] == {"rejected": 2, "held": 1}
+    assert load({})["open"] == {"rejected": 2, "pending": 1}
     told = load({"action": "rejected"})
-    assert (told["counts"], told["batches"]) == ({"rejected": 2, "held": 1}, [1, 2])
+    assert (told["counts"], told["batches"]) == ({"rejected": 2, "pending": 1}, [1, 2])
     bad = {"column": "x", "value": None, "reason": "bad"}
     assert told["rejected"] == [
         {"batch": 1, "table": "dim_thing", "key": "2", **bad},
         {"batch": 2, "table": "fact_deed", "key": "2", **bad},
     ]
-    held = {"batch": 2, "table": "fact_deed", "key": "1", "column": "thing_id", "value": "7"}
-    assert told["held"] == [{**held, "reason": "not in dim_thing yet"}]
+    pending = {"batch": 2, "table": "fact_deed", "key": "1", "column": "thing_id", "value": "7"}
+    assert told["pending"] == [{**pending, "reason": "not in dim_thing yet"}]
     assert load({"action": "report"})["open"] == told["counts"]
 
 
@@ -99,7 +99,7 @@ def test_a_replay_writes_what_came_out_differently_and_nothing_else(warehouse, l
     assert warehouse.rows("SELECT * FROM history_deed ORDER BY 1") == before
     write(lake, 2, repaired(HISTORY[1]), revision=2)
     done = load({"action": "replay", "batches": [2]})
-    assert (done["written"], done["open"]) == ({"fact_deed": 1}, {"rejected": 1, "held": 1})
+    assert (done["written"], done["open"]) == ({"fact_deed": 1}, {"rejected": 1, "pending": 1})
     assert warehouse.rows("SELECT batch, revision, written FROM pipeline.revision") == [[2, 2, {"fact_deed": 1}]]
     assert load({"action": "replay", "batches": [2]})["written"] == {}
 
@@ -121,20 +121,20 @@ def test_one_at_a_time_writes_to_a_warehouse(warehouse, load):
     assert load({})["loaded"] == []
     busy = load({"action": "replay", "batches": [1]})
     assert (busy["busy"], busy["replayed"], busy["left"]) == (True, [], [1])
-    assert load({"action": "rebuild", "into": "check"})["done"]  # another warehouse
+    assert load({"action": "rebuild", "schema": "check"})["done"]  # another warehouse
     warehouse.run("SELECT pg_advisory_unlock_all(); SELECT 1")
     warehouse.run("SELECT pg_advisory_lock(CAST(:key AS bigint))", key=CHECK.lock)
-    assert load({"action": "rebuild", "into": "check"})["busy"]
+    assert load({"action": "rebuild", "schema": "check"})["busy"]
     assert load({})["loaded"] == [1, 2, 3]
 
 
 def test_a_rebuild_goes_on_where_the_time_ended_and_equals_the_live_warehouse(warehouse, load):
     load({})
     prepare(warehouse, SCHEMA, DECLARED, CHECK)
-    first, second = (load({"action": "rebuild", "into": "check"}, Clock(4)) for _ in range(2))
+    first, second = (load({"action": "rebuild", "schema": "check"}, Clock(4)) for _ in range(2))
     assert (first["last_batch"], first["done"]) == (2, False)
     assert (second["last_batch"], second["done"]) == (3, True)
-    compared = load({"action": "compare", "with": "check"})
+    compared = load({"action": "compare", "schema": "check"})
     assert compared["equal"], compared
     assert (compared["last_batches"], compared["rows"], compared["renumbered"]) == ([3, 3], 4, 0)
 
@@ -151,18 +151,18 @@ def test_after_a_replay_the_rebuilt_warehouse_is_equal_but_for_the_numbers(wareh
     lake.write(4, {"dim_thing": pa.table({"thing_id": pa.array([7], pa.int32()), "name": ["seven"]})})
     load({})
     prepare(warehouse, SCHEMA, DECLARED, CHECK)
-    assert load({"action": "rebuild", "into": "check"})["done"]
-    compared = load({"action": "compare", "with": "check"})
+    assert load({"action": "rebuild", "schema": "check"})["done"]
+    compared = load({"action": "compare", "schema": "check"})
     assert compared["equal"], compared
     assert (compared["replayed"], compared["renumbered"] > 0) == (True, True)
 
 
 def test_a_rebuilt_warehouse_takes_the_revisions_that_came_since(warehouse, load, lake):
     prepare(warehouse, SCHEMA, DECLARED, CHECK)
-    load({"action": "rebuild", "into": "check"})
+    load({"action": "rebuild", "schema": "check"})
     write(lake, 2, repaired(HISTORY[1]), revision=2)
-    assert load({"action": "rebuild", "into": "check"})["replayed"] == [2]
-    assert load({"action": "rebuild", "into": "check"})["replayed"] == []
+    assert load({"action": "rebuild", "schema": "check"})["replayed"] == [2]
+    assert load({"action": "rebuild", "schema": "check"})["replayed"] == []
 
 
 @pytest.mark.parametrize(
@@ -185,10 +185,10 @@ def test_a_rebuilt_warehouse_takes_the_revisions_that_came_since(warehouse, load
 def test_every_kind_of_difference_is_named(warehouse, load, statement, table, told):
     load({})
     prepare(warehouse, SCHEMA, DECLARED, CHECK)
-    load({"action": "rebuild", "into": "check"})
+    load({"action": "rebuild", "schema": "check"})
     warehouse.run("ALTER TABLE dim_thing ALTER COLUMN name DROP NOT NULL")
     warehouse.run(statement)
-    compared = load({"action": "compare", "with": "check"})
+    compared = load({"action": "compare", "schema": "check"})
     assert not compared["equal"]
     different = {found["table"]: found for found in compared["tables"] if found["differences"]}
     assert list(different) == [table]
@@ -199,25 +199,25 @@ def test_every_kind_of_difference_is_named(warehouse, load, statement, table, to
 def test_other_numbers_without_a_replay_are_a_difference(warehouse, load):
     load({})
     prepare(warehouse, SCHEMA, DECLARED, CHECK)
-    load({"action": "rebuild", "into": "check"})
+    load({"action": "rebuild", "schema": "check"})
     warehouse.run("UPDATE fact_deed SET deed_record = 50 WHERE deed_record = 3")
     warehouse.run("UPDATE pipeline.version SET first_record = 50, last_record = 50 WHERE first_record = 3")
-    compared = load({"action": "compare", "with": "check"})
+    compared = load({"action": "compare", "schema": "check"})
     assert (compared["equal"], compared["renumbered"]) == (False, 1)
 
 
 @pytest.mark.parametrize(
     ("event", "message"),
     [
-        ({"action": "dance"}, "knows the actions report, rejected"),
-        ({"action": "replay"}, "`batches` must be a list"),
+        ({"action": "dance"}, "has the actions load, report, rejected"),
+        ({"action": "replay"}, "lacks the key `batches`: it must be a list of integers of at least 1"),
         ({"action": "replay", "batches": [0]}, "`batches` must be a list"),
-        ({"action": "rebuild", "into": "public"}, "the live warehouse's own schema"),
-        ({"action": "rebuild", "into": "pipeline"}, "the live warehouse's own schema"),
-        ({"action": "rebuild", "into": "Check; DROP"}, "a name has small letters"),
-        ({"action": "rebuild", "into": "pg_check"}, "PostgreSQL keeps that name"),
-        ({"action": "rebuild", "into": "check_pipeline"}, "for the pipeline's own tables"),
-        ({"action": "compare"}, "it must be a text"),
+        ({"action": "rebuild", "schema": "public"}, "the live warehouse's own schema"),
+        ({"action": "rebuild", "schema": "pipeline"}, "the live warehouse's own schema"),
+        ({"action": "rebuild", "schema": "Check; DROP"}, "a name has small letters"),
+        ({"action": "rebuild", "schema": "pg_check"}, "PostgreSQL keeps that name"),
+        ({"action": "rebuild", "schema": "check_pipeline"}, "for the pipeline's own tables"),
+        ({"action": "compare"}, "lacks the key `schema`: it must be a string"),
     ],
 )
 def test_an_event_that_cannot_be_meant_is_refused(load, event, message):
@@ -227,4 +227,4 @@ def test_an_event_that_cannot_be_meant_is_refused(load, event, message):
 
 def test_a_schema_that_was_not_prepared_is_named(load):
     with pytest.raises(WarehouseError, match=r"lacks the table check_pipeline\.ledger"):
-        load({"action": "rebuild", "into": "check"})
+        load({"action": "rebuild", "schema": "check"})

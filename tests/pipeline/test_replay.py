@@ -105,8 +105,8 @@ def test_the_door_replays(deployed):  # noqa: F811
     deployed.admin.run("UPDATE payment SET payment_date = 'x' WHERE payment_id < 3")
     deployed.extract()
     expected = {"batch": 1, "revision": 1, "rejected": {"fact_payment": 2}}
-    assert lambda_handler({"replay": 1}, context()) == {**expected, "changed": True}
-    assert lambda_handler({"replay": 1}, context()) == {**expected, "changed": False}
+    assert lambda_handler({"action": "replay", "batch": 1}, context()) == {**expected, "changed": True}
+    assert lambda_handler({"action": "replay", "batch": 1}, context()) == {**expected, "changed": False}
 
 
 def test_batches_whose_event_was_lost_are_found_when_they_are_old_enough(shop):

@@ -244,8 +244,8 @@ class World:
         self.loader.run("SELECT pg_advisory_unlock_all()")
         assert rebuilt.done or rebuilt.waiting_for is not None
         found = compare(self.loader, self.declarations, LIVE, BESIDE)
-        assert found["equal"], f"the rebuilt warehouse is another: {found}"
-        assert not found["renumbered"]
+        assert found.equal, f"the rebuilt warehouse is another: {found}"
+        assert not found.renumbered
         self.told["rebuilds"] += 1
 
     def _exists(self, bucket: str, batch: int) -> bool:

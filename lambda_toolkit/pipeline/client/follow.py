@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from lambda_toolkit.pipeline.client import lake
@@ -14,6 +14,13 @@ from lambda_toolkit.pipeline.commands import logs
 from lambda_toolkit.pipeline.config.model import Pipeline
 from lambda_toolkit.pipeline.errors import CommandError
 from lambda_toolkit.pipeline.installed import program
+from lambda_toolkit.pipeline.lambdas.shared.events import (
+    ExtractRequest,
+    ExtractResult,
+    LoadRequest,
+    LoadResult,
+    ReportRequest,
+)
 
 if TYPE_CHECKING:
     from lambda_toolkit.aws.client import Aws
@@ -41,13 +48,13 @@ class Follower:
     tell: Callable[[str], None]
     waiting: Waiting = field(default_factory=Waiting)
 
-    def extract(self) -> dict[str, Any]:
+    def extract(self) -> ExtractResult:
         """Runs extract now. Raises CommandError with its message when it fails."""
-        return call(self.aws, self.pipeline.function_name("extract"), {"source": "deploy.py run"})
+        return call(self.aws, self.pipeline.function_name("extract"), ExtractRequest(), ExtractResult)
 
-    def loaded(self) -> dict[str, Any]:
-        """What the warehouse's ledger says: its last batch, and when that came."""
-        return call(self.aws, self.pipeline.function_name("load"), {"action": "report"})
+    def loaded(self) -> LoadResult:
+        """The last batch in the warehouse and when it was loaded; loads nothing."""
+        return call(self.aws, self.pipeline.function_name("load"), ReportRequest(), LoadResult)
 
     def bucket(self, name: str) -> str:
         """The name on AWS of the bucket declared as ``name``."""
@@ -73,25 +80,27 @@ class Follower:
             self.waiting.sleep(POLL)
         return lake.manifest(self.aws, self.bucket("processed"), batch)
 
-    def load(self, batch: int) -> dict[str, Any]:
-        """Runs load until ``batch`` is in the warehouse; returns the rows appended or upserted per table.
+    def load(self, batch: int) -> LoadResult:
+        """Runs load until ``batch`` is in the warehouse.
+
+        Returns the last result, with the batches loaded and the rows written by all runs.
 
         Raises CommandError when load fails or never gets there.
         """
         begun = self.waiting.clock()
         appended: dict[str, int] = {}
-        loaded: list[int] = []
+        loaded: tuple[int, ...] = ()
         while True:
-            result = call(self.aws, self.pipeline.function_name("load"), {"source": "deploy.py run"})
-            loaded += result.get("loaded", [])
-            for table, rows in (result.get("appended") or {}).items():
+            result = call(self.aws, self.pipeline.function_name("load"), LoadRequest(), LoadResult)
+            loaded += result.loaded
+            for table, rows in result.appended.items():
                 appended[table] = appended.get(table, 0) + rows
-            if (result.get("last_batch") or 0) >= batch:
-                return {"loaded": loaded, "appended": appended, "last_batch": result["last_batch"]}
+            if (result.last_batch or 0) >= batch:
+                return replace(result, loaded=loaded, appended=appended)
             if self.waiting.clock() - begun > LOAD_BUDGET:
                 raise CommandError(
                     f"Batch {batch} is not in the warehouse after {LOAD_BUDGET:.0f} s: load waits for batch "
-                    f"{result.get('waiting_for')}. See: {program()} status"
+                    f"{result.missing_batch}. See: {program()} status"
                 )
             self.waiting.sleep(POLL)
 

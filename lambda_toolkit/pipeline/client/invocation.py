@@ -6,15 +6,20 @@ import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lambda_toolkit.pipeline.errors import CommandError
 from lambda_toolkit.pipeline.installed import program
+from lambda_toolkit.pipeline.lambdas.shared.errors import PipelineError
+from lambda_toolkit.pipeline.lambdas.shared.events import Request
+from lambda_toolkit.pipeline.lambdas.shared.message import Message
 from lambda_toolkit.resources.alias import LIVE
 
 if TYPE_CHECKING:
     from lambda_toolkit.aws.client import Aws
 
+
+R = TypeVar("R", bound=Message)
 
 _SAYS_NOTHING = ("Error", "Exception", "Unhandled", "Runtime.HandlerError")  # types of errors that help nobody
 
@@ -46,14 +51,20 @@ def invoke(aws: Aws, function: str, event: Mapping[str, Any]) -> Invocation:
     return Invocation(payload, None, tail)
 
 
-def call(aws: Aws, function: str, event: Mapping[str, Any]) -> dict[str, Any]:
-    """The result of ``function``. Raises CommandError with the function's own message where it fails."""
-    invocation = invoke(aws, function, event)
+def call(aws: Aws, function: str, request: Request, result: type[R]) -> R:
+    """Sends ``request`` to ``function`` and returns its answer as a ``result``.
+
+    Raises CommandError with the function's own message where it fails, and for an answer of another form.
+    """
+    invocation = invoke(aws, function, request.to_json())
     if invocation.error is not None:
         raise CommandError(f"{function} failed: {invocation.error}")
     if not isinstance(invocation.result, dict):
         raise CommandError(f"{function} answered {invocation.result!r}, not an object. Was it deployed from here?")
-    return invocation.result
+    try:
+        return result.from_json(invocation.result, f"The answer of {function}")
+    except PipelineError as error:
+        raise CommandError(f"{error} Was it deployed from here?") from error
 
 
 def _error_message(payload: Any) -> str:

@@ -12,6 +12,14 @@ from lambda_toolkit.pipeline.commands.prepare import prepare, warehouse_credenti
 from lambda_toolkit.pipeline.commands.shared.target import Target
 from lambda_toolkit.pipeline.errors import CommandError, UsageError
 from lambda_toolkit.pipeline.installed import program
+from lambda_toolkit.pipeline.lambdas.shared.events import (
+    CompareRequest,
+    CompareResult,
+    LoadRequest,
+    LoadResult,
+    RebuildRequest,
+    RebuildResult,
+)
 
 ROUNDS = 5  # times that the live warehouse may move on while the two are compared
 
@@ -50,30 +58,29 @@ class Rebuilding:
         last = self._fill()
         return {"schema": self._schema, "last_batch": last, "tables": list(self._target.pipeline.tables["warehouse"])}
 
-    def compare(self) -> dict[str, Any]:
+    def compare(self) -> CompareResult:
         """What differs from the live warehouse, once both hold the same batches."""
         for _ in range(ROUNDS):
             self._tell(f"load: comparing {self._schema} with the live warehouse ...")
-            result = self._replaying.patiently({"action": "compare", "with": self._schema})
-            live, other = (batch or 0 for batch in result["last_batches"])
+            result = self._replaying.patiently(CompareRequest(self._schema), CompareResult)
+            live, other = (batch or 0 for batch in result.last_batches)
             if live == other:
                 break
             if live < other:
-                self._replaying.patiently({"source": "deploy.py replay"})
+                self._replaying.patiently(LoadRequest(), LoadResult)
             else:
                 self._fill()
         return result
 
     def _fill(self) -> int | None:
         while True:
-            result = self._replaying.patiently({"action": "rebuild", "into": self._schema})
-            self._tell(f"load: {self._schema} holds everything up to batch {result['last_batch']}")
-            if result["done"]:
-                last: int | None = result["last_batch"]
-                return last
-            if not result["loaded"] and not result["replayed"]:
+            result = self._replaying.patiently(RebuildRequest(self._schema), RebuildResult)
+            self._tell(f"load: {self._schema} holds everything up to batch {result.last_batch}")
+            if result.done:
+                return result.last_batch
+            if not result.loaded and not result.replayed:
                 raise CommandError(
-                    f"Batch {result['waiting_for']} is missing from the lake: {self._schema} holds what is before it. "
+                    f"Batch {result.missing_batch} is missing from the lake: {self._schema} holds what is before it. "
                     f"See: {program()} logs transform"
                 )
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from lambda_toolkit.pipeline.client.invocation import call
 from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_request
 from lambda_toolkit.pipeline.commands.shared.screen import counted
 from lambda_toolkit.pipeline.installed import program
+from lambda_toolkit.pipeline.lambdas.shared.events import OpenItem, RejectedRequest, RejectedResult
 
 _COLUMNS = ("batch", "table", "key", "column", "value", "reason")
 _SHOWN = 60  # characters of a value in the table; --json has more
@@ -18,37 +17,40 @@ _SHOWN = 60  # characters of a value in the table; --json has more
 @click.command("rejected")
 @with_request
 def command(request: Request) -> int:
-    """Show what is open: rows that were rejected, and rows that are held because they name one of them."""
+    """Show the rows that are kept out of the warehouse: rejected ones, and pending ones that wait for another row."""
     target = request.target()
-    document = call(target.aws(), target.pipeline.function_name("load"), {"action": "rejected"})
-    screen, counts = request.screen, document["counts"]
-    for title, kind in (("Rejected", "rejected"), ("Held, until what they name is there", "held")):
-        if document[kind]:
-            screen.table(title, _COLUMNS, [_cells(entry) for entry in document[kind]])
-            _say_more(request, document[kind], counts[kind])
-    screen.say(_summary(document))
-    screen.document(document)
+    found = call(target.aws(), target.pipeline.function_name("load"), RejectedRequest(), RejectedResult)
+    screen = request.screen
+    for title, items, rows in (
+        ("Rejected", found.rejected, found.counts.rejected),
+        ("Pending, until the row that they reference is loaded", found.pending, found.counts.pending),
+    ):
+        if items:
+            screen.table(title, _COLUMNS, [_cells(item) for item in items])
+            _say_more(request, items, rows)
+    screen.say(_summary(found))
+    screen.document(found.to_json())
     return DONE
 
 
-def _cells(entry: dict[str, Any]) -> list[object]:
-    value = "NULL" if entry["value"] is None else str(entry["value"])
+def _cells(item: OpenItem) -> list[object]:
+    value = "NULL" if item.value is None else item.value
     shown = value if len(value) <= _SHOWN else f"{value[:_SHOWN]}…"
-    return [str(entry["batch"]), entry["table"], entry["key"], entry["column"], shown, entry["reason"]]
+    return [str(item.batch), item.table, item.key, item.column, shown, item.reason]
 
 
-def _say_more(request: Request, entries: list[dict[str, Any]], rows: int) -> None:
+def _say_more(request: Request, items: tuple[OpenItem, ...], rows: int) -> None:
     """A row may have several entries, so what is compared is rows."""
-    told = len({(entry["batch"], entry["table"], entry["key"]) for entry in entries})
-    if told < rows:
-        request.screen.say(f"... and {counted(rows - told, 'row')} more")
+    shown = len({(item.batch, item.table, item.key) for item in items})
+    if shown < rows:
+        request.screen.say(f"... and {counted(rows - shown, 'row')} more")
 
 
-def _summary(document: dict[str, Any]) -> str:
-    counts = document["counts"]
-    if not counts["rejected"] and not counts["held"]:
+def _summary(found: RejectedResult) -> str:
+    counts = found.counts
+    if not counts.rejected and not counts.pending:
         return "Nothing is open: every row that was extracted is in the warehouse."
-    text = f"Open: {counted(counts['rejected'], 'rejected row')}, {counts['held']:,} held."
-    if counts["rejected"]:
-        text += f" Once what was wrong is mended and deployed: {program()} replay"
+    text = f"Open: {counted(counts.rejected, 'rejected row')}, {counts.pending:,} pending."
+    if counts.rejected:
+        text += f" After fixing and deploying the cause: {program()} replay"
     return text

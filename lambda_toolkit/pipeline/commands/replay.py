@@ -67,7 +67,7 @@ def _lines(document: dict[str, object]) -> Iterator[str]:
     for table, rows in written.items():
         yield f"{table}: {counted(rows, 'row')} written"
     if any(opened.values()):
-        yield f"Still open: {counted(opened['rejected'], 'rejected row')}, {opened['held']:,} held."
+        yield f"Still open: {counted(opened['rejected'], 'rejected row')}, {opened['pending']:,} pending."
 
 
 def _rebuild(request: Request, schema: str, *, compared: bool) -> int:
@@ -79,22 +79,23 @@ def _rebuild(request: Request, schema: str, *, compared: bool) -> int:
     if not compared:
         screen.document(document)
         return DONE
-    document["comparison"] = comparison = rebuilding.compare()
-    for table in comparison["tables"]:
-        if table["differences"]:
-            screen.say(f"{table['table']}: {counted(table['differences'], 'difference')}", color="red", bold=True)
-            for example in table["examples"]:
+    comparison = rebuilding.compare()
+    document["comparison"] = {key: value for key, value in comparison.to_json().items() if key != "busy"}
+    for table in comparison.tables:
+        if table.differences:
+            screen.say(f"{table.table}: {counted(table.differences, 'difference')}", color="red", bold=True)
+            for example in table.examples:
                 screen.say(f"  {example}")
-    if comparison["renumbered"]:
-        why = " (versions that came late have later numbers)" if comparison["replayed"] else ""
-        screen.say(f"{counted(comparison['renumbered'], 'version')} with another record number{why}")
-    live, other = comparison["last_batches"]
+    if comparison.renumbered:
+        why = " (versions that came late have later numbers)" if comparison.replayed else ""
+        screen.say(f"{counted(comparison.renumbered, 'version')} with another record number{why}")
+    live, other = comparison.last_batches
     if live != other:
         screen.say(f"The live warehouse holds batch {live}, and {schema} batch {other}.")
     screen.say(
-        f"Equal, row for row: {comparison['rows']:,} rows in {len(document['tables'])} tables."
-        if comparison["equal"]
+        f"Equal, row for row: {comparison.rows:,} rows in {len(document['tables'])} tables."
+        if comparison.equal
         else f"The live warehouse and {schema} are not equal."
     )
     screen.document(document)
-    return DONE if comparison["equal"] else FAILED
+    return DONE if comparison.equal else FAILED

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -11,6 +13,7 @@ from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_
 from lambda_toolkit.pipeline.commands.shared.screen import counted
 from lambda_toolkit.pipeline.errors import CommandError
 from lambda_toolkit.pipeline.installed import program
+from lambda_toolkit.pipeline.lambdas.shared.events import ExtractResult, LoadResult
 
 IDLE_CALLS = 3  # without a new batch, while there is more to read
 
@@ -34,20 +37,21 @@ def run(follower: Follower) -> dict[str, Any]:
     """One extract, followed to its end. Returns what was extracted and written, and a sentence that sums it up."""
     follower.tell("extract: reading the source ...")
     extracted = _extract(follower)
-    new, last = extracted["batch"], extracted["last_batch"]
-    rows = sum(extracted.get("rows", {}).values())
-    deleted = sum(extracted.get("deleted", {}).values())
+    new, last = extracted.batch, extracted.last_batch
+    rows, deleted = sum(extracted.rows.values()), sum(extracted.deleted.values())
     if last is None:
-        return _document(extracted, {}, "The source is empty: nothing to extract.")
+        return _document(extracted, LoadResult(), "The source is empty: nothing to extract.")
     if new is None:
         follower.tell(f"extract: nothing changed since batch {last}")
     else:
         follower.tell(f"extract: batch {new}, {counted(rows, 'row')} changed, {deleted:,} deleted")
-    if (follower.loaded().get("last_batch") or 0) >= last:
-        return _document(extracted, {}, f"Nothing changed. The warehouse holds batch {last}, the last there is.")
+    if (follower.loaded().last_batch or 0) >= last:
+        return _document(
+            extracted, LoadResult(), f"Nothing changed. The warehouse holds batch {last}, the last there is."
+        )
     follower.tell(f"transform: started by the manifest of batch {last} ...")
     processed = follower.await_transform(last)
-    rejected = sum(_count(value) for value in (processed.get("rejected") or {}).values())
+    rejected = sum(int(file["source_rows"]) for file in (processed.get("rejected") or {}).values())
     follower.tell(
         f"transform: batch {last} is written" + (f", {counted(rejected, 'row')} rejected" if rejected else "")
     )
@@ -59,44 +63,40 @@ def run(follower: Follower) -> dict[str, Any]:
     return _document(extracted, loaded, summary)
 
 
-def _extract(follower: Follower) -> dict[str, Any]:
+def _extract(follower: Follower) -> ExtractResult:
     """Extracts until all is read: of a large table each call reads as much as it has time for.
 
     Raises CommandError when calls bring no batch any more, and yet not all is read.
     """
     extracted = follower.extract()
     idle = 0
-    while extracted.get("incomplete"):
-        still = ", ".join(f"{table} ({how_far})" for table, how_far in sorted(extracted["incomplete"].items()))
-        follower.tell(f"extract: batch {extracted['last_batch']}; more is to be read: {still} ...")
+    while extracted.incomplete:
+        still = ", ".join(f"{table} ({how_far})" for table, how_far in sorted(extracted.incomplete.items()))
+        follower.tell(f"extract: batch {extracted.last_batch}; more is to be read: {still} ...")
         following = follower.extract()
-        idle = idle + 1 if following["last_batch"] == extracted["last_batch"] else 0
+        idle = idle + 1 if following.last_batch == extracted.last_batch else 0
         if idle == IDLE_CALLS:
             raise CommandError(f"extract does not get on: {still}. See: {program()} logs extract")
-        extracted = {
-            **following,
-            "batch": following["batch"] or extracted["batch"],
-            "rows": _added(extracted["rows"], following["rows"]),
-            "deleted": _added(extracted["deleted"], following["deleted"]),
-        }
+        extracted = replace(
+            following,
+            batch=following.batch or extracted.batch,
+            rows=_added(extracted.rows, following.rows),
+            deleted=_added(extracted.deleted, following.deleted),
+        )
     return extracted
 
 
-def _added(one: dict[str, int], other: dict[str, int]) -> dict[str, int]:
+def _added(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
     return {table: one.get(table, 0) + other.get(table, 0) for table in {**one, **other}}
 
 
-def _count(entry: Any) -> int:
-    return int(entry["source_rows"]) if isinstance(entry, dict) else int(entry)
-
-
-def _document(extracted: dict[str, Any], loaded: dict[str, Any], summary: str) -> dict[str, Any]:
+def _document(extracted: ExtractResult, loaded: LoadResult, summary: str) -> dict[str, Any]:
     return {
         "summary": summary,
-        "batch": extracted["batch"],
-        "last_batch": extracted["last_batch"],
-        "rows": extracted.get("rows", {}),
-        "deleted": extracted.get("deleted", {}),
-        "loaded": loaded.get("loaded", []),
-        "appended": {table: count for table, count in loaded.get("appended", {}).items() if count},
+        "batch": extracted.batch,
+        "last_batch": extracted.last_batch,
+        "rows": dict(extracted.rows),
+        "deleted": dict(extracted.deleted),
+        "loaded": list(loaded.loaded),
+        "appended": {table: count for table, count in loaded.appended.items() if count},
     }

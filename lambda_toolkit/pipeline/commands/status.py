@@ -14,6 +14,7 @@ from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_
 from lambda_toolkit.pipeline.commands.shared.screen import counted
 from lambda_toolkit.pipeline.errors import CommandError
 from lambda_toolkit.pipeline.installed import program
+from lambda_toolkit.pipeline.lambdas.shared.events import LoadResult
 from lambda_toolkit.resources.alias import LIVE
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def command(request: Request) -> int:
     screen.say(document["freshness"]["summary"])
     if any(document["open"].values()):
         screen.say(
-            f"Open: {counted(document['open']['rejected'], 'rejected row')}, {document['open']['held']:,} held. "
+            f"Open: {counted(document['open']['rejected'], 'rejected row')}, {document['open']['pending']:,} pending. "
             f"Which, and why: {program()} rejected",
             color="yellow",
         )
@@ -106,16 +107,15 @@ def _batches(
     """The last batch at each step; the age of the oldest change that is extracted but not yet in the warehouse; and how
     many rows are kept out of it.
     """
-    opened = {"rejected": 0, "held": 0}
     if not deployed:
         freshness = {"fresh": False, "lag_seconds": None, "summary": f"Not deployed yet: {program()}"}
-        return {"extracted": None, "transformed": None, "loaded": None}, freshness, opened
+        return {"extracted": None, "transformed": None, "loaded": None}, freshness, LoadResult().open.to_json()
     try:
         report = follower.loaded()
         complaint = None
     except CommandError as error:
-        report, complaint = {}, str(error)
-    loaded = report.get("last_batch") or 0
+        report, complaint = LoadResult(), str(error)
+    loaded = report.last_batch or 0
     extracted = batches_after(follower.aws, follower.bucket("ingestion"), loaded)
     transformed = batches_after(follower.aws, follower.bucket("processed"), loaded)
     batches = {
@@ -129,11 +129,13 @@ def _batches(
     elif extracted:
         summary = f"Not loaded yet: {counted(len(extracted), 'extracted batch', 'es')}, the oldest {lag:,.0f} s old."
     elif loaded:
-        summary = f"All that was extracted is in the warehouse: batch {loaded} came at {_moment(report['loaded_at'])}."
+        summary = (
+            f"All that was extracted is in the warehouse: batch {loaded} came at {_moment(report.loaded_at or '')}."
+        )
     else:
         summary = f"Nothing was extracted yet: {program()} run"
     fresh = bool(loaded) and not extracted and not complaint
-    return batches, {"fresh": fresh, "lag_seconds": lag, "summary": summary}, {**opened, **report.get("open", {})}
+    return batches, {"fresh": fresh, "lag_seconds": lag, "summary": summary}, report.open.to_json()
 
 
 def _alarms(aws: Aws, prefix: str) -> list[dict[str, Any]]:

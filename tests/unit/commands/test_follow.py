@@ -141,7 +141,7 @@ def test_a_transform_that_does_not_come_is_told(log, says):
 
 
 def test_a_load_that_waits_for_ever_is_told():
-    aws = PretendedAws({"extract": [extracted(3, 3)], "load": [{**loaded(1), "waiting_for": 2}]})
+    aws = PretendedAws({"extract": [extracted(3, 3)], "load": [{**loaded(1), "missing_batch": 2}]})
     aws.manifests["processed"][3] = {}
     with pytest.raises(CommandError, match="not in the warehouse after 900 s: load waits for batch 2"):
         run(follower(aws))

@@ -11,9 +11,10 @@ import lambda_toolkit.pipeline.commands.rejected
 import lambda_toolkit.pipeline.commands.replay
 from lambda_toolkit.pipeline.client.replay import Replaying
 from lambda_toolkit.pipeline.errors import CommandError
+from lambda_toolkit.pipeline.lambdas.shared.events import LoadReplayRequest, LoadReplayResult, RejectedResult
 from tests.unit.commands.test_follow import PretendedAws, follower
 
-OPEN = {"rejected": 1, "held": 0}
+OPEN = {"rejected": 1, "pending": 0}
 BUSY = {"busy": True}
 
 
@@ -40,7 +41,7 @@ def test_each_batch_is_converted_and_load_is_asked_until_it_has_applied_all():
 
 def test_a_load_that_never_ends_is_told():
     with pytest.raises(CommandError, match="Another load has been running for 900 s"):
-        Replaying(follower(PretendedAws({"load": [BUSY]}))).patiently({})
+        Replaying(follower(PretendedAws({"load": [BUSY]}))).patiently(LoadReplayRequest((3,)), LoadReplayResult)
 
 
 @pytest.mark.parametrize(
@@ -67,14 +68,14 @@ def test_a_call_that_cannot_be_meant_is_refused(arguments):
 
 def test_what_is_open_is_shown_as_people_read_it(monkeypatch):
     entry = {"batch": 3, "table": "fact_payment", "key": "7", "column": "payment_date", "value": "2022-13-45"}
-    held = {"batch": 4, "table": "fact_payment", "key": "8", "column": "currency_id", "value": "9"}
+    pending = {"batch": 4, "table": "fact_payment", "key": "8", "column": "currency_id", "value": "9"}
     answer = {
-        "counts": {"rejected": 1200, "held": 1},
+        "counts": {"rejected": 1200, "pending": 1},
         "batches": [3],
         "rejected": [{**entry, "reason": "is no date"}, {**entry, "value": None, "reason": "must not be NULL"}],
-        "held": [{**held, "reason": "not in dim_currency yet"}],
+        "pending": [{**pending, "reason": "not in dim_currency yet"}],
     }
-    monkeypatch.setattr(lambda_toolkit.pipeline.commands.rejected, "call", lambda *_: answer)
+    monkeypatch.setattr(lambda_toolkit.pipeline.commands.rejected, "call", lambda *_: RejectedResult.from_json(answer))
     result = CliRunner().invoke(
         lambda_toolkit.pipeline.commands.rejected.command, ["--stage", "dev"], env={"AWS_DEFAULT_REGION": "eu-west-2"}
     )
@@ -84,7 +85,7 @@ def test_what_is_open_is_shown_as_people_read_it(monkeypatch):
     monkeypatch.setattr(
         lambda_toolkit.pipeline.commands.rejected,
         "call",
-        lambda *_: {**answer, "counts": {"rejected": 0, "held": 0}, "rejected": [], "held": []},
+        lambda *_: RejectedResult(),
     )
     assert (
         "Nothing is open"
