@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -26,6 +27,7 @@ scripts = [
 report = deploy_all(scripts)
 print(len(report.done), "changes")
 """
+_OWN_SOURCE = r'[functions.\1]\nsource = "lambdas/\1"\ninclude = ["lambdas/shared"]\n'
 _PIPELINE = """[pipeline]
 name = "bench"
 stage = "dev"
@@ -121,11 +123,12 @@ class Totes(Toolkit):
         return {**super().variables, "SOURCE_DATABASE_URL": url, "WAREHOUSE_DATABASE_URL": url}
 
     def write(self, site: Site, project: Project) -> None:
-        """A copy of the configuration and the functions."""
+        """A copy of the configuration and the functions, whose source it names."""
         for name in ("config", "lambdas"):
             shutil.copytree(REPOSITORY / name, site.directory / name, ignore=shutil.ignore_patterns("__pycache__"))
-        with (site.directory / "config" / "pipeline.toml").open("a", encoding="utf-8") as config:
-            config.write(_HOST)
+        config = site.directory / "config" / "pipeline.toml"
+        named = re.sub(r"\[functions\.(\w+)\]\n", _OWN_SOURCE, config.read_text(encoding="utf-8"))
+        config.write_text(named + _HOST, encoding="utf-8")
 
     def first(self, project: Project) -> Sequence[Command]:
         """All of it."""

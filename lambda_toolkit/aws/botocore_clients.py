@@ -27,11 +27,16 @@ class Clients:
     """
 
     def __init__(
-        self, region: str | None, session: boto3.Session | botocore.session.Session | None, connections: int
+        self,
+        region: str | None,
+        session: boto3.Session | botocore.session.Session | None,
+        connections: int,
+        endpoint_url: str | None = None,
     ) -> None:
         self._region = region
         self._session = session
         self._connections = connections
+        self._endpoint_url = endpoint_url
         self._made: dict[str, Any] = {}
         self._making = threading.Lock()  # sessions are not safe to make clients in from two threads at once
 
@@ -64,7 +69,7 @@ class Clients:
                     make, known = self._session.client, self._session.region_name
                 # boto3 knows AWS_DEFAULT_REGION alone; Lambda, AWS's command line and all other SDKs set AWS_REGION
                 region = self._region or known or os.environ.get("AWS_REGION")
-                return make(service, region_name=region, config=config)
+                return make(service, region_name=region, config=config, endpoint_url=self._endpoint_url)
             except (BotoCoreError, ValueError) as error:
                 refusal = Refusal(service, "client", type(error).__name__, str(error))
                 said = str(error).rstrip(".")

@@ -36,6 +36,8 @@ DENIED = ("AccessDenied", "AccessDeniedException")
 class Aws:
     """AWS in one region, as boto3 finds it: credentials, profile and ``AWS_ENDPOINT_URL`` come from the environment.
 
+    With a ``session``, credentials are the session's; with an ``endpoint_url``, every service is called there.
+
     Safe to share between threads. ``patience`` is how many seconds a call may be repeated while AWS settles.
     """
 
@@ -44,12 +46,13 @@ class Aws:
         region: str | None = None,
         *,
         session: boto3.Session | botocore.session.Session | None = None,
+        endpoint_url: str | None = None,
         clock: Clock | None = None,
         patience: float = 60.0,
     ) -> None:
         self.clock = clock or Clock()
         self._patience = patience
-        self._clients = Clients(region, session, _AT_ONCE)
+        self._clients = Clients(region, session, _AT_ONCE, endpoint_url)
         self._at_once = threading.BoundedSemaphore(_AT_ONCE)  # reads gather reads: the workers alone are no bound
         self._locking = threading.Lock()
         self._locks: dict[str, threading.Lock] = {}

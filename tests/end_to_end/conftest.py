@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -51,8 +52,12 @@ class CommandLine:
 
 
 def copy_of_the_repository(directory: Path) -> Path:
+    """Copy the configuration and the functions; the copied configuration names the copied source, which tests edit."""
     for name in ("config", "lambdas"):
         shutil.copytree(REPOSITORY / name, directory / name, ignore=shutil.ignore_patterns("__pycache__"))
+    config = directory / "config" / "pipeline.toml"
+    own = r'[functions.\1]\nsource = "lambdas/\1"\ninclude = ["lambdas/shared"]\n'
+    config.write_text(re.sub(r"\[functions\.(\w+)\]\n", own, config.read_text(encoding="utf-8")), encoding="utf-8")
     return directory
 
 

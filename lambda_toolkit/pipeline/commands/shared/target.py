@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from lambda_toolkit.pipeline.local_stack.description import Stack
 
 LOCAL_STAGE = "local"
-# Where the embedded stack says that it was started. Said again here, because local_stack.description, which reads it,
+# Where the embedded stack says that it was started. Repeated here, because local_stack.description, which reads it,
 # imports a database driver that a command about AWS need not wait for.
 DIRECTORY, STACK_FILE = ".local", "stack.json"
 _CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
@@ -31,10 +30,21 @@ class Target:
     is_local: bool
 
     def aws(self) -> Aws:
-        """The door to this target's AWS."""
-        from lambda_toolkit.aws.client import Aws
+        """The client of this target's AWS.
 
-        return Aws(region=self.pipeline.region)
+        For the local stack it uses the stack's endpoint and keys, whatever the process's environment says; for AWS,
+        what boto3 finds.
+        """
+        from lambda_toolkit.aws import Aws
+
+        if not self.is_local:
+            return Aws(region=self.pipeline.region)
+        import botocore.session
+
+        # Without a variable for the profile: one of the real AWS must not be mixed with the stack's keys.
+        session = botocore.session.Session(session_vars={"profile": (None, None, None, None)})
+        session.set_credentials(self.environ["AWS_ACCESS_KEY_ID"], self.environ["AWS_SECRET_ACCESS_KEY"])
+        return Aws(self.pipeline.region, session=session, endpoint_url=self.environ["AWS_ENDPOINT_URL"])
 
 
 def choose(config: Path, stage: str | None, environ: Mapping[str, str]) -> Target:
@@ -54,14 +64,10 @@ def choose(config: Path, stage: str | None, environ: Mapping[str, str]) -> Targe
 
 
 def local_target(config: Path, stack: Stack, environ: Mapping[str, str], stage: str | None = None) -> Target:
-    """The target that ``stack`` is. From here on this process's AWS clients talk to it and to nothing else."""
+    """The target of the local ``stack``. Its values replace those of ``environ``."""
     from lambda_toolkit.pipeline.local_stack.description import environment
 
-    values = environment(stack)
-    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
-        os.environ.pop(name, None)  # a profile or a session of the real AWS must not be mixed with the stack's keys
-    os.environ.update({name: value for name, value in values.items() if name.startswith("AWS_")})
-    merged = {**environ, **values}
+    merged = {**environ, **environment(stack)}
     return Target(load(config, stage or LOCAL_STAGE, merged), merged, is_local=True)
 
 
