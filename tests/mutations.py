@@ -212,11 +212,11 @@ MUTATIONS = (
         f"{VALUES} tests/pipeline/test_conformance.py",
     ),
     Mutation(
-        "a batch whose event was lost is not looked for",
+        "a batch whose event was missed is not looked for",
         "lambdas/transform/recovery.py",
-        "        if found.number not in written and now - found.written > PATIENCE:",
+        "        if found.number not in written and now - found.written > EVENT_TIMEOUT:",
         "        if False:",
-        "tests/pipeline/test_replay.py -k lost",
+        "tests/pipeline/test_replay.py -k missed",
     ),
     # Load.
     Mutation(

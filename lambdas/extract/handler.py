@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..shared import clients, declarations
+from ..shared.deadline import Deadline, seconds_left
 from ..shared.errors import PipelineError
 from ..shared.events import ExtractRequest, ExtractResult, extract_request
 from ..shared.postgres.connection import connected
@@ -44,14 +45,8 @@ def _tell(extracted: Extracted) -> None:
 
 def _limits(context: Any) -> Limits:
     """The limits of a batch, by the clock of this invocation."""
-    left = getattr(context, "get_remaining_time_in_millis", None)
-    if left is None:
-        return Limits()
-
-    def seconds_left() -> float:
-        return float(left()) / 1000
-
-    return Limits(reserve=min(RESERVE, RESERVED_SHARE * seconds_left()), seconds_left=seconds_left)
+    left = seconds_left(context)
+    return Limits(deadline=Deadline(left, min(RESERVE, RESERVED_SHARE * left())))
 
 
 def _request(request: ExtractRequest, tables: frozenset[str]) -> Request:

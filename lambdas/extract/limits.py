@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from ..shared.deadline import Deadline
 
 MEBIBYTE = 1024 * 1024
 
@@ -13,19 +13,13 @@ MEBIBYTE = 1024 * 1024
 class Limits:
     """What a batch may hold before the rest is left to the next, so that its files fit into /tmp and one load.
 
-    ``bytes``: of rows as Arrow holds them. ``seconds_left``: how long the invocation has still; what is read in ranges
-    stops ``reserve`` seconds before that, which is for storing what was read.
+    ``bytes``: of rows as Arrow holds them. ``deadline``: what is read in ranges stops when only its reserve is left,
+    which is for storing what was read.
     """
 
     rows: int = 1_000_000
     bytes: int = 256 * MEBIBYTE
-    reserve: float = 60.0
-    seconds_left: Callable[[], float] = lambda: math.inf
-
-    @property
-    def is_late(self) -> bool:
-        """Whether it is time to store what was read."""
-        return self.seconds_left() < self.reserve
+    deadline: Deadline = field(default_factory=Deadline)
 
 
 DEFAULT_LIMITS = Limits()
@@ -47,4 +41,4 @@ class Budget:
     @property
     def is_spent(self) -> bool:
         """Whether no more should be read in ranges."""
-        return self.rows <= 0 or self.bytes <= 0 or self.limits.is_late
+        return self.rows <= 0 or self.bytes <= 0 or self.limits.deadline.is_near

@@ -28,7 +28,8 @@ def extract_all(
     done = extract(connection, lake, declarations, uuid.uuid4().hex, request, limits=limits)
     tell(done)
     following = done
-    while following.batch is not None and following.incomplete and limits.seconds_left() > 2 * limits.reserve:
+    deadline = limits.deadline
+    while following.batch is not None and following.incomplete and deadline.has(2 * deadline.reserve):
         following = extract(connection, lake, declarations, uuid.uuid4().hex, limits=limits)
         tell(following)
         done = replace(

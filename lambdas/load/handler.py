@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, assert_never
 
 from ..shared import clients, declarations
-from ..shared.deadline import Budget
+from ..shared.deadline import Deadline, seconds_left
 from ..shared.errors import PipelineError
 from ..shared.events import (
     CompareRequest,
@@ -30,6 +30,9 @@ from .open_items import count_open, open_rows
 from .rebuild import rebuild
 from .replay import replay
 from .warehouse.schemas import LIVE, Warehouse
+
+RESERVE = 20.0  # seconds for what comes after the last batch
+SAFETY_FACTOR = 1.5  # a batch may take that many times as long as the longest before it
 
 
 @logged
@@ -63,7 +66,9 @@ def _answer(connection: Connection, request: LoadEvent, context: Any) -> Message
 
 
 def _load(connection: Connection, context: Any) -> LoadResult:
-    result = load(connection, clients.processed_lake(), declarations.load(), in_time=_budget(context))
+    result = load(
+        connection, clients.processed_lake(), declarations.load(), in_time=_deadline(context).has_time_for_next
+    )
     if result.busy:
         logger.warning("another load is running: this one loaded nothing")
     if result.held:
@@ -79,8 +84,8 @@ def _load(connection: Connection, context: Any) -> LoadResult:
 def _replay(connection: Connection, request: LoadReplayRequest, context: Any) -> LoadReplayResult:
     if not request.batches:
         raise PipelineError("The event of load, action replay: `batches` must name at least one batch.")
-    lake, budget = clients.processed_lake(), _budget(context)
-    done = replay(connection, lake, declarations.load(), list(request.batches), in_time=budget)
+    lake, deadline = clients.processed_lake(), _deadline(context)
+    done = replay(connection, lake, declarations.load(), list(request.batches), in_time=deadline.has_time_for_next)
     return LoadReplayResult(
         tuple(done.replayed),
         done.written,
@@ -92,8 +97,8 @@ def _replay(connection: Connection, request: LoadReplayRequest, context: Any) ->
 
 
 def _rebuild(connection: Connection, request: RebuildRequest, context: Any) -> RebuildResult:
-    shadow = _shadow(request.schema)
-    done = rebuild(connection, clients.processed_lake(), declarations.load(), shadow, _budget(context))
+    shadow, in_time = _shadow(request.schema), _deadline(context).has_time_for_next
+    done = rebuild(connection, clients.processed_lake(), declarations.load(), shadow, in_time)
     return RebuildResult(
         done.last_batch,
         tuple(done.loaded),
@@ -126,6 +131,5 @@ def _shadow(schema: str) -> Warehouse:
     return Warehouse.beside(schema)
 
 
-def _budget(context: Any) -> Budget:
-    remaining = getattr(context, "get_remaining_time_in_millis", None)
-    return Budget(lambda: float(remaining()) / 1000 if remaining else float("inf"))
+def _deadline(context: Any) -> Deadline:
+    return Deadline(seconds_left(context), RESERVE, SAFETY_FACTOR, first_always=True)

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ..shared import clients, declarations
+from ..shared.deadline import Deadline, seconds_left
 from ..shared.errors import PipelineError
 from ..shared.events import (
     SweepRequest,
@@ -27,10 +28,11 @@ from ..shared.lake.object_keys import batch_of
 from ..shared.runtime import checked, count_rejected, logged, logger
 from .batch import replay, transform
 from .orphans import AGE, sweep_ingestion, sweep_processed
-from .recovery import in_time, lost_batches
+from .recovery import missed_batches
 
 SHORTEST = timedelta(hours=1)  # four times what Lambda gives a run: how old an orphan must be at least
 RESERVE = 60.0  # seconds that a scheduled run leaves unused, so that none is cut off
+SAFETY_FACTOR = 2.0  # a batch may take that many times as long as the longest before it
 
 
 @logged
@@ -59,18 +61,17 @@ def _result(done: list[ProcessedManifest]) -> TransformResult:
 
 
 def _scheduled(context: Any, now: datetime) -> SweepResult:
-    """Transforms the batches whose event was lost, as far as the time goes, and sweeps what is left behind."""
-
-    def remaining() -> float:
-        return float(context.get_remaining_time_in_millis()) / 1000
-
+    """Transforms the batches whose event was missed, as far as there is time, and deletes orphaned files."""
+    deadline = Deadline(seconds_left(context), RESERVE, SAFETY_FACTOR)
     ingestion, processed = clients.ingestion_lake(), clients.processed_lake()
     done = []
-    for batch in in_time(lost_batches(ingestion, processed, now), remaining, RESERVE):
-        logger.warning("the event of this batch did not come, or its transform did not end: done now", batch=batch)
+    for batch in missed_batches(ingestion, processed, now):
+        if not deadline.has_time_for_next():
+            break
+        logger.warning("missed event, or unfinished transform: this batch is transformed now", batch=batch)
         done.append(_transform(batch, context))
     swept: list[str] = []
-    if remaining() > RESERVE:
+    if deadline.has(RESERVE):
         age = _age(os.environ.get("SWEEP_AFTER_DAYS"))
         left, made = sweep_ingestion(ingestion, now, age), sweep_processed(processed, now, age)
         swept = [

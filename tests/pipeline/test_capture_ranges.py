@@ -12,6 +12,7 @@ from lambda_toolkit.pipeline.lambdas.extract.capture import backfill, key_files
 from lambda_toolkit.pipeline.lambdas.extract.extraction import Extracted, Request, extract
 from lambda_toolkit.pipeline.lambdas.extract.limits import Limits
 from lambda_toolkit.pipeline.lambdas.extract.several import extract_all
+from lambda_toolkit.pipeline.lambdas.shared.deadline import Deadline
 from tests.pipeline.source_model import EXPECTED, current_rows, expected_rows
 from tests.pipeline.test_capture import keys, manifest
 
@@ -143,7 +144,7 @@ def test_a_full_compare_in_ranges_keeps_the_known_keys_until_it_is_through(shop)
 def test_time_that_runs_out_ends_a_batch_and_the_next_run_goes_on(shop):
     grow(shop)
     clock = iter([*[100.0] * 16, *[10.0] * 1000])
-    limits = Limits(rows=40, reserve=60, seconds_left=lambda: next(clock))
+    limits = Limits(rows=40, deadline=Deadline(lambda: next(clock), reserve=60))
     done = extract_all(shop.reader, shop.ingestion, shop.declarations, Request(), limits)
     assert done.incomplete
     assert extract_all(shop.reader, shop.ingestion, shop.declarations, Request(), SMALL).incomplete == {}

@@ -14,7 +14,7 @@ from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import manifest_key
 from lambda_toolkit.pipeline.lambdas.transform import batch as transformation
 from lambda_toolkit.pipeline.lambdas.transform.columns.derive import _FUNCTIONS
 from lambda_toolkit.pipeline.lambdas.transform.handler import lambda_handler
-from lambda_toolkit.pipeline.lambdas.transform.recovery import in_time, lost_batches
+from lambda_toolkit.pipeline.lambdas.transform.recovery import missed_batches
 from tests.pipeline.test_handlers import deployed, json_lines, log  # noqa: F401  # fixtures
 
 
@@ -109,38 +109,25 @@ def test_the_door_replays(deployed):  # noqa: F811
     assert lambda_handler({"action": "replay", "batch": 1}, context()) == {**expected, "changed": False}
 
 
-def test_batches_whose_event_was_lost_are_found_when_they_are_old_enough(shop):
+def test_missed_batches_are_found_when_they_are_old_enough(shop):
     for phone in ("1", "2", "3", "4"):
         shop.admin.run("UPDATE address SET phone = :phone", phone=phone)
         shop.extract()
     shop.transform(2)
     now = datetime.now(UTC)
-    assert list(lost_batches(shop.ingestion, shop.processed, now)) == []
-    assert list(lost_batches(shop.ingestion, shop.processed, now + timedelta(minutes=6))) == [1, 3, 4]
+    assert list(missed_batches(shop.ingestion, shop.processed, now)) == []
+    assert list(missed_batches(shop.ingestion, shop.processed, now + timedelta(minutes=6))) == [1, 3, 4]
     shop.transform(3)
-    assert list(lost_batches(shop.ingestion, shop.processed, now + timedelta(minutes=6))) == [1, 4]
-
-
-def test_lost_batches_are_taken_while_there_is_time():
-    left = [300.0]
-
-    def take(seconds):
-        for batch in in_time(iter([1, 2, 3, 4]), lambda: left[0], 60.0):
-            left[0] -= seconds
-            yield batch
-
-    assert list(take(90)) == [1, 2], "a third of 90 s might not end within the 120 s that are left"
-    left[0] = 59.0
-    assert list(take(1)) == []
+    assert list(missed_batches(shop.ingestion, shop.processed, now + timedelta(minutes=6))) == [1, 4]
 
 
 @pytest.mark.parametrize("event", [{"source": "aws.events", "detail-type": "Scheduled Event"}, {"action": "sweep"}])
-def test_the_scheduled_run_takes_what_was_lost_in_order_and_warns_once(deployed, log, monkeypatch, event):  # noqa: F811
+def test_the_scheduled_run_takes_what_was_missed_in_order_and_warns_once(deployed, log, monkeypatch, event):  # noqa: F811
     for phone in ("1", "2"):
         deployed.admin.run("UPDATE address SET phone = :phone", phone=phone)
         deployed.extract()
     assert lambda_handler(event, context())["batches"] == []
-    monkeypatch.setattr("lambda_toolkit.pipeline.lambdas.transform.recovery.PATIENCE", timedelta(seconds=-1))
+    monkeypatch.setattr("lambda_toolkit.pipeline.lambdas.transform.recovery.EVENT_TIMEOUT", timedelta(seconds=-1))
     assert lambda_handler(event, context(30))["batches"] == [], "too little time"
     assert lambda_handler(event, context())["batches"] == [1, 2]
     assert lambda_handler(event, context())["batches"] == []

@@ -80,7 +80,7 @@ def _to_read(plan: TablePlan, counted: Counted, budget: Budget) -> tuple[int, Co
     """How many changes are to be read at once, whatever their key; what is to be read in ranges."""
     pending, total, written = plan.pending, counted.total, counted.written
     if plan.whole:
-        at_once = total <= budget.rows and plan.bytes <= budget.bytes and not budget.limits.is_late
+        at_once = total <= budget.rows and plan.bytes <= budget.bytes and not budget.limits.deadline.is_near
         return (total, None) if at_once or not total else (0, pending)
     known = plan.before.seen.rows if plan.before.seen else 0  # which will be met again, and are no change
     limits = budget.limits
