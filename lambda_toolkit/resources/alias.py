@@ -14,9 +14,7 @@ from lambda_toolkit.aws.client import Aws
 from lambda_toolkit.errors import AwsError
 
 LIVE = "live"
-_RELEASE = re.compile(
-    r"version (\d+), digest ([0-9a-f]+)(?:, code (\S+))?, by lambda_script(; permissions without alias may remain)?"
-)
+_RELEASE = re.compile(r"version (\d+), digest ([0-9a-f]+)(?:, code (\S+))?, by lambda_script")
 _NEW = ("ResourceNotFoundException",)  # what was made a moment ago is not known everywhere
 
 
@@ -24,27 +22,24 @@ _NEW = ("ResourceNotFoundException",)  # what was made a moment ago is not known
 class Release:
     """What was released: ``version``, made of the declaration that ``digest`` stands for.
 
-    ``unaliased`` says that the function had permissions of a deployment without alias when it was released: they are
-    looked for until they are known to be gone. ``code`` is the stamp of the package (:class:`Package`).
+    ``code`` is the stamp of the package (:class:`Package`).
     """
 
     version: str
     digest: str
-    unaliased: bool = False
     code: str = ""
 
     @property
     def description(self) -> str:
         """The release as the alias's description."""
-        remain = "; permissions without alias may remain" if self.unaliased else ""
         code = f", code {self.code}" if self.code else ""
-        return f"version {self.version}, digest {self.digest}{code}, by lambda_script{remain}"
+        return f"version {self.version}, digest {self.digest}{code}, by lambda_script"
 
     @classmethod
     def of(cls, description: str) -> Release | None:
         """The release that a description tells of; ``None`` where it tells of none."""
         match = _RELEASE.fullmatch(description)
-        return cls(match[1], match[2], bool(match[4]), match[3] or "") if match else None
+        return cls(match[1], match[2], match[3] or "") if match else None
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,6 @@ def plan(aws: Aws, spec: FunctionSpec, prefix: str) -> list[Change]:
     let_in = Permission("schedule", "events.amazonaws.com", rule, aws.account_id)
     allowed = invoke_permission.read(aws, spec.name)
     stale = [key for key in allowed if key.startswith(_STATEMENTS) and key != let_in.statement_id]
-    unaliased = [key for key in invoke_permission.read_unaliased(aws, spec.name) if key.startswith(_STATEMENTS)]
     target: dict[str, Any] = {}
     tag_change: TagChange | None = None
     if live:
@@ -93,7 +92,7 @@ def plan(aws: Aws, spec: FunctionSpec, prefix: str) -> list[Change]:
         *([Difference("permission to invoke", None, function)] if permission_differs else []),
         *(tag_change.differences if tag_change else ()),
     )
-    details = ("a permission that is no longer needed goes",) if stale or unaliased else ()
+    details = ("a permission that is no longer needed goes",) if stale else ()
     if not found and not details:
         return []
 
@@ -118,7 +117,6 @@ def plan(aws: Aws, spec: FunctionSpec, prefix: str) -> list[Change]:
             answer = aws.call("events", "put_targets", also_wait_for=_NEW, Rule=name, Targets=targets)
             _require_all(answer, f"schedule {name}")
         invoke_permission.remove(aws, spec.name, stale)
-        invoke_permission.remove_unaliased(aws, spec.name, unaliased)
 
     after: frozenset[Key] = frozenset({("function", spec.name)})
     if live is None:
@@ -133,7 +131,6 @@ def plan_removal(aws: Aws, function: str, after: frozenset[Key]) -> list[Change]
     if live is None or not is_owned(_tags(aws, aws.arn("events", f"rule/{name}")), function):
         return []
     statements = [key for key in invoke_permission.read(aws, function) if key.startswith(_STATEMENTS)]
-    unaliased = [key for key in invoke_permission.read_unaliased(aws, function) if key.startswith(_STATEMENTS)]
 
     def delete(aws: Aws) -> None:
         targets = aws.list_all("events", "list_targets_by_rule", "Targets", Rule=name)
@@ -141,7 +138,6 @@ def plan_removal(aws: Aws, function: str, after: frozenset[Key]) -> list[Change]
             answer = aws.call("events", "remove_targets", Rule=name, Ids=[target["Id"] for target in targets])
             _require_all(answer, f"schedule {name}", "let go of")
         invoke_permission.remove(aws, function, statements)
-        invoke_permission.remove_unaliased(aws, function, unaliased)
         aws.find("events", "delete_rule", Name=name)  # last: by the rule, what is left half way is found again
 
     return [Change(KIND, name, "delete", (str(live.get("ScheduleExpression")),), after, apply=delete)]

@@ -10,7 +10,7 @@ from lambda_toolkit.aws.client import DENIED, Aws
 from lambda_toolkit.changes import Change, Difference, Key
 from lambda_toolkit.errors import AwsError
 from lambda_toolkit.packaging.function_zip import Package
-from lambda_toolkit.resources import alias, invoke_permission, release, tags, version
+from lambda_toolkit.resources import alias, release, tags, version
 from lambda_toolkit.resources.alias import LiveAlias, Release
 from lambda_toolkit.resources.diff import differences, environment_differences
 from lambda_toolkit.resources.layer import layer_name, required_arn, upload
@@ -110,7 +110,6 @@ def plan(
     if not found and moved is None:
         return []
     known = _known_version(aws, spec.name, live_alias, digest)
-    unaliased = not released and bool(invoke_permission.read_unaliased(aws, spec.name))
 
     def update(aws: Aws) -> None:
         published = known
@@ -138,7 +137,7 @@ def plan(
                 _wait_until_ready(aws, spec.name)
             return
         published = published or version.publish(aws, spec.name, package.sha256)
-        release.take_over(aws, spec, live_alias, Release(published, digest, unaliased, package.stamp))
+        release.take_over(aws, spec, live_alias, Release(published, digest, package.stamp))
 
     pruning: list[Change] = []
     if not released and live_alias is not None:
@@ -175,7 +174,7 @@ def _creation(
             Publish=True,
             **_as_parameters(desired),
         )
-        release.take_over(aws, spec, None, Release(str(made["Version"]), digest, code=package.stamp))
+        release.take_over(aws, spec, None, Release(str(made["Version"]), digest, package.stamp))
 
     details = (
         f"{spec.runtime}, {spec.memory} MB, {spec.timeout} s",

@@ -9,7 +9,6 @@ from typing import Any
 
 from lambda_toolkit.aws.client import Aws
 from lambda_toolkit.errors import AwsError
-from lambda_toolkit.resources import alias
 from lambda_toolkit.resources.alias import LIVE
 from lambda_toolkit.spec.ownership import short_hash
 
@@ -28,35 +27,20 @@ class Permission:
 
     @property
     def statement_id(self) -> str:
-        """The same for the same permission, so that none is ever added twice.
-
-        The alias is in it: one of a deployment without alias has another, and stays until this one is there.
-        """
-        return f"{PREFIX}{self.purpose}-{short_hash(f'{LIVE} {self.source_arn}')}"
+        """The same for the same permission, so that none is ever added twice."""
+        return f"{PREFIX}{self.purpose}-{short_hash(self.source_arn)}"
 
 
 def read(aws: Aws, function: str) -> dict[str, str]:
     """Our statements of the alias's policy: by statement id, the ARN that each lets in. Empty without an alias."""
-    return aws.once(("policy", function), lambda: _ours(aws, function, LIVE))
+    return aws.once(("policy", function), lambda: _ours(aws, function))
 
 
-def read_unaliased(aws: Aws, function: str) -> dict[str, str]:
-    """What a deployment without alias left: as :func:`read`, of the function's own policy.
-
-    Asked for only where there is no alias yet, or where its last release found some.
-    """
-    live = alias.read(aws, function)
-    if live is not None and live.release is not None and not live.release.unaliased:
-        return {}
-    return aws.once(("policy without alias", function), lambda: _ours(aws, function))
-
-
-def _ours(aws: Aws, function: str, qualifier: str | None = None) -> dict[str, str]:
-    """The statements of a policy that are ours. Emulators give back those of other qualifiers too."""
-    named: dict[str, Any] = {"Qualifier": qualifier} if qualifier else {}
-    answer = aws.find("lambda", "get_policy", FunctionName=function, **named)
+def _ours(aws: Aws, function: str) -> dict[str, str]:
+    """Our statements of the alias's policy. Emulators return those of the function and of other aliases as well."""
+    answer = aws.find("lambda", "get_policy", FunctionName=function, Qualifier=LIVE)
     statements = json.loads(answer["Policy"])["Statement"] if answer else []
-    resource = f":function:{function}" + (f":{qualifier}" if qualifier else "")
+    resource = f":function:{function}:{LIVE}"
     return {
         statement["Sid"]: _source(statement)
         for statement in statements
@@ -97,12 +81,6 @@ def remove(aws: Aws, function: str, statement_ids: Iterable[str]) -> None:
     """Take these statements off the alias, where they are there."""
     for statement_id in statement_ids:
         aws.find("lambda", "remove_permission", FunctionName=function, Qualifier=LIVE, StatementId=statement_id)
-
-
-def remove_unaliased(aws: Aws, function: str, statement_ids: Iterable[str]) -> None:
-    """Take these statements off the function itself, where they are there."""
-    for statement_id in statement_ids:
-        aws.find("lambda", "remove_permission", FunctionName=function, StatementId=statement_id)
 
 
 def _source(statement: dict[str, Any]) -> str:

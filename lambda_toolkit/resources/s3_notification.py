@@ -6,8 +6,7 @@ That configuration is shared with others, and S3 only takes it as a whole.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from lambda_toolkit.aws.client import Aws
@@ -21,6 +20,7 @@ from lambda_toolkit.spec.ownership import short_hash
 KIND = "trigger"
 _LAMBDA = "LambdaFunctionConfigurations"
 _OTHERS = ("QueueConfigurations", "TopicConfigurations")
+_STATEMENTS = f"{invoke_permission.PREFIX}s3-"
 _TARGETS = ("LambdaFunctionArn", "QueueArn", "TopicArn")
 
 Configuration = dict[str, Any]
@@ -52,12 +52,12 @@ def plan(aws: Aws, spec: FunctionSpec, *, function_is_ours: Callable[[], bool], 
     """
     if spec.s3_triggers is None:
         return []
-    allowed = _Allowed.read(aws, spec.name) if function_is_ours() else _Allowed({}, {})
+    grants = _grants(aws, spec.name) if function_is_ours() else {}
     wanted = {trigger.bucket for trigger in spec.s3_triggers}
-    dropped = allowed.buckets - wanted
+    dropped = _buckets(grants) - wanted
     return [
-        *(change for bucket in sorted(wanted) for change in _plan_bucket(aws, spec, bucket, allowed, seen_to)),
-        *(change for bucket in sorted(dropped) for change in _plan_dropped(spec.name, bucket, allowed)),
+        *(change for bucket in sorted(wanted) for change in _plan_bucket(aws, spec, bucket, grants, seen_to)),
+        *(change for bucket in sorted(dropped) for change in _plan_dropped(spec.name, bucket, grants)),
     ]
 
 
@@ -66,49 +66,33 @@ def plan_removal(aws: Aws, function: str, declared: Iterable[str] = ()) -> list[
 
     Which these are, its permissions say; where those are gone with the function, ``declared`` are looked into.
     """
-    allowed = _Allowed.read(aws, function)
-    left = {bucket for bucket in {*declared} - allowed.buckets if _own(_read(aws, bucket) or {}, function)}
-    buckets = sorted(allowed.buckets | left)
-    return [change for bucket in buckets for change in _plan_dropped(function, bucket, allowed)]
+    grants = _grants(aws, function)
+    left = {bucket for bucket in {*declared} - _buckets(grants) if _own(_read(aws, bucket) or {}, function)}
+    buckets = sorted(_buckets(grants) | left)
+    return [change for bucket in buckets for change in _plan_dropped(function, bucket, grants)]
 
 
-@dataclass(frozen=True)
-class _Allowed:
-    """Our statements by their ids, with the ARN that each lets in: of the alias, and of a time without alias."""
-
-    live: dict[str, str]
-    unaliased: dict[str, str]
-
-    @classmethod
-    def read(cls, aws: Aws, function: str) -> _Allowed:
-        return cls(
-            _of_buckets(invoke_permission.read(aws, function)),
-            _of_buckets(invoke_permission.read_unaliased(aws, function)),
-        )
-
-    @property
-    def buckets(self) -> set[str]:
-        """The buckets that are let in."""
-        return {_bucket(arn) for arn in (*self.live.values(), *self.unaliased.values()) if arn}
-
-    def of(self, bucket: str) -> tuple[list[str], list[str]]:
-        """The ids of the statements that let ``bucket`` in, of both policies."""
-        live, unaliased = (
-            [key for key, arn in statements.items() if arn and _bucket(arn) == bucket]
-            for statements in (self.live, self.unaliased)
-        )
-        return live, unaliased
+def _grants(aws: Aws, function: str) -> dict[str, str]:
+    """The statements that allow buckets to invoke the alias: by statement id, the bucket's ARN."""
+    statements = invoke_permission.read(aws, function)
+    return {key: arn for key, arn in statements.items() if key.startswith(_STATEMENTS)}
 
 
-def _of_buckets(statements: dict[str, str]) -> dict[str, str]:
-    return {key: arn for key, arn in statements.items() if key.startswith(f"{invoke_permission.PREFIX}s3-")}
+def _buckets(grants: Mapping[str, str]) -> set[str]:
+    """The buckets that ``grants`` allow."""
+    return {_bucket(arn) for arn in grants.values() if arn}
+
+
+def _granted_to(grants: Mapping[str, str], bucket: str) -> list[str]:
+    """The ids of the statements of ``grants`` that allow ``bucket``."""
+    return [key for key, arn in grants.items() if arn and _bucket(arn) == bucket]
 
 
 def _bucket(arn: str) -> str:
     return arn.rpartition(":")[2]
 
 
-def _plan_bucket(aws: Aws, spec: FunctionSpec, bucket: str, allowed: _Allowed, seen_to: SeenTo) -> list[Change]:
+def _plan_bucket(aws: Aws, spec: FunctionSpec, bucket: str, grants: dict[str, str], seen_to: SeenTo) -> list[Change]:
     arn = alias.arn(aws, spec.name)
     desired = [_entry(arn, spec.name, trigger) for trigger in spec.s3_triggers or () if trigger.bucket == bucket]
     let_in = Permission("s3", "s3.amazonaws.com", aws.arn("s3", bucket), aws.account_id)
@@ -117,23 +101,21 @@ def _plan_bucket(aws: Aws, spec: FunctionSpec, bucket: str, allowed: _Allowed, s
     own = _own(configuration, spec.name)
     entries = Difference("notifications", sorted(map(_described, own)), sorted(map(_described, desired)))
     entries_differ = entries.live != entries.desired
-    permission_differs = allowed.live.get(let_in.statement_id) != let_in.source_arn
-    statements, unaliased = allowed.of(bucket)
-    stale = [key for key in statements if key != let_in.statement_id]
+    permission_differs = grants.get(let_in.statement_id) != let_in.source_arn
+    stale = [key for key in _granted_to(grants, bucket) if key != let_in.statement_id]
     found = (
         *([entries] if entries_differ else []),
         *([Difference("permission to invoke", None, arn)] if permission_differs else []),
     )
-    details = ("a permission that is no longer needed goes",) if stale or unaliased else ()
+    details = ("a permission that is no longer needed goes",) if stale else ()
     if not found and not details:
         return []
 
     def apply(aws: Aws) -> None:
-        invoke_permission.add(aws, spec.name, let_in, allowed.live)
+        invoke_permission.add(aws, spec.name, let_in, grants)
         if entries_differ:
             _merge(aws, bucket, spec.name, desired, seen_to)
         invoke_permission.remove(aws, spec.name, stale)
-        invoke_permission.remove_unaliased(aws, spec.name, unaliased)
 
     name = change_name(spec.name, bucket)
     after: frozenset[Key] = frozenset({("function", spec.name), ("bucket", bucket)})
@@ -143,13 +125,12 @@ def _plan_bucket(aws: Aws, spec: FunctionSpec, bucket: str, allowed: _Allowed, s
     return [Change(KIND, name, "update", details, after, found, apply=apply)]
 
 
-def _plan_dropped(function: str, bucket: str, allowed: _Allowed) -> list[Change]:
-    statements, unaliased = allowed.of(bucket)
+def _plan_dropped(function: str, bucket: str, grants: Mapping[str, str]) -> list[Change]:
+    statements = _granted_to(grants, bucket)
 
     def apply(aws: Aws) -> None:
         _merge(aws, bucket, function, [], lambda function, bucket: False)
         invoke_permission.remove(aws, function, statements)
-        invoke_permission.remove_unaliased(aws, function, unaliased)
 
     return [Change(KIND, change_name(function, bucket), "delete", apply=apply)]
 

@@ -37,17 +37,17 @@ def unwanted_tags(live: Mapping[str, str], declared: Mapping[str, str]) -> tuple
 def is_owned(live: Mapping[str, str], function: str | None = None, declared: Mapping[str, str] | None = None) -> bool:
     """Whether the toolkit made it (for ``function``, where one is named).
 
-    With ``declared`` tags, whether it is of their application and stage, too. What an earlier release made does not
-    say of which it is, and is taken by its name.
+    With ``declared`` tags, it must also be of their application and stage. A missing tag of the two is drift, to be
+    repaired, and does not make it another application's.
     """
     if live.get(OWNER_TAG) != OWNER or (function is not None and live.get(FUNCTION_TAG) != function):
         return False
-    return not foreign_scope(live, declared or {})
+    return not other_scope(live, declared or {})
 
 
-def foreign_scope(live: Mapping[str, str], declared: Mapping[str, str]) -> str:
-    """Which other application and stage it belongs to, in words; empty where it belongs to none, or to this one."""
-    differs = any(declared.get(key, live.get(key)) != live.get(key, declared.get(key)) for key in SCOPE)
+def other_scope(live: Mapping[str, str], declared: Mapping[str, str]) -> str:
+    """The other application and stage that it belongs to, in words; empty where it names none, or those declared."""
+    differs = any(key in live and key in declared and live[key] != declared[key] for key in SCOPE)
     return f"application `{live.get(APPLICATION_TAG)}`, stage `{live.get(STAGE_TAG)}`" if differs else ""
 
 
@@ -64,7 +64,7 @@ def require_owned(
     if adopt or is_owned(live, function, declared):
         return
     other = live.get(FUNCTION_TAG)
-    scope = foreign_scope(live, declared or {})
+    scope = other_scope(live, declared or {})
     if is_owned(live) and scope:
         raise OwnershipError(
             f"The {kind} `{name}` belongs to {scope}. Give this one another name (put {{stage}} into it), or take that "

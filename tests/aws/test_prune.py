@@ -130,7 +130,7 @@ def test_a_bucket_of_another_stage_is_neither_taken_nor_deleted(aws, client) -> 
     assert make_plan(aws, replace(dev, adopt=True)).changes
 
 
-def test_what_an_earlier_release_made_gets_the_new_tags(aws, script, client) -> None:
+def test_tags_of_application_and_stage_that_are_missing_are_set(aws, script, client) -> None:
     whole = pipeline(script)
     deploy(aws, replace(whole, application="", stage=""))
     plan = make_plan(aws, whole, prune=True)
