@@ -8,6 +8,7 @@ from ..shared import clients, declarations
 from ..shared.deadline import Deadline, seconds_left
 from ..shared.errors import PipelineError
 from ..shared.events import ExtractRequest, ExtractResult, extract_request
+from ..shared.postgres import secret
 from ..shared.postgres.connection import connected
 from ..shared.runtime import checked, logged, logger
 from .extraction import Extracted, Request
@@ -19,7 +20,7 @@ RESERVED_SHARE = 0.2  # of the time that there is, where that is little
 
 
 @logged
-@checked(lambda: clients.credentials("SOURCE_SECRET"), clients.ingestion_lake)
+@checked(lambda: secret.credentials("SOURCE_SECRET"), clients.ingestion_lake)
 def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Captures what changed in the source since the last batch; more than one batch holds becomes several.
 
@@ -29,7 +30,7 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     declared = declarations.load()
     request = _request(extract_request(event), frozenset(declared.source))
     limits = _limits(context)
-    with connected(clients.credentials("SOURCE_SECRET")) as connection:
+    with connected(secret.credentials("SOURCE_SECRET")) as connection:
         done = extract_all(connection, clients.ingestion_lake(), declared, request, limits, _tell)
     return ExtractResult(done.batch, done.last_batch, done.rows, done.deleted, done.incomplete).to_json()
 

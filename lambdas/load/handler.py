@@ -21,6 +21,7 @@ from ..shared.events import (
     load_request,
 )
 from ..shared.message import Message
+from ..shared.postgres import secret
 from ..shared.postgres.connection import connected
 from ..shared.postgres.copy import Connection
 from ..shared.runtime import checked, count_rejected, logged, logger
@@ -36,14 +37,14 @@ SAFETY_FACTOR = 1.5  # a batch may take that many times as long as the longest b
 
 
 @logged
-@checked(lambda: clients.credentials("WAREHOUSE_SECRET"), clients.processed_lake)
+@checked(lambda: secret.credentials("WAREHOUSE_SECRET"), clients.processed_lake)
 def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Loads the batches that the warehouse does not have yet, in order; or does what the event's ``action`` says.
 
     Raises PipelineError for an event that ``events.load_request`` refuses, and what the action raises.
     """
     request = load_request(event)
-    with connected(clients.credentials("WAREHOUSE_SECRET")) as connection:
+    with connected(secret.credentials("WAREHOUSE_SECRET")) as connection:
         return _answer(connection, request, context).to_json()
 
 

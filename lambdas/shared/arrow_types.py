@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from .expressions import MAX_PRECISION
 
+UNREADABLE = "_unreadable"  # a column of JSON {column: text}: values that the Arrow type cannot represent; else NULL
 PLAIN_NUMERIC = pa.decimal128(MAX_PRECISION, 10)  # a numeric declared without precision, or with more than there is
 
 _EXACT: Mapping[str, pa.DataType] = {

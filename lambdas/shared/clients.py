@@ -1,4 +1,4 @@
-"""What a function finds around it: its environment and its AWS clients, made once per cold start."""
+"""A function's environment variables, AWS clients and lakes. Clients are made once per cold start."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 
 from .errors import PipelineError
 from .lake.store import Lake
-from .postgres.connection import Credentials
 
 
 @functools.cache
@@ -36,20 +35,3 @@ def ingestion_lake() -> Lake:
 def processed_lake() -> Lake:
     """The bucket that transform fills."""
     return Lake(client("s3"), setting("PROCESSED_BUCKET"))
-
-
-def credentials(variable: str) -> Credentials:
-    """The database credentials in the secret that the environment variable names.
-
-    Read anew at each call, so that a rotated password is used by the next run. Raises PipelineError.
-    """
-    name = setting(variable)
-    secrets = client("secretsmanager")
-    try:
-        answer = secrets.get_secret_value(SecretId=name)
-    except secrets.exceptions.ResourceNotFoundException as error:
-        raise PipelineError(
-            f"The secret {name} does not exist. Deploy with the environment variable set that the configuration "
-            "names for it."
-        ) from error
-    return Credentials.from_json(answer.get("SecretString", ""), f"secret {name}")

@@ -38,7 +38,7 @@ def warehouse(empty):
 @pytest.fixture
 def load(credentials, warehouse, lake, monkeypatch):
     """The handler of load on this warehouse and this lake."""
-    monkeypatch.setattr(door.clients, "credentials", lambda _: credentials[1])
+    monkeypatch.setattr(door.secret, "credentials", lambda _: credentials[1])
     monkeypatch.setattr(door.clients, "processed_lake", lambda: lake)
     monkeypatch.setattr(door.declarations, "load", lambda: DECLARED)
 

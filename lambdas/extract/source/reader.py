@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import pyarrow as pa
 import pyarrow.csv as pc
 
-from ...shared.columns import UNREADABLE
+from ...shared.arrow_types import UNREADABLE
 from ...shared.postgres import sql
 from ...shared.postgres.copy import Connection
 from .catalog import Column

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ...shared.columns import UNREADABLE
+from ...shared.arrow_types import UNREADABLE
 from ...shared.expressions import Expression
 from .cast import date_of_text, numeric
 from .currencies import NAMES

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lambda_toolkit.pipeline.lambdas.shared.columns import UNREADABLE
+from lambda_toolkit.pipeline.lambdas.shared.arrow_types import UNREADABLE
 from lambda_toolkit.pipeline.lambdas.shared.expressions import parse_expression
 from lambda_toolkit.pipeline.lambdas.transform.columns.currencies import NAMES
 from lambda_toolkit.pipeline.lambdas.transform.columns.date_dimension import calendar
