@@ -21,7 +21,7 @@ from pathlib import Path
 
 from lambda_toolkit.packaging.function_zip import build
 from lambda_toolkit.packaging.layer_zip import build_layer, layer_of
-from lambda_toolkit.pipeline.config.deployment import script
+from lambda_toolkit.pipeline.config.deployment import function_spec
 from lambda_toolkit.pipeline.config.load import load
 from lambda_toolkit.spec.model import FunctionSpec
 
@@ -51,7 +51,7 @@ def main() -> None:
 
 def _functions(stage: str) -> list[FunctionSpec]:
     pipeline = load(REPOSITORY / "config" / "pipeline.toml", stage)
-    return [script(pipeline, function, ACCOUNT).spec for function in pipeline.functions.values()]
+    return [function_spec(pipeline, function, ACCOUNT) for function in pipeline.functions.values()]
 
 
 def _measure_imports(runs: int) -> None:

@@ -10,6 +10,7 @@ from string import Template
 import click
 
 from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_request
+from lambda_toolkit.pipeline.config.reference import SCHEMA_FILE, schema_text
 from lambda_toolkit.pipeline.errors import CommandError
 from lambda_toolkit.pipeline.installed import STARTER, program
 
@@ -27,8 +28,8 @@ _NAME = re.compile(r"[a-z][a-z0-9-]{0,19}")  # it begins the names of buckets, f
 def command(request: Request, directory: Path) -> int:
     """Write DIR/config/pipeline.toml, warehouse.sql and source.sql, with comments, for a database of your own.
 
-    They declare two tables as an example and deploy as they are: to AWS, or to an embedded stack of their own. Existing
-    files are never overwritten.
+    They declare two tables as an example and deploy as they are: to AWS, or to a local stack of their own. A JSON
+    Schema beside them lets editors complete and check pipeline.toml. Existing files are never overwritten.
     """
     written = write_starter(directory)
     for path in written:
@@ -50,6 +51,7 @@ def write_starter(directory: Path) -> list[Path]:
         directory / "config" / name: "".join(_filled(template, values) for template in templates)
         for name, templates in _FILES.items()
     }
+    contents[directory / "config" / SCHEMA_FILE] = schema_text()
     for path in contents:
         if path.exists():
             raise CommandError(f"{path} exists, and nothing is overwritten. Name another folder: init DIR")

@@ -85,7 +85,7 @@ def status(follower: Follower, now: datetime) -> dict[str, Any]:
 def _function(follower: Follower, function: str) -> dict[str, Any]:
     name = follower.pipeline.function_name(function)
     declared = follower.pipeline.functions[function]
-    starts = [*(["S3 event"] if declared.triggers else []), *([declared.schedule] if declared.schedule else [])]
+    starts = [*(["S3 event"] if declared.s3_triggers else []), *filter(None, [declared.spec.schedule])]
     schedule = ", ".join(starts) or None
     live = follower.aws.find("lambda", "get_function_configuration", FunctionName=name, Qualifier=LIVE)
     if live is None:

@@ -1,4 +1,4 @@
-"""From the declaration to what the toolkit deploys: one ``Lambda_script`` per function, buckets, topic and secrets."""
+"""From the declaration to what the toolkit deploys to one account: functions, buckets, topic and secrets."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from lambda_script import Alarm, Lambda_script, S3Trigger
-from lambda_toolkit.pipeline.config.model import BucketDeclaration, FunctionDeclaration, Pipeline, SecretDeclaration
+from lambda_toolkit.pipeline.config.model import FunctionDeclaration, Pipeline, SecretDeclaration
 from lambda_toolkit.pipeline.config.role_policy import bucket_of, permissions
-from lambda_toolkit.pipeline.config.toml_section import did_you_mean
+from lambda_toolkit.pipeline.config.toml_reader import did_you_mean
 from lambda_toolkit.pipeline.errors import ConfigurationError, UsageError
 from lambda_toolkit.pipeline.warehouse.column_types import with_types
-from lambda_toolkit.spec.model import BucketSpec, Deployment, SecretSpec, TopicSpec
+from lambda_toolkit.spec.model import Alarm, Deployment, FunctionSpec, S3Trigger, SecretSpec
 
 DEFAULT_PORT = 5432  # PostgreSQL's
 SCHEMA = Path("config/warehouse.sql")
@@ -26,19 +25,23 @@ def deployment(pipeline: Pipeline, account: str, environ: Mapping[str, str]) -> 
 
     Raises ConfigurationError for a declaration or a value that cannot be deployed.
     """
+    files = {TABLES_FILE: tables_json(pipeline)}
     return Deployment(
         functions=tuple(
-            replace(script(pipeline, function, account).spec, package_root=function.package_root)
+            replace(function_spec(pipeline, function, account), extra_files=files)
             for function in pipeline.functions.values()
         ),
-        buckets=tuple(_bucket(pipeline, name, account) for name in pipeline.buckets),
-        topics=(TopicSpec(pipeline.expand(pipeline.topic, account), emails=pipeline.emails, tags=pipeline.tags),),
+        buckets=tuple(
+            replace(bucket, name=pipeline.bucket_name(name, account), tags=pipeline.common.tags)
+            for name, bucket in pipeline.buckets.items()
+        ),
+        topics=(replace(pipeline.topic, name=pipeline.expand(pipeline.topic.name, account)),),
         secrets=tuple(
             SecretSpec(
                 pipeline.expand(secret.template, account),
                 value=secret_value(secret, environ),
                 variable=secret.environment,
-                tags=pipeline.tags,
+                tags=pipeline.common.tags,
             )
             for secret in pipeline.secrets.values()
         ),
@@ -47,32 +50,14 @@ def deployment(pipeline: Pipeline, account: str, environ: Mapping[str, str]) -> 
     )
 
 
-def script(pipeline: Pipeline, function: FunctionDeclaration, account: str) -> Lambda_script:
-    """The :class:`Lambda_script` that deploys ``function``."""
-    return Lambda_script(
-        lambda_function_path=function.source,
-        zip_file_name=str(pipeline.root / "build" / f"{function.name}.zip"),
-        function_name_template=pipeline.function_name(function.name),
-        schedule=function.schedule,
-        stage=pipeline.stage,
-        runtime=pipeline.packages.runtime,
-        memory=function.memory,
-        timeout=function.timeout,
+def function_spec(pipeline: Pipeline, function: FunctionDeclaration, account: str) -> FunctionSpec:
+    """What the toolkit deploys of ``function`` in ``account``, without the declaration of the tables in its package."""
+    return replace(
+        function.spec,
         environment=environment(pipeline, function, account),
-        include=function.include,
-        extra_files={TABLES_FILE: tables_json(pipeline)},
-        requirements=function.requirements,
-        requirements_exclude=pipeline.packages.exclude,
-        platform=pipeline.packages.platform,
-        s3_trigger=_triggers(pipeline, function, account),
+        s3_triggers=_triggers(pipeline, function, account),
         alarms=_alarms(pipeline, function, account),
         permissions=permissions(pipeline, function, account),
-        log_retention_days=pipeline.log_retention_days,
-        tags=pipeline.tags,
-        region=pipeline.region,
-        description=f"{pipeline.name}: {function.name}",
-        health_event=function.health,
-        canary=function.canary,
     )
 
 
@@ -133,7 +118,7 @@ def environment(pipeline: Pipeline, function: FunctionDeclaration, account: str)
         **variables,
         "METRICS_NAMESPACE": f"{pipeline.name}-{pipeline.stage}",
         "POWERTOOLS_SERVICE_NAME": function.name,
-        **function.environment,
+        **(function.spec.environment or {}),
     }
 
 
@@ -186,35 +171,23 @@ def credentials(url: str, where: str) -> dict[str, str | int]:
     }
 
 
-def _bucket(pipeline: Pipeline, name: str, account: str) -> BucketSpec:
-    settings = pipeline.bucket_settings.get(name, BucketDeclaration())
-    return BucketSpec(
-        pipeline.bucket_name(name, account),
-        kms_key=settings.kms_key,
-        versioned=settings.versioned,
-        lifecycle=settings.lifecycle,
-        tags=pipeline.tags,
+def _triggers(pipeline: Pipeline, function: FunctionDeclaration, account: str) -> tuple[S3Trigger, ...] | None:
+    if function.s3_triggers is None:
+        return None
+    return tuple(
+        replace(trigger, bucket=pipeline.bucket_name(trigger.bucket, account)) for trigger in function.s3_triggers
     )
 
 
-def _triggers(pipeline: Pipeline, function: FunctionDeclaration, account: str) -> list[S3Trigger] | None:
-    if function.triggers is None:
-        return None
-    return [
-        S3Trigger(pipeline.bucket_name(trigger.bucket, account), prefix=trigger.prefix, suffix=trigger.suffix)
-        for trigger in function.triggers
-    ]
-
-
-def _alarms(pipeline: Pipeline, function: FunctionDeclaration, account: str) -> list[Alarm] | None:
+def _alarms(pipeline: Pipeline, function: FunctionDeclaration, account: str) -> tuple[Alarm, ...] | None:
     if function.alarms is None:
         return None
-    return [
+    return tuple(
         replace(
-            alarm.as_alarm(),
+            alarm,
             namespace=pipeline.expand(alarm.namespace, account),
-            topic=pipeline.expand(pipeline.topic, account),
+            topic=pipeline.expand(pipeline.topic.name, account),
             description=alarm.description.replace("{function}", function.name).replace("{stage}", pipeline.stage),
         )
         for alarm in (pipeline.alarms[name] for name in function.alarms)
-    ]
+    )

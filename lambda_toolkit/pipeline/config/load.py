@@ -1,96 +1,63 @@
-"""``config/pipeline.toml``: read, merged with its stage, checked before anything is called, all mistakes at once."""
+"""Loads ``config/pipeline.toml``: reads it, merges the stage's own values, and reports all errors together."""
 
 from __future__ import annotations
 
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from lambda_toolkit.errors import ScheduleError
-from lambda_toolkit.pipeline.config.model import (
-    AlarmDeclaration,
-    BucketDeclaration,
-    FunctionDeclaration,
-    Packages,
-    Pipeline,
-    SecretDeclaration,
-    Trigger,
-    stage_name,
-)
+from lambda_toolkit.pipeline.config.keys import FILE
+from lambda_toolkit.pipeline.config.model import FunctionDeclaration, Pipeline, SecretDeclaration, stage_name
 from lambda_toolkit.pipeline.config.role_policy import bucket_of
-from lambda_toolkit.pipeline.config.toml_section import WHOLE_FILE, Problems, Section, undeclared
+from lambda_toolkit.pipeline.config.toml_reader import Problems, Values, read_table, undeclared
 from lambda_toolkit.pipeline.config.validate import check
 from lambda_toolkit.pipeline.errors import ConfigurationError
 from lambda_toolkit.pipeline.installed import FUNCTIONS, PACKAGE_ROOT, SHARED, shipped_functions
 from lambda_toolkit.spec.cron import to_eventbridge
-from lambda_toolkit.spec.model import Canary, LifecycleRule
+from lambda_toolkit.spec.model import (
+    THIS_RUNTIME,
+    Alarm,
+    BucketSpec,
+    Canary,
+    FunctionSpec,
+    LifecycleRule,
+    S3Trigger,
+    TopicSpec,
+)
 
 DEFAULT_PATH = Path("config/pipeline.toml")
-_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 HOST = "host"  # the runtime of the Python that deploys, for a stack on this machine
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+_PACKAGING = ("runtime", "architecture", "platform", "requirements", "requirements_exclude")
 
 
 def load(path: Path, stage: str | None = None, environ: Mapping[str, str] | None = None) -> Pipeline:
     """The declaration in ``path`` for ``stage`` (default: the file's own), with ``[stages.<stage>]`` merged over it.
 
     The region is ``AWS_REGION`` or ``AWS_DEFAULT_REGION`` of ``environ`` when set, as for every AWS tool.
-    Raises ConfigurationError naming the file and the key of everything that is wrong.
+    Raises ConfigurationError that names the file and the key of every error.
     """
-    environ = environ or {}
-    document = _read(path)
+    document = _parse(path)
     problems = Problems(path)
+    stages = document.pop("stages", {})
     base = document.get("pipeline", {})
     stage = stage or (str(base.get("stage", "dev")) if isinstance(base, Mapping) else "dev")
-    overrides = document.pop("stages", {})
+    own = stages.get(stage, {}) if isinstance(stages, Mapping) else {}
     _check_schedules(problems, document)
-    own = overrides.get(stage, {}) if isinstance(overrides, Mapping) else {}
-    top = Section(problems, WHOLE_FILE, _merge(document, own if isinstance(own, Mapping) else {}))
-
-    pipeline = top.section("pipeline")
-    name = pipeline.text("name")
-    pipeline.optional_text("stage")
-    region = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or pipeline.text("region")
-    pipeline.optional_text("region")
-    retention = pipeline.whole("log_retention_days", 30)
-    tags = pipeline.text_map("tags")
-    pipeline.done()
-
-    alerts = top.section("alerts")
-    topic, emails = alerts.text("topic"), alerts.optional_texts("emails")
-    for email in emails or ():
-        if not _EMAIL.fullmatch(email):
-            alerts.problem(f"`emails` holds {email!r}, which is no email address.")
-    alerts.done()
-
-    names, tables = top.mixed("buckets")
-    packages = top.optional_section("packages")
-    result = Pipeline(
-        path=path,
-        name=name,
-        stage=stage_name(stage),
-        region=region,
-        log_retention_days=retention,
-        tags=tags,
-        buckets={**names, **{key: table.text("name") for key, table in tables.items()}},
-        bucket_settings={key: _bucket(table) for key, table in tables.items()},
-        topic=topic,
-        emails=emails,
-        secrets={key: _secret(path, key, section) for key, section in top.sections("secrets").items()},
-        functions={key: _function(path, key, section) for key, section in top.sections("functions").items()},
-        alarms={key: _alarm(key, section) for key, section in top.sections("alarms").items()},
-        packages=_packages(packages) if packages else Packages(None, None, ()),
-        tables={"source": top.raw("source"), "warehouse": top.raw("warehouse")},
-    )
-    top.done()
-    _check_references(problems, result)
-    check(problems, result)
+    merged = _merge(document, own if isinstance(own, Mapping) else {})
+    values = read_table(problems, "", merged, FILE)
+    pipeline = _pipeline(problems, path, stage_name(stage), environ or {}, merged, values)
+    _check_references(problems, pipeline)
+    check(problems, pipeline)
     problems.raise_all()
-    return result
+    return pipeline
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _parse(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -111,132 +78,135 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _secret(path: Path, name: str, section: Section) -> SecretDeclaration:
-    ca = section.optional_text("ca")
-    secret = SecretDeclaration(
-        name=name,
-        template=section.text("name"),
-        environment=section.text("environment"),
-        ca=path.resolve().parent.parent / ca if ca else None,
-    )
-    section.done()
-    return secret
-
-
-def _packages(section: Section) -> Packages:
-    runtime = section.optional_text("runtime")
-    packages = Packages(
-        runtime=None if runtime == HOST else runtime,
-        platform=section.optional_text("platform"),
-        exclude=section.texts("exclude"),
-    )
-    section.done()
-    return packages
-
-
-def _alarm(name: str, section: Section) -> AlarmDeclaration:
-    threshold, below = section.optional_number("threshold"), section.optional_number("below")
-    if threshold is not None and below is not None:
-        section.problem("an alarm has a `threshold` that is reached, or something that it falls `below`, not both.")
-    alarm = AlarmDeclaration(
-        name,
-        section.text("metric"),
-        section.text("namespace"),
-        1 if threshold is None else threshold,
-        below,
-        section.whole("period", 60),
-        section.optional_text("description") or "",
-    )
-    section.done()
-    return alarm
-
-
-def _bucket(section: Section) -> BucketDeclaration:
-    kms_key = section.optional_text("kms_key")
-    if kms_key is not None and not kms_key.startswith("arn:"):
-        section.problem(
-            f"`kms_key` must be the ARN of a key (arn:aws:kms:<region>:<account>:key/<id>), not {kms_key!r}."
-        )
-    rules = section.optional_list("lifecycle")
-    bucket = BucketDeclaration(
-        kms_key=kms_key,
-        versioned=section.flag("versioned", True),
-        lifecycle=None if rules is None else tuple(map(_rule, rules)),
-    )
-    section.done()
-    return bucket
-
-
-def _rule(section: Section) -> LifecycleRule:
-    rule = LifecycleRule(
-        name=section.text("name"),
-        prefix=section.optional_text("prefix") or "",
-        abort_uploads_days=section.optional_whole("abort_uploads_days"),
-        noncurrent_days=section.optional_whole("noncurrent_days"),
-        expire_days=section.optional_whole("expire_days"),
-        transition_days=section.optional_whole("transition_days"),
-        storage_class=section.optional_text("storage_class"),
-    )
-    section.done()
-    return rule
-
-
-def _function(path: Path, name: str, section: Section) -> FunctionDeclaration:
+def _pipeline(
+    problems: Problems, path: Path, stage: str, environ: Mapping[str, str], document: Mapping[str, Any], values: Values
+) -> Pipeline:
+    general, alerts = values["pipeline"], values["alerts"]
+    region = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or general["region"]
+    if not region and "pipeline" in document:
+        problems.add("[pipeline]", "lacks the key `region` (a string), and AWS_REGION is not set.")
+    for email in alerts["emails"] or ():
+        if not _EMAIL.fullmatch(email):
+            problems.add("[alerts]", f"`emails` contains {email!r}, which is not an email address.")
     root = path.resolve().parent.parent
-    source, include = section.optional_text("source"), section.optional_texts("include")
-    if source is None and name not in shipped_functions():
-        section.problem(
-            f"lacks the key `source`: the folder of its code. Only {', '.join(shipped_functions())} are shipped."
-        )
-    triggers = section.optional_list("trigger")
-    canary = section.optional_section("canary")
-    declaration = FunctionDeclaration(
+    common = FunctionSpec(
+        "",
+        root,
+        tags=general["tags"],
+        log_retention_days=general["log_retention_days"],
+        **_packaging(values["packages"]),
+    )
+    pipeline = Pipeline(
+        path=path,
+        name=general["name"],
+        stage=stage,
+        region=region or "",
+        common=common,
+        buckets={name: _bucket(problems, name, bucket) for name, bucket in values["buckets"].items()},
+        topic=TopicSpec(alerts["topic"], emails=alerts["emails"], tags=common.tags),
+        secrets={name: _secret(root, name, secret) for name, secret in values["secrets"].items()},
+        functions={},
+        alarms={name: _alarm(problems, name, alarm) for name, alarm in values["alarms"].items()},
+        tables={name: _raw(document, name) for name in ("source", "warehouse")},
+    )
+    functions = {name: _function(problems, pipeline, name, function) for name, function in values["functions"].items()}
+    return replace(pipeline, functions=functions)
+
+
+def _raw(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    table = document.get(name)
+    return dict(table) if isinstance(table, Mapping) else {}
+
+
+def _packaging(values: Values) -> dict[str, Any]:
+    """The fields of a FunctionSpec that ``[packages]`` or a function sets."""
+    given = {name: values[name] for name in _PACKAGING if values[name] is not None}
+    if given.get("runtime") == HOST:
+        given["runtime"] = THIS_RUNTIME
+    return given
+
+
+def _bucket(problems: Problems, name: str, values: Values) -> BucketSpec:
+    kms_key, rules = values["kms_key"], values["lifecycle"]
+    if kms_key is not None and not kms_key.startswith("arn:"):
+        text = f"`kms_key` must be the ARN of a key (arn:aws:kms:<region>:<account>:key/<id>), not {kms_key!r}."
+        problems.add(f"[buckets.{name}]", text)
+    lifecycle = None if rules is None else tuple(LifecycleRule(**rule) for rule in rules)
+    return BucketSpec(**{**values, "lifecycle": lifecycle})
+
+
+def _secret(root: Path, name: str, values: Values) -> SecretDeclaration:
+    ca = root / values["ca"] if values["ca"] else None
+    return SecretDeclaration(name, template=values["name"], environment=values["environment"], ca=ca)
+
+
+def _alarm(problems: Problems, name: str, values: Values) -> Alarm:
+    threshold, below = values.pop("threshold"), values.pop("below")
+    if threshold is not None and below is not None:
+        problems.add(f"[alarms.{name}]", "has both a `threshold` to reach and a limit to fall `below`; give one.")
+    alarm = Alarm(name, **values)
+    if below is None:
+        return alarm if threshold is None else replace(alarm, threshold=threshold)
+    return replace(alarm, threshold=below, comparison="LessThanThreshold", missing_data="missing", tell_missing=True)
+
+
+def _function(problems: Problems, pipeline: Pipeline, name: str, values: Values) -> FunctionDeclaration:
+    triggers, canary = values["s3_trigger"], values["canary"]
+    spec = replace(
+        pipeline.common,
+        name=pipeline.function_name(name),
+        **_source(problems, pipeline.root, name, values),
+        **_packaging(values),
+        handler=values["handler"],
+        memory=values["memory"],
+        timeout=values["timeout"],
+        environment=values["environment"],
+        schedule=_schedule(problems, name, values["schedule"]),
+        description=f"{pipeline.name}: {name}",
+        zip_path=pipeline.root / "build" / f"{name}.zip",
+        health_event=values["health_event"],
+        canary=None if canary is None else Canary(**canary),
+    )
+    return FunctionDeclaration(
         name=name,
-        source=FUNCTIONS / name if source is None else root / source,
-        include=(SHARED,) if source is None and include is None else tuple(root / entry for entry in include or ()),
-        package_root=PACKAGE_ROOT if source is None else None,
-        requirements=section.texts("requirements"),
-        memory=section.whole("memory", 512),
-        timeout=section.whole("timeout", 300),
-        environment=section.text_map("environment"),
-        schedule=section.optional_text("schedule"),
-        triggers=None if triggers is None else tuple(map(_trigger, triggers)),
-        reads=section.texts("reads"),
-        writes=section.texts("writes"),
-        sweeps=section.texts("sweeps"),
-        secret=section.optional_text("secret"),
-        alarms=section.optional_texts("alarms"),
-        health=section.optional_raw("health"),
-        canary=None if canary is None else _canary(canary),
+        spec=spec,
+        s3_triggers=None if triggers is None else tuple(S3Trigger(**trigger) for trigger in triggers),
+        alarms=values["alarms"],
+        reads=values["reads"],
+        writes=values["writes"],
+        sweeps=values["sweeps"],
+        secret=values["secret"],
     )
-    section.done()
-    return declaration
 
 
-def _canary(section: Section) -> Canary:
-    canary = Canary(section.number("weight", Canary.weight), section.number("minutes", Canary.minutes))
-    section.done()
-    return canary
+def _source(problems: Problems, root: Path, name: str, values: Values) -> dict[str, Any]:
+    """The fields of a FunctionSpec that say where its code is: its own, or the shipped function of that name."""
+    source, include = values["source"], values["include"]
+    own = tuple(root / entry for entry in include or ())
+    if source is not None:
+        return {"source": root / source, "include": own}
+    if name not in shipped_functions():
+        text = f"lacks the key `source` (a string). Code is shipped for {', '.join(shipped_functions())} alone."
+        problems.add(f"[functions.{name}]", text)
+    return {"source": FUNCTIONS / name, "include": (SHARED, *own), "package_root": PACKAGE_ROOT}
 
 
-def _trigger(section: Section) -> Trigger:
-    trigger = Trigger(
-        section.text("bucket"), section.optional_text("prefix") or "", section.optional_text("suffix") or ""
-    )
-    section.done()
-    return trigger
+def _schedule(problems: Problems, function: str, schedule: str | None) -> str | None:
+    """The schedule as EventBridge writes it. An empty one, which removes it, stays empty."""
+    try:
+        return to_eventbridge(schedule) if schedule else schedule
+    except ScheduleError as error:
+        problems.add(f"[functions.{function}]", f"`schedule`: {error}")
+        return None
 
 
 def _check_schedules(problems: Problems, document: Mapping[str, Any]) -> None:
-    """Every schedule can be deployed, also one that this stage replaces by its own. An empty one removes it."""
+    """Every schedule can be deployed, including one that this stage replaces by its own."""
     functions = document.get("functions", {})
     for name, function in functions.items() if isinstance(functions, Mapping) else ():
         schedule = function.get("schedule") if isinstance(function, Mapping) else None
-        if isinstance(schedule, str) and schedule:
-            try:
-                to_eventbridge(schedule)
-            except ScheduleError as error:
-                problems.add(f"[functions.{name}]", f"`schedule`: {error}")
+        if isinstance(schedule, str):
+            _schedule(problems, name, schedule)
 
 
 def _check_references(problems: Problems, pipeline: Pipeline) -> None:
@@ -247,7 +217,7 @@ def _check_references(problems: Problems, pipeline: Pipeline) -> None:
             *(("buckets", bucket_of(place), pipeline.buckets) for place in places),
             *(("alarms", alarm, pipeline.alarms) for alarm in function.alarms or ()),
             *([("secrets", function.secret, pipeline.secrets)] if function.secret else []),
-            *(("buckets", trigger.bucket, pipeline.buckets) for trigger in function.triggers or ()),
+            *(("buckets", trigger.bucket, pipeline.buckets) for trigger in function.s3_triggers or ()),
         ]
         for section, name, declared in named:
             if name not in declared:

@@ -66,7 +66,7 @@ def _keys(pipeline: Pipeline, function: FunctionDeclaration) -> list[dict[str, A
     actions: dict[str, set[str]] = {}
     for names, needed in ((function.reads, {"kms:Decrypt"}), (function.writes, {"kms:Decrypt", "kms:GenerateDataKey"})):
         for place in names:
-            settings = pipeline.bucket_settings.get(bucket_of(place))
-            if settings and settings.kms_key:
-                actions.setdefault(settings.kms_key, set()).update(needed)
+            key = pipeline.buckets[bucket_of(place)].kms_key
+            if key:
+                actions.setdefault(key, set()).update(needed)
     return [_allow(key, *sorted(needed)) for key, needed in actions.items()]

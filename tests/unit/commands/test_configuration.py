@@ -10,7 +10,7 @@ import pytest
 from lambda_toolkit.pipeline.config.load import DEFAULT_PATH, load
 from lambda_toolkit.pipeline.errors import ConfigurationError
 from lambda_toolkit.pipeline.installed import FUNCTIONS, PACKAGE_ROOT, SHARED
-from lambda_toolkit.spec.model import Canary
+from lambda_toolkit.spec.model import THIS_RUNTIME, Canary
 
 SHIPPED = DEFAULT_PATH.read_text(encoding="utf-8")
 
@@ -29,18 +29,20 @@ def test_the_shipped_file_declares_the_whole_pipeline():
     assert len(pipeline.tables["source"]) == 11
     assert len(pipeline.tables["warehouse"]) == 11
     assert pipeline.function_name("extract") == "totes-dev-extract"
-    assert pipeline.expand(pipeline.buckets["ingestion"], "123456789012") == "totes-dev-ingestion-123456789012"
+    assert pipeline.bucket_name("ingestion", "123456789012") == "totes-dev-ingestion-123456789012"
 
 
 def test_a_stage_is_merged_over_the_rest():
-    assert load(DEFAULT_PATH).functions["extract"].schedule == "rate(5 minutes)"
+    assert load(DEFAULT_PATH).functions["extract"].spec.schedule == "rate(5 minutes)"
     local = load(DEFAULT_PATH, "local")
-    assert local.functions["extract"].schedule == "rate(1 minute)"
-    assert local.functions["extract"].memory == load(DEFAULT_PATH).functions["extract"].memory
-    assert local.packages.platform == "host"
-    assert local.packages.runtime is None, "this Python's"
-    assert load(DEFAULT_PATH).packages.runtime == "python3.13"
-    assert local.packages.exclude
+    assert local.functions["extract"].spec.schedule == "rate(1 minute)"
+    assert local.functions["extract"].spec.memory == load(DEFAULT_PATH).functions["extract"].spec.memory
+    assert local.common.platform == "host"
+    assert local.common.runtime == THIS_RUNTIME
+    assert load(DEFAULT_PATH).common.runtime == "python3.13"
+    for function in local.functions.values():
+        assert function.spec.requirements == local.common.requirements != ()
+        assert function.spec.requirements_exclude == local.common.requirements_exclude != ()
 
 
 @pytest.mark.parametrize(
@@ -60,9 +62,9 @@ def test_the_region_is_what_every_aws_tool_would_take(environ, region):
     [
         ('name = "totes"\n', "", r"\[pipeline\] lacks the key `name`"),
         ("[functions.extract]", "[functions.export]", r"\[functions.export\] lacks the key `source`.*extract, load"),
-        ('topic = "{name}-{stage}-alerts"', "topic = 7", r"\[alerts\] `topic` must be a text, not 7"),
-        ("memory = 1024 ", "memory = true ", r"\[functions.extract\] `memory` must be a whole number, not True"),
-        ("memory = 1024 ", "memroy = 1024 ", r"\[functions.extract\] holds the unknown key `memroy`"),
+        ('topic = "{name}-{stage}-alerts"', "topic = 7", r"\[alerts\] `topic` must be a string, not 7"),
+        ("memory = 1024 ", "memory = true ", r"\[functions.extract\] `memory` must be an integer, not True"),
+        ("memory = 1024 ", "memroy = 1024 ", r"\[functions.extract\] contains the unknown key `memroy`"),
         (
             'alarms = ["errors", "silent"]',
             'alarms = ["erors", "silent"]',
@@ -73,15 +75,15 @@ def test_the_region_is_what_every_aws_tool_would_take(environ, region):
             'secret = "sauce"',
             r"names `sauce`, which \[secrets\] does not declare. Did you mean `source`\? Declared there: s",
         ),
-        ('runtime = "python3.13"', 'runtimes = "python3.13"', r"\[packages\] holds the unknown key `runtimes`"),
+        ('runtime = "python3.13"', 'runtimes = "python3.13"', r"\[packages\] contains the unknown key `runtimes`"),
         ('"rate(5 minutes)"', '"0 0 1 * 1"', r"\[functions.extract\] `schedule`: .*day"),
         (
             "data-alerts@example.com",
             "data-alerts",
-            r"\[alerts\] `emails` holds 'data-alerts', which is no email address",
+            r"\[alerts\] `emails` contains 'data-alerts', which is not an email address",
         ),
         ('bucket = "ingestion"', 'bucket = "lake"', r"\[functions.transform\] names `lake`"),
-        ('emails = ["', 'emails = [1, "', r"\[alerts\] `emails` must be a list of texts"),
+        ('emails = ["', 'emails = [1, "', r"\[alerts\] `emails` must be a list of strings"),
         ("[buckets]", "[bukkets]", r"the unknown key `bukkets`"),
         ("[buckets]", "[buckets", r"not valid TOML"),
         ("[pipeline]", "[pipelines]", r"the file lacks the table \[pipeline\]"),
@@ -94,15 +96,15 @@ def test_what_is_wrong_is_named(tmp_path, old, new, says):
 
 
 def test_a_function_without_source_is_the_shipped_one_of_its_name(tmp_path):
-    shipped = load(DEFAULT_PATH).functions["extract"]
+    shipped = load(DEFAULT_PATH).functions["extract"].spec
     assert (shipped.source, shipped.include, shipped.package_root) == (FUNCTIONS / "extract", (SHARED,), PACKAGE_ROOT)
     own = '[functions.extract]\nsource = "code/extract"\n'
-    function = load(written(tmp_path, SHIPPED.replace("[functions.extract]\n", own))).functions["extract"]
+    function = load(written(tmp_path, SHIPPED.replace("[functions.extract]\n", own))).functions["extract"].spec
     assert (function.source, function.include, function.package_root) == (tmp_path / "code" / "extract", (), None)
 
 
 def test_an_alarm_has_one_limit(tmp_path):
-    with pytest.raises(ConfigurationError, match=r"\[alarms.silent\] .*`threshold`.*`below`, not both"):
+    with pytest.raises(ConfigurationError, match=r"\[alarms.silent\] .*`threshold`.*`below`; give one"):
         load(written(tmp_path, SHIPPED.replace("below = 1 ", "below = 1\nthreshold = 2 ", 1)))
 
 
@@ -141,13 +143,13 @@ def test_all_mistakes_are_told_at_once_each_with_its_table_and_what_to_write(tmp
     assert all("config/pipeline.toml: " in line for line in lines)
     for says in (
         "[functions.extract] `schedule`: Schedule `rate(1 minutes)`: EventBridge takes the singular for 1",
-        "[functions.extract] holds the unknown key `memroy`. Did you mean `memory`?",
+        "[functions.extract] contains the unknown key `memroy`. Did you mean `memory`?",
         "[functions.extract] timeout 901 is outside 1 to 900 seconds.",
         "[packages] runtime `python313` is not one of Lambda's for Python; write it like python3.12.",
         "[pipeline] log_retention_days 31 is not one of 1, 3, 5",
         "[pipeline] tag `aws:project`: names that begin with `aws:` are AWS's own.",
         "names `error`, which [alarms] does not declare. Did you mean `errors`?",
-        "[alarms.errors] holds the unknown key `threshhold`. Did you mean `threshold`?",
+        "[alarms.errors] contains the unknown key `threshhold`. Did you mean `threshold`?",
         "[functions.load] its environment has",
         "[functions.load] the environment variable `AWS_REGION` is Lambda's own.",
         "[alarms.errors] alarm `errors`: period 61",
@@ -167,10 +169,10 @@ def test_a_missing_table_does_not_miss_its_keys_too(tmp_path):
 )
 def test_triggers_that_overlap_are_refused(tmp_path, one, other):
     triggers = ", ".join("{ " + ", ".join(filter(None, ('bucket = "ingestion"', part))) + " }" for part in (one, other))
-    old = 'trigger = { bucket = "ingestion", prefix = "manifests/", suffix = ".json" }'
+    old = 's3_trigger = { bucket = "ingestion", prefix = "manifests/", suffix = ".json" }'
     assert old in SHIPPED
-    with pytest.raises(ConfigurationError, match=r"\[functions.transform\] `trigger`: .*overlap"):
-        load(written(tmp_path, SHIPPED.replace(old, f"trigger = [{triggers}]")))
+    with pytest.raises(ConfigurationError, match=r"\[functions.transform\] `s3_trigger`: .*overlap"):
+        load(written(tmp_path, SHIPPED.replace(old, f"s3_trigger = [{triggers}]")))
 
 
 def test_not_mentioned_is_not_managed_and_empty_is_to_be_removed(tmp_path):
@@ -180,12 +182,12 @@ def test_not_mentioned_is_not_managed_and_empty_is_to_be_removed(tmp_path):
         return load(written(tmp_path, text)).functions["load"]
 
     silent = function("")
-    assert (silent.triggers, silent.alarms) == (None, None)
-    empty = function('schedule = ""\ntrigger = []\nalarms = []')
-    assert (empty.schedule, empty.triggers, empty.alarms) == ("", (), ())
+    assert (silent.spec.schedule, silent.s3_triggers, silent.alarms) == (None, None, None)
+    empty = function('schedule = ""\ns3_trigger = []\nalarms = []')
+    assert (empty.spec.schedule, empty.s3_triggers, empty.alarms) == ("", (), ())
     without = re.sub(r"emails = .*", "", SHIPPED)
-    assert load(written(tmp_path, without)).emails is None
-    assert load(written(tmp_path, re.sub(r"emails = .*", "emails = []", SHIPPED))).emails == ()
+    assert load(written(tmp_path, without)).topic.emails is None
+    assert load(written(tmp_path, re.sub(r"emails = .*", "emails = []", SHIPPED))).topic.emails == ()
 
 
 BUCKET = """[buckets.ingestion]
@@ -204,7 +206,7 @@ name = "{name}-{stage}-out-{account}"
 def test_a_bucket_may_be_a_table(tmp_path):
     with_tables = re.sub(r"(?s)\[buckets\].*?\n\n", lambda _: BUCKET + "\n", SHIPPED)
     pipeline = load(written(tmp_path, with_tables))
-    settings = pipeline.bucket_settings["ingestion"]
+    settings = pipeline.buckets["ingestion"]
     assert pipeline.bucket_name("ingestion", "1") == "totes-dev-in-1"
     assert (settings.versioned, settings.kms_key) == (False, "arn:aws:kms:eu-west-2:1:key/1")
     assert [rule.name for rule in settings.lifecycle or ()] == ["uploads", "archive"]
@@ -212,9 +214,9 @@ def test_a_bucket_may_be_a_table(tmp_path):
     with pytest.raises(ConfigurationError) as refused:
         load(written(tmp_path, wrong))
     for says in (
-        "[buckets.ingestion.lifecycle.1] holds the unknown key `abort_upload_days`. Did you mean `abort_uploads_days`?",
+        "[buckets.ingestion.lifecycle.1] contains the unknown key `abort_upload_days`. Did you mean `abort_uploads_d",
         "rule `uploads` does nothing",
-        "`storage_class` 'ICE' is not one of",
+        "`storage_class` must be one of DEEP_ARCHIVE",
     ):
         assert says in str(refused.value)
 
@@ -232,11 +234,11 @@ def test_a_branch_is_a_stage(stage):
     assert load(DEFAULT_PATH, "prod").stage == "prod"
 
 
-def test_health_and_canary_are_read_and_checked(tmp_path):
-    assert load(DEFAULT_PATH).functions["load"].health == {"action": "check"}
-    text = SHIPPED.replace('health = { action = "check" }', "canary = { minutes = 5 }", 1)
-    function = load(written(tmp_path, text)).functions["extract"]
-    assert (function.health, function.canary) == (None, Canary(0.1, 5.0))
+def test_health_event_and_canary_are_read_and_checked(tmp_path):
+    assert load(DEFAULT_PATH).functions["load"].spec.health_event == {"action": "check"}
+    text = SHIPPED.replace('health_event = { action = "check" }', "canary = { minutes = 5 }", 1)
+    function = load(written(tmp_path, text)).functions["extract"].spec
+    assert (function.health_event, function.canary) == (None, Canary(0.1, 5.0))
     unwatched = text.replace('alarms = ["errors", "silent"]\n', "", 1)
     with pytest.raises(ConfigurationError, match="nothing watches its canary"):
         load(written(tmp_path, unwatched))

@@ -9,7 +9,6 @@ import pytest
 
 from lambda_toolkit.pipeline.config.deployment import chosen, credentials, deployment, environment, tables_json
 from lambda_toolkit.pipeline.config.load import DEFAULT_PATH, load
-from lambda_toolkit.pipeline.config.model import BucketDeclaration
 from lambda_toolkit.pipeline.config.role_policy import permissions
 from lambda_toolkit.pipeline.errors import ConfigurationError, UsageError
 
@@ -33,7 +32,7 @@ def test_everything_declared_is_deployed(pipeline):
         f"totes-dev-ingestion-{ACCOUNT}",
         f"totes-dev-processed-{ACCOUNT}",
     ]
-    assert everything.topics[0].emails == pipeline.emails
+    assert everything.topics[0].emails == pipeline.topic.emails
     source, warehouse = everything.secrets
     assert json.loads(source.value or "") == {
         "engine": "postgres",
@@ -149,7 +148,9 @@ def test_a_malformed_url_is_refused_without_being_shown(url, says):
 
 def test_a_bucket_with_a_key_needs_that_key(pipeline):
     key = "arn:aws:kms:eu-west-2:1:key/1"
-    keyed = replace(pipeline, bucket_settings={"processed": BucketDeclaration(kms_key=key)})
+    keyed = replace(
+        pipeline, buckets={**pipeline.buckets, "processed": replace(pipeline.buckets["processed"], kms_key=key)}
+    )
 
     def allowed(function: str) -> list[list[str]]:
         statements = permissions(keyed, keyed.functions[function], ACCOUNT)

@@ -107,11 +107,10 @@ def test_what_remains_of_the_pipelines_requirements_can_be_used(tmp_path: Path) 
     The layer of this machine, kept between runs; the interpreter sees nothing beside it.
     """
     from lambda_toolkit.packaging.layer_zip import build_layer, layer_of
-    from lambda_toolkit.pipeline.config.deployment import script
     from lambda_toolkit.pipeline.config.load import load
 
     pipeline = load(REPOSITORY / "config" / "pipeline.toml", "local")
-    spec = layer_of(script(pipeline, pipeline.functions["extract"], "123456789012").spec)
+    spec = layer_of(pipeline.functions["extract"].spec)
     assert spec is not None
     layer = build_layer(spec)
     assert layer.zipped < 42 * 2**20
