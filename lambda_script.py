@@ -18,14 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from lambda_toolkit.aws.client import Aws
-from lambda_toolkit.changes import Change, Plan
-from lambda_toolkit.deploy.execute import Failure, Progress, Report, execute
+from lambda_toolkit.changes import Change, DeployError, Failure, Plan, Progress, Report
+from lambda_toolkit.deploy.execute import execute
 from lambda_toolkit.deploy.plan import make_destroy_plan, make_plan
 from lambda_toolkit.deploy.rollback import Rollback, rollback
 from lambda_toolkit.errors import (
     AwsError,
     CheckError,
-    DeployError,
     LimitError,
     OwnershipError,
     PackageError,

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from lambda_toolkit.errors import PackageError
+from lambda_toolkit.errors import MASK, PackageError, ToolkitError
 
 if TYPE_CHECKING:
     from lambda_toolkit.aws.client import Aws
 
 Action = Literal["create", "update", "delete"]
+State = Literal["started", "done", "failed", "skipped"]
 Key = tuple[str, str]  # kind and name
-MASK = "********"  # in place of every secret, whatever its length
 _LONGEST = 100  # characters of a value on a line
 _CONTEXT = 20  # characters shown before the place where two long values begin to differ
 
@@ -132,3 +132,57 @@ class Plan:
     def __bool__(self) -> bool:
         """Whether there is anything to do."""
         return bool(self.changes)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A change that was not made. ``message`` says why, without secrets."""
+
+    change: Change
+    message: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """The outcome of a plan: each of its changes is in exactly one of the three, in the order of completion.
+
+    ``skipped`` are changes that were not attempted because one that they depend on failed.
+    """
+
+    done: tuple[Change, ...] = ()
+    failed: tuple[Failure, ...] = ()
+    skipped: tuple[Failure, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether every change was made."""
+        return not self.failed and not self.skipped
+
+    @property
+    def total(self) -> int:
+        """The number of changes in the plan."""
+        return len(self.done) + len(self.failed) + len(self.skipped)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A change entered a new state; ``finished`` of ``total`` changes are done, failed or skipped."""
+
+    change: Change
+    state: State
+    finished: int
+    total: int
+    message: str = ""
+
+
+class DeployError(ToolkitError):
+    """Some changes of a plan were not made. ``report`` lists what was done, what failed and what was skipped."""
+
+    def __init__(self, report: Report) -> None:
+        self.report = report
+        lines = [f"{failure.change.kind} {failure.change.name}: {failure.message}" for failure in report.failed]
+        lines += [
+            f"{failure.change.kind} {failure.change.name}: not tried: {failure.message}" for failure in report.skipped
+        ]
+        done = f"{len(report.done)} of {report.total} changes were made; the same command makes the rest."
+        super().__init__("\n".join([*lines, done]))

@@ -3,10 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from lambda_toolkit.deploy.execute import Report
+MASK = "********"  # shown instead of every secret, whatever its length
+CALLER_ERRORS = frozenset(  # error codes about the caller's credentials or network: every call gets the same one
+    {
+        "CredentialRetrievalError",
+        "ConnectTimeoutError",
+        "EndpointConnectionError",
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "InvalidAccessKeyId",
+        "InvalidClientTokenId",
+        "NoCredentialsError",
+        "NoRegionError",
+        "PartialCredentialsError",
+        "ProfileNotFound",
+        "SignatureDoesNotMatch",
+        "UnrecognizedClientException",
+    }
+)
 
 
 class ToolkitError(Exception):
@@ -58,14 +73,21 @@ class AwsError(ToolkitError):
         self.operation = operation
 
 
-class DeployError(ToolkitError):
-    """Something was not deployed. ``report`` says what was done, what failed and what was not tried."""
+def raise_all(problems: Sequence[ToolkitError]) -> None:
+    """Raise the one problem, or a PlanError of all of them. Returns where there is none.
 
-    def __init__(self, report: Report) -> None:
-        self.report = report
-        lines = [f"{failure.change.kind} {failure.change.name}: {failure.message}" for failure in report.failed]
-        lines += [
-            f"{failure.change.kind} {failure.change.name}: not tried: {failure.message}" for failure in report.skipped
-        ]
-        done = f"{len(report.done)} of {report.total} changes were made; the same command makes the rest."
-        super().__init__("\n".join([*lines, done]))
+    Repeated messages are reported once, and so is each of :data:`CALLER_ERRORS`: missing credentials fail every call.
+    """
+    by_subject: dict[str, ToolkitError] = {}
+    for problem in problems:
+        by_subject.setdefault(_subject(problem), problem)
+    distinct = list(by_subject.values())
+    if len(distinct) == 1:
+        raise distinct[0]
+    if distinct:
+        raise PlanError(distinct)
+
+
+def _subject(problem: ToolkitError) -> str:
+    """Equal for two problems of which one report is enough."""
+    return problem.code if isinstance(problem, AwsError) and problem.code in CALLER_ERRORS else str(problem)

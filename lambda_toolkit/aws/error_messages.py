@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lambda_toolkit.aws.retries import Refusal, Wait, hint
-from lambda_toolkit.changes import MASK
-from lambda_toolkit.errors import AwsError
+from lambda_toolkit.errors import MASK, AwsError
 
 _SUBJECTS = (  # the parameters that say what a call is about, the telling ones first
     "FunctionName",

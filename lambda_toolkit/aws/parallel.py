@@ -7,8 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
 from lambda_toolkit.aws.client import READERS
-from lambda_toolkit.aws.retries import OF_THE_CALLER
-from lambda_toolkit.errors import AwsError, PlanError, ToolkitError
+from lambda_toolkit.errors import ToolkitError, raise_all
 
 _T = TypeVar("_T")
 _P = ParamSpec("_P")
@@ -21,7 +20,7 @@ def task(read: Callable[_P, _T], *arguments: _P.args, **named: _P.kwargs) -> Tas
 
 
 def gather(tasks: Sequence[Task[_T]], ahead: Sequence[Task[object]] = ()) -> list[_T]:
-    """What ``tasks`` return, in their order. Raises what they raised, all of it: see :func:`raise_all`.
+    """What ``tasks`` return, in their order. Raises all that they raised, together (:func:`raise_all`).
 
     ``ahead`` are reads that tasks will ask for once (:meth:`Aws.once`). They are started first, so that no worker
     waits while there is something to ask; what they return or raise is left to the tasks that ask again.
@@ -44,23 +43,3 @@ def gather(tasks: Sequence[Task[_T]], ahead: Sequence[Task[object]] = ()) -> lis
             raise error
     raise_all(problems)
     return answers
-
-
-def raise_all(problems: Sequence[ToolkitError]) -> None:
-    """Raise the problem, or a PlanError of all of them; nothing where there is none.
-
-    What is told twice is told once, and so are missing credentials, which each call misses.
-    """
-    by_subject: dict[str, ToolkitError] = {}
-    for problem in problems:
-        by_subject.setdefault(_subject(problem), problem)
-    distinct = list(by_subject.values())
-    if len(distinct) == 1:
-        raise distinct[0]
-    if distinct:
-        raise PlanError(distinct)
-
-
-def _subject(problem: ToolkitError) -> str:
-    """What two problems share that need not both be told."""
-    return problem.code if isinstance(problem, AwsError) and problem.code in OF_THE_CALLER else str(problem)

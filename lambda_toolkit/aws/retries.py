@@ -76,23 +76,6 @@ _IAM_NAMES = {  # where IAM calls an operation by another name
     "s3:DeleteObjects": "s3:DeleteObject",
     "resourcegroupstaggingapi:GetResources": "tag:GetResources",
 }
-OF_THE_CALLER = frozenset(  # what is wrong with whoever calls, and so with every call alike
-    {
-        "CredentialRetrievalError",
-        "ConnectTimeoutError",
-        "EndpointConnectionError",
-        "ExpiredToken",
-        "ExpiredTokenException",
-        "InvalidAccessKeyId",
-        "InvalidClientTokenId",
-        "NoCredentialsError",
-        "NoRegionError",
-        "PartialCredentialsError",
-        "ProfileNotFound",
-        "SignatureDoesNotMatch",
-        "UnrecognizedClientException",
-    }
-)
 _NAMED = re.compile(r"not authorized to perform: ([a-z0-9-]+:[A-Za-z]+)")
 _READS = ("get_", "list_", "describe_", "head_")
 

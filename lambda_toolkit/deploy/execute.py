@@ -4,50 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
-from typing import Literal
 
 from lambda_toolkit.aws.client import WRITERS, Aws
-from lambda_toolkit.changes import Change, Key, Plan
+from lambda_toolkit.changes import Change, Failure, Key, Plan, Progress, Report, State
 from lambda_toolkit.errors import ToolkitError
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A change that was not made, and why."""
-
-    change: Change
-    message: str
-
-
-@dataclass(frozen=True)
-class Report:
-    """What became of a plan."""
-
-    done: tuple[Change, ...] = ()
-    failed: tuple[Failure, ...] = ()
-    skipped: tuple[Failure, ...] = ()
-
-    @property
-    def ok(self) -> bool:
-        """Whether every change was made."""
-        return not self.failed and not self.skipped
-
-    @property
-    def total(self) -> int:
-        """How many changes there were."""
-        return len(self.done) + len(self.failed) + len(self.skipped)
-
-
-@dataclass(frozen=True)
-class Progress:
-    """One step of one change; ``finished`` of ``total`` changes are over."""
-
-    change: Change
-    state: Literal["started", "done", "failed", "skipped"]
-    finished: int
-    total: int
-    message: str = ""
 
 
 def execute(aws: Aws, plan: Plan, on_progress: Callable[[Progress], None] | None = None) -> Report:
@@ -128,8 +88,6 @@ class _Execution:
         else:
             raise error
 
-    def _report(
-        self, change: Change, state: Literal["started", "done", "failed", "skipped"], message: str = ""
-    ) -> None:
+    def _report(self, change: Change, state: State, message: str = "") -> None:
         finished = len(self._done) + len(self._failed) + len(self._skipped)
         self._tell(Progress(change, state, finished, self._total, message))

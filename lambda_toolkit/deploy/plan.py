@@ -7,12 +7,12 @@ from dataclasses import replace
 from itertools import zip_longest
 
 from lambda_toolkit.aws.client import Aws
-from lambda_toolkit.aws.parallel import Task, gather, raise_all, task
+from lambda_toolkit.aws.parallel import Task, gather, task
 from lambda_toolkit.changes import Artifact, Change, Key, Plan
 from lambda_toolkit.deploy.destroy import Removal, make_destroy_plan
 from lambda_toolkit.deploy.function_plan import FunctionPlanner
 from lambda_toolkit.deploy.prune import plan_dropped
-from lambda_toolkit.errors import ToolkitError
+from lambda_toolkit.errors import ToolkitError, raise_all
 from lambda_toolkit.resources import alarm, bucket, function, layer, role, s3_notification, secret, topic
 from lambda_toolkit.spec import quotas
 from lambda_toolkit.spec.model import Deployment, FunctionSpec

@@ -12,7 +12,7 @@ import platform as this_platform
 import re
 import sysconfig
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,13 +25,13 @@ from lambda_toolkit.packaging.distributions import sizes_of
 from lambda_toolkit.packaging.excludes import requirement_filter
 from lambda_toolkit.spec.model import HOST_PLATFORM, FunctionSpec
 from lambda_toolkit.spec.quotas import runtime_version
+from lambda_toolkit.spec.requirements_file import normalized
 
 LAYER_PREFIX = "lambda-script-requirements-"
 _LAYER_ROOT = "/opt/python"
 _LARGEST_SHOWN = 10
 _FORMAT = 2  # raise it when the same requirements would give other content
 _PROVIDED = ("boto3", "botocore", "s3transfer")  # Lambda's runtime has them
-_ONLY_FOR_PROJECTS = ("-e", "--editable", "-c", "--constraint")
 
 
 @dataclass(frozen=True)
@@ -90,41 +90,6 @@ def layer_of(spec: FunctionSpec) -> LayerSpec | None:
         platform = f"host-{sysconfig.get_platform()}-{'-'.join(this_platform.libc_ver())}"
     exclude = tuple(sorted(set(spec.requirements_exclude)))
     return LayerSpec(requirements, spec.runtime, spec.architecture, platform, exclude)
-
-
-def normalized(lines: Iterable[str]) -> tuple[str, ...]:
-    """Requirements without comments, blank lines and repetitions, in a fixed order."""
-    bare = (re.sub(r"(^|\s)#.*$", "", line).strip() for line in lines)
-    return tuple(sorted({re.sub(r"\s+", " ", line) for line in bare if line}))
-
-
-def read_requirements(file: Path) -> tuple[str, ...]:
-    """The requirements that ``file`` lists, with markers and hashes; files that it names with ``-r`` come along.
-
-    Options of the index (``--index-url`` ...) stay. Raises PackageError.
-    """
-    return normalized(_lines(file, ()))
-
-
-def _lines(file: Path, above: tuple[Path, ...]) -> list[str]:
-    try:
-        text = file.read_text(encoding="utf-8-sig").replace("\\\n", " ")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise PackageError(f"Cannot read the requirements {file}: {reason}.") from error
-    lines: list[str] = []
-    for line in normalized(text.splitlines()):
-        option, _, value = line.replace("=", " ", 1).partition(" ") if line.startswith("--") else line.partition(" ")
-        if option in ("-r", "--requirement"):
-            named = file.parent / value.strip()
-            if named in above or named == file:
-                raise PackageError(f"The requirements {file} and {named} name each other.")
-            lines += _lines(named, (*above, file))
-        elif option in _ONLY_FOR_PROJECTS:
-            raise PackageError(f"The requirements {file} hold `{line}`; a layer is made of named packages and wheels.")
-        else:
-            lines.append(line)
-    return lines
 
 
 def lambda_platform(runtime: str, architecture: str) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lambda_toolkit.aws.client import Aws
-from lambda_toolkit.changes import MASK, Change, Difference, Key
-from lambda_toolkit.errors import ToolkitError
+from lambda_toolkit.changes import Change, Difference, Key
+from lambda_toolkit.errors import MASK, ToolkitError
 from lambda_toolkit.resources import tags
 from lambda_toolkit.spec.model import SecretSpec
 from lambda_toolkit.spec.ownership import as_list, as_mapping, desired_tags, is_owned, require_owned

@@ -10,9 +10,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from lambda_toolkit.aws.parallel import raise_all
-from lambda_toolkit.errors import LimitError, PackageError, ScheduleError, ToolkitError, TriggerError
-from lambda_toolkit.packaging.layer_zip import read_requirements
+from lambda_toolkit.errors import LimitError, PackageError, ScheduleError, ToolkitError, TriggerError, raise_all
 from lambda_toolkit.spec.argument_types import (
     Given,
     is_list,
@@ -25,6 +23,7 @@ from lambda_toolkit.spec.argument_types import (
 from lambda_toolkit.spec.cron import to_eventbridge
 from lambda_toolkit.spec.model import THIS_RUNTIME, Alarm, Canary, FunctionSpec, S3Trigger
 from lambda_toolkit.spec.quotas import check_function
+from lambda_toolkit.spec.requirements_file import read_requirements
 
 _T = TypeVar("_T")
 

@@ -21,7 +21,7 @@ from lambda_toolkit.pipeline.commands.shared.target import Target
 from lambda_toolkit.pipeline.errors import CommandError
 
 if TYPE_CHECKING:
-    from lambda_toolkit.deploy.execute import Report
+    from lambda_toolkit.changes import Report
 
 
 _UNASKED = ("layer", "old versions")  # nobody uses them any more

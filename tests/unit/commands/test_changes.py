@@ -11,8 +11,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from lambda_toolkit.changes import Change, Difference, Plan
-from lambda_toolkit.deploy.execute import Failure, Report
+from lambda_toolkit.changes import Change, Difference, Failure, Plan, Report
 from lambda_toolkit.pipeline.commands import deploy
 from lambda_toolkit.pipeline.commands.shared.plan_scope import EVERYTHING, Scope, scope_options
 from lambda_toolkit.pipeline.commands.shared.screen import Screen

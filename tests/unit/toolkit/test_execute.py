@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from lambda_toolkit.aws.client import WRITERS, Aws
-from lambda_toolkit.changes import Artifact, Change, Key, Plan
-from lambda_toolkit.deploy.execute import Progress, execute
-from lambda_toolkit.errors import DeployError, PackageError, ToolkitError
+from lambda_toolkit.changes import Artifact, Change, DeployError, Key, Plan, Progress
+from lambda_toolkit.deploy.execute import execute
+from lambda_toolkit.errors import PackageError, ToolkitError
 
 AWS = Aws()  # the changes of these tests talk to nobody
 

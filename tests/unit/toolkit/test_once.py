@@ -8,8 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from lambda_script import AwsError, PlanError
-from lambda_toolkit.aws.parallel import gather, raise_all
+from lambda_toolkit.aws.parallel import gather
 from lambda_toolkit.aws.read_cache import Once
+from lambda_toolkit.errors import raise_all
 
 PATIENCE = 10  # seconds after which a test that waits for ever has failed
 

@@ -23,11 +23,10 @@ from lambda_toolkit.packaging.layer_zip import (
     build_layer,
     lambda_platform,
     layer_of,
-    normalized,
-    read_requirements,
 )
 from lambda_toolkit.packaging.uv import shown
 from lambda_toolkit.spec.model import THIS_RUNTIME, FunctionSpec
+from lambda_toolkit.spec.requirements_file import normalized, read_requirements
 
 OTHER_RUNTIME = "python3.13" if THIS_RUNTIME != "python3.13" else "python3.12"
 

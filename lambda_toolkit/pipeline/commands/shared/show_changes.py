@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lambda_toolkit.pipeline.commands.shared.screen import Screen, counted
 
 if TYPE_CHECKING:
-    from lambda_toolkit.deploy.execute import Progress, Report
-    from lambda_toolkit.deploy.plan import Change
+    from lambda_toolkit.changes import Change, Progress, Report
 
 SIGNS = {"create": "+", "update": "~", "delete": "-"}
 _RACED = ("AlreadyExists", "ResourceExistsException", "ResourceConflictException")  # codes of AWS
