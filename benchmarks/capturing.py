@@ -15,9 +15,9 @@ from pathlib import Path
 from benchmarks import sizes
 from benchmarks.files import Files
 from benchmarks.sizes import Step
-from lambda_toolkit.pipeline.lambdas.extract.extraction import Request, extract
+from lambda_toolkit.pipeline.lambdas.extract.extraction import Request, extract, extract_all
 from lambda_toolkit.pipeline.lambdas.extract.limits import Limits
-from lambda_toolkit.pipeline.lambdas.extract.several import extract_all
+from lambda_toolkit.pipeline.lambdas.extract.source.postgres import PostgresSource
 from lambda_toolkit.pipeline.lambdas.shared.declarations import parse
 from lambda_toolkit.pipeline.lambdas.shared.lake.store import Lake
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Credentials, connect
@@ -76,9 +76,9 @@ def _step(directory: str, deletes: str) -> int:
     with connect(sizes.server()) as connection:
         begun = time.perf_counter()
         if before:
-            extract(connection, lake, declared, os.urandom(4).hex())
+            extract(PostgresSource(connection), lake, declared, os.urandom(4).hex())
         else:
-            extract_all(connection, lake, declared, Request(), Limits())
+            extract_all(PostgresSource(connection), lake, declared, Request(), Limits())
         seconds = time.perf_counter() - begun
     sizes.tell(seconds, str((lake.last_batch() or 0) - before))
     return 0

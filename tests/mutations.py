@@ -51,7 +51,7 @@ MUTATIONS = (
     # Capture.
     Mutation(
         "rows are found by last_updated",
-        "lambdas/extract/source/reader.py",
+        "lambdas/extract/source/conditions.py",
         '"(age(t.xmin) BETWEEN 0 AND (SELECT age(CAST($xmin AS xid8)::xid)))"',
         '"(age(t.xmin) BETWEEN 0 AND (SELECT age(CAST($xmin AS xid8)::xid))'
         " AND t.last_updated > now() - interval '5 minutes')\"",
@@ -66,7 +66,7 @@ MUTATIONS = (
     ),
     Mutation(
         "the last snapshot is asked what it saw, in whose list no subtransaction is",
-        "lambdas/extract/source/reader.py",
+        "lambdas/extract/source/conditions.py",
         '"(age(t.xmin) BETWEEN 0 AND (SELECT age(CAST($xmin AS xid8)::xid)))"',
         '"(NOT pg_visible_in_snapshot(t.xmin::text::xid8, CAST((SELECT $xmin) AS pg_snapshot)))"',
         "tests/proof/test_regressions.py -k savepoints",
@@ -79,16 +79,20 @@ MUTATIONS = (
                 "        yield Snapshot(",
             ),
             (
-                "lambdas/extract/extraction.py",
-                "import XID_HORIZON, Snapshot,",
-                "import SNAPSHOTS, XID_HORIZON, Snapshot,",
+                "lambdas/extract/source/conditions.py",
+                "from .key_order import beyond, up_to",
+                "from .key_order import beyond, up_to\nfrom .snapshot import SNAPSHOTS",
+            ),
+            (
+                "lambdas/extract/source/conditions.py",
+                "        xmin=sql.constant(str(xmin)),",
+                "        xmin=sql.constant(SNAPSHOTS.get(xmin, SNAPSHOTS[0])),",
             ),
             (
                 "lambdas/extract/extraction.py",
-                "before=str(before.snapshot_xmin)",
-                "before=SNAPSHOTS.get(before.snapshot_xmin, SNAPSHOTS[0])",
+                "from .source.reader import lake_schema\n",
+                "from .source.reader import lake_schema\nfrom .source.snapshot import SNAPSHOTS\n",
             ),
-            ("lambdas/extract/extraction.py", "moment=str(moment.identity.snapshot_xmin)", "moment=SNAPSHOTS[0]"),
             (
                 "lambdas/extract/extraction.py",
                 "    if not lake.put_if_absent(key, to_json(manifest)):",
@@ -100,7 +104,7 @@ MUTATIONS = (
     Mutation(
         "rows that were told are forgotten",
         "lambdas/extract/capture/change_file.py",
-        "        if self._told is not None:",
+        "        if self._reported is not None:",
         "        if False:",
         "tests/proof/test_regressions.py",
     ),
@@ -121,13 +125,13 @@ MUTATIONS = (
     Mutation(
         "keys are not compared",
         "lambdas/extract/capture/key_files.py",
-        "        gone = pc.unique(known.filter(pc.invert(pc.is_in(known, value_set=keys))))",
-        "        gone = known[:0]",
+        "        deleted = pc.unique(known.filter(pc.invert(pc.is_in(known, value_set=keys))))",
+        "        deleted = known[:0]",
         f"{CAPTURE} -k deletes",
     ),
     Mutation(
         "rows are counted instead of comparing their keys",
-        "lambdas/extract/capture/by_transaction.py",
+        "lambdas/extract/capture/deletes.py",
         "    if alone and not captured.changes and total == ",
         "    if total == ",
         f"{CAPTURE} -k 'in_its_place'",
@@ -135,7 +139,7 @@ MUTATIONS = (
     Mutation(
         "a changed department brings nobody",
         "lambdas/extract/extraction.py",
-        "        context = _read_context(connection, lake, declarations, plans, captured, active, stem)",
+        "        context = _read_context(capture_run, declarations, plans, captured, active)",
         "        context = {}",
         f"{PROMISES} -k department",
     ),
@@ -149,7 +153,7 @@ MUTATIONS = (
     Mutation(
         "a column of another type is taken",
         "lambdas/extract/source/catalog.py",
-        '        if before and not _same_kind(Column(name, before), column) and f"{table}.{name}" not in accepted:',
+        '        if before and not _same_type(Column(name, before), column) and f"{table}.{name}" not in accepted:',
         "        if False:",
         f"{CAPTURE} -k not_as_needed",
     ),

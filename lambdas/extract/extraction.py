@@ -1,58 +1,91 @@
-"""One run of extract: what was committed since the last batch becomes the next one."""
+"""One run of extract: the changes committed since the last batch become the next; and runs until nothing remains."""
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from ..shared.declarations import Declarations
-from ..shared.lake.manifest import File, IngestionManifest, SourceIdentity, TableFiles, ingestion_manifest, to_json
+from ..shared.lake.manifest import File, IngestionManifest, TableFiles, ingestion_manifest, to_json
 from ..shared.lake.object_keys import manifest_key
 from ..shared.lake.parquet import ParquetPart
 from ..shared.lake.store import Lake
-from ..shared.postgres import sql
-from ..shared.postgres.copy import Connection
 from .capture.by_transaction import capture
 from .capture.change_file import store, upload
-from .captured import Captured
-from .counting import Counted, count
-from .join_context import context_conditions
+from .join_context import context_rows
 from .limits import DEFAULT_LIMITS, Budget, Limits
-from .source.catalog import check_kind, check_needed, describe, drift, lockable, parts
-from .source.reader import ALL, NOW, SINCE, lake_schema, read, select_columns
-from .source.snapshot import XID_HORIZON, Snapshot, snapshot, why_full
-from .table_plan import TablePlan
+from .row_set import RowSet, WrittenSince
+from .source.catalog import TableInfo, check_needed, drift
+from .source.interface import RowCounts, Source, SourceSnapshot
+from .source.reader import lake_schema
+from .table_plan import Captured, CaptureRun, Complete, TablePlan, stored_state
 
-FULL, CHANGES = "full", "changes"
+FULL, CHANGES = "full", "changes"  # modes of a manifest
 
 
 @dataclass(frozen=True)
 class Request:
-    """What an event may ask for: ``full`` tables are read whole and compared; ``accept_types``: retyped columns."""
+    """What an event may ask for."""
 
     full: frozenset[str] = frozenset()
+    """The tables of which every row is read again."""
     accept_types: frozenset[str] = frozenset()
+    """The columns, as ``table.column``, whose type was changed on purpose."""
 
 
 @dataclass(frozen=True)
 class Extracted:
-    """``batch`` is None when nothing had changed, or another run was first; ``last_batch`` is the last there is.
-
-    ``incomplete``: of the tables that are read in key ranges, and not to their end yet: how far.
-    """
+    """What one run, or several, made."""
 
     batch: int | None
+    """The last batch made; None when nothing had changed, or another run was first."""
     last_batch: int | None
+    """The last batch in the lake; None when there is none."""
     rows: Mapping[str, int] = field(default_factory=dict)
+    """Changed rows by source table."""
     deleted: Mapping[str, int] = field(default_factory=dict)
+    """Deleted rows by source table."""
     reason_for_full: str | None = None
+    """Why every row of every table was read; None when not."""
     incomplete: Mapping[str, str] = field(default_factory=dict)
-    drift: tuple[str, ...] = ()  # what to say of columns that are new, or gone, with this batch
+    """The tables that are being backfilled, and how far they are."""
+    drift: tuple[str, ...] = ()
+    """One line for each column that was added or dropped with this batch."""
+
+
+def extract_all(
+    source: Source,
+    lake: Lake,
+    declarations: Declarations,
+    request: Request,
+    limits: Limits,
+    on_batch: Callable[[Extracted], object] = lambda _: None,
+) -> Extracted:
+    """Runs ``extract`` until no table is incomplete, another run commits first, or the time is up.
+
+    Calls ``on_batch`` after each run. Returns what the last run made, with the rows of all. Each batch has its own
+    snapshot.
+    """
+    done = extract(source, lake, declarations, uuid.uuid4().hex, request, limits=limits)
+    on_batch(done)
+    following = done
+    deadline = limits.deadline
+    while following.batch is not None and following.incomplete and deadline.has(2 * deadline.reserve):
+        following = extract(source, lake, declarations, uuid.uuid4().hex, limits=limits)
+        on_batch(following)
+        done = replace(
+            following,
+            batch=following.batch or done.batch,
+            rows=_sum(done.rows, following.rows),
+            deleted=_sum(done.deleted, following.deleted),
+        )
+    return done
 
 
 def extract(
-    connection: Connection,
+    source: Source,
     lake: Lake,
     declarations: Declarations,
     run: str,
@@ -60,191 +93,170 @@ def extract(
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     limits: Limits = DEFAULT_LIMITS,
 ) -> Extracted:
-    """Captures what was committed since the last batch in ``lake``; commits it as the next batch, if it is anything.
+    """Captures what was committed since the last batch in ``lake``; commits it as the next batch if anything changed.
 
-    ``run`` names this run uniquely, so that two at once never write the same key. A table with more rows to read than
-    ``limits`` allow is taken in key ranges, by this batch and the next ones. Raises SourceError, naming table and
-    column, when the source is not what the declarations need; then nothing is committed.
+    ``run`` is unique to this run, so that concurrent runs never write the same object. A table with more rows to read
+    than ``limits`` allow is backfilled over this batch and the next ones. Raises SourceError, naming table and column,
+    when the source does not match the declarations; then nothing is committed.
     """
     last = lake.last_batch()
     before = ingestion_manifest(lake.read(manifest_key(last)), manifest_key(last)) if last else None
     clock = now()
-    at = _later(clock, before)
+    extracted_at = _later(clock, before)
     number = (last or 0) + 1
-    with snapshot(connection, _checked_kinds(connection, declarations)) as moment:
-        reason = why_full(before.source if before else None, moment)
+    with source.snapshot(declarations.source.values()) as snapshot:
+        reason = snapshot.full_refresh_reason(before.source if before else None)
         if before is not None and request.full >= set(declarations.source):
             reason = "it was asked for"
-        plans = _plans(connection, declarations, before, moment, reason is not None, request)
-        _announce(connection, before.source if before else moment.identity, moment)
-        stem = f"{at:%Y-%m-%d}/batch-{number:012d}-{run[:8]}"
-        budget = Budget(limits)
-        counts = count(connection, plans.values())
-        captured = {
-            name: capture(connection, lake, plan, counts.get(name, Counted()), budget, f"{name}/{stem}", clock)
-            for name, plan in plans.items()
-        }
+        plans = _plans(snapshot, declarations, before, reason is not None, request)
+        stem = f"{extracted_at:%Y-%m-%d}/batch-{number:012d}-{run[:8]}"
+        capture_run = CaptureRun(snapshot, lake, Budget(limits), clock, stem)
+        counts = snapshot.count({name: plan.changed for name, plan in plans.items() if not plan.table.by_content})
+        captured = {name: capture(capture_run, plan, counts.get(name, RowCounts())) for name, plan in plans.items()}
         active = {name for name, found in captured.items() if found.changes}
-        if not active and not any(found.deleted or found.progressed for found in captured.values()):
+        if not active and not any(found.deleted or found.state_changed for found in captured.values()):
             return Extracted(None, last, reason_for_full=reason, incomplete=_incomplete(declarations, before))
-        context = _read_context(connection, lake, declarations, plans, captured, active, stem)
+        context = _read_context(capture_run, declarations, plans, captured, active)
+        position = snapshot.position()
     tables = {
-        name: _stored(lake, plans[name], found, context.get(name), f"{name}/{stem}") for name, found in captured.items()
+        name: _table_files(capture_run, plans[name], found, context.get(name)) for name, found in captured.items()
     }
     manifest = IngestionManifest(
         batch=number,
         previous=last,
         run=run,
         mode=FULL if reason else CHANGES,
-        extracted_at=at.isoformat(),
-        source=moment.identity,
+        extracted_at=extracted_at.isoformat(),
+        source=position,
         tables=tables,
     )
-    said = [
-        drift(name, plan.columns, before.tables[name].columns)
-        for name, plan in plans.items()
-        if before and name in before.tables
-    ]
-    return _commit(lake, declarations, manifest, reason, tuple(line for lines in said for line in lines))
+    return _commit(lake, declarations, manifest, reason, _drift(plans))
 
 
 def _later(now: datetime, before: IngestionManifest | None) -> datetime:
-    """``now``, or just after the last batch where the clock was set back: batches are told in order by their times."""
+    """``now``, or just after the last batch where the clock was set back: the times of batches are in their order."""
     return now if before is None else max(now, datetime.fromisoformat(before.extracted_at) + timedelta(microseconds=1))
 
 
-def _checked_kinds(connection: Connection, declarations: Declarations) -> list[str]:
-    """The tables that can be locked. Raises SourceError for one that does not tell who wrote its rows, but should."""
-    found = parts(connection, declarations.source)
-    for name, table in declarations.source.items():
-        if not table.by_content:
-            check_kind(name, found[name])
-    return [name for name, table in declarations.source.items() if lockable(found[name])]
-
-
 def _plans(
-    connection: Connection,
+    snapshot: SourceSnapshot,
     declarations: Declarations,
     before: IngestionManifest | None,
-    moment: Snapshot,
     full: bool,
     request: Request,
 ) -> dict[str, TablePlan]:
+    """How each table is read, in the order in which they are read. ``full``: every row of all of them.
+
+    Raises SourceError for a table that is not as the declarations need it.
+    """
     needed = declarations.needed_columns()
-    described = describe(connection, declarations.source)
+    described = snapshot.describe(declarations.source.values())
+    # Where there is no batch before, every table is refreshed in full and this is not used.
+    since = WrittenSince((before.source if before else snapshot.position()).snapshot_xmin)
     plans = {}
     for table in declarations.capture_order():
-        found = described[table.name]
-        meaning = declarations.meaning(table.name)
+        info = described[table.name]
+        fingerprint = declarations.meaning(table.name)
         files = before.tables.get(table.name) if before else None
         known = files.columns if files else {}
-        check_needed(table.name, found.columns, needed[table.name], known, request.accept_types)
-        # Read whole: what earlier batches do not have; another table of this name, whose rows were written before it
-        # came here; what is read in another way than it was; and types that change without a row being written.
-        whole = (
+        check_needed(table.name, info.columns, needed[table.name], known, request.accept_types)
+        full_refresh = (
             full
             or files is None
             or table.name in request.full
             or not set(needed[table.name]) <= set(known)
-            or tuple(files.relations) != found.relations
-            or files.meaning != meaning
             or any(accepted.startswith(f"{table.name}.") for accepted in request.accept_types)
-            or _is_out_of_reach(files, moment)
+            or _is_another(files, info, fingerprint)
+            or _is_out_of_reach(files, snapshot)
         )
-        plans[table.name] = TablePlan(
-            table=table,
-            columns=found.columns,
-            previous=files,
-            whole=whole,
-            since_xmin=before.source.snapshot_xmin if before else 0,
-            bytes=found.bytes,
-            relations=found.relations,
-            meaning=meaning,
-        )
+        plans[table.name] = TablePlan(table, info, files, full_refresh, since, fingerprint)
     return plans
 
 
-def _is_out_of_reach(files: TableFiles, moment: Snapshot) -> bool:
-    """Whether what remains of a reading in ranges was written too long ago to be told by its age."""
+def _is_another(files: TableFiles, info: TableInfo, fingerprint: str) -> bool:
+    """Whether the table, or what the declarations read of it, is another than the last batch's.
+
+    A table recreated under the same name has rows written before it had the name; a changed declaration needs rows
+    again that no transaction has written since.
+    """
+    return tuple(files.relations) != info.relation_oids or files.meaning != fingerprint
+
+
+def _is_out_of_reach(files: TableFiles, snapshot: SourceSnapshot) -> bool:
+    """Whether the rows that remain of a backfill were written too long ago to be found by their age."""
     since = files.coverage.since if files.coverage else None
-    return since is not None and moment.xmax - since >= XID_HORIZON
-
-
-def _announce(connection: Connection, before: SourceIdentity, moment: Snapshot) -> None:
-    connection.run(
-        "SELECT set_config(:since, :before, true), set_config(:now, :moment, true)",
-        since=SINCE,
-        before=str(before.snapshot_xmin),
-        now=NOW,
-        moment=str(moment.identity.snapshot_xmin),
-    )
+    return since is not None and not snapshot.is_within_horizon(since)
 
 
 def _read_context(
-    connection: Connection,
-    lake: Lake,
+    run: CaptureRun,
     declarations: Declarations,
     plans: Mapping[str, TablePlan],
     captured: Mapping[str, Captured],
     active: Collection[str],
-    stem: str,
 ) -> dict[str, File]:
-    written = {name: found.read for name, found in captured.items()}
-    covered = {name: found.covered for name, found in captured.items()}
+    """Source table -> the file of its join context, where that has rows. ``active``: the tables with changes."""
+    changed = {name: found.changed_rows for name, found in captured.items()}
+    available = {name: found.captured_rows for name, found in captured.items()}
     files = {}
-    for name, condition in context_conditions(declarations, written, covered, active).items():
-        if written[name] == ALL and not plans[name].table.by_content:
+    for name, rows in context_rows(declarations, changed, available, active).items():
+        plan = plans[name]
+        if plan.full_refresh and isinstance(captured[name].state, Complete) and not plan.table.by_content:
             continue  # every row of it is among the changes
-        file = _context_of(connection, lake, plans[name], condition, f"{name}/{stem}.context.parquet")
+        file = _context_file(run, plan, rows)
         if file is not None:
             files[name] = file
     return files
 
 
-def _context_of(connection: Connection, lake: Lake, plan: TablePlan, condition: sql.Fragment, key: str) -> File | None:
-    query = sql.compose(
-        "SELECT $columns FROM $table AS t WHERE $condition",
-        columns=select_columns(plan.columns),
-        table=sql.table(plan.name),
-        condition=condition,
-    )
-    schema = lake_schema(plan.columns)
-    with ParquetPart(schema) as part:
-        read(connection, query, schema, part.write)
-        return upload(lake, part, key)
+def _context_file(run: CaptureRun, plan: TablePlan, rows: RowSet) -> File | None:
+    """The file of ``rows``, with ``lake_schema`` as its schema; None where there are none."""
+    with ParquetPart(lake_schema(plan.info.columns)) as part:
+        run.snapshot.related(plan.info, rows, part.write)
+        return upload(run.lake, part, f"{run.prefix(plan.name)}.context.parquet")
 
 
-def _stored(lake: Lake, plan: TablePlan, found: Captured, context: File | None, prefix: str) -> TableFiles:
+def _table_files(run: CaptureRun, plan: TablePlan, found: Captured, context: File | None) -> TableFiles:
+    """What the manifest records of one table."""
     return TableFiles(
-        columns={column.name: column.type for column in plan.columns},
+        columns={column.name: column.type for column in plan.info.columns},
         changes=found.changes,
         context=context,
         deleted=found.deleted,
         keys=found.keys,
-        seen=store(lake, found.seen, f"{prefix}.seen.parquet"),
-        relations=plan.relations,
-        meaning=plan.meaning,
-        since=found.since,
+        seen=store(run.lake, found.in_flight, f"{run.prefix(plan.name)}.in_flight.parquet"),
+        relations=plan.info.relation_oids,
+        meaning=plan.declaration_fingerprint,
+        since=found.keys_since_compare,
         compared_at=found.compared_at,
-        coverage=found.coverage,
+        coverage=stored_state(found.state),
         by_content=plan.table.by_content,
     )
 
 
+def _drift(plans: Mapping[str, TablePlan]) -> tuple[str, ...]:
+    """One line for each column that was added or dropped since the last batch."""
+    lines = [drift(name, plan.info.columns, plan.previous.columns) for name, plan in plans.items() if plan.previous]
+    return tuple(line for of_table in lines for line in of_table)
+
+
 def _incomplete(declarations: Declarations, manifest: IngestionManifest | None) -> dict[str, str]:
-    """Of the tables that ``manifest`` does not cover to their end: how far they were read."""
+    """The tables that are being backfilled at ``manifest``, and how far they are."""
     found = {}
     for name, files in manifest.tables.items() if manifest else ():
         if files.coverage is None or name not in declarations.source:
             continue
-        upto = files.coverage.upto
-        found[name] = f"read up to {declarations.source[name].key} {upto}" if upto is not None else "not read yet"
+        last_key = files.coverage.upto
+        found[name] = (
+            f"read up to {declarations.source[name].key} {last_key}" if last_key is not None else "not read yet"
+        )
     return found
 
 
 def _commit(
-    lake: Lake, declarations: Declarations, manifest: IngestionManifest, reason: str | None, said: tuple[str, ...]
+    lake: Lake, declarations: Declarations, manifest: IngestionManifest, reason: str | None, drift: tuple[str, ...]
 ) -> Extracted:
+    """Stores ``manifest``, and with it the batch, unless another run has stored this batch before."""
     key = manifest_key(manifest.batch)
     if not lake.put_if_absent(key, to_json(manifest)):
         winner = ingestion_manifest(lake.read(key), key)
@@ -257,5 +269,10 @@ def _commit(
         deleted={name: files.deleted.rows for name, files in manifest.tables.items() if files.deleted},
         reason_for_full=reason,
         incomplete=_incomplete(declarations, manifest),
-        drift=said,
+        drift=drift,
     )
+
+
+def _sum(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
+    """The sum by name, in the order in which names come."""
+    return {name: one.get(name, 0) + other.get(name, 0) for name in dict.fromkeys((*one, *other))}

@@ -1,4 +1,4 @@
-"""The door of extract: EventBridge calls it on a schedule."""
+"""Lambda handler of extract: EventBridge invokes it on a schedule."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from ..shared.events import ExtractRequest, ExtractResult, extract_request
 from ..shared.postgres import secret
 from ..shared.postgres.connection import connected
 from ..shared.runtime import checked, logged, logger
-from .extraction import Extracted, Request
+from .extraction import Extracted, Request, extract_all
 from .limits import Limits
-from .several import extract_all
+from .source.postgres import PostgresSource
 
 RESERVE = 60.0  # seconds at the end of an invocation, for storing what was read
-RESERVED_SHARE = 0.2  # of the time that there is, where that is little
+RESERVED_SHARE = 0.2  # of the function's timeout, where that is a shorter reserve
 
 
 @logged
 @checked(lambda: secret.credentials("SOURCE_SECRET"), clients.ingestion_lake)
 def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Captures what changed in the source since the last batch; more than one batch holds becomes several.
+    """Captures the changes in the source since the last batch; more than fit into one batch become several.
 
     Takes the event of ``events.extract_request`` and returns an ``ExtractResult``. Raises PipelineError for an event
     that is not one.
@@ -31,26 +31,28 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     request = _request(extract_request(event), frozenset(declared.source))
     limits = _limits(context)
     with connected(secret.credentials("SOURCE_SECRET")) as connection:
-        done = extract_all(connection, clients.ingestion_lake(), declared, request, limits, _tell)
+        done = extract_all(PostgresSource(connection), clients.ingestion_lake(), declared, request, limits, _log)
     return ExtractResult(done.batch, done.last_batch, done.rows, done.deleted, done.incomplete).to_json()
 
 
-def _tell(extracted: Extracted) -> None:
+def _log(extracted: Extracted) -> None:
+    """Logs what is remarkable about one run."""
     if extracted.reason_for_full:
         logger.warning("every row is read", reason=extracted.reason_for_full, batch=extracted.batch)
     for line in extracted.drift:
         logger.info(line, batch=extracted.batch)
     if extracted.incomplete:
-        logger.info("more is to be read", batch=extracted.batch, incomplete=dict(extracted.incomplete))
+        logger.info("more remains to be read", batch=extracted.batch, incomplete=dict(extracted.incomplete))
 
 
 def _limits(context: Any) -> Limits:
-    """The limits of a batch, by the clock of this invocation."""
+    """The limits of a batch, with the deadline of this invocation."""
     left = seconds_left(context)
     return Limits(deadline=Deadline(left, min(RESERVE, RESERVED_SHARE * left())))
 
 
 def _request(request: ExtractRequest, tables: frozenset[str]) -> Request:
+    """``request`` with all ``tables`` named where it means all. Raises PipelineError for a table not among them."""
     chosen = frozenset(request.full) if isinstance(request.full, tuple) else tables if request.full else frozenset()
     for table in sorted(chosen - tables):
         raise PipelineError(f"The event asks for the table {table}, which the declaration does not name.")

@@ -1,4 +1,4 @@
-"""How much one batch may hold, and how long a run may go on."""
+"""How much one batch may contain, and how long a run may read."""
 
 from __future__ import annotations
 
@@ -11,22 +11,20 @@ MEBIBYTE = 1024 * 1024
 
 @dataclass(frozen=True)
 class Limits:
-    """What a batch may hold before the rest is left to the next, so that its files fit into /tmp and one load.
-
-    ``bytes``: of rows as Arrow holds them. ``deadline``: what is read in ranges stops when only its reserve is left,
-    which is for storing what was read.
-    """
+    """How large a batch may be, so that its files fit into /tmp and one load. The rest is left to the next."""
 
     rows: int = 1_000_000
     bytes: int = 256 * MEBIBYTE
+    """Of the rows in Arrow's memory format."""
     deadline: Deadline = field(default_factory=Deadline)
+    """Backfills stop when only its reserve is left, which is for storing what was read."""
 
 
 DEFAULT_LIMITS = Limits()
 
 
 class Budget:
-    """What is left of the limits of one batch."""
+    """What is left of the limits of one batch. A backfill stops when it is spent."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
@@ -40,5 +38,5 @@ class Budget:
 
     @property
     def is_spent(self) -> bool:
-        """Whether no more should be read in ranges."""
+        """Whether a backfill must stop."""
         return self.rows <= 0 or self.bytes <= 0 or self.limits.deadline.is_near

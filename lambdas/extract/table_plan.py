@@ -1,36 +1,94 @@
-"""How one table is read in this run."""
+"""How one table is read in this run, and what a run captured of it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pyarrow as pa
 
 from ..shared.declarations import SourceTable
-from ..shared.lake.manifest import Coverage, TableFiles
-from ..shared.postgres import sql
-from .capture.key_files import up_to
-from .source.catalog import Column
-from .source.reader import ALL, NONE, SINCE, written_since
+from ..shared.lake.manifest import Coverage, File, KeyFile, TableFiles
+from ..shared.lake.store import Lake
+from .limits import Budget
+from .row_set import ALL, NONE, AllRows, KeysUpTo, RowSet, WrittenSince, intersection
+from .source.catalog import TableInfo
+from .source.interface import RowCounts, SourceSnapshot
+
+COMPARED_EVERY_RUN = 1_000_000  # rows; what comparing keys costs: python -m benchmarks.capturing
+
+
+@dataclass(frozen=True)
+class FullRead:
+    """Capture mode: every row, in one query."""
+
+
+@dataclass(frozen=True)
+class Incremental:
+    """Capture mode: the rows written since the last batch, in one query."""
+
+    since: WrittenSince
+
+
+@dataclass(frozen=True)
+class Backfill:
+    """Capture mode: more rows than a batch may have are read in the order of their keys, over several batches.
+
+    Each of these batches also has the rows written since the last one whose keys were already backfilled.
+    """
+
+    scope: AllRows | WrittenSince
+    """The rows to read: of a full refresh all; else those that a transaction as large as many batches wrote."""
+    after: str | None = None
+    """The last key that was read, as text; None where none was read yet."""
+
+    @property
+    def backfilled(self) -> RowSet:
+        """The rows whose keys were already reached."""
+        return KeysUpTo(self.after) if self.after is not None else NONE
+
+
+@dataclass(frozen=True)
+class Complete:
+    """The state of a table of which nothing remains to be backfilled."""
+
+
+CaptureMode = FullRead | Incremental | Backfill
+BackfillState = Complete | Backfill
+
+
+def backfill_state(stored: Coverage | None) -> BackfillState:
+    """The state that a manifest has stored."""
+    if stored is None:
+        return Complete()
+    return Backfill(ALL if stored.since is None else WrittenSince(stored.since), stored.upto)
+
+
+def stored_state(state: BackfillState) -> Coverage | None:
+    """``state`` as a manifest stores it."""
+    match state:
+        case Complete():
+            return None
+        case Backfill(WrittenSince(xmin), after):
+            return Coverage(after, xmin)
+        case Backfill(_, after):
+            return Coverage(after, None)
 
 
 @dataclass(frozen=True)
 class TablePlan:
-    """``previous``: what the last batch says of the table. ``whole``: every row is read, whoever wrote it and when.
-
-    ``bytes``: what the table takes on the server. ``since_xmin``: the xmin of the last batch's snapshot.
-    """
+    """One source table, what the last batch recorded of it, and whether all of it is read again."""
 
     table: SourceTable
-    columns: Sequence[Column]
+    info: TableInfo
     previous: TableFiles | None
-    whole: bool
-    since_xmin: int
-    bytes: int = 0
-    relations: tuple[int, ...] = ()
-    meaning: str = ""
+    """What the last batch recorded of the table; None where no batch has it."""
+    full_refresh: bool
+    """Whether every row is read, whichever transaction wrote it."""
+    since: WrittenSince
+    """The rows written since the snapshot of the last batch."""
+    declaration_fingerprint: str = ""
 
     @property
     def name(self) -> str:
@@ -43,42 +101,42 @@ class TablePlan:
         return self.table.key
 
     @property
-    def key_column(self) -> Column:
-        """The key's column."""
-        return next(column for column in self.columns if column.name == self.key)
-
-    @property
     def key_field(self) -> pa.Field:
         """The key as a column of the lake."""
-        return pa.field(self.key, self.key_column.arrow)
+        return self.info.key_field
 
     @property
     def before(self) -> TableFiles:
-        """What the last batch says of the table; nothing, where there is none."""
+        """What the last batch recorded of the table; nothing, where no batch has it."""
         return self.previous or TableFiles({})
 
     @property
-    def pending(self) -> Coverage | None:
-        """How far the table was read that is being taken in key ranges. None: to its end."""
-        return Coverage(None, None) if self.whole else self.before.coverage
+    def state(self) -> BackfillState:
+        """What remains to be backfilled before this run."""
+        return Backfill(ALL) if self.full_refresh else backfill_state(self.before.coverage)
 
     @property
-    def written(self) -> sql.Fragment:
-        """The condition on rows ``t`` that they were written since the last batch, or need not have been."""
-        return ALL if self.whole else written_since(sql.setting(SINCE))
+    def changed(self) -> RowSet:
+        """The rows written since the last batch, of those that are not left to a backfill."""
+        state = self.state
+        return self.since if isinstance(state, Complete) else intersection(self.since, state.backfilled)
 
-    def region(self, pending: Coverage | None) -> sql.Fragment:
-        """The condition on the rows ``t`` that are read as they were written, whatever their key, while ``pending``."""
-        if pending is None:
-            return self.written
-        if pending.upto is None:
-            return NONE
-        return sql.compose(
-            "($written AND $covered)", written=self.written, covered=up_to(self.key_column, pending.upto)
-        )
+    def mode(self, counts: RowCounts, budget: Budget) -> CaptureMode:
+        """How to read the table. ``counts``: of its rows, with ``changed`` selected. ``budget``: what the batch has
+        left.
 
-
-COMPARED_EVERY_RUN = 1_000_000  # rows; what comparing keys costs: python -m benchmarks.capturing
+        A full refresh is backfilled where it does not fit into the rest of the batch. Changes are backfilled only where
+        a whole batch would not be enough for them; that starts a backfill that is under way again from the first key.
+        """
+        state, size = self.state, self.info.bytes
+        if self.full_refresh:
+            fits = counts.total <= budget.rows and size <= budget.bytes and not budget.limits.deadline.is_near
+            return FullRead() if fits or not counts.total else Backfill(ALL)
+        known = self.before.seen.rows if self.before.seen else 0  # in-flight rows: reread, and not changed
+        new, limits = counts.selected - known, budget.limits
+        if new > limits.rows or size * max(new, 0) > limits.bytes * max(counts.total, 1):
+            return Backfill(state.scope if isinstance(state, Backfill) else self.since)
+        return state if isinstance(state, Backfill) else Incremental(self.since)
 
 
 def deletes_interval(table: SourceTable, rows: int) -> timedelta:
@@ -86,3 +144,46 @@ def deletes_interval(table: SourceTable, rows: int) -> timedelta:
     if table.deletes is not None:
         return table.deletes
     return timedelta(0) if rows <= COMPARED_EVERY_RUN else timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class CaptureRun:
+    """What the tables of one run share."""
+
+    snapshot: SourceSnapshot
+    lake: Lake
+    budget: Budget
+    now: datetime
+    """By the clock, to decide whether an interval has passed."""
+    stem: str
+    """What the object keys of this run's files have in common after the table's name."""
+
+    def prefix(self, table: str) -> str:
+        """The beginning of the object keys of ``table``'s files."""
+        return f"{table}/{self.stem}"
+
+
+@dataclass(frozen=True)
+class Captured:
+    """What a run captured of one table, before it is part of a batch."""
+
+    changes: File | None = None
+    """The new and changed rows."""
+    deleted: File | None = None
+    """The keys of deleted rows."""
+    keys: Sequence[KeyFile] = ()
+    """Every key that the table had when keys were last compared, and those of each backfill since."""
+    keys_since_compare: Sequence[File] = ()
+    """Files whose rows have the keys that were written since."""
+    compared_at: str | None = None
+    """When keys were last compared, ISO 8601; None where deletes are not tracked."""
+    state: BackfillState = Complete()
+    """What remains to be backfilled after this run."""
+    in_flight: pa.Table | None = None
+    """``<key>: <its type>, xmin: int64`` of the rows that the next run rereads; None where there are none."""
+    changed_rows: RowSet = NONE
+    """The rows that were read as changes."""
+    captured_rows: RowSet = ALL
+    """The rows that were read in this batch or an earlier one."""
+    state_changed: bool = False
+    """Whether a batch must record something although no row changed."""

@@ -14,6 +14,7 @@ import moto
 import pytest
 
 from lambda_toolkit.pipeline.lambdas.extract.extraction import Extracted, Request, extract
+from lambda_toolkit.pipeline.lambdas.extract.source.postgres import PostgresSource
 from lambda_toolkit.pipeline.lambdas.load.loading import Loaded, load
 from lambda_toolkit.pipeline.lambdas.shared.declarations import Declarations, parse
 from lambda_toolkit.pipeline.lambdas.shared.lake.store import Lake
@@ -51,7 +52,9 @@ class Shop:
     new_session: Callable[[], Connection]  # another of the source's owner
 
     def extract(self, **request: Any) -> Extracted:
-        return extract(self.reader, self.ingestion, self.declarations, uuid.uuid4().hex, Request(**request))
+        return extract(
+            PostgresSource(self.reader), self.ingestion, self.declarations, uuid.uuid4().hex, Request(**request)
+        )
 
     def transform(self, batch: int) -> Transformed:
         return transform(self.ingestion, self.processed, self.declarations, batch)

@@ -175,7 +175,7 @@ def test_a_full_compare_after_the_ids_run_backwards_finds_changes_and_deletes(sh
 def test_when_every_row_is_compared_again(shop, change, reason):
     with snapshot.snapshot(shop.reader, ["staff"]) as now:
         before = dataclasses.replace(now.identity, **change)
-        found = snapshot.why_full(before, now)
+        found = snapshot.full_refresh_reason(before, now)
     assert found is None if reason is None else reason in found
 
 

@@ -8,10 +8,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from lambda_toolkit.pipeline.lambdas.extract.capture import by_transaction, key_files
+from lambda_toolkit.pipeline.lambdas.extract.capture import deletes, key_files
 from lambda_toolkit.pipeline.lambdas.extract.extraction import Extracted, Request, extract
 from lambda_toolkit.pipeline.lambdas.extract.limits import DEFAULT_LIMITS, Limits
 from lambda_toolkit.pipeline.lambdas.extract.source import reader
+from lambda_toolkit.pipeline.lambdas.extract.source.postgres import PostgresSource
 from lambda_toolkit.pipeline.lambdas.shared.declarations import EVERY_RUN, NEVER
 from lambda_toolkit.pipeline.lambdas.shared.errors import SourceError
 from tests.pipeline.test_capture import keys, manifest, objects
@@ -27,7 +28,7 @@ def declare(shop, table="payment", **change) -> None:
 
 def run_at(shop, minutes: float, limits=DEFAULT_LIMITS, **request) -> Extracted:
     return extract(
-        shop.reader,
+        PostgresSource(shop.reader),
         shop.ingestion,
         shop.declarations,
         uuid.uuid4().hex,
@@ -85,7 +86,7 @@ def test_a_clock_that_is_set_back_postpones_no_compare(shop):
 
 
 def test_many_keys_that_came_are_compared_before_their_time(shop, monkeypatch):
-    monkeypatch.setattr(by_transaction, "SINCE_ROWS", 2)
+    monkeypatch.setattr(deletes, "KEYS_SINCE_COMPARE", 2)
     declare(shop, deletes=HOUR)
     run_at(shop, 0)
     shop.admin.run(

@@ -9,9 +9,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pg8000.exceptions import DatabaseError
 
-from lambda_toolkit.pipeline.lambdas.extract import extraction
 from lambda_toolkit.pipeline.lambdas.extract.extraction import extract
-from lambda_toolkit.pipeline.lambdas.extract.source import snapshot
+from lambda_toolkit.pipeline.lambdas.extract.source import postgres, snapshot
 from lambda_toolkit.pipeline.lambdas.shared.errors import SourceError
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import sqlstate
 from tests.pipeline.test_capture import keys, manifest, objects
@@ -25,7 +24,7 @@ def test_a_new_and_a_dropped_column_are_said_once_with_the_batch_that_first_tell
     said = shop.extract().drift
     assert len(said) == 2
     assert "staff.nickname (text) is new" in said[0] + said[1]
-    assert "design.last_updated (timestamp(3) without time zone) is gone" in said[0] + said[1]
+    assert "design.last_updated (timestamp(3) without time zone) was dropped" in said[0] + said[1]
     shop.admin.run("UPDATE payment SET paid = NOT paid WHERE payment_id = 1")
     assert shop.extract().drift == ()
 
@@ -53,7 +52,7 @@ def test_the_table_that_stays_locked_is_named_and_nothing_is_extracted(shop):
     changing.run("BEGIN")
     changing.run("ALTER TABLE payment ADD COLUMN remark text")
     shop.reader.run("SET lock_timeout = '100ms'")
-    with pytest.raises(SourceError, match="The source table payment stays locked by somebody who is changing it"):
+    with pytest.raises(SourceError, match="The source table payment stays locked by a session that is changing it"):
         shop.extract()
     assert objects(shop.ingestion) == set()
     changing.run("COMMIT")
@@ -64,15 +63,15 @@ def test_no_table_is_emptied_between_the_snapshot_and_the_first_look_at_its_rows
     shop.extract()
     emptying = shop.new_session()
     emptying.run("SET lock_timeout = '100ms'")
-    why_full = extraction.why_full
+    full_refresh_reason = postgres.full_refresh_reason
 
     def emptied(*arguments):
         with pytest.raises(DatabaseError) as refused:
             emptying.run("TRUNCATE payment")  # which snapshots do not protect from
         assert sqlstate(refused.value) == "55P03"
-        return why_full(*arguments)
+        return full_refresh_reason(*arguments)
 
-    monkeypatch.setattr(extraction, "why_full", emptied)  # it is asked first of all
+    monkeypatch.setattr(postgres, "full_refresh_reason", emptied)  # it is asked first of all
     assert shop.extract().batch is None
 
 
@@ -87,14 +86,20 @@ def test_a_foreign_table_is_refused_also_as_a_partition(shop):
         GRANT SELECT ON design TO reader
         """
     )
-    with pytest.raises(SourceError, match="remote, a part of design, is a foreign table"):
+    with pytest.raises(SourceError, match="remote, a partition of design, is a foreign table"):
         shop.extract()
 
 
 def test_the_time_of_a_batch_is_later_than_that_of_the_one_before_whatever_the_clock_says(shop):
     def run_at(moment: datetime) -> datetime:
         shop.admin.run("UPDATE staff SET last_name = last_name || 'x' WHERE staff_id = 1")
-        done = extract(shop.reader, shop.ingestion, shop.declarations, uuid.uuid4().hex, now=lambda: moment)
+        done = extract(
+            postgres.PostgresSource(shop.reader),
+            shop.ingestion,
+            shop.declarations,
+            uuid.uuid4().hex,
+            now=lambda: moment,
+        )
         return datetime.fromisoformat(manifest(shop.ingestion, done.batch).extracted_at)
 
     begin = datetime(2026, 1, 2, 3, tzinfo=UTC)
@@ -109,7 +114,7 @@ def test_a_server_that_was_restarted_is_compared_in_full_and_a_manifest_that_doe
         assert now.identity.started
         earlier = dataclasses.replace(now.identity, started=now.identity.started - 1)
         unknown = dataclasses.replace(now.identity, started=None)
-    assert "restarted" in str(snapshot.why_full(earlier, now))
-    assert snapshot.why_full(unknown, now) is None
+    assert "restarted" in str(snapshot.full_refresh_reason(earlier, now))
+    assert snapshot.full_refresh_reason(unknown, now) is None
     shop.extract()
     assert keys(shop.ingestion, 1, "staff") == [1, 2, 3]

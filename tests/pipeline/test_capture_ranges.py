@@ -9,9 +9,9 @@ import uuid
 import pytest
 
 from lambda_toolkit.pipeline.lambdas.extract.capture import backfill, key_files
-from lambda_toolkit.pipeline.lambdas.extract.extraction import Extracted, Request, extract
+from lambda_toolkit.pipeline.lambdas.extract.extraction import Extracted, Request, extract, extract_all
 from lambda_toolkit.pipeline.lambdas.extract.limits import Limits
-from lambda_toolkit.pipeline.lambdas.extract.several import extract_all
+from lambda_toolkit.pipeline.lambdas.extract.source.postgres import PostgresSource
 from lambda_toolkit.pipeline.lambdas.shared.deadline import Deadline
 from tests.pipeline.source_model import EXPECTED, current_rows, expected_rows
 from tests.pipeline.test_capture import keys, manifest
@@ -21,8 +21,8 @@ SMALL = Limits(rows=40)
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    """Steps and key files of a few rows."""
-    monkeypatch.setattr(backfill, "FIRST_STEP", 15)
+    """Chunks and key files of a few rows."""
+    monkeypatch.setattr(backfill, "FIRST_CHUNK", 15)
     monkeypatch.setattr(key_files, "KEY_FILE_ROWS", 16)
 
 
@@ -35,7 +35,14 @@ def grow(shop, count=100):
 
 
 def step(shop, limits=SMALL, **request) -> Extracted:
-    return extract(shop.reader, shop.ingestion, shop.declarations, uuid.uuid4().hex, Request(**request), limits=limits)
+    return extract(
+        PostgresSource(shop.reader),
+        shop.ingestion,
+        shop.declarations,
+        uuid.uuid4().hex,
+        Request(**request),
+        limits=limits,
+    )
 
 
 def batches(shop) -> int:
@@ -72,7 +79,7 @@ def test_a_first_load_takes_dimensions_first_and_goes_on_where_it_stopped(shop):
     assert first.incomplete.keys() >= {"payment", "sales_order"}
     assert (first.incomplete["payment"], first.rows["staff"]) == ("not read yet", 3)
     assert sum(first.rows.values()) == 25
-    done = extract_all(shop.reader, shop.ingestion, shop.declarations, Request(), SMALL)
+    done = extract_all(PostgresSource(shop.reader), shop.ingestion, shop.declarations, Request(), SMALL)
     assert done.incomplete == {}
     assert sorted(told(shop)) == list(range(1, 110))
     assert step(shop).batch is None
@@ -145,9 +152,11 @@ def test_time_that_runs_out_ends_a_batch_and_the_next_run_goes_on(shop):
     grow(shop)
     clock = iter([*[100.0] * 16, *[10.0] * 1000])
     limits = Limits(rows=40, deadline=Deadline(lambda: next(clock), reserve=60))
-    done = extract_all(shop.reader, shop.ingestion, shop.declarations, Request(), limits)
+    done = extract_all(PostgresSource(shop.reader), shop.ingestion, shop.declarations, Request(), limits)
     assert done.incomplete
-    assert extract_all(shop.reader, shop.ingestion, shop.declarations, Request(), SMALL).incomplete == {}
+    assert (
+        extract_all(PostgresSource(shop.reader), shop.ingestion, shop.declarations, Request(), SMALL).incomplete == {}
+    )
     equal(shop)
 
 

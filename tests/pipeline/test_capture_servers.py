@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from lambda_toolkit.pipeline.lambdas.extract.extraction import Extracted, extract
+from lambda_toolkit.pipeline.lambdas.extract.source.postgres import PostgresSource
 from lambda_toolkit.pipeline.lambdas.shared.declarations import parse
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Credentials, connect
 from lambda_toolkit.pipeline.lambdas.shared.postgres.copy import Connection
@@ -92,7 +93,7 @@ class connected:  # noqa: N801  # used like a function
 
 
 def run(connection: Connection, lake) -> Extracted:
-    return extract(connection, lake, parse(SMALL), uuid.uuid4().hex)
+    return extract(PostgresSource(connection), lake, parse(SMALL), uuid.uuid4().hex)
 
 
 def test_a_standby_tells_what_savepoints_and_exception_blocks_wrote_and_is_noticed_when_promoted(

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from lambda_toolkit.pipeline.lambdas.extract.extraction import extract
+from lambda_toolkit.pipeline.lambdas.extract.source.postgres import PostgresSource
 from lambda_toolkit.pipeline.lambdas.load.loading import load
 from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import manifest_key
 from lambda_toolkit.pipeline.lambdas.shared.lake.store import Lake
@@ -57,7 +58,9 @@ def test_of_five_extracts_at_once_one_commits_the_batch(shop):
 
     def run(_):
         with connected(reader) as connection:
-            return extract(connection, Lake(shop.client, shop.buckets[0]), shop.declarations, uuid.uuid4().hex)
+            return extract(
+                PostgresSource(connection), Lake(shop.client, shop.buckets[0]), shop.declarations, uuid.uuid4().hex
+            )
 
     results = at_once(RUNS, run)
     assert sorted(result.batch for result in results if result.batch) == [2]
@@ -84,7 +87,7 @@ def test_extracts_at_once_while_the_source_is_written_lose_and_repeat_nothing(sh
             while True:
                 last = stop.is_set()
                 lake = Lake(shop.client, shop.buckets[0])
-                done = extract(connection, lake, shop.declarations, uuid.uuid4().hex)
+                done = extract(PostgresSource(connection), lake, shop.declarations, uuid.uuid4().hex)
                 committed += [done.batch] if done.batch else []
                 if last:
                     return committed

@@ -16,6 +16,7 @@ import moto
 
 from lambda_toolkit.pipeline.lambdas.extract.extraction import Request, extract
 from lambda_toolkit.pipeline.lambdas.extract.limits import DEFAULT_LIMITS
+from lambda_toolkit.pipeline.lambdas.extract.source.postgres import PostgresSource
 from lambda_toolkit.pipeline.lambdas.load.compare import compare
 from lambda_toolkit.pipeline.lambdas.load.loading import load
 from lambda_toolkit.pipeline.lambdas.load.rebuild import rebuild
@@ -158,7 +159,9 @@ class World:
         try:
             lake = Lake(MortalClient(self.client, puts), self.buckets[0])
             request = Request(full=frozenset(step.full))
-            extracted = extract(reader, lake, self.declarations, uuid.uuid4().hex, request, self.now, self.limits)
+            extracted = extract(
+                PostgresSource(reader), lake, self.declarations, uuid.uuid4().hex, request, self.now, self.limits
+            )
         except CrashError:
             died = True
             self.told["crashes"] += 1

@@ -72,7 +72,7 @@ def _extract(follower: Follower) -> ExtractResult:
     idle = 0
     while extracted.incomplete:
         still = ", ".join(f"{table} ({how_far})" for table, how_far in sorted(extracted.incomplete.items()))
-        follower.tell(f"extract: batch {extracted.last_batch}; more is to be read: {still} ...")
+        follower.tell(f"extract: batch {extracted.last_batch}; more remains to be read: {still} ...")
         following = follower.extract()
         idle = idle + 1 if following.last_batch == extracted.last_batch else 0
         if idle == IDLE_CALLS:

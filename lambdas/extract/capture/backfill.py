@@ -1,57 +1,132 @@
-"""Reading a table in the order of its key, step by step in one snapshot, until it ends or the batch is full."""
+"""Reads a table in the order of its keys, in chunks from one snapshot, until it ends or the batch is full."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import pyarrow as pa
 
-from ...shared.postgres import sql
-from ...shared.postgres.copy import Connection
-from ..limits import MEBIBYTE, Budget
-from ..source.reader import read
-from ..table_plan import TablePlan
-from .key_files import beyond, ordering, text_of
+from ...shared.lake.manifest import KeyFile
+from ..limits import MEBIBYTE
+from ..row_set import ALL, NONE, AllRows, KeysAfter, RowSet, intersection, union
+from ..source.interface import RowCounts
+from ..source.key_order import text_of
+from ..table_plan import Backfill, BackfillState, Captured, CaptureRun, Complete, TablePlan, backfill_state
+from .change_file import ChangeFile, store
+from .key_files import KeyWriter
 
-FIRST_STEP = 1_000  # rows: as nobody knows yet how long they are
-STEP_BYTES = 32 * MEBIBYTE  # of rows as Arrow holds them, which a step should have
-STEP_GROWTH = 16  # times, at most, from one step to the next
+FIRST_CHUNK = 1_000  # rows: the size of a row is not known yet
+CHUNK_BYTES = 32 * MEBIBYTE  # of rows in Arrow's memory format, which a chunk should have
+CHUNK_GROWTH = 16  # the largest factor from one chunk to the next
 
 
-def read_range(
-    connection: Connection,
-    plan: TablePlan,
-    budget: Budget,
-    query: sql.Fragment,
-    schema: pa.Schema,
-    after: str | None,
-    consume: Callable[[pa.Table], object],
-) -> tuple[str | None, bool]:
-    """Hands the rows of ``query`` whose keys come after ``after`` to ``consume``, in the order of their keys.
+@dataclass(frozen=True)
+class RangeRead:
+    """How far a range of keys was read."""
 
-    ``query`` ends in a condition on rows ``t``. Returns the last key that was read (``after`` where there was none),
-    and whether there is no row beyond it. Stops when ``budget`` is spent, which ``consume`` takes from.
+    last_key: str | None
+    """The last key that was read, as text; where no row was read, the key at which the range began."""
+    complete: bool
+    """Whether no row remains beyond it."""
+
+
+def capture_backfill(
+    mode: Backfill, run: CaptureRun, plan: TablePlan, counts: RowCounts, changes: ChangeFile
+) -> Captured:
+    """Reads the changes among the backfilled rows, and as many rows beyond them as the batch has room for."""
+    # The changed rows were counted for the plan's own state: a mode that starts again has backfilled none of them.
+    changed_rows = intersection(plan.since, mode.backfilled)
+    if counts.selected and changed_rows != NONE:
+        changes.read(changed_rows)
+    since, keys = list(plan.before.since), tuple(plan.before.keys)
+    if isinstance(mode.scope, AllRows):
+        # The range's keys get files of their own; these are the keys of the other rows.
+        rows = pa.table([changes.keys], schema=pa.schema([plan.key_field]))
+        written = store(run.lake, rows, f"{run.prefix(plan.name)}.written.parquet")
+        since += [written] if written else []
+        read, added = _read_with_keys(mode, run, plan, changes)
+        keys += added
+    else:
+        read = _read_range(mode, run, plan, changes.add)
+    state: BackfillState = Complete() if read.complete else Backfill(mode.scope, read.last_key)
+    changed = changes.store()
+    if changed and not isinstance(mode.scope, AllRows):
+        since.append(changed)
+    captured_rows = ALL if isinstance(state, Complete) else state.backfilled
+    return Captured(
+        changes=changed,
+        keys=keys,
+        keys_since_compare=tuple(since),
+        compared_at=plan.before.compared_at,
+        state=state,
+        in_flight=changes.in_flight(with_earlier=isinstance(state, Backfill)),
+        changed_rows=union(changed_rows, _range_rows(mode, captured_rows)),
+        captured_rows=captured_rows,
+        state_changed=_has_progress(state, plan),
+    )
+
+
+def _range_rows(mode: Backfill, captured: RowSet) -> RowSet:
+    """The rows that this batch read in the order of their keys: ``captured`` without those of earlier batches."""
+    after: RowSet = KeysAfter(mode.after) if mode.after is not None else ALL
+    return intersection(mode.scope, captured, after)
+
+
+def _has_progress(state: BackfillState, plan: TablePlan) -> bool:
+    """Whether the state must be stored: not where it is the last batch's, nor before a row was read."""
+    if state == backfill_state(plan.before.coverage):
+        return False
+    return isinstance(state, Complete) or state.after is not None
+
+
+def _read_with_keys(
+    mode: Backfill, run: CaptureRun, plan: TablePlan, changes: ChangeFile
+) -> tuple[RangeRead, tuple[KeyFile, ...]]:
+    """Reads a range of all rows; returns how far, and the files with its keys.
+
+    A backfill that starts again has a generation of keys of its own, as its keys are not beyond the earlier ones.
     """
-    step, position = FIRST_STEP, schema.get_field_index(plan.key)
-    while not budget.is_spent:
-        rows, size, last = 0, 0, None
+    latest = max((file.series for file in plan.before.keys), default=-1)
+    generation = latest + 1 if mode.after is None else latest
+    writer = KeyWriter(run.lake, pa.schema([plan.key_field]), f"{run.prefix(plan.name)}.range", generation=generation)
 
-        def count(chunk: pa.Table) -> None:
-            nonlocal rows, size, last
-            rows, size, last = rows + chunk.num_rows, size + chunk.nbytes, text_of(chunk.column(position)) or last
-            consume(chunk)
+    def add(rows: pa.Table) -> None:
+        changes.add(rows, keep_keys=False)
+        writer.write(rows.select([plan.key]), changed=True)
 
-        asked = min(step, budget.rows)
-        bounded = sql.compose(
-            "$query AND $beyond ORDER BY $order LIMIT $limit",
-            query=query,
-            beyond=beyond(plan.key_column, after) if after is not None else sql.Fragment("TRUE"),
-            order=ordering(plan.key_column),
-            limit=sql.number(asked),
-        )
-        read(connection, bounded, schema, count)
-        after = last if last is not None else after
-        if rows < asked:
-            return after, True
-        step = max(1, min(step * STEP_GROWTH, step * STEP_BYTES // max(size, 1)))
-    return after, False
+    read = _read_range(mode, run, plan, add)
+    writer.next_range()
+    return read, tuple(writer.files)
+
+
+def _read_range(mode: Backfill, run: CaptureRun, plan: TablePlan, add: Callable[[pa.Table], object]) -> RangeRead:
+    """Passes the rows of ``mode`` to ``add``, in the order of their keys, until the batch's budget is spent.
+
+    ``add`` takes what it adds from the budget. The number of rows of a chunk follows the size of those before it.
+    """
+    size, after = FIRST_CHUNK, mode.after
+    while not run.budget.is_spent:
+        chunk = _Chunk(plan, add)
+        limit = min(size, run.budget.rows)
+        run.snapshot.changed_range(plan.info, mode.scope, after, limit, chunk.add)
+        after = chunk.last_key if chunk.last_key is not None else after
+        if chunk.rows < limit:
+            return RangeRead(after, True)
+        size = max(1, min(size * CHUNK_GROWTH, size * CHUNK_BYTES // max(chunk.bytes, 1)))
+    return RangeRead(after, False)
+
+
+class _Chunk:
+    """Measures the rows that it passes on."""
+
+    def __init__(self, plan: TablePlan, add: Callable[[pa.Table], object]) -> None:
+        self._key, self._add = plan.key, add
+        self.rows = self.bytes = 0
+        self.last_key: str | None = None
+
+    def add(self, rows: pa.Table) -> None:
+        self.rows += rows.num_rows
+        self.bytes += rows.nbytes
+        self.last_key = text_of(rows[self._key])
+        self._add(rows)

@@ -1,9 +1,14 @@
-"""The keys of a table, sorted: kept in files of bounded size and compared with the server's as both stream by."""
+"""The sorted keys of a table, in files of bounded size, and their comparison with the source's while both stream.
+
+A key file has the schema ``<key>: <its type>``; of a table compared by content, ``<key>, _row_hash: string``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,58 +16,41 @@ import pyarrow.compute as pc
 from ...shared.lake.manifest import File, KeyFile
 from ...shared.lake.parquet import ParquetPart
 from ...shared.lake.store import Lake
-from ...shared.postgres import sql
-from ..source.catalog import Column
+from ..source.key_order import text_of, value_of
 
-KEY_FILE_ROWS = 1_000_000  # of one file of keys
-
-Judge = Callable[[pa.Table, pa.Table, pa.Scalar | None], tuple[pa.Table, bool]]
+KEY_FILE_ROWS = 1_000_000  # of one key file
 
 
-def ordering(column: Column) -> sql.Fragment:
-    """The expression by which the key ``column`` of ``t`` is sorted and compared: as Arrow sorts it in the lake.
+@dataclass(frozen=True)
+class Compared:
+    """What comparing a range of keys gives."""
 
-    What the lake keeps as text is sorted by its bytes, whatever the database's collation; a uuid is so by itself.
-    """
-    name = sql.columns([column.name], of="t")
-    if not pa.types.is_string(column.arrow) or column.type == "uuid":
-        return name
-    if column.base_type in ("text", "character varying"):
-        return sql.compose('(t.$c COLLATE "C")', c=sql.identifier(column.name))
-    return sql.compose("(format('%s', t.$c) COLLATE \"C\")", c=sql.identifier(column.name))
+    rows: pa.Table
+    """What shall be stored of the range, sorted by key, in the schema of the key files."""
+    changed: bool
+    """Whether that is not what is stored."""
 
 
-def beyond(column: Column, key: str) -> sql.Fragment:
-    """The condition that a row's key comes after ``key``, which is written as text."""
-    return sql.compose("$order > $key", order=ordering(column), key=sql.constant(key))
+class Comparator(Protocol):
+    """Compares the rows of one range of keys; ranges come in the order of their keys."""
+
+    def __call__(self, present: pa.Table, stored: pa.Table, last: pa.Scalar | None) -> Compared:
+        """``present``: the source's rows in the range, sorted by key. ``stored``: those of the key files, sorted where
+        there is one generation. ``last``: the key at which the range ends; None: it has no end. Either may be empty.
+        """
 
 
-def up_to(column: Column, key: str) -> sql.Fragment:
-    """The condition that a row's key is ``key`` or comes before it."""
-    return sql.compose("$order <= $key", order=ordering(column), key=sql.constant(key))
+class KeyFileReader:
+    """Reads the key files of one generation, range by range in the order of the keys."""
 
-
-def text_of(keys: pa.ChunkedArray) -> str | None:
-    """The last of ``keys`` as text; None where there is none."""
-    return str(keys[-1].cast(pa.string()).as_py()) if len(keys) else None
-
-
-def value_of(text: str, kind: pa.DataType) -> pa.Scalar:
-    """The key that ``text`` writes."""
-    return pa.scalar(text).cast(kind)
-
-
-class Stored:
-    """The rows of key files of one series, handed out in the order of their keys."""
-
-    def __init__(self, lake: Lake, parts: Sequence[KeyFile], schema: pa.Schema) -> None:
-        """``schema``: of the rows wanted; its first column is the key, in the type that it has now."""
+    def __init__(self, lake: Lake, files: Sequence[KeyFile], schema: pa.Schema) -> None:
+        """``schema``: of the rows wanted; its first field is the key, in its present type."""
         self._schema = schema
-        self._chunks = self._read(lake, parts)
+        self._chunks = self._read(lake, files)
         self._rest = schema.empty_table()
 
     def take(self, last: pa.Scalar | None) -> pa.Table:
-        """The rows not handed out yet whose keys are not beyond ``last``; all that are left where that is None."""
+        """The next rows, sorted, up to the key ``last``; all that remain where that is None."""
         found = []
         while True:
             rows, self._rest = _split(self._rest, last)
@@ -75,15 +63,12 @@ class Stored:
             self._rest = following
         return pa.concat_tables(found)
 
-    def _read(self, lake: Lake, parts: Sequence[KeyFile]) -> Iterator[pa.Table]:
-        for part in parts:
-            if part.last is None:  # unsorted
-                yield self._conform(lake.table(part.key, self._schema.names)).sort_by(self._schema.names[0])
-                continue
-            for rows in lake.tables(part.key, self._schema.names):
-                yield self._conform(rows)
+    def _read(self, lake: Lake, files: Sequence[KeyFile]) -> Iterator[pa.Table]:
+        for file in files:
+            for rows in lake.tables(file.key, self._schema.names):
+                yield self._cast(rows)
 
-    def _conform(self, rows: pa.Table) -> pa.Table:
+    def _cast(self, rows: pa.Table) -> pa.Table:
         """``rows`` in the schema wanted: a column that they lack is NULL."""
         columns = [
             rows[field.name].cast(field.type)
@@ -94,33 +79,36 @@ class Stored:
         return pa.table(columns, schema=self._schema)
 
 
-class AllStored:
-    """The rows of several series as one."""
+class MergedKeyFiles:
+    """Reads the key files of several generations together."""
 
-    def __init__(self, lake: Lake, parts: Sequence[KeyFile], schema: pa.Schema) -> None:
-        """As Stored, whatever series ``parts`` are of."""
-        numbers = sorted({part.series for part in parts})
-        self._series = [Stored(lake, [part for part in parts if part.series == n], schema) for n in numbers]
+    def __init__(self, lake: Lake, files: Sequence[KeyFile], schema: pa.Schema) -> None:
+        """As KeyFileReader, with ``files`` of any generation."""
+        generations = sorted({file.series for file in files})
+        self._readers = [KeyFileReader(lake, [file for file in files if file.series == n], schema) for n in generations]
         self._schema = schema
 
     def take(self, last: pa.Scalar | None) -> pa.Table:
-        """As Stored; a key that is in several series comes several times, and the rows are in no order."""
-        return pa.concat_tables([self._schema.empty_table(), *(series.take(last) for series in self._series)])
+        """As KeyFileReader; unsorted, with a key once for each generation that has it."""
+        return pa.concat_tables([self._schema.empty_table(), *(reader.take(last) for reader in self._readers)])
 
 
 class KeyWriter:
-    """Writes sorted rows as key files; a part of ``carried`` in whose range nothing has changed stays as it is.
+    """Writes sorted rows as key files. A carried file in whose range nothing changed is used again.
 
-    So a table that grows at its end has only its last file of keys written anew.
+    So a table that grows at its end has only its last key file written again.
     """
 
     def __init__(
-        self, lake: Lake, schema: pa.Schema, prefix: str, carried: Sequence[KeyFile] = (), series: int = 0
+        self, lake: Lake, schema: pa.Schema, prefix: str, carried: Sequence[KeyFile] = (), generation: int = 0
     ) -> None:
-        self._lake, self._schema, self._prefix, self._of_series = lake, schema, prefix, series
+        """``prefix``: of the new files' object keys. ``carried``: earlier files; the range of each ends at its last
+        key, and after the last file one more range begins where that file is full.
+        """
+        self._lake, self._schema, self._prefix, self._generation = lake, schema, prefix, generation
         self._ranges: list[KeyFile | None] = [*carried]
         if not carried or carried[-1].rows >= KEY_FILE_ROWS:
-            self._ranges.append(None)  # what comes after the last full file
+            self._ranges.append(None)  # beyond the last full file
         self._number = 0
         self._changed = False
         self._last: str | None = None
@@ -129,7 +117,7 @@ class KeyWriter:
 
     @property
     def boundary(self) -> str | None:
-        """The last key of the present range; None: it has no end."""
+        """The last key of the present range, as text; None: it has no end."""
         present = self._ranges[0]
         return present.last if present and len(self._ranges) > 1 else None
 
@@ -139,7 +127,7 @@ class KeyWriter:
         return len(self._ranges) == 1
 
     def write(self, rows: pa.Table, changed: bool) -> None:
-        """Appends ``rows``. ``changed``: they, or what was between them, are not as the carried file has it."""
+        """Appends ``rows``. ``changed``: they differ from the carried file, or rows between them were deleted."""
         self._changed = self._changed or changed
         while rows.num_rows:
             if self._changed and self._part.rows >= KEY_FILE_ROWS:
@@ -151,7 +139,7 @@ class KeyWriter:
             rows = rows.slice(taken.num_rows)
 
     def next_range(self) -> None:
-        """Ends the present range, which must be done before the first row of the next is written."""
+        """Ends the present range; call it before you write the first row of the next."""
         carried = self._ranges.pop(0)
         same = carried is not None and not self._changed and carried.last is not None
         if carried is not None and same and self._part.rows == carried.rows:
@@ -175,22 +163,18 @@ class KeyWriter:
                 self._number += 1
                 self._part.finish()
                 self._lake.upload(key, self._part.file)
-                self.files.append(KeyFile(key, self._part.rows, self._last, self._of_series))
+                self.files.append(KeyFile(key, self._part.rows, self._last, self._generation))
 
 
 class OrderedComparison:
-    """Compares rows that come sorted by their key with the stored ones, range by range, in constant memory.
+    """Compares the source's rows, sorted by key, with the stored ones, range by range in constant memory."""
 
-    ``judge`` is given the rows of a stretch of keys, present and stored, and the key that it goes up to (None: to the
-    end); it returns what shall be stored of it and whether that is something else. There may be no rows of either.
-    """
-
-    def __init__(self, stored: AllStored, writer: KeyWriter, judge: Judge, schema: pa.Schema) -> None:
-        """``schema``: of the rows that come; its column of the first name in it is the key."""
-        self._stored, self._writer, self._judge, self._schema = stored, writer, judge, schema
+    def __init__(self, stored: MergedKeyFiles, writer: KeyWriter, compare: Comparator, schema: pa.Schema) -> None:
+        """``schema``: of the source's rows; its first field is the key."""
+        self._stored, self._writer, self._compare_rows, self._schema = stored, writer, compare, schema
 
     def add(self, rows: pa.Table) -> None:
-        """Takes the next rows, which come after all that were taken before."""
+        """Compares the next rows, whose keys sort after all before."""
         while rows.num_rows and (boundary := self._writer.boundary) is not None:
             end = value_of(boundary, self._schema.types[0])
             head, tail = _split(rows, end)
@@ -203,7 +187,7 @@ class OrderedComparison:
             self._compare(rows, rows.column(0)[-1])
 
     def finish(self) -> list[KeyFile]:
-        """Ends the comparison with the rows that are stored beyond; returns the files of keys."""
+        """Compares the stored rows that remain, which the source has no more; returns the key files."""
         none = self._schema.empty_table()
         while not self._writer.is_last:
             boundary = self._writer.boundary
@@ -215,48 +199,53 @@ class OrderedComparison:
         return self._writer.files
 
     def _compare(self, present: pa.Table, last: pa.Scalar | None) -> None:
-        self._writer.write(*self._judge(present, self._stored.take(last), last))
+        compared = self._compare_rows(present, self._stored.take(last), last)
+        self._writer.write(compared.rows, compared.changed)
 
 
-class KeyJudge:
-    """Judges keys: which are gone, and which are there that nobody wrote.
+class KeyDiff:
+    """A comparator of keys: finds those of deleted rows, and new ones that nothing explains."""
 
-    ``came``: keys that came since the stored ones were compared, and so may be gone or present. ``told``: those that
-    are among the changes of this run; None: every row is. ``strange`` is the first key found that nothing explains.
-    """
+    def __init__(
+        self, key: pa.Field, written: pa.ChunkedArray, explained: pa.ChunkedArray | None, deleted: ParquetPart
+    ) -> None:
+        """``written``: keys written since the last compare; their rows may be deleted by now.
 
-    def __init__(self, key: pa.Field, came: pa.ChunkedArray, told: pa.ChunkedArray | None, gone: ParquetPart) -> None:
+        ``explained``: the keys that may be new because this run has read their rows; None: every key may. ``deleted``
+        gets the keys of deleted rows.
+        """
         self._schema = pa.schema([key])
-        self._came = pa.table([pc.unique(came).sort()], schema=self._schema)
-        self._told = told
-        self._gone = gone
-        self.strange = 0
-        self.first_strange: object = None
+        self._written = pa.table([pc.unique(written).sort()], schema=self._schema)
+        self._explained = explained
+        self._deleted = deleted
+        self.unexplained = 0
+        self.first_unexplained: object = None
 
-    def __call__(self, present: pa.Table, stored: pa.Table, last: pa.Scalar | None) -> tuple[pa.Table, bool]:
-        """What to store of this stretch, and whether it is something else than was stored."""
-        came, self._came = _split(self._came, last)
-        known = pa.concat_tables([stored, came]).column(0)
+    def __call__(self, present: pa.Table, stored: pa.Table, last: pa.Scalar | None) -> Compared:
+        """As Comparator has it: the present keys are stored."""
+        written, self._written = _split(self._written, last)
+        known = pa.concat_tables([stored, written]).column(0)
         keys = present.column(0)
-        gone = pc.unique(known.filter(pc.invert(pc.is_in(known, value_set=keys))))
-        if len(gone):
-            self._gone.write(pa.table([gone.sort()], schema=self._schema))
-        new = keys.filter(pc.invert(pc.is_in(keys, value_set=known)))
-        strange = new.filter(pc.invert(pc.is_in(new, value_set=self._told))) if self._told is not None else new[:0]
-        if len(strange) and not self.strange:
-            self.first_strange = strange[0].as_py()
-        self.strange += len(strange)
-        return present, bool(len(gone)) or present.num_rows != stored.num_rows
+        deleted = pc.unique(known.filter(pc.invert(pc.is_in(known, value_set=keys))))
+        if len(deleted):
+            self._deleted.write(pa.table([deleted.sort()], schema=self._schema))
+        if self._explained is not None:
+            new = keys.filter(pc.invert(pc.is_in(keys, value_set=known)))
+            unexplained = new.filter(pc.invert(pc.is_in(new, value_set=self._explained)))
+            if len(unexplained) and not self.unexplained:
+                self.first_unexplained = unexplained[0].as_py()
+            self.unexplained += len(unexplained)
+        return Compared(present, bool(len(deleted)) or present.num_rows != stored.num_rows)
 
 
 def keys_in(lake: Lake, files: Sequence[File], key: pa.Field) -> pa.ChunkedArray:
-    """The keys in the rows of ``files``: those that came since keys were last compared, of which there are few."""
+    """The keys of the rows in ``files``, of which there are few: those written since keys were last compared."""
     found = [rows.column(0).cast(key.type) for file in files for rows in lake.tables(file.key, [key.name])]
     return pa.chunked_array([chunk for column in found for chunk in column.chunks], key.type)
 
 
 def _split(rows: pa.Table, last: pa.Scalar | None) -> tuple[pa.Table, pa.Table]:
-    """The rows whose keys are not beyond ``last``, and the others. ``rows`` are sorted by their first column."""
+    """``rows``, sorted by their first column, up to the key ``last`` and beyond it."""
     if last is None or not rows.num_rows or pc.less_equal(rows.column(0)[-1], last).as_py():
         return rows, rows.slice(rows.num_rows)
     here = pc.sum(pc.less_equal(rows.column(0), last)).as_py() or 0

@@ -1,4 +1,4 @@
-"""What the source's tables look like, and whether they are what the declarations need."""
+"""Introspects the source's tables in PostgreSQL's catalog and checks them against the declarations."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from ...shared.arrow_types import PLAIN_NUMERIC, arrow_type, base_type
+from ...shared.declarations import SourceTable
 from ...shared.errors import SourceError
 from ...shared.expressions import Expression
 from ...shared.postgres import sql
@@ -16,7 +17,7 @@ from ...shared.postgres.copy import Connection
 _WHOLE = ("smallint", "integer", "bigint")
 _TEXT = ("character varying", "text", "character")
 _TIMESTAMPS = ("timestamp without time zone", "timestamp with time zone")
-_ACCEPTED: Mapping[str, Sequence[str]] = {  # function of an expression -> the base types that it can read
+_ACCEPTED: Mapping[str, Sequence[str]] = {  # function of an expression -> the base types that it accepts
     "date": (*_TIMESTAMPS, "date", *_TEXT),
     "time": _TIMESTAMPS,
     "decimal": ("numeric", *_WHOLE),
@@ -27,10 +28,11 @@ _WITHOUT_XMIN: Mapping[str, str] = {"v": "a view", "m": "a materialized view", "
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a source table; ``type`` as PostgreSQL writes it, e.g. ``numeric(10,2)``."""
+    """A column of a source table."""
 
     name: str
     type: str
+    """As format_type() writes it, e.g. ``numeric(10,2)``."""
 
     @property
     def base_type(self) -> str:
@@ -42,10 +44,10 @@ class Column:
         """The type in the lake."""
         return arrow_type(self.type)
 
-    def fits(self) -> sql.Fragment | None:
-        """The condition under which the lake's type can hold the value; None where it always can.
+    def representable_condition(self) -> sql.Fragment | None:
+        """The condition that the lake's type can represent the value; None where it represents every value.
 
-        PostgreSQL's infinities, NaN, and years before 1 or after 9999 have no place in Arrow's types.
+        PostgreSQL's infinities, NaN, and years before 1 or after 9999 are not representable in Arrow's types.
         """
         column = sql.columns([self.name], of="t")
         if pa.types.is_date(self.arrow) or pa.types.is_timestamp(self.arrow):
@@ -58,23 +60,38 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Part:
-    """A table, or one of its partitions; ``kind`` as pg_class.relkind has it."""
+class Relation:
+    """A table, or one of its partitions."""
 
     name: str
     kind: str
+    """``pg_class.relkind``: https://www.postgresql.org/docs/current/catalog-pg-class.html"""
 
 
 @dataclass(frozen=True)
-class Described:
-    """A source table: its columns in its order, the object ids of it and its partitions, what these take on disk.
+class TableInfo:
+    """A source table as it is in the present snapshot; without columns where the table does not exist."""
 
-    With another object id, rows come that nobody has written anew. ``bytes``: without indexes.
-    """
-
+    name: str
+    key: str
+    """The name of the key's column, from the declaration; ``columns`` may lack it until ``check_needed`` has run."""
     columns: tuple[Column, ...] = ()
-    relations: tuple[int, ...] = ()
+    """In the table's order."""
+    relation_oids: tuple[int, ...] = ()
+    """The object ids of the table and its partitions, ascending. Under another id, rows appear that no transaction
+    has written since."""
     bytes: int = 0
+    """What the table and its partitions take on disk, without indexes."""
+
+    @property
+    def key_column(self) -> Column:
+        """The key's column."""
+        return next(column for column in self.columns if column.name == self.key)
+
+    @property
+    def key_field(self) -> pa.Field:
+        """The key as a column of the lake."""
+        return pa.field(self.key, self.key_column.arrow)
 
 
 _TREE = sql.Fragment(  # name and root: of the table; oid: of itself, and of each of its partitions
@@ -83,7 +100,7 @@ _TREE = sql.Fragment(  # name and root: of the table; oid: of itself, and of eac
     " UNION SELECT tree.name, tree.root, i.inhrelid FROM tree"
     " JOIN pg_catalog.pg_inherits AS i ON i.inhparent = tree.oid)"
 )
-_PARTS = sql.compose(
+_PARTITIONS = sql.compose(
     "WITH RECURSIVE $tree SELECT tree.name, c.relname, c.relkind FROM tree"
     " JOIN pg_catalog.pg_class AS c ON c.oid = tree.oid ORDER BY c.oid <> tree.root, c.oid",
     tree=_TREE,
@@ -101,65 +118,69 @@ _COLUMNS = (
 )
 
 
-def parts(connection: Connection, tables: Collection[str]) -> dict[str, tuple[Part, ...]]:
-    """Each of ``tables`` with its partitions, itself first; empty for one that does not exist."""
-    rows = connection.rows(_PARTS, schema=sql.SCHEMA, tables=list(tables))
-    return {table: tuple(Part(name, kind) for of, name, kind in rows if of == table) for table in tables}
+def partitions(connection: Connection, tables: Collection[str]) -> dict[str, tuple[Relation, ...]]:
+    """Each of ``tables`` with its partitions, the table first; empty for a table that does not exist."""
+    rows = connection.rows(_PARTITIONS, schema=sql.SCHEMA, tables=list(tables))
+    return {table: tuple(Relation(name, kind) for of, name, kind in rows if of == table) for table in tables}
 
 
-def describe(connection: Connection, tables: Collection[str]) -> dict[str, Described]:
-    """What each of ``tables`` looks like; nothing is known of one that does not exist."""
-    columns = connection.rows(_COLUMNS, schema=sql.SCHEMA, tables=list(tables))
-    relations = connection.rows(_RELATIONS, schema=sql.SCHEMA, tables=list(tables))
+def introspect(connection: Connection, tables: Collection[SourceTable]) -> dict[str, TableInfo]:
+    """Name -> what the catalog says of each of ``tables``."""
+    names = [table.name for table in tables]
+    columns = connection.rows(_COLUMNS, schema=sql.SCHEMA, tables=names)
+    relations = connection.rows(_RELATIONS, schema=sql.SCHEMA, tables=names)
     found = {name: (tuple(ids), int(size)) for name, ids, size in relations}
     return {
-        table: Described(
-            tuple(Column(name, kind) for of, name, kind in columns if of == table), *found.get(table, ((), 0))
+        table.name: TableInfo(
+            table.name,
+            table.key,
+            tuple(Column(name, dtype) for of, name, dtype in columns if of == table.name),
+            *found.get(table.name, ((), 0)),
         )
         for table in tables
     }
 
 
-def check_kind(table: str, parts: Sequence[Part]) -> None:
-    """Refuses what does not tell which transaction wrote a row, such as a view. A missing table is left to others.
+def check_relkind(table: str, relations: Sequence[Relation]) -> None:
+    """Refuses what has no xmin, such as a view; a foreign table also as a partition. A missing table passes.
 
-    A foreign table is refused as a partition too. Raises SourceError that says what to write in the declaration.
+    Raises SourceError that says what to write in the declaration.
     """
-    for part in parts:
-        if part.kind in ("r", "p"):
+    for relation in relations:
+        if relation.kind in ("r", "p"):
             continue
-        what = _WITHOUT_XMIN.get(part.kind, f"of the kind {part.kind!r}")
+        what = _WITHOUT_XMIN.get(relation.kind, f"of the kind {relation.kind!r}")
         which = f"The source table {table} is {what}"
-        if part is not parts[0]:
-            which = f"{part.name}, a part of {table}, is {what}"
+        if relation is not relations[0]:
+            which = f"{relation.name}, a partition of {table}, is {what}"
         raise SourceError(
-            f"{which}: PostgreSQL does not tell which of its rows were written since the last run. Nothing was "
+            f"{which}: PostgreSQL does not show which of its rows were written since the last run. Nothing was "
             f'extracted. Name the table behind it, or write compare = "content" in [source.{table}]: then every run '
-            "reads all its rows and keeps those that differ."
+            "reads all its rows and compares them by a hash."
         )
 
 
-def lockable(parts: Sequence[Part]) -> bool:
-    """Whether a table can be locked: PostgreSQL locks no materialized view and no foreign table."""
-    return not parts or parts[0].kind not in ("m", "f")
+def is_lockable(relations: Sequence[Relation]) -> bool:
+    """Whether LOCK TABLE accepts the table: PostgreSQL locks no materialized view and no foreign table."""
+    return not relations or relations[0].kind not in ("m", "f")
 
 
 def drift(table: str, columns: Sequence[Column], previous: Mapping[str, str]) -> tuple[str, ...]:
-    """What to say of the columns that came or went since ``previous``, the columns of the last batch."""
+    """Schema drift: one line for each column added or dropped since ``previous`` (name -> type), the last batch's."""
     if not previous:
         return ()
     now = {column.name: column.type for column in columns}
-    came = tuple(
+    added = tuple(
         f"The source column {table}.{name} ({now[name]}) is new. It is ingested; the warehouse is not affected."
         for name in now
         if name not in previous
     )
-    went = tuple(
-        f"The source column {table}.{name} ({previous[name]}) is gone. Nothing in the warehouse needs it."
+    dropped = tuple(
+        f"The source column {table}.{name} ({previous[name]}) was dropped. Nothing in the warehouse needs it."
         for name in previous
         if name not in now
     )
-    return came + went
+    return added + dropped
 
 
 def check_needed(
@@ -169,10 +190,11 @@ def check_needed(
     previous: Mapping[str, str],
     accepted: Collection[str] = (),
 ) -> None:
-    """Refuses a table that lacks a needed column, or in which one has a type that its expressions cannot read.
+    """Refuses a table that lacks a needed column, or in which one has a type that its expressions do not accept.
 
-    ``previous``: the types at the last run; a needed column may not change its type unless ``accepted`` names it as
-    ``table.column``. Raises SourceError with table and column.
+    ``columns``: of the table now. ``needed``: column -> the expressions that read it. ``previous``: column -> type at
+    the last run; a needed column may not change its type unless ``accepted`` contains its ``table.column``.
+    Raises SourceError that names table and column.
     """
     found = {column.name: column for column in columns}
     for name, expressions in needed.items():
@@ -189,7 +211,7 @@ def check_needed(
                     "Nothing was extracted. Change the column's type back, or the declaration."
                 )
         before = previous.get(name)
-        if before and not _same_kind(Column(name, before), column) and f"{table}.{name}" not in accepted:
+        if before and not _same_type(Column(name, before), column) and f"{table}.{name}" not in accepted:
             raise SourceError(
                 f"The source column {table}.{name} was of type {before} and is now {column.type}. Nothing was "
                 "extracted. Change it back; or, when the warehouse's column can hold the new type, invoke extract once "
@@ -197,7 +219,7 @@ def check_needed(
             )
 
 
-def _same_kind(one: Column, other: Column) -> bool:
+def _same_type(one: Column, other: Column) -> bool:
     varying = ("character varying", "text")  # the same but for a length limit
     if one.base_type in varying and other.base_type in varying:
         return True

@@ -1,4 +1,8 @@
-"""Reading a table of the source: COPY in CSV, parsed by Arrow in chunks of whole rows."""
+"""Reads the rows of a query: COPY in CSV, which Arrow parses in chunks of complete rows.
+
+Rows are pushed to a callback and not pulled from an iterator: pg8000 calls a stream's ``write`` for each row of a COPY
+while it runs the statement, and returns only after the last. An iterator would need a thread, or all rows in memory.
+"""
 
 from __future__ import annotations
 
@@ -13,46 +17,39 @@ from ...shared.postgres.copy import Connection
 from .catalog import Column
 
 CHUNK_BYTES = 4 * 1024 * 1024  # of CSV: enough for Arrow's parser to run at its best
-XMIN, AGAIN = "xmin", "_again"  # what the wire carries beside the columns; neither is stored with them
 
-# Only an unquoted nothing is NULL: '' and 'NULL' and 'NA' are texts that somebody wrote.
+# Only an unquoted empty field is NULL: '' and 'NULL' and 'NA' are text values.
 _PARSE = pc.ParseOptions(newlines_in_values=True, ignore_empty_lines=False)
 _NULLS = {"null_values": [""], "strings_can_be_null": True, "quoted_strings_can_be_null": False}
 
-ALL, NONE = sql.Fragment("TRUE"), sql.Fragment("FALSE")
-SINCE, NOW = "pipeline.since", "pipeline.now"  # session settings that carry the two snapshots' xmin to the queries
-
-
-def written_since(xmin: sql.Fragment) -> sql.Fragment:
-    """The condition that a row of ``t`` was written by a transaction unfinished at ``xmin``, an xid8 as text.
-
-    Ids are compared by age, which is right across wraparound and knows nothing of a snapshot's list, from which
-    subtransactions, and on a standby everything, are missing. The subquery makes the server compute the age once.
-    """
-    return sql.compose(
-        "(age(t.xmin) BETWEEN 0 AND (SELECT age(CAST($xmin AS xid8)::xid)))",
-        xmin=xmin,
-    )
+Consumer = Callable[[pa.Table], object]
 
 
 def lake_schema(columns: Sequence[Column]) -> pa.Schema:
-    """The schema of a table's files in the lake: its columns, and what could not be read of a row, as JSON."""
+    """The schema of a table's files in the lake.
+
+    One field for each of ``columns``, in their order and of their Arrow type, and then
+    ``_unreadable: string``: the row's values that those types cannot represent, as JSON {column: text}, or NULL.
+    """
     return pa.schema([*((column.name, column.arrow) for column in columns), (UNREADABLE, pa.string())])
 
 
 def select_columns(columns: Sequence[Column]) -> sql.Fragment:
-    """The columns of ``t`` in the lake's types: a value that those cannot hold becomes NULL, and is told as text."""
+    """The select list, on rows ``t``, that gives ``lake_schema(columns)``.
+
+    A value that the lake's type cannot represent becomes NULL, and its text goes into ``_unreadable``.
+    """
     values, conditions, labels, texts = [], [], [], []
     for column in columns:
         name = sql.columns([column.name], of="t")
-        fits = column.fits()
-        if fits is None:
+        representable = column.representable_condition()
+        if representable is None:
             values.append(name)
             continue
-        values.append(sql.compose("CASE WHEN $fits THEN $c END", fits=fits, c=name))
-        conditions.append(fits)
+        values.append(sql.compose("CASE WHEN $condition THEN $c END", condition=representable, c=name))
+        conditions.append(representable)
         labels.append(sql.constant(column.name))
-        texts.append(sql.compose("CASE WHEN NOT $fits THEN $c::text END", fits=fits, c=name))
+        texts.append(sql.compose("CASE WHEN NOT $condition THEN $c::text END", condition=representable, c=name))
     if conditions:
         unreadable = sql.compose(
             # From arrays: a function takes no more than a hundred arguments, and a table may have more columns.
@@ -66,8 +63,11 @@ def select_columns(columns: Sequence[Column]) -> sql.Fragment:
     return sql.joined(", ", [*values, unreadable])
 
 
-def read(connection: Connection, query: sql.Fragment, schema: pa.Schema, consume: Callable[[pa.Table], object]) -> None:
-    """Runs ``query`` and hands its rows, in the order they come, to ``consume`` in tables of ``schema``."""
+def read(connection: Connection, query: sql.Fragment, schema: pa.Schema, consume: Consumer) -> None:
+    """Runs ``query`` and passes its rows, in the server's order, to ``consume`` as tables of ``schema``.
+
+    No call has an empty table; a query without rows makes no call.
+    """
     chunks = _Chunks(schema, consume)
     connection.copy_out(sql.compose("COPY ($query) TO STDOUT (FORMAT csv)", query=query), chunks.add)
     chunks.flush()
@@ -76,7 +76,7 @@ def read(connection: Connection, query: sql.Fragment, schema: pa.Schema, consume
 class _Chunks:
     """Collects rows until there are enough of them to parse."""
 
-    def __init__(self, schema: pa.Schema, consume: Callable[[pa.Table], object]) -> None:
+    def __init__(self, schema: pa.Schema, consume: Consumer) -> None:
         self._names = schema.names
         self._types = dict(zip(schema.names, schema.types, strict=True))
         self._consume = consume

@@ -1,4 +1,4 @@
-"""One snapshot of the source: locks first, then everything is read as of one moment."""
+"""One snapshot of the source, and why one must be read completely instead of what was written since the last."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from ...shared.postgres import sql
 from ...shared.postgres.connection import message, sqlstate, transaction
 from ...shared.postgres.copy import Connection
 
-XID_HORIZON = 2**31  # transactions: beyond this PostgreSQL cannot tell older ids from newer ones
+XID_HORIZON = 2**31  # transactions: an id that is older compares as newer, as ids have 32 bits and wrap around
 
 _BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-_MOMENT = (
+_POSITION = (
     "SELECT (SELECT system_identifier::text FROM pg_control_system()),"
     # A primary's last checkpoint may be of the timeline before; a standby writes no log of its own.
     " CASE WHEN pg_is_in_recovery() THEN (SELECT timeline_id FROM pg_control_checkpoint())"
@@ -30,28 +30,35 @@ _MOMENT = (
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Where and when we read: ``xmax`` is the first transaction id that had not been given out."""
+    """Which server a run reads, and as of when."""
 
     identity: SourceIdentity
     xmax: int
+    """The first transaction id, an xid8, that was not yet assigned."""
+
+    def is_within_horizon(self, xmin: int) -> bool:
+        """Whether the age of rows written since ``xmin`` still shows that they were."""
+        return self.xmax - xmin < XID_HORIZON
 
 
 @contextmanager
 def snapshot(connection: Connection, tables: Collection[str]) -> Iterator[Snapshot]:
-    """A transaction in which every read sees the same moment. ``tables``: those that can be locked.
+    """A read-only REPEATABLE READ transaction: all its queries see one snapshot. ``tables``: those to lock.
 
-    The tables are locked (in the weakest mode, which only schema changes and TRUNCATE wait for) before the snapshot is
-    taken: TRUNCATE does not respect snapshots, and columns must not change while they are read.
-    Raises SourceError for a table that is missing or may not be read.
+    The tables are locked in ACCESS SHARE mode, which only schema changes and TRUNCATE wait for, before the snapshot is
+    taken: TRUNCATE is not MVCC-safe (https://www.postgresql.org/docs/current/mvcc-caveats.html), and columns must not
+    change while they are read. On a hot standby the snapshot is the primary's as of the replayed WAL
+    (https://www.postgresql.org/docs/current/hot-standby.html). Raises SourceError for a table that is missing or that
+    the user may not read.
     """
     with transaction(connection, _BEGIN):
         _lock(connection, tables)
-        identifier, timeline, database, xmin, started, xmax = connection.rows(_MOMENT)[0]
+        identifier, timeline, database, xmin, started, xmax = connection.rows(_POSITION)[0]
         yield Snapshot(SourceIdentity(identifier, int(timeline), database, int(xmin), int(started)), int(xmax))
 
 
-def why_full(previous: SourceIdentity | None, now: Snapshot) -> str | None:
-    """Why every row must be compared again; None when it is enough to read what was written since ``previous``."""
+def full_refresh_reason(previous: SourceIdentity | None, now: Snapshot) -> str | None:
+    """Why every row must be read again; None when the rows written since ``previous`` are enough."""
     if previous is None:
         return "this is the first run"
     if previous.system_identifier != now.identity.system_identifier:
@@ -62,17 +69,17 @@ def why_full(previous: SourceIdentity | None, now: Snapshot) -> str | None:
         return "the source is another database"
     if previous.snapshot_xmin > now.identity.snapshot_xmin:
         return "the source's transaction ids run backwards"
-    if now.xmax - previous.snapshot_xmin >= XID_HORIZON:
+    if not now.is_within_horizon(previous.snapshot_xmin):
         return "more than 2^31 transactions have passed"
     if previous.started not in (None, now.identity.started):
-        # A server that was put back from a copy of its disk has the same identifier and timeline, and its transaction
-        # ids may have overtaken those that we know. That it was started since is all that shows it.
-        return "the source's server was restarted: it may have been put back from a copy of its disk"
+        # A server restored from a copy of its disk has the same identifier and timeline, and its transaction ids may
+        # have passed the recorded ones. Only its new start time shows that.
+        return "the source's server was restarted: it may have been restored from a copy of its disk"
     return None
 
 
 def _lock(connection: Connection, tables: Collection[str]) -> None:
-    """Locks all in one statement. Which table made that fail shows when they are locked one by one, without waiting."""
+    """Locks all in one statement. Where that fails, locks one by one with NOWAIT to find the table that failed."""
     if not tables:
         return
     names = sql.joined(", ", [sql.table(table) for table in tables])
@@ -92,6 +99,6 @@ def _lock_now(connection: Connection, table: str) -> None:
         problem = {
             "42P01": "does not exist. Restore it, or take it out of the declaration",
             "42501": "may not be read by this user. Grant SELECT on it",
-            "55P03": "stays locked by somebody who is changing it. Try again when that is done",
+            "55P03": "stays locked by a session that is changing it. Try again when that is done",
         }.get(sqlstate(error), message(error))
         raise SourceError(f"The source table {table} {problem}. Nothing was extracted.") from error

@@ -1,0 +1,144 @@
+"""Finds the deleted rows of a table: the keys that it had at the last compare, or since, and has no more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import Enum, auto
+
+import pyarrow as pa
+
+from ...shared.declarations import NEVER
+from ...shared.errors import SourceError
+from ...shared.lake.manifest import File, KeyFile
+from ...shared.lake.parquet import ParquetPart
+from ..table_plan import (
+    Backfill,
+    Captured,
+    CaptureMode,
+    CaptureRun,
+    Complete,
+    FullRead,
+    Incremental,
+    TablePlan,
+    deletes_interval,
+)
+from .change_file import ChangeFile, upload
+from .key_files import KeyDiff, KeyWriter, MergedKeyFiles, OrderedComparison, keys_in
+
+KEYS_SINCE_COMPARE = 1_000_000  # keys written since the last compare: with more, the next is due whatever the interval
+
+
+class Action(Enum):
+    """What is done about deletes."""
+
+    DISABLE = auto()
+    """Forget what is known of the keys."""
+    SKIP = auto()
+    """Leave the keys to a later run."""
+    UNCHANGED = auto()
+    """Record a compare without reading the keys: the set of keys cannot have changed."""
+    COMPARE = auto()
+    """Read all keys and compare them with the stored ones."""
+
+
+@dataclass(frozen=True)
+class DeleteDetection:
+    """What is done about the deletes of a table in this run, and why."""
+
+    action: Action
+    reason: str
+
+
+def with_deletes(
+    run: CaptureRun, plan: TablePlan, mode: CaptureMode, captured: Captured, changes: ChangeFile, total: int
+) -> Captured:
+    """``captured`` with the keys of deleted rows, where it is time to look for them. ``total``: rows of the table."""
+    match delete_detection(plan, mode, captured, total, run.now).action:
+        case Action.DISABLE:
+            return replace(captured, keys=tuple(plan.before.keys), keys_since_compare=(), compared_at=None)
+        case Action.SKIP:
+            return captured
+        case Action.UNCHANGED:
+            return replace(captured, compared_at=run.now.isoformat())
+        case Action.COMPARE:
+            return _compare(run, plan, mode, captured, changes)
+
+
+def delete_detection(
+    plan: TablePlan, mode: CaptureMode, captured: Captured, total: int, now: datetime
+) -> DeleteDetection:
+    """Decides on the deletes of a table with ``total`` rows, from what was captured of it."""
+    interval = deletes_interval(plan.table, total)
+    if interval == NEVER:
+        return DeleteDetection(Action.DISABLE, "the declaration says never")
+    if isinstance(captured.state, Backfill):
+        return DeleteDetection(Action.SKIP, "the table is not read to its end")
+    if isinstance(mode, FullRead) and total:
+        reason = "every row was read"
+    elif captured.state_changed:
+        reason = "a backfill is complete"
+    elif _is_due(plan.before.compared_at, interval, now):
+        reason = "the interval has passed"
+    elif sum(file.rows for file in captured.keys_since_compare) > KEYS_SINCE_COMPARE:
+        reason = "many keys were written since the last compare"
+    else:
+        return DeleteDetection(Action.SKIP, "the interval has not passed")
+    tracked = plan.before.compared_at is not None or not captured.keys
+    alone = tracked and not captured.keys_since_compare and not any(file.series for file in captured.keys)
+    if alone and not captured.changes and total == sum(file.rows for file in captured.keys):
+        return DeleteDetection(Action.UNCHANGED, "no row was written, and there are as many as at the last compare")
+    return DeleteDetection(Action.COMPARE, reason)
+
+
+def _is_due(compared_at: str | None, interval: timedelta, now: datetime) -> bool:
+    """Whether ``interval`` has passed since ``compared_at``; also where the clock was set back, as it may have."""
+    if compared_at is None:
+        return True
+    passed = now - datetime.fromisoformat(compared_at)
+    return passed < timedelta(0) or passed >= interval
+
+
+def _compare(run: CaptureRun, plan: TablePlan, mode: CaptureMode, captured: Captured, changes: ChangeFile) -> Captured:
+    """``captured`` with the result of comparing all keys.
+
+    Only an incremental run that continues a tracked table can explain each new key by a row that it has read.
+    """
+    incremental = isinstance(mode, Incremental) and not plan.full_refresh and isinstance(plan.state, Complete)
+    explained = changes.keys if incremental and plan.before.compared_at is not None else None
+    deleted, keys = _compare_keys(run, plan, captured, explained)
+    remembered = bool(plan.before.since)  # else every run would compare again the keys written since
+    return replace(
+        captured,
+        deleted=deleted,
+        keys=keys,
+        keys_since_compare=(),
+        compared_at=run.now.isoformat(),
+        state_changed=captured.state_changed or remembered,
+    )
+
+
+def _compare_keys(
+    run: CaptureRun, plan: TablePlan, captured: Captured, explained: pa.ChunkedArray | None
+) -> tuple[File | None, tuple[KeyFile, ...]]:
+    """The keys of deleted rows, and the files of the present keys: the earlier ones where the set is the same.
+
+    ``explained``: the keys that may be new; None: every key may. Raises SourceError for another.
+    """
+    schema, prefix = pa.schema([plan.key_field]), run.prefix(plan.name)
+    with ParquetPart(schema) as deleted:
+        written = keys_in(run.lake, plan.before.since, plan.key_field)
+        diff = KeyDiff(plan.key_field, written, explained, deleted)
+        carried = [file for file in captured.keys if file.series == 0]
+        writer = KeyWriter(run.lake, schema, f"{prefix}.keys", carried)
+        comparison = OrderedComparison(MergedKeyFiles(run.lake, captured.keys, schema), writer, diff, schema)
+        run.snapshot.keys(plan.info, comparison.add)
+        keys = comparison.finish()
+        if diff.unexplained:
+            raise SourceError(
+                f"The source table {plan.name} shows {diff.unexplained} rows that it did not show before, {plan.key} "
+                f"{diff.first_unexplained} among them, although no transaction wrote them since: a row-level security "
+                "policy was changed, or a backup was restored. Nothing was extracted. Invoke extract once with the "
+                f'event {{"full": ["{plan.name}"]}}.'
+            )
+        return upload(run.lake, deleted, f"{prefix}.deleted.parquet"), tuple(keys)

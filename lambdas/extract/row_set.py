@@ -1,0 +1,102 @@
+"""Which rows of a source table are meant, as data: the source translates a row set into its own conditions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class AllRows:
+    """Every row."""
+
+
+@dataclass(frozen=True)
+class NoRows:
+    """No row."""
+
+
+@dataclass(frozen=True)
+class WrittenSince:
+    """The rows that a transaction wrote which was unfinished, or had not begun, at ``xmin``."""
+
+    xmin: int
+    """The ``snapshot_xmin`` of an earlier batch, an ``xid8``."""
+
+
+@dataclass(frozen=True)
+class KeysUpTo:
+    """The rows whose key is ``key`` or sorts before it."""
+
+    key: str
+    """The key as text."""
+
+
+@dataclass(frozen=True)
+class KeysAfter:
+    """The rows whose key sorts after ``key``."""
+
+    key: str
+    """The key as text."""
+
+
+@dataclass(frozen=True)
+class KeysIn:
+    """The rows with these keys."""
+
+    keys: tuple[str, ...]
+    """The keys as text; at least one."""
+
+
+@dataclass(frozen=True)
+class Referencing:
+    """The rows whose ``column`` contains the key of one of ``rows`` of ``table``."""
+
+    column: str
+    table: str
+    rows: RowSet
+
+
+@dataclass(frozen=True)
+class ReferencedBy:
+    """The rows whose key is in ``column`` of one of ``rows`` of ``table``."""
+
+    table: str
+    column: str
+    rows: RowSet
+
+
+@dataclass(frozen=True)
+class Intersection:
+    """The rows that are in all of ``parts``."""
+
+    parts: tuple[RowSet, ...]
+
+
+@dataclass(frozen=True)
+class Union:
+    """The rows that are in one of ``parts`` at least."""
+
+    parts: tuple[RowSet, ...]
+
+
+RowSet = (
+    AllRows | NoRows | WrittenSince | KeysUpTo | KeysAfter | KeysIn | Referencing | ReferencedBy | Intersection | Union
+)
+
+ALL, NONE = AllRows(), NoRows()
+
+
+def intersection(*parts: RowSet) -> RowSet:
+    """The rows that are in all of ``parts``, without the parts that do not matter."""
+    needed = tuple(dict.fromkeys(part for part in parts if part != ALL))
+    if NONE in needed:
+        return NONE
+    return needed[0] if len(needed) == 1 else Intersection(needed) if needed else ALL
+
+
+def union(*parts: RowSet) -> RowSet:
+    """The rows that are in one of ``parts`` at least, without the parts that do not matter."""
+    needed = tuple(dict.fromkeys(part for part in parts if part != NONE))
+    if ALL in needed:
+        return ALL
+    return needed[0] if len(needed) == 1 else Union(needed) if needed else NONE

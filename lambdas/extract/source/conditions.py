@@ -1,0 +1,84 @@
+"""Row sets as SQL conditions on the rows ``t`` of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import assert_never
+
+from ...shared.postgres import sql
+from ..row_set import (
+    AllRows,
+    Intersection,
+    KeysAfter,
+    KeysIn,
+    KeysUpTo,
+    NoRows,
+    ReferencedBy,
+    Referencing,
+    RowSet,
+    Union,
+    WrittenSince,
+)
+from .catalog import TableInfo
+from .key_order import beyond, up_to
+
+
+def written_since(xmin: int) -> sql.Fragment:
+    """The condition that the row ``t`` was written by a transaction unfinished at ``xmin``, the text of an xid8.
+
+    Ids are compared by age(), which counts back from the present id and so is right across wraparound:
+    https://www.postgresql.org/docs/current/routine-vacuuming.html#VACUUM-FOR-WRAPAROUND. A snapshot's list of running
+    transactions would not do: it contains no subtransactions, and on a standby it is empty
+    (https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-PG-SNAPSHOT).
+    The subquery makes the server compute the age once, and not for each row.
+    """
+    return sql.compose(
+        "(age(t.xmin) BETWEEN 0 AND (SELECT age(CAST($xmin AS xid8)::xid)))",
+        xmin=sql.constant(str(xmin)),
+    )
+
+
+def condition(rows: RowSet, table: TableInfo, tables: Mapping[str, TableInfo]) -> sql.Fragment:
+    """The condition that the row ``t`` of ``table`` is in ``rows``. ``tables``: those that ``rows`` may refer to."""
+    match rows:
+        case AllRows():
+            return sql.Fragment("TRUE")
+        case NoRows():
+            return sql.Fragment("FALSE")
+        case WrittenSince(xmin):
+            return written_since(xmin)
+        case KeysUpTo(key):
+            return up_to(table.key_column, key)
+        case KeysAfter(key):
+            return beyond(table.key_column, key)
+        case KeysIn(keys):
+            constants = sql.joined(", ", [sql.constant(key) for key in keys])
+            return sql.compose("t.$key IN ($keys)", key=sql.identifier(table.key), keys=constants)
+        case Referencing(column, name, referenced):
+            return sql.compose(
+                "t.$column IN (SELECT t.$key FROM $table AS t WHERE $rows)",
+                column=sql.identifier(column),
+                key=sql.identifier(tables[name].key),
+                table=sql.table(name),
+                rows=condition(referenced, tables[name], tables),
+            )
+        case ReferencedBy(name, column, referencing):
+            return sql.compose(
+                "t.$key IN (SELECT t.$column FROM $table AS t WHERE $rows)",
+                key=sql.identifier(table.key),
+                column=sql.identifier(column),
+                table=sql.table(name),
+                rows=condition(referencing, tables[name], tables),
+            )
+        case Intersection(parts):
+            return _combined(" AND ", parts, table, tables)
+        case Union(parts):
+            return _combined(" OR ", parts, table, tables)
+    assert_never(rows)
+
+
+def _combined(
+    operator: str, parts: tuple[RowSet, ...], table: TableInfo, tables: Mapping[str, TableInfo]
+) -> sql.Fragment:
+    conditions = [condition(part, table, tables) for part in parts]
+    return sql.compose("($combined)", combined=sql.joined(operator, conditions))

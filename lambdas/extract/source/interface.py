@@ -1,0 +1,96 @@
+"""What extract needs of a source: the seam for another database. PostgreSQL is the one implementation (``postgres``).
+
+Rows are Arrow tables, passed to a callback while they arrive; which rows is a ``RowSet``. SQL stays behind this seam.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+import pyarrow as pa
+
+from ...shared.declarations import SourceTable
+from ...shared.lake.manifest import SourceIdentity
+from ..row_set import RowSet
+from .catalog import TableInfo
+from .reader import Consumer, lake_schema
+
+XMIN, WILL_BE_REREAD = "xmin", "_will_be_reread"  # fields beside the columns; neither is stored with them
+KEY, ROW_HASH = "_key", "_row_hash"  # fields before the columns, where rows are compared by a hash
+
+
+@dataclass(frozen=True)
+class RowCounts:
+    """How many rows a table has."""
+
+    total: int = 0
+    selected: int = 0
+    """How many of them are in the row set that was asked for."""
+
+
+class SourceSnapshot(Protocol):
+    """The source as of one snapshot. Valid inside the ``with`` block of ``Source.snapshot``."""
+
+    def position(self) -> SourceIdentity:
+        """Which server this is and how far it has come: the manifest stores it, and the next run reads from there."""
+
+    def full_refresh_reason(self, previous: SourceIdentity | None) -> str | None:
+        """Why rows written since ``previous`` cannot be found, so that all must be read; None where they can."""
+
+    def is_within_horizon(self, xmin: int) -> bool:
+        """Whether rows written since ``xmin`` can still be found."""
+
+    def describe(self, tables: Collection[SourceTable]) -> Mapping[str, TableInfo]:
+        """Name -> columns, identity and size of each table. The methods below take tables described before."""
+
+    def count(self, selections: Mapping[str, RowSet]) -> Mapping[str, RowCounts]:
+        """The rows of each table by its name, and how many of them are in the table's selection."""
+
+    def changed(self, table: TableInfo, rows: RowSet, consume: Consumer) -> None:
+        """Passes the rows of ``rows``, in no order, as tables of ``change_schema(table)``."""
+
+    def changed_range(self, table: TableInfo, rows: RowSet, after: str | None, limit: int, consume: Consumer) -> None:
+        """Passes the first ``limit`` rows of ``rows`` whose keys sort after ``after``, in the order of their keys.
+
+        None: from the first key. Tables of ``change_schema(table)``.
+        """
+
+    def keys(self, table: TableInfo, consume: Consumer) -> None:
+        """Passes every key of the table, sorted, as tables with the one field ``table.key_field``."""
+
+    def row_hashes(self, table: TableInfo, consume: Consumer) -> None:
+        """Passes every row, sorted by its key, as tables of ``row_hash_schema(table)``."""
+
+    def related(self, table: TableInfo, rows: RowSet, consume: Consumer) -> None:
+        """Passes the rows of ``rows``, in no order, as tables of ``lake_schema(table.columns)``."""
+
+
+class Source(Protocol):
+    """A database from which extract reads."""
+
+    def snapshot(self, tables: Collection[SourceTable]) -> AbstractContextManager[SourceSnapshot]:
+        """One consistent snapshot of ``tables``, which cannot be altered or truncated until the block ends.
+
+        Raises SourceError for a table that is missing, that may not be read, or whose changes cannot be found.
+        """
+
+
+def change_schema(table: TableInfo) -> pa.Schema:
+    """The schema of changed rows.
+
+    The fields of ``lake_schema(table.columns)``, then ``xmin: int64``, the transaction that wrote the row, and
+    ``_will_be_reread: bool``, whether the next run selects the row again although it does not change.
+    """
+    return pa.schema([*lake_schema(table.columns), (XMIN, pa.int64()), (WILL_BE_REREAD, pa.bool_())])
+
+
+def row_hash_schema(table: TableInfo) -> pa.Schema:
+    """The schema of rows with hashes.
+
+    ``_key``, the key in its type, ``_row_hash: string``, 32 hexadecimal digits of SHA-256 over the row as text, and
+    then the fields of ``lake_schema(table.columns)``.
+    """
+    return pa.schema([(KEY, table.key_field.type), (ROW_HASH, pa.string()), *lake_schema(table.columns)])

@@ -1,0 +1,138 @@
+"""PostgreSQL as a source: plain SELECT rights are enough, on a primary or a hot standby."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+
+import pyarrow as pa
+
+from ...shared.declarations import SourceTable
+from ...shared.lake.manifest import SourceIdentity
+from ...shared.postgres import sql
+from ...shared.postgres.copy import Connection
+from ..row_set import RowSet
+from .catalog import TableInfo, check_relkind, introspect, is_lockable, partitions
+from .conditions import condition, written_since
+from .interface import RowCounts, change_schema, row_hash_schema
+from .key_order import beyond, ordering
+from .reader import Consumer, lake_schema, read, select_columns
+from .snapshot import Snapshot, full_refresh_reason, snapshot
+
+
+class PostgresSource:
+    """A database of a PostgreSQL server, read through one connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    @contextmanager
+    def snapshot(self, tables: Collection[SourceTable]) -> Iterator[PostgresSnapshot]:
+        """As Source has it. Whether the tables' rows have an xmin is checked before they are locked."""
+        relations = partitions(self._connection, [table.name for table in tables])
+        for table in tables:
+            if not table.by_content:
+                check_relkind(table.name, relations[table.name])
+        lockable = [table.name for table in tables if is_lockable(relations[table.name])]
+        with snapshot(self._connection, lockable) as taken:
+            yield PostgresSnapshot(self._connection, taken)
+
+
+class PostgresSnapshot:
+    """A REPEATABLE READ transaction of one connection: see SourceSnapshot for the methods."""
+
+    def __init__(self, connection: Connection, taken: Snapshot) -> None:
+        self._connection, self._snapshot = connection, taken
+        self._tables: dict[str, TableInfo] = {}
+
+    def position(self) -> SourceIdentity:
+        """The server's identity and the snapshot's xmin."""
+        return self._snapshot.identity
+
+    def full_refresh_reason(self, previous: SourceIdentity | None) -> str | None:
+        """Why rows written since ``previous`` cannot be found by their xmin."""
+        return full_refresh_reason(previous, self._snapshot)
+
+    def is_within_horizon(self, xmin: int) -> bool:
+        """Whether fewer than 2^31 transactions have passed since ``xmin``."""
+        return self._snapshot.is_within_horizon(xmin)
+
+    def describe(self, tables: Collection[SourceTable]) -> Mapping[str, TableInfo]:
+        """What the catalog says of each table."""
+        found = introspect(self._connection, tables)
+        self._tables.update(found)
+        return found
+
+    def count(self, selections: Mapping[str, RowSet]) -> Mapping[str, RowCounts]:
+        """Counts all tables in one statement."""
+        counts = [
+            sql.compose(
+                "SELECT $name, count(*), count(*) FILTER (WHERE $selected) FROM $table AS t",
+                name=sql.constant(name),
+                selected=self._condition(self._tables[name], rows),
+                table=sql.table(name),
+            )
+            for name, rows in selections.items()
+        ]
+        rows = self._connection.rows(sql.joined(" UNION ALL ", counts)) if counts else []
+        return {name: RowCounts(total, selected) for name, total, selected in rows}
+
+    def changed(self, table: TableInfo, rows: RowSet, consume: Consumer) -> None:
+        """Selects the rows with their xmin; those written since this snapshot's xmin will be reread."""
+        read(self._connection, self._changes(table, rows), change_schema(table), consume)
+
+    def changed_range(self, table: TableInfo, rows: RowSet, after: str | None, limit: int, consume: Consumer) -> None:
+        """Selects a range of keys by its lower bound and LIMIT."""
+        query = sql.compose(
+            "$changes AND $beyond ORDER BY $order LIMIT $limit",
+            changes=self._changes(table, rows),
+            beyond=beyond(table.key_column, after) if after is not None else sql.Fragment("TRUE"),
+            order=ordering(table.key_column),
+            limit=sql.number(limit),
+        )
+        read(self._connection, query, change_schema(table), consume)
+
+    def keys(self, table: TableInfo, consume: Consumer) -> None:
+        """Selects every key, sorted."""
+        query = sql.compose(
+            "SELECT t.$key FROM $table AS t ORDER BY $order",
+            key=sql.identifier(table.key),
+            table=sql.table(table.name),
+            order=ordering(table.key_column),
+        )
+        read(self._connection, query, pa.schema([table.key_field]), consume)
+
+    def row_hashes(self, table: TableInfo, consume: Consumer) -> None:
+        """Selects every row, sorted, with a hash that the server computes."""
+        query = sql.compose(
+            "SELECT t.$key, left(encode(sha256(convert_to(ROW(t.*)::text, 'UTF8')), 'hex'), 32), $columns"
+            " FROM $table AS t ORDER BY $order",
+            key=sql.identifier(table.key),
+            columns=select_columns(table.columns),
+            table=sql.table(table.name),
+            order=ordering(table.key_column),
+        )
+        read(self._connection, query, row_hash_schema(table), consume)
+
+    def related(self, table: TableInfo, rows: RowSet, consume: Consumer) -> None:
+        """Selects the rows' columns: rows of other tables are found by semi-joins on the server."""
+        query = sql.compose(
+            "SELECT $columns FROM $table AS t WHERE $condition",
+            columns=select_columns(table.columns),
+            table=sql.table(table.name),
+            condition=self._condition(table, rows),
+        )
+        read(self._connection, query, lake_schema(table.columns), consume)
+
+    def _changes(self, table: TableInfo, rows: RowSet) -> sql.Fragment:
+        """The query whose rows have ``change_schema(table)``; it ends in its WHERE condition."""
+        return sql.compose(
+            "SELECT $columns, t.xmin, $will_be_reread FROM $table AS t WHERE $condition",
+            columns=select_columns(table.columns),
+            will_be_reread=written_since(self._snapshot.identity.snapshot_xmin),
+            table=sql.table(table.name),
+            condition=self._condition(table, rows),
+        )
+
+    def _condition(self, table: TableInfo, rows: RowSet) -> sql.Fragment:
+        return condition(rows, table, self._tables)
