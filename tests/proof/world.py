@@ -26,7 +26,7 @@ from lambda_toolkit.pipeline.lambdas.shared.errors import SourceError
 from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import manifest_key
 from lambda_toolkit.pipeline.lambdas.shared.lake.store import Lake
 from lambda_toolkit.pipeline.lambdas.transform.batch import replay, transform
-from lambda_toolkit.pipeline.lambdas.transform.recovery import EVENT_TIMEOUT, lost_batches
+from lambda_toolkit.pipeline.lambdas.transform.recovery import EVENT_TIMEOUT, missed_batches
 from tests.pipeline.conftest import configuration
 from tests.proof import steps
 from tests.proof.changes import KEYS
@@ -135,7 +135,7 @@ class World:
         assert len(self.looks) == told, "the same was told again"
         lost = [batch for batch in range(1, told + 1) if not self._exists(self.buckets[1], batch)]
         soon = datetime.now(UTC) + 2 * EVENT_TIMEOUT
-        assert list(lost_batches(*(Lake(self.client, bucket) for bucket in self.buckets), soon)) == lost
+        assert list(missed_batches(*(Lake(self.client, bucket) for bucket in self.buckets), soon)) == lost
         for batch in lost:
             self.transform_batch(batch)
         self.step(steps.Load())
