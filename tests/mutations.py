@@ -190,7 +190,7 @@ MUTATIONS = (
     Mutation(
         "rejected rows are dropped silently",
         "lambdas/transform/batch_files.py",
-        "                rejected[table.name] = file",
+        "                rejected[table.name] = output.rejected",
         "                pass",
         f"{VALUES} -k rejected",
     ),
@@ -204,8 +204,8 @@ MUTATIONS = (
     Mutation(
         "30 February is 2 March",
         "lambdas/transform/columns/cast.py",
-        "    days = pc.if_else(pc.fill_null(exact, False), moments, pa.scalar(None, moments.type)).cast(pa.date32())",
-        "    days = moments.cast(pa.date32())",
+        "    days = pc.if_else(pc.fill_null(exact, False), times, pa.scalar(None, times.type)).cast(pa.date32())",
+        "    days = times.cast(pa.date32())",
         f"{VALUES} tests/pipeline/test_conformance.py -k 'rejected or date'",
     ),
     Mutation(

@@ -17,7 +17,7 @@ from ..shared.lake.manifest import (
 )
 from ..shared.lake.object_keys import manifest_key, revision_key
 from ..shared.lake.store import Lake
-from .batch_files import Conversion
+from .batch_files import BatchTransform
 
 Tell = Callable[[ProcessedManifest], object]
 
@@ -44,7 +44,7 @@ def transform(
     key = manifest_key(batch)
     source = ingestion_manifest(ingestion.read(key), key)
     if processed.find(key) is None:
-        manifest = Conversion(source, key, ingestion, processed, declarations).write()
+        manifest = BatchTransform(source, key, ingestion, processed, declarations).write()
         tell(manifest)
         if processed.put_if_absent(key, to_json(manifest)):
             return Transformed(manifest, created=True)
@@ -64,7 +64,7 @@ def replay(
     if processed.find(key) is None:
         return transform(ingestion, processed, declarations, batch, tell=tell)
     newest = _newest(source, ingestion, processed)
-    converted = Conversion(source, key, ingestion, processed, declarations).write()
+    converted = BatchTransform(source, key, ingestion, processed, declarations).write()
     for _ in range(_TURNS):
         if newest == replace(converted, revision=newest.revision):
             return Transformed(newest, created=False)
@@ -73,7 +73,7 @@ def replay(
         if processed.put_if_absent(revision_key(batch, manifest.revision), to_json(manifest)):
             if not all(processed.exists(name) for name in files_of(manifest)):
                 # A sweep took a file that no manifest named yet, between our finding it there and our naming it.
-                Conversion(source, key, ingestion, processed, declarations).write()
+                BatchTransform(source, key, ingestion, processed, declarations).write()
             return Transformed(manifest, created=True)
         newest = _newest(source, ingestion, processed)
     raise LakeError(

@@ -1,17 +1,17 @@
-"""What a batch of the ingestion bucket becomes: files for each warehouse table, and the report of what is rejected."""
+"""The files of a processed batch: one set per warehouse table, with the rejects. The conversion is in columns/."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..shared.arrow_types import arrow_type
-from ..shared.declarations import CALENDAR, FACT, Declarations, WarehouseTable
+from ..shared.declarations import CALENDAR, Declarations, WarehouseTable
 from ..shared.lake.manifest import (
     File,
     IngestionManifest,
@@ -22,153 +22,133 @@ from ..shared.lake.manifest import (
 )
 from ..shared.lake.parquet import ParquetPart
 from ..shared.lake.store import Lake
-from .columns.cast import conform
-from .columns.date_dimension import calendar
-from .columns.derive import Derived, Joined, derive, join, named
-from .columns.rejects import REPORT, Fault, faulty, report
+from .columns.date_dimension import date_dimension
+from .columns.rejects import REJECTS_SCHEMA
+from .columns.table import convert
 
 
-@dataclass
-class _Output:
-    """What is being written for one warehouse table."""
+@dataclass(frozen=True)
+class _TableOutput:
+    """The files of one warehouse table, and the dates that its rows reference."""
 
-    part: ParquetPart | None = None
-    report: ParquetPart | None = None
-    rejected: int = 0  # rows of the source
+    files: ProcessedTable | None
+    rejected: RejectedFile | None
+    dates: tuple[pa.Array, ...]
 
 
-@dataclass
-class Conversion:
-    """Of the batch that ``source``, stored as ``key``, names."""
+@dataclass(frozen=True)
+class BatchTransform:
+    """The transform of one batch: reads its files from ``ingestion`` and writes their counterparts to ``processed``."""
 
     source: IngestionManifest
     key: str
+    """The key of ``source`` in the ingestion bucket."""
     ingestion: Lake
     processed: Lake
     declarations: Declarations
-    named_dates: list[pa.Array] = field(default_factory=list)
-
-    @cached_property
-    def stem(self) -> str:
-        """How the names of the batch's files begin."""
-        return f"batch-{self.source.batch:012d}"
 
     def write(self) -> ProcessedManifest:
-        """Stores the data files, those that are there already excepted; returns the manifest, which is not stored.
+        """Stores the data files, those that exist already excepted; returns the manifest, which is not stored.
 
         The same batch and the same declarations give the same bytes. Raises LakeError when a file of it is missing.
         """
         tables: dict[str, ProcessedTable] = {}
         rejected: dict[str, RejectedFile] = {}
-        ordered = sorted(self.declarations.warehouse.values(), key=lambda table: table.kind == CALENDAR)
-        for table in ordered:  # calendars last: their dates are those that the facts turned out to name
-            entry, file = self._calendar(table) if table.kind == CALENDAR else self._table(table)
-            if entry is not None:
-                tables[table.name] = entry
-            if file is not None:
-                rejected[table.name] = file
+        dates: list[pa.Array] = []
+        for table in self.declarations.warehouse.values():
+            if table.kind == CALENDAR:
+                continue
+            output = self._table(table)
+            dates += output.dates
+            if output.files is not None:
+                tables[table.name] = output.files
+            if output.rejected is not None:
+                rejected[table.name] = output.rejected
+        if dates:  # the second stage: a date dimension contains the dates that the facts reference
+            for table in self.declarations.warehouse.values():
+                if table.kind == CALENDAR:
+                    tables[table.name] = self._date_dimension(table, pa.concat_arrays(dates))
         return ProcessedManifest(self.source.batch, self.key, self.source.extracted_at, tables, rejected)
 
-    def _calendar(self, table: WarehouseTable) -> tuple[ProcessedTable | None, None]:
-        if not self.named_dates:
-            return None, None
-        rows = calendar(pa.concat_arrays(self.named_dates))
+    @cached_property
+    def _keys(self) -> Mapping[str, str]:
+        return {name: table.key for name, table in self.declarations.source.items()}
+
+    @cached_property
+    def _stem(self) -> str:
+        return f"batch-{self.source.batch:012d}"
+
+    def _date_dimension(self, table: WarehouseTable, dates: pa.Array) -> ProcessedTable:
+        rows = date_dimension(dates)
         with ParquetPart(rows.schema) as part:
             part.write(rows)
-            return ProcessedTable(part.rows, self._store(f"{table.name}/{self.stem}", part)), None
+            return ProcessedTable(part.rows, self._store(f"{table.name}/{self._stem}", part))
 
-    def _table(self, table: WarehouseTable) -> tuple[ProcessedTable | None, RejectedFile | None]:
-        output = _Output()
+    def _table(self, table: WarehouseTable) -> _TableOutput:
+        part: ParquetPart | None = None
+        rejects: ParquetPart | None = None
+        rejected_rows, dates = 0, []
         with ExitStack() as stack:
-            for rows, joined in self._source_rows(table):
-                self._convert(table, rows, joined, output, stack)
+            joined: dict[str, pa.Table] = {}
+            for rows in self._source_rows(table):
+                if table.joins and not joined:
+                    joined = {name: self._all_rows(name) for name in table.joins}
+                converted = convert(table, rows, joined, self._keys)
+                if converted.rejected_rows:
+                    rejects = rejects or stack.enter_context(ParquetPart(REJECTS_SCHEMA))
+                    rejects.write(converted.rejects)
+                    rejected_rows += converted.rejected_rows
+                if len(converted.dates):
+                    dates.append(converted.dates)
+                part = part or stack.enter_context(ParquetPart(converted.rows.schema))
+                part.write(converted.rows)
             deleted = self._deleted(table)
-            rows, key = 0, None
-            if output.part is not None and output.part.rows:
-                rows, key = output.part.rows, self._store(f"{table.name}/{self.stem}", output.part)
+            files = ProcessedTable(deleted=deleted) if deleted else None
+            if part is not None and part.rows:
+                files = ProcessedTable(part.rows, self._store(f"{table.name}/{self._stem}", part), deleted)
             rejected = None
-            if output.report is not None:
-                faults = output.report.rows
-                rejected = RejectedFile(
-                    self._store(f"rejected/{table.name}/{self.stem}", output.report), faults, output.rejected
-                )
-        return (ProcessedTable(rows, key, deleted) if rows or deleted else None), rejected
+            if rejects is not None:
+                key = self._store(f"rejected/{table.name}/{self._stem}", rejects)
+                rejected = RejectedFile(key, rejects.rows, rejected_rows)
+        return _TableOutput(files, rejected, tuple(dates))
 
-    def _convert(
-        self, table: WarehouseTable, rows: pa.Table, joined: Mapping[str, Joined], output: _Output, stack: ExitStack
-    ) -> None:
-        faults = [found.fault for found in joined.values()]
-        columns = {}
-        for name, expression in table.columns.items():
-            derived = derive(expression, rows, joined)
-            columns[name], refused = _as_the_warehouse_holds(table, name, derived, joined)
-            faults += [*derived.faults, *refused]
-        result = pa.table(columns)
-        bad = faulty(faults)
-        if bad is not None:
-            if output.report is None:
-                output.report = stack.enter_context(ParquetPart(REPORT))
-            key = self.declarations.source[str(table.source)].key
-            output.report.write(report(str(table.source), rows[key], faults))
-            output.rejected += pc.sum(bad).as_py()
-            result = result.filter(pc.invert(bad))
-        if table.kind == FACT:
-            self._name_dates(result)
-        if output.part is None:
-            output.part = stack.enter_context(ParquetPart(result.schema))
-        output.part.write(result)
-
-    def _name_dates(self, rows: pa.Table) -> None:
-        for column in rows.columns:
-            if pa.types.is_date(column.type) and len(column) > column.null_count:
-                self.named_dates.append(pc.unique(column))
-
-    def _source_rows(self, table: WarehouseTable) -> Iterator[tuple[pa.Table, Mapping[str, Joined]]]:
-        """The rows of the table's source in this batch, by parts, each with the rows that its joins find."""
+    def _source_rows(self, table: WarehouseTable) -> Iterator[pa.Table]:
+        """The rows of the table's source in this batch, by row groups: its changes, then the rest of its context."""
         files = self._files(table.source)
         if files is None:
             return
-        others = {name: self._whole(name) for name in table.joins}
-        key = self.declarations.source[str(table.source)].key
+        key = self._keys[str(table.source)]
         changed: list[pa.ChunkedArray] = []
         for rows in self.ingestion.tables(files.changes.key) if files.changes else ():
             if table.joins and files.context:
                 changed.append(rows[key])
-            yield rows, self._join(table, rows, others)
+            yield rows
         if not table.joins or not files.context:
             return
         known = pa.chunked_array([chunk for column in changed for chunk in column.chunks], _key_type(changed))
         for rows in self.ingestion.tables(files.context.key):
             fresh = rows.filter(pc.invert(pc.is_in(rows[key], value_set=known.cast(rows[key].type))))
             if fresh.num_rows:
-                yield fresh, self._join(table, fresh, others)
+                yield fresh
 
-    def _join(self, table: WarehouseTable, rows: pa.Table, others: Mapping[str, pa.Table | None]) -> dict[str, Joined]:
-        found = {}
-        for name, column in table.joins.items():
-            key = self.declarations.source[name].key
-            other = others[name]
-            if other is None:  # nothing of it is in this batch: then no row names any of it
-                other = self._empty(name)
-            found[name] = join(rows, column, other, key, name)
-        return found
-
-    def _whole(self, name: str) -> pa.Table | None:
+    def _all_rows(self, name: str) -> pa.Table:
         """Every row of a source table in this batch, each once."""
         files = self._files(name)
         parts = [self.ingestion.table(file.key) for file in (files.changes, files.context) if file] if files else []
-        if not parts:
-            return None
+        if not parts:  # this batch has no row of it: then no row of the batch references one
+            return self._empty(name)
         if len(parts) == 1:
             return parts[0]
-        key = self.declarations.source[name].key
+        key = self._keys[name]
         changes, context = parts
         known = pc.is_in(context[key], value_set=changes[key])
         return pa.concat_tables([changes, context.filter(pc.invert(known))])
 
     def _empty(self, name: str) -> pa.Table:
-        files = self.source.tables[name]
-        return pa.schema([(column, arrow_type(kind)) for column, kind in files.columns.items()]).empty_table()
+        columns = self.source.tables[name].columns
+        return pa.schema(
+            [(column, arrow_type(postgres_type)) for column, postgres_type in columns.items()]
+        ).empty_table()
 
     def _deleted(self, table: WarehouseTable) -> File | None:
         files = self._files(table.source)
@@ -177,7 +157,7 @@ class Conversion:
         rows = self.ingestion.table(files.deleted.key).rename_columns([table.key])
         with ParquetPart(rows.schema) as part:
             part.write(rows)
-            return File(self.processed.store(f"{table.name}/{self.stem}", part, ".deleted.parquet"), part.rows)
+            return File(self.processed.store(f"{table.name}/{self._stem}", part, ".deleted.parquet"), part.rows)
 
     def _files(self, name: str | None) -> TableFiles | None:
         return self.source.tables.get(name) if name else None
@@ -188,27 +168,3 @@ class Conversion:
 
 def _key_type(columns: list[pa.ChunkedArray]) -> pa.DataType:
     return columns[0].type if columns else pa.null()
-
-
-def _as_the_warehouse_holds(
-    table: WarehouseTable, name: str, derived: Derived, joined: Mapping[str, Joined]
-) -> tuple[pa.ChunkedArray, list[Fault]]:
-    """A column in the type that the warehouse's schema gives it, and which of its rows that schema would refuse."""
-    wanted = table.types.get(name)
-    if wanted is None:
-        return derived.values, []
-    expression = table.columns[name]
-    faults = []
-    conformed = conform(derived.values, wanted.type)
-    if conformed.refused is not None:
-        reason = f"does not fit {table.name}.{name}, which is {wanted.type}"
-        faults.append(Fault(conformed.refused, named(expression), derived.origin, reason))
-    if wanted.required:
-        told = [fault.rows for fault in derived.faults]
-        if expression.table:
-            told.append(joined[expression.table].fault.rows)
-        missing = pc.is_null(derived.values)
-        for rows in told:  # what is NULL for another fault is told by that
-            missing = pc.and_(missing, pc.invert(rows))
-        faults.append(Fault(missing, named(expression), derived.origin, f"NULL, and {table.name}.{name} is NOT NULL"))
-    return conformed.values, faults

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lambda_toolkit.pipeline.lambdas.load.warehouse.staging import to_csv
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import transaction
-from lambda_toolkit.pipeline.lambdas.transform.columns.cast import conform
+from lambda_toolkit.pipeline.lambdas.transform.columns.cast import cast_column
 
 WHOLE = st.one_of(
     st.integers(-(2**63), 2**63 - 1),
@@ -60,10 +60,10 @@ def test_what_passes_is_stored_unbent_and_what_is_refused_could_not_be(shop, val
     def agree(column):
         rows = pa.chunked_array([pa.array(column, kind)])
         for number, name in enumerate(types):
-            conformed = conform(rows, name)
-            refused = conformed.refused.to_pylist() if conformed.refused is not None else [False] * len(rows)
+            result = cast_column(rows, name)
+            refused = result.invalid.to_pylist() if result.invalid is not None else [False] * len(rows)
             assert _verdicts(shop.warehouse, number, rows, name) == [not bad for bad in refused], name
-            kept = pa.table({"v": conformed.values})
+            kept = pa.table({"v": result.values})
             with transaction(shop.warehouse):
                 shop.warehouse.run(f"TRUNCATE probe_{number}")
                 shop.warehouse.copy_in(f"COPY probe_{number} FROM STDIN (FORMAT csv)", to_csv([kept]))

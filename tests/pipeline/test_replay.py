@@ -80,7 +80,7 @@ def test_a_replay_that_others_never_let_through_says_so(corrected, monkeypatch):
 
     monkeypatch.setattr(corrected.processed, "put_if_absent", put_another)
     mine = dataclasses.replace(corrected.transform(1).manifest, source_manifest="mine")
-    monkeypatch.setattr(transformation.Conversion, "write", lambda self: mine)
+    monkeypatch.setattr(transformation.BatchTransform, "write", lambda self: mine)
     with pytest.raises(LakeError, match="replayed by others"):
         corrected.replay(1)
 

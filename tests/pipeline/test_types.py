@@ -76,7 +76,7 @@ def test_times_keep_what_they_have_and_decimals_every_digit(shop):
     ]
 
 
-NOWHERE = "the lake's type has no place for this value"
+NOWHERE = "the lake's type cannot represent this value"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The rows of a calendar dimension: English names whatever the locale, weeks as in ISO 8601."""
+"""The rows of a date dimension: English names whatever the locale, weeks as in ISO 8601."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ SCHEMA = pa.schema(
 )
 
 
-def calendar(dates: pa.Array) -> pa.Table:
-    """One row for each distinct date in ``dates``, in order. NULL is no date."""
+def date_dimension(dates: pa.Array) -> pa.Table:
+    """One row (of SCHEMA) for each distinct date in ``dates`` (date32), in ascending order; NULLs are ignored."""
     days = pc.unique(pc.drop_null(dates))
     days = days.take(pc.sort_indices(days))
     weekday = pc.day_of_week(days, count_from_zero=False, week_start=1)  # Monday 1 to Sunday 7

@@ -1,4 +1,7 @@
-"""Expressions evaluated on whole columns. A value that cannot be converted becomes NULL, and a fault tells why."""
+"""Evaluates expressions on columns. A value that cannot be converted becomes NULL, with a DataError that says why.
+
+Every result has one value per row of ``rows``, in the same order.
+"""
 
 from __future__ import annotations
 
@@ -13,67 +16,85 @@ from ...shared.arrow_types import UNREADABLE
 from ...shared.expressions import Expression
 from .cast import date_of_text, numeric
 from .currencies import NAMES
-from .rejects import Fault
+from .rejects import DataError
 
 
 @dataclass(frozen=True)
-class Derived:
-    """A warehouse column, the source's values that it was made of, and what is wrong with some of its rows."""
+class ColumnResult:
+    """A warehouse column, before it is cast to the warehouse's type."""
 
     values: pa.ChunkedArray
-    origin: pa.ChunkedArray
-    faults: tuple[Fault, ...] = ()
+    """The column; NULL where a value could not be converted."""
+    source_column: pa.ChunkedArray
+    """The values of the source that ``values`` is derived from; same length and order."""
+    errors: tuple[DataError, ...] = ()
+    """The errors in some of the rows."""
 
 
-def derive(expression: Expression, rows: pa.Table, joined: Mapping[str, Joined]) -> Derived:
-    """``expression`` for every row of ``rows``. ``joined``: the rows that the joins find, by table."""
-    origin = joined[expression.table].rows if expression.table else rows
-    column = origin[expression.column]
-    faults = _unreadable(expression, origin)
+def derive(expression: Expression, rows: pa.Table, joined: Mapping[str, LookupResult]) -> ColumnResult:
+    """``expression`` for every row of ``rows``; ``joined``: the results of the lookups, by source table."""
+    source_rows = joined[expression.table].rows if expression.table else rows
+    column = source_rows[expression.column]
+    errors = _overflow_errors(expression, source_rows)
     if expression.function is None:
-        return Derived(column, column, faults)
+        return ColumnResult(column, column, errors)
     function, requirement = _FUNCTIONS[expression.function]
     values = function(column, expression)
-    # A value that was there and is not any more could not be converted.
-    lost = pc.and_(pc.is_valid(column), pc.is_null(values))
+    # NULL that was not NULL before: the value could not be converted.
+    failed = pc.and_(pc.is_valid(column), pc.is_null(values))
     reason = requirement.format(*expression.arguments)
-    return Derived(values, column, (*faults, Fault(lost, named(expression), column, reason)))
+    return ColumnResult(values, column, (*errors, DataError(failed, source_name(expression), column, reason)))
 
 
-def named(expression: Expression) -> str:
-    """The source column that ``expression`` reads; of a join, with its table."""
+def source_name(expression: Expression) -> str:
+    """The source column that ``expression`` reads: ``column``, or ``table.column`` of a lookup."""
     return f"{expression.table}.{expression.column}" if expression.table else expression.column
 
 
 @dataclass(frozen=True)
-class Joined:
-    """For each row of a table, the row of another that it names: all NULL where it names none."""
+class LookupResult:
+    """The rows of another table that a foreign key references."""
 
     rows: pa.Table
-    fault: Fault
+    """The referenced row of each row, in the same order; NULL in every column where there is none."""
+    error: DataError
+    """The rows whose foreign key references a row that does not exist."""
 
 
-def join(rows: pa.Table, column: str, other: pa.Table, key: str, name: str) -> Joined:
-    """The rows of ``other`` (called ``name``) that ``column`` names by ``key``. One that is not there is a fault."""
-    names = rows[column]
-    places = pc.index_in(names.cast(other.schema.field(key).type), value_set=other[key])
-    missing = pc.and_(pc.is_valid(names), pc.is_null(places))
-    return Joined(other.take(places), Fault(missing, column, names, f"there is no such {name} in the source"))
+def lookup(rows: pa.Table, column: str, other: pa.Table, key: str, name: str) -> LookupResult:
+    """Looks up the foreign key ``column`` of ``rows`` in ``other``, the rows of source table ``name``, by its ``key``.
+
+    ``key`` is unique in ``other``.
+    """
+    values = rows[column]
+    positions = pc.index_in(values.cast(other.schema.field(key).type), value_set=other[key])
+    missing = pc.and_(pc.is_valid(values), pc.is_null(positions))
+    return LookupResult(
+        other.take(positions), DataError(missing, column, values, f"there is no such {name} in the source")
+    )
 
 
-def _unreadable(expression: Expression, origin: pa.Table) -> tuple[Fault, ...]:
-    if UNREADABLE not in origin.column_names or origin[UNREADABLE].null_count == origin.num_rows:
+def _overflow_errors(expression: Expression, source_rows: pa.Table) -> tuple[DataError, ...]:
+    if UNREADABLE not in source_rows.column_names or source_rows[UNREADABLE].null_count == source_rows.num_rows:
         return ()
-    texts = origin[UNREADABLE]
-    told = pc.fill_null(pc.match_substring(texts, f'"{expression.column}":'), False)
-    return (Fault(told, named(expression), texts, "the lake's type has no place for this value", untold=True),)
+    texts = source_rows[UNREADABLE]
+    affected = pc.fill_null(pc.match_substring(texts, f'"{expression.column}":'), False)
+    return (
+        DataError(
+            affected,
+            source_name(expression),
+            texts,
+            "the lake's type cannot represent this value",
+            value_in_overflow=True,
+        ),
+    )
 
 
 def _date(column: pa.ChunkedArray, expression: Expression) -> pa.ChunkedArray:
     if pa.types.is_string(column.type):
         return date_of_text(column)
     if pa.types.is_timestamp(column.type):
-        column = column.cast(pa.timestamp("us"))  # a time with time zone: its moment in UTC
+        column = column.cast(pa.timestamp("us"))  # a timestamp with time zone: its UTC time
     return column.cast(pa.date32())
 
 
@@ -93,7 +114,7 @@ def _currency_name(column: pa.ChunkedArray, expression: Expression) -> pa.Chunke
 
 @functools.cache
 def _currencies() -> tuple[pa.Array, pa.ChunkedArray]:
-    """The codes, and their names in the same order."""
+    """The codes, and the values of the currencies in the same order."""
     return pa.array(list(NAMES), pa.string()), pa.chunked_array([pa.array(list(NAMES.values()), pa.string())])
 
 

@@ -1,4 +1,4 @@
-"""Why rows are kept out of the warehouse, told value by value: one row of the report for each fault."""
+"""The rejects of a warehouse table: one row per invalid value, with the reason that keeps its row out."""
 
 from __future__ import annotations
 
@@ -11,28 +11,30 @@ from decimal import Decimal
 import pyarrow as pa
 import pyarrow.compute as pc
 
-MAX_TEXT = 1000  # characters of a value that the report shows; the batch has the whole of it
+MAX_CHARACTERS = 1000  # of a value in the rejects; the ingestion bucket has the full value
 
-REPORT = pa.schema([(name, pa.string()) for name in ("table", "key", "column", "value", "reason")])
+REJECTS_SCHEMA = pa.schema([(name, pa.string()) for name in ("table", "key", "column", "value", "reason")])
+"""The source table, the row's key, the source column (``table.column`` of a join), its value, and the reason."""
 
 
 @dataclass(frozen=True)
-class Fault:
-    """Where ``rows`` is true, the source's ``column`` keeps its row out of the warehouse for ``reason``.
-
-    ``values``: the column as the lake holds it; where ``untold``, what the lake could not hold is in there as JSON.
-    """
+class DataError:
+    """One reason that keeps rows out of the warehouse."""
 
     rows: pa.ChunkedArray
+    """Booleans, one per row: true where the value is invalid."""
     column: str
+    """The source column; ``table.column`` of a join."""
     values: pa.ChunkedArray
+    """The values of ``column``, one per row, in the same order."""
     reason: str
-    untold: bool = False
+    value_in_overflow: bool = False
+    """Whether ``values`` is the JSON of values that the lake's types cannot represent, by column."""
 
 
-def faulty(faults: Sequence[Fault]) -> pa.ChunkedArray | None:
-    """Where any of ``faults`` is; None where none is anywhere."""
-    masks = [fault.rows for fault in faults if pc.any(fault.rows).as_py()]
+def error_mask(errors: Sequence[DataError]) -> pa.ChunkedArray | None:
+    """Booleans, one per row: true where a row has any of ``errors``. None: no row has one."""
+    masks = [error.rows for error in errors if pc.any(error.rows).as_py()]
     if not masks:
         return None
     found = masks[0]
@@ -41,35 +43,38 @@ def faulty(faults: Sequence[Fault]) -> pa.ChunkedArray | None:
     return found
 
 
-def report(table: str, keys: pa.ChunkedArray, faults: Sequence[Fault]) -> pa.Table:
-    """The faults in rows of the source ``table``, by fault and then as the rows come; each (column, reason) once."""
+def build_rejects(table: str, keys: pa.ChunkedArray, errors: Sequence[DataError]) -> pa.Table:
+    """The rejects of the source ``table``, with the schema REJECTS_SCHEMA; ``keys``: the keys of all rows, in order.
+
+    Ordered by error, then as the rows are; of several errors with the same column and reason, only the first counts.
+    """
     parts: dict[tuple[str, str], pa.Table] = {}
-    for fault in faults:
-        found = keys.filter(fault.rows)
+    for error in errors:
+        found = keys.filter(error.rows)
         count = len(found)
-        if not count or (fault.column, fault.reason) in parts:
+        if not count or (error.column, error.reason) in parts:
             continue
         columns = [
             pa.repeat(table, count),
-            as_text(found),
-            pa.repeat(fault.column, count),
-            _shortened(_told(fault)),
-            pa.repeat(fault.reason, count),
+            as_postgres_text(found),
+            pa.repeat(error.column, count),
+            _shortened(_values(error)),
+            pa.repeat(error.reason, count),
         ]
-        parts[fault.column, fault.reason] = pa.table(columns, schema=REPORT)
-    return pa.concat_tables(parts.values()) if parts else REPORT.empty_table()
+        parts[error.column, error.reason] = pa.table(columns, schema=REJECTS_SCHEMA)
+    return pa.concat_tables(parts.values()) if parts else REJECTS_SCHEMA.empty_table()
 
 
-def as_text(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The values as PostgreSQL would write them; a numeric without zeros at its end, which the lake does not keep."""
-    kind = values.type
-    if pa.types.is_string(kind):
+def as_postgres_text(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The values as PostgreSQL writes them; a numeric without trailing zeros, which the lake does not keep."""
+    dtype = values.type
+    if pa.types.is_string(dtype):
         return values
-    if pa.types.is_decimal(kind):
+    if pa.types.is_decimal(dtype):
         texts = [None if value is None else _number(value) for value in values.to_pylist()]
         return pa.chunked_array([pa.array(texts, pa.string())])
-    if pa.types.is_timestamp(kind) or pa.types.is_time(kind):
-        texts = [None if value is None else _moment(value) for value in values.to_pylist()]
+    if pa.types.is_timestamp(dtype) or pa.types.is_time(dtype):
+        texts = [None if value is None else _time(value) for value in values.to_pylist()]
         return pa.chunked_array([pa.array(texts, pa.string())])
     return values.cast(pa.string())
 
@@ -79,26 +84,26 @@ def _number(value: Decimal) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def _moment(value: datetime.datetime | datetime.time) -> str:
-    whole, zone = (value.isoformat(), "") if value.tzinfo is None else (value.isoformat()[:-6], "+00")
-    return (whole.rstrip("0").rstrip(".") if "." in whole else whole).replace("T", " ") + zone
+def _time(value: datetime.datetime | datetime.time) -> str:
+    text, zone = (value.isoformat(), "") if value.tzinfo is None else (value.isoformat()[:-6], "+00")
+    return (text.rstrip("0").rstrip(".") if "." in text else text).replace("T", " ") + zone
 
 
-def _told(fault: Fault) -> pa.ChunkedArray:
-    values = fault.values.filter(fault.rows)
-    if not fault.untold:
-        return as_text(values)
-    name = fault.column.rpartition(".")[2]
+def _values(error: DataError) -> pa.ChunkedArray:
+    values = error.values.filter(error.rows)
+    if not error.value_in_overflow:
+        return as_postgres_text(values)
+    name = error.column.rpartition(".")[2]
     return pa.chunked_array([pa.array([json.loads(text)[name] for text in values.to_pylist()], pa.string())])
 
 
 def _shortened(texts: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Long texts are cut, and say so: how many characters they have stands behind the ellipsis."""
+    """Long strings cut to MAX_CHARACTERS characters, followed by an ellipsis and their length."""
     length = pc.utf8_length(texts)
-    long = pc.greater(length, MAX_TEXT)
+    long = pc.greater(length, MAX_CHARACTERS)
     if not pc.any(long).as_py():
         return texts
     cut = pc.binary_join_element_wise(
-        pc.utf8_slice_codeunits(texts, 0, MAX_TEXT), "… (", length.cast(pa.string()), " characters)", ""
+        pc.utf8_slice_codeunits(texts, 0, MAX_CHARACTERS), "… (", length.cast(pa.string()), " characters)", ""
     )
     return pc.if_else(long, cut, texts)

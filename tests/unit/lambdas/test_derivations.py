@@ -14,17 +14,17 @@ from hypothesis import strategies as st
 from lambda_toolkit.pipeline.lambdas.shared.arrow_types import UNREADABLE
 from lambda_toolkit.pipeline.lambdas.shared.expressions import parse_expression
 from lambda_toolkit.pipeline.lambdas.transform.columns.currencies import NAMES
-from lambda_toolkit.pipeline.lambdas.transform.columns.date_dimension import calendar
-from lambda_toolkit.pipeline.lambdas.transform.columns.derive import derive, join
-from lambda_toolkit.pipeline.lambdas.transform.columns.rejects import report
+from lambda_toolkit.pipeline.lambdas.transform.columns.date_dimension import date_dimension
+from lambda_toolkit.pipeline.lambdas.transform.columns.derive import derive, lookup
+from lambda_toolkit.pipeline.lambdas.transform.columns.rejects import build_rejects
 
 
 def column(expression: str, values, kind) -> tuple[list, list]:
-    """The derived values, and for each whether it is at fault."""
+    """The result values, and for each whether it is at fault."""
     rows = pa.table({"c": pa.array(values, kind)})
-    derived = derive(parse_expression(expression), rows, {})
-    faults = [any(fault.rows[i].as_py() for fault in derived.faults) for i in range(len(values))]
-    return derived.values.to_pylist(), faults
+    result = derive(parse_expression(expression), rows, {})
+    faults = [any(error.rows[i].as_py() for error in result.errors) for i in range(len(values))]
+    return result.values.to_pylist(), faults
 
 
 def iso_date(text):
@@ -120,25 +120,25 @@ def test_currencies_are_those_of_the_standard():
 def test_a_join_finds_the_row_or_nothing_or_says_that_it_is_not_there():
     rows = pa.table({"d": pa.array([2, None, 9, 1], pa.int64())})
     other = pa.table({"id": pa.array([1, 2], pa.int32()), "name": ["one", "two"]})
-    found = join(rows, "d", other, "id", "department")
+    found = lookup(rows, "d", other, "id", "department")
     assert found.rows["name"].to_pylist() == ["two", None, None, "one"]
-    assert found.fault.rows.to_pylist() == [False, False, True, False]
+    assert found.error.rows.to_pylist() == [False, False, True, False]
     assert derive(parse_expression("department.name"), rows, {"department": found}).values.to_pylist()[0] == "two"
 
 
 def test_a_value_that_the_lake_could_not_hold_is_a_fault_of_the_column_that_reads_it():
     rows = pa.table({"a": pa.array([1, None], pa.int32()), "ab": ["x", "y"], UNREADABLE: [None, '{"a": "1e99"}']})
-    (fault,) = derive(parse_expression("a"), rows, {}).faults
-    assert fault.rows.to_pylist() == [False, True]
-    told = report("t", rows["ab"], [fault]).to_pylist()
+    (error,) = derive(parse_expression("a"), rows, {}).errors
+    assert error.rows.to_pylist() == [False, True]
+    told = build_rejects("t", rows["ab"], [error]).to_pylist()
     assert [(row["key"], row["column"], row["value"]) for row in told] == [("y", "a", "1e99")]
-    assert not any(derive(parse_expression("ab"), rows, {}).faults[0].rows.to_pylist())
+    assert not any(derive(parse_expression("ab"), rows, {}).errors[0].rows.to_pylist())
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.one_of(st.none(), st.dates()), max_size=8))
 def test_the_calendar_agrees_with_python(dates):
-    rows = calendar(pa.array(dates, pa.date32())).to_pylist()
+    rows = date_dimension(pa.array(dates, pa.date32())).to_pylist()
     assert [row["date_id"] for row in rows] == sorted({date for date in dates if date})
     for row in rows:
         date = row["date_id"]

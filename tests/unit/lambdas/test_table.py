@@ -1,0 +1,62 @@
+"""``convert`` on Arrow tables alone: rows, rejects and dates of one warehouse table."""
+
+from __future__ import annotations
+
+import datetime
+from types import MappingProxyType
+
+import pyarrow as pa
+
+from lambda_toolkit.pipeline.lambdas.shared.declarations import FACT, ColumnType, WarehouseTable
+from lambda_toolkit.pipeline.lambdas.shared.expressions import parse_expression
+from lambda_toolkit.pipeline.lambdas.transform.columns.rejects import REJECTS_SCHEMA
+from lambda_toolkit.pipeline.lambdas.transform.columns.table import Converted, convert
+
+KEYS = {"sale": "sale_id", "shop": "shop_id"}
+TABLE = WarehouseTable(
+    name="fact_sale",
+    kind=FACT,
+    key="sale_id",
+    source="sale",
+    record="record_id",
+    joins={"shop": "shop_id"},
+    columns={
+        name: parse_expression(text)
+        for name, text in {"sale_id": "sale_id", "day": "date(sold_at)", "town": "shop.town"}.items()
+    },
+    types=MappingProxyType({"town": ColumnType("character varying(4)", required=True)}),
+)
+SHOPS = pa.table({"shop_id": pa.array([1, 2, 3], pa.int32()), "town": ["Bath", "Leeds", None]})
+
+
+def converted(*rows: tuple[int, str | None, int | None]) -> Converted:
+    ids, days, shops = zip(*rows, strict=True)
+    sales = {"sale_id": pa.array(ids, pa.int64()), "sold_at": pa.array(days, pa.string())}
+    return convert(TABLE, pa.table({**sales, "shop_id": pa.array(shops, pa.int32())}), {"shop": SHOPS}, KEYS)
+
+
+def test_valid_rows_keep_their_order_and_name_their_dates() -> None:
+    found = converted((7, "2024-02-29", 1), (5, "2023-01-01", 1), (6, "2024-02-29", 1))
+    assert found.rows.column_names == list(TABLE.columns)
+    assert found.rows["sale_id"].to_pylist() == [7, 5, 6]
+    assert sorted(found.dates.to_pylist()) == [datetime.date(2023, 1, 1), datetime.date(2024, 2, 29)]
+    assert (found.rejected_rows, found.rejects) == (0, REJECTS_SCHEMA.empty_table())
+
+
+def test_a_row_with_several_errors_is_rejected_once_with_each_of_them() -> None:
+    found = converted((1, "soon", 9), (2, "2024-01-01", 2), (3, "2024-01-02", 3), (4, "2024-01-03", 1))
+    assert found.rows["sale_id"].to_pylist() == [4]
+    assert found.dates.to_pylist() == [datetime.date(2024, 1, 3)]
+    assert found.rejected_rows == 3
+    assert [tuple(row.values()) for row in found.rejects.to_pylist()] == [
+        ("sale", "1", "shop_id", "9", "there is no such shop in the source"),
+        ("sale", "1", "sold_at", "soon", "not a date of the form yyyy-mm-dd"),
+        ("sale", "2", "shop.town", "Leeds", "does not fit fact_sale.town, which is character varying(4)"),
+        ("sale", "3", "shop.town", None, "NULL, and fact_sale.town is NOT NULL"),
+    ]
+
+
+def test_the_arguments_are_left_as_they_were() -> None:
+    before = SHOPS.to_pylist()
+    assert converted((1, "2024-01-01", 1)) == converted((1, "2024-01-01", 1))
+    assert SHOPS.to_pylist() == before
