@@ -71,7 +71,7 @@ setup(
         "lambda_toolkit": ["py.typed"],
         "lambda_toolkit.pipeline.config": ["starter/*"],
     },
-    entry_points={"console_scripts": ["lambda-script = lambda_toolkit.pipeline.installed:main"]},
+    entry_points={"console_scripts": ["lambda-script = lambda_toolkit.pipeline.__main__:main"]},
     install_requires=TOOLKIT,
     extras_require={
         "pipeline": PIPELINE,

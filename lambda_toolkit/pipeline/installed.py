@@ -1,4 +1,4 @@
-"""The installed package: the entry point of ``lambda-script``, its name in messages, and the files shipped with it."""
+"""The installed package: the name of its command in messages, and the files shipped with it."""
 
 from __future__ import annotations
 
@@ -9,21 +9,7 @@ PACKAGE_ROOT = Path(__file__).parent
 FUNCTIONS = PACKAGE_ROOT / "lambdas"  # the functions' source; in a checkout a symbolic link to the folder of that name
 SHARED = FUNCTIONS / "shared"  # part of the package of every function
 STARTER = PACKAGE_ROOT / "config" / "starter"  # the templates that `init` fills in
-_COMMAND = "lambda-script"  # the entry point in setup.py
-
-
-def main() -> None:
-    """Run the command line. Without its requirements: one sentence that says what to install, and exit code 1."""
-    try:
-        from lambda_toolkit.pipeline.command_line import run
-    except ModuleNotFoundError as error:
-        if error.name != "click":
-            raise
-        raise SystemExit(
-            "lambda-script needs the packages of the pipeline: pip install 'lambda-script[pipeline]', "
-            "or 'lambda-script[local]' to try it on this machine."
-        ) from None
-    run()
+_COMMAND = "lambda-script"  # the console script in setup.py
 
 
 def program() -> str:
