@@ -1,0 +1,118 @@
+"""Imports go one way, files stay small, and everything public is documented.
+
+`python -m tests.support.structure` prints the same imports as numbers.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+
+import pytest
+
+from tests.support import structure
+from tests.support.structure import Import, within
+
+SOURCES = structure.read()
+FILES = [
+    file
+    for folder in ("lambda_toolkit", "lambdas", "tests", "benchmarks", "examples")
+    for file in (structure.ROOT / folder).rglob("*.py")
+    if "pipeline/lambdas/" not in file.as_posix()
+]
+RUNTIME = {"boto3", "botocore", "pg8000", "pyarrow", "aws_lambda_powertools"}
+"""What Lambda's runtime and the functions' layer provide: all that lambdas/ may import outside the standard library."""
+LIMIT = 500  # lines
+DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+
+
+def imports(prefix: str, without: str | None = None) -> list[Import]:
+    """All imports in the modules inside `prefix` that are not inside `without`."""
+    return [
+        found
+        for found in SOURCES.imports
+        if within(found.module, prefix) and not (without and within(found.module, without))
+    ]
+
+
+def shown(found: list[Import]) -> list[str]:
+    return [f"{each.module}:{each.line} imports {each.target}" for each in found]
+
+
+def test_all_modules_were_read() -> None:
+    assert len(SOURCES.files) > 150
+    assert SOURCES.graph()["lambda_script"], "no import of the public face was found"
+    assert any(each.relative for each in imports("lambdas"))
+
+
+def test_no_import_circles() -> None:
+    assert structure.circles(SOURCES.graph()) == []
+
+
+def test_toolkit_does_not_import_the_pipeline() -> None:
+    toolkit = [*imports("lambda_script"), *imports("lambda_toolkit", "lambda_toolkit.pipeline")]
+    others = ("lambda_toolkit.pipeline", "lambdas", "deploy")
+    assert shown([each for each in toolkit if any(within(each.target, other) for other in others)]) == []
+
+
+def test_lambdas_import_only_themselves_and_the_runtime() -> None:
+    def allowed(each: Import) -> bool:
+        root = each.target.split(".")[0]
+        if within(each.target, "lambdas"):
+            return each.relative
+        return not each.relative and (root in sys.stdlib_module_names or root in RUNTIME)
+
+    assert shown([each for each in imports("lambdas") if not allowed(each)]) == []
+
+
+def test_functions_share_only_the_shared_room() -> None:
+    functions = {"extract", "transform", "load"}
+    wrong = [
+        each
+        for each in imports("lambdas")
+        if within(each.target, "lambdas")
+        and len(each.module.split(".")) > 1
+        and (set(each.target.split(".")[1:2]) & functions) - {each.module.split(".")[1]}
+    ]
+    assert shown(wrong) == []
+
+
+@pytest.mark.parametrize("room", ["lambdas.transform", "lambdas.transform.columns"])
+def test_transform_reaches_no_database_driver(room: str) -> None:
+    """Neither in its own modules nor in those of `shared` that it imports."""
+    graph = SOURCES.graph("lambdas")
+    reached = {name for name in graph if within(name, room)}
+    while more := {target for name in reached for target in graph[name]} - reached:
+        reached |= more
+    drivers = {"pg8000"} | ({"boto3", "botocore"} if room.endswith("columns") else set())
+    assert (
+        shown([each for each in SOURCES.imports if each.module in reached and each.target.split(".")[0] in drivers])
+        == []
+    )
+
+
+def test_lambdas_have_one_name() -> None:
+    """Imported under two names, every class of theirs would exist twice, and `except` and `isinstance` would miss."""
+    pattern = re.compile(r"^\s*(?:from|import)\s+lambdas\b", re.MULTILINE)
+    files = [*FILES, structure.ROOT / "deploy.py", structure.ROOT / "lambda_script.py"]
+    assert [str(file) for file in files if pattern.search(file.read_text(encoding="utf-8"))] == []
+
+
+def test_files_have_at_most_500_lines() -> None:
+    sizes = {
+        str(file.relative_to(structure.ROOT)): len(file.read_text(encoding="utf-8").splitlines()) for file in FILES
+    }
+    assert {file: lines for file, lines in sizes.items() if lines > LIMIT} == {}
+
+
+def test_public_names_have_docstrings() -> None:
+    bare = []
+    for module, file in SOURCES.files.items():
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        public = [node for node in tree.body if isinstance(node, DEFINITIONS) and not node.name.startswith("_")]
+        members = [node for owner in public if isinstance(owner, ast.ClassDef) for node in owner.body]
+        public += [node for node in members if isinstance(node, DEFINITIONS) and not node.name.startswith("_")]
+        bare += [f"{module}.{node.name}" for node in public if not ast.get_docstring(node)]
+        bare += [] if ast.get_docstring(tree) else [module]
+    assert bare == []
