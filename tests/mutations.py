@@ -27,7 +27,7 @@ PATIENCE = 600  # seconds for one mutation's tests
 
 CAPTURE = "tests/pipeline/test_capture.py"
 LOADING = "tests/pipeline/test_loading.py"
-VALUES = "tests/pipeline/test_values.py"
+VALUES = "tests/pipeline/test_transform.py"
 CONCURRENCY = "tests/proof/test_concurrency.py"
 PROMISES = "tests/proof/test_promises.py"
 
@@ -120,7 +120,7 @@ MUTATIONS = (
         "lambdas/extract/source/snapshot.py",
         "        _lock(connection, tables)\n",
         "        pass\n",
-        "tests/pipeline/test_capture_drift.py -k emptied",
+        "tests/pipeline/test_schema_drift.py -k emptied",
     ),
     Mutation(
         "keys are not compared",
@@ -206,14 +206,14 @@ MUTATIONS = (
         "lambdas/transform/columns/cast.py",
         "    days = pc.if_else(pc.fill_null(exact, False), times, pa.scalar(None, times.type)).cast(pa.date32())",
         "    days = times.cast(pa.date32())",
-        f"{VALUES} tests/pipeline/test_conformance.py -k 'rejected or date'",
+        f"{VALUES} tests/pipeline/test_cast.py -k 'rejected or date'",
     ),
     Mutation(
         "prices are rounded to fit",
         "lambdas/transform/columns/cast.py",
         "        fits = pc.and_kleene(fits, pc.equal(pc.round(wide, ndigits=scale), wide))",
         "        pass",
-        f"{VALUES} tests/pipeline/test_conformance.py",
+        f"{VALUES} tests/pipeline/test_cast.py",
     ),
     Mutation(
         "a batch whose event was missed is not looked for",
@@ -305,7 +305,7 @@ MUTATIONS = (
         "lambdas/load/warehouse/late_arrivals.py",
         "    run(_TAKE_OFF)\n",
         "",
-        "tests/proof/test_regressions.py tests/pipeline/test_late_versions.py",
+        "tests/proof/test_regressions.py tests/pipeline/test_late_arrivals.py",
     ),
     Mutation(
         "touched rows of dimensions are written again",
@@ -319,7 +319,7 @@ MUTATIONS = (
         "lambda_toolkit/pipeline/warehouse/views.py",
         "LEAST(lead(v.valid_from) OVER",
         "LEAST(lead(v.valid_from, 2) OVER",
-        "tests/proof/test_regressions.py tests/pipeline/test_versions.py",
+        "tests/proof/test_regressions.py tests/pipeline/test_facts.py",
     ),
 )
 

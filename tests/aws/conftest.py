@@ -23,7 +23,7 @@ from moto.s3.models import FakeBucket
 from lambda_script import Lambda_script
 from lambda_toolkit.aws.client import Aws
 from lambda_toolkit.aws.clock import Clock
-from tests.aws.versions import Invocations, behave_like_lambda
+from tests.support.moto_lambda import Invocations, behave_like_lambda
 from tests.support.sessions import REGION, new_session
 
 for _service in ("sqs", "sns", "events", "logs", "cloudwatch", "awslambda", "s3", "secretsmanager"):

@@ -8,7 +8,7 @@ from lambda_script import DeployError, S3Trigger
 from lambda_toolkit.deploy.execute import execute
 from lambda_toolkit.deploy.plan import make_plan
 from lambda_toolkit.spec.model import Deployment
-from tests.aws.releases import edit, live, versions
+from tests.support.function_releases import edit, live, versions
 from tests.support.sessions import REGION
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from lambda_script import Alarm, DeployError
 from lambda_toolkit.deploy.execute import execute
-from tests.aws.releases import alias, edit, live, versions
+from tests.support.function_releases import alias, edit, live, versions
 
 
 def test_the_first_deployment_is_version_1(script, client, wire) -> None:

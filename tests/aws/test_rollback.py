@@ -6,7 +6,7 @@ import pytest
 
 from lambda_script import OwnershipError, ToolkitError
 from tests.aws.conftest import ACCOUNT
-from tests.aws.releases import edit, live
+from tests.support.function_releases import edit, live
 from tests.support.sessions import REGION
 
 FUNCTION = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:my-function"

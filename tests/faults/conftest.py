@@ -27,10 +27,10 @@ from lambda_toolkit.pipeline.lambdas.shared.postgres.copy import Connection
 from lambda_toolkit.pipeline.local_stack import emulator
 from lambda_toolkit.pipeline.local_stack.process import free_port
 from lambda_toolkit.pipeline.warehouse.preparation import prepare
-from tests.faults.changes import add_what_goes_first
-from tests.faults.gates import Gate, http_gate, postgres_gate
 from tests.pipeline.conftest import SEED
-from tests.pipeline.source_model import EXPECTED, Versions, current_rows, expected_rows, fact_versions
+from tests.support.fault_proxies import Gate, http_gate, postgres_gate
+from tests.support.source_changes import add_what_goes_first
+from tests.support.source_model import EXPECTED, Versions, current_rows, expected_rows, fact_versions
 
 REPOSITORY = Path(__file__).parents[2]
 REGION = "eu-west-2"
@@ -256,7 +256,7 @@ def _workers(directory: Path, keys: emulator.Credentials, port: int) -> Iterator
         "FUNCTIONS_LOG": str(directory / "functions.log"),
     }
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.faults.workers"],
+        [sys.executable, "-m", "tests.support.workers"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.faults.changes import change_everything
 from tests.faults.conftest import Line
-from tests.faults.gates import Answer, Gate, Step, Then
+from tests.support.fault_proxies import Answer, Gate, Step, Then
+from tests.support.source_changes import change_everything
 
 pytestmark = [pytest.mark.xdist_group("crashes"), pytest.mark.no_cover]
 

@@ -6,7 +6,7 @@ import pytest
 
 from lambda_toolkit.pipeline.local_stack import stack as embedded
 from lambda_toolkit.pipeline.local_stack.description import Stack
-from tests.local_stack.account import SCHEMA, Account
+from tests.support.account import SCHEMA, Account
 
 CLOCK_SPEED = 30  # rate(1 minute) fires every two seconds
 

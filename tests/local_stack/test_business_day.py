@@ -10,7 +10,7 @@ from lambda_toolkit.pipeline.local_stack.errors import LocalError
 from lambda_toolkit.pipeline.local_stack.postgres_server import Server
 from lambda_toolkit.pipeline.local_stack.totesys import seed
 from lambda_toolkit.pipeline.local_stack.totesys.business_day import Summary, business_day, simulate
-from tests.local_stack.databases import CONFIG, made, run
+from tests.support.databases import CONFIG, made, run
 
 SCHEMA = (CONFIG / "totesys.sql").read_text(encoding="utf-8")
 EVERYTHING = """

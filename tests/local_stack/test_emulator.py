@@ -5,7 +5,7 @@ import json
 import pytest
 
 from lambda_toolkit.pipeline.local_stack import mail_sink
-from tests.local_stack.account import Account, eventually
+from tests.support.account import Account, eventually
 
 pytestmark = pytest.mark.xdist_group("stack")
 

@@ -17,7 +17,7 @@ from lambda_toolkit.pipeline.local_stack.postgres_server import Server
 from lambda_toolkit.pipeline.local_stack.totesys import seed
 from lambda_toolkit.pipeline.local_stack.totesys.generator import generate
 from lambda_toolkit.pipeline.local_stack.totesys.schema import TABLES
-from tests.local_stack.databases import CONFIG, made, run
+from tests.support.databases import CONFIG, made, run
 
 
 @pytest.fixture

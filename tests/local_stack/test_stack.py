@@ -17,7 +17,7 @@ from lambda_toolkit.pipeline.local_stack.description import Stack, environment, 
 from lambda_toolkit.pipeline.local_stack.errors import LocalError
 from lambda_toolkit.pipeline.local_stack.process import Identity, is_alive
 from lambda_toolkit.pipeline.local_stack.stack import EMULATOR
-from tests.local_stack.account import SCHEMA, Account, eventually
+from tests.support.account import SCHEMA, Account, eventually
 
 pytestmark = pytest.mark.xdist_group("stack")
 

@@ -29,7 +29,7 @@ CONFIG = Path(__file__).parents[2] / "config"
 READER_PASSWORD = "reader's secret"
 _NUMBERS = itertools.count(1)
 
-SEED = Path(__file__).with_name("small_source.sql").read_text(encoding="utf-8")
+SEED = (Path(__file__).parents[1] / "support" / "small_source.sql").read_text(encoding="utf-8")
 
 
 def configuration() -> dict[str, Any]:

@@ -7,7 +7,7 @@ import random
 import pytest
 from pg8000.exceptions import DatabaseError
 
-from tests.pipeline.source_model import EXPECTED, Versions, current_rows, expected_rows, fact_versions
+from tests.support.source_model import EXPECTED, Versions, current_rows, expected_rows, fact_versions
 
 ROUNDS = 8
 

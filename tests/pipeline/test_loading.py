@@ -11,7 +11,7 @@ from lambda_toolkit.pipeline.lambdas.load.loading import load, report
 from lambda_toolkit.pipeline.lambdas.load.warehouse.ledger import take_turn
 from lambda_toolkit.pipeline.lambdas.shared.errors import GapError, LakeError, WarehouseError
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import connected
-from tests.pipeline.source_model import current_rows, expected_rows, fact_versions
+from tests.support.source_model import current_rows, expected_rows, fact_versions
 
 
 def everything(shop):

@@ -9,8 +9,8 @@ from lambda_toolkit.pipeline.lambdas.load import handler as door
 from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import Warehouse
 from lambda_toolkit.pipeline.lambdas.shared.errors import PipelineError, WarehouseError
 from lambda_toolkit.pipeline.warehouse.preparation import prepare
-from tests.pipeline.deeds import DECLARED, SCHEMA, Batch, Row, repaired, write
-from tests.pipeline.written_lake import WrittenLake
+from tests.support.sample_star import DECLARED, SCHEMA, Batch, Row, repaired, write
+from tests.support.written_lake import WrittenLake
 
 CHECK = Warehouse.beside("check")
 A, B, LATER = (1, 1), (2, 1), (3, 7)

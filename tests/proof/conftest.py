@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.proof.world import World, opened
+from tests.proof.simulation import World, opened
 
 
 @pytest.fixture(scope="session")

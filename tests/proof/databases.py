@@ -14,7 +14,7 @@ from lambda_toolkit.pipeline.lambdas.shared.declarations import Declarations
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Credentials, connect
 from lambda_toolkit.pipeline.lambdas.shared.postgres.copy import Connection
 from lambda_toolkit.pipeline.warehouse.preparation import prepare
-from tests.proof.faults import MortalConnection
+from tests.proof.crashes import MortalConnection
 
 CONFIG = Path(__file__).parents[2] / "config"
 READER, PASSWORD = "proof_reader", "reader's secret"

@@ -8,10 +8,10 @@ from collections.abc import Callable
 import hypothesis
 
 from lambda_toolkit.pipeline.lambdas.extract.limits import Limits
-from tests.proof.judge import judge_lake, judge_objects, judge_ranges, judge_warehouse
+from tests.proof.comparison import judge_lake, judge_objects, judge_ranges, judge_warehouse
 from tests.proof.shrinking import shrink, written
+from tests.proof.simulation import World
 from tests.proof.steps import History, histories
-from tests.proof.world import World
 
 Prove = Callable[[World, History], None]
 

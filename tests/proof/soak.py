@@ -16,7 +16,7 @@ from pathlib import Path
 
 from lambda_toolkit.pipeline.local_stack import postgres_server
 from tests.proof.proving import BrokenError, prove_in_ranges, prove_many
-from tests.proof.world import World, on_moto, opened
+from tests.proof.simulation import World, on_moto, opened
 
 PORTION = 20  # histories to a seed
 

@@ -18,8 +18,8 @@ from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import connected
 from lambda_toolkit.pipeline.lambdas.transform.batch import replay, transform
 from tests.proof import steps
 from tests.proof.changes import KEYS, Delete, Insert, Update
+from tests.proof.comparison import judge_lake, judge_warehouse
 from tests.proof.databases import PASSWORD, READER
-from tests.proof.judge import judge_lake, judge_warehouse
 from tests.proof.steps import Do, Extract, Load, Transform
 
 RUNS = 5

@@ -6,7 +6,7 @@ import pytest
 
 from lambda_toolkit.pipeline.lambdas.load.warehouse import foreign_keys
 from tests.proof.proving import prove_in_ranges, prove_many
-from tests.proof.world import on_moto
+from tests.proof.simulation import on_moto
 
 HISTORIES = 50  # of each seed
 pytestmark = pytest.mark.no_cover  # watching each line would take as long again

@@ -9,7 +9,7 @@ import moto
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.proof.memory_s3 import MemoryS3
+from tests.support.memory_s3 import MemoryS3
 
 
 @pytest.fixture

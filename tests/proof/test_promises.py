@@ -12,9 +12,9 @@ import pytest
 
 from lambda_toolkit.pipeline.local_stack.databases import Database
 from lambda_toolkit.pipeline.local_stack.totesys import seed
-from tests.proof.judge import judge_lake, judge_warehouse
+from tests.proof.comparison import judge_lake, judge_warehouse
+from tests.proof.simulation import World
 from tests.proof.steps import MAIN, Extract, Load, Transform
-from tests.proof.world import World
 
 ORDERS = 150
 RUN = (Extract(), Transform(), Load())

@@ -1,7 +1,7 @@
 """Runs the functions as Lambda does: each call in a process of its own, which can be killed.
 
 A worker is forked from a process that has imported everything already, so that a call takes as long as a warm one. Run
-as ``python -m tests.faults.workers``: it reads one call per line of its input, and writes two lines for each to its
+as ``python -m tests.support.workers``: it reads one call per line of its input, and writes two lines for each to its
 output: which process it is, and what came of it.
 """
 

@@ -30,12 +30,12 @@ from lambda_toolkit.pipeline.lambdas.transform.recovery import EVENT_TIMEOUT, mi
 from tests.pipeline.conftest import configuration
 from tests.proof import steps
 from tests.proof.changes import KEYS
+from tests.proof.crashes import Countdown, CrashError, MortalClient, MortalConnection
 from tests.proof.databases import BESIDE, Databases
-from tests.proof.faults import Countdown, CrashError, MortalClient, MortalConnection
-from tests.proof.memory_s3 import MemoryS3
 from tests.proof.oracle import Look, Oracle
 from tests.proof.source import Source, emptied
 from tests.proof.star import State
+from tests.support.memory_s3 import MemoryS3
 
 BEGINNING = datetime(2024, 7, 1, 8, tzinfo=UTC)
 _NUMBERS = itertools.count(1)  # of buckets

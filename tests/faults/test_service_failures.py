@@ -10,9 +10,9 @@ import time
 
 import pytest
 
-from tests.faults.changes import change_everything
 from tests.faults.conftest import Line
-from tests.faults.gates import Answer, Step, Then
+from tests.support.fault_proxies import Answer, Step, Then
+from tests.support.source_changes import change_everything
 
 pytestmark = [pytest.mark.xdist_group("faults"), pytest.mark.no_cover]
 

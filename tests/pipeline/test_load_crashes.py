@@ -10,8 +10,8 @@ from lambda_toolkit.pipeline.lambdas.load.loading import load
 from lambda_toolkit.pipeline.lambdas.load.replay import replay
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import connected
 from lambda_toolkit.pipeline.warehouse.preparation import prepare
-from tests.pipeline.deeds import DECLARED, SCHEMA, Batch, Row, expected, found, repaired, write
-from tests.pipeline.written_lake import WrittenLake
+from tests.support.sample_star import DECLARED, SCHEMA, Batch, Row, expected, found, repaired, write
+from tests.support.written_lake import WrittenLake
 
 STEP = 7  # of the statements, every so many
 A, B, LATER = (1, 1), (2, 1), (3, 7)

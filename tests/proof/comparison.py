@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import manifest_key
 from tests.proof.changes import KEYS
 from tests.proof.oracle import Line, Oracle
+from tests.proof.simulation import World
 from tests.proof.star import DIMENSIONS, FACTS, STAR
-from tests.proof.world import World
 
 
 def judge_warehouse(world: World) -> None:

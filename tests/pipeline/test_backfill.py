@@ -13,8 +13,8 @@ from lambda_toolkit.pipeline.lambdas.extract.extraction import Extracted, Reques
 from lambda_toolkit.pipeline.lambdas.extract.limits import Limits
 from lambda_toolkit.pipeline.lambdas.extract.source.postgres import PostgresSource
 from lambda_toolkit.pipeline.lambdas.shared.deadline import Deadline
-from tests.pipeline.source_model import EXPECTED, current_rows, expected_rows
 from tests.pipeline.test_capture import keys, manifest
+from tests.support.source_model import EXPECTED, current_rows, expected_rows
 
 SMALL = Limits(rows=40)
 

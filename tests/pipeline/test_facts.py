@@ -6,7 +6,7 @@ from lambda_toolkit.pipeline.lambdas.load.loading import load
 from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import Warehouse
 from lambda_toolkit.pipeline.warehouse.preparation import prepare
 from tests.pipeline.conftest import CONFIG
-from tests.pipeline.source_model import CURRENT
+from tests.support.source_model import CURRENT
 
 SCHEMA = (CONFIG / "warehouse.sql").read_text(encoding="utf-8")
 CHECK = Warehouse.beside("check")

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import manifest_key
-from tests.pipeline.source_model import EXPECTED, current_rows, expected_rows
+from tests.support.source_model import EXPECTED, current_rows, expected_rows
 
 TRICKY = [
     "",

@@ -12,8 +12,8 @@ from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import OWN_TABLES, W
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import connected
 from lambda_toolkit.pipeline.warehouse.preparation import prepare
 from tests.pipeline.conftest import credentials_of
-from tests.pipeline.deeds import DECLARED, GONE, SCHEMA, Batch, Row, expected, found, repaired, write
-from tests.pipeline.written_lake import WrittenLake
+from tests.support.sample_star import DECLARED, GONE, SCHEMA, Batch, Row, expected, found, repaired, write
+from tests.support.written_lake import WrittenLake
 
 REBUILT = Warehouse.beside("rebuilt")
 

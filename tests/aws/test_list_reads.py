@@ -5,7 +5,7 @@ from __future__ import annotations
 from lambda_toolkit.deploy.execute import execute
 from lambda_toolkit.deploy.plan import make_plan
 from lambda_toolkit.spec.model import Deployment
-from tests.aws.releases import edit
+from tests.support.function_releases import edit
 
 
 def three_functions(script, tmp_path) -> Deployment:

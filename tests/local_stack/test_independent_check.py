@@ -8,7 +8,7 @@ from lambda_toolkit.pipeline.local_stack.databases import Database
 from lambda_toolkit.pipeline.local_stack.errors import LocalError
 from lambda_toolkit.pipeline.local_stack.independent_check import Check, TableCheck, check
 from lambda_toolkit.pipeline.local_stack.postgres_server import Server
-from tests.local_stack.databases import CONFIG, made, run
+from tests.support.databases import CONFIG, made, run
 
 SOURCE = """
 INSERT INTO address VALUES
