@@ -59,7 +59,7 @@ class Aws:
         self._known = Once()
         self._account: list[str] = []  # shared by all snapshots, as an account does not change
         self._telling = threading.Lock()
-        self.stopping = threading.Event()  # set when the program is told to end: what waits long looks at it
+        self.interrupted = threading.Event()  # set when the program is interrupted: long waits check it
 
     @property
     def region(self) -> str:

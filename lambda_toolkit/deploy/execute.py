@@ -1,4 +1,4 @@
-"""Make the changes of a plan: in dependency order, in parallel, going on where one fails."""
+"""Apply the changes of a plan: in dependency order, in parallel. A failure stops only what depends on it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from lambda_toolkit.errors import ToolkitError
 
 
 def execute(aws: Aws, plan: Plan, on_progress: Callable[[Progress], None] | None = None) -> Report:
-    """Make the changes of ``plan`` and report. A change whose predecessor failed is skipped; all others go on.
+    """Apply the changes of ``plan`` and report. A change whose dependency failed is skipped; all others are applied.
 
-    ``on_progress`` is called from this thread. Errors of AWS end up in the report; anything else is raised once the
-    changes under way have ended.
+    ``on_progress`` is called from this thread. Each ToolkitError becomes a failure in the report; anything else is
+    raised once the running changes have ended.
     """
     for artifact in plan.artifacts:
         artifact.write()
@@ -24,7 +24,7 @@ def execute(aws: Aws, plan: Plan, on_progress: Callable[[Progress], None] | None
 class _Execution:
     def __init__(self, aws: Aws, plan: Plan, on_progress: Callable[[Progress], None]) -> None:
         self._aws = aws
-        self._tell = on_progress
+        self._on_progress = on_progress
         self._waiting = {change.key: change for change in plan.changes}
         self._total = len(self._waiting)
         self._running: dict[Future[None], Change] = {}
@@ -33,7 +33,7 @@ class _Execution:
         self._skipped: list[Failure] = []
 
     def run(self) -> Report:
-        self._aws.stopping.clear()
+        self._aws.interrupted.clear()
         if self._waiting:
             with ThreadPoolExecutor(min(WRITERS, self._total), thread_name_prefix="deploy") as pool:
                 try:
@@ -44,8 +44,8 @@ class _Execution:
                             self._finish(self._running.pop(future), future)
                         self._start_ready(pool)
                 except BaseException:
-                    self._aws.stopping.set()  # the changes under way end soon; the pool waits for them
-                    pool.shutdown(wait=False, cancel_futures=True)  # those that wait for a worker are not begun
+                    self._aws.interrupted.set()  # running changes end soon; the pool waits for them
+                    pool.shutdown(wait=False, cancel_futures=True)  # queued ones are not started
                     raise
         if self._waiting:
             names = ", ".join(f"{kind} {name}" for kind, name in self._waiting)
@@ -57,25 +57,25 @@ class _Execution:
         while moved:
             moved = False
             for change in list(self._waiting.values()):
-                lost = self._lost(change)
-                if lost:
+                failed = self._failed_dependency(change)
+                if failed:
                     del self._waiting[change.key]
-                    failure = Failure(change, f"{lost[0]} {lost[1]} failed first")
+                    failure = Failure(change, f"{failed[0]} {failed[1]} failed first")
                     self._skipped.append(failure)
                     self._report(change, "skipped", failure.message)
                     moved = True
-                elif not self._unfinished(change):
+                elif not self._has_pending_dependency(change):
                     del self._waiting[change.key]
                     self._report(change, "started")
                     self._running[pool.submit(change.apply, self._aws)] = change
 
-    def _lost(self, change: Change) -> Key | None:
-        lost = {failure.change.key for failure in (*self._failed, *self._skipped)}
-        return next((key for key in sorted(change.after) if key in lost), None)
+    def _failed_dependency(self, change: Change) -> Key | None:
+        failed = {failure.change.key for failure in (*self._failed, *self._skipped)}
+        return next((key for key in sorted(change.after) if key in failed), None)
 
-    def _unfinished(self, change: Change) -> bool:
-        unfinished = set(self._waiting) | {running.key for running in self._running.values()}
-        return bool(change.after & unfinished)
+    def _has_pending_dependency(self, change: Change) -> bool:
+        pending = set(self._waiting) | {running.key for running in self._running.values()}
+        return bool(change.after & pending)
 
     def _finish(self, change: Change, future: Future[None]) -> None:
         error = future.exception()
@@ -90,4 +90,4 @@ class _Execution:
 
     def _report(self, change: Change, state: State, message: str = "") -> None:
         finished = len(self._done) + len(self._failed) + len(self._skipped)
-        self._tell(Progress(change, state, finished, self._total, message))
+        self._on_progress(Progress(change, state, finished, self._total, message))

@@ -1,4 +1,4 @@
-"""Going back to a version that was live before: one call that moves the alias."""
+"""Roll back to a version that was live before: one call that moves the alias."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ def rollback(aws: Aws, name: str, to: str | int | None = None) -> Rollback:
     """Make version ``to`` of the function ``name`` live again; by default the newest one older than what is live.
 
     The next plan shows the rollback as a difference, and the next deploy undoes it. Raises ToolkitError where there is
-    no such version, with the list of those that there are, and OwnershipError for a function of somebody else.
+    no such version, with the list of those that exist, and OwnershipError for a function that is not the toolkit's.
     """
     aws = aws.snapshot()
     deployed, live = function.read(aws, name), alias.read(aws, name)
     if deployed is None or live is None:
-        raise ToolkitError(f"{name} was not released yet: there is nothing to go back to. Deploy it first.")
+        raise ToolkitError(f"{name} was not released yet: there is nothing to roll back to. Deploy it first.")
     require_owned(function.KIND, name, deployed.tags, adopt=False, function=name)
     published = version.published(aws, name)
     target = str(to) if to is not None else _before(published, live.version)
     if target is None:
-        raise ToolkitError(f"{name} has no version older than {live.version}, which is live. {_there_are(published)}")
+        raise ToolkitError(f"{name} has no version older than {live.version}, which is live. {_available(published)}")
     if target not in published:
-        raise ToolkitError(f"{name} has no version {target}. {_there_are(published)}")
+        raise ToolkitError(f"{name} has no version {target}. {_available(published)}")
     if target != live.version or live.weights:
-        alias.share(aws, name, target, {})
+        alias.route(aws, name, target, {})
     return Rollback(name, live.version, target)
 
 
@@ -52,5 +52,5 @@ def _before(published: list[str], live: str) -> str | None:
     return next((number for number in reversed(published) if int(number) < int(live)), None)
 
 
-def _there_are(published: list[str]) -> str:
+def _available(published: list[str]) -> str:
     return f"There are: {', '.join(published) or 'none'}."

@@ -104,7 +104,7 @@ def _desired(aws: Aws, function: str, alarm: Alarm) -> dict[str, Any]:
         "EvaluationPeriods": alarm.evaluation_periods,
         "TreatMissingData": alarm.missing_data,
         "AlarmActions": [topic] if topic else [],
-        "InsufficientDataActions": [topic] if topic and alarm.tell_missing else [],
+        "InsufficientDataActions": [topic] if topic and alarm.notify_on_insufficient_data else [],
         "ActionsEnabled": True,
     }
 

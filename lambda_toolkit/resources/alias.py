@@ -1,6 +1,6 @@
 """The alias ``live`` of a function: the version that schedules, triggers and people invoke.
 
-Its description says what it was released as, so that one read tells whether alias, version or $LATEST were changed.
+Its description records the release, so that one read shows whether alias, version or $LATEST were changed.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from lambda_toolkit.errors import AwsError
 
 LIVE = "live"
 _RELEASE = re.compile(r"version (\d+), digest ([0-9a-f]+)(?:, code (\S+))?, by lambda_script")
-_NEW = ("ResourceNotFoundException",)  # what was made a moment ago is not known everywhere
+_NEW = ("ResourceNotFoundException",)  # eventual consistency: a new resource is not known everywhere yet
 
 
 @dataclass(frozen=True)
 class Release:
-    """What was released: ``version``, made of the declaration that ``digest`` stands for.
+    """A release: ``version``, published from the declaration with this ``digest`` (:func:`release.digest`).
 
     ``code`` is the stamp of the package (:class:`Package`).
     """
@@ -37,21 +37,24 @@ class Release:
 
     @classmethod
     def of(cls, description: str) -> Release | None:
-        """The release that a description tells of; ``None`` where it tells of none."""
+        """The release recorded in an alias's description; ``None`` where none is recorded."""
         match = _RELEASE.fullmatch(description)
         return cls(match[1], match[2], match[3] or "") if match else None
 
 
 @dataclass(frozen=True)
 class LiveAlias:
-    """The alias as AWS has it. ``weights`` are the shares, 0 to 1, of other versions."""
+    """The alias on AWS, with weighted routing where other versions get a share of the calls."""
 
     version: str
+    """The version that the alias points to."""
     weights: Mapping[str, float]
+    """Weighted routing: by version, its share of the calls, 0 to 1. The rest goes to ``version``."""
     release: Release | None
+    """What the alias's description records; ``None`` where something else is written there."""
 
     def holds(self, digest: str) -> bool:
-        """Whether all calls go to the release of the declaration that ``digest`` stands for."""
+        """Whether all calls go to the release of the declaration with this ``digest``."""
         release = self.release
         return release is not None and (release.digest, release.version) == (digest, self.version) and not self.weights
 
@@ -62,7 +65,7 @@ def arn(aws: Aws, function: str) -> str:
 
 
 def read(aws: Aws, function: str) -> LiveAlias | None:
-    """The alias of ``function``; ``None`` where there is no alias or no function."""
+    """The alias of ``function``; ``None`` where the alias or the function does not exist."""
 
     def ask() -> LiveAlias | None:
         answer = aws.find("lambda", "get_alias", FunctionName=function, Name=LIVE)
@@ -75,21 +78,24 @@ def read(aws: Aws, function: str) -> LiveAlias | None:
 
 
 def move(aws: Aws, function: str, live: LiveAlias | None, release: Release) -> None:
-    """Let ``release`` take all calls. ``live`` is the alias until now."""
+    """Point the alias to ``release``, which then gets all calls. ``live`` is the alias before."""
     pointing: dict[str, Any] = {"FunctionName": function, "Name": LIVE, "FunctionVersion": release.version}
     if live is None:
         try:
             aws.call("lambda", "create_alias", also_wait_for=_NEW, Description=release.description, **pointing)
         except AwsError as error:
             if not error.code.endswith("ConflictException") or "already exists" not in str(error):
-                raise  # otherwise a repeated call found what its first try had made
+                raise  # otherwise the first attempt of a retried call had created it
         else:
             return
     aws.call("lambda", "update_alias", Description=release.description, **pointing, **_routing({}))
 
 
-def share(aws: Aws, function: str, version: str, weights: Mapping[str, float]) -> None:
-    """Let ``version`` take the calls, but for the shares of ``weights``. What the alias says of itself stays."""
+def route(aws: Aws, function: str, version: str, weights: Mapping[str, float]) -> None:
+    """Route the calls to ``version``, save for the shares in ``weights``. The alias's description is unchanged.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/configuring-alias-routing.html
+    """
     aws.call("lambda", "update_alias", FunctionName=function, Name=LIVE, FunctionVersion=version, **_routing(weights))
 
 

@@ -1,4 +1,4 @@
-"""S3 buckets: made, tagged and set as declared; removed only with their data, and only when that is asked for."""
+"""S3 buckets: created, tagged and configured as declared; deleted only with their data, and only on request."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lambda_toolkit.spec.model import BucketSpec
 from lambda_toolkit.spec.ownership import as_list, as_mapping, desired_tags, is_owned, require_owned
 
 KIND = "bucket"
-_AT_ONCE = 1000  # keys that DeleteObjects takes
+_BATCH = 1000  # keys, the most that one DeleteObjects takes
 _NEW = ("NoSuchBucket",)
 
 
@@ -32,7 +32,7 @@ def plan(aws: Aws, spec: BucketSpec) -> list[Change]:
 
     def update(aws: Aws) -> None:
         bucket_settings.write(aws, spec, live, found)
-        if tag_change:  # S3 takes a bucket's tags only as a whole
+        if tag_change:  # PutBucketTagging replaces the full set
             kept = {key: value for key, value in live_tags.items() if key not in tag_change.unwanted}
             labels = as_list({**kept, **tag_change.missing})
             aws.call("s3", "put_bucket_tagging", Bucket=spec.name, Tagging={"TagSet": labels})
@@ -46,31 +46,31 @@ def _creation(aws: Aws, spec: BucketSpec) -> Change:
     settings = bucket_settings.compare(aws, spec, nothing)
 
     def create(aws: Aws) -> None:
-        elsewhere: dict[str, Any] = (
+        location: dict[str, Any] = (
             {} if aws.region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": aws.region}}
         )
-        _make(aws, name, elsewhere)
+        _create(aws, name, location)
         labels = as_list(desired_tags(spec.tags))
         try:
             aws.call("s3", "put_bucket_tagging", also_wait_for=_NEW, Bucket=name, Tagging={"TagSet": labels})
         except AwsError:
-            _unmake(aws, name)
+            _undo_creation(aws, name)
             raise
         bucket_settings.write(aws, spec, nothing, settings)
 
-    said = ["closed to the public", f"encrypted with {spec.kms_key or 'AES256'}"]
-    said += ["over TLS only"] if spec.tls_only else []
-    said += ["versioned"] if spec.versioned else []
+    described = ["closed to the public", f"encrypted with {spec.kms_key or 'AES256'}"]
+    described += ["over TLS only"] if spec.tls_only else []
+    described += ["versioned"] if spec.versioned else []
     rules = (
         f"lifecycle {item.attribute.partition('.')[2]}: {item.desired}"
         for item in settings
         if "lifecycle" in item.attribute
     )
-    return Change(KIND, name, "create", (", ".join(said), *rules), apply=create)
+    return Change(KIND, name, "create", (", ".join(described), *rules), apply=create)
 
 
 def plan_removal(aws: Aws, spec: BucketSpec, after: frozenset[Key]) -> list[Change]:
-    """The change that removes the bucket with all its objects, if the toolkit made it."""
+    """The change that deletes the bucket with all its objects, if the toolkit created it. It waits for ``after``."""
     live_tags = _tags(aws, spec.name)
     if live_tags is None or not is_owned(live_tags, declared=spec.tags):
         return []
@@ -82,25 +82,25 @@ def plan_removal(aws: Aws, spec: BucketSpec, after: frozenset[Key]) -> list[Chan
     return [Change(KIND, spec.name, "delete", ("and every object in it",), after=after, apply=delete)]
 
 
-def _make(aws: Aws, name: str, parameters: dict[str, Any]) -> None:
+def _create(aws: Aws, name: str, parameters: dict[str, Any]) -> None:
     try:
         aws.call("s3", "create_bucket", Bucket=name, **parameters)
     except AwsError as error:
         if error.code != "BucketAlreadyOwnedByYou":
-            raise  # otherwise a repeated call found what its first try had made
+            raise  # otherwise the first attempt of a retried call had created it
 
 
-def _unmake(aws: Aws, name: str) -> None:
-    """Take back a bucket that could not be tagged: the next deploy would take it for somebody else's.
+def _undo_creation(aws: Aws, name: str) -> None:
+    """Delete a bucket that could not be tagged: the next deploy would not recognize it as the toolkit's.
 
-    S3 refuses to delete one that is not empty. Where it cannot be taken back, what went wrong first is what is told.
+    S3 refuses to delete one that is not empty. Where the deletion fails, the caller raises the first error.
     """
     with contextlib.suppress(AwsError):
         aws.find("s3", "delete_bucket", Bucket=name)
 
 
 def _tags(aws: Aws, name: str) -> dict[str, str] | None:
-    """The bucket's tags; ``None`` where there is no bucket."""
+    """The bucket's tags; ``None`` where the bucket does not exist."""
     try:
         return as_mapping(aws.call("s3", "get_bucket_tagging", Bucket=name)["TagSet"])
     except AwsError as error:
@@ -110,7 +110,7 @@ def _tags(aws: Aws, name: str) -> dict[str, str] | None:
             return None
         if error.code in ("AccessDenied", "403"):
             raise AwsError(
-                f"{error} Or {name} is somebody else's: all accounts share the names of buckets. Choose another.",
+                f"{error} Or {name} belongs to another account: bucket names are global. Choose another.",
                 code=error.code,
                 operation=error.operation,
             ) from error
@@ -118,19 +118,19 @@ def _tags(aws: Aws, name: str) -> dict[str, str] | None:
 
 
 def _empty(aws: Aws, name: str) -> None:
-    """Delete every version of every object, and what unfinished uploads left."""
+    """Delete every version of every object, and abort multipart uploads."""
     versions = aws.list_all("s3", "list_object_versions", "Versions", Bucket=name)
     markers = aws.list_all("s3", "list_object_versions", "DeleteMarkers", Bucket=name)
     objects: list[dict[str, Any]] = [
         {"Key": item["Key"], "VersionId": item["VersionId"]} for item in (*versions, *markers)
     ]
-    for start in range(0, len(objects), _AT_ONCE):
+    for start in range(0, len(objects), _BATCH):
         answer = aws.call(
-            "s3", "delete_objects", Bucket=name, Delete={"Objects": objects[start : start + _AT_ONCE], "Quiet": True}
+            "s3", "delete_objects", Bucket=name, Delete={"Objects": objects[start : start + _BATCH], "Quiet": True}
         )
         for kept in answer.get("Errors", ()):  # inside a successful answer
             raise AwsError(
-                f"s3:DeleteObject {name}: {kept.get('Key')} stays: {kept.get('Message')} ({kept.get('Code')}).",
+                f"s3:DeleteObject {name}: {kept.get('Key')} remains: {kept.get('Message')} ({kept.get('Code')}).",
                 code=str(kept.get("Code")),
                 operation="s3:DeleteObject",
             )

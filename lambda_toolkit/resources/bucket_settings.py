@@ -1,7 +1,7 @@
-"""What a bucket is set to: closed, encrypted, over TLS only, versioned, with a lifecycle.
+"""The settings of a bucket: public access block, encryption, TLS only, versioning, lifecycle.
 
-S3 takes a policy and a lifecycle only as a whole. Both are read, our part is replaced, and what others put there is
-written back as it was read.
+S3 replaces a policy and a lifecycle configuration in full. Both are read, our part is replaced, and statements and
+rules of others are sent back unchanged.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from lambda_toolkit.spec.model import BucketSpec, LifecycleRule
 CLOSED = {"BlockPublicAcls": True, "IgnorePublicAcls": True, "BlockPublicPolicy": True, "RestrictPublicBuckets": True}
 _NEW = ("NoSuchBucket",)
 _SID = "LambdaScriptTlsOnly"
-_RULES = "lambda-script:"  # what the ids of our lifecycle rules begin with
-_OPTIONS = ("TransitionDefaultMinimumObjectSize",)  # of a whole lifecycle; S3 resets it where it is not said again
+_RULES = "lambda-script:"  # prefix of the ids of our lifecycle rules
+_OPTIONS = ("TransitionDefaultMinimumObjectSize",)  # of a lifecycle configuration; S3 resets it where it is not resent
 
 
 @dataclass(frozen=True)
 class Settings:
-    """A bucket's settings as S3 answers them."""
+    """A bucket's settings as S3 returns them."""
 
     public_access: Mapping[str, bool] = field(default_factory=dict)
     encryption: Mapping[str, Any] = field(default_factory=dict)  # of the one rule
@@ -36,7 +36,7 @@ class Settings:
 
 
 def read(aws: Aws, spec: BucketSpec) -> Settings:
-    """The settings on AWS that ``spec`` says something about. Raises AwsError."""
+    """The settings on AWS that ``spec`` manages. Raises AwsError."""
     access, encryption, policy, versioning, lifecycle = gather(
         [
             task(aws.find, "s3", "get_public_access_block", Bucket=spec.name),
@@ -59,10 +59,10 @@ def read(aws: Aws, spec: BucketSpec) -> Settings:
 
 
 def compare(aws: Aws, spec: BucketSpec, live: Settings) -> tuple[Difference, ...]:
-    """What of ``live`` is not as ``spec`` says, attribute by attribute."""
+    """The differences of ``live`` from ``spec``, attribute by attribute."""
     desired: dict[str, Any] = {"public_access": CLOSED, "tls_only": spec.tls_only}
     algorithm, key = _encryption(live)
-    # Whoever chose a key for a bucket for which none is declared has encrypted it: that is left alone.
+    # Encryption with a key that is not declared is encryption all the same: it is left alone.
     desired["encryption"] = f"aws:kms {spec.kms_key}" if spec.kms_key else algorithm or "AES256"
     if spec.versioned is not None:
         desired["versioning"] = "Enabled" if spec.versioned else "Suspended" if live.versioning else None
@@ -116,7 +116,7 @@ def _encryption(live: Settings) -> tuple[str | None, str | None]:
 def _encryption_rule(key: str | None) -> dict[str, Any]:
     if key is None:
         return {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
-    # With a bucket key, S3 asks KMS once for many objects, and not for each.
+    # With a bucket key, S3 calls KMS once for many objects, not for each.
     default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}
     return {"ApplyServerSideEncryptionByDefault": default, "BucketKeyEnabled": True}
 
@@ -134,7 +134,7 @@ def _tls_statement(aws: Aws, spec: BucketSpec) -> dict[str, Any]:
 
 
 def _statements(policy: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """A policy's statements: one may stand there without a list."""
+    """A policy's statements: a single one need not be in a list."""
     statements = policy.get("Statement") or []
     return list(statements) if isinstance(statements, list) else [statements]
 
@@ -155,7 +155,7 @@ def _write_policy(aws: Aws, spec: BucketSpec, live: Mapping[str, Any]) -> None:
 
 def _write_lifecycle(aws: Aws, spec: BucketSpec, live: Mapping[str, Any]) -> None:
     others = [rule for rule in live.get("Rules", ()) if not _is_own(rule)]
-    # Rules of the older form name their prefix without a filter, and S3 takes only one of the two forms.
+    # Rules of the older form have Prefix instead of Filter, and S3 accepts no mix of the two forms.
     old_form = any("Filter" not in rule for rule in others)
     rules = [*others, *(_rule(rule, old_form=old_form) for rule in spec.lifecycle or ())]
     if not rules:
@@ -171,28 +171,28 @@ def _is_own(rule: Mapping[str, Any]) -> bool:
 
 
 def _rule(rule: LifecycleRule, *, old_form: bool = False) -> dict[str, Any]:
-    made: dict[str, Any] = {"ID": f"{_RULES}{rule.name}", "Status": "Enabled"}
-    made |= {"Prefix": rule.prefix} if old_form else {"Filter": {"Prefix": rule.prefix}}
+    document: dict[str, Any] = {"ID": f"{_RULES}{rule.name}", "Status": "Enabled"}
+    document |= {"Prefix": rule.prefix} if old_form else {"Filter": {"Prefix": rule.prefix}}
     if rule.abort_uploads_days is not None:
-        made["AbortIncompleteMultipartUpload"] = {"DaysAfterInitiation": rule.abort_uploads_days}
+        document["AbortIncompleteMultipartUpload"] = {"DaysAfterInitiation": rule.abort_uploads_days}
     if rule.noncurrent_days is not None:
-        made["NoncurrentVersionExpiration"] = {"NoncurrentDays": rule.noncurrent_days}
+        document["NoncurrentVersionExpiration"] = {"NoncurrentDays": rule.noncurrent_days}
     if rule.expire_days is not None:
-        made["Expiration"] = {"Days": rule.expire_days}
+        document["Expiration"] = {"Days": rule.expire_days}
     if rule.transition_days is not None:
-        made["Transitions"] = [{"Days": rule.transition_days, "StorageClass": rule.storage_class}]
-    return made
+        document["Transitions"] = [{"Days": rule.transition_days, "StorageClass": rule.storage_class}]
+    return document
 
 
 def _shown(rule: Mapping[str, Any]) -> str:
-    """A rule in the shape in which two are compared, for people to read."""
+    """A rule in words: the form in which two are compared and shown."""
     prefix = rule.get("Prefix") or rule.get("Filter", {}).get("Prefix") or ""
     days = (
         ("uploads abort after", rule.get("AbortIncompleteMultipartUpload", {}).get("DaysAfterInitiation")),
-        ("old versions go after", rule.get("NoncurrentVersionExpiration", {}).get("NoncurrentDays")),
-        ("objects go after", rule.get("Expiration", {}).get("Days")),
+        ("old versions expire after", rule.get("NoncurrentVersionExpiration", {}).get("NoncurrentDays")),
+        ("objects expire after", rule.get("Expiration", {}).get("Days")),
         *((f"to {item.get('StorageClass')} after", item.get("Days")) for item in rule.get("Transitions", ())),
     )
-    said = ", ".join(f"{what} {number} days" for what, number in days if number is not None)
+    described = ", ".join(f"{what} {number} days" for what, number in days if number is not None)
     switched = "" if rule.get("Status") == "Enabled" else " (off)"
-    return f"{prefix}*: {said}{switched}"
+    return f"{prefix}*: {described}{switched}"

@@ -1,4 +1,4 @@
-"""Watching a new version while it takes a part of the calls."""
+"""Watch a canary: the alarms while a new version gets a share of the calls."""
 
 from __future__ import annotations
 
@@ -7,40 +7,40 @@ from collections.abc import Sequence
 from lambda_toolkit.aws.client import Aws
 from lambda_toolkit.errors import CheckError
 
-_LOOK = 10.0  # seconds between two looks at the alarms
+_INTERVAL = 10.0  # seconds between two reads of the alarms' states
 _STEP = 1.0  # seconds that a sleep may last: an interruption is noticed after that
 
 
 def watch(aws: Aws, alarms: Sequence[str], seconds: float) -> str | None:
-    """What went off among ``alarms`` within ``seconds``, in a sentence; ``None`` where none did.
+    """Wait ``seconds`` and return which of ``alarms`` went into ALARM, as a sentence; ``None`` where none did.
 
-    An alarm that had gone off before counts once it has been quiet in between. Raises CheckError where the program is
-    told to end before.
+    An alarm that is in ALARM from the start counts only after it was in another state. Raises CheckError where the
+    program is interrupted.
     """
-    begun = aws.clock.now()
-    before = set(_gone_off(aws, alarms))
+    started = aws.clock.now()
+    before = set(_in_alarm(aws, alarms))
     while True:
-        left = seconds - (aws.clock.now() - begun)
+        left = seconds - (aws.clock.now() - started)
         if left <= 0:
             return None
-        _sleep(aws, min(left, _LOOK))
-        now = _gone_off(aws, alarms)
+        _sleep(aws, min(left, _INTERVAL))
+        now = _in_alarm(aws, alarms)
         before &= set(now)
         for name, reason in now.items():
             if name not in before:
-                return f"the alarm {name} went off: {reason.rstrip('.') or 'no reason given'}."
+                return f"the alarm {name} went into ALARM: {reason.rstrip('.') or 'no reason given'}."
 
 
 def _sleep(aws: Aws, seconds: float) -> None:
     until = aws.clock.now() + seconds
     while (left := until - aws.clock.now()) > 0:
-        if aws.stopping.is_set():
+        if aws.interrupted.is_set():
             raise CheckError("It was interrupted while it was watched.")
         aws.clock.sleep(min(left, _STEP))
 
 
-def _gone_off(aws: Aws, alarms: Sequence[str]) -> dict[str, str]:
-    """The alarms that are in alarm, with their reasons."""
+def _in_alarm(aws: Aws, alarms: Sequence[str]) -> dict[str, str]:
+    """Those of ``alarms`` whose state is ALARM, with the reasons that CloudWatch gives."""
     answer = aws.call("cloudwatch", "describe_alarms", AlarmNames=list(alarms))
     return {
         str(alarm["AlarmName"]): str(alarm.get("StateReason", ""))

@@ -1,4 +1,4 @@
-"""Desired and live in one shape, compared. Pure."""
+"""Compare desired and live attributes in one form. Pure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SECRET_VALUE = re.compile(
 
 
 def differing(live: Mapping[str, Any], desired: Mapping[str, Any]) -> tuple[str, ...]:
-    """The keys of ``desired`` whose values ``live`` does not have. Keys that ``desired`` lacks are not managed."""
+    """The keys of ``desired`` whose values differ in ``live``. Keys that ``desired`` lacks are not managed."""
     return tuple(key for key, value in desired.items() if live.get(key) != value)
 
 
@@ -32,11 +32,11 @@ def differences(
     within: str = "",
     is_secret: Callable[[str, Any], bool] = lambda name, value: False,
 ) -> tuple[Difference, ...]:
-    """One difference for each attribute of ``desired`` that ``live`` has otherwise.
+    """One difference for each attribute of ``desired`` whose value differs in ``live``.
 
     An attribute that ``desired`` lacks is not managed. Of an attribute that is a mapping (dimensions, statements), each
     key is compared, and one that only ``live`` has is a difference too. ``within`` is put before the attributes' names,
-    with a dot; values of which ``is_secret`` says so are masked.
+    with a dot; values for which ``is_secret`` is true are masked.
     """
     found: list[Difference] = []
     for key, value in desired.items():
@@ -64,12 +64,12 @@ def environment_differences(
 
 
 def tag_differences(live: Mapping[str, str], missing: Mapping[str, str]) -> tuple[Difference, ...]:
-    """One difference for each tag that is to be set. Tags are for everybody to read: none is masked."""
+    """One difference for each tag to set. Tags are not secret: none is masked."""
     return tuple(Difference(f"tags.{key}", live.get(key), value) for key, value in sorted(missing.items()))
 
 
 def looks_secret(name: str, value: Any) -> bool:
-    """Whether a variable of that name, or with that value, had better not be shown."""
+    """Whether a variable of that name, or with that value, looks like a secret and must be masked."""
     if value is None or value == "":
         return False
     return bool(_SECRET_NAME.search(name)) or (isinstance(value, str) and bool(_SECRET_VALUE.search(value)))

@@ -60,9 +60,9 @@ def plan(aws: Aws, spec: FunctionSpec, prefix: str) -> list[Change]:
     expression = spec.schedule
     function = alias.arn(aws, spec.name)
     rule = aws.arn("events", f"rule/{name}")
-    let_in = Permission("schedule", "events.amazonaws.com", rule, aws.account_id)
+    permission = Permission("schedule", "events.amazonaws.com", rule, aws.account_id)
     allowed = invoke_permission.read(aws, spec.name)
-    stale = [key for key in allowed if key.startswith(_STATEMENTS) and key != let_in.statement_id]
+    stale = [key for key in allowed if key.startswith(_STATEMENTS) and key != permission.statement_id]
     target: dict[str, Any] = {}
     tag_change: TagChange | None = None
     if live:
@@ -85,7 +85,7 @@ def plan(aws: Aws, spec: FunctionSpec, prefix: str) -> list[Change]:
         {"target": target.get("Arn"), "input": next((target[key] for key in _INPUTS if target.get(key)), None)},
         {"target": function, "input": None},
     )
-    permission_differs = allowed.get(let_in.statement_id) != rule
+    permission_differs = allowed.get(permission.statement_id) != rule
     found = (
         *ruled,
         *targeted,
@@ -110,13 +110,13 @@ def plan(aws: Aws, spec: FunctionSpec, prefix: str) -> list[Change]:
         if tag_change:
             tag_change.apply(aws, "events", rule)
         if permission_differs:
-            invoke_permission.add(aws, spec.name, let_in, allowed)
+            invoke_permission.grant(aws, spec.name, permission, allowed)
         if targeted:
             kept = {key: target[key] for key in _NOT_OURS if target.get(key)}
             targets = [{"Id": _TARGET, "Arn": function, **kept}]
             answer = aws.call("events", "put_targets", also_wait_for=_NEW, Rule=name, Targets=targets)
             _require_all(answer, f"schedule {name}")
-        invoke_permission.remove(aws, spec.name, stale)
+        invoke_permission.revoke(aws, spec.name, stale)
 
     after: frozenset[Key] = frozenset({("function", spec.name)})
     if live is None:
@@ -137,7 +137,7 @@ def plan_removal(aws: Aws, function: str, after: frozenset[Key]) -> list[Change]
         if targets:
             answer = aws.call("events", "remove_targets", Rule=name, Ids=[target["Id"] for target in targets])
             _require_all(answer, f"schedule {name}", "let go of")
-        invoke_permission.remove(aws, function, statements)
+        invoke_permission.revoke(aws, function, statements)
         aws.find("events", "delete_rule", Name=name)  # last: by the rule, what is left half way is found again
 
     return [Change(KIND, name, "delete", (str(live.get("ScheduleExpression")),), after, apply=delete)]

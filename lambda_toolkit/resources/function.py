@@ -137,7 +137,7 @@ def plan(
                 _wait_until_ready(aws, spec.name)
             return
         published = published or version.publish(aws, spec.name, package.sha256)
-        release.take_over(aws, spec, live_alias, Release(published, digest, package.stamp))
+        release.promote(aws, spec, live_alias, Release(published, digest, package.stamp))
 
     pruning: list[Change] = []
     if not released and live_alias is not None:
@@ -174,7 +174,7 @@ def _creation(
             Publish=True,
             **_as_parameters(desired),
         )
-        release.take_over(aws, spec, None, Release(str(made["Version"]), digest, package.stamp))
+        release.promote(aws, spec, None, Release(str(made["Version"]), digest, package.stamp))
 
     details = (
         f"{spec.runtime}, {spec.memory} MB, {spec.timeout} s",

@@ -1,4 +1,7 @@
-"""Who may invoke a function: statements of its alias's policy, with ids that follow from their content."""
+"""Invoke permissions: statements of the alias's resource-based policy, whose ids are a hash of their content.
+
+https://docs.aws.amazon.com/lambda/latest/dg/access-control-resource-based.html
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,12 @@ from lambda_toolkit.resources.alias import LIVE
 from lambda_toolkit.spec.ownership import short_hash
 
 PREFIX = "lambda-script-"
-_NEW = ("ResourceNotFoundException",)  # an alias that was made a moment ago is not known everywhere
+_NEW = ("ResourceNotFoundException",)  # eventual consistency: a new alias is not known everywhere yet
 
 
 @dataclass(frozen=True)
 class Permission:
-    """That ``service`` may invoke the alias on behalf of ``source_arn``. ``purpose`` is ``schedule`` or ``s3``."""
+    """Allows ``service`` to invoke the alias for ``source_arn``. ``purpose``: ``schedule`` or ``s3``."""
 
     purpose: str
     service: str
@@ -27,12 +30,12 @@ class Permission:
 
     @property
     def statement_id(self) -> str:
-        """The same for the same permission, so that none is ever added twice."""
+        """Equal for equal permissions, so that none is added twice."""
         return f"{PREFIX}{self.purpose}-{short_hash(self.source_arn)}"
 
 
 def read(aws: Aws, function: str) -> dict[str, str]:
-    """Our statements of the alias's policy: by statement id, the ARN that each lets in. Empty without an alias."""
+    """Our statements of the alias's policy: by statement id, the allowed source's ARN. Empty without an alias."""
     return aws.once(("policy", function), lambda: _ours(aws, function))
 
 
@@ -48,15 +51,15 @@ def _ours(aws: Aws, function: str) -> dict[str, str]:
     }
 
 
-def add(aws: Aws, function: str, permission: Permission, live: dict[str, str]) -> None:
-    """Let the source in, unless it is let in already."""
+def grant(aws: Aws, function: str, permission: Permission, live: dict[str, str]) -> None:
+    """Grant the invoke permission, unless ``live`` (see :func:`read`) has it already."""
     statement_id = permission.statement_id
     if live.get(statement_id) == permission.source_arn:
         return
     if statement_id in live:
-        remove(aws, function, [statement_id])
-    # A bucket's ARN names no account. Where an ARN does, as a rule's, a second condition would add nothing, and not
-    # every service says on whose account it calls.
+        revoke(aws, function, [statement_id])
+    # A bucket's ARN contains no account. Where an ARN does, as a rule's, a second condition would add nothing, and not
+    # every service sends aws:SourceAccount.
     names_account = bool(permission.source_arn.split(":")[4])
     account: dict[str, Any] = {} if names_account else {"SourceAccount": permission.source_account}
     try:
@@ -74,17 +77,17 @@ def add(aws: Aws, function: str, permission: Permission, live: dict[str, str]) -
         )
     except AwsError as error:
         if error.code != "ResourceConflictException" or "already exists" not in str(error):
-            raise  # otherwise it is ours: a repeated call found what its first try had made
+            raise  # otherwise the first attempt of a retried call had added it
 
 
-def remove(aws: Aws, function: str, statement_ids: Iterable[str]) -> None:
-    """Take these statements off the alias, where they are there."""
+def revoke(aws: Aws, function: str, statement_ids: Iterable[str]) -> None:
+    """Remove these statements from the alias's policy, where they exist."""
     for statement_id in statement_ids:
         aws.find("lambda", "remove_permission", FunctionName=function, Qualifier=LIVE, StatementId=statement_id)
 
 
 def _source(statement: dict[str, Any]) -> str:
-    """The ARN that a statement's condition names, under whatever operator and spelling AWS gives it back."""
+    """The source ARN in a statement's condition, under whatever operator and spelling AWS returns it."""
     for condition in statement.get("Condition", {}).values():
         for key, value in condition.items():
             if key.lower() == "aws:sourcearn":

@@ -1,4 +1,4 @@
-"""Layers of requirements. A layer's name holds the hash of its recipe: what has the name is what is wanted."""
+"""Layers of requirements. A layer's name contains the hash of its recipe: what has the name is what is declared."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _DAY = 86_400.0  # seconds
 
 
 def version_arn(aws: Aws, name: str) -> str | None:
-    """The ARN of the newest version of the layer ``name``; ``None`` where there is none."""
+    """The ARN of the newest version of the layer ``name``; ``None`` where the layer does not exist."""
     answer = aws.find("lambda", "list_layer_versions", LayerName=name, MaxItems=1)
     versions = answer.get("LayerVersions", []) if answer else []
     return str(versions[0]["LayerVersionArn"]) if versions else None
@@ -31,7 +31,7 @@ def required_arn(aws: Aws, name: str) -> str:
 
 
 def plan(spec: LayerSpec, layer: Layer, artifact_bucket: str | None) -> list[Change]:
-    """The change that publishes ``layer``. It is only asked for where AWS has none of that name."""
+    """The change that publishes ``layer``. Called only where AWS has none of that name."""
 
     def create(aws: Aws) -> None:
         content: dict[str, Any]
@@ -55,7 +55,7 @@ def plan(spec: LayerSpec, layer: Layer, artifact_bucket: str | None) -> list[Cha
 
 
 def plan_removal(aws: Aws, names: Iterable[str], functions: Collection[str]) -> list[Change]:
-    """The changes that remove those layers of ours called ``names`` that no function outside ``functions`` uses."""
+    """The changes that delete those of our layers ``names`` that no function outside ``functions`` uses."""
     ours = sorted({name for name in names if name.startswith(LAYER_PREFIX)})
     if not ours:
         return []
@@ -72,21 +72,23 @@ def plan_removal(aws: Aws, names: Iterable[str], functions: Collection[str]) -> 
 def left_over(aws: Aws) -> list[str]:
     """The names of our layers that no function uses and that are older than a day.
 
-    A layer carries no tags, and what published it may have failed before a function used it, or before it was removed.
-    A younger one may be on its way to a function. One that is removed although somebody is about to use it is published
-    again by the same command; functions that use it already go on with it. Raises AwsError.
+    A layer has no tags, and a deployment may have failed between publishing and using it, or before deleting it. A
+    younger one may belong to a running deployment. Where a layer is deleted just before it is used, the same command
+    publishes it again; a function that uses a deleted version keeps it. Raises AwsError.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/creating-deleting-layers.html
     """
     layers = aws.list_all("lambda", "list_layers", "Layers")
-    born = {str(item["LayerName"]): _born(item.get("LatestMatchingVersion") or {}) for item in layers}
-    old = {name for name, at in born.items() if name.startswith(LAYER_PREFIX) and aws.clock.wall() - at > _DAY}
+    created = {str(item["LayerName"]): _created(item.get("LatestMatchingVersion") or {}) for item in layers}
+    old = {name for name, at in created.items() if name.startswith(LAYER_PREFIX) and aws.clock.wall() - at > _DAY}
     if not old:
         return []
     used = {layer_name(layer["Arn"]) for function in aws.all_functions() for layer in function.get("Layers") or ()}
     return sorted(old - used)
 
 
-def _born(version: Mapping[str, Any]) -> float:
-    """When it was published, in seconds since 1970; never long ago where AWS does not say it in a known form."""
+def _created(version: Mapping[str, Any]) -> float:
+    """When it was published, in seconds since 1970; infinity (new) where the date cannot be parsed."""
     try:
         return datetime.strptime(str(version.get("CreatedDate")), "%Y-%m-%dT%H:%M:%S.%f%z").timestamp()
     except ValueError:
@@ -107,7 +109,7 @@ def layer_name(arn: str) -> str:
 
 
 def upload(aws: Aws, bucket: str | None, key: str, content: bytes) -> dict[str, str]:
-    """Where Lambda finds ``content``, which is too large to be sent in a call."""
+    """Upload ``content``, which is too large to be sent in a call. Returns the parameters by which Lambda finds it."""
     if bucket is None:
         raise AwsError(f"{key} is too large to be sent directly: name an artifact_bucket.")
     aws.call("s3", "put_object", Bucket=bucket, Key=f"lambda_script/{key}", Body=content)

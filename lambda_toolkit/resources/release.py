@@ -1,4 +1,7 @@
-"""A published version takes over: it is checked, may get a part of the calls first, and becomes the alias ``live``."""
+"""Release a published version: check it, optionally try it as a canary, and point the alias ``live`` to it.
+
+In CodeDeploy's words: BeforeAllowTraffic is the health event, AllowTraffic the canary and the move of the alias.
+"""
 
 from __future__ import annotations
 
@@ -14,17 +17,17 @@ from lambda_toolkit.resources.alias import LiveAlias, Release
 from lambda_toolkit.resources.canary import watch
 from lambda_toolkit.spec.model import FunctionSpec
 
-_NEW_ROLE = 20.0  # seconds until what a role that was made with its function may do is known everywhere
+_NEW_ROLE = 20.0  # seconds until the permissions of a role that was created with its function are in effect everywhere
 
 
 def digest(desired: dict[str, Any], *others: str) -> str:
-    """Sixteen characters that stand for a declaration: its configuration, code, layer and architecture."""
+    """The digest of a declaration (configuration, code, layer, architecture): sixteen hexadecimal characters."""
     text = json.dumps([desired, *others], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def difference(live: LiveAlias | None, digest: str, *, latest_differs: bool) -> str | None:
-    """How the alias differs from the declaration, in words; ``None`` where what differs in $LATEST says it already."""
+    """How the alias differs from the declaration, in words; ``None`` where that of $LATEST already shows it."""
     if live is None:
         return f"it is not released: the alias {alias.LIVE} is missing"
     shares = ", ".join(f"{share:.0%} of its calls to version {number}" for number, share in live.weights.items())
@@ -40,49 +43,49 @@ def difference(live: LiveAlias | None, digest: str, *, latest_differs: bool) -> 
     return None
 
 
-def take_over(aws: Aws, spec: FunctionSpec, live: LiveAlias | None, release: Release) -> None:
-    """Wait for the version of ``release``, check it, try it as a canary where that is declared, and make it live.
+def promote(aws: Aws, spec: FunctionSpec, live: LiveAlias | None, release: Release) -> None:
+    """Wait until the version of ``release`` is active, check it, try it as a canary if declared, and make it live.
 
-    Raises CheckError or AwsError; the alias is then where it was.
+    Raises CheckError or AwsError; the alias then points where it did before.
     """
     version.wait_until_active(aws, spec.name, release.version)
     try:
         if spec.health_event is not None:
-            patience = _NEW_ROLE if live is None else 0.0
-            version.check(aws, spec.name, release.version, spec.health_event, patience)
+            timeout = _NEW_ROLE if live is None else 0.0
+            version.check(aws, spec.name, release.version, spec.health_event, timeout)
         if spec.canary is not None and live is not None and live.version != release.version:
-            _try(aws, spec, live, release.version)
+            _try_as_canary(aws, spec, live, release.version)
     except CheckError as error:
         stays = f"{alias.LIVE} stays at version {live.version}" if live else "nothing was released"
-        raise CheckError(f"{error} So {stays}; mend it and deploy again.") from error
+        raise CheckError(f"{error} So {stays}; fix it and deploy again.") from error
     alias.move(aws, spec.name, live, release)
 
 
-def _try(aws: Aws, spec: FunctionSpec, live: LiveAlias, number: str) -> None:
-    """Let the version take its share of the calls for its minutes. It gives them back whatever ends the trial early."""
+def _try_as_canary(aws: Aws, spec: FunctionSpec, live: LiveAlias, number: str) -> None:
+    """Route the canary's share of the calls to the version for its minutes; roll back whatever ends it early."""
     canary = spec.canary
     if canary is None:
         return
     finished = False
     try:
-        alias.share(aws, spec.name, live.version, {number: canary.weight})
+        alias.route(aws, spec.name, live.version, {number: canary.weight})
         alarms = [alarm_name(spec.name, alarm.name) for alarm in spec.alarms or ()]
-        gone_off = watch(aws, alarms, canary.minutes * 60)
-        if gone_off is not None:
-            raise CheckError(f"Version {number} of {spec.name}, with {canary.weight:.0%} of the calls: {gone_off}")
+        raised = watch(aws, alarms, canary.minutes * 60)
+        if raised is not None:
+            raise CheckError(f"Version {number} of {spec.name}, with {canary.weight:.0%} of the calls: {raised}")
         finished = True
     finally:
         if not finished:
-            _give_back(aws, spec.name, live.version, number)
+            _roll_back_traffic(aws, spec.name, live.version, number)
 
 
-def _give_back(aws: Aws, function: str, stable: str, number: str) -> None:
+def _roll_back_traffic(aws: Aws, function: str, stable: str, number: str) -> None:
     try:
-        alias.share(aws, function, stable, {})
+        alias.route(aws, function, stable, {})
     except AwsError as error:
         raise AwsError(
-            f"{function} goes on sending a share of its calls to version {number}, which was to be taken back: {error} "
-            f"Take it back with: rollback {function} --to {stable}",
+            f"{function} still routes a share of its calls to version {number}, and rolling back the traffic failed: "
+            f"{error} Roll it back with: rollback {function} --to {stable}",
             code=error.code,
             operation=error.operation,
         ) from error

@@ -95,14 +95,14 @@ def _bucket(arn: str) -> str:
 def _plan_bucket(aws: Aws, spec: FunctionSpec, bucket: str, grants: dict[str, str], seen_to: SeenTo) -> list[Change]:
     arn = alias.arn(aws, spec.name)
     desired = [_entry(arn, spec.name, trigger) for trigger in spec.s3_triggers or () if trigger.bucket == bucket]
-    let_in = Permission("s3", "s3.amazonaws.com", aws.arn("s3", bucket), aws.account_id)
+    permission = Permission("s3", "s3.amazonaws.com", aws.arn("s3", bucket), aws.account_id)
     configuration = _read(aws, bucket) or {}
     _check_others(configuration, desired, spec, bucket, seen_to)
     own = _own(configuration, spec.name)
     entries = Difference("notifications", sorted(map(_described, own)), sorted(map(_described, desired)))
     entries_differ = entries.live != entries.desired
-    permission_differs = grants.get(let_in.statement_id) != let_in.source_arn
-    stale = [key for key in _granted_to(grants, bucket) if key != let_in.statement_id]
+    permission_differs = grants.get(permission.statement_id) != permission.source_arn
+    stale = [key for key in _granted_to(grants, bucket) if key != permission.statement_id]
     found = (
         *([entries] if entries_differ else []),
         *([Difference("permission to invoke", None, arn)] if permission_differs else []),
@@ -112,10 +112,10 @@ def _plan_bucket(aws: Aws, spec: FunctionSpec, bucket: str, grants: dict[str, st
         return []
 
     def apply(aws: Aws) -> None:
-        invoke_permission.add(aws, spec.name, let_in, grants)
+        invoke_permission.grant(aws, spec.name, permission, grants)
         if entries_differ:
             _merge(aws, bucket, spec.name, desired, seen_to)
-        invoke_permission.remove(aws, spec.name, stale)
+        invoke_permission.revoke(aws, spec.name, stale)
 
     name = change_name(spec.name, bucket)
     after: frozenset[Key] = frozenset({("function", spec.name), ("bucket", bucket)})
@@ -130,7 +130,7 @@ def _plan_dropped(function: str, bucket: str, grants: Mapping[str, str]) -> list
 
     def apply(aws: Aws) -> None:
         _merge(aws, bucket, function, [], lambda function, bucket: False)
-        invoke_permission.remove(aws, function, statements)
+        invoke_permission.revoke(aws, function, statements)
 
     return [Change(KIND, change_name(function, bucket), "delete", apply=apply)]
 

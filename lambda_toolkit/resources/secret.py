@@ -1,4 +1,4 @@
-"""Secrets of Secrets Manager. Values are compared and written here, and never shown."""
+"""Secrets Manager secrets. Values are compared and written here, and never shown."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ KIND = "secret"
 def plan(aws: Aws, spec: SecretSpec) -> list[Change]:
     """The change that brings the secret to ``spec``. Raises OwnershipError.
 
-    A secret that is missing while there is no value for it is a change that will fail, and says which variable to set.
+    Where the secret does not exist and no value is given, the change fails, and names the variable to set.
     """
     live = aws.find("secretsmanager", "describe_secret", SecretId=spec.name)
     if live is None:
@@ -32,7 +32,7 @@ def plan(aws: Aws, spec: SecretSpec) -> list[Change]:
         *([Difference("value", MASK, MASK, secret=True)] if value_differs else []),
         *tag_change.differences,
     )
-    details = ("is taken back from deletion",) if is_deleted else ()
+    details = ("is restored from deletion",) if is_deleted else ()
     if not found and not details:
         return []
 
@@ -47,7 +47,7 @@ def plan(aws: Aws, spec: SecretSpec) -> list[Change]:
 
 
 def plan_removal(aws: Aws, spec: SecretSpec, after: frozenset[Key]) -> list[Change]:
-    """The change that removes the secret at once and for good, if the toolkit made it."""
+    """The change that deletes the secret without a recovery window, if the toolkit created it, after ``after``."""
     live = aws.find("secretsmanager", "describe_secret", SecretId=spec.name)
     if live is None or not is_owned(as_mapping(live.get("Tags")), declared=spec.tags):
         return []
@@ -55,7 +55,7 @@ def plan_removal(aws: Aws, spec: SecretSpec, after: frozenset[Key]) -> list[Chan
     def delete(aws: Aws) -> None:
         aws.find("secretsmanager", "delete_secret", SecretId=spec.name, ForceDeleteWithoutRecovery=True)
 
-    return [Change(KIND, spec.name, "delete", ("for good",), after=after, apply=delete)]
+    return [Change(KIND, spec.name, "delete", ("without recovery",), after=after, apply=delete)]
 
 
 def _creation(spec: SecretSpec, labels: dict[str, str]) -> Change:
@@ -69,13 +69,13 @@ def _creation(spec: SecretSpec, labels: dict[str, str]) -> Change:
 
 
 def _without_value(spec: SecretSpec) -> Callable[[Aws], None]:
-    def refuse(_: Aws) -> None:
+    def fail(_: Aws) -> None:
         raise ToolkitError(
-            f"AWS holds no secret {spec.name}, and the environment variable {spec.variable} is not set. "
+            f"There is no secret {spec.name} on AWS, and the environment variable {spec.variable} is not set. "
             "Set it and deploy again."
         )
 
-    return refuse
+    return fail
 
 
 def _stored(aws: Aws, name: str) -> str | None:

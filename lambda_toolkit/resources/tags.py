@@ -22,12 +22,12 @@ from lambda_toolkit.spec.ownership import (
     unwanted_tags,
 )
 
-_PAGE = 100  # the most that GetResources gives at once
+_PAGE = 100  # the most resources that one GetResources returns
 
 
 @dataclass(frozen=True)
 class _Calls:
-    """How a service sets and removes tags: ``subject`` names the thing, the keys go by ``keys``."""
+    """How a service sets and removes tags: ``subject`` is the parameter that names the resource."""
 
     subject: str
     tags: str = "Tags"
@@ -50,7 +50,7 @@ _CALLS = {
 
 @dataclass(frozen=True)
 class TagChange:
-    """The tags to set and to take away so that a thing is tagged as declared. False where there are none."""
+    """The tags to set and to remove so that a resource is tagged as declared. False where there are none."""
 
     missing: Mapping[str, str]
     unwanted: tuple[str, ...]
@@ -61,7 +61,7 @@ class TagChange:
         return bool(self.differences)
 
     def apply(self, aws: Aws, service: str, subject: str) -> None:
-        """Write the difference to what ``service`` knows as ``subject``. Raises AwsError."""
+        """Write the difference to the resource ``subject`` (an ARN or name) of ``service``. Raises AwsError."""
         calls = _CALLS[service]
         named: dict[str, Any] = {calls.subject: subject}
         if self.missing:
@@ -73,7 +73,7 @@ class TagChange:
 
 
 def compare(live: Mapping[str, str], declared: Mapping[str, str], function: str | None = None) -> TagChange:
-    """What makes ``live`` tags those that are ``declared`` and the toolkit's own. Those of others stay."""
+    """The change from ``live`` tags to the ``declared`` ones and the toolkit's own. Undeclared tags stay."""
     missing = missing_tags(live, desired_tags(declared, function))
     unwanted = unwanted_tags(live, declared)
     removed = tuple(Difference(f"tags.{key}", live[key], None) for key in unwanted)

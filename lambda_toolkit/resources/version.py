@@ -1,4 +1,4 @@
-"""Published versions of a function: made, checked before they take over, and removed when they are old."""
+"""Published versions of a function: published, checked before they go live, and deleted when they are old."""
 
 from __future__ import annotations
 
@@ -12,28 +12,33 @@ from lambda_toolkit.errors import AwsError, CheckError
 
 KIND = "old versions"
 KEPT = 5
-_NEW = ("ResourceNotFoundException",)  # what was made a moment ago is not known everywhere
-_SAYS_NOTHING = ("Error", "Exception", "Unhandled", "Runtime.HandlerError")  # types of errors that help nobody
+_NEW = ("ResourceNotFoundException",)  # eventual consistency: a new resource is not known everywhere yet
+_UNSPECIFIC = (
+    "Error",
+    "Exception",
+    "Unhandled",
+    "Runtime.HandlerError",
+)  # error types that say nothing beyond the message
 
 
 def publish(aws: Aws, function: str, sha256: str) -> str:
-    """The number of the version that is $LATEST, whose code has the hash ``sha256``.
+    """Publish $LATEST, whose code has the hash ``sha256`` (base64, as Lambda's CodeSha256), and return its number.
 
-    Lambda makes one only where $LATEST differs from the newest version: asking twice gives the same number.
-    Raises AwsError where $LATEST has other code by now.
+    Lambda publishes a new version only where $LATEST differs from the newest: publishing twice returns the same number.
+    Raises AwsError where $LATEST has other code in the meantime.
     """
     published = aws.call("lambda", "publish_version", FunctionName=function, CodeSha256=sha256)
     if published.get("CodeSha256") != sha256:
         raise AwsError(
             f"Lambda published version {published.get('Version')} of {function} from other code than was deployed: "
-            "somebody else is deploying it. Deploy again.",
+            "another deployment is running. Deploy again.",
             code="ResourceConflictException",
         )
     return str(published["Version"])
 
 
 def published(aws: Aws, function: str) -> list[str]:
-    """The numbers of the published versions, the oldest first."""
+    """The numbers of the published versions, ascending."""
     listed = aws.list_all("lambda", "list_versions_by_function", "Versions", FunctionName=function)
     return sorted((str(item["Version"]) for item in listed if item["Version"] != "$LATEST"), key=int)
 
@@ -44,10 +49,10 @@ def exists(aws: Aws, function: str, version: str) -> bool:
 
 
 def wait_until_active(aws: Aws, function: str, version: str) -> None:
-    """Wait until the version can be invoked. Raises AwsError with Lambda's reason where it never will be."""
+    """Wait until the version can be invoked. Raises AwsError with Lambda's reason where that failed."""
 
     def ended() -> dict[str, Any] | None:
-        # Lambda takes 100 of these a second, and of its other calls 15 all together
+        # Lambda allows 100 GetFunction calls a second, and 15 of all its other control-plane calls together
         answer = aws.call("lambda", "get_function", also_wait_for=_NEW, FunctionName=function, Qualifier=version)
         now: dict[str, Any] = answer["Configuration"]
         return None if now.get("State") == "Pending" else now
@@ -58,30 +63,30 @@ def wait_until_active(aws: Aws, function: str, version: str) -> None:
         raise AwsError(f"Lambda could not set up version {version} of {function}: {reason}.", code="Failed")
 
 
-def check(aws: Aws, function: str, version: str, event: Mapping[str, Any], patience: float = 0.0) -> None:
+def check(aws: Aws, function: str, version: str, event: Mapping[str, Any], timeout: float = 0.0) -> None:
     """Invoke the version with ``event``. Raises CheckError with the function's own message where it fails.
 
-    It is asked again for ``patience`` seconds: what a new role may do is not known everywhere at once.
+    Retried for ``timeout`` seconds: the permissions of a new role take a while to be in effect.
     """
     started, pause = aws.clock.now(), 1.0
     while True:
         problem = _problem(aws, function, version, event)
         if problem is None:
             return
-        if aws.clock.now() - started + pause > patience:
+        if aws.clock.now() - started + pause > timeout:
             raise CheckError(f"Version {version} of {function} fails its check: {problem.rstrip('.')}.")
         aws.clock.sleep(pause)
         pause *= 2
 
 
 def plan_pruning(aws: Aws, function: str, upcoming: str | None) -> list[Change]:
-    """The change that removes the versions that are left when the last five stay and every one that an alias names.
+    """The change that deletes all versions but the last five and those that an alias points to.
 
-    ``upcoming`` is the version that is about to be live; ``None`` where it is yet to be published.
+    ``upcoming`` is the version that will be live; ``None`` where it is not published yet.
     """
-    there = published(aws, function)
-    kept = KEPT if upcoming in there else KEPT - 1
-    old = there[:-kept]
+    existing = published(aws, function)
+    kept = KEPT if upcoming in existing else KEPT - 1
+    old = existing[:-kept]
     if not old:
         return []
     named = _named(aws, function) | {upcoming}
@@ -98,7 +103,7 @@ def plan_pruning(aws: Aws, function: str, upcoming: str | None) -> list[Change]:
 
 
 def _named(aws: Aws, function: str) -> set[str | None]:
-    """The versions that any alias sends calls to, save for where ``live`` is about to leave."""
+    """The versions that any alias routes calls to."""
     aliases = aws.list_all("lambda", "list_aliases", "Aliases", FunctionName=function)
     return {
         str(version)
@@ -119,7 +124,7 @@ def _problem(aws: Aws, function: str, version: str, event: Mapping[str, Any]) ->
 
 
 def _message(text: str) -> str:
-    """Lambda's error document in one line: its message, with its type where that says more."""
+    """Lambda's error document in one line: its message, with its type where it is specific."""
     try:
         document = json.loads(text)
     except ValueError:
@@ -127,4 +132,4 @@ def _message(text: str) -> str:
     if not isinstance(document, dict):
         return text or "no message"
     kind, message = document.get("errorType", "Error"), document.get("errorMessage", "no message")
-    return str(message) if kind in _SAYS_NOTHING else f"{message} ({kind})"
+    return str(message) if kind in _UNSPECIFIC else f"{message} ({kind})"

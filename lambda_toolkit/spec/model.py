@@ -36,9 +36,10 @@ class S3Trigger:
 class Alarm:
     """A CloudWatch alarm of one function; its name on CloudWatch is ``<function>-<name>``.
 
-    ``period`` is in seconds. ``topic`` is the name or the ARN of the SNS topic that is told when the alarm goes off;
-    with ``tell_missing`` also when data stop to come, though not before the first came. ``description`` stands in the
-    message: say there what to do. ``dimensions`` is ``{"FunctionName": <function>}`` unless given.
+    ``period`` is in seconds. ``topic`` is the name or the ARN of the SNS topic that is notified when the state
+    becomes ALARM; with ``notify_on_insufficient_data`` also when it becomes INSUFFICIENT_DATA, which needs data before.
+    ``description`` is part of the notification: say there what to do. ``dimensions`` is
+    ``{"FunctionName": <function>}`` unless given.
     """
 
     name: str
@@ -53,7 +54,7 @@ class Alarm:
     topic: str | None = None
     description: str = ""
     dimensions: Mapping[str, str] | None = None
-    tell_missing: bool = False
+    notify_on_insufficient_data: bool = False
 
 
 @dataclass(frozen=True)

@@ -184,8 +184,11 @@ def _alarm_problems(alarm: Alarm) -> Iterable[str]:
     ):
         if value not in known:
             yield f"alarm `{alarm.name}`: {what} `{value}` is not one of {', '.join(known)}."
-    if alarm.tell_missing and alarm.missing_data != "missing":
-        yield f"alarm `{alarm.name}`: tell_missing goes with missing_data `missing`; as it is, data are never missing."
+    if alarm.notify_on_insufficient_data and alarm.missing_data != "missing":
+        yield (
+            f"alarm `{alarm.name}`: notify_on_insufficient_data needs missing_data `missing`: with "
+            f"`{alarm.missing_data}`, data are never missing."
+        )
     if alarm.period not in _ALARM_PERIODS and (alarm.period < 60 or alarm.period % 60):
         yield f"alarm `{alarm.name}`: period {alarm.period} is neither 10, 20, 30 nor a multiple of 60 seconds."
     longest = _ALARM_DAY if alarm.period < _ALARM_HOUR else _ALARM_WEEK

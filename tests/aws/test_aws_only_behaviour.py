@@ -90,7 +90,7 @@ def test_a_bucket_that_the_first_try_had_made_is_no_failure(aws, client) -> None
 
 def test_a_bucket_of_another_account_is_called_that(aws, wire) -> None:
     wire.refuse("GetBucketTagging", "AccessDenied", "Access Denied", status=403)
-    with pytest.raises(AwsError, match="my-lake is somebody else's"):
+    with pytest.raises(AwsError, match="my-lake belongs to another account"):
         make_plan(aws, Deployment(buckets=(BucketSpec("my-lake"),)))
 
 
@@ -198,7 +198,7 @@ def test_an_object_that_may_not_be_deleted_is_named(aws, session, client) -> Non
     execute(aws, make_plan(aws, deployment))
     client("s3").put_object(Bucket="my-lake", Key="in/a.json", Body=b"{}")
     [failure] = execute(aws, make_destroy_plan(aws, deployment, delete_data=True)).failed
-    assert "in/a.json stays: Access Denied" in failure.message
+    assert "in/a.json remains: Access Denied" in failure.message
 
 
 def test_a_role_that_was_lost_and_is_made_anew_says_what_may_be_wrong_with_its_function(script, client) -> None:

@@ -72,7 +72,7 @@ def test_a_quiet_canary_takes_all_calls_after_its_minutes(released, client, time
 
 def test_an_alarm_takes_the_calls_back(released, client, time) -> None:
     at(time, 120, lambda: ring(client, "ALARM"))
-    with pytest.raises(DeployError, match="my-function-errors went off: 2 errors") as failed:
+    with pytest.raises(DeployError, match="my-function-errors went into ALARM: 2 errors") as failed:
         released.deploy()
     assert "10% of the calls" in str(failed.value)
     assert "live stays at version 1" in str(failed.value)
@@ -92,7 +92,7 @@ def test_an_alarm_that_rang_before_counts_once_it_was_quiet(released, client, ti
 
 def test_an_interruption_takes_the_calls_back(released, client, time) -> None:
     aws = released._door()
-    at(time, 60, aws.stopping.set)
+    at(time, 60, aws.interrupted.set)
     with pytest.raises(DeployError, match="interrupted while it was watched"):
         released.deploy()
     assert time.seconds < 63

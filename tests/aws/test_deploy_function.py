@@ -138,7 +138,7 @@ def test_an_edited_handler_is_published_and_made_live(script, source, wire) -> N
     assert wire.writes == []
 
 
-QUIET = Alarm("errors", "Errors", topic="alerts", missing_data="missing", tell_missing=True)
+QUIET = Alarm("errors", "Errors", topic="alerts", missing_data="missing", notify_on_insufficient_data=True)
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,7 @@ def test_a_secret_that_waits_for_deletion_is_taken_back(aws, client) -> None:
     deploy(aws, secret("one"))
     client("secretsmanager").delete_secret(SecretId="shop/dev/source", RecoveryWindowInDays=7)
     [change] = deploy(aws, secret("two")).done
-    assert change.details == ("is taken back from deletion",)
+    assert change.details == ("is restored from deletion",)
     assert [item.attribute for item in change.differences] == ["value"]
     assert stored(client) == "two"
 

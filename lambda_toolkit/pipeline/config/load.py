@@ -147,7 +147,9 @@ def _alarm(problems: Problems, name: str, values: Values) -> Alarm:
     alarm = Alarm(name, **values)
     if below is None:
         return alarm if threshold is None else replace(alarm, threshold=threshold)
-    return replace(alarm, threshold=below, comparison="LessThanThreshold", missing_data="missing", tell_missing=True)
+    return replace(
+        alarm, threshold=below, comparison="LessThanThreshold", missing_data="missing", notify_on_insufficient_data=True
+    )
 
 
 def _function(problems: Problems, pipeline: Pipeline, name: str, values: Values) -> FunctionDeclaration:

@@ -110,9 +110,9 @@ def test_an_alarm_says_what_to_do(pipeline):
 def test_an_alarm_below_something_tells_also_when_nothing_comes_at_all(pipeline):
     errors, silent = deployment(pipeline, ACCOUNT, {}).functions[0].alarms
     assert (silent.metric, silent.comparison, silent.threshold) == ("Invocations", "LessThanThreshold", 1)
-    assert (silent.missing_data, silent.tell_missing) == ("missing", True)
+    assert (silent.missing_data, silent.notify_on_insufficient_data) == ("missing", True)
     assert "extract was not started" in silent.description
-    assert not errors.tell_missing
+    assert not errors.notify_on_insufficient_data
 
 
 def test_the_tables_travel_as_the_same_bytes(pipeline):

@@ -42,7 +42,10 @@ def spec(**different: object) -> FunctionSpec:
         ({"alarms": (Alarm("a", "Duration", statistic="p99"),)}, "statistic `p99` is not one of Average"),
         ({"alarms": (Alarm("a", "Errors", comparison=">="),)}, "comparison `>=`"),
         ({"alarms": (Alarm("a", "Errors", missing_data="ok"),)}, "missing_data `ok`"),
-        ({"alarms": (Alarm("a", "Errors", tell_missing=True),)}, "tell_missing goes with missing_data `missing`"),
+        (
+            {"alarms": (Alarm("a", "Errors", notify_on_insufficient_data=True),)},
+            "notify_on_insufficient_data needs missing_data `missing`",
+        ),
         ({"alarms": (Alarm("a", "Errors", period=60, evaluation_periods=1441),)}, "1441 periods of 60 s"),
         ({"alarms": (Alarm("a", "Errors", evaluation_periods=0),)}, "0 periods"),
         ({"permissions": [{"Resource": "x" * 10_000}]}, "in a role's policy"),
