@@ -26,9 +26,9 @@ _INTERVALS: Mapping[str, timedelta] = {"every run": EVERY_RUN, "never": NEVER}
 _INTERVAL = re.compile(r"(?P<count>\d{1,5}) (?P<unit>minute|hour|day)s?")
 
 _KEYS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {  # kind -> needed keys, allowed keys
-    CALENDAR: (frozenset({"kind", "key"}), frozenset({"types"})),
-    DIMENSION: (frozenset({"kind", "from", "key", "columns"}), frozenset({"join", "types"})),
-    FACT: (frozenset({"kind", "from", "key", "record", "columns"}), frozenset({"join", "types"})),
+    CALENDAR: (frozenset({"kind", "key"}), frozenset({"types", "references"})),
+    DIMENSION: (frozenset({"kind", "from", "key", "columns"}), frozenset({"join", "types", "references"})),
+    FACT: (frozenset({"kind", "from", "key", "record", "columns"}), frozenset({"join", "types", "references"})),
 }
 
 
@@ -55,6 +55,18 @@ class ColumnType:
 
 
 @dataclass(frozen=True)
+class Reference:
+    """A foreign key that config/warehouse.sql declares."""
+
+    columns: tuple[str, ...]
+    """The referring columns."""
+    table: str
+    """The referenced table of the warehouse."""
+    keys: tuple[str, ...]
+    """The referenced columns, in the order of ``columns``."""
+
+
+@dataclass(frozen=True)
 class WarehouseTable:
     """A table of the warehouse, one row (a fact: one row per version) for each row of ``source``.
 
@@ -71,11 +83,18 @@ class WarehouseTable:
     joins: Mapping[str, str]
     columns: Mapping[str, Expression]
     types: Mapping[str, ColumnType] = field(default_factory=dict)
+    references: tuple[Reference, ...] = ()
+    """The foreign keys among the columns that transform fills: rows wait until the rows they refer to exist."""
 
     @property
     def column_names(self) -> tuple[str, ...]:
         """The columns that transform fills, in the order of its files."""
         return CALENDAR_COLUMNS if self.kind == CALENDAR else tuple(self.columns)
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """The columns that transform fills and config/warehouse.sql declares NOT NULL."""
+        return tuple(name for name in self.column_names if name in self.types and self.types[name].required)
 
 
 @dataclass(frozen=True)
@@ -122,9 +141,23 @@ class Declarations:
         return tuple(sorted(self.source.values(), key=lambda table: table.name not in named))
 
     def loading_order(self) -> tuple[WarehouseTable, ...]:
-        """Calendars, then dimensions, then facts: what is named lands before what names it."""
+        """Calendars, then dimensions, then facts; and each table after the tables that it refers to."""
         order = (CALENDAR, DIMENSION, FACT)
-        return tuple(sorted(self.warehouse.values(), key=lambda table: order.index(table.kind)))
+        ordered: dict[str, WarehouseTable] = {}
+        visited: set[str] = set()
+
+        def add(table: WarehouseTable) -> None:
+            if table.name in visited:  # loaded already, or a circle: rows of it wait for the next batch
+                return
+            visited.add(table.name)
+            for reference in table.references:
+                if reference.table in self.warehouse:
+                    add(self.warehouse[reference.table])
+            ordered[table.name] = table
+
+        for table in sorted(self.warehouse.values(), key=lambda table: order.index(table.kind)):
+            add(table)
+        return tuple(ordered.values())
 
 
 def parse(document: Mapping[str, Any]) -> Declarations:
@@ -187,11 +220,13 @@ def _warehouse_table(name: str, entry: Mapping[str, Any], source: Mapping[str, S
     if kind not in _KEYS:
         raise DeclarationError(f"{where} `kind` must be one of {', '.join(_KEYS)}, not {kind!r}.")
     _check_keys(where, entry, *_KEYS[kind])
-    key, types = _text(where, entry, "key"), _types(where, entry)
+    key, types, references = _text(where, entry, "key"), _types(where, entry), _references(where, entry)
     if kind == CALENDAR:
         if key != CALENDAR_COLUMNS[0]:
             raise DeclarationError(f"{where} `key` of a calendar must be {CALENDAR_COLUMNS[0]!r}, not {key!r}.")
-        return WarehouseTable(name, kind, key, None, None, MappingProxyType({}), MappingProxyType({}), types)
+        return WarehouseTable(
+            name, kind, key, None, None, MappingProxyType({}), MappingProxyType({}), types, references
+        )
     base = _text(where, entry, "from")
     joins = _texts(where, entry, "join")
     for table in (base, *joins):
@@ -212,7 +247,9 @@ def _warehouse_table(name: str, entry: Mapping[str, Any], source: Mapping[str, S
             f"{columns.get(key, 'not among its columns')}."
         )
     record = _text(where, entry, "record") if kind == FACT else None
-    return WarehouseTable(name, kind, key, base, record, MappingProxyType(joins), MappingProxyType(columns), types)
+    return WarehouseTable(
+        name, kind, key, base, record, MappingProxyType(joins), MappingProxyType(columns), types, references
+    )
 
 
 def _types(where: str, entry: Mapping[str, Any]) -> Mapping[str, ColumnType]:
@@ -221,6 +258,17 @@ def _types(where: str, entry: Mapping[str, Any]) -> Mapping[str, ColumnType]:
         return MappingProxyType({name: ColumnType(**column) for name, column in entry.get("types", {}).items()})
     except (AttributeError, TypeError) as error:
         raise DeclarationError(f"{where} `types` must name the type of each column: {error}.") from error
+
+
+def _references(where: str, entry: Mapping[str, Any]) -> tuple[Reference, ...]:
+    """Written by the deployment, not by people."""
+    try:
+        return tuple(
+            Reference(tuple(found["columns"]), found["table"], tuple(found["keys"]))
+            for found in entry.get("references", ())
+        )
+    except (KeyError, TypeError) as error:
+        raise DeclarationError(f"{where} `references` must be a list of columns, table and keys: {error}.") from error
 
 
 def _check_keys(where: str, entry: Mapping[str, Any], needed: frozenset[str], allowed: frozenset[str]) -> None:

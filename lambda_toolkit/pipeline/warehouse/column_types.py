@@ -1,29 +1,17 @@
-"""What config/warehouse.sql says of the warehouse's columns: types, and which must not be NULL."""
+"""What config/warehouse.sql declares: the types of columns, which must not be NULL, and the foreign keys."""
 
 from __future__ import annotations
 
 import itertools
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from lambda_toolkit.pipeline.errors import ConfigurationError
-from lambda_toolkit.pipeline.lambdas.shared.declarations import Declarations, parse
-from lambda_toolkit.pipeline.lambdas.shared.errors import PipelineError
-from lambda_toolkit.pipeline.warehouse.ddl import statements
+from lambda_toolkit.pipeline.lambdas.shared.declarations import Declarations, Reference, parse
+from lambda_toolkit.pipeline.lambdas.shared.errors import PipelineError, WarehouseError
+from lambda_toolkit.pipeline.warehouse.ddl import CreateTable, Token, statements
 
-_TOKEN = re.compile(
-    r"""
-    (?P<space>\s+)
-  | (?P<text>[eE]?'(?:[^']|'')*')
-  | (?P<quoted>"(?:[^"]|"")+")
-  | (?P<word>[^\W\d]\w*)
-  | (?P<number>\d+(?:\.\d+)?)
-  | (?P<mark>::|\[\]|.)
-""",
-    re.VERBOSE | re.DOTALL,
-)
 _ALIASES = {  # other names of a type -> the one that format_type writes
     "int": "integer",
     "int2": "smallint",
@@ -69,44 +57,51 @@ class Column:
 
 
 @dataclass(frozen=True)
-class _Token:
-    kind: str
-    text: str
+class Table:
+    """What a CREATE TABLE statement says."""
 
-    @property
-    def word(self) -> str:
-        """The keyword that it may be; a quoted name is none."""
-        return self.text.lower() if self.kind == "word" else ""
-
-    @property
-    def name(self) -> str:
-        """The name that it is, folded as PostgreSQL does."""
-        return self.text[1:-1].replace('""', '"') if self.kind == "quoted" else self.text.lower()
+    columns: Mapping[str, Column]
+    """The columns in order."""
+    references: tuple[Reference, ...]
+    """The foreign keys in order, of the columns and of the table."""
 
 
-def columns(schema_sql: str) -> Mapping[str, Mapping[str, Column]]:
-    """Table -> column -> what its CREATE TABLE statement in ``schema_sql`` says of it.
+def tables(schema_sql: str) -> Mapping[str, Table]:
+    """Table -> what its CREATE TABLE statement in ``schema_sql`` says of it.
 
-    Raises PipelineError for anything but CREATE TABLE statements.
+    Raises PipelineError for anything but CREATE TABLE statements, and for a foreign key whose columns are not known.
     """
-    return {entry.table: _columns_of(entry.statement) for entry in statements(schema_sql)}
+    created = statements(schema_sql)
+    columns = {entry.table: _columns_of(entry.body) for entry in created}
+    keys = {entry.table: _primary_key_of(entry.body) for entry in created}
+    return {entry.table: Table(columns[entry.table], tuple(_references_of(entry, keys))) for entry in created}
 
 
-def with_types(tables: Mapping[str, Mapping[str, Any]], schema_sql: str, where: str) -> dict[str, Any]:
-    """``tables`` (the sections source and warehouse) with the ``types`` of each warehouse table.
+def with_types(tables_declared: Mapping[str, Mapping[str, Any]], schema_sql: str, where: str) -> dict[str, Any]:
+    """The sections ``source`` and ``warehouse`` with the ``types`` and ``references`` of each warehouse table.
 
-    Raises ConfigurationError, naming ``where``, when the two do not fit each other.
+    Raises ConfigurationError, naming ``where``, when the declaration and ``schema_sql`` do not fit each other.
     """
     try:
-        declared, schema = parse(tables), columns(schema_sql)
+        declared, schema = parse(tables_declared), tables(schema_sql)
     except PipelineError as error:
         raise ConfigurationError(f"{where}: {error}") from error
-    _check(declared, schema, where)
+    _check(declared, {name: table.columns for name, table in schema.items()}, where)
     warehouse = {
-        name: {**entry, "types": _types(schema[name], declared.warehouse[name].column_names)}
-        for name, entry in tables["warehouse"].items()
+        name: {**entry, **_packaged(schema[name], declared.warehouse[name].column_names)}
+        for name, entry in tables_declared["warehouse"].items()
     }
-    return {**tables, "warehouse": warehouse}
+    return {**tables_declared, "warehouse": warehouse}
+
+
+def _packaged(table: Table, names: tuple[str, ...]) -> dict[str, Any]:
+    """The types and the foreign keys of the columns that transform fills, as JSON values."""
+    references = [
+        {"columns": list(found.columns), "table": found.table, "keys": list(found.keys)}
+        for found in table.references
+        if set(found.columns) <= set(names)
+    ]
+    return {"types": _types(table.columns, names), "references": references}
 
 
 def _types(schema: Mapping[str, Column], names: tuple[str, ...]) -> dict[str, dict[str, Any]]:
@@ -138,9 +133,9 @@ def _check(declared: Declarations, schema: Mapping[str, Mapping[str, Column]], w
             )
 
 
-def _columns_of(statement: str) -> dict[str, Column]:
+def _columns_of(body: tuple[Token, ...]) -> dict[str, Column]:
     found: dict[str, Column] = {}
-    for item in _items(_tokens(statement)):
+    for item in _items(body):
         if item[0].word in _TABLE_CONSTRAINTS:
             for name in _primary_key(item):
                 found[name] = Column(found[name].type, True, found[name].filled)
@@ -149,16 +144,10 @@ def _columns_of(statement: str) -> dict[str, Column]:
     return found
 
 
-def _tokens(statement: str) -> list[_Token]:
-    return [
-        _Token(str(match.lastgroup), match[0]) for match in _TOKEN.finditer(statement) if match.lastgroup != "space"
-    ]
-
-
-def _items(tokens: list[_Token]) -> Iterator[list[_Token]]:
-    """What stands between the commas of the outermost parentheses."""
+def _items(tokens: Iterable[Token]) -> Iterator[list[Token]]:
+    """The tokens between the commas of the outermost parentheses."""
     depth = 0
-    item: list[_Token] = []
+    item: list[Token] = []
     for token in tokens:
         if token.text == "(" and (depth := depth + 1) == 1:
             continue
@@ -173,16 +162,49 @@ def _items(tokens: list[_Token]) -> Iterator[list[_Token]]:
         yield item
 
 
-def _primary_key(item: list[_Token]) -> list[str]:
-    words = [token.word for token in item]
-    if "primary" not in words[:3]:
-        return []
-    start = next(place for place, token in enumerate(item) if token.text == "(")
-    end = next(place for place, token in enumerate(item) if token.text == ")")
-    return [token.name for token in item[start + 1 : end] if token.kind in ("word", "quoted")]
+def _primary_key_of(body: tuple[Token, ...]) -> tuple[str, ...]:
+    for item in _items(body):
+        if item[0].word in _TABLE_CONSTRAINTS:
+            if names := _primary_key(item):
+                return names
+        elif ("primary", "key") in itertools.pairwise(_outside_parentheses(item[1:])):
+            return (item[0].name,)
+    return ()
 
 
-def _column(tokens: list[_Token]) -> Column:
+def _primary_key(item: list[Token]) -> tuple[str, ...]:
+    """The columns of a table constraint PRIMARY KEY; none of another constraint."""
+    return _names_after(item, 0) if "primary" in [token.word for token in item[:3]] else ()
+
+
+def _names_after(item: list[Token], start: int) -> tuple[str, ...]:
+    """The names within the first parentheses after ``start``; none where there are no parentheses."""
+    begin = next((n for n, token in enumerate(item) if n >= start and token.text == "("), len(item))
+    end = next((n for n, token in enumerate(item) if n >= begin and token.text == ")"), len(item))
+    return tuple(token.name for token in item[begin + 1 : end] if token.kind in ("word", "quoted"))
+
+
+def _references_of(entry: CreateTable, keys: Mapping[str, tuple[str, ...]]) -> Iterator[Reference]:
+    """The foreign keys of a table. ``keys``: the primary key of each table, which REFERENCES without columns means."""
+    for item in _items(entry.body):
+        words = [token.word for token in item]
+        if "references" not in words:
+            continue
+        at = words.index("references")
+        is_table_constraint = item[0].word in _TABLE_CONSTRAINTS
+        columns = _names_after(item, 0) if is_table_constraint else (item[0].name,)
+        other = item[at + 1].name if len(item) > at + 1 else ""
+        has_columns = len(item) > at + 2 and item[at + 2].text == "("
+        named = _names_after(item, at + 2) if has_columns else keys.get(other, ())
+        if len(named) != len(columns):
+            raise WarehouseError(
+                f"Table {entry.table} refers to {other}, whose primary key is not in the schema: "
+                f"name the columns, REFERENCES {other} (...)."
+            )
+        yield Reference(columns, other, named)
+
+
+def _column(tokens: list[Token]) -> Column:
     end = next((place for place, token in enumerate(tokens) if token.word in _TYPE_ENDS), len(tokens))
     rest = _outside_parentheses(tokens[end:])
     kind, raw = _type(tokens[:end])
@@ -195,7 +217,7 @@ def _column(tokens: list[_Token]) -> Column:
     )
 
 
-def _outside_parentheses(tokens: list[_Token]) -> list[str]:
+def _outside_parentheses(tokens: list[Token]) -> list[str]:
     words, depth = [], 0
     for token in tokens:
         depth += {"(": 1, ")": -1}.get(token.text, 0)
@@ -204,7 +226,7 @@ def _outside_parentheses(tokens: list[_Token]) -> list[str]:
     return words
 
 
-def _type(tokens: list[_Token]) -> tuple[str, str]:
+def _type(tokens: list[Token]) -> tuple[str, str]:
     """A type as format_type writes it, and its name as it was written."""
     words = " ".join(token.name if token.kind == "quoted" else token.word for token in tokens if token.kind in _NAMES)
     raw = words.removeprefix("pg_catalog ")
@@ -224,7 +246,7 @@ def _type(tokens: list[_Token]) -> tuple[str, str]:
 _NAMES = ("word", "quoted")
 
 
-def _inside(tokens: list[_Token]) -> list[_Token]:
+def _inside(tokens: list[Token]) -> list[Token]:
     depth, found = 0, []
     for token in tokens:
         if token.text == ")":

@@ -1,63 +1,98 @@
-"""A schema written in SQL, cut into its CREATE TABLE statements: each is run as it was written."""
+"""The tokens of a schema written in SQL, and its CREATE TABLE statements: each is run as it was written."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lambda_toolkit.pipeline.lambdas.shared.errors import WarehouseError
 
 _TOKEN = re.compile(
     r"""
-    --[^\n]*                      # a comment to the end of the line
-  | /\*.*?\*/                     # a comment between marks
-  | '(?:[^']|'')*'                # a text
-  | "(?:[^"]|"")*"                # a quoted name
-  | \$(?P<tag>\w*)\$.*?\$(?P=tag)\$   # a dollar-quoted text
-  | ;
+    (?P<space>\s+)
+  | (?P<comment>--[^\n]*|/\*.*?\*/)
+  | (?P<text>[eE]'(?:[^'\\]|''|\\.)*'|'(?:[^']|'')*'|\$(?P<tag>\w*)\$.*?\$(?P=tag)\$)
+  | (?P<quoted>"(?:[^"]|"")+")
+  | (?P<word>[^\W\d]\w*)
+  | (?P<number>\d+(?:\.\d+)?)
+  | (?P<mark>::|\[\]|.)
 """,
     re.VERBOSE | re.DOTALL,
 )
-_CREATE = re.compile(r'\s*CREATE\s+TABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?(?P<name>"(?:[^"]|"")+"|\w+)\s*\(', re.IGNORECASE)
+_KINDS = ("space", "comment", "text", "quoted", "word", "number", "mark")
+
+
+@dataclass(frozen=True)
+class Token:
+    """A token of SQL. ``kind``: space, comment, text (a string constant), quoted (a name), word, number or mark."""
+
+    kind: str
+    text: str
+
+    @property
+    def word(self) -> str:
+        """The keyword that it may be; empty for a quoted name."""
+        return self.text.lower() if self.kind == "word" else ""
+
+    @property
+    def name(self) -> str:
+        """The name that it is, folded to lower case as PostgreSQL does unless it is quoted."""
+        return self.text[1:-1].replace('""', '"') if self.kind == "quoted" else self.text.lower()
 
 
 @dataclass(frozen=True)
 class CreateTable:
-    """One statement and the table that it creates."""
+    """One CREATE TABLE statement."""
 
     table: str
+    """The name of the table that it creates."""
     statement: str
+    """The statement as it was written, without comments and without the semicolon."""
+    body: tuple[Token, ...]
+    """Its tokens from the first parenthesis on, without spaces and comments."""
 
 
 def statements(schema_sql: str) -> tuple[CreateTable, ...]:
     """The CREATE TABLE statements of ``schema_sql``, in order.
 
-    Raises WarehouseError for any other statement, and for a table name with a schema: the tables live in one.
+    Raises WarehouseError for any other statement, and for a table name with a schema: the tables are in one schema.
     """
-    found = []
-    for text in _split(schema_sql):
-        match = _CREATE.match(text)
-        if match is None:
-            beginning = " ".join(text.split())[:60]
-            raise WarehouseError(
-                f"The warehouse's schema may hold only CREATE TABLE <name> (...) statements; found: {beginning}"
-            )
-        name = match["name"]
-        found.append(CreateTable(name[1:-1].replace('""', '"') if name[0] == '"' else name.lower(), text.strip()))
-    return tuple(found)
+    return tuple(_create_table(tokens) for tokens in _split(schema_sql))
 
 
-def _split(text: str) -> list[str]:
-    """The statements between semicolons, without comments."""
-    pieces, current, position = [], "", 0
-    for token in _TOKEN.finditer(text):
-        current += text[position : token.start()]
-        position = token.end()
-        if token[0] == ";":
-            pieces.append(current)
-            current = ""
-        elif token[0].startswith(("--", "/*")):
-            current += " "
-        else:
-            current += token[0]
-    return [piece for piece in (*pieces, current + text[position:]) if piece.strip()]
+def _tokens(text: str) -> Iterator[Token]:
+    for match in _TOKEN.finditer(text):
+        kind = next(kind for kind in _KINDS if match[kind] is not None)
+        yield Token(kind, match[0])
+
+
+def _split(schema_sql: str) -> Iterator[list[Token]]:
+    """The tokens of each statement, comments replaced by a space."""
+    statement: list[Token] = []
+    for token in (*_tokens(schema_sql), Token("mark", ";")):
+        if token.text != ";":
+            statement.append(Token("space", " ") if token.kind == "comment" else token)
+            continue
+        if any(part.kind != "space" for part in statement):
+            yield statement
+        statement = []
+
+
+def _create_table(tokens: list[Token]) -> CreateTable:
+    statement = "".join(token.text for token in tokens).strip()
+    solid = [token for token in tokens if token.kind != "space"]
+    start = 5 if [token.word for token in solid[2:5]] == ["if", "not", "exists"] else 2
+    name, body = solid[start : start + 1], solid[start + 1 :]
+    if (
+        [token.word for token in solid[:2]] != ["create", "table"]
+        or not name
+        or name[0].kind not in ("word", "quoted")
+        or not body
+        or body[0].text != "("
+    ):
+        raise WarehouseError(
+            "The warehouse's schema may contain only CREATE TABLE <name> (...) statements; found: "
+            f"{' '.join(statement.split())[:60]}"
+        )
+    return CreateTable(name[0].name, statement, tuple(body))

@@ -7,7 +7,7 @@ import pytest
 from lambda_toolkit.pipeline.config.deployment import tables_json
 from lambda_toolkit.pipeline.config.load import DEFAULT_PATH, load
 from lambda_toolkit.pipeline.errors import ConfigurationError
-from lambda_toolkit.pipeline.warehouse.column_types import columns, with_types
+from lambda_toolkit.pipeline.warehouse.column_types import tables, with_types
 
 MIXED = """
 -- a comment; with a semicolon, (and) parentheses
@@ -39,8 +39,8 @@ CREATE TABLE "Pair" (a integer, b text, PRIMARY KEY (b, a));
 
 
 def test_every_way_to_write_a_column_is_read():
-    found = columns(MIXED)
-    assert {name: (column.type, column.required, column.filled) for name, column in found["sales"].items()} == {
+    found = tables(MIXED)
+    assert {name: (column.type, column.required, column.filled) for name, column in found["sales"].columns.items()} == {
         "id": ("bigint", True, True),
         "Price, €": ("numeric(10,2)", True, False),
         "price": ("numeric(5,0)", True, True),
@@ -60,7 +60,7 @@ def test_every_way_to_write_a_column_is_read():
         "doc": ("jsonb", False, False),
         "total": ("numeric", False, True),
     }
-    assert [(name, column.required) for name, column in found["Pair"].items()] == [("a", True), ("b", True)]
+    assert [(name, column.required) for name, column in found["Pair"].columns.items()] == [("a", True), ("b", True)]
 
 
 SOURCE = {"staff": {"key": "staff_id"}}
