@@ -1,4 +1,4 @@
-"""Two warehouses of one database compared: every row of every table, every version with its batch and its number."""
+"""Reconciles two warehouses of one database: every row of every table, every version with its batch and number."""
 
 from __future__ import annotations
 
@@ -8,42 +8,38 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from ..shared.declarations import FACT, Declarations, WarehouseTable
+from ..shared.declarations import Declarations, WarehouseTable
 from ..shared.events import CompareResult, TableComparison
 from ..shared.postgres import sql
 from ..shared.postgres.connection import transaction
 from ..shared.postgres.copy import Connection
-from .warehouse.facts import names
+from .warehouse.kinds import kind_of
 from .warehouse.ledger import check_prepared, last_entry
 from .warehouse.schemas import Warehouse
 
-EXAMPLES = 5  # differences that are told of each table
+EXAMPLES = 5  # differences that are shown of each table
 
-_ROWS = 'SELECT true AS "_present", $columns FROM $table AS t'
-_VERSIONS = """
-    SELECT true AS "_present", $columns, t.$record AS "_record", v.batch AS "_batch",
-        row_number() OVER (PARTITION BY t.$key ORDER BY t.$record) AS "_version"
-    FROM $table AS t
-    $brought_by
-"""
 _COMPARE = """
     WITH a AS ($one), b AS ($other)
     SELECT count(*) OVER (), to_jsonb(a)::text, to_jsonb(b)::text FROM a FULL JOIN b ON $same
     WHERE a."_present" IS NULL OR b."_present" IS NULL OR ROW($of_one) IS DISTINCT FROM ROW($of_other)
     LIMIT $limit
 """
-_RENUMBERED = 'WITH a AS ($one), b AS ($other) SELECT count(*) FROM a JOIN b ON $same WHERE a."_record" <> b."_record"'
+_OTHER_NUMBERS = (
+    'WITH a AS ($one), b AS ($other) SELECT count(*) FROM a JOIN b ON $same WHERE a."_record" <> b."_record"'
+)
 _COUNT = "WITH a AS ($one), b AS ($other) SELECT (SELECT count(*) FROM a), (SELECT count(*) FROM b)"
-# The pipeline's own tables: what identifies a row, and what is compared.
-_OWN = {
+# The control tables: the columns that identify a row, and those that are compared.
+_CONTROL = {
     "ledger": (("batch",), ("batch", "source_manifest", "extracted_at")),
-    "deletion": (("table_name", "key", "batch"), ("table_name", "key", "batch", "ended_batch")),
-    "held": (("table_name", "key", "batch"), ("table_name", "key", "batch", "version")),
-    "rejected": (("table_name", "key", "batch"), ("table_name", "key", "batch", "faults")),
+    "deletion": (("table_name", "key", "batch"), ("table_name", "key", "batch", "undeleted_batch")),
+    "pending_row": (("table_name", "key", "batch"), ("table_name", "key", "batch", "content")),
+    "rejected_value": (("table_name", "key", "batch"), ("table_name", "key", "batch", "rejected")),
 }
+_ROWS = 'SELECT true AS "_present", $columns FROM $table AS t'
 _REJECTED = """
     SELECT true AS "_present", table_name, key, batch,
-        array_agg(DISTINCT concat_ws(': ', column_name, value, reason)) AS faults
+        array_agg(DISTINCT concat_ws(': ', column_name, value, reason)) AS rejected
     FROM $table GROUP BY table_name, key, batch
 """
 
@@ -55,19 +51,22 @@ class _Side:
 
 
 def compare(connection: Connection, declarations: Declarations, one: Warehouse, other: Warehouse) -> CompareResult:
-    """What differs between ``one`` and ``other``, in one snapshot; writes nothing.
+    """What differs between ``one`` and ``other``, in one read-only snapshot.
 
-    ``equal``: whether they hold the same, record for record. Where batches were replayed in ``one``, the versions that
-    came late have later numbers there than where they come in time: that is told as ``renumbered``, and no difference.
-    ``rows``: of the published tables of ``one``. Raises WarehouseError when one of them is not prepared.
+    https://www.postgresql.org/docs/current/transaction-iso.html#XACT-REPEATABLE-READ
+
+    ``equal``: whether they have the same content, record for record. Where batches were replayed in ``one``, the
+    late-arriving versions have higher record numbers there than in ``other``: these are counted as ``renumbered``, and
+    are no difference. ``rows``: of the published tables of ``one``. Raises WarehouseError when one of them is not
+    prepared.
     """
     for warehouse in (one, other):
         check_prepared(connection, warehouse)
     with transaction(connection, "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"):
         lasts = [last_entry(connection, warehouse).batch for warehouse in (one, other)]
         tables = [_table(connection, table, one, other) for table in declarations.warehouse.values()]
-        tables += [_own(connection, name, one, other) for name in _OWN]
-        revised = sql.compose("SELECT EXISTS (SELECT FROM $revision)", **one.parts())
+        tables += [_control_table(connection, name, one, other) for name in _CONTROL]
+        revised = sql.compose("SELECT EXISTS (SELECT FROM $revision)", **one.control_tables())
         replayed = bool(connection.rows(revised)[0][0])
     different = any(table.differences for table in tables)
     renumbered = sum(table.renumbered for table in tables)
@@ -82,31 +81,25 @@ def compare(connection: Connection, declarations: Declarations, one: Warehouse, 
 
 
 def _table(connection: Connection, table: WarehouseTable, one: Warehouse, other: Warehouse) -> TableComparison:
-    is_fact = table.kind == FACT
-    columns = sql.columns(table.column_names, of="t")
+    kind = kind_of(table)
     sides = [
-        _Side(
-            sql.compose(_VERSIONS if is_fact else _ROWS, **names(warehouse, table), columns=columns),
-            f"{warehouse.published}.{table.name}",
-        )
-        for warehouse in (one, other)
+        _Side(kind.compared_rows(warehouse, table), f"{warehouse.published}.{table.name}") for warehouse in (one, other)
     ]
-    identity = (table.key, "_version") if is_fact else (table.key,)
-    compared = (*table.column_names, "_batch") if is_fact else table.column_names
+    identity, compared = kind.compared_columns(table)
     found = _compared(connection, table.name, sides, identity, compared)
-    if is_fact:
+    if table.record:
         parts = {"one": sides[0].query, "other": sides[1].query, "same": _same(identity)}
-        found = replace(found, renumbered=int(connection.rows(sql.compose(_RENUMBERED, **parts))[0][0]))
+        found = replace(found, renumbered=int(connection.rows(sql.compose(_OTHER_NUMBERS, **parts))[0][0]))
     return found
 
 
-def _own(connection: Connection, name: str, one: Warehouse, other: Warehouse) -> TableComparison:
-    identity, compared = _OWN[name]
-    template = _REJECTED if name == "rejected" else _ROWS
+def _control_table(connection: Connection, name: str, one: Warehouse, other: Warehouse) -> TableComparison:
+    identity, compared = _CONTROL[name]
+    template = _REJECTED if name == "rejected_value" else _ROWS
     sides = [
         _Side(
-            sql.compose(template, table=sql.table(name, warehouse.own), columns=sql.columns(compared, of="t")),
-            f"{warehouse.own}.{name}",
+            sql.compose(template, table=sql.table(name, warehouse.control), columns=sql.columns(compared, of="t")),
+            f"{warehouse.control}.{name}",
         )
         for warehouse in (one, other)
     ]
@@ -131,7 +124,7 @@ def _compared(
         rows=tuple(int(count) for count in counts),
         differences=int(rows[0][0]) if rows else 0,
         renumbered=0,
-        examples=tuple(_told(sides, identity, compared, _read(row[1]), _read(row[2])) for row in rows),
+        examples=tuple(_description(sides, identity, compared, _read(row[1]), _read(row[2])) for row in rows),
     )
 
 
@@ -146,14 +139,14 @@ def _read(text: str | None) -> dict[str, Any] | None:
     return found
 
 
-def _told(
+def _description(
     sides: list[_Side],
     identity: tuple[str, ...],
     compared: tuple[str, ...],
     one: Mapping[str, Any] | None,
     other: Mapping[str, Any] | None,
 ) -> str:
-    """One difference in words."""
+    """One difference as a sentence."""
     which = ", ".join(f"{name.lstrip('_')} {(one or other or {})[name]}" for name in identity)
     if one is None or other is None:
         there, missing = (sides[1], sides[0]) if one is None else sides

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, assert_never
 
 from ..shared import clients, declarations
@@ -30,6 +31,7 @@ from .loading import Loaded, load, report
 from .open_items import count_open, open_rows
 from .rebuild import rebuild
 from .replay import replay
+from .warehouse import requirements
 from .warehouse.schemas import LIVE, Warehouse
 
 RESERVE = 20.0  # seconds for what comes after the last batch
@@ -39,7 +41,7 @@ SAFETY_FACTOR = 1.5  # a batch may take that many times as long as the longest b
 @logged
 @checked(lambda: secret.credentials("WAREHOUSE_SECRET"), clients.processed_lake)
 def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Loads the batches that the warehouse does not have yet, in order; or does what the event's ``action`` says.
+    """Loads the batches that the warehouse does not have yet, in order; or runs the event's ``action``.
 
     Raises PipelineError for an event that ``events.load_request`` refuses, and what the action raises.
     """
@@ -53,7 +55,8 @@ def _answer(connection: Connection, request: LoadEvent, context: Any) -> Message
         case LoadRequest():
             return _load(connection, context)
         case ReportRequest():
-            return _described(connection, report(connection))
+            differences = requirements.differences(connection, declarations.load())
+            return dataclasses.replace(_described(connection, report(connection)), differences=tuple(differences))
         case RejectedRequest():
             return open_rows(connection, declarations.load())
         case LoadReplayRequest():
@@ -68,25 +71,28 @@ def _answer(connection: Connection, request: LoadEvent, context: Any) -> Message
 
 def _load(connection: Connection, context: Any) -> LoadResult:
     result = load(
-        connection, clients.processed_lake(), declarations.load(), in_time=_deadline(context).has_time_for_next
+        connection,
+        clients.processed_lake(),
+        declarations.load(),
+        has_time_for_next=_deadline(context).has_time_for_next,
     )
     if result.busy:
         logger.warning("another load is running: this one loaded nothing")
-    if result.held:
+    if result.pending:
         logger.warning(
             "rows are pending: a row that they reference is not in the warehouse (see what transform rejected), or "
             "they lack a value that the warehouse requires",
-            pending=result.held,
+            pending=result.pending,
         )
-        count_rejected(sum(result.held.values()), context)
+        count_rejected(sum(result.pending.values()), context)
     return _described(connection, result)
 
 
 def _replay(connection: Connection, request: LoadReplayRequest, context: Any) -> LoadReplayResult:
     if not request.batches:
         raise PipelineError("The event of load, action replay: `batches` must name at least one batch.")
-    lake, deadline = clients.processed_lake(), _deadline(context)
-    done = replay(connection, lake, declarations.load(), list(request.batches), in_time=deadline.has_time_for_next)
+    lake, has_time = clients.processed_lake(), _deadline(context).has_time_for_next
+    done = replay(connection, lake, declarations.load(), list(request.batches), has_time_for_next=has_time)
     return LoadReplayResult(
         tuple(done.replayed),
         done.written,
@@ -98,13 +104,13 @@ def _replay(connection: Connection, request: LoadReplayRequest, context: Any) ->
 
 
 def _rebuild(connection: Connection, request: RebuildRequest, context: Any) -> RebuildResult:
-    shadow, in_time = _shadow(request.schema), _deadline(context).has_time_for_next
-    done = rebuild(connection, clients.processed_lake(), declarations.load(), shadow, in_time)
+    shadow, has_time_for_next = _shadow(request.schema), _deadline(context).has_time_for_next
+    done = rebuild(connection, clients.processed_lake(), declarations.load(), shadow, has_time_for_next)
     return RebuildResult(
         done.last_batch,
         tuple(done.loaded),
         tuple(done.replayed),
-        missing_batch=done.waiting_for,
+        missing_batch=done.missing_batch,
         done=done.done,
         busy=done.busy,
     )
@@ -116,20 +122,20 @@ def _described(connection: Connection, result: Loaded) -> LoadResult:
         last_batch=result.last.batch,
         extracted_at=result.last.extracted_at,
         loaded_at=result.last.loaded_at,
-        missing_batch=result.waiting_for,
+        missing_batch=result.missing_batch,
         appended=result.appended,
-        pending=result.held,
+        pending=result.pending,
         open=count_open(connection),
         busy=result.busy,
     )
 
 
 def _shadow(schema: str) -> Warehouse:
-    """The warehouse in ``schema``, beside the live one. Raises PipelineError for a name that cannot be used."""
-    problem = Warehouse.refusal(schema)
+    """The shadow warehouse in ``schema``. Raises PipelineError for a name that cannot be used."""
+    problem = Warehouse.name_problem(schema)
     if problem:
         raise PipelineError(f"The event's `schema` cannot be {schema!r}: {problem}.")
-    return Warehouse.beside(schema)
+    return Warehouse.shadow(schema)
 
 
 def _deadline(context: Any) -> Deadline:

@@ -1,55 +1,83 @@
-"""What is open: rows that transform rejected, and rows that are held, each with the reason that keeps it out."""
+"""Open items: values that transform rejected, and pending rows, each with the reason why it is not loaded."""
 
 from __future__ import annotations
 
-from ..shared.declarations import CALENDAR, Declarations
+from collections.abc import Iterator
+
+from ..shared.declarations import Declarations, WarehouseTable
 from ..shared.events import OpenCounts, OpenItem, RejectedResult
 from ..shared.postgres import sql
 from ..shared.postgres.copy import Connection
 from .warehouse.ledger import check_prepared
-from .warehouse.pending import Waiting, waiting
+from .warehouse.requirements import Requirement, requirements
 from .warehouse.schemas import LIVE, Warehouse
+from .warehouse.session import TableSql
 
-LIMIT = 500  # entries of each kind that are told one by one; an answer of Lambda holds 6 MB
-_MAX_TEXT = 1000  # characters of a value that are told
+LIMIT = 500  # entries of each list; a response of Lambda is limited to 6 MB
+_MAX_LENGTH = 1000  # characters of a value
 
 _COUNT = """
-    SELECT (SELECT count(*) FROM (SELECT DISTINCT table_name, key, batch FROM $rejected) AS r),
-           (SELECT count(*) FROM $held)
+    SELECT (SELECT count(*) FROM (SELECT DISTINCT table_name, key, batch FROM $rejected_value) AS r),
+           (SELECT count(*) FROM $pending_row)
 """
 _REJECTED = """
-    SELECT batch, table_name, key, column_name, left(value, $length), reason FROM $rejected
+    SELECT batch, table_name, key, column_name, left(value, $length), reason FROM $rejected_value
     ORDER BY batch, table_name, key, column_name LIMIT $limit
 """
-_BATCHES = "SELECT array_agg(batch) FROM (SELECT DISTINCT batch FROM $rejected ORDER BY batch) AS b"
+_BATCHES = "SELECT array_agg(batch) FROM (SELECT DISTINCT batch FROM $rejected_value ORDER BY batch) AS b"
+_PENDING = """
+    SELECT p.batch, $name, p.key, $column, left($value, $length), $reason
+    FROM $pending_row AS p, jsonb_populate_record(NULL::$table, p.content) AS s
+    WHERE p.table_name = $name AND $unmet ORDER BY p.batch, p.key LIMIT $limit
+"""
 
 
 def count_open(connection: Connection, warehouse: Warehouse = LIVE) -> OpenCounts:
     """The numbers of rejected and of pending rows."""
-    rejected, pending = connection.rows(sql.compose(_COUNT, **warehouse.parts()))[0]
+    rejected, pending = connection.rows(sql.compose(_COUNT, **warehouse.control_tables()))[0]
     return OpenCounts(int(rejected), int(pending))
 
 
 def open_rows(
     connection: Connection, declarations: Declarations, *, limit: int = LIMIT, warehouse: Warehouse = LIVE
 ) -> RejectedResult:
-    """The outstanding rows: one entry per reason, oldest first, at most ``limit`` rejected and ``limit`` pending.
+    """The open items: one entry per rejected value and per unmet requirement, oldest first.
 
-    Raises WarehouseError when the warehouse is not prepared.
+    At most ``limit`` rejected and ``limit`` pending. Raises WarehouseError when the warehouse is not prepared.
     """
     check_prepared(connection, warehouse)
-    parts = {**warehouse.parts(), "limit": sql.number(limit), "length": sql.number(_MAX_TEXT)}
-    rejected = tuple(OpenItem(*row) for row in connection.rows(sql.compose(_REJECTED, **parts)))
-    pending = [
-        _entry(found)
-        for table in declarations.loading_order()
-        if table.kind != CALENDAR
-        for found in waiting(connection, warehouse, table, limit)
-    ]
+    parts = {**warehouse.control_tables(), "limit": sql.number(limit), "length": sql.number(_MAX_LENGTH)}
+    rejected = connection.rows(sql.compose(_REJECTED, **parts))
+    pending = [item for table in declarations.loading_order() for item in _pending(connection, warehouse, table, limit)]
     batches = connection.rows(sql.compose(_BATCHES, **parts))[0][0] or []
-    return RejectedResult(count_open(connection), tuple(batches), rejected, tuple(pending[:limit]))
+    return RejectedResult(
+        count_open(connection, warehouse),
+        tuple(batches),
+        tuple(OpenItem(*row) for row in rejected),
+        tuple(pending[:limit]),
+    )
 
 
-def _entry(found: Waiting) -> OpenItem:
-    reason = "NULL, which the warehouse refuses" if found.other is None else f"not in {found.other} yet"
-    return OpenItem(found.batch, found.table, found.key, found.column, found.value, reason)
+def _pending(connection: Connection, warehouse: Warehouse, table: WarehouseTable, limit: int) -> Iterator[OpenItem]:
+    """At most ``limit`` pending rows for each requirement that they do not meet, oldest first."""
+    for requirement in requirements(connection, warehouse, table):
+        columns = [sql.compose("s.$column::text", column=sql.identifier(name)) for name in requirement.columns]
+        statement = sql.compose(
+            _PENDING,
+            **TableSql.of(warehouse, table).parts,
+            column=sql.constant(", ".join(requirement.columns)),
+            value=columns[0]
+            if len(columns) == 1
+            else sql.compose("concat_ws(', ', $all)", all=sql.joined(", ", columns)),
+            reason=sql.constant(_reason(requirement)),
+            unmet=requirement.unmet,
+            limit=sql.number(limit),
+            length=sql.number(_MAX_LENGTH),
+        )
+        yield from (OpenItem(*row) for row in connection.rows(statement))
+
+
+def _reason(requirement: Requirement) -> str:
+    if requirement.referenced_table is None:
+        return "NULL, which the warehouse refuses"
+    return f"not in {requirement.referenced_table} yet"

@@ -1,4 +1,4 @@
-"""A second warehouse, filled from the lake alone: batch by batch, as many as there is time for, and on from there."""
+"""Shadow rebuild: fills a second warehouse from the lake alone, as many batches as there is time for in one run."""
 
 from __future__ import annotations
 
@@ -19,17 +19,20 @@ _APPLIED = "SELECT batch, max(revision) FROM $revision GROUP BY batch"
 
 @dataclass
 class Rebuilt:
-    """The batches loaded and applied again now; the last one loaded; whether that is all that the lake holds.
-
-    ``waiting_for``: a batch that is missing. ``busy``: somebody else is writing to that warehouse.
-    """
+    """What one run of a rebuild did."""
 
     last_batch: int | None
+    """The last batch loaded."""
     loaded: list[int] = field(default_factory=list)
+    """The batches loaded by this run."""
     replayed: list[int] = field(default_factory=list)
-    waiting_for: int | None = None
+    """The batches applied again by this run, because the lake has a newer revision."""
+    missing_batch: int | None = None
+    """The batch that is missing from the lake."""
     done: bool = False
+    """The warehouse has everything that the lake has."""
     busy: bool = False
+    """Another session writes to that warehouse."""
 
 
 def rebuild(
@@ -37,18 +40,18 @@ def rebuild(
     lake: Lake,
     declarations: Declarations,
     warehouse: Warehouse,
-    in_time: Callable[[], bool],
+    has_time_for_next: Callable[[], bool],
 ) -> Rebuilt:
-    """Loads the next batches into ``warehouse``, in their newest revisions, as long as ``in_time`` says.
+    """Loads the next batches into ``warehouse``, in their newest revisions, while ``has_time_for_next()``.
 
-    What was loaded before, and revised since, is applied again. Raises what load and replay raise.
+    Loaded batches that have a newer revision in the lake are applied again. Raises what load and replay raise.
     """
-    loaded = load(connection, lake, declarations, warehouse=warehouse, in_time=in_time)
-    result = Rebuilt(loaded.last.batch, loaded.loaded, waiting_for=loaded.waiting_for, busy=loaded.busy)
-    if loaded.busy or loaded.unfinished or loaded.waiting_for is not None:
+    loaded = load(connection, lake, declarations, warehouse=warehouse, has_time_for_next=has_time_for_next)
+    result = Rebuilt(loaded.last.batch, loaded.loaded, missing_batch=loaded.missing_batch, busy=loaded.busy)
+    if loaded.busy or loaded.unfinished or loaded.missing_batch is not None:
         return result
     revised = _revised(connection, lake, warehouse, loaded.last.batch or 0)
-    again = replay(connection, lake, declarations, revised, warehouse=warehouse, in_time=in_time)
+    again = replay(connection, lake, declarations, revised, warehouse=warehouse, has_time_for_next=has_time_for_next)
     result.replayed, result.busy = again.replayed, again.busy
     result.done = not again.left and not again.busy
     return result
@@ -57,7 +60,8 @@ def rebuild(
 def _revised(connection: Connection, lake: Lake, warehouse: Warehouse, last: int) -> list[int]:
     """The loaded batches of which the lake has a newer revision than the warehouse."""
     applied = {
-        int(batch): int(revision) for batch, revision in connection.rows(sql.compose(_APPLIED, **warehouse.parts()))
+        int(batch): int(revision)
+        for batch, revision in connection.rows(sql.compose(_APPLIED, **warehouse.control_tables()))
     }
     newest = lake.newest_revisions(0)
     return [

@@ -222,6 +222,8 @@ class LoadResult(Message):
     open: OpenCounts = field(default_factory=OpenCounts)
     busy: bool = False
     """Whether another load was running, so that this one did nothing."""
+    differences: tuple[str, ...] = ()
+    """Of a report: foreign keys and NOT NULL that differ between the warehouse and its declaration."""
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ INSERT INTO payment VALUES (7, '2024-02-29 08:00:00.001', '2024-02-29 08:00:00.0
 """
 WAREHOUSE = """
 CREATE SCHEMA pipeline;
-CREATE TABLE pipeline.deletion (table_name text, key text, batch bigint, ended_batch bigint);
+CREATE TABLE pipeline.deletion (table_name text, key text, batch bigint, undeleted_batch bigint);
 INSERT INTO dim_date VALUES (DATE '2024-02-29', 2024, 2, 29, 4, 'Thursday', 'February', 1),
     (DATE '2024-03-01', 2024, 3, 1, 5, 'Friday', 'March', 1),
     (DATE '2024-03-02', 2024, 3, 2, 6, 'Saturday', 'March', 1),
@@ -54,7 +54,7 @@ VIEWS = """
 CREATE VIEW current_{of} AS SELECT * FROM {table} AS t
     WHERE NOT EXISTS (SELECT FROM {table} AS l WHERE l.{key} = t.{key} AND l.{record} > t.{record})
     AND NOT EXISTS (SELECT FROM pipeline.deletion AS d WHERE d.table_name = '{table}' AND d.key = t.{key}::text
-                    AND d.ended_batch IS NULL);
+                    AND d.undeleted_batch IS NULL);
 CREATE VIEW history_{of} AS SELECT *, now() AS valid_from,
     CASE WHEN {record} NOT IN (SELECT {record} FROM current_{of}) THEN now() END AS valid_to FROM {table};
 """
@@ -104,7 +104,7 @@ def test_where_they_agree_all_eleven_tables_are_there_without_a_difference(pair:
         ("dim_location", "UPDATE dim_location SET district = NULL", "district is None and should be ''"),
         ("dim_location", "UPDATE dim_location SET postal_code = '8841'", "postal_code is '8841'"),
         ("dim_staff", "UPDATE dim_staff SET location = 'Leeds'", "location is 'Leeds' and should be 'Leds'"),
-        ("dim_staff", "UPDATE pipeline.deletion SET ended_batch = 3", "staff_id 9 should not be there"),
+        ("dim_staff", "UPDATE pipeline.deletion SET undeleted_batch = 3", "staff_id 9 should not be there"),
         ("dim_transaction", "UPDATE dim_transaction SET purchase_order_id = 0", "purchase_order_id is '0'"),
         ("dim_currency", "UPDATE dim_currency SET currency_name = 'Pound'", "should be 'Pound Sterling'"),
         ("dim_date", "UPDATE dim_date SET day_of_week = 0 WHERE date_id = '2020-12-31'", "is '0' and should be '4'"),

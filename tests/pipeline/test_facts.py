@@ -9,7 +9,7 @@ from tests.pipeline.conftest import CONFIG
 from tests.support.source_model import CURRENT
 
 SCHEMA = (CONFIG / "warehouse.sql").read_text(encoding="utf-8")
-CHECK = Warehouse.beside("check")
+CHECK = Warehouse.shadow("check")
 HISTORY = """
     SELECT h.units_sold, f.batch AS from_batch, u.batch AS to_batch
     FROM {schema}.history_sales_order AS h
@@ -44,7 +44,8 @@ def test_versions_are_numbered_without_gaps_and_each_is_of_one_batch(shop):
     a_history(shop)
     assert shop.rows("SELECT array_agg(sales_record_id ORDER BY 1) FROM fact_sales_order") == [[list(range(1, 10))]]
     assert shop.rows(
-        "SELECT first_record, last_record, batch FROM pipeline.version WHERE table_name = 'fact_sales_order' ORDER BY 1"
+        "SELECT first_record, last_record, batch FROM pipeline.version_range"
+        " WHERE table_name = 'fact_sales_order' ORDER BY 1"
     ) == [[1, 6, 1], [7, 7, 2], [8, 8, 3], [9, 9, 4]]
 
 
@@ -76,7 +77,7 @@ def test_the_same_lake_fills_another_schema_with_the_same_rows_and_numbers(shop)
     assert load(shop.warehouse, shop.processed, shop.declarations, warehouse=CHECK).loaded == [1, 2, 3, 4]
     tables = [*shop.declarations.warehouse, *CURRENT.values(), "history_sales_order"]
     for live, other in [(t, f'"check".{t}') for t in tables] + [
-        (f"pipeline.{t}", f"check_pipeline.{t}") for t in ("version", "deletion")
+        (f"pipeline.{t}", f"check_pipeline.{t}") for t in ("version_range", "deletion")
     ]:
         assert shop.rows(f"SELECT * FROM {other} AS t ORDER BY t") == shop.rows(f"SELECT * FROM {live} AS t ORDER BY t")
     keys = """SELECT count(*), count(*) FILTER (WHERE f.relnamespace = 'check'::regnamespace) FROM pg_constraint AS c
@@ -84,23 +85,10 @@ def test_the_same_lake_fills_another_schema_with_the_same_rows_and_numbers(shop)
     assert shop.rows(keys) == [[24, 24]]
 
 
-def test_versions_of_an_earlier_release_are_attributed_by_what_the_ledger_counted(shop):
-    a_history(shop)
-    before = shop.rows("SELECT * FROM pipeline.version ORDER BY 1, 2")
-    wanted = history(shop, 1)
-    shop.warehouse.run("DROP TABLE pipeline.version CASCADE")
-    created = prepare(shop.warehouse, SCHEMA, shop.declarations)
-    assert created[0] == "table pipeline.version"
-    assert shop.rows("SELECT * FROM pipeline.version ORDER BY 1, 2") == before
-    assert history(shop, 1) == wanted
-
-
-def test_where_the_ledger_does_not_account_for_the_rows_their_beginning_is_unknown(shop):
-    a_history(shop)
-    shop.warehouse.run("DROP TABLE pipeline.version CASCADE; DELETE FROM pipeline.ledger WHERE batch = 2")
-    prepare(shop.warehouse, SCHEMA, shop.declarations)
-    assert shop.rows("SELECT count(*) FROM pipeline.version WHERE table_name = 'fact_sales_order'") == [[0]]
-    unknown = "SELECT valid_from::text, valid_to::text FROM history_sales_order WHERE sales_order_id = 1"
-    assert shop.rows(unknown) == [["-infinity", "-infinity"]] * 2 + [["-infinity", None]]
+def test_history_of_a_row_that_load_did_not_write_has_no_times(shop):
+    shop.run()
+    shop.warehouse.run("DELETE FROM pipeline.version_range WHERE table_name = 'fact_sales_order'")
+    unknown = "SELECT valid_from, valid_to FROM history_sales_order WHERE sales_order_id = 1"
+    assert shop.rows(unknown) == [[None, None]]
     sell(shop, 77)
-    assert history(shop, 1)[-2:] == [[1000, None, 5], [77, 5, None]]
+    assert history(shop, 1)[-1:] == [[77, 2, None]]

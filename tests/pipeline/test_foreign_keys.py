@@ -6,7 +6,7 @@ import pytest
 from pg8000.exceptions import DatabaseError
 
 from lambda_toolkit.pipeline.lambdas.load.warehouse import foreign_keys
-from lambda_toolkit.pipeline.lambdas.load.warehouse.foreign_keys import checked_together
+from lambda_toolkit.pipeline.lambdas.load.warehouse.foreign_keys import deferred_foreign_key_check
 from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import LIVE
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import connect, sqlstate, transaction
 
@@ -36,7 +36,7 @@ def identities(shop) -> set[int]:
 
 def together(shop, facts, rows=10):
     """Nothing written, with the foreign keys dropped for it where that may be."""
-    with transaction(shop.warehouse), checked_together(shop.warehouse, LIVE, facts, rows):
+    with transaction(shop.warehouse), deferred_foreign_key_check(shop.warehouse, LIVE, facts, rows):
         return identities(shop)
 
 
@@ -60,7 +60,7 @@ def test_a_row_that_refers_to_nothing_is_refused_and_all_is_as_before(shop, fact
     with (
         pytest.raises(DatabaseError) as refused,
         transaction(shop.warehouse),
-        checked_together(shop.warehouse, LIVE, facts, 10),
+        deferred_foreign_key_check(shop.warehouse, LIVE, facts, 10),
     ):
         shop.warehouse.run("UPDATE fact_payment SET currency_id = 99")
     assert sqlstate(refused.value) == "23503"
@@ -78,7 +78,7 @@ def test_while_somebody_reads_each_row_is_checked(shop, facts, any_are_many, cre
 
 def test_what_follows_in_the_transaction_waits_for_locks_as_long_as_before(shop, facts, any_are_many):
     before = shop.rows("SHOW lock_timeout")
-    with transaction(shop.warehouse), checked_together(shop.warehouse, LIVE, facts, 10):
+    with transaction(shop.warehouse), deferred_foreign_key_check(shop.warehouse, LIVE, facts, 10):
         assert shop.rows("SHOW lock_timeout") == before
 
 

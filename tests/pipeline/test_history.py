@@ -113,7 +113,7 @@ def test_after_every_run_the_warehouse_agrees_with_the_source_and_keeps_every_ve
     business, model = Business(shop, seed), Versions()
     for _ in range(ROUNDS):
         _, loaded = shop.run()
-        assert loaded.waiting_for is None
+        assert loaded.missing_batch is None
         model.look(shop.reader)
         for table in EXPECTED:
             assert current_rows(shop.warehouse, table) == expected_rows(shop.reader, table), table

@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 
 from lambda_toolkit.pipeline.lambdas.load.loading import load
 from lambda_toolkit.pipeline.lambdas.load.replay import replay
-from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import OWN_TABLES, Warehouse
+from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import CONTROL_TABLES, Warehouse
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import connected
 from lambda_toolkit.pipeline.warehouse.preparation import prepare
 from tests.pipeline.conftest import credentials_of
 from tests.support.sample_star import DECLARED, GONE, SCHEMA, Batch, Row, expected, found, repaired, write
 from tests.support.written_lake import WrittenLake
 
-REBUILT = Warehouse.beside("rebuilt")
+REBUILT = Warehouse.shadow("rebuilt")
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +30,8 @@ def warehouse(postgres_server):
 
 def empty(connection):
     connection.run("SELECT pg_advisory_unlock_all()")
-    for schema, own in (("public", "pipeline"), (REBUILT.published, REBUILT.own)):
-        tables = [f"{schema}.fact_deed", f"{schema}.dim_thing", *(f"{own}.{name}" for name in OWN_TABLES)]
+    for schema, own in (("public", "pipeline"), (REBUILT.published, REBUILT.control)):
+        tables = [f"{schema}.fact_deed", f"{schema}.dim_thing", *(f"{own}.{name}" for name in CONTROL_TABLES)]
         connection.run("; ".join(f"DELETE FROM {table}" for table in tables))
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from lambda_toolkit.pipeline.lambdas.load.loading import load, report
-from lambda_toolkit.pipeline.lambdas.load.warehouse.ledger import take_turn
+from lambda_toolkit.pipeline.lambdas.load.warehouse.ledger import acquire_lock
 from lambda_toolkit.pipeline.lambdas.shared.errors import GapError, LakeError, WarehouseError
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import connected
 from tests.support.source_model import current_rows, expected_rows, fact_versions
@@ -16,7 +16,7 @@ from tests.support.source_model import current_rows, expected_rows, fact_version
 
 def everything(shop):
     """All that the warehouse holds, but for the ledger's own clock."""
-    tables = [*shop.declarations.warehouse, "pipeline.deletion", "pipeline.version"]
+    tables = [*shop.declarations.warehouse, "pipeline.deletion", "pipeline.version_range"]
     return {table: shop.rows(f"SELECT * FROM {table} AS t ORDER BY t") for table in tables}
 
 
@@ -125,7 +125,7 @@ def test_a_missing_batch_is_waited_for_and_then_stops_the_line_loudly(shop):
         shop.extract()
     shop.transform(3)
     waiting = shop.load()
-    assert (waiting.loaded, waiting.waiting_for, waiting.last.batch) == ([], 2, 1)
+    assert (waiting.loaded, waiting.missing_batch, waiting.last.batch) == ([], 2, 1)
     shop.warehouse.run("SELECT pg_advisory_unlock_all()")
     with pytest.raises(GapError, match=r"Batch 2 is missing.*\"batch\": 2"):
         load(shop.warehouse, shop.processed, shop.declarations, lambda: datetime.now(UTC) + timedelta(minutes=6))
@@ -147,7 +147,7 @@ def test_a_batch_that_the_warehouse_refuses_is_rolled_back_whole_and_told(shop):
 def test_two_loads_never_interleave(shop, credentials):
     shop.transform(shop.extract().batch)
     with connected(credentials[1]) as other:
-        assert take_turn(other)
+        assert acquire_lock(other)
         idle = load(shop.warehouse, shop.processed, shop.declarations)
         assert (idle.loaded, idle.last.batch) == ([], None)
     assert shop.load().loaded == [1]
@@ -179,20 +179,25 @@ def test_facts_that_name_a_rejected_row_are_held_until_it_is_put_right(shop):
     shop.admin.run("INSERT INTO currency VALUES (9, 'ZZZ')")
     shop.admin.run("UPDATE sales_order SET currency_id = 9 WHERE sales_order_id IN (1, 2, 3)")
     _, first = shop.run()
-    assert (first.held, first.appended["fact_sales_order"]) == ({"fact_sales_order": 3}, 3)
+    assert (first.pending, first.appended["fact_sales_order"]) == ({"fact_sales_order": 3}, 3)
     shop.admin.run("UPDATE sales_order SET units_sold = 1 WHERE sales_order_id = 1")  # a second version, held as well
     shop.admin.run("UPDATE sales_order SET currency_id = 1 WHERE sales_order_id = 2")  # a newer one that is not
     shop.admin.run("DELETE FROM payment; DELETE FROM transaction; DELETE FROM sales_order WHERE sales_order_id = 3")
-    assert shop.run()[1].held == {"fact_sales_order": 1}
-    assert shop.rows("SELECT key, batch FROM pipeline.held ORDER BY 1, 2") == [["1", 1], ["1", 2], ["2", 1], ["3", 1]]
+    assert shop.run()[1].pending == {"fact_sales_order": 1}
+    assert shop.rows("SELECT key, batch FROM pipeline.pending_row ORDER BY 1, 2") == [
+        ["1", 1],
+        ["1", 2],
+        ["2", 1],
+        ["3", 1],
+    ]
     shop.admin.run("UPDATE currency SET currency_code = 'CHF' WHERE currency_id = 9")
     _, last = shop.run()
-    assert (last.appended["fact_sales_order"], last.held) == (5, {})  # order 2's newer version was appended again
+    assert (last.appended["fact_sales_order"], last.pending) == (5, {})  # order 2's newer version was appended again
     versions = fact_versions(shop.warehouse, "fact_sales_order")
     assert [row[7] for row in versions[1]] == [1000, 1]
     assert [row[9] for row in versions[2]] == [9, 1]
     assert len(versions[3]) == 1  # it was there before it was deleted
-    assert shop.rows("SELECT count(*) FROM pipeline.held") == [[0]]
+    assert shop.rows("SELECT count(*) FROM pipeline.pending_row") == [[0]]
     for table in ("fact_sales_order", "dim_currency"):
         assert current_rows(shop.warehouse, table) == expected_rows(shop.reader, table)
 
@@ -206,7 +211,7 @@ def test_a_held_row_that_was_deleted_before_is_present_again_once_it_is_written(
         "INSERT INTO payment SELECT 9, created_at, last_updated, 9, 1, 5, 9, 1, false, payment_date, 1, 2"
         " FROM payment WHERE payment_id = 8"
     )
-    assert shop.run()[1].held == {"fact_payment": 1}
+    assert shop.run()[1].pending == {"fact_payment": 1}
     shop.admin.run("UPDATE currency SET currency_code = 'CHF' WHERE currency_id = 9")
     assert shop.run()[1].appended["fact_payment"] == 1
     assert current_rows(shop.warehouse, "fact_payment") == expected_rows(shop.reader, "fact_payment")
@@ -222,13 +227,13 @@ def test_a_row_without_a_value_that_the_warehouse_demands_is_rejected_and_what_n
     shop.admin.run("UPDATE sales_order SET staff_id = 50 WHERE sales_order_id = 2")
     shop.admin.run("UPDATE sales_order SET units_sold = 77 WHERE sales_order_id = 3")
     _, loaded = shop.run()
-    assert loaded.held == {"fact_sales_order": 1}
+    assert loaded.pending == {"fact_sales_order": 1}
     assert loaded.appended["fact_sales_order"] == 1
     shop.admin.run("UPDATE staff SET department_id = 1 WHERE staff_id = 50")
     shop.admin.run("UPDATE sales_order SET design_id = 1 WHERE sales_order_id = 1")
-    assert shop.run()[1].held == {}
-    assert shop.rows("SELECT count(*) FROM pipeline.held") == [[0]]
-    assert shop.rows("SELECT table_name, key, batch, column_name, value FROM pipeline.rejected") == [
+    assert shop.run()[1].pending == {}
+    assert shop.rows("SELECT count(*) FROM pipeline.pending_row") == [[0]]
+    assert shop.rows("SELECT table_name, key, batch, column_name, value FROM pipeline.rejected_value") == [
         ["fact_sales_order", "1", 2, "design_id", None]  # a version that had no design; of the staff the latest counts
     ]
     for table in ("dim_staff", "fact_sales_order"):
@@ -240,7 +245,7 @@ def test_a_lake_that_was_emptied_or_began_anew_is_refused_and_not_taken_for_noth
     before = everything(shop)
     for bucket in ("processed", "ingestion"):
         _empty(shop, bucket)
-        with pytest.raises(LakeError, match="up to batch 1, .*not there"):
+        with pytest.raises(LakeError, match="up to batch 1, .*is missing"):
             shop.load()
         shop.transform(
             shop.extract().batch or 1
@@ -262,7 +267,7 @@ def test_a_warehouse_restored_from_a_backup_catches_up(shop, credentials):
     shop.run()
     before = everything(shop)
     shop.warehouse.run("DELETE FROM fact_sales_order WHERE sales_record_id > 7")  # as it was after batch 2
-    shop.warehouse.run("DELETE FROM pipeline.version WHERE table_name = 'fact_sales_order' AND batch > 2")
+    shop.warehouse.run("DELETE FROM pipeline.version_range WHERE table_name = 'fact_sales_order' AND batch > 2")
     shop.warehouse.run("DELETE FROM pipeline.deletion; DELETE FROM pipeline.ledger WHERE batch > 2")
     assert shop.load().loaded == [3, 4, 5]
     assert [row[7] for row in fact_versions(shop.warehouse, "fact_sales_order")[1]] == [1000, 5, 1000, 6]

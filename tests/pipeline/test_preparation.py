@@ -6,7 +6,7 @@ import pytest
 
 from lambda_toolkit.pipeline.lambdas.load.loading import load, report
 from lambda_toolkit.pipeline.lambdas.shared.declarations import parse
-from lambda_toolkit.pipeline.lambdas.shared.errors import WarehouseError
+from lambda_toolkit.pipeline.lambdas.shared.errors import Hint, NotPreparedError, WarehouseError, hint_of
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import connected
 from lambda_toolkit.pipeline.warehouse.preparation import prepare
 from lambda_toolkit.pipeline.warehouse.verification import differences
@@ -98,7 +98,15 @@ def test_a_schema_that_cannot_be_created_changes_nothing(empty):
         differences(empty, "CREATE TABLE b (y nosuchtype)", DECLARED)
 
 
-def test_an_unprepared_warehouse_says_what_to_run(empty, buckets):
+def test_unprepared_warehouse_raises_an_error_with_a_hint(empty, buckets):
     for attempt in (lambda: report(empty), lambda: load(empty, buckets[1], DECLARED)):
-        with pytest.raises(WarehouseError, match=r"python deploy\.py prepare"):
+        with pytest.raises(NotPreparedError, match=r"lacks the table pipeline\.ledger") as raised:
             attempt()
+        assert raised.value.hint is hint_of("NotPreparedError") is Hint.PREPARE
+
+
+def test_control_schema_of_another_format_version_is_refused(empty, buckets):
+    prepare(empty, SCHEMA, DECLARED)
+    empty.run("UPDATE pipeline.format SET version = 99")
+    with pytest.raises(NotPreparedError, match="format version 99"):
+        load(empty, buckets[1], DECLARED)

@@ -12,7 +12,7 @@ from lambda_toolkit.pipeline.warehouse.preparation import prepare
 from tests.support.sample_star import DECLARED, SCHEMA, Batch, Row, repaired, write
 from tests.support.written_lake import WrittenLake
 
-CHECK = Warehouse.beside("check")
+CHECK = Warehouse.shadow("check")
 A, B, LATER = (1, 1), (2, 1), (3, 7)
 HISTORY = [
     Batch({1: Row(A), 2: Row(A)}, {1: Row("one"), 2: Row("two", rejected=True)}),
@@ -100,7 +100,7 @@ def test_a_replay_writes_what_came_out_differently_and_nothing_else(warehouse, l
     write(lake, 2, repaired(HISTORY[1]), revision=2)
     done = load({"action": "replay", "batches": [2]})
     assert (done["written"], done["open"]) == ({"fact_deed": 1}, {"rejected": 1, "pending": 1})
-    assert warehouse.rows("SELECT batch, revision, written FROM pipeline.revision") == [[2, 2, {"fact_deed": 1}]]
+    assert warehouse.rows("SELECT batch, revision, rows_written FROM pipeline.revision") == [[2, 2, {"fact_deed": 1}]]
     assert load({"action": "replay", "batches": [2]})["written"] == {}
 
 
@@ -172,12 +172,12 @@ def test_a_rebuilt_warehouse_takes_the_revisions_that_came_since(warehouse, load
          "deed_id 1, version 1: amount is 9 in public.fact_deed and 1.00 in check.fact_deed"),
         ("DELETE FROM fact_deed WHERE deed_record = 2", "fact_deed",
          "deed_id 2, version 1: in check.fact_deed, but not in public.fact_deed"),
-        ("UPDATE pipeline.version SET batch = 2 WHERE batch = 3", "fact_deed",
+        ("UPDATE pipeline.version_range SET batch = 2 WHERE batch = 3", "fact_deed",
          "deed_id 1, version 2: batch is 2 in public.fact_deed and 3 in check.fact_deed"),
         ("UPDATE dim_thing SET name = NULL", "dim_thing", None),
-        ("DELETE FROM pipeline.held", "pipeline.held",
-         "table_name fact_deed, key 1, batch 2: in check_pipeline.held, but not in pipeline.held"),
-        ("UPDATE pipeline.rejected SET reason = 'worse' WHERE batch = 1", "pipeline.rejected", None),
+        ("DELETE FROM pipeline.pending_row", "pipeline.pending_row",
+         "table_name fact_deed, key 1, batch 2: in check_pipeline.pending_row, but not in pipeline.pending_row"),
+        ("UPDATE pipeline.rejected_value SET reason = 'worse' WHERE batch = 1", "pipeline.rejected_value", None),
         ("INSERT INTO pipeline.deletion VALUES ('fact_deed', '1', 3, NULL)", "pipeline.deletion",
          "table_name fact_deed, key 1, batch 3: in pipeline.deletion, but not in check_pipeline.deletion"),
     ],
@@ -201,7 +201,7 @@ def test_other_numbers_without_a_replay_are_a_difference(warehouse, load):
     prepare(warehouse, SCHEMA, DECLARED, CHECK)
     load({"action": "rebuild", "schema": "check"})
     warehouse.run("UPDATE fact_deed SET deed_record = 50 WHERE deed_record = 3")
-    warehouse.run("UPDATE pipeline.version SET first_record = 50, last_record = 50 WHERE first_record = 3")
+    warehouse.run("UPDATE pipeline.version_range SET first_record = 50, last_record = 50 WHERE first_record = 3")
     compared = load({"action": "compare", "schema": "check"})
     assert (compared["equal"], compared["renumbered"]) == (False, 1)
 
@@ -215,8 +215,8 @@ def test_other_numbers_without_a_replay_are_a_difference(warehouse, load):
         ({"action": "rebuild", "schema": "public"}, "the live warehouse's own schema"),
         ({"action": "rebuild", "schema": "pipeline"}, "the live warehouse's own schema"),
         ({"action": "rebuild", "schema": "Check; DROP"}, "a name has small letters"),
-        ({"action": "rebuild", "schema": "pg_check"}, "PostgreSQL keeps that name"),
-        ({"action": "rebuild", "schema": "check_pipeline"}, "for the pipeline's own tables"),
+        ({"action": "rebuild", "schema": "pg_check"}, "PostgreSQL reserves that name"),
+        ({"action": "rebuild", "schema": "check_pipeline"}, "for control tables"),
         ({"action": "compare"}, "lacks the key `schema`: it must be a string"),
     ],
 )

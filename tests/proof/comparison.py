@@ -96,7 +96,7 @@ def _versions(world: World, name: str) -> dict[str, list[tuple[Any, ...]]]:
 
 def _judge_rejected(world: World, name: str, oracle: Oracle) -> None:
     expected = {(key, column, _plain(value)) for key, column, value in oracle.rejected(name)}
-    query = "SELECT key, column_name, value, table_name FROM pipeline.rejected WHERE table_name = :name"
+    query = "SELECT key, column_name, value, table_name FROM pipeline.rejected_value WHERE table_name = :name"
     found = {tuple(row[:3]) for row in world.warehouse.rows(query, name=name)}
     assert found == expected, f"{name}: what was rejected"
     world.told["rejected values"] += len(expected)

@@ -18,7 +18,7 @@ from tests.proof.crashes import MortalConnection
 
 CONFIG = Path(__file__).parents[2] / "config"
 READER, PASSWORD = "proof_reader", "reader's secret"
-BESIDE = Warehouse.beside("check")
+BESIDE = Warehouse.shadow("check")
 OPTIONAL = {  # columns that this source leaves open and the star demands: it must refuse their NULLs itself
     "address": "phone",
     "department": "department_name",

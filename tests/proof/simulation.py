@@ -62,7 +62,7 @@ class World:
         self.source.reset()
         tables = [table.name for table in reversed(self.declarations.loading_order())]
         for place in (LIVE, BESIDE):
-            self.warehouse.run(emptied([*map(place.table, tables), *place.parts().values()]))
+            self.warehouse.run(emptied([*map(place.table, tables), *place.control_tables().values()]))
         number = next(_NUMBERS)
         self.buckets = (f"ingestion-{number}", f"processed-{number}")
         for bucket in self.buckets:
@@ -234,7 +234,7 @@ class World:
             self._replace(self.loader)
         else:
             assert not loaded.busy
-            self.told["held rows"] += sum(loaded.held.values())
+            self.told["held rows"] += sum(loaded.pending.values())
             self.loader.countdown = None  # the function has ended: what follows is ours
             self.loader.run("SELECT pg_advisory_unlock_all()")
         finally:
@@ -245,7 +245,7 @@ class World:
         lake = Lake(self.client, self.buckets[1])
         rebuilt = rebuild(self.loader, lake, self.declarations, BESIDE, lambda: True)
         self.loader.run("SELECT pg_advisory_unlock_all()")
-        assert rebuilt.done or rebuilt.waiting_for is not None
+        assert rebuilt.done or rebuilt.missing_batch is not None
         found = compare(self.loader, self.declarations, LIVE, BESIDE)
         assert found.equal, f"the rebuilt warehouse is another: {found}"
         assert not found.renumbered

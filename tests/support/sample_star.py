@@ -101,8 +101,8 @@ def found(connection, schema="public", own="pipeline"):
     ):
         versions.setdefault(key, []).append(((int(amount), thing), batch))
     deletions = [tuple(row) for row in connection.rows(f"SELECT * FROM {own}.deletion")]
-    held = {tuple(row) for row in connection.rows(f"SELECT table_name, key, batch FROM {own}.held")}
-    open_ = {tuple(row) for row in connection.rows(f"SELECT table_name, key, batch FROM {own}.rejected")}
+    held = {tuple(row) for row in connection.rows(f"SELECT table_name, key, batch FROM {own}.pending_row")}
+    open_ = {tuple(row) for row in connection.rows(f"SELECT table_name, key, batch FROM {own}.rejected_value")}
     return versions, sorted(deletions), held, open_, dict(connection.rows(f"SELECT * FROM {schema}.dim_thing"))
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from lambda_toolkit.pipeline.errors import CommandError
 from lambda_toolkit.pipeline.installed import program
-from lambda_toolkit.pipeline.lambdas.shared.errors import PipelineError
+from lambda_toolkit.pipeline.lambdas.shared.errors import Hint, PipelineError, hint_of
 from lambda_toolkit.pipeline.lambdas.shared.events import Request
 from lambda_toolkit.pipeline.lambdas.shared.message import Message
 from lambda_toolkit.resources.alias import LIVE
@@ -72,4 +72,7 @@ def _error_message(payload: Any) -> str:
     if not isinstance(payload, Mapping):
         return str(payload)
     kind, message = payload.get("errorType", "Error"), payload.get("errorMessage", "no message")
-    return str(message) if kind in _SAYS_NOTHING else f"{message} ({kind})"
+    text = str(message) if kind in _SAYS_NOTHING else f"{message} ({kind})"
+    if hint_of(str(kind)) is Hint.PREPARE:
+        return f"{text} Run: {program()} prepare, which creates what is missing and names what differs."
+    return text

@@ -30,13 +30,13 @@ class Rebuilding:
     def __init__(self, target: Target, schema: str, tell: Callable[[str], None]) -> None:
         from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import Warehouse
 
-        problem = Warehouse.refusal(schema)
+        problem = Warehouse.name_problem(schema)
         if problem:
             raise UsageError(f"--into {schema}: {problem}.")
         self._target = target
         self._schema = schema
         self._tell = tell
-        self._warehouse = Warehouse.beside(schema)
+        self._warehouse = Warehouse.shadow(schema)
 
     @cached_property
     def _replaying(self) -> Replaying:
@@ -53,7 +53,7 @@ class Rebuilding:
         if prepared["differences"]:
             raise CommandError(
                 f"The schema {self._schema} is there already, and made for other tables: "
-                f"{'; '.join(prepared['differences'])}. Drop it and {self._warehouse.own}, or name another."
+                f"{'; '.join(prepared['differences'])}. Drop it and {self._warehouse.control}, or name another."
             )
         last = self._fill()
         return {"schema": self._schema, "last_batch": last, "tables": list(self._target.pipeline.tables["warehouse"])}
@@ -90,11 +90,11 @@ class Rebuilding:
         from lambda_toolkit.pipeline.lambdas.shared.postgres import sql
         from lambda_toolkit.pipeline.warehouse.preparation import columns_of
 
-        names = (self._warehouse.published, self._warehouse.own)
+        names = (self._warehouse.published, self._warehouse.control)
         with postgres.connected(warehouse_credentials(self._target)) as connection:
-            ours = columns_of(connection, str(sql.table("ledger", self._warehouse.own)))
-            found = "SELECT nspname FROM pg_catalog.pg_namespace WHERE nspname IN (:published, :own) ORDER BY 1"
-            present = [row[0] for row in connection.rows(found, published=names[0], own=names[1])]
+            ours = columns_of(connection, str(sql.table("ledger", self._warehouse.control)))
+            found = "SELECT nspname FROM pg_catalog.pg_namespace WHERE nspname IN (:published, :control) ORDER BY 1"
+            present = [row[0] for row in connection.rows(found, published=names[0], control=names[1])]
         if present and not ours:
             raise CommandError(
                 f"The schema {present[0]} is there already, and no rebuild made it: nothing was written to it. "

@@ -1,4 +1,4 @@
-"""Preparing a warehouse: what it lacks is created, what is there already stays untouched."""
+"""Prepares a warehouse: creates what it lacks and changes nothing that exists."""
 
 from __future__ import annotations
 
@@ -7,8 +7,14 @@ from contextlib import contextmanager
 
 from pg8000.exceptions import DatabaseError
 
-from lambda_toolkit.pipeline.lambdas.load.warehouse import facts
-from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import LIVE, OWN_TABLES, Warehouse
+from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import (
+    CONTROL_TABLES,
+    CREATE_FORMAT,
+    FORMAT_TABLE,
+    FORMAT_VERSION,
+    LIVE,
+    Warehouse,
+)
 from lambda_toolkit.pipeline.lambdas.shared.declarations import FACT, Declarations, WarehouseTable
 from lambda_toolkit.pipeline.lambdas.shared.errors import WarehouseError
 from lambda_toolkit.pipeline.lambdas.shared.postgres import sql
@@ -21,23 +27,20 @@ from lambda_toolkit.pipeline.warehouse.views import view_statement, views
 def prepare(
     connection: Connection, schema_sql: str, declarations: Declarations, warehouse: Warehouse = LIVE
 ) -> list[str]:
-    """Creates what ``warehouse`` lacks of ``schema_sql``, of its own tables, and of the views; all or nothing.
+    """Creates what ``warehouse`` lacks of ``schema_sql``, of the control tables, and of the views; all or nothing.
 
-    Returns what was created, in order. Nothing that exists is changed. In a warehouse that an earlier release filled,
-    the versions that are there are attributed to their batches. Raises WarehouseError with the server's words.
+    Returns what was created, in order. Nothing that exists is changed. Raises WarehouseError with the server's message.
     """
     created: list[str] = []
     with _explained("prepare the warehouse"), transaction(connection):
         wanted = statements(schema_sql)
         _create_schema(connection, warehouse.published, created)
         made = {entry.table for entry in _create_missing(connection, warehouse, wanted, created)}
-        _create_schema(connection, warehouse.own, created)
-        own = _create_own(connection, warehouse, created)
+        _create_schema(connection, warehouse.control, created)
+        _create_control_tables(connection, warehouse, created)
         for table in declarations.warehouse.values():
             if table.kind == FACT and table.name in made:
                 _create_index(connection, warehouse, table, created)
-            if table.kind == FACT and "version" in own and _is_defined(connection, warehouse, table):
-                facts.attribute(connection, warehouse, table)
             _create_views(connection, warehouse, declarations, table, created)
     return created
 
@@ -54,7 +57,7 @@ def columns_of(connection: Connection, relation: str) -> list[str]:
 
 @contextmanager
 def _explained(doing: str) -> Iterator[None]:
-    """Turns what the server refuses into a WarehouseError."""
+    """Turns the server's error into a WarehouseError."""
     try:
         yield
     except DatabaseError as error:
@@ -71,27 +74,24 @@ def _create_schema(connection: Connection, schema: str, created: list[str]) -> N
 def _create_missing(
     connection: Connection, warehouse: Warehouse, wanted: Iterable[CreateTable], created: list[str]
 ) -> list[CreateTable]:
-    """Runs the statements as they were written: with nothing but the published schema in the search path."""
+    """Runs the statements as they were written, with only the published schema in the search path."""
     made = []
     connection.run("SELECT set_config('search_path', :path, true)", path=str(sql.identifier(warehouse.published)))
     for entry in wanted:
         if columns_of(connection, str(warehouse.table(entry.table))):
             continue
         connection.run(entry.statement)
-        created.append(f"table {warehouse.shown(entry.table)}")
+        created.append(f"table {warehouse.display_name(entry.table)}")
         made.append(entry)
     return made
 
 
-def _create_own(connection: Connection, warehouse: Warehouse, created: list[str]) -> list[str]:
-    made = []
-    for name, statement in OWN_TABLES.items():
-        table = sql.table(name, warehouse.own)
+def _create_control_tables(connection: Connection, warehouse: Warehouse, created: list[str]) -> None:
+    for name, statement in {**CONTROL_TABLES, FORMAT_TABLE: CREATE_FORMAT}.items():
+        table = sql.table(name, warehouse.control)
         if not columns_of(connection, str(table)):
-            connection.run(sql.compose(statement, table=table))
-            created.append(f"table {warehouse.own}.{name}")
-            made.append(name)
-    return made
+            connection.run(sql.compose(statement, table=table, version=sql.number(FORMAT_VERSION)))
+            created.append(f"table {warehouse.control}.{name}")
 
 
 def _create_index(connection: Connection, warehouse: Warehouse, table: WarehouseTable, created: list[str]) -> None:
@@ -103,7 +103,7 @@ def _create_index(connection: Connection, warehouse: Warehouse, table: Warehouse
             record=sql.identifier(str(table.record)),
         )
     )
-    created.append(f"index on {warehouse.shown(table.name)} ({table.key}, {table.record})")
+    created.append(f"index on {warehouse.display_name(table.name)} ({table.key}, {table.record})")
 
 
 def _create_views(
@@ -119,10 +119,10 @@ def _create_views(
     for view, template in views(declarations, table).items():
         if not columns_of(connection, str(warehouse.table(view))):
             connection.run(view_statement(template, view, table, columns, warehouse))
-            created.append(f"view {warehouse.shown(view)}")
+            created.append(f"view {warehouse.display_name(view)}")
 
 
 def _is_defined(connection: Connection, warehouse: Warehouse, table: WarehouseTable) -> bool:
-    """Whether the table has the columns by which versions and views are defined; `differences` names one that lacks."""
+    """Whether the table has the columns that its views need; ``differences`` names a missing one."""
     present = columns_of(connection, str(warehouse.table(table.name)))
     return {table.key, table.record or table.key} <= set(present)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pg8000.exceptions import DatabaseError
 
-from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import LIVE, OWN_TABLES, Warehouse
+from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import CONTROL_TABLES, FORMAT_TABLE, LIVE, Warehouse
 from lambda_toolkit.pipeline.lambdas.shared.declarations import Declarations
 from lambda_toolkit.pipeline.lambdas.shared.errors import WarehouseError
 from lambda_toolkit.pipeline.lambdas.shared.postgres import sql
@@ -46,10 +46,10 @@ class _Table:
 def differences(
     connection: Connection, schema_sql: str, declarations: Declarations, warehouse: Warehouse = LIVE
 ) -> tuple[str, ...]:
-    """Every difference between ``warehouse`` and ``schema_sql``, and what else the pipeline needs and does not find.
+    """Every difference between ``warehouse`` and ``schema_sql``, and the control tables and views that are missing.
 
     The schema is created among this session's temporary tables, compared by the catalogs, and rolled back: nothing in
-    the warehouse is touched. Raises WarehouseError when ``schema_sql`` itself cannot be created.
+    the warehouse changes. Raises WarehouseError when ``schema_sql`` itself cannot be created.
     """
     wanted = statements(schema_sql)
     found: list[str] = []
@@ -60,13 +60,13 @@ def differences(
             connection.run(entry.statement)
         expected = {entry.table: _describe(connection, sql.table(entry.table, "pg_temp")) for entry in wanted}
         for name, table in expected.items():
-            relation, shown = warehouse.table(name), warehouse.shown(name)
+            relation, shown = warehouse.table(name), warehouse.display_name(name)
             if columns_of(connection, str(relation)):
                 found.extend(_compare(shown, table, _describe(connection, relation)))
             else:
                 found.append(f"table {shown} is missing")
         found.extend(_compare_declared(declarations, expected))
-        found.extend(_missing_own(connection, declarations, warehouse))
+        found.extend(_missing_control(connection, declarations, warehouse))
     except DatabaseError as error:
         raise WarehouseError(f"The warehouse's schema cannot be created for comparison: {message(error)}.") from error
     finally:
@@ -88,18 +88,18 @@ def _describe(connection: Connection, relation: sql.Fragment) -> _Table:
 
 def _compare(name: str, expected: _Table, present: _Table) -> Iterable[str]:
     for column, wanted in expected.columns.items():
-        is_there = present.columns.get(column)
-        if is_there is None:
+        found = present.columns.get(column)
+        if found is None:
             yield f"table {name}: column {column} ({wanted.type}) is missing"
             continue
-        if is_there.type != wanted.type:
-            yield f"table {name}: column {column} is {is_there.type}, expected {wanted.type}"
-        if is_there.required != wanted.required:
+        if found.type != wanted.type:
+            yield f"table {name}: column {column} is {found.type}, expected {wanted.type}"
+        if found.required != wanted.required:
             yield (
-                f"table {name}: column {column} is {'NOT NULL' if is_there.required else 'nullable'}, "
+                f"table {name}: column {column} is {'NOT NULL' if found.required else 'nullable'}, "
                 f"expected {'NOT NULL' if wanted.required else 'nullable'}"
             )
-        if wanted.identity and not is_there.identity:
+        if wanted.identity and not found.identity:
             yield f"table {name}: column {column} is not an identity column (its numbers must come from a default)"
     for column in present.columns:
         if column not in expected.columns:
@@ -111,7 +111,7 @@ def _compare(name: str, expected: _Table, present: _Table) -> Iterable[str]:
 
 
 def _compare_declared(declarations: Declarations, expected: dict[str, _Table]) -> Iterable[str]:
-    """The declaration and the schema are two files: what one names, the other must have."""
+    """The declaration and the schema are two files: the schema must have what the declaration names."""
     for table in declarations.warehouse.values():
         if table.name not in expected:
             yield f"table {table.name} is declared, but not in the warehouse's schema"
@@ -121,11 +121,11 @@ def _compare_declared(declarations: Declarations, expected: dict[str, _Table]) -
                 yield f"table {table.name}: column {column} is declared, but not in the warehouse's schema"
 
 
-def _missing_own(connection: Connection, declarations: Declarations, warehouse: Warehouse) -> Iterable[str]:
-    for name in OWN_TABLES:
-        if not columns_of(connection, str(sql.table(name, warehouse.own))):
-            yield f"table {warehouse.own}.{name} is missing"
+def _missing_control(connection: Connection, declarations: Declarations, warehouse: Warehouse) -> Iterable[str]:
+    for name in (*CONTROL_TABLES, FORMAT_TABLE):
+        if not columns_of(connection, str(sql.table(name, warehouse.control))):
+            yield f"table {warehouse.control}.{name} is missing"
     for table in declarations.warehouse.values():
         for view in views(declarations, table):
             if not columns_of(connection, str(warehouse.table(view))):
-                yield f"view {warehouse.shown(view)} is missing"
+                yield f"view {warehouse.display_name(view)} is missing"

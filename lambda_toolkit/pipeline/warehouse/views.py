@@ -1,39 +1,38 @@
-"""The views beside the published tables: the present state of each, and the evolution of facts with its times."""
+"""The views of the published tables: the current state of each, and the history of facts with its times."""
 
 from __future__ import annotations
 
 from collections import Counter
 
-from lambda_toolkit.pipeline.lambdas.load.warehouse.facts import names
 from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import LIVE, Warehouse
+from lambda_toolkit.pipeline.lambdas.load.warehouse.session import TableSql
 from lambda_toolkit.pipeline.lambdas.shared.declarations import CALENDAR, FACT, Declarations, WarehouseTable
 from lambda_toolkit.pipeline.lambdas.shared.postgres import sql
-
-UNKNOWN = "-infinity"  # valid_from of a version of which it is not known which batch brought it
 
 _CURRENT_DIMENSION = """
     CREATE VIEW $view AS SELECT $columns FROM $table AS t
     WHERE NOT EXISTS (
-        SELECT FROM $deletion AS d WHERE d.table_name = $name AND d.key = t.$key::text AND d.ended_batch IS NULL
+        SELECT FROM $deletion AS d WHERE d.table_name = $name AND d.key = t.$key::text AND d.undeleted_batch IS NULL
     )
 """
 _CURRENT_FACT = """
     CREATE VIEW $view AS SELECT DISTINCT ON (t.$key) $columns FROM $table AS t
     WHERE NOT EXISTS (
-        SELECT FROM $deletion AS d WHERE d.table_name = $name AND d.key = t.$key::text AND d.ended_batch IS NULL
+        SELECT FROM $deletion AS d WHERE d.table_name = $name AND d.key = t.$key::text AND d.undeleted_batch IS NULL
     )
     ORDER BY t.$key, t.$record DESC
 """
-# A version ends when the next one of its id begins, or when the source deleted the row: whatever came first.
+# A version ends when the next one of its key begins, or when the source deleted the row, whichever is earlier. Of a row
+# that load did not write, both times are NULL.
 _HISTORY = """
     CREATE VIEW $view AS
     SELECT $columns, v.valid_from,
-        LEAST(lead(v.valid_from) OVER (PARTITION BY t.$key ORDER BY t.$record), gone.valid_to) AS valid_to
+        LEAST(lead(v.valid_from) OVER (PARTITION BY t.$key ORDER BY t.$record), deleted.valid_to) AS valid_to
     FROM $table AS t
     CROSS JOIN LATERAL (
-        SELECT max(r.batch) AS batch, COALESCE(max(l.extracted_at), $unknown::timestamptz) AS valid_from
+        SELECT max(r.batch) AS batch, max(l.extracted_at) AS valid_from
         FROM (
-            SELECT * FROM $version AS v
+            SELECT * FROM $version_range AS v
             WHERE v.table_name = $name AND v.first_record <= t.$record ORDER BY v.first_record DESC LIMIT 1
         ) AS r
         JOIN $ledger AS l ON l.batch = r.batch
@@ -42,16 +41,16 @@ _HISTORY = """
     CROSS JOIN LATERAL (
         SELECT min(l.extracted_at) AS valid_to
         FROM $deletion AS d JOIN $ledger AS l ON l.batch = d.batch
-        WHERE d.table_name = $name AND d.key = t.$key::text AND d.batch > COALESCE(v.batch, 0)
-    ) AS gone
+        WHERE d.table_name = $name AND d.key = t.$key::text AND d.batch > v.batch
+    ) AS deleted
 """
 
 
 def views(declarations: Declarations, table: WarehouseTable) -> dict[str, str]:
     """The names of a table's views, each with the template that creates it.
 
-    Those of a fact are called after what it is a fact of: ``current_sales_order``, ``history_sales_order``; where two
-    facts are made of one source table, after the facts themselves.
+    Those of a fact have the name of its source table: ``current_sales_order``, ``history_sales_order``; where two facts
+    have the same source table, the names of the facts.
     """
     if table.kind == CALENDAR:
         return {}
@@ -66,10 +65,5 @@ def view_statement(
     template: str, view: str, table: WarehouseTable, columns: tuple[str, ...], warehouse: Warehouse = LIVE
 ) -> sql.Fragment:
     """The statement that creates ``view`` of ``table``, which has these ``columns``."""
-    return sql.compose(
-        template,
-        **names(warehouse, table),
-        view=warehouse.table(view),
-        columns=sql.columns(columns, of="t"),
-        unknown=sql.constant(UNKNOWN),
-    )
+    parts = {**TableSql.of(warehouse, table).parts, "columns": sql.columns(columns, of="t")}
+    return sql.compose(template, **parts, view=warehouse.table(view))

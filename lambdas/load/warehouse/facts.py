@@ -1,128 +1,183 @@
-"""Versions of facts: appended when they differ from the last of their id, numbered without a gap, each of one batch."""
+"""Facts: every version of a row is appended, numbered by the surrogate key, and known to be of one batch.
+
+As in a slowly changing dimension of type 2, nothing is overwritten: a row is a version when it differs from the last
+version of its key, or when its key was deleted before. The functions are those of :class:`.kinds.TableKind`.
+"""
 
 from __future__ import annotations
 
 from ...shared.declarations import WarehouseTable
 from ...shared.postgres import sql
-from ...shared.postgres.copy import Connection
-from .foreign_keys import checked_together
+from .foreign_keys import deferred_foreign_key_check
 from .schemas import Warehouse
+from .session import TableSql, WarehouseSession
 
-# The last version of each id by its record; DISTINCT ON serves with and without an index on (id, record).
+# The last version of each key by its record; DISTINCT ON serves with and without an index on (key, record).
 _APPEND = """
     INSERT INTO $table ($record, $columns) OVERRIDING SYSTEM VALUE
-    SELECT current_setting('pipeline.record')::bigint + row_number() OVER (ORDER BY s.$key), $staged
-    FROM $stage AS s
+    SELECT $last_record + row_number() OVER (ORDER BY s.$key), $staged
+    FROM $staging AS s
     LEFT JOIN (
         SELECT DISTINCT ON (f.$key) f.* FROM $table AS f
-        WHERE f.$key IN (SELECT $key FROM $stage) ORDER BY f.$key, f.$record DESC
+        WHERE f.$key IN (SELECT $key FROM $staging) ORDER BY f.$key, f.$record DESC
     ) AS last ON last.$key = s.$key
     WHERE last.$key IS NULL
        OR ROW($staged) IS DISTINCT FROM ROW($latest)
        OR EXISTS (
            SELECT FROM $deletion AS d
-           WHERE d.table_name = $name AND d.key = s.$key::text AND d.ended_batch IS NULL
+           WHERE d.table_name = $name AND d.key = s.$key::text AND d.undeleted_batch IS NULL
        )
 """
-# The batch that brought a version `t`, as `v`: nothing where that is not known.
-_BROUGHT_BY = """
-    LEFT JOIN LATERAL (
-        SELECT r.batch, r.last_record FROM $version AS r
-        WHERE r.table_name = $name AND r.first_record <= t.$record ORDER BY r.first_record DESC LIMIT 1
-    ) AS v ON v.last_record >= t.$record
-"""
-# Of the table and of the ranges: a number that was given once never means another version.
+# Of the table and of the ranges: a number that was given once never identifies another version.
 _LAST_RECORD = """
     SELECT GREATEST(
         (SELECT max($record) FROM $table),
-        (SELECT max(last_record) FROM $version WHERE table_name = $name),
+        (SELECT max(last_record) FROM $version_range WHERE table_name = $name),
         0
     )
 """
 _RANGE = """
-    INSERT INTO $version (table_name, first_record, last_record, batch)
-    VALUES (:name, CAST(:first AS bigint), CAST(:last AS bigint), CAST(:batch AS bigint))
+    INSERT INTO $version_range (table_name, first_record, last_record, batch)
+    VALUES ($name, $first_record, $last_record, $batch)
 """
-# Versions were always appended batch by batch, and the ledger counts them: the n-th record is of the batch that brought
-# the n-th row. Believed only where the counts add up.
-_ATTRIBUTE = """
-    INSERT INTO $version (table_name, first_record, last_record, batch)
-    WITH brought AS (
-        SELECT batch, (written->>$name)::bigint AS rows, sum((written->>$name)::bigint) OVER (ORDER BY batch) AS until
-        FROM $ledger WHERE (written->>$name)::bigint > 0
-    ), numbered AS (
-        SELECT $record AS record, row_number() OVER (ORDER BY $record) AS n FROM $table
+# The versions of these keys that the warehouse has, each with its batch.
+_STORED = """
+    CREATE TEMPORARY TABLE $stored ON COMMIT DROP AS
+    SELECT t.$record AS "_record", v.batch AS "_batch", $of_table
+    FROM $table AS t
+    $loaded_by_batch
+    WHERE t.$key IN (SELECT k.$key FROM $keys AS k)
+"""
+_STATE_BEFORE_FIRST_EVENT = """
+    SELECT DISTINCT ON (s.$key) $of_stored, s."_batch", false AS "_deleted" FROM $stored AS s
+    WHERE s."_batch" < $first ORDER BY s.$key, s."_record" DESC
+"""
+_DIFFERENT = """
+    CREATE TEMPORARY TABLE $different ON COMMIT DROP AS
+    SELECT COALESCE(h.$key, s.$key) AS $key, min(COALESCE(h."_batch", s."_batch")) AS "_batch"
+    FROM (SELECT * FROM $history WHERE NOT "_deleted" AND "_batch" >= $first) AS h
+    FULL JOIN (SELECT * FROM $stored WHERE "_batch" >= $first) AS s ON s.$key = h.$key AND s."_batch" = h."_batch"
+    WHERE h.$key IS NULL OR s.$key IS NULL OR ROW($of_history) IS DISTINCT FROM ROW($of_stored)
+    GROUP BY 1
+"""
+_RETRACT = """
+    DELETE FROM $table AS t USING $stored AS s JOIN $different AS d ON d.$key = s.$key AND s."_batch" >= d."_batch"
+    WHERE t.$record = s."_record"
+"""
+_NUMBER = """
+    CREATE TEMPORARY TABLE $numbered ON COMMIT DROP AS
+    SELECT h.*, $last_record + row_number() OVER (ORDER BY h."_batch", h.$key) AS "_record"
+    FROM $history AS h JOIN $different AS d ON d.$key = h.$key AND h."_batch" >= d."_batch"
+    WHERE NOT h."_deleted"
+"""
+_APPEND_HISTORY = """
+    INSERT INTO $table ($record, $columns) OVERRIDING SYSTEM VALUE
+    SELECT "_record", $columns FROM $numbered ORDER BY "_record"
+"""
+_HISTORY_RANGES = """
+    INSERT INTO $version_range (table_name, first_record, last_record, batch)
+    SELECT $name, min("_record"), max("_record"), "_batch" FROM $numbered GROUP BY "_batch"
+"""
+# The versions of the staged keys as of the batch, each the last one up to it.
+_AS_OF = """
+    CREATE TEMPORARY TABLE $as_of ON COMMIT DROP AS
+    SELECT DISTINCT ON (t.$key) t.*, v.batch AS "_batch" FROM $table AS t
+    $loaded_by_batch
+    WHERE t.$key IN (SELECT s.$key FROM $staging AS s) AND v.batch <= $batch
+    ORDER BY t.$key, t.$record DESC
+"""
+_CHANGED_KEYS = """
+    CREATE TEMPORARY TABLE $changed ON COMMIT DROP AS
+    SELECT s.$key FROM $staging AS s LEFT JOIN $as_of AS a ON a.$key = s.$key
+    WHERE a.$key IS NULL OR ROW($staged) IS DISTINCT FROM ROW($present) OR EXISTS (
+        SELECT FROM $deletion AS d
+        WHERE d.table_name = $name AND d.key = s.$key::text AND d.batch > a."_batch" AND d.batch <= $batch
     )
-    SELECT $name, f.record, l.record, b.batch
-    FROM brought AS b
-    JOIN numbered AS f ON f.n = b.until - b.rows + 1
-    JOIN numbered AS l ON l.n = b.until
-    WHERE (SELECT max(until) FROM brought) = (SELECT count(*) FROM $table)
+    UNION
+    SELECT t.$key FROM $table AS t
+    JOIN $version_range AS r ON r.table_name = $name AND t.$record BETWEEN r.first_record AND r.last_record
+    WHERE r.batch = $batch AND NOT EXISTS (SELECT FROM $staging AS s WHERE s.$key = t.$key)
+"""
+_COMPARED = """
+    SELECT true AS "_present", $of_table, t.$record AS "_record", v.batch AS "_batch",
+        row_number() OVER (PARTITION BY t.$key ORDER BY t.$record) AS "_version"
+    FROM $table AS t
+    $loaded_by_batch
 """
 
 
-def append(connection: Connection, warehouse: Warehouse, table: WarehouseTable, stage: sql.Fragment, batch: int) -> int:
-    """Appends the staged rows of ``batch`` that are new versions of their ids; returns how many.
+def apply(session: WarehouseSession, table: WarehouseTable, staging: sql.Fragment, batch: int) -> int:
+    """Appends the staged rows of ``batch`` that are new versions of their keys; returns how many.
 
     Their record numbers follow the last one, in the order of their keys: the same batches give the same numbers.
     """
-    last = last_record(connection, warehouse, table)
-    connection.run("SELECT set_config('pipeline.record', CAST(:last AS text), true)", last=str(last))
-    columns = table.column_names
-    statement = sql.compose(
-        _APPEND,
-        **names(warehouse, table),
-        stage=stage,
-        columns=sql.columns(columns),
-        staged=sql.columns(columns, of="s"),
-        latest=sql.columns(columns, of="last"),
-    )
-    staged = connection.rows(sql.compose("SELECT count(*) FROM $stage", stage=stage))[0][0]
-    with checked_together(connection, warehouse, table, staged):
-        connection.run(statement)
-        rows = int(connection.row_count)
-    add_range(connection, warehouse, table, last, rows, batch)
+    names = session.sql(table)
+    last = _last_record(session, names)
+    staged = session.rows("SELECT count(*) FROM $staging", staging=staging)[0][0]
+    with deferred_foreign_key_check(session.connection, session.warehouse, table, staged):
+        rows = session.run(
+            _APPEND,
+            **names.parts,
+            staging=staging,
+            staged=sql.columns(table.column_names, of="s"),
+            latest=sql.columns(table.column_names, of="last"),
+            last_record=sql.number(last),
+        )
+    if rows:
+        session.run(
+            _RANGE,
+            **names.parts,
+            first_record=sql.number(last + 1),
+            last_record=sql.number(last + rows),
+            batch=sql.number(batch),
+        )
     return rows
 
 
-def last_record(connection: Connection, warehouse: Warehouse, table: WarehouseTable) -> int:
-    """The highest record number that was ever given in ``table``; 0 where none was."""
-    return int(connection.rows(sql.compose(_LAST_RECORD, **names(warehouse, table)))[0][0])
+def discard_superseded(session: WarehouseSession, table: WarehouseTable, staging: sql.Fragment, batch: int) -> None:
+    """Nothing: every version of a fact counts, however late it arrives."""
 
 
-def add_range(
-    connection: Connection, warehouse: Warehouse, table: WarehouseTable, last: int, rows: int, batch: int
-) -> None:
-    """Notes that the ``rows`` versions after record ``last`` are of ``batch``."""
-    if rows:
-        connection.run(
-            sql.compose(_RANGE, version=warehouse.parts()["version"]),
-            name=table.name,
-            first=last + 1,
-            last=last + rows,
-            batch=batch,
-        )
+def discard_superseded_by_events(session: WarehouseSession, table: WarehouseTable, events: sql.Fragment) -> None:
+    """Nothing: every version of a fact counts, however late it arrives."""
 
 
-def attribute(connection: Connection, warehouse: Warehouse, table: WarehouseTable) -> None:
-    """Finds out, from the ledger's counts, which batch brought the versions that an earlier release appended.
+def stage_state_before(session: WarehouseSession, parts: dict[str, sql.Fragment]) -> sql.Fragment | None:
+    """Stages the stored versions of the keys; returns the query of the last ones before the first event."""
+    session.run(_STORED, **parts)
+    return sql.compose(f"({_STATE_BEFORE_FIRST_EVENT})", **parts)
 
-    Where the counts do not add up to the rows there are, nothing is noted: those versions are of an unknown batch.
+
+def write_history(session: WarehouseSession, table: WarehouseTable, parts: dict[str, sql.Fragment]) -> int:
+    """Retracts the versions that differ from ``$history``, with all later ones of their keys, and appends them again.
+
+    So the order of the record numbers stays the order of the versions. Returns how many rows were appended.
     """
-    connection.run(sql.compose(_ATTRIBUTE, **names(warehouse, table)))
+    session.run(_DIFFERENT, **parts)
+    session.run(_RETRACT, **parts)
+    session.run(_NUMBER, **parts, last_record=sql.number(_last_record(session, session.sql(table))))
+    rows = session.run(_APPEND_HISTORY, **parts)
+    session.run(_HISTORY_RANGES, **parts)
+    return rows
 
 
-def names(warehouse: Warehouse, table: WarehouseTable) -> dict[str, sql.Fragment]:
-    """The parts that statements about ``table`` are composed of.
+def stage_changed_keys(session: WarehouseSession, parts: dict[str, sql.Fragment]) -> None:
+    """Creates ``$changed``: the keys of which the table, as of the batch, has another version than ``$staging``."""
+    session.run(_AS_OF, **parts)
+    session.run(_CHANGED_KEYS, **parts)
 
-    The own tables by their names, ``table``, its ``key`` and ``record``, and its ``name`` as a constant. ``brought_by``
-    joins to each version ``t`` of a fact the batch that brought it: ``v.batch``, NULL where that is not known.
-    """
-    parts = {
-        **warehouse.parts(),
-        "table": warehouse.table(table.name),
-        "key": sql.identifier(table.key),
-        "record": sql.identifier(table.record or table.key),
-        "name": sql.constant(table.name),
-    }
-    return {**parts, "brought_by": sql.compose(_BROUGHT_BY, **parts)}
+
+def compared_rows(warehouse: Warehouse, table: WarehouseTable) -> sql.Fragment:
+    """The query of what a comparison reads: the versions, with ``_record``, ``_batch`` and ``_version`` (from 1)."""
+    parts = TableSql.of(warehouse, table).parts
+    return sql.compose(_COMPARED, **parts, of_table=sql.columns(table.column_names, of="t"))
+
+
+def compared_columns(table: WarehouseTable) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The columns that identify a compared row, and those that are compared."""
+    return (table.key, "_version"), (*table.column_names, "_batch")
+
+
+def _last_record(session: WarehouseSession, names: TableSql) -> int:
+    """The highest record number that was ever given in the table; 0 where none was."""
+    return int(session.rows(_LAST_RECORD, **names.parts)[0][0])

@@ -1,4 +1,4 @@
-"""What the lake holds of some rows from a batch on: which batches brought them, with what content, or as deleted."""
+"""Change history from the lake: the rows and deletions of some keys, batch by batch."""
 
 from __future__ import annotations
 
@@ -15,59 +15,44 @@ from ...shared.lake.manifest import ProcessedManifest, processed_manifest
 from ...shared.lake.object_keys import manifest_key
 from ...shared.lake.store import Lake
 from ...shared.postgres import sql
-from ...shared.postgres.copy import Connection
-from .schemas import Warehouse
+from .session import WarehouseSession
 from .staging import analyze, copy_rows, temporary
 
-BATCH, DELETED = "_batch", "_deleted"  # columns of the stage of events, beside those of the table
+BATCH, DELETED = "_batch", "_deleted"  # columns of the staging table of events, after those of the table
 T = TypeVar("T")
 
-THREADS = 16  # manifests and small files read at once
-SMALL = 20_000  # rows of a file that is read beside others; a larger one is streamed alone
+THREADS = 16  # manifests and small files read concurrently
+SMALL = 20_000  # rows of a file that is read concurrently; a larger one is streamed alone
 
 _CREATE = """
-    CREATE TEMPORARY TABLE $stage ON COMMIT DROP AS
+    CREATE TEMPORARY TABLE $staging ON COMMIT DROP AS
     SELECT $columns, NULL::bigint AS $batch, NULL::boolean AS $deleted FROM $table WITH NO DATA
 """
 
 
 def stage_events(
-    connection: Connection,
-    warehouse: Warehouse,
-    lake: Lake,
-    table: WarehouseTable,
-    keys: sql.Fragment,
-    first: int,
-    last: int,
+    session: WarehouseSession, table: WarehouseTable, keys: sql.Fragment, first: int, last: int
 ) -> sql.Fragment:
-    """A stage with all rows and deletions of the ids in ``keys`` in the batches ``first`` to ``last``.
+    """Stages all rows and deletions of the keys in ``keys`` in the batches ``first`` to ``last``; returns the table.
 
-    ``keys`` is a table with the column that is the table's key. The batches count as their newest revisions say.
+    ``keys`` is a table that has the key column of ``table``. Of each batch the newest revision counts. The staging
+    table has the columns of ``table``, ``_batch`` (bigint) and ``_deleted`` (boolean); of a deletion the other columns
+    are NULL.
     """
-    stage = temporary(f"events_{table.name}")
-    connection.run(
-        sql.compose(
-            _CREATE,
-            stage=stage,
-            columns=sql.columns(table.column_names),
-            table=warehouse.table(table.name),
-            batch=sql.identifier(BATCH),
-            deleted=sql.identifier(DELETED),
-        )
-    )
-    chosen = connection.rows(
-        sql.compose("SELECT DISTINCT k.$key::text FROM $keys AS k", key=sql.identifier(table.key), keys=keys)
-    )
+    staging = temporary(f"events_{table.name}")
+    names = session.sql(table).parts
+    session.run(_CREATE, **names, staging=staging, batch=sql.identifier(BATCH), deleted=sql.identifier(DELETED))
+    chosen = session.rows("SELECT DISTINCT k.$key::text FROM $keys AS k", **names, keys=keys)
     wanted = pa.array([row[0] for row in chosen], pa.string())
-    manifests = list(_manifests(lake, table.name, first, last)) if len(wanted) else []
+    manifests = list(_manifests(session.lake, table.name, first, last)) if len(wanted) else []
     rows = [(m.batch, key, m.tables[table.name].rows) for m in manifests if (key := m.tables[table.name].key)]
-    gone = [(m.batch, file.key, file.rows) for m in manifests if (file := m.tables[table.name].deleted)]
-    for files, columns, deleted in ((rows, table.column_names, False), (gone, (table.key,), True)):
-        found = _rows_of(lake, files, table.key, wanted)
+    deletions = [(m.batch, file.key, file.rows) for m in manifests if (file := m.tables[table.name].deleted)]
+    for files, columns, deleted in ((rows, table.column_names, False), (deletions, (table.key,), True)):
+        found = _rows_of(session.lake, files, table.key, wanted)
         marked = (_marked(part, batch, deleted=deleted) for batch, part in found)
-        copy_rows(connection, stage, (*columns, BATCH, DELETED), marked)
-    analyze(connection, stage)
-    return stage
+        copy_rows(session.connection, staging, (*columns, BATCH, DELETED), marked)
+    analyze(session.connection, staging)
+    return staging
 
 
 def newest_manifests(lake: Lake, first: int, last: int) -> Iterator[ProcessedManifest]:
@@ -84,13 +69,17 @@ def newest_manifests(lake: Lake, first: int, last: int) -> Iterator[ProcessedMan
 
 
 def _manifests(lake: Lake, table: str, first: int, last: int) -> Iterator[ProcessedManifest]:
+    """The newest manifests that have files of ``table``."""
     return (manifest for manifest in newest_manifests(lake, first, last) if table in manifest.tables)
 
 
 def _rows_of(
     lake: Lake, files: Iterable[tuple[int, str, int]], key: str, wanted: pa.Array
 ) -> Iterator[tuple[int, pa.Table]]:
-    """The wanted rows of the files, each with its batch."""
+    """The rows of the files whose key is in ``wanted``, each piece with its batch.
+
+    ``files``: batch, object key and number of rows of each. ``wanted``: keys as strings.
+    """
 
     def chosen(name: str) -> Iterator[pa.Table]:
         for part in lake.tables(name):
@@ -109,13 +98,14 @@ def _rows_of(
 
 
 def _groups(values: Iterable[T]) -> Iterator[tuple[T, ...]]:
-    """The values by so many as are read at once: what is read ahead stays bounded."""
+    """The values in tuples of at most THREADS: what is read ahead stays bounded."""
     iterator = iter(values)
     while group := tuple(itertools.islice(iterator, THREADS)):
         yield group
 
 
 def _marked(rows: pa.Table, batch: int, *, deleted: bool) -> pa.Table:
+    """The rows with ``_batch`` (int64) and ``_deleted`` (bool) as their last columns."""
     count = rows.num_rows
     return rows.append_column(BATCH, pa.repeat(pa.scalar(batch, pa.int64()), count)).append_column(
         DELETED, pa.repeat(pa.scalar(deleted), count)

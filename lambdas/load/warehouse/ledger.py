@@ -1,4 +1,4 @@
-"""What the warehouse remembers of the pipeline: one row per batch loaded, in the same transaction as its data."""
+"""The load log: one row per batch, written in the transaction that loads the batch; and the lock of the writers."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ...shared.errors import WarehouseError
+from ...shared.errors import NotPreparedError
 from ...shared.lake.manifest import ProcessedManifest
 from ...shared.postgres import sql
 from ...shared.postgres.copy import Connection
-from .schemas import LIVE, OWN_TABLES, Warehouse
+from .schemas import CONTROL_TABLES, FORMAT_TABLE, FORMAT_VERSION, LIVE, Warehouse
 
 _LAST = (
     'SELECT batch, to_char(extracted_at AT TIME ZONE \'UTC\', $$$$YYYY-MM-DD"T"HH24:MI:SS.US"Z"$$$$),'
@@ -18,11 +18,11 @@ _LAST = (
     " FROM $ledger ORDER BY batch DESC LIMIT 1"
 )
 _RECORD = (
-    "INSERT INTO $ledger (batch, source_manifest, extracted_at, loaded_at, written)"
+    "INSERT INTO $ledger (batch, source_manifest, extracted_at, loaded_at, rows_written)"
     " VALUES (:batch, :manifest, CAST(:extracted_at AS timestamptz), clock_timestamp(), CAST(:written AS jsonb))"
 )
 _RECORD_REVISION = (
-    "INSERT INTO $revision (batch, revision, applied_at, written)"
+    "INSERT INTO $revision (batch, revision, applied_at, rows_written)"
     " VALUES (:batch, :number, clock_timestamp(), CAST(:written AS jsonb)) ON CONFLICT DO NOTHING"
 )
 
@@ -37,19 +37,28 @@ class LedgerEntry:
 
 
 def check_prepared(connection: Connection, warehouse: Warehouse) -> None:
-    """Raises WarehouseError when one of the pipeline's own tables is not there yet."""
-    for name in OWN_TABLES:
-        table = str(sql.table(name, warehouse.own))
+    """Raises NotPreparedError when a control table is missing, or the control schema has another format version."""
+    for name in (*CONTROL_TABLES, FORMAT_TABLE):
+        table = str(sql.table(name, warehouse.control))
         if connection.rows("SELECT to_regclass(:name) IS NULL", name=table)[0][0]:
-            raise WarehouseError(
-                f"The warehouse is not prepared: it lacks the table {warehouse.own}.{name}. "
-                "Run: python deploy.py prepare"
-            )
+            raise NotPreparedError(f"The warehouse is not prepared: it lacks the table {warehouse.control}.{name}.")
+    found = format_versions(connection, warehouse)
+    if found != [FORMAT_VERSION]:
+        raise NotPreparedError(
+            f"The control schema {warehouse.control} has the format version {', '.join(map(str, found)) or 'none'}, "
+            f"and this release of load reads and writes version {FORMAT_VERSION}."
+        )
+
+
+def format_versions(connection: Connection, warehouse: Warehouse) -> list[int]:
+    """What the format table of the control schema contains: one number, unless it was changed by hand."""
+    table = sql.table(FORMAT_TABLE, warehouse.control)
+    return [int(row[0]) for row in connection.rows(sql.compose("SELECT version FROM $table ORDER BY 1", table=table))]
 
 
 def last_entry(connection: Connection, warehouse: Warehouse) -> LedgerEntry:
     """The ledger's last row."""
-    rows = connection.rows(sql.compose(_LAST, **warehouse.parts()))
+    rows = connection.rows(sql.compose(_LAST, **warehouse.control_tables()))
     return LedgerEntry(int(rows[0][0]), rows[0][1], rows[0][2]) if rows else LedgerEntry()
 
 
@@ -58,7 +67,7 @@ def record(
 ) -> None:
     """Adds the row of a batch; ``written``: rows appended or upserted per table."""
     connection.run(
-        sql.compose(_RECORD, **warehouse.parts()),
+        sql.compose(_RECORD, **warehouse.control_tables()),
         batch=manifest.batch,
         manifest=manifest.source_manifest,
         extracted_at=manifest.extracted_at,
@@ -70,16 +79,20 @@ def record(
 def record_revision(
     connection: Connection, warehouse: Warehouse, manifest: ProcessedManifest, written: Mapping[str, int]
 ) -> None:
-    """Notes which revision of a batch is in the warehouse, where it is not the first."""
+    """Records which revision of a batch is in the warehouse, where it is not the first."""
     if manifest.revision > 1:
         connection.run(
-            sql.compose(_RECORD_REVISION, **warehouse.parts()),
+            sql.compose(_RECORD_REVISION, **warehouse.control_tables()),
             batch=manifest.batch,
             number=manifest.revision,
             written=json.dumps(dict(written), sort_keys=True),
         )
 
 
-def take_turn(connection: Connection, warehouse: Warehouse = LIVE) -> bool:
-    """Whether this session may write to the warehouse: one at a time does. The turn ends with the session."""
+def acquire_lock(connection: Connection, warehouse: Warehouse = LIVE) -> bool:
+    """Acquires the advisory lock of the warehouse's writers, without waiting; returns whether it did.
+
+    The lock is of session level: PostgreSQL releases it when the session ends, however it ends.
+    https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
+    """
     return bool(connection.rows("SELECT pg_try_advisory_lock(CAST(:key AS bigint))", key=warehouse.lock)[0][0])

@@ -1,4 +1,4 @@
-"""Rows on their way into the warehouse: a temporary table of the transaction, filled by COPY."""
+"""Staging tables: temporary tables of the transaction, filled by COPY."""
 
 from __future__ import annotations
 
@@ -10,48 +10,46 @@ import pyarrow.csv as pc
 from ...shared.declarations import WarehouseTable
 from ...shared.postgres import sql
 from ...shared.postgres.copy import Connection
-from .schemas import Warehouse
+from .session import WarehouseSession
 
-CSV_ROWS = 16 * 1024  # rows to a piece of CSV: about a megabyte
+CSV_ROWS = 16 * 1024  # rows per piece of CSV: about a megabyte
 
-_CREATE = "CREATE TEMPORARY TABLE $stage ON COMMIT DROP AS SELECT $columns FROM $table WITH NO DATA"
-_COPY = "COPY $stage ($columns) FROM STDIN (FORMAT csv)"
+_CREATE = "CREATE TEMPORARY TABLE $staging ON COMMIT DROP AS SELECT $columns FROM $table WITH NO DATA"
+_COPY = "COPY $staging ($columns) FROM STDIN (FORMAT csv)"
 
 
 def stage_rows(
-    connection: Connection,
-    warehouse: Warehouse,
-    table: WarehouseTable,
-    columns: tuple[str, ...],
-    name: str,
-    rows: Iterable[pa.Table],
+    session: WarehouseSession, table: WarehouseTable, columns: tuple[str, ...], name: str, rows: Iterable[pa.Table]
 ) -> sql.Fragment:
-    """A stage called ``name`` with these columns of ``table``, filled with ``rows``."""
-    stage = temporary(name)
-    connection.run(sql.compose(_CREATE, stage=stage, columns=sql.columns(columns), table=warehouse.table(table.name)))
-    copy_rows(connection, stage, columns, rows)
-    analyze(connection, stage)
-    return stage
+    """Creates the staging table ``name`` with these columns of ``table`` and copies ``rows`` into it; returns its name.
+
+    ``rows``: Arrow tables that have ``columns``, of types whose CSV the columns of ``table`` accept.
+    """
+    staging = temporary(name)
+    session.run(_CREATE, staging=staging, columns=sql.columns(columns), table=session.warehouse.table(table.name))
+    copy_rows(session.connection, staging, columns, rows)
+    analyze(session.connection, staging)
+    return staging
 
 
 def temporary(name: str) -> sql.Fragment:
-    """The temporary table ``name``. A long name is cut here, not by the server, where two might fall together."""
+    """The temporary table ``name``. A long name is cut here, not by the server, where two might become the same."""
     return sql.table(name[: sql.MAX_IDENTIFIER], schema="pg_temp")
 
 
 def copy_rows(connection: Connection, to: sql.Fragment, columns: tuple[str, ...], rows: Iterable[pa.Table]) -> int:
     """Copies these columns of ``rows`` into the table ``to``, where they have the same names; returns how many rows."""
     chosen = (part.select(list(columns)) for part in rows)
-    return connection.copy_in(sql.compose(_COPY, stage=to, columns=sql.columns(columns)), to_csv(chosen))
+    return connection.copy_in(sql.compose(_COPY, staging=to, columns=sql.columns(columns)), to_csv(chosen))
 
 
-def analyze(connection: Connection, stage: sql.Fragment) -> None:
-    """Tells the planner how large a stage is."""
-    connection.run(sql.compose("ANALYZE $stage", stage=stage))
+def analyze(connection: Connection, staging: sql.Fragment) -> None:
+    """Collects the planner's statistics of a staging table: autovacuum does not see temporary tables."""
+    connection.run(sql.compose("ANALYZE $staging", staging=staging))
 
 
 def to_csv(rows: Iterable[pa.Table]) -> Iterator[bytes]:
-    """The rows in the CSV that COPY reads: NULL is nothing, '' is a quoted nothing."""
+    """The rows in the CSV that COPY reads: NULL is an empty field, the empty string is ``""``."""
     options = pc.WriteOptions(include_header=False, quoting_style="needed")
     for table in rows:
         for batch in table.to_batches(max_chunksize=CSV_ROWS):

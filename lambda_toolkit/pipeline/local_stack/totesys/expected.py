@@ -23,13 +23,13 @@ _MONTHS = (
 _PRESENT_DIMENSION = """
     SELECT {columns} FROM {table} WHERE NOT EXISTS (
         SELECT FROM pipeline.deletion AS gone WHERE gone.table_name = {table}.tableoid::regclass::text
-        AND gone.key = {table}.{key}::text AND gone.ended_batch IS NULL)
+        AND gone.key = {table}.{key}::text AND gone.undeleted_batch IS NULL)
 """
 _PRESENT_FACT = """
     SELECT {columns}, trim_scale({amount}) FROM {table}
     WHERE {record} IN (SELECT max({record}) FROM {table} GROUP BY {key}) AND NOT EXISTS (
         SELECT FROM pipeline.deletion AS gone WHERE gone.table_name = {table}.tableoid::regclass::text
-        AND gone.key = {table}.{key}::text AND gone.ended_batch IS NULL)
+        AND gone.key = {table}.{key}::text AND gone.undeleted_batch IS NULL)
 """
 
 
@@ -206,7 +206,7 @@ VIEWS: Mapping[str, tuple[str, str]] = {
 _PRESENT_RECORDS = """
     SELECT {record} FROM {table} WHERE {record} IN (SELECT max({record}) FROM {table} GROUP BY {key}) AND NOT EXISTS (
         SELECT FROM pipeline.deletion AS gone WHERE gone.table_name = {table}.tableoid::regclass::text
-        AND gone.key = {table}.{key}::text AND gone.ended_batch IS NULL)
+        AND gone.key = {table}.{key}::text AND gone.undeleted_batch IS NULL)
 """
 
 

@@ -1,0 +1,84 @@
+"""Dimensions and calendars: one row per key, the latest, as in a slowly changing dimension of type 1.
+
+The functions are those of :class:`.kinds.TableKind`.
+"""
+
+from __future__ import annotations
+
+from ...shared.declarations import WarehouseTable
+from ...shared.postgres import sql
+from . import pending, rejects
+from .schemas import Warehouse
+from .session import TableSql, WarehouseSession
+
+_UPSERT = """
+    INSERT INTO $table AS t ($columns) $rows
+    ON CONFLICT ($key) DO UPDATE SET ($columns) = ROW($excluded)
+    WHERE ROW($of_table) IS DISTINCT FROM ROW($excluded)
+"""
+_STAGED = "SELECT $columns FROM $staging"
+_LATEST_OF_HISTORY = """
+    SELECT DISTINCT ON ($key) $columns FROM $history WHERE NOT "_deleted" ORDER BY $key, "_batch" DESC
+"""
+_CHANGED_KEYS = """
+    CREATE TEMPORARY TABLE $changed ON COMMIT DROP AS
+    SELECT s.$key FROM $staging AS s LEFT JOIN $table AS a ON a.$key = s.$key
+    WHERE a.$key IS NULL OR ROW($staged) IS DISTINCT FROM ROW($present) OR EXISTS (
+        SELECT FROM $deletion AS d WHERE d.table_name = $name AND d.key = s.$key::text
+        AND d.batch < $batch AND (d.undeleted_batch IS NULL OR d.undeleted_batch > $batch)
+    )
+"""
+
+
+def apply(session: WarehouseSession, table: WarehouseTable, staging: sql.Fragment, batch: int) -> int:
+    """Upserts the staged rows; returns how many were new or different."""
+    return _upsert(session, table, sql.compose(_STAGED, **session.sql(table).parts, staging=staging))
+
+
+def discard_superseded(session: WarehouseSession, table: WarehouseTable, staging: sql.Fragment, batch: int) -> None:
+    """Only the latest row matters: deletes what is pending, or was rejected, of the staged keys up to ``batch``."""
+    pending.discard_superseded(session, table, staging, batch)
+    rejects.discard_superseded(session, table, staging, batch)
+
+
+def discard_superseded_by_events(session: WarehouseSession, table: WarehouseTable, events: sql.Fragment) -> None:
+    """Only the latest row matters: deletes what is pending, or was rejected, and older than an event of its key."""
+    pending.discard_superseded_by_events(session, table, events)
+    rejects.discard_superseded_by_events(session, table, events)
+
+
+def stage_state_before(session: WarehouseSession, parts: dict[str, sql.Fragment]) -> sql.Fragment | None:
+    """None: what the row was before the first event is not kept."""
+    return None
+
+
+def write_history(session: WarehouseSession, table: WarehouseTable, parts: dict[str, sql.Fragment]) -> int:
+    """Upserts the latest rows of ``$history``; returns how many were new or different."""
+    return _upsert(session, table, sql.compose(_LATEST_OF_HISTORY, **parts))
+
+
+def stage_changed_keys(session: WarehouseSession, parts: dict[str, sql.Fragment]) -> None:
+    """Creates ``$changed``: the keys of which the table has another row than ``$staging``, or a deletion."""
+    session.run(_CHANGED_KEYS, **parts)
+
+
+def compared_rows(warehouse: Warehouse, table: WarehouseTable) -> sql.Fragment:
+    """The query of what a comparison reads: the rows."""
+    columns = sql.columns(table.column_names, of="t")
+    template = 'SELECT true AS "_present", $of_table FROM $table AS t'
+    return sql.compose(template, **TableSql.of(warehouse, table).parts, of_table=columns)
+
+
+def compared_columns(table: WarehouseTable) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The columns that identify a compared row, and those that are compared."""
+    return (table.key,), table.column_names
+
+
+def _upsert(session: WarehouseSession, table: WarehouseTable, rows: sql.Fragment) -> int:
+    return session.run(
+        _UPSERT,
+        **session.sql(table).parts,
+        rows=rows,
+        of_table=sql.columns(table.column_names, of="t"),
+        excluded=sql.columns(table.column_names, of="excluded"),
+    )

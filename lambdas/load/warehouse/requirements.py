@@ -1,0 +1,126 @@
+"""What a warehouse table requires of its rows: that referenced rows exist, and that columns are not NULL.
+
+The declaration (config/warehouse.sql, packaged) says which rows wait, also where the warehouse does not enforce it. The
+constraints that the warehouse enforces beyond it are read from its catalogs, so that they do not refuse a whole batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from ...shared.declarations import Declarations, WarehouseTable
+from ...shared.postgres import sql
+from ...shared.postgres.copy import Connection
+from .schemas import LIVE, Warehouse
+
+_FOREIGN_KEYS = """
+    SELECT n.nspname, f.relname,
+        ARRAY(SELECT a.attname::text FROM unnest(c.conkey) WITH ORDINALITY AS k(attnum, n)
+              JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.conrelid AND a.attnum = k.attnum ORDER BY k.n),
+        ARRAY(SELECT a.attname::text FROM unnest(c.confkey) WITH ORDINALITY AS k(attnum, n)
+              JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.confrelid AND a.attnum = k.attnum ORDER BY k.n)
+    FROM pg_catalog.pg_constraint AS c
+    JOIN pg_catalog.pg_class AS f ON f.oid = c.confrelid
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = f.relnamespace
+    WHERE c.conrelid = to_regclass(:relation) AND c.contype = 'f'
+    ORDER BY c.conname
+"""
+_NOT_NULL = """
+    SELECT attname, atthasdef OR attidentity <> '' OR attgenerated <> '' FROM pg_catalog.pg_attribute
+    WHERE attrelid = to_regclass(:relation) AND attnum > 0 AND NOT attisdropped AND attnotnull ORDER BY attnum
+"""
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """One requirement of a table on its rows."""
+
+    columns: tuple[str, ...]
+    """The columns that must not be NULL, or that refer to another row."""
+    referenced_table: str | None
+    """The table that must have the referenced row; None where the columns must not be NULL."""
+    unmet: sql.Fragment
+    """The condition that a row ``s`` does not meet it."""
+
+
+def requirements(connection: Connection, warehouse: Warehouse, table: WarehouseTable) -> tuple[Requirement, ...]:
+    """What the declaration and the warehouse require of the rows of ``table``, each requirement once."""
+    found = (*declared(warehouse, table), *enforced(connection, warehouse, table))
+    return tuple(dict.fromkeys(found))
+
+
+def declared(warehouse: Warehouse, table: WarehouseTable) -> Iterator[Requirement]:
+    """What the declaration requires, whether the warehouse enforces it or not."""
+    for reference in table.references:
+        yield _reference(reference.columns, warehouse.published, reference.table, reference.keys)
+    for column in table.required:
+        yield _not_null(column)
+
+
+def enforced(connection: Connection, warehouse: Warehouse, table: WarehouseTable) -> Iterator[Requirement]:
+    """What the warehouse enforces now, by foreign keys and NOT NULL, of the rows that load writes.
+
+    A column that load does not fill, that is NOT NULL and has no default, refuses every row.
+    """
+    relation = str(warehouse.table(table.name))
+    for schema, other, columns, keys in connection.rows(_FOREIGN_KEYS, relation=relation):
+        if set(columns) <= set(table.column_names):
+            yield _reference(tuple(columns), schema, other, tuple(keys))
+    for column, has_default in connection.rows(_NOT_NULL, relation=relation):
+        if column in table.column_names:
+            yield _not_null(column)
+        elif not has_default:
+            yield Requirement((column,), None, sql.compose("true"))
+
+
+def any_unmet(required: Iterable[Requirement]) -> sql.Fragment:
+    """The condition that a row ``s`` does not meet one of the requirements."""
+    return sql.joined(" OR ", [requirement.unmet for requirement in required]) or sql.compose("false")
+
+
+def differences(connection: Connection, declarations: Declarations, warehouse: Warehouse = LIVE) -> list[str]:
+    """Where the warehouse enforces other requirements than the declaration has: one sentence each.
+
+    Only tables whose declaration says its types, which the deployment packages, are compared.
+    """
+    return [
+        f"table {warehouse.display_name(table.name)}: {difference}"
+        for table in declarations.warehouse.values()
+        if table.types
+        for difference in _differences(set(declared(warehouse, table)), set(enforced(connection, warehouse, table)))
+    ]
+
+
+def _differences(wanted: set[Requirement], present: set[Requirement]) -> Iterator[str]:
+    for requirement in sorted(wanted ^ present, key=lambda found: (found.columns, found.referenced_table or "")):
+        columns = ", ".join(requirement.columns)
+        is_missing = requirement in wanted
+        if requirement.referenced_table is not None:
+            state = "is missing" if is_missing else "is not declared"
+            yield f"foreign key ({columns}) to {requirement.referenced_table} {state}"
+        else:
+            found, expected = ("nullable", "NOT NULL") if is_missing else ("NOT NULL", "nullable")
+            yield f"column {columns} is {found}, expected {expected}"
+
+
+def _reference(columns: tuple[str, ...], schema: str, table: str, keys: tuple[str, ...]) -> Requirement:
+    """As MATCH SIMPLE: a row with a NULL among ``columns`` refers to nothing.
+
+    https://www.postgresql.org/docs/current/sql-createtable.html#SQL-CREATETABLE-PARMS-REFERENCES
+    """
+    pairs = [
+        {"column": sql.identifier(column), "key": sql.identifier(key)}
+        for column, key in zip(columns, keys, strict=True)
+    ]
+    unmet = sql.compose(
+        "($is_set AND NOT EXISTS (SELECT FROM $table AS r WHERE $same))",
+        is_set=sql.joined(" AND ", [sql.compose("s.$column IS NOT NULL", column=pair["column"]) for pair in pairs]),
+        table=sql.table(table, schema),
+        same=sql.joined(" AND ", [sql.compose("r.$key = s.$column", **pair) for pair in pairs]),
+    )
+    return Requirement(columns, table, unmet)
+
+
+def _not_null(column: str) -> Requirement:
+    return Requirement((column,), None, sql.compose("s.$column IS NULL", column=sql.identifier(column)))
