@@ -33,7 +33,7 @@ def judge_warehouse(world: World) -> None:
         _judge_rejected(world, name, oracle)
         deletions |= {(name, str(key), *gone) for key, line in lines.items() for gone in line.deletions}
         world.told["fact versions"] += sum(len(line.versions) for line in lines.values()) if name in FACTS else 0
-    found = world.warehouse.rows("SELECT table_name, key, batch, ended_batch FROM pipeline.deletion")
+    found = world.warehouse.rows("SELECT table_name, key, batch, undeleted_batch FROM pipeline.deletion")
     assert {tuple(row) for row in found} == deletions
     _judge_calendar(world, oracle)
 
