@@ -1,4 +1,4 @@
-"""One way to AWS: clients, retries, cached reads, and errors in words."""
+"""Calls to AWS: clients, retries, cached reads, and readable errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""botocore's clients: made when first asked for, and never two at once."""
+"""botocore's clients, created on first use, one at a time."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from lambda_toolkit.aws.retries import Refusal, hint
+from lambda_toolkit.aws.retries import ApiError, hint
 from lambda_toolkit.errors import AwsError
 
 if TYPE_CHECKING:
     import boto3
     import botocore.session
 
-_LONGEST_INVOCATION = 930  # seconds: a function may take 900 to answer the one who invokes it
+_INVOKE_TIMEOUT = 930  # seconds: a function may run for 900 before it answers a synchronous invocation
 
 
 class Clients:
-    """The clients of one region, with at most ``connections`` at a time. They repeat nothing: :class:`Aws` does.
+    """The clients of one region, each with a pool of at most ``connections``. They never retry: :class:`Aws` does.
 
-    Unless a ``session`` of boto3 is given, clients come from botocore itself: they are the same ones, and importing
-    boto3 takes longer than all reads of an unchanged deploy.
+    Without a ``session``, clients come from botocore and not from boto3: they are the same classes, and importing boto3
+    takes longer than all reads of an unchanged deploy.
     """
 
     def __init__(
@@ -37,18 +37,18 @@ class Clients:
         self._session = session
         self._connections = connections
         self._endpoint_url = endpoint_url
-        self._made: dict[str, Any] = {}
-        self._making = threading.Lock()  # sessions are not safe to make clients in from two threads at once
+        self._clients: dict[str, Any] = {}
+        self._lock = threading.Lock()  # sessions are not thread-safe: one client is created at a time
 
     def get(self, service: str) -> Any:
-        """The client for ``service``. Raises AwsError where none can be made: no region, no such profile."""
-        with self._making:
-            if service not in self._made:
-                self._made[service] = self._make(service)
-            return self._made[service]
+        """The client for ``service``. Raises AwsError where none can be created: no region, no such profile."""
+        with self._lock:
+            if service not in self._clients:
+                self._clients[service] = self._create(service)
+            return self._clients[service]
 
-    def _make(self, service: str) -> Any:
-        with _uncollected():
+    def _create(self, service: str) -> Any:
+        with _garbage_collection_paused():
             import botocore.session
             from botocore.config import Config
             from botocore.exceptions import BotoCoreError
@@ -59,28 +59,28 @@ class Clients:
                 config = Config(
                     retries={"total_max_attempts": 1},
                     max_pool_connections=self._connections,
-                    tcp_keepalive=True,  # gateways drop what is silent for minutes, as a long invocation is
+                    tcp_keepalive=True,  # gateways drop idle connections after minutes, and a long invocation is silent
                     connect_timeout=10,
-                    read_timeout=_LONGEST_INVOCATION if service == "lambda" else 60,
+                    read_timeout=_INVOKE_TIMEOUT if service == "lambda" else 60,
                 )
                 if isinstance(self._session, botocore.session.Session):
-                    make, known = self._session.create_client, self._session.get_config_variable("region")
+                    create, configured = self._session.create_client, self._session.get_config_variable("region")
                 else:
-                    make, known = self._session.client, self._session.region_name
-                # boto3 knows AWS_DEFAULT_REGION alone; Lambda, AWS's command line and all other SDKs set AWS_REGION
-                region = self._region or known or os.environ.get("AWS_REGION")
-                return make(service, region_name=region, config=config, endpoint_url=self._endpoint_url)
+                    create, configured = self._session.client, self._session.region_name
+                # boto3 reads AWS_DEFAULT_REGION only; Lambda, the AWS CLI and all other SDKs use AWS_REGION
+                region = self._region or configured or os.environ.get("AWS_REGION")
+                return create(service, region_name=region, config=config, endpoint_url=self._endpoint_url)
             except (BotoCoreError, ValueError) as error:
-                refusal = Refusal(service, "client", type(error).__name__, str(error))
-                said = str(error).rstrip(".")
+                failure = ApiError(service, "client", type(error).__name__, str(error))
+                reason = str(error).rstrip(".")
                 raise AwsError(
-                    f"Cannot talk to AWS: {said}.{hint(refusal, '')}", code=refusal.code, operation=service
+                    f"Cannot talk to AWS: {reason}.{hint(failure, '')}", code=failure.code, operation=service
                 ) from error
 
 
 @contextmanager
-def _uncollected() -> Iterator[None]:
-    """No search for garbage meanwhile: reading a service's model makes some hundred thousand objects, all to stay."""
+def _garbage_collection_paused() -> Iterator[None]:
+    """Pause the garbage collector: loading a service's model creates some hundred thousand long-lived objects."""
     was_on = gc.isenabled()
     gc.disable()
     try:

@@ -1,4 +1,4 @@
-"""Time and chance, as values that tests replace."""
+"""Time and randomness as values, so that tests can replace them."""
 
 from __future__ import annotations
 
@@ -7,20 +7,22 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-_JITTER = 0.5  # the part of a pause that is left to chance
+_JITTER = 0.5  # the random share of a pause
 
 
 @dataclass(frozen=True)
 class Clock:
-    """``now`` in seconds from any origin, ``wall`` in seconds since 1970; ``sleep`` for that many seconds; ``chance``
-    from 0 to 1.
-    """
+    """Where the toolkit reads the time, sleeps, and draws random numbers."""
 
     now: Callable[[], float] = time.monotonic
+    """Seconds from an arbitrary origin; never runs backwards."""
     sleep: Callable[[float], None] = time.sleep
-    chance: Callable[[], float] = random.random
+    """Blocks for that many seconds."""
+    random: Callable[[], float] = random.random
+    """A number from 0 to 1."""
     wall: Callable[[], float] = time.time
+    """Seconds since 1970, UTC."""
 
     def pause(self, seconds: float) -> None:
-        """Sleep for at most ``seconds`` and at least half of them, so that those who were refused together part."""
-        self.sleep(seconds * (1 - _JITTER * (1 - self.chance())))
+        """Sleep a random time, ``seconds`` / 2 to ``seconds``, so that callers throttled together part."""
+        self.sleep(seconds * (1 - _JITTER * (1 - self.random())))

@@ -1,4 +1,4 @@
-"""From a refusal of AWS, as botocore raises it, to an error for people: what was called, on what, and what to try."""
+"""Turn botocore's exceptions into AwsError: which operation failed, on which resource, why, and what to try."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lambda_toolkit.aws.retries import Refusal, Wait, hint
+from lambda_toolkit.aws.retries import ApiError, Retry, hint
 from lambda_toolkit.errors import MASK, AwsError
 
-_SUBJECTS = (  # the parameters that say what a call is about, the telling ones first
+_SUBJECTS = (  # the parameters that name the resource of a call, the most specific first
     "FunctionName",
     "RoleName",
     "Bucket",
@@ -27,52 +27,54 @@ _SUBJECTS = (  # the parameters that say what a call is about, the telling ones 
     "ResourceARN",
     "Resource",
 )
-_SHORTEST_MASKED = 6  # shorter values are in every text by chance
+_SHORTEST_MASKED = 6  # characters: shorter values occur in any message by coincidence
 
 
 @dataclass(frozen=True)
 class Request:
-    """One call, for its error message and its retries."""
+    """One API call, for its error message and its retry policy."""
 
     client: Any = field(repr=False)
     service: str
     operation: str
     parameters: Mapping[str, Any] = field(repr=False)
-    also_wait_for: tuple[str, ...] = ()
+    also_retry: tuple[str, ...] = ()
 
 
-def refusal_of(request: Request, error: Exception) -> Refusal:
-    """What AWS, or botocore before it, said to ``request``, as it was said."""
+def api_error_of(request: Request, error: Exception) -> ApiError:
+    """The code, message and HTTP status of ``error``, which botocore raised for ``request``."""
     response = getattr(error, "response", None)
     if not isinstance(response, dict):
         text = "a parameter has the wrong type" if type(error).__name__ == "ParamValidationError" else str(error)
-        return Refusal(request.service, request.operation, type(error).__name__, text)
+        return ApiError(request.service, request.operation, type(error).__name__, text)
     detail = response.get("Error", {})
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    return Refusal(
+    return ApiError(
         request.service, request.operation, str(detail.get("Code", "")), str(detail.get("Message", "")), int(status)
     )
 
 
-def as_aws_error(request: Request, refusal: Refusal, wait: Wait | None, waited: float) -> AwsError:
-    """The error to raise, after ``waited`` seconds of waiting for ``wait``. What was sent in confidence is masked."""
+def as_aws_error(request: Request, failure: ApiError, retry: Retry | None, waited: float) -> AwsError:
+    """The error to raise after ``waited`` seconds of retries for the reason in ``retry``. Secret values are masked."""
     operation = request.client.meta.method_to_api_mapping.get(request.operation, request.operation)
     permission = f"{request.service}:{operation}"
     subject = next((str(request.parameters[key]) for key in _SUBJECTS if request.parameters.get(key)), "")
-    after = f" (for {waited:.0f} s: {wait.reason})" if wait and waited >= 1 else ""
-    said = _masked(refusal.message or "no reason given", request).rstrip(".")
-    text = f"{permission}{f' {subject}' if subject else ''}: {said} ({refusal.code}){after}.{hint(refusal, permission)}"
-    return AwsError(text, code=refusal.code, operation=permission)
+    after = f" (for {waited:.0f} s: {retry.reason})" if retry and waited >= 1 else ""
+    reason = _masked(failure.message or "no reason given", request).rstrip(".")
+    text = (
+        f"{permission}{f' {subject}' if subject else ''}: {reason} ({failure.code}){after}.{hint(failure, permission)}"
+    )
+    return AwsError(text, code=failure.code, operation=permission)
 
 
 def cause_of(request: Request, error: Exception) -> Exception | None:
-    """``error``, to be shown as the cause; ``None`` where its own text may hold what was sent in confidence."""
-    is_confidential = request.service == "secretsmanager" or any(_confidential(request))
-    return None if is_confidential else error
+    """``error``, to be chained as the cause; ``None`` where its message may contain secret values."""
+    has_secrets = request.service == "secretsmanager" or any(_secret_values(request))
+    return None if has_secrets else error
 
 
-def _confidential(request: Request) -> Iterator[str]:
-    """The values that were sent and are nobody's business: of secrets, and of environment variables."""
+def _secret_values(request: Request) -> Iterator[str]:
+    """The values in the request that must not be shown: of secrets and of environment variables."""
     yield str(request.parameters.get("SecretString") or "")
     environment = request.parameters.get("Environment")
     if isinstance(environment, Mapping):
@@ -80,8 +82,8 @@ def _confidential(request: Request) -> Iterator[str]:
 
 
 def _masked(text: str, request: Request) -> str:
-    """``text`` without them: Lambda quotes a whole environment that it does not take, as it is or as JSON."""
-    for value in sorted(_confidential(request), key=len, reverse=True):
+    """``text`` without secret values: Lambda quotes an invalid environment in its message, as it is or as JSON."""
+    for value in sorted(_secret_values(request), key=len, reverse=True):
         if len(value) >= _SHORTEST_MASKED:
             for written in (value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]):
                 text = text.replace(written, MASK)

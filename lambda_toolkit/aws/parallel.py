@@ -1,4 +1,4 @@
-"""Independent reads, made in parallel."""
+"""Run independent reads in parallel."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ def task(read: Callable[_P, _T], *arguments: _P.args, **named: _P.kwargs) -> Tas
     return lambda: read(*arguments, **named)
 
 
-def gather(tasks: Sequence[Task[_T]], ahead: Sequence[Task[object]] = ()) -> list[_T]:
-    """What ``tasks`` return, in their order. Raises all that they raised, together (:func:`raise_all`).
+def run_parallel(tasks: Sequence[Task[_T]], prefetch: Sequence[Task[object]] = ()) -> list[_T]:
+    """The results of ``tasks``, in their order. Raises all ToolkitErrors of theirs together (:func:`raise_all`).
 
-    ``ahead`` are reads that tasks will ask for once (:meth:`Aws.once`). They are started first, so that no worker
-    waits while there is something to ask; what they return or raise is left to the tasks that ask again.
+    ``prefetch`` are cached reads (:meth:`Aws.cached`) that the tasks will need. They start first, so that no worker
+    idles while there is something to read. Their results and errors reach the tasks through the cache.
     """
     if not tasks:
         return []
-    with ThreadPoolExecutor(min(READERS, len(tasks) + len(ahead)), thread_name_prefix="read") as pool:
-        for item in ahead:
+    with ThreadPoolExecutor(min(READERS, len(tasks) + len(prefetch)), thread_name_prefix="read") as pool:
+        for item in prefetch:
             pool.submit(item)
         futures = [pool.submit(item) for item in tasks]
     problems: list[ToolkitError] = []
-    answers: list[_T] = []
+    results: list[_T] = []
     for future in futures:
         error = future.exception()
         if error is None:
-            answers.append(future.result())
+            results.append(future.result())
         elif isinstance(error, ToolkitError):
             problems.append(error)
         else:
             raise error
     raise_all(problems)
-    return answers
+    return results

@@ -1,4 +1,4 @@
-"""What is read once and kept, however many threads ask for it."""
+"""Memoized reads, shared by threads: each key is read once (single flight)."""
 
 from __future__ import annotations
 
@@ -10,43 +10,43 @@ from typing import Any, TypeVar, cast
 _T = TypeVar("_T")
 
 
-class Once:
-    """Answers by their keys. With ``keeps_failures`` what was raised is kept as well.
+class ReadCache:
+    """Results of reads by key. With ``keeps_failures``, exceptions are cached too.
 
-    Safe to share between threads. A read may ask for others once, as long as none of them asks for it: whoever asks
-    first reads, in its own thread, so that those who wait never wait for a worker.
+    Thread-safe. The first caller for a key reads in its own thread; others wait for that result, and so never for a
+    free worker. A read may use other cached reads, as long as they do not depend on it in turn.
     """
 
     def __init__(self, *, keeps_failures: bool = False) -> None:
         self._keeps_failures = keeps_failures
         self._lock = threading.Lock()
-        self._known: dict[object, Future[Any]] = {}
+        self._futures: dict[object, Future[Any]] = {}
 
     def get(self, key: object, read: Callable[[], _T]) -> _T:
-        """What ``read`` returned the first time it was asked for under ``key``; other threads wait for that one."""
+        """The result of the first ``read`` for ``key``. Concurrent callers wait for it. Raises what it raised."""
         with self._lock:
-            future = self._known.get(key)
-            mine = future is None
+            future = self._futures.get(key)
+            is_first = future is None
             if future is None:
-                future = self._known[key] = Future()
-        if mine:
+                future = self._futures[key] = Future()
+        if is_first:
             try:
                 future.set_result(read())
             except BaseException as error:
                 if not self._keeps_failures:
                     self._forget(key, future)
-                future.set_exception(error)  # whoever waits shall wait no longer, whatever it is
+                future.set_exception(error)  # release the waiting threads, whatever the exception is
         return cast("_T", future.result())
 
-    def move(self) -> Once:
-        """Another one that knows what this one knew, and keeps failures. This one knows nothing any more."""
-        other = Once(keeps_failures=True)
+    def move(self) -> ReadCache:
+        """Move all results into a new cache, which keeps failures. This one is empty afterwards."""
+        other = ReadCache(keeps_failures=True)
         with self._lock:
-            other._known, self._known = self._known, {}
+            other._futures, self._futures = self._futures, {}
         return other
 
     def _forget(self, key: object, future: Future[Any]) -> None:
-        """Unless it went elsewhere meanwhile, or was asked for anew."""
+        """Remove ``future``, unless it was moved to another cache or replaced meanwhile."""
         with self._lock:
-            if self._known.get(key) is future:
-                del self._known[key]
+            if self._futures.get(key) is future:
+                del self._futures[key]

@@ -1,11 +1,16 @@
-"""Which of AWS's refusals pass by themselves, and for how long it is worth waiting. Pure."""
+"""The retry policy: which API errors are transient, and for how long a call is repeated. Pure.
+
+Lambda's, IAM's and S3's control planes are eventually consistent: a new role or permission is not known everywhere when
+the call that created it returns (https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html, "Changes that I
+make are not always immediately visible").
+"""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-NOT_THERE = frozenset(
+NOT_FOUND = frozenset(
     {
         "404",
         "NoSuchBucket",
@@ -38,7 +43,7 @@ _THROTTLED = frozenset(
         "TooManyRequestsException",
     }
 )
-_AT_ODDS = frozenset(
+_CONFLICTS = frozenset(
     {
         "ConcurrentAccess",
         "ConcurrentModification",
@@ -50,18 +55,18 @@ _AT_ODDS = frozenset(
         "StaleTag",
     }
 )
-_UNSENT = frozenset({"EndpointConnectionError", "ConnectTimeoutError"})
-_CUT_OFF = frozenset({"RequestTimeout", "RequestTimeoutException"})  # AWS had not yet read all that was being sent
-_NEW_ROLE = (  # a role that was made a moment ago: unknown to Lambda, and then to the key of its environment variables
+_NOT_CONNECTED = frozenset({"EndpointConnectionError", "ConnectTimeoutError"})
+_UPLOAD_TIMEOUTS = frozenset({"RequestTimeout", "RequestTimeoutException"})  # AWS did not receive the whole body
+_NEW_ROLE = (  # a new role: not yet known to Lambda, or to the KMS key of its environment variables
     "cannot be assumed",
     "invalid for CreateGrant",
     "does not refer to a valid principal",
 )
-_FOR_GOOD = ("already exist", "alias")  # conflicts that no waiting ends: a name that is taken, a version that is named
-_FOR_NOW = "cannot be performed at this time"  # and then the ARN of a function whose name may hold any of these
+_PERMANENT = ("already exist", "alias")  # conflicts that do not pass: a name in use, a version with an alias
+_TEMPORARY = "cannot be performed at this time"  # the ARN follows, and the function's name may contain a word above
 _TOO_MANY_REQUESTS = 429
-_UNANSWERED = frozenset({"ConnectionClosedError", "ReadTimeoutError", "ConnectionError", "HTTPClientError"})
-_IAM_NAMES = {  # where IAM calls an operation by another name
+_NO_RESPONSE = frozenset({"ConnectionClosedError", "ReadTimeoutError", "ConnectionError", "HTTPClientError"})
+_IAM_ACTIONS = {  # operations whose IAM action has another name
     "s3:GetBucketNotificationConfiguration": "s3:GetBucketNotification",
     "s3:PutBucketNotificationConfiguration": "s3:PutBucketNotification",
     "s3:GetPublicAccessBlock": "s3:GetBucketPublicAccessBlock",
@@ -76,74 +81,73 @@ _IAM_NAMES = {  # where IAM calls an operation by another name
     "s3:DeleteObjects": "s3:DeleteObject",
     "resourcegroupstaggingapi:GetResources": "tag:GetResources",
 }
-_NAMED = re.compile(r"not authorized to perform: ([a-z0-9-]+:[A-Za-z]+)")
+_MISSING_ACTION = re.compile(r"not authorized to perform: ([a-z0-9-]+:[A-Za-z]+)")
 _READS = ("get_", "list_", "describe_", "head_")
 
 
 @dataclass(frozen=True)
-class Refusal:
-    """One refusal, with AWS's code and message, or the name and text of a botocore exception.
-
-    ``status`` is HTTP's, 0 where there was no answer.
-    """
+class ApiError:
+    """A failed call, with AWS's error code and message, or the name and message of a botocore exception."""
 
     service: str
     operation: str
+    """As boto3 names it: ``get_role``."""
     code: str
     message: str
     status: int = 0
+    """The HTTP status; 0 where there was no response."""
 
 
 @dataclass(frozen=True)
-class Wait:
-    """Why the same call will work later, and for how many seconds it may be repeated."""
+class Retry:
+    """Why the same call is expected to succeed later, and for how many seconds it is repeated."""
 
     reason: str
     seconds: float
 
 
-def wait_for(refusal: Refusal, seconds: float) -> Wait | None:
-    """What to wait for, at most ``seconds``, before the same call is made again.
+def retry_policy(failure: ApiError, seconds: float) -> Retry | None:
+    """Whether to repeat the call after ``failure``, for at most ``seconds``. ``None``: the error is permanent.
 
-    ``None`` where it would be refused for ever. The texts that are looked for are those of AWS's own documents: a code
-    alone does not tell a role that is seconds old from a wrong one.
+    Some errors are recognized by message, as documented by AWS: the code alone does not distinguish a role that is
+    seconds old from a wrong one.
     """
-    code, message = refusal.code, refusal.message
-    if code in _THROTTLED or refusal.status == _TOO_MANY_REQUESTS:
-        return Wait("throttled", seconds)
-    if code in _AT_ODDS:
-        return Wait("someone else is changing it", seconds)
-    if code == "ResourceConflictException" and not _is_for_good(message):
-        return Wait("an update is in progress", seconds)
+    code, message = failure.code, failure.message
+    if code in _THROTTLED or failure.status == _TOO_MANY_REQUESTS:
+        return Retry("throttled", seconds)
+    if code in _CONFLICTS:
+        return Retry("another change is in progress", seconds)
+    if code == "ResourceConflictException" and not _is_permanent(message):
+        return Retry("an update is in progress", seconds)
     if code == "InvalidParameterValueException" and any(text in message for text in _NEW_ROLE):
-        return Wait("the role is not yet known to Lambda", seconds)
+        return Retry("the role is not yet visible to Lambda", seconds)
     if code == "InvalidArgument" and "Unable to validate the following destination" in message:
-        return Wait("the permission is not yet known to S3", min(seconds, 30.0))
+        return Retry("the permission is not yet visible to S3", min(seconds, 30.0))
     if code == "InvalidRequestException" and "scheduled for deletion" in message:
-        return Wait("the old secret is still being deleted", min(seconds, 30.0))
+        return Retry("the old secret is still being deleted", min(seconds, 30.0))
     if code == "ValidationException" and "since it has targets" in message:
-        return Wait("the rule's targets are still being removed", min(seconds, 30.0))
-    if code in _CUT_OFF:
-        return Wait("AWS did not get the whole request", min(seconds, 20.0))
-    if code in _UNSENT:
-        return Wait("AWS cannot be reached", min(seconds, 5.0))
-    if (code in _UNANSWERED or refusal.status >= 500) and refusal.operation.startswith(_READS):
-        return Wait("AWS did not answer", seconds)
-    if refusal.status >= 500:
-        return Wait("AWS had a fault of its own", min(seconds, 20.0))
+        return Retry("the rule's targets are still being removed", min(seconds, 30.0))
+    if code in _UPLOAD_TIMEOUTS:
+        return Retry("AWS did not receive the whole request", min(seconds, 20.0))
+    if code in _NOT_CONNECTED:
+        return Retry("AWS cannot be reached", min(seconds, 5.0))
+    if (code in _NO_RESPONSE or failure.status >= 500) and failure.operation.startswith(_READS):
+        return Retry("AWS did not answer", seconds)
+    if failure.status >= 500:
+        return Retry("AWS failed internally", min(seconds, 20.0))
     return None
 
 
-def _is_for_good(message: str) -> bool:
-    return _FOR_NOW not in message and any(text in message for text in _FOR_GOOD)
+def _is_permanent(message: str) -> bool:
+    return _TEMPORARY not in message and any(text in message for text in _PERMANENT)
 
 
-def hint(refusal: Refusal, permission: str) -> str:
-    """One sentence that says what to try."""
-    code = refusal.code
+def hint(failure: ApiError, permission: str) -> str:
+    """Advice for ``failure``: a space and one sentence, or empty. ``permission`` is the IAM action."""
+    code = failure.code
     if code in ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError", "403"):
-        named = _NAMED.search(refusal.message)  # a call with tags, or with a role, needs more than its own permission
-        return f" The credentials in use need {named[1] if named else _IAM_NAMES.get(permission, permission)}."
+        named = _MISSING_ACTION.search(failure.message)  # a call with tags or a role needs other permissions too
+        return f" The credentials in use need {named[1] if named else _IAM_ACTIONS.get(permission, permission)}."
     if code in ("ExpiredToken", "ExpiredTokenException", "RequestExpired"):
         return " Refresh the credentials."
     if code in ("InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch", "InvalidAccessKeyId"):
@@ -152,6 +156,6 @@ def hint(refusal: Refusal, permission: str) -> str:
         return " Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE."
     if code == "NoRegionError":
         return " Set AWS_REGION, or name a region."
-    if code in _UNSENT:
+    if code in _NOT_CONNECTED:
         return " Check the network, the region and AWS_ENDPOINT_URL."
     return ""

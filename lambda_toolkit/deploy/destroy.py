@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from lambda_toolkit.aws.client import Aws
-from lambda_toolkit.aws.parallel import Task, gather, task
+from lambda_toolkit.aws.parallel import Task, run_parallel, task
 from lambda_toolkit.changes import Change, Key, Plan
 from lambda_toolkit.resources import (
     alarm,
@@ -40,7 +40,7 @@ def make_destroy_plan(aws: Aws, deployment: Deployment, delete_data: bool = Fals
     """
     aws, deployment = aws.snapshot(), deployment.labelled()
     names = [spec.name for spec in deployment.functions]
-    removals = gather(
+    removals = run_parallel(
         [
             task(plan_function, aws, spec.name, buckets={item.bucket for item in spec.s3_triggers or ()})
             for spec in deployment.functions
@@ -56,7 +56,7 @@ def make_destroy_plan(aws: Aws, deployment: Deployment, delete_data: bool = Fals
     if delete_data:
         shared += [task(bucket.plan_removal, aws, item, users) for item in deployment.buckets]
         shared += [task(secret.plan_removal, aws, item, users) for item in deployment.secrets]
-    changes += [change for found in gather(shared) for change in found]
+    changes += [change for found in run_parallel(shared) for change in found]
     notes = [note for removal in removals for note in removal.notes]
     if not delete_data:
         notes += [f"bucket {item.name} and its objects are kept" for item in deployment.buckets]

@@ -93,7 +93,7 @@ class FunctionPlanner:
             alias.read(self._aws, self.spec.name)
 
     def _live(self) -> LiveFunction | None:
-        return self._aws.once(("function", self.spec.name), self._read)
+        return self._aws.cached(("function", self.spec.name), self._read)
 
     def _is_ours(self) -> bool:
         return function.is_ours(self._live(), self.spec.name)
@@ -105,7 +105,7 @@ class FunctionPlanner:
             bucket_changes = self._place_artifacts(None)
             return [*bucket_changes, *function.plan(self._aws, self.spec, self.package, live, None, None)]
         wanted, arn = self._newest_layer(self._layer)
-        built = None if arn else self._aws.once(("built layer", wanted.name), lambda: build_layer(wanted))
+        built = None if arn else self._aws.cached(("built layer", wanted.name), lambda: build_layer(wanted))
         changes: list[Change] = []
         self._check_sizes(built or cached_layer(wanted))
         bucket_changes = self._place_artifacts(built)
@@ -127,7 +127,7 @@ class FunctionPlanner:
         return wanted, arn
 
     def _layer_arn(self, wanted: LayerSpec) -> str | None:
-        return self._aws.once(("layer", wanted.name), lambda: layer.version_arn(self._aws, wanted.name))
+        return self._aws.cached(("layer", wanted.name), lambda: layer.version_arn(self._aws, wanted.name))
 
     def _place_artifacts(self, built: Layer | None) -> list[Change]:
         """What is too large to be sent in a call goes through a bucket: the toolkit's own, where none is named."""
@@ -136,7 +136,7 @@ class FunctionPlanner:
             return []
         own = quotas.artifact_bucket(self._aws.account_id, self._aws.region)
         self.spec = replace(self.spec, artifact_bucket=own)
-        return self._aws.once(
+        return self._aws.cached(
             ("artifact bucket", own), lambda: bucket.plan(self._aws, BucketSpec(own, lifecycle=_ARTIFACTS_GO))
         )
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import zip_longest
 
 from lambda_toolkit.aws.client import Aws
-from lambda_toolkit.aws.parallel import Task, gather, task
+from lambda_toolkit.aws.parallel import Task, run_parallel, task
 from lambda_toolkit.changes import Artifact, Change, Key, Plan
 from lambda_toolkit.deploy.destroy import Removal, make_destroy_plan
 from lambda_toolkit.deploy.function_plan import FunctionPlanner
@@ -48,7 +48,7 @@ def make_plan(
     managed = {spec.name for spec in functions if spec.s3_triggers is not None}
 
     def dropped() -> Removal:
-        return aws.once("dropped", task(plan_dropped, aws, deployment, delete_data) if prunes else Removal)
+        return aws.cached("dropped", task(plan_dropped, aws, deployment, delete_data) if prunes else Removal)
 
     def sees_to(name: str, bucket: str) -> bool:
         gone = (s3_notification.KIND, s3_notification.change_name(name, bucket))
@@ -64,7 +64,7 @@ def make_plan(
         tasks += [task(topic.plan, aws, item) for item in deployment.topics]
         tasks += [task(secret.plan, aws, item) for item in deployment.secrets]
     tasks.append(lambda: dropped().changes)  # looked for at the same time as everything else
-    changes = [change for found in gather(tasks, ahead=_reads_ahead(planners)) for change in found]
+    changes = [change for found in run_parallel(tasks, prefetch=_reads_ahead(planners)) for change in found]
     changes = _checked_after(changes, functions)
     changes += _plan_dropped_layers(aws, planners, dropped())
     artifacts = tuple(Artifact(p.spec.zip_path, p.package.content) for p in planners if p.spec.zip_path)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lambda_toolkit.aws.client import DENIED, Aws
-from lambda_toolkit.aws.parallel import gather, task
+from lambda_toolkit.aws.client import ACCESS_DENIED, Aws
+from lambda_toolkit.aws.parallel import run_parallel, task
 from lambda_toolkit.changes import Change, Key
 from lambda_toolkit.deploy.destroy import Removal, plan_function
 from lambda_toolkit.errors import AwsError
@@ -31,10 +31,10 @@ def plan_dropped(aws: Aws, deployment: Deployment, delete_data: bool = False) ->
     for arn, labels in tagged.items():
         if FUNCTION_TAG in labels:
             of_functions.setdefault(labels[FUNCTION_TAG], []).append(arn)
-    roles, left_over = gather([task(_roles_left, aws, deployment, declared), task(_layers_left, aws, deployment)])
+    roles, left_over = run_parallel([task(_roles_left, aws, deployment, declared), task(_layers_left, aws, deployment)])
     for name in roles or ():
         of_functions.setdefault(name, []).append("")
-    removals = gather(
+    removals = run_parallel(
         [
             *(
                 task(_plan_function, aws, name, arns, delete_data)
@@ -123,7 +123,7 @@ def _layers_left(aws: Aws, deployment: Deployment) -> list[str] | None:
     try:
         return layer.left_over(aws)
     except AwsError as error:
-        if error.code in DENIED:
+        if error.code in ACCESS_DENIED:
             return None
         raise
 
@@ -138,11 +138,11 @@ def _roles_left(aws: Aws, deployment: Deployment, declared: Mapping[str, Functio
     try:
         names = [str(item["RoleName"]) for item in aws.list_all("iam", "list_roles", "Roles", MaxItems=1000)]
     except AwsError as error:
-        if error.code in DENIED:
+        if error.code in ACCESS_DENIED:
             return None
         raise
     left = [name for name in names if name.startswith(start) and name.endswith("-role") and name not in known]
     wanted = {OWNER_TAG: OWNER, APPLICATION_TAG: deployment.application, STAGE_TAG: deployment.stage}
-    answers = gather([task(aws.find, "iam", "get_role", RoleName=name) for name in left])
+    answers = run_parallel([task(aws.find, "iam", "get_role", RoleName=name) for name in left])
     found = (as_mapping(answer["Role"].get("Tags")) for answer in answers if answer)
     return [labels[FUNCTION_TAG] for labels in found if FUNCTION_TAG in labels and wanted.items() <= labels.items()]

@@ -23,7 +23,7 @@ def alarm_name(function: str, alarm: str) -> str:
 
 def read_alarms(aws: Aws, prefix: str) -> list[dict[str, Any]]:
     """The alarms whose names begin with ``prefix``; read once."""
-    return aws.once(
+    return aws.cached(
         ("alarms", prefix),
         lambda: aws.list_all("cloudwatch", "describe_alarms", "MetricAlarms", AlarmNamePrefix=prefix),
     )

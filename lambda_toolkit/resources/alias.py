@@ -74,7 +74,7 @@ def read(aws: Aws, function: str) -> LiveAlias | None:
         weights = (answer.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
         return LiveAlias(str(answer["FunctionVersion"]), weights, Release.of(answer.get("Description") or ""))
 
-    return aws.once(("alias", function), ask)
+    return aws.cached(("alias", function), ask)
 
 
 def move(aws: Aws, function: str, live: LiveAlias | None, release: Release) -> None:
@@ -82,7 +82,7 @@ def move(aws: Aws, function: str, live: LiveAlias | None, release: Release) -> N
     pointing: dict[str, Any] = {"FunctionName": function, "Name": LIVE, "FunctionVersion": release.version}
     if live is None:
         try:
-            aws.call("lambda", "create_alias", also_wait_for=_NEW, Description=release.description, **pointing)
+            aws.call("lambda", "create_alias", also_retry=_NEW, Description=release.description, **pointing)
         except AwsError as error:
             if not error.code.endswith("ConflictException") or "already exists" not in str(error):
                 raise  # otherwise the first attempt of a retried call had created it

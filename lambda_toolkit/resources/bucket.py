@@ -52,7 +52,7 @@ def _creation(aws: Aws, spec: BucketSpec) -> Change:
         _create(aws, name, location)
         labels = as_list(desired_tags(spec.tags))
         try:
-            aws.call("s3", "put_bucket_tagging", also_wait_for=_NEW, Bucket=name, Tagging={"TagSet": labels})
+            aws.call("s3", "put_bucket_tagging", also_retry=_NEW, Bucket=name, Tagging={"TagSet": labels})
         except AwsError:
             _undo_creation(aws, name)
             raise

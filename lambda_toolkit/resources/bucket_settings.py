@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lambda_toolkit.aws.client import Aws
-from lambda_toolkit.aws.parallel import gather, task
+from lambda_toolkit.aws.parallel import run_parallel, task
 from lambda_toolkit.changes import Difference
 from lambda_toolkit.resources.diff import differences
 from lambda_toolkit.spec.model import BucketSpec, LifecycleRule
@@ -37,7 +37,7 @@ class Settings:
 
 def read(aws: Aws, spec: BucketSpec) -> Settings:
     """The settings on AWS that ``spec`` manages. Raises AwsError."""
-    access, encryption, policy, versioning, lifecycle = gather(
+    access, encryption, policy, versioning, lifecycle = run_parallel(
         [
             task(aws.find, "s3", "get_public_access_block", Bucket=spec.name),
             task(aws.find, "s3", "get_bucket_encryption", Bucket=spec.name),
@@ -90,16 +90,16 @@ def write(aws: Aws, spec: BucketSpec, live: Settings, found: tuple[Difference, .
     name = spec.name
     if "public_access" in differing:
         access = {"PublicAccessBlockConfiguration": CLOSED}
-        aws.call("s3", "put_public_access_block", also_wait_for=_NEW, Bucket=name, **access)
+        aws.call("s3", "put_public_access_block", also_retry=_NEW, Bucket=name, **access)
     if "encryption" in differing:
         rule = _encryption_rule(spec.kms_key)
         configuration = {"ServerSideEncryptionConfiguration": {"Rules": [rule]}}
-        aws.call("s3", "put_bucket_encryption", also_wait_for=_NEW, Bucket=name, **configuration)
+        aws.call("s3", "put_bucket_encryption", also_retry=_NEW, Bucket=name, **configuration)
     if "tls_only" in differing:
         _write_policy(aws, spec, live.policy)
     if "versioning" in differing:
         status = {"Status": "Enabled" if spec.versioned else "Suspended"}
-        aws.call("s3", "put_bucket_versioning", also_wait_for=_NEW, Bucket=name, VersioningConfiguration=status)
+        aws.call("s3", "put_bucket_versioning", also_retry=_NEW, Bucket=name, VersioningConfiguration=status)
     if "lifecycle" in differing:
         _write_lifecycle(aws, spec, live.lifecycle)
 
@@ -148,7 +148,7 @@ def _write_policy(aws: Aws, spec: BucketSpec, live: Mapping[str, Any]) -> None:
     statements = [*others, *([_tls_statement(aws, spec)] if spec.tls_only else [])]
     if statements:
         policy = json.dumps({"Version": "2012-10-17", **live, "Statement": statements})
-        aws.call("s3", "put_bucket_policy", also_wait_for=_NEW, Bucket=spec.name, Policy=policy)
+        aws.call("s3", "put_bucket_policy", also_retry=_NEW, Bucket=spec.name, Policy=policy)
     else:
         aws.find("s3", "delete_bucket_policy", Bucket=spec.name)
 
@@ -163,7 +163,7 @@ def _write_lifecycle(aws: Aws, spec: BucketSpec, live: Mapping[str, Any]) -> Non
         return
     options = {key: live[key] for key in _OPTIONS if key in live}
     configuration = {"LifecycleConfiguration": {"Rules": rules}, **options}
-    aws.call("s3", "put_bucket_lifecycle_configuration", also_wait_for=_NEW, Bucket=spec.name, **configuration)
+    aws.call("s3", "put_bucket_lifecycle_configuration", also_retry=_NEW, Bucket=spec.name, **configuration)
 
 
 def _is_own(rule: Mapping[str, Any]) -> bool:

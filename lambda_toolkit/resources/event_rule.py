@@ -29,7 +29,7 @@ def rule_name(function: str) -> str:
 
 def read_rules(aws: Aws, prefix: str) -> list[dict[str, Any]]:
     """The rules whose names begin with ``prefix``; read once."""
-    return aws.once(("rules", prefix), lambda: aws.list_all("events", "list_rules", "Rules", NamePrefix=prefix))
+    return aws.cached(("rules", prefix), lambda: aws.list_all("events", "list_rules", "Rules", NamePrefix=prefix))
 
 
 def read_target(aws: Aws, function: str, prefix: str) -> dict[str, Any] | None:
@@ -37,7 +37,9 @@ def read_target(aws: Aws, function: str, prefix: str) -> dict[str, Any] | None:
     if _find(aws, function, prefix) is None:
         return None
     rule = rule_name(function)
-    targets = aws.once(("targets", rule), lambda: aws.list_all("events", "list_targets_by_rule", "Targets", Rule=rule))
+    targets = aws.cached(
+        ("targets", rule), lambda: aws.list_all("events", "list_targets_by_rule", "Targets", Rule=rule)
+    )
     return next((target for target in targets if target["Id"] == _TARGET), None)
 
 
@@ -114,7 +116,7 @@ def plan(aws: Aws, spec: FunctionSpec, prefix: str) -> list[Change]:
         if targeted:
             kept = {key: target[key] for key in _NOT_OURS if target.get(key)}
             targets = [{"Id": _TARGET, "Arn": function, **kept}]
-            answer = aws.call("events", "put_targets", also_wait_for=_NEW, Rule=name, Targets=targets)
+            answer = aws.call("events", "put_targets", also_retry=_NEW, Rule=name, Targets=targets)
             _require_all(answer, f"schedule {name}")
         invoke_permission.revoke(aws, spec.name, stale)
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lambda_toolkit.aws.client import DENIED, Aws
+from lambda_toolkit.aws.client import ACCESS_DENIED, Aws
 from lambda_toolkit.changes import Change, Difference, Key
 from lambda_toolkit.errors import AwsError
 from lambda_toolkit.packaging.function_zip import Package
@@ -239,7 +239,7 @@ def _configured(live: LiveFunction, desired: dict[str, Any], secret: Collection[
 def _require_readable(environment: Mapping[str, Any], name: str) -> None:
     """Raise AwsError where Lambda did not show the variables, which would else all be taken for missing."""
     error = environment.get("Error") or {}
-    if error.get("ErrorCode") in DENIED:
+    if error.get("ErrorCode") in ACCESS_DENIED:
         raise AwsError(
             f"lambda:GetFunction {name}: its environment variables cannot be read: "
             f"{str(error.get('Message') or 'no reason given').rstrip('.')}. The credentials in use need kms:Decrypt on "
@@ -280,11 +280,11 @@ def _wait_until_ready(aws: Aws, name: str) -> None:
     """Wait until Lambda has made the change. Raises AwsError with Lambda's reason where it could not."""
 
     def ended() -> dict[str, Any] | None:
-        now: dict[str, Any] = aws.call("lambda", "get_function", also_wait_for=_NEW, FunctionName=name)["Configuration"]
+        now: dict[str, Any] = aws.call("lambda", "get_function", also_retry=_NEW, FunctionName=name)["Configuration"]
         pending = now.get("State") == "Pending" or now.get("LastUpdateStatus") == "InProgress"
         return None if pending else now
 
-    state = aws.settle(ended, f"Function {name} is ready")
+    state = aws.wait_until(ended, f"Function {name} is ready")
     for status, reason in (("State", "StateReason"), ("LastUpdateStatus", "LastUpdateStatusReason")):
         if state.get(status) == "Failed":
             raise AwsError(f"Lambda could not set up {name}: {state.get(reason) or 'no reason given'}.", code="Failed")

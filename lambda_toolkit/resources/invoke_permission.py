@@ -36,7 +36,7 @@ class Permission:
 
 def read(aws: Aws, function: str) -> dict[str, str]:
     """Our statements of the alias's policy: by statement id, the allowed source's ARN. Empty without an alias."""
-    return aws.once(("policy", function), lambda: _ours(aws, function))
+    return aws.cached(("policy", function), lambda: _ours(aws, function))
 
 
 def _ours(aws: Aws, function: str) -> dict[str, str]:
@@ -66,7 +66,7 @@ def grant(aws: Aws, function: str, permission: Permission, live: dict[str, str])
         aws.call(
             "lambda",
             "add_permission",
-            also_wait_for=_NEW,
+            also_retry=_NEW,
             FunctionName=function,
             Qualifier=LIVE,
             StatementId=statement_id,

@@ -27,7 +27,7 @@ def version_arn(aws: Aws, name: str) -> str | None:
 
 def required_arn(aws: Aws, name: str) -> str:
     """As :func:`version_arn`, for a layer that was just published."""
-    return aws.settle(lambda: version_arn(aws, name), f"Layer {name} is listed")
+    return aws.wait_until(lambda: version_arn(aws, name), f"Layer {name} is listed")
 
 
 def plan(spec: LayerSpec, layer: Layer, artifact_bucket: str | None) -> list[Change]:

@@ -23,7 +23,7 @@ def group_name(function: str) -> str:
 def read_groups(aws: Aws, prefix: str) -> list[dict[str, Any]]:
     """The log groups of functions whose names begin with ``prefix``; read once."""
     start = group_name(prefix)
-    return aws.once(
+    return aws.cached(
         ("log groups", prefix),
         lambda: aws.list_all("logs", "describe_log_groups", "logGroups", logGroupNamePrefix=start),
     )
@@ -41,7 +41,7 @@ def plan(aws: Aws, spec: FunctionSpec, prefix: str, *, function_is_ours: Callabl
         def create(aws: Aws) -> None:
             aws.call("logs", "create_log_group", logGroupName=name, tags=desired_tags(spec.tags, spec.name))
             if days is not None:
-                aws.call("logs", "put_retention_policy", also_wait_for=_NEW, logGroupName=name, retentionInDays=days)
+                aws.call("logs", "put_retention_policy", also_retry=_NEW, logGroupName=name, retentionInDays=days)
 
         kept = f"kept for {days} days" if days else "kept for ever"
         return [Change(KIND, name, "create", (kept,), apply=create)]

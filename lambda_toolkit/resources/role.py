@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lambda_toolkit.aws.client import DENIED, Aws
+from lambda_toolkit.aws.client import ACCESS_DENIED, Aws
 from lambda_toolkit.changes import Change, Difference
 from lambda_toolkit.errors import AwsError
 from lambda_toolkit.resources import tags
@@ -95,12 +95,12 @@ def read_listed(aws: Aws) -> Mapping[str, LiveRole]:
         try:
             answer = aws.call("iam", "get_account_authorization_details", Filter=["Role"], MaxItems=_LISTED)
         except AwsError as error:
-            if error.code in DENIED:
+            if error.code in ACCESS_DENIED:
                 return {}
             raise
         return {str(role["RoleName"]): _as_live(role) for role in answer.get("RoleDetailList") or ()}
 
-    return aws.once("listed roles", ask)
+    return aws.cached("listed roles", ask)
 
 
 def _as_live(role: Mapping[str, Any]) -> LiveRole:
@@ -185,7 +185,7 @@ def plan_removal(aws: Aws, function: str) -> list[Change]:
         for attached in aws.list_all("iam", "list_attached_role_policies", "AttachedPolicies", RoleName=name):
             aws.find("iam", "detach_role_policy", RoleName=name, PolicyArn=attached["PolicyArn"])
         # What was taken off it a moment ago may still be there for those who answer this call.
-        aws.find("iam", "delete_role", also_wait_for=("DeleteConflict",), RoleName=name)
+        aws.find("iam", "delete_role", also_retry=("DeleteConflict",), RoleName=name)
 
     return [Change(KIND, name, "delete", after=frozenset({("function", function)}), apply=delete)]
 
@@ -194,7 +194,7 @@ def _put_policy(aws: Aws, role: str, policy: Mapping[str, Any]) -> None:
     aws.call(
         "iam",
         "put_role_policy",
-        also_wait_for=_NEW,
+        also_retry=_NEW,
         RoleName=role,
         PolicyName=_POLICY,
         PolicyDocument=json.dumps(policy),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lambda_toolkit.aws.client import DENIED, Aws
+from lambda_toolkit.aws.client import ACCESS_DENIED, Aws
 from lambda_toolkit.changes import Difference
 from lambda_toolkit.errors import AwsError
 from lambda_toolkit.resources.diff import tag_differences
@@ -98,12 +98,12 @@ def read_tagged(aws: Aws, application: str, stage: str) -> Mapping[str, Mapping[
                 TagFilters=[{"Key": key, "Values": [value]} for key, value in wanted.items()],
             )
         except AwsError as error:
-            if error.code in DENIED:
+            if error.code in ACCESS_DENIED:
                 return None
             raise
         return {str(item["ResourceARN"]): as_mapping(item.get("Tags")) for item in found}
 
-    return aws.once(("tagged", application, stage), ask)
+    return aws.cached(("tagged", application, stage), ask)
 
 
 def tags_of(

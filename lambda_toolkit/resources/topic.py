@@ -60,7 +60,7 @@ def _addresses(aws: Aws, topic: str) -> dict[str, str]:
 
 def _subscribe(aws: Aws, topic: str, addresses: Iterable[str]) -> None:
     for address in addresses:
-        aws.call("sns", "subscribe", also_wait_for=_NEW, TopicArn=topic, Protocol="email", Endpoint=address)
+        aws.call("sns", "subscribe", also_retry=_NEW, TopicArn=topic, Protocol="email", Endpoint=address)
 
 
 def _invited(addresses: Iterable[str]) -> tuple[str, ...]:

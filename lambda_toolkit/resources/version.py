@@ -53,11 +53,11 @@ def wait_until_active(aws: Aws, function: str, version: str) -> None:
 
     def ended() -> dict[str, Any] | None:
         # Lambda allows 100 GetFunction calls a second, and 15 of all its other control-plane calls together
-        answer = aws.call("lambda", "get_function", also_wait_for=_NEW, FunctionName=function, Qualifier=version)
+        answer = aws.call("lambda", "get_function", also_retry=_NEW, FunctionName=function, Qualifier=version)
         now: dict[str, Any] = answer["Configuration"]
         return None if now.get("State") == "Pending" else now
 
-    state = aws.settle(ended, f"Version {version} of {function} is active")
+    state = aws.wait_until(ended, f"Version {version} of {function} is active")
     if state.get("State") == "Failed":
         reason = state.get("StateReason") or "no reason given"
         raise AwsError(f"Lambda could not set up version {version} of {function}: {reason}.", code="Failed")
@@ -117,7 +117,7 @@ def _named(aws: Aws, function: str) -> set[str | None]:
 
 def _problem(aws: Aws, function: str, version: str, event: Mapping[str, Any]) -> str | None:
     answer = aws.call(
-        "lambda", "invoke", also_wait_for=_NEW, FunctionName=function, Qualifier=version, Payload=json.dumps(event)
+        "lambda", "invoke", also_retry=_NEW, FunctionName=function, Qualifier=version, Payload=json.dumps(event)
     )
     text = answer["Payload"].read().decode(errors="replace")
     return _message(text) if answer.get("FunctionError") else None

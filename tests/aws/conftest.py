@@ -145,7 +145,7 @@ def session(wire: Wire) -> boto3.Session:
 
 @pytest.fixture
 def aws(session: boto3.Session, time: FakeTime) -> Aws:
-    return Aws(REGION, session=session, clock=Clock(time.now, time.sleep, chance=lambda: 1.0))
+    return Aws(REGION, session=session, clock=Clock(time.now, time.sleep, random=lambda: 1.0))
 
 
 @pytest.fixture

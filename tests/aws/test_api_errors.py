@@ -123,7 +123,7 @@ def test_a_role_unknown_to_its_own_policy_call(script, wire, time) -> None:
 
 
 def test_aws_that_cannot_be_reached_is_given_up_soon(session, time) -> None:
-    aws = Aws(REGION, session=session, clock=Clock(time.now, time.sleep, chance=lambda: 1.0))
+    aws = Aws(REGION, session=session, clock=Clock(time.now, time.sleep, random=lambda: 1.0))
 
     def unreachable(**_: object) -> None:
         raise EndpointConnectionError(endpoint_url="http://127.0.0.1:1")
@@ -178,6 +178,6 @@ def test_a_function_that_takes_its_time(script, session, time) -> None:
 
 def test_what_takes_for_ever_is_given_up(script, session, time) -> None:
     show(session, State=lambda: "Pending")
-    with pytest.raises(DeployError, match="still not so after"):
+    with pytest.raises(DeployError, match="not true after"):
         script().deploy()
     assert time.seconds <= 60

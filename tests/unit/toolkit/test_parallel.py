@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from lambda_toolkit.aws.client import READERS, WRITERS, Aws
-from lambda_toolkit.aws.parallel import gather, task
+from lambda_toolkit.aws.parallel import run_parallel, task
 
 
 class Busy:
@@ -31,5 +31,5 @@ def test_reads_that_gather_reads(monkeypatch) -> None:
     aws, busy = Aws("eu-west-2"), Busy()
     monkeypatch.setattr(Aws, "client", lambda self, service: busy)
     part = [task(aws.call, "s3", "describe") for _ in range(5)]
-    assert len(gather([task(gather, part) for _ in range(READERS)])) == READERS
+    assert len(run_parallel([task(run_parallel, part) for _ in range(READERS)])) == READERS
     assert 1 < busy.most <= READERS + WRITERS

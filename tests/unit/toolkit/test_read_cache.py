@@ -8,15 +8,15 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from lambda_script import AwsError, PlanError
-from lambda_toolkit.aws.parallel import gather
-from lambda_toolkit.aws.read_cache import Once
+from lambda_toolkit.aws.parallel import run_parallel
+from lambda_toolkit.aws.read_cache import ReadCache
 from lambda_toolkit.errors import raise_all
 
 PATIENCE = 10  # seconds after which a test that waits for ever has failed
 
 
 def test_several_threads_read_once() -> None:
-    once, begun, goes_on, reads = Once(), threading.Event(), threading.Event(), []
+    once, begun, goes_on, reads = ReadCache(), threading.Event(), threading.Event(), []
 
     def read() -> int:
         reads.append(1)
@@ -34,7 +34,7 @@ def test_several_threads_read_once() -> None:
 
 
 def test_a_read_that_fails_while_what_is_known_moves_leaves_nobody_waiting() -> None:
-    once, begun, goes_on = Once(), threading.Event(), threading.Event()
+    once, begun, goes_on = ReadCache(), threading.Event(), threading.Event()
 
     def fail() -> int:
         begun.set()
@@ -57,7 +57,7 @@ def test_a_failure_is_forgotten_unless_it_is_to_be_kept() -> None:
     def fail() -> int:
         raise AwsError("no")
 
-    for once, later in ((Once(), 7), (Once(keeps_failures=True), None)):
+    for once, later in ((ReadCache(), 7), (ReadCache(keeps_failures=True), None)):
         with pytest.raises(AwsError):
             once.get("a", fail)
         if later is None:
@@ -68,24 +68,24 @@ def test_a_failure_is_forgotten_unless_it_is_to_be_kept() -> None:
 
 
 def test_a_read_ahead_that_breaks_is_raised_by_the_task_that_asks_again() -> None:
-    once = Once(keeps_failures=True)
+    once = ReadCache(keeps_failures=True)
 
     def break_() -> int:
         raise RuntimeError("a fault of ours")
 
     with pytest.raises(RuntimeError, match="a fault of ours"):
-        gather([lambda: once.get("a", break_)], ahead=[lambda: once.get("a", break_)])
-    assert gather([lambda: 1], ahead=[break_]) == [1], "nobody asked for it"
+        run_parallel([lambda: once.get("a", break_)], prefetch=[lambda: once.get("a", break_)])
+    assert run_parallel([lambda: 1], prefetch=[break_]) == [1], "nobody asked for it"
 
 
 def test_more_reads_that_need_each_other_than_workers() -> None:
     """Whoever waits does so for a thread that reads, never for one that has yet to start."""
-    once = Once(keeps_failures=True)
+    once = ReadCache(keeps_failures=True)
 
     def chain(number: int) -> int:
         return once.get(number, lambda: chain(number - 1) + 1 if number else 0)
 
-    assert gather([lambda number=number: chain(number) for number in reversed(range(100))])[0] == 99
+    assert run_parallel([lambda number=number: chain(number) for number in reversed(range(100))])[0] == 99
 
 
 def test_what_every_call_misses_is_told_once() -> None:

@@ -4,60 +4,60 @@ from __future__ import annotations
 
 import pytest
 
-from lambda_toolkit.aws.retries import Refusal, hint, wait_for
+from lambda_toolkit.aws.retries import ApiError, hint, retry_policy
 
 NOT_NOW = "The operation cannot be performed at this time. An update is in progress for resource:"
 
 
-def refusal(code: str, message: str = "", operation: str = "put_rule", status: int = 400) -> Refusal:
-    return Refusal("lambda", operation, code, message, status)
+def failure(code: str, message: str = "", operation: str = "put_rule", status: int = 400) -> ApiError:
+    return ApiError("lambda", operation, code, message, status)
 
 
 @pytest.mark.parametrize(
     ("refused", "seconds"),
     [
-        (refusal("ThrottlingException"), 60),
-        (refusal("TooManyRequestsException"), 60),
-        (refusal("SomethingNew", status=429), 60),
-        (refusal("ConcurrentModificationException"), 60),
-        (refusal("OperationAbortedException"), 60),  # CloudWatch Logs
-        (refusal("StaleTag"), 60),  # SNS, where a topic of that name was removed a moment ago
-        (refusal("ResourceConflictException", "An update is in progress"), 60),
-        (refusal("ResourceConflictException", f"{NOT_NOW} arn:aws:lambda:x:1:function:alias-keeper"), 60),
-        (refusal("ResourceConflictException", "Alias already exists: arn:aws:lambda:x:1:function:f:live"), None),
-        (refusal("ResourceConflictException", "Function already exist: f"), None),
-        (refusal("ResourceConflictException", "The statement id (x) provided already exists"), None),
-        (refusal("InvalidParameterValueException", "The role defined ... cannot be assumed by Lambda."), 60),
-        (refusal("InvalidParameterValueException", "because the KMS key is invalid for CreateGrant. Please check"), 60),
-        (refusal("InvalidParameterValueException", "Layers consume more than the available size"), None),
-        (refusal("InvalidArgument", "Unable to validate the following destination configurations"), 30),
-        (refusal("InvalidArgument", "Configurations overlap"), None),
-        (refusal("InvalidRequestException", "a secret with this name is already scheduled for deletion"), 30),
-        (refusal("ValidationException", "Rule can't be deleted since it has targets."), 30),
-        (refusal("ValidationException", "Parameter ScheduleExpression is not valid."), None),
-        (refusal("RequestTimeout", "Your socket connection to the server was not read from"), 20),
-        (refusal("EndpointConnectionError", status=0), 5),
-        (refusal("ReadTimeoutError", operation="get_role", status=0), 60),
-        (refusal("ReadTimeoutError", operation="create_role", status=0), None),  # it may have been made
-        (refusal("InternalFailure", operation="list_rules", status=500), 60),
-        (refusal("InternalFailure", status=503), 20),
-        (refusal("AccessDenied"), None),
-        (refusal("NoSuchEntity"), None),
+        (failure("ThrottlingException"), 60),
+        (failure("TooManyRequestsException"), 60),
+        (failure("SomethingNew", status=429), 60),
+        (failure("ConcurrentModificationException"), 60),
+        (failure("OperationAbortedException"), 60),  # CloudWatch Logs
+        (failure("StaleTag"), 60),  # SNS, where a topic of that name was removed a moment ago
+        (failure("ResourceConflictException", "An update is in progress"), 60),
+        (failure("ResourceConflictException", f"{NOT_NOW} arn:aws:lambda:x:1:function:alias-keeper"), 60),
+        (failure("ResourceConflictException", "Alias already exists: arn:aws:lambda:x:1:function:f:live"), None),
+        (failure("ResourceConflictException", "Function already exist: f"), None),
+        (failure("ResourceConflictException", "The statement id (x) provided already exists"), None),
+        (failure("InvalidParameterValueException", "The role defined ... cannot be assumed by Lambda."), 60),
+        (failure("InvalidParameterValueException", "because the KMS key is invalid for CreateGrant. Please check"), 60),
+        (failure("InvalidParameterValueException", "Layers consume more than the available size"), None),
+        (failure("InvalidArgument", "Unable to validate the following destination configurations"), 30),
+        (failure("InvalidArgument", "Configurations overlap"), None),
+        (failure("InvalidRequestException", "a secret with this name is already scheduled for deletion"), 30),
+        (failure("ValidationException", "Rule can't be deleted since it has targets."), 30),
+        (failure("ValidationException", "Parameter ScheduleExpression is not valid."), None),
+        (failure("RequestTimeout", "Your socket connection to the server was not read from"), 20),
+        (failure("EndpointConnectionError", status=0), 5),
+        (failure("ReadTimeoutError", operation="get_role", status=0), 60),
+        (failure("ReadTimeoutError", operation="create_role", status=0), None),  # it may have been made
+        (failure("InternalFailure", operation="list_rules", status=500), 60),
+        (failure("InternalFailure", status=503), 20),
+        (failure("AccessDenied"), None),
+        (failure("NoSuchEntity"), None),
     ],
 )
-def test_what_is_waited_for_and_how_long(refused: Refusal, seconds: float | None) -> None:
-    wait = wait_for(refused, 60)
+def test_what_is_waited_for_and_how_long(refused: ApiError, seconds: float | None) -> None:
+    wait = retry_policy(refused, 60)
     assert (wait and wait.seconds) == seconds
 
 
 def test_iams_own_names_are_used() -> None:
-    said = hint(refusal("AccessDenied"), "s3:PutBucketNotificationConfiguration")
+    said = hint(failure("AccessDenied"), "s3:PutBucketNotificationConfiguration")
     assert said == " The credentials in use need s3:PutBucketNotification."
 
 
 def test_the_permission_that_aws_names_is_the_one_that_is_missing() -> None:
     message = "User: arn:aws:iam::123456789012:user/ci is not authorized to perform: iam:PassRole on resource: x"
-    said = hint(refusal("AccessDeniedException", message), "lambda:CreateFunction")
+    said = hint(failure("AccessDeniedException", message), "lambda:CreateFunction")
     assert said == " The credentials in use need iam:PassRole."
 
 
@@ -74,4 +74,4 @@ def test_the_permission_that_aws_names_is_the_one_that_is_missing() -> None:
     ],
 )
 def test_hints(code: str, says: str) -> None:
-    assert says in hint(refusal(code), "events:PutRule")
+    assert says in hint(failure(code), "events:PutRule")
