@@ -67,7 +67,7 @@ def target(monkeypatch):
     plan = Plan((change("alarm", "delete"), change("layer", "delete")), notes=("a bucket is kept",))
     monkeypatch.setattr(Scope, "plan", lambda *_: plan)
     pipeline = SimpleNamespace(name="shop", stage="dev")
-    return SimpleNamespace(aws=lambda: SimpleNamespace(cancelled=threading.Event()), pipeline=pipeline)
+    return SimpleNamespace(aws=lambda: SimpleNamespace(interrupted=threading.Event()), pipeline=pipeline)
 
 
 @pytest.mark.parametrize(("answer", "done"), [("y\n", {"alarm", "layer"}), ("n\n", set())])
