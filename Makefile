@@ -1,50 +1,77 @@
-# Two commands do everything:
-#   make run    the whole pipeline on this machine: databases, AWS, deployment, a business day, and the check
-#   make test   style, types, security and every test
-# Both make the environment .venv first, when it is missing or setup.py is newer.
+# `make run` shows the whole pipeline on this machine, `make help` lists the targets.
+# Each target first makes the environment .venv if it is missing or older than setup.py.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-# Where the system has certificates of its own, uv shall trust them as pip does: they may hold a company's proxy.
+# Where the system has its own certificates, uv trusts them as pip does: they may include a company's proxy.
 ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem),)
 export UV_SYSTEM_CERTS ?= 1
 endif
 
-.PHONY: run test soak lint audit clean
+SUITE = $(BIN)/python -m pytest -n 2 --dist loadgroup
+
+.PHONY: help run test test-unit test-aws test-pipeline test-local-stack test-faults test-proof test-end-to-end soak lint \
+  format audit clean
 .DEFAULT_GOAL := run
 
-run: $(READY)
+help:  ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+run: $(READY)  ## the whole pipeline on this machine: databases, AWS, deployment, a day of changes, the check
 	$(BIN)/python deploy.py local run
 
-test: lint
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term
+test: lint  ## style, types, security, and every test: what .ci/run runs
+	$(SUITE) --cov --cov-report=term
 
-# Random histories for as long as asked, MINUTES=10 or HISTORIES=1000: see docs/guarantees.md.
-soak: $(READY)
+test-unit: lint  ## style, types, and the tests that need no server: under a minute
+	$(SUITE) tests/unit
+
+test-aws: $(READY)  ## the toolkit against an emulated AWS (moto), with AWS's faults
+	$(SUITE) tests/aws
+
+test-pipeline: $(READY)  ## extract, transform and load on a real PostgreSQL
+	$(SUITE) tests/pipeline
+
+test-local-stack: $(READY)  ## the local stack: PostgreSQL, the AWS emulator, the seed, the independent check
+	$(SUITE) tests/local_stack
+
+test-faults: $(READY)  ## functions killed between any two side effects; databases and S3 that fail
+	$(SUITE) tests/faults
+
+test-proof: $(READY)  ## 200 random histories compared with an independent oracle
+	$(SUITE) tests/proof
+
+test-end-to-end: $(READY)  ## the commands on the local stack, from deployment to the warehouse
+	$(SUITE) tests/end_to_end
+
+soak: $(READY)  ## new random histories: MINUTES=60 or HISTORIES=1000
 	$(BIN)/python -m tests.proof.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(HISTORIES),--histories $(HISTORIES))
 
-lint: $(READY)
+lint: $(READY)  ## style, types and security, without changing a file
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy lambda_script.py deploy.py lambda_toolkit
 	$(BIN)/bandit -q -r lambda_script.py deploy.py lambda_toolkit -c pyproject.toml
 
-# Known vulnerabilities in what is installed. It asks the package index, so it is not part of `make test`.
-audit: $(READY)
+format: $(READY)  ## repair what ruff can repair
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+audit: $(READY)  ## known vulnerabilities in what is installed; asks the package index, so not part of `make test`
 	$(BIN)/pip-audit --skip-editable
 
 $(READY): setup.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
-	@echo 'Installing what it needs into $(VENV), once'
+	@echo 'Installing the requirements into $(VENV)'
 	@$(BIN)/python -m pip install --quiet --upgrade pip uv \
 	  && $(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[dev]' \
-	  || { echo 'The environment $(VENV) could not be installed; why stands above. Packages come from the index that pip is set to use: check the network or its proxy, and repeat the command.' >&2; exit 1; }
+	  || { echo 'The environment $(VENV) could not be installed; see the errors above. Packages come from the index that pip is set to use: check the network or its proxy, and repeat the command.' >&2; exit 1; }
 	@touch $(READY)
 
-clean:
+clean:  ## stop the local stack; remove its data, .venv and build products
 	-[ -x $(BIN)/python ] && $(BIN)/python deploy.py local down --wipe
 	rm -rf $(VENV) .local build dist *.egg-info
