@@ -156,7 +156,7 @@ def _plans(
     plans = {}
     for table in declarations.capture_order():
         info = described[table.name]
-        fingerprint = declarations.meaning(table.name)
+        fingerprint = declarations.fingerprint(table.name)
         files = before.tables.get(table.name) if before else None
         known = files.columns if files else {}
         check_needed(table.name, info.columns, needed[table.name], known, request.accept_types)
@@ -179,12 +179,12 @@ def _is_another(files: TableFiles, info: TableInfo, fingerprint: str) -> bool:
     A table recreated under the same name has rows written before it had the name; a changed declaration needs rows
     again that no transaction has written since.
     """
-    return tuple(files.relations) != info.relation_oids or files.meaning != fingerprint
+    return tuple(files.relation_oids) != info.relation_oids or files.declaration_fingerprint != fingerprint
 
 
 def _is_out_of_reach(files: TableFiles, snapshot: SourceSnapshot) -> bool:
     """Whether the rows that remain of a backfill were written too long ago to be found by their age."""
-    since = files.coverage.since if files.coverage else None
+    since = files.backfill.since_xmin if files.backfill else None
     return since is not None and not snapshot.is_within_horizon(since)
 
 
@@ -224,12 +224,12 @@ def _table_files(run: CaptureRun, plan: TablePlan, found: Captured, context: Fil
         context=context,
         deleted=found.deleted,
         keys=found.keys,
-        seen=store(run.lake, found.in_flight, f"{run.prefix(plan.name)}.in_flight.parquet"),
-        relations=plan.info.relation_oids,
-        meaning=plan.declaration_fingerprint,
-        since=found.keys_since_compare,
+        in_flight=store(run.lake, found.in_flight, f"{run.prefix(plan.name)}.in_flight.parquet"),
+        relation_oids=plan.info.relation_oids,
+        declaration_fingerprint=plan.declaration_fingerprint,
+        keys_since_compare=found.keys_since_compare,
         compared_at=found.compared_at,
-        coverage=stored_state(found.state),
+        backfill=stored_state(found.state),
         by_content=plan.table.by_content,
     )
 
@@ -244,9 +244,9 @@ def _incomplete(declarations: Declarations, manifest: IngestionManifest | None) 
     """The tables that are being backfilled at ``manifest``, and how far they are."""
     found = {}
     for name, files in manifest.tables.items() if manifest else ():
-        if files.coverage is None or name not in declarations.source:
+        if files.backfill is None or name not in declarations.source:
             continue
-        last_key = files.coverage.upto
+        last_key = files.backfill.last_key
         found[name] = (
             f"read up to {declarations.source[name].key} {last_key}" if last_key is not None else "not read yet"
         )

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import pyarrow as pa
 
 from ..shared.declarations import SourceTable
-from ..shared.lake.manifest import Coverage, File, KeyFile, TableFiles
+from ..shared.lake.manifest import BackfillCursor, File, KeyFile, TableFiles
 from ..shared.lake.store import Lake
 from .limits import Budget
 from .row_set import ALL, NONE, AllRows, KeysUpTo, RowSet, WrittenSince, intersection
@@ -58,22 +58,22 @@ CaptureMode = FullRead | Incremental | Backfill
 BackfillState = Complete | Backfill
 
 
-def backfill_state(stored: Coverage | None) -> BackfillState:
+def backfill_state(stored: BackfillCursor | None) -> BackfillState:
     """The state that a manifest has stored."""
     if stored is None:
         return Complete()
-    return Backfill(ALL if stored.since is None else WrittenSince(stored.since), stored.upto)
+    return Backfill(ALL if stored.since_xmin is None else WrittenSince(stored.since_xmin), stored.last_key)
 
 
-def stored_state(state: BackfillState) -> Coverage | None:
+def stored_state(state: BackfillState) -> BackfillCursor | None:
     """``state`` as a manifest stores it."""
     match state:
         case Complete():
             return None
         case Backfill(WrittenSince(xmin), after):
-            return Coverage(after, xmin)
+            return BackfillCursor(after, xmin)
         case Backfill(_, after):
-            return Coverage(after, None)
+            return BackfillCursor(after, None)
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class TablePlan:
     @property
     def state(self) -> BackfillState:
         """What remains to be backfilled before this run."""
-        return Backfill(ALL) if self.full_refresh else backfill_state(self.before.coverage)
+        return Backfill(ALL) if self.full_refresh else backfill_state(self.before.backfill)
 
     @property
     def changed(self) -> RowSet:
@@ -132,7 +132,7 @@ class TablePlan:
         if self.full_refresh:
             fits = counts.total <= budget.rows and size <= budget.bytes and not budget.limits.deadline.is_near
             return FullRead() if fits or not counts.total else Backfill(ALL)
-        known = self.before.seen.rows if self.before.seen else 0  # in-flight rows: reread, and not changed
+        known = self.before.in_flight.rows if self.before.in_flight else 0  # in-flight rows: reread, and not changed
         new, limits = counts.selected - known, budget.limits
         if new > limits.rows or size * max(new, 0) > limits.bytes * max(counts.total, 1):
             return Backfill(state.scope if isinstance(state, Backfill) else self.since)

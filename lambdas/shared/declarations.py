@@ -119,8 +119,8 @@ class Declarations:
                 columns[expression.column] = (*columns.get(expression.column, ()), expression)
         return needed
 
-    def meaning(self, source: str) -> str:
-        """A digest of all that is made of the source table: it changes when a declaration that reads it does."""
+    def fingerprint(self, source: str) -> str:
+        """A hash of all that is made of the source table: it changes when a declaration that reads it does."""
         made = [
             [table.name, table.kind, table.key, table.source, sorted(table.joins.items())]
             + [[column, str(expression)] for column, expression in sorted(table.columns.items())]

@@ -94,8 +94,8 @@ def test_what_changes_during_a_first_load_is_taken_at_once_below_and_in_its_turn
     grow(shop)
     while not step(shop).incomplete.get("payment", "").startswith("read up to"):
         pass
-    upto = int(manifest(shop.ingestion, batches(shop)).tables["payment"].coverage.upto)
-    assert 1 <= upto < 80
+    last_key = int(manifest(shop.ingestion, batches(shop)).tables["payment"].backfill.last_key)
+    assert 1 <= last_key < 80
     shop.admin.run("UPDATE payment SET payment_amount = 77 WHERE payment_id IN (1, 109)")
     shop.admin.run("DELETE FROM payment WHERE payment_id IN (2, 100)")
     shop.admin.run("UPDATE payment SET payment_id = 200 WHERE payment_id = 3")
@@ -114,8 +114,8 @@ def test_a_gigantic_update_is_taken_in_ranges_of_what_was_written(shop):
     shop.admin.run("UPDATE payment SET payment_amount = 6 WHERE payment_id % 2 = 0")
     first = step(shop)
     assert set(first.incomplete) == {"payment"}
-    coverage = manifest(shop.ingestion, batches(shop)).tables["payment"].coverage
-    assert coverage.since is not None
+    cursor = manifest(shop.ingestion, batches(shop)).tables["payment"].backfill
+    assert cursor.since_xmin is not None
     shop.admin.run("UPDATE payment SET payment_amount = 7 WHERE payment_id IN (2, 3, 108)")
     shop.admin.run("DELETE FROM payment WHERE payment_id = 106")
     begun = batches(shop)
@@ -144,7 +144,7 @@ def test_a_full_compare_in_ranges_keeps_the_known_keys_until_it_is_through(shop)
     shop.admin.run("DELETE FROM payment WHERE payment_id IN (6, 70)")
     finish(shop)
     assert sorted(told(shop, kind="deleted")) == [5, 6, 60, 70, 109]
-    assert {part.series for part in manifest(shop.ingestion, batches(shop)).tables["payment"].keys} == {0}
+    assert {part.generation for part in manifest(shop.ingestion, batches(shop)).tables["payment"].keys} == {0}
     equal(shop)
 
 

@@ -61,16 +61,16 @@ def test_an_older_transaction_that_commits_later_is_captured_and_nothing_is_told
     older.run("UPDATE sales_order SET units_sold = 7 WHERE sales_order_id = 1")  # holds an id older than the next
     shop.admin.run("UPDATE sales_order SET units_sold = 8 WHERE sales_order_id = 2")
     assert shop.extract().batch == 1
-    assert keys(shop.ingestion, 1, "sales_order", "seen") == [2]
+    assert keys(shop.ingestion, 1, "sales_order", "in_flight") == [2]
     assert shop.extract().batch is None  # row 2 is met again, and known
     shop.admin.run("UPDATE sales_order SET units_sold = 9 WHERE sales_order_id = 3")
     assert shop.extract().rows == {"sales_order": 1}
     assert keys(shop.ingestion, 2, "sales_order") == [3]
-    assert keys(shop.ingestion, 2, "sales_order", "seen") == [2, 3]
+    assert keys(shop.ingestion, 2, "sales_order", "in_flight") == [2, 3]
     older.run("COMMIT")
     assert shop.extract().rows == {"sales_order": 1}
     assert keys(shop.ingestion, 3, "sales_order") == [1]
-    assert manifest(shop.ingestion, 3).tables["sales_order"].seen is None
+    assert manifest(shop.ingestion, 3).tables["sales_order"].in_flight is None
     assert shop.extract().batch is None
 
 

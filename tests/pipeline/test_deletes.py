@@ -58,12 +58,12 @@ def test_between_two_compares_no_keys_are_written_and_what_came_and_went_is_foun
     assert run_at(shop, 20).deleted == {}
     files = manifest(shop.ingestion, 3).tables["payment"]
     assert (files.keys, files.compared_at) == (first.keys, first.compared_at)
-    assert [file.rows for file in files.since] == [2, 1]
+    assert [file.rows for file in files.keys_since_compare] == [2, 1]
     assert run_at(shop, 30).batch is None
     assert run_at(shop, 60).deleted == {"payment": 2}
     assert keys(shop.ingestion, 4, "payment", "deleted") == [1, 10]
     files = manifest(shop.ingestion, 4).tables["payment"]
-    assert (files.since, sum(part.rows for part in files.keys)) == ((), 10)
+    assert (files.keys_since_compare, sum(part.rows for part in files.keys)) == ((), 10)
     assert run_at(shop, 200).batch is None
 
 

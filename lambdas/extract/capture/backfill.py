@@ -39,7 +39,7 @@ def capture_backfill(
     changed_rows = intersection(plan.since, mode.backfilled)
     if counts.selected and changed_rows != NONE:
         changes.read(changed_rows)
-    since, keys = list(plan.before.since), tuple(plan.before.keys)
+    since, keys = list(plan.before.keys_since_compare), tuple(plan.before.keys)
     if isinstance(mode.scope, AllRows):
         # The range's keys get files of their own; these are the keys of the other rows.
         rows = pa.table([changes.keys], schema=pa.schema([plan.key_field]))
@@ -75,7 +75,7 @@ def _range_rows(mode: Backfill, captured: RowSet) -> RowSet:
 
 def _has_progress(state: BackfillState, plan: TablePlan) -> bool:
     """Whether the state must be stored: not where it is the last batch's, nor before a row was read."""
-    if state == backfill_state(plan.before.coverage):
+    if state == backfill_state(plan.before.backfill):
         return False
     return isinstance(state, Complete) or state.after is not None
 
@@ -87,7 +87,7 @@ def _read_with_keys(
 
     A backfill that starts again has a generation of keys of its own, as its keys are not beyond the earlier ones.
     """
-    latest = max((file.series for file in plan.before.keys), default=-1)
+    latest = max((file.generation for file in plan.before.keys), default=-1)
     generation = latest + 1 if mode.after is None else latest
     writer = KeyWriter(run.lake, pa.schema([plan.key_field]), f"{run.prefix(plan.name)}.range", generation=generation)
 

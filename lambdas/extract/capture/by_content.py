@@ -42,7 +42,7 @@ def capture_by_content(run: CaptureRun, plan: TablePlan) -> Captured:
             compared_at=run.now.isoformat(),
             state=Backfill(ALL) if diff.unread else Complete(),
             changed_rows=diff.changed_rows(),
-            state_changed=diff.unread == 0 and plan.before.coverage is not None,
+            state_changed=diff.unread == 0 and plan.before.backfill is not None,
         )
 
 

@@ -36,29 +36,29 @@ def capture(run: CaptureRun, plan: TablePlan, counts: RowCounts) -> Captured:
 
 
 def _capture_full(plan: TablePlan, counts: RowCounts, changes: ChangeFile) -> Captured:
-    """Reads every row at once."""
+    """Reads every row in one query."""
     if counts.total:
         changes.read(ALL, keep_keys=False)
     return Captured(
         changes=changes.store(),
         keys=tuple(plan.before.keys),
-        keys_since_compare=tuple(plan.before.since),
+        keys_since_compare=tuple(plan.before.keys_since_compare),
         compared_at=plan.before.compared_at,
         in_flight=changes.in_flight(),
         changed_rows=ALL,
-        state_changed=plan.before.coverage is not None,
+        state_changed=plan.before.backfill is not None,
     )
 
 
 def _capture_incremental(mode: Incremental, plan: TablePlan, counts: RowCounts, changes: ChangeFile) -> Captured:
-    """Reads at once what was written since the last batch. The file of changes has the keys to look up deletes."""
+    """Reads the rows written since the last batch in one query. Their file has the keys to look up deletes."""
     if counts.selected:
         changes.read(mode.since)
     changed = changes.store()
     return Captured(
         changes=changed,
         keys=tuple(plan.before.keys),
-        keys_since_compare=(*plan.before.since, *([changed] if changed else ())),
+        keys_since_compare=(*plan.before.keys_since_compare, *([changed] if changed else ())),
         compared_at=plan.before.compared_at,
         in_flight=changes.in_flight(),
         changed_rows=mode.since,

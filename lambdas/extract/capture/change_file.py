@@ -22,7 +22,7 @@ class ChangeFile:
     def __init__(self, run: CaptureRun, plan: TablePlan) -> None:
         self._run, self._plan = run, plan
         self._schema = lake_schema(plan.info.columns)
-        in_flight = None if plan.full_refresh else plan.before.seen
+        in_flight = None if plan.full_refresh else plan.before.in_flight
         self._before = run.lake.table(in_flight.key) if in_flight else None
         self._reported = _row_versions(self._before) if self._before is not None else None
         self._part = ParquetPart(self._schema)

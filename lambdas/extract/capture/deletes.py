@@ -85,7 +85,7 @@ def delete_detection(
     else:
         return DeleteDetection(Action.SKIP, "the interval has not passed")
     tracked = plan.before.compared_at is not None or not captured.keys
-    alone = tracked and not captured.keys_since_compare and not any(file.series for file in captured.keys)
+    alone = tracked and not captured.keys_since_compare and not any(file.generation for file in captured.keys)
     if alone and not captured.changes and total == sum(file.rows for file in captured.keys):
         return DeleteDetection(Action.UNCHANGED, "no row was written, and there are as many as at the last compare")
     return DeleteDetection(Action.COMPARE, reason)
@@ -107,7 +107,7 @@ def _compare(run: CaptureRun, plan: TablePlan, mode: CaptureMode, captured: Capt
     incremental = isinstance(mode, Incremental) and not plan.full_refresh and isinstance(plan.state, Complete)
     explained = changes.keys if incremental and plan.before.compared_at is not None else None
     deleted, keys = _compare_keys(run, plan, captured, explained)
-    remembered = bool(plan.before.since)  # else every run would compare again the keys written since
+    remembered = bool(plan.before.keys_since_compare)  # else every run would compare again the keys written since
     return replace(
         captured,
         deleted=deleted,
@@ -127,9 +127,9 @@ def _compare_keys(
     """
     schema, prefix = pa.schema([plan.key_field]), run.prefix(plan.name)
     with ParquetPart(schema) as deleted:
-        written = keys_in(run.lake, plan.before.since, plan.key_field)
+        written = keys_in(run.lake, plan.before.keys_since_compare, plan.key_field)
         diff = KeyDiff(plan.key_field, written, explained, deleted)
-        carried = [file for file in captured.keys if file.series == 0]
+        carried = [file for file in captured.keys if file.generation == 0]
         writer = KeyWriter(run.lake, schema, f"{prefix}.keys", carried)
         comparison = OrderedComparison(MergedKeyFiles(run.lake, captured.keys, schema), writer, diff, schema)
         run.snapshot.keys(plan.info, comparison.add)

@@ -84,8 +84,10 @@ class MergedKeyFiles:
 
     def __init__(self, lake: Lake, files: Sequence[KeyFile], schema: pa.Schema) -> None:
         """As KeyFileReader, with ``files`` of any generation."""
-        generations = sorted({file.series for file in files})
-        self._readers = [KeyFileReader(lake, [file for file in files if file.series == n], schema) for n in generations]
+        generations = sorted({file.generation for file in files})
+        self._readers = [
+            KeyFileReader(lake, [file for file in files if file.generation == n], schema) for n in generations
+        ]
         self._schema = schema
 
     def take(self, last: pa.Scalar | None) -> pa.Table:
@@ -119,7 +121,7 @@ class KeyWriter:
     def boundary(self) -> str | None:
         """The last key of the present range, as text; None: it has no end."""
         present = self._ranges[0]
-        return present.last if present and len(self._ranges) > 1 else None
+        return present.last_key if present and len(self._ranges) > 1 else None
 
     @property
     def is_last(self) -> bool:
@@ -141,8 +143,7 @@ class KeyWriter:
     def next_range(self) -> None:
         """Ends the present range; call it before you write the first row of the next."""
         carried = self._ranges.pop(0)
-        same = carried is not None and not self._changed and carried.last is not None
-        if carried is not None and same and self._part.rows == carried.rows:
+        if carried is not None and not self._changed and self._part.rows == carried.rows:
             self.files.append(carried)
             self._stack.close()
         else:
@@ -158,7 +159,7 @@ class KeyWriter:
 
     def _store(self) -> None:
         with self._stack:
-            if self._part.rows:
+            if self._part.rows and self._last is not None:
                 key = f"{self._prefix}_{self._number}.parquet"
                 self._number += 1
                 self._part.finish()

@@ -71,7 +71,7 @@ def full_refresh_reason(previous: SourceIdentity | None, now: Snapshot) -> str |
         return "the source's transaction ids run backwards"
     if not now.is_within_horizon(previous.snapshot_xmin):
         return "more than 2^31 transactions have passed"
-    if previous.started not in (None, now.identity.started):
+    if previous.started != now.identity.started:
         # A server restored from a copy of its disk has the same identifier and timeline, and its transaction ids may
         # have passed the recorded ones. Only its new start time shows that.
         return "the source's server was restarted: it may have been restored from a copy of its disk"

@@ -31,69 +31,70 @@ class RejectedFile(File):
 
 @dataclass(frozen=True)
 class SourceIdentity:
-    """Which server a batch was read from, and the oldest transaction that was still open then.
-
-    ``timeline`` changes when a server is restored or a standby is promoted: transaction ids may then be used again.
-    ``started``: when the server was started, microseconds since 1970; None in the manifests of releases before it.
-    """
+    """Which server a batch was read from, and how far that had come."""
 
     system_identifier: str
+    """Of the server's data directory: pg_control_system()."""
     timeline: int
+    """Changes when a server is restored or a standby is promoted: transaction ids may then be used again."""
     database: str
     snapshot_xmin: int
-    started: int | None = None
+    """The oldest transaction that was unfinished, an xid8."""
+    started: int
+    """When the server was started, in microseconds since 1970."""
 
 
 @dataclass(frozen=True)
 class KeyFile:
-    """A sorted part of a table's keys. The parts of one ``series`` follow each other in the keys' order.
-
-    ``last``: the last key of it, as text; None for the one unsorted file of releases before it. There is more than one
-    series only while a table is read in key ranges: each such reading makes one, until keys are compared.
-    """
+    """A sorted part of a table's keys. The files of one generation follow each other in the keys' order."""
 
     key: str
+    """The object key."""
     rows: int
-    last: str | None = None
-    series: int = 0
+    last_key: str
+    """The last key in the file, as text."""
+    generation: int = 0
+    """Above 0 only while a table is backfilled: each start of a backfill has its own, until keys are compared."""
 
 
 @dataclass(frozen=True)
-class Coverage:
-    """How far a table was read that is taken in key ranges, over several batches.
+class BackfillCursor:
+    """How far a table was read that is backfilled in the order of its keys, over several batches."""
 
-    ``upto``: the last key that was reached; None: none was. Of the rows beyond it, those remain to be read that were
-    written by a transaction unfinished at the xmin ``since``; None: all of them.
-    """
-
-    upto: str | None
-    since: int | None
+    last_key: str | None
+    """The last key that was read, as text; None: none was read yet."""
+    since_xmin: int | None
+    """The rows that remain: those written by a transaction unfinished at this xmin, an xid8; None: all of them."""
 
 
 @dataclass(frozen=True)
 class TableFiles:
-    """What a batch holds of one source table. ``columns``: name -> PostgreSQL type at the time of the snapshot.
-
-    ``changes``: new and changed rows. ``context``: unchanged rows that joins need, from the same snapshot.
-    ``deleted``: keys that are gone. ``keys``: every key that there was when keys were last compared, ``compared_at``
-    (``by_content``: with a digest of each row). ``since``: files in whose rows are the keys that came since then.
-    ``seen``: (key, xmin) of the rows that the next run will meet again. ``relations``: the object ids of the table and
-    its partitions; ``meaning``: a digest of what the declaration reads of it. When either has changed, so may
-    have rows that nobody wrote: all are read again. ``coverage``: how far it was read, where that is not to its end.
-    """
+    """What a batch contains of one source table, and what the next extract must know of it."""
 
     columns: Mapping[str, str]
+    """Name -> PostgreSQL type in the snapshot, in the table's order."""
     changes: File | None = None
+    """New and changed rows."""
     context: File | None = None
+    """Unchanged rows that joins need, from the same snapshot."""
     deleted: File | None = None
+    """The keys of deleted rows."""
     keys: Sequence[KeyFile] = ()
-    seen: File | None = None
-    relations: Sequence[int] = ()
-    meaning: str = ""
-    since: Sequence[File] = ()
+    """Every key that the table had at ``compared_at``; with a hash of each row where ``by_content``."""
+    in_flight: File | None = None
+    """(key, xmin) of the rows that the next extract rereads, as their transaction is not older than the snapshot."""
+    relation_oids: Sequence[int] = ()
+    """The object ids of the table and its partitions. With others, rows appear that no transaction wrote since."""
+    declaration_fingerprint: str = ""
+    """A hash of all that the declarations make of the table. With another, every row is read again."""
+    keys_since_compare: Sequence[File] = ()
+    """Files whose rows have the keys that were written since ``compared_at``."""
     compared_at: str | None = None
-    coverage: Coverage | None = None
+    """When keys were last compared, ISO 8601; None where deletes are not tracked."""
+    backfill: BackfillCursor | None = None
+    """How far the table was read; None: completely."""
     by_content: bool = False
+    """Whether rows are compared by a hash, as they have no xmin."""
 
 
 @dataclass(frozen=True)
@@ -205,19 +206,16 @@ def _document(content: bytes, key: str) -> dict[str, Any]:
 
 
 def _table_files(entry: Mapping[str, Any]) -> TableFiles:
-    files = {name: _file(entry[name]) for name in ("changes", "context", "deleted", "seen")}
-    keys, coverage = entry["keys"] or (), entry.get("coverage")
-    # A release that did not know them yet has left them out; and had all keys in one file.
+    backfill = entry["backfill"]
     return TableFiles(
-        columns=entry["columns"],
-        keys=tuple(KeyFile(**part) for part in ([keys] if isinstance(keys, Mapping) else keys)),
-        relations=tuple(entry.get("relations", ())),
-        meaning=entry.get("meaning", ""),
-        since=tuple(File(**part) for part in entry.get("since", ())),
-        compared_at=entry.get("compared_at"),
-        coverage=Coverage(**coverage) if coverage else None,
-        by_content=entry.get("by_content", False),
-        **files,
+        **{
+            **entry,
+            **{name: _file(entry[name]) for name in ("changes", "context", "deleted", "in_flight")},
+            "keys": tuple(KeyFile(**file) for file in entry["keys"]),
+            "relation_oids": tuple(entry["relation_oids"]),
+            "keys_since_compare": tuple(File(**file) for file in entry["keys_since_compare"]),
+            "backfill": None if backfill is None else BackfillCursor(**backfill),
+        }
     )
 
 

@@ -49,7 +49,7 @@ class Bucket:
         changes = self.put(data(batch, run, written), written - MINUTE)
         own = keys or File(self.put(data(batch, run, written, "keys"), written - MINUTE), 1)
         files = TableFiles({"id": "integer"}, File(changes, 1), None, None, own, None)
-        source = SourceIdentity("1", 1, "totesys", 700)
+        source = SourceIdentity("1", 1, "totesys", 700, 5)
         manifest = IngestionManifest(batch, None, run, "changes", written.isoformat(), source, {"staff": files})
         self.put(manifest_key(batch), written, to_json(manifest))
         return [changes, own.key]

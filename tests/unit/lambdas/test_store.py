@@ -11,7 +11,7 @@ import pytest
 from lambda_toolkit.pipeline.lambdas.shared.errors import LakeError
 from lambda_toolkit.pipeline.lambdas.shared.lake import store as lake_module
 from lambda_toolkit.pipeline.lambdas.shared.lake.manifest import (
-    Coverage,
+    BackfillCursor,
     File,
     IngestionManifest,
     KeyFile,
@@ -173,10 +173,12 @@ def test_the_same_rows_give_the_same_bytes_and_key(lake):
 
 def test_manifests_read_back_as_they_were():
     files = TableFiles({"id": "integer"}, File("a", 1), None, File("d", 2), (KeyFile("k", 3, "9"),), None)
-    source = SourceIdentity("1", 1, "totesys", 700)
+    source = SourceIdentity("1", 1, "totesys", 700, 5)
     ingested = IngestionManifest(2, 1, "run", "changes", "2024-01-01T00:00:00+00:00", source, {"staff": files})
     assert ingestion_manifest(to_json(ingested), "m") == ingested
-    covered = dataclasses.replace(files, since=(File("s", 1),), compared_at="2024", coverage=Coverage("9", None))
+    covered = dataclasses.replace(
+        files, keys_since_compare=(File("s", 1),), compared_at="2024", backfill=BackfillCursor("9", None)
+    )
     ingested = dataclasses.replace(ingested, tables={"staff": covered})
     assert ingestion_manifest(to_json(ingested), "m") == ingested
     processed = ProcessedManifest(
@@ -188,18 +190,6 @@ def test_manifests_read_back_as_they_were():
         revision=2,
     )
     assert processed_manifest(to_json(processed), "m") == processed
-
-
-def test_a_manifest_of_an_earlier_release_is_read():
-    old = {"columns": {"id": "integer"}, "changes": None, "context": None, "deleted": None, "seen": None}
-    old["keys"] = {"key": "k", "rows": 3}
-    source = {"system_identifier": "1", "timeline": 1, "database": "totesys", "snapshot_xmin": 700}
-    document = {"batch": 1, "previous": None, "run": "r", "mode": "full", "extracted_at": "2024", "format": 1}
-    document |= {"source": source, "tables": {"staff": old, "empty": {**old, "keys": None}}}
-    found = ingestion_manifest(json.dumps(document).encode(), "m")
-    assert found.tables["staff"] == TableFiles({"id": "integer"}, keys=(KeyFile("k", 3),))
-    assert found.tables["empty"].keys == ()
-    assert found.source.started is None
 
 
 @pytest.mark.parametrize("content", [b"{", b"[]", b"{}", b'{"format": 2}', b'{"format": 1}', b'{"format": 1, "x": 1}'])
