@@ -11,6 +11,7 @@ from moto.s3.models import s3_backends
 from lambda_toolkit.pipeline.lambdas.shared.lake.manifest import (
     File,
     IngestionManifest,
+    KeyFile,
     ProcessedManifest,
     ProcessedTable,
     RejectedFile,
@@ -44,11 +45,11 @@ class Bucket:
     def keys(self) -> set[str]:
         return {file.key for file in self.lake.listing("")}
 
-    def ingested(self, batch: int, written: datetime, run: str = WINNER, keys: File | None = None) -> list[str]:
+    def ingested(self, batch: int, written: datetime, run: str = WINNER, keys: KeyFile | None = None) -> list[str]:
         """A batch with a changes and a keys file; ``keys`` carries an earlier one forward instead."""
         changes = self.put(data(batch, run, written), written - MINUTE)
-        own = keys or File(self.put(data(batch, run, written, "keys"), written - MINUTE), 1)
-        files = TableFiles({"id": "integer"}, File(changes, 1), None, None, own, None)
+        own = keys or KeyFile(self.put(data(batch, run, written, "keys"), written - MINUTE), 1, "9")
+        files = TableFiles({"id": "integer"}, File(changes, 1), None, None, (own,), None)
         source = SourceIdentity("1", 1, "totesys", 700, 5)
         manifest = IngestionManifest(batch, None, run, "changes", written.isoformat(), source, {"staff": files})
         self.put(manifest_key(batch), written, to_json(manifest))
@@ -111,7 +112,7 @@ def test_young_files_and_those_of_a_run_under_way_are_never_deleted(bucket):
 
 def test_what_later_manifests_carry_forward_is_never_deleted(bucket):
     first = bucket.ingested(1, OLD - timedelta(days=2))
-    bucket.ingested(2, OLD, keys=File(first[1], 1))
+    bucket.ingested(2, OLD, keys=KeyFile(first[1], 1, "9"))
     bucket.put(data(1, LOSER, OLD), OLD)
     bucket.put(data(2, LOSER, OLD), OLD)
     assert len(sweep_ingestion(bucket.lake, NOW).deleted) == 2
@@ -120,7 +121,7 @@ def test_what_later_manifests_carry_forward_is_never_deleted(bucket):
 
 def test_a_key_that_the_manifest_names_is_kept_whatever_run_its_name_tells(bucket):
     carried = bucket.put(data(1, LOSER, OLD, "keys"), OLD - MINUTE)
-    bucket.ingested(1, OLD, keys=File(carried, 1))
+    bucket.ingested(1, OLD, keys=KeyFile(carried, 1, "9"))
     assert sweep_ingestion(bucket.lake, NOW).deleted == ()
 
 
