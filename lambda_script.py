@@ -33,6 +33,7 @@ from lambda_toolkit.errors import (
     ToolkitError,
     TriggerError,
 )
+from lambda_toolkit.spec.argument_types import Arguments
 from lambda_toolkit.spec.arguments import function_spec
 from lambda_toolkit.spec.model import Alarm, Canary, Deployment, S3Trigger
 
@@ -115,8 +116,39 @@ class Lambda_script:
         adopt: bool = False,
         aws: Aws | None = None,
     ) -> None:
-        given = {name: value for name, value in locals().items() if name not in ("self", "aws")}
-        self.spec = function_spec(given)
+        self.spec = function_spec(
+            Arguments(
+                lambda_function_path=lambda_function_path,
+                zip_file_name=zip_file_name,
+                function_name_template=function_name_template,
+                schedule=schedule,
+                application=application,
+                stage=stage,
+                handler=handler,
+                runtime=runtime,
+                architecture=architecture,
+                memory=memory,
+                timeout=timeout,
+                environment=environment,
+                secret_environment=secret_environment,
+                include=include,
+                extra_files=extra_files,
+                requirements=requirements,
+                requirements_exclude=requirements_exclude,
+                platform=platform,
+                s3_trigger=s3_trigger,
+                alarms=alarms,
+                permissions=permissions,
+                log_retention_days=log_retention_days,
+                tags=tags,
+                region=region,
+                description=description,
+                artifact_bucket=artifact_bucket,
+                health_event=health_event,
+                canary=canary,
+                adopt=adopt,
+            )
+        )
         self.region = region
         self.stage = stage
         self.application = application or self.spec.name
@@ -128,7 +160,7 @@ class Lambda_script:
 
     def plan(self) -> Plan:
         """What :meth:`deploy` would change. Writes nothing to AWS. Raises ToolkitError."""
-        return make_plan(self._door(), self._deployment())
+        return make_plan(self._client(), self._deployment())
 
     def deploy(self, on_progress: Callable[[Progress], None] | None = None) -> Report:
         """Bring AWS to what is declared and report what was changed: nothing, where nothing differs.
@@ -140,7 +172,7 @@ class Lambda_script:
 
     def destroy(self, on_progress: Callable[[Progress], None] | None = None) -> Report:
         """Remove everything that :meth:`deploy` made. Raises DeployError where something could not be removed."""
-        return self._carry_out(make_destroy_plan(self._door(), self._deployment()), on_progress)
+        return self._carry_out(make_destroy_plan(self._client(), self._deployment()), on_progress)
 
     def rollback(self, to: str | int | None = None) -> Rollback:
         """Make version ``to`` live again; by default the newest one older than what is live. One call moves the alias.
@@ -148,10 +180,10 @@ class Lambda_script:
         The next plan shows it as a difference, and the next deploy undoes it. Raises ToolkitError where there is no
         such version.
         """
-        return rollback(self._door(), self.spec.name, to)
+        return rollback(self._client(), self.spec.name, to)
 
     def _carry_out(self, plan: Plan, on_progress: Callable[[Progress], None] | None) -> Report:
-        report = execute(self._door(), plan, on_progress)
+        report = execute(self._client(), plan, on_progress)
         if not report.ok:
             raise DeployError(report)
         return report
@@ -159,8 +191,8 @@ class Lambda_script:
     def _deployment(self) -> Deployment:
         return Deployment((self.spec,), application=self.application, stage=self.stage)
 
-    def _door(self) -> Aws:
-        """The door to AWS. Clients are kept between calls; what was read is not."""
+    def _client(self) -> Aws:
+        """The client of this object, created on first use. Connections are reused between calls; reads are not."""
         if self._aws is None:
             self._aws = Aws(region=self.region)
         return self._aws
@@ -182,7 +214,7 @@ def deploy_all(scripts: Sequence[Lambda_script], on_progress: Callable[[Progress
     regions = sorted({script.region for script in scripts if script.region})
     if len(regions) > 1:
         raise ToolkitError(f"Deployed together, all go to one region, and not to {' and '.join(regions)}.")
-    aws = scripts[0]._door()
+    aws = scripts[0]._client()
     report = execute(aws, make_plan(aws, Deployment(labelled, application=application, stage=stage)), on_progress)
     if not report.ok:
         raise DeployError(report)

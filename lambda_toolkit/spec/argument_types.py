@@ -1,130 +1,195 @@
-"""Which types the keywords of ``Lambda_script`` take. Pure."""
+"""The parameters of ``Lambda_script`` as a dataclass, each with the check of its type beside it. Pure."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from lambda_toolkit.errors import LimitError, PackageError, ToolkitError
+from lambda_toolkit.spec.model import Alarm, Canary, S3Trigger
 
-Given = Mapping[str, Any]  # the keywords, by their names
+_CHECK = "check"  # the key of a field's metadata
+_LONGEST_SHOWN = 60  # characters of a value in a message
+Test = Callable[[Any], bool]
 
 
-def is_text(value: Any) -> bool:
-    """Whether it is a text."""
+def is_string(value: Any) -> bool:
+    """Whether ``value`` is a string."""
     return isinstance(value, str)
 
 
 def is_path(value: Any) -> bool:
-    """Whether it is a path, or a text that may be one."""
+    """Whether ``value`` is a path: a string or a path-like object."""
     return isinstance(value, str | PathLike)
 
 
-def is_whole(value: Any) -> bool:
-    """Whether it is a whole number. True and False are none."""
+def is_integer(value: Any) -> bool:
+    """Whether ``value`` is an integer. Booleans do not count."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
 def is_number(value: Any) -> bool:
-    """Whether it is a number. True and False are none."""
+    """Whether ``value`` is an integer or a float. Booleans do not count."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def is_list_of(check: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    """Whether something is a list of what ``check`` takes."""
-    return lambda value: is_list(value) and all(map(check, value))
-
-
 def is_list(value: Any) -> bool:
-    """Whether it is a list or a tuple. A text is none."""
+    """Whether ``value`` is a list, a tuple or another sequence. Strings and bytes do not count."""
     return isinstance(value, Sequence) and not isinstance(value, str | bytes)
 
 
-_OPTIONAL_TEXTS = (
-    "function_name_template",
-    "application",
-    "handler",
-    "platform",
-    "region",
-    "description",
-    "artifact_bucket",
-)
-_CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "lambda_function_path": (is_path, "the path of a file or a folder"),
-    "zip_file_name": (is_path, "the path of a file, such as build/report.zip"),
-    **dict.fromkeys(_OPTIONAL_TEXTS, (lambda value: value is None or is_text(value), "a text")),
-    "stage": (is_text, "a text, such as dev"),
-    "runtime": (lambda value: value is None or is_text(value), "a text, such as python3.12"),
-    "architecture": (is_text, "x86_64 or arm64"),
-    "memory": (is_whole, "a whole number of MB, such as 256"),
-    "timeout": (is_whole, "a whole number of seconds, such as 60"),
-    "log_retention_days": (lambda value: value is None or is_whole(value), "a whole number of days, such as 30"),
-    "environment": (lambda value: value is None or isinstance(value, Mapping), 'a mapping, such as {"MODE": "fast"}'),
-    "secret_environment": (is_list_of(is_text), 'a list of names, such as ["TOKEN"]'),
-    "include": (is_list_of(is_path), 'a list of paths, such as ["lib"]'),
-    "extra_files": (
-        lambda value: value is None or isinstance(value, Mapping),
-        'a mapping of names in the package to bytes or Paths, such as {"names.json": Path("names.json")}',
-    ),
-    "requirements_exclude": (is_list_of(is_text), 'a list of globs, such as ["numpy/f2py/**"]'),
-    "permissions": (
-        lambda value: value is None or is_list_of(lambda item: isinstance(item, Mapping))(value),
-        'a list of IAM statements, such as [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:..."}]',
-    ),
-    "tags": (lambda value: value is None or isinstance(value, Mapping), 'a mapping, such as {"team": "shop"}'),
-    "health_event": (lambda value: value is None or isinstance(value, Mapping), 'a mapping, such as {"ping": 1}'),
-    "adopt": (lambda value: isinstance(value, bool), "True or False"),
-}
+def is_mapping(value: Any) -> bool:
+    """Whether ``value`` is a mapping."""
+    return isinstance(value, Mapping)
 
 
-def type_problems(given: Given) -> Iterator[ToolkitError]:
-    """What has the wrong type, keyword by keyword. The values of an environment are not shown."""
+def is_list_of(test: Test) -> Test:
+    """A test for lists whose items all pass ``test``."""
+    return lambda value: is_list(value) and all(map(test, value))
+
+
+def optional(test: Test) -> Test:
+    """A test for ``None`` and for what passes ``test``."""
+    return lambda value: value is None or test(value)
+
+
+@dataclass(frozen=True)
+class _Check:
+    """The type that an argument must have."""
+
+    test: Test
+    expected: str
+    """The type in words, as in "memory must be ..."."""
+    error: type[ToolkitError] = LimitError
+    is_secret: bool = False
+    """Whether the value may contain secrets, so that messages show only its type."""
+
+
+def _must_be(
+    expected: str, test: Test, *, error: type[ToolkitError] = LimitError, is_secret: bool = False
+) -> dict[str, _Check]:
+    """The metadata of a field that takes what passes ``test``."""
+    return {_CHECK: _Check(test, expected, error, is_secret)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """The arguments of one call of ``Lambda_script``, as given: their meaning is documented there.
+
+    The declared types are those of a correct call. Python does not enforce them; :func:`type_problems` does.
+    ``schedule``, ``s3_trigger``, ``alarms``, ``canary`` and ``requirements`` take several forms and are checked where
+    they are read (:mod:`lambda_toolkit.spec.arguments`).
+    """
+
+    lambda_function_path: str | Path = field(
+        metadata=_must_be("the path of a file or a folder", is_path, error=PackageError)
+    )
+    zip_file_name: str | Path = field(metadata=_must_be("the path of a file, such as build/report.zip", is_path))
+    function_name_template: str | None = field(metadata=_must_be("a string", optional(is_string)))
+    schedule: str | None
+    application: str | None = field(metadata=_must_be("a string", optional(is_string)))
+    stage: str = field(metadata=_must_be("a string, such as dev", is_string))
+    handler: str | None = field(metadata=_must_be("a string", optional(is_string)))
+    runtime: str | None = field(metadata=_must_be("a string, such as python3.12", optional(is_string)))
+    architecture: str = field(metadata=_must_be("x86_64 or arm64", is_string))
+    memory: int = field(metadata=_must_be("an integer number of MB, such as 256", is_integer))
+    timeout: int = field(metadata=_must_be("an integer number of seconds, such as 60", is_integer))
+    environment: Mapping[str, str] | None = field(
+        metadata=_must_be('a mapping, such as {"MODE": "fast"}', optional(is_mapping), is_secret=True)
+    )
+    secret_environment: Sequence[str] = field(
+        metadata=_must_be('a list of names, such as ["TOKEN"]', is_list_of(is_string))
+    )
+    include: Sequence[str | Path] = field(metadata=_must_be('a list of paths, such as ["lib"]', is_list_of(is_path)))
+    extra_files: Mapping[str, bytes | Path] | None = field(
+        metadata=_must_be(
+            'a mapping of names in the package to bytes or Paths, such as {"names.json": Path("names.json")}',
+            optional(is_mapping),
+        )
+    )
+    requirements: Sequence[str] | str | Path
+    requirements_exclude: Sequence[str] = field(
+        metadata=_must_be('a list of globs, such as ["numpy/f2py/**"]', is_list_of(is_string))
+    )
+    platform: str | None = field(metadata=_must_be("a string", optional(is_string)))
+    s3_trigger: S3Trigger | Mapping[str, Any] | Sequence[S3Trigger | Mapping[str, Any]] | None
+    alarms: Sequence[Alarm | Mapping[str, Any]] | None
+    permissions: Sequence[Mapping[str, Any]] | None = field(
+        metadata=_must_be(
+            'a list of IAM statements, such as [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:..."}]',
+            optional(is_list_of(is_mapping)),
+        )
+    )
+    log_retention_days: int | None = field(
+        metadata=_must_be("an integer number of days, such as 30", optional(is_integer))
+    )
+    tags: Mapping[str, str] | None = field(
+        metadata=_must_be('a mapping, such as {"team": "shop"}', optional(is_mapping))
+    )
+    region: str | None = field(metadata=_must_be("a string", optional(is_string)))
+    description: str | None = field(metadata=_must_be("a string", optional(is_string)))
+    artifact_bucket: str | None = field(metadata=_must_be("a string", optional(is_string)))
+    health_event: Mapping[str, Any] | None = field(
+        metadata=_must_be('a mapping, such as {"ping": 1}', optional(is_mapping))
+    )
+    canary: Canary | Mapping[str, Any] | None
+    adopt: bool = field(metadata=_must_be("True or False", lambda value: isinstance(value, bool)))
+
+
+def type_problems(arguments: Arguments) -> Iterator[ToolkitError]:
+    """One error for each argument, or item of an argument, that has the wrong type. Secret values are not shown."""
     wrong: set[str] = set()
-    for name, (is_right, wanted) in _CHECKS.items():
-        if not is_right(given[name]):
-            wrong.add(name)
-            kind = PackageError if name == "lambda_function_path" else LimitError
-            yield kind(f"{name} must be {wanted}, not {_shown(name, given[name])}.")
-    for name in ("environment", "tags"):
+    for parameter in fields(arguments):
+        check: _Check | None = parameter.metadata.get(_CHECK)
+        value = getattr(arguments, parameter.name)
+        if check is not None and not check.test(value):
+            wrong.add(parameter.name)
+            yield check.error(f"{parameter.name} must be {check.expected}, not {_shown(value, check.is_secret)}.")
+    for name, mapping in (("environment", arguments.environment), ("tags", arguments.tags)):
         if name not in wrong:
-            yield from _text_problems(name, given[name] or {})
+            yield from _string_problems(name, mapping or {})
     if "extra_files" not in wrong:
-        for name, content in (given["extra_files"] or {}).items():
-            if not isinstance(name, str) or not isinstance(content, bytes | Path):
-                yield PackageError(
-                    f"extra_files[{name!r}] must be bytes or the Path of a file, under a name that is a text; it is "
-                    f"{type(content).__name__}. A text becomes bytes by .encode()."
-                )
+        yield from _file_problems(arguments.extra_files or {})
     if "permissions" not in wrong:
-        for number, statement in enumerate(given["permissions"] or (), start=1):
+        for number, statement in enumerate(arguments.permissions or (), start=1):
             yield from _statement_problems(number, statement)
 
 
-def _text_problems(name: str, mapping: Mapping[Any, Any]) -> Iterator[ToolkitError]:
+def _string_problems(name: str, mapping: Mapping[Any, Any]) -> Iterator[ToolkitError]:
     for key, value in mapping.items():
         if not isinstance(key, str) or not isinstance(value, str):
-            odd = type(key).__name__ if not isinstance(key, str) else type(value).__name__
-            yield LimitError(f"{name}[{key!r}] must be a text under a name that is a text, and not {odd}.")
+            found = type(key).__name__ if not isinstance(key, str) else type(value).__name__
+            yield LimitError(f"{name}[{key!r}] must map a string to a string, not {found}.")
+
+
+def _file_problems(files: Mapping[Any, Any]) -> Iterator[ToolkitError]:
+    for name, content in files.items():
+        if not isinstance(name, str) or not isinstance(content, bytes | Path):
+            yield PackageError(
+                f"extra_files[{name!r}] must map a string to bytes or to the Path of a file; it is "
+                f"{type(content).__name__}. A string becomes bytes by .encode()."
+            )
 
 
 def _statement_problems(number: int, statement: Mapping[str, Any]) -> Iterator[ToolkitError]:
-    """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html"""
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html."""
     where = f"permissions: statement {number}"
     try:
         json.dumps(statement)
     except (TypeError, ValueError) as error:
-        yield LimitError(f"{where} cannot be written as JSON: {error}. Use texts, lists and mappings.")
+        yield LimitError(f"{where} cannot be written as JSON: {error}. Use strings, lists and mappings.")
     if statement.get("Effect") not in ("Allow", "Deny"):
         yield LimitError(f"{where} needs `Effect`, which is Allow or Deny.")
     for name in ("Action", "Resource"):
         if not statement.get(name) and not statement.get(f"Not{name}"):
-            yield LimitError(f"{where} needs `{name}`, a text or a list of texts.")
+            yield LimitError(f"{where} needs `{name}`, a string or a list of strings.")
 
 
-def _shown(name: str, value: Any) -> str:
-    """``value`` for the message, unless it may be nobody's business; what is long is named by its type."""
+def _shown(value: Any, is_secret: bool) -> str:
+    """``value`` for a message; its type where it may contain secrets or is long."""
     text = repr(value)
-    return type(value).__name__ if name == "environment" or len(text) > 60 else text
+    return type(value).__name__ if is_secret or len(text) > _LONGEST_SHOWN else text

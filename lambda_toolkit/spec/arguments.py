@@ -1,6 +1,6 @@
-"""What ``Lambda_script`` is given, from Python: made a FunctionSpec, or told all that is wrong with it.
+"""From the arguments of ``Lambda_script`` to a FunctionSpec, or to the list of all errors in them.
 
-What has the right type and is refused by AWS all the same is :mod:`lambda_toolkit.spec.quotas`' business.
+Types are checked here; what AWS rejects although its type is right, in :mod:`lambda_toolkit.spec.quotas`.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 
 from lambda_toolkit.errors import LimitError, PackageError, ScheduleError, ToolkitError, TriggerError, raise_all
 from lambda_toolkit.spec.argument_types import (
-    Given,
+    Arguments,
+    is_integer,
     is_list,
     is_list_of,
     is_number,
-    is_text,
-    is_whole,
+    is_string,
     type_problems,
 )
 from lambda_toolkit.spec.cron import to_eventbridge
@@ -28,50 +28,50 @@ from lambda_toolkit.spec.requirements_file import read_requirements
 _T = TypeVar("_T")
 
 
-def function_spec(given: Given) -> FunctionSpec:
-    """The function that the keywords of ``Lambda_script`` declare. Raises ToolkitError; PlanError of several.
+def function_spec(arguments: Arguments) -> FunctionSpec:
+    """The function that ``arguments`` declare. Raises ToolkitError; PlanError where there are several errors.
 
-    What AWS would refuse (:func:`check_function`) is among it.
+    Reports what AWS would reject (:func:`check_function`) together with wrong types. Reads the requirements file.
     """
-    problems = list(type_problems(given))
+    problems = list(type_problems(arguments))
     has_types = not problems
     attempt = _Attempts(problems)
-    schedule = attempt(lambda: _schedule(given["schedule"]))
-    triggers = attempt(lambda: _triggers(given["s3_trigger"]))
-    alarms = attempt(lambda: _alarms(given["alarms"]))
-    canary = attempt(lambda: _canary(given["canary"]))
-    requirements = attempt(lambda: _requirements(given["requirements"]))
+    schedule = attempt(lambda: _schedule(arguments.schedule))
+    triggers = attempt(lambda: _triggers(arguments.s3_trigger))
+    alarms = attempt(lambda: _alarms(arguments.alarms))
+    canary = attempt(lambda: _canary(arguments.canary))
+    requirements = attempt(lambda: _requirements(arguments.requirements))
     if not has_types:
         raise_all(problems)
-    source = Path(given["lambda_function_path"])
-    name = attempt(lambda: _name(given["function_name_template"] or source.absolute().stem, given["stage"]))
+    source = Path(arguments.lambda_function_path)
+    name = attempt(lambda: _name(arguments.function_name_template or source.absolute().stem, arguments.stage))
     spec = FunctionSpec(
         name=name or "unnamed",
         source=source,
-        handler=given["handler"],
-        runtime=given["runtime"] or THIS_RUNTIME,
-        architecture=given["architecture"],
-        memory=given["memory"],
-        timeout=given["timeout"],
-        environment=_copy(given["environment"]),
-        secret_environment=tuple(given["secret_environment"]),
-        include=tuple(Path(path) for path in given["include"]),
-        extra_files=_copy(given["extra_files"]) or {},
+        handler=arguments.handler,
+        runtime=arguments.runtime or THIS_RUNTIME,
+        architecture=arguments.architecture,
+        memory=arguments.memory,
+        timeout=arguments.timeout,
+        environment=_copy(arguments.environment),
+        secret_environment=tuple(arguments.secret_environment),
+        include=tuple(Path(path) for path in arguments.include),
+        extra_files=_copy(arguments.extra_files) or {},
         requirements=requirements or (),
-        requirements_exclude=tuple(given["requirements_exclude"]),
-        platform=given["platform"],
+        requirements_exclude=tuple(arguments.requirements_exclude),
+        platform=arguments.platform,
         schedule=schedule,
         s3_triggers=triggers,
         alarms=alarms,
-        permissions=None if given["permissions"] is None else tuple(given["permissions"]),
-        log_retention_days=given["log_retention_days"],
-        tags=_copy(given["tags"]) or {},
-        description=given["description"],
-        zip_path=Path(given["zip_file_name"]),
-        artifact_bucket=given["artifact_bucket"],
-        health_event=given["health_event"],
-        canary=canary if alarms is not None or given["alarms"] is None else None,  # what watches it cannot be read
-        adopt=given["adopt"],
+        permissions=None if arguments.permissions is None else tuple(arguments.permissions),
+        log_retention_days=arguments.log_retention_days,
+        tags=_copy(arguments.tags) or {},
+        description=arguments.description,
+        zip_path=Path(arguments.zip_file_name),
+        artifact_bucket=arguments.artifact_bucket,
+        health_event=arguments.health_event,
+        canary=canary if alarms is not None or arguments.alarms is None else None,  # without alarms, it fails
+        adopt=arguments.adopt,
     )
     attempt(lambda: check_function(spec))
     raise_all(problems)
@@ -79,12 +79,13 @@ def function_spec(given: Given) -> FunctionSpec:
 
 
 class _Attempts:
-    """Goes on after what cannot be read, so that everything that is wrong is told at once."""
+    """Collects errors, so that all errors in a declaration are reported together."""
 
     def __init__(self, problems: list[ToolkitError]) -> None:
         self._problems = problems
 
     def __call__(self, read: Callable[[], _T]) -> _T | None:
+        """The result of ``read``; ``None`` where it raised a ToolkitError, which is kept."""
         try:
             return read()
         except ToolkitError as error:
@@ -105,7 +106,7 @@ def _name(template: str, stage: str) -> str:
 
 def _schedule(value: Any) -> str | None:
     if value is not None and not isinstance(value, str):
-        raise ScheduleError(f"schedule must be a text such as `0 0 * * *` or `rate(5 minutes)`, not {value!r}.")
+        raise ScheduleError(f"schedule must be a string such as `0 0 * * *` or `rate(5 minutes)`, not {value!r}.")
     return to_eventbridge(value) if value else value
 
 
@@ -132,18 +133,18 @@ def _triggers(value: Any) -> tuple[S3Trigger, ...] | None:
             raise TypeError
         triggers = tuple(S3Trigger.of(item) for item in items)
     except (TypeError, AttributeError) as error:
-        raise TriggerError(_odd_trigger(value)) from error
+        raise TriggerError(_trigger_message(value)) from error
     for trigger in triggers:
-        texts = is_list_of(is_text)
-        if not texts((trigger.bucket, trigger.prefix, trigger.suffix)) or not texts(trigger.events):
-            raise TriggerError(_odd_trigger(trigger))
+        are_strings = is_list_of(is_string)
+        if not are_strings((trigger.bucket, trigger.prefix, trigger.suffix)) or not are_strings(trigger.events):
+            raise TriggerError(_trigger_message(trigger))
     return triggers
 
 
-def _odd_trigger(value: Any) -> str:
+def _trigger_message(value: Any) -> str:
     return (
-        f"s3_trigger takes `bucket`, and may take `prefix`, `suffix` and `events`, all of them texts: "
-        f'{{"bucket": "my-lake", "prefix": "in/"}}. {value!r} is not that.'
+        f"s3_trigger takes `bucket`, and may take `prefix`, `suffix` and `events`, all of them strings: "
+        f'{{"bucket": "my-lake", "prefix": "in/"}}. {value!r} does not fit.'
     )
 
 
@@ -158,43 +159,43 @@ def _alarms(value: Any) -> tuple[Alarm, ...] | None:
 def _alarm(value: Any) -> Alarm:
     known = [field.name for field in fields(Alarm)]
     if isinstance(value, Mapping):
-        odd = sorted(str(name) for name in value if name not in known)
-        lacking = [name for name in ("name", "metric") if name not in value]
-        if odd or lacking:
-            said = f"no {' and no '.join(lacking)}" if lacking else f"`{', '.join(odd)}`, which no alarm has"
-            raise LimitError(f"alarms: {dict(value)!r} has {said}. An alarm has {', '.join(known)}.")
+        unknown = sorted(str(name) for name in value if name not in known)
+        missing = [name for name in ("name", "metric") if name not in value]
+        if unknown or missing:
+            problem = f"no {' and no '.join(missing)}" if missing else f"the unknown key `{', '.join(unknown)}`"
+            raise LimitError(f"alarms: {dict(value)!r} has {problem}. An alarm has {', '.join(known)}.")
         value = Alarm(**value)
     if not isinstance(value, Alarm):
-        raise LimitError(f"alarms: {value!r} is no Alarm, nor a mapping of what one has: {', '.join(known)}.")
-    problem = next(_alarm_problems(value), None)
-    if problem:
-        raise LimitError(f"alarm `{value.name}`: {problem}.")
+        raise LimitError(f"alarms: {value!r} must be an Alarm or a mapping with its fields: {', '.join(known)}.")
+    wrong = next(_alarm_problems(value), None)
+    if wrong:
+        raise LimitError(f"alarm `{value.name}`: {wrong}.")
     return value
 
 
 def _alarm_problems(alarm: Alarm) -> Iterator[str]:
-    texts = ("name", "metric", "namespace", "statistic", "comparison", "missing_data", "description")
-    for name in texts:
-        if not is_text(getattr(alarm, name)):
-            yield f"{name} must be a text, not {getattr(alarm, name)!r}"
+    strings = ("name", "metric", "namespace", "statistic", "comparison", "missing_data", "description")
+    for name in strings:
+        if not is_string(getattr(alarm, name)):
+            yield f"{name} must be a string, not {getattr(alarm, name)!r}"
     if not is_number(alarm.threshold):
         yield f"threshold must be a number, not {alarm.threshold!r}"
     for name in ("period", "evaluation_periods"):
-        if not is_whole(getattr(alarm, name)):
-            yield f"{name} must be a whole number, not {getattr(alarm, name)!r}"
-    if alarm.topic is not None and not is_text(alarm.topic):
+        if not is_integer(getattr(alarm, name)):
+            yield f"{name} must be an integer, not {getattr(alarm, name)!r}"
+    if alarm.topic is not None and not is_string(alarm.topic):
         yield f"topic must be the name or the ARN of a topic, not {alarm.topic!r}"
     dimensions = alarm.dimensions
     if dimensions is not None and not (
-        isinstance(dimensions, Mapping) and all(map(is_text, (*dimensions, *dimensions.values())))
+        isinstance(dimensions, Mapping) and all(map(is_string, (*dimensions, *dimensions.values())))
     ):
-        yield f"dimensions must be a mapping of texts, not {dimensions!r}"
+        yield f"dimensions must be a mapping of strings, not {dimensions!r}"
 
 
 def _requirements(value: Any) -> tuple[str, ...]:
     if isinstance(value, Path) or (isinstance(value, str) and value.endswith(".txt")):
         return read_requirements(Path(value))
-    if not is_list_of(is_text)(value):
+    if not is_list_of(is_string)(value):
         example = value if isinstance(value, str) else "pg8000"
         raise PackageError(
             f'requirements must be a list, such as ["{example}"], or the path of a requirements.txt, not {value!r}.'

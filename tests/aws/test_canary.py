@@ -91,7 +91,7 @@ def test_an_alarm_that_rang_before_counts_once_it_was_quiet(released, client, ti
 
 
 def test_an_interruption_takes_the_calls_back(released, client, time) -> None:
-    aws = released._door()
+    aws = released._client()
     at(time, 60, aws.interrupted.set)
     with pytest.raises(DeployError, match="interrupted while it was watched"):
         released.deploy()
@@ -104,7 +104,7 @@ def test_ctrl_c_reaches_the_canary(released, client, time) -> None:
         if progress.state == "started" and progress.change.kind == "function":
             raise KeyboardInterrupt
 
-    aws = released._door()
+    aws = released._client()
     with pytest.raises(KeyboardInterrupt):
         execute(aws, released.plan(), press)
     assert time.seconds < 600
@@ -115,7 +115,7 @@ def test_ctrl_c_reaches_the_canary(released, client, time) -> None:
 def test_alarms_that_cannot_be_read_take_the_calls_back(released, client, wire, time) -> None:
     plan = released.plan()
     wire.refuse("DescribeAlarms", "AccessDenied", "no")
-    report = execute(released._door(), plan)
+    report = execute(released._client(), plan)
     assert "need cloudwatch:DescribeAlarms" in report.failed[0].message
     assert (alias(client)["version"], bool(alias(client)["weights"])) == ("1", False)
 

@@ -190,7 +190,7 @@ def test_an_alias_that_the_first_try_had_made_is_no_failure(script, wire, client
     client("lambda").delete_alias(FunctionName="my-function", Name="live")
     plan = script().plan()
     client("lambda").create_alias(FunctionName="my-function", Name="live", FunctionVersion="1")
-    assert execute(script()._door(), plan).ok
+    assert execute(script()._client(), plan).ok
     assert not script().plan()
 
 

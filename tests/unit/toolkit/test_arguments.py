@@ -1,7 +1,9 @@
-"""What a user writes wrongly into ``Lambda_script`` is told in words, before anything is asked of AWS."""
+"""Wrong arguments of ``Lambda_script`` raise readable errors, before any call to AWS."""
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +21,11 @@ from lambda_script import (
     TriggerError,
     deploy_all,
 )
+from lambda_toolkit.spec.argument_types import Arguments
 
 
-def test_a_schedule_that_is_no_text():
-    with pytest.raises(ScheduleError, match="must be a text such as .* not 5"):
+def test_schedule_that_is_not_a_string():
+    with pytest.raises(ScheduleError, match="must be a string such as .* not 5"):
         Lambda_script("function.py", schedule=5)  # type: ignore[arg-type]
 
 
@@ -38,34 +41,34 @@ def test_a_trigger_that_is_none(trigger):
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"memory": "256"}, "memory must be a whole number of MB, such as 256, not '256'."),
-        ({"memory": 128.5}, "memory must be a whole number of MB"),
-        ({"timeout": None}, "timeout must be a whole number of seconds, such as 60, not None."),
+        ({"memory": "256"}, "memory must be an integer number of MB, such as 256, not '256'."),
+        ({"memory": 128.5}, "memory must be an integer number of MB"),
+        ({"timeout": None}, "timeout must be an integer number of seconds, such as 60, not None."),
         ({"timeout": True}, "not True"),
-        ({"log_retention_days": "30"}, "log_retention_days must be a whole number of days"),
-        ({"runtime": 3.12}, "runtime must be a text, such as python3.12, not 3.12."),
-        ({"handler": 5}, "handler must be a text, not 5."),
-        ({"stage": None}, "stage must be a text, such as dev, not None."),
-        ({"application": 5}, "application must be a text"),
-        ({"region": 5}, "region must be a text"),
-        ({"function_name_template": 5}, "function_name_template must be a text"),
+        ({"log_retention_days": "30"}, "log_retention_days must be an integer number of days"),
+        ({"runtime": 3.12}, "runtime must be a string, such as python3.12, not 3.12."),
+        ({"handler": 5}, "handler must be a string, not 5."),
+        ({"stage": None}, "stage must be a string, such as dev, not None."),
+        ({"application": 5}, "application must be a string"),
+        ({"region": 5}, "region must be a string"),
+        ({"function_name_template": 5}, "function_name_template must be a string"),
         ({"function_name_template": "a-{stage.x}"}, "may hold {stage} and no other braces"),
         ({"zip_file_name": 5}, "zip_file_name must be the path of a file"),
         ({"adopt": "yes"}, "adopt must be True or False"),
-        ({"environment": {"A": 1}}, "environment['A'] must be a text under a name that is a text, and not int."),
-        ({"environment": {1: "a"}}, "environment[1] must be a text"),
+        ({"environment": {"A": 1}}, "environment['A'] must map a string to a string, not int."),
+        ({"environment": {1: "a"}}, "environment[1] must map a string"),
         ({"environment": ["A"]}, 'environment must be a mapping, such as {"MODE": "fast"}, not list.'),
-        ({"tags": {"a": 1}}, "tags['a'] must be a text"),
+        ({"tags": {"a": 1}}, "tags['a'] must map a string"),
         ({"tags": "team=shop"}, 'tags must be a mapping, such as {"team": "shop"}, not \'team=shop\'.'),
         ({"alarms": Alarm("e", "Errors")}, "alarms must be a list"),
         ({"alarms": [{"name": "e"}]}, "has no metric"),
-        ({"alarms": [{"name": "e", "metric": "Errors", "treshold": 1}]}, "`treshold`, which no alarm has"),
-        ({"alarms": ["errors"]}, "'errors' is no Alarm"),
-        ({"alarms": [Alarm("e", "Errors", period="60")]}, "alarm `e`: period must be a whole number, not '60'."),
+        ({"alarms": [{"name": "e", "metric": "Errors", "treshold": 1}]}, "the unknown key `treshold`"),
+        ({"alarms": ["errors"]}, "'errors' must be an Alarm"),
+        ({"alarms": [Alarm("e", "Errors", period="60")]}, "alarm `e`: period must be an integer, not '60'."),
         ({"alarms": [Alarm("e", "Errors", threshold="1")]}, "threshold must be a number, not '1'."),
-        ({"alarms": [Alarm("e", 5)]}, "metric must be a text, not 5."),
+        ({"alarms": [Alarm("e", 5)]}, "metric must be a string, not 5."),
         ({"alarms": [Alarm("e", "Errors", topic=5)]}, "topic must be the name or the ARN of a topic, not 5."),
-        ({"alarms": [Alarm("e", "Errors", dimensions="x")]}, "dimensions must be a mapping of texts, not 'x'."),
+        ({"alarms": [Alarm("e", "Errors", dimensions="x")]}, "dimensions must be a mapping of strings, not 'x'."),
         ({"permissions": "s3:GetObject"}, "permissions must be a list of IAM statements"),
         ({"permissions": ["s3:GetObject"]}, "permissions must be a list of IAM statements"),
         ({"permissions": [{"Action": "s3:GetObject", "Resource": "*"}]}, "statement 1 needs `Effect`"),
@@ -95,7 +98,7 @@ def test_a_value_of_the_wrong_kind(given: dict[str, Any], said: str) -> None:
         ({"requirements": [1]}, "requirements must be a list"),
         ({"requirements": "nowhere/requirements.txt"}, "Cannot read the requirements nowhere/requirements.txt"),
         ({"lambda_function_path": 5}, "lambda_function_path must be the path of a file or a folder, not 5."),
-        ({"extra_files": {"a": "text"}}, "A text becomes bytes by .encode()."),
+        ({"extra_files": {"a": "text"}}, "A string becomes bytes by .encode()."),
     ],
 )
 def test_what_makes_no_package(given: dict[str, Any], said: str) -> None:
@@ -143,3 +146,10 @@ def test_one_function_is_no_list_of_them() -> None:
 def test_functions_of_two_regions_are_not_deployed_together() -> None:
     with pytest.raises(ToolkitError, match="not to eu-west-1 and eu-west-2"):
         deploy_all([Lambda_script("one.py", region="eu-west-1"), Lambda_script("two.py", region="eu-west-2")])
+
+
+def test_constructor_has_the_parameters_and_types_of_arguments():
+    """mypy checks that each parameter is passed on; this, that none is declared in one place alone."""
+    parameters = inspect.signature(Lambda_script.__init__).parameters
+    declared = {name: parameter.annotation for name, parameter in parameters.items() if name not in ("self", "aws")}
+    assert declared == {field.name: field.type for field in dataclasses.fields(Arguments)}
