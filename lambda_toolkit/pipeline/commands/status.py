@@ -48,6 +48,8 @@ def command(request: Request) -> int:
             f"Which, and why: {program()} rejected",
             color="yellow",
         )
+    for difference in document["differences"]:
+        screen.say(f"! The warehouse differs from its declaration: {difference}", color="yellow")
     screen.table(
         "Alarms", ["alarm", "state", "since"], [[a["name"], a["state"], a["since"]] for a in document["alarms"]]
     )
@@ -62,7 +64,7 @@ def status(follower: Follower, now: datetime) -> dict[str, Any]:
         alarms = pool.submit(_alarms, aws, f"{pipeline.name}-{pipeline.stage}-")
         functions = list(pool.map(lambda name: _function(follower, name), pipeline.functions))
         deployed = all(function["version"] is not None for function in functions)
-        batches, freshness, opened = _batches(follower, now, deployed)
+        batches, freshness, report = _batches(follower, now, deployed)
         ringing = [alarm for alarm in alarms.result() if alarm["state"] == "ALARM"]
         if ringing:
             names = ", ".join(f"{alarm['name']} (since {alarm['since']})" for alarm in ringing)
@@ -77,7 +79,8 @@ def status(follower: Follower, now: datetime) -> dict[str, Any]:
             "functions": functions,
             "batches": batches,
             "freshness": freshness,
-            "open": opened,
+            "open": report.open.to_json(),
+            "differences": list(report.differences),
             "alarms": alarms.result(),
         }
 
@@ -103,13 +106,11 @@ def _function(follower: Follower, function: str) -> dict[str, Any]:
 
 def _batches(
     follower: Follower, now: datetime, deployed: bool
-) -> tuple[dict[str, int | None], dict[str, Any], dict[str, int]]:
-    """The last batch at each step; the age of the oldest change that is extracted but not yet in the warehouse; and how
-    many rows are kept out of it.
-    """
+) -> tuple[dict[str, int | None], dict[str, Any], LoadResult]:
+    """The last batch at each step; the age of the oldest change that is extracted but not loaded; and load's report."""
     if not deployed:
         freshness = {"fresh": False, "lag_seconds": None, "summary": f"Not deployed yet: {program()}"}
-        return {"extracted": None, "transformed": None, "loaded": None}, freshness, LoadResult().open.to_json()
+        return {"extracted": None, "transformed": None, "loaded": None}, freshness, LoadResult()
     try:
         report = follower.loaded()
         complaint = None
@@ -135,7 +136,7 @@ def _batches(
     else:
         summary = f"Nothing was extracted yet: {program()} run"
     fresh = bool(loaded) and not extracted and not complaint
-    return batches, {"fresh": fresh, "lag_seconds": lag, "summary": summary}, report.open.to_json()
+    return batches, {"fresh": fresh, "lag_seconds": lag, "summary": summary}, report
 
 
 def _alarms(aws: Aws, prefix: str) -> list[dict[str, Any]]:

@@ -177,6 +177,19 @@ def test_status_says_why_the_warehouse_cannot_be_asked():
     assert "cannot be asked: totes-dev-load failed: the server refuses the password" in document["freshness"]["summary"]
 
 
+def test_status_shows_how_the_warehouse_differs_from_its_declaration():
+    found = ["table dim_staff: column location is NOT NULL, expected nullable"]
+    aws = PretendedAws({"load": [{**loaded(None), "differences": found}]})
+    assert status(follower(aws), MOMENT)["differences"] == found
+    assert status(follower(PretendedAws({"load": [loaded(None)]})), MOMENT)["differences"] == []
+
+
+def test_status_says_what_to_run_where_the_warehouse_is_not_prepared():
+    error = {"errorMessage": "It lacks the table pipeline.ledger.", "errorType": "NotPreparedError"}
+    document = status(follower(PretendedAws({"load": [error]})), MOMENT)
+    assert "prepare, which creates what is missing" in document["freshness"]["summary"]
+
+
 def test_status_before_the_first_run():
     document = status(follower(PretendedAws({"load": [loaded(None)]})), MOMENT)
     assert document["batches"] == {"extracted": None, "transformed": None, "loaded": None}
