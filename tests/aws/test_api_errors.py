@@ -18,65 +18,69 @@ IN_PROGRESS = "The operation cannot be performed at this time. An update is in p
 UNVALIDATED = "Unable to validate the following destination configurations"
 
 
-def test_a_role_that_lambda_learns_of_after_eight_seconds(script, wire, time) -> None:
-    wire.refuse_until(lambda: time.seconds >= 8, "CreateFunction", "InvalidParameterValueException", UNASSUMABLE)
+def test_a_role_that_lambda_learns_of_after_eight_seconds(script, recorder, fake_time) -> None:
+    recorder.refuse_until(
+        lambda: fake_time.seconds >= 8, "CreateFunction", "InvalidParameterValueException", UNASSUMABLE
+    )
     assert script().deploy().ok
-    assert 8 <= time.seconds < 12
-    assert time.pauses[0] == pytest.approx(0.2)
-    assert max(time.pauses) <= 5
+    assert 8 <= fake_time.seconds < 12
+    assert fake_time.pauses[0] == pytest.approx(0.2)
+    assert max(fake_time.pauses) <= 5
 
 
-def test_a_role_that_lambda_never_learns_of(script, wire, time) -> None:
-    wire.refuse("CreateFunction", "InvalidParameterValueException", UNASSUMABLE)
+def test_a_role_that_lambda_never_learns_of(script, recorder, fake_time) -> None:
+    recorder.refuse("CreateFunction", "InvalidParameterValueException", UNASSUMABLE)
     with pytest.raises(DeployError, match="cannot be assumed") as failed:
         script(schedule="@daily").deploy()
     report = failed.value.report
     assert [failure.change.kind for failure in report.failed] == ["function"]
     assert [failure.change.kind for failure in report.skipped] == ["schedule"]
     assert {change.kind for change in report.done} == {"role", "log group"}
-    assert 50 < time.seconds <= 60
+    assert 50 < fake_time.seconds <= 60
     assert "the same command makes the rest" in str(failed.value)
 
 
-def test_a_parameter_that_is_wrong_for_ever_is_not_repeated(script, wire, time) -> None:
-    wire.refuse(
+def test_a_parameter_that_is_wrong_for_ever_is_not_repeated(script, recorder, fake_time) -> None:
+    recorder.refuse(
         "CreateFunction", "InvalidParameterValueException", "Unzipped size must be smaller than 262144000 bytes"
     )
     with pytest.raises(DeployError, match="Unzipped size"):
         script().deploy()
-    assert time.seconds == 0
-    assert wire.calls.count("CreateFunction") == 1
+    assert fake_time.seconds == 0
+    assert recorder.calls.count("CreateFunction") == 1
 
 
-def test_an_update_in_progress_is_waited_for(script, source, wire, time) -> None:
+def test_an_update_in_progress_is_waited_for(script, source, recorder, fake_time) -> None:
     script().deploy()
     source.write_text("def lambda_handler(event, context):\n    return 2\n", encoding="utf-8")
-    wire.refuse_until(lambda: time.seconds >= 3, "UpdateFunctionCode", "ResourceConflictException", IN_PROGRESS)
+    recorder.refuse_until(
+        lambda: fake_time.seconds >= 3, "UpdateFunctionCode", "ResourceConflictException", IN_PROGRESS
+    )
     assert script(memory=256).deploy().ok
-    assert 3 <= time.seconds < 6
+    assert 3 <= fake_time.seconds < 6
 
 
-def test_code_and_configuration_do_not_race(script, source, wire, time) -> None:
+def test_code_and_configuration_do_not_race(script, source, recorder, fake_time) -> None:
     """The second of two updates comes while the first is under way, as on AWS."""
     script().deploy()
     source.write_text("def lambda_handler(event, context):\n    return 3\n", encoding="utf-8")
-    wire.refuse("UpdateFunctionCode", "ResourceConflictException", IN_PROGRESS, times=2)
-    wire.clear()
+    recorder.refuse("UpdateFunctionCode", "ResourceConflictException", IN_PROGRESS, times=2)
+    recorder.clear()
     [change] = script(memory=256).deploy().done
     assert len(change.differences) == 2
-    assert wire.writes == ["UpdateFunctionConfiguration", *["UpdateFunctionCode"] * 3, "UpdateAlias"]
+    assert recorder.writes == ["UpdateFunctionConfiguration", *["UpdateFunctionCode"] * 3, "UpdateAlias"]
     assert not script(memory=256).plan()
 
 
-def test_a_function_that_exists_already_is_not_waited_for(script, wire, time) -> None:
-    wire.refuse("CreateFunction", "ResourceConflictException", "Function already exist: my-function")
+def test_a_function_that_exists_already_is_not_waited_for(script, recorder, fake_time) -> None:
+    recorder.refuse("CreateFunction", "ResourceConflictException", "Function already exist: my-function")
     with pytest.raises(DeployError, match="already exist"):
         script().deploy()
-    assert time.seconds == 0
+    assert fake_time.seconds == 0
 
 
 @pytest.mark.parametrize("code", ["ThrottlingException", "TooManyRequestsException", "Throttling", "SlowDown"])
-def test_throttling_of_every_third_call_only_costs_time(script, wire, time, code) -> None:
+def test_throttling_of_every_third_call_only_costs_time(script, recorder, fake_time, code) -> None:
     lock, count = threading.Lock(), [0]
 
     def ready() -> bool:
@@ -84,22 +88,24 @@ def test_throttling_of_every_third_call_only_costs_time(script, wire, time, code
             count[0] += 1
             return count[0] % 3 != 0
 
-    wire.refuse_until(ready, "*", code, "Rate exceeded")
+    recorder.refuse_until(ready, "*", code, "Rate exceeded")
     declared = {"schedule": "@daily", "alarms": [Alarm("errors", "Errors")]}
     assert script(**declared).deploy().ok
     assert not script(**declared).plan()
-    assert time.seconds > 0
+    assert fake_time.seconds > 0
 
 
-def test_s3_that_has_not_heard_of_the_permission(script, client, wire, time) -> None:
+def test_s3_that_has_not_heard_of_the_permission(script, client, recorder, fake_time) -> None:
     client("s3").create_bucket(Bucket="my-lake", CreateBucketConfiguration={"LocationConstraint": REGION})
-    wire.refuse_until(lambda: time.seconds >= 4, "PutBucketNotificationConfiguration", "InvalidArgument", UNVALIDATED)
+    recorder.refuse_until(
+        lambda: fake_time.seconds >= 4, "PutBucketNotificationConfiguration", "InvalidArgument", UNVALIDATED
+    )
     assert script(s3_trigger=S3Trigger("my-lake")).deploy().ok
-    assert 4 <= time.seconds < 8
+    assert 4 <= fake_time.seconds < 8
 
 
-def test_a_denied_call_names_the_permission_and_the_rest_goes_on(script, wire, client) -> None:
-    wire.refuse("PutMetricAlarm", "AccessDenied", "User is not authorized", times=1)
+def test_a_denied_call_names_the_permission_and_the_rest_goes_on(script, recorder, client) -> None:
+    recorder.refuse("PutMetricAlarm", "AccessDenied", "User is not authorized", times=1)
     with pytest.raises(DeployError, match="need cloudwatch:PutMetricAlarm") as failed:
         script(alarms=[Alarm("errors", "Errors")]).deploy()
     assert {change.kind for change in failed.value.report.done} == {"role", "log group", "function"}
@@ -107,8 +113,8 @@ def test_a_denied_call_names_the_permission_and_the_rest_goes_on(script, wire, c
     assert change.kind == "alarm"
 
 
-def test_denied_half_way_through_a_role_is_repaired(script, wire, client) -> None:
-    wire.refuse("PutRolePolicy", "AccessDenied", "no", times=1)
+def test_denied_half_way_through_a_role_is_repaired(script, recorder, client) -> None:
+    recorder.refuse("PutRolePolicy", "AccessDenied", "no", times=1)
     with pytest.raises(DeployError):
         script().deploy()
     report = script().deploy()
@@ -116,14 +122,14 @@ def test_denied_half_way_through_a_role_is_repaired(script, wire, client) -> Non
     assert not script().plan()
 
 
-def test_a_role_unknown_to_its_own_policy_call(script, wire, time) -> None:
-    wire.refuse("PutRolePolicy", "NoSuchEntity", "The role cannot be found", times=3)
+def test_a_role_unknown_to_its_own_policy_call(script, recorder, fake_time) -> None:
+    recorder.refuse("PutRolePolicy", "NoSuchEntity", "The role cannot be found", times=3)
     assert script().deploy().ok
-    assert time.seconds > 0
+    assert fake_time.seconds > 0
 
 
-def test_aws_that_cannot_be_reached_is_given_up_soon(session, time) -> None:
-    aws = Aws(REGION, session=session, clock=Clock(time.now, time.sleep, random=lambda: 1.0))
+def test_aws_that_cannot_be_reached_is_given_up_soon(session, fake_time) -> None:
+    aws = Aws(REGION, session=session, clock=Clock(fake_time.now, fake_time.sleep, random=lambda: 1.0))
 
     def unreachable(**_: object) -> None:
         raise EndpointConnectionError(endpoint_url="http://127.0.0.1:1")
@@ -131,13 +137,13 @@ def test_aws_that_cannot_be_reached_is_given_up_soon(session, time) -> None:
     session.events.register("before-call.*.*", unreachable)
     with pytest.raises(AwsError, match="AWS_ENDPOINT_URL"):
         _ = aws.account_id
-    assert time.seconds < 6
+    assert fake_time.seconds < 6
 
 
-def test_a_fault_of_aws_is_repeated(aws, wire, time) -> None:
-    wire.refuse("GetCallerIdentity", "InternalFailure", "oops", times=2, status=500)
+def test_a_fault_of_aws_is_repeated(aws, recorder, fake_time) -> None:
+    recorder.refuse("GetCallerIdentity", "InternalFailure", "oops", times=2, status=500)
     assert aws.account_id == "123456789012"
-    assert time.pauses == pytest.approx([0.2, 0.3])
+    assert fake_time.pauses == pytest.approx([0.2, 0.3])
 
 
 def test_without_a_region_it_says_what_to_set() -> None:
@@ -163,21 +169,21 @@ def show(session, **state: Callable[[], str]) -> None:
     session.events.register("after-call.lambda.GetFunction", shown)
 
 
-def test_a_function_that_lambda_cannot_set_up(script, session, wire) -> None:
+def test_a_function_that_lambda_cannot_set_up(script, session, recorder) -> None:
     show(session, State=lambda: "Failed", StateReason=lambda: "The subnet is gone")
     with pytest.raises(DeployError, match="The subnet is gone"):
         script().deploy()
 
 
-def test_a_function_that_takes_its_time(script, session, time) -> None:
+def test_a_function_that_takes_its_time(script, session, fake_time) -> None:
     states = iter(["Pending", "Pending", "Active"])
     show(session, State=lambda: next(states))
     assert script().deploy().ok
-    assert time.pauses == pytest.approx([0.1, 0.1])
+    assert fake_time.pauses == pytest.approx([0.1, 0.1])
 
 
-def test_what_takes_for_ever_is_given_up(script, session, time) -> None:
+def test_what_takes_for_ever_is_given_up(script, session, fake_time) -> None:
     show(session, State=lambda: "Pending")
     with pytest.raises(DeployError, match="not true after"):
         script().deploy()
-    assert time.seconds <= 60
+    assert fake_time.seconds <= 60

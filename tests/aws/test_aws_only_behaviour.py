@@ -38,8 +38,10 @@ def test_only_an_arn_without_an_account_needs_the_account_beside_it(script, clie
     assert set(statements(client, "my-function")) == {"schedule", "s3"}
 
 
-def test_a_permission_that_the_first_try_had_made_is_no_failure(script, wire, client) -> None:
-    wire.refuse("AddPermission", "ResourceConflictException", "The statement id (x) provided already exists.", times=1)
+def test_a_permission_that_the_first_try_had_made_is_no_failure(script, recorder, client) -> None:
+    recorder.refuse(
+        "AddPermission", "ResourceConflictException", "The statement id (x) provided already exists.", times=1
+    )
     assert script(schedule="@daily").deploy().ok
 
 
@@ -54,25 +56,25 @@ def test_a_function_whose_tags_may_not_be_read_is_not_taken_for_somebody_elses(s
         script().plan()
 
 
-def test_what_lambda_needs_beyond_the_call_itself_is_named(script, wire) -> None:
+def test_what_lambda_needs_beyond_the_call_itself_is_named(script, recorder) -> None:
     message = "User: x is not authorized to perform: iam:PassRole on resource: y because no identity-based policy"
-    wire.refuse("CreateFunction", "AccessDeniedException", message)
+    recorder.refuse("CreateFunction", "AccessDeniedException", message)
     with pytest.raises(DeployError, match="need iam:PassRole"):
         script().deploy()
 
 
-def test_a_new_role_is_unknown_to_the_key_of_the_environment_too(script, wire, time) -> None:
+def test_a_new_role_is_unknown_to_the_key_of_the_environment_too(script, recorder, fake_time) -> None:
     message = (
         "Lambda was unable to configure access to your environment variables because the KMS key is invalid for "
         "CreateGrant. KMS Exception: InvalidArnException KMS Message: ARN does not refer to a valid principal"
     )
-    wire.refuse_until(lambda: time.seconds >= 5, "CreateFunction", "InvalidParameterValueException", message)
+    recorder.refuse_until(lambda: fake_time.seconds >= 5, "CreateFunction", "InvalidParameterValueException", message)
     assert script(environment={"MODE": "x"}).deploy().ok
 
 
-def test_a_bucket_that_may_not_be_tagged_is_taken_back_so_that_the_same_command_repairs(aws, wire, client) -> None:
+def test_a_bucket_that_may_not_be_tagged_is_taken_back_so_that_the_same_command_repairs(aws, recorder, client) -> None:
     deployment = Deployment(buckets=(BucketSpec("my-lake"),))
-    wire.refuse("PutBucketTagging", "AccessDenied", "no", times=1)
+    recorder.refuse("PutBucketTagging", "AccessDenied", "no", times=1)
     report = execute(aws, make_plan(aws, deployment))
     assert "need s3:PutBucketTagging" in report.failed[0].message
     assert client("s3").list_buckets()["Buckets"] == []
@@ -88,8 +90,8 @@ def test_a_bucket_that_the_first_try_had_made_is_no_failure(aws, client) -> None
     assert not make_plan(aws, deployment)
 
 
-def test_a_bucket_of_another_account_is_called_that(aws, wire) -> None:
-    wire.refuse("GetBucketTagging", "AccessDenied", "Access Denied", status=403)
+def test_a_bucket_of_another_account_is_called_that(aws, recorder) -> None:
+    recorder.refuse("GetBucketTagging", "AccessDenied", "Access Denied", status=403)
     with pytest.raises(AwsError, match="my-lake belongs to another account"):
         make_plan(aws, Deployment(buckets=(BucketSpec("my-lake"),)))
 
@@ -107,7 +109,7 @@ def test_an_entry_goes_although_the_target_of_another_is_gone(script, client, se
     assert [call["SkipDestinationValidation"] for call in calls] == [False, True]
 
 
-def test_filter_names_come_back_with_capitals(script, client, session, wire) -> None:
+def test_filter_names_come_back_with_capitals(script, client, session, recorder) -> None:
     client("s3").create_bucket(Bucket="my-lake", CreateBucketConfiguration={"LocationConstraint": REGION})
     trigger = S3Trigger("my-lake", prefix="in/", suffix=".json")
     spelled: set[str] = set()
@@ -120,13 +122,13 @@ def test_filter_names_come_back_with_capitals(script, client, session, wire) -> 
 
     session.events.register("after-call.s3.GetBucketNotificationConfiguration", as_s3_spells_them)
     script(s3_trigger=trigger).deploy()
-    wire.clear()
+    recorder.clear()
     script(s3_trigger=trigger).deploy()
-    assert wire.writes == []
+    assert recorder.writes == []
     assert spelled == {"Prefix", "Suffix"}
 
 
-def test_what_lambda_and_cloudwatch_add_to_their_answers_is_no_difference(script, session, wire) -> None:
+def test_what_lambda_and_cloudwatch_add_to_their_answers_is_no_difference(script, session, recorder) -> None:
     declared = {"alarms": [Alarm("errors", "Errors", threshold=1)], "schedule": "rate(1 minute)"}
     seen: set[str] = set()
 
@@ -152,18 +154,21 @@ def test_what_lambda_and_cloudwatch_add_to_their_answers_is_no_difference(script
     session.events.register("after-call.lambda.GetFunction", more_of_lambda)
     session.events.register("after-call.cloudwatch.DescribeAlarms", more_of_cloudwatch)
     script(**declared).deploy()
-    wire.clear()
+    recorder.clear()
     script(**declared).deploy()
-    assert wire.writes == []
+    assert recorder.writes == []
     assert seen == {"function", "alarm"}
 
 
-def test_a_rule_and_a_role_go_once_what_hung_on_them_is_seen_to_be_gone(script, wire, time) -> None:
+def test_a_rule_and_a_role_go_once_what_hung_on_them_is_seen_to_be_gone(script, recorder, fake_time) -> None:
     script(schedule="@daily").deploy()
-    wire.refuse_until(
-        lambda: time.seconds >= 2, "DeleteRule", "ValidationException", "Rule can't be deleted since it has targets."
+    recorder.refuse_until(
+        lambda: fake_time.seconds >= 2,
+        "DeleteRule",
+        "ValidationException",
+        "Rule can't be deleted since it has targets.",
     )
-    wire.refuse("DeleteRole", "DeleteConflict", "Cannot delete entity, must delete policies first.", times=2)
+    recorder.refuse("DeleteRole", "DeleteConflict", "Cannot delete entity, must delete policies first.", times=2)
     assert script().destroy().ok
 
 
@@ -181,10 +186,12 @@ def test_a_connection_is_kept_alive_through_a_long_invocation(aws) -> None:
     assert aws.client("lambda").meta.config.tcp_keepalive
 
 
-def test_what_was_made_a_moment_ago_may_not_be_known_yet(aws, script, wire) -> None:
-    wire.refuse("GetFunction", "ResourceNotFoundException", "Function not found", times=3, status=404)
-    wire.refuse("PutRetentionPolicy", "ResourceNotFoundException", "The specified log group does not exist.", times=2)
-    wire.refuse("Subscribe", "NotFound", "Topic does not exist", times=2, status=404)
+def test_what_was_made_a_moment_ago_may_not_be_known_yet(aws, script, recorder) -> None:
+    recorder.refuse("GetFunction", "ResourceNotFoundException", "Function not found", times=3, status=404)
+    recorder.refuse(
+        "PutRetentionPolicy", "ResourceNotFoundException", "The specified log group does not exist.", times=2
+    )
+    recorder.refuse("Subscribe", "NotFound", "Topic does not exist", times=2, status=404)
     deployment = Deployment((script().spec,), topics=(TopicSpec("alerts", emails=("a@example.com",)),))
     assert execute(aws, make_plan(aws, deployment)).ok
 

@@ -31,7 +31,7 @@ def statements(client) -> list[dict]:
     return json.loads(client("s3").get_bucket_policy(Bucket="my-lake")["Policy"])["Statement"]
 
 
-def test_a_new_bucket_is_closed_encrypted_versioned_and_asked_over_tls_only(aws, client, wire) -> None:
+def test_a_new_bucket_is_closed_encrypted_versioned_and_asked_over_tls_only(aws, client, recorder) -> None:
     deploy(aws, lifecycle=RULES)
     s3 = client("s3")
     encryption = s3.get_bucket_encryption(Bucket="my-lake")["ServerSideEncryptionConfiguration"]["Rules"]
@@ -43,9 +43,9 @@ def test_a_new_bucket_is_closed_encrypted_versioned_and_asked_over_tls_only(aws,
     rules = {rule["ID"]: rule for rule in s3.get_bucket_lifecycle_configuration(Bucket="my-lake")["Rules"]}
     assert rules["lambda-script:uploads"]["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 7}
     assert rules["lambda-script:archive"]["Transitions"] == [{"Days": 90, "StorageClass": "GLACIER_IR"}]
-    wire.clear()
+    recorder.clear()
     assert not planned(aws, lifecycle=RULES)
-    assert wire.writes == []
+    assert recorder.writes == []
 
 
 @pytest.mark.parametrize(
@@ -58,23 +58,23 @@ def test_a_new_bucket_is_closed_encrypted_versioned_and_asked_over_tls_only(aws,
         ({"lifecycle": RULES[:1]}, "PutBucketLifecycleConfiguration", ["archive -> none"]),
     ],
 )
-def test_each_setting_is_one_difference_and_one_write(aws, wire, different, write, says) -> None:
+def test_each_setting_is_one_difference_and_one_write(aws, recorder, different, write, says) -> None:
     deploy(aws, lifecycle=RULES)
-    wire.clear()
+    recorder.clear()
     [change] = deploy(aws, **{"lifecycle": RULES, **different}).done
-    assert wire.writes == [write]
+    assert recorder.writes == [write]
     for item, text in zip(change.differences, says, strict=True):
         assert item.attribute.rpartition(".")[2] in text
         assert text.split(" -> ")[1] in str(item)
     assert not planned(aws, **{"lifecycle": RULES, **different})
 
 
-def test_what_is_not_mentioned_stays(aws, client, wire) -> None:
+def test_what_is_not_mentioned_stays(aws, client, recorder) -> None:
     deploy(aws, lifecycle=RULES)
     client("s3").put_bucket_versioning(Bucket="my-lake", VersioningConfiguration={"Status": "Suspended"})
-    wire.clear()
+    recorder.clear()
     assert not planned(aws, lifecycle=None, versioned=None)
-    assert "GetBucketLifecycleConfiguration" not in wire.calls
+    assert "GetBucketLifecycleConfiguration" not in recorder.calls
     [change] = planned(aws).changes
     assert [str(item) for item in change.differences] == ["versioning: Suspended -> Enabled"]
 

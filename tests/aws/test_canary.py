@@ -30,76 +30,76 @@ def ring(client, state: str) -> None:
     client("cloudwatch").set_alarm_state(AlarmName="my-function-errors", StateValue=state, StateReason="2 errors")
 
 
-def at(time, seconds: float, do) -> None:
+def at(fake_time, seconds: float, do) -> None:
     """Once ``seconds`` have passed, ``do``."""
-    sleep = time.sleep
+    sleep = fake_time.sleep
 
     def sleeping(for_seconds: float) -> None:
         nonlocal do
         sleep(for_seconds)
-        if do is not None and time.seconds >= seconds:
+        if do is not None and fake_time.seconds >= seconds:
             now, do = do, None
             now()
 
-    time.sleep = sleeping
+    fake_time.sleep = sleeping
 
 
 @pytest.fixture
-def aws(session, time):
+def aws(session, fake_time):
     from lambda_toolkit.aws.client import Aws
     from lambda_toolkit.aws.clock import Clock
 
-    return Aws("eu-west-2", session=session, clock=Clock(time.now, lambda seconds: time.sleep(seconds)))
+    return Aws("eu-west-2", session=session, clock=Clock(fake_time.now, lambda seconds: fake_time.sleep(seconds)))
 
 
-def test_the_first_version_needs_no_canary(script, client, time) -> None:
+def test_the_first_version_needs_no_canary(script, client, fake_time) -> None:
     script(**WATCHED).deploy()
     assert alias(client)["version"] == "1"
-    assert time.seconds < 10
+    assert fake_time.seconds < 10
 
 
-def test_a_quiet_canary_takes_all_calls_after_its_minutes(released, client, time, wire) -> None:
+def test_a_quiet_canary_takes_all_calls_after_its_minutes(released, client, fake_time, recorder) -> None:
     seen = []
-    at(time, 300, lambda: seen.append(alias(client)))
-    wire.clear()
+    at(fake_time, 300, lambda: seen.append(alias(client)))
+    recorder.clear()
     assert released.deploy().ok
     assert seen == [{"version": "1", "weights": {"2": 0.1}}]
-    assert 600 <= time.seconds < 620
-    assert wire.writes == ["UpdateFunctionCode", "UpdateAlias", "UpdateAlias"]
+    assert 600 <= fake_time.seconds < 620
+    assert recorder.writes == ["UpdateFunctionCode", "UpdateAlias", "UpdateAlias"]
     assert (alias(client)["version"], bool(alias(client)["weights"])) == ("2", False)
     assert not released.plan()
 
 
-def test_an_alarm_takes_the_calls_back(released, client, time) -> None:
-    at(time, 120, lambda: ring(client, "ALARM"))
+def test_an_alarm_takes_the_calls_back(released, client, fake_time) -> None:
+    at(fake_time, 120, lambda: ring(client, "ALARM"))
     with pytest.raises(DeployError, match="my-function-errors went into ALARM: 2 errors") as failed:
         released.deploy()
     assert "10% of the calls" in str(failed.value)
     assert "live stays at version 1" in str(failed.value)
-    assert 120 <= time.seconds < 140
+    assert 120 <= fake_time.seconds < 140
     assert (alias(client)["version"], bool(alias(client)["weights"])) == ("1", False)
     ring(client, "OK")
     assert released.deploy().ok  # the next deploy tries again
     assert alias(client)["version"] == "2"
 
 
-def test_an_alarm_that_rang_before_counts_once_it_was_quiet(released, client, time) -> None:
+def test_an_alarm_that_rang_before_counts_once_it_was_quiet(released, client, fake_time) -> None:
     ring(client, "ALARM")
-    at(time, 200, lambda: ring(client, "OK"))
+    at(fake_time, 200, lambda: ring(client, "OK"))
     assert released.deploy().ok
     assert alias(client)["version"] == "2"
 
 
-def test_an_interruption_takes_the_calls_back(released, client, time) -> None:
+def test_an_interruption_takes_the_calls_back(released, client, fake_time) -> None:
     aws = released._client()
-    at(time, 60, aws.interrupted.set)
+    at(fake_time, 60, aws.interrupted.set)
     with pytest.raises(DeployError, match="interrupted while it was watched"):
         released.deploy()
-    assert time.seconds < 63
+    assert fake_time.seconds < 63
     assert (alias(client)["version"], bool(alias(client)["weights"])) == ("1", False)
 
 
-def test_ctrl_c_reaches_the_canary(released, client, time) -> None:
+def test_ctrl_c_reaches_the_canary(released, client, fake_time) -> None:
     def press(progress) -> None:
         if progress.state == "started" and progress.change.kind == "function":
             raise KeyboardInterrupt
@@ -107,27 +107,27 @@ def test_ctrl_c_reaches_the_canary(released, client, time) -> None:
     aws = released._client()
     with pytest.raises(KeyboardInterrupt):
         execute(aws, released.plan(), press)
-    assert time.seconds < 600
+    assert fake_time.seconds < 600
     assert (alias(client)["version"], bool(alias(client)["weights"])) == ("1", False)
     assert released.deploy().ok
 
 
-def test_alarms_that_cannot_be_read_take_the_calls_back(released, client, wire, time) -> None:
+def test_alarms_that_cannot_be_read_take_the_calls_back(released, client, recorder, fake_time) -> None:
     plan = released.plan()
-    wire.refuse("DescribeAlarms", "AccessDenied", "no")
+    recorder.refuse("DescribeAlarms", "AccessDenied", "no")
     report = execute(released._client(), plan)
     assert "need cloudwatch:DescribeAlarms" in report.failed[0].message
     assert (alias(client)["version"], bool(alias(client)["weights"])) == ("1", False)
 
 
 def test_calls_that_cannot_be_taken_back_are_told_with_the_command_and_the_next_deploy_repairs(
-    released, client, wire, time
+    released, client, recorder, fake_time
 ) -> None:
     def break_down() -> None:
         ring(client, "ALARM")
-        wire.refuse("UpdateAlias", "AccessDeniedException", "no", times=1)
+        recorder.refuse("UpdateAlias", "AccessDeniedException", "no", times=1)
 
-    at(time, 60, break_down)
+    at(fake_time, 60, break_down)
     with pytest.raises(DeployError, match="rollback my-function --to 1"):
         released.deploy()
     assert alias(client)["weights"] == {"2": 0.1}
@@ -148,7 +148,7 @@ def test_calls_that_cannot_be_taken_back_are_told_with_the_command_and_the_next_
         ({"canary": None, "health_event": {"at": object()}}, "cannot be sent as JSON"),
     ],
 )
-def test_what_no_canary_can_be_is_refused_before_any_call(script, wire, different, problem) -> None:
+def test_what_no_canary_can_be_is_refused_before_any_call(script, recorder, different, problem) -> None:
     with pytest.raises(LimitError, match=problem):
         script(**{**WATCHED, **different})
-    assert wire.calls == []
+    assert recorder.calls == []

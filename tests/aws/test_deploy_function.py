@@ -103,18 +103,18 @@ def test_everything_is_made(script, client) -> None:
     assert alarm["InsufficientDataActions"] == []
 
 
-def test_unchanged_writes_nothing(script, wire) -> None:
+def test_unchanged_writes_nothing(script, recorder) -> None:
     script(**EVERYTHING).deploy()
-    wire.clear()
+    recorder.clear()
     report = script(**EVERYTHING).deploy()
     assert (report.done, report.ok) == ((), True)
-    assert wire.writes == []
+    assert recorder.writes == []
     assert not script(**EVERYTHING).plan()
 
 
-def test_plan_writes_nothing_and_says_what_deploy_does(script, wire) -> None:
+def test_plan_writes_nothing_and_says_what_deploy_does(script, recorder) -> None:
     planned = script(**EVERYTHING).plan()
-    assert wire.writes == []
+    assert recorder.writes == []
     assert script(**EVERYTHING).deploy().done != ()
     assert {change.key for change in planned.changes} == {
         ("role", "my-function-role"),
@@ -125,17 +125,17 @@ def test_plan_writes_nothing_and_says_what_deploy_does(script, wire) -> None:
     }
 
 
-def test_an_edited_handler_is_published_and_made_live(script, source, wire) -> None:
+def test_an_edited_handler_is_published_and_made_live(script, source, recorder) -> None:
     script(**EVERYTHING).deploy()
     source.write_text("def lambda_handler(event, context):\n    return 'new'\n", encoding="utf-8")
-    wire.clear()
+    recorder.clear()
     [change] = script(**EVERYTHING).deploy().done
     assert (change.kind, change.action) == ("function", "update")
     assert [item.attribute for item in change.differences] == ["code"]
-    assert wire.writes == ["UpdateFunctionCode", "UpdateAlias"]
-    wire.clear()
+    assert recorder.writes == ["UpdateFunctionCode", "UpdateAlias"]
+    recorder.clear()
     script(**EVERYTHING).deploy()
-    assert wire.writes == []
+    assert recorder.writes == []
 
 
 QUIET = Alarm("errors", "Errors", topic="alerts", missing_data="missing", notify_on_insufficient_data=True)
@@ -156,24 +156,24 @@ QUIET = Alarm("errors", "Errors", topic="alerts", missing_data="missing", notify
         ({"alarms": [QUIET]}, "alarm", ["PutMetricAlarm"], "TreatMissingData: notBreaching -> missing"),
     ],
 )
-def test_a_change_is_the_only_thing_written(script, wire, different, kind, writes, detail) -> None:
+def test_a_change_is_the_only_thing_written(script, recorder, different, kind, writes, detail) -> None:
     script(**EVERYTHING).deploy()
-    wire.clear()
+    recorder.clear()
     [change] = script(**{**EVERYTHING, **different}).deploy().done
     assert (change.kind, change.action) == (kind, "update")
     assert said(change)[0].startswith(detail)
-    assert wire.writes == writes
+    assert recorder.writes == writes
     assert not script(**{**EVERYTHING, **different}).plan()
-    wire.clear()
+    recorder.clear()
     script(**{**EVERYTHING, **different}).deploy()
-    assert wire.writes == []
+    assert recorder.writes == []
 
 
-def test_another_architecture_comes_with_the_code(script, session, wire) -> None:
+def test_another_architecture_comes_with_the_code(script, session, recorder) -> None:
     script().deploy()
     sent = []
     session.events.register("before-parameter-build.lambda.UpdateFunctionCode", lambda params, **_: sent.append(params))
-    wire.clear()
+    recorder.clear()
     [change] = (
         Lambda_script(
             "my_function.py",
@@ -185,7 +185,7 @@ def test_another_architecture_comes_with_the_code(script, session, wire) -> None
         .done
     )
     assert said(change) == ["architecture: x86_64 -> arm64"]
-    assert wire.writes == ["UpdateFunctionCode", "UpdateAlias"]
+    assert recorder.writes == ["UpdateFunctionCode", "UpdateAlias"]
     assert sent[0]["Architectures"] == ["arm64"]
 
 
@@ -197,33 +197,33 @@ def test_environment_values_are_never_shown(script) -> None:
 
 
 @pytest.mark.parametrize("attachment", ["schedule", "alarms"])
-def test_what_is_no_longer_declared_is_removed(script, wire, client, attachment) -> None:
+def test_what_is_no_longer_declared_is_removed(script, recorder, client, attachment) -> None:
     script(**EVERYTHING).deploy()
-    wire.clear()
+    recorder.clear()
     [change] = script(**{**EVERYTHING, attachment: "" if attachment == "schedule" else ()}).deploy().done
     assert change.action == "delete"
     assert client("events").list_rules()["Rules"] == [] or attachment != "schedule"
     assert client("cloudwatch").describe_alarms()["MetricAlarms"] == [] or attachment != "alarms"
     if attachment == "schedule":
-        assert wire.writes == ["RemoveTargets", "RemovePermission", "DeleteRule"]
+        assert recorder.writes == ["RemoveTargets", "RemovePermission", "DeleteRule"]
 
 
-def test_new_tags_reach_everything_and_foreign_tags_stay(script, wire, client) -> None:
+def test_new_tags_reach_everything_and_foreign_tags_stay(script, recorder, client) -> None:
     script(**EVERYTHING).deploy()
     client("iam").tag_role(RoleName="my-function-role", Tags=[{"Key": "cost-centre", "Value": "7"}])
-    wire.clear()
+    recorder.clear()
     report = script(**{**EVERYTHING, "tags": {"team": "shop"}}).deploy()
     assert all("team" in said(change)[0] for change in report.done)
     assert len(report.done) == 5
     tags = {tag["Key"]: tag["Value"] for tag in client("iam").list_role_tags(RoleName="my-function-role")["Tags"]}
     assert tags["cost-centre"] == "7"
     assert tags["team"] == "shop"
-    wire.clear()
+    recorder.clear()
     script(**{**EVERYTHING, "tags": {"team": "shop"}}).deploy()
-    assert wire.writes == []
+    assert recorder.writes == []
 
 
-def test_drift_is_repaired(script, client, wire) -> None:
+def test_drift_is_repaired(script, client, recorder) -> None:
     script(**EVERYTHING).deploy()
     client("events").disable_rule(Name="my-function-schedule")
     client("events").remove_targets(Rule="my-function-schedule", Ids=["lambda-script"])
@@ -240,9 +240,9 @@ def test_drift_is_repaired(script, client, wire) -> None:
         f"target: none -> {live}",
         f"permission to invoke: none -> {live}",
     ]
-    wire.clear()
+    recorder.clear()
     script(**EVERYTHING).deploy()
-    assert wire.writes == []
+    assert recorder.writes == []
 
 
 def test_a_vanished_function_gets_its_permission_again(script, client) -> None:
@@ -253,31 +253,31 @@ def test_a_vanished_function_gets_its_permission_again(script, client) -> None:
     assert "Statement" in client("lambda").get_policy(FunctionName="my-function")["Policy"]
 
 
-def test_a_function_of_someone_else_is_left_alone(script, client, wire) -> None:
+def test_a_function_of_someone_else_is_left_alone(script, client, recorder) -> None:
     script().deploy()
     client("lambda").untag_resource(
         Resource=f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:my-function", TagKeys=["managed-by"]
     )
-    wire.clear()
+    recorder.clear()
     with pytest.raises(OwnershipError, match="adopt=True") as refused:
         script(memory=512).deploy()
     assert "my-function" in str(refused.value)
-    assert wire.writes == []
+    assert recorder.writes == []
     report = script(memory=512, adopt=True).deploy()
     assert "tags.managed-by: none -> lambda_script" in said(report.done[0])
     assert not script(memory=512).plan()
 
 
-def test_every_reason_is_given_at_once(script, client, wire) -> None:
+def test_every_reason_is_given_at_once(script, client, recorder) -> None:
     client("logs").create_log_group(logGroupName="/aws/lambda/my-function")
     client("events").put_rule(Name="my-function-schedule", ScheduleExpression="rate(1 day)")
-    wire.clear()
+    recorder.clear()
     with pytest.raises(PlanError) as refused:
         script(**EVERYTHING).deploy()
     assert len(refused.value.problems) == 2
     assert "/aws/lambda/my-function" in str(refused.value)
     assert "my-function-schedule" in str(refused.value)
-    assert wire.writes == []
+    assert recorder.writes == []
 
 
 def test_a_log_group_that_lambda_made_for_our_function_is_ours(script, client) -> None:
@@ -288,17 +288,17 @@ def test_a_log_group_that_lambda_made_for_our_function_is_ours(script, client) -
     assert said(change)[0] == "retention_days: for ever -> 30"
 
 
-def test_limits_are_found_before_any_call(script, wire) -> None:
+def test_limits_are_found_before_any_call(script, recorder) -> None:
     with pytest.raises(LimitError, match="timeout 901"):
         script(timeout=901)
-    assert wire.calls == []
+    assert recorder.calls == []
 
 
-def test_a_package_that_cannot_run_is_not_sent(script, source, wire) -> None:
+def test_a_package_that_cannot_run_is_not_sent(script, source, recorder) -> None:
     source.write_text("def lambda_handler(event, context)\n    return event\n", encoding="utf-8")
     with pytest.raises(PackageError, match=r"my_function\.py"):
         script().deploy()
-    assert wire.writes == []
+    assert recorder.writes == []
 
 
 def test_the_zip_is_left_for_people_and_written_only_when_it_differs(script, source, tmp_path: Path) -> None:
@@ -317,18 +317,18 @@ def test_the_stage_is_part_of_the_name(script) -> None:
         script(function_name_template="shop-{region}")
 
 
-def test_several_functions_are_deployed_together(script, wire) -> None:
+def test_several_functions_are_deployed_together(script, recorder) -> None:
     both = [script(function_name_template=name, schedule="@daily") for name in ("one-function", "one-more")]
     assert {change.name for change in deploy_all(both).done} >= {"one-function", "one-more"}
-    wire.clear()
+    recorder.clear()
     assert deploy_all(both).done == ()
     assert [change for one in both for change in one.plan().changes] == [], "nor does each alone differ"
-    assert wire.writes == []
+    assert recorder.writes == []
     assert deploy_all([]).ok
 
 
-def test_of_several_functions_one_that_fails_does_not_stop_the_others(script, wire) -> None:
-    wire.refuse("CreateFunction", "AccessDeniedException", "no", times=1)
+def test_of_several_functions_one_that_fails_does_not_stop_the_others(script, recorder) -> None:
+    recorder.refuse("CreateFunction", "AccessDeniedException", "no", times=1)
     with pytest.raises(DeployError) as failed:
         deploy_all([script(function_name_template=name) for name in ("one-function", "one-more")])
     assert [change.kind for change in failed.value.report.done].count("function") == 1

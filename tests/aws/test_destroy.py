@@ -76,8 +76,8 @@ def test_what_is_not_ours_stays_and_is_named(aws, client, deployment) -> None:
     assert {change.kind for change in plan.changes} == {"topic", "secret"}
 
 
-def test_destroy_finishes_what_was_begun(aws, client, deployment, wire) -> None:
-    wire.refuse("DeleteRole", "AccessDenied", "no", times=1)
+def test_destroy_finishes_what_was_begun(aws, client, deployment, recorder) -> None:
+    recorder.refuse("DeleteRole", "AccessDenied", "no", times=1)
     report = execute(aws, make_destroy_plan(aws, deployment))
     assert [failure.change.kind for failure in report.failed] == ["role"]
     assert report.skipped == ()

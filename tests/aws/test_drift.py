@@ -108,14 +108,14 @@ def unreadable(session) -> list[str]:
     return codes
 
 
-def test_an_environment_that_may_not_be_read_is_not_taken_for_empty(script, unreadable, wire) -> None:
+def test_an_environment_that_may_not_be_read_is_not_taken_for_empty(script, unreadable, recorder) -> None:
     script(environment={"MODE": "fast"}).deploy()
     unreadable.append("AccessDeniedException")
-    wire.clear()
+    recorder.clear()
     with pytest.raises(AwsError, match=r"variables cannot be read: .* need kms:Decrypt") as caught:
         script(environment={"MODE": "fast"}).deploy()
     assert caught.value.operation == "kms:Decrypt"
-    assert wire.writes == []
+    assert recorder.writes == []
     assert "Environment" not in str(shown(script().plan())), "what is not managed need not be read"
 
 
@@ -125,9 +125,9 @@ def test_an_environment_whose_key_is_broken_is_written_anew(script, unreadable) 
     assert shown(script(environment={"MODE": "fast"}).plan()) == ["Environment.MODE: none -> fast"]
 
 
-def test_a_schedule_is_removed_although_its_permission_could_not_be_at_first(script, wire, client) -> None:
+def test_a_schedule_is_removed_although_its_permission_could_not_be_at_first(script, recorder, client) -> None:
     script(schedule="@daily").deploy()
-    wire.refuse("RemovePermission", "AccessDeniedException", "no", times=1)
+    recorder.refuse("RemovePermission", "AccessDeniedException", "no", times=1)
     with pytest.raises(DeployError, match="lambda:RemovePermission"):
         script(schedule="").deploy()
     assert script(schedule="").deploy().ok

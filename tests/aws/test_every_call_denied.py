@@ -18,7 +18,8 @@ from lambda_toolkit.aws.client import Aws
 from lambda_toolkit.deploy.execute import execute
 from lambda_toolkit.deploy.plan import make_plan
 from lambda_toolkit.spec.model import BucketSpec, Deployment, SecretSpec, TopicSpec
-from tests.aws.conftest import REGION, Wire
+from tests.support.api_recorder import ApiRecorder
+from tests.support.sessions import REGION
 
 pytestmark = pytest.mark.no_cover  # hundreds of deployments: watching each line would take as long again
 DENIED = "User: arn:aws:iam::123456789012:user/ci is not authorized to perform this"
@@ -42,7 +43,7 @@ def declared(script: Callable[..., Lambda_script], client, tmp_path: Path) -> Ca
 
 
 @contextmanager
-def denied(wire: Wire, number: int) -> Iterator[Callable[[], bool]]:
+def denied(recorder: ApiRecorder, number: int) -> Iterator[Callable[[], bool]]:
     """The call of that number, from now on, is denied. Yields whether it came."""
     lock, count = threading.Lock(), itertools.count(1)
     came = threading.Event()
@@ -54,17 +55,17 @@ def denied(wire: Wire, number: int) -> Iterator[Callable[[], bool]]:
         came.set()
         return False
 
-    faults = list(wire._faults)
-    wire.refuse_until(ready, "*", "AccessDenied", DENIED)
+    faults = list(recorder._faults)
+    recorder.refuse_until(ready, "*", "AccessDenied", DENIED)
     try:
         yield came.is_set
     finally:
-        wire._faults[:] = faults
+        recorder._faults[:] = faults
 
 
-def deny(wire: Wire, number: int, act: Callable[[], object]) -> bool:
+def deny(recorder: ApiRecorder, number: int, act: Callable[[], object]) -> bool:
     """Deny one call of ``act``, then let it be made again. Whether there was such a call."""
-    with denied(wire, number) as came:
+    with denied(recorder, number) as came:
         try:
             act()
         except (AwsError, DeployError, PlanError) as error:
@@ -77,12 +78,12 @@ def deny(wire: Wire, number: int, act: Callable[[], object]) -> bool:
     return True
 
 
-def test_of_a_first_deployment_and_of_a_removal(declared, wire, client) -> None:
+def test_of_a_first_deployment_and_of_a_removal(declared, recorder, client) -> None:
     for number in itertools.count(1):
         one = declared("my-function")
-        deployed = deny(wire, number, one.deploy)
+        deployed = deny(recorder, number, one.deploy)
         assert not one.plan(), f"after call {number} was denied"
-        removed = deny(wire, number, one.destroy)
+        removed = deny(recorder, number, one.destroy)
         assert left_of(client) == [], f"after call {number} was denied"
         if not deployed and not removed:
             break
@@ -97,19 +98,19 @@ def left_of(client) -> list[str]:
     return left + [item["AlarmName"] for item in client("cloudwatch").describe_alarms()["MetricAlarms"]]
 
 
-def test_of_a_deployment_that_changes_everything(declared, wire) -> None:
+def test_of_a_deployment_that_changes_everything(declared, recorder) -> None:
     changes = {"schedule": "@hourly", "memory": 256, "alarms": [Alarm("errors", "Errors", threshold=2)]}
     states = itertools.cycle([declared("my-function", **changes), declared("my-function")])
     declared("my-function").deploy()
     number = 0
-    while deny(wire, number := number + 1, (one := next(states)).deploy):
+    while deny(recorder, number := number + 1, (one := next(states)).deploy):
         assert not one.plan(), f"after call {number} was denied"
     assert number > 15
 
 
-def test_of_what_functions_share(aws, wire) -> None:
+def test_of_what_functions_share(aws, recorder) -> None:
     number = 0
-    while deny(wire, number := number + 1, functools.partial(carry_out, aws, shared(number))):
+    while deny(recorder, number := number + 1, functools.partial(carry_out, aws, shared(number))):
         assert carry_out(aws, shared(number)) == 0, f"after call {number} was denied"
     assert number > 10
 
@@ -131,11 +132,11 @@ def carry_out(aws: Aws, deployment: Deployment) -> int:
     return report.total
 
 
-def test_of_a_deployment_that_takes_away_what_was_attached(declared, wire, client) -> None:
+def test_of_a_deployment_that_takes_away_what_was_attached(declared, recorder, client) -> None:
     whole, bare = declared("my-function"), declared("my-function", schedule="", s3_trigger=(), alarms=())
     for number in itertools.count(1):
         whole.deploy()
-        came = deny(wire, number, bare.deploy)
+        came = deny(recorder, number, bare.deploy)
         assert not bare.plan(), f"after call {number} was denied"
         assert attached(client) == [], f"after call {number} was denied"
         if not came:

@@ -51,7 +51,7 @@ def plan(aws, deployment: Deployment):
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_a_third_of_all_calls_throttled_at_random_only_costs_time(aws, script, wire, time, seed) -> None:
+def test_a_third_of_all_calls_throttled_at_random_only_costs_time(aws, script, recorder, fake_time, seed) -> None:
     draw, lock = random.Random(seed), threading.Lock()  # noqa: S311
     refused = Counter()
 
@@ -61,12 +61,12 @@ def test_a_third_of_all_calls_throttled_at_random_only_costs_time(aws, script, w
             refused[served] += 1
             return served
 
-    wire.refuse_until(passes, "*", "ThrottlingException", "Rate exceeded")
+    recorder.refuse_until(passes, "*", "ThrottlingException", "Rate exceeded")
     deployment = whole(script, functions=3)
     assert execute(aws, plan(aws, deployment)).ok
     assert not plan(aws, deployment)
     assert 0.2 < refused[False] / refused.total() < 0.4
-    assert time.seconds > 0
+    assert fake_time.seconds > 0
 
 
 class NthDenied:
@@ -117,7 +117,7 @@ def test_whichever_call_is_denied_the_same_command_repairs(aws, script, session,
     assert len(denied) >= 3  # which ones, depends on the threads; each by its name is denied elsewhere
 
 
-def test_what_was_made_a_moment_ago_is_seen_late_everywhere(aws, script, wire, time) -> None:
+def test_what_was_made_a_moment_ago_is_seen_late_everywhere(aws, script, recorder, fake_time) -> None:
     for operation, code in {
         "PutRolePolicy": "NoSuchEntity",
         "PutRetentionPolicy": "ResourceNotFoundException",
@@ -132,15 +132,15 @@ def test_what_was_made_a_moment_ago_is_seen_late_everywhere(aws, script, wire, t
         "PutBucketVersioning": "NoSuchBucket",
         "PutBucketLifecycleConfiguration": "NoSuchBucket",
     }.items():
-        wire.refuse(operation, code, "not there", times=3, status=404)
+        recorder.refuse(operation, code, "not there", times=3, status=404)
     message = "The role defined for the function cannot be assumed by Lambda."
-    wire.refuse_until(lambda: time.seconds >= 8, "CreateFunction", "InvalidParameterValueException", message)
+    recorder.refuse_until(lambda: fake_time.seconds >= 8, "CreateFunction", "InvalidParameterValueException", message)
     unvalidated = "Unable to validate the following destination configurations"
-    wire.refuse("PutBucketNotificationConfiguration", "InvalidArgument", unvalidated, times=3)
+    recorder.refuse("PutBucketNotificationConfiguration", "InvalidArgument", unvalidated, times=3)
     deployment = whole(script)
     report = execute(aws, plan(aws, deployment))
     assert report.ok, report.failed
-    assert time.seconds >= 8
+    assert fake_time.seconds >= 8
     assert not plan(aws, deployment)
 
 

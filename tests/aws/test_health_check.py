@@ -13,7 +13,7 @@ from tests.support.sessions import REGION
 
 
 def test_a_version_that_fails_its_check_does_not_go_live_and_the_next_deploy_tries_again(
-    script, source, client, wire, invocations
+    script, source, client, recorder, invocations
 ) -> None:
     checked = {"health_event": {"action": "check"}, "schedule": "@daily"}
     script(**checked).deploy()
@@ -27,21 +27,21 @@ def test_a_version_that_fails_its_check_does_not_go_live_and_the_next_deploy_tri
     [change] = script(**checked).plan().changes
     assert change.details == ("live is version 1; what is declared was not released yet",)
     invocations.problem = lambda version, event: None
-    wire.clear()
+    recorder.clear()
     assert script(**checked).deploy().ok
-    assert wire.writes == ["PublishVersion", "Invoke", "UpdateAlias"]
+    assert recorder.writes == ["PublishVersion", "Invoke", "UpdateAlias"]
     assert (live(client), versions(client)) == ("2", ["1", "2"])
     assert not script(**checked).plan()
 
 
-def test_a_first_version_that_fails_its_check_is_attached_to_nothing(script, client, invocations, time) -> None:
+def test_a_first_version_that_fails_its_check_is_attached_to_nothing(script, client, invocations, fake_time) -> None:
     client("s3").create_bucket(Bucket="my-lake", CreateBucketConfiguration={"LocationConstraint": REGION})
     declared = {"health_event": {}, "schedule": "@daily", "s3_trigger": S3Trigger("my-lake")}
     invocations.problem = lambda version, event: "no secret"
     with pytest.raises(DeployError, match="no secret. So nothing was released") as failed:
         script(**declared).deploy()
     assert {failure.change.kind for failure in failed.value.report.skipped} == {"schedule", "trigger"}
-    assert 10 < time.seconds <= 20  # what a new role may do is not known at once
+    assert 10 < fake_time.seconds <= 20  # what a new role may do is not known at once
     assert client("events").list_rules()["Rules"] == []
     invocations.problem = lambda version, event: None
     assert script(**declared).deploy().ok
@@ -49,8 +49,8 @@ def test_a_first_version_that_fails_its_check_is_attached_to_nothing(script, cli
     assert not script(**declared).plan()
 
 
-def test_a_role_that_lambda_knows_late_only_delays_the_first_check(script, client, invocations, time) -> None:
-    invocations.problem = lambda version, event: "AccessDenied" if time.seconds < 5 else None
+def test_a_role_that_lambda_knows_late_only_delays_the_first_check(script, client, invocations, fake_time) -> None:
+    invocations.problem = lambda version, event: "AccessDenied" if fake_time.seconds < 5 else None
     assert script(health_event={}).deploy().ok
     assert live(client) == "1"
 

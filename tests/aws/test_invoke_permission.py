@@ -7,15 +7,14 @@ import json
 import pytest
 
 from lambda_script import DeployError, S3Trigger
-from tests.aws.conftest import ACCOUNT
-from tests.support.sessions import REGION
+from tests.support.sessions import ACCOUNT, REGION
 
 
 def policy(client) -> list[dict]:
     return json.loads(client("lambda").get_policy(FunctionName="my-function")["Policy"])["Statement"]
 
 
-def test_stale_permissions_are_removed_and_those_of_others_stay(script, client, wire) -> None:
+def test_stale_permissions_are_removed_and_those_of_others_stay(script, client, recorder) -> None:
     client("s3").create_bucket(Bucket="my-lake", CreateBucketConfiguration={"LocationConstraint": REGION})
     declared = {"schedule": "@daily", "s3_trigger": S3Trigger("my-lake", prefix="in/")}
     script(**declared).deploy()
@@ -34,15 +33,15 @@ def test_stale_permissions_are_removed_and_those_of_others_stay(script, client, 
             Principal=f"{service}.amazonaws.com",
             SourceArn=source_arn,
         )
-    wire.refuse("RemovePermission", "AccessDeniedException", "no", times=2)
+    recorder.refuse("RemovePermission", "AccessDeniedException", "no", times=2)
     with pytest.raises(DeployError, match="need lambda:RemovePermission"):
         script(**declared).deploy()
     report = script(**declared).deploy()
     assert {change.kind for change in report.done} == {"schedule", "trigger"}
     assert {statement["Sid"] for statement in policy(client)} == {*ours, "theirs"}
-    wire.clear()
+    recorder.clear()
     assert not script(**declared).plan()
-    assert wire.calls.count("GetPolicy") == 1
+    assert recorder.calls.count("GetPolicy") == 1
 
 
 def test_permissions_do_not_pile_up(script, client) -> None:

@@ -35,50 +35,50 @@ def layers(client) -> list[str]:
     return [layer["LayerName"] for layer in client("lambda").list_layers()["Layers"]]
 
 
-def test_a_layer_is_published_before_its_function(script, client, wire) -> None:
+def test_a_layer_is_published_before_its_function(script, client, recorder) -> None:
     report = script(requirements=["one"]).deploy()
     order = [change.kind for change in report.done]
     assert order.index("layer") < order.index("function")
     [used] = client("lambda").get_function(FunctionName="my-function")["Configuration"]["Layers"]
     assert LAYER_PREFIX in used["Arn"]
-    wire.clear()
+    recorder.clear()
     assert script(requirements=["one  # the same"]).deploy().done == ()
-    assert wire.writes == []
+    assert recorder.writes == []
 
 
-def test_an_edited_handler_leaves_the_layer(script, source, wire, installs) -> None:
+def test_an_edited_handler_leaves_the_layer(script, source, recorder, installs) -> None:
     script(requirements=["one"]).deploy()
     source.write_text("def lambda_handler(event, context):\n    return 'new'\n", encoding="utf-8")
-    wire.clear()
+    recorder.clear()
     script(requirements=["one"]).deploy()
-    assert wire.writes == ["UpdateFunctionCode", "UpdateAlias"]
+    assert recorder.writes == ["UpdateFunctionCode", "UpdateAlias"]
     assert len(installs) == 1
 
 
-def test_functions_with_the_same_requirements_share_one(aws, script, wire, client, installs) -> None:
+def test_functions_with_the_same_requirements_share_one(aws, script, recorder, client, installs) -> None:
     names = ("a", "b", "c")
     functions = tuple(script(function_name_template=name, requirements=["one"]).spec for name in names)
     assert execute(aws, make_plan(aws, Deployment(functions))).ok
-    assert wire.writes.count("PublishLayerVersion") == 1
+    assert recorder.writes.count("PublishLayerVersion") == 1
     assert len(layers(client)) == len(installs) == 1
 
 
-def test_what_was_published_from_elsewhere_is_reused(script, client, wire, installs, tmp_path, monkeypatch) -> None:
+def test_what_was_published_from_elsewhere_is_reused(script, client, recorder, installs, tmp_path, monkeypatch) -> None:
     script(function_name_template="first", requirements=["one"]).deploy()
     monkeypatch.setenv("LAMBDA_SCRIPT_CACHE", str(tmp_path / "another machine"))
-    wire.clear()
+    recorder.clear()
     script(function_name_template="second", requirements=["one"]).deploy()
-    assert "PublishLayerVersion" not in wire.writes
+    assert "PublishLayerVersion" not in recorder.writes
     assert len(installs) == 1
 
 
-def test_changed_requirements_replace_the_layer(script, client, wire) -> None:
+def test_changed_requirements_replace_the_layer(script, client, recorder) -> None:
     script(requirements=["one"]).deploy()
     [before] = layers(client)
-    wire.clear()
+    recorder.clear()
     report = script(requirements=["two"]).deploy()
     released = ["UpdateFunctionConfiguration", "PublishVersion", "UpdateAlias"]
-    assert wire.writes == ["PublishLayerVersion", *released, "DeleteLayerVersion"]
+    assert recorder.writes == ["PublishLayerVersion", *released, "DeleteLayerVersion"]
     assert ("layer", before, "delete") in [(change.kind, change.name, change.action) for change in report.done]
     [after] = layers(client)
     assert after != before
@@ -161,21 +161,21 @@ def test_a_layer_without_bytecode_stands_in_until_somebody_can_compile(script, c
     assert used() == with_bytecode
 
 
-def test_too_large_unzipped_is_refused_before_anything_is_written(script, wire, monkeypatch) -> None:
+def test_too_large_unzipped_is_refused_before_anything_is_written(script, recorder, monkeypatch) -> None:
     monkeypatch.setattr(quotas, "UNZIPPED", 10)
     with pytest.raises(LimitError, match=r"The largest parts: .*one\.py"):
         script(requirements=["one"]).deploy()
-    assert wire.writes == []
+    assert recorder.writes == []
 
 
-def test_a_layer_that_is_there_already_counts_too(script, wire, monkeypatch) -> None:
+def test_a_layer_that_is_there_already_counts_too(script, recorder, monkeypatch) -> None:
     script(requirements=["one"]).deploy()
-    wire.clear()
+    recorder.clear()
     monkeypatch.setattr(quotas, "UNZIPPED", build(script().spec).unzipped + 1)
     assert not script().plan().notes, "the function alone is small enough"
     with pytest.raises(LimitError, match="The largest parts: .*one"):
         script(requirements=["one"]).deploy()
-    assert wire.writes == []
+    assert recorder.writes == []
 
 
 def test_a_requirements_file(script, tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ def test_a_requirements_file(script, tmp_path: Path) -> None:
     assert made.spec.requirements == ("one",)
 
 
-def test_machines_with_and_without_a_compiler_do_not_undo_each_other(script, client, wire, monkeypatch) -> None:
+def test_machines_with_and_without_a_compiler_do_not_undo_each_other(script, client, recorder, monkeypatch) -> None:
     other = "python3.13" if THIS_RUNTIME != "python3.13" else "python3.12"
 
     def live() -> str:
@@ -196,9 +196,9 @@ def test_machines_with_and_without_a_compiler_do_not_undo_each_other(script, cli
             "lambda_toolkit.packaging.bytecode.find_interpreter",
             lambda runtime: Path(sys.executable) if compiles else None,
         )
-        wire.clear()
+        recorder.clear()
         script(runtime=other, **different).deploy()
-        return wire.writes
+        return recorder.writes
 
     deploy(compiles=False)
     bare = live()

@@ -20,37 +20,39 @@ def three_functions(script, tmp_path) -> Deployment:
     return Deployment(tuple(specs), application="shop", stage="dev")
 
 
-def test_three_functions_are_read_in_few_calls_and_one_is_released_by_two_writes(aws, script, wire, tmp_path) -> None:
+def test_three_functions_are_read_in_few_calls_and_one_is_released_by_two_writes(
+    aws, script, recorder, tmp_path
+) -> None:
     assert execute(aws, make_plan(aws, three_functions(script, tmp_path))).ok
-    wire.clear()
+    recorder.clear()
     assert not make_plan(aws, three_functions(script, tmp_path))
-    assert wire.writes == []
-    reads = [name for name in wire.calls if name != "ListTagsForResource"]  # moto's list of tags has no rules
+    assert recorder.writes == []
+    reads = [name for name in recorder.calls if name != "ListTagsForResource"]  # moto's list of tags has no rules
     assert len(reads) <= 19
     edit(tmp_path / "one.py", "new")
-    wire.clear()
+    recorder.clear()
     assert execute(aws, make_plan(aws, three_functions(script, tmp_path))).ok
-    assert wire.writes == ["UpdateFunctionCode", "UpdateAlias"]
+    assert recorder.writes == ["UpdateFunctionCode", "UpdateAlias"]
 
 
-def test_a_function_that_is_not_in_the_list_yet_is_asked_itself(aws, script, session, tmp_path, wire) -> None:
+def test_a_function_that_is_not_in_the_list_yet_is_asked_itself(aws, script, session, tmp_path, recorder) -> None:
     late: list[dict] = []
     session.events.register(
         "after-call.lambda.ListFunctions",
         lambda parsed, **_: late.append(parsed["Functions"].pop()) if parsed["Functions"] else None,
     )
     assert execute(aws, make_plan(aws, three_functions(script, tmp_path))).ok
-    wire.clear()
+    recorder.clear()
     assert not make_plan(aws, three_functions(script, tmp_path))
-    assert wire.calls.count("GetFunction") == len(late) == 1
+    assert recorder.calls.count("GetFunction") == len(late) == 1
 
 
-def test_a_list_of_tags_that_lags_behind_makes_nobody_a_stranger(aws, script, session, tmp_path, wire) -> None:
+def test_a_list_of_tags_that_lags_behind_makes_nobody_a_stranger(aws, script, session, tmp_path, recorder) -> None:
     session.events.register(
         "after-call.resourcegroupstaggingapi.GetResources",
         lambda parsed, **_: parsed.update(ResourceTagMappingList=[]),
     )
     assert execute(aws, make_plan(aws, three_functions(script, tmp_path))).ok
-    wire.clear()
+    recorder.clear()
     assert not make_plan(aws, three_functions(script, tmp_path))
-    assert wire.calls.count("ListTags") == 3
+    assert recorder.calls.count("ListTags") == 3

@@ -14,7 +14,7 @@ from lambda_toolkit.deploy.execute import execute
 from lambda_toolkit.deploy.plan import make_plan
 from lambda_toolkit.packaging.layer_zip import LayerSpec
 from lambda_toolkit.spec.model import Deployment
-from tests.aws.conftest import REGION
+from tests.support.sessions import REGION
 
 HOUR = 3600.0
 
@@ -52,11 +52,11 @@ def layers(client) -> list[str]:
 
 
 @pytest.fixture
-def left_over(script, wire, client, deployment, aws) -> str:
+def left_over(script, recorder, client, deployment, aws) -> str:
     """A layer whose removal was denied when its function changed its requirements."""
     assert execute(aws, make_plan(aws, deployment("one"))).ok
     [name] = layers(client)
-    wire.refuse("DeleteLayerVersion", "AccessDeniedException", "no", times=1)
+    recorder.refuse("DeleteLayerVersion", "AccessDeniedException", "no", times=1)
     report = execute(aws, make_plan(aws, deployment("two")))
     assert [failure.change.key for failure in report.failed] == [("layer", name)]
     return name
@@ -72,14 +72,14 @@ def test_a_layer_whose_removal_failed_goes_with_a_later_deploy(deployment, later
     assert not make_plan(later(25), deployment("two"), prune=True)
 
 
-def test_only_a_pruning_deploy_with_requirements_looks_for_them(deployment, later, script, wire, left_over) -> None:
-    wire.clear()
+def test_only_a_pruning_deploy_with_requirements_looks_for_them(deployment, later, script, recorder, left_over) -> None:
+    recorder.clear()
     assert not make_plan(later(25), deployment("two"))
     assert not make_plan(later(25), deployment("two"), only=["shop-one"], prune=True)
-    assert "ListLayers" not in wire.calls
+    assert "ListLayers" not in recorder.calls
     bare = Deployment((script(function_name_template="bare").spec,), application="bare", stage="dev")
     make_plan(later(25), bare, prune=True)
-    assert "ListLayers" not in wire.calls
+    assert "ListLayers" not in recorder.calls
 
 
 def test_what_others_use_and_what_is_not_ours_stays(deployment, later, script, client) -> None:
@@ -111,9 +111,9 @@ def test_a_function_beyond_the_first_page_uses_it_too(deployment, later, script,
 
 @pytest.mark.parametrize("operation", ["ListLayers", "ListFunctions"])
 def test_without_the_right_to_list_it_is_said_and_the_rest_goes_on(
-    deployment, later, wire, left_over, operation
+    deployment, later, recorder, left_over, operation
 ) -> None:
-    wire.refuse(operation, "AccessDeniedException", "no")
+    recorder.refuse(operation, "AccessDeniedException", "no")
     plan = make_plan(later(25), deployment("two"), prune=True)
     assert not plan
     assert any("lack lambda:ListLayers" in note for note in plan.notes)

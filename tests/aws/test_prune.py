@@ -143,19 +143,19 @@ def test_tags_of_application_and_stage_that_are_missing_are_set(aws, script, cli
     assert not make_plan(aws, whole, prune=True)
 
 
-def test_without_the_right_to_list_by_tag_it_is_said_and_the_rest_goes_on(aws, script, wire) -> None:
+def test_without_the_right_to_list_by_tag_it_is_said_and_the_rest_goes_on(aws, script, recorder) -> None:
     whole = pipeline(script)
     deploy(aws, whole)
-    wire.refuse("GetResources", "AccessDeniedException", "no")
+    recorder.refuse("GetResources", "AccessDeniedException", "no")
     plan = make_plan(aws, replace(whole, functions=whole.functions[:1]), prune=True)
     assert not plan
     assert "lack tag:GetResources" in plan.notes[0]
 
 
-def test_without_the_right_to_list_roles_the_rest_is_pruned(aws, script, wire) -> None:
+def test_without_the_right_to_list_roles_the_rest_is_pruned(aws, script, recorder) -> None:
     whole = pipeline(script)
     deploy(aws, whole)
-    wire.refuse("ListRoles", "AccessDenied", "no")
+    recorder.refuse("ListRoles", "AccessDenied", "no")
     plan = make_plan(aws, replace(whole, functions=whole.functions[:1]), prune=True)
     assert ("role", "shop-dev-two-role") in {change.key for change in plan.changes}, "it goes with its function"
     assert any("lack iam:ListRoles" in note for note in plan.notes)

@@ -9,24 +9,24 @@ from lambda_toolkit.deploy.execute import execute
 from tests.support.function_releases import alias, edit, live, versions
 
 
-def test_the_first_deployment_is_version_1(script, client, wire) -> None:
+def test_the_first_deployment_is_version_1(script, client, recorder) -> None:
     script().deploy()
     assert live(client) == "1"
-    assert wire.writes.count("CreateFunction") == wire.writes.count("CreateAlias") == 1
-    assert "PublishVersion" not in wire.writes
+    assert recorder.writes.count("CreateFunction") == recorder.writes.count("CreateAlias") == 1
+    assert "PublishVersion" not in recorder.writes
     assert alias(client)["Description"].startswith("version 1, digest ")
 
 
-def test_what_is_released_needs_one_write_beside_the_alias(script, source, client, wire) -> None:
+def test_what_is_released_needs_one_write_beside_the_alias(script, source, client, recorder) -> None:
     script().deploy()
     edit(source, "new")
-    wire.clear()
+    recorder.clear()
     script().deploy()
-    assert wire.writes == ["UpdateFunctionCode", "UpdateAlias"]
+    assert recorder.writes == ["UpdateFunctionCode", "UpdateAlias"]
     assert live(client) == "2"
-    wire.clear()
+    recorder.clear()
     assert not script().plan()
-    assert wire.writes == []
+    assert recorder.writes == []
 
 
 def test_a_role_or_an_alarm_that_changes_is_no_release(script, client) -> None:
@@ -42,42 +42,42 @@ def test_a_role_or_an_alarm_that_changes_is_no_release(script, client) -> None:
         ({"Environment": {"Variables": {"MODE": "theirs"}}}, "Environment.MODE: theirs -> ours"),
     ],
 )
-def test_drift_of_latest_is_repaired_and_nothing_is_released(script, client, wire, drift, detail) -> None:
+def test_drift_of_latest_is_repaired_and_nothing_is_released(script, client, recorder, drift, detail) -> None:
     script(environment={"MODE": "ours"}).deploy()
     client("lambda").update_function_configuration(FunctionName="my-function", **drift)
-    wire.clear()
+    recorder.clear()
     [change] = script(environment={"MODE": "ours"}).deploy().done
     assert list(map(str, change.differences)) == [detail]
-    assert wire.writes == ["UpdateFunctionConfiguration"]
+    assert recorder.writes == ["UpdateFunctionConfiguration"]
     assert live(client) == "1"
     assert not script(environment={"MODE": "ours"}).plan()
 
 
-def test_drift_of_the_code_of_latest_is_repaired_and_nothing_is_released(script, client, wire, source) -> None:
+def test_drift_of_the_code_of_latest_is_repaired_and_nothing_is_released(script, client, recorder, source) -> None:
     script().deploy()
     client("lambda").update_function_code(FunctionName="my-function", ZipFile=b"PK\x05\x06" + bytes(18))
-    wire.clear()
+    recorder.clear()
     [change] = script().deploy().done
     assert [item.attribute for item in change.differences] == ["code"]
-    assert wire.writes == ["UpdateFunctionCode"]
+    assert recorder.writes == ["UpdateFunctionCode"]
     assert versions(client) == ["1"]
 
 
-def test_an_alias_that_was_moved_is_moved_back(script, source, client, wire) -> None:
+def test_an_alias_that_was_moved_is_moved_back(script, source, client, recorder) -> None:
     script().deploy()
     edit(source, "new")
     script().deploy()
     client("lambda").update_alias(FunctionName="my-function", Name="live", FunctionVersion="1")
-    wire.clear()
+    recorder.clear()
     [change] = script().plan().changes
     assert change.details == ("live is version 1; what is declared was released as 2",)
     assert script().deploy().ok
-    assert wire.writes == ["UpdateAlias"]
+    assert recorder.writes == ["UpdateAlias"]
     assert live(client) == "2"
     assert not script().plan()
 
 
-def test_an_alias_that_was_weighted_is_made_whole(script, source, client, wire) -> None:
+def test_an_alias_that_was_weighted_is_made_whole(script, source, client, recorder) -> None:
     script().deploy()
     edit(source, "new")
     script().deploy()
@@ -85,9 +85,9 @@ def test_an_alias_that_was_weighted_is_made_whole(script, source, client, wire) 
     client("lambda").update_alias(FunctionName="my-function", Name="live", FunctionVersion="2", RoutingConfig=weights)
     [change] = script().plan().changes
     assert change.details == ("live sends 25% of its calls to version 1",)
-    wire.clear()
+    recorder.clear()
     script().deploy()
-    assert wire.writes == ["UpdateAlias"]
+    assert recorder.writes == ["UpdateAlias"]
     assert not script().plan()
 
 
@@ -110,7 +110,7 @@ def test_what_was_lost_of_a_release_is_made_again(script, source, client, lost) 
     assert not script().plan()
 
 
-def test_the_last_five_versions_stay_and_those_that_an_alias_names(script, source, client, wire) -> None:
+def test_the_last_five_versions_stay_and_those_that_an_alias_names(script, source, client, recorder) -> None:
     for number in range(1, 7):
         edit(source, str(number))
         script().deploy()
@@ -121,28 +121,28 @@ def test_the_last_five_versions_stay_and_those_that_an_alias_names(script, sourc
     client("lambda").update_alias(FunctionName="my-function", Name="theirs", FunctionVersion="2", RoutingConfig=weights)
     for number in range(7, 10):
         edit(source, str(number))
-        wire.clear()
+        recorder.clear()
         script().deploy()
-        assert wire.writes in (
+        assert recorder.writes in (
             ["UpdateFunctionCode", "UpdateAlias"],
             ["UpdateFunctionCode", "UpdateAlias", "DeleteFunction"],
         )
     assert versions(client) == ["2", "3", "5", "6", "7", "8", "9"]
 
 
-def test_a_conflict_while_publishing_is_waited_for(script, wire, client, time) -> None:
+def test_a_conflict_while_publishing_is_waited_for(script, recorder, client, fake_time) -> None:
     script().deploy()
-    wire.refuse("PublishVersion", "ResourceConflictException", "An update is in progress for resource", times=3)
-    wire.refuse("UpdateAlias", "TooManyRequestsException", "Rate exceeded", times=3, status=429)
+    recorder.refuse("PublishVersion", "ResourceConflictException", "An update is in progress for resource", times=3)
+    recorder.refuse("UpdateAlias", "TooManyRequestsException", "Rate exceeded", times=3, status=429)
     assert script(memory=256).deploy().ok
     assert live(client) == "2"
-    assert time.seconds > 0
+    assert fake_time.seconds > 0
 
 
 @pytest.mark.parametrize("denied", ["UpdateAlias", "PublishVersion", "UpdateFunctionConfiguration"])
-def test_what_was_denied_half_way_is_made_by_the_same_command(script, wire, client, denied) -> None:
+def test_what_was_denied_half_way_is_made_by_the_same_command(script, recorder, client, denied) -> None:
     script(schedule="@daily").deploy()
-    wire.refuse(denied, "AccessDeniedException", "no", times=1)
+    recorder.refuse(denied, "AccessDeniedException", "no", times=1)
     with pytest.raises(DeployError, match=f"need lambda:{denied}"):
         script(schedule="@daily", memory=256).deploy()
     assert live(client) == "1"
@@ -151,8 +151,8 @@ def test_what_was_denied_half_way_is_made_by_the_same_command(script, wire, clie
     assert not script(schedule="@daily", memory=256).plan()
 
 
-def test_a_first_alias_that_was_denied_is_made_by_the_same_command(script, wire, client) -> None:
-    wire.refuse("CreateAlias", "AccessDeniedException", "no", times=1)
+def test_a_first_alias_that_was_denied_is_made_by_the_same_command(script, recorder, client) -> None:
+    recorder.refuse("CreateAlias", "AccessDeniedException", "no", times=1)
     with pytest.raises(DeployError, match="need lambda:CreateAlias"):
         script(schedule="@daily").deploy()
     assert client("events").list_rules()["Rules"] == []
@@ -161,12 +161,12 @@ def test_a_first_alias_that_was_denied_is_made_by_the_same_command(script, wire,
 
 
 def test_an_old_version_that_may_not_be_deleted_fails_alone_and_goes_with_the_next_release(
-    script, source, client, wire
+    script, source, client, recorder
 ) -> None:
     for number in range(1, 6):
         edit(source, str(number))
         script().deploy()
-    wire.refuse("DeleteFunction", "AccessDeniedException", "no", times=1)
+    recorder.refuse("DeleteFunction", "AccessDeniedException", "no", times=1)
     edit(source, "6")
     with pytest.raises(DeployError, match="need lambda:DeleteFunction"):
         script().deploy()
@@ -176,16 +176,16 @@ def test_an_old_version_that_may_not_be_deleted_fails_alone_and_goes_with_the_ne
     assert versions(client) == ["3", "4", "5", "6", "7"]
 
 
-def test_what_was_made_a_moment_ago_may_not_be_known_to_its_own_calls(script, wire, time) -> None:
-    wire.refuse("CreateAlias", "ResourceNotFoundException", "Function not found", times=2, status=404)
-    wire.refuse("GetFunction", "ResourceNotFoundException", "no version 1", times=3, status=404)
-    wire.refuse("Invoke", "ResourceNotFoundException", "no version 1", times=2, status=404)
-    wire.refuse("AddPermission", "ResourceNotFoundException", "no alias", times=2, status=404)
+def test_what_was_made_a_moment_ago_may_not_be_known_to_its_own_calls(script, recorder, fake_time) -> None:
+    recorder.refuse("CreateAlias", "ResourceNotFoundException", "Function not found", times=2, status=404)
+    recorder.refuse("GetFunction", "ResourceNotFoundException", "no version 1", times=3, status=404)
+    recorder.refuse("Invoke", "ResourceNotFoundException", "no version 1", times=2, status=404)
+    recorder.refuse("AddPermission", "ResourceNotFoundException", "no alias", times=2, status=404)
     assert script(schedule="@daily", health_event={}).deploy().ok
     assert not script(schedule="@daily", health_event={}).plan()
 
 
-def test_an_alias_that_the_first_try_had_made_is_no_failure(script, wire, client) -> None:
+def test_an_alias_that_the_first_try_had_made_is_no_failure(script, recorder, client) -> None:
     script().deploy()
     client("lambda").delete_alias(FunctionName="my-function", Name="live")
     plan = script().plan()

@@ -5,20 +5,19 @@ from __future__ import annotations
 import pytest
 
 from lambda_script import OwnershipError, ToolkitError
-from tests.aws.conftest import ACCOUNT
 from tests.support.function_releases import edit, live
-from tests.support.sessions import REGION
+from tests.support.sessions import ACCOUNT, REGION
 
 FUNCTION = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:my-function"
 
 
-def test_a_rollback_is_one_call_and_the_plan_shows_it(script, source, client, wire) -> None:
+def test_a_rollback_is_one_call_and_the_plan_shows_it(script, source, client, recorder) -> None:
     for text in ("1", "2", "3"):
         edit(source, text)
         script().deploy()
-    wire.clear()
+    recorder.clear()
     done = script().rollback()
-    assert wire.writes == ["UpdateAlias"]
+    assert recorder.writes == ["UpdateAlias"]
     assert str(done) == "my-function: live was version 3 and is now version 2."
     assert live(client) == "2"
     [change] = script().plan().changes
@@ -28,19 +27,19 @@ def test_a_rollback_is_one_call_and_the_plan_shows_it(script, source, client, wi
         script().rollback()
     assert script().rollback(to=3).to_version == "3"
     assert not script().plan()
-    wire.clear()
+    recorder.clear()
     assert "already" in str(script().rollback(to="3"))
-    assert wire.writes == []
+    assert recorder.writes == []
 
 
-def test_a_rollback_to_nowhere_lists_what_there_is(script, client, wire) -> None:
+def test_a_rollback_to_nowhere_lists_what_there_is(script, client, recorder) -> None:
     with pytest.raises(ToolkitError, match="not released yet"):
         script().rollback()
     script().deploy()
-    wire.clear()
+    recorder.clear()
     with pytest.raises(ToolkitError, match="no version 9. There are: 1"):
         script().rollback(to=9)
     client("lambda").untag_resource(Resource=FUNCTION, TagKeys=["managed-by"])
     with pytest.raises(OwnershipError):
         script().rollback(to=1)
-    assert wire.writes == []
+    assert recorder.writes == []

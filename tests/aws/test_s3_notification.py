@@ -38,19 +38,19 @@ def foreign(client, bucket: str, prefix: str) -> dict:
     return notifications(client, bucket)
 
 
-def test_a_trigger_is_made_once(script, client, wire, bucket) -> None:
+def test_a_trigger_is_made_once(script, client, recorder, bucket) -> None:
     trigger = {"bucket": bucket, "prefix": "in/", "suffix": ".json"}
     assert {change.kind for change in script(s3_trigger=trigger).deploy().done} >= {"trigger"}
-    assert [call for call in wire.writes if call in ("AddPermission", "PutBucketNotificationConfiguration")] == [
+    assert [call for call in recorder.writes if call in ("AddPermission", "PutBucketNotificationConfiguration")] == [
         "AddPermission",
         "PutBucketNotificationConfiguration",
     ]
     [entry] = notifications(client, bucket)["LambdaFunctionConfigurations"]
     assert entry["LambdaFunctionArn"].endswith(":function:my-function:live")
     assert entry["Id"].startswith("lambda-script:my-function:")
-    wire.clear()
+    recorder.clear()
     script(s3_trigger=S3Trigger(bucket, "in/", ".json")).deploy()
-    assert wire.writes == []
+    assert recorder.writes == []
 
 
 def test_foreign_entries_stay(script, client, bucket) -> None:
@@ -64,22 +64,22 @@ def test_foreign_entries_stay(script, client, bucket) -> None:
     assert notifications(client, bucket) == before
 
 
-def test_an_overlap_with_a_foreign_entry_is_named(script, client, wire, bucket) -> None:
+def test_an_overlap_with_a_foreign_entry_is_named(script, client, recorder, bucket) -> None:
     foreign(client, bucket, "in/theirs/")
     with pytest.raises(TriggerError) as refused:
         script(s3_trigger=S3Trigger(bucket, prefix="in/")).deploy()
     for part in ("my-function", bucket, "in/theirs/", QUEUE, "id theirs"):
         assert part in str(refused.value)
-    assert wire.writes == []
+    assert recorder.writes == []
 
 
-def test_several_triggers_of_one_function(script, client, wire, bucket) -> None:
+def test_several_triggers_of_one_function(script, client, recorder, bucket) -> None:
     triggers = [S3Trigger(bucket, prefix="a/"), S3Trigger(bucket, prefix="b/")]
     script(s3_trigger=triggers).deploy()
     assert len(notifications(client, bucket)["LambdaFunctionConfigurations"]) == 2
-    wire.clear()
+    recorder.clear()
     script(s3_trigger=triggers).deploy()
-    assert wire.writes == []
+    assert recorder.writes == []
     script(s3_trigger=triggers[:1]).deploy()
     assert len(notifications(client, bucket)["LambdaFunctionConfigurations"]) == 1
 
@@ -95,14 +95,14 @@ def test_two_functions_on_one_bucket_at_once(aws, script, client, bucket) -> Non
     assert not make_plan(aws, Deployment(functions))
 
 
-def test_overlapping_declarations_are_refused(aws, script, wire) -> None:
+def test_overlapping_declarations_are_refused(aws, script, recorder) -> None:
     functions = (
         script(function_name_template="one", s3_trigger=S3Trigger("lake", prefix="in/")).spec,
         script(function_name_template="two", s3_trigger=S3Trigger("lake", prefix="in/deep/", suffix=".json")).spec,
     )
     with pytest.raises(TriggerError, match="`one`.*`two`"):
         make_plan(aws, Deployment(functions))
-    assert wire.writes == []
+    assert recorder.writes == []
 
 
 @pytest.mark.parametrize(
@@ -128,14 +128,14 @@ def test_what_overlaps(aws, script, client, one, other, overlap) -> None:
         assert make_plan(aws, Deployment(functions)).changes != ()
 
 
-def test_a_dropped_trigger_is_taken_off_its_bucket(script, client, wire, bucket) -> None:
+def test_a_dropped_trigger_is_taken_off_its_bucket(script, client, recorder, bucket) -> None:
     script(s3_trigger=S3Trigger(bucket, prefix="in/")).deploy()
-    wire.clear()
+    recorder.clear()
     assert not script().plan(), "what is not mentioned is not managed"
-    wire.clear()
+    recorder.clear()
     [change] = script(s3_trigger=[]).deploy().done
     assert (change.kind, change.action, change.name) == ("trigger", "delete", "my-function on shared")
-    assert wire.writes == ["PutBucketNotificationConfiguration", "RemovePermission"]
+    assert recorder.writes == ["PutBucketNotificationConfiguration", "RemovePermission"]
     assert notifications(client, bucket) == {}
     assert not script().plan()
 

@@ -12,7 +12,8 @@ from lambda_toolkit.deploy.execute import execute
 from lambda_toolkit.deploy.plan import make_destroy_plan, make_plan
 from lambda_toolkit.resources.s3_notification import overlap
 from lambda_toolkit.spec.model import Deployment
-from tests.aws.conftest import REGION, error
+from tests.support.api_recorder import error
+from tests.support.sessions import REGION
 
 BUCKET = "shared"
 
@@ -60,12 +61,12 @@ def places(client) -> dict[str, str]:
     }
 
 
-def test_the_place_of_another_stage_is_refused_before_anything_is_written(script, wire, aws) -> None:
+def test_the_place_of_another_stage_is_refused_before_anything_is_written(script, recorder, aws) -> None:
     script(function_name_template="prod-one", s3_trigger=S3Trigger(BUCKET, "in/")).deploy()
-    wire.clear()
+    recorder.clear()
     with pytest.raises(TriggerError, match=r"`dev-one` on bucket shared overlaps .* in/\* for .*:prod-one:live"):
         script(function_name_template="dev-one", s3_trigger=S3Trigger(BUCKET, "in/deep/")).deploy()
-    assert wire.writes == []
+    assert recorder.writes == []
 
 
 def test_two_functions_change_places(aws, client, deployment) -> None:

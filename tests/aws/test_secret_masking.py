@@ -12,12 +12,12 @@ from lambda_toolkit.aws.client import Aws
 VALUE = 'postgresql://reader:hunter22@db/"shop"'
 
 
-def test_an_environment_that_lambda_quotes_is_masked(script, wire) -> None:
+def test_an_environment_that_lambda_quotes_is_masked(script, recorder) -> None:
     quoted = (
         "Lambda was unable to configure your environment variables because the environment variables you have provided "
         'exceeded the 4KB limit. String measured: {"DSN":"postgresql://reader:hunter22@db/\\"shop\\""}'
     )
-    wire.refuse("CreateFunction", "InvalidParameterValueException", quoted)
+    recorder.refuse("CreateFunction", "InvalidParameterValueException", quoted)
     with pytest.raises(DeployError) as caught:
         script(environment={"DSN": VALUE}).deploy()
     assert "exceeded the 4KB limit" in str(caught.value)
@@ -26,8 +26,10 @@ def test_an_environment_that_lambda_quotes_is_masked(script, wire) -> None:
     assert "********" in shown
 
 
-def test_the_cause_of_a_refused_environment_is_not_shown(aws: Aws, wire) -> None:
-    wire.refuse("UpdateFunctionConfiguration", "ValidationException", f"Value '{VALUE}' failed to satisfy constraint")
+def test_the_cause_of_a_refused_environment_is_not_shown(aws: Aws, recorder) -> None:
+    recorder.refuse(
+        "UpdateFunctionConfiguration", "ValidationException", f"Value '{VALUE}' failed to satisfy constraint"
+    )
     with pytest.raises(ToolkitError) as caught:
         aws.call(
             "lambda",
@@ -38,7 +40,7 @@ def test_the_cause_of_a_refused_environment_is_not_shown(aws: Aws, wire) -> None
     assert "hunter22" not in "".join(traceback.format_exception(caught.value))
 
 
-def test_a_value_that_is_a_word_of_aws_does_not_end_the_waiting(script, wire) -> None:
+def test_a_value_that_is_a_word_of_aws_does_not_end_the_waiting(script, recorder) -> None:
     message = "The role defined for the function cannot be assumed by Lambda."
-    wire.refuse("CreateFunction", "InvalidParameterValueException", message, times=2)
+    recorder.refuse("CreateFunction", "InvalidParameterValueException", message, times=2)
     assert script(environment={"MODE": "cannot be assumed"}).deploy().ok

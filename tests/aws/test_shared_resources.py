@@ -20,15 +20,15 @@ def deploy(aws, deployment: Deployment, only=None):
     return execute(aws, make_plan(aws, deployment, only))
 
 
-def test_a_bucket_is_closed_to_the_public_and_tagged(aws, client, wire) -> None:
+def test_a_bucket_is_closed_to_the_public_and_tagged(aws, client, recorder) -> None:
     deployment = Deployment(buckets=(BucketSpec("my-lake", tags={"project": "x"}),))
     assert deploy(aws, deployment).ok
     access = client("s3").get_public_access_block(Bucket="my-lake")["PublicAccessBlockConfiguration"]
     assert set(access.values()) == {True}
     assert client("s3").get_bucket_location(Bucket="my-lake")["LocationConstraint"] == REGION
-    wire.clear()
+    recorder.clear()
     deploy(aws, deployment)
-    assert wire.writes == []
+    assert recorder.writes == []
     client("s3").delete_public_access_block(Bucket="my-lake")
     [change] = deploy(aws, deployment).done
     assert change.action == "update"
@@ -47,7 +47,7 @@ def test_new_bucket_tags_keep_the_others(aws, client) -> None:
     assert tags == {"theirs", "project", "managed-by"}
 
 
-def test_somebody_elses_bucket_is_left_alone(aws, client, wire) -> None:
+def test_somebody_elses_bucket_is_left_alone(aws, client, recorder) -> None:
     client("s3").create_bucket(Bucket="theirs", CreateBucketConfiguration={"LocationConstraint": REGION})
     with pytest.raises(OwnershipError, match="`theirs`"):
         make_plan(aws, Deployment(buckets=(BucketSpec("theirs"),)))
@@ -55,13 +55,13 @@ def test_somebody_elses_bucket_is_left_alone(aws, client, wire) -> None:
     assert not make_plan(aws, Deployment(buckets=(BucketSpec("theirs"),)))
 
 
-def test_a_topic_asks_each_address_once(aws, client, wire) -> None:
+def test_a_topic_asks_each_address_once(aws, client, recorder) -> None:
     deployment = Deployment(topics=(TopicSpec("alerts", emails=("a@example.com", "b@example.com", "a@example.com")),))
     [change] = deploy(aws, deployment).done
     assert change.details == ("a@example.com is asked to subscribe", "b@example.com is asked to subscribe")
-    wire.clear()
+    recorder.clear()
     deploy(aws, deployment)
-    assert wire.writes == []
+    assert recorder.writes == []
     [change] = deploy(aws, Deployment(topics=(TopicSpec("alerts", emails=("c@example.com",)),))).done
     assert change.action == "update"
     topic = client("sns").list_topics()["Topics"][0]["TopicArn"]
@@ -81,22 +81,22 @@ def stored(client) -> str:
     return client("secretsmanager").get_secret_value(SecretId="shop/dev/source")["SecretString"]
 
 
-def test_a_secret_is_written_only_when_it_differs(aws, client, wire) -> None:
+def test_a_secret_is_written_only_when_it_differs(aws, client, recorder) -> None:
     assert deploy(aws, secret("one")).ok
     assert stored(client) == "one"
-    wire.clear()
+    recorder.clear()
     deploy(aws, secret("one"))
-    assert wire.writes == []
+    assert recorder.writes == []
     [change] = deploy(aws, secret("two")).done
     assert list(map(str, change.differences)) == ["value: ******** -> ********"]
     assert stored(client) == "two"
 
 
-def test_without_a_value_the_stored_one_stays_unread(aws, client, wire) -> None:
+def test_without_a_value_the_stored_one_stays_unread(aws, client, recorder) -> None:
     deploy(aws, secret("one"))
-    wire.clear()
+    recorder.clear()
     assert deploy(aws, secret(None)).done == ()
-    assert "GetSecretValue" not in wire.calls
+    assert "GetSecretValue" not in recorder.calls
     assert stored(client) == "one"
 
 
@@ -119,9 +119,9 @@ def test_a_secret_that_waits_for_deletion_is_taken_back(aws, client) -> None:
     assert stored(client) == "two"
 
 
-def test_no_value_is_ever_shown(aws, wire, caplog) -> None:
+def test_no_value_is_ever_shown(aws, recorder, caplog) -> None:
     caplog.set_level(logging.INFO)
-    wire.refuse("CreateSecret", "AccessDeniedException", "not allowed")
+    recorder.refuse("CreateSecret", "AccessDeniedException", "not allowed")
     plan = make_plan(aws, secret("hunter2"))
     report = execute(aws, plan)
     shown = f"{plan!r} {report!r} {secret('hunter2')!r} {report.failed[0].message} {caplog.text}"
@@ -129,24 +129,24 @@ def test_no_value_is_ever_shown(aws, wire, caplog) -> None:
     assert "secretsmanager:CreateSecret" in report.failed[0].message
 
 
-def test_one_function_alone_leaves_the_shared_things(aws, script, wire) -> None:
+def test_one_function_alone_leaves_the_shared_things(aws, script, recorder) -> None:
     functions = tuple(script(function_name_template=name).spec for name in ("one", "two"))
     deployment = Deployment(functions, buckets=(BucketSpec("my-lake"),), secrets=secret(None).secrets)
     report = deploy(aws, deployment, only=["two"])
     assert {change.name for change in report.done} == {"two", "two-role", "/aws/lambda/two"}
-    assert "DescribeSecret" not in wire.calls
+    assert "DescribeSecret" not in recorder.calls
 
 
-def test_an_edit_updates_one_of_three(aws, script, source, wire) -> None:
+def test_an_edit_updates_one_of_three(aws, script, source, recorder) -> None:
     def deployment(memory: int) -> Deployment:
         names = {"one": 128, "two": memory, "three": 128}
         return Deployment(tuple(script(function_name_template=n, memory=m).spec for n, m in names.items()))
 
     deploy(aws, deployment(128))
-    wire.clear()
+    recorder.clear()
     [change] = deploy(aws, deployment(256)).done
     assert change.key == ("function", "two")
-    assert wire.writes == ["UpdateFunctionConfiguration", "PublishVersion", "UpdateAlias"]
+    assert recorder.writes == ["UpdateFunctionConfiguration", "PublishVersion", "UpdateAlias"]
 
 
 def test_names_that_do_not_fit_are_refused(aws, script) -> None:
@@ -181,7 +181,7 @@ ONCE = ("DescribeLogGroups", "GetResources", "ListFunctions", "ListRoles", "List
 
 
 @pytest.mark.parametrize("number", [3, 20])
-def test_what_is_unchanged_is_read_in_few_calls(aws, script, wire, number) -> None:
+def test_what_is_unchanged_is_read_in_few_calls(aws, script, recorder, number) -> None:
     """For three functions 20: the account is told by what is read, and so are all tags but those of roles.
 
     The roles of many functions are read in one list.
@@ -192,14 +192,14 @@ def test_what_is_unchanged_is_read_in_few_calls(aws, script, wire, number) -> No
     )
     deployment = Deployment(functions, application="shop", stage="dev")
     assert execute(aws, make_plan(aws, deployment, prune=True)).ok
-    wire.clear()
+    recorder.clear()
     assert not make_plan(aws, deployment, prune=True)
-    pages = wire.calls.count("GetResources")  # of moto, which gives a hundred tags a page
+    pages = recorder.calls.count("GetResources")  # of moto, which gives a hundred tags a page
     assert pages == 1 or number > 3
     expected = {**dict.fromkeys(ONCE, 1), **dict.fromkeys(EACH, number), "GetResources": pages}
     expected |= {"GetAccountAuthorizationDetails": 1} if number >= MANY else dict.fromkeys(ROLE, number)
-    assert Counter(wire.calls) == expected
-    assert number > 3 or len(wire.calls) == 20
+    assert Counter(recorder.calls) == expected
+    assert number > 3 or len(recorder.calls) == 20
 
 
 @pytest.fixture
@@ -212,41 +212,41 @@ def many(aws, script) -> Deployment:
     return deployment
 
 
-def test_a_role_that_the_list_shows_changed_is_asked_itself_and_mended(aws, client, wire, many) -> None:
+def test_a_role_that_the_list_shows_changed_is_asked_itself_and_mended(aws, client, recorder, many) -> None:
     client("iam").delete_role_policy(RoleName="shop-dev-3-role", PolicyName="lambda_script")
     client("iam").untag_role(RoleName="shop-dev-4-role", TagKeys=["stage"])
-    wire.clear()
+    recorder.clear()
     plan = make_plan(aws, many)
     assert [(change.kind, change.name) for change in plan.changes] == [
         ("role", "shop-dev-3-role"),
         ("role", "shop-dev-4-role"),
     ]
-    assert wire.calls.count("GetRole") == wire.calls.count("GetRolePolicy") == 2
+    assert recorder.calls.count("GetRole") == recorder.calls.count("GetRolePolicy") == 2
     assert execute(aws, plan).ok
     assert not make_plan(aws, many)
 
 
-def test_a_role_that_is_not_in_the_list_is_asked_itself(aws, wire, many) -> None:
+def test_a_role_that_is_not_in_the_list_is_asked_itself(aws, recorder, many) -> None:
     def first_two(parsed: dict, **_: object) -> None:
         del parsed["RoleDetailList"][2:]
 
     events = aws.client("iam").meta.events
     events.register("after-call.iam.GetAccountAuthorizationDetails", first_two)  # moto gives all at once
-    wire.clear()
+    recorder.clear()
     assert not make_plan(aws, many)
-    assert wire.calls.count("GetRole") == MANY - 2
+    assert recorder.calls.count("GetRole") == MANY - 2
 
 
-def test_who_may_not_list_all_roles_asks_for_each(aws, wire, many) -> None:
-    wire.refuse("GetAccountAuthorizationDetails", "AccessDenied")
-    wire.clear()
+def test_who_may_not_list_all_roles_asks_for_each(aws, recorder, many) -> None:
+    recorder.refuse("GetAccountAuthorizationDetails", "AccessDenied")
+    recorder.clear()
     assert not make_plan(aws, many)
-    assert wire.calls.count("GetRole") == wire.calls.count("GetRolePolicy") == MANY
+    assert recorder.calls.count("GetRole") == recorder.calls.count("GetRolePolicy") == MANY
 
 
-def test_what_is_read_ahead_and_refused_is_asked_for_once(aws, wire, many) -> None:
-    wire.refuse("GetAlias", "AccessDeniedException")
-    wire.clear()
+def test_what_is_read_ahead_and_refused_is_asked_for_once(aws, recorder, many) -> None:
+    recorder.refuse("GetAlias", "AccessDeniedException")
+    recorder.clear()
     with pytest.raises(ToolkitError, match="lambda:GetAlias shop-dev-0"):
         make_plan(aws, many)
-    assert wire.calls.count("GetAlias") == MANY
+    assert recorder.calls.count("GetAlias") == MANY

@@ -60,7 +60,7 @@ def test_a_list_without_it(declared, session, client, service, operation, key) -
 
 
 @pytest.mark.parametrize(("operation", "code"), THINGS)
-def test_a_thing_that_is_said_not_to_be_there(declared, wire, client, operation, code) -> None:
+def test_a_thing_that_is_said_not_to_be_there(declared, recorder, client, operation, code) -> None:
     declared().deploy()
-    wire.refuse(operation, code, "it is not there", times=1)
+    recorder.refuse(operation, code, "it is not there", times=1)
     settle(declared, client)

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
-import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 
-import deploy
 from lambda_toolkit.pipeline.local_stack import stack as embedded
 from lambda_toolkit.pipeline.local_stack.databases import Database
-from lambda_toolkit.pipeline.local_stack.description import Stack
+from tests.support.command_line import CommandLine, copy_of_the_repository
 
-REPOSITORY = Path(__file__).parents[2]
 ORDERS = "400"
 
 
@@ -27,38 +19,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "end_to_end" in item.nodeid:
             item.add_marker(pytest.mark.xdist_group("embedded_stack"))
-
-
-@dataclass(frozen=True)
-class CommandLine:
-    """``python deploy.py ...`` in a copy of the repository's configuration and functions."""
-
-    root: Path
-
-    def __call__(self, *arguments: str, env: dict[str, str] | None = None, input: str | None = None) -> Result:
-        config = ["--config", str(self.root / "config" / "pipeline.toml")]
-        return CliRunner().invoke(deploy.main, [*arguments, *config], env=env, input=input)
-
-    def document(self, *arguments: str, code: int = 0) -> dict[str, Any]:
-        """The JSON document that the command prints, which is all that it prints."""
-        result = self(*arguments, "--json")
-        assert result.exit_code == code, result.output
-        found: dict[str, Any] = json.loads(result.stdout)
-        return found
-
-    @property
-    def stack(self) -> Stack:
-        return embedded.load_stack(self.root)
-
-
-def copy_of_the_repository(directory: Path) -> Path:
-    """Copy the configuration and the functions; the copied configuration names the copied source, which tests edit."""
-    for name in ("config", "lambdas"):
-        shutil.copytree(REPOSITORY / name, directory / name, ignore=shutil.ignore_patterns("__pycache__"))
-    config = directory / "config" / "pipeline.toml"
-    own = r'[functions.\1]\nsource = "lambdas/\1"\ninclude = ["lambdas/shared"]\n'
-    config.write_text(re.sub(r"\[functions\.(\w+)\]\n", own, config.read_text(encoding="utf-8")), encoding="utf-8")
-    return directory
 
 
 @pytest.fixture(autouse=True)

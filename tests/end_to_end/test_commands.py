@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from tests.end_to_end.conftest import REPOSITORY
+from tests.support.repository import REPOSITORY
 
 
 def test_deploying_again_changes_nothing(filled):

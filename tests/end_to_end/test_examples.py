@@ -17,7 +17,8 @@ import pytest
 
 from lambda_toolkit.packaging.uv import find_uv, uv_environment
 from lambda_toolkit.pipeline.local_stack.description import environment
-from tests.end_to_end.conftest import REPOSITORY, CommandLine
+from tests.support.command_line import CommandLine
+from tests.support.repository import REPOSITORY
 
 IN_THE_WHEEL = ("setup.py", "pyproject.toml", "README.md", "LICENSE", "lambda_script.py", "lambda_toolkit")
 

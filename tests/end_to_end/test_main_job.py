@@ -5,7 +5,7 @@ from __future__ import annotations
 import psutil
 import pytest
 
-from tests.end_to_end.conftest import CommandLine, copy_of_the_repository
+from tests.support.command_line import CommandLine, copy_of_the_repository
 
 
 @pytest.fixture

@@ -4,14 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import boto3
@@ -21,126 +14,25 @@ from botocore.config import Config
 from lambda_toolkit.pipeline.config.deployment import tables_json
 from lambda_toolkit.pipeline.config.load import load as load_configuration
 from lambda_toolkit.pipeline.lambdas.shared import declarations
-from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import batch_of
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Credentials, connect
 from lambda_toolkit.pipeline.lambdas.shared.postgres.copy import Connection
 from lambda_toolkit.pipeline.local_stack import emulator
 from lambda_toolkit.pipeline.local_stack.process import free_port
 from lambda_toolkit.pipeline.warehouse.preparation import prepare
-from tests.pipeline.conftest import SEED
 from tests.support.fault_proxies import Gate, http_gate, postgres_gate
+from tests.support.pipeline import SEED
+from tests.support.repository import REPOSITORY
+from tests.support.sessions import REGION
 from tests.support.source_changes import add_what_goes_first
-from tests.support.source_model import EXPECTED, Versions, current_rows, expected_rows, fact_versions
-
-REPOSITORY = Path(__file__).parents[2]
-REGION = "eu-west-2"
-PATIENCE = 10.0  # seconds
-BUCKETS = ("ingestion", "processed")
-
-
-@dataclass(frozen=True)
-class Answered:
-    """What came of a call: a result, an error that was raised, or the signal that ended the process."""
-
-    result: dict[str, Any] | None = None
-    error: str | None = None
-    signal: int = 0
-
-
-@dataclass
-class Workers:
-    """The process that forks a worker for each call."""
-
-    process: subprocess.Popen[str]
-    pid: int = 0
-
-    def call(self, function: str, event: dict[str, Any], **wrong: Any) -> Answered:
-        self.begin(function, event, **wrong)
-        return self.end()
-
-    def begin(self, function: str, event: dict[str, Any], **wrong: Any) -> None:
-        assert self.process.stdin
-        self.process.stdin.write(json.dumps({"function": function, "event": event, **wrong}) + "\n")
-        self.process.stdin.flush()
-        self.pid = self._line()["pid"]
-
-    def end(self) -> Answered:
-        answer = Answered(**self._line())
-        self.pid = 0
-        return answer
-
-    def kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError):  # it has just ended by itself
-            os.kill(self.pid, signal.SIGKILL)
-
-    def _line(self) -> dict[str, Any]:
-        assert self.process.stdout
-        line = self.process.stdout.readline()
-        assert line, "the workers ended"
-        return dict(json.loads(line))
-
-
-@dataclass
-class Line:
-    """The pipeline: its functions, its gates, both databases and buckets, and the model of what should come of it."""
-
-    workers: Workers
-    aws: Gate
-    database: Gate
-    admin: Connection
-    reader: Connection
-    warehouse: Connection
-    s3: Any
-    secrets: Any
-    new_session: Callable[[], Connection]
-    model: Versions = field(default_factory=Versions)
-
-    def call(self, function: str, event: dict[str, Any] | None = None, **wrong: Any) -> Answered:
-        return self.workers.call(function, event or {}, **wrong)
-
-    def run(self) -> None:
-        """One round of all three as their triggers start them, which must succeed; S3 sends its events again."""
-        extracted = self.call("extract")
-        assert extracted.error is None and not extracted.signal, extracted
-        self.transform()
-        self.load()
-
-    def load(self) -> None:
-        """Loads every batch. One that was killed has the turn until its server hears of it: the next must wait."""
-        last = max(self.batches("processed"))
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            loaded = self.call("load")
-            assert loaded.error is None and loaded.result and loaded.result["missing_batch"] is None, loaded
-            if loaded.result["last_batch"] == last:
-                return
-            assert time.monotonic() < deadline, loaded
-
-    def transform(self) -> None:
-        """Transforms every batch that was not yet."""
-        done = self.batches("processed")
-        for batch in sorted(self.batches("ingestion") - done):
-            answer = self.call("transform", {"action": "transform", "batch": batch})
-            assert answer.error is None and not answer.signal, answer
-
-    def batches(self, bucket: str) -> set[int]:
-        answer = self.s3.list_objects_v2(Bucket=bucket, Prefix="manifests/")
-        return {number for item in answer.get("Contents", ()) if (number := batch_of(item["Key"])) is not None}
-
-    def settle(self) -> None:
-        """After whatever happened: everything passes, one round is run, and nothing is lost, doubled or bent."""
-        self.aws.open()
-        self.database.open()
-        self.run()
-        self.model.look(self.reader)
-        for table in EXPECTED:
-            assert current_rows(self.warehouse, table) == expected_rows(self.reader, table), table
-        for table, versions in self.model.versions.items():
-            assert fact_versions(self.warehouse, table) == versions, table
-        for bucket in BUCKETS:
-            pages = self.s3.get_paginator("list_object_versions").paginate(Bucket=bucket)
-            keys = [item["Key"] for page in pages for item in page.get("Versions", ())]
-            assert len(keys) == len(set(keys)), "an object was overwritten"
+from tests.support.worker_pipeline import (
+    BUCKETS,
+    Line,
+    create_database,
+    delete_bucket,
+    drop_database,
+    secret_value,
+    start_workers,
+)
 
 
 @pytest.fixture(scope="session")
@@ -179,8 +71,8 @@ def line(
     aws, database = Gate(), Gate()
     with contextlib.ExitStack() as stack:
         for name in ("faults_source", "faults_warehouse"):
-            _create_database(server, name)
-            stack.callback(_drop_database, server, name)
+            create_database(server, name)
+            stack.callback(drop_database, server, name)
 
         def session(name: str) -> Connection:
             of = Credentials(server.host, server.port, name, server.superuser, server.password)
@@ -201,12 +93,12 @@ def line(
         for bucket in BUCKETS:
             s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
             s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-            stack.callback(_delete_bucket, s3, bucket)
+            stack.callback(delete_bucket, s3, bucket)
         for name in ("source", "warehouse"):
             value = secret_value(server, database_port, f"faults_{name}")
             secrets.create_secret(Name=f"faults/{name}", SecretString=json.dumps(value))
             stack.callback(secrets.delete_secret, SecretId=f"faults/{name}", ForceDeleteWithoutRecovery=True)
-        workers = stack.enter_context(_workers(directory, keys, aws_port))
+        workers = stack.enter_context(start_workers(directory, keys, aws_port))
         made = Line(
             workers,
             aws,
@@ -221,70 +113,3 @@ def line(
         aws.kill = database.kill = workers.kill
         made.settle()
         yield made
-
-
-def secret_value(server: Any, port: int, database: str) -> dict[str, Any]:
-    return {
-        "engine": "postgres",
-        "host": "127.0.0.1",
-        "port": port,
-        "dbname": database,
-        "username": server.superuser,
-        "password": server.password,
-    }
-
-
-@contextlib.contextmanager
-def _workers(directory: Path, keys: emulator.Credentials, port: int) -> Iterator[Workers]:
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(directory),
-        "TMPDIR": str(directory),
-        "PYTHONPATH": str(REPOSITORY),
-        "LAMBDA_TASK_ROOT": str(directory),
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-        "AWS_REGION": REGION,
-        "AWS_DEFAULT_REGION": REGION,
-        "AWS_ACCESS_KEY_ID": keys.access_key_id,
-        "AWS_SECRET_ACCESS_KEY": keys.secret_access_key,
-        "INGESTION_BUCKET": "ingestion",
-        "PROCESSED_BUCKET": "processed",
-        "SOURCE_SECRET": "faults/source",
-        "WAREHOUSE_SECRET": "faults/warehouse",
-        "METRICS_NAMESPACE": "faults",
-        "POWERTOOLS_SERVICE_NAME": "faults",
-        "FUNCTIONS_LOG": str(directory / "functions.log"),
-    }
-    with subprocess.Popen(
-        [sys.executable, "-m", "tests.support.workers"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        bufsize=1,
-        env=environment,
-        cwd=REPOSITORY,
-    ) as process:
-        try:
-            yield Workers(process)
-        finally:
-            process.kill()
-
-
-def _create_database(server: Any, name: str) -> None:
-    with connect(Credentials(server.host, server.port, "postgres", server.superuser, server.password)) as admin:
-        admin.run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-        admin.run(f"CREATE DATABASE {name}")
-
-
-def _drop_database(server: Any, name: str) -> None:
-    with connect(Credentials(server.host, server.port, "postgres", server.superuser, server.password)) as admin:
-        admin.run(f"DROP DATABASE {name} WITH (FORCE)")
-
-
-def _delete_bucket(s3: Any, bucket: str) -> None:
-    pages = s3.get_paginator("list_object_versions").paginate(Bucket=bucket)
-    for page in pages:
-        objects = [{"Key": v["Key"], "VersionId": v["VersionId"]} for v in page.get("Versions", ())]
-        if objects:
-            s3.delete_objects(Bucket=bucket, Delete={"Objects": objects})
-    s3.delete_bucket(Bucket=bucket)

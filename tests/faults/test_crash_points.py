@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.faults.conftest import Line
 from tests.support.fault_proxies import Answer, Gate, Step, Then
 from tests.support.source_changes import change_everything
+from tests.support.worker_pipeline import Line
 
 pytestmark = [pytest.mark.xdist_group("crashes"), pytest.mark.no_cover]
 

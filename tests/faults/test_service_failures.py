@@ -10,9 +10,9 @@ import time
 
 import pytest
 
-from tests.faults.conftest import Line
 from tests.support.fault_proxies import Answer, Step, Then
 from tests.support.source_changes import change_everything
+from tests.support.worker_pipeline import Line
 
 pytestmark = [pytest.mark.xdist_group("faults"), pytest.mark.no_cover]
 

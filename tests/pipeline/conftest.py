@@ -2,78 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
+import io
 import itertools
-import tomllib
-import uuid
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+import json
+from collections.abc import Iterator
 from typing import Any
 
+import boto3
 import moto
 import pytest
 
-from lambda_toolkit.pipeline.lambdas.extract.extraction import Extracted, Request, extract
-from lambda_toolkit.pipeline.lambdas.extract.source.postgres import PostgresSource
-from lambda_toolkit.pipeline.lambdas.load.loading import Loaded, load
-from lambda_toolkit.pipeline.lambdas.shared.declarations import Declarations, parse
+from lambda_toolkit.pipeline.lambdas.shared import clients, runtime
+from lambda_toolkit.pipeline.lambdas.shared.declarations import parse
 from lambda_toolkit.pipeline.lambdas.shared.lake.store import Lake
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Credentials, connect
 from lambda_toolkit.pipeline.lambdas.shared.postgres.copy import Connection
-from lambda_toolkit.pipeline.lambdas.transform.batch import Transformed, replay, transform
-from lambda_toolkit.pipeline.warehouse.column_types import with_types
 from lambda_toolkit.pipeline.warehouse.preparation import prepare
+from tests.support.pipeline import READER_PASSWORD, SEED, Pipeline, credentials_of
+from tests.support.repository import CONFIG, configuration
 from tests.support.sessions import new_session
 
-CONFIG = Path(__file__).parents[2] / "config"
-READER_PASSWORD = "reader's secret"
 _NUMBERS = itertools.count(1)
-
-SEED = (Path(__file__).parents[1] / "support" / "small_source.sql").read_text(encoding="utf-8")
-
-
-def configuration() -> dict[str, Any]:
-    """What deployment packages: the declaration of the tables, with the types of the warehouse's schema."""
-    document = tomllib.loads((CONFIG / "pipeline.toml").read_text(encoding="utf-8"))
-    tables = {"source": document["source"], "warehouse": document["warehouse"]}
-    return with_types(tables, (CONFIG / "warehouse.sql").read_text(encoding="utf-8"), "warehouse.sql")
-
-
-@dataclass
-class Shop:
-    """The pipeline with its two databases and two buckets, to be run step by step."""
-
-    admin: Connection  # of the source, as its owner
-    reader: Connection  # of the source, as extract
-    warehouse: Connection
-    ingestion: Lake
-    processed: Lake
-    declarations: Declarations
-    new_session: Callable[[], Connection]  # another of the source's owner
-
-    def extract(self, **request: Any) -> Extracted:
-        return extract(
-            PostgresSource(self.reader), self.ingestion, self.declarations, uuid.uuid4().hex, Request(**request)
-        )
-
-    def transform(self, batch: int) -> Transformed:
-        return transform(self.ingestion, self.processed, self.declarations, batch)
-
-    def replay(self, batch: int) -> Transformed:
-        return replay(self.ingestion, self.processed, self.declarations, batch)
-
-    def load(self) -> Loaded:
-        self.warehouse.run("SELECT pg_advisory_unlock_all()")
-        return load(self.warehouse, self.processed, self.declarations)
-
-    def run(self, **request: Any) -> tuple[Extracted, Loaded]:
-        extracted = self.extract(**request)
-        if extracted.batch is not None:
-            self.transform(extracted.batch)
-        return extracted, self.load()
-
-    def rows(self, query: str) -> list[list[Any]]:
-        return self.warehouse.rows(query)
 
 
 @pytest.fixture(scope="session")
@@ -128,7 +78,7 @@ def buckets(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Lake, Lake]]:
 
 
 @pytest.fixture
-def shop(credentials: tuple[Credentials, Credentials], buckets: tuple[Lake, Lake]) -> Iterator[Shop]:
+def pipeline(credentials: tuple[Credentials, Credentials], buckets: tuple[Lake, Lake]) -> Iterator[Pipeline]:
     source, warehouse = credentials
     opened: list[Connection] = []
 
@@ -138,7 +88,7 @@ def shop(credentials: tuple[Credentials, Credentials], buckets: tuple[Lake, Lake
 
     reader = Credentials(source.host, source.port, source.database, "reader", READER_PASSWORD)
     try:
-        yield Shop(
+        yield Pipeline(
             session(source),
             session(reader),
             session(warehouse),
@@ -151,6 +101,40 @@ def shop(credentials: tuple[Credentials, Credentials], buckets: tuple[Lake, Lake
             connection.close()
 
 
-def credentials_of(server: Any, database: str) -> Credentials:
-    """Of a database of ``server``, as the one who may do everything."""
-    return Credentials(server.host, server.port, database, server.superuser, server.password)
+@pytest.fixture
+def deployed(pipeline, credentials, buckets, monkeypatch, tmp_path):
+    """What deployment leaves around the functions: tables.json, environment, secrets."""
+    (tmp_path / "tables.json").write_text(json.dumps(configuration()), encoding="utf-8")
+    secrets = boto3.client("secretsmanager")
+    reader = dataclasses.replace(credentials[0], user="reader", password=READER_PASSWORD)
+    for name, of in (("totes/source", reader), ("totes/warehouse", credentials[1])):
+        value = {
+            "engine": "postgres",
+            "host": of.host,
+            "port": of.port,
+            "dbname": of.database,
+            "username": of.user,
+            "password": of.password,
+        }
+        secrets.create_secret(Name=name, SecretString=json.dumps(value))
+    for name, value in {
+        "LAMBDA_TASK_ROOT": str(tmp_path),
+        "INGESTION_BUCKET": "ingestion",
+        "PROCESSED_BUCKET": "processed",
+        "SOURCE_SECRET": "totes/source",
+        "WAREHOUSE_SECRET": "totes/warehouse",
+        "METRICS_NAMESPACE": "totes-test",
+        "POWERTOOLS_SERVICE_NAME": "transform",
+    }.items():
+        monkeypatch.setenv(name, value)
+    clients.client.cache_clear()
+    yield pipeline
+    clients.client.cache_clear()
+
+
+@pytest.fixture
+def log(monkeypatch):
+    """What the functions log, as a stream."""
+    stream = io.StringIO()
+    monkeypatch.setattr(runtime.logger.registered_handler, "stream", stream)
+    return stream

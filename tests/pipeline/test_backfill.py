@@ -13,7 +13,7 @@ from lambda_toolkit.pipeline.lambdas.extract.extraction import Extracted, Reques
 from lambda_toolkit.pipeline.lambdas.extract.limits import Limits
 from lambda_toolkit.pipeline.lambdas.extract.source.postgres import PostgresSource
 from lambda_toolkit.pipeline.lambdas.shared.deadline import Deadline
-from tests.pipeline.test_capture import keys, manifest
+from tests.support.lake_contents import keys, manifest
 from tests.support.source_model import EXPECTED, current_rows, expected_rows
 
 SMALL = Limits(rows=40)
@@ -26,151 +26,156 @@ def small(monkeypatch):
     monkeypatch.setattr(key_files, "KEY_FILE_ROWS", 16)
 
 
-def grow(shop, count=100):
-    shop.admin.run(
+def grow(pipeline, count=100):
+    pipeline.admin.run(
         "INSERT INTO payment SELECT n, created_at, last_updated, 1, 1, 5, 1, 1, false, payment_date, 1, 2"
         " FROM payment, generate_series(10, :last) AS n WHERE payment_id = 8",
         last=9 + count,
     )
 
 
-def step(shop, limits=SMALL, **request) -> Extracted:
+def step(pipeline, limits=SMALL, **request) -> Extracted:
     return extract(
-        PostgresSource(shop.reader),
-        shop.ingestion,
-        shop.declarations,
+        PostgresSource(pipeline.reader),
+        pipeline.ingestion,
+        pipeline.declarations,
         uuid.uuid4().hex,
         Request(**request),
         limits=limits,
     )
 
 
-def batches(shop) -> int:
-    return shop.ingestion.last_batch() or 0
+def batches(pipeline) -> int:
+    return pipeline.ingestion.last_batch() or 0
 
 
-def told(shop, table="payment", kind="changes", begun=1) -> list:
-    return [key for batch in range(begun, batches(shop) + 1) for key in keys(shop.ingestion, batch, table, kind)]
+def told(pipeline, table="payment", kind="changes", begun=1) -> list:
+    return [
+        key for batch in range(begun, batches(pipeline) + 1) for key in keys(pipeline.ingestion, batch, table, kind)
+    ]
 
 
-def equal(shop) -> None:
+def equal(pipeline) -> None:
     """The batches, one applied after the other, give the source's payments."""
     state = {}
-    for batch in range(1, batches(shop) + 1):
-        files = manifest(shop.ingestion, batch).tables["payment"]
-        for row in shop.ingestion.table(files.changes.key).to_pylist() if files.changes else ():
+    for batch in range(1, batches(pipeline) + 1):
+        files = manifest(pipeline.ingestion, batch).tables["payment"]
+        for row in pipeline.ingestion.table(files.changes.key).to_pylist() if files.changes else ():
             state[row["payment_id"]] = row["payment_amount"]
-        for key in keys(shop.ingestion, batch, "payment", "deleted"):
+        for key in keys(pipeline.ingestion, batch, "payment", "deleted"):
             del state[key]
-    assert state == dict(shop.admin.rows("SELECT payment_id, payment_amount FROM payment"))
+    assert state == dict(pipeline.admin.rows("SELECT payment_id, payment_amount FROM payment"))
 
 
-def finish(shop, limits=SMALL) -> None:
+def finish(pipeline, limits=SMALL) -> None:
     for _ in range(60):
-        done = step(shop, limits)
+        done = step(pipeline, limits)
         if not done.incomplete and done.batch is None:
             return
     raise AssertionError(f"never complete: {done}")
 
 
-def test_a_first_load_takes_dimensions_first_and_goes_on_where_it_stopped(shop):
-    grow(shop)
-    first = step(shop, Limits(rows=25))
+def test_a_first_load_takes_dimensions_first_and_goes_on_where_it_stopped(pipeline):
+    grow(pipeline)
+    first = step(pipeline, Limits(rows=25))
     assert first.incomplete.keys() >= {"payment", "sales_order"}
     assert (first.incomplete["payment"], first.rows["staff"]) == ("not read yet", 3)
     assert sum(first.rows.values()) == 25
-    done = extract_all(PostgresSource(shop.reader), shop.ingestion, shop.declarations, Request(), SMALL)
+    done = extract_all(PostgresSource(pipeline.reader), pipeline.ingestion, pipeline.declarations, Request(), SMALL)
     assert done.incomplete == {}
-    assert sorted(told(shop)) == list(range(1, 110))
-    assert step(shop).batch is None
-    for batch in range(1, batches(shop) + 1):
-        shop.transform(batch)
-    shop.load()
+    assert sorted(told(pipeline)) == list(range(1, 110))
+    assert step(pipeline).batch is None
+    for batch in range(1, batches(pipeline) + 1):
+        pipeline.transform(batch)
+    pipeline.load()
     for table in EXPECTED:
-        assert current_rows(shop.warehouse, table) == expected_rows(shop.admin, table), table
+        assert current_rows(pipeline.warehouse, table) == expected_rows(pipeline.admin, table), table
 
 
-def test_what_changes_during_a_first_load_is_taken_at_once_below_and_in_its_turn_beyond(shop):
-    grow(shop)
-    while not step(shop).incomplete.get("payment", "").startswith("read up to"):
+def test_what_changes_during_a_first_load_is_taken_at_once_below_and_in_its_turn_beyond(pipeline):
+    grow(pipeline)
+    while not step(pipeline).incomplete.get("payment", "").startswith("read up to"):
         pass
-    last_key = int(manifest(shop.ingestion, batches(shop)).tables["payment"].backfill.last_key)
+    last_key = int(manifest(pipeline.ingestion, batches(pipeline)).tables["payment"].backfill.last_key)
     assert 1 <= last_key < 80
-    shop.admin.run("UPDATE payment SET payment_amount = 77 WHERE payment_id IN (1, 109)")
-    shop.admin.run("DELETE FROM payment WHERE payment_id IN (2, 100)")
-    shop.admin.run("UPDATE payment SET payment_id = 200 WHERE payment_id = 3")
-    shop.admin.run("UPDATE payment SET payment_id = 0 WHERE payment_id = 108")
-    step(shop)
-    assert {0, 1} <= set(keys(shop.ingestion, batches(shop), "payment"))
-    assert 109 not in keys(shop.ingestion, batches(shop), "payment")
-    finish(shop)
-    assert sorted(told(shop, kind="deleted")) == [2, 3]  # 100 and 108 were never told
-    equal(shop)
+    pipeline.admin.run("UPDATE payment SET payment_amount = 77 WHERE payment_id IN (1, 109)")
+    pipeline.admin.run("DELETE FROM payment WHERE payment_id IN (2, 100)")
+    pipeline.admin.run("UPDATE payment SET payment_id = 200 WHERE payment_id = 3")
+    pipeline.admin.run("UPDATE payment SET payment_id = 0 WHERE payment_id = 108")
+    step(pipeline)
+    assert {0, 1} <= set(keys(pipeline.ingestion, batches(pipeline), "payment"))
+    assert 109 not in keys(pipeline.ingestion, batches(pipeline), "payment")
+    finish(pipeline)
+    assert sorted(told(pipeline, kind="deleted")) == [2, 3]  # 100 and 108 were never told
+    equal(pipeline)
 
 
-def test_a_gigantic_update_is_taken_in_ranges_of_what_was_written(shop):
-    grow(shop)
-    finish(shop)
-    shop.admin.run("UPDATE payment SET payment_amount = 6 WHERE payment_id % 2 = 0")
-    first = step(shop)
+def test_a_gigantic_update_is_taken_in_ranges_of_what_was_written(pipeline):
+    grow(pipeline)
+    finish(pipeline)
+    pipeline.admin.run("UPDATE payment SET payment_amount = 6 WHERE payment_id % 2 = 0")
+    first = step(pipeline)
     assert set(first.incomplete) == {"payment"}
-    cursor = manifest(shop.ingestion, batches(shop)).tables["payment"].backfill
+    cursor = manifest(pipeline.ingestion, batches(pipeline)).tables["payment"].backfill
     assert cursor.since_xmin is not None
-    shop.admin.run("UPDATE payment SET payment_amount = 7 WHERE payment_id IN (2, 3, 108)")
-    shop.admin.run("DELETE FROM payment WHERE payment_id = 106")
-    begun = batches(shop)
-    finish(shop)
-    assert sorted(told(shop, begun=begun)) == sorted([*(key for key in range(2, 109, 2) if key != 106), 2, 3])
-    equal(shop)
+    pipeline.admin.run("UPDATE payment SET payment_amount = 7 WHERE payment_id IN (2, 3, 108)")
+    pipeline.admin.run("DELETE FROM payment WHERE payment_id = 106")
+    begun = batches(pipeline)
+    finish(pipeline)
+    assert sorted(told(pipeline, begun=begun)) == sorted([*(key for key in range(2, 109, 2) if key != 106), 2, 3])
+    equal(pipeline)
 
 
-def test_an_update_larger_than_a_batch_during_a_first_load_begins_it_anew(shop):
-    grow(shop)
-    while not step(shop).incomplete["payment"].startswith("read up to"):
+def test_an_update_larger_than_a_batch_during_a_first_load_begins_it_anew(pipeline):
+    grow(pipeline)
+    while not step(pipeline).incomplete["payment"].startswith("read up to"):
         pass
-    step(shop)
-    shop.admin.run("UPDATE payment SET payment_amount = 6")
-    finish(shop)
-    equal(shop)
+    step(pipeline)
+    pipeline.admin.run("UPDATE payment SET payment_amount = 6")
+    finish(pipeline)
+    equal(pipeline)
 
 
-def test_a_full_compare_in_ranges_keeps_the_known_keys_until_it_is_through(shop):
-    grow(shop)
-    finish(shop)
-    shop.admin.run("DELETE FROM payment WHERE payment_id IN (5, 60, 109)")
-    step(shop, full=frozenset({"payment"}))
-    step(shop)
-    step(shop, full=frozenset({"payment"}))  # and once more, before it is through
-    shop.admin.run("DELETE FROM payment WHERE payment_id IN (6, 70)")
-    finish(shop)
-    assert sorted(told(shop, kind="deleted")) == [5, 6, 60, 70, 109]
-    assert {part.generation for part in manifest(shop.ingestion, batches(shop)).tables["payment"].keys} == {0}
-    equal(shop)
+def test_a_full_compare_in_ranges_keeps_the_known_keys_until_it_is_through(pipeline):
+    grow(pipeline)
+    finish(pipeline)
+    pipeline.admin.run("DELETE FROM payment WHERE payment_id IN (5, 60, 109)")
+    step(pipeline, full=frozenset({"payment"}))
+    step(pipeline)
+    step(pipeline, full=frozenset({"payment"}))  # and once more, before it is through
+    pipeline.admin.run("DELETE FROM payment WHERE payment_id IN (6, 70)")
+    finish(pipeline)
+    assert sorted(told(pipeline, kind="deleted")) == [5, 6, 60, 70, 109]
+    assert {part.generation for part in manifest(pipeline.ingestion, batches(pipeline)).tables["payment"].keys} == {0}
+    equal(pipeline)
 
 
-def test_time_that_runs_out_ends_a_batch_and_the_next_run_goes_on(shop):
-    grow(shop)
+def test_time_that_runs_out_ends_a_batch_and_the_next_run_goes_on(pipeline):
+    grow(pipeline)
     clock = iter([*[100.0] * 16, *[10.0] * 1000])
     limits = Limits(rows=40, deadline=Deadline(lambda: next(clock), reserve=60))
-    done = extract_all(PostgresSource(shop.reader), shop.ingestion, shop.declarations, Request(), limits)
+    done = extract_all(PostgresSource(pipeline.reader), pipeline.ingestion, pipeline.declarations, Request(), limits)
     assert done.incomplete
     assert (
-        extract_all(PostgresSource(shop.reader), shop.ingestion, shop.declarations, Request(), SMALL).incomplete == {}
+        extract_all(
+            PostgresSource(pipeline.reader), pipeline.ingestion, pipeline.declarations, Request(), SMALL
+        ).incomplete
+        == {}
     )
-    equal(shop)
+    equal(pipeline)
 
 
-def test_an_open_transaction_during_a_first_load_makes_nothing_come_twice(shop):
-    older = shop.new_session()
+def test_an_open_transaction_during_a_first_load_makes_nothing_come_twice(pipeline):
+    older = pipeline.new_session()
     older.run("BEGIN; UPDATE payment SET payment_amount = 9 WHERE payment_id = 1")
-    grow(shop)
-    shop.admin.run("UPDATE staff SET last_name = 'x'")
-    finish(shop)
-    assert sorted(told(shop)) == list(range(1, 110))
+    grow(pipeline)
+    pipeline.admin.run("UPDATE staff SET last_name = 'x'")
+    finish(pipeline)
+    assert sorted(told(pipeline)) == list(range(1, 110))
     older.run("COMMIT")
-    assert step(shop).rows == {"payment": 1}
-    assert step(shop).batch is None
-    equal(shop)
+    assert step(pipeline).rows == {"payment": 1}
+    assert step(pipeline).batch is None
+    equal(pipeline)
 
 
 @pytest.mark.parametrize(
@@ -185,42 +190,46 @@ def test_an_open_transaction_during_a_first_load_makes_nothing_come_twice(shop):
         ("uuid", [str(uuid.UUID(int=n * 2**120)) for n in range(60)]),
     ],
 )
-def test_keys_that_are_no_numbers_are_ordered_by_their_bytes(shop, kind, words):
+def test_keys_that_are_no_numbers_are_ordered_by_their_bytes(pipeline, kind, words):
     labels = ", ".join(f"'v{n}'" for n in reversed(range(60)))
-    shop.admin.run(f"CREATE TYPE reversed AS ENUM ({labels})")
-    shop.admin.run(f"CREATE TABLE note (code {kind} PRIMARY KEY, body text); GRANT SELECT ON note TO reader")
+    pipeline.admin.run(f"CREATE TYPE reversed AS ENUM ({labels})")
+    pipeline.admin.run(f"CREATE TABLE note (code {kind} PRIMARY KEY, body text); GRANT SELECT ON note TO reader")
     for word in words:
-        shop.admin.run(f"INSERT INTO note VALUES (CAST(:w AS {kind}), 'x')", w=word)
-    note = dataclasses.replace(shop.declarations.source["payment"], name="note", key="code")
-    shop.declarations = dataclasses.replace(shop.declarations, source={**shop.declarations.source, "note": note})
-    finish(shop)
-    stored = [row[0] for row in shop.admin.rows("SELECT format('%s', code) FROM note")]  # char(4) is padded
-    assert sorted(told(shop, "note")) == sorted(stored)
-    shop.admin.run("DELETE FROM note WHERE code IN (SELECT code FROM note ORDER BY code::text LIMIT 9)")
-    left = {row[0] for row in shop.admin.rows("SELECT format('%s', code) FROM note")}
-    step(shop)
-    assert keys(shop.ingestion, batches(shop), "note", "deleted") == sorted(set(stored) - left)
+        pipeline.admin.run(f"INSERT INTO note VALUES (CAST(:w AS {kind}), 'x')", w=word)
+    note = dataclasses.replace(pipeline.declarations.source["payment"], name="note", key="code")
+    pipeline.declarations = dataclasses.replace(
+        pipeline.declarations, source={**pipeline.declarations.source, "note": note}
+    )
+    finish(pipeline)
+    stored = [row[0] for row in pipeline.admin.rows("SELECT format('%s', code) FROM note")]  # char(4) is padded
+    assert sorted(told(pipeline, "note")) == sorted(stored)
+    pipeline.admin.run("DELETE FROM note WHERE code IN (SELECT code FROM note ORDER BY code::text LIMIT 9)")
+    left = {row[0] for row in pipeline.admin.rows("SELECT format('%s', code) FROM note")}
+    step(pipeline)
+    assert keys(pipeline.ingestion, batches(pipeline), "note", "deleted") == sorted(set(stored) - left)
 
 
-def test_random_histories_during_loading_end_in_the_same_rows(shop):
+def test_random_histories_during_loading_end_in_the_same_rows(pipeline):
     chance = random.Random(7)  # noqa: S311
-    grow(shop, 60)
+    grow(pipeline, 60)
     for _ in range(40):
         key = chance.randint(0, 90)
         match chance.randint(0, 5):
             case 0:
-                shop.admin.run("DELETE FROM payment WHERE payment_id = :k", k=key)
+                pipeline.admin.run("DELETE FROM payment WHERE payment_id = :k", k=key)
             case 1:
-                shop.admin.run("UPDATE payment SET payment_amount = payment_amount + 1 WHERE payment_id > :k", k=key)
+                pipeline.admin.run(
+                    "UPDATE payment SET payment_amount = payment_amount + 1 WHERE payment_id > :k", k=key
+                )
             case 2:
-                shop.admin.run(
+                pipeline.admin.run(
                     "INSERT INTO payment SELECT CAST(:k AS int), created_at, last_updated, 1, 1, 5, 1, 1, false,"
                     " agreed_payment_date, 1, 2 FROM sales_order WHERE sales_order_id = 1 ON CONFLICT DO NOTHING",
                     k=key,
                 )
             case 3:
-                step(shop, full=frozenset({"payment"}) if chance.random() < 0.3 else frozenset())
+                step(pipeline, full=frozenset({"payment"}) if chance.random() < 0.3 else frozenset())
             case _:
-                step(shop, dataclasses.replace(SMALL, rows=chance.choice([5, 20, 1000])))
-    finish(shop)
-    equal(shop)
+                step(pipeline, dataclasses.replace(SMALL, rows=chance.choice([5, 20, 1000])))
+    finish(pipeline)
+    equal(pipeline)

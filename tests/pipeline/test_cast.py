@@ -50,10 +50,10 @@ CASES = [
 
 
 @pytest.mark.parametrize(("values", "kind", "types"), CASES, ids=["whole", "decimal", "text", "moment", "float"])
-def test_what_passes_is_stored_unbent_and_what_is_refused_could_not_be(shop, values, kind, types):
+def test_what_passes_is_stored_unbent_and_what_is_refused_could_not_be(pipeline, values, kind, types):
     for number, name in enumerate(types):
-        shop.warehouse.run(f"CREATE TABLE probe_{number} (v {name})")
-        shop.warehouse.run(f"CREATE TABLE given_{number} (n int, v {_wide(kind)})")
+        pipeline.warehouse.run(f"CREATE TABLE probe_{number} (v {name})")
+        pipeline.warehouse.run(f"CREATE TABLE given_{number} (n int, v {_wide(kind)})")
 
     @settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck), database=None)
     @given(st.lists(st.one_of(st.none(), values), min_size=30, max_size=40))
@@ -62,11 +62,11 @@ def test_what_passes_is_stored_unbent_and_what_is_refused_could_not_be(shop, val
         for number, name in enumerate(types):
             result = cast_column(rows, name)
             refused = result.invalid.to_pylist() if result.invalid is not None else [False] * len(rows)
-            assert _verdicts(shop.warehouse, number, rows, name) == [not bad for bad in refused], name
+            assert _verdicts(pipeline.warehouse, number, rows, name) == [not bad for bad in refused], name
             kept = pa.table({"v": result.values})
-            with transaction(shop.warehouse):
-                shop.warehouse.run(f"TRUNCATE probe_{number}")
-                shop.warehouse.copy_in(f"COPY probe_{number} FROM STDIN (FORMAT csv)", to_csv([kept]))
+            with transaction(pipeline.warehouse):
+                pipeline.warehouse.run(f"TRUNCATE probe_{number}")
+                pipeline.warehouse.copy_in(f"COPY probe_{number} FROM STDIN (FORMAT csv)", to_csv([kept]))
 
     agree()
 

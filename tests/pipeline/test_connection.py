@@ -14,7 +14,7 @@ import trustme
 
 from lambda_toolkit.pipeline.lambdas.shared.errors import ConnectionFailedError
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Credentials, connect, connected
-from tests.pipeline.conftest import READER_PASSWORD
+from tests.support.pipeline import READER_PASSWORD
 
 SSL_REQUEST = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
 

@@ -15,22 +15,24 @@ from lambda_toolkit.pipeline.lambdas.extract.source import reader
 from lambda_toolkit.pipeline.lambdas.extract.source.postgres import PostgresSource
 from lambda_toolkit.pipeline.lambdas.shared.declarations import EVERY_RUN, NEVER
 from lambda_toolkit.pipeline.lambdas.shared.errors import SourceError
-from tests.pipeline.test_capture import keys, manifest, objects
+from tests.support.lake_contents import keys, manifest, objects
 
 BEGIN = datetime(2026, 1, 2, 3, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
 
-def declare(shop, table="payment", **change) -> None:
-    changed = dataclasses.replace(shop.declarations.source[table], **change)
-    shop.declarations = dataclasses.replace(shop.declarations, source={**shop.declarations.source, table: changed})
+def declare(pipeline, table="payment", **change) -> None:
+    changed = dataclasses.replace(pipeline.declarations.source[table], **change)
+    pipeline.declarations = dataclasses.replace(
+        pipeline.declarations, source={**pipeline.declarations.source, table: changed}
+    )
 
 
-def run_at(shop, minutes: float, limits=DEFAULT_LIMITS, **request) -> Extracted:
+def run_at(pipeline, minutes: float, limits=DEFAULT_LIMITS, **request) -> Extracted:
     return extract(
-        PostgresSource(shop.reader),
-        shop.ingestion,
-        shop.declarations,
+        PostgresSource(pipeline.reader),
+        pipeline.ingestion,
+        pipeline.declarations,
         uuid.uuid4().hex,
         Request(**request),
         lambda: BEGIN + timedelta(minutes=minutes),
@@ -38,161 +40,169 @@ def run_at(shop, minutes: float, limits=DEFAULT_LIMITS, **request) -> Extracted:
     )
 
 
-def insert(shop, key: int) -> None:
-    shop.admin.run(
+def insert(pipeline, key: int) -> None:
+    pipeline.admin.run(
         "INSERT INTO payment SELECT CAST(:k AS int), created_at, last_updated, 9, 1, 5, 1, 1, false, payment_date, 1, 2"
         " FROM payment WHERE payment_id = 8",
         k=key,
     )
 
 
-def test_between_two_compares_no_keys_are_written_and_what_came_and_went_is_found_at_the_next(shop):
-    declare(shop, deletes=HOUR)
-    run_at(shop, 0)
-    first = manifest(shop.ingestion, 1).tables["payment"]
-    insert(shop, 10)
-    insert(shop, 11)
-    assert run_at(shop, 10).rows == {"payment": 2}
-    shop.admin.run("DELETE FROM payment WHERE payment_id IN (1, 10)")
-    insert(shop, 12)
-    assert run_at(shop, 20).deleted == {}
-    files = manifest(shop.ingestion, 3).tables["payment"]
+def test_between_two_compares_no_keys_are_written_and_what_came_and_went_is_found_at_the_next(pipeline):
+    declare(pipeline, deletes=HOUR)
+    run_at(pipeline, 0)
+    first = manifest(pipeline.ingestion, 1).tables["payment"]
+    insert(pipeline, 10)
+    insert(pipeline, 11)
+    assert run_at(pipeline, 10).rows == {"payment": 2}
+    pipeline.admin.run("DELETE FROM payment WHERE payment_id IN (1, 10)")
+    insert(pipeline, 12)
+    assert run_at(pipeline, 20).deleted == {}
+    files = manifest(pipeline.ingestion, 3).tables["payment"]
     assert (files.keys, files.compared_at) == (first.keys, first.compared_at)
     assert [file.rows for file in files.keys_since_compare] == [2, 1]
-    assert run_at(shop, 30).batch is None
-    assert run_at(shop, 60).deleted == {"payment": 2}
-    assert keys(shop.ingestion, 4, "payment", "deleted") == [1, 10]
-    files = manifest(shop.ingestion, 4).tables["payment"]
+    assert run_at(pipeline, 30).batch is None
+    assert run_at(pipeline, 60).deleted == {"payment": 2}
+    assert keys(pipeline.ingestion, 4, "payment", "deleted") == [1, 10]
+    files = manifest(pipeline.ingestion, 4).tables["payment"]
     assert (files.keys_since_compare, sum(part.rows for part in files.keys)) == ((), 10)
-    assert run_at(shop, 200).batch is None
+    assert run_at(pipeline, 200).batch is None
 
 
-def test_a_compare_that_finds_nothing_is_remembered_once(shop):
-    declare(shop, deletes=HOUR)
-    run_at(shop, 0)
-    insert(shop, 10)
-    run_at(shop, 10)
-    remembered = run_at(shop, 70)
+def test_a_compare_that_finds_nothing_is_remembered_once(pipeline):
+    declare(pipeline, deletes=HOUR)
+    run_at(pipeline, 0)
+    insert(pipeline, 10)
+    run_at(pipeline, 10)
+    remembered = run_at(pipeline, 70)
     assert (remembered.batch, remembered.rows, remembered.deleted) == (3, {}, {})
-    assert run_at(shop, 200).batch is None
+    assert run_at(pipeline, 200).batch is None
 
 
-def test_a_clock_that_is_set_back_postpones_no_compare(shop):
-    declare(shop, deletes=HOUR)
-    run_at(shop, 0)
-    shop.admin.run("DELETE FROM payment WHERE payment_id = 1")
-    assert run_at(shop, 30).batch is None
-    assert run_at(shop, -10_000).deleted == {"payment": 1}
+def test_a_clock_that_is_set_back_postpones_no_compare(pipeline):
+    declare(pipeline, deletes=HOUR)
+    run_at(pipeline, 0)
+    pipeline.admin.run("DELETE FROM payment WHERE payment_id = 1")
+    assert run_at(pipeline, 30).batch is None
+    assert run_at(pipeline, -10_000).deleted == {"payment": 1}
 
 
-def test_many_keys_that_came_are_compared_before_their_time(shop, monkeypatch):
+def test_many_keys_that_came_are_compared_before_their_time(pipeline, monkeypatch):
     monkeypatch.setattr(deletes, "KEYS_SINCE_COMPARE", 2)
-    declare(shop, deletes=HOUR)
-    run_at(shop, 0)
-    shop.admin.run(
+    declare(pipeline, deletes=HOUR)
+    run_at(pipeline, 0)
+    pipeline.admin.run(
         "UPDATE payment SET payment_amount = 1 WHERE payment_id IN (1, 2, 3); DELETE FROM payment WHERE payment_id = 4"
     )
-    assert run_at(shop, 1).deleted == {"payment": 1}
+    assert run_at(pipeline, 1).deleted == {"payment": 1}
 
 
-def test_deletes_that_are_never_looked_for_are_found_when_they_are_again(shop):
-    run_at(shop, 0)
-    declare(shop, deletes=NEVER)
-    shop.admin.run("DELETE FROM payment WHERE payment_id = 1")
-    insert(shop, 10)
-    assert (run_at(shop, 1000).deleted, run_at(shop, 2000).batch) == ({}, None)
-    declare(shop, deletes=EVERY_RUN)
-    assert run_at(shop, 3000).deleted == {"payment": 1}
+def test_deletes_that_are_never_looked_for_are_found_when_they_are_again(pipeline):
+    run_at(pipeline, 0)
+    declare(pipeline, deletes=NEVER)
+    pipeline.admin.run("DELETE FROM payment WHERE payment_id = 1")
+    insert(pipeline, 10)
+    assert (run_at(pipeline, 1000).deleted, run_at(pipeline, 2000).batch) == ({}, None)
+    declare(pipeline, deletes=EVERY_RUN)
+    assert run_at(pipeline, 3000).deleted == {"payment": 1}
 
 
-def test_rows_that_nobody_wrote_are_refused_at_the_compare(shop):
-    declare(shop, deletes=HOUR)
-    shop.admin.run("ALTER TABLE payment ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON payment USING (payment_id < 5)")
-    run_at(shop, 0)
-    shop.admin.run("UPDATE payment SET payment_amount = 1 WHERE payment_id = 1")
-    run_at(shop, 10)
-    shop.admin.run("ALTER POLICY p ON payment USING (payment_id < 8)")
-    assert run_at(shop, 20).batch is None
+def test_rows_that_nobody_wrote_are_refused_at_the_compare(pipeline):
+    declare(pipeline, deletes=HOUR)
+    pipeline.admin.run(
+        "ALTER TABLE payment ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON payment USING (payment_id < 5)"
+    )
+    run_at(pipeline, 0)
+    pipeline.admin.run("UPDATE payment SET payment_amount = 1 WHERE payment_id = 1")
+    run_at(pipeline, 10)
+    pipeline.admin.run("ALTER POLICY p ON payment USING (payment_id < 8)")
+    assert run_at(pipeline, 20).batch is None
     with pytest.raises(SourceError, match="payment shows 3 rows"):
-        run_at(shop, 60)
+        run_at(pipeline, 60)
 
 
-def test_only_the_files_of_keys_in_whose_range_something_changed_are_written_anew(shop, monkeypatch):
+def test_only_the_files_of_keys_in_whose_range_something_changed_are_written_anew(pipeline, monkeypatch):
     monkeypatch.setattr(key_files, "KEY_FILE_ROWS", 4)
     for key in range(10, 30):
-        insert(shop, key)
-    run_at(shop, 0)
-    run_at(shop, 0, full=frozenset({"payment"}))
-    before = manifest(shop.ingestion, 2).tables["payment"].keys
-    shop.admin.run("DELETE FROM payment WHERE payment_id = 6")
-    insert(shop, 30)
-    assert run_at(shop, 1).deleted == {"payment": 1}
-    after = manifest(shop.ingestion, 3).tables["payment"].keys
+        insert(pipeline, key)
+    run_at(pipeline, 0)
+    run_at(pipeline, 0, full=frozenset({"payment"}))
+    before = manifest(pipeline.ingestion, 2).tables["payment"].keys
+    pipeline.admin.run("DELETE FROM payment WHERE payment_id = 6")
+    insert(pipeline, 30)
+    assert run_at(pipeline, 1).deleted == {"payment": 1}
+    after = manifest(pipeline.ingestion, 3).tables["payment"].keys
     assert set(before) & set(after)
-    stored = [key for part in after for key in shop.ingestion.table(part.key)["payment_id"].to_pylist()]
+    stored = [key for part in after for key in pipeline.ingestion.table(part.key)["payment_id"].to_pylist()]
     assert stored == [key for key in range(1, 31) if key != 6]
-    assert run_at(shop, 2).batch is None
+    assert run_at(pipeline, 2).batch is None
 
 
-def view(shop) -> None:
-    shop.admin.run("ALTER TABLE design RENAME TO base; CREATE VIEW design AS SELECT * FROM base")
-    shop.admin.run("GRANT SELECT ON design TO reader")
-    declare(shop, "design", by_content=True)
+def view(pipeline) -> None:
+    pipeline.admin.run("ALTER TABLE design RENAME TO base; CREATE VIEW design AS SELECT * FROM base")
+    pipeline.admin.run("GRANT SELECT ON design TO reader")
+    declare(pipeline, "design", by_content=True)
 
 
-def test_a_view_is_compared_by_content(shop):
-    shop.admin.run("INSERT INTO design (design_id, design_name, file_location, file_name) VALUES (3, 'd', 'l', 'f')")
-    view(shop)
-    assert run_at(shop, 0).rows["design"] == 3
-    written = objects(shop.ingestion)
-    assert run_at(shop, 1).batch is None
-    assert objects(shop.ingestion) == written
-    shop.admin.run("UPDATE base SET file_location = file_location")
-    assert run_at(shop, 2).batch is None  # written, and the same
-    shop.admin.run("UPDATE base SET file_location = '/opt' WHERE design_id = 2; DELETE FROM base WHERE design_id = 3")
-    done = run_at(shop, 3)
+def test_a_view_is_compared_by_content(pipeline):
+    pipeline.admin.run(
+        "INSERT INTO design (design_id, design_name, file_location, file_name) VALUES (3, 'd', 'l', 'f')"
+    )
+    view(pipeline)
+    assert run_at(pipeline, 0).rows["design"] == 3
+    written = objects(pipeline.ingestion)
+    assert run_at(pipeline, 1).batch is None
+    assert objects(pipeline.ingestion) == written
+    pipeline.admin.run("UPDATE base SET file_location = file_location")
+    assert run_at(pipeline, 2).batch is None  # written, and the same
+    pipeline.admin.run(
+        "UPDATE base SET file_location = '/opt' WHERE design_id = 2; DELETE FROM base WHERE design_id = 3"
+    )
+    done = run_at(pipeline, 3)
     assert (done.rows, done.deleted) == ({"design": 1}, {"design": 1})
-    assert keys(shop.ingestion, 2, "design") == [2]
-    assert run_at(shop, 4, full=frozenset({"design"})).rows == {"design": 2}
-    shop.admin.run("CREATE OR REPLACE VIEW design AS SELECT b.* FROM base AS b, generate_series(1, 2)")
+    assert keys(pipeline.ingestion, 2, "design") == [2]
+    assert run_at(pipeline, 4, full=frozenset({"design"})).rows == {"design": 2}
+    pipeline.admin.run("CREATE OR REPLACE VIEW design AS SELECT b.* FROM base AS b, generate_series(1, 2)")
     with pytest.raises(SourceError, match="design_id of design is not unique"):
-        run_at(shop, 5)
+        run_at(pipeline, 5)
 
 
-def test_a_table_may_turn_to_be_compared_by_content_and_back(shop):
-    shop.admin.run("INSERT INTO design (design_id, design_name, file_location, file_name) VALUES (3, 'd', 'l', 'f')")
-    run_at(shop, 0)
-    shop.admin.run("DELETE FROM design WHERE design_id = 3")
-    declare(shop, "design", by_content=True)
-    assert run_at(shop, 1).deleted == {"design": 1}
-    declare(shop, "design", by_content=False)
-    run_at(shop, 2)
-    assert run_at(shop, 3).batch is None
+def test_a_table_may_turn_to_be_compared_by_content_and_back(pipeline):
+    pipeline.admin.run(
+        "INSERT INTO design (design_id, design_name, file_location, file_name) VALUES (3, 'd', 'l', 'f')"
+    )
+    run_at(pipeline, 0)
+    pipeline.admin.run("DELETE FROM design WHERE design_id = 3")
+    declare(pipeline, "design", by_content=True)
+    assert run_at(pipeline, 1).deleted == {"design": 1}
+    declare(pipeline, "design", by_content=False)
+    run_at(pipeline, 2)
+    assert run_at(pipeline, 3).batch is None
 
 
-def test_a_view_larger_than_a_batch_is_taken_over_several(shop, monkeypatch):
+def test_a_view_larger_than_a_batch_is_taken_over_several(pipeline, monkeypatch):
     monkeypatch.setattr(reader, "CHUNK_BYTES", 32_000)
-    shop.admin.run(
+    pipeline.admin.run(
         "INSERT INTO design (design_id, design_name, file_location, file_name)"
         " SELECT n, 'd', 'l', 'f' FROM generate_series(10, 3000) AS n"
     )
-    view(shop)
+    view(pipeline)
     few = Limits(rows=100)
     told: list[int] = []
     for number in range(1, 40):
-        done = run_at(shop, number, few)
+        done = run_at(pipeline, number, few)
         if done.batch is None:
             break
-        told += keys(shop.ingestion, done.batch, "design")
+        told += keys(pipeline.ingestion, done.batch, "design")
     assert done.incomplete == {}
     assert sorted(told) == [1, 2, *range(10, 3001)]
 
 
-def test_a_view_that_is_joined_brings_what_names_its_changed_rows(shop):
-    shop.admin.run("ALTER TABLE department RENAME TO base; CREATE VIEW department AS SELECT * FROM base")
-    shop.admin.run("GRANT SELECT ON department TO reader")
-    declare(shop, "department", by_content=True)
-    shop.run()
-    shop.admin.run("UPDATE base SET location = 'Hull' WHERE department_id = 1")
-    assert shop.run()[1].appended == {"dim_staff": 2}
-    assert shop.rows("SELECT staff_id FROM dim_staff WHERE location = 'Hull' ORDER BY 1") == [[1], [2]]
+def test_a_view_that_is_joined_brings_what_names_its_changed_rows(pipeline):
+    pipeline.admin.run("ALTER TABLE department RENAME TO base; CREATE VIEW department AS SELECT * FROM base")
+    pipeline.admin.run("GRANT SELECT ON department TO reader")
+    declare(pipeline, "department", by_content=True)
+    pipeline.run()
+    pipeline.admin.run("UPDATE base SET location = 'Hull' WHERE department_id = 1")
+    assert pipeline.run()[1].appended == {"dim_staff": 2}
+    assert pipeline.rows("SELECT staff_id FROM dim_staff WHERE location = 'Hull' ORDER BY 1") == [[1], [2]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from lambda_toolkit.pipeline.lambdas.load.loading import load
 from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import Warehouse
 from lambda_toolkit.pipeline.warehouse.preparation import prepare
-from tests.pipeline.conftest import CONFIG
+from tests.support.repository import CONFIG
 from tests.support.source_model import CURRENT
 
 SCHEMA = (CONFIG / "warehouse.sql").read_text(encoding="utf-8")
@@ -19,76 +19,80 @@ HISTORY = """
 """
 
 
-def history(shop, key, schema="public", own="pipeline"):
+def history(pipeline, key, schema="public", own="pipeline"):
     """The versions of an order: units sold, the batch from which and the batch until which that was so."""
-    return shop.rows(HISTORY.format(schema=schema, own=own, key=key))
+    return pipeline.rows(HISTORY.format(schema=schema, own=own, key=key))
 
 
-def sell(shop, units, key=1):
-    shop.admin.run("UPDATE sales_order SET units_sold = :units WHERE sales_order_id = :key", units=units, key=key)
-    shop.run()
+def sell(pipeline, units, key=1):
+    pipeline.admin.run("UPDATE sales_order SET units_sold = :units WHERE sales_order_id = :key", units=units, key=key)
+    pipeline.run()
 
 
-def a_history(shop):
+def a_history(pipeline):
     """Order 1: A, B, A. Order 6: deleted and back."""
-    shop.run()
-    sell(shop, 5)
-    shop.admin.run("CREATE TABLE kept AS SELECT * FROM sales_order WHERE sales_order_id = 6")
-    shop.admin.run("DELETE FROM payment; DELETE FROM transaction; DELETE FROM sales_order WHERE sales_order_id = 6")
-    sell(shop, 1000)
-    shop.admin.run("INSERT INTO sales_order SELECT * FROM kept")
-    shop.run()
+    pipeline.run()
+    sell(pipeline, 5)
+    pipeline.admin.run("CREATE TABLE kept AS SELECT * FROM sales_order WHERE sales_order_id = 6")
+    pipeline.admin.run("DELETE FROM payment; DELETE FROM transaction; DELETE FROM sales_order WHERE sales_order_id = 6")
+    sell(pipeline, 1000)
+    pipeline.admin.run("INSERT INTO sales_order SELECT * FROM kept")
+    pipeline.run()
 
 
-def test_versions_are_numbered_without_gaps_and_each_is_of_one_batch(shop):
-    a_history(shop)
-    assert shop.rows("SELECT array_agg(sales_record_id ORDER BY 1) FROM fact_sales_order") == [[list(range(1, 10))]]
-    assert shop.rows(
+def test_versions_are_numbered_without_gaps_and_each_is_of_one_batch(pipeline):
+    a_history(pipeline)
+    assert pipeline.rows("SELECT array_agg(sales_record_id ORDER BY 1) FROM fact_sales_order") == [[list(range(1, 10))]]
+    assert pipeline.rows(
         "SELECT first_record, last_record, batch FROM pipeline.version_range"
         " WHERE table_name = 'fact_sales_order' ORDER BY 1"
     ) == [[1, 6, 1], [7, 7, 2], [8, 8, 3], [9, 9, 4]]
 
 
-def test_a_version_is_valid_until_the_next_one_or_until_the_row_was_deleted(shop):
-    a_history(shop)
-    assert history(shop, 1) == [[1000, 1, 2], [5, 2, 3], [1000, 3, None]]
-    assert history(shop, 6) == [[6000, 1, 3], [6000, 4, None]]  # and in between there was none
-    shop.admin.run("DELETE FROM sales_order WHERE sales_order_id = 6")
-    shop.run()
-    assert history(shop, 6) == [[6000, 1, 3], [6000, 4, 5]]
+def test_a_version_is_valid_until_the_next_one_or_until_the_row_was_deleted(pipeline):
+    a_history(pipeline)
+    assert history(pipeline, 1) == [[1000, 1, 2], [5, 2, 3], [1000, 3, None]]
+    assert history(pipeline, 6) == [[6000, 1, 3], [6000, 4, None]]  # and in between there was none
+    pipeline.admin.run("DELETE FROM sales_order WHERE sales_order_id = 6")
+    pipeline.run()
+    assert history(pipeline, 6) == [[6000, 1, 3], [6000, 4, 5]]
 
 
-def test_what_is_valid_still_is_what_is_current(shop):
-    a_history(shop)
+def test_what_is_valid_still_is_what_is_current(pipeline):
+    a_history(pipeline)
     for view in CURRENT.values():
         columns = ", ".join(
             row[0]
-            for row in shop.rows(f"SELECT attname FROM pg_attribute WHERE attnum > 0 AND attrelid = '{view}'::regclass")
+            for row in pipeline.rows(
+                f"SELECT attname FROM pg_attribute WHERE attnum > 0 AND attrelid = '{view}'::regclass"
+            )
         )
         still = f"SELECT {columns} FROM {view.replace('current', 'history')} WHERE valid_to IS NULL ORDER BY 1"
-        assert shop.rows(still) == shop.rows(f"SELECT {columns} FROM {view} ORDER BY 1")
+        assert pipeline.rows(still) == pipeline.rows(f"SELECT {columns} FROM {view} ORDER BY 1")
 
 
-def test_the_same_lake_fills_another_schema_with_the_same_rows_and_numbers(shop):
-    a_history(shop)
-    created = prepare(shop.warehouse, SCHEMA, shop.declarations, CHECK)
+def test_the_same_lake_fills_another_schema_with_the_same_rows_and_numbers(pipeline):
+    a_history(pipeline)
+    created = prepare(pipeline.warehouse, SCHEMA, pipeline.declarations, CHECK)
     assert created[:2] == ["schema check", "table check.dim_date"]
     assert "view check.history_payment" in created
-    assert load(shop.warehouse, shop.processed, shop.declarations, warehouse=CHECK).loaded == [1, 2, 3, 4]
-    tables = [*shop.declarations.warehouse, *CURRENT.values(), "history_sales_order"]
+    assert load(pipeline.warehouse, pipeline.processed, pipeline.declarations, warehouse=CHECK).loaded == [1, 2, 3, 4]
+    tables = [*pipeline.declarations.warehouse, *CURRENT.values(), "history_sales_order"]
     for live, other in [(t, f'"check".{t}') for t in tables] + [
         (f"pipeline.{t}", f"check_pipeline.{t}") for t in ("version_range", "deletion")
     ]:
-        assert shop.rows(f"SELECT * FROM {other} AS t ORDER BY t") == shop.rows(f"SELECT * FROM {live} AS t ORDER BY t")
+        assert pipeline.rows(f"SELECT * FROM {other} AS t ORDER BY t") == pipeline.rows(
+            f"SELECT * FROM {live} AS t ORDER BY t"
+        )
     keys = """SELECT count(*), count(*) FILTER (WHERE f.relnamespace = 'check'::regnamespace) FROM pg_constraint AS c
               JOIN pg_class AS f ON f.oid = c.confrelid WHERE c.connamespace = 'check'::regnamespace"""
-    assert shop.rows(keys) == [[24, 24]]
+    assert pipeline.rows(keys) == [[24, 24]]
 
 
-def test_history_of_a_row_that_load_did_not_write_has_no_times(shop):
-    shop.run()
-    shop.warehouse.run("DELETE FROM pipeline.version_range WHERE table_name = 'fact_sales_order'")
+def test_history_of_a_row_that_load_did_not_write_has_no_times(pipeline):
+    pipeline.run()
+    pipeline.warehouse.run("DELETE FROM pipeline.version_range WHERE table_name = 'fact_sales_order'")
     unknown = "SELECT valid_from, valid_to FROM history_sales_order WHERE sales_order_id = 1"
-    assert shop.rows(unknown) == [[None, None]]
-    sell(shop, 77)
-    assert history(shop, 1)[-1:] == [[77, 2, None]]
+    assert pipeline.rows(unknown) == [[None, None]]
+    sell(pipeline, 77)
+    assert history(pipeline, 1)[-1:] == [[77, 2, None]]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import io
 import json
 from types import SimpleNamespace
 from urllib.parse import quote_plus
@@ -13,59 +11,15 @@ import pytest
 
 from lambda_toolkit.pipeline.lambdas.extract.handler import lambda_handler as extract
 from lambda_toolkit.pipeline.lambdas.load.handler import lambda_handler as load
-from lambda_toolkit.pipeline.lambdas.shared import clients, runtime
 from lambda_toolkit.pipeline.lambdas.shared.errors import ConnectionFailedError, LakeError, PipelineError
 from lambda_toolkit.pipeline.lambdas.transform.handler import lambda_handler as transform
-from tests.pipeline.conftest import READER_PASSWORD, configuration
+from tests.support.function_logs import json_lines
 
 CONTEXT = SimpleNamespace(function_name="totes-test-transform", aws_request_id="r-1")
 
 
-@pytest.fixture
-def deployed(shop, credentials, buckets, monkeypatch, tmp_path):
-    """What deployment leaves around the functions: tables.json, environment, secrets."""
-    (tmp_path / "tables.json").write_text(json.dumps(configuration()), encoding="utf-8")
-    secrets = boto3.client("secretsmanager")
-    reader = dataclasses.replace(credentials[0], user="reader", password=READER_PASSWORD)
-    for name, of in (("totes/source", reader), ("totes/warehouse", credentials[1])):
-        value = {
-            "engine": "postgres",
-            "host": of.host,
-            "port": of.port,
-            "dbname": of.database,
-            "username": of.user,
-            "password": of.password,
-        }
-        secrets.create_secret(Name=name, SecretString=json.dumps(value))
-    for name, value in {
-        "LAMBDA_TASK_ROOT": str(tmp_path),
-        "INGESTION_BUCKET": "ingestion",
-        "PROCESSED_BUCKET": "processed",
-        "SOURCE_SECRET": "totes/source",
-        "WAREHOUSE_SECRET": "totes/warehouse",
-        "METRICS_NAMESPACE": "totes-test",
-        "POWERTOOLS_SERVICE_NAME": "transform",
-    }.items():
-        monkeypatch.setenv(name, value)
-    clients.client.cache_clear()
-    yield shop
-    clients.client.cache_clear()
-
-
-@pytest.fixture
-def log(monkeypatch):
-    """What the functions log, as a stream."""
-    stream = io.StringIO()
-    monkeypatch.setattr(runtime.logger.registered_handler, "stream", stream)
-    return stream
-
-
 def s3_event(*keys):
     return {"Records": [{"s3": {"bucket": {"name": "ingestion"}, "object": {"key": quote_plus(key)}}} for key in keys]}
-
-
-def json_lines(text):
-    return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
 
 
 def test_a_change_travels_from_door_to_door(deployed):

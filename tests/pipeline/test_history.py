@@ -15,9 +15,9 @@ ROUNDS = 8
 class Business:
     """Random changes, some of them in a transaction that stays open over several runs."""
 
-    def __init__(self, shop, seed: int) -> None:
+    def __init__(self, pipeline, seed: int) -> None:
         self.random = random.Random(seed)  # noqa: S311  # a history that can be repeated
-        self.session, self.slow = shop.admin, shop.new_session()
+        self.session, self.slow = pipeline.admin, pipeline.new_session()
         for session in (self.session, self.slow):
             session.run("SET lock_timeout = '50ms'")
         self.next_key = 100
@@ -109,16 +109,16 @@ class Business:
 
 
 @pytest.mark.parametrize("seed", [1])
-def test_after_every_run_the_warehouse_agrees_with_the_source_and_keeps_every_version(shop, seed):
-    business, model = Business(shop, seed), Versions()
+def test_after_every_run_the_warehouse_agrees_with_the_source_and_keeps_every_version(pipeline, seed):
+    business, model = Business(pipeline, seed), Versions()
     for _ in range(ROUNDS):
-        _, loaded = shop.run()
+        _, loaded = pipeline.run()
         assert loaded.missing_batch is None
-        model.look(shop.reader)
+        model.look(pipeline.reader)
         for table in EXPECTED:
-            assert current_rows(shop.warehouse, table) == expected_rows(shop.reader, table), table
+            assert current_rows(pipeline.warehouse, table) == expected_rows(pipeline.reader, table), table
         for table, versions in model.versions.items():
-            assert fact_versions(shop.warehouse, table) == versions, table
+            assert fact_versions(pipeline.warehouse, table) == versions, table
         business.round()
-    assert shop.rows("SELECT max(batch) > 3 FROM pipeline.ledger") == [[True]]
+    assert pipeline.rows("SELECT max(batch) > 3 FROM pipeline.ledger") == [[True]]
     assert any(len(versions) > 1 for versions in model.versions["fact_payment"].values())

@@ -11,7 +11,7 @@ from lambda_toolkit.pipeline.lambdas.load.replay import replay
 from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import CONTROL_TABLES, Warehouse
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import connected
 from lambda_toolkit.pipeline.warehouse.preparation import prepare
-from tests.pipeline.conftest import credentials_of
+from tests.support.pipeline import credentials_of
 from tests.support.sample_star import DECLARED, GONE, SCHEMA, Batch, Row, expected, found, repaired, write
 from tests.support.written_lake import WrittenLake
 

@@ -10,7 +10,7 @@ from lambda_toolkit.pipeline.lambdas.shared.errors import Hint, NotPreparedError
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import connected
 from lambda_toolkit.pipeline.warehouse.preparation import prepare
 from lambda_toolkit.pipeline.warehouse.verification import differences
-from tests.pipeline.conftest import CONFIG, configuration
+from tests.support.repository import CONFIG, configuration
 
 SCHEMA = (CONFIG / "warehouse.sql").read_text(encoding="utf-8")
 DECLARED = parse(configuration())

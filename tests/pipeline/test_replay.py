@@ -15,7 +15,7 @@ from lambda_toolkit.pipeline.lambdas.transform import batch as transformation
 from lambda_toolkit.pipeline.lambdas.transform.columns.derive import _FUNCTIONS
 from lambda_toolkit.pipeline.lambdas.transform.handler import lambda_handler
 from lambda_toolkit.pipeline.lambdas.transform.recovery import missed_batches
-from tests.pipeline.test_handlers import deployed, json_lines, log  # noqa: F401  # fixtures
+from tests.support.function_logs import json_lines
 
 
 def context(seconds=600.0):
@@ -25,15 +25,15 @@ def context(seconds=600.0):
 
 
 @pytest.fixture
-def corrected(shop, monkeypatch):
+def corrected(pipeline, monkeypatch):
     """A batch with a currency that the code of then did not know, and the code of now does."""
-    shop.admin.run("UPDATE currency SET currency_code = 'QQQ' WHERE currency_id = 2")
-    shop.extract()
-    first = shop.transform(1)
+    pipeline.admin.run("UPDATE currency SET currency_code = 'QQQ' WHERE currency_id = 2")
+    pipeline.extract()
+    first = pipeline.transform(1)
     assert first.manifest.rejected["dim_currency"].rows == 1
     _, reason = _FUNCTIONS["currency_name"]
     monkeypatch.setitem(_FUNCTIONS, "currency_name", (lambda column, _: column, reason))
-    return shop
+    return pipeline
 
 
 def everything(lake):
@@ -101,7 +101,7 @@ def test_a_file_that_a_sweep_took_just_before_it_was_named_is_stored_again(corre
     assert corrected.processed.exists(gone)
 
 
-def test_the_door_replays(deployed):  # noqa: F811
+def test_the_door_replays(deployed):
     deployed.admin.run("UPDATE payment SET payment_date = 'x' WHERE payment_id < 3")
     deployed.extract()
     expected = {"batch": 1, "revision": 1, "rejected": {"fact_payment": 2}}
@@ -109,20 +109,20 @@ def test_the_door_replays(deployed):  # noqa: F811
     assert lambda_handler({"action": "replay", "batch": 1}, context()) == {**expected, "changed": False}
 
 
-def test_missed_batches_are_found_when_they_are_old_enough(shop):
+def test_missed_batches_are_found_when_they_are_old_enough(pipeline):
     for phone in ("1", "2", "3", "4"):
-        shop.admin.run("UPDATE address SET phone = :phone", phone=phone)
-        shop.extract()
-    shop.transform(2)
+        pipeline.admin.run("UPDATE address SET phone = :phone", phone=phone)
+        pipeline.extract()
+    pipeline.transform(2)
     now = datetime.now(UTC)
-    assert list(missed_batches(shop.ingestion, shop.processed, now)) == []
-    assert list(missed_batches(shop.ingestion, shop.processed, now + timedelta(minutes=6))) == [1, 3, 4]
-    shop.transform(3)
-    assert list(missed_batches(shop.ingestion, shop.processed, now + timedelta(minutes=6))) == [1, 4]
+    assert list(missed_batches(pipeline.ingestion, pipeline.processed, now)) == []
+    assert list(missed_batches(pipeline.ingestion, pipeline.processed, now + timedelta(minutes=6))) == [1, 3, 4]
+    pipeline.transform(3)
+    assert list(missed_batches(pipeline.ingestion, pipeline.processed, now + timedelta(minutes=6))) == [1, 4]
 
 
 @pytest.mark.parametrize("event", [{"source": "aws.events", "detail-type": "Scheduled Event"}, {"action": "sweep"}])
-def test_the_scheduled_run_takes_what_was_missed_in_order_and_warns_once(deployed, log, monkeypatch, event):  # noqa: F811
+def test_the_scheduled_run_takes_what_was_missed_in_order_and_warns_once(deployed, log, monkeypatch, event):
     for phone in ("1", "2"):
         deployed.admin.run("UPDATE address SET phone = :phone", phone=phone)
         deployed.extract()
@@ -137,7 +137,7 @@ def test_the_scheduled_run_takes_what_was_missed_in_order_and_warns_once(deploye
 
 
 @pytest.mark.parametrize("days", ["0", "0.01", "-3", "two", "nan", "1e99"])
-def test_an_age_at_which_a_run_may_be_under_way_is_refused(deployed, monkeypatch, days):  # noqa: F811
+def test_an_age_at_which_a_run_may_be_under_way_is_refused(deployed, monkeypatch, days):
     monkeypatch.setenv("SWEEP_AFTER_DAYS", days)
     with pytest.raises(PipelineError, match="SWEEP_AFTER_DAYS"):
         lambda_handler({"action": "sweep"}, context())

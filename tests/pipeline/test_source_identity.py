@@ -20,7 +20,7 @@ from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Credentia
 from lambda_toolkit.pipeline.lambdas.shared.postgres.copy import Connection
 from lambda_toolkit.pipeline.local_stack import postgres_server
 from lambda_toolkit.pipeline.local_stack.process import free_port, stop, wait_until
-from tests.pipeline.test_capture import keys
+from tests.support.lake_contents import keys
 
 SMALL = {
     "source": {"item": {"key": "id"}},

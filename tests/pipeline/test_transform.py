@@ -32,41 +32,43 @@ TRICKY = [
 ]
 
 
-def rejected(shop, transformed, table):
+def rejected(pipeline, transformed, table):
     file = transformed.manifest.rejected[table]
-    return shop.processed.table(file.key).to_pylist()
+    return pipeline.processed.table(file.key).to_pylist()
 
 
-def test_everything_of_the_small_source_arrives(shop):
-    shop.run()
+def test_everything_of_the_small_source_arrives(pipeline):
+    pipeline.run()
     for table in EXPECTED:
-        assert current_rows(shop.warehouse, table) == expected_rows(shop.reader, table), table
+        assert current_rows(pipeline.warehouse, table) == expected_rows(pipeline.reader, table), table
 
 
 @pytest.mark.parametrize("setting", ["German", "SQL, DMY"])
-def test_text_survives_whatever_the_server_and_its_roles_prefer(shop, setting):
-    shop.admin.run(f"ALTER ROLE reader SET DateStyle = '{setting}'; ALTER ROLE reader SET TimeZone = 'Asia/Tokyo'")
+def test_text_survives_whatever_the_server_and_its_roles_prefer(pipeline, setting):
+    pipeline.admin.run(f"ALTER ROLE reader SET DateStyle = '{setting}'; ALTER ROLE reader SET TimeZone = 'Asia/Tokyo'")
     try:
         for number, text in enumerate(TRICKY, start=1000):
-            shop.admin.run("INSERT INTO design VALUES (:n, now(), :t, :t, :t)", n=number, t=text)
-        shop.run()
-        rows = shop.rows(
+            pipeline.admin.run("INSERT INTO design VALUES (:n, now(), :t, :t, :t)", n=number, t=text)
+        pipeline.run()
+        rows = pipeline.rows(
             "SELECT design_name, file_location, file_name FROM dim_design WHERE design_id >= 1000 ORDER BY 1"
         )
         assert sorted(rows) == sorted([text, text, text] for text in TRICKY)
-        assert current_rows(shop.warehouse, "fact_sales_order") == expected_rows(shop.reader, "fact_sales_order")
+        assert current_rows(pipeline.warehouse, "fact_sales_order") == expected_rows(
+            pipeline.reader, "fact_sales_order"
+        )
     finally:
-        shop.admin.run("ALTER ROLE reader RESET ALL")
+        pipeline.admin.run("ALTER ROLE reader RESET ALL")
 
 
-def test_null_is_null_and_is_nothing_else(shop):
-    shop.run()
-    assert shop.rows("SELECT address_line_2, district FROM dim_location ORDER BY location_id") == [
+def test_null_is_null_and_is_nothing_else(pipeline):
+    pipeline.run()
+    assert pipeline.rows("SELECT address_line_2, district FROM dim_location ORDER BY location_id") == [
         [None, None],
         ["NA", ""],
         [None, "x"],
     ]
-    assert shop.rows(
+    assert pipeline.rows(
         "SELECT sales_order_id, purchase_order_id FROM dim_transaction WHERE transaction_id IN (1, 7) ORDER BY 1"
     ) == [
         [1, None],
@@ -74,24 +76,24 @@ def test_null_is_null_and_is_nothing_else(shop):
     ]
 
 
-def test_times_keep_their_milliseconds_and_amounts_every_digit(shop):
-    shop.admin.run("UPDATE payment SET payment_amount = 9999999999999999.99 WHERE payment_id = 1")
-    shop.admin.run("UPDATE sales_order SET created_at = '1969-12-31 23:59:59.999' WHERE sales_order_id = 1")
-    shop.run()
-    assert shop.rows("SELECT payment_amount FROM fact_payment WHERE payment_id = 1") == [
+def test_times_keep_their_milliseconds_and_amounts_every_digit(pipeline):
+    pipeline.admin.run("UPDATE payment SET payment_amount = 9999999999999999.99 WHERE payment_id = 1")
+    pipeline.admin.run("UPDATE sales_order SET created_at = '1969-12-31 23:59:59.999' WHERE sales_order_id = 1")
+    pipeline.run()
+    assert pipeline.rows("SELECT payment_amount FROM fact_payment WHERE payment_id = 1") == [
         [Decimal("9999999999999999.99")]
     ]
-    assert shop.rows(
+    assert pipeline.rows(
         "SELECT created_date, created_time, last_updated_time FROM fact_sales_order WHERE sales_order_id = 1"
     ) == [[datetime.date(1969, 12, 31), datetime.time(23, 59, 59, 999000), datetime.time(8, 0, 0, 960000)]]
 
 
-def test_the_calendar_has_every_date_that_a_fact_names(shop):
-    shop.run()
-    assert shop.rows("SELECT * FROM dim_date WHERE date_id = '2024-02-29'") == [
+def test_the_calendar_has_every_date_that_a_fact_names(pipeline):
+    pipeline.run()
+    assert pipeline.rows("SELECT * FROM dim_date WHERE date_id = '2024-02-29'") == [
         [datetime.date(2024, 2, 29), 2024, 2, 29, 4, "Thursday", "February", 1]
     ]
-    assert shop.rows(
+    assert pipeline.rows(
         """SELECT count(*) FROM dim_date
             WHERE (year, month, day, day_of_week, quarter, day_name, month_name) IS DISTINCT FROM
             (extract(year FROM date_id), extract(month FROM date_id), extract(day FROM date_id),
@@ -100,17 +102,19 @@ def test_the_calendar_has_every_date_that_a_fact_names(shop):
     ) == [[0]]
 
 
-def test_rows_that_cannot_be_converted_are_rejected_and_the_rest_goes_on(shop):
-    shop.run()
-    shop.admin.run("UPDATE sales_order SET agreed_delivery_date = '2023-02-30' WHERE sales_order_id = 1")
-    shop.admin.run("UPDATE sales_order SET agreed_payment_date = 'soon', unit_price = 2.505 WHERE sales_order_id = 2")
-    shop.admin.run("UPDATE sales_order SET unit_price = 'NaN' WHERE sales_order_id = 3")
-    shop.admin.run("UPDATE sales_order SET created_at = 'infinity' WHERE sales_order_id = 4")
-    shop.admin.run("UPDATE sales_order SET units_sold = 77 WHERE sales_order_id = 5")
-    shop.admin.run("UPDATE currency SET currency_code = 'ZZZ' WHERE currency_id = 2")
-    extracted = shop.extract()
-    done = shop.transform(extracted.batch)
-    assert sorted(list(row.values()) for row in rejected(shop, done, "fact_sales_order")) == [
+def test_rows_that_cannot_be_converted_are_rejected_and_the_rest_goes_on(pipeline):
+    pipeline.run()
+    pipeline.admin.run("UPDATE sales_order SET agreed_delivery_date = '2023-02-30' WHERE sales_order_id = 1")
+    pipeline.admin.run(
+        "UPDATE sales_order SET agreed_payment_date = 'soon', unit_price = 2.505 WHERE sales_order_id = 2"
+    )
+    pipeline.admin.run("UPDATE sales_order SET unit_price = 'NaN' WHERE sales_order_id = 3")
+    pipeline.admin.run("UPDATE sales_order SET created_at = 'infinity' WHERE sales_order_id = 4")
+    pipeline.admin.run("UPDATE sales_order SET units_sold = 77 WHERE sales_order_id = 5")
+    pipeline.admin.run("UPDATE currency SET currency_code = 'ZZZ' WHERE currency_id = 2")
+    extracted = pipeline.extract()
+    done = pipeline.transform(extracted.batch)
+    assert sorted(list(row.values()) for row in rejected(pipeline, done, "fact_sales_order")) == [
         ["sales_order", "1", "agreed_delivery_date", "2023-02-30", "not a date of the form yyyy-mm-dd"],
         ["sales_order", "2", "agreed_payment_date", "soon", "not a date of the form yyyy-mm-dd"],
         ["sales_order", "2", "unit_price", "2.505", "does not fit numeric(10, 2)"],
@@ -118,47 +122,47 @@ def test_rows_that_cannot_be_converted_are_rejected_and_the_rest_goes_on(shop):
         ["sales_order", "4", "created_at", "infinity", "the lake's type cannot represent this value"],
     ]
     assert done.manifest.rejected["fact_sales_order"].source_rows == 4
-    assert [(row["key"], row["value"]) for row in rejected(shop, done, "dim_currency")] == [("2", "ZZZ")]
-    assert shop.load().appended["fact_sales_order"] == 1
-    shop.admin.run("UPDATE sales_order SET unit_price = 2.5 WHERE sales_order_id = 3")
-    assert shop.run()[1].appended["fact_sales_order"] == 1  # put right in the source, it arrives
+    assert [(row["key"], row["value"]) for row in rejected(pipeline, done, "dim_currency")] == [("2", "ZZZ")]
+    assert pipeline.load().appended["fact_sales_order"] == 1
+    pipeline.admin.run("UPDATE sales_order SET unit_price = 2.5 WHERE sales_order_id = 3")
+    assert pipeline.run()[1].appended["fact_sales_order"] == 1  # put right in the source, it arrives
 
 
-def test_numbers_beyond_what_the_lake_holds_are_told_not_bent(shop):
-    shop.admin.run("UPDATE payment SET payment_amount = 0.00000000001 WHERE payment_id = 1")
-    shop.admin.run("UPDATE payment SET payment_amount = 1e30 WHERE payment_id = 2")
-    shop.admin.run("UPDATE payment SET payment_amount = 12.500000000000000000 WHERE payment_id = 3")
-    extracted = shop.extract()
-    done = shop.transform(extracted.batch)
-    told = {(row["key"], row["column"]): row["value"] for row in rejected(shop, done, "fact_payment")}
+def test_numbers_beyond_what_the_lake_holds_are_told_not_bent(pipeline):
+    pipeline.admin.run("UPDATE payment SET payment_amount = 0.00000000001 WHERE payment_id = 1")
+    pipeline.admin.run("UPDATE payment SET payment_amount = 1e30 WHERE payment_id = 2")
+    pipeline.admin.run("UPDATE payment SET payment_amount = 12.500000000000000000 WHERE payment_id = 3")
+    extracted = pipeline.extract()
+    done = pipeline.transform(extracted.batch)
+    told = {(row["key"], row["column"]): row["value"] for row in rejected(pipeline, done, "fact_payment")}
     assert told == {("1", "payment_amount"): "0.00000000001", ("2", "payment_amount"): "1" + "0" * 30}
-    shop.load()
-    assert shop.rows("SELECT payment_amount FROM fact_payment WHERE payment_id = 3") == [[Decimal("12.50")]]
+    pipeline.load()
+    assert pipeline.rows("SELECT payment_amount FROM fact_payment WHERE payment_id = 3") == [[Decimal("12.50")]]
 
 
-def test_a_row_that_names_a_row_that_is_not_there_is_rejected(shop):
-    shop.admin.run("ALTER TABLE staff DROP CONSTRAINT staff_department_id_fkey")
-    shop.admin.run("INSERT INTO staff VALUES (50, 'No', 'Where', 99, 'n@t.com')")
-    done = shop.transform(shop.extract().batch)
-    (told,) = rejected(shop, done, "dim_staff")
+def test_a_row_that_names_a_row_that_is_not_there_is_rejected(pipeline):
+    pipeline.admin.run("ALTER TABLE staff DROP CONSTRAINT staff_department_id_fkey")
+    pipeline.admin.run("INSERT INTO staff VALUES (50, 'No', 'Where', 99, 'n@t.com')")
+    done = pipeline.transform(pipeline.extract().batch)
+    (told,) = rejected(pipeline, done, "dim_staff")
     assert (told["key"], told["column"], told["value"]) == ("50", "department_id", "99")
     assert "no such department" in told["reason"]
 
 
-def test_a_batch_transformed_again_gives_the_same_bytes(shop):
-    shop.extract()
-    first = shop.transform(1)
-    stored = shop.processed.read(manifest_key(1))
-    again = shop.replay(1)
+def test_a_batch_transformed_again_gives_the_same_bytes(pipeline):
+    pipeline.extract()
+    first = pipeline.transform(1)
+    stored = pipeline.processed.read(manifest_key(1))
+    again = pipeline.replay(1)
     assert (first.created, again.created, again.manifest) == (True, False, first.manifest)
-    assert shop.transform(1) == again
-    assert shop.processed.read(manifest_key(1)) == stored
-    assert shop.processed.newest_revision(1) == manifest_key(1)
+    assert pipeline.transform(1) == again
+    assert pipeline.processed.read(manifest_key(1)) == stored
+    assert pipeline.processed.newest_revision(1) == manifest_key(1)
 
 
-def test_a_numeric_declared_wider_than_the_lake_holds_is_converted_or_told(shop):
-    shop.admin.run("ALTER TABLE sales_order ALTER COLUMN unit_price TYPE numeric(50, 2)")
-    shop.admin.run("UPDATE sales_order SET unit_price = 1e40 WHERE sales_order_id = 2")
-    done = shop.transform(shop.extract().batch)
-    assert [row["key"] for row in rejected(shop, done, "fact_sales_order")] == ["2"]
-    assert shop.load().appended["fact_sales_order"] == 5
+def test_a_numeric_declared_wider_than_the_lake_holds_is_converted_or_told(pipeline):
+    pipeline.admin.run("ALTER TABLE sales_order ALTER COLUMN unit_price TYPE numeric(50, 2)")
+    pipeline.admin.run("UPDATE sales_order SET unit_price = 1e40 WHERE sales_order_id = 2")
+    done = pipeline.transform(pipeline.extract().batch)
+    assert [row["key"] for row in rejected(pipeline, done, "fact_sales_order")] == ["2"]
+    assert pipeline.load().appended["fact_sales_order"] == 5

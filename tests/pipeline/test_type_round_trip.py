@@ -10,7 +10,7 @@ import pytest
 from lambda_toolkit.pipeline.lambdas.shared.declarations import parse
 from lambda_toolkit.pipeline.lambdas.transform.columns.rejects import MAX_TEXT
 from lambda_toolkit.pipeline.warehouse.preparation import prepare
-from tests.pipeline.conftest import configuration
+from tests.support.repository import configuration
 
 LONG = "Ω" * 500_000  # a megabyte in UTF-8
 TEXTS = [
@@ -41,34 +41,36 @@ TEXTS = [
 ]
 
 
-def rejected(shop, done, table):
+def rejected(pipeline, done, table):
     file = done.manifest.rejected[table]
-    return sorted(tuple(row.values()) for row in shop.processed.table(file.key).to_pylist())
+    return sorted(tuple(row.values()) for row in pipeline.processed.table(file.key).to_pylist())
 
 
-def test_every_text_arrives_byte_for_byte_and_null_is_not_the_empty_one(shop):
+def test_every_text_arrives_byte_for_byte_and_null_is_not_the_empty_one(pipeline):
     for number, text in enumerate(TEXTS, start=1000):
-        shop.admin.run("INSERT INTO address VALUES (:n, :t, :t, NULL, :t, :t, :t, :t, now(), now())", n=number, t=text)
-    shop.run()
+        pipeline.admin.run(
+            "INSERT INTO address VALUES (:n, :t, :t, NULL, :t, :t, :t, :t, now(), now())", n=number, t=text
+        )
+    pipeline.run()
     query = (
         "SELECT encode(sha256(convert_to(address_line_2, 'UTF8')), 'hex'), district, address_line_1 = address_line_2"
         " FROM dim_location WHERE location_id >= 1000 ORDER BY location_id"
     )
-    digests = shop.admin.rows(
+    digests = pipeline.admin.rows(
         "SELECT encode(sha256(convert_to(address_line_2, 'UTF8')), 'hex') FROM address WHERE address_id >= 1000"
         " ORDER BY address_id"
     )
-    assert shop.rows(query) == [[digest, None, True] for (digest,) in digests]
-    found = shop.rows("SELECT phone FROM dim_location WHERE location_id >= 1000 ORDER BY location_id")
+    assert pipeline.rows(query) == [[digest, None, True] for (digest,) in digests]
+    found = pipeline.rows("SELECT phone FROM dim_location WHERE location_id >= 1000 ORDER BY location_id")
     assert [text for (text,) in found] == TEXTS
 
 
-def test_times_keep_what_they_have_and_decimals_every_digit(shop):
-    shop.admin.run("ALTER TABLE sales_order ALTER COLUMN created_at TYPE timestamp(6)")
-    shop.admin.run("UPDATE sales_order SET created_at = '2024-02-29 23:59:59.999999', unit_price = 99999999.99")
-    shop.admin.run("UPDATE sales_order SET unit_price = -0.01 WHERE sales_order_id = 1")
-    shop.run()
-    assert shop.rows(
+def test_times_keep_what_they_have_and_decimals_every_digit(pipeline):
+    pipeline.admin.run("ALTER TABLE sales_order ALTER COLUMN created_at TYPE timestamp(6)")
+    pipeline.admin.run("UPDATE sales_order SET created_at = '2024-02-29 23:59:59.999999', unit_price = 99999999.99")
+    pipeline.admin.run("UPDATE sales_order SET unit_price = -0.01 WHERE sales_order_id = 1")
+    pipeline.run()
+    assert pipeline.rows(
         "SELECT DISTINCT created_date, created_time, unit_price FROM fact_sales_order ORDER BY unit_price"
     ) == [
         [datetime.date(2024, 2, 29), datetime.time(23, 59, 59, 999999), Decimal("-0.01")],
@@ -94,18 +96,18 @@ NOWHERE = "the lake's type cannot represent this value"
         ("unit_price", "0.001", "does not fit numeric(10, 2)"),
     ],
 )
-def test_what_has_no_place_is_rejected_with_column_value_and_reason(shop, column, value, reason):
-    shop.admin.run("ALTER TABLE sales_order ALTER COLUMN unit_price TYPE numeric")
+def test_what_has_no_place_is_rejected_with_column_value_and_reason(pipeline, column, value, reason):
+    pipeline.admin.run("ALTER TABLE sales_order ALTER COLUMN unit_price TYPE numeric")
     kind = {"created_at": "timestamp", "unit_price": "numeric", "agreed_delivery_date": "text"}[column]
-    shop.admin.run(
+    pipeline.admin.run(
         f"UPDATE sales_order SET {column} = CAST(CAST(:v AS text) AS {kind}) WHERE sales_order_id = 1", v=value
     )
-    done = shop.transform(shop.extract().batch)
-    assert rejected(shop, done, "fact_sales_order") == [("sales_order", "1", column, value, reason)]
-    assert shop.load().appended["fact_sales_order"] == 5
+    done = pipeline.transform(pipeline.extract().batch)
+    assert rejected(pipeline, done, "fact_sales_order") == [("sales_order", "1", column, value, reason)]
+    assert pipeline.load().appended["fact_sales_order"] == 5
 
 
-def test_what_the_star_would_refuse_is_rejected_in_its_own_words(shop):
+def test_what_the_star_would_refuse_is_rejected_in_its_own_words(pipeline):
     document = configuration()
     schema = """
         CREATE TABLE narrow_staff (staff_id smallint PRIMARY KEY, first_name varchar(5) NOT NULL,
@@ -125,20 +127,24 @@ def test_what_the_star_would_refuse_is_rejected_in_its_own_words(shop):
             },
         }
     }
-    shop.declarations = parse(document)
-    prepare(shop.warehouse, schema, shop.declarations)
-    shop.admin.run("DELETE FROM payment; DELETE FROM transaction; DELETE FROM sales_order; DELETE FROM purchase_order")
-    shop.admin.run("DELETE FROM counterparty; DELETE FROM staff; DELETE FROM department")
-    shop.admin.run("INSERT INTO department VALUES (1, 'A', 'Wick', 'm'), (2, 'B', 'Leeds', 'm'), (3, 'C', NULL, 'm')")
-    shop.admin.run(
+    pipeline.declarations = parse(document)
+    prepare(pipeline.warehouse, schema, pipeline.declarations)
+    pipeline.admin.run(
+        "DELETE FROM payment; DELETE FROM transaction; DELETE FROM sales_order; DELETE FROM purchase_order"
+    )
+    pipeline.admin.run("DELETE FROM counterparty; DELETE FROM staff; DELETE FROM department")
+    pipeline.admin.run(
+        "INSERT INTO department VALUES (1, 'A', 'Wick', 'm'), (2, 'B', 'Leeds', 'm'), (3, 'C', NULL, 'm')"
+    )
+    pipeline.admin.run(
         "INSERT INTO staff VALUES (1, '😀😀😀😀😀', 'l', 1, 'e'), (2, 'Ann', 'l', 2, 'e'), (3, 'Ann', 'l', 3, 'e')"
     )
-    shop.admin.run("INSERT INTO staff VALUES (32768, :long, 'l', 1, 'e')", long=LONG)
-    _, loaded = shop.run()
+    pipeline.admin.run("INSERT INTO staff VALUES (32768, :long, 'l', 1, 'e')", long=LONG)
+    _, loaded = pipeline.run()
     assert loaded.appended == {"narrow_staff": 1}
-    done = shop.replay(1)
+    done = pipeline.replay(1)
     cut = "Ω" * MAX_TEXT + "… (500000 characters)"
-    assert rejected(shop, done, "narrow_staff") == sorted(
+    assert rejected(pipeline, done, "narrow_staff") == sorted(
         [
             ("staff", "2", "department.location", "Leeds", _unfit("place", "character varying(4)")),
             ("staff", "3", "department.location", None, "NULL, and narrow_staff.place is NOT NULL"),

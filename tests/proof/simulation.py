@@ -27,7 +27,6 @@ from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import manifest_key
 from lambda_toolkit.pipeline.lambdas.shared.lake.store import Lake
 from lambda_toolkit.pipeline.lambdas.transform.batch import replay, transform
 from lambda_toolkit.pipeline.lambdas.transform.recovery import EVENT_TIMEOUT, missed_batches
-from tests.pipeline.conftest import configuration
 from tests.proof import steps
 from tests.proof.changes import KEYS
 from tests.proof.crashes import Countdown, CrashError, MortalClient, MortalConnection
@@ -36,6 +35,7 @@ from tests.proof.oracle import Look, Oracle
 from tests.proof.source import Source, emptied
 from tests.proof.star import State
 from tests.support.memory_s3 import MemoryS3
+from tests.support.repository import configuration
 
 BEGINNING = datetime(2024, 7, 1, 8, tzinfo=UTC)
 _NUMBERS = itertools.count(1)  # of buckets

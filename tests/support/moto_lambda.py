@@ -6,7 +6,7 @@ from __future__ import annotations
 import copy
 import json
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,8 @@ import pytest
 from moto.awslambda.exceptions import LambdaClientError
 from moto.awslambda.models import LambdaBackend, LambdaFunction, LambdaStorage
 from moto.awslambda.responses import LambdaResponse
+from moto.core.resource_tagging import TaggedResource
+from moto.events.models import EventsBackend
 
 
 @dataclass
@@ -103,3 +105,9 @@ def behave_like_lambda(monkeypatch: pytest.MonkeyPatch, invocations: Invocations
     monkeypatch.setattr(LambdaStorage, "publish_version", publish)
     monkeypatch.setattr(LambdaStorage, "del_function", keep_what_is_named)
     monkeypatch.setattr(LambdaBackend, "invoke", invoke)
+
+
+def rules_with_tags(events: EventsBackend) -> Iterator[TaggedResource]:
+    for bus in events.event_buses.values():
+        for rule in bus.rules.values():
+            yield TaggedResource(rule.arn, events.tagger.get_tag_dict_for_resource(rule.arn), "events:rule")

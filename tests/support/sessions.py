@@ -7,6 +7,7 @@ import botocore.session
 from botocore.loaders import Loader
 
 REGION = "eu-west-2"
+ACCOUNT = "123456789012"  # the account that moto emulates
 _MODELS = Loader()
 
 

@@ -2,70 +2,15 @@
 
 from __future__ import annotations
 
-import io
-import json
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from lambda_toolkit.pipeline.client.follow import Follower, Waiting
 from lambda_toolkit.pipeline.commands.run import run
 from lambda_toolkit.pipeline.commands.status import status
-from lambda_toolkit.pipeline.config.load import DEFAULT_PATH, load
 from lambda_toolkit.pipeline.errors import CommandError
-from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import manifest_key
-
-MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-
-
-@dataclass
-class PretendedAws:
-    """Answers the few calls that following makes, from plain values."""
-
-    answers: dict[str, list[Any]] = field(default_factory=dict)  # by function: what its invocations return, in turn
-    manifests: dict[str, dict[int, dict[str, Any]]] = field(default_factory=lambda: {"ingestion": {}, "processed": {}})
-    log: list[str] = field(default_factory=list)
-    alarms: list[dict[str, Any]] = field(default_factory=list)
-    deployed: bool = True
-    account_id: str = "123456789012"
-
-    def find(self, service: str, operation: str, **parameters: Any) -> dict[str, Any] | None:
-        if operation == "get_function_configuration":
-            known = {"Version": "7", "Runtime": "python3.13", "LastModified": "2026-01-02T03:04:05.000+0000"}
-            return known if self.deployed and parameters["Qualifier"] == "live" else None
-        if not self.deployed:
-            return None
-        function = parameters["FunctionName"].rsplit("-", 1)[1]
-        waiting = self.answers[function]
-        answer = waiting.pop(0) if len(waiting) > 1 else waiting[0]
-        failed = {"FunctionError": "Unhandled"} if "errorMessage" in answer else {}
-        return {"Payload": io.BytesIO(json.dumps(answer).encode()), **failed}
-
-    def list_all(self, service: str, operation: str, key: str, **parameters: Any) -> list[Any]:
-        if operation == "filter_log_events":
-            return [{"timestamp": 1, "message": line} for line in self.log]
-        if operation == "describe_alarms":
-            return self.alarms
-        bucket = "ingestion" if "ingestion" in parameters["Bucket"] else "processed"
-        keys = {manifest_key(number): number for number in self.manifests[bucket]}
-        return [{"Key": key, "LastModified": MOMENT} for key in sorted(keys) if key > parameters["StartAfter"]]
-
-    def call(self, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
-        number = int(parameters["Key"][-17:-5])
-        return {"Body": io.BytesIO(json.dumps(self.manifests["processed"][number]).encode())}
-
-
-def follower(aws: PretendedAws, on_sleep=lambda: None) -> Follower:
-    clock = [0.0]
-
-    def sleep(seconds: float) -> None:
-        clock[0] += seconds
-        on_sleep()
-
-    waiting = Waiting(clock=lambda: clock[0], sleep=sleep, now=lambda: 0.0)
-    return Follower(aws, load(DEFAULT_PATH), lambda line: None, waiting)  # type: ignore[arg-type]
+from tests.support.fake_functions import INSTANT, FakeAws, follower
 
 
 def extracted(batch: int | None, last: int | None) -> dict[str, Any]:
@@ -76,13 +21,13 @@ def loaded(last: int | None, *batches: int) -> dict[str, Any]:
     return {
         "loaded": list(batches),
         "last_batch": last,
-        "loaded_at": MOMENT.isoformat(),
+        "loaded_at": INSTANT.isoformat(),
         "appended": {"fact_payment": 2},
     }
 
 
 def test_a_batch_is_followed_to_its_end():
-    aws = PretendedAws({"extract": [extracted(3, 3)], "load": [loaded(2), loaded(3, 3)]})
+    aws = FakeAws({"extract": [extracted(3, 3)], "load": [loaded(2), loaded(3, 3)]})
     document = run(
         follower(
             aws, lambda: aws.manifests["processed"].update({3: {"rejected": {"x": {"rows": 2, "source_rows": 1}}}})
@@ -93,13 +38,13 @@ def test_a_batch_is_followed_to_its_end():
 
 
 def test_a_batch_that_another_run_extracted_is_followed_too():
-    aws = PretendedAws({"extract": [extracted(None, 3)], "load": [loaded(2), loaded(3, 3)]})
+    aws = FakeAws({"extract": [extracted(None, 3)], "load": [loaded(2), loaded(3, 3)]})
     aws.manifests["processed"][3] = {}
     assert run(follower(aws))["loaded"] == [3]
 
 
 def test_a_large_table_is_extracted_until_it_is_read_to_its_end():
-    aws = PretendedAws({"load": [loaded(2), loaded(5, 3, 4, 5)]})
+    aws = FakeAws({"load": [loaded(2), loaded(5, 3, 4, 5)]})
     aws.answers["extract"] = [
         {**extracted(3, 3), "incomplete": {"payment": "read up to payment_id 9"}},
         {**extracted(4, 4), "incomplete": {"payment": "read up to payment_id 18"}},
@@ -113,15 +58,14 @@ def test_a_large_table_is_extracted_until_it_is_read_to_its_end():
 def test_an_extract_that_does_not_get_on_is_told():
     stuck = {**extracted(None, 3), "incomplete": {"payment": "read up to payment_id 9"}}
     with pytest.raises(CommandError, match=r"does not get on: payment \(read up to payment_id 9\)"):
-        run(follower(PretendedAws({"extract": [stuck]})))
+        run(follower(FakeAws({"extract": [stuck]})))
 
 
 def test_nothing_new_ends_at_once():
     assert (
-        "Nothing changed"
-        in run(follower(PretendedAws({"extract": [extracted(None, 3)], "load": [loaded(3)]})))["summary"]
+        "Nothing changed" in run(follower(FakeAws({"extract": [extracted(None, 3)], "load": [loaded(3)]})))["summary"]
     )
-    assert "source is empty" in run(follower(PretendedAws({"extract": [extracted(None, None)]})))["summary"]
+    assert "source is empty" in run(follower(FakeAws({"extract": [extracted(None, None)]})))["summary"]
 
 
 @pytest.mark.parametrize(
@@ -135,45 +79,45 @@ def test_nothing_new_ends_at_once():
     ],
 )
 def test_a_transform_that_does_not_come_is_told(log, says):
-    aws = PretendedAws({"extract": [extracted(3, 3)], "load": [loaded(2)]}, log=log)
+    aws = FakeAws({"extract": [extracted(3, 3)], "load": [loaded(2)]}, log=log)
     with pytest.raises(CommandError, match=says):
         run(follower(aws))
 
 
 def test_a_load_that_waits_for_ever_is_told():
-    aws = PretendedAws({"extract": [extracted(3, 3)], "load": [{**loaded(1), "missing_batch": 2}]})
+    aws = FakeAws({"extract": [extracted(3, 3)], "load": [{**loaded(1), "missing_batch": 2}]})
     aws.manifests["processed"][3] = {}
     with pytest.raises(CommandError, match="not in the warehouse after 900 s: load waits for batch 2"):
         run(follower(aws))
 
 
 def test_a_function_that_fails_is_quoted():
-    aws = PretendedAws({"extract": [{"errorMessage": "no table payment", "errorType": "SourceError"}]})
+    aws = FakeAws({"extract": [{"errorMessage": "no table payment", "errorType": "SourceError"}]})
     with pytest.raises(CommandError, match=r"totes-dev-extract failed: no table payment \(SourceError\)"):
         run(follower(aws))
 
 
 def test_what_is_not_deployed_is_told():
     with pytest.raises(CommandError, match="There is no function totes-dev-extract on AWS yet"):
-        run(follower(PretendedAws(deployed=False)))
-    document = status(follower(PretendedAws(deployed=False)), MOMENT)
+        run(follower(FakeAws(deployed=False)))
+    document = status(follower(FakeAws(deployed=False)), INSTANT)
     assert [function["state"] for function in document["functions"]] == ["not deployed"] * 3
     assert "Not deployed yet" in document["freshness"]["summary"]
 
 
 def test_status_tells_how_old_what_waits_is():
-    aws = PretendedAws({"load": [loaded(2)]})
+    aws = FakeAws({"load": [loaded(2)]})
     aws.manifests["ingestion"] = {1: {}, 2: {}, 3: {}, 4: {}}
     aws.manifests["processed"] = {1: {}, 2: {}, 3: {}}
-    document = status(follower(aws), MOMENT + timedelta(seconds=90))
+    document = status(follower(aws), INSTANT + timedelta(seconds=90))
     assert document["batches"] == {"extracted": 4, "transformed": 3, "loaded": 2}
     assert document["freshness"]["lag_seconds"] == 90
     assert document["freshness"]["summary"] == "Not loaded yet: 2 extracted batches, the oldest 90 s old."
 
 
 def test_status_says_why_the_warehouse_cannot_be_asked():
-    aws = PretendedAws({"load": [{"errorMessage": "the server refuses the password"}]})
-    document = status(follower(aws), MOMENT)
+    aws = FakeAws({"load": [{"errorMessage": "the server refuses the password"}]})
+    document = status(follower(aws), INSTANT)
     assert "cannot be asked: totes-dev-load failed: the server refuses the password" in document["freshness"]["summary"]
 
 
@@ -191,16 +135,16 @@ def test_status_says_what_to_run_where_the_warehouse_is_not_prepared():
 
 
 def test_status_before_the_first_run():
-    document = status(follower(PretendedAws({"load": [loaded(None)]})), MOMENT)
+    document = status(follower(FakeAws({"load": [loaded(None)]})), INSTANT)
     assert document["batches"] == {"extracted": None, "transformed": None, "loaded": None}
     assert "Nothing was extracted yet" in document["freshness"]["summary"]
 
 
 def test_status_does_not_call_fresh_what_is_in_alarm():
-    ringing = {"AlarmName": "totes-dev-extract-errors", "StateValue": "ALARM", "StateUpdatedTimestamp": MOMENT}
-    aws = PretendedAws({"load": [loaded(2)]}, alarms=[ringing])
-    freshness = status(follower(aws), MOMENT)["freshness"]
+    ringing = {"AlarmName": "totes-dev-extract-errors", "StateValue": "ALARM", "StateUpdatedTimestamp": INSTANT}
+    aws = FakeAws({"load": [loaded(2)]}, alarms=[ringing])
+    freshness = status(follower(aws), INSTANT)["freshness"]
     assert freshness["fresh"] is False
     assert "Not known to be fresh: in alarm is totes-dev-extract-errors (since 2026-01-02" in freshness["summary"]
     aws.alarms = [{**ringing, "StateValue": "OK"}]
-    assert status(follower(aws), MOMENT)["freshness"]["fresh"] is True
+    assert status(follower(aws), INSTANT)["freshness"]["fresh"] is True

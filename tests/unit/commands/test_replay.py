@@ -12,7 +12,7 @@ import lambda_toolkit.pipeline.commands.replay
 from lambda_toolkit.pipeline.client.replay import Replaying
 from lambda_toolkit.pipeline.errors import CommandError
 from lambda_toolkit.pipeline.lambdas.shared.events import LoadReplayRequest, LoadReplayResult, RejectedResult
-from tests.unit.commands.test_follow import PretendedAws, follower
+from tests.support.fake_functions import FakeAws, follower
 
 OPEN = {"rejected": 1, "pending": 0}
 BUSY = {"busy": True}
@@ -27,7 +27,7 @@ def converted(batch: int, *, changed: bool = True) -> dict[str, Any]:
 
 
 def test_each_batch_is_converted_and_load_is_asked_until_it_has_applied_all():
-    aws = PretendedAws(
+    aws = FakeAws(
         {
             "transform": [converted(3), converted(4, changed=False)],
             "load": [BUSY, applied(3, left=(4,), fact_payment=2), applied(4, fact_payment=1, dim_staff=1)],
@@ -41,7 +41,7 @@ def test_each_batch_is_converted_and_load_is_asked_until_it_has_applied_all():
 
 def test_a_load_that_never_ends_is_told():
     with pytest.raises(CommandError, match="Another load has been running for 900 s"):
-        Replaying(follower(PretendedAws({"load": [BUSY]}))).patiently(LoadReplayRequest((3,)), LoadReplayResult)
+        Replaying(follower(FakeAws({"load": [BUSY]}))).patiently(LoadReplayRequest((3,)), LoadReplayResult)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from lambda_toolkit.pipeline.lambdas.load.handler import lambda_handler as load
 from lambda_toolkit.pipeline.lambdas.shared import clients
 from lambda_toolkit.pipeline.lambdas.shared.errors import PipelineError
 from lambda_toolkit.pipeline.lambdas.transform.handler import lambda_handler as transform
-from tests.pipeline.conftest import configuration
+from tests.support.repository import configuration
 
 CHECK = {"action": "check"}
 

@@ -27,25 +27,9 @@ from lambda_toolkit.packaging.layer_zip import (
 from lambda_toolkit.packaging.uv import shown
 from lambda_toolkit.spec.model import THIS_RUNTIME, FunctionSpec
 from lambda_toolkit.spec.requirements_file import normalized, read_requirements
+from tests.support.wheels import wheel
 
 OTHER_RUNTIME = "python3.13" if THIS_RUNTIME != "python3.13" else "python3.12"
-
-
-def wheel(folder: Path, name: str, files: dict[str, str], tag: str = "py3-none-any", needs: str = "") -> str:
-    """Make a wheel and return the requirement that asks for it."""
-    path = folder / f"{name}-1.0-{tag}.whl"
-    info = f"{name}-1.0.dist-info"
-    content = {
-        **files,
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n{needs}",
-        f"{info}/WHEEL": f"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: {tag}\n",
-        f"{info}/entry_points.txt": f"[console_scripts]\n{name}-tool = {name}:main\n",
-    }
-    with zipfile.ZipFile(path, "w") as archive:
-        for file, text in content.items():
-            archive.writestr(file, text)
-        archive.writestr(f"{info}/RECORD", "".join(f"{file},,\n" for file in (*content, f"{info}/RECORD")))
-    return f"{name} @ {path.as_uri()}"
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lambda_toolkit.packaging.uv import find_uv
 from lambda_toolkit.spec.model import THIS_RUNTIME
-from tests.unit.toolkit.test_layer_zip import wheel
+from tests.support.wheels import wheel
 
 REPOSITORY = Path(__file__).parents[3]
 BUILD = """

@@ -1,0 +1,65 @@
+"""A deployed pipeline whose functions answer with values that a test gives, and a clock that moves in ``sleep``."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from lambda_toolkit.pipeline.client.follow import Follower, Waiting
+from lambda_toolkit.pipeline.config.load import DEFAULT_PATH, load
+from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import manifest_key
+
+INSTANT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+@dataclass
+class FakeAws:
+    """Answers the few calls that following makes, from plain values."""
+
+    answers: dict[str, list[Any]] = field(default_factory=dict)  # by function: what its invocations return, in turn
+    manifests: dict[str, dict[int, dict[str, Any]]] = field(default_factory=lambda: {"ingestion": {}, "processed": {}})
+    log: list[str] = field(default_factory=list)
+    alarms: list[dict[str, Any]] = field(default_factory=list)
+    deployed: bool = True
+    account_id: str = "123456789012"
+
+    def find(self, service: str, operation: str, **parameters: Any) -> dict[str, Any] | None:
+        if operation == "get_function_configuration":
+            known = {"Version": "7", "Runtime": "python3.13", "LastModified": "2026-01-02T03:04:05.000+0000"}
+            return known if self.deployed and parameters["Qualifier"] == "live" else None
+        if not self.deployed:
+            return None
+        function = parameters["FunctionName"].rsplit("-", 1)[1]
+        waiting = self.answers[function]
+        answer = waiting.pop(0) if len(waiting) > 1 else waiting[0]
+        failed = {"FunctionError": "Unhandled"} if "errorMessage" in answer else {}
+        return {"Payload": io.BytesIO(json.dumps(answer).encode()), **failed}
+
+    def list_all(self, service: str, operation: str, key: str, **parameters: Any) -> list[Any]:
+        if operation == "filter_log_events":
+            return [{"timestamp": 1, "message": line} for line in self.log]
+        if operation == "describe_alarms":
+            return self.alarms
+        bucket = "ingestion" if "ingestion" in parameters["Bucket"] else "processed"
+        keys = {manifest_key(number): number for number in self.manifests[bucket]}
+        return [{"Key": key, "LastModified": INSTANT} for key in sorted(keys) if key > parameters["StartAfter"]]
+
+    def call(self, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
+        number = int(parameters["Key"][-17:-5])
+        return {"Body": io.BytesIO(json.dumps(self.manifests["processed"][number]).encode())}
+
+
+def follower(aws: FakeAws, on_sleep: Callable[[], object] = lambda: None) -> Follower:
+    """A follower whose clock moves only when it sleeps; ``on_sleep`` is called each time."""
+    clock = [0.0]
+
+    def sleep(seconds: float) -> None:
+        clock[0] += seconds
+        on_sleep()
+
+    waiting = Waiting(clock=lambda: clock[0], sleep=sleep, now=lambda: 0.0)
+    return Follower(aws, load(DEFAULT_PATH), lambda line: None, waiting)  # type: ignore[arg-type]
