@@ -23,16 +23,23 @@ def capture(run: CaptureRun, plan: TablePlan, counts: RowCounts) -> Captured:
         return capture_by_content(run, plan)
     mode = plan.mode(counts, run.budget)
     with ChangeFile(run, plan) as changes:
-        match mode:
-            case FullRead():
-                captured = _capture_full(plan, counts, changes)
-            case Incremental():
-                captured = _capture_incremental(mode, plan, counts, changes)
-            case Backfill():
-                captured = capture_backfill(mode, run, plan, counts, changes)
-            case _:
-                assert_never(mode)
+        captured = _capture_mode(mode, run, plan, counts, changes)
         return with_deletes(run, plan, mode, captured, changes, counts.total)
+
+
+def _capture_mode(
+    mode: FullRead | Incremental | Backfill, run: CaptureRun, plan: TablePlan, counts: RowCounts, changes: ChangeFile
+) -> Captured:
+    """A function of its own: of a `match` inside `with`, CPython 3.11.2 and 3.11.7 write different line tables."""
+    match mode:
+        case FullRead():
+            return _capture_full(plan, counts, changes)
+        case Incremental():
+            return _capture_incremental(mode, plan, counts, changes)
+        case Backfill():
+            return capture_backfill(mode, run, plan, counts, changes)
+        case _:
+            assert_never(mode)
 
 
 def _capture_full(plan: TablePlan, counts: RowCounts, changes: ChangeFile) -> Captured:
