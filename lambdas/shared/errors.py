@@ -1,4 +1,4 @@
-"""What can go wrong, told to people: what was being done, to what, what is wrong, what to try. Never a secret."""
+"""The functions' errors. A message says what failed, on which object, why, and what to try; it has no secret."""
 
 from __future__ import annotations
 

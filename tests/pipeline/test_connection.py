@@ -109,7 +109,7 @@ def test_a_ca_demands_tls(credentials, authority):
 
 
 def test_a_ca_that_is_none_is_told(credentials):
-    with pytest.raises(ConnectionFailedError, match="no certificate in PEM"):
+    with pytest.raises(ConnectionFailedError, match="not a certificate in PEM"):
         connect(dataclasses.replace(credentials[0], ca="nonsense"))
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import struct
 
+import pg8000.native
 import pytest
 from pg8000.exceptions import DatabaseError
 
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import connected
-from lambda_toolkit.pipeline.lambdas.shared.postgres.copy import BUFFER, whole_rows
+from lambda_toolkit.pipeline.lambdas.shared.postgres.copy import BUFFER, PRIVATE_NAMES, whole_rows
 
 
 @pytest.fixture
@@ -80,3 +81,10 @@ def frame(kind, body):
 )
 def test_only_whole_rows_are_taken(buffered, rows, taken):
     assert whole_rows(buffered) == (rows, taken)
+
+
+def test_installed_pg8000_has_the_private_names_that_copy_uses(connection):
+    assert {name: hasattr(connection, name) for name in PRIVATE_NAMES} == dict.fromkeys(PRIVATE_NAMES, True)
+    inherited = [name for name in PRIVATE_NAMES if not name.startswith("_")]
+    assert all(hasattr(pg8000.native.Connection, name) for name in inherited)
+    assert "peek" in dir(connection._sock)

@@ -1,4 +1,4 @@
-"""The one door to PostgreSQL: who we are, how we connect, and what every session is set to."""
+"""Connections to PostgreSQL: credentials, TLS, the settings of every session, and transactions."""
 
 from __future__ import annotations
 
@@ -30,26 +30,26 @@ SESSION: Mapping[str, str] = {
     "statement_timeout": f"{STATEMENT_TIMEOUT}s",
     "lock_timeout": f"{LOCK_TIMEOUT}s",
     "idle_in_transaction_session_timeout": "120s",
-    # A function that was killed must not hold its locks, and the turn to load, until the server hears of it by chance.
+    # The server ends the session of a killed function, and releases its locks, within a minute.
     "tcp_keepalives_idle": "30",
     "tcp_keepalives_interval": "10",
     "tcp_keepalives_count": "3",
 }
 
-_NO_TLS = "refuses SSL"  # pg8000's words
-_REFUSALS: Mapping[str, str] = {  # SQLSTATE -> what is wrong, what to try
+_NO_TLS = "refuses SSL"  # in pg8000's message
+_CONNECT_ERRORS: Mapping[str, str] = {  # SQLSTATE -> what is wrong, what to try
     "28P01": "the server refuses the password. Store the right one and deploy again",
     "28000": "the server does not let this user in (pg_hba.conf, or a role that may not log in)",
     "3D000": "the server has no such database",
     "42501": "the user may not connect to this database. Grant CONNECT",
-    "53300": "the server has no connection left. Raise max_connections, or see who holds them",
+    "53300": "the server has no connection left. Raise max_connections, or see pg_stat_activity",
     "57P03": "the server is starting up or shutting down. Try again in a moment",
 }
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """How to reach a database. ``ca``: PEM of the authority whose certificates are trusted, and then demanded."""
+    """How to connect to a database."""
 
     host: str
     port: int
@@ -57,11 +57,13 @@ class Credentials:
     user: str
     password: str = field(repr=False)
     ca: str | None = field(default=None, repr=False)
-    origin: str = "the credentials"  # where they came from, for messages
+    """The certificate authority in PEM. With it, TLS is required and the server's certificate verified."""
+    origin: str = "the credentials"
+    """Where they were read from, for messages."""
 
     @classmethod
     def from_json(cls, text: str, origin: str) -> Credentials:
-        """From a secret in the shape that RDS keeps. Raises ConnectionFailedError that never shows a value."""
+        """From the JSON of a secret, in the form that RDS uses. Raises ConnectionFailedError, without the values."""
         try:
             value = json.loads(text)
             port = int(value.get("port", 5432))
@@ -85,24 +87,25 @@ class Credentials:
 
 
 def connect(credentials: Credentials, *, connect_timeout: float = CONNECT_TIMEOUT) -> Connection:
-    """A connection with TLS wherever the server offers it; verified, and demanded, where there is a ``ca``.
+    """A connection with TLS where the server offers it; with a ``ca``, TLS is required and verified.
 
-    Raises ConnectionFailedError saying which database, as whom, with whose credentials, and what to try.
+    ``connect_timeout``: seconds. Raises ConnectionFailedError with the database, the user, the origin of the
+    credentials and what to try.
     """
     try:
         context = ssl.create_default_context(cadata=credentials.ca) if credentials.ca else None
     except (ssl.SSLError, ValueError) as error:
-        raise _failure(credentials, f"the `ca` given is no certificate in PEM ({_reason(error)})") from error
+        raise _failure(credentials, f"the `ca` is not a certificate in PEM ({_reason(error)})") from error
     try:
         connection = _open(credentials, context, connect_timeout)
     except DatabaseError as error:
-        raise _failure(credentials, _REFUSALS.get(sqlstate(error), message(error))) from error
+        raise _failure(credentials, _CONNECT_ERRORS.get(sqlstate(error), message(error))) from error
     except ssl.SSLError as error:
         problem = f"its TLS certificate is not trusted ({_reason(error)}). Is `ca` the right authority for this host?"
         raise _failure(credentials, problem) from error
     except (InterfaceError, OSError) as error:
         if _NO_TLS in str(error):
-            problem = "it offers no TLS, which a configured `ca` demands"
+            problem = "it offers no TLS, which a configured `ca` requires"
         else:
             problem = (
                 f"it cannot be reached ({_reason(error)}). Is it up, and does the network let this function through?"
@@ -117,7 +120,7 @@ def connect(credentials: Credentials, *, connect_timeout: float = CONNECT_TIMEOU
 
 
 def _open(credentials: Credentials, verifying: ssl.SSLContext | None, timeout: float) -> Connection:
-    """With TLS; without a context that verifies, also without TLS, where the server has none."""
+    """Connects with TLS; without a verifying context, also without TLS where the server offers none."""
 
     def attempt(context: ssl.SSLContext | Literal[False]) -> Connection:
         return Connection(
@@ -143,7 +146,7 @@ def _open(credentials: Credentials, verifying: ssl.SSLContext | None, timeout: f
 
 @functools.cache
 def _unverified() -> ssl.SSLContext:
-    """Encrypts, and trusts whoever answers. For that pg8000 would read all the certificates that the system trusts."""
+    """Encrypts without verifying the certificate. pg8000's own default would read all certificates of the system."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -152,12 +155,12 @@ def _unverified() -> ssl.SSLContext:
 
 @contextlib.contextmanager
 def connected(credentials: Credentials) -> Iterator[Connection]:
-    """A connection that is closed at the end, whatever state an error left it in."""
+    """A connection that is closed at the end of the block, whatever state an error left it in."""
     connection = connect(credentials)
     try:
         yield connection
     finally:
-        with contextlib.suppress(InterfaceError, OSError):  # the server may have hung up already; so do we
+        with contextlib.suppress(InterfaceError, OSError):  # the server may have closed it already
             connection.close()
 
 
@@ -168,7 +171,7 @@ def transaction(connection: Connection, begin: str = "BEGIN") -> Iterator[None]:
     try:
         yield
     except BaseException:
-        with contextlib.suppress(DatabaseError, InterfaceError, OSError):  # the first error is the one to tell
+        with contextlib.suppress(DatabaseError, InterfaceError, OSError):  # the first error is the one to report
             connection.run("ROLLBACK")
         raise
     connection.run("COMMIT")
@@ -180,7 +183,7 @@ def sqlstate(error: DatabaseError) -> str:
 
 
 def message(error: DatabaseError) -> str:
-    """What the server said, with its detail and its context."""
+    """The server's message, with its detail and its context."""
     fields = _fields(error)
     parts = [str(fields.get("M", error))]
     parts += [str(fields[code]) for code in ("D", "W") if fields.get(code)]

@@ -1,4 +1,4 @@
-"""SQL statements from templates: names go in as quoted identifiers, and only names go in. Values are bound or piped."""
+"""SQL statements from templates. Identifiers are quoted, values are bound as parameters or copied, never pasted."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ MAX_IDENTIFIER = 63  # bytes: PostgreSQL cuts longer names silently
 
 
 class Fragment(str):
-    """A piece of SQL that was composed here and may be put into another."""
+    """SQL that was composed by this module: only a Fragment can be a part of a template."""
 
     __slots__ = ()
 
 
 def identifier(name: str) -> Fragment:
-    """``name`` quoted. Raises ValueError for what PostgreSQL cannot hold as a name."""
+    """``name`` as a quoted identifier. Raises ValueError for what cannot be a name in PostgreSQL."""
     if not name or "\0" in name or len(name.encode()) > MAX_IDENTIFIER:
         raise ValueError(f"{name!r} cannot be the name of a table or column")
     return Fragment('"' + name.replace('"', '""') + '"')
@@ -55,15 +55,10 @@ def number(value: int) -> Fragment:
 
 
 def constant(value: str) -> Fragment:
-    """``value`` as a quoted constant, for the places that take no parameter: a view's text, a COPY's query."""
+    """``value`` as a string constant, for statements that take no parameter: CREATE VIEW, COPY."""
     if "\0" in value:
         raise ValueError("PostgreSQL has no NUL character")
     escaped = value.replace("'", "''")
     if "\\" in escaped:
         return Fragment("E'" + escaped.replace("\\", "\\\\") + "'")
     return Fragment(f"'{escaped}'")
-
-
-def setting(name: str) -> Fragment:
-    """The value of the session's setting ``name``, as text."""
-    return compose("current_setting($name)", name=constant(name))
