@@ -39,12 +39,12 @@ def capture_backfill(
     changed_rows = intersection(plan.since, mode.backfilled)
     if counts.selected and changed_rows != NONE:
         changes.read(changed_rows)
-    since, keys = list(plan.before.keys_since_compare), tuple(plan.before.keys)
+    written, keys = list(plan.before.keys_since_compare), tuple(plan.before.keys)
     if isinstance(mode.scope, AllRows):
         # The range's keys get files of their own; these are the keys of the other rows.
         rows = pa.table([changes.keys], schema=pa.schema([plan.key_field]))
-        written = store(run.lake, rows, f"{run.prefix(plan.name)}.written.parquet")
-        since += [written] if written else []
+        others = store(run.lake, rows, f"{run.prefix(plan.name)}.written.parquet")
+        written += [others] if others else []
         read, added = _read_with_keys(mode, run, plan, changes)
         keys += added
     else:
@@ -52,12 +52,12 @@ def capture_backfill(
     state: BackfillState = Complete() if read.complete else Backfill(mode.scope, read.last_key)
     changed = changes.store()
     if changed and not isinstance(mode.scope, AllRows):
-        since.append(changed)
+        written.append(changed)
     captured_rows = ALL if isinstance(state, Complete) else state.backfilled
     return Captured(
         changes=changed,
         keys=keys,
-        keys_since_compare=tuple(since),
+        keys_since_compare=tuple(written),
         compared_at=plan.before.compared_at,
         state=state,
         in_flight=changes.in_flight(with_earlier=isinstance(state, Backfill)),

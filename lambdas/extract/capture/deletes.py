@@ -17,7 +17,6 @@ from ..table_plan import (
     Captured,
     CaptureMode,
     CaptureRun,
-    Complete,
     FullRead,
     Incremental,
     TablePlan,
@@ -104,8 +103,8 @@ def _compare(run: CaptureRun, plan: TablePlan, mode: CaptureMode, captured: Capt
 
     Only an incremental run that continues a tracked table can explain each new key by a row that it has read.
     """
-    incremental = isinstance(mode, Incremental) and not plan.full_refresh and isinstance(plan.state, Complete)
-    explained = changes.keys if incremental and plan.before.compared_at is not None else None
+    tracked = plan.before.compared_at is not None
+    explained = changes.keys if isinstance(mode, Incremental) and tracked else None
     deleted, keys = _compare_keys(run, plan, captured, explained)
     remembered = bool(plan.before.keys_since_compare)  # else every run would compare again the keys written since
     return replace(

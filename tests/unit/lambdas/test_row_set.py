@@ -1,0 +1,69 @@
+"""Row sets, and the conditions that PostgreSQL makes of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from lambda_toolkit.pipeline.lambdas.extract.row_set import (
+    ALL,
+    NONE,
+    Intersection,
+    KeysAfter,
+    KeysIn,
+    KeysUpTo,
+    ReferencedBy,
+    Referencing,
+    Union,
+    WrittenSince,
+    intersection,
+    union,
+)
+from lambda_toolkit.pipeline.lambdas.extract.source.catalog import Column, TableInfo
+from lambda_toolkit.pipeline.lambdas.extract.source.conditions import condition
+
+STAFF = TableInfo("staff", "staff_id", (Column("staff_id", "integer"), Column("department_id", "integer")))
+DEPARTMENT = TableInfo("department", "code", (Column("code", "text"),))
+TABLES = {"staff": STAFF, "department": DEPARTMENT}
+WRITTEN = WrittenSince(700)
+AGE = "(age(t.xmin) BETWEEN 0 AND (SELECT age(CAST('700' AS xid8)::xid)))"
+
+
+def test_row_set_intersection_leaves_out_what_does_not_matter():
+    assert intersection(ALL, WRITTEN, WRITTEN) == WRITTEN
+    assert intersection(WRITTEN, NONE) == NONE
+    assert intersection(ALL, ALL) == ALL
+    assert intersection(WRITTEN, KeysUpTo("9")) == Intersection((WRITTEN, KeysUpTo("9")))
+
+
+def test_row_set_union_leaves_out_what_does_not_matter():
+    assert union(NONE, WRITTEN) == WRITTEN
+    assert union(WRITTEN, ALL) == ALL
+    assert union() == NONE
+    assert union(WRITTEN, KeysAfter("9")) == Union((WRITTEN, KeysAfter("9")))
+
+
+@pytest.mark.parametrize(
+    ("rows", "table", "expected"),
+    [
+        (ALL, STAFF, "TRUE"),
+        (NONE, STAFF, "FALSE"),
+        (WRITTEN, STAFF, AGE),
+        (KeysUpTo("9"), STAFF, '"t"."staff_id" <= \'9\''),
+        (KeysAfter("o'x"), DEPARTMENT, "(t.\"code\" COLLATE \"C\") > 'o''x'"),
+        (KeysIn(("1", "2")), STAFF, "t.\"staff_id\" IN ('1', '2')"),
+        (Intersection((WRITTEN, KeysUpTo("9"))), STAFF, f'({AGE} AND "t"."staff_id" <= \'9\')'),
+        (Union((WRITTEN, KeysAfter("9"))), STAFF, f'({AGE} OR "t"."staff_id" > \'9\')'),
+        (
+            Referencing("department_id", "department", WRITTEN),
+            STAFF,
+            f't."department_id" IN (SELECT t."code" FROM "public"."department" AS t WHERE {AGE})',
+        ),
+        (
+            ReferencedBy("staff", "department_id", NONE),
+            DEPARTMENT,
+            't."code" IN (SELECT t."department_id" FROM "public"."staff" AS t WHERE FALSE)',
+        ),
+    ],
+)
+def test_row_set_as_condition(rows, table, expected):
+    assert condition(rows, table, TABLES) == expected

@@ -1,0 +1,93 @@
+"""In which mode a table is captured, and what is done about its deletes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from lambda_toolkit.pipeline.lambdas.extract.capture.deletes import Action, delete_detection
+from lambda_toolkit.pipeline.lambdas.extract.limits import Budget, Limits
+from lambda_toolkit.pipeline.lambdas.extract.row_set import ALL, NONE, KeysUpTo, WrittenSince, intersection
+from lambda_toolkit.pipeline.lambdas.extract.source.catalog import TableInfo
+from lambda_toolkit.pipeline.lambdas.extract.source.interface import RowCounts
+from lambda_toolkit.pipeline.lambdas.extract.table_plan import (
+    Backfill,
+    Captured,
+    Complete,
+    FullRead,
+    Incremental,
+    TablePlan,
+    backfill_state,
+    stored_state,
+)
+from lambda_toolkit.pipeline.lambdas.shared.declarations import NEVER, SourceTable
+from lambda_toolkit.pipeline.lambdas.shared.lake.manifest import BackfillCursor, File, KeyFile, TableFiles
+
+SINCE = WrittenSince(700)
+NOW = datetime(2026, 1, 2, 3, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+KEYS = (KeyFile("k", 5, "9"),)
+
+
+def plan(full: bool = False, backfill: BackfillCursor | None = None, in_flight: int = 0, **files) -> TablePlan:
+    previous = TableFiles({}, backfill=backfill, in_flight=File("f", in_flight), keys=KEYS, **files)
+    return TablePlan(SourceTable("t", "id", HOUR), TableInfo("t", "id", bytes=100), previous, full, SINCE)
+
+
+@pytest.mark.parametrize(
+    ("table", "total", "selected", "mode"),
+    [
+        (plan(full=True), 10, 0, FullRead()),
+        (plan(full=True), 11, 0, Backfill(ALL)),
+        (plan(full=True), 0, 0, FullRead()),
+        (plan(), 50, 10, Incremental(SINCE)),
+        (plan(), 50, 11, Backfill(SINCE)),
+        (plan(in_flight=1), 50, 11, Incremental(SINCE)),
+        (plan(backfill=BackfillCursor("7", None)), 50, 3, Backfill(ALL, "7")),
+        (plan(backfill=BackfillCursor("7", None)), 50, 11, Backfill(ALL)),
+        (plan(backfill=BackfillCursor("7", 600)), 50, 3, Backfill(WrittenSince(600), "7")),
+        (plan(backfill=BackfillCursor("7", 600)), 50, 11, Backfill(WrittenSince(600))),
+    ],
+)
+def test_capture_mode_follows_from_counts_and_state(table, total, selected, mode):
+    assert table.mode(RowCounts(total, selected), Budget(Limits(rows=10))) == mode
+
+
+def test_changed_rows_leave_out_what_a_backfill_has_yet_to_read():
+    assert plan().changed == SINCE
+    assert plan(full=True).changed == NONE
+    assert plan(backfill=BackfillCursor(None, None)).changed == NONE
+    assert plan(backfill=BackfillCursor("7", 600)).changed == intersection(SINCE, KeysUpTo("7"))
+
+
+@pytest.mark.parametrize(
+    "cursor", [None, BackfillCursor(None, None), BackfillCursor("7", None), BackfillCursor("7", 6)]
+)
+def test_backfill_state_is_stored_and_read_back(cursor):
+    assert stored_state(backfill_state(cursor)) == cursor
+
+
+@pytest.mark.parametrize(
+    ("compared", "mode", "captured", "total", "action", "reason"),
+    [
+        (NOW, Incremental(SINCE), {}, 5, Action.SKIP, "the interval has not passed"),
+        (NOW, Backfill(ALL), {"state": Backfill(ALL, "7")}, 5, Action.SKIP, "the table is not read to its end"),
+        (NOW, FullRead(), {"changes": File("c", 5)}, 5, Action.COMPARE, "every row was read"),
+        (NOW, Backfill(ALL, "7"), {"state": Complete(), "state_changed": True}, 4, Action.COMPARE, "is complete"),
+        (NOW - HOUR, Incremental(SINCE), {}, 4, Action.COMPARE, "the interval has passed"),
+        (NOW + HOUR, Incremental(SINCE), {}, 4, Action.COMPARE, "the interval has passed"),
+        (NOW - HOUR, Incremental(SINCE), {}, 5, Action.UNCHANGED, "no row was written"),
+        (NOW, Incremental(SINCE), {"keys_since_compare": (File("c", 1_000_001),)}, 5, Action.COMPARE, "many keys"),
+    ],
+)
+def test_delete_detection_gives_its_reason(compared, mode, captured, total, action, reason):
+    table = plan(compared_at=compared.isoformat())
+    found = delete_detection(table, mode, Captured(keys=KEYS, **captured), total, NOW)
+    assert (found.action, reason in found.reason) == (action, True)
+
+
+def test_delete_detection_is_disabled_by_the_declaration():
+    table = plan(compared_at=NOW.isoformat())
+    never = TablePlan(SourceTable("t", "id", NEVER), table.info, table.previous, False, SINCE)
+    assert delete_detection(never, FullRead(), Captured(keys=KEYS), 5, NOW).action is Action.DISABLE
