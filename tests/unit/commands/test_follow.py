@@ -123,14 +123,14 @@ def test_status_says_why_the_warehouse_cannot_be_asked():
 
 def test_status_shows_how_the_warehouse_differs_from_its_declaration():
     found = ["table dim_staff: column location is NOT NULL, expected nullable"]
-    aws = PretendedAws({"load": [{**loaded(None), "differences": found}]})
-    assert status(follower(aws), MOMENT)["differences"] == found
-    assert status(follower(PretendedAws({"load": [loaded(None)]})), MOMENT)["differences"] == []
+    aws = FakeAws({"load": [{**loaded(None), "differences": found}]})
+    assert status(follower(aws), INSTANT)["differences"] == found
+    assert status(follower(FakeAws({"load": [loaded(None)]})), INSTANT)["differences"] == []
 
 
 def test_status_says_what_to_run_where_the_warehouse_is_not_prepared():
     error = {"errorMessage": "It lacks the table pipeline.ledger.", "errorType": "NotPreparedError"}
-    document = status(follower(PretendedAws({"load": [error]})), MOMENT)
+    document = status(follower(FakeAws({"load": [error]})), INSTANT)
     assert "prepare, which creates what is missing" in document["freshness"]["summary"]
 
 
