@@ -6,7 +6,7 @@ from typing import assert_never
 
 from ..row_set import ALL
 from ..source.interface import RowCounts
-from ..table_plan import Backfill, Captured, CaptureRun, FullRead, Incremental, TablePlan
+from ..table_plan import Backfill, Captured, CaptureMode, CaptureRun, FullRead, Incremental, TablePlan
 from .backfill import capture_backfill
 from .by_content import capture_by_content
 from .change_file import ChangeFile
@@ -23,14 +23,17 @@ def capture(run: CaptureRun, plan: TablePlan, counts: RowCounts) -> Captured:
         return capture_by_content(run, plan)
     mode = plan.mode(counts, run.budget)
     with ChangeFile(run, plan) as changes:
-        captured = _capture_mode(mode, run, plan, counts, changes)
+        captured = _capture_in_mode(mode, run, plan, counts, changes)
         return with_deletes(run, plan, mode, captured, changes, counts.total)
 
 
-def _capture_mode(
-    mode: FullRead | Incremental | Backfill, run: CaptureRun, plan: TablePlan, counts: RowCounts, changes: ChangeFile
+def _capture_in_mode(
+    mode: CaptureMode, run: CaptureRun, plan: TablePlan, counts: RowCounts, changes: ChangeFile
 ) -> Captured:
-    """A function of its own: of a `match` inside `with`, CPython 3.11.2 and 3.11.7 write different line tables."""
+    """Captures rows, not deletes, as ``mode`` says.
+
+    A function of its own: of a ``match`` inside ``with``, CPython 3.11.2 and 3.11.7 write different line tables.
+    """
     match mode:
         case FullRead():
             return _capture_full(plan, counts, changes)
