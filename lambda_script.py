@@ -13,18 +13,18 @@ Importing this module does nothing. Credentials, region and endpoint are found a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import importlib
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from lambda_toolkit.aws.client import Aws
-from lambda_toolkit.changes import Change, DeployError, Failure, Plan, Progress, Report
-from lambda_toolkit.deploy.execute import execute
-from lambda_toolkit.deploy.plan import make_destroy_plan, make_plan
-from lambda_toolkit.deploy.rollback import Rollback, rollback
+from lambda_toolkit.changes import Change, DeployError, Difference, Failure, Plan, Progress, Report
 from lambda_toolkit.errors import (
+    Advice,
     AwsError,
     CheckError,
+    Hint,
     LimitError,
     OwnershipError,
     PackageError,
@@ -32,20 +32,49 @@ from lambda_toolkit.errors import (
     ScheduleError,
     ToolkitError,
     TriggerError,
+    Wording,
 )
 from lambda_toolkit.spec.argument_types import Arguments
 from lambda_toolkit.spec.arguments import function_spec
-from lambda_toolkit.spec.model import Alarm, Canary, Deployment, S3Trigger
+from lambda_toolkit.spec.cron import to_eventbridge
+from lambda_toolkit.spec.model import (
+    Alarm,
+    BucketSpec,
+    Canary,
+    Deployment,
+    FunctionSpec,
+    LifecycleRule,
+    S3Trigger,
+    SecretSpec,
+    TopicSpec,
+)
+from lambda_toolkit.spec.ownership import bounded, short_hash
+from lambda_toolkit.spec.quotas import check_bucket, function_problems
+
+if TYPE_CHECKING:
+    from lambda_toolkit.aws import Aws
+    from lambda_toolkit.deploy import deployer_policy
+    from lambda_toolkit.deploy.rollback import Rollback
+    from lambda_toolkit.resources.alias import LIVE
+    from lambda_toolkit.resources.s3_notification import check_declared
 
 __all__ = [
+    "LIVE",
+    "Advice",
     "Alarm",
     "AwsError",
+    "BucketSpec",
     "Canary",
     "Change",
     "CheckError",
     "DeployError",
+    "Deployment",
+    "Difference",
     "Failure",
+    "FunctionSpec",
+    "Hint",
     "Lambda_script",
+    "LifecycleRule",
     "LimitError",
     "OwnershipError",
     "PackageError",
@@ -56,10 +85,47 @@ __all__ = [
     "Rollback",
     "S3Trigger",
     "ScheduleError",
+    "SecretSpec",
     "ToolkitError",
+    "TopicSpec",
     "TriggerError",
+    "Wording",
+    "apply",
+    "bounded",
+    "check_bucket",
+    "check_declared",
+    "deploy",
     "deploy_all",
+    "deployer_policy",
+    "function_problems",
+    "plan",
+    "plan_destroy",
+    "rollback",
+    "short_hash",
+    "to_eventbridge",
 ]
+
+_LAZY = {  # names from modules that take long to import; the rest needs no more than the standard library's basics
+    "LIVE": "lambda_toolkit.resources.alias",
+    "Rollback": "lambda_toolkit.deploy.rollback",
+    "check_declared": "lambda_toolkit.resources.s3_notification",
+    "deployer_policy": "lambda_toolkit.deploy",
+}
+_WORDING: Wording = {  # the remedies as arguments and calls of this module
+    Hint.ADOPT: "To adopt it, deploy once with adopt=True.",
+    Hint.DELETE_DATA: "To remove data too, pass delete_data=True.",
+    Hint.ROLLBACK_TO: 'To do it: rollback("{0}", to="{1}")',
+}
+
+
+def __getattr__(name: str) -> Any:
+    """A name of :data:`_LAZY`, imported on first use (PEP 562)."""
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = _LAZY[name]
+    if name == "deployer_policy":
+        return importlib.import_module(f"{module}.{name}")
+    return getattr(importlib.import_module(module), name)
 
 
 class Lambda_script:
@@ -160,33 +226,27 @@ class Lambda_script:
 
     def plan(self) -> Plan:
         """What :meth:`deploy` would change. Writes nothing to AWS. Raises ToolkitError."""
-        return make_plan(self._client(), self._deployment())
+        return plan(self._deployment(), self._client())
 
     def deploy(self, on_progress: Callable[[Progress], None] | None = None) -> Report:
-        """Bring AWS to what is declared and report what was changed: nothing, where nothing differs.
+        """Change AWS to match the declaration, and report the changes: none where nothing differs.
 
         Raises DeployError where a change failed (the others were made), and other ToolkitErrors before anything was
         written.
         """
-        return self._carry_out(self.plan(), on_progress)
+        return _apply_all(self.plan(), self._client(), on_progress)
 
     def destroy(self, on_progress: Callable[[Progress], None] | None = None) -> Report:
-        """Remove everything that :meth:`deploy` made. Raises DeployError where something could not be removed."""
-        return self._carry_out(make_destroy_plan(self._client(), self._deployment()), on_progress)
+        """Remove everything that :meth:`deploy` created. Raises DeployError where something could not be removed."""
+        return _apply_all(plan_destroy(self._deployment(), self._client()), self._client(), on_progress)
 
     def rollback(self, to: str | int | None = None) -> Rollback:
-        """Make version ``to`` live again; by default the newest one older than what is live. One call moves the alias.
+        """Make version ``to`` live again; by default the newest one older than the live one. Moves the alias, no more.
 
         The next plan shows it as a difference, and the next deploy undoes it. Raises ToolkitError where there is no
         such version.
         """
-        return rollback(self._client(), self.spec.name, to)
-
-    def _carry_out(self, plan: Plan, on_progress: Callable[[Progress], None] | None) -> Report:
-        report = execute(self._client(), plan, on_progress)
-        if not report.ok:
-            raise DeployError(report)
-        return report
+        return rollback(self.spec.name, to, aws=self._client())
 
     def _deployment(self) -> Deployment:
         return Deployment((self.spec,), application=self.application, stage=self.stage)
@@ -194,28 +254,120 @@ class Lambda_script:
     def _client(self) -> Aws:
         """The client of this object, created on first use. Connections are reused between calls; reads are not."""
         if self._aws is None:
-            self._aws = Aws(region=self.region)
+            self._aws = _client(self.region)
         return self._aws
 
 
-def deploy_all(scripts: Sequence[Lambda_script], on_progress: Callable[[Progress], None] | None = None) -> Report:
-    """Deploy several functions together, side by side; where one fails, the others go on.
+def plan(
+    deployment: Deployment,
+    aws: Aws | None = None,
+    *,
+    only: Collection[str] | None = None,
+    prune: bool = False,
+    delete_data: bool = False,
+) -> Plan:
+    """What :func:`deploy` would change. Reads AWS and builds packages; writes nothing to AWS. Raises ToolkitError.
 
-    Given one ``application``, what AWS lists by it is read once for all. All go to the AWS of the first. Raises as
-    :meth:`Lambda_script.deploy` does.
+    With ``only``, the plan is limited to the functions of these names and their own attachments. With ``prune``, it
+    also removes resources of this application and stage that are no longer declared: buckets, secrets and log groups
+    among them only with ``delete_data``, as their content is lost. Without ``aws``, region and credentials come from
+    the environment.
+    """
+    from lambda_toolkit.deploy.plan import make_plan
+
+    with _advice_in_words():
+        return make_plan(aws or _client(), deployment, only, prune=prune, delete_data=delete_data)
+
+
+def plan_destroy(deployment: Deployment, aws: Aws | None = None, *, delete_data: bool = False) -> Plan:
+    """The removal of everything that was created for ``deployment``. Writes nothing to AWS. Raises ToolkitError.
+
+    Buckets with their objects, and secrets, are removed only with ``delete_data``.
+    """
+    from lambda_toolkit.deploy.destroy import make_destroy_plan
+
+    with _advice_in_words():
+        return make_destroy_plan(aws or _client(), deployment, delete_data=delete_data)
+
+
+def apply(plan: Plan, aws: Aws | None = None, on_progress: Callable[[Progress], None] | None = None) -> Report:
+    """Make the changes of ``plan`` and report which were made, which failed and which were skipped.
+
+    ``on_progress`` is called in this thread, for each change that starts or ends.
+    """
+    from lambda_toolkit.deploy.execute import execute
+
+    with _advice_in_words():
+        return execute(aws or _client(), plan, on_progress)
+
+
+def deploy(
+    deployment: Deployment,
+    aws: Aws | None = None,
+    *,
+    only: Collection[str] | None = None,
+    prune: bool = False,
+    delete_data: bool = False,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Report:
+    """Change AWS to match ``deployment``, and report the changes. The parameters are those of :func:`plan`.
+
+    Raises DeployError where a change failed (the others were made), and other ToolkitErrors before the first change.
+    """
+    aws = aws or _client()
+    return _apply_all(plan(deployment, aws, only=only, prune=prune, delete_data=delete_data), aws, on_progress)
+
+
+def rollback(function: str, to: str | int | None = None, *, aws: Aws | None = None) -> Rollback:
+    """Make version ``to`` of ``function`` live again; by default the newest one older than the live one.
+
+    Raises ToolkitError where there is no such version.
+    """
+    from lambda_toolkit.deploy.rollback import rollback as move_alias
+
+    with _advice_in_words():
+        return move_alias(aws or _client(), function, to)
+
+
+def deploy_all(scripts: Sequence[Lambda_script], on_progress: Callable[[Progress], None] | None = None) -> Report:
+    """Deploy several functions together, in parallel; where one fails, the others continue.
+
+    With one ``application`` and ``stage``, AWS is listed once for all of them. All are deployed with the client of the
+    first one. Raises as :meth:`Lambda_script.deploy` does, and ToolkitError for scripts of different regions.
     """
     if not isinstance(scripts, Sequence) or not all(isinstance(script, Lambda_script) for script in scripts):
         raise ToolkitError("deploy_all takes a list of Lambda_scripts: deploy_all([one, two]).")
     if not scripts:
         return Report()
-    labelled = tuple(spec for script in scripts for spec in script._deployment().labelled().functions)
+    functions = tuple(spec for script in scripts for spec in script._deployment().tagged().functions)
     owners = {(script.application, script.stage) for script in scripts}
     application, stage = owners.pop() if len(owners) == 1 else ("", "")
     regions = sorted({script.region for script in scripts if script.region})
     if len(regions) > 1:
-        raise ToolkitError(f"Deployed together, all go to one region, and not to {' and '.join(regions)}.")
-    aws = scripts[0]._client()
-    report = execute(aws, make_plan(aws, Deployment(labelled, application=application, stage=stage)), on_progress)
+        raise ToolkitError(f"Functions deployed together must be in one region, not in {' and '.join(regions)}.")
+    deployment = Deployment(functions, application=application, stage=stage)
+    return deploy(deployment, scripts[0]._client(), on_progress=on_progress)
+
+
+def _client(region: str | None = None) -> Aws:
+    from lambda_toolkit.aws import Aws
+
+    return Aws(region=region)
+
+
+def _apply_all(plan: Plan, aws: Aws, on_progress: Callable[[Progress], None] | None) -> Report:
+    report = apply(plan, aws, on_progress)
     if not report.ok:
-        raise DeployError(report)
+        with _advice_in_words():
+            raise DeployError(report)
     return report
+
+
+@contextmanager
+def _advice_in_words() -> Iterator[None]:
+    """Put this module's words for the advice into the messages of ToolkitErrors. Their ``advice`` stays for others."""
+    try:
+        yield
+    except ToolkitError as error:
+        error.args = (error.worded(_WORDING),)
+        raise

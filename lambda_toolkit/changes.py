@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from lambda_toolkit.errors import MASK, PackageError, ToolkitError
+from lambda_toolkit.errors import MASK, Advice, PackageError, ToolkitError, Wording, advised
 
 if TYPE_CHECKING:
     from lambda_toolkit.aws.client import Aws
@@ -123,10 +123,13 @@ class Artifact:
 
 @dataclass(frozen=True)
 class Plan:
-    """What would be done. False where there is nothing to do. ``notes`` says what is left alone, and why."""
+    """What would be changed. False where nothing differs."""
 
     changes: tuple[Change, ...] = ()
     notes: tuple[str, ...] = ()
+    """What is left unchanged and why, and what else deserves attention; without secrets."""
+    advice: tuple[Advice, ...] = ()
+    """What else could be done, such as :attr:`Hint.DELETE_DATA` where data is kept."""
     artifacts: tuple[Artifact, ...] = field(default=(), repr=False)
 
     def __bool__(self) -> bool:
@@ -140,6 +143,11 @@ class Failure:
 
     change: Change
     message: str
+    advice: Advice | None = None
+
+    def worded(self, wording: Wording) -> str:
+        """The message with the advice in the words of ``wording``."""
+        return advised(self.message, self.advice, wording)
 
 
 @dataclass(frozen=True)
@@ -173,6 +181,11 @@ class Progress:
     finished: int
     total: int
     message: str = ""
+    advice: Advice | None = None
+
+    def worded(self, wording: Wording) -> str:
+        """The message with the advice in the words of ``wording``."""
+        return advised(self.message, self.advice, wording)
 
 
 class DeployError(ToolkitError):
@@ -180,9 +193,16 @@ class DeployError(ToolkitError):
 
     def __init__(self, report: Report) -> None:
         self.report = report
-        lines = [f"{failure.change.kind} {failure.change.name}: {failure.message}" for failure in report.failed]
-        lines += [
-            f"{failure.change.kind} {failure.change.name}: not tried: {failure.message}" for failure in report.skipped
-        ]
-        done = f"{len(report.done)} of {report.total} changes were made; the same command makes the rest."
-        super().__init__("\n".join([*lines, done]))
+        super().__init__(self.worded({}))
+
+    def worded(self, wording: Wording) -> str:
+        """A line for each change that was not made, with its advice, and a summary."""
+
+        def line(failure: Failure, prefix: str = "") -> str:
+            message = failure.worded(wording) if wording else failure.message
+            return f"{failure.change.kind} {failure.change.name}: {prefix}{message}"
+
+        failed = (line(failure) for failure in self.report.failed)
+        skipped = (line(failure, "not tried: ") for failure in self.report.skipped)
+        done = f"{len(self.report.done)} of {self.report.total} changes were made; the same command makes the rest."
+        return "\n".join((*failed, *skipped, done))

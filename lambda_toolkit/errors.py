@@ -1,8 +1,14 @@
-"""What the toolkit raises. Each message says what was being done, to what, what is wrong, and what to try."""
+"""The toolkit's exceptions. Each message says what was attempted, on what, what is wrong, and what to try.
+
+A remedy that depends on how the toolkit is used, such as an option, is an :class:`Advice`: ``lambda_script`` and a
+command line each put it in their own words.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
 
 MASK = "********"  # shown instead of every secret, whatever its length
 CALLER_ERRORS = frozenset(  # error codes about the caller's credentials or network: every call gets the same one
@@ -24,51 +30,92 @@ CALLER_ERRORS = frozenset(  # error codes about the caller's credentials or netw
 )
 
 
+class Hint(Enum):
+    """A remedy. The comments say what :attr:`Advice.values` are for each."""
+
+    ADOPT = "adopt"  # let the toolkit manage a resource that it did not create; no values
+    DELETE_DATA = "delete_data"  # remove buckets, secrets and log groups too; no values
+    ROLLBACK_TO = "rollback_to"  # make a version live again; the function's name and the version
+
+
+Wording = Mapping[Hint, str]  # a sentence for each hint, with {0}, {1} for the values
+
+
+@dataclass(frozen=True)
+class Advice:
+    """A remedy and its values."""
+
+    hint: Hint
+    values: tuple[str, ...] = ()
+
+    def worded(self, wording: Wording) -> str:
+        """The sentence for this remedy."""
+        return wording[self.hint].format(*self.values)
+
+
+def advised(message: str, advice: Advice | None, wording: Wording) -> str:
+    """``message``, followed by the advice in the words of ``wording`` where there is any."""
+    return f"{message} {advice.worded(wording)}" if advice else message
+
+
 class ToolkitError(Exception):
-    """The base of them all. ``str(error)`` is written for people and holds no secret."""
+    """The base class. ``str(error)`` is readable and contains no secret."""
+
+    def __init__(self, message: str = "", *, advice: Advice | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.advice = advice
+
+    def worded(self, wording: Wording) -> str:
+        """The message with the advice in the words of ``wording``."""
+        return advised(self.message, self.advice, wording)
 
 
 class ScheduleError(ToolkitError):
-    """A schedule that cannot be read, or that EventBridge cannot express."""
+    """A schedule that cannot be parsed, or that EventBridge cannot express."""
 
 
 class PackageError(ToolkitError):
-    """Source, handler or requirements from which no package can be made."""
+    """A source, handler or requirement that cannot be packaged."""
 
 
 class LimitError(ToolkitError):
-    """Something that AWS would refuse, found before the first call that writes."""
+    """A value that AWS would reject, found before the first call that writes."""
 
 
 class OwnershipError(ToolkitError):
-    """Something of that name is there already, and the toolkit did not make it."""
+    """A resource of that name exists, and the toolkit does not manage it."""
 
 
 class TriggerError(ToolkitError):
-    """An S3 trigger that cannot stand beside another one of the same bucket."""
+    """An S3 trigger that overlaps another one of the same bucket."""
 
 
 class CheckError(ToolkitError):
-    """A new version that failed its check, or raised an alarm as a canary. The one before it stays live."""
+    """A new version failed its health check or, as a canary, raised an alarm. The previous version stays live."""
 
 
 class PlanError(ToolkitError):
-    """Several things stand in the way of a plan. ``problems`` holds them all."""
+    """Several errors that were found together. ``problems`` has them all."""
 
     def __init__(self, problems: Sequence[ToolkitError]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
+    def worded(self, wording: Wording) -> str:
+        """The messages of all problems, a line each, with their advice."""
+        return "\n".join(problem.worded(wording) for problem in self.problems)
+
 
 class AwsError(ToolkitError):
-    """AWS refused a call, or could not be reached.
+    """AWS rejected a call, or could not be reached.
 
-    ``code`` is AWS's own error code (or the name of the botocore exception), ``operation`` is as in IAM:
+    ``code`` is AWS's error code, or the name of the botocore exception. ``operation`` is written as in IAM:
     ``lambda:GetFunction``.
     """
 
-    def __init__(self, message: str, *, code: str = "", operation: str = "") -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, code: str = "", operation: str = "", advice: Advice | None = None) -> None:
+        super().__init__(message, advice=advice)
         self.code = code
         self.operation = operation
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from lambda_toolkit.aws.client import Aws
 from lambda_toolkit.aws.parallel import Task, run_parallel, task
 from lambda_toolkit.changes import Change, Key, Plan
+from lambda_toolkit.errors import Advice, Hint
 from lambda_toolkit.resources import (
     alarm,
     bucket,
@@ -30,6 +31,7 @@ class Removal:
     changes: Sequence[Change] = ()
     layers: Sequence[str] = ()
     notes: Sequence[str] = ()
+    keeps_data: bool = False
 
 
 def make_destroy_plan(aws: Aws, deployment: Deployment, delete_data: bool = False) -> Plan:
@@ -38,7 +40,7 @@ def make_destroy_plan(aws: Aws, deployment: Deployment, delete_data: bool = Fals
     Buckets with their objects, and secrets, are removed only with ``delete_data``. Reads only. What the toolkit did not
     make stays, and ``notes`` names it, as it names the data that is kept. Raises AwsError.
     """
-    aws, deployment = aws.snapshot(), deployment.labelled()
+    aws, deployment = aws.snapshot(), deployment.tagged()
     names = [spec.name for spec in deployment.functions]
     removals = run_parallel(
         [
@@ -61,7 +63,8 @@ def make_destroy_plan(aws: Aws, deployment: Deployment, delete_data: bool = Fals
     if not delete_data:
         notes += [f"bucket {item.name} and its objects are kept" for item in deployment.buckets]
         notes += [f"secret {item.name} is kept" for item in deployment.secrets]
-    return Plan(tuple(changes), notes=tuple(notes))
+    keeps_data = not delete_data and bool(deployment.buckets or deployment.secrets)
+    return Plan(tuple(changes), tuple(notes), (Advice(Hint.DELETE_DATA),) if keeps_data else ())
 
 
 def plan_function(aws: Aws, name: str, *, keep_log: bool = False, buckets: Iterable[str] = ()) -> Removal:

@@ -7,7 +7,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from lambda_toolkit.aws.client import WRITERS, Aws
 from lambda_toolkit.changes import Change, Failure, Key, Plan, Progress, Report, State
-from lambda_toolkit.errors import ToolkitError
+from lambda_toolkit.errors import Advice, ToolkitError
 
 
 def execute(aws: Aws, plan: Plan, on_progress: Callable[[Progress], None] | None = None) -> Report:
@@ -83,11 +83,11 @@ class _Execution:
             self._done.append(change)
             self._report(change, "done")
         elif isinstance(error, ToolkitError):
-            self._failed.append(Failure(change, str(error)))
-            self._report(change, "failed", str(error))
+            self._failed.append(Failure(change, str(error), error.advice))
+            self._report(change, "failed", str(error), error.advice)
         else:
             raise error
 
-    def _report(self, change: Change, state: State, message: str = "") -> None:
+    def _report(self, change: Change, state: State, message: str = "", advice: Advice | None = None) -> None:
         finished = len(self._done) + len(self._failed) + len(self._skipped)
-        self._on_progress(Progress(change, state, finished, self._total, message))
+        self._on_progress(Progress(change, state, finished, self._total, message, advice))

@@ -12,7 +12,7 @@ from lambda_toolkit.changes import Artifact, Change, Key, Plan
 from lambda_toolkit.deploy.destroy import Removal, make_destroy_plan
 from lambda_toolkit.deploy.function_plan import FunctionPlanner
 from lambda_toolkit.deploy.prune import plan_dropped
-from lambda_toolkit.errors import ToolkitError, raise_all
+from lambda_toolkit.errors import Advice, Hint, ToolkitError, raise_all
 from lambda_toolkit.resources import alarm, bucket, function, layer, role, s3_notification, secret, topic
 from lambda_toolkit.spec import quotas
 from lambda_toolkit.spec.model import Deployment, FunctionSpec
@@ -37,7 +37,7 @@ def make_plan(
     Reads only, in parallel. Packages are built, and so are layers that AWS does not have, so that all limits are
     checked before anything is written. Raises ToolkitError; PlanError where there are several reasons.
     """
-    deployment = deployment.labelled()
+    deployment = deployment.tagged()
     functions = _chosen(deployment.functions, only)
     _check(functions, deployment)
     aws = aws.snapshot()
@@ -70,7 +70,8 @@ def make_plan(
     artifacts = tuple(Artifact(p.spec.zip_path, p.package.content) for p in planners if p.spec.zip_path)
     packaging = dict.fromkeys(note for planner in planners for note in planner.notes(changes))
     notes = (*dropped().notes, *packaging)
-    return Plan(tuple({change.key: change for change in changes}.values()), notes, artifacts)
+    advice = (Advice(Hint.DELETE_DATA),) if dropped().keeps_data else ()
+    return Plan(tuple({change.key: change for change in changes}.values()), notes, advice, artifacts)
 
 
 def _reads_ahead(planners: Sequence[FunctionPlanner]) -> list[Task[object]]:

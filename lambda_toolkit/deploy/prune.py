@@ -14,7 +14,7 @@ from lambda_toolkit.spec.model import BucketSpec, Deployment, FunctionSpec, Secr
 from lambda_toolkit.spec.ownership import APPLICATION_TAG, FUNCTION_TAG, OWNER, OWNER_TAG, STAGE_TAG, as_mapping
 
 _SUFFIX = 7  # characters that AWS puts after a secret's name in its ARN: a hyphen and six of its own
-_KEPT = "is no longer declared and is kept with what it holds; --delete-data removes it"
+_KEPT = "is no longer declared and is kept with its content"
 
 
 def plan_dropped(aws: Aws, deployment: Deployment, delete_data: bool = False) -> Removal:
@@ -53,7 +53,8 @@ def plan_dropped(aws: Aws, deployment: Deployment, delete_data: bool = False) ->
     if left_over is None:
         notes.append("layers that nobody uses were not looked for: the credentials lack lambda:ListLayers")
     layers = [*(name for removal in removals for name in removal.layers), *(left_over or ())]
-    return Removal([*changes, *shared.changes], layers, notes)
+    keeps_data = any(removal.keeps_data for removal in (*removals, shared))
+    return Removal([*changes, *shared.changes], layers, notes, keeps_data)
 
 
 def _plan_function(aws: Aws, name: str, arns: list[str], delete_data: bool) -> Removal:
@@ -61,9 +62,9 @@ def _plan_function(aws: Aws, name: str, arns: list[str], delete_data: bool) -> R
     groups = [arn for arn in arns if arn.split(":")[2:3] == ["logs"]]
     notes = [] if delete_data else [f"log group {log_group.group_name(name)} {_KEPT}"] * bool(groups)
     if len(groups) == len(arns) and not delete_data:
-        return Removal(notes=notes)
+        return Removal(notes=notes, keeps_data=bool(notes))
     removal = plan_function(aws, name, keep_log=not delete_data)
-    return Removal(removal.changes, removal.layers, [*removal.notes, *notes])
+    return Removal(removal.changes, removal.layers, [*removal.notes, *notes], bool(notes))
 
 
 def _plan_attachments(aws: Aws, spec: FunctionSpec, arns: list[str]) -> Removal:
@@ -102,7 +103,7 @@ def _plan_shared(
         elif service == "secretsmanager" and (known := name.removeprefix("secret:")[:-_SUFFIX]) not in secrets:
             found = secret.plan_removal(aws, SecretSpec(known, tags=own), users)
             changes, notes = _kept(changes, notes, found, delete_data)
-    return Removal(changes, notes=notes)
+    return Removal(changes, notes=notes, keeps_data=bool(notes))
 
 
 def _kept(

@@ -10,7 +10,7 @@ import json
 from typing import Any
 
 from lambda_toolkit.aws.client import Aws
-from lambda_toolkit.errors import AwsError, CheckError
+from lambda_toolkit.errors import Advice, AwsError, CheckError, Hint
 from lambda_toolkit.resources import alias, version
 from lambda_toolkit.resources.alarm import alarm_name
 from lambda_toolkit.resources.alias import LiveAlias, Release
@@ -85,7 +85,8 @@ def _roll_back_traffic(aws: Aws, function: str, stable: str, number: str) -> Non
     except AwsError as error:
         raise AwsError(
             f"{function} still routes a share of its calls to version {number}, and rolling back the traffic failed: "
-            f"{error} Roll it back with: rollback {function} --to {stable}",
+            f"{error}",
             code=error.code,
             operation=error.operation,
+            advice=Advice(Hint.ROLLBACK_TO, (function, stable)),
         ) from error

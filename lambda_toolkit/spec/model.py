@@ -198,19 +198,19 @@ class Deployment:
     stage: str = ""
     adopt: bool = False
 
-    def labelled(self) -> Deployment:
-        """The same, with application, stage and ``adopt`` said to each part. What is labelled stays as it is."""
+    def tagged(self) -> Deployment:
+        """The same, with the tags of application and stage, and ``adopt``, passed on to each part. Idempotent."""
         own = {APPLICATION_TAG: self.application, STAGE_TAG: self.stage} if self.application else {}
 
-        def labelled(spec: _Spec) -> _Spec:
+        def tagged(spec: _Spec) -> _Spec:
             return replace(spec, tags={**spec.tags, **own}, adopt=spec.adopt or self.adopt)
 
         return replace(
             self,
-            functions=tuple(map(labelled, self.functions)),
-            buckets=tuple(map(labelled, self.buckets)),
-            topics=tuple(map(labelled, self.topics)),
-            secrets=tuple(map(labelled, self.secrets)),
+            functions=tuple(map(tagged, self.functions)),
+            buckets=tuple(map(tagged, self.buckets)),
+            topics=tuple(map(tagged, self.topics)),
+            secrets=tuple(map(tagged, self.secrets)),
         )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import takewhile
 from typing import Any
 
-from lambda_toolkit.errors import OwnershipError
+from lambda_toolkit.errors import Advice, Hint, OwnershipError
 
 OWNER_TAG = "managed-by"
 OWNER = "lambda_script"
@@ -67,15 +67,16 @@ def require_owned(
     scope = other_scope(live, declared or {})
     if is_owned(live) and scope:
         raise OwnershipError(
-            f"The {kind} `{name}` belongs to {scope}. Give this one another name (put {{stage}} into it), or take that "
-            "one over with --adopt (adopt=True)."
+            f"The {kind} `{name}` belongs to {scope}. Give this one another name: put {{stage}} into it.",
+            advice=Advice(Hint.ADOPT),
         )
     if is_owned(live) and other:
         raise OwnershipError(f"The {kind} `{name}` belongs to the function `{other}`. Give this one another name.")
     tags = f"{OWNER_TAG}={OWNER}" + (f" and {FUNCTION_TAG}={function}" if function else "")
     raise OwnershipError(
-        f"A {kind} `{name}` is there already and was not made by this toolkit, so it is left alone. Choose another "
-        f"name, or take it over: deploy once with --adopt (adopt=True), or tag it {tags}."
+        f"A {kind} `{name}` exists already and is not managed by this toolkit, so it is left unchanged. Choose another "
+        f"name, or tag that one {tags}.",
+        advice=Advice(Hint.ADOPT),
     )
 
 

@@ -128,7 +128,7 @@ def test_calls_that_cannot_be_taken_back_are_told_with_the_command_and_the_next_
         recorder.refuse("UpdateAlias", "AccessDeniedException", "no", times=1)
 
     at(fake_time, 60, break_down)
-    with pytest.raises(DeployError, match="rollback my-function --to 1"):
+    with pytest.raises(DeployError, match=r'rollback\("my-function", to="1"\)'):
         released.deploy()
     assert alias(client)["weights"] == {"2": 0.1}
     [change] = released.plan().changes

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from lambda_script import Alarm, OwnershipError
+from lambda_script import Advice, Alarm, Hint, OwnershipError
 from lambda_toolkit.deploy.execute import execute
 from lambda_toolkit.deploy.plan import make_destroy_plan, make_plan
 from lambda_toolkit.spec.model import BucketSpec, Deployment, SecretSpec, TopicSpec
@@ -55,6 +55,7 @@ def test_a_dropped_function_goes_with_all_that_is_its_own_and_its_log_stays(aws,
     assert kinds(plan) == {("delete", kind) for kind in ("function", "role", "schedule", "alarm")}
     [note] = plan.notes
     assert "log group /aws/lambda/shop-dev-two is no longer declared and is kept" in note
+    assert plan.advice == (Advice(Hint.DELETE_DATA),)
     assert execute(aws, plan).ok
     assert [item["FunctionName"] for item in client("lambda").list_functions()["Functions"]] == ["shop-dev-one"]
     assert not make_plan(aws, fewer, prune=True).changes
@@ -124,8 +125,9 @@ def test_a_bucket_of_another_stage_is_neither_taken_nor_deleted(aws, client) -> 
     prod = Deployment(buckets=(BucketSpec("shop-lake"),), application="shop", stage="prod")
     dev = replace(prod, stage="dev")
     deploy(aws, prod)
-    with pytest.raises(OwnershipError, match="belongs to application `shop`, stage `prod`.*--adopt"):
+    with pytest.raises(OwnershipError, match="belongs to application `shop`, stage `prod`") as raised:
         make_plan(aws, dev)
+    assert raised.value.advice == Advice(Hint.ADOPT)
     assert not make_destroy_plan(aws, dev, delete_data=True)
     assert make_plan(aws, replace(dev, adopt=True)).changes
 

@@ -7,6 +7,7 @@ from collections import Counter
 
 import pytest
 
+import lambda_script
 from lambda_script import OwnershipError, ToolkitError
 from lambda_toolkit.deploy.execute import execute
 from lambda_toolkit.deploy.plan import make_plan
@@ -250,3 +251,19 @@ def test_what_is_read_ahead_and_refused_is_asked_for_once(aws, recorder, many) -
     with pytest.raises(ToolkitError, match="lambda:GetAlias shop-dev-0"):
         make_plan(aws, many)
     assert recorder.calls.count("GetAlias") == MANY
+
+
+def test_deployment_goes_through_the_public_face(aws, client) -> None:
+    deployment = Deployment(
+        buckets=(BucketSpec("shop-lake"),), topics=(TopicSpec("shop-alerts"),), application="shop", stage="dev"
+    )
+    assert {change.kind for change in lambda_script.plan(deployment, aws).changes} == {"bucket", "topic"}
+    seen: list[str] = []
+    assert lambda_script.deploy(deployment, aws, on_progress=lambda step: seen.append(step.state)).ok
+    assert seen.count("done") == 2
+    assert not lambda_script.plan(deployment, aws, prune=True)
+    removal = lambda_script.plan_destroy(deployment, aws, delete_data=True)
+    assert lambda_script.apply(removal, aws).ok
+    assert client("s3").list_buckets()["Buckets"] == []
+    with pytest.raises(ToolkitError, match="orders was not released yet"):
+        lambda_script.rollback("orders", aws=aws)

@@ -12,6 +12,7 @@ from lambda_toolkit.pipeline.commands.shared.options import DONE, FAILED, Reques
 from lambda_toolkit.pipeline.commands.shared.plan_scope import EVERYTHING, Scope, scope_options
 from lambda_toolkit.pipeline.commands.shared.screen import Screen, counted
 from lambda_toolkit.pipeline.commands.shared.show_changes import (
+    notes_of,
     report_document,
     show_changes,
     show_progress,
@@ -61,7 +62,7 @@ def apply(
     aws = target.aws()
     with screen.waiting("Comparing the configuration with AWS ..."):
         plan = scope.plan(aws, target, functions)
-    for note in plan.notes:
+    for note in notes_of(plan):
         screen.progress(f"Note: {note}.")
     if not plan:
         screen.say("Nothing changed.")

@@ -6,6 +6,7 @@ import click
 
 from lambda_toolkit.pipeline.commands.shared.options import DONE, FAILED, Request, with_request
 from lambda_toolkit.pipeline.commands.shared.show_changes import (
+    notes_of,
     report_document,
     show_changes,
     show_progress,
@@ -36,7 +37,7 @@ def command(request: Request, yes: bool, delete_data: bool) -> int:
         screen.document({"done": [], "failed": []})
         return DONE
     show_changes(screen, plan.changes)
-    for note in plan.notes:
+    for note in notes_of(plan):
         screen.say(note)
     if not yes:
         if screen.as_json:

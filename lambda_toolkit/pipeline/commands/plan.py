@@ -7,7 +7,7 @@ import click
 from lambda_toolkit.pipeline.commands.shared.options import CHANGES, DONE, Request, with_request
 from lambda_toolkit.pipeline.commands.shared.plan_scope import Scope, scope_options
 from lambda_toolkit.pipeline.commands.shared.screen import counted
-from lambda_toolkit.pipeline.commands.shared.show_changes import as_document, show_changes
+from lambda_toolkit.pipeline.commands.shared.show_changes import as_document, notes_of, show_changes
 
 
 @click.command("plan")
@@ -26,8 +26,8 @@ def command(request: Request, functions: tuple[str, ...], exit_code: bool, scope
     target = request.target()
     plan = scope.plan(target.aws(), target, functions)
     show_changes(request.screen, plan.changes)
-    for note in plan.notes:
+    for note in notes_of(plan):
         request.screen.say(f"Note: {note}.")
     request.screen.say(f"{counted(len(plan.changes), 'change')}." if plan else "Nothing would change.", bold=True)
-    request.screen.document({"changes": as_document(plan.changes), "notes": list(plan.notes)})
+    request.screen.document({"changes": as_document(plan.changes), "notes": notes_of(plan)})
     return CHANGES if exit_code and plan else DONE

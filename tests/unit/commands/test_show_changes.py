@@ -107,4 +107,4 @@ def test_a_deploy_that_another_one_raced_says_so(capsys) -> None:
     shown = capsys.readouterr().out
     assert "Deployed shop (dev): 1 change made, 1 failed, 1 not tried." in shown
     assert "another deploy may be running" in shown
-    assert "the same command finishes the work" in shown
+    assert "Fix the cause and rerun the command" in shown

@@ -144,7 +144,7 @@ def test_one_function_is_no_list_of_them() -> None:
 
 
 def test_functions_of_two_regions_are_not_deployed_together() -> None:
-    with pytest.raises(ToolkitError, match="not to eu-west-1 and eu-west-2"):
+    with pytest.raises(ToolkitError, match="not in eu-west-1 and eu-west-2"):
         deploy_all([Lambda_script("one.py", region="eu-west-1"), Lambda_script("two.py", region="eu-west-2")])
 
 

@@ -35,7 +35,7 @@ def test_ownership() -> None:
     assert not is_owned({})
     require_owned("role", "r", mine, adopt=False, function="f")
     require_owned("role", "r", {}, adopt=True, function="f")
-    with pytest.raises(OwnershipError, match="tag it managed-by=lambda_script and lambda-script:function=f"):
+    with pytest.raises(OwnershipError, match="tag that one managed-by=lambda_script and lambda-script:function=f"):
         require_owned("role", "r", {}, adopt=False, function="f")
     with pytest.raises(OwnershipError, match="belongs to the function `f`"):
         require_owned("role", "r", mine, adopt=False, function="g")

@@ -111,6 +111,9 @@ def _of_a_file(error: OSError) -> str:
 
 
 def _message(error: Exception) -> str:
+    from lambda_toolkit.errors import ToolkitError
+    from lambda_toolkit.pipeline.commands.shared.show_changes import WORDING
+
     if getattr(error, "code", "") == "NoCredentialsError":
         return f"{error} Or try the pipeline without an account: {program()} local run"
-    return str(error)
+    return error.worded(WORDING) if isinstance(error, ToolkitError) else str(error)

@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from lambda_toolkit.errors import Hint, Wording
 from lambda_toolkit.pipeline.commands.shared.screen import Screen, counted
 
 if TYPE_CHECKING:
-    from lambda_toolkit.changes import Change, Progress, Report
+    from lambda_toolkit.changes import Change, Plan, Progress, Report
 
 SIGNS = {"create": "+", "update": "~", "delete": "-"}
 _RACED = ("AlreadyExists", "ResourceExistsException", "ResourceConflictException")  # codes of AWS
+WORDING: Wording = {  # the toolkit's remedies as options and commands
+    Hint.ADOPT: "To adopt it, deploy once with --adopt.",
+    Hint.DELETE_DATA: "To remove data too, add --delete-data.",
+    Hint.ROLLBACK_TO: "To do it: rollback {0} --to {1}",
+}
 COLORS = {"create": "green", "update": "yellow", "delete": "red"}
 
 
@@ -40,6 +46,11 @@ def as_document(changes: Iterable[Change]) -> list[dict[str, Any]]:
     ]
 
 
+def notes_of(plan: Plan) -> list[str]:
+    """The plan's notes and advice, a sentence each, without the final period."""
+    return [*plan.notes, *(advice.worded(WORDING).rstrip(".") for advice in plan.advice)]
+
+
 def show_progress(screen: Screen, progress: Progress) -> None:
     """A change that was just made, or was not."""
     change = progress.change
@@ -47,7 +58,7 @@ def show_progress(screen: Screen, progress: Progress) -> None:
     if progress.state == "done":
         screen.progress(f"{counted} {SIGNS[change.action]} {change.kind} {change.name}", color=COLORS[change.action])
     elif progress.state in ("failed", "skipped"):
-        screen.progress(f"{counted} ! {change.kind} {change.name}: {progress.message}", color="red")
+        screen.progress(f"{counted} ! {change.kind} {change.name}: {progress.worded(WORDING)}", color="red")
 
 
 def report_document(report: Report) -> dict[str, Any]:
@@ -55,7 +66,7 @@ def report_document(report: Report) -> dict[str, Any]:
     return {
         "done": as_document(report.done),
         "failed": [
-            {"kind": f.change.kind, "name": f.change.name, "message": f.message}
+            {"kind": f.change.kind, "name": f.change.name, "message": f.worded(WORDING)}
             for f in (*report.failed, *report.skipped)
         ],
     }
@@ -65,13 +76,13 @@ def show_report(screen: Screen, report: Report, verb: str) -> None:
     """The end of a deploy or destroy: how many changes, and each that was not made, with its reason."""
     screen.say(f"{verb}: {_counts(report)}.", bold=True)
     for failure in report.failed:
-        screen.say(f"! {failure.change.kind} {failure.change.name}: {failure.message}", color="red", bold=True)
+        screen.say(f"! {failure.change.kind} {failure.change.name}: {failure.worded(WORDING)}", color="red", bold=True)
     for failure in report.skipped:
         screen.say(f"- not tried: {failure.change.kind} {failure.change.name}: {failure.message}", color="yellow")
     if not report.ok:
         if any(raced in failure.message for failure in report.failed for raced in _RACED):
             screen.say("What was to be made had just been made: another deploy may be running. Wait for it to end.")
-        screen.say("The rest is done. Once the cause is mended, the same command finishes the work.")
+        screen.say("The rest is done. Fix the cause and rerun the command.")
 
 
 def _counts(report: Report) -> str:

@@ -1,0 +1,66 @@
+"""The public face of the toolkit: its names, its import time, and the words of its advice."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import lambda_script
+from lambda_script import Advice, Change, DeployError, Failure, Hint, OwnershipError, PlanError, Report
+from lambda_toolkit.pipeline.commands.shared.show_changes import WORDING
+
+SLOW = (
+    "boto3",
+    "botocore",
+    "lambda_toolkit.aws",
+    "lambda_toolkit.deploy",
+    "lambda_toolkit.packaging",
+    "zipfile",
+    "ssl",
+)
+
+
+@pytest.mark.parametrize("name", lambda_script.__all__)
+def test_public_name_exists(name):
+    assert getattr(lambda_script, name) is not None
+
+
+def test_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        _ = lambda_script.nothing
+
+
+def test_import_is_quick():
+    code = f"import sys, lambda_script; print([name for name in {SLOW} if name in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("hint", Hint)
+def test_every_hint_has_words_for_python_and_for_the_command_line(hint):
+    advice = Advice(hint, ("orders", "3"))
+    in_python, in_commands = advice.worded(lambda_script._WORDING), advice.worded(WORDING)
+    assert in_python != in_commands
+    assert "--" not in in_python
+
+
+def test_errors_are_in_the_words_of_python_and_keep_their_advice(monkeypatch):
+    def refuse(*_, **__):
+        raise PlanError([OwnershipError("A role `r` exists.", advice=Advice(Hint.ADOPT)), OwnershipError("And more.")])
+
+    monkeypatch.setattr("lambda_toolkit.deploy.plan.make_plan", refuse)
+    with pytest.raises(PlanError) as raised:
+        lambda_script.plan(lambda_script.Deployment())
+    assert str(raised.value) == "A role `r` exists. To adopt it, deploy once with adopt=True.\nAnd more."
+    assert raised.value.worded(WORDING) == "A role `r` exists. To adopt it, deploy once with --adopt.\nAnd more."
+
+
+def test_advice_of_a_failed_change_is_worded():
+    change = Change("function", "orders", "update", apply=lambda aws: None)
+    failure = Failure(change, "Rolling back failed.", Advice(Hint.ROLLBACK_TO, ("orders", "3")))
+    error = DeployError(Report(failed=(failure,)))
+    assert error.worded(WORDING).splitlines()[0] == (
+        "function orders: Rolling back failed. To do it: rollback orders --to 3"
+    )
