@@ -75,7 +75,7 @@ def test_a_renamed_location_of_a_department_reaches_exactly_its_staff(shop):
     after = {row[0]: row for row in warehouse(shop, "SELECT * FROM dim_staff")}
     assert {key for key, row in after.items() if row != before[key]} == members
     assert {after[key][4] for key in members} == {"Leeds"}
-    written = warehouse(shop, "SELECT written->>'dim_staff' FROM pipeline.ledger WHERE batch = 2")
+    written = warehouse(shop, "SELECT rows_written->>'dim_staff' FROM pipeline.ledger WHERE batch = 2")
     assert written == [[str(len(members))]]
 
 
