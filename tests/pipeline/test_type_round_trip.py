@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from lambda_toolkit.pipeline.lambdas.shared.declarations import parse
-from lambda_toolkit.pipeline.lambdas.transform.columns.rejects import MAX_TEXT
+from lambda_toolkit.pipeline.lambdas.transform.columns.rejects import MAX_CHARACTERS
 from lambda_toolkit.pipeline.warehouse.preparation import prepare
 from tests.support.repository import configuration
 
@@ -143,7 +143,7 @@ def test_what_the_star_would_refuse_is_rejected_in_its_own_words(pipeline):
     _, loaded = pipeline.run()
     assert loaded.appended == {"narrow_staff": 1}
     done = pipeline.replay(1)
-    cut = "Ω" * MAX_TEXT + "… (500000 characters)"
+    cut = "Ω" * MAX_CHARACTERS + "… (500000 characters)"
     assert rejected(pipeline, done, "narrow_staff") == sorted(
         [
             ("staff", "2", "department.location", "Leeds", _unfit("place", "character varying(4)")),
