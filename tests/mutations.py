@@ -301,6 +301,20 @@ MUTATIONS = (
         f"{LOADING} -k held",
     ),
     Mutation(
+        "rows wait only for what the warehouse enforces",
+        "lambdas/load/warehouse/requirements.py",
+        "    found = (*declared(warehouse, table), *enforced(connection, warehouse, table))",
+        "    found = tuple(enforced(connection, warehouse, table))",
+        "tests/pipeline/test_requirements.py -k dropped",
+    ),
+    Mutation(
+        "rows wait only for what is declared",
+        "lambdas/load/warehouse/requirements.py",
+        "    found = (*declared(warehouse, table), *enforced(connection, warehouse, table))",
+        "    found = tuple(declared(warehouse, table))",
+        "tests/pipeline/test_requirements.py -k by_hand",
+    ),
+    Mutation(
         "a late version goes behind those that are newer",
         "lambdas/load/warehouse/facts.py",
         "    session.run(_RETRACT, **parts)\n",
