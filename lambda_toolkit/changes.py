@@ -1,4 +1,4 @@
-"""A plan as data: what would change, and, unseen, how to make it so."""
+"""Plans and reports as data. A change carries the function that applies it; everything else is a value."""
 
 from __future__ import annotations
 
@@ -15,44 +15,44 @@ if TYPE_CHECKING:
 
 Action = Literal["create", "update", "delete"]
 State = Literal["started", "done", "failed", "skipped"]
-Key = tuple[str, str]  # kind and name
-_LONGEST = 100  # characters of a value on a line
-_CONTEXT = 20  # characters shown before the place where two long values begin to differ
+Key = tuple[str, str]  # the kind and the name of a resource
+_LONGEST = 100  # characters of a value in a line of output
+_CONTEXT = 20  # characters shown before the first difference of two long values
 
 
 @dataclass(frozen=True, repr=False)
 class Difference:
-    """One attribute that is not as declared: ``live`` on AWS, ``desired`` in the declaration, ``None`` for not there.
-
-    ``secret`` values are compared and never shown: neither by :attr:`shown_live` and :attr:`shown_desired`, nor by
-    ``repr``. The attribute of a thing inside another is joined by a dot: ``Environment.COLOUR``, ``tags.team``.
-    """
+    """One attribute whose live value differs from the declaration. ``str`` and ``repr`` mask secret values."""
 
     attribute: str
+    """AWS's name of the attribute; a nested one is joined by a dot: ``Environment.COLOUR``, ``tags.team``."""
     live: Any
+    """The value on AWS; ``None`` where there is none."""
     desired: Any
+    """The declared value; ``None`` where the attribute is to be removed."""
     secret: bool = False
+    """Whether the values are masked wherever they are shown."""
 
     @property
     def shown_live(self) -> Any:
-        """What is on AWS, masked where it is secret."""
+        """The live value, masked where it is secret."""
         return self._shown(self.live)
 
     @property
     def shown_desired(self) -> Any:
-        """What is declared, masked where it is secret."""
+        """The desired value, masked where it is secret."""
         return self._shown(self.desired)
 
     def _shown(self, value: Any) -> Any:
         return MASK if self.secret and value is not None else value
 
     def __str__(self) -> str:
-        """``attribute: live -> desired``, on one line, values cut where they are long."""
+        """``attribute: live -> desired``, with long values shortened."""
         live, desired = _shorter(_as_text(self.shown_live), _as_text(self.shown_desired))
         return f"{self.attribute}: {live} -> {desired}"
 
     def __repr__(self) -> str:
-        """As a dataclass has it, masked."""
+        """Like a dataclass's, with secret values masked."""
         return f"Difference({self.attribute!r}, live={self.shown_live!r}, desired={self.shown_desired!r})"
 
 
@@ -67,11 +67,11 @@ def _as_text(value: Any) -> str:
 
 
 def _shorter(live: str, desired: str) -> tuple[str, str]:
-    """Both, cut to what a line holds. What two long values share at their beginning is left out of both."""
+    """Both values, shortened to a line's width: a long common prefix is omitted from both."""
     if max(len(live), len(desired)) > _LONGEST:
-        alike = next((at for at, pair in enumerate(zip(live, desired, strict=False)) if pair[0] != pair[1]), 0)
-        if alike > _CONTEXT:
-            start = alike - _CONTEXT
+        same = next((at for at, pair in enumerate(zip(live, desired, strict=False)) if pair[0] != pair[1]), 0)
+        if same > _CONTEXT:
+            start = same - _CONTEXT
             live, desired = f"...{live[start:]}", f"...{desired[start:]}"
     return _cut(live), _cut(desired)
 
@@ -82,34 +82,37 @@ def _cut(text: str) -> str:
 
 @dataclass(frozen=True)
 class Change:
-    """One change to one thing. ``differences`` says what differs, attribute by attribute.
-
-    ``details`` says in words, without secrets, what is no attribute: how much code there is, what else will happen.
-    """
+    """One change to one resource."""
 
     kind: str
+    """The resource's kind, such as ``function`` or ``log group``."""
     name: str
+    """Its name on AWS."""
     action: Action
     details: tuple[str, ...] = ()
+    """What is not an attribute, in words and without secrets: the size of the package, side effects."""
     after: frozenset[Key] = field(default=frozenset(), repr=False, compare=False)
+    """The changes that this one depends on. Keys that are not in the plan are ignored."""
     differences: tuple[Difference, ...] = ()
+    """The attributes that differ."""
     apply: Callable[[Aws], None] = field(kw_only=True, repr=False, compare=False)
+    """Makes the change. Raises ToolkitError."""
 
     @property
     def key(self) -> Key:
-        """What the change is known by to those that come after it."""
+        """The identity of the change, for changes that depend on it."""
         return self.kind, self.name
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """A file for people to look into: the package as it was sent."""
+    """A copy of a package, written to disk for inspection."""
 
     path: Path
     content: bytes = field(repr=False)
 
     def write(self) -> None:
-        """Write it, unless the file holds these bytes already. Raises PackageError where it cannot be written."""
+        """Write it, unless the file has this content already. Raises PackageError where it cannot be written."""
         try:
             if self.path.is_file() and self.path.read_bytes() == self.content:
                 return
@@ -117,7 +120,7 @@ class Artifact:
             self.path.write_bytes(self.content)
         except OSError as error:
             raise PackageError(
-                f"Cannot leave a copy of the package at {self.path}: {error.strerror}. Name another zip_file_name."
+                f"Cannot write a copy of the package to {self.path}: {error.strerror}. Choose another zip_file_name."
             ) from error
 
 
@@ -133,7 +136,7 @@ class Plan:
     artifacts: tuple[Artifact, ...] = field(default=(), repr=False)
 
     def __bool__(self) -> bool:
-        """Whether there is anything to do."""
+        """Whether there is a change."""
         return bool(self.changes)
 
 

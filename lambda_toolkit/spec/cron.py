@@ -1,6 +1,6 @@
-"""Unix cron, ``rate(...)`` and ``cron(...)`` as EventBridge schedule expressions. Pure, and always in UTC.
+"""Translate unix cron, ``rate(...)`` and ``cron(...)`` to EventBridge schedule expressions, in UTC. Pure.
 
-Unix cron by crontab(5): five fields, names, ranges, lists, steps, 0 and 7 both Sunday, ``@daily`` and its kin.
+Unix cron by crontab(5): five fields, names, ranges, lists, steps, 0 and 7 both Sunday, ``@daily`` and the other macros.
 EventBridge by https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-scheduled-rule-pattern.html: six fields,
 Sunday is 1, and one of the two day fields must be ``?``.
 """
@@ -31,47 +31,47 @@ _SHORTEST_RANGE = 3  # "1,2" reads better than "1-2"
 
 @dataclass(frozen=True)
 class _Field:
-    """One field of a cron line: the values it takes, their names, and where counting starts again, if it does."""
+    """One field of a cron expression."""
 
     label: str
     low: int
     high: int
     names: tuple[str, ...] = ()
-    circle: int | None = None  # 7 days or 12 months: a range may run over the end (FRI-MON), and Sunday is 0 and 7
+    cycle: int | None = None  # 7 days or 12 months: a range may wrap around (FRI-MON), and Sunday is 0 and 7
 
     @property
     def size(self) -> int:
-        """How many different values there are."""
-        return self.circle or self.high - self.low + 1
+        """The number of distinct values."""
+        return self.cycle or self.high - self.low + 1
 
     def number(self, text: str, line: str) -> int:
-        """The value that ``text`` writes as a number or a name."""
+        """The value of ``text``, a number or a name. Raises ScheduleError, which quotes ``line``."""
         if text.upper() in self.names:
             return self.low + self.names.index(text.upper())
         if not re.fullmatch(r"[0-9]{1,4}", text):
-            foreign = " `?`, `L`, `W` and `#` are EventBridge's own: write cron(...) with six fields."
+            foreign = " `?`, `L`, `W` and `#` are EventBridge's syntax: write cron(...) with six fields."
             hint = foreign if set(text) & set("?LW#") else ""
             raise ScheduleError(f"Schedule `{line}`: `{text}` is not a value for the {self.label}.{hint}")
         value = int(text)
         if not self.low <= value <= self.high:
-            raise ScheduleError(f"Schedule `{line}`: {value} is no {self.label}. There are {self.low} to {self.high}.")
+            raise ScheduleError(f"Schedule `{line}`: {value} is not a valid {self.label}: {self.low} to {self.high}.")
         return value
 
     def span(self, text: str, line: str) -> range:
-        """From one end of ``text`` to the other. Counts on over the end of a circle."""
+        """The values of a range, a single value or ``*``. A range may wrap around the end of a cycle."""
         if text == "*":
             return range(self.low, self.low + self.size)
         first_text, dash, last_text = text.partition("-")
         first = self.number(first_text, line)
         last = self.number(last_text, line) if dash else first
-        if first > last and self.circle:
-            last += self.circle
+        if first > last and self.cycle:
+            last += self.cycle
         if first > last:
             raise ScheduleError(f"Schedule `{line}`: the range {text} of the {self.label} runs backwards.")
         return range(first, last + 1)
 
     def values(self, text: str, line: str) -> frozenset[int]:
-        """All that ``text`` stands for: a list of ``*``, values and ranges; a step may follow a ``*`` or a range."""
+        """The values of ``text``: a list of ``*``, values and ranges; a step may follow a ``*`` or a range."""
         found: set[int] = set()
         for item in text.split(","):
             span, slash, step = item.partition("/")
@@ -89,14 +89,14 @@ _STEP = r"0*[1-9][0-9]*"
 _MINUTE = _Field("minute", 0, 59)
 _HOUR = _Field("hour", 0, 23)
 _DAY_OF_MONTH = _Field("day of the month", 1, 31)
-_MONTH = _Field("month", 1, 12, _MONTHS, circle=12)
-_DAY_OF_WEEK = _Field("day of the week", 0, 7, _DAYS, circle=7)
+_MONTH = _Field("month", 1, 12, _MONTHS, cycle=12)
+_DAY_OF_WEEK = _Field("day of the week", 0, 7, _DAYS, cycle=7)
 
 
 def to_eventbridge(schedule: str) -> str:
-    """What EventBridge calls ``schedule``, which is unix cron, ``@daily`` and the like, ``rate(...)`` or ``cron(...)``.
+    """The EventBridge expression of ``schedule``: unix cron, a macro like ``@daily``, ``rate(...)`` or ``cron(...)``.
 
-    Times are UTC. Raises ScheduleError for what cannot be read and for what EventBridge cannot express.
+    Times are in UTC. Raises ScheduleError for what cannot be parsed and for what EventBridge cannot express.
     """
     text = " ".join(schedule.split())
     if match := re.fullmatch(r"rate\((.*)\)", text):
@@ -105,7 +105,7 @@ def to_eventbridge(schedule: str) -> str:
         return _eventbridge_cron(match[1].split(), text)
     if text.startswith("@"):
         if text.lower() not in _MACROS:
-            raise ScheduleError(f"Schedule `{text}` is not known. There are {', '.join(_MACROS)}.")
+            raise ScheduleError(f"Schedule `{text}` is unknown. Known are {', '.join(_MACROS)}.")
         text = _MACROS[text.lower()]
     return _unix_cron(text)
 
@@ -120,7 +120,7 @@ def _rate(content: str, line: str) -> str:
     right = f"rate({number} {unit}{'' if number == 1 else 's'})"
     if bool(match[3]) != (number > 1):
         raise ScheduleError(
-            f"Schedule `{line}`: EventBridge takes the singular for 1 and the plural above. Write {right}."
+            f"Schedule `{line}`: EventBridge requires the singular for 1 and the plural above. Write {right}."
         )
     return right
 
@@ -130,7 +130,7 @@ def _unix_cron(line: str) -> str:
     if len(parts) != 5:
         raise ScheduleError(
             f"Schedule `{line}` has {len(parts)} fields. Unix cron has five: minute, hour, day of the month, month, "
-            "day of the week (`0 6 * * MON-FRI`). EventBridge's own six go into cron(...)."
+            "day of the week (`0 6 * * MON-FRI`). EventBridge's six go into cron(...)."
         )
     minute, hour = _MINUTE.values(parts[0], line), _HOUR.values(parts[1], line)
     month = _MONTH.values(parts[3], line)
@@ -143,7 +143,7 @@ def _unix_cron(line: str) -> str:
     if not every_date and not every_weekday:
         raise ScheduleError(
             f"Schedule `{line}` restricts both the day of the month and the day of the week, which EventBridge cannot "
-            "express: it asks for `?` in one of them. Leave one of the two as `*`; or restrict one here and let the "
+            "express: it requires `?` in one of them. Leave one of the two as `*`; or restrict one here and let the "
             "function check the other; or deploy the function twice, under two names, with one schedule each."
         )
     if (every_date and every_weekday) or either:
@@ -152,14 +152,14 @@ def _unix_cron(line: str) -> str:
         dates, weekdays = "?", _render(day_of_week, _DAY_OF_WEEK)
     else:
         if min(day_of_month) > max(_LONGEST_MONTH[number - 1] for number in month):
-            raise ScheduleError(f"Schedule `{line}` never comes: no such date in {_render(month, _MONTH)}.")
+            raise ScheduleError(f"Schedule `{line}` never matches: no such date in {_render(month, _MONTH)}.")
         dates, weekdays = _render(day_of_month, _DAY_OF_MONTH), "?"
     fields = (_render(minute, _MINUTE), _render(hour, _HOUR), dates, _render(month, _MONTH), weekdays, "*")
     return f"cron({' '.join(fields)})"
 
 
 def _render(values: frozenset[int], field: _Field) -> str:
-    """``values`` as EventBridge writes them. Weekdays go by name: its Sunday is 1, and names cannot be misread."""
+    """``values`` in EventBridge's syntax. Weekdays are written by name: their numbers differ (Sunday is 1 there)."""
     ordered = sorted(values)
     if len(ordered) == field.size:
         return "*"
@@ -187,7 +187,7 @@ _EVENTBRIDGE = (
     _HOUR,
     _DAY_OF_MONTH,
     _MONTH,
-    _Field("day of the week", 1, 7, _DAYS, circle=7),
+    _Field("day of the week", 1, 7, _DAYS, cycle=7),
     _Field("year", 1970, 2199),
 )
 
@@ -196,12 +196,12 @@ def _eventbridge_cron(parts: Sequence[str], line: str) -> str:
     if len(parts) != len(_EVENTBRIDGE):
         raise ScheduleError(
             f"Schedule `{line}` has {len(parts)} fields. EventBridge has six: minute, hour, "
-            "day of the month, month, day of the week, year (`cron(0 6 ? * MON-FRI *)`). Unix cron's five go "
+            "day of the month, month, day of the week, year (`cron(0 6 ? * MON-FRI *)`). Write unix cron's five "
             "without cron(...)."
         )
     if (parts[2] == "?") == (parts[4] == "?"):
         raise ScheduleError(
-            f"Schedule `{line}`: EventBridge wants `?` in exactly one of the third field (day of the month) and "
+            f"Schedule `{line}`: EventBridge requires `?` in exactly one of the third field (day of the month) and "
             "the fifth (day of the week)."
         )
     for field, text in zip(_EVENTBRIDGE, parts, strict=True):
@@ -211,7 +211,7 @@ def _eventbridge_cron(parts: Sequence[str], line: str) -> str:
 
 
 def _check_eventbridge_item(field: _Field, item: str, text: str, line: str) -> None:
-    """Raise ScheduleError unless EventBridge's page allows ``item`` in ``field``."""
+    """Raise ScheduleError unless EventBridge's documentation allows ``item`` in ``field``."""
     is_date, is_weekday = field is _DAY_OF_MONTH, field is _EVENTBRIDGE[4]
     if item == "?" and text == "?" and (is_date or is_weekday):
         return
@@ -225,5 +225,5 @@ def _check_eventbridge_item(field: _Field, item: str, text: str, line: str) -> N
         return
     start, slash, step = item.partition("/")
     if slash and (is_weekday or not re.fullmatch(_STEP, step)):
-        raise ScheduleError(f"Schedule `{line}`: EventBridge takes no step like `{item}` in the {field.label}.")
+        raise ScheduleError(f"Schedule `{line}`: EventBridge does not allow the step `{item}` in the {field.label}.")
     field.span(start, line)

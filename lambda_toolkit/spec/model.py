@@ -1,4 +1,4 @@
-"""What should be on AWS, as plain values. Nothing here talks to AWS or reads a file."""
+"""The declaration: what should be on AWS, as frozen dataclasses. Nothing here calls AWS or reads a file."""
 
 from __future__ import annotations
 
@@ -11,21 +11,28 @@ from typing import Any, TypeVar
 from lambda_toolkit.spec.ownership import APPLICATION_TAG, STAGE_TAG
 
 THIS_RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"
-HOST_PLATFORM = "host"
+HOST_PLATFORM = "host"  # install requirements for this machine, for tests that run functions here
 
 
 @dataclass(frozen=True)
 class S3Trigger:
-    """Start the function when an object appears in ``bucket`` under ``prefix`` with the end ``suffix``."""
+    """An S3 event notification that invokes the function.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-event-types-and-destinations.html
+    """
 
     bucket: str
+    """The bucket's name. The bucket must be in the function's region and account."""
     prefix: str = ""
+    """Only objects whose keys begin with this."""
     suffix: str = ""
+    """Only objects whose keys end with this."""
     events: tuple[str, ...] = ("s3:ObjectCreated:*",)
+    """S3's event types."""
 
     @classmethod
     def of(cls, value: S3Trigger | Mapping[str, Any]) -> S3Trigger:
-        """``value`` itself, or the trigger that a mapping of the same names describes. Raises TypeError for others."""
+        """``value`` itself, or the trigger with the fields of a mapping. Raises TypeError for other values."""
         if isinstance(value, S3Trigger):
             return value
         events = value.get("events", cls.events)
@@ -34,169 +41,215 @@ class S3Trigger:
 
 @dataclass(frozen=True)
 class Alarm:
-    """A CloudWatch alarm of one function; its name on CloudWatch is ``<function>-<name>``.
+    """A CloudWatch alarm on one metric of a function.
 
-    ``period`` is in seconds. ``topic`` is the name or the ARN of the SNS topic that is notified when the state
-    becomes ALARM; with ``notify_on_insufficient_data`` also when it becomes INSUFFICIENT_DATA, which needs data before.
-    ``description`` is part of the notification: say there what to do. ``dimensions`` is
-    ``{"FunctionName": <function>}`` unless given.
+    The fields are those of https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html.
     """
 
     name: str
+    """Its name on CloudWatch is ``<function>-<name>``."""
     metric: str
+    """The metric's name, such as ``Errors``."""
     namespace: str = "AWS/Lambda"
+    """The metric's namespace."""
     threshold: float = 1.0
+    """The value that the statistic is compared with, in the metric's unit."""
     period: int = 60
+    """The length of one evaluation period, in seconds: 10, 20, 30 or a multiple of 60."""
     evaluation_periods: int = 1
+    """How many periods in a row must breach the threshold."""
     statistic: str = "Sum"
+    """``Average``, ``Maximum``, ``Minimum``, ``SampleCount`` or ``Sum`` of a period."""
     comparison: str = "GreaterThanOrEqualToThreshold"
+    """CloudWatch's comparison operator."""
     missing_data: str = "notBreaching"
+    """How periods without data count: ``breaching``, ``ignore``, ``missing`` or ``notBreaching``."""
     topic: str | None = None
+    """The name or the ARN of the SNS topic that is notified when the state becomes ALARM."""
     description: str = ""
+    """Part of the notification: say what to do."""
     dimensions: Mapping[str, str] | None = None
+    """The metric's dimensions; ``{"FunctionName": <function>}`` where ``None``."""
     notify_on_insufficient_data: bool = False
+    """Notify also when the state becomes INSUFFICIENT_DATA, which needs data before. ``missing_data`` must be
+    ``missing``."""
 
 
 @dataclass(frozen=True)
 class Canary:
-    """Try a new version on a share of the calls, ``weight`` (between 0 and 1), for ``minutes``, before it takes all.
+    """Route a share of the calls to a new version before it receives all of them.
 
-    The function's own alarms watch it: when one goes off, the calls go back to the version before.
+    The function's alarms watch it: when one is in ALARM, all calls are routed to the previous version again.
+    https://docs.aws.amazon.com/lambda/latest/dg/configuring-alias-routing.html
     """
 
     weight: float = 0.1
+    """The share of calls for the new version: more than 0, less than 1."""
     minutes: float = 10.0
+    """How long the new version receives that share."""
 
     @classmethod
     def of(cls, value: Canary | Mapping[str, Any]) -> Canary:
-        """``value`` itself, or the canary that a mapping of the same names describes. Raises TypeError for others."""
+        """``value`` itself, or the canary with the fields of a mapping. Raises TypeError for other values."""
         return value if isinstance(value, Canary) else cls(**value)
 
 
 @dataclass(frozen=True)
 class FunctionSpec:
-    """One Lambda function and everything that belongs to it alone.
+    """One Lambda function and its own resources: role, log group, schedule, triggers, alarms.
 
-    ``memory`` is in MB, ``timeout`` in seconds. ``schedule`` is an EventBridge expression, in UTC. ``handler`` is
-    found in the source where it is ``None``. ``package_root`` is the folder where import names in the package begin;
-    by default the closest one above the source that is not a Python package. ``permissions`` are IAM statements, added
-    to the right to write its own log. ``zip_path`` is where a copy of the package is left for people to look into.
-    ``health_event`` is what a new version must take without an error before it goes live. ``adopt`` takes over what
-    already has its name on AWS.
-
-    What is ``None`` is not managed: what AWS has stays. What is empty is removed, as is a ``schedule`` that is an empty
-    text. A tag with an empty value is taken away; tags that are not named stay. ``secret_environment`` names variables
-    whose values are masked, beside those that look secret.
+    A field that is ``None`` is not managed: what is on AWS stays. An empty one removes what is on AWS.
     """
 
     name: str
+    """The function's name on AWS."""
     source: Path
+    """The file or folder with its code."""
     handler: str | None = None
+    """``module.function``; found in the source where ``None``."""
     runtime: str = THIS_RUNTIME
+    """Lambda's identifier of the Python version, such as ``python3.12``."""
     architecture: str = "x86_64"
+    """``x86_64`` or ``arm64``."""
     memory: int = 128
+    """In MB; Lambda assigns CPU in proportion."""
     timeout: int = 60
+    """In seconds."""
     environment: Mapping[str, str] | None = field(default=None, repr=False)
+    """Environment variables."""
     secret_environment: tuple[str, ...] = ()
+    """Names of variables whose values are masked in plans, in addition to those that look like secrets."""
     include: tuple[Path, ...] = ()
+    """More files and folders for the package."""
     package_root: Path | None = None
+    """The folder where import names in the package begin. ``None``: the closest one above the source that is not a
+    Python package."""
     extra_files: Mapping[str, bytes | Path] = field(default_factory=dict, repr=False)
+    """More files: their names in the package, and their content or the file to read it from."""
     requirements: tuple[str, ...] = ()
+    """Requirements in pip's syntax. They become a layer."""
     requirements_exclude: tuple[str, ...] = ()
+    """Globs of installed files that the layer leaves out, such as ``numpy/f2py/**``."""
     platform: str | None = None
+    """uv's name of the platform that requirements are installed for. ``None``: the runtime's; :data:`HOST_PLATFORM`:
+    this machine's."""
     schedule: str | None = None
+    """An EventBridge schedule expression, in UTC. An empty string removes the schedule."""
     s3_triggers: tuple[S3Trigger, ...] | None = None
+    """The S3 event notifications that invoke it."""
     alarms: tuple[Alarm, ...] | None = None
+    """Its CloudWatch alarms."""
     permissions: Sequence[Mapping[str, Any]] | None = None
+    """IAM statements of the execution role, in addition to those for its own log group."""
     log_retention_days: int | None = 30
+    """How long CloudWatch Logs keeps its log, in days."""
     tags: Mapping[str, str] = field(default_factory=dict)
+    """Tags of the function and its resources. A tag with an empty value is removed; undeclared tags stay."""
     description: str | None = None
+    """The function's description on AWS."""
     zip_path: Path | None = None
+    """Where a copy of the package is written, for inspection."""
     artifact_bucket: str | None = None
+    """The bucket for packages that are too large for a direct upload. ``None``: one that the toolkit creates."""
     health_event: Mapping[str, Any] | None = None
+    """The event of the smoke test: a new version goes live only if it handles this event without an error."""
     canary: Canary | None = None
+    """How a new version is tried on a share of the calls. ``None``: it receives all calls immediately."""
     adopt: bool = False
+    """Manage existing resources of these names that the toolkit did not create."""
 
 
 @dataclass(frozen=True)
 class LifecycleRule:
-    """What S3 does by itself to the objects under ``prefix``, each after so many days; ``None`` is never.
+    """A lifecycle rule of an S3 bucket. A number of days that is ``None`` means never.
 
-    ``abort_uploads_days`` after a multipart upload was begun and not ended, its parts go. ``noncurrent_days`` after it
-    was replaced or deleted, a version goes. ``expire_days`` after it was made, an object goes; ``transition_days``
-    after, it moves to ``storage_class``.
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/intro-lifecycle-rules.html
     """
 
     name: str
+    """The rule's ID."""
     prefix: str = ""
+    """Only objects whose keys begin with this."""
     abort_uploads_days: int | None = None
+    """Days after which the parts of an incomplete multipart upload are deleted."""
     noncurrent_days: int | None = None
+    """Days after which a version that was replaced or deleted is deleted permanently."""
     expire_days: int | None = None
+    """Days after its creation when an object expires."""
     transition_days: int | None = None
+    """Days after its creation when an object moves to ``storage_class``."""
     storage_class: str | None = None
+    """S3's name of the storage class, such as ``STANDARD_IA``."""
 
 
 @dataclass(frozen=True)
 class BucketSpec:
-    """An S3 bucket: closed to the public, encrypted, answering over TLS only, keeping versions.
+    """An S3 bucket without public access, encrypted, versioned, reachable over TLS only.
 
-    ``kms_key`` is the ARN or alias of the key of its objects, which are otherwise encrypted with S3's own.
-    ``lifecycle`` ``None`` leaves its rules alone; empty removes ours. Rules, policy statements and notifications of
-    others stay in either case. ``versioned`` ``None`` leaves versioning alone.
+    Lifecycle rules, policy statements and notifications of others are never changed.
     """
 
     name: str
+    """The bucket's name, unique in all of AWS."""
     kms_key: str | None = None
+    """The ARN or alias of the KMS key that encrypts the objects. ``None``: S3's own key (SSE-S3)."""
     tls_only: bool = True
+    """Deny requests over plain HTTP by the bucket policy."""
     versioned: bool | None = True
+    """Whether S3 keeps old versions of objects. ``None``: not managed."""
     lifecycle: tuple[LifecycleRule, ...] | None = None
+    """``None``: not managed. Empty: the toolkit's rules are removed."""
     tags: Mapping[str, str] = field(default_factory=dict)
+    """A tag with an empty value is removed; undeclared tags stay."""
     adopt: bool = False
+    """Manage an existing bucket of this name that the toolkit did not create."""
 
 
 @dataclass(frozen=True)
 class TopicSpec:
-    """An SNS topic and the addresses that it mails to. AWS asks each address to confirm.
-
-    ``emails`` ``None`` leaves the subscriptions alone; otherwise exactly these addresses are subscribed, so that empty
-    removes them all. Subscribers of other kinds (queues, functions) stay.
-    """
+    """An SNS topic with email subscriptions. AWS asks each address to confirm."""
 
     name: str
+    """The topic's name."""
     emails: tuple[str, ...] | None = None
+    """Exactly these addresses are subscribed; an empty tuple removes all. ``None``: not managed. Subscriptions of other
+    protocols stay."""
     tags: Mapping[str, str] = field(default_factory=dict)
+    """A tag with an empty value is removed; undeclared tags stay."""
     adopt: bool = False
+    """Manage an existing topic of this name that the toolkit did not create."""
 
 
 @dataclass(frozen=True)
 class SecretSpec:
-    """A secret of Secrets Manager.
-
-    ``value`` ``None`` leaves alone what is stored; ``variable`` is the environment variable that a value comes from.
-    """
+    """A secret of Secrets Manager."""
 
     name: str
+    """The secret's name."""
     value: str | None = field(default=None, repr=False)
+    """The value to store. ``None``: the stored value stays."""
     variable: str = ""
+    """The environment variable that the value comes from, for messages."""
     tags: Mapping[str, str] = field(default_factory=dict)
+    """A tag with an empty value is removed; undeclared tags stay."""
     adopt: bool = False
+    """Manage an existing secret of this name that the toolkit did not create."""
 
 
 @dataclass(frozen=True)
 class Deployment:
-    """All that is deployed together.
-
-    ``application`` and ``stage`` become tags of everything, by which it is found again when it is no longer declared.
-    ``adopt`` takes over whatever has a declared name.
-    """
+    """Everything that is deployed together."""
 
     functions: tuple[FunctionSpec, ...] = ()
     buckets: tuple[BucketSpec, ...] = ()
     topics: tuple[TopicSpec, ...] = ()
     secrets: tuple[SecretSpec, ...] = ()
     application: str = ""
+    """With ``stage``, a tag of every resource, by which undeclared resources are found. Empty: no such tags."""
     stage: str = ""
+    """The deployment stage, such as ``dev``."""
     adopt: bool = False
+    """Manage all existing resources of the declared names."""
 
     def tagged(self) -> Deployment:
         """The same, with the tags of application and stage, and ``adopt``, passed on to each part. Idempotent."""

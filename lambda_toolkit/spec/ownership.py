@@ -1,4 +1,4 @@
-"""What the toolkit made, it knows by tag and by name. Pure."""
+"""Ownership: which resources on AWS the toolkit manages, by their tags, and the names it gives them. Pure."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ FUNCTION_TAG = "lambda-script:function"
 APPLICATION_TAG, STAGE_TAG = "application", "stage"
 SCOPE = (APPLICATION_TAG, STAGE_TAG)
 _SHORTEST_PREFIX, _LONGEST_PREFIX = 4, 40
-_ROLE_LENGTH = 64  # IAM's limit, and EventBridge's for rules
+_LONGEST_NAME = 64  # characters: IAM's limit for roles, EventBridge's for rules
 
 
 def desired_tags(tags: Mapping[str, str], function: str | None = None) -> dict[str, str]:
-    """``tags`` with those that say whose it is. A tag that is declared empty is to go, and is not among them."""
+    """``tags`` with the toolkit's own. Tags declared empty are not in it, as they are removed."""
     own = {OWNER_TAG: OWNER, **({FUNCTION_TAG: function} if function else {})}
     return {**{key: value for key, value in tags.items() if value}, **own}
 
 
 def missing_tags(live: Mapping[str, str], desired: Mapping[str, str]) -> dict[str, str]:
-    """The tags to set. Tags that others put there stay."""
+    """The tags to set. Undeclared tags stay."""
     return {key: value for key, value in desired.items() if live.get(key) != value}
 
 
 def unwanted_tags(live: Mapping[str, str], declared: Mapping[str, str]) -> tuple[str, ...]:
-    """The tags to take away: those declared empty. Tags that are not declared are not managed."""
+    """The keys of the tags to remove: those declared empty. Undeclared tags are not managed."""
     return tuple(key for key, value in declared.items() if not value and key in live)
 
 
 def is_owned(live: Mapping[str, str], function: str | None = None, declared: Mapping[str, str] | None = None) -> bool:
-    """Whether the toolkit made it (for ``function``, where one is named).
+    """Whether a resource with the tags ``live`` is managed by the toolkit, for ``function`` where one is given.
 
-    With ``declared`` tags, it must also be of their application and stage. A missing tag of the two is drift, to be
-    repaired, and does not make it another application's.
+    With ``declared`` tags, it must also be of their application and stage. A missing tag of the two is drift, which is
+    repaired; it does not make the resource another application's.
     """
     if live.get(OWNER_TAG) != OWNER or (function is not None and live.get(FUNCTION_TAG) != function):
         return False
@@ -46,7 +46,7 @@ def is_owned(live: Mapping[str, str], function: str | None = None, declared: Map
 
 
 def other_scope(live: Mapping[str, str], declared: Mapping[str, str]) -> str:
-    """The other application and stage that it belongs to, in words; empty where it names none, or those declared."""
+    """The application and stage in the tags, in words, where they differ from the declared ones; else empty."""
     differs = any(key in live and key in declared and live[key] != declared[key] for key in SCOPE)
     return f"application `{live.get(APPLICATION_TAG)}`, stage `{live.get(STAGE_TAG)}`" if differs else ""
 
@@ -60,7 +60,10 @@ def require_owned(
     function: str | None = None,
     declared: Mapping[str, str] | None = None,
 ) -> None:
-    """Raise OwnershipError unless it is ours, of the application and stage of ``declared``, or may be adopted."""
+    """Raise OwnershipError unless the toolkit manages the resource, or ``adopt`` allows it to from now on.
+
+    ``live`` are its tags; ``function`` and ``declared`` are as for :func:`is_owned`.
+    """
     if adopt or is_owned(live, function, declared):
         return
     other = live.get(FUNCTION_TAG)
@@ -81,42 +84,39 @@ def require_owned(
 
 
 def as_mapping(tags: Iterable[Mapping[str, Any]] | None) -> dict[str, str]:
-    """AWS's list of ``Key`` and ``Value`` (or ``TagKey``...) as a mapping."""
+    """Tags from AWS's form, a list of ``Key`` and ``Value``, as a mapping."""
     return {str(tag["Key"]): str(tag["Value"]) for tag in tags or ()}
 
 
 def as_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
-    """A mapping as AWS's list of ``Key`` and ``Value``."""
+    """Tags in AWS's form, a list of ``Key`` and ``Value``, sorted by key."""
     return [{"Key": key, "Value": value} for key, value in sorted(tags.items())]
 
 
 def derived_name(function: str, suffix: str) -> str:
-    """``<function>-<suffix>``, in the 64 characters that roles and rules may have.
-
-    Where it must be shortened, a hash keeps it one name for each function.
-    """
+    """``<function>-<suffix>``, in at most 64 characters. A shortened name ends in a hash, so that it stays unique."""
     name = f"{function}-{suffix}"
-    if len(name) <= _ROLE_LENGTH:
+    if len(name) <= _LONGEST_NAME:
         return name
-    return f"{function[: _ROLE_LENGTH - len(suffix) - 10]}-{short_hash(function)}-{suffix}"
+    return f"{function[: _LONGEST_NAME - len(suffix) - 10]}-{short_hash(function)}-{suffix}"
 
 
 def listing_prefix(names: Sequence[str], name: str) -> str:
-    """What to list by, to find what belongs to ``name``: with one list for all ``names``, where they begin alike.
+    """The prefix to list resources of ``name`` by: the one that all ``names`` share, where it is long enough.
 
-    Short enough to be in the names that :func:`derived_name` shortens.
+    With a shared prefix, one list call serves all functions. It is short enough to survive :func:`derived_name`.
     """
-    first, last = min(names), max(names)  # what these two share at their beginning, all between them share
-    alike = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False)))
-    common = first[: min(alike, _LONGEST_PREFIX)]
+    first, last = min(names), max(names)  # the common prefix of these two is that of all
+    common_length = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False)))
+    common = first[: min(common_length, _LONGEST_PREFIX)]
     return common if len(common) >= _SHORTEST_PREFIX else name[:_LONGEST_PREFIX]
 
 
 def bounded(name: str, longest: int) -> str:
-    """``name``, or its beginning with a hash of the whole: one name for each, in ``longest`` characters."""
+    """``name`` in at most ``longest`` characters. A shortened name ends in a hash, so that it stays unique."""
     return name if len(name) <= longest else f"{name[: longest - 9].rstrip('-.')}-{short_hash(name)}"
 
 
 def short_hash(text: str) -> str:
-    """Eight characters that stand for ``text``."""
+    """The first eight hexadecimal digits of the SHA-256 of ``text``."""
     return hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -1,7 +1,12 @@
-"""What AWS would refuse, found before the first call that writes. Pure.
+"""AWS's quotas and value ranges, checked before the first call that writes. Pure.
 
-Sources: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html for Lambda's quotas,
-https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html for retentions.
+Values as of November 2026, from:
+- Lambda's quotas: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+- environment variables: https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
+- log retention: https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
+- inline policies of roles: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+- alarms: https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html
+- tags: https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html
 """
 
 from __future__ import annotations
@@ -14,11 +19,11 @@ from lambda_toolkit.errors import LimitError
 from lambda_toolkit.spec.model import Alarm, BucketSpec, FunctionSpec
 
 MIB = 1024 * 1024
-DIRECT_UPLOAD = 50 * MIB - 4096  # Lambda wants less than 50 MiB, and the call around it takes a little too
-UNZIPPED = 250 * MIB
+DIRECT_UPLOAD = 50 * MIB - 4096  # bytes: Lambda's limit of 50 MiB includes the rest of the request
+UNZIPPED = 250 * MIB  # bytes: function and layers together
 _ENVIRONMENT = 4096  # bytes
 _INLINE_POLICY = 10_240  # characters, white space not counted
-_DESCRIPTION = 256
+_DESCRIPTION = 256  # characters
 _RUNTIME = re.compile(r"python3\.(9|1[0-9])")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _BUCKET_NAMES = "its name must be 3 to 63 lower-case letters, digits, `-` and `.`, with a letter or digit at each end."
@@ -26,7 +31,7 @@ _S3_EVENT = re.compile(r"s3:[A-Za-z]+(:([A-Za-z]+|\*))?")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _ARCHITECTURES = ("x86_64", "arm64")
 _RETENTIONS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
-_LONGEST_CANARY = 60  # minutes: deploy waits for it
+_LONGEST_CANARY = 60  # minutes: the deploy runs that long; not a quota of AWS
 _ALARM_PERIODS = (10, 20, 30)  # seconds; otherwise a multiple of 60
 _ALARM_HOUR, _ALARM_DAY, _ALARM_WEEK = 3600, 86_400, 604_800  # seconds
 _STATISTICS = ("Average", "Maximum", "Minimum", "SampleCount", "Sum")
@@ -37,7 +42,7 @@ _COMPARISONS = (
     "LessThanThreshold",
 )
 _MISSING_DATA = ("breaching", "ignore", "missing", "notBreaching")
-_LAMBDAS_OWN = frozenset(  # environment variables that no function may set
+_RESERVED_VARIABLES = frozenset(  # environment variables that Lambda sets
     {
         "AWS_ACCESS_KEY",
         "AWS_ACCESS_KEY_ID",
@@ -59,8 +64,8 @@ _LAMBDAS_OWN = frozenset(  # environment variables that no function may set
         "LAMBDA_TASK_ROOT",
     }
 )
-_TAG = re.compile(r"[\w .:/=+@-]*")  # what all services that are tagged here take
-_TAG_KEY, _TAG_VALUE, _TAGS = 128, 256, 46  # 50 in all, and four are the toolkit's own
+_TAG = re.compile(r"[\w .:/=+@-]*")  # the characters that all tagged services allow
+_TAG_KEY, _TAG_VALUE, _TAGS = 128, 256, 46  # 50 tags, four of them the toolkit's
 
 
 def runtime_version(runtime: str) -> tuple[int, int]:
@@ -71,19 +76,19 @@ def runtime_version(runtime: str) -> tuple[int, int]:
 
 
 def check_function(spec: FunctionSpec) -> None:
-    """Raise LimitError, with everything that is wrong, where Lambda would refuse ``spec``."""
+    """Raise LimitError, listing all problems together, where AWS would reject ``spec``."""
     problems = function_problems(spec)
     if problems:
         raise LimitError(f"Function `{spec.name}`: {' '.join(problems)}")
 
 
 def function_problems(spec: FunctionSpec) -> list[str]:
-    """What Lambda would refuse of ``spec``, a sentence each, with what to write instead."""
+    """The problems of ``spec`` that AWS would reject it for: one sentence each, with what to write instead."""
     return list(_problems(spec))
 
 
 def check_bucket(spec: BucketSpec) -> None:
-    """Raise LimitError where S3 would refuse the name of a bucket.
+    """Raise LimitError where S3 would reject the name of a bucket.
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
     """
@@ -92,7 +97,7 @@ def check_bucket(spec: BucketSpec) -> None:
 
 
 def is_bucket_name(name: str) -> bool:
-    """Whether S3 takes ``name`` for a bucket."""
+    """Whether S3 accepts ``name`` for a general purpose bucket."""
     return bool(_BUCKET.fullmatch(name)) and ".." not in name
 
 
@@ -108,7 +113,7 @@ def _problems(spec: FunctionSpec) -> Iterable[str]:
     if not 1 <= spec.timeout <= 900:
         yield f"timeout {spec.timeout} is outside 1 to 900 seconds."
     if spec.description is not None and len(spec.description) > _DESCRIPTION:
-        yield f"its description has {len(spec.description)} characters; {_DESCRIPTION} may be."
+        yield f"its description has {len(spec.description)} characters; the limit is {_DESCRIPTION}."
     if spec.log_retention_days is not None and spec.log_retention_days not in _RETENTIONS:
         yield f"log_retention_days {spec.log_retention_days} is not one of {', '.join(map(str, _RETENTIONS))}."
     yield from _release_problems(spec)
@@ -130,7 +135,7 @@ def _release_problems(spec: FunctionSpec) -> Iterable[str]:
     if not 0 < spec.canary.minutes <= _LONGEST_CANARY:
         yield f"its canary's minutes {spec.canary.minutes} are not more than 0 and at most {_LONGEST_CANARY}."
     if not spec.alarms:
-        yield "nothing watches its canary; give the function an alarm."
+        yield "its canary needs at least one alarm of the function to watch it."
 
 
 def _tag_problems(tags: Mapping[str, str]) -> Iterable[str]:
@@ -141,34 +146,34 @@ def _tag_problems(tags: Mapping[str, str]) -> Iterable[str]:
             0 < len(key) <= _TAG_KEY and len(value) <= _TAG_VALUE and _TAG.fullmatch(key) and _TAG.fullmatch(value)
         ):
             yield (
-                f"tag `{key}`: AWS takes keys of {_TAG_KEY} and values of {_TAG_VALUE} letters, digits, spaces and "
+                f"tag `{key}`: AWS accepts keys of {_TAG_KEY} and values of {_TAG_VALUE} letters, digits, spaces and "
                 "`_.:/=+-@`."
             )
         if key.lower().startswith("aws:"):
-            yield f"tag `{key}`: names that begin with `aws:` are AWS's own."
+            yield f"tag `{key}`: keys that begin with `aws:` are reserved by AWS."
 
 
 def _environment_problems(spec: FunctionSpec) -> Iterable[str]:
     size = len(json.dumps(dict(spec.environment or {}), separators=(",", ":"), ensure_ascii=False).encode())
     if size > _ENVIRONMENT:
-        yield f"its environment has {size} bytes; {_ENVIRONMENT} may be. Keep what is large in a file or a secret."
+        yield f"its environment has {size} bytes; the limit is {_ENVIRONMENT}. Move large values to a file or a secret."
     for name in spec.environment or ():
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]+", name):
             yield f"`{name}` cannot be the name of an environment variable."
-        if name in _LAMBDAS_OWN:
-            yield f"the environment variable `{name}` is Lambda's own."
+        if name in _RESERVED_VARIABLES:
+            yield f"the environment variable `{name}` is reserved by Lambda."
 
 
 def _attachment_problems(spec: FunctionSpec) -> Iterable[str]:
     policy = len(re.sub(r"\s", "", json.dumps(list(spec.permissions or ()))))
-    if policy > _INLINE_POLICY - 500:  # its own statement and the frame
-        yield f"its permissions have {policy} characters; {_INLINE_POLICY} may be in a role's policy."
+    if policy > _INLINE_POLICY - 500:  # reserved for the statement for its log group
+        yield f"its permissions have {policy} characters; the limit of a role's policy is {_INLINE_POLICY}."
     for trigger in spec.s3_triggers or ():
         if not is_bucket_name(trigger.bucket):
             yield f"its trigger's bucket `{trigger.bucket}`: {_BUCKET_NAMES}"
         for event in trigger.events:
             if not _S3_EVENT.fullmatch(event):
-                yield f"its trigger's event `{event}` is none of S3's; write it like s3:ObjectCreated:*."
+                yield f"its trigger's event `{event}` is not an event of S3; write it like s3:ObjectCreated:*."
     names = [alarm.name for alarm in spec.alarms or ()]
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield f"two alarms are called `{name}`."
@@ -194,21 +199,24 @@ def _alarm_problems(alarm: Alarm) -> Iterable[str]:
     longest = _ALARM_DAY if alarm.period < _ALARM_HOUR else _ALARM_WEEK
     if not 1 <= alarm.evaluation_periods <= longest // max(alarm.period, 1):
         yield (
-            f"alarm `{alarm.name}`: {alarm.evaluation_periods} periods of {alarm.period} s; CloudWatch looks at 1 or "
+            f"alarm `{alarm.name}`: {alarm.evaluation_periods} periods of {alarm.period} s; CloudWatch evaluates 1 or "
             f"more that last {longest} s together."
         )
 
 
 def artifact_bucket(account: str, region: str) -> str:
-    """The name of the bucket that the toolkit makes for zips too large for a call, where none is named."""
+    """The name of the bucket that the toolkit creates for packages too large for a direct upload."""
     return f"lambda-script-{account}-{region}"
 
 
 def check_sizes(spec: FunctionSpec, unzipped: int, largest: Iterable[tuple[str, int]]) -> None:
-    """Raise LimitError, naming the largest parts, where package and layer together are too big. Sizes in bytes."""
+    """Raise LimitError where package and layer together exceed Lambda's limit. Sizes are in bytes.
+
+    ``largest`` are the names and sizes of the largest distributions, for the message.
+    """
     if unzipped > UNZIPPED:
         parts = ", ".join(f"{name} {size / MIB:.1f} MiB" for name, size in largest)
         raise LimitError(
-            f"Function `{spec.name}` with its requirements has {unzipped / MIB:.0f} MiB unzipped; Lambda takes "
-            f"{UNZIPPED // MIB}. The largest parts: {parts}. Leave out what is not needed with requirements_exclude."
+            f"Function `{spec.name}` with its requirements has {unzipped / MIB:.0f} MiB unzipped; the limit is "
+            f"{UNZIPPED // MIB}. The largest parts: {parts}. Exclude unused files with requirements_exclude."
         )

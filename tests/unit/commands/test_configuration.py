@@ -151,7 +151,7 @@ def test_all_mistakes_are_told_at_once_each_with_its_table_and_what_to_write(tmp
         "names `error`, which [alarms] does not declare. Did you mean `errors`?",
         "[alarms.errors] contains the unknown key `threshhold`. Did you mean `threshold`?",
         "[functions.load] its environment has",
-        "[functions.load] the environment variable `AWS_REGION` is Lambda's own.",
+        "[functions.load] the environment variable `AWS_REGION` is reserved by Lambda.",
         "[alarms.errors] alarm `errors`: period 61",
     ):
         assert any(says in line for line in lines), says
