@@ -141,7 +141,7 @@ def test_calls_that_cannot_be_taken_back_are_told_with_the_command_and_the_next_
 @pytest.mark.parametrize(
     ("different", "problem"),
     [
-        ({"alarms": []}, "nothing watches its canary"),
+        ({"alarms": []}, "its canary needs at least one alarm"),
         ({"canary": {"weight": 1.0}}, "weight 1.0 is not between 0 and 1"),
         ({"canary": {"minutes": 0}}, "minutes 0"),
         ({"canary": {"wait": 3}}, "takes `weight` and `minutes`"),

@@ -142,7 +142,7 @@ def test_all_mistakes_are_told_at_once_each_with_its_table_and_what_to_write(tmp
     lines = str(refused.value).splitlines()
     assert all("config/pipeline.toml: " in line for line in lines)
     for says in (
-        "[functions.extract] `schedule`: Schedule `rate(1 minutes)`: EventBridge takes the singular for 1",
+        "[functions.extract] `schedule`: Schedule `rate(1 minutes)`: EventBridge requires the singular for 1",
         "[functions.extract] contains the unknown key `memroy`. Did you mean `memory`?",
         "[functions.extract] timeout 901 is outside 1 to 900 seconds.",
         "[packages] runtime `python313` is not one of Lambda's for Python; write it like python3.12.",
@@ -240,7 +240,7 @@ def test_health_event_and_canary_are_read_and_checked(tmp_path):
     function = load(written(tmp_path, text)).functions["extract"].spec
     assert (function.health_event, function.canary) == (None, Canary(0.1, 5.0))
     unwatched = text.replace('alarms = ["errors", "silent"]\n', "", 1)
-    with pytest.raises(ConfigurationError, match="nothing watches its canary"):
+    with pytest.raises(ConfigurationError, match="its canary needs at least one alarm"):
         load(written(tmp_path, unwatched))
     with pytest.raises(ConfigurationError, match="unknown key `weigth`"):
         load(written(tmp_path, text.replace("minutes = 5", "weigth = 0.5")))
