@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[3]
 PAGES = [
     ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
     *(page for folder in ("docs", "examples", "benchmarks") for page in (ROOT / folder).rglob("*.md")),
 ]
 
@@ -32,9 +33,9 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def test_what_the_guarantees_name_is_there() -> None:
-    told = (ROOT / "docs/guarantees.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs/guarantees.md").read_text(encoding="utf-8")
     tests = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
-    named = re.findall(r"`(test_\w+)`", told)
+    named = re.findall(r"`(test_\w+)`", text)
     assert len(named) > 10
     assert [name for name in named if f"def {name}(" not in tests] == []
-    assert [path for path in re.findall(r"`(tests/[\w/]+\.py)`", told) if not (ROOT / path).is_file()] == []
+    assert [path for path in re.findall(r"`(tests/[\w/]+\.py)`", text) if not (ROOT / path).is_file()] == []
