@@ -1,4 +1,4 @@
-"""How each type of PostgreSQL is kept in the lake."""
+"""The Arrow type in the lake of each PostgreSQL type."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pyarrow as pa
 from .expressions import MAX_PRECISION
 
 UNREADABLE = "_unreadable"  # a column of JSON {column: text}: values that the Arrow type cannot represent; else NULL
-PLAIN_NUMERIC = pa.decimal128(MAX_PRECISION, 10)  # a numeric declared without precision, or with more than there is
+PLAIN_NUMERIC = pa.decimal128(MAX_PRECISION, 10)  # a numeric without precision, or with more than decimal128 has
 
 _EXACT: Mapping[str, pa.DataType] = {
     "smallint": pa.int16(),
@@ -32,7 +32,7 @@ def base_type(postgres_type: str) -> str:
 
 
 def arrow_type(postgres_type: str) -> pa.DataType:
-    """The type in the lake. What Arrow has no exact type for is kept as PostgreSQL's text."""
+    """The type in the lake. A type without an exact counterpart in Arrow is a string there, as PostgreSQL writes it."""
     if base_type(postgres_type) != "numeric":
         return _EXACT.get(base_type(postgres_type), pa.string())
     modifier = _MODIFIER.search(postgres_type)

@@ -12,7 +12,7 @@ from .lake.store import Lake
 
 @functools.cache
 def client(service: str) -> Any:
-    """The boto3 client of ``service``. Endpoint, region and credentials are as boto3 finds them."""
+    """The boto3 client of ``service``, cached. boto3 finds endpoint, region and credentials."""
     import boto3
     from botocore.config import Config
 
@@ -28,10 +28,10 @@ def setting(name: str) -> str:
 
 
 def ingestion_lake() -> Lake:
-    """The bucket that extract fills."""
+    """The ingestion bucket, which extract writes. Raises PipelineError when its name is not set."""
     return Lake(client("s3"), setting("INGESTION_BUCKET"))
 
 
 def processed_lake() -> Lake:
-    """The bucket that transform fills."""
+    """The processed bucket, which transform writes. Raises PipelineError when its name is not set."""
     return Lake(client("s3"), setting("PROCESSED_BUCKET"))

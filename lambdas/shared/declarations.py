@@ -1,4 +1,4 @@
-"""What is ingested and what the warehouse is made of, as frozen values parsed from the declaration."""
+"""The declaration of the source tables and the warehouse tables, as frozen values."""
 
 from __future__ import annotations
 
@@ -34,24 +34,25 @@ _KEYS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {  # kind -> needed
 
 @dataclass(frozen=True)
 class SourceTable:
-    """A table that is ingested, and the column that is its primary key.
-
-    ``deletes``: how often its keys are compared to find the rows that are gone: EVERY_RUN, NEVER, or an interval; None:
-    as its size allows. ``by_content``: its rows do not tell which transaction wrote them, and are compared themselves.
-    """
+    """A table of the source that extract ingests."""
 
     name: str
     key: str
+    """The column that is its primary key."""
     deletes: timedelta | None = None
+    """How often keys are compared to find deleted rows: EVERY_RUN, NEVER, an interval, or None: as its size allows."""
     by_content: bool = False
+    """Whether changed rows are found by a hash of their values instead of by xmin, which a view does not have."""
 
 
 @dataclass(frozen=True)
 class ColumnType:
-    """What the warehouse's schema says of a column: its type as format_type writes it, and whether it is NOT NULL."""
+    """A column as the warehouse's schema declares it."""
 
     type: str
+    """As PostgreSQL's format_type() writes it, such as ``numeric(10,2)``."""
     required: bool
+    """Whether it is NOT NULL."""
 
 
 @dataclass(frozen=True)
@@ -68,21 +69,23 @@ class Reference:
 
 @dataclass(frozen=True)
 class WarehouseTable:
-    """A table of the warehouse, one row (a fact: one row per version) for each row of ``source``.
-
-    ``joins``: joined table -> the column of ``source`` that holds its key. ``columns``: warehouse column -> expression.
-    ``record``: a fact's own number of a version. A calendar has neither source nor columns of its own. ``types``: the
-    columns as the warehouse's schema has them; what is not in there is not checked before it is loaded.
-    """
+    """A table of the warehouse: one row for each row of ``source``; of a fact, one row per version of it."""
 
     name: str
     kind: str
+    """CALENDAR (a date dimension), DIMENSION or FACT."""
     key: str
+    """The column that identifies the row of ``source``."""
     source: str | None
+    """The source table that the rows are made of; None for a date dimension."""
     record: str | None
+    """The column with the number of a fact's version, its surrogate key; None for a dimension."""
     joins: Mapping[str, str]
+    """Joined source table -> the column of ``source`` that is a foreign key to it."""
     columns: Mapping[str, Expression]
+    """Column -> the expression that derives it; empty for a date dimension, whose columns are fixed."""
     types: Mapping[str, ColumnType] = field(default_factory=dict)
+    """The columns as the warehouse's schema declares them. A column that is not in here is not checked before load."""
     references: tuple[Reference, ...] = ()
     """The foreign keys among the columns that transform fills: rows wait until the rows they refer to exist."""
 

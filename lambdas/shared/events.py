@@ -1,7 +1,7 @@
 """The requests and results of the three functions, as frozen dataclasses that the functions and their callers share.
 
 A request is a JSON object ``{"action": name, ...}``. Each function takes ``{"action": "check"}``; an event of
-EventBridge or S3 stands for one of the requests. A request with an unknown action, an unknown key or a value of the
+EventBridge or S3 is read as one of the requests. A request with an unknown action, an unknown key or a value of the
 wrong type is refused; a reader of results ignores keys that it does not know, so that fields may be added.
 """
 

@@ -1,8 +1,8 @@
 """The expressions by which a declaration derives a warehouse column from a source row.
 
-column                  as it is
-table.column            of the row that a join finds
-date(c), time(c)        of a timestamp; date also of an ISO date in text
+column                  unchanged
+table.column            of the joined row
+date(c), time(c)        of a timestamp; date also of a string with an ISO 8601 date
 decimal(c, p, s)        a numeric that must fit numeric(p, s)
 currency_name(c)        the ISO 4217 name of a code
 """
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 MAX_PRECISION = 38  # digits of Arrow's decimal128
 
-FUNCTIONS = {"date": 0, "time": 0, "decimal": 2, "currency_name": 0}  # name -> whole numbers after the column
+FUNCTIONS = {"date": 0, "time": 0, "decimal": 2, "currency_name": 0}  # name -> number of integers after the column
 
 _COLUMN = re.compile(r"(?:(?P<table>\w+)\.)?(?P<column>\w+)")
 _CALL = re.compile(r"(?P<function>\w+)\(\s*(?P<arguments>[^()]*?)\s*\)")
@@ -22,7 +22,7 @@ _CALL = re.compile(r"(?P<function>\w+)\(\s*(?P<arguments>[^()]*?)\s*\)")
 
 @dataclass(frozen=True)
 class Expression:
-    """``function`` (None: the value as it is) of ``column`` of the joined ``table`` (None: of the row itself)."""
+    """``function`` (None: the value unchanged) of ``column`` of the joined ``table`` (None: of the row itself)."""
 
     column: str
     table: str | None = None
@@ -30,7 +30,7 @@ class Expression:
     arguments: tuple[int, ...] = ()
 
     def __str__(self) -> str:
-        """As a declaration writes it."""
+        """The expression as a declaration writes it."""
         column = f"{self.table}.{self.column}" if self.table else self.column
         if self.function is None:
             return column
@@ -38,7 +38,7 @@ class Expression:
 
 
 def parse_expression(text: str) -> Expression:
-    """The expression that ``text`` writes. Raises ValueError that says what is wrong with it."""
+    """Parses ``text``. Raises ValueError that says what is wrong with it."""
     call = _CALL.fullmatch(text.strip())
     if call is None:
         return _column(text.strip())

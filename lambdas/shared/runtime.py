@@ -1,4 +1,4 @@
-"""What the handlers share: logs, failures that stay failures, the check of a version, the metric of rejected rows."""
+"""What the handlers share: structured logs, the check of a new version, and the metric of rejected rows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ logger = Logger(utc=True, log_uncaught_exceptions=False)
 
 
 def logged(handler: Handler) -> Handler:
-    """Logs a handler's result, or its failure, which it then lets through: retries and alarms depend on it."""
+    """Logs a handler's result or its error. Raises the error again, since retries and alarms depend on it."""
 
     @functools.wraps(handler)
     def call(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -41,10 +41,10 @@ def logged(handler: Handler) -> Handler:
 
 
 def checked(*needs: Callable[[], object]) -> Callable[[Handler], Handler]:
-    """Lets a handler take ``{"action": "check"}``, which a new version must before it goes live.
+    """Makes a handler answer ``{"action": "check"}``, the smoke test of a new version before it goes live.
 
-    By then everything is imported. The declaration of the tables is read, and each of ``needs`` is called: what the
-    function cannot work without, looked at without changing anything.
+    By then everything is imported. The check reads the declaration of the tables and calls each of ``needs``, which
+    read what the function cannot work without and change nothing. Raises PipelineError when one is missing.
     """
 
     def around(handler: Handler) -> Handler:

@@ -1,4 +1,4 @@
-"""One batch of the ingestion bucket shaped like the warehouse's tables: a pure function of the batch."""
+"""The transform of one batch: from the source's tables to the warehouse's. A pure function of the batch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .batch_files import BatchTransform
 
 Tell = Callable[[ProcessedManifest], object]
 
-_TURNS = 10  # revisions that others may write while one is being written
+_TURNS = 10  # at a number for a new revision, while other replays take it
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,11 @@ class Transformed:
 def transform(
     ingestion: Lake, processed: Lake, declarations: Declarations, batch: int, *, tell: Tell = lambda _: None
 ) -> Transformed:
-    """Writes the processed files and manifest of ``batch``, unless it is written already.
+    """Writes the processed files and manifest of ``batch``, unless they are written already.
 
-    Raises LakeError when a file is missing, and when what is written came from another ingestion bucket. ``tell`` is
-    called with a new batch before it exists: what must be told of it is told even when this call ends just then, and
-    perhaps twice.
+    Calls ``tell`` with the manifest before storing it, so that a report is made even when this call is cut off
+    in between; a repeated transform reports a second time. Raises LakeError when a file is missing, and when the
+    processed batch came from another ingestion bucket.
     """
     key = manifest_key(batch)
     source = ingestion_manifest(ingestion.read(key), key)
@@ -54,10 +54,10 @@ def transform(
 def replay(
     ingestion: Lake, processed: Lake, declarations: Declarations, batch: int, *, tell: Tell = lambda _: None
 ) -> Transformed:
-    """Converts ``batch`` again, by the code and the declarations of now.
+    """Reprocesses ``batch`` with the current code and declarations.
 
-    Where that gives the same as the newest revision nothing is written, else it is the next revision: what was written
-    stays as it is. Of two replays at once, one writes it and the other finds it. Raises as ``transform`` does.
+    Writes nothing when the outcome equals the newest revision, otherwise the next revision; earlier ones stay. Of two
+    concurrent replays, one writes the revision and the other finds it. Raises what ``transform`` raises.
     """
     key = manifest_key(batch)
     source = ingestion_manifest(ingestion.read(key), key)
@@ -72,7 +72,7 @@ def replay(
         tell(manifest)
         if processed.put_if_absent(revision_key(batch, manifest.revision), to_json(manifest)):
             if not all(processed.exists(name) for name in files_of(manifest)):
-                # A sweep took a file that no manifest named yet, between our finding it there and our naming it.
+                # A sweep deleted a file that was still unlisted, after this replay found it and before it listed it.
                 BatchTransform(source, key, ingestion, processed, declarations).write()
             return Transformed(manifest, created=True)
         newest = _newest(source, ingestion, processed)
@@ -83,7 +83,7 @@ def replay(
 
 
 def _newest(source: IngestionManifest, ingestion: Lake, processed: Lake) -> ProcessedManifest:
-    """The newest revision. Raises LakeError when it is of another batch of that number."""
+    """The newest revision. Raises LakeError when it belongs to another batch with that number."""
     key = processed.newest_revision(source.batch)
     written = processed_manifest(processed.read(key), key)
     if written.extracted_at != source.extracted_at:

@@ -38,9 +38,10 @@ SAFETY_FACTOR = 2.0  # a batch may take that many times as long as the longest b
 @logged
 @checked(clients.ingestion_lake, clients.processed_lake)
 def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Transforms the batches that the event names. Events may come twice, late or out of order.
+    """Transforms the batches that the event names. Events may be delivered twice, late or out of order.
 
-    Raises PipelineError for an event that it does not understand, LakeError for a batch that it cannot read.
+    Raises PipelineError for an event that ``events.transform_request`` refuses, LakeError for a batch that it cannot
+    read.
     """
     request = transform_request(event)
     if isinstance(request, TransformReplayRequest):
@@ -80,7 +81,7 @@ def _scheduled(context: Any, now: datetime) -> SweepResult:
             for key in found.deleted
         ]
         for batch in made.revised:
-            _replay(batch, context)  # stores what its new revision names, should that be gone
+            _replay(batch, context)  # stores the files that its new revision lists, in case the sweep deleted one
     if swept:
         logger.info("files that no manifest names were deleted", files=swept)
     result = _result(done)
@@ -88,7 +89,7 @@ def _scheduled(context: Any, now: datetime) -> SweepResult:
 
 
 def _age(days: str | None) -> timedelta:
-    """How old an orphan must be. Raises PipelineError below an hour: a run that is under way might still name it."""
+    """The minimum age of an orphan. Raises PipelineError below an hour: an unfinished run might still list the file."""
     try:
         age = timedelta(days=float(days)) if days else AGE
     except (ValueError, OverflowError):

@@ -1,8 +1,9 @@
-"""Data files that no manifest names: left by a run that was aborted, or that lost the race for its batch's number.
+"""Garbage collection of orphaned data files, which no manifest lists.
 
-They harm nobody and are deleted once they are old. A file is an orphan only where the manifest of its own batch is
-there and says so: without that manifest nothing is touched. Manifests are listed; they are read only where something
-in the listing looks wrong. What lies further back than WINDOW was looked at a thousand times and is left alone.
+A run that was aborted leaves them, or one that lost the race for its batch's number. They do no harm and are deleted
+once they are old. A file is an orphan only where the manifest of its own batch exists and does not list it: without
+that manifest nothing is deleted. Manifests are listed; they are read only where a file in the listing is suspect. Files
+older than WINDOW were checked by a thousand sweeps and are left alone.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ from ..shared.lake.manifest import files_of, ingestion_manifest, processed_manif
 from ..shared.lake.object_keys import MANIFESTS, REVISIONS, Listed, manifest_key
 from ..shared.lake.store import Lake
 
-AGE = timedelta(days=2)  # unless told otherwise: far more than any run takes
-WINDOW = timedelta(days=7)  # before that
-_LISTED = 1000  # batches that one call lists
-_RUN = timedelta(minutes=15)  # the most that Lambda gives a run: what it writes is no older when it commits
+AGE = timedelta(days=2)  # by default; far more than any run takes
+WINDOW = timedelta(days=7)  # before AGE: how far back a sweep looks
+_LISTED = 1000  # batches in one page of the listing
+_RUN = timedelta(
+    minutes=15
+)  # the longest that Lambda lets a run take: its files are no older than that when it commits
 
 _INGESTED = re.compile(r"[^/]+/\d{4}-\d\d-\d\d/batch-(?P<batch>\d{12})-(?P<run>[^./]+)\.\w+\.parquet")
 _PROCESSED = re.compile(r"(?P<table>(?:rejected/)?[^/]+)/batch-(?P<batch>\d{12})-[0-9a-f]{8}(?P<what>\.[\w.]+)")
@@ -28,16 +31,16 @@ _PROCESSED = re.compile(r"(?P<table>(?:rejected/)?[^/]+)/batch-(?P<batch>\d{12})
 
 @dataclass(frozen=True)
 class Swept:
-    """The keys deleted; and the batches that were given a revision just then, which names one of these perhaps."""
+    """The keys deleted, and the batches that got a new revision meanwhile, which may list one of these keys."""
 
     deleted: tuple[str, ...] = ()
     revised: tuple[int, ...] = ()
 
 
 def sweep_ingestion(lake: Lake, now: datetime, age: timedelta = AGE) -> Swept:
-    """Deletes the files older than ``age`` of runs that did not get the number that their files bear.
+    """Deletes the files older than ``age`` of runs that did not get the batch number in the keys of their files.
 
-    What a later manifest carries forward was named by the manifest of its own batch first: it is the winner's.
+    A file that a later manifest carries forward was listed by the manifest of its own batch first: it is the winner's.
     """
     written = _manifests(lake, now - age - WINDOW)
     runs: dict[int, dict[str, list[Listed]]] = {}
@@ -69,11 +72,11 @@ def sweep_ingestion(lake: Lake, now: datetime, age: timedelta = AGE) -> Swept:
 
 
 def sweep_processed(lake: Lake, now: datetime, age: timedelta = AGE) -> Swept:
-    """Deletes the files older than ``age`` that no revision of their batch names, of batches that old themselves.
+    """Deletes the files older than ``age`` that no revision of their batch lists, of batches older than ``age``.
 
-    A replay may be about to name such a file, since the same rows have the same key. It looks after its commit whether
-    its files are there, and here it is looked after the deletion whether there is a revision more: whichever comes last
-    sees it.
+    A concurrent replay may be about to list such a file, since the same rows have the same key. The replay checks after
+    its commit whether its files exist, and the sweep checks after deleting whether there is a new revision: whichever
+    comes last sees the conflict.
     """
     written = _manifests(lake, now - age - WINDOW)
     old = {batch: committed for batch, committed in written.items() if _old_moment(committed, now, age)}
@@ -107,7 +110,7 @@ def _named(lake: Lake, revisions: Iterable[str]) -> frozenset[str]:
 
 
 def _manifests(lake: Lake, since: datetime) -> Mapping[int, datetime]:
-    """The batches written after ``since``, and when; found from the end, a page at a time."""
+    """The batches written after ``since`` -> when; found from the last batch backwards, a page at a time."""
     last = lake.last_batch()
     found: dict[int, datetime] = {}
     end = last or 0
@@ -130,6 +133,11 @@ def _tables(lake: Lake) -> Iterator[str]:
 
 
 def _between(lake: Lake, folder: str, first: str, last: str) -> Iterator[Listed]:
+    """The objects in ``folder`` whose names begin with ``first`` to ``last``, in order.
+
+    Keys sort by their bytes. ``~`` (0x7E) is above every character that a data file's name has, so ``last`` ends with
+    it to include every key that begins with the text before it.
+    """
     for file in lake.listing(folder, after=folder + first):
         if file.key > folder + last:
             return
@@ -145,5 +153,5 @@ def _old_moment(moment: datetime, now: datetime, age: timedelta) -> bool:
 
 
 def _strange(file: Listed, committed: datetime) -> bool:
-    """Whether the file was written at another time than by the run that committed its batch."""
+    """Whether the file was written outside the time of the run that committed its batch."""
     return not committed - _RUN <= file.written <= committed

@@ -1,4 +1,7 @@
-"""The manifests: what a batch consists of. A batch exists when its manifest does."""
+"""The manifests: the JSON documents that list the files of a batch. A batch exists when its manifest does.
+
+Each has ``"format": 1``; readers refuse another format by name. Numbers of transactions are xid8.
+"""
 
 from __future__ import annotations
 
@@ -14,19 +17,20 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class File:
-    """A Parquet object of the lake and its number of rows."""
+    """A Parquet object of the lake."""
 
     key: str
+    """The object key, in the bucket of the manifest."""
     rows: int
+    """The number of rows in the file."""
 
 
 @dataclass(frozen=True)
 class RejectedFile(File):
-    """The faults that kept rows out of a warehouse table, one to a row of the file. ``source_rows``: how many rows that
-    makes, since one row may have several faults.
-    """
+    """The rejects of a warehouse table: one row per invalid value, with its reason."""
 
     source_rows: int = 0
+    """The number of rejected rows of the source: one row may have several invalid values."""
 
 
 @dataclass(frozen=True)
@@ -99,51 +103,64 @@ class TableFiles:
 
 @dataclass(frozen=True)
 class IngestionManifest:
-    """One batch as extract leaves it. ``previous``: the batch that it continues."""
+    """One batch as extract writes it."""
 
     batch: int
+    """Its number: 1, or one more than ``previous``."""
     previous: int | None
+    """The batch before it; None for the first."""
     run: str
+    """The unique id of the run that wrote it; its first 8 characters are in the keys of the run's files."""
     mode: str
+    """``full``: every row was read; ``changes``: the rows written since ``previous``."""
     extracted_at: str
+    """The time of the snapshot, ISO 8601, UTC; later than that of ``previous``."""
     source: SourceIdentity
     tables: Mapping[str, TableFiles]
+    """By the name of the source table."""
     format: int = FORMAT
+    """The version of this document's form."""
 
 
 @dataclass(frozen=True)
 class ProcessedTable:
-    """What a batch writes to one warehouse table, and the keys that it records as deleted."""
+    """What a batch writes to one warehouse table."""
 
     rows: int = 0
+    """The number of rows in the data file."""
     key: str | None = None
+    """The object key of the data file; None: there are no rows."""
     deleted: File | None = None
+    """The keys of deleted rows, in one column named as the table's key."""
 
 
 @dataclass(frozen=True)
 class ProcessedManifest:
-    """One batch as transform leaves it: a pure function of the ingestion batch.
-
-    ``rejected``: what is wrong with the rows that were kept out, by warehouse table. ``revision``: 1, or one more for
-    each replay that gave something else.
-    """
+    """One batch as transform writes it: a pure function of the ingestion batch and the declarations."""
 
     batch: int
+    """The number of the ingestion batch."""
     source_manifest: str
+    """The key of the ingestion batch's manifest, in the ingestion bucket."""
     extracted_at: str
+    """As in the ingestion batch: the time of the snapshot, ISO 8601, UTC."""
     tables: Mapping[str, ProcessedTable]
+    """By the name of the warehouse table; a table without rows and deletions is omitted."""
     rejected: Mapping[str, RejectedFile] = field(default_factory=dict)
+    """The rejects, by the name of the warehouse table."""
     revision: int = 1
+    """1, and one more for each replay with a different outcome."""
     format: int = FORMAT
+    """The version of this document's form."""
 
 
 def files_of(manifest: IngestionManifest | ProcessedManifest) -> frozenset[str]:
-    """The keys of all data files that ``manifest`` names, those that it carries forward included."""
+    """The keys of all data files that ``manifest`` lists, those carried forward from earlier batches included."""
     return frozenset(_keys(asdict(manifest)))
 
 
 def _keys(value: Any) -> Iterator[str]:
-    """Every ``key`` of a file, however deep: what a later release adds is found as well."""
+    """Every ``key`` of a file at any depth, so that files in new fields are found too."""
     if isinstance(value, Mapping):
         key = value.get("key")
         if isinstance(key, str):
@@ -156,12 +173,12 @@ def _keys(value: Any) -> Iterator[str]:
 
 
 def to_json(manifest: IngestionManifest | ProcessedManifest) -> bytes:
-    """The manifest as it is stored: the same bytes for the same content."""
+    """The manifest as UTF-8 JSON: the same bytes for the same content."""
     return json.dumps(asdict(manifest), indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n"
 
 
 def ingestion_manifest(content: bytes, key: str) -> IngestionManifest:
-    """Reads what extract stored as ``key``. Raises LakeError where that is something else."""
+    """Parses the ingestion manifest stored as ``key``. Raises LakeError when ``content`` is not one of this format."""
     document = _document(content, key)
     try:
         return IngestionManifest(
@@ -176,9 +193,9 @@ def ingestion_manifest(content: bytes, key: str) -> IngestionManifest:
 
 
 def processed_manifest(content: bytes, key: str) -> ProcessedManifest:
-    """Reads what transform stored as ``key``. Raises LakeError where that is something else."""
+    """Parses the processed manifest stored as ``key``. Raises LakeError when ``content`` is not one of this format."""
     document = _document(content, key)
-    if document.pop("quarantined", None) is not None:  # an earlier release's, of another shape: a replay tells it anew
+    if document.pop("quarantined", None) is not None:  # the rejects of another form, which a replay writes again
         document.setdefault("rejected", {})
     try:
         return ProcessedManifest(

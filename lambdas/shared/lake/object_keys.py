@@ -1,4 +1,7 @@
-"""Where a batch's manifests lie, in either bucket: what the functions, and those who watch them, must agree on."""
+"""The object keys of manifests in both buckets, which the functions and the commands share.
+
+Numbers have leading zeros, so that S3 lists the manifests in the order of their batches.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ _REVISION = re.compile(r"revisions/batch-(\d{12})-(\d{4,})\.json")
 
 @dataclass(frozen=True)
 class BatchListing:
-    """A batch that exists, and when its manifest was written."""
+    """A batch in a listing: its number, and when S3 stored its manifest (UTC)."""
 
     number: int
     written: datetime
@@ -22,7 +25,7 @@ class BatchListing:
 
 @dataclass(frozen=True)
 class Listed:
-    """An object, and when it was written."""
+    """An object in a listing: its key, and when S3 stored it (UTC)."""
 
     key: str
     written: datetime
@@ -34,26 +37,26 @@ def manifest_key(batch: int) -> str:
 
 
 def batch_of(key: str) -> int | None:
-    """The number of the batch whose manifest ``key`` is; None for any other key."""
+    """The number of the batch whose manifest has the key ``key``; None for any other key."""
     match = _MANIFEST.fullmatch(key)
     return int(match[1]) if match else None
 
 
 def revision_key(batch: int, revision: int) -> str:
-    """The key of a processed batch's manifest.
+    """The key of the manifest of a processed batch's ``revision``.
 
-    Revision 1 is what transform made of the batch first; a replay that gives something else writes the next.
+    Revision 1 is the first outcome of transform; a replay with a different outcome writes the next.
     """
     return manifest_key(batch) if revision == 1 else f"{revisions_of(batch)}{revision:04d}.json"
 
 
 def revisions_of(batch: int) -> str:
-    """How the keys of a batch's revisions from the second on begin."""
+    """The key prefix of a batch's revisions, from the second on."""
     return f"{REVISIONS}batch-{batch:012d}-"
 
 
 def revision_of(key: str) -> tuple[int, int] | None:
-    """The batch and the revision whose manifest ``key`` is; None for any other key."""
+    """The batch and the revision whose manifest has the key ``key``; None for any other key."""
     first = batch_of(key)
     if first is not None:
         return first, 1

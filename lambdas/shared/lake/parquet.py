@@ -1,4 +1,4 @@
-"""Parquet files written and read by parts, in memory while small and in a temporary file beyond that."""
+"""Parquet files written and read in row groups: in memory up to SPOOL_BYTES, in a temporary file above that."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from typing import IO, Any, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-SPOOL_BYTES = 32 * 1024 * 1024  # a file larger than this leaves memory
+SPOOL_BYTES = 32 * 1024 * 1024  # a larger file moves from memory to disk
 ROW_GROUP = 256 * 1024  # rows
 _DIGEST_BLOCK = 1024 * 1024  # bytes
 
 
 def spool() -> IO[bytes]:
-    """A temporary file that is memory only until it is large. Close it to be rid of it."""
+    """A temporary file that stays in memory up to SPOOL_BYTES. Closing deletes it."""
     return tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES)
 
 
 class ParquetPart:
-    """A Parquet file that is being written. Use it with ``with``; upload ``file`` before the block ends."""
+    """A Parquet file that is being written, as a context manager. Upload ``file`` before the block ends."""
 
     def __init__(self, schema: pa.Schema) -> None:
         self.schema = schema
@@ -40,14 +40,14 @@ class ParquetPart:
         self._open = True
 
     def write(self, rows: pa.Table | pa.RecordBatch) -> None:
-        """Appends ``rows``, whose schema is the part's."""
+        """Appends ``rows``, which must have the schema of the part."""
         if rows.num_rows:
             table = rows if isinstance(rows, pa.Table) else pa.Table.from_batches([rows])
             self._writer.write_table(table, row_group_size=ROW_GROUP)
             self.rows += rows.num_rows
 
     def finish(self) -> str:
-        """Ends the file and returns the SHA-256 of its bytes, in hexadecimal."""
+        """Finishes the file; returns the SHA-256 of its bytes, in hexadecimal."""
         self._writer.close()
         self._open = False
         self.file.seek(0)
@@ -63,19 +63,19 @@ class ParquetPart:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Forgets the file."""
+        """Closes the file, which deletes it."""
         if self._open:
             self._writer.close()
         self.file.close()
 
 
 def batches(file: IO[bytes], columns: list[str] | None = None) -> Iterator[pa.Table]:
-    """The rows of a Parquet file, by at most ROW_GROUP."""
+    """The rows of a Parquet file, in order, by at most ROW_GROUP rows."""
     reader: Any = pq.ParquetFile(file)
     for batch in reader.iter_batches(batch_size=ROW_GROUP, columns=columns):
         yield pa.Table.from_batches([batch])
 
 
 def _repeats(kind: pa.DataType) -> bool:
-    """Whether a dictionary is worth trying: for text; numbers and times are written as they are."""
+    """Whether to try dictionary encoding: for strings only."""
     return bool(pa.types.is_string(kind))

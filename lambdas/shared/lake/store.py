@@ -1,4 +1,4 @@
-"""One bucket of the lake. Objects are written once; only data files that nothing names are ever deleted."""
+"""One bucket of the lake. An object is written once and never overwritten; only orphaned data files are deleted."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from .parquet import ParquetPart, batches, spool
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SINGLE_PUT = 64 * 1024 * 1024  # bytes; above this an upload goes in parts
-_PAGE = 1000  # keys that S3 lists at once
-_PRECONDITION = "PreconditionFailed"  # the key is there
-_CONFLICT = "ConditionalRequestConflict"  # somebody is just writing it, and may fail: S3 asks to try again
+SINGLE_PUT = 64 * 1024 * 1024  # bytes; a larger file is a multipart upload
+_PAGE = 1000  # the most keys that S3 lists in one response
+_PRECONDITION = "PreconditionFailed"  # the object exists
+_CONFLICT = "ConditionalRequestConflict"  # another request is writing the object, and may fail: S3 asks for a retry
 _CONFLICT_PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2)  # seconds
 _ABSENT = ("NoSuchKey", "404", "NotFound")
 
 
 class Lake:
-    """The objects of ``bucket``, by a boto3 client."""
+    """The objects of ``bucket``, through a boto3 S3 client. Methods raise ClientError for what they do not handle."""
 
     def __init__(self, client: Any, bucket: str, sleep: Callable[[float], object] = time.sleep) -> None:
         self._client = client
@@ -43,9 +43,9 @@ class Lake:
         self.bucket = bucket
 
     def last_batch(self) -> int | None:
-        """The highest number of a batch.
+        """The highest number of a batch; None when there is no batch.
 
-        Keys sort by number, and S3 lists only upwards: leaps of doubling length find the end in few calls.
+        Keys sort by number, and S3 lists in ascending order only: steps of doubling length find the end in few calls.
         """
         last, leap = 0, _PAGE
         while True:
@@ -65,7 +65,7 @@ class Lake:
             batch = page[-1].number
 
     def newest_revision(self, batch: int) -> str:
-        """The key of the newest manifest of a processed batch: of the first where no replay gave anything else."""
+        """The key of the manifest of a processed batch's newest revision."""
         return self.revisions(batch)[-1]
 
     def revisions(self, batch: int) -> list[str]:
@@ -89,7 +89,7 @@ class Lake:
         return [entry["Prefix"] for page in pages for entry in page.get("CommonPrefixes", ())]
 
     def delete(self, keys: Iterable[str]) -> None:
-        """Deletes data files. Raises ValueError for a manifest: what says that something exists is never deleted."""
+        """Deletes data files. Raises ValueError for a manifest, which is never deleted, and deletes nothing then."""
         keys = list(keys)
         for key in keys:
             if key.startswith((MANIFESTS, REVISIONS)):
@@ -98,7 +98,7 @@ class Lake:
             self._client.delete_object(Bucket=self.bucket, Key=key)
 
     def newest_revisions(self, after: int) -> dict[int, str]:
-        """The batches with a higher number of which there is a further revision, with the key of the newest."""
+        """The batches with a higher number that have a second revision -> the key of the newest revision's manifest."""
         found: dict[int, tuple[int, str]] = {}
         start = revisions_of(after + 1)
         while True:
@@ -113,11 +113,11 @@ class Lake:
             start = entries[-1]["Key"]
 
     def read(self, key: str) -> bytes:
-        """The content of ``key``. Raises LakeError when there is none."""
+        """The content of the object ``key``. Raises LakeError when it does not exist."""
         return bytes(self._get(key).read())
 
     def exists(self, key: str) -> bool:
-        """Whether there is an object ``key``."""
+        """Whether the object ``key`` exists."""
         try:
             self._client.head_object(Bucket=self.bucket, Key=key)
         except self._client.exceptions.ClientError as error:
@@ -127,7 +127,7 @@ class Lake:
         return True
 
     def find(self, key: str) -> bytes | None:
-        """The content of ``key``, or None where there is none."""
+        """The content of the object ``key``; None when it does not exist."""
         try:
             return bytes(self._client.get_object(Bucket=self.bucket, Key=key)["Body"].read())
         except self._client.exceptions.ClientError as error:
@@ -136,11 +136,14 @@ class Lake:
             raise
 
     def put_if_absent(self, key: str, content: bytes) -> bool:
-        """Stores ``content`` as ``key`` unless that exists. False when it did, and nothing was written."""
+        """Stores ``content`` as ``key`` with ``If-None-Match: *``. Returns False when the object existed already.
+
+        See https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html.
+        """
         return self._put(key, io.BytesIO(content))
 
     def upload(self, key: str, file: IO[bytes]) -> None:
-        """Stores ``file`` as ``key``, which is unique to its content: one that exists already is left as it is."""
+        """Stores ``file`` as ``key``, which is unique to its content: an object that exists is left unchanged."""
         size = file.seek(0, os.SEEK_END) or file.tell()
         file.seek(0)
         if size <= SINGLE_PUT:
@@ -151,13 +154,13 @@ class Lake:
             self._client.upload_fileobj(file, self.bucket, key)
 
     def store(self, key_prefix: str, part: ParquetPart, suffix: str = ".parquet") -> str:
-        """Ends ``part`` and stores it as ``<key_prefix>-<first 8 digits of its SHA-256><suffix>``; returns that key."""
+        """Finishes ``part``; stores it as ``<key_prefix>-<8 hex digits of its SHA-256><suffix>``; returns the key."""
         key = f"{key_prefix}-{part.finish()[:8]}{suffix}"
         self.upload(key, part.file)
         return key
 
     def tables(self, key: str, columns: list[str] | None = None) -> Iterator[pa.Table]:
-        """The rows of the Parquet object ``key``, by row groups. Raises LakeError when there is none."""
+        """The rows of the Parquet object ``key``, in order, by ROW_GROUP at most. Raises LakeError if it is missing."""
         with spool() as file:
             body = self._get(key)
             for block in body.iter_chunks(1024 * 1024):
@@ -166,15 +169,13 @@ class Lake:
             yield from batches(file, columns)
 
     def table(self, key: str, columns: list[str] | None = None) -> pa.Table:
-        """All rows of the Parquet object ``key``, which has at least one."""
+        """All rows of the Parquet object ``key``, which has at least one. Raises LakeError when it does not exist."""
         import pyarrow as pa
 
         return pa.concat_tables(self.tables(key, columns))
 
     def _page(self, after: int, limit: int) -> list[BatchListing]:
-        """At most ``limit`` batches with a higher number; fewer only where there are no more. Other objects do not
-        count.
-        """
+        """At most ``limit`` batches with a higher number; fewer only when there are no more. Skips other objects."""
         found: list[BatchListing] = []
         start = manifest_key(after)
         while len(found) < limit:
