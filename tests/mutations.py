@@ -305,7 +305,7 @@ MUTATIONS = (
         "lambdas/load/warehouse/requirements.py",
         "    found = (*declared(warehouse, table), *enforced(connection, warehouse, table))",
         "    found = tuple(enforced(connection, warehouse, table))",
-        "tests/pipeline/test_requirements.py -k dropped",
+        "tests/pipeline/test_requirements.py -k stay_when_a_foreign_key",
     ),
     Mutation(
         "rows wait only for what is declared",

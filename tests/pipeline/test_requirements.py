@@ -9,88 +9,88 @@ from lambda_toolkit.pipeline.lambdas.load.warehouse.requirements import differen
 from tests.support.source_model import current_rows, expected_rows
 
 
-def refer_to_a_rejected_currency(shop):
+def refer_to_a_rejected_currency(pipeline):
     """Three orders whose currency transform rejects."""
-    shop.admin.run("INSERT INTO currency VALUES (9, 'ZZZ')")
-    shop.admin.run("UPDATE sales_order SET currency_id = 9 WHERE sales_order_id IN (1, 2, 3)")
+    pipeline.admin.run("INSERT INTO currency VALUES (9, 'ZZZ')")
+    pipeline.admin.run("UPDATE sales_order SET currency_id = 9 WHERE sales_order_id IN (1, 2, 3)")
 
 
-def pending_keys(shop):
-    return shop.rows("SELECT table_name, key, batch FROM pipeline.pending_row ORDER BY 1, 2, 3")
+def pending_keys(pipeline):
+    return pipeline.rows("SELECT table_name, key, batch FROM pipeline.pending_row ORDER BY 1, 2, 3")
 
 
 @pytest.mark.parametrize("is_enforced", [True, False])
-def test_requirements_dropped_foreign_key_does_not_change_which_rows_wait(shop, is_enforced):
+def test_requirements_stay_when_a_foreign_key_is_dropped(pipeline, is_enforced):
     if not is_enforced:
-        shop.warehouse.run("ALTER TABLE fact_sales_order DROP CONSTRAINT fact_sales_order_currency_id_fkey")
-    refer_to_a_rejected_currency(shop)
-    _, loaded = shop.run()
+        pipeline.warehouse.run("ALTER TABLE fact_sales_order DROP CONSTRAINT fact_sales_order_currency_id_fkey")
+    refer_to_a_rejected_currency(pipeline)
+    _, loaded = pipeline.run()
     assert loaded.pending == {"fact_sales_order": 3}
-    assert pending_keys(shop) == [["fact_sales_order", key, 1] for key in "123"]
+    assert pending_keys(pipeline) == [["fact_sales_order", key, 1] for key in "123"]
     missing = "table fact_sales_order: foreign key (currency_id) to dim_currency is missing"
-    assert differences(shop.warehouse, shop.declarations) == ([] if is_enforced else [missing])
-    shop.admin.run("UPDATE currency SET currency_code = 'CHF' WHERE currency_id = 9")
-    shop.run()
-    assert pending_keys(shop) == []
-    assert current_rows(shop.warehouse, "fact_sales_order") == expected_rows(shop.reader, "fact_sales_order")
+    assert differences(pipeline.warehouse, pipeline.declarations) == ([] if is_enforced else [missing])
+    pipeline.admin.run("UPDATE currency SET currency_code = 'CHF' WHERE currency_id = 9")
+    pipeline.run()
+    assert pending_keys(pipeline) == []
+    assert current_rows(pipeline.warehouse, "fact_sales_order") == expected_rows(pipeline.reader, "fact_sales_order")
 
 
-def test_requirements_not_null_added_by_hand_makes_rows_wait(shop):
-    shop.admin.run("UPDATE department SET location = 'Leeds'")
-    shop.run()
-    shop.warehouse.run("ALTER TABLE dim_staff ALTER COLUMN location SET NOT NULL")
-    shop.admin.run("UPDATE department SET location = NULL WHERE department_id = 1")
-    shop.admin.run("UPDATE sales_order SET units_sold = 5 WHERE sales_order_id = 1")
-    _, loaded = shop.run()
+def test_requirements_not_null_added_by_hand(pipeline):
+    pipeline.admin.run("UPDATE department SET location = 'Leeds'")
+    pipeline.run()
+    pipeline.warehouse.run("ALTER TABLE dim_staff ALTER COLUMN location SET NOT NULL")
+    pipeline.admin.run("UPDATE department SET location = NULL WHERE department_id = 1")
+    pipeline.admin.run("UPDATE sales_order SET units_sold = 5 WHERE sales_order_id = 1")
+    _, loaded = pipeline.run()
     assert loaded.loaded == [2]
     assert (set(loaded.pending), loaded.appended["fact_sales_order"]) == ({"dim_staff"}, 1)
-    assert differences(shop.warehouse, shop.declarations) == [
+    assert differences(pipeline.warehouse, pipeline.declarations) == [
         "table dim_staff: column location is NOT NULL, expected nullable"
     ]
-    reasons = {item.reason for item in open_rows(shop.warehouse, shop.declarations).pending}
+    reasons = {item.reason for item in open_rows(pipeline.warehouse, pipeline.declarations).pending}
     assert reasons == {"NULL, which the warehouse refuses"}
-    shop.warehouse.run("ALTER TABLE dim_staff ALTER COLUMN location DROP NOT NULL")
-    shop.admin.run("UPDATE sales_order SET units_sold = 6 WHERE sales_order_id = 1")
-    shop.run()
-    assert pending_keys(shop) == []
-    assert current_rows(shop.warehouse, "dim_staff") == expected_rows(shop.reader, "dim_staff")
+    pipeline.warehouse.run("ALTER TABLE dim_staff ALTER COLUMN location DROP NOT NULL")
+    pipeline.admin.run("UPDATE sales_order SET units_sold = 6 WHERE sales_order_id = 1")
+    pipeline.run()
+    assert pending_keys(pipeline) == []
+    assert current_rows(pipeline.warehouse, "dim_staff") == expected_rows(pipeline.reader, "dim_staff")
 
 
-def test_requirements_foreign_key_added_by_hand_makes_rows_wait(shop):
-    shop.run()
-    shop.warehouse.run("CREATE TABLE offer AS SELECT DISTINCT units_sold, design_id FROM fact_sales_order")
-    shop.warehouse.run("ALTER TABLE offer ADD PRIMARY KEY (units_sold, design_id)")
-    shop.warehouse.run("ALTER TABLE fact_sales_order ADD FOREIGN KEY (units_sold, design_id) REFERENCES offer")
-    shop.admin.run("UPDATE sales_order SET units_sold = 5 WHERE sales_order_id = 1")
-    shop.admin.run("UPDATE sales_order SET unit_price = 9.99 WHERE sales_order_id = 2")
-    _, loaded = shop.run()
+def test_requirements_foreign_key_added_by_hand(pipeline):
+    pipeline.run()
+    pipeline.warehouse.run("CREATE TABLE offer AS SELECT DISTINCT units_sold, design_id FROM fact_sales_order")
+    pipeline.warehouse.run("ALTER TABLE offer ADD PRIMARY KEY (units_sold, design_id)")
+    pipeline.warehouse.run("ALTER TABLE fact_sales_order ADD FOREIGN KEY (units_sold, design_id) REFERENCES offer")
+    pipeline.admin.run("UPDATE sales_order SET units_sold = 5 WHERE sales_order_id = 1")
+    pipeline.admin.run("UPDATE sales_order SET unit_price = 9.99 WHERE sales_order_id = 2")
+    _, loaded = pipeline.run()
     assert (loaded.pending, loaded.appended["fact_sales_order"]) == ({"fact_sales_order": 1}, 1)
-    assert differences(shop.warehouse, shop.declarations) == [
+    assert differences(pipeline.warehouse, pipeline.declarations) == [
         "table fact_sales_order: foreign key (units_sold, design_id) to offer is not declared"
     ]
-    [item] = open_rows(shop.warehouse, shop.declarations).pending
+    [item] = open_rows(pipeline.warehouse, pipeline.declarations).pending
     assert (item.key, item.column, item.reason) == ("1", "units_sold, design_id", "not in offer yet")
-    shop.warehouse.run("INSERT INTO offer SELECT 5, design_id FROM offer ON CONFLICT DO NOTHING")
-    shop.admin.run("UPDATE sales_order SET unit_price = 9.98 WHERE sales_order_id = 2")
-    shop.run()
-    assert pending_keys(shop) == []
-    assert current_rows(shop.warehouse, "fact_sales_order") == expected_rows(shop.reader, "fact_sales_order")
+    pipeline.warehouse.run("INSERT INTO offer SELECT 5, design_id FROM offer ON CONFLICT DO NOTHING")
+    pipeline.admin.run("UPDATE sales_order SET unit_price = 9.98 WHERE sales_order_id = 2")
+    pipeline.run()
+    assert pending_keys(pipeline) == []
+    assert current_rows(pipeline.warehouse, "fact_sales_order") == expected_rows(pipeline.reader, "fact_sales_order")
 
 
-def test_requirements_column_that_nothing_fills_makes_all_rows_of_the_table_wait(shop):
-    shop.warehouse.run("ALTER TABLE fact_payment ADD COLUMN note text NOT NULL")
-    _, loaded = shop.run()
-    payments = len(expected_rows(shop.reader, "fact_payment"))
+def test_requirements_not_null_column_that_nothing_fills(pipeline):
+    pipeline.warehouse.run("ALTER TABLE fact_payment ADD COLUMN note text NOT NULL")
+    _, loaded = pipeline.run()
+    payments = len(expected_rows(pipeline.reader, "fact_payment"))
     assert loaded.pending == {"fact_payment": payments}
-    assert current_rows(shop.warehouse, "fact_sales_order") == expected_rows(shop.reader, "fact_sales_order")
-    shop.warehouse.run("ALTER TABLE fact_payment ALTER COLUMN note SET DEFAULT ''")
-    shop.admin.run("UPDATE sales_order SET units_sold = 6 WHERE sales_order_id = 1")
-    shop.run()
-    assert pending_keys(shop) == []
+    assert current_rows(pipeline.warehouse, "fact_sales_order") == expected_rows(pipeline.reader, "fact_sales_order")
+    pipeline.warehouse.run("ALTER TABLE fact_payment ALTER COLUMN note SET DEFAULT ''")
+    pipeline.admin.run("UPDATE sales_order SET units_sold = 6 WHERE sales_order_id = 1")
+    pipeline.run()
+    assert pending_keys(pipeline) == []
 
 
-def test_loading_order_has_each_table_after_those_it_refers_to(shop):
-    position = {table.name: number for number, table in enumerate(shop.declarations.loading_order())}
-    references = [(t, r) for t in shop.declarations.warehouse.values() for r in t.references]
+def test_loading_order_follows_the_references(pipeline):
+    position = {table.name: number for number, table in enumerate(pipeline.declarations.loading_order())}
+    references = [(t, r) for t in pipeline.declarations.warehouse.values() for r in t.references]
     assert len(references) == 24
     assert all(position[reference.table] < position[table.name] for table, reference in references)
