@@ -96,7 +96,7 @@ def test_logs_are_shown(filled):
 
 
 def test_prepare_finds_everything_there_and_names_what_differs(filled, sql):
-    assert filled("prepare").stdout == "The warehouse has everything.\n"
+    assert filled("prepare").stdout == "The warehouse is complete.\n"
     warehouse = filled.stack.warehouse
     sql(warehouse, "ALTER TABLE dim_location ALTER COLUMN phone DROP NOT NULL")
     try:

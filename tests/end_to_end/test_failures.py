@@ -116,7 +116,7 @@ def test_a_dependency_that_is_not_packaged_is_missing_as_on_aws(filled, aws, tmp
     source = tmp_path / "lonely.py"
     source.write_text("import pyarrow\n\ndef lambda_handler(event, context):\n    return 'found it'\n")
     stack = filled.stack
-    from lambda_toolkit.pipeline.commands.shared.target import local_target
+    from lambda_toolkit.pipeline.client.target import local_target
 
     target = local_target(filled.root / "config" / "pipeline.toml", stack, {})
     script = Lambda_script(source, tmp_path / "lonely.zip", "lonely", aws=target.aws())

@@ -29,7 +29,7 @@ def test_what_was_rejected_is_replayed_after_the_fix_and_the_lake_rebuilds_the_w
     extracted = filled.document("status")["batches"]["extracted"]
     replayed = filled("replay")
     assert replayed.exit_code == 0, replayed.output
-    assert "1 came out differently than before" in replayed.stdout
+    assert "1 with another outcome than before" in replayed.stdout
 
     left = filled.document("rejected")
     assert left["counts"]["pending"] == 0

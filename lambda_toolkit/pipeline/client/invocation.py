@@ -1,4 +1,4 @@
-"""Calling a deployed function and reading what came of it."""
+"""Invokes a deployed function, and reads its result or its error."""
 
 from __future__ import annotations
 
@@ -16,27 +16,31 @@ from lambda_toolkit.pipeline.lambdas.shared.message import Message
 from lambda_toolkit.resources.alias import LIVE
 
 if TYPE_CHECKING:
-    from lambda_toolkit.aws.client import Aws
+    from lambda_toolkit.aws import Aws
 
 
 R = TypeVar("R", bound=Message)
 
-_SAYS_NOTHING = ("Error", "Exception", "Unhandled", "Runtime.HandlerError")  # types of errors that help nobody
+_GENERIC = ("Error", "Exception", "Unhandled", "Runtime.HandlerError")  # error types that add nothing to a message
 
 
 @dataclass(frozen=True)
 class Invocation:
-    """What an invocation gave: its result or its error, and the last 4 KB of its log."""
+    """The outcome of an invocation."""
 
     result: Any
+    """What the function returned, from JSON; ``None`` where it failed."""
     error: str | None
+    """Its error in one line, or ``None``."""
     log_tail: str
+    """The last 4 KB of its log."""
 
 
 def invoke(aws: Aws, function: str, event: Mapping[str, Any]) -> Invocation:
-    """Invokes the live version of ``function`` with ``event`` and waits for it, up to the 15 minutes of Lambda.
+    """Invoke the live version of ``function`` with ``event``, and wait for it: up to 15 minutes, as Lambda permits.
 
-    Raises CommandError where there is no such function. An error inside the function is returned, not raised.
+    Raises CommandError where there is no such function, AwsError where AWS rejects the call. An error of the function
+    is returned, not raised.
     """
     response = aws.find(
         "lambda", "invoke", FunctionName=function, Qualifier=LIVE, LogType="Tail", Payload=json.dumps(event).encode()
@@ -52,27 +56,27 @@ def invoke(aws: Aws, function: str, event: Mapping[str, Any]) -> Invocation:
 
 
 def call(aws: Aws, function: str, request: Request, result: type[R]) -> R:
-    """Sends ``request`` to ``function`` and returns its answer as a ``result``.
+    """Send ``request`` to ``function``. Returns its result as a ``result``.
 
-    Raises CommandError with the function's own message where it fails, and for an answer of another form.
+    Raises CommandError with the function's message where it fails, and for a result of another form.
     """
     invocation = invoke(aws, function, request.to_json())
     if invocation.error is not None:
         raise CommandError(f"{function} failed: {invocation.error}")
     if not isinstance(invocation.result, dict):
-        raise CommandError(f"{function} answered {invocation.result!r}, not an object. Was it deployed from here?")
+        raise CommandError(f"{function} returned {invocation.result!r}, not an object. Was it deployed from here?")
     try:
-        return result.from_json(invocation.result, f"The answer of {function}")
+        return result.from_json(invocation.result, f"The result of {function}")
     except PipelineError as error:
         raise CommandError(f"{error} Was it deployed from here?") from error
 
 
 def _error_message(payload: Any) -> str:
-    """Lambda's error document in one line: its message, with its type where that says more."""
+    """Lambda's error document in one line: its message, with its type where that adds something."""
     if not isinstance(payload, Mapping):
         return str(payload)
     kind, message = payload.get("errorType", "Error"), payload.get("errorMessage", "no message")
-    text = str(message) if kind in _SAYS_NOTHING else f"{message} ({kind})"
+    text = str(message) if kind in _GENERIC else f"{message} ({kind})"
     if hint_of(str(kind)) is Hint.PREPARE:
         return f"{text} Run: {program()} prepare, which creates what is missing and names what differs."
     return text

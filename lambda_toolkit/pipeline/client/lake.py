@@ -1,4 +1,4 @@
-"""What the two buckets say about the batches: a batch exists when its manifest does."""
+"""The batches in the two buckets of the lake: a batch exists when its manifest does."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import MANIFESTS, BatchListing, batch_of, manifest_key
 
 if TYPE_CHECKING:
-    from lambda_toolkit.aws.client import Aws
+    from lambda_toolkit.aws import Aws
 
 
 def batches_after(aws: Aws, bucket: str, number: int) -> tuple[BatchListing, ...]:
-    """The batches in ``bucket`` with a higher number, in order. Empty where there is no such bucket yet."""
+    """The batches in ``bucket`` with a higher number, in order. Empty where the bucket does not exist."""
     from lambda_toolkit.errors import AwsError
 
     try:

@@ -1,11 +1,11 @@
-"""Replaying batches: transform converts each again, then load applies what came out differently."""
+"""Replays batches: transform reprocesses each, then load applies the revisions that differ."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from lambda_toolkit.pipeline.client.follow import LOAD_BUDGET, Follower
+from lambda_toolkit.pipeline.client.follow import LOAD_TIMEOUT, Follower
 from lambda_toolkit.pipeline.client.invocation import call
 from lambda_toolkit.pipeline.errors import CommandError
 from lambda_toolkit.pipeline.installed import program
@@ -23,71 +23,72 @@ from lambda_toolkit.pipeline.lambdas.shared.events import (
     TransformReplayResult,
 )
 
-APPLIED_AT_ONCE = 200  # batches that one invocation of load is given; it leaves those that it has no time for
-PAUSE = 5.0  # seconds before asking again while another load is running
+BATCHES_PER_CALL = 200  # that one invocation of load is given; it returns those that it has no time for
+PAUSE = 5.0  # seconds between two calls while another load is running
 
 
 L = TypeVar("L", LoadResult, LoadReplayResult, RebuildResult, CompareResult)
 
 
 @dataclass(frozen=True)
-class Replaying:
-    """The two steps of a replay, on the pipeline that ``follower`` follows."""
+class Replay:
+    """The steps of a replay of the pipeline that ``follower`` follows."""
 
     follower: Follower
 
     def rejected(self) -> list[int]:
-        """The batches with rows that were rejected and are not in the warehouse."""
+        """The batches with rejected rows that are not in the warehouse. Raises CommandError."""
         load = self.follower.pipeline.function_name("load")
         return list(call(self.follower.aws, load, RejectedRequest(), RejectedResult).batches)
 
     def replay(self, batches: list[int]) -> dict[str, Any]:
-        """Converts the batches again, in order, and applies them. Returns what came of each, and what was written.
+        """Reprocess the batches in order, and apply them.
 
-        Raises CommandError where a function fails: what was applied before stays.
+        Returns, as JSON values, the outcome of each batch, the rows written per table, the batches that are not loaded
+        yet, and the counts of outstanding rows. Raises CommandError where a function fails: what was applied stays.
         """
-        converted = [self._convert(batch) for batch in batches]
+        reprocessed = [self._reprocess(batch) for batch in batches]
         written: dict[str, int] = {}
         not_loaded: list[int] = []
         opened = OpenCounts()
-        for start in range(0, len(batches), APPLIED_AT_ONCE):
-            left = batches[start : start + APPLIED_AT_ONCE]
+        for start in range(0, len(batches), BATCHES_PER_CALL):
+            left = batches[start : start + BATCHES_PER_CALL]
             while left:
-                result = self.patiently(LoadReplayRequest(tuple(left)), LoadReplayResult)
+                result = self.call_load(LoadReplayRequest(tuple(left)), LoadReplayResult)
                 for table, rows in result.written.items():
                     written[table] = written.get(table, 0) + rows
                 not_loaded += result.not_loaded
                 opened, left = result.open, list(result.left)
-        return {"batches": converted, "written": written, "not_loaded": not_loaded, "open": opened.to_json()}
+        return {"batches": reprocessed, "written": written, "not_loaded": not_loaded, "open": opened.to_json()}
 
-    def patiently(self, request: Request, result_type: type[L]) -> L:
-        """The answer of load to ``request``, after waiting for another load that is running.
+    def call_load(self, request: Request, result_type: type[L]) -> L:
+        """The result of load for ``request``. Waits while another load is running.
 
-        Raises CommandError when that load does not end.
+        Raises CommandError after 15 minutes.
         """
         waiting = self.follower.waiting
-        begun, told = waiting.clock(), False
+        started, is_reported = waiting.clock(), False
         while True:
             result = call(self.follower.aws, self.follower.pipeline.function_name("load"), request, result_type)
             if not result.busy:
                 return result
-            if not told:
-                self.follower.tell("load: another load is running; waiting for it ...")
-                told = True
-            if waiting.clock() - begun > LOAD_BUDGET:
+            if not is_reported:
+                self.follower.report("load: another load is running; waiting for it ...")
+                is_reported = True
+            if waiting.clock() - started > LOAD_TIMEOUT:
                 raise CommandError(
-                    f"Another load has been running for {LOAD_BUDGET:.0f} s, and only one may write to the warehouse "
+                    f"Another load has been running for {LOAD_TIMEOUT:.0f} s, and only one may write to the warehouse "
                     f"at a time. See: {program()} logs load"
                 )
             waiting.sleep(PAUSE)
 
-    def _convert(self, batch: int) -> dict[str, Any]:
+    def _reprocess(self, batch: int) -> dict[str, Any]:
         function = self.follower.pipeline.function_name("transform")
         result = call(self.follower.aws, function, TransformReplayRequest(batch), TransformReplayResult)
         rejected = sum(result.rejected.values())
-        self.follower.tell(
+        self.follower.report(
             f"transform: batch {batch} "
-            + (f"came out differently: revision {result.revision}" if result.changed else "is as it was")
+            + (f"differs now: revision {result.revision}" if result.changed else "is unchanged")
             + (f", {rejected:,} rejected" if rejected else "")
         )
         return result.to_json()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lambda_toolkit.pipeline.client.target import Target
 from lambda_toolkit.pipeline.commands.shared.options import DONE, FAILED, Request, with_request
 from lambda_toolkit.pipeline.commands.shared.plan_scope import EVERYTHING, Scope, scope_options
 from lambda_toolkit.pipeline.commands.shared.screen import Screen, counted
@@ -18,7 +19,6 @@ from lambda_toolkit.pipeline.commands.shared.show_changes import (
     show_progress,
     show_report,
 )
-from lambda_toolkit.pipeline.commands.shared.target import Target
 from lambda_toolkit.pipeline.errors import CommandError
 
 if TYPE_CHECKING:

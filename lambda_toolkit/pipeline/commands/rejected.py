@@ -1,4 +1,4 @@
-"""``rejected``: the rows that are not in the warehouse because they could not be converted, or wait for another row."""
+"""``rejected``: the rows that are not in the warehouse, because they are invalid or wait for a referenced row."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _cells(item: OpenItem) -> list[object]:
 
 
 def _say_more(request: Request, items: tuple[OpenItem, ...], rows: int) -> None:
-    """A row may have several entries, so what is compared is rows."""
+    """A row may have several items: rows are counted, not items."""
     shown = len({(item.batch, item.table, item.key) for item in items})
     if shown < rows:
         request.screen.say(f"... and {counted(rows - shown, 'row')} more")
@@ -49,8 +49,8 @@ def _say_more(request: Request, items: tuple[OpenItem, ...], rows: int) -> None:
 def _summary(found: RejectedResult) -> str:
     counts = found.counts
     if not counts.rejected and not counts.pending:
-        return "Nothing is open: every row that was extracted is in the warehouse."
-    text = f"Open: {counted(counts.rejected, 'rejected row')}, {counts.pending:,} pending."
+        return "No row is outstanding: every row that was extracted is in the warehouse."
+    text = f"Outstanding: {counted(counts.rejected, 'rejected row')}, {counts.pending:,} pending."
     if counts.rejected:
         text += f" After fixing and deploying the cause: {program()} replay"
     return text

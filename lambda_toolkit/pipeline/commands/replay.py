@@ -1,4 +1,4 @@
-"""``replay``: converts batches again, from the lake, and applies what comes out differently now to the warehouse."""
+"""``replay``: reprocesses batches from the lake, and applies to the warehouse what differs now."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import click
 
 from lambda_toolkit.pipeline.client.follow import Follower
-from lambda_toolkit.pipeline.client.rebuild import Rebuilding
-from lambda_toolkit.pipeline.client.replay import Replaying
+from lambda_toolkit.pipeline.client.rebuild import Rebuild
+from lambda_toolkit.pipeline.client.replay import Replay
 from lambda_toolkit.pipeline.commands.shared.options import DONE, FAILED, Request, with_request
 from lambda_toolkit.pipeline.commands.shared.screen import counted
 from lambda_toolkit.pipeline.errors import UsageError
@@ -19,7 +19,7 @@ from lambda_toolkit.pipeline.errors import UsageError
 @click.option("--from", "first", type=click.IntRange(min=1), help="The first of a range of batches.")
 @click.option("--to", "last", type=click.IntRange(min=1), help="The last of the range.")
 @click.option("--all", "everything", is_flag=True, help="Every batch, into the schema that --into names.")
-@click.option("--into", "schema", metavar="SCHEMA", help="Rebuild the warehouse there, beside the live one.")
+@click.option("--into", "schema", metavar="SCHEMA", help="Rebuild the warehouse in this schema of the same database.")
 @click.option("--no-compare", is_flag=True, help="Do not compare the rebuilt warehouse with the live one.")
 @with_request
 def command(
@@ -31,24 +31,24 @@ def command(
     schema: str | None,
     no_compare: bool,
 ) -> int:
-    """Convert batches again and apply them: those with rejected rows, or BATCH, or a range of them.
+    """Reprocess batches and apply them: those with rejected rows, or BATCH, or a range of batches.
 
-    The source is not touched. Nothing in the lake is overwritten: what comes out differently is a further revision.
+    The source is not read. Nothing in the lake is overwritten: a batch with another outcome gets a new revision.
 
-    With --all --into SCHEMA the whole warehouse is rebuilt from the lake in that schema, and compared with the live
+    With --all --into SCHEMA the complete warehouse is rebuilt from the lake in that schema, and compared with the live
     one: exit code 0 if they are equal, row for row, and 1 if they are not.
     """
     if everything or schema or no_compare:
         if not everything or not schema or batch or first or last:
-            raise UsageError("--all and --into SCHEMA belong together, and without batches: replay --all --into check")
+            raise UsageError("--all and --into SCHEMA need each other, and take no batches: replay --all --into check")
         return _rebuild(request, schema, compared=not no_compare)
     if (first is None) != (last is None) or (batch and first) or (first and last and last < first):
         raise UsageError("Name one BATCH, or a range with --from and --to, the first no later than the last.")
     target = request.target()
-    replaying = Replaying(Follower(target.aws(), target.pipeline, request.screen.progress))
-    named = range(first, last + 1) if first and last else [batch] if batch else replaying.rejected()
+    replay = Replay(Follower(target.aws(), target.pipeline, request.screen.progress))
+    named = range(first, last + 1) if first and last else [batch] if batch else replay.rejected()
     batches = list(named)
-    document = replaying.replay(batches)
+    document = replay.replay(batches)
     for line in _lines(document):
         request.screen.say(line)
     request.screen.document(document)
@@ -58,28 +58,28 @@ def command(
 def _lines(document: dict[str, object]) -> Iterator[str]:
     batches, written, opened = document["batches"], document["written"], document["open"]
     if not isinstance(batches, list) or not isinstance(written, dict) or not isinstance(opened, dict):
-        raise TypeError("the document is of another shape")
+        raise TypeError("the document has another form")
     if not batches:
-        yield "Nothing was rejected that is not in the warehouse by now: nothing to replay."
+        yield "No rejected row is missing from the warehouse: there is nothing to replay."
         return
     revised = [entry["batch"] for entry in batches if entry["changed"]]
-    yield f"Replayed {counted(len(batches), 'batch', 'es')}; {len(revised)} came out differently than before."
+    yield f"Replayed {counted(len(batches), 'batch', 'es')}; {len(revised)} with another outcome than before."
     for table, rows in written.items():
         yield f"{table}: {counted(rows, 'row')} written"
     if any(opened.values()):
-        yield f"Still open: {counted(opened['rejected'], 'rejected row')}, {opened['pending']:,} pending."
+        yield f"Still outstanding: {counted(opened['rejected'], 'rejected row')}, {opened['pending']:,} pending."
 
 
 def _rebuild(request: Request, schema: str, *, compared: bool) -> int:
     target = request.target()
-    rebuilding = Rebuilding(target, schema, request.screen.progress)
-    document = rebuilding.rebuild()
+    rebuild = Rebuild(target, schema, request.screen.progress)
+    document = rebuild.rebuild()
     screen = request.screen
-    screen.say(f"The schema {schema} holds everything up to batch {document['last_batch']}.")
+    screen.say(f"The schema {schema} contains everything up to batch {document['last_batch']}.")
     if not compared:
         screen.document(document)
         return DONE
-    comparison = rebuilding.compare()
+    comparison = rebuild.compare()
     document["comparison"] = {key: value for key, value in comparison.to_json().items() if key != "busy"}
     for table in comparison.tables:
         if table.differences:
@@ -87,11 +87,11 @@ def _rebuild(request: Request, schema: str, *, compared: bool) -> int:
             for example in table.examples:
                 screen.say(f"  {example}")
     if comparison.renumbered:
-        why = " (versions that came late have later numbers)" if comparison.replayed else ""
+        why = " (replayed late versions have later numbers)" if comparison.replayed else ""
         screen.say(f"{counted(comparison.renumbered, 'version')} with another record number{why}")
     live, other = comparison.last_batches
     if live != other:
-        screen.say(f"The live warehouse holds batch {live}, and {schema} batch {other}.")
+        screen.say(f"The live warehouse contains batch {live}, and {schema} batch {other}.")
     screen.say(
         f"Equal, row for row: {comparison.rows:,} rows in {len(document['tables'])} tables."
         if comparison.equal

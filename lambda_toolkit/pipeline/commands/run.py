@@ -1,4 +1,4 @@
-"""``run``: extracts now, and follows the batch until it is in the warehouse."""
+"""``run``: extracts now, and follows the batch to the warehouse."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from lambda_toolkit.pipeline.errors import CommandError
 from lambda_toolkit.pipeline.installed import program
 from lambda_toolkit.pipeline.lambdas.shared.events import ExtractResult, LoadResult
 
-IDLE_CALLS = 3  # without a new batch, while there is more to read
+IDLE_CALLS = 3  # invocations without a new batch, while there is more to read
 
 
 @click.command("run")
 @with_request
 def command(request: Request) -> int:
-    """Extract now, and follow the batch until it is in the warehouse, or say why it is not."""
+    """Extract now, and follow the batch until it is in the warehouse, or report why it is not."""
     target = request.target()
     document = run(Follower(target.aws(), target.pipeline, request.screen.progress))
     request.screen.say(document["summary"], bold=True)
@@ -34,28 +34,29 @@ def command(request: Request) -> int:
 
 
 def run(follower: Follower) -> dict[str, Any]:
-    """One extract, followed to its end. Returns what was extracted and written, and a sentence that sums it up."""
-    follower.tell("extract: reading the source ...")
+    """Extract, and follow the batch to the warehouse. Returns what was extracted and written, as JSON values.
+
+    Raises CommandError where a function fails or takes too long.
+    """
+    follower.report("extract: reading the source ...")
     extracted = _extract(follower)
     new, last = extracted.batch, extracted.last_batch
     rows, deleted = sum(extracted.rows.values()), sum(extracted.deleted.values())
     if last is None:
         return _document(extracted, LoadResult(), "The source is empty: nothing to extract.")
     if new is None:
-        follower.tell(f"extract: nothing changed since batch {last}")
+        follower.report(f"extract: nothing changed since batch {last}")
     else:
-        follower.tell(f"extract: batch {new}, {counted(rows, 'row')} changed, {deleted:,} deleted")
+        follower.report(f"extract: batch {new}, {counted(rows, 'row')} changed, {deleted:,} deleted")
     if (follower.loaded().last_batch or 0) >= last:
-        return _document(
-            extracted, LoadResult(), f"Nothing changed. The warehouse holds batch {last}, the last there is."
-        )
-    follower.tell(f"transform: started by the manifest of batch {last} ...")
+        return _document(extracted, LoadResult(), f"Nothing changed. The warehouse has batch {last}, the last one.")
+    follower.report(f"transform: started by the manifest of batch {last} ...")
     processed = follower.await_transform(last)
     rejected = sum(int(file["source_rows"]) for file in (processed.get("rejected") or {}).values())
-    follower.tell(
+    follower.report(
         f"transform: batch {last} is written" + (f", {counted(rejected, 'row')} rejected" if rejected else "")
     )
-    follower.tell("load: writing the warehouse ...")
+    follower.report("load: writing the warehouse ...")
     loaded = follower.load(last)
     summary = f"Batch {last} is in the warehouse."
     if rejected:
@@ -64,19 +65,19 @@ def run(follower: Follower) -> dict[str, Any]:
 
 
 def _extract(follower: Follower) -> ExtractResult:
-    """Extracts until all is read: of a large table each call reads as much as it has time for.
+    """Invoke extract until everything is read: of a large table, each invocation reads what it has time for.
 
-    Raises CommandError when calls bring no batch any more, and yet not all is read.
+    Raises CommandError where invocations write no batch any more although there is more to read.
     """
     extracted = follower.extract()
     idle = 0
     while extracted.incomplete:
         still = ", ".join(f"{table} ({how_far})" for table, how_far in sorted(extracted.incomplete.items()))
-        follower.tell(f"extract: batch {extracted.last_batch}; more remains to be read: {still} ...")
+        follower.report(f"extract: batch {extracted.last_batch}; more remains to be read: {still} ...")
         following = follower.extract()
         idle = idle + 1 if following.last_batch == extracted.last_batch else 0
         if idle == IDLE_CALLS:
-            raise CommandError(f"extract does not get on: {still}. See: {program()} logs extract")
+            raise CommandError(f"extract makes no progress: {still}. See: {program()} logs extract")
         extracted = replace(
             following,
             batch=following.batch or extracted.batch,

@@ -176,7 +176,7 @@ def test_a_defect_is_not_dressed_up_as_a_failure():
 
 
 def test_target_looks_for_the_file_that_the_stack_writes():
-    from lambda_toolkit.pipeline.commands.shared import target
+    from lambda_toolkit.pipeline.client import target
     from lambda_toolkit.pipeline.local_stack import description
 
     assert (target.DIRECTORY, target.STACK_FILE) == (description.DIRECTORY, description.STACK_FILE)

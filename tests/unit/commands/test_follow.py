@@ -55,9 +55,9 @@ def test_a_large_table_is_extracted_until_it_is_read_to_its_end():
     assert (document["batch"], document["rows"], document["loaded"]) == (5, {"payment": 6}, [3, 4, 5])
 
 
-def test_an_extract_that_does_not_get_on_is_told():
+def test_an_extract_that_makes_no_progress_is_reported():
     stuck = {**extracted(None, 3), "incomplete": {"payment": "read up to payment_id 9"}}
-    with pytest.raises(CommandError, match=r"does not get on: payment \(read up to payment_id 9\)"):
+    with pytest.raises(CommandError, match=r"makes no progress: payment \(read up to payment_id 9\)"):
         run(follower(FakeAws({"extract": [stuck]})))
 
 
@@ -118,7 +118,9 @@ def test_status_tells_how_old_what_waits_is():
 def test_status_says_why_the_warehouse_cannot_be_asked():
     aws = FakeAws({"load": [{"errorMessage": "the server refuses the password"}]})
     document = status(follower(aws), INSTANT)
-    assert "cannot be asked: totes-dev-load failed: the server refuses the password" in document["freshness"]["summary"]
+    assert (
+        "cannot be queried: totes-dev-load failed: the server refuses the password" in document["freshness"]["summary"]
+    )
 
 
 def test_status_shows_how_the_warehouse_differs_from_its_declaration():

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 import lambda_toolkit.pipeline.commands.rejected
 import lambda_toolkit.pipeline.commands.replay
-from lambda_toolkit.pipeline.client.replay import Replaying
+from lambda_toolkit.pipeline.client.replay import Replay
 from lambda_toolkit.pipeline.errors import CommandError
 from lambda_toolkit.pipeline.lambdas.shared.events import LoadReplayRequest, LoadReplayResult, RejectedResult
 from tests.support.fake_functions import FakeAws, follower
@@ -33,7 +33,7 @@ def test_each_batch_is_converted_and_load_is_asked_until_it_has_applied_all():
             "load": [BUSY, applied(3, left=(4,), fact_payment=2), applied(4, fact_payment=1, dim_staff=1)],
         }
     )
-    document = Replaying(follower(aws)).replay([3, 4])
+    document = Replay(follower(aws)).replay([3, 4])
     assert [entry["changed"] for entry in document["batches"]] == [True, False]
     assert document["written"] == {"fact_payment": 3, "dim_staff": 1}
     assert document["open"] == OPEN
@@ -41,7 +41,7 @@ def test_each_batch_is_converted_and_load_is_asked_until_it_has_applied_all():
 
 def test_a_load_that_never_ends_is_told():
     with pytest.raises(CommandError, match="Another load has been running for 900 s"):
-        Replaying(follower(FakeAws({"load": [BUSY]}))).patiently(LoadReplayRequest((3,)), LoadReplayResult)
+        Replay(follower(FakeAws({"load": [BUSY]}))).call_load(LoadReplayRequest((3,)), LoadReplayResult)
 
 
 @pytest.mark.parametrize(
@@ -88,6 +88,6 @@ def test_what_is_open_is_shown_as_people_read_it(monkeypatch):
         lambda *_: RejectedResult(),
     )
     assert (
-        "Nothing is open"
+        "No row is outstanding"
         in CliRunner().invoke(lambda_toolkit.pipeline.commands.rejected.command, ["--stage", "dev"]).stdout
     )

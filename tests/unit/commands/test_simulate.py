@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lambda_toolkit.pipeline.commands.local.business_day import Day, show_check
+from lambda_toolkit.pipeline.commands.local.business_day import ArrivalWatch, show_check
 from lambda_toolkit.pipeline.commands.shared.screen import Screen
 from lambda_toolkit.pipeline.errors import CommandError
 from lambda_toolkit.pipeline.local_stack.independent_check import Check, TableCheck
@@ -13,19 +13,19 @@ DIFFERS = Check((TableCheck("dim_staff", 2, 1, None, 1, ("staff_id 2 is missing"
 
 
 @pytest.fixture
-def day() -> Day:
-    return Day(stack=None, follower=None, screen=Screen())  # type: ignore[arg-type]
+def day() -> ArrivalWatch:
+    return ArrivalWatch(stack=None, follower=None, screen=Screen())  # type: ignore[arg-type]
 
 
 def test_why_a_day_did_not_arrive_is_told_beside_what_differs(day, monkeypatch, capsys):
     arrivals = iter([2])
 
-    def arrive(self: Day, after: int) -> int:
+    def arrive(self: ArrivalWatch, after: int) -> int:
         for batch in arrivals:
             return batch
         raise CommandError("load: no table dim_staff")
 
-    monkeypatch.setattr(Day, "await_arrival", arrive)
+    monkeypatch.setattr(ArrivalWatch, "await_arrival", arrive)
     assert day.check_until_agreed(lambda: DIFFERS, 1) == (DIFFERS, 2)
     assert "load: no table dim_staff" in capsys.readouterr().err
 
@@ -33,7 +33,7 @@ def test_why_a_day_did_not_arrive_is_told_beside_what_differs(day, monkeypatch, 
 def test_a_day_that_is_cut_into_several_batches_is_followed_until_it_agrees(day, monkeypatch):
     agrees = Check((), ())
     checks = iter([DIFFERS, DIFFERS, agrees])
-    monkeypatch.setattr(Day, "await_arrival", lambda self, after: after + 1)
+    monkeypatch.setattr(ArrivalWatch, "await_arrival", lambda self, after: after + 1)
     assert day.check_until_agreed(lambda: next(checks), 1) == (agrees, 4)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lambda_toolkit.pipeline.commands.shared.target import choose, local_target
+from lambda_toolkit.pipeline.client.target import choose, local_target
 from lambda_toolkit.pipeline.local_stack.databases import Database
 from lambda_toolkit.pipeline.local_stack.description import Stack
 

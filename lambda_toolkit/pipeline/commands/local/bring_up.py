@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import click
 
+from lambda_toolkit.pipeline.client.target import LOCAL_STAGE, Target, local_target
+from lambda_toolkit.pipeline.client.warehouse import prepare
 from lambda_toolkit.pipeline.commands.deploy import apply
-from lambda_toolkit.pipeline.commands.prepare import prepare
 from lambda_toolkit.pipeline.commands.shared.options import Request
 from lambda_toolkit.pipeline.commands.shared.screen import Screen, counted
-from lambda_toolkit.pipeline.commands.shared.target import LOCAL_STAGE, Target, local_target
 from lambda_toolkit.pipeline.config.load import load
 from lambda_toolkit.pipeline.errors import CommandError, UsageError
 from lambda_toolkit.pipeline.installed import program

@@ -1,4 +1,4 @@
-"""The main job on the embedded stack: watching the pipeline carry a day into the warehouse, and showing the result."""
+"""The main job on the local stack: waits for simulated activity to arrive in the warehouse, and shows the result."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from lambda_toolkit.pipeline.client.follow import Follower, Waiting, error_in
+from lambda_toolkit.pipeline.client import logs
+from lambda_toolkit.pipeline.client.follow import Follower, Waiting
 from lambda_toolkit.pipeline.client.lake import batches_after
-from lambda_toolkit.pipeline.commands import logs
 from lambda_toolkit.pipeline.commands.shared.screen import Screen
 from lambda_toolkit.pipeline.errors import CommandError
 from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import BatchListing
@@ -18,48 +18,51 @@ if TYPE_CHECKING:
     from lambda_toolkit.pipeline.local_stack.description import Stack
     from lambda_toolkit.pipeline.local_stack.independent_check import Check
 
-ARRIVAL_BUDGET = 120.0  # seconds for a change to come through by the schedules, which the stack's clock hastens
+ARRIVAL_TIMEOUT = 120.0  # seconds for a change to arrive by the schedules, which fire more often on the local stack
 POLL = 0.3  # seconds
 
 
 @dataclass(frozen=True)
-class Day:
-    """Watches the pipeline on the embedded stack do its work by its own triggers: nothing here invokes a function."""
+class ArrivalWatch:
+    """Waits for batches of the pipeline on the local stack. Its own triggers start the functions: nothing here does."""
 
     stack: Stack
     follower: Follower
     screen: Screen
     waiting: Waiting = field(default_factory=Waiting)
-    begun: float = field(default_factory=time.time)
+    started: float = field(default_factory=time.time)
+    """Seconds since 1970: errors logged before are ignored."""
 
     def await_arrival(self, after: int) -> int:
         """The last batch in the warehouse, once it is above ``after`` and nothing extracted is left to load.
 
-        Tells of each batch as each step of it is done. Raises CommandError with the functions' own complaints when a
-        step fails or two minutes are over.
+        Reports each batch at each step. Raises CommandError with the errors that the functions logged, or after two
+        minutes.
         """
-        deadline = self.waiting.clock() + ARRIVAL_BUDGET
-        told: set[tuple[str, int]] = set()
+        deadline = self.waiting.clock() + ARRIVAL_TIMEOUT
+        reported: set[tuple[str, int]] = set()
         while True:
-            extracted = self._tell(told, "extract", batches_after(self.follower.aws, self._bucket("ingestion"), after))
-            self._tell(told, "transform", batches_after(self.follower.aws, self._bucket("processed"), after))
+            extracted = self._report(
+                reported, "extract", batches_after(self.follower.aws, self._bucket("ingestion"), after)
+            )
+            self._report(reported, "transform", batches_after(self.follower.aws, self._bucket("processed"), after))
             loaded = self._loaded()
             if extracted and loaded >= extracted[-1].number:
                 self.screen.progress(f"load: batch {loaded} is in the warehouse (by its schedule)")
                 return loaded
-            complaints = self.complaints()
-            if complaints or self.waiting.clock() > deadline:
+            errors = self.errors()
+            if errors or self.waiting.clock() > deadline:
                 raise CommandError(
                     "The change did not reach the warehouse. "
-                    + ("\n".join(complaints) or "No function complained; see .local/emulator.log.")
+                    + ("\n".join(errors) or "No function logged an error; see .local/emulator.log.")
                 )
             self.waiting.sleep(POLL)
 
     def check_until_agreed(self, check: Callable[[], Check], after: int) -> tuple[Check, int]:
         """The comparison of warehouse and source, and the last batch in it, after the source changed.
 
-        A day's changes may be cut into several batches by the schedule: they are followed until both sides agree, or
-        until a whole round of the schedules brought nothing new and they still do not.
+        The schedule may divide the changes into several batches. They are awaited until both sides agree, or until a
+        full round of the schedules wrote nothing new and they still differ.
         """
         last = self.await_arrival(after)
         while True:
@@ -72,18 +75,18 @@ class Day:
                 self.screen.progress(str(error), color="red")
                 return result, last
 
-    def complaints(self) -> list[str]:
-        """What the three functions logged as errors since the day began, each once."""
+    def errors(self) -> list[str]:
+        """The errors that the three functions logged since the start, each once."""
         found: dict[str, None] = {}
         for function in self.follower.pipeline.functions:
             for event in logs.events(self.follower.aws, self.follower.pipeline.function_name(function), self._since()):
-                complaint = error_in(event["message"])
-                if complaint:
-                    found[f"{function}: {complaint}"] = None
+                error = logs.error_in(event["message"])
+                if error:
+                    found[f"{function}: {error}"] = None
         return list(found)
 
     def _since(self) -> int:
-        return int(self.begun * 1000)
+        return int(self.started * 1000)
 
     def _bucket(self, name: str) -> str:
         return self.follower.bucket(name)
@@ -95,13 +98,13 @@ class Day:
         finally:
             connection.close()
 
-    def _tell(
-        self, told: set[tuple[str, int]], step: str, batches: tuple[BatchListing, ...]
+    def _report(
+        self, reported: set[tuple[str, int]], step: str, batches: tuple[BatchListing, ...]
     ) -> tuple[BatchListing, ...]:
         cause = {"extract": "by its schedule", "transform": "by the manifest's S3 event"}[step]
         for batch in batches:
-            if (step, batch.number) not in told:
-                told.add((step, batch.number))
+            if (step, batch.number) not in reported:
+                reported.add((step, batch.number))
                 self.screen.progress(f"{step}: batch {batch.number} is written ({cause})")
         return batches
 
@@ -122,7 +125,7 @@ def show_check(screen: Screen, check: Check, title: str) -> None:
 
 
 def show_history(screen: Screen, stack: Stack) -> None:
-    """The versions of one corrected sale: what changed, while ``last_updated`` stood still."""
+    """The versions of one corrected sale: what changed without a new ``last_updated``."""
     connection = stack.warehouse.connect()
     try:
         rows = connection.run(
@@ -140,17 +143,17 @@ def show_history(screen: Screen, stack: Stack) -> None:
     if not rows:
         return
     columns = ["record", "last_updated", "staff", "design", "deliver by", "location"]
-    title = f"Order {rows[0][1]}, every version of it: in the source only the last is left"
+    title = f"Order {rows[0][1]}, every version: the source has the last one only"
     screen.table(title, columns, [[record, *row] for record, _, *row in rows])  # 80 columns wide at most
 
 
 def summary_of(day: dict[str, int]) -> str:
-    """A business day in one sentence."""
+    """The simulated activity in one sentence."""
     orders = day["sales"] + day["purchases"]
     silent = day["corrected_sales"] + day["corrected_purchases"] + day["moved_designs"]
     return (
-        f"A business day: {orders} new orders, {day['paid']} payments paid, {silent} silent corrections (last_updated "
-        f"did not move), {day['moved_departments']} department moved, {day['corrected_addresses']} address corrected, "
+        f"Simulated activity: {orders} new orders, {day['paid']} payments paid, {silent} corrections without a new "
+        f"last_updated, {day['moved_departments']} department moved, {day['corrected_addresses']} address corrected, "
         f"{day['deleted_sales'] + day['deleted_purchases']} orders deleted"
     )
 

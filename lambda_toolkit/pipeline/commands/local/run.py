@@ -9,7 +9,13 @@ import click
 
 from lambda_toolkit.pipeline.client.follow import Follower
 from lambda_toolkit.pipeline.commands.local.bring_up import Seeding, bring_up, require_totesys, seeding_options
-from lambda_toolkit.pipeline.commands.local.business_day import Day, document, show_check, show_history, summary_of
+from lambda_toolkit.pipeline.commands.local.business_day import (
+    ArrivalWatch,
+    document,
+    show_check,
+    show_history,
+    summary_of,
+)
 from lambda_toolkit.pipeline.commands.shared.options import DONE, FAILED, Request, with_request
 from lambda_toolkit.pipeline.errors import CommandError
 from lambda_toolkit.pipeline.installed import program
@@ -54,17 +60,17 @@ def _main_job(request: Request, seeding: Seeding) -> int:
 
     begun, screen = time.monotonic(), request.screen
     stack, target = bring_up(request, seeding, clock_speed=CLOCK_SPEED)
-    day = Day(stack, Follower(target.aws(), target.pipeline, screen.progress), screen)
+    watch = ArrivalWatch(stack, Follower(target.aws(), target.pipeline, screen.progress), screen)
 
     with screen.waiting("Waiting for the schedules and the S3 event ..."):
-        last = day.await_arrival(0)
+        last = watch.await_arrival(0)
     seeded = check(stack.source, stack.warehouse)
     show_check(screen, seeded, "The first run: source and warehouse")
 
     happened = business_day(stack.source_admin).as_dict()
     screen.progress(summary_of(happened))
     with screen.waiting("Waiting for the day to arrive ..."):
-        final, last = day.check_until_agreed(lambda: check(stack.source, stack.warehouse), last)
+        final, last = watch.check_until_agreed(lambda: check(stack.source, stack.warehouse), last)
     show_check(screen, final, "After the business day: source and warehouse")
     show_history(screen, stack)
     set_clock_speed(stack, 1)

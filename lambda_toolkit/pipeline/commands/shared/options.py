@@ -14,8 +14,8 @@ from typing import Any, Concatenate, ParamSpec
 
 import click
 
+from lambda_toolkit.pipeline.client.target import Target, choose
 from lambda_toolkit.pipeline.commands.shared.screen import Screen
-from lambda_toolkit.pipeline.commands.shared.target import Target, choose
 from lambda_toolkit.pipeline.config.load import DEFAULT_PATH
 from lambda_toolkit.pipeline.errors import CommandError, UsageError
 from lambda_toolkit.pipeline.installed import program

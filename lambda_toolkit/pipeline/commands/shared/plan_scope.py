@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lambda_toolkit.pipeline.commands.shared.target import Target
+from lambda_toolkit.pipeline.client.target import Target
 from lambda_toolkit.pipeline.config.deployment import chosen, deployment
 
 if TYPE_CHECKING:
-    from lambda_toolkit.aws.client import Aws
+    from lambda_toolkit.aws import Aws
     from lambda_toolkit.changes import Plan
 
 

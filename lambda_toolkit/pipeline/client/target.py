@@ -11,7 +11,7 @@ from lambda_toolkit.pipeline.config.load import load
 from lambda_toolkit.pipeline.config.model import Pipeline
 
 if TYPE_CHECKING:
-    from lambda_toolkit.aws.client import Aws
+    from lambda_toolkit.aws import Aws
     from lambda_toolkit.pipeline.local_stack.description import Stack
 
 LOCAL_STAGE = "local"

@@ -1,0 +1,61 @@
+"""The warehouse of a pipeline, from outside: its credentials, and its preparation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lambda_toolkit.pipeline.client.target import Target
+from lambda_toolkit.pipeline.config.deployment import schema_sql, secret_value
+from lambda_toolkit.pipeline.config.model import Pipeline, SecretDeclaration
+from lambda_toolkit.pipeline.errors import CommandError
+
+if TYPE_CHECKING:
+    from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import Warehouse
+    from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Credentials
+
+
+def prepare(target: Target, warehouse: Warehouse | None = None) -> dict[str, Any]:
+    """Create what the warehouse of ``target`` lacks, or another one in the same database.
+
+    Returns ``{"created": names, "differences": sentences}``. Raises CommandError and PipelineError.
+    """
+    from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import LIVE
+    from lambda_toolkit.pipeline.lambdas.shared import declarations
+    from lambda_toolkit.pipeline.lambdas.shared.postgres import connection as postgres
+    from lambda_toolkit.pipeline.warehouse.preparation import prepare as create
+    from lambda_toolkit.pipeline.warehouse.verification import differences
+
+    pipeline = target.pipeline
+    schema = schema_sql(pipeline)
+    tables = declarations.parse(pipeline.tables)
+    with postgres.connected(warehouse_credentials(target)) as connection:
+        created = create(connection, schema, tables, warehouse or LIVE)
+        return {"created": created, "differences": list(differences(connection, schema, tables, warehouse or LIVE))}
+
+
+def warehouse_credentials(target: Target) -> Credentials:
+    """The credentials of the warehouse: the URL in the environment, or else the secret in Secrets Manager.
+
+    Raises CommandError where there is neither.
+    """
+    from lambda_toolkit.pipeline.lambdas.shared.postgres import connection as postgres
+
+    secret = _warehouse_secret(target.pipeline)
+    if target.environ.get(secret.environment):
+        where = f"the environment variable {secret.environment}"
+        return postgres.Credentials.from_json(secret_value(secret, target.environ) or "", where)
+    aws = target.aws()
+    name = target.pipeline.expand(secret.template, aws.account_id)
+    stored = aws.find("secretsmanager", "get_secret_value", SecretId=name)
+    if stored is None:
+        raise CommandError(
+            f"The warehouse's credentials are unknown: {secret.environment} is not set, and there is no secret {name}. "
+            f"Set {secret.environment} to postgresql://user:password@host:port/database and try again."
+        )
+    return postgres.Credentials.from_json(stored["SecretString"], f"the secret {name}")
+
+
+def _warehouse_secret(pipeline: Pipeline) -> SecretDeclaration:
+    if "warehouse" not in pipeline.secrets:
+        raise CommandError(f"{pipeline.path} declares no [secrets.warehouse], which names the warehouse's credentials.")
+    return pipeline.secrets["warehouse"]
