@@ -23,7 +23,9 @@ FILES = [
 ]
 RUNTIME = {"boto3", "botocore", "pg8000", "pyarrow", "aws_lambda_powertools"}
 """What Lambda's runtime and the functions' layer provide: all that lambdas/ may import outside the standard library."""
-LIMIT = 500  # lines
+LIMIT = 400  # lines
+TABLES = {"lambda_toolkit/pipeline/config/keys.py", "tests/mutations.py"}
+"""Files that are one table each, with an entry for each key of pipeline.toml and for each mutation: they may be longer."""
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
@@ -99,11 +101,11 @@ def test_lambdas_have_one_name() -> None:
     assert [str(file) for file in files if pattern.search(file.read_text(encoding="utf-8"))] == []
 
 
-def test_files_have_at_most_500_lines() -> None:
+def test_files_have_at_most_400_lines() -> None:
     sizes = {
         str(file.relative_to(structure.ROOT)): len(file.read_text(encoding="utf-8").splitlines()) for file in FILES
     }
-    assert {file: lines for file, lines in sizes.items() if lines > LIMIT} == {}
+    assert {file: lines for file, lines in sizes.items() if lines > LIMIT and str(file) not in TABLES} == {}
 
 
 def test_public_names_have_docstrings() -> None:
