@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from lambda_toolkit.errors import MASK, Advice, PackageError, ToolkitError, Wording, advised
+from lambda_toolkit.spec.model import Kind
 
 if TYPE_CHECKING:
     from lambda_toolkit.aws.client import Aws
 
 Action = Literal["create", "update", "delete"]
 State = Literal["started", "done", "failed", "skipped"]
-Key = tuple[str, str]  # the kind and the name of a resource
+Key = tuple[Kind, str]  # the kind and the name of a resource
 _LONGEST = 100  # characters of a value in a line of output
 _CONTEXT = 20  # characters shown before the first difference of two long values
 
@@ -84,7 +85,7 @@ def _cut(text: str) -> str:
 class Change:
     """One change to one resource."""
 
-    kind: str
+    kind: Kind
     """The resource's kind, such as ``function`` or ``log group``."""
     name: str
     """Its name on AWS."""

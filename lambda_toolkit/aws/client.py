@@ -5,7 +5,6 @@ botocore's own retries are off: every wait happens here, with one clock and one 
 
 from __future__ import annotations
 
-import copy
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -13,7 +12,6 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from lambda_toolkit.aws.botocore_clients import Clients
 from lambda_toolkit.aws.clock import Clock
 from lambda_toolkit.aws.error_messages import Request, api_error_of, as_aws_error, cause_of
-from lambda_toolkit.aws.read_cache import ReadCache
 from lambda_toolkit.aws.retries import NOT_FOUND, Retry, retry_policy
 from lambda_toolkit.errors import AwsError
 
@@ -55,9 +53,9 @@ class Aws:
         self._free = threading.BoundedSemaphore(_CONNECTIONS)  # nested thread pools alone set no limit
         self._lock = threading.Lock()
         self._locks: dict[str, threading.Lock] = {}
-        self._cache = ReadCache()
-        self._account: list[str] = []  # shared by all snapshots
+        self._account = ""
         self._account_lock = threading.Lock()
+        self._functions: dict[str, Any] | None = None  # the response that showed the account, for the first plan
         self.interrupted = threading.Event()  # set when the program is interrupted: long waits end early
 
     @property
@@ -70,10 +68,9 @@ class Aws:
         """The twelve digits of the account: from the ARN of any function, else from STS. Read once."""
         with self._account_lock:
             if not self._account:
-                functions = self.listed_functions()
-                arn = str(functions[0]["FunctionArn"]) if functions else self._caller_arn()
-                self._account.append(arn.split(":")[4])
-            return self._account[0]
+                self._functions = self._list_functions()
+                self._account = self._account_of(self._functions)
+            return self._account
 
     @property
     def partition(self) -> str:
@@ -83,28 +80,29 @@ class Aws:
     def _caller_arn(self) -> str:
         return str(self.call("sts", "get_caller_identity")["Arn"])
 
-    def listed_functions(self) -> list[dict[str, Any]]:
-        """The first page of the region's functions, with their configuration. Cached.
+    def take_functions(self) -> dict[str, Any]:
+        """The first page of ListFunctions: the one in which :attr:`account_id` was found, otherwise one read now.
 
-        An account may have more: a function that is missing here must be read by name. Empty where the credentials may
-        not list functions.
+        That one is returned once, so that no plan uses what was read for an earlier plan. Empty where the credentials
+        may not list functions. Raises AwsError.
         """
+        with self._account_lock:
+            page = self._functions if self._functions is not None else self._list_functions()
+            self._functions = None
+            self._account = self._account or self._account_of(page)
+            return page
+
+    def _list_functions(self) -> dict[str, Any]:
         try:
-            return list(self._first_functions().get("Functions") or ())
+            return self.call("lambda", "list_functions", MaxItems=_PAGE)
         except AwsError as error:
             if error.code in ACCESS_DENIED:
-                return []
+                return {}
             raise
 
-    def all_functions(self) -> list[dict[str, Any]]:
-        """All functions of the region, with their configuration. Cached. Raises AwsError."""
-        first = self._first_functions()
-        if not first.get("NextMarker"):
-            return list(first.get("Functions") or ())
-        return self.cached("all functions", lambda: self.list_all("lambda", "list_functions", "Functions"))
-
-    def _first_functions(self) -> dict[str, Any]:
-        return self.cached("listed functions", lambda: self.call("lambda", "list_functions", MaxItems=_PAGE))
+    def _account_of(self, page: dict[str, Any]) -> str:
+        functions = page.get("Functions")
+        return str(functions[0]["FunctionArn"] if functions else self._caller_arn()).split(":")[4]
 
     def arn(self, service: str, resource: str) -> str:
         """The ARN of ``resource`` in this region and account; IAM's have no region, S3's neither."""
@@ -171,19 +169,6 @@ class Aws:
                     raise as_aws_error(request, failure, retry, waited) from cause_of(request, error)
             self.clock.pause(pause)
             pause = min(pause * _GROWTH, _LONGEST_PAUSE)
-
-    def cached(self, key: object, read: Callable[[], _T]) -> _T:
-        """The result of the first ``read`` for ``key``. Concurrent callers wait for it.
-
-        In a :meth:`snapshot` exceptions are cached too: another round of retries would not help.
-        """
-        return self._cache.get(key, read)
-
-    def snapshot(self) -> Aws:
-        """The same client with a read cache of its own, for one plan. Moves the results cached so far into it."""
-        view = copy.copy(self)
-        view._cache = self._cache.move()
-        return view
 
     def lock(self, name: str) -> threading.Lock:
         """The lock called ``name``, for configurations that can only be read and replaced as one document."""

@@ -22,7 +22,7 @@ def task(read: Callable[_P, _T], *arguments: _P.args, **named: _P.kwargs) -> Tas
 def run_parallel(tasks: Sequence[Task[_T]], prefetch: Sequence[Task[object]] = ()) -> list[_T]:
     """The results of ``tasks``, in their order. Raises all ToolkitErrors of theirs together (:func:`raise_all`).
 
-    ``prefetch`` are cached reads (:meth:`Aws.cached`) that the tasks will need. They start first, so that no worker
+    ``prefetch`` are cached reads (:class:`ReadCache`) that the tasks will need. They start first, so that no worker
     idles while there is something to read. Their results and errors reach the tasks through the cache.
     """
     if not tasks:

@@ -11,14 +11,13 @@ _T = TypeVar("_T")
 
 
 class ReadCache:
-    """Results of reads by key. With ``keeps_failures``, exceptions are cached too.
+    """Results of reads by key, exceptions among them: another round of retries would not help.
 
     Thread-safe. The first caller for a key reads in its own thread; others wait for that result, and so never for a
     free worker. A read may use other cached reads, as long as they do not depend on it in turn.
     """
 
-    def __init__(self, *, keeps_failures: bool = False) -> None:
-        self._keeps_failures = keeps_failures
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._futures: dict[object, Future[Any]] = {}
 
@@ -33,20 +32,5 @@ class ReadCache:
             try:
                 future.set_result(read())
             except BaseException as error:
-                if not self._keeps_failures:
-                    self._forget(key, future)
                 future.set_exception(error)  # release the waiting threads, whatever the exception is
         return cast("_T", future.result())
-
-    def move(self) -> ReadCache:
-        """Move all results into a new cache, which keeps failures. This one is empty afterwards."""
-        other = ReadCache(keeps_failures=True)
-        with self._lock:
-            other._futures, self._futures = self._futures, {}
-        return other
-
-    def _forget(self, key: object, future: Future[Any]) -> None:
-        """Remove ``future``, unless it was moved to another cache or replaced meanwhile."""
-        with self._lock:
-            if self._futures.get(key) is future:
-                del self._futures[key]

@@ -1,4 +1,4 @@
-"""The least that someone needs who deploys: IAM actions, each on the exact names that a deployment declares. Pure.
+"""The least privileges that a deployment needs: IAM actions, each on the exact names that it declares. Pure.
 
 What each action's resource is: https://docs.aws.amazon.com/service-authorization/latest/reference/.
 """
@@ -6,28 +6,24 @@ What each action's resource is: https://docs.aws.amazon.com/service-authorizatio
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from lambda_toolkit.aws.arns import Place
 from lambda_toolkit.packaging.layer_zip import LAYER_PREFIX
-from lambda_toolkit.resources.alarm import alarm_name
-from lambda_toolkit.resources.event_rule import rule_name
-from lambda_toolkit.resources.log_group import group_name
-from lambda_toolkit.resources.role import MANY, role_name
-from lambda_toolkit.spec.model import Deployment
+from lambda_toolkit.resources.attachment import Attachment, DeployerActions
+from lambda_toolkit.resources.reads import BULK_ROLES
+from lambda_toolkit.resources.registry import ATTACHMENTS
+from lambda_toolkit.resources.role import role_arn
+from lambda_toolkit.spec.model import Deployment, FunctionSpec
 from lambda_toolkit.spec.quotas import artifact_bucket
 
 LONGEST = 6144  # characters of a managed policy, white space not counted
 GITHUB = "token.actions.githubusercontent.com"
 
-_LISTS = (  # they know no resources, or would have to be allowed all of them
-    "cloudwatch:DescribeAlarms",
-    "events:ListRules",
-    "iam:ListRoles",
+_LISTS = (  # actions that know no resources, or would need all of them
     "lambda:ListFunctions",
     "lambda:ListLayerVersions",
     "lambda:ListLayers",
-    "logs:DescribeLogGroups",
     "sns:Unsubscribe",
     "tag:GetResources",
 )
@@ -53,33 +49,6 @@ _FUNCTION = (
     "UpdateFunctionConfiguration",
 )
 _LAYER = ("DeleteLayerVersion", "GetLayerVersion", "PublishLayerVersion")
-_ROLE = (
-    "CreateRole",
-    "DeleteRole",
-    "DeleteRolePolicy",
-    "DetachRolePolicy",
-    "GetRole",
-    "GetRolePolicy",
-    "ListAttachedRolePolicies",
-    "ListRolePolicies",
-    "PutRolePolicy",
-    "TagRole",
-    "UntagRole",
-    "UpdateAssumeRolePolicy",
-)
-_LOG_GROUP = ("CreateLogGroup", "ListTagsForResource", "PutRetentionPolicy", "TagResource", "UntagResource")
-_RULE = (
-    "DeleteRule",
-    "DescribeRule",
-    "ListTagsForResource",
-    "ListTargetsByRule",
-    "PutRule",
-    "PutTargets",
-    "RemoveTargets",
-    "TagResource",
-    "UntagResource",
-)
-_ALARM = ("DeleteAlarms", "ListTagsForResource", "PutMetricAlarm", "TagResource", "UntagResource")
 _TOPIC = (
     "CreateTopic",
     "DeleteTopic",
@@ -99,10 +68,9 @@ _SECRET = (
     "TagResource",
     "UntagResource",
 )
-_NOTIFICATION = ("GetBucketNotification", "PutBucketNotification")
 _BUCKET = (
     "CreateBucket",
-    "DeleteBucket",  # takes back one that was made and could not be tagged; S3 keeps one that holds anything
+    "DeleteBucket",  # undoes the creation of one that could not be tagged; S3 refuses to delete one with objects
     "DeleteBucketPolicy",
     "GetBucketPolicy",
     "GetBucketPublicAccessBlock",
@@ -118,75 +86,66 @@ _BUCKET = (
     "PutLifecycleConfiguration",
 )
 _EMPTYING = ("ListBucketMultipartUploads", "ListBucketVersions")
-_OBJECTS_GO = ("AbortMultipartUpload", "DeleteObject", "DeleteObjectVersion")
+_DELETE_OBJECTS = ("AbortMultipartUpload", "DeleteObject", "DeleteObjectVersion")
 _ARTIFACT = ("GetObject", "PutObject")
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where it is deployed to: ``partition`` is ``aws``, ``aws-cn`` or ``aws-us-gov``."""
-
-    account: str
-    region: str
-    partition: str = "aws"
-
-    def arn(self, service: str, resource: str) -> str:
-        """An ARN of this account and region."""
-        region = "" if service in ("iam", "s3") else self.region
-        account = "" if service == "s3" else self.account
-        return f"arn:{self.partition}:{service}:{region}:{account}:{resource}"
-
-
 def deployer_policy(deployment: Deployment, place: Place, *, delete_data: bool = False) -> dict[str, Any]:
-    """What deploy, plan, rollback and destroy need for ``deployment``, and no more; ``delete_data``: with its data."""
-    names = [spec.name for spec in deployment.functions]
-    triggers = {trigger.bucket for spec in deployment.functions for trigger in spec.s3_triggers or ()}
+    """The policy for deploy, plan, rollback and destroy of ``deployment``; with ``delete_data``, also of its data."""
+    functions = deployment.functions
+    names = [spec.name for spec in functions]
     buckets = [spec.name for spec in deployment.buckets]
     artifacts = {
-        spec.artifact_bucket or artifact_bucket(place.account, place.region) for spec in _with_layers(deployment)
+        spec.artifact_bucket or artifact_bucket(place.account, place.region) for spec in functions if spec.requirements
     }
     own_artifacts = {artifact_bucket(place.account, place.region)} & artifacts
-    logs = _LOG_GROUP + (("DeleteLogGroup",) if delete_data else ())
-    roles = [place.arn("iam", f"role/{role_name(name)}") for name in names]
     secrets = [place.arn("secretsmanager", f"secret:{spec.name}") for spec in deployment.secrets]
-    lists = _LISTS + (("iam:GetAccountAuthorizationDetails",) if len(names) >= MANY else ())
     statements = (
-        _allow("Lists", lists, ["*"]),
+        _allow("Lists", _lists(len(names)), ["*"]),
         _on("Functions", "lambda", _FUNCTION, _and_below(place.arn("lambda", f"function:{name}") for name in names)),
         _on("Layers", "lambda", _LAYER if artifacts else (), [place.arn("lambda", f"layer:{LAYER_PREFIX}*")]),
-        _on("Roles", "iam", _ROLE, roles),
+        *(_of_attachment(attachment, functions, place, delete_data=delete_data) for attachment in ATTACHMENTS),
         {
-            **_on("PassRole", "iam", ("PassRole",), roles),
+            **_on("PassRole", "iam", ("PassRole",), [role_arn(place, name) for name in names]),
             "Condition": {"StringEquals": {"iam:PassedToService": "lambda.amazonaws.com"}},
         },
-        _on("Logs", "logs", logs, _and_below(place.arn("logs", f"log-group:{group_name(name)}") for name in names)),
-        _on("Schedules", "events", _RULE, [place.arn("events", f"rule/{rule_name(name)}") for name in names]),
-        _on(
-            "Alarms",
-            "cloudwatch",
-            _ALARM,
-            [place.arn("cloudwatch", f"alarm:{alarm_name(name, '*')}") for name in names],
-        ),
         _on("Topics", "sns", _TOPIC, [place.arn("sns", spec.name) for spec in deployment.topics]),
         _on(
             "Secrets",
             "secretsmanager",
             _SECRET + (("DeleteSecret",) if delete_data else ()),
-            # AWS ends a secret's ARN with six characters of its own; one that is not there has none yet
+            # A secret's ARN ends with six characters that AWS adds; one that does not exist yet has none
             [arn + ending for arn in secrets for ending in ("", "-??????")],
         ),
         _on("Buckets", "s3", _BUCKET + (_EMPTYING if delete_data else ()), _s3(place, [*buckets, *own_artifacts])),
-        _on("Triggers", "s3", _NOTIFICATION, _s3(place, triggers)),
         _on("Artifacts", "s3", _ARTIFACT, _s3(place, artifacts, "/*")),
-        _on("Data", "s3", _OBJECTS_GO if delete_data else (), _s3(place, buckets, "/*")),
+        _on("Data", "s3", _DELETE_OBJECTS if delete_data else (), _s3(place, buckets, "/*")),
     )
     return {"Version": "2012-10-17", "Statement": [item for item in statements if item["Action"] and item["Resource"]]}
+
+
+def _lists(functions: int) -> list[str]:
+    """The actions that know no resources, for so many functions."""
+    own = [f"{needs.service}:{action}" for needs in _needs() for action in needs.lists]
+    return [*_LISTS, *own, *(["iam:GetAccountAuthorizationDetails"] if functions >= BULK_ROLES else [])]
+
+
+def _needs() -> list[DeployerActions]:
+    return [attachment.DEPLOYER_ACTIONS for attachment in ATTACHMENTS]
+
+
+def _of_attachment(
+    attachment: Attachment, functions: Iterable[FunctionSpec], place: Place, *, delete_data: bool
+) -> dict[str, Any]:
+    needs = attachment.DEPLOYER_ACTIONS
+    resources = dict.fromkeys(arn for spec in functions for arn in attachment.deployer_resources(spec, place))
+    return _on(needs.sid, needs.service, needs.actions + (needs.with_data if delete_data else ()), list(resources))
 
 
 def github_trust(
     repository: str, place: Place, *, environment: str | None = None, branch: str = "main"
 ) -> dict[str, Any]:
-    """Who may assume the deployer's role: the jobs of one GitHub repository in one environment, or of one branch.
+    """The trust policy of the deployer's role: for the jobs of one GitHub repository in one environment or branch.
 
     https://docs.github.com/actions/security-for-github-actions/security-hardening-your-deployments
     """
@@ -210,15 +169,10 @@ def github_trust(
 
 
 def length(policy: Mapping[str, Any]) -> int:
-    """The characters of a policy as IAM counts them: without white space, which no name in it holds."""
+    """The length of a policy in characters, as IAM counts it: without white space."""
     import json
 
     return len(json.dumps(policy, separators=(",", ":")))
-
-
-def _with_layers(deployment: Deployment) -> list[Any]:
-    """The functions whose requirements become a layer, which may be too large to be sent directly."""
-    return [spec for spec in deployment.functions if spec.requirements]
 
 
 def _on(sid: str, service: str, actions: Iterable[str], resources: Sequence[str]) -> dict[str, Any]:
@@ -230,7 +184,7 @@ def _allow(sid: str, actions: Iterable[str], resources: Sequence[str]) -> dict[s
 
 
 def _and_below(arns: Iterable[str]) -> list[str]:
-    """Each, and what is below it: versions and aliases of a function, streams of a log group."""
+    """Each ARN, and those below it: a function's versions and aliases."""
     return [arn + ending for arn in arns for ending in ("", ":*")]
 
 

@@ -2,62 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lambda_toolkit.aws.client import Aws
 from lambda_toolkit.aws.parallel import Task, run_parallel, task
-from lambda_toolkit.changes import Change, Key, Plan
+from lambda_toolkit.changes import Change, Plan
 from lambda_toolkit.errors import Advice, Hint
-from lambda_toolkit.resources import (
-    alarm,
-    bucket,
-    event_rule,
-    function,
-    layer,
-    log_group,
-    role,
-    s3_notification,
-    secret,
-    topic,
-)
-from lambda_toolkit.spec.model import Deployment
+from lambda_toolkit.resources import bucket, function, layer, secret, topic
+from lambda_toolkit.resources.attachment import Context
+from lambda_toolkit.resources.reads import Reads
+from lambda_toolkit.resources.registry import ATTACHMENTS
+from lambda_toolkit.spec.model import Deployment, Kind
 
 
 @dataclass(frozen=True)
 class Removal:
-    """What is to be removed, the layers that it leaves behind, and what is kept, in words."""
+    """What is to be removed."""
 
     changes: Sequence[Change] = ()
+    """The changes that remove it."""
     layers: Sequence[str] = ()
+    """The names of layers that may be unused afterwards."""
     notes: Sequence[str] = ()
+    """What is kept, in words."""
     keeps_data: bool = False
+    """Whether data is kept that could be removed as well."""
 
 
 def make_destroy_plan(aws: Aws, deployment: Deployment, delete_data: bool = False) -> Plan:
-    """The changes that remove what was made for ``deployment``.
+    """The changes that remove what was created for ``deployment``.
 
     Buckets with their objects, and secrets, are removed only with ``delete_data``. Reads only. What the toolkit did not
-    make stays, and ``notes`` names it, as it names the data that is kept. Raises AwsError.
+    create stays, and ``notes`` lists it, as it lists the data that is kept. Raises AwsError.
     """
-    aws, deployment = aws.snapshot(), deployment.tagged()
-    names = [spec.name for spec in deployment.functions]
-    removals = run_parallel(
-        [
-            task(plan_function, aws, spec.name, buckets={item.bucket for item in spec.s3_triggers or ()})
-            for spec in deployment.functions
-        ]
-    )
+    reads, deployment = Reads(aws), deployment.tagged()
+    names = {spec.name for spec in deployment.functions}
+    removals = run_parallel([task(plan_function_removal, Context(reads, spec)) for spec in deployment.functions])
     changes = [change for removal in removals for change in removal.changes]
-    layers = [name for removal in removals for name in removal.layers]
-    changes += layer.plan_removal(aws, layers, set(names))
-    # Nobody shall miss what is removed: alarms their topic, functions their buckets and secrets.
-    alarms = frozenset(change.key for change in changes if change.kind == alarm.KIND)
-    users = frozenset(change.key for change in changes if change.kind in (function.KIND, s3_notification.KIND))
-    shared: list[Task[Sequence[Change]]] = [task(topic.plan_removal, aws, item, alarms) for item in deployment.topics]
+    changes += layer.plan_removal(reads, [name for removal in removals for name in removal.layers], names)
+    # What uses a resource is removed first: alarms before their topic, functions before their buckets and secrets.
+    alarms = frozenset(change.key for change in changes if change.kind == Kind.ALARM)
+    users = frozenset(change.key for change in changes if change.kind in (Kind.FUNCTION, Kind.S3_NOTIFICATION))
+    shared: list[Task[Sequence[Change]]] = [task(topic.plan_removal, reads, item, alarms) for item in deployment.topics]
     if delete_data:
-        shared += [task(bucket.plan_removal, aws, item, users) for item in deployment.buckets]
-        shared += [task(secret.plan_removal, aws, item, users) for item in deployment.secrets]
+        shared += [task(bucket.plan_removal, reads, item, users) for item in deployment.buckets]
+        shared += [task(secret.plan_removal, reads, item, users) for item in deployment.secrets]
     changes += [change for found in run_parallel(shared) for change in found]
     notes = [note for removal in removals for note in removal.notes]
     if not delete_data:
@@ -67,21 +57,23 @@ def make_destroy_plan(aws: Aws, deployment: Deployment, delete_data: bool = Fals
     return Plan(tuple(changes), tuple(notes), (Advice(Hint.DELETE_DATA),) if keeps_data else ())
 
 
-def plan_function(aws: Aws, name: str, *, keep_log: bool = False, buckets: Iterable[str] = ()) -> Removal:
-    """What removes one function: attachments first, then the function, then what it needed to run. Raises AwsError.
+def plan_function_removal(context: Context, *, keep_log: bool = False) -> Removal:
+    """What removes one function: its attachments first, then the function, then what it needed to run.
 
-    ``buckets`` are looked into for triggers of a function that is gone already.
+    Raises AwsError.
     """
-    live = function.read(aws, name)
-    if live is not None and not function.is_ours(live, name):
+    name, live = context.spec.name, context.live()
+    if live is not None and not live.is_ours(name):
         return Removal(notes=[f"function {name} was not made by this toolkit and is left alone"])
-    attachments = [
-        *event_rule.plan_removal(aws, name, frozenset()),
-        *s3_notification.plan_removal(aws, name, buckets),
-        *alarm.plan_removal(aws, name),
+    kept = {Kind.LOG_GROUP} if keep_log else set()
+    changes = [
+        change
+        for attachment in ATTACHMENTS
+        if attachment.KIND not in kept
+        for change in attachment.plan_removal(context)
     ]
-    after: frozenset[Key] = frozenset(change.key for change in attachments)
-    own = function.plan_removal(name, after) if live else []
-    rest = [*role.plan_removal(aws, name), *([] if keep_log else log_group.plan_removal(aws, name))]
-    layers = [layer.layer_name(arn) for arn in live.layers] if live else []
-    return Removal([*attachments, *own, *rest], layers)
+    if live is None:
+        return Removal(changes)
+    before = frozenset(change.key for change in changes if context.function_key not in change.after)
+    layers = [layer.layer_name(arn) for arn in live.layers]
+    return Removal([*changes, *function.plan_removal(name, before)], layers)

@@ -8,15 +8,17 @@ from itertools import zip_longest
 
 from lambda_toolkit.aws.client import Aws
 from lambda_toolkit.aws.parallel import Task, run_parallel, task
-from lambda_toolkit.changes import Artifact, Change, Key, Plan
+from lambda_toolkit.changes import Change, Key, Plan
 from lambda_toolkit.deploy.destroy import Removal, make_destroy_plan
-from lambda_toolkit.deploy.function_plan import FunctionPlanner
-from lambda_toolkit.deploy.prune import plan_dropped
+from lambda_toolkit.deploy.function_plan import FunctionPlan, plan_function
+from lambda_toolkit.deploy.prune import plan_undeclared
 from lambda_toolkit.errors import Advice, Hint, ToolkitError, raise_all
-from lambda_toolkit.resources import alarm, bucket, function, layer, role, s3_notification, secret, topic
+from lambda_toolkit.resources import alarm, bucket, function, layer, s3_notification, secret, topic
+from lambda_toolkit.resources.attachment import Context, PlanScope
+from lambda_toolkit.resources.reads import Reads
+from lambda_toolkit.resources.registry import ATTACHMENTS
 from lambda_toolkit.spec import quotas
-from lambda_toolkit.spec.model import Deployment, FunctionSpec
-from lambda_toolkit.spec.ownership import listing_prefix
+from lambda_toolkit.spec.model import Deployment, FunctionSpec, Kind
 
 __all__ = ["Change", "Plan", "make_destroy_plan", "make_plan"]
 
@@ -31,8 +33,8 @@ def make_plan(
 ) -> Plan:
     """The changes that bring AWS to ``deployment``; with ``only``, those of these functions and what is theirs alone.
 
-    With ``prune``, and without ``only``, also those that remove what was made for this application and stage and is no
-    longer declared; buckets, secrets and log groups among it only with ``delete_data``.
+    With ``prune``, and without ``only``, also those that remove what was created for this application and stage and is
+    no longer declared; buckets, secrets and log groups of it only with ``delete_data``.
 
     Reads only, in parallel. Packages are built, and so are layers that AWS does not have, so that all limits are
     checked before anything is written. Raises ToolkitError; PlanError where there are several reasons.
@@ -40,52 +42,60 @@ def make_plan(
     deployment = deployment.tagged()
     functions = _chosen(deployment.functions, only)
     _check(functions, deployment)
-    aws = aws.snapshot()
-    names = [spec.name for spec in functions]
-    listed = len(names) > 1 and bool(deployment.application)  # else each would be asked for its tags anyway
-    many = listed and len(names) >= role.MANY
+    reads = Reads(aws, functions, application=deployment.application)
     prunes = prune and only is None and bool(deployment.application)
-    managed = {spec.name for spec in functions if spec.s3_triggers is not None}
 
-    def dropped() -> Removal:
-        return aws.cached("dropped", task(plan_dropped, aws, deployment, delete_data) if prunes else Removal)
+    def undeclared() -> Removal:
+        return reads.once("undeclared", task(plan_undeclared, reads, deployment, delete_data) if prunes else Removal)
 
-    def sees_to(name: str, bucket: str) -> bool:
-        gone = (s3_notification.KIND, s3_notification.change_name(name, bucket))
-        return bool(name) and (name in managed or gone in {change.key for change in dropped().changes})
-
-    planners = [
-        FunctionPlanner(aws, spec, listing_prefix(names, spec.name), listed=listed, many=many, seen_to=sees_to)
-        for spec in functions
-    ]
-    tasks: list[Task[Sequence[Change]]] = [task for planner in planners for task in planner.tasks()]
+    scope = PlanScope(
+        with_triggers=frozenset(spec.name for spec in functions if spec.s3_triggers is not None),
+        removed=lambda: {change.key for change in undeclared().changes},
+    )
+    contexts = [Context(reads, spec, ATTACHMENTS, scope) for spec in functions]
+    plans: list[Task[FunctionPlan]] = [task(plan_function, context) for context in contexts]
+    parts = [task(attachment.plan, context) for context in contexts for attachment in ATTACHMENTS]
     if only is None:
-        tasks += [task(bucket.plan, aws, item) for item in deployment.buckets]
-        tasks += [task(topic.plan, aws, item) for item in deployment.topics]
-        tasks += [task(secret.plan, aws, item) for item in deployment.secrets]
-    tasks.append(lambda: dropped().changes)  # looked for at the same time as everything else
-    changes = [change for found in run_parallel(tasks, prefetch=_reads_ahead(planners)) for change in found]
+        parts += [task(bucket.plan, reads, item) for item in deployment.buckets]
+        parts += [task(topic.plan, reads, item) for item in deployment.topics]
+        parts += [task(secret.plan, reads, item) for item in deployment.secrets]
+    planned = run_parallel(
+        [*plans, *(_as_function_plan(part) for part in parts), lambda: FunctionPlan(tuple(undeclared().changes))],
+        prefetch=_prefetch(contexts),
+    )
+    changes = [change for part in planned for change in part.changes]
     changes = _checked_after(changes, functions)
-    changes += _plan_dropped_layers(aws, planners, dropped())
-    artifacts = tuple(Artifact(p.spec.zip_path, p.package.content) for p in planners if p.spec.zip_path)
-    packaging = dict.fromkeys(note for planner in planners for note in planner.notes(changes))
-    notes = (*dropped().notes, *packaging)
-    advice = (Advice(Hint.DELETE_DATA),) if dropped().keeps_data else ()
+    changes += _plan_unused_layers(reads, planned, functions, undeclared())
+    artifacts = tuple(part.artifact for part in planned if part.artifact)
+    notes = (*undeclared().notes, *dict.fromkeys(note for part in planned for note in part.notes))
+    advice = (Advice(Hint.DELETE_DATA),) if undeclared().keeps_data else ()
     return Plan(tuple({change.key: change for change in changes}.values()), notes, advice, artifacts)
 
 
-def _reads_ahead(planners: Sequence[FunctionPlanner]) -> list[Task[object]]:
-    """What the plan will ask for, in the order in which it can be asked: first the lists, then one by one."""
-    shared = {key: read for planner in planners for key, read in planner.shared_reads().items()}
-    steps = zip_longest(*(planner.own_reads() for planner in planners))
+def _as_function_plan(part: Task[list[Change]]) -> Task[FunctionPlan]:
+    return lambda: FunctionPlan(tuple(part()))
+
+
+def _prefetch(contexts: Sequence[Context]) -> list[Task[object]]:
+    """The reads that the plan will make in any case, in the order in which they can start: lists first."""
+    wanted = [
+        prefetch(context)
+        for context in contexts
+        for prefetch in (function.prefetch, *(attachment.prefetch for attachment in ATTACHMENTS))
+    ]
+    shared = {key: read for reads in wanted for key, read in reads.shared.items()}
+    steps = zip_longest(*(reads.own for reads in wanted))
     return [*shared.values(), *(read for step in steps for read in step if read is not None)]
 
 
 def _checked_after(changes: Sequence[Change], functions: Iterable[FunctionSpec]) -> list[Change]:
-    """The changes, with those functions that are checked before they go live after all that the check may look at."""
-    checked = {(function.KIND, spec.name): spec for spec in functions if spec.health_event is not None or spec.canary}
+    """The changes; functions with a health event or canary wait for what their check may use: buckets, secrets, alarms.
+
+    Without that, a new version would fail its check because what it needs is not there yet.
+    """
+    checked = {(Kind.FUNCTION, spec.name): spec for spec in functions if spec.health_event is not None or spec.canary}
     shared = {
-        change.key for change in changes if change.kind in (bucket.KIND, secret.KIND) and change.action != "delete"
+        change.key for change in changes if change.kind in (Kind.BUCKET, Kind.SECRET) and change.action != "delete"
     }
     return [
         replace(change, after=change.after | shared | _alarms(checked[change.key])) if change.key in checked else change
@@ -96,16 +106,18 @@ def _checked_after(changes: Sequence[Change], functions: Iterable[FunctionSpec])
 def _alarms(spec: FunctionSpec) -> set[Key]:
     """The alarms that watch a canary."""
     return (
-        {(alarm.KIND, alarm.alarm_name(spec.name, item.name)) for item in spec.alarms or ()} if spec.canary else set()
+        {(Kind.ALARM, alarm.alarm_name(spec.name, item.name)) for item in spec.alarms or ()} if spec.canary else set()
     )
 
 
-def _plan_dropped_layers(aws: Aws, planners: Sequence[FunctionPlanner], dropped: Removal) -> list[Change]:
-    """The removal of layers of ours that these functions use until now and no function will."""
-    before = {name for planner in planners for name in planner.layers_before()} | set(dropped.layers)
-    after = {name for planner in planners for name in planner.layers_after()}
-    gone = {change.name for change in dropped.changes if change.kind == function.KIND}
-    return layer.plan_removal(aws, before - after, {planner.spec.name for planner in planners} | gone)
+def _plan_unused_layers(
+    reads: Reads, planned: Sequence[FunctionPlan], functions: Iterable[FunctionSpec], undeclared: Removal
+) -> list[Change]:
+    """The removal of our layers that these functions use on AWS and no function uses after the plan."""
+    before = {name for part in planned for name in part.layers_before} | set(undeclared.layers)
+    after = {name for part in planned for name in part.layers_after}
+    removed = {change.name for change in undeclared.changes if change.kind == Kind.FUNCTION}
+    return layer.plan_removal(reads, before - after, {spec.name for spec in functions} | removed)
 
 
 def _chosen(functions: Sequence[FunctionSpec], only: Collection[str] | None) -> list[FunctionSpec]:

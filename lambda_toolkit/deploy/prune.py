@@ -1,29 +1,33 @@
-"""What was made for this application and stage and is no longer declared, found by its tags, by reading only."""
+"""What was created for this application and stage and is no longer declared, found by its tags, by reading only."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
-from lambda_toolkit.aws.client import ACCESS_DENIED, Aws
+from lambda_toolkit.aws.client import ACCESS_DENIED
 from lambda_toolkit.aws.parallel import run_parallel, task
 from lambda_toolkit.changes import Change, Key
-from lambda_toolkit.deploy.destroy import Removal, plan_function
+from lambda_toolkit.deploy.destroy import Removal, plan_function_removal
 from lambda_toolkit.errors import AwsError
-from lambda_toolkit.resources import alarm, bucket, event_rule, function, layer, log_group, role, secret, tags, topic
-from lambda_toolkit.spec.model import BucketSpec, Deployment, FunctionSpec, SecretSpec, TopicSpec
+from lambda_toolkit.resources import bucket, layer, log_group, role, secret, topic
+from lambda_toolkit.resources.attachment import Context
+from lambda_toolkit.resources.reads import Reads
+from lambda_toolkit.resources.registry import ATTACHMENTS
+from lambda_toolkit.spec.model import BucketSpec, Deployment, FunctionSpec, Kind, SecretSpec, TopicSpec
 from lambda_toolkit.spec.ownership import APPLICATION_TAG, FUNCTION_TAG, OWNER, OWNER_TAG, STAGE_TAG, as_mapping
 
 _SUFFIX = 7  # characters that AWS puts after a secret's name in its ARN: a hyphen and six of its own
 _KEPT = "is no longer declared and is kept with its content"
 
 
-def plan_dropped(aws: Aws, deployment: Deployment, delete_data: bool = False) -> Removal:
+def plan_undeclared(reads: Reads, deployment: Deployment, delete_data: bool = False) -> Removal:
     """The changes that remove what carries the tags of ``deployment`` and is not declared in it.
 
-    The list by tags lags behind, so each thing is asked itself before it is put on the plan. Buckets, secrets and log
-    groups only with ``delete_data``; otherwise ``notes`` names them. Raises AwsError.
+    The list by tags lags behind, so each resource is read itself before its removal is planned. Buckets, secrets and
+    log groups are removed only with ``delete_data``; otherwise ``notes`` lists them. Raises AwsError.
     """
-    tagged = tags.read_tagged(aws, deployment.application, deployment.stage)
+    tagged = reads.tagged(deployment.application, deployment.stage)
     if tagged is None:
         return Removal(notes=["what is no longer declared was not looked for: the credentials lack tag:GetResources"])
     declared = {spec.name: spec for spec in deployment.functions}
@@ -31,56 +35,55 @@ def plan_dropped(aws: Aws, deployment: Deployment, delete_data: bool = False) ->
     for arn, labels in tagged.items():
         if FUNCTION_TAG in labels:
             of_functions.setdefault(labels[FUNCTION_TAG], []).append(arn)
-    roles, left_over = run_parallel([task(_roles_left, aws, deployment, declared), task(_layers_left, aws, deployment)])
+    roles, left_over = run_parallel(
+        [task(_roles_left, reads, deployment, declared), task(_layers_left, reads, deployment)]
+    )
     for name in roles or ():
         of_functions.setdefault(name, []).append("")
     removals = run_parallel(
         [
             *(
-                task(_plan_function, aws, name, arns, delete_data)
+                task(_plan_function, reads, name, arns, delete_data)
                 for name, arns in sorted(of_functions.items())
                 if name not in declared
             ),
-            *(task(_plan_attachments, aws, spec, of_functions.get(name, [])) for name, spec in declared.items()),
+            *(
+                task(_plan_attachments, Context(reads, spec), of_functions.get(name, []))
+                for name, spec in declared.items()
+            ),
         ]
     )
     changes = [change for removal in removals for change in removal.changes]
-    users = frozenset(change.key for change in changes if change.kind in (function.KIND, alarm.KIND))
-    shared = _plan_shared(aws, deployment, tagged, delete_data, users)
+    users = frozenset(change.key for change in changes if change.kind in (Kind.FUNCTION, Kind.ALARM))
+    shared = _plan_shared(reads, deployment, tagged, delete_data, users)
     notes = [note for removal in (*removals, shared) for note in removal.notes]
     if roles is None:
         notes.append("roles without a function were not looked for: the credentials lack iam:ListRoles")
     if left_over is None:
-        notes.append("layers that nobody uses were not looked for: the credentials lack lambda:ListLayers")
+        notes.append("unused layers were not looked for: the credentials lack lambda:ListLayers")
     layers = [*(name for removal in removals for name in removal.layers), *(left_over or ())]
     keeps_data = any(removal.keeps_data for removal in (*removals, shared))
     return Removal([*changes, *shared.changes], layers, notes, keeps_data)
 
 
-def _plan_function(aws: Aws, name: str, arns: list[str], delete_data: bool) -> Removal:
-    """A function that is no longer declared, with all that is its own."""
+def _plan_function(reads: Reads, name: str, arns: list[str], delete_data: bool) -> Removal:
+    """A function that is no longer declared, and everything that belongs to it."""
     groups = [arn for arn in arns if arn.split(":")[2:3] == ["logs"]]
     notes = [] if delete_data else [f"log group {log_group.group_name(name)} {_KEPT}"] * bool(groups)
     if len(groups) == len(arns) and not delete_data:
         return Removal(notes=notes, keeps_data=bool(notes))
-    removal = plan_function(aws, name, keep_log=not delete_data)
+    removal = plan_function_removal(Context(reads, FunctionSpec(name, Path())), keep_log=not delete_data)
     return Removal(removal.changes, removal.layers, [*removal.notes, *notes], bool(notes))
 
 
-def _plan_attachments(aws: Aws, spec: FunctionSpec, arns: list[str]) -> Removal:
-    """Schedule and alarms of a declared function that its declaration no longer mentions."""
-    changes: list[Change] = []
-    resources = {arn.split(":", 5)[5] for arn in arns if arn}
-    if spec.schedule is None and f"rule/{event_rule.rule_name(spec.name)}" in resources:
-        changes += event_rule.plan_removal(aws, spec.name, frozenset())
-    if spec.alarms is None:
-        names = sorted(item.removeprefix("alarm:") for item in resources if item.startswith("alarm:"))
-        changes += [change for name in names for change in alarm.plan_dropped(aws, spec.name, name)]
-    return Removal(changes)
+def _plan_attachments(context: Context, arns: list[str]) -> Removal:
+    """Attachments that a declared function has and does not declare."""
+    tagged = {arn.split(":", 5)[5] for arn in arns if arn}
+    return Removal([change for item in ATTACHMENTS for change in item.plan_undeclared(context, tagged)])
 
 
 def _plan_shared(
-    aws: Aws,
+    reads: Reads,
     deployment: Deployment,
     tagged: Mapping[str, Mapping[str, str]],
     delete_data: bool,
@@ -96,12 +99,12 @@ def _plan_shared(
     for arn in sorted(arn for arn, labels in tagged.items() if FUNCTION_TAG not in labels):
         service, name = arn.split(":")[2], arn.split(":", 5)[5]
         if service == "sns" and name not in topics:
-            changes += topic.plan_removal(aws, TopicSpec(name, tags=own), users)
+            changes += topic.plan_removal(reads, TopicSpec(name, tags=own), users)
         elif service == "s3" and name not in buckets:
-            found = bucket.plan_removal(aws, BucketSpec(name, tags=own), users)
+            found = bucket.plan_removal(reads, BucketSpec(name, tags=own), users)
             changes, notes = _kept(changes, notes, found, delete_data)
         elif service == "secretsmanager" and (known := name.removeprefix("secret:")[:-_SUFFIX]) not in secrets:
-            found = secret.plan_removal(aws, SecretSpec(known, tags=own), users)
+            found = secret.plan_removal(reads, SecretSpec(known, tags=own), users)
             changes, notes = _kept(changes, notes, found, delete_data)
     return Removal(changes, notes=notes, keeps_data=bool(notes))
 
@@ -114,36 +117,36 @@ def _kept(
     return changes, [*notes, *(f"{change.kind} {change.name} {_KEPT}" for change in found)]
 
 
-def _layers_left(aws: Aws, deployment: Deployment) -> list[str] | None:
-    """Layers of ours that nobody uses; ``None`` where the credentials in use may not list them.
+def _layers_left(reads: Reads, deployment: Deployment) -> list[str] | None:
+    """Our layers that no function uses; ``None`` where the caller's credentials do not allow listing them.
 
-    Looked for by deployments with requirements: whoever has none need not be allowed to remove layers.
+    Only for deployments with requirements: the others need no right to delete layers.
     """
     if not any(spec.requirements for spec in deployment.functions):
         return []
     try:
-        return layer.left_over(aws)
+        return layer.left_over(reads)
     except AwsError as error:
         if error.code in ACCESS_DENIED:
             return None
         raise
 
 
-def _roles_left(aws: Aws, deployment: Deployment, declared: Mapping[str, FunctionSpec]) -> list[str] | None:
-    """The functions, not declared, whose roles are there: IAM is not in the list by tags, and lists roles by no tag.
+def _roles_left(reads: Reads, deployment: Deployment, declared: Mapping[str, FunctionSpec]) -> list[str] | None:
+    """The functions that are not declared and whose roles exist: roles are not in the list by tags.
 
-    ``None`` where the credentials in use may not list them.
+    ``None`` where the caller's credentials do not allow listing roles.
     """
     start = f"{deployment.application}-{deployment.stage}-"
     known = {role.role_name(name) for name in declared}
     try:
-        names = [str(item["RoleName"]) for item in aws.list_all("iam", "list_roles", "Roles", MaxItems=1000)]
+        names = [str(item["RoleName"]) for item in reads.aws.list_all("iam", "list_roles", "Roles", MaxItems=1000)]
     except AwsError as error:
         if error.code in ACCESS_DENIED:
             return None
         raise
     left = [name for name in names if name.startswith(start) and name.endswith("-role") and name not in known]
     wanted = {OWNER_TAG: OWNER, APPLICATION_TAG: deployment.application, STAGE_TAG: deployment.stage}
-    answers = run_parallel([task(aws.find, "iam", "get_role", RoleName=name) for name in left])
+    answers = run_parallel([task(reads.aws.find, "iam", "get_role", RoleName=name) for name in left])
     found = (as_mapping(answer["Role"].get("Tags")) for answer in answers if answer)
     return [labels[FUNCTION_TAG] for labels in found if FUNCTION_TAG in labels and wanted.items() <= labels.items()]

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from lambda_toolkit.aws.client import Aws
 from lambda_toolkit.errors import ToolkitError
-from lambda_toolkit.resources import alias, function, version
+from lambda_toolkit.resources import alias, version
+from lambda_toolkit.resources.live import read_function
+from lambda_toolkit.spec.model import Kind
 from lambda_toolkit.spec.ownership import require_owned
 
 
@@ -31,11 +33,10 @@ def rollback(aws: Aws, name: str, to: str | int | None = None) -> Rollback:
     The next plan shows the rollback as a difference, and the next deploy undoes it. Raises ToolkitError where there is
     no such version, with the list of those that exist, and OwnershipError for a function that is not the toolkit's.
     """
-    aws = aws.snapshot()
-    deployed, live = function.read(aws, name), alias.read(aws, name)
+    deployed, live = read_function(aws, name), alias.read(aws, name)
     if deployed is None or live is None:
         raise ToolkitError(f"{name} was not released yet: there is nothing to roll back to. Deploy it first.")
-    require_owned(function.KIND, name, deployed.tags, adopt=False, function=name)
+    require_owned(Kind.FUNCTION, name, deployed.tags, adopt=False, function=name)
     published = version.published(aws, name)
     target = str(to) if to is not None else _before(published, live.version)
     if target is None:

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from lambda_toolkit.aws.arns import ArnFormat
 from lambda_toolkit.aws.client import Aws
 from lambda_toolkit.changes import Change, Key
 from lambda_toolkit.resources import tags
+from lambda_toolkit.resources.attachment import Context, DeployerActions, Statement
 from lambda_toolkit.resources.diff import differences
-from lambda_toolkit.spec.model import Alarm, FunctionSpec
+from lambda_toolkit.resources.reads import Listing, Prefetch
+from lambda_toolkit.spec.model import Alarm, FunctionSpec, Kind
 from lambda_toolkit.spec.ownership import as_list, as_mapping, desired_tags, is_owned, require_owned
 
-KIND = "alarm"
-_NOT_OURS = ("OKActions",)  # CloudWatch takes an alarm as a whole: what is not managed is said again
-_UNWANTED = {"DatapointsToAlarm": None, "Unit": None}  # set by other hands, they change what is declared
+KIND = Kind.ALARM
+DEPLOYER_ACTIONS = DeployerActions(
+    "Alarms",
+    "cloudwatch",
+    ("DeleteAlarms", "ListTagsForResource", "PutMetricAlarm", "TagResource", "UntagResource"),
+    lists=("DescribeAlarms",),
+)
+_ALARMS = Listing("cloudwatch", "describe_alarms", "MetricAlarms", "AlarmNamePrefix", "AlarmName")
+_UNMANAGED = ("OKActions",)  # PutMetricAlarm replaces all attributes, so this one is resent unchanged
+_UNWANTED = {"DatapointsToAlarm": None, "Unit": None}  # set outside this tool, these change the alarm's behaviour
 
 
 def alarm_name(function: str, alarm: str) -> str:
@@ -21,77 +32,96 @@ def alarm_name(function: str, alarm: str) -> str:
     return f"{function}-{alarm}"
 
 
-def read_alarms(aws: Aws, prefix: str) -> list[dict[str, Any]]:
-    """The alarms whose names begin with ``prefix``; read once."""
-    return aws.cached(
-        ("alarms", prefix),
-        lambda: aws.list_all("cloudwatch", "describe_alarms", "MetricAlarms", AlarmNamePrefix=prefix),
-    )
+def deployer_resources(spec: FunctionSpec, arns: ArnFormat) -> Sequence[str]:
+    """All alarms whose names begin with the function's."""
+    return [_arn(arns, alarm_name(spec.name, "*"))]
 
 
-def plan(aws: Aws, spec: FunctionSpec, prefix: str) -> list[Change]:
-    """The changes that bring the function's alarms to ``spec`` and remove those that it no longer declares.
+def role_statements(context: Context) -> Sequence[Statement]:
+    """None: CloudWatch watches the function, which needs no permission for that."""
+    return ()
 
-    Where ``spec`` says nothing of alarms, none is read. ``prefix`` is what functions are listed by.
-    """
+
+def prefetch(context: Context) -> Prefetch:
+    """The list of alarms, where alarms are declared."""
+    if context.spec.alarms is None:
+        return Prefetch({})
+    return Prefetch(context.reads.prefetch_listed(_ALARMS, context.spec.name))
+
+
+def plan(context: Context) -> list[Change]:
+    """The changes that bring the alarms to ``context.spec``, and delete those that it no longer declares."""
+    spec = context.spec
     if spec.alarms is None:
         return []
-    live = _read(aws, spec.name, prefix)
+    live = _live(context)
     wanted = {alarm_name(spec.name, alarm.name): alarm for alarm in spec.alarms}
-    changes = [change for name, alarm in wanted.items() for change in _plan_one(aws, spec, name, alarm, live.get(name))]
-    dropped = (name for name in live if name not in wanted)
-    return [*changes, *(change for name in dropped for change in plan_dropped(aws, spec.name, name))]
+    changes = [change for name, alarm in wanted.items() for change in _plan_one(context, name, alarm, live.get(name))]
+    return [*changes, *(change for name in live if name not in wanted for change in _plan_deletion(context, name))]
 
 
-def plan_removal(aws: Aws, function: str) -> list[Change]:
-    """The changes that remove all alarms that the toolkit made for ``function``."""
-    return [change for name in _read(aws, function, function) for change in plan_dropped(aws, function, name)]
+def plan_undeclared(context: Context, tagged: Collection[str]) -> list[Change]:
+    """The deletion of alarms that exist though none is declared."""
+    if context.spec.alarms is not None:
+        return []
+    names = sorted(item.removeprefix("alarm:") for item in tagged if item.startswith("alarm:"))
+    return [change for name in names for change in _plan_deletion(context, name)]
 
 
-def _plan_one(aws: Aws, spec: FunctionSpec, name: str, alarm: Alarm, live: dict[str, Any] | None) -> list[Change]:
-    desired = _desired(aws, spec.name, alarm)
-    parameters = {**desired, "Dimensions": _dimensions(desired["Dimensions"])}
-    after: frozenset[Key] = frozenset({("topic", alarm.topic.rpartition(":")[2])} if alarm.topic else ())
+def plan_removal(context: Context) -> list[Change]:
+    """The changes that delete all alarms that the toolkit created for the function."""
+    return [change for name in _live(context) for change in _plan_deletion(context, name)]
+
+
+def _plan_one(context: Context, name: str, alarm: Alarm, live: Mapping[str, Any] | None) -> list[Change]:
+    spec = context.spec
+    desired = _desired(context.reads, spec.name, alarm)
+    parameters = {**desired, "AlarmName": name, "Dimensions": _dimensions(desired["Dimensions"])}
+    after: frozenset[Key] = frozenset({(Kind.TOPIC, alarm.topic.rpartition(":")[2])} if alarm.topic else ())
     if live is None:
 
-        def create(aws: Aws) -> None:
+        def create(executor_aws: Aws) -> None:
             labels = as_list(desired_tags(spec.tags, spec.name))
-            aws.call("cloudwatch", "put_metric_alarm", AlarmName=name, **parameters, Tags=labels)
+            executor_aws.call("cloudwatch", "put_metric_alarm", **parameters, Tags=labels)
 
         what = f"{alarm.namespace} {alarm.metric} {alarm.comparison} {alarm.threshold:g} in {alarm.period} s"
         return [Change(KIND, name, "create", (what,), after, apply=create)]
 
-    arn = aws.arn("cloudwatch", f"alarm:{name}")
-    live_tags = tags.tags_of(aws, arn, spec.tags, spec.name, lambda: _tags(aws, arn))
+    arn = _arn(context.reads, name)
+    live_tags = context.reads.tags(arn, spec.tags, spec.name, lambda: _tags(context.aws, arn))
     require_owned(KIND, name, live_tags, adopt=spec.adopt, function=spec.name, declared=spec.tags)
     tag_change = tags.compare(live_tags, spec.tags, spec.name)
     found = differences(_comparable(live), {**desired, **_UNWANTED})
-    kept = {key: live[key] for key in _NOT_OURS if live.get(key)}
+    kept = {key: live[key] for key in _UNMANAGED if live.get(key)}
     if not found and not tag_change:
         return []
 
-    def update(aws: Aws) -> None:
+    def update(executor_aws: Aws) -> None:
         if found:
-            aws.call("cloudwatch", "put_metric_alarm", AlarmName=name, **parameters, **kept)
-        tag_change.apply(aws, "cloudwatch", arn)
+            executor_aws.call("cloudwatch", "put_metric_alarm", **parameters, **kept)
+        tag_change.apply(executor_aws, "cloudwatch", arn)
 
     return [Change(KIND, name, "update", after=after, differences=(*found, *tag_change.differences), apply=update)]
 
 
-def plan_dropped(aws: Aws, function: str, name: str) -> list[Change]:
-    """The change that removes the alarm ``name``, if the toolkit made it for ``function``."""
-    if not is_owned(_tags(aws, aws.arn("cloudwatch", f"alarm:{name}")), function):
+def _plan_deletion(context: Context, name: str) -> list[Change]:
+    """The change that deletes the alarm ``name``, if the toolkit created it for the function."""
+    if not is_owned(_tags(context.aws, _arn(context.reads, name)), context.spec.name):
         return []
 
-    def delete(aws: Aws) -> None:
-        aws.call("cloudwatch", "delete_alarms", AlarmNames=[name])
+    def delete(executor_aws: Aws) -> None:
+        executor_aws.call("cloudwatch", "delete_alarms", AlarmNames=[name])
 
     return [Change(KIND, name, "delete", apply=delete)]
 
 
-def _desired(aws: Aws, function: str, alarm: Alarm) -> dict[str, Any]:
+def _arn(arns: ArnFormat, name: str) -> str:
+    return arns.arn("cloudwatch", f"alarm:{name}")
+
+
+def _desired(arns: ArnFormat, function: str, alarm: Alarm) -> dict[str, Any]:
     dimensions = {"FunctionName": function} if alarm.dimensions is None else dict(alarm.dimensions)
-    topic = alarm.topic and (alarm.topic if alarm.topic.startswith("arn:") else aws.arn("sns", alarm.topic))
+    topic = alarm.topic and (alarm.topic if alarm.topic.startswith("arn:") else arns.arn("sns", alarm.topic))
     return {
         "AlarmDescription": alarm.description,
         "MetricName": alarm.metric,
@@ -109,13 +139,13 @@ def _desired(aws: Aws, function: str, alarm: Alarm) -> dict[str, Any]:
     }
 
 
-def _comparable(live: dict[str, Any]) -> dict[str, Any]:
+def _comparable(live: Mapping[str, Any]) -> dict[str, Any]:
     dimensions = {item["Name"]: item["Value"] for item in live.get("Dimensions") or ()}
     points = live.get("DatapointsToAlarm")
     if points == live.get("EvaluationPeriods"):
         points = None  # all of them, as without it
     live = {**live, "DatapointsToAlarm": points or None, "Unit": live.get("Unit") or None}
-    # CloudWatch leaves out what is empty.
+    # CloudWatch omits what is empty.
     empty = {"AlarmDescription": "", "AlarmActions": [], "InsufficientDataActions": []}
     return {**empty, **{name: value for name, value in live.items() if value is not None}, "Dimensions": dimensions}
 
@@ -124,10 +154,11 @@ def _dimensions(mapping: dict[str, str]) -> list[dict[str, str]]:
     return [{"Name": name, "Value": value} for name, value in mapping.items()]
 
 
-def _read(aws: Aws, function: str, prefix: str) -> dict[str, dict[str, Any]]:
-    """The alarms whose names begin with the function's: its own, by their tags, among them."""
-    alarms = read_alarms(aws, prefix)
-    return {str(alarm["AlarmName"]): alarm for alarm in alarms if alarm["AlarmName"].startswith(f"{function}-")}
+def _live(context: Context) -> dict[str, Mapping[str, Any]]:
+    """The alarms whose names begin with the function's, by name. Their tags show which are its own."""
+    start = alarm_name(context.spec.name, "")
+    alarms = context.reads.listed(_ALARMS, context.spec.name)
+    return {str(alarm["AlarmName"]): alarm for alarm in alarms if alarm["AlarmName"].startswith(start)}
 
 
 def _tags(aws: Aws, arn: str) -> dict[str, str]:

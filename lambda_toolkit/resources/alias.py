@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lambda_toolkit.aws.arns import ArnFormat
 from lambda_toolkit.aws.client import Aws
 from lambda_toolkit.errors import AwsError
 
@@ -59,22 +60,18 @@ class LiveAlias:
         return release is not None and (release.digest, release.version) == (digest, self.version) and not self.weights
 
 
-def arn(aws: Aws, function: str) -> str:
+def arn(arns: ArnFormat, function: str) -> str:
     """The ARN of the alias, which schedules, triggers and permissions name."""
-    return aws.arn("lambda", f"function:{function}:{LIVE}")
+    return arns.arn("lambda", f"function:{function}:{LIVE}")
 
 
 def read(aws: Aws, function: str) -> LiveAlias | None:
     """The alias of ``function``; ``None`` where the alias or the function does not exist."""
-
-    def ask() -> LiveAlias | None:
-        answer = aws.find("lambda", "get_alias", FunctionName=function, Name=LIVE)
-        if answer is None:
-            return None
-        weights = (answer.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
-        return LiveAlias(str(answer["FunctionVersion"]), weights, Release.of(answer.get("Description") or ""))
-
-    return aws.cached(("alias", function), ask)
+    answer = aws.find("lambda", "get_alias", FunctionName=function, Name=LIVE)
+    if answer is None:
+        return None
+    weights = (answer.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
+    return LiveAlias(str(answer["FunctionVersion"]), weights, Release.of(answer.get("Description") or ""))
 
 
 def move(aws: Aws, function: str, live: LiveAlias | None, release: Release) -> None:

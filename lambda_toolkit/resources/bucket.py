@@ -10,16 +10,18 @@ from lambda_toolkit.changes import Change, Key
 from lambda_toolkit.errors import AwsError
 from lambda_toolkit.resources import bucket_settings, tags
 from lambda_toolkit.resources.bucket_settings import Settings
-from lambda_toolkit.spec.model import BucketSpec
+from lambda_toolkit.resources.reads import Reads
+from lambda_toolkit.spec.model import BucketSpec, Kind
 from lambda_toolkit.spec.ownership import as_list, as_mapping, desired_tags, is_owned, require_owned
 
-KIND = "bucket"
+KIND = Kind.BUCKET
 _BATCH = 1000  # keys, the most that one DeleteObjects takes
 _NEW = ("NoSuchBucket",)
 
 
-def plan(aws: Aws, spec: BucketSpec) -> list[Change]:
+def plan(reads: Reads, spec: BucketSpec) -> list[Change]:
     """The change that brings the bucket to ``spec``. Raises OwnershipError."""
+    aws = reads.aws
     live_tags = _tags(aws, spec.name)
     if live_tags is None:
         return [_creation(aws, spec)]
@@ -30,12 +32,12 @@ def plan(aws: Aws, spec: BucketSpec) -> list[Change]:
     if not found and not tag_change:
         return []
 
-    def update(aws: Aws) -> None:
-        bucket_settings.write(aws, spec, live, found)
+    def update(executor_aws: Aws) -> None:
+        bucket_settings.write(executor_aws, spec, live, found)
         if tag_change:  # PutBucketTagging replaces the full set
             kept = {key: value for key, value in live_tags.items() if key not in tag_change.unwanted}
             labels = as_list({**kept, **tag_change.missing})
-            aws.call("s3", "put_bucket_tagging", Bucket=spec.name, Tagging={"TagSet": labels})
+            executor_aws.call("s3", "put_bucket_tagging", Bucket=spec.name, Tagging={"TagSet": labels})
 
     return [Change(KIND, spec.name, "update", differences=(*found, *tag_change.differences), apply=update)]
 
@@ -45,18 +47,20 @@ def _creation(aws: Aws, spec: BucketSpec) -> Change:
     nothing = Settings()
     settings = bucket_settings.compare(aws, spec, nothing)
 
-    def create(aws: Aws) -> None:
+    def create(executor_aws: Aws) -> None:
         location: dict[str, Any] = (
-            {} if aws.region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": aws.region}}
+            {}
+            if executor_aws.region == "us-east-1"
+            else {"CreateBucketConfiguration": {"LocationConstraint": executor_aws.region}}
         )
-        _create(aws, name, location)
+        _create(executor_aws, name, location)
         labels = as_list(desired_tags(spec.tags))
         try:
-            aws.call("s3", "put_bucket_tagging", also_retry=_NEW, Bucket=name, Tagging={"TagSet": labels})
+            executor_aws.call("s3", "put_bucket_tagging", also_retry=_NEW, Bucket=name, Tagging={"TagSet": labels})
         except AwsError:
-            _undo_creation(aws, name)
+            _undo_creation(executor_aws, name)
             raise
-        bucket_settings.write(aws, spec, nothing, settings)
+        bucket_settings.write(executor_aws, spec, nothing, settings)
 
     described = ["closed to the public", f"encrypted with {spec.kms_key or 'AES256'}"]
     described += ["over TLS only"] if spec.tls_only else []
@@ -69,15 +73,16 @@ def _creation(aws: Aws, spec: BucketSpec) -> Change:
     return Change(KIND, name, "create", (", ".join(described), *rules), apply=create)
 
 
-def plan_removal(aws: Aws, spec: BucketSpec, after: frozenset[Key]) -> list[Change]:
+def plan_removal(reads: Reads, spec: BucketSpec, after: frozenset[Key]) -> list[Change]:
     """The change that deletes the bucket with all its objects, if the toolkit created it. It waits for ``after``."""
+    aws = reads.aws
     live_tags = _tags(aws, spec.name)
     if live_tags is None or not is_owned(live_tags, declared=spec.tags):
         return []
 
-    def delete(aws: Aws) -> None:
-        _empty(aws, spec.name)
-        aws.find("s3", "delete_bucket", Bucket=spec.name)
+    def delete(executor_aws: Aws) -> None:
+        _empty(executor_aws, spec.name)
+        executor_aws.find("s3", "delete_bucket", Bucket=spec.name)
 
     return [Change(KIND, spec.name, "delete", ("and every object in it",), after=after, apply=delete)]
 

@@ -10,209 +10,213 @@ from lambda_toolkit.aws.client import ACCESS_DENIED, Aws
 from lambda_toolkit.changes import Change, Difference, Key
 from lambda_toolkit.errors import AwsError
 from lambda_toolkit.packaging.function_zip import Package
-from lambda_toolkit.resources import alias, release, tags, version
+from lambda_toolkit.resources import release, tags, version
 from lambda_toolkit.resources.alias import LiveAlias, Release
+from lambda_toolkit.resources.attachment import Context
 from lambda_toolkit.resources.diff import differences, environment_differences
 from lambda_toolkit.resources.layer import layer_name, required_arn, upload
+from lambda_toolkit.resources.live import LiveFunction
 from lambda_toolkit.resources.log_group import group_name
+from lambda_toolkit.resources.reads import Prefetch
 from lambda_toolkit.resources.role import role_arn, role_name
-from lambda_toolkit.spec.model import FunctionSpec
-from lambda_toolkit.spec.ownership import desired_tags, is_owned, require_owned
+from lambda_toolkit.resources.tags import TagChange
+from lambda_toolkit.spec.model import FunctionSpec, Kind
+from lambda_toolkit.spec.ownership import desired_tags, require_owned
 from lambda_toolkit.spec.quotas import DIRECT_UPLOAD
 
-KIND = "function"
-_NEW = ("ResourceNotFoundException",)  # what was made a moment ago is not known everywhere
+KIND = Kind.FUNCTION
+_NEW = ("ResourceNotFoundException",)  # eventual consistency: a new resource is not known everywhere yet
 
 
 @dataclass(frozen=True)
-class LiveFunction:
-    """A function as AWS has it."""
+class RequiredLayer:
+    """The layer that the function uses."""
 
-    configuration: dict[str, Any] = field(repr=False)
-    tags: dict[str, str]
+    name: str
+    """Its name."""
+    arn: str | None
+    """The ARN of its version; ``None`` while it is not published."""
+
+
+@dataclass(frozen=True)
+class _Desired:
+    """What the function is to be."""
+
+    package: Package
+    """Its code."""
+    layer: RequiredLayer | None
+    """Its layer."""
+    configuration: Mapping[str, Any] = field(repr=False)
+    """What UpdateFunctionConfiguration takes, with the environment variables directly under ``Environment``."""
+    digest: str
+    """Which is recorded with the release: see :func:`release.digest`."""
+
+
+@dataclass(frozen=True)
+class _Comparison:
+    """How $LATEST differs from the declaration."""
+
+    coded: tuple[Difference, ...]
+    """The differences of code and architecture."""
+    layered: tuple[Difference, ...]
+    """The difference of the layers."""
+    configured: tuple[Difference, ...]
+    """The differences of the rest of the configuration."""
+    tag_change: TagChange
+    """The tags to set and to remove."""
 
     @property
-    def architecture(self) -> str:
-        """``x86_64`` or ``arm64``."""
-        return str((self.configuration.get("Architectures") or ["x86_64"])[0])
+    def configuration_differs(self) -> bool:
+        """Whether UpdateFunctionConfiguration must be called."""
+        return bool(self.configured or self.layered)
 
     @property
-    def layers(self) -> list[str]:
-        """The ARNs of the layer versions that it uses."""
-        return [str(layer["Arn"]) for layer in self.configuration.get("Layers") or ()]
+    def latest_differs(self) -> bool:
+        """Whether $LATEST must be written."""
+        return bool(self.coded or self.configuration_differs)
+
+    @property
+    def found(self) -> tuple[Difference, ...]:
+        """All differences."""
+        return (*self.coded, *self.layered, *self.configured, *self.tag_change.differences)
 
 
-def read(aws: Aws, name: str) -> LiveFunction | None:
-    """The function ``name``, or ``None`` where there is none. Raises AwsError."""
-    answer = aws.find("lambda", "get_function", FunctionName=name)
-    if answer is None:
-        return None
-    if answer.get("TagsError"):  # Lambda answers without them, as if there were none, to who may not see them
-        reason = answer["TagsError"].get("Message") or answer["TagsError"].get("ErrorCode")
-        raise AwsError(
-            f"lambda:GetFunction {name}: its tags, which say whose it is, cannot be read: {reason}. "
-            "The credentials in use need lambda:ListTags.",
-            code="AccessDeniedException",
-            operation="lambda:ListTags",
-        )
-    return LiveFunction(answer["Configuration"], dict(answer.get("Tags") or {}))
+def prefetch(context: Context) -> Prefetch:
+    """The lists of functions and of tags; the alias of a function that exists."""
+    reads, name = context.reads, context.spec.name
+
+    def read_alias() -> None:
+        if reads.is_listed(name):
+            reads.alias(name)
+
+    return Prefetch(reads.prefetch_functions(context.spec), [read_alias])
 
 
-def read_listed(aws: Aws, spec: FunctionSpec) -> LiveFunction | None:
-    """As :func:`read`, out of one list for all functions, and the one list of tags.
+def plan(context: Context, package: Package, layer: RequiredLayer | None) -> list[Change]:
+    """The change that brings the function to ``context.spec`` and releases it, and the deletion of old versions.
 
-    What is not among the first fifty functions of the region, or was made too short a time ago, is asked itself.
+    Raises OwnershipError.
     """
-    known = next((item for item in aws.listed_functions() if item["FunctionName"] == spec.name), None)
-    if known is None or "Error" in (known.get("Environment") or {}):
-        return read(aws, spec.name)
-    arn = aws.arn("lambda", f"function:{spec.name}")
-
-    def ask() -> dict[str, str]:
-        return dict(aws.call("lambda", "list_tags", Resource=arn)["Tags"])
-
-    return LiveFunction(known, dict(tags.tags_of(aws, arn, spec.tags, spec.name, ask)))
-
-
-def is_ours(live: LiveFunction | None, name: str) -> bool:
-    """Whether the function is there and the toolkit made it."""
-    return live is not None and is_owned(live.tags, name)
-
-
-def plan(
-    aws: Aws, spec: FunctionSpec, package: Package, live: LiveFunction | None, layer: str | None, layer_arn: str | None
-) -> list[Change]:
-    """The change that brings the function to ``spec``.
-
-    ``layer`` is the name of the layer of its requirements, ``layer_arn`` its version, ``None`` while it is not
-    published.
-    """
-    live_alias = alias.read(aws, spec.name) if live is not None else None
-    if live is not None and live_alias is not None and live_alias.release is not None:
-        package = _as_released(package, spec, live, live_alias.release)
-    desired = _configuration(aws, spec, package)
-    digest = release.digest(desired, package.sha256, layer or "", spec.architecture)
-    after = _predecessors(spec, layer)
+    spec, live = context.spec, context.live()
     if live is None:
-        return [_creation(spec, package, desired, digest, layer, layer_arn, after)]
+        return [_creation(spec, _desired(context, package, layer))]
+    live_alias = context.reads.alias(spec.name)
+    if live_alias is not None and live_alias.release is not None:
+        package = _as_released(package, spec, live, live_alias.release)
+    desired = _desired(context, package, layer)
     require_owned(KIND, spec.name, live.tags, adopt=spec.adopt, function=spec.name, declared=spec.tags)
-    configured, layered = _configured(live, desired, spec.secret_environment), _layered(live, layer, layer_arn)
-    coded = differences(
-        {"code": live.configuration.get("CodeSha256"), "architecture": live.architecture},
-        {"code": package.sha256, "architecture": spec.architecture},
-    )
-    configuration_differs = bool(configured or layered)
-    latest_differs = configuration_differs or bool(coded)
-    released = live_alias is not None and live_alias.holds(digest)
-    moved = None if released else release.difference(live_alias, digest, latest_differs=latest_differs)
-    tag_change = tags.compare(live.tags, spec.tags, spec.name)
-    found = (*coded, *layered, *configured, *tag_change.differences)
-    if not found and moved is None:
+    compared = _compare(live, desired, spec)
+    is_released = live_alias is not None and live_alias.holds(desired.digest)
+    moved = None
+    if not is_released:
+        moved = release.difference(live_alias, desired.digest, latest_differs=compared.latest_differs)
+    if not compared.found and moved is None:
         return []
-    known = _known_version(aws, spec.name, live_alias, digest)
+    known = _known_version(context.aws, spec.name, live_alias, desired.digest)
 
-    def update(aws: Aws) -> None:
-        published = known
-        if configuration_differs:
-            changed = {item.attribute.partition(".")[0] for item in configured}
-            parameters = _as_parameters({key: desired[key] for key in desired if key in changed})
-            if layered:
-                parameters["Layers"] = _layers(aws, layer, layer_arn)
-            aws.call("lambda", "update_function_configuration", FunctionName=spec.name, **parameters)
-        if configuration_differs and (coded or not released):
-            _wait_until_ready(aws, spec.name)
-        if coded:
-            answer = aws.call(
-                "lambda",
-                "update_function_code",
-                FunctionName=spec.name,
-                Architectures=[spec.architecture],
-                Publish=known is None,
-                **_code(aws, spec, package),
-            )
-            published = known or str(answer["Version"])
-        tag_change.apply(aws, "lambda", aws.arn("lambda", f"function:{spec.name}"))
-        if released:
-            if latest_differs:
-                _wait_until_ready(aws, spec.name)
-            return
-        published = published or version.publish(aws, spec.name, package.sha256)
-        release.promote(aws, spec, live_alias, Release(published, digest, package.stamp))
+    def update(executor_aws: Aws) -> None:
+        published = _write(executor_aws, spec, desired, compared, known, is_released=is_released)
+        if not is_released:
+            published = published or version.publish(executor_aws, spec.name, package.sha256)
+            release.promote(executor_aws, spec, live_alias, Release(published, desired.digest, package.stamp))
 
-    pruning: list[Change] = []
-    if not released and live_alias is not None:
-        pruning = version.plan_pruning(aws, spec.name, known)
     details = (moved,) if moved else ()
-    return [Change(KIND, spec.name, "update", details, after, found, apply=update), *pruning]
+    change = Change(KIND, spec.name, "update", details, _dependencies(spec, layer), compared.found, apply=update)
+    if is_released or live_alias is None:
+        return [change]
+    return [change, *version.plan_pruning(context.aws, spec.name, known)]
 
 
-def _as_released(package: Package, spec: FunctionSpec, live: LiveFunction, released: Release) -> Package:
-    """``package``, known by what is live where that was made of the same sources with bytecode as good or better."""
-    if live.architecture != spec.architecture:
-        return package
-    return package.as_deployed(str(live.configuration.get("CodeSha256")), released.code)
+def plan_removal(name: str, after: frozenset[Key]) -> list[Change]:
+    """The change that deletes the function ``name``, with its versions and aliases, after ``after``."""
+
+    def delete(executor_aws: Aws) -> None:
+        executor_aws.find("lambda", "delete_function", FunctionName=name)
+
+    return [Change(KIND, name, "delete", after=after, apply=delete)]
 
 
-def _creation(
-    spec: FunctionSpec,
-    package: Package,
-    desired: dict[str, Any],
-    digest: str,
-    layer: str | None,
-    layer_arn: str | None,
-    after: frozenset[Key],
-) -> Change:
-    def create(aws: Aws) -> None:
-        made = aws.call(
+def _creation(spec: FunctionSpec, desired: _Desired) -> Change:
+    package = desired.package
+
+    def create(executor_aws: Aws) -> None:
+        created = executor_aws.call(
             "lambda",
             "create_function",
             FunctionName=spec.name,
-            Code=_code(aws, spec, package),
+            Code=_code(executor_aws, spec, package),
             Architectures=[spec.architecture],
-            Layers=_layers(aws, layer, layer_arn),
+            Layers=_layer_arns(executor_aws, desired.layer),
             Tags=desired_tags(spec.tags, spec.name),
             Publish=True,
-            **_as_parameters(desired),
+            **_as_parameters(desired.configuration),
         )
-        release.promote(aws, spec, None, Release(str(made["Version"]), digest, package.stamp))
+        release.promote(executor_aws, spec, None, Release(str(created["Version"]), desired.digest, package.stamp))
 
     details = (
         f"{spec.runtime}, {spec.memory} MB, {spec.timeout} s",
         f"{len(package.content) / 1000:.1f} kB of code",
     )
-    return Change(KIND, spec.name, "create", details, after, apply=create)
+    return Change(KIND, spec.name, "create", details, _dependencies(spec, desired.layer), apply=create)
+
+
+def _write(
+    aws: Aws, spec: FunctionSpec, desired: _Desired, compared: _Comparison, known: str | None, *, is_released: bool
+) -> str | None:
+    """Write what differs. Returns the version to release; ``None`` where it is still to be published from $LATEST."""
+    published = known
+    if compared.configuration_differs:
+        changed = {item.attribute.partition(".")[0] for item in compared.configured}
+        parameters = _as_parameters({key: value for key, value in desired.configuration.items() if key in changed})
+        if compared.layered:
+            parameters["Layers"] = _layer_arns(aws, desired.layer)
+        aws.call("lambda", "update_function_configuration", FunctionName=spec.name, **parameters)
+        if compared.coded or not is_released:
+            _wait_until_ready(aws, spec.name)
+    if compared.coded:
+        answer = aws.call(
+            "lambda",
+            "update_function_code",
+            FunctionName=spec.name,
+            Architectures=[spec.architecture],
+            Publish=known is None,
+            **_code(aws, spec, desired.package),
+        )
+        published = known or str(answer["Version"])
+    compared.tag_change.apply(aws, "lambda", aws.arn("lambda", f"function:{spec.name}"))
+    if is_released and compared.latest_differs:
+        _wait_until_ready(aws, spec.name)
+    return published
+
+
+def _as_released(package: Package, spec: FunctionSpec, live: LiveFunction, released: Release) -> Package:
+    """``package``, or the deployed one where that has the same sources and bytecode that is as good or better."""
+    if live.architecture != spec.architecture:
+        return package
+    return package.as_deployed(str(live.configuration.get("CodeSha256")), released.code)
 
 
 def _known_version(aws: Aws, function: str, live: LiveAlias | None, digest: str) -> str | None:
-    """The version that the declaration was released as, where it is still there: it need not be published again."""
+    """The version that the declaration was released as, if it still exists: it need not be published again."""
     if live is None or live.release is None or live.release.digest != digest:
         return None
     known = live.release.version
     return known if known == live.version or version.exists(aws, function, known) else None
 
 
-def plan_removal(name: str, after: frozenset[Key]) -> list[Change]:
-    """The change that removes the function ``name``."""
-
-    def delete(aws: Aws) -> None:
-        aws.find("lambda", "delete_function", FunctionName=name)
-
-    return [Change(KIND, name, "delete", after=after, apply=delete)]
-
-
-def _predecessors(spec: FunctionSpec, layer: str | None) -> frozenset[Key]:
-    keys: set[Key] = {("role", role_name(spec.name)), ("log group", group_name(spec.name))}
+def _dependencies(spec: FunctionSpec, layer: RequiredLayer | None) -> frozenset[Key]:
+    keys: set[Key] = {(Kind.ROLE, role_name(spec.name)), (Kind.LOG_GROUP, group_name(spec.name))}
     if layer:
-        keys.add(("layer", layer))
+        keys.add((Kind.LAYER, layer.name))
     if spec.artifact_bucket:
-        keys.add(("bucket", spec.artifact_bucket))
+        keys.add((Kind.BUCKET, spec.artifact_bucket))
     return frozenset(keys)
 
 
-def _configuration(aws: Aws, spec: FunctionSpec, package: Package) -> dict[str, Any]:
-    """What UpdateFunctionConfiguration takes, flattened: the one shape in which desired and live are compared."""
-    return {
-        "Role": role_arn(aws, spec.name),
+def _desired(context: Context, package: Package, layer: RequiredLayer | None) -> _Desired:
+    spec = context.spec
+    configuration = {
+        "Role": role_arn(context.reads, spec.name),
         "Handler": package.handler,
         "Runtime": spec.runtime,
         "Timeout": spec.timeout,
@@ -220,10 +224,32 @@ def _configuration(aws: Aws, spec: FunctionSpec, package: Package) -> dict[str, 
         **({} if spec.description is None else {"Description": spec.description}),
         **({} if spec.environment is None else {"Environment": dict(spec.environment)}),
     }
+    digest = release.digest(configuration, package.sha256, layer.name if layer else "", spec.architecture)
+    return _Desired(package, layer, configuration, digest)
 
 
-def _configured(live: LiveFunction, desired: dict[str, Any], secret: Collection[str]) -> tuple[Difference, ...]:
-    """What differs in the configuration, each environment variable by itself."""
+def _compare(live: LiveFunction, desired: _Desired, spec: FunctionSpec) -> _Comparison:
+    return _Comparison(
+        coded=differences(
+            {"code": live.configuration.get("CodeSha256"), "architecture": live.architecture},
+            {"code": desired.package.sha256, "architecture": spec.architecture},
+        ),
+        layered=_layered(live, desired.layer),
+        configured=_configured(live, desired.configuration, spec.secret_environment),
+        tag_change=tags.compare(live.tags, spec.tags, spec.name),
+    )
+
+
+def _layered(live: LiveFunction, layer: RequiredLayer | None) -> tuple[Difference, ...]:
+    """The difference of the layers, by their names: the ARN of one that is not published yet is not known."""
+    wanted = [layer.arn or layer.name] if layer else []
+    if live.layers == wanted:
+        return ()
+    return (Difference("layers", [layer_name(arn) for arn in live.layers], [layer.name] if layer else []),)
+
+
+def _configured(live: LiveFunction, desired: Mapping[str, Any], secret: Collection[str]) -> tuple[Difference, ...]:
+    """The differences of the configuration, each environment variable as one of its own."""
     known = live.configuration
     shape = {**known, "Description": known.get("Description") or ""}
     plain = {key: value for key, value in desired.items() if key != "Environment"}
@@ -237,7 +263,7 @@ def _configured(live: LiveFunction, desired: dict[str, Any], secret: Collection[
 
 
 def _require_readable(environment: Mapping[str, Any], name: str) -> None:
-    """Raise AwsError where Lambda did not show the variables, which would else all be taken for missing."""
+    """Raise AwsError where Lambda did not return the variables, which would otherwise all count as missing."""
     error = environment.get("Error") or {}
     if error.get("ErrorCode") in ACCESS_DENIED:
         raise AwsError(
@@ -249,24 +275,14 @@ def _require_readable(environment: Mapping[str, Any], name: str) -> None:
         )
 
 
-def _layered(live: LiveFunction, layer: str | None, layer_arn: str | None) -> tuple[Difference, ...]:
-    """The layers, shown by their names: of one that is not published yet, the ARN is not known."""
-    wanted = [layer_arn or layer] if layer else []
-    if live.layers == wanted:
-        return ()
-    return (Difference("layers", [layer_name(arn) for arn in live.layers], [layer] if layer else []),)
-
-
-def _as_parameters(configuration: dict[str, Any]) -> dict[str, Any]:
+def _as_parameters(configuration: Mapping[str, Any]) -> dict[str, Any]:
     if "Environment" not in configuration:
         return dict(configuration)
     return {**configuration, "Environment": {"Variables": configuration["Environment"]}}
 
 
-def _layers(aws: Aws, layer: str | None, layer_arn: str | None) -> list[str]:
-    if layer is None:
-        return []
-    return [layer_arn or required_arn(aws, layer)]
+def _layer_arns(aws: Aws, layer: RequiredLayer | None) -> list[str]:
+    return [layer.arn or required_arn(aws, layer.name)] if layer else []
 
 
 def _code(aws: Aws, spec: FunctionSpec, package: Package) -> dict[str, Any]:
@@ -277,7 +293,7 @@ def _code(aws: Aws, spec: FunctionSpec, package: Package) -> dict[str, Any]:
 
 
 def _wait_until_ready(aws: Aws, name: str) -> None:
-    """Wait until Lambda has made the change. Raises AwsError with Lambda's reason where it could not."""
+    """Wait until Lambda has applied the change. Raises AwsError with Lambda's reason where it could not."""
 
     def ended() -> dict[str, Any] | None:
         now: dict[str, Any] = aws.call("lambda", "get_function", also_retry=_NEW, FunctionName=name)["Configuration"]

@@ -35,12 +35,10 @@ class Permission:
 
 
 def read(aws: Aws, function: str) -> dict[str, str]:
-    """Our statements of the alias's policy: by statement id, the allowed source's ARN. Empty without an alias."""
-    return aws.cached(("policy", function), lambda: _ours(aws, function))
+    """Our statements of the alias's policy: by statement id, the allowed source's ARN. Empty without an alias.
 
-
-def _ours(aws: Aws, function: str) -> dict[str, str]:
-    """Our statements of the alias's policy. Emulators return those of the function and of other aliases as well."""
+    Emulators return the statements of the function and of other aliases as well; those are not in the result.
+    """
     answer = aws.find("lambda", "get_policy", FunctionName=function, Qualifier=LIVE)
     statements = json.loads(answer["Policy"])["Statement"] if answer else []
     resource = f":function:{function}:{LIVE}"

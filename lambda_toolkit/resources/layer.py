@@ -12,9 +12,11 @@ from lambda_toolkit.changes import Change, Key
 from lambda_toolkit.errors import AwsError
 from lambda_toolkit.packaging.layer_zip import LAYER_PREFIX, Layer, LayerSpec
 from lambda_toolkit.packaging.uv import shown
+from lambda_toolkit.resources.reads import Reads
+from lambda_toolkit.spec.model import Kind
 from lambda_toolkit.spec.quotas import DIRECT_UPLOAD
 
-KIND = "layer"
+KIND = Kind.LAYER
 _DAY = 86_400.0  # seconds
 
 
@@ -33,13 +35,13 @@ def required_arn(aws: Aws, name: str) -> str:
 def plan(spec: LayerSpec, layer: Layer, artifact_bucket: str | None) -> list[Change]:
     """The change that publishes ``layer``. Called only where AWS has none of that name."""
 
-    def create(aws: Aws) -> None:
+    def create(executor_aws: Aws) -> None:
         content: dict[str, Any]
         if layer.zipped > DIRECT_UPLOAD:
-            content = upload(aws, artifact_bucket, f"{spec.name}.zip", layer.path.read_bytes())
+            content = upload(executor_aws, artifact_bucket, f"{spec.name}.zip", layer.path.read_bytes())
         else:
             content = {"ZipFile": layer.path.read_bytes()}
-        aws.call(
+        executor_aws.call(
             "lambda",
             "publish_layer_version",
             LayerName=spec.name,
@@ -50,26 +52,26 @@ def plan(spec: LayerSpec, layer: Layer, artifact_bucket: str | None) -> list[Cha
         )
 
     size = f"{layer.zipped / 1e6:.1f} MB zipped, {layer.unzipped / 1e6:.1f} MB unzipped"
-    after: frozenset[Key] = frozenset({("bucket", artifact_bucket)} if artifact_bucket else ())
+    after: frozenset[Key] = frozenset({(Kind.BUCKET, artifact_bucket)} if artifact_bucket else ())
     return [Change(KIND, spec.name, "create", (shown(spec.requirements), size), after, apply=create)]
 
 
-def plan_removal(aws: Aws, names: Iterable[str], functions: Collection[str]) -> list[Change]:
+def plan_removal(reads: Reads, names: Iterable[str], functions: Collection[str]) -> list[Change]:
     """The changes that delete those of our layers ``names`` that no function outside ``functions`` uses."""
     ours = sorted({name for name in names if name.startswith(LAYER_PREFIX)})
     if not ours:
         return []
     used = {
         layer_name(layer["Arn"])
-        for function in aws.all_functions()
+        for function in reads.all_functions()
         if function["FunctionName"] not in functions
         for layer in function.get("Layers") or ()
     }
-    after = frozenset(("function", function) for function in functions)
+    after = frozenset((Kind.FUNCTION, function) for function in functions)
     return [_removal(name, after) for name in ours if name not in used]
 
 
-def left_over(aws: Aws) -> list[str]:
+def left_over(reads: Reads) -> list[str]:
     """The names of our layers that no function uses and that are older than a day.
 
     A layer has no tags, and a deployment may have failed between publishing and using it, or before deleting it. A
@@ -78,12 +80,13 @@ def left_over(aws: Aws) -> list[str]:
 
     https://docs.aws.amazon.com/lambda/latest/dg/creating-deleting-layers.html
     """
+    aws = reads.aws
     layers = aws.list_all("lambda", "list_layers", "Layers")
     created = {str(item["LayerName"]): _created(item.get("LatestMatchingVersion") or {}) for item in layers}
     old = {name for name, at in created.items() if name.startswith(LAYER_PREFIX) and aws.clock.wall() - at > _DAY}
     if not old:
         return []
-    used = {layer_name(layer["Arn"]) for function in aws.all_functions() for layer in function.get("Layers") or ()}
+    used = {layer_name(layer["Arn"]) for function in reads.all_functions() for layer in function.get("Layers") or ()}
     return sorted(old - used)
 
 
@@ -96,9 +99,9 @@ def _created(version: Mapping[str, Any]) -> float:
 
 
 def _removal(name: str, after: frozenset[Key]) -> Change:
-    def delete(aws: Aws) -> None:
-        for version in aws.list_all("lambda", "list_layer_versions", "LayerVersions", LayerName=name):
-            aws.call("lambda", "delete_layer_version", LayerName=name, VersionNumber=version["Version"])
+    def delete(executor_aws: Aws) -> None:
+        for version in executor_aws.list_all("lambda", "list_layer_versions", "LayerVersions", LayerName=name):
+            executor_aws.call("lambda", "delete_layer_version", LayerName=name, VersionNumber=version["Version"])
 
     return Change(KIND, name, "delete", ("no function uses it",), after, apply=delete)
 

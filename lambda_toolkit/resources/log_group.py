@@ -1,55 +1,67 @@
-"""A function's log group: made before the function, so that Lambda does not make one that never expires."""
+"""A function's log group: created before the function, else Lambda creates one without a retention period."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Collection, Sequence
 
+from lambda_toolkit.aws.arns import ArnFormat
 from lambda_toolkit.aws.client import Aws
 from lambda_toolkit.changes import Change, Difference
 from lambda_toolkit.resources import tags
-from lambda_toolkit.spec.model import FunctionSpec
+from lambda_toolkit.resources.attachment import Context, DeployerActions, Statement
+from lambda_toolkit.resources.reads import Listing, Prefetch
+from lambda_toolkit.spec.model import FunctionSpec, Kind
 from lambda_toolkit.spec.ownership import desired_tags, is_owned, require_owned
 
-KIND = "log group"
-_NEW = ("ResourceNotFoundException",)  # what was made a moment ago is not known everywhere
+KIND = Kind.LOG_GROUP
+DEPLOYER_ACTIONS = DeployerActions(
+    "Logs",
+    "logs",
+    ("CreateLogGroup", "ListTagsForResource", "PutRetentionPolicy", "TagResource", "UntagResource"),
+    lists=("DescribeLogGroups",),
+    with_data=("DeleteLogGroup",),
+)
+_START = "/aws/lambda/"
+_GROUPS = Listing("logs", "describe_log_groups", "logGroups", "logGroupNamePrefix", "logGroupName", start=_START)
+_NEW = ("ResourceNotFoundException",)  # eventual consistency: a new resource is not known everywhere yet
 
 
 def group_name(function: str) -> str:
     """The log group that Lambda writes to."""
-    return f"/aws/lambda/{function}"
+    return f"{_START}{function}"
 
 
-def read_groups(aws: Aws, prefix: str) -> list[dict[str, Any]]:
-    """The log groups of functions whose names begin with ``prefix``; read once."""
-    start = group_name(prefix)
-    return aws.cached(
-        ("log groups", prefix),
-        lambda: aws.list_all("logs", "describe_log_groups", "logGroups", logGroupNamePrefix=start),
-    )
+def deployer_resources(spec: FunctionSpec, arns: ArnFormat) -> Sequence[str]:
+    """The log group and its streams."""
+    arn = _arn(arns, spec.name)
+    return [arn, f"{arn}:*"]
 
 
-def plan(aws: Aws, spec: FunctionSpec, prefix: str, *, function_is_ours: Callable[[], bool]) -> list[Change]:
-    """The change that gives ``spec`` its log group. One that Lambda made for a function of ours is ours too.
+def role_statements(context: Context) -> Sequence[Statement]:
+    """The right to write to the log group."""
+    actions = ["logs:CreateLogStream", "logs:PutLogEvents"]
+    return [{"Effect": "Allow", "Action": actions, "Resource": [f"{_arn(context.reads, context.spec.name)}:*"]}]
 
-    ``prefix`` is what functions are listed by. ``function_is_ours`` is asked only where the group's tags do not say it.
+
+def prefetch(context: Context) -> Prefetch:
+    """The list of log groups."""
+    return Prefetch(context.reads.prefetch_listed(_GROUPS, context.spec.name))
+
+
+def plan(context: Context) -> list[Change]:
+    """The change that brings the log group to ``context.spec``. Raises OwnershipError.
+
+    A log group without tags is the toolkit's if the function is: Lambda created it.
     """
-    name, days = group_name(spec.name), spec.log_retention_days
-    live = _find(aws, spec.name, prefix)
+    spec, name = context.spec, group_name(context.spec.name)
+    live = context.reads.named(_GROUPS, spec.name, name)
     if live is None:
-
-        def create(aws: Aws) -> None:
-            aws.call("logs", "create_log_group", logGroupName=name, tags=desired_tags(spec.tags, spec.name))
-            if days is not None:
-                aws.call("logs", "put_retention_policy", also_retry=_NEW, logGroupName=name, retentionInDays=days)
-
-        kept = f"kept for {days} days" if days else "kept for ever"
-        return [Change(KIND, name, "create", (kept,), apply=create)]
-
-    arn = aws.arn("logs", f"log-group:{name}")
-    live_tags = tags.tags_of(aws, arn, spec.tags, spec.name, lambda: _tags(aws, arn))
+        return [_creation(spec, name)]
+    days = spec.log_retention_days
+    arn = _arn(context.reads, spec.name)
+    live_tags = context.reads.tags(arn, spec.tags, spec.name, lambda: _tags(context.aws, arn))
     if not is_owned(live_tags, spec.name, spec.tags):
-        adopt = spec.adopt or (not is_owned(live_tags) and function_is_ours())
+        adopt = spec.adopt or (not is_owned(live_tags) and context.function_is_ours())
         require_owned(KIND, name, live_tags, adopt=adopt, function=spec.name, declared=spec.tags)
     tag_change = tags.compare(live_tags, spec.tags, spec.name)
     live_days = live.get("retentionInDays")
@@ -61,31 +73,48 @@ def plan(aws: Aws, spec: FunctionSpec, prefix: str, *, function_is_ours: Callabl
     if not found:
         return []
 
-    def update(aws: Aws) -> None:
+    def update(executor_aws: Aws) -> None:
         if retention_differs:
-            aws.call("logs", "put_retention_policy", logGroupName=name, retentionInDays=days)
-        tag_change.apply(aws, "logs", arn)
+            executor_aws.call("logs", "put_retention_policy", logGroupName=name, retentionInDays=days)
+        tag_change.apply(executor_aws, "logs", arn)
 
     return [Change(KIND, name, "update", differences=found, apply=update)]
 
 
-def plan_removal(aws: Aws, function: str) -> list[Change]:
-    """The change that removes the log group of ``function``, if the toolkit made it."""
-    name = group_name(function)
-    if _find(aws, function, function) is None or not is_owned(
-        _tags(aws, aws.arn("logs", f"log-group:{name}")), function
-    ):
+def _creation(spec: FunctionSpec, name: str) -> Change:
+    days = spec.log_retention_days
+
+    def create(executor_aws: Aws) -> None:
+        labels = desired_tags(spec.tags, spec.name)
+        executor_aws.call("logs", "create_log_group", logGroupName=name, tags=labels)
+        if days is not None:
+            retention = {"logGroupName": name, "retentionInDays": days}
+            executor_aws.call("logs", "put_retention_policy", also_retry=_NEW, **retention)
+
+    return Change(KIND, name, "create", (f"kept for {days} days" if days else "kept for ever",), apply=create)
+
+
+def plan_undeclared(context: Context, tagged: Collection[str]) -> list[Change]:
+    """None: every function has a log group."""
+    return []
+
+
+def plan_removal(context: Context) -> list[Change]:
+    """The change that deletes the log group, if the toolkit created it, after the function."""
+    function, name = context.spec.name, group_name(context.spec.name)
+    if context.reads.named(_GROUPS, function, name) is None:
+        return []
+    if not is_owned(_tags(context.aws, _arn(context.reads, function)), function):
         return []
 
-    def delete(aws: Aws) -> None:
-        aws.find("logs", "delete_log_group", logGroupName=name)
+    def delete(executor_aws: Aws) -> None:
+        executor_aws.find("logs", "delete_log_group", logGroupName=name)
 
-    return [Change(KIND, name, "delete", after=frozenset({("function", function)}), apply=delete)]
+    return [Change(KIND, name, "delete", after=frozenset({context.function_key}), apply=delete)]
 
 
-def _find(aws: Aws, function: str, prefix: str) -> dict[str, Any] | None:
-    name = group_name(function)
-    return next((group for group in read_groups(aws, prefix) if group["logGroupName"] == name), None)
+def _arn(arns: ArnFormat, function: str) -> str:
+    return arns.arn("logs", f"log-group:{group_name(function)}")
 
 
 def _tags(aws: Aws, arn: str) -> dict[str, str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from lambda_toolkit.aws.client import Aws
@@ -20,7 +21,7 @@ from lambda_toolkit.spec.model import FunctionSpec
 _NEW_ROLE = 20.0  # seconds until the permissions of a role that was created with its function are in effect everywhere
 
 
-def digest(desired: dict[str, Any], *others: str) -> str:
+def digest(desired: Mapping[str, Any], *others: str) -> str:
     """The digest of a declaration (configuration, code, layer, architecture): sixteen hexadecimal characters."""
     text = json.dumps([desired, *others], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

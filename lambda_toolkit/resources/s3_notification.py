@@ -1,80 +1,113 @@
 """S3 triggers: our own entries in a bucket's notification configuration.
 
-That configuration is shared with others, and S3 only takes it as a whole.
+Others have entries in it as well, and PutBucketNotificationConfiguration replaces all of them: theirs are sent back
+unchanged. https://docs.aws.amazon.com/AmazonS3/latest/userguide/EventNotifications.html
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from lambda_toolkit.aws.arns import ArnFormat
 from lambda_toolkit.aws.client import Aws
 from lambda_toolkit.changes import Change, Difference, Key
 from lambda_toolkit.errors import AwsError, TriggerError
 from lambda_toolkit.resources import alias, invoke_permission
+from lambda_toolkit.resources.attachment import (
+    Context,
+    DeployerActions,
+    PlanScope,
+    Statement,
+    notification_name,
+)
 from lambda_toolkit.resources.invoke_permission import Permission
-from lambda_toolkit.spec.model import FunctionSpec, S3Trigger
+from lambda_toolkit.resources.reads import Prefetch
+from lambda_toolkit.spec.model import FunctionSpec, Kind, S3Trigger
 from lambda_toolkit.spec.ownership import short_hash
 
-KIND = "trigger"
+KIND = Kind.S3_NOTIFICATION
+DEPLOYER_ACTIONS = DeployerActions("Triggers", "s3", ("GetBucketNotification", "PutBucketNotification"))
 _LAMBDA = "LambdaFunctionConfigurations"
 _OTHERS = ("QueueConfigurations", "TopicConfigurations")
 _STATEMENTS = f"{invoke_permission.PREFIX}s3-"
 _TARGETS = ("LambdaFunctionArn", "QueueArn", "TopicArn")
 
 Configuration = dict[str, Any]
-SeenTo = Callable[[str, str], bool]  # whether the same plan sees to a function's entries on a bucket: both names
 
 
 def check_declared(functions: Sequence[FunctionSpec]) -> None:
-    """Raise TriggerError where two declared triggers would both start on one object, which S3 refuses."""
+    """Raise TriggerError where two declared triggers match one object: S3 rejects such a configuration."""
     declared = [(spec.name, trigger) for spec in functions for trigger in spec.s3_triggers or ()]
     for index, (name, trigger) in enumerate(declared):
         for other_name, other in declared[index + 1 :]:
             if trigger.bucket == other.bucket and overlap(_entry("", name, trigger), _entry("", other_name, other)):
                 raise TriggerError(
-                    f"S3 takes no two triggers for one object: {_shown(trigger)} of `{name}` and {_shown(other)} of "
+                    f"S3 allows no two triggers for one object: {_shown(trigger)} of `{name}` and {_shown(other)} of "
                     f"`{other_name}` overlap. Give them prefixes or suffixes of which none begins or ends the other."
                 )
 
 
-def change_name(function: str, bucket: str) -> str:
-    """What a change of the function's entries on ``bucket`` is called."""
-    return f"{function} on {bucket}"
+def deployer_resources(spec: FunctionSpec, arns: ArnFormat) -> Sequence[str]:
+    """The buckets of the declared triggers."""
+    return [arns.arn("s3", bucket) for bucket in _declared(spec)]
 
 
-def plan(aws: Aws, spec: FunctionSpec, *, function_is_ours: Callable[[], bool], seen_to: SeenTo) -> list[Change]:
-    """The changes, one for each bucket, that give ``spec`` its triggers and take away those it no longer declares.
+def role_statements(context: Context) -> Sequence[Statement]:
+    """None: S3 invokes the function. What it does with the object is declared as ``permissions``."""
+    return ()
 
-    Where ``spec`` says nothing of triggers, nothing is read. Raises TriggerError where an entry on AWS starts on the
-    same objects, unless the plan sees to that one too: then it makes room with the same call.
+
+def prefetch(context: Context) -> Prefetch:
+    """The invoke permissions, where triggers are declared."""
+    reads, spec = context.reads, context.spec
+    return Prefetch({}, [lambda: reads.grants(spec.name)] if spec.s3_triggers else [])
+
+
+def plan(context: Context) -> list[Change]:
+    """The changes, one per bucket, that bring the notifications to ``context.spec``.
+
+    Buckets without a declared trigger are found by the function's invoke permissions. Raises TriggerError where an
+    entry on AWS matches the same objects, unless the same plan replaces that one: then one call writes both.
     """
+    spec = context.spec
     if spec.s3_triggers is None:
         return []
-    grants = _grants(aws, spec.name) if function_is_ours() else {}
-    wanted = {trigger.bucket for trigger in spec.s3_triggers}
-    dropped = _buckets(grants) - wanted
+    grants = _grants(context) if context.function_is_ours() else {}
+    wanted = _declared(spec)
+    unwanted = sorted(_buckets(grants) - {*wanted})
     return [
-        *(change for bucket in sorted(wanted) for change in _plan_bucket(aws, spec, bucket, grants, seen_to)),
-        *(change for bucket in sorted(dropped) for change in _plan_dropped(spec.name, bucket, grants)),
+        *(change for bucket in wanted for change in _plan_bucket(context, bucket, grants)),
+        *(_removal(spec.name, bucket, grants) for bucket in unwanted),
     ]
 
 
-def plan_removal(aws: Aws, function: str, declared: Iterable[str] = ()) -> list[Change]:
-    """The changes that take ``function`` out of every bucket that starts it.
+def plan_undeclared(context: Context, tagged: Collection[str]) -> list[Change]:
+    """None: notifications have no tags."""
+    return []
 
-    Which these are, its permissions say; where those are gone with the function, ``declared`` are looked into.
+
+def plan_removal(context: Context) -> list[Change]:
+    """The changes that remove the function's notifications from every bucket.
+
+    The buckets are those that may invoke it. Where the permissions were deleted with the function, the declared
+    buckets are read.
     """
-    grants = _grants(aws, function)
-    left = {bucket for bucket in {*declared} - _buckets(grants) if _own(_read(aws, bucket) or {}, function)}
-    buckets = sorted(_buckets(grants) | left)
-    return [change for bucket in buckets for change in _plan_dropped(function, bucket, grants)]
+    function, grants = context.spec.name, _grants(context)
+    granted = _buckets(grants)
+    left = {item for item in {*_declared(context.spec)} - granted if _own(_read(context.aws, item) or {}, function)}
+    return [_removal(function, bucket, grants) for bucket in sorted(granted | left)]
 
 
-def _grants(aws: Aws, function: str) -> dict[str, str]:
-    """The statements that allow buckets to invoke the alias: by statement id, the bucket's ARN."""
-    statements = invoke_permission.read(aws, function)
+def _declared(spec: FunctionSpec) -> list[str]:
+    """The buckets of the declared triggers, sorted."""
+    return sorted({trigger.bucket for trigger in spec.s3_triggers or ()})
+
+
+def _grants(context: Context) -> dict[str, str]:
+    """The policy statements that allow buckets to invoke the function: by statement id, the bucket's ARN."""
+    statements = context.reads.grants(context.spec.name)
     return {key: arn for key, arn in statements.items() if key.startswith(_STATEMENTS)}
 
 
@@ -92,54 +125,55 @@ def _bucket(arn: str) -> str:
     return arn.rpartition(":")[2]
 
 
-def _plan_bucket(aws: Aws, spec: FunctionSpec, bucket: str, grants: dict[str, str], seen_to: SeenTo) -> list[Change]:
-    arn = alias.arn(aws, spec.name)
-    desired = [_entry(arn, spec.name, trigger) for trigger in spec.s3_triggers or () if trigger.bucket == bucket]
-    permission = Permission("s3", "s3.amazonaws.com", aws.arn("s3", bucket), aws.account_id)
-    configuration = _read(aws, bucket) or {}
-    _check_others(configuration, desired, spec, bucket, seen_to)
+def _plan_bucket(context: Context, bucket: str, grants: dict[str, str]) -> list[Change]:
+    spec, scope = context.spec, context.scope
+    arn = alias.arn(context.reads, spec.name)
+    triggers = [trigger for trigger in spec.s3_triggers or () if trigger.bucket == bucket]
+    desired = [_entry(arn, spec.name, trigger) for trigger in triggers]
+    permission = Permission("s3", "s3.amazonaws.com", context.reads.arn("s3", bucket), context.reads.account_id)
+    configuration = _read(context.aws, bucket) or {}
+    _check_others(configuration, desired, context, bucket)
     own = _own(configuration, spec.name)
     entries = Difference("notifications", sorted(map(_described, own)), sorted(map(_described, desired)))
     entries_differ = entries.live != entries.desired
-    permission_differs = grants.get(permission.statement_id) != permission.source_arn
+    is_granted = grants.get(permission.statement_id) == permission.source_arn
     stale = [key for key in _granted_to(grants, bucket) if key != permission.statement_id]
     found = (
         *([entries] if entries_differ else []),
-        *([Difference("permission to invoke", None, arn)] if permission_differs else []),
+        *([] if is_granted else [Difference("permission to invoke", None, arn)]),
     )
-    details = ("a permission that is no longer needed goes",) if stale else ()
+    details = ("removes a permission that is no longer needed",) if stale else ()
     if not found and not details:
         return []
 
-    def apply(aws: Aws) -> None:
-        invoke_permission.grant(aws, spec.name, permission, grants)
+    def apply(executor_aws: Aws) -> None:
+        invoke_permission.grant(executor_aws, spec.name, permission, grants)
         if entries_differ:
-            _merge(aws, bucket, spec.name, desired, seen_to)
-        invoke_permission.revoke(aws, spec.name, stale)
+            _merge(executor_aws, bucket, spec.name, desired, scope)
+        invoke_permission.revoke(executor_aws, spec.name, stale)
 
-    name = change_name(spec.name, bucket)
-    after: frozenset[Key] = frozenset({("function", spec.name), ("bucket", bucket)})
+    name = notification_name(spec.name, bucket)
+    after: frozenset[Key] = frozenset({context.function_key, (Kind.BUCKET, bucket)})
     if not own:
-        shown = (_shown(trigger) for trigger in spec.s3_triggers or () if trigger.bucket == bucket)
-        return [Change(KIND, name, "create", (*shown, *details), after, apply=apply)]
+        return [Change(KIND, name, "create", (*map(_shown, triggers), *details), after, apply=apply)]
     return [Change(KIND, name, "update", details, after, found, apply=apply)]
 
 
-def _plan_dropped(function: str, bucket: str, grants: Mapping[str, str]) -> list[Change]:
+def _removal(function: str, bucket: str, grants: Mapping[str, str]) -> Change:
     statements = _granted_to(grants, bucket)
 
-    def apply(aws: Aws) -> None:
-        _merge(aws, bucket, function, [], lambda function, bucket: False)
-        invoke_permission.revoke(aws, function, statements)
+    def apply(executor_aws: Aws) -> None:
+        _merge(executor_aws, bucket, function, [], PlanScope())
+        invoke_permission.revoke(executor_aws, function, statements)
 
-    return [Change(KIND, change_name(function, bucket), "delete", apply=apply)]
+    return Change(KIND, notification_name(function, bucket), "delete", apply=apply)
 
 
-def _merge(aws: Aws, bucket: str, function: str, desired: list[Configuration], seen_to: SeenTo) -> None:
-    """Read, replace our own entries, write back. Everybody else's stay, EventBridge's switch included.
+def _merge(aws: Aws, bucket: str, function: str, desired: list[Configuration], scope: PlanScope) -> None:
+    """Read the configuration, replace our own entries, write it back. Others' entries stay, EventBridge's included.
 
-    What another function of the plan has there until now and would be in the way goes with the same call: S3 takes no
-    two, and two functions that change places would wait for each other.
+    Entries of another function that the same plan replaces, and that overlap ``desired``, are removed by the same
+    call: S3 allows no overlap, and two functions that swap their triggers would wait for each other.
     """
     with aws.lock(f"notifications of {bucket}"):
         configuration = _read(aws, bucket)
@@ -154,7 +188,7 @@ def _merge(aws: Aws, bucket: str, function: str, desired: list[Configuration], s
             entry
             for entry in configuration.get(_LAMBDA, ())
             if not is_own(entry, function)
-            and not (seen_to(_owner_of(entry), bucket) and any(overlap(entry, item) for item in desired))
+            and not (scope.replaces(_owner_of(entry), bucket) and any(overlap(entry, item) for item in desired))
         ]
         merged = {**configuration, _LAMBDA: [*others, *desired]}
         if merged[_LAMBDA] == configuration.get(_LAMBDA, []):
@@ -166,7 +200,7 @@ def _merge(aws: Aws, bucket: str, function: str, desired: list[Configuration], s
             NotificationConfiguration={
                 key: value for key, value in merged.items() if value or key == "EventBridgeConfiguration"
             },
-            # Else S3 would keep an entry from going because the target of somebody else's no longer exists.
+            # Otherwise S3 refuses to remove an entry while the target of any other no longer exists.
             SkipDestinationValidation=not desired,
         )
 
@@ -198,7 +232,7 @@ def _owner(function: str) -> str:
 
 
 def _owner_of(entry: Configuration) -> str:
-    """The function that the toolkit made ``entry`` for; empty where it made none."""
+    """The function that the toolkit created ``entry`` for; empty where it did not create it."""
     mark, _, rest = str(entry.get("Id", "")).partition(":")
     return rest.rpartition(":")[0] if mark == "lambda-script" else ""
 
@@ -208,12 +242,12 @@ def _own(configuration: Configuration, function: str) -> list[Configuration]:
 
 
 def is_own(entry: Configuration, function: str) -> bool:
-    """Whether the toolkit made ``entry`` for ``function``."""
+    """Whether the toolkit created ``entry`` for ``function``."""
     return str(entry.get("Id", "")).startswith(_owner(function))
 
 
 def overlap(one: Configuration, other: Configuration) -> bool:
-    """Whether one object could match both: S3 refuses the whole configuration then.
+    """Whether one object could match both: S3 then rejects the configuration.
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-filtering.html
     """
@@ -239,18 +273,17 @@ def _filters(entry: Configuration) -> tuple[str, str]:
 
 
 def _described(entry: Configuration) -> str:
-    """An entry on one line, the shape in which two are compared: S3 spells and sorts as it likes."""
+    """An entry on one line, the form in which two are compared: S3 changes spelling and order."""
     prefix, suffix = _filters(entry)
     events = " ".join(sorted(entry["Events"]))
     return f"{entry['Id']} {events} {prefix}*{suffix} {entry['LambdaFunctionArn']}"
 
 
 def _check_others(
-    configuration: Configuration, desired: Iterable[Configuration], spec: FunctionSpec, bucket: str, seen_to: SeenTo
+    configuration: Configuration, desired: Iterable[Configuration], context: Context, bucket: str
 ) -> None:
-    """Raise TriggerError where an entry matches the same objects, and is not this plan's: somebody else's, or that of
-    another deployment, such as another stage.
-    """
+    """Raise TriggerError where another entry matches the same objects and this plan does not replace it."""
+    spec = context.spec
     others = [
         entry
         for key in (_LAMBDA, *_OTHERS)
@@ -259,12 +292,12 @@ def _check_others(
     ]
     for entry in desired:
         for other in others:
-            if overlap(entry, other) and not seen_to(_owner_of(other), bucket):
+            if overlap(entry, other) and not context.scope.replaces(_owner_of(other), bucket):
                 prefix, suffix = _filters(other)
                 target = next((str(other[key]) for key in _TARGETS if key in other), "something else")
                 raise TriggerError(
-                    f"The trigger of `{spec.name}` on bucket {bucket} overlaps a notification that is there already: "
-                    f"{prefix}*{suffix} for {target} (id {other.get('Id', 'none')}). S3 takes no two for one "
+                    f"The trigger of `{spec.name}` on bucket {bucket} overlaps an existing notification: "
+                    f"{prefix}*{suffix} for {target} (id {other.get('Id', 'none')}). S3 allows no two for one "
                     "object. Give the trigger another prefix or suffix, or remove the other one."
                 )
 

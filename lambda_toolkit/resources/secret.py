@@ -8,17 +8,19 @@ from lambda_toolkit.aws.client import Aws
 from lambda_toolkit.changes import Change, Difference, Key
 from lambda_toolkit.errors import MASK, ToolkitError
 from lambda_toolkit.resources import tags
-from lambda_toolkit.spec.model import SecretSpec
+from lambda_toolkit.resources.reads import Reads
+from lambda_toolkit.spec.model import Kind, SecretSpec
 from lambda_toolkit.spec.ownership import as_list, as_mapping, desired_tags, is_owned, require_owned
 
-KIND = "secret"
+KIND = Kind.SECRET
 
 
-def plan(aws: Aws, spec: SecretSpec) -> list[Change]:
+def plan(reads: Reads, spec: SecretSpec) -> list[Change]:
     """The change that brings the secret to ``spec``. Raises OwnershipError.
 
     Where the secret does not exist and no value is given, the change fails, and names the variable to set.
     """
+    aws = reads.aws
     live = aws.find("secretsmanager", "describe_secret", SecretId=spec.name)
     if live is None:
         return [_creation(spec, desired_tags(spec.tags))]
@@ -36,24 +38,25 @@ def plan(aws: Aws, spec: SecretSpec) -> list[Change]:
     if not found and not details:
         return []
 
-    def update(aws: Aws) -> None:
+    def update(executor_aws: Aws) -> None:
         if is_deleted:
-            aws.call("secretsmanager", "restore_secret", SecretId=spec.name)
+            executor_aws.call("secretsmanager", "restore_secret", SecretId=spec.name)
         if value_differs:
-            aws.call("secretsmanager", "put_secret_value", SecretId=spec.name, SecretString=value)
-        tag_change.apply(aws, "secretsmanager", spec.name)
+            executor_aws.call("secretsmanager", "put_secret_value", SecretId=spec.name, SecretString=value)
+        tag_change.apply(executor_aws, "secretsmanager", spec.name)
 
     return [Change(KIND, spec.name, "update", details, differences=found, apply=update)]
 
 
-def plan_removal(aws: Aws, spec: SecretSpec, after: frozenset[Key]) -> list[Change]:
+def plan_removal(reads: Reads, spec: SecretSpec, after: frozenset[Key]) -> list[Change]:
     """The change that deletes the secret without a recovery window, if the toolkit created it, after ``after``."""
+    aws = reads.aws
     live = aws.find("secretsmanager", "describe_secret", SecretId=spec.name)
     if live is None or not is_owned(as_mapping(live.get("Tags")), declared=spec.tags):
         return []
 
-    def delete(aws: Aws) -> None:
-        aws.find("secretsmanager", "delete_secret", SecretId=spec.name, ForceDeleteWithoutRecovery=True)
+    def delete(executor_aws: Aws) -> None:
+        executor_aws.find("secretsmanager", "delete_secret", SecretId=spec.name, ForceDeleteWithoutRecovery=True)
 
     return [Change(KIND, spec.name, "delete", ("without recovery",), after=after, apply=delete)]
 
@@ -62,8 +65,10 @@ def _creation(spec: SecretSpec, labels: dict[str, str]) -> Change:
     if spec.value is None:
         return Change(KIND, spec.name, "create", (f"has no value: set {spec.variable}",), apply=_without_value(spec))
 
-    def create(aws: Aws) -> None:
-        aws.call("secretsmanager", "create_secret", Name=spec.name, SecretString=spec.value, Tags=as_list(labels))
+    def create(executor_aws: Aws) -> None:
+        executor_aws.call(
+            "secretsmanager", "create_secret", Name=spec.name, SecretString=spec.value, Tags=as_list(labels)
+        )
 
     return Change(KIND, spec.name, "create", (f"value from {spec.variable}",) if spec.variable else (), apply=create)
 

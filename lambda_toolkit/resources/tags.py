@@ -1,8 +1,8 @@
-"""Tags: read in bulk where AWS offers it, compared, and written by each service's own call."""
+"""Tags: listed with the Resource Groups Tagging API, compared, and written with each service's own call."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,38 +81,24 @@ def compare(live: Mapping[str, str], declared: Mapping[str, str], function: str 
 
 
 def read_tagged(aws: Aws, application: str, stage: str) -> Mapping[str, Mapping[str, str]] | None:
-    """By ARN, the tags of everything that the toolkit made for this application and stage, in one list.
+    """By ARN, the tags of everything that the toolkit created for this application and stage, in one list.
 
-    It lags behind: what is not in it, or says otherwise than expected, must be asked itself. Roles are not in it.
-    ``None`` where the credentials in use may not ask (``tag:GetResources``).
+    The list lags behind, so what is not in it, or differs there, must be read itself. Roles are never in it. ``None``
+    where the caller's credentials do not allow ``tag:GetResources``. Raises AwsError.
+
+    https://docs.aws.amazon.com/resourcegroupstagging/latest/APIReference/API_GetResources.html
     """
-
-    def ask() -> Mapping[str, Mapping[str, str]] | None:
-        wanted = {OWNER_TAG: OWNER, APPLICATION_TAG: application, STAGE_TAG: stage}
-        try:
-            found = aws.list_all(
-                "resourcegroupstaggingapi",
-                "get_resources",
-                "ResourceTagMappingList",
-                ResourcesPerPage=_PAGE,
-                TagFilters=[{"Key": key, "Values": [value]} for key, value in wanted.items()],
-            )
-        except AwsError as error:
-            if error.code in ACCESS_DENIED:
-                return None
-            raise
-        return {str(item["ResourceARN"]): as_mapping(item.get("Tags")) for item in found}
-
-    return aws.cached(("tagged", application, stage), ask)
-
-
-def tags_of(
-    aws: Aws, arn: str, declared: Mapping[str, str], function: str, ask: Callable[[], dict[str, str]]
-) -> Mapping[str, str]:
-    """The tags of ``arn``: from the one list where they are as they should be, else what the thing itself says."""
-    application = declared.get(APPLICATION_TAG)
-    if application:
-        known = (read_tagged(aws, application, declared.get(STAGE_TAG, "")) or {}).get(arn)
-        if known is not None and not compare(known, declared, function):
-            return known
-    return ask()
+    wanted = {OWNER_TAG: OWNER, APPLICATION_TAG: application, STAGE_TAG: stage}
+    try:
+        found = aws.list_all(
+            "resourcegroupstaggingapi",
+            "get_resources",
+            "ResourceTagMappingList",
+            ResourcesPerPage=_PAGE,
+            TagFilters=[{"Key": key, "Values": [value]} for key, value in wanted.items()],
+        )
+    except AwsError as error:
+        if error.code in ACCESS_DENIED:
+            return None
+        raise
+    return {str(item["ResourceARN"]): as_mapping(item.get("Tags")) for item in found}

@@ -7,23 +7,25 @@ from collections.abc import Iterable
 from lambda_toolkit.aws.client import Aws
 from lambda_toolkit.changes import Change, Difference, Key
 from lambda_toolkit.resources import tags
-from lambda_toolkit.spec.model import TopicSpec
+from lambda_toolkit.resources.reads import Reads
+from lambda_toolkit.spec.model import Kind, TopicSpec
 from lambda_toolkit.spec.ownership import as_list, as_mapping, desired_tags, is_owned, require_owned
 
-KIND = "topic"
+KIND = Kind.TOPIC
 _NEW = ("NotFound",)  # eventual consistency: a new resource is not known everywhere yet
 
 
-def plan(aws: Aws, spec: TopicSpec) -> list[Change]:
+def plan(reads: Reads, spec: TopicSpec) -> list[Change]:
     """The change that brings the topic and its email subscriptions to ``spec``. Raises OwnershipError."""
-    arn = aws.arn("sns", spec.name)
+    aws = reads.aws
+    arn = reads.arn("sns", spec.name)
     wanted = tuple(dict.fromkeys(spec.emails or ()))
     live_tags = _tags(aws, arn)
     if live_tags is None:
 
-        def create(aws: Aws) -> None:
-            aws.call("sns", "create_topic", Name=spec.name, Tags=as_list(desired_tags(spec.tags)))
-            _subscribe(aws, arn, wanted)
+        def create(executor_aws: Aws) -> None:
+            executor_aws.call("sns", "create_topic", Name=spec.name, Tags=as_list(desired_tags(spec.tags)))
+            _subscribe(executor_aws, arn, wanted)
 
         return [Change(KIND, spec.name, "create", _invited(wanted), apply=create)]
 
@@ -41,11 +43,11 @@ def plan(aws: Aws, spec: TopicSpec) -> list[Change]:
     if not found:
         return []
 
-    def update(aws: Aws) -> None:
-        tag_change.apply(aws, "sns", arn)
-        _subscribe(aws, arn, new)
+    def update(executor_aws: Aws) -> None:
+        tag_change.apply(executor_aws, "sns", arn)
+        _subscribe(executor_aws, arn, new)
         for subscription in removed.values():
-            aws.find("sns", "unsubscribe", SubscriptionArn=subscription)
+            executor_aws.find("sns", "unsubscribe", SubscriptionArn=subscription)
 
     return [Change(KIND, spec.name, "update", _invited(new), differences=found, apply=update)]
 
@@ -67,18 +69,19 @@ def _invited(addresses: Iterable[str]) -> tuple[str, ...]:
     return tuple(f"{address} is asked to subscribe" for address in addresses)
 
 
-def plan_removal(aws: Aws, spec: TopicSpec, after: frozenset[Key]) -> list[Change]:
+def plan_removal(reads: Reads, spec: TopicSpec, after: frozenset[Key]) -> list[Change]:
     """The change that deletes the topic and its subscriptions, if the toolkit created it. It waits for ``after``."""
-    arn = aws.arn("sns", spec.name)
+    aws = reads.aws
+    arn = reads.arn("sns", spec.name)
     if not is_owned(_tags(aws, arn) or {}, declared=spec.tags):
         return []
 
-    def delete(aws: Aws) -> None:
-        for item in aws.list_all("sns", "list_subscriptions_by_topic", "Subscriptions", TopicArn=arn):
+    def delete(executor_aws: Aws) -> None:
+        for item in executor_aws.list_all("sns", "list_subscriptions_by_topic", "Subscriptions", TopicArn=arn):
             # SNS deletes a subscription that was never confirmed, and has no ARN, after three days.
             if str(item["SubscriptionArn"]).startswith("arn:"):
-                aws.find("sns", "unsubscribe", SubscriptionArn=item["SubscriptionArn"])
-        aws.find("sns", "delete_topic", TopicArn=arn)
+                executor_aws.find("sns", "unsubscribe", SubscriptionArn=item["SubscriptionArn"])
+        executor_aws.find("sns", "delete_topic", TopicArn=arn)
 
     return [Change(KIND, spec.name, "delete", after=after, apply=delete)]
 

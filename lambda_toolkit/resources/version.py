@@ -9,8 +9,9 @@ from typing import Any
 from lambda_toolkit.aws.client import Aws
 from lambda_toolkit.changes import Change, Key
 from lambda_toolkit.errors import AwsError, CheckError
+from lambda_toolkit.spec.model import Kind
 
-KIND = "old versions"
+KIND = Kind.VERSIONS
 KEPT = 5
 _NEW = ("ResourceNotFoundException",)  # eventual consistency: a new resource is not known everywhere yet
 _UNSPECIFIC = (
@@ -94,11 +95,11 @@ def plan_pruning(aws: Aws, function: str, upcoming: str | None) -> list[Change]:
     if not old:
         return []
 
-    def delete(aws: Aws) -> None:
+    def delete(executor_aws: Aws) -> None:
         for version in old:
-            aws.find("lambda", "delete_function", FunctionName=function, Qualifier=version)
+            executor_aws.find("lambda", "delete_function", FunctionName=function, Qualifier=version)
 
-    after: frozenset[Key] = frozenset({("function", function)})
+    after: frozenset[Key] = frozenset({(Kind.FUNCTION, function)})
     return [Change(KIND, function, "delete", (f"{', '.join(old)}: the last {KEPT} stay",), after, apply=delete)]
 
 

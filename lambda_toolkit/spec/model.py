@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,6 +13,22 @@ from lambda_toolkit.spec.ownership import APPLICATION_TAG, STAGE_TAG
 
 THIS_RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"
 HOST_PLATFORM = "host"  # install requirements for this machine, for tests that run functions here
+
+
+class Kind(StrEnum):
+    """The kinds of resources. The values are the words that plans, reports and messages use."""
+
+    FUNCTION = "function"
+    VERSIONS = "old versions"
+    LAYER = "layer"
+    ROLE = "role"
+    LOG_GROUP = "log group"
+    EVENT_RULE = "schedule"
+    S3_NOTIFICATION = "trigger"
+    ALARM = "alarm"
+    BUCKET = "bucket"
+    TOPIC = "topic"
+    SECRET = "secret"  # noqa: S105 - the name of a kind
 
 
 @dataclass(frozen=True)

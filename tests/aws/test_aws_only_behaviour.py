@@ -172,13 +172,13 @@ def test_a_rule_and_a_role_go_once_what_hung_on_them_is_seen_to_be_gone(script, 
     assert script().destroy().ok
 
 
-def test_a_target_that_is_not_let_go_of_is_a_failure(script, session) -> None:
+def test_a_target_that_is_not_removed_is_a_failure(script, session) -> None:
     def refused(parsed: dict, **_: object) -> None:
         parsed.update(FailedEntryCount=1, FailedEntries=[{"ErrorCode": "InternalException", "ErrorMessage": "oops"}])
 
     session.events.register("after-call.events.RemoveTargets", refused)
     script(schedule="@daily").deploy()
-    with pytest.raises(DeployError, match="did not let go of its target: oops"):
+    with pytest.raises(DeployError, match="did not remove its target: oops"):
         script(schedule="").deploy()
 
 

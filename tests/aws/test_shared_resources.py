@@ -11,7 +11,7 @@ import lambda_script
 from lambda_script import OwnershipError, ToolkitError
 from lambda_toolkit.deploy.execute import execute
 from lambda_toolkit.deploy.plan import make_plan
-from lambda_toolkit.resources.role import MANY
+from lambda_toolkit.resources.reads import BULK_ROLES
 from lambda_toolkit.spec.model import BucketSpec, Deployment, SecretSpec, TopicSpec
 
 REGION = "eu-west-2"
@@ -198,7 +198,7 @@ def test_what_is_unchanged_is_read_in_few_calls(aws, script, recorder, number) -
     pages = recorder.calls.count("GetResources")  # of moto, which gives a hundred tags a page
     assert pages == 1 or number > 3
     expected = {**dict.fromkeys(ONCE, 1), **dict.fromkeys(EACH, number), "GetResources": pages}
-    expected |= {"GetAccountAuthorizationDetails": 1} if number >= MANY else dict.fromkeys(ROLE, number)
+    expected |= {"GetAccountAuthorizationDetails": 1} if number >= BULK_ROLES else dict.fromkeys(ROLE, number)
     assert Counter(recorder.calls) == expected
     assert number > 3 or len(recorder.calls) == 20
 
@@ -206,7 +206,7 @@ def test_what_is_unchanged_is_read_in_few_calls(aws, script, recorder, number) -
 @pytest.fixture
 def many(aws, script) -> Deployment:
     """As many functions as it takes until their roles are read in one list; deployed."""
-    names = [f"shop-dev-{number}" for number in range(MANY)]
+    names = [f"shop-dev-{number}" for number in range(BULK_ROLES)]
     functions = tuple(script(function_name_template=name, environment={"MODE": "b"}).spec for name in names)
     deployment = Deployment(functions, application="shop", stage="dev")
     assert execute(aws, make_plan(aws, deployment)).ok
@@ -235,14 +235,14 @@ def test_a_role_that_is_not_in_the_list_is_asked_itself(aws, recorder, many) -> 
     events.register("after-call.iam.GetAccountAuthorizationDetails", first_two)  # moto gives all at once
     recorder.clear()
     assert not make_plan(aws, many)
-    assert recorder.calls.count("GetRole") == MANY - 2
+    assert recorder.calls.count("GetRole") == BULK_ROLES - 2
 
 
 def test_who_may_not_list_all_roles_asks_for_each(aws, recorder, many) -> None:
     recorder.refuse("GetAccountAuthorizationDetails", "AccessDenied")
     recorder.clear()
     assert not make_plan(aws, many)
-    assert recorder.calls.count("GetRole") == recorder.calls.count("GetRolePolicy") == MANY
+    assert recorder.calls.count("GetRole") == recorder.calls.count("GetRolePolicy") == BULK_ROLES
 
 
 def test_what_is_read_ahead_and_refused_is_asked_for_once(aws, recorder, many) -> None:
@@ -250,7 +250,7 @@ def test_what_is_read_ahead_and_refused_is_asked_for_once(aws, recorder, many) -
     recorder.clear()
     with pytest.raises(ToolkitError, match="lambda:GetAlias shop-dev-0"):
         make_plan(aws, many)
-    assert recorder.calls.count("GetAlias") == MANY
+    assert recorder.calls.count("GetAlias") == BULK_ROLES
 
 
 def test_deployment_goes_through_the_public_face(aws, client) -> None:

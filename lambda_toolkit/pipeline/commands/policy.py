@@ -34,6 +34,7 @@ def command(
     With --trust github --repository OWNER/REPO, print the trust policy of a role for GitHub Actions instead, which
     needs no stored key. Both are JSON on stdout. Print it again when functions, buckets, topics or secrets are added.
     """
+    from lambda_toolkit.aws.arns import Place
     from lambda_toolkit.deploy import deployer_policy
 
     if bool(trust) != bool(repository):
@@ -42,7 +43,7 @@ def command(
         raise UsageError(f"--repository is written OWNER/REPO; {repository!r} is not.")
     target = request.target()
     region = target.pipeline.region
-    place = deployer_policy.Place(account or target.aws().account_id, region, partition(region))
+    place = Place(account or target.aws().account_id, region, partition(region))
     if repository:
         document = deployer_policy.github_trust(repository, place, environment=environment)
     else:

@@ -14,9 +14,10 @@ from botocore.loaders import Loader
 from click.testing import CliRunner
 
 import deploy
-from lambda_toolkit.aws.retries import _IAM_NAMES
-from lambda_toolkit.deploy.deployer_policy import LONGEST, Place, deployer_policy, github_trust, length
-from lambda_toolkit.resources.role import MANY
+from lambda_toolkit.aws.arns import Place
+from lambda_toolkit.aws.retries import _IAM_ACTIONS
+from lambda_toolkit.deploy.deployer_policy import LONGEST, deployer_policy, github_trust, length
+from lambda_toolkit.resources.reads import BULK_ROLES
 from lambda_toolkit.spec.model import Alarm, BucketSpec, Deployment, FunctionSpec, S3Trigger, SecretSpec, TopicSpec
 
 TOOLKIT = Path(__file__).parents[3] / "lambda_toolkit"
@@ -55,7 +56,7 @@ def called() -> Iterator[str]:
                 ]
                 if len(texts) >= 2 and texts[0] in SERVICES and re.fullmatch(r"[a-z]+(_[a-z0-9]+)+|invoke", texts[1]):
                     permission = f"{texts[0]}:{api_name(texts[0], texts[1])}"
-                    yield _IAM_NAMES.get(permission, permission)
+                    yield _IAM_ACTIONS.get(permission, permission)
 
 
 def api_name(service: str, method: str) -> str:
@@ -75,7 +76,7 @@ def test_every_call_of_the_toolkit_is_granted() -> None:
 
 
 def test_reading_all_roles_at_once_is_granted_only_for_many_functions() -> None:
-    many = Deployment(tuple(FunctionSpec(f"app-dev-{number}", Path("one.py")) for number in range(MANY)))
+    many = Deployment(tuple(FunctionSpec(f"app-dev-{number}", Path("one.py")) for number in range(BULK_ROLES)))
     assert granted(deployer_policy(many, PLACE))["iam:GetAccountAuthorizationDetails"] == ["*"]
     few = Deployment(many.functions[1:])
     assert "iam:GetAccountAuthorizationDetails" not in granted(deployer_policy(few, PLACE))

@@ -33,10 +33,11 @@ def test_several_threads_read_once() -> None:
     assert len(reads) == 1
 
 
-def test_a_read_that_fails_while_what_is_known_moves_leaves_nobody_waiting() -> None:
-    once, begun, goes_on = ReadCache(), threading.Event(), threading.Event()
+def test_an_error_is_raised_in_every_thread_that_waits_and_kept() -> None:
+    once, begun, goes_on, reads = ReadCache(), threading.Event(), threading.Event(), []
 
     def fail() -> int:
+        reads.append(1)
         begun.set()
         assert goes_on.wait(PATIENCE)
         raise AwsError("no")
@@ -44,31 +45,18 @@ def test_a_read_that_fails_while_what_is_known_moves_leaves_nobody_waiting() -> 
     with ThreadPoolExecutor(2) as pool:
         reading = pool.submit(once.get, "a", fail)
         assert begun.wait(PATIENCE)
-        moved = once.move()
-        waiting = pool.submit(moved.get, "a", lambda: 1)
+        waiting = pool.submit(once.get, "a", fail)
         goes_on.set()
         for future in (reading, waiting):
             with pytest.raises(AwsError, match="no"):
                 future.result(PATIENCE)
-    assert once.get("a", lambda: 2) == 2
-
-
-def test_a_failure_is_forgotten_unless_it_is_to_be_kept() -> None:
-    def fail() -> int:
-        raise AwsError("no")
-
-    for once, later in ((ReadCache(), 7), (ReadCache(keeps_failures=True), None)):
-        with pytest.raises(AwsError):
-            once.get("a", fail)
-        if later is None:
-            with pytest.raises(AwsError):
-                once.get("a", lambda: 7)
-        else:
-            assert once.get("a", lambda: 7) == later
+    with pytest.raises(AwsError, match="no"):
+        once.get("a", fail)
+    assert len(reads) == 1
 
 
 def test_a_read_ahead_that_breaks_is_raised_by_the_task_that_asks_again() -> None:
-    once = ReadCache(keeps_failures=True)
+    once = ReadCache()
 
     def break_() -> int:
         raise RuntimeError("a fault of ours")
@@ -80,7 +68,7 @@ def test_a_read_ahead_that_breaks_is_raised_by_the_task_that_asks_again() -> Non
 
 def test_more_reads_that_need_each_other_than_workers() -> None:
     """Whoever waits does so for a thread that reads, never for one that has yet to start."""
-    once = ReadCache(keeps_failures=True)
+    once = ReadCache()
 
     def chain(number: int) -> int:
         return once.get(number, lambda: chain(number - 1) + 1 if number else 0)
