@@ -25,7 +25,7 @@ RUNTIME = {"boto3", "botocore", "pg8000", "pyarrow", "aws_lambda_powertools"}
 """What Lambda's runtime and the functions' layer provide: all that lambdas/ may import outside the standard library."""
 LIMIT = 400  # lines
 TABLES = {"lambda_toolkit/pipeline/config/keys.py", "tests/mutations.py"}
-"""Files that are one table each, with an entry for each key of pipeline.toml and for each mutation: they may be longer."""
+"""Files that are one table each, of the keys of pipeline.toml and of the mutations: they may be longer."""
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
