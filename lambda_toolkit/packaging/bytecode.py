@@ -1,9 +1,9 @@
-"""The ``.pyc`` files that a cold start then need not compile, for the Python of the target runtime.
+"""Compile modules to ``.pyc`` files for the Python of the runtime, which shortens cold starts.
 
-What this decides about identity. Compilers of one minor version mostly make the same bytes, but not always (3.11.2 and
-3.11.7 differ in one module of 500), and some machines have no compiler for the runtime at all. So bytecode is no part
-of what a package is known by: that is the digest of its sources. And it only ever gets better: who has a compiler adds
-it, who has none leaves alone what somebody else deployed with it. A laptop and CI never undo each other's work.
+Bytecode is not part of a package's identity, which is the digest of its sources. Compilers of one minor version mostly
+produce the same bytes, but not always (3.11.2 and 3.11.7 differ in one module of 500), and some machines have no
+interpreter for the runtime. A deploy with an interpreter adds bytecode; one without keeps what is deployed. So a laptop
+and CI never replace each other's packages in turn.
 """
 
 from __future__ import annotations
@@ -22,30 +22,30 @@ from lambda_toolkit.packaging import compiler
 from lambda_toolkit.packaging.archive import Entry
 from lambda_toolkit.packaging.interpreters import find_interpreter
 
-_COMPILING = threading.Lock()  # functions share modules: each is compiled once for them all
-_KEPT = 4096
-_known: dict[tuple[str, str, bytes], dict[str, Any]] = {}
+_LOCK = threading.Lock()  # functions share modules: each is compiled once
+_LARGEST_CACHE = 4096  # modules
+_compiled: dict[tuple[str, str, bytes], dict[str, Any]] = {}
 
 
 def can_compile_for(runtime: str) -> bool:
-    """Whether a Python of the version of ``runtime`` is here, or could be had."""
+    """Whether a Python of the runtime's version is on this machine or could be downloaded."""
     return find_interpreter(runtime) is not None
 
 
 def missing_note(what: str, runtime: str) -> str:
-    """What to tell people where there is no bytecode."""
+    """The note for a package or layer without bytecode; ``what`` names it."""
     version = runtime.removeprefix("python")
     return (
-        f"{what} goes without bytecode, so its cold starts take longer: there is no Python {version} on this machine "
+        f"{what} has no bytecode, so its cold starts take longer: there is no Python {version} on this machine "
         f"to compile it. Try: uv python install {version}"
     )
 
 
 def with_bytecode(entries: Mapping[str, Entry], root: str, runtime: str, *, strict: bool) -> dict[str, Entry]:
-    """``entries`` and, for each module, its bytecode; ``entries`` alone where nothing can compile for ``runtime``.
+    """``entries`` and the bytecode of each module; ``entries`` alone where no interpreter for ``runtime`` is found.
 
-    ``root`` is where Lambda unpacks them; tracebacks show it. With ``strict`` a module that does not compile raises
-    PackageError; otherwise it goes without.
+    ``root`` is the folder where Lambda extracts them, for tracebacks. With ``strict``, a module that does not compile
+    raises PackageError; otherwise it has no bytecode.
     """
     interpreter = find_interpreter(runtime)
     modules = [name for name in entries if name.endswith(".py")]
@@ -69,26 +69,26 @@ def with_bytecode(entries: Mapping[str, Entry], root: str, runtime: str, *, stri
 
 def _compile(interpreter: Path, modules: Sequence[tuple[str, bytes]]) -> list[dict[str, Any]]:
     keys = [(str(interpreter), path, hashlib.sha256(source).digest()) for path, source in modules]
-    with _COMPILING:
-        new = {key: module for key, module in zip(keys, modules, strict=True) if key not in _known}
-        if len(_known) > _KEPT:
-            _known.clear()
+    with _LOCK:
+        new = {key: module for key, module in zip(keys, modules, strict=True) if key not in _compiled}
+        if len(_compiled) > _LARGEST_CACHE:
+            _compiled.clear()
             new = dict(zip(keys, modules, strict=True))
         if str(interpreter) == sys.executable:
             found = [compiler.answer(*module) for module in new.values()]
         else:
             found = _compile_elsewhere(interpreter, list(new.values())) if new else []
-        _known.update(zip(new, found, strict=True))
-        return [_known[key] for key in keys]
+        _compiled.update(zip(new, found, strict=True))
+        return [_compiled[key] for key in keys]
 
 
 def _compile_elsewhere(interpreter: Path, modules: Sequence[tuple[str, bytes]]) -> list[dict[str, Any]]:
-    asked = json.dumps([(path, source.decode("latin-1")) for path, source in modules])
+    request = json.dumps([(path, source.decode("latin-1")) for path, source in modules])
     try:
         done = subprocess.run(
             [str(interpreter), "-S", "-B", str(Path(compiler.__file__))],
-            input=asked.encode(),
-            env={"PYTHONHASHSEED": "0"},  # before 3.11, marshal wrote sets in the order of their hashes
+            input=request.encode(),
+            env={"PYTHONHASHSEED": "0"},  # before 3.11, marshal wrote sets in hash order
             capture_output=True,
             check=True,
         )  # nosec B603

@@ -1,7 +1,7 @@
-"""Modules as bytecode, for the Python that runs this file: the toolkit's own, or the runtime's in a process of its own.
+"""Compile modules to bytecode with the interpreter that runs this file: the toolkit's, or the runtime's as a program.
 
-Imports the standard library alone and keeps to the syntax of Python 3.9, the oldest runtime.
-Run by itself it reads from standard input the JSON list ``[[path, source], ...]``, with bytes as Latin-1, and writes
+Imports only the standard library and uses only the syntax of Python 3.9, the oldest runtime.
+As a program it reads from standard input the JSON list ``[[path, source], ...]``, with bytes as Latin-1, and writes
 ``[{"pyc": ...} or {"error": ..., "line": ...}, ...]`` in the same order.
 """
 
@@ -19,12 +19,12 @@ _MARSHAL_WITHOUT_REFERENCES = 2
 
 
 def compiled(source: bytes, path: str) -> bytes:
-    """The content of the ``.pyc`` of ``source``; tracebacks show ``path``. The same bytes in every process.
+    """The ``.pyc`` content of ``source``, reproducible across processes; tracebacks show ``path``.
 
-    From version 3 on, marshal marks objects that are referred to more than once, by their reference counts, which may
-    differ from process to process. Version 2 has no such marks. Raises SyntaxError and ValueError.
+    From version 3 on, marshal flags objects by their reference counts, which differ between processes. Version 2 has no
+    such flags. Raises SyntaxError and ValueError.
     """
-    with warnings.catch_warnings():  # they are its authors' business, and nothing is printed here
+    with warnings.catch_warnings():  # the module's authors' concern; standard output is for the result
         warnings.simplefilter("ignore")
         code = compile(source, path, "exec", dont_inherit=True, optimize=0)
     body = marshal.dumps(code, _MARSHAL_WITHOUT_REFERENCES)
@@ -32,7 +32,7 @@ def compiled(source: bytes, path: str) -> bytes:
 
 
 def answer(path: str, source: bytes) -> dict[str, Any]:
-    """``{"pyc": bytes}``, or why there is none: ``{"error": text, "line": number or None}``."""
+    """``{"pyc": bytes}``, or the reason why there is none: ``{"error": str, "line": int | None}``."""
     try:
         return {"pyc": compiled(source, path)}
     except SyntaxError as error:
@@ -42,7 +42,7 @@ def answer(path: str, source: bytes) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Compile what comes in."""
+    """Compile the modules from standard input."""
     modules = json.loads(sys.stdin.buffer.read())
     answers = [answer(path, source.encode("latin-1")) for path, source in modules]
     for item in answers:

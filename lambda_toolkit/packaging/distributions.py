@@ -1,4 +1,4 @@
-"""Which distribution, by name and version, an installed file belongs to."""
+"""The installed size of each distribution, for messages about size limits."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 
 
 def sizes_of(installed: Path, files: Mapping[str, int]) -> dict[str, int]:
-    """Bytes per distribution (``pyarrow 24.0.0``) of ``files``, given by their paths in ``installed``.
+    """Bytes per distribution, such as ``pyarrow 24.0.0``. ``files`` maps paths below ``installed`` to their sizes.
 
-    A module's bytecode counts with the module. What no distribution owns counts by its first folder.
+    A module's bytecode counts for the module's distribution. A file without one counts for its top-level folder.
     """
     owner = _owners(installed)
     sizes: dict[str, int] = {}

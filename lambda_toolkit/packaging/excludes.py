@@ -1,6 +1,6 @@
-"""What does not go into a package: what nobody needs at run time, and what nobody else may see.
+"""Which files are excluded from packages: those not needed at run time, and those with secrets.
 
-Globs: ``*`` and ``?`` stay within one folder, ``**`` does not.
+Globs: ``*`` and ``?`` match within one path segment, ``**`` matches across segments.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatch
 
-SOURCE_FOLDERS = (  # of a function's source, wherever they lie
+SOURCE_FOLDERS = (  # folders of a function's source, at any depth
     "__pycache__",
     "tests",
     "node_modules",
@@ -17,7 +17,7 @@ SOURCE_FOLDERS = (  # of a function's source, wherever they lie
     "*.egg-info",
     ".*",  # .git, .hg, .svn, .aws, .ssh, .terraform, .venv, .idea, .mypy_cache ...
 )
-SOURCE_FILES = (
+SOURCE_FILES = (  # files of a function's source, at any depth
     "*.pyc",
     "*.pyo",
     "*.pyi",
@@ -30,7 +30,7 @@ SOURCE_FILES = (
     "conftest.py",
     ".*",
 )
-_SECRETS = (  # names that promise a password, a key or the state of an infrastructure
+_SECRETS = (  # names of files that usually contain passwords, keys or Terraform state
     ".env",
     ".env.*",
     "*.env",
@@ -61,17 +61,17 @@ _SECRET_FOLDERS = (".aws", ".ssh", ".gnupg", ".git", ".hg", ".svn", ".terraform"
 _PUBLIC = ("*.pub", ".env.example", ".env.sample", ".env.template")
 _PRIVATE_KEY = re.compile(rb"^-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----", re.MULTILINE)
 
-REQUIREMENTS = (  # of installed requirements
-    # where and when it was installed, and by what
+REQUIREMENTS = (  # files of installed requirements
+    # records of the installation
     "bin/**",
     ".lock",
     *(f"*.dist-info/{name}" for name in ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json")),
     "**/__pycache__/**",
     "**/*.pyc",
-    # what compilers and type checkers read
+    # for compilers and type checkers
     *(f"**/*.{suffix}" for suffix in ("h", "hh", "hpp", "a", "la", "lib", "pyx", "pxd", "pxi", "pyi")),
     "include/**",
-    # what developers read
+    # for developers
     "**/tests/**",
     "test/**",
     "share/doc/**",
@@ -81,45 +81,46 @@ REQUIREMENTS = (  # of installed requirements
 )
 
 
-def is_left_out_folder(name: str) -> bool:
-    """Whether a folder of a function's source stays at home."""
+def is_excluded_folder(name: str) -> bool:
+    """Whether a folder of a function's source is excluded from the package."""
     return _matches(name, SOURCE_FOLDERS)
 
 
-def is_left_out_file(name: str) -> bool:
-    """Whether a file of a function's source stays at home."""
+def is_excluded_file(name: str) -> bool:
+    """Whether a file of a function's source is excluded from the package."""
     return _matches(name, SOURCE_FILES)
 
 
 def secret_reason(path: str, content: bytes) -> str | None:
-    """Why a file may hold a secret, or ``None``. A certificate is public; a PEM file with a private key is not.
+    """Why a file is taken for a secret, in words, or ``None``.
 
-    Modules may speak of keys: in them only the name counts.
+    A certificate is public; a PEM file with a private key is not. Python modules are recognized by name alone, as their
+    source may mention the header of a private key.
     """
     *folders, name = path.split("/")
     folder = next((folder for folder in folders if folder in _SECRET_FOLDERS), None)
     if folder:
-        return f"it lies in {folder}"
+        return f"it is in {folder}"
     if _matches(name, _PUBLIC):
         return None
     if not name.endswith(".py") and _PRIVATE_KEY.search(content):
-        return "it holds a private key"
-    return "files of that name hold secrets" if _matches(name, _SECRETS) else None
+        return "it contains a private key"
+    return "files of that name usually contain secrets" if _matches(name, _SECRETS) else None
 
 
 def requirement_filter(exclude: Sequence[str], provided: Iterable[str]) -> re.Pattern[str]:
-    """Matches the installed files that are left out: the defaults, ``exclude`` and ``provided``.
+    """A pattern for a full match of the paths of excluded files: the defaults, ``exclude`` and ``provided``.
 
-    A glob of ``exclude`` that begins with ``!`` takes back what others leave out: it keeps what it matches.
+    A glob of ``exclude`` that begins with ``!`` includes what it matches, whatever other globs exclude.
     """
     kept = [glob[1:] for glob in exclude if glob.startswith("!")]
-    out = [*REQUIREMENTS, *(glob for glob in exclude if not glob.startswith("!")), *provided]
+    excluded = [*REQUIREMENTS, *(glob for glob in exclude if not glob.startswith("!")), *provided]
     unless = f"(?!(?:{glob_pattern(kept)})$)" if kept else ""
-    return re.compile(f"{unless}(?:{glob_pattern(out)})")
+    return re.compile(f"{unless}(?:{glob_pattern(excluded)})")
 
 
 def glob_pattern(globs: Iterable[str]) -> str:
-    """The regular expression, for a full match, of any of ``globs``."""
+    """A regular expression whose full matches are the paths that any of ``globs`` matches."""
     return "|".join("".join(_glob_parts(glob)) for glob in globs)
 
 

@@ -1,10 +1,10 @@
-"""From a function's source to its package: the same bytes every time, whoever builds them and wherever.
+"""Build a function's package from its source, reproducibly: the same bytes on every machine.
 
-- A file lies at the root of the package under its own name.
-- The contents of a folder without ``__init__.py`` lie at the root.
-- A folder with ``__init__.py`` is a Python package and keeps its import name: its parents' ``__init__.py`` come with
-  it. Import names are relative to the spec's ``package_root`` where it names one, and otherwise to the closest folder
-  that is not a Python package: the same function has the same package in a checkout and inside an installed package.
+- A file is put at the root of the package under its own name.
+- The contents of a folder without ``__init__.py`` are put at the root.
+- A folder with ``__init__.py`` is a Python package and keeps its import name, with its parents' ``__init__.py``. Import
+  names are relative to the spec's ``package_root``, or else to the closest folder that is not a Python package: the same
+  function has the same package in a checkout and inside an installed package.
 """
 
 from __future__ import annotations
@@ -18,59 +18,64 @@ from pathlib import Path, PurePosixPath
 from lambda_toolkit.errors import PackageError
 from lambda_toolkit.packaging.archive import Entry, code_sha256, content_digest, entry_of, write_archive
 from lambda_toolkit.packaging.bytecode import can_compile_for, missing_note, with_bytecode
-from lambda_toolkit.packaging.excludes import is_left_out_file, is_left_out_folder, secret_reason
+from lambda_toolkit.packaging.excludes import is_excluded_file, is_excluded_folder, secret_reason
 from lambda_toolkit.spec.model import THIS_RUNTIME, FunctionSpec
 
-CODE_ROOT = "/var/task"  # where Lambda unpacks a function
+CODE_ROOT = "/var/task"  # where Lambda extracts the package
 ENTRY_FUNCTION = "lambda_handler"
 _USUAL_MODULES = ("lambda_function.py", "handler.py")
 
 
 @dataclass(frozen=True)
 class Package:
-    """A function's package. ``sha256`` is as Lambda shows it, ``unzipped`` is in bytes.
-
-    ``digest`` is what the package is known by: the hash of its files without their bytecode, which another machine may
-    compile a little differently or not at all. ``notes`` are for people: what was left out, and why.
-    """
+    """A function's deployment package."""
 
     content: bytes = field(repr=False)
+    """The zip archive."""
     sha256: str
+    """Lambda's ``CodeSha256`` of the archive."""
     handler: str
+    """``module.function``."""
     unzipped: int
+    """The size of all files, in bytes."""
     sizes: Mapping[str, int] = field(repr=False)
+    """The size of each file in bytes, by its name in the archive."""
     digest: str = ""
+    """The hash of the files without bytecode, which is the package's identity: another machine may compile slightly
+    differently, or not at all."""
     has_bytecode: bool = False
+    """Whether the modules' bytecode is included."""
     notes: tuple[str, ...] = ()
+    """What was excluded because it looks like a secret."""
 
     @property
-    def stamp(self) -> str:
-        """What a release writes down of the package, for :meth:`is_deployed`: digest, bytecode or not, sha256."""
+    def fingerprint(self) -> str:
+        """The package's fingerprint, stored with each release: digest, ``pyc`` or ``py``, and sha256."""
         return f"{self.digest[:32]}/{'pyc' if self.has_bytecode else 'py'}/{self.sha256}"
 
-    def is_deployed(self, live_sha256: str, stamp: str = "") -> bool:
-        """Whether the function whose ``CodeSha256`` is ``live_sha256``, released as ``stamp``, runs this package.
+    def is_deployed(self, live_sha256: str, fingerprint: str = "") -> bool:
+        """Whether a function with the ``CodeSha256`` ``live_sha256``, released as ``fingerprint``, runs this package.
 
-        Bytecode only ever gets better: a package without it does not replace one that was released with it, and who
-        compiles a little differently does not replace the work of others.
+        Equal sources are enough, unless only this package has bytecode: a package without bytecode does not replace one
+        with it, nor does one that was compiled slightly differently.
         """
         if live_sha256 == self.sha256:
             return True
-        digest, _, rest = stamp.partition("/")
+        digest, _, rest = fingerprint.partition("/")
         kind, _, released_sha256 = rest.partition("/")
         if live_sha256 != released_sha256 or digest != self.digest[:32]:
-            return False  # changed by other hands since, or other sources
+            return False  # changed outside the toolkit since, or built from other sources
         return kind == "pyc" or not self.has_bytecode
 
-    def as_deployed(self, live_sha256: str, stamp: str) -> Package:
-        """This package, known by the bytes that are live, where :meth:`is_deployed`; otherwise as it is."""
-        if live_sha256 == self.sha256 or not self.is_deployed(live_sha256, stamp):
+    def as_deployed(self, live_sha256: str, fingerprint: str) -> Package:
+        """This package with the hash of the live one, where :meth:`is_deployed`; otherwise unchanged."""
+        if live_sha256 == self.sha256 or not self.is_deployed(live_sha256, fingerprint):
             return self
-        return replace(self, sha256=live_sha256, has_bytecode=stamp.split("/")[1] == "pyc")
+        return replace(self, sha256=live_sha256, has_bytecode=fingerprint.split("/")[1] == "pyc")
 
 
 def build(spec: FunctionSpec) -> Package:
-    """The package of ``spec``. Raises PackageError where there is none to make; the message names the file."""
+    """Build the package of ``spec``. Raises PackageError, whose message names the file, where that is impossible."""
     collected = _Collected(spec)
     handler = spec.handler or _default_handler(spec)
     sources: Mapping[str, Entry] = collected.entries
@@ -91,12 +96,12 @@ def build(spec: FunctionSpec) -> Package:
 
 
 def bytecode_note(spec: FunctionSpec) -> str | None:
-    """What to tell where the packages of ``spec`` go without bytecode."""
+    """The note for packages of ``spec`` without bytecode; ``None`` where they have it."""
     return None if can_compile_for(spec.runtime) else missing_note(f"`{spec.name}`", spec.runtime)
 
 
 class _Collected:
-    """The entries of a package, by their names in it."""
+    """The files of a package before compilation, by their names in the archive."""
 
     def __init__(self, spec: FunctionSpec) -> None:
         self.entries: dict[str, Entry] = {}
@@ -111,22 +116,22 @@ class _Collected:
             if isinstance(content, Path):
                 content = _read(content, f"extra file `{name}`")
             for path in (name, *([file.name] if file else [])):
-                _refuse_secret(path, content, f"extra_files[{name!r}]")
+                _reject_secret(path, content, f"extra_files[{name!r}]")
             self._add(_archive_name(name), Entry(content), f"extra_files[{name!r}]")
 
     def notes(self, function: str) -> Iterator[str]:
-        """What was left out of a folder that people may look for."""
+        """A note on the files of a folder that were excluded because they look like secrets."""
         if self._secrets:
             files = ", ".join(f"{file} ({reason})" for file, reason in sorted(self._secrets.items()))
             yield (
-                f"Left out of the package of `{function}`: {files}. Lambda can read secrets from Secrets Manager; what "
-                "is public can be named in extra_files."
+                f"Excluded from the package of `{function}`: {files}. Lambda can read secrets from Secrets Manager; "
+                "name public files in extra_files."
             )
 
     def _add_source(self, source: Path) -> None:
         source = Path(os.path.normpath(source.absolute()))
         if source.is_file():
-            _refuse_secret(source.name, _read(source, source.name), str(source))
+            _reject_secret(source.name, _read(source, source.name), str(source))
             prefix, files = PurePosixPath(), [source]
             root = source.parent
         elif source.is_dir():
@@ -144,12 +149,12 @@ class _Collected:
                 self._add_found(str(prefix / file.relative_to(root).as_posix()), file)
 
     def _add_found(self, name: str, file: Path) -> None:
-        """Adds a file of a folder, unless it is to be left out."""
-        hidden = is_left_out_file(file.name)
-        reason = secret_reason(file.name, b"" if hidden else _read(file, name))
+        """Add a file of a folder, unless it is excluded."""
+        excluded = is_excluded_file(file.name)
+        reason = secret_reason(file.name, b"" if excluded else _read(file, name))
         if reason:
             self._secrets[name] = reason
-        elif not hidden:
+        elif not excluded:
             self._add_file(name, file)
 
     def _add_file(self, name: str, file: Path) -> None:
@@ -159,7 +164,7 @@ class _Collected:
         known = self.entries.get(name)
         if known is not None and known.content != entry.content:
             raise PackageError(
-                f"Two different files want to be `{name}` in the package: {self._origin[name]} and {origin}."
+                f"Two different files have the name `{name}` in the package: {self._origin[name]} and {origin}."
             )
         self.entries[name] = entry
         self._origin[name] = origin
@@ -172,13 +177,13 @@ def _read(file: Path, name: str) -> bytes:
         raise PackageError(f"Cannot read {file} for `{name}` in the package: {error.strerror}.") from error
 
 
-def _refuse_secret(path: str, content: bytes, origin: str) -> None:
+def _reject_secret(path: str, content: bytes, origin: str) -> None:
     reason = secret_reason(path, content)
     if reason:
         raise PackageError(
-            f"{origin} has no place in a package: {reason}, and whoever may read the function's code reads it too. Put "
-            "the secret into Secrets Manager and give the function the right to read it; a file that is public needs "
-            "another name."
+            f"{origin} must not be in a package: {reason}, and everyone who may read the function's code could read "
+            "it. Store the secret in Secrets Manager and permit the function to read it, or rename the file if it is "
+            "public."
         )
 
 
@@ -186,13 +191,13 @@ def _archive_name(name: str) -> str:
     path = PurePosixPath(name)
     if not name or path.is_absolute() or ".." in path.parts or "\\" in name:
         raise PackageError(
-            f"`{name}` is no name for a file in a package. Write a relative one, such as data/names.json."
+            f"`{name}` is not a valid name for a file in a package. Use a relative path, such as data/names.json."
         )
     return str(path)
 
 
 def _import_path(folder: Path, root: Path | None) -> PurePosixPath:
-    """The path of ``folder`` in the package: the root, or, for a Python package, its import name below ``root``."""
+    """The path of ``folder`` in the package: its import name below ``root``; empty unless it is a Python package."""
     parts: list[str] = []
     end = Path(os.path.normpath(root.absolute())) if root else None
     while folder != end and (folder / "__init__.py").is_file():
@@ -202,7 +207,7 @@ def _import_path(folder: Path, root: Path | None) -> PurePosixPath:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """The files under ``folder`` that may belong in a package, in a fixed order. Links are followed, not circles."""
+    """The files under ``folder`` that are not in excluded folders, sorted. Follows links, each folder once."""
     seen: set[str] = set()
     for current, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(current)
@@ -212,7 +217,7 @@ def _files(folder: Path) -> Iterator[Path]:
         seen.add(real)
         here = Path(current)
         folders[:] = sorted(
-            name for name in folders if not is_left_out_folder(name) and not (here / name / "pyvenv.cfg").exists()
+            name for name in folders if not is_excluded_folder(name) and not (here / name / "pyvenv.cfg").exists()
         )
         yield from (here / name for name in sorted(files))
 
@@ -224,12 +229,12 @@ def _default_handler(spec: FunctionSpec) -> str:
     modules = [
         file.name
         for file in sorted(source.glob("*.py"))
-        if file.name != "__init__.py" and not is_left_out_file(file.name)
+        if file.name != "__init__.py" and not is_excluded_file(file.name)
     ]
     usual = [name for name in _USUAL_MODULES if name in modules]
     if not usual and len(modules) != 1:
         raise PackageError(
-            f"Which module of {source} holds the handler? It has no {' or '.join(_USUAL_MODULES)}, and {len(modules)} "
+            f"Which module of {source} has the handler? It has no {' or '.join(_USUAL_MODULES)}, and {len(modules)} "
             "modules. Rename it, or name it: handler='module.function'."
         )
     module = usual[0] if usual else modules[0]
@@ -237,19 +242,19 @@ def _default_handler(spec: FunctionSpec) -> str:
 
 
 def _check_handler(handler: str, entries: Mapping[str, Entry], spec: FunctionSpec) -> None:
-    """Raise PackageError where Lambda would find no such function, as far as the source shows."""
+    """Raise PackageError where the source shows that Lambda would not find the handler."""
     module, dot, function = handler.rpartition(".")
     path = module.replace(".", "/")
     name = next((name for name in (f"{path}.py", f"{path}/__init__.py") if name in entries), None)
     if not dot or (name is None and not spec.requirements):
         raise PackageError(f"Handler `{handler}` of `{spec.name}`: the package has no module {path or handler}.py.")
     if name is None:
-        return  # a requirement may bring it
+        return  # it may be in a requirement
     try:
         tree = ast.parse(entries[name].content)
     except (SyntaxError, ValueError) as error:
         if spec.runtime != THIS_RUNTIME and can_compile_for(spec.runtime):
-            return  # the runtime's grammar counts, and its compiler will tell
+            return  # another version's grammar: its own compiler reports the error
         raise PackageError(f"{name}: {error}. Python cannot compile it, so Lambda could not run it.") from error
     defined = set(_defined_names(tree))
     if function not in defined and "*" not in defined:

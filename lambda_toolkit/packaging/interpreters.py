@@ -1,4 +1,4 @@
-"""The Python that compiles for a runtime: bytecode of one minor version means nothing to another."""
+"""Find the Python interpreter that compiles for a runtime: bytecode is valid for one minor version only."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _TRY_AGAIN_AFTER = 24 * 3600  # seconds
 
 @functools.cache
 def find_interpreter(runtime: str) -> Path | None:
-    """A CPython of the minor version of ``runtime``; ``None`` where there is none and none can be had.
+    """A CPython of the minor version of ``runtime``; ``None`` where there is none and none can be downloaded.
 
-    This one, one on the PATH, pyenv's, uv's, in this order; then uv is asked to download one into the cache. Where that
-    fails it is not tried again for a day. ``UV_PYTHON_DOWNLOADS=never`` forbids it.
+    The running one, one on the PATH, pyenv's, uv's, in this order; then uv downloads one into the cache. A failed
+    download is not repeated for a day. ``UV_PYTHON_DOWNLOADS=never`` forbids downloads.
     """
     if runtime == THIS_RUNTIME and sys.implementation.name == "cpython":
         return Path(sys.executable)
@@ -74,12 +74,12 @@ def _download(version: str, own: Path) -> bool:
             return True
         failed.touch()
     except OSError:
-        return False  # the cache cannot be written: there is nowhere to put it
+        return False  # the cache is not writable
     return False
 
 
 def _uv_python(arguments: list[str], own: Path | None) -> str | None:
-    """What ``uv python`` prints; ``None`` where it fails or there is no uv."""
+    """The output of ``uv python``; ``None`` where it fails or uv is not installed."""
     uv = find_uv()
     if uv is None:
         return None
@@ -91,7 +91,7 @@ def _uv_python(arguments: list[str], own: Path | None) -> str | None:
         done = subprocess.run(
             [uv, "python", *arguments],
             env=environment,
-            cwd=Path.home(),  # not where a project's .python-version or pyproject.toml would join in
+            cwd=Path.home(),  # outside any project: its .python-version or pyproject.toml would apply
             capture_output=True,
             text=True,
             timeout=_DOWNLOAD_SECONDS,

@@ -1,7 +1,7 @@
-"""A function's requirements as a Lambda layer: installed for Lambda's platform, pruned, zipped, and kept on disk.
+"""Build a Lambda layer from a function's requirements: installed for Lambda's platform, pruned, zipped and cached.
 
-A layer is known by the hash of what was asked for, so that neither an unchanged deploy nor an edited handler installs
-or uploads it again.
+A layer is identified by the hash of its requirements, so that neither an unchanged deploy nor an edited handler
+installs or uploads it again.
 """
 
 from __future__ import annotations
@@ -28,36 +28,41 @@ from lambda_toolkit.spec.quotas import runtime_version
 from lambda_toolkit.spec.requirements_file import normalized
 
 LAYER_PREFIX = "lambda-script-requirements-"
-_LAYER_ROOT = "/opt/python"
+_LAYER_ROOT = "/opt/python"  # where Lambda extracts a layer's Python modules
 _LARGEST_SHOWN = 10
-_FORMAT = 2  # raise it when the same requirements would give other content
-_PROVIDED = ("boto3", "botocore", "s3transfer")  # Lambda's runtime has them
+_FORMAT = 2  # increment it when the same requirements would build different content
+_PROVIDED = ("boto3", "botocore", "s3transfer")  # part of Lambda's runtime
 
 
 @dataclass(frozen=True)
 class LayerSpec:
-    """What a layer is made from. ``name`` is its name on AWS and in the cache.
+    """The inputs of a layer. Equal inputs are the same layer.
 
-    Where no Python of the runtime's version is to be had, there is only the layer without ``bytecode``, under another
-    name. It stands in until somebody deploys who can compile; from then on all use the one with bytecode, also those
-    who could not have made it.
+    Without a Python of the runtime's version, only the layer without ``bytecode`` can be built, which has another name.
+    It is used until a machine with that Python deploys; from then on all machines use the layer with bytecode.
     """
 
     requirements: tuple[str, ...]
+    """In pip's syntax, normalized."""
     runtime: str
+    """Such as ``python3.12``."""
     architecture: str
+    """``x86_64`` or ``arm64``."""
     platform: str
+    """uv's name of the platform."""
     exclude: tuple[str, ...] = ()
+    """Globs of excluded files, in addition to the defaults."""
     bytecode: bool = True
+    """Whether modules are compiled."""
 
     @property
     def name(self) -> str:
-        """``lambda-script-requirements-<hash>``."""
+        """Its name on AWS and in the cache: ``lambda-script-requirements-<hash>``."""
         return LAYER_PREFIX + self.digest[:16]
 
     @property
     def digest(self) -> str:
-        """The hash of everything that decides about the content."""
+        """The SHA-256 of all inputs and of the format, in hexadecimal."""
         parts = [
             _FORMAT,
             self.requirements,
@@ -72,16 +77,20 @@ class LayerSpec:
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer's zip on disk. Sizes are in bytes; ``largest`` names the distributions that weigh most."""
+    """A built layer."""
 
     path: Path
+    """The zip archive."""
     zipped: int
+    """The size of the archive, in bytes."""
     unzipped: int
+    """The size of its files, in bytes."""
     largest: tuple[tuple[str, int], ...]
+    """The largest distributions and their sizes in bytes, largest first."""
 
 
 def layer_of(spec: FunctionSpec) -> LayerSpec | None:
-    """The layer that ``spec`` needs, or ``None`` where it has no requirements."""
+    """The layer of the function ``spec``; ``None`` where it has no requirements."""
     requirements = normalized(spec.requirements)
     if not requirements:
         return None
@@ -93,7 +102,7 @@ def layer_of(spec: FunctionSpec) -> LayerSpec | None:
 
 
 def lambda_platform(runtime: str, architecture: str) -> str:
-    """uv's name for the platform of a runtime.
+    """uv's name of the platform of a runtime.
 
     python3.11 and older run on Amazon Linux 2 (glibc 2.26), later ones on Amazon Linux 2023 (glibc 2.34):
     https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html
@@ -103,7 +112,7 @@ def lambda_platform(runtime: str, architecture: str) -> str:
 
 
 def build_layer(spec: LayerSpec, cache: Path | None = None) -> Layer:
-    """The zip of ``spec``, from ``cache`` where it was built before.
+    """Build the layer, or return it from ``cache`` (:func:`cache_folder` by default) where it was built before.
 
     Raises PackageError where the requirements cannot be installed.
     """
@@ -113,7 +122,7 @@ def build_layer(spec: LayerSpec, cache: Path | None = None) -> Layer:
     path, facts = _files_of(spec, cache)
     folder = path.parent
     if spec.bytecode and not can_compile_for(spec.runtime):
-        raise PackageError(f"There is no Python that compiles for {spec.runtime}.")
+        raise PackageError(f"No Python on this machine compiles for {spec.runtime}.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="build-", dir=folder) as workspace:
@@ -125,13 +134,13 @@ def build_layer(spec: LayerSpec, cache: Path | None = None) -> Layer:
     except OSError as error:
         raise PackageError(
             f"Cannot build the requirements {uv.shown(spec.requirements)} in {folder}: {error.strerror or error}. "
-            "Name another folder in LAMBDA_SCRIPT_CACHE."
+            "Set LAMBDA_SCRIPT_CACHE to another folder."
         ) from error
     return _read_layer(path, facts)
 
 
 def cached_layer(spec: LayerSpec, cache: Path | None = None) -> Layer | None:
-    """The zip of ``spec`` where it was built before on this machine."""
+    """The layer where it was built on this machine before; otherwise ``None``."""
     path, facts = _files_of(spec, cache)
     return _read_layer(path, facts) if path.is_file() and facts.is_file() else None
 
@@ -148,7 +157,7 @@ def _read_layer(path: Path, facts: Path) -> Layer:
 
 
 def _write(path: Path, content: bytes, workspace: Path) -> None:
-    """Whole or not at all: another process may look for it meanwhile."""
+    """Write atomically: another process may read the file at the same time."""
     partial = workspace / path.name
     partial.write_bytes(content)
     partial.replace(path)
@@ -169,15 +178,15 @@ def _install(spec: LayerSpec, target: Path) -> None:
 
 
 def _tree(installed: Path, spec: LayerSpec) -> dict[str, Entry]:
-    """The installed files that go into the layer, by their names in it, with their bytecode."""
-    asked_for = {re.split(r"[^A-Za-z0-9]", line.lower())[0] for line in spec.requirements}
-    provided = [f"{name}{rest}/**" for name in _PROVIDED if name not in asked_for for rest in ("", "-*.dist-info")]
+    """The layer's files, with bytecode, by their names in the archive."""
+    requested = {re.split(r"[^A-Za-z0-9]", line.lower())[0] for line in spec.requirements}
+    provided = [f"{name}{rest}/**" for name in _PROVIDED if name not in requested for rest in ("", "-*.dist-info")]
     imported = (f"!{folder}/**" for folder in _imported_tests(installed))
-    left_out = requirement_filter((*spec.exclude, *imported), provided)
+    excluded = requirement_filter((*spec.exclude, *imported), provided)
     entries: dict[str, Entry] = {}
     for file in sorted(installed.rglob("*")):
         name = file.relative_to(installed).as_posix()
-        if file.is_file() and not left_out.fullmatch(name):
+        if file.is_file() and not excluded.fullmatch(name):
             entries[name] = entry_of(file, file.read_bytes())
     if spec.bytecode:
         entries = with_bytecode(entries, _LAYER_ROOT, spec.runtime, strict=False)
@@ -185,7 +194,7 @@ def _tree(installed: Path, spec: LayerSpec) -> dict[str, Entry]:
 
 
 def _imported_tests(installed: Path) -> set[str]:
-    """Folders of tests that modules outside of them import by name, as numpy.testing does."""
+    """Test folders that modules outside of them import, as numpy.testing does: they must not be excluded."""
     folders = [path.relative_to(installed).as_posix() for path in installed.rglob("tests") if path.is_dir()]
     found: set[str] = set()
     by_package: dict[str, list[str]] = {}

@@ -1,4 +1,4 @@
-"""uv, which installs requirements for another platform: where it is, what it trusts, and what its refusals mean."""
+"""Run uv, which installs requirements for another platform, and explain its errors."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _OTHER_PYTHON = re.compile(
 
 
 def find_uv() -> str | None:
-    """The uv beside this Python, or the one on the PATH; ``None`` where there is none."""
+    """The path of uv: the package installed beside this Python, or one on the PATH; ``None`` where there is none."""
     try:
         from uv import find_uv_bin
 
@@ -35,7 +35,7 @@ def find_uv() -> str | None:
 
 
 def uv_environment() -> dict[str, str]:
-    """This process's environment for uv, which shall trust what the system trusts, such as a proxy, as pip does."""
+    """The environment for uv: this process's, with the system's certificates trusted, as a proxy may need them."""
     environment = dict(os.environ)
     trusted = ssl.get_default_verify_paths()
     if trusted.cafile or trusted.capath:
@@ -46,8 +46,8 @@ def uv_environment() -> dict[str, str]:
 def install(requirements: Path, target: Path, *, version: str | None, platform: str | None, what: str) -> None:
     """Install the requirements file into ``target``, from wheels only.
 
-    ``version`` and ``platform`` (uv's names) are those of the runtime; ``None`` is this machine. ``what`` begins the
-    message of the PackageError that is raised where it cannot be done.
+    ``version`` and ``platform``, in uv's names, are the runtime's; ``None`` means this machine's. Raises PackageError,
+    whose message begins with ``what``, where uv fails.
     """
     uv = find_uv()
     if uv is None:
@@ -64,14 +64,14 @@ def install(requirements: Path, target: Path, *, version: str | None, platform: 
 
 
 def explained(output: str) -> str:
-    """What uv's refusal means for the person who asked: which package, and what to try."""
+    """uv's error ``output`` in words: which requirement fails, and what to try. Else its last lines, masked."""
     text = re.sub(r"\s+", " ", output)
     reasons = list(dict.fromkeys(_reasons(text)))
     return "\n".join(reasons or [_masked(line) for line in output.strip().splitlines()[-_SHOWN_LINES:]])
 
 
 def shown(requirements: Sequence[str]) -> str:
-    """Requirements for people: without options, hashes and what stands before the ``@`` of an address."""
+    """Requirements for messages: without options, hashes and the credentials in URLs."""
     lines = (re.sub(r"\s*--hash[= ]\S+", "", line) for line in requirements if not line.startswith("-"))
     return ", ".join(_masked(line) for line in lines)
 
@@ -83,8 +83,8 @@ def _masked(text: str) -> str:
 def _reasons(text: str) -> Iterator[str]:
     for found in re.finditer(rf"Wheels are required for `{_NAME}`", text):
         yield (
-            f"- {found[1]} is published as source only: it has no wheel. Try another version of it or a package in its "
-            f"place, or build a wheel (pip wheel {found[1]}) and write `{found[1]} @ file:///path/to/it.whl`."
+            f"- {found[1]} is published as source only: it has no wheel. Try another version or another "
+            f"package, or build a wheel (pip wheel {found[1]}) and write `{found[1]} @ file:///path/to/it.whl`."
         )
     for found in _OTHER_PLATFORM.finditer(text):
         yield (
@@ -98,11 +98,11 @@ def _reasons(text: str) -> Iterator[str]:
             f"{_first(found[4])}. Try another version of it, or another runtime."
         )
     for found in re.finditer(rf"(?:Because |and ){_NAME} was not found in ", text):
-        yield f"- {found[1]} is not known to the package index. Is its name right?"
+        yield f"- {found[1]} is not in the package index. Check its name."
     for found in re.finditer(
         rf"Because only {_NAME}((?:[<>=!~]=?[^ ]+)?) is available and (.+?) require[sd]? (\S+),", text
     ):
-        yield f"- {found[4]} is asked for, and only {found[1]}{found[2]} can be had for this platform."
+        yield f"- {found[4]} is required, and only {found[1]}{found[2]} is available for this platform."
 
 
 def _first(tags: str) -> str:

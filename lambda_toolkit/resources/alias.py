@@ -23,7 +23,7 @@ _NEW = ("ResourceNotFoundException",)  # eventual consistency: a new resource is
 class Release:
     """A release: ``version``, published from the declaration with this ``digest`` (:func:`release.digest`).
 
-    ``code`` is the stamp of the package (:class:`Package`).
+    ``code`` is the fingerprint of the package (:class:`Package`).
     """
 
     version: str

@@ -118,7 +118,7 @@ def plan(context: Context, package: Package, layer: RequiredLayer | None) -> lis
         published = _write(executor_aws, spec, desired, compared, known, is_released=is_released)
         if not is_released:
             published = published or version.publish(executor_aws, spec.name, package.sha256)
-            release.promote(executor_aws, spec, live_alias, Release(published, desired.digest, package.stamp))
+            release.promote(executor_aws, spec, live_alias, Release(published, desired.digest, package.fingerprint))
 
     details = (moved,) if moved else ()
     change = Change(KIND, spec.name, "update", details, _dependencies(spec, layer), compared.found, apply=update)
@@ -151,7 +151,7 @@ def _creation(spec: FunctionSpec, desired: _Desired) -> Change:
             Publish=True,
             **_as_parameters(desired.configuration),
         )
-        release.promote(executor_aws, spec, None, Release(str(created["Version"]), desired.digest, package.stamp))
+        release.promote(executor_aws, spec, None, Release(str(created["Version"]), desired.digest, package.fingerprint))
 
     details = (
         f"{spec.runtime}, {spec.memory} MB, {spec.timeout} s",

@@ -147,7 +147,7 @@ def test_all_mistakes_are_told_at_once_each_with_its_table_and_what_to_write(tmp
         "[functions.extract] timeout 901 is outside 1 to 900 seconds.",
         "[packages] runtime `python313` is not one of Lambda's for Python; write it like python3.12.",
         "[pipeline] log_retention_days 31 is not one of 1, 3, 5",
-        "[pipeline] tag `aws:project`: ",
+        "[pipeline] tag `aws:project`: keys that begin with `aws:` are reserved by AWS.",
         "names `error`, which [alarms] does not declare. Did you mean `errors`?",
         "[alarms.errors] contains the unknown key `threshhold`. Did you mean `threshold`?",
         "[functions.load] its environment has",

@@ -224,7 +224,7 @@ def test_secrets_are_left_out_and_named(tmp_path: Path) -> None:
     package = build(FunctionSpec("f", source))
     assert names(source) == sorted({"handler.py", *PUBLIC})
     assert all(f"{name} (" in package.notes[0] for name in SECRETS)
-    assert "both.pem (it holds a private key)" in package.notes[0]
+    assert "both.pem (it contains a private key)" in package.notes[0]
 
 
 @pytest.mark.parametrize("name", SECRETS)
@@ -236,7 +236,7 @@ def test_a_secret_that_is_asked_for_is_refused(tmp_path: Path, name: str) -> Non
         {"extra_files": {"public.bin": file}},
         {"extra_files": {name: SECRETS[name].encode()}},
     ):
-        with pytest.raises(PackageError, match="has no place in a package: .*Secrets Manager"):
+        with pytest.raises(PackageError, match="must not be in a package: .*Secrets Manager"):
             build(FunctionSpec("f", tmp_path / "f.py", **different))  # type: ignore[arg-type]
 
 
@@ -257,7 +257,7 @@ def test_extra_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["/etc/passwd", "../up", "a/../../b", "", "a\\b"])
 def test_names_that_lead_out_of_the_package_are_refused(tmp_path: Path, name: str) -> None:
     source = write(tmp_path, {"f.py": HANDLER}) / "f.py"
-    with pytest.raises(PackageError, match="no name for a file in a package"):
+    with pytest.raises(PackageError, match="not a valid name for a file in a package"):
         build(FunctionSpec("f", source, extra_files={name: b""}))
 
 
@@ -362,12 +362,12 @@ def test_what_is_deployed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     bare = build(FunctionSpec("f", source))
     assert compiled.digest == bare.digest
     assert compiled.sha256 != bare.sha256
-    assert bare.is_deployed(compiled.sha256, compiled.stamp), "it leaves the bytecode of others alone"
-    assert not compiled.is_deployed(bare.sha256, bare.stamp), "it adds what was missing"
+    assert bare.is_deployed(compiled.sha256, compiled.fingerprint), "it leaves the bytecode of others alone"
+    assert not compiled.is_deployed(bare.sha256, bare.fingerprint), "it adds what was missing"
     assert compiled.is_deployed(compiled.sha256)
-    assert not bare.is_deployed("changed in the console", compiled.stamp)
+    assert not bare.is_deployed("changed in the console", compiled.fingerprint)
     source.write_text(HANDLER + "x = 1\n", encoding="utf-8")
-    assert not build(FunctionSpec("f", source)).is_deployed(compiled.sha256, compiled.stamp)
+    assert not build(FunctionSpec("f", source)).is_deployed(compiled.sha256, compiled.fingerprint)
 
 
 def _other_python() -> str:

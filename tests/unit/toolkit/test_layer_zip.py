@@ -219,8 +219,8 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             "- young 1.0 has no wheel for this architecture and its C library; .*manylinux_2_39_x86_64",
         ),
         ("old", "x86_64", "- old 1.0 has no wheel for CPython 3.13; it has some for cp311. Try"),
-        ("misspelt", "x86_64", "- misspelt is not known to the package index. Is its name right"),
-        ("intel>=2", "x86_64", r"- intel>=2 is asked for, and only intel==1\.0 can be had"),
+        ("misspelt", "x86_64", "- misspelt is not in the package index. Check its name"),
+        ("intel>=2", "x86_64", r"- intel>=2 is required, and only intel==1\.0 is available"),
     ],
 )
 def test_the_package_that_stands_in_the_way_is_named(
