@@ -3,8 +3,8 @@
 - A file is put at the root of the package under its own name.
 - The contents of a folder without ``__init__.py`` are put at the root.
 - A folder with ``__init__.py`` is a Python package and keeps its import name, with its parents' ``__init__.py``. Import
-  names are relative to the spec's ``package_root``, or else to the closest folder that is not a Python package: the same
-  function has the same package in a checkout and inside an installed package.
+  names are relative to the spec's ``package_root``, or else to the closest folder that is not a Python package: the
+  same function has the same package in a checkout and inside an installed package.
 """
 
 from __future__ import annotations
