@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from lambda_script import LIVE
 from lambda_toolkit.pipeline.config.model import Pipeline
-from lambda_toolkit.resources.alias import LIVE
 
 if TYPE_CHECKING:
     from lambda_toolkit.aws import Aws

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from lambda_script import LIVE
 from lambda_toolkit.pipeline.errors import CommandError
 from lambda_toolkit.pipeline.installed import program
 from lambda_toolkit.pipeline.lambdas.shared.errors import Hint, PipelineError, hint_of
 from lambda_toolkit.pipeline.lambdas.shared.events import Request
 from lambda_toolkit.pipeline.lambdas.shared.message import Message
-from lambda_toolkit.resources.alias import LIVE
 
 if TYPE_CHECKING:
     from lambda_toolkit.aws import Aws

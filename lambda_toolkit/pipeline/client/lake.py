@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def batches_after(aws: Aws, bucket: str, number: int) -> tuple[BatchListing, ...]:
     """The batches in ``bucket`` with a higher number, in order. Empty where the bucket does not exist."""
-    from lambda_toolkit.errors import AwsError
+    from lambda_script import AwsError
 
     try:
         entries = aws.list_all(

@@ -21,7 +21,7 @@ def events(
     With ``follow`` they never end, and ``wait`` is called between two reads. Raises CommandError where the function has
     no log group.
     """
-    from lambda_toolkit.errors import AwsError
+    from lambda_script import AwsError
 
     seen: set[object] = set()
     group = f"/aws/lambda/{function}"

@@ -1,4 +1,4 @@
-"""``deploy``: makes AWS what the configuration says, and writes only what differs."""
+"""``deploy``: changes AWS to match the configuration, and writes only what differs."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from lambda_toolkit.pipeline.commands.shared.show_changes import (
 from lambda_toolkit.pipeline.errors import CommandError
 
 if TYPE_CHECKING:
-    from lambda_toolkit.changes import Report
+    from lambda_script import Report
 
 
-_UNASKED = ("layer", "old versions")  # nobody uses them any more
+_UNCONFIRMED = ("layer", "old versions")  # not in use: removed without a question
 
 
 @click.command("deploy")
 @click.argument("functions", nargs=-1, metavar="[FUNCTION]...")
 @scope_options
-@click.option("--yes", is_flag=True, help="Do not ask before something is removed.")
+@click.option("--yes", is_flag=True, help="Do not ask before resources are removed.")
 @with_request
 def command(request: Request, functions: tuple[str, ...], scope: Scope, yes: bool) -> int:
     """Deploy everything in the configuration, or redeploy just the FUNCTIONs named.
@@ -39,10 +39,10 @@ def command(request: Request, functions: tuple[str, ...], scope: Scope, yes: boo
     Only differences are written: when nothing changed, nothing is. Database URLs reach Secrets Manager from the
     environment variables that the configuration names; where one is not set, the stored value stays.
 
-    What an earlier deploy of this pipeline and stage made and the configuration no longer names is removed. On a
-    terminal that is shown and asked first (--yes: not); elsewhere, as in CI, it is done: what was merged is meant. Look
-    with `plan`, which names every deletion, or keep it with --no-prune. With FUNCTIONs named, nothing else is removed.
-    Buckets, secrets and logs stay unless --delete-data is given.
+    Resources of this pipeline and stage that the configuration no longer declares are removed. On a terminal they are
+    shown and confirmed first (--yes skips that); elsewhere, as in CI, they are removed without a question. `plan` shows
+    every removal, and --no-prune keeps them. With FUNCTIONs named, nothing else is removed. Buckets, secrets and logs
+    stay unless --delete-data is given.
     """
     report = apply(request.screen, request.target(), functions, scope, ask=not yes)
     request.screen.document(report_document(report) if report else {"done": [], "failed": []})
@@ -52,12 +52,12 @@ def command(request: Request, functions: tuple[str, ...], scope: Scope, yes: boo
 def apply(
     screen: Screen, target: Target, functions: Collection[str] = (), scope: Scope = EVERYTHING, *, ask: bool = False
 ) -> Report | None:
-    """Deploys to ``target`` and tells ``screen``. Returns what was done, or ``None`` when nothing differed.
+    """Deploy to ``target`` and show it on ``screen``. Returns the report, or ``None`` where nothing differed.
 
-    With ``ask``, and on a terminal, what would be removed is shown and confirmed first. Raises CommandError where it is
-    not.
+    With ``ask``, and on a terminal, removals are shown and confirmed first. Raises CommandError where they are not
+    confirmed, and ToolkitError.
     """
-    from lambda_toolkit.deploy.execute import execute
+    from lambda_script import apply as apply_changes
 
     aws = target.aws()
     with screen.waiting("Comparing the configuration with AWS ..."):
@@ -67,17 +67,17 @@ def apply(
     if not plan:
         screen.say("Nothing changed.")
         return None
-    removed = [item for item in plan.changes if item.action == "delete" and item.kind not in _UNASKED]
+    removed = [item for item in plan.changes if item.action == "delete" and item.kind not in _UNCONFIRMED]
     if removed and ask and not screen.as_json and sys.stdin.isatty():
         show_changes(screen, removed)
         if not click.confirm(
-            f"Remove {counted(len(removed), 'thing')} that the configuration no longer names?", err=True
+            f"Remove {counted(len(removed), 'resource')} that the configuration no longer declares?", err=True
         ):
             raise CommandError("Nothing was changed. To deploy and keep them: --no-prune.")
     try:
-        report = execute(aws, plan, on_progress=lambda progress: show_progress(screen, progress))
+        report = apply_changes(plan, aws, on_progress=lambda progress: show_progress(screen, progress))
     except KeyboardInterrupt:
-        screen.progress("Stopped half way: what was done stays, and the same command finishes the work.")
+        screen.progress("Interrupted: completed changes stay, and the same command makes the rest.")
         raise
     show_report(screen, report, f"Deployed {target.pipeline.name} ({target.pipeline.stage})")
     return report

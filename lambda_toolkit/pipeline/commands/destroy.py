@@ -1,4 +1,4 @@
-"""``destroy``: removes what deploy made. Data and secrets only when that is said twice."""
+"""``destroy``: removes what deploy created; data and secrets only with an option of their own."""
 
 from __future__ import annotations
 
@@ -18,20 +18,19 @@ from lambda_toolkit.pipeline.errors import CommandError, UsageError
 
 @click.command("destroy")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--delete-data", is_flag=True, help="Remove the buckets with every object in them, and the secrets, too.")
+@click.option("--delete-data", is_flag=True, help="Also remove the buckets with all their objects, and the secrets.")
 @with_request
 def command(request: Request, yes: bool, delete_data: bool) -> int:
     """Remove functions, roles, schedules, triggers, alarms, logs and the topic.
 
-    The buckets with their data and the secrets stay unless --delete-data is given. The databases are never touched; a
-    warehouse that was filled from buckets that are deleted must be emptied before it can be filled anew.
+    The buckets with their data and the secrets stay unless --delete-data is given. The databases are never changed: a
+    warehouse that was loaded from deleted buckets must be emptied before it can be loaded again.
     """
-    from lambda_toolkit.deploy.execute import execute
-    from lambda_toolkit.deploy.plan import make_destroy_plan
+    from lambda_script import apply, plan_destroy
 
     screen, target = request.screen, request.target()
     aws = target.aws()
-    plan = make_destroy_plan(aws, deployment(target.pipeline, aws.account_id, {}), delete_data=delete_data)
+    plan = plan_destroy(deployment(target.pipeline, aws.account_id, {}), aws, delete_data=delete_data)
     if not plan:
         screen.say("Nothing to remove.")
         screen.document({"done": [], "failed": []})
@@ -44,7 +43,7 @@ def command(request: Request, yes: bool, delete_data: bool) -> int:
             raise UsageError("destroy --json does not ask: add --yes once you have read the plan.")
         if not click.confirm(f"Remove these {len(plan.changes)} from AWS account {aws.account_id}?", err=True):
             raise CommandError("Nothing was removed.")
-    report = execute(aws, plan, on_progress=lambda progress: show_progress(screen, progress))
+    report = apply(plan, aws, on_progress=lambda progress: show_progress(screen, progress))
     show_report(screen, report, "Removed")
     screen.document(report_document(report))
     return DONE if report.ok else FAILED

@@ -10,7 +10,7 @@ import click
 
 from lambda_toolkit.pipeline.client.invocation import invoke
 from lambda_toolkit.pipeline.commands.shared.options import DONE, FAILED, Request, with_request
-from lambda_toolkit.pipeline.config.deployment import one
+from lambda_toolkit.pipeline.config.deployment import aws_name
 from lambda_toolkit.pipeline.errors import CommandError, UsageError
 
 
@@ -23,7 +23,7 @@ from lambda_toolkit.pipeline.errors import CommandError, UsageError
 def command(request: Request, function: str, event: Path | None) -> int:
     """Invoke FUNCTION and wait for it."""
     target = request.target()
-    answer = invoke(target.aws(), one(target.pipeline, function), _event(event))
+    answer = invoke(target.aws(), aws_name(target.pipeline, function), _event(event))
     if answer.log_tail:
         request.screen.progress(answer.log_tail.rstrip())
     if answer.error is not None:

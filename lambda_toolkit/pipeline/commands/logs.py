@@ -10,7 +10,7 @@ import click
 
 from lambda_toolkit.pipeline.client.logs import events
 from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_request
-from lambda_toolkit.pipeline.config.deployment import one
+from lambda_toolkit.pipeline.config.deployment import aws_name
 from lambda_toolkit.pipeline.errors import UsageError
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -25,7 +25,7 @@ POLL_SECONDS = 1.0
 def command(request: Request, function: str, since: str, follow: bool) -> int:
     """Show FUNCTION's log."""
     target = request.target()
-    name = one(target.pipeline, function)
+    name = aws_name(target.pipeline, function)
     if follow and request.screen.as_json:
         raise UsageError("--follow never ends, so its output cannot be one JSON document. Omit one of the two options.")
     start = int((time.time() - seconds(since)) * 1000)

@@ -1,4 +1,4 @@
-"""``plan``: what deploy would do. It only reads."""
+"""``plan``: what deploy would change. Only reads."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from lambda_toolkit.pipeline.commands.shared.show_changes import as_document, no
 def command(request: Request, functions: tuple[str, ...], exit_code: bool, scope: Scope) -> int:
     """Show what deploy would create (+), update (~) and delete (-), for everything or for the FUNCTIONs named.
 
-    Each attribute that differs is shown as `attribute: on AWS -> declared`, also where somebody changed it by hand.
-    What is secret, or looks like it, is masked. With the same options, deploy does exactly this.
+    Each attribute that differs is shown as `attribute: on AWS -> declared`, also where it was changed outside of this
+    tool. Secret values are masked. With the same options, deploy does exactly this.
     """
     target = request.target()
     plan = scope.plan(target.aws(), target, functions)

@@ -34,8 +34,8 @@ def command(
     With --trust github --repository OWNER/REPO, print the trust policy of a role for GitHub Actions instead, which
     needs no stored key. Both are JSON on stdout. Print it again when functions, buckets, topics or secrets are added.
     """
+    from lambda_script import deployer_policy
     from lambda_toolkit.aws.arns import Place
-    from lambda_toolkit.deploy import deployer_policy
 
     if bool(trust) != bool(repository):
         raise UsageError("--trust and --repository go together.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_request
-from lambda_toolkit.pipeline.config.deployment import one
+from lambda_toolkit.pipeline.config.deployment import aws_name
 
 
 @click.command("rollback")
@@ -16,12 +16,12 @@ def command(request: Request, function: str, to: str | None) -> int:
     """Make an earlier version of FUNCTION live again, in one call.
 
     Schedules, triggers and `invoke` then start that version. `plan` shows the rollback as a difference, and the next
-    deploy undoes it: mend or revert what was wrong first.
+    deploy reverts it: fix the cause first.
     """
-    from lambda_toolkit.deploy.rollback import rollback
+    from lambda_script import rollback
 
     target = request.target()
-    done = rollback(target.aws(), one(target.pipeline, function), to)
+    done = rollback(aws_name(target.pipeline, function), to, aws=target.aws())
     request.screen.say(str(done), bold=True)
     request.screen.document({"function": done.function, "from": done.from_version, "to": done.to_version})
     return DONE

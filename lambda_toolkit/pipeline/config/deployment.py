@@ -8,12 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from lambda_script import Alarm, Deployment, FunctionSpec, S3Trigger, SecretSpec
 from lambda_toolkit.pipeline.config.model import FunctionDeclaration, Pipeline, SecretDeclaration
 from lambda_toolkit.pipeline.config.role_policy import bucket_of, permissions
 from lambda_toolkit.pipeline.config.toml_reader import did_you_mean
 from lambda_toolkit.pipeline.errors import ConfigurationError, UsageError
 from lambda_toolkit.pipeline.warehouse.column_types import with_types
-from lambda_toolkit.spec.model import Alarm, Deployment, FunctionSpec, S3Trigger, SecretSpec
 
 DEFAULT_PORT = 5432  # PostgreSQL's
 SCHEMA = Path("config/warehouse.sql")
@@ -61,28 +61,24 @@ def function_spec(pipeline: Pipeline, function: FunctionDeclaration, account: st
     )
 
 
-def chosen(pipeline: Pipeline, names: Collection[str]) -> tuple[str, ...] | None:
+def aws_names(pipeline: Pipeline, names: Collection[str]) -> tuple[str, ...] | None:
     """The names on AWS of the functions called ``names``; ``None``, which means all, where none is named.
 
-    A function may be called as in the file or as on AWS. Raises UsageError for one that is not declared.
+    A function may be named as in the file or as on AWS. Raises UsageError for one that is not declared.
     """
-    known = {pipeline.function_name(name): pipeline.function_name(name) for name in pipeline.functions}
-    known |= {name: pipeline.function_name(name) for name in pipeline.functions}
-    for name in names:
-        if name not in known:
-            raise UsageError(
-                f"There is no function `{name}` in {pipeline.path}.{did_you_mean(name, known)} "
-                f"Declared: {', '.join(pipeline.functions)}."
-            )
-    return tuple(known[name] for name in names) or None
+    return tuple(aws_name(pipeline, name) for name in names) or None
 
 
-def one(pipeline: Pipeline, name: str) -> str:
+def aws_name(pipeline: Pipeline, name: str) -> str:
     """The name on AWS of the function called ``name``. Raises UsageError where it is not declared."""
-    names = chosen(pipeline, [name])
-    if names is None:
-        raise AssertionError("one name was given")
-    return names[0]
+    known = {pipeline.function_name(function): pipeline.function_name(function) for function in pipeline.functions}
+    known |= {function: pipeline.function_name(function) for function in pipeline.functions}
+    if name not in known:
+        raise UsageError(
+            f"There is no function `{name}` in {pipeline.path}.{did_you_mean(name, known)} "
+            f"Declared: {', '.join(pipeline.functions)}."
+        )
+    return known[name]
 
 
 def tables_json(pipeline: Pipeline) -> bytes:

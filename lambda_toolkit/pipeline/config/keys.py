@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from lambda_toolkit.spec.model import Alarm, BucketSpec, Canary, FunctionSpec
+from lambda_script import Alarm, BucketSpec, Canary, FunctionSpec
 
 
 class Type(Enum):

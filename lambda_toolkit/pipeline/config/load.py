@@ -9,7 +9,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lambda_toolkit.errors import ScheduleError
+from lambda_script import (
+    Alarm,
+    BucketSpec,
+    Canary,
+    FunctionSpec,
+    LifecycleRule,
+    S3Trigger,
+    ScheduleError,
+    TopicSpec,
+    to_eventbridge,
+)
 from lambda_toolkit.pipeline.config.keys import FILE
 from lambda_toolkit.pipeline.config.model import FunctionDeclaration, Pipeline, SecretDeclaration, stage_name
 from lambda_toolkit.pipeline.config.role_policy import bucket_of
@@ -17,17 +27,6 @@ from lambda_toolkit.pipeline.config.toml_reader import Problems, Values, read_ta
 from lambda_toolkit.pipeline.config.validate import check
 from lambda_toolkit.pipeline.errors import ConfigurationError
 from lambda_toolkit.pipeline.installed import FUNCTIONS, PACKAGE_ROOT, SHARED, shipped_functions
-from lambda_toolkit.spec.cron import to_eventbridge
-from lambda_toolkit.spec.model import (
-    THIS_RUNTIME,
-    Alarm,
-    BucketSpec,
-    Canary,
-    FunctionSpec,
-    LifecycleRule,
-    S3Trigger,
-    TopicSpec,
-)
 
 DEFAULT_PATH = Path("config/pipeline.toml")
 HOST = "host"  # the runtime of the Python that deploys, for a stack on this machine
@@ -122,7 +121,7 @@ def _packaging(values: Values) -> dict[str, Any]:
     """The fields of a FunctionSpec that ``[packages]`` or a function sets."""
     given = {name: values[name] for name in _PACKAGING if values[name] is not None}
     if given.get("runtime") == HOST:
-        given["runtime"] = THIS_RUNTIME
+        given["runtime"] = FunctionSpec.runtime  # the default: that of the Python that deploys
     return given
 
 

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lambda_script import Alarm, BucketSpec, FunctionSpec, S3Trigger, TopicSpec, bounded, short_hash
 from lambda_toolkit.pipeline.errors import ConfigurationError
-from lambda_toolkit.spec.model import Alarm, BucketSpec, FunctionSpec, S3Trigger, TopicSpec
-from lambda_toolkit.spec.ownership import bounded, short_hash
 
 _FUNCTION_NAME, _BUCKET_NAME = 64, 63  # characters that AWS allows
 _STAGE_NAME = 24  # characters: so that the names made of it seldom need shortening

@@ -6,12 +6,19 @@ from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
-from lambda_toolkit.errors import LimitError, TriggerError
+from lambda_script import (
+    Alarm,
+    BucketSpec,
+    FunctionSpec,
+    LifecycleRule,
+    LimitError,
+    TriggerError,
+    check_bucket,
+    function_problems,
+)
 from lambda_toolkit.pipeline.config.model import FunctionDeclaration, Pipeline
 from lambda_toolkit.pipeline.config.toml_reader import Problems
 from lambda_toolkit.pipeline.errors import ConfigurationError
-from lambda_toolkit.spec import quotas
-from lambda_toolkit.spec.model import Alarm, BucketSpec, FunctionSpec, LifecycleRule
 
 _ACCOUNT = "0" * 12  # a placeholder as long as an account's number: names have their real length
 _VALID = FunctionSpec("f", Path())  # nothing is wrong with it
@@ -29,11 +36,11 @@ def check(problems: Problems, pipeline: Pipeline) -> None:
     }
     reported: set[str] = set()  # what is wrong with a table that functions share is not repeated for each of them
     for place, spec in tables.items():
-        for text in quotas.function_problems(spec):
+        for text in function_problems(spec):
             problems.add(place, text)
             reported.add(text)
     for function in pipeline.functions.values():
-        for text in quotas.function_problems(_complete(problems, pipeline, function, is_readable)):
+        for text in function_problems(_complete(problems, pipeline, function, is_readable)):
             if text not in reported:
                 problems.add(f"[functions.{function.name}]", text)
     if is_readable:
@@ -61,14 +68,14 @@ def _complete(problems: Problems, pipeline: Pipeline, function: FunctionDeclarat
 def _check_names(problems: Problems, pipeline: Pipeline) -> None:
     for name in pipeline.buckets:
         try:
-            quotas.check_bucket(BucketSpec(pipeline.bucket_name(name, _ACCOUNT)))
+            check_bucket(BucketSpec(pipeline.bucket_name(name, _ACCOUNT)))
         except (LimitError, ConfigurationError) as error:
             problems.add(f"[buckets] `{name}`:", str(error).removeprefix(f"{pipeline.path}: "))
 
 
 def _check_triggers(problems: Problems, pipeline: Pipeline) -> None:
     """No two triggers start on one object: S3 rejects that."""
-    from lambda_toolkit.resources.s3_notification import check_declared
+    from lambda_script import check_declared  # imported on use: it needs the client of AWS
 
     declared = [
         replace(_VALID, name=function.name, s3_triggers=(trigger,))

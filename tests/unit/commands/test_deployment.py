@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from lambda_toolkit.pipeline.config.deployment import chosen, credentials, deployment, environment, tables_json
+from lambda_toolkit.pipeline.config.deployment import aws_names, credentials, deployment, environment, tables_json
 from lambda_toolkit.pipeline.config.load import DEFAULT_PATH, load
 from lambda_toolkit.pipeline.config.role_policy import permissions
 from lambda_toolkit.pipeline.errors import ConfigurationError, UsageError
@@ -121,12 +121,12 @@ def test_the_tables_travel_as_the_same_bytes(pipeline):
 
 
 def test_functions_are_chosen_by_their_short_names(pipeline):
-    assert chosen(pipeline, []) is None
-    assert chosen(pipeline, ["load"]) == ("totes-dev-load",)
+    assert aws_names(pipeline, []) is None
+    assert aws_names(pipeline, ["load"]) == ("totes-dev-load",)
     with pytest.raises(
         UsageError, match="no function `lode` in .*Did you mean `load`.*Declared: extract, transform, load"
     ):
-        chosen(pipeline, ["lode"])
+        aws_names(pipeline, ["lode"])
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,19 @@ def test_toolkit_does_not_import_the_pipeline() -> None:
     assert shown([each for each in toolkit if any(within(each.target, other) for other in others)]) == []
 
 
+def test_pipeline_uses_the_toolkit_through_its_public_face() -> None:
+    """Through ``lambda_script`` and ``lambda_toolkit.aws``; the local stack also installs with the toolkit's uv."""
+    public = ("lambda_toolkit.aws", "lambda_toolkit.pipeline")
+    past = [
+        each
+        for each in imports("lambda_toolkit.pipeline")
+        if within(each.target, "lambda_toolkit")
+        and not any(within(each.target, name) for name in public)
+        and not (within(each.module, "lambda_toolkit.pipeline.local_stack") and "packaging.uv" in each.target)
+    ]
+    assert shown(past) == []
+
+
 def test_lambdas_import_only_themselves_and_the_runtime() -> None:
     def allowed(each: Import) -> bool:
         root = each.target.split(".")[0]

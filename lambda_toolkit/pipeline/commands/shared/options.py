@@ -1,4 +1,4 @@
-"""What every command shares: its three options, its exit codes, and how a failure is told."""
+"""What every command shares: three options, exit codes, and the messages of failures."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from lambda_toolkit.pipeline.installed import program
 P = ParamSpec("P")
 
 DONE, FAILED, CHANGES = 0, 1, 2
-MISUSED = 2  # as click says it
-INTERRUPTED = 130  # as shells say it of Ctrl-C
-_TRY = {  # what the machine refuses, and what to do then; other errors of the system are defects
+MISUSED = 2  # as in click
+INTERRUPTED = 130  # as shells report Ctrl-C
+_TRY = {  # errors of the operating system, and what to do; others are defects
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "Run this in a folder that you may write to."),
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "Free some space, and repeat the command."),
 }
@@ -33,7 +33,7 @@ _TRY = {  # what the machine refuses, and what to do then; other errors of the s
 
 @dataclass(frozen=True)
 class Request:
-    """How the command was called: its file, its stage, and where its words go."""
+    """How the command was called: its file, its stage, and where its output is shown."""
 
     config: Path
     stage: str | None
@@ -48,14 +48,14 @@ class Request:
         """The pipeline and the AWS that this call is about."""
         target = choose(self.config, self.stage, os.environ)
         if target.is_local and self.stage is None:
-            self.screen.progress("About the embedded stack, which is up. (For AWS: set credentials, or give --stage.)")
+            self.screen.progress("Target: the local stack, which is up. (For AWS: set credentials, or give --stage.)")
         return target
 
 
 def with_request(body: Callable[Concatenate[Request, P], int | None]) -> Callable[..., None]:
     """Turns ``body(request, ...) -> exit code or None for 0`` into a click callback with the shared options.
 
-    Expected failures end as one message and exit code 1, never as a traceback.
+    Expected failures end with one message and exit code 1, never with a traceback.
     """
 
     @click.option(
@@ -95,10 +95,10 @@ def with_request(body: Callable[Concatenate[Request, P], int | None]) -> Callabl
 
 
 def _expected() -> tuple[type[Exception], ...]:
-    """The failures that have a message for people. Imported when they happen: most calls do not fail."""
+    """The errors whose messages are for users. Imported when one is raised: most calls do not fail."""
     from botocore.exceptions import BotoCoreError, ClientError
 
-    from lambda_toolkit.errors import ToolkitError
+    from lambda_script import ToolkitError
     from lambda_toolkit.pipeline.lambdas.shared.errors import PipelineError
     from lambda_toolkit.pipeline.local_stack.errors import LocalError
 
@@ -111,7 +111,7 @@ def _of_a_file(error: OSError) -> str:
 
 
 def _message(error: Exception) -> str:
-    from lambda_toolkit.errors import ToolkitError
+    from lambda_script import ToolkitError
     from lambda_toolkit.pipeline.commands.shared.show_changes import WORDING
 
     if getattr(error, "code", "") == "NoCredentialsError":

@@ -1,4 +1,4 @@
-"""What a command shows: tables and progress for a person, or one JSON document and nothing else on stdout."""
+"""The output of a command: tables and progress, or one JSON document and nothing else on stdout."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class Screen:
             click.secho(text, fg=color, bold=bold, dim=dim)
 
     def progress(self, text: str, *, color: str | None = None) -> None:
-        """A line that tells what is going on."""
+        """A line that reports progress."""
         click.secho(text, fg=color, dim=color is None, err=True)
 
     def error(self, message: str) -> None:
-        """Why the command failed; in JSON mode the document says it too."""
+        """Why the command failed; in JSON mode also as the document."""
         click.secho(f"Error: {message}", fg="red", bold=True, err=True)
         self.document({"error": message})
 
@@ -63,7 +63,7 @@ class Screen:
 
     @contextmanager
     def waiting(self, text: str) -> Iterator[None]:
-        """Shows ``text`` while something long goes on: a spinner on a terminal, one line elsewhere."""
+        """Show ``text`` during a long operation: a spinner on a terminal, one line elsewhere."""
         if sys.stderr.isatty():
             with _console(sys.stderr).status(text):
                 yield
@@ -78,7 +78,7 @@ def counted(number: int, thing: str, ending: str = "s") -> str:
 
 
 def _console(file: TextIO) -> Console:
-    """A console that cuts nothing off where there is no terminal, whose width one would have to keep to."""
+    """A console of the terminal's width, and wide enough to truncate nothing where there is no terminal."""
     from rich.console import Console
 
     return Console(file=file, highlight=False, markup=False, width=None if file.isatty() else FILE_WIDTH)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from lambda_toolkit.errors import Hint, Wording
+from lambda_script import Hint, Wording
 from lambda_toolkit.pipeline.commands.shared.screen import Screen, counted
 
 if TYPE_CHECKING:
-    from lambda_toolkit.changes import Change, Plan, Progress, Report
+    from lambda_script import Change, Plan, Progress, Report
 
 SIGNS = {"create": "+", "update": "~", "delete": "-"}
 _RACED = ("AlreadyExists", "ResourceExistsException", "ResourceConflictException")  # codes of AWS
@@ -30,7 +30,7 @@ def show_changes(screen: Screen, changes: Iterable[Change]) -> None:
 
 
 def as_document(changes: Iterable[Change]) -> list[dict[str, Any]]:
-    """The changes as JSON values. A secret's value is masked; ``null`` is what is not there."""
+    """The changes as JSON values. Secret values are masked; ``null`` is a value that does not exist."""
     return [
         {
             "action": change.action,
@@ -52,7 +52,7 @@ def notes_of(plan: Plan) -> list[str]:
 
 
 def show_progress(screen: Screen, progress: Progress) -> None:
-    """A change that was just made, or was not."""
+    """A change that was made, failed or was skipped."""
     change = progress.change
     counted = f"[{progress.finished}/{progress.total}]"
     if progress.state == "done":
@@ -62,7 +62,7 @@ def show_progress(screen: Screen, progress: Progress) -> None:
 
 
 def report_document(report: Report) -> dict[str, Any]:
-    """What was done, what failed and what was not tried, as JSON values."""
+    """The changes that were made, failed or were skipped, as JSON values."""
     return {
         "done": as_document(report.done),
         "failed": [
