@@ -120,7 +120,7 @@ MUTATIONS = (
         "lambdas/extract/source/snapshot.py",
         "        _lock(connection, tables)\n",
         "        pass\n",
-        "tests/pipeline/test_schema_drift.py -k emptied",
+        "tests/pipeline/test_schema_drift.py -k truncate_between",
     ),
     Mutation(
         "keys are not compared",
@@ -155,7 +155,7 @@ MUTATIONS = (
         "lambdas/extract/source/catalog.py",
         '        if before and not _same_type(Column(name, before), column) and f"{table}.{name}" not in accepted:',
         "        if False:",
-        f"{CAPTURE} -k not_as_needed",
+        f"{CAPTURE} -k unsuitable_source",
     ),
     Mutation(
         "a clock that is set back sets back the batches' times",
@@ -298,7 +298,7 @@ MUTATIONS = (
         "lambdas/load/warehouse/tables.py",
         "    return 0 if first is None else rebuild_history(",
         "    return 0 if True else rebuild_history(",
-        f"{LOADING} -k held",
+        f"{LOADING} -k 'wait or pending'",
     ),
     Mutation(
         "rows wait only for what the warehouse enforces",
@@ -326,7 +326,7 @@ MUTATIONS = (
         "lambdas/load/warehouse/dimensions.py",
         "    WHERE ROW($of_table) IS DISTINCT FROM ROW($excluded)\n",
         "",
-        f"{LOADING} -k 'full_compare or run_without_changes or same_batch'",
+        f"{LOADING} -k 'full_compare or idle_run or same_batch'",
     ),
     Mutation(
         "history ends a version when the one after the next begins",

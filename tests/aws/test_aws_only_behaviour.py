@@ -29,7 +29,8 @@ def sent(session, operation: str) -> list[dict]:
     return calls
 
 
-def test_only_an_arn_without_an_account_needs_the_account_beside_it(script, client, session) -> None:
+def test_source_account_is_added_only_for_arns_without_account(script, client, session) -> None:
+    """Only an arn without an account needs the account beside it."""
     client("s3").create_bucket(Bucket="my-lake", CreateBucketConfiguration={"LocationConstraint": REGION})
     calls = sent(session, "AddPermission")
     script(schedule="@daily", s3_trigger=S3Trigger("my-lake")).deploy()
@@ -45,7 +46,7 @@ def test_a_permission_that_the_first_try_had_made_is_no_failure(script, recorder
     assert script(schedule="@daily").deploy().ok
 
 
-def test_a_function_whose_tags_may_not_be_read_is_not_taken_for_somebody_elses(script, session) -> None:
+def test_function_with_unreadable_tags_is_not_called_unmanaged(script, session) -> None:
     def hidden(parsed: dict, **_: object) -> None:
         if parsed.pop("Tags", None):
             parsed["TagsError"] = {"ErrorCode": "AccessDeniedException", "Message": "not authorized"}
@@ -72,7 +73,8 @@ def test_a_new_role_is_unknown_to_the_key_of_the_environment_too(script, recorde
     assert script(environment={"MODE": "x"}).deploy().ok
 
 
-def test_a_bucket_that_may_not_be_tagged_is_taken_back_so_that_the_same_command_repairs(aws, recorder, client) -> None:
+def test_bucket_that_cannot_be_tagged_is_deleted_again(aws, recorder, client) -> None:
+    """A bucket that may not be tagged is taken back so that the same command repairs."""
     deployment = Deployment(buckets=(BucketSpec("my-lake"),))
     recorder.refuse("PutBucketTagging", "AccessDenied", "no", times=1)
     report = execute(aws, make_plan(aws, deployment))
@@ -128,7 +130,8 @@ def test_filter_names_come_back_with_capitals(script, client, session, recorder)
     assert spelled == {"Prefix", "Suffix"}
 
 
-def test_what_lambda_and_cloudwatch_add_to_their_answers_is_no_difference(script, session, recorder) -> None:
+def test_fields_added_by_lambda_and_cloudwatch_are_no_difference(script, session, recorder) -> None:
+    """What lambda and cloudwatch add to their answers is no difference."""
     declared = {"alarms": [Alarm("errors", "Errors", threshold=1)], "schedule": "rate(1 minute)"}
     seen: set[str] = set()
 
@@ -160,7 +163,7 @@ def test_what_lambda_and_cloudwatch_add_to_their_answers_is_no_difference(script
     assert seen == {"function", "alarm"}
 
 
-def test_a_rule_and_a_role_go_once_what_hung_on_them_is_seen_to_be_gone(script, recorder, fake_time) -> None:
+def test_rule_and_role_removal_waits_for_their_dependents(script, recorder, fake_time) -> None:
     script(schedule="@daily").deploy()
     recorder.refuse_until(
         lambda: fake_time.seconds >= 2,
@@ -208,7 +211,8 @@ def test_an_object_that_may_not_be_deleted_is_named(aws, session, client) -> Non
     assert "in/a.json remains: Access Denied" in failure.message
 
 
-def test_a_role_that_was_lost_and_is_made_anew_says_what_may_be_wrong_with_its_function(script, client) -> None:
+def test_recreated_role_warns_about_its_function(script, client) -> None:
+    """A role that was lost and is made again says what may be wrong with its function."""
     declared = {"environment": {"MODE": "x"}}
     [first] = [change for change in script(**declared).deploy().done if change.kind == "role"]
     assert len(first.details) == 1

@@ -31,7 +31,8 @@ def statements(client) -> list[dict]:
     return json.loads(client("s3").get_bucket_policy(Bucket="my-lake")["Policy"])["Statement"]
 
 
-def test_a_new_bucket_is_closed_encrypted_versioned_and_asked_over_tls_only(aws, client, recorder) -> None:
+def test_new_bucket_is_private_encrypted_versioned_and_tls_only(aws, client, recorder) -> None:
+    """A new bucket is closed encrypted versioned and asked over tls only."""
     deploy(aws, lifecycle=RULES)
     s3 = client("s3")
     encryption = s3.get_bucket_encryption(Bucket="my-lake")["ServerSideEncryptionConfiguration"]["Rules"]

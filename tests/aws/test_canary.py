@@ -120,9 +120,9 @@ def test_alarms_that_cannot_be_read_take_the_calls_back(released, client, record
     assert (alias(client)["version"], bool(alias(client)["weights"])) == ("1", False)
 
 
-def test_calls_that_cannot_be_taken_back_are_told_with_the_command_and_the_next_deploy_repairs(
-    released, client, recorder, fake_time
-) -> None:
+def test_canary_rollback_that_fails_names_the_repair_command(released, client, recorder, fake_time) -> None:
+    """Calls that cannot be taken back are reported with the command and the next deploy repairs."""
+
     def break_down() -> None:
         ring(client, "ALARM")
         recorder.refuse("UpdateAlias", "AccessDeniedException", "no", times=1)

@@ -301,7 +301,8 @@ def test_a_package_that_cannot_run_is_not_sent(script, source, recorder) -> None
     assert recorder.writes == []
 
 
-def test_the_zip_is_left_for_people_and_written_only_when_it_differs(script, source, tmp_path: Path) -> None:
+def test_zip_file_is_written_only_when_it_differs(script, source, tmp_path: Path) -> None:
+    """The zip is left for people and written only when it differs."""
     script(zip_file_name="build/a.zip").deploy()
     left = tmp_path / "build" / "a.zip"
     with zipfile.ZipFile(io.BytesIO(left.read_bytes())) as archive:
@@ -327,7 +328,8 @@ def test_several_functions_are_deployed_together(script, recorder) -> None:
     assert deploy_all([]).ok
 
 
-def test_of_several_functions_one_that_fails_does_not_stop_the_others(script, recorder) -> None:
+def test_failing_function_does_not_stop_the_others(script, recorder) -> None:
+    """Of several functions one that fails does not stop the others."""
     recorder.refuse("CreateFunction", "AccessDeniedException", "no", times=1)
     with pytest.raises(DeployError) as failed:
         deploy_all([script(function_name_template=name) for name in ("one-function", "one-more")])

@@ -52,7 +52,8 @@ def test_fewer_points_that_make_an_alarm_are_a_difference(script, client) -> Non
     assert not script(**declared).plan()
 
 
-def test_a_pattern_on_a_rule_is_a_difference_and_its_description_is_kept(script, client) -> None:
+def test_rule_pattern_is_a_difference_but_its_description_stays(script, client) -> None:
+    """A pattern on a rule is a difference and its description is kept."""
     script(schedule="@daily").deploy()
     events = client("events")
     pattern = json.dumps({"source": ["aws.s3"]})
@@ -65,7 +66,8 @@ def test_a_pattern_on_a_rule_is_a_difference_and_its_description_is_kept(script,
     assert not script(schedule="@daily").plan()
 
 
-def test_what_a_target_gives_the_function_is_a_difference_and_its_queue_is_kept(script, client) -> None:
+def test_target_input_is_a_difference_and_its_queue_is_kept(script, client) -> None:
+    """What a target gives the function is a difference and its queue is kept."""
     script(schedule="@daily").deploy()
     events = client("events")
     [target] = events.list_targets_by_rule(Rule=RULE)["Targets"]
@@ -108,7 +110,8 @@ def unreadable(session) -> list[str]:
     return codes
 
 
-def test_an_environment_that_may_not_be_read_is_not_taken_for_empty(script, unreadable, recorder) -> None:
+def test_unreadable_environment_is_not_treated_as_empty(script, unreadable, recorder) -> None:
+    """An environment that may not be read is not taken for empty."""
     script(environment={"MODE": "fast"}).deploy()
     unreadable.append("AccessDeniedException")
     recorder.clear()
@@ -125,7 +128,8 @@ def test_an_environment_whose_key_is_broken_is_written_anew(script, unreadable) 
     assert shown(script(environment={"MODE": "fast"}).plan()) == ["Environment.MODE: none -> fast"]
 
 
-def test_a_schedule_is_removed_although_its_permission_could_not_be_at_first(script, recorder, client) -> None:
+def test_schedule_is_removed_after_its_permission_removal_failed(script, recorder, client) -> None:
+    """A schedule is removed although its permission could not be at first."""
     script(schedule="@daily").deploy()
     recorder.refuse("RemovePermission", "AccessDeniedException", "no", times=1)
     with pytest.raises(DeployError, match="lambda:RemovePermission"):

@@ -51,7 +51,8 @@ def plan(aws, deployment: Deployment):
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_a_third_of_all_calls_throttled_at_random_only_costs_time(aws, script, recorder, fake_time, seed) -> None:
+def test_throttling_a_third_of_calls_only_costs_time(aws, script, recorder, fake_time, seed) -> None:
+    """A third of all calls throttled at random only costs time."""
     draw, lock = random.Random(seed), threading.Lock()  # noqa: S311
     refused = Counter()
 
@@ -144,7 +145,9 @@ def test_what_was_made_a_moment_ago_is_seen_late_everywhere(aws, script, recorde
     assert not plan(aws, deployment)
 
 
-def test_of_twenty_functions_those_that_fail_do_not_stop_the_others(aws, script, session) -> None:
+def test_failures_among_twenty_functions_do_not_stop_the_rest(aws, script, session) -> None:
+    """Of twenty functions those that fail do not stop the others."""
+
     def deny(operation: str, subject: str) -> None:
         def before(params: dict, model, **_: object) -> None:
             if subject in f"{params.get('body')}{params.get('url_path')}":

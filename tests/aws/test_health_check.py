@@ -12,9 +12,8 @@ from tests.support.function_releases import edit, live, versions
 from tests.support.sessions import REGION
 
 
-def test_a_version_that_fails_its_check_does_not_go_live_and_the_next_deploy_tries_again(
-    script, source, client, recorder, invocations
-) -> None:
+def test_failed_health_check_is_retried_by_the_next_deploy(script, source, client, recorder, invocations) -> None:
+    """A version that fails its check does not go live and the next deploy tries again."""
     checked = {"health_event": {"action": "check"}, "schedule": "@daily"}
     script(**checked).deploy()
     edit(source, "broken")
@@ -34,7 +33,8 @@ def test_a_version_that_fails_its_check_does_not_go_live_and_the_next_deploy_tri
     assert not script(**checked).plan()
 
 
-def test_a_first_version_that_fails_its_check_is_attached_to_nothing(script, client, invocations, fake_time) -> None:
+def test_first_version_that_fails_its_check_gets_no_attachments(script, client, invocations, fake_time) -> None:
+    """A first version that fails its check is attached to nothing."""
     client("s3").create_bucket(Bucket="my-lake", CreateBucketConfiguration={"LocationConstraint": REGION})
     declared = {"health_event": {}, "schedule": "@daily", "s3_trigger": S3Trigger("my-lake")}
     invocations.problem = lambda version, event: "no secret"
@@ -49,13 +49,16 @@ def test_a_first_version_that_fails_its_check_is_attached_to_nothing(script, cli
     assert not script(**declared).plan()
 
 
-def test_a_role_that_lambda_knows_late_only_delays_the_first_check(script, client, invocations, fake_time) -> None:
+def test_new_role_that_propagates_late_delays_the_first_check(script, client, invocations, fake_time) -> None:
+    """A role that lambda knows late only delays the first check."""
     invocations.problem = lambda version, event: "AccessDenied" if fake_time.seconds < 5 else None
     assert script(health_event={}).deploy().ok
     assert live(client) == "1"
 
 
-def test_one_function_that_fails_its_check_does_not_stop_the_others(aws, script, source, client, invocations) -> None:
+def test_failed_health_check_does_not_stop_other_functions(aws, script, source, client, invocations) -> None:
+    """One function that fails its check does not stop the others."""
+
     def deployment() -> Deployment:
         names = ("bad", "good")
         return Deployment(tuple(script(function_name_template=n, health_event={"name": n}).spec for n in names))

@@ -131,7 +131,7 @@ def test_where_no_bucket_is_named_the_toolkit_makes_its_own(script, client, monk
     assert not script(requirements=["one"]).plan()
 
 
-def test_a_layer_without_bytecode_stands_in_until_somebody_can_compile(script, client, monkeypatch) -> None:
+def test_layer_without_bytecode_is_used_until_one_is_compiled(script, client, monkeypatch) -> None:
     other = "python3.13" if THIS_RUNTIME != "python3.13" else "python3.12"
 
     def compilers(found: bool) -> None:
@@ -161,7 +161,8 @@ def test_a_layer_without_bytecode_stands_in_until_somebody_can_compile(script, c
     assert used() == with_bytecode
 
 
-def test_too_large_unzipped_is_refused_before_anything_is_written(script, recorder, monkeypatch) -> None:
+def test_unzipped_size_above_quota_is_refused_before_any_write(script, recorder, monkeypatch) -> None:
+    """Too large unzipped is refused before anything is written."""
     monkeypatch.setattr(quotas, "UNZIPPED", 10)
     with pytest.raises(LimitError, match=r"The largest parts: .*one\.py"):
         script(requirements=["one"]).deploy()
@@ -185,7 +186,8 @@ def test_a_requirements_file(script, tmp_path: Path) -> None:
     assert made.spec.requirements == ("one",)
 
 
-def test_machines_with_and_without_a_compiler_do_not_undo_each_other(script, client, recorder, monkeypatch) -> None:
+def test_layer_is_stable_with_and_without_a_compiler(script, client, recorder, monkeypatch) -> None:
+    """Machines with and without a compiler do not undo each other."""
     other = "python3.13" if THIS_RUNTIME != "python3.13" else "python3.12"
 
     def live() -> str:

@@ -20,9 +20,8 @@ def three_functions(script, tmp_path) -> Deployment:
     return Deployment(tuple(specs), application="shop", stage="dev")
 
 
-def test_three_functions_are_read_in_few_calls_and_one_is_released_by_two_writes(
-    aws, script, recorder, tmp_path
-) -> None:
+def test_three_functions_need_few_reads_and_a_release_two_writes(aws, script, recorder, tmp_path) -> None:
+    """Three functions are read in few calls and one is released by two writes."""
     assert execute(aws, make_plan(aws, three_functions(script, tmp_path))).ok
     recorder.clear()
     assert not make_plan(aws, three_functions(script, tmp_path))

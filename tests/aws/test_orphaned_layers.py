@@ -110,9 +110,10 @@ def test_a_function_beyond_the_first_page_uses_it_too(deployment, later, script,
 
 
 @pytest.mark.parametrize("operation", ["ListLayers", "ListFunctions"])
-def test_without_the_right_to_list_it_is_said_and_the_rest_goes_on(
+def test_orphaned_layers_are_skipped_without_permission_to_list(
     deployment, later, recorder, left_over, operation
 ) -> None:
+    """Without the right to list it is said and the rest goes on."""
     recorder.refuse(operation, "AccessDeniedException", "no")
     plan = make_plan(later(25), deployment("two"), prune=True)
     assert not plan

@@ -40,7 +40,8 @@ def kinds(plan) -> set[tuple[str, str]]:
     return {(change.action, change.kind) for change in plan.changes}
 
 
-def test_a_dropped_function_goes_with_all_that_is_its_own_and_its_log_stays(aws, script, client) -> None:
+def test_undeclared_function_is_removed_but_its_log_group_stays(aws, script, client) -> None:
+    """A dropped function goes with all that is its own and its log stays."""
     whole = pipeline(script)
     deploy(aws, whole)
     assert not make_plan(aws, whole, prune=True)
@@ -65,7 +66,8 @@ def test_a_dropped_function_goes_with_all_that_is_its_own_and_its_log_stays(aws,
     ]
 
 
-def test_nothing_is_pruned_unasked_nor_beside_a_function_that_is_named(aws, script) -> None:
+def test_prune_needs_its_option_and_no_function_name(aws, script) -> None:
+    """Nothing is pruned unasked nor beside a function that is named."""
     whole = pipeline(script)
     deploy(aws, whole)
     fewer = replace(whole, functions=whole.functions[:1], topics=())
@@ -86,7 +88,8 @@ def test_a_role_whose_function_is_gone_is_found(aws, script, client) -> None:
     assert change.key == ("role", "shop-dev-two-role")
 
 
-def test_attachments_that_are_no_longer_mentioned_go_with_the_rest(aws, script) -> None:
+def test_undeclared_attachments_are_pruned(aws, script) -> None:
+    """Attachments that are no longer mentioned go with the rest."""
     whole = pipeline(script)
     deploy(aws, whole)
     silent = replace(whole.functions[0], schedule=None, alarms=None)
@@ -145,7 +148,8 @@ def test_tags_of_application_and_stage_that_are_missing_are_set(aws, script, cli
     assert not make_plan(aws, whole, prune=True)
 
 
-def test_without_the_right_to_list_by_tag_it_is_said_and_the_rest_goes_on(aws, script, recorder) -> None:
+def test_prune_is_skipped_without_permission_to_list_tags(aws, script, recorder) -> None:
+    """Without the right to list by tag it is said and the rest goes on."""
     whole = pipeline(script)
     deploy(aws, whole)
     recorder.refuse("GetResources", "AccessDeniedException", "no")

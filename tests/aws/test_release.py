@@ -53,7 +53,8 @@ def test_drift_of_latest_is_repaired_and_nothing_is_released(script, client, rec
     assert not script(environment={"MODE": "ours"}).plan()
 
 
-def test_drift_of_the_code_of_latest_is_repaired_and_nothing_is_released(script, client, recorder, source) -> None:
+def test_code_drift_of_latest_is_repaired_without_a_release(script, client, recorder, source) -> None:
+    """Drift of the code of latest is repaired and nothing is released."""
     script().deploy()
     client("lambda").update_function_code(FunctionName="my-function", ZipFile=b"PK\x05\x06" + bytes(18))
     recorder.clear()
@@ -110,7 +111,8 @@ def test_what_was_lost_of_a_release_is_made_again(script, source, client, lost) 
     assert not script().plan()
 
 
-def test_the_last_five_versions_stay_and_those_that_an_alias_names(script, source, client, recorder) -> None:
+def test_last_five_versions_and_aliased_ones_are_kept(script, source, client, recorder) -> None:
+    """The last five versions stay and those that an alias names."""
     for number in range(1, 7):
         edit(source, str(number))
         script().deploy()
@@ -151,7 +153,8 @@ def test_what_was_denied_half_way_is_made_by_the_same_command(script, recorder, 
     assert not script(schedule="@daily", memory=256).plan()
 
 
-def test_a_first_alias_that_was_denied_is_made_by_the_same_command(script, recorder, client) -> None:
+def test_denied_first_alias_is_created_by_the_same_command(script, recorder, client) -> None:
+    """A first alias that was denied is made by the same command."""
     recorder.refuse("CreateAlias", "AccessDeniedException", "no", times=1)
     with pytest.raises(DeployError, match="need lambda:CreateAlias"):
         script(schedule="@daily").deploy()
@@ -160,9 +163,8 @@ def test_a_first_alias_that_was_denied_is_made_by_the_same_command(script, recor
     assert (live(client), versions(client)) == ("1", ["1"])
 
 
-def test_an_old_version_that_may_not_be_deleted_fails_alone_and_goes_with_the_next_release(
-    script, source, client, recorder
-) -> None:
+def test_undeletable_version_is_retried_at_the_next_release(script, source, client, recorder) -> None:
+    """An old version that may not be deleted fails alone and goes with the next release."""
     for number in range(1, 6):
         edit(source, str(number))
         script().deploy()
@@ -176,7 +178,8 @@ def test_an_old_version_that_may_not_be_deleted_fails_alone_and_goes_with_the_ne
     assert versions(client) == ["3", "4", "5", "6", "7"]
 
 
-def test_what_was_made_a_moment_ago_may_not_be_known_to_its_own_calls(script, recorder, fake_time) -> None:
+def test_calls_on_a_new_resource_are_retried_until_it_is_known(script, recorder, fake_time) -> None:
+    """What was made a moment ago may not be known to its own calls."""
     recorder.refuse("CreateAlias", "ResourceNotFoundException", "Function not found", times=2, status=404)
     recorder.refuse("GetFunction", "ResourceNotFoundException", "no version 1", times=3, status=404)
     recorder.refuse("Invoke", "ResourceNotFoundException", "no version 1", times=2, status=404)

@@ -140,7 +140,8 @@ def test_a_dropped_trigger_is_taken_off_its_bucket(script, client, recorder, buc
     assert not script().plan()
 
 
-def test_a_missing_bucket_is_named_and_the_function_is_deployed_all_the_same(script, client) -> None:
+def test_missing_trigger_bucket_is_named_function_is_deployed(script, client) -> None:
+    """A missing bucket is named and the function is deployed all the same."""
     with pytest.raises(DeployError, match="no bucket not-there") as failed:
         script(s3_trigger=S3Trigger("not-there")).deploy()
     assert [failure.change.kind for failure in failed.value.report.failed] == ["trigger"]

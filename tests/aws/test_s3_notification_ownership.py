@@ -61,7 +61,8 @@ def places(client) -> dict[str, str]:
     }
 
 
-def test_the_place_of_another_stage_is_refused_before_anything_is_written(script, recorder, aws) -> None:
+def test_notification_of_another_stage_is_refused_first(script, recorder, aws) -> None:
+    """The place of another stage is refused before anything is written."""
     script(function_name_template="prod-one", s3_trigger=S3Trigger(BUCKET, "in/")).deploy()
     recorder.clear()
     with pytest.raises(TriggerError, match=r"`dev-one` on bucket shared overlaps .* in/\* for .*:prod-one:live"):
@@ -78,7 +79,8 @@ def test_two_functions_change_places(aws, client, deployment) -> None:
     assert not make_plan(aws, turned)
 
 
-def test_a_function_of_another_name_takes_the_place_of_the_dropped_one(aws, client, deployment) -> None:
+def test_renamed_function_replaces_the_old_notification(aws, client, deployment) -> None:
+    """A function of another name takes the place of the dropped one."""
     assert execute(aws, make_plan(aws, deployment(one="in/"))).ok
     renamed = deployment(uno="in/")
     with pytest.raises(TriggerError, match="shop-one:live"):
@@ -89,7 +91,8 @@ def test_a_function_of_another_name_takes_the_place_of_the_dropped_one(aws, clie
     assert not make_plan(aws, renamed, prune=True).changes
 
 
-def test_a_function_alone_does_not_take_the_place_that_another_has_still(aws, client, deployment) -> None:
+def test_single_function_deploy_keeps_notification_of_another(aws, client, deployment) -> None:
+    """A function alone does not take the place that another has still."""
     assert execute(aws, make_plan(aws, deployment(one="a/", two="b/"))).ok
     turned = deployment(one="c/", two="a/")
     with pytest.raises(TriggerError, match="shop-one:live"):
@@ -104,7 +107,8 @@ def test_triggers_that_are_not_managed_keep_their_place(aws, deployment) -> None
         make_plan(aws, deployment(one=None, two="a/"))
 
 
-def test_destroy_finds_the_entry_of_a_function_that_is_gone_already(aws, client, deployment) -> None:
+def test_destroy_removes_the_notification_of_a_deleted_function(aws, client, deployment) -> None:
+    """Destroy finds the entry of a function that is deleted already."""
     both = deployment(one="a/", two="b/")
     assert execute(aws, make_plan(aws, both)).ok
     client("lambda").delete_function(FunctionName="shop-one")

@@ -101,7 +101,8 @@ def test_without_a_value_the_stored_one_stays_unread(aws, client, recorder) -> N
     assert stored(client) == "one"
 
 
-def test_a_missing_secret_without_a_value_names_the_variable_and_the_rest_goes_on(aws) -> None:
+def test_missing_secret_value_names_its_variable(aws) -> None:
+    """A missing secret without a value names the variable and the rest goes on."""
     deployment = Deployment(secrets=secret(None).secrets, topics=(TopicSpec("alerts"),))
     plan = make_plan(aws, deployment)
     assert ("has no value: set SOURCE_DATABASE_URL",) in [change.details for change in plan.changes]
@@ -213,7 +214,8 @@ def many(aws, script) -> Deployment:
     return deployment
 
 
-def test_a_role_that_the_list_shows_changed_is_asked_itself_and_mended(aws, client, recorder, many) -> None:
+def test_role_that_differs_in_the_list_is_read_and_repaired(aws, client, recorder, many) -> None:
+    """A role that the list shows changed is asked itself and repaired."""
     client("iam").delete_role_policy(RoleName="shop-dev-3-role", PolicyName="lambda_script")
     client("iam").untag_role(RoleName="shop-dev-4-role", TagKeys=["stage"])
     recorder.clear()

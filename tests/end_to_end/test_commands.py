@@ -131,7 +131,8 @@ def test_simulate_makes_business_happen(filled):
     assert filled("run").exit_code == 0
 
 
-def test_a_second_stage_lives_beside_the_first_and_can_be_destroyed(filled, aws):
+def test_second_stage_is_independent_and_can_be_destroyed(filled, aws):
+    """A second stage lives beside the first and can be destroyed."""
     from lambda_toolkit.pipeline.local_stack.description import environment
 
     env = environment(filled.stack)

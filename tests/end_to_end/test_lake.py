@@ -81,7 +81,8 @@ def test_an_order_becomes_the_fact_that_pandas_makes_of_it(lake):
     same(frame(lake.warehouse("fact_sales_order")), expected)
 
 
-def test_staff_and_counterparties_are_the_joins_that_pandas_makes(lake):
+def test_staff_and_counterparties_equal_the_joins_of_pandas(lake):
+    """Staff and counterparties are the joins that pandas makes."""
     staff = frame(lake.source("staff")).merge(frame(lake.source("department")), on="department_id")
     columns = ["staff_id", "first_name", "last_name", "department_name", "location", "email_address"]
     same(frame(lake.warehouse("dim_staff")), staff[columns])
@@ -102,7 +103,7 @@ def test_a_transaction_without_a_purchase_has_none(lake):
     assert (found["sales_order_id"].isna() ^ found["purchase_order_id"].isna()).all()
 
 
-def test_every_object_but_orphans_is_named_by_a_manifest_and_none_is_ever_replaced(filled, lake, sql):
+def test_objects_are_named_by_a_manifest_and_never_replaced(filled, lake, sql):
     """Objects of both buckets are the same after more runs: same keys, same ETags, and only new ones beside them."""
 
     def objects() -> dict[tuple[str, str], str]:

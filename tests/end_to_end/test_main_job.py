@@ -22,7 +22,8 @@ def processes_of(root) -> list[str]:
     return found
 
 
-def test_the_main_job_ends_in_agreement_and_leaves_nothing_behind(line):
+def test_local_run_ends_in_agreement_and_leaves_nothing_behind(line):
+    """The main job ends in agreement and leaves nothing behind."""
     document = line.document("local", "run", "--orders", "150")
     assert document["agrees"]
     assert document["batches"] >= 2
@@ -45,7 +46,8 @@ def test_commands_about_a_stack_that_is_not_up_say_so(line):
         assert "local up" in result.stderr
 
 
-def test_a_seed_that_lacks_a_table_is_refused_before_anything_starts(line, tmp_path):
+def test_seed_without_a_table_is_refused_before_the_start(line, tmp_path):
+    """A seed that lacks a table is refused before anything starts."""
     (tmp_path / "seed").mkdir()
     result = line("local", "up", "--seed", str(tmp_path / "seed"))
     assert result.exit_code == 1

@@ -64,7 +64,8 @@ def test_a_department_that_moves_takes_its_staff_along(filled, sql):
     agrees(filled)
 
 
-def test_what_is_deleted_leaves_the_present_and_stays_in_the_history(filled, sql):
+def test_deleted_row_leaves_current_view_but_not_history(filled, sql):
+    """What is deleted leaves the present and stays in the history."""
     stack = filled.stack
     ((payment,),) = sql(stack.source, "SELECT max(payment_id) FROM payment")
     sql(stack.source_admin, "DELETE FROM payment WHERE payment_id = :p", p=payment)
@@ -76,7 +77,8 @@ def test_what_is_deleted_leaves_the_present_and_stays_in_the_history(filled, sql
     agrees(filled)
 
 
-def test_a_row_that_cannot_be_converted_is_rejected_and_the_rest_goes_on(filled, sql):
+def test_invalid_row_is_rejected_and_the_batch_continues(filled, sql):
+    """A row that cannot be converted is rejected and the rest goes on."""
     stack = filled.stack
     sql(stack.source_admin, "UPDATE sales_order SET agreed_payment_date = 'soon' WHERE sales_order_id = 2")
     sql(stack.source_admin, "UPDATE sales_order SET units_sold = 4711 WHERE sales_order_id = 3")
@@ -89,7 +91,8 @@ def test_a_row_that_cannot_be_converted_is_rejected_and_the_rest_goes_on(filled,
     agrees(filled)
 
 
-def test_transform_may_do_what_its_scheduled_run_and_a_replay_need(filled, tmp_path):
+def test_transform_role_allows_scheduled_runs_and_replays(filled, tmp_path):
+    """Transform may do what its scheduled run and a replay need."""
     (tmp_path / "sweep.json").write_text('{"action": "sweep"}')
     (tmp_path / "replay.json").write_text('{"action": "replay", "batch": 1}')
     swept = filled.document("invoke", "transform", "--event", str(tmp_path / "sweep.json"))["result"]

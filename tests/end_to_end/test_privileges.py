@@ -83,7 +83,8 @@ def code() -> bytes:
 
 
 @pytest.mark.parametrize("function", MAY)
-def test_a_role_may_do_what_its_function_needs_and_is_refused_the_rest(filled, aws, code, function):
+def test_role_allows_only_what_its_function_needs(filled, aws, code, function):
+    """A role may do what its function needs and is refused the rest."""
     client = aws(filled, "lambda")
     client.create_function(
         FunctionName="probe",

@@ -9,7 +9,7 @@ def rows(opened):
     return [(row["table"], row["key"], row["column"], row["value"]) for row in opened["rejected"]]
 
 
-def test_what_was_rejected_is_replayed_after_the_fix_and_the_lake_rebuilds_the_warehouse(filled, sql):
+def test_rejected_rows_are_replayed_and_the_lake_rebuilds_all(filled, sql):
     """A currency of which the functions do not know the name, an order in it, and its next state."""
     stack, root = filled.stack, filled.root
     sql(stack.source_admin, "INSERT INTO currency VALUES (77, 'QQQ', now(), now())")

@@ -57,7 +57,8 @@ def chosen(points: list[str], function: str) -> list[int]:
 
 
 @pytest.mark.parametrize("function", ["extract", "transform", "load"])
-def test_killed_after_any_step_the_next_run_loses_doubles_and_bends_nothing(line, function):
+def test_run_after_a_kill_at_any_step_loses_and_repeats_nothing(line, function):
+    """Killed after any step the next run loses doubles and bends nothing."""
     gate = line.database if function == "load" else line.aws
     old = line.new_session()  # a transaction that stays open: what is written now is met again by the next run
     old.run("BEGIN")

@@ -69,7 +69,8 @@ def test_a_package_that_lacks_a_dependency_fails_as_on_aws(account: Account) -> 
     assert "No module named 'pg8000'" in result["errorMessage"]
 
 
-def test_a_function_has_the_keys_of_its_role_and_not_the_administrators(account: Account) -> None:
+def test_function_has_the_keys_of_its_own_role(account: Account) -> None:
+    """A function has the keys of its role and not the administrators."""
     account.function("looking", IMPORTING)
 
     _, result = account.invoke("looking", [])
@@ -96,7 +97,7 @@ def test_a_role_may_do_what_its_policy_says_and_nothing_more(account: Account) -
     assert "Contents" not in s3.list_objects_v2(Bucket="local-test-theirs")
 
 
-def test_a_rate_fires_through_rule_permission_and_target_faster_than_it_says(account: Account) -> None:
+def test_rate_rule_invokes_only_the_permitted_target(account: Account) -> None:
     """Of two functions with the same rule, the one whose policy permits the rule is invoked, and only that one."""
     s3, events = account.client("s3"), account.client("events")
     rule = events.put_rule(Name="every-minute", ScheduleExpression="rate(1 minute)", State="ENABLED")["RuleArn"]
@@ -132,7 +133,7 @@ def test_a_new_object_invokes_what_permits_its_bucket(account: Account) -> None:
     assert s3.list_objects_v2(Bucket="local-test-s3-unpermitted").get("KeyCount", 0) == 0
 
 
-def test_only_the_failing_functions_alarm_goes_off_and_its_email_arrives(account: Account) -> None:
+def test_alarm_of_the_failing_function_alone_sends_email(account: Account) -> None:
     account.function("failing", FAILING)
     account.function("healthy", WORKING)
     sns, cloudwatch = account.client("sns"), account.client("cloudwatch")

@@ -79,7 +79,8 @@ def of(checked: Check, table: str) -> TableCheck:
     return next(found for found in checked.tables if found.table == table)
 
 
-def test_where_they_agree_all_eleven_tables_are_there_without_a_difference(pair: tuple[Database, Database]) -> None:
+def test_agreement_lists_eleven_tables_without_differences(pair: tuple[Database, Database]) -> None:
+    """Where they agree all eleven tables are there without a difference."""
     checked = check(*pair)
 
     assert checked.agrees, checked

@@ -116,7 +116,8 @@ def test_a_pid_file_that_a_crash_left_behind_kills_nobody(directory: Path) -> No
     assert not postgres.stop(directory)
 
 
-def test_a_start_that_fails_shows_the_end_of_the_log_and_leaves_nothing(directory: Path) -> None:
+def test_failed_start_shows_the_end_of_the_log_and_cleans_up(directory: Path) -> None:
+    """A start that fails shows the end of the log and leaves nothing."""
     with pytest.raises(LocalError, match="no_such_setting"):
         postgres.start(directory, settings={"no_such_setting": "1"})
 
@@ -153,7 +154,8 @@ def test_an_ordinary_user_needs_no_root() -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user's server needs no other place")
-def test_root_keeps_the_data_elsewhere_where_the_account_cannot_go(tmp_path: Path) -> None:
+def test_root_stores_data_elsewhere_if_the_account_has_no_access(tmp_path: Path) -> None:
+    """Root keeps the data elsewhere where the account cannot go."""
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
     directory = closed / "server"

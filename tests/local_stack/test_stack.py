@@ -93,7 +93,8 @@ def test_everything_survives_down_and_up(root: Path) -> None:
     assert list(root.iterdir()) == []
 
 
-def test_after_a_crash_up_cleans_what_is_left_and_keeps_the_source_alone(root: Path) -> None:
+def test_up_after_a_crash_cleans_up_and_keeps_the_source(root: Path) -> None:
+    """After a crash up cleans what is left and keeps the source alone."""
     crashed = up(root)
     account = Account(crashed)
     account.function("lingering", "def handle(event, context):\n    return 'fine'\n")
@@ -171,9 +172,10 @@ def test_a_start_that_fails_says_so_with_the_end_of_the_log(root: Path, monkeypa
     assert processes_of(root) == []
 
 
-def test_a_clock_that_does_not_start_says_so_and_takes_the_rest_down(
+def test_failing_alarm_evaluator_stops_the_stack_with_a_message(
     root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    """A clock that does not start says so and takes the rest down."""
     monkeypatch.setattr(embedded.sys, "executable", "/bin/false")
 
     with pytest.raises(LocalError, match="The clock ended"):

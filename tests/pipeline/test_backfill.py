@@ -75,7 +75,8 @@ def finish(pipeline, limits=SMALL) -> None:
     raise AssertionError(f"never complete: {done}")
 
 
-def test_a_first_load_takes_dimensions_first_and_goes_on_where_it_stopped(pipeline):
+def test_backfill_reads_dimensions_first_and_resumes(pipeline):
+    """A first load takes dimensions first and goes on where it stopped."""
     grow(pipeline)
     first = step(pipeline, Limits(rows=25))
     assert first.incomplete.keys() >= {"payment", "sales_order"}
@@ -92,7 +93,8 @@ def test_a_first_load_takes_dimensions_first_and_goes_on_where_it_stopped(pipeli
         assert current_rows(pipeline.warehouse, table) == expected_rows(pipeline.admin, table), table
 
 
-def test_what_changes_during_a_first_load_is_taken_at_once_below_and_in_its_turn_beyond(pipeline):
+def test_changes_during_a_backfill_are_read_below_its_last_key(pipeline):
+    """What changes during a first load is taken concurrently below and in its turn beyond."""
     grow(pipeline)
     while not step(pipeline).incomplete.get("payment", "").startswith("read up to"):
         pass
@@ -110,7 +112,8 @@ def test_what_changes_during_a_first_load_is_taken_at_once_below_and_in_its_turn
     equal(pipeline)
 
 
-def test_a_gigantic_update_is_taken_in_ranges_of_what_was_written(pipeline):
+def test_huge_update_is_read_in_key_ranges(pipeline):
+    """A gigantic update is taken in ranges of what was written."""
     grow(pipeline)
     finish(pipeline)
     pipeline.admin.run("UPDATE payment SET payment_amount = 6 WHERE payment_id % 2 = 0")
@@ -126,7 +129,8 @@ def test_a_gigantic_update_is_taken_in_ranges_of_what_was_written(pipeline):
     equal(pipeline)
 
 
-def test_an_update_larger_than_a_batch_during_a_first_load_begins_it_anew(pipeline):
+def test_update_larger_than_a_batch_restarts_the_backfill(pipeline):
+    """An update larger than a batch during a first load begins it again."""
     grow(pipeline)
     while not step(pipeline).incomplete["payment"].startswith("read up to"):
         pass
@@ -136,7 +140,8 @@ def test_an_update_larger_than_a_batch_during_a_first_load_begins_it_anew(pipeli
     equal(pipeline)
 
 
-def test_a_full_compare_in_ranges_keeps_the_known_keys_until_it_is_through(pipeline):
+def test_full_compare_in_ranges_keeps_known_keys_until_complete(pipeline):
+    """A full compare in ranges keeps the known keys until it is through."""
     grow(pipeline)
     finish(pipeline)
     pipeline.admin.run("DELETE FROM payment WHERE payment_id IN (5, 60, 109)")
@@ -150,7 +155,8 @@ def test_a_full_compare_in_ranges_keeps_the_known_keys_until_it_is_through(pipel
     equal(pipeline)
 
 
-def test_time_that_runs_out_ends_a_batch_and_the_next_run_goes_on(pipeline):
+def test_deadline_ends_a_batch_and_the_next_run_resumes(pipeline):
+    """Time that runs out ends a batch and the next run goes on."""
     grow(pipeline)
     clock = iter([*[100.0] * 16, *[10.0] * 1000])
     limits = Limits(rows=40, deadline=Deadline(lambda: next(clock), reserve=60))
@@ -165,7 +171,8 @@ def test_time_that_runs_out_ends_a_batch_and_the_next_run_goes_on(pipeline):
     equal(pipeline)
 
 
-def test_an_open_transaction_during_a_first_load_makes_nothing_come_twice(pipeline):
+def test_open_transaction_during_a_backfill_repeats_no_row(pipeline):
+    """An open transaction during a first load makes nothing come twice."""
     older = pipeline.new_session()
     older.run("BEGIN; UPDATE payment SET payment_amount = 9 WHERE payment_id = 1")
     grow(pipeline)

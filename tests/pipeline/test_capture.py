@@ -15,7 +15,8 @@ from tests.support.lake_contents import keys, manifest, objects
 from tests.support.repository import configuration
 
 
-def test_the_first_run_reads_everything_and_the_second_writes_nothing_at_all(pipeline):
+def test_first_run_reads_all_and_the_second_writes_nothing(pipeline):
+    """The first run reads everything and the second writes nothing at all."""
     first = pipeline.extract()
     assert first.batch == 1
     assert first.rows["payment"] == 9
@@ -40,7 +41,8 @@ def test_a_silent_update_is_captured(pipeline):
     assert keys(pipeline.ingestion, 2, "design") == [2]
 
 
-def test_an_older_transaction_that_commits_later_is_captured_and_nothing_is_told_twice(pipeline):
+def test_long_transaction_that_commits_later_is_captured_once(pipeline):
+    """An older transaction that commits later is captured and nothing is reported twice."""
     older = pipeline.new_session()
     older.run("BEGIN")
     older.run("UPDATE sales_order SET units_sold = 7 WHERE sales_order_id = 1")  # holds an id older than the next
@@ -88,7 +90,8 @@ def test_rows_written_under_savepoints_are_captured(pipeline):
     assert keys(pipeline.ingestion, 2, "currency") == [1, 3]
 
 
-def test_deletes_are_found_and_the_key_set_is_carried_forward_while_it_stays(pipeline):
+def test_deletes_are_found_and_unchanged_keys_carried_forward(pipeline):
+    """Deletes are found and the key set is carried forward while it stays."""
     pipeline.extract()
     pipeline.admin.run("DELETE FROM payment WHERE payment_id IN (3, 9)")
     pipeline.admin.run("UPDATE address SET phone = '0' WHERE address_id = 1")
@@ -121,7 +124,8 @@ def test_the_last_row_of_a_table_can_go(pipeline):
     assert pipeline.extract().batch is None
 
 
-def test_a_changed_department_brings_its_staff_and_a_changed_member_brings_the_department(pipeline):
+def test_lookup_rows_follow_changes_of_department_and_staff(pipeline):
+    """A changed department brings its staff and a changed member brings the department."""
     pipeline.extract()
     pipeline.admin.run("UPDATE department SET location = 'Hull' WHERE department_id = 1")
     pipeline.extract()
@@ -134,7 +138,8 @@ def test_a_changed_department_brings_its_staff_and_a_changed_member_brings_the_d
     assert manifest(pipeline.ingestion, 3).tables["address"].context is None
 
 
-def test_a_full_compare_after_the_ids_run_backwards_finds_changes_and_deletes(pipeline):
+def test_transaction_ids_that_run_backwards_cause_a_full_compare(pipeline):
+    """A full compare after the ids run backwards finds changes and deletes."""
     pipeline.extract()
     stored = manifest(pipeline.ingestion, 1)
     pipeline.admin.run("DELETE FROM payment WHERE payment_id = 1")
@@ -172,7 +177,8 @@ def test_a_table_can_be_asked_for_in_full(pipeline):
     assert "asked" in everything.reason_for_full
 
 
-def test_of_two_runs_at_once_one_wins_and_the_other_leaves_nothing_that_counts(pipeline):
+def test_concurrent_runs_commit_one_batch(pipeline):
+    """Of two runs concurrently one wins and the other leaves nothing that counts."""
     pipeline.extract()
     pipeline.admin.run("UPDATE staff SET last_name = 'x' WHERE staff_id = 1")
     lake, winners = pipeline.ingestion, []
@@ -222,7 +228,8 @@ def test_a_manifest_that_was_ours_after_all_counts(pipeline):
         ("REVOKE SELECT ON design FROM reader", ["design", "may not be read"]),
     ],
 )
-def test_a_source_that_is_not_as_needed_is_refused_by_name_and_nothing_is_written(pipeline, change, words):
+def test_unsuitable_source_table_is_refused_by_name(pipeline, change, words):
+    """A source that is not as needed is refused by name and nothing is written."""
     pipeline.extract()
     before = objects(pipeline.ingestion)
     pipeline.admin.run("UPDATE address SET phone = '9'")
@@ -233,7 +240,8 @@ def test_a_source_that_is_not_as_needed_is_refused_by_name_and_nothing_is_writte
     assert objects(pipeline.ingestion) == before
 
 
-def test_a_type_changed_on_purpose_can_be_accepted_and_a_longer_text_needs_no_word(pipeline):
+def test_type_change_can_be_accepted_longer_varchar_needs_none(pipeline):
+    """A type changed on purpose can be accepted and a longer text needs no word."""
     pipeline.extract()
     pipeline.admin.run("ALTER TABLE currency ALTER COLUMN currency_code TYPE varchar(9)")
     pipeline.admin.run("ALTER TABLE sales_order ALTER COLUMN units_sold TYPE bigint")
@@ -263,7 +271,7 @@ def _with_source(lake: Lake, source: object) -> Lake:
     return Changed(lake._client, lake.bucket)
 
 
-def test_another_table_in_place_of_one_is_read_whole_though_nobody_wrote_its_rows(pipeline):
+def test_replaced_table_is_read_in_full(pipeline):
     pipeline.admin.run("CREATE TABLE design_2 (LIKE design INCLUDING ALL)")
     pipeline.admin.run("INSERT INTO design_2 SELECT * FROM design; GRANT SELECT ON design_2 TO reader")
     pipeline.admin.run("UPDATE design_2 SET file_location = '/new' WHERE design_id = 2")
@@ -303,7 +311,8 @@ def test_what_a_new_declaration_reads_is_read_of_every_row(pipeline):
     assert pipeline.extract().batch is None
 
 
-def test_a_type_accepted_whose_change_wrote_no_row_is_accepted_for_good(pipeline):
+def test_accepted_type_without_written_rows_stays_accepted(pipeline):
+    """A type accepted whose change wrote no row is accepted for good."""
     pipeline.admin.run("ALTER TABLE staff ALTER COLUMN email_address TYPE varchar(99)")
     pipeline.run()
     pipeline.admin.run("CREATE DOMAIN mail AS varchar(99); ALTER TABLE staff ALTER COLUMN email_address TYPE mail")
@@ -313,7 +322,8 @@ def test_a_type_accepted_whose_change_wrote_no_row_is_accepted_for_good(pipeline
     assert pipeline.extract().batch is None
 
 
-def test_a_table_may_have_more_times_than_a_function_takes_arguments(pipeline):
+def test_table_may_have_more_timestamps_than_function_arguments(pipeline):
+    """A table may have more times than a function takes arguments."""
     pipeline.admin.run(
         "ALTER TABLE currency " + ", ".join(f"ADD COLUMN t{n} timestamp DEFAULT now()" for n in range(60))
     )
@@ -323,7 +333,7 @@ def test_a_table_may_have_more_times_than_a_function_takes_arguments(pipeline):
     assert [json.loads(row["_unreadable"]) for row in rows if row["_unreadable"]] == [{"t59": "infinity"}]
 
 
-def test_rows_that_show_up_though_nobody_wrote_them_are_no_silent_part_of_the_key_set(pipeline):
+def test_rows_without_a_recorded_write_are_refused(pipeline):
     pipeline.admin.run(
         "ALTER TABLE payment ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON payment USING (payment_id < 5)"
     )

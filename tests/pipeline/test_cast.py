@@ -50,7 +50,8 @@ CASES = [
 
 
 @pytest.mark.parametrize(("values", "kind", "types"), CASES, ids=["whole", "decimal", "text", "moment", "float"])
-def test_what_passes_is_stored_unbent_and_what_is_refused_could_not_be(pipeline, values, kind, types):
+def test_cast_accepts_exactly_what_postgresql_stores_unchanged(pipeline, values, kind, types):
+    """What passes is stored unbent and what is refused could not be."""
     for number, name in enumerate(types):
         pipeline.warehouse.run(f"CREATE TABLE probe_{number} (v {name})")
         pipeline.warehouse.run(f"CREATE TABLE given_{number} (n int, v {_wide(kind)})")

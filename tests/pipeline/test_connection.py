@@ -128,7 +128,8 @@ def closed_port() -> int:
         ({"host": "no-such-host.invalid"}, "cannot be reached"),
     ],
 )
-def test_a_failure_says_where_as_whom_and_what_to_try_and_never_the_password(credentials, change, words):
+def test_connection_error_names_host_and_user_but_no_password(credentials, change, words):
+    """A failure says where as whom and what to try and never the password."""
     if "port" in change:
         change = {"port": closed_port()}
     wrong = dataclasses.replace(credentials[0], origin="secret totes/dev/source", **change)

@@ -41,7 +41,8 @@ def test_an_empty_copy_gives_nothing(connection):
     assert copied(connection, "SELECT 1 WHERE false") == []
 
 
-def test_an_error_amid_a_copy_is_raised_and_the_connection_goes_on(connection):
+def test_error_during_copy_is_raised_and_connection_stays_usable(connection):
+    """An error amid a copy is raised and the connection goes on."""
     with pytest.raises(DatabaseError, match="division by zero"):
         copied(connection, "SELECT 1 / (50000 - i) FROM generate_series(1, 100000) AS i")
     assert connection.rows("SELECT 1") == [[1]]

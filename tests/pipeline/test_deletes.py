@@ -48,7 +48,8 @@ def insert(pipeline, key: int) -> None:
     )
 
 
-def test_between_two_compares_no_keys_are_written_and_what_came_and_went_is_found_at_the_next(pipeline):
+def test_keys_between_compares_are_found_at_the_next_compare(pipeline):
+    """Between two compares no keys are written and what came and went is found at the next."""
     declare(pipeline, deletes=HOUR)
     run_at(pipeline, 0)
     first = manifest(pipeline.ingestion, 1).tables["payment"]
@@ -97,7 +98,8 @@ def test_many_keys_that_came_are_compared_before_their_time(pipeline, monkeypatc
     assert run_at(pipeline, 1).deleted == {"payment": 1}
 
 
-def test_deletes_that_are_never_looked_for_are_found_when_they_are_again(pipeline):
+def test_deletes_are_found_once_detection_is_declared_again(pipeline):
+    """Deletes that are never looked for are found when they are again."""
     run_at(pipeline, 0)
     declare(pipeline, deletes=NEVER)
     pipeline.admin.run("DELETE FROM payment WHERE payment_id = 1")
@@ -121,7 +123,8 @@ def test_rows_that_nobody_wrote_are_refused_at_the_compare(pipeline):
         run_at(pipeline, 60)
 
 
-def test_only_the_files_of_keys_in_whose_range_something_changed_are_written_anew(pipeline, monkeypatch):
+def test_key_files_are_rewritten_only_for_changed_ranges(pipeline, monkeypatch):
+    """Only the files of keys in whose range something changed are written again."""
     monkeypatch.setattr(key_files, "KEY_FILE_ROWS", 4)
     for key in range(10, 30):
         insert(pipeline, key)
@@ -198,7 +201,8 @@ def test_a_view_larger_than_a_batch_is_taken_over_several(pipeline, monkeypatch)
     assert sorted(told) == [1, 2, *range(10, 3001)]
 
 
-def test_a_view_that_is_joined_brings_what_names_its_changed_rows(pipeline):
+def test_changed_rows_of_a_joined_view_bring_referencing_rows(pipeline):
+    """A view that is joined brings what names its changed rows."""
     pipeline.admin.run("ALTER TABLE department RENAME TO base; CREATE VIEW department AS SELECT * FROM base")
     pipeline.admin.run("GRANT SELECT ON department TO reader")
     declare(pipeline, "department", by_content=True)

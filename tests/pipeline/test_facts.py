@@ -40,7 +40,8 @@ def a_history(pipeline):
     pipeline.run()
 
 
-def test_versions_are_numbered_without_gaps_and_each_is_of_one_batch(pipeline):
+def test_version_numbers_have_no_gaps_and_belong_to_one_batch(pipeline):
+    """Versions are numbered without gaps and each is of one batch."""
     a_history(pipeline)
     assert pipeline.rows("SELECT array_agg(sales_record_id ORDER BY 1) FROM fact_sales_order") == [[list(range(1, 10))]]
     assert pipeline.rows(
@@ -49,7 +50,8 @@ def test_versions_are_numbered_without_gaps_and_each_is_of_one_batch(pipeline):
     ) == [[1, 6, 1], [7, 7, 2], [8, 8, 3], [9, 9, 4]]
 
 
-def test_a_version_is_valid_until_the_next_one_or_until_the_row_was_deleted(pipeline):
+def test_version_is_valid_until_the_next_one_or_its_deletion(pipeline):
+    """A version is valid until the next one or until the row was deleted."""
     a_history(pipeline)
     assert history(pipeline, 1) == [[1000, 1, 2], [5, 2, 3], [1000, 3, None]]
     assert history(pipeline, 6) == [[6000, 1, 3], [6000, 4, None]]  # and in between there was none
@@ -71,7 +73,8 @@ def test_what_is_valid_still_is_what_is_current(pipeline):
         assert pipeline.rows(still) == pipeline.rows(f"SELECT {columns} FROM {view} ORDER BY 1")
 
 
-def test_the_same_lake_fills_another_schema_with_the_same_rows_and_numbers(pipeline):
+def test_same_lake_fills_a_shadow_schema_identically(pipeline):
+    """The same lake fills another schema with the same rows and numbers."""
     a_history(pipeline)
     created = prepare(pipeline.warehouse, SCHEMA, pipeline.declarations, CHECK)
     assert created[:2] == ["schema check", "table check.dim_date"]

@@ -55,7 +55,8 @@ def test_the_batch_that_is_loaded_so_is_loaded_whole(pipeline, any_are_many):
     assert pipeline.rows(KEYS) == before
 
 
-def test_a_row_that_refers_to_nothing_is_refused_and_all_is_as_before(pipeline, facts, any_are_many):
+def test_foreign_key_violation_is_refused_and_rolled_back(pipeline, facts, any_are_many):
+    """A row that refers to nothing is refused and all is as before."""
     before, known = pipeline.rows(KEYS), identities(pipeline)
     with (
         pytest.raises(DatabaseError) as refused,
@@ -76,7 +77,8 @@ def test_while_somebody_reads_each_row_is_checked(pipeline, facts, any_are_many,
     assert together(pipeline, facts) == set()
 
 
-def test_what_follows_in_the_transaction_waits_for_locks_as_long_as_before(pipeline, facts, any_are_many):
+def test_lock_timeout_is_restored_within_the_transaction(pipeline, facts, any_are_many):
+    """What follows in the transaction waits for locks as long as before."""
     before = pipeline.rows("SHOW lock_timeout")
     with transaction(pipeline.warehouse), deferred_foreign_key_check(pipeline.warehouse, LIVE, facts, 10):
         assert pipeline.rows("SHOW lock_timeout") == before
@@ -101,7 +103,8 @@ def test_one_that_is_not_enforced_or_carries_a_comment_stays(pipeline, facts, an
     assert pipeline.rows(KEYS) == before
 
 
-def test_a_few_rows_or_few_beside_what_is_there_are_checked_one_by_one(pipeline, facts, monkeypatch):
+def test_few_rows_are_checked_one_by_one(pipeline, facts, monkeypatch):
+    """A few rows or few beside what is there are checked one by one."""
     known = identities(pipeline)
     assert together(pipeline, facts, foreign_keys.MANY - 1) == known
     monkeypatch.setattr(foreign_keys, "MANY", 1)

@@ -38,7 +38,8 @@ def test_a_change_travels_from_door_to_door(deployed):
     json.dumps([first, done, loaded, again])
 
 
-def test_events_may_come_twice_late_together_and_from_other_objects(deployed):
+def test_events_may_be_repeated_late_batched_or_unrelated(deployed):
+    """Events may come twice late together and from other objects."""
     for phone in ("1", "2"):
         deployed.admin.run("UPDATE address SET phone = :phone", phone=phone)
         extract({}, CONTEXT)
@@ -51,7 +52,8 @@ def test_events_may_come_twice_late_together_and_from_other_objects(deployed):
     assert load({}, CONTEXT)["loaded"] == [1, 2]
 
 
-def test_rejected_rows_are_counted_once_in_the_metric_that_the_alarm_names(deployed, capsys):
+def test_rejected_rows_metric_counts_each_row_once(deployed, capsys):
+    """Rejected rows are counted once in the metric that the alarm names."""
     deployed.admin.run("UPDATE payment SET payment_date = '31/12/2024' WHERE payment_id < 4")
     extract({}, CONTEXT)
     capsys.readouterr()
@@ -91,7 +93,8 @@ def test_a_failure_is_logged_once_and_raised(deployed, log):
     assert "hunter2" not in log.getvalue()
 
 
-def test_an_unexpected_failure_is_logged_with_its_trace_and_raised(deployed, monkeypatch, log):
+def test_unexpected_error_is_logged_with_traceback_and_raised(deployed, monkeypatch, log):
+    """An unexpected failure is logged with its trace and raised."""
     monkeypatch.setattr("lambda_toolkit.pipeline.lambdas.extract.handler.extract_all", lambda *_: {}["nothing"])
     with pytest.raises(KeyError):
         extract({}, CONTEXT)
@@ -112,7 +115,8 @@ def test_a_batch_that_is_not_there_is_an_error(deployed):
         transform({"action": "transform", "batch": 7}, CONTEXT)
 
 
-def test_extract_refuses_to_read_a_table_in_full_that_it_does_not_know(deployed):
+def test_extract_refuses_full_refresh_of_an_unknown_table(deployed):
+    """Extract refuses to read a table in full that it does not know."""
     with pytest.raises(PipelineError, match="nonsense"):
         extract({"action": "extract", "full": ["nonsense"]}, CONTEXT)
     assert extract({"action": "extract", "full": ["currency"]}, CONTEXT)["batch"] == 1

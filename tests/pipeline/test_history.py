@@ -109,7 +109,8 @@ class Business:
 
 
 @pytest.mark.parametrize("seed", [1])
-def test_after_every_run_the_warehouse_agrees_with_the_source_and_keeps_every_version(pipeline, seed):
+def test_warehouse_agrees_with_source_and_keeps_all_versions(pipeline, seed):
+    """After every run the warehouse agrees with the source and keeps every version."""
     business, model = Business(pipeline, seed), Versions()
     for _ in range(ROUNDS):
         _, loaded = pipeline.run()

@@ -20,7 +20,8 @@ def everything(pipeline):
     return {table: pipeline.rows(f"SELECT * FROM {table} AS t ORDER BY t") for table in tables}
 
 
-def test_a_flipped_payment_is_a_second_version_and_a_run_without_changes_is_none(pipeline):
+def test_flipped_payment_adds_a_version_and_an_idle_run_none(pipeline):
+    """A flipped payment is a second version and a run without changes is none."""
     pipeline.run()
     pipeline.admin.run("UPDATE payment SET paid = true, last_updated = '2024-06-01 07:55:11.885' WHERE payment_id = 1")
     _, loaded = pipeline.run()
@@ -59,7 +60,8 @@ def test_loading_the_same_batch_again_changes_nothing(pipeline):
     assert everything(pipeline) == before
 
 
-def test_a_full_compare_against_a_filled_warehouse_appends_only_what_differs(pipeline):
+def test_full_compare_appends_only_what_differs(pipeline):
+    """A full compare against a filled warehouse appends only what differs."""
     pipeline.run()
     before = everything(pipeline)
     _, loaded = pipeline.run(full=frozenset(pipeline.declarations.source))
@@ -68,7 +70,8 @@ def test_a_full_compare_against_a_filled_warehouse_appends_only_what_differs(pip
     assert everything(pipeline) == before
 
 
-def test_a_deleted_row_leaves_the_present_state_and_stays_in_the_history(pipeline):
+def test_deleted_fact_leaves_current_view_but_not_history(pipeline):
+    """A deleted row leaves the present state and stays in the history."""
     pipeline.run()
     pipeline.admin.run("DELETE FROM payment WHERE payment_id = 9")
     pipeline.run()
@@ -92,7 +95,8 @@ def test_a_deleted_row_leaves_the_present_state_and_stays_in_the_history(pipelin
     ]
 
 
-def test_a_deleted_dimension_row_stays_for_the_facts_that_name_it_but_is_not_current(pipeline):
+def test_deleted_dimension_row_stays_but_is_not_current(pipeline):
+    """A deleted dimension row stays for the facts that name it but is not current."""
     pipeline.run()
     pipeline.admin.run("INSERT INTO staff VALUES (77, 'Short', 'Time', 1, 's@t.com')")
     pipeline.run()
@@ -110,7 +114,8 @@ def test_a_changed_department_reaches_every_member(pipeline):
     assert current_rows(pipeline.warehouse, "dim_staff") == expected_rows(pipeline.reader, "dim_staff")
 
 
-def test_a_changed_address_reaches_counterparties_and_the_location(pipeline):
+def test_changed_address_updates_counterparties_and_location(pipeline):
+    """A changed address reaches counterparties and the location."""
     pipeline.run()
     pipeline.admin.run("UPDATE address SET phone = '42' WHERE address_id = 1")
     _, loaded = pipeline.run()
@@ -118,7 +123,8 @@ def test_a_changed_address_reaches_counterparties_and_the_location(pipeline):
     assert current_rows(pipeline.warehouse, "dim_counterparty") == expected_rows(pipeline.reader, "dim_counterparty")
 
 
-def test_a_missing_batch_is_waited_for_and_then_stops_the_line_loudly(pipeline):
+def test_missing_batch_is_waited_for_and_then_raises(pipeline):
+    """A missing batch is waited for and then stops the line loudly."""
     pipeline.run()
     for phone in ("1", "2"):
         pipeline.admin.run("UPDATE address SET phone = :phone || '0'", phone=phone)
@@ -138,7 +144,8 @@ def test_a_missing_batch_is_waited_for_and_then_stops_the_line_loudly(pipeline):
     assert pipeline.load().loaded == [2, 3]
 
 
-def test_a_batch_that_the_warehouse_refuses_is_rolled_back_whole_and_told(pipeline):
+def test_batch_that_the_warehouse_refuses_is_rolled_back(pipeline):
+    """A batch that the warehouse refuses is rolled back complete and reported."""
     pipeline.warehouse.run("ALTER TABLE fact_payment ADD CONSTRAINT small CHECK (payment_amount < 10)")
     pipeline.transform(pipeline.extract().batch)
     with pytest.raises(WarehouseError, match=r"Batch 1 cannot be loaded into fact_payment: .*small"):
@@ -180,7 +187,8 @@ def _keys(pipeline):
     return [entry["Key"] for page in pages for entry in page["Contents"]]
 
 
-def test_facts_that_name_a_rejected_row_are_held_until_it_is_put_right(pipeline):
+def test_facts_wait_for_a_rejected_row_until_it_is_repaired(pipeline):
+    """Facts that name a rejected row are deferred until it is repaired."""
     pipeline.admin.run("INSERT INTO currency VALUES (9, 'ZZZ')")
     pipeline.admin.run("UPDATE sales_order SET currency_id = 9 WHERE sales_order_id IN (1, 2, 3)")
     _, first = pipeline.run()
@@ -209,7 +217,8 @@ def test_facts_that_name_a_rejected_row_are_held_until_it_is_put_right(pipeline)
         assert current_rows(pipeline.warehouse, table) == expected_rows(pipeline.reader, table)
 
 
-def test_a_held_row_that_was_deleted_before_is_present_again_once_it_is_written(pipeline):
+def test_pending_row_deleted_before_is_restored_once_written(pipeline):
+    """A deferred row that was deleted before is present again once it is written."""
     pipeline.run()
     pipeline.admin.run("DELETE FROM payment WHERE payment_id = 9")
     pipeline.run()
@@ -225,7 +234,8 @@ def test_a_held_row_that_was_deleted_before_is_present_again_once_it_is_written(
     assert pipeline.rows("SELECT * FROM pipeline.deletion") == [["fact_payment", "9", 2, 3]]
 
 
-def test_a_row_without_a_value_that_the_warehouse_demands_is_rejected_and_what_names_it_is_held(pipeline):
+def test_row_without_required_value_is_rejected_facts_wait(pipeline):
+    """A row without a value that the warehouse demands is rejected and what names it is deferred."""
     pipeline.run()
     pipeline.admin.run("ALTER TABLE staff ALTER COLUMN department_id DROP NOT NULL")
     pipeline.admin.run("ALTER TABLE sales_order ALTER COLUMN design_id DROP NOT NULL")
@@ -247,7 +257,8 @@ def test_a_row_without_a_value_that_the_warehouse_demands_is_rejected_and_what_n
         assert current_rows(pipeline.warehouse, table) == expected_rows(pipeline.reader, table)
 
 
-def test_a_lake_that_was_emptied_or_began_anew_is_refused_and_not_taken_for_nothing_to_do(pipeline):
+def test_emptied_or_replaced_lake_is_refused(pipeline):
+    """A lake that was emptied or began again is refused and not taken for nothing to do."""
     pipeline.run()
     before = everything(pipeline)
     for bucket in ("processed", "ingestion"):

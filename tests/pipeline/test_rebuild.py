@@ -90,7 +90,8 @@ def test_few_are_told_and_all_are_counted(warehouse, load, lake):
     assert max(len(entry["value"] or "") for entry in told["rejected"]) == 1000
 
 
-def test_a_replay_writes_what_came_out_differently_and_nothing_else(warehouse, load, lake):
+def test_replay_writes_only_rows_that_differ(warehouse, load, lake):
+    """A replay writes what came out differently and nothing else."""
     load({})
     before = warehouse.rows("SELECT * FROM history_deed ORDER BY 1")
     for _ in range(2):
@@ -128,7 +129,8 @@ def test_one_at_a_time_writes_to_a_warehouse(warehouse, load):
     assert load({})["loaded"] == [1, 2, 3]
 
 
-def test_a_rebuild_goes_on_where_the_time_ended_and_equals_the_live_warehouse(warehouse, load):
+def test_rebuild_resumes_and_equals_the_live_warehouse(warehouse, load):
+    """A rebuild goes on where the time ended and equals the live warehouse."""
     load({})
     prepare(warehouse, SCHEMA, DECLARED, CHECK)
     first, second = (load({"action": "rebuild", "schema": "check"}, Clock(4)) for _ in range(2))
@@ -139,12 +141,14 @@ def test_a_rebuild_goes_on_where_the_time_ended_and_equals_the_live_warehouse(wa
     assert (compared["last_batches"], compared["rows"], compared["renumbered"]) == ([3, 3], 4, 0)
 
 
-def test_load_itself_stops_before_its_time_ends_and_goes_on_at_the_next_run(load):
+def test_load_stops_before_its_deadline_and_resumes(load):
+    """Load itself stops before its time ends and goes on at the next run."""
     assert load({}, Clock(4))["loaded"] == [1, 2]
     assert load({}, Clock(4))["loaded"] == [3]
 
 
-def test_after_a_replay_the_rebuilt_warehouse_is_equal_but_for_the_numbers(warehouse, load, lake):
+def test_rebuild_after_a_replay_differs_only_in_version_numbers(warehouse, load, lake):
+    """After a replay the rebuilt warehouse is equal but for the numbers."""
     load({})
     write(lake, 2, repaired(HISTORY[1]), revision=2)
     load({"action": "replay", "batches": [2]})

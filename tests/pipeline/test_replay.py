@@ -40,7 +40,8 @@ def everything(lake):
     return {file.key: lake.read(file.key) for file in lake.listing("")}
 
 
-def test_a_replay_by_corrected_code_is_the_next_revision_and_touches_no_earlier_one(corrected):
+def test_replay_by_fixed_code_adds_a_revision(corrected):
+    """A replay by corrected code is the next revision and touches no earlier one."""
     before = everything(corrected.processed)
     done = corrected.replay(1)
     assert (done.created, done.manifest.revision, dict(done.manifest.rejected)) == (True, 2, {})
@@ -53,7 +54,8 @@ def test_a_replay_by_corrected_code_is_the_next_revision_and_touches_no_earlier_
     assert corrected.load().appended["dim_currency"] == 3
 
 
-def test_of_two_replays_at_once_one_writes_and_the_other_finds_it(corrected, monkeypatch):
+def test_concurrent_replays_write_one_revision(corrected, monkeypatch):
+    """Of two replays concurrently one writes and the other finds it."""
     put = corrected.processed.put_if_absent
     others = []
 
@@ -85,7 +87,8 @@ def test_a_replay_that_others_never_let_through_says_so(corrected, monkeypatch):
         corrected.replay(1)
 
 
-def test_a_file_that_a_sweep_took_just_before_it_was_named_is_stored_again(corrected, monkeypatch):
+def test_file_deleted_by_a_sweep_before_commit_is_stored_again(corrected, monkeypatch):
+    """A file that a sweep took just before it was named is stored again."""
     first = corrected.replay(1).manifest
     gone = first.tables["dim_currency"].key
     client = corrected.processed._client
@@ -122,7 +125,8 @@ def test_missed_batches_are_found_when_they_are_old_enough(pipeline):
 
 
 @pytest.mark.parametrize("event", [{"source": "aws.events", "detail-type": "Scheduled Event"}, {"action": "sweep"}])
-def test_the_scheduled_run_takes_what_was_missed_in_order_and_warns_once(deployed, log, monkeypatch, event):
+def test_scheduled_run_transforms_missed_batches_in_order(deployed, log, monkeypatch, event):
+    """The scheduled run takes what was missed in order and warns once."""
     for phone in ("1", "2"):
         deployed.admin.run("UPDATE address SET phone = :phone", phone=phone)
         deployed.extract()

@@ -16,7 +16,8 @@ from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import sqlstate
 from tests.support.lake_contents import keys, manifest, objects
 
 
-def test_a_new_and_a_dropped_column_are_said_once_with_the_batch_that_first_tells_them(pipeline):
+def test_column_drift_is_reported_once_with_its_first_batch(pipeline):
+    """A new and a dropped column are said once with the batch that first tells them."""
     assert pipeline.extract().drift == ()
     pipeline.admin.run("ALTER TABLE staff ADD COLUMN nickname text; ALTER TABLE design DROP COLUMN last_updated")
     assert pipeline.extract().drift == ()  # there is no batch that could tell it
@@ -37,7 +38,8 @@ def test_tables_that_are_not_declared_are_not_seen(pipeline):
 
 
 @pytest.mark.parametrize("kind", ["VIEW", "MATERIALIZED VIEW"])
-def test_what_has_no_xmin_is_refused_and_it_is_said_what_to_write(pipeline, kind):
+def test_relation_without_xmin_is_refused_with_advice(pipeline, kind):
+    """What has no xmin is refused and it is said what to write."""
     pipeline.admin.run(f"ALTER TABLE design RENAME TO base; CREATE {kind} design AS SELECT * FROM base")
     pipeline.admin.run("GRANT SELECT ON design TO reader")
     with pytest.raises(SourceError) as refusal:
@@ -47,7 +49,8 @@ def test_what_has_no_xmin_is_refused_and_it_is_said_what_to_write(pipeline, kind
     assert objects(pipeline.ingestion) == set()
 
 
-def test_the_table_that_stays_locked_is_named_and_nothing_is_extracted(pipeline):
+def test_locked_table_is_named_and_nothing_is_extracted(pipeline):
+    """The table that stays locked is named and nothing is extracted."""
     changing = pipeline.new_session()
     changing.run("BEGIN")
     changing.run("ALTER TABLE payment ADD COLUMN remark text")
@@ -59,7 +62,8 @@ def test_the_table_that_stays_locked_is_named_and_nothing_is_extracted(pipeline)
     assert pipeline.extract().batch == 1
 
 
-def test_no_table_is_emptied_between_the_snapshot_and_the_first_look_at_its_rows(pipeline, monkeypatch):
+def test_truncate_between_snapshot_and_first_read_waits(pipeline, monkeypatch):
+    """No table is emptied between the snapshot and the first look at its rows."""
     pipeline.extract()
     emptying = pipeline.new_session()
     emptying.run("SET lock_timeout = '100ms'")
@@ -90,7 +94,9 @@ def test_a_foreign_table_is_refused_also_as_a_partition(pipeline):
         pipeline.extract()
 
 
-def test_the_time_of_a_batch_is_later_than_that_of_the_one_before_whatever_the_clock_says(pipeline):
+def test_batch_times_increase_whatever_the_clock_says(pipeline):
+    """The time of a batch is later than that of the one before whatever the clock says."""
+
     def run_at(moment: datetime) -> datetime:
         pipeline.admin.run("UPDATE staff SET last_name = last_name || 'x' WHERE staff_id = 1")
         done = extract(

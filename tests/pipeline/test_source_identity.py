@@ -96,9 +96,8 @@ def run(connection: Connection, lake) -> Extracted:
     return extract(PostgresSource(connection), lake, parse(SMALL), uuid.uuid4().hex)
 
 
-def test_a_standby_tells_what_savepoints_and_exception_blocks_wrote_and_is_noticed_when_promoted(
-    root, stopped, buckets
-):
+def test_standby_captures_subtransactions_and_its_promotion(root, stopped, buckets):
+    """A standby tells what savepoints and exception blocks wrote and is noticed when promoted."""
     lake, _ = buckets
     standby = stopped.copy(root / "standby")
     with connected(stopped) as primary:
@@ -143,7 +142,8 @@ def test_a_standby_tells_what_savepoints_and_exception_blocks_wrote_and_is_notic
             assert done.rows == {"item": 8}
 
 
-def test_a_copy_of_the_disk_whose_ids_overtook_those_known_is_noticed_by_its_start(root, stopped, buckets):
+def test_disk_copy_with_newer_ids_is_noticed_by_its_start_time(root, stopped, buckets):
+    """A copy of the disk whose ids overtook those known is noticed by its start."""
     lake, _ = buckets
     copied = stopped.copy(root / "copied")
     with connected(stopped) as first:

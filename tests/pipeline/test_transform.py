@@ -102,7 +102,8 @@ def test_the_calendar_has_every_date_that_a_fact_names(pipeline):
     ) == [[0]]
 
 
-def test_rows_that_cannot_be_converted_are_rejected_and_the_rest_goes_on(pipeline):
+def test_invalid_rows_are_rejected_and_the_rest_continues(pipeline):
+    """Rows that cannot be converted are rejected and the rest goes on."""
     pipeline.run()
     pipeline.admin.run("UPDATE sales_order SET agreed_delivery_date = '2023-02-30' WHERE sales_order_id = 1")
     pipeline.admin.run(
@@ -160,7 +161,8 @@ def test_a_batch_transformed_again_gives_the_same_bytes(pipeline):
     assert pipeline.processed.newest_revision(1) == manifest_key(1)
 
 
-def test_a_numeric_declared_wider_than_the_lake_holds_is_converted_or_told(pipeline):
+def test_numeric_wider_than_the_lake_is_converted_or_rejected(pipeline):
+    """A numeric declared wider than the lake holds is converted or reported."""
     pipeline.admin.run("ALTER TABLE sales_order ALTER COLUMN unit_price TYPE numeric(50, 2)")
     pipeline.admin.run("UPDATE sales_order SET unit_price = 1e40 WHERE sales_order_id = 2")
     done = pipeline.transform(pipeline.extract().batch)

@@ -46,7 +46,8 @@ def rejected(pipeline, done, table):
     return sorted(tuple(row.values()) for row in pipeline.processed.table(file.key).to_pylist())
 
 
-def test_every_text_arrives_byte_for_byte_and_null_is_not_the_empty_one(pipeline):
+def test_strings_arrive_byte_for_byte_and_null_is_not_empty(pipeline):
+    """Every text arrives byte for byte and null is not the empty one."""
     for number, text in enumerate(TEXTS, start=1000):
         pipeline.admin.run(
             "INSERT INTO address VALUES (:n, :t, :t, NULL, :t, :t, :t, :t, now(), now())", n=number, t=text
@@ -96,7 +97,8 @@ NOWHERE = "the lake's type cannot represent this value"
         ("unit_price", "0.001", "does not fit numeric(10, 2)"),
     ],
 )
-def test_what_has_no_place_is_rejected_with_column_value_and_reason(pipeline, column, value, reason):
+def test_unrepresentable_value_is_rejected_with_a_reason(pipeline, column, value, reason):
+    """What has no place is rejected with column value and reason."""
     pipeline.admin.run("ALTER TABLE sales_order ALTER COLUMN unit_price TYPE numeric")
     kind = {"created_at": "timestamp", "unit_price": "numeric", "agreed_delivery_date": "text"}[column]
     pipeline.admin.run(

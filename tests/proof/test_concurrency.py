@@ -71,7 +71,7 @@ def test_of_five_extracts_at_once_one_commits_the_batch(shop):
     judge_lake(shop)
 
 
-def test_extracts_at_once_while_the_source_is_written_lose_and_repeat_nothing(shop):
+def test_concurrent_extracts_lose_and_repeat_nothing(shop):
     """The threads race for many batches; the writer stops before they do, so that the last batch is of the end."""
     reader = shop.databases.credentials("source", user=READER, password=PASSWORD)
     stop = threading.Event()
@@ -121,7 +121,8 @@ def test_of_five_loads_at_once_one_writes_and_nothing_is_doubled(shop):
     judge_warehouse(shop)
 
 
-def test_transform_fed_the_same_event_twenty_times_at_once_writes_each_object_once(shop):
+def test_same_event_in_twenty_threads_writes_each_object_once(shop):
+    """Transform fed the same event twenty times concurrently writes each object once."""
     shop.step(Extract())
     lakes = [Lake(shop.client, bucket) for bucket in shop.buckets]
     results = at_once(20, lambda which: (replay if which % 2 else transform)(*lakes, shop.declarations, 2))

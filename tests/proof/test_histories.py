@@ -13,7 +13,8 @@ pytestmark = pytest.mark.no_cover  # watching each line would take as long again
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3, 4])
-def test_after_any_history_the_warehouse_holds_what_the_runs_could_see(world, seed):
+def test_warehouse_equals_the_oracle_after_any_history(world, seed):
+    """After any history the warehouse holds what the runs could see."""
     before = world.told.copy()
     prove_many(world, seed, HISTORIES)
     told = world.told - before
@@ -28,10 +29,12 @@ def test_it_does_so_on_the_s3_of_moto(world):
         prove_many(world, 5, 2)
 
 
-def test_tables_that_are_read_in_ranges_end_up_whole_whatever_happens_meanwhile(world):
+def test_tables_read_in_ranges_end_up_complete(world):
+    """Tables that are read in ranges end up complete whatever happens meanwhile."""
     prove_many(world, 6, 4, prove_in_ranges)
 
 
-def test_foreign_keys_that_are_checked_together_hold_back_nothing_more_and_nothing_less(world, monkeypatch):
+def test_deferred_foreign_key_check_defers_the_same_rows(world, monkeypatch):
+    """Foreign keys that are checked together hold back nothing more and nothing less."""
     monkeypatch.setattr(foreign_keys, "MANY", 1)
     prove_many(world, 7, 4)

@@ -65,7 +65,8 @@ def test_a_silent_update_is_a_second_version_after_one_run(shop):
     assert warehouse(shop, f"SELECT design_id FROM current_sales_order WHERE sales_order_id = {order}") == [[other]]
 
 
-def test_a_renamed_location_of_a_department_reaches_exactly_its_staff(shop):
+def test_renamed_department_location_updates_exactly_its_staff(shop):
+    """A renamed location of a department reaches exactly its staff."""
     department = one(shop, "SELECT department_id FROM staff GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 1")[0]
     query = f"SELECT staff_id FROM staff WHERE department_id = {department}"
     members = {row[0] for row in shop.source.admin.rows(query)}
@@ -79,7 +80,8 @@ def test_a_renamed_location_of_a_department_reaches_exactly_its_staff(shop):
     assert written == [[str(len(members))]]
 
 
-def test_a_changed_address_reaches_its_location_and_every_counterparty_there(shop):
+def test_changed_address_updates_its_location_and_counterparties(shop):
+    """A changed address reaches its location and every counterparty there."""
     address = one(shop, "SELECT legal_address_id FROM counterparty GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 1")[0]
     query = f"SELECT counterparty_id FROM counterparty WHERE legal_address_id = {address}"
     there = sorted(row[0] for row in shop.source.admin.rows(query))
@@ -95,7 +97,8 @@ def test_a_changed_address_reaches_its_location_and_every_counterparty_there(sho
     assert reached == [[key, ""] for key in there]
 
 
-def test_a_deleted_order_leaves_the_present_and_stays_in_the_history(shop):
+def test_deleted_order_leaves_current_view_and_stays_in_history(shop):
+    """A deleted order leaves the present and stays in the history."""
     order = one(shop, "SELECT max(sales_order_id) FROM transaction")[0]
     sold = f"sales_order_id = {order}"
     admin = shop.source.admin
@@ -111,7 +114,8 @@ def test_a_deleted_order_leaves_the_present_and_stays_in_the_history(shop):
     ) == [[True, True]]
 
 
-def test_a_transaction_opened_before_a_run_and_committed_after_it_is_in_the_next_batch(shop):
+def test_transaction_opened_before_a_run_is_in_the_next_batch(shop):
+    """A transaction opened before a run and committed after it is in the next batch."""
     slow = shop.source.sessions[1]
     key = one(shop, "SELECT max(sales_order_id) FROM sales_order")[0]
     slow.run("BEGIN")

@@ -10,7 +10,8 @@ def measured(step: str, *seconds: float, failure: str = "") -> Measurement:
     return Measurement("a tool", "1.0", step, [Timing(item, item / 2, 19, 2, {}) for item in seconds], failure)
 
 
-def test_a_cell_is_of_the_median_and_an_empty_one_of_what_was_not_measured() -> None:
+def test_cell_shows_the_median_or_is_empty_if_not_measured() -> None:
+    """A cell is of the median and an empty one of what was not measured."""
     table = as_markdown("heading", [measured("first", 3.0, 1.0, 2.0), measured("one changed", failure="it broke")])
     assert table.splitlines()[-1] == "| a tool | 1.0 | 2.00 s, 1.00 s cpu, 19 (2) |  | failed |"
 

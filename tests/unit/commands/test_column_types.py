@@ -78,7 +78,8 @@ def typed(schema: str):
     return with_types({"source": SOURCE, "warehouse": {"fact": FACT}}, schema, "warehouse.sql")
 
 
-def test_the_declaration_carries_the_types_of_the_columns_that_transform_fills():
+def test_declaration_has_the_types_of_transformed_columns():
+    """The declaration carries the types of the columns that transform fills."""
     found = typed(f"CREATE TABLE fact ({RECORD}, pay numeric(6,2), id int NOT NULL, note text DEFAULT 'x' NOT NULL)")
     assert found["warehouse"]["fact"]["types"] == {
         "id": {"type": "integer", "required": True},
@@ -100,7 +101,8 @@ def test_the_declaration_carries_the_types_of_the_columns_that_transform_fills()
         ("DROP TABLE fact", r"warehouse\.sql: .*only CREATE TABLE"),
     ],
 )
-def test_where_the_two_files_do_not_fit_each_other_it_is_said_before_anything_is_deployed(schema, says):
+def test_mismatch_of_toml_and_sql_is_reported_before_deploy(schema, says):
+    """Where the two files do not fit each other it is said before anything is deployed."""
     with pytest.raises(ConfigurationError, match=says):
         typed(schema)
 

@@ -30,7 +30,8 @@ def _nobody_is_logged_in(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_command_explains_itself_and_takes_the_shared_options(name):
+def test_every_command_has_help_and_the_shared_options(name):
+    """Every command explains itself and takes the shared options."""
     result = CliRunner().invoke(deploy.main, [*name.split(), "--help"])
     assert result.exit_code == 0
     assert len(result.stdout.splitlines()[2].strip()) > 10, "a sentence of help"
@@ -147,8 +148,9 @@ def test_a_stack_that_died_is_still_what_is_meant(tmp_path):
     assert "AWS_ACCESS_KEY_ID" in result.stderr, "with --stage it is about AWS"
 
 
-def test_an_interrupted_command_says_so_and_ends_as_shells_expect(capsys):
+def test_interrupted_command_reports_it_and_exits_with_130(capsys):
     @options.with_request
+    """An interrupted command says so and ends as shells expect."""
     def interrupted(request: options.Request) -> int:
         raise KeyboardInterrupt
 

@@ -95,7 +95,8 @@ def test_what_is_wrong_is_named(tmp_path, old, new, says):
         load(written(tmp_path, SHIPPED.replace(old, new, 1)))
 
 
-def test_a_function_without_source_is_the_shipped_one_of_its_name(tmp_path):
+def test_function_without_source_is_the_packaged_one(tmp_path):
+    """A function without source is the shipped one of its name."""
     shipped = load(DEFAULT_PATH).functions["extract"].spec
     assert (shipped.source, shipped.include, shipped.package_root) == (FUNCTIONS / "extract", (SHARED,), PACKAGE_ROOT)
     own = '[functions.extract]\nsource = "code/extract"\n'
@@ -118,7 +119,8 @@ def test_an_unknown_placeholder_is_refused():
         load(DEFAULT_PATH).expand("{name}-{team}", "1")
 
 
-def test_all_mistakes_are_told_at_once_each_with_its_table_and_what_to_write(tmp_path):
+def test_all_errors_are_reported_together_with_table_and_advice(tmp_path):
+    """All mistakes are reported concurrently each with its table and what to write."""
     text = SHIPPED
     for old, new in (
         ('"rate(5 minutes)"', '"rate(1 minutes)"'),

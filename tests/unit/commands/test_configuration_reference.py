@@ -66,7 +66,8 @@ def examples(table: Table) -> Iterator[tuple[str, Any]]:
             yield key.name, values if key.type.value == "a table" else {"example": values}
 
 
-def test_functions_have_the_names_and_the_defaults_of_lambda_script() -> None:
+def test_function_keys_and_defaults_equal_lambda_script() -> None:
+    """Functions have the names and the defaults of lambda script."""
     parameters = inspect.signature(Lambda_script).parameters
     for key in FUNCTION.keys:
         if key.name not in OF_THE_PIPELINE:
@@ -78,7 +79,8 @@ def test_functions_have_the_names_and_the_defaults_of_lambda_script() -> None:
 
 
 @pytest.mark.parametrize(("table", "made"), [(ALARM, Alarm("a", "m")), (CANARY, Canary())])
-def test_alarms_and_canaries_have_the_names_and_the_defaults_of_the_toolkit(table: Table, made: object) -> None:
+def test_alarm_and_canary_keys_and_defaults_equal_the_toolkit(table: Table, made: object) -> None:
+    """Alarms and canaries have the names and the defaults of the toolkit."""
     for key in table.keys:
         if key.name != "below":
             assert hasattr(made, key.name)

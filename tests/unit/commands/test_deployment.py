@@ -107,7 +107,8 @@ def test_an_alarm_says_what_to_do(pipeline):
     assert errors.topic == "totes-dev-alerts"
 
 
-def test_an_alarm_below_something_tells_also_when_nothing_comes_at_all(pipeline):
+def test_less_than_alarm_treats_missing_data_as_breaching(pipeline):
+    """An alarm below something tells also when nothing comes at all."""
     errors, silent = deployment(pipeline, ACCOUNT, {}).functions[0].alarms
     assert (silent.metric, silent.comparison, silent.threshold) == ("Invocations", "LessThanThreshold", 1)
     assert (silent.missing_data, silent.notify_on_insufficient_data) == ("missing", True)

@@ -123,14 +123,16 @@ def test_status_says_why_the_warehouse_cannot_be_asked():
     )
 
 
-def test_status_shows_how_the_warehouse_differs_from_its_declaration():
+def test_status_shows_differences_from_the_declaration():
+    """Status shows how the warehouse differs from its declaration."""
     found = ["table dim_staff: column location is NOT NULL, expected nullable"]
     aws = FakeAws({"load": [{**loaded(None), "differences": found}]})
     assert status(follower(aws), INSTANT)["differences"] == found
     assert status(follower(FakeAws({"load": [loaded(None)]})), INSTANT)["differences"] == []
 
 
-def test_status_says_what_to_run_where_the_warehouse_is_not_prepared():
+def test_status_of_an_unprepared_warehouse_names_prepare():
+    """Status says what to run where the warehouse is not prepared."""
     error = {"errorMessage": "It lacks the table pipeline.ledger.", "errorType": "NotPreparedError"}
     document = status(follower(FakeAws({"load": [error]})), INSTANT)
     assert "prepare, which creates what is missing" in document["freshness"]["summary"]

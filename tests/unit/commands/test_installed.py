@@ -125,7 +125,8 @@ def test_help_names_the_installed_command(environment: Path, project: Path) -> N
     assert "lambda-script local run" in " ".join(run(environment, project, "--help").stdout.split())
 
 
-def test_what_init_writes_is_planned_and_nothing_of_the_user_is_imported(environment: Path, project: Path) -> None:
+def test_init_project_is_planned_without_importing_user_folders(environment: Path, project: Path) -> None:
+    """What init writes is planned and nothing of the user is imported."""
     shutil.rmtree(project / "config")
     written = run(environment, project, "init", "crm")
     assert written.returncode == 0, written.stderr

@@ -26,7 +26,8 @@ def converted(batch: int, *, changed: bool = True) -> dict[str, Any]:
     return {"batch": batch, "revision": 2 if changed else 1, "rejected": {"dim_staff": 1}, "changed": changed}
 
 
-def test_each_batch_is_converted_and_load_is_asked_until_it_has_applied_all():
+def test_replay_transforms_each_batch_and_repeats_load():
+    """Each batch is converted and load is asked until it has applied all."""
     aws = FakeAws(
         {
             "transform": [converted(3), converted(4, changed=False)],

@@ -30,7 +30,8 @@ def test_why_a_day_did_not_arrive_is_told_beside_what_differs(day, monkeypatch, 
     assert "load: no table dim_staff" in capsys.readouterr().err
 
 
-def test_a_day_that_is_cut_into_several_batches_is_followed_until_it_agrees(day, monkeypatch):
+def test_day_in_several_batches_is_followed_until_it_agrees(day, monkeypatch):
+    """A day that is cut into several batches is followed until it agrees."""
     agrees = Check((), ())
     checks = iter([DIFFERS, DIFFERS, agrees])
     monkeypatch.setattr(ArrivalWatch, "await_arrival", lambda self, after: after + 1)

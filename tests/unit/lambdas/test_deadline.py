@@ -18,14 +18,16 @@ def batches_begun(deadline: Deadline, clock: list[float], *takes: float) -> int:
     return len(takes)
 
 
-def test_a_batch_is_begun_while_the_longest_so_far_would_fit_again() -> None:
+def test_batch_begins_while_the_longest_so_far_would_fit() -> None:
+    """A batch is begun while the longest so far would fit again."""
     for left, begun in ((170.0, 1), (171.0, 2), (181.0, 3)):  # after 60 s, more than 20 + 1.5 * 60 s must be left
         clock = [left]
         deadline = Deadline(partial(clock.__getitem__, 0), reserve=20, safety_factor=1.5)
         assert batches_begun(deadline, clock, 60, 10, 60, 60) == begun
 
 
-def test_the_first_batch_needs_the_reserve_unless_it_is_always_begun() -> None:
+def test_first_batch_needs_the_reserve_unless_always_begun() -> None:
+    """The first batch needs the reserve unless it is always begun."""
     assert not Deadline(lambda: 59.0).has_time_for_next()
     assert Deadline(lambda: 60.0).has_time_for_next()
     eager = Deadline(lambda: 1.0, first_always=True)

@@ -117,7 +117,8 @@ def test_currencies_are_those_of_the_standard():
     assert (values, faults) == (["Pound Sterling", None, None, None], [False, True, False, True])
 
 
-def test_a_join_finds_the_row_or_nothing_or_says_that_it_is_not_there():
+def test_join_returns_the_row_null_or_an_error():
+    """A join finds the row or nothing or says that it is not there."""
     rows = pa.table({"d": pa.array([2, None, 9, 1], pa.int64())})
     other = pa.table({"id": pa.array([1, 2], pa.int32()), "name": ["one", "two"]})
     found = lookup(rows, "d", other, "id", "department")
@@ -126,7 +127,8 @@ def test_a_join_finds_the_row_or_nothing_or_says_that_it_is_not_there():
     assert derive(parse_expression("department.name"), rows, {"department": found}).values.to_pylist()[0] == "two"
 
 
-def test_a_value_that_the_lake_could_not_hold_is_a_fault_of_the_column_that_reads_it():
+def test_value_in_overflow_is_an_error_of_its_column():
+    """A value that the lake could not hold is a fault of the column that reads it."""
     rows = pa.table({"a": pa.array([1, None], pa.int32()), "ab": ["x", "y"], UNREADABLE: [None, '{"a": "1e99"}']})
     (error,) = derive(parse_expression("a"), rows, {}).errors
     assert error.rows.to_pylist() == [False, True]

@@ -84,7 +84,8 @@ def reads(bucket, monkeypatch):
 
 
 @pytest.mark.parametrize("began", [OLD - MINUTE, OLD - timedelta(days=4), OLD + timedelta(hours=1)])
-def test_what_a_run_without_a_batch_left_in_the_ingestion_bucket_is_deleted(bucket, began):
+def test_orphans_of_an_uncommitted_extract_are_deleted(bucket, began):
+    """What a run without a batch left in the ingestion bucket is deleted."""
     winners = bucket.ingested(1, OLD)
     orphans = {bucket.put(data(1, LOSER, began, what), began) for what in ("changes", "keys")}
     assert set(sweep_ingestion(bucket.lake, NOW).deleted) == orphans
@@ -100,7 +101,8 @@ def test_only_the_manifest_of_a_batch_that_looks_wrong_is_read(bucket, reads):
     assert reads == [manifest_key(3)]
 
 
-def test_young_files_and_those_of_a_run_under_way_are_never_deleted(bucket):
+def test_recent_files_and_files_of_a_current_run_are_kept(bucket):
+    """Young files and those of a run under way are never deleted."""
     bucket.ingested(1, OLD)
     bucket.put(data(1, LOSER, YOUNG), YOUNG)  # too young
     bucket.put(data(2, LOSER, NOW), NOW - MINUTE)  # under way: its manifest is not there yet
@@ -119,7 +121,8 @@ def test_what_later_manifests_carry_forward_is_never_deleted(bucket):
     assert bucket.lake.exists(first[1])
 
 
-def test_a_key_that_the_manifest_names_is_kept_whatever_run_its_name_tells(bucket):
+def test_key_named_by_a_manifest_is_kept_whatever_its_run(bucket):
+    """A key that the manifest names is kept whatever run its name tells."""
     carried = bucket.put(data(1, LOSER, OLD, "keys"), OLD - MINUTE)
     bucket.ingested(1, OLD, keys=KeyFile(carried, 1, "9"))
     assert sweep_ingestion(bucket.lake, NOW).deleted == ()
@@ -148,7 +151,8 @@ def test_objects_of_others_are_left_alone(bucket):
     assert strangers < bucket.keys()
 
 
-def test_what_a_transform_left_in_the_processed_bucket_is_deleted(bucket, reads):
+def test_orphans_of_a_transform_are_deleted(bucket, reads):
+    """What a transform left in the processed bucket is deleted."""
     named = [bucket.put(made(1, "a"), OLD - MINUTE), bucket.put(made(1, "c", "rejected/dim_staff"), OLD - MINUTE)]
     bucket.processed(1, OLD, *named)
     bucket.processed(2, OLD, bucket.put(made(2, "a"), OLD - MINUTE))

@@ -38,7 +38,8 @@ def test_manifest_keys_sort_by_number_and_read_back():
     assert manifest_key(99) < manifest_key(100)
 
 
-def test_the_newest_revision_of_a_batch_is_found_among_those_of_its_neighbours(lake, monkeypatch):
+def test_newest_revision_of_a_batch_is_found(lake, monkeypatch):
+    """The newest revision of a batch is found among those of its neighbours."""
     assert lake.newest_revision(7) == manifest_key(7)
     for batch, revision in ((6, 2), (7, 2), (7, 3), (8, 2), (8, 12345)):
         lake.put_if_absent(revision_key(batch, revision), b"{}")
@@ -64,7 +65,8 @@ def test_revisions_read_back_from_their_keys():
     assert batch_of(revision_key(7, 2)) is None
 
 
-def test_a_manifest_of_an_earlier_release_reads_as_one_that_rejected_nothing_it_could_tell():
+def test_manifest_without_rejects_reads_as_empty():
+    """A manifest of an earlier release reads as one that rejected nothing it could tell."""
     old = {"format": 1, "batch": 1, "source_manifest": "m", "extracted_at": "t", "tables": {}}
     found = processed_manifest(json.dumps({**old, "quarantined": {"dim": {"key": "q", "rows": 1}}}).encode(), "m")
     assert (found.revision, found.rejected) == (1, {})
@@ -127,7 +129,8 @@ def test_a_put_that_meets_another_of_the_same_key_is_tried_again(lake):
     assert not Lake(Conflicting(lake._client, 2), "lake", pauses.append).put_if_absent("k", b"second")
 
 
-def test_a_put_that_never_gets_through_is_an_error_and_not_a_file_that_is_there(lake):
+def test_failed_put_is_an_error_not_an_existing_file(lake):
+    """A put that never gets through is an error and not a file that is there."""
     with ParquetPart(ROWS.schema) as part:
         part.write(ROWS)
         with pytest.raises(lake._client.exceptions.ClientError, match="ConditionalRequestConflict"):

@@ -43,7 +43,8 @@ def test_valid_rows_keep_their_order_and_name_their_dates() -> None:
     assert (found.rejected_rows, found.rejects) == (0, REJECTS_SCHEMA.empty_table())
 
 
-def test_a_row_with_several_errors_is_rejected_once_with_each_of_them() -> None:
+def test_row_with_several_errors_is_rejected_once_with_all() -> None:
+    """A row with several errors is rejected once with each of them."""
     found = converted((1, "soon", 9), (2, "2024-01-01", 2), (3, "2024-01-02", 3), (4, "2024-01-03", 1))
     assert found.rows["sale_id"].to_pylist() == [4]
     assert found.dates.to_pylist() == [datetime.date(2024, 1, 3)]

@@ -167,7 +167,8 @@ class Api:
         self.states.append((AlarmName, StateValue))
 
 
-def test_a_tick_publishes_each_line_once_and_sets_only_what_changed() -> None:
+def test_tick_publishes_each_line_once_and_only_new_states() -> None:
+    """A tick publishes each line once and sets only what changed."""
     api = Api(
         [alarm(AlarmName="calm", Threshold=5.0), alarm(AlarmName="loud"), alarm(AlarmName="known", StateValue="ALARM")],
         [json.dumps(emf()), "an ordinary line"],

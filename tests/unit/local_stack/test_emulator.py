@@ -42,9 +42,10 @@ def test_intervals_pass_faster_and_the_speed_can_change(
     assert vars(eventbridge)["_parse_rate_seconds"]("rate(1 minute)") == 60
 
 
-def test_emails_are_delivered_to_confirmed_email_subscribers_alone(
+def test_email_is_sent_to_confirmed_email_subscribers_only(
     fake_ministack: dict[str, types.ModuleType], tmp_path: Path
 ) -> None:
+    """Emails are delivered to confirmed email subscribers alone."""
     sns = fake_ministack["sns"]
     sent: list[str] = []
     subscriptions = [
@@ -147,16 +148,16 @@ def test_alarms_are_left_to_the_clock(fake_ministack: dict[str, types.ModuleType
         (lambda path: emulator_launcher.deliver_emails(path), "sns._fanout"),
     ],
 )
-def test_a_private_name_that_is_gone_stops_the_start_with_its_name(
+def test_missing_private_name_of_moto_stops_the_start(
     fake_ministack: dict[str, types.ModuleType], tmp_path: Path, change: types.FunctionType, name: str
 ) -> None:
+    """A private name that is deleted stops the start with its name."""
     with pytest.raises(SystemExit, match=rf"ministack\.services\.{name} is gone"):
         change(tmp_path)
 
 
-def test_what_cannot_be_installed_is_told_in_the_installers_words(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_failed_installation_quotes_the_installer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What cannot be installed is reported in the installers words."""
     monkeypatch.setenv(emulator_environment.CACHE_VARIABLE, str(tmp_path / "cache"))
     monkeypatch.setattr(emulator_environment, "REQUIREMENTS", (f"nothing @ file://{tmp_path}/nowhere",))
     said: list[str] = []
@@ -168,9 +169,8 @@ def test_what_cannot_be_installed_is_told_in_the_installers_words(
     assert list((tmp_path / "cache").iterdir()) == []
 
 
-def test_the_environment_is_kept_elsewhere_when_the_cache_cannot_be_written(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_environment_is_stored_elsewhere_if_cache_is_read_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The environment is kept elsewhere when the cache cannot be written."""
     (tmp_path / "file").touch()
     fallback = tmp_path / "fallback"
 

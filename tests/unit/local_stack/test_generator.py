@@ -79,7 +79,8 @@ def test_a_transaction_has_exactly_one_order(tables: dict[str, pa.Table]) -> Non
         assert (row["purchase_order_id"] is None) == (row["transaction_type"] == "SALE")
 
 
-def test_an_order_its_transaction_and_its_payment_belong_together(tables: dict[str, pa.Table]) -> None:
+def test_order_transaction_and_payment_reference_each_other(tables: dict[str, pa.Table]) -> None:
+    """An order its transaction and its payment belong together."""
     sales = {row["sales_order_id"]: row for row in tables["sales_order"].to_pylist()}
     transactions = {row["transaction_id"]: row for row in tables["transaction"].to_pylist()}
     for payment in tables["payment"].to_pylist():
@@ -106,7 +107,8 @@ def test_payments_are_paid_in_batches_at_five_to_eight(tables: dict[str, pa.Tabl
     assert max(counts) > 10
 
 
-def test_orders_come_on_weekdays_in_opening_hours_to_the_millisecond(tables: dict[str, pa.Table]) -> None:
+def test_orders_are_on_weekdays_in_opening_hours(tables: dict[str, pa.Table]) -> None:
+    """Orders come on weekdays in opening hours to the millisecond."""
     moments = column(tables["sales_order"], "created_at")
     assert all(moment.isoweekday() <= 5 and 8 <= moment.hour < 19 for moment in moments)  # type: ignore[attr-defined]
     assert any(moment.microsecond == 0 for moment in moments)  # type: ignore[attr-defined]

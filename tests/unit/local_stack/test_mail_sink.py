@@ -7,7 +7,7 @@ from lambda_toolkit.pipeline.local_stack import mail_sink
 TOPIC = "arn:aws:sns:eu-west-2:000000000000:alerts"
 
 
-def test_a_delivered_email_is_a_readable_file_and_stands_in_the_index(tmp_path: Path) -> None:
+def test_delivered_email_is_a_readable_file_in_the_index(tmp_path: Path) -> None:
     path = mail_sink.deliver(
         tmp_path, recipient="people@example.com", subject='ALARM: "a/b"\nin Leeds', body='{"New": "ALARM"}', topic=TOPIC
     )

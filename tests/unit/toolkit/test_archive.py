@@ -32,7 +32,8 @@ def test_only_large_archives_are_deflated() -> None:
     assert len(large) < 10_000
 
 
-def test_a_module_that_does_not_compile_goes_without_bytecode_where_that_is_allowed() -> None:
+def test_module_that_does_not_compile_is_packed_without_bytecode() -> None:
+    """A module that does not compile goes without bytecode where that is allowed."""
     entries = {"templates/x.py": Entry(b"{% raise %}"), "ok.py": Entry(b"x = 1\n"), "null.py": Entry(b"\0")}
     assert sorted(
         name for name in with_bytecode(entries, "/opt/python", THIS_RUNTIME, strict=False) if name.endswith(".pyc")

@@ -130,7 +130,8 @@ def test_a_value_of_the_environment_is_not_shown() -> None:
     assert "hunter22" not in str(caught.value)
 
 
-def test_an_alarm_may_be_a_mapping_and_requirements_the_path_of_a_file(tmp_path: Path) -> None:
+def test_alarm_may_be_a_mapping_and_requirements_a_path(tmp_path: Path) -> None:
+    """An alarm may be a mapping and requirements the path of a file."""
     file = tmp_path / "requirements.txt"
     file.write_text("pg8000\n", encoding="utf-8")
     script = Lambda_script("function.py", alarms=[{"name": "e", "metric": "Errors"}], requirements=str(file))

@@ -20,7 +20,8 @@ def _nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
 
 
-def test_the_region_that_is_named_goes_before_boto3s_and_that_before_aws_region(monkeypatch) -> None:
+def test_region_argument_precedes_boto3_and_aws_region(monkeypatch) -> None:
+    """The region that is named goes before boto3's and that before AWS region."""
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
     assert Aws().region == "eu-west-1"
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-2")

@@ -75,7 +75,8 @@ def test_every_call_of_the_toolkit_is_granted() -> None:
     assert "iam:PassRole" in actions, "which no call is called"
 
 
-def test_reading_all_roles_at_once_is_granted_only_for_many_functions() -> None:
+def test_listing_roles_is_granted_only_for_many_functions() -> None:
+    """Reading all roles concurrently is granted only for many functions."""
     many = Deployment(tuple(FunctionSpec(f"app-dev-{number}", Path("one.py")) for number in range(BULK_ROLES)))
     assert granted(deployer_policy(many, PLACE))["iam:GetAccountAuthorizationDetails"] == ["*"]
     few = Deployment(many.functions[1:])

@@ -18,7 +18,8 @@ def test_of_a_mapping_every_key_counts() -> None:
     assert found == (Difference("alarm.d.y", "2", None), Difference("alarm.d.z", None, "3"))
 
 
-def test_the_environment_is_shown_by_name_and_its_secrets_are_not() -> None:
+def test_environment_shows_names_but_no_secret_values() -> None:
+    """The environment is shown by name and its secrets are not."""
     found = environment_differences(
         {"COLOUR": "red", "TOKEN": "hunter2", "PIN": "1234"}, {"COLOUR": "blue", "PIN": "4321"}, secret=["PIN"]
     )

@@ -89,7 +89,8 @@ def test_a_python_package_keeps_its_import_name(tmp_path: Path) -> None:
     assert found == [name for name in sorted(PACKAGE_TREE) if "load" not in name]
 
 
-def test_the_package_can_be_imported_from_its_zip_without_its_source(tmp_path: Path) -> None:
+def test_package_is_importable_from_its_zip_without_source(tmp_path: Path) -> None:
+    """The package can be imported from its zip without its source."""
     root = write(tmp_path / "home", PACKAGE_TREE)
     package = build(FunctionSpec("f", root / "lambdas/extract", include=(root / "lambdas/shared",)))
     unpacked = tmp_path / "task"

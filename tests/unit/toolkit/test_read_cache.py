@@ -55,7 +55,8 @@ def test_an_error_is_raised_in_every_thread_that_waits_and_kept() -> None:
     assert len(reads) == 1
 
 
-def test_a_read_ahead_that_breaks_is_raised_by_the_task_that_asks_again() -> None:
+def test_failed_prefetch_is_raised_by_the_task_that_reads() -> None:
+    """A read ahead that breaks is raised by the task that asks again."""
     once = ReadCache()
 
     def break_() -> int:

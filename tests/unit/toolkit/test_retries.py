@@ -55,7 +55,8 @@ def test_iams_own_names_are_used() -> None:
     assert said == " The credentials in use need s3:PutBucketNotification."
 
 
-def test_the_permission_that_aws_names_is_the_one_that_is_missing() -> None:
+def test_missing_permission_is_the_one_that_aws_names() -> None:
+    """The permission that AWS names is the one that is missing."""
     message = "User: arn:aws:iam::123456789012:user/ci is not authorized to perform: iam:PassRole on resource: x"
     said = hint(failure("AccessDeniedException", message), "lambda:CreateFunction")
     assert said == " The credentials in use need iam:PassRole."
