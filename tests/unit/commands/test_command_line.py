@@ -149,8 +149,9 @@ def test_a_stack_that_died_is_still_what_is_meant(tmp_path):
 
 
 def test_interrupted_command_reports_it_and_exits_with_130(capsys):
-    @options.with_request
     """An interrupted command says so and ends as shells expect."""
+
+    @options.with_request
     def interrupted(request: options.Request) -> int:
         raise KeyboardInterrupt
 
