@@ -35,7 +35,7 @@ class Connection(pg8000.native.Connection):  # type: ignore[misc]  # pg8000 has 
         # A copy ends with small packets. Were each to wait for the server's delayed acknowledgement of the one before,
         # as TCP does by default, every copy would take 40 ms longer.
         self._usock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        # The server is silent until it is asked, so that nothing is lost with the small buffer that this replaces.
+        # The server sends nothing before the first statement: the buffer that this replaces is empty.
         self._sock = self._usock.makefile("rwb", buffering=BUFFER)
 
     def run(self, sql: str, stream: Any = None, types: None = None, **params: Any) -> Any:
