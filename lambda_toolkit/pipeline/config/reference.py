@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from lambda_toolkit.pipeline.config.keys import FILE, Key, Table, Type
+from lambda_toolkit.pipeline.config.key_types import Key, Table, Type
+from lambda_toolkit.pipeline.config.keys import FILE
 
 SCHEMA_FILE = "pipeline.schema.json"  # beside pipeline.toml, whose first line names it
 SCHEMA_PATH, PAGE_PATH = Path("config") / SCHEMA_FILE, Path("docs/configuration.md")

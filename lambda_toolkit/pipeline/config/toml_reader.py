@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from lambda_toolkit.pipeline.config.keys import Key, Table, Type
+from lambda_toolkit.pipeline.config.key_types import Key, Table, Type
 from lambda_toolkit.pipeline.errors import ConfigurationError
 
 Values = dict[str, Any]
