@@ -1,1 +1,1 @@
-"""Plans made by reading, and their execution."""
+"""Plans, which only read from AWS, and their execution."""

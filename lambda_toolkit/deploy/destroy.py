@@ -34,7 +34,7 @@ def make_destroy_plan(aws: Aws, deployment: Deployment, delete_data: bool = Fals
     """The changes that remove what was created for ``deployment``.
 
     Buckets with their objects, and secrets, are removed only with ``delete_data``. Reads only. What the toolkit did not
-    create stays, and ``notes`` lists it, as it lists the data that is kept. Raises AwsError.
+    create is kept, and ``notes`` lists it, as well as data that is kept. Raises AwsError.
     """
     reads, deployment = Reads(aws), deployment.tagged()
     names = {spec.name for spec in deployment.functions}
@@ -64,7 +64,7 @@ def plan_function_removal(context: Context, *, keep_log: bool = False) -> Remova
     """
     name, live = context.spec.name, context.live()
     if live is not None and not live.is_ours(name):
-        return Removal(notes=[f"function {name} was not made by this toolkit and is left alone"])
+        return Removal(notes=[f"function {name} is not managed by this toolkit and is left unchanged"])
     kept = {Kind.LOG_GROUP} if keep_log else set()
     changes = [
         change

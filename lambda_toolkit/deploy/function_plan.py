@@ -42,7 +42,7 @@ class _PlannedLayer:
     """The layer that a function needs."""
 
     spec: LayerSpec
-    """What it is made of."""
+    """Its recipe: requirements, runtime, platform."""
     arn: str | None
     """The ARN of its version; ``None`` where it must be published."""
     built: Layer | None

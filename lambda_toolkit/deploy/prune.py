@@ -35,8 +35,8 @@ def plan_undeclared(reads: Reads, deployment: Deployment, delete_data: bool = Fa
     for arn, labels in tagged.items():
         if FUNCTION_TAG in labels:
             of_functions.setdefault(labels[FUNCTION_TAG], []).append(arn)
-    roles, left_over = run_parallel(
-        [task(_roles_left, reads, deployment, declared), task(_layers_left, reads, deployment)]
+    roles, orphaned_layers = run_parallel(
+        [task(_orphaned_roles, reads, deployment, declared), task(_orphaned_layers, reads, deployment)]
     )
     for name in roles or ():
         of_functions.setdefault(name, []).append("")
@@ -59,9 +59,9 @@ def plan_undeclared(reads: Reads, deployment: Deployment, delete_data: bool = Fa
     notes = [note for removal in (*removals, shared) for note in removal.notes]
     if roles is None:
         notes.append("roles without a function were not looked for: the credentials lack iam:ListRoles")
-    if left_over is None:
+    if orphaned_layers is None:
         notes.append("unused layers were not looked for: the credentials lack lambda:ListLayers")
-    layers = [*(name for removal in removals for name in removal.layers), *(left_over or ())]
+    layers = [*(name for removal in removals for name in removal.layers), *(orphaned_layers or ())]
     keeps_data = any(removal.keeps_data for removal in (*removals, shared))
     return Removal([*changes, *shared.changes], layers, notes, keeps_data)
 
@@ -117,7 +117,7 @@ def _kept(
     return changes, [*notes, *(f"{change.kind} {change.name} {_KEPT}" for change in found)]
 
 
-def _layers_left(reads: Reads, deployment: Deployment) -> list[str] | None:
+def _orphaned_layers(reads: Reads, deployment: Deployment) -> list[str] | None:
     """Our layers that no function uses; ``None`` where the caller's credentials do not allow listing them.
 
     Only for deployments with requirements: the others need no right to delete layers.
@@ -125,14 +125,14 @@ def _layers_left(reads: Reads, deployment: Deployment) -> list[str] | None:
     if not any(spec.requirements for spec in deployment.functions):
         return []
     try:
-        return layer.left_over(reads)
+        return layer.orphaned(reads)
     except AwsError as error:
         if error.code in ACCESS_DENIED:
             return None
         raise
 
 
-def _roles_left(reads: Reads, deployment: Deployment, declared: Mapping[str, FunctionSpec]) -> list[str] | None:
+def _orphaned_roles(reads: Reads, deployment: Deployment, declared: Mapping[str, FunctionSpec]) -> list[str] | None:
     """The functions that are not declared and whose roles exist: roles are not in the list by tags.
 
     ``None`` where the caller's credentials do not allow listing roles.

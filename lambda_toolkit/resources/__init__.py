@@ -1,4 +1,4 @@
-"""One module per kind of thing on AWS.
+"""One module per kind of AWS resource.
 
 Each brings desired and live to one shape, diffs them, and knows how to apply the difference.
 """

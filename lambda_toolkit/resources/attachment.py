@@ -52,7 +52,7 @@ class Context:
 
     @property
     def aws(self) -> Aws:
-        """For reads that nobody else makes."""
+        """For reads that only one attachment needs."""
         return self.reads.aws
 
     @property

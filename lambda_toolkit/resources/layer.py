@@ -71,7 +71,7 @@ def plan_removal(reads: Reads, names: Iterable[str], functions: Collection[str])
     return [_removal(name, after) for name in ours if name not in used]
 
 
-def left_over(reads: Reads) -> list[str]:
+def orphaned(reads: Reads) -> list[str]:
     """The names of our layers that no function uses and that are older than a day.
 
     A layer has no tags, and a deployment may have failed between publishing and using it, or before deleting it. A

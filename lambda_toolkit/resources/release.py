@@ -57,8 +57,8 @@ def promote(aws: Aws, spec: FunctionSpec, live: LiveAlias | None, release: Relea
         if spec.canary is not None and live is not None and live.version != release.version:
             _try_as_canary(aws, spec, live, release.version)
     except CheckError as error:
-        stays = f"{alias.LIVE} stays at version {live.version}" if live else "nothing was released"
-        raise CheckError(f"{error} So {stays}; fix it and deploy again.") from error
+        outcome = f"{alias.LIVE} stays at version {live.version}" if live else "nothing was released"
+        raise CheckError(f"{error} So {outcome}; fix it and deploy again.") from error
     alias.move(aws, spec.name, live, release)
 
 

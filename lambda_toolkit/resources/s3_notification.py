@@ -170,7 +170,7 @@ def _removal(function: str, bucket: str, grants: Mapping[str, str]) -> Change:
 
 
 def _merge(aws: Aws, bucket: str, function: str, desired: list[Configuration], scope: PlanScope) -> None:
-    """Read the configuration, replace our own entries, write it back. Others' entries stay, EventBridge's included.
+    """Read the configuration, replace our own entries, write it back with those of others and EventBridge's unchanged.
 
     Entries of another function that the same plan replaces, and that overlap ``desired``, are removed by the same
     call: S3 allows no overlap, and two functions that swap their triggers would wait for each other.

@@ -73,7 +73,7 @@ class TagChange:
 
 
 def compare(live: Mapping[str, str], declared: Mapping[str, str], function: str | None = None) -> TagChange:
-    """The change from ``live`` tags to the ``declared`` ones and the toolkit's own. Undeclared tags stay."""
+    """The change from ``live`` tags to the ``declared`` ones and the toolkit's own. Undeclared tags are not managed."""
     missing = missing_tags(live, desired_tags(declared, function))
     unwanted = unwanted_tags(live, declared)
     removed = tuple(Difference(f"tags.{key}", live[key], None) for key in unwanted)

@@ -66,7 +66,7 @@ def _subscribe(aws: Aws, topic: str, addresses: Iterable[str]) -> None:
 
 
 def _invited(addresses: Iterable[str]) -> tuple[str, ...]:
-    return tuple(f"{address} is asked to subscribe" for address in addresses)
+    return tuple(f"{address} gets a request to confirm its subscription" for address in addresses)
 
 
 def plan_removal(reads: Reads, spec: TopicSpec, after: frozenset[Key]) -> list[Change]:

@@ -100,7 +100,7 @@ def plan_pruning(aws: Aws, function: str, upcoming: str | None) -> list[Change]:
             executor_aws.find("lambda", "delete_function", FunctionName=function, Qualifier=version)
 
     after: frozenset[Key] = frozenset({(Kind.FUNCTION, function)})
-    return [Change(KIND, function, "delete", (f"{', '.join(old)}: the last {KEPT} stay",), after, apply=delete)]
+    return [Change(KIND, function, "delete", (f"{', '.join(old)}: the last {KEPT} are kept",), after, apply=delete)]
 
 
 def _named(aws: Aws, function: str) -> set[str | None]:

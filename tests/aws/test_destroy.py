@@ -72,7 +72,7 @@ def test_what_is_not_ours_stays_and_is_named(aws, client, deployment) -> None:
     client("lambda").untag_resource(Resource=arn, TagKeys=["managed-by"])
     client("s3").put_bucket_tagging(Bucket="my-lake", Tagging={"TagSet": []})
     plan = make_destroy_plan(aws, deployment, delete_data=True)
-    assert "function my-function was not made by this toolkit and is left alone" in plan.notes
+    assert "function my-function is not managed by this toolkit and is left unchanged" in plan.notes
     assert {change.kind for change in plan.changes} == {"topic", "secret"}
 
 

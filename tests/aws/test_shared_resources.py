@@ -59,7 +59,10 @@ def test_somebody_elses_bucket_is_left_alone(aws, client, recorder) -> None:
 def test_a_topic_asks_each_address_once(aws, client, recorder) -> None:
     deployment = Deployment(topics=(TopicSpec("alerts", emails=("a@example.com", "b@example.com", "a@example.com")),))
     [change] = deploy(aws, deployment).done
-    assert change.details == ("a@example.com is asked to subscribe", "b@example.com is asked to subscribe")
+    assert change.details == (
+        "a@example.com gets a request to confirm its subscription",
+        "b@example.com gets a request to confirm its subscription",
+    )
     recorder.clear()
     deploy(aws, deployment)
     assert recorder.writes == []
