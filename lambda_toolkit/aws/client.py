@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from lambda_toolkit.aws.account import Account
 from lambda_toolkit.aws.botocore_clients import Clients
 from lambda_toolkit.aws.clock import Clock
 from lambda_toolkit.aws.error_messages import Request, api_error_of, as_aws_error, cause_of
@@ -27,8 +28,6 @@ _FAST_POLLING, _FAST_PAUSE = 1.0, 0.1  # seconds: most updates of a function fin
 READERS = 10  # more are throttled; with 20 functions at 80 ms a call, 8 take 1.2 s, 10 take 1.1 s and 16 take 0.9 s
 WRITERS = 8  # more are throttled: Lambda's and IAM's control planes take few writes a second
 _CONNECTIONS = READERS + WRITERS  # concurrent calls of all threads, and the size of each service's connection pool
-_PAGE = 50  # the most functions that one call of ListFunctions returns
-ACCESS_DENIED = ("AccessDenied", "AccessDeniedException")
 
 
 class Aws:
@@ -51,12 +50,7 @@ class Aws:
         self._retry_seconds = retry_seconds
         self._clients = Clients(region, session, _CONNECTIONS, endpoint_url)
         self._free = threading.BoundedSemaphore(_CONNECTIONS)  # nested thread pools alone set no limit
-        self._lock = threading.Lock()
-        self._locks: dict[str, threading.Lock] = {}
-        self._account = ""
-        self._account_lock = threading.Lock()
-        self._functions: dict[str, Any] | None = None  # the response that showed the account, for the first plan
-        self.interrupted = threading.Event()  # set when the program is interrupted: long waits end early
+        self.account = Account(self.call)
 
     @property
     def region(self) -> str:
@@ -65,44 +59,13 @@ class Aws:
 
     @property
     def account_id(self) -> str:
-        """The twelve digits of the account: from the ARN of any function, else from STS. Read once."""
-        with self._account_lock:
-            if not self._account:
-                self._functions = self._list_functions()
-                self._account = self._account_of(self._functions)
-            return self._account
+        """The twelve digits of the account (:attr:`Account.id`). Raises AwsError."""
+        return self.account.id
 
     @property
     def partition(self) -> str:
         """The partition: ``aws``, or for example ``aws-cn``."""
         return str(self.client("lambda").meta.partition)
-
-    def _caller_arn(self) -> str:
-        return str(self.call("sts", "get_caller_identity")["Arn"])
-
-    def take_functions(self) -> dict[str, Any]:
-        """The first page of ListFunctions: the one in which :attr:`account_id` was found, otherwise one read now.
-
-        That one is returned once, so that no plan uses what was read for an earlier plan. Empty where the credentials
-        may not list functions. Raises AwsError.
-        """
-        with self._account_lock:
-            page = self._functions if self._functions is not None else self._list_functions()
-            self._functions = None
-            self._account = self._account or self._account_of(page)
-            return page
-
-    def _list_functions(self) -> dict[str, Any]:
-        try:
-            return self.call("lambda", "list_functions", MaxItems=_PAGE)
-        except AwsError as error:
-            if error.code in ACCESS_DENIED:
-                return {}
-            raise
-
-    def _account_of(self, page: dict[str, Any]) -> str:
-        functions = page.get("Functions")
-        return str(functions[0]["FunctionArn"] if functions else self._caller_arn()).split(":")[4]
 
     def arn(self, service: str, resource: str) -> str:
         """The ARN of ``resource`` in this region and account; IAM's have no region, S3's neither."""
@@ -169,11 +132,6 @@ class Aws:
                     raise as_aws_error(request, failure, retry, waited) from cause_of(request, error)
             self.clock.pause(pause)
             pause = min(pause * _GROWTH, _LONGEST_PAUSE)
-
-    def lock(self, name: str) -> threading.Lock:
-        """The lock called ``name``, for configurations that can only be read and replaced as one document."""
-        with self._lock:
-            return self._locks.setdefault(name, threading.Lock())
 
     def wait_until(self, read: Callable[[], _T | None], what: str) -> _T:
         """Poll until ``read`` returns a value other than ``None``. Raises AwsError after ``retry_seconds``."""

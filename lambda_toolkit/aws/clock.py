@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 _JITTER = 0.5  # the random share of a pause
 
@@ -22,6 +23,8 @@ class Clock:
     """A number from 0 to 1."""
     wall: Callable[[], float] = time.time
     """Seconds since 1970, UTC."""
+    interrupted: threading.Event = field(default_factory=threading.Event)
+    """Set when the program is interrupted: waits of minutes check it and end early."""
 
     def pause(self, seconds: float) -> None:
         """Sleep a random time, ``seconds`` / 2 to ``seconds``, so that callers throttled together part."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
@@ -43,3 +44,16 @@ def run_parallel(tasks: Sequence[Task[_T]], prefetch: Sequence[Task[object]] = (
             raise error
     raise_all(problems)
     return results
+
+
+class Locks:
+    """Locks by name, created on first use. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._creating = threading.Lock()
+        self._locks: dict[str, threading.Lock] = {}
+
+    def get(self, name: str) -> threading.Lock:
+        """The lock called ``name``."""
+        with self._creating:
+            return self._locks.setdefault(name, threading.Lock())

@@ -33,7 +33,7 @@ class _Execution:
         self._skipped: list[Failure] = []
 
     def run(self) -> Report:
-        self._aws.interrupted.clear()
+        self._aws.clock.interrupted.clear()
         if self._waiting:
             with ThreadPoolExecutor(min(WRITERS, self._total), thread_name_prefix="deploy") as pool:
                 try:
@@ -44,7 +44,7 @@ class _Execution:
                             self._finish(self._running.pop(future), future)
                         self._start_ready(pool)
                 except BaseException:
-                    self._aws.interrupted.set()  # running changes end soon; the pool waits for them
+                    self._aws.clock.interrupted.set()  # running changes end soon; the pool waits for them
                     pool.shutdown(wait=False, cancel_futures=True)  # queued ones are not started
                     raise
         if self._waiting:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from lambda_toolkit.aws.client import ACCESS_DENIED
+from lambda_toolkit.aws.account import ACCESS_DENIED
 from lambda_toolkit.aws.parallel import run_parallel, task
 from lambda_toolkit.changes import Change, Key
 from lambda_toolkit.deploy.destroy import Removal, plan_function_removal

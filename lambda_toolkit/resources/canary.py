@@ -34,7 +34,7 @@ def watch(aws: Aws, alarms: Sequence[str], seconds: float) -> str | None:
 def _sleep(aws: Aws, seconds: float) -> None:
     until = aws.clock.now() + seconds
     while (left := until - aws.clock.now()) > 0:
-        if aws.interrupted.is_set():
+        if aws.clock.interrupted.is_set():
             raise CheckError("It was interrupted while it was watched.")
         aws.clock.sleep(min(left, _STEP))
 

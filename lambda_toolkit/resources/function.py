@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lambda_toolkit.aws.client import ACCESS_DENIED, Aws
+from lambda_toolkit.aws.account import ACCESS_DENIED
+from lambda_toolkit.aws.client import Aws
 from lambda_toolkit.changes import Change, Difference, Key
 from lambda_toolkit.errors import AwsError
 from lambda_toolkit.packaging.function_zip import Package

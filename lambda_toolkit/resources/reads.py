@@ -154,7 +154,7 @@ class Reads:
         return self.aws.account_id
 
     def _page(self) -> Mapping[str, Any]:
-        return self.once("functions", self.aws.take_functions)
+        return self.once("functions", self.aws.account.take_functions)
 
     def _first_functions(self) -> Sequence[dict[str, Any]]:
         """The first fifty functions of the region. One that is not among them is read by its name."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from lambda_toolkit.aws.arns import ArnFormat
 from lambda_toolkit.aws.client import Aws
+from lambda_toolkit.aws.parallel import Locks
 from lambda_toolkit.changes import Change, Difference, Key
 from lambda_toolkit.errors import AwsError, TriggerError
 from lambda_toolkit.resources import alias, invoke_permission
@@ -32,6 +33,7 @@ DEPLOYER_ACTIONS = DeployerActions("Triggers", "s3", ("GetBucketNotification", "
 _LAMBDA = "LambdaFunctionConfigurations"
 _OTHERS = ("QueueConfigurations", "TopicConfigurations")
 _STATEMENTS = f"{invoke_permission.PREFIX}s3-"
+_LOCKS = Locks()  # by bucket: a bucket's configuration can only be read and replaced as one document
 _TARGETS = ("LambdaFunctionArn", "QueueArn", "TopicArn")
 
 Configuration = dict[str, Any]
@@ -175,7 +177,7 @@ def _merge(aws: Aws, bucket: str, function: str, desired: list[Configuration], s
     Entries of another function that the same plan replaces, and that overlap ``desired``, are removed by the same
     call: S3 allows no overlap, and two functions that swap their triggers would wait for each other.
     """
-    with aws.lock(f"notifications of {bucket}"):
+    with _LOCKS.get(bucket):
         configuration = _read(aws, bucket)
         if configuration is None:
             if not desired:

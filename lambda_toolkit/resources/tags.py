@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lambda_toolkit.aws.client import ACCESS_DENIED, Aws
+from lambda_toolkit.aws.account import ACCESS_DENIED
+from lambda_toolkit.aws.client import Aws
 from lambda_toolkit.changes import Difference
 from lambda_toolkit.errors import AwsError
 from lambda_toolkit.resources.diff import tag_differences

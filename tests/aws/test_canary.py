@@ -92,7 +92,7 @@ def test_an_alarm_that_rang_before_counts_once_it_was_quiet(released, client, fa
 
 def test_an_interruption_takes_the_calls_back(released, client, fake_time) -> None:
     aws = released._client()
-    at(fake_time, 60, aws.interrupted.set)
+    at(fake_time, 60, aws.clock.interrupted.set)
     with pytest.raises(DeployError, match="interrupted while it was watched"):
         released.deploy()
     assert fake_time.seconds < 63

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-import threading
 from types import SimpleNamespace
 
 import click
 import pytest
 from click.testing import CliRunner
 
+from lambda_toolkit.aws.clock import Clock
 from lambda_toolkit.changes import Change, Difference, Failure, Plan, Report
 from lambda_toolkit.pipeline.commands import deploy
 from lambda_toolkit.pipeline.commands.shared.plan_scope import EVERYTHING, Scope, scope_options
@@ -67,7 +67,7 @@ def target(monkeypatch):
     plan = Plan((change("alarm", "delete"), change("layer", "delete")), notes=("a bucket is kept",))
     monkeypatch.setattr(Scope, "plan", lambda *_: plan)
     pipeline = SimpleNamespace(name="shop", stage="dev")
-    return SimpleNamespace(aws=lambda: SimpleNamespace(interrupted=threading.Event()), pipeline=pipeline)
+    return SimpleNamespace(aws=lambda: SimpleNamespace(clock=Clock()), pipeline=pipeline)
 
 
 @pytest.mark.parametrize(("answer", "done"), [("y\n", {"alarm", "layer"}), ("n\n", set())])
