@@ -129,23 +129,39 @@ def __getattr__(name: str) -> Any:
 
 
 class Lambda_script:
-    """One function and everything that belongs to it: role, log group, schedule, S3 triggers, alarms, layer.
+    """One Lambda function and its own resources: role, log group, layer, schedule, S3 triggers, alarms.
 
-    ``lambda_function_path`` is a file or a folder. ``zip_file_name`` is where a copy of its package is left.
-    ``schedule`` is unix cron (``0 6 * * MON-FRI``), ``rate(5 minutes)`` or EventBridge's ``cron(...)``, always in
-    UTC. ``function_name_template`` may hold ``{stage}``. ``memory`` is in MB, ``timeout`` in seconds.
-    ``requirements`` (a list, or the path of a requirements file) become a layer, installed for Lambda's platform;
-    ``requirements_exclude`` leaves files of it out, by globs. ``permissions`` are IAM statements.
-    ``health_event`` is sent to each new version, which goes live only if it takes it without an error; ``canary`` lets
-    it take a share of the calls first. ``adopt`` takes
-    over things of these names that the toolkit did not make. ``application`` (the function's name unless given) and
-    ``stage`` become tags of everything. ``secret_environment`` names variables whose values are never shown. ``aws``
-    and ``on_progress`` are for programs that deploy several functions, and for tests.
+    An argument that is ``None`` is not managed: what is on AWS stays. An empty one (``schedule=""``, ``alarms=()``,
+    ``environment={}``) removes what is on AWS.
 
-    What is ``None`` is not managed. What is empty (``schedule=""``, ``alarms=()``, ``environment={}``) is removed.
+    - ``lambda_function_path``: the file or folder with the function's code.
+    - ``zip_file_name``: where a copy of the package is written, for inspection.
+    - ``function_name_template``: its name on AWS; ``{stage}`` is replaced. By default the name of the file or folder.
+    - ``schedule``: unix cron (``0 6 * * MON-FRI``), ``rate(5 minutes)`` or EventBridge's ``cron(...)``, in UTC.
+    - ``application``, ``stage``: tags of all its resources. The application is the function's name by default.
+    - ``handler``: ``module.function``; by default found in the source.
+    - ``runtime``: such as ``python3.12``; by default the version of this Python.
+    - ``architecture``: ``x86_64`` or ``arm64``.
+    - ``memory``: in MB. ``timeout``: in seconds.
+    - ``environment``: environment variables. ``secret_environment``: names of those whose values are masked.
+    - ``include``: more files and folders for the package. ``extra_files``: names in the package and their content.
+    - ``requirements``: a list in pip's syntax, or the path of a requirements file. They become a layer.
+    - ``requirements_exclude``: globs of installed files that the layer excludes.
+    - ``platform``: uv's name of the platform for the requirements; by default the runtime's.
+    - ``s3_trigger``: one or several :class:`S3Trigger`. ``alarms``: a list of :class:`Alarm`. Mappings are accepted.
+    - ``permissions``: IAM statements of the execution role.
+    - ``log_retention_days``: how long CloudWatch Logs keeps the log.
+    - ``tags``: tags of all its resources. A tag with an empty value is removed.
+    - ``region``: by default from the environment, as with boto3.
+    - ``description``: the function's description on AWS.
+    - ``artifact_bucket``: for packages too large for a direct upload; by default a bucket that the toolkit creates.
+    - ``health_event``: the event of a smoke test that each new version must pass before it goes live.
+    - ``canary``: a :class:`Canary`: how a new version is tried on a share of the calls.
+    - ``adopt``: manage existing resources of these names that the toolkit did not create.
+    - ``aws``: a client to share between several functions, or for tests.
 
-    Raises ScheduleError, TriggerError, LimitError and PackageError for what could never be deployed, and a PlanError of
-    all of them where there are several. Nothing is read from AWS yet.
+    Raises ScheduleError, TriggerError, LimitError or PackageError for a declaration that AWS would reject, and
+    PlanError where there are several errors. Calls nothing on AWS.
     """
 
     def __init__(

@@ -52,16 +52,16 @@ def with_bytecode(entries: Mapping[str, Entry], root: str, runtime: str, *, stri
     if interpreter is None or not modules:
         return dict(entries)
     tag = f"cpython-{runtime.removeprefix('python').replace('.', '')}"
-    answers = _compile(interpreter, [(f"{root}/{name}", entries[name].content) for name in modules])
+    results = _compile(interpreter, [(f"{root}/{name}", entries[name].content) for name in modules])
     added: dict[str, Entry] = {}
-    for name, answer in zip(modules, answers, strict=True):
-        if "pyc" in answer:
+    for name, result in zip(modules, results, strict=True):
+        if "pyc" in result:
             path = PurePosixPath(name)
-            added[str(path.parent / "__pycache__" / f"{path.stem}.{tag}.pyc")] = Entry(answer["pyc"])
+            added[str(path.parent / "__pycache__" / f"{path.stem}.{tag}.pyc")] = Entry(result["pyc"])
         elif strict:
-            line = f", line {answer['line']}" if answer["line"] else ""
+            line = f", line {result['line']}" if result["line"] else ""
             raise PackageError(
-                f"{name}{line}: {answer['error']}. {runtime.capitalize()} cannot compile it, so Lambda could not "
+                f"{name}{line}: {result['error']}. {runtime.capitalize()} cannot compile it, so Lambda could not "
                 "run it."
             )
     return {**entries, **added}
@@ -75,7 +75,7 @@ def _compile(interpreter: Path, modules: Sequence[tuple[str, bytes]]) -> list[di
             _compiled.clear()
             new = dict(zip(keys, modules, strict=True))
         if str(interpreter) == sys.executable:
-            found = [compiler.answer(*module) for module in new.values()]
+            found = [compiler.compile_module(*module) for module in new.values()]
         else:
             found = _compile_elsewhere(interpreter, list(new.values())) if new else []
         _compiled.update(zip(new, found, strict=True))
@@ -92,12 +92,12 @@ def _compile_elsewhere(interpreter: Path, modules: Sequence[tuple[str, bytes]]) 
             capture_output=True,
             check=True,
         )  # nosec B603
-        answer = json.loads(done.stdout)
+        results = json.loads(done.stdout)
     except (OSError, subprocess.CalledProcessError, ValueError) as error:
         output = getattr(error, "stderr", b"") or b""
         reason = output.decode(errors="replace").strip()[-500:] or str(error)
         raise PackageError(f"{interpreter} cannot compile the modules of the package: {reason}") from error
     return [
         {"pyc": item["pyc"].encode("latin-1")} if "pyc" in item else {"error": item["error"], "line": item["line"]}
-        for item in answer
+        for item in results
     ]

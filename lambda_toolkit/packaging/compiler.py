@@ -31,7 +31,7 @@ def compiled(source: bytes, path: str) -> bytes:
     return importlib.util.MAGIC_NUMBER + _UNCHECKED_HASH + importlib.util.source_hash(source) + body
 
 
-def answer(path: str, source: bytes) -> dict[str, Any]:
+def compile_module(path: str, source: bytes) -> dict[str, Any]:
     """``{"pyc": bytes}``, or the reason why there is none: ``{"error": str, "line": int | None}``."""
     try:
         return {"pyc": compiled(source, path)}
@@ -44,11 +44,11 @@ def answer(path: str, source: bytes) -> dict[str, Any]:
 def main() -> None:
     """Compile the modules from standard input."""
     modules = json.loads(sys.stdin.buffer.read())
-    answers = [answer(path, source.encode("latin-1")) for path, source in modules]
-    for item in answers:
+    results = [compile_module(path, source.encode("latin-1")) for path, source in modules]
+    for item in results:
         if "pyc" in item:
             item["pyc"] = item["pyc"].decode("latin-1")
-    print(json.dumps(answers))
+    print(json.dumps(results))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from lambda_toolkit.aws.client import READERS, WRITERS, Aws
-from lambda_toolkit.aws.parallel import run_parallel, task
+from lambda_toolkit.aws.parallel import Locks, run_parallel, task
 
 
 class Busy:
@@ -33,3 +33,10 @@ def test_reads_that_gather_reads(monkeypatch) -> None:
     part = [task(aws.call, "s3", "describe") for _ in range(5)]
     assert len(run_parallel([task(run_parallel, part) for _ in range(READERS)])) == READERS
     assert 1 < busy.most <= READERS + WRITERS
+
+
+def test_locks_of_one_name_are_one_lock() -> None:
+    locks = Locks()
+    with locks.get("a"):
+        assert not locks.get("a").acquire(blocking=False)
+        assert locks.get("b").acquire(blocking=False)
