@@ -1,4 +1,4 @@
-"""The command line of the pipeline, run from a checkout or from GitHub Actions: ``lambda-script`` under its own name.
+"""The command line of the pipeline in a checkout, on a developer's machine or in GitHub Actions.
 
 ``python deploy.py`` alone deploys everything. ``python deploy.py --help`` lists the rest.
 """
@@ -11,7 +11,7 @@ except ModuleNotFoundError as error:
     if error.name != "click":
         raise
     raise SystemExit(
-        "deploy.py needs this project's environment: run `make run` once, which makes it, and `. .venv/bin/activate`. "
+        "deploy.py needs this project's environment: run `make run`, which creates it, and `. .venv/bin/activate`. "
         "Or install it into your own, Python 3.11 or newer: pip install -e '.[local]'"
     ) from None
 

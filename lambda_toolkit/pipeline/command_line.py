@@ -1,6 +1,6 @@
-"""The command line of the pipeline: names the commands, nothing else. Each is a module of ``pipeline/commands``.
+"""The command line of the pipeline: its commands and their summaries. Each command is a module of ``commands``.
 
-``python deploy.py`` and the installed command ``lambda-script`` are this module. Without a command both deploy.
+``python deploy.py`` and the installed command ``lambda-script`` run this module. Without a command both deploy.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ from lambda_toolkit.pipeline.commands.shared.lazy_group import LazyGroup
 from lambda_toolkit.pipeline.installed import program
 
 COMMANDS = {
-    "deploy": "Deploy the pipeline, or redeploy just the functions named.",
+    "deploy": "Deploy the pipeline, or redeploy the named functions only.",
     "plan": "Show what deploy would do, and change nothing.",
     "status": "Show what is deployed, how fresh the warehouse is, and the alarms.",
     "run": "Extract now, and follow the batch until it is in the warehouse.",
-    "prepare": "Create what the warehouse lacks; name every difference.",
+    "prepare": "Create what the warehouse lacks; report every difference.",
     "rejected": "Show the rows that are kept out of the warehouse, and why.",
-    "replay": "Convert batches again from the lake; or rebuild the whole warehouse.",
+    "replay": "Reprocess batches from the lake, or rebuild the complete warehouse.",
     "invoke": "Invoke one function; show its result and the end of its log.",
     "rollback": "Make an earlier version of one function live again.",
     "logs": "Show one function's logs.",
-    "destroy": "Remove everything that deploy made.",
+    "destroy": "Remove everything that deploy created.",
     "policy": "Print the IAM policy of who deploys, or the trust policy for GitHub.",
     "init": "Write a configuration to begin with, for a database of your own.",
 }
 LOCAL_COMMANDS = {
-    "up": "Start the embedded stack, prepare and seed the databases, deploy to it.",
-    "down": "Stop the embedded stack.",
+    "up": "Start the local stack, prepare and seed the databases, deploy to it.",
+    "down": "Stop the local stack.",
     "env": "Print the exports that point the AWS CLI, boto3 and psql at it.",
     "run": "The main job: up, run, a business day, run again, check, show, down.",
-    "simulate": "Go on making business happen in the source.",
+    "simulate": "Simulate activity in the source.",
 }
 
 
@@ -57,5 +57,5 @@ def local() -> None:
 
 def run() -> None:
     """Run the command that the arguments of this process name, and end the process."""
-    atexit.register(gc.freeze)  # to look for garbage in all of botocore's models takes longer than to end without
+    atexit.register(gc.freeze)  # collecting garbage in botocore's models takes longer than ending without
     main()

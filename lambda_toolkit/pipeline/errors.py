@@ -1,14 +1,14 @@
-"""What a command raises when it cannot do what it was asked: one message for the person at the keyboard."""
+"""The errors of commands: each has one message for the user."""
 
 from __future__ import annotations
 
 
 class CommandError(Exception):
-    """A message that says what was being done, to what, what is wrong and what to try. Exit code 1."""
+    """A command failed. The message says what was done to what, what is wrong, and what to try. Exit code 1."""
 
 
 class UsageError(CommandError):
-    """The command was called in a way that cannot be meant. Exit code 2."""
+    """The arguments of a command contradict each other, or name something that does not exist. Exit code 2."""
 
 
 class ConfigurationError(CommandError):

@@ -122,7 +122,7 @@ def test_up_again_leaves_everything_as_it_is(filled):
     assert "Nothing changed." in result.stdout
     refused = filled("local", "up", "--orders", "5")
     assert refused.exit_code == 1
-    assert "already holds data" in refused.stderr
+    assert "has data of an earlier start" in refused.stderr
 
 
 def test_simulate_makes_business_happen(filled):

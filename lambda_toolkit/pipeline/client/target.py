@@ -1,4 +1,4 @@
-"""Which AWS a command talks to: the one that the environment points at, or the embedded stack on this machine."""
+"""Which AWS a command talks to: the one that the environment points at, or the local stack on this machine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lambda_toolkit.pipeline.local_stack.description import Stack
 
 LOCAL_STAGE = "local"
-# Where the embedded stack says that it was started. Repeated here, because local_stack.description, which reads it,
+# The file that exists while the local stack is started. Repeated here, because local_stack.description, which reads it,
 # imports a database driver that a command about AWS need not wait for.
 DIRECTORY, STACK_FILE = ".local", "stack.json"
 _CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
@@ -50,10 +50,10 @@ class Target:
 def choose(config: Path, stage: str | None, environ: Mapping[str, str]) -> Target:
     """The target for ``--stage`` and the environment.
 
-    The embedded stack is meant by ``--stage local``, by an ``AWS_ENDPOINT_URL`` that is its own, and, as a convenience,
-    when it was started and the environment names neither an endpoint nor credentials. Anything else is AWS (or whatever
-    ``AWS_ENDPOINT_URL`` names). Raises CommandError for a configuration that does not hold, and
-    LocalError for a stack that is not up.
+    It is the local stack with ``--stage local``, with an ``AWS_ENDPOINT_URL`` of that stack, and, as a convenience,
+    when the stack was started and the environment names neither an endpoint nor credentials. Otherwise it is AWS, or
+    what ``AWS_ENDPOINT_URL`` names. Raises CommandError for an invalid configuration, and LocalError for a stack that
+    is not up.
     """
     root = config.resolve().parent.parent
     if not _means_local(root, stage, environ):
@@ -72,7 +72,7 @@ def local_target(config: Path, stack: Stack, environ: Mapping[str, str], stage: 
 
 
 def _means_local(root: Path, stage: str | None, environ: Mapping[str, str]) -> bool:
-    """Whether a call is about the stack below ``root``: one that was started, even if a part of it has died since."""
+    """Whether the local stack below ``root`` is the target: it was started, even if a part of it has ended since."""
     if stage is not None:
         return stage == LOCAL_STAGE
     started = root / DIRECTORY / STACK_FILE

@@ -102,8 +102,8 @@ def test_permissions_are_for_the_partition_of_the_region(region, partition):
 
 def test_an_alarm_says_what_to_do(pipeline):
     errors, _, rejected = deployment(pipeline, ACCOUNT, {}).functions[1].alarms
-    assert errors.description == "transform failed. What it says: python deploy.py logs transform --stage dev"
-    assert "transform held rows back" in rejected.description
+    assert errors.description == "transform failed. Its log: python deploy.py logs transform --stage dev"
+    assert "transform rejected or deferred rows" in rejected.description
     assert errors.topic == "totes-dev-alerts"
 
 

@@ -61,8 +61,8 @@ def test_a_folder_whose_name_aws_refuses_is_refused(tmp_path: Path) -> None:
     ("arguments", "says"),
     [
         (["up", "--orders", "3"], "describes another source. Start it empty"),
-        (["run"], "This makes business happen in totesys"),
-        (["simulate"], "This makes business happen in totesys"),
+        (["run"], "This simulates activity in totesys"),
+        (["simulate"], "This simulates activity in totesys"),
     ],
 )
 def test_a_source_of_ones_own_is_not_filled_with_totesys(tmp_path: Path, arguments: list[str], says: str) -> None:

@@ -1,4 +1,4 @@
-"""The pipeline on the embedded stack: brought up, seeded, prepared and deployed with the same code as on AWS."""
+"""Starts the local stack, seeds the source, prepares the warehouse and deploys, with the same code as on AWS."""
 
 from __future__ import annotations
 
@@ -37,35 +37,35 @@ class Seeding:
     empty: bool = False
 
     def __post_init__(self) -> None:
-        """Refuses what contradicts itself. Raises UsageError."""
+        """Raise UsageError for options that contradict each other."""
         if sum((self.directory is not None, self.orders is not None, self.empty)) > 1:
             raise UsageError("--seed, --orders and --empty exclude each other: give one.")
 
 
 def seeding_options(command: Callable[P, T]) -> Callable[P, T]:
-    """Adds ``--seed`` and ``--orders``: what the source is filled with."""
+    """Add ``--seed`` and ``--orders``: what the source is filled with."""
     command = click.option(
         "--orders", type=click.IntRange(min=1), metavar="N", help="Fill it with N generated orders (default 16000)."
     )(command)
     directory = click.Path(path_type=Path, exists=True, file_okay=False)
-    told = "Fill the source from one Parquet or CSV file per table in this directory."
-    return click.option("--seed", type=directory, help=told)(command)
+    text = "Fill the source from one Parquet or CSV file per table in this directory."
+    return click.option("--seed", type=directory, help=text)(command)
 
 
 def require_totesys(request: Request) -> None:
-    """Raises UsageError where the source is another: business happens in totesys' tables alone."""
+    """Raise UsageError where the source is another: activity is simulated in the tables of totesys only."""
     own = request.root / OWN_SCHEMA
     if own.is_file():
         raise UsageError(
-            f"This makes business happen in totesys, and {own} describes another source. Change that with psql "
+            f"This simulates activity in totesys, and {own} describes another source. Change that with psql "
             f"({program()} local env), then: {program()} run"
         )
 
 
 def bring_up(request: Request, seeding: Seeding, *, clock_speed: float = 1) -> tuple[Stack, Target]:
-    """Starts the stack, seeds the source, prepares the warehouse and deploys. Returns the stack and its target.
+    """Start the stack, seed the source, prepare the warehouse and deploy. Returns the stack and its target.
 
-    Raises CommandError or LocalError for what does not come up.
+    Raises CommandError or LocalError where a step fails.
     """
     from lambda_toolkit.pipeline.local_stack import stack as embedded
     from lambda_toolkit.pipeline.local_stack.totesys import seed
@@ -78,7 +78,7 @@ def bring_up(request: Request, seeding: Seeding, *, clock_speed: float = 1) -> t
             "Start it empty, and fill it with: psql"
         )
     if seeding.directory is not None:
-        seed.files_in(seeding.directory)  # refused before anything is started
+        seed.files_in(seeding.directory)  # errors are reported before anything is started
     region = load(request.config, LOCAL_STAGE).region
     stack = embedded.up(
         request.root,
@@ -97,14 +97,14 @@ def bring_up(request: Request, seeding: Seeding, *, clock_speed: float = 1) -> t
     )
     report = apply(screen, target)
     if report is not None and not report.ok:
-        raise CommandError("The deployment to the embedded stack did not end well; what failed stands above.")
+        raise CommandError("The deployment to the local stack failed; see the errors above.")
     return stack, target
 
 
 def fill(stack: Stack, seeding: Seeding, screen: Screen) -> None:
-    """Fills the source as ``seeding`` says. A source that holds data already is left as it is.
+    """Fill the source as ``seeding`` says. A source that has data is not changed.
 
-    Raises CommandError where it holds data and a seed was asked for: two seeds do not mix.
+    Raises CommandError where it has data and a seed was given: two seeds do not mix.
     """
     from lambda_toolkit.pipeline.local_stack.totesys import seed
     from lambda_toolkit.pipeline.local_stack.totesys.generator import DEFAULT_ORDERS
@@ -112,9 +112,9 @@ def fill(stack: Stack, seeding: Seeding, screen: Screen) -> None:
     if not seed.is_empty(stack.source_admin):
         if seeding.directory is not None or seeding.orders is not None:
             raise CommandError(
-                f"The source already holds data, from before. Start afresh with: {program()} local down --wipe"
+                f"The source has data of an earlier start. Delete it with: {program()} local down --wipe"
             )
-        screen.progress("The source holds its data from before")
+        screen.progress("The source keeps the data of its earlier start")
         return
     with screen.waiting("Filling the source ..."):
         rows = (

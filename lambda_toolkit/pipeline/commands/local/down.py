@@ -1,4 +1,4 @@
-"""``local down``: stops the embedded stack."""
+"""``local down``: stops the local stack."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_
 @click.option("--wipe", is_flag=True, help="Delete its databases and its lake, too.")
 @with_request
 def command(request: Request, wipe: bool) -> int:
-    """Stop the embedded stack. Its data stays for the next `local up`, unless --wipe is given."""
+    """Stop the local stack. Its data stays for the next `local up`, unless --wipe is given."""
     from lambda_toolkit.pipeline.local_stack.stack import down
 
     stopped = down(request.root, wipe=wipe, on_progress=request.screen.progress)

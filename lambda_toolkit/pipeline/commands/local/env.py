@@ -1,4 +1,4 @@
-"""``local env``: the exports that point other tools at the embedded stack."""
+"""``local env``: the exports that point other tools at the local stack."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lambda_toolkit.pipeline.installed import program
 @click.command("env", epilog=f'Use it as: eval "$({program()} local env)"')
 @with_request
 def command(request: Request) -> int:
-    """Print the `export` lines that point the AWS CLI, boto3 and psql at the embedded stack.
+    """Print the `export` lines that point the AWS CLI, boto3 and psql at the local stack.
 
     The PG* variables are the source's administrator.
     """

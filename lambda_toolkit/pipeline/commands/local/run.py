@@ -20,25 +20,25 @@ from lambda_toolkit.pipeline.commands.shared.options import DONE, FAILED, Reques
 from lambda_toolkit.pipeline.errors import CommandError
 from lambda_toolkit.pipeline.installed import program
 
-CLOCK_SPEED = 15  # schedules pass so much faster: one minute in four seconds
+CLOCK_SPEED = 15  # the factor by which schedules are faster: one minute in four seconds
 
 
 @click.command("run")
 @seeding_options
-@click.option("--keep", is_flag=True, help="Leave the stack running at the end, its clock at its ordinary speed.")
+@click.option("--keep", is_flag=True, help="Leave the stack running at the end, schedules at their ordinary speed.")
 @with_request
 def command(request: Request, seed: Path | None, orders: int | None, keep: bool) -> int:
     """The main job: up, run, a simulated business day, run again, check, show, down.
 
-    Every function is started by its real trigger: EventBridge rules and the manifest's S3 event. The stack's clock is
-    hastened, so that a minute of the schedules passes in four seconds. The exit code is 0 only when every value in the
-    warehouse agrees with the source.
+    Every function is started by its real trigger: EventBridge rules and the manifest's S3 event. Schedules run 15 times
+    faster, one minute in four seconds. The exit code is 0 only where every value in the warehouse agrees with the
+    source.
     """
     from lambda_toolkit.pipeline.local_stack.stack import down, running_stack
 
     require_totesys(request)
     if running_stack(request.root):
-        raise CommandError(f"The embedded stack is up already. Stop it first: {program()} local down --wipe")
+        raise CommandError(f"The local stack is up already. Stop it first: {program()} local down --wipe")
     down(request.root, wipe=True)
     try:
         code = _main_job(request, Seeding(seed, orders))
@@ -47,7 +47,7 @@ def command(request: Request, seed: Path | None, orders: int | None, keep: bool)
             down(request.root, on_progress=request.screen.progress)
         raise
     if keep:
-        request.screen.say(f"It goes on running: {program()} status · local simulate · local down")
+        request.screen.say(f"The stack keeps running: {program()} status · local simulate · local down")
     else:
         down(request.root, wipe=code == DONE, on_progress=request.screen.progress)
     return code
@@ -69,7 +69,7 @@ def _main_job(request: Request, seeding: Seeding) -> int:
 
     happened = business_day(stack.source_admin).as_dict()
     screen.progress(summary_of(happened))
-    with screen.waiting("Waiting for the day to arrive ..."):
+    with screen.waiting("Waiting for the changes to arrive ..."):
         final, last = watch.check_until_agreed(lambda: check(stack.source, stack.warehouse), last)
     show_check(screen, final, "After the business day: source and warehouse")
     show_history(screen, stack)

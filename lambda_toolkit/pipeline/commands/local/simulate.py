@@ -1,4 +1,4 @@
-"""``local simulate``: business goes on in the source of the embedded stack."""
+"""``local simulate``: simulated activity in the source of the local stack."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lambda_toolkit.pipeline.installed import program
 )
 @with_request
 def command(request: Request, rate: float, minutes: float) -> int:
-    """Make business happen in the source: orders, payments, corrections, deletions. Ctrl-C ends it sooner."""
+    """Simulate activity in the source: orders, payments, corrections, deletions. Ctrl-C ends it earlier."""
     from lambda_toolkit.pipeline.local_stack.stack import load_stack
     from lambda_toolkit.pipeline.local_stack.totesys.business_day import simulate
 

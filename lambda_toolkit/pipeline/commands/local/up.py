@@ -1,4 +1,4 @@
-"""``local up``: the embedded stack, with databases, data and the pipeline deployed, left running."""
+"""``local up``: the local stack, with databases, data and the pipeline deployed, left running."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def command(request: Request, seed: Path | None, orders: int | None, empty: bool
         stack, target = bring_up(request, Seeding(seed, orders, empty))
     except BaseException:
         if running_stack(request.root):
-            request.screen.progress(f"The stack runs all the same. Repeat the command, or: {program()} local down")
+            request.screen.progress(f"The stack keeps running. Repeat the command, or: {program()} local down")
         raise
     request.screen.say(
-        f"The embedded stack is up at {stack.aws_endpoint_url}; .local/stack.json says the rest.", bold=True
+        f"The local stack is up at {stack.aws_endpoint_url}; .local/stack.json has its ports and passwords.", bold=True
     )
     request.screen.say(f"Next: {program()} run · status · local simulate · local down")
     request.screen.document(

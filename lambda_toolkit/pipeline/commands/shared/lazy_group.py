@@ -14,7 +14,7 @@ import click
 class LazyGroup(click.Group):
     """A group whose commands are modules ``<package>.<name>``: help and completion stay instant.
 
-    ``summaries`` maps each name to a line of help. ``default`` is the command that is meant where none is named.
+    ``summaries`` maps each name to a line of help. ``default`` is the command that runs where none is named.
     """
 
     def __init__(
@@ -26,7 +26,7 @@ class LazyGroup(click.Group):
         self._default = default
 
     def main(self, args: Sequence[str] | None = None, *_: Any, **extra: Any) -> NoReturn:
-        """Runs the command line and ends the process. Wrong usage: code 2, and a document where that is asked."""
+        """Run the command line and end the process. Wrong usage: code 2, and with ``--json`` a document."""
         arguments = list(sys.argv[1:] if args is None else args)
         try:
             super().main(arguments, **{**extra, "standalone_mode": False})
