@@ -104,6 +104,14 @@ def test_function_without_source_is_the_packaged_one(tmp_path):
     assert (function.source, function.include, function.package_root) == (tmp_path / "code" / "extract", (), None)
 
 
+def test_functions_have_the_requirements_that_the_command_line_is_installed_with():
+    """The same pins in both: what the tests run with is what is deployed."""
+    setup = Path("setup.py").read_text(encoding="utf-8")
+    requirements = load(DEFAULT_PATH).common.requirements
+    assert requirements
+    assert [requirement for requirement in requirements if f'"{requirement}"' not in setup] == []
+
+
 def test_an_alarm_has_one_limit(tmp_path):
     with pytest.raises(ConfigurationError, match=r"\[alarms.silent\] .*`threshold`.*`below`; give one"):
         load(written(tmp_path, SHIPPED.replace("below = 1 ", "below = 1\nthreshold = 2 ", 1)))
