@@ -10,9 +10,9 @@ from typing import Any
 
 from lambda_toolkit.aws.arns import Place
 from lambda_toolkit.packaging.layer_zip import LAYER_PREFIX
+from lambda_toolkit.resources import registry
 from lambda_toolkit.resources.attachment import Attachment, DeployerActions
 from lambda_toolkit.resources.reads import BULK_ROLES
-from lambda_toolkit.resources.registry import ATTACHMENTS
 from lambda_toolkit.resources.role import role_arn
 from lambda_toolkit.spec.model import Deployment, FunctionSpec
 from lambda_toolkit.spec.quotas import artifact_bucket
@@ -104,7 +104,7 @@ def deployer_policy(deployment: Deployment, place: Place, *, delete_data: bool =
         _allow("Lists", _lists(len(names)), ["*"]),
         _on("Functions", "lambda", _FUNCTION, _and_below(place.arn("lambda", f"function:{name}") for name in names)),
         _on("Layers", "lambda", _LAYER if artifacts else (), [place.arn("lambda", f"layer:{LAYER_PREFIX}*")]),
-        *(_of_attachment(attachment, functions, place, delete_data=delete_data) for attachment in ATTACHMENTS),
+        *(_of_attachment(attachment, functions, place, delete_data=delete_data) for attachment in registry.ATTACHMENTS),
         {
             **_on("PassRole", "iam", ("PassRole",), [role_arn(place, name) for name in names]),
             "Condition": {"StringEquals": {"iam:PassedToService": "lambda.amazonaws.com"}},
@@ -131,7 +131,7 @@ def _lists(functions: int) -> list[str]:
 
 
 def _needs() -> list[DeployerActions]:
-    return [attachment.DEPLOYER_ACTIONS for attachment in ATTACHMENTS]
+    return [attachment.DEPLOYER_ACTIONS for attachment in registry.ATTACHMENTS]
 
 
 def _of_attachment(

@@ -9,10 +9,9 @@ from lambda_toolkit.aws.client import Aws
 from lambda_toolkit.aws.parallel import Task, run_parallel, task
 from lambda_toolkit.changes import Change, Plan
 from lambda_toolkit.errors import Advice, Hint
-from lambda_toolkit.resources import bucket, function, layer, secret, topic
+from lambda_toolkit.resources import bucket, function, layer, registry, secret, topic
 from lambda_toolkit.resources.attachment import Context
 from lambda_toolkit.resources.reads import Reads
-from lambda_toolkit.resources.registry import ATTACHMENTS
 from lambda_toolkit.spec.model import Deployment, Kind
 
 
@@ -68,7 +67,7 @@ def plan_function_removal(context: Context, *, keep_log: bool = False) -> Remova
     kept = {Kind.LOG_GROUP} if keep_log else set()
     changes = [
         change
-        for attachment in ATTACHMENTS
+        for attachment in registry.ATTACHMENTS
         if attachment.KIND not in kept
         for change in attachment.plan_removal(context)
     ]

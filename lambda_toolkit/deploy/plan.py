@@ -13,10 +13,9 @@ from lambda_toolkit.deploy.destroy import Removal, make_destroy_plan
 from lambda_toolkit.deploy.function_plan import FunctionPlan, plan_function
 from lambda_toolkit.deploy.prune import plan_undeclared
 from lambda_toolkit.errors import Advice, Hint, ToolkitError, raise_all
-from lambda_toolkit.resources import alarm, bucket, function, layer, s3_notification, secret, topic
+from lambda_toolkit.resources import alarm, bucket, function, layer, registry, s3_notification, secret, topic
 from lambda_toolkit.resources.attachment import Context, PlanScope
 from lambda_toolkit.resources.reads import Reads
-from lambda_toolkit.resources.registry import ATTACHMENTS
 from lambda_toolkit.spec import quotas
 from lambda_toolkit.spec.model import Deployment, FunctionSpec, Kind
 
@@ -52,9 +51,9 @@ def make_plan(
         with_triggers=frozenset(spec.name for spec in functions if spec.s3_triggers is not None),
         removed=lambda: {change.key for change in undeclared().changes},
     )
-    contexts = [Context(reads, spec, ATTACHMENTS, scope) for spec in functions]
+    contexts = [Context(reads, spec, registry.ATTACHMENTS, scope) for spec in functions]
     plans: list[Task[FunctionPlan]] = [task(plan_function, context) for context in contexts]
-    parts = [task(attachment.plan, context) for context in contexts for attachment in ATTACHMENTS]
+    parts = [task(attachment.plan, context) for context in contexts for attachment in registry.ATTACHMENTS]
     if only is None:
         parts += [task(bucket.plan, reads, item) for item in deployment.buckets]
         parts += [task(topic.plan, reads, item) for item in deployment.topics]
@@ -81,7 +80,7 @@ def _prefetch(contexts: Sequence[Context]) -> list[Task[object]]:
     wanted = [
         prefetch(context)
         for context in contexts
-        for prefetch in (function.prefetch, *(attachment.prefetch for attachment in ATTACHMENTS))
+        for prefetch in (function.prefetch, *(attachment.prefetch for attachment in registry.ATTACHMENTS))
     ]
     shared = {key: read for reads in wanted for key, read in reads.shared.items()}
     steps = zip_longest(*(reads.own for reads in wanted))

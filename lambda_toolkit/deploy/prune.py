@@ -10,10 +10,9 @@ from lambda_toolkit.aws.parallel import run_parallel, task
 from lambda_toolkit.changes import Change, Key
 from lambda_toolkit.deploy.destroy import Removal, plan_function_removal
 from lambda_toolkit.errors import AwsError
-from lambda_toolkit.resources import bucket, layer, log_group, role, secret, topic
+from lambda_toolkit.resources import bucket, layer, log_group, registry, role, secret, topic
 from lambda_toolkit.resources.attachment import Context
 from lambda_toolkit.resources.reads import Reads
-from lambda_toolkit.resources.registry import ATTACHMENTS
 from lambda_toolkit.spec.model import BucketSpec, Deployment, FunctionSpec, Kind, SecretSpec, TopicSpec
 from lambda_toolkit.spec.ownership import APPLICATION_TAG, FUNCTION_TAG, OWNER, OWNER_TAG, STAGE_TAG, as_mapping
 
@@ -79,7 +78,7 @@ def _plan_function(reads: Reads, name: str, arns: list[str], delete_data: bool) 
 def _plan_attachments(context: Context, arns: list[str]) -> Removal:
     """Attachments that a declared function has and does not declare."""
     tagged = {arn.split(":", 5)[5] for arn in arns if arn}
-    return Removal([change for item in ATTACHMENTS for change in item.plan_undeclared(context, tagged)])
+    return Removal([change for item in registry.ATTACHMENTS for change in item.plan_undeclared(context, tagged)])
 
 
 def _plan_shared(

@@ -124,5 +124,5 @@ def test_a_cache_that_cannot_be_written_is_named(script, monkeypatch, tmp_path) 
     blocked = tmp_path / "a file"
     blocked.write_text("", encoding="utf-8")
     monkeypatch.setenv("LAMBDA_SCRIPT_CACHE", str(blocked))
-    with pytest.raises(PackageError, match="Name another folder in LAMBDA_SCRIPT_CACHE"):
+    with pytest.raises(PackageError, match="Set LAMBDA_SCRIPT_CACHE to another folder"):
         script(requirements=["one"]).plan()
