@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from lambda_toolkit.aws.account import Account
+from lambda_toolkit.aws.arns import Place
 from lambda_toolkit.aws.botocore_clients import Clients
 from lambda_toolkit.aws.clock import Clock
 from lambda_toolkit.aws.error_messages import Request, api_error_of, as_aws_error, cause_of
@@ -69,9 +70,8 @@ class Aws:
 
     def arn(self, service: str, resource: str) -> str:
         """The ARN of ``resource`` in this region and account; IAM's have no region, S3's neither."""
-        region = "" if service in ("iam", "s3") else self.region
-        account = "" if service == "s3" else self.account_id
-        return f"arn:{self.partition}:{service}:{region}:{account}:{resource}"
+        account = "" if service == "s3" else self.account_id  # not read where the ARN does not have it
+        return Place(account, self.region, self.partition).arn(service, resource)
 
     def client(self, service: str) -> Any:
         """The boto3 client for ``service``, created on first use. It does not retry: :meth:`call` does."""

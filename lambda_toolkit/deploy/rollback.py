@@ -14,11 +14,14 @@ from lambda_toolkit.spec.ownership import require_owned
 
 @dataclass(frozen=True)
 class Rollback:
-    """The alias ``live`` of ``function`` was moved from one version to another, or was there already."""
+    """What a rollback did."""
 
     function: str
+    """The function's name."""
     from_version: str
+    """The version that the alias ``live`` pointed to before."""
     to_version: str
+    """The version that it points to now; may be the same."""
 
     def __str__(self) -> str:
         """In words."""

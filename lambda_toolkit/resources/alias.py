@@ -15,32 +15,31 @@ from lambda_toolkit.aws.client import Aws
 from lambda_toolkit.errors import AwsError
 
 LIVE = "live"
-_RELEASE = re.compile(r"version (\d+), digest ([0-9a-f]+)(?:, code (\S+))?, by lambda_script")
+_RELEASE = re.compile(r"version (\d+), digest ([0-9a-f]+), code (\S+), by lambda_script")
 _NEW = ("ResourceNotFoundException",)  # eventual consistency: a new resource is not known everywhere yet
 
 
 @dataclass(frozen=True)
 class Release:
-    """A release: ``version``, published from the declaration with this ``digest`` (:func:`release.digest`).
-
-    ``code`` is the fingerprint of the package (:class:`Package`).
-    """
+    """What was released. Stored as the alias's description."""
 
     version: str
+    """The published version."""
     digest: str
-    code: str = ""
+    """The digest of the declaration that it was published from: see :func:`release.digest`."""
+    code: str
+    """The fingerprint of its package: see :class:`Package`."""
 
     @property
     def description(self) -> str:
         """The release as the alias's description."""
-        code = f", code {self.code}" if self.code else ""
-        return f"version {self.version}, digest {self.digest}{code}, by lambda_script"
+        return f"version {self.version}, digest {self.digest}, code {self.code}, by lambda_script"
 
     @classmethod
     def of(cls, description: str) -> Release | None:
         """The release recorded in an alias's description; ``None`` where none is recorded."""
         match = _RELEASE.fullmatch(description)
-        return cls(match[1], match[2], match[3] or "") if match else None
+        return cls(match[1], match[2], match[3]) if match else None
 
 
 @dataclass(frozen=True)

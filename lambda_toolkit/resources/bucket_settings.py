@@ -29,10 +29,15 @@ class Settings:
     """A bucket's settings as S3 returns them."""
 
     public_access: Mapping[str, bool] = field(default_factory=dict)
-    encryption: Mapping[str, Any] = field(default_factory=dict)  # of the one rule
+    """``PublicAccessBlockConfiguration``; empty where there is none."""
+    encryption: Mapping[str, Any] = field(default_factory=dict)
+    """The one rule of ``ServerSideEncryptionConfiguration``; empty where there is none."""
     policy: Mapping[str, Any] = field(default_factory=dict)
+    """The bucket policy, parsed; empty where there is none."""
     versioning: str | None = None
+    """``Enabled`` or ``Suspended``; ``None`` where versioning was never enabled, or is not managed."""
     lifecycle: Mapping[str, Any] = field(default_factory=dict)
+    """``Rules`` and the options beside them; empty where there are none, or they are not managed."""
 
 
 def read(aws: Aws, spec: BucketSpec) -> Settings:

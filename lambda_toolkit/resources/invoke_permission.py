@@ -21,12 +21,16 @@ _NEW = ("ResourceNotFoundException",)  # eventual consistency: a new alias is no
 
 @dataclass(frozen=True)
 class Permission:
-    """Allows ``service`` to invoke the alias for ``source_arn``. ``purpose``: ``schedule`` or ``s3``."""
+    """Allows ``service`` to invoke the alias for ``source_arn``."""
 
     purpose: str
+    """Part of the statement's id: ``schedule`` or ``s3``."""
     service: str
+    """The principal, such as ``events.amazonaws.com``."""
     source_arn: str
+    """The rule or bucket that may invoke the alias."""
     source_account: str
+    """The account that must own the source."""
 
     @property
     def statement_id(self) -> str:

@@ -54,8 +54,11 @@ class TagChange:
     """The tags to set and to remove so that a resource is tagged as declared. False where there are none."""
 
     missing: Mapping[str, str]
+    """The tags to set."""
     unwanted: tuple[str, ...]
+    """The keys of the tags to remove."""
     differences: tuple[Difference, ...]
+    """Both, for people to read."""
 
     def __bool__(self) -> bool:
         """Whether anything differs."""
