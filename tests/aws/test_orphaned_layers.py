@@ -99,7 +99,7 @@ def test_a_layer_that_is_left_over_and_asked_for_again_is_used(deployment, later
 
 
 def test_a_function_beyond_the_first_page_uses_it_too(deployment, later, script, client, monkeypatch) -> None:
-    monkeypatch.setattr("lambda_toolkit.aws.client._PAGE", 1)
+    monkeypatch.setattr("lambda_toolkit.aws.account._PAGE", 1)
     assert execute(later(0), make_plan(later(0), deployment("two"))).ok
     script(function_name_template="z-last", requirements=["one"]).deploy()
     assert len(layers(client)) == 2
