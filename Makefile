@@ -53,7 +53,7 @@ soak: $(READY)  ## new random histories: MINUTES=60 or HISTORIES=1000
 lint: $(READY)  ## style, types and security, without changing a file
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy lambda_script.py deploy.py lambda_toolkit
+	$(BIN)/mypy lambda_script.py deploy.py lambda_toolkit tests/support
 	$(BIN)/bandit -q -r lambda_script.py deploy.py lambda_toolkit -c pyproject.toml
 
 format: $(READY)  ## repair what ruff can repair

@@ -12,7 +12,7 @@ from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import CONTROL_TABLE
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import connected
 from lambda_toolkit.pipeline.warehouse.preparation import prepare
 from tests.support.pipeline import credentials_of
-from tests.support.sample_star import DECLARED, GONE, SCHEMA, Batch, Row, expected, found, repaired, write
+from tests.support.sample_star import DECLARED, DELETED, SCHEMA, Batch, Row, expected, found, repaired, write
 from tests.support.written_lake import WrittenLake
 
 REBUILT = Warehouse.shadow("rebuilt")
@@ -31,7 +31,7 @@ def warehouse(postgres_server):
 def empty(connection):
     connection.run("SELECT pg_advisory_unlock_all()")
     for schema, own in (("public", "pipeline"), (REBUILT.published, REBUILT.control)):
-        tables = [f"{schema}.fact_deed", f"{schema}.dim_thing", *(f"{own}.{name}" for name in CONTROL_TABLES)]
+        tables = [f"{schema}.fact_order", f"{schema}.dim_product", *(f"{own}.{name}" for name in CONTROL_TABLES)]
         connection.run("; ".join(f"DELETE FROM {table}" for table in tables))
 
 
@@ -58,17 +58,17 @@ def run(connection, history):
 
 
 A, B = (1, 1), (2, 1)
-LATER = (3, 7)  # names a thing that is not there at first
-THING = {1: Row("one")}
+LATER = (3, 7)  # names a product that is not there at first
+PRODUCT = {1: Row("one")}
 
 
 def changes(rows):
     return st.dictionaries(st.integers(1, 2), st.one_of(st.none(), rows), max_size=2)
 
 
-deeds = changes(st.builds(Row, st.tuples(st.integers(1, 2), st.integers(1, 2)), st.sampled_from([False, False, True])))
-things = changes(st.builds(Row, st.sampled_from(["x", "y"]), st.sampled_from([False, False, True])))
-batches = st.builds(Batch, deeds, things, st.lists(st.integers(1, 6), max_size=2).map(tuple))
+orders = changes(st.builds(Row, st.tuples(st.integers(1, 2), st.integers(1, 2)), st.sampled_from([False, False, True])))
+products = changes(st.builds(Row, st.sampled_from(["x", "y"]), st.sampled_from([False, False, True])))
+batches = st.builds(Batch, orders, products, st.lists(st.integers(1, 6), max_size=2).map(tuple))
 
 
 @pytest.mark.no_cover
@@ -79,15 +79,27 @@ batches = st.builds(Batch, deeds, things, st.lists(st.integers(1, 6), max_size=2
     phases=[Phase.explicit, Phase.generate, Phase.shrink],
 )
 @given(st.lists(batches, min_size=1, max_size=6))
-@example([Batch({1: Row(A)}, THING), Batch({1: Row(LATER)}), Batch({1: Row(A)}), Batch({}, {7: Row("seven")})])
-@example([Batch({1: Row(A)}, THING), Batch({1: Row(B, True)}), Batch({1: Row(A)}, {}, (2,))])
+@example([Batch({1: Row(A)}, PRODUCT), Batch({1: Row(LATER)}), Batch({1: Row(A)}), Batch({}, {7: Row("seven")})])
+@example([Batch({1: Row(A)}, PRODUCT), Batch({1: Row(B, True)}), Batch({1: Row(A)}, {}, (2,))])
 @example(
-    [Batch({1: Row(A)}, THING), Batch({1: GONE}), Batch({1: Row(LATER)}), Batch({1: GONE}), Batch({}, {7: Row("x")})]
+    [
+        Batch({1: Row(A)}, PRODUCT),
+        Batch({1: DELETED}),
+        Batch({1: Row(LATER)}),
+        Batch({1: DELETED}),
+        Batch({}, {7: Row("x")}),
+    ]
 )
 @example(
-    [Batch({1: Row(A)}, THING), Batch({1: GONE}), Batch({1: Row(LATER)}), Batch({1: Row(B)}), Batch({}, {7: Row("x")})]
+    [
+        Batch({1: Row(A)}, PRODUCT),
+        Batch({1: DELETED}),
+        Batch({1: Row(LATER)}),
+        Batch({1: Row(B)}),
+        Batch({}, {7: Row("x")}),
+    ]
 )
-@example([Batch({1: Row(LATER)}, THING), Batch({1: GONE}), Batch({1: Row(B)}), Batch({}, {7: Row("x")})])
+@example([Batch({1: Row(LATER)}, PRODUCT), Batch({1: DELETED}), Batch({1: Row(B)}), Batch({}, {7: Row("x")})])
 @example([Batch({}, {1: Row("x", True)}), Batch({}, {1: Row("y", True)}), Batch({}, {}, (1,))])
 def test_whatever_comes_late_the_history_is_that_of_the_model(warehouse, history):
     run(warehouse, history)

@@ -73,16 +73,16 @@ def test_what_is_open_is_told_with_its_reason(load):
     assert (told["counts"], told["batches"]) == ({"rejected": 2, "pending": 1}, [1, 2])
     bad = {"column": "x", "value": None, "reason": "bad"}
     assert told["rejected"] == [
-        {"batch": 1, "table": "dim_thing", "key": "2", **bad},
-        {"batch": 2, "table": "fact_deed", "key": "2", **bad},
+        {"batch": 1, "table": "dim_product", "key": "2", **bad},
+        {"batch": 2, "table": "fact_order", "key": "2", **bad},
     ]
-    pending = {"batch": 2, "table": "fact_deed", "key": "1", "column": "thing_id", "value": "7"}
-    assert told["pending"] == [{**pending, "reason": "not in dim_thing yet"}]
+    pending = {"batch": 2, "table": "fact_order", "key": "1", "column": "product_id", "value": "7"}
+    assert told["pending"] == [{**pending, "reason": "not in dim_product yet"}]
     assert load({"action": "report"})["open"] == told["counts"]
 
 
 def test_few_are_told_and_all_are_counted(warehouse, load, lake):
-    rejected = {"fact_deed": [("deed", str(n), "x", "v" * 5000, "bad") for n in range(1000)]}
+    rejected = {"fact_order": [("order", str(n), "x", "v" * 5000, "bad") for n in range(1000)]}
     lake.write(4, {}, rejected=rejected)
     load({})
     told = load({"action": "rejected"})
@@ -93,15 +93,15 @@ def test_few_are_told_and_all_are_counted(warehouse, load, lake):
 def test_replay_writes_only_rows_that_differ(warehouse, load, lake):
     """A replay writes what came out differently and nothing else."""
     load({})
-    before = warehouse.rows("SELECT * FROM history_deed ORDER BY 1")
+    before = warehouse.rows("SELECT * FROM history_order ORDER BY 1")
     for _ in range(2):
         done = load({"action": "replay", "batches": [3, 1, 2, 9]})
         assert (done["replayed"], done["written"], done["not_loaded"]) == ([1, 2, 3], {}, [9])
-    assert warehouse.rows("SELECT * FROM history_deed ORDER BY 1") == before
+    assert warehouse.rows("SELECT * FROM history_order ORDER BY 1") == before
     write(lake, 2, repaired(HISTORY[1]), revision=2)
     done = load({"action": "replay", "batches": [2]})
-    assert (done["written"], done["open"]) == ({"fact_deed": 1}, {"rejected": 1, "pending": 1})
-    assert warehouse.rows("SELECT batch, revision, rows_written FROM pipeline.revision") == [[2, 2, {"fact_deed": 1}]]
+    assert (done["written"], done["open"]) == ({"fact_order": 1}, {"rejected": 1, "pending": 1})
+    assert warehouse.rows("SELECT batch, revision, rows_written FROM pipeline.revision") == [[2, 2, {"fact_order": 1}]]
     assert load({"action": "replay", "batches": [2]})["written"] == {}
 
 
@@ -109,10 +109,10 @@ def test_a_replay_that_is_refused_changes_nothing(warehouse, load, lake):
     load({})
     write(lake, 2, repaired(HISTORY[1]), revision=2)
     warehouse.run("ALTER TABLE pipeline.revision ADD CHECK (revision < 2)")
-    before = warehouse.rows("SELECT * FROM history_deed ORDER BY 1")
+    before = warehouse.rows("SELECT * FROM history_order ORDER BY 1")
     with pytest.raises(WarehouseError, match="Batch 2 cannot be applied again"):
         load({"action": "replay", "batches": [2]})
-    assert warehouse.rows("SELECT * FROM history_deed ORDER BY 1") == before
+    assert warehouse.rows("SELECT * FROM history_order ORDER BY 1") == before
     assert load({"action": "report"})["open"]["rejected"] == 2
 
 
@@ -152,7 +152,7 @@ def test_rebuild_after_a_replay_differs_only_in_version_numbers(warehouse, load,
     load({})
     write(lake, 2, repaired(HISTORY[1]), revision=2)
     load({"action": "replay", "batches": [2]})
-    lake.write(4, {"dim_thing": pa.table({"thing_id": pa.array([7], pa.int32()), "name": ["seven"]})})
+    lake.write(4, {"dim_product": pa.table({"product_id": pa.array([7], pa.int32()), "name": ["seven"]})})
     load({})
     prepare(warehouse, SCHEMA, DECLARED, CHECK)
     assert load({"action": "rebuild", "schema": "check"})["done"]
@@ -172,25 +172,25 @@ def test_a_rebuilt_warehouse_takes_the_revisions_that_came_since(warehouse, load
 @pytest.mark.parametrize(
     ("statement", "table", "told"),
     [
-        ("UPDATE fact_deed SET amount = 9 WHERE deed_record = 1", "fact_deed",
-         "deed_id 1, version 1: amount is 9 in public.fact_deed and 1.00 in check.fact_deed"),
-        ("DELETE FROM fact_deed WHERE deed_record = 2", "fact_deed",
-         "deed_id 2, version 1: in check.fact_deed, but not in public.fact_deed"),
-        ("UPDATE pipeline.version_range SET batch = 2 WHERE batch = 3", "fact_deed",
-         "deed_id 1, version 2: batch is 2 in public.fact_deed and 3 in check.fact_deed"),
-        ("UPDATE dim_thing SET name = NULL", "dim_thing", None),
+        ("UPDATE fact_order SET amount = 9 WHERE order_record = 1", "fact_order",
+         "order_id 1, version 1: amount is 9 in public.fact_order and 1.00 in check.fact_order"),
+        ("DELETE FROM fact_order WHERE order_record = 2", "fact_order",
+         "order_id 2, version 1: in check.fact_order, but not in public.fact_order"),
+        ("UPDATE pipeline.version_range SET batch = 2 WHERE batch = 3", "fact_order",
+         "order_id 1, version 2: batch is 2 in public.fact_order and 3 in check.fact_order"),
+        ("UPDATE dim_product SET name = NULL", "dim_product", None),
         ("DELETE FROM pipeline.pending_row", "pipeline.pending_row",
-         "table_name fact_deed, key 1, batch 2: in check_pipeline.pending_row, but not in pipeline.pending_row"),
+         "table_name fact_order, key 1, batch 2: in check_pipeline.pending_row, but not in pipeline.pending_row"),
         ("UPDATE pipeline.rejected_value SET reason = 'worse' WHERE batch = 1", "pipeline.rejected_value", None),
-        ("INSERT INTO pipeline.deletion VALUES ('fact_deed', '1', 3, NULL)", "pipeline.deletion",
-         "table_name fact_deed, key 1, batch 3: in pipeline.deletion, but not in check_pipeline.deletion"),
+        ("INSERT INTO pipeline.deletion VALUES ('fact_order', '1', 3, NULL)", "pipeline.deletion",
+         "table_name fact_order, key 1, batch 3: in pipeline.deletion, but not in check_pipeline.deletion"),
     ],
 )  # fmt: skip
 def test_every_kind_of_difference_is_named(warehouse, load, statement, table, told):
     load({})
     prepare(warehouse, SCHEMA, DECLARED, CHECK)
     load({"action": "rebuild", "schema": "check"})
-    warehouse.run("ALTER TABLE dim_thing ALTER COLUMN name DROP NOT NULL")
+    warehouse.run("ALTER TABLE dim_product ALTER COLUMN name DROP NOT NULL")
     warehouse.run(statement)
     compared = load({"action": "compare", "schema": "check"})
     assert not compared["equal"]
@@ -204,7 +204,7 @@ def test_other_numbers_without_a_replay_are_a_difference(warehouse, load):
     load({})
     prepare(warehouse, SCHEMA, DECLARED, CHECK)
     load({"action": "rebuild", "schema": "check"})
-    warehouse.run("UPDATE fact_deed SET deed_record = 50 WHERE deed_record = 3")
+    warehouse.run("UPDATE fact_order SET order_record = 50 WHERE order_record = 3")
     warehouse.run("UPDATE pipeline.version_range SET first_record = 50, last_record = 50 WHERE first_record = 3")
     compared = load({"action": "compare", "schema": "check"})
     assert (compared["equal"], compared["renumbered"]) == (False, 1)

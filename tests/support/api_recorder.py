@@ -51,4 +51,4 @@ class ApiRecorder:
 
 def error(operation: str, code: str, message: str, status: int) -> ClientError:
     answer = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}}
-    return ClientError(answer, operation)  # type: ignore[arg-type]
+    return ClientError(answer, operation)

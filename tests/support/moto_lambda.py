@@ -34,7 +34,7 @@ class Invocations:
 
 def publish(storage: LambdaStorage, name_or_arn: str, description: str = "") -> LambdaFunction:
     latest = storage.get_function_by_name_or_arn_forbid_qualifier(name_or_arn)
-    versions = storage._functions[latest.function_name]["versions"]
+    versions: list[LambdaFunction] = storage._functions[latest.function_name]["versions"]
     same = versions and versions[-1].code_sha_256 == latest.code_sha_256
     if same and not latest.code_or_config_updated:
         return versions[-1]
@@ -49,6 +49,12 @@ def publish(storage: LambdaStorage, name_or_arn: str, description: str = "") -> 
     return version
 
 
+def weights(routing: Any) -> dict[str, float]:
+    """The additional versions of an alias, with their weights."""
+    found: dict[str, float] = (routing or {}).get("AdditionalVersionWeights", {})
+    return found
+
+
 def behave_like_lambda(monkeypatch: pytest.MonkeyPatch, invocations: Invocations) -> None:
     delete = LambdaStorage.del_function
 
@@ -56,9 +62,7 @@ def behave_like_lambda(monkeypatch: pytest.MonkeyPatch, invocations: Invocations
         function = storage.get_function_by_name_or_arn_with_qualifier(name_or_arn)
         aliases = storage._aliases[function.function_arn].values()
         naming = [
-            alias.name
-            for alias in aliases
-            if qualifier in {alias.function_version, *(alias.routing_config or {}).get("AdditionalVersionWeights", {})}
+            alias.name for alias in aliases if qualifier in {alias.function_version, *weights(alias.routing_config)}
         ]
         if qualifier and naming:
             message = f"Unable to delete version because the following aliases reference it: {naming}"
@@ -91,7 +95,9 @@ def behave_like_lambda(monkeypatch: pytest.MonkeyPatch, invocations: Invocations
         made = create(backend, {**spec, "Publish": False})
         answer = copy.copy(made)
         if spec.get("Publish"):
-            answer.version = backend.publish_version(made.function_name).version
+            published = backend.publish_version(made.function_name)
+            assert published is not None
+            answer.version = published.version
         return answer
 
     respond = LambdaResponse.invoke

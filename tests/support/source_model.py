@@ -48,8 +48,14 @@ def expected_rows(source: Connection, table: str) -> dict[int, Row]:
     """The present state of ``table``, by key."""
     rows = [tuple(row) for row in source.rows(EXPECTED[table])]
     if table == "dim_currency":
-        rows = [(key, code, pycountry.currencies.get(alpha_3=code).name) for key, code, _ in rows]
+        rows = [(key, code, _currency_name(code)) for key, code, _ in rows]
     return {row[0]: row for row in rows}
+
+
+def _currency_name(code: str) -> str:
+    found = pycountry.currencies.get(alpha_3=code)
+    assert found is not None, code
+    return str(found.name)
 
 
 def current_rows(warehouse: Connection, table: str) -> dict[int, Row]:

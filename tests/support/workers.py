@@ -13,9 +13,9 @@ import os
 import resource
 import sys
 import traceback
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Self
 
 FUNCTIONS = ("extract", "transform", "load")
 _REMAINING = 600_000  # milliseconds that Lambda gives
@@ -97,14 +97,14 @@ def _disturb(call: dict[str, Any]) -> None:
 
 
 def _shift_clock(offset: timedelta) -> None:
-    class Shifted(datetime):
+    class ShiftedDatetime(datetime):
         @classmethod
-        def now(cls, tz: Any = None) -> datetime:
-            return datetime.now(tz or UTC) + offset
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return cls.fromtimestamp(datetime.now(UTC).timestamp() + offset.total_seconds(), tz or UTC)
 
     for name, module in list(sys.modules.items()):
         if name.startswith("lambda_toolkit.pipeline.lambdas.") and getattr(module, "datetime", None) is datetime:
-            vars(module)["datetime"] = Shifted
+            vars(module)["datetime"] = ShiftedDatetime
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ def test_import_is_quick():
 
 
 @pytest.mark.parametrize("hint", Hint)
-def test_every_hint_has_words_for_python_and_for_the_command_line(hint):
+def test_every_hint_is_worded_for_python_and_the_command_line(hint):
     advice = Advice(hint, ("orders", "3"))
     in_python, in_commands = advice.worded(lambda_script._WORDING), advice.worded(WORDING)
     assert in_python != in_commands
