@@ -21,7 +21,7 @@ from .batch_files import BatchTransform
 
 Tell = Callable[[ProcessedManifest], object]
 
-_TURNS = 10  # at a number for a new revision, while other replays take it
+_MAX_ATTEMPTS = 10  # at a number for a new revision, while other replays take it
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def replay(
         return transform(ingestion, processed, declarations, batch, tell=tell)
     newest = _newest(source, ingestion, processed)
     converted = BatchTransform(source, key, ingestion, processed, declarations).write()
-    for _ in range(_TURNS):
+    for _ in range(_MAX_ATTEMPTS):
         if newest == replace(converted, revision=newest.revision):
             return Transformed(newest, created=False)
         manifest = replace(converted, revision=newest.revision + 1)
@@ -77,8 +77,8 @@ def replay(
             return Transformed(manifest, created=True)
         newest = _newest(source, ingestion, processed)
     raise LakeError(
-        f"Batch {batch} is being replayed by others, differently each time: {_TURNS} revisions came meanwhile. Is an "
-        "old release still running? Nothing was written; replay the batch again."
+        f"Batch {batch} is being replayed by others with different outcomes: {_MAX_ATTEMPTS} revisions were written "
+        "meanwhile. Is an old release still running? Nothing was written; replay the batch again."
     )
 
 
@@ -90,6 +90,6 @@ def _newest(source: IngestionManifest, ingestion: Lake, processed: Lake) -> Proc
         raise LakeError(
             f"Batch {source.batch} in s3://{ingestion.bucket} was extracted at {source.extracted_at}, and the one in "
             f"s3://{processed.bucket} at {written.extracted_at}: one of the buckets was replaced. Nothing was "
-            "transformed. Put back the one that is gone, or begin with an empty lake and an empty warehouse."
+            "transformed. Restore the bucket that was replaced, or start with an empty lake and an empty warehouse."
         )
     return written

@@ -49,14 +49,14 @@ def sweep_ingestion(lake: Lake, now: datetime, age: timedelta = AGE) -> Swept:
             continue
         for file in _between(lake, table, f"{now - age - WINDOW:%Y-%m-%d}", f"{now:%Y-%m-%d}~"):
             match = _INGESTED.fullmatch(file.key)
-            if match is not None and _old(file, now, age):
+            if match is not None and _is_old(file, now, age):
                 runs.setdefault(int(match["batch"]), {}).setdefault(match["run"], []).append(file)
     deleted: list[str] = []
     for batch, files in sorted(runs.items()):
         committed = written.get(batch)
-        if committed is None or not _old_moment(committed, now, age):
+        if committed is None or not _is_older(committed, now, age):
             continue
-        if len(files) == 1 and not any(_strange(file, committed) for found in files.values() for file in found):
+        if len(files) == 1 and not any(_is_suspect(file, committed) for found in files.values() for file in found):
             continue
         manifest = ingestion_manifest(lake.read(manifest_key(batch)), manifest_key(batch))
         named = files_of(manifest)
@@ -79,7 +79,7 @@ def sweep_processed(lake: Lake, now: datetime, age: timedelta = AGE) -> Swept:
     comes last sees the conflict.
     """
     written = _manifests(lake, now - age - WINDOW)
-    old = {batch: committed for batch, committed in written.items() if _old_moment(committed, now, age)}
+    old = {batch: committed for batch, committed in written.items() if _is_older(committed, now, age)}
     if not old:
         return Swept()
     files: dict[int, dict[tuple[str, str], list[Listed]]] = {}
@@ -92,11 +92,11 @@ def sweep_processed(lake: Lake, now: datetime, age: timedelta = AGE) -> Swept:
     revised: list[int] = []
     for batch, found in sorted(files.items()):
         every = [file for same in found.values() for file in same]
-        if len(every) == len(found) and not any(_strange(file, old[batch]) for file in every):
+        if len(every) == len(found) and not any(_is_suspect(file, old[batch]) for file in every):
             continue
         revisions = lake.revisions(batch)
         named = _named(lake, revisions)
-        orphans = [file.key for file in every if file.key not in named and _old(file, now, age)]
+        orphans = [file.key for file in every if file.key not in named and _is_old(file, now, age)]
         if orphans:
             lake.delete(orphans)
             deleted += orphans
@@ -144,14 +144,14 @@ def _between(lake: Lake, folder: str, first: str, last: str) -> Iterator[Listed]
         yield file
 
 
-def _old(file: Listed, now: datetime, age: timedelta) -> bool:
-    return _old_moment(file.written, now, age)
+def _is_old(file: Listed, now: datetime, age: timedelta) -> bool:
+    return _is_older(file.written, now, age)
 
 
-def _old_moment(moment: datetime, now: datetime, age: timedelta) -> bool:
+def _is_older(moment: datetime, now: datetime, age: timedelta) -> bool:
     return now - moment > age
 
 
-def _strange(file: Listed, committed: datetime) -> bool:
+def _is_suspect(file: Listed, committed: datetime) -> bool:
     """Whether the file was written outside the time of the run that committed its batch."""
     return not committed - _RUN <= file.written <= committed

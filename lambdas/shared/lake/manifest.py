@@ -195,8 +195,6 @@ def ingestion_manifest(content: bytes, key: str) -> IngestionManifest:
 def processed_manifest(content: bytes, key: str) -> ProcessedManifest:
     """Parses the processed manifest stored as ``key``. Raises LakeError when ``content`` is not one of this format."""
     document = _document(content, key)
-    if document.pop("quarantined", None) is not None:  # the rejects of another form, which a replay writes again
-        document.setdefault("rejected", {})
     try:
         return ProcessedManifest(
             **{

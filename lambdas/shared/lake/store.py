@@ -93,7 +93,7 @@ class Lake:
         keys = list(keys)
         for key in keys:
             if key.startswith((MANIFESTS, REVISIONS)):
-                raise ValueError(f"{key} is a manifest, or lies where manifests do")
+                raise ValueError(f"{key} is a manifest, or has the prefix of manifests")
         for key in keys:
             self._client.delete_object(Bucket=self.bucket, Key=key)
 

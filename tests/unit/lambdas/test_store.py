@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 
 import pyarrow as pa
 import pytest
@@ -63,13 +62,6 @@ def test_revisions_read_back_from_their_keys():
     ]
     assert revision_of("revisions/batch-000000000007-0002.json.bak") is None
     assert batch_of(revision_key(7, 2)) is None
-
-
-def test_manifest_without_rejects_reads_as_empty():
-    """A manifest of an earlier release reads as one that rejected nothing it could tell."""
-    old = {"format": 1, "batch": 1, "source_manifest": "m", "extracted_at": "t", "tables": {}}
-    found = processed_manifest(json.dumps({**old, "quarantined": {"dim": {"key": "q", "rows": 1}}}).encode(), "m")
-    assert (found.revision, found.rejected) == (1, {})
 
 
 def test_an_empty_lake_has_no_batch(lake):
