@@ -35,7 +35,7 @@ class Account:
     keys: tuple[str, str]
 
     def empty(self) -> None:
-        """Make it as if nobody had ever used it."""
+        """Reset it to its unused state."""
         connection = http.client.HTTPConnection(LOOPBACK, self.port, timeout=60)
         try:
             connection.request("POST", "/_ministack/reset")
@@ -111,7 +111,7 @@ class Measurement:
 
 @contextmanager
 def prepared(account: Account, proxy: Proxy, peer: Peer, project: Project) -> Iterator[Site]:
-    """An empty account, and the tool's project in a directory that is gone afterwards, ready for the first deploy."""
+    """An empty account, and the tool's project in a temporary directory, ready for the first deploy."""
     with tempfile.TemporaryDirectory(prefix="project-") as directory:
         home = Path(directory) / "project"
         home.mkdir()

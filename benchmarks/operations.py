@@ -1,4 +1,4 @@
-"""Which AWS operation an HTTP request is, told from the request alone: the same for every tool that sends one."""
+"""Which AWS operation an HTTP request is, derived from the request alone: the same for every tool that sends one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import botocore.loaders
 _SCOPE = re.compile(r"Credential=[^/]+/\d{8}/[^/]*/([^/]+)/aws4_request")
 _VERSIONED = re.compile(r"20\d\d-?\d\d-?\d\d(v\d)?$")  # UpdateFunctionCode20150331v2
 _READS = ("Get", "List", "Describe", "Head", "Lookup", "Search", "Test", "Validate", "Filter", "Assume", "Decode")
-_REST = ("lambda", "s3", "apigateway", "scheduler", "xray")  # told by method and path, as botocore's models say
+_REST = ("lambda", "s3", "apigateway", "scheduler", "xray")  # identified by method and path, as botocore's models say
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ def installed(kinds: Sequence[type[Peer]], only: Sequence[str]) -> tuple[list[Pe
         try:
             versions[peer.name] = peer.install()
         except UnavailableError as error:
-            print(f"{peer.name} is left out: {error}", file=sys.stderr)
+            print(f"{peer.name} is skipped: {error}", file=sys.stderr)
         else:
             peers.append(peer)
     return peers, versions
@@ -43,7 +43,7 @@ def installed(kinds: Sequence[type[Peer]], only: Sequence[str]) -> tuple[list[Pe
 
 @contextmanager
 def emulated() -> Iterator[Account]:
-    """An emulated AWS with nothing in it, gone afterwards."""
+    """An empty emulated AWS, deleted afterwards."""
     directory = Path(tempfile.mkdtemp(prefix="benchmark-"))
     home, log = directory / "emulator", directory / "emulator.log"
     emulator.set_clock_speed(home, _STILL)
@@ -52,7 +52,7 @@ def emulated() -> Iterator[Account]:
             home,
             credentials=_KEYS,
             region=REGION,
-            inbox=directory / "inbox",
+            mail_sink=directory / "mail-sink",
             log=log,
             port=free_port(),
             on_progress=lambda text: print(text, file=sys.stderr),

@@ -92,7 +92,7 @@ class Peer(ABC):
 
     name: str
     quick_name: str | None = None  # its shortest way to change one function's code, where it has one
-    answers = ""  # what it is told when it asks
+    answers = ""  # the answers to its prompts
 
     def __init__(self, cache: Path) -> None:
         self.cache = cache

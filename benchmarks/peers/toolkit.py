@@ -118,8 +118,8 @@ class Totes(Toolkit):
 
     @property
     def variables(self) -> Mapping[str, str]:
-        """The databases, which nobody connects to."""
-        url = "postgresql://nobody:nothing@127.0.0.1:5432/nowhere"
+        """The databases, to which no process connects."""
+        url = "postgresql://user:nothing@127.0.0.1:5432/nowhere"
         return {**super().variables, "SOURCE_DATABASE_URL": url, "WAREHOUSE_DATABASE_URL": url}
 
     def write(self, site: Site, project: Project) -> None:

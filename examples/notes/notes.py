@@ -13,7 +13,7 @@ _markdown = MarkdownIt()
 
 
 def lambda_handler(event: dict[str, Any], context: object) -> dict[str, list[str]]:
-    """Takes S3's event; returns the keys of the pages. Raises where a file is no text, so that the alarm goes off."""
+    """Takes S3's event; returns the keys of the pages. Raises where a file is no text, so that the alarm fires."""
     return {"pages": [_page(record["s3"]) for record in event.get("Records", ())]}
 
 

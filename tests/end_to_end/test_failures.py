@@ -17,11 +17,11 @@ PATIENCE = 30.0  # seconds for the alarm and its email
 def await_email(line, alarm: str, since: int) -> mail_sink.Email:
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
-        for email in mail_sink.read(line.stack.inbox)[since:]:
+        for email in mail_sink.read(line.stack.mail_sink)[since:]:
             if alarm in email.subject:
                 return email
         time.sleep(0.2)
-    raise AssertionError(f"no email about {alarm}: {[email.subject for email in mail_sink.read(line.stack.inbox)]}")
+    raise AssertionError(f"no email about {alarm}: {[email.subject for email in mail_sink.read(line.stack.mail_sink)]}")
 
 
 def stored_secret(line, aws, name: str):
@@ -33,7 +33,7 @@ def test_a_wrong_password_is_told_mailed_and_loses_nothing(filled, aws, sql):
     stack = filled.stack
     client, secret = stored_secret(filled, aws, "totes/local/source")
     sql(stack.source_admin, "UPDATE sales_order SET units_sold = 1234 WHERE sales_order_id = 5")
-    mails = len(mail_sink.read(stack.inbox))
+    mails = len(mail_sink.read(stack.mail_sink))
     client.put_secret_value(SecretId="totes/local/source", SecretString=json.dumps({**secret, "password": "wrong"}))
     try:
         result = filled("run")
@@ -51,7 +51,7 @@ def test_a_wrong_password_is_told_mailed_and_loses_nothing(filled, aws, sql):
 
 
 def test_a_function_that_nothing_starts_any_more_is_mailed(filled, aws):
-    cloudwatch, mails = aws(filled, "cloudwatch"), len(mail_sink.read(filled.stack.inbox))
+    cloudwatch, mails = aws(filled, "cloudwatch"), len(mail_sink.read(filled.stack.mail_sink))
     for state in ("OK", "INSUFFICIENT_DATA"):  # what CloudWatch finds when invocations stop to come
         cloudwatch.set_alarm_state(AlarmName="totes-local-load-silent", StateValue=state, StateReason="a test")
     email = await_email(filled, "totes-local-load-silent", mails)

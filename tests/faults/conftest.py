@@ -46,7 +46,7 @@ def emulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, em
         directory,
         credentials=credentials,
         region=REGION,
-        inbox=directory.parent / "inbox",
+        mail_sink=directory.parent / "mail-sink",
         log=log,
         port=free_port(),
     )

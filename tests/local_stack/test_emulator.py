@@ -209,4 +209,4 @@ def _put_alarm(account: Account, name: str, namespace: str, metric: str, functio
 
 
 def _emails(account: Account, alarm: str) -> list[mail_sink.Email]:
-    return [email for email in mail_sink.read(account.stack.inbox) if f'"{alarm}"' in email.subject]
+    return [email for email in mail_sink.read(account.stack.mail_sink) if f'"{alarm}"' in email.subject]

@@ -129,7 +129,7 @@ def test_an_interrupted_up_leaves_nothing_running(root: Path, monkeypatch: pytes
     with pytest.raises(KeyboardInterrupt):
         up(root)
 
-    assert len(running) >= 3  # PostgreSQL, the emulator, the clock
+    assert len(running) >= 3  # PostgreSQL, the emulator, the alarm evaluator
     assert processes_of(root) == []
     assert not (root / ".local" / "stack.json").exists()
 
@@ -138,9 +138,9 @@ def test_a_second_interrupt_does_not_end_the_stopping(root: Path, monkeypatch: p
     up(root)
     stop = embedded.stop_group
 
-    def impatient(clock: Identity) -> bool:
+    def impatient(evaluator: Identity) -> bool:
         os.kill(os.getpid(), signal.SIGINT)
-        return stop(clock)
+        return stop(evaluator)
 
     monkeypatch.setattr(embedded, "stop_group", impatient)
     handler = signal.getsignal(signal.SIGINT)
@@ -155,7 +155,7 @@ def test_a_stranger_with_the_id_of_a_dead_process_is_left_alone(root: Path) -> N
     embedded.down(root)
     me = {"pid": os.getpid(), "started": 1.0}
     (root / ".local" / "processes.json").write_text(
-        json.dumps({"emulator": me, "postgres": me, "clock": me}), encoding="utf-8"
+        json.dumps({"emulator": me, "postgres": me, "alarm_evaluator": me}), encoding="utf-8"
     )
 
     assert not embedded.down(root)
@@ -175,10 +175,10 @@ def test_a_start_that_fails_says_so_with_the_end_of_the_log(root: Path, monkeypa
 def test_failing_alarm_evaluator_stops_the_stack_with_a_message(
     root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A clock that does not start says so and takes the rest down."""
+    """If the alarm evaluator does not start, the stack stops with a message."""
     monkeypatch.setattr(embedded.sys, "executable", "/bin/false")
 
-    with pytest.raises(LocalError, match="The clock ended"):
+    with pytest.raises(LocalError, match="The alarm evaluator ended"):
         up(root)
 
     assert processes_of(root) == []

@@ -1,1 +1,1 @@
-"""The embedded stack: a real PostgreSQL, an emulated AWS, its clock and inbox, and totesys-shaped data."""
+"""The local stack: a real PostgreSQL, an emulated AWS, its alarm evaluator and mail sink, and totesys-shaped data."""

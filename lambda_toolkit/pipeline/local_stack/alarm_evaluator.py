@@ -1,12 +1,12 @@
-"""What CloudWatch does all the time and the emulator does not: judge alarms, and turn log lines into metrics.
+"""What CloudWatch does continuously and the emulator does not: evaluate alarms, and turn log lines into metrics.
 
 A process of its own beside the emulator. Every second it
 
 * publishes the metrics that functions wrote to their logs in the embedded metric format (EMF), and
-* judges every metric alarm by its own namespace, metric, dimensions, period, statistic and treatment of missing data,
+* evaluates each metric alarm by its namespace, metric, dimensions, period, statistic and treatment of missing data,
   and sets its state when that changed, which is what makes the emulator tell the alarm's topic.
 
-It uses the public API alone. It ends when it is told to, or when the emulator is gone.
+It uses the public API alone. It ends on SIGTERM or SIGINT, or when the emulator has ended.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ State = Literal["OK", "ALARM", "INSUFFICIENT_DATA"]
 TICK = 1.0  # seconds
 OVERLAP = 5.0  # seconds: log lines are read this far back again, as they may arrive late; each is counted once
 LOG_GROUPS = "/aws/lambda/"
-_QUERIES = 500  # GetMetricData takes so many at once
-_DATA = 1000  # PutMetricData takes so many at once
+_QUERIES = 500  # GetMetricData takes at most this many per call
+_DATA = 1000  # PutMetricData takes at most this many per call
 _COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
     "GreaterThanOrEqualToThreshold": lambda value, threshold: value >= threshold,
     "GreaterThanThreshold": lambda value, threshold: value > threshold,
@@ -87,12 +87,12 @@ def metrics_in(line: str) -> Iterator[Datum]:
         return  # like CloudWatch: a line that does not keep to the format stays a line of log
 
 
-def judge(alarm: Mapping[str, Any], values: Mapping[float, float], now: float) -> tuple[State, str] | None:
+def evaluate(alarm: Mapping[str, Any], values: Mapping[float, float], now: float) -> tuple[State, str] | None:
     """The state of an alarm and its reason, or None when it stays what it is ("ignore" and no data).
 
     ``values``: the statistic by the start of its period (seconds since 1970). The period that is still open counts as
-    soon as it has data, so that an alarm goes off at once. The complete periods before it count too, so that what came
-    in the last second of one is not missed.
+    soon as it has data, so that an alarm changes its state immediately. The complete periods before it count too: data
+    of the last second of a period is not missed.
     """
     period, wanted = alarm["Period"], alarm["EvaluationPeriods"]
     needed = alarm.get("DatapointsToAlarm") or wanted
@@ -124,8 +124,8 @@ def _reason(alarm: Mapping[str, Any], found: str) -> str:
     )
 
 
-class Clock:
-    """Publishes log metrics and judges alarms, once for each call of ``tick``."""
+class AlarmEvaluator:
+    """Publishes log metrics and evaluates alarms, once for each call of ``tick``."""
 
     def __init__(self, cloudwatch: Any, logs: Any, since: float) -> None:
         self._cloudwatch = cloudwatch
@@ -136,7 +136,7 @@ class Clock:
     def tick(self, now: float) -> None:
         """Do what is due at ``now`` (seconds since 1970)."""
         self.publish_log_metrics(now)
-        self.judge_alarms(now)
+        self.evaluate_alarms(now)
 
     def publish_log_metrics(self, now: float) -> None:
         """Publish the metrics in log lines that came since the last time."""
@@ -161,7 +161,7 @@ class Clock:
         self._since = now
         self._counted = {event: at for event, at in self._counted.items() if at >= now - 2 * OVERLAP}
 
-    def judge_alarms(self, now: float) -> None:
+    def evaluate_alarms(self, now: float) -> None:
         """Set the state of the alarms whose state is another now."""
         alarms = [
             alarm
@@ -171,10 +171,10 @@ class Clock:
         for some in _batches(alarms, _QUERIES):
             values = self._values(some, now)
             for alarm in some:
-                judged = judge(alarm, values[alarm["AlarmName"]], now)
-                if judged is not None and judged[0] != alarm["StateValue"]:
+                evaluated = evaluate(alarm, values[alarm["AlarmName"]], now)
+                if evaluated is not None and evaluated[0] != alarm["StateValue"]:
                     self._cloudwatch.set_alarm_state(
-                        AlarmName=alarm["AlarmName"], StateValue=judged[0], StateReason=judged[1]
+                        AlarmName=alarm["AlarmName"], StateValue=evaluated[0], StateReason=evaluated[1]
                     )
 
     def _values(self, alarms: Iterable[Mapping[str, Any]], now: float) -> dict[str, dict[float, float]]:
@@ -227,12 +227,12 @@ def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
 
 
 def run(stack_file: Path) -> None:
-    """Tick until told to end (SIGTERM, SIGINT) or until the emulator of this stack is gone."""
+    """Tick until SIGTERM or SIGINT, or until the emulator of this stack has ended."""
     import boto3
 
     from lambda_toolkit.pipeline.local_stack.description import read_stack
     from lambda_toolkit.pipeline.local_stack.process import is_alive
-    from lambda_toolkit.pipeline.local_stack.stack import CLOCK_READY, EMULATOR
+    from lambda_toolkit.pipeline.local_stack.stack import EVALUATOR_READY, EMULATOR
 
     stack = read_stack(stack_file)
     session = boto3.Session(
@@ -241,12 +241,12 @@ def run(stack_file: Path) -> None:
         region_name=stack.region,
     )
     cloudwatch, logs = (session.client(name, endpoint_url=stack.aws_endpoint_url) for name in ("cloudwatch", "logs"))
-    clock = Clock(cloudwatch, logs, since=time())
-    told = threading.Event()
+    clock = AlarmEvaluator(cloudwatch, logs, since=time())
+    stopping = threading.Event()
     for number in (SIGTERM, SIGINT):
-        signal(number, lambda *_: told.set())
-    print(CLOCK_READY, flush=True)
-    while not told.wait(TICK) and is_alive(stack.processes[EMULATOR]):
+        signal(number, lambda *_: stopping.set())
+    print(EVALUATOR_READY, flush=True)
+    while not stopping.wait(TICK) and is_alive(stack.processes[EMULATOR]):
         try:
             clock.tick(time())
         except Exception:  # whatever it is, the next tick must come, and makes up for this one

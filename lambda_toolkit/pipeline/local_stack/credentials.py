@@ -46,7 +46,7 @@ def forget(directory: Path) -> None:
 
 
 def write_private(path: Path, document: object) -> None:
-    """Write JSON that only its owner can read, all at once."""
+    """Write JSON that only its owner can read, in one step."""
     temporary = path.with_suffix(".new")
     temporary.unlink(missing_ok=True)
     temporary.touch(mode=0o600)

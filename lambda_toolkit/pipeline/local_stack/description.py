@@ -39,9 +39,9 @@ class Stack:
         return self.root / DIRECTORY
 
     @property
-    def inbox(self) -> Path:
+    def mail_sink(self) -> Path:
         """Where emails arrive; see lambda_toolkit.pipeline.local_stack.mail_sink."""
-        return self.directory / "inbox"
+        return self.directory / "mail-sink"
 
 
 def environment(stack: Stack) -> dict[str, str]:
@@ -100,7 +100,7 @@ def write_stack(stack: Stack) -> None:
         "source": stack.source.as_dict(),
         "source_admin": stack.source_admin.as_dict(),
         "warehouse": stack.warehouse.as_dict(),
-        "inbox": str(stack.inbox),
+        "mail-sink": str(stack.mail_sink),
         "processes": documents(stack.processes),
     }
     credentials.write_private(stack.directory / STACK_FILE, document)

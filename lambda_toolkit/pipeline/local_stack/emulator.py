@@ -1,7 +1,7 @@
 """The emulated AWS: ministack in an environment of its own, on 127.0.0.1, with IAM enforced.
 
 What it keeps lives below one directory: the objects of its buckets are written as they come, everything else when it is
-told to end. An emulator that was killed has therefore lost part of its memory: ``unsaved`` says so to the next start.
+asked to end. An emulator that was killed has therefore lost part of its memory: ``unsaved`` says so to the next start.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from lambda_toolkit.pipeline.local_stack.process import (
 )
 
 ACCOUNT = "000000000000"
-START_PATIENCE = 60.0  # seconds: the first start compiles ministack
-STOP_PATIENCE = 20.0  # seconds
+START_TIMEOUT = 60.0  # seconds: the first start compiles ministack
+STOP_TIMEOUT = 20.0  # seconds
 LAUNCHER = Path(__file__).with_name("emulator_launcher.py")
 
 
@@ -58,13 +58,13 @@ def launch(
     *,
     credentials: Credentials,
     region: str,
-    inbox: Path,
+    mail_sink: Path,
     log: Path,
     port: int,
     on_progress: Callable[[str], None] = lambda message: None,
     also: Sequence[str] = (),
 ) -> Emulator:
-    """Start the emulator and return at once; ``await_ready`` waits for it. ``also``: more packages for its environment.
+    """Start the emulator without waiting (see ``await_ready``). ``also``: more packages for its environment.
 
     Raises LocalError when its environment cannot be installed or the process does not start.
     """
@@ -80,7 +80,7 @@ def launch(
                 "-I",  # neither this project's directory nor the user's packages are on its path
                 LAUNCHER,
                 f"--clock-speed-file={clock_speed_file(directory)}",
-                f"--inbox={inbox}",
+                f"--mail-sink={mail_sink}",
             ],
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -104,14 +104,14 @@ def await_ready(emulator: Emulator, log: Path) -> None:
             raise LocalError(f"The emulator ended while starting. {end_of(log)}")
         return _answers(emulator.port)
 
-    if not wait_until(answered, START_PATIENCE):
-        raise LocalError(f"The emulator did not answer within {START_PATIENCE:.0f} s. {end_of(log)}")
+    if not wait_until(answered, START_TIMEOUT):
+        raise LocalError(f"The emulator did not answer within {START_TIMEOUT:.0f} s. {end_of(log)}")
 
 
 def stop(directory: Path, process: Identity) -> bool:
     """Stop the emulator and all that it started. False when nothing ran."""
     was_there = bool(group_of(process))
-    ended_well = is_alive(process) and stop_group(process, SIGTERM, STOP_PATIENCE)
+    ended_well = is_alive(process) and stop_group(process, SIGTERM, STOP_TIMEOUT)
     stop_group(process)
     if ended_well:
         _unsaved(directory).unlink(missing_ok=True)
@@ -125,7 +125,7 @@ def lost_memory(directory: Path) -> bool:
 
 
 def set_clock_speed(directory: Path, speed: float) -> None:
-    """Make ``rate()`` schedules fire ``speed`` times as often as they say, at once."""
+    """Make ``rate()`` schedules fire ``speed`` times as often as they say, from now on."""
     path = clock_speed_file(directory)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".new")

@@ -40,7 +40,7 @@ def interpreter(
     if python.exists():
         return python
     on_progress("Installing the emulated AWS, once")
-    shutil.rmtree(home, ignore_errors=True)  # its base interpreter is gone: the link leads nowhere
+    shutil.rmtree(home, ignore_errors=True)  # its base interpreter was removed: the link is broken
     building = Path(tempfile.mkdtemp(prefix="emulator-", dir=cache))
     try:
         base = str(Path(sys.base_prefix, "bin", f"python{sysconfig.get_python_version()}"))

@@ -1,16 +1,16 @@
 """Starts ministack with what it lacks. Run by the emulator's own interpreter, never imported by this project.
 
-Six things are changed, each by replacing one private name of the pinned ministack version; a name that is gone stops
+Six things are changed, each by replacing one private name of the pinned ministack version; a missing name stops
 the start with a message.
 
 * Schedules are looked at every second instead of every ten, and intervals of ``rate()`` pass ``clock-speed`` times
   faster. The file of that name is read at every look, so the speed can be changed while the emulator runs.
-* ministack judges alarms when a metric is put, by namespace and name alone: an error of one function would raise the
-  alarms of all. That is switched off; ``alarm_evaluator`` judges them by their dimensions, through the public API.
+* ministack evaluates alarms when a metric is put, by namespace and name alone: an error of one function would raise the
+  alarms of all. That is switched off; ``alarm_evaluator`` evaluates them by their dimensions, through the public API.
 * ministack lets a rule or a bucket invoke any function. Here, as on AWS, the function's own policy must permit it.
-* SNS only logs what it sends to email subscribers: here it is also written to the inbox.
+* SNS only logs what it sends to email subscribers: here it is also written to the mail sink.
 * Policies that ask for TLS (``aws:SecureTransport``), as those of this project's buckets do, are content with this
-  machine's own loopback interface, which nobody listens in on.
+  machine's own loopback interface, on which no other host can listen.
 * The list of resources by tag knows no log groups, alarms and secrets. Here, as on AWS, it does.
 """
 
@@ -31,15 +31,15 @@ SCHEDULE_TICK = 1  # seconds between two looks at the schedules
 
 
 def main() -> None:
-    """Change ministack as above, then run it in this process until it is told to end."""
+    """Change ministack as above, then run it in this process until it is stopped."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--clock-speed-file", type=Path, required=True)
-    parser.add_argument("--inbox", type=Path, required=True)
+    parser.add_argument("--mail-sink", type=Path, required=True)
     arguments = parser.parse_args()
     hasten_schedules(arguments.clock_speed_file)
     leave_alarms_alone()
     demand_permissions()
-    deliver_emails(arguments.inbox)
+    deliver_emails(arguments.mail_sink)
     list_more_tags()
     trust_the_loopback_interface()
     app = importlib.import_module("ministack.app")
@@ -62,7 +62,7 @@ def hasten_schedules(speed_file: Path) -> None:
 
 
 def leave_alarms_alone() -> None:
-    """Stop ministack from judging metric alarms itself."""
+    """Stop ministack from evaluating metric alarms itself."""
     cloudwatch = importlib.import_module("ministack.services.cloudwatch")
     _private(cloudwatch, "_evaluate_alarm")
     vars(cloudwatch).update(_evaluate_alarm=lambda alarm: None)
@@ -119,9 +119,9 @@ def permits(statement: dict[str, Any], function: str, service: str, source: str)
 
 
 def deliver_emails(directory: Path) -> None:
-    """Write what is published to a topic into the inbox, once for each of its email subscribers."""
+    """Write what is published to a topic into the mail sink, once for each of its email subscribers."""
     sns = importlib.import_module("ministack.services.sns")
-    inbox = _load(Path(__file__).with_name("mail_sink.py"))
+    sink = _load(Path(__file__).with_name("mail_sink.py"))
     fan_out: Callable[..., None] = _private(sns, "_fanout")
     topic_by_arn = _private(sns, "_topic_by_arn_any_scope")
 
@@ -131,7 +131,7 @@ def deliver_emails(directory: Path) -> None:
         fan_out(topic_arn, message_id, message, subject, *rest, **more)
         for subscription in (topic_by_arn(topic_arn) or {}).get("subscriptions", ()):
             if subscription["protocol"] in ("email", "email-json") and subscription["confirmed"]:
-                inbox.deliver(
+                sink.deliver(
                     directory,
                     recipient=subscription["endpoint"],
                     subject=subject or "",
@@ -181,7 +181,7 @@ def _private(module: ModuleType, name: str) -> Any:
         return getattr(module, name)
     except AttributeError:
         raise SystemExit(
-            f"{module.__name__}.{name} is gone: this version of ministack is not the one that "
+            f"{module.__name__}.{name} is missing: this version of ministack is not the one that "
             "local_stack/emulator.py names. Delete the emulator's environment and try again."
         ) from None
 

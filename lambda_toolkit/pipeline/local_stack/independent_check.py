@@ -1,4 +1,4 @@
-"""Compares the warehouse with the source, value by value: the independent judge of what the pipeline did.
+"""Compares the warehouse with the source, value by value: an independent check of what the pipeline did.
 
 It shares nothing with the pipeline: its queries are its own (lambda_toolkit.pipeline.local_stack.totesys.expected).
 """
@@ -24,7 +24,7 @@ from lambda_toolkit.pipeline.local_stack.totesys.expected import (
 )
 from lambda_toolkit.pipeline.local_stack.totesys.statement import compose
 
-EXAMPLES = 5  # differences that are told of each table
+EXAMPLES = 5  # differences reported for each table
 
 
 @dataclass(frozen=True)
@@ -102,9 +102,9 @@ def _compare(
     if len(found) < len(read):
         differences.append(f"{len(read) - len(found)} rows repeat the {expectation.columns[0]} of another")
     if expectation.is_fact:
-        for told, must, does in view_queries(expectation):
+        for description, must, does in view_queries(expectation):
             wrong = set(_rows(warehouse, must)) ^ set(_rows(warehouse, does))
-            differences += [f"{told} {record}" for (record,) in sorted(wrong, key=str)]
+            differences += [f"{description} {record}" for (record,) in sorted(wrong, key=str)]
     return TableCheck(
         table=expectation.table,
         source_rows=len(expected),

@@ -31,7 +31,7 @@ class Email:
 
 
 def deliver(directory: Path, *, recipient: str, subject: str, body: str, topic: str) -> Path:
-    """Write one message to the inbox. Returns its file."""
+    """Write one message to the mail sink. Returns its file."""
     with _writing:
         directory.mkdir(parents=True, exist_ok=True)
         number = 1 + len(_lines(directory))
@@ -48,7 +48,7 @@ def deliver(directory: Path, *, recipient: str, subject: str, body: str, topic: 
 
 
 def read(directory: Path) -> tuple[Email, ...]:
-    """Every message in the inbox, the oldest first; none when nothing ever arrived."""
+    """Every message in the mail sink, oldest first; none if none arrived."""
     emails = []
     for line in _lines(directory):
         entry = json.loads(line)

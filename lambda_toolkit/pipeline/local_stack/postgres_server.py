@@ -33,8 +33,8 @@ from lambda_toolkit.pipeline.local_stack.process import stop as stop_process
 
 SUPERUSER = "postgres"
 ACCOUNTS = ("postgres", "nobody")  # who runs the server when root asks for one: the first that exists
-START_PATIENCE = 30.0  # seconds
-STOP_PATIENCE = 10.0  # seconds
+START_TIMEOUT = 30.0  # seconds
+STOP_TIMEOUT = 10.0  # seconds
 _PORT_ATTEMPTS = 3
 
 OUTSIDE = "/var/tmp"  # noqa: S108  # nosec B108
@@ -93,7 +93,7 @@ def start(directory: Path, *, port: int | None = None, settings: Mapping[str, st
         except BaseException as failure:  # Ctrl-C included: nothing may be left running
             stop_process(pid, signal.SIGQUIT)
             if isinstance(failure, LocalError) and port is None and attempt < _PORT_ATTEMPTS:
-                continue  # somebody else may have taken the port between choosing it and listening on it
+                continue  # another process may have taken the port between choosing it and listening on it
             raise
         server = Server(LOOPBACK, chosen, SUPERUSER, password, directory, pid.pid, pid.started)
         _write_record(home, server)
@@ -109,7 +109,7 @@ def stop(directory: Path) -> bool:
     process = _postmaster(home)
     if process is None:
         return False
-    stopped = stop_process(process, signal.SIGINT, STOP_PATIENCE)
+    stopped = stop_process(process, signal.SIGINT, STOP_TIMEOUT)
     (home / "server.json").unlink(missing_ok=True)
     return stopped
 
@@ -299,7 +299,7 @@ def _launch(home: Path, binaries: Path, account: pwd.struct_passwd | None, setti
             **_as(account),
         )
     identity = identify(process.pid)
-    process.returncode = 0  # it is nobody's child to wait for: it outlives this command on purpose
+    process.returncode = 0  # no process waits for it: it outlives this command on purpose
     if identity is None:
         raise LocalError(f"PostgreSQL ended as soon as it was started. {_end_of_log(home)}")
     return identity
@@ -317,8 +317,8 @@ def _await_answer(process: Identity, port: int, password: str, home: Path) -> No
             return False
         return True
 
-    if not wait_until(answered, START_PATIENCE):
-        raise LocalError(f"PostgreSQL did not answer on port {port} within {START_PATIENCE:.0f} s. {_end_of_log(home)}")
+    if not wait_until(answered, START_TIMEOUT):
+        raise LocalError(f"PostgreSQL did not answer on port {port} within {START_TIMEOUT:.0f} s. {_end_of_log(home)}")
 
 
 def _end_of_log(home: Path) -> str:
@@ -343,5 +343,5 @@ def _postmaster(home: Path) -> Identity | None:
         return None
     process = identify(pid)
     if process is None or data != str(home / "data") or abs(process.started - started) > 5:
-        return None  # a file that a crash left behind, and an id that somebody else has now
+        return None  # a file that a crash left behind, and an id that another process has now
     return process

@@ -1,4 +1,4 @@
-"""Processes that outlive the command that started them, told apart by start time so that no stranger is killed."""
+"""Processes that outlive the command that started them, known by id and start time, so that no other one is killed."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def is_alive(identity: Identity) -> bool:
 def group_of(leader: Identity) -> list[Identity]:
     """The live processes of the group that ``leader`` made, itself included while it lives.
 
-    A group outlives its leader, and while it does the system gives its id to nobody else. A later process that has the
-    leader's id is therefore proof that the group is gone.
+    A group outlives its leader, and meanwhile the system gives its id to no other process. A later process with the
+    leader's id is therefore proof that the group has ended.
     """
     now = identify(leader.pid)
     if now is not None and not is_alive(leader):
@@ -69,32 +69,32 @@ def group_of(leader: Identity) -> list[Identity]:
     return members
 
 
-def stop(identity: Identity, first: signal.Signals = signal.SIGTERM, patience: float = 10.0) -> bool:
-    """Ask one process to end, and kill it after ``patience`` seconds. Returns False when it did not run any more."""
+def stop(identity: Identity, first: signal.Signals = signal.SIGTERM, timeout: float = 10.0) -> bool:
+    """Ask one process to end, and kill it after ``timeout`` seconds. Returns False when it did not run any more."""
     if not is_alive(identity):
         return False
     _send(identity, first)
-    if not wait_until(lambda: not is_alive(identity), patience):
+    if not wait_until(lambda: not is_alive(identity), timeout):
         _send(identity, signal.SIGKILL)
-        wait_until(lambda: not is_alive(identity), patience)
+        wait_until(lambda: not is_alive(identity), timeout)
     return True
 
 
-def stop_group(leader: Identity, first: signal.Signals = signal.SIGTERM, patience: float = 10.0) -> bool:
-    """Ask the leader of a process group to end, then end whoever of the group is left. False when nobody was there."""
+def stop_group(leader: Identity, first: signal.Signals = signal.SIGTERM, timeout: float = 10.0) -> bool:
+    """Ask the leader of a process group to end, then end what is left of the group. False if none ran."""
     members = group_of(leader)
     if not members:
         return False
-    stop(leader, first, patience)
+    stop(leader, first, timeout)
     for member in group_of(leader):
         _send(member, signal.SIGKILL)
-    wait_until(lambda: not group_of(leader), patience)
+    wait_until(lambda: not group_of(leader), timeout)
     return True
 
 
-def wait_until(condition: Callable[[], bool], patience: float, poll: float = _POLL) -> bool:
-    """Whether ``condition`` came true within ``patience`` seconds."""
-    deadline = monotonic() + patience
+def wait_until(condition: Callable[[], bool], timeout: float, poll: float = _POLL) -> bool:
+    """Whether ``condition`` came true within ``timeout`` seconds."""
+    deadline = monotonic() + timeout
     while not condition():
         if monotonic() >= deadline:
             return False
@@ -103,7 +103,7 @@ def wait_until(condition: Callable[[], bool], patience: float, poll: float = _PO
 
 
 def free_port(preferred: int = 0) -> int:
-    """A port of the loopback interface that nobody listens on now: the preferred one if it is free, else any."""
+    """A port of the loopback interface that no process listens on now: the preferred one if it is free, else any."""
     for wanted in (preferred, 0):
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # old connections do not take a port

@@ -1,11 +1,11 @@
 """The embedded stack as a whole: started, found again, and stopped with nothing left behind.
 
-Everything it has is below ``.local``: the databases' files, what the emulated AWS keeps, the logs, the inbox, and
+Everything it has is below ``.local``: the databases' files, what the emulated AWS keeps, the logs, the mail sink, and
 ``stack.json`` (readable by its owner alone), which says where everything is while it is up.
 
 Data survives ``down`` and the next ``up``: both databases, and the lake with all else that the emulator knew. So do
 ports and passwords, because the functions' secrets hold them. Warehouse and lake belong together, as the warehouse's
-ledger names the lake's batches: when one of them was lost or not saved (the machine stopped, somebody killed the
+ledger names the lake's batches: when one of them was lost or not saved (the machine stopped, a user killed the
 emulator), ``up`` starts with both empty, and says so. The source stays as it is.
 """
 
@@ -51,11 +51,11 @@ from lambda_toolkit.pipeline.local_stack.process import stop as stop_process
 
 DEFAULT_REGION = "eu-west-2"
 EMULATOR = "emulator"
-CLOCK = "clock"
+EVALUATOR = "alarm_evaluator"
 POSTGRES = "postgres"
-PARTS = {EMULATOR: "the emulated AWS", CLOCK: "its clock", POSTGRES: "PostgreSQL"}
-CLOCK_READY = "The clock is ready"  # what the clock writes to its log when it is
-CLOCK_PATIENCE = 30.0  # seconds
+PARTS = {EMULATOR: "the emulated AWS", EVALUATOR: "its alarm evaluator", POSTGRES: "PostgreSQL"}
+EVALUATOR_READY = "The alarm evaluator is ready"  # the line that it logs
+EVALUATOR_TIMEOUT = 30.0  # seconds
 
 Progress = Callable[[str], None]
 
@@ -136,7 +136,7 @@ def load_stack(root: Path) -> Stack:
 
 
 def _ended_parts(root: Path) -> list[str]:
-    """The parts that ended although nobody stopped the stack."""
+    """The parts that ended although the stack was not stopped."""
     path = root.resolve() / DIRECTORY / STACK_FILE
     if not path.is_file():
         return []
@@ -156,7 +156,7 @@ def _start(
     processes: dict[str, Identity] = {}
 
     def started(name: str, process: Identity) -> None:
-        processes[name] = process  # written at once: if this command is killed, the next one finds what to stop
+        processes[name] = process  # written immediately: if this command is killed, the next one finds what to stop
         accesses.write_private(directory / "processes.json", documents(processes))
 
     access = accesses.of(directory)
@@ -174,7 +174,7 @@ def _start(
         directory / EMULATOR,
         credentials=credentials,
         region=region,
-        inbox=directory / "inbox",
+        mail_sink=directory / "mail-sink",
         log=log,
         port=free_port(access.emulator_port),
         on_progress=say,
@@ -194,16 +194,16 @@ def _start(
         processes=processes,
     )
     write_stack(stack)
-    started(CLOCK, _launch_clock(directory))
+    started(EVALUATOR, _launch_evaluator(directory))
     write_stack(stack)
     emulator.await_ready(aws, log)
-    _await_clock(processes[CLOCK], directory / "clock.log")
+    _await_evaluator(processes[EVALUATOR], directory / "alarm-evaluator.log")
     say("The embedded stack is up")
     return stack
 
 
-def _launch_clock(directory: Path) -> Identity:
-    with (directory / "clock.log").open("wb") as log:
+def _launch_evaluator(directory: Path) -> Identity:
+    with (directory / "alarm-evaluator.log").open("wb") as log:
         process = subprocess.Popen(  # nosec B603
             [sys.executable, "-m", "lambda_toolkit.pipeline.local_stack.alarm_evaluator", directory / STACK_FILE],
             stdin=subprocess.DEVNULL,
@@ -216,18 +216,20 @@ def _launch_clock(directory: Path) -> Identity:
     identity = identify(process.pid)
     process.returncode = 0  # it outlives this command on purpose
     if identity is None:
-        raise LocalError(f"The clock ended as soon as it was started. {emulator.end_of(directory / 'clock.log')}")
+        raise LocalError(
+            f"The alarm evaluator ended right after its start. {emulator.end_of(directory / 'alarm-evaluator.log')}"
+        )
     return identity
 
 
-def _await_clock(process: Identity, log: Path) -> None:
+def _await_evaluator(process: Identity, log: Path) -> None:
     def ready() -> bool:
         if not is_alive(process):
-            raise LocalError(f"The clock ended while starting. {emulator.end_of(log)}")
-        return CLOCK_READY in log.read_text(encoding="utf-8", errors="replace")
+            raise LocalError(f"The alarm evaluator ended while starting. {emulator.end_of(log)}")
+        return EVALUATOR_READY in log.read_text(encoding="utf-8", errors="replace")
 
-    if not wait_until(ready, CLOCK_PATIENCE):
-        raise LocalError(f"The clock was not ready within {CLOCK_PATIENCE:.0f} s. {emulator.end_of(log)}")
+    if not wait_until(ready, EVALUATOR_TIMEOUT):
+        raise LocalError(f"The alarm evaluator was not ready within {EVALUATOR_TIMEOUT:.0f} s. {emulator.end_of(log)}")
 
 
 def _stop_everything(directory: Path, say: Progress) -> bool:
@@ -235,8 +237,8 @@ def _stop_everything(directory: Path, say: Progress) -> bool:
     with _undisturbed():
         recorded = _recorded(directory)
         stopped = False
-        if CLOCK in recorded:
-            stopped |= stop_group(recorded[CLOCK])
+        if EVALUATOR in recorded:
+            stopped |= stop_group(recorded[EVALUATOR])
         if EMULATOR in recorded:
             stopped |= emulator.stop(directory / EMULATOR, recorded[EMULATOR])
         stopped |= postgres_server.stop(directory / POSTGRES)
@@ -251,7 +253,7 @@ def _stop_everything(directory: Path, say: Progress) -> bool:
 
 @contextlib.contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Nobody's second Ctrl-C ends this halfway, with one part stopped and the others left running."""
+    """A second Ctrl-C does not end this halfway, with one part stopped and the others left running."""
     if threading.current_thread() is not threading.main_thread():  # only the main thread is sent signals
         yield
         return
@@ -271,16 +273,16 @@ def _recorded(directory: Path) -> dict[str, Identity]:
 def _lake_is_whole(directory: Path, say: Progress) -> bool:
     """Whether the emulated AWS remembers the lake; else what it has is dropped, and the warehouse must be, too.
 
-    The source is nobody's copy: it stays, and the next run reads it anew.
+    The source is not a copy: it stays, and the next run reads it again.
     """
     has_databases = postgres_server.has_data(directory / POSTGRES)
     has_lake = (directory / EMULATOR / "state").is_dir()
     if emulator.lost_memory(directory / EMULATOR):
         say("The emulated AWS was not stopped in order the last time: lake and warehouse start empty, the source stays")
     elif has_databases and not has_lake:
-        say("The lake is gone: the warehouse starts empty, too, and the source stays")
+        say("The lake was lost: the warehouse starts empty, too, and the source stays")
     elif has_lake and not has_databases:
-        say("The databases are gone: the lake starts empty, too")
+        say("The databases were lost: the lake starts empty, too")
     else:
         return True
     _remove_lake(directory)
@@ -288,7 +290,7 @@ def _lake_is_whole(directory: Path, say: Progress) -> bool:
 
 
 def _remove_lake(directory: Path) -> None:
-    for name in (EMULATOR, "inbox"):
+    for name in (EMULATOR, "mail-sink"):
         if (directory / name).is_dir():
             shutil.rmtree(directory / name)
 
@@ -313,4 +315,4 @@ def _locked(directory: Path) -> Iterator[TextIO]:
 
 
 def _silent(_: str) -> None:
-    """Nobody wants to know."""
+    """Report nothing."""

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lambda_toolkit.pipeline.local_stack.alarm_evaluator import Clock, Datum, judge, metrics_in
+from lambda_toolkit.pipeline.local_stack.alarm_evaluator import AlarmEvaluator, Datum, evaluate, metrics_in
 
 NOON = 1_700_006_400.0  # the start of a minute
 
@@ -23,8 +23,8 @@ def alarm(**changes: Any) -> dict[str, Any]:
 
 
 def state(values: dict[float, float], now: float = NOON + 10, **changes: Any) -> str | None:
-    judged = judge(alarm(**changes), values, now)
-    return None if judged is None else judged[0]
+    evaluated = evaluate(alarm(**changes), values, now)
+    return None if evaluated is None else evaluated[0]
 
 
 @pytest.mark.parametrize(
@@ -85,9 +85,9 @@ def test_comparisons(comparison: str, at: str, above: str, below: str) -> None:
 
 
 def test_the_reason_says_what_was_found() -> None:
-    judged = judge(alarm(), {NOON: 3}, NOON)
-    assert judged is not None
-    assert judged[1] == "Errors (Sum over 60 s) GreaterThanOrEqualToThreshold 1: 3"
+    evaluated = evaluate(alarm(), {NOON: 3}, NOON)
+    assert evaluated is not None
+    assert evaluated[1] == "Errors (Sum over 60 s) GreaterThanOrEqualToThreshold 1: 3"
 
 
 def emf(**changes: Any) -> dict[str, Any]:
@@ -174,7 +174,7 @@ def test_tick_publishes_each_line_once_and_only_new_states() -> None:
         [json.dumps(emf()), "an ordinary line"],
         {NOON: 1},
     )
-    clock = Clock(api, api, since=NOON)
+    clock = AlarmEvaluator(api, api, since=NOON)
 
     clock.tick(NOON + 1)
     clock.tick(NOON + 2)
@@ -186,6 +186,6 @@ def test_tick_publishes_each_line_once_and_only_new_states() -> None:
 def test_without_alarms_nothing_is_asked_for() -> None:
     api = Api([], [], {})
 
-    Clock(api, api, since=NOON).tick(NOON)
+    AlarmEvaluator(api, api, since=NOON).tick(NOON)
 
     assert (api.put, api.states) == ([], [])

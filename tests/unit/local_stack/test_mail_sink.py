@@ -1,4 +1,4 @@
-"""Emails in the inbox can be read by people and by programs."""
+"""Emails in the mail sink can be read by people and by programs."""
 
 from pathlib import Path
 
@@ -29,5 +29,5 @@ def test_emails_are_read_in_the_order_of_arrival(tmp_path: Path) -> None:
     assert mail_sink.read(tmp_path / "new")[0].subject == "AWS Notification Message"
 
 
-def test_an_inbox_that_nothing_ever_reached_is_empty(tmp_path: Path) -> None:
+def test_mail_sink_without_messages_is_empty(tmp_path: Path) -> None:
     assert mail_sink.read(tmp_path / "nowhere") == ()

@@ -92,14 +92,14 @@ def test_what_a_dead_leader_left_behind_is_stopped(family: tuple[subprocess.Pope
 def test_one_that_does_not_listen_is_killed() -> None:
     process, _, identity = started(STUBBORN)
 
-    assert stop(identity, signal.SIGTERM, patience=0.3)
+    assert stop(identity, signal.SIGTERM, timeout=0.3)
     assert not is_alive(identity)
     process.wait()
 
 
 def test_waiting_ends_when_it_is_time() -> None:
-    assert wait_until(lambda: True, patience=0)
-    assert not wait_until(lambda: False, patience=0.01, poll=0.001)
+    assert wait_until(lambda: True, timeout=0)
+    assert not wait_until(lambda: False, timeout=0.01, poll=0.001)
 
 
 def test_a_free_port_is_the_preferred_one_unless_somebody_has_it() -> None:

@@ -33,7 +33,7 @@ _DELETIONS = (  # the order's own row last: the others name it
     "DELETE FROM transaction WHERE {order_id} = :key",
     "DELETE FROM {orders} WHERE {order_id} = :key",
 )
-MOST_PAID_AT_ONCE = 37  # what one batch of the live database came to
+MOST_PAID_TOGETHER = 37  # what one batch of the live database came to
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Business:
         made = make_design(self.draw, self._next("design"), moment)
         self._in_one_transaction(lambda: self._insert("design", made))
 
-    def pay(self, moment: datetime, most: int = MOST_PAID_AT_ONCE) -> int:
+    def pay(self, moment: datetime, most: int = MOST_PAID_TOGETHER) -> int:
         """Mark payments as paid that are due, the last due first, all with one ``last_updated``. Returns how many."""
         return self._update(
             "UPDATE payment SET paid = true, last_updated = :moment WHERE payment_id IN "

@@ -9,7 +9,7 @@ from time import monotonic, sleep
 
 from lambda_toolkit.pipeline.local_stack.databases import Database
 from lambda_toolkit.pipeline.local_stack.errors import LocalError
-from lambda_toolkit.pipeline.local_stack.totesys.business import MOST_PAID_AT_ONCE, Business, round_to_milliseconds
+from lambda_toolkit.pipeline.local_stack.totesys.business import MOST_PAID_TOGETHER, Business, round_to_milliseconds
 from lambda_toolkit.pipeline.local_stack.totesys.draw import Draw
 from lambda_toolkit.pipeline.local_stack.totesys.order import moments, next_weekday, overlapping
 
@@ -63,7 +63,7 @@ def business_day(source: Database, *, orders: int = DEFAULT_ORDERS, seed: int = 
 def _let_happen(business: Business, day: date, orders: int) -> Summary:
     draw = business.draw
     morning = datetime(day.year, day.month, day.day, 7, 55, 11) + timedelta(milliseconds=600 + draw.below(300))
-    paid = business.pay(morning, MOST_PAID_AT_ONCE)
+    paid = business.pay(morning, MOST_PAID_TOGETHER)
     business.design(morning + timedelta(minutes=20))
     kinds = [business.order(moment) for moment in overlapping(draw, moments(draw, day, orders))]
     return Summary(

@@ -22,14 +22,14 @@ _MONTHS = (
 
 _PRESENT_DIMENSION = """
     SELECT {columns} FROM {table} WHERE NOT EXISTS (
-        SELECT FROM pipeline.deletion AS gone WHERE gone.table_name = {table}.tableoid::regclass::text
-        AND gone.key = {table}.{key}::text AND gone.undeleted_batch IS NULL)
+        SELECT FROM pipeline.deletion AS d WHERE d.table_name = {table}.tableoid::regclass::text
+        AND d.key = {table}.{key}::text AND d.undeleted_batch IS NULL)
 """
 _PRESENT_FACT = """
     SELECT {columns}, trim_scale({amount}) FROM {table}
     WHERE {record} IN (SELECT max({record}) FROM {table} GROUP BY {key}) AND NOT EXISTS (
-        SELECT FROM pipeline.deletion AS gone WHERE gone.table_name = {table}.tableoid::regclass::text
-        AND gone.key = {table}.{key}::text AND gone.undeleted_batch IS NULL)
+        SELECT FROM pipeline.deletion AS d WHERE d.table_name = {table}.tableoid::regclass::text
+        AND d.key = {table}.{key}::text AND d.undeleted_batch IS NULL)
 """
 
 
@@ -205,8 +205,8 @@ VIEWS: Mapping[str, tuple[str, str]] = {
 
 _PRESENT_RECORDS = """
     SELECT {record} FROM {table} WHERE {record} IN (SELECT max({record}) FROM {table} GROUP BY {key}) AND NOT EXISTS (
-        SELECT FROM pipeline.deletion AS gone WHERE gone.table_name = {table}.tableoid::regclass::text
-        AND gone.key = {table}.{key}::text AND gone.undeleted_batch IS NULL)
+        SELECT FROM pipeline.deletion AS d WHERE d.table_name = {table}.tableoid::regclass::text
+        AND d.key = {table}.{key}::text AND d.undeleted_batch IS NULL)
 """
 
 
@@ -217,10 +217,10 @@ def view_queries(expectation: Expectation) -> Iterator[tuple[str, str, str]]:
     present = compose(_PRESENT_RECORDS, **names)
     shown = compose("SELECT {record} FROM {view}", record=expectation.record, view=current)
     every = compose("SELECT {record} FROM {table}", record=expectation.record, table=expectation.table)
-    told = compose("SELECT {record} FROM {view}", record=expectation.record, view=history)
+    found = compose("SELECT {record} FROM {view}", record=expectation.record, view=history)
     still = compose("SELECT {record} FROM {view} WHERE valid_to IS NULL", record=expectation.record, view=history)
     yield f"{current} is wrong about {expectation.record}", present, shown
-    yield f"{history} is wrong about {expectation.record}", every, told
+    yield f"{history} is wrong about {expectation.record}", every, found
     yield f"{history} is wrong about the end of {expectation.record}", present, still
 
 
