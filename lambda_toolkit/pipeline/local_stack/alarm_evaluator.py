@@ -232,7 +232,7 @@ def run(stack_file: Path) -> None:
 
     from lambda_toolkit.pipeline.local_stack.description import read_stack
     from lambda_toolkit.pipeline.local_stack.process import is_alive
-    from lambda_toolkit.pipeline.local_stack.stack import EVALUATOR_READY, EMULATOR
+    from lambda_toolkit.pipeline.local_stack.stack import EMULATOR, EVALUATOR_READY
 
     stack = read_stack(stack_file)
     session = boto3.Session(

@@ -152,7 +152,7 @@ def test_missing_private_name_of_moto_stops_the_start(
     fake_ministack: dict[str, types.ModuleType], tmp_path: Path, change: types.FunctionType, name: str
 ) -> None:
     """A private name that is deleted stops the start with its name."""
-    with pytest.raises(SystemExit, match=rf"ministack\.services\.{name} is gone"):
+    with pytest.raises(SystemExit, match=rf"ministack\.services\.{name} is missing"):
         change(tmp_path)
 
 
