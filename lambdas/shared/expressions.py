@@ -10,11 +10,34 @@ currency_name(c)        the ISO 4217 name of a code
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 MAX_PRECISION = 38  # digits of Arrow's decimal128
 
-FUNCTIONS = {"date": 0, "time": 0, "decimal": 2, "currency_name": 0}  # name -> number of integers after the column
+_INTEGERS = ("smallint", "integer", "bigint")
+_STRINGS = ("character varying", "text", "character")
+_TIMESTAMPS = ("timestamp without time zone", "timestamp with time zone")
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function of a column, as all three users need it: the parser, extract's check of types, and transform."""
+
+    accepts: tuple[str, ...]
+    """The types of a source column that it can read, without length, precision or scale."""
+    refusal: str
+    """Why a value is rejected that it cannot convert; ``{0}``, ``{1}`` are the integers."""
+    integers: tuple[str, ...] = ()
+    """What the integers after the column are, in order."""
+
+
+EXPRESSIONS: Mapping[str, Function] = {  # name -> function; transform.columns.derive has the implementations
+    "date": Function((*_TIMESTAMPS, "date", *_STRINGS), "not a date of the form yyyy-mm-dd"),
+    "time": Function(_TIMESTAMPS, "not a time"),
+    "decimal": Function(("numeric", *_INTEGERS), "does not fit numeric({0}, {1})", ("precision", "scale")),
+    "currency_name": Function(_STRINGS, "not a currency code of ISO 4217"),
+}
 
 _COLUMN = re.compile(r"(?:(?P<table>\w+)\.)?(?P<column>\w+)")
 _CALL = re.compile(r"(?P<function>\w+)\(\s*(?P<arguments>[^()]*?)\s*\)")
@@ -43,11 +66,12 @@ def parse_expression(text: str) -> Expression:
     if call is None:
         return _column(text.strip())
     function = call["function"]
-    if function not in FUNCTIONS:
-        raise ValueError(f"there is no function `{function}`; known: {', '.join(FUNCTIONS)}")
+    if function not in EXPRESSIONS:
+        raise ValueError(f"there is no function `{function}`; known: {', '.join(EXPRESSIONS)}")
     first, *rest = (part.strip() for part in call["arguments"].split(","))
-    if len(rest) != FUNCTIONS[function] or not all(part.isdecimal() for part in rest):
-        expected = "a column" + (", a precision and a scale" if FUNCTIONS[function] else "")
+    integers = EXPRESSIONS[function].integers
+    if len(rest) != len(integers) or not all(part.isdecimal() for part in rest):
+        expected = " and ".join(("a column", *(f"the integer {name}" for name in integers)))
         raise ValueError(f"`{function}` takes {expected}")
     arguments = tuple(int(part) for part in rest)
     if function == "decimal" and not (1 <= arguments[0] <= MAX_PRECISION and arguments[1] <= arguments[0]):

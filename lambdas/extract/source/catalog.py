@@ -10,19 +10,10 @@ import pyarrow as pa
 from ...shared.arrow_types import PLAIN_NUMERIC, arrow_type, base_type
 from ...shared.declarations import SourceTable
 from ...shared.errors import SourceError
-from ...shared.expressions import Expression
+from ...shared.expressions import EXPRESSIONS, Expression
 from ...shared.postgres import sql
 from ...shared.postgres.copy import Connection
 
-_WHOLE = ("smallint", "integer", "bigint")
-_TEXT = ("character varying", "text", "character")
-_TIMESTAMPS = ("timestamp without time zone", "timestamp with time zone")
-_ACCEPTED: Mapping[str, Sequence[str]] = {  # function of an expression -> the base types that it accepts
-    "date": (*_TIMESTAMPS, "date", *_TEXT),
-    "time": _TIMESTAMPS,
-    "decimal": ("numeric", *_WHOLE),
-    "currency_name": _TEXT,
-}
 _WITHOUT_XMIN: Mapping[str, str] = {"v": "a view", "m": "a materialized view", "f": "a foreign table"}
 
 
@@ -205,7 +196,7 @@ def check_needed(
                 "Restore the column, or change the declaration of the tables that read it."
             )
         for expression in expressions:
-            if expression.function and column.base_type not in _ACCEPTED[expression.function]:
+            if expression.function and column.base_type not in EXPRESSIONS[expression.function].accepts:
                 raise SourceError(
                     f"The source column {table}.{name} is of type {column.type}, which {expression} cannot read. "
                     "Nothing was extracted. Change the column's type back, or the declaration."

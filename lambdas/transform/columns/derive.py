@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ...shared.arrow_types import UNREADABLE
-from ...shared.expressions import Expression
+from ...shared.expressions import EXPRESSIONS, Expression
 from .cast import date_of_text, numeric
 from .currencies import NAMES
 from .rejects import DataError
@@ -38,11 +38,10 @@ def derive(expression: Expression, rows: pa.Table, joined: Mapping[str, LookupRe
     errors = _overflow_errors(expression, source_rows)
     if expression.function is None:
         return ColumnResult(column, column, errors)
-    function, requirement = _FUNCTIONS[expression.function]
-    values = function(column, expression)
+    values = _FUNCTIONS[expression.function](column, expression)
     # NULL that was not NULL before: the value could not be converted.
     failed = pc.and_(pc.is_valid(column), pc.is_null(values))
-    reason = requirement.format(*expression.arguments)
+    reason = EXPRESSIONS[expression.function].refusal.format(*expression.arguments)
     return ColumnResult(values, column, (*errors, DataError(failed, source_name(expression), column, reason)))
 
 
@@ -118,9 +117,9 @@ def _currencies() -> tuple[pa.Array, pa.ChunkedArray]:
     return pa.array(list(NAMES), pa.string()), pa.chunked_array([pa.array(list(NAMES.values()), pa.string())])
 
 
-_FUNCTIONS: Mapping[str, tuple[Callable[[pa.ChunkedArray, Expression], pa.ChunkedArray], str]] = {
-    "date": (_date, "not a date of the form yyyy-mm-dd"),
-    "time": (_time, "not a time"),
-    "decimal": (_decimal, "does not fit numeric({}, {})"),
-    "currency_name": (_currency_name, "not a currency code of ISO 4217"),
+_FUNCTIONS: Mapping[str, Callable[[pa.ChunkedArray, Expression], pa.ChunkedArray]] = {  # one for each of EXPRESSIONS
+    "date": _date,
+    "time": _time,
+    "decimal": _decimal,
+    "currency_name": _currency_name,
 }

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lambda_toolkit.pipeline.lambdas.shared.arrow_types import UNREADABLE
-from lambda_toolkit.pipeline.lambdas.shared.expressions import parse_expression
+from lambda_toolkit.pipeline.lambdas.shared.arrow_types import UNREADABLE, arrow_type
+from lambda_toolkit.pipeline.lambdas.shared.expressions import EXPRESSIONS, parse_expression
 from lambda_toolkit.pipeline.lambdas.transform.columns.currencies import NAMES
 from lambda_toolkit.pipeline.lambdas.transform.columns.date_dimension import date_dimension
-from lambda_toolkit.pipeline.lambdas.transform.columns.derive import derive, lookup
+from lambda_toolkit.pipeline.lambdas.transform.columns.derive import _FUNCTIONS, derive, lookup
 from lambda_toolkit.pipeline.lambdas.transform.columns.rejects import build_rejects
 
 
@@ -25,6 +25,16 @@ def column(expression: str, values, kind) -> tuple[list, list]:
     result = derive(parse_expression(expression), rows, {})
     faults = [any(error.rows[i].as_py() for error in result.errors) for i in range(len(values))]
     return result.values.to_pylist(), faults
+
+
+def test_every_registered_function_reads_its_types():
+    """Each function of the registry has an implementation, and that reads a column of every type it accepts."""
+    assert set(_FUNCTIONS) == set(EXPRESSIONS)
+    for name, function in EXPRESSIONS.items():
+        expression = ", ".join(("c", *("9" for _ in function.integers)))
+        for accepted in function.accepts:
+            values, faults = column(f"{name}({expression})", [None], arrow_type(accepted))
+            assert (values, faults) == ([None], [False]), (name, accepted)
 
 
 def iso_date(text):
