@@ -23,7 +23,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).parents[1]
 COPIED = ("lambdas", "tests", "config", "lambda_toolkit", "docs", "lambda_script.py", "deploy.py")
 COPIED += ("pyproject.toml",)
-PATIENCE = 600  # seconds for one mutation's tests
+TIMEOUT = 600  # seconds for one mutation's tests
 
 CAPTURE = "tests/pipeline/test_capture.py"
 LOADING = "tests/pipeline/test_loading.py"
@@ -102,7 +102,7 @@ MUTATIONS = (
         ),
     ),
     Mutation(
-        "rows that were told are forgotten",
+        "reread rows are not deduplicated",
         "lambdas/extract/capture/change_file.py",
         "        if self._reported is not None:",
         "        if False:",
@@ -137,7 +137,7 @@ MUTATIONS = (
         f"{CAPTURE} -k 'in_its_place'",
     ),
     Mutation(
-        "a changed department brings nobody",
+        "a changed department brings no staff",
         "lambdas/extract/extraction.py",
         "        context = _read_context(capture_run, declarations, plans, captured, active)",
         "        context = {}",
@@ -238,7 +238,7 @@ MUTATIONS = (
         f"{LOADING} -k missing_batch",
     ),
     Mutation(
-        "a gap is never told",
+        "a missing batch is not reported",
         "lambdas/load/loading.py",
         "            if late > GAP_TIMEOUT:",
         "            if False:",
@@ -252,14 +252,14 @@ MUTATIONS = (
         f"{LOADING} -k order",
     ),
     Mutation(
-        "several loads at once",
+        "concurrent loads",
         "lambdas/load/warehouse/ledger.py",
         '    return bool(connection.rows("SELECT pg_try_advisory_lock(',
         '    return True or bool(connection.rows("SELECT pg_try_advisory_lock(',
         CONCURRENCY,
     ),
     Mutation(
-        "every row told is a version",
+        "every reported row is a version",
         "lambdas/load/warehouse/facts.py",
         "       OR ROW($staged) IS DISTINCT FROM ROW($latest)\n",
         "       OR TRUE\n",
@@ -393,10 +393,10 @@ def _run(mutation: Mutation, copy: Path) -> tuple[str | None, str | None]:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=PATIENCE,
+            timeout=TIMEOUT,
         )
     except subprocess.TimeoutExpired:
-        return None, f"its tests took longer than {PATIENCE} s"
+        return None, f"its tests took longer than {TIMEOUT} s"
     failed = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - |$)", done.stdout, re.MULTILINE)
     if done.returncode == 1 and failed:
         return failed[1], None

@@ -102,7 +102,7 @@ def test_the_warehouse_hangs_up_in_the_middle_of_a_copy(line):
     line.settle()
 
 
-def test_the_source_is_gone_in_the_middle_of_a_copy(line):
+def test_extract_source_disconnects_in_the_middle_of_copy(line):
     """The server ends the session while rows are on their way."""
     many_rows(line, 20_000)
     changed(line)
@@ -161,7 +161,7 @@ def test_s3_has_a_fault_that_stays(line, function, answer):
 
 @pytest.mark.parametrize("function", ["extract", "transform"])
 def test_an_answer_of_s3_is_lost_after_every_put(line, function):
-    """The object is there, and the function hears nothing: the repeated put must not take it for somebody else's."""
+    """The object is there, and the function gets no answer: the repeated put must not take it for another run's."""
     {"extract": changed, "transform": extracted}[function](line)
     last = max(line.batches("ingestion"))
     put: set[str] = set()

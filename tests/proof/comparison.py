@@ -18,7 +18,7 @@ from tests.proof.simulation import World
 from tests.proof.star import DIMENSIONS, FACTS, STAR
 
 
-def judge_warehouse(world: World) -> None:
+def compare_warehouse(world: World) -> None:
     """Everything that is loaded is exactly what the runs up to the last loaded batch could see."""
     loaded = [row[0] for row in world.warehouse.rows("SELECT batch FROM pipeline.ledger ORDER BY batch")]
     assert loaded == list(range(1, len(loaded) + 1)), "a batch is missing, or out of order"
@@ -26,19 +26,19 @@ def judge_warehouse(world: World) -> None:
     deletions = set()
     for name in STAR:
         lines = oracle.lines(name)
-        _judge_present(world, name, lines)
-        _judge_latest(world, name, lines)
+        _compare_present(world, name, lines)
+        _compare_latest(world, name, lines)
         if name in FACTS:
-            _judge_versions(world, name, lines, oracle)
-        _judge_rejected(world, name, oracle)
-        deletions |= {(name, str(key), *gone) for key, line in lines.items() for gone in line.deletions}
-        world.told["fact versions"] += sum(len(line.versions) for line in lines.values()) if name in FACTS else 0
+            _compare_versions(world, name, lines, oracle)
+        _compare_rejected(world, name, oracle)
+        deletions |= {(name, str(key), *deletion) for key, line in lines.items() for deletion in line.deletions}
+        world.counts["fact versions"] += sum(len(line.versions) for line in lines.values()) if name in FACTS else 0
     found = world.warehouse.rows("SELECT table_name, key, batch, undeleted_batch FROM pipeline.deletion")
     assert {tuple(row) for row in found} == deletions
-    _judge_calendar(world, oracle)
+    _compare_date_dimension(world, oracle)
 
 
-def judge_ranges(world: World) -> None:
+def compare_ranges(world: World) -> None:
     """Where tables were read by a few rows at a time: the present is the present, and a fact's versions are contents
     that the source had when runs looked, in that order. Which of them, only the ranges know.
     """
@@ -51,24 +51,24 @@ def judge_ranges(world: World) -> None:
                 seen = iter(look.star[name].get(int(key)) for look in oracle.looks)
                 assert all(any(row == was for was in seen) for row in versions), f"{name} {key}: {versions}"
         if not any(isinstance(row, list) for look in oracle.looks for row in look.star[name].values()):
-            _judge_present(world, name, lines)
+            _compare_present(world, name, lines)
 
 
-def _judge_present(world: World, name: str, lines: Mapping[int, Line]) -> None:
+def _compare_present(world: World, name: str, lines: Mapping[int, Line]) -> None:
     columns = list(STAR[name].cells)
     view = f"current_{STAR[name].subject or name}"
     present = {line.versions[-1].row for line in lines.values() if line.present}
     assert _rows(world, view, columns) == sorted(present, key=_order), f"{view} is not the present state"
 
 
-def _judge_latest(world: World, name: str, lines: Mapping[int, Line]) -> None:
+def _compare_latest(world: World, name: str, lines: Mapping[int, Line]) -> None:
     if name in DIMENSIONS:  # what was deleted stays, for the facts that name it
         columns = list(STAR[name].cells)
         latest = {line.versions[-1].row for line in lines.values() if line.versions}
         assert _rows(world, name, columns) == sorted(latest, key=_order), f"{name} is not the latest"
 
 
-def _judge_versions(world: World, name: str, lines: Mapping[int, Line], oracle: Oracle) -> None:
+def _compare_versions(world: World, name: str, lines: Mapping[int, Line], oracle: Oracle) -> None:
     table = STAR[name]
     columns = list(table.cells)
     texts = ", ".join(f"{column}::text" for column in columns)
@@ -79,7 +79,7 @@ def _judge_versions(world: World, name: str, lines: Mapping[int, Line], oracle: 
     for line in lines.values():
         for number, version in enumerate(line.versions):
             ends = [later.batch for later in line.versions[number + 1 :]]
-            ends += [gone for gone, _ in line.deletions if gone > version.batch]
+            ends += [deleted for deleted, _ in line.deletions if deleted > version.batch]
             history.append((*version.row, times[version.batch], times[min(ends)] if ends else None))
     shown = world.warehouse.rows(f"SELECT {texts}, valid_from, valid_to FROM history_{table.subject}")
     assert sorted(map(tuple, shown), key=_order) == sorted(history, key=_order), f"history_{table.subject} is wrong"
@@ -94,12 +94,12 @@ def _versions(world: World, name: str) -> dict[str, list[tuple[Any, ...]]]:
     return found
 
 
-def _judge_rejected(world: World, name: str, oracle: Oracle) -> None:
+def _compare_rejected(world: World, name: str, oracle: Oracle) -> None:
     expected = {(key, column, _plain(value)) for key, column, value in oracle.rejected(name)}
     query = "SELECT key, column_name, value, table_name FROM pipeline.rejected_value WHERE table_name = :name"
     found = {tuple(row[:3]) for row in world.warehouse.rows(query, name=name)}
     assert found == expected, f"{name}: what was rejected"
-    world.told["rejected values"] += len(expected)
+    world.counts["rejected values"] += len(expected)
 
 
 def _plain(value: str | None) -> str | None:
@@ -111,7 +111,7 @@ def _plain(value: str | None) -> str | None:
     return f"{number.normalize():f}" if number.is_finite() else value
 
 
-def _judge_calendar(world: World, oracle: Oracle) -> None:
+def _compare_date_dimension(world: World, oracle: Oracle) -> None:
     rows = world.warehouse.rows(
         "SELECT date_id::text, year, month, day, day_of_week, day_name, month_name, quarter FROM dim_date"
     )
@@ -129,7 +129,7 @@ def _judge_calendar(world: World, oracle: Oracle) -> None:
         ]
 
 
-def judge_objects(world: World) -> None:
+def compare_objects(world: World) -> None:
     """Nothing was ever overwritten or deleted."""
     for bucket in world.buckets:
         listed = world.client.get_paginator("list_object_versions").paginate(Bucket=bucket)
@@ -139,9 +139,9 @@ def judge_objects(world: World) -> None:
         assert len(keys) == len(set(keys)), f"an object of {bucket} was overwritten"
 
 
-def judge_lake(world: World) -> None:
+def compare_lake(world: World) -> None:
     """Nothing was overwritten or deleted, and each batch tells the rows that are new in it, and those alone."""
-    judge_objects(world)
+    compare_objects(world)
     empty: dict[int, int] = {}
     for look in world.looks:
         tables = json.loads(world.read(world.buckets[0], manifest_key(look.batch)))["tables"]
@@ -150,10 +150,10 @@ def judge_lake(world: World) -> None:
         for table in KEYS:
             earlier = before.written[table] if before else empty
             now = look.written[table]
-            told = _keys(world, tables[table]["changes"])
+            reported = _keys(world, tables[table]["changes"])
             new = {key for key, transaction in now.items() if earlier.get(key) != transaction}
             whole = table in look.full or table in look.altered
-            assert told == new or (whole and new <= told == set(now)), f"{table} in batch {look.batch}"
+            assert reported == new or (whole and new <= reported == set(now)), f"{table} in batch {look.batch}"
             assert _keys(world, tables[table]["deleted"]) == set(earlier) - set(now), f"{table} in batch {look.batch}"
 
 

@@ -12,6 +12,6 @@ from tests.proof.simulation import World, opened
 
 @pytest.fixture(scope="session")
 def world(postgres_server: Any) -> Iterator[World]:
-    """A source, a lake and a warehouse, begun anew by each history."""
+    """A source, a lake and a warehouse; each history starts them from their initial state."""
     with opened(postgres_server) as made:
         yield made

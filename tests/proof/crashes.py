@@ -1,4 +1,4 @@
-"""Clients and connections under which a function dies at a chosen point, or somebody else acts."""
+"""Clients and connections that end a function at a chosen point, or act for another process there."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.proof.steps import Crash
 
 
 class CrashError(BaseException):
-    """The process is gone: nothing in a function may catch it, and what it had opened is closed by others."""
+    """The process has died: a function must not catch this, and others close what it had opened."""
 
 
 class Countdown:

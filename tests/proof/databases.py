@@ -48,11 +48,11 @@ class Databases:
                 prepare(warehouse, (CONFIG / "warehouse.sql").read_text(encoding="utf-8"), declarations, place)
 
     def credentials(self, kind: str, user: str | None = None, password: str | None = None) -> Credentials:
-        """Of the ``source`` or the ``warehouse``, as their owner unless somebody else is named."""
+        """Of the ``source`` or the ``warehouse``, as their owner unless ``user`` names another role."""
         return self._credentials(_NAMES[kind], user, password)
 
     def session(self, kind: str, **who: str) -> Connection:
-        """A connection that lasts until ``close``, as their owner unless somebody else is named."""
+        """A connection that lasts until ``close``, as their owner unless ``user`` names another role."""
         connection = connect(self.credentials(kind, **who))
         self._opened.append(connection)
         return connection
@@ -65,7 +65,7 @@ class Databases:
         return connection  # type: ignore[return-value]
 
     def replacement(self, dead: MortalConnection, kind: str) -> MortalConnection:
-        """Another connection, once the server has noticed that ``dead`` is gone."""
+        """Another connection, once the server has noticed that ``dead`` is closed."""
         with contextlib.suppress(InterfaceError, OSError):
             dead.close()
         self._opened.remove(dead)

@@ -35,7 +35,7 @@ class Look:
 
 @dataclass(frozen=True)
 class Version:
-    """A version of a fact, and the batch that brought it."""
+    """A version of a fact, and the batch that wrote it."""
 
     row: StarRow
     batch: int
@@ -43,7 +43,7 @@ class Version:
 
 @dataclass(frozen=True)
 class Line:
-    """What happened to one key: its versions, and the batches in which it was gone and in which it was back."""
+    """The history of one key: its versions, and the batches in which it was deleted and undeleted."""
 
     versions: list[Version] = field(default_factory=list)
     deletions: list[tuple[int, int | None]] = field(default_factory=list)
@@ -58,7 +58,7 @@ Lines = Mapping[int, Line]
 
 
 class Oracle:
-    """Everything that ``looks`` say, the first of them being batch 1 and none left out."""
+    """The history of every key according to ``looks``, which are the batches from 1 on, complete."""
 
     def __init__(self, looks: Sequence[Look]) -> None:
         self.looks = looks
@@ -75,14 +75,14 @@ class Oracle:
             rows = look.star[name]
             for key, row in rows.items():
                 if not isinstance(row, list) and self._names_what_is_there(STAR[name], row):
-                    _told(lines.setdefault(key, Line()), row, look.batch)
+                    _row_seen(lines.setdefault(key, Line()), row, look.batch)
             for key in set(before) - set(rows):
-                _gone(lines.setdefault(key, Line()), look.batch)
+                _row_deleted(lines.setdefault(key, Line()), look.batch)
             before = rows
         return lines
 
     def dates(self) -> set[str]:
-        """Every date that a published or held fact names."""
+        """Every date that a published or pending fact references."""
         return {
             value
             for name, table in FACTS.items()
@@ -96,7 +96,7 @@ class Oracle:
     def rejected(self, name: str) -> set[tuple[str, str, str | None]]:
         """(key, column, value) of everything that the star refused of a table and that is still missing there.
 
-        Of a fact, each version counts; of a dimension, a row that is taken or gone ends what was before it.
+        Of a fact, each version counts; of a dimension, a row that is accepted or deleted ends what was before it.
         """
         found: dict[int, set[tuple[str, str, str | None]]] = {}
         for look in self.looks:
@@ -114,7 +114,7 @@ class Oracle:
         return all(int(named[column] or 0) in self._published[dimension] for column, dimension in table.names.items())
 
 
-def _told(line: Line, row: StarRow, batch: int) -> None:
+def _row_seen(line: Line, row: StarRow, batch: int) -> None:
     is_back = bool(line.deletions) and line.deletions[-1][1] is None
     if is_back:
         line.deletions[-1] = (line.deletions[-1][0], batch)
@@ -122,6 +122,6 @@ def _told(line: Line, row: StarRow, batch: int) -> None:
         line.versions.append(Version(row, batch))
 
 
-def _gone(line: Line, batch: int) -> None:
+def _row_deleted(line: Line, batch: int) -> None:
     if not line.deletions or line.deletions[-1][1] is not None:
         line.deletions.append((batch, None))

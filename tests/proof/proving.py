@@ -8,7 +8,7 @@ from collections.abc import Callable
 import hypothesis
 
 from lambda_toolkit.pipeline.lambdas.extract.limits import Limits
-from tests.proof.comparison import judge_lake, judge_objects, judge_ranges, judge_warehouse
+from tests.proof.comparison import compare_lake, compare_objects, compare_ranges, compare_warehouse
 from tests.proof.shrinking import shrink, written
 from tests.proof.simulation import World
 from tests.proof.steps import History, histories
@@ -27,19 +27,19 @@ class BrokenError(AssertionError):
 
 
 def prove(world: World, history: History) -> None:
-    """Performs ``history`` in a world begun anew, lets everything settle, and compares all of it; then again, with
-    every bad value put right.
+    """Performs ``history`` in a simulation in its initial state, drains it, and compares all of it; then again, with
+    every bad value corrected.
     """
     world.reset()
     try:
         world.perform(history)
         world.settle()
-        judge_warehouse(world)
+        compare_warehouse(world)
         if world.source.repair():
             world.settle()
-            judge_warehouse(world)
-        judge_lake(world)
-        world.told["histories"] += 1
+            compare_warehouse(world)
+        compare_lake(world)
+        world.counts["histories"] += 1
     finally:
         world.forget()
 
@@ -53,9 +53,9 @@ def prove_in_ranges(world: World, history: History) -> None:
         world.settle()
         world.source.repair()
         world.settle()
-        judge_ranges(world)
-        judge_objects(world)
-        world.told["histories"] += 1
+        compare_ranges(world)
+        compare_objects(world)
+        world.counts["histories"] += 1
     finally:
         world.forget()
 
@@ -88,7 +88,7 @@ def prove_many(world: World, seed: int, number: int, prove: Prove = prove) -> No
 
 
 def _shortest(world: World, history: History, problem: Exception, prove: Prove) -> tuple[History, Exception]:
-    """The history made short, unless somebody does not want to wait for that; and what was wrong after it."""
+    """The history shrunk, unless HISTORIES_AS_FOUND is set; and what was wrong after it."""
     if os.environ.get("HISTORIES_AS_FOUND"):
         return history, problem
 

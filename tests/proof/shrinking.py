@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator, Sequence
 from tests.proof.steps import History, Step
 
 
-def shrink(history: History, fails: Callable[[History], bool], patience: float = 300.0) -> list[Step]:
-    """The shortest history found that still ``fails``, in ``patience`` seconds or a little more.
+def shrink(history: History, fails: Callable[[History], bool], timeout: float = 300.0) -> list[Step]:
+    """The shortest history found that still ``fails``, in ``timeout`` seconds or a little more.
 
-    First whole stretches are left out, ever shorter ones; then single steps are made plainer.
+    First it removes stretches, ever shorter ones; then it simplifies single steps.
     """
     best = list(history)
-    end = time.monotonic() + patience
+    end = time.monotonic() + timeout
 
     def better(candidate: Sequence[Step]) -> bool:
         nonlocal best

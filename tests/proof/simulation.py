@@ -47,9 +47,9 @@ class World:
     def __init__(self, server: Any) -> None:
         self.client: Any = MemoryS3()
         self.declarations: Declarations = parse(configuration())
-        self.told: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter()
         self.databases = Databases(server, self.declarations)
-        self.source = Source(self.databases, self.told)
+        self.source = Source(self.databases, self.counts)
         self.reader, self.quicker = self.databases.mortal("source"), self.databases.mortal("source")
         self.warehouse = self.databases.session("warehouse")
         self.loader = self.databases.mortal("warehouse")
@@ -122,7 +122,7 @@ class World:
                 assert_never(step)
 
     def settle(self) -> None:
-        """Everybody finishes, what was refused is put right, and the pipeline runs until nothing is left to do."""
+        """Open sessions finish, refused values are corrected, and the pipeline runs until it is idle."""
         self.source.finish()
         self.step(steps.Extract())
         for _ in range(100):  # as many runs as it takes where a run reads but a few rows
@@ -130,10 +130,10 @@ class World:
                 break
             self.step(steps.Extract())
         assert not self.incomplete, "a table is never read to its end"
-        told = len(self.looks)
+        before = len(self.looks)
         self.step(steps.Extract())
-        assert len(self.looks) == told, "the same was told again"
-        lost = [batch for batch in range(1, told + 1) if not self._exists(self.buckets[1], batch)]
+        assert len(self.looks) == before, "a change was reported twice"
+        lost = [batch for batch in range(1, before + 1) if not self._exists(self.buckets[1], batch)]
         soon = datetime.now(UTC) + 2 * EVENT_TIMEOUT
         assert list(missed_batches(*(Lake(self.client, bucket) for bucket in self.buckets), soon)) == lost
         for batch in lost:
@@ -154,7 +154,7 @@ class World:
         meanwhile: Callable[[], None] | None = (lambda: self.step(during)) if during is not None else None
         puts = Countdown(step.crash, sql=False, meanwhile=meanwhile)
         reader.countdown = Countdown(step.crash, sql=True)
-        self.told["runs of extract"] += 1
+        self.counts["runs of extract"] += 1
         refused = died = False
         try:
             lake = Lake(MortalClient(self.client, puts), self.buckets[0])
@@ -164,11 +164,11 @@ class World:
             )
         except CrashError:
             died = True
-            self.told["crashes"] += 1
+            self.counts["crashes"] += 1
         except SourceError:
             assert self.source.retyped, "refused without a reason"
             refused = True
-            self.told["refusals"] += 1
+            self.counts["refusals"] += 1
         finally:
             reader.countdown = None
         if died:
@@ -176,7 +176,7 @@ class World:
         elif not refused:
             self.incomplete = bool(extracted.incomplete)
         if len(self.looks) >= number:
-            self.told["races"] += 1
+            self.counts["races"] += 1
             assert died or refused or extracted.batch is None, "two runs committed the same batch"
             return
         if self._exists(self.buckets[0], number):
@@ -203,7 +203,7 @@ class World:
         if self.looks:  # whatever the clock does
             assert datetime.fromisoformat(look.extracted_at) > datetime.fromisoformat(self.looks[-1].extracted_at)
         self.looks.append(look)
-        self.told["batches"] += 1
+        self.counts["batches"] += 1
 
     def _transform(self, step: steps.Transform) -> None:
         batch = len(self.looks) - step.back
@@ -211,30 +211,30 @@ class World:
             self.transform_batch(batch, again=step.again, crash=step.crash)
 
     def transform_batch(self, batch: int, *, again: bool = False, crash: steps.Crash | None = None) -> None:
-        """The event of a batch reaches transform; or somebody asks to convert it ``again``."""
+        """The event of a batch reaches transform; ``again``: the batch is reprocessed."""
         ingestion = Lake(self.client, self.buckets[0])
         processed = Lake(MortalClient(self.client, Countdown(crash, sql=False)), self.buckets[1])
-        self.told["runs of transform"] += 1
+        self.counts["runs of transform"] += 1
         was_there = self._exists(self.buckets[1], batch)
         try:
             done = (replay if again else transform)(ingestion, processed, self.declarations, batch)
         except CrashError:
-            self.told["crashes"] += 1
+            self.counts["crashes"] += 1
         else:
             assert done.created != was_there
             assert done.manifest.revision == 1, "the same batch became something else"
 
     def _load(self, step: steps.Load) -> None:
         self.loader.countdown = Countdown(step.crash, sql=True)
-        self.told["runs of load"] += 1
+        self.counts["runs of load"] += 1
         try:
             loaded = load(self.loader, Lake(self.client, self.buckets[1]), self.declarations)
         except CrashError:
-            self.told["crashes"] += 1
+            self.counts["crashes"] += 1
             self._replace(self.loader)
         else:
             assert not loaded.busy
-            self.told["held rows"] += sum(loaded.pending.values())
+            self.counts["pending rows"] += sum(loaded.pending.values())
             self.loader.countdown = None  # the function has ended: what follows is ours
             self.loader.run("SELECT pg_advisory_unlock_all()")
         finally:
@@ -249,7 +249,7 @@ class World:
         found = compare(self.loader, self.declarations, LIVE, BESIDE)
         assert found.equal, f"the rebuilt warehouse is another: {found}"
         assert not found.renumbered
-        self.told["rebuilds"] += 1
+        self.counts["rebuilds"] += 1
 
     def _exists(self, bucket: str, batch: int) -> bool:
         listed = self.client.list_objects_v2(Bucket=bucket, Prefix=manifest_key(batch))

@@ -46,7 +46,7 @@ def _soak(world: World, asked: argparse.Namespace) -> int:
     began = time.monotonic()
     seed = asked.seed if asked.seed is not None else random.SystemRandom().randrange(2**32)
     while True:
-        left = PORTION if asked.histories is None else min(PORTION, asked.histories - world.told["histories"])
+        left = PORTION if asked.histories is None else min(PORTION, asked.histories - world.counts["histories"])
         elapsed = time.monotonic() - began
         if left <= 0 or (asked.minutes is not None and elapsed > 60 * asked.minutes):
             return 0
@@ -56,8 +56,8 @@ def _soak(world: World, asked: argparse.Namespace) -> int:
         except BrokenError as problem:
             print(f"\n{problem}\n\nThe same again: python -m tests.proof.soak --seed {seed}", file=sys.stderr)
             return 1
-        told = ", ".join(f"{number:,} {what}" for what, number in sorted(world.told.items()))
-        print(f"{time.monotonic() - began:7.0f} s  seed {seed}: {told}", flush=True)
+        counts = ", ".join(f"{number:,} {what}" for what, number in sorted(world.counts.items()))
+        print(f"{time.monotonic() - began:7.0f} s  seed {seed}: {counts}", flush=True)
         seed = random.SystemRandom().randrange(2**32)
 
 

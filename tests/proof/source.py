@@ -1,4 +1,4 @@
-"""The source of a world: sessions that change it, in transactions of their own or held open, and what is in it."""
+"""The source of a simulation: sessions that change it, in own transactions or ones that stay open, and its rows."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _NUMBERS = itertools.count(1)  # of columns that are added
 
 
 class Source:
-    """``told`` counts the changes, and those that the database refused.
+    """``counts`` has the changes, and those that the database refused.
 
     ``open``: which sessions hold a transaction open. ``retyped``: whether a column that is needed has another type now.
     """
 
-    def __init__(self, databases: Databases, told: Counter[str]) -> None:
-        self.told = told
+    def __init__(self, databases: Databases, counts: Counter[str]) -> None:
+        self.counts = counts
         self.sessions = [databases.session("source") for _ in range(steps.SESSIONS)]
         self.admin = self.sessions[steps.MAIN]
         for session in self.sessions:
@@ -34,7 +34,7 @@ class Source:
         self.retyped = False
 
     def reset(self) -> None:
-        """Two rows or three in every table, nobody at work, every column as it was made."""
+        """Two or three rows in every table, no open session, every column as created."""
         for session in self.sessions[1:]:
             session.run("ROLLBACK")
         for statement in reversed(self._undo):
@@ -80,7 +80,7 @@ class Source:
             self.open[session] = False
 
     def truncate(self) -> None:
-        """All payments go at once."""
+        """TRUNCATE of all payments."""
         self._attempt(steps.MAIN, "TRUNCATE payment")
 
     def alter(self, what: str) -> None:
@@ -151,12 +151,12 @@ class Source:
             for statement in statements:
                 self.sessions[session].run(statement)
         except DatabaseError:
-            self.told["refused changes"] += 1
+            self.counts["refused changes"] += 1
             self.sessions[session].run("ROLLBACK")
             if session != steps.MAIN:
                 self.open[session] = False
         else:
-            self.told["changes"] += 1
+            self.counts["changes"] += 1
 
     def _columns(self) -> dict[str, tuple[str, ...]]:
         """The columns of the source's tables."""

@@ -10,7 +10,7 @@ from hypothesis.strategies import SearchStrategy
 
 from tests.proof.changes import BAD, KEYS, VALUES, Change, Delete, Insert, Touch, Update
 
-# How a change stands in its transaction.
+# How a change relates to its transaction.
 PLAIN, SAVEPOINT, UNDONE, CAUGHT, SWALLOWED = "plain", "savepoint", "undone", "caught", "swallowed"
 MAIN = 0  # the session in which every change is a transaction; the others hold theirs open
 SESSIONS = 4
@@ -53,7 +53,7 @@ class Alter:
 
 @dataclass(frozen=True)
 class Truncate:
-    """All payments go at once, past every snapshot."""
+    """TRUNCATE of all payments, which no snapshot sees."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Overtake:
 class Transform:
     """An event reaches transform: of the ``back``-th batch from the last, once or repeated, or lost until now.
 
-    ``again``: somebody asks to convert the batch again, which must give the same.
+    ``again``: the batch is reprocessed, which must give the same.
     """
 
     back: int = 0

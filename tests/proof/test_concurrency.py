@@ -1,4 +1,4 @@
-"""Several runs at once, each in a thread with a connection of its own: one counts, and the others leave nothing."""
+"""Concurrent runs, each in a thread with its own connection: one counts, the others leave nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import connected
 from lambda_toolkit.pipeline.lambdas.transform.batch import replay, transform
 from tests.proof import steps
 from tests.proof.changes import KEYS, Delete, Insert, Update
-from tests.proof.comparison import judge_lake, judge_warehouse
+from tests.proof.comparison import compare_lake, compare_warehouse
 from tests.proof.databases import PASSWORD, READER
 from tests.proof.steps import Do, Extract, Load, Transform
 
@@ -40,7 +40,7 @@ def shop(world):
     world.forget()
 
 
-def at_once(number, call):
+def concurrently(number, call):
     """What ``number`` calls return that begin together."""
     barrier = threading.Barrier(number)
 
@@ -52,7 +52,7 @@ def at_once(number, call):
         return list(pool.map(begin, range(number)))
 
 
-def test_of_five_extracts_at_once_one_commits_the_batch(shop):
+def test_extract_five_concurrent_runs_commit_one_batch(shop):
     observed = shop.source.observe()
     reader = shop.databases.credentials("source", user=READER, password=PASSWORD)
 
@@ -62,13 +62,13 @@ def test_of_five_extracts_at_once_one_commits_the_batch(shop):
                 PostgresSource(connection), Lake(shop.client, shop.buckets[0]), shop.declarations, uuid.uuid4().hex
             )
 
-    results = at_once(RUNS, run)
+    results = concurrently(RUNS, run)
     assert sorted(result.batch for result in results if result.batch) == [2]
     shop.look(2, *observed)
     shop.settle()
     assert len(shop.looks) == 2
-    judge_warehouse(shop)
-    judge_lake(shop)
+    compare_warehouse(shop)
+    compare_lake(shop)
 
 
 def test_concurrent_extracts_lose_and_repeat_nothing(shop):
@@ -92,7 +92,7 @@ def test_concurrent_extracts_lose_and_repeat_nothing(shop):
                 if last:
                     return committed
 
-    committed = sorted(batch for batches in at_once(RUNS, work) for batch in batches)
+    committed = sorted(batch for batches in concurrently(RUNS, work) for batch in batches)
     assert committed == list(range(2, 2 + len(committed)))
     for batch in committed:
         shop.transform_batch(batch)
@@ -106,7 +106,7 @@ def test_concurrent_extracts_lose_and_repeat_nothing(shop):
         assert units[-1] == 59 - order % 2, "the last change is not there"
 
 
-def test_of_five_loads_at_once_one_writes_and_nothing_is_doubled(shop):
+def test_load_five_concurrent_runs_write_once(shop):
     shop.perform([Extract(), Transform(), Do(Update("payment", 1, "paid", "false")), Extract(), Transform()])
     warehouse = shop.databases.credentials("warehouse")
 
@@ -114,18 +114,18 @@ def test_of_five_loads_at_once_one_writes_and_nothing_is_doubled(shop):
         with connected(warehouse) as connection:
             return load(connection, Lake(shop.client, shop.buckets[1]), shop.declarations)
 
-    results = at_once(RUNS, run)
+    results = concurrently(RUNS, run)
     assert sorted(batch for result in results for batch in result.loaded) == [2, 3]
     assert all(result.loaded in ([], [2, 3]) for result in results)
     shop.step(Load())
-    judge_warehouse(shop)
+    compare_warehouse(shop)
 
 
 def test_same_event_in_twenty_threads_writes_each_object_once(shop):
     """Transform fed the same event twenty times concurrently writes each object once."""
     shop.step(Extract())
     lakes = [Lake(shop.client, bucket) for bucket in shop.buckets]
-    results = at_once(20, lambda which: (replay if which % 2 else transform)(*lakes, shop.declarations, 2))
+    results = concurrently(20, lambda which: (replay if which % 2 else transform)(*lakes, shop.declarations, 2))
     assert sum(result.created for result in results) == 1
     assert all(result.manifest == results[0].manifest for result in results)
     named = json.loads(shop.read(shop.buckets[1], manifest_key(2)))["tables"]
@@ -134,5 +134,5 @@ def test_same_event_in_twenty_threads_writes_each_object_once(shop):
     assert {key for key in found if "batch-000000000002" in key and "manifests/" not in key} >= files
     assert len(named) < len(KEYS)
     shop.step(Load())
-    judge_warehouse(shop)
-    judge_lake(shop)
+    compare_warehouse(shop)
+    compare_lake(shop)

@@ -12,7 +12,7 @@ import pytest
 
 from lambda_toolkit.pipeline.local_stack.databases import Database
 from lambda_toolkit.pipeline.local_stack.totesys import seed
-from tests.proof.comparison import judge_lake, judge_warehouse
+from tests.proof.comparison import compare_lake, compare_warehouse
 from tests.proof.simulation import World
 from tests.proof.steps import MAIN, Extract, Load, Transform
 
@@ -35,8 +35,8 @@ def shop(world):
     world.perform(RUN)
     yield world
     world.settle()
-    judge_warehouse(world)
-    judge_lake(world)
+    compare_warehouse(world)
+    compare_lake(world)
     world.forget()
     world.source.empty()
 
@@ -128,11 +128,11 @@ def test_transaction_opened_before_a_run_is_in_the_next_batch(shop):
     slow.run("COMMIT")
     shop.perform(RUN)
     assert len(shop.looks) == 3
-    brought = (
+    rows_loaded = (
         "SELECT units_sold FROM history_sales_order, pipeline.ledger"
         f" WHERE sales_order_id = {key} AND extracted_at = valid_from AND batch = 3"
     )
-    assert warehouse(shop, brought) == [[123]]
+    assert warehouse(shop, rows_loaded) == [[123]]
 
 
 def test_a_transaction_that_is_rolled_back_never_arrives(shop):

@@ -29,7 +29,7 @@ HISTORIES = {
         Do(Update("payment", 1, "paid", "true")),
         Extract(),
     ],
-    "a version equal to the last waits behind one that is held": [
+    "a version equal to the last waits behind a pending one": [
         Extract(),
         Do(Update("currency", 2, "currency_code", "ZZZ")),
         Do(Insert("currency", 4)),
@@ -43,7 +43,7 @@ HISTORIES = {
         Transform(0),
         Load(),
     ],
-    "a row is back and gone again while it waits": [
+    "a row is undeleted and deleted again while it waits": [
         Do(Insert("currency", 4)),
         Do(Update("currency", 4, "currency_code", "ZZZ")),
         Extract(),

@@ -20,7 +20,7 @@ def eventually(condition: Callable[[], Any], within: float = 20.0) -> Any:
     """What ``condition`` returns as soon as it is true; fails when it is not within so many seconds."""
     deadline = monotonic() + within
     while not (found := condition()):
-        assert monotonic() < deadline, "it did not happen in time"
+        assert monotonic() < deadline, "it did not happen before the deadline"
         sleep(0.1)
     return found
 

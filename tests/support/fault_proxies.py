@@ -120,7 +120,7 @@ class _HttpHandler(BaseHTTPRequestHandler):
     do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = do  # noqa: N815
 
     def log_message(self, *_: object) -> None:
-        """Nothing: the test tells what it wants told."""
+        """Nothing: the test does its own reporting."""
 
     def _end(self, then: Then) -> None:
         self.close_connection = True
@@ -314,7 +314,7 @@ def _exactly(source: socket.socket, size: int) -> bytes:
 
 
 def _reset(end: socket.socket) -> None:
-    """Closed at once, with a reset: what a machine that died looks like."""
+    """Closed immediately, with a reset: what a machine that died looks like."""
     with contextlib.suppress(OSError):
         end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         end.close()

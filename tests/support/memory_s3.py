@@ -1,5 +1,5 @@
 # ruff: noqa: N803  # the names are those of the S3 API
-"""S3 in memory, versions kept, as far as the pipeline uses it: a hundred times faster than moto, and held to it.
+"""S3 in memory, versions kept, as far as the pipeline uses it: a hundred times faster than moto.
 
 ``test_memory_s3`` compares the answers of both.
 """

@@ -66,9 +66,9 @@ class Batch:
 
 
 def expected(batches: Sequence[Batch]) -> WarehouseState:
-    """Versions of facts (content, batch) by key; deletions; what is held; what is rejected; the dimension's rows."""
+    """Versions of facts (content, batch) by key; deletions; pending rows; rejected rows; the dimension's rows."""
     products: dict[int, Any] = {}
-    held: set[Entry] = set()
+    pending: set[Entry] = set()
     open_: set[Entry] = set()
     deletions: list[list[Any]] = []
     for table, of in (("dim_product", "products"), ("fact_order", "orders")):
@@ -89,7 +89,7 @@ def expected(batches: Sequence[Batch]) -> WarehouseState:
                     waiting.add((table, str(key), number))
                     open_.add((table, str(key), number))
                 elif table == "fact_order" and row.content[1] not in products:
-                    held.add((table, str(key), number))
+                    pending.add((table, str(key), number))
                 else:
                     if deletion is not None or state != row.content:
                         versions.setdefault(key, []).append((row.content, number))
@@ -100,7 +100,7 @@ def expected(batches: Sequence[Batch]) -> WarehouseState:
                 if state is not None:
                     products[key] = state
                 open_ = {entry for entry in open_ if entry[1] != str(key)} | waiting
-    return versions, sorted(map(tuple, deletions)), held, open_, products
+    return versions, sorted(map(tuple, deletions)), pending, open_, products
 
 
 def found(connection: Connection, schema: str = "public", own: str = "pipeline") -> WarehouseState:
@@ -111,9 +111,9 @@ def found(connection: Connection, schema: str = "public", own: str = "pipeline")
     ):
         versions.setdefault(key, []).append(((int(amount), product), batch))
     deletions = [tuple(row) for row in connection.rows(f"SELECT * FROM {own}.deletion")]
-    held = {tuple(row) for row in connection.rows(f"SELECT table_name, key, batch FROM {own}.pending_row")}
+    pending = {tuple(row) for row in connection.rows(f"SELECT table_name, key, batch FROM {own}.pending_row")}
     open_ = {tuple(row) for row in connection.rows(f"SELECT table_name, key, batch FROM {own}.rejected_value")}
-    return versions, sorted(deletions), held, open_, dict(connection.rows(f"SELECT * FROM {schema}.dim_product"))
+    return versions, sorted(deletions), pending, open_, dict(connection.rows(f"SELECT * FROM {schema}.dim_product"))
 
 
 def write(lake: WrittenLake, number: int, batch: Batch, revision: int = 1) -> None:
@@ -132,9 +132,9 @@ def write(lake: WrittenLake, number: int, batch: Batch, revision: int = 1) -> No
                     "product_id": pa.array([content[1] for content in good.values()], pa.int32()),
                 }
             rows[table] = pa.table({key: pa.array(list(good), pa.int32()), **columns})
-        gone = [k for k, row in changes.items() if row is DELETED]
-        if gone:
-            deleted[table] = pa.table({key: pa.array(gone, pa.int32())})
+        removed = [k for k, row in changes.items() if row is DELETED]
+        if removed:
+            deleted[table] = pa.table({key: pa.array(removed, pa.int32())})
         bad = [(table, str(k), "x", None, "bad") for k, row in changes.items() if row is not DELETED and row.rejected]
         if bad:
             rejected[table] = bad

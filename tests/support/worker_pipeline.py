@@ -23,7 +23,7 @@ from tests.support.repository import REPOSITORY
 from tests.support.sessions import REGION
 from tests.support.source_model import EXPECTED, Versions, current_rows, expected_rows, fact_versions
 
-PATIENCE = 10.0  # seconds
+TIMEOUT = 10.0  # seconds
 BUCKETS = ("ingestion", "processed")
 
 
@@ -59,7 +59,7 @@ class Workers:
         return answer
 
     def kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError):  # it has just ended by itself
+        with contextlib.suppress(ProcessLookupError):  # it has just ended
             os.kill(self.pid, signal.SIGKILL)
 
     def _line(self) -> dict[str, Any]:
@@ -97,7 +97,7 @@ class Line:
     def load(self) -> None:
         """Loads every batch. One that was killed has the turn until its server hears of it: the next must wait."""
         last = max(self.batches("processed"))
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while True:
             loaded = self.call("load")
             assert loaded.error is None and loaded.result and loaded.result["missing_batch"] is None, loaded

@@ -75,12 +75,16 @@ class WrittenLake(Lake):
         rejected: Mapping[str, Sequence[tuple[str, str, str, str | None, str]]] | None = None,
         revision: int = 1,
     ) -> None:
-        """Writes a revision of a batch: rows and keys that are gone by table, and faults by table."""
+        """Writes a revision of a batch: rows and deleted keys by table, and data errors by table."""
         tables = {}
         for name in sorted({*rows, *(deleted or {})}):
             key = self._store(f"{name}/batch-{batch:012d}", rows[name]) if name in rows else None
-            gone = (deleted or {}).get(name)
-            file = File(self._store(f"{name}/batch-{batch:012d}-gone", gone), len(gone)) if gone is not None else None
+            removed = (deleted or {}).get(name)
+            file = (
+                File(self._store(f"{name}/batch-{batch:012d}-deleted", removed), len(removed))
+                if removed is not None
+                else None
+            )
             tables[name] = ProcessedTable(len(rows[name]) if name in rows else 0, key, file)
         faults = {}
         for name, entries in (rejected or {}).items():
