@@ -1,1 +1,1 @@
-"""What ``Lambda_script`` is made of: desired state as values, plans made by reading, and the one door to AWS."""
+"""What ``Lambda_script`` is made of: specs as values, plans made by reading, and one client for all calls to AWS."""

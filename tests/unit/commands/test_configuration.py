@@ -104,7 +104,7 @@ def test_function_without_source_is_the_packaged_one(tmp_path):
     assert (function.source, function.include, function.package_root) == (tmp_path / "code" / "extract", (), None)
 
 
-def test_functions_have_the_requirements_that_the_command_line_is_installed_with():
+def test_functions_have_the_requirements_of_the_command_line():
     """The same pins in both: what the tests run with is what is deployed."""
     setup = Path("setup.py").read_text(encoding="utf-8")
     requirements = load(DEFAULT_PATH).common.requirements

@@ -21,6 +21,16 @@ FILES = [
     for file in (structure.ROOT / folder).rglob("*.py")
     if "pipeline/lambdas/" not in file.as_posix()
 ]
+TOOLKIT = [
+    {"errors"},
+    {"spec", "aws"},
+    {"changes"},
+    {"packaging"},
+    {"resources"},
+    {"deploy"},
+]
+"""The floors of the toolkit, the lowest first. A module imports from its own room and from lower floors."""
+FLOOR = {room: number for number, rooms in enumerate(TOOLKIT) for room in rooms}
 RUNTIME = {"boto3", "botocore", "pg8000", "pyarrow", "aws_lambda_powertools"}
 """What Lambda's runtime and the functions' layer provide: all that lambdas/ may import outside the standard library."""
 LIMIT = 400  # lines
@@ -50,6 +60,18 @@ def test_all_modules_were_read() -> None:
 
 def test_no_import_circles() -> None:
     assert structure.circles(SOURCES.graph()) == []
+
+
+def test_toolkit_rooms_import_only_lower_floors() -> None:
+    wrong = []
+    for each in imports("lambda_toolkit", "lambda_toolkit.pipeline"):
+        target = SOURCES.module_of(each.target)
+        if not target or "." not in each.module or "." not in target:
+            continue
+        room, other = each.module.split(".")[1], target.split(".")[1]
+        if room != other and not FLOOR.get(other, len(TOOLKIT)) < FLOOR[room]:
+            wrong.append(each)
+    assert shown(wrong) == []
 
 
 def test_toolkit_does_not_import_the_pipeline() -> None:
