@@ -19,7 +19,7 @@ from lambda_toolkit.pipeline.lambdas.shared.postgres.copy import Connection
 from lambda_toolkit.pipeline.local_stack import emulator
 from lambda_toolkit.pipeline.local_stack.process import free_port
 from lambda_toolkit.pipeline.warehouse.preparation import prepare
-from tests.support.fault_proxies import Gate, http_gate, postgres_gate
+from tests.support.fault_proxies import FaultProxy, http_proxy, postgres_proxy
 from tests.support.pipeline import SEED
 from tests.support.repository import REPOSITORY
 from tests.support.sessions import REGION
@@ -68,7 +68,7 @@ def line(
     settings |= {"aws_secret_access_key": keys.secret_access_key, "endpoint_url": f"http://127.0.0.1:{port}"}
     s3 = boto3.client("s3", **settings, config=Config(s3={"addressing_style": "path"}))
     secrets = boto3.client("secretsmanager", **settings)
-    aws, database = Gate(), Gate()
+    aws, database = FaultProxy(), FaultProxy()
     with contextlib.ExitStack() as stack:
         for name in ("faults_source", "faults_warehouse"):
             create_database(server, name)
@@ -88,8 +88,8 @@ def line(
         (directory / declarations.TABLES_FILE).write_bytes(tables)
         schema = (REPOSITORY / "config" / "warehouse.sql").read_text(encoding="utf-8")
         prepare(warehouse, schema, declarations.load(directory))
-        aws_port = stack.enter_context(http_gate(aws, port))
-        database_port = stack.enter_context(postgres_gate(database, server.port))
+        aws_port = stack.enter_context(http_proxy(aws, port))
+        database_port = stack.enter_context(postgres_proxy(database, server.port))
         for bucket in BUCKETS:
             s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
             s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})

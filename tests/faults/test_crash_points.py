@@ -7,25 +7,25 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.support.fault_proxies import Answer, Gate, Step, Then
+from tests.support.fault_proxies import Action, Answer, FaultProxy, Step
 from tests.support.source_changes import change_everything
 from tests.support.worker_pipeline import Line
 
 pytestmark = [pytest.mark.xdist_group("crashes"), pytest.mark.no_cover]
 
 
-def nth_effect(n: int, then: Then) -> Callable[[Step], Then | Answer]:
+def nth_effect(n: int, then: Action) -> Callable[[Step], Action | Answer]:
     """Decides ``then`` about the ``n``-th step that changes something, and lets all others pass."""
     seen = [0]
 
-    def decide(step: Step) -> Then:
+    def decide(step: Step) -> Action:
         seen[0] += step.is_effect
-        return then if step.is_effect and seen[0] == n else Then.PASS
+        return then if step.is_effect and seen[0] == n else Action.PASS
 
     return decide
 
 
-def effects(gate: Gate) -> list[str]:
+def effects(gate: FaultProxy) -> list[str]:
     return [step.what for step in gate.steps if step.is_effect]
 
 
@@ -71,7 +71,7 @@ def test_run_after_a_kill_at_any_step_loses_and_repeats_nothing(line, function):
     assert len(points) >= 7, points
     escaped = []
     for number in chosen(points, function):
-        for then in (Then.KILL_BEFORE, Then.KILL_AFTER) if number == 1 else (Then.KILL_AFTER,):
+        for then in (Action.KILL_BEFORE, Action.KILL_AFTER) if number == 1 else (Action.KILL_AFTER,):
             reach(line, function)
             gate.open()
             gate.decide = nth_effect(number, then)

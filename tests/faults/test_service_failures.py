@@ -10,22 +10,22 @@ import time
 
 import pytest
 
-from tests.support.fault_proxies import Answer, Step, Then
+from tests.support.fault_proxies import Action, Answer, Step
 from tests.support.source_changes import change_everything
 from tests.support.worker_pipeline import Line
 
 pytestmark = [pytest.mark.xdist_group("faults"), pytest.mark.no_cover]
 
 
-def once(then: Then | Answer, side: str, pattern: str, *, times: int = 1, skip: int = 0):
+def once(then: Action | Answer, side: str, pattern: str, *, times: int = 1, skip: int = 0):
     """Decides ``then`` about the next ``times`` steps of ``side`` whose name begins so, after ``skip`` of them."""
     seen = [0]
 
-    def decide(step: Step) -> Then | Answer:
+    def decide(step: Step) -> Action | Answer:
         if step.side != side or not re.match(pattern, step.what):
-            return Then.PASS
+            return Action.PASS
         seen[0] += 1
-        return then if skip < seen[0] <= skip + times else Then.PASS
+        return then if skip < seen[0] <= skip + times else Action.PASS
 
     return decide
 
@@ -63,7 +63,12 @@ def transformed(line: Line) -> None:
 
 @pytest.mark.parametrize(
     ("what", "then"),
-    [("BEGIN", Then.CUT_BEFORE), ("SELECT", Then.CUT_AFTER), ("COPY", Then.CUT_BEFORE), ("COMMIT", Then.CUT_AFTER)],
+    [
+        ("BEGIN", Action.CUT_BEFORE),
+        ("SELECT", Action.CUT_AFTER),
+        ("COPY", Action.CUT_BEFORE),
+        ("COMMIT", Action.CUT_AFTER),
+    ],
 )
 def test_the_source_hangs_up(line, what, then):
     changed(line)
@@ -76,11 +81,11 @@ def test_the_source_hangs_up(line, what, then):
 @pytest.mark.parametrize(
     ("what", "then"),
     [
-        ("BEGIN", Then.CUT_BEFORE),
-        ("COPY", Then.CUT_AFTER),
-        ("INSERT INTO .*ledger", Then.CUT_BEFORE),
-        ("COMMIT", Then.CUT_BEFORE),
-        ("COMMIT", Then.CUT_AFTER),
+        ("BEGIN", Action.CUT_BEFORE),
+        ("COPY", Action.CUT_AFTER),
+        ("INSERT INTO .*ledger", Action.CUT_BEFORE),
+        ("COMMIT", Action.CUT_BEFORE),
+        ("COMMIT", Action.CUT_AFTER),
     ],
 )
 def test_the_warehouse_hangs_up(line, what, then):
@@ -96,7 +101,7 @@ def test_the_warehouse_hangs_up_in_the_middle_of_a_copy(line):
     many_rows(line, 20_000)
     extracted(line)
     line.transform()
-    line.database.decide = once(Then.CUT_BEFORE, "postgresql", "COPY data", skip=2)
+    line.database.decide = once(Action.CUT_BEFORE, "postgresql", "COPY data", skip=2)
     answer = line.call("load")
     assert answer.error, "it must raise"
     line.settle()
@@ -108,10 +113,10 @@ def test_extract_source_disconnects_in_the_middle_of_copy(line):
     changed(line)
     reading = threading.Event()
 
-    def watch(step: Step) -> Then:
+    def watch(step: Step) -> Action:
         if step.what.startswith("COPY (SELECT") and "design" in step.what:
             reading.set()
-        return Then.PASS
+        return Action.PASS
 
     line.database.decide = watch
     line.workers.begin("extract", {})
@@ -128,12 +133,12 @@ def test_extract_source_disconnects_in_the_middle_of_copy(line):
 def test_s3_has_faults_that_pass(line, function):
     """Each of the first requests is refused once, in another way: slow down, out of order, hung up."""
     {"extract": changed, "transform": extracted, "load": transformed}[function](line)
-    refusals = iter([Answer(503, "SlowDown"), Answer(500, "InternalError"), Then.CUT_BEFORE])
+    refusals = iter([Answer(503, "SlowDown"), Answer(500, "InternalError"), Action.CUT_BEFORE])
     allowed = iter([False, True, False, True, False])
 
-    def decide(step: Step) -> Then | Answer:
+    def decide(step: Step) -> Action | Answer:
         if step.side != "s3" or next(allowed, True):
-            return Then.PASS
+            return Action.PASS
         return next(refusals)
 
     line.aws.decide = decide
@@ -166,11 +171,11 @@ def test_an_answer_of_s3_is_lost_after_every_put(line, function):
     last = max(line.batches("ingestion"))
     put: set[str] = set()
 
-    def decide(step: Step) -> Then:
+    def decide(step: Step) -> Action:
         if step.side == "s3" and step.what.startswith("PUT") and step.what not in put:
             put.add(step.what)
-            return Then.CUT_AFTER
-        return Then.PASS
+            return Action.CUT_AFTER
+        return Action.PASS
 
     line.aws.decide = decide
     done = line.call(function, batch_to_transform(line) if function == "transform" else {})
@@ -203,10 +208,10 @@ def test_the_password_is_changed_while_a_run_reads_it(line, postgres_server):
 
 
 def rotate_after_reading(line: Line):
-    def decide(step: Step) -> Then:
+    def decide(step: Step) -> Action:
         if step.side == "secretsmanager":
             line.admin.run("ALTER ROLE rotated PASSWORD 'second'")
-        return Then.PASS
+        return Action.PASS
 
     return decide
 

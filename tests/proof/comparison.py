@@ -14,11 +14,11 @@ import pyarrow.parquet as pq
 from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import manifest_key
 from tests.proof.changes import KEYS
 from tests.proof.oracle import Line, Oracle
-from tests.proof.simulation import World
+from tests.proof.simulation import Simulation
 from tests.proof.star import DIMENSIONS, FACTS, STAR
 
 
-def compare_warehouse(world: World) -> None:
+def compare_warehouse(world: Simulation) -> None:
     """Everything that is loaded is exactly what the runs up to the last loaded batch could see."""
     loaded = [row[0] for row in world.warehouse.rows("SELECT batch FROM pipeline.ledger ORDER BY batch")]
     assert loaded == list(range(1, len(loaded) + 1)), "a batch is missing, or out of order"
@@ -38,7 +38,7 @@ def compare_warehouse(world: World) -> None:
     _compare_date_dimension(world, oracle)
 
 
-def compare_ranges(world: World) -> None:
+def compare_ranges(world: Simulation) -> None:
     """Where tables were read by a few rows at a time: the present is the present, and a fact's versions are contents
     that the source had when runs looked, in that order. Which of them, only the ranges know.
     """
@@ -54,21 +54,21 @@ def compare_ranges(world: World) -> None:
             _compare_present(world, name, lines)
 
 
-def _compare_present(world: World, name: str, lines: Mapping[int, Line]) -> None:
+def _compare_present(world: Simulation, name: str, lines: Mapping[int, Line]) -> None:
     columns = list(STAR[name].cells)
     view = f"current_{STAR[name].subject or name}"
     present = {line.versions[-1].row for line in lines.values() if line.present}
     assert _rows(world, view, columns) == sorted(present, key=_order), f"{view} is not the present state"
 
 
-def _compare_latest(world: World, name: str, lines: Mapping[int, Line]) -> None:
+def _compare_latest(world: Simulation, name: str, lines: Mapping[int, Line]) -> None:
     if name in DIMENSIONS:  # what was deleted stays, for the facts that name it
         columns = list(STAR[name].cells)
         latest = {line.versions[-1].row for line in lines.values() if line.versions}
         assert _rows(world, name, columns) == sorted(latest, key=_order), f"{name} is not the latest"
 
 
-def _compare_versions(world: World, name: str, lines: Mapping[int, Line], oracle: Oracle) -> None:
+def _compare_versions(world: Simulation, name: str, lines: Mapping[int, Line], oracle: Oracle) -> None:
     table = STAR[name]
     columns = list(table.cells)
     texts = ", ".join(f"{column}::text" for column in columns)
@@ -85,7 +85,7 @@ def _compare_versions(world: World, name: str, lines: Mapping[int, Line], oracle
     assert sorted(map(tuple, shown), key=_order) == sorted(history, key=_order), f"history_{table.subject} is wrong"
 
 
-def _versions(world: World, name: str) -> dict[str, list[tuple[Any, ...]]]:
+def _versions(world: Simulation, name: str) -> dict[str, list[tuple[Any, ...]]]:
     """Every version of every key of a fact, in the order of their records."""
     found: dict[str, list[tuple[Any, ...]]] = {}
     texts = ", ".join(f"{column}::text" for column in STAR[name].cells)
@@ -94,7 +94,7 @@ def _versions(world: World, name: str) -> dict[str, list[tuple[Any, ...]]]:
     return found
 
 
-def _compare_rejected(world: World, name: str, oracle: Oracle) -> None:
+def _compare_rejected(world: Simulation, name: str, oracle: Oracle) -> None:
     expected = {(key, column, _plain(value)) for key, column, value in oracle.rejected(name)}
     query = "SELECT key, column_name, value, table_name FROM pipeline.rejected_value WHERE table_name = :name"
     found = {tuple(row[:3]) for row in world.warehouse.rows(query, name=name)}
@@ -111,7 +111,7 @@ def _plain(value: str | None) -> str | None:
     return f"{number.normalize():f}" if number.is_finite() else value
 
 
-def _compare_date_dimension(world: World, oracle: Oracle) -> None:
+def _compare_date_dimension(world: Simulation, oracle: Oracle) -> None:
     rows = world.warehouse.rows(
         "SELECT date_id::text, year, month, day, day_of_week, day_name, month_name, quarter FROM dim_date"
     )
@@ -129,7 +129,7 @@ def _compare_date_dimension(world: World, oracle: Oracle) -> None:
         ]
 
 
-def compare_objects(world: World) -> None:
+def compare_objects(world: Simulation) -> None:
     """Nothing was ever overwritten or deleted."""
     for bucket in world.buckets:
         listed = world.client.get_paginator("list_object_versions").paginate(Bucket=bucket)
@@ -139,7 +139,7 @@ def compare_objects(world: World) -> None:
         assert len(keys) == len(set(keys)), f"an object of {bucket} was overwritten"
 
 
-def compare_lake(world: World) -> None:
+def compare_lake(world: Simulation) -> None:
     """Nothing was overwritten or deleted, and each batch tells the rows that are new in it, and those alone."""
     compare_objects(world)
     empty: dict[int, int] = {}
@@ -157,7 +157,7 @@ def compare_lake(world: World) -> None:
             assert _keys(world, tables[table]["deleted"]) == set(earlier) - set(now), f"{table} in batch {look.batch}"
 
 
-def _keys(world: World, file: Mapping[str, Any] | None) -> set[int]:
+def _keys(world: Simulation, file: Mapping[str, Any] | None) -> set[int]:
     """The keys in a file of the lake, each once."""
     if file is None:
         return set()
@@ -171,7 +171,7 @@ def _key_column(key: str) -> str:
     return KEYS[key.split("/")[0]]
 
 
-def _rows(world: World, relation: str, columns: list[str]) -> list[tuple[Any, ...]]:
+def _rows(world: Simulation, relation: str, columns: list[str]) -> list[tuple[Any, ...]]:
     texts = ", ".join(f"{column}::text" for column in columns)
     return sorted(map(tuple, world.warehouse.rows(f"SELECT {texts} FROM {relation}")), key=_order)
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from tests.proof.simulation import World, opened
+from tests.proof.simulation import Simulation, opened
 
 
 @pytest.fixture(scope="session")
-def world(postgres_server: Any) -> Iterator[World]:
+def world(postgres_server: Any) -> Iterator[Simulation]:
     """A source, a lake and a warehouse; each history starts them from their initial state."""
     with opened(postgres_server) as made:
         yield made

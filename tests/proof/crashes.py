@@ -15,7 +15,7 @@ class CrashError(BaseException):
     """The process has died: a function must not catch this, and others close what it had opened."""
 
 
-class Countdown:
+class CrashCounter:
     """Dies at the effect that ``crash`` names. ``meanwhile`` is called once, before the first effect."""
 
     def __init__(self, crash: Crash | None, *, sql: bool, meanwhile: Callable[[], object] | None = None) -> None:
@@ -42,10 +42,10 @@ class Countdown:
         return result
 
 
-class MortalClient:
+class CrashingClient:
     """An S3 client whose puts are counted."""
 
-    def __init__(self, client: Any, countdown: Countdown) -> None:
+    def __init__(self, client: Any, countdown: CrashCounter) -> None:
         self._client, self._countdown = client, countdown
 
     def __getattr__(self, name: str) -> Any:
@@ -55,13 +55,13 @@ class MortalClient:
         return self._countdown.effect(lambda: self._client.put_object(**request))
 
 
-class MortalConnection(Connection):
+class CrashingConnection(Connection):
     """A connection whose statements are counted. When it dies the server hears of it by the closed socket."""
 
-    countdown: Countdown | None = None
+    countdown: CrashCounter | None = None
 
     def run(self, statement: str, stream: Any = None, types: Any = None, **parameters: Any) -> Any:
-        act = lambda: super(MortalConnection, self).run(statement, stream=stream, types=types, **parameters)  # noqa: E731
+        act = lambda: super(CrashingConnection, self).run(statement, stream=stream, types=types, **parameters)  # noqa: E731
         if self.countdown is None:
             return act()
         try:

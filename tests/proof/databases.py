@@ -14,7 +14,7 @@ from lambda_toolkit.pipeline.lambdas.shared.declarations import Declarations
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Credentials, connect
 from lambda_toolkit.pipeline.lambdas.shared.postgres.copy import Connection
 from lambda_toolkit.pipeline.warehouse.preparation import prepare
-from tests.proof.crashes import MortalConnection
+from tests.proof.crashes import CrashingConnection
 
 CONFIG = Path(__file__).parents[2] / "config"
 READER, PASSWORD = "proof_reader", "reader's secret"
@@ -57,14 +57,14 @@ class Databases:
         self._opened.append(connection)
         return connection
 
-    def mortal(self, kind: str) -> MortalConnection:
+    def mortal(self, kind: str) -> CrashingConnection:
         """A connection as a function has it: to the source as one who may only read."""
         who = {"user": READER, "password": PASSWORD} if kind == "source" else {}
         connection = self.session(kind, **who)
-        connection.__class__ = MortalConnection
+        connection.__class__ = CrashingConnection
         return connection  # type: ignore[return-value]
 
-    def replacement(self, dead: MortalConnection, kind: str) -> MortalConnection:
+    def replacement(self, dead: CrashingConnection, kind: str) -> CrashingConnection:
         """Another connection, once the server has noticed that ``dead`` is closed."""
         with contextlib.suppress(InterfaceError, OSError):
             dead.close()

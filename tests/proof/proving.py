@@ -10,10 +10,10 @@ import hypothesis
 from lambda_toolkit.pipeline.lambdas.extract.limits import Limits
 from tests.proof.comparison import compare_lake, compare_objects, compare_ranges, compare_warehouse
 from tests.proof.shrinking import shrink, written
-from tests.proof.simulation import World
+from tests.proof.simulation import Simulation
 from tests.proof.steps import History, histories
 
-Prove = Callable[[World, History], None]
+Prove = Callable[[Simulation, History], None]
 
 
 class BrokenError(AssertionError):
@@ -26,7 +26,7 @@ class BrokenError(AssertionError):
         )
 
 
-def prove(world: World, history: History) -> None:
+def prove(world: Simulation, history: History) -> None:
     """Performs ``history`` in a simulation in its initial state, drains it, and compares all of it; then again, with
     every bad value corrected.
     """
@@ -44,7 +44,7 @@ def prove(world: World, history: History) -> None:
         world.forget()
 
 
-def prove_in_ranges(world: World, history: History) -> None:
+def prove_in_ranges(world: Simulation, history: History) -> None:
     """The same with runs that read two rows of what is not read yet, and leave the rest to the next."""
     world.reset()
     world.limits = Limits(rows=2)
@@ -60,7 +60,7 @@ def prove_in_ranges(world: World, history: History) -> None:
         world.forget()
 
 
-def prove_many(world: World, seed: int, number: int, prove: Prove = prove) -> None:
+def prove_many(world: Simulation, seed: int, number: int, prove: Prove = prove) -> None:
     """``number`` random histories, the same for the same ``seed``. Raises BrokenError with the first that fails."""
     failed: list[tuple[History, Exception]] = []
 
@@ -87,7 +87,7 @@ def prove_many(world: World, seed: int, number: int, prove: Prove = prove) -> No
         raise BrokenError(seed, prove, *_shortest(world, history, problem, prove)) from problem
 
 
-def _shortest(world: World, history: History, problem: Exception, prove: Prove) -> tuple[History, Exception]:
+def _shortest(world: Simulation, history: History, problem: Exception, prove: Prove) -> tuple[History, Exception]:
     """The history shrunk, unless HISTORIES_AS_FOUND is set; and what was wrong after it."""
     if os.environ.get("HISTORIES_AS_FOUND"):
         return history, problem

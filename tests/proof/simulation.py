@@ -29,7 +29,7 @@ from lambda_toolkit.pipeline.lambdas.transform.batch import replay, transform
 from lambda_toolkit.pipeline.lambdas.transform.recovery import EVENT_TIMEOUT, missed_batches
 from tests.proof import steps
 from tests.proof.changes import KEYS
-from tests.proof.crashes import Countdown, CrashError, MortalClient, MortalConnection
+from tests.proof.crashes import CrashCounter, CrashError, CrashingClient, CrashingConnection
 from tests.proof.databases import BESIDE, Databases
 from tests.proof.oracle import Look, Oracle
 from tests.proof.source import Source, emptied
@@ -41,7 +41,7 @@ BEGINNING = datetime(2024, 7, 1, 8, tzinfo=UTC)
 _NUMBERS = itertools.count(1)  # of buckets
 
 
-class World:
+class Simulation:
     """One place for many histories, each of which begins with ``reset``."""
 
     def __init__(self, server: Any) -> None:
@@ -147,17 +147,17 @@ class World:
         self.time += timedelta(seconds=1)
         return self.time
 
-    def _extract(self, step: steps.Extract, reader: MortalConnection) -> None:
+    def _extract(self, step: steps.Extract, reader: CrashingConnection) -> None:
         state, written, columns = self.source.observe()
         number = len(self.looks) + 1
         during = step.during
         meanwhile: Callable[[], None] | None = (lambda: self.step(during)) if during is not None else None
-        puts = Countdown(step.crash, sql=False, meanwhile=meanwhile)
-        reader.countdown = Countdown(step.crash, sql=True)
+        puts = CrashCounter(step.crash, sql=False, meanwhile=meanwhile)
+        reader.countdown = CrashCounter(step.crash, sql=True)
         self.counts["runs of extract"] += 1
         refused = died = False
         try:
-            lake = Lake(MortalClient(self.client, puts), self.buckets[0])
+            lake = Lake(CrashingClient(self.client, puts), self.buckets[0])
             request = Request(full=frozenset(step.full))
             extracted = extract(
                 PostgresSource(reader), lake, self.declarations, uuid.uuid4().hex, request, self.now, self.limits
@@ -213,7 +213,7 @@ class World:
     def transform_batch(self, batch: int, *, again: bool = False, crash: steps.Crash | None = None) -> None:
         """The event of a batch reaches transform; ``again``: the batch is reprocessed."""
         ingestion = Lake(self.client, self.buckets[0])
-        processed = Lake(MortalClient(self.client, Countdown(crash, sql=False)), self.buckets[1])
+        processed = Lake(CrashingClient(self.client, CrashCounter(crash, sql=False)), self.buckets[1])
         self.counts["runs of transform"] += 1
         was_there = self._exists(self.buckets[1], batch)
         try:
@@ -225,7 +225,7 @@ class World:
             assert done.manifest.revision == 1, "the same batch became something else"
 
     def _load(self, step: steps.Load) -> None:
-        self.loader.countdown = Countdown(step.crash, sql=True)
+        self.loader.countdown = CrashCounter(step.crash, sql=True)
         self.counts["runs of load"] += 1
         try:
             loaded = load(self.loader, Lake(self.client, self.buckets[1]), self.declarations)
@@ -263,7 +263,7 @@ class World:
         """What must be in the warehouse once the batches up to ``until`` are."""
         return Oracle(self.looks[:until])
 
-    def _replace(self, dead: MortalConnection) -> None:
+    def _replace(self, dead: CrashingConnection) -> None:
         """Another connection in the place of one that died."""
         if dead is self.loader:
             self.loader = self.databases.replacement(dead, "warehouse")
@@ -285,9 +285,9 @@ def _values(state: State) -> dict[str, dict[int, tuple[str | None, ...]]]:
 
 
 @contextlib.contextmanager
-def opened(server: Any) -> Iterator[World]:
+def opened(server: Any) -> Iterator[Simulation]:
     """A world on ``server``, with an S3 of its own in memory."""
-    world = World(server)
+    world = Simulation(server)
     try:
         yield world
     finally:
@@ -295,7 +295,7 @@ def opened(server: Any) -> Iterator[World]:
 
 
 @contextlib.contextmanager
-def on_moto(world: World) -> Iterator[World]:
+def on_moto(world: Simulation) -> Iterator[Simulation]:
     """The same world with moto's S3: slower, and closer to the real one."""
     with moto.mock_aws():
         quick, world.client = (

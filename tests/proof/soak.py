@@ -16,7 +16,7 @@ from pathlib import Path
 
 from lambda_toolkit.pipeline.local_stack import postgres_server
 from tests.proof.proving import BrokenError, prove_in_ranges, prove_many
-from tests.proof.simulation import World, on_moto, opened
+from tests.proof.simulation import Simulation, on_moto, opened
 
 PORTION = 20  # histories to a seed
 
@@ -42,7 +42,7 @@ def main() -> int:
         postgres_server.remove(directory)
 
 
-def _soak(world: World, asked: argparse.Namespace) -> int:
+def _soak(world: Simulation, asked: argparse.Namespace) -> int:
     began = time.monotonic()
     seed = asked.seed if asked.seed is not None else random.SystemRandom().randrange(2**32)
     while True:

@@ -13,7 +13,7 @@ import pytest
 from lambda_toolkit.pipeline.local_stack.databases import Database
 from lambda_toolkit.pipeline.local_stack.totesys import seed
 from tests.proof.comparison import compare_lake, compare_warehouse
-from tests.proof.simulation import World
+from tests.proof.simulation import Simulation
 from tests.proof.steps import MAIN, Extract, Load, Transform
 
 ORDERS = 150
@@ -41,11 +41,11 @@ def shop(world):
     world.source.empty()
 
 
-def warehouse(shop: World, query: str) -> list[list[object]]:
+def warehouse(shop: Simulation, query: str) -> list[list[object]]:
     return shop.warehouse.rows(query)
 
 
-def one(shop: World, query: str) -> list[object]:
+def one(shop: Simulation, query: str) -> list[object]:
     return shop.source.admin.rows(query)[0]
 
 

@@ -21,7 +21,7 @@ from typing import ClassVar
 LOOPBACK = "127.0.0.1"
 
 
-class Then(Enum):
+class Action(Enum):
     """What becomes of a request: it passes; or the function dies before or after it took effect; or it is cut off."""
 
     PASS = "pass"
@@ -54,31 +54,31 @@ class Step:
     is_effect: bool  # whether it changes anything
 
 
-Decide = Callable[[Step], Then | Answer]
+Decide = Callable[[Step], Action | Answer]
 
 
 @dataclass
-class Gate:
+class FaultProxy:
     """What both gates share: the steps seen, the test's decision, and how to kill the function."""
 
-    decide: Decide = lambda step: Then.PASS
+    decide: Decide = lambda step: Action.PASS
     kill: Callable[[], None] = lambda: None
     steps: list[Step] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def ask(self, step: Step) -> Then | Answer:
+    def ask(self, step: Step) -> Action | Answer:
         with self._lock:
             self.steps.append(step)
             return self.decide(step)
 
     def open(self) -> None:
         """Everything passes again, and what passed is forgotten."""
-        self.decide = lambda step: Then.PASS
+        self.decide = lambda step: Action.PASS
         self.steps.clear()
 
 
 @contextlib.contextmanager
-def http_gate(gate: Gate, upstream_port: int) -> Iterator[int]:
+def http_proxy(gate: FaultProxy, upstream_port: int) -> Iterator[int]:
     """The port of a gate before the AWS on ``upstream_port``."""
 
     class Handler(_HttpHandler):
@@ -97,7 +97,7 @@ def http_gate(gate: Gate, upstream_port: int) -> Iterator[int]:
 
 
 class _HttpHandler(BaseHTTPRequestHandler):
-    gate: ClassVar[Gate]
+    gate: ClassVar[FaultProxy]
     upstream_port: ClassVar[int]
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -108,11 +108,11 @@ class _HttpHandler(BaseHTTPRequestHandler):
         if isinstance(then, Answer):
             self._reply(then.status, [("Content-Type", "application/xml")], then.body)
             return
-        if then in (Then.KILL_BEFORE, Then.CUT_BEFORE):
+        if then in (Action.KILL_BEFORE, Action.CUT_BEFORE):
             self._end(then)
             return
         status, headers, answer = self._forward(body)
-        if then in (Then.KILL_AFTER, Then.CUT_AFTER):
+        if then in (Action.KILL_AFTER, Action.CUT_AFTER):
             self._end(then)
             return
         self._reply(status, headers, answer)
@@ -122,9 +122,9 @@ class _HttpHandler(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         """Nothing: the test does its own reporting."""
 
-    def _end(self, then: Then) -> None:
+    def _end(self, then: Action) -> None:
         self.close_connection = True
-        if then in (Then.KILL_BEFORE, Then.KILL_AFTER):
+        if then in (Action.KILL_BEFORE, Action.KILL_AFTER):
             self.gate.kill()
         _reset(self.connection)
 
@@ -179,7 +179,7 @@ def _nameless(key: str) -> str:
 
 
 @contextlib.contextmanager
-def postgres_gate(gate: Gate, upstream_port: int) -> Iterator[int]:
+def postgres_proxy(gate: FaultProxy, upstream_port: int) -> Iterator[int]:
     """The port of a gate before the PostgreSQL on ``upstream_port``."""
     with socket.create_server((LOOPBACK, 0)) as listener:
         ended = threading.Event()
@@ -206,7 +206,7 @@ class _Session:
     save while the test waits for the end of an answer that the client shall never see.
     """
 
-    def __init__(self, gate: Gate, client: socket.socket, upstream_port: int) -> None:
+    def __init__(self, gate: FaultProxy, client: socket.socket, upstream_port: int) -> None:
         self._gate = gate
         self._client = client
         self._server = socket.create_connection((LOOPBACK, upstream_port))
@@ -242,10 +242,10 @@ class _Session:
         kind = head[:1]
         body = _exactly(self._client, struct.unpack("!I", head[1:])[0] - 4)
         step = _statement(kind, body)
-        then = self._gate.ask(step) if step else Then.PASS
-        if then in (Then.KILL_BEFORE, Then.CUT_BEFORE):
+        then = self._gate.ask(step) if step else Action.PASS
+        if then in (Action.KILL_BEFORE, Action.CUT_BEFORE):
             return self._end(then)
-        if then in (Then.KILL_AFTER, Then.CUT_AFTER):
+        if then in (Action.KILL_AFTER, Action.CUT_AFTER):
             self._ready.clear()
             self._withhold.set()
             self._server.sendall(head + body)
@@ -278,8 +278,8 @@ class _Session:
             self._ready.set()
             _close(self._client, self._server)
 
-    def _end(self, then: Then) -> bool:
-        if not isinstance(then, Answer) and then in (Then.KILL_BEFORE, Then.KILL_AFTER):
+    def _end(self, then: Action) -> bool:
+        if not isinstance(then, Answer) and then in (Action.KILL_BEFORE, Action.KILL_AFTER):
             self._gate.kill()
         _reset(self._client)
         _close(self._server)

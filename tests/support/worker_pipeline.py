@@ -18,7 +18,7 @@ from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import batch_of
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Credentials, connect
 from lambda_toolkit.pipeline.lambdas.shared.postgres.copy import Connection
 from lambda_toolkit.pipeline.local_stack import emulator
-from tests.support.fault_proxies import Gate
+from tests.support.fault_proxies import FaultProxy
 from tests.support.repository import REPOSITORY
 from tests.support.sessions import REGION
 from tests.support.source_model import EXPECTED, Versions, current_rows, expected_rows, fact_versions
@@ -28,7 +28,7 @@ BUCKETS = ("ingestion", "processed")
 
 
 @dataclass(frozen=True)
-class Answered:
+class Outcome:
     """What came of a call: a result, an error that was raised, or the signal that ended the process."""
 
     result: dict[str, Any] | None = None
@@ -43,7 +43,7 @@ class Workers:
     process: subprocess.Popen[str]
     pid: int = 0
 
-    def call(self, function: str, event: dict[str, Any], **wrong: Any) -> Answered:
+    def call(self, function: str, event: dict[str, Any], **wrong: Any) -> Outcome:
         self.begin(function, event, **wrong)
         return self.end()
 
@@ -53,8 +53,8 @@ class Workers:
         self.process.stdin.flush()
         self.pid = self._line()["pid"]
 
-    def end(self) -> Answered:
-        answer = Answered(**self._line())
+    def end(self) -> Outcome:
+        answer = Outcome(**self._line())
         self.pid = 0
         return answer
 
@@ -74,8 +74,8 @@ class Line:
     """The pipeline: its functions, its gates, both databases and buckets, and the model of what should come of it."""
 
     workers: Workers
-    aws: Gate
-    database: Gate
+    aws: FaultProxy
+    database: FaultProxy
     admin: Connection
     reader: Connection
     warehouse: Connection
@@ -84,7 +84,7 @@ class Line:
     new_session: Callable[[], Connection]
     model: Versions = field(default_factory=Versions)
 
-    def call(self, function: str, event: dict[str, Any] | None = None, **wrong: Any) -> Answered:
+    def call(self, function: str, event: dict[str, Any] | None = None, **wrong: Any) -> Outcome:
         return self.workers.call(function, event or {}, **wrong)
 
     def run(self) -> None:
