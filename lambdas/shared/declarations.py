@@ -17,6 +17,7 @@ from .errors import DeclarationError
 from .expressions import Expression, parse_expression
 
 TABLES_FILE = "tables.json"
+TABLES_FORMAT = 1  # of TABLES_FILE
 
 CALENDAR, DIMENSION, FACT = "calendar", "dimension", "fact"
 CALENDAR_COLUMNS = ("date_id", "year", "month", "day", "day_of_week", "day_name", "month_name", "quarter")
@@ -174,15 +175,25 @@ def parse(document: Mapping[str, Any]) -> Declarations:
 
 
 def load(root: Path | None = None) -> Declarations:
-    """The declarations packaged as ``tables.json`` in ``root`` (default: where Lambda unpacks a function)."""
+    """The declarations packaged as ``tables.json`` in ``root`` (default: where Lambda unpacks a function).
+
+    Raises DeclarationError when the file is missing, not JSON, of another format, or when ``parse`` refuses it.
+    """
     root = root or Path(os.environ.get("LAMBDA_TASK_ROOT") or Path(__file__).parents[2])
     path = root / TABLES_FILE
     try:
-        return parse(json.loads(path.read_text(encoding="utf-8")))
+        document = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise DeclarationError(f"{path} is missing: the function was packaged without its tables.") from error
     except ValueError as error:
         raise DeclarationError(f"{path} is not valid JSON: {error}.") from error
+    found = document.get("format") if isinstance(document, Mapping) else None
+    if found != TABLES_FORMAT:
+        raise DeclarationError(
+            f"{path} has the format {found!r}; this code reads format {TABLES_FORMAT}: the function was packaged by "
+            "another release. Deploy it again with this one."
+        )
+    return parse(document)
 
 
 def _section(document: Mapping[str, Any], name: str) -> Mapping[str, Mapping[str, Any]]:

@@ -104,7 +104,7 @@ def pipeline(credentials: tuple[Credentials, Credentials], buckets: tuple[Lake, 
 @pytest.fixture
 def deployed(pipeline, credentials, buckets, monkeypatch, tmp_path):
     """What deployment leaves around the functions: tables.json, environment, secrets."""
-    (tmp_path / "tables.json").write_text(json.dumps(configuration()), encoding="utf-8")
+    (tmp_path / "tables.json").write_text(json.dumps({"format": 1, **configuration()}), encoding="utf-8")
     secrets = boto3.client("secretsmanager")
     reader = dataclasses.replace(credentials[0], user="reader", password=READER_PASSWORD)
     for name, of in (("totes/source", reader), ("totes/warehouse", credentials[1])):

@@ -13,11 +13,11 @@ from lambda_toolkit.pipeline.config.model import FunctionDeclaration, Pipeline, 
 from lambda_toolkit.pipeline.config.role_policy import bucket_of, permissions
 from lambda_toolkit.pipeline.config.toml_reader import did_you_mean
 from lambda_toolkit.pipeline.errors import ConfigurationError, UsageError
+from lambda_toolkit.pipeline.lambdas.shared.declarations import TABLES_FILE, TABLES_FORMAT
 from lambda_toolkit.pipeline.warehouse.column_types import with_types
 
 DEFAULT_PORT = 5432  # PostgreSQL's
 SCHEMA = Path("config/warehouse.sql")
-TABLES_FILE = "tables.json"  # where the functions find the declaration of the tables, in their package
 
 
 def deployment(pipeline: Pipeline, account: str, environ: Mapping[str, str]) -> Deployment:
@@ -87,7 +87,7 @@ def tables_json(pipeline: Pipeline) -> bytes:
     Raises ConfigurationError where the two do not fit each other.
     """
     tables = with_types(pipeline.tables, schema_sql(pipeline), str(pipeline.root / SCHEMA))
-    return json.dumps(tables, indent=1, ensure_ascii=False).encode() + b"\n"
+    return json.dumps({"format": TABLES_FORMAT, **tables}, indent=1, ensure_ascii=False).encode() + b"\n"
 
 
 def schema_sql(pipeline: Pipeline) -> str:

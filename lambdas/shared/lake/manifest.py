@@ -216,7 +216,11 @@ def _document(content: bytes, key: str) -> dict[str, Any]:
     except ValueError as error:
         raise LakeError(f"{key} is not valid JSON: {error}.") from error
     if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise LakeError(f"{key} is not a manifest of format {FORMAT}. Was it written by a newer release?")
+        found = document.get("format") if isinstance(document, dict) else None
+        raise LakeError(
+            f"{key} is a manifest of format {found!r}; this code reads format {FORMAT}. If a newer release wrote it, "
+            "deploy all functions with that release, then invoke this one again."
+        )
     return document
 
 

@@ -118,7 +118,7 @@ def test_less_than_alarm_treats_missing_data_as_breaching(pipeline):
 
 def test_the_tables_travel_as_the_same_bytes(pipeline):
     assert tables_json(pipeline) == tables_json(load(DEFAULT_PATH, "local"))
-    assert set(json.loads(tables_json(pipeline))) == {"source", "warehouse"}
+    assert set(json.loads(tables_json(pipeline))) == {"format", "source", "warehouse"}
 
 
 def test_functions_are_chosen_by_their_short_names(pipeline):

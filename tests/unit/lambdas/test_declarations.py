@@ -127,7 +127,11 @@ def test_the_packaged_file_is_found_read_and_missed(tmp_path, monkeypatch):
     (tmp_path / "tables.json").write_text("{", encoding="utf-8")
     with pytest.raises(DeclarationError, match="not valid JSON"):
         declarations.load()
-    (tmp_path / "tables.json").write_text(json.dumps(SMALL), encoding="utf-8")
+    for other in ({**SMALL, "format": 2}, SMALL, [1]):
+        (tmp_path / "tables.json").write_text(json.dumps(other), encoding="utf-8")
+        with pytest.raises(DeclarationError, match="this code reads format 1.*Deploy it again"):
+            declarations.load()
+    (tmp_path / "tables.json").write_text(json.dumps({"format": 1, **SMALL}), encoding="utf-8")
     assert declarations.load() == parse(SMALL)
 
 

@@ -32,7 +32,7 @@ class Secrets:
 
 @pytest.fixture(autouse=True)
 def deployed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "tables.json").write_text(json.dumps(configuration()), encoding="utf-8")
+    (tmp_path / "tables.json").write_text(json.dumps({"format": 1, **configuration()}), encoding="utf-8")
     monkeypatch.setenv("LAMBDA_TASK_ROOT", str(tmp_path))
     for name in ("INGESTION_BUCKET", "PROCESSED_BUCKET"):
         monkeypatch.setenv(name, "a-bucket")
