@@ -134,7 +134,7 @@ MUTATIONS = (
         "lambdas/extract/capture/deletes.py",
         "    if alone and not captured.changes and total == ",
         "    if total == ",
-        f"{CAPTURE} -k 'in_its_place'",
+        f"{CAPTURE} -k 'replaced_by_an_insert'",
     ),
     Mutation(
         "a changed department brings no staff",

@@ -1,4 +1,4 @@
-"""A table too large for a batch is taken in key ranges: nothing that happens meanwhile is lost or told twice."""
+"""A table too large for a batch is read in key ranges: no change meanwhile is lost or reported twice."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def batches(pipeline) -> int:
     return pipeline.ingestion.last_batch() or 0
 
 
-def told(pipeline, table="payment", kind="changes", begun=1) -> list:
+def reported(pipeline, table="payment", kind="changes", begun=1) -> list:
     return [
         key for batch in range(begun, batches(pipeline) + 1) for key in keys(pipeline.ingestion, batch, table, kind)
     ]
@@ -84,7 +84,7 @@ def test_backfill_reads_dimensions_first_and_resumes(pipeline):
     assert sum(first.rows.values()) == 25
     done = extract_all(PostgresSource(pipeline.reader), pipeline.ingestion, pipeline.declarations, Request(), SMALL)
     assert done.incomplete == {}
-    assert sorted(told(pipeline)) == list(range(1, 110))
+    assert sorted(reported(pipeline)) == list(range(1, 110))
     assert step(pipeline).batch is None
     for batch in range(1, batches(pipeline) + 1):
         pipeline.transform(batch)
@@ -108,7 +108,7 @@ def test_changes_during_a_backfill_are_read_below_its_last_key(pipeline):
     assert {0, 1} <= set(keys(pipeline.ingestion, batches(pipeline), "payment"))
     assert 109 not in keys(pipeline.ingestion, batches(pipeline), "payment")
     finish(pipeline)
-    assert sorted(told(pipeline, kind="deleted")) == [2, 3]  # 100 and 108 were never told
+    assert sorted(reported(pipeline, kind="deleted")) == [2, 3]  # 100 and 108 were never reported
     equal(pipeline)
 
 
@@ -125,7 +125,7 @@ def test_huge_update_is_read_in_key_ranges(pipeline):
     pipeline.admin.run("DELETE FROM payment WHERE payment_id = 106")
     begun = batches(pipeline)
     finish(pipeline)
-    assert sorted(told(pipeline, begun=begun)) == sorted([*(key for key in range(2, 109, 2) if key != 106), 2, 3])
+    assert sorted(reported(pipeline, begun=begun)) == sorted([*(key for key in range(2, 109, 2) if key != 106), 2, 3])
     equal(pipeline)
 
 
@@ -150,7 +150,7 @@ def test_full_compare_in_ranges_keeps_known_keys_until_complete(pipeline):
     step(pipeline, full=frozenset({"payment"}))  # and once more, before it is through
     pipeline.admin.run("DELETE FROM payment WHERE payment_id IN (6, 70)")
     finish(pipeline)
-    assert sorted(told(pipeline, kind="deleted")) == [5, 6, 60, 70, 109]
+    assert sorted(reported(pipeline, kind="deleted")) == [5, 6, 60, 70, 109]
     assert {part.generation for part in manifest(pipeline.ingestion, batches(pipeline)).tables["payment"].keys} == {0}
     equal(pipeline)
 
@@ -178,7 +178,7 @@ def test_open_transaction_during_a_backfill_repeats_no_row(pipeline):
     grow(pipeline)
     pipeline.admin.run("UPDATE staff SET last_name = 'x'")
     finish(pipeline)
-    assert sorted(told(pipeline)) == list(range(1, 110))
+    assert sorted(reported(pipeline)) == list(range(1, 110))
     older.run("COMMIT")
     assert step(pipeline).rows == {"payment": 1}
     assert step(pipeline).batch is None
@@ -209,7 +209,7 @@ def test_keys_that_are_no_numbers_are_ordered_by_their_bytes(pipeline, kind, wor
     )
     finish(pipeline)
     stored = [row[0] for row in pipeline.admin.rows("SELECT format('%s', code) FROM note")]  # char(4) is padded
-    assert sorted(told(pipeline, "note")) == sorted(stored)
+    assert sorted(reported(pipeline, "note")) == sorted(stored)
     pipeline.admin.run("DELETE FROM note WHERE code IN (SELECT code FROM note ORDER BY code::text LIMIT 9)")
     left = {row[0] for row in pipeline.admin.rows("SELECT format('%s', code) FROM note")}
     step(pipeline)

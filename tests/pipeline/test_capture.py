@@ -61,7 +61,7 @@ def test_long_transaction_that_commits_later_is_captured_once(pipeline):
     assert pipeline.extract().batch is None
 
 
-def test_a_row_known_already_is_told_when_it_changes_again(pipeline):
+def test_row_is_reported_again_when_it_changes_again(pipeline):
     older = pipeline.new_session()
     older.run("BEGIN; UPDATE staff SET last_name = 'x' WHERE staff_id = 1")
     pipeline.admin.run("UPDATE staff SET last_name = 'y' WHERE staff_id = 2")
@@ -105,7 +105,7 @@ def test_deletes_are_found_and_unchanged_keys_carried_forward(pipeline):
     assert pipeline.extract().batch is None
 
 
-def test_a_delete_with_an_insert_in_its_place_is_found(pipeline):
+def test_delete_replaced_by_an_insert_is_found(pipeline):
     pipeline.extract()
     pipeline.admin.run("DELETE FROM payment WHERE payment_id = 9")
     pipeline.admin.run(

@@ -108,7 +108,7 @@ def test_a_ca_demands_tls(credentials, authority):
         connect(dataclasses.replace(credentials[0], ca=pem(authority)))
 
 
-def test_a_ca_that_is_none_is_told(credentials):
+def test_invalid_ca_is_reported(credentials):
     with pytest.raises(ConnectionFailedError, match="not a certificate in PEM"):
         connect(dataclasses.replace(credentials[0], ca="nonsense"))
 
@@ -123,7 +123,7 @@ def closed_port() -> int:
     [
         ({"password": "wrong-password"}, "refuses the password"),
         ({"database": "nowhere"}, "no such database"),
-        ({"user": "nobody-we-know"}, "refuses the password"),
+        ({"user": "unknown-role"}, "refuses the password"),
         ({"port": None}, "cannot be reached"),
         ({"host": "no-such-host.invalid"}, "cannot be reached"),
     ],

@@ -51,10 +51,10 @@ def test_error_during_copy_is_raised_and_connection_stays_usable(connection):
 
 def test_a_notice_amid_a_copy_is_no_row(connection):
     connection.run(
-        """CREATE FUNCTION told(i int) RETURNS int LANGUAGE plpgsql AS
+        """CREATE FUNCTION noticed(i int) RETURNS int LANGUAGE plpgsql AS
            $$ BEGIN IF i % 1000 = 0 THEN RAISE NOTICE 'at %', i; END IF; RETURN i; END $$"""
     )
-    pieces = copied(connection, "SELECT told(i) FROM generate_series(1, 5000) AS i")
+    pieces = copied(connection, "SELECT noticed(i) FROM generate_series(1, 5000) AS i")
     assert b"".join(pieces).split() == [b"%d" % i for i in range(1, 5001)]
     assert len(connection.notices) == 5
 

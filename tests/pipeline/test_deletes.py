@@ -109,7 +109,7 @@ def test_deletes_are_found_once_detection_is_declared_again(pipeline):
     assert run_at(pipeline, 3000).deleted == {"payment": 1}
 
 
-def test_rows_that_nobody_wrote_are_refused_at_the_compare(pipeline):
+def test_rows_with_no_recorded_write_are_refused(pipeline):
     declare(pipeline, deletes=HOUR)
     pipeline.admin.run(
         "ALTER TABLE payment ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON payment USING (payment_id < 5)"
@@ -191,14 +191,14 @@ def test_a_view_larger_than_a_batch_is_taken_over_several(pipeline, monkeypatch)
     )
     view(pipeline)
     few = Limits(rows=100)
-    told: list[int] = []
+    reported: list[int] = []
     for number in range(1, 40):
         done = run_at(pipeline, number, few)
         if done.batch is None:
             break
-        told += keys(pipeline.ingestion, done.batch, "design")
+        reported += keys(pipeline.ingestion, done.batch, "design")
     assert done.incomplete == {}
-    assert sorted(told) == [1, 2, *range(10, 3001)]
+    assert sorted(reported) == [1, 2, *range(10, 3001)]
 
 
 def test_changed_rows_of_a_joined_view_bring_referencing_rows(pipeline):

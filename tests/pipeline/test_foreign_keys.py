@@ -1,4 +1,4 @@
-"""Foreign keys of the warehouse when very many rows come at once: dropped, made again as they were, and checked."""
+"""Foreign keys of the warehouse during a bulk load: dropped, recreated as they were, and checked."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_foreign_key_violation_is_refused_and_rolled_back(pipeline, facts, any_a
     assert pipeline.rows("SELECT count(*) FROM fact_payment WHERE currency_id = 99") == [[0]]
 
 
-def test_while_somebody_reads_each_row_is_checked(pipeline, facts, any_are_many, credentials):
+def test_each_row_is_checked_while_another_session_reads(pipeline, facts, any_are_many, credentials):
     known = identities(pipeline)
     with connect(credentials[1]) as reader, transaction(reader):
         reader.run("SELECT count(*) FROM dim_currency")
@@ -84,7 +84,7 @@ def test_lock_timeout_is_restored_within_the_transaction(pipeline, facts, any_ar
         assert pipeline.rows("SHOW lock_timeout") == before
 
 
-def test_of_a_table_that_is_somebody_elses_they_stay(pipeline, facts, any_are_many):
+def test_keys_stay_on_a_table_of_another_owner(pipeline, facts, any_are_many):
     known = identities(pipeline)
     pipeline.warehouse.run("GRANT ALL ON ALL TABLES IN SCHEMA public TO reader")
     pipeline.warehouse.run("SET ROLE reader")

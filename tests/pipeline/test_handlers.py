@@ -1,4 +1,4 @@
-"""The three doors as Lambda opens them: events in, results out, failures raised, secrets from Secrets Manager."""
+"""The three handlers as Lambda calls them: events in, results out, failures raised, secrets from Secrets Manager."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def s3_event(*keys):
     return {"Records": [{"s3": {"bucket": {"name": "ingestion"}, "object": {"key": quote_plus(key)}}} for key in keys]}
 
 
-def test_a_change_travels_from_door_to_door(deployed):
+def test_handlers_carry_a_change_from_one_to_the_next(deployed):
     first = extract({}, CONTEXT)
     assert (first["batch"], first["last_batch"], first["rows"]["payment"], first["deleted"]) == (1, 1, 9, {})
     done = transform(s3_event("manifests/batch-000000000001.json"), CONTEXT)
@@ -68,7 +68,7 @@ def test_rejected_rows_metric_counts_each_row_once(deployed, capsys):
     assert not [line for line in json_lines(capsys.readouterr().out) if "_aws" in line]
 
 
-def test_held_facts_are_counted_in_the_same_metric_of_load(deployed, capsys):
+def test_load_counts_pending_facts_in_the_same_metric(deployed, capsys):
     deployed.admin.run("UPDATE currency SET currency_code = 'ZZZ' WHERE currency_id = 1")
     extract({}, CONTEXT)
     transform({"action": "transform", "batch": 1}, CONTEXT)

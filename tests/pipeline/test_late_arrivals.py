@@ -1,4 +1,4 @@
-"""Versions that come late, because they were held or rejected, are where they would be had they come in time."""
+"""Late versions, pending or rejected before, get the position that they would have had without delay."""
 
 from __future__ import annotations
 

@@ -19,12 +19,12 @@ HISTORY = [
     Batch({1: Row(A), 2: Row(A)}, {1: Row("one")}),
     Batch({1: Row(LATER), 2: Row(B, rejected=True)}, {2: Row("two", rejected=True)}),
     Batch({1: Row(A), 2: None}),
-    Batch({2: Row(A)}, {7: Row("seven")}),  # releases what is held
+    Batch({2: Row(A)}, {7: Row("seven")}),  # releases the pending rows
 ]
 
 
 class KilledError(OSError):
-    """The session is gone."""
+    """The session has ended."""
 
 
 def mortal(connection, statements):
@@ -82,9 +82,9 @@ def test_a_replay_that_dies_anywhere_leaves_nothing_half_done(warehouse):
         write(lake, number, batch)
     with connected(warehouse) as connection:
         load(connection, lake, DECLARED)
-    put_right = repaired(HISTORY[1])
-    write(lake, 2, put_right, revision=2)
-    after = expected([HISTORY[0], put_right, *HISTORY[2:]])
+    corrected = repaired(HISTORY[1])
+    write(lake, 2, corrected, revision=2)
+    after = expected([HISTORY[0], corrected, *HISTORY[2:]])
     statements = survive(
         warehouse, lambda connection: replay(connection, lake, DECLARED, [2]), expected(HISTORY), after
     )

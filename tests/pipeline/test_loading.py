@@ -85,7 +85,7 @@ def test_deleted_fact_leaves_current_view_but_not_history(pipeline):
     pipeline.run()
     assert current_rows(pipeline.warehouse, "fact_payment") == expected_rows(pipeline.reader, "fact_payment")
     versions = fact_versions(pipeline.warehouse, "fact_payment")[9]
-    assert len(versions) == 2  # the same content, but it was gone in between
+    assert len(versions) == 2  # the same content, but it was deleted in between
     assert pipeline.rows("SELECT * FROM pipeline.deletion") == [["fact_payment", "9", 2, 3]]
     pipeline.admin.run("DELETE FROM payment WHERE payment_id = 9")
     pipeline.run()
@@ -165,7 +165,7 @@ def test_two_loads_never_interleave(pipeline, credentials):
     assert pipeline.load().loaded == [1]
 
 
-def test_a_file_that_is_gone_is_named(pipeline):
+def test_missing_file_is_named(pipeline):
     pipeline.transform(pipeline.extract().batch)
     pipeline.processed._client.delete_object(
         Bucket="processed", Key=next(k for k in _keys(pipeline) if k.startswith("dim_staff/"))
@@ -195,7 +195,7 @@ def test_facts_wait_for_a_rejected_row_until_it_is_repaired(pipeline):
     assert (first.pending, first.appended["fact_sales_order"]) == ({"fact_sales_order": 3}, 3)
     pipeline.admin.run(
         "UPDATE sales_order SET units_sold = 1 WHERE sales_order_id = 1"
-    )  # a second version, held as well
+    )  # a second version, pending as well
     pipeline.admin.run("UPDATE sales_order SET currency_id = 1 WHERE sales_order_id = 2")  # a newer one that is not
     pipeline.admin.run("DELETE FROM payment; DELETE FROM transaction; DELETE FROM sales_order WHERE sales_order_id = 3")
     assert pipeline.run()[1].pending == {"fact_sales_order": 1}

@@ -1,4 +1,4 @@
-"""Preparing a warehouse creates what it lacks; what somebody else made is compared and left alone."""
+"""Preparing a warehouse creates what it lacks; what exists is compared and stays as it is."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_every_difference_is_named_and_nothing_is_touched(empty):
     assert catalog(empty) == before
 
 
-def test_a_table_of_somebody_else_gets_no_index_but_its_view(empty):
+def test_table_of_another_owner_gets_a_view_but_no_index(empty):
     empty.run(SCHEMA)
     created = prepare(empty, SCHEMA, DECLARED)
     assert not [name for name in created if name.startswith(("table fact", "table dim", "index"))]

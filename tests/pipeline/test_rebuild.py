@@ -1,11 +1,11 @@
-"""What is open, batches applied again, and a warehouse rebuilt beside the live one: through the function's own door."""
+"""Outstanding rows, reapplied batches, and a rebuild in a shadow schema: through the handler of load."""
 
 from __future__ import annotations
 
 import pyarrow as pa
 import pytest
 
-from lambda_toolkit.pipeline.lambdas.load import handler as door
+from lambda_toolkit.pipeline.lambdas.load import handler
 from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import Warehouse
 from lambda_toolkit.pipeline.lambdas.shared.errors import PipelineError, WarehouseError
 from lambda_toolkit.pipeline.warehouse.preparation import prepare
@@ -38,14 +38,14 @@ def warehouse(empty):
 @pytest.fixture
 def load(credentials, warehouse, lake, monkeypatch):
     """The handler of load on this warehouse and this lake."""
-    monkeypatch.setattr(door.secret, "credentials", lambda _: credentials[1])
-    monkeypatch.setattr(door.clients, "processed_lake", lambda: lake)
-    monkeypatch.setattr(door.declarations, "load", lambda: DECLARED)
+    monkeypatch.setattr(handler.secret, "credentials", lambda _: credentials[1])
+    monkeypatch.setattr(handler.clients, "processed_lake", lambda: lake)
+    monkeypatch.setattr(handler.declarations, "load", lambda: DECLARED)
 
     def call(event, context=None):
         while warehouse.rows(OTHERS_TURN)[0][0]:  # the session of the call before has its turn until it has ended
             pass
-        return door.lambda_handler(event, context)
+        return handler.lambda_handler(event, context)
 
     return call
 
@@ -67,27 +67,27 @@ class Clock:
         return self.minutes * 60_000
 
 
-def test_what_is_open_is_told_with_its_reason(load):
+def test_open_rows_are_reported_with_their_reason(load):
     assert load({})["open"] == {"rejected": 2, "pending": 1}
-    told = load({"action": "rejected"})
-    assert (told["counts"], told["batches"]) == ({"rejected": 2, "pending": 1}, [1, 2])
+    reported = load({"action": "rejected"})
+    assert (reported["counts"], reported["batches"]) == ({"rejected": 2, "pending": 1}, [1, 2])
     bad = {"column": "x", "value": None, "reason": "bad"}
-    assert told["rejected"] == [
+    assert reported["rejected"] == [
         {"batch": 1, "table": "dim_product", "key": "2", **bad},
         {"batch": 2, "table": "fact_order", "key": "2", **bad},
     ]
     pending = {"batch": 2, "table": "fact_order", "key": "1", "column": "product_id", "value": "7"}
-    assert told["pending"] == [{**pending, "reason": "not in dim_product yet"}]
-    assert load({"action": "report"})["open"] == told["counts"]
+    assert reported["pending"] == [{**pending, "reason": "not in dim_product yet"}]
+    assert load({"action": "report"})["open"] == reported["counts"]
 
 
-def test_few_are_told_and_all_are_counted(warehouse, load, lake):
+def test_open_rows_are_counted_beyond_those_reported(warehouse, load, lake):
     rejected = {"fact_order": [("order", str(n), "x", "v" * 5000, "bad") for n in range(1000)]}
     lake.write(4, {}, rejected=rejected)
     load({})
-    told = load({"action": "rejected"})
-    assert (told["counts"]["rejected"], len(told["rejected"])) == (1002, 500)
-    assert max(len(entry["value"] or "") for entry in told["rejected"]) == 1000
+    reported = load({"action": "rejected"})
+    assert (reported["counts"]["rejected"], len(reported["rejected"])) == (1002, 500)
+    assert max(len(entry["value"] or "") for entry in reported["rejected"]) == 1000
 
 
 def test_replay_writes_only_rows_that_differ(warehouse, load, lake):
@@ -170,7 +170,7 @@ def test_a_rebuilt_warehouse_takes_the_revisions_that_came_since(warehouse, load
 
 
 @pytest.mark.parametrize(
-    ("statement", "table", "told"),
+    ("statement", "table", "reported"),
     [
         ("UPDATE fact_order SET amount = 9 WHERE order_record = 1", "fact_order",
          "order_id 1, version 1: amount is 9 in public.fact_order and 1.00 in check.fact_order"),
@@ -186,7 +186,7 @@ def test_a_rebuilt_warehouse_takes_the_revisions_that_came_since(warehouse, load
          "table_name fact_order, key 1, batch 3: in pipeline.deletion, but not in check_pipeline.deletion"),
     ],
 )  # fmt: skip
-def test_every_kind_of_difference_is_named(warehouse, load, statement, table, told):
+def test_every_kind_of_difference_is_named(warehouse, load, statement, table, reported):
     load({})
     prepare(warehouse, SCHEMA, DECLARED, CHECK)
     load({"action": "rebuild", "schema": "check"})
@@ -197,7 +197,7 @@ def test_every_kind_of_difference_is_named(warehouse, load, statement, table, to
     different = {found["table"]: found for found in compared["tables"] if found["differences"]}
     assert list(different) == [table]
     assert different[table]["differences"] == 1
-    assert told is None or told in different[table]["examples"]
+    assert reported is None or reported in different[table]["examples"]
 
 
 def test_other_numbers_without_a_replay_are_a_difference(warehouse, load):

@@ -89,21 +89,21 @@ def test_a_replay_that_others_never_let_through_says_so(corrected, monkeypatch):
 def test_file_deleted_by_a_sweep_before_commit_is_stored_again(corrected, monkeypatch):
     """A file that a sweep took just before it was named is stored again."""
     first = corrected.replay(1).manifest
-    gone = first.tables["dim_currency"].key
+    deleted_key = first.tables["dim_currency"].key
     client = corrected.processed._client
     client.delete_object(Bucket="processed", Key=revision_key(1, 2))
     put = corrected.processed.put_if_absent
 
     def sweep_then_put(key, content):
-        client.delete_object(Bucket="processed", Key=gone)
+        client.delete_object(Bucket="processed", Key=deleted_key)
         return put(key, content)
 
     monkeypatch.setattr(corrected.processed, "put_if_absent", sweep_then_put)
     assert corrected.replay(1).manifest == first
-    assert corrected.processed.exists(gone)
+    assert corrected.processed.exists(deleted_key)
 
 
-def test_the_door_replays(deployed):
+def test_handler_replays(deployed):
     deployed.admin.run("UPDATE payment SET payment_date = 'x' WHERE payment_id < 3")
     deployed.extract()
     expected = {"batch": 1, "revision": 1, "rejected": {"fact_payment": 2}}

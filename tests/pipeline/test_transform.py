@@ -126,17 +126,17 @@ def test_invalid_rows_are_rejected_and_the_rest_continues(pipeline):
     assert [(row["key"], row["value"]) for row in rejected(pipeline, done, "dim_currency")] == [("2", "ZZZ")]
     assert pipeline.load().appended["fact_sales_order"] == 1
     pipeline.admin.run("UPDATE sales_order SET unit_price = 2.5 WHERE sales_order_id = 3")
-    assert pipeline.run()[1].appended["fact_sales_order"] == 1  # put right in the source, it arrives
+    assert pipeline.run()[1].appended["fact_sales_order"] == 1  # corrected in the source, it arrives
 
 
-def test_numbers_beyond_what_the_lake_holds_are_told_not_bent(pipeline):
+def test_numbers_beyond_the_lake_types_are_rejected(pipeline):
     pipeline.admin.run("UPDATE payment SET payment_amount = 0.00000000001 WHERE payment_id = 1")
     pipeline.admin.run("UPDATE payment SET payment_amount = 1e30 WHERE payment_id = 2")
     pipeline.admin.run("UPDATE payment SET payment_amount = 12.500000000000000000 WHERE payment_id = 3")
     extracted = pipeline.extract()
     done = pipeline.transform(extracted.batch)
-    told = {(row["key"], row["column"]): row["value"] for row in rejected(pipeline, done, "fact_payment")}
-    assert told == {("1", "payment_amount"): "0.00000000001", ("2", "payment_amount"): "1" + "0" * 30}
+    found = {(row["key"], row["column"]): row["value"] for row in rejected(pipeline, done, "fact_payment")}
+    assert found == {("1", "payment_amount"): "0.00000000001", ("2", "payment_amount"): "1" + "0" * 30}
     pipeline.load()
     assert pipeline.rows("SELECT payment_amount FROM fact_payment WHERE payment_id = 3") == [[Decimal("12.50")]]
 
@@ -145,9 +145,9 @@ def test_a_row_that_names_a_row_that_is_not_there_is_rejected(pipeline):
     pipeline.admin.run("ALTER TABLE staff DROP CONSTRAINT staff_department_id_fkey")
     pipeline.admin.run("INSERT INTO staff VALUES (50, 'No', 'Where', 99, 'n@t.com')")
     done = pipeline.transform(pipeline.extract().batch)
-    (told,) = rejected(pipeline, done, "dim_staff")
-    assert (told["key"], told["column"], told["value"]) == ("50", "department_id", "99")
-    assert "no such department" in told["reason"]
+    (found,) = rejected(pipeline, done, "dim_staff")
+    assert (found["key"], found["column"], found["value"]) == ("50", "department_id", "99")
+    assert "no such department" in found["reason"]
 
 
 def test_a_batch_transformed_again_gives_the_same_bytes(pipeline):
