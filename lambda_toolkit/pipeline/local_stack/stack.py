@@ -247,7 +247,7 @@ def _stop_everything(directory: Path, say: Progress) -> bool:
         for name in (STACK_FILE, "processes.json"):
             (directory / name).unlink(missing_ok=True)
     if stopped:
-        say("The embedded stack is stopped")
+        say("The local stack is stopped")
     return stopped
 
 
