@@ -137,7 +137,7 @@ def test_a_stack_that_died_is_still_what_is_meant(tmp_path):
         "access_key_id": "k",
         "secret_access_key": "s",
         **dict.fromkeys(("source", "source_admin", "warehouse"), database),
-        "processes": dict.fromkeys(("emulator", "postgres", "clock"), gone),
+        "processes": dict.fromkeys(("emulator", "postgres", "alarm_evaluator"), gone),
     }
     (tmp_path / ".local" / "stack.json").write_text(json.dumps(stack))
     for env in ({}, {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}):
