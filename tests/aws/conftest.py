@@ -1,4 +1,4 @@
-"""AWS in memory (moto), a record of every call, faults on demand, and time that passes only when someone sleeps."""
+"""AWS in memory (moto), a record of every call, injected faults, and a clock that advances only when code sleeps."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.support.moto_lambda import Invocations, behave_like_lambda, rules_wit
 from tests.support.sessions import REGION, new_session
 
 for _service in ("sqs", "sns", "events", "logs", "cloudwatch", "awslambda", "s3", "secretsmanager"):
-    import_module(f"moto.{_service}.models")  # they import each other: first done by two threads at once, that locks up
+    import_module(f"moto.{_service}.models")  # circular imports: two threads that import them first deadlock
 
 
 @pytest.fixture

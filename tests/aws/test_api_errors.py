@@ -170,8 +170,8 @@ def show(session, **state: Callable[[], str]) -> None:
 
 
 def test_a_function_that_lambda_cannot_set_up(script, session, recorder) -> None:
-    show(session, State=lambda: "Failed", StateReason=lambda: "The subnet is gone")
-    with pytest.raises(DeployError, match="The subnet is gone"):
+    show(session, State=lambda: "Failed", StateReason=lambda: "The subnet was deleted")
+    with pytest.raises(DeployError, match="The subnet was deleted"):
         script().deploy()
 
 

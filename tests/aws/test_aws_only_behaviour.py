@@ -103,7 +103,7 @@ def test_north_virginia_is_no_location(session) -> None:
     assert execute(aws, make_plan(aws, Deployment(buckets=(BucketSpec("my-lake"),)))).ok
 
 
-def test_an_entry_goes_although_the_target_of_another_is_gone(script, client, session) -> None:
+def test_notification_is_removed_despite_a_deleted_target(script, client, session) -> None:
     client("s3").create_bucket(Bucket="my-lake", CreateBucketConfiguration={"LocationConstraint": REGION})
     calls = sent(session, "PutBucketNotificationConfiguration")
     script(s3_trigger=S3Trigger("my-lake", prefix="in/")).deploy()

@@ -70,7 +70,7 @@ def test_each_setting_is_one_difference_and_one_write(aws, recorder, different, 
     assert not planned(aws, **{"lifecycle": RULES, **different})
 
 
-def test_what_is_not_mentioned_stays(aws, client, recorder) -> None:
+def test_undeclared_bucket_settings_are_not_managed(aws, client, recorder) -> None:
     deploy(aws, lifecycle=RULES)
     client("s3").put_bucket_versioning(Bucket="my-lake", VersioningConfiguration={"Status": "Suspended"})
     recorder.clear()

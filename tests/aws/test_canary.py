@@ -1,4 +1,4 @@
-"""A new version on a part of the calls: completed, taken back when an alarm goes off, when interrupted, when denied."""
+"""A canary release: completed, or rolled back on an alarm, an interruption or a denied call."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_an_alarm_takes_the_calls_back(released, client, fake_time) -> None:
     assert alias(client)["version"] == "2"
 
 
-def test_an_alarm_that_rang_before_counts_once_it_was_quiet(released, client, fake_time) -> None:
+def test_alarm_raised_before_the_release_counts_after_an_ok(released, client, fake_time) -> None:
     ring(client, "ALARM")
     at(fake_time, 200, lambda: ring(client, "OK"))
     assert released.deploy().ok

@@ -253,7 +253,7 @@ def test_a_vanished_function_gets_its_permission_again(script, client) -> None:
     assert "Statement" in client("lambda").get_policy(FunctionName="my-function")["Policy"]
 
 
-def test_a_function_of_someone_else_is_left_alone(script, client, recorder) -> None:
+def test_unmanaged_function_is_not_changed(script, client, recorder) -> None:
     script().deploy()
     client("lambda").untag_resource(
         Resource=f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:my-function", TagKeys=["managed-by"]
@@ -268,7 +268,7 @@ def test_a_function_of_someone_else_is_left_alone(script, client, recorder) -> N
     assert not script(memory=512).plan()
 
 
-def test_every_reason_is_given_at_once(script, client, recorder) -> None:
+def test_all_ownership_problems_are_reported_together(script, client, recorder) -> None:
     client("logs").create_log_group(logGroupName="/aws/lambda/my-function")
     client("events").put_rule(Name="my-function-schedule", ScheduleExpression="rate(1 day)")
     recorder.clear()

@@ -1,4 +1,4 @@
-"""What other hands set on things that AWS takes only as a whole: shown where it changes what is declared, else kept."""
+"""Outside changes to resources that AWS replaces in full: shown where they alter a declared value, else preserved."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def set_by_hand(client, **different: object) -> None:
     client("cloudwatch").put_metric_alarm(**{**{key: live[key] for key in kept if key in live}, **different})
 
 
-def test_who_else_is_told_that_an_alarm_is_over_is_kept(script, client) -> None:
+def test_ok_actions_set_outside_are_preserved(script, client) -> None:
     script(alarms=[Alarm("errors", "Errors")]).deploy()
     set_by_hand(client, OKActions=[TOPIC])
     assert not script(alarms=[Alarm("errors", "Errors")]).plan()
@@ -122,7 +122,7 @@ def test_unreadable_environment_is_not_treated_as_empty(script, unreadable, reco
     assert "Environment" not in str(shown(script().plan())), "what is not managed need not be read"
 
 
-def test_an_environment_whose_key_is_broken_is_written_anew(script, unreadable) -> None:
+def test_environment_with_an_unusable_key_is_written_again(script, unreadable) -> None:
     script(environment={"MODE": "fast"}).deploy()
     unreadable.append("KMSInvalidStateException")
     assert shown(script(environment={"MODE": "fast"}).plan()) == ["Environment.MODE: none -> fast"]

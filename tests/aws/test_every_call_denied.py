@@ -1,4 +1,4 @@
-"""Any one call denied, whichever it is: what was being done is told, and the same command repairs it afterwards."""
+"""Each call denied in turn: the error names the change under way, and the same command recovers afterwards."""
 
 from __future__ import annotations
 

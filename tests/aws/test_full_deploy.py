@@ -217,7 +217,7 @@ def test_three_foreign_notifications_survive_to_the_byte(aws, script, client) ->
 
 
 ALLOWED = {"Effect": "Allow", "Action": ["s3:GetObject"], "Resource": ["arn:aws:s3:::x/*"]}
-MENTIONED = {
+DECLARED = {
     "schedule": "@daily",
     "s3_trigger": [S3Trigger("lake", prefix="in/")],
     "alarms": [Alarm("errors", "Errors")],
@@ -237,20 +237,20 @@ EMPTY = {
 }
 
 
-@pytest.mark.parametrize("attribute", MENTIONED)
-def test_not_mentioned_stays_and_empty_is_removed(script, client, attribute) -> None:
+@pytest.mark.parametrize("attribute", DECLARED)
+def test_undeclared_attribute_is_kept_and_empty_one_removed(script, client, attribute) -> None:
     client("s3").create_bucket(Bucket="lake", CreateBucketConfiguration={"LocationConstraint": REGION})
-    script(**{attribute: MENTIONED[attribute]}).deploy()
-    # a declaration that says less is another one, and is released once; nothing on AWS is taken back for it
+    script(**{attribute: DECLARED[attribute]}).deploy()
+    # the shorter declaration differs, so it is released once; nothing on AWS is removed for it
     assert not any(change.differences or change.action == "delete" for change in script().plan().changes)
     emptied = {attribute: EMPTY[attribute]}
     assert script(**emptied).plan().changes
     assert script(**emptied).deploy().ok
     assert not script(**emptied).plan()
-    assert script(**{attribute: MENTIONED[attribute]}).plan().changes, "it is gone"
+    assert script(**{attribute: DECLARED[attribute]}).plan().changes, "the attribute was removed"
 
 
-def test_emails_that_are_not_mentioned_stay_and_empty_ones_go(aws, client) -> None:
+def test_undeclared_emails_are_kept_and_empty_emails_removed(aws, client) -> None:
     def topic(emails) -> Deployment:
         return Deployment(topics=(TopicSpec("alerts", emails=emails),))
 

@@ -41,7 +41,7 @@ def test_first_version_that_fails_its_check_gets_no_attachments(script, client, 
     with pytest.raises(DeployError, match="no secret. So nothing was released") as failed:
         script(**declared).deploy()
     assert {failure.change.kind for failure in failed.value.report.skipped} == {"schedule", "trigger"}
-    assert 10 < fake_time.seconds <= 20  # what a new role may do is not known at once
+    assert 10 < fake_time.seconds <= 20  # IAM propagates a new role's permissions with a delay
     assert client("events").list_rules()["Rules"] == []
     invocations.problem = lambda version, event: None
     assert script(**declared).deploy().ok

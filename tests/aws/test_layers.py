@@ -1,4 +1,4 @@
-"""Requirements as layers: published once, shared, reused by name, removed when nobody uses them."""
+"""Requirements as layers: published once, shared, reused by name, deleted when no function uses them."""
 
 from __future__ import annotations
 

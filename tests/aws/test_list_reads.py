@@ -46,7 +46,7 @@ def test_a_function_that_is_not_in_the_list_yet_is_asked_itself(aws, script, ses
     assert recorder.calls.count("GetFunction") == len(late) == 1
 
 
-def test_a_list_of_tags_that_lags_behind_makes_nobody_a_stranger(aws, script, session, tmp_path, recorder) -> None:
+def test_lagging_tag_list_does_not_make_a_resource_unmanaged(aws, script, session, tmp_path, recorder) -> None:
     session.events.register(
         "after-call.resourcegroupstaggingapi.GetResources",
         lambda parsed, **_: parsed.update(ResourceTagMappingList=[]),

@@ -1,4 +1,4 @@
-"""Layers that no function uses, whatever left them: found by their names, once they are a day old."""
+"""Layers that no function uses: prune finds them by name once they are a day old."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _installs(monkeypatch) -> None:
 
 @pytest.fixture
 def later(session):
-    """The same AWS, so many hours later."""
+    """Return a client of the same AWS whose clock is ``hours`` ahead."""
 
     def make(hours: float) -> Aws:
         return Aws(REGION, session=session, clock=Clock(wall=lambda: time.time() + hours * HOUR))
@@ -63,7 +63,7 @@ def left_over(script, recorder, client, deployment, aws) -> str:
 
 
 def test_a_layer_whose_removal_failed_goes_with_a_later_deploy(deployment, later, client, left_over) -> None:
-    assert not make_plan(later(23), deployment("two"), prune=True), "somebody may be deploying it"
+    assert not make_plan(later(23), deployment("two"), prune=True), "another deployment may be about to use it"
     plan = make_plan(later(25), deployment("two"), prune=True)
     assert [(change.action, change.key) for change in plan.changes] == [("delete", ("layer", left_over))]
     assert execute(later(25), plan).ok
@@ -113,7 +113,7 @@ def test_a_function_beyond_the_first_page_uses_it_too(deployment, later, script,
 def test_orphaned_layers_are_skipped_without_permission_to_list(
     deployment, later, recorder, left_over, operation
 ) -> None:
-    """Without the right to list it is said and the rest goes on."""
+    """Without permission to list, a note says so and the plan continues."""
     recorder.refuse(operation, "AccessDeniedException", "no")
     plan = make_plan(later(25), deployment("two"), prune=True)
     assert not plan

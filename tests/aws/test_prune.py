@@ -75,7 +75,7 @@ def test_prune_needs_its_option_and_no_function_name(aws, script) -> None:
     assert not make_plan(aws, fewer, only=["shop-dev-one"], prune=True)
 
 
-def test_a_role_whose_function_is_gone_is_found(aws, script, client) -> None:
+def test_prune_finds_the_role_of_a_deleted_function(aws, script, client) -> None:
     whole = pipeline(script)
     deploy(aws, whole)
     client("lambda").delete_function(FunctionName="shop-dev-two")
@@ -89,7 +89,7 @@ def test_a_role_whose_function_is_gone_is_found(aws, script, client) -> None:
 
 
 def test_undeclared_attachments_are_pruned(aws, script) -> None:
-    """Attachments that are no longer mentioned go with the rest."""
+    """Attachments that are no longer declared are deleted with the rest."""
     whole = pipeline(script)
     deploy(aws, whole)
     silent = replace(whole.functions[0], schedule=None, alarms=None)

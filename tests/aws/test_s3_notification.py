@@ -84,7 +84,7 @@ def test_several_triggers_of_one_function(script, client, recorder, bucket) -> N
     assert len(notifications(client, bucket)["LambdaFunctionConfigurations"]) == 1
 
 
-def test_two_functions_on_one_bucket_at_once(aws, script, client, bucket) -> None:
+def test_functions_on_one_bucket_are_deployed_concurrently(aws, script, client, bucket) -> None:
     functions = tuple(
         script(function_name_template=f"on-{name}", s3_trigger=S3Trigger(bucket, prefix=f"{name}/")).spec
         for name in ("a", "b", "c", "d")
@@ -128,10 +128,10 @@ def test_what_overlaps(aws, script, client, one, other, overlap) -> None:
         assert make_plan(aws, Deployment(functions)).changes != ()
 
 
-def test_a_dropped_trigger_is_taken_off_its_bucket(script, client, recorder, bucket) -> None:
+def test_dropped_trigger_is_removed_from_its_bucket(script, client, recorder, bucket) -> None:
     script(s3_trigger=S3Trigger(bucket, prefix="in/")).deploy()
     recorder.clear()
-    assert not script().plan(), "what is not mentioned is not managed"
+    assert not script().plan(), "an undeclared trigger is not managed"
     recorder.clear()
     [change] = script(s3_trigger=[]).deploy().done
     assert (change.kind, change.action, change.name) == ("trigger", "delete", "my-function on shared")

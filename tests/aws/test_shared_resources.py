@@ -1,4 +1,4 @@
-"""Buckets, topics and secrets; several functions at once; one of them alone."""
+"""Buckets, topics and secrets; several functions in one deployment; one function alone."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_new_bucket_tags_keep_the_others(aws, client) -> None:
     assert tags == {"theirs", "project", "managed-by"}
 
 
-def test_somebody_elses_bucket_is_left_alone(aws, client, recorder) -> None:
+def test_unmanaged_bucket_is_not_changed(aws, client, recorder) -> None:
     client("s3").create_bucket(Bucket="theirs", CreateBucketConfiguration={"LocationConstraint": REGION})
     with pytest.raises(OwnershipError, match="`theirs`"):
         make_plan(aws, Deployment(buckets=(BucketSpec("theirs"),)))
@@ -187,7 +187,7 @@ ONCE = ("DescribeLogGroups", "GetResources", "ListFunctions", "ListRoles", "List
 
 @pytest.mark.parametrize("number", [3, 20])
 def test_what_is_unchanged_is_read_in_few_calls(aws, script, recorder, number) -> None:
-    """For three functions 20: the account is told by what is read, and so are all tags but those of roles.
+    """Three functions take 20 calls: other responses contain the account id and all tags except those of roles.
 
     The roles of many functions are read in one list.
     """
@@ -237,7 +237,7 @@ def test_a_role_that_is_not_in_the_list_is_asked_itself(aws, recorder, many) -> 
         del parsed["RoleDetailList"][2:]
 
     events = aws.client("iam").meta.events
-    events.register("after-call.iam.GetAccountAuthorizationDetails", first_two)  # moto gives all at once
+    events.register("after-call.iam.GetAccountAuthorizationDetails", first_two)  # moto returns all roles in one page
     recorder.clear()
     assert not make_plan(aws, many)
     assert recorder.calls.count("GetRole") == BULK_ROLES - 2
