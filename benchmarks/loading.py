@@ -27,7 +27,7 @@ from lambda_toolkit.pipeline.config.load import load as configuration
 from lambda_toolkit.pipeline.lambdas.load.loading import load
 from lambda_toolkit.pipeline.lambdas.shared.declarations import Declarations, parse
 from lambda_toolkit.pipeline.lambdas.shared.lake.manifest import ProcessedManifest, ProcessedTable, to_json
-from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import manifest_key, revision_key
+from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import batch_folder, manifest_key, revision_key
 from lambda_toolkit.pipeline.lambdas.shared.lake.parquet import ParquetPart
 from lambda_toolkit.pipeline.lambdas.shared.lake.store import Lake
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Credentials, connect
@@ -115,7 +115,7 @@ def _orders(ids: npt.NDArray[np.int64], units: int) -> pa.Table:
 def _write(lake: Lake, batch: int, orders: pa.Table) -> None:
     with ParquetPart(orders.schema) as part:
         part.write(orders)
-        key = lake.store(f"{FACT}/batch-{batch:012d}", part)
+        key = lake.put_table(batch_folder(FACT, batch), part)
     at = datetime.now(UTC).isoformat()
     manifest = ProcessedManifest(batch, manifest_key(batch), at, {FACT: ProcessedTable(len(orders), key, None)}, {}, 1)
     lake.put_if_absent(revision_key(batch, 1), to_json(manifest))

@@ -109,8 +109,7 @@ def extract(
         if before is not None and request.full >= set(declarations.source):
             reason = "it was asked for"
         plans = _plans(snapshot, declarations, before, reason is not None, request)
-        stem = f"{extracted_at:%Y-%m-%d}/batch-{number:012d}-{run[:8]}"
-        capture_run = CaptureRun(snapshot, lake, Budget(limits), clock, stem)
+        capture_run = CaptureRun(snapshot, lake, Budget(limits), clock, number, run)
         counts = snapshot.count({name: plan.changed for name, plan in plans.items() if not plan.table.by_content})
         captured = {name: capture(capture_run, plan, counts.get(name, RowCounts())) for name, plan in plans.items()}
         active = {name for name, found in captured.items() if found.changes}

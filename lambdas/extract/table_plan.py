@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from ..shared.declarations import SourceTable
 from ..shared.lake.manifest import BackfillCursor, File, KeyFile, TableFiles
+from ..shared.lake.object_keys import run_prefix
 from ..shared.lake.store import Lake
 from .limits import Budget
 from .row_set import ALL, NONE, AllRows, KeysUpTo, RowSet, WrittenSince, intersection
@@ -155,12 +156,14 @@ class CaptureRun:
     budget: Budget
     now: datetime
     """By the clock, to decide whether an interval has passed."""
-    stem: str
-    """What the object keys of this run's files have in common after the table's name."""
+    batch: int
+    """The number of the batch that the run writes."""
+    run: str
+    """The unique id of the run."""
 
     def prefix(self, table: str) -> str:
         """The beginning of the object keys of ``table``'s files."""
-        return f"{table}/{self.stem}"
+        return run_prefix(table, self.batch, self.run)
 
 
 @dataclass(frozen=True)

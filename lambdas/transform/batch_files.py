@@ -20,6 +20,7 @@ from ..shared.lake.manifest import (
     RejectedFile,
     TableFiles,
 )
+from ..shared.lake.object_keys import DATA, DELETED, REJECTED, batch_folder
 from ..shared.lake.parquet import ParquetPart
 from ..shared.lake.store import Lake
 from .columns.date_dimension import date_dimension
@@ -74,15 +75,11 @@ class BatchTransform:
     def _keys(self) -> Mapping[str, str]:
         return {name: table.key for name, table in self.declarations.source.items()}
 
-    @cached_property
-    def _stem(self) -> str:
-        return f"batch-{self.source.batch:012d}"
-
     def _date_dimension(self, table: WarehouseTable, dates: pa.Array) -> ProcessedTable:
         rows = date_dimension(dates)
         with ParquetPart(rows.schema) as part:
             part.write(rows)
-            return ProcessedTable(part.rows, self._store(f"{table.name}/{self._stem}", part))
+            return ProcessedTable(part.rows, self._store(table, part))
 
     def _table(self, table: WarehouseTable) -> _TableOutput:
         part: ParquetPart | None = None
@@ -105,11 +102,10 @@ class BatchTransform:
             deleted = self._deleted(table)
             files = ProcessedTable(deleted=deleted) if deleted else None
             if part is not None and part.rows:
-                files = ProcessedTable(part.rows, self._store(f"{table.name}/{self._stem}", part), deleted)
+                files = ProcessedTable(part.rows, self._store(table, part), deleted)
             rejected = None
             if rejects is not None:
-                key = self._store(f"rejected/{table.name}/{self._stem}", rejects)
-                rejected = RejectedFile(key, rejects.rows, rejected_rows)
+                rejected = RejectedFile(self._store(table, rejects, REJECTED), rejects.rows, rejected_rows)
         return _TableOutput(files, rejected, tuple(dates))
 
     def _source_rows(self, table: WarehouseTable) -> Iterator[pa.Table]:
@@ -157,13 +153,13 @@ class BatchTransform:
         rows = self.ingestion.table(files.deleted.key).rename_columns([table.key])
         with ParquetPart(rows.schema) as part:
             part.write(rows)
-            return File(self.processed.store(f"{table.name}/{self._stem}", part, ".deleted.parquet"), part.rows)
+            return File(self._store(table, part, DELETED), part.rows)
 
     def _files(self, name: str | None) -> TableFiles | None:
         return self.source.tables.get(name) if name else None
 
-    def _store(self, prefix: str, part: ParquetPart) -> str:
-        return self.processed.store(prefix, part)
+    def _store(self, table: WarehouseTable, part: ParquetPart, kind: str = DATA) -> str:
+        return self.processed.put_table(batch_folder(table.name, self.source.batch, kind), part)
 
 
 def _key_type(columns: list[pa.ChunkedArray]) -> pa.DataType:

@@ -9,13 +9,21 @@ older than WINDOW were checked by a thousand sweeps and are left alone.
 from __future__ import annotations
 
 import itertools
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ..shared.lake.manifest import files_of, ingestion_manifest, processed_manifest
-from ..shared.lake.object_keys import MANIFESTS, REVISIONS, Listed, manifest_key
+from ..shared.lake.object_keys import (
+    DATA,
+    DELETED,
+    REJECTED,
+    Listed,
+    batch_partition,
+    manifest_key,
+    processed_file_of,
+    run_of,
+)
 from ..shared.lake.store import Lake
 
 AGE = timedelta(days=2)  # by default; far more than any run takes
@@ -24,9 +32,6 @@ _LISTED = 1000  # batches in one page of the listing
 _RUN = timedelta(
     minutes=15
 )  # the longest that Lambda lets a run take: its files are no older than that when it commits
-
-_INGESTED = re.compile(r"[^/]+/\d{4}-\d\d-\d\d/batch-(?P<batch>\d{12})-(?P<run>[^./]+)\.\w+\.parquet")
-_PROCESSED = re.compile(r"(?P<table>(?:rejected/)?[^/]+)/batch-(?P<batch>\d{12})-[0-9a-f]{8}(?P<what>\.[\w.]+)")
 
 
 @dataclass(frozen=True)
@@ -42,21 +47,16 @@ def sweep_ingestion(lake: Lake, now: datetime, age: timedelta = AGE) -> Swept:
 
     A file that a later manifest carries forward was listed by the manifest of its own batch first: it is the winner's.
     """
-    written = _manifests(lake, now - age - WINDOW)
+    old = _old_batches(lake, now, age)
     runs: dict[int, dict[str, list[Listed]]] = {}
-    for table in lake.folders():
-        if table in (MANIFESTS, REVISIONS):
-            continue
-        for file in _between(lake, table, f"{now - age - WINDOW:%Y-%m-%d}", f"{now:%Y-%m-%d}~"):
-            match = _INGESTED.fullmatch(file.key)
-            if match is not None and _is_old(file, now, age):
-                runs.setdefault(int(match["batch"]), {}).setdefault(match["run"], []).append(file)
+    for file in _files_of(lake, (DATA,), old):
+        found_run = run_of(file.key)
+        if found_run is not None and found_run[0] in old and _is_old(file, now, age):
+            batch, run = found_run
+            runs.setdefault(batch, {}).setdefault(run, []).append(file)
     deleted: list[str] = []
     for batch, files in sorted(runs.items()):
-        committed = written.get(batch)
-        if committed is None or not _is_older(committed, now, age):
-            continue
-        if len(files) == 1 and not any(_is_suspect(file, committed) for found in files.values() for file in found):
+        if len(files) == 1 and not any(_is_suspect(file, old[batch]) for found in files.values() for file in found):
             continue
         manifest = ingestion_manifest(lake.read(manifest_key(batch)), manifest_key(batch))
         named = files_of(manifest)
@@ -78,16 +78,13 @@ def sweep_processed(lake: Lake, now: datetime, age: timedelta = AGE) -> Swept:
     its commit whether its files exist, and the sweep checks after deleting whether there is a new revision: whichever
     comes last sees the conflict.
     """
-    written = _manifests(lake, now - age - WINDOW)
-    old = {batch: committed for batch, committed in written.items() if _is_older(committed, now, age)}
-    if not old:
-        return Swept()
-    files: dict[int, dict[tuple[str, str], list[Listed]]] = {}
-    for folder in _tables(lake):
-        for file in _between(lake, folder, f"batch-{min(old):012d}", f"batch-{max(old):012d}~"):
-            match = _PROCESSED.fullmatch(file.key)
-            if match is not None and int(match["batch"]) in old:
-                files.setdefault(int(match["batch"]), {}).setdefault((match["table"], match["what"]), []).append(file)
+    old = _old_batches(lake, now, age)
+    files: dict[int, dict[str, list[Listed]]] = {}
+    for file in _files_of(lake, (DATA, DELETED, REJECTED), old):
+        found_file = processed_file_of(file.key)
+        if found_file is not None and found_file[0] in old:
+            batch, folder = found_file
+            files.setdefault(batch, {}).setdefault(folder, []).append(file)
     deleted: list[str] = []
     revised: list[int] = []
     for batch, found in sorted(files.items()):
@@ -124,12 +121,18 @@ def _manifests(lake: Lake, since: datetime) -> Mapping[int, datetime]:
     return {number: written for number, written in found.items() if written >= since}
 
 
-def _tables(lake: Lake) -> Iterator[str]:
-    for folder in lake.folders():
-        if folder == "rejected/":
-            yield from lake.folders(folder)
-        elif folder not in (MANIFESTS, REVISIONS):
-            yield folder
+def _old_batches(lake: Lake, now: datetime, age: timedelta) -> Mapping[int, datetime]:
+    """The batches committed longer than ``age`` ago, and no longer than WINDOW before that -> when."""
+    written = _manifests(lake, now - age - WINDOW)
+    return {batch: committed for batch, committed in written.items() if _is_older(committed, now, age)}
+
+
+def _files_of(lake: Lake, kinds: Iterable[str], batches: Collection[int]) -> Iterator[Listed]:
+    """The objects of ``kinds`` whose batch is from the lowest to the highest of ``batches``."""
+    if batches:
+        first, last = batch_partition(min(batches)), batch_partition(max(batches))
+        for folder in (table for kind in kinds for table in lake.folders(kind)):
+            yield from _between(lake, folder, first, f"{last}~")
 
 
 def _between(lake: Lake, folder: str, first: str, last: str) -> Iterator[Listed]:

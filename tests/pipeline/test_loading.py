@@ -168,9 +168,9 @@ def test_two_loads_never_interleave(pipeline, credentials):
 def test_missing_file_is_named(pipeline):
     pipeline.transform(pipeline.extract().batch)
     pipeline.processed._client.delete_object(
-        Bucket="processed", Key=next(k for k in _keys(pipeline) if k.startswith("dim_staff/"))
+        Bucket="processed", Key=next(k for k in _keys(pipeline) if k.startswith("data/dim_staff/"))
     )
-    with pytest.raises(LakeError, match="dim_staff/batch-000000000001"):
+    with pytest.raises(LakeError, match="data/dim_staff/batch=000000000001"):
         pipeline.load()
 
 

@@ -131,7 +131,7 @@ def test_same_event_in_twenty_threads_writes_each_object_once(shop):
     named = json.loads(shop.read(shop.buckets[1], manifest_key(2)))["tables"]
     files = {entry["key"] for entry in named.values() if entry["key"]}
     found = {entry["Key"] for entry in shop.client.list_object_versions(Bucket=shop.buckets[1])["Versions"]}
-    assert {key for key in found if "batch-000000000002" in key and "manifests/" not in key} >= files
+    assert {key for key in found if key.startswith("data/") and "batch=000000000002" in key} >= files
     assert len(named) < len(KEYS)
     shop.step(Load())
     compare_warehouse(shop)

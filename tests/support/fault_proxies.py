@@ -173,9 +173,8 @@ def _http_step(method: str, path: str, target: str) -> Step:
 
 
 def _nameless(key: str) -> str:
-    """A key without what differs from run to run: dates, numbers of batches, runs and hashes."""
-    key = re.sub(r"\d{4}-\d{2}-\d{2}/", "", key)
-    return re.sub(r"batch-\d{12}(-\w{8})?", "batch", key)
+    """A key without what differs from run to run: numbers of batches, runs and hashes."""
+    return re.sub(r"batch(=\d{12}/\w{8}|-\d{12})", "batch", key)
 
 
 @contextlib.contextmanager

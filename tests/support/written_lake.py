@@ -18,12 +18,18 @@ from lambda_toolkit.pipeline.lambdas.shared.lake.manifest import (
     RejectedFile,
     to_json,
 )
-from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import manifest_key, revision_key
+from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import (
+    DELETED,
+    REJECTED,
+    batch_folder,
+    manifest_key,
+    revision_key,
+)
 from lambda_toolkit.pipeline.lambdas.shared.lake.parquet import ParquetPart
 from lambda_toolkit.pipeline.lambdas.shared.lake.store import Lake
 
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
-REJECTED = pa.schema([(name, pa.string()) for name in ("table", "key", "column", "value", "reason")])
+REJECTS_SCHEMA = pa.schema([(name, pa.string()) for name in ("table", "key", "column", "value", "reason")])
 
 
 class Objects:
@@ -78,24 +84,24 @@ class WrittenLake(Lake):
         """Writes a revision of a batch: rows and deleted keys by table, and data errors by table."""
         tables = {}
         for name in sorted({*rows, *(deleted or {})}):
-            key = self._store(f"{name}/batch-{batch:012d}", rows[name]) if name in rows else None
+            key = self._store(batch_folder(name, batch), rows[name]) if name in rows else None
             removed = (deleted or {}).get(name)
             file = (
-                File(self._store(f"{name}/batch-{batch:012d}-deleted", removed), len(removed))
+                File(self._store(batch_folder(name, batch, DELETED), removed), len(removed))
                 if removed is not None
                 else None
             )
             tables[name] = ProcessedTable(len(rows[name]) if name in rows else 0, key, file)
         faults = {}
         for name, entries in (rejected or {}).items():
-            table = pa.table([list(column) for column in zip(*entries, strict=True)], schema=REJECTED)
-            key = self._store(f"rejected/{name}/batch-{batch:012d}", table)
+            table = pa.table([list(column) for column in zip(*entries, strict=True)], schema=REJECTS_SCHEMA)
+            key = self._store(batch_folder(name, batch, REJECTED), table)
             faults[name] = RejectedFile(key, len(table), len({entry[1] for entry in entries}))
         at = (BEGINNING + timedelta(minutes=batch)).isoformat()
         manifest = ProcessedManifest(batch, manifest_key(batch), at, tables, faults, revision)
         assert self.put_if_absent(revision_key(batch, revision), to_json(manifest))
 
-    def _store(self, prefix: str, rows: pa.Table) -> str:
+    def _store(self, folder: str, rows: pa.Table) -> str:
         with ParquetPart(rows.schema) as part:
             part.write(rows)
-            return self.store(prefix, part)
+            return self.put_table(folder, part)

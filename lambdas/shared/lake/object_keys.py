@@ -1,6 +1,7 @@
-"""The object keys of manifests in both buckets, which the functions and the commands share.
+"""Every object key of both buckets, which the functions and the commands share: built and parsed here alone.
 
-Numbers have leading zeros, so that S3 lists the manifests in the order of their batches.
+Batch numbers have twelve digits, so that S3 lists keys in the order of the batches. Data files are partitioned by table
+and batch, in the form ``batch=<number>`` that Hive, Athena, Spark and Arrow read as a partition column.
 """
 
 from __future__ import annotations
@@ -11,8 +12,13 @@ from datetime import datetime
 
 MANIFESTS = "manifests/"
 REVISIONS = "revisions/"
+DATA = "data/"
+DELETED = "deleted/"
+REJECTED = "rejected/"
 _MANIFEST = re.compile(r"manifests/batch-(\d{12})\.json")
 _REVISION = re.compile(r"revisions/batch-(\d{12})-(\d{4,})\.json")
+_RUN_FILE = re.compile(r"data/[^/]+/batch=(\d{12})/([^./]+)\.\w+\.parquet")
+_PROCESSED_FILE = re.compile(r"((?:data|deleted|rejected)/[^/]+/)batch=(\d{12})/[0-9a-f]{8}\.parquet")
 
 
 @dataclass(frozen=True)
@@ -62,3 +68,33 @@ def revision_of(key: str) -> tuple[int, int] | None:
         return first, 1
     match = _REVISION.fullmatch(key)
     return (int(match[1]), int(match[2])) if match else None
+
+
+def batch_folder(table: str, batch: int, kind: str = DATA) -> str:
+    """The key prefix of a batch's files of ``table``; ``kind``: DATA, DELETED or REJECTED.
+
+    In the ingestion bucket, where ``table`` is a source table, every file is DATA.
+    """
+    return f"{kind}{table}/{batch_partition(batch)}/"
+
+
+def batch_partition(batch: int) -> str:
+    """The folder of a batch below that of a table."""
+    return f"batch={batch:012d}"
+
+
+def run_prefix(table: str, batch: int, run: str) -> str:
+    """The beginning of the keys of the files that ``run`` writes of a source table; ``.<what>.parquet`` follows."""
+    return f"{batch_folder(table, batch)}{run[:8]}"
+
+
+def run_of(key: str) -> tuple[int, str] | None:
+    """The batch, and the beginning of the run's id, of a data file of the ingestion bucket; None for any other key."""
+    match = _RUN_FILE.fullmatch(key)
+    return (int(match[1]), match[2]) if match else None
+
+
+def processed_file_of(key: str) -> tuple[int, str] | None:
+    """The batch and the folder of the table of a file of the processed bucket; None for any other key."""
+    match = _PROCESSED_FILE.fullmatch(key)
+    return (int(match[2]), match[1]) if match else None

@@ -153,9 +153,9 @@ class Lake:
                 file.flush()
             self._client.upload_fileobj(file, self.bucket, key)
 
-    def store(self, key_prefix: str, part: ParquetPart, suffix: str = ".parquet") -> str:
-        """Finishes ``part``; stores it as ``<key_prefix>-<8 hex digits of its SHA-256><suffix>``; returns the key."""
-        key = f"{key_prefix}-{part.finish()[:8]}{suffix}"
+    def put_table(self, folder: str, part: ParquetPart) -> str:
+        """Finishes ``part``; stores it as ``<folder><8 hex digits of its SHA-256>.parquet``; returns the key."""
+        key = f"{folder}{part.finish()[:8]}.parquet"
         self.upload(key, part.file)
         return key
 

@@ -19,7 +19,15 @@ from lambda_toolkit.pipeline.lambdas.shared.lake.manifest import (
     TableFiles,
     to_json,
 )
-from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import manifest_key, revision_key
+from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import (
+    DATA,
+    DELETED,
+    REJECTED,
+    batch_folder,
+    manifest_key,
+    revision_key,
+    run_prefix,
+)
 from lambda_toolkit.pipeline.lambdas.shared.lake.store import Lake
 from lambda_toolkit.pipeline.lambdas.transform import orphans as sweep
 from lambda_toolkit.pipeline.lambdas.transform.orphans import sweep_ingestion, sweep_processed
@@ -47,8 +55,8 @@ class Bucket:
 
     def ingested(self, batch: int, written: datetime, run: str = WINNER, keys: KeyFile | None = None) -> list[str]:
         """A batch with a changes and a keys file; ``keys`` carries an earlier one forward instead."""
-        changes = self.put(data(batch, run, written), written - MINUTE)
-        own = keys or KeyFile(self.put(data(batch, run, written, "keys"), written - MINUTE), 1, "9")
+        changes = self.put(data(batch, run), written - MINUTE)
+        own = keys or KeyFile(self.put(data(batch, run, "keys"), written - MINUTE), 1, "9")
         files = TableFiles({"id": "integer"}, File(changes, 1), None, None, (own,), None)
         source = SourceIdentity("1", 1, "totesys", 700, 5)
         manifest = IngestionManifest(batch, None, run, "changes", written.isoformat(), source, {"staff": files})
@@ -61,12 +69,12 @@ class Bucket:
         self.put(revision_key(batch, revision), written, to_json(manifest))
 
 
-def data(batch: int, run: str, written: datetime, what: str = "changes") -> str:
-    return f"staff/{written:%Y-%m-%d}/batch-{batch:012d}-{run[:8]}.{what}.parquet"
+def data(batch: int, run: str, what: str = "changes") -> str:
+    return f"{run_prefix('staff', batch, run)}.{what}.parquet"
 
 
-def made(batch: int, digest: str, table: str = "dim_staff", what: str = ".parquet") -> str:
-    return f"{table}/batch-{batch:012d}-{digest * 8}{what}"
+def made(batch: int, digest: str, kind: str = DATA) -> str:
+    return f"{batch_folder('dim_staff', batch, kind)}{digest * 8}.parquet"
 
 
 @pytest.fixture
@@ -87,7 +95,7 @@ def reads(bucket, monkeypatch):
 def test_orphans_of_an_uncommitted_extract_are_deleted(bucket, began):
     """What a run without a batch left in the ingestion bucket is deleted."""
     winners = bucket.ingested(1, OLD)
-    orphans = {bucket.put(data(1, LOSER, began, what), began) for what in ("changes", "keys")}
+    orphans = {bucket.put(data(1, LOSER, what), began) for what in ("changes", "keys")}
     assert set(sweep_ingestion(bucket.lake, NOW).deleted) == orphans
     assert bucket.keys() == {*winners, manifest_key(1)}
     assert sweep_ingestion(bucket.lake, NOW).deleted == ()
@@ -96,7 +104,7 @@ def test_orphans_of_an_uncommitted_extract_are_deleted(bucket, began):
 def test_only_the_manifest_of_a_batch_that_looks_wrong_is_read(bucket, reads):
     for batch in range(1, 6):
         bucket.ingested(batch, OLD + batch * MINUTE)
-    bucket.put(data(3, LOSER, OLD), OLD)
+    bucket.put(data(3, LOSER), OLD)
     sweep_ingestion(bucket.lake, NOW)
     assert reads == [manifest_key(3)]
 
@@ -104,9 +112,9 @@ def test_only_the_manifest_of_a_batch_that_looks_wrong_is_read(bucket, reads):
 def test_recent_files_and_files_of_a_current_run_are_kept(bucket):
     """Young files and those of a run under way are never deleted."""
     bucket.ingested(1, OLD)
-    bucket.put(data(1, LOSER, YOUNG), YOUNG)  # too young
-    bucket.put(data(2, LOSER, NOW), NOW - MINUTE)  # under way: its manifest is not there yet
-    bucket.put(data(2, WINNER, OLD), OLD)  # old, and of a batch without a manifest: nobody says that it is an orphan
+    bucket.put(data(1, LOSER), YOUNG)  # too young
+    bucket.put(data(2, LOSER), NOW - MINUTE)  # under way: its manifest is not there yet
+    bucket.put(data(2, WINNER), OLD)  # old, and of a batch without a manifest: nobody says that it is an orphan
     before = bucket.keys()
     assert sweep_ingestion(bucket.lake, NOW).deleted == ()
     assert bucket.keys() == before
@@ -115,23 +123,23 @@ def test_recent_files_and_files_of_a_current_run_are_kept(bucket):
 def test_what_later_manifests_carry_forward_is_never_deleted(bucket):
     first = bucket.ingested(1, OLD - timedelta(days=2))
     bucket.ingested(2, OLD, keys=KeyFile(first[1], 1, "9"))
-    bucket.put(data(1, LOSER, OLD), OLD)
-    bucket.put(data(2, LOSER, OLD), OLD)
+    bucket.put(data(1, LOSER), OLD)
+    bucket.put(data(2, LOSER), OLD)
     assert len(sweep_ingestion(bucket.lake, NOW).deleted) == 2
     assert bucket.lake.exists(first[1])
 
 
 def test_key_named_by_a_manifest_is_kept_whatever_its_run(bucket):
     """A key that the manifest names is kept whatever run its name tells."""
-    carried = bucket.put(data(1, LOSER, OLD, "keys"), OLD - MINUTE)
+    carried = bucket.put(data(1, LOSER, "keys"), OLD - MINUTE)
     bucket.ingested(1, OLD, keys=KeyFile(carried, 1, "9"))
     assert sweep_ingestion(bucket.lake, NOW).deleted == ()
 
 
 def test_without_manifests_nothing_is_deleted(bucket):
     for batch in (1, 2):
-        bucket.put(data(batch, WINNER, OLD), OLD)
-        bucket.put(data(batch, LOSER, OLD), OLD)
+        bucket.put(data(batch, WINNER), OLD)
+        bucket.put(data(batch, LOSER), OLD)
         bucket.put(made(batch, "a"), OLD)
         bucket.put(made(batch, "b"), OLD)
     before = bucket.keys()
@@ -144,22 +152,28 @@ def test_objects_of_others_are_left_alone(bucket):
     bucket.ingested(1, OLD)
     strangers = {
         bucket.put(key, OLD)
-        for key in ("staff/notes.txt", f"staff/{OLD:%Y-%m-%d}/batch-1.parquet", f"{data(1, LOSER, OLD)}.bak", "top")
+        for key in (
+            f"{DATA}staff/notes.txt",
+            f"{DATA}staff/batch=1/{LOSER[:8]}.changes.parquet",
+            "staff/x.changes.parquet",
+            f"{data(1, LOSER)}.bak",
+            "top",
+        )
     }
-    bucket.put(data(1, LOSER, OLD), OLD)
-    assert sweep_ingestion(bucket.lake, NOW).deleted == (data(1, LOSER, OLD),)
+    bucket.put(data(1, LOSER), OLD)
+    assert sweep_ingestion(bucket.lake, NOW).deleted == (data(1, LOSER),)
     assert strangers < bucket.keys()
 
 
 def test_orphans_of_a_transform_are_deleted(bucket, reads):
     """What a transform left in the processed bucket is deleted."""
-    named = [bucket.put(made(1, "a"), OLD - MINUTE), bucket.put(made(1, "c", "rejected/dim_staff"), OLD - MINUTE)]
+    named = [bucket.put(made(1, "a"), OLD - MINUTE), bucket.put(made(1, "c", REJECTED), OLD - MINUTE)]
     bucket.processed(1, OLD, *named)
     bucket.processed(2, OLD, bucket.put(made(2, "a"), OLD - MINUTE))
     orphans = {
         bucket.put(made(1, "b"), OLD - timedelta(hours=2)),
-        bucket.put(made(1, "d", "rejected/dim_staff"), OLD - MINUTE),
-        bucket.put(made(1, "e", what=".deleted.parquet"), OLD - timedelta(hours=2)),
+        bucket.put(made(1, "d", REJECTED), OLD - MINUTE),
+        bucket.put(made(1, "e", DELETED), OLD - timedelta(hours=2)),
     }
     assert set(sweep_processed(bucket.lake, NOW).deleted) == orphans
     assert set(named) < bucket.keys()
@@ -170,7 +184,7 @@ def test_the_files_of_every_revision_are_kept_and_young_ones_too(bucket):
     first, second, third = (bucket.put(made(1, digest), OLD - MINUTE) for digest in "abc")
     bucket.processed(1, OLD, first)
     bucket.processed(1, OLD + MINUTE, second, revision=2)
-    report = RejectedFile(bucket.put(made(1, "d", "rejected/dim_staff"), OLD), 1, 1)
+    report = RejectedFile(bucket.put(made(1, "d", REJECTED), OLD), 1, 1)
     last = ProcessedManifest(1, manifest_key(1), "2026", {}, {"dim_staff": report}, revision=3)
     bucket.put(revision_key(1, 3), YOUNG, to_json(last))
     under_way = bucket.put(made(1, "e"), NOW - MINUTE)
@@ -199,7 +213,7 @@ def test_a_revision_that_comes_during_the_sweep_is_reported(bucket, monkeypatch)
 
 def test_the_age_is_a_setting(bucket):
     bucket.ingested(1, YOUNG)
-    orphan = bucket.put(data(1, LOSER, YOUNG), YOUNG)
+    orphan = bucket.put(data(1, LOSER), YOUNG)
     assert sweep_ingestion(bucket.lake, NOW, timedelta(hours=12)).deleted == (orphan,)
 
 
@@ -207,7 +221,7 @@ def test_no_manifest_can_be_deleted(bucket):
     bucket.processed(1, OLD)
     for key in (manifest_key(1), revision_key(1, 2)):
         with pytest.raises(ValueError, match="manifest"):
-            bucket.lake.delete(["dim_staff/x", key])
+            bucket.lake.delete([f"{DATA}dim_staff/x", key])
     assert bucket.lake.exists(manifest_key(1))
 
 
@@ -215,5 +229,5 @@ def test_long_lakes_are_listed_from_their_end(bucket, monkeypatch):
     monkeypatch.setattr(sweep, "_LISTED", 2)
     for batch in range(1, 8):
         bucket.ingested(batch, OLD - timedelta(days=7 - batch))
-    orphans = {bucket.put(data(batch, LOSER, OLD), OLD) for batch in range(1, 8)}
+    orphans = {bucket.put(data(batch, LOSER), OLD) for batch in range(1, 8)}
     assert set(sweep_ingestion(bucket.lake, NOW).deleted) == orphans

@@ -23,7 +23,13 @@ from lambda_toolkit.pipeline.lambdas.shared.lake.manifest import (
     processed_manifest,
     to_json,
 )
-from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import batch_of, manifest_key, revision_key, revision_of
+from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import (
+    batch_of,
+    manifest_key,
+    revision_key,
+    revision_of,
+    run_prefix,
+)
 from lambda_toolkit.pipeline.lambdas.shared.lake.parquet import ParquetPart
 from lambda_toolkit.pipeline.lambdas.shared.lake.store import Lake
 
@@ -33,7 +39,7 @@ ROWS = pa.table({"id": pa.array(range(1000), pa.int32()), "text": [str(i % 7) fo
 def test_manifest_keys_sort_by_number_and_read_back():
     assert manifest_key(7) == "manifests/batch-000000000007.json"
     assert batch_of(manifest_key(123)) == 123
-    assert batch_of("staff/2024-01-01/batch-000000000001-ab.changes.parquet") is None
+    assert batch_of(run_prefix("staff", 1, "ab") + ".changes.parquet") is None
     assert manifest_key(99) < manifest_key(100)
 
 
@@ -126,7 +132,7 @@ def test_failed_put_is_an_error_not_an_existing_file(lake):
     with ParquetPart(ROWS.schema) as part:
         part.write(ROWS)
         with pytest.raises(lake._client.exceptions.ClientError, match="ConditionalRequestConflict"):
-            Lake(Conflicting(lake._client, 99), "lake", lambda _: None).store("staff/batch-1", part)
+            Lake(Conflicting(lake._client, 99), "lake", lambda _: None).put_table("staff/batch=1/", part)
 
 
 def test_a_missing_object_is_named(lake):
@@ -151,8 +157,8 @@ def test_parquet_goes_up_and_comes_back(lake, monkeypatch, single_put):
         part.write(ROWS.slice(600).to_batches()[0])
         part.write(ROWS.slice(0, 0))
         assert part.rows == 1000
-        key = lake.store("staff/batch-1", part)
-    assert key.startswith("staff/batch-1-")
+        key = lake.put_table("staff/batch=1/", part)
+    assert key.startswith("staff/batch=1/")
     assert lake.table(key).equals(ROWS)
     assert lake.table(key, ["text"]).column_names == ["text"]
 
