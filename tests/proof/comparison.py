@@ -168,7 +168,8 @@ def _keys(world: Simulation, file: Mapping[str, Any] | None) -> set[int]:
 
 
 def _key_column(key: str) -> str:
-    return KEYS[key.split("/")[0]]
+    """The key column of the table in ``data/<table>/batch=<batch>/...``."""
+    return KEYS[key.split("/")[1]]
 
 
 def _rows(world: Simulation, relation: str, columns: list[str]) -> list[tuple[Any, ...]]:
