@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from ..shared.declarations import Declarations
-from ..shared.lake.manifest import File, IngestionManifest, TableFiles, ingestion_manifest, to_json
+from ..shared.lake.manifest import DataFile, IngestionManifest, TableFiles, ingestion_manifest, to_json
 from ..shared.lake.object_keys import manifest_key
 from ..shared.lake.parquet import ParquetPart
 from ..shared.lake.store import Lake
@@ -193,7 +193,7 @@ def _read_context(
     plans: Mapping[str, TablePlan],
     captured: Mapping[str, Captured],
     active: Collection[str],
-) -> dict[str, File]:
+) -> dict[str, DataFile]:
     """Source table -> the file of its join context, where that has rows. ``active``: the tables with changes."""
     changed = {name: found.changed_rows for name, found in captured.items()}
     available = {name: found.captured_rows for name, found in captured.items()}
@@ -208,14 +208,14 @@ def _read_context(
     return files
 
 
-def _context_file(run: CaptureRun, plan: TablePlan, rows: RowSet) -> File | None:
+def _context_file(run: CaptureRun, plan: TablePlan, rows: RowSet) -> DataFile | None:
     """The file of ``rows``, with ``lake_schema`` as its schema; None where there are none."""
     with ParquetPart(lake_schema(plan.info.columns)) as part:
         run.snapshot.related(plan.info, rows, part.write)
         return upload(run.lake, part, f"{run.prefix(plan.name)}.context.parquet")
 
 
-def _table_files(run: CaptureRun, plan: TablePlan, found: Captured, context: File | None) -> TableFiles:
+def _table_files(run: CaptureRun, plan: TablePlan, found: Captured, context: DataFile | None) -> TableFiles:
     """What the manifest records of one table."""
     return TableFiles(
         columns={column.name: column.type for column in plan.info.columns},

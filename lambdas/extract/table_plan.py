@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import pyarrow as pa
 
 from ..shared.declarations import SourceTable
-from ..shared.lake.manifest import BackfillCursor, File, KeyFile, TableFiles
+from ..shared.lake.manifest import BackfillCursor, DataFile, KeyFile, TableFiles
 from ..shared.lake.object_keys import run_prefix
 from ..shared.lake.store import Lake
 from .limits import Budget
@@ -170,13 +170,13 @@ class CaptureRun:
 class Captured:
     """What a run captured of one table, before it is part of a batch."""
 
-    changes: File | None = None
+    changes: DataFile | None = None
     """The new and changed rows."""
-    deleted: File | None = None
+    deleted: DataFile | None = None
     """The keys of deleted rows."""
     keys: Sequence[KeyFile] = ()
     """Every key that the table had when keys were last compared, and those of each backfill since."""
-    keys_since_compare: Sequence[File] = ()
+    keys_since_compare: Sequence[DataFile] = ()
     """Files whose rows have the keys that were written since."""
     compared_at: str | None = None
     """When keys were last compared, ISO 8601; None where deletes are not tracked."""

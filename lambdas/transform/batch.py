@@ -19,7 +19,7 @@ from ..shared.lake.object_keys import manifest_key, revision_key
 from ..shared.lake.store import Lake
 from .batch_files import BatchTransform
 
-Tell = Callable[[ProcessedManifest], object]
+Report = Callable[[ProcessedManifest], object]
 
 _MAX_ATTEMPTS = 10  # at a number for a new revision, while other replays take it
 
@@ -33,11 +33,11 @@ class Transformed:
 
 
 def transform(
-    ingestion: Lake, processed: Lake, declarations: Declarations, batch: int, *, tell: Tell = lambda _: None
+    ingestion: Lake, processed: Lake, declarations: Declarations, batch: int, *, report: Report = lambda _: None
 ) -> Transformed:
     """Writes the processed files and manifest of ``batch``, unless they are written already.
 
-    Calls ``tell`` with the manifest before storing it, so that a report is made even when this call is cut off
+    Calls ``report`` with the manifest before storing it, so that a report is made even when this call is cut off
     in between; a repeated transform reports a second time. Raises LakeError when a file is missing, and when the
     processed batch came from another ingestion bucket.
     """
@@ -45,14 +45,14 @@ def transform(
     source = ingestion_manifest(ingestion.read(key), key)
     if processed.find(key) is None:
         manifest = BatchTransform(source, key, ingestion, processed, declarations).write()
-        tell(manifest)
+        report(manifest)
         if processed.put_if_absent(key, to_json(manifest)):
             return Transformed(manifest, created=True)
     return Transformed(_newest(source, ingestion, processed), created=False)
 
 
 def replay(
-    ingestion: Lake, processed: Lake, declarations: Declarations, batch: int, *, tell: Tell = lambda _: None
+    ingestion: Lake, processed: Lake, declarations: Declarations, batch: int, *, report: Report = lambda _: None
 ) -> Transformed:
     """Reprocesses ``batch`` with the current code and declarations.
 
@@ -62,14 +62,14 @@ def replay(
     key = manifest_key(batch)
     source = ingestion_manifest(ingestion.read(key), key)
     if processed.find(key) is None:
-        return transform(ingestion, processed, declarations, batch, tell=tell)
+        return transform(ingestion, processed, declarations, batch, report=report)
     newest = _newest(source, ingestion, processed)
     converted = BatchTransform(source, key, ingestion, processed, declarations).write()
     for _ in range(_MAX_ATTEMPTS):
         if newest == replace(converted, revision=newest.revision):
             return Transformed(newest, created=False)
         manifest = replace(converted, revision=newest.revision + 1)
-        tell(manifest)
+        report(manifest)
         if processed.put_if_absent(revision_key(batch, manifest.revision), to_json(manifest)):
             if not all(processed.exists(name) for name in files_of(manifest)):
                 # A sweep deleted a file that was still unlisted, after this replay found it and before it listed it.

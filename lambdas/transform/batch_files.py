@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from ..shared.arrow_types import arrow_type
 from ..shared.declarations import CALENDAR, Declarations, WarehouseTable
 from ..shared.lake.manifest import (
-    File,
+    DataFile,
     IngestionManifest,
     ProcessedManifest,
     ProcessedTable,
@@ -146,14 +146,14 @@ class BatchTransform:
             [(column, arrow_type(postgres_type)) for column, postgres_type in columns.items()]
         ).empty_table()
 
-    def _deleted(self, table: WarehouseTable) -> File | None:
+    def _deleted(self, table: WarehouseTable) -> DataFile | None:
         files = self._files(table.source)
         if files is None or files.deleted is None:
             return None
         rows = self.ingestion.table(files.deleted.key).rename_columns([table.key])
         with ParquetPart(rows.schema) as part:
             part.write(rows)
-            return File(self._store(table, part, DELETED), part.rows)
+            return DataFile(self._store(table, part, DELETED), part.rows)
 
     def _files(self, name: str | None) -> TableFiles | None:
         return self.source.tables.get(name) if name else None

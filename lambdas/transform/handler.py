@@ -101,12 +101,12 @@ def _age(days: str | None) -> timedelta:
 
 def _transform(batch: int, context: Any) -> ProcessedManifest:
     lakes = clients.ingestion_lake(), clients.processed_lake()
-    return transform(*lakes, declarations.load(), batch, tell=_teller(context)).manifest
+    return transform(*lakes, declarations.load(), batch, report=_reporter(context)).manifest
 
 
 def _replay(batch: int, context: Any) -> TransformReplayResult:
     lakes = clients.ingestion_lake(), clients.processed_lake()
-    done = replay(*lakes, declarations.load(), batch, tell=_teller(context))
+    done = replay(*lakes, declarations.load(), batch, report=_reporter(context))
     return TransformReplayResult(batch, done.manifest.revision, _rejected(done.manifest), changed=done.created)
 
 
@@ -114,8 +114,8 @@ def _rejected(manifest: ProcessedManifest) -> dict[str, int]:
     return {name: file.source_rows for name, file in manifest.rejected.items()}
 
 
-def _teller(context: Any) -> Callable[[ProcessedManifest], None]:
-    def tell(manifest: ProcessedManifest) -> None:
+def _reporter(context: Any) -> Callable[[ProcessedManifest], None]:
+    def report(manifest: ProcessedManifest) -> None:
         for name, file in manifest.rejected.items():
             logger.warning(
                 "rows were rejected", batch=manifest.batch, table=name, rows=file.source_rows, report=file.key
@@ -123,7 +123,7 @@ def _teller(context: Any) -> Callable[[ProcessedManifest], None]:
         if manifest.rejected:
             count_rejected(sum(_rejected(manifest).values()), context)
 
-    return tell
+    return report
 
 
 def _batches(keys: Iterable[str]) -> list[int]:

@@ -18,7 +18,7 @@ from ..shared.lake.object_keys import (
     DATA,
     DELETED,
     REJECTED,
-    Listed,
+    ObjectInfo,
     batch_partition,
     manifest_key,
     processed_file_of,
@@ -48,7 +48,7 @@ def sweep_ingestion(lake: Lake, now: datetime, age: timedelta = AGE) -> Swept:
     A file that a later manifest carries forward was listed by the manifest of its own batch first: it is the winner's.
     """
     old = _old_batches(lake, now, age)
-    runs: dict[int, dict[str, list[Listed]]] = {}
+    runs: dict[int, dict[str, list[ObjectInfo]]] = {}
     for file in _files_of(lake, (DATA,), old):
         found_run = run_of(file.key)
         if found_run is not None and found_run[0] in old and _is_old(file, now, age):
@@ -79,7 +79,7 @@ def sweep_processed(lake: Lake, now: datetime, age: timedelta = AGE) -> Swept:
     comes last sees the conflict.
     """
     old = _old_batches(lake, now, age)
-    files: dict[int, dict[str, list[Listed]]] = {}
+    files: dict[int, dict[str, list[ObjectInfo]]] = {}
     for file in _files_of(lake, (DATA, DELETED, REJECTED), old):
         found_file = processed_file_of(file.key)
         if found_file is not None and found_file[0] in old:
@@ -127,7 +127,7 @@ def _old_batches(lake: Lake, now: datetime, age: timedelta) -> Mapping[int, date
     return {batch: committed for batch, committed in written.items() if _is_older(committed, now, age)}
 
 
-def _files_of(lake: Lake, kinds: Iterable[str], batches: Collection[int]) -> Iterator[Listed]:
+def _files_of(lake: Lake, kinds: Iterable[str], batches: Collection[int]) -> Iterator[ObjectInfo]:
     """The objects of ``kinds`` whose batch is from the lowest to the highest of ``batches``."""
     if batches:
         first, last = batch_partition(min(batches)), batch_partition(max(batches))
@@ -135,7 +135,7 @@ def _files_of(lake: Lake, kinds: Iterable[str], batches: Collection[int]) -> Ite
             yield from _between(lake, folder, first, f"{last}~")
 
 
-def _between(lake: Lake, folder: str, first: str, last: str) -> Iterator[Listed]:
+def _between(lake: Lake, folder: str, first: str, last: str) -> Iterator[ObjectInfo]:
     """The objects in ``folder`` whose names begin with ``first`` to ``last``, in order.
 
     Keys sort by their bytes. ``~`` (0x7E) is above every character that a data file's name has, so ``last`` ends with
@@ -147,7 +147,7 @@ def _between(lake: Lake, folder: str, first: str, last: str) -> Iterator[Listed]
         yield file
 
 
-def _is_old(file: Listed, now: datetime, age: timedelta) -> bool:
+def _is_old(file: ObjectInfo, now: datetime, age: timedelta) -> bool:
     return _is_older(file.written, now, age)
 
 
@@ -155,6 +155,6 @@ def _is_older(moment: datetime, now: datetime, age: timedelta) -> bool:
     return now - moment > age
 
 
-def _is_suspect(file: Listed, committed: datetime) -> bool:
+def _is_suspect(file: ObjectInfo, committed: datetime) -> bool:
     """Whether the file was written outside the time of the run that committed its batch."""
     return not committed - _RUN <= file.written <= committed

@@ -12,7 +12,7 @@ import pyarrow as pa
 from botocore.exceptions import ClientError
 
 from lambda_toolkit.pipeline.lambdas.shared.lake.manifest import (
-    File,
+    DataFile,
     ProcessedManifest,
     ProcessedTable,
     RejectedFile,
@@ -87,7 +87,7 @@ class WrittenLake(Lake):
             key = self._store(batch_folder(name, batch), rows[name]) if name in rows else None
             removed = (deleted or {}).get(name)
             file = (
-                File(self._store(batch_folder(name, batch, DELETED), removed), len(removed))
+                DataFile(self._store(batch_folder(name, batch, DELETED), removed), len(removed))
                 if removed is not None
                 else None
             )

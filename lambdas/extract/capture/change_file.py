@@ -7,7 +7,7 @@ from typing import Self
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ...shared.lake.manifest import File
+from ...shared.lake.manifest import DataFile
 from ...shared.lake.parquet import ParquetPart
 from ...shared.lake.store import Lake
 from ..row_set import RowSet
@@ -72,21 +72,21 @@ class ChangeFile:
             found.append(self._before.cast(found[0].schema) if found else self._before)
         return pa.concat_tables(found) if found else None
 
-    def store(self) -> File | None:
+    def store(self) -> DataFile | None:
         """Uploads the file; None where there is no change."""
         return upload(self._run.lake, self._part, f"{self._run.prefix(self._plan.name)}.changes.parquet")
 
 
-def upload(lake: Lake, part: ParquetPart, key: str) -> File | None:
+def upload(lake: Lake, part: ParquetPart, key: str) -> DataFile | None:
     """Finishes ``part`` and uploads it as ``key``; None where it has no rows."""
     if not part.rows:
         return None
     part.finish()
     lake.upload(key, part.file)
-    return File(key, part.rows)
+    return DataFile(key, part.rows)
 
 
-def store(lake: Lake, rows: pa.Table | None, key: str) -> File | None:
+def store(lake: Lake, rows: pa.Table | None, key: str) -> DataFile | None:
     """Stores ``rows`` as ``key``; None where there are none."""
     if rows is None or not rows.num_rows:
         return None

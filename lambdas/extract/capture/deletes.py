@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from ...shared.declarations import NEVER
 from ...shared.errors import SourceError
-from ...shared.lake.manifest import File, KeyFile
+from ...shared.lake.manifest import DataFile, KeyFile
 from ...shared.lake.parquet import ParquetPart
 from ..table_plan import (
     Backfill,
@@ -119,7 +119,7 @@ def _compare(run: CaptureRun, plan: TablePlan, mode: CaptureMode, captured: Capt
 
 def _compare_keys(
     run: CaptureRun, plan: TablePlan, captured: Captured, explained: pa.ChunkedArray | None
-) -> tuple[File | None, tuple[KeyFile, ...]]:
+) -> tuple[DataFile | None, tuple[KeyFile, ...]]:
     """The keys of deleted rows, and the files of the present keys: the earlier ones where the set is the same.
 
     ``explained``: the keys that may be new; None: every key may. Raises SourceError for another.

@@ -13,7 +13,7 @@ from typing import Protocol
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ...shared.lake.manifest import File, KeyFile
+from ...shared.lake.manifest import DataFile, KeyFile
 from ...shared.lake.parquet import ParquetPart
 from ...shared.lake.store import Lake
 from ..source.key_order import text_of, value_of
@@ -239,7 +239,7 @@ class KeyDiff:
         return Compared(present, bool(len(deleted)) or present.num_rows != stored.num_rows)
 
 
-def keys_in(lake: Lake, files: Sequence[File], key: pa.Field) -> pa.ChunkedArray:
+def keys_in(lake: Lake, files: Sequence[DataFile], key: pa.Field) -> pa.ChunkedArray:
     """The keys of the rows in ``files``, of which there are few: those written since keys were last compared."""
     found = [rows.column(0).cast(key.type) for file in files for rows in lake.tables(file.key, [key.name])]
     return pa.chunked_array([chunk for column in found for chunk in column.chunks], key.type)

@@ -16,7 +16,7 @@ FORMAT = 1
 
 
 @dataclass(frozen=True)
-class File:
+class DataFile:
     """A Parquet object of the lake."""
 
     key: str
@@ -26,7 +26,7 @@ class File:
 
 
 @dataclass(frozen=True)
-class RejectedFile(File):
+class RejectedFile(DataFile):
     """The rejects of a warehouse table: one row per invalid value, with its reason."""
 
     source_rows: int = 0
@@ -77,21 +77,21 @@ class TableFiles:
 
     columns: Mapping[str, str]
     """Name -> PostgreSQL type in the snapshot, in the table's order."""
-    changes: File | None = None
+    changes: DataFile | None = None
     """New and changed rows."""
-    context: File | None = None
+    context: DataFile | None = None
     """Unchanged rows that joins need, from the same snapshot."""
-    deleted: File | None = None
+    deleted: DataFile | None = None
     """The keys of deleted rows."""
     keys: Sequence[KeyFile] = ()
     """Every key that the table had at ``compared_at``; with a hash of each row where ``by_content``."""
-    in_flight: File | None = None
+    in_flight: DataFile | None = None
     """(key, xmin) of the rows that the next extract rereads, as their transaction is not older than the snapshot."""
     relation_oids: Sequence[int] = ()
     """The object ids of the table and its partitions. With others, rows appear that no transaction wrote since."""
     declaration_fingerprint: str = ""
     """A hash of all that the declarations make of the table. With another, every row is read again."""
-    keys_since_compare: Sequence[File] = ()
+    keys_since_compare: Sequence[DataFile] = ()
     """Files whose rows have the keys that were written since ``compared_at``."""
     compared_at: str | None = None
     """When keys were last compared, ISO 8601; None where deletes are not tracked."""
@@ -130,7 +130,7 @@ class ProcessedTable:
     """The number of rows in the data file."""
     key: str | None = None
     """The object key of the data file; None: there are no rows."""
-    deleted: File | None = None
+    deleted: DataFile | None = None
     """The keys of deleted rows, in one column named as the table's key."""
 
 
@@ -232,11 +232,11 @@ def _table_files(entry: Mapping[str, Any]) -> TableFiles:
             **{name: _file(entry[name]) for name in ("changes", "context", "deleted", "in_flight")},
             "keys": tuple(KeyFile(**file) for file in entry["keys"]),
             "relation_oids": tuple(entry["relation_oids"]),
-            "keys_since_compare": tuple(File(**file) for file in entry["keys_since_compare"]),
+            "keys_since_compare": tuple(DataFile(**file) for file in entry["keys_since_compare"]),
             "backfill": None if backfill is None else BackfillCursor(**backfill),
         }
     )
 
 
-def _file(entry: Mapping[str, Any] | None) -> File | None:
-    return None if entry is None else File(**entry)
+def _file(entry: Mapping[str, Any] | None) -> DataFile | None:
+    return None if entry is None else DataFile(**entry)

@@ -30,7 +30,7 @@ class BatchListing:
 
 
 @dataclass(frozen=True)
-class Listed:
+class ObjectInfo:
     """An object in a listing: its key, and when S3 stored it (UTC)."""
 
     key: str

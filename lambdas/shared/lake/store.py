@@ -14,7 +14,7 @@ from .object_keys import (
     MANIFESTS,
     REVISIONS,
     BatchListing,
-    Listed,
+    ObjectInfo,
     batch_of,
     manifest_key,
     revision_key,
@@ -73,12 +73,12 @@ class Lake:
         numbers = [found[1] for file in self.listing(revisions_of(batch)) if (found := revision_of(file.key))]
         return [manifest_key(batch), *(revision_key(batch, number) for number in sorted(numbers))]
 
-    def listing(self, prefix: str, after: str = "") -> Iterator[Listed]:
+    def listing(self, prefix: str, after: str = "") -> Iterator[ObjectInfo]:
         """The objects below ``prefix`` whose keys come after ``after``, in the order of their keys."""
         while True:
             answer = self._client.list_objects_v2(Bucket=self.bucket, Prefix=prefix, StartAfter=after)
             entries = answer.get("Contents", ())
-            yield from (Listed(entry["Key"], entry["LastModified"]) for entry in entries)
+            yield from (ObjectInfo(entry["Key"], entry["LastModified"]) for entry in entries)
             if not answer.get("IsTruncated"):
                 return
             after = entries[-1]["Key"]

@@ -9,7 +9,7 @@ from moto.core import DEFAULT_ACCOUNT_ID
 from moto.s3.models import s3_backends
 
 from lambda_toolkit.pipeline.lambdas.shared.lake.manifest import (
-    File,
+    DataFile,
     IngestionManifest,
     KeyFile,
     ProcessedManifest,
@@ -57,7 +57,7 @@ class Bucket:
         """A batch with a changes and a keys file; ``keys`` carries an earlier one forward instead."""
         changes = self.put(data(batch, run), written - MINUTE)
         own = keys or KeyFile(self.put(data(batch, run, "keys"), written - MINUTE), 1, "9")
-        files = TableFiles({"id": "integer"}, File(changes, 1), None, None, (own,), None)
+        files = TableFiles({"id": "integer"}, DataFile(changes, 1), None, None, (own,), None)
         source = SourceIdentity("1", 1, "totesys", 700, 5)
         manifest = IngestionManifest(batch, None, run, "changes", written.isoformat(), source, {"staff": files})
         self.put(manifest_key(batch), written, to_json(manifest))

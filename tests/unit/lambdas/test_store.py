@@ -11,7 +11,7 @@ from lambda_toolkit.pipeline.lambdas.shared.errors import LakeError
 from lambda_toolkit.pipeline.lambdas.shared.lake import store as lake_module
 from lambda_toolkit.pipeline.lambdas.shared.lake.manifest import (
     BackfillCursor,
-    File,
+    DataFile,
     IngestionManifest,
     KeyFile,
     ProcessedManifest,
@@ -173,12 +173,12 @@ def test_the_same_rows_give_the_same_bytes_and_key(lake):
 
 
 def test_manifests_read_back_as_they_were():
-    files = TableFiles({"id": "integer"}, File("a", 1), None, File("d", 2), (KeyFile("k", 3, "9"),), None)
+    files = TableFiles({"id": "integer"}, DataFile("a", 1), None, DataFile("d", 2), (KeyFile("k", 3, "9"),), None)
     source = SourceIdentity("1", 1, "totesys", 700, 5)
     ingested = IngestionManifest(2, 1, "run", "changes", "2024-01-01T00:00:00+00:00", source, {"staff": files})
     assert ingestion_manifest(to_json(ingested), "m") == ingested
     covered = dataclasses.replace(
-        files, keys_since_compare=(File("s", 1),), compared_at="2024", backfill=BackfillCursor("9", None)
+        files, keys_since_compare=(DataFile("s", 1),), compared_at="2024", backfill=BackfillCursor("9", None)
     )
     ingested = dataclasses.replace(ingested, tables={"staff": covered})
     assert ingestion_manifest(to_json(ingested), "m") == ingested
@@ -186,7 +186,7 @@ def test_manifests_read_back_as_they_were():
         2,
         "m",
         "2024",
-        {"dim": ProcessedTable(1, "x", File("g", 1)), "b": ProcessedTable(1, "y")},
+        {"dim": ProcessedTable(1, "x", DataFile("g", 1)), "b": ProcessedTable(1, "y")},
         {"dim": RejectedFile("q", 4, 3)},
         revision=2,
     )

@@ -22,7 +22,7 @@ from lambda_toolkit.pipeline.lambdas.extract.table_plan import (
     stored_state,
 )
 from lambda_toolkit.pipeline.lambdas.shared.declarations import NEVER, SourceTable
-from lambda_toolkit.pipeline.lambdas.shared.lake.manifest import BackfillCursor, File, KeyFile, TableFiles
+from lambda_toolkit.pipeline.lambdas.shared.lake.manifest import BackfillCursor, DataFile, KeyFile, TableFiles
 
 SINCE = WrittenSince(700)
 NOW = datetime(2026, 1, 2, 3, tzinfo=UTC)
@@ -31,7 +31,7 @@ KEYS = (KeyFile("k", 5, "9"),)
 
 
 def plan(full: bool = False, backfill: BackfillCursor | None = None, in_flight: int = 0, **files) -> TablePlan:
-    previous = TableFiles({}, backfill=backfill, in_flight=File("f", in_flight), keys=KEYS, **files)
+    previous = TableFiles({}, backfill=backfill, in_flight=DataFile("f", in_flight), keys=KEYS, **files)
     return TablePlan(SourceTable("t", "id", HOUR), TableInfo("t", "id", bytes=100), previous, full, SINCE)
 
 
@@ -73,12 +73,12 @@ def test_backfill_state_is_stored_and_read_back(cursor):
     [
         (NOW, Incremental(SINCE), {}, 5, Action.SKIP, "the interval has not passed"),
         (NOW, Backfill(ALL), {"state": Backfill(ALL, "7")}, 5, Action.SKIP, "the table is not read to its end"),
-        (NOW, FullRead(), {"changes": File("c", 5)}, 5, Action.COMPARE, "every row was read"),
+        (NOW, FullRead(), {"changes": DataFile("c", 5)}, 5, Action.COMPARE, "every row was read"),
         (NOW, Backfill(ALL, "7"), {"state": Complete(), "state_changed": True}, 4, Action.COMPARE, "is complete"),
         (NOW - HOUR, Incremental(SINCE), {}, 4, Action.COMPARE, "the interval has passed"),
         (NOW + HOUR, Incremental(SINCE), {}, 4, Action.COMPARE, "the interval has passed"),
         (NOW - HOUR, Incremental(SINCE), {}, 5, Action.UNCHANGED, "no row was written"),
-        (NOW, Incremental(SINCE), {"keys_since_compare": (File("c", 1_000_001),)}, 5, Action.COMPARE, "many keys"),
+        (NOW, Incremental(SINCE), {"keys_since_compare": (DataFile("c", 1_000_001),)}, 5, Action.COMPARE, "many keys"),
     ],
 )
 def test_delete_detection_gives_its_reason(compared, mode, captured, total, action, reason):
