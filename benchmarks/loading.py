@@ -25,6 +25,7 @@ from lambda_toolkit.pipeline.config.deployment import tables_json
 from lambda_toolkit.pipeline.config.load import DEFAULT_PATH
 from lambda_toolkit.pipeline.config.load import load as configuration
 from lambda_toolkit.pipeline.lambdas.load.loading import load
+from lambda_toolkit.pipeline.lambdas.load.warehouse.postgres import PostgresWarehouse
 from lambda_toolkit.pipeline.lambdas.shared.declarations import Declarations, parse
 from lambda_toolkit.pipeline.lambdas.shared.lake.manifest import ProcessedManifest, ProcessedTable, to_json
 from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import batch_folder, manifest_key, revision_key
@@ -75,7 +76,7 @@ def _step(directory: str) -> int:
     lake, declared = Lake(Files(Path(directory) / "lake"), "lake"), _declared()
     with connect(sizes.server()) as connection:
         begun = time.perf_counter()
-        loaded = load(connection, lake, declared)
+        loaded = load(PostgresWarehouse(connection), lake, declared)
         seconds = time.perf_counter() - begun
     sizes.tell(seconds, f"{loaded.appended[FACT]:,}")
     return 0

@@ -225,9 +225,9 @@ MUTATIONS = (
     # Load.
     Mutation(
         "the ledger is not written",
-        "lambdas/load/loading.py",
-        "            ledger.record(session.connection, session.warehouse, manifest, rows)",
-        "            pass",
+        "lambdas/load/warehouse/postgres.py",
+        "        ledger.record(self._session.connection, self._session.schemas, manifest, written)\n",
+        "",
         f"{LOADING} -k 'flipped or a_b_a'",
     ),
     Mutation(
@@ -303,15 +303,15 @@ MUTATIONS = (
     Mutation(
         "rows wait only for what the warehouse enforces",
         "lambdas/load/warehouse/requirements.py",
-        "    found = (*declared(warehouse, table), *enforced(connection, warehouse, table))",
-        "    found = tuple(enforced(connection, warehouse, table))",
+        "    found = (*declared(schemas, table), *enforced(connection, schemas, table))",
+        "    found = tuple(enforced(connection, schemas, table))",
         "tests/pipeline/test_requirements.py -k stay_when_a_foreign_key",
     ),
     Mutation(
         "rows wait only for what is declared",
         "lambdas/load/warehouse/requirements.py",
-        "    found = (*declared(warehouse, table), *enforced(connection, warehouse, table))",
-        "    found = tuple(declared(warehouse, table))",
+        "    found = (*declared(schemas, table), *enforced(connection, schemas, table))",
+        "    found = tuple(declared(schemas, table))",
         "tests/pipeline/test_requirements.py -k by_hand",
     ),
     Mutation(

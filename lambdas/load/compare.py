@@ -15,7 +15,7 @@ from ..shared.postgres.connection import transaction
 from ..shared.postgres.copy import Connection
 from .warehouse.kinds import kind_of
 from .warehouse.ledger import check_prepared, last_entry
-from .warehouse.schemas import Warehouse
+from .warehouse.schemas import SchemaNames
 
 EXAMPLES = 5  # differences that are shown of each table
 
@@ -50,7 +50,7 @@ class _Side:
     shown: str
 
 
-def compare(connection: Connection, declarations: Declarations, one: Warehouse, other: Warehouse) -> CompareResult:
+def compare(connection: Connection, declarations: Declarations, one: SchemaNames, other: SchemaNames) -> CompareResult:
     """What differs between ``one`` and ``other``, in one read-only snapshot.
 
     https://www.postgresql.org/docs/current/transaction-iso.html#XACT-REPEATABLE-READ
@@ -80,7 +80,7 @@ def compare(connection: Connection, declarations: Declarations, one: Warehouse, 
     )
 
 
-def _table(connection: Connection, table: WarehouseTable, one: Warehouse, other: Warehouse) -> TableComparison:
+def _table(connection: Connection, table: WarehouseTable, one: SchemaNames, other: SchemaNames) -> TableComparison:
     kind = kind_of(table)
     sides = [
         _Side(kind.compared_rows(warehouse, table), f"{warehouse.published}.{table.name}") for warehouse in (one, other)
@@ -93,7 +93,7 @@ def _table(connection: Connection, table: WarehouseTable, one: Warehouse, other:
     return found
 
 
-def _control_table(connection: Connection, name: str, one: Warehouse, other: Warehouse) -> TableComparison:
+def _control_table(connection: Connection, name: str, one: SchemaNames, other: SchemaNames) -> TableComparison:
     identity, compared = _CONTROL[name]
     template = _REJECTED if name == "rejected_value" else _ROWS
     sides = [

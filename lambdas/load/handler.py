@@ -31,8 +31,8 @@ from .loading import Loaded, load, report
 from .open_items import count_open, open_rows
 from .rebuild import rebuild
 from .replay import replay
-from .warehouse import requirements
-from .warehouse.schemas import LIVE, Warehouse
+from .warehouse.postgres import PostgresWarehouse
+from .warehouse.schemas import LIVE, SchemaNames
 
 RESERVE = 20.0  # seconds for what comes after the last batch
 SAFETY_FACTOR = 1.5  # a batch may take that many times as long as the longest before it
@@ -55,8 +55,9 @@ def _answer(connection: Connection, request: LoadEvent, context: Any) -> Message
         case LoadRequest():
             return _load(connection, context)
         case ReportRequest():
-            differences = requirements.differences(connection, declarations.load())
-            return dataclasses.replace(_described(connection, report(connection)), differences=tuple(differences))
+            warehouse = PostgresWarehouse(connection)
+            differences = warehouse.differences(declarations.load())
+            return dataclasses.replace(_described(connection, report(warehouse)), differences=tuple(differences))
         case RejectedRequest():
             return open_rows(connection, declarations.load())
         case LoadReplayRequest():
@@ -71,7 +72,7 @@ def _answer(connection: Connection, request: LoadEvent, context: Any) -> Message
 
 def _load(connection: Connection, context: Any) -> LoadResult:
     result = load(
-        connection,
+        PostgresWarehouse(connection),
         clients.processed_lake(),
         declarations.load(),
         has_time_for_next=_deadline(context).has_time_for_next,
@@ -91,8 +92,13 @@ def _load(connection: Connection, context: Any) -> LoadResult:
 def _replay(connection: Connection, request: LoadReplayRequest, context: Any) -> LoadReplayResult:
     if not request.batches:
         raise PipelineError("The event of load, action replay: `batches` must name at least one batch.")
-    lake, has_time = clients.processed_lake(), _deadline(context).has_time_for_next
-    done = replay(connection, lake, declarations.load(), list(request.batches), has_time_for_next=has_time)
+    done = replay(
+        PostgresWarehouse(connection),
+        clients.processed_lake(),
+        declarations.load(),
+        list(request.batches),
+        has_time_for_next=_deadline(context).has_time_for_next,
+    )
     return LoadReplayResult(
         tuple(done.replayed),
         done.written,
@@ -104,8 +110,8 @@ def _replay(connection: Connection, request: LoadReplayRequest, context: Any) ->
 
 
 def _rebuild(connection: Connection, request: RebuildRequest, context: Any) -> RebuildResult:
-    shadow, has_time_for_next = _shadow(request.schema), _deadline(context).has_time_for_next
-    done = rebuild(connection, clients.processed_lake(), declarations.load(), shadow, has_time_for_next)
+    shadow = PostgresWarehouse(connection, _shadow(request.schema))
+    done = rebuild(shadow, clients.processed_lake(), declarations.load(), _deadline(context).has_time_for_next)
     return RebuildResult(
         done.last_batch,
         tuple(done.loaded),
@@ -130,12 +136,12 @@ def _described(connection: Connection, result: Loaded) -> LoadResult:
     )
 
 
-def _shadow(schema: str) -> Warehouse:
-    """The shadow warehouse in ``schema``. Raises PipelineError for a name that cannot be used."""
-    problem = Warehouse.name_problem(schema)
+def _shadow(schema: str) -> SchemaNames:
+    """The schemas of the shadow warehouse in ``schema``. Raises PipelineError for a name that cannot be used."""
+    problem = SchemaNames.name_problem(schema)
     if problem:
         raise PipelineError(f"The event's `schema` cannot be {schema!r}: {problem}.")
-    return Warehouse.shadow(schema)
+    return SchemaNames.shadow(schema)
 
 
 def _deadline(context: Any) -> Deadline:

@@ -6,24 +6,24 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from pg8000.exceptions import DatabaseError
-
-from ..shared.declarations import Declarations
+from ..shared.declarations import Declarations, WarehouseTable
 from ..shared.errors import GapError, LakeError, NotPreparedError, WarehouseError
-from ..shared.lake.manifest import ProcessedManifest, processed_manifest
+from ..shared.lake.manifest import ProcessedManifest, ProcessedTable, processed_manifest
 from ..shared.lake.object_keys import manifest_key
 from ..shared.lake.store import Lake
-from ..shared.postgres.connection import message, sqlstate, transaction
-from ..shared.postgres.copy import Connection
-from .warehouse import ledger, rejects
-from .warehouse.ledger import LedgerEntry
-from .warehouse.schemas import LIVE, Warehouse
-from .warehouse.session import WarehouseSession
-from .warehouse.tables import Written, write_resolved, write_table
+from .warehouse.interface import LedgerEntry, RefusedError, Warehouse, WarehouseBatch
 
 GAP_TIMEOUT = timedelta(minutes=5)  # how long a batch may be missing when a later one exists
 
-_UNPREPARED = ("42P01", "42703", "42P10")  # no such table, no such column, no unique key to upsert by
+
+@dataclass(frozen=True)
+class Written:
+    """What was written of one table."""
+
+    rows: int = 0
+    """Rows appended or upserted."""
+    pending: int = 0
+    """Rows deferred: they do not meet a requirement of the table yet."""
 
 
 @dataclass
@@ -47,11 +47,10 @@ class Loaded:
 
 
 def load(
-    connection: Connection,
+    warehouse: Warehouse,
     lake: Lake,
     declarations: Declarations,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
-    warehouse: Warehouse = LIVE,
     has_time_for_next: Callable[[], bool] = lambda: True,
 ) -> Loaded:
     """Loads every batch in ``lake`` that the warehouse does not have, in order, while ``has_time_for_next()``.
@@ -60,31 +59,30 @@ def load(
     LakeError when the lake is not the one that was loaded before, WarehouseError when the warehouse is not prepared, or
     refuses a batch: its transaction is rolled back, those before it stay.
     """
-    ledger.check_prepared(connection, warehouse)
-    if not ledger.acquire_lock(connection, warehouse):
-        return Loaded(ledger.last_entry(connection, warehouse), busy=True)
-    result = Loaded(ledger.last_entry(connection, warehouse))
+    warehouse.check_prepared()
+    if not warehouse.acquire_lock():
+        return Loaded(warehouse.last_loaded(), busy=True)
+    result = Loaded(warehouse.last_loaded())
     _check_lake(lake, result.last)
-    session = WarehouseSession(connection, warehouse, lake)
     for number in _in_order(lake, result, now):
         if not has_time_for_next():
             result.unfinished = True
             break
         key = lake.newest_revision(number)
         manifest = processed_manifest(lake.read(key), key)
-        for table, written in _load_batch(session, declarations, manifest).items():
+        for table, written in _load_batch(warehouse, lake, declarations, manifest).items():
             result.appended[table] = result.appended.get(table, 0) + written.rows
             if written.pending:
                 result.pending[table] = result.pending.get(table, 0) + written.pending
         result.loaded.append(number)
-        result.last = ledger.last_entry(connection, warehouse)
+        result.last = warehouse.last_loaded()
     return result
 
 
-def report(connection: Connection, warehouse: Warehouse = LIVE) -> Loaded:
+def report(warehouse: Warehouse) -> Loaded:
     """What the ledger has, without loading anything. Raises WarehouseError when the warehouse is not prepared."""
-    ledger.check_prepared(connection, warehouse)
-    return Loaded(ledger.last_entry(connection, warehouse))
+    warehouse.check_prepared()
+    return Loaded(warehouse.last_loaded())
 
 
 def _check_lake(lake: Lake, last: LedgerEntry) -> None:
@@ -128,7 +126,7 @@ def _in_order(lake: Lake, result: Loaded, now: Callable[[], datetime]) -> Iterat
 
 
 def _load_batch(
-    session: WarehouseSession, declarations: Declarations, manifest: ProcessedManifest
+    warehouse: Warehouse, lake: Lake, declarations: Declarations, manifest: ProcessedManifest
 ) -> dict[str, Written]:
     """What was written of each table of one batch, in one transaction with its ledger row."""
     unknown = set(manifest.tables) - set(declarations.warehouse)
@@ -139,26 +137,37 @@ def _load_batch(
     written: dict[str, Written] = {}
     location = "the ledger"
     try:
-        with transaction(session.connection):
+        with warehouse.begin(manifest.batch, manifest.batch - 1, lake) as batch:
             for table in declarations.loading_order():
                 location = table.name
-                resolved = write_resolved(session, table, manifest.batch - 1)
+                resolved = batch.write_resolved(table)
                 files = manifest.tables.get(table.name)
-                now = write_table(session, table, files, manifest.batch) if files else Written()
+                now = _write(batch, lake, table, files) if files else Written()
                 if files or resolved:
                     written[table.name] = Written(resolved + now.rows, now.pending)
             location = "the ledger"
-            rejects.record(session, manifest)
-            rows = {name: done.rows for name, done in written.items()}
-            ledger.record(session.connection, session.warehouse, manifest, rows)
-    except DatabaseError as error:
+            batch.record(manifest, {name: done.rows for name, done in written.items()})
+    except RefusedError as error:
         raise _error(manifest.batch, location, error) from error
     return written
 
 
-def _error(batch: int, table: str, error: DatabaseError) -> WarehouseError:
-    kind = NotPreparedError if sqlstate(error) in _UNPREPARED else WarehouseError
+def _write(batch: WarehouseBatch, lake: Lake, table: WarehouseTable, files: ProcessedTable) -> Written:
+    """Writes what the batch has for ``table``. Writing it again writes nothing."""
+    written = Written()
+    if files.key is not None:
+        staging = batch.stage(table, lake.tables(files.key))
+        deferred = batch.defer_unresolved(table, staging)
+        written = Written(batch.apply(table, staging), deferred)
+        batch.supersede(table, staging)
+    if files.deleted is not None:
+        batch.delete(table, lake.tables(files.deleted.key))
+    return written
+
+
+def _error(batch: int, location: str, error: RefusedError) -> WarehouseError:
+    kind = NotPreparedError if error.is_unprepared else WarehouseError
     return kind(
-        f"Batch {batch} cannot be loaded into {table}: {message(error)}. Nothing of the batch was written; the "
-        "next run tries again."
+        f"Batch {batch} cannot be loaded into {location}: {error}. Nothing of the batch was written; the next run "
+        "tries again."
     )

@@ -10,7 +10,7 @@ from ..shared.postgres import sql
 from ..shared.postgres.copy import Connection
 from .warehouse.ledger import check_prepared
 from .warehouse.requirements import Requirement, requirements
-from .warehouse.schemas import LIVE, Warehouse
+from .warehouse.schemas import LIVE, SchemaNames
 from .warehouse.session import TableSql
 
 LIMIT = 500  # entries of each list; a response of Lambda is limited to 6 MB
@@ -32,39 +32,39 @@ _PENDING = """
 """
 
 
-def count_open(connection: Connection, warehouse: Warehouse = LIVE) -> OpenCounts:
+def count_open(connection: Connection, schemas: SchemaNames = LIVE) -> OpenCounts:
     """The numbers of rejected and of pending rows."""
-    rejected, pending = connection.rows(sql.compose(_COUNT, **warehouse.control_tables()))[0]
+    rejected, pending = connection.rows(sql.compose(_COUNT, **schemas.control_tables()))[0]
     return OpenCounts(int(rejected), int(pending))
 
 
 def open_rows(
-    connection: Connection, declarations: Declarations, *, limit: int = LIMIT, warehouse: Warehouse = LIVE
+    connection: Connection, declarations: Declarations, *, limit: int = LIMIT, schemas: SchemaNames = LIVE
 ) -> RejectedResult:
     """The open items: one entry per rejected value and per unmet requirement, oldest first.
 
     At most ``limit`` rejected and ``limit`` pending. Raises WarehouseError when the warehouse is not prepared.
     """
-    check_prepared(connection, warehouse)
-    parts = {**warehouse.control_tables(), "limit": sql.number(limit), "length": sql.number(_MAX_LENGTH)}
+    check_prepared(connection, schemas)
+    parts = {**schemas.control_tables(), "limit": sql.number(limit), "length": sql.number(_MAX_LENGTH)}
     rejected = connection.rows(sql.compose(_REJECTED, **parts))
-    pending = [item for table in declarations.loading_order() for item in _pending(connection, warehouse, table, limit)]
+    pending = [item for table in declarations.loading_order() for item in _pending(connection, schemas, table, limit)]
     batches = connection.rows(sql.compose(_BATCHES, **parts))[0][0] or []
     return RejectedResult(
-        count_open(connection, warehouse),
+        count_open(connection, schemas),
         tuple(batches),
         tuple(OpenItem(*row) for row in rejected),
         tuple(pending[:limit]),
     )
 
 
-def _pending(connection: Connection, warehouse: Warehouse, table: WarehouseTable, limit: int) -> Iterator[OpenItem]:
+def _pending(connection: Connection, schemas: SchemaNames, table: WarehouseTable, limit: int) -> Iterator[OpenItem]:
     """At most ``limit`` pending rows for each requirement that they do not meet, oldest first."""
-    for requirement in requirements(connection, warehouse, table):
+    for requirement in requirements(connection, schemas, table):
         columns = [sql.compose("s.$column::text", column=sql.identifier(name)) for name in requirement.columns]
         statement = sql.compose(
             _PENDING,
-            **TableSql.of(warehouse, table).parts,
+            **TableSql.of(schemas, table).parts,
             column=sql.constant(", ".join(requirement.columns)),
             value=columns[0]
             if len(columns) == 1

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from lambda_toolkit.pipeline.lambdas.load.loading import load
-from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import Warehouse
+from lambda_toolkit.pipeline.lambdas.load.warehouse.postgres import PostgresWarehouse
+from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import SchemaNames
 from lambda_toolkit.pipeline.warehouse.preparation import prepare
 from tests.support.repository import CONFIG
 from tests.support.source_model import CURRENT
 
 SCHEMA = (CONFIG / "warehouse.sql").read_text(encoding="utf-8")
-CHECK = Warehouse.shadow("check")
+CHECK = SchemaNames.shadow("check")
 HISTORY = """
     SELECT h.units_sold, f.batch AS from_batch, u.batch AS to_batch
     FROM {schema}.history_sales_order AS h
@@ -79,7 +80,8 @@ def test_same_lake_fills_a_shadow_schema_identically(pipeline):
     created = prepare(pipeline.warehouse, SCHEMA, pipeline.declarations, CHECK)
     assert created[:2] == ["schema check", "table check.dim_date"]
     assert "view check.history_payment" in created
-    assert load(pipeline.warehouse, pipeline.processed, pipeline.declarations, warehouse=CHECK).loaded == [1, 2, 3, 4]
+    shadow = PostgresWarehouse(pipeline.warehouse, CHECK)
+    assert load(shadow, pipeline.processed, pipeline.declarations).loaded == [1, 2, 3, 4]
     tables = [*pipeline.declarations.warehouse, *CURRENT.values(), "history_sales_order"]
     for live, other in [(t, f'"check".{t}') for t in tables] + [
         (f"pipeline.{t}", f"check_pipeline.{t}") for t in ("version_range", "deletion")

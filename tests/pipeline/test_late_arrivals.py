@@ -8,14 +8,15 @@ from hypothesis import strategies as st
 
 from lambda_toolkit.pipeline.lambdas.load.loading import load
 from lambda_toolkit.pipeline.lambdas.load.replay import replay
-from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import CONTROL_TABLES, Warehouse
+from lambda_toolkit.pipeline.lambdas.load.warehouse.postgres import PostgresWarehouse
+from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import CONTROL_TABLES, SchemaNames
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import connected
 from lambda_toolkit.pipeline.warehouse.preparation import prepare
 from tests.support.pipeline import credentials_of
 from tests.support.sample_star import DECLARED, DELETED, SCHEMA, Batch, Row, expected, found, repaired, write
 from tests.support.written_lake import WrittenLake
 
-REBUILT = Warehouse.shadow("rebuilt")
+REBUILT = SchemaNames.shadow("rebuilt")
 
 
 @pytest.fixture(scope="module")
@@ -42,18 +43,18 @@ def run(connection, history):
     for number, batch in enumerate(history, 1):
         known.append(batch)
         write(lake, number, batch)
-        assert load(connection, lake, DECLARED).loaded == [number]
+        assert load(PostgresWarehouse(connection), lake, DECLARED).loaded == [number]
         assert found(connection) == expected(known), f"after batch {number}"
         for other in batch.repairs:
             if other > number or repaired(known[other - 1]) == known[other - 1]:
                 continue
             known[other - 1] = repaired(known[other - 1])
             write(lake, other, known[other - 1], revision=2)
-            assert replay(connection, lake, DECLARED, [other]).replayed == [other]
+            assert replay(PostgresWarehouse(connection), lake, DECLARED, [other]).replayed == [other]
             assert found(connection) == expected(known), f"after replaying batch {other} once batch {number} was in"
-    again = replay(connection, lake, DECLARED, list(range(1, len(history) + 1)))
+    again = replay(PostgresWarehouse(connection), lake, DECLARED, list(range(1, len(history) + 1)))
     assert (again.replayed, again.written) == (list(range(1, len(history) + 1)), {})
-    load(connection, lake, DECLARED, warehouse=REBUILT)
+    load(PostgresWarehouse(connection, REBUILT), lake, DECLARED)
     assert found(connection, "rebuilt", "rebuilt_pipeline") == expected(known)
 
 

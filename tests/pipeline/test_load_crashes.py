@@ -8,6 +8,7 @@ import pytest
 
 from lambda_toolkit.pipeline.lambdas.load.loading import load
 from lambda_toolkit.pipeline.lambdas.load.replay import replay
+from lambda_toolkit.pipeline.lambdas.load.warehouse.postgres import PostgresWarehouse
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import connected
 from lambda_toolkit.pipeline.warehouse.preparation import prepare
 from tests.support.sample_star import DECLARED, SCHEMA, Batch, Row, expected, found, repaired, write
@@ -72,7 +73,9 @@ def test_a_load_that_dies_anywhere_leaves_nothing_half_done(warehouse):
     for number, batch in enumerate(HISTORY, 1):
         write(lake, number, batch)
         before, after = expected(HISTORY[: number - 1]), expected(HISTORY[:number])
-        statements = survive(warehouse, lambda connection: load(connection, lake, DECLARED), before, after)
+        statements = survive(
+            warehouse, lambda connection: load(PostgresWarehouse(connection), lake, DECLARED), before, after
+        )
         assert statements > 20
 
 
@@ -81,11 +84,14 @@ def test_a_replay_that_dies_anywhere_leaves_nothing_half_done(warehouse):
     for number, batch in enumerate(HISTORY, 1):
         write(lake, number, batch)
     with connected(warehouse) as connection:
-        load(connection, lake, DECLARED)
+        load(PostgresWarehouse(connection), lake, DECLARED)
     corrected = repaired(HISTORY[1])
     write(lake, 2, corrected, revision=2)
     after = expected([HISTORY[0], corrected, *HISTORY[2:]])
     statements = survive(
-        warehouse, lambda connection: replay(connection, lake, DECLARED, [2]), expected(HISTORY), after
+        warehouse,
+        lambda connection: replay(PostgresWarehouse(connection), lake, DECLARED, [2]),
+        expected(HISTORY),
+        after,
     )
     assert statements > 30

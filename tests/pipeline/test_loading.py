@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from lambda_toolkit.pipeline.lambdas.load.loading import load, report
-from lambda_toolkit.pipeline.lambdas.load.warehouse.ledger import acquire_lock
+from lambda_toolkit.pipeline.lambdas.load.warehouse.postgres import PostgresWarehouse
 from lambda_toolkit.pipeline.lambdas.shared.errors import GapError, LakeError, WarehouseError
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import connected
 from tests.support.source_model import current_rows, expected_rows, fact_versions
@@ -135,7 +135,7 @@ def test_missing_batch_is_waited_for_and_then_raises(pipeline):
     pipeline.warehouse.run("SELECT pg_advisory_unlock_all()")
     with pytest.raises(GapError, match=r"Batch 2 is missing.*\"batch\": 2"):
         load(
-            pipeline.warehouse,
+            PostgresWarehouse(pipeline.warehouse),
             pipeline.processed,
             pipeline.declarations,
             lambda: datetime.now(UTC) + timedelta(minutes=6),
@@ -151,7 +151,7 @@ def test_batch_that_the_warehouse_refuses_is_rolled_back(pipeline):
     with pytest.raises(WarehouseError, match=r"Batch 1 cannot be loaded into fact_payment: .*small"):
         pipeline.load()
     assert pipeline.rows("SELECT count(*) FROM dim_staff") == [[0]]
-    assert report(pipeline.warehouse).last.batch is None
+    assert report(PostgresWarehouse(pipeline.warehouse)).last.batch is None
     pipeline.warehouse.run("ALTER TABLE fact_payment DROP CONSTRAINT small")
     assert pipeline.load().loaded == [1]
 
@@ -159,8 +159,8 @@ def test_batch_that_the_warehouse_refuses_is_rolled_back(pipeline):
 def test_two_loads_never_interleave(pipeline, credentials):
     pipeline.transform(pipeline.extract().batch)
     with connected(credentials[1]) as other:
-        assert acquire_lock(other)
-        idle = load(pipeline.warehouse, pipeline.processed, pipeline.declarations)
+        assert PostgresWarehouse(other).acquire_lock()
+        idle = load(PostgresWarehouse(pipeline.warehouse), pipeline.processed, pipeline.declarations)
         assert (idle.loaded, idle.last.batch) == ([], None)
     assert pipeline.load().loaded == [1]
 

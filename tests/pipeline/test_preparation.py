@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lambda_toolkit.pipeline.lambdas.load.loading import load, report
+from lambda_toolkit.pipeline.lambdas.load.warehouse.postgres import PostgresWarehouse
 from lambda_toolkit.pipeline.lambdas.shared.declarations import parse
 from lambda_toolkit.pipeline.lambdas.shared.errors import Hint, NotPreparedError, WarehouseError, hint_of
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import connected
@@ -99,7 +100,10 @@ def test_a_schema_that_cannot_be_created_changes_nothing(empty):
 
 
 def test_unprepared_warehouse_raises_an_error_with_a_hint(empty, buckets):
-    for attempt in (lambda: report(empty), lambda: load(empty, buckets[1], DECLARED)):
+    for attempt in (
+        lambda: report(PostgresWarehouse(empty)),
+        lambda: load(PostgresWarehouse(empty), buckets[1], DECLARED),
+    ):
         with pytest.raises(NotPreparedError, match=r"lacks the table pipeline\.ledger") as raised:
             attempt()
         assert raised.value.hint is hint_of("NotPreparedError") is Hint.PREPARE
@@ -109,4 +113,4 @@ def test_control_schema_of_another_format_version_is_refused(empty, buckets):
     prepare(empty, SCHEMA, DECLARED)
     empty.run("UPDATE pipeline.format SET version = 99")
     with pytest.raises(NotPreparedError, match="format version 99"):
-        load(empty, buckets[1], DECLARED)
+        load(PostgresWarehouse(empty), buckets[1], DECLARED)

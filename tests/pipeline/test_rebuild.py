@@ -6,13 +6,13 @@ import pyarrow as pa
 import pytest
 
 from lambda_toolkit.pipeline.lambdas.load import handler
-from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import Warehouse
+from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import SchemaNames
 from lambda_toolkit.pipeline.lambdas.shared.errors import PipelineError, WarehouseError
 from lambda_toolkit.pipeline.warehouse.preparation import prepare
 from tests.support.sample_star import DECLARED, SCHEMA, Batch, Row, repaired, write
 from tests.support.written_lake import WrittenLake
 
-CHECK = Warehouse.shadow("check")
+CHECK = SchemaNames.shadow("check")
 A, B, LATER = (1, 1), (2, 1), (3, 7)
 HISTORY = [
     Batch({1: Row(A), 2: Row(A)}, {1: Row("one"), 2: Row("two", rejected=True)}),
@@ -118,7 +118,7 @@ def test_a_replay_that_is_refused_changes_nothing(warehouse, load, lake):
 
 def test_one_at_a_time_writes_to_a_warehouse(warehouse, load):
     prepare(warehouse, SCHEMA, DECLARED, CHECK)
-    warehouse.run("SELECT pg_advisory_lock(CAST(:key AS bigint))", key=Warehouse().lock)
+    warehouse.run("SELECT pg_advisory_lock(CAST(:key AS bigint))", key=SchemaNames().lock)
     assert load({})["loaded"] == []
     busy = load({"action": "replay", "batches": [1]})
     assert (busy["busy"], busy["replayed"], busy["left"]) == (True, [], [1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lambda_toolkit.pipeline.lambdas.load.open_items import open_rows
-from lambda_toolkit.pipeline.lambdas.load.warehouse.requirements import differences
+from lambda_toolkit.pipeline.lambdas.load.warehouse.postgres import PostgresWarehouse
 from tests.support.source_model import current_rows, expected_rows
 
 
@@ -28,7 +28,8 @@ def test_requirements_stay_when_a_foreign_key_is_dropped(pipeline, is_enforced):
     assert loaded.pending == {"fact_sales_order": 3}
     assert pending_keys(pipeline) == [["fact_sales_order", key, 1] for key in "123"]
     missing = "table fact_sales_order: foreign key (currency_id) to dim_currency is missing"
-    assert differences(pipeline.warehouse, pipeline.declarations) == ([] if is_enforced else [missing])
+    differences = PostgresWarehouse(pipeline.warehouse).differences(pipeline.declarations)
+    assert differences == ([] if is_enforced else [missing])
     pipeline.admin.run("UPDATE currency SET currency_code = 'CHF' WHERE currency_id = 9")
     pipeline.run()
     assert pending_keys(pipeline) == []
@@ -44,7 +45,7 @@ def test_requirements_not_null_added_by_hand(pipeline):
     _, loaded = pipeline.run()
     assert loaded.loaded == [2]
     assert (set(loaded.pending), loaded.appended["fact_sales_order"]) == ({"dim_staff"}, 1)
-    assert differences(pipeline.warehouse, pipeline.declarations) == [
+    assert PostgresWarehouse(pipeline.warehouse).differences(pipeline.declarations) == [
         "table dim_staff: column location is NOT NULL, expected nullable"
     ]
     reasons = {item.reason for item in open_rows(pipeline.warehouse, pipeline.declarations).pending}
@@ -65,7 +66,7 @@ def test_requirements_foreign_key_added_by_hand(pipeline):
     pipeline.admin.run("UPDATE sales_order SET unit_price = 9.99 WHERE sales_order_id = 2")
     _, loaded = pipeline.run()
     assert (loaded.pending, loaded.appended["fact_sales_order"]) == ({"fact_sales_order": 1}, 1)
-    assert differences(pipeline.warehouse, pipeline.declarations) == [
+    assert PostgresWarehouse(pipeline.warehouse).differences(pipeline.declarations) == [
         "table fact_sales_order: foreign key (units_sold, design_id) to offer is not declared"
     ]
     [item] = open_rows(pipeline.warehouse, pipeline.declarations).pending

@@ -9,7 +9,7 @@ from typing import Any
 
 from pg8000.exceptions import InterfaceError
 
-from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import LIVE, Warehouse
+from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import LIVE, SchemaNames
 from lambda_toolkit.pipeline.lambdas.shared.declarations import Declarations
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Credentials, connect
 from lambda_toolkit.pipeline.lambdas.shared.postgres.copy import Connection
@@ -18,7 +18,7 @@ from tests.proof.crashes import CrashingConnection
 
 CONFIG = Path(__file__).parents[2] / "config"
 READER, PASSWORD = "proof_reader", "reader's secret"
-BESIDE = Warehouse.shadow("check")
+BESIDE = SchemaNames.shadow("check")
 OPTIONAL = {  # columns that this source leaves open and the star demands: it must refuse their NULLs itself
     "address": "phone",
     "department": "department_name",

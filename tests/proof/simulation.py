@@ -20,6 +20,7 @@ from lambda_toolkit.pipeline.lambdas.extract.source.postgres import PostgresSour
 from lambda_toolkit.pipeline.lambdas.load.compare import compare
 from lambda_toolkit.pipeline.lambdas.load.loading import load
 from lambda_toolkit.pipeline.lambdas.load.rebuild import rebuild
+from lambda_toolkit.pipeline.lambdas.load.warehouse.postgres import PostgresWarehouse
 from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import LIVE
 from lambda_toolkit.pipeline.lambdas.shared.declarations import Declarations, parse
 from lambda_toolkit.pipeline.lambdas.shared.errors import SourceError
@@ -228,7 +229,7 @@ class Simulation:
         self.loader.countdown = CrashCounter(step.crash, sql=True)
         self.counts["runs of load"] += 1
         try:
-            loaded = load(self.loader, Lake(self.client, self.buckets[1]), self.declarations)
+            loaded = load(PostgresWarehouse(self.loader), Lake(self.client, self.buckets[1]), self.declarations)
         except CrashError:
             self.counts["crashes"] += 1
             self._replace(self.loader)
@@ -243,7 +244,7 @@ class Simulation:
     def _rebuild(self) -> None:
         """Fills the warehouse beside the live one, and compares the two."""
         lake = Lake(self.client, self.buckets[1])
-        rebuilt = rebuild(self.loader, lake, self.declarations, BESIDE, lambda: True)
+        rebuilt = rebuild(PostgresWarehouse(self.loader, BESIDE), lake, self.declarations, lambda: True)
         self.loader.run("SELECT pg_advisory_unlock_all()")
         assert rebuilt.done or rebuilt.missing_batch is not None
         found = compare(self.loader, self.declarations, LIVE, BESIDE)

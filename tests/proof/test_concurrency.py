@@ -12,6 +12,7 @@ import pytest
 from lambda_toolkit.pipeline.lambdas.extract.extraction import extract
 from lambda_toolkit.pipeline.lambdas.extract.source.postgres import PostgresSource
 from lambda_toolkit.pipeline.lambdas.load.loading import load
+from lambda_toolkit.pipeline.lambdas.load.warehouse.postgres import PostgresWarehouse
 from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import manifest_key
 from lambda_toolkit.pipeline.lambdas.shared.lake.store import Lake
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import connected
@@ -96,7 +97,7 @@ def test_concurrent_extracts_lose_and_repeat_nothing(shop):
     assert committed == list(range(2, 2 + len(committed)))
     for batch in committed:
         shop.transform_batch(batch)
-    load(shop.loader, Lake(shop.client, shop.buckets[1]), shop.declarations)
+    load(PostgresWarehouse(shop.loader), Lake(shop.client, shop.buckets[1]), shop.declarations)
     shop.loader.run("SELECT pg_advisory_unlock_all()")
     rows = shop.warehouse.rows("SELECT sales_order_id, units_sold FROM fact_sales_order ORDER BY sales_record_id")
     for order in (1, 2):
@@ -112,7 +113,7 @@ def test_load_five_concurrent_runs_write_once(shop):
 
     def run(_):
         with connected(warehouse) as connection:
-            return load(connection, Lake(shop.client, shop.buckets[1]), shop.declarations)
+            return load(PostgresWarehouse(connection), Lake(shop.client, shop.buckets[1]), shop.declarations)
 
     results = concurrently(RUNS, run)
     assert sorted(batch for result in results for batch in result.loaded) == [2, 3]

@@ -11,6 +11,7 @@ from typing import Any
 from lambda_toolkit.pipeline.lambdas.extract.extraction import Extracted, Request, extract
 from lambda_toolkit.pipeline.lambdas.extract.source.postgres import PostgresSource
 from lambda_toolkit.pipeline.lambdas.load.loading import Loaded, load
+from lambda_toolkit.pipeline.lambdas.load.warehouse.postgres import PostgresWarehouse
 from lambda_toolkit.pipeline.lambdas.shared.declarations import Declarations
 from lambda_toolkit.pipeline.lambdas.shared.lake.store import Lake
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Credentials
@@ -47,7 +48,7 @@ class Pipeline:
 
     def load(self) -> Loaded:
         self.warehouse.run("SELECT pg_advisory_unlock_all()")
-        return load(self.warehouse, self.processed, self.declarations)
+        return load(PostgresWarehouse(self.warehouse), self.processed, self.declarations)
 
     def run(self, **request: Any) -> tuple[Extracted, Loaded]:
         extracted = self.extract(**request)

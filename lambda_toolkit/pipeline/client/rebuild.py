@@ -28,15 +28,15 @@ class Rebuild:
     """A shadow schema in the database of the warehouse of ``target``. Raises UsageError for a name that is not one."""
 
     def __init__(self, target: Target, schema: str, report: Callable[[str], None]) -> None:
-        from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import Warehouse
+        from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import SchemaNames
 
-        problem = Warehouse.name_problem(schema)
+        problem = SchemaNames.name_problem(schema)
         if problem:
             raise UsageError(f"--into {schema}: {problem}.")
         self._target = target
         self._schema = schema
         self._report = report
-        self._warehouse = Warehouse.shadow(schema)
+        self._warehouse = SchemaNames.shadow(schema)
 
     @cached_property
     def _replay(self) -> Replay:

@@ -10,11 +10,11 @@ from lambda_toolkit.pipeline.config.model import Pipeline, SecretDeclaration
 from lambda_toolkit.pipeline.errors import CommandError
 
 if TYPE_CHECKING:
-    from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import Warehouse
+    from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import SchemaNames
     from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Credentials
 
 
-def prepare(target: Target, warehouse: Warehouse | None = None) -> dict[str, Any]:
+def prepare(target: Target, warehouse: SchemaNames | None = None) -> dict[str, Any]:
     """Create what the warehouse of ``target`` lacks, or another one in the same database.
 
     Returns ``{"created": names, "differences": sentences}``. Raises CommandError and PipelineError.

@@ -13,7 +13,7 @@ from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import (
     FORMAT_TABLE,
     FORMAT_VERSION,
     LIVE,
-    Warehouse,
+    SchemaNames,
 )
 from lambda_toolkit.pipeline.lambdas.shared.declarations import FACT, Declarations, WarehouseTable
 from lambda_toolkit.pipeline.lambdas.shared.errors import WarehouseError
@@ -25,7 +25,7 @@ from lambda_toolkit.pipeline.warehouse.views import view_statement, views
 
 
 def prepare(
-    connection: Connection, schema_sql: str, declarations: Declarations, warehouse: Warehouse = LIVE
+    connection: Connection, schema_sql: str, declarations: Declarations, schemas: SchemaNames = LIVE
 ) -> list[str]:
     """Creates what ``warehouse`` lacks of ``schema_sql``, of the control tables, and of the views; all or nothing.
 
@@ -34,14 +34,14 @@ def prepare(
     created: list[str] = []
     with _explained("prepare the warehouse"), transaction(connection):
         wanted = statements(schema_sql)
-        _create_schema(connection, warehouse.published, created)
-        made = {entry.table for entry in _create_missing(connection, warehouse, wanted, created)}
-        _create_schema(connection, warehouse.control, created)
-        _create_control_tables(connection, warehouse, created)
+        _create_schema(connection, schemas.published, created)
+        made = {entry.table for entry in _create_missing(connection, schemas, wanted, created)}
+        _create_schema(connection, schemas.control, created)
+        _create_control_tables(connection, schemas, created)
         for table in declarations.warehouse.values():
             if table.kind == FACT and table.name in made:
-                _create_index(connection, warehouse, table, created)
-            _create_views(connection, warehouse, declarations, table, created)
+                _create_index(connection, schemas, table, created)
+            _create_views(connection, schemas, declarations, table, created)
     return created
 
 
@@ -72,57 +72,57 @@ def _create_schema(connection: Connection, schema: str, created: list[str]) -> N
 
 
 def _create_missing(
-    connection: Connection, warehouse: Warehouse, wanted: Iterable[CreateTable], created: list[str]
+    connection: Connection, schemas: SchemaNames, wanted: Iterable[CreateTable], created: list[str]
 ) -> list[CreateTable]:
     """Runs the statements as they were written, with only the published schema in the search path."""
     made = []
-    connection.run("SELECT set_config('search_path', :path, true)", path=str(sql.identifier(warehouse.published)))
+    connection.run("SELECT set_config('search_path', :path, true)", path=str(sql.identifier(schemas.published)))
     for entry in wanted:
-        if columns_of(connection, str(warehouse.table(entry.table))):
+        if columns_of(connection, str(schemas.table(entry.table))):
             continue
         connection.run(entry.statement)
-        created.append(f"table {warehouse.display_name(entry.table)}")
+        created.append(f"table {schemas.display_name(entry.table)}")
         made.append(entry)
     return made
 
 
-def _create_control_tables(connection: Connection, warehouse: Warehouse, created: list[str]) -> None:
+def _create_control_tables(connection: Connection, schemas: SchemaNames, created: list[str]) -> None:
     for name, statement in {**CONTROL_TABLES, FORMAT_TABLE: CREATE_FORMAT}.items():
-        table = sql.table(name, warehouse.control)
+        table = sql.table(name, schemas.control)
         if not columns_of(connection, str(table)):
             connection.run(sql.compose(statement, table=table, version=sql.number(FORMAT_VERSION)))
-            created.append(f"table {warehouse.control}.{name}")
+            created.append(f"table {schemas.control}.{name}")
 
 
-def _create_index(connection: Connection, warehouse: Warehouse, table: WarehouseTable, created: list[str]) -> None:
+def _create_index(connection: Connection, schemas: SchemaNames, table: WarehouseTable, created: list[str]) -> None:
     connection.run(
         sql.compose(
             "CREATE INDEX ON $table ($key, $record)",
-            table=warehouse.table(table.name),
+            table=schemas.table(table.name),
             key=sql.identifier(table.key),
             record=sql.identifier(str(table.record)),
         )
     )
-    created.append(f"index on {warehouse.display_name(table.name)} ({table.key}, {table.record})")
+    created.append(f"index on {schemas.display_name(table.name)} ({table.key}, {table.record})")
 
 
 def _create_views(
     connection: Connection,
-    warehouse: Warehouse,
+    schemas: SchemaNames,
     declarations: Declarations,
     table: WarehouseTable,
     created: list[str],
 ) -> None:
-    if not _is_defined(connection, warehouse, table):
+    if not _is_defined(connection, schemas, table):
         return
-    columns = tuple(columns_of(connection, str(warehouse.table(table.name))))
+    columns = tuple(columns_of(connection, str(schemas.table(table.name))))
     for view, template in views(declarations, table).items():
-        if not columns_of(connection, str(warehouse.table(view))):
-            connection.run(view_statement(template, view, table, columns, warehouse))
-            created.append(f"view {warehouse.display_name(view)}")
+        if not columns_of(connection, str(schemas.table(view))):
+            connection.run(view_statement(template, view, table, columns, schemas))
+            created.append(f"view {schemas.display_name(view)}")
 
 
-def _is_defined(connection: Connection, warehouse: Warehouse, table: WarehouseTable) -> bool:
+def _is_defined(connection: Connection, schemas: SchemaNames, table: WarehouseTable) -> bool:
     """Whether the table has the columns that its views need; ``differences`` names a missing one."""
-    present = columns_of(connection, str(warehouse.table(table.name)))
+    present = columns_of(connection, str(schemas.table(table.name)))
     return {table.key, table.record or table.key} <= set(present)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pg8000.exceptions import DatabaseError
 
-from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import CONTROL_TABLES, FORMAT_TABLE, LIVE, Warehouse
+from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import CONTROL_TABLES, FORMAT_TABLE, LIVE, SchemaNames
 from lambda_toolkit.pipeline.lambdas.shared.declarations import Declarations
 from lambda_toolkit.pipeline.lambdas.shared.errors import WarehouseError
 from lambda_toolkit.pipeline.lambdas.shared.postgres import sql
@@ -44,7 +44,7 @@ class _Table:
 
 
 def differences(
-    connection: Connection, schema_sql: str, declarations: Declarations, warehouse: Warehouse = LIVE
+    connection: Connection, schema_sql: str, declarations: Declarations, schemas: SchemaNames = LIVE
 ) -> tuple[str, ...]:
     """Every difference between ``warehouse`` and ``schema_sql``, and the control tables and views that are missing.
 
@@ -60,13 +60,13 @@ def differences(
             connection.run(entry.statement)
         expected = {entry.table: _describe(connection, sql.table(entry.table, "pg_temp")) for entry in wanted}
         for name, table in expected.items():
-            relation, shown = warehouse.table(name), warehouse.display_name(name)
+            relation, shown = schemas.table(name), schemas.display_name(name)
             if columns_of(connection, str(relation)):
                 found.extend(_compare(shown, table, _describe(connection, relation)))
             else:
                 found.append(f"table {shown} is missing")
         found.extend(_compare_declared(declarations, expected))
-        found.extend(_missing_control(connection, declarations, warehouse))
+        found.extend(_missing_control(connection, declarations, schemas))
     except DatabaseError as error:
         raise WarehouseError(f"The warehouse's schema cannot be created for comparison: {message(error)}.") from error
     finally:
@@ -121,11 +121,11 @@ def _compare_declared(declarations: Declarations, expected: dict[str, _Table]) -
                 yield f"table {table.name}: column {column} is declared, but not in the warehouse's schema"
 
 
-def _missing_control(connection: Connection, declarations: Declarations, warehouse: Warehouse) -> Iterable[str]:
+def _missing_control(connection: Connection, declarations: Declarations, schemas: SchemaNames) -> Iterable[str]:
     for name in (*CONTROL_TABLES, FORMAT_TABLE):
-        if not columns_of(connection, str(sql.table(name, warehouse.control))):
-            yield f"table {warehouse.control}.{name} is missing"
+        if not columns_of(connection, str(sql.table(name, schemas.control))):
+            yield f"table {schemas.control}.{name} is missing"
     for table in declarations.warehouse.values():
         for view in views(declarations, table):
-            if not columns_of(connection, str(warehouse.table(view))):
-                yield f"view {warehouse.display_name(view)} is missing"
+            if not columns_of(connection, str(schemas.table(view))):
+                yield f"view {schemas.display_name(view)} is missing"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import LIVE, Warehouse
+from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import LIVE, SchemaNames
 from lambda_toolkit.pipeline.lambdas.load.warehouse.session import TableSql
 from lambda_toolkit.pipeline.lambdas.shared.declarations import CALENDAR, FACT, Declarations, WarehouseTable
 from lambda_toolkit.pipeline.lambdas.shared.postgres import sql
@@ -62,8 +62,8 @@ def views(declarations: Declarations, table: WarehouseTable) -> dict[str, str]:
 
 
 def view_statement(
-    template: str, view: str, table: WarehouseTable, columns: tuple[str, ...], warehouse: Warehouse = LIVE
+    template: str, view: str, table: WarehouseTable, columns: tuple[str, ...], schemas: SchemaNames = LIVE
 ) -> sql.Fragment:
     """The statement that creates ``view`` of ``table``, which has these ``columns``."""
-    parts = {**TableSql.of(warehouse, table).parts, "columns": sql.columns(columns, of="t")}
-    return sql.compose(template, **parts, view=warehouse.table(view))
+    parts = {**TableSql.of(schemas, table).parts, "columns": sql.columns(columns, of="t")}
+    return sql.compose(template, **parts, view=schemas.table(view))

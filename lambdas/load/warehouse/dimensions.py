@@ -8,7 +8,7 @@ from __future__ import annotations
 from ...shared.declarations import WarehouseTable
 from ...shared.postgres import sql
 from . import pending, rejects
-from .schemas import Warehouse
+from .schemas import SchemaNames
 from .session import TableSql, WarehouseSession
 
 _UPSERT = """
@@ -62,11 +62,11 @@ def stage_changed_keys(session: WarehouseSession, parts: dict[str, sql.Fragment]
     session.run(_CHANGED_KEYS, **parts)
 
 
-def compared_rows(warehouse: Warehouse, table: WarehouseTable) -> sql.Fragment:
+def compared_rows(schemas: SchemaNames, table: WarehouseTable) -> sql.Fragment:
     """The query of what a comparison reads: the rows."""
     columns = sql.columns(table.column_names, of="t")
     template = 'SELECT true AS "_present", $of_table FROM $table AS t'
-    return sql.compose(template, **TableSql.of(warehouse, table).parts, of_table=columns)
+    return sql.compose(template, **TableSql.of(schemas, table).parts, of_table=columns)
 
 
 def compared_columns(table: WarehouseTable) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from ...shared.declarations import WarehouseTable
 from ...shared.postgres import sql
 from .foreign_keys import deferred_foreign_key_check
-from .schemas import Warehouse
+from .schemas import SchemaNames
 from .session import TableSql, WarehouseSession
 
 # The last version of each key by its record; DISTINCT ON serves with and without an index on (key, record).
@@ -114,7 +114,7 @@ def apply(session: WarehouseSession, table: WarehouseTable, staging: sql.Fragmen
     names = session.sql(table)
     last = _last_record(session, names)
     staged = session.rows("SELECT count(*) FROM $staging", staging=staging)[0][0]
-    with deferred_foreign_key_check(session.connection, session.warehouse, table, staged):
+    with deferred_foreign_key_check(session.connection, session.schemas, table, staged):
         rows = session.run(
             _APPEND,
             **names.parts,
@@ -167,9 +167,9 @@ def stage_changed_keys(session: WarehouseSession, parts: dict[str, sql.Fragment]
     session.run(_CHANGED_KEYS, **parts)
 
 
-def compared_rows(warehouse: Warehouse, table: WarehouseTable) -> sql.Fragment:
+def compared_rows(schemas: SchemaNames, table: WarehouseTable) -> sql.Fragment:
     """The query of what a comparison reads: the versions, with ``_record``, ``_batch`` and ``_version`` (from 1)."""
-    parts = TableSql.of(warehouse, table).parts
+    parts = TableSql.of(schemas, table).parts
     return sql.compose(_COMPARED, **parts, of_table=sql.columns(table.column_names, of="t"))
 
 

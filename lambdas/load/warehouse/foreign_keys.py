@@ -15,7 +15,7 @@ from pg8000.exceptions import DatabaseError
 from ...shared.declarations import WarehouseTable
 from ...shared.postgres import sql
 from ...shared.postgres.copy import Connection
-from .schemas import Warehouse
+from .schemas import SchemaNames
 
 MANY = 50_000  # rows: with nine foreign keys they take 2 s one by one
 _LARGEST_RATIO = 20  # of a table that is more times larger than the new rows, the full table is not checked again
@@ -41,7 +41,7 @@ _ROWS = "SELECT reltuples FROM pg_catalog.pg_class WHERE oid = CAST(:table AS re
 
 @contextmanager
 def deferred_foreign_key_check(
-    connection: Connection, warehouse: Warehouse, table: WarehouseTable, rows: int
+    connection: Connection, schemas: SchemaNames, table: WarehouseTable, rows: int
 ) -> Iterator[None]:
     """Within it ``rows`` rows may be written to ``table``; at its end every row refers to an existing one.
 
@@ -50,7 +50,7 @@ def deferred_foreign_key_check(
     EXCLUSIVE) keep others from reading the table and the tables it refers to. Where one of these is in use or owned by
     another role, the foreign keys stay and check each row.
     """
-    relation = warehouse.table(table.name)
+    relation = schemas.table(table.name)
     dropped: list[str] = []
     if rows >= MANY and rows * _LARGEST_RATIO >= _known_rows(connection, relation):
         dropped = _drop(connection, relation)

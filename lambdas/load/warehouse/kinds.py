@@ -8,7 +8,7 @@ from typing import Protocol
 from ...shared.declarations import CALENDAR, DIMENSION, FACT, WarehouseTable
 from ...shared.postgres import sql
 from . import dimensions, facts
-from .schemas import Warehouse
+from .schemas import SchemaNames
 from .session import WarehouseSession
 
 
@@ -40,7 +40,7 @@ class TableKind(Protocol):
     def stage_changed_keys(self, session: WarehouseSession, parts: dict[str, sql.Fragment]) -> None:
         """Creates ``$changed`` with the keys of which ``$staging`` has another row of ``$batch`` than the table."""
 
-    def compared_rows(self, warehouse: Warehouse, table: WarehouseTable) -> sql.Fragment:
+    def compared_rows(self, schemas: SchemaNames, table: WarehouseTable) -> sql.Fragment:
         """The query of what a comparison reads; every row has ``_present`` true."""
 
     def compared_columns(self, table: WarehouseTable) -> tuple[tuple[str, ...], tuple[str, ...]]:

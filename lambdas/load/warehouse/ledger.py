@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from ...shared.errors import NotPreparedError
 from ...shared.lake.manifest import ProcessedManifest
 from ...shared.postgres import sql
 from ...shared.postgres.copy import Connection
-from .schemas import CONTROL_TABLES, FORMAT_TABLE, FORMAT_VERSION, LIVE, Warehouse
+from .interface import LedgerEntry
+from .schemas import CONTROL_TABLES, FORMAT_TABLE, FORMAT_VERSION, LIVE, SchemaNames
 
 _LAST = (
     'SELECT batch, to_char(extracted_at AT TIME ZONE \'UTC\', $$$$YYYY-MM-DD"T"HH24:MI:SS.US"Z"$$$$),'
@@ -25,74 +25,72 @@ _RECORD_REVISION = (
     "INSERT INTO $revision (batch, revision, applied_at, rows_written)"
     " VALUES (:batch, :number, clock_timestamp(), CAST(:written AS jsonb)) ON CONFLICT DO NOTHING"
 )
+_APPLIED = "SELECT batch, max(revision) FROM $revision GROUP BY batch"
 
 
-@dataclass(frozen=True)
-class LedgerEntry:
-    """The last batch loaded, None where there is none yet; times in ISO 8601, UTC."""
-
-    batch: int | None = None
-    extracted_at: str | None = None
-    loaded_at: str | None = None
-
-
-def check_prepared(connection: Connection, warehouse: Warehouse) -> None:
+def check_prepared(connection: Connection, schemas: SchemaNames) -> None:
     """Raises NotPreparedError when a control table is missing, or the control schema has another format version."""
     for name in (*CONTROL_TABLES, FORMAT_TABLE):
-        table = str(sql.table(name, warehouse.control))
+        table = str(sql.table(name, schemas.control))
         if connection.rows("SELECT to_regclass(:name) IS NULL", name=table)[0][0]:
-            raise NotPreparedError(f"The warehouse is not prepared: it lacks the table {warehouse.control}.{name}.")
-    found = format_versions(connection, warehouse)
+            raise NotPreparedError(f"The warehouse is not prepared: it lacks the table {schemas.control}.{name}.")
+    found = format_versions(connection, schemas)
     if found != [FORMAT_VERSION]:
         raise NotPreparedError(
-            f"The control schema {warehouse.control} has the format version {', '.join(map(str, found)) or 'none'}, "
+            f"The control schema {schemas.control} has the format version {', '.join(map(str, found)) or 'none'}, "
             f"and this release of load reads and writes version {FORMAT_VERSION}."
         )
 
 
-def format_versions(connection: Connection, warehouse: Warehouse) -> list[int]:
+def format_versions(connection: Connection, schemas: SchemaNames) -> list[int]:
     """What the format table of the control schema contains: one number, unless it was changed by hand."""
-    table = sql.table(FORMAT_TABLE, warehouse.control)
+    table = sql.table(FORMAT_TABLE, schemas.control)
     return [int(row[0]) for row in connection.rows(sql.compose("SELECT version FROM $table ORDER BY 1", table=table))]
 
 
-def last_entry(connection: Connection, warehouse: Warehouse) -> LedgerEntry:
+def last_entry(connection: Connection, schemas: SchemaNames) -> LedgerEntry:
     """The ledger's last row."""
-    rows = connection.rows(sql.compose(_LAST, **warehouse.control_tables()))
+    rows = connection.rows(sql.compose(_LAST, **schemas.control_tables()))
     return LedgerEntry(int(rows[0][0]), rows[0][1], rows[0][2]) if rows else LedgerEntry()
 
 
 def record(
-    connection: Connection, warehouse: Warehouse, manifest: ProcessedManifest, written: Mapping[str, int]
+    connection: Connection, schemas: SchemaNames, manifest: ProcessedManifest, written: Mapping[str, int]
 ) -> None:
     """Adds the row of a batch; ``written``: rows appended or upserted per table."""
     connection.run(
-        sql.compose(_RECORD, **warehouse.control_tables()),
+        sql.compose(_RECORD, **schemas.control_tables()),
         batch=manifest.batch,
         manifest=manifest.source_manifest,
         extracted_at=manifest.extracted_at,
         written=json.dumps(dict(written), sort_keys=True),
     )
-    record_revision(connection, warehouse, manifest, written)
+    record_revision(connection, schemas, manifest, written)
 
 
 def record_revision(
-    connection: Connection, warehouse: Warehouse, manifest: ProcessedManifest, written: Mapping[str, int]
+    connection: Connection, schemas: SchemaNames, manifest: ProcessedManifest, written: Mapping[str, int]
 ) -> None:
     """Records which revision of a batch is in the warehouse, where it is not the first."""
     if manifest.revision > 1:
         connection.run(
-            sql.compose(_RECORD_REVISION, **warehouse.control_tables()),
+            sql.compose(_RECORD_REVISION, **schemas.control_tables()),
             batch=manifest.batch,
             number=manifest.revision,
             written=json.dumps(dict(written), sort_keys=True),
         )
 
 
-def acquire_lock(connection: Connection, warehouse: Warehouse = LIVE) -> bool:
+def applied_revisions(connection: Connection, schemas: SchemaNames) -> dict[int, int]:
+    """Batch -> the newest revision applied, of the batches where it is not the first."""
+    applied = connection.rows(sql.compose(_APPLIED, **schemas.control_tables()))
+    return {int(batch): int(revision) for batch, revision in applied}
+
+
+def acquire_lock(connection: Connection, schemas: SchemaNames = LIVE) -> bool:
     """Acquires the advisory lock of the warehouse's writers, without waiting; returns whether it did.
 
     The lock is of session level: PostgreSQL releases it when the session ends, however it ends.
     https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
     """
-    return bool(connection.rows("SELECT pg_try_advisory_lock(CAST(:key AS bigint))", key=warehouse.lock)[0][0])
+    return bool(connection.rows("SELECT pg_try_advisory_lock(CAST(:key AS bigint))", key=schemas.lock)[0][0])

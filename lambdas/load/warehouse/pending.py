@@ -62,7 +62,7 @@ def stage_resolvable(session: WarehouseSession, table: WarehouseTable, resolvabl
     names = session.sql(table).parts
     if not session.rows("SELECT EXISTS (SELECT FROM $pending_row WHERE table_name = $name)", **names)[0][0]:
         return None
-    unmet = any_unmet(requirements(session.connection, session.warehouse, table))
+    unmet = any_unmet(requirements(session.connection, session.schemas, table))
     session.run(_RESOLVABLE, **names, resolvable=resolvable, unmet=unmet)
     first = session.rows("SELECT min(batch) FROM $resolvable", resolvable=resolvable)[0][0]
     return None if first is None else int(first)
@@ -81,7 +81,7 @@ def discard_superseded_by_events(session: WarehouseSession, table: WarehouseTabl
 def _defer(
     template: str, session: WarehouseSession, table: WarehouseTable, staging: sql.Fragment, **parts: sql.Fragment
 ) -> int:
-    required = requirements(session.connection, session.warehouse, table)
+    required = requirements(session.connection, session.schemas, table)
     if not required:
         return 0
     return session.run(template, **session.sql(table).parts, **parts, staging=staging, unmet=any_unmet(required))

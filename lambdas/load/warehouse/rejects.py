@@ -38,7 +38,7 @@ _SUPERSEDED_BY_EVENTS = """
 
 def record(session: WarehouseSession, manifest: ProcessedManifest) -> None:
     """Records what was rejected of a batch, and deletes what was recorded of it before."""
-    control = session.warehouse.control_tables()
+    control = session.schemas.control_tables()
     session.run(_DELETE_BATCH, **control, batch=sql.number(manifest.batch))
     for name, file in manifest.rejected.items():
         values = _rejected_values(session.lake, name, file.key, manifest.batch)

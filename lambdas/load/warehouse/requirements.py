@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ...shared.declarations import Declarations, WarehouseTable
 from ...shared.postgres import sql
 from ...shared.postgres.copy import Connection
-from .schemas import LIVE, Warehouse
+from .schemas import LIVE, SchemaNames
 
 _FOREIGN_KEYS = """
     SELECT n.nspname, f.relname,
@@ -44,26 +44,26 @@ class Requirement:
     """The condition that a row ``s`` does not meet it."""
 
 
-def requirements(connection: Connection, warehouse: Warehouse, table: WarehouseTable) -> tuple[Requirement, ...]:
+def requirements(connection: Connection, schemas: SchemaNames, table: WarehouseTable) -> tuple[Requirement, ...]:
     """What the declaration and the warehouse require of the rows of ``table``, each requirement once."""
-    found = (*declared(warehouse, table), *enforced(connection, warehouse, table))
+    found = (*declared(schemas, table), *enforced(connection, schemas, table))
     return tuple(dict.fromkeys(found))
 
 
-def declared(warehouse: Warehouse, table: WarehouseTable) -> Iterator[Requirement]:
+def declared(schemas: SchemaNames, table: WarehouseTable) -> Iterator[Requirement]:
     """What the declaration requires, whether the warehouse enforces it or not."""
     for reference in table.references:
-        yield _reference(reference.columns, warehouse.published, reference.table, reference.keys)
+        yield _reference(reference.columns, schemas.published, reference.table, reference.keys)
     for column in table.required:
         yield _not_null(column)
 
 
-def enforced(connection: Connection, warehouse: Warehouse, table: WarehouseTable) -> Iterator[Requirement]:
+def enforced(connection: Connection, schemas: SchemaNames, table: WarehouseTable) -> Iterator[Requirement]:
     """What the warehouse enforces now, by foreign keys and NOT NULL, of the rows that load writes.
 
     A column that load does not fill, that is NOT NULL and has no default, refuses every row.
     """
-    relation = str(warehouse.table(table.name))
+    relation = str(schemas.table(table.name))
     for schema, other, columns, keys in connection.rows(_FOREIGN_KEYS, relation=relation):
         if set(columns) <= set(table.column_names):
             yield _reference(tuple(columns), schema, other, tuple(keys))
@@ -79,16 +79,16 @@ def any_unmet(required: Iterable[Requirement]) -> sql.Fragment:
     return sql.joined(" OR ", [requirement.unmet for requirement in required]) or sql.compose("false")
 
 
-def differences(connection: Connection, declarations: Declarations, warehouse: Warehouse = LIVE) -> list[str]:
+def differences(connection: Connection, declarations: Declarations, schemas: SchemaNames = LIVE) -> list[str]:
     """Where the warehouse enforces other requirements than the declaration has: one sentence each.
 
     Only tables whose declaration says its types, which the deployment packages, are compared.
     """
     return [
-        f"table {warehouse.display_name(table.name)}: {difference}"
+        f"table {schemas.display_name(table.name)}: {difference}"
         for table in declarations.warehouse.values()
         if table.types
-        for difference in _differences(set(declared(warehouse, table)), set(enforced(connection, warehouse, table)))
+        for difference in _differences(set(declared(schemas, table)), set(enforced(connection, schemas, table)))
     ]
 
 

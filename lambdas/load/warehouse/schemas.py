@@ -16,8 +16,8 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,53}")  # with the suffix as long as Postgr
 
 
 @dataclass(frozen=True)
-class Warehouse:
-    """One warehouse of a database. A database can contain several, each filled by the same code."""
+class SchemaNames:
+    """The schemas of one warehouse. A database can contain several warehouses, each filled by the same code."""
 
     published: str = sql.SCHEMA
     """The presentation schema: dimensions, facts and their views."""
@@ -25,7 +25,7 @@ class Warehouse:
     """The schema of the control tables."""
 
     @classmethod
-    def shadow(cls, schema: str) -> Warehouse:
+    def shadow(cls, schema: str) -> SchemaNames:
         """The warehouse whose published tables are in ``schema``; its control tables are in ``<schema>_pipeline``."""
         return cls(schema, f"{schema}{_SUFFIX}")
 
@@ -60,7 +60,7 @@ class Warehouse:
         return {name: sql.table(name, self.control) for name in CONTROL_TABLES}
 
 
-LIVE = Warehouse()
+LIVE = SchemaNames()
 
 FORMAT_TABLE = "format"
 CREATE_FORMAT = "CREATE TABLE $table AS SELECT $version AS version"

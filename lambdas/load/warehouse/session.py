@@ -9,7 +9,7 @@ from ...shared.declarations import WarehouseTable
 from ...shared.lake.store import Lake
 from ...shared.postgres import sql
 from ...shared.postgres.copy import Connection
-from .schemas import Warehouse
+from .schemas import SchemaNames
 
 # The batch that appended a version `t`, as `v`: NULL for a row that load did not write.
 _LOADED_BY_BATCH = """
@@ -25,7 +25,7 @@ class WarehouseSession:
     """One connection to one warehouse, and the lake that fills it."""
 
     connection: Connection
-    warehouse: Warehouse
+    schemas: SchemaNames
     lake: Lake
 
     def run(self, template: str, /, **parts: sql.Fragment) -> int:
@@ -39,7 +39,7 @@ class WarehouseSession:
 
     def sql(self, table: WarehouseTable) -> TableSql:
         """The names of ``table`` in this warehouse."""
-        return TableSql.of(self.warehouse, table)
+        return TableSql.of(self.schemas, table)
 
 
 @dataclass(frozen=True)
@@ -62,12 +62,12 @@ class TableSql:
     """The control tables by their names."""
 
     @classmethod
-    def of(cls, warehouse: Warehouse, table: WarehouseTable) -> TableSql:
+    def of(cls, schemas: SchemaNames, table: WarehouseTable) -> TableSql:
         """The names of ``table`` in ``warehouse``."""
-        control = warehouse.control_tables()
+        control = schemas.control_tables()
         name, record = sql.constant(table.name), sql.identifier(table.record or table.key)
         return cls(
-            table=warehouse.table(table.name),
+            table=schemas.table(table.name),
             name=name,
             key=sql.identifier(table.key),
             record=record,

@@ -26,7 +26,7 @@ def stage_rows(
     ``rows``: Arrow tables that have ``columns``, of types whose CSV the columns of ``table`` accept.
     """
     staging = temporary(name)
-    session.run(_CREATE, staging=staging, columns=sql.columns(columns), table=session.warehouse.table(table.name))
+    session.run(_CREATE, staging=staging, columns=sql.columns(columns), table=session.schemas.table(table.name))
     copy_rows(session.connection, staging, columns, rows)
     analyze(session.connection, staging)
     return staging

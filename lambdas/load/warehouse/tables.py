@@ -1,15 +1,16 @@
-"""One table of one batch: into a staging table by COPY, from there into the warehouse by set-based SQL."""
+"""What a batch does to one table beside its rows: keys deleted and undeleted, pending rows that are resolved."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+
+import pyarrow as pa
 
 from ...shared.declarations import WarehouseTable
-from ...shared.lake.manifest import ProcessedTable
 from ...shared.postgres import sql
 from .kinds import kind_of
 from .late_arrivals import rebuild_history
-from .pending import defer_unresolved, stage_resolvable
+from .pending import stage_resolvable
 from .session import WarehouseSession
 from .staging import stage_rows, temporary
 
@@ -26,24 +27,17 @@ _DELETE = """
 """
 
 
-@dataclass(frozen=True)
-class Written:
-    """What was written of one table."""
-
-    rows: int = 0
-    """Rows appended or upserted."""
-    pending: int = 0
-    """Rows deferred: they do not meet a requirement of the table yet."""
+def supersede(session: WarehouseSession, table: WarehouseTable, staging: sql.Fragment, batch: int) -> None:
+    """The staged rows of ``batch`` are the latest of their keys, and none of these keys is deleted any more."""
+    kind_of(table).discard_superseded(session, table, staging, batch)
+    session.run(_UNDELETE, **session.sql(table).parts, staging=staging, batch=sql.number(batch))
 
 
-def write_table(session: WarehouseSession, table: WarehouseTable, files: ProcessedTable, batch: int) -> Written:
-    """Writes what ``batch`` has for ``table``. Writing it again writes nothing. Runs within a transaction."""
-    written = Written()
-    if files.key is not None:
-        written = _write(session, table, files.key, batch)
-    if files.deleted is not None:
-        _delete(session, table, files.deleted.key, batch)
-    return written
+def delete(session: WarehouseSession, table: WarehouseTable, keys: Iterable[pa.Table], batch: int) -> None:
+    """Records that ``batch`` deletes ``keys``: Arrow tables with the field ``table.key``."""
+    staging = stage_deleted_keys(session, table, keys)
+    session.run(_DELETE, **session.sql(table).parts, staging=staging, batch=sql.number(batch))
+    kind_of(table).discard_superseded(session, table, staging, batch)
 
 
 def write_resolved(session: WarehouseSession, table: WarehouseTable, last: int) -> int:
@@ -56,28 +50,6 @@ def write_resolved(session: WarehouseSession, table: WarehouseTable, last: int) 
     return 0 if first is None else rebuild_history(session, table, resolvable, first, last)
 
 
-def stage_file(session: WarehouseSession, table: WarehouseTable, key: str | None) -> sql.Fragment:
-    """The staging table with the rows of the file ``key``; none of them where it is None."""
-    rows = session.lake.tables(key) if key else iter(())
-    return stage_rows(session, table, table.column_names, f"staging_{table.name}", rows)
-
-
-def stage_deleted_keys(session: WarehouseSession, table: WarehouseTable, key: str) -> sql.Fragment:
-    """The staging table with the deleted keys in the file ``key``."""
-    return stage_rows(session, table, (table.key,), f"deleted_{table.name}", session.lake.tables(key))
-
-
-def _write(session: WarehouseSession, table: WarehouseTable, key: str, batch: int) -> Written:
-    """The staged rows are the latest of their keys, and none of these keys is deleted any more."""
-    kind, staging = kind_of(table), stage_file(session, table, key)
-    deferred = defer_unresolved(session, table, staging, batch)
-    rows = kind.apply(session, table, staging, batch)
-    kind.discard_superseded(session, table, staging, batch)
-    session.run(_UNDELETE, **session.sql(table).parts, staging=staging, batch=sql.number(batch))
-    return Written(rows, deferred)
-
-
-def _delete(session: WarehouseSession, table: WarehouseTable, key: str, batch: int) -> None:
-    staging = stage_deleted_keys(session, table, key)
-    session.run(_DELETE, **session.sql(table).parts, staging=staging, batch=sql.number(batch))
-    kind_of(table).discard_superseded(session, table, staging, batch)
+def stage_deleted_keys(session: WarehouseSession, table: WarehouseTable, keys: Iterable[pa.Table]) -> sql.Fragment:
+    """The staging table with these deleted keys."""
+    return stage_rows(session, table, (table.key,), f"deleted_{table.name}", keys)

@@ -1,0 +1,119 @@
+"""PostgreSQL as a warehouse: staging tables filled by COPY, and set-based SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+
+import pyarrow as pa
+from pg8000.exceptions import DatabaseError
+
+from ...shared.declarations import Declarations, WarehouseTable
+from ...shared.lake.manifest import ProcessedManifest
+from ...shared.lake.store import Lake
+from ...shared.postgres.connection import message, sqlstate, transaction
+from ...shared.postgres.copy import Connection
+from . import ledger, pending, rejects, requirements, tables
+from .changed_keys import stage_changed_keys
+from .interface import LedgerEntry, RefusedError, Staging
+from .kinds import kind_of
+from .late_arrivals import rebuild_history
+from .schemas import LIVE, SchemaNames
+from .session import WarehouseSession
+from .staging import stage_rows, temporary
+
+_UNPREPARED = ("42P01", "42703", "42P10")  # no such table, no such column, no unique key to upsert by
+
+
+class PostgresWarehouse:
+    """The schemas of one warehouse in a PostgreSQL database, written through one connection: see Warehouse."""
+
+    def __init__(self, connection: Connection, schemas: SchemaNames = LIVE) -> None:
+        self._connection, self._schemas = connection, schemas
+
+    def check_prepared(self) -> None:
+        """Looks for the control tables and reads the format version."""
+        ledger.check_prepared(self._connection, self._schemas)
+
+    def acquire_lock(self) -> bool:
+        """Acquires an advisory lock of session level."""
+        return ledger.acquire_lock(self._connection, self._schemas)
+
+    def last_loaded(self) -> LedgerEntry:
+        """The ledger's last row."""
+        return ledger.last_entry(self._connection, self._schemas)
+
+    def applied_revisions(self) -> Mapping[int, int]:
+        """What the control table ``revision`` has."""
+        return ledger.applied_revisions(self._connection, self._schemas)
+
+    def differences(self, declarations: Declarations) -> list[str]:
+        """Compares the declaration with the catalogs."""
+        return requirements.differences(self._connection, declarations, self._schemas)
+
+    @contextmanager
+    def begin(self, batch: int, last_loaded: int, lake: Lake) -> Iterator[PostgresBatch]:
+        """A transaction of the connection."""
+        session = WarehouseSession(self._connection, self._schemas, lake)
+        try:
+            with transaction(self._connection):
+                yield PostgresBatch(session, batch, last_loaded)
+        except DatabaseError as error:
+            raise RefusedError(message(error), is_unprepared=sqlstate(error) in _UNPREPARED) from error
+
+
+class PostgresBatch:
+    """A transaction of one connection: see WarehouseBatch for the methods."""
+
+    def __init__(self, session: WarehouseSession, batch: int, last_loaded: int) -> None:
+        self._session, self._batch, self._last_loaded = session, batch, last_loaded
+
+    def stage(self, table: WarehouseTable, rows: Iterable[pa.Table]) -> Staging:
+        """Copies the rows into a temporary table."""
+        staging = Staging(f"staging_{table.name}")
+        stage_rows(self._session, table, table.column_names, staging.name, rows)
+        return staging
+
+    def defer_unresolved(self, table: WarehouseTable, staging: Staging) -> int:
+        """Moves them in one statement."""
+        return pending.defer_unresolved(self._session, table, temporary(staging.name), self._batch)
+
+    def apply(self, table: WarehouseTable, staging: Staging) -> int:
+        """As the kind of the table does it."""
+        return kind_of(table).apply(self._session, table, temporary(staging.name), self._batch)
+
+    def supersede(self, table: WarehouseTable, staging: Staging) -> None:
+        """Discards first, then undeletes."""
+        tables.supersede(self._session, table, temporary(staging.name), self._batch)
+
+    def delete(self, table: WarehouseTable, keys: Iterable[pa.Table]) -> None:
+        """Stages the keys, then records those that are not deleted yet."""
+        tables.delete(self._session, table, keys, self._batch)
+
+    def write_resolved(self, table: WarehouseTable) -> int:
+        """Rebuilds the history of their keys from the oldest of these rows on."""
+        return tables.write_resolved(self._session, table, self._last_loaded)
+
+    def stage_changed_keys(
+        self, table: WarehouseTable, rows: Iterable[pa.Table], deleted: Iterable[pa.Table] | None
+    ) -> Staging | None:
+        """Compares the staged rows with the table as of the batch."""
+        changed = Staging(f"changed_{table.name}")
+        differ = stage_changed_keys(self._session, table, temporary(changed.name), rows, deleted, self._batch)
+        return changed if differ else None
+
+    def rebuild_history(self, table: WarehouseTable, keys: Staging, from_batch: int) -> int:
+        """Stages what the lake has of the keys and replaces what differs."""
+        return rebuild_history(self._session, table, temporary(keys.name), from_batch, self._last_loaded)
+
+    def record(self, manifest: ProcessedManifest, written: Mapping[str, int]) -> None:
+        """Writes the rejected values, then the ledger row."""
+        rejects.record(self._session, manifest)
+        ledger.record(self._session.connection, self._session.schemas, manifest, written)
+
+    def record_revision(
+        self, declarations: Declarations, manifest: ProcessedManifest, written: Mapping[str, int]
+    ) -> None:
+        """Writes the rejected values, then the row of the revision."""
+        rejects.replace(self._session, declarations, manifest, self._last_loaded)
+        ledger.record_revision(self._session.connection, self._session.schemas, manifest, written)
