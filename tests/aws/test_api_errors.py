@@ -1,4 +1,4 @@
-"""AWS as it is: roles that are not known yet, updates in progress, throttling, validation that lags, calls denied."""
+"""Transient errors of AWS: roles not yet propagated, updates in progress, throttling, late validation, denied calls."""
 
 from __future__ import annotations
 

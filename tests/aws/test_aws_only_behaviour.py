@@ -1,4 +1,4 @@
-"""What AWS does and no emulator does: each was read in its documents or in its users' bug reports."""
+"""Behaviour of AWS that no emulator has, taken from AWS's manuals or from users' bug reports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a bucket is set to, and that what others set on it survives."""
+"""The settings of a bucket; settings made outside this tool are preserved."""
 
 from __future__ import annotations
 

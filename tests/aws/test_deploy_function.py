@@ -1,4 +1,4 @@
-"""One function, from nothing to deployed, unchanged, changed, and repaired."""
+"""One function: created, unchanged, changed and repaired."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything that was made is removed, what others made is not, and data only when that is asked for."""
+"""Destroy deletes every managed resource, keeps unmanaged ones, and deletes data only on request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A whole deploy on AWS as it is: throttled at random, denied at any call, seen late, failing in parts."""
+"""A full deployment with faults: random throttling, any call denied, stale reads, partial failures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A version is checked before it goes live: one that fails is attached to nothing and tried again."""
+"""A version is checked before it goes live: a failed one gets no attachments, and the next deploy tries again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The permissions of schedules and triggers: stale ones are removed, and they never pile up."""
+"""The permissions of schedules and triggers: stale ones are removed, and they do not accumulate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several functions are read in a few lists; where a list lags, the thing itself is asked."""
+"""Several functions are read by a few list calls; where a list is stale, the resource itself is read."""
 
 from __future__ import annotations
 

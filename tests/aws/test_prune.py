@@ -1,4 +1,4 @@
-"""What carries our tags and is no longer declared goes; what holds data does not; other stages are not seen."""
+"""Prune deletes tagged resources that are no longer declared, keeps data, and ignores other stages."""
 
 from __future__ import annotations
 

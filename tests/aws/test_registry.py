@@ -1,4 +1,4 @@
-"""A kind of attachment that is only in the registry is planned, pruned, removed and permitted."""
+"""An attachment that is only in the registry is planned, pruned, removed and permitted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Versions and the alias ``live``: released, drifted, repaired, pruned, and made whole after a refused call."""
+"""Versions and the alias ``live``: released, drifted, repaired, pruned, and completed after a denied call."""
 
 from __future__ import annotations
 

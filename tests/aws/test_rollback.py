@@ -1,4 +1,4 @@
-"""The alias ``live`` moved back: in one call, to a version that there is."""
+"""Rollback moves the alias ``live`` in one call to an existing version."""
 
 from __future__ import annotations
 

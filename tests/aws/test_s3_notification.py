@@ -1,4 +1,4 @@
-"""S3 triggers: our own entries, and everybody else's left as they are."""
+"""S3 triggers: managed entries change, unmanaged entries are preserved."""
 
 from __future__ import annotations
 

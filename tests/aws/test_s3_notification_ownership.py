@@ -1,4 +1,4 @@
-"""Which function has which place on a shared bucket: places are refused, changed and given up, as S3 takes it."""
+"""Which function owns which prefix of a shared bucket: overlaps are rejected, prefixes moved and released."""
 
 from __future__ import annotations
 

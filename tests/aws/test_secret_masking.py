@@ -1,4 +1,4 @@
-"""What was sent in confidence is in no message and in no traceback."""
+"""Secret values appear in no message and in no traceback."""
 
 from __future__ import annotations
 

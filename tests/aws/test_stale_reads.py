@@ -1,4 +1,4 @@
-"""Reads that lag behind: what was made a moment ago is not shown yet. Nothing is made twice or lost by it."""
+"""Stale reads: a new resource is not shown yet. Nothing is created twice or lost."""
 
 from __future__ import annotations
 

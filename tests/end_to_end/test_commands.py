@@ -1,4 +1,4 @@
-"""The other commands, against a pipeline that runs."""
+"""The other commands, against a running pipeline."""
 
 from __future__ import annotations
 
@@ -153,8 +153,8 @@ def test_second_stage_is_independent_and_can_be_destroyed(filled, aws):
     buckets = {bucket["Name"] for bucket in aws(filled, "s3").list_buckets()["Buckets"]}
     assert "totes-second-ingestion-000000000000" in buckets, "data stays unless --delete-data says otherwise"
 
-    gone = filled("destroy", "--yes", "--delete-data", "--stage", "second", env=env)
-    assert gone.exit_code == 0, gone.output
+    destroyed = filled("destroy", "--yes", "--delete-data", "--stage", "second", env=env)
+    assert destroyed.exit_code == 0, destroyed.output
     buckets = {bucket["Name"] for bucket in aws(filled, "s3").list_buckets()["Buckets"]}
     assert not any("second" in bucket for bucket in buckets)
     functions = aws(filled, "lambda").list_functions()["Functions"]

@@ -16,7 +16,7 @@ PACKAGES = f"""
 platform = "host"
 runtime = "host"
 """
-URL = "postgresql://nobody:nothing@127.0.0.1:5432/nowhere"
+URL = "postgresql://user:password@127.0.0.1:5432/nowhere"
 
 # Where the emulator asks for something else than AWS does (the resource, which AWS knows from the call, or the name of
 # the action, or of a rule), and what it asks for. All of these actions are in the policy, on exact names.

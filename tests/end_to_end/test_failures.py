@@ -1,4 +1,4 @@
-"""A failure looks like a failure: one message, exit code 1, an alarm whose email arrives, and nothing lost."""
+"""A failure gives one message, exit code 1 and an alarm's email, and loses nothing."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from lambda_script import Lambda_script
 from lambda_toolkit.pipeline.local_stack import mail_sink
 from lambda_toolkit.pipeline.local_stack.independent_check import check
 
-PATIENCE = 30.0  # seconds for the alarm and its email
+EMAIL_TIMEOUT = 30.0  # seconds for the alarm and its email
 
 
 def await_email(line, alarm: str, since: int) -> mail_sink.Email:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + EMAIL_TIMEOUT
     while time.monotonic() < deadline:
         for email in mail_sink.read(line.stack.mail_sink)[since:]:
             if alarm in email.subject:
@@ -29,7 +29,7 @@ def stored_secret(line, aws, name: str):
     return client, json.loads(client.get_secret_value(SecretId=name)["SecretString"])
 
 
-def test_a_wrong_password_is_told_mailed_and_loses_nothing(filled, aws, sql):
+def test_wrong_password_is_reported_and_mailed_and_loses_nothing(filled, aws, sql):
     stack = filled.stack
     client, secret = stored_secret(filled, aws, "totes/local/source")
     sql(stack.source_admin, "UPDATE sales_order SET units_sold = 1234 WHERE sales_order_id = 5")

@@ -1,4 +1,4 @@
-"""What lies in the two buckets: complete, typed, never written twice; its values judged by pandas."""
+"""The contents of the two buckets: complete, typed, never written twice; pandas checks the values."""
 
 from __future__ import annotations
 

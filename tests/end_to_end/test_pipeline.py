@@ -1,4 +1,4 @@
-"""What the warehouse holds after the source changed: judged by the independent check and by plain SQL."""
+"""The warehouse after changes of the source, checked by the independent check and by plain SQL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each function's role may do, asked of the emulated AWS, which enforces IAM: what it needs, and no more."""
+"""The emulated AWS, which enforces IAM, allows each function's role what it needs and no more."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def secret(name: str):
     return ["secretsmanager", "get_secret_value", {"SecretId": name}]
 
 
-NOBODY = [
+DENIED_TO_ALL = [
     ["lambda", "update_function_configuration", {"FunctionName": "totes-local-load", "Timeout": 3}],
     ["lambda", "invoke", {"FunctionName": "totes-local-load:live"}],
     ["iam", "list_roles", {}],
@@ -95,7 +95,7 @@ def test_role_allows_only_what_its_function_needs(filled, aws, code, function):
         Code={"ZipFile": code},
     )
     try:
-        calls = [*MAY[function], *MAY_NOT[function], *NOBODY]
+        calls = [*MAY[function], *MAY_NOT[function], *DENIED_TO_ALL]
         answer = client.invoke(FunctionName="probe", Payload=json.dumps({"calls": calls}))
         assert "FunctionError" not in answer, answer["Payload"].read()
         answers = json.loads(answer["Payload"].read())

@@ -1,4 +1,4 @@
-"""What was rejected is listed, and taken again from the lake once the code is mended; the lake alone gives it all."""
+"""Rejected rows are listed, and replayed from the lake after a fix; the lake alone rebuilds the warehouse."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The proxy of the benchmarks tells operations as botocore sends them."""
+"""The benchmarks' proxy recognises the operation of each request that botocore sends."""
 
 import boto3
 import pytest
@@ -38,7 +38,7 @@ def session() -> boto3.Session:
 
 
 @pytest.mark.parametrize(("service", "name", "parameters"), CALLS, ids=lambda value: value if value else "")
-def test_a_request_of_botocore_is_told_by_what_it_sends(session, service, name, parameters) -> None:
+def test_operation_is_recognised_from_a_botocore_request(session, service, name, parameters) -> None:
     client = session.client(service, endpoint_url="http://127.0.0.1:1")
     method = next(key for key, value in client.meta.method_to_api_mapping.items() if value == name)
     seen: list[Operation] = []

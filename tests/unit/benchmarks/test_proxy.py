@@ -1,4 +1,4 @@
-"""The proxy of the benchmarks passes on what it gets, counts it, and refuses in the words of each protocol."""
+"""The benchmarks' proxy forwards requests, counts them, and returns errors in the format of each protocol."""
 
 import threading
 import time

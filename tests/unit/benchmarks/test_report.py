@@ -1,4 +1,4 @@
-"""Tables of the benchmarks: a cell, and the place that a table has in a document."""
+"""Tables of the benchmarks: a cell's format, and a table's position in a document."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What the CREATE TABLE statements say of their columns, and where the declaration does not fit them."""
+"""The columns that CREATE TABLE statements declare, and where the pipeline's declaration disagrees."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line as a newcomer meets it: every command explains itself, and stands in the README."""
+"""The command line for a newcomer: every command has help, and the README lists it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAMES = list(deploy.COMMANDS) + [f"local {name}" for name in deploy.LOCAL_COMMAN
 
 
 @pytest.fixture(autouse=True)
-def _nobody_is_logged_in(monkeypatch, tmp_path):
+def _no_credentials(monkeypatch, tmp_path):
     for name in ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_WEB_IDENTITY_TOKEN_FILE"):
         monkeypatch.delenv(name, raising=False)
     for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
@@ -40,7 +40,7 @@ def test_every_command_has_help_and_the_shared_options(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_command_stands_in_the_readme(name):
+def test_readme_lists_every_command(name):
     assert f"| `{name}" in README
 
 
@@ -73,8 +73,8 @@ def test_help_imports_nothing_that_is_slow():
     assert result.stdout.splitlines()[-1] == "[]"
 
 
-def test_help_is_there_at_once():
-    """Its own time on the processor, as other work on this machine shall not fail the test."""
+def test_help_is_shown_quickly():
+    """Measures CPU time, so that other load on the machine does not fail the test."""
     seconds = []
     for _ in range(5):
         before = os.times()
@@ -115,7 +115,7 @@ def test_without_credentials_it_is_said_what_to_do(tmp_path):
         (["local", "upp"], "Did you mean 'up'?"),
     ],
 )
-def test_wrong_usage_is_told_as_asked(arguments, says):
+def test_usage_error_is_reported_in_the_requested_format(arguments, says):
     result = CliRunner().invoke(deploy.main, [*arguments, "--json"])
     assert result.exit_code == 2
     assert says in json.loads(result.stdout)["error"]
@@ -129,7 +129,7 @@ def test_a_stack_that_died_is_still_what_is_meant(tmp_path):
     config.write_text(Path("config/pipeline.toml").read_text(encoding="utf-8"))
     (tmp_path / ".local").mkdir()
     database = {"host": "127.0.0.1", "port": 1, "database": "d", "user": "u", "password": "p"}
-    gone = {"pid": 2**22 + 1, "started": 0.0}
+    dead = {"pid": 2**22 + 1, "started": 0.0}
     stack = {
         "aws_endpoint_url": "http://127.0.0.1:1",
         "region": "eu-west-2",
@@ -137,7 +137,7 @@ def test_a_stack_that_died_is_still_what_is_meant(tmp_path):
         "access_key_id": "k",
         "secret_access_key": "s",
         **dict.fromkeys(("source", "source_admin", "warehouse"), database),
-        "processes": dict.fromkeys(("emulator", "postgres", "alarm_evaluator"), gone),
+        "processes": dict.fromkeys(("emulator", "postgres", "alarm_evaluator"), dead),
     }
     (tmp_path / ".local" / "stack.json").write_text(json.dumps(stack))
     for env in ({}, {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}):
@@ -188,7 +188,7 @@ def test_target_looks_for_the_file_that_the_stack_writes():
 @pytest.mark.parametrize(
     ("number", "says"), [(errno.EROFS, "a folder that you may write to"), (errno.ENOSPC, "Free some space")]
 )
-def test_what_the_machine_refuses_is_told_with_what_to_try(number, says, capsys):
+def test_system_error_is_reported_with_advice(number, says, capsys):
     @options.with_request
     def refused(request: options.Request) -> int:
         raise OSError(number, os.strerror(number), "/some/file")
@@ -196,8 +196,8 @@ def test_what_the_machine_refuses_is_told_with_what_to_try(number, says, capsys)
     with pytest.raises(SystemExit) as end:
         refused(stage=None, config=Path("x"), as_json=False)
     assert end.value.code == options.FAILED
-    told = capsys.readouterr().err
-    assert f"/some/file: {os.strerror(number)}." in told and says in told
+    reported = capsys.readouterr().err
+    assert f"/some/file: {os.strerror(number)}." in reported and says in reported
 
 
 def test_another_error_of_the_system_is_a_defect():

@@ -1,4 +1,4 @@
-"""The declaration is read whole or refused with the file and the key named."""
+"""The declaration is read in full, or rejected with an error that names the file and the key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the declaration to the toolkit: names, exact permissions, and secrets that nobody gets to see."""
+"""From the declaration to the toolkit: names, exact permissions, and secrets that no output shows."""
 
 from __future__ import annotations
 
@@ -81,12 +81,12 @@ def test_each_function_may_do_what_it_declares_and_no_more(pipeline):
 
 
 def test_a_place_may_be_a_prefix_of_a_bucket(pipeline):
-    narrow = replace(pipeline.functions["load"], reads=("processed/reports/",), writes=("ingestion/inbox/",))
+    narrow = replace(pipeline.functions["load"], reads=("processed/reports/",), writes=("ingestion/incoming/",))
     bucket = f"arn:aws:s3:::totes-dev-processed-{ACCOUNT}"
     listing, reading, writing, _secret = permissions(pipeline, narrow, ACCOUNT)
     assert (listing["Resource"], listing["Condition"]) == (bucket, {"StringLike": {"s3:prefix": "reports/*"}})
     assert reading["Resource"] == f"{bucket}/reports/*"
-    assert writing["Resource"] == f"arn:aws:s3:::totes-dev-ingestion-{ACCOUNT}/inbox/*"
+    assert writing["Resource"] == f"arn:aws:s3:::totes-dev-ingestion-{ACCOUNT}/incoming/*"
     assert environment(pipeline, narrow, ACCOUNT)["PROCESSED_BUCKET"] == f"totes-dev-processed-{ACCOUNT}"
 
 

@@ -1,4 +1,4 @@
-"""Following a batch with a pretended AWS and a pretended clock: what is said when a step does not come."""
+"""Follow a batch with a fake AWS and a fake clock: what is reported when a step does not run."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_an_extract_that_makes_no_progress_is_reported():
         run(follower(FakeAws({"extract": [stuck]})))
 
 
-def test_nothing_new_ends_at_once():
+def test_run_without_new_rows_ends_immediately():
     assert (
         "Nothing changed" in run(follower(FakeAws({"extract": [extracted(None, 3)], "load": [loaded(3)]})))["summary"]
     )
@@ -78,13 +78,13 @@ def test_nothing_new_ends_at_once():
         ([], "transform has not written it after 300 s"),
     ],
 )
-def test_a_transform_that_does_not_come_is_told(log, says):
+def test_missing_transform_is_reported(log, says):
     aws = FakeAws({"extract": [extracted(3, 3)], "load": [loaded(2)]}, log=log)
     with pytest.raises(CommandError, match=says):
         run(follower(aws))
 
 
-def test_a_load_that_waits_for_ever_is_told():
+def test_load_that_waits_past_the_timeout_is_reported():
     aws = FakeAws({"extract": [extracted(3, 3)], "load": [{**loaded(1), "missing_batch": 2}]})
     aws.manifests["processed"][3] = {}
     with pytest.raises(CommandError, match="not in the warehouse after 900 s: load waits for batch 2"):
@@ -97,7 +97,7 @@ def test_a_function_that_fails_is_quoted():
         run(follower(aws))
 
 
-def test_what_is_not_deployed_is_told():
+def test_undeployed_function_is_reported():
     with pytest.raises(CommandError, match="There is no function totes-dev-extract on AWS yet"):
         run(follower(FakeAws(deployed=False)))
     document = status(follower(FakeAws(deployed=False)), INSTANT)

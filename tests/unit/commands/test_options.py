@@ -1,4 +1,4 @@
-"""The small readers: lengths of time, log lines, events."""
+"""Parsers of options: durations, log lines, events."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def test_what_is_no_length_of_time_is_refused(text):
     ("line", "complaint"),
     [
         ('{"level": "ERROR", "message": "no table x"}', "no table x"),
-        ('{"level": "INFO", "message": "an ERROR was mended"}', None),
+        ('{"level": "INFO", "message": "recovered from an ERROR"}', None),
         ("START RequestId: 1", None),
         ("[ERROR] Runtime.ImportModuleError: no pyarrow", "[ERROR] Runtime.ImportModuleError: no pyarrow"),
         ("2026-01-01 1234 Task timed out after 3.00 seconds", "2026-01-01 1234 Task timed out after 3.00 seconds"),
         ("{broken", None),
     ],
 )
-def test_errors_are_told_from_other_lines(line, complaint):
+def test_log_errors_are_distinguished_from_other_lines(line, complaint):
     assert error_in(line) == complaint
 
 

@@ -1,4 +1,4 @@
-"""``rejected`` and ``replay`` with a pretended AWS: what the functions are asked, and what is said of the answers."""
+"""``rejected`` and ``replay`` with a fake AWS: the requests that the functions get, and how results are shown."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_replay_transforms_each_batch_and_repeats_load():
     assert document["open"] == OPEN
 
 
-def test_a_load_that_never_ends_is_told():
+def test_load_that_stays_busy_is_reported():
     with pytest.raises(CommandError, match="Another load has been running for 900 s"):
         Replay(follower(FakeAws({"load": [BUSY]}))).call_load(LoadReplayRequest((3,)), LoadReplayResult)
 

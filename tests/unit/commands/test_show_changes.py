@@ -1,4 +1,4 @@
-"""What plan prints and what its JSON holds; what deploy asks before it removes something."""
+"""The output of plan as text and JSON; the confirmation that deploy asks for before it deletes."""
 
 from __future__ import annotations
 

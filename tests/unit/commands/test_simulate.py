@@ -1,4 +1,4 @@
-"""What the main job says of a day that did not arrive, and how it shows one that did."""
+"""How ``local run`` reports a business day that failed to arrive, and one that arrived."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def day() -> ArrivalWatch:
     return ArrivalWatch(stack=None, follower=None, screen=Screen())  # type: ignore[arg-type]
 
 
-def test_why_a_day_did_not_arrive_is_told_beside_what_differs(day, monkeypatch, capsys):
+def test_failed_arrival_is_reported_with_the_differences(day, monkeypatch, capsys):
     arrivals = iter([2])
 
     def arrive(self: ArrivalWatch, after: int) -> int:

@@ -1,4 +1,4 @@
-"""Which AWS a command talks to, and that choosing it changes nothing for the rest of the process."""
+"""The AWS endpoint that a command uses; the choice leaves the process environment unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every row of the table of faults names a test that there is."""
+"""Every row of the table of faults names an existing test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every promise of the guarantees names tests that there are."""
+"""Every guarantee names existing tests."""
 
 from __future__ import annotations
 

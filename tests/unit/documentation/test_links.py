@@ -1,4 +1,4 @@
-"""Every link between the documents leads to a file that there is, and to a heading in it."""
+"""Every link between the documents leads to an existing file and heading."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether there is time for one more batch, by a clock that the test moves."""
+"""Whether time remains for one more batch, by a clock that the test controls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a declaration may say, and how a wrong one is told."""
+"""What a declaration may contain, and how an invalid one is reported."""
 
 from __future__ import annotations
 

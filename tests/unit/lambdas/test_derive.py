@@ -1,4 +1,4 @@
-"""Each derivation on whole columns, against Python's own reading of the same values."""
+"""Each derivation on an Arrow column, compared with plain Python on the same values."""
 
 from __future__ import annotations
 
@@ -142,8 +142,8 @@ def test_value_in_overflow_is_an_error_of_its_column():
     rows = pa.table({"a": pa.array([1, None], pa.int32()), "ab": ["x", "y"], UNREADABLE: [None, '{"a": "1e99"}']})
     (error,) = derive(parse_expression("a"), rows, {}).errors
     assert error.rows.to_pylist() == [False, True]
-    told = build_rejects("t", rows["ab"], [error]).to_pylist()
-    assert [(row["key"], row["column"], row["value"]) for row in told] == [("y", "a", "1e99")]
+    rejects = build_rejects("t", rows["ab"], [error]).to_pylist()
+    assert [(row["key"], row["column"], row["value"]) for row in rejects] == [("y", "a", "1e99")]
     assert not any(derive(parse_expression("ab"), rows, {}).errors[0].rows.to_pylist())
 
 

@@ -1,4 +1,4 @@
-"""Requests and results of the functions: what is read, what is refused and how, and what comes back unchanged."""
+"""Requests and results of the functions: what is parsed, what is rejected, what survives a round trip."""
 
 from __future__ import annotations
 

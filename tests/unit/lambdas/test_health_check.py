@@ -1,4 +1,4 @@
-"""What a new version must take before it goes live: everything imported, its settings there, nothing touched."""
+"""The check of a new version before it goes live: imports and settings are verified, nothing is written."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CHECK = {"action": "check"}
 
 
 class Secrets:
-    """Secrets Manager with one secret, and S3 that nobody may call."""
+    """Secrets Manager with one secret, and S3 that denies every call."""
 
     exceptions = SimpleNamespace(ResourceNotFoundException=LookupError)
 

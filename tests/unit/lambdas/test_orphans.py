@@ -1,4 +1,4 @@
-"""Orphans are deleted, and nothing else ever is: each way in which a file may look like one."""
+"""Garbage collection deletes orphaned files and nothing else: every case that resembles an orphan."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_recent_files_and_files_of_a_current_run_are_kept(bucket):
     bucket.ingested(1, OLD)
     bucket.put(data(1, LOSER), YOUNG)  # too young
     bucket.put(data(2, LOSER), NOW - MINUTE)  # under way: its manifest is not there yet
-    bucket.put(data(2, WINNER), OLD)  # old, and of a batch without a manifest: nobody says that it is an orphan
+    bucket.put(data(2, WINNER), OLD)  # old, but without a manifest no record shows that it is an orphan
     before = bucket.keys()
     assert sweep_ingestion(bucket.lake, NOW).deleted == ()
     assert bucket.keys() == before

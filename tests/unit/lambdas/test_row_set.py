@@ -1,4 +1,4 @@
-"""Row sets, and the conditions that PostgreSQL makes of them."""
+"""Row sets, and their conditions evaluated by PostgreSQL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SQL is composed of quoted names; types are told apart; a schema is cut into its statements."""
+"""SQL is composed of quoted names; types are distinguished; a schema is split into its statements."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ COLUMNS = (Column("id", "integer"), Column("paid", "boolean"), Column("amount", 
 
 def test_a_source_table_is_checked_against_what_is_needed():
     check_needed("payment", COLUMNS, NEEDED, {})
-    check_needed("payment", COLUMNS, NEEDED, {"id": "integer", "amount": "numeric(10,2)", "gone": "text"})
+    check_needed("payment", COLUMNS, NEEDED, {"id": "integer", "amount": "numeric(10,2)", "dropped": "text"})
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The lake: keys, listing, conditional puts, Parquet by parts, and manifests that read back."""
+"""The lake: keys, listing, conditional puts, Parquet in parts, and manifests that survive a round trip."""
 
 from __future__ import annotations
 

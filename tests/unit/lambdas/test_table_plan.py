@@ -1,4 +1,4 @@
-"""In which mode a table is captured, and what is done about its deletes."""
+"""The capture mode of a table, and how its deletes are detected."""
 
 from __future__ import annotations
 

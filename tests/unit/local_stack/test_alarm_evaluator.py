@@ -1,4 +1,4 @@
-"""When an alarm goes off and when it calms down, and what a log line says in the embedded metric format."""
+"""When an alarm changes to ALARM and back to OK, and which metrics a log line in the embedded metric format has."""
 
 import json
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Keys, passwords and ports are made once, kept privately, and forgotten when told."""
+"""Keys, passwords and ports are generated once, stored privately, and deleted on request."""
 
 import stat
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The parts of the emulator that can be tried without starting it."""
+"""The parts of the emulator that can be tested without starting it."""
 
 import sys
 import types

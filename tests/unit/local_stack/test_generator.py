@@ -1,4 +1,4 @@
-"""The generated source has the shape, the proportions and the oddities of the real one."""
+"""The generated source has the schema, the proportions and the irregular values of the real one."""
 
 import hashlib
 from datetime import date, time

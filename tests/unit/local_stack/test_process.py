@@ -1,4 +1,4 @@
-"""A process is known by its id and its start together, and is stopped with everything it started."""
+"""A process is identified by its id and start time, and is stopped with its children."""
 
 import os
 import signal
@@ -60,14 +60,14 @@ def test_a_later_process_with_the_same_id_is_another() -> None:
     assert group_of(Identity(me.pid, me.started - 10)) == []
 
 
-def test_a_process_that_is_gone() -> None:
+def test_ended_process_is_not_alive_and_not_stopped() -> None:
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
 
-    gone = Identity(process.pid, 0.0)
-    assert not is_alive(gone)
-    assert not stop(gone)
-    assert not stop_group(gone)
+    ended = Identity(process.pid, 0.0)
+    assert not is_alive(ended)
+    assert not stop(ended)
+    assert not stop_group(ended)
 
 
 def test_a_group_is_stopped_as_a_whole(family: tuple[subprocess.Popen[str], Identity, int]) -> None:
@@ -102,7 +102,7 @@ def test_waiting_ends_when_it_is_time() -> None:
     assert not wait_until(lambda: False, timeout=0.01, poll=0.001)
 
 
-def test_a_free_port_is_the_preferred_one_unless_somebody_has_it() -> None:
+def test_free_port_is_the_preferred_one_unless_in_use() -> None:
     port = free_port()
     assert 1024 < port < 65536
     assert free_port(port) == port

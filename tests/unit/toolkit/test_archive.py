@@ -1,4 +1,4 @@
-"""Zips that depend on their content alone."""
+"""Zips whose bytes depend on their content alone."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ def test_what_makes_no_package(given: dict[str, Any], said: str) -> None:
     assert said in str(caught.value)
 
 
-def test_everything_that_is_wrong_is_told_at_once() -> None:
+def test_all_wrong_arguments_are_reported_together() -> None:
     with pytest.raises(PlanError) as caught:
         Lambda_script("function.py", schedule="rate(1 minutes)", memory=5, timeout=901, requirements="pg8000")
     assert [type(problem) for problem in caught.value.problems] == [ScheduleError, PackageError, LimitError]

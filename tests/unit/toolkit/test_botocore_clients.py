@@ -1,4 +1,4 @@
-"""Which region and credentials are found, and what is said where there are none."""
+"""Which region and credentials are used, and the error when they are missing."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_region_argument_precedes_boto3_and_aws_region(monkeypatch) -> None:
     ("region", "said"),
     [(None, "Cannot talk to AWS: You must specify a region. Set AWS_REGION"), ("eu-west-2", "Unable to locate cred")],
 )
-def test_what_is_missing_is_told_once_and_not_for_each_call(tmp_path: Path, region: str | None, said: str) -> None:
+def test_missing_region_or_credentials_is_reported_once(tmp_path: Path, region: str | None, said: str) -> None:
     source = tmp_path / "report.py"
     source.write_text("def lambda_handler(event, context): ...\n", encoding="utf-8")
     with pytest.raises(ToolkitError) as caught:

@@ -1,4 +1,4 @@
-"""The deployer's policy holds what the toolkit calls, on exact names, and the documentation shows it as it is."""
+"""The deployer's policy allows the toolkit's calls on exact names, and the documentation shows the same policy."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def everything() -> Deployment:
         Path("one.py"),
         requirements=("pg8000",),
         schedule="rate(5 minutes)",
-        s3_triggers=(S3Trigger("somebody-elses-lake"),),
+        s3_triggers=(S3Trigger("unmanaged-lake"),),
         alarms=(Alarm("errors", "Errors"),),
     )
     return Deployment(
@@ -106,8 +106,8 @@ def test_resources_are_exact() -> None:
         for arn in statement["Resource"]:
             name = arn.split(":", 5)[5].removesuffix(":*").removesuffix("/*")
             assert "*" not in re.sub(r"(layer:lambda-script-requirements-|alarm:app-dev-one-)\*$", "", name), arn
-    assert granted(policy)["s3:PutBucketNotification"] == ["arn:aws:s3:::somebody-elses-lake"]
-    assert "arn:aws:s3:::somebody-elses-lake" not in granted(policy)["s3:PutBucketTagging"]
+    assert granted(policy)["s3:PutBucketNotification"] == ["arn:aws:s3:::unmanaged-lake"]
+    assert "arn:aws:s3:::unmanaged-lake" not in granted(policy)["s3:PutBucketTagging"]
 
 
 def test_roles_are_passed_to_lambda_alone() -> None:

@@ -1,4 +1,4 @@
-"""Desired and live, compared attribute by attribute, and shown without secrets."""
+"""Desired and live state, compared by attribute, and shown without secrets."""
 
 from __future__ import annotations
 

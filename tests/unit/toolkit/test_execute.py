@@ -1,4 +1,4 @@
-"""Order, parallelism, and going on where something fails."""
+"""Changes run in order of dependency and in parallel, and continue after a failure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lambda_toolkit.changes import Artifact, Change, DeployError, Key, Plan, Pro
 from lambda_toolkit.deploy.execute import execute
 from lambda_toolkit.errors import PackageError, ToolkitError
 
-AWS = Aws()  # the changes of these tests talk to nobody
+AWS = Aws()  # the changes of these tests make no calls
 
 
 def change(name: str, apply: Callable[[Any], None] = lambda _: None, after: frozenset[Key] = frozenset()) -> Change:
@@ -25,7 +25,7 @@ def after(*names: str) -> frozenset[Key]:
 
 
 def fail(_: Any) -> None:
-    raise ToolkitError("it is broken. Mend it.")
+    raise ToolkitError("it is broken. Fix it.")
 
 
 def test_dependencies_come_first() -> None:
@@ -57,27 +57,27 @@ def test_a_failure_skips_what_needs_it_and_nothing_else() -> None:
     report = execute(AWS, Plan(changes))
     assert [item.name for item in report.done] == ["independent"]
     assert [(failure.change.name, failure.message) for failure in report.failed] == [
-        ("broken", "it is broken. Mend it.")
+        ("broken", "it is broken. Fix it.")
     ]
     assert [failure.change.name for failure in report.skipped] == ["needs it", "needs that"]
     assert not report.ok
     text = str(DeployError(report))
-    assert "thing broken: it is broken. Mend it." in text
+    assert "thing broken: it is broken. Fix it." in text
     assert "thing needs it: not tried: thing broken failed first" in text
     assert "1 of 4 changes were made" in text
 
 
-def test_progress_is_told_step_by_step() -> None:
-    told: list[Progress] = []
-    execute(AWS, Plan((change("a"), change("b", fail, after("a")), change("c", after=after("b")))), told.append)
-    assert [(item.change.name, item.state, item.finished) for item in told] == [
+def test_progress_is_reported_for_each_step() -> None:
+    reported: list[Progress] = []
+    execute(AWS, Plan((change("a"), change("b", fail, after("a")), change("c", after=after("b")))), reported.append)
+    assert [(item.change.name, item.state, item.finished) for item in reported] == [
         ("a", "started", 0),
         ("a", "done", 1),
         ("b", "started", 1),
         ("b", "failed", 2),
         ("c", "skipped", 3),
     ]
-    assert {item.total for item in told} == {3}
+    assert {item.total for item in reported} == {3}
 
 
 def test_a_mistake_in_the_program_is_not_hidden() -> None:

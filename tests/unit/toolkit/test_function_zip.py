@@ -1,4 +1,4 @@
-"""From a source to a package: layout, what is left out, the same bytes wherever it is built, handlers."""
+"""From a source to a package: layout, excludes, the same bytes on every machine, handlers."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ PACKAGE_TREE = {
 }
 
 
-def test_a_file_lies_at_the_root(tmp_path: Path) -> None:
+def test_single_file_is_at_the_root(tmp_path: Path) -> None:
     write(tmp_path, {"my_function.py": HANDLER, "beside.py": "x = 1\n"})
     assert names(tmp_path / "my_function.py") == ["my_function.py"]
     assert build(FunctionSpec("f", tmp_path / "my_function.py")).handler == "my_function.lambda_handler"
@@ -109,7 +109,7 @@ def test_the_bytecode_is_used_and_never_checked(tmp_path: Path) -> None:
     assert marshal.loads(compiled[16:]).co_filename == "/var/task/f.py"  # noqa: S302
     unpacked = tmp_path / "task"
     archive.extractall(unpacked)
-    (unpacked / "f.py").write_text("raise SystemExit('compiled anew')\n", encoding="utf-8")
+    (unpacked / "f.py").write_text("raise SystemExit('compiled again')\n", encoding="utf-8")
     subprocess.run([sys.executable, "-c", "import f; f.lambda_handler(1, 2)"], cwd=unpacked, check=True)
 
 
@@ -181,7 +181,7 @@ def test_the_same_bytes_from_other_processes(tmp_path: Path) -> None:
     assert len(hashes) == 1
 
 
-def test_what_has_no_place_in_a_package_is_left_out(tmp_path: Path) -> None:
+def test_package_excludes_files_that_do_not_belong(tmp_path: Path) -> None:
     source = write(
         tmp_path / "source",
         {
@@ -219,7 +219,7 @@ SECRETS = {
 PUBLIC = {"certs/ca.pem": "-----BEGIN CERTIFICATE-----\n", "certs/id_rsa.pub": "ssh-rsa x", "reference.sqlite": "x"}
 
 
-def test_secrets_are_left_out_and_named(tmp_path: Path) -> None:
+def test_secrets_are_excluded_and_named(tmp_path: Path) -> None:
     folders = {".aws/credentials": "x", ".git/config": "x", ".hg/hgrc": "x", ".svn/x": "x", ".terraform/x": "x"}
     source = write(tmp_path / "s", {"handler.py": HANDLER, **SECRETS, **PUBLIC, **folders, "node_modules/a.js": "x"})
     package = build(FunctionSpec("f", source))
@@ -336,7 +336,7 @@ def test_sources_of_another_version_are_compiled_by_it(tmp_path: Path) -> None:
     assert zipfile.ZipFile(io.BytesIO(content)).namelist()[0].endswith(f"f.cpython-{other[6:].replace('.', '')}.pyc")
     unpacked = tmp_path / "task"
     zipfile.ZipFile(io.BytesIO(content)).extractall(unpacked)
-    (unpacked / "f.py").write_text("raise SystemExit('compiled anew')\n", encoding="utf-8")
+    (unpacked / "f.py").write_text("raise SystemExit('compiled again')\n", encoding="utf-8")
     interpreter = find_interpreter(other)
     subprocess.run([str(interpreter), "-c", "import f; f.lambda_handler(1, 2)"], cwd=unpacked, check=True)
     broken = write(tmp_path, {"broken.py": "x = (\n"})

@@ -1,4 +1,4 @@
-"""The public face of the toolkit: its names, its import time, and the words of its advice."""
+"""The public interface of the toolkit: its names, its import time, and its advice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Layers of requirements, from wheels made here, so that nothing is fetched."""
+"""Layers of requirements, installed from wheels that the tests build, without network."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_a_layer_holds_what_is_asked_for_with_its_bytecode(spec: LayerSpec, tmp_
     assert layer.zipped == layer.path.stat().st_size
 
 
-def test_what_lambda_brings_itself_is_left_out_unless_asked_for(spec: LayerSpec, tmp_path: Path) -> None:
+def test_layer_excludes_the_runtimes_packages_unless_required(spec: LayerSpec, tmp_path: Path) -> None:
     needs_boto3 = wheel(tmp_path, "needy", {"needy.py": ""})
     tree = tmp_path / "tree"
     for file in ("boto3/__init__.py", "boto3-1.0.dist-info/METADATA", "botocore/x.py", "needy.py", "boto3_stubs/x.py"):
@@ -100,12 +100,15 @@ def test_a_layer_without_bytecode_has_another_name(tmp_path: Path) -> None:
 
 def test_what_cannot_be_installed_says_why_and_leaves_nothing(tmp_path: Path) -> None:
     spec = LayerSpec(
-        (f"gone @ {(tmp_path / 'gone-1.0-py3-none-any.whl').as_uri()}",), THIS_RUNTIME, "x86_64", "x86_64-manylinux2014"
+        (f"missing @ {(tmp_path / 'missing-1.0-py3-none-any.whl').as_uri()}",),
+        THIS_RUNTIME,
+        "x86_64",
+        "x86_64-manylinux2014",
     )
     with pytest.raises(PackageError) as refused:
         build_layer(spec, tmp_path / "cache")
     assert "from wheels alone" in str(refused.value)
-    assert "gone-1.0-py3-none-any.whl" in str(refused.value)
+    assert "missing-1.0-py3-none-any.whl" in str(refused.value)
     assert list((tmp_path / "cache" / "layers").iterdir()) == []
 
 
@@ -190,7 +193,7 @@ def test_facts_name_the_largest(tmp_path: Path) -> None:
 
 @pytest.fixture
 def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that stands for the package index."""
+    """A folder used as the package index."""
     folder = tmp_path / "index"
     folder.mkdir()
     monkeypatch.setenv("UV_FIND_LINKS", str(folder))
@@ -223,7 +226,7 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("intel>=2", "x86_64", r"- intel>=2 is required, and only intel==1\.0 is available"),
     ],
 )
-def test_the_package_that_stands_in_the_way_is_named(
+def test_uninstallable_package_is_named(
     index: Path, tmp_path: Path, requirement: str, architecture: str, says: str
 ) -> None:
     platform = lambda_platform("python3.13", architecture)
@@ -258,7 +261,7 @@ def test_markers_hashes_and_options_are_passed_on(index: Path, tmp_path: Path) -
         read_requirements(file)
 
 
-def test_what_is_not_needed_is_left_out_unless_it_is_kept(tmp_path: Path) -> None:
+def test_layer_excludes_unneeded_files_unless_kept(tmp_path: Path) -> None:
     files = {
         "one/__init__.py": "",
         "one/tests/test_a.py": "",

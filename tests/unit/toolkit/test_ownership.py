@@ -1,4 +1,4 @@
-"""Tags and names that say whose something is."""
+"""Tags and names that mark a resource as managed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""However many threads ask, no more calls are under way than there are connections."""
+"""However many threads call, no more calls run concurrently than there are connections."""
 
 from __future__ import annotations
 

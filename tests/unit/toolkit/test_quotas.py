@@ -1,4 +1,4 @@
-"""What AWS would refuse is refused here, with all that is wrong at once."""
+"""What AWS would reject is rejected before a call, with all problems in one error."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_the_edges_are_inside() -> None:
     check_function(spec(memory=10_240, timeout=1, environment={"AB": "x" * 4000}, runtime="python3.14"))
 
 
-def test_everything_wrong_is_said_at_once() -> None:
+def test_all_exceeded_limits_are_reported_together() -> None:
     with pytest.raises(LimitError, match="memory 1 .*timeout 0"):
         check_function(spec(memory=1, timeout=0))
 

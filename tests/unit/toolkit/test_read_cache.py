@@ -1,4 +1,4 @@
-"""What is read once: whoever waits is told, whatever happens to the read."""
+"""A value is read once: every waiting thread gets the value, or the read's error."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lambda_toolkit.aws.parallel import run_parallel
 from lambda_toolkit.aws.read_cache import ReadCache
 from lambda_toolkit.errors import raise_all
 
-PATIENCE = 10  # seconds after which a test that waits for ever has failed
+TIMEOUT = 10  # seconds after which a waiting test fails
 
 
 def test_several_threads_read_once() -> None:
@@ -21,15 +21,15 @@ def test_several_threads_read_once() -> None:
     def read() -> int:
         reads.append(1)
         begun.set()
-        assert goes_on.wait(PATIENCE)
+        assert goes_on.wait(TIMEOUT)
         return 5
 
     with ThreadPoolExecutor(3) as pool:
         first = pool.submit(once.get, "a", read)
-        assert begun.wait(PATIENCE)
+        assert begun.wait(TIMEOUT)
         others = [pool.submit(once.get, "a", read) for _ in range(2)]
         goes_on.set()
-        assert [future.result(PATIENCE) for future in (first, *others)] == [5, 5, 5]
+        assert [future.result(TIMEOUT) for future in (first, *others)] == [5, 5, 5]
     assert len(reads) == 1
 
 
@@ -39,17 +39,17 @@ def test_an_error_is_raised_in_every_thread_that_waits_and_kept() -> None:
     def fail() -> int:
         reads.append(1)
         begun.set()
-        assert goes_on.wait(PATIENCE)
+        assert goes_on.wait(TIMEOUT)
         raise AwsError("no")
 
     with ThreadPoolExecutor(2) as pool:
         reading = pool.submit(once.get, "a", fail)
-        assert begun.wait(PATIENCE)
+        assert begun.wait(TIMEOUT)
         waiting = pool.submit(once.get, "a", fail)
         goes_on.set()
         for future in (reading, waiting):
             with pytest.raises(AwsError, match="no"):
-                future.result(PATIENCE)
+                future.result(TIMEOUT)
     with pytest.raises(AwsError, match="no"):
         once.get("a", fail)
     assert len(reads) == 1
@@ -64,7 +64,7 @@ def test_failed_prefetch_is_raised_by_the_task_that_reads() -> None:
 
     with pytest.raises(RuntimeError, match="a fault of ours"):
         run_parallel([lambda: once.get("a", break_)], prefetch=[lambda: once.get("a", break_)])
-    assert run_parallel([lambda: 1], prefetch=[break_]) == [1], "nobody asked for it"
+    assert run_parallel([lambda: 1], prefetch=[break_]) == [1], "no task needs the prefetched value"
 
 
 def test_more_reads_that_need_each_other_than_workers() -> None:
@@ -77,7 +77,7 @@ def test_more_reads_that_need_each_other_than_workers() -> None:
     assert run_parallel([lambda number=number: chain(number) for number in reversed(range(100))])[0] == 99
 
 
-def test_what_every_call_misses_is_told_once() -> None:
+def test_same_missing_setting_is_reported_once() -> None:
     missing = [AwsError(f"{call}: no credentials", code="NoCredentialsError") for call in ("one", "two")]
     with pytest.raises(AwsError, match="^one: no credentials$"):
         raise_all(missing)

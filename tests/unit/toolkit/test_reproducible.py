@@ -1,4 +1,4 @@
-"""Two checkouts in different places, by different Pythons under different settings: the same bytes."""
+"""Two checkouts in different folders, built by different Pythons and settings, give the same bytes."""
 
 from __future__ import annotations
 
@@ -102,9 +102,9 @@ assert table.join(table.select(["id"]), "id").num_rows == 2
 
 
 def test_what_remains_of_the_pipelines_requirements_can_be_used(tmp_path: Path) -> None:
-    """The list of what is left out of pyarrow, in config/pipeline.toml: nothing of it is missed.
+    """The excludes of pyarrow in config/pipeline.toml remove nothing that the pipeline needs.
 
-    The layer of this machine, kept between runs; the interpreter sees nothing beside it.
+    The layer is built for this machine and kept between runs; the interpreter sees no other package.
     """
     from lambda_toolkit.packaging.layer_zip import build_layer, layer_of
     from lambda_toolkit.pipeline.config.load import load

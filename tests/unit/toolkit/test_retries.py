@@ -1,4 +1,4 @@
-"""Which refusals are worth waiting for."""
+"""Which errors of AWS are retried."""
 
 from __future__ import annotations
 
