@@ -100,7 +100,7 @@ def extract(
     when the source does not match the declarations; then nothing is committed.
     """
     last = lake.last_batch()
-    before = ingestion_manifest(lake.read(manifest_key(last)), manifest_key(last)) if last else None
+    before = ingestion_manifest(lake.get(manifest_key(last)), manifest_key(last)) if last else None
     clock = now()
     extracted_at = _later(clock, before)
     number = (last or 0) + 1
@@ -258,7 +258,7 @@ def _commit(
     """Stores ``manifest``, and with it the batch, unless another run has stored this batch before."""
     key = manifest_key(manifest.batch)
     if not lake.put_if_absent(key, to_json(manifest)):
-        winner = ingestion_manifest(lake.read(key), key)
+        winner = ingestion_manifest(lake.get(key), key)
         if winner.run != manifest.run:  # else it is our own: a retried request finds what its first try wrote
             return Extracted(None, lake.last_batch(), incomplete=_incomplete(declarations, winner))
     return Extracted(

@@ -69,7 +69,7 @@ def load(
             result.unfinished = True
             break
         key = lake.newest_revision(number)
-        manifest = processed_manifest(lake.read(key), key)
+        manifest = processed_manifest(lake.get(key), key)
         for table, written in _load_batch(warehouse, lake, declarations, manifest).items():
             result.appended[table] = result.appended.get(table, 0) + written.rows
             if written.pending:
@@ -90,7 +90,7 @@ def _check_lake(lake: Lake, last: LedgerEntry) -> None:
     if last.batch is None:
         return
     key = manifest_key(last.batch)
-    content = lake.find(key)
+    content = lake.get_optional(key)
     if content is None:
         raise LakeError(
             f"The warehouse has everything up to batch {last.batch}, but its manifest s3://{lake.bucket}/{key} is "
@@ -156,12 +156,12 @@ def _write(batch: WarehouseBatch, lake: Lake, table: WarehouseTable, files: Proc
     """Writes what the batch has for ``table``. Writing it again writes nothing."""
     written = Written()
     if files.key is not None:
-        staging = batch.stage(table, lake.tables(files.key))
+        staging = batch.stage(table, lake.iter_tables(files.key))
         deferred = batch.defer_unresolved(table, staging)
         written = Written(batch.apply(table, staging), deferred)
         batch.supersede(table, staging)
     if files.deleted is not None:
-        batch.delete(table, lake.tables(files.deleted.key))
+        batch.delete(table, lake.iter_tables(files.deleted.key))
     return written
 
 

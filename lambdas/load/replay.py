@@ -55,7 +55,7 @@ def replay(
             break
         batch = todo.pop(0)
         key = lake.newest_revision(batch)
-        manifest = processed_manifest(lake.read(key), key)
+        manifest = processed_manifest(lake.get(key), key)
         for table, rows in _apply(warehouse, lake, declarations, manifest, last).items():
             result.written[table] = result.written.get(table, 0) + rows
         result.replayed.append(batch)
@@ -84,10 +84,10 @@ def _apply(
 
 def _apply_table(batch: WarehouseBatch, lake: Lake, table: WarehouseTable, files: ProcessedTable, number: int) -> int:
     if table.kind == CALENDAR:  # a date has one content, whichever batch has it
-        return batch.apply(table, batch.stage(table, lake.tables(files.key))) if files.key else 0
+        return batch.apply(table, batch.stage(table, lake.iter_tables(files.key))) if files.key else 0
     rows = batch.write_resolved(table)
-    deleted = lake.tables(files.deleted.key) if files.deleted is not None else None
-    changed = batch.stage_changed_keys(table, lake.tables(files.key) if files.key else (), deleted)
+    deleted = lake.iter_tables(files.deleted.key) if files.deleted is not None else None
+    changed = batch.stage_changed_keys(table, lake.iter_tables(files.key) if files.key else (), deleted)
     if changed is not None:
         rows += batch.rebuild_history(table, changed, number)
     return rows

@@ -42,8 +42,8 @@ def transform(
     processed batch came from another ingestion bucket.
     """
     key = manifest_key(batch)
-    source = ingestion_manifest(ingestion.read(key), key)
-    if processed.find(key) is None:
+    source = ingestion_manifest(ingestion.get(key), key)
+    if processed.get_optional(key) is None:
         manifest = BatchTransform(source, key, ingestion, processed, declarations).write()
         report(manifest)
         if processed.put_if_absent(key, to_json(manifest)):
@@ -60,8 +60,8 @@ def replay(
     concurrent replays, one writes the revision and the other finds it. Raises what ``transform`` raises.
     """
     key = manifest_key(batch)
-    source = ingestion_manifest(ingestion.read(key), key)
-    if processed.find(key) is None:
+    source = ingestion_manifest(ingestion.get(key), key)
+    if processed.get_optional(key) is None:
         return transform(ingestion, processed, declarations, batch, report=report)
     newest = _newest(source, ingestion, processed)
     converted = BatchTransform(source, key, ingestion, processed, declarations).write()
@@ -85,7 +85,7 @@ def replay(
 def _newest(source: IngestionManifest, ingestion: Lake, processed: Lake) -> ProcessedManifest:
     """The newest revision. Raises LakeError when it belongs to another batch with that number."""
     key = processed.newest_revision(source.batch)
-    written = processed_manifest(processed.read(key), key)
+    written = processed_manifest(processed.get(key), key)
     if written.extracted_at != source.extracted_at:
         raise LakeError(
             f"Batch {source.batch} in s3://{ingestion.bucket} was extracted at {source.extracted_at}, and the one in "

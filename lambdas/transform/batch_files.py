@@ -115,14 +115,14 @@ class BatchTransform:
             return
         key = self._keys[str(table.source)]
         changed: list[pa.ChunkedArray] = []
-        for rows in self.ingestion.tables(files.changes.key) if files.changes else ():
+        for rows in self.ingestion.iter_tables(files.changes.key) if files.changes else ():
             if table.joins and files.context:
                 changed.append(rows[key])
             yield rows
         if not table.joins or not files.context:
             return
         known = pa.chunked_array([chunk for column in changed for chunk in column.chunks], _key_type(changed))
-        for rows in self.ingestion.tables(files.context.key):
+        for rows in self.ingestion.iter_tables(files.context.key):
             fresh = rows.filter(pc.invert(pc.is_in(rows[key], value_set=known.cast(rows[key].type))))
             if fresh.num_rows:
                 yield fresh

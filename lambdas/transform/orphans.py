@@ -58,7 +58,7 @@ def sweep_ingestion(lake: Lake, now: datetime, age: timedelta = AGE) -> Swept:
     for batch, files in sorted(runs.items()):
         if len(files) == 1 and not any(_is_suspect(file, old[batch]) for found in files.values() for file in found):
             continue
-        manifest = ingestion_manifest(lake.read(manifest_key(batch)), manifest_key(batch))
+        manifest = ingestion_manifest(lake.get(manifest_key(batch)), manifest_key(batch))
         named = files_of(manifest)
         deleted += [
             file.key
@@ -103,7 +103,7 @@ def sweep_processed(lake: Lake, now: datetime, age: timedelta = AGE) -> Swept:
 
 
 def _named(lake: Lake, revisions: Iterable[str]) -> frozenset[str]:
-    return frozenset().union(*(files_of(processed_manifest(lake.read(key), key)) for key in revisions))
+    return frozenset().union(*(files_of(processed_manifest(lake.get(key), key)) for key in revisions))
 
 
 def _manifests(lake: Lake, since: datetime) -> Mapping[int, datetime]:

@@ -262,8 +262,8 @@ def test_a_new_column_is_ingested_and_otherwise_left_alone(pipeline):
 
 def _with_source(lake: Lake, source: object) -> Lake:
     class Changed(Lake):
-        def read(self, key: str) -> bytes:
-            document = json.loads(super().read(key))
+        def get(self, key: str) -> bytes:
+            document = json.loads(super().get(key))
             if document["batch"] == 1:
                 document["source"] = dataclasses.asdict(source)
             return json.dumps(document).encode()

@@ -36,7 +36,7 @@ def corrected(pipeline, monkeypatch):
 
 
 def everything(lake):
-    return {file.key: lake.read(file.key) for file in lake.listing("")}
+    return {file.key: lake.get(file.key) for file in lake.listing("")}
 
 
 def test_replay_by_fixed_code_adds_a_revision(corrected):

@@ -153,11 +153,11 @@ def test_a_row_that_names_a_row_that_is_not_there_is_rejected(pipeline):
 def test_a_batch_transformed_again_gives_the_same_bytes(pipeline):
     pipeline.extract()
     first = pipeline.transform(1)
-    stored = pipeline.processed.read(manifest_key(1))
+    stored = pipeline.processed.get(manifest_key(1))
     again = pipeline.replay(1)
     assert (first.created, again.created, again.manifest) == (True, False, first.manifest)
     assert pipeline.transform(1) == again
-    assert pipeline.processed.read(manifest_key(1)) == stored
+    assert pipeline.processed.get(manifest_key(1)) == stored
     assert pipeline.processed.newest_revision(1) == manifest_key(1)
 
 

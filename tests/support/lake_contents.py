@@ -8,7 +8,7 @@ from lambda_toolkit.pipeline.lambdas.shared.lake.store import Lake
 
 
 def manifest(lake: Lake, batch: int) -> IngestionManifest:
-    return ingestion_manifest(lake.read(manifest_key(batch)), manifest_key(batch))
+    return ingestion_manifest(lake.get(manifest_key(batch)), manifest_key(batch))
 
 
 def keys(lake: Lake, batch: int, table: str, kind: str = "changes") -> list[int]:

@@ -65,7 +65,7 @@ class KeyFileReader:
 
     def _read(self, lake: Lake, files: Sequence[KeyFile]) -> Iterator[pa.Table]:
         for file in files:
-            for rows in lake.tables(file.key, self._schema.names):
+            for rows in lake.iter_tables(file.key, self._schema.names):
                 yield self._cast(rows)
 
     def _cast(self, rows: pa.Table) -> pa.Table:
@@ -241,7 +241,7 @@ class KeyDiff:
 
 def keys_in(lake: Lake, files: Sequence[DataFile], key: pa.Field) -> pa.ChunkedArray:
     """The keys of the rows in ``files``, of which there are few: those written since keys were last compared."""
-    found = [rows.column(0).cast(key.type) for file in files for rows in lake.tables(file.key, [key.name])]
+    found = [rows.column(0).cast(key.type) for file in files for rows in lake.iter_tables(file.key, [key.name])]
     return pa.chunked_array([chunk for column in found for chunk in column.chunks], key.type)
 
 

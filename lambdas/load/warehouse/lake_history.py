@@ -61,7 +61,7 @@ def newest_manifests(lake: Lake, first: int, last: int) -> Iterator[ProcessedMan
 
     def read(batch: int) -> ProcessedManifest:
         key = revised.get(batch) or manifest_key(batch)
-        return processed_manifest(lake.read(key), key)
+        return processed_manifest(lake.get(key), key)
 
     with ThreadPoolExecutor(THREADS) as pool:
         for batches in _groups(range(first, last + 1)):
@@ -82,7 +82,7 @@ def _rows_of(
     """
 
     def chosen(name: str) -> Iterator[pa.Table]:
-        for part in lake.tables(name):
+        for part in lake.iter_tables(name):
             found = part.filter(pc.is_in(pc.cast(part[key], pa.string()), value_set=wanted))
             if found.num_rows:
                 yield found

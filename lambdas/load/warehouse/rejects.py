@@ -74,7 +74,7 @@ def discard_superseded_by_events(session: WarehouseSession, table: WarehouseTabl
 
 def _rejected_values(lake: Lake, table: str, key: str, batch: int) -> Iterator[pa.Table]:
     """The file ``key`` in pieces, as the control table has it: six columns, all strings but ``batch`` (int64)."""
-    for part in lake.tables(key):
+    for part in lake.iter_tables(key):
         rows = part.select(list(_FILE_COLUMNS)).rename_columns(list(_COLUMNS[:4]))
         yield rows.append_column("table_name", pa.repeat(pa.scalar(table), len(rows))).append_column(
             "batch", pa.repeat(pa.scalar(batch, pa.int64()), len(rows))

@@ -112,7 +112,7 @@ class Lake:
                 return {batch: key for batch, (_, key) in found.items()}
             start = entries[-1]["Key"]
 
-    def read(self, key: str) -> bytes:
+    def get(self, key: str) -> bytes:
         """The content of the object ``key``. Raises LakeError when it does not exist."""
         return bytes(self._get(key).read())
 
@@ -126,7 +126,7 @@ class Lake:
             raise
         return True
 
-    def find(self, key: str) -> bytes | None:
+    def get_optional(self, key: str) -> bytes | None:
         """The content of the object ``key``; None when it does not exist."""
         try:
             return bytes(self._client.get_object(Bucket=self.bucket, Key=key)["Body"].read())
@@ -159,7 +159,7 @@ class Lake:
         self.upload(key, part.file)
         return key
 
-    def tables(self, key: str, columns: list[str] | None = None) -> Iterator[pa.Table]:
+    def iter_tables(self, key: str, columns: list[str] | None = None) -> Iterator[pa.Table]:
         """The rows of the Parquet object ``key``, in order, by ROW_GROUP at most. Raises LakeError if it is missing."""
         with spool() as file:
             body = self._get(key)
@@ -172,7 +172,7 @@ class Lake:
         """All rows of the Parquet object ``key``, which has at least one. Raises LakeError when it does not exist."""
         import pyarrow as pa
 
-        return pa.concat_tables(self.tables(key, columns))
+        return pa.concat_tables(self.iter_tables(key, columns))
 
     def _page(self, after: int, limit: int) -> list[BatchListing]:
         """At most ``limit`` batches with a higher number; fewer only when there are no more. Skips other objects."""

@@ -86,8 +86,8 @@ def bucket(lake):
 def reads(bucket, monkeypatch):
     """The keys that are read while a test runs."""
     found: list[str] = []
-    read = bucket.lake.read
-    monkeypatch.setattr(bucket.lake, "read", lambda key: found.append(key) or read(key))
+    read = bucket.lake.get
+    monkeypatch.setattr(bucket.lake, "get", lambda key: found.append(key) or read(key))
     return found
 
 

@@ -91,9 +91,9 @@ def test_the_last_batch_is_found_in_few_calls(lake, monkeypatch, count):
 def test_what_is_there_is_never_overwritten(lake):
     assert lake.put_if_absent("k", b"first")
     assert not lake.put_if_absent("k", b"second")
-    assert lake.read("k") == b"first"
-    assert lake.find("k") == b"first"
-    assert lake.find("other") is None
+    assert lake.get("k") == b"first"
+    assert lake.get_optional("k") == b"first"
+    assert lake.get_optional("other") is None
 
 
 def test_other_objects_among_the_manifests_hide_no_batch(lake, monkeypatch):
@@ -123,7 +123,7 @@ class Conflicting:
 def test_a_put_that_meets_another_of_the_same_key_is_tried_again(lake):
     pauses = []
     assert Lake(Conflicting(lake._client, 2), "lake", pauses.append).put_if_absent("k", b"whole")
-    assert (lake.read("k"), len(pauses)) == (b"whole", 2)
+    assert (lake.get("k"), len(pauses)) == (b"whole", 2)
     assert not Lake(Conflicting(lake._client, 2), "lake", pauses.append).put_if_absent("k", b"second")
 
 
@@ -137,14 +137,18 @@ def test_failed_put_is_an_error_not_an_existing_file(lake):
 
 def test_a_missing_object_is_named(lake):
     with pytest.raises(LakeError, match="s3://lake/nothing"):
-        lake.read("nothing")
+        lake.get("nothing")
     with pytest.raises(LakeError, match="s3://lake/nothing"):
         lake.table("nothing")
 
 
 def test_other_refusals_of_s3_are_not_taken_for_absence(lake):
     stranger = Lake(lake._client, "no-such-bucket")
-    for call in (lambda: stranger.read("k"), lambda: stranger.find("k"), lambda: stranger.put_if_absent("k", b"")):
+    for call in (
+        lambda: stranger.get("k"),
+        lambda: stranger.get_optional("k"),
+        lambda: stranger.put_if_absent("k", b""),
+    ):
         with pytest.raises(lake._client.exceptions.NoSuchBucket):
             call()
 
