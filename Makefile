@@ -54,7 +54,7 @@ lint: $(READY)  ## style, types and security, without changing a file
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy lambda_script.py deploy.py lambda_toolkit tests/support
-	$(BIN)/bandit -q -r lambda_script.py deploy.py lambda_toolkit -c pyproject.toml
+	$(BIN)/bandit -q -r lambda_script.py deploy.py lambda_toolkit lambdas -c pyproject.toml
 
 format: $(READY)  ## repair what ruff can repair
 	$(BIN)/ruff check --fix .

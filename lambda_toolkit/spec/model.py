@@ -28,7 +28,7 @@ class Kind(StrEnum):
     ALARM = "alarm"
     BUCKET = "bucket"
     TOPIC = "topic"
-    SECRET = "secret"  # noqa: S105 - the name of a kind
+    SECRET = "secret"  # nosec B105  # noqa: S105 - the name of a kind
 
 
 @dataclass(frozen=True)
