@@ -33,7 +33,7 @@ INSERT INTO dim_date VALUES (DATE '2024-02-29', 2024, 2, 29, 4, 'Thursday', 'Feb
     (DATE '2024-03-02', 2024, 3, 2, 6, 'Saturday', 'March', 1),
     (DATE '2020-12-31', 2020, 12, 31, 4, 'Thursday', 'December', 4);
 INSERT INTO dim_staff VALUES (1, 'Quinn', 'O''Keefe', 'Dispatch', 'Leds', 'q@example.com'),
-    (9, 'Long', 'Gone', 'Dispatch', 'Leds', 'gone@example.com');
+    (9, 'Long', 'Away', 'Dispatch', 'Leds', 'away@example.com');
 INSERT INTO pipeline.deletion VALUES ('dim_staff', '9', 2, NULL), ('dim_staff', '1', 2, 3);
 INSERT INTO dim_location VALUES (1, '1 High St', NULL, '', 'Leeds', '08841', 'Korea, Republic of', '1803 637401');
 INSERT INTO dim_counterparty VALUES
@@ -112,7 +112,7 @@ def test_agreement_lists_eleven_tables_without_differences(pair: tuple[Database,
         ("dim_date", "UPDATE dim_date SET quarter = 2 WHERE date_id = '2024-03-01'", "is '2' and should be '1'"),
     ],
 )  # fmt: skip
-def test_each_kind_of_difference_is_found_and_told(
+def test_each_kind_of_difference_is_reported(
     pair: tuple[Database, Database], table: str, statement: str, example: str
 ) -> None:
     run(pair[1], statement)
@@ -132,7 +132,7 @@ def test_each_kind_of_difference_is_found_and_told(
         "ALTER TABLE fact_payment DISABLE TRIGGER ALL",
     ],
 )
-def test_a_foreign_key_that_is_not_enforced_is_told(pair: tuple[Database, Database], statement: str) -> None:
+def test_foreign_key_that_is_not_enforced_is_reported(pair: tuple[Database, Database], statement: str) -> None:
     run(pair[1], statement)
 
     checked = check(*pair)
@@ -157,7 +157,7 @@ def test_a_warehouse_that_is_not_prepared_is_one_clear_message(pair: tuple[Datab
         check(*pair)
 
 
-def test_a_currency_that_iso_does_not_know_is_told(pair: tuple[Database, Database]) -> None:
+def test_currency_unknown_to_iso_is_reported(pair: tuple[Database, Database]) -> None:
     run(pair[0], "UPDATE currency SET currency_code = 'ZZZ'")
 
     with pytest.raises(LocalError, match="'ZZZ'"):
@@ -173,7 +173,7 @@ def test_a_currency_that_iso_does_not_know_is_told(pair: tuple[Database, Databas
          "history_payment is wrong about the end of payment_record_id 1"),
     ],
 )  # fmt: skip
-def test_a_view_that_shows_something_else_is_told(
+def test_view_that_shows_something_else_is_reported(
     pair: tuple[Database, Database], statement: str, example: str
 ) -> None:
     run(pair[1], statement)

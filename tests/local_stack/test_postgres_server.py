@@ -105,7 +105,7 @@ def test_a_server_without_a_record_is_found_by_its_own(directory: Path) -> None:
     assert not is_alive(unrecorded.identity)
 
 
-def test_a_pid_file_that_a_crash_left_behind_kills_nobody(directory: Path) -> None:
+def test_pid_file_left_by_a_crash_kills_no_process(directory: Path) -> None:
     postgres.start(directory)
     postgres.stop(directory)
     home = postgres._find_home(directory)
@@ -131,14 +131,14 @@ def test_a_port_that_is_taken(directory: Path, postgres_server: Server) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has a choice of users")
 def test_an_ordinary_user_needs_no_root() -> None:
-    nobody = pwd.getpwnam("nobody")
+    account = pwd.getpwnam("nobody")
     directory = Path(tempfile.mkdtemp(prefix="ordinary-", dir="/tmp"))
-    os.chown(directory, nobody.pw_uid, nobody.pw_gid)
+    os.chown(directory, account.pw_uid, account.pw_gid)
     try:
         result = subprocess.run(
             [sys.executable, "-B", "-c", LIFE, directory / "server"],
-            user=nobody.pw_uid,
-            group=nobody.pw_gid,
+            user=account.pw_uid,
+            group=account.pw_gid,
             extra_groups=[],
             cwd="/",
             env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)},

@@ -163,10 +163,10 @@ def test_a_stranger_with_the_id_of_a_dead_process_is_left_alone(root: Path) -> N
 
 def test_a_start_that_fails_says_so_with_the_end_of_the_log(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = root / "launcher.py"
-    broken.write_text("raise SystemExit('ministack.services.sns._fanout is gone')\n", encoding="utf-8")
+    broken.write_text("raise SystemExit('ministack.services.sns._fanout is missing')\n", encoding="utf-8")
     monkeypatch.setattr(emulator, "LAUNCHER", broken)
 
-    with pytest.raises(LocalError, match="_fanout is gone"):
+    with pytest.raises(LocalError, match="_fanout is missing"):
         up(root)
 
     assert processes_of(root) == []

@@ -27,8 +27,8 @@ ALLOWED = {
     Path(__file__).relative_to(ROOT).as_posix(): "lists the words",
 }
 """Files that may use them, each with its reason."""
-UNREAD = ("tests/", "benchmarks/", "lambda_toolkit/pipeline/local_stack/")
-"""Folders that are not written in these words yet. The list only gets shorter."""
+ACCOUNT = '"nobody"'
+"""The name of an account of the operating system, in code."""
 
 
 def words_of(line: str) -> str:
@@ -44,11 +44,11 @@ def findings() -> Iterator[str]:
         if (
             SKIPPED & set(name.parts)
             or name.as_posix() in ALLOWED
-            or name.as_posix().startswith((*UNREAD, "lambda_toolkit/pipeline/lambdas/"))
+            or name.as_posix().startswith("lambda_toolkit/pipeline/lambdas/")  # the link to lambdas/
         ):
             continue
         for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
-            words = words_of(TEST_NAME.sub("", line) if file.suffix == ".md" else line)
+            words = words_of(TEST_NAME.sub("", line) if file.suffix == ".md" else line.replace(ACCOUNT, ""))
             yield from (f"{name}:{number}: {phrase}: {line.strip()}" for phrase in PHRASES if f" {phrase} " in words)
 
 
