@@ -154,7 +154,7 @@ def test_a_file_that_is_not_what_its_name_says(source: Database, parquet: Path) 
 def test_a_parquet_file_with_values_that_are_no_text(source: Database, parquet: Path, values: list[object]) -> None:
     pq.write_table(pa.table({"currency_id": [1, 2], "currency_code": values}), parquet / "currency.parquet")
 
-    with pytest.raises(LocalError, match=r"currency\.parquet cannot be written as rows of text.*currency_code"):
+    with pytest.raises(LocalError, match=r"currency\.parquet cannot be converted to CSV.*currency_code"):
         seed.from_directory(source, parquet)
 
     assert seed.is_empty(source)

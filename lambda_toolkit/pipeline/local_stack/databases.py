@@ -1,4 +1,4 @@
-"""The source and the warehouse as databases of the local server: their owners, their users, their rights."""
+"""Creates the source and the warehouse as databases of the local server, with their owners, users and privileges."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ USERS = (SOURCE_READER, SOURCE_ADMIN, WAREHOUSE_LOADER)
 
 @dataclass(frozen=True)
 class Database:
-    """One database and one user of it."""
+    """Where a database is, and one user with its password."""
 
     host: str
     port: int
@@ -39,11 +39,11 @@ class Database:
         return f"postgresql://{user}:{password}@{self.host}:{self.port}/{database}"
 
     def as_dict(self) -> dict[str, Any]:
-        """Its fields, the password included."""
+        """Return the fields, including the password."""
         return asdict(self)
 
     def connect(self) -> pg8000.native.Connection:
-        """A new connection. Raises LocalError, without the password, when there is none to be had."""
+        """Open a connection. Raises LocalError, without the password, where that fails."""
         try:
             return pg8000.native.Connection(
                 self.user, host=self.host, port=self.port, database=self.database, password=self.password, timeout=10
@@ -55,11 +55,11 @@ class Database:
 
 
 def prepare(server: Server, source_schema: Path, passwords: Mapping[str, str]) -> tuple[Database, Database, Database]:
-    """Make both databases and their users (USERS) where they are missing. Every user gets the password given for it.
+    """Create both databases and their users (USERS) where they are missing, and set each user's password.
 
-    Returns the source for its reader, the source for its owner, and the warehouse for its owner. The reader has plain
-    SELECT rights, on tables that come later as well. An empty source gets the tables of ``source_schema``; the
-    warehouse is left for the pipeline's own ``prepare``.
+    Returns the source for its reader, the source for its owner, and the warehouse for its owner. The reader has the
+    SELECT privilege only, on future tables as well. An empty source gets the tables of ``source_schema``; the
+    pipeline's ``prepare`` fills the warehouse.
     """
     administrator = Database(server.host, server.port, "postgres", server.superuser, server.password)
     connection = administrator.connect()
@@ -85,7 +85,7 @@ def prepare(server: Server, source_schema: Path, passwords: Mapping[str, str]) -
 
 
 def drop_warehouse(server: Server) -> None:
-    """Remove the warehouse database, if there is one, with everything in it."""
+    """Drop the warehouse database if it exists."""
     connection = Database(server.host, server.port, "postgres", server.superuser, server.password).connect()
     try:
         connection.run(f"DROP DATABASE IF EXISTS {identifier(WAREHOUSE)} WITH (FORCE)")
@@ -107,16 +107,18 @@ def _prepare_source(admin: Database, schema: Path) -> None:
         connection.run(f"GRANT USAGE ON SCHEMA public TO {reader}")
         connection.run(f"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO {reader}")
         connection.execute_simple(statements)
-        connection.execute_simple(_NOT_OURS)
+        connection.execute_simple(_UNDECLARED_TABLE)
         connection.run("COMMIT")
     except pg8000.native.DatabaseError as error:
-        raise LocalError(f"The tables of {schema} could not be made in database {admin.database}: {error}") from error
+        raise LocalError(
+            f"The tables of {schema} could not be created in database {admin.database}: {error}"
+        ) from error
     finally:
         connection.close()
 
 
-# A table of the live database's migration tool, in the same schema: the pipeline must leave it alone.
-_NOT_OURS = """
+# The live database's migration tool keeps this table in the same schema: the pipeline must ignore it.
+_UNDECLARED_TABLE = """
 CREATE TABLE _prisma_migrations (
     id varchar(36) PRIMARY KEY, checksum varchar(64) NOT NULL, finished_at timestamptz, migration_name varchar NOT NULL,
     logs text, rolled_back_at timestamptz, started_at timestamptz NOT NULL DEFAULT now(),

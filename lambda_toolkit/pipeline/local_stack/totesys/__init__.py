@@ -1,1 +1,1 @@
-"""totesys-shaped data for the embedded stack: made, loaded, and changed as a business would change it."""
+"""totesys-shaped data for the local stack: made, loaded, and changed as a business would change it."""

@@ -1,7 +1,7 @@
-"""Random choices that are the same everywhere, for ever.
+"""Makes random choices that are the same on every machine and every Python version.
 
-Python promises the sequence of ``Random.random`` for a seed and nothing about the methods built on it, and numpy
-promises less. So everything is drawn from ``random`` by the few lines below.
+Python guarantees the sequence of ``Random.random`` for a seed, but not of the methods built on it; numpy guarantees
+less. So every choice here uses ``random`` only.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ class Draw:
         self._random = Random(seed).random  # noqa: S311  # nosec B311
 
     def below(self, limit: int) -> int:
-        """A whole number from 0 to ``limit`` - 1."""
+        """An integer from 0 to ``limit`` - 1."""
         return int(self._random() * limit)
 
     def between(self, first: int, last: int) -> int:
-        """A whole number from ``first`` to ``last``, both included."""
+        """An integer from ``first`` to ``last``, both included."""
         return first + self.below(last - first + 1)
 
     def one_of(self, items: Sequence[T]) -> T:
@@ -36,5 +36,5 @@ class Draw:
         return self._random() < probability
 
     def text(self, alphabet: str, length: int) -> str:
-        """So many characters of the alphabet."""
+        """``length`` random characters of the alphabet."""
         return "".join(self.one_of(alphabet) for _ in range(length))

@@ -1,4 +1,4 @@
-"""A source database made from a seed: as large as the real one or smaller, with the oddities of the real one."""
+"""Generates a source database from a seed, as large as the live one or smaller, with the live data's irregularities."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ _PAID_SHARE = 0.61
 
 
 def generate(orders: int = DEFAULT_ORDERS, seed: int = DEFAULT_SEED) -> dict[str, pa.Table]:
-    """The eleven source tables by name, in an order that foreign keys allow, with the types of a Parquet dump.
+    """Return the eleven source tables by name, in an order that foreign keys allow, with the types of a Parquet dump.
 
-    The same arguments give the same data on every machine. ``orders`` is how many sales and purchases there are
-    together; each brings a transaction and a payment. Rows stand in the order in which a live database's heap has them:
-    a changed row moves to the end. Raises LocalError for a negative number of orders.
+    The same arguments give the same data on every machine. ``orders`` is the total number of sales
+    and purchases; each has a transaction and a payment. Rows have the order of a live database's heap: an updated row
+    moves to the end. Raises LocalError for a negative number of orders.
     """
     if orders < 0:
-        raise LocalError(f"{orders} orders cannot be made: give a number from 0 upwards.")
+        raise LocalError(f"{orders} orders cannot be generated: give a number of at least 0.")
     draw = Draw(seed)
     rows: dict[str, list[Row]] = {
         "address": reference.addresses(draw),
@@ -67,7 +67,7 @@ def generate(orders: int = DEFAULT_ORDERS, seed: int = DEFAULT_SEED) -> dict[str
 
 
 def _orders(draw: Draw, wanted: int, designs: list[Row]) -> Iterator[Order]:
-    """The orders in the order of their keys; ``designs`` grows with the days that pass."""
+    """Yield the orders by ascending key, and append a new design to ``designs`` on most days."""
     counts = {"sales_order": 0, "purchase_order": 0}
     for number, moment in enumerate(_order_moments(draw, wanted, designs), start=1):
         if number <= _FIRST_ORDERS:
@@ -96,7 +96,7 @@ def _order_moments(draw: Draw, wanted: int, designs: list[Row]) -> Iterator[date
 
 
 def _pay(draw: Draw, payments: list[Row]) -> None:
-    """Mark payments as paid, all that are due on a day in one batch at 07:55, which moves their last_updated."""
+    """Mark payments as paid, those of a day in one batch at 07:55 that updates their last_updated."""
     if not payments:
         return
     end = payments[-1]["created_at"]

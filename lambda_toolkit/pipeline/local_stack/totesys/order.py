@@ -1,4 +1,4 @@
-"""One order as totesys writes it: the order, its transaction and its payment, three rows with one timestamp."""
+"""Generates orders as totesys writes them: an order, its transaction and its payment, with one timestamp."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ DESIGN_PLACES = ("/lib", "/etc/periodic", "/System", "/usr/local/src", "/Network
 _ITEM_CODE = string.ascii_uppercase + string.digits
 _FILE_MARK = string.ascii_lowercase + string.digits
 _CENT = Decimal("0.01")
-_OVERLAPPING = 0.002  # of all pairs of neighbours
+_OVERLAPPING = 0.002  # share of all pairs of consecutive orders
 SALE_SHARE = 0.7064  # of all orders
-OPENS, CLOSES = 8, 19  # hours: orders come from 08:00 to 18:59
+OPENS, CLOSES = 8, 19  # hours: orders are created from 08:00 to 18:59
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,9 @@ class Numbers:
 
 @dataclass(frozen=True)
 class Choices:
-    """The keys that an order may name."""
+    """The keys that an order may reference: each field is a highest key."""
 
-    designs: int  # keys are 1 to this, and so on
+    designs: int  # keys are 1 to this number; likewise below
     staff: int = len(STAFF)
     counterparties: int = len(COMPANIES)
     currencies: int = len(CURRENCIES)
@@ -64,7 +64,7 @@ class Choices:
 
 
 def make_order(draw: Draw, kind: str, numbers: Numbers, moment: datetime, choices: Choices) -> Order:
-    """A new order of this kind at this moment, not paid yet."""
+    """Return a new, unpaid order of this kind, created at ``moment``."""
     stamps = {"created_at": moment, "last_updated": moment}
     delivery, payment_date = (_later(moment.date(), draw.between(0, days)) for days in (7, 6))
     agreed: Row = {
@@ -82,7 +82,7 @@ def make_order(draw: Draw, kind: str, numbers: Numbers, moment: datetime, choice
         what: Row = {"design_id": draw.between(1, choices.designs), "units_sold": units, "unit_price": price}
     else:
         units, price = draw.between(1, 1_000), Decimal(draw.between(300, 100_000)) * _CENT
-        # one code in the real data is all digits, and must stay text
+        # one code in the live data is all digits, and must stay a string
         code = "9002744" if numbers.order == 3 else draw.text(_ITEM_CODE, 7)
         what = {"item_code": code, "item_quantity": units, "item_unit_price": price}
     is_sale = kind == "sales_order"
@@ -113,7 +113,7 @@ def make_order(draw: Draw, kind: str, numbers: Numbers, moment: datetime, choice
 
 
 def make_design(draw: Draw, number: int, moment: datetime) -> Row:
-    """A new design. The date in its file's name is when it was drawn, some time before."""
+    """Return a new design. Its file name contains the earlier date on which it was drawn."""
     name = draw.one_of(DESIGN_NAMES)
     drawn = moment.date() - timedelta(days=draw.between(30, 700))
     return {
@@ -127,14 +127,14 @@ def make_design(draw: Draw, number: int, moment: datetime) -> Row:
 
 
 def moments(draw: Draw, day: date, count: int) -> list[datetime]:
-    """So many moments of a business day, in order, to the millisecond; now and then an exact second."""
+    """Return ascending timestamps of a business day, in milliseconds; some are exact seconds."""
     opening = datetime(day.year, day.month, day.day, OPENS)
     drawn = sorted(draw.below((CLOSES - OPENS) * 3600 * 1000) for _ in range(count))
     return [opening + timedelta(milliseconds=since - since % 1000 if draw.chance(0.002) else since) for since in drawn]
 
 
 def overlapping(draw: Draw, ordered: list[datetime]) -> list[datetime]:
-    """The same moments, a few neighbours exchanged: where two orders overlap, the smaller key has the later moment."""
+    """Return the timestamps with a few neighbours swapped: of overlapping orders the smaller key is the later one."""
     exchanged = list(ordered)
     for later in range(1, len(exchanged)):
         if draw.chance(_OVERLAPPING):
@@ -143,7 +143,7 @@ def overlapping(draw: Draw, ordered: list[datetime]) -> list[datetime]:
 
 
 def next_weekday(day: date) -> date:
-    """The first day after this one that is not a Saturday or Sunday."""
+    """Return the first day after ``day`` that is not a Saturday or Sunday."""
     following = day + timedelta(days=1)
     while following.isoweekday() > 5:
         following += timedelta(days=1)

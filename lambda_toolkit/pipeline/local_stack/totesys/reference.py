@@ -1,4 +1,4 @@
-"""The small tables of the generated source. Names are invented; the oddities are those of the real data."""
+"""Generates the small tables of the source. Names are invented; the irregularities are those of the live data."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DEPARTMENTS = (
     ("Sales", "Manchester", "Richard Roma"),
     ("Purchasing", "Manchester", "Naomi Lapaglia"),
     ("Production", "Leeds", "Chester Ming"),
-    ("Dispatch", "Leds", "Mark Hanna"),  # a slip of the database's own: what it says is what must arrive
+    ("Dispatch", "Leds", "Mark Hanna"),  # the live database has this misspelling; the pipeline must preserve it
     ("Finance", "Manchester", "Jordan Belfort"),
     ("Facilities", "Manchester", "Shelley Levene"),
     ("Communications", "Leeds", "Ann Blake"),
@@ -56,7 +56,7 @@ CONTACTS = ("Micheal Toy", "Mrs. Lucy Runciman", "Jane Hane III", "Christy O'Har
 
 
 def addresses(draw: Draw) -> list[Row]:
-    """One address for each city: most without a second line or a district, one with a leading zero in its code."""
+    """Return one address per city: most without a second line or a district, one with a leading zero in its code."""
     rows = []
     for number, (city, country) in enumerate(zip(CITIES, COUNTRIES, strict=True), start=1):
         code = f"{draw.below(100_000):05}" + (f"-{draw.below(10_000):04}" if draw.chance(0.5) else "")
@@ -77,7 +77,7 @@ def addresses(draw: Draw) -> list[Row]:
 
 
 def counterparties(draw: Draw) -> list[Row]:
-    """One counterparty for each company name, some at the same address."""
+    """Return one counterparty per company name, some at the same address."""
     return [
         {
             "counterparty_id": number,
@@ -92,7 +92,7 @@ def counterparties(draw: Draw) -> list[Row]:
 
 
 def staff(draw: Draw) -> list[Row]:
-    """One member of staff for each name."""
+    """Return one member of staff per name."""
     rows = []
     for number, name in enumerate(STAFF, start=1):
         first, last = name.split(" ")
@@ -110,7 +110,7 @@ def staff(draw: Draw) -> list[Row]:
 
 
 def currencies() -> list[Row]:
-    """The currencies that orders are in."""
+    """Return the currencies of orders."""
     return [
         {"currency_id": number, "currency_code": code, **_stamps(FIRST_LOAD)}
         for number, code in enumerate(CURRENCIES, start=1)
@@ -118,7 +118,7 @@ def currencies() -> list[Row]:
 
 
 def payment_types() -> list[Row]:
-    """Four, of which the real data uses two."""
+    """Return four payment types, of which the live data uses two."""
     return [
         {"payment_type_id": number, "payment_type_name": name, **_stamps(FIRST_LOAD)}
         for number, name in enumerate(PAYMENT_TYPES, start=1)
@@ -126,7 +126,7 @@ def payment_types() -> list[Row]:
 
 
 def departments() -> list[Row]:
-    """The departments as the live database has them."""
+    """Return the departments of the live database."""
     return [
         {"department_id": number, "department_name": name, "location": location, "manager": manager}
         | _stamps(FIRST_LOAD)

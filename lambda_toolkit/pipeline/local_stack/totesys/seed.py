@@ -1,4 +1,4 @@
-"""Fills an empty source: from files, one for each table, or with generated data. All of it or nothing."""
+"""Fills an empty source in one transaction, from one file per table or with generated data."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def is_empty(source: Database) -> bool:
 
 
 def generated(source: Database, *, orders: int = DEFAULT_ORDERS, seed: int = DEFAULT_SEED) -> dict[str, int]:
-    """Fill the source with made data; see the module generator. Returns the rows of each table."""
+    """Fill the source with generated data; see the module generator. Returns the number of rows per table."""
     tables = generate(orders, seed)
     return _load(source, {name: (f"the generated {name}", _table(table)) for name, table in tables.items()})
 
 
 def from_directory(source: Database, directory: Path) -> dict[str, int]:
-    """Fill the source from ``<table>.parquet`` or ``<table>.csv`` files. Returns the rows of each table.
+    """Fill the source from ``<table>.parquet`` or ``<table>.csv`` files. Returns the number of rows per table.
 
     A CSV file has a header; an empty field is NULL and a quoted empty one is ''. Raises LocalError, and loads nothing,
     when a file is missing or cannot be read, names a column that the table does not have, lacks one that it needs, or
@@ -79,9 +79,9 @@ def _file(path: Path) -> Opener:
             raise LocalError(f"{path} cannot be read as Parquet: {error}") from error
         try:
             return _table(table)()
-        except pa.ArrowException as error:  # lists, structures, bytes that are no text: no column of ours holds them
+        except pa.ArrowException as error:  # lists, structures, binary: no source column has such a type
             types = ", ".join(f"{field.name} {field.type}" for field in table.schema)
-            raise LocalError(f"{path} cannot be written as rows of text: {error}. Its columns are {types}.") from error
+            raise LocalError(f"{path} cannot be converted to CSV: {error}. Its columns are {types}.") from error
 
     def open_csv() -> tuple[list[str], BinaryIO]:
         try:
@@ -114,7 +114,7 @@ def _load(source: Database, openers: Mapping[str, tuple[str, Opener]]) -> dict[s
         if full:
             raise LocalError(
                 f"The source already holds data ({', '.join(full)}): a seed fills an empty one. "
-                f"Start afresh with: {program()} local down --wipe"
+                f"Delete its data first with: {program()} local down --wipe"
             )
         rows = {}
         for table in TABLES:
@@ -135,7 +135,7 @@ def _copy(connection: pg8000.native.Connection, table: str, name: str, opener: O
         try:
             connection.run(compose(template, table=table, columns=columns), stream=stream)
         except pg8000.native.DatabaseError as error:
-            raise LocalError(f"{name} does not fit table {table}: {_words(error)}. Nothing was loaded.") from error
+            raise LocalError(f"{name} does not fit table {table}: {_reason(error)}. Nothing was loaded.") from error
     return int(connection.row_count)
 
 
@@ -166,8 +166,8 @@ def _has_rows(connection: pg8000.native.Connection, table: str) -> bool:
     return bool(connection.run(compose("SELECT 1 FROM {table} LIMIT 1", table=table)))
 
 
-def _words(error: pg8000.native.DatabaseError) -> str:
-    """What PostgreSQL said: the message, the detail, and where (which names line and column)."""
-    said = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
-    parts = [said[key] for key in ("M", "D", "W") if key in said]
+def _reason(error: pg8000.native.DatabaseError) -> str:
+    """Return PostgreSQL's message, its detail and its context (with line and column)."""
+    fields = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
+    parts = [fields[key] for key in ("M", "D", "W") if key in fields]
     return "; ".join(part.rstrip(".") for part in parts) or str(error)

@@ -1,4 +1,4 @@
-"""SQL whose table and column names are only known when it runs: from a template, every name quoted."""
+"""Composes SQL from templates, with table and column names quoted."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from pg8000.native import identifier
 
 
 def compose(template: str, **names: str | list[str]) -> str:
-    """The template with each ``{name}`` replaced by the quoted identifier, a list by its items with commas between.
+    """Return the template with each ``{name}`` replaced by the quoted identifier, or by a comma-separated list.
 
-    Names alone: a value goes to the server beside the statement, as ``:value``.
+    For names only: pass a value to the server as a parameter, ``:value``.
     """
     quoted = {
         place: identifier(name) if isinstance(name, str) else ", ".join(map(identifier, name))
