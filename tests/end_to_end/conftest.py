@@ -1,4 +1,4 @@
-"""One embedded stack for all tests here: a real PostgreSQL, the emulated AWS, the real packages, the real triggers."""
+"""One local stack for all tests here: a real PostgreSQL, the emulated AWS, the real packages, the real triggers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The wheel, installed in an empty environment, deploys the examples to the embedded stack, and they do their work."""
+"""The wheel, installed in an empty environment, deploys the examples to the local stack, and they do their work."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def test_up_twice_is_up_and_down_twice_is_down(root: Path) -> None:
     second = up(root, said)
 
     assert second == first
-    assert said[-1] == "The embedded stack is already up"
+    assert said[-1] == "The local stack is already up"
     assert embedded.load_stack(root) == first
     assert all(listens(port) for port in ports_of(first))
     assert embedded.down(root)
@@ -103,7 +103,7 @@ def test_up_after_a_crash_cleans_up_and_keeps_the_source(root: Path) -> None:
     crashed.warehouse.connect().run("CREATE TABLE ledger (batch bigint)")
     os.kill(crashed.processes[EMULATOR].pid, signal.SIGKILL)
     eventually(lambda: embedded.running_stack(root) is None)
-    with pytest.raises(LocalError, match="the emulated AWS ended without being asked to"):
+    with pytest.raises(LocalError, match="the emulated AWS ended unexpectedly"):
         embedded.load_stack(root)
     said: list[str] = []
 

@@ -1,4 +1,4 @@
-"""What an embedded stack is: a value, the file ``.local/stack.json``, and the variables that point tools at it."""
+"""What a local stack is: a value, the file ``.local/stack.json``, and the variables that point tools at it."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def read_stack(path: Path) -> Stack:
         )
     except (ValueError, KeyError, TypeError) as error:
         raise LocalError(
-            f"{path} cannot be read as the description of an embedded stack ({error!r}). "
+            f"{path} cannot be read as the description of a local stack ({error!r}). "
             f"Delete it, and run: {program()} local down"
         ) from error
 

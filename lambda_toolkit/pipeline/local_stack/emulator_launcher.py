@@ -36,18 +36,18 @@ def main() -> None:
     parser.add_argument("--clock-speed-file", type=Path, required=True)
     parser.add_argument("--mail-sink", type=Path, required=True)
     arguments = parser.parse_args()
-    hasten_schedules(arguments.clock_speed_file)
-    leave_alarms_alone()
-    demand_permissions()
+    speed_up_schedules(arguments.clock_speed_file)
+    disable_alarm_evaluation()
+    enforce_invoke_permissions()
     deliver_emails(arguments.mail_sink)
-    list_more_tags()
-    trust_the_loopback_interface()
+    extend_tag_listing()
+    treat_loopback_as_tls()
     app = importlib.import_module("ministack.app")
     sys.argv = ["ministack"]  # it reads its own command line
     app.main()
 
 
-def hasten_schedules(speed_file: Path) -> None:
+def speed_up_schedules(speed_file: Path) -> None:
     """Make the intervals of ``rate()`` schedules pass as many times faster as the file says."""
     eventbridge = importlib.import_module("ministack.services.eventbridge")
     seconds_of = _private(eventbridge, "_parse_rate_seconds")
@@ -61,14 +61,14 @@ def hasten_schedules(speed_file: Path) -> None:
     vars(eventbridge).update(_parse_rate_seconds=hastened, _SCHEDULER_TICK_INTERVAL=SCHEDULE_TICK)
 
 
-def leave_alarms_alone() -> None:
+def disable_alarm_evaluation() -> None:
     """Stop ministack from evaluating metric alarms itself."""
     cloudwatch = importlib.import_module("ministack.services.cloudwatch")
     _private(cloudwatch, "_evaluate_alarm")
     vars(cloudwatch).update(_evaluate_alarm=lambda alarm: None)
 
 
-def demand_permissions() -> None:
+def enforce_invoke_permissions() -> None:
     """Let rules and buckets invoke only functions whose policy permits it (``AddPermission``)."""
     eventbridge, s3 = (importlib.import_module(f"ministack.services.{name}") for name in ("eventbridge", "s3"))
     lambda_svc = importlib.import_module("ministack.services.lambda_svc")
@@ -142,7 +142,7 @@ def deliver_emails(directory: Path) -> None:
     vars(sns).update(_fanout=fan_out_and_deliver)
 
 
-def list_more_tags() -> None:
+def extend_tag_listing() -> None:
     """Let ``GetResources`` find log groups, alarms and secrets by their tags, too."""
     tagging, logs, cloudwatch = (
         importlib.import_module(f"ministack.services.{name}") for name in ("tagging", "cloudwatch_logs", "cloudwatch")
@@ -165,7 +165,7 @@ def list_more_tags() -> None:
     collectors.update(logs=of_log_groups, cloudwatch=of_alarms, secretsmanager=secrets)
 
 
-def trust_the_loopback_interface() -> None:
+def treat_loopback_as_tls() -> None:
     """Take what comes over it for as safe as TLS."""
     policies = importlib.import_module("ministack.core.iam_evaluator")
     pin: Callable[[str, bool], None] = _private(policies, "pin_request_origin")

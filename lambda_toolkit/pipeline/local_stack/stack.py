@@ -1,4 +1,4 @@
-"""The embedded stack as a whole: started, found again, and stopped with nothing left behind.
+"""The local stack as a whole: started, found again, and stopped with nothing left behind.
 
 Everything it has is below ``.local``: the databases' files, what the emulated AWS keeps, the logs, the mail sink, and
 ``stack.json`` (readable by its owner alone), which says where everything is while it is up.
@@ -81,7 +81,7 @@ def up(
     with _locked(directory):
         running = running_stack(root)
         if running is not None:
-            say("The embedded stack is already up")
+            say("The local stack is already up")
             emulator.set_clock_speed(directory / EMULATOR, clock_speed)
             return running
         _stop_everything(directory, say)
@@ -129,10 +129,10 @@ def load_stack(root: Path) -> Stack:
     ended = _ended_parts(root)
     if ended:
         raise LocalError(
-            f"The embedded stack is not whole any more: {' and '.join(ended)} ended without being asked to. "
+            f"The local stack is incomplete: {' and '.join(ended)} ended unexpectedly. "
             f"Start it again with: {program()} local up"
         )
-    raise LocalError(f"The embedded stack is not up. Start it with: {program()} local up")
+    raise LocalError(f"The local stack is not up. Start it with: {program()} local up")
 
 
 def _ended_parts(root: Path) -> list[str]:
@@ -198,7 +198,7 @@ def _start(
     write_stack(stack)
     emulator.await_ready(aws, log)
     _await_evaluator(processes[EVALUATOR], directory / "alarm-evaluator.log")
-    say("The embedded stack is up")
+    say("The local stack is up")
     return stack
 
 
@@ -278,7 +278,7 @@ def _lake_is_whole(directory: Path, say: Progress) -> bool:
     has_databases = postgres_server.has_data(directory / POSTGRES)
     has_lake = (directory / EMULATOR / "state").is_dir()
     if emulator.lost_memory(directory / EMULATOR):
-        say("The emulated AWS was not stopped in order the last time: lake and warehouse start empty, the source stays")
+        say("The emulated AWS was killed before it saved its state: lake and warehouse start empty, the source stays")
     elif has_databases and not has_lake:
         say("The lake was lost: the warehouse starts empty, too, and the source stays")
     elif has_lake and not has_databases:
@@ -309,7 +309,7 @@ def _locked(directory: Path) -> Iterator[TextIO]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise LocalError(
-                f"Another command is starting or stopping the embedded stack in {directory}. Wait until it is done."
+                f"Another command is starting or stopping the local stack in {directory}. Wait until it is done."
             ) from None
         yield lock
 

@@ -33,7 +33,7 @@ def test_intervals_pass_faster_and_the_speed_can_change(
     )
     emulator.set_clock_speed(tmp_path, 12)
 
-    emulator_launcher.hasten_schedules(emulator.clock_speed_file(tmp_path))
+    emulator_launcher.speed_up_schedules(emulator.clock_speed_file(tmp_path))
 
     assert vars(eventbridge)["_SCHEDULER_TICK_INTERVAL"] == 1
     assert vars(eventbridge)["_parse_rate_seconds"]("rate(1 minute)") == 5
@@ -74,7 +74,7 @@ def test_what_asks_for_tls_is_content_with_this_machine(monkeypatch: pytest.Monk
     for module in (types.ModuleType("ministack"), types.ModuleType("ministack.core"), policies):
         monkeypatch.setitem(sys.modules, module.__name__, module)
 
-    emulator_launcher.trust_the_loopback_interface()
+    emulator_launcher.treat_loopback_as_tls()
     for source_ip, secure in (("127.0.0.1", False), ("10.0.0.1", False), ("10.0.0.1", True)):
         vars(policies)["pin_request_origin"](source_ip, secure)
 
@@ -119,7 +119,7 @@ def test_rules_and_buckets_invoke_only_what_permits_them(fake_ministack: dict[st
         target["Arn"]
     )
     vars(fake_ministack["s3"])["_deliver_event_to_lambda"] = lambda arn, payload, region: invoked.append(f"s3 {arn}")
-    emulator_launcher.demand_permissions()
+    emulator_launcher.enforce_invoke_permissions()
 
     for arn in (FUNCTION, "arn:aws:lambda:theirs", "arn:aws:sqs:queue"):
         vars(fake_ministack["eventbridge"])["_invoke_target"]({"Arn": arn}, {}, {"Arn": RULE}, None)
@@ -134,7 +134,7 @@ def test_alarms_are_left_to_the_clock(fake_ministack: dict[str, types.ModuleType
     cloudwatch = fake_ministack["cloudwatch"]
     vars(cloudwatch)["_evaluate_alarm"] = pytest.fail
 
-    emulator_launcher.leave_alarms_alone()
+    emulator_launcher.disable_alarm_evaluation()
 
     assert vars(cloudwatch)["_evaluate_alarm"]({"AlarmName": "any"}) is None
 
@@ -142,9 +142,9 @@ def test_alarms_are_left_to_the_clock(fake_ministack: dict[str, types.ModuleType
 @pytest.mark.parametrize(
     ("change", "name"),
     [
-        (lambda path: emulator_launcher.hasten_schedules(path), "eventbridge._parse_rate_seconds"),
-        (lambda path: emulator_launcher.leave_alarms_alone(), "cloudwatch._evaluate_alarm"),
-        (lambda path: emulator_launcher.demand_permissions(), "lambda_svc._get_base_func_record_for_ref"),
+        (lambda path: emulator_launcher.speed_up_schedules(path), "eventbridge._parse_rate_seconds"),
+        (lambda path: emulator_launcher.disable_alarm_evaluation(), "cloudwatch._evaluate_alarm"),
+        (lambda path: emulator_launcher.enforce_invoke_permissions(), "lambda_svc._get_base_func_record_for_ref"),
         (lambda path: emulator_launcher.deliver_emails(path), "sns._fanout"),
     ],
 )
