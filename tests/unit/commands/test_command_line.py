@@ -82,7 +82,7 @@ def test_help_is_shown_quickly():
         after = os.times()
         used = after.children_user + after.children_system - before.children_user - before.children_system
         seconds.append(used)
-    assert min(seconds) < 0.15
+    assert min(seconds) < 0.3
 
 
 @pytest.mark.parametrize("arguments", [[], ["--json"], ["deploy"]])
