@@ -397,7 +397,7 @@ def _run(mutation: Mutation, copy: Path) -> tuple[str | None, str | None]:
         )
     except subprocess.TimeoutExpired:
         return None, f"its tests took longer than {TIMEOUT} s"
-    failed = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - |$)", done.stdout, re.MULTILINE)
+    failed = re.search(r"^FAILED (.+?)(?: - |$)", done.stdout, re.MULTILINE)
     if done.returncode == 1 and failed:
         return failed[1], None
     if done.returncode == 0:
