@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lambda_toolkit.pipeline.lambdas.load.warehouse.staging import to_csv
+from lambda_toolkit.pipeline.lambdas.load.warehouse.session import to_csv
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import transaction
 from lambda_toolkit.pipeline.lambdas.transform.columns.cast import cast_column
 

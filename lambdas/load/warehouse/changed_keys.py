@@ -9,9 +9,7 @@ import pyarrow as pa
 from ...shared.declarations import WarehouseTable
 from ...shared.postgres import sql
 from .kinds import kind_of
-from .session import WarehouseSession
-from .staging import stage_rows, temporary
-from .tables import stage_deleted_keys
+from .session import WarehouseSession, stage_deleted_keys, stage_rows, temporary
 
 # The pending rows of the batch count as changed: in the revision they may be others.
 _PENDING_KEYS = """

@@ -15,8 +15,7 @@ from ...shared.lake.manifest import ProcessedManifest, processed_manifest
 from ...shared.lake.object_keys import manifest_key
 from ...shared.lake.store import Lake
 from ...shared.postgres import sql
-from .session import WarehouseSession
-from .staging import analyze, copy_rows, temporary
+from .session import WarehouseSession, analyze, copy_rows, temporary
 
 BATCH, DELETED = "_batch", "_deleted"  # columns of the staging table of events, after those of the table
 T = TypeVar("T")

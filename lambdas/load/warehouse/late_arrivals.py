@@ -11,8 +11,7 @@ from ...shared.postgres import sql
 from .kinds import kind_of
 from .lake_history import stage_events
 from .pending import defer_unresolved_events
-from .session import WarehouseSession
-from .staging import analyze, temporary
+from .session import WarehouseSession, analyze, temporary
 
 _KEYS = "CREATE TEMPORARY TABLE $keys ON COMMIT DROP AS SELECT DISTINCT c.$key FROM $changed AS c"
 _DISCARD_PENDING = """

@@ -11,18 +11,30 @@ from pg8000.exceptions import DatabaseError
 from ...shared.declarations import Declarations, WarehouseTable
 from ...shared.lake.manifest import ProcessedManifest
 from ...shared.lake.store import Lake
+from ...shared.postgres import sql
 from ...shared.postgres.connection import message, sqlstate, transaction
 from ...shared.postgres.copy import Connection
-from . import ledger, pending, rejects, requirements, tables
+from . import ledger, pending, rejects, requirements
 from .changed_keys import stage_changed_keys
 from .interface import LedgerEntry, RefusedError, Staging
 from .kinds import kind_of
 from .late_arrivals import rebuild_history
+from .pending import stage_resolvable
 from .schemas import LIVE, SchemaNames
-from .session import WarehouseSession
-from .staging import stage_rows, temporary
+from .session import WarehouseSession, stage_deleted_keys, stage_rows, temporary
 
 _UNPREPARED = ("42P01", "42703", "42P10")  # no such table, no such column, no unique key to upsert by
+_UNDELETE = """
+    UPDATE $deletion AS d SET undeleted_batch = $batch
+    FROM $staging AS s WHERE d.table_name = $name AND d.key = s.$key::text AND d.undeleted_batch IS NULL
+"""
+_DELETE = """
+    INSERT INTO $deletion (table_name, key, batch)
+    SELECT $name, s.$key::text, $batch FROM $staging AS s
+    WHERE NOT EXISTS (
+        SELECT FROM $deletion AS d WHERE d.table_name = $name AND d.key = s.$key::text AND d.undeleted_batch IS NULL
+    )
+"""
 
 
 class PostgresWarehouse:
@@ -84,15 +96,15 @@ class PostgresBatch:
 
     def supersede(self, table: WarehouseTable, staging: Staging) -> None:
         """Discards first, then undeletes."""
-        tables.supersede(self._session, table, temporary(staging.name), self._batch)
+        _supersede(self._session, table, temporary(staging.name), self._batch)
 
     def delete(self, table: WarehouseTable, keys: Iterable[pa.Table]) -> None:
         """Stages the keys, then records those that are not deleted yet."""
-        tables.delete(self._session, table, keys, self._batch)
+        _delete(self._session, table, keys, self._batch)
 
     def write_resolved(self, table: WarehouseTable) -> int:
         """Rebuilds the history of their keys from the oldest of these rows on."""
-        return tables.write_resolved(self._session, table, self._last_loaded)
+        return _write_resolved(self._session, table, self._last_loaded)
 
     def stage_changed_keys(
         self, table: WarehouseTable, rows: Iterable[pa.Table], deleted: Iterable[pa.Table] | None
@@ -117,3 +129,26 @@ class PostgresBatch:
         """Writes the rejected values, then the row of the revision."""
         rejects.replace(self._session, declarations, manifest, self._last_loaded)
         ledger.record_revision(self._session.connection, self._session.schemas, manifest, written)
+
+
+def _supersede(session: WarehouseSession, table: WarehouseTable, staging: sql.Fragment, batch: int) -> None:
+    """The staged rows of ``batch`` are the latest of their keys, and none of these keys is deleted any more."""
+    kind_of(table).discard_superseded(session, table, staging, batch)
+    session.run(_UNDELETE, **session.sql(table).parts, staging=staging, batch=sql.number(batch))
+
+
+def _delete(session: WarehouseSession, table: WarehouseTable, keys: Iterable[pa.Table], batch: int) -> None:
+    """Records that ``batch`` deletes ``keys``: Arrow tables with the field ``table.key``."""
+    staging = stage_deleted_keys(session, table, keys)
+    session.run(_DELETE, **session.sql(table).parts, staging=staging, batch=sql.number(batch))
+    kind_of(table).discard_superseded(session, table, staging, batch)
+
+
+def _write_resolved(session: WarehouseSession, table: WarehouseTable, last: int) -> int:
+    """Writes the pending rows of ``table`` that meet its requirements now, each at its position in the history.
+
+    ``last``: the last batch loaded. Returns how many rows were appended or upserted.
+    """
+    resolvable = temporary(f"resolvable_{table.name}")
+    first = stage_resolvable(session, table, resolvable)
+    return 0 if first is None else rebuild_history(session, table, resolvable, first, last)

@@ -15,8 +15,7 @@ from ...shared.lake.manifest import ProcessedManifest
 from ...shared.lake.store import Lake
 from ...shared.postgres import sql
 from .lake_history import stage_events
-from .session import WarehouseSession
-from .staging import copy_rows, temporary
+from .session import WarehouseSession, copy_rows, temporary
 
 _FILE_COLUMNS = ("key", "column", "value", "reason")
 _COLUMNS = ("key", "column_name", "value", "reason", "table_name", "batch")
