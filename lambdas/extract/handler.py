@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..shared import clients, declarations
+from ..shared import declarations, runtime
 from ..shared.deadline import Deadline, seconds_left
 from ..shared.errors import PipelineError
 from ..shared.events import ExtractRequest, ExtractResult, extract_request
-from ..shared.postgres import secret
-from ..shared.postgres.connection import connected
+from ..shared.postgres.connection import Credentials, connected
 from ..shared.runtime import checked, logged, logger
 from .extraction import Extracted, Request, extract_all
 from .limits import Limits
@@ -19,8 +18,12 @@ RESERVE = 60.0  # seconds at the end of an invocation, for storing what was read
 RESERVED_SHARE = 0.2  # of the function's timeout, where that is a shorter reserve
 
 
+def _credentials() -> Credentials:
+    return Credentials.from_secret(runtime.client("secretsmanager"), runtime.setting("SOURCE_SECRET"))
+
+
 @logged
-@checked(lambda: secret.credentials("SOURCE_SECRET"), clients.ingestion_lake)
+@checked(_credentials, runtime.ingestion_lake)
 def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Captures the changes in the source since the last batch; more than fit into one batch become several.
 
@@ -30,8 +33,8 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     declared = declarations.load()
     request = _request(extract_request(event), frozenset(declared.source))
     limits = _limits(context)
-    with connected(secret.credentials("SOURCE_SECRET")) as connection:
-        done = extract_all(PostgresSource(connection), clients.ingestion_lake(), declared, request, limits, _log)
+    with connected(_credentials()) as connection:
+        done = extract_all(PostgresSource(connection), runtime.ingestion_lake(), declared, request, limits, _log)
     return ExtractResult(done.batch, done.last_batch, done.rows, done.deleted, done.incomplete).to_json()
 
 

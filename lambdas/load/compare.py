@@ -11,8 +11,7 @@ from typing import Any
 from ..shared.declarations import Declarations, WarehouseTable
 from ..shared.events import CompareResult, TableComparison
 from ..shared.postgres import sql
-from ..shared.postgres.connection import transaction
-from ..shared.postgres.copy import Connection
+from ..shared.postgres.connection import Connection, transaction
 from .warehouse.kinds import kind_of
 from .warehouse.ledger import check_prepared, last_entry
 from .warehouse.schemas import SchemaNames

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, assert_never
 
-from ..shared import clients, declarations
+from ..shared import declarations, runtime
 from ..shared.deadline import Deadline, seconds_left
 from ..shared.errors import PipelineError
 from ..shared.events import (
@@ -22,9 +22,7 @@ from ..shared.events import (
     load_request,
 )
 from ..shared.message import Message
-from ..shared.postgres import secret
-from ..shared.postgres.connection import connected
-from ..shared.postgres.copy import Connection
+from ..shared.postgres.connection import Connection, Credentials, connected
 from ..shared.runtime import checked, count_rejected, logged, logger
 from .compare import compare
 from .loading import Loaded, load, report
@@ -38,15 +36,19 @@ RESERVE = 20.0  # seconds for what comes after the last batch
 SAFETY_FACTOR = 1.5  # a batch may take that many times as long as the longest before it
 
 
+def _credentials() -> Credentials:
+    return Credentials.from_secret(runtime.client("secretsmanager"), runtime.setting("WAREHOUSE_SECRET"))
+
+
 @logged
-@checked(lambda: secret.credentials("WAREHOUSE_SECRET"), clients.processed_lake)
+@checked(_credentials, runtime.processed_lake)
 def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Loads the batches that the warehouse does not have yet, in order; or runs the event's ``action``.
 
     Raises PipelineError for an event that ``events.load_request`` refuses, and what the action raises.
     """
     request = load_request(event)
-    with connected(secret.credentials("WAREHOUSE_SECRET")) as connection:
+    with connected(_credentials()) as connection:
         return _answer(connection, request, context).to_json()
 
 
@@ -73,7 +75,7 @@ def _answer(connection: Connection, request: LoadEvent, context: Any) -> Message
 def _load(connection: Connection, context: Any) -> LoadResult:
     result = load(
         PostgresWarehouse(connection),
-        clients.processed_lake(),
+        runtime.processed_lake(),
         declarations.load(),
         has_time_for_next=_deadline(context).has_time_for_next,
     )
@@ -94,7 +96,7 @@ def _replay(connection: Connection, request: LoadReplayRequest, context: Any) ->
         raise PipelineError("The event of load, action replay: `batches` must name at least one batch.")
     done = replay(
         PostgresWarehouse(connection),
-        clients.processed_lake(),
+        runtime.processed_lake(),
         declarations.load(),
         list(request.batches),
         has_time_for_next=_deadline(context).has_time_for_next,
@@ -111,7 +113,7 @@ def _replay(connection: Connection, request: LoadReplayRequest, context: Any) ->
 
 def _rebuild(connection: Connection, request: RebuildRequest, context: Any) -> RebuildResult:
     shadow = PostgresWarehouse(connection, _shadow(request.schema))
-    done = rebuild(shadow, clients.processed_lake(), declarations.load(), _deadline(context).has_time_for_next)
+    done = rebuild(shadow, runtime.processed_lake(), declarations.load(), _deadline(context).has_time_for_next)
     return RebuildResult(
         done.last_batch,
         tuple(done.loaded),

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ..shared.declarations import Declarations, WarehouseTable
 from ..shared.events import OpenCounts, OpenItem, RejectedResult
 from ..shared.postgres import sql
-from ..shared.postgres.copy import Connection
+from ..shared.postgres.connection import Connection
 from .warehouse.ledger import check_prepared
 from .warehouse.requirements import Requirement, requirements
 from .warehouse.schemas import LIVE, SchemaNames

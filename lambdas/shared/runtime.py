@@ -1,4 +1,4 @@
-"""What the handlers share: structured logs, the check of a new version, and the metric of rejected rows."""
+"""What the handlers share: logs, the check of a new version, metrics, environment variables, AWS clients, lakes."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from aws_lambda_powertools import Logger
 from . import declarations
 from .errors import PipelineError
 from .events import CheckRequest, CheckResult
+from .lake.store import Lake
 
 Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
 
@@ -73,3 +74,30 @@ def count_rejected(rows: int, context: Any) -> None:
     metrics.add_dimension("FunctionName", str(getattr(context, "function_name", "local")))
     metrics.add_metric(METRIC, MetricUnit.Count, rows)
     metrics.flush_metrics()
+
+
+@functools.cache
+def client(service: str) -> Any:
+    """The boto3 client of ``service``, cached. boto3 finds endpoint, region and credentials."""
+    import boto3
+    from botocore.config import Config
+
+    return boto3.client(service, config=Config(connect_timeout=10, retries={"mode": "standard", "max_attempts": 5}))
+
+
+def setting(name: str) -> str:
+    """The environment variable ``name``. Raises PipelineError when the function was deployed without it."""
+    value = os.environ.get(name)
+    if not value:
+        raise PipelineError(f"The environment variable {name} is not set: the function was deployed without it.")
+    return value
+
+
+def ingestion_lake() -> Lake:
+    """The ingestion bucket, which extract writes. Raises PipelineError when its name is not set."""
+    return Lake(client("s3"), setting("INGESTION_BUCKET"))
+
+
+def processed_lake() -> Lake:
+    """The processed bucket, which transform writes. Raises PipelineError when its name is not set."""
+    return Lake(client("s3"), setting("PROCESSED_BUCKET"))

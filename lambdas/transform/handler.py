@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ..shared import clients, declarations
+from ..shared import declarations, runtime
 from ..shared.deadline import Deadline, seconds_left
 from ..shared.errors import PipelineError
 from ..shared.events import (
@@ -36,7 +36,7 @@ SAFETY_FACTOR = 2.0  # a batch may take that many times as long as the longest b
 
 
 @logged
-@checked(clients.ingestion_lake, clients.processed_lake)
+@checked(runtime.ingestion_lake, runtime.processed_lake)
 def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Transforms the batches that the event names. Events may be delivered twice, late or out of order.
 
@@ -64,7 +64,7 @@ def _result(done: list[ProcessedManifest]) -> TransformResult:
 def _scheduled(context: Any, now: datetime) -> SweepResult:
     """Transforms the batches whose event was missed, as far as there is time, and deletes orphaned files."""
     deadline = Deadline(seconds_left(context), RESERVE, SAFETY_FACTOR)
-    ingestion, processed = clients.ingestion_lake(), clients.processed_lake()
+    ingestion, processed = runtime.ingestion_lake(), runtime.processed_lake()
     done = []
     for batch in missed_batches(ingestion, processed, now):
         if not deadline.has_time_for_next():
@@ -100,12 +100,12 @@ def _age(days: str | None) -> timedelta:
 
 
 def _transform(batch: int, context: Any) -> ProcessedManifest:
-    lakes = clients.ingestion_lake(), clients.processed_lake()
+    lakes = runtime.ingestion_lake(), runtime.processed_lake()
     return transform(*lakes, declarations.load(), batch, report=_reporter(context)).manifest
 
 
 def _replay(batch: int, context: Any) -> TransformReplayResult:
-    lakes = clients.ingestion_lake(), clients.processed_lake()
+    lakes = runtime.ingestion_lake(), runtime.processed_lake()
     done = replay(*lakes, declarations.load(), batch, report=_reporter(context))
     return TransformReplayResult(batch, done.manifest.revision, _rejected(done.manifest), changed=done.created)
 

@@ -13,11 +13,10 @@ import boto3
 import moto
 import pytest
 
-from lambda_toolkit.pipeline.lambdas.shared import clients, runtime
+from lambda_toolkit.pipeline.lambdas.shared import runtime
 from lambda_toolkit.pipeline.lambdas.shared.declarations import parse
 from lambda_toolkit.pipeline.lambdas.shared.lake.store import Lake
-from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Credentials, connect
-from lambda_toolkit.pipeline.lambdas.shared.postgres.copy import Connection
+from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection, Credentials, connect
 from lambda_toolkit.pipeline.warehouse.preparation import prepare
 from tests.support.pipeline import READER_PASSWORD, SEED, Pipeline, credentials_of
 from tests.support.repository import CONFIG, configuration
@@ -127,9 +126,9 @@ def deployed(pipeline, credentials, buckets, monkeypatch, tmp_path):
         "POWERTOOLS_SERVICE_NAME": "transform",
     }.items():
         monkeypatch.setenv(name, value)
-    clients.client.cache_clear()
+    runtime.client.cache_clear()
     yield pipeline
-    clients.client.cache_clear()
+    runtime.client.cache_clear()
 
 
 @pytest.fixture

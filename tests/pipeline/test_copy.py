@@ -8,8 +8,7 @@ import pg8000.native
 import pytest
 from pg8000.exceptions import DatabaseError
 
-from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import connected
-from lambda_toolkit.pipeline.lambdas.shared.postgres.copy import BUFFER, PRIVATE_NAMES, whole_rows
+from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import BUFFER, PRIVATE_NAMES, connected, whole_rows
 
 
 @pytest.fixture

@@ -38,8 +38,8 @@ def warehouse(empty):
 @pytest.fixture
 def load(credentials, warehouse, lake, monkeypatch):
     """The handler of load on this warehouse and this lake."""
-    monkeypatch.setattr(handler.secret, "credentials", lambda _: credentials[1])
-    monkeypatch.setattr(handler.clients, "processed_lake", lambda: lake)
+    monkeypatch.setattr(handler, "_credentials", lambda: credentials[1])
+    monkeypatch.setattr(handler.runtime, "processed_lake", lambda: lake)
     monkeypatch.setattr(handler.declarations, "load", lambda: DECLARED)
 
     def call(event, context=None):

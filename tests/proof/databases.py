@@ -11,8 +11,7 @@ from pg8000.exceptions import InterfaceError
 
 from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import LIVE, SchemaNames
 from lambda_toolkit.pipeline.lambdas.shared.declarations import Declarations
-from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Credentials, connect
-from lambda_toolkit.pipeline.lambdas.shared.postgres.copy import Connection
+from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection, Credentials, connect
 from lambda_toolkit.pipeline.warehouse.preparation import prepare
 from tests.proof.crashes import CrashingConnection
 

@@ -14,8 +14,7 @@ from lambda_toolkit.pipeline.lambdas.load.loading import Loaded, load
 from lambda_toolkit.pipeline.lambdas.load.warehouse.postgres import PostgresWarehouse
 from lambda_toolkit.pipeline.lambdas.shared.declarations import Declarations
 from lambda_toolkit.pipeline.lambdas.shared.lake.store import Lake
-from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Credentials
-from lambda_toolkit.pipeline.lambdas.shared.postgres.copy import Connection
+from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection, Credentials
 from lambda_toolkit.pipeline.lambdas.transform.batch import Transformed, replay, transform
 from lambda_toolkit.pipeline.local_stack.postgres_server import Server
 

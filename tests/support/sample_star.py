@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from lambda_toolkit.pipeline.lambdas.shared.declarations import parse
-from lambda_toolkit.pipeline.lambdas.shared.postgres.copy import Connection
+from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection
 from tests.support.written_lake import WrittenLake
 
 SCHEMA = """

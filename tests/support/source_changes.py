@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from lambda_toolkit.pipeline.lambdas.shared.postgres.copy import Connection
+from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection
 
 _FIRST = 1000
 _NUMBERS = itertools.count(_FIRST)

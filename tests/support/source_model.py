@@ -6,7 +6,7 @@ from typing import Any
 
 import pycountry
 
-from lambda_toolkit.pipeline.lambdas.shared.postgres.copy import Connection
+from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection
 
 EXPECTED = {  # warehouse table -> the present state in plain SQL over the source, the key first
     "dim_staff": """SELECT s.staff_id, s.first_name, s.last_name, d.department_name, d.location, s.email_address

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import batch_of
-from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Credentials, connect
-from lambda_toolkit.pipeline.lambdas.shared.postgres.copy import Connection
+from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection, Credentials, connect
 from lambda_toolkit.pipeline.local_stack import emulator
 from tests.support.fault_proxies import FaultProxy
 from tests.support.repository import REPOSITORY

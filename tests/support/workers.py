@@ -39,9 +39,9 @@ def main() -> None:
         name: importlib.import_module(f"lambda_toolkit.pipeline.lambdas.{name}.handler").lambda_handler
         for name in FUNCTIONS
     }
-    clients = importlib.import_module("lambda_toolkit.pipeline.lambdas.shared.clients")
+    runtime = importlib.import_module("lambda_toolkit.pipeline.lambdas.shared.runtime")
     for service in ("s3", "secretsmanager"):
-        clients.client(service)  # made here, connected to in the worker
+        runtime.client(service)  # made here, connected to in the worker
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     log = os.open(os.environ["FUNCTIONS_LOG"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(log, 1)  # what the functions print and log

@@ -18,8 +18,7 @@ from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import (
 from lambda_toolkit.pipeline.lambdas.shared.declarations import FACT, Declarations, WarehouseTable
 from lambda_toolkit.pipeline.lambdas.shared.errors import WarehouseError
 from lambda_toolkit.pipeline.lambdas.shared.postgres import sql
-from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import message, transaction
-from lambda_toolkit.pipeline.lambdas.shared.postgres.copy import Connection
+from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection, message, transaction
 from lambda_toolkit.pipeline.warehouse.ddl import CreateTable, statements
 from lambda_toolkit.pipeline.warehouse.views import view_statement, views
 

@@ -11,8 +11,7 @@ from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import CONTROL_TABLE
 from lambda_toolkit.pipeline.lambdas.shared.declarations import Declarations
 from lambda_toolkit.pipeline.lambdas.shared.errors import WarehouseError
 from lambda_toolkit.pipeline.lambdas.shared.postgres import sql
-from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import message
-from lambda_toolkit.pipeline.lambdas.shared.postgres.copy import Connection
+from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection, message
 from lambda_toolkit.pipeline.warehouse.ddl import statements
 from lambda_toolkit.pipeline.warehouse.preparation import columns_of
 from lambda_toolkit.pipeline.warehouse.views import views

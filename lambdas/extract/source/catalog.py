@@ -12,7 +12,7 @@ from ...shared.declarations import SourceTable
 from ...shared.errors import SourceError
 from ...shared.expressions import EXPRESSIONS, Expression
 from ...shared.postgres import sql
-from ...shared.postgres.copy import Connection
+from ...shared.postgres.connection import Connection
 
 _WITHOUT_XMIN: Mapping[str, str] = {"v": "a view", "m": "a materialized view", "f": "a foreign table"}
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 from ...shared.declarations import SourceTable
 from ...shared.lake.manifest import SourceIdentity
 from ...shared.postgres import sql
-from ...shared.postgres.copy import Connection
+from ...shared.postgres.connection import Connection
 from ..row_set import RowSet
 from .catalog import TableInfo, check_relkind, introspect, is_lockable, partitions
 from .conditions import condition, written_since

@@ -13,7 +13,7 @@ import pyarrow.csv as pc
 
 from ...shared.arrow_types import UNREADABLE
 from ...shared.postgres import sql
-from ...shared.postgres.copy import Connection
+from ...shared.postgres.connection import Connection
 from .catalog import Column
 
 CHUNK_BYTES = 4 * 1024 * 1024  # of CSV: enough for Arrow's parser to run at its best

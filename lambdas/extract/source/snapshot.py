@@ -11,8 +11,7 @@ from pg8000.exceptions import DatabaseError
 from ...shared.errors import SourceError
 from ...shared.lake.manifest import SourceIdentity
 from ...shared.postgres import sql
-from ...shared.postgres.connection import message, sqlstate, transaction
-from ...shared.postgres.copy import Connection
+from ...shared.postgres.connection import Connection, message, sqlstate, transaction
 
 XID_HORIZON = 2**31  # transactions: an id that is older compares as newer, as ids have 32 bits and wrap around
 

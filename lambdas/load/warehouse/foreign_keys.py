@@ -14,7 +14,7 @@ from pg8000.exceptions import DatabaseError
 
 from ...shared.declarations import WarehouseTable
 from ...shared.postgres import sql
-from ...shared.postgres.copy import Connection
+from ...shared.postgres.connection import Connection
 from .schemas import SchemaNames
 
 MANY = 50_000  # rows: with nine foreign keys they take 2 s one by one

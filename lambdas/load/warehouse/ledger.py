@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from ...shared.errors import NotPreparedError
 from ...shared.lake.manifest import ProcessedManifest
 from ...shared.postgres import sql
-from ...shared.postgres.copy import Connection
+from ...shared.postgres.connection import Connection
 from .interface import LedgerEntry
 from .schemas import CONTROL_TABLES, FORMAT_TABLE, FORMAT_VERSION, LIVE, SchemaNames
 

@@ -12,8 +12,7 @@ from ...shared.declarations import Declarations, WarehouseTable
 from ...shared.lake.manifest import ProcessedManifest
 from ...shared.lake.store import Lake
 from ...shared.postgres import sql
-from ...shared.postgres.connection import message, sqlstate, transaction
-from ...shared.postgres.copy import Connection
+from ...shared.postgres.connection import Connection, message, sqlstate, transaction
 from . import ledger, pending, rejects, requirements
 from .changed_keys import stage_changed_keys
 from .interface import LedgerEntry, RefusedError, Staging

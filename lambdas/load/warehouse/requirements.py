@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from ...shared.declarations import Declarations, WarehouseTable
 from ...shared.postgres import sql
-from ...shared.postgres.copy import Connection
+from ...shared.postgres.connection import Connection
 from .schemas import LIVE, SchemaNames
 
 _FOREIGN_KEYS = """

@@ -15,7 +15,7 @@ import pyarrow.csv as pc
 from ...shared.declarations import WarehouseTable
 from ...shared.lake.store import Lake
 from ...shared.postgres import sql
-from ...shared.postgres.copy import Connection
+from ...shared.postgres.connection import Connection
 from .schemas import SchemaNames
 
 # The batch that appended a version `t`, as `v`: NULL for a row that load did not write.

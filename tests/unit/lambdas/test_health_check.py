@@ -10,7 +10,7 @@ import pytest
 
 from lambda_toolkit.pipeline.lambdas.extract.handler import lambda_handler as extract
 from lambda_toolkit.pipeline.lambdas.load.handler import lambda_handler as load
-from lambda_toolkit.pipeline.lambdas.shared import clients
+from lambda_toolkit.pipeline.lambdas.shared import runtime
 from lambda_toolkit.pipeline.lambdas.shared.errors import PipelineError
 from lambda_toolkit.pipeline.lambdas.transform.handler import lambda_handler as transform
 from tests.support.repository import configuration
@@ -38,7 +38,7 @@ def deployed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setenv(name, "a-bucket")
     for name in ("SOURCE_SECRET", "WAREHOUSE_SECRET"):
         monkeypatch.setenv(name, "shop/database")
-    monkeypatch.setattr(clients, "client", lambda service: Secrets())
+    monkeypatch.setattr(runtime, "client", lambda service: Secrets())
 
 
 @pytest.mark.parametrize("handler", [extract, transform, load])
