@@ -80,8 +80,8 @@ MUTATIONS = (
             ),
             (
                 "lambdas/extract/source/conditions.py",
-                "from .key_order import beyond, up_to",
-                "from .key_order import beyond, up_to\nfrom .snapshot import SNAPSHOTS",
+                "from .catalog import Column, TableInfo",
+                "from .catalog import Column, TableInfo\nfrom .snapshot import SNAPSHOTS",
             ),
             (
                 "lambdas/extract/source/conditions.py",
@@ -189,7 +189,7 @@ MUTATIONS = (
     ),
     Mutation(
         "rejected rows are dropped silently",
-        "lambdas/transform/batch_files.py",
+        "lambdas/transform/batch.py",
         "                rejected[table.name] = output.rejected",
         "                pass",
         f"{VALUES} -k rejected",
@@ -217,7 +217,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a batch whose event was missed is not looked for",
-        "lambdas/transform/recovery.py",
+        "lambdas/transform/sweep.py",
         "        if found.number not in written and now - found.written > EVENT_TIMEOUT:",
         "        if False:",
         "tests/pipeline/test_replay.py -k missed",

@@ -14,13 +14,11 @@ from ..shared.lake.parquet import ParquetPart
 from ..shared.lake.store import Lake
 from .capture.by_transaction import capture
 from .capture.change_file import store, upload
-from .join_context import context_rows
-from .limits import DEFAULT_LIMITS, Budget, Limits
-from .row_set import RowSet, WrittenSince
+from .row_set import ReferencedBy, Referencing, RowSet, WrittenSince, intersection, union
 from .source.catalog import TableInfo, check_needed, drift
 from .source.interface import RowCounts, Source, SourceSnapshot
 from .source.reader import lake_schema
-from .table_plan import Captured, CaptureRun, Complete, TablePlan, stored_state
+from .table_plan import DEFAULT_LIMITS, Budget, Captured, CaptureRun, Complete, Limits, TablePlan, stored_state
 
 FULL, CHANGES = "full", "changes"  # modes of a manifest
 
@@ -198,7 +196,7 @@ def _read_context(
     changed = {name: found.changed_rows for name, found in captured.items()}
     available = {name: found.captured_rows for name, found in captured.items()}
     files = {}
-    for name, rows in context_rows(declarations, changed, available, active).items():
+    for name, rows in _context_rows(declarations, changed, available, active).items():
         plan = plans[name]
         if plan.full_refresh and isinstance(captured[name].state, Complete) and not plan.table.by_content:
             continue  # every row of it is among the changes
@@ -206,6 +204,34 @@ def _read_context(
         if file is not None:
             files[name] = file
     return files
+
+
+def _context_rows(
+    declarations: Declarations,
+    changed: Mapping[str, RowSet],
+    captured: Mapping[str, RowSet],
+    active: Collection[str],
+) -> dict[str, RowSet]:
+    """Source table -> its rows that belong to this batch's join context.
+
+    For each warehouse table with joins, when any of its source tables has changes: a changed row of a joined table
+    adds the rows that reference it; those, and every changed row, add all the rows that they reference.
+    ``changed``: the rows read as changes. ``captured``: the rows read in this batch or an earlier one; all others will
+    be read later, as changes. ``active``: the tables with changes.
+    """
+    context: dict[str, list[RowSet]] = {}
+    for table in declarations.warehouse.values():
+        if table.source is None or not table.joins or not {table.source, *table.joins} & set(active):
+            continue
+        referencing = [
+            intersection(captured[table.source], Referencing(column, joined, changed[joined]))
+            for joined, column in table.joins.items()
+        ]
+        context.setdefault(table.source, []).extend(referencing)
+        reached = union(changed[table.source], *referencing)
+        for joined, column in table.joins.items():
+            context.setdefault(joined, []).append(ReferencedBy(table.source, column, reached))
+    return {name: union(*found) for name, found in context.items()}
 
 
 def _context_file(run: CaptureRun, plan: TablePlan, rows: RowSet) -> DataFile | None:

@@ -11,8 +11,8 @@ from ..shared.events import ExtractRequest, ExtractResult, extract_request
 from ..shared.postgres.connection import Credentials, connected
 from ..shared.runtime import checked, logged, logger
 from .extraction import Extracted, Request, extract_all
-from .limits import Limits
 from .source.postgres import PostgresSource
+from .table_plan import Limits
 
 RESERVE = 60.0  # seconds at the end of an invocation, for storing what was read
 RESERVED_SHARE = 0.2  # of the function's timeout, where that is a shorter reserve

@@ -27,8 +27,7 @@ from ..shared.lake.manifest import ProcessedManifest
 from ..shared.lake.object_keys import batch_of
 from ..shared.runtime import checked, count_rejected, logged, logger
 from .batch import replay, transform
-from .orphans import AGE, sweep_ingestion, sweep_processed
-from .recovery import missed_batches
+from .sweep import AGE, missed_batches, sweep_ingestion, sweep_processed
 
 SHORTEST = timedelta(hours=1)  # four times what Lambda gives a run: how old an orphan must be at least
 RESERVE = 60.0  # seconds that a scheduled run leaves unused, so that none is cut off

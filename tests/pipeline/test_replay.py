@@ -14,7 +14,7 @@ from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import manifest_key
 from lambda_toolkit.pipeline.lambdas.transform import batch as transformation
 from lambda_toolkit.pipeline.lambdas.transform.columns.derive import _FUNCTIONS
 from lambda_toolkit.pipeline.lambdas.transform.handler import lambda_handler
-from lambda_toolkit.pipeline.lambdas.transform.recovery import missed_batches
+from lambda_toolkit.pipeline.lambdas.transform.sweep import missed_batches
 from tests.support.function_logs import json_lines
 
 
@@ -130,7 +130,7 @@ def test_scheduled_run_transforms_missed_batches_in_order(deployed, log, monkeyp
         deployed.admin.run("UPDATE address SET phone = :phone", phone=phone)
         deployed.extract()
     assert lambda_handler(event, context())["batches"] == []
-    monkeypatch.setattr("lambda_toolkit.pipeline.lambdas.transform.recovery.EVENT_TIMEOUT", timedelta(seconds=-1))
+    monkeypatch.setattr("lambda_toolkit.pipeline.lambdas.transform.sweep.EVENT_TIMEOUT", timedelta(seconds=-1))
     assert lambda_handler(event, context(30))["batches"] == [], "too little time"
     assert lambda_handler(event, context())["batches"] == [1, 2]
     assert lambda_handler(event, context())["batches"] == []

@@ -15,8 +15,8 @@ import boto3
 import moto
 
 from lambda_toolkit.pipeline.lambdas.extract.extraction import Request, extract
-from lambda_toolkit.pipeline.lambdas.extract.limits import DEFAULT_LIMITS
 from lambda_toolkit.pipeline.lambdas.extract.source.postgres import PostgresSource
+from lambda_toolkit.pipeline.lambdas.extract.table_plan import DEFAULT_LIMITS
 from lambda_toolkit.pipeline.lambdas.load.compare import compare
 from lambda_toolkit.pipeline.lambdas.load.loading import load
 from lambda_toolkit.pipeline.lambdas.load.rebuild import rebuild
@@ -27,7 +27,7 @@ from lambda_toolkit.pipeline.lambdas.shared.errors import SourceError
 from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import manifest_key
 from lambda_toolkit.pipeline.lambdas.shared.lake.store import Lake
 from lambda_toolkit.pipeline.lambdas.transform.batch import replay, transform
-from lambda_toolkit.pipeline.lambdas.transform.recovery import EVENT_TIMEOUT, missed_batches
+from lambda_toolkit.pipeline.lambdas.transform.sweep import EVENT_TIMEOUT, missed_batches
 from tests.proof import steps
 from tests.proof.changes import KEYS
 from tests.proof.crashes import CrashCounter, CrashError, CrashingClient, CrashingConnection

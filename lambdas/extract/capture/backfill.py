@@ -8,11 +8,10 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from ...shared.lake.manifest import KeyFile
-from ..limits import MEBIBYTE
 from ..row_set import ALL, NONE, AllRows, KeysAfter, RowSet, intersection, union
+from ..source.conditions import text_of
 from ..source.interface import RowCounts
-from ..source.key_order import text_of
-from ..table_plan import Backfill, BackfillState, Captured, CaptureRun, Complete, TablePlan, backfill_state
+from ..table_plan import MEBIBYTE, Backfill, BackfillState, Captured, CaptureRun, Complete, TablePlan, backfill_state
 from .change_file import ChangeFile, store
 from .key_files import KeyWriter
 

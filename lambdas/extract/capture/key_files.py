@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from ...shared.lake.manifest import DataFile, KeyFile
 from ...shared.lake.parquet import ParquetPart
 from ...shared.lake.store import Lake
-from ..source.key_order import text_of, value_of
+from ..source.conditions import text_of, value_of
 
 KEY_FILE_ROWS = 1_000_000  # of one key file
 

@@ -1,9 +1,10 @@
-"""Garbage collection of orphaned data files, which no manifest lists.
+"""What the scheduled run of transform looks for: batches whose event was missed, and orphaned files.
 
-A run that was aborted leaves them, or one that lost the race for its batch's number. They do no harm and are deleted
-once they are old. A file is an orphan only where the manifest of its own batch exists and does not list it: without
-that manifest nothing is deleted. Manifests are listed; they are read only where a file in the listing is suspect. Files
-older than WINDOW were checked by a thousand sweeps and are left alone.
+An orphan is a data file that no manifest lists. A run that was aborted leaves it, or one that lost the race for its
+batch's number. Orphans do no harm and are deleted once they are old. A file is an orphan only where the manifest of its
+own batch exists and does not list it: without that manifest nothing is deleted. Manifests are listed; they are read
+only where a file in the listing is suspect. Files older than WINDOW were checked by a thousand sweeps and are not
+listed again.
 """
 
 from __future__ import annotations
@@ -29,9 +30,18 @@ from ..shared.lake.store import Lake
 AGE = timedelta(days=2)  # by default; far more than any run takes
 WINDOW = timedelta(days=7)  # before AGE: how far back a sweep looks
 _LISTED = 1000  # batches in one page of the listing
-_RUN = timedelta(
-    minutes=15
-)  # the longest that Lambda lets a run take: its files are no older than that when it commits
+_RUN = timedelta(minutes=15)  # the longest that Lambda lets a run take: when it commits, its files are no older
+EVENT_TIMEOUT = timedelta(minutes=5)  # for the event of S3, and the transform that it starts
+LOOK_BACK = 2000  # numbers below the last transformed batch; a missing batch further down has blocked load long since
+
+
+def missed_batches(ingestion: Lake, processed: Lake, now: datetime) -> Iterator[int]:
+    """The batches in ``ingestion``, in order, that are older than EVENT_TIMEOUT and not in ``processed``."""
+    start = max(0, (processed.last_batch() or 0) - LOOK_BACK)
+    written = {found.number for found in processed.batches_after(start)}
+    for found in ingestion.batches_after(start):
+        if found.number not in written and now - found.written > EVENT_TIMEOUT:
+            yield found.number
 
 
 @dataclass(frozen=True)

@@ -29,8 +29,8 @@ from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import (
     run_prefix,
 )
 from lambda_toolkit.pipeline.lambdas.shared.lake.store import Lake
-from lambda_toolkit.pipeline.lambdas.transform import orphans as sweep
-from lambda_toolkit.pipeline.lambdas.transform.orphans import sweep_ingestion, sweep_processed
+from lambda_toolkit.pipeline.lambdas.transform import sweep
+from lambda_toolkit.pipeline.lambdas.transform.sweep import sweep_ingestion, sweep_processed
 
 NOW = datetime(2026, 3, 20, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
