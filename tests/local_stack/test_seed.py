@@ -1,6 +1,7 @@
 """Seeds arrive whole and exact, and bad ones leave nothing behind."""
 
 import io
+import socket
 from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
@@ -11,6 +12,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
 
+from lambda_toolkit.pipeline.local_stack import databases
 from lambda_toolkit.pipeline.local_stack.databases import Database
 from lambda_toolkit.pipeline.local_stack.errors import LocalError
 from lambda_toolkit.pipeline.local_stack.postgres_server import Server
@@ -49,6 +51,29 @@ def test_generated_data_fills_every_table(source: Database) -> None:
     for table, count in rows.items():
         assert run(source, f"SELECT count(*) FROM {table}") == [[count]]
     assert not seed.is_empty(source)
+
+
+def test_copy_may_take_longer_than_connecting(source: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A million orders take the server minutes: the limit of a connection's start is none of a statement."""
+    monkeypatch.setattr(databases, "CONNECT_TIMEOUT", 0.3)
+    run(
+        source,
+        """CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(1); RETURN NULL; END';
+           CREATE TRIGGER slow AFTER INSERT ON payment FOR EACH STATEMENT EXECUTE FUNCTION wait()""",
+    )
+    copied: dict[str, int] = {}
+
+    rows = seed.generated(source, orders=2, on_table=copied.__setitem__)
+
+    assert copied == rows
+
+
+def test_server_that_never_answers_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(databases, "CONNECT_TIMEOUT", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        database = Database("127.0.0.1", silent.getsockname()[1], "totesys", "reader", "secret")
+        with pytest.raises(LocalError, match=r"database totesys at 127\.0\.0\.1:\d+ as reader: .*(timed out|network)"):
+            database.connect()
 
 
 def test_parquet_and_csv_arrive_the_same(source: Database, parquet: Path, tables: dict[str, pa.Table]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ WAREHOUSE = "warehouse"
 SOURCE_READER = "totesys_reader"
 SOURCE_ADMIN = "totesys_admin"
 WAREHOUSE_LOADER = "warehouse_loader"
+CONNECT_TIMEOUT = 10.0  # seconds, of a server on this machine
 USERS = (SOURCE_READER, SOURCE_ADMIN, WAREHOUSE_LOADER)
 
 
@@ -43,15 +45,35 @@ class Database:
         return asdict(self)
 
     def connect(self) -> pg8000.native.Connection:
-        """Open a connection. Raises LocalError, without the password, where that fails."""
+        """Open a connection. Raises LocalError, without the password, where that fails.
+
+        The server must answer to the connection within CONNECT_TIMEOUT; a statement may take as long as it takes.
+        """
         try:
-            return pg8000.native.Connection(
-                self.user, host=self.host, port=self.port, database=self.database, password=self.password, timeout=10
+            connected = socket.create_connection((self.host, self.port), timeout=CONNECT_TIMEOUT)
+        except OSError as error:
+            raise self._failure(error.strerror or error) from error
+        try:
+            connection = pg8000.native.Connection(
+                self.user, sock=connected, database=self.database, password=self.password
             )
-        except (pg8000.native.InterfaceError, pg8000.native.DatabaseError) as error:
-            raise LocalError(
-                f"Cannot connect to database {self.database} at {self.host}:{self.port} as {self.user}: {error}"
-            ) from error
+        except (pg8000.native.InterfaceError, pg8000.native.DatabaseError, OSError) as error:
+            connected.close()
+            raise self._failure(server_message(error)) from error
+        connected.settimeout(None)
+        return connection
+
+    def _failure(self, reason: object) -> LocalError:
+        return LocalError(
+            f"Cannot connect to database {self.database} at {self.host}:{self.port} as {self.user}: {reason}"
+        )
+
+
+def server_message(error: Exception) -> str:
+    """PostgreSQL's message, its detail and its context (with line and column); of another error, its text."""
+    fields = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
+    parts = [fields[key] for key in ("M", "D", "W") if key in fields]
+    return "; ".join(part.rstrip(".") for part in parts) or str(error)
 
 
 def prepare(server: Server, source_schema: Path, passwords: Mapping[str, str]) -> tuple[Database, Database, Database]:
@@ -111,7 +133,7 @@ def _prepare_source(admin: Database, schema: Path) -> None:
         connection.run("COMMIT")
     except pg8000.native.DatabaseError as error:
         raise LocalError(
-            f"The tables of {schema} could not be created in database {admin.database}: {error}"
+            f"The tables of {schema} could not be created in database {admin.database}: {server_message(error)}"
         ) from error
     finally:
         connection.close()

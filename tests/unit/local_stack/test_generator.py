@@ -7,9 +7,12 @@ from decimal import ROUND_HALF_UP, Decimal
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from click.testing import CliRunner
 
+import deploy
+from lambda_toolkit.pipeline.commands.local import bring_up
 from lambda_toolkit.pipeline.local_stack.errors import LocalError
-from lambda_toolkit.pipeline.local_stack.totesys.generator import generate
+from lambda_toolkit.pipeline.local_stack.totesys.generator import MOST_ORDERS, generate
 from lambda_toolkit.pipeline.local_stack.totesys.schema import SCHEMAS, TABLES
 from lambda_toolkit.pipeline.local_stack.totesys.statement import compose
 
@@ -54,9 +57,18 @@ def test_small_sources_too(orders: int) -> None:
     assert generate(orders=orders)["payment"].num_rows == orders
 
 
-def test_less_than_nothing_is_refused() -> None:
-    with pytest.raises(LocalError, match="-1 orders"):
-        generate(orders=-1)
+@pytest.mark.parametrize("orders", [-1, MOST_ORDERS + 1])
+def test_number_of_orders_out_of_range_is_refused(orders: int) -> None:
+    with pytest.raises(LocalError, match=f"{orders:,} orders"):
+        generate(orders=orders)
+
+
+@pytest.mark.parametrize("given", ["0", "-1", "many", "1e6", "", str(MOST_ORDERS + 1)])
+def test_orders_that_are_no_usable_number_are_named(given: str) -> None:
+    result = CliRunner().invoke(deploy.main, ["local", "up", "--orders", given])
+    assert result.exit_code == 2
+    assert "Invalid value for '--orders'" in result.stderr
+    assert f"{bring_up.MOST_ORDERS}" in result.stderr or "valid integer" in result.stderr
 
 
 def test_text_that_breaks_naive_code_is_there(tables: dict[str, pa.Table]) -> None:

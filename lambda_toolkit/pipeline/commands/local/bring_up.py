@@ -25,6 +25,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 TOTESYS_SCHEMA = Path("config/totesys.sql")
+MOST_ORDERS = 10_000_000  # that local_stack.totesys.generator generates; not imported from it, since it needs Arrow
+REPORTED_ROWS = 100_000  # a table with as many takes seconds: it is reported when it is filled
 OWN_SCHEMA = Path("config/source.sql")  # of a source that is not totesys, which nothing here can fill
 
 
@@ -45,7 +47,10 @@ class Seeding:
 def seeding_options(command: Callable[P, T]) -> Callable[P, T]:
     """Add ``--seed`` and ``--orders``: what the source is filled with."""
     command = click.option(
-        "--orders", type=click.IntRange(min=1), metavar="N", help="Fill it with N generated orders (default 16000)."
+        "--orders",
+        type=click.IntRange(1, MOST_ORDERS),
+        metavar="N",
+        help=f"Fill it with N generated orders (default 16000, at most {MOST_ORDERS}).",
     )(command)
     directory = click.Path(path_type=Path, exists=True, file_okay=False)
     text = "Fill the source from one Parquet or CSV file per table in this directory."
@@ -116,10 +121,16 @@ def fill(stack: Stack, seeding: Seeding, screen: Screen) -> None:
             )
         screen.progress("The source keeps the data of its earlier start")
         return
-    with screen.waiting("Filling the source ..."):
+
+    def report(table: str, copied: int) -> None:
+        if copied >= REPORTED_ROWS:
+            screen.progress(f"Filled {table}: {counted(copied, 'row')}")
+
+    orders = DEFAULT_ORDERS if seeding.orders is None else seeding.orders
+    with screen.waiting("Filling the source ..." + (f" {orders:,} orders" if orders >= REPORTED_ROWS else "")):
         rows = (
-            seed.from_directory(stack.source_admin, seeding.directory)
+            seed.from_directory(stack.source_admin, seeding.directory, on_table=report)
             if seeding.directory is not None
-            else seed.generated(stack.source_admin, orders=seeding.orders or DEFAULT_ORDERS)
+            else seed.generated(stack.source_admin, orders=orders, on_table=report)
         )
     screen.progress(f"Filled the source: {counted(sum(rows.values()), 'row')} in {len(rows)} tables")

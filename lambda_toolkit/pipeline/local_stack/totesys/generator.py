@@ -25,7 +25,9 @@ from lambda_toolkit.pipeline.local_stack.totesys.reference import Row
 from lambda_toolkit.pipeline.local_stack.totesys.schema import SCHEMAS
 
 DEFAULT_ORDERS = 16_000
+MOST_ORDERS = 10_000_000
 DEFAULT_SEED = 20_221_103
+CHUNK_ROWS = 50_000
 _FIRST_DAY = date(2022, 11, 3)
 _FIRST_ORDERS = 10  # written by the first load, within two milliseconds
 _FIRST_DESIGNS = 10
@@ -39,10 +41,10 @@ def generate(orders: int = DEFAULT_ORDERS, seed: int = DEFAULT_SEED) -> dict[str
 
     The same arguments give the same data on every machine. ``orders`` is the total number of sales
     and purchases; each has a transaction and a payment. Rows have the order of a live database's heap: an updated row
-    moves to the end. Raises LocalError for a negative number of orders.
+    moves to the end. Raises LocalError for a number of orders below 0 or above MOST_ORDERS.
     """
-    if orders < 0:
-        raise LocalError(f"{orders} orders cannot be generated: give a number of at least 0.")
+    if not 0 <= orders <= MOST_ORDERS:
+        raise LocalError(f"{orders:,} orders cannot be generated: give a number from 0 to {MOST_ORDERS:,}.")
     draw = Draw(seed)
     rows: dict[str, list[Row]] = {
         "address": reference.addresses(draw),
@@ -52,18 +54,42 @@ def generate(orders: int = DEFAULT_ORDERS, seed: int = DEFAULT_SEED) -> dict[str
         "design": [make_design(draw, number, reference.FIRST_LOAD) for number in range(1, _FIRST_DESIGNS + 1)],
         "staff": reference.staff(draw),
         "payment_type": reference.payment_types(),
-        "sales_order": [],
-        "purchase_order": [],
-        "transaction": [],
         "payment": [],
     }
+    final = {name: _Chunks(SCHEMAS[name]) for name in ("sales_order", "purchase_order", "transaction")}
     for order in _orders(draw, orders, rows["design"]):
-        rows[order.kind].append(order.order)
-        rows["transaction"].append(order.transaction)
+        final[order.kind].append(order.order)
+        final["transaction"].append(order.transaction)
         rows["payment"].append(order.payment)
     _pay(draw, rows["payment"])
     rows["payment"].sort(key=lambda row: (row["last_updated"], row["payment_id"]))
-    return {name: pa.Table.from_pylist(rows[name], schema=schema) for name, schema in SCHEMAS.items()}
+    return {
+        name: final[name].table() if name in final else pa.Table.from_pylist(rows[name], schema=schema)
+        for name, schema in SCHEMAS.items()
+    }
+
+
+class _Chunks:
+    """The rows of one table, as Arrow for the most part: as dictionaries a million orders need gigabytes."""
+
+    def __init__(self, schema: pa.Schema) -> None:
+        self._schema = schema
+        self._rows: list[Row] = []
+        self._tables: list[pa.Table] = [schema.empty_table()]
+
+    def append(self, row: Row) -> None:
+        self._rows.append(row)
+        if len(self._rows) == CHUNK_ROWS:
+            self._convert()
+
+    def table(self) -> pa.Table:
+        """All rows, in one chunk."""
+        self._convert()
+        return pa.concat_tables(self._tables).combine_chunks()
+
+    def _convert(self) -> None:
+        self._tables.append(pa.Table.from_pylist(self._rows, schema=self._schema))
+        self._rows = []
 
 
 def _orders(draw: Draw, wanted: int, designs: list[Row]) -> Iterator[Order]:

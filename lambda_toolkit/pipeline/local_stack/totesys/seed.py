@@ -14,7 +14,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from lambda_toolkit.pipeline.installed import program
-from lambda_toolkit.pipeline.local_stack.databases import Database
+from lambda_toolkit.pipeline.local_stack.databases import Database, server_message
 from lambda_toolkit.pipeline.local_stack.errors import LocalError
 from lambda_toolkit.pipeline.local_stack.totesys.generator import DEFAULT_ORDERS, DEFAULT_SEED, generate
 from lambda_toolkit.pipeline.local_stack.totesys.schema import TABLES
@@ -22,6 +22,7 @@ from lambda_toolkit.pipeline.local_stack.totesys.statement import compose
 
 # Opens what is to be copied into one table: its columns, in the order of the data, and the data as CSV with a header.
 Opener = Callable[[], tuple[list[str], BinaryIO]]
+OnTable = Callable[[str, int], object]
 
 
 def is_empty(source: Database) -> bool:
@@ -33,20 +34,25 @@ def is_empty(source: Database) -> bool:
         connection.close()
 
 
-def generated(source: Database, *, orders: int = DEFAULT_ORDERS, seed: int = DEFAULT_SEED) -> dict[str, int]:
-    """Fill the source with generated data; see the module generator. Returns the number of rows per table."""
+def generated(
+    source: Database, *, orders: int = DEFAULT_ORDERS, seed: int = DEFAULT_SEED, on_table: OnTable | None = None
+) -> dict[str, int]:
+    """Fill the source with generated data; see the module generator. Returns the number of rows per table.
+
+    ``on_table`` is called with the name of each table and its rows when they are copied. Raises LocalError.
+    """
     tables = generate(orders, seed)
-    return _load(source, {name: (f"the generated {name}", _table(table)) for name, table in tables.items()})
+    return _load(source, {name: (f"the generated {name}", _table(table)) for name, table in tables.items()}, on_table)
 
 
-def from_directory(source: Database, directory: Path) -> dict[str, int]:
+def from_directory(source: Database, directory: Path, *, on_table: OnTable | None = None) -> dict[str, int]:
     """Fill the source from ``<table>.parquet`` or ``<table>.csv`` files. Returns the number of rows per table.
 
     A CSV file has a header; an empty field is NULL and a quoted empty one is ''. Raises LocalError, and loads nothing,
     when a file is missing or cannot be read, names a column that the table does not have, lacks one that it needs, or
     holds a value that does not fit.
     """
-    return _load(source, {name: (str(path), _file(path)) for name, path in files_in(directory).items()})
+    return _load(source, {name: (str(path), _file(path)) for name, path in files_in(directory).items()}, on_table)
 
 
 def files_in(directory: Path) -> dict[str, Path]:
@@ -106,7 +112,9 @@ def _table(table: pa.Table) -> Opener:
     return as_csv
 
 
-def _load(source: Database, openers: Mapping[str, tuple[str, Opener]]) -> dict[str, int]:
+def _load(
+    source: Database, openers: Mapping[str, tuple[str, Opener]], on_table: OnTable | None = None
+) -> dict[str, int]:
     connection = source.connect()
     try:
         connection.run("BEGIN")
@@ -120,6 +128,8 @@ def _load(source: Database, openers: Mapping[str, tuple[str, Opener]]) -> dict[s
         for table in TABLES:
             name, opener = openers[table]
             rows[table] = _copy(connection, table, name, opener)
+            if on_table is not None:
+                on_table(table, rows[table])
         connection.run("COMMIT")
         connection.run("ANALYZE")
         return rows
@@ -135,7 +145,9 @@ def _copy(connection: pg8000.native.Connection, table: str, name: str, opener: O
         try:
             connection.run(compose(template, table=table, columns=columns), stream=stream)
         except pg8000.native.DatabaseError as error:
-            raise LocalError(f"{name} does not fit table {table}: {_reason(error)}. Nothing was loaded.") from error
+            raise LocalError(
+                f"{name} does not fit table {table}: {server_message(error)}. Nothing was loaded."
+            ) from error
     return int(connection.row_count)
 
 
@@ -164,10 +176,3 @@ def _check_columns(connection: pg8000.native.Connection, table: str, name: str, 
 
 def _has_rows(connection: pg8000.native.Connection, table: str) -> bool:
     return bool(connection.run(compose("SELECT 1 FROM {table} LIMIT 1", table=table)))
-
-
-def _reason(error: pg8000.native.DatabaseError) -> str:
-    """Return PostgreSQL's message, its detail and its context (with line and column)."""
-    fields = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
-    parts = [fields[key] for key in ("M", "D", "W") if key in fields]
-    return "; ".join(part.rstrip(".") for part in parts) or str(error)
