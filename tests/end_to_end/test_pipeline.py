@@ -71,7 +71,7 @@ def test_deleted_row_leaves_current_view_but_not_history(filled, sql):
     sql(stack.source_admin, "DELETE FROM payment WHERE payment_id = :p", p=payment)
     assert filled.document("run")["deleted"] == {"payment": 1}
     published = "SELECT count(*) FROM fact_payment WHERE payment_id = :p"
-    current = "SELECT count(*) FROM current_payment WHERE payment_id = :p"
+    current = "SELECT count(*) FROM current_fact_payment WHERE payment_id = :p"
     assert sql(stack.warehouse, published, p=payment) != [[0]]
     assert sql(stack.warehouse, current, p=payment) == [[0]]
     agrees(filled)
@@ -85,7 +85,7 @@ def test_invalid_row_is_rejected_and_the_batch_continues(filled, sql):
     result = filled("run")
     assert result.exit_code == 0, result.output
     assert "Rejected: 1 row." in result.stdout
-    assert sql(stack.warehouse, "SELECT units_sold FROM current_sales_order WHERE sales_order_id = 3") == [[4711]]
+    assert sql(stack.warehouse, "SELECT units_sold FROM current_fact_sales_order WHERE sales_order_id = 3") == [[4711]]
     sql(stack.source_admin, "UPDATE sales_order SET agreed_payment_date = '2024-02-29' WHERE sales_order_id = 2")
     filled.document("run")
     agrees(filled)

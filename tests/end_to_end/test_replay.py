@@ -36,7 +36,8 @@ def test_rejected_rows_are_replayed_and_the_lake_rebuilds_all(filled, sql):
     assert not [row for row in rows(left) if row[1] == "77"]
     assert filled.document("status")["batches"]["extracted"] == extracted, "the source was not asked"
     history = (
-        "SELECT units_sold FROM history_sales_order WHERE sales_order_id = 7 AND currency_id = 77 ORDER BY valid_from"
+        "SELECT units_sold FROM history_fact_sales_order"
+        " WHERE sales_order_id = 7 AND currency_id = 77 ORDER BY valid_from"
     )
     assert sql(stack.warehouse, history) == [[1977], [1978]], "every version, in its order"
 

@@ -51,17 +51,17 @@ INSERT INTO fact_payment VALUES (1, 7, '2024-02-29', '08:00:00.001', '2024-02-29
     true, '2024-03-02');
 """
 VIEWS = """
-CREATE VIEW current_{of} AS SELECT * FROM {table} AS t
+CREATE VIEW current_{table} AS SELECT * FROM {table} AS t
     WHERE NOT EXISTS (SELECT FROM {table} AS l WHERE l.{key} = t.{key} AND l.{record} > t.{record})
     AND NOT EXISTS (SELECT FROM pipeline.deletion AS d WHERE d.table_name = '{table}' AND d.key = t.{key}::text
                     AND d.undeleted_batch IS NULL);
-CREATE VIEW history_{of} AS SELECT *, now() AS valid_from,
-    CASE WHEN {record} NOT IN (SELECT {record} FROM current_{of}) THEN now() END AS valid_to FROM {table};
+CREATE VIEW history_{table} AS SELECT *, now() AS valid_from,
+    CASE WHEN {record} NOT IN (SELECT {record} FROM current_{table}) THEN now() END AS valid_to FROM {table};
 """
 FACTS = {"sales_order": "sales", "purchase_order": "purchase", "payment": "payment"}
 for _of, _record in FACTS.items():
     _table = "fact_purchase_orders" if _record == "purchase" else f"fact_{_of}"
-    WAREHOUSE += VIEWS.format(of=_of, table=_table, key=f"{_of}_id", record=f"{_record}_record_id")
+    WAREHOUSE += VIEWS.format(table=_table, key=f"{_of}_id", record=f"{_record}_record_id")
 
 
 @pytest.fixture
@@ -167,10 +167,11 @@ def test_currency_unknown_to_iso_is_reported(pair: tuple[Database, Database]) ->
 @pytest.mark.parametrize(
     ("statement", "example"),
     [
-        ("CREATE OR REPLACE VIEW current_payment AS SELECT * FROM fact_payment WHERE false",
-         "current_payment is wrong about payment_record_id 1"),
-        ("CREATE OR REPLACE VIEW history_payment AS SELECT *, now() AS valid_from, now() AS valid_to FROM fact_payment",
-         "history_payment is wrong about the end of payment_record_id 1"),
+        ("CREATE OR REPLACE VIEW current_fact_payment AS SELECT * FROM fact_payment WHERE false",
+         "current_fact_payment is wrong about payment_record_id 1"),
+        ("CREATE OR REPLACE VIEW history_fact_payment AS"
+         " SELECT *, now() AS valid_from, now() AS valid_to FROM fact_payment",
+         "history_fact_payment is wrong about the end of payment_record_id 1"),
     ],
 )  # fmt: skip
 def test_view_that_shows_something_else_is_reported(

@@ -7,13 +7,13 @@ from lambda_toolkit.pipeline.lambdas.load.warehouse.postgres import PostgresWare
 from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import SchemaNames
 from lambda_toolkit.pipeline.warehouse.preparation import prepare
 from tests.support.repository import CONFIG
-from tests.support.source_model import CURRENT
+from tests.support.source_model import RECORDS
 
 SCHEMA = (CONFIG / "warehouse.sql").read_text(encoding="utf-8")
 CHECK = SchemaNames.shadow("check")
 HISTORY = """
     SELECT h.units_sold, f.batch AS from_batch, u.batch AS to_batch
-    FROM {schema}.history_sales_order AS h
+    FROM {schema}.history_fact_sales_order AS h
     LEFT JOIN {own}.ledger AS f ON f.extracted_at = h.valid_from
     LEFT JOIN {own}.ledger AS u ON u.extracted_at = h.valid_to
     WHERE h.sales_order_id = {key} ORDER BY h.sales_record_id
@@ -63,7 +63,7 @@ def test_version_is_valid_until_the_next_one_or_its_deletion(pipeline):
 
 def test_what_is_valid_still_is_what_is_current(pipeline):
     a_history(pipeline)
-    for view in CURRENT.values():
+    for view in [f"current_{fact}" for fact in RECORDS]:
         columns = ", ".join(
             row[0]
             for row in pipeline.rows(
@@ -77,12 +77,12 @@ def test_what_is_valid_still_is_what_is_current(pipeline):
 def test_same_lake_fills_a_shadow_schema_identically(pipeline):
     """The same lake fills another schema with the same rows and numbers."""
     a_history(pipeline)
-    created = prepare(pipeline.warehouse, SCHEMA, pipeline.declarations, CHECK)
+    created = prepare(pipeline.warehouse, SCHEMA, pipeline.declarations, CHECK).created
     assert created[:2] == ["schema check", "table check.dim_date"]
-    assert "view check.history_payment" in created
+    assert "view check.history_fact_payment" in created
     shadow = PostgresWarehouse(pipeline.warehouse, CHECK)
     assert load(shadow, pipeline.processed, pipeline.declarations).loaded == [1, 2, 3, 4]
-    tables = [*pipeline.declarations.warehouse, *CURRENT.values(), "history_sales_order"]
+    tables = [*pipeline.declarations.warehouse, *(f"current_{fact}" for fact in RECORDS), "history_fact_sales_order"]
     for live, other in [(t, f'"check".{t}') for t in tables] + [
         (f"pipeline.{t}", f"check_pipeline.{t}") for t in ("version_range", "deletion")
     ]:
@@ -97,7 +97,7 @@ def test_same_lake_fills_a_shadow_schema_identically(pipeline):
 def test_history_of_a_row_that_load_did_not_write_has_no_times(pipeline):
     pipeline.run()
     pipeline.warehouse.run("DELETE FROM pipeline.version_range WHERE table_name = 'fact_sales_order'")
-    unknown = "SELECT valid_from, valid_to FROM history_sales_order WHERE sales_order_id = 1"
+    unknown = "SELECT valid_from, valid_to FROM history_fact_sales_order WHERE sales_order_id = 1"
     assert pipeline.rows(unknown) == [[None, None]]
     sell(pipeline, 77)
     assert history(pipeline, 1)[-1:] == [[77, 2, None]]

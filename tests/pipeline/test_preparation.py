@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from lambda_toolkit.pipeline.lambdas.load.loading import load, report
@@ -9,8 +11,9 @@ from lambda_toolkit.pipeline.lambdas.load.warehouse.postgres import PostgresWare
 from lambda_toolkit.pipeline.lambdas.shared.declarations import parse
 from lambda_toolkit.pipeline.lambdas.shared.errors import Hint, NotPreparedError, WarehouseError, hint_of
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import connected
-from lambda_toolkit.pipeline.warehouse.preparation import prepare
+from lambda_toolkit.pipeline.warehouse.preparation import Prepared, prepare
 from lambda_toolkit.pipeline.warehouse.verification import differences
+from lambda_toolkit.pipeline.warehouse.views import columns_of, view_names
 from tests.support.repository import CONFIG, configuration
 
 SCHEMA = (CONFIG / "warehouse.sql").read_text(encoding="utf-8")
@@ -35,14 +38,14 @@ def test_an_empty_database_gets_everything_once(empty):
     missing = differences(empty, SCHEMA, DECLARED)
     assert "table fact_payment is missing" in missing
     assert "view current_dim_staff is missing" in missing
-    created = prepare(empty, SCHEMA, DECLARED)
+    created = prepare(empty, SCHEMA, DECLARED).created
     assert "table dim_date" in created
     assert "table pipeline.ledger" in created
-    assert "view current_payment" in created
+    assert "view current_fact_payment" in created
     assert "index on fact_payment (payment_id, payment_record_id)" in created
     assert differences(empty, SCHEMA, DECLARED) == ()
     before = catalog(empty)
-    assert prepare(empty, SCHEMA, DECLARED) == []
+    assert prepare(empty, SCHEMA, DECLARED) == Prepared()
     assert catalog(empty) == before
 
 
@@ -71,15 +74,72 @@ def test_every_difference_is_named_and_nothing_is_touched(empty):
         "table fact_sales_order: column sales_record_id is not an identity column "
         "(its numbers must come from a default)",
     }
-    assert prepare(empty, SCHEMA, DECLARED) == []
+    assert prepare(empty, SCHEMA, DECLARED) == Prepared()
     assert catalog(empty) == before
 
 
 def test_table_of_another_owner_gets_a_view_but_no_index(empty):
     empty.run(SCHEMA)
-    created = prepare(empty, SCHEMA, DECLARED)
+    created = prepare(empty, SCHEMA, DECLARED).created
     assert not [name for name in created if name.startswith(("table fact", "table dim", "index"))]
-    assert "view current_payment" in created
+    assert "view current_fact_payment" in created
+
+
+NEW_COLUMN = SCHEMA.replace("CREATE TABLE dim_staff (", "CREATE TABLE dim_staff (nickname text, ").replace(
+    "CREATE TABLE fact_payment (", "CREATE TABLE fact_payment (channel text, "
+)
+
+
+def test_view_of_a_changed_table_is_named_and_replaced(empty):
+    """A column that was added, a definition changed by hand, a name that another table has: the rest is untouched."""
+    prepare(empty, SCHEMA, DECLARED)
+    empty.run(
+        """CREATE ROLE view_reader; GRANT SELECT ON current_dim_staff, history_fact_payment TO view_reader;
+           COMMENT ON VIEW history_fact_payment IS 'it''s kept';
+           ALTER TABLE dim_staff ADD COLUMN nickname text; ALTER TABLE fact_payment ADD COLUMN channel text;
+           CREATE OR REPLACE VIEW current_dim_design AS SELECT * FROM dim_design WHERE design_id > 7;
+           DROP VIEW current_dim_currency; CREATE TABLE current_dim_currency (x integer);
+           CREATE VIEW on_top AS SELECT * FROM history_fact_sales_order; ALTER TABLE fact_sales_order ADD note text"""
+    )
+    try:
+        lacking = {text for text in differences(empty, NEW_COLUMN, DECLARED) if "view" in text}
+        assert lacking == {
+            "view current_dim_staff lacks nickname",
+            "view current_fact_payment lacks channel",
+            "view history_fact_payment lacks channel",
+            "view current_fact_sales_order lacks note",
+            "view history_fact_sales_order lacks note",
+            "view current_dim_design has another definition",
+            "current_dim_currency is not a view: the view of that name cannot be created. Rename what has it now",
+        }
+        done = prepare(empty, NEW_COLUMN, DECLARED)
+        assert (done.created, len(done.replaced), len(done.refused)) == ([], 5, 1)
+        assert done.refused[0].startswith(
+            "view history_fact_sales_order lacks note, and cannot be replaced: cannot drop"
+        )
+        assert "view on_top depends on" in done.refused[0]
+        left = {text for text in differences(empty, NEW_COLUMN, DECLARED) if "view" in text}
+        assert left == {"view history_fact_sales_order lacks note", *(text for text in lacking if "not a view" in text)}
+        reads = "SELECT has_table_privilege('view_reader', :view, 'SELECT')"
+        for view in ("current_dim_staff", "history_fact_payment"):
+            assert empty.rows(reads, view=view) == [[True]]
+        assert empty.rows("SELECT obj_description('history_fact_payment'::regclass)") == [["it's kept"]]
+        assert "channel" in columns_of(empty, "history_fact_payment")
+    finally:
+        empty.run("DROP OWNED BY view_reader; DROP ROLE view_reader")
+
+
+def test_view_names_never_change_and_fit_for_any_table():
+    """A second fact of one source table renames nothing; names of 63 bytes, in any script, stay different."""
+    long = [f"fact_{'ä' * 28}{end}" for end in ("x", "y")]
+    names = [name for table in ("fact_payment", *long) for name in view_names(fact(table))]
+    assert names[:2] == ["current_fact_payment", "history_fact_payment"]
+    assert len(set(names)) == 6
+    assert all(len(name.encode()) <= 63 for name in names)
+
+
+def fact(name):
+    return replace(DECLARED.warehouse["fact_payment"], name=name)
 
 
 def test_what_is_declared_but_not_in_the_schema_is_named(warehouse):

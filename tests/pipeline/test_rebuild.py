@@ -93,11 +93,11 @@ def test_open_rows_are_counted_beyond_those_reported(warehouse, load, lake):
 def test_replay_writes_only_rows_that_differ(warehouse, load, lake):
     """A replay writes what came out differently and nothing else."""
     load({})
-    before = warehouse.rows("SELECT * FROM history_order ORDER BY 1")
+    before = warehouse.rows("SELECT * FROM history_fact_order ORDER BY 1")
     for _ in range(2):
         done = load({"action": "replay", "batches": [3, 1, 2, 9]})
         assert (done["replayed"], done["written"], done["not_loaded"]) == ([1, 2, 3], {}, [9])
-    assert warehouse.rows("SELECT * FROM history_order ORDER BY 1") == before
+    assert warehouse.rows("SELECT * FROM history_fact_order ORDER BY 1") == before
     write(lake, 2, repaired(HISTORY[1]), revision=2)
     done = load({"action": "replay", "batches": [2]})
     assert (done["written"], done["open"]) == ({"fact_order": 1}, {"rejected": 1, "pending": 1})
@@ -109,10 +109,10 @@ def test_a_replay_that_is_refused_changes_nothing(warehouse, load, lake):
     load({})
     write(lake, 2, repaired(HISTORY[1]), revision=2)
     warehouse.run("ALTER TABLE pipeline.revision ADD CHECK (revision < 2)")
-    before = warehouse.rows("SELECT * FROM history_order ORDER BY 1")
+    before = warehouse.rows("SELECT * FROM history_fact_order ORDER BY 1")
     with pytest.raises(WarehouseError, match="Batch 2 cannot be applied again"):
         load({"action": "replay", "batches": [2]})
-    assert warehouse.rows("SELECT * FROM history_order ORDER BY 1") == before
+    assert warehouse.rows("SELECT * FROM history_fact_order ORDER BY 1") == before
     assert load({"action": "report"})["open"]["rejected"] == 2
 
 

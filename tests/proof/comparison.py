@@ -56,7 +56,7 @@ def compare_ranges(world: Simulation) -> None:
 
 def _compare_present(world: Simulation, name: str, lines: Mapping[int, Line]) -> None:
     columns = list(STAR[name].cells)
-    view = f"current_{STAR[name].subject or name}"
+    view = f"current_{name}"
     present = {line.versions[-1].row for line in lines.values() if line.present}
     assert _rows(world, view, columns) == sorted(present, key=_order), f"{view} is not the present state"
 
@@ -81,8 +81,8 @@ def _compare_versions(world: Simulation, name: str, lines: Mapping[int, Line], o
             ends = [later.batch for later in line.versions[number + 1 :]]
             ends += [deleted for deleted, _ in line.deletions if deleted > version.batch]
             history.append((*version.row, times[version.batch], times[min(ends)] if ends else None))
-    shown = world.warehouse.rows(f"SELECT {texts}, valid_from, valid_to FROM history_{table.subject}")
-    assert sorted(map(tuple, shown), key=_order) == sorted(history, key=_order), f"history_{table.subject} is wrong"
+    shown = world.warehouse.rows(f"SELECT {texts}, valid_from, valid_to FROM history_{name}")
+    assert sorted(map(tuple, shown), key=_order) == sorted(history, key=_order), f"history_{name} is wrong"
 
 
 def _versions(world: Simulation, name: str) -> dict[str, list[tuple[Any, ...]]]:

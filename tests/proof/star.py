@@ -34,7 +34,6 @@ class StarTable:
     cells: Mapping[str, Cell]
     names: Mapping[str, str]  # column -> the dimension that it names
     record: str | None = None  # the column that numbers a fact's versions
-    subject: str | None = None  # what a fact's views are called after
 
     def derive(self, row: SourceRow, state: State) -> StarRow | list[UnfitError]:
         """The row of the star, or everything that keeps it out."""
@@ -198,7 +197,6 @@ STAR: Mapping[str, StarTable] = {
             "agreed_delivery_location_id": "dim_location",
         },
         "sales_record_id",
-        "sales_order",
     ),
     "fact_purchase_orders": StarTable(
         "purchase_order",
@@ -219,7 +217,6 @@ STAR: Mapping[str, StarTable] = {
             "agreed_delivery_location_id": "dim_location",
         },
         "purchase_record_id",
-        "purchase_order",
     ),
     "fact_payment": StarTable(
         "payment",
@@ -238,7 +235,6 @@ STAR: Mapping[str, StarTable] = {
             "payment_type_id": "dim_payment_type",
         },
         "payment_record_id",
-        "payment",
     ),
 }
 FACTS = {name: table for name, table in STAR.items() if table.record}

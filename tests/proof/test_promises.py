@@ -62,7 +62,9 @@ def test_a_silent_update_is_a_second_version_after_one_run(shop):
     after = warehouse(shop, versions)
     assert after[:-1] == before
     assert after[-1] == [other, *before[-1][1:]]  # last_updated has not moved
-    assert warehouse(shop, f"SELECT design_id FROM current_sales_order WHERE sales_order_id = {order}") == [[other]]
+    assert warehouse(shop, f"SELECT design_id FROM current_fact_sales_order WHERE sales_order_id = {order}") == [
+        [other]
+    ]
 
 
 def test_renamed_department_location_updates_exactly_its_staff(shop):
@@ -105,11 +107,11 @@ def test_deleted_order_leaves_current_view_and_stays_in_history(shop):
     admin.run(f"DELETE FROM payment WHERE transaction_id IN (SELECT transaction_id FROM transaction WHERE {sold})")
     admin.run(f"DELETE FROM transaction WHERE {sold}; DELETE FROM sales_order WHERE {sold}")
     shop.perform(RUN)
-    assert warehouse(shop, f"SELECT 1 FROM current_sales_order WHERE {sold}") == []
+    assert warehouse(shop, f"SELECT 1 FROM current_fact_sales_order WHERE {sold}") == []
     assert warehouse(
         shop,
         "SELECT h.valid_from = b.extracted_at, h.valid_to = e.extracted_at"
-        " FROM history_sales_order AS h, pipeline.ledger AS b, pipeline.ledger AS e"
+        " FROM history_fact_sales_order AS h, pipeline.ledger AS b, pipeline.ledger AS e"
         f" WHERE {sold} AND b.batch = 1 AND e.batch = 2",
     ) == [[True, True]]
 
@@ -129,7 +131,7 @@ def test_transaction_opened_before_a_run_is_in_the_next_batch(shop):
     shop.perform(RUN)
     assert len(shop.looks) == 3
     rows_loaded = (
-        "SELECT units_sold FROM history_sales_order, pipeline.ledger"
+        "SELECT units_sold FROM history_fact_sales_order, pipeline.ledger"
         f" WHERE sales_order_id = {key} AND extracted_at = valid_from AND batch = 3"
     )
     assert warehouse(shop, rows_loaded) == [[123]]

@@ -106,7 +106,7 @@ def expected(batches: Sequence[Batch]) -> WarehouseState:
 def found(connection: Connection, schema: str = "public", own: str = "pipeline") -> WarehouseState:
     versions: Versions = {}
     for key, amount, product, batch in connection.rows(
-        f"""SELECT f.order_id, f.amount, f.product_id, l.batch FROM {schema}.history_order AS f
+        f"""SELECT f.order_id, f.amount, f.product_id, l.batch FROM {schema}.history_fact_order AS f
             JOIN {own}.ledger AS l ON l.extracted_at = f.valid_from ORDER BY f.order_record"""
     ):
         versions.setdefault(key, []).append(((int(amount), product), batch))

@@ -35,11 +35,6 @@ RECORDS = {
     "fact_purchase_orders": "purchase_record_id",
     "fact_payment": "payment_record_id",
 }
-CURRENT = {  # a fact -> the view of its present state; a dimension's is called after the table
-    "fact_sales_order": "current_sales_order",
-    "fact_purchase_orders": "current_purchase_order",
-    "fact_payment": "current_payment",
-}
 
 Row = tuple[Any, ...]
 
@@ -61,7 +56,7 @@ def _currency_name(code: str) -> str:
 def current_rows(warehouse: Connection, table: str) -> dict[int, Row]:
     """What the view of the present state shows, by key; a fact without its record number."""
     first = 1 if table in RECORDS else 0
-    rows = [tuple(row)[first:] for row in warehouse.rows(f"SELECT * FROM {CURRENT.get(table, f'current_{table}')}")]
+    rows = [tuple(row)[first:] for row in warehouse.rows(f"SELECT * FROM current_{table}")]
     assert len(rows) == len({row[0] for row in rows}), f"{table} shows a key twice"
     return {row[0]: row for row in rows}
 

@@ -88,7 +88,7 @@ class Rebuild:
         """Raise CommandError for a schema that exists, unless a rebuild created it."""
         from lambda_toolkit.pipeline.lambdas.shared.postgres import connection as postgres
         from lambda_toolkit.pipeline.lambdas.shared.postgres import sql
-        from lambda_toolkit.pipeline.warehouse.preparation import columns_of
+        from lambda_toolkit.pipeline.warehouse.views import columns_of
 
         names = (self._warehouse.published, self._warehouse.control)
         with postgres.connected(warehouse_credentials(self._target)) as connection:

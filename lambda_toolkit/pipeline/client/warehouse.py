@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 def prepare(target: Target, warehouse: SchemaNames | None = None) -> dict[str, Any]:
     """Create what the warehouse of ``target`` lacks, or another one in the same database.
 
-    Returns ``{"created": names, "differences": sentences}``. Raises CommandError and PipelineError.
+    Returns ``{"created": names, "replaced": names of views, "differences": sentences}``. Raises CommandError and
+    PipelineError.
     """
     from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import LIVE
     from lambda_toolkit.pipeline.lambdas.shared import declarations
@@ -29,8 +30,10 @@ def prepare(target: Target, warehouse: SchemaNames | None = None) -> dict[str, A
     schema = schema_sql(pipeline)
     tables = declarations.parse(pipeline.tables)
     with postgres.connected(warehouse_credentials(target)) as connection:
-        created = create(connection, schema, tables, warehouse or LIVE)
-        return {"created": created, "differences": list(differences(connection, schema, tables, warehouse or LIVE))}
+        done = create(connection, schema, tables, warehouse or LIVE)
+        found = differences(connection, schema, tables, warehouse or LIVE)
+    explained = [*done.refused, *(text for text in found if not any(text in refused for refused in done.refused))]
+    return {"created": done.created, "replaced": done.replaced, "differences": explained}
 
 
 def warehouse_credentials(target: Target) -> Credentials:

@@ -1,9 +1,10 @@
-"""Prepares a warehouse: creates what it lacks and changes nothing that exists."""
+"""Prepares a warehouse: creates what it lacks, and replaces views that are out of date. No table is changed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 from pg8000.exceptions import DatabaseError
 
@@ -20,17 +21,46 @@ from lambda_toolkit.pipeline.lambdas.shared.errors import WarehouseError
 from lambda_toolkit.pipeline.lambdas.shared.postgres import sql
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection, message, transaction
 from lambda_toolkit.pipeline.warehouse.ddl import CreateTable, statements
-from lambda_toolkit.pipeline.warehouse.views import view_statement, views
+from lambda_toolkit.pipeline.warehouse.views import View, columns_of, difference, exists, is_view, views
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a preparation did, by the names of objects, in order."""
+
+    created: list[str] = field(default_factory=list)
+    replaced: list[str] = field(default_factory=list)
+    """Views whose definition was not the expected one any more, and is now."""
+    refused: list[str] = field(default_factory=list)
+    """Why such a view could not be replaced."""
+
+
+# The statements that give a view its owner, its privileges and its comment again.
+_RESTORE = """
+    SELECT format('GRANT %s ON %s TO %s%s', p.privilege_type, c.oid::regclass,
+                  CASE p.grantee WHEN 0 THEN 'PUBLIC' ELSE p.grantee::regrole::text END,
+                  CASE WHEN p.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)
+    FROM pg_catalog.pg_class AS c, aclexplode(c.relacl) AS p
+    WHERE c.oid = to_regclass(:view) AND p.grantee <> c.relowner
+    UNION ALL
+    SELECT format('COMMENT ON VIEW %s IS %L', c.oid::regclass, obj_description(c.oid, 'pg_class'))
+    FROM pg_catalog.pg_class AS c WHERE c.oid = to_regclass(:view) AND obj_description(c.oid, 'pg_class') IS NOT NULL
+    UNION ALL
+    SELECT format('ALTER VIEW %s OWNER TO %s', c.oid::regclass, c.relowner::regrole)
+    FROM pg_catalog.pg_class AS c WHERE c.oid = to_regclass(:view) AND c.relowner <> current_user::regrole
+"""
 
 
 def prepare(
     connection: Connection, schema_sql: str, declarations: Declarations, schemas: SchemaNames = LIVE
-) -> list[str]:
+) -> Prepared:
     """Creates what ``warehouse`` lacks of ``schema_sql``, of the control tables, and of the views; all or nothing.
 
-    Returns what was created, in order. Nothing that exists is changed. Raises WarehouseError with the server's message.
+    A view with another definition, as when its table got a column, is replaced. Nothing else that exists is changed.
+    Raises WarehouseError with the server's message.
     """
-    created: list[str] = []
+    done = Prepared()
+    created = done.created
     with _explained("prepare the warehouse"), transaction(connection):
         wanted = statements(schema_sql)
         _create_schema(connection, schemas.published, created)
@@ -40,18 +70,8 @@ def prepare(
         for table in declarations.warehouse.values():
             if table.kind == FACT and table.name in made:
                 _create_index(connection, schemas, table, created)
-            _create_views(connection, schemas, declarations, table, created)
-    return created
-
-
-def columns_of(connection: Connection, relation: str) -> list[str]:
-    """The columns of a table or view, in order; empty where there is no such relation."""
-    rows = connection.rows(
-        "SELECT attname FROM pg_catalog.pg_attribute WHERE attrelid = to_regclass(:name) AND attnum > 0"
-        " AND NOT attisdropped ORDER BY attnum",
-        name=relation,
-    )
-    return [str(row[0]) for row in rows]
+            _prepare_views(connection, schemas, table, done)
+    return done
 
 
 @contextmanager
@@ -105,23 +125,37 @@ def _create_index(connection: Connection, schemas: SchemaNames, table: Warehouse
     created.append(f"index on {schemas.display_name(table.name)} ({table.key}, {table.record})")
 
 
-def _create_views(
-    connection: Connection,
-    schemas: SchemaNames,
-    declarations: Declarations,
-    table: WarehouseTable,
-    created: list[str],
-) -> None:
-    if not _is_defined(connection, schemas, table):
-        return
+def _prepare_views(connection: Connection, schemas: SchemaNames, table: WarehouseTable, done: Prepared) -> None:
     columns = tuple(columns_of(connection, str(schemas.table(table.name))))
-    for view, template in views(declarations, table).items():
-        if not columns_of(connection, str(schemas.table(view))):
-            connection.run(view_statement(template, view, table, columns, schemas))
-            created.append(f"view {schemas.display_name(view)}")
+    if not {table.key, table.record or table.key} <= set(columns):
+        return  # what its views need; ``differences`` names the missing column
+    for view in views(table, columns, schemas):
+        if not exists(connection, view):
+            connection.run(sql.compose("CREATE VIEW $view AS $query", view=view.relation, query=view.query))
+            done.created.append(f"view {view.shown}")
+            continue
+        found = difference(connection, view)
+        if found is None or not is_view(connection, view):
+            continue
+        try:
+            _replace(connection, view)
+            done.replaced.append(f"view {view.shown}")
+        except DatabaseError as error:
+            connection.run("ROLLBACK TO SAVEPOINT before_view")
+            done.refused.append(f"{found}, and cannot be replaced: {message(error)}")
 
 
-def _is_defined(connection: Connection, schemas: SchemaNames, table: WarehouseTable) -> bool:
-    """Whether the table has the columns that its views need; ``differences`` names a missing one."""
-    present = columns_of(connection, str(schemas.table(table.name)))
-    return {table.key, table.record or table.key} <= set(present)
+def _replace(connection: Connection, view: View) -> None:
+    """Replaces the definition; where only a new view can have it, one with the owner and the privileges of the old."""
+    parts = {"view": view.relation, "query": view.query}
+    connection.run("SAVEPOINT before_view")
+    try:
+        connection.run(sql.compose("CREATE OR REPLACE VIEW $view AS $query", **parts))
+        return
+    except DatabaseError:
+        connection.run("ROLLBACK TO SAVEPOINT before_view")
+    restore = [sql.Fragment(row[0]) for row in connection.rows(_RESTORE, view=str(view.relation))]
+    connection.run(sql.compose("DROP VIEW $view", **parts))
+    connection.run(sql.compose("CREATE VIEW $view AS $query", **parts))
+    for statement in restore:
+        connection.run(statement)

@@ -13,8 +13,7 @@ from lambda_toolkit.pipeline.lambdas.shared.errors import WarehouseError
 from lambda_toolkit.pipeline.lambdas.shared.postgres import sql
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection, message
 from lambda_toolkit.pipeline.warehouse.ddl import statements
-from lambda_toolkit.pipeline.warehouse.preparation import columns_of
-from lambda_toolkit.pipeline.warehouse.views import views
+from lambda_toolkit.pipeline.warehouse.views import columns_of, difference, view_names, views
 
 _COLUMNS = (
     "SELECT attname, format_type(atttypid, atttypmod), attnotnull, attidentity <> '' FROM pg_catalog.pg_attribute"
@@ -45,7 +44,7 @@ class _Table:
 def differences(
     connection: Connection, schema_sql: str, declarations: Declarations, schemas: SchemaNames = LIVE
 ) -> tuple[str, ...]:
-    """Every difference between ``warehouse`` and ``schema_sql``, and the control tables and views that are missing.
+    """Every difference between ``warehouse`` and ``schema_sql``, of the control tables, and of the views.
 
     The schema is created among this session's temporary tables, compared by the catalogs, and rolled back: nothing in
     the warehouse changes. Raises WarehouseError when ``schema_sql`` itself cannot be created.
@@ -65,7 +64,7 @@ def differences(
             else:
                 found.append(f"table {shown} is missing")
         found.extend(_compare_declared(declarations, expected))
-        found.extend(_missing_control(connection, declarations, schemas))
+        found.extend(_compare_control(connection, declarations, schemas))
     except DatabaseError as error:
         raise WarehouseError(f"The warehouse's schema cannot be created for comparison: {message(error)}.") from error
     finally:
@@ -120,11 +119,15 @@ def _compare_declared(declarations: Declarations, expected: dict[str, _Table]) -
                 yield f"table {table.name}: column {column} is declared, but not in the warehouse's schema"
 
 
-def _missing_control(connection: Connection, declarations: Declarations, schemas: SchemaNames) -> Iterable[str]:
+def _compare_control(connection: Connection, declarations: Declarations, schemas: SchemaNames) -> Iterable[str]:
     for name in (*CONTROL_TABLES, FORMAT_TABLE):
         if not columns_of(connection, str(sql.table(name, schemas.control))):
             yield f"table {schemas.control}.{name} is missing"
     for table in declarations.warehouse.values():
-        for view in views(declarations, table):
-            if not columns_of(connection, str(schemas.table(view))):
-                yield f"view {schemas.display_name(view)} is missing"
+        columns = tuple(columns_of(connection, str(schemas.table(table.name))))
+        if {table.key, table.record or table.key} <= set(columns):
+            yield from filter(None, (difference(connection, view) for view in views(table, columns, schemas)))
+        else:  # its views cannot be compared without these columns, which are missing
+            for name in view_names(table):
+                if not columns_of(connection, str(schemas.table(name))):
+                    yield f"view {schemas.display_name(name)} is missing"

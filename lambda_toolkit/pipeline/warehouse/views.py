@@ -1,22 +1,26 @@
-"""The views of the published tables: the current state of each, and the history of facts with its times."""
+"""The views of the published tables: the current state of each, and the history of facts with its times.
+
+A view is complete when its definition is the one that the declaration and the columns of its table give now.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
+from dataclasses import dataclass
 
 from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import LIVE, SchemaNames
 from lambda_toolkit.pipeline.lambdas.load.warehouse.session import TableSql
-from lambda_toolkit.pipeline.lambdas.shared.declarations import CALENDAR, FACT, Declarations, WarehouseTable
+from lambda_toolkit.pipeline.lambdas.shared.declarations import CALENDAR, FACT, WarehouseTable
 from lambda_toolkit.pipeline.lambdas.shared.postgres import sql
+from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection
 
 _CURRENT_DIMENSION = """
-    CREATE VIEW $view AS SELECT $columns FROM $table AS t
+    SELECT $columns FROM $table AS t
     WHERE NOT EXISTS (
         SELECT FROM $deletion AS d WHERE d.table_name = $name AND d.key = t.$key::text AND d.undeleted_batch IS NULL
     )
 """
 _CURRENT_FACT = """
-    CREATE VIEW $view AS SELECT DISTINCT ON (t.$key) $columns FROM $table AS t
+    SELECT DISTINCT ON (t.$key) $columns FROM $table AS t
     WHERE NOT EXISTS (
         SELECT FROM $deletion AS d WHERE d.table_name = $name AND d.key = t.$key::text AND d.undeleted_batch IS NULL
     )
@@ -25,7 +29,6 @@ _CURRENT_FACT = """
 # A version ends when the next one of its key begins, or when the source deleted the row, whichever is earlier. Of a row
 # that load did not write, both times are NULL.
 _HISTORY = """
-    CREATE VIEW $view AS
     SELECT $columns, v.valid_from,
         LEAST(lead(v.valid_from) OVER (PARTITION BY t.$key ORDER BY t.$record), deleted.valid_to) AS valid_to
     FROM $table AS t
@@ -46,24 +49,87 @@ _HISTORY = """
 """
 
 
-def views(declarations: Declarations, table: WarehouseTable) -> dict[str, str]:
-    """The names of a table's views, each with the template that creates it.
+_RELATION = "SELECT relkind::text FROM pg_catalog.pg_class WHERE oid = to_regclass(:name)"
+_DEFINITIONS = "SELECT pg_catalog.pg_get_viewdef(to_regclass(:one)) = pg_catalog.pg_get_viewdef(to_regclass(:other))"
+_PROBE = sql.table("expected_view", "pg_temp")
 
-    Those of a fact have the name of its source table: ``current_sales_order``, ``history_sales_order``; where two facts
-    have the same source table, the names of the facts.
+
+@dataclass(frozen=True)
+class View:
+    """One view of a published table."""
+
+    name: str
+    shown: str
+    """Its name in messages."""
+    relation: sql.Fragment
+    """Its name in statements, with its schema."""
+    query: sql.Fragment
+    """What it selects."""
+
+
+def views(table: WarehouseTable, columns: tuple[str, ...], schemas: SchemaNames = LIVE) -> tuple[View, ...]:
+    """The views of ``table``, which has these ``columns``."""
+    parts = {**TableSql.of(schemas, table).parts, "columns": sql.columns(columns, of="t")}
+    return tuple(
+        View(name, schemas.display_name(name), schemas.table(name), sql.compose(template, **parts))
+        for name, template in _templates(table).items()
+    )
+
+
+def view_names(table: WarehouseTable) -> tuple[str, ...]:
+    """The names of the views of ``table``.
+
+    They have the name of the table itself, such as ``current_dim_staff`` and ``history_fact_payment``, so that no other
+    declaration changes them. A name of more than 63 bytes is cut, and ends in a hash of the whole.
     """
+    return tuple(_templates(table))
+
+
+def _templates(table: WarehouseTable) -> dict[str, str]:
     if table.kind == CALENDAR:
         return {}
+    current = sql.bounded(f"current_{table.name}")
     if table.kind != FACT:
-        return {f"current_{table.name}": _CURRENT_DIMENSION}
-    made = Counter(other.source for other in declarations.warehouse.values() if other.kind == FACT)
-    subject = table.source if made[table.source] == 1 else table.name
-    return {f"current_{subject}": _CURRENT_FACT, f"history_{subject}": _HISTORY}
+        return {current: _CURRENT_DIMENSION}
+    return {current: _CURRENT_FACT, sql.bounded(f"history_{table.name}"): _HISTORY}
 
 
-def view_statement(
-    template: str, view: str, table: WarehouseTable, columns: tuple[str, ...], schemas: SchemaNames = LIVE
-) -> sql.Fragment:
-    """The statement that creates ``view`` of ``table``, which has these ``columns``."""
-    parts = {**TableSql.of(schemas, table).parts, "columns": sql.columns(columns, of="t")}
-    return sql.compose(template, **parts, view=schemas.table(view))
+def is_view(connection: Connection, view: View) -> bool:
+    """Whether what has the name of ``view`` is a view."""
+    return connection.rows(_RELATION, name=str(view.relation)) == [["v"]]
+
+
+def exists(connection: Connection, view: View) -> bool:
+    """Whether there is a relation with the name of ``view``, a view or another."""
+    return bool(connection.rows(_RELATION, name=str(view.relation)))
+
+
+def difference(connection: Connection, view: View) -> str | None:
+    """How ``view`` differs from what it should be, as a sentence; None where it does not.
+
+    Creates a temporary view for comparison and drops it: call it in a transaction.
+    """
+    if not exists(connection, view):
+        return f"view {view.shown} is missing"
+    if not is_view(connection, view):
+        return f"{view.shown} is not a view: the view of that name cannot be created. Rename what has it now"
+    connection.run(sql.compose("CREATE TEMPORARY VIEW $probe AS $query", probe=_PROBE, query=view.query))
+    same = connection.rows(_DEFINITIONS, one=str(view.relation), other=str(_PROBE))[0][0]
+    present, expected = columns_of(connection, str(view.relation)), columns_of(connection, str(_PROBE))
+    connection.run(sql.compose("DROP VIEW $probe", probe=_PROBE))
+    if same:
+        return None
+    missing = [column for column in expected if column not in present]
+    if missing:
+        return f"view {view.shown} lacks {', '.join(missing)}"
+    return f"view {view.shown} has another definition"
+
+
+def columns_of(connection: Connection, relation: str) -> list[str]:
+    """The columns of a table or view, in order; empty where there is no such relation."""
+    rows = connection.rows(
+        "SELECT attname FROM pg_catalog.pg_attribute WHERE attrelid = to_regclass(:name) AND attnum > 0"
+        " AND NOT attisdropped ORDER BY attnum",
+        name=relation,
+    )
+    return [str(row[0]) for row in rows]

@@ -115,8 +115,8 @@ def stage_deleted_keys(session: WarehouseSession, table: WarehouseTable, keys: I
 
 
 def temporary(name: str) -> sql.Fragment:
-    """The temporary table ``name``. A long name is cut here, not by the server, where two might become the same."""
-    return sql.table(name[: sql.MAX_IDENTIFIER], schema="pg_temp")
+    """The temporary table ``name``; a long name is cut so that no two become the same."""
+    return sql.table(sql.bounded(name), schema="pg_temp")
 
 
 def copy_rows(connection: Connection, to: sql.Fragment, columns: tuple[str, ...], rows: Iterable[pa.Table]) -> int:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from string import Template
 
 SCHEMA = "public"  # where the source's and the warehouse's published tables are
 MAX_IDENTIFIER = 63  # bytes: PostgreSQL cuts longer names silently
+_DIGITS = 8  # of the hash in a name that was cut
 
 
 class Fragment(str):
@@ -20,6 +22,15 @@ def identifier(name: str) -> Fragment:
     if not name or "\0" in name or len(name.encode()) > MAX_IDENTIFIER:
         raise ValueError(f"{name!r} cannot be the name of a table or column")
     return Fragment('"' + name.replace('"', '""') + '"')
+
+
+def bounded(name: str) -> str:
+    """``name`` within MAX_IDENTIFIER bytes: a longer one is cut, and ends in a hash of the whole."""
+    encoded = name.encode()
+    if len(encoded) <= MAX_IDENTIFIER:
+        return name
+    digest = hashlib.sha256(encoded).hexdigest()[:_DIGITS]
+    return f"{encoded[: MAX_IDENTIFIER - _DIGITS - 1].decode(errors='ignore')}_{digest}"
 
 
 def table(name: str, schema: str = SCHEMA) -> Fragment:

@@ -96,10 +96,11 @@ def bring_up(request: Request, seeding: Seeding, *, clock_speed: float = 1) -> t
         fill(stack, seeding, screen)
     target = local_target(request.config, stack, {}, request.stage)
     with screen.waiting("Preparing the warehouse ..."):
-        created = prepare(target)["created"]
-    screen.progress(
-        f"Prepared the warehouse: {len(created)} tables, views and more" if created else "The warehouse is prepared"
-    )
+        prepared = prepare(target)
+    done = len(prepared["created"]) + len(prepared["replaced"])
+    screen.progress(f"Prepared the warehouse: {done} tables, views and more" if done else "The warehouse is prepared")
+    for difference in prepared["differences"]:
+        screen.progress(f"The warehouse differs from its declaration: {difference}", color="red")
     report = apply(screen, target)
     if report is not None and not report.ok:
         raise CommandError("The deployment to the local stack failed; see the errors above.")

@@ -198,9 +198,8 @@ EXPECTATIONS: tuple[Expectation, ...] = (
 
 # The views of each fact: its present state, and all its versions with the times between which they were valid.
 VIEWS: Mapping[str, tuple[str, str]] = {
-    "fact_sales_order": ("current_sales_order", "history_sales_order"),
-    "fact_purchase_orders": ("current_purchase_order", "history_purchase_order"),
-    "fact_payment": ("current_payment", "history_payment"),
+    fact: (f"current_{fact}", f"history_{fact}")
+    for fact in ("fact_sales_order", "fact_purchase_orders", "fact_payment")
 }
 
 _PRESENT_RECORDS = """
