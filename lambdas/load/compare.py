@@ -12,8 +12,8 @@ from ..shared.declarations import Declarations, WarehouseTable
 from ..shared.events import CompareResult, TableComparison
 from ..shared.postgres import sql
 from ..shared.postgres.connection import Connection, transaction
-from .warehouse.kinds import kind_of
 from .warehouse.ledger import check_prepared, last_entry
+from .warehouse.postgres import KINDS
 from .warehouse.schemas import SchemaNames
 
 EXAMPLES = 5  # differences that are shown of each table
@@ -80,7 +80,7 @@ def compare(connection: Connection, declarations: Declarations, one: SchemaNames
 
 
 def _table(connection: Connection, table: WarehouseTable, one: SchemaNames, other: SchemaNames) -> TableComparison:
-    kind = kind_of(table)
+    kind = KINDS[table.kind]
     sides = [
         _Side(kind.compared_rows(warehouse, table), f"{warehouse.published}.{table.name}") for warehouse in (one, other)
     ]

@@ -8,7 +8,6 @@ import pyarrow as pa
 
 from ...shared.declarations import WarehouseTable
 from ...shared.postgres import sql
-from .kinds import kind_of
 from .session import WarehouseSession, stage_deleted_keys, stage_rows, temporary
 
 # The pending rows of the batch count as changed: in the revision they may be others.
@@ -47,7 +46,7 @@ def stage_changed_keys(
         "staged": sql.columns(table.column_names, of="s"),
         "present": sql.columns(table.column_names, of="a"),
     }
-    kind_of(table).stage_changed_keys(session, parts)
+    session.kind_of(table).stage_changed_keys(session, parts)
     session.run(_PENDING_KEYS, **parts)
     if deleted is not None:
         session.run(_DELETED_KEYS, **parts, deleted=stage_deleted_keys(session, table, deleted))

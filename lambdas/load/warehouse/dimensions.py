@@ -1,6 +1,6 @@
 """Dimensions and calendars: one row per key, the latest, as in a slowly changing dimension of type 1.
 
-The functions are those of :class:`.kinds.TableKind`.
+The functions are those of :class:`.session.TableKind`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Facts: every version of a row is appended, numbered by the surrogate key, and known to be of one batch.
 
 As in a slowly changing dimension of type 2, nothing is overwritten: a row is a version when it differs from the last
-version of its key, or when its key was deleted before. The functions are those of :class:`.kinds.TableKind`.
+version of its key, or when its key was deleted before. The functions are those of :class:`.session.TableKind`.
 """
 
 from __future__ import annotations

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from ...shared.declarations import WarehouseTable
 from ...shared.postgres import sql
-from .kinds import kind_of
 from .lake_history import stage_events
 from .pending import defer_unresolved_events
 from .session import WarehouseSession, analyze, temporary
@@ -67,7 +66,7 @@ def rebuild_history(
     ``$keys`` (the key column), ``$history`` (the table's columns, ``_batch`` bigint, ``_deleted`` boolean), and those
     that only a kind of table uses.
     """
-    kind = kind_of(table)
+    kind = session.kind_of(table)
     staged = {name: temporary(f"{name}_{table.name}") for name in _TEMPORARY}
     parts = {**session.sql(table).parts, **staged, **_columns(table), "changed": changed, "first": sql.number(first)}
     session.run(_KEYS, **parts)

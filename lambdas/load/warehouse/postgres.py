@@ -8,19 +8,20 @@ from contextlib import contextmanager
 import pyarrow as pa
 from pg8000.exceptions import DatabaseError
 
-from ...shared.declarations import Declarations, WarehouseTable
+from ...shared.declarations import CALENDAR, DIMENSION, FACT, Declarations, WarehouseTable
 from ...shared.lake.manifest import ProcessedManifest
 from ...shared.lake.store import Lake
 from ...shared.postgres import sql
 from ...shared.postgres.connection import Connection, message, sqlstate, transaction
-from . import ledger, pending, rejects, requirements
+from . import dimensions, facts, ledger, pending, rejects, requirements
 from .changed_keys import stage_changed_keys
 from .interface import LedgerEntry, RefusedError, Staging
-from .kinds import kind_of
 from .late_arrivals import rebuild_history
 from .pending import stage_resolvable
 from .schemas import LIVE, SchemaNames
-from .session import WarehouseSession, stage_deleted_keys, stage_rows, temporary
+from .session import TableKind, WarehouseSession, stage_deleted_keys, stage_rows, temporary
+
+KINDS: Mapping[str, TableKind] = {CALENDAR: dimensions, DIMENSION: dimensions, FACT: facts}
 
 _UNPREPARED = ("42P01", "42703", "42P10")  # no such table, no such column, no unique key to upsert by
 _UNDELETE = """
@@ -65,7 +66,7 @@ class PostgresWarehouse:
     @contextmanager
     def begin(self, batch: int, last_loaded: int, lake: Lake) -> Iterator[PostgresBatch]:
         """A transaction of the connection."""
-        session = WarehouseSession(self._connection, self._schemas, lake)
+        session = WarehouseSession(self._connection, self._schemas, lake, KINDS)
         try:
             with transaction(self._connection):
                 yield PostgresBatch(session, batch, last_loaded)
@@ -91,7 +92,7 @@ class PostgresBatch:
 
     def apply(self, table: WarehouseTable, staging: Staging) -> int:
         """As the kind of the table does it."""
-        return kind_of(table).apply(self._session, table, temporary(staging.name), self._batch)
+        return self._session.kind_of(table).apply(self._session, table, temporary(staging.name), self._batch)
 
     def supersede(self, table: WarehouseTable, staging: Staging) -> None:
         """Discards first, then undeletes."""
@@ -132,7 +133,7 @@ class PostgresBatch:
 
 def _supersede(session: WarehouseSession, table: WarehouseTable, staging: sql.Fragment, batch: int) -> None:
     """The staged rows of ``batch`` are the latest of their keys, and none of these keys is deleted any more."""
-    kind_of(table).discard_superseded(session, table, staging, batch)
+    session.kind_of(table).discard_superseded(session, table, staging, batch)
     session.run(_UNDELETE, **session.sql(table).parts, staging=staging, batch=sql.number(batch))
 
 
@@ -140,7 +141,7 @@ def _delete(session: WarehouseSession, table: WarehouseTable, keys: Iterable[pa.
     """Records that ``batch`` deletes ``keys``: Arrow tables with the field ``table.key``."""
     staging = stage_deleted_keys(session, table, keys)
     session.run(_DELETE, **session.sql(table).parts, staging=staging, batch=sql.number(batch))
-    kind_of(table).discard_superseded(session, table, staging, batch)
+    session.kind_of(table).discard_superseded(session, table, staging, batch)
 
 
 def _write_resolved(session: WarehouseSession, table: WarehouseTable, last: int) -> int:
