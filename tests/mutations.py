@@ -28,6 +28,7 @@ TIMEOUT = 600  # seconds for one mutation's tests
 CAPTURE = "tests/pipeline/test_capture.py"
 LOADING = "tests/pipeline/test_loading.py"
 VALUES = "tests/pipeline/test_transform.py"
+REFERENCES = "tests/pipeline/test_dimension_references.py"
 CONCURRENCY = "tests/proof/test_concurrency.py"
 PROMISES = "tests/proof/test_promises.py"
 
@@ -292,6 +293,34 @@ MUTATIONS = (
         "    session.run(_DELETE, **session.sql(table).parts, staging=staging, batch=sql.number(batch))\n",
         "",
         f"{PROMISES} -k deleted",
+    ),
+    Mutation(
+        "a self-reference counts only what is in the table already",
+        "lambdas/load/warehouse/pending.py",
+        '"($unmet AND NOT EXISTS (SELECT FROM $staging AS p WHERE $is_referred AND $same))"',
+        '"$unmet"',
+        f"{REFERENCES} -k together",
+    ),
+    Mutation(
+        "rows that wait for a row of their own table are left to the next batch",
+        "lambdas/load/loading.py",
+        "rows += batch.write_resolved(table)",
+        "rows += 0",
+        f"{REFERENCES} -k together",
+    ),
+    Mutation(
+        "a pending row of a dimension undeletes its key when it is written",
+        "lambdas/load/warehouse/dimensions.py",
+        'min(r."_batch") AS batch FROM $resolved',
+        'max(r."_batch") + 1 AS batch FROM $resolved',
+        f"{REFERENCES} -k together",
+    ),
+    Mutation(
+        "the calendar has the dates of facts alone",
+        "lambdas/transform/columns/table.py",
+        "(name in referring and",
+        "(False and",
+        "tests/unit/lambdas/test_table.py",
     ),
     Mutation(
         "pending rows are discarded",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from ..shared.declarations import Declarations, WarehouseTable
+from ..shared.declarations import FACT, Declarations, WarehouseTable
 from ..shared.errors import GapError, LakeError, NotPreparedError, WarehouseError
 from ..shared.lake.manifest import ProcessedManifest, ProcessedTable, processed_manifest
 from ..shared.lake.object_keys import manifest_key
@@ -158,8 +158,12 @@ def _write(batch: WarehouseBatch, lake: Lake, table: WarehouseTable, files: Proc
     if files.key is not None:
         staging = batch.stage(table, lake.iter_tables(files.key))
         deferred = batch.defer_unresolved(table, staging)
-        written = Written(batch.apply(table, staging), deferred)
+        rows = batch.apply(table, staging)
         batch.supersede(table, staging)
+        if table.kind != FACT:  # rows of the table that refer to other rows of it may find them now
+            rows += batch.write_resolved(table)
+            deferred = batch.count_pending(table) if deferred else 0
+        written = Written(rows, deferred)
     if files.deleted is not None:
         batch.delete(table, lake.iter_tables(files.deleted.key))
     return written

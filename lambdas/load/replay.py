@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ..shared.declarations import CALENDAR, Declarations, WarehouseTable
+from ..shared.declarations import CALENDAR, FACT, Declarations, WarehouseTable
 from ..shared.errors import WarehouseError
 from ..shared.lake.manifest import ProcessedManifest, ProcessedTable, processed_manifest
 from ..shared.lake.store import Lake
@@ -90,4 +90,6 @@ def _apply_table(batch: WarehouseBatch, lake: Lake, table: WarehouseTable, files
     changed = batch.stage_changed_keys(table, lake.iter_tables(files.key) if files.key else (), deleted)
     if changed is not None:
         rows += batch.rebuild_history(table, changed, number)
+        if table.kind != FACT:  # rows of the table that refer to other rows of it may find them now
+            rows += batch.write_resolved(table)
     return rows

@@ -145,7 +145,7 @@ class BatchTransform:
                 tables[table.name] = output.files
             if output.rejected is not None:
                 rejected[table.name] = output.rejected
-        if dates:  # the second stage: a date dimension contains the dates that the facts reference
+        if dates:  # the second stage: a date dimension contains the dates that other tables refer to
             for table in self.declarations.warehouse.values():
                 if table.kind == CALENDAR:
                     tables[table.name] = self._date_dimension(table, pa.concat_arrays(dates))
@@ -154,6 +154,10 @@ class BatchTransform:
     @cached_property
     def _keys(self) -> Mapping[str, str]:
         return {name: table.key for name, table in self.declarations.source.items()}
+
+    @cached_property
+    def _calendars(self) -> frozenset[str]:
+        return frozenset(table.name for table in self.declarations.warehouse.values() if table.kind == CALENDAR)
 
     def _date_dimension(self, table: WarehouseTable, dates: pa.Array) -> ProcessedTable:
         rows = date_dimension(dates)
@@ -170,7 +174,7 @@ class BatchTransform:
             for rows in self._source_rows(table):
                 if table.joins and not joined:
                     joined = {name: self._all_rows(name) for name in table.joins}
-                converted = convert(table, rows, joined, self._keys)
+                converted = convert(table, rows, joined, self._keys, self._calendars)
                 if converted.rejected_rows:
                     rejects = rejects or stack.enter_context(ParquetPart(REJECTS_SCHEMA))
                     rejects.write(converted.rejects)

@@ -9,7 +9,7 @@ from ...shared.declarations import WarehouseTable
 from ...shared.postgres import sql
 from . import pending, rejects
 from .schemas import SchemaNames
-from .session import TableSql, WarehouseSession
+from .session import TableSql, WarehouseSession, temporary
 
 _UPSERT = """
     INSERT INTO $table AS t ($columns) $rows
@@ -19,6 +19,12 @@ _UPSERT = """
 _STAGED = "SELECT $columns FROM $staging"
 _LATEST_OF_HISTORY = """
     SELECT DISTINCT ON ($key) $columns FROM $history WHERE NOT "_deleted" ORDER BY $key, "_batch" DESC
+"""
+_LATEST_RESOLVED = 'SELECT DISTINCT ON ($key) $columns FROM $resolved ORDER BY $key, "_batch" DESC'
+_UNDELETE_RESOLVED = """
+    UPDATE $deletion AS d SET undeleted_batch = s.batch
+    FROM (SELECT r.$key::text AS key, min(r."_batch") AS batch FROM $resolved AS r GROUP BY 1) AS s
+    WHERE d.table_name = $name AND d.key = s.key AND d.undeleted_batch IS NULL
 """
 _CHANGED_KEYS = """
     CREATE TEMPORARY TABLE $changed ON COMMIT DROP AS
@@ -33,6 +39,23 @@ _CHANGED_KEYS = """
 def apply(session: WarehouseSession, table: WarehouseTable, staging: sql.Fragment, batch: int) -> int:
     """Upserts the staged rows; returns how many were new or different."""
     return _upsert(session, table, sql.compose(_STAGED, **session.sql(table).parts, staging=staging))
+
+
+def write_resolved(session: WarehouseSession, table: WarehouseTable, last: int) -> int:
+    """Writes the pending rows that meet the requirements now, together; returns how many were new or different.
+
+    They are newer than the rows of their keys in the table, and of each key the latest counts. So the lake is not read.
+    """
+    resolved = temporary(f"resolved_{table.name}")
+    if not pending.stage_resolved_rows(session, table, resolved):
+        return 0
+    parts = {**session.sql(table).parts, "resolved": resolved}
+    rows = _upsert(session, table, sql.compose(_LATEST_RESOLVED, **parts))
+    session.run(_UNDELETE_RESOLVED, **parts)
+    pending.discard_resolved(session, table, resolved)
+    rejects.discard_superseded_by_events(session, table, resolved)
+    session.run("DROP TABLE $resolved", resolved=resolved)
+    return rows
 
 
 def discard_superseded(session: WarehouseSession, table: WarehouseTable, staging: sql.Fragment, batch: int) -> None:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from ...shared.declarations import WarehouseTable
 from ...shared.postgres import sql
+from . import pending
 from .foreign_keys import deferred_foreign_key_check
+from .late_arrivals import rebuild_history
 from .schemas import SchemaNames
-from .session import TableSql, WarehouseSession
+from .session import TableSql, WarehouseSession, temporary
 
 # The last version of each key by its record; DISTINCT ON serves with and without an index on (key, record).
 _APPEND = """
@@ -132,6 +134,13 @@ def apply(session: WarehouseSession, table: WarehouseTable, staging: sql.Fragmen
             batch=sql.number(batch),
         )
     return rows
+
+
+def write_resolved(session: WarehouseSession, table: WarehouseTable, last: int) -> int:
+    """Rebuilds the history of the pending rows that meet the requirements now, from the oldest on; returns the rows."""
+    resolvable = temporary(f"resolvable_{table.name}")
+    first = pending.stage_resolvable(session, table, resolvable)
+    return 0 if first is None else rebuild_history(session, table, resolvable, first, last)
 
 
 def discard_superseded(session: WarehouseSession, table: WarehouseTable, staging: sql.Fragment, batch: int) -> None:

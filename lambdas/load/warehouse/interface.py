@@ -73,8 +73,12 @@ class WarehouseBatch(Protocol):
     def write_resolved(self, table: WarehouseTable) -> int:
         """Writes the pending rows that meet the requirements now, each at its position in the history.
 
-        Returns how many rows were appended or upserted.
+        Of a table that refers to itself, they may refer to one another. Returns how many rows were appended or
+        upserted.
         """
+
+    def count_pending(self, table: WarehouseTable) -> int:
+        """How many rows of the batch are pending now."""
 
     def stage_changed_keys(
         self, table: WarehouseTable, rows: Iterable[pa.Table], deleted: Iterable[pa.Table] | None

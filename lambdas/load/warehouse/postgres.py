@@ -17,7 +17,6 @@ from . import dimensions, facts, ledger, pending, rejects, requirements
 from .changed_keys import stage_changed_keys
 from .interface import LedgerEntry, RefusedError, Staging
 from .late_arrivals import rebuild_history
-from .pending import stage_resolvable
 from .schemas import LIVE, SchemaNames
 from .session import TableKind, WarehouseSession, stage_deleted_keys, stage_rows, temporary
 
@@ -103,8 +102,12 @@ class PostgresBatch:
         _delete(self._session, table, keys, self._batch)
 
     def write_resolved(self, table: WarehouseTable) -> int:
-        """Rebuilds the history of their keys from the oldest of these rows on."""
-        return _write_resolved(self._session, table, self._last_loaded)
+        """As the kind of the table does it."""
+        return self._session.kind_of(table).write_resolved(self._session, table, self._last_loaded)
+
+    def count_pending(self, table: WarehouseTable) -> int:
+        """Counts them in the control table."""
+        return pending.count_pending(self._session, table, self._batch)
 
     def stage_changed_keys(
         self, table: WarehouseTable, rows: Iterable[pa.Table], deleted: Iterable[pa.Table] | None
@@ -142,13 +145,3 @@ def _delete(session: WarehouseSession, table: WarehouseTable, keys: Iterable[pa.
     staging = stage_deleted_keys(session, table, keys)
     session.run(_DELETE, **session.sql(table).parts, staging=staging, batch=sql.number(batch))
     session.kind_of(table).discard_superseded(session, table, staging, batch)
-
-
-def _write_resolved(session: WarehouseSession, table: WarehouseTable, last: int) -> int:
-    """Writes the pending rows of ``table`` that meet its requirements now, each at its position in the history.
-
-    ``last``: the last batch loaded. Returns how many rows were appended or upserted.
-    """
-    resolvable = temporary(f"resolvable_{table.name}")
-    first = stage_resolvable(session, table, resolvable)
-    return 0 if first is None else rebuild_history(session, table, resolvable, first, last)

@@ -42,6 +42,8 @@ class Requirement:
     """The table that must have the referenced row; None where the columns must not be NULL."""
     unmet: sql.Fragment
     """The condition that a row ``s`` does not meet it."""
+    same: sql.Fragment | None = None
+    """The condition that a row ``s`` refers to the row ``p`` of its own table; None where it refers to no such row."""
 
 
 def requirements(connection: Connection, schemas: SchemaNames, table: WarehouseTable) -> tuple[Requirement, ...]:
@@ -53,7 +55,8 @@ def requirements(connection: Connection, schemas: SchemaNames, table: WarehouseT
 def declared(schemas: SchemaNames, table: WarehouseTable) -> Iterator[Requirement]:
     """What the declaration requires, whether the warehouse enforces it or not."""
     for reference in table.references:
-        yield _reference(reference.columns, schemas.published, reference.table, reference.keys)
+        is_own = reference.table == table.name
+        yield _reference(reference.columns, schemas.published, reference.table, reference.keys, is_own=is_own)
     for column in table.required:
         yield _not_null(column)
 
@@ -66,7 +69,8 @@ def enforced(connection: Connection, schemas: SchemaNames, table: WarehouseTable
     relation = str(schemas.table(table.name))
     for schema, other, columns, keys in connection.rows(_FOREIGN_KEYS, relation=relation):
         if set(columns) <= set(table.column_names):
-            yield _reference(tuple(columns), schema, other, tuple(keys))
+            is_own = (schema, other) == (schemas.published, table.name)
+            yield _reference(tuple(columns), schema, other, tuple(keys), is_own=is_own)
     for column, has_default in connection.rows(_NOT_NULL, relation=relation):
         if column in table.column_names:
             yield _not_null(column)
@@ -104,7 +108,9 @@ def _differences(wanted: set[Requirement], present: set[Requirement]) -> Iterato
             yield f"column {columns} is {found}, expected {expected}"
 
 
-def _reference(columns: tuple[str, ...], schema: str, table: str, keys: tuple[str, ...]) -> Requirement:
+def _reference(
+    columns: tuple[str, ...], schema: str, table: str, keys: tuple[str, ...], *, is_own: bool
+) -> Requirement:
     """As MATCH SIMPLE: a row with a NULL among ``columns`` refers to nothing.
 
     https://www.postgresql.org/docs/current/sql-createtable.html#SQL-CREATETABLE-PARMS-REFERENCES
@@ -119,7 +125,8 @@ def _reference(columns: tuple[str, ...], schema: str, table: str, keys: tuple[st
         table=sql.table(table, schema),
         same=sql.joined(" AND ", [sql.compose("r.$key = s.$column", **pair) for pair in pairs]),
     )
-    return Requirement(columns, table, unmet)
+    same = sql.joined(" AND ", [sql.compose("p.$key = s.$column", **pair) for pair in pairs]) if is_own else None
+    return Requirement(columns, table, unmet, same)
 
 
 def _not_null(column: str) -> Requirement:

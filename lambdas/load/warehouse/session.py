@@ -67,6 +67,12 @@ class TableKind(Protocol):
     def apply(self, session: WarehouseSession, table: WarehouseTable, staging: sql.Fragment, batch: int) -> int:
         """Writes the staged rows of ``batch``, the newest batch; returns how many were new or different."""
 
+    def write_resolved(self, session: WarehouseSession, table: WarehouseTable, last: int) -> int:
+        """Writes the pending rows that meet the requirements now; returns how many were new or different.
+
+        ``last``: the last batch loaded.
+        """
+
     def discard_superseded(
         self, session: WarehouseSession, table: WarehouseTable, staging: sql.Fragment, batch: int
     ) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -26,17 +26,23 @@ class Converted:
     rejected_rows: int
     """The number of source rows that are not in ``rows``: one row may have several invalid values."""
     dates: pa.Array
-    """The distinct dates (date32, unordered) in ``rows`` of a fact, which the date dimension must contain."""
+    """The distinct dates (date32, unordered) in ``rows`` that the date dimension must contain: those in columns that
+    refer to it, and all dates of a fact."""
 
 
 def convert(
-    table: WarehouseTable, rows: pa.Table, joined: Mapping[str, pa.Table], keys: Mapping[str, str]
+    table: WarehouseTable,
+    rows: pa.Table,
+    joined: Mapping[str, pa.Table],
+    keys: Mapping[str, str],
+    calendars: Collection[str] = (),
 ) -> Converted:
     """Converts ``rows`` of the source of ``table`` to rows of ``table``.
 
     ``rows`` has the columns of the source table in the lake's types, and ``arrow_types.UNREADABLE`` where extract found
     values that these cannot represent. ``joined``: for each joined source table, all its rows that ``rows`` may
-    reference, each once, in the same form. ``keys``: the key column of each source table.
+    reference, each once, in the same form. ``keys``: the key column of each source table. ``calendars``: the date
+    dimensions.
     """
     lookups = {name: lookup(rows, column, joined[name], keys[name], name) for name, column in table.joins.items()}
     errors = [found.error for found in lookups.values()]
@@ -52,7 +58,7 @@ def convert(
         rejects = build_rejects(source, rows[keys[source]], errors)
         rejected_rows = pc.sum(mask).as_py()
         converted = converted.filter(pc.invert(mask))
-    return Converted(converted, rejects, rejected_rows, _dates(converted) if table.kind == FACT else _no_dates())
+    return Converted(converted, rejects, rejected_rows, _dates(table, converted, calendars))
 
 
 def _cast(
@@ -80,10 +86,12 @@ def _cast(
     return cast.values, errors
 
 
-def _dates(rows: pa.Table) -> pa.Array:
-    found = [pc.unique(column) for column in rows.columns if pa.types.is_date(column.type)]
-    return pc.drop_null(pc.unique(pa.concat_arrays(found))) if found else _no_dates()
-
-
-def _no_dates() -> pa.Array:
-    return pa.array([], pa.date32())
+def _dates(table: WarehouseTable, rows: pa.Table, calendars: Collection[str]) -> pa.Array:
+    referring = {name for reference in table.references if reference.table in calendars for name in reference.columns}
+    found = [
+        pc.unique(column.cast(pa.date32(), safe=False))  # a timestamp that refers to a date is midnight
+        for name, column in zip(rows.column_names, rows.columns, strict=True)
+        if (name in referring and pa.types.is_temporal(column.type) and not pa.types.is_time(column.type))
+        or (table.kind == FACT and pa.types.is_date(column.type))
+    ]
+    return pc.drop_null(pc.unique(pa.concat_arrays(found))) if found else pa.array([], pa.date32())

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import datetime
+from dataclasses import replace
 from types import MappingProxyType
 
 import pyarrow as pa
 
-from lambda_toolkit.pipeline.lambdas.shared.declarations import FACT, ColumnType, WarehouseTable
+from lambda_toolkit.pipeline.lambdas.shared.declarations import (
+    DIMENSION,
+    FACT,
+    ColumnType,
+    Reference,
+    WarehouseTable,
+)
 from lambda_toolkit.pipeline.lambdas.shared.expressions import parse_expression
 from lambda_toolkit.pipeline.lambdas.transform.columns.rejects import REJECTS_SCHEMA
 from lambda_toolkit.pipeline.lambdas.transform.columns.table import Converted, convert
@@ -41,6 +48,32 @@ def test_valid_rows_keep_their_order_and_name_their_dates() -> None:
     assert found.rows["sale_id"].to_pylist() == [7, 5, 6]
     assert sorted(found.dates.to_pylist()) == [datetime.date(2023, 1, 1), datetime.date(2024, 2, 29)]
     assert (found.rejected_rows, found.rejects) == (0, REJECTS_SCHEMA.empty_table())
+
+
+def test_dates_of_columns_that_refer_to_the_calendar_are_named() -> None:
+    """Of a dimension, the dates that refer to it; of a fact, all."""
+    columns = {name: parse_expression(name) for name in ("shop_id", "opened", "audited", "closed", "town")}
+    references = (
+        Reference(("opened",), "dim_date", ("date_id",)),
+        Reference(("audited",), "dim_date", ("date_id",)),
+        Reference(("town",), "dim_town", ("town_id",)),
+    )
+    shop = WarehouseTable("dim_shop", DIMENSION, "shop_id", "shop", None, {}, columns, references=references)
+    days = [datetime.date(2024, 2, day) for day in (28, 29)]
+    rows = pa.table(
+        {
+            "shop_id": pa.array([1, 2], pa.int32()),
+            "opened": pa.array([days[0], None], pa.date32()),
+            "audited": pa.array([None, datetime.datetime(2024, 2, 29)], pa.timestamp("us")),
+            "closed": pa.array([datetime.date(1999, 1, 1)] * 2, pa.date32()),
+            "town": ["Bath", "Leeds"],
+        }
+    )
+    assert sorted(convert(shop, rows, {}, {"shop": "shop_id"}, {"dim_date"}).dates.to_pylist()) == days
+    assert convert(shop, rows, {}, {"shop": "shop_id"}).dates.to_pylist() == []
+    fact = replace(shop, kind=FACT, record="shop_record")
+    expected = [datetime.date(1999, 1, 1), *days]
+    assert sorted(convert(fact, rows, {}, {"shop": "shop_id"}, {"dim_date"}).dates.to_pylist()) == expected
 
 
 def test_row_with_several_errors_is_rejected_once_with_all() -> None:
