@@ -16,6 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 
 from benchmarks.peers.peer import Command, Peer, Project, Site, site_environment
 from benchmarks.proxy import Proxy, Tally
@@ -37,8 +40,10 @@ class Account:
     def empty(self) -> None:
         """Reset it to its unused state."""
         connection = http.client.HTTPConnection(LOOPBACK, self.port, timeout=60)
+        request = AWSRequest("POST", f"http://{LOOPBACK}:{self.port}/_ministack/reset")
+        SigV4Auth(Credentials(*self.keys), "reset", self.region).add_auth(request)  # for the administrator alone
         try:
-            connection.request("POST", "/_ministack/reset")
+            connection.request("POST", "/_ministack/reset", headers=dict(request.headers))
             answer = connection.getresponse()
             if answer.status != http.client.OK:
                 raise RuntimeError(f"the emulator cannot be emptied: {answer.status} {answer.reason}")

@@ -7,6 +7,7 @@ import secrets
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from lambda_toolkit.pipeline.local_stack import private_files
 from lambda_toolkit.pipeline.local_stack.databases import USERS
 
 FILE = "access.json"
@@ -37,18 +38,9 @@ def of(directory: Path) -> Access:
 
 def keep(directory: Path, access: Access) -> None:
     """Remember them for the next time."""
-    write_private(directory / FILE, asdict(access))
+    private_files.write(directory / FILE, asdict(access))
 
 
 def forget(directory: Path) -> None:
     """Have new ones the next time."""
     (directory / FILE).unlink(missing_ok=True)
-
-
-def write_private(path: Path, document: object) -> None:
-    """Write JSON that only its owner can read, in one step."""
-    temporary = path.with_suffix(".new")
-    temporary.unlink(missing_ok=True)
-    temporary.touch(mode=0o600)
-    temporary.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    temporary.replace(path)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lambda_toolkit.pipeline.installed import program
-from lambda_toolkit.pipeline.local_stack import credentials
+from lambda_toolkit.pipeline.local_stack import private_files
 from lambda_toolkit.pipeline.local_stack.databases import Database
 from lambda_toolkit.pipeline.local_stack.errors import LocalError
 from lambda_toolkit.pipeline.local_stack.process import Identity
@@ -103,7 +103,7 @@ def write_stack(stack: Stack) -> None:
         "mail-sink": str(stack.mail_sink),
         "processes": documents(stack.processes),
     }
-    credentials.write_private(stack.directory / STACK_FILE, document)
+    private_files.write(stack.directory / STACK_FILE, document)
 
 
 def identities(document: Mapping[str, Any]) -> dict[str, Identity]:

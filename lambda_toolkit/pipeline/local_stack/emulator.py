@@ -11,10 +11,11 @@ import shutil
 import subprocess  # nosec B404
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from signal import SIGTERM
 
-from lambda_toolkit.pipeline.local_stack import emulator_environment
+from lambda_toolkit.pipeline.local_stack import emulator_environment, emulator_gate, private_files
 from lambda_toolkit.pipeline.local_stack.errors import LocalError
 from lambda_toolkit.pipeline.local_stack.process import (
     LOOPBACK,
@@ -46,6 +47,7 @@ class Emulator:
 
     port: int
     process: Identity
+    credentials: Credentials
 
     @property
     def endpoint_url(self) -> str:
@@ -69,11 +71,12 @@ def launch(
     Raises LocalError when its environment cannot be installed or the process does not start.
     """
     python = emulator_environment.interpreter(directory.parent / "cache", on_progress, also)
-    for name in ("s3", "state", "tmp", "home"):
-        (directory / name).mkdir(parents=True, exist_ok=True)
+    directory.mkdir(parents=True, exist_ok=True)
     directory.chmod(0o700)  # what it keeps holds the secrets that were put into it
+    for name in ("s3", "state", "tmp", "home"):
+        (directory / name).mkdir(exist_ok=True)
     _unsaved(directory).touch()
-    with log.open("wb") as output:
+    with private_files.open_log(log, "wb") as output:
         process = subprocess.Popen(  # nosec B603
             [
                 python,
@@ -87,13 +90,14 @@ def launch(
             stderr=output,
             cwd=directory,
             env=_environment(directory, python, credentials, region, port),
+            umask=private_files.UMASK,
             start_new_session=True,  # a process group of its own, to be stopped with all its workers
         )
     identity = identify(process.pid)
     process.returncode = 0  # it outlives this command on purpose
     if identity is None:
         raise LocalError(f"The emulator ended as soon as it was started. {end_of(log)}")
-    return Emulator(port, identity)
+    return Emulator(port, identity, credentials)
 
 
 def await_ready(emulator: Emulator, log: Path) -> None:
@@ -102,7 +106,7 @@ def await_ready(emulator: Emulator, log: Path) -> None:
     def answered() -> bool:
         if not is_alive(emulator.process):
             raise LocalError(f"The emulator ended while starting. {end_of(log)}")
-        return _answers(emulator.port)
+        return _answers(emulator)
 
     if not wait_until(answered, START_TIMEOUT):
         raise LocalError(f"The emulator did not answer within {START_TIMEOUT:.0f} s. {end_of(log)}")
@@ -178,10 +182,20 @@ def _environment(directory: Path, python: Path, credentials: Credentials, region
     }
 
 
-def _answers(port: int) -> bool:
-    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=5)
+def _answers(emulator: Emulator) -> bool:
+    """Whether it is healthy. It answers its administrator alone: what listens there has this stack's key."""
+    url = emulator_gate.presign(
+        f"{emulator.endpoint_url}/_ministack/health",
+        key=emulator.credentials.access_key_id,
+        secret=emulator.credentials.secret_access_key,
+        region="local",
+        service="health",
+        expires=int(START_TIMEOUT),
+        now=datetime.now(UTC),
+    )
+    connection = http.client.HTTPConnection(LOOPBACK, emulator.port, timeout=5)
     try:
-        connection.request("GET", "/_ministack/health")
+        connection.request("GET", url.removeprefix(emulator.endpoint_url))
         return connection.getresponse().status == 200
     except (OSError, http.client.HTTPException):
         return False

@@ -1,6 +1,6 @@
 """Starts ministack with what it lacks. Run by the emulator's own interpreter, never imported by this project.
 
-Six things are changed, each by replacing one private name of the pinned ministack version; a missing name stops
+Eight things are changed, each by replacing one private name of the pinned ministack version; a missing name stops
 the start with a message.
 
 * Schedules are looked at every second instead of every ten, and intervals of ``rate()`` pass ``clock-speed`` times
@@ -12,17 +12,26 @@ the start with a message.
 * Policies that ask for TLS (``aws:SecureTransport``), as those of this project's buckets do, are content with this
   machine's own loopback interface, on which no other host can listen.
 * The list of resources by tag knows no log groups, alarms and secrets. Here, as on AWS, it does.
+* ministack takes any key of twelve digits, ``test``, and the configured key id as the administrator's without looking
+  at the signature, and answers on paths of its own without any key. Here ``emulator_gate`` comes first, and the one
+  administrator is whoever signs with the configured key.
+* ministack derives the keys of a function's role from the function's name. Here they are random.
 """
 
 from __future__ import annotations
 
 import argparse
 import fnmatch
+import hashlib
+import hmac
 import importlib
 import importlib.util
 import logging
+import os
+import secrets
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -42,7 +51,9 @@ def main() -> None:
     deliver_emails(arguments.mail_sink)
     extend_tag_listing()
     treat_loopback_as_tls()
+    make_role_keys_secret()
     app = importlib.import_module("ministack.app")
+    guard(app, os.environ)
     sys.argv = ["ministack"]  # it reads its own command line
     app.main()
 
@@ -174,6 +185,91 @@ def treat_loopback_as_tls() -> None:
         pin(source_ip, secure_transport or source_ip == "127.0.0.1")
 
     vars(policies).update(pin_request_origin=pin_as_secure)
+
+
+def make_role_keys_secret() -> None:
+    """Give the role of each function a secret and a session token that only this run of the emulator knows."""
+    runtime = importlib.import_module("ministack.core.lambda_runtime")
+    lambda_svc, sts = (importlib.import_module(f"ministack.services.{name}") for name in ("lambda_svc", "sts"))
+    for module in (runtime, lambda_svc):
+        _private(module, "execution_credentials")
+    register = _private(sts, "register_session")
+    account_and_region = _private(runtime, "_account_region_from_function_config")
+    seed = secrets.token_bytes(32)
+
+    def keys_of_role(config: dict[str, Any]) -> dict[str, str]:
+        function, role = config.get("FunctionName", ""), config.get("Role", "").rsplit("/", 1)[-1]
+
+        def derived(name: str) -> str:
+            text = f"{name}:{config.get('FunctionArn', '')}:{config.get('Role', '')}"
+            return hmac.new(seed, text.encode(), hashlib.sha256).hexdigest()
+
+        key, secret, token = f"ASIA{derived('key')[:16].upper()}", derived("secret"), derived("token")
+        session = {
+            "Arn": f"arn:aws:sts::{account_and_region(config)[0]}:assumed-role/{role}/{function[:64]}",
+            "UserId": f"{role}:{function[:64]}",
+            "SecretAccessKey": secret,
+            "SessionToken": token,
+        }
+        register(key, session)
+        return {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret, "AWS_SESSION_TOKEN": token}
+
+    for module in (runtime, lambda_svc):
+        vars(module).update(execution_credentials=keys_of_role)
+
+
+def guard(app: ModuleType, environment: Mapping[str, str]) -> None:
+    """Put the gate before ``app``, and make the configured key the administrator's only one."""
+    policies, router = (importlib.import_module(f"ministack.core.{name}") for name in ("iam_evaluator", "router"))
+    sts, lambda_svc = (importlib.import_module(f"ministack.services.{name}") for name in ("sts", "lambda_svc"))
+    gate = _load(Path(__file__).with_name("emulator_gate.py"))
+    administrator, secret = environment["AWS_ACCESS_KEY_ID"], environment["AWS_SECRET_ACCESS_KEY"]
+    account, region = environment["MINISTACK_ACCOUNT_ID"], environment["MINISTACK_REGION"]
+    resolve, failure = _private(policies, "resolve_credential"), _private(policies, "AuthError")
+    service_of, key_seen = _private(router, "detect_service"), _private(router, "extract_access_key_id")
+    answer_of = _private(app, "_credential_failure")
+    code_url = _private(lambda_svc, "_presigned_code_url")
+
+    def is_administrator(key: str) -> bool:
+        return not key or key == administrator  # no key: the emulator's own calls, as none passes the gate without one
+
+    def secret_of(key: str, token: str) -> str:
+        found = resolve(key, account, token)
+        if not hasattr(found, "secret_access_key"):
+            raise gate.RefusedError(found.code, found.message)
+        return str(found.secret_access_key)
+
+    def refusal(request: Any, refused: Any) -> tuple[int, Any, bytes]:
+        headers = {name: ", ".join(values) for name, values in request.headers.items()}
+        service = service_of(request.method, request.route, headers, {})
+        answer: tuple[int, Any, bytes] = answer_of(
+            service, "", "", failure(code=refused.code, message=refused.reason), headers
+        )
+        return answer
+
+    def signed_code_url(function: str) -> str:
+        return str(
+            gate.presign(
+                code_url(function).partition("?")[0],
+                key=administrator,
+                secret=secret,
+                region=region,
+                service="lambda",
+                expires=600,  # seconds, as on AWS
+                now=datetime.now(UTC),
+            )
+        )
+
+    for module in (policies, sts):
+        _private(module, "is_root_access_key")
+        vars(module).update(is_root_access_key=is_administrator)
+    vars(lambda_svc).update(_presigned_code_url=signed_code_url)
+    guarded = gate.Gate(
+        _private(app, "app"),
+        gate.Account(administrator, secret_of, key_seen, refusal),
+        logging.getLogger("launcher").warning,
+    )
+    vars(app).update(app=guarded)
 
 
 def _private(module: ModuleType, name: str) -> Any:

@@ -27,6 +27,7 @@ from typing import Any
 
 import pg8000.native
 
+from lambda_toolkit.pipeline.local_stack import private_files
 from lambda_toolkit.pipeline.local_stack.errors import LocalError
 from lambda_toolkit.pipeline.local_stack.process import LOOPBACK, Identity, free_port, identify, is_alive, wait_until
 from lambda_toolkit.pipeline.local_stack.process import stop as stop_process
@@ -79,7 +80,7 @@ def start(directory: Path, *, port: int | None = None, settings: Mapping[str, st
     if running is not None:
         return running
     stop(directory)  # one that was started but not recorded: its command was killed in between
-    directory.mkdir(parents=True, exist_ok=True)
+    private_files.make_directory(directory)
     account = _account()
     home = _home(directory, account)
     binaries = _binaries(home, account)
@@ -183,7 +184,6 @@ def _home(directory: Path, account: pwd.struct_passwd | None) -> Path:
     if known is not None:
         return known
     if account is None:
-        directory.chmod(0o700)
         return directory
     probe = directory / "probe"
     probe.mkdir(exist_ok=True)
@@ -287,7 +287,7 @@ def _initialise(home: Path, binaries: Path, account: pwd.struct_passwd | None) -
 
 def _launch(home: Path, binaries: Path, account: pwd.struct_passwd | None, settings: Mapping[str, str]) -> Identity:
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-    with (home / "postgres.log").open("ab") as log:
+    with private_files.open_log(home / "postgres.log", "ab") as log:
         process = subprocess.Popen(  # nosec B603
             [binaries / "postgres", "-D", home / "data", *options],
             stdin=subprocess.DEVNULL,

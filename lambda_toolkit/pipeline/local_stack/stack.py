@@ -23,11 +23,11 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO
 
 from lambda_toolkit.pipeline.installed import program
 from lambda_toolkit.pipeline.local_stack import credentials as accesses
-from lambda_toolkit.pipeline.local_stack import databases, emulator, postgres_server
+from lambda_toolkit.pipeline.local_stack import databases, emulator, postgres_server, private_files
 from lambda_toolkit.pipeline.local_stack.description import (
     DIRECTORY,
     STACK_FILE,
@@ -77,7 +77,7 @@ def up(
     say = on_progress or _silent
     root = root.resolve()
     directory = root / DIRECTORY
-    directory.mkdir(mode=0o755, exist_ok=True)
+    private_files.make_directory(directory)
     with _locked(directory):
         running = running_stack(root)
         if running is not None:
@@ -157,7 +157,7 @@ def _start(
 
     def started(name: str, process: Identity) -> None:
         processes[name] = process  # written immediately: if this command is killed, the next one finds what to stop
-        accesses.write_private(directory / "processes.json", documents(processes))
+        private_files.write(directory / "processes.json", documents(processes))
 
     access = accesses.of(directory)
     credentials = Credentials(access.access_key_id, access.secret_access_key)
@@ -203,7 +203,7 @@ def _start(
 
 
 def _launch_evaluator(directory: Path) -> Identity:
-    with (directory / "alarm-evaluator.log").open("wb") as log:
+    with private_files.open_log(directory / "alarm-evaluator.log", "wb") as log:
         process = subprocess.Popen(  # nosec B603
             [sys.executable, "-m", "lambda_toolkit.pipeline.local_stack.alarm_evaluator", directory / STACK_FILE],
             stdin=subprocess.DEVNULL,
@@ -211,6 +211,7 @@ def _launch_evaluator(directory: Path) -> Identity:
             stderr=log,
             cwd=Path(__file__).parents[3],
             env={name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ},
+            umask=private_files.UMASK,
             start_new_session=True,
         )
     identity = identify(process.pid)
@@ -302,9 +303,9 @@ def _wipe(directory: Path) -> None:
 
 
 @contextlib.contextmanager
-def _locked(directory: Path) -> Iterator[TextIO]:
+def _locked(directory: Path) -> Iterator[BinaryIO]:
     """One up or down at a time."""
-    with (directory / "lock").open("w", encoding="utf-8") as lock:
+    with private_files.open_log(directory / "lock", "wb") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -9,7 +9,7 @@ import pytest
 from lambda_toolkit.pipeline.local_stack import emulator, emulator_environment, emulator_launcher
 from lambda_toolkit.pipeline.local_stack.errors import LocalError
 
-SERVICES = ("eventbridge", "cloudwatch", "sns", "s3", "lambda_svc")
+SERVICES = ("eventbridge", "cloudwatch", "sns", "s3", "lambda_svc", "sts")
 
 
 @pytest.fixture
