@@ -13,8 +13,8 @@ endif
 
 SUITE = $(BIN)/python -m pytest -n 2 --dist loadgroup
 
-.PHONY: help run test test-unit test-aws test-pipeline test-local-stack test-faults test-proof test-end-to-end soak lint \
-  format audit clean
+.PHONY: help run test test-unit test-aws test-pipeline test-local-stack test-faults test-proof test-end-to-end soak mutants \
+  lint format audit clean
 .DEFAULT_GOAL := run
 
 help:  ## list these targets
@@ -49,6 +49,11 @@ test-end-to-end: $(READY)  ## the commands on the local stack, from deployment t
 
 soak: $(READY)  ## new random histories: MINUTES=60 or HISTORIES=1000
 	$(BIN)/python -m tests.proof.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(HISTORIES),--histories $(HISTORIES))
+
+mutants: $(READY)  ## small changes of the code, one by one, that tests must catch: MODULE=lambdas/load, SAMPLE=200 SEED=1
+	$(BIN)/python -m tests.mutants $(MODULE) $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED)) \
+	  $(if $(OPERATOR),--operator $(OPERATOR)) $(if $(WORKERS),--workers $(WORKERS)) $(if $(AGAIN),--again) \
+	  $(if $(WRITE),--write)
 
 lint: $(READY)  ## style, types and security, without changing a file
 	$(BIN)/ruff check .

@@ -1,0 +1,203 @@
+"""Which tests reach which line: collected once, one test file after the other, and kept below ``.local/mutants``.
+
+A test file is collected again when its own text changed. Where the code below it changed, the lines are followed
+through the difference of the two texts: nothing has to be collected again because a line was added above.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.mutants.mutant import ROOT, Mutant, digest, source_files
+
+STORE = ROOT / ".local" / "mutants"
+REACH = STORE / "reach"
+SOURCES = STORE / "sources"
+
+
+@dataclass(frozen=True)
+class PassingTest:
+    """A test that passed without a mutant."""
+
+    id: str
+    seconds: float
+
+
+@dataclass
+class Reach:
+    """For each file and line, the tests that run it; and for each name, the lines that use it."""
+
+    tests: dict[str, PassingTest] = field(default_factory=dict)
+    lines: dict[str, dict[int, set[str]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(set)))
+    uses: dict[str, list[tuple[str, int]]] = field(default_factory=lambda: defaultdict(list))
+
+    def tests_of(self, mutant: Mutant, text: str) -> list[PassingTest]:
+        """The tests that reach a mutant, the fastest first.
+
+        Code that runs at import is reached by the tests of the functions that use the names that it defines, and if
+        there are none by all that run a function of its file.
+        """
+        lines = self.lines.get(mutant.file, {})
+        last = text.count("\n", 0, mutant.end) + 1
+        found: set[str] = set()
+        if not mutant.names:
+            found = set().union(*(lines.get(number, set()) for number in range(mutant.line, last + 1)))
+            if not found:
+                found = set().union(*(lines.get(number, set()) for number in _statement(text, mutant.line)))
+        else:
+            found = self._of_names(mutant.names, set())
+            found = found or set().union(*lines.values())
+        return sorted((self.tests[test] for test in found if test in self.tests), key=lambda test: test.seconds)
+
+    def _of_names(self, names: Iterable[str], seen: set[str]) -> set[str]:
+        found: set[str] = set()
+        for name in names:
+            if name in seen:
+                continue
+            seen.add(name)
+            for file, line in self.uses.get(name, ()):
+                reached = self.lines.get(file, {}).get(line, set())
+                found |= reached
+        return found
+
+
+def load(root: Path = ROOT) -> Reach:
+    """What was collected, in terms of the code of ``root``."""
+    reach = Reach()
+    current = {file: (root / file).read_text(encoding="utf-8") for file in source_files(root)}
+    maps: dict[tuple[str, str], dict[int, int] | None] = {}
+    for record in records().values():
+        reach.tests.update({test: PassingTest(test, seconds) for test, seconds in record["tests"].items()})
+        for file, known in record["reached"].items():
+            if file not in current:
+                continue
+            key = (file, record["sources"][file])
+            if key not in maps:
+                maps[key] = _followed(key[1], current[file])
+            follow = maps[key]
+            lines = reach.lines[file]
+            for test, ranges in known.items():
+                for line in _numbers(ranges):
+                    at = line if follow is None else follow.get(line)
+                    if at is not None:
+                        lines[at].add(test)
+    for file, text in current.items():
+        for name, line in _used(text):
+            reach.uses[name].append((file, line))
+    return reach
+
+
+def records() -> dict[str, Any]:
+    """What was collected, by test file."""
+    found = {}
+    for file in REACH.glob("*.json") if REACH.is_dir() else ():
+        record = json.loads(file.read_text(encoding="utf-8"))
+        found[record["file"]] = record
+    return found
+
+
+def outdated(test_files: Iterable[str], root: Path = ROOT) -> list[str]:
+    """The test files that were not collected, or that have changed since."""
+    known = records()
+    return [
+        file
+        for file in test_files
+        if file not in known or known[file]["digest"] != digest((root / file).read_text(encoding="utf-8"))
+    ]
+
+
+def keep(record: dict[str, Any], texts: dict[str, str]) -> None:
+    """Store the record of a test file, and the texts of the files that it reached."""
+    SOURCES.mkdir(parents=True, exist_ok=True)
+    REACH.mkdir(parents=True, exist_ok=True)
+    for text in texts.values():
+        path = SOURCES / digest(text)
+        if not path.exists():
+            path.write_text(text, encoding="utf-8")
+    name = record["file"].replace("/", "-").removesuffix(".py")
+    new = REACH / f"{name}.new"
+    new.write_text(json.dumps(record), encoding="utf-8")
+    new.replace(REACH / f"{name}.json")
+
+
+def ranges(numbers: Iterable[int]) -> str:
+    """Line numbers as ``1-3,7``."""
+    parts: list[list[int]] = []
+    for number in sorted(numbers):
+        if parts and number == parts[-1][1] + 1:
+            parts[-1][1] = number
+        else:
+            parts.append([number, number])
+    return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in parts)
+
+
+def _numbers(text: str) -> Iterator[int]:
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        yield from range(int(first), int(last or first) + 1)
+
+
+def _followed(old: str, text: str) -> dict[int, int] | None:
+    """Where each line of the stored text is now; None where nothing changed."""
+    if old == digest(text):
+        return None
+    before = (SOURCES / old).read_text(encoding="utf-8").splitlines()
+    moved = {}
+    for tag, a, b, c, d in difflib.SequenceMatcher(None, before, text.splitlines(), autojunk=False).get_opcodes():
+        if tag == "equal":
+            moved.update({a + 1 + step: c + 1 + step for step in range(b - a)})
+        elif tag == "replace":  # the changed lines are reached by what reached those that they replace
+            moved.update({a + 1 + step: min(c + 1 + step, d) for step in range(b - a)})
+    return moved
+
+
+def _statement(text: str, line: int) -> Iterator[int]:
+    """The lines of the smallest statement around ``line``: coverage reports the first line of some, all of others."""
+    smallest: range | None = None
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.stmt) and node.lineno <= line <= (node.end_lineno or 0):
+            end = node.body[0].lineno if hasattr(node, "body") and node.body else (node.end_lineno or 0) + 1
+            lines = range(node.lineno, max(end, line + 1))
+            if smallest is None or len(lines) < len(smallest):
+                smallest = lines
+    yield from smallest or ()
+
+
+def _used(text: str) -> Iterator[tuple[str, int]]:
+    """Each name that a function uses, with the line; a name of a constant that uses it counts as its users do."""
+    tree = ast.parse(text)
+    indirect: dict[str, set[str]] = defaultdict(set)
+    for statement in tree.body:
+        if isinstance(statement, ast.Assign | ast.AnnAssign):
+            targets = {n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+            for node in ast.walk(statement):
+                if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+                    indirect[node.id] |= targets
+    direct: dict[str, set[int]] = defaultdict(set)
+    for function in ast.walk(tree):
+        if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        first = function.body[0]
+        direct[function.name].add(function.body[1 if _is_text(first) and len(function.body) > 1 else 0].lineno)
+        for node in ast.walk(function):
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+                direct[node.id].add(node.lineno)
+            elif isinstance(node, ast.Attribute):
+                direct[node.attr].add(node.lineno)
+    for name, users in indirect.items():
+        for user in users:
+            direct[name] |= direct.get(user, set())
+    for name, lines in direct.items():
+        for line in lines:
+            yield name, line
+
+
+def _is_text(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)

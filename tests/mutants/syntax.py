@@ -1,0 +1,89 @@
+"""What the operators need to know of Python: the counterparts of signs and functions, and what a node is called."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Sequence
+
+COMPARISONS = {
+    ast.Lt: ("<", "<="),
+    ast.LtE: ("<=", "<"),
+    ast.Gt: (">", ">="),
+    ast.GtE: (">=", ">"),
+    ast.Eq: ("==", "!="),
+    ast.NotEq: ("!=", "=="),
+    ast.Is: ("is", "is not"),
+    ast.IsNot: (r"is\s+not", "is"),
+    ast.In: ("in", "not in"),
+    ast.NotIn: (r"not\s+in", "in"),
+}
+ARITHMETIC = {
+    ast.Add: ("+", "-"),
+    ast.Sub: ("-", "+"),
+    ast.Mult: ("*", "+"),
+    ast.Div: ("/", "*"),
+    ast.FloorDiv: ("//", "/"),
+    ast.Mod: ("%", "*"),
+    ast.BitOr: ("|", "&"),
+    ast.BitAnd: ("&", "|"),
+    ast.Pow: ("**", "*"),
+}
+_PAIRS = (
+    ("min", "max"),
+    ("any", "all"),
+    ("startswith", "endswith"),
+    ("removeprefix", "removesuffix"),
+    ("lstrip", "rstrip"),
+    ("partition", "rpartition"),
+    ("equal", "not_equal"),
+    ("less", "less_equal"),
+    ("greater", "greater_equal"),
+    ("and_", "or_"),
+    ("and_kleene", "or_kleene"),
+    ("is_null", "is_valid"),
+    ("floor", "ceil"),
+    ("match", "search"),
+    ("is_subset", "is_superset"),
+    ("difference", "intersection"),
+)
+OTHER_NAMES = {**dict(_PAIRS), **{b: a for a, b in _PAIRS}, "fullmatch": "match", "sorted": "list"}
+
+
+def is_text(statement: ast.AST) -> bool:
+    """Whether a statement is a text and nothing else: a docstring."""
+    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+
+
+def holds_text(node: ast.AST) -> bool:
+    """Whether a text is made in the expression."""
+    return any(
+        isinstance(each, ast.JoinedStr) or (isinstance(each, ast.Constant) and isinstance(each.value, str))
+        for each in ast.walk(node)
+    )
+
+
+def spreads(arguments: Sequence[ast.expr]) -> bool:
+    """Whether one of the arguments is ``*several``."""
+    return any(isinstance(argument, ast.Starred) for argument in arguments)
+
+
+def last_name(node: ast.AST) -> str:
+    """``c`` of ``a.b.c`` and of ``a.b.c(...)``."""
+    if isinstance(node, ast.Call):
+        return last_name(node.func)
+    return node.id if isinstance(node, ast.Name) else getattr(node, "attr", "")
+
+
+def call_label(node: ast.AST) -> str:
+    """``call:logger.info`` and the like: the last two names of what is called."""
+    if not isinstance(node, ast.Call):
+        return ""
+    before = last_name(node.func.value) if isinstance(node.func, ast.Attribute) else ""
+    return f"call:{before}.{last_name(node.func)}".replace(":.", ":")
+
+
+def defined(statement: ast.stmt) -> Iterator[str]:
+    """The names that a statement outside of functions defines."""
+    for node in ast.walk(statement):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id

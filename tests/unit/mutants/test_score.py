@@ -1,0 +1,96 @@
+"""Which tests are chosen for a mutant, and the score of the committed results."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.mutants import reach, score, trial
+from tests.mutants.mutant import ROOT, digest
+from tests.mutants.python_operators import mutants
+from tests.mutants.reach import PassingTest, Reach
+from tests.mutants.score import Line, Survivor
+
+FILE = "lambdas/some.py"
+CODE = '''
+_DELETE = """DELETE FROM t WHERE a = $a"""
+
+
+def first(a):
+    """Doc."""
+    return run(_DELETE, a)
+
+
+def second(a, b=1):
+    return a
+'''
+
+
+def reach_of(**lines: int) -> Reach:
+    """Each test reaches one line."""
+    found = Reach({test: PassingTest(test, 1.0) for test in lines})
+    for test, line in lines.items():
+        found.lines[FILE][line].add(test)
+    for name, line in reach._used(CODE):
+        found.uses[name].append((FILE, line))
+    return found
+
+
+def test_code_of_import_is_reached_by_what_uses_its_names() -> None:
+    reached = reach_of(of_first=7, of_second=11)
+    by_operator = {m.operator: [t.id for t in reached.tests_of(m, CODE)] for m in mutants(FILE, CODE)}
+    assert by_operator["sql swap"] == ["of_first"]  # a template
+    assert by_operator["arguments swapped"] == ["of_first"]
+    assert by_operator["constant"] == ["of_second"]  # a default argument
+
+
+def test_lines_are_followed_when_code_moves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reach, "SOURCES", tmp_path)
+    (tmp_path / digest(CODE)).write_text(CODE, encoding="utf-8")
+    assert reach._followed(digest(CODE), CODE) is None
+    moved = reach._followed(digest(CODE), f"import os\n{CODE.replace('return a', 'return b')}")
+    assert moved is not None
+    assert (moved[7], moved[11]) == (8, 12)
+
+
+def test_line_numbers_are_stored_as_ranges() -> None:
+    assert reach.ranges([7, 1, 3, 2]) == "1-3,7"
+    assert list(reach._numbers("1-3,7")) == [1, 2, 3, 7]
+
+
+def test_tests_that_caught_others_run_first_within_the_budget() -> None:
+    tests = [PassingTest("fast", 1.0), PassingTest("slow", 4.0), PassingTest("never", 90.0)]
+    assert [t.id for t in trial.chosen_tests(tests, 60, Counter())] == ["fast", "slow"]
+    assert [t.id for t in trial.chosen_tests(tests, 60, Counter({"slow": 2}))] == ["slow", "fast"]
+    assert [t.id for t in trial.chosen_tests([tests[2]], 60, Counter())] == ["never"]
+
+
+def test_score_excludes_what_is_equivalent() -> None:
+    lines = [Line("caught", f"lambdas/load/a.py::f::not::{n}", "") for n in range(8)]
+    lines += [Line("survived", f"lambdas/load/a.py::f::not::{n}", "") for n in (8, 9)]
+    same = Survivor(lines[8].id, "", score.EQUIVALENT, "the same")
+    shown = score.table(lines, {same.id: same})
+    assert "| `lambdas/load` | 10 | 8 | 1 | 1 | 88.9 % |" in shown
+    assert "it is 80.0 %" in shown
+
+
+def test_interval_of_wilson() -> None:
+    low, high = score.interval(190, 200)
+    assert (round(low, 3), round(high, 3)) == (0.910, 0.973)
+
+
+def test_page_shows_the_committed_results() -> None:
+    assert score.rendered() == score.PAGE.read_text(encoding="utf-8"), "run python -m tests.mutants.score"
+
+
+def test_every_survivor_has_a_reason() -> None:
+    _, lines = score.read_results(score.RESULTS.read_text(encoding="utf-8"))
+    survivors = score.read_survivors(score.SURVIVORS.read_text(encoding="utf-8"))
+    assert [line.id for line in lines if line.outcome not in score.CAUGHT and line.id not in survivors] == []
+
+
+def test_files_of_survivors_exist() -> None:
+    survivors = score.read_survivors(score.SURVIVORS.read_text(encoding="utf-8"))
+    assert [s.id for s in survivors.values() if not (ROOT / s.id.split("::")[0]).is_file()] == []
