@@ -197,7 +197,7 @@ MUTATIONS = (
     ),
     Mutation(
         "milliseconds are cut",
-        "lambdas/transform/columns/derive.py",
+        "lambdas/transform/columns/convert.py",
         'column.cast(pa.timestamp("us")).cast(pa.time64("us"))',
         'pc.floor_temporal(column.cast(pa.timestamp("us")), unit="second").cast(pa.time64("us"))',
         f"{VALUES} -k milliseconds",
@@ -317,7 +317,7 @@ MUTATIONS = (
     ),
     Mutation(
         "the calendar has the dates of facts alone",
-        "lambdas/transform/columns/table.py",
+        "lambdas/transform/columns/convert.py",
         "(name in referring and",
         "(False and",
         "tests/unit/lambdas/test_table.py",

@@ -32,7 +32,7 @@ class Function:
     """What the integers after the column are, in order."""
 
 
-EXPRESSIONS: Mapping[str, Function] = {  # name -> function; transform.columns.derive has the implementations
+EXPRESSIONS: Mapping[str, Function] = {  # name -> function; transform.columns.convert has the implementations
     "date": Function((*_TIMESTAMPS, "date", *_STRINGS), "not a date of the form yyyy-mm-dd"),
     "time": Function(_TIMESTAMPS, "not a time"),
     "decimal": Function(("numeric", *_INTEGERS), "does not fit numeric({0}, {1})", ("precision", "scale")),

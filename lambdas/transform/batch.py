@@ -10,7 +10,6 @@ from functools import cached_property
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..shared.arrow_types import arrow_type
 from ..shared.declarations import CALENDAR, Declarations, WarehouseTable
 from ..shared.errors import LakeError
 from ..shared.lake.manifest import (
@@ -26,11 +25,11 @@ from ..shared.lake.manifest import (
     to_json,
 )
 from ..shared.lake.object_keys import DATA, DELETED, REJECTED, batch_folder, manifest_key, revision_key
-from ..shared.lake.parquet import ParquetPart
+from ..shared.lake.parquet import ParquetPart, arrow_type
 from ..shared.lake.store import Lake
+from .columns.convert import convert
 from .columns.date_dimension import date_dimension
 from .columns.rejects import REJECTS_SCHEMA
-from .columns.table import convert
 
 Report = Callable[[ProcessedManifest], object]
 

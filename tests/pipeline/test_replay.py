@@ -12,7 +12,7 @@ from lambda_toolkit.pipeline.lambdas.shared.errors import LakeError, PipelineErr
 from lambda_toolkit.pipeline.lambdas.shared.lake.manifest import processed_manifest, to_json
 from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import manifest_key, revision_key
 from lambda_toolkit.pipeline.lambdas.transform import batch as transformation
-from lambda_toolkit.pipeline.lambdas.transform.columns.derive import _FUNCTIONS
+from lambda_toolkit.pipeline.lambdas.transform.columns.convert import _FUNCTIONS
 from lambda_toolkit.pipeline.lambdas.transform.handler import lambda_handler
 from lambda_toolkit.pipeline.lambdas.transform.sweep import missed_batches
 from tests.support.function_logs import json_lines

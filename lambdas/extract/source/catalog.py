@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from ...shared.arrow_types import PLAIN_NUMERIC, arrow_type, base_type
 from ...shared.declarations import SourceTable
 from ...shared.errors import SourceError
 from ...shared.expressions import EXPRESSIONS, Expression
+from ...shared.lake.parquet import PLAIN_NUMERIC, arrow_type, base_type
 from ...shared.postgres import sql
 from ...shared.postgres.connection import Connection
 

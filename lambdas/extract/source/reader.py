@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import pyarrow as pa
 import pyarrow.csv as pc
 
-from ...shared.arrow_types import UNREADABLE
+from ...shared.lake.parquet import UNREADABLE
 from ...shared.postgres import sql
 from ...shared.postgres.connection import Connection
 from .catalog import Column

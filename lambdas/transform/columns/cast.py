@@ -18,8 +18,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ...shared.arrow_types import base_type
 from ...shared.expressions import MAX_PRECISION
+from ...shared.lake.parquet import base_type
 
 _MODIFIER = re.compile(r"\(([^)]*)\)")
 _INTEGERS = {"smallint": pa.int16(), "integer": pa.int32(), "bigint": pa.int64()}

@@ -1,8 +1,9 @@
 """ISO 4217: the active codes of currencies, funds and precious metals, with their names in the standard's list one.
 
 The list is as of January 2026: with XAD, XCG and ZWG, and without BGN, which the euro replaced. It equals that of
-pycountry 26.2.16, with which a test compares it. To renew it, upgrade pycountry, run tests/unit/lambdas/test_derive.py,
-and copy the codes and names that differ. SIX Financial Information maintains the standard's list.
+pycountry 26.2.16, with which a test compares it. To renew it, upgrade pycountry, run
+tests/unit/lambdas/test_column_functions.py, and copy the codes and names that differ. SIX Financial Information
+maintains the standard's list.
 """
 
 from __future__ import annotations

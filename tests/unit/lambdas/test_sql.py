@@ -7,9 +7,9 @@ import pytest
 
 from lambda_toolkit.pipeline.lambdas.extract.source.catalog import Column, check_needed
 from lambda_toolkit.pipeline.lambdas.load.warehouse.session import to_csv
-from lambda_toolkit.pipeline.lambdas.shared.arrow_types import arrow_type, base_type
 from lambda_toolkit.pipeline.lambdas.shared.errors import SourceError, WarehouseError
 from lambda_toolkit.pipeline.lambdas.shared.expressions import parse_expression
+from lambda_toolkit.pipeline.lambdas.shared.lake.parquet import arrow_type, base_type
 from lambda_toolkit.pipeline.lambdas.shared.postgres import sql
 from lambda_toolkit.pipeline.warehouse.ddl import statements
 

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lambda_toolkit.pipeline.lambdas.shared.arrow_types import UNREADABLE, arrow_type
 from lambda_toolkit.pipeline.lambdas.shared.expressions import EXPRESSIONS, parse_expression
+from lambda_toolkit.pipeline.lambdas.shared.lake.parquet import UNREADABLE, arrow_type
+from lambda_toolkit.pipeline.lambdas.transform.columns.convert import _FUNCTIONS, derive, lookup
 from lambda_toolkit.pipeline.lambdas.transform.columns.currencies import NAMES
 from lambda_toolkit.pipeline.lambdas.transform.columns.date_dimension import date_dimension
-from lambda_toolkit.pipeline.lambdas.transform.columns.derive import _FUNCTIONS, derive, lookup
 from lambda_toolkit.pipeline.lambdas.transform.columns.rejects import build_rejects
 
 
