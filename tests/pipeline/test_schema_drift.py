@@ -12,7 +12,7 @@ from pg8000.exceptions import DatabaseError
 from lambda_toolkit.pipeline.lambdas.extract.extraction import extract
 from lambda_toolkit.pipeline.lambdas.extract.source import postgres, snapshot
 from lambda_toolkit.pipeline.lambdas.shared.errors import SourceError
-from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import sqlstate
+from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import connect, sqlstate
 from tests.support.lake_contents import keys, manifest, objects
 
 
@@ -94,6 +94,31 @@ def test_a_foreign_table_is_refused_also_as_a_partition(pipeline):
         pipeline.extract()
 
 
+def test_database_replaced_by_its_copy_is_read_again(pipeline, credentials):
+    """What changed since the copy is undone: server, timeline, object ids and running transactions are the same."""
+    source = credentials[0]
+    with connect(dataclasses.replace(source, database="postgres")) as server:
+        pipeline.admin.close()
+        pipeline.reader.close()
+        server.run(f"CREATE DATABASE {source.database}_copy TEMPLATE {source.database}")
+        with connect(source) as admin, connect(source) as reader:
+            pipeline.admin, pipeline.reader = admin, reader
+            pipeline.run()
+            admin.run(
+                "UPDATE staff SET last_name = 'undone' WHERE staff_id = 1; DELETE FROM payment WHERE payment_id = 1"
+            )
+            pipeline.run()
+        server.run(f"ALTER DATABASE {source.database} RENAME TO {source.database}_old")
+        server.run(f"ALTER DATABASE {source.database}_copy RENAME TO {source.database}")
+        server.run(f"DROP DATABASE {source.database}_old")
+    with connect(source) as reader:
+        pipeline.reader = reader
+        done, _ = pipeline.run()
+    assert done.reason_for_full == "the source's database was replaced by another of its name"
+    assert pipeline.rows("SELECT count(*) FROM dim_staff WHERE last_name = 'undone'") == [[0]]
+    assert pipeline.rows("SELECT count(*) FROM current_fact_payment") == [[9]]
+
+
 def test_batch_times_increase_whatever_the_clock_says(pipeline):
     """The time of a batch is later than that of the one before whatever the clock says."""
 
@@ -118,7 +143,12 @@ def test_batch_times_increase_whatever_the_clock_says(pipeline):
 def test_a_server_that_was_restarted_is_read_in_full(pipeline):
     with snapshot.snapshot(pipeline.reader, ["staff"]) as now:
         assert now.identity.started
-        earlier = dataclasses.replace(now.identity, started=now.identity.started - 1)
-    assert "restarted" in str(snapshot.full_refresh_reason(earlier, now))
+    for field, step, word in (
+        ("started", -1, "restarted"),
+        ("statistics_reset", 1, "crash"),
+        ("wal_position", 1, "log"),
+    ):
+        earlier = dataclasses.replace(now.identity, **{field: getattr(now.identity, field) + step})
+        assert word in str(snapshot.full_refresh_reason(earlier, now))
     pipeline.extract()
     assert keys(pipeline.ingestion, 1, "staff") == [1, 2, 3]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import os
 import shutil
 import signal
 import subprocess
@@ -19,7 +21,7 @@ from lambda_toolkit.pipeline.lambdas.shared.declarations import parse
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection, Credentials, connect
 from lambda_toolkit.pipeline.local_stack import postgres_server
 from lambda_toolkit.pipeline.local_stack.process import free_port, stop, wait_until
-from tests.support.lake_contents import keys
+from tests.support.lake_contents import keys, manifest
 
 SMALL = {
     "source": {"item": {"key": "id"}},
@@ -156,6 +158,28 @@ def test_disk_copy_with_newer_ids_is_noticed_by_its_start_time(root, stopped, bu
         assert "restarted" in str(done.reason_for_full)
         assert done.deleted == {"item": 1}
         assert 3 in keys(lake, 2, "item")
+
+
+def test_recovery_from_a_crash_is_noticed(root, stopped, buckets):
+    """A killed backend makes the server forget shared memory, and with it commits that did not wait for the disk."""
+    lake, _ = buckets
+    crashing = stopped.copy(root / "crashing")
+    with connected(crashing) as first:
+        victim = connect_again(crashing)
+        run(first, lake)
+        started = manifest(lake, 1).source.started
+        os.kill(victim.rows("SELECT pg_backend_pid()")[0][0], signal.SIGKILL)
+
+        def answers() -> bool:
+            with contextlib.suppress(Exception), connect_again(crashing) as connection:
+                return bool(connection.rows("SELECT 1"))
+            return False
+
+        assert wait_until(answers, 30)
+        with connect_again(crashing) as again:
+            assert "recovered from a crash" in str(run(again, lake).reason_for_full)
+            assert manifest(lake, 2).source.started == started
+            assert run(again, lake).batch is None
 
 
 def test_nothing_is_lost_when_the_transaction_ids_begin_again(root, stopped, buckets):

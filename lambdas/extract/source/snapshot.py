@@ -21,8 +21,12 @@ _POSITION = (
     # A primary's last checkpoint may be of the timeline before; a standby writes no log of its own.
     " CASE WHEN pg_is_in_recovery() THEN (SELECT timeline_id FROM pg_control_checkpoint())"
     " ELSE ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int END,"
-    " current_database(), pg_snapshot_xmin(pg_current_snapshot())::text,"
+    " current_database(), (SELECT oid::bigint FROM pg_catalog.pg_database WHERE datname = current_database()),"
+    " pg_snapshot_xmin(pg_current_snapshot())::text,"
     " (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint,"
+    " (SELECT coalesce(extract(epoch FROM stats_reset) * 1000000, 0)::bigint FROM pg_catalog.pg_stat_bgwriter),"
+    " (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END"
+    " - CAST('0/0' AS pg_lsn))::bigint,"
     " pg_snapshot_xmax(pg_current_snapshot())::text"
 )
 
@@ -52,8 +56,9 @@ def snapshot(connection: Connection, tables: Collection[str]) -> Iterator[Snapsh
     """
     with transaction(connection, _BEGIN):
         _lock(connection, tables)
-        identifier, timeline, database, xmin, started, xmax = connection.rows(_POSITION)[0]
-        yield Snapshot(SourceIdentity(identifier, int(timeline), database, int(xmin), int(started)), int(xmax))
+        identifier, timeline, database, oid, xmin, started, reset, wal, xmax = connection.rows(_POSITION)[0]
+        identity = SourceIdentity(identifier, int(timeline), database, oid, int(xmin), started, reset, wal)
+        yield Snapshot(identity, int(xmax))
 
 
 def full_refresh_reason(previous: SourceIdentity | None, now: Snapshot) -> str | None:
@@ -66,6 +71,8 @@ def full_refresh_reason(previous: SourceIdentity | None, now: Snapshot) -> str |
         return "the source was restored, or a standby was promoted"
     if previous.database != now.identity.database:
         return "the source is another database"
+    if previous.database_oid != now.identity.database_oid:
+        return "the source's database was replaced by another of its name"
     if previous.snapshot_xmin > now.identity.snapshot_xmin:
         return "the source's transaction ids run backwards"
     if not now.is_within_horizon(previous.snapshot_xmin):
@@ -74,6 +81,12 @@ def full_refresh_reason(previous: SourceIdentity | None, now: Snapshot) -> str |
         # A server restored from a copy of its disk has the same identifier and timeline, and its transaction ids may
         # have passed the recorded ones. Only its new start time shows that.
         return "the source's server was restarted: it may have been restored from a copy of its disk"
+    if previous.wal_position > now.identity.wal_position:
+        return "the source's write-ahead log runs backwards"
+    if previous.statistics_reset != now.identity.statistics_reset:
+        # Only shared memory was lost, and with it the log of transactions that committed without waiting for the disk
+        # (https://www.postgresql.org/docs/current/wal-async-commit.html). Their ids are used again.
+        return "the source's server recovered from a crash: it may have lost commits that an earlier run saw"
     return None
 
 

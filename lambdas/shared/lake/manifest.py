@@ -42,10 +42,17 @@ class SourceIdentity:
     timeline: int
     """Changes when a server is restored or a standby is promoted: transaction ids may then be used again."""
     database: str
+    database_oid: int
+    """Its object id: a copy that was given the name of the database has another."""
     snapshot_xmin: int
     """The oldest transaction that was unfinished, an xid8."""
     started: int
     """When the server was started, in microseconds since 1970."""
+    statistics_reset: int
+    """When its statistics began, in microseconds since 1970: a server that recovers from a crash forgets them, and may
+    have lost transactions that did not wait for the disk."""
+    wal_position: int
+    """How far its log was written, or on a standby replayed, in bytes."""
 
 
 @dataclass(frozen=True)
