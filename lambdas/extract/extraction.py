@@ -18,6 +18,7 @@ from .row_set import ReferencedBy, Referencing, RowSet, WrittenSince, intersecti
 from .source.catalog import TableInfo, check_needed, drift
 from .source.interface import RowCounts, Source, SourceSnapshot
 from .source.reader import lake_schema
+from .source.unique_key import check_key
 from .table_plan import DEFAULT_LIMITS, Budget, Captured, CaptureRun, Complete, Limits, TablePlan, stored_state
 
 FULL, CHANGES = "full", "changes"  # modes of a manifest
@@ -108,7 +109,7 @@ def extract(
             reason = "it was asked for"
         plans = _plans(snapshot, declarations, before, reason is not None, request)
         capture_run = CaptureRun(snapshot, lake, Budget(limits), clock, number, run)
-        counts = snapshot.count({name: plan.changed for name, plan in plans.items() if not plan.table.by_content})
+        counts = snapshot.count({name: plan.changed for name, plan in plans.items() if not plan.by_content})
         captured = {name: capture(capture_run, plan, counts.get(name, RowCounts())) for name, plan in plans.items()}
         active = {name for name, found in captured.items() if found.changes}
         if not active and not any(found.deleted or found.state_changed for found in captured.values()):
@@ -157,6 +158,8 @@ def _plans(
         files = before.tables.get(table.name) if before else None
         known = files.columns if files else {}
         check_needed(table.name, info.columns, needed[table.name], known, request.accept_types)
+        if not table.by_content:
+            check_key(info)
         full_refresh = (
             full
             or files is None
@@ -164,6 +167,8 @@ def _plans(
             or not set(needed[table.name]) <= set(known)
             or any(accepted.startswith(f"{table.name}.") for accepted in request.accept_types)
             or _is_another(files, info, fingerprint)
+            or _shows_other_values(files, info)
+            or files.by_content != (table.by_content or info.row_security)
             or _is_out_of_reach(files, snapshot)
         )
         plans[table.name] = TablePlan(table, info, files, full_refresh, since, fingerprint)
@@ -177,6 +182,18 @@ def _is_another(files: TableFiles, info: TableInfo, fingerprint: str) -> bool:
     again that no transaction has written since.
     """
     return tuple(files.relation_oids) != info.relation_oids or files.declaration_fingerprint != fingerprint
+
+
+def _shows_other_values(files: TableFiles, info: TableInfo) -> bool:
+    """Whether rows that no transaction has written since the last batch may have other values by a change of the
+    catalog alone: of a column that the batch has, or of the label of an enum.
+
+    A column or a label that is new changes no value that the batch has.
+    """
+    identities = {column.name: column.identity for column in info.columns}
+    return any(identities.get(name, known) != known for name, known in files.column_identities.items()) or any(
+        info.enum_labels.get(oid, known) != known for oid, known in files.enum_labels.items()
+    )
 
 
 def _is_out_of_reach(files: TableFiles, snapshot: SourceSnapshot) -> bool:
@@ -198,7 +215,7 @@ def _read_context(
     files = {}
     for name, rows in _context_rows(declarations, changed, available, active).items():
         plan = plans[name]
-        if plan.full_refresh and isinstance(captured[name].state, Complete) and not plan.table.by_content:
+        if plan.full_refresh and isinstance(captured[name].state, Complete) and not plan.by_content:
             continue  # every row of it is among the changes
         file = _context_file(run, plan, rows)
         if file is not None:
@@ -251,11 +268,13 @@ def _table_files(run: CaptureRun, plan: TablePlan, found: Captured, context: Dat
         keys=found.keys,
         in_flight=store(run.lake, found.in_flight, f"{run.prefix(plan.name)}.in_flight.parquet"),
         relation_oids=plan.info.relation_oids,
+        column_identities={column.name: column.identity for column in plan.info.columns},
+        enum_labels=plan.info.enum_labels,
         declaration_fingerprint=plan.declaration_fingerprint,
         keys_since_compare=found.keys_since_compare,
         compared_at=found.compared_at,
         backfill=stored_state(found.state),
-        by_content=plan.table.by_content,
+        by_content=plan.by_content,
     )
 
 

@@ -126,6 +126,15 @@ class TablePlan:
     declaration_fingerprint: str = ""
 
     @property
+    def by_content(self) -> bool:
+        """Whether changed rows are found by a hash of their values.
+
+        So they are where policies decide which rows are shown: those appear and disappear, by a change of a policy, a
+        role or whatever a policy reads, with no row written.
+        """
+        return self.table.by_content or self.info.row_security
+
+    @property
     def name(self) -> str:
         """The table's name."""
         return self.table.name

@@ -109,20 +109,6 @@ def test_deletes_are_found_once_detection_is_declared_again(pipeline):
     assert run_at(pipeline, 3000).deleted == {"payment": 1}
 
 
-def test_rows_with_no_recorded_write_are_refused(pipeline):
-    declare(pipeline, deletes=HOUR)
-    pipeline.admin.run(
-        "ALTER TABLE payment ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON payment USING (payment_id < 5)"
-    )
-    run_at(pipeline, 0)
-    pipeline.admin.run("UPDATE payment SET payment_amount = 1 WHERE payment_id = 1")
-    run_at(pipeline, 10)
-    pipeline.admin.run("ALTER POLICY p ON payment USING (payment_id < 8)")
-    assert run_at(pipeline, 20).batch is None
-    with pytest.raises(SourceError, match="payment shows 3 rows"):
-        run_at(pipeline, 60)
-
-
 def test_key_files_are_rewritten_only_for_changed_ranges(pipeline, monkeypatch):
     """Only the files of keys in whose range something changed are written again."""
     monkeypatch.setattr(key_files, "KEY_FILE_ROWS", 4)

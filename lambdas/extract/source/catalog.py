@@ -1,18 +1,16 @@
-"""Introspects the source's tables in PostgreSQL's catalog and checks them against the declarations."""
+"""What PostgreSQL's catalog says of the source's tables, as values, and whether the declarations can be met."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from ...shared.declarations import SourceTable
 from ...shared.errors import SourceError
 from ...shared.expressions import EXPRESSIONS, Expression
 from ...shared.lake.parquet import PLAIN_NUMERIC, arrow_type, base_type
 from ...shared.postgres import sql
-from ...shared.postgres.connection import Connection
 
 _WITHOUT_XMIN: Mapping[str, str] = {"v": "a view", "m": "a materialized view", "f": "a foreign table"}
 
@@ -24,6 +22,11 @@ class Column:
     name: str
     type: str
     """As format_type() writes it, e.g. ``numeric(10,2)``."""
+    identity: str = ""
+    """A hash of what makes the column this one, beside its name: under another, the rows show other values although no
+    transaction wrote them."""
+    required: bool = True
+    """Whether it is NOT NULL, in every row."""
 
     @property
     def base_type(self) -> str:
@@ -60,6 +63,20 @@ class Relation:
 
 
 @dataclass(frozen=True)
+class Index:
+    """An index of a table."""
+
+    name: str
+    columns: tuple[str | None, ...]
+    """Those that it orders, in its order; None for an expression."""
+    unique: bool
+    valid: bool
+    """Whether it covers the rows that were there when it was created."""
+    partial: bool
+    """Whether it covers only the rows that satisfy a condition."""
+
+
+@dataclass(frozen=True)
 class TableInfo:
     """A source table as it is in the present snapshot; without columns where the table does not exist."""
 
@@ -73,6 +90,14 @@ class TableInfo:
     has written since."""
     bytes: int = 0
     """What the table and its partitions take on disk, without indexes."""
+    enum_labels: Mapping[str, str] = field(default_factory=dict)
+    """The labels of the enums that its columns contain, by object id."""
+    indexes: tuple[Index, ...] = ()
+    """In the order of their names."""
+    inheriting: tuple[str, ...] = ()
+    """The names of the tables whose rows it shows as they inherit from it; partitions are not among them."""
+    row_security: bool = False
+    """Whether policies decide which rows this user sees: others appear and disappear that no transaction wrote."""
 
     @property
     def key_column(self) -> Column:
@@ -83,53 +108,6 @@ class TableInfo:
     def key_field(self) -> pa.Field:
         """The key as a column of the lake."""
         return pa.field(self.key, self.key_column.arrow)
-
-
-_TREE = sql.Fragment(  # name and root: of the table; oid: of itself, and of each of its partitions
-    "tree AS (SELECT relname AS name, oid AS root, oid FROM pg_catalog.pg_class"
-    " WHERE relnamespace = to_regnamespace(:schema) AND relname = ANY(CAST(:tables AS name[]))"
-    " UNION SELECT tree.name, tree.root, i.inhrelid FROM tree"
-    " JOIN pg_catalog.pg_inherits AS i ON i.inhparent = tree.oid)"
-)
-_PARTITIONS = sql.compose(
-    "WITH RECURSIVE $tree SELECT tree.name, c.relname, c.relkind FROM tree"
-    " JOIN pg_catalog.pg_class AS c ON c.oid = tree.oid ORDER BY c.oid <> tree.root, c.oid",
-    tree=_TREE,
-)
-_RELATIONS = sql.compose(
-    "WITH RECURSIVE $tree SELECT name, array_agg(oid::bigint ORDER BY oid),"
-    " coalesce(sum(pg_table_size(oid)), 0)::bigint FROM tree GROUP BY name",
-    tree=_TREE,
-)
-_COLUMNS = (
-    "SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod)"
-    " FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid"
-    " WHERE c.relnamespace = to_regnamespace(:schema) AND c.relname = ANY(CAST(:tables AS name[]))"
-    " AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum"
-)
-
-
-def partitions(connection: Connection, tables: Collection[str]) -> dict[str, tuple[Relation, ...]]:
-    """Each of ``tables`` with its partitions, the table first; empty for a table that does not exist."""
-    rows = connection.rows(_PARTITIONS, schema=sql.SCHEMA, tables=list(tables))
-    return {table: tuple(Relation(name, kind) for of, name, kind in rows if of == table) for table in tables}
-
-
-def introspect(connection: Connection, tables: Collection[SourceTable]) -> dict[str, TableInfo]:
-    """Name -> what the catalog says of each of ``tables``."""
-    names = [table.name for table in tables]
-    columns = connection.rows(_COLUMNS, schema=sql.SCHEMA, tables=names)
-    relations = connection.rows(_RELATIONS, schema=sql.SCHEMA, tables=names)
-    found = {name: (tuple(ids), int(size)) for name, ids, size in relations}
-    return {
-        table.name: TableInfo(
-            table.name,
-            table.key,
-            tuple(Column(name, dtype) for of, name, dtype in columns if of == table.name),
-            *found.get(table.name, ((), 0)),
-        )
-        for table in tables
-    }
 
 
 def check_relkind(table: str, relations: Sequence[Relation]) -> None:

@@ -12,9 +12,10 @@ from ...shared.lake.manifest import SourceIdentity
 from ...shared.postgres import sql
 from ...shared.postgres.connection import Connection
 from ..row_set import RowSet
-from .catalog import TableInfo, check_relkind, introspect, is_lockable, partitions
+from .catalog import TableInfo, check_relkind, is_lockable
 from .conditions import beyond, condition, ordering, written_since
 from .interface import RowCounts, change_schema, row_hash_schema
+from .introspection import introspect, partitions
 from .reader import Consumer, lake_schema, read, select_columns
 from .snapshot import Snapshot, full_refresh_reason, snapshot
 

@@ -96,6 +96,10 @@ class TableFiles:
     """(key, xmin) of the rows that the next extract rereads, as their transaction is not older than the snapshot."""
     relation_oids: Sequence[int] = ()
     """The object ids of the table and its partitions. With others, rows appear that no transaction wrote since."""
+    column_identities: Mapping[str, str] = field(default_factory=dict)
+    """Name -> a hash of what else makes the column this one. Under another, its values changed with no row written."""
+    enum_labels: Mapping[str, str] = field(default_factory=dict)
+    """The labels of the enums in its columns, by object id: a renamed one changes values with no row written."""
     declaration_fingerprint: str = ""
     """A hash of all that the declarations make of the table. With another, every row is read again."""
     keys_since_compare: Sequence[DataFile] = ()
@@ -105,7 +109,7 @@ class TableFiles:
     backfill: BackfillCursor | None = None
     """How far the table was read; None: completely."""
     by_content: bool = False
-    """Whether rows are compared by a hash, as they have no xmin."""
+    """Whether rows are compared by a hash, as their xmin does not show every change."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,84 @@
+"""Which keys extract accepts: those of which the catalog says that they identify every row."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+from pg8000.exceptions import DatabaseError
+
+from lambda_toolkit.pipeline.lambdas.extract.source.introspection import introspect
+from lambda_toolkit.pipeline.lambdas.extract.source.unique_key import check_key, unique_keys
+from lambda_toolkit.pipeline.lambdas.shared.declarations import SourceTable
+from lambda_toolkit.pipeline.lambdas.shared.errors import SourceError
+from tests.support.lake_contents import objects
+
+ACCEPTED = {
+    "primary key": "CREATE TABLE line (k int PRIMARY KEY, n int)",
+    "unique constraint": "CREATE TABLE line (k int NOT NULL UNIQUE, n int)",
+    "unique index": "CREATE TABLE line (k int NOT NULL, n int); CREATE UNIQUE INDEX ON line (k DESC) INCLUDE (n)",
+    "deferred": "CREATE TABLE line (k int NOT NULL UNIQUE DEFERRABLE INITIALLY DEFERRED, n int)",
+    "key of all partitions": "CREATE TABLE line (k int PRIMARY KEY, n int) PARTITION BY HASH (k);"
+    " CREATE TABLE l1 PARTITION OF line FOR VALUES WITH (MODULUS 1, REMAINDER 0)",
+    "child of another table": "CREATE TABLE base (k int, n int); CREATE TABLE line (PRIMARY KEY (k)) INHERITS (base)",
+}
+REFUSED = {
+    "CREATE TABLE line (k int, n int)": "no unique index covers this column alone",
+    "CREATE TABLE line (k int NOT NULL, n int); CREATE INDEX ON line (k)": "no unique index covers",
+    "CREATE TABLE line (k int, n int, PRIMARY KEY (k, n))": "Unique are (k, n), but a key is one column",
+    "CREATE TABLE line (k int NOT NULL, n int NOT NULL UNIQUE)": 'Write key = "n" in [source.line]',
+    "CREATE TABLE line (k int UNIQUE, n int)": "may have NULL",
+    "CREATE TABLE line (k int UNIQUE NULLS NOT DISTINCT, n int)": "may have NULL",
+    "CREATE TABLE line (k int UNIQUE, n int); ALTER TABLE line ADD NOT NULL k NOT VALID": "may have NULL",
+    "CREATE TABLE line (k int NOT NULL, n int); CREATE UNIQUE INDEX part ON line (k) WHERE n > 0": "part covers only",
+    "CREATE TABLE line (k int NOT NULL, n int); CREATE UNIQUE INDEX ON line (abs(k))": "no unique index covers",
+    "CREATE TABLE line (k int NOT NULL, n int); CREATE UNIQUE INDEX ON line (k, abs(n))": "no unique index covers",
+    "CREATE TABLE line (k int NOT NULL, n int, EXCLUDE USING btree (k WITH =))": "no unique index covers",
+    "CREATE TABLE line (k int PRIMARY KEY, n int); CREATE TABLE more () INHERITS (line)": "rows of more by inheritance",
+    "CREATE TABLE line (k int, n int, PRIMARY KEY (k, n)) PARTITION BY LIST (n);"
+    " CREATE TABLE l1 PARTITION OF line FOR VALUES IN (1); CREATE UNIQUE INDEX ON l1 (k)": "Unique are (k, n)",
+    "CREATE TABLE line (k int NOT NULL, n int) PARTITION BY HASH (k);"
+    " CREATE TABLE l1 PARTITION OF line FOR VALUES WITH (MODULUS 1, REMAINDER 0);"
+    " CREATE UNIQUE INDEX half ON ONLY line (k)": "half is not valid",
+}
+
+
+@contextlib.contextmanager
+def created(connection, statements: str):
+    """The table ``line``, undone afterwards."""
+    connection.run("BEGIN")
+    try:
+        connection.run(statements)
+        yield introspect(connection, [SourceTable("line", "k")])["line"]
+    finally:
+        connection.run("ROLLBACK")
+
+
+def test_keys_are_accepted_only_where_an_index_proves_them(pipeline):
+    for name, statements in ACCEPTED.items():
+        with created(pipeline.admin, statements) as table:
+            check_key(table)
+            assert unique_keys(table) == (("k",),), name
+    for statements, reason in REFUSED.items():
+        with created(pipeline.admin, statements) as table, pytest.raises(SourceError) as refusal:
+            check_key(table)
+        assert reason in str(refusal.value), statements
+        assert "The key k does not identify the rows of the source table line" in str(refusal.value)
+
+
+def test_index_that_failed_to_be_built_proves_no_key(pipeline):
+    pipeline.admin.run("CREATE TABLE line (k int NOT NULL, n int); INSERT INTO line VALUES (1, 1), (1, 2)")
+    with pytest.raises(DatabaseError):
+        pipeline.admin.run("CREATE UNIQUE INDEX CONCURRENTLY failed ON line (k)")
+    with pytest.raises(SourceError, match=r"failed is not valid.*compare = \"content\""):
+        check_key(introspect(pipeline.admin, [SourceTable("line", "k")])["line"])
+
+
+def test_extract_refuses_a_key_that_is_not_unique_any_more(pipeline):
+    pipeline.extract()
+    before = objects(pipeline.ingestion)
+    pipeline.admin.run("ALTER TABLE payment DROP CONSTRAINT payment_pkey, ADD PRIMARY KEY (payment_id, currency_id)")
+    pipeline.admin.run("UPDATE payment SET paid = NOT paid")
+    with pytest.raises(SourceError, match=r"payment_id .* payment: .*\(payment_id, currency_id\)"):
+        pipeline.extract()
+    assert objects(pipeline.ingestion) == before
