@@ -19,7 +19,7 @@ def capture(run: CaptureRun, plan: TablePlan, counts: RowCounts) -> Captured:
     ``counts``: of the table's rows, with ``plan.changed`` selected. Raises SourceError for rows that appear although no
     transaction wrote them since the last batch.
     """
-    if plan.table.by_content:
+    if plan.by_content:
         return capture_by_content(run, plan)
     mode = plan.mode(counts, run.budget)
     with ChangeFile(run, plan) as changes:

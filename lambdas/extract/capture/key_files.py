@@ -53,7 +53,7 @@ class KeyFileReader:
         """The next rows, sorted, up to the key ``last``; all that remain where that is None."""
         found = []
         while True:
-            rows, self._rest = _split(self._rest, last)
+            rows, self._rest = split(self._rest, last)
             found.append(rows)
             if self._rest.num_rows:
                 break
@@ -178,7 +178,7 @@ class OrderedComparison:
         """Compares the next rows, whose keys sort after all before."""
         while rows.num_rows and (boundary := self._writer.boundary) is not None:
             end = value_of(boundary, self._schema.types[0])
-            head, tail = _split(rows, end)
+            head, tail = split(rows, end)
             if not tail.num_rows:
                 break
             self._compare(head, end)
@@ -224,7 +224,7 @@ class KeyDiff:
 
     def __call__(self, present: pa.Table, stored: pa.Table, last: pa.Scalar | None) -> Compared:
         """As Comparator has it: the present keys are stored."""
-        written, self._written = _split(self._written, last)
+        written, self._written = split(self._written, last)
         known = pa.concat_tables([stored, written]).column(0)
         keys = present.column(0)
         deleted = pc.unique(known.filter(pc.invert(pc.is_in(known, value_set=keys))))
@@ -245,7 +245,7 @@ def keys_in(lake: Lake, files: Sequence[DataFile], key: pa.Field) -> pa.ChunkedA
     return pa.chunked_array([chunk for column in found for chunk in column.chunks], key.type)
 
 
-def _split(rows: pa.Table, last: pa.Scalar | None) -> tuple[pa.Table, pa.Table]:
+def split(rows: pa.Table, last: pa.Scalar | None) -> tuple[pa.Table, pa.Table]:
     """``rows``, sorted by their first column, up to the key ``last`` and beyond it."""
     if last is None or not rows.num_rows or pc.less_equal(rows.column(0)[-1], last).as_py():
         return rows, rows.slice(rows.num_rows)
