@@ -66,6 +66,24 @@ def test_rule_pattern_is_a_difference_but_its_description_stays(script, client) 
     assert not script(schedule="@daily").plan()
 
 
+def test_a_trust_policy_changed_by_hand_is_restored(script, client) -> None:
+    """The role may be assumed by Lambda alone, whatever was added to its trust policy or put there instead."""
+    script().deploy()
+    iam = client("iam")
+    declared = iam.get_role(RoleName="my-function-role")["Role"]["AssumeRolePolicyDocument"]
+    [own] = declared["Statement"]
+    assert own == {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    theirs = {**own, "Principal": {"AWS": "arn:aws:iam::999999999999:root"}}
+    for statements in ([own, theirs], [theirs], [{**own, "Effect": "Deny"}], [{**own, "Condition": {"Bool": {}}}]):
+        document = json.dumps({**declared, "Statement": statements})
+        iam.update_assume_role_policy(RoleName="my-function-role", PolicyDocument=document)
+        [change] = script().plan().changes
+        assert [str(change.kind), *(item.attribute for item in change.differences)] == ["role", "trust.*"]
+        assert script().deploy().ok
+        assert iam.get_role(RoleName="my-function-role")["Role"]["AssumeRolePolicyDocument"] == declared
+        assert not script().plan()
+
+
 def test_target_input_is_a_difference_and_its_queue_is_kept(script, client) -> None:
     """What a target gives the function is a difference and its queue is kept."""
     script(schedule="@daily").deploy()

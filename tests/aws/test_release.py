@@ -35,6 +35,18 @@ def test_a_role_or_an_alarm_that_changes_is_no_release(script, client) -> None:
     assert live(client) == "1"
 
 
+def test_an_environment_in_another_order_is_no_release(script, client, recorder) -> None:
+    script(environment={"FIRST": "1", "SECOND": "2"}).deploy()
+    recorder.clear()
+    reordered = script(environment={"SECOND": "2", "FIRST": "1"})
+    assert not reordered.plan()
+    assert reordered.deploy().ok
+    assert recorder.writes == []
+    assert live(client) == "1"
+    script(environment={"FIRST": "2", "SECOND": "1"}).deploy()
+    assert live(client) == "2"
+
+
 @pytest.mark.parametrize(
     ("drift", "detail"),
     [

@@ -45,6 +45,17 @@ def test_a_stage_is_merged_over_the_rest():
         assert function.spec.requirements_exclude == local.common.requirements_exclude != ()
 
 
+def test_a_schedule_that_a_stage_replaces_is_checked_too(tmp_path):
+    """Another stage would deploy it: what is wrong is found whichever stage is read."""
+    path = written(tmp_path, SHIPPED.replace('schedule = "rate(5 minutes)"', 'schedule = "rate(0 minutes)"', 1))
+    for stage in ("dev", "local"):
+        with pytest.raises(ConfigurationError, match=r"\[functions.extract\] `schedule`: "):
+            load(path, stage)
+    replaced = SHIPPED.replace('extract.schedule = "rate(1 minute)"', 'extract.schedule = ""')
+    assert load(written(tmp_path, replaced), "local").functions["extract"].spec.schedule == ""
+    assert load(written(tmp_path, replaced), "dev").functions["extract"].spec.schedule == "rate(5 minutes)"
+
+
 @pytest.mark.parametrize(
     ("environ", "region"),
     [

@@ -7,7 +7,14 @@ from dataclasses import replace
 
 import pytest
 
-from lambda_toolkit.pipeline.config.deployment import aws_names, credentials, deployment, environment, tables_json
+from lambda_toolkit.pipeline.config.deployment import (
+    aws_names,
+    credentials,
+    deployment,
+    environment,
+    secret_value,
+    tables_json,
+)
 from lambda_toolkit.pipeline.config.load import DEFAULT_PATH, load
 from lambda_toolkit.pipeline.config.role_policy import permissions
 from lambda_toolkit.pipeline.errors import ConfigurationError, UsageError
@@ -43,6 +50,28 @@ def test_everything_declared_is_deployed(pipeline):
         "password": "p@ss/word",
     }
     assert warehouse.value is None, "a variable that is not set leaves the stored value alone"
+
+
+def test_certificate_of_the_authority_is_part_of_the_secret(pipeline, tmp_path):
+    """`ca` in [secrets.*]: the functions trust the server's certificate by what is in the secret."""
+    (tmp_path / "config").mkdir()
+    text = DEFAULT_PATH.read_text(encoding="utf-8")
+    path = tmp_path / "config" / "pipeline.toml"
+    path.write_text(text.replace("[secrets.source]\n", '[secrets.source]\nca = "rds.pem"\n'), encoding="utf-8")
+    with_ca = load(path)
+    assert with_ca.secrets["source"].ca == with_ca.root / "rds.pem"
+    assert with_ca.secrets["warehouse"].ca is None
+    secret, environ = with_ca.secrets["source"], {"SOURCE_DATABASE_URL": URL}
+    with pytest.raises(ConfigurationError, match=r"\[secrets.source\] `ca` names .*rds.pem: .*No such file"):
+        secret_value(secret, environ)
+    assert secret_value(secret, {}) is None, "the file is read with the URL only"
+    (with_ca.root / "rds.pem").write_text("-----BEGIN CERTIFICATE-----\n", encoding="ascii")
+    value = json.loads(secret_value(secret, environ) or "")
+    assert value.pop("ca") == "-----BEGIN CERTIFICATE-----\n"
+    assert value == credentials(URL, "it")
+    (with_ca.root / "rds.pem").write_text("é", encoding="utf-8")
+    with pytest.raises(ConfigurationError, match="rds.pem: 'ascii'"):
+        secret_value(secret, environ)
 
 
 def test_no_secret_reaches_a_function_or_a_repr(pipeline):
