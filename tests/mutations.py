@@ -174,6 +174,49 @@ MUTATIONS = (
         CONCURRENCY,
     ),
     Mutation(
+        "a short page ends a listing",
+        "lambdas/shared/lake/listing.py",
+        """            if not answer.get("IsTruncated"):
+                return
+            if found:""",
+        """            if len(found) < limit:
+                return
+            if found:""",
+        "tests/unit/lambdas/test_listing.py -k complete",
+    ),
+    Mutation(
+        "an empty page ends a listing",
+        "lambdas/shared/lake/listing.py",
+        """            if not answer.get("IsTruncated"):
+                return
+            if found:""",
+        """            if not found or not answer.get("IsTruncated"):
+                return
+            if found:""",
+        "tests/pipeline/test_listing.py -k short",
+    ),
+    Mutation(
+        "an unlisted manifest is not looked for",
+        "lambdas/extract/extraction.py",
+        "    while lake.exists(manifest_key(last + 1)):",
+        "    while False:",
+        "tests/pipeline/test_listing.py -k unlisted_manifest",
+    ),
+    Mutation(
+        "a lost race is never an error",
+        "lambdas/extract/extraction.py",
+        "            if (last or 0) < manifest.batch:",
+        "            if False:",
+        "tests/pipeline/test_listing.py -k lost_race",
+    ),
+    Mutation(
+        "every key behind the manifests is listed",
+        "lambdas/shared/lake/listing.py",
+        "            return max(key, manifest_key(number)[:-1]) if number is not None and number <= until else None",
+        "            return key",
+        "tests/unit/lambdas/test_listing.py -k foreign",
+    ),
+    Mutation(
         "NULL becomes ''",
         "lambdas/extract/source/reader.py",
         '"strings_can_be_null": True',

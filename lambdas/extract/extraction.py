@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from ..shared.declarations import Declarations
+from ..shared.errors import LakeError
 from ..shared.lake.manifest import DataFile, IngestionManifest, TableFiles, ingestion_manifest, to_json
 from ..shared.lake.object_keys import manifest_key
 from ..shared.lake.parquet import ParquetPart
@@ -98,7 +99,7 @@ def extract(
     than ``limits`` allow is backfilled over this batch and the next ones. Raises SourceError, naming table and column,
     when the source does not match the declarations; then nothing is committed.
     """
-    last = lake.last_batch()
+    last = _last_batch(lake)
     before = ingestion_manifest(lake.get(manifest_key(last)), manifest_key(last)) if last else None
     clock = now()
     extracted_at = _later(clock, before)
@@ -129,6 +130,29 @@ def extract(
         tables=tables,
     )
     return _commit(lake, declarations, manifest, reason, _drift(plans))
+
+
+def _last_batch(lake: Lake) -> int | None:
+    """The highest number of a batch, after which S3 has no manifest; None when there is no batch.
+
+    A run that continued an older batch could commit nothing, and would report that nothing had changed. Raises
+    LakeError when S3 has the manifest of the next batch and does not list it.
+    """
+    last = lake.last_batch() or 0
+    while lake.exists(manifest_key(last + 1)):
+        listed = lake.last_batch() or 0  # another run may have committed it since
+        if listed <= last:
+            raise _unlisted(lake, last + 1)
+        last = listed
+    return last or None
+
+
+def _unlisted(lake: Lake, batch: int) -> LakeError:
+    return LakeError(
+        f"s3://{lake.bucket}/{manifest_key(batch)} exists, but S3 does not list it among the manifests: this run did "
+        "not read the last batch, and committed nothing. The next run tries again. If it stays so, list the bucket "
+        "with `aws s3api list-objects-v2 --prefix manifests/`, and compare."
+    )
 
 
 def _later(now: datetime, before: IngestionManifest | None) -> datetime:
@@ -300,12 +324,18 @@ def _incomplete(declarations: Declarations, manifest: IngestionManifest | None) 
 def _commit(
     lake: Lake, declarations: Declarations, manifest: IngestionManifest, reason: str | None, drift: tuple[str, ...]
 ) -> Extracted:
-    """Stores ``manifest``, and with it the batch, unless another run has stored this batch before."""
+    """Stores ``manifest``, and with it the batch, unless another run has stored this batch since this one began.
+
+    Raises LakeError when S3 refuses the manifest as there already, and does not list it.
+    """
     key = manifest_key(manifest.batch)
     if not lake.put_if_absent(key, to_json(manifest)):
         winner = ingestion_manifest(lake.get(key), key)
         if winner.run != manifest.run:  # else it is our own: a retried request finds what its first try wrote
-            return Extracted(None, lake.last_batch(), incomplete=_incomplete(declarations, winner))
+            last = lake.last_batch()
+            if (last or 0) < manifest.batch:
+                raise _unlisted(lake, manifest.batch)
+            return Extracted(None, last, incomplete=_incomplete(declarations, winner))
     return Extracted(
         manifest.batch,
         manifest.batch,

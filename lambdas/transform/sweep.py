@@ -9,7 +9,6 @@ listed again.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -117,17 +116,19 @@ def _named(lake: Lake, revisions: Iterable[str]) -> frozenset[str]:
 
 
 def _manifests(lake: Lake, since: datetime) -> Mapping[int, datetime]:
-    """The batches written after ``since`` -> when; found from the last batch backwards, a page at a time."""
-    last = lake.last_batch()
+    """The batches written after ``since`` -> when; found from the last batch backwards, a page at a time.
+
+    Where numbers are missing the steps double, so that a gap of any length costs few requests.
+    """
     found: dict[int, datetime] = {}
-    end = last or 0
+    end, step = lake.last_batch() or 0, _LISTED
     while end > 0:
-        start = max(0, end - _LISTED)
-        page = {entry.number: entry.written for entry in itertools.islice(lake.batches_after(start), end - start)}
+        start = max(0, end - step)
+        page = {entry.number: entry.written for entry in lake.batches_after(start, end)}
         found.update(page)
         if page and min(page.values()) < since:
             break
-        end = start
+        end, step = start, _LISTED if page else step * 2
     return {number: written for number, written in found.items() if written >= since}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import random
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -39,6 +40,17 @@ from tests.support.memory_s3 import MemoryS3
 from tests.support.repository import configuration
 
 BEGINNING = datetime(2024, 7, 1, 8, tzinfo=UTC)
+FOREIGN = (  # objects of others: before, between and behind the manifests, the revisions and the data files
+    "manifests/",
+    "manifests/_SUCCESS",
+    "manifests/batch-000000000002.json.bak",
+    "manifests/batch-000000000004-copy.json",
+    "manifests/~",
+    "revisions/_log",
+    "revisions/zz",
+    "data/",
+    "data/payment/_SUCCESS",
+)
 _NUMBERS = itertools.count(1)  # of buckets
 
 
@@ -69,6 +81,10 @@ class Simulation:
         for bucket in self.buckets:
             self.client.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-2"})
             self.client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+            for key in FOREIGN:
+                self.client.put_object(Bucket=bucket, Key=key, Body=b"of others")
+        if isinstance(self.client, MemoryS3):
+            self.client.short_pages = random.Random(0)  # noqa: S311  # the same at every run
         self.looks: list[Look] = []
         self.time = BEGINNING
         self.limits = DEFAULT_LIMITS
@@ -253,8 +269,7 @@ class Simulation:
         self.counts["rebuilds"] += 1
 
     def _exists(self, bucket: str, batch: int) -> bool:
-        listed = self.client.list_objects_v2(Bucket=bucket, Prefix=manifest_key(batch))
-        return bool(listed.get("Contents"))
+        return Lake(self.client, bucket).exists(manifest_key(batch))
 
     def read(self, bucket: str, key: str) -> bytes:
         """The content of an object."""

@@ -44,11 +44,15 @@ class FakeAws:
             return [{"timestamp": 1, "message": line} for line in self.log]
         if operation == "describe_alarms":
             return self.alarms
-        bucket = "ingestion" if "ingestion" in parameters["Bucket"] else "processed"
-        keys = {manifest_key(number): number for number in self.manifests[bucket]}
-        return [{"Key": key, "LastModified": INSTANT} for key in sorted(keys) if key > parameters["StartAfter"]]
+        raise AssertionError(operation)
 
     def call(self, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
+        if operation == "list_objects_v2":
+            bucket = "ingestion" if "ingestion" in parameters["Bucket"] else "processed"
+            keys = sorted(map(manifest_key, self.manifests[bucket]))
+            return {
+                "Contents": [{"Key": key, "LastModified": INSTANT} for key in keys if key > parameters["StartAfter"]]
+            }
         number = int(parameters["Key"][-17:-5])
         return {"Body": io.BytesIO(json.dumps(self.manifests["processed"][number]).encode())}
 

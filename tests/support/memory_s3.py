@@ -7,14 +7,18 @@
 from __future__ import annotations
 
 import io
+import itertools
+import random
 import threading
-from bisect import bisect_right, insort
-from collections.abc import Iterator
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
 from botocore.exceptions import ClientError
+
+_HIGHEST = "\U0010ffff"
 
 
 class _Body(io.BytesIO):
@@ -43,6 +47,10 @@ class MemoryS3:
     exceptions = SimpleNamespace(ClientError=ClientError)
 
     def __init__(self) -> None:
+        self.short_pages: random.Random | None = None
+        """Chooses how many keys a page of a listing has; None: as many as fit."""
+        self.page = 1000  # keys: the most that a page has
+        self.listings = 0  # requests that list objects
         self._buckets: dict[str, _Bucket] = {}
         self._one_at_a_time = threading.Lock()
 
@@ -88,17 +96,43 @@ class MemoryS3:
         return {}
 
     def list_objects_v2(
-        self, Bucket: str, Prefix: str = "", StartAfter: str = "", MaxKeys: int = 1000, **_: Any
+        self,
+        Bucket: str,
+        Prefix: str = "",
+        StartAfter: str = "",
+        MaxKeys: int = 1000,
+        ContinuationToken: str = "",
+        Delimiter: str = "",
+        **_: Any,
     ) -> dict[str, Any]:
+        self.listings += 1
         bucket = self._buckets[Bucket]
-        later = bucket.keys[bisect_right(bucket.keys, StartAfter) :]
-        found = [key for key in later if key.startswith(Prefix)]
+        after = ContinuationToken.partition(" ")[2] if ContinuationToken else StartAfter
+        first = max(bisect_right(bucket.keys, after), bisect_left(bucket.keys, Prefix))
+        keys = bucket.keys[first : bisect_right(bucket.keys, f"{Prefix}{_HIGHEST}")]
+        found = _rolled_up(keys, len(Prefix), Delimiter) if Delimiter else [(key, key) for key in keys]
+        page = found[: self._length(min(MaxKeys, self.page), len(found))]
+        answer: dict[str, Any] = {"KeyCount": len(page), "IsTruncated": len(page) < len(found)}
+        if answer["IsTruncated"] or self._ends_with_nothing():
+            last = page[-1][-1] if page else after
+            answer |= {"IsTruncated": True, "NextContinuationToken": f"{self.listings} {last}"}
         contents = [
-            {"Key": key, "LastModified": bucket.written[key], "Size": len(bucket.versions[key][-1])}
-            for key in found[:MaxKeys]
+            {"Key": name, "LastModified": bucket.written[name], "Size": len(bucket.versions[name][-1])}
+            for name, _last in page
+            if name in bucket.written
         ]
-        answer: dict[str, Any] = {"KeyCount": len(contents), "IsTruncated": len(found) > MaxKeys}
-        return {**answer, "Contents": contents} if contents else answer
+        folders = [{"Prefix": name} for name, _last in page if name not in bucket.written]
+        return {**answer, **_set(Contents=contents, CommonPrefixes=folders)}
+
+    def _length(self, limit: int, available: int) -> int:
+        """How many keys a page has: as many as were asked for, or with ``short_pages`` fewer, and none at times."""
+        if self.short_pages is None or not self.short_pages.randrange(3):
+            return limit
+        return self.short_pages.randint(0, min(limit, available))
+
+    def _ends_with_nothing(self) -> bool:
+        """Whether the last keys are followed by a page without any."""
+        return self.short_pages is not None and not self.short_pages.randrange(4)
 
     def list_object_versions(self, Bucket: str) -> dict[str, Any]:
         bucket = self._buckets[Bucket]
@@ -106,8 +140,31 @@ class MemoryS3:
         return {"Versions": versions, "DeleteMarkers": [{"Key": key} for key in bucket.deleted]}
 
     def get_paginator(self, operation: str) -> Any:
-        """All of an operation as one page."""
-        return SimpleNamespace(paginate=lambda **request: [getattr(self, operation)(**request)])
+        """Every page of an operation."""
+        return SimpleNamespace(paginate=lambda **request: _pages(getattr(self, operation), request))
+
+
+def _pages(list_page: Callable[..., dict[str, Any]], request: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    page = list_page(**request)
+    yield page
+    while page.get("IsTruncated"):
+        page = list_page(**request, ContinuationToken=page["NextContinuationToken"])
+        yield page
+
+
+def _rolled_up(keys: list[str], start: int, delimiter: str) -> list[tuple[str, str]]:
+    """What a listing shows of ``keys``: each key or common prefix, with the last key that it covers."""
+
+    def shown(key: str) -> str:
+        end = key.find(delimiter, start)
+        return key if end < 0 else key[: end + len(delimiter)]
+
+    return [(name, list(covered)[-1]) for name, covered in itertools.groupby(keys, shown)]
+
+
+def _set(**found: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """As S3 answers: what is empty is absent."""
+    return {name: entries for name, entries in found.items() if entries}
 
 
 def _error(code: str, operation: str, status: int) -> ClientError:

