@@ -19,7 +19,7 @@ from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import (
     revision_key,
 )
 from lambda_toolkit.pipeline.lambdas.shared.lake.store import Lake
-from lambda_toolkit.pipeline.lambdas.transform.recovery import missed_batches
+from lambda_toolkit.pipeline.lambdas.transform.sweep import missed_batches
 from tests.support.memory_s3 import MemoryS3
 
 LAST = 10**12 - 1  # the highest number that a key can have
