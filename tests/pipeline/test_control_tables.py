@@ -1,0 +1,102 @@
+"""What is written to the control tables concerns the rows of one table, key and batch, and no others."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+
+from lambda_toolkit.pipeline.lambdas.load.warehouse import pending, rejects
+from lambda_toolkit.pipeline.lambdas.load.warehouse.postgres import KINDS, PostgresWarehouse
+from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import LIVE
+from lambda_toolkit.pipeline.lambdas.load.warehouse.session import WarehouseSession, temporary
+
+EVERY = {(table, key, batch) for table in ("dim_design", "dim_currency") for key in "12" for batch in (1, 2, 3)}
+ROWS = "unnest(ARRAY['dim_design', 'dim_currency']) AS t, unnest(ARRAY['1', '2']) AS k, generate_series(1, 3) AS b"
+DESIGN = "jsonb_build_object('design_id', k, 'design_name', b, 'file_location', 'f', 'file_name', 'n')"
+FILL = f"""
+    INSERT INTO pipeline.pending_row SELECT t, k, b, {DESIGN} FROM {ROWS};
+    INSERT INTO pipeline.rejected_value (table_name, key, batch, column_name, value, reason)
+    SELECT t, k, b, 'c', 'v', 'r' FROM {ROWS};
+    INSERT INTO pipeline.deletion (table_name, key, batch, undeleted_batch)
+    SELECT t, k, b, CASE WHEN b < 3 THEN b + 1 END FROM {ROWS}
+"""
+
+
+@pytest.fixture
+def session(pipeline):
+    pipeline.warehouse.execute_simple(FILL)
+    return WarehouseSession(pipeline.warehouse, LIVE, pipeline.processed, KINDS)
+
+
+def missing(session, table):
+    """What is not in the control table any more."""
+    return EVERY - {tuple(row) for row in session.rows(f"SELECT table_name, key, batch FROM pipeline.{table}")}
+
+
+def undeleted(session):
+    """Each deletion that has an undeletion since it was made by FILL."""
+    query = "SELECT table_name, key, undeleted_batch FROM pipeline.deletion WHERE batch = 3 AND undeleted_batch > 0"
+    return {tuple(row) for row in session.rows(query)}
+
+
+def begin(pipeline, number):
+    return PostgresWarehouse(pipeline.warehouse).begin(number, 3, pipeline.processed)
+
+
+def events(session, batch):
+    """A staging table with an event of key 1 in ``batch``."""
+    staging = temporary("events")
+    session.run(f'CREATE TEMPORARY TABLE events AS SELECT 1 AS design_id, {batch} AS "_batch"')
+    return staging
+
+
+def test_a_newer_row_discards_what_waits_of_its_key_alone(pipeline, session):
+    """Not what waits for another table, for another key, or of a later batch; and it ends its own deletion."""
+    table = pipeline.declarations.warehouse["dim_design"]
+    row = {name: pa.array(["1"]) for name in table.column_names}
+    with begin(pipeline, 2) as batch:
+        staging = batch.stage(table, [pa.table({**row, "design_id": pa.array([1], pa.int32())})])
+        batch.supersede(table, staging)
+    older = {("dim_design", "1", 1), ("dim_design", "1", 2)}
+    assert missing(session, "pending_row") == older
+    assert missing(session, "rejected_value") == older
+    assert undeleted(session) == {("dim_design", "1", 2)}
+
+
+def test_a_deletion_discards_what_waits_of_its_key_alone(pipeline, session):
+    """It is recorded once: key 2 is deleted already."""
+    table = pipeline.declarations.warehouse["dim_design"]
+    pipeline.warehouse.run("DELETE FROM pipeline.deletion WHERE table_name = 'dim_design' AND key = '1' AND batch = 3")
+    with begin(pipeline, 2) as batch:
+        batch.delete(table, [pa.table({"design_id": pa.array([2], pa.int32())})])
+    older = {("dim_design", "2", 1), ("dim_design", "2", 2)}
+    assert missing(session, "pending_row") == missing(session, "rejected_value") == older
+    assert missing(session, "deletion") == {("dim_design", "1", 3)}
+    with begin(pipeline, 4) as batch:
+        batch.delete(table, [pa.table({"design_id": pa.array([1], pa.int32())})])
+    assert session.rows("SELECT table_name, key, undeleted_batch FROM pipeline.deletion WHERE batch = 4") == [
+        ["dim_design", "1", None]
+    ]
+
+
+def test_an_event_discards_what_is_older_of_its_key_alone(pipeline, session):
+    table = pipeline.declarations.warehouse["dim_design"]
+    staging = events(session, 2)
+    pending.discard_superseded_by_events(session, table, staging)
+    rejects.discard_superseded_by_events(session, table, staging)
+    assert missing(session, "pending_row") == missing(session, "rejected_value") == {("dim_design", "1", 1)}
+    pending.discard_resolved(session, table, staging)
+    assert missing(session, "pending_row") == {("dim_design", "1", 1), ("dim_design", "1", 2)}
+
+
+def test_resolved_rows_of_a_table_leave_those_of_others(pipeline, session):
+    """Of each key the latest is written; the deletion ends with the first that was pending."""
+    table = pipeline.declarations.warehouse["dim_design"]
+    with begin(pipeline, 3) as batch:
+        assert batch.count_pending(table) == 2
+        assert batch.write_resolved(table) == 2
+        assert batch.count_pending(table) == 0
+    assert session.rows("SELECT design_id, design_name FROM dim_design ORDER BY 1") == [[1, "3"], [2, "3"]]
+    assert missing(session, "pending_row") == {row for row in EVERY if row[0] == "dim_design"}
+    assert missing(session, "rejected_value") == {row for row in EVERY if row[0] == "dim_design" and row[2] < 3}
+    assert undeleted(session) == {("dim_design", "1", 1), ("dim_design", "2", 1)}
