@@ -1,10 +1,11 @@
-"""The account that the credentials belong to, found without a call of its own where there is a function."""
+"""The account that the credentials belong to, found without a call of its own where there is a function; its ARNs."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from lambda_toolkit.errors import AwsError
 
@@ -57,3 +58,28 @@ class Account:
         functions = page.get("Functions")
         arn = functions[0]["FunctionArn"] if functions else self._call("sts", "get_caller_identity")["Arn"]
         return str(arn).split(":")[4]
+
+
+class ArnFormat(Protocol):
+    """Builds ARNs: :class:`Aws` for the account of its credentials, :class:`Place` for one that is only named."""
+
+    def arn(self, service: str, resource: str) -> str:
+        """The ARN of ``resource``: in the region and account, save for IAM (no region) and S3 (neither)."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """An account and region to deploy to."""
+
+    account: str
+    """Twelve digits."""
+    region: str
+    """Such as ``eu-west-2``."""
+    partition: str = "aws"
+    """``aws``, ``aws-cn`` or ``aws-us-gov``."""
+
+    def arn(self, service: str, resource: str) -> str:
+        """As :meth:`ArnFormat.arn`."""
+        region = "" if service in ("iam", "s3") else self.region
+        account = "" if service == "s3" else self.account
+        return f"arn:{self.partition}:{service}:{region}:{account}:{resource}"

@@ -5,14 +5,15 @@ botocore's own retries are off: every wait happens here, with one clock and one 
 
 from __future__ import annotations
 
+import random
 import threading
+import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from lambda_toolkit.aws.account import Account
-from lambda_toolkit.aws.arns import Place
+from lambda_toolkit.aws.account import Account, Place
 from lambda_toolkit.aws.botocore_clients import Clients
-from lambda_toolkit.aws.clock import Clock
 from lambda_toolkit.aws.error_messages import Request, api_error_of, as_aws_error, cause_of
 from lambda_toolkit.aws.retries import NOT_FOUND, Retry, retry_policy
 from lambda_toolkit.errors import AwsError
@@ -25,10 +26,31 @@ _T = TypeVar("_T")
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 5.0
 _GROWTH = 1.5
+_JITTER = 0.5  # the random share of a pause
 _FAST_POLLING, _FAST_PAUSE = 1.0, 0.1  # seconds: most updates of a function finish within the first second
 READERS = 10  # more are throttled; with 20 functions at 80 ms a call, 8 take 1.2 s, 10 take 1.1 s and 16 take 0.9 s
 WRITERS = 8  # more are throttled: Lambda's and IAM's control planes take few writes a second
 _CONNECTIONS = READERS + WRITERS  # concurrent calls of all threads, and the size of each service's connection pool
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Where the toolkit reads the time, sleeps, and draws random numbers."""
+
+    now: Callable[[], float] = time.monotonic
+    """Seconds from an arbitrary origin; never runs backwards."""
+    sleep: Callable[[float], None] = time.sleep
+    """Blocks for that many seconds."""
+    random: Callable[[], float] = random.random
+    """A number from 0 to 1."""
+    wall: Callable[[], float] = time.time
+    """Seconds since 1970, UTC."""
+    interrupted: threading.Event = field(default_factory=threading.Event)
+    """Set when the program is interrupted: waits of minutes check it and end early."""
+
+    def pause(self, seconds: float) -> None:
+        """Sleep a random time, ``seconds`` / 2 to ``seconds``, so that callers throttled together part."""
+        self.sleep(seconds * (1 - _JITTER * (1 - self.random())))
 
 
 class Aws:

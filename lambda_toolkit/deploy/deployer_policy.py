@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from lambda_toolkit.aws.arns import Place
+from lambda_toolkit.aws.account import Place
 from lambda_toolkit.packaging.layer_zip import LAYER_PREFIX
 from lambda_toolkit.resources import registry
 from lambda_toolkit.resources.attachment import Attachment, DeployerActions

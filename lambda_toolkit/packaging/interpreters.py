@@ -11,8 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from lambda_toolkit.packaging.cache import cache_folder
-from lambda_toolkit.packaging.uv import find_uv, uv_environment
+from lambda_toolkit.packaging.uv import cache_folder, find_uv, uv_environment
 from lambda_toolkit.spec.model import THIS_RUNTIME
 
 _PROBE = "import sys; print(sys.implementation.name, *sys.version_info[:2])"

@@ -6,6 +6,7 @@ installs or uploads it again.
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import platform as this_platform
@@ -20,9 +21,8 @@ from lambda_toolkit.errors import PackageError
 from lambda_toolkit.packaging import uv
 from lambda_toolkit.packaging.archive import Entry, entry_of, write_archive
 from lambda_toolkit.packaging.bytecode import can_compile_for, with_bytecode
-from lambda_toolkit.packaging.cache import cache_folder
-from lambda_toolkit.packaging.distributions import sizes_of
 from lambda_toolkit.packaging.excludes import requirement_filter
+from lambda_toolkit.packaging.uv import cache_folder
 from lambda_toolkit.spec.model import HOST_PLATFORM, FunctionSpec
 from lambda_toolkit.spec.quotas import runtime_version
 from lambda_toolkit.spec.requirements_file import normalized
@@ -209,6 +209,36 @@ def _imported_tests(installed: Path) -> set[str]:
 
 
 def _facts(installed: Path, entries: Mapping[str, Entry]) -> dict[str, object]:
-    sizes = sizes_of(installed, {name.removeprefix("python/"): len(entry.content) for name, entry in entries.items()})
+    sizes = _sizes_of(installed, {name.removeprefix("python/"): len(entry.content) for name, entry in entries.items()})
     largest = sorted(sizes.items(), key=lambda item: (-item[1], item[0]))[:_LARGEST_SHOWN]
     return {"unzipped": sum(sizes.values()), "largest": largest}
+
+
+def _sizes_of(installed: Path, files: Mapping[str, int]) -> dict[str, int]:
+    """Bytes per distribution, such as ``pyarrow 24.0.0``. ``files`` maps paths below ``installed`` to their sizes.
+
+    A module's bytecode counts for the module's distribution. A file without one counts for its top-level folder.
+    """
+    owner = _owners(installed)
+    sizes: dict[str, int] = {}
+    for name, size in files.items():
+        top = name.partition("/")[0]
+        distribution = owner.get(name) or owner.get(_module_of(name)) or top
+        sizes[distribution] = sizes.get(distribution, 0) + size
+    return sizes
+
+
+def _owners(installed: Path) -> dict[str, str]:
+    owner: dict[str, str] = {}
+    for record in sorted(installed.glob("*.dist-info/RECORD")):
+        name, _, version = record.parent.name.removesuffix(".dist-info").partition("-")
+        with record.open(encoding="utf-8", newline="") as lines:
+            for row in csv.reader(lines):
+                owner[row[0]] = f"{name} {version}"
+    return owner
+
+
+def _module_of(name: str) -> str:
+    """``a/__pycache__/b.cpython-313.pyc`` as ``a/b.py``; other names as they are."""
+    folder, cached, file = name.rpartition("__pycache__/")
+    return f"{folder}{file.partition('.')[0]}.py" if cached else name

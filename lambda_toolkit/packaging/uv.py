@@ -1,4 +1,4 @@
-"""Run uv, which installs requirements for another platform, and explain its errors."""
+"""Run uv, which installs requirements for another platform, explain its errors, and cache what it built."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import shutil
 import ssl
 import subprocess  # nosec B404: uv is run from a list of arguments
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from lambda_toolkit.errors import PackageError
@@ -109,3 +109,10 @@ def _first(tags: str) -> str:
     """The first few of a list of wheel tags."""
     names = re.findall(r"`([^`]+)`", tags)
     return ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
+
+
+def cache_folder(environ: Mapping[str, str] = os.environ) -> Path:
+    """``LAMBDA_SCRIPT_CACHE``, or ``lambda_script`` in the user's cache folder (``XDG_CACHE_HOME``, ``~/.cache``)."""
+    if environ.get("LAMBDA_SCRIPT_CACHE"):
+        return Path(environ["LAMBDA_SCRIPT_CACHE"])
+    return Path(environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lambda_script"

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from lambda_toolkit.aws.client import Aws
-from lambda_toolkit.aws.parallel import Task, task
-from lambda_toolkit.aws.read_cache import ReadCache
+from lambda_toolkit.aws.parallel import ReadCache, Task, task
 from lambda_toolkit.resources import alias, invoke_permission, live, tags
 from lambda_toolkit.resources.alias import LiveAlias
 from lambda_toolkit.resources.live import LiveFunction, LiveRole

@@ -10,7 +10,7 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from lambda_toolkit.aws.arns import ArnFormat
+from lambda_toolkit.aws.account import ArnFormat
 from lambda_toolkit.aws.client import Aws
 from lambda_toolkit.aws.parallel import Locks
 from lambda_toolkit.changes import Change, Difference, Key

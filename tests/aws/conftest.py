@@ -17,8 +17,7 @@ from moto.iam.models import IAMBackend
 from moto.s3.models import FakeBucket
 
 from lambda_script import Lambda_script
-from lambda_toolkit.aws.client import Aws
-from lambda_toolkit.aws.clock import Clock
+from lambda_toolkit.aws.client import Aws, Clock
 from tests.support.api_recorder import ApiRecorder
 from tests.support.fake_time import FakeTime
 from tests.support.moto_lambda import Invocations, behave_like_lambda, rules_with_tags

@@ -9,8 +9,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from lambda_script import Alarm, AwsError, DeployError, S3Trigger
-from lambda_toolkit.aws.client import Aws
-from lambda_toolkit.aws.clock import Clock
+from lambda_toolkit.aws.client import Aws, Clock
 
 REGION = "eu-west-2"
 UNASSUMABLE = "The role defined for the function cannot be assumed by Lambda."

@@ -46,8 +46,7 @@ def at(fake_time, seconds: float, do) -> None:
 
 @pytest.fixture
 def aws(session, fake_time):
-    from lambda_toolkit.aws.client import Aws
-    from lambda_toolkit.aws.clock import Clock
+    from lambda_toolkit.aws.client import Aws, Clock
 
     return Aws("eu-west-2", session=session, clock=Clock(fake_time.now, lambda seconds: fake_time.sleep(seconds)))
 

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from lambda_script import PackageError
-from lambda_toolkit.aws.client import Aws
-from lambda_toolkit.aws.clock import Clock
+from lambda_toolkit.aws.client import Aws, Clock
 from lambda_toolkit.deploy.execute import execute
 from lambda_toolkit.deploy.plan import make_plan
 from lambda_toolkit.packaging.layer_zip import LayerSpec

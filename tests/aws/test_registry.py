@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 
 import pytest
 
-from lambda_toolkit.aws.arns import ArnFormat, Place
+from lambda_toolkit.aws.account import ArnFormat, Place
 from lambda_toolkit.aws.client import Aws
 from lambda_toolkit.changes import Change
 from lambda_toolkit.deploy.deployer_policy import deployer_policy

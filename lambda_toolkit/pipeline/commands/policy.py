@@ -35,7 +35,7 @@ def command(
     needs no stored key. Both are JSON on stdout. Print it again when functions, buckets, topics or secrets are added.
     """
     from lambda_script import deployer_policy
-    from lambda_toolkit.aws.arns import Place
+    from lambda_toolkit.aws.account import Place
 
     if bool(trust) != bool(repository):
         raise UsageError("--trust and --repository go together.")

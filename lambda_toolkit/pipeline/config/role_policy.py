@@ -21,7 +21,7 @@ def permissions(pipeline: Pipeline, function: FunctionDeclaration, account: str)
     A location is a bucket, or a prefix in one: ``lake/reports/``. A function that sweeps may delete data files, but
     never the manifests by which batches exist. AWS appends six characters to a secret's ARN, hence the question marks.
     """
-    from lambda_toolkit.aws.arns import Place  # imported on use: reading the configuration does not need it
+    from lambda_toolkit.aws.account import Place  # imported on use: reading the configuration does not need it
 
     place = Place(account, pipeline.region, partition(pipeline.region))
 

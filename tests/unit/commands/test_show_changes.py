@@ -10,7 +10,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from lambda_toolkit.aws.clock import Clock
+from lambda_toolkit.aws.client import Clock
 from lambda_toolkit.changes import Change, Difference, Failure, Plan, Report
 from lambda_toolkit.pipeline.commands import deploy
 from lambda_toolkit.pipeline.commands.shared.plan_scope import EVERYTHING, Scope, scope_options

@@ -14,7 +14,7 @@ from botocore.loaders import Loader
 from click.testing import CliRunner
 
 import deploy
-from lambda_toolkit.aws.arns import Place
+from lambda_toolkit.aws.account import Place
 from lambda_toolkit.aws.retries import _IAM_ACTIONS
 from lambda_toolkit.deploy.deployer_policy import LONGEST, deployer_policy, github_trust, length
 from lambda_toolkit.resources.reads import BULK_ROLES

@@ -16,7 +16,6 @@ import pytest
 
 from lambda_toolkit.errors import PackageError
 from lambda_toolkit.packaging import layer_zip
-from lambda_toolkit.packaging.cache import cache_folder
 from lambda_toolkit.packaging.excludes import glob_pattern
 from lambda_toolkit.packaging.layer_zip import (
     LayerSpec,
@@ -24,7 +23,7 @@ from lambda_toolkit.packaging.layer_zip import (
     lambda_platform,
     layer_of,
 )
-from lambda_toolkit.packaging.uv import shown
+from lambda_toolkit.packaging.uv import cache_folder, shown
 from lambda_toolkit.spec.model import THIS_RUNTIME, FunctionSpec
 from lambda_toolkit.spec.requirements_file import normalized, read_requirements
 from tests.support.wheels import wheel

@@ -8,8 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from lambda_script import AwsError, PlanError
-from lambda_toolkit.aws.parallel import run_parallel
-from lambda_toolkit.aws.read_cache import ReadCache
+from lambda_toolkit.aws.parallel import ReadCache, run_parallel
 from lambda_toolkit.errors import raise_all
 
 TIMEOUT = 10  # seconds after which a waiting test fails
