@@ -300,7 +300,7 @@ def plan_destroy(deployment: Deployment, aws: Aws | None = None, *, delete_data:
 
     Buckets with their objects, and secrets, are removed only with ``delete_data``.
     """
-    from lambda_toolkit.deploy.destroy import make_destroy_plan
+    from lambda_toolkit.deploy.removal import make_destroy_plan
 
     with _advice_in_words():
         return make_destroy_plan(aws or _client(), deployment, delete_data=delete_data)

@@ -9,9 +9,8 @@ from itertools import zip_longest
 from lambda_toolkit.aws.client import Aws
 from lambda_toolkit.aws.parallel import Task, run_parallel, task
 from lambda_toolkit.changes import Change, Key, Plan
-from lambda_toolkit.deploy.destroy import Removal, make_destroy_plan
 from lambda_toolkit.deploy.function_plan import FunctionPlan, plan_function
-from lambda_toolkit.deploy.prune import plan_undeclared
+from lambda_toolkit.deploy.removal import Removal, make_destroy_plan, plan_undeclared
 from lambda_toolkit.errors import Advice, Hint, ToolkitError, raise_all
 from lambda_toolkit.resources import alarm, bucket, function, layer, registry, s3_notification, secret, topic
 from lambda_toolkit.resources.attachment import Context, PlanScope

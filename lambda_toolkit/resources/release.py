@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lambda_toolkit.aws.client import Aws
@@ -15,10 +15,11 @@ from lambda_toolkit.errors import Advice, AwsError, CheckError, Hint
 from lambda_toolkit.resources import alias, version
 from lambda_toolkit.resources.alarm import alarm_name
 from lambda_toolkit.resources.alias import LiveAlias, Release
-from lambda_toolkit.resources.canary import watch
 from lambda_toolkit.spec.model import FunctionSpec
 
 _NEW_ROLE = 20.0  # seconds until the permissions of a role that was created with its function are in effect everywhere
+_INTERVAL = 10.0  # seconds between two reads of the alarms' states
+_STEP = 1.0  # seconds that a sleep may last: an interruption is noticed after that
 
 
 def digest(desired: Mapping[str, Any], *others: str) -> str:
@@ -71,7 +72,7 @@ def _try_as_canary(aws: Aws, spec: FunctionSpec, live: LiveAlias, number: str) -
     try:
         alias.route(aws, spec.name, live.version, {number: canary.weight})
         alarms = [alarm_name(spec.name, alarm.name) for alarm in spec.alarms or ()]
-        raised = watch(aws, alarms, canary.minutes * 60)
+        raised = _watch(aws, alarms, canary.minutes * 60)
         if raised is not None:
             raise CheckError(f"Version {number} of {spec.name}, with {canary.weight:.0%} of the calls: {raised}")
         finished = True
@@ -91,3 +92,41 @@ def _roll_back_traffic(aws: Aws, function: str, stable: str, number: str) -> Non
             operation=error.operation,
             advice=Advice(Hint.ROLLBACK_TO, (function, stable)),
         ) from error
+
+
+def _watch(aws: Aws, alarms: Sequence[str], seconds: float) -> str | None:
+    """Wait ``seconds`` and return which of ``alarms`` went into ALARM, as a sentence; ``None`` where none did.
+
+    An alarm that is in ALARM from the start counts only after it was in another state. Raises CheckError where the
+    program is interrupted.
+    """
+    started = aws.clock.now()
+    before = set(_in_alarm(aws, alarms))
+    while True:
+        left = seconds - (aws.clock.now() - started)
+        if left <= 0:
+            return None
+        _sleep(aws, min(left, _INTERVAL))
+        now = _in_alarm(aws, alarms)
+        before &= set(now)
+        for name, reason in now.items():
+            if name not in before:
+                return f"the alarm {name} went into ALARM: {reason.rstrip('.') or 'no reason given'}."
+
+
+def _sleep(aws: Aws, seconds: float) -> None:
+    until = aws.clock.now() + seconds
+    while (left := until - aws.clock.now()) > 0:
+        if aws.clock.interrupted.is_set():
+            raise CheckError("It was interrupted while it was watched.")
+        aws.clock.sleep(min(left, _STEP))
+
+
+def _in_alarm(aws: Aws, alarms: Sequence[str]) -> dict[str, str]:
+    """Those of ``alarms`` whose state is ALARM, with the reasons that CloudWatch gives."""
+    answer = aws.call("cloudwatch", "describe_alarms", AlarmNames=list(alarms))
+    return {
+        str(alarm["AlarmName"]): str(alarm.get("StateReason", ""))
+        for alarm in answer.get("MetricAlarms", ())
+        if alarm["StateValue"] == "ALARM"
+    }

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from lambda_toolkit.pipeline.client.target import Target
+from lambda_toolkit.pipeline.commands.plan import EVERYTHING, Scope, scope_options
 from lambda_toolkit.pipeline.commands.shared.options import DONE, FAILED, Request, with_request
-from lambda_toolkit.pipeline.commands.shared.plan_scope import EVERYTHING, Scope, scope_options
 from lambda_toolkit.pipeline.commands.shared.screen import Screen, counted
 from lambda_toolkit.pipeline.commands.shared.show_changes import (
     notes_of,

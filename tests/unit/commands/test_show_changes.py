@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from lambda_toolkit.aws.client import Clock
 from lambda_toolkit.changes import Change, Difference, Failure, Plan, Report
 from lambda_toolkit.pipeline.commands import deploy
-from lambda_toolkit.pipeline.commands.shared.plan_scope import EVERYTHING, Scope, scope_options
+from lambda_toolkit.pipeline.commands.plan import EVERYTHING, Scope, scope_options
 from lambda_toolkit.pipeline.commands.shared.screen import Screen
 from lambda_toolkit.pipeline.commands.shared.show_changes import as_document, show_changes, show_report
 from lambda_toolkit.pipeline.errors import CommandError
