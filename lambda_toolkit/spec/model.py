@@ -251,6 +251,8 @@ class SecretSpec:
     """A tag with an empty value is removed; undeclared tags stay."""
     adopt: bool = False
     """Manage an existing secret of this name that the toolkit did not create."""
+    notes: tuple[str, ...] = ()
+    """What a plan shall say about the value; without secrets."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lambda_toolkit.pipeline.client.target import Target
-from lambda_toolkit.pipeline.config.deployment import schema_sql, secret_value
+from lambda_toolkit.pipeline.config.database_url import secret_value, with_authorities
+from lambda_toolkit.pipeline.config.deployment import schema_sql
 from lambda_toolkit.pipeline.config.model import Pipeline, SecretDeclaration
 from lambda_toolkit.pipeline.errors import CommandError
 
@@ -46,7 +47,8 @@ def warehouse_credentials(target: Target) -> Credentials:
     secret = _warehouse_secret(target.pipeline)
     if target.environ.get(secret.environment):
         where = f"the environment variable {secret.environment}"
-        return postgres.Credentials.from_json(secret_value(secret, target.environ) or "", where)
+        text = secret_value(secret, target.environ).text or ""
+        return postgres.Credentials.from_json(with_authorities(secret, text), where)
     aws = target.aws()
     name = target.pipeline.expand(secret.template, aws.account_id)
     stored = aws.find("secretsmanager", "get_secret_value", SecretId=name)
@@ -55,7 +57,7 @@ def warehouse_credentials(target: Target) -> Credentials:
             f"The warehouse's credentials are unknown: {secret.environment} is not set, and there is no secret {name}. "
             f"Set {secret.environment} to postgresql://user:password@host:port/database and try again."
         )
-    return postgres.Credentials.from_json(stored["SecretString"], f"the secret {name}")
+    return postgres.Credentials.from_json(with_authorities(secret, stored["SecretString"]), f"the secret {name}")
 
 
 def _warehouse_secret(pipeline: Pipeline) -> SecretDeclaration:

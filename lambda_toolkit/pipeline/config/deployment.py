@@ -6,9 +6,9 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from lambda_script import Alarm, Deployment, FunctionSpec, S3Trigger, SecretSpec
+from lambda_toolkit.pipeline.config.database_url import ca_file, ca_pem, secret_value
 from lambda_toolkit.pipeline.config.model import FunctionDeclaration, Pipeline, SecretDeclaration
 from lambda_toolkit.pipeline.config.role_policy import bucket_of, permissions
 from lambda_toolkit.pipeline.config.toml_reader import did_you_mean
@@ -16,7 +16,6 @@ from lambda_toolkit.pipeline.errors import ConfigurationError, UsageError
 from lambda_toolkit.pipeline.lambdas.shared.declarations import TABLES_FILE, TABLES_FORMAT
 from lambda_toolkit.pipeline.warehouse.column_types import with_types
 
-DEFAULT_PORT = 5432  # PostgreSQL's
 SCHEMA = Path("config/warehouse.sql")
 
 
@@ -25,10 +24,13 @@ def deployment(pipeline: Pipeline, account: str, environ: Mapping[str, str]) -> 
 
     Raises ConfigurationError for a declaration or a value that cannot be deployed.
     """
-    files = {TABLES_FILE: tables_json(pipeline)}
+    tables = tables_json(pipeline)
     return Deployment(
         functions=tuple(
-            replace(function_spec(pipeline, function, account), extra_files=files)
+            replace(
+                function_spec(pipeline, function, account),
+                extra_files={TABLES_FILE: tables, **_authorities(pipeline, function)},
+            )
             for function in pipeline.functions.values()
         ),
         buckets=tuple(
@@ -36,15 +38,7 @@ def deployment(pipeline: Pipeline, account: str, environ: Mapping[str, str]) -> 
             for name, bucket in pipeline.buckets.items()
         ),
         topics=(replace(pipeline.topic, name=pipeline.expand(pipeline.topic.name, account)),),
-        secrets=tuple(
-            SecretSpec(
-                pipeline.expand(secret.template, account),
-                value=secret_value(secret, environ),
-                variable=secret.environment,
-                tags=pipeline.common.tags,
-            )
-            for secret in pipeline.secrets.values()
-        ),
+        secrets=tuple(_secret_spec(pipeline, secret, account, environ) for secret in pipeline.secrets.values()),
         application=pipeline.name,
         stage=pipeline.stage,
     )
@@ -118,53 +112,21 @@ def environment(pipeline: Pipeline, function: FunctionDeclaration, account: str)
     }
 
 
-def secret_value(secret: SecretDeclaration, environ: Mapping[str, str]) -> str | None:
-    """What Secrets Manager shall hold: the database URL as JSON in the shape that RDS uses.
-
-    ``None`` where the variable is not set: what is stored stays. Raises ConfigurationError; never shows the value.
-    """
-    url = environ.get(secret.environment)
-    if not url:
-        return None
-    value = credentials(url, f"the environment variable {secret.environment}")
-    if secret.ca:
-        try:
-            value["ca"] = secret.ca.read_text(encoding="ascii")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigurationError(f"[secrets.{secret.name}] `ca` names {secret.ca}: {error}.") from error
-    return json.dumps(value)
+def _secret_spec(pipeline: Pipeline, secret: SecretDeclaration, account: str, environ: Mapping[str, str]) -> SecretSpec:
+    value = secret_value(secret, environ)
+    return SecretSpec(
+        pipeline.expand(secret.template, account),
+        value=value.text,
+        variable=secret.environment,
+        tags=pipeline.common.tags,
+        notes=value.notes,
+    )
 
 
-def credentials(url: str, where: str) -> dict[str, str | int]:
-    """A ``postgresql://user:password@host:port/database`` URL in the shape of the secrets that RDS keeps.
-
-    Raises ConfigurationError that names ``where`` the URL came from and the part that is missing, never its value.
-    """
-    shape = f"{where} must be postgresql://user:password@host:port/database"
-    try:
-        parts = urlsplit(url)
-        port = parts.port or DEFAULT_PORT
-    except ValueError as error:
-        raise ConfigurationError(f"{shape}: its host or port cannot be read.") from error
-    if parts.scheme not in ("postgresql", "postgres"):
-        raise ConfigurationError(f"{shape}: it does not start with postgresql://.")
-    database = parts.path.lstrip("/")
-    for name, part in (
-        ("user", parts.username),
-        ("password", parts.password),
-        ("host", parts.hostname),
-        ("database", database),
-    ):
-        if not part:
-            raise ConfigurationError(f"{shape}: the {name} is missing.")
-    return {
-        "engine": "postgres",
-        "host": str(parts.hostname),
-        "port": port,
-        "dbname": unquote(database),
-        "username": unquote(str(parts.username)),
-        "password": unquote(str(parts.password)),
-    }
+def _authorities(pipeline: Pipeline, function: FunctionDeclaration) -> dict[str, bytes]:
+    """The file in the function's package that its secret names: authorities may be larger than a secret."""
+    secret = pipeline.secrets.get(function.secret or "")
+    return {ca_file(secret): ca_pem(secret).encode()} if secret and secret.ca else {}
 
 
 def _triggers(pipeline: Pipeline, function: FunctionDeclaration, account: str) -> tuple[S3Trigger, ...] | None:

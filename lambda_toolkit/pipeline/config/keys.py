@@ -143,16 +143,17 @@ SECRET = Table(
             "environment",
             Type.STRING,
             "The environment variable that contains the URL when deploying, `postgresql://user:password@host:port/"
-            "database`. Where it is not set, the stored value stays.",
+            "database?sslmode=...` ([connecting](connecting.md)). Where it is not set, the stored value stays.",
             '"SOURCE_DATABASE_URL"',
             required=True,
         ),
         Key(
             "ca",
             Type.STRING,
-            "A PEM file with the authorities that the server's certificate is verified by, relative to the project.",
-            '"config/rds-ca.pem"',
-            absent="the certificate is not verified",
+            "A PEM file with the authorities that the server's certificate and name are verified by, relative to the "
+            "project. It travels in the package of the functions that use the secret.",
+            '"config/ca.pem"',
+            absent="[what the URL and the host say](connecting.md)",
         ),
     ),
 )

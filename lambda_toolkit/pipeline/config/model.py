@@ -54,7 +54,7 @@ class SecretDeclaration:
     """Its name in Secrets Manager, with placeholders."""
     environment: str
     ca: Path | None
-    """A PEM file; ``None``: the server's certificate is not verified."""
+    """A PEM file of authorities; ``None``: what the URL and the host say."""
 
 
 @dataclass(frozen=True)

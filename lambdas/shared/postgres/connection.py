@@ -5,17 +5,20 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import os
 import socket
 import ssl
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any
 
 import pg8000.native
 from pg8000.exceptions import DatabaseError, InterfaceError
 
 from ..errors import ConnectionFailedError, PipelineError
+from .tls import PEM, SYSTEM, Tls, TlsError, tls_of
 
 CONNECT_TIMEOUT = 10.0  # seconds, for reaching the server and for its first answers
 STATEMENT_TIMEOUT = 540  # seconds: below the 600 that the functions are given, so that the error is PostgreSQL's
@@ -137,14 +140,20 @@ class Credentials:
     database: str
     user: str
     password: str = field(repr=False)
-    ca: str | None = field(default=None, repr=False)
-    """The certificate authority in PEM. With it, TLS is required and the server's certificate verified."""
+    sslmode: str | None = None
+    """As libpq's. ``None``: what ``tls.tls_of`` makes of the host."""
+    sslrootcert: str | None = field(default=None, repr=False)
+    """The authorities that the server's certificate is verified by: PEM, or ``system`` for the operating system's."""
     origin: str = "the credentials"
     """Where they were read from, for messages."""
 
     @classmethod
     def from_json(cls, text: str, origin: str) -> Credentials:
-        """From the JSON of a secret, in the form that RDS uses. Raises ConnectionFailedError, without the values."""
+        """From the JSON of a secret, in the form that RDS uses, with libpq's ``sslmode`` and ``sslrootcert``.
+
+        ``sslrootcert`` is PEM, ``system``, or the name of a file in the function's package, as authorities may be
+        larger than a secret. Raises ConnectionFailedError, without the values.
+        """
         try:
             value = json.loads(text)
             port = int(value.get("port", 5432))
@@ -154,7 +163,8 @@ class Credentials:
                 database=str(value["dbname"]),
                 user=str(value["username"]),
                 password=str(value["password"]),
-                ca=value.get("ca"),
+                sslmode=value.get("sslmode"),
+                sslrootcert=_roots(value.get("sslrootcert"), origin),
                 origin=origin,
             )
         except KeyError as error:
@@ -184,25 +194,30 @@ class Credentials:
 
 
 def connect(credentials: Credentials, *, connect_timeout: float = CONNECT_TIMEOUT) -> Connection:
-    """A connection with TLS where the server offers it; with a ``ca``, TLS is required and verified.
+    """A connection, with TLS as ``sslmode`` and the host demand it.
 
     ``connect_timeout``: seconds. Raises ConnectionFailedError with the database, the user, the origin of the
     credentials and what to try.
     """
     try:
-        context = ssl.create_default_context(cadata=credentials.ca) if credentials.ca else None
-    except (ssl.SSLError, ValueError) as error:
-        raise _failure(credentials, f"the `ca` is not a certificate in PEM ({_reason(error)})") from error
-    try:
-        connection = _open(credentials, context, connect_timeout)
+        tls = tls_of(credentials.host, credentials.sslmode, credentials.sslrootcert)
+        connection = _open(credentials, tls, connect_timeout)
+    except TlsError as error:
+        raise _failure(credentials, str(error)) from error
     except DatabaseError as error:
         raise _failure(credentials, _CONNECT_ERRORS.get(sqlstate(error), message(error))) from error
     except ssl.SSLError as error:
-        problem = f"its TLS certificate is not trusted ({_reason(error)}). Is `ca` the right authority for this host?"
+        problem = (
+            f"its TLS certificate is not trusted ({_reason(error)}). Does `sslrootcert` name the authority that signed "
+            "it, and is it for this host?"
+        )
         raise _failure(credentials, problem) from error
     except (InterfaceError, OSError) as error:
         if _NO_TLS in str(error):
-            problem = "it offers no TLS, which a configured `ca` requires"
+            problem = (
+                f"it offers no TLS, which sslmode={tls.mode} requires. Switch TLS on (ssl = on); in a network that you "
+                "trust, ?sslmode=disable in the URL connects in plain text"
+            )
         else:
             problem = (
                 f"it cannot be reached ({_reason(error)}). Is it up, and does the network let this function through?"
@@ -216,38 +231,48 @@ def connect(credentials: Credentials, *, connect_timeout: float = CONNECT_TIMEOU
     return connection
 
 
-def _open(credentials: Credentials, verifying: ssl.SSLContext | None, timeout: float) -> Connection:
-    """Connects with TLS; without a verifying context, also without TLS where the server offers none."""
+def _open(credentials: Credentials, tls: Tls, timeout: float) -> Connection:
+    """Connects as ``tls`` says, where it may with TLS and without: the second way where the first is refused."""
+    directory = credentials.host if credentials.host.startswith("/") else None
+    failed: Exception | None = None
+    for context in tls.attempts():
+        try:
+            return Connection(
+                credentials.user,
+                host=credentials.host,
+                port=credentials.port,
+                database=credentials.database,
+                password=credentials.password,
+                unix_sock=f"{directory}/.s.PGSQL.{credentials.port}" if directory else None,
+                ssl_context=context,
+                timeout=timeout,
+                application_name="lambda_script pipeline",
+            )
+        except (DatabaseError, InterfaceError, ssl.SSLError) as error:
+            if not _is_of_encryption(error):
+                raise
+            failed = error
+    raise failed or AssertionError("there is no sslmode without an attempt")
 
-    def attempt(context: ssl.SSLContext | Literal[False]) -> Connection:
-        return Connection(
-            credentials.user,
-            host=credentials.host,
-            port=credentials.port,
-            database=credentials.database,
-            password=credentials.password,
-            ssl_context=context,
-            timeout=timeout,
-            application_name="lambda_script pipeline",
-        )
 
-    if verifying is not None:
-        return attempt(verifying)
+def _is_of_encryption(error: Exception) -> bool:
+    """Whether the same connection may succeed with TLS instead of plain text, or without it."""
+    if isinstance(error, DatabaseError):
+        return sqlstate(error) == "28000"  # pg_hba.conf has hostssl or hostnossl
+    return isinstance(error, ssl.SSLError) or _NO_TLS in str(error)
+
+
+def _roots(value: str | None, origin: str) -> str | None:
+    if value is None or value == SYSTEM or PEM in value:
+        return value
+    file = Path(os.environ.get("LAMBDA_TASK_ROOT") or Path(__file__).parents[3]) / value
     try:
-        return attempt(_unverified())
-    except InterfaceError as error:
-        if _NO_TLS not in str(error):
-            raise
-        return attempt(False)
-
-
-@functools.cache
-def _unverified() -> ssl.SSLContext:
-    """Encrypts without verifying the certificate. pg8000's own default would read all certificates of the system."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
+        return file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConnectionFailedError(
+            f"`sslrootcert` of {origin} names the file {value}, which cannot be read ({error.strerror}). Deploy again: "
+            "the function must be packaged with the file that `ca` of the secret's declaration names."
+        ) from error
 
 
 @contextlib.contextmanager

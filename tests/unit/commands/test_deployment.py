@@ -6,15 +6,10 @@ import json
 from dataclasses import replace
 
 import pytest
+import trustme
 
-from lambda_toolkit.pipeline.config.deployment import (
-    aws_names,
-    credentials,
-    deployment,
-    environment,
-    secret_value,
-    tables_json,
-)
+from lambda_toolkit.pipeline.config.database_url import credentials
+from lambda_toolkit.pipeline.config.deployment import aws_names, deployment, environment, tables_json
 from lambda_toolkit.pipeline.config.load import DEFAULT_PATH, load
 from lambda_toolkit.pipeline.config.role_policy import permissions
 from lambda_toolkit.pipeline.errors import ConfigurationError, UsageError
@@ -52,26 +47,31 @@ def test_everything_declared_is_deployed(pipeline):
     assert warehouse.value is None, "a variable that is not set leaves the stored value alone"
 
 
-def test_certificate_of_the_authority_is_part_of_the_secret(pipeline, tmp_path):
-    """`ca` in [secrets.*]: the functions trust the server's certificate by what is in the secret."""
+def test_authorities_travel_in_the_package(pipeline, tmp_path):
+    """`ca` in [secrets.*]: the functions that use the secret have the file, as it may be larger than a secret."""
     (tmp_path / "config").mkdir()
     text = DEFAULT_PATH.read_text(encoding="utf-8")
     path = tmp_path / "config" / "pipeline.toml"
     path.write_text(text.replace("[secrets.source]\n", '[secrets.source]\nca = "rds.pem"\n'), encoding="utf-8")
+    (path.parent / "warehouse.sql").write_text((DEFAULT_PATH.parent / "warehouse.sql").read_text(encoding="utf-8"))
     with_ca = load(path)
+    environ = {"SOURCE_DATABASE_URL": URL}
     assert with_ca.secrets["source"].ca == with_ca.root / "rds.pem"
     assert with_ca.secrets["warehouse"].ca is None
-    secret, environ = with_ca.secrets["source"], {"SOURCE_DATABASE_URL": URL}
-    with pytest.raises(ConfigurationError, match=r"\[secrets.source\] `ca` names .*rds.pem: .*No such file"):
-        secret_value(secret, environ)
-    assert secret_value(secret, {}) is None, "the file is read with the URL only"
-    (with_ca.root / "rds.pem").write_text("-----BEGIN CERTIFICATE-----\n", encoding="ascii")
-    value = json.loads(secret_value(secret, environ) or "")
-    assert value.pop("ca") == "-----BEGIN CERTIFICATE-----\n"
+    for content in (None, "é"):
+        if content:
+            (with_ca.root / "rds.pem").write_text(content, encoding="utf-8")
+        with pytest.raises(ConfigurationError, match=r"rds.pem"):
+            deployment(with_ca, ACCOUNT, environ)
+    authority = trustme.CA().cert_pem.bytes()
+    (with_ca.root / "rds.pem").write_bytes(authority)
+    for given in (environ, {}):  # the package is the same, whether the URL is known to this deploy or not
+        extract, transform, load_ = deployment(with_ca, ACCOUNT, given).functions
+        assert extract.extra_files["source-ca.pem"] == authority
+        assert "source-ca.pem" not in {**transform.extra_files, **load_.extra_files}
+    value = json.loads(deployment(with_ca, ACCOUNT, environ).secrets[0].value or "")
+    assert value.pop("sslrootcert") == "source-ca.pem"
     assert value == credentials(URL, "it")
-    (with_ca.root / "rds.pem").write_text("é", encoding="utf-8")
-    with pytest.raises(ConfigurationError, match="rds.pem: 'ascii'"):
-        secret_value(secret, environ)
 
 
 def test_no_secret_reaches_a_function_or_a_repr(pipeline):

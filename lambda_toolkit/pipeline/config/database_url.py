@@ -1,0 +1,173 @@
+"""Database URLs as libpq has them, and the secrets that are made of them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from lambda_toolkit.pipeline.config.model import SecretDeclaration
+from lambda_toolkit.pipeline.config.toml_reader import did_you_mean
+from lambda_toolkit.pipeline.errors import ConfigurationError
+from lambda_toolkit.pipeline.lambdas.shared.postgres.tls import (
+    PLAIN_TEXT,
+    SYSTEM,
+    Tls,
+    TlsError,
+    is_loopback,
+    is_unknown_region,
+    tls_of,
+)
+
+DEFAULT_PORT = 5432  # PostgreSQL's
+PARAMETERS = ("sslmode", "sslrootcert")
+LARGEST_INLINE = 32 * 1024  # bytes of PEM in a secret, which may have 65,536 (AWS's quota)
+_NAME = re.compile("[A-Za-z_]{1,40}")
+
+
+@dataclass(frozen=True)
+class SecretValue:
+    """What Secrets Manager shall hold for a declared secret, and what to say about it in a plan."""
+
+    text: str | None = None
+    """JSON. ``None``: what is stored stays."""
+    notes: tuple[str, ...] = ()
+
+
+def secret_value(secret: SecretDeclaration, environ: Mapping[str, str]) -> SecretValue:
+    """The database URL in the secret's environment variable, as JSON in the shape that RDS uses.
+
+    Raises ConfigurationError; never shows the value.
+    """
+    url = environ.get(secret.environment)
+    if not url:
+        return SecretValue()
+    where = f"the environment variable {secret.environment}"
+    value = credentials(url, where)
+    if secret.ca:
+        if "sslrootcert" in value:
+            raise ConfigurationError(
+                f"{where} has sslrootcert, and [secrets.{secret.name}] has `ca`, which mean the same: remove one."
+            )
+        value["sslrootcert"] = ca_file(secret)
+    host, mode = str(value["host"]), value.get("sslmode")
+    _check(where, host, mode, ca_pem(secret) if secret.ca else value.get("sslrootcert"))
+    return SecretValue(json.dumps(value), tuple(_notes(secret, host, mode, "sslrootcert" in value)))
+
+
+def ca_file(secret: SecretDeclaration) -> str:
+    """The name, in the package of a function, of the file of authorities that the secret's declaration names."""
+    return f"{secret.name}-ca.pem"
+
+
+def ca_pem(secret: SecretDeclaration) -> str:
+    """The authorities that the secret's declaration names, in PEM. Raises ConfigurationError."""
+    assert secret.ca is not None  # noqa: S101  # nosec B101  # the caller asked
+    what = f"[secrets.{secret.name}] `ca` names {secret.ca}"
+    text = _read(secret.ca, what)
+    try:
+        list(Tls("verify-full", text).attempts())
+    except TlsError as error:
+        raise ConfigurationError(f"{what}: {error}.") from error
+    return text
+
+
+def with_authorities(secret: SecretDeclaration, text: str) -> str:
+    """The JSON of a secret with the authorities themselves in place of their file's name in a function's package."""
+    value = json.loads(text)
+    if secret.ca and isinstance(value, dict) and value.get("sslrootcert") == ca_file(secret):
+        return json.dumps({**value, "sslrootcert": ca_pem(secret)})
+    return text
+
+
+def credentials(url: str, where: str) -> dict[str, str | int]:
+    """A ``postgresql://user:password@host:port/database`` URL in the shape of the secrets that RDS keeps.
+
+    ``?sslmode=`` and ``&sslrootcert=`` are libpq's; a file is read. A directory as the host, encoded
+    (``%2Fvar%2Frun%2Fpostgresql``), is a Unix-domain socket. Raises ConfigurationError that names ``where`` the URL
+    came from and the part that is missing, never its value.
+    """
+    shape = f"{where} must be postgresql://user:password@host:port/database"
+    try:
+        parts = urlsplit(url)
+        port = parts.port or DEFAULT_PORT
+    except ValueError as error:
+        raise ConfigurationError(f"{shape}: its host or port cannot be read.") from error
+    if parts.scheme not in ("postgresql", "postgres"):
+        raise ConfigurationError(f"{shape}: it does not start with postgresql://.")
+    database = parts.path.lstrip("/")
+    for name, part in (
+        ("user", parts.username),
+        ("password", parts.password),
+        ("host", parts.hostname),
+        ("database", database),
+    ):
+        if not part:
+            raise ConfigurationError(f"{shape}: the {name} is missing.")
+    host = unquote(parts.netloc.rpartition("@")[2])
+    return {
+        "engine": "postgres",
+        "host": host.partition(":")[0] if host.startswith("/") else str(parts.hostname),
+        "port": port,
+        "dbname": unquote(database),
+        "username": unquote(str(parts.username)),
+        "password": unquote(str(parts.password)),
+        **_parameters(parts.query, where),
+    }
+
+
+def _parameters(query: str, where: str) -> dict[str, str]:
+    """The parameters of a URL that are used. Raises ConfigurationError for all others: none is dropped silently."""
+    found: dict[str, str] = {}
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        if name not in PARAMETERS:
+            shown = f"parameter `{name}`" if _NAME.fullmatch(name) else "parameter"
+            raise ConfigurationError(
+                f"{where} has a {shown} that is not used here.{did_you_mean(name, PARAMETERS)} "
+                f"Remove it. Known: {', '.join(PARAMETERS)}."
+            )
+        if name in found or not value:
+            raise ConfigurationError(f"{where} must have one value of {name}.")
+        found[name] = value
+    file = found.get("sslrootcert")
+    if file and file != SYSTEM:
+        found["sslrootcert"] = pem = _read(Path(file).expanduser(), f"{where} has sslrootcert={file}")
+        if len(pem) > LARGEST_INLINE:
+            raise ConfigurationError(
+                f"{where} has sslrootcert={file}, which is too large for a secret ({len(pem):,} of {LARGEST_INLINE:,} "
+                "bytes). Name the file as `ca` in [secrets.*] of pipeline.toml instead: it travels in the package."
+            )
+    return found
+
+
+def _read(file: Path, what: str) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{what}: {error}.") from error
+
+
+def _check(where: str, host: str, sslmode: object, sslrootcert: object) -> None:
+    """Raise ConfigurationError where no connection could be made, whatever the server answers."""
+    mode, roots = (None if value is None else str(value) for value in (sslmode, sslrootcert))
+    try:
+        list(tls_of(host, mode, roots).attempts())
+    except TlsError as error:
+        raise ConfigurationError(f"{where}: {error}.") from error
+
+
+def _notes(secret: SecretDeclaration, host: str, sslmode: object, has_roots: bool) -> list[str]:
+    if sslmode in PLAIN_TEXT and not (is_loopback(host) or host.startswith("/")):
+        return [
+            f"{secret.environment} has sslmode={sslmode}: the password and all rows may cross the network to {host} "
+            "unencrypted"
+        ]
+    if sslmode is None and not has_roots and is_unknown_region(host):
+        return [
+            f"the certificate of {host} is not verified: the authorities of Amazon RDS in that region are not known "
+            f"here; name a file with them as `ca` in [secrets.{secret.name}]"
+        ]
+    return []

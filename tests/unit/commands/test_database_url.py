@@ -1,0 +1,128 @@
+"""Database URLs: libpq's parameters are used or refused, and authorities reach the functions."""
+
+import json
+from pathlib import Path
+
+import pytest
+import trustme
+
+from lambda_toolkit.pipeline.config.database_url import credentials, secret_value, with_authorities
+from lambda_toolkit.pipeline.config.model import SecretDeclaration
+from lambda_toolkit.pipeline.errors import ConfigurationError
+from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Credentials
+
+URL = "postgresql://reader:s%3Fcret@db.example.com/shop"
+RDS = URL.replace("db.example.com", "db.c0ffee.{}.rds.amazonaws.com")
+SECRET = SecretDeclaration("source", "shop/source", "SOURCE_DATABASE_URL", ca=None)
+
+
+@pytest.fixture(scope="module")
+def pem(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("ca") / "ca.pem"
+    trustme.CA().cert_pem.write_to_path(str(file))
+    return file
+
+
+def value_of(url: str, ca: Path | None = None) -> dict[str, object]:
+    text = secret_value(SecretDeclaration("source", "shop/source", "X", ca=ca), {"X": url}).text
+    return dict(json.loads(text or "{}"))
+
+
+def test_parameters_of_the_url_are_stored(pem: Path) -> None:
+    given = value_of(f"{URL}?sslmode=verify-full&sslrootcert={pem}")
+
+    assert given["sslmode"] == "verify-full"
+    assert given["sslrootcert"] == pem.read_text()
+    assert value_of(f"{URL}?sslrootcert=system")["sslrootcert"] == "system"
+    assert value_of(f"{URL}?sslmode=disable")["sslmode"] == "disable"
+    assert {"sslmode", "sslrootcert"} & set(value_of(URL)) == set()  # the host decides when connecting
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("connect_timeout=3", "parameter `connect_timeout`"),
+        ("ssl_mode=require", "Did you mean `sslmode`"),
+        ("SSLMODE=require", "parameter `SSLMODE`"),
+        ("sslmode=on", "sslmode=on is not one of disable, allow"),
+        ("sslmode=VERIFY-FULL", "sslmode=VERIFY-FULL is not one of"),
+        ("sslmode=", "one value of sslmode"),
+        ("sslmode=require&sslmode=disable", "one value of sslmode"),
+        ("sslmode=verify-ca", "add sslrootcert="),
+        ("sslmode=require&sslrootcert=system", "use sslmode=verify-full, not require"),
+        ("sslrootcert=nowhere.pem", "sslrootcert=nowhere.pem: .*No such file"),
+        ("s%3Fcret=1", "a parameter that is not used"),
+    ],
+)
+def test_parameter_that_is_not_used_is_refused_by_name(query: str, words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words) as refused:
+        value_of(f"{URL}?{query}")
+
+    assert "X" in str(refused.value)
+    assert "s?cret" not in str(refused.value)
+
+
+def test_authorities_of_the_declaration_are_named_in_the_secret(pem: Path) -> None:
+    """The bundle of Amazon RDS is larger than a secret may be: the package has it, the secret has its name."""
+    secret = SecretDeclaration("source", "shop/source", "X", ca=pem)
+    text = secret_value(secret, {"X": URL}).text or ""
+
+    assert json.loads(text)["sslrootcert"] == "source-ca.pem"
+    assert Credentials.from_json(with_authorities(secret, text), "X").sslrootcert == pem.read_text()
+    with pytest.raises(ConfigurationError, match="mean the same"):
+        value_of(f"{URL}?sslrootcert={pem}", ca=pem)
+
+
+def test_authorities_are_read_from_the_package(pem: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    text = secret_value(SecretDeclaration("source", "shop/source", "X", ca=pem), {"X": URL}).text or ""
+    monkeypatch.setenv("LAMBDA_TASK_ROOT", str(tmp_path))
+
+    with pytest.raises(Exception, match=r"source-ca\.pem, which cannot be read .* Deploy again"):
+        Credentials.from_json(text, "secret shop/source")
+    (tmp_path / "source-ca.pem").write_text(pem.read_text())
+    assert Credentials.from_json(text, "secret shop/source").sslrootcert == pem.read_text()
+
+
+def test_large_file_of_authorities_is_for_the_declaration(tmp_path: Path) -> None:
+    large = tmp_path / "large.pem"
+    large.write_text("-" * 40_000)
+
+    with pytest.raises(ConfigurationError, match="Name the file as `ca`"):
+        value_of(f"{URL}?sslrootcert={large}")
+
+
+@pytest.mark.parametrize("content", [None, "nonsense", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"])
+def test_unusable_authorities_are_refused_before_the_deploy(tmp_path: Path, content: str | None) -> None:
+    file = tmp_path / "ca.pem"
+    if content:
+        file.write_text(content)
+
+    with pytest.raises(ConfigurationError, match=r"No such file|not a certificate in PEM"):
+        value_of(URL, ca=file)
+
+
+@pytest.mark.parametrize(
+    ("url", "note"),
+    [
+        (f"{URL}?sslmode=disable", "sslmode=disable: the password and all rows may cross the network"),
+        (f"{URL}?sslmode=prefer", "sslmode=prefer: the password and all rows may cross the network"),
+        (RDS.format("xx-new-1"), "the authorities of Amazon RDS in that region are not known"),
+        (f"{RDS.format('xx-new-1')}?sslmode=require", None),
+        (RDS.format("eu-west-2"), None),
+        (URL, None),
+        ("postgresql://a:b@localhost/c?sslmode=disable", None),
+        ("postgresql://a:b@127.0.0.1/c?sslmode=disable", None),
+        ("postgresql://a:b@%2Fvar%2Frun/c?sslmode=disable", None),
+    ],
+)
+def test_plan_has_a_note_on_what_is_not_protected(url: str, note: str | None) -> None:
+    notes = secret_value(SECRET, {"SOURCE_DATABASE_URL": url}).notes
+
+    assert len(notes) == (note is not None)
+    assert note is None or note in notes[0]
+    assert "s?cret" not in "".join(notes)
+
+
+def test_directory_is_a_unix_socket() -> None:
+    assert credentials("postgresql://a:b@%2FVar%2Frun:5433/c", "X")["host"] == "/Var/run"
+    assert credentials("postgresql://a:b@%2FVar%2Frun:5433/c", "X")["port"] == 5433
