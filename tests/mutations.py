@@ -29,6 +29,7 @@ CAPTURE = "tests/pipeline/test_capture.py"
 LOADING = "tests/pipeline/test_loading.py"
 VALUES = "tests/pipeline/test_transform.py"
 REFERENCES = "tests/pipeline/test_dimension_references.py"
+SCHEMA_READER = "tests/pipeline/test_schema_reader.py"
 CONCURRENCY = "tests/proof/test_concurrency.py"
 PROMISES = "tests/proof/test_promises.py"
 
@@ -364,6 +365,27 @@ MUTATIONS = (
         "(name in referring and",
         "(False and",
         "tests/unit/lambdas/test_table.py",
+    ),
+    Mutation(
+        "comments of a schema are not nested",
+        "lambda_toolkit/pipeline/warehouse/sql_tokens.py",
+        'depth += 1 if mark[0] == "/*" else -1',
+        'depth = 1 if mark[0] == "/*" else 0',
+        SCHEMA_READER,
+    ),
+    Mutation(
+        "a column of the primary key may be NULL",
+        "lambda_toolkit/pipeline/warehouse/create_table.py",
+        "required=found.required or column in table.primary_key",
+        "required=found.required",
+        SCHEMA_READER,
+    ),
+    Mutation(
+        "tables are created and loaded in the order in which they are written",
+        "lambda_toolkit/pipeline/warehouse/ddl.py",
+        "if reference.table != name:",
+        "if False:",
+        "tests/unit/commands/test_column_types.py",
     ),
     Mutation(
         "pending rows are discarded",

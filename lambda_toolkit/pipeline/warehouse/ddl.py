@@ -1,98 +1,99 @@
-"""The tokens of a schema written in SQL, and its CREATE TABLE statements: each is run as it was written."""
+"""The CREATE TABLE statements of a schema written in SQL, and what their foreign keys refer to."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
+from lambda_toolkit.pipeline.lambdas.shared.declarations import Reference
 from lambda_toolkit.pipeline.lambdas.shared.errors import WarehouseError
+from lambda_toolkit.pipeline.warehouse.create_table import CreateTable, create_table
+from lambda_toolkit.pipeline.warehouse.sql_tokens import Token, tokens
+from lambda_toolkit.pipeline.warehouse.sql_types import SqlType
 
-_TOKEN = re.compile(
-    r"""
-    (?P<space>\s+)
-  | (?P<comment>--[^\n]*|/\*.*?\*/)
-  | (?P<text>[eE]'(?:[^'\\]|''|\\.)*'|'(?:[^']|'')*'|\$(?P<tag>\w*)\$.*?\$(?P=tag)\$)
-  | (?P<quoted>"(?:[^"]|"")+")
-  | (?P<word>[^\W\d]\w*)
-  | (?P<number>\d+(?:\.\d+)?)
-  | (?P<mark>::|\[\]|.)
-""",
-    re.VERBOSE | re.DOTALL,
+_FAMILIES = (  # types of which one can refer to the other
+    ("smallint", "integer", "bigint"),
+    ("real", "double precision"),
+    ("text", "character varying"),
+    ("character", "bpchar"),
+    ("date", "timestamp without time zone", "timestamp with time zone"),
+    ("bit", "bit varying"),
 )
-_KINDS = ("space", "comment", "text", "quoted", "word", "number", "mark")
-
-
-@dataclass(frozen=True)
-class Token:
-    """A token of SQL. ``kind``: space, comment, text (a string constant), quoted (a name), word, number or mark."""
-
-    kind: str
-    text: str
-
-    @property
-    def word(self) -> str:
-        """The keyword that it may be; empty for a quoted name."""
-        return self.text.lower() if self.kind == "word" else ""
-
-    @property
-    def name(self) -> str:
-        """The name that it is, folded to lower case as PostgreSQL does unless it is quoted."""
-        return self.text[1:-1].replace('""', '"') if self.kind == "quoted" else self.text.lower()
-
-
-@dataclass(frozen=True)
-class CreateTable:
-    """One CREATE TABLE statement."""
-
-    table: str
-    """The name of the table that it creates."""
-    statement: str
-    """The statement as it was written, without comments and without the semicolon."""
-    body: tuple[Token, ...]
-    """Its tokens from the first parenthesis on, without spaces and comments."""
 
 
 def statements(schema_sql: str) -> tuple[CreateTable, ...]:
-    """The CREATE TABLE statements of ``schema_sql``, in order.
+    """The CREATE TABLE statements of ``schema_sql``, each after those that it refers to, otherwise in their order.
 
-    Raises WarehouseError for any other statement, and for a table name with a schema: the tables are in one schema.
+    Raises WarehouseError, with the line, for anything that is not known to be read right; and for tables that refer to
+    one another in a circle.
     """
-    return tuple(_create_table(tokens) for tokens in _split(schema_sql))
-
-
-def _tokens(text: str) -> Iterator[Token]:
-    for match in _TOKEN.finditer(text):
-        kind = next(kind for kind in _KINDS if match[kind] is not None)
-        yield Token(kind, match[0])
+    found: dict[str, CreateTable] = {}
+    relations: set[str] = set()
+    for statement in _split(schema_sql):
+        entry, names = create_table(schema_sql, statement)
+        for name in (entry.table, *names):
+            if name in relations:
+                raise WarehouseError(f"line {entry.line}: {name} is created twice: tables and their keys share names.")
+            relations.add(name)
+        found[entry.table] = entry
+    complete = {name: _with_references(entry, found) for name, entry in found.items()}
+    return tuple(_in_order(complete))
 
 
 def _split(schema_sql: str) -> Iterator[list[Token]]:
-    """The tokens of each statement, comments replaced by a space."""
+    """The tokens of each statement; the last one is its semicolon, or the end."""
     statement: list[Token] = []
-    for token in (*_tokens(schema_sql), Token("mark", ";")):
-        if token.text != ";":
-            statement.append(Token("space", " ") if token.kind == "comment" else token)
-            continue
-        if any(part.kind != "space" for part in statement):
-            yield statement
-        statement = []
+    for token in tokens(schema_sql):
+        statement.append(token)
+        if token.kind == "end" or token.text == ";":
+            if len(statement) > 1:
+                yield [*statement[:-1], replace(token, kind="end", text="")]
+            statement = []
 
 
-def _create_table(tokens: list[Token]) -> CreateTable:
-    statement = "".join(token.text for token in tokens).strip()
-    solid = [token for token in tokens if token.kind != "space"]
-    start = 5 if [token.word for token in solid[2:5]] == ["if", "not", "exists"] else 2
-    name, body = solid[start : start + 1], solid[start + 1 :]
-    if (
-        [token.word for token in solid[:2]] != ["create", "table"]
-        or not name
-        or name[0].kind not in ("word", "quoted")
-        or not body
-        or body[0].text != "("
-    ):
-        raise WarehouseError(
-            "The warehouse's schema may contain only CREATE TABLE <name> (...) statements; found: "
-            f"{' '.join(statement.split())[:60]}"
-        )
-    return CreateTable(name[0].name, statement, tuple(body))
+def _with_references(entry: CreateTable, tables: Mapping[str, CreateTable]) -> CreateTable:
+    """The statement with the columns that each of its foreign keys refers to."""
+    return replace(entry, references=tuple(_resolved(entry, found, tables) for found in entry.references))
+
+
+def _resolved(entry: CreateTable, found: Reference, tables: Mapping[str, CreateTable]) -> Reference:
+    where = f"line {entry.line}: table {entry.table}: ({', '.join(found.columns)}) refers to {found.table}"
+    other = tables.get(found.table)
+    if other is None:
+        raise WarehouseError(f"{where}, which the schema does not create. It creates: {', '.join(tables)}.")
+    keys = found.keys or other.primary_key
+    if not keys:
+        raise WarehouseError(f"{where}, which has no primary key: name the columns, REFERENCES {found.table} (...).")
+    if len(keys) != len(found.columns):
+        raise WarehouseError(f"{where} ({', '.join(keys)}): these are not as many columns.")
+    if set(keys) not in [set(columns) for columns in other.keys]:
+        raise WarehouseError(f"{where} ({', '.join(keys)}), which is neither its PRIMARY KEY nor UNIQUE.")
+    for name, key in zip(found.columns, keys, strict=True):
+        types = entry.columns[name].type, other.columns[key].type
+        one, two = (SqlType(kind).base for kind in types)
+        if one != two and not any(one in family and two in family for family in _FAMILIES):
+            raise WarehouseError(f"{where} ({', '.join(keys)}): {name} is {types[0]}, and {key} is {types[1]}.")
+    return replace(found, keys=keys)
+
+
+def _in_order(tables: Mapping[str, CreateTable]) -> Iterator[CreateTable]:
+    """Each table after those that it refers to. Raises WarehouseError that names the tables of a circle."""
+    done: set[str] = set()
+
+    def visit(name: str, path: tuple[str, ...]) -> Iterator[CreateTable]:
+        if name in path:
+            circle = " refers to ".join((*path[path.index(name) :], name))
+            raise WarehouseError(
+                f"line {tables[name].line}: tables refer to one another in a circle: {circle}. No row of them can be "
+                "written first: remove one of the foreign keys."
+            )
+        if name in done:
+            return
+        for reference in tables[name].references:
+            if reference.table != name:
+                yield from visit(reference.table, (*path, name))
+        done.add(name)
+        yield tables[name]
+
+    for name in tables:
+        yield from visit(name, ())

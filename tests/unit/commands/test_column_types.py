@@ -7,6 +7,7 @@ import pytest
 from lambda_toolkit.pipeline.config.deployment import tables_json
 from lambda_toolkit.pipeline.config.load import DEFAULT_PATH, load
 from lambda_toolkit.pipeline.errors import ConfigurationError
+from lambda_toolkit.pipeline.lambdas.shared.declarations import parse
 from lambda_toolkit.pipeline.warehouse.column_types import tables, with_types
 
 MIXED = """
@@ -30,11 +31,13 @@ CREATE TABLE IF NOT EXISTS Sales (
     list        integer[],
     doc         pg_catalog.jsonb,
     total       numeric GENERATED ALWAYS AS (free * 2) STORED,
-    CONSTRAINT both UNIQUE (code, flag),
+    CONSTRAINT each UNIQUE (code, flag),
     CHECK (small IS NOT NULL OR free > 1),
     FOREIGN KEY (small, flag) REFERENCES another (a, b)
 );
 CREATE TABLE "Pair" (a integer, b text, PRIMARY KEY (b, a));
+CREATE TABLE other (code varchar UNIQUE);
+CREATE TABLE another (a smallint, b char, UNIQUE (b, a));
 """
 
 
@@ -113,3 +116,95 @@ def test_a_schema_that_is_not_there_is_named(tmp_path):
     config.write_bytes(DEFAULT_PATH.read_bytes())
     with pytest.raises(ConfigurationError, match=r"config/warehouse\.sql does not exist"):
         tables_json(load(config))
+
+
+def dimension(name, *columns, kind="dimension"):
+    """A warehouse table made of ``staff``, whose key is its first column."""
+    entry = {"kind": kind, "from": "staff", "key": columns[0]}
+    return {name: {**entry, "columns": {columns[0]: "staff_id", **{column: column for column in columns[1:]}}}}
+
+
+def declared(schema: str, *tables):
+    warehouse = {name: entry for table in tables for name, entry in table.items()}
+    return with_types({"source": SOURCE, "warehouse": warehouse}, schema, "warehouse.sql")
+
+
+def test_tables_are_ordered_by_what_they_refer_to():
+    """Neither the order of the declaration nor that of the statements matters."""
+    schema = """
+        CREATE TABLE dim_city (city_id int PRIMARY KEY, country int REFERENCES dim_country,
+            mayor int REFERENCES dim_person);
+        CREATE TABLE dim_person (person_id int PRIMARY KEY, boss int REFERENCES dim_person,
+            born_in int REFERENCES dim_country);
+        CREATE TABLE dim_country (country_id int PRIMARY KEY);
+    """
+    assert list(tables(schema)) == ["dim_country", "dim_person", "dim_city"]
+    found = declared(
+        schema,
+        dimension("dim_city", "city_id", "country", "mayor"),
+        dimension("dim_person", "person_id", "boss", "born_in"),
+        dimension("dim_country", "country_id"),
+    )
+    order = [table.name for table in parse(found).loading_order()]
+    assert order == ["dim_country", "dim_person", "dim_city"]
+
+
+ONE_REFERS = "CREATE TABLE one (id int PRIMARY KEY, a int, b int REFERENCES"
+
+
+@pytest.mark.parametrize(
+    ("schema", "says"),
+    [
+        (
+            "CREATE TABLE one (id int PRIMARY KEY, a int REFERENCES two);\n"
+            "CREATE TABLE two (id int PRIMARY KEY, a int REFERENCES three);\n"
+            "CREATE TABLE three (id int PRIMARY KEY, a int REFERENCES one);",
+            "line 1: tables refer to one another in a circle: one refers to two refers to three refers to one",
+        ),
+        ("CREATE TABLE one (id int, a int);", "column id of one must be its PRIMARY KEY, or UNIQUE"),
+        (
+            f"{ONE_REFERS} two (a)); CREATE TABLE two (id int PRIMARY KEY, a int UNIQUE)",
+            r"\(b\) of one refers to two \(a\).*by its key id: other columns change",
+        ),
+        (
+            "CREATE TABLE one (id int PRIMARY KEY, a int GENERATED ALWAYS AS (1) STORED)",
+            "column a of one is GENERATED ALWAYS: no value can be written",
+        ),
+        (
+            f"{ONE_REFERS} two)",
+            "line 1: table one: .b. refers to two, which the schema does not create. It creates: one",
+        ),
+        (f"{ONE_REFERS} one (a))", "which is neither its PRIMARY KEY nor UNIQUE"),
+        (f"{ONE_REFERS} two); CREATE TABLE two (id text PRIMARY KEY)", r"b is integer, and id is text"),
+        ("CREATE TABLE one (a int,\n PRIMARY KEY (typo), id int)", "line 1: table one: a key names the column typo"),
+        (
+            "CREATE TABLE one (id int PRIMARY KEY, a int",
+            "line 1: table one: the parenthesis of its columns is not closed",
+        ),
+        ("CREATE TABLE one (id int);\n\nCREATE TABLE One (a int)", "line 3: one is created twice"),
+        ("CREATE TABLE one (id int,\n id text)", "line 2: table one: column id is there twice"),
+        ("CREATE TABLE one (id int,\n a wibble)", "line 2: table one, column a: the type wibble is not known here"),
+        (
+            "CREATE TABLE one (id int);\nALTER TABLE one ADD a int",
+            "line 2: .*not ALTER TABLE one ADD; write the constraint",
+        ),
+        ("CREATE TABLE one (id int) INHERITS (x)", "INHERITS after the columns is not read"),
+        ("CREATE TABLE one (id int, order int)", 'order is a reserved word: write "order" in double quotes'),
+        ("/* /* */ CREATE TABLE one (id int)", "line 1: the comment that begins here does not end"),
+        ("CREATE TABLE one (id int DEFAULT 'x)", "line 1: the string constant that begins here does not end"),
+        ("CREATE TABLE one (id int);\n\\d one", "line 2: commands of psql are not SQL"),
+    ],
+)
+def test_schema_that_cannot_be_loaded_is_refused_with_its_line(schema, says):
+    others = [dimension(name, "id") for name in ("two", "three") if f"TABLE {name}" in schema]
+    columns = ("id", "a", "b") if "b int" in schema else ("id", "a")
+    with pytest.raises(ConfigurationError, match=says):
+        declared(schema, dimension("one", *columns), *others)
+
+
+def test_a_statement_is_run_as_it_was_written_without_comments():
+    constant = "E'it\\'s; --no comment'"
+    text = f'-- first\nCREATE TABLE t (a /* one /* nested */ */ text DEFAULT {constant}, -- last\n"B /* c" int) ;'
+    [entry] = tables(text).values()
+    assert entry.statement == f'CREATE TABLE t (a text DEFAULT {constant}, "B /* c" int)'
+    assert list(entry.columns) == ["a", "B /* c"]
