@@ -17,8 +17,8 @@ from tests.mutants import reach, score, trial
 from tests.mutants.mutant import MUTATED, ROOT, Mutant, digest, source_files
 from tests.mutants.python_operators import mutants
 
-SUITES = ("tests/unit", "tests/aws", "tests/pipeline")
-"""The tests that run in this process: fast enough to run for each mutant."""
+SUITES = ("tests/unit", "tests/aws", "tests/pipeline", "tests/local_stack")
+"""The tests that are fast enough to run for each mutant."""
 NOT_USED = ("tests/unit/documentation", "tests/unit/benchmarks")
 """Tests of texts and of the structure of the code: no behaviour."""
 

@@ -1,7 +1,7 @@
 """Which tests reach which line: collected once, one test file after the other, and kept below ``.local/mutants``.
 
-A test file is collected again when its own text changed. Where the code below it changed, the lines are followed
-through the difference of the two texts: nothing has to be collected again because a line was added above.
+A test file is collected again when its own text changed. Where the code changed since, its lines are followed
+through the difference of the two texts, and to other files: nothing is collected again because a function moved.
 """
 
 from __future__ import annotations
@@ -71,27 +71,66 @@ class Reach:
 def load(root: Path = ROOT) -> Reach:
     """What was collected, in terms of the code of ``root``."""
     reach = Reach()
-    current = {file: (root / file).read_text(encoding="utf-8") for file in source_files(root)}
-    maps: dict[tuple[str, str], dict[int, int] | None] = {}
+    code = Code({file: (root / file).read_text(encoding="utf-8") for file in source_files(root)})
     for record in records().values():
         reach.tests.update({test: PassingTest(test, seconds) for test, seconds in record["tests"].items()})
         for file, known in record["reached"].items():
-            if file not in current:
-                continue
-            key = (file, record["sources"][file])
-            if key not in maps:
-                maps[key] = _followed(key[1], current[file])
-            follow = maps[key]
-            lines = reach.lines[file]
+            follow = code.followed(file, record["sources"][file])
             for test, ranges in known.items():
                 for line in _numbers(ranges):
-                    at = line if follow is None else follow.get(line)
-                    if at is not None:
-                        lines[at].add(test)
-    for file, text in current.items():
+                    now = (file, line) if follow is None else follow.get(line)
+                    if now is not None:
+                        reach.lines[now[0]][now[1]].add(test)
+    for file, text in code.texts.items():
         for name, line in _used(text):
             reach.uses[name].append((file, line))
     return reach
+
+
+class Code:
+    """The code as it is now; says where lines of an earlier state are, in the same file or moved to another."""
+
+    def __init__(self, texts: dict[str, str]) -> None:
+        self.texts = texts
+        self._followed: dict[tuple[str, str], dict[int, tuple[str, int]] | None] = {}
+        found: dict[tuple[str, ...], list[tuple[str, int]]] = defaultdict(list)
+        for file, text in texts.items():
+            for line, window in _windows(text.splitlines()):
+                found[window].append((file, line))
+        self._moved = {window: places[0] for window, places in found.items() if len(places) == 1}
+
+    def followed(self, file: str, state: str) -> dict[int, tuple[str, int]] | None:
+        """Where each line of ``file`` in ``state`` (the digest of its text) is now; None where nothing changed."""
+        key = (file, state)
+        if key not in self._followed:
+            now = self.texts.get(file)
+            self._followed[key] = None if now is not None and state == digest(now) else self._follow(file, state)
+        return self._followed[key]
+
+    def _follow(self, file: str, state: str) -> dict[int, tuple[str, int]]:
+        before = (SOURCES / state).read_text(encoding="utf-8").splitlines()
+        now = self.texts.get(file, "").splitlines()
+        elsewhere = {line: self._moved[window] for line, window in _windows(before) if window in self._moved}
+        places: dict[int, tuple[str, int]] = {}
+        for tag, a, b, c, d in difflib.SequenceMatcher(None, before, now, autojunk=False).get_opcodes():
+            for step in range(b - a):
+                line = a + 1 + step
+                if tag == "equal":
+                    places[line] = (file, c + 1 + step)
+                elif line in elsewhere:
+                    places[line] = elsewhere[line]
+                elif tag == "replace":  # the changed lines are reached by what reached those that they replace
+                    places[line] = (file, min(c + 1 + step, d))
+        return places
+
+
+def _windows(lines: list[str]) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """Each line, by its number, with those around it: what is found once in all of the code is the same line."""
+    stripped = ["", *(line.strip() for line in lines), ""]
+    for number in range(1, len(lines) + 1):
+        window = tuple(stripped[number - 1 : number + 2])
+        if len("".join(window)) > 30:  # characters: shorter ones are the same by chance
+            yield number, window
 
 
 def records() -> dict[str, Any]:
@@ -142,20 +181,6 @@ def _numbers(text: str) -> Iterator[int]:
     for part in text.split(","):
         first, _, last = part.partition("-")
         yield from range(int(first), int(last or first) + 1)
-
-
-def _followed(old: str, text: str) -> dict[int, int] | None:
-    """Where each line of the stored text is now; None where nothing changed."""
-    if old == digest(text):
-        return None
-    before = (SOURCES / old).read_text(encoding="utf-8").splitlines()
-    moved = {}
-    for tag, a, b, c, d in difflib.SequenceMatcher(None, before, text.splitlines(), autojunk=False).get_opcodes():
-        if tag == "equal":
-            moved.update({a + 1 + step: c + 1 + step for step in range(b - a)})
-        elif tag == "replace":  # the changed lines are reached by what reached those that they replace
-            moved.update({a + 1 + step: min(c + 1 + step, d) for step in range(b - a)})
-    return moved
 
 
 def _statement(text: str, line: int) -> Iterator[int]:

@@ -49,10 +49,15 @@ def test_code_of_import_is_reached_by_what_uses_its_names() -> None:
 def test_lines_are_followed_when_code_moves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reach, "SOURCES", tmp_path)
     (tmp_path / digest(CODE)).write_text(CODE, encoding="utf-8")
-    assert reach._followed(digest(CODE), CODE) is None
-    moved = reach._followed(digest(CODE), f"import os\n{CODE.replace('return a', 'return b')}")
+    assert reach.Code({FILE: CODE}).followed(FILE, digest(CODE)) is None
+    shifted = reach.Code({FILE: f"import os\n{CODE.replace('return a', 'return b')}"}).followed(FILE, digest(CODE))
+    assert shifted is not None
+    assert (shifted[7], shifted[11]) == ((FILE, 8), (FILE, 12))
+    start, end = CODE.index("def first"), CODE.index("def second")
+    texts = {FILE: CODE[:start] + CODE[end:], "other.py": f"import os\n\n\n{CODE[start:end]}"}
+    moved = reach.Code(texts).followed(FILE, digest(CODE))
     assert moved is not None
-    assert (moved[7], moved[11]) == (8, 12)
+    assert (moved[7], moved[11]) == (("other.py", 6), (FILE, 6))
 
 
 def test_line_numbers_are_stored_as_ranges() -> None:
