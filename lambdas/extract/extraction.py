@@ -19,7 +19,6 @@ from .row_set import ReferencedBy, Referencing, RowSet, WrittenSince, intersecti
 from .source.catalog import TableInfo, check_needed, drift
 from .source.interface import RowCounts, Source, SourceSnapshot
 from .source.reader import lake_schema
-from .source.unique_key import check_key
 from .table_plan import DEFAULT_LIMITS, Budget, Captured, CaptureRun, Complete, Limits, TablePlan, stored_state
 
 FULL, CHANGES = "full", "changes"  # modes of a manifest
@@ -182,8 +181,6 @@ def _plans(
         files = before.tables.get(table.name) if before else None
         known = files.columns if files else {}
         check_needed(table.name, info.columns, needed[table.name], known, request.accept_types)
-        if not table.by_content:
-            check_key(info)
         full_refresh = (
             full
             or files is None

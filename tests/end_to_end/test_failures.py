@@ -84,6 +84,17 @@ def test_a_missing_table_is_named_and_nothing_moves_on(filled, sql):
     assert filled("run").exit_code == 0
 
 
+def test_key_that_is_not_unique_is_refused_before_a_deploy(filled, sql):
+    sql(filled.stack.source_admin, "ALTER TABLE payment DROP CONSTRAINT payment_pkey")
+    try:
+        result = filled("plan")
+        assert result.exit_code == 1
+        assert "The key payment_id does not identify the rows of the source table payment" in result.stderr
+    finally:
+        sql(filled.stack.source_admin, "ALTER TABLE payment ADD PRIMARY KEY (payment_id)")
+    assert filled("plan").exit_code == 0
+
+
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import socket
+from urllib.parse import quote
 
 import pytest
 from pg8000.exceptions import DatabaseError
 
-from lambda_toolkit.pipeline.lambdas.extract.source.introspection import introspect
-from lambda_toolkit.pipeline.lambdas.extract.source.unique_key import check_key, unique_keys
+from lambda_toolkit.pipeline.client.source import check_source
+from lambda_toolkit.pipeline.client.target import Target
+from lambda_toolkit.pipeline.config.load import load
+from lambda_toolkit.pipeline.lambdas.extract.source.unique_key import key_problems, keyed_tables
 from lambda_toolkit.pipeline.lambdas.shared.declarations import SourceTable
 from lambda_toolkit.pipeline.lambdas.shared.errors import SourceError
 from tests.support.lake_contents import objects
+from tests.support.pipeline import READER_PASSWORD
+from tests.support.repository import CONFIG
 
+LINE = SourceTable("line", "k")
 ACCEPTED = {
     "primary key": "CREATE TABLE line (k int PRIMARY KEY, n int)",
     "unique constraint": "CREATE TABLE line (k int NOT NULL UNIQUE, n int)",
@@ -49,7 +57,7 @@ def created(connection, statements: str):
     connection.run("BEGIN")
     try:
         connection.run(statements)
-        yield introspect(connection, [SourceTable("line", "k")])["line"]
+        yield keyed_tables(connection, [LINE])[0]
     finally:
         connection.run("ROLLBACK")
 
@@ -57,21 +65,22 @@ def created(connection, statements: str):
 def test_keys_are_accepted_only_where_an_index_proves_them(pipeline):
     for name, statements in ACCEPTED.items():
         with created(pipeline.admin, statements) as table:
-            check_key(table)
-            assert unique_keys(table) == (("k",),), name
+            assert table.problem is None, name
+            assert table.unique_keys == (("k",),), name
     for statements, reason in REFUSED.items():
-        with created(pipeline.admin, statements) as table, pytest.raises(SourceError) as refusal:
-            check_key(table)
-        assert reason in str(refusal.value), statements
-        assert "The key k does not identify the rows of the source table line" in str(refusal.value)
+        with created(pipeline.admin, statements) as table:
+            assert reason in str(table.problem), statements
+            assert "The key k does not identify the rows of the source table line" in str(table.problem)
 
 
 def test_index_that_failed_to_be_built_proves_no_key(pipeline):
     pipeline.admin.run("CREATE TABLE line (k int NOT NULL, n int); INSERT INTO line VALUES (1, 1), (1, 2)")
     with pytest.raises(DatabaseError):
         pipeline.admin.run("CREATE UNIQUE INDEX CONCURRENTLY failed ON line (k)")
-    with pytest.raises(SourceError, match=r"failed is not valid.*compare = \"content\""):
-        check_key(introspect(pipeline.admin, [SourceTable("line", "k")])["line"])
+    (problem,) = key_problems(pipeline.admin, [LINE])
+    assert "failed is not valid" in problem
+    assert 'compare = "content" in [source.line]' in problem
+    assert key_problems(pipeline.admin, [SourceTable("line", "k", by_content=True)]) == ()
 
 
 def test_extract_refuses_a_key_that_is_not_unique_any_more(pipeline):
@@ -82,3 +91,24 @@ def test_extract_refuses_a_key_that_is_not_unique_any_more(pipeline):
     with pytest.raises(SourceError, match=r"payment_id .* payment: .*\(payment_id, currency_id\)"):
         pipeline.extract()
     assert objects(pipeline.ingestion) == before
+
+
+def test_plan_looks_at_the_source_whose_url_it_has(pipeline, credentials):
+    """The keys of the declared tables, by the catalog alone; an address that does not answer is a note."""
+    source = credentials[0]
+    pipeline.admin.run("ALTER TABLE payment DROP CONSTRAINT payment_pkey")
+
+    def look(**changed):
+        of = dataclasses.replace(source, user="reader", password=READER_PASSWORD, **changed)
+        url = f"postgresql://{of.user}:{quote(of.password)}@{of.host}:{of.port}/{of.database}"
+        return check_source(Target(load(CONFIG / "pipeline.toml", None, {}), {"SOURCE_DATABASE_URL": url}, False))
+
+    (problem,) = look().problems
+    assert "The key payment_id does not identify the rows of the source table payment" in problem
+    assert "extracted" not in problem
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    unreached = look(port=port)
+    assert unreached.problems == ()
+    assert "were not checked" in str(unreached.not_checked)
+    assert READER_PASSWORD not in str(unreached.not_checked)

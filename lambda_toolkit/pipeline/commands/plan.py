@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lambda_toolkit.pipeline.client.source import check_source
 from lambda_toolkit.pipeline.client.target import Target
 from lambda_toolkit.pipeline.commands.shared.options import CHANGES, DONE, Request, with_request
 from lambda_toolkit.pipeline.commands.shared.screen import counted
 from lambda_toolkit.pipeline.commands.shared.show_changes import as_document, notes_of, show_changes
 from lambda_toolkit.pipeline.config.deployment import aws_names, deployment
+from lambda_toolkit.pipeline.errors import CommandError
 
 if TYPE_CHECKING:
     from lambda_script import Plan
@@ -65,12 +67,19 @@ def command(request: Request, functions: tuple[str, ...], exit_code: bool, scope
 
     Each attribute that differs is shown as `attribute: on AWS -> declared`, also where it was changed outside of this
     tool. Secret values are masked. With the same options, deploy does exactly this.
+
+    Where the environment has the source's URL, the keys of its tables are checked too: one that does not identify rows,
+    which extract refuses, is an error.
     """
     target = request.target()
     plan = scope.plan(target.aws(), target, functions)
+    source = check_source(target)
+    notes = [*notes_of(plan), *([source.not_checked] if source.not_checked else [])]
     show_changes(request.screen, plan.changes)
-    for note in notes_of(plan):
+    for note in notes:
         request.screen.say(f"Note: {note}.")
     request.screen.say(f"{counted(len(plan.changes), 'change')}." if plan else "Nothing would change.", bold=True)
-    request.screen.document({"changes": as_document(plan.changes), "notes": notes_of(plan)})
+    if source.problems:
+        raise CommandError("\n".join(source.problems))
+    request.screen.document({"changes": as_document(plan.changes), "notes": notes})
     return CHANGES if exit_code and plan else DONE

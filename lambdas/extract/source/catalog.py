@@ -25,8 +25,6 @@ class Column:
     identity: str = ""
     """A hash of what makes the column this one, beside its name: under another, the rows show other values although no
     transaction wrote them."""
-    required: bool = True
-    """Whether it is NOT NULL, in every row."""
 
     @property
     def base_type(self) -> str:
@@ -63,20 +61,6 @@ class Relation:
 
 
 @dataclass(frozen=True)
-class Index:
-    """An index of a table."""
-
-    name: str
-    columns: tuple[str | None, ...]
-    """Those that it orders, in its order; None for an expression."""
-    unique: bool
-    valid: bool
-    """Whether it covers the rows that were there when it was created."""
-    partial: bool
-    """Whether it covers only the rows that satisfy a condition."""
-
-
-@dataclass(frozen=True)
 class TableInfo:
     """A source table as it is in the present snapshot; without columns where the table does not exist."""
 
@@ -92,10 +76,6 @@ class TableInfo:
     """What the table and its partitions take on disk, without indexes."""
     enum_labels: Mapping[str, str] = field(default_factory=dict)
     """The labels of the enums that its columns contain, by object id."""
-    indexes: tuple[Index, ...] = ()
-    """In the order of their names."""
-    inheriting: tuple[str, ...] = ()
-    """The names of the tables whose rows it shows as they inherit from it; partitions are not among them."""
     row_security: bool = False
     """Whether policies decide which rows this user sees: others appear and disappear that no transaction wrote."""
 

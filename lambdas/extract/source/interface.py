@@ -44,7 +44,10 @@ class SourceSnapshot(Protocol):
         """Whether rows written since ``xmin`` can still be found."""
 
     def describe(self, tables: Collection[SourceTable]) -> Mapping[str, TableInfo]:
-        """Name -> columns, identity and size of each table. The methods below take tables described before."""
+        """Name -> columns, identity and size of each table. The methods below take tables described before.
+
+        Raises SourceError for tables whose declared key does not identify their rows.
+        """
 
     def count(self, selections: Mapping[str, RowSet]) -> Mapping[str, RowCounts]:
         """The rows of each table by its name, and how many of them are in the table's selection."""

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from ...shared.declarations import SourceTable
 from ...shared.postgres import sql
 from ...shared.postgres.connection import Connection
-from .catalog import Column, Index, Relation, TableInfo
+from .catalog import Column, Relation, TableInfo
 
 _TREE = sql.Fragment(  # name and root: of the table; oid: of itself, and of each table that is a part of it
     "tree AS (SELECT relname AS name, oid AS root, oid FROM pg_catalog.pg_class"
@@ -35,9 +35,7 @@ _PARTITIONS = sql.compose(
 _RELATIONS = sql.compose(
     "WITH RECURSIVE $tree SELECT tree.name, array_agg(tree.oid::bigint ORDER BY tree.oid),"
     " coalesce(sum(pg_table_size(tree.oid)), 0)::bigint,"
-    " coalesce(array_agg(c.relname::text ORDER BY c.relname) FILTER (WHERE tree.oid <> root AND NOT c.relispartition),"
-    " '{}'), bool_or(row_security_active(root))"
-    " FROM tree JOIN pg_catalog.pg_class AS c ON c.oid = tree.oid GROUP BY tree.name",
+    " bool_or(row_security_active(root)) FROM tree GROUP BY tree.name",
     tree=_TREE,
 )
 # What makes a column the one that it is, in the table and in each of its parts: its number, which DROP, ADD and RENAME
@@ -53,13 +51,10 @@ _COLUMNS = sql.compose(
     " left(encode(sha256(convert_to(string_agg(jsonb_build_array(tree.oid::bigint, a.attnum,"
     " CASE a.atttypid WHEN 'varchar'::regtype THEN 'text'::regtype ELSE a.atttypid END::oid::bigint,"
     " composites.attributes, a.attgenerated, pg_get_expr(d.adbin, d.adrelid))::text, '\n' ORDER BY tree.oid),"
-    " 'UTF8')), 'hex'), 32),"
-    " bool_and(a.attnotnull AND unvalidated.conkey IS NULL)"
+    " 'UTF8')), 'hex'), 32)"
     " FROM tree JOIN pg_catalog.pg_attribute AS a ON a.attrelid = tree.oid AND a.attnum > 0 AND NOT a.attisdropped"
     " LEFT JOIN composites ON composites.of_type = a.atttypid"
     " LEFT JOIN pg_catalog.pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum AND a.attgenerated <> ''"
-    " LEFT JOIN pg_catalog.pg_constraint AS unvalidated ON unvalidated.conrelid = a.attrelid"
-    " AND unvalidated.contype = 'n' AND NOT unvalidated.convalidated AND unvalidated.conkey = ARRAY[a.attnum]"
     " GROUP BY tree.name, a.attname HAVING bool_or(tree.oid = root)"
     " ORDER BY max(a.attnum) FILTER (WHERE tree.oid = root)",
     tree=_TREE,
@@ -71,15 +66,6 @@ _ENUM_LABELS = sql.compose(
     " JOIN types ON types.of_type = a.atttypid JOIN pg_catalog.pg_enum AS e ON e.enumtypid = types.part",
     tree=_TREE,
     types=_TYPES,
-)
-_INDEXES = (
-    "SELECT c.relname, x.relname, ARRAY(SELECT a.attname::text FROM generate_series(0, i.indnkeyatts - 1) AS n"
-    " LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = i.indkey[n] ORDER BY n),"
-    " i.indisunique AND NOT i.indisexclusion, i.indisvalid AND i.indisready AND i.indislive, i.indpred IS NOT NULL"
-    " FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_index AS i ON i.indrelid = c.oid"
-    " JOIN pg_catalog.pg_class AS x ON x.oid = i.indexrelid WHERE c.relnamespace = to_regnamespace(:schema)"
-    " AND c.relname = ANY(CAST(:tables AS name[]))"
-    " ORDER BY x.relname"
 )
 
 
@@ -94,11 +80,10 @@ def introspect(connection: Connection, tables: Collection[SourceTable]) -> dict[
     named = {"schema": sql.SCHEMA, "tables": [table.name for table in tables]}
     columns = connection.rows(_COLUMNS, **named)
     labels = connection.rows(_ENUM_LABELS, **named)
-    indexes = connection.rows(_INDEXES, **named)
     relations = {name: rest for name, *rest in connection.rows(_RELATIONS, **named)}
     found = {}
     for table in tables:
-        oids, size, inheriting, row_security = relations.get(table.name, ((), 0, (), False))
+        oids, size, row_security = relations.get(table.name, ((), 0, False))
         found[table.name] = TableInfo(
             table.name,
             table.key,
@@ -106,8 +91,6 @@ def introspect(connection: Connection, tables: Collection[SourceTable]) -> dict[
             relation_oids=tuple(oids),
             bytes=int(size),
             enum_labels={oid: label for of, oid, label in labels if of == table.name},
-            indexes=tuple(Index(name, tuple(on), *is_) for of, name, on, *is_ in indexes if of == table.name),
-            inheriting=tuple(inheriting),
             row_security=row_security,
         )
     return found

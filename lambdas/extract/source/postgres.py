@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import pyarrow as pa
 
 from ...shared.declarations import SourceTable
+from ...shared.errors import SourceError
 from ...shared.lake.manifest import SourceIdentity
 from ...shared.postgres import sql
 from ...shared.postgres.connection import Connection
@@ -18,6 +19,7 @@ from .interface import RowCounts, change_schema, row_hash_schema
 from .introspection import introspect, partitions
 from .reader import Consumer, lake_schema, read, select_columns
 from .snapshot import Snapshot, full_refresh_reason, snapshot
+from .unique_key import key_problems
 
 
 class PostgresSource:
@@ -58,7 +60,10 @@ class PostgresSnapshot:
         return self._snapshot.is_within_horizon(xmin)
 
     def describe(self, tables: Collection[SourceTable]) -> Mapping[str, TableInfo]:
-        """What the catalog says of each table."""
+        """What the catalog says of each table. Whether the keys identify rows is checked first."""
+        problems = key_problems(self._connection, tables)
+        if problems:
+            raise SourceError(f"{' '.join(problems)} Nothing was extracted.")
         found = introspect(self._connection, tables)
         self._tables.update(found)
         return found

@@ -1,76 +1,146 @@
-"""Whether the declared key of a table identifies its rows: the catalog must say so, as rows may not show it yet."""
+"""Whether the declared keys identify rows: the catalog must prove it, as the present rows may not show otherwise.
+
+Without Arrow, so that ``plan`` can ask as quickly.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 
-from ...shared.errors import SourceError
-from .catalog import Index, TableInfo
+from ...shared.declarations import SourceTable
+from ...shared.postgres import sql
+from ...shared.postgres.connection import Connection
+
+_COLUMNS = (  # a NOT NULL constraint that was not validated says nothing about older rows: PostgreSQL 18 has such
+    "SELECT c.relname, a.attname, a.attnotnull AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint AS k"
+    " WHERE k.conrelid = c.oid AND k.contype = 'n' AND NOT k.convalidated AND k.conkey = ARRAY[a.attnum])"
+    " FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid"
+    " WHERE c.relnamespace = to_regnamespace(:schema) AND c.relname = ANY(CAST(:tables AS name[]))"
+    " AND a.attnum > 0 AND NOT a.attisdropped"
+)
+_INDEXES = (
+    "SELECT c.relname, x.relname, ARRAY(SELECT a.attname::text FROM generate_series(0, i.indnkeyatts - 1) AS n"
+    " LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = i.indkey[n] ORDER BY n),"
+    " i.indisvalid AND i.indisready AND i.indislive, i.indpred IS NOT NULL"
+    " FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_index AS i ON i.indrelid = c.oid"
+    " JOIN pg_catalog.pg_class AS x ON x.oid = i.indexrelid WHERE c.relnamespace = to_regnamespace(:schema)"
+    " AND c.relname = ANY(CAST(:tables AS name[])) AND i.indisunique AND NOT i.indisexclusion ORDER BY x.relname"
+)
+_INHERITING = (
+    "SELECT c.relname, child.relname FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_inherits AS i"
+    " ON i.inhparent = c.oid JOIN pg_catalog.pg_class AS child ON child.oid = i.inhrelid"
+    " WHERE c.relnamespace = to_regnamespace(:schema) AND c.relname = ANY(CAST(:tables AS name[]))"
+    " AND NOT child.relispartition ORDER BY child.relname"
+)
 
 
-def unique_keys(table: TableInfo) -> tuple[tuple[str, ...], ...]:
-    """The columns, alone or together, of which no two rows have the same values and no row has a NULL.
+@dataclass(frozen=True)
+class UniqueIndex:
+    """A unique index of a table."""
 
-    Those of each valid unique index without a condition, in the order of the indexes' names, single columns first. A
-    deferrable constraint is as good as another: it is checked before its transaction commits. The index of a
-    partitioned table covers all its partitions; that of a table from which others inherit covers no row of those.
-    """
-    if table.inheriting:
-        return ()
-    required = {column.name for column in table.columns if column.required}
-    found = [
-        tuple(column for column in index.columns if column is not None)
-        for index in table.indexes
-        if index.unique and index.valid and not index.partial and required.issuperset(index.columns)
-    ]
-    return tuple(sorted(dict.fromkeys(found), key=len))
+    name: str
+    columns: tuple[str | None, ...]
+    """Those of which no two rows have the same values, in the index's order; None for an expression."""
+    valid: bool
+    """Whether it covers the rows that were there when it was created, and those of every partition."""
+    partial: bool
+    """Whether it covers only the rows that satisfy a condition."""
 
 
-def check_key(table: TableInfo) -> None:
-    """Refuses a table whose key does not identify its rows.
+@dataclass(frozen=True)
+class KeyedTable:
+    """A source table, its declared key, and what the catalog says of that."""
 
-    Raises SourceError that names table, key and reason, and the columns that would serve.
-    """
-    keys = unique_keys(table)
-    if (table.key,) in keys:
-        return
-    raise SourceError(
-        f"The key {table.key} does not identify the rows of the source table {table.name}: {_reason(table)}. Nothing "
-        f"was extracted. {_advice(table, keys)}"
+    name: str
+    key: str
+    columns: frozenset[str]
+    required: frozenset[str]
+    """The columns in which no row has a NULL."""
+    indexes: tuple[UniqueIndex, ...]
+    """In the order of their names."""
+    inheriting: tuple[str, ...]
+    """The tables whose rows it shows as they inherit from it; partitions are not among them."""
+
+    @property
+    def unique_keys(self) -> tuple[tuple[str, ...], ...]:
+        """The columns, alone or together, that identify each row, single columns first.
+
+        Those of each valid unique index without a condition. A deferrable constraint is as good as another: it is
+        checked before its transaction commits. The index of a partitioned table covers all its partitions; that of a
+        table from which others inherit covers no row of those.
+        """
+        found = [
+            tuple(column for column in index.columns if column is not None)
+            for index in self.indexes
+            if index.valid and not index.partial and self.required.issuperset(index.columns)
+        ]
+        return () if self.inheriting else tuple(sorted(dict.fromkeys(found), key=len))
+
+    @property
+    def problem(self) -> str | None:
+        """Why the key does not identify the table's rows, and the columns that would serve; None where it does."""
+        if self.key not in self.columns or (self.key,) in self.unique_keys:
+            return None  # a column that is missing is not this check's business
+        return (
+            f"The key {self.key} does not identify the rows of the source table {self.name}: {self._reason}. "
+            f"{self._advice}"
+        )
+
+    @property
+    def _reason(self) -> str:
+        if self.inheriting:
+            names = ", ".join(self.inheriting)
+            return (
+                f"it also shows the rows of {names} by inheritance, and a unique index covers those of one table alone"
+            )
+        return next(self._index_reasons(), "no unique index covers this column alone")
+
+    def _index_reasons(self) -> Iterator[str]:
+        """Why the indexes on the key alone are not enough, the one that lacks least first."""
+        on_key = [index for index in self.indexes if index.columns == (self.key,)]
+        if any(index.valid and not index.partial for index in on_key):
+            yield "it is unique, but a row may have NULL there, as no valid NOT NULL constraint forbids it"
+        for index in on_key:
+            lack = "covers only the rows that satisfy its condition"
+            if not index.valid:
+                lack = "is not valid: its creation has failed or not ended, or a partition lacks it"
+            yield f"the unique index {index.name} {lack}"
+
+    @property
+    def _advice(self) -> str:
+        single = [f'"{columns[0]}"' for columns in self.unique_keys if len(columns) == 1]
+        if single:
+            return f"Write key = {' or '.join(single)} in [source.{self.name}]."
+        together = [f"({', '.join(columns)})" for columns in self.unique_keys]
+        known = f"Unique are {' and '.join(together)}, but a key is one column. " if together else ""
+        return (
+            f"{known}Declare a NOT NULL column that has a unique index; or create that index on {self.key}; or, where "
+            f'its values are unique all the same, write compare = "content" in [source.{self.name}]: then every run '
+            "reads all rows and checks that."
+        )
+
+
+def keyed_tables(connection: Connection, tables: Collection[SourceTable]) -> tuple[KeyedTable, ...]:
+    """What the catalog says of the keys of ``tables``, without those compared by content, which checks every key."""
+    declared = [table for table in tables if not table.by_content]
+    named = {"schema": sql.SCHEMA, "tables": [table.name for table in declared]}
+    columns = connection.rows(_COLUMNS, **named)
+    indexes = connection.rows(_INDEXES, **named)
+    inheriting = connection.rows(_INHERITING, **named)
+    return tuple(
+        KeyedTable(
+            table.name,
+            table.key,
+            frozenset(name for of, name, _ in columns if of == table.name),
+            frozenset(name for of, name, required in columns if of == table.name and required),
+            tuple(UniqueIndex(name, tuple(on), *is_) for of, name, on, *is_ in indexes if of == table.name),
+            tuple(name for of, name in inheriting if of == table.name),
+        )
+        for table in declared
     )
 
 
-def _reason(table: TableInfo) -> str:
-    if table.inheriting:
-        names = ", ".join(table.inheriting)
-        return f"it also shows the rows of {names} by inheritance, and a unique index covers those of one table alone"
-    return next(_index_reasons(table), "no unique index covers this column alone")
-
-
-def _index_reasons(table: TableInfo) -> Iterator[str]:
-    """Why the indexes on the key alone are not enough, the one that lacks least first."""
-    on_key = [index for index in table.indexes if index.unique and index.columns == (table.key,)]
-    if any(index.valid and not index.partial for index in on_key):
-        yield "it is unique, but a row may have NULL there, as no valid NOT NULL constraint forbids it"
-    for index in on_key:
-        yield f"the unique index {index.name} {_lack(index)}"
-
-
-def _lack(index: Index) -> str:
-    if not index.valid:
-        return "is not valid, as its creation failed or has not ended, or a partition lacks it"
-    return "covers only the rows that satisfy its condition"
-
-
-def _advice(table: TableInfo, keys: tuple[tuple[str, ...], ...]) -> str:
-    single = [columns[0] for columns in keys if len(columns) == 1]
-    if single:
-        names = " or ".join(f'"{column}"' for column in single)
-        return f"Write key = {names} in [source.{table.name}]."
-    together = [f"({', '.join(columns)})" for columns in keys]
-    known = f"Unique are {' and '.join(together)}, but a key is one column. " if together else ""
-    return (
-        f"{known}Declare a NOT NULL column that has a unique index; or create that index on {table.key}; or, where its "
-        f'values are unique all the same, write compare = "content" in [source.{table.name}]: then every run reads all '
-        "rows and checks that."
-    )
+def key_problems(connection: Connection, tables: Collection[SourceTable]) -> tuple[str, ...]:
+    """A message for each of ``tables`` whose key does not identify its rows: table, key, reason, what would serve."""
+    return tuple(table.problem for table in keyed_tables(connection, tables) if table.problem is not None)

@@ -276,9 +276,9 @@ def _roots(value: str | None, origin: str) -> str | None:
 
 
 @contextlib.contextmanager
-def connected(credentials: Credentials) -> Iterator[Connection]:
+def connected(credentials: Credentials, *, connect_timeout: float = CONNECT_TIMEOUT) -> Iterator[Connection]:
     """A connection that is closed at the end of the block, whatever state an error left it in."""
-    connection = connect(credentials)
+    connection = connect(credentials, connect_timeout=connect_timeout)
     try:
         yield connection
     finally:
