@@ -269,6 +269,34 @@ MUTATIONS = (
     ),
     # Load.
     Mutation(
+        "history is read in the transaction",
+        "lambdas/load/warehouse/read_ahead.py",
+        "            raise MissingHistoryError([needed])\n",
+        "            self._read(needed)\n            return self._history[_identity(needed)]\n",
+        "tests/pipeline/test_read_ahead.py -k slow",
+    ),
+    Mutation(
+        "the ledger has only the tables of which rows were written",
+        "lambdas/load/loading.py",
+        "                if files or resolved:  # with files also where",
+        "                if now.rows or resolved:  # with files also where",
+        "tests/pipeline/test_late_arrivals.py",
+    ),
+    Mutation(
+        "history is read without the revisions that load did not see",
+        "lambdas/load/warehouse/read_ahead.py",
+        "{*needed.batches, *(batch for batch in revised if batch <= needed.last)}",
+        "{*needed.batches}",
+        "tests/pipeline/test_read_ahead.py -k revision",
+    ),
+    Mutation(
+        "a transaction does not look whether another session writes",
+        "lambdas/load/warehouse/postgres.py",
+        "                ledger.check_unchanged(self._connection, self._schemas, last_loaded)\n",
+        "",
+        "tests/pipeline/test_read_ahead.py -k 'moved or overtaken'",
+    ),
+    Mutation(
         "the ledger is not written",
         "lambdas/load/warehouse/postgres.py",
         "        ledger.record(self._session.connection, self._session.schemas, manifest, written)\n",

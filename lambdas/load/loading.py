@@ -8,10 +8,11 @@ from datetime import UTC, datetime, timedelta
 
 from ..shared.declarations import FACT, Declarations, WarehouseTable
 from ..shared.errors import GapError, LakeError, NotPreparedError, WarehouseError
-from ..shared.lake.manifest import ProcessedManifest, ProcessedTable, processed_manifest
+from ..shared.lake.manifest import ProcessedManifest, ProcessedTable, files_of, processed_manifest
 from ..shared.lake.object_keys import manifest_key
 from ..shared.lake.store import Lake
 from .warehouse.interface import LedgerEntry, RefusedError, Warehouse, WarehouseBatch
+from .warehouse.read_ahead import MissingHistoryError, NeededHistory, ReadAhead
 
 GAP_TIMEOUT = timedelta(minutes=5)  # how long a batch may be missing when a later one exists
 
@@ -134,17 +135,32 @@ def _load_batch(
         raise WarehouseError(
             f"Batch {manifest.batch} has {', '.join(sorted(unknown))}, which is not declared any more."
         )
+    with ReadAhead(lake, sorted(files_of(manifest))) as reads:
+        return reads.attempt(lambda: _write_batch(warehouse, reads, declarations, manifest))
+
+
+def _write_batch(
+    warehouse: Warehouse, reads: ReadAhead, declarations: Declarations, manifest: ProcessedManifest
+) -> dict[str, Written]:
+    """One attempt at it. Raises MissingHistoryError with all history that ``reads`` lacks."""
     written: dict[str, Written] = {}
+    missing: list[NeededHistory] = []
     location = "the ledger"
     try:
-        with warehouse.begin(manifest.batch, manifest.batch - 1, lake) as batch:
+        with warehouse.begin(manifest.batch, manifest.batch - 1, reads) as batch:
             for table in declarations.loading_order():
                 location = table.name
-                resolved = batch.write_resolved(table)
                 files = manifest.tables.get(table.name)
-                now = _write(batch, lake, table, files) if files else Written()
-                if files or resolved:
+                try:
+                    resolved = batch.write_resolved(table)
+                except MissingHistoryError as error:  # the other tables may lack some too, which is read with it
+                    missing += error.needed
+                    continue
+                now = _write(batch, reads, table, files) if files else Written()
+                if files or resolved:  # with files also where no row is written: see ledger.batches_with
                     written[table.name] = Written(resolved + now.rows, now.pending)
+            if missing:
+                raise MissingHistoryError(missing)
             location = "the ledger"
             batch.record(manifest, {name: done.rows for name, done in written.items()})
     except RefusedError as error:
@@ -152,11 +168,11 @@ def _load_batch(
     return written
 
 
-def _write(batch: WarehouseBatch, lake: Lake, table: WarehouseTable, files: ProcessedTable) -> Written:
+def _write(batch: WarehouseBatch, reads: ReadAhead, table: WarehouseTable, files: ProcessedTable) -> Written:
     """Writes what the batch has for ``table``. Writing it again writes nothing."""
     written = Written()
     if files.key is not None:
-        staging = batch.stage(table, lake.iter_tables(files.key))
+        staging = batch.stage(table, reads.iter_tables(files.key))
         deferred = batch.defer_unresolved(table, staging)
         rows = batch.apply(table, staging)
         batch.supersede(table, staging)
@@ -165,7 +181,7 @@ def _write(batch: WarehouseBatch, lake: Lake, table: WarehouseTable, files: Proc
             deferred = batch.count_pending(table) if deferred else 0
         written = Written(rows, deferred)
     if files.deleted is not None:
-        batch.delete(table, lake.iter_tables(files.deleted.key))
+        batch.delete(table, reads.iter_tables(files.deleted.key))
     return written
 
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 
 from ..shared.declarations import CALENDAR, FACT, Declarations, WarehouseTable
 from ..shared.errors import WarehouseError
-from ..shared.lake.manifest import ProcessedManifest, ProcessedTable, processed_manifest
+from ..shared.lake.manifest import ProcessedManifest, ProcessedTable, files_of, processed_manifest
 from ..shared.lake.store import Lake
 from .warehouse.interface import RefusedError, Warehouse, WarehouseBatch
+from .warehouse.read_ahead import MissingHistoryError, NeededHistory, ReadAhead
 
 
 @dataclass
@@ -66,14 +67,29 @@ def _apply(
     warehouse: Warehouse, lake: Lake, declarations: Declarations, manifest: ProcessedManifest, last: int
 ) -> dict[str, int]:
     """Applies one revision in one transaction; returns the rows written per table. ``last``: the last batch loaded."""
+    with ReadAhead(lake, sorted(files_of(manifest))) as reads:
+        return reads.attempt(lambda: _apply_with(warehouse, reads, declarations, manifest, last))
+
+
+def _apply_with(
+    warehouse: Warehouse, reads: ReadAhead, declarations: Declarations, manifest: ProcessedManifest, last: int
+) -> dict[str, int]:
+    """One attempt at it. Raises MissingHistoryError with the history that ``reads`` lacks."""
     written: dict[str, int] = {}
+    missing: list[NeededHistory] = []
     try:
-        with warehouse.begin(manifest.batch, last, lake) as batch:
+        with warehouse.begin(manifest.batch, last, reads) as batch:
             for table in declarations.loading_order():
                 files = manifest.tables.get(table.name, ProcessedTable())
-                rows = _apply_table(batch, lake, table, files, manifest.batch)
+                try:
+                    rows = _apply_table(batch, reads, table, files, manifest.batch)
+                except MissingHistoryError as error:  # the other tables may lack some too, which is read with it
+                    missing += error.needed
+                    continue
                 if rows:
                     written[table.name] = rows
+            if missing:
+                raise MissingHistoryError(missing)
             batch.record_revision(declarations, manifest, written)
     except RefusedError as error:
         raise WarehouseError(
@@ -82,12 +98,14 @@ def _apply(
     return written
 
 
-def _apply_table(batch: WarehouseBatch, lake: Lake, table: WarehouseTable, files: ProcessedTable, number: int) -> int:
+def _apply_table(
+    batch: WarehouseBatch, reads: ReadAhead, table: WarehouseTable, files: ProcessedTable, number: int
+) -> int:
     if table.kind == CALENDAR:  # a date has one content, whichever batch has it
-        return batch.apply(table, batch.stage(table, lake.iter_tables(files.key))) if files.key else 0
+        return batch.apply(table, batch.stage(table, reads.iter_tables(files.key))) if files.key else 0
     rows = batch.write_resolved(table)
-    deleted = lake.iter_tables(files.deleted.key) if files.deleted is not None else None
-    changed = batch.stage_changed_keys(table, lake.iter_tables(files.key) if files.key else (), deleted)
+    deleted = reads.iter_tables(files.deleted.key) if files.deleted is not None else None
+    changed = batch.stage_changed_keys(table, reads.iter_tables(files.key) if files.key else (), deleted)
     if changed is not None:
         rows += batch.rebuild_history(table, changed, number)
         if table.kind != FACT:  # rows of the table that refer to other rows of it may find them now

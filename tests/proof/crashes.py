@@ -10,6 +10,8 @@ from typing import Any
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection
 from tests.proof.steps import Crash
 
+IN_TRANSACTION = b"T"  # as PostgreSQL reports it when it is ready for the next statement
+
 
 class CrashError(BaseException):
     """The process has died: a function must not catch this, and others close what it had opened."""
@@ -53,6 +55,20 @@ class CrashingClient:
 
     def put_object(self, **request: Any) -> Any:
         return self._countdown.effect(lambda: self._client.put_object(**request))
+
+
+class ReadingClient:
+    """An S3 client whose reads are counted, and refused while ``connection`` is in a transaction."""
+
+    def __init__(self, client: Any, countdown: CrashCounter, connection: Connection) -> None:
+        self._client, self._countdown, self._connection = client, countdown, connection
+
+    def __getattr__(self, name: str) -> Any:
+        assert self._connection._transaction_status != IN_TRANSACTION, f"{name} while a transaction waits"
+        return getattr(self._client, name)
+
+    def get_object(self, **request: Any) -> Any:
+        return self._countdown.effect(lambda: self.__getattr__("get_object")(**request))
 
 
 class CrashingConnection(Connection):

@@ -31,7 +31,7 @@ from lambda_toolkit.pipeline.lambdas.transform.batch import replay, transform
 from lambda_toolkit.pipeline.lambdas.transform.sweep import EVENT_TIMEOUT, missed_batches
 from tests.proof import steps
 from tests.proof.changes import KEYS
-from tests.proof.crashes import CrashCounter, CrashError, CrashingClient, CrashingConnection
+from tests.proof.crashes import CrashCounter, CrashError, CrashingClient, CrashingConnection, ReadingClient
 from tests.proof.databases import BESIDE, Databases
 from tests.proof.oracle import Look, Oracle
 from tests.proof.source import Source, emptied
@@ -244,8 +244,10 @@ class Simulation:
     def _load(self, step: steps.Load) -> None:
         self.loader.countdown = CrashCounter(step.crash, sql=True)
         self.counts["runs of load"] += 1
+        reads = CrashCounter(step.crash, sql=False)
         try:
-            loaded = load(PostgresWarehouse(self.loader), Lake(self.client, self.buckets[1]), self.declarations)
+            lake = Lake(ReadingClient(self.client, reads, self.loader), self.buckets[1])
+            loaded = load(PostgresWarehouse(self.loader), lake, self.declarations)
         except CrashError:
             self.counts["crashes"] += 1
             self._replace(self.loader)
@@ -259,7 +261,7 @@ class Simulation:
 
     def _rebuild(self) -> None:
         """Fills the warehouse beside the live one, and compares the two."""
-        lake = Lake(self.client, self.buckets[1])
+        lake = Lake(ReadingClient(self.client, CrashCounter(None, sql=False), self.loader), self.buckets[1])
         rebuilt = rebuild(PostgresWarehouse(self.loader, BESIDE), lake, self.declarations, lambda: True)
         self.loader.run("SELECT pg_advisory_unlock_all()")
         assert rebuilt.done or rebuilt.missing_batch is not None

@@ -58,7 +58,10 @@ class Truncate:
 
 @dataclass(frozen=True)
 class Crash:
-    """The function dies at its ``at``-th effect (a put, or with ``sql`` a statement): before it, or just after."""
+    """The function dies at its ``at``-th effect: before it, or just after.
+
+    An effect is a put, of load a read of an object; with ``sql`` a statement.
+    """
 
     at: int
     after: bool = False
@@ -174,7 +177,7 @@ _runs: SearchStrategy[list[Step]] = st.one_of(
     st.just([Extract()]),
     st.builds(lambda back, again: [Transform(back, again), Load()], st.integers(0, 3), st.booleans()),
     st.builds(lambda crash: [Extract(), Transform(crash=crash), Load()], _put_crashes),
-    st.builds(lambda crash: [Extract(), Transform(), Load(crash)], _sql_crashes),
+    st.builds(lambda crash: [Extract(), Transform(), Load(crash)], st.one_of(_put_crashes, _sql_crashes)),
     st.just([Extract(), Transform(), Rebuild()]),
     st.builds(lambda change: [change, Extract(during=Overtake()), Transform(), Load()], _dos),
     st.just([]),

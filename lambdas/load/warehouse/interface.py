@@ -1,6 +1,7 @@
 """What load needs of a warehouse: the seam for another database. PostgreSQL is the one implementation (``postgres``).
 
-Rows are Arrow tables, read from the lake while they are staged. SQL and the driver stay behind this seam.
+Rows are Arrow tables, read from the lake before the transaction that stages them. SQL and the driver stay behind this
+seam.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import pyarrow as pa
 from ...shared.declarations import Declarations, WarehouseTable
 from ...shared.errors import WarehouseError
 from ...shared.lake.manifest import ProcessedManifest
-from ...shared.lake.store import Lake
+from .read_ahead import ReadAhead
 
 
 @dataclass(frozen=True)
@@ -124,9 +125,11 @@ class Warehouse(Protocol):
     def differences(self, declarations: Declarations) -> list[str]:
         """Where the warehouse enforces other requirements than the declaration has: one sentence each."""
 
-    def begin(self, batch: int, last_loaded: int, lake: Lake) -> AbstractContextManager[WarehouseBatch]:
+    def begin(self, batch: int, last_loaded: int, reads: ReadAhead) -> AbstractContextManager[WarehouseBatch]:
         """The transaction of ``batch``: committed at the end of the block, rolled back when the block raises.
 
-        ``last_loaded``: the last batch before this transaction, up to which ``lake`` has the history of a key. Raises
-        RefusedError, also out of the block, when the warehouse refuses a statement.
+        ``last_loaded``: the last batch before this transaction, up to which the history of a key may be needed. Within
+        the block MissingHistoryError is raised where ``reads`` does not have it: the transaction must be repeated.
+        Raises WarehouseError when another session has loaded a batch meanwhile; RefusedError, also out of the block,
+        when the warehouse refuses a statement.
         """

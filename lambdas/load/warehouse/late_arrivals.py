@@ -6,11 +6,21 @@ deletions. Where the versions differ from those in the warehouse, the newer ones
 
 from __future__ import annotations
 
+import pyarrow as pa
+
 from ...shared.declarations import WarehouseTable
 from ...shared.postgres import sql
-from .lake_history import stage_events
+from . import ledger
 from .pending import defer_unresolved_events
-from .session import WarehouseSession, analyze, temporary
+from .read_ahead import NeededHistory
+from .session import WarehouseSession, analyze, copy_rows, temporary
+
+BATCH, DELETED = "_batch", "_deleted"  # columns of the staging table of events, after those of the table
+
+_CREATE_EVENTS = """
+    CREATE TEMPORARY TABLE $staging ON COMMIT DROP AS
+    SELECT $columns, NULL::bigint AS $batch, NULL::boolean AS $deleted FROM $table WITH NO DATA
+"""
 
 _KEYS = "CREATE TEMPORARY TABLE $keys ON COMMIT DROP AS SELECT DISTINCT c.$key FROM $changed AS c"
 _DISCARD_PENDING = """
@@ -85,6 +95,41 @@ def rebuild_history(
     for name in (events, *staged.values()):
         session.run("DROP TABLE IF EXISTS $temporary", temporary=name)
     return rows
+
+
+def stage_events(
+    session: WarehouseSession, table: WarehouseTable, keys: sql.Fragment, first: int, last: int
+) -> sql.Fragment:
+    """Stages all rows and deletions of the keys in ``keys`` in the batches ``first`` to ``last``; returns the table.
+
+    ``keys`` is a table that has the key column of ``table``. Of each batch the newest revision counts. The staging
+    table has the columns of ``table``, ``_batch`` (bigint) and ``_deleted`` (boolean); of a deletion the other columns
+    are NULL. Raises MissingHistoryError when what it needs was not read before the transaction began.
+    """
+    staging = temporary(f"events_{table.name}")
+    names = session.sql(table).parts
+    session.run(_CREATE_EVENTS, **names, staging=staging, batch=sql.identifier(BATCH), deleted=sql.identifier(DELETED))
+    chosen = session.rows("SELECT DISTINCT k.$key::text FROM $keys AS k", **names, keys=keys)
+    if chosen and first <= last:
+        written = ledger.batches_with(session.connection, session.schemas, table.name, first, last)
+        needed = NeededHistory(table, tuple(sorted(row[0] for row in chosen)), first, last, written)
+        history = session.reads.history(needed)
+        for pieces, columns, deleted in (
+            (history.rows, table.column_names, False),
+            (history.deletions, (table.key,), True),
+        ):
+            marked = (_marked(rows, batch, deleted=deleted) for batch, rows in pieces)
+            copy_rows(session.connection, staging, (*columns, BATCH, DELETED), marked)
+    analyze(session.connection, staging)
+    return staging
+
+
+def _marked(rows: pa.Table, batch: int, *, deleted: bool) -> pa.Table:
+    """The rows with ``_batch`` (int64) and ``_deleted`` (bool) as their last columns."""
+    count = rows.num_rows
+    return rows.append_column(BATCH, pa.repeat(pa.scalar(batch, pa.int64()), count)).append_column(
+        DELETED, pa.repeat(pa.scalar(deleted), count)
+    )
 
 
 def _columns(table: WarehouseTable) -> dict[str, sql.Fragment]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from ...shared.errors import NotPreparedError
+from ...shared.errors import NotPreparedError, WarehouseError
 from ...shared.lake.manifest import ProcessedManifest
 from ...shared.postgres import sql
 from ...shared.postgres.connection import Connection
@@ -24,6 +24,11 @@ _RECORD = (
 _RECORD_REVISION = (
     "INSERT INTO $revision (batch, revision, applied_at, rows_written)"
     " VALUES (:batch, :number, clock_timestamp(), CAST(:written AS jsonb)) ON CONFLICT DO NOTHING"
+)
+# A batch has an entry of each table that it has files of, also where it wrote none of its rows: `loading`.
+_WITH_TABLE = (
+    "SELECT batch FROM $ledger WHERE batch BETWEEN $first AND $last AND rows_written -> $name IS NOT NULL"
+    " ORDER BY batch"
 )
 _APPLIED = "SELECT batch, max(revision) FROM $revision GROUP BY batch"
 
@@ -81,6 +86,12 @@ def record_revision(
         )
 
 
+def batches_with(connection: Connection, schemas: SchemaNames, table: str, first: int, last: int) -> tuple[int, ...]:
+    """The batches ``first`` to ``last`` that had files of ``table`` when they were loaded, in order."""
+    parts = {"first": sql.number(first), "last": sql.number(last), "name": sql.constant(table)}
+    return tuple(int(row[0]) for row in connection.rows(sql.compose(_WITH_TABLE, **schemas.control_tables(), **parts)))
+
+
 def applied_revisions(connection: Connection, schemas: SchemaNames) -> dict[int, int]:
     """Batch -> the newest revision applied, of the batches where it is not the first."""
     applied = connection.rows(sql.compose(_APPLIED, **schemas.control_tables()))
@@ -94,3 +105,19 @@ def acquire_lock(connection: Connection, schemas: SchemaNames = LIVE) -> bool:
     https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
     """
     return bool(connection.rows("SELECT pg_try_advisory_lock(CAST(:key AS bigint))", key=schemas.lock)[0][0])
+
+
+def check_unchanged(connection: Connection, schemas: SchemaNames, last: int) -> None:
+    """Checks in a transaction that ``last`` is still the last batch loaded, and that no other session writes.
+
+    Acquires the lock of the writers for this transaction too: a session's lock is lost where a connection pooler gives
+    each transaction another session. Raises WarehouseError.
+    """
+    locked = connection.rows("SELECT pg_try_advisory_xact_lock(CAST(:key AS bigint))", key=schemas.lock)[0][0]
+    found = last_entry(connection, schemas).batch or 0
+    if not locked or found != last:
+        raise WarehouseError(
+            f"Another session writes to the warehouse: its last batch is {found}, and was {last} when this run read "
+            "what comes next. This run wrote nothing of it; the next one goes on from there. Does a connection pooler "
+            "in transaction mode lie between? Then connect load to the server itself."
+        )

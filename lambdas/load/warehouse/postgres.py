@@ -10,13 +10,13 @@ from pg8000.exceptions import DatabaseError
 
 from ...shared.declarations import CALENDAR, DIMENSION, FACT, Declarations, WarehouseTable
 from ...shared.lake.manifest import ProcessedManifest
-from ...shared.lake.store import Lake
 from ...shared.postgres import sql
 from ...shared.postgres.connection import Connection, message, sqlstate, transaction
 from . import dimensions, facts, ledger, pending, rejects, requirements
 from .changed_keys import stage_changed_keys
 from .interface import LedgerEntry, RefusedError, Staging
 from .late_arrivals import rebuild_history
+from .read_ahead import ReadAhead
 from .schemas import LIVE, SchemaNames
 from .session import TableKind, WarehouseSession, stage_deleted_keys, stage_rows, temporary
 
@@ -63,11 +63,12 @@ class PostgresWarehouse:
         return requirements.differences(self._connection, declarations, self._schemas)
 
     @contextmanager
-    def begin(self, batch: int, last_loaded: int, lake: Lake) -> Iterator[PostgresBatch]:
-        """A transaction of the connection."""
-        session = WarehouseSession(self._connection, self._schemas, lake, KINDS)
+    def begin(self, batch: int, last_loaded: int, reads: ReadAhead) -> Iterator[PostgresBatch]:
+        """A transaction of the connection, with the lock of the writers."""
+        session = WarehouseSession(self._connection, self._schemas, reads, KINDS)
         try:
             with transaction(self._connection):
+                ledger.check_unchanged(self._connection, self._schemas, last_loaded)
                 yield PostgresBatch(session, batch, last_loaded)
         except DatabaseError as error:
             raise RefusedError(message(error), is_unprepared=sqlstate(error) in _UNPREPARED) from error

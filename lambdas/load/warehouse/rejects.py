@@ -12,9 +12,9 @@ import pyarrow as pa
 
 from ...shared.declarations import FACT, Declarations, WarehouseTable
 from ...shared.lake.manifest import ProcessedManifest
-from ...shared.lake.store import Lake
 from ...shared.postgres import sql
-from .lake_history import stage_events
+from .late_arrivals import stage_events
+from .read_ahead import ReadAhead
 from .session import WarehouseSession, copy_rows, temporary
 
 _FILE_COLUMNS = ("key", "column", "value", "reason")
@@ -40,7 +40,7 @@ def record(session: WarehouseSession, manifest: ProcessedManifest) -> None:
     control = session.schemas.control_tables()
     session.run(_DELETE_BATCH, **control, batch=sql.number(manifest.batch))
     for name, file in manifest.rejected.items():
-        values = _rejected_values(session.lake, name, file.key, manifest.batch)
+        values = _rejected_values(session.reads, name, file.key, manifest.batch)
         copy_rows(session.connection, control["rejected_value"], _COLUMNS, values)
 
 
@@ -71,9 +71,9 @@ def discard_superseded_by_events(session: WarehouseSession, table: WarehouseTabl
     session.run(_SUPERSEDED_BY_EVENTS, **session.sql(table).parts, staging=events)
 
 
-def _rejected_values(lake: Lake, table: str, key: str, batch: int) -> Iterator[pa.Table]:
+def _rejected_values(reads: ReadAhead, table: str, key: str, batch: int) -> Iterator[pa.Table]:
     """The file ``key`` in pieces, as the control table has it: six columns, all strings but ``batch`` (int64)."""
-    for part in lake.iter_tables(key):
+    for part in reads.iter_tables(key):
         rows = part.select(list(_FILE_COLUMNS)).rename_columns(list(_COLUMNS[:4]))
         yield rows.append_column("table_name", pa.repeat(pa.scalar(table), len(rows))).append_column(
             "batch", pa.repeat(pa.scalar(batch, pa.int64()), len(rows))

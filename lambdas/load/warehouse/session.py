@@ -1,4 +1,4 @@
-"""What the statements of load run with: the connection, the warehouse, the lake; a table's names; staging tables.
+"""What the statements of load run with: connection, warehouse, what was read of the lake; names; staging tables.
 
 Staging tables are temporary tables of the transaction, filled by COPY.
 """
@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.csv as pc
 
 from ...shared.declarations import WarehouseTable
-from ...shared.lake.store import Lake
 from ...shared.postgres import sql
 from ...shared.postgres.connection import Connection
+from .read_ahead import ReadAhead
 from .schemas import SchemaNames
 
 # The batch that appended a version `t`, as `v`: NULL for a row that load did not write.
@@ -32,11 +32,11 @@ _COPY = "COPY $staging ($columns) FROM STDIN (FORMAT csv)"
 
 @dataclass(frozen=True)
 class WarehouseSession:
-    """One connection to one warehouse, and the lake that fills it."""
+    """One connection to one warehouse, and what was read of the lake that fills it."""
 
     connection: Connection
     schemas: SchemaNames
-    lake: Lake
+    reads: ReadAhead
     kinds: Mapping[str, TableKind]
     """What each kind of table does."""
 

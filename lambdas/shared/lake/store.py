@@ -134,11 +134,14 @@ class Lake:
     def iter_tables(self, key: str, columns: list[str] | None = None) -> Iterator[pa.Table]:
         """The rows of the Parquet object ``key``, in order, by ROW_GROUP at most. Raises LakeError if it is missing."""
         with spool() as file:
-            body = self._get(key)
-            for block in body.iter_chunks(1024 * 1024):
-                file.write(block)
+            self.download(key, file)
             file.seek(0)
             yield from batches(file, columns)
+
+    def download(self, key: str, file: IO[bytes]) -> None:
+        """Writes the content of the object ``key`` to ``file``. Raises LakeError when the object does not exist."""
+        for block in self._get(key).iter_chunks(1024 * 1024):
+            file.write(block)
 
     def table(self, key: str, columns: list[str] | None = None) -> pa.Table:
         """All rows of the Parquet object ``key``, which has at least one. Raises LakeError when it does not exist."""

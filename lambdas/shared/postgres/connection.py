@@ -34,6 +34,7 @@ SESSION: Mapping[str, str] = {
     "statement_timeout": f"{STATEMENT_TIMEOUT}s",
     "lock_timeout": f"{LOCK_TIMEOUT}s",
     "idle_in_transaction_session_timeout": "120s",
+    "idle_session_timeout": "0",  # load reads the lake, for long at times, while it has the lock of the writers
     # The server ends the session of a killed function, and releases its locks, within a minute.
     "tcp_keepalives_idle": "30",
     "tcp_keepalives_interval": "10",
@@ -225,7 +226,8 @@ def connect(credentials: Credentials, *, connect_timeout: float = CONNECT_TIMEOU
         raise _failure(credentials, problem) from error
     connection.set_timeout(STATEMENT_TIMEOUT + CONNECT_TIMEOUT)
     connection.run(
-        "SELECT set_config(name, setting, false) FROM json_each_text(CAST(:settings AS json)) AS s(name, setting)",
+        "SELECT set_config(name, setting, false) FROM json_each_text(CAST(:settings AS json)) AS s(name, setting)"
+        " WHERE current_setting(name, true) IS NOT NULL",  # an older server has not all of them
         settings=json.dumps(dict(SESSION)),
     )
     return connection
