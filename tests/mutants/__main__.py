@@ -46,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--sample", type=int, help="how many mutants, chosen by --seed; all unless given")
     parser.add_argument("--seed", default="1")
     parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--budget", type=float, default=60.0, help="seconds of tests for each mutant")
+    parser.add_argument("--budget", type=float, default=60.0, help="seconds of the processor for the tests of a mutant")
     parser.add_argument("--operator", default="", help="only operators that begin so, for example 'sql'")
     parser.add_argument("--suites", nargs="*", default=SUITES, help="folders or files of tests")
     parser.add_argument("--again", action="store_true", help="try again those that survived")

@@ -27,7 +27,6 @@ _PROCESS = (
 )
 _SETTINGS = """
 [run]
-source = {root}
 include = {root}/lambda_script.py
     {root}/lambda_toolkit/*
     {root}/lambdas/*
@@ -58,7 +57,7 @@ class _Collector:
         os.environ["PYTHONPATH"] = os.pathsep.join([str(self._folder), str(root)])
         self._coverage = self._new()
         self._coverage.start()
-        self._tests: dict[str, float] = {}
+        self._tests: dict[str, tuple[float, float]] = {}
         self._failed: set[str] = set()
         self._fixtures: dict[str, set[str]] = defaultdict(set)
         self._shared: dict[tuple[str, str], set[int]] = defaultdict(set)
@@ -75,11 +74,11 @@ class _Collector:
         self._coverage.switch_context(item.nodeid)
         for name in getattr(item, "fixturenames", ()):
             self._fixtures[name].add(item.nodeid)
-        began = time.monotonic()
+        began, used = time.monotonic(), _processor()
         try:
             return (yield)
         finally:
-            self._tests[item.nodeid] = time.monotonic() - began
+            self._tests[item.nodeid] = (round(_processor() - used, 3), round(time.monotonic() - began, 3))
             if nextitem is None or nextitem.path != item.path:
                 self._finish(item.path.relative_to(self._root).as_posix())
 
@@ -114,7 +113,7 @@ class _Collector:
             for test in self._fixtures[fixture] & set(self._tests):
                 reached[source][test] |= lines
         texts = {source: (self._root / source).read_text(encoding="utf-8") for source in reached}
-        passed = {test: round(seconds, 3) for test, seconds in self._tests.items() if test not in self._failed}
+        passed = {test: taken for test, taken in self._tests.items() if test not in self._failed}
         reach.SOURCES, reach.REACH = self._store / "sources", self._store / "reach"
         record = {
             "file": file,
@@ -151,6 +150,12 @@ class _Collector:
             found.append(_ByTest(data))
             part.unlink()
         return found  # type: ignore[return-value]
+
+
+def _processor() -> float:
+    """The seconds of the processor that this process and those that it waited for have used."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 class _ByTest:

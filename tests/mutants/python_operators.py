@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-import warnings
 from collections import Counter
 from collections.abc import Sequence
 
@@ -23,7 +22,8 @@ from tests.mutants.syntax import (
     spreads,
 )
 
-_MAY_NOT_COMPILE = {"argument removed", "entry removed", "element removed", "arguments swapped", "return value dropped"}
+_MAY_NOT_PARSE = {"argument removed", "entry removed", "element removed", "arguments swapped"}
+DEFINITIONS = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 _UNCHANGED_DECORATED = {"overload", "abstractmethod"}
 _QUOTE = re.compile(r"""[a-zA-Z]{0,2}(?:\"{3}|'{3}|"|')""")
 _STRING = re.compile(
@@ -32,17 +32,20 @@ _STRING = re.compile(
 
 
 def mutants(file: str, text: str) -> list[Mutant]:
-    """Every mutant of a file that compiles, in the order of its text."""
-    finder = _Finder(file, Text(text))
-    finder.visit(ast.parse(text))
+    """Every mutant of a file that parses, in the order of its text."""
+    finder, tree = _Finder(file, Text(text)), ast.parse(text)
+    finder.visit(tree)
+    statements = [(finder.text.offset(each.lineno, 0), finder.text.end(each)) for each in tree.body]
     found = sorted(set(finder.found), key=lambda each: (each[0], each[1], each[3], each[2]))
     numbers: Counter[tuple[str, str]] = Counter()
     result = []
     for start, end, new, operator, place in found:
         if text[start:end] == new:
             continue
-        if operator in _MAY_NOT_COMPILE and not _compiles(text[:start] + new + text[end:]):
-            continue
+        if operator in _MAY_NOT_PARSE:
+            first, last = next(span for span in statements if start < span[1])
+            if not _parses(text[first:start] + new + text[end:last]):
+                continue
         numbers[place.scope, operator] += 1
         result.append(
             Mutant(
@@ -62,12 +65,10 @@ def mutants(file: str, text: str) -> list[Mutant]:
     return result
 
 
-def _compiles(text: str) -> bool:
+def _parses(text: str) -> bool:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            compile(text, "mutant", "exec", dont_inherit=True)
-    except (SyntaxError, ValueError):
+        ast.parse(text)
+    except SyntaxError:
         return False
     return True
 
@@ -106,13 +107,19 @@ class _Finder(ast.NodeVisitor):
         for index, statement in enumerate(body):
             if index == 0 and is_text(statement):
                 continue
-            if outside and not isinstance(statement, ast.FunctionDef | ast.ClassDef):
+            if outside and not isinstance(statement, DEFINITIONS):
                 self._names = tuple(defined(statement)) or self._names
             self.visit(statement)
             if outside:
                 self._names = ()
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
+        self._function(node)
+
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> None:
+        self._function(node)
+
+    def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
         decorators = {last_name(decorator) for decorator in node.decorator_list}
         if decorators & _UNCHANGED_DECORATED:
             return
@@ -126,9 +133,6 @@ class _Finder(ast.NodeVisitor):
         self._names = names
         self._scopes.pop()
 
-    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> None:
-        raise NotImplementedError(f"{self.file}: asynchronous functions")
-
     def _statements(self, body: Sequence[ast.stmt]) -> None:
         for index, statement in enumerate(body):
             if not (index == 0 and is_text(statement)):
@@ -141,7 +145,7 @@ class _Finder(ast.NodeVisitor):
         for statement in node.body:
             if is_text(statement):
                 continue
-            if not isinstance(statement, ast.FunctionDef | ast.ClassDef):
+            if not isinstance(statement, DEFINITIONS):
                 self._names = (node.name, *defined(statement))
             self.visit(statement)
             self._names = ()

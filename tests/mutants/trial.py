@@ -90,7 +90,7 @@ class Worker:
     def run(self, file: str, text: str, tests: Iterable[PassingTest]) -> dict[str, Any]:
         """The answer for one text of a file."""
         assert self._process.stdin
-        request = {"file": file, "text": text, "tests": [[test.id, test.seconds] for test in tests]}
+        request = {"file": file, "text": text, "tests": [[test.id, test.limit] for test in tests]}
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
         return self._read()
@@ -119,7 +119,7 @@ def worker() -> Iterator[Worker]:
 def chosen_tests(tests: list[PassingTest], budget: float, catchers: Counter[str]) -> list[PassingTest]:
     """The tests to run, in their order: those that caught mutants of the same file, then the fastest.
 
-    ``budget``: seconds for all of them; the first is always taken.
+    ``budget``: seconds of the processor for all of them; the first is always taken.
     """
     ordered = sorted(tests, key=lambda test: (test.seconds / (1 + 4 * catchers[test.id]), test.id))
     taken, spent = [], 0.0
@@ -222,6 +222,6 @@ class Trials:
 
     def _confirm(self, started: Worker, mutant: Mutant, text: str, answer: dict[str, Any]) -> None:
         """A test that could not be set up has caught the mutant only if it can be without the mutant."""
-        again = started.run(mutant.file, text, [PassingTest(str(answer["by"]), 10.0)])
+        again = started.run(mutant.file, text, [PassingTest(str(answer["by"]), 10.0, 10.0)])
         if again["outcome"] != "survived":
             answer["outcome"] = "undecided"

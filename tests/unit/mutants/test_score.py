@@ -30,7 +30,7 @@ def second(a, b=1):
 
 def reach_of(**lines: int) -> Reach:
     """Each test reaches one line."""
-    found = Reach({test: PassingTest(test, 1.0) for test in lines})
+    found = Reach({test: PassingTest(test, 1.0, 1.0) for test in lines})
     for test, line in lines.items():
         found.lines[FILE][line].add(test)
     for name, line in reach._used(CODE):
@@ -66,7 +66,7 @@ def test_line_numbers_are_stored_as_ranges() -> None:
 
 
 def test_tests_that_caught_others_run_first_within_the_budget() -> None:
-    tests = [PassingTest("fast", 1.0), PassingTest("slow", 4.0), PassingTest("never", 90.0)]
+    tests = [PassingTest("fast", 1.0, 1.0), PassingTest("slow", 4.0, 4.0), PassingTest("never", 90.0, 90.0)]
     assert [t.id for t in trial.chosen_tests(tests, 60, Counter())] == ["fast", "slow"]
     assert [t.id for t in trial.chosen_tests(tests, 60, Counter({"slow": 2}))] == ["slow", "fast"]
     assert [t.id for t in trial.chosen_tests([tests[2]], 60, Counter())] == ["never"]
