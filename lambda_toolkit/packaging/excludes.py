@@ -5,9 +5,10 @@ Globs: ``*`` and ``?`` match within one path segment, ``**`` matches across segm
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from fnmatch import fnmatch
+from fnmatch import fnmatch, fnmatchcase
 
 SOURCE_FOLDERS = (  # folders of a function's source, at any depth
     "__pycache__",
@@ -30,18 +31,31 @@ SOURCE_FILES = (  # files of a function's source, at any depth
     "conftest.py",
     ".*",
 )
-_SECRETS = (  # names of files that usually contain passwords, keys or Terraform state
+_SECRETS = (  # names, in lower case, of files that usually contain passwords, keys or Terraform state
     ".env",
     ".env.*",
     "*.env",
     ".envrc",
     ".netrc",
+    "_netrc",
     ".pgpass",
+    ".my.cnf",
     ".npmrc",
     ".pypirc",
+    ".boto",
+    ".s3cfg",
+    ".dockercfg",
+    ".dockerconfigjson",
     ".git-credentials",
+    ".htpasswd",
+    ".vault_pass*",
     "credentials",
     "credentials.json",
+    "application_default_credentials.json",
+    "service[-_]account*.json",
+    "serviceaccount*.json",
+    "client[-_]secret*.json",
+    "kubeconfig",
     "id_rsa*",
     "id_dsa*",
     "id_ecdsa*",
@@ -52,14 +66,30 @@ _SECRETS = (  # names of files that usually contain passwords, keys or Terraform
     "*.pfx",
     "*.jks",
     "*.keystore",
+    "*.keytab",
     "*.kdbx",
+    "*.ovpn",
     "*.tfstate",
     "*.tfstate.*",
     "*.tfvars",
 )
-_SECRET_FOLDERS = (".aws", ".ssh", ".gnupg", ".git", ".hg", ".svn", ".terraform")
+_CREDENTIAL_FOLDERS = (".aws", ".azure", ".docker", ".gcloud", ".gnupg", ".kube", ".ssh")
+"""Those of a user, in which every file counts as a secret, wherever a link or an option found it."""
+_SECRET_FOLDERS = (*_CREDENTIAL_FOLDERS, ".terraform", ".git", ".hg", ".svn")
 _PUBLIC = ("*.pub", ".env.example", ".env.sample", ".env.template")
-_PRIVATE_KEY = re.compile(rb"^-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----", re.MULTILINE)
+_PRIVATE_KEY = rb"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----"  # indented, quoted, in JSON: wherever it is
+_IN_A_FILE = {
+    re.compile(_PRIVATE_KEY): "it contains a private key",
+    re.compile(rb"^PuTTY-User-Key-File-\d", re.MULTILINE): "it contains a private key",
+    re.compile(rb"AGE-SECRET-KEY-1[0-9A-Z]{20}"): "it contains a private key",
+}
+_IN_ANY_FILE = {
+    # Python modules, too: not only the header, which a module may look for, but a key
+    re.compile(_PRIVATE_KEY + rb"(?:\\[nr]|[\s\"'+,()\\])*[A-Za-z0-9+/]{32}"): "it contains a private key",
+    re.compile(
+        rb"aws_secret_access_key[\"']?\s*[=:]\s*[\"']?[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+])", re.IGNORECASE
+    ): "it contains a secret access key of AWS",
+}
 
 REQUIREMENTS = (  # files of installed requirements
     # records of the installation
@@ -94,18 +124,25 @@ def is_excluded_file(name: str) -> bool:
 def secret_reason(path: str, content: bytes) -> str | None:
     """Why a file is taken for a secret, in words, or ``None``.
 
-    A certificate is public; a PEM file with a private key is not. Python modules are recognized by name alone, as their
-    source may mention the header of a private key.
+    Names count in any case. A certificate is public; a file with a private key is not, whatever its name.
     """
-    *folders, name = path.split("/")
+    *folders, name = path.lower().split("/")
     folder = next((folder for folder in folders if folder in _SECRET_FOLDERS), None)
     if folder:
         return f"it is in {folder}"
-    if _matches(name, _PUBLIC):
-        return None
-    if not name.endswith(".py") and _PRIVATE_KEY.search(content):
-        return "it contains a private key"
-    return "files of that name usually contain secrets" if _matches(name, _SECRETS) else None
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        content = content.decode("utf-16", "replace").encode()
+    known = _IN_ANY_FILE if name.endswith(".py") else {**_IN_ANY_FILE, **_IN_A_FILE}
+    reason = next((reason for pattern, reason in known.items() if pattern.search(content)), None)
+    if reason or any(fnmatchcase(name, pattern) for pattern in _PUBLIC):
+        return reason
+    named = any(fnmatchcase(name, pattern) for pattern in _SECRETS)
+    return "files of that name usually contain secrets" if named else None
+
+
+def credentials_folder(path: str) -> str | None:
+    """The folder of a user's credentials that the file is in, such as ``.aws``; ``None`` where it is in none."""
+    return next((folder for folder in path.lower().split("/")[:-1] if folder in _CREDENTIAL_FOLDERS), None)
 
 
 def requirement_filter(exclude: Sequence[str], provided: Iterable[str]) -> re.Pattern[str]:

@@ -18,11 +18,17 @@ from pathlib import Path, PurePosixPath
 from lambda_toolkit.errors import PackageError
 from lambda_toolkit.packaging.archive import Entry, code_sha256, content_digest, entry_of, write_archive
 from lambda_toolkit.packaging.bytecode import can_compile_for, missing_note, with_bytecode
-from lambda_toolkit.packaging.excludes import is_excluded_file, is_excluded_folder, secret_reason
+from lambda_toolkit.packaging.excludes import (
+    credentials_folder,
+    is_excluded_file,
+    is_excluded_folder,
+    secret_reason,
+)
 from lambda_toolkit.spec.model import THIS_RUNTIME, FunctionSpec
 
 CODE_ROOT = "/var/task"  # where Lambda extracts the package
 ENTRY_FUNCTION = "lambda_handler"
+_MOST_FILES = 50_000  # of one folder: Lambda's 250 MiB are reached before
 _USUAL_MODULES = ("lambda_function.py", "handler.py")
 
 
@@ -107,6 +113,8 @@ class _Collected:
         self.entries: dict[str, Entry] = {}
         self._origin: dict[str, str] = {}
         self._secrets: dict[str, str] = {}
+        self._others: dict[str, str] = {}
+        self._places = tuple(os.path.realpath(place) for place in (spec.source, *spec.include))
         self._zip_path = spec.zip_path.absolute() if spec.zip_path else None
         self._root = spec.package_root
         for source in (spec.source, *spec.include):
@@ -115,28 +123,28 @@ class _Collected:
             file = content if isinstance(content, Path) else None
             if isinstance(content, Path):
                 content = _read(content, f"extra file `{name}`")
-            for path in (name, *([file.name] if file else [])):
-                _reject_secret(path, content, f"extra_files[{name!r}]")
+            _reject_secret(name, content, f"extra_files[{name!r}]", file)
             self._add(_archive_name(name), Entry(content), f"extra_files[{name!r}]")
 
     def notes(self, function: str) -> Iterator[str]:
-        """A note on the files of a folder that were excluded because they look like secrets."""
-        if self._secrets:
-            files = ", ".join(f"{file} ({reason})" for file, reason in sorted(self._secrets.items()))
-            yield (
-                f"Excluded from the package of `{function}`: {files}. Lambda can read secrets from Secrets Manager; "
-                "name public files in extra_files."
-            )
+        """Notes on what was excluded from folders: files that look like secrets; links and what is not a file."""
+        for excluded, advice in (
+            (self._secrets, "Lambda can read secrets from Secrets Manager; name public files in extra_files."),
+            (self._others, "Name what a link leads to in `include` or extra_files if it belongs to the function."),
+        ):
+            if excluded:
+                files = ", ".join(f"{file} ({reason})" for file, reason in sorted(excluded.items()))
+                yield f"Excluded from the package of `{function}`: {files}. {advice}"
 
     def _add_source(self, source: Path) -> None:
         source = Path(os.path.normpath(source.absolute()))
         if source.is_file():
-            _reject_secret(source.name, _read(source, source.name), str(source))
+            _reject_secret(source.name, _read(source, source.name), str(source), source)
             prefix, files = PurePosixPath(), [source]
             root = source.parent
         elif source.is_dir():
             prefix = _import_path(source, self._root)
-            root, files = source, list(_files(source))
+            root, files = source, list(self._files(source, str(prefix)))
             for depth, parent in enumerate(reversed(prefix.parents), start=0):
                 if parent != PurePosixPath():
                     self._add_file(
@@ -151,11 +159,49 @@ class _Collected:
     def _add_found(self, name: str, file: Path) -> None:
         """Add a file of a folder, unless it is excluded."""
         excluded = is_excluded_file(file.name)
-        reason = secret_reason(file.name, b"" if excluded else _read(file, name))
+        if excluded or not self._is_other(name, file):
+            reason = _secret_reason(file.name, b"" if excluded else _read(file, name), file)
+            if reason:
+                self._secrets[name] = reason
+            elif not excluded:
+                self._add_file(name, file)
+
+    def _files(self, folder: Path, name: str) -> Iterator[Path]:
+        """The files under ``folder``, ``name`` in the package, that are not in excluded folders, sorted.
+
+        Follows links to folders of the function, except to those that the link itself is in.
+        """
+        above = {str(folder): frozenset({os.path.realpath(folder)})}
+        count = 0
+        for current, folders, files in os.walk(folder, followlinks=True):
+            here, inside = Path(current), PurePosixPath(name, Path(current).relative_to(folder).as_posix())
+            followed = []
+            for child in sorted(folders):
+                path, real = here / child, os.path.realpath(here / child)
+                if is_excluded_folder(child) or (path / "pyvenv.cfg").exists() or self._is_other(inside / child, path):
+                    continue
+                if real in above[current]:
+                    self._others[str(inside / child)] = "it is a link to a folder that it is in"
+                    continue
+                above[str(path)] = above[current] | {real}
+                followed.append(child)
+            folders[:] = followed
+            count += len(files)
+            if count > _MOST_FILES:
+                raise PackageError(f"{folder} has more than {_MOST_FILES:,} files: do links in it lead to each other?")
+            yield from (here / file for file in sorted(files))
+
+    def _is_other(self, name: object, path: Path) -> bool:
+        """Whether ``path`` is nothing of the function's: it leads elsewhere, or is neither a file nor a folder."""
+        reason = None
+        real = os.path.realpath(path)
+        if path.is_symlink() and not any(Path(real).is_relative_to(place) for place in self._places):
+            reason = f"it is a link that leads outside, to {real}"
+        elif path.exists() and not (path.is_file() or path.is_dir()):
+            reason = "it is not a file: a pipe, socket or device"
         if reason:
-            self._secrets[name] = reason
-        elif not excluded:
-            self._add_file(name, file)
+            self._others[str(name)] = reason
+        return reason is not None
 
     def _add_file(self, name: str, file: Path) -> None:
         self._add(name, entry_of(file, _read(file, name)), str(file))
@@ -171,14 +217,25 @@ class _Collected:
 
 
 def _read(file: Path, name: str) -> bytes:
+    if file.exists() and not file.is_file():  # reading a pipe would wait for a writer
+        raise PackageError(f"Cannot read {file} for `{name}` in the package: it is not a file.")
     try:
         return file.read_bytes()
     except OSError as error:
         raise PackageError(f"Cannot read {file} for `{name}` in the package: {error.strerror}.") from error
 
 
-def _reject_secret(path: str, content: bytes, origin: str) -> None:
-    reason = secret_reason(path, content)
+def _secret_reason(name: str, content: bytes, file: Path | None) -> str | None:
+    """Why a file is taken for a secret: by its name in the package, by its own, or by what it is a link to."""
+    real = Path(os.path.realpath(file)) if file else None
+    names = (name, *(path.name for path in (file, real) if path))
+    reasons = (secret_reason(path, content) for path in dict.fromkeys(names))
+    folder = credentials_folder(real.as_posix()) if real else None
+    return next(filter(None, reasons), f"it is in {folder}" if folder else None)
+
+
+def _reject_secret(name: str, content: bytes, origin: str, file: Path | None) -> None:
+    reason = _secret_reason(name, content, file)
     if reason:
         raise PackageError(
             f"{origin} must not be in a package: {reason}, and everyone who may read the function's code could read "
@@ -204,22 +261,6 @@ def _import_path(folder: Path, root: Path | None) -> PurePosixPath:
         parts.insert(0, folder.name)
         folder = folder.parent
     return PurePosixPath(*parts)
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    """The files under ``folder`` that are not in excluded folders, sorted. Follows links, each folder once."""
-    seen: set[str] = set()
-    for current, folders, files in os.walk(folder, followlinks=True):
-        real = os.path.realpath(current)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        here = Path(current)
-        folders[:] = sorted(
-            name for name in folders if not is_excluded_folder(name) and not (here / name / "pyvenv.cfg").exists()
-        )
-        yield from (here / name for name in sorted(files))
 
 
 def _default_handler(spec: FunctionSpec) -> str:

@@ -20,25 +20,10 @@ from lambda_toolkit.packaging import compiler
 from lambda_toolkit.packaging.function_zip import build
 from lambda_toolkit.packaging.interpreters import find_interpreter
 from lambda_toolkit.spec.model import THIS_RUNTIME, FunctionSpec
+from tests.support.function_sources import HANDLER, names, write
 
-HANDLER = "def lambda_handler(event, context):\n    return event\n"
 OTHER_RUNTIME = "python3.13" if THIS_RUNTIME != "python3.13" else "python3.12"
 TAG = sys.implementation.cache_tag
-
-
-def write(root: Path, files: dict[str, str]) -> Path:
-    for name, content in files.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content, encoding="utf-8")
-    return root
-
-
-def names(source: Path, **different: object) -> list[str]:
-    """What is in the package, bytecode aside."""
-    content = build(FunctionSpec("f", source, **different)).content  # type: ignore[arg-type]
-    found = zipfile.ZipFile(io.BytesIO(content)).namelist()
-    return [name for name in found if not name.endswith(".pyc")]
 
 
 PACKAGE_TREE = {
@@ -205,47 +190,6 @@ def test_package_excludes_files_that_do_not_belong(tmp_path: Path) -> None:
     assert names(source, zip_path=source / "package.zip") == ["data/names.json", "handler.py"]
 
 
-SECRETS = {
-    ".env": "PASSWORD=x",
-    "prod.env": "PASSWORD=x",
-    "certs/server.key": "x",
-    "certs/id_rsa": "x",
-    "certs/both.pem": "-----BEGIN CERTIFICATE-----\n...\n-----BEGIN RSA PRIVATE KEY-----\n",
-    "certs/renamed.txt": "-----BEGIN PRIVATE KEY-----\n",
-    "store.p12": "x",
-    "credentials": "[default]",
-    "main.tfstate": "{}",
-}
-PUBLIC = {"certs/ca.pem": "-----BEGIN CERTIFICATE-----\n", "certs/id_rsa.pub": "ssh-rsa x", "reference.sqlite": "x"}
-
-
-def test_secrets_are_excluded_and_named(tmp_path: Path) -> None:
-    folders = {".aws/credentials": "x", ".git/config": "x", ".hg/hgrc": "x", ".svn/x": "x", ".terraform/x": "x"}
-    source = write(tmp_path / "s", {"handler.py": HANDLER, **SECRETS, **PUBLIC, **folders, "node_modules/a.js": "x"})
-    package = build(FunctionSpec("f", source))
-    assert names(source) == sorted({"handler.py", *PUBLIC})
-    assert all(f"{name} (" in package.notes[0] for name in SECRETS)
-    assert "both.pem (it contains a private key)" in package.notes[0]
-
-
-@pytest.mark.parametrize("name", SECRETS)
-def test_a_secret_that_is_asked_for_is_refused(tmp_path: Path, name: str) -> None:
-    write(tmp_path, {"f.py": HANDLER, name: SECRETS[name]})
-    file = tmp_path / name
-    for different in (
-        {"include": (file,)},
-        {"extra_files": {"public.bin": file}},
-        {"extra_files": {name: SECRETS[name].encode()}},
-    ):
-        with pytest.raises(PackageError, match="must not be in a package: .*Secrets Manager"):
-            build(FunctionSpec("f", tmp_path / "f.py", **different))  # type: ignore[arg-type]
-
-
-def test_a_certificate_may_be_asked_for(tmp_path: Path) -> None:
-    write(tmp_path, {"f.py": HANDLER, **PUBLIC})
-    assert "ca.pem" in names(tmp_path / "f.py", extra_files={"ca.pem": tmp_path / "certs/ca.pem"})
-
-
 def test_extra_files(tmp_path: Path) -> None:
     source = write(tmp_path, {"f.py": HANDLER, "names.txt": "from disk"}) / "f.py"
     extra = {"tables.json": b"{}", "data/names.txt": tmp_path / "names.txt"}
@@ -283,6 +227,7 @@ def test_a_circle_of_links_ends(tmp_path: Path) -> None:
     source = write(tmp_path / "s", {"handler.py": HANDLER, "sub/a.txt": ""})
     (source / "sub" / "back").symlink_to(source, target_is_directory=True)
     assert names(source) == ["handler.py", "sub/a.txt"]
+    assert "sub/back (it is a link to a folder that it is in)" in build(FunctionSpec("f", source)).notes[0]
 
 
 @pytest.mark.parametrize(

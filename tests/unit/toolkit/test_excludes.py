@@ -1,0 +1,141 @@
+"""What must not be in a package: secrets under any name, links that lead outside, and what is not a file."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from lambda_toolkit.errors import PackageError
+from lambda_toolkit.packaging.function_zip import build
+from lambda_toolkit.spec.model import FunctionSpec
+from tests.support.function_sources import HANDLER, names, write
+
+SECRETS: Mapping[str, str | bytes] = {
+    ".env": "PASSWORD=x",
+    "prod.env": "PASSWORD=x",
+    "certs/server.key": "x",
+    "certs/id_rsa": "x",
+    "certs/both.pem": "-----BEGIN CERTIFICATE-----\n...\n-----BEGIN RSA PRIVATE KEY-----\n",
+    "certs/renamed.txt": "-----BEGIN PRIVATE KEY-----\n",
+    "store.p12": "x",
+    "credentials": "[default]",
+    "main.tfstate": "{}",
+    "PROD.ENV": "PASSWORD=x",
+    "certs/ID_RSA": "x",
+    "Server.KEY": "x",
+    "service-account.json": "{}",
+    "google.json": '{"type": "service_account", "private_key": "-----BEGIN PRIVATE KEY-----\\nMIIE\\n"}',
+    "values.yaml": "tls:\n  key: |\n    -----BEGIN EC PRIVATE KEY-----\n    MHcC\n",
+    "marked.pem": "\ufeff-----BEGIN PRIVATE KEY-----\nMIIE\n",
+    "wide.txt": "-----BEGIN PRIVATE KEY-----\nMIIE\n".encode("utf-16"),
+    "deploy.pub": "-----BEGIN OPENSSH PRIVATE KEY-----\nb3Bl\n",
+    ".env.example": "KEY=-----BEGIN RSA PRIVATE KEY-----\n",
+    "old.asc": "-----BEGIN PGP PRIVATE KEY BLOCK-----\n",
+    "putty.txt": "PuTTY-User-Key-File-3: ssh-ed25519\n",
+    "keys.py": 'KEY = """-----BEGIN PRIVATE KEY-----\n' + "M" * 64 + '\n"""\n',
+    "escaped.py": 'KEY = "-----BEGIN RSA PRIVATE KEY-----\\n' + "M" * 64 + '"\n',
+    "profile.txt": "[default]\naws_secret_access_key = " + "k" * 40 + "\n",
+}
+PUBLIC = {
+    "certs/ca.pem": "-----BEGIN CERTIFICATE-----\n",
+    "certs/id_rsa.pub": "ssh-rsa x",
+    "reference.sqlite": "x",
+    "check.py": 'HEADER = "-----BEGIN PRIVATE KEY-----"\nEXAMPLE = "aws_secret_access_key=..."\n',
+    "public.txt": "-----BEGIN PUBLIC KEY-----\nMIIB\n",
+    "monkey.txt": "x",
+}
+
+
+def test_secrets_are_excluded_and_named(tmp_path: Path) -> None:
+    folders = {".aws/credentials": "x", ".git/config": "x", ".hg/hgrc": "x", ".svn/x": "x", ".terraform/x": "x"}
+    source = write(tmp_path / "s", {"handler.py": HANDLER, **SECRETS, **PUBLIC, **folders, "node_modules/a.js": "x"})
+    package = build(FunctionSpec("f", source))
+    assert names(source) == sorted({"handler.py", *PUBLIC})
+    hidden = {".env.example"}  # excluded before it is read: only its name could say something
+    assert all(f"{name} (" in package.notes[0] for name in SECRETS if name not in hidden)
+    assert "both.pem (it contains a private key)" in package.notes[0]
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_secret_that_is_asked_for_is_refused(tmp_path: Path, name: str) -> None:
+    write(tmp_path, {"f.py": HANDLER, name: SECRETS[name]})
+    file = tmp_path / name
+    for different in (
+        {"include": (file,)},
+        {"extra_files": {"public.bin": file}},
+        {"extra_files": {name: file.read_bytes()}},
+    ):
+        with pytest.raises(PackageError, match="must not be in a package: .*Secrets Manager"):
+            build(FunctionSpec("f", tmp_path / "f.py", **different))  # type: ignore[arg-type]
+
+
+def test_a_certificate_may_be_asked_for(tmp_path: Path) -> None:
+    write(tmp_path, {"f.py": HANDLER, **PUBLIC})
+    assert "ca.pem" in names(tmp_path / "f.py", extra_files={"ca.pem": tmp_path / "certs/ca.pem"})
+
+
+def test_folder_and_the_links_to_it_are_packaged(tmp_path: Path) -> None:
+    """Both names are imported: `current`, and `v1` itself."""
+    source = write(tmp_path / "s", {"handler.py": HANDLER, "v1/__init__.py": "", "v1/a.py": "", "z/b.txt": ""})
+    for link, target in (("current", "v1"), ("again", "current"), ("z/v1", "../v1"), ("a.txt", "z/b.txt")):
+        (source / link).symlink_to(target)
+    package = build(FunctionSpec("f", source))
+    folders = ("again", "current", "v1", "z/v1")
+    expected = {
+        "handler.py",
+        "a.txt",
+        "z/b.txt",
+        *(f"{at}/{file}" for at in folders for file in ("__init__.py", "a.py")),
+    }
+    assert set(names(source)) == expected
+    assert package.notes == ()
+
+
+def test_links_that_lead_outside_are_excluded_and_named(tmp_path: Path) -> None:
+    write(tmp_path, {"home/.aws/config": "[default]\n", "shared/x.py": "", "shared/y.py": "", "note.txt": "outside"})
+    source = write(tmp_path / "s", {"handler.py": HANDLER, "key.pem": SECRETS["certs/both.pem"]})
+    links = {"settings.ini": "home/.aws/config", "shared": "shared", "note.txt": "note.txt", "up": "."}
+    for link, target in links.items():
+        (source / link).symlink_to(tmp_path / target)
+    (source / "public.txt").symlink_to("key.pem")
+    (source / "inside.txt").symlink_to(tmp_path / "shared" / "y.py")
+
+    secrets, others = build(FunctionSpec("f", source)).notes
+
+    assert names(source) == ["handler.py"]
+    assert "public.txt (it contains a private key)" in secrets
+    for link, target in {**links, "inside.txt": "shared/y.py"}.items():
+        assert f"{link} (it is a link that leads outside, to {os.path.normpath(tmp_path / target)})" in others
+    shared = (tmp_path / "shared",)
+    assert names(source, include=shared) == ["handler.py", "inside.txt", "shared/x.py", "shared/y.py", "x.py", "y.py"]
+
+
+@pytest.mark.parametrize("given", ["include", "extra_files"])
+def test_links_to_credentials_are_refused(tmp_path: Path, given: str) -> None:
+    write(tmp_path, {"f.py": HANDLER, "home/.aws/config": "[default]\n", "home/.AWS/config": "", "prod.env": ""})
+    for number, target in enumerate(("home/.aws/config", "home/.AWS/config", "prod.env")):
+        link = tmp_path / f"harmless-{number}.txt"
+        link.symlink_to(target)
+        wanted = (link,) if given == "include" else {"data.txt": link}
+        with pytest.raises(PackageError, match="must not be in a package"):
+            build(FunctionSpec("f", tmp_path / "f.py", **{given: wanted}))  # type: ignore[arg-type]
+
+
+def test_pipes_and_sockets_are_excluded_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading a pipe waits for a writer: the build would never end."""
+    source = write(tmp_path / "s", {"handler.py": HANDLER})
+    os.mkfifo(source / "pipe")
+    (source / "linked").symlink_to("pipe")
+    with socket.socket(socket.AF_UNIX) as listener:
+        monkeypatch.chdir(source)  # the path of a socket has at most 107 characters
+        listener.bind("a.sock")
+    package = build(FunctionSpec("f", source))
+    assert names(source) == ["handler.py"]
+    assert all(f"{name} (it is not a file" in package.notes[0] for name in ("pipe", "a.sock", "linked"))
+    for different in ({"include": (source / "pipe",)}, {"extra_files": {"x": source / "pipe"}}):
+        with pytest.raises(PackageError, match=r"pipe"):
+            build(FunctionSpec("f", source, **different))  # type: ignore[arg-type]
