@@ -19,7 +19,7 @@ TOOLKIT = [
 ]
 PIPELINE = [
     "click>=8.1,<9",
-    "pg8000>=1.31.4,<2",  # limited: lambdas/shared/postgres/connection.py uses names that are not its public interface
+    "pg8000>=1.31.6,<2",  # limited: lambdas/shared/postgres/connection.py uses names that are not its public interface
     "pyarrow>=20,<27",
     "rich>=14,<16",
     "aws-lambda-powertools>=3.20,<4",

@@ -19,7 +19,7 @@ RESERVED_SHARE = 0.2  # of the function's timeout, where that is a shorter reser
 
 
 def _credentials() -> Credentials:
-    return Credentials.from_secret(runtime.client("secretsmanager"), runtime.setting("SOURCE_SECRET"))
+    return Credentials.from_secret(runtime.client("secretsmanager"), runtime.setting("SOURCE_SECRET"), "the source")
 
 
 @logged

@@ -37,7 +37,9 @@ SAFETY_FACTOR = 1.5  # a batch may take that many times as long as the longest b
 
 
 def _credentials() -> Credentials:
-    return Credentials.from_secret(runtime.client("secretsmanager"), runtime.setting("WAREHOUSE_SECRET"))
+    return Credentials.from_secret(
+        runtime.client("secretsmanager"), runtime.setting("WAREHOUSE_SECRET"), "the warehouse"
+    )
 
 
 @logged

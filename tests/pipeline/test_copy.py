@@ -8,7 +8,8 @@ import pg8000.native
 import pytest
 from pg8000.exceptions import DatabaseError
 
-from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import BUFFER, PRIVATE_NAMES, connected, whole_rows
+from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import BUFFER, PRIVATE_NAMES, connected
+from lambda_toolkit.pipeline.lambdas.shared.postgres.copy_rows import whole_rows
 
 
 @pytest.fixture

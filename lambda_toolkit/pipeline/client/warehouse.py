@@ -48,7 +48,7 @@ def warehouse_credentials(target: Target) -> Credentials:
     if target.environ.get(secret.environment):
         where = f"the environment variable {secret.environment}"
         text = secret_value(secret, target.environ).text or ""
-        return postgres.Credentials.from_json(with_authorities(secret, text), where)
+        return postgres.Credentials.from_json(with_authorities(secret, text), where, "the warehouse")
     aws = target.aws()
     name = target.pipeline.expand(secret.template, aws.account_id)
     stored = aws.find("secretsmanager", "get_secret_value", SecretId=name)
@@ -57,7 +57,8 @@ def warehouse_credentials(target: Target) -> Credentials:
             f"The warehouse's credentials are unknown: {secret.environment} is not set, and there is no secret {name}. "
             f"Set {secret.environment} to postgresql://user:password@host:port/database and try again."
         )
-    return postgres.Credentials.from_json(with_authorities(secret, stored["SecretString"]), f"the secret {name}")
+    text = with_authorities(secret, stored["SecretString"])
+    return postgres.Credentials.from_json(text, f"the secret {name}", "the warehouse")
 
 
 def _warehouse_secret(pipeline: Pipeline) -> SecretDeclaration:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import unquote
 
 from lambda_toolkit.pipeline.config.model import SecretDeclaration
 from lambda_toolkit.pipeline.config.toml_reader import did_you_mean
@@ -23,7 +23,9 @@ from lambda_toolkit.pipeline.lambdas.shared.postgres.tls import (
 )
 
 DEFAULT_PORT = 5432  # PostgreSQL's
-PARAMETERS = ("sslmode", "sslrootcert")
+MAX_PORT = 65535  # TCP's
+KNOWN = ("sslmode", "sslrootcert", "user", "password", "host", "port", "dbname")  # parameters of a URL
+_PARTS = {"dbname": "database"}  # libpq's name -> what messages call it
 LARGEST_INLINE = 32 * 1024  # bytes of PEM in a secret, which may have 65,536 (AWS's quota)
 _NAME = re.compile("[A-Za-z_]{1,40}")
 
@@ -86,48 +88,55 @@ def with_authorities(secret: SecretDeclaration, text: str) -> str:
 def credentials(url: str, where: str) -> dict[str, str | int]:
     """A ``postgresql://user:password@host:port/database`` URL in the shape of the secrets that RDS keeps.
 
-    ``?sslmode=`` and ``&sslrootcert=`` are libpq's; a file is read. A directory as the host, encoded
-    (``%2Fvar%2Frun%2Fpostgresql``), is a Unix-domain socket. Raises ConfigurationError that names ``where`` the URL
-    came from and the part that is missing, never its value.
+    Read as libpq does (https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS), with any
+    character in the user and the password: a lone surrogate is a byte that is not UTF-8. user, password, host, port
+    and dbname may be parameters. ``?sslmode=`` and ``&sslrootcert=`` are libpq's; a file is read. A directory as the
+    host, encoded (``%2Fvar%2Frun%2Fpostgresql``), is a Unix-domain socket. Raises ConfigurationError that names
+    ``where`` the URL came from and the part that is missing, never its value.
     """
     shape = f"{where} must be postgresql://user:password@host:port/database"
-    try:
-        parts = urlsplit(url)
-        port = parts.port or DEFAULT_PORT
-    except ValueError as error:
-        raise ConfigurationError(f"{shape}: its host or port cannot be read.") from error
-    if parts.scheme not in ("postgresql", "postgres"):
+    scheme, separator, rest = url.strip().partition("://")
+    if not separator or scheme not in ("postgresql", "postgres"):
         raise ConfigurationError(f"{shape}: it does not start with postgresql://.")
-    database = parts.path.lstrip("/")
-    for name, part in (
-        ("user", parts.username),
-        ("password", parts.password),
-        ("host", parts.hostname),
-        ("database", database),
-    ):
-        if not part:
-            raise ConfigurationError(f"{shape}: the {name} is missing.")
-    host = unquote(parts.netloc.rpartition("@")[2])
+    authority, _, path = rest.partition("/")
+    login, _, address = authority.rpartition("@")
+    user, _, password = login.partition(":")
+    database, _, query = path.partition("?")
+    bracketed, closed, after = address.partition("]")  # of an IPv6 address
+    host, _, port = (bracketed[1:], *after.partition(":")[1:]) if closed else address.partition(":")
+    given = {"user": user, "password": password, "host": host, "port": port, "dbname": database}
+    values = {name: unquote(value, errors="surrogateescape") for name, value in given.items()}
+    parameters = _parameters(query, where)
+    values |= {name: parameters.pop(name) for name in given if name in parameters}
+    for name, value in values.items():
+        if not value and name != "port":
+            raise ConfigurationError(f"{shape}: the {_PARTS.get(name, name)} is missing.")
+        if "\0" in value:
+            raise ConfigurationError(f"{shape}: the {_PARTS.get(name, name)} contains the character NUL (%00).")
+    number = values["port"] or str(DEFAULT_PORT)
+    if not (number.isascii() and number.isdigit() and 0 < int(number) <= MAX_PORT):
+        raise ConfigurationError(f"{shape}: the port is not a number from 1 to {MAX_PORT}.")
     return {
         "engine": "postgres",
-        "host": host.partition(":")[0] if host.startswith("/") else str(parts.hostname),
-        "port": port,
-        "dbname": unquote(database),
-        "username": unquote(str(parts.username)),
-        "password": unquote(str(parts.password)),
-        **_parameters(parts.query, where),
+        "host": values["host"],
+        "port": int(number),
+        "dbname": values["dbname"],
+        "username": values["user"],
+        "password": values["password"],
+        **parameters,
     }
 
 
 def _parameters(query: str, where: str) -> dict[str, str]:
     """The parameters of a URL that are used. Raises ConfigurationError for all others: none is dropped silently."""
     found: dict[str, str] = {}
-    for name, value in parse_qsl(query, keep_blank_values=True):
-        if name not in PARAMETERS:
+    for part in query.split("&") if query else ():
+        name, value = (unquote(text, errors="surrogateescape") for text in part.partition("=")[::2])
+        if name not in KNOWN:
             shown = f"parameter `{name}`" if _NAME.fullmatch(name) else "parameter"
             raise ConfigurationError(
-                f"{where} has a {shown} that is not used here.{did_you_mean(name, PARAMETERS)} "
-                f"Remove it. Known: {', '.join(PARAMETERS)}."
+                f"{where} has a {shown} that is not used here.{did_you_mean(name, KNOWN)} "
+                f"Remove it. Known: {', '.join(KNOWN)}."
             )
         if name in found or not value:
             raise ConfigurationError(f"{where} must have one value of {name}.")

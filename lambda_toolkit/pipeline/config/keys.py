@@ -288,7 +288,7 @@ PACKAGING = (
         "requirements",
         Type.STRINGS,
         "Requirements of Python packages (PEP 508). They become a layer that functions share.",
-        '["pg8000>=1.31.4,<2"]',
+        '["pg8000>=1.31.6,<2"]',
         default=(),
     ),
     Key(

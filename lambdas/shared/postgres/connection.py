@@ -9,20 +9,24 @@ import os
 import socket
 import ssl
 import struct
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pg8000.native
 from pg8000.exceptions import DatabaseError, InterfaceError
+from scramp import ScramException
 
 from ..errors import ConnectionFailedError, PipelineError
+from .copy_rows import CallersError, Sink, Writer, given, whole_rows
+from .saslprep import prepared
 from .tls import PEM, SYSTEM, Tls, TlsError, tls_of
 
 CONNECT_TIMEOUT = 10.0  # seconds, for reaching the server and for its first answers
 STATEMENT_TIMEOUT = 540  # seconds: below the 600 that the functions are given, so that the error is PostgreSQL's
 LOCK_TIMEOUT = 60  # seconds
+MAX_PORT = 65535
 SESSION: Mapping[str, str] = {
     "DateStyle": "ISO, YMD",
     "IntervalStyle": "iso_8601",
@@ -53,17 +57,36 @@ _CONNECT_ERRORS: Mapping[str, str] = {  # SQLSTATE -> what is wrong, what to try
 
 # For the speed of COPY, Connection uses names of pg8000 that are not its public interface, which another release may
 # change: the requirement is limited to <2, and a test checks that the installed release has them.
-PRIVATE_NAMES = ("_usock", "_sock", "_context", "execute_unnamed", "handle_COPY_DATA")
+PRIVATE_NAMES = (
+    *("_usock", "_sock", "_context", "execute_unnamed"),
+    *("handle_COPY_DATA", "handle_AUTHENTICATION_REQUEST", "handle_ERROR_RESPONSE"),
+)
 _parsed = functools.lru_cache(maxsize=1024)(pg8000.native.to_statement)
-Sink = Callable[[bytes], object]
 BUFFER = 256 * 1024  # bytes of the socket's read buffer
-_COPY_DATA = ord("d")  # the type of a message that carries a row of a copy
-_HEADER = 5  # bytes: a message's type, and its length, in which the type is not counted
-_length_at = struct.Struct("!I").unpack_from
+_SASL = (10).to_bytes(4)  # begins the server's request to log in by SCRAM
+_NETWORK_ERRORS = ("network error", "connection is closed")  # as pg8000 has them
+_ENDED = ("57P01", "57P02", "57P05", "25P03", "25P04")  # SQLSTATE: the server ended the session
+
+
+class ConnectionLostError(ConnectionFailedError, InterfaceError):  # type: ignore[misc]  # pg8000 has no types
+    """The connection ended, or the server did not answer within the limit."""
+
+
+class StatementError(PipelineError, DatabaseError):  # type: ignore[misc]
+    """The server refused a statement for a reason that no other code handles."""
 
 
 class Connection(pg8000.native.Connection):  # type: ignore[misc]  # pg8000 has no types
-    """A connection that copies to a function and from an iterable."""
+    """A connection that copies to a function and from an iterable. Raises ConnectionLostError where it ends meanwhile.
+
+    ``server`` names the server, the database and the user, in messages.
+    """
+
+    server = "PostgreSQL"
+    user: bytes
+    password: bytes
+    auth: Any
+    _last_error: Exception | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -75,11 +98,50 @@ class Connection(pg8000.native.Connection):  # type: ignore[misc]  # pg8000 has 
 
     def run(self, sql: str, stream: Any = None, types: None = None, **params: Any) -> Any:
         """As pg8000's, but parses a statement once: pg8000 parses it, character by character, each time it runs."""
-        if types is not None or (stream is None and not params):
-            return super().run(sql, stream, types, **params)
-        statement, values = _parsed(str(sql))
-        self._context = self.execute_unnamed(statement, values(params), oids=(), stream=stream)
-        return self._context.rows
+        try:
+            if types is not None or (stream is None and not params):
+                return super().run(sql, stream, types, **params)
+            statement, values = _parsed(str(sql))
+            self._context = self.execute_unnamed(statement, values(params), oids=(), stream=stream)
+            return self._context.rows
+        except CallersError as error:
+            raise error.error from None
+        except (InterfaceError, OSError, struct.error) as error:
+            if isinstance(error, InterfaceError) and str(error) not in _NETWORK_ERRORS:
+                raise
+            raise self._lost(self._last_words() or _reason(error)) from error
+        except DatabaseError as error:
+            if sqlstate(error) in _ENDED:
+                raise self._lost(f"the server ended it: {message(error)}") from error
+            raise
+
+    def handle_ERROR_RESPONSE(self, data: bytes, context: Any) -> None:  # noqa: N802  # pg8000's name
+        """Keeps the error by which the server ends the session: pg8000 then reads on, and reports the end alone."""
+        super().handle_ERROR_RESPONSE(data, context)
+        self._last_error = context.error
+
+    def _last_words(self) -> str:
+        """What the server said before it closed the connection; empty where it said nothing."""
+        said = [notice.get(b"M", b"").decode(errors="replace") for notice in self.notices]
+        if isinstance(self._last_error, DatabaseError):
+            said.append(message(self._last_error))
+        return next((f"the server ended it: {text}" for text in said[::-1] if "terminating" in text), "")
+
+    def _lost(self, reason: str) -> ConnectionLostError:
+        return ConnectionLostError(
+            f"The connection to {self.server} was lost ({reason}). The server rolls back what was not committed. "
+            "Is it up? Repeat what was being done: a function does so in its next run."
+        )
+
+    def handle_AUTHENTICATION_REQUEST(self, data: bytes, context: Any) -> None:  # noqa: N802  # pg8000's name
+        """As pg8000's, with the password as PostgreSQL prepares it: pg8000 raises an error for some that it accepts."""
+        if data[:4] != _SASL:
+            super().handle_AUTHENTICATION_REQUEST(data, context)
+            return
+        user, password = self.user, self.password
+        self.user = self.password = b"x"  # the server knows the user; the password follows in another message
+        super().handle_AUTHENTICATION_REQUEST(data, context)
+        self.user, self.password, self.auth.password = user, password, prepared(password)
 
     def set_timeout(self, seconds: float | None) -> None:
         """Sets the seconds that one response of the server may take; None: no limit."""
@@ -87,14 +149,14 @@ class Connection(pg8000.native.Connection):  # type: ignore[misc]  # pg8000 has 
 
     def copy_out(self, statement: str, sink: Sink) -> None:
         """Runs ``COPY ... TO STDOUT``; calls ``sink`` with the bytes of one or more complete rows."""
-        self.run(statement, stream=_Writer(sink))
+        self.run(statement, stream=Writer(sink))
 
     def copy_in(self, statement: str, chunks: Iterable[bytes]) -> int:
         """Runs ``COPY ... FROM STDIN`` with the bytes of ``chunks``; returns the number of rows copied.
 
         When ``chunks`` raises, the connection is left inside the copy and must be closed.
         """
-        self.run(statement, stream=chunks)
+        self.run(statement, stream=given(chunks))
         return int(self.row_count)
 
     def rows(self, statement: str, **parameters: Any) -> list[list[Any]]:
@@ -112,26 +174,6 @@ class Connection(pg8000.native.Connection):  # type: ignore[misc]  # pg8000 has 
         context.stream_write(b"".join((data, *rows)))
 
 
-def whole_rows(buffered: bytes) -> tuple[list[bytes], int]:
-    """The rows in the complete messages at the beginning of ``buffered``, and the number of bytes of those messages."""
-    rows = []
-    position, last = 0, len(buffered) - _HEADER
-    while position <= last and buffered[position] == _COPY_DATA:
-        end = position + 1 + _length_at(buffered, position + 1)[0]
-        if end > len(buffered):
-            break
-        rows.append(buffered[position + _HEADER : end])
-        position = end
-    return rows, position
-
-
-class _Writer:
-    """A stream as pg8000 requires it: an object with ``write``."""
-
-    def __init__(self, sink: Sink) -> None:
-        self.write = sink
-
-
 @dataclass(frozen=True)
 class Credentials:
     """How to connect to a database."""
@@ -147,9 +189,15 @@ class Credentials:
     """The authorities that the server's certificate is verified by: PEM, or ``system`` for the operating system's."""
     origin: str = "the credentials"
     """Where they were read from, for messages."""
+    role: str = "PostgreSQL"
+    """What the database is to the pipeline, for messages: the source, the warehouse."""
+
+    def __str__(self) -> str:
+        """The server, the database, the user, and where all that was read."""
+        return f"{self.role} at {self.host}:{self.port}, database {self.database}, as user {self.user} ({self.origin})"
 
     @classmethod
-    def from_json(cls, text: str, origin: str) -> Credentials:
+    def from_json(cls, text: str, origin: str, role: str = "PostgreSQL") -> Credentials:
         """From the JSON of a secret, in the form that RDS uses, with libpq's ``sslmode`` and ``sslrootcert``.
 
         ``sslrootcert`` is PEM, ``system``, or the name of a file in the function's package, as authorities may be
@@ -157,28 +205,29 @@ class Credentials:
         """
         try:
             value = json.loads(text)
-            port = int(value.get("port", 5432))
-            return cls(
-                host=str(value["host"]),
-                port=port,
-                database=str(value["dbname"]),
-                user=str(value["username"]),
-                password=str(value["password"]),
-                sslmode=value.get("sslmode"),
-                sslrootcert=_roots(value.get("sslrootcert"), origin),
-                origin=origin,
-            )
-        except KeyError as error:
-            raise ConnectionFailedError(
-                f"{origin} lacks the key {error}: it must hold host, port, dbname, ..."
-            ) from None
-        except (ValueError, TypeError, AttributeError):
+        except ValueError:
+            value = None
+        if not isinstance(value, Mapping):
             raise ConnectionFailedError(
                 f"{origin} must hold a JSON object with host, port, dbname, username and password."
-            ) from None
+            )
+        texts = {}
+        for key in ("host", "dbname", "username", "password"):
+            if key not in value:
+                raise ConnectionFailedError(f"{origin} lacks the key '{key}': it must hold host, port, dbname, ...")
+            texts[key] = str(value[key]) if isinstance(value[key], str | int) else ""
+            if not texts[key] or "\0" in texts[key]:
+                raise ConnectionFailedError(f"{origin}: '{key}' must be a text without the character NUL.")
+        port, mode, roots = str(value.get("port", 5432)), value.get("sslmode"), value.get("sslrootcert")
+        if not (port.isascii() and port.isdigit() and 0 < int(port) <= MAX_PORT):
+            raise ConnectionFailedError(f"{origin}: 'port' must be a number from 1 to {MAX_PORT}.")
+        if not (isinstance(mode, str | None) and isinstance(roots, str | None)):
+            raise ConnectionFailedError(f"{origin}: 'sslmode' and 'sslrootcert' must be texts.")
+        login = texts["host"], int(port), texts["dbname"], texts["username"], texts["password"]
+        return cls(*login, mode, _roots(roots, origin), origin, role)
 
     @classmethod
-    def from_secret(cls, secrets: Any, name: str) -> Credentials:
+    def from_secret(cls, secrets: Any, name: str, role: str = "PostgreSQL") -> Credentials:
         """From the secret ``name``, read with ``secrets``, the boto3 client of Secrets Manager.
 
         Reads it at each call, so that the next run uses a rotated password. Raises PipelineError when there is no such
@@ -191,7 +240,7 @@ class Credentials:
                 f"The secret {name} does not exist. Set the environment variable that the configuration names for it "
                 "([secrets.*]), then deploy."
             ) from error
-        return cls.from_json(answer.get("SecretString", ""), f"secret {name}")
+        return cls.from_json(answer.get("SecretString", ""), f"secret {name}", role)
 
 
 def connect(credentials: Credentials, *, connect_timeout: float = CONNECT_TIMEOUT) -> Connection:
@@ -203,8 +252,17 @@ def connect(credentials: Credentials, *, connect_timeout: float = CONNECT_TIMEOU
     try:
         tls = tls_of(credentials.host, credentials.sslmode, credentials.sslrootcert)
         connection = _open(credentials, tls, connect_timeout)
+        connection.server = str(credentials)
+        connection.set_timeout(STATEMENT_TIMEOUT + CONNECT_TIMEOUT)
+        connection.run(
+            "SELECT set_config(name, setting, false) FROM json_each_text(CAST(:settings AS json)) AS s(name, setting)"
+            " WHERE current_setting(name, true) IS NOT NULL",  # an older server has not all of them
+            settings=json.dumps(dict(SESSION)),
+        )
     except TlsError as error:
         raise _failure(credentials, str(error)) from error
+    except ConnectionLostError:
+        raise
     except DatabaseError as error:
         raise _failure(credentials, _CONNECT_ERRORS.get(sqlstate(error), message(error))) from error
     except ssl.SSLError as error:
@@ -224,12 +282,10 @@ def connect(credentials: Credentials, *, connect_timeout: float = CONNECT_TIMEOU
                 f"it cannot be reached ({_reason(error)}). Is it up, and does the network let this function through?"
             )
         raise _failure(credentials, problem) from error
-    connection.set_timeout(STATEMENT_TIMEOUT + CONNECT_TIMEOUT)
-    connection.run(
-        "SELECT set_config(name, setting, false) FROM json_each_text(CAST(:settings AS json)) AS s(name, setting)"
-        " WHERE current_setting(name, true) IS NOT NULL",  # an older server has not all of them
-        settings=json.dumps(dict(SESSION)),
-    )
+    except ScramException as error:
+        raise _failure(credentials, f"the server and this client do not agree on the password ({error})") from error
+    except (LookupError, ValueError, struct.error) as error:
+        raise _failure(credentials, "its host is no name, or what answers there is not PostgreSQL") from error
     return connection
 
 
@@ -240,11 +296,11 @@ def _open(credentials: Credentials, tls: Tls, timeout: float) -> Connection:
     for context in tls.attempts():
         try:
             return Connection(
-                credentials.user,
+                _raw(credentials.user),
                 host=credentials.host,
                 port=credentials.port,
-                database=credentials.database,
-                password=credentials.password,
+                database=_raw(credentials.database),
+                password=_raw(credentials.password),
                 unix_sock=f"{directory}/.s.PGSQL.{credentials.port}" if directory else None,
                 ssl_context=context,
                 timeout=timeout,
@@ -255,6 +311,11 @@ def _open(credentials: Credentials, tls: Tls, timeout: float) -> Connection:
                 raise
             failed = error
     raise failed or AssertionError("there is no sslmode without an attempt")
+
+
+def _raw(text: str) -> bytes:
+    """The bytes that ``text`` was read from: those that are not UTF-8 are lone surrogates in it."""
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _is_of_encryption(error: Exception) -> bool:
@@ -279,10 +340,17 @@ def _roots(value: str | None, origin: str) -> str | None:
 
 @contextlib.contextmanager
 def connected(credentials: Credentials, *, connect_timeout: float = CONNECT_TIMEOUT) -> Iterator[Connection]:
-    """A connection that is closed at the end of the block, whatever state an error left it in."""
+    """A connection that is closed at the end of the block, whatever state an error left it in.
+
+    Raises ConnectionFailedError, and StatementError for an error of the server that the block does not handle.
+    """
     connection = connect(credentials, connect_timeout=connect_timeout)
     try:
         yield connection
+    except DatabaseError as error:
+        if isinstance(error, PipelineError):
+            raise
+        raise StatementError(f"An error of {credentials}: {message(error)} (SQLSTATE {sqlstate(error)}).") from error
     finally:
         with contextlib.suppress(InterfaceError, OSError):  # the server may have closed it already
             connection.close()
@@ -324,8 +392,4 @@ def _reason(error: BaseException) -> str:
 
 
 def _failure(credentials: Credentials, problem: str) -> ConnectionFailedError:
-    c = credentials
-    return ConnectionFailedError(
-        f"Cannot connect to PostgreSQL at {c.host}:{c.port}, database {c.database}, as user {c.user} "
-        f"({c.origin}): {problem}{'' if problem.endswith('?') else '.'}"
-    )
+    return ConnectionFailedError(f"Cannot connect to {credentials}: {problem}{'' if problem.endswith('?') else '.'}")

@@ -126,3 +126,27 @@ def test_plan_has_a_note_on_what_is_not_protected(url: str, note: str | None) ->
 def test_directory_is_a_unix_socket() -> None:
     assert credentials("postgresql://a:b@%2FVar%2Frun:5433/c", "X")["host"] == "/Var/run"
     assert credentials("postgresql://a:b@%2FVar%2Frun:5433/c", "X")["port"] == 5433
+
+
+@pytest.mark.parametrize(
+    ("url", "read"),
+    [
+        ("postgresql://u:p#?[]%3A+:x@h/d", ("h", 5432, "d", "u", "p#?[]:+:x")),
+        ("postgres://a%20b:%F0%9F%94%91%FF@[::1]:5/d%2Fe?sslmode=require", ("::1", 5, "d/e", "a b", "🔑\udcff")),
+        ("postgresql:///d?host=h&port=7&user=u&password=p%26q+r", ("h", 7, "d", "u", "p&q+r")),
+        ("postgresql://u:é😀@h/d#x\n", ("h", 5432, "d#x", "u", "é😀")),
+    ],
+)
+def test_url_is_read_as_libpq_reads_it(url: str, read: tuple[object, ...]) -> None:
+    value = credentials(url, "X")
+    assert (value["host"], value["port"], value["dbname"], value["username"], value["password"]) == read
+    stored = Credentials.from_json(json.dumps(value), "the secret")
+    assert (stored.host, stored.port, stored.database, stored.user, stored.password) == read
+
+
+@pytest.mark.parametrize("port", ["port", "0", "70000", "-1", "²"])
+def test_port_out_of_range_and_nul_are_refused(port: str) -> None:
+    with pytest.raises(ConfigurationError, match="the port is not a number from 1 to 65535"):
+        credentials(f"postgresql://u:hush@h:{port}/d", "X")
+    with pytest.raises(ConfigurationError, match="the password contains the character NUL"):
+        credentials("postgresql://u:hush%00@h/d", "X")

@@ -167,7 +167,7 @@ def test_functions_are_chosen_by_their_short_names(pipeline):
         ("postgresql://:hush@h/d", "the user is missing"),
         ("postgresql://u:hush@/d", "the host is missing"),
         ("postgresql://u:hush@h", "the database is missing"),
-        ("postgresql://u:hush@h:port/d", "its host or port cannot be read"),
+        ("postgresql://u:hush@h:port/d", "the port is not a number from 1 to 65535"),
     ],
 )
 def test_a_malformed_url_is_refused_without_being_shown(url, says):
