@@ -167,19 +167,52 @@ def test_without_the_right_to_list_roles_the_rest_is_pruned(aws, script, recorde
     assert any("lack iam:ListRoles" in note for note in plan.notes)
 
 
-def test_a_list_that_lags_behind_is_not_believed(aws, script, client, session) -> None:
+@pytest.fixture
+def listed(session) -> list[dict]:
+    """What the list by tags names, whatever there is, once something is in it: it lags behind.
+
+    The handler is registered before the client is created: a client has its own copy of the session's handlers.
+    """
+    stale: list[dict] = []
+
+    def lag(parsed: dict, **_: object) -> None:
+        if stale:
+            parsed["ResourceTagMappingList"] = stale
+
+    session.events.register("after-call.resource-groups-tagging-api.GetResources", lag)
+    return stale
+
+
+def test_a_list_that_lags_behind_is_not_believed(aws, script, client, listed) -> None:
     """It still names what was removed a moment ago, and does not know yet what was made."""
     whole = pipeline(script)
     deploy(aws, whole)
     fewer = replace(whole, functions=whole.functions[:1])
     stale = client("resourcegroupstaggingapi").get_resources()["ResourceTagMappingList"]
     deploy(aws, fewer, delete_data=True)
-
-    def lagging(parsed: dict, **_: object) -> None:
-        parsed["ResourceTagMappingList"] = [item for item in stale if "-one" not in item["ResourceARN"]]
-
-    session.events.register("after-call.resource-groups-tagging-api.GetResources", lagging)
+    listed += [item for item in stale if "-one" not in item["ResourceARN"]]
+    assert len(listed) > 5
     assert not make_plan(aws, fewer, prune=True).changes
+
+
+@pytest.mark.parametrize("tag", ["application", "stage"])
+def test_shared_resource_of_another_by_its_own_tags_stays(aws, script, client, listed, tag) -> None:
+    """The list by tags still says that it is ours: the resource itself says otherwise."""
+    whole = replace(pipeline(script), functions=())
+    deploy(aws, whole)
+    stale = client("resourcegroupstaggingapi").get_resources()["ResourceTagMappingList"]
+    assert len(stale) == 3
+    theirs = {item["Key"]: "theirs" if item["Key"] == tag else item["Value"] for item in stale[0]["Tags"]}
+    assert "theirs" in theirs.values(), theirs
+    labels = [{"Key": key, "Value": value} for key, value in theirs.items()]
+    client("s3").put_bucket_tagging(Bucket="shop-dev-lake", Tagging={"TagSet": labels})
+    client("sns").tag_resource(ResourceArn=f"arn:aws:sns:{REGION}:{ACCOUNT}:shop-dev-alerts", Tags=labels)
+    client("secretsmanager").tag_resource(SecretId="shop/dev/source", Tags=labels)
+    listed += stale
+    empty = Deployment(application="shop", stage="dev")
+    plan = make_plan(aws, empty, prune=True, delete_data=True)
+    assert not plan.changes
+    assert not plan.notes
 
 
 def test_a_destroyed_stage_leaves_the_other(aws, script, client) -> None:
