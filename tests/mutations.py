@@ -416,6 +416,13 @@ MUTATIONS = (
         "tests/unit/commands/test_column_types.py",
     ),
     Mutation(
+        "a row of a dimension that is written stays pending",
+        "lambdas/load/warehouse/pending.py",
+        'p.key = s.$key::text AND p.batch <= s."_batch"',
+        'p.key = s.$key::text AND p.batch < s."_batch"',
+        "tests/proof/test_regressions.py -k staff",
+    ),
+    Mutation(
         "pending rows are discarded",
         "lambdas/load/warehouse/postgres.py",
         "    return 0 if first is None else rebuild_history(",

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import time
+import tomllib
 from pathlib import Path
 from typing import Any
 
 from pg8000.exceptions import InterfaceError
 
 from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import LIVE, SchemaNames
-from lambda_toolkit.pipeline.lambdas.shared.declarations import Declarations
+from lambda_toolkit.pipeline.lambdas.shared.declarations import Declarations, parse
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection, Credentials, connect
+from lambda_toolkit.pipeline.warehouse.column_types import with_types
 from lambda_toolkit.pipeline.warehouse.preparation import prepare
 from tests.proof.crashes import CrashingConnection
 
@@ -24,7 +26,47 @@ OPTIONAL = {  # columns that this source leaves open and the star demands: it mu
     "staff": "department_id",
     "sales_order": "design_id",
 }
+# Two dimensions beside those of totesys: one refers to the other, to itself and to the calendar.
+MORE_COLUMNS = "ALTER TABLE staff ADD COLUMN reports_to integer, ADD COLUMN started_date date"
+MORE_TABLES = """
+CREATE TABLE dim_person (
+    person_id      integer PRIMARY KEY,
+    reports_to     integer REFERENCES dim_person,
+    department_id  integer NOT NULL REFERENCES dim_department,
+    started_date   date REFERENCES dim_date
+);
+CREATE TABLE dim_department (department_id integer PRIMARY KEY, department_name varchar NOT NULL);
+"""
+MORE_DECLARED: dict[str, Any] = {
+    "dim_person": {
+        "kind": "dimension",
+        "from": "staff",
+        "key": "person_id",
+        "columns": {
+            "person_id": "staff_id",
+            **{name: name for name in ("reports_to", "department_id", "started_date")},
+        },
+    },
+    "dim_department": {
+        "kind": "dimension",
+        "from": "department",
+        "key": "department_id",
+        "columns": {name: name for name in ("department_id", "department_name")},
+    },
+}
 _NAMES = {"source": "proof_source", "warehouse": "proof_warehouse"}
+
+
+def schema() -> str:
+    """The schema of the warehouse."""
+    return (CONFIG / "warehouse.sql").read_text(encoding="utf-8") + MORE_TABLES
+
+
+def declarations() -> Declarations:
+    """What the functions are deployed with."""
+    document = tomllib.loads((CONFIG / "pipeline.toml").read_text(encoding="utf-8"))
+    tables = {"source": document["source"], "warehouse": {**MORE_DECLARED, **document["warehouse"]}}
+    return parse(with_types(tables, schema(), "warehouse.sql"))
 
 
 class Databases:
@@ -39,12 +81,13 @@ class Databases:
         self._admin.run(f"CREATE ROLE {READER} LOGIN PASSWORD 'reader''s secret'")
         with contextlib.closing(connect(self.credentials("source"))) as source:
             source.run((CONFIG / "totesys.sql").read_text(encoding="utf-8"))
+            source.run(MORE_COLUMNS)
             for table, column in OPTIONAL.items():
                 source.run(f"ALTER TABLE {table} ALTER COLUMN {column} DROP NOT NULL")
             source.run(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {READER}")
         with contextlib.closing(connect(self.credentials("warehouse"))) as warehouse:
             for place in (LIVE, BESIDE):
-                prepare(warehouse, (CONFIG / "warehouse.sql").read_text(encoding="utf-8"), declarations, place)
+                prepare(warehouse, schema(), declarations, place)
 
     def credentials(self, kind: str, user: str | None = None, password: str | None = None) -> Credentials:
         """Of the ``source`` or the ``warehouse``, as their owner unless ``user`` names another role."""

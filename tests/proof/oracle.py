@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from tests.proof.star import DIMENSIONS, FACTS, STAR, StarRow, StarTable, State, UnfitError
+from tests.proof.star import DIMENSIONS, REFERRING, STAR, StarRow, StarTable, State, UnfitError
 
 
 @dataclass(frozen=True)
@@ -66,9 +66,12 @@ class Oracle:
             name: {key for look in looks for key, row in look.star[name].items() if not isinstance(row, list)}
             for name in DIMENSIONS
         }
+        self._known: dict[str, Followed] = {}
 
     def lines(self, name: str) -> Lines:
         """What happened to each key of a warehouse table."""
+        if name in REFERRING:
+            return self._followed(name).lines
         lines: dict[int, Line] = {}
         before: Iterable[int] = ()
         for look in self.looks:
@@ -82,10 +85,10 @@ class Oracle:
         return lines
 
     def dates(self) -> set[str]:
-        """Every date that a published or pending fact references."""
+        """Every date that a published or pending row references."""
         return {
             value
-            for name, table in FACTS.items()
+            for name, table in STAR.items()
             for look in self.looks
             for row in look.star[name].values()
             if not isinstance(row, list)
@@ -98,6 +101,8 @@ class Oracle:
 
         Of a fact, each version counts; of a dimension, a row that is accepted or deleted ends what was before it.
         """
+        if name in REFERRING:
+            return {entry for _, entry in self._followed(name).rejected}
         found: dict[int, set[tuple[str, str, str | None]]] = {}
         for look in self.looks:
             rows = look.star[name]
@@ -109,9 +114,81 @@ class Oracle:
                     faults |= {(str(key), unfit.column, unfit.value) for unfit in row}
         return set().union(*found.values())
 
+    def _followed(self, name: str) -> Followed:
+        if name not in self._known:
+            self._known[name] = follow(name, self.looks)
+        return self._known[name]
+
     def _names_what_is_there(self, table: StarTable, row: StarRow) -> bool:
         named = dict(zip(table.cells, row, strict=True))
         return all(int(named[column] or 0) in self._published[dimension] for column, dimension in table.names.items())
+
+
+Entry = tuple[int, int, StarRow]  # batch, key, row
+
+
+@dataclass
+class Followed:
+    """A dimension whose rows name rows of dimensions: what of it was loaded, batch by batch, and what waits."""
+
+    lines: dict[int, Line] = field(default_factory=dict)
+    waiting: list[Entry] = field(default_factory=list)
+    rejected: set[tuple[int, tuple[str, str, str | None]]] = field(default_factory=set)  # batch, entry
+
+    def write(self, entries: Iterable[Entry], *, until: int | None = None) -> None:
+        """The rows are loaded. Older ones of their keys, up to the batch ``until``, wait and are rejected no more."""
+        for batch, key, row in sorted(entries):
+            _row_seen(self.lines.setdefault(key, Line()), row, batch)
+            self.waiting = [entry for entry in self.waiting if entry[1] != key or entry[0] > (until or batch)]
+            last = until or batch - 1
+            self.rejected = {entry for entry in self.rejected if entry[1][0] != str(key) or entry[0] > last}
+
+    def delete(self, key: int, batch: int) -> None:
+        """The source has the key no more: what waited and was rejected of it is discarded."""
+        _row_deleted(self.lines.setdefault(key, Line()), batch)
+        self.waiting = [entry for entry in self.waiting if entry[1] != key]
+        self.rejected = {entry for entry in self.rejected if entry[1][0] != str(key)}
+
+
+def follow(name: str, looks: Sequence[Look]) -> Followed:
+    """Loads the batches one after the other: the most rows that name nothing but rows that are there, or come along."""
+    table, done = STAR[name], Followed()
+    others: dict[str, set[int]] = {other: set() for other in table.names.values() if other != name}
+
+    def able(entries: list[Entry]) -> list[Entry]:
+        while True:
+            there = {key for key, line in done.lines.items() if line.versions} | {key for _, key, _ in entries}
+            known = {**others, name: there}
+            left = [entry for entry in entries if _names_known(table, entry[2], known)]
+            if left == entries:
+                return entries
+            entries = left
+
+    for number, look in enumerate(looks):
+        for other, keys in others.items():
+            keys |= {key for key, row in look.star[other].items() if not isinstance(row, list)}
+        before = looks[number - 1].written[table.source] if number else {}
+        now = look.written[table.source]
+        whole = table.source in look.full or table.source in look.altered
+        rows = {key: row for key, row in look.star[name].items() if whole or before.get(key) != now[key]}
+        done.write(able(done.waiting))
+        new = [(look.batch, key, row) for key, row in rows.items() if not isinstance(row, list)]
+        loaded = able(new)
+        done.write(loaded, until=look.batch)
+        done.waiting += [entry for entry in new if entry not in loaded]
+        if new:
+            done.write(able(done.waiting))
+        for key in set(before) - set(now):
+            done.delete(key, look.batch)
+        for key, row in rows.items():
+            if isinstance(row, list):
+                done.rejected |= {(look.batch, (str(key), unfit.column, unfit.value)) for unfit in row}
+    return done
+
+
+def _names_known(table: StarTable, row: StarRow, known: Mapping[str, set[int]]) -> bool:
+    named = dict(zip(table.cells, row, strict=True))
+    return all(int(named[column] or 0) in known[other] for column, other in table.names.items() if named[column])
 
 
 def _row_seen(line: Line, row: StarRow, batch: int) -> None:

@@ -23,7 +23,7 @@ from lambda_toolkit.pipeline.lambdas.load.loading import load
 from lambda_toolkit.pipeline.lambdas.load.rebuild import rebuild
 from lambda_toolkit.pipeline.lambdas.load.warehouse.postgres import PostgresWarehouse
 from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import LIVE
-from lambda_toolkit.pipeline.lambdas.shared.declarations import Declarations, parse
+from lambda_toolkit.pipeline.lambdas.shared.declarations import Declarations
 from lambda_toolkit.pipeline.lambdas.shared.errors import SourceError
 from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import manifest_key
 from lambda_toolkit.pipeline.lambdas.shared.lake.store import Lake
@@ -32,12 +32,11 @@ from lambda_toolkit.pipeline.lambdas.transform.sweep import EVENT_TIMEOUT, misse
 from tests.proof import steps
 from tests.proof.changes import KEYS
 from tests.proof.crashes import CrashCounter, CrashError, CrashingClient, CrashingConnection, ReadingClient
-from tests.proof.databases import BESIDE, Databases
+from tests.proof.databases import BESIDE, Databases, declarations
 from tests.proof.oracle import Look, Oracle
 from tests.proof.source import Source, emptied
 from tests.proof.star import State
 from tests.support.memory_s3 import MemoryS3
-from tests.support.repository import configuration
 
 BEGINNING = datetime(2024, 7, 1, 8, tzinfo=UTC)
 FOREIGN = (  # objects of others: before, between and behind the manifests, the revisions and the data files
@@ -59,7 +58,7 @@ class Simulation:
 
     def __init__(self, server: Any) -> None:
         self.client: Any = MemoryS3()
-        self.declarations: Declarations = parse(configuration())
+        self.declarations: Declarations = declarations()
         self.counts: Counter[str] = Counter()
         self.databases = Databases(server, self.declarations)
         self.source = Source(self.databases, self.counts)

@@ -28,7 +28,7 @@ Cell = Callable[[SourceRow, State], str | None]
 
 @dataclass(frozen=True)
 class StarTable:
-    """A warehouse table: the source table of its rows, how each column is made, and which other rows a fact names."""
+    """A warehouse table: the source table of its rows, how each column is made, and which other rows a row names."""
 
     source: str
     cells: Mapping[str, Cell]
@@ -141,6 +141,15 @@ STAR: Mapping[str, StarTable] = {
         },
         {},
     ),
+    "dim_department": StarTable("department", _same("department_id", "department_name"), {}),
+    "dim_person": StarTable(
+        "staff",
+        {
+            "person_id": _column("staff_id"),
+            **_same("reports_to", "department_id", "started_date", optional=("reports_to", "started_date")),
+        },
+        {"reports_to": "dim_person", "department_id": "dim_department"},
+    ),
     "dim_location": StarTable(
         "address",
         {
@@ -239,3 +248,4 @@ STAR: Mapping[str, StarTable] = {
 }
 FACTS = {name: table for name, table in STAR.items() if table.record}
 DIMENSIONS = {name: table for name, table in STAR.items() if not table.record}
+REFERRING = {name for name, table in DIMENSIONS.items() if table.names}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from tests.proof.changes import BAD, KEYS, VALUES, Change, Delete, Insert, Touch, Update
+from tests.proof.changes import BAD, HERE, KEYS, VALUES, Change, Delete, Insert, Touch, Update
 
 # How a change relates to its transaction.
 PLAIN, SAVEPOINT, UNDONE, CAUGHT, SWALLOWED = "plain", "savepoint", "undone", "caught", "swallowed"
@@ -134,10 +134,12 @@ _bad_updates = st.builds(
     st.sampled_from([(table, bad) for table, columns in BAD.items() for bad in columns]),
     _keys,
 )
+_references = st.builds(Update, st.just("staff"), _keys, st.just("reports_to"), st.sampled_from([*HERE, None]))
 _dimensions = st.sampled_from(["address", "currency", "department", "design", "staff", "counterparty"])
 
 _changes: SearchStrategy[Change] = st.one_of(
     _bad_updates,
+    _references,
     st.builds(Insert, _dimensions, st.integers(3, 4), st.booleans()),
     _updates(),
     _updates(),
