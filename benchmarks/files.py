@@ -13,7 +13,9 @@ class Files:
         """What boto3 raises."""
 
         class ClientError(Exception):
-            """Never raised here."""
+            """An object does not exist."""
+
+            response = {"Error": {"Code": "404"}}  # noqa: RUF012  # boto3's name and type
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -31,6 +33,12 @@ class Files:
     def get_object(self, *, Key: str, **_: object) -> dict[str, object]:
         """Reads a file."""
         return {"Body": _Body((self._root / Key).read_bytes())}
+
+    def head_object(self, *, Key: str, **_: object) -> dict[str, object]:
+        """Whether a file exists. Raises ClientError where it does not."""
+        if not (self._root / Key).exists():
+            raise self.exceptions.ClientError
+        return {}
 
     def list_objects_v2(
         self, *, Prefix: str, StartAfter: str = "", MaxKeys: int = 1000, **_: object

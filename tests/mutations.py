@@ -201,7 +201,7 @@ MUTATIONS = (
         "lambdas/extract/extraction.py",
         "    while lake.exists(manifest_key(last + 1)):",
         "    while False:",
-        "tests/pipeline/test_listing.py -k unlisted_manifest",
+        "tests/pipeline/test_listing.py -k committed_after",
     ),
     Mutation(
         "a lost race is never an error",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import (
     revision_key,
 )
 from lambda_toolkit.pipeline.lambdas.shared.lake.store import Lake
-from lambda_toolkit.pipeline.lambdas.transform.sweep import missed_batches
+from lambda_toolkit.pipeline.lambdas.transform.sweep import missed_batches, sweep_ingestion
 from tests.support.memory_s3 import MemoryS3
 
 LAST = 10**12 - 1  # the highest number that a key can have
@@ -157,7 +158,9 @@ def test_a_far_number_does_not_make_the_search_long():
     lake, client = bucket([*map(manifest_key, range(1, 2001)), manifest_key(LAST)])
     assert lake.last_batch() == LAST
     assert client.listings <= 2 * 30 + 3
-    assert requests(client, lambda: list(missed_batches(lake, lake, None))) < 100  # type: ignore[arg-type]
+    now = datetime.now(UTC) + timedelta(days=3)
+    assert requests(client, lambda: list(missed_batches(lake, lake, now))) < 100
+    assert requests(client, lambda: sweep_ingestion(lake, now)) < 200
 
 
 class Unusual:
