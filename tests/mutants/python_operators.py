@@ -379,5 +379,6 @@ class _Finder(ast.NodeVisitor):
         quote = _QUOTE.match(self.text.text, start)
         if quote:
             self._labels.append("words" if re.search(r"[a-z]+ [a-z]+[ ,:;] ?[a-z]+", value) else "text")
-            self._add("string", quote.end(), quote.end(), "XX")
+            text = self.text.text
+            self._add("string", start, end, f"{text[start : quote.end()]}XX{text[quote.end() : end]}")
             self._labels.pop()

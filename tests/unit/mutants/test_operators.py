@@ -115,7 +115,7 @@ def test_wording_does_not_matter_and_data_does() -> None:
     code = "def f(a):\n    if a:\n        raise E(f'no {a}', 'x')\n    logger.info('x')\n    return g(Key=a)\n"
     reasons = {(m.operator, m.old): m.reason for m in mutants("lambdas/some.py", code)}
     assert reasons["statement deleted", "raise E(f'no {a}', 'x')"] is None
-    assert reasons["string", ""] == "wording"
+    assert reasons["string", "f'no {a}'"] == "wording"
     assert reasons["statement deleted", "logger.info('x')"] == "wording"
     assert reasons["argument removed", "Key=a"] is None
 

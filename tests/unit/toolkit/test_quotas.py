@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+from botocore.loaders import Loader
 
 from lambda_toolkit.errors import LimitError
-from lambda_toolkit.spec.model import Alarm, BucketSpec, FunctionSpec
-from lambda_toolkit.spec.quotas import MIB, check_bucket, check_function, check_sizes, runtime_version
+from lambda_toolkit.spec.model import Alarm, BucketSpec, Canary, FunctionSpec, S3Trigger
+from lambda_toolkit.spec.quotas import (
+    DIRECT_UPLOAD,
+    MIB,
+    UNZIPPED,
+    check_bucket,
+    check_function,
+    check_sizes,
+    runtime_version,
+)
 
 LARGEST = [("pyarrow", 120 * MIB), ("numpy", 40 * MIB)]
 
@@ -64,6 +74,90 @@ def test_the_edges_are_inside() -> None:
     check_function(spec(alarms=(Alarm("a", "Errors", period=3600, evaluation_periods=168),)))
     check_function(spec(environment={"AWS_LAMBDA_EXEC_WRAPPER": "/opt/wrapper"}, tags={"Straße": "a b_.:/=+-@"}))
     check_function(spec(memory=10_240, timeout=1, environment={"AB": "x" * 4000}, runtime="python3.14"))
+
+
+ERRORS = (Alarm("a", "Errors"),)
+
+
+@pytest.mark.parametrize(
+    ("inside", "beyond"),
+    [
+        ({"tags": {"k" * 128: "v" * 256}}, {"tags": {"k": "v" * 257}}),
+        ({"tags": {f"t{number}": "" for number in range(46)}}, {"tags": {"": "v"}}),
+        ({"environment": {"AB": "x" * 4087}}, {"environment": {"AB": "x" * 4088}}),
+        ({"environment": {"AB": "é" * 2043}}, {"environment": {"AB": "é" * 2044}}),
+        ({"alarms": (Alarm("a", "E", period=60, evaluation_periods=1440),)}, {"alarms": (Alarm("a", "E", period=0),)}),
+        (
+            {"alarms": (Alarm("a", "E", period=3600, evaluation_periods=168),)},
+            {"alarms": (Alarm("a", "E", period=3600, evaluation_periods=169),)},
+        ),
+        ({"alarms": (Alarm("a", "E", period=3540, evaluation_periods=24),)}, {"alarms": (Alarm("a", "E", period=40),)}),
+        ({"permissions": [{"R": "x" * 9730}]}, {"permissions": [{"R": "x" * 9731}]}),
+        ({"runtime": "python3.9"}, {"runtime": "python3.8"}),
+        ({"runtime": "python3.19"}, {"runtime": "python3.20"}),
+        ({"canary": Canary(0.01, 60), "alarms": ERRORS}, {"canary": Canary(0.0, 60), "alarms": ERRORS}),
+        ({"canary": Canary(0.99, 1), "alarms": ERRORS}, {"canary": Canary(1.0, 1), "alarms": ERRORS}),
+        ({"canary": Canary(0.5, 0.5), "alarms": ERRORS}, {"canary": Canary(0.5, 0), "alarms": ERRORS}),
+        ({"health_event": {"a": 1}}, {"health_event": {"a": float("nan")}}),
+        ({"canary": Canary(0.5, 60), "alarms": ERRORS}, {"canary": Canary(0.5, 61), "alarms": ERRORS}),
+        ({"canary": Canary(0.5, 60), "alarms": ERRORS}, {"canary": Canary(0.5, 60)}),
+        (
+            {"s3_triggers": (S3Trigger("my-lake", events=("s3:ObjectCreated:*", "s3:ObjectRemoved:Delete")),)},
+            {"s3_triggers": (S3Trigger("my-lake", events=("s3:ObjectCreated:?",)),)},
+        ),
+        ({"s3_triggers": (S3Trigger("abc"),)}, {"s3_triggers": (S3Trigger("ab"),)}),
+    ],
+)
+def test_each_limit_is_exact(inside: dict[str, object], beyond: dict[str, object]) -> None:
+    check_function(spec(**inside))
+    with pytest.raises(LimitError):
+        check_function(spec(**beyond))
+
+
+def test_values_are_those_that_aws_documents() -> None:
+    """What botocore knows of the services, which comes from AWS."""
+    models = Loader()
+    shapes = {name: models.load_service_model(name, "service-2")["shapes"] for name in ("logs", "cloudwatch", "lambda")}
+    days = re.findall(r"\b\d+\b", shapes["logs"]["Days"]["documentation"].partition("</p>")[0])
+    assert len(days) > 20
+    for day in map(int, days):
+        check_function(spec(log_retention_days=day))
+    cloudwatch = shapes["cloudwatch"]
+    for statistic in cloudwatch["Statistic"]["enum"]:
+        check_function(spec(alarms=(Alarm("a", "E", statistic=statistic),)))
+    for comparison in cloudwatch["ComparisonOperator"]["enum"]:
+        if comparison.endswith("Threshold") and not comparison.endswith(("LowerThreshold", "UpperThreshold")):
+            check_function(spec(alarms=(Alarm("a", "E", comparison=comparison),)))
+    for architecture in shapes["lambda"]["Architecture"]["enum"]:
+        check_function(spec(architecture=architecture))
+    for missing in ("breaching", "ignore", "missing", "notBreaching"):
+        check_function(spec(alarms=(Alarm("a", "E", missing_data=missing),)))
+    for period in (10, 20, 30, 60, 120):
+        check_function(spec(alarms=(Alarm("a", "E", period=period),)))
+
+
+RESERVED = """
+    AWS_REGION AWS_DEFAULT_REGION AWS_EXECUTION_ENV AWS_LAMBDA_FUNCTION_NAME AWS_LAMBDA_FUNCTION_MEMORY_SIZE
+    AWS_LAMBDA_FUNCTION_VERSION AWS_LAMBDA_INITIALIZATION_TYPE AWS_LAMBDA_LOG_GROUP_NAME AWS_LAMBDA_LOG_STREAM_NAME
+    AWS_ACCESS_KEY AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN AWS_LAMBDA_RUNTIME_API LAMBDA_TASK_ROOT
+    LAMBDA_RUNTIME_DIR
+"""
+"""The reserved environment variables of Lambda's developer guide, "Defined runtime environment variables"."""
+
+
+def test_variables_that_lambda_reserves_are_refused() -> None:
+    for name in RESERVED.split():
+        with pytest.raises(LimitError, match=f"`{name}` is reserved by Lambda"):
+            check_function(spec(environment={name: "x"}))
+
+
+def test_packages_up_to_lambdas_limits() -> None:
+    """50 MiB for the request that uploads a zip, with room for the rest of it; 250 MiB unzipped."""
+    assert 50 * 2**20 - 10_000 < DIRECT_UPLOAD < 50 * 2**20
+    assert UNZIPPED == 250 * 2**20
+    check_sizes(spec(), 250 * 2**20, LARGEST)
+    with pytest.raises(LimitError):
+        check_sizes(spec(), 250 * 2**20 + 1, LARGEST)
 
 
 def test_all_exceeded_limits_are_reported_together() -> None:
