@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -33,12 +34,23 @@ def logged(handler: Handler) -> Handler:
             logger.error(str(error), error=type(error).__name__)
             raise
         except Exception as error:
+            if type(error).__module__.startswith("pyarrow"):
+                raise _without_values(error) from None
             logger.exception(f"{type(error).__name__}: {error}")
             raise
         logger.info("done", result=result)
         return result
 
     return call
+
+
+def _without_values(error: Exception) -> PipelineError:
+    """Logs where an error of Arrow was raised, and returns one to raise: Arrow's message quotes values, even rows."""
+    steps = [f"{step.filename}:{step.lineno} {step.name}" for step in traceback.extract_tb(error.__traceback__)]
+    text = f"{type(error).__name__}: data could not be read or converted. Its message is not shown: it may have values."
+    logger.error(text, error=type(error).__name__, stack=steps)
+    own = [step for step in steps if "pyarrow" not in step]
+    return PipelineError(f"{text} Raised at {own[-1]}.")
 
 
 def checked(*needs: Callable[[], object]) -> Callable[[Handler], Handler]:

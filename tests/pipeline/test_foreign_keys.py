@@ -8,7 +8,8 @@ from pg8000.exceptions import DatabaseError
 from lambda_toolkit.pipeline.lambdas.load.warehouse import foreign_keys
 from lambda_toolkit.pipeline.lambdas.load.warehouse.foreign_keys import deferred_foreign_key_check
 from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import LIVE
-from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import connect, sqlstate, transaction
+from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import connect, transaction
+from lambda_toolkit.pipeline.lambdas.shared.postgres.server_errors import sqlstate
 
 KEYS = """
     SELECT conname, pg_get_constraintdef(oid), convalidated FROM pg_constraint

@@ -12,7 +12,8 @@ from pg8000.exceptions import DatabaseError
 from lambda_toolkit.pipeline.lambdas.extract.extraction import extract
 from lambda_toolkit.pipeline.lambdas.extract.source import postgres, snapshot
 from lambda_toolkit.pipeline.lambdas.shared.errors import SourceError
-from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import connect, sqlstate
+from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import connect
+from lambda_toolkit.pipeline.lambdas.shared.postgres.server_errors import sqlstate
 from tests.support.lake_contents import keys, manifest, objects
 
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from pg8000.exceptions import DatabaseError
 
 from lambda_toolkit.pipeline.lambdas.shared.errors import WarehouseError
-from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import connected, sqlstate
+from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import connected
+from lambda_toolkit.pipeline.lambdas.shared.postgres.server_errors import sqlstate
 from lambda_toolkit.pipeline.warehouse.ddl import statements
 from lambda_toolkit.pipeline.warehouse.sql_tokens import RESERVED
 from tests.support.pipeline import credentials_of

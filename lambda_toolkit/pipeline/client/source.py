@@ -36,6 +36,7 @@ def check_source(target: Target) -> SourceCheck:
     from lambda_toolkit.pipeline.lambdas.shared import declarations
     from lambda_toolkit.pipeline.lambdas.shared.errors import ConnectionFailedError
     from lambda_toolkit.pipeline.lambdas.shared.postgres import connection as postgres
+    from lambda_toolkit.pipeline.lambdas.shared.postgres.server_errors import message
 
     tables = declarations.parse(target.pipeline.tables).source.values()
     where = f"the environment variable {secret.environment}"
@@ -44,5 +45,5 @@ def check_source(target: Target) -> SourceCheck:
         with postgres.connected(credentials, connect_timeout=CONNECT_TIMEOUT) as connection:
             return SourceCheck(key_problems(connection, tables))
     except (ConnectionFailedError, DatabaseError, InterfaceError, OSError) as error:
-        reason = postgres.message(error) if isinstance(error, DatabaseError) else str(error)
+        reason = message(error) if isinstance(error, DatabaseError) else str(error)
         return SourceCheck(not_checked=f"the keys of the source were not checked: {reason.rstrip('.')}")

@@ -19,7 +19,8 @@ from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import (
 from lambda_toolkit.pipeline.lambdas.shared.declarations import FACT, Declarations, WarehouseTable
 from lambda_toolkit.pipeline.lambdas.shared.errors import WarehouseError
 from lambda_toolkit.pipeline.lambdas.shared.postgres import sql
-from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection, message, transaction
+from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection, transaction
+from lambda_toolkit.pipeline.lambdas.shared.postgres.server_errors import message
 from lambda_toolkit.pipeline.warehouse.create_table import CreateTable
 from lambda_toolkit.pipeline.warehouse.ddl import statements
 from lambda_toolkit.pipeline.warehouse.views import View, columns_of, difference, exists, is_view, views

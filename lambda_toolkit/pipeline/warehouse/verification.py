@@ -11,7 +11,8 @@ from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import CONTROL_TABLE
 from lambda_toolkit.pipeline.lambdas.shared.declarations import Declarations
 from lambda_toolkit.pipeline.lambdas.shared.errors import WarehouseError
 from lambda_toolkit.pipeline.lambdas.shared.postgres import sql
-from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection, message
+from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection
+from lambda_toolkit.pipeline.lambdas.shared.postgres.server_errors import message
 from lambda_toolkit.pipeline.warehouse.ddl import statements
 from lambda_toolkit.pipeline.warehouse.views import columns_of, difference, view_names, views
 

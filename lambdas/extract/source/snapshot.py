@@ -11,7 +11,8 @@ from pg8000.exceptions import DatabaseError
 from ...shared.errors import SourceError
 from ...shared.lake.manifest import SourceIdentity
 from ...shared.postgres import sql
-from ...shared.postgres.connection import Connection, message, sqlstate, transaction
+from ...shared.postgres.connection import Connection, transaction
+from ...shared.postgres.server_errors import message, sqlstate
 
 XID_HORIZON = 2**31  # transactions: an id that is older compares as newer, as ids have 32 bits and wrap around
 

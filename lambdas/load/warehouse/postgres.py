@@ -11,7 +11,8 @@ from pg8000.exceptions import DatabaseError
 from ...shared.declarations import CALENDAR, DIMENSION, FACT, Declarations, WarehouseTable
 from ...shared.lake.manifest import ProcessedManifest
 from ...shared.postgres import sql
-from ...shared.postgres.connection import Connection, message, sqlstate, transaction
+from ...shared.postgres.connection import Connection, transaction
+from ...shared.postgres.server_errors import message, sqlstate
 from . import dimensions, facts, ledger, pending, rejects, requirements
 from .changed_keys import stage_changed_keys
 from .interface import LedgerEntry, RefusedError, Staging

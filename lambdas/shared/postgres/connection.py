@@ -21,6 +21,7 @@ from scramp import ScramException
 from ..errors import ConnectionFailedError, PipelineError
 from .copy_rows import CallersError, Sink, Writer, given, whole_rows
 from .saslprep import prepared
+from .server_errors import message, sqlstate, without_values
 from .tls import PEM, SYSTEM, Tls, TlsError, tls_of
 
 CONNECT_TIMEOUT = 10.0  # seconds, for reaching the server and for its first answers
@@ -116,9 +117,12 @@ class Connection(pg8000.native.Connection):  # type: ignore[misc]  # pg8000 has 
             raise
 
     def handle_ERROR_RESPONSE(self, data: bytes, context: Any) -> None:  # noqa: N802  # pg8000's name
-        """Keeps the error by which the server ends the session: pg8000 then reads on, and reports the end alone."""
+        """Takes the values of rows out of an error, before it can reach a log, a message or a traceback.
+
+        Keeps the one by which the server ends the session: pg8000 then reads on, and reports the end alone.
+        """
         super().handle_ERROR_RESPONSE(data, context)
-        self._last_error = context.error
+        self._last_error = context.error = DatabaseError(without_values(context.error.args[0]))
 
     def _last_words(self) -> str:
         """What the server said before it closed the connection; empty where it said nothing."""
@@ -367,23 +371,6 @@ def transaction(connection: Connection, begin: str = "BEGIN") -> Iterator[None]:
             connection.run("ROLLBACK")
         raise
     connection.run("COMMIT")
-
-
-def sqlstate(error: DatabaseError) -> str:
-    """The five-character code of an error from the server; empty where it has none."""
-    return str(_fields(error).get("C", ""))
-
-
-def message(error: DatabaseError) -> str:
-    """The server's message, with its detail and its context."""
-    fields = _fields(error)
-    parts = [str(fields.get("M", error))]
-    parts += [str(fields[code]) for code in ("D", "W") if fields.get(code)]
-    return " · ".join(part.strip() for part in parts)
-
-
-def _fields(error: DatabaseError) -> Mapping[str, Any]:
-    return error.args[0] if error.args and isinstance(error.args[0], Mapping) else {}
 
 
 def _reason(error: BaseException) -> str:
