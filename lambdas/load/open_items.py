@@ -8,7 +8,7 @@ from ..shared.declarations import Declarations, WarehouseTable
 from ..shared.events import OpenCounts, OpenItem, RejectedResult
 from ..shared.postgres import sql
 from ..shared.postgres.connection import Connection
-from .warehouse.ledger import check_prepared
+from .warehouse.ledger import check_prepared, last_entry
 from .warehouse.requirements import Requirement, requirements
 from .warehouse.schemas import LIVE, SchemaNames
 from .warehouse.session import TableSql
@@ -55,6 +55,7 @@ def open_rows(
         tuple(batches),
         tuple(OpenItem(*row) for row in rejected),
         tuple(pending[:limit]),
+        last_entry(connection, schemas).batch,
     )
 
 

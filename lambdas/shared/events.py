@@ -306,6 +306,8 @@ class RejectedResult(Message):
     """Batches with rejected rows, which a replay may convert."""
     rejected: tuple[OpenItem, ...] = ()
     pending: tuple[OpenItem, ...] = ()
+    last_batch: int | None = None
+    """The last batch in the warehouse; null: none. Nothing is known of the rows of later ones."""
 
 
 # ------------------------------------------------------------------------------------------------------------- readers

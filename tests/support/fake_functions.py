@@ -51,7 +51,9 @@ class FakeAws:
             bucket = "ingestion" if "ingestion" in parameters["Bucket"] else "processed"
             keys = sorted(map(manifest_key, self.manifests[bucket]))
             return {
-                "Contents": [{"Key": key, "LastModified": INSTANT} for key in keys if key > parameters["StartAfter"]]
+                "Contents": [
+                    {"Key": key, "LastModified": INSTANT} for key in keys if key > parameters.get("StartAfter", "")
+                ]
             }
         number = int(parameters["Key"][-17:-5])
         return {"Body": io.BytesIO(json.dumps(self.manifests["processed"][number]).encode())}

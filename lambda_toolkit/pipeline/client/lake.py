@@ -26,6 +26,19 @@ def batches_after(aws: Aws, bucket: str, number: int) -> tuple[BatchListing, ...
         raise
 
 
+def has_bucket(aws: Aws, bucket: str) -> bool:
+    """Whether ``bucket`` exists. Raises AwsError where it may not be listed."""
+    from lambda_script import AwsError
+
+    try:
+        aws.call("s3", "list_objects_v2", Bucket=bucket, MaxKeys=1)
+    except AwsError as error:
+        if error.code == "NoSuchBucket":
+            return False
+        raise
+    return True
+
+
 def manifest(aws: Aws, bucket: str, number: int) -> Mapping[str, Any]:
     """The manifest of batch ``number``. Raises AwsError where there is none."""
     body = aws.call("s3", "get_object", Bucket=bucket, Key=manifest_key(number))["Body"].read()

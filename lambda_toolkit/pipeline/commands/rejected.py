@@ -5,6 +5,8 @@ from __future__ import annotations
 import click
 
 from lambda_toolkit.pipeline.client.invocation import call
+from lambda_toolkit.pipeline.client.lake import batches_after
+from lambda_toolkit.pipeline.client.target import Target
 from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_request
 from lambda_toolkit.pipeline.commands.shared.screen import counted
 from lambda_toolkit.pipeline.installed import program
@@ -28,8 +30,9 @@ def command(request: Request) -> int:
         if items:
             screen.table(title, _COLUMNS, [_cells(item) for item in items])
             _say_more(request, items, rows)
-    screen.say(_summary(found))
-    screen.document(found.to_json())
+    waiting = _not_loaded(target, found.last_batch or 0)
+    screen.say(_summary(found, waiting))
+    screen.document({**found.to_json(), "not_loaded": waiting})
     return DONE
 
 
@@ -46,11 +49,29 @@ def _say_more(request: Request, items: tuple[OpenItem, ...], rows: int) -> None:
         request.screen.say(f"... and {counted(rows - shown, 'row')} more")
 
 
-def _summary(found: RejectedResult) -> str:
+def _not_loaded(target: Target, last: int) -> list[int]:
+    """The batches that were extracted after batch ``last``."""
+    aws = target.aws()
+    found = batches_after(aws, target.pipeline.bucket_name("ingestion", aws.account_id), last)
+    return [batch.number for batch in found]
+
+
+def _summary(found: RejectedResult, not_loaded: list[int]) -> str:
+    """``not_loaded``: the extracted batches that the warehouse does not have yet."""
     counts = found.counts
-    if not counts.rejected and not counts.pending:
-        return "No row is outstanding: every row that was extracted is in the warehouse."
-    text = f"Outstanding: {counted(counts.rejected, 'rejected row')}, {counts.pending:,} pending."
+    if counts.rejected or counts.pending:
+        text = f"Outstanding: {counted(counts.rejected, 'rejected row')}, {counts.pending:,} pending."
+    elif found.last_batch is None and not not_loaded:
+        return f"Nothing was extracted yet: {program()} run"
+    elif not_loaded:
+        text = "No row of the batches in the warehouse is outstanding."
+    else:
+        return f"No row is outstanding: all that was extracted is in the warehouse, up to batch {found.last_batch}."
+    if not_loaded:
+        text += (
+            f" {counted(len(not_loaded), 'extracted batch', 'es')} not loaded yet, from batch {not_loaded[0]}: which "
+            f"of their rows will be outstanding is not known. See: {program()} status"
+        )
     if counts.rejected:
         text += f" After fixing and deploying the cause: {program()} replay"
     return text

@@ -10,7 +10,7 @@ import click
 
 from lambda_toolkit.pipeline.client.deployed import alarm_states, function_state, readable_time
 from lambda_toolkit.pipeline.client.follow import Follower
-from lambda_toolkit.pipeline.client.lake import batches_after
+from lambda_toolkit.pipeline.client.lake import batches_after, has_bucket
 from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_request
 from lambda_toolkit.pipeline.commands.shared.screen import counted
 from lambda_toolkit.pipeline.errors import CommandError
@@ -33,11 +33,10 @@ def command(request: Request) -> int:
             for f in document["functions"]
         ],
     )
-    batches = document["batches"]
-    screen.say(
-        "Last batch: "
-        + ", ".join(f"{step} {batches[step] if batches[step] is not None else 'none'}" for step in batches)
-    )
+    shown = {step: "none" if batch is None else batch for step, batch in document["batches"].items()}
+    if document["freshness"]["loaded_unknown"]:
+        shown["loaded"] = "unknown"
+    screen.say("Last batch: " + ", ".join(f"{step} {batch}" for step, batch in shown.items()))
     screen.say(document["freshness"]["summary"])
     if any(document["open"].values()):
         screen.say(
@@ -82,6 +81,27 @@ def status(follower: Follower, now: datetime) -> dict[str, Any]:
     }
 
 
+def _undeployed(follower: Follower) -> tuple[dict[str, int | None], dict[str, Any], LoadResult]:
+    """What remains of a pipeline whose functions are not all there: the buckets stay when it is destroyed."""
+    names = {"extracted": follower.bucket("ingestion"), "transformed": follower.bucket("processed")}
+    remaining = {step: bucket for step, bucket in names.items() if has_bucket(follower.aws, bucket)}
+    found = {step: batches_after(follower.aws, bucket, 0) for step, bucket in remaining.items()}
+    last = {step: found[step][-1].number if found.get(step) else None for step in names}
+    summary = f"Not deployed: {program()}"
+    if any(found.values()):
+        kept = ", ".join(f"{counted(len(found.get(step, ())), 'batch', 'es')} {step}" for step in names)
+        summary = (
+            f"Not deployed, and the buckets have {kept}. What of it the warehouse has is not known without load. "
+            f"To go on from there: {program()}"
+        )
+    elif remaining:
+        summary = (
+            f"Not deployed; there {'are buckets' if len(remaining) > 1 else 'is a bucket'} without a batch: {program()}"
+        )
+    freshness = {"fresh": False, "lag_seconds": None, "loaded_unknown": any(found.values()), "summary": summary}
+    return {**last, "loaded": None}, freshness, LoadResult()
+
+
 def _batches(
     follower: Follower, now: datetime, deployed: bool
 ) -> tuple[dict[str, int | None], dict[str, Any], LoadResult]:
@@ -90,8 +110,7 @@ def _batches(
     The lag is the age of the oldest batch that is extracted and not loaded, in seconds.
     """
     if not deployed:
-        freshness = {"fresh": False, "lag_seconds": None, "summary": f"Not deployed yet: {program()}"}
-        return {"extracted": None, "transformed": None, "loaded": None}, freshness, LoadResult()
+        return _undeployed(follower)
     try:
         report = follower.loaded()
         error_text = None
@@ -116,4 +135,5 @@ def _batches(
     else:
         summary = f"Nothing was extracted yet: {program()} run"
     fresh = bool(loaded) and not extracted and not error_text
-    return batches, {"fresh": fresh, "lag_seconds": lag, "summary": summary}, report
+    freshness = {"fresh": fresh, "lag_seconds": lag, "loaded_unknown": bool(error_text), "summary": summary}
+    return batches, freshness, report

@@ -102,7 +102,18 @@ def test_undeployed_function_is_reported():
         run(follower(FakeAws(deployed=False)))
     document = status(follower(FakeAws(deployed=False)), INSTANT)
     assert [function["state"] for function in document["functions"]] == ["not deployed"] * 3
-    assert "Not deployed yet" in document["freshness"]["summary"]
+    assert document["freshness"]["summary"].startswith("Not deployed; there are buckets without a batch")
+
+
+def test_status_without_functions_shows_what_the_buckets_have():
+    """Destroyed, with the data kept: nothing is said of the warehouse, which only load knows."""
+    aws = FakeAws(deployed=False)
+    aws.manifests["ingestion"] = {1: {}, 2: {}, 3: {}}
+    aws.manifests["processed"] = {1: {}}
+    document = status(follower(aws), INSTANT)
+    assert document["batches"] == {"extracted": 3, "transformed": 1, "loaded": None}
+    assert document["freshness"]["loaded_unknown"] is True
+    assert "the buckets have 3 batches extracted, 1 batch transformed" in document["freshness"]["summary"]
 
 
 def test_status_tells_how_old_what_waits_is():

@@ -11,7 +11,12 @@ import lambda_toolkit.pipeline.commands.rejected
 import lambda_toolkit.pipeline.commands.replay
 from lambda_toolkit.pipeline.client.replay import Replay
 from lambda_toolkit.pipeline.errors import CommandError
-from lambda_toolkit.pipeline.lambdas.shared.events import LoadReplayRequest, LoadReplayResult, RejectedResult
+from lambda_toolkit.pipeline.lambdas.shared.events import (
+    LoadReplayRequest,
+    LoadReplayResult,
+    OpenCounts,
+    RejectedResult,
+)
 from tests.support.fake_functions import FakeAws, follower
 
 OPEN = {"rejected": 1, "pending": 0}
@@ -77,18 +82,34 @@ def test_what_is_open_is_shown_as_people_read_it(monkeypatch):
         "pending": [{**pending, "reason": "not in dim_currency yet"}],
     }
     monkeypatch.setattr(lambda_toolkit.pipeline.commands.rejected, "call", lambda *_: RejectedResult.from_json(answer))
+    monkeypatch.setattr(lambda_toolkit.pipeline.commands.rejected, "_not_loaded", lambda *_: [])
     result = CliRunner().invoke(
         lambda_toolkit.pipeline.commands.rejected.command, ["--stage", "dev"], env={"AWS_DEFAULT_REGION": "eu-west-2"}
     )
     assert result.exit_code == 0, result.output
     for text in ("2022-13-45", "NULL", "... and 1,199 rows more", "not in dim_currency yet", "deploy.py replay"):
         assert text in result.stdout
-    monkeypatch.setattr(
-        lambda_toolkit.pipeline.commands.rejected,
-        "call",
-        lambda *_: RejectedResult(),
-    )
-    assert (
-        "No row is outstanding"
-        in CliRunner().invoke(lambda_toolkit.pipeline.commands.rejected.command, ["--stage", "dev"]).stdout
-    )
+
+
+@pytest.mark.parametrize(
+    ("result", "not_loaded", "says"),
+    [
+        (RejectedResult(last_batch=7), [], "all that was extracted is in the warehouse, up to batch 7."),
+        (RejectedResult(), [], "Nothing was extracted yet"),
+        (RejectedResult(), [1, 2], "2 extracted batches not loaded yet, from batch 1"),
+        (RejectedResult(last_batch=7), [8], "1 extracted batch not loaded yet, from batch 8"),
+        (
+            RejectedResult(OpenCounts(3, 1), last_batch=7),
+            [8, 9, 10],
+            "3 extracted batches not loaded yet, from batch 8",
+        ),
+    ],
+)
+def test_batches_that_are_not_loaded_are_no_success(monkeypatch, result, not_loaded, says):
+    """Of a batch that is not loaded nothing is known: what waits in the lake may be rejected."""
+    monkeypatch.setattr(lambda_toolkit.pipeline.commands.rejected, "call", lambda *_: result)
+    monkeypatch.setattr(lambda_toolkit.pipeline.commands.rejected, "_not_loaded", lambda *_: not_loaded)
+    command = lambda_toolkit.pipeline.commands.rejected.command
+    shown = CliRunner().invoke(command, ["--stage", "dev"], env={"AWS_DEFAULT_REGION": "eu-west-2"}).stdout
+    assert says in shown
+    assert ("all that" in shown) == (not not_loaded and result.last_batch is not None)
