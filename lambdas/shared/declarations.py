@@ -15,12 +15,16 @@ from typing import Any
 
 from .errors import DeclarationError
 from .expressions import Expression, parse_expression
+from .postgres.sql import MAX_IDENTIFIER
 
 TABLES_FILE = "tables.json"
 TABLES_FORMAT = 1  # of TABLES_FILE
 
 CALENDAR, DIMENSION, FACT = "calendar", "dimension", "fact"
 CALENDAR_COLUMNS = ("date_id", "year", "month", "day", "day_of_week", "day_name", "month_name", "quarter")
+
+# The columns of load's temporary tables, beside those of the published table.
+RESERVED_COLUMNS = ("_batch", "_deleted", "_present", "_record", "_version", "_was", "_was_deleted")
 
 EVERY_RUN, NEVER = timedelta(0), timedelta.max
 _INTERVALS: Mapping[str, timedelta] = {"every run": EVERY_RUN, "never": NEVER}
@@ -167,10 +171,26 @@ class Declarations:
 def parse(document: Mapping[str, Any]) -> Declarations:
     """The declarations in ``document``: its sections ``source`` and ``warehouse``.
 
-    Raises DeclarationError that names the table and the key.
+    Raises DeclarationError with every error, one a line; each begins with the table, such as ``[source.staff]``.
     """
-    source = {name: _source_table(name, entry) for name, entry in _section(document, "source").items()}
-    warehouse = {name: _warehouse_table(name, entry, source) for name, entry in _section(document, "warehouse").items()}
+    source: dict[str, SourceTable] = {}
+    warehouse: dict[str, WarehouseTable] = {}
+    errors: list[str] = []
+    for name, entry in _section(document, "source").items():
+        try:
+            source[name] = _source_table(name, entry)
+        except DeclarationError as error:
+            errors.append(str(error))
+    unread = set(document["source"]) - set(source)
+    for name, entry in _section(document, "warehouse").items():
+        try:
+            warehouse[name] = _warehouse_table(name, entry, source)
+        except DeclarationError as error:
+            read = {table for table in (entry.get("from"), *_keys(entry.get("join"))) if isinstance(table, str)}
+            if not unread & read:  # otherwise what it reads is reported already
+                errors.append(str(error))
+    if errors:
+        raise DeclarationError("\n".join(errors))
     return Declarations(MappingProxyType(source), MappingProxyType(warehouse))
 
 
@@ -208,6 +228,7 @@ def _section(document: Mapping[str, Any], name: str) -> Mapping[str, Mapping[str
 
 def _source_table(name: str, entry: Mapping[str, Any]) -> SourceTable:
     where = f"[source.{name}]"
+    _check_name(where, name)
     _check_keys(where, entry, frozenset({"key"}), frozenset({"deletes", "compare"}))
     by_content = _text(where, {"compare": "transactions", **entry}, "compare")
     if by_content not in ("transactions", "content"):
@@ -230,6 +251,7 @@ def _interval(where: str, text: str) -> timedelta:
 
 def _warehouse_table(name: str, entry: Mapping[str, Any], source: Mapping[str, SourceTable]) -> WarehouseTable:
     where = f"[warehouse.{name}]"
+    _check_name(where, name)
     kind = _text(where, entry, "kind")
     if kind not in _KEYS:
         raise DeclarationError(f"{where} `kind` must be one of {', '.join(_KEYS)}, not {kind!r}.")
@@ -246,15 +268,19 @@ def _warehouse_table(name: str, entry: Mapping[str, Any], source: Mapping[str, S
     for table in (base, *joins):
         if table not in source:
             raise DeclarationError(f"{where} reads the table `{table}`, which no [source.{table}] declares.")
-    columns = {}
+    columns, errors = {}, []
     for column, text in _texts(where, entry, "columns").items():
         try:
-            expression = parse_expression(text)
+            columns[column] = parse_expression(text)
         except ValueError as error:
-            raise DeclarationError(f"{where} column `{column}` = {text!r}: {error}.") from error
-        if expression.table is not None and expression.table not in joins:
-            raise DeclarationError(f"{where} column `{column}` names `{expression.table}`, which `join` does not.")
-        columns[column] = expression
+            errors.append(f"{where} column `{column}` = {text!r}: {error}.")
+            continue
+        if columns[column].table is not None and columns[column].table not in joins:
+            errors.append(f"{where} column `{column}` names `{columns[column].table}`, which `join` does not.")
+        if column in RESERVED_COLUMNS:
+            errors.append(f"{where} column `{column}` has a name that load uses itself: give it another.")
+    if errors:
+        raise DeclarationError("\n".join(errors))
     if columns.get(key) != Expression(source[base].key):
         raise DeclarationError(
             f"{where} `key` must be the column that holds {base}.{source[base].key} as it is; `{key}` is "
@@ -283,6 +309,15 @@ def _references(where: str, entry: Mapping[str, Any]) -> tuple[Reference, ...]:
         )
     except (KeyError, TypeError) as error:
         raise DeclarationError(f"{where} `references` must be a list of columns, table and keys: {error}.") from error
+
+
+def _keys(value: object) -> tuple[object, ...]:
+    return tuple(value) if isinstance(value, Mapping) else ()
+
+
+def _check_name(where: str, name: str) -> None:
+    if not 0 < len(name.encode()) <= MAX_IDENTIFIER or "\0" in name:
+        raise DeclarationError(f"{where} cannot be the name of a table: PostgreSQL's have 1 to {MAX_IDENTIFIER} bytes.")
 
 
 def _check_keys(where: str, entry: Mapping[str, Any], needed: frozenset[str], allowed: frozenset[str]) -> None:

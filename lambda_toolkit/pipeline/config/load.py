@@ -34,6 +34,8 @@ from lambda_toolkit.pipeline.config.role_policy import bucket_of
 from lambda_toolkit.pipeline.config.toml_reader import Problems, Values, read_table, undeclared
 from lambda_toolkit.pipeline.errors import ConfigurationError
 from lambda_toolkit.pipeline.installed import FUNCTIONS, PACKAGE_ROOT, SHARED, shipped_functions
+from lambda_toolkit.pipeline.lambdas.shared.declarations import parse
+from lambda_toolkit.pipeline.lambdas.shared.errors import DeclarationError
 
 DEFAULT_PATH = Path("config/pipeline.toml")
 HOST = "host"  # the runtime of the Python that deploys, for a stack on this machine
@@ -61,14 +63,29 @@ def load(path: Path, stage: str | None = None, environ: Mapping[str, str] | None
     values = read_table(problems, "", merged, FILE)
     pipeline = _pipeline(problems, path, stage_name(stage), environ or {}, merged, values)
     _check_references(problems, pipeline)
+    _check_tables(problems, pipeline)
     _check_limits(problems, pipeline)
     problems.raise_all()
     return pipeline
 
 
+def _check_tables(problems: Problems, pipeline: Pipeline) -> None:
+    """What the functions refuse of ``[source.*]`` and ``[warehouse.*]``, of tables in which nothing else is wrong."""
+    reported = problems.places()
+    if not all(pipeline.tables.values()):
+        return  # a section is missing, which is reported
+    try:
+        parse(pipeline.tables)
+    except DeclarationError as error:
+        for line in str(error).splitlines():
+            place, _, text = line.partition("] ")
+            if f"{place}]" not in reported:
+                problems.add(f"{place}]", text)
+
+
 def _parse(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise ConfigurationError(
             f"{path} does not exist. Run from the repository, or name it with --config."

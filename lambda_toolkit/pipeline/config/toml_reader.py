@@ -20,6 +20,7 @@ class Problems:
     def __init__(self, file: Path) -> None:
         self.file = file
         self._found: dict[str, None] = {}  # in order, each once
+        self._places: set[str] = set()
 
     def __len__(self) -> int:
         """How many there are."""
@@ -28,6 +29,11 @@ class Problems:
     def add(self, place: str, text: str) -> None:
         """Add the error ``text`` at ``place``, such as ``[functions.extract]``."""
         self._found[f"{self.file}: {place} {text}"] = None
+        self._places.add(place)
+
+    def places(self) -> frozenset[str]:
+        """The places where something is wrong, such as ``[source.staff]``."""
+        return frozenset(self._places)
 
     def raise_all(self) -> None:
         """Raise ConfigurationError with all of them, one a line; nothing where there is none."""

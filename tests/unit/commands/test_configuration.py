@@ -265,3 +265,54 @@ def test_health_event_and_canary_are_read_and_checked(tmp_path):
         load(written(tmp_path, unwatched))
     with pytest.raises(ConfigurationError, match="unknown key `weigth`"):
         load(written(tmp_path, text.replace("minutes = 5", "weigth = 0.5")))
+
+
+def test_errors_of_tables_name_the_file_and_come_together(tmp_path):
+    """All errors of [source.*] and [warehouse.*], with those of other sections, of the file that has them."""
+    text = DEFAULT_PATH.read_text(encoding="utf-8")
+    text = text.replace(
+        "[warehouse.dim_staff]", '[source.ghost]\nkey = "id"\ndeletes = "sometimes"\n\n[warehouse.dim_staff]'
+    )
+    text = text.replace("[warehouse.dim_design]", f'[source.{"t" * 64}]\nkey = "id"\n\n[warehouse.dim_design]')
+    text = text.replace("timeout = 600", "timeout = 6000", 1)
+    text += """
+[warehouse.dim_new]
+kind = "dimension"
+from = "staff"
+key = "staff_id"
+columns = { staff_id = "staff_id", a = "nowhere.x", b = "date(", _batch = "first_name" }
+
+[warehouse.dim_lost]
+kind = "dimension"
+from = "nothing"
+key = "id"
+columns = { id = "id" }
+"""
+    path = tmp_path / "config" / "pipeline.toml"
+    path.parent.mkdir()
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigurationError) as raised:
+        load(path)
+    lines = str(raised.value).splitlines()
+    assert all(line.startswith(f"{path}: [") for line in lines)
+    for says in (
+        "[source.ghost] `deletes` must be",
+        "cannot be the name of a table: PostgreSQL's have 1 to 63 bytes",
+        "[warehouse.dim_new] column `a` names `nowhere`, which `join` does not",
+        "[warehouse.dim_new] column `b` = 'date(': ",
+        "[warehouse.dim_new] column `_batch` has a name that load uses itself",
+        "[warehouse.dim_lost] reads the table `nothing`, which no [source.nothing] declares",
+        "6000",
+    ):
+        assert [line for line in lines if says in line], says
+
+
+def test_file_with_a_byte_order_mark_and_windows_line_ends_is_read(tmp_path):
+    path = tmp_path / "config" / "pipeline.toml"
+    path.parent.mkdir()
+    content = DEFAULT_PATH.read_bytes().replace(b"\n", b"\r\n")
+    path.write_bytes(b"\xef\xbb\xbf" + content)
+    assert load(path).tables == load(DEFAULT_PATH).tables
+    path.write_bytes(content.replace(b"totes", b"t\xe4tes"))
+    with pytest.raises(ConfigurationError, match="is not valid TOML: 'utf-8' codec can't decode"):
+        load(path)
