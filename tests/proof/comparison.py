@@ -153,7 +153,11 @@ def compare_lake(world: Simulation) -> None:
             earlier = before.written[table] if before else empty
             now = look.written[table]
             reported = _keys(world, tables[table]["changes"])
-            new = {key for key, transaction in now.items() if earlier.get(key) != transaction}
+            if table in look.secured:  # compared by content
+                rows = before.state[table] if before else {}
+                new = {key for key, row in look.state[table].items() if rows.get(key) != row}
+            else:
+                new = {key for key, transaction in now.items() if earlier.get(key) != transaction}
             whole = table in look.full or table in look.altered
             assert reported == new or (whole and new <= reported == set(now)), f"{table} in batch {look.batch}"
             assert _keys(world, tables[table]["deleted"]) == set(earlier) - set(now), f"{table} in batch {look.batch}"

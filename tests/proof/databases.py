@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,7 @@ MORE_DECLARED: dict[str, Any] = {
         "columns": {name: name for name in ("department_id", "department_name")},
     },
 }
+COPY = "proof_source_copy"
 _NAMES = {"source": "proof_source", "warehouse": "proof_warehouse"}
 
 
@@ -84,6 +86,8 @@ class Databases:
             source.run(MORE_COLUMNS)
             for table, column in OPTIONAL.items():
                 source.run(f"ALTER TABLE {table} ALTER COLUMN {column} DROP NOT NULL")
+            source.run("CREATE TYPE kind AS ENUM ('SALE', 'PURCHASE')")
+            source.run("ALTER TABLE transaction ALTER COLUMN transaction_type TYPE kind USING transaction_type::kind")
             source.run(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {READER}")
         with contextlib.closing(connect(self.credentials("warehouse"))) as warehouse:
             for place in (LIVE, BESIDE):
@@ -119,14 +123,31 @@ class Databases:
             time.sleep(0.001)
         return self.mortal(kind)
 
+    def copy_source(self, sessions: Iterable[Connection]) -> None:
+        """Keeps a copy of the source as it is now. ``sessions``: all that are connected to it, which end."""
+        self._end(sessions)
+        self._admin.run(f"DROP DATABASE IF EXISTS {COPY}")
+        self._admin.run(f"CREATE DATABASE {COPY} TEMPLATE {_NAMES['source']}")
+
+    def restore_source(self, sessions: Iterable[Connection]) -> None:
+        """Gives the copy the name of the source, which is dropped. ``sessions``: all that are connected to it."""
+        self._end(sessions)
+        self._admin.run(f"DROP DATABASE {_NAMES['source']} WITH (FORCE)")
+        self._admin.run(f"ALTER DATABASE {COPY} RENAME TO {_NAMES['source']}")
+
+    def _end(self, sessions: Iterable[Connection]) -> None:
+        for session in sessions:
+            session.close()
+            self._opened.remove(session)
+
     def close(self) -> None:
         """Closes every connection and drops both databases."""
         for connection in self._opened:
             with contextlib.suppress(InterfaceError, OSError):
                 connection.close()
         self._opened.clear()
-        for name in _NAMES.values():
-            self._admin.run(f"DROP DATABASE {name} WITH (FORCE)")
+        for name in (*_NAMES.values(), COPY):
+            self._admin.run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         self._admin.close()
 
     def _credentials(self, database: str, user: str | None = None, password: str | None = None) -> Credentials:

@@ -14,7 +14,8 @@ class Look:
     """The committed state of the source at the snapshot of a batch.
 
     ``written``: for each row the transaction that wrote it, so that one knows which rows are new without their content.
-    ``altered``: tables whose columns changed since the look before.
+    ``altered``: tables whose columns changed since the look before. ``secured``: those under a policy; ``state`` and
+    ``written`` have the rows that it shows.
     """
 
     batch: int
@@ -23,6 +24,7 @@ class Look:
     written: Mapping[str, Mapping[int, int]]
     full: frozenset[str] = frozenset()
     altered: frozenset[str] = frozenset()
+    secured: frozenset[str] = frozenset()
 
     @cached_property
     def star(self) -> Mapping[str, Mapping[int, StarRow | list[UnfitError]]]:

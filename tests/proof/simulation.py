@@ -121,6 +121,19 @@ class Simulation:
                 self.source.alter(what)
             case steps.Truncate():
                 self.source.truncate()
+            case steps.Refill():
+                self.source.refill()
+            case steps.Secure(table, rest):
+                self.source.secure(table, rest)
+            case steps.Copy():
+                self.source.copy([self.reader, self.quicker])
+                self._reconnect()
+            case steps.Restore() if self.source.has_copy:
+                self.source.restore([self.reader, self.quicker])
+                self._reconnect()
+                self.counts["restores"] += 1
+            case steps.Restore():
+                pass
             case steps.SetClock(hours):
                 self.time -= timedelta(hours=hours)
             case steps.Extract():
@@ -215,7 +228,7 @@ class Simulation:
         document = json.loads(self.read(self.buckets[0], manifest_key(batch)))
         altered = frozenset(table for table in KEYS if self.looks and self._described[table] != columns[table])
         self._described = columns
-        look = Look(batch, document["extracted_at"], state, written, full, altered)
+        look = Look(batch, document["extracted_at"], state, written, full, altered, frozenset(self.source.shown))
         if self.looks:  # whatever the clock does
             assert datetime.fromisoformat(look.extracted_at) > datetime.fromisoformat(self.looks[-1].extracted_at)
         self.looks.append(look)
@@ -280,6 +293,10 @@ class Simulation:
         """What must be in the warehouse once the batches up to ``until`` are."""
         return Oracle(self.looks[:until])
 
+    def _reconnect(self) -> None:
+        """Extract connects to the source again."""
+        self.reader, self.quicker = self.databases.mortal("source"), self.databases.mortal("source")
+
     def _replace(self, dead: CrashingConnection) -> None:
         """Another connection in the place of one that died."""
         if dead is self.loader:
@@ -290,11 +307,11 @@ class Simulation:
             self.quicker = self.databases.replacement(dead, "source")
 
 
-def _values(state: State) -> dict[str, dict[int, tuple[str | None, ...]]]:
+def _values(state: State) -> dict[str, dict[int, dict[str, str | None]]]:
     """The values alone, of the columns that were always there: a new column is no change of a row."""
     return {
         table: {
-            key: tuple(value for column, value in row.items() if not column.startswith("extra_"))
+            key: {column: value for column, value in row.items() if not column.startswith("extra_")}
             for key, row in rows.items()
         }
         for table, rows in state.items()

@@ -46,7 +46,11 @@ class End:
 
 @dataclass(frozen=True)
 class Alter:
-    """The schema drifts: ``add`` a column, ``default`` one with a value, ``widen`` a text, ``retype`` a needed one."""
+    """The schema drifts: ``add`` a column, ``default`` one with a value, ``widen`` a text, ``retype`` a needed one.
+
+    Or values change with no row written: ``swap`` the names of two columns, ``replace`` a column by one with a default,
+    ``relabel`` an enum whose labels change places.
+    """
 
     what: str
 
@@ -54,6 +58,29 @@ class Alter:
 @dataclass(frozen=True)
 class Truncate:
     """TRUNCATE of all payments, which no snapshot sees."""
+
+
+@dataclass(frozen=True)
+class Refill:
+    """In one transaction, TRUNCATE of all payments and COPY of them, changed, with FREEZE."""
+
+
+@dataclass(frozen=True)
+class Secure:
+    """A policy shows extract those rows of ``table`` whose key has this ``rest`` by 2; all rows where that is None."""
+
+    table: str
+    rest: int | None = None
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A copy of the source is made on its server; for that every session of the source ends."""
+
+
+@dataclass(frozen=True)
+class Restore:
+    """The last copy of the source, if there is one, is renamed to its name, after it is dropped."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +140,22 @@ class SetClock:
     hours: int
 
 
-Step = Do | Open | End | Alter | Truncate | Extract | Transform | Load | Rebuild | SetClock
+Step = (
+    Do
+    | Open
+    | End
+    | Alter
+    | Truncate
+    | Refill
+    | Secure
+    | Copy
+    | Restore
+    | Extract
+    | Transform
+    | Load
+    | Rebuild
+    | SetClock
+)
 History = Sequence[Step]
 
 _tables = st.sampled_from(list(KEYS))
@@ -163,7 +205,18 @@ _business: SearchStrategy[Step] = st.one_of(
     st.builds(Open, _others),
     _ends,
     _ends,
-    st.sampled_from([Alter("add"), Alter("default"), Alter("widen"), Alter("retype"), Truncate(), SetClock(1)]),
+    st.sampled_from(
+        [
+            *map(Alter, ("add", "default", "widen", "retype", "swap", "replace", "relabel")),
+            *(Secure(table, rest) for table in ("payment", "design") for rest in (0, 1, None)),
+            *(Truncate(), Refill(), SetClock(1)),
+        ]
+    ),
+)
+_restores = st.builds(  # rare, as a copy takes as long as half a history
+    lambda rare, changes: [Copy(), *changes, Extract(), Transform(), Load(), Restore()] if not rare else [],
+    st.integers(0, 3),
+    st.lists(_dos, min_size=1, max_size=3),
 )
 _put_crashes = st.builds(Crash, st.integers(1, 12), st.booleans())
 _sql_crashes = st.builds(Crash, st.integers(1, 150), st.booleans(), st.just(True))
@@ -183,6 +236,7 @@ _runs: SearchStrategy[list[Step]] = st.one_of(
     st.just([Extract(), Transform(), Rebuild()]),
     st.builds(lambda change: [change, Extract(during=Overtake()), Transform(), Load()], _dos),
     st.just([]),
+    _restores,
 )
 
 

@@ -35,6 +35,7 @@ SESSION: Mapping[str, str] = {
     "client_encoding": "UTF8",
     "extra_float_digits": "1",  # the shortest text that reads back as the same number
     "bytea_output": "hex",
+    "lc_monetary": "C",  # or a setting of the role or the database would change the text of money
     "search_path": "public",
     "statement_timeout": f"{STATEMENT_TIMEOUT}s",
     "lock_timeout": f"{LOCK_TIMEOUT}s",
