@@ -153,8 +153,18 @@ class Connection(pg8000.native.Connection):  # type: ignore[misc]  # pg8000 has 
         self._usock.settimeout(seconds)
 
     def copy_out(self, statement: str, sink: Sink) -> None:
-        """Runs ``COPY ... TO STDOUT``; calls ``sink`` with the bytes of one or more complete rows."""
-        self.run(statement, stream=Writer(sink))
+        """Runs ``COPY ... TO STDOUT``; calls ``sink`` with the bytes of one or more complete rows.
+
+        When ``sink`` raises, the connection is closed: the server would send the remaining rows before it listens.
+        """
+        try:
+            self.run(statement, stream=Writer(sink))
+        except DatabaseError:
+            raise
+        except BaseException:
+            with contextlib.suppress(InterfaceError, OSError):
+                self.close()
+            raise
 
     def copy_in(self, statement: str, chunks: Iterable[bytes]) -> int:
         """Runs ``COPY ... FROM STDIN`` with the bytes of ``chunks``; returns the number of rows copied.
