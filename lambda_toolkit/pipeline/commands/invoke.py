@@ -37,7 +37,7 @@ def _event(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {}
     try:
-        event = json.loads(path.read_text(encoding="utf-8"))
+        event = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise UsageError(f"There is no event file {path}.") from error
     except ValueError as error:

@@ -88,7 +88,7 @@ def schema_sql(pipeline: Pipeline) -> str:
     """The warehouse's schema, as it was written. Raises ConfigurationError where it cannot be read."""
     path = pipeline.root / SCHEMA
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise ConfigurationError(
             f"{path} does not exist. It holds the CREATE TABLE statements of what [warehouse] declares."

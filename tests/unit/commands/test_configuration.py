@@ -307,7 +307,7 @@ columns = { id = "id" }
         assert [line for line in lines if says in line], says
 
 
-def test_file_with_a_byte_order_mark_and_windows_line_ends_is_read(tmp_path):
+def test_byte_order_mark_and_windows_line_ends_are_read(tmp_path):
     path = tmp_path / "config" / "pipeline.toml"
     path.parent.mkdir()
     content = DEFAULT_PATH.read_bytes().replace(b"\n", b"\r\n")

@@ -106,5 +106,7 @@ def test_a_deploy_that_another_one_raced_says_so(capsys) -> None:
     show_report(Screen(), Report(done=(CHANGED,), failed=(failed,), skipped=(failed,)), "Deployed shop (dev)")
     shown = capsys.readouterr().out
     assert "Deployed shop (dev): 1 change made, 1 failed, 1 not tried." in shown
-    assert "another deploy may be running" in shown
-    assert "Fix the cause and rerun the command" in shown
+    assert "function shop: another process has just made or changed it" in shown
+    assert "Another deploy of this pipeline is under way. Wait until it has ended" in shown
+    assert "EntityAlreadyExists" not in shown
+    assert "Fix the cause" not in shown, "there is none but the other deploy"

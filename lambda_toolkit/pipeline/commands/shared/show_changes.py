@@ -12,7 +12,11 @@ if TYPE_CHECKING:
     from lambda_script import Change, Plan, Progress, Report
 
 SIGNS = {"create": "+", "update": "~", "delete": "-"}
-_RACED = ("AlreadyExists", "ResourceExistsException", "ResourceConflictException")  # codes of AWS
+_RACED = (  # codes of AWS: the resource was made, or is being changed, by another process
+    *("AlreadyExists", "ResourceExistsException", "ResourceConflictException", "AlreadyOwnedByYou"),
+    *("OperationAborted", "ConcurrentModification"),
+)
+_ALREADY = "another process has just made or changed it"
 WORDING: Wording = {  # the toolkit's remedies as options and commands
     Hint.ADOPT: "To adopt it, deploy once with --adopt.",
     Hint.DELETE_DATA: "To remove data too, add --delete-data.",
@@ -58,7 +62,8 @@ def show_progress(screen: Screen, progress: Progress) -> None:
     if progress.state == "done":
         screen.progress(f"{counted} {SIGNS[change.action]} {change.kind} {change.name}", color=COLORS[change.action])
     elif progress.state in ("failed", "skipped"):
-        screen.progress(f"{counted} ! {change.kind} {change.name}: {progress.worded(WORDING)}", color="red")
+        text = _ALREADY if is_raced(progress.message) else progress.worded(WORDING)
+        screen.progress(f"{counted} ! {change.kind} {change.name}: {text}", color="red")
 
 
 def report_document(report: Report) -> dict[str, Any]:
@@ -76,13 +81,21 @@ def show_report(screen: Screen, report: Report, verb: str) -> None:
     """The end of a deploy or destroy: how many changes, and each that was not made, with its reason."""
     screen.say(f"{verb}: {_counts(report)}.", bold=True)
     for failure in report.failed:
-        screen.say(f"! {failure.change.kind} {failure.change.name}: {failure.worded(WORDING)}", color="red", bold=True)
+        text = _ALREADY if is_raced(failure.message) else failure.worded(WORDING)
+        screen.say(f"! {failure.change.kind} {failure.change.name}: {text}", color="red", bold=True)
     for failure in report.skipped:
         screen.say(f"- not tried: {failure.change.kind} {failure.change.name}: {failure.message}", color="yellow")
     if not report.ok:
-        if any(raced in failure.message for failure in report.failed for raced in _RACED):
-            screen.say("What was to be made had just been made: another deploy may be running. Wait for it to end.")
-        screen.say("The rest is done. Fix the cause and rerun the command.")
+        raced = [is_raced(failure.message) for failure in report.failed]
+        if any(raced):
+            screen.say("Another deploy of this pipeline is under way. Wait until it has ended, and repeat the command.")
+        if not all(raced):
+            screen.say("The rest is done. Fix the cause and rerun the command.")
+
+
+def is_raced(message: str) -> bool:
+    """Whether the ``message`` of a failure says that another process changes the same resource."""
+    return any(code in message for code in _RACED)
 
 
 def _counts(report: Report) -> str:
