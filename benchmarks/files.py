@@ -31,14 +31,10 @@ class Files:
         self.put_object(Key=key, Body=file)
 
     def get_object(self, *, Key: str, **_: object) -> dict[str, object]:
-        """Reads a file."""
-        return {"Body": _Body((self._root / Key).read_bytes())}
-
-    def head_object(self, *, Key: str, **_: object) -> dict[str, object]:
-        """Whether a file exists. Raises ClientError where it does not."""
+        """Reads a file. Raises ClientError where it does not exist."""
         if not (self._root / Key).exists():
             raise self.exceptions.ClientError
-        return {}
+        return {"Body": _Body((self._root / Key).read_bytes())}
 
     def list_objects_v2(
         self, *, Prefix: str, StartAfter: str = "", MaxKeys: int = 1000, **_: object

@@ -269,7 +269,7 @@ MUTATIONS = (
     Mutation(
         "an unlisted manifest is not looked for",
         "lambdas/extract/extraction.py",
-        "    while lake.exists(manifest_key(last + 1)):",
+        "    while lake.get_optional(manifest_key(last + 1)) is not None:",
         "    while False:",
         "tests/pipeline/test_listing.py -k committed_after",
     ),

@@ -138,7 +138,7 @@ def _last_batch(lake: Lake) -> int | None:
     LakeError when S3 has the manifest of the next batch and does not list it.
     """
     last = lake.last_batch() or 0
-    while lake.exists(manifest_key(last + 1)):
+    while lake.get_optional(manifest_key(last + 1)) is not None:  # the answer to a HEAD would not say what is wrong
         listed = lake.last_batch() or 0  # another run may have committed it since
         if listed <= last:
             raise _unlisted(lake, last + 1)
