@@ -56,6 +56,7 @@ STRICTER = (
     r"is \S.*, and \S+ is ",  # types of which one is cast to the other
     r"is named twice",
     r"write STORED",
+    r"looks like a space",
 )
 
 
@@ -68,8 +69,9 @@ def server(postgres_server):
         yield connection
 
 
-# The values and functions in a DEFAULT, CHECK or GENERATED are the server's to check: prepare shows what it says.
-EXPRESSIONS = ("22P02", "22007", "42804", "42883", "42704", "42846")
+# What is in a DEFAULT, CHECK or GENERATED, and collations, are the server's to check: prepare shows what it says.
+EXPRESSIONS = ("22P02", "22007", "42804", "42883", "42704", "42846", "42601", "42703", "0A000")
+HAVE_EXPRESSIONS = re.compile("check|default|generated|collate", re.IGNORECASE)
 
 
 def by_the_server(connection, texts):
@@ -113,7 +115,10 @@ def compare(connection, text):
         assert isinstance(accepted, str) or any(re.search(known, str(error)) for known in STRICTER), f"{error}\n{text}"
         return False
     found = by_the_server(connection, [entry.statement for entry in entries])
-    assert found in EXPRESSIONS if isinstance(found, str) else found == by_the_reader(entries), f"{found}\n{text}"
+    if isinstance(found, str):
+        assert found in EXPRESSIONS and HAVE_EXPRESSIONS.search(text), f"{found}\n{text}"
+    else:
+        assert found == by_the_reader(entries), text
     return True
 
 
@@ -239,14 +244,14 @@ def test_schema_is_read_as_the_catalog_shows_it(server):
     counts = {True: 0, False: 0}
 
     @settings(
-        max_examples=300, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate, Phase.shrink]
+        max_examples=200, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate, Phase.shrink]
     )
     @given(schemas())
     def examine(text):
         counts[compare(server, text)] += 1
 
     examine()
-    assert min(counts.values()) > 40, counts
+    assert min(counts.values()) > 30, counts
 
 
 @pytest.mark.parametrize("kind", TYPES)

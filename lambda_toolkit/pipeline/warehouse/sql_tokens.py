@@ -39,6 +39,8 @@ _TOKEN = re.compile(
 """,
     re.VERBOSE | re.DOTALL,
 )
+# Characters that look like a space, or like nothing. PostgreSQL takes them for letters of a name.
+_UNSEEN = re.compile("[\u0080-\u00a0\u00ad\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff]")
 _CONTINUED = re.compile(r"[ \t\f]*[\n\r]\s*'")  # a string constant goes on in the next line
 
 
@@ -69,7 +71,7 @@ def tokens(text: str) -> Iterator[Token]:
 
     Raises WarehouseError with the line of what PostgreSQL would not read, or reads as something that is no schema.
     """
-    position, line = 0, 1
+    position, line = int(text.startswith("\ufeff")), 1  # an editor's byte order mark
     while position < len(text):
         if text.startswith("/*", position):
             end = _end_of_comment(text, position, line)
@@ -79,6 +81,9 @@ def tokens(text: str) -> Iterator[Token]:
                 _refuse_character(text, position, line)
             end = match.end()
             kind = "text" if match["dollar"] else str(match.lastgroup if match.lastgroup != "tag" else "text")
+            if kind == "word" and (unseen := _UNSEEN.search(match[0])):
+                code = f"U+{ord(unseen[0]):04X}"
+                raise WarehouseError(f"line {line}: {match[0]!r} contains {code}, which looks like a space: remove it.")
             if kind == "number" and re.match(rf"[{_LETTER}0-9$]", text[end : end + 1]):
                 raise WarehouseError(f"line {line}: {text[position : end + 1]!r}: a space is missing after the number.")
             if kind == "text" and _CONTINUED.match(text, end):

@@ -192,6 +192,7 @@ ONE_REFERS = "CREATE TABLE one (id int PRIMARY KEY, a int, b int REFERENCES"
         ("CREATE TABLE one (id int, order int)", 'order is a reserved word: write "order" in double quotes'),
         ("/* /* */ CREATE TABLE one (id int)", "line 1: the comment that begins here does not end"),
         ("CREATE TABLE one (id int DEFAULT 'x)", "line 1: the string constant that begins here does not end"),
+        ("CREATE TABLE one (id\u00a0int)", r"line 1: .* contains U\+00A0, which looks like a space"),
         ("CREATE TABLE one (id int);\n\\d one", "line 2: commands of psql are not SQL"),
     ],
 )
@@ -204,7 +205,7 @@ def test_schema_that_cannot_be_loaded_is_refused_with_its_line(schema, says):
 
 def test_a_statement_is_run_as_it_was_written_without_comments():
     constant = "E'it\\'s; --no comment'"
-    text = f'-- first\nCREATE TABLE t (a /* one /* nested */ */ text DEFAULT {constant}, -- last\n"B /* c" int) ;'
+    text = f'\ufeff-- first\nCREATE TABLE t (a /* one /* nested */ */ text DEFAULT {constant}, -- last\n"B /* c" int) ;'
     [entry] = tables(text).values()
     assert entry.statement == f'CREATE TABLE t (a text DEFAULT {constant}, "B /* c" int)'
     assert list(entry.columns) == ["a", "B /* c"]
