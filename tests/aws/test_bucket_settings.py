@@ -41,6 +41,7 @@ def test_new_bucket_is_private_encrypted_versioned_and_tls_only(aws, client, rec
     [statement] = statements(client)
     assert (statement["Effect"], statement["Principal"], statement["Action"]) == ("Deny", "*", "s3:*")
     assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    assert json.loads(s3.get_bucket_policy(Bucket="my-lake")["Policy"])["Version"] == "2012-10-17"
     rules = {rule["ID"]: rule for rule in s3.get_bucket_lifecycle_configuration(Bucket="my-lake")["Rules"]}
     assert rules["lambda-script:uploads"]["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 7}
     assert rules["lambda-script:archive"]["Transitions"] == [{"Days": 90, "StorageClass": "GLACIER_IR"}]

@@ -6,6 +6,8 @@ import pytest
 
 from lambda_script import Alarm, Canary, DeployError, LimitError
 from lambda_toolkit.deploy.execute import execute
+from lambda_toolkit.deploy.plan import make_plan
+from lambda_toolkit.spec.model import BucketSpec, Deployment, SecretSpec
 
 WATCHED = {"alarms": [Alarm("errors", "Errors")], "canary": Canary(weight=0.1, minutes=10)}
 
@@ -55,6 +57,20 @@ def test_the_first_version_needs_no_canary(script, client, fake_time) -> None:
     script(**WATCHED).deploy()
     assert alias(client)["version"] == "1"
     assert fake_time.seconds < 10
+
+
+def test_a_checked_function_waits_for_what_its_check_may_use(aws, script) -> None:
+    """Buckets, secrets and the canary's alarms, but not what the deployment removes or another function has."""
+    checked = script(**WATCHED, health_event={"ping": 1}).spec
+    other = script(function_name_template="other", alarms=[Alarm("errors", "Errors")]).spec
+    buckets, secrets = (BucketSpec("my-lake"),), (SecretSpec("my/source", value="x"),)
+    plan = make_plan(aws, Deployment((checked, other), buckets=buckets, secrets=secrets))
+    changes = {change.key: change for change in plan.changes}
+    after = changes["function", "my-function"].after
+    assert {("bucket", "my-lake"), ("secret", "my/source"), ("alarm", "my-function-errors")} <= after
+    assert ("role", "my-function-role") in after, "as without a check"
+    assert ("alarm", "other-errors") not in after
+    assert not {("bucket", "my-lake"), ("secret", "my/source")} & changes["function", "other"].after
 
 
 def test_a_quiet_canary_takes_all_calls_after_its_minutes(released, client, fake_time, recorder) -> None:

@@ -57,12 +57,13 @@ def test_rule_pattern_is_a_difference_but_its_description_stays(script, client) 
     script(schedule="@daily").deploy()
     events = client("events")
     pattern = json.dumps({"source": ["aws.s3"]})
-    events.put_rule(Name=RULE, ScheduleExpression="cron(0 0 * * ? *)", EventPattern=pattern, Description="mine")
+    ours = {"Description": "mine", "RoleArn": "arn:aws:iam::123456789012:role/mine"}
+    events.put_rule(Name=RULE, ScheduleExpression="cron(0 0 * * ? *)", EventPattern=pattern, **ours)
     assert [line.partition(":")[0] for line in shown(script(schedule="@daily").plan())] == ["event_pattern"]
     script(schedule="@daily").deploy()
     rule = events.describe_rule(Name=RULE)
     assert not rule.get("EventPattern")
-    assert rule["Description"] == "mine"
+    assert {key: rule[key] for key in ours} == ours
     assert not script(schedule="@daily").plan()
 
 
@@ -89,7 +90,10 @@ def test_target_input_is_a_difference_and_its_queue_is_kept(script, client) -> N
     script(schedule="@daily").deploy()
     events = client("events")
     [target] = events.list_targets_by_rule(Rule=RULE)["Targets"]
-    queue = {"DeadLetterConfig": {"Arn": "arn:aws:sqs:eu-west-2:123456789012:lost"}}
+    queue = {
+        "DeadLetterConfig": {"Arn": "arn:aws:sqs:eu-west-2:123456789012:lost"},
+        "RetryPolicy": {"MaximumRetryAttempts": 3, "MaximumEventAgeInSeconds": 600},
+    }
     events.put_targets(Rule=RULE, Targets=[{**target, **queue}])
     assert not script(schedule="@daily").plan()
     events.put_targets(Rule=RULE, Targets=[{**target, **queue, "Input": '{"mode": "all"}'}])
@@ -97,7 +101,13 @@ def test_target_input_is_a_difference_and_its_queue_is_kept(script, client) -> N
     script(schedule="@daily").deploy()
     [target] = events.list_targets_by_rule(Rule=RULE)["Targets"]
     assert "Input" not in target
-    assert target["DeadLetterConfig"] == queue["DeadLetterConfig"]
+    assert {key: target[key] for key in queue} == queue
+    for other in ({"InputPath": "$.detail"}, {"InputTransformer": {"InputTemplate": '"x"'}}):
+        events.put_targets(Rule=RULE, Targets=[{**target, **other}])
+        [difference] = shown(script(schedule="@daily").plan())
+        assert difference.endswith(" -> none")
+        script(schedule="@daily").deploy()
+        assert events.list_targets_by_rule(Rule=RULE)["Targets"] == [target]
 
 
 def test_a_policy_of_one_statement_without_a_list(aws, client) -> None:

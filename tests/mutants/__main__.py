@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -26,6 +27,8 @@ NOT_USED = ("tests/unit/documentation", "tests/unit/benchmarks")
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status: 0, 1 when a mutant survived that matters, 130 after Ctrl-C."""
     asked = _parser().parse_args(arguments)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
         if not (asked.list or asked.as_collected):
             _collect(asked.suites, asked.fresh)
