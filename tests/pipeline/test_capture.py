@@ -10,6 +10,7 @@ import pytest
 from lambda_toolkit.pipeline.lambdas.extract.source import snapshot
 from lambda_toolkit.pipeline.lambdas.shared.declarations import parse
 from lambda_toolkit.pipeline.lambdas.shared.errors import SourceError
+from lambda_toolkit.pipeline.lambdas.shared.lake.parquet import UNREADABLE
 from lambda_toolkit.pipeline.lambdas.shared.lake.store import Lake
 from tests.support.lake_contents import keys, manifest, objects
 from tests.support.repository import configuration
@@ -330,7 +331,7 @@ def test_table_may_have_more_timestamps_than_function_arguments(pipeline):
     pipeline.admin.run("UPDATE currency SET t59 = 'infinity' WHERE currency_id = 1")
     assert pipeline.extract().rows["currency"] == 3
     rows = pipeline.ingestion.table(manifest(pipeline.ingestion, 1).tables["currency"].changes.key).to_pylist()
-    assert [json.loads(row["_unreadable"]) for row in rows if row["_unreadable"]] == [{"t59": "infinity"}]
+    assert [json.loads(row[UNREADABLE]) for row in rows if row[UNREADABLE]] == [{"t59": "infinity"}]
 
 
 def test_rows_without_a_recorded_write_are_refused(pipeline):
@@ -346,3 +347,18 @@ def test_rows_without_a_recorded_write_are_refused(pipeline):
         pipeline.extract()
     assert pipeline.extract(full=frozenset({"payment"})).rows == {"payment": 12}
     assert pipeline.extract().batch is None
+
+
+def test_columns_may_have_any_name(pipeline):
+    """Those that a file of the lake has for itself, too, and a change of such a column is found."""
+    names = ("_unreadable", "_again", "_will_be_reread", "_key", "_row_hash", "_batch", "_deleted", "select", "é")
+    added = ", ".join(f"ADD COLUMN \"{name}\" text DEFAULT '{name}'" for name in names)
+    pipeline.admin.run(f"ALTER TABLE currency {added}")
+    pipeline.run()
+    pipeline.admin.run("UPDATE currency SET \"_unreadable\" = 'infinity', \"_again\" = 'x' WHERE currency_id = 1")
+    assert pipeline.extract().rows == {"currency": 1}
+    (row,) = pipeline.ingestion.table(manifest(pipeline.ingestion, 2).tables["currency"].changes.key).to_pylist()
+    assert {name: row[name] for name in names} == {name: name for name in names} | {
+        "_unreadable": "infinity",
+        "_again": "x",
+    }

@@ -14,12 +14,13 @@ import pyarrow as pa
 
 from ...shared.declarations import SourceTable
 from ...shared.lake.manifest import SourceIdentity
+from ...shared.lake.parquet import own_field
 from ..row_set import RowSet
 from .catalog import TableInfo
 from .reader import Consumer, lake_schema
 
-XMIN, WILL_BE_REREAD = "xmin", "_will_be_reread"  # fields beside the columns; neither is stored with them
-KEY, ROW_HASH = "_key", "_row_hash"  # fields before the columns, where rows are compared by a hash
+XMIN, WILL_BE_REREAD = "xmin", own_field("_will_be_reread")  # fields beside the columns; neither is stored with them
+KEY, ROW_HASH = own_field("_key"), own_field("_row_hash")  # before the columns, where rows are compared by a hash
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,15 @@ from ..expressions import MAX_PRECISION
 SPOOL_BYTES = 32 * 1024 * 1024  # a larger file moves from memory to disk
 ROW_GROUP = 256 * 1024  # rows
 _DIGEST_BLOCK = 1024 * 1024  # bytes
-UNREADABLE = "_unreadable"  # a column of JSON {column: text}: values that the Arrow type cannot represent; else NULL
+
+
+def own_field(name: str) -> str:
+    """The name of a field of the pipeline beside PostgreSQL's columns: longer than theirs, which end at 63 bytes."""
+    return name.ljust(64, "_")
+
+
+UNREADABLE = own_field("_unreadable")
+"""A column of JSON {column: text}: values that the Arrow type cannot represent; else NULL."""
 PLAIN_NUMERIC = pa.decimal128(MAX_PRECISION, 10)  # a numeric without precision, or with more than decimal128 has
 _EXACT: Mapping[str, pa.DataType] = {
     "smallint": pa.int16(),
