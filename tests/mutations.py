@@ -28,6 +28,7 @@ TIMEOUT = 600  # seconds for one mutation's tests
 CAPTURE = "tests/pipeline/test_capture.py"
 LOADING = "tests/pipeline/test_loading.py"
 VALUES = "tests/pipeline/test_transform.py"
+SERVER_VALUES = "tests/pipeline/test_values.py"
 REFERENCES = "tests/pipeline/test_dimension_references.py"
 SCHEMA_READER = "tests/pipeline/test_schema_reader.py"
 CONCURRENCY = "tests/proof/test_concurrency.py"
@@ -318,17 +319,66 @@ MUTATIONS = (
     ),
     Mutation(
         "30 February is 2 March",
-        "lambdas/transform/columns/cast.py",
+        "lambdas/transform/columns/times.py",
         "    days = pc.if_else(pc.fill_null(exact, False), times, pa.scalar(None, times.type)).cast(pa.date32())",
         "    days = times.cast(pa.date32())",
-        f"{VALUES} tests/pipeline/test_cast.py -k 'rejected or date'",
+        f"{VALUES} {SERVER_VALUES}",
     ),
     Mutation(
         "prices are rounded to fit",
-        "lambdas/transform/columns/cast.py",
+        "lambdas/transform/columns/numbers.py",
         "        fits = pc.and_kleene(fits, pc.equal(pc.round(wide, ndigits=scale), wide))",
         "        pass",
-        f"{VALUES} tests/pipeline/test_cast.py",
+        f"{VALUES} {SERVER_VALUES}",
+    ),
+    Mutation(
+        "a decimal becomes a float by way of Arrow's cast",
+        "lambdas/transform/columns/numbers.py",
+        "        return CastResult(values.cast(pa.string()).cast(to))",
+        "        return CastResult(values.cast(to))",
+        SERVER_VALUES,
+    ),
+    Mutation(
+        "a text loses the byte order mark it begins with",
+        "lambdas/extract/source/reader.py",
+        "            text = _MARK + text",
+        "            pass",
+        SERVER_VALUES,
+    ),
+    Mutation(
+        "a float is written as Python writes it",
+        "lambdas/shared/postgres_text.py",
+        "    while not low < abs(Fraction(number)) < high:",
+        "    while False:",
+        SERVER_VALUES,
+    ),
+    Mutation(
+        "a reference outside the key's type raises",
+        "lambdas/transform/columns/convert.py",
+        "            return one[0].cast(pa.int64()), other[0].cast(pa.int64())",
+        "            return one[0].cast(other[0].type), other[0]",
+        "tests/unit/lambdas/test_column_functions.py -k reference",
+    ),
+    Mutation(
+        "values without equality are compared as they are",
+        "lambdas/load/warehouse/session.py",
+        "is_compared_as_text(table.types[name].type)",
+        "False",
+        "tests/pipeline/test_type_pairs.py",
+    ),
+    Mutation(
+        "keys of the lake are sought in Arrow's notation",
+        "lambdas/load/warehouse/read_ahead.py",
+        "postgres_text(part[key], key_type)",
+        "part[key].cast(pa.string())",
+        "tests/pipeline/test_type_pairs.py",
+    ),
+    Mutation(
+        "a deleted key that does not fit the warehouse is loaded",
+        "lambdas/transform/batch.py",
+        "wanted.type).values.drop_null()",
+        'wanted.type.replace("integer", "bigint")).values.drop_null()',
+        "tests/pipeline/test_type_pairs.py",
     ),
     Mutation(
         "a batch whose event was missed is not looked for",

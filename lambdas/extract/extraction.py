@@ -16,7 +16,7 @@ from ..shared.lake.store import Lake
 from .capture.by_transaction import capture
 from .capture.change_file import store, upload
 from .row_set import ReferencedBy, Referencing, RowSet, WrittenSince, intersection, union
-from .source.catalog import TableInfo, check_needed, drift
+from .source.catalog import TableInfo, check_conversions, check_needed, drift
 from .source.interface import RowCounts, Source, SourceSnapshot
 from .source.reader import lake_schema
 from .table_plan import DEFAULT_LIMITS, Budget, Captured, CaptureRun, Complete, Limits, TablePlan, stored_state
@@ -172,6 +172,7 @@ def _plans(
     """
     needed = declarations.needed_columns()
     described = snapshot.describe(declarations.source.values())
+    check_conversions(declarations, described)
     # Where there is no batch before, every table is refreshed in full and this is not used.
     since = WrittenSince((before.source if before else snapshot.position()).snapshot_xmin)
     plans = {}

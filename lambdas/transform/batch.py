@@ -27,7 +27,8 @@ from ..shared.lake.manifest import (
 from ..shared.lake.object_keys import DATA, DELETED, REJECTED, batch_folder, manifest_key, revision_key
 from ..shared.lake.parquet import ParquetPart, arrow_type
 from ..shared.lake.store import Lake
-from .columns.convert import convert
+from .columns.cast import cast_column
+from .columns.convert import SourceRows, convert
 from .columns.date_dimension import date_dimension
 from .columns.rejects import REJECTS_SCHEMA
 
@@ -169,11 +170,12 @@ class BatchTransform:
         rejects: ParquetPart | None = None
         rejected_rows, dates = 0, []
         with ExitStack() as stack:
-            joined: dict[str, pa.Table] = {}
+            joined: dict[str, SourceRows] = {}
             for rows in self._source_rows(table):
                 if table.joins and not joined:
-                    joined = {name: self._all_rows(name) for name in table.joins}
-                converted = convert(table, rows, joined, self._keys, self._calendars)
+                    joined = {name: SourceRows(self._all_rows(name), self._types(name)) for name in table.joins}
+                source = SourceRows(rows, self._types(str(table.source)))
+                converted = convert(table, source, joined, self._keys, self._calendars)
                 if converted.rejected_rows:
                     rejects = rejects or stack.enter_context(ParquetPart(REJECTS_SCHEMA))
                     rejects.write(converted.rejects)
@@ -233,10 +235,24 @@ class BatchTransform:
         files = self._files(table.source)
         if files is None or files.deleted is None:
             return None
-        rows = self.ingestion.table(files.deleted.key).rename_columns([table.key])
+        rows = self._warehouse_keys(table, self.ingestion.table(files.deleted.key))
+        if not rows.num_rows:
+            return None
         with ParquetPart(rows.schema) as part:
             part.write(rows)
             return DataFile(self._store(table, part, DELETED), part.rows)
+
+    def _warehouse_keys(self, table: WarehouseTable, rows: pa.Table) -> pa.Table:
+        """The keys as the warehouse has them; without those that do not fit its type, whose rows were rejected."""
+        keys, wanted = rows.column(0), table.types.get(table.key)
+        if wanted is not None:
+            source = str(table.source)
+            keys = cast_column(keys, self._types(source)[self._keys[source]], wanted.type).values.drop_null()
+        return pa.table({table.key: keys})
+
+    def _types(self, name: str) -> Mapping[str, str]:
+        """Column -> PostgreSQL type of a source table at this batch."""
+        return self.source.tables[name].columns
 
     def _files(self, name: str | None) -> TableFiles | None:
         return self.source.tables.get(name) if name else None

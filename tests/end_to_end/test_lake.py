@@ -49,7 +49,8 @@ def same(found: pd.DataFrame, expected: pd.DataFrame) -> None:
 
 
 def test_prices_are_decimals_and_times_keep_their_milliseconds(lake):
-    assert pa.types.is_decimal(lake.source("sales_order").schema.field("unit_price").type)
+    """In the warehouse's types; a numeric without precision is text as the source writes it."""
+    assert pa.types.is_string(lake.source("sales_order").schema.field("unit_price").type)
     schema = lake.warehouse("fact_sales_order").schema
     assert schema.field("unit_price").type == pa.decimal128(10, 2)
     assert pa.types.is_date32(schema.field("agreed_delivery_date").type)

@@ -64,7 +64,7 @@ def equal(pipeline) -> None:
             state[row["payment_id"]] = row["payment_amount"]
         for key in keys(pipeline.ingestion, batch, "payment", "deleted"):
             del state[key]
-    assert state == dict(pipeline.admin.rows("SELECT payment_id, payment_amount FROM payment"))
+    assert state == dict(pipeline.admin.rows("SELECT payment_id, payment_amount::text FROM payment"))
 
 
 def finish(pipeline, limits=SMALL) -> None:

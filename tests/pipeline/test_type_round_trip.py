@@ -92,7 +92,7 @@ NOWHERE = "the lake's type cannot represent this value"
         ("agreed_delivery_date", "2022-13-45", "not a date of the form yyyy-mm-dd"),
         ("agreed_delivery_date", "infinity", "not a date of the form yyyy-mm-dd"),
         ("agreed_delivery_date", "", "not a date of the form yyyy-mm-dd"),
-        ("unit_price", "NaN", NOWHERE),
+        ("unit_price", "NaN", "does not fit numeric(10, 2)"),
         ("unit_price", "100000000", "does not fit numeric(10, 2)"),
         ("unit_price", "0.001", "does not fit numeric(10, 2)"),
     ],

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from ...shared.conversions import base_type, refused_columns
+from ...shared.declarations import Declarations
 from ...shared.errors import SourceError
 from ...shared.expressions import EXPRESSIONS, Expression
-from ...shared.lake.parquet import PLAIN_NUMERIC, arrow_type, base_type
+from ...shared.lake.parquet import arrow_type
 from ...shared.postgres import sql
 
 _WITHOUT_XMIN: Mapping[str, str] = {"v": "a view", "m": "a materialized view", "f": "a foreign table"}
@@ -36,6 +38,19 @@ class Column:
         """The type in the lake."""
         return arrow_type(self.type)
 
+    def value(self) -> sql.Fragment:
+        """The column of the row ``t``; an xml as it was stored, whose output leaves out the declared encoding."""
+        name = sql.columns([self.name], of="t")
+        return sql.compose("$c::text", c=name) if self.type == "xml" else name
+
+    def key_value(self) -> sql.Fragment:
+        """The column of the row ``t`` as a key: equal keys are the same in the lake.
+
+        A numeric that the lake stores as text is read without the zeros at its end: 1.0 and 1 are the same key.
+        """
+        plain = self.base_type == "numeric" and pa.types.is_string(self.arrow)
+        return sql.compose("trim_scale($c)", c=self.value()) if plain else self.value()
+
     def representable_condition(self) -> sql.Fragment | None:
         """The condition that the lake's type can represent the value; None where it represents every value.
 
@@ -44,8 +59,6 @@ class Column:
         column = sql.columns([self.name], of="t")
         if pa.types.is_date(self.arrow) or pa.types.is_timestamp(self.arrow):
             return sql.compose("($c >= '0001-01-01' AND $c < '10000-01-01')", c=column)
-        if self.arrow == PLAIN_NUMERIC and self.type != "numeric(38,10)":
-            return sql.compose("($c > -1e28 AND $c < 1e28 AND $c = round($c, 10))", c=column)
         if pa.types.is_decimal(self.arrow):
             return sql.compose("($c <> 'NaN')", c=column)
         return None
@@ -79,10 +92,14 @@ class TableInfo:
     row_security: bool = False
     """Whether policies decide which rows this user sees: others appear and disappear that no transaction wrote."""
 
+    def column(self, name: str) -> Column:
+        """The column of that name."""
+        return next(column for column in self.columns if column.name == name)
+
     @property
     def key_column(self) -> Column:
         """The key's column."""
-        return next(column for column in self.columns if column.name == self.key)
+        return self.column(self.key)
 
     @property
     def key_field(self) -> pa.Field:
@@ -166,6 +183,14 @@ def check_needed(
                 "extracted. Change it back; or, when the warehouse's column can hold the new type, invoke extract once "
                 f'with the event {{"accept_types": ["{table}.{name}"]}}.'
             )
+
+
+def check_conversions(declarations: Declarations, described: Mapping[str, TableInfo]) -> None:
+    """Refuses columns of a type whose values the warehouse's columns cannot have. Raises SourceError that names all."""
+    types = {name: {column.name: column.type for column in info.columns} for name, info in described.items()}
+    refused = list(refused_columns(declarations, types))
+    if refused:
+        raise SourceError(" ".join((*refused, "Nothing was extracted.")))
 
 
 def _same_type(one: Column, other: Column) -> bool:

@@ -10,6 +10,7 @@ from typing import assert_never
 
 import pyarrow as pa
 
+from ...shared.conversions import is_text
 from ...shared.postgres import sql
 from ..row_set import (
     AllRows,
@@ -59,18 +60,20 @@ def condition(rows: RowSet, table: TableInfo, tables: Mapping[str, TableInfo]) -
             constants = sql.joined(", ", [sql.constant(key) for key in keys])
             return sql.compose("t.$key IN ($keys)", key=sql.identifier(table.key), keys=constants)
         case Referencing(column, name, referenced):
+            mine, key = _comparable(table.column(column), tables[name].key_column)
             return sql.compose(
-                "t.$column IN (SELECT t.$key FROM $table AS t WHERE $rows)",
-                column=sql.identifier(column),
-                key=sql.identifier(tables[name].key),
+                "$column IN (SELECT $key FROM $table AS t WHERE $rows)",
+                column=mine,
+                key=key,
                 table=sql.table(name),
                 rows=condition(referenced, tables[name], tables),
             )
         case ReferencedBy(name, column, referencing):
+            theirs, key = _comparable(tables[name].column(column), table.key_column)
             return sql.compose(
-                "t.$key IN (SELECT t.$column FROM $table AS t WHERE $rows)",
-                key=sql.identifier(table.key),
-                column=sql.identifier(column),
+                "$key IN (SELECT $column FROM $table AS t WHERE $rows)",
+                key=key,
+                column=theirs,
                 table=sql.table(name),
                 rows=condition(referencing, tables[name], tables),
             )
@@ -88,18 +91,25 @@ def _combined(
     return sql.compose("($combined)", combined=sql.joined(operator, conditions))
 
 
+def _comparable(column: Column, key: Column) -> tuple[sql.Fragment, sql.Fragment]:
+    """A column of a row ``t`` and a key of another, as transform compares them: a text with the text of the other."""
+    if is_text(column.type) == is_text(key.type):
+        return column.value(), key.value()
+    return sql.compose("$c::text", c=column.value()), sql.compose("$c::text", c=key.key_value())
+
+
 def ordering(column: Column) -> sql.Fragment:
     """The expression that sorts and compares the key ``column`` of the row ``t`` as Arrow does.
 
     A key that the lake stores as text is sorted by its bytes, whatever the database's collation: ``COLLATE "C"``
     (https://www.postgresql.org/docs/current/collation.html). A uuid is sorted by its bytes without that.
     """
-    name = sql.columns([column.name], of="t")
+    name = column.key_value()
     if not pa.types.is_string(column.arrow) or column.type == "uuid":
         return name
     if column.base_type in ("text", "character varying"):
-        return sql.compose('(t.$c COLLATE "C")', c=sql.identifier(column.name))
-    return sql.compose("(format('%s', t.$c) COLLATE \"C\")", c=sql.identifier(column.name))
+        return sql.compose('($c COLLATE "C")', c=name)
+    return sql.compose("(format('%s', $c) COLLATE \"C\")", c=name)
 
 
 def beyond(column: Column, key: str) -> sql.Fragment:

@@ -100,8 +100,8 @@ class PostgresSnapshot:
     def keys(self, table: TableInfo, consume: Consumer) -> None:
         """Selects every key, sorted."""
         query = sql.compose(
-            "SELECT t.$key FROM $table AS t ORDER BY $order",
-            key=sql.identifier(table.key),
+            "SELECT $key FROM $table AS t ORDER BY $order",
+            key=table.key_column.key_value(),
             table=sql.table(table.name),
             order=ordering(table.key_column),
         )
@@ -110,10 +110,10 @@ class PostgresSnapshot:
     def row_hashes(self, table: TableInfo, consume: Consumer) -> None:
         """Selects every row, sorted, with a hash that the server computes."""
         query = sql.compose(
-            "SELECT t.$key, left(encode(sha256(convert_to(ROW(t.*)::text, 'UTF8')), 'hex'), 32), $columns"
+            "SELECT $key, left(encode(sha256(convert_to(ROW(t.*)::text, 'UTF8')), 'hex'), 32), $columns"
             " FROM $table AS t ORDER BY $order",
-            key=sql.identifier(table.key),
-            columns=select_columns(table.columns),
+            key=table.key_column.key_value(),
+            columns=select_columns(table.columns, table.key),
             table=sql.table(table.name),
             order=ordering(table.key_column),
         )
@@ -123,7 +123,7 @@ class PostgresSnapshot:
         """Selects the rows' columns: rows of other tables are found by semi-joins on the server."""
         query = sql.compose(
             "SELECT $columns FROM $table AS t WHERE $condition",
-            columns=select_columns(table.columns),
+            columns=select_columns(table.columns, table.key),
             table=sql.table(table.name),
             condition=self._condition(table, rows),
         )
@@ -133,7 +133,7 @@ class PostgresSnapshot:
         """The query whose rows have ``change_schema(table)``; it ends in its WHERE condition."""
         return sql.compose(
             "SELECT $columns, t.xmin, $will_be_reread FROM $table AS t WHERE $condition",
-            columns=select_columns(table.columns),
+            columns=select_columns(table.columns, table.key),
             will_be_reread=written_since(self._snapshot.identity.snapshot_xmin),
             table=sql.table(table.name),
             condition=self._condition(table, rows),

@@ -17,6 +17,7 @@ from ...shared.postgres.connection import Connection
 from .catalog import Column
 
 CHUNK_BYTES = 4 * 1024 * 1024  # of CSV: enough for Arrow's parser to run at its best
+_MARK = "\ufeff".encode()  # the byte order mark; in a text of PostgreSQL it is a character like any other
 
 # Only an unquoted empty field is NULL: '' and 'NULL' and 'NA' are text values.
 _PARSE = pc.ParseOptions(newlines_in_values=True, ignore_empty_lines=False)
@@ -34,14 +35,14 @@ def lake_schema(columns: Sequence[Column]) -> pa.Schema:
     return pa.schema([*((column.name, column.arrow) for column in columns), (UNREADABLE, pa.string())])
 
 
-def select_columns(columns: Sequence[Column]) -> sql.Fragment:
-    """The select list, on rows ``t``, that gives ``lake_schema(columns)``.
+def select_columns(columns: Sequence[Column], key: str) -> sql.Fragment:
+    """The select list, on rows ``t``, that gives ``lake_schema(columns)``. ``key``: the name of the key's column.
 
     A value that the lake's type cannot represent becomes NULL, and its text goes into ``_unreadable``.
     """
     values, conditions, labels, texts = [], [], [], []
     for column in columns:
-        name = sql.columns([column.name], of="t")
+        name = column.key_value() if column.name == key else column.value()
         representable = column.representable_condition()
         if representable is None:
             values.append(name)
@@ -96,6 +97,8 @@ class _Chunks:
             self._consume(self._parse(text))
 
     def _parse(self, text: bytes) -> pa.Table:
+        if text.startswith(_MARK):  # Arrow drops one at the beginning of its input, be it a value's first character
+            text = _MARK + text
         return pc.read_csv(
             pa.py_buffer(text),
             read_options=pc.ReadOptions(column_names=self._names, block_size=len(text) + 1),

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from ...shared.declarations import WarehouseTable
 from ...shared.postgres import sql
-from .session import WarehouseSession, stage_deleted_keys, stage_rows, temporary
+from .session import WarehouseSession, compared, stage_deleted_keys, stage_rows, temporary
 
 # The pending rows of the batch count as changed: in the revision they may be others.
 _PENDING_KEYS = """
@@ -43,8 +43,8 @@ def stage_changed_keys(
         "changed": changed,
         "as_of": temporary(f"as_of_{table.name}"),
         "batch": sql.number(batch),
-        "staged": sql.columns(table.column_names, of="s"),
-        "present": sql.columns(table.column_names, of="a"),
+        "staged": compared(table, of="s"),
+        "present": compared(table, of="a"),
     }
     session.kind_of(table).stage_changed_keys(session, parts)
     session.run(_PENDING_KEYS, **parts)

@@ -9,12 +9,12 @@ from ...shared.declarations import WarehouseTable
 from ...shared.postgres import sql
 from . import pending, rejects
 from .schemas import SchemaNames
-from .session import TableSql, WarehouseSession, temporary
+from .session import TableSql, WarehouseSession, compared, content, temporary
 
 _UPSERT = """
     INSERT INTO $table AS t ($columns) $rows
     ON CONFLICT ($key) DO UPDATE SET ($columns) = ROW($excluded)
-    WHERE ROW($of_table) IS DISTINCT FROM ROW($excluded)
+    WHERE ROW($present) IS DISTINCT FROM ROW($new)
 """
 _STAGED = "SELECT $columns FROM $staging"
 _LATEST_OF_HISTORY = """
@@ -87,7 +87,7 @@ def stage_changed_keys(session: WarehouseSession, parts: dict[str, sql.Fragment]
 
 def compared_rows(schemas: SchemaNames, table: WarehouseTable) -> sql.Fragment:
     """The query of what a comparison reads: the rows."""
-    columns = sql.columns(table.column_names, of="t")
+    columns = content(table, of="t")
     template = 'SELECT true AS "_present", $of_table FROM $table AS t'
     return sql.compose(template, **TableSql.of(schemas, table).parts, of_table=columns)
 
@@ -102,6 +102,7 @@ def _upsert(session: WarehouseSession, table: WarehouseTable, rows: sql.Fragment
         _UPSERT,
         **session.sql(table).parts,
         rows=rows,
-        of_table=sql.columns(table.column_names, of="t"),
+        present=compared(table, of="t"),
+        new=compared(table, of="excluded"),
         excluded=sql.columns(table.column_names, of="excluded"),
     )

@@ -12,7 +12,7 @@ from . import pending
 from .foreign_keys import deferred_foreign_key_check
 from .late_arrivals import rebuild_history
 from .schemas import SchemaNames
-from .session import TableSql, WarehouseSession, temporary
+from .session import TableSql, WarehouseSession, compared, content, temporary
 
 # The last version of each key by its record; DISTINCT ON serves with and without an index on (key, record).
 _APPEND = """
@@ -24,7 +24,7 @@ _APPEND = """
         WHERE f.$key IN (SELECT $key FROM $staging) ORDER BY f.$key, f.$record DESC
     ) AS last ON last.$key = s.$key
     WHERE last.$key IS NULL
-       OR ROW($staged) IS DISTINCT FROM ROW($latest)
+       OR ROW($new) IS DISTINCT FROM ROW($latest)
        OR EXISTS (
            SELECT FROM $deletion AS d
            WHERE d.table_name = $name AND d.key = s.$key::text AND d.undeleted_batch IS NULL
@@ -59,7 +59,7 @@ _DIFFERENT = """
     SELECT COALESCE(h.$key, s.$key) AS $key, min(COALESCE(h."_batch", s."_batch")) AS "_batch"
     FROM (SELECT * FROM $history WHERE NOT "_deleted" AND "_batch" >= $first) AS h
     FULL JOIN (SELECT * FROM $stored WHERE "_batch" >= $first) AS s ON s.$key = h.$key AND s."_batch" = h."_batch"
-    WHERE h.$key IS NULL OR s.$key IS NULL OR ROW($of_history) IS DISTINCT FROM ROW($of_stored)
+    WHERE h.$key IS NULL OR s.$key IS NULL OR ROW($of_history) IS DISTINCT FROM ROW($compared_stored)
     GROUP BY 1
 """
 _RETRACT = """
@@ -122,7 +122,8 @@ def apply(session: WarehouseSession, table: WarehouseTable, staging: sql.Fragmen
             **names.parts,
             staging=staging,
             staged=sql.columns(table.column_names, of="s"),
-            latest=sql.columns(table.column_names, of="last"),
+            new=compared(table, of="s"),
+            latest=compared(table, of="last"),
             last_record=sql.number(last),
         )
     if rows:
@@ -179,7 +180,7 @@ def stage_changed_keys(session: WarehouseSession, parts: dict[str, sql.Fragment]
 def compared_rows(schemas: SchemaNames, table: WarehouseTable) -> sql.Fragment:
     """The query of what a comparison reads: the versions, with ``_record``, ``_batch`` and ``_version`` (from 1)."""
     parts = TableSql.of(schemas, table).parts
-    return sql.compose(_COMPARED, **parts, of_table=sql.columns(table.column_names, of="t"))
+    return sql.compose(_COMPARED, **parts, of_table=content(table, of="t"))
 
 
 def compared_columns(table: WarehouseTable) -> tuple[tuple[str, ...], tuple[str, ...]]:

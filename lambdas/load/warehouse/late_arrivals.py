@@ -13,7 +13,7 @@ from ...shared.postgres import sql
 from . import ledger
 from .pending import defer_unresolved_events
 from .read_ahead import NeededHistory
-from .session import WarehouseSession, analyze, copy_rows, temporary
+from .session import WarehouseSession, analyze, compared, copy_rows, temporary
 
 BATCH, DELETED = "_batch", "_deleted"  # columns of the staging table of events, after those of the table
 
@@ -134,9 +134,11 @@ def _marked(rows: pa.Table, batch: int, *, deleted: bool) -> pa.Table:
 
 def _columns(table: WarehouseTable) -> dict[str, sql.Fragment]:
     """The table's columns as the statements name them, by the alias of each."""
-    aliases = {"of_table": "t", "of_stored": "s", "of_event": "x", "of_history": "h"}
+    aliases = {"of_table": "t", "of_stored": "s"}
+    as_compared = {"compared_stored": "s", "of_event": "x", "of_history": "h"}
     alone = [sql.identifier(name) if name == table.key else sql.compose("NULL") for name in table.column_names]
     return {
         **{name: sql.columns(table.column_names, of=alias) for name, alias in aliases.items()},
+        **{name: compared(table, of=alias) for name, alias in as_compared.items()},
         "key_alone": sql.joined(", ", alone),
     }

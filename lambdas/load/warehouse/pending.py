@@ -15,16 +15,16 @@ from __future__ import annotations
 from ...shared.declarations import WarehouseTable
 from ...shared.postgres import sql
 from .requirements import any_unmet, requirements
-from .session import WarehouseSession, analyze, temporary
+from .session import WarehouseSession, analyze, content, temporary
 
 _DEFER = """
     $deleted INSERT INTO $pending_row (table_name, key, batch, content)
-    SELECT $name, u.$key::text, $batch, to_jsonb(u) FROM deleted AS u
+    SELECT $name, u.$key::text, $batch, to_jsonb(x) FROM deleted AS u CROSS JOIN LATERAL (SELECT $content) AS x
     ON CONFLICT DO NOTHING
 """
 _DEFER_EVENTS = """
     $deleted INSERT INTO $pending_row (table_name, key, batch, content)
-    SELECT $name, u.$key::text, u."_batch", to_jsonb(u) - '_batch' - '_deleted' FROM deleted AS u
+    SELECT $name, u.$key::text, u."_batch", to_jsonb(x) FROM deleted AS u CROSS JOIN LATERAL (SELECT $content) AS x
     ON CONFLICT DO NOTHING
 """
 _DELETE_UNMET = "WITH deleted AS (DELETE FROM $staging AS s WHERE $is_row AND ($unmet) RETURNING s.*)"
@@ -166,7 +166,8 @@ def _delete_unmet(
         "is_referred": sql.compose(is_row, row=sql.compose("p")),
         "referring": temporary(f"referring_{table.name}"),
     }
-    parts = {**session.sql(table).parts, **parts}
+    # As text where a jsonb cannot hold the value: a json may have \\u0000.
+    parts = {**session.sql(table).parts, **parts, "content": content(table, of="u")}
     own = [{"same": entry.same, "unmet": entry.unmet} for entry in required if entry.same]
     if not own:
         return session.run(template, **parts, deleted=sql.compose(_DELETE_UNMET, **rows, unmet=any_unmet(required)))

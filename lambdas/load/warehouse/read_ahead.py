@@ -25,6 +25,7 @@ from ...shared.lake.manifest import ProcessedManifest, processed_manifest
 from ...shared.lake.object_keys import manifest_key
 from ...shared.lake.parquet import batches, spool
 from ...shared.lake.store import Lake
+from ...shared.postgres_text import postgres_text
 
 T = TypeVar("T")
 
@@ -117,7 +118,7 @@ class ReadAhead:
         deletions = [(m.batch, file.key, file.rows) for m in manifests if (file := m.tables[table.name].deleted)]
         history = self._history[_identity(needed)] = _History()
         for files, pieces in ((rows, history.rows), (deletions, history.deletions)):
-            for batch, found in _rows_of(self._lake, files, table.key, wanted):
+            for batch, found in _rows_of(self._lake, files, table, wanted):
                 pieces.add(batch, found)
 
     def _manifests(self, numbers: Iterable[int], revised: dict[int, str]) -> Iterator[ProcessedManifest]:
@@ -180,16 +181,17 @@ def _identity(needed: NeededHistory) -> tuple[str, int, int, tuple[str, ...]]:
 
 
 def _rows_of(
-    lake: Lake, files: Iterable[tuple[int, str, int]], key: str, wanted: pa.Array
+    lake: Lake, files: Iterable[tuple[int, str, int]], table: WarehouseTable, wanted: pa.Array
 ) -> Iterator[tuple[int, pa.Table]]:
     """The rows of the files whose key is in ``wanted``, each piece with its batch.
 
-    ``files``: batch, object key and number of rows of each. ``wanted``: keys as strings.
+    ``files``: batch, object key and number of rows of each. ``wanted``: keys as PostgreSQL writes them.
     """
+    key, key_type = table.key, table.types[table.key].type if table.key in table.types else ""
 
     def chosen(name: str) -> Iterator[pa.Table]:
         for part in lake.iter_tables(name):
-            found = part.filter(pc.is_in(pc.cast(part[key], pa.string()), value_set=wanted))
+            found = part.filter(pc.is_in(postgres_text(part[key], key_type), value_set=wanted))
             if found.num_rows:
                 yield found
 

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 import pyarrow.csv as pc
 
+from ...shared.conversions import is_compared_as_text
 from ...shared.declarations import WarehouseTable
 from ...shared.postgres import sql
 from ...shared.postgres.connection import Connection
@@ -145,6 +146,39 @@ class TableSql:
         return {**self.control, **own}
 
 
+def content(table: WarehouseTable, of: str) -> sql.Fragment:
+    """The columns of a row of ``table`` as versions are compared, each under its own name; ``of``: the row's alias.
+
+    As text where PostgreSQL has no equality for the type, or takes different values for equal.
+    """
+    return sql.joined(
+        ", ",
+        [
+            sql.compose(
+                "$column::text AS $name" if _is_text(table, name) else "$column",
+                column=sql.columns([name], of=of),
+                name=sql.identifier(name),
+            )
+            for name in table.column_names
+        ],
+    )
+
+
+def compared(table: WarehouseTable, of: str) -> sql.Fragment:
+    """As ``content``, for a row constructor, which takes no names."""
+    return sql.joined(
+        ", ",
+        [
+            sql.compose("$column::text" if _is_text(table, name) else "$column", column=sql.columns([name], of=of))
+            for name in table.column_names
+        ],
+    )
+
+
+def _is_text(table: WarehouseTable, name: str) -> bool:
+    return name != table.key and name in table.types and is_compared_as_text(table.types[name].type)
+
+
 def stage_rows(
     session: WarehouseSession, table: WarehouseTable, columns: tuple[str, ...], name: str, rows: Iterable[pa.Table]
 ) -> sql.Fragment:
@@ -181,9 +215,14 @@ def analyze(connection: Connection, staging: sql.Fragment) -> None:
 
 
 def to_csv(rows: Iterable[pa.Table]) -> Iterator[bytes]:
-    """The rows in the CSV that COPY reads: NULL is an empty field, the empty string is ``""``."""
-    options = pc.WriteOptions(include_header=False, quoting_style="needed")
+    """The rows in the CSV that COPY reads: NULL is an empty field, the empty string is ``""``.
+
+    The field of a single column is quoted: alone in its line, ``\\.`` would end the copy in PostgreSQL 17 and before.
+    https://www.postgresql.org/docs/17/sql-copy.html#SQL-COPY-CSV-FORMAT
+    """
     for table in rows:
+        style = "all_valid" if table.num_columns == 1 else "needed"
+        options = pc.WriteOptions(include_header=False, quoting_style=style)
         for batch in table.to_batches(max_chunksize=CSV_ROWS):
             sink = pa.BufferOutputStream()
             pc.write_csv(batch, sink, options)

@@ -6,7 +6,6 @@ A file is in memory up to SPOOL_BYTES, and a temporary file above that.
 from __future__ import annotations
 
 import hashlib
-import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from types import TracebackType
@@ -15,6 +14,7 @@ from typing import IO, Any, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ..conversions import base_type, modifiers
 from ..expressions import MAX_PRECISION
 
 SPOOL_BYTES = 32 * 1024 * 1024  # a larger file moves from memory to disk
@@ -29,7 +29,6 @@ def own_field(name: str) -> str:
 
 UNREADABLE = own_field("_unreadable")
 """A column of JSON {column: text}: values that the Arrow type cannot represent; else NULL."""
-PLAIN_NUMERIC = pa.decimal128(MAX_PRECISION, 10)  # a numeric without precision, or with more than decimal128 has
 _EXACT: Mapping[str, pa.DataType] = {
     "smallint": pa.int16(),
     "integer": pa.int32(),
@@ -41,25 +40,18 @@ _EXACT: Mapping[str, pa.DataType] = {
     "timestamp without time zone": pa.timestamp("us"),
     "timestamp with time zone": pa.timestamp("us", "UTC"),
 }
-_MODIFIER = re.compile(r"\((?P<arguments>[^)]*)\)")
-
-
-def base_type(postgres_type: str) -> str:
-    """The type without its length, precision or scale: ``numeric`` of ``numeric(10,2)``."""
-    return _MODIFIER.sub("", postgres_type)
 
 
 def arrow_type(postgres_type: str) -> pa.DataType:
-    """The type in the lake. A type without an exact counterpart in Arrow is a string there, as PostgreSQL writes it."""
-    if base_type(postgres_type) != "numeric":
-        return _EXACT.get(base_type(postgres_type), pa.string())
-    modifier = _MODIFIER.search(postgres_type)
-    if modifier is None:
-        return PLAIN_NUMERIC
-    precision, scale = (int(part) for part in modifier["arguments"].split(","))
-    if precision <= MAX_PRECISION and 0 <= scale <= precision:
-        return pa.decimal128(precision, scale)
-    return PLAIN_NUMERIC
+    """The type in the lake. A type without an exact counterpart in Arrow is a string there, as PostgreSQL writes it.
+
+    So is a ``numeric`` without precision, of which each value has its own number of digits, and one of more than 38.
+    """
+    if base_type(postgres_type) == "numeric" and (arguments := modifiers(postgres_type)):
+        precision, scale = arguments
+        if precision <= MAX_PRECISION and 0 <= scale <= precision:
+            return pa.decimal128(precision, scale)
+    return _EXACT.get(base_type(postgres_type), pa.string())
 
 
 def spool() -> IO[bytes]:

@@ -30,7 +30,7 @@ LOCK_TIMEOUT = 60  # seconds
 MAX_PORT = 65535
 SESSION: Mapping[str, str] = {
     "DateStyle": "ISO, YMD",
-    "IntervalStyle": "iso_8601",
+    "IntervalStyle": "postgres",
     "TimeZone": "UTC",
     "client_encoding": "UTF8",
     "extra_float_digits": "1",  # the shortest text that reads back as the same number

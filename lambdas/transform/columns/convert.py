@@ -13,12 +13,16 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ...shared.conversions import DATES, NUMBERS, base_type, result_type
 from ...shared.declarations import FACT, WarehouseTable
 from ...shared.expressions import EXPRESSIONS, Expression
 from ...shared.lake.parquet import UNREADABLE
-from .cast import cast_column, date_of_text, numeric
+from ...shared.postgres_text import postgres_text
+from .cast import cast_column
 from .currencies import NAMES
+from .numbers import canonical, numeric
 from .rejects import REJECTS_SCHEMA, DataError, build_rejects, error_mask
+from .times import TIMESTAMP, date_of_text
 
 
 @dataclass(frozen=True)
@@ -39,33 +43,43 @@ class Converted:
 
 def convert(
     table: WarehouseTable,
-    rows: pa.Table,
-    joined: Mapping[str, pa.Table],
+    source: SourceRows,
+    joined: Mapping[str, SourceRows],
     keys: Mapping[str, str],
     calendars: Collection[str] = (),
 ) -> Converted:
-    """Converts ``rows`` of the source of ``table`` to rows of ``table``.
+    """Converts ``source``, rows of the source of ``table``, to rows of ``table``.
 
-    ``rows`` has the columns of the source table in the lake's types, and ``parquet.UNREADABLE`` where extract found
-    values that these cannot represent. ``joined``: for each joined source table, all its rows that ``rows`` may
+    They have the columns of the source table in the lake's types, and ``arrow_types.UNREADABLE`` where extract found
+    values that these cannot represent. ``joined``: for each joined source table, all its rows that ``source`` may
     reference, each once, in the same form. ``keys``: the key column of each source table. ``calendars``: the date
     dimensions.
     """
-    lookups = {name: lookup(rows, column, joined[name], keys[name], name) for name, column in table.joins.items()}
+    lookups = {name: lookup(source, column, joined[name], keys[name], name) for name, column in table.joins.items()}
     errors = [found.error for found in lookups.values()]
     columns = {}
     for name, expression in table.columns.items():
-        result = derive(expression, rows, lookups)
+        result = derive(expression, source, lookups)
         columns[name], invalid = _cast(table, name, result, lookups)
         errors += [*result.errors, *invalid]
     converted, rejects, rejected_rows = pa.table(columns), REJECTS_SCHEMA.empty_table(), 0
     mask = error_mask(errors)
     if mask is not None:
-        source = str(table.source)
-        rejects = build_rejects(source, rows[keys[source]], errors)
+        rejects = build_rejects(str(table.source), _key_texts(table, source, converted, keys), errors)
         rejected_rows = pc.sum(mask).as_py()
         converted = converted.filter(pc.invert(mask))
     return Converted(converted, rejects, rejected_rows, _dates(table, converted, calendars))
+
+
+def _key_texts(
+    table: WarehouseTable, source: SourceRows, converted: pa.Table, keys: Mapping[str, str]
+) -> pa.ChunkedArray:
+    """The keys as the warehouse writes them, or the source where the warehouse's type has no such value."""
+    own = keys[str(table.source)]
+    texts = postgres_text(source.rows[own], source.types[own])
+    if table.key not in table.types:
+        return texts
+    return pc.coalesce(postgres_text(converted[table.key], table.types[table.key].type), texts)
 
 
 def _cast(
@@ -77,7 +91,7 @@ def _cast(
         return result.values, []
     expression = table.columns[name]
     errors = []
-    cast = cast_column(result.values, wanted.type)
+    cast = cast_column(result.values, result.type, wanted.type)
     if cast.invalid is not None:
         reason = f"does not fit {table.name}.{name}, which is {wanted.type}"
         errors.append(DataError(cast.invalid, source_name(expression), result.source_column, reason))
@@ -110,24 +124,36 @@ class ColumnResult:
 
     values: pa.ChunkedArray
     """The column; NULL where a value could not be converted."""
+    type: str
+    """The PostgreSQL type of ``values``."""
     source_column: pa.ChunkedArray
     """The values of the source that ``values`` is derived from; same length and order."""
     errors: tuple[DataError, ...] = ()
     """The errors in some of the rows."""
 
 
-def derive(expression: Expression, rows: pa.Table, joined: Mapping[str, LookupResult]) -> ColumnResult:
-    """``expression`` for every row of ``rows``; ``joined``: the results of the lookups, by source table."""
-    source_rows = joined[expression.table].rows if expression.table else rows
-    column = source_rows[expression.column]
-    errors = _overflow_errors(expression, source_rows)
+@dataclass(frozen=True)
+class SourceRows:
+    """Rows of a source table in the lake's types."""
+
+    rows: pa.Table
+    types: Mapping[str, str]
+    """Column -> its PostgreSQL type, as format_type() writes it."""
+
+
+def derive(expression: Expression, source: SourceRows, joined: Mapping[str, LookupResult]) -> ColumnResult:
+    """``expression`` for every row of ``source``; ``joined``: the results of the lookups, by source table."""
+    read = joined[expression.table].found if expression.table else source
+    column, column_type = read.rows[expression.column], read.types[expression.column]
+    errors = _overflow_errors(expression, read.rows)
+    derived = result_type(expression, column_type)
     if expression.function is None:
-        return ColumnResult(column, column, errors)
-    values = _FUNCTIONS[expression.function](column, expression)
+        return ColumnResult(column, derived, column, errors)
+    values = _FUNCTIONS[expression.function](column, column_type, expression)
     # NULL that was not NULL before: the value could not be converted.
     failed = pc.and_(pc.is_valid(column), pc.is_null(values))
     reason = EXPRESSIONS[expression.function].refusal.format(*expression.arguments)
-    return ColumnResult(values, column, (*errors, DataError(failed, source_name(expression), column, reason)))
+    return ColumnResult(values, derived, column, (*errors, DataError(failed, source_name(expression), column, reason)))
 
 
 def source_name(expression: Expression) -> str:
@@ -139,23 +165,48 @@ def source_name(expression: Expression) -> str:
 class LookupResult:
     """The rows of another table that a foreign key references."""
 
-    rows: pa.Table
+    found: SourceRows
     """The referenced row of each row, in the same order; NULL in every column where there is none."""
     error: DataError
     """The rows whose foreign key references a row that does not exist."""
 
 
-def lookup(rows: pa.Table, column: str, other: pa.Table, key: str, name: str) -> LookupResult:
-    """Looks up the foreign key ``column`` of ``rows`` in ``other``, the rows of source table ``name``, by its ``key``.
+def lookup(source: SourceRows, column: str, other: SourceRows, key: str, name: str) -> LookupResult:
+    """Looks up the foreign key ``column`` of ``source`` in ``other``, rows of the table ``name``, by its ``key``.
 
-    ``key`` is unique in ``other``.
+    ``key`` is unique in ``other``. A value that no value of the key's type equals references nothing.
     """
-    values = rows[column]
-    positions = pc.index_in(values.cast(other.schema.field(key).type), value_set=other[key])
+    values = source.rows[column]
+    mine, theirs = _comparable((values, source.types[column]), (other.rows[key], other.types[key]))
+    positions = pc.index_in(mine, value_set=theirs)
     missing = pc.and_(pc.is_valid(values), pc.is_null(positions))
     return LookupResult(
-        other.take(positions), DataError(missing, column, values, f"there is no such {name} in the source")
+        SourceRows(other.rows.take(positions), other.types),
+        DataError(missing, column, values, f"there is no such {name} in the source"),
     )
+
+
+Typed = tuple[pa.ChunkedArray, str]
+
+
+def _comparable(one: Typed, other: Typed) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
+    """Two columns in one type of Arrow, in which two values are equal where PostgreSQL takes them for equal.
+
+    A text and a value of another type are equal where the text is how PostgreSQL writes the value.
+    """
+    kinds = {base_type(one[1]), base_type(other[1])}
+    if one[0].type == other[0].type and one[0].type in _COMPARED_AS_THEY_ARE:
+        return one[0], other[0]
+    if kinds <= set(NUMBERS):
+        if pa.types.is_integer(one[0].type) and pa.types.is_integer(other[0].type):
+            return one[0].cast(pa.int64()), other[0].cast(pa.int64())
+        return canonical(one[0]), canonical(other[0])
+    if kinds <= set(DATES):
+        return one[0].cast(TIMESTAMP), other[0].cast(TIMESTAMP)
+    return postgres_text(*one), postgres_text(*other)
+
+
+_COMPARED_AS_THEY_ARE = (pa.int16(), pa.int32(), pa.int64(), pa.bool_(), pa.date32(), TIMESTAMP)
 
 
 def _overflow_errors(expression: Expression, source_rows: pa.Table) -> tuple[DataError, ...]:
@@ -174,26 +225,26 @@ def _overflow_errors(expression: Expression, source_rows: pa.Table) -> tuple[Dat
     )
 
 
-def _date(column: pa.ChunkedArray, expression: Expression) -> pa.ChunkedArray:
+def _date(column: pa.ChunkedArray, column_type: str, expression: Expression) -> pa.ChunkedArray:
     if pa.types.is_string(column.type):
-        return date_of_text(column)
+        return date_of_text(postgres_text(column, column_type))
     if pa.types.is_timestamp(column.type):
-        column = column.cast(pa.timestamp("us"))  # a timestamp with time zone: its UTC time
+        column = column.cast(TIMESTAMP)  # a timestamp with time zone: its UTC time
     return column.cast(pa.date32())
 
 
-def _time(column: pa.ChunkedArray, expression: Expression) -> pa.ChunkedArray:
+def _time(column: pa.ChunkedArray, column_type: str, expression: Expression) -> pa.ChunkedArray:
     return column.cast(pa.timestamp("us")).cast(pa.time64("us"))
 
 
-def _decimal(column: pa.ChunkedArray, expression: Expression) -> pa.ChunkedArray:
+def _decimal(column: pa.ChunkedArray, column_type: str, expression: Expression) -> pa.ChunkedArray:
     precision, scale = expression.arguments
-    return numeric(column, precision, scale).values
+    return numeric(column, precision, scale, is_number=True).values
 
 
-def _currency_name(column: pa.ChunkedArray, expression: Expression) -> pa.ChunkedArray:
+def _currency_name(column: pa.ChunkedArray, column_type: str, expression: Expression) -> pa.ChunkedArray:
     codes, names = _currencies()
-    return names.take(pc.index_in(column, value_set=codes))
+    return names.take(pc.index_in(postgres_text(column, column_type), value_set=codes))
 
 
 @functools.cache
@@ -202,7 +253,9 @@ def _currencies() -> tuple[pa.Array, pa.ChunkedArray]:
     return pa.array(list(NAMES), pa.string()), pa.chunked_array([pa.array(list(NAMES.values()), pa.string())])
 
 
-_FUNCTIONS: Mapping[str, Callable[[pa.ChunkedArray, Expression], pa.ChunkedArray]] = {  # one for each of EXPRESSIONS
+_FUNCTIONS: Mapping[
+    str, Callable[[pa.ChunkedArray, str, Expression], pa.ChunkedArray]
+] = {  # one for each of EXPRESSIONS
     "date": _date,
     "time": _time,
     "decimal": _decimal,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from ...shared.postgres_text import postgres_text
 
 MAX_CHARACTERS = 1000  # of a value in the rejects; the ingestion bucket has the full value
 
@@ -44,7 +44,7 @@ def error_mask(errors: Sequence[DataError]) -> pa.ChunkedArray | None:
 
 
 def build_rejects(table: str, keys: pa.ChunkedArray, errors: Sequence[DataError]) -> pa.Table:
-    """The rejects of the source ``table``, with the schema REJECTS_SCHEMA; ``keys``: the keys of all rows, in order.
+    """The rejects of the source ``table``, with the schema REJECTS_SCHEMA; ``keys``: of all rows, in order, as text.
 
     Ordered by error, then as the rows are; of several errors with the same column and reason, only the first counts.
     """
@@ -56,7 +56,7 @@ def build_rejects(table: str, keys: pa.ChunkedArray, errors: Sequence[DataError]
             continue
         columns = [
             pa.repeat(table, count),
-            as_postgres_text(found),
+            found,
             pa.repeat(error.column, count),
             _shortened(_values(error)),
             pa.repeat(error.reason, count),
@@ -65,34 +65,10 @@ def build_rejects(table: str, keys: pa.ChunkedArray, errors: Sequence[DataError]
     return pa.concat_tables(parts.values()) if parts else REJECTS_SCHEMA.empty_table()
 
 
-def as_postgres_text(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The values as PostgreSQL writes them; a numeric without trailing zeros, which the lake does not keep."""
-    dtype = values.type
-    if pa.types.is_string(dtype):
-        return values
-    if pa.types.is_decimal(dtype):
-        texts = [None if value is None else _number(value) for value in values.to_pylist()]
-        return pa.chunked_array([pa.array(texts, pa.string())])
-    if pa.types.is_timestamp(dtype) or pa.types.is_time(dtype):
-        texts = [None if value is None else _time(value) for value in values.to_pylist()]
-        return pa.chunked_array([pa.array(texts, pa.string())])
-    return values.cast(pa.string())
-
-
-def _number(value: Decimal) -> str:
-    text = f"{value:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def _time(value: datetime.datetime | datetime.time) -> str:
-    text, zone = (value.isoformat(), "") if value.tzinfo is None else (value.isoformat()[:-6], "+00")
-    return (text.rstrip("0").rstrip(".") if "." in text else text).replace("T", " ") + zone
-
-
 def _values(error: DataError) -> pa.ChunkedArray:
     values = error.values.filter(error.rows)
     if not error.value_in_overflow:
-        return as_postgres_text(values)
+        return postgres_text(values)
     name = error.column.rpartition(".")[2]
     return pa.chunked_array([pa.array([json.loads(text)[name] for text in values.to_pylist()], pa.string())])
 

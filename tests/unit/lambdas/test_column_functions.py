@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 
 from lambda_toolkit.pipeline.lambdas.shared.expressions import EXPRESSIONS, parse_expression
 from lambda_toolkit.pipeline.lambdas.shared.lake.parquet import UNREADABLE, arrow_type
-from lambda_toolkit.pipeline.lambdas.transform.columns.convert import _FUNCTIONS, derive, lookup
+from lambda_toolkit.pipeline.lambdas.transform.columns.convert import _FUNCTIONS, SourceRows, derive, lookup
 from lambda_toolkit.pipeline.lambdas.transform.columns.currencies import NAMES
 from lambda_toolkit.pipeline.lambdas.transform.columns.date_dimension import date_dimension
 from lambda_toolkit.pipeline.lambdas.transform.columns.rejects import build_rejects
 
 
-def column(expression: str, values, kind) -> tuple[list, list]:
+def column(expression: str, values, kind, postgres_type: str = "text") -> tuple[list, list]:
     """The result values, and for each whether it is at fault."""
-    rows = pa.table({"c": pa.array(values, kind)})
+    rows = SourceRows(pa.table({"c": pa.array(values, kind)}), {"c": postgres_type})
     result = derive(parse_expression(expression), rows, {})
     faults = [any(error.rows[i].as_py() for error in result.errors) for i in range(len(values))]
     return result.values.to_pylist(), faults
@@ -33,7 +33,7 @@ def test_every_registered_function_reads_its_types():
     for name, function in EXPRESSIONS.items():
         expression = ", ".join(("c", *("9" for _ in function.integers)))
         for accepted in function.accepts:
-            values, faults = column(f"{name}({expression})", [None], arrow_type(accepted))
+            values, faults = column(f"{name}({expression})", [None], arrow_type(accepted), accepted)
             assert (values, faults) == ([None], [False]), (name, accepted)
 
 
@@ -129,20 +129,52 @@ def test_currencies_are_those_of_the_standard():
 
 def test_join_returns_the_row_null_or_an_error():
     """A join finds the row or nothing or says that it is not there."""
-    rows = pa.table({"d": pa.array([2, None, 9, 1], pa.int64())})
-    other = pa.table({"id": pa.array([1, 2], pa.int32()), "name": ["one", "two"]})
+    rows = SourceRows(pa.table({"d": pa.array([2, None, 2**40, 1], pa.int64())}), {"d": "bigint"})
+    columns = {"id": pa.array([1, 2], pa.int32()), "name": ["one", "two"]}
+    other = SourceRows(pa.table(columns), {"id": "integer", "name": "text"})
     found = lookup(rows, "d", other, "id", "department")
-    assert found.rows["name"].to_pylist() == ["two", None, None, "one"]
+    assert found.found.rows["name"].to_pylist() == ["two", None, None, "one"]
     assert found.error.rows.to_pylist() == [False, False, True, False]
     assert derive(parse_expression("department.name"), rows, {"department": found}).values.to_pylist()[0] == "two"
 
 
+@pytest.mark.parametrize(
+    ("values", "kind", "keys", "key_kind", "found"),
+    [
+        ([1, 2**40, 3], "bigint", [1, 3], "integer", [1, None, 3]),
+        (["1", "abc", "01", " 1", str(2**40)], "text", [1, 3], "integer", [1, None, None, None, None]),
+        ([1.0, 1.5, float("nan"), 3.0], "double precision", [1, 3], "smallint", [1, None, None, 3]),
+        ([Decimal("1.00"), Decimal("1.50")], "numeric(5,2)", [1, 3], "integer", [1, None]),
+        (["1.0", "1.5", "1" * 60, "NaN"], "numeric", [1, 3], "bigint", [1, None, None, None]),
+        ([1, 3], "integer", ["1", "2.5"], "numeric", ["1", None]),
+        (["ab    ", "ab", "a"], "character(6)", ["ab", "b"], "text", ["ab", "ab", None]),
+        (
+            [datetime.date(2024, 1, 1)],
+            "date",
+            [datetime.datetime(2024, 1, 1)],
+            "timestamp without time zone",
+            [datetime.datetime(2024, 1, 1)],
+        ),
+        ([True, False], "boolean", ["true", "t"], "text", ["true", None]),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_reference_outside_the_keys_type_finds_no_row(values, kind, keys, key_kind, found):
+    """A reference that no value of the key's type equals is one to a missing row; it raises nothing."""
+    rows = SourceRows(pa.table({"d": pa.array(values, arrow_type(kind))}), {"d": kind})
+    other = SourceRows(pa.table({"id": pa.array(keys, arrow_type(key_kind))}), {"id": key_kind})
+    result = lookup(rows, "d", other, "id", "department")
+    assert result.found.rows["id"].to_pylist() == found
+    assert result.error.rows.to_pylist() == [key is None for key in found]
+
+
 def test_value_in_overflow_is_an_error_of_its_column():
     """A value that the lake could not hold is a fault of the column that reads it."""
-    rows = pa.table({"a": pa.array([1, None], pa.int32()), "ab": ["x", "y"], UNREADABLE: [None, '{"a": "1e99"}']})
+    columns = {"a": pa.array([1, None], pa.int32()), "ab": ["x", "y"], UNREADABLE: [None, '{"a": "1e99"}']}
+    rows = SourceRows(pa.table(columns), {"a": "integer", "ab": "text"})
     (error,) = derive(parse_expression("a"), rows, {}).errors
     assert error.rows.to_pylist() == [False, True]
-    rejects = build_rejects("t", rows["ab"], [error]).to_pylist()
+    rejects = build_rejects("t", rows.rows["ab"], [error]).to_pylist()
     assert [(row["key"], row["column"], row["value"]) for row in rejects] == [("y", "a", "1e99")]
     assert not any(derive(parse_expression("ab"), rows, {}).errors[0].rows.to_pylist())
 

@@ -16,7 +16,7 @@ from lambda_toolkit.pipeline.lambdas.shared.declarations import (
     WarehouseTable,
 )
 from lambda_toolkit.pipeline.lambdas.shared.expressions import parse_expression
-from lambda_toolkit.pipeline.lambdas.transform.columns.convert import Converted, convert
+from lambda_toolkit.pipeline.lambdas.transform.columns.convert import Converted, SourceRows, convert
 from lambda_toolkit.pipeline.lambdas.transform.columns.rejects import REJECTS_SCHEMA
 
 KEYS = {"sale": "sale_id", "shop": "shop_id"}
@@ -33,13 +33,18 @@ TABLE = WarehouseTable(
     },
     types=MappingProxyType({"town": ColumnType("character varying(4)", required=True)}),
 )
-SHOPS = pa.table({"shop_id": pa.array([1, 2, 3], pa.int32()), "town": ["Bath", "Leeds", None]})
+SHOPS = SourceRows(
+    pa.table({"shop_id": pa.array([1, 2, 3], pa.int32()), "town": ["Bath", "Leeds", None]}),
+    {"shop_id": "integer", "town": "text"},
+)
+SALE_TYPES = {"sale_id": "bigint", "sold_at": "text", "shop_id": "integer"}
 
 
 def converted(*rows: tuple[int, str | None, int | None]) -> Converted:
     ids, days, shops = zip(*rows, strict=True)
     sales = {"sale_id": pa.array(ids, pa.int64()), "sold_at": pa.array(days, pa.string())}
-    return convert(TABLE, pa.table({**sales, "shop_id": pa.array(shops, pa.int32())}), {"shop": SHOPS}, KEYS)
+    rows = pa.table({**sales, "shop_id": pa.array(shops, pa.int32())})
+    return convert(TABLE, SourceRows(rows, SALE_TYPES), {"shop": SHOPS}, KEYS)
 
 
 def test_valid_rows_keep_their_order_and_name_their_dates() -> None:
@@ -60,6 +65,7 @@ def test_dates_of_columns_that_refer_to_the_calendar_are_named() -> None:
     )
     shop = WarehouseTable("dim_shop", DIMENSION, "shop_id", "shop", None, {}, columns, references=references)
     days = [datetime.date(2024, 2, day) for day in (28, 29)]
+    types = {"shop_id": "integer", "opened": "date", "audited": "timestamp without time zone", "closed": "date"}
     rows = pa.table(
         {
             "shop_id": pa.array([1, 2], pa.int32()),
@@ -69,11 +75,12 @@ def test_dates_of_columns_that_refer_to_the_calendar_are_named() -> None:
             "town": ["Bath", "Leeds"],
         }
     )
-    assert sorted(convert(shop, rows, {}, {"shop": "shop_id"}, {"dim_date"}).dates.to_pylist()) == days
-    assert convert(shop, rows, {}, {"shop": "shop_id"}).dates.to_pylist() == []
+    source = SourceRows(rows, {**types, "town": "text"})
+    assert sorted(convert(shop, source, {}, {"shop": "shop_id"}, {"dim_date"}).dates.to_pylist()) == days
+    assert convert(shop, source, {}, {"shop": "shop_id"}).dates.to_pylist() == []
     fact = replace(shop, kind=FACT, record="shop_record")
     expected = [datetime.date(1999, 1, 1), *days]
-    assert sorted(convert(fact, rows, {}, {"shop": "shop_id"}, {"dim_date"}).dates.to_pylist()) == expected
+    assert sorted(convert(fact, source, {}, {"shop": "shop_id"}, {"dim_date"}).dates.to_pylist()) == expected
 
 
 def test_row_with_several_errors_is_rejected_once_with_all() -> None:
@@ -91,6 +98,6 @@ def test_row_with_several_errors_is_rejected_once_with_all() -> None:
 
 
 def test_the_arguments_are_left_as_they_were() -> None:
-    before = SHOPS.to_pylist()
+    before = SHOPS.rows.to_pylist()
     assert converted((1, "2024-01-01", 1)) == converted((1, "2024-01-01", 1))
-    assert SHOPS.to_pylist() == before
+    assert SHOPS.rows.to_pylist() == before

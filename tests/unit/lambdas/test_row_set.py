@@ -23,7 +23,8 @@ from lambda_toolkit.pipeline.lambdas.extract.source.conditions import condition
 
 STAFF = TableInfo("staff", "staff_id", (Column("staff_id", "integer"), Column("department_id", "integer")))
 DEPARTMENT = TableInfo("department", "code", (Column("code", "text"),))
-TABLES = {"staff": STAFF, "department": DEPARTMENT}
+OFFICE = TableInfo("office", "office_id", (Column("office_id", "bigint"),))
+TABLES = {"staff": STAFF, "department": DEPARTMENT, "office": OFFICE}
 WRITTEN = WrittenSince(700)
 AGE = "(age(t.xmin) BETWEEN 0 AND (SELECT age(CAST('700' AS xid8)::xid)))"
 
@@ -49,19 +50,19 @@ def test_row_set_union_leaves_out_what_does_not_matter():
         (NONE, STAFF, "FALSE"),
         (WRITTEN, STAFF, AGE),
         (KeysUpTo("9"), STAFF, '"t"."staff_id" <= \'9\''),
-        (KeysAfter("o'x"), DEPARTMENT, "(t.\"code\" COLLATE \"C\") > 'o''x'"),
+        (KeysAfter("o'x"), DEPARTMENT, '("t"."code" COLLATE "C") > \'o\'\'x\''),
         (KeysIn(("1", "2")), STAFF, "t.\"staff_id\" IN ('1', '2')"),
         (Intersection((WRITTEN, KeysUpTo("9"))), STAFF, f'({AGE} AND "t"."staff_id" <= \'9\')'),
         (Union((WRITTEN, KeysAfter("9"))), STAFF, f'({AGE} OR "t"."staff_id" > \'9\')'),
         (
-            Referencing("department_id", "department", WRITTEN),
+            Referencing("department_id", "office", WRITTEN),
             STAFF,
-            f't."department_id" IN (SELECT t."code" FROM "public"."department" AS t WHERE {AGE})',
+            f'"t"."department_id" IN (SELECT "t"."office_id" FROM "public"."office" AS t WHERE {AGE})',
         ),
         (
             ReferencedBy("staff", "department_id", NONE),
             DEPARTMENT,
-            't."code" IN (SELECT t."department_id" FROM "public"."staff" AS t WHERE FALSE)',
+            '"t"."code"::text IN (SELECT "t"."department_id"::text FROM "public"."staff" AS t WHERE FALSE)',
         ),
     ],
 )
