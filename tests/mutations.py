@@ -540,7 +540,7 @@ MUTATIONS = (
         "lambdas/load/warehouse/pending.py",
         'p.key = s.$key::text AND p.batch <= s."_batch"',
         'p.key = s.$key::text AND p.batch < s."_batch"',
-        "tests/proof/test_regressions.py -k staff",
+        f"{REFERENCES} -k together",
     ),
     Mutation(
         "pending rows are discarded",
