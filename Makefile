@@ -13,7 +13,7 @@ endif
 
 SUITE = $(BIN)/python -m pytest -n 2 --dist loadgroup
 
-.PHONY: help run test test-unit test-aws test-pipeline test-local-stack test-faults test-proof test-end-to-end soak mutants \
+.PHONY: help run test test-unit test-aws fault-matrix test-pipeline test-local-stack test-faults test-proof test-end-to-end soak mutants \
   lint format audit clean
 .DEFAULT_GOAL := run
 
@@ -30,7 +30,10 @@ test-unit: lint  ## style, types, and the tests that need no server: under a min
 	$(SUITE) tests/unit
 
 test-aws: $(READY)  ## the toolkit against an emulated AWS (moto), with AWS's faults
-	$(SUITE) tests/aws
+	$(SUITE) tests/aws tests/deploy_faults
+
+fault-matrix: $(READY)  ## every writing call of a deploy with every fault, some 1,100 cells: minutes
+	$(BIN)/python -m tests.deploy_faults.matrix
 
 test-pipeline: $(READY)  ## extract, transform and load on a real PostgreSQL
 	$(SUITE) tests/pipeline

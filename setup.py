@@ -13,8 +13,8 @@ from setuptools.command.build_py import build_py
 STUBS = "lambda_script-stubs"  # PEP 561: how type checkers find the types of a module that is a single file
 
 TOOLKIT = [
-    "boto3>=1.40,<2",
-    "botocore>=1.40,<2",
+    "boto3>=1.42,<2",
+    "botocore>=1.42,<2",
     "uv>=0.8,<1",  # installs a function's requirements for Lambda's platform, whatever this one is
 ]
 PIPELINE = [

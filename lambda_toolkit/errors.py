@@ -111,13 +111,23 @@ class AwsError(ToolkitError):
     """AWS rejected a call, or could not be reached.
 
     ``code`` is AWS's error code, or the name of the botocore exception. ``operation`` is written as in IAM:
-    ``lambda:GetFunction``.
+    ``lambda:GetFunction``. ``unanswered`` is true where AWS did not answer an earlier attempt of the same call, which
+    may therefore have been carried out.
     """
 
-    def __init__(self, message: str, *, code: str = "", operation: str = "", advice: Advice | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str = "",
+        operation: str = "",
+        advice: Advice | None = None,
+        unanswered: bool = False,
+    ) -> None:
         super().__init__(message, advice=advice)
         self.code = code
         self.operation = operation
+        self.unanswered = unanswered
 
 
 def raise_all(problems: Sequence[ToolkitError]) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from lambda_toolkit.aws.account import Account, Place
 from lambda_toolkit.aws.botocore_clients import Clients
 from lambda_toolkit.aws.error_messages import Request, api_error_of, as_aws_error, cause_of
-from lambda_toolkit.aws.retries import NOT_FOUND, Retry, retry_policy
+from lambda_toolkit.aws.retries import NOT_FOUND, Retry, is_unanswered, retry_policy
 from lambda_toolkit.errors import AwsError
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 5.0
 _GROWTH = 1.5
 _JITTER = 0.5  # the random share of a pause
+_AFTER_INTERRUPT = 5.0  # seconds for which calls are still repeated, such as the one that ends a canary
 _FAST_POLLING, _FAST_PAUSE = 1.0, 0.1  # seconds: most updates of a function finish within the first second
 READERS = 10  # more are throttled; with 20 functions at 80 ms a call, 8 take 1.2 s, 10 take 1.1 s and 16 take 0.9 s
 WRITERS = 8  # more are throttled: Lambda's and IAM's control planes take few writes a second
@@ -121,6 +122,37 @@ class Aws:
                 return None
             raise
 
+    def create(
+        self,
+        service: str,
+        operation: str,
+        /,
+        *,
+        exists: tuple[str, ...],
+        also_retry: tuple[str, ...] = (),
+        **parameters: Any,
+    ) -> dict[str, Any] | None:
+        """The response; ``None`` where an attempt of this same call that AWS did not answer had created the resource.
+
+        ``exists`` are the codes by which AWS says that it exists. Without an unanswered attempt they are an error: it
+        has another owner. Retries and raises as :meth:`call` does.
+        """
+        try:
+            return self.call(service, operation, also_retry=also_retry, **parameters)
+        except AwsError as error:
+            if error.unanswered and error.code in exists:
+                return None
+            raise
+
+    def list_existing(self, service: str, operation: str, key: str, /, **parameters: Any) -> list[Any]:
+        """As :meth:`list_all`; none where the resource that holds the items does not exist."""
+        try:
+            return self.list_all(service, operation, key, **parameters)
+        except AwsError as error:
+            if error.code in NOT_FOUND:
+                return []
+            raise
+
     def list_all(self, service: str, operation: str, key: str, /, **parameters: Any) -> list[Any]:
         """The items under ``key`` of all pages. Retries and raises as :meth:`call` does."""
         client = self.client(service)
@@ -134,10 +166,13 @@ class Aws:
         return self._repeat(Request(client, service, operation, parameters), send)
 
     def _repeat(self, request: Request, send: Callable[[], _T]) -> _T:
-        """The result of ``send``, repeated with growing pauses while its errors are transient."""
+        """The result of ``send``, repeated with growing pauses while its errors are transient.
+
+        An interrupted program makes further attempts for a few seconds only.
+        """
         from botocore.exceptions import BotoCoreError, ClientError
 
-        started, pause = self.clock.now(), _FIRST_PAUSE
+        started, pause, unanswered = self.clock.now(), _FIRST_PAUSE, 0
         while True:
             try:
                 with self._free:
@@ -150,10 +185,19 @@ class Aws:
                     else retry_policy(failure, self._retry_seconds)
                 )
                 waited = self.clock.now() - started
-                if retry is None or waited + pause > retry.seconds:
-                    raise as_aws_error(request, failure, retry, waited) from cause_of(request, error)
+                is_over = retry is None or self._is_over(retry, waited + pause, unanswered)
+                unanswered += is_unanswered(failure)
+                if is_over:
+                    raised = as_aws_error(request, failure, retry, waited, unanswered=bool(unanswered))
+                    raise raised from cause_of(request, error)
             self.clock.pause(pause)
             pause = min(pause * _GROWTH, _LONGEST_PAUSE)
+
+    def _is_over(self, retry: Retry, waited: float, unanswered: int) -> bool:
+        """Whether no further attempt is made, which would begin after ``waited`` seconds."""
+        if self.clock.interrupted.is_set():
+            return waited > min(retry.seconds, _AFTER_INTERRUPT)
+        return waited > retry.seconds and not (retry.once and not unanswered)
 
     def wait_until(self, read: Callable[[], _T | None], what: str) -> _T:
         """Poll until ``read`` returns a value other than ``None``. Raises AwsError after ``retry_seconds``."""
@@ -165,6 +209,8 @@ class Aws:
             waited = self.clock.now() - started
             if waited + pause > self._retry_seconds:
                 raise AwsError(f"{what}: not true after {waited:.0f} s. Check it on AWS, then try again.")
+            if self.clock.interrupted.is_set():
+                raise AwsError(f"{what}: interrupted while waiting.")
             self.clock.pause(pause)
             if waited >= _FAST_POLLING:
                 pause = min(max(pause * _GROWTH, _FIRST_PAUSE), _LONGEST_PAUSE)

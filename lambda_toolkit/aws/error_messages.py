@@ -54,8 +54,13 @@ def api_error_of(request: Request, error: Exception) -> ApiError:
     )
 
 
-def as_aws_error(request: Request, failure: ApiError, retry: Retry | None, waited: float) -> AwsError:
-    """The error to raise after ``waited`` seconds of retries for the reason in ``retry``. Secret values are masked."""
+def as_aws_error(
+    request: Request, failure: ApiError, retry: Retry | None, waited: float, *, unanswered: bool = False
+) -> AwsError:
+    """The error to raise after ``waited`` seconds of retries for the reason in ``retry``. Secret values are masked.
+
+    ``unanswered``: whether an earlier attempt got no answer (:class:`AwsError`).
+    """
     operation = request.client.meta.method_to_api_mapping.get(request.operation, request.operation)
     permission = f"{request.service}:{operation}"
     subject = next((str(request.parameters[key]) for key in _SUBJECTS if request.parameters.get(key)), "")
@@ -64,7 +69,7 @@ def as_aws_error(request: Request, failure: ApiError, retry: Retry | None, waite
     text = (
         f"{permission}{f' {subject}' if subject else ''}: {reason} ({failure.code}){after}.{hint(failure, permission)}"
     )
-    return AwsError(text, code=failure.code, operation=permission)
+    return AwsError(text, code=failure.code, operation=permission, unanswered=unanswered)
 
 
 def cause_of(request: Request, error: Exception) -> Exception | None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, ParamSpec, TypeVar, cast
 
 from lambda_toolkit.aws.client import READERS
+from lambda_toolkit.aws.interrupts import deferred_interrupts
 from lambda_toolkit.errors import ToolkitError, raise_all
 
 _T = TypeVar("_T")
 _P = ParamSpec("_P")
 Task = Callable[[], _T]
+_POLL = 0.5  # seconds after which an interruption is noticed while tasks run
 
 
 def task(read: Callable[_P, _T], *arguments: _P.args, **named: _P.kwargs) -> Task[_T]:
@@ -28,10 +30,20 @@ def run_parallel(tasks: Sequence[Task[_T]], prefetch: Sequence[Task[object]] = (
     """
     if not tasks:
         return []
-    with ThreadPoolExecutor(min(READERS, len(tasks) + len(prefetch)), thread_name_prefix="read") as pool:
+    interrupted = threading.Event()
+    with (
+        deferred_interrupts(interrupted),
+        ThreadPoolExecutor(min(READERS, len(tasks) + len(prefetch)), thread_name_prefix="read") as pool,
+    ):
         for item in prefetch:
             pool.submit(item)
         futures = [pool.submit(item) for item in tasks]
+        while wait(futures, _POLL).not_done:
+            if interrupted.is_set():
+                pool.shutdown(wait=False, cancel_futures=True)
+                break
+    if interrupted.is_set():  # the caller's handler of SIGINT did not raise
+        raise KeyboardInterrupt
     problems: list[ToolkitError] = []
     results: list[_T] = []
     for future in futures:

@@ -64,7 +64,7 @@ _NEW_ROLE = (  # a new role: not yet known to Lambda, or to the KMS key of its e
 )
 _PERMANENT = ("already exist", "alias")  # conflicts that do not pass: a name in use, a version with an alias
 _TEMPORARY = "cannot be performed at this time"  # the ARN follows, and the function's name may contain a word above
-_TOO_MANY_REQUESTS = 429
+_TOO_MANY_REQUESTS, _INTERNAL = 429, 500  # HTTP statuses
 _NO_RESPONSE = frozenset({"ConnectionClosedError", "ReadTimeoutError", "ConnectionError", "HTTPClientError"})
 _IAM_ACTIONS = {  # operations whose IAM action has another name
     "s3:GetBucketNotificationConfiguration": "s3:GetBucketNotification",
@@ -83,6 +83,7 @@ _IAM_ACTIONS = {  # operations whose IAM action has another name
 }
 _MISSING_ACTION = re.compile(r"not authorized to perform: ([a-z0-9-]+:[A-Za-z]+)")
 _READS = ("get_", "list_", "describe_", "head_")
+_NOT_REPEATED = frozenset({"invoke", "publish_layer_version"})  # a second call does a second time what the first did
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,13 @@ class Retry:
 
     reason: str
     seconds: float
+    once: bool = False
+    """Repeat once even where the first attempt took longer than ``seconds``, as one that ends in a timeout does."""
+
+
+def is_unanswered(failure: ApiError) -> bool:
+    """Whether AWS may have carried out the call all the same: there was no answer, or an internal error."""
+    return failure.code in _NO_RESPONSE or failure.status >= _INTERNAL
 
 
 def retry_policy(failure: ApiError, seconds: float) -> Retry | None:
@@ -131,10 +139,10 @@ def retry_policy(failure: ApiError, seconds: float) -> Retry | None:
         return Retry("AWS did not receive the whole request", min(seconds, 20.0))
     if code in _NOT_CONNECTED:
         return Retry("AWS cannot be reached", min(seconds, 5.0))
-    if (code in _NO_RESPONSE or failure.status >= 500) and failure.operation.startswith(_READS):
-        return Retry("AWS did not answer", seconds)
-    if failure.status >= 500:
-        return Retry("AWS failed internally", min(seconds, 20.0))
+    if is_unanswered(failure) and failure.operation not in _NOT_REPEATED:
+        reason = "AWS did not answer" if code in _NO_RESPONSE else "AWS failed internally"
+        is_read = failure.operation.startswith(_READS)
+        return Retry(reason, seconds if is_read else min(seconds, 20.0), once=True)
     return None
 
 

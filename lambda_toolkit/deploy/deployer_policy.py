@@ -81,6 +81,7 @@ _BUCKET = (
     "PutBucketPolicy",
     "PutBucketPublicAccessBlock",
     "PutBucketTagging",
+    "TagResource",
     "PutBucketVersioning",
     "PutEncryptionConfiguration",
     "PutLifecycleConfiguration",

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from lambda_toolkit.aws.client import WRITERS, Aws
+from lambda_toolkit.aws.interrupts import deferred_interrupts
 from lambda_toolkit.changes import Change, Failure, Key, Plan, Progress, Report, State
 from lambda_toolkit.errors import Advice, ToolkitError
 
@@ -13,12 +14,20 @@ from lambda_toolkit.errors import Advice, ToolkitError
 def execute(aws: Aws, plan: Plan, on_progress: Callable[[Progress], None] | None = None) -> Report:
     """Apply the changes of ``plan`` and report. A change whose dependency failed is skipped; all others are applied.
 
+    On Ctrl-C no further change is started, and KeyboardInterrupt is raised once those under way have ended.
     ``on_progress`` is called from this thread. Each ToolkitError becomes a failure in the report; anything else is
     raised once the running changes have ended.
     """
     for artifact in plan.artifacts:
         artifact.write()
-    return _Execution(aws, plan, on_progress or (lambda _: None)).run()
+    with deferred_interrupts(aws.clock.interrupted):
+        report = _Execution(aws, plan, on_progress or (lambda _: None)).run()
+    if aws.clock.interrupted.is_set():  # the caller's handler of SIGINT did not raise
+        raise KeyboardInterrupt
+    return report
+
+
+_POLL = 0.5  # seconds after which an interruption is noticed while changes run
 
 
 class _Execution:
@@ -39,7 +48,7 @@ class _Execution:
                 try:
                     self._start_ready(pool)
                     while self._running:
-                        ended, _ = wait(self._running, return_when=FIRST_COMPLETED)
+                        ended, _ = wait(self._running, _POLL, FIRST_COMPLETED)
                         for future in ended:
                             self._finish(self._running.pop(future), future)
                         self._start_ready(pool)
@@ -47,13 +56,13 @@ class _Execution:
                     self._aws.clock.interrupted.set()  # running changes end soon; the pool waits for them
                     pool.shutdown(wait=False, cancel_futures=True)  # queued ones are not started
                     raise
-        if self._waiting:
+        if self._waiting and not self._aws.clock.interrupted.is_set():
             names = ", ".join(f"{kind} {name}" for kind, name in self._waiting)
             raise ToolkitError(f"These changes wait for each other: {names}.")
         return Report(tuple(self._done), tuple(self._failed), tuple(self._skipped))
 
     def _start_ready(self, pool: ThreadPoolExecutor) -> None:
-        moved = True
+        moved = not self._aws.clock.interrupted.is_set()
         while moved:
             moved = False
             for change in list(self._waiting.values()):

@@ -44,7 +44,9 @@ def make_plan(
     prunes = prune and only is None and bool(deployment.application)
 
     def undeclared() -> Removal:
-        return reads.once("undeclared", task(plan_undeclared, reads, deployment, delete_data) if prunes else Removal)
+        return reads.once(
+            "undeclared", task(plan_undeclared, reads, deployment, scope, delete_data) if prunes else Removal
+        )
 
     scope = PlanScope(
         with_triggers=frozenset(spec.name for spec in functions if spec.s3_triggers is not None),
@@ -63,7 +65,8 @@ def make_plan(
     )
     changes = [change for part in planned for change in part.changes]
     changes = _checked_after(changes, functions)
-    changes += _plan_unused_layers(reads, planned, functions, undeclared())
+    layers = _plan_unused_layers(reads, planned, functions, undeclared())
+    changes = [*layer.before_deletions(changes, layers), *layers]
     artifacts = tuple(part.artifact for part in planned if part.artifact)
     notes = (*undeclared().notes, *dict.fromkeys(note for part in planned for note in part.notes))
     notes += tuple(note for item in deployment.secrets if only is None for note in item.notes)
@@ -116,7 +119,8 @@ def _plan_unused_layers(
     before = {name for part in planned for name in part.layers_before} | set(undeclared.layers)
     after = {name for part in planned for name in part.layers_after}
     removed = {change.name for change in undeclared.changes if change.kind == Kind.FUNCTION}
-    return layer.plan_removal(reads, before - after, {spec.name for spec in functions} | removed)
+    updated = {spec.name for spec in functions}
+    return layer.plan_removal(reads, before - after, updated | removed, updated)
 
 
 def _chosen(functions: Sequence[FunctionSpec], only: Collection[str] | None) -> list[FunctionSpec]:

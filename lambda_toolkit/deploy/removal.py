@@ -12,7 +12,7 @@ from lambda_toolkit.aws.parallel import Task, run_parallel, task
 from lambda_toolkit.changes import Change, Key, Plan
 from lambda_toolkit.errors import Advice, AwsError, Hint
 from lambda_toolkit.resources import bucket, function, layer, log_group, registry, role, secret, topic
-from lambda_toolkit.resources.attachment import Context
+from lambda_toolkit.resources.attachment import Context, PlanScope
 from lambda_toolkit.resources.reads import Reads
 from lambda_toolkit.spec.model import BucketSpec, Deployment, FunctionSpec, Kind, SecretSpec, TopicSpec
 from lambda_toolkit.spec.ownership import APPLICATION_TAG, FUNCTION_TAG, OWNER, OWNER_TAG, STAGE_TAG, as_mapping
@@ -43,9 +43,12 @@ def make_destroy_plan(aws: Aws, deployment: Deployment, delete_data: bool = Fals
     """
     reads, deployment = Reads(aws), deployment.tagged()
     names = {spec.name for spec in deployment.functions}
-    removals = run_parallel([task(plan_function_removal, Context(reads, spec)) for spec in deployment.functions])
+    scope = PlanScope()
+    contexts = [Context(reads, spec, scope=scope) for spec in deployment.functions]
+    removals = run_parallel([task(plan_function_removal, context) for context in contexts])
     changes = [change for removal in removals for change in removal.changes]
-    changes += layer.plan_removal(reads, [name for removal in removals for name in removal.layers], names)
+    layers = layer.plan_removal(reads, [name for removal in removals for name in removal.layers], names)
+    changes = [*layer.before_deletions(changes, layers), *layers]
     # What uses a resource is removed first: alarms before their topic, functions before their buckets and secrets.
     alarms = frozenset(change.key for change in changes if change.kind == Kind.ALARM)
     users = frozenset(change.key for change in changes if change.kind in (Kind.FUNCTION, Kind.S3_NOTIFICATION))
@@ -84,8 +87,8 @@ def plan_function_removal(context: Context, *, keep_log: bool = False) -> Remova
     return Removal([*changes, *function.plan_removal(name, before)], layers)
 
 
-def plan_undeclared(reads: Reads, deployment: Deployment, delete_data: bool = False) -> Removal:
-    """The changes that remove what carries the tags of ``deployment`` and is not declared in it.
+def plan_undeclared(reads: Reads, deployment: Deployment, scope: PlanScope, delete_data: bool = False) -> Removal:
+    """The changes that remove what carries the tags of ``deployment`` and is not declared in it, in ``scope``'s plan.
 
     The list by tags lags behind, so each resource is read itself before its removal is planned. Buckets, secrets and
     log groups are removed only with ``delete_data``; otherwise ``notes`` lists them. Raises AwsError.
@@ -106,12 +109,12 @@ def plan_undeclared(reads: Reads, deployment: Deployment, delete_data: bool = Fa
     removals = run_parallel(
         [
             *(
-                task(_plan_function, reads, name, arns, delete_data)
+                task(_plan_function, Context(reads, FunctionSpec(name, Path()), scope=scope), arns, delete_data)
                 for name, arns in sorted(of_functions.items())
                 if name not in declared
             ),
             *(
-                task(_plan_attachments, Context(reads, spec), of_functions.get(name, []))
+                task(_plan_attachments, Context(reads, spec, scope=scope), of_functions.get(name, []))
                 for name, spec in declared.items()
             ),
         ]
@@ -129,13 +132,14 @@ def plan_undeclared(reads: Reads, deployment: Deployment, delete_data: bool = Fa
     return Removal([*changes, *shared.changes], layers, notes, keeps_data)
 
 
-def _plan_function(reads: Reads, name: str, arns: list[str], delete_data: bool) -> Removal:
+def _plan_function(context: Context, arns: list[str], delete_data: bool) -> Removal:
     """A function that is no longer declared, and everything that belongs to it."""
+    name = context.spec.name
     groups = [arn for arn in arns if arn.split(":")[2:3] == ["logs"]]
     notes = [] if delete_data else [f"log group {log_group.group_name(name)} {_KEPT}"] * bool(groups)
     if len(groups) == len(arns) and not delete_data:
         return Removal(notes=notes, keeps_data=bool(notes))
-    removal = plan_function_removal(Context(reads, FunctionSpec(name, Path())), keep_log=not delete_data)
+    removal = plan_function_removal(context, keep_log=not delete_data)
     return Removal(removal.changes, removal.layers, [*removal.notes, *notes], bool(notes))
 
 

@@ -26,13 +26,14 @@ class Rollback:
     def __str__(self) -> str:
         """In words."""
         if self.from_version == self.to_version:
-            return f"{self.function}: version {self.to_version} is live already."
+            return f"{self.function}: version {self.to_version} is live already. An older one needs its number."
         return f"{self.function}: live was version {self.from_version} and is now version {self.to_version}."
 
 
 def rollback(aws: Aws, name: str, to: str | int | None = None) -> Rollback:
-    """Make version ``to`` of the function ``name`` live again; by default the newest one older than what is live.
+    """Make version ``to`` of the function ``name`` live again; by default the newest one older than what was released.
 
+    Without ``to``, a repeated call changes nothing: going back further needs the number.
     The next plan shows the rollback as a difference, and the next deploy undoes it. Raises ToolkitError where there is
     no such version, with the list of those that exist, and OwnershipError for a function that is not the toolkit's.
     """
@@ -41,9 +42,10 @@ def rollback(aws: Aws, name: str, to: str | int | None = None) -> Rollback:
         raise ToolkitError(f"{name} was not released yet: there is nothing to roll back to. Deploy it first.")
     require_owned(Kind.FUNCTION, name, deployed.tags, adopt=False, function=name)
     published = version.published(aws, name)
-    target = str(to) if to is not None else _before(published, live.version)
+    released = live.release.version if live.release else live.version
+    target = str(to) if to is not None else _before(published, released)
     if target is None:
-        raise ToolkitError(f"{name} has no version older than {live.version}, which is live. {_available(published)}")
+        raise ToolkitError(f"{name} has no version older than {released}, which was released. {_available(published)}")
     if target not in published:
         raise ToolkitError(f"{name} has no version {target}. {_available(published)}")
     if target != live.version or live.weights:
@@ -51,9 +53,9 @@ def rollback(aws: Aws, name: str, to: str | int | None = None) -> Rollback:
     return Rollback(name, live.version, target)
 
 
-def _before(published: list[str], live: str) -> str | None:
-    """The newest version older than ``live``."""
-    return next((number for number in reversed(published) if int(number) < int(live)), None)
+def _before(published: list[str], version: str) -> str | None:
+    """The newest version older than ``version``."""
+    return next((number for number in reversed(published) if int(number) < int(version)), None)
 
 
 def _available(published: list[str]) -> str:

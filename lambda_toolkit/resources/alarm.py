@@ -110,7 +110,7 @@ def _plan_deletion(context: Context, name: str) -> list[Change]:
         return []
 
     def delete(executor_aws: Aws) -> None:
-        executor_aws.call("cloudwatch", "delete_alarms", AlarmNames=[name])
+        executor_aws.find("cloudwatch", "delete_alarms", AlarmNames=[name])
 
     return [Change(KIND, name, "delete", apply=delete)]
 

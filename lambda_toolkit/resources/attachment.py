@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from lambda_toolkit.aws.account import ArnFormat
@@ -30,6 +30,8 @@ class PlanScope:
     """The functions of the plan whose S3 triggers are declared."""
     removed: Callable[[], Collection[Key]] = frozenset
     """The keys of what the plan removes because it is no longer declared; found at the first call."""
+    written: dict[str, dict[str, Any]] = field(default_factory=dict, compare=False)
+    """By bucket and id, the notifications that the plan's changes have written; ``None`` for those they removed."""
 
     def replaces(self, function: str, bucket: str) -> bool:
         """Whether the plan replaces the notifications of ``bucket`` to ``function``."""
@@ -47,7 +49,7 @@ class Context:
     """The function as declared, with the tags of application and stage."""
     attachments: tuple[Attachment, ...] = ()
     """All kinds of attachments, for what they need from each other."""
-    scope: PlanScope = PlanScope()
+    scope: PlanScope = field(default_factory=PlanScope)
     """What else the plan changes."""
 
     @property

@@ -61,15 +61,11 @@ def _creation(aws: Aws, spec: BucketSpec) -> Change:
     settings = _compare_settings(aws, spec, nothing)
 
     def create(executor_aws: Aws) -> None:
-        location: dict[str, Any] = (
-            {}
-            if executor_aws.region == "us-east-1"
-            else {"CreateBucketConfiguration": {"LocationConstraint": executor_aws.region}}
-        )
-        _create(executor_aws, name, location)
-        labels = as_list(desired_tags(spec.tags))
-        try:
-            executor_aws.call("s3", "put_bucket_tagging", also_retry=_NEW, Bucket=name, Tagging={"TagSet": labels})
+        labels = desired_tags(spec.tags)
+        _create(executor_aws, name, labels)
+        try:  # S3 has the tags already; what is only compatible with S3 may not know the parameter
+            tagging = {"TagSet": as_list(labels)}
+            executor_aws.call("s3", "put_bucket_tagging", also_retry=_NEW, Bucket=name, Tagging=tagging)
         except AwsError:
             _undo_creation(executor_aws, name)
             raise
@@ -100,12 +96,20 @@ def plan_removal(reads: Reads, spec: BucketSpec, after: frozenset[Key]) -> list[
     return [Change(KIND, spec.name, "delete", ("and every object in it",), after=after, apply=delete)]
 
 
-def _create(aws: Aws, name: str, parameters: dict[str, Any]) -> None:
-    try:
-        aws.call("s3", "create_bucket", Bucket=name, **parameters)
-    except AwsError as error:
-        if error.code != "BucketAlreadyOwnedByYou":
-            raise  # otherwise the first attempt of a retried call had created it
+def _create(aws: Aws, name: str, labels: dict[str, str]) -> None:
+    """Create the bucket with its tags in one call: one without them would count as unmanaged.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucketConfiguration.html
+    """
+    place = {} if aws.region == "us-east-1" else {"LocationConstraint": aws.region}  # S3 refuses that region's name
+    configuration = {**place, "Tags": as_list(labels)}
+    aws.create(
+        "s3",
+        "create_bucket",
+        exists=("BucketAlreadyOwnedByYou",),
+        Bucket=name,
+        CreateBucketConfiguration=configuration,
+    )
 
 
 def _undo_creation(aws: Aws, name: str) -> None:
@@ -137,22 +141,22 @@ def _tags(aws: Aws, name: str) -> dict[str, str] | None:
 
 def _empty(aws: Aws, name: str) -> None:
     """Delete every version of every object, and abort multipart uploads."""
-    versions = aws.list_all("s3", "list_object_versions", "Versions", Bucket=name)
-    markers = aws.list_all("s3", "list_object_versions", "DeleteMarkers", Bucket=name)
+    versions = aws.list_existing("s3", "list_object_versions", "Versions", Bucket=name)
+    markers = aws.list_existing("s3", "list_object_versions", "DeleteMarkers", Bucket=name)
     objects: list[dict[str, Any]] = [
         {"Key": item["Key"], "VersionId": item["VersionId"]} for item in (*versions, *markers)
     ]
     for start in range(0, len(objects), _BATCH):
-        answer = aws.call(
+        answer = aws.find(
             "s3", "delete_objects", Bucket=name, Delete={"Objects": objects[start : start + _BATCH], "Quiet": True}
         )
-        for kept in answer.get("Errors", ()):  # inside a successful answer
+        for kept in (answer or {}).get("Errors", ()):  # inside a successful answer
             raise AwsError(
                 f"s3:DeleteObject {name}: {kept.get('Key')} remains: {kept.get('Message')} ({kept.get('Code')}).",
                 code=str(kept.get("Code")),
                 operation="s3:DeleteObject",
             )
-    for upload in aws.list_all("s3", "list_multipart_uploads", "Uploads", Bucket=name):
+    for upload in aws.list_existing("s3", "list_multipart_uploads", "Uploads", Bucket=name):
         aws.find("s3", "abort_multipart_upload", Bucket=name, Key=upload["Key"], UploadId=upload["UploadId"])
 
 

@@ -143,11 +143,11 @@ def plan_removal(context: Context) -> list[Change]:
     statements = [key for key in context.reads.grants(function) if key.startswith(_STATEMENTS)]
 
     def delete(executor_aws: Aws) -> None:
-        targets = executor_aws.list_all("events", "list_targets_by_rule", "Targets", Rule=name)
+        targets = executor_aws.list_existing("events", "list_targets_by_rule", "Targets", Rule=name)
         if targets:
             ids = [target["Id"] for target in targets]
-            answer = executor_aws.call("events", "remove_targets", Rule=name, Ids=ids)
-            _require_all(answer, f"schedule {name}", "remove")
+            answer = executor_aws.find("events", "remove_targets", Rule=name, Ids=ids)
+            _require_all(answer or {}, f"schedule {name}", "remove")
         invoke_permission.revoke(executor_aws, function, statements)
         executor_aws.find("events", "delete_rule", Name=name)  # last: while the rule exists, the rest can be found
 

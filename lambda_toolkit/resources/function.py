@@ -118,7 +118,10 @@ def plan(context: Context, package: Package, layer: RequiredLayer | None) -> lis
     def update(executor_aws: Aws) -> None:
         published = _write(executor_aws, spec, desired, compared, known, is_released=is_released)
         if not is_released:
-            published = published or version.publish(executor_aws, spec.name, package.sha256)
+            if published is None:
+                ready = _wait_until_ready(executor_aws, spec.name)
+                made = version.publish(executor_aws, spec.name, package.sha256, ready.get("RevisionId"))
+                published = _as_desired(made, spec, desired)
             release.promote(executor_aws, spec, live_alias, Release(published, desired.digest, package.fingerprint))
 
     details = (moved,) if moved else ()
@@ -141,9 +144,10 @@ def _creation(spec: FunctionSpec, desired: _Desired) -> Change:
     package = desired.package
 
     def create(executor_aws: Aws) -> None:
-        created = executor_aws.call(
+        created = executor_aws.create(
             "lambda",
             "create_function",
+            exists=("ResourceConflictException",),
             FunctionName=spec.name,
             Code=_code(executor_aws, spec, package),
             Architectures=[spec.architecture],
@@ -152,7 +156,11 @@ def _creation(spec: FunctionSpec, desired: _Desired) -> Change:
             Publish=True,
             **_as_parameters(desired.configuration),
         )
-        release.promote(executor_aws, spec, None, Release(str(created["Version"]), desired.digest, package.fingerprint))
+        if created is None:
+            _wait_until_ready(executor_aws, spec.name)
+            created = dict(version.publish(executor_aws, spec.name, package.sha256, None))
+        published = _as_desired(created, spec, desired)
+        release.promote(executor_aws, spec, None, Release(published, desired.digest, package.fingerprint))
 
     details = (
         f"{spec.runtime}, {spec.memory} MB, {spec.timeout} s",
@@ -166,14 +174,16 @@ def _write(
 ) -> str | None:
     """Write what differs. Returns the version to release; ``None`` where it is still to be published from $LATEST."""
     published = known
+    guard: dict[str, Any] = {}
     if compared.configuration_differs:
         changed = {item.attribute.partition(".")[0] for item in compared.configured}
         parameters = _as_parameters({key: value for key, value in desired.configuration.items() if key in changed})
         if compared.layered:
             parameters["Layers"] = _layer_arns(aws, desired.layer)
         aws.call("lambda", "update_function_configuration", FunctionName=spec.name, **parameters)
-        if compared.coded or not is_released:
-            _wait_until_ready(aws, spec.name)
+        if compared.coded:
+            revision = _wait_until_ready(aws, spec.name).get("RevisionId")
+            guard = {"RevisionId": revision} if revision else {}
     if compared.coded:
         answer = aws.call(
             "lambda",
@@ -182,12 +192,31 @@ def _write(
             Architectures=[spec.architecture],
             Publish=known is None,
             **_code(aws, spec, desired.package),
+            **guard,
         )
-        published = known or str(answer["Version"])
+        published = known or _as_desired(answer, spec, desired)
     compared.tag_change.apply(aws, "lambda", aws.arn("lambda", f"function:{spec.name}"))
     if is_released and compared.latest_differs:
         _wait_until_ready(aws, spec.name)
     return published
+
+
+def _as_desired(published: Mapping[str, Any], spec: FunctionSpec, desired: _Desired) -> str:
+    """The number of the version ``published``. Raises AwsError where it is not what is declared.
+
+    Another deployment may write $LATEST between two of our calls: its half and ours must never go live together.
+    """
+    live = LiveFunction(dict(published), {})
+    wanted = desired.layer.name if desired.layer else None
+    layers = [layer_name(arn) for arn in live.layers]
+    if (
+        published.get("CodeSha256") != desired.package.sha256
+        or live.architecture != spec.architecture
+        or layers != ([wanted] if wanted else [])
+        or _configured(live, desired.configuration, spec.secret_environment)
+    ):
+        raise version.overtaken(spec.name)
+    return str(published["Version"])
 
 
 def _as_released(package: Package, spec: FunctionSpec, live: LiveFunction, released: Release) -> Package:
@@ -293,8 +322,12 @@ def _code(aws: Aws, spec: FunctionSpec, package: Package) -> dict[str, Any]:
     return upload(aws, spec.artifact_bucket, key, package.content)
 
 
-def _wait_until_ready(aws: Aws, name: str) -> None:
-    """Wait until Lambda has applied the change. Raises AwsError with Lambda's reason where it could not."""
+def _wait_until_ready(aws: Aws, name: str) -> Mapping[str, Any]:
+    """Wait until Lambda has applied the change, and return the configuration of $LATEST.
+
+    Its RevisionId counts only now: it changes once more when an update ends. Raises AwsError with Lambda's reason where
+    the change could not be applied.
+    """
 
     def ended() -> dict[str, Any] | None:
         now: dict[str, Any] = aws.call("lambda", "get_function", also_retry=_NEW, FunctionName=name)["Configuration"]
@@ -305,3 +338,4 @@ def _wait_until_ready(aws: Aws, name: str) -> None:
     for status, reason in (("State", "StateReason"), ("LastUpdateStatus", "LastUpdateStatusReason")):
         if state.get(status) == "Failed":
             raise AwsError(f"Lambda could not set up {name}: {state.get(reason) or 'no reason given'}.", code="Failed")
+    return state

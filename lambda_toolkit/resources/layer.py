@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -18,6 +19,7 @@ from lambda_toolkit.spec.quotas import DIRECT_UPLOAD
 
 KIND = Kind.LAYER
 _DAY = 86_400.0  # seconds
+_LISTED_AFTER = 2.0  # seconds, after which a version that was published is listed
 
 
 def version_arn(aws: Aws, name: str) -> str | None:
@@ -41,9 +43,8 @@ def plan(spec: LayerSpec, layer: Layer, artifact_bucket: str | None) -> list[Cha
             content = upload(executor_aws, artifact_bucket, f"{spec.name}.zip", layer.path.read_bytes())
         else:
             content = {"ZipFile": layer.path.read_bytes()}
-        executor_aws.call(
-            "lambda",
-            "publish_layer_version",
+        _publish(
+            executor_aws,
             LayerName=spec.name,
             Description=f"lambda_script {spec.digest}",
             Content=content,
@@ -56,8 +57,26 @@ def plan(spec: LayerSpec, layer: Layer, artifact_bucket: str | None) -> list[Cha
     return [Change(KIND, spec.name, "create", (shown(spec.requirements), size), after, apply=create)]
 
 
-def plan_removal(reads: Reads, names: Iterable[str], functions: Collection[str]) -> list[Change]:
-    """The changes that delete those of our layers ``names`` that no function outside ``functions`` uses."""
+def _publish(aws: Aws, **parameters: Any) -> None:
+    """Publish a version. Each call makes one, so an unanswered call is repeated only where none is listed."""
+    try:
+        aws.call("lambda", "publish_layer_version", **parameters)
+    except AwsError as error:
+        if not error.unanswered:
+            raise
+        aws.clock.pause(_LISTED_AFTER)
+        if version_arn(aws, parameters["LayerName"]) is None:
+            aws.call("lambda", "publish_layer_version", **parameters)
+
+
+def plan_removal(
+    reads: Reads, names: Iterable[str], functions: Collection[str], updated: Iterable[str] = ()
+) -> list[Change]:
+    """The changes that delete those of our layers ``names`` that no function outside ``functions`` uses.
+
+    They wait for the functions in ``updated``, which then use other layers. A function that is deleted waits for them
+    (:func:`before_deletions`): only the function tells which layers it used, and it runs without them until then.
+    """
     ours = sorted({name for name in names if name.startswith(LAYER_PREFIX)})
     if not ours:
         return []
@@ -67,8 +86,19 @@ def plan_removal(reads: Reads, names: Iterable[str], functions: Collection[str])
         if function["FunctionName"] not in functions
         for layer in function.get("Layers") or ()
     }
-    after = frozenset((Kind.FUNCTION, function) for function in functions)
+    after = frozenset((Kind.FUNCTION, function) for function in updated)
     return [_removal(name, after) for name in ours if name not in used]
+
+
+def before_deletions(changes: Iterable[Change], removals: Iterable[Change]) -> list[Change]:
+    """``changes``, in which the deletion of a function waits for ``removals``, the deletions of layers."""
+    first = frozenset(change.key for change in removals)
+    return [
+        replace(change, after=change.after | first)
+        if (change.kind, change.action) == (Kind.FUNCTION, "delete")
+        else change
+        for change in changes
+    ]
 
 
 def orphaned(reads: Reads) -> list[str]:
@@ -100,8 +130,8 @@ def _created(version: Mapping[str, Any]) -> float:
 
 def _removal(name: str, after: frozenset[Key]) -> Change:
     def delete(executor_aws: Aws) -> None:
-        for version in executor_aws.list_all("lambda", "list_layer_versions", "LayerVersions", LayerName=name):
-            executor_aws.call("lambda", "delete_layer_version", LayerName=name, VersionNumber=version["Version"])
+        for version in executor_aws.list_existing("lambda", "list_layer_versions", "LayerVersions", LayerName=name):
+            executor_aws.find("lambda", "delete_layer_version", LayerName=name, VersionNumber=version["Version"])
 
     return Change(KIND, name, "delete", ("no function uses it",), after, apply=delete)
 

@@ -86,7 +86,8 @@ def _creation(spec: FunctionSpec, name: str) -> Change:
 
     def create(executor_aws: Aws) -> None:
         labels = desired_tags(spec.tags, spec.name)
-        executor_aws.call("logs", "create_log_group", logGroupName=name, tags=labels)
+        exists = ("ResourceAlreadyExistsException",)
+        executor_aws.create("logs", "create_log_group", exists=exists, logGroupName=name, tags=labels)
         if days is not None:
             retention = {"logGroupName": name, "retentionInDays": days}
             executor_aws.call("logs", "put_retention_policy", also_retry=_NEW, **retention)

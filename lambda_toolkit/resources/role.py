@@ -137,9 +137,9 @@ def plan_removal(context: Context) -> list[Change]:
         return []
 
     def delete(executor_aws: Aws) -> None:
-        for policy in executor_aws.list_all("iam", "list_role_policies", "PolicyNames", RoleName=name):
+        for policy in executor_aws.list_existing("iam", "list_role_policies", "PolicyNames", RoleName=name):
             executor_aws.find("iam", "delete_role_policy", RoleName=name, PolicyName=policy)
-        attached = executor_aws.list_all("iam", "list_attached_role_policies", "AttachedPolicies", RoleName=name)
+        attached = executor_aws.list_existing("iam", "list_attached_role_policies", "AttachedPolicies", RoleName=name)
         for policy in attached:
             executor_aws.find("iam", "detach_role_policy", RoleName=name, PolicyArn=policy["PolicyArn"])
         # Eventual consistency: for DeleteRole, a policy that was just detached may still be attached.
@@ -171,9 +171,10 @@ def _creation(context: Context) -> Change:
     spec, name, policy = context.spec, role_name(context.spec.name), _policy_document(context)
 
     def create(executor_aws: Aws) -> None:
-        executor_aws.call(
+        executor_aws.create(
             "iam",
             "create_role",
+            exists=("EntityAlreadyExists",),
             RoleName=name,
             AssumeRolePolicyDocument=json.dumps(_TRUST),
             Description=f"What the Lambda function {spec.name} may do",

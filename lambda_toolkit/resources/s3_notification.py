@@ -81,7 +81,7 @@ def plan(context: Context) -> list[Change]:
     unwanted = sorted(_buckets(grants) - {*wanted})
     return [
         *(change for bucket in wanted for change in _plan_bucket(context, bucket, grants)),
-        *(_removal(spec.name, bucket, grants) for bucket in unwanted),
+        *(_removal(spec.name, bucket, grants, context.scope) for bucket in unwanted),
     ]
 
 
@@ -99,7 +99,7 @@ def plan_removal(context: Context) -> list[Change]:
     function, grants = context.spec.name, _grants(context)
     granted = _buckets(grants)
     left = {item for item in {*_declared(context.spec)} - granted if _own(_read(context.aws, item) or {}, function)}
-    return [_removal(function, bucket, grants) for bucket in sorted(granted | left)]
+    return [_removal(function, bucket, grants, context.scope) for bucket in sorted(granted | left)]
 
 
 def _declared(spec: FunctionSpec) -> list[str]:
@@ -161,11 +161,11 @@ def _plan_bucket(context: Context, bucket: str, grants: dict[str, str]) -> list[
     return [Change(KIND, name, "update", details, after, found, apply=apply)]
 
 
-def _removal(function: str, bucket: str, grants: Mapping[str, str]) -> Change:
+def _removal(function: str, bucket: str, grants: Mapping[str, str], scope: PlanScope) -> Change:
     statements = _granted_to(grants, bucket)
 
     def apply(executor_aws: Aws) -> None:
-        _merge(executor_aws, bucket, function, [], PlanScope())
+        _merge(executor_aws, bucket, function, [], scope)
         invoke_permission.revoke(executor_aws, function, statements)
 
     return Change(KIND, notification_name(function, bucket), "delete", apply=apply)
@@ -179,6 +179,7 @@ def _merge(aws: Aws, bucket: str, function: str, desired: list[Configuration], s
     """
     with _LOCKS.get(bucket):
         configuration = _read(aws, bucket)
+        written = scope.written.setdefault(bucket, {})
         if configuration is None:
             if not desired:
                 return
@@ -188,7 +189,7 @@ def _merge(aws: Aws, bucket: str, function: str, desired: list[Configuration], s
             )
         others = [
             entry
-            for entry in configuration.get(_LAMBDA, ())
+            for entry in _with_written(configuration.get(_LAMBDA, ()), written)
             if not is_own(entry, function)
             and not (scope.replaces(_owner_of(entry), bucket) and any(overlap(entry, item) for item in desired))
         ]
@@ -205,6 +206,21 @@ def _merge(aws: Aws, bucket: str, function: str, desired: list[Configuration], s
             # Otherwise S3 refuses to remove an entry while the target of any other no longer exists.
             SkipDestinationValidation=not desired,
         )
+        wanted = {str(entry["Id"]): entry for entry in merged[_LAMBDA]}
+        before = {str(entry["Id"]) for entry in configuration.get(_LAMBDA, ())}
+        written.update({**dict.fromkeys(before - {*wanted}), **wanted})
+
+        def is_visible() -> bool | None:
+            live = _read(aws, bucket)
+            return live is None or {str(entry["Id"]) for entry in live.get(_LAMBDA, ())} == {*wanted} or None
+
+        aws.wait_until(is_visible, f"The notifications of {bucket} show {function}")
+
+
+def _with_written(entries: Iterable[Configuration], written: Mapping[str, Configuration | None]) -> list[Configuration]:
+    """``entries`` as they are after what this plan has written: a read may not show it yet."""
+    kept = [entry for entry in entries if str(entry.get("Id")) not in written]
+    return [*kept, *(entry for entry in written.values() if entry is not None)]
 
 
 def _read(aws: Aws, bucket: str) -> Configuration | None:

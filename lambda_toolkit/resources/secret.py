@@ -66,8 +66,13 @@ def _creation(spec: SecretSpec, labels: dict[str, str]) -> Change:
         return Change(KIND, spec.name, "create", (f"has no value: set {spec.variable}",), apply=_without_value(spec))
 
     def create(executor_aws: Aws) -> None:
-        executor_aws.call(
-            "secretsmanager", "create_secret", Name=spec.name, SecretString=spec.value, Tags=as_list(labels)
+        executor_aws.create(
+            "secretsmanager",
+            "create_secret",
+            exists=("ResourceExistsException",),
+            Name=spec.name,
+            SecretString=spec.value,
+            Tags=as_list(labels),
         )
 
     return Change(KIND, spec.name, "create", (f"value from {spec.variable}",) if spec.variable else (), apply=create)

@@ -77,7 +77,7 @@ def plan_removal(reads: Reads, spec: TopicSpec, after: frozenset[Key]) -> list[C
         return []
 
     def delete(executor_aws: Aws) -> None:
-        for item in executor_aws.list_all("sns", "list_subscriptions_by_topic", "Subscriptions", TopicArn=arn):
+        for item in executor_aws.list_existing("sns", "list_subscriptions_by_topic", "Subscriptions", TopicArn=arn):
             # SNS deletes a subscription that was never confirmed, and has no ARN, after three days.
             if str(item["SubscriptionArn"]).startswith("arn:"):
                 executor_aws.find("sns", "unsubscribe", SubscriptionArn=item["SubscriptionArn"])

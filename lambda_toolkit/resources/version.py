@@ -22,20 +22,31 @@ _UNSPECIFIC = (
 )  # error types that say nothing beyond the message
 
 
-def publish(aws: Aws, function: str, sha256: str) -> str:
-    """Publish $LATEST, whose code has the hash ``sha256`` (base64, as Lambda's CodeSha256), and return its number.
+def publish(aws: Aws, function: str, sha256: str, revision: str | None) -> Mapping[str, Any]:
+    """Publish $LATEST and return the version's configuration.
 
+    ``sha256`` is the hash of its code (base64, as Lambda's CodeSha256), ``revision`` its RevisionId once it was ready.
     Lambda publishes a new version only where $LATEST differs from the newest: publishing twice returns the same number.
-    Raises AwsError where $LATEST has other code in the meantime.
+    Raises AwsError where $LATEST is no longer that, because another deployment changed it.
+
+    https://docs.aws.amazon.com/lambda/latest/api/API_PublishVersion.html
     """
-    published = aws.call("lambda", "publish_version", FunctionName=function, CodeSha256=sha256)
-    if published.get("CodeSha256") != sha256:
-        raise AwsError(
-            f"Lambda published version {published.get('Version')} of {function} from other code than was deployed: "
-            "another deployment is running. Deploy again.",
-            code="ResourceConflictException",
-        )
-    return str(published["Version"])
+    guard: dict[str, Any] = {"RevisionId": revision} if revision else {}
+    try:
+        return aws.call("lambda", "publish_version", FunctionName=function, CodeSha256=sha256, **guard)
+    except AwsError as error:
+        if error.code == "PreconditionFailedException" or "CodeSHA256" in str(error):
+            raise overtaken(function) from error
+        raise
+
+
+def overtaken(function: str) -> AwsError:
+    """The error of a deployment that another one overtook."""
+    return AwsError(
+        f"{function} was changed while it was deployed, perhaps by another deployment. What is live was not changed "
+        "by this one. Deploy again.",
+        code="ResourceConflictException",
+    )
 
 
 def published(aws: Aws, function: str) -> list[str]:
@@ -96,8 +107,11 @@ def plan_pruning(aws: Aws, function: str, upcoming: str | None) -> list[Change]:
         return []
 
     def delete(executor_aws: Aws) -> None:
-        for version in old:
-            executor_aws.find("lambda", "delete_function", FunctionName=function, Qualifier=version)
+        # Read again: where an earlier deploy published a version and was interrupted, there is one fewer to delete.
+        named_now = _named(executor_aws, function)
+        for version in published(executor_aws, function)[:-KEPT]:
+            if version in old and version not in named_now:
+                executor_aws.find("lambda", "delete_function", FunctionName=function, Qualifier=version)
 
     after: frozenset[Key] = frozenset({(Kind.FUNCTION, function)})
     return [Change(KIND, function, "delete", (f"{', '.join(old)}: the last {KEPT} are kept",), after, apply=delete)]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
+from botocore.exceptions import ConnectionClosedError
 
-from lambda_script import Alarm, AwsError, DeployError, S3Trigger
+from lambda_script import Alarm, AwsError, DeployError, OwnershipError, S3Trigger
 from lambda_toolkit.aws.client import Aws
 from lambda_toolkit.deploy.execute import execute
 from lambda_toolkit.deploy.plan import make_destroy_plan, make_plan
@@ -84,12 +85,26 @@ def test_bucket_that_cannot_be_tagged_is_deleted_again(aws, recorder, client) ->
     assert not make_plan(aws, deployment)
 
 
-def test_a_bucket_that_the_first_try_had_made_is_no_failure(aws, client) -> None:
+def test_a_bucket_that_the_first_try_had_made_is_no_failure(aws, session, recorder) -> None:
+    deployment = Deployment(buckets=(BucketSpec("my-lake"),))
+    plan = make_plan(aws, deployment)
+
+    def lose_the_answer(**_: object) -> None:
+        if recorder.calls.count("CreateBucket") == 1:
+            raise ConnectionClosedError(endpoint_url="https://s3")
+
+    session.events.register("after-call.s3.CreateBucket", lose_the_answer)
+    assert execute(aws, plan).ok
+    assert not make_plan(aws, deployment)
+
+
+def test_bucket_created_by_others_meanwhile_is_not_tagged(aws, client) -> None:
     deployment = Deployment(buckets=(BucketSpec("my-lake"),))
     plan = make_plan(aws, deployment)
     client("s3").create_bucket(Bucket="my-lake", CreateBucketConfiguration={"LocationConstraint": REGION})
-    assert execute(aws, plan).ok
-    assert not make_plan(aws, deployment)
+    assert not execute(aws, plan).ok
+    with pytest.raises(OwnershipError):
+        make_plan(aws, deployment)
 
 
 def test_a_bucket_of_another_account_is_called_that(aws, recorder) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+
 import pytest
 
 from lambda_script import Alarm, Canary, DeployError, LimitError
@@ -106,9 +109,14 @@ def test_alarm_raised_before_the_release_counts_after_an_ok(released, client, fa
 
 
 def test_an_interruption_takes_the_calls_back(released, client, fake_time) -> None:
-    aws = released._client()
-    at(fake_time, 60, aws.clock.interrupted.set)
-    with pytest.raises(DeployError, match="interrupted while it was watched"):
+    interrupted = released._client().clock.interrupted
+
+    def press_ctrl_c() -> None:
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        assert interrupted.wait(10)
+
+    at(fake_time, 60, press_ctrl_c)
+    with pytest.raises(KeyboardInterrupt):
         released.deploy()
     assert fake_time.seconds < 63
     assert (alias(client)["version"], bool(alias(client)["weights"])) == ("1", False)

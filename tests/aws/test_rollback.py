@@ -22,9 +22,10 @@ def test_a_rollback_is_one_call_and_the_plan_shows_it(script, source, client, re
     assert live(client) == "2"
     [change] = script().plan().changes
     assert change.details == ("live is version 2; what is declared was released as 3",)
-    assert script().rollback().to_version == "1"
-    with pytest.raises(ToolkitError, match="no version older than 1.*There are: 1, 2, 3"):
-        script().rollback()
+    recorder.clear()
+    assert script().rollback().to_version == "2"  # repeated, as after an answer that was lost
+    assert recorder.writes == []
+    assert script().rollback(to=1).to_version == "1"
     assert script().rollback(to=3).to_version == "3"
     assert not script().plan()
     recorder.clear()
@@ -37,6 +38,8 @@ def test_a_rollback_to_nowhere_lists_what_there_is(script, client, recorder) -> 
         script().rollback()
     script().deploy()
     recorder.clear()
+    with pytest.raises(ToolkitError, match="no version older than 1.*There are: 1"):
+        script().rollback()
     with pytest.raises(ToolkitError, match="no version 9. There are: 1"):
         script().rollback(to=9)
     client("lambda").untag_resource(Resource=FUNCTION, TagKeys=["managed-by"])

@@ -100,12 +100,34 @@ def behave_like_lambda(monkeypatch: pytest.MonkeyPatch, invocations: Invocations
             answer.version = published.version
         return answer
 
+    update_code = LambdaFunction.update_function_code
+
+    def update_code_and_architecture(function: LambdaFunction, updated: dict[str, Any]) -> dict[str, Any]:
+        before, was_changed = (function.code_sha_256, function.architectures), function.code_or_config_updated
+        function.architectures = updated.get("Architectures") or function.architectures  # which moto ignores
+        answer: dict[str, Any] = update_code(function, updated)
+        if before == (function.code_sha_256, function.architectures):
+            function.code_or_config_updated = was_changed  # Lambda publishes nothing for the same code
+        return answer
+
+    add = LambdaBackend.add_permission
+
+    def add_once(backend: LambdaBackend, function_name: str, qualifier: str, raw: str) -> dict[str, Any]:
+        wanted = json.loads(raw)["StatementId"]
+        if wanted in {item["Sid"] for item in backend.get_function(function_name, qualifier).policy.statements}:
+            message = f"The statement id ({wanted}) provided already exists. Please provide a new statement id."
+            raise LambdaClientError("ResourceConflictException", message)
+        answer: dict[str, Any] = add(backend, function_name, qualifier, raw)
+        return answer
+
     respond = LambdaResponse.invoke
 
     def invoke_as_qualified(response: LambdaResponse) -> Any:
         response.querystring["qualifier"] = response.querystring.get("Qualifier", [])  # as moto spells it
         return respond(response)
 
+    monkeypatch.setattr(LambdaBackend, "add_permission", add_once)
+    monkeypatch.setattr(LambdaFunction, "update_function_code", update_code_and_architecture)
     monkeypatch.setattr(LambdaResponse, "invoke", invoke_as_qualified)
     monkeypatch.setattr(LambdaBackend, "create_function", create_and_publish)
     monkeypatch.setattr(LambdaStorage, "publish_version", publish)

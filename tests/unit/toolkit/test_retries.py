@@ -38,7 +38,12 @@ def failure(code: str, message: str = "", operation: str = "put_rule", status: i
         (failure("RequestTimeout", "Your socket connection to the server was not read from"), 20),
         (failure("EndpointConnectionError", status=0), 5),
         (failure("ReadTimeoutError", operation="get_role", status=0), 60),
-        (failure("ReadTimeoutError", operation="create_role", status=0), None),  # it may have been made
+        (failure("ReadTimeoutError", operation="create_role", status=0), 20),
+        (
+            failure("ReadTimeoutError", operation="publish_layer_version", status=0),
+            None,
+        ),  # a second call makes a second
+        (failure("InternalFailure", operation="invoke", status=500), None),
         (failure("InternalFailure", operation="list_rules", status=500), 60),
         (failure("InternalFailure", status=503), 20),
         (failure("AccessDenied"), None),
