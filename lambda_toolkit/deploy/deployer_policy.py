@@ -59,6 +59,7 @@ _TOPIC = (
     "TagResource",
     "UntagResource",
 )
+_TOPIC_KEY = ("SetTopicAttributes",)
 _SECRET = (
     "CreateSecret",
     "DescribeSecret",
@@ -101,6 +102,7 @@ def deployer_policy(deployment: Deployment, place: Place, *, delete_data: bool =
     }
     own_artifacts = {artifact_bucket(place.account, place.region)} & artifacts
     secrets = [place.arn("secretsmanager", f"secret:{spec.name}") for spec in deployment.secrets]
+    of_topics = _TOPIC + (_TOPIC_KEY if any(spec.kms_key is not None for spec in deployment.topics) else ())
     statements = (
         _allow("Lists", _lists(len(names)), ["*"]),
         _on("Functions", "lambda", _FUNCTION, _and_below(place.arn("lambda", f"function:{name}") for name in names)),
@@ -110,7 +112,12 @@ def deployer_policy(deployment: Deployment, place: Place, *, delete_data: bool =
             **_on("PassRole", "iam", ("PassRole",), [role_arn(place, name) for name in names]),
             "Condition": {"StringEquals": {"iam:PassedToService": "lambda.amazonaws.com"}},
         },
-        _on("Topics", "sns", _TOPIC, [place.arn("sns", spec.name) for spec in deployment.topics]),
+        _on(
+            "Topics",
+            "sns",
+            of_topics,
+            [place.arn("sns", spec.name) for spec in deployment.topics],
+        ),
         _on(
             "Secrets",
             "secretsmanager",

@@ -12,6 +12,7 @@ from lambda_toolkit.spec.model import Kind, TopicSpec
 from lambda_toolkit.spec.ownership import as_list, as_mapping, desired_tags, is_owned, require_owned
 
 KIND = Kind.TOPIC
+_KEY = "KmsMasterKeyId"
 _NEW = ("NotFound",)  # eventual consistency: a new resource is not known everywhere yet
 
 
@@ -24,10 +25,17 @@ def plan(reads: Reads, spec: TopicSpec) -> list[Change]:
     if live_tags is None:
 
         def create(executor_aws: Aws) -> None:
-            executor_aws.call("sns", "create_topic", Name=spec.name, Tags=as_list(desired_tags(spec.tags)))
+            executor_aws.call(
+                "sns",
+                "create_topic",
+                Name=spec.name,
+                Tags=as_list(desired_tags(spec.tags)),
+                Attributes={_KEY: spec.kms_key} if spec.kms_key else {},
+            )
             _subscribe(executor_aws, arn, wanted)
 
-        return [Change(KIND, spec.name, "create", _invited(wanted), apply=create)]
+        encrypted = (f"encrypted with {spec.kms_key}",) if spec.kms_key else ()
+        return [Change(KIND, spec.name, "create", (*encrypted, *_invited(wanted)), apply=create)]
 
     require_owned(KIND, spec.name, live_tags, adopt=spec.adopt, declared=spec.tags)
     tag_change = tags.compare(live_tags, spec.tags)
@@ -35,7 +43,10 @@ def plan(reads: Reads, spec: TopicSpec) -> list[Change]:
     new = tuple(address for address in wanted if address not in live)
     # A subscription that was never confirmed has no ARN to unsubscribe. SNS deletes it after three days.
     removed = {address: own for address, own in live.items() if address not in wanted and own.startswith("arn:")}
+    key = _kms_key(aws, arn) if spec.kms_key is not None else None
+    key_differs = key != spec.kms_key
     found = (
+        *([Difference("kms_key", key or None, spec.kms_key or None)] if key_differs else []),
         *(Difference(f"emails.{address}", None, "subscribed") for address in new),
         *(Difference(f"emails.{address}", "subscribed", None) for address in removed),
         *tag_change.differences,
@@ -45,11 +56,21 @@ def plan(reads: Reads, spec: TopicSpec) -> list[Change]:
 
     def update(executor_aws: Aws) -> None:
         tag_change.apply(executor_aws, "sns", arn)
+        if key_differs:
+            executor_aws.call(
+                "sns", "set_topic_attributes", TopicArn=arn, AttributeName=_KEY, AttributeValue=spec.kms_key
+            )
         _subscribe(executor_aws, arn, new)
         for subscription in removed.values():
             executor_aws.find("sns", "unsubscribe", SubscriptionArn=subscription)
 
     return [Change(KIND, spec.name, "update", _invited(new), differences=found, apply=update)]
+
+
+def _kms_key(aws: Aws, topic: str) -> str:
+    """The key that encrypts the topic's messages; empty where there is none."""
+    answer = aws.find("sns", "get_topic_attributes", TopicArn=topic) or {}
+    return str(answer.get("Attributes", {}).get(_KEY, ""))
 
 
 def _addresses(aws: Aws, topic: str) -> dict[str, str]:

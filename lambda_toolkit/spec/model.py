@@ -231,6 +231,9 @@ class TopicSpec:
     emails: tuple[str, ...] | None = None
     """Exactly these addresses are subscribed; an empty tuple removes all. ``None``: not managed. Subscriptions of other
     protocols stay."""
+    kms_key: str | None = None
+    """The ARN of a KMS key that encrypts the messages, whose policy permits CloudWatch to use it; an empty text: none.
+    ``None``: not managed. Without a key, SNS encrypts what it stores with its own (disk encryption)."""
     tags: Mapping[str, str] = field(default_factory=dict)
     """A tag with an empty value is removed; undeclared tags stay."""
     adopt: bool = False

@@ -75,6 +75,28 @@ def test_a_topic_asks_each_address_once(aws, client, recorder) -> None:
     assert endpoints == {"c@example.com"}
 
 
+def test_topic_is_encrypted_with_the_declared_key(aws, client, recorder) -> None:
+    def key() -> str | None:
+        topic = client("sns").list_topics()["Topics"][0]["TopicArn"]
+        return client("sns").get_topic_attributes(TopicArn=topic)["Attributes"].get("KmsMasterKeyId") or None
+
+    def declared(kms_key: str | None) -> Deployment:
+        return Deployment(topics=(TopicSpec("alerts", kms_key=kms_key),))
+
+    one, other = (f"arn:aws:kms:{REGION}:123456789012:key/{name}" for name in ("one", "other"))
+    [change] = deploy(aws, declared(one)).done
+    assert (change.details, key()) == ((f"encrypted with {one}",), one)
+    recorder.clear()
+    assert not make_plan(aws, declared(one))
+    assert not make_plan(aws, declared(None)), "not managed"
+    assert recorder.writes == []
+    [change] = deploy(aws, declared(other)).done
+    assert [str(difference) for difference in change.differences] == [f"kms_key: {one} -> {other}"]
+    assert key() == other
+    deploy(aws, declared(""))
+    assert (key(), bool(make_plan(aws, declared("")))) == (None, False)
+
+
 def secret(value: str | None, **different) -> Deployment:
     return Deployment(
         secrets=(SecretSpec("shop/dev/source", value=value, variable="SOURCE_DATABASE_URL", **different),)

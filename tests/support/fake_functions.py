@@ -24,8 +24,12 @@ class FakeAws:
     manifests: dict[str, dict[int, dict[str, Any]]] = field(default_factory=lambda: {"ingestion": {}, "processed": {}})
     log: list[str] = field(default_factory=list)
     alarms: list[dict[str, Any]] = field(default_factory=list)
+    subscriptions: list[dict[str, Any]] = field(default_factory=list)
     deployed: bool = True
     account_id: str = "123456789012"
+
+    def arn(self, service: str, resource: str) -> str:
+        return f"arn:aws:{service}:eu-west-2:{self.account_id}:{resource}"
 
     def find(self, service: str, operation: str, **parameters: Any) -> dict[str, Any] | None:
         if operation == "get_function_configuration":
@@ -33,6 +37,8 @@ class FakeAws:
             return known if self.deployed and parameters["Qualifier"] == "live" else None
         if not self.deployed:
             return None
+        if operation == "get_topic_attributes":
+            return {"Attributes": {}}
         function = parameters["FunctionName"].rsplit("-", 1)[1]
         waiting = self.answers[function]
         answer = waiting.pop(0) if len(waiting) > 1 else waiting[0]
@@ -44,6 +50,8 @@ class FakeAws:
             return [{"timestamp": 1, "message": line} for line in self.log]
         if operation == "describe_alarms":
             return self.alarms
+        if operation == "list_subscriptions_by_topic":
+            return self.subscriptions
         raise AssertionError(operation)
 
     def call(self, service: str, operation: str, **parameters: Any) -> dict[str, Any]:

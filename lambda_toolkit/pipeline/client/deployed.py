@@ -46,6 +46,23 @@ def alarm_states(aws: Aws, pipeline: Pipeline) -> list[dict[str, Any]]:
     ]
 
 
+def subscription_states(aws: Aws, pipeline: Pipeline) -> list[dict[str, str]]:
+    """Each address of the topic of alerts, and each that is declared, with its state, as JSON values.
+
+    ``confirmed``, ``not confirmed`` (nothing is sent to it: its owner must follow the link that AWS sent, within three
+    days), or ``not subscribed``. Empty where the topic does not exist.
+    """
+    topic = aws.arn("sns", pipeline.expand(pipeline.topic.name, aws.account_id))
+    if aws.find("sns", "get_topic_attributes", TopicArn=topic) is None:
+        return []
+    states = dict.fromkeys(pipeline.topic.emails or (), "not subscribed")
+    for item in aws.list_all("sns", "list_subscriptions_by_topic", "Subscriptions", TopicArn=topic):
+        if item["Protocol"] == "email":
+            confirmed = str(item["SubscriptionArn"]).startswith("arn:")
+            states[item["Endpoint"]] = "confirmed" if confirmed else "not confirmed"
+    return [{"address": address, "state": state} for address, state in sorted(states.items())]
+
+
 def readable_time(text: str) -> str:
     """An ISO 8601 time in UTC to the second, such as ``2026-01-02 03:04:05Z``."""
     return text[:19].replace("T", " ") + "Z"

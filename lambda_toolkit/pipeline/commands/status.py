@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from lambda_toolkit.pipeline.client.deployed import alarm_states, function_state, readable_time
+from lambda_toolkit.pipeline.client.deployed import alarm_states, function_state, readable_time, subscription_states
 from lambda_toolkit.pipeline.client.follow import Follower
 from lambda_toolkit.pipeline.client.lake import batches_after, has_bucket
 from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_request
@@ -16,6 +16,12 @@ from lambda_toolkit.pipeline.commands.shared.screen import counted
 from lambda_toolkit.pipeline.errors import CommandError
 from lambda_toolkit.pipeline.installed import program
 from lambda_toolkit.pipeline.lambdas.shared.events import LoadResult
+
+_ADVICE = {
+    "not confirmed": "AWS sent it a link to confirm the subscription, and waits for that. Is it in the spam folder? "
+    "After three days a deploy sends another.",
+    "not subscribed": f"it is declared and not subscribed. Deploy: {program()}",
+}
 
 
 @click.command("status")
@@ -49,6 +55,9 @@ def command(request: Request) -> int:
     screen.table(
         "Alarms", ["alarm", "state", "since"], [[a["name"], a["state"], a["since"]] for a in document["alarms"]]
     )
+    for subscription in document["subscriptions"]:
+        if subscription["state"] != "confirmed":
+            screen.say(f"! {subscription['address']} gets no alerts: {_ADVICE[subscription['state']]}", color="yellow")
     screen.document(document)
     return DONE
 
@@ -58,6 +67,7 @@ def status(follower: Follower, now: datetime) -> dict[str, Any]:
     aws, pipeline = follower.aws, follower.pipeline
     with ThreadPoolExecutor(max_workers=4) as pool:
         alarms = pool.submit(alarm_states, aws, pipeline)
+        subscriptions = pool.submit(subscription_states, aws, pipeline)
         functions = list(pool.map(lambda name: function_state(aws, pipeline, name), pipeline.functions))
         deployed = all(function["version"] is not None for function in functions)
         batches, freshness, report = _batches(follower, now, deployed)
@@ -78,6 +88,7 @@ def status(follower: Follower, now: datetime) -> dict[str, Any]:
         "open": report.open.to_json(),
         "differences": list(report.differences),
         "alarms": alarms.result(),
+        "subscriptions": subscriptions.result(),
     }
 
 

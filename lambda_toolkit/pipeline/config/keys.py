@@ -131,6 +131,14 @@ ALERTS = Table(
             '["data@example.com"]',
             absent="not managed",
         ),
+        Key(
+            "kms_key",
+            Type.STRING,
+            "The ARN of the KMS key that encrypts the messages ([its policy](deploying.md#the-topic)). An empty text "
+            "removes it.",
+            '"arn:aws:kms:eu-west-2:123456789012:key/1234abcd"',
+            absent="not managed; SNS encrypts what it stores",
+        ),
     ),
 )
 

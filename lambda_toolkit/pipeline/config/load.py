@@ -129,7 +129,7 @@ def _pipeline(
         region=region or "",
         common=common,
         buckets={name: _bucket(problems, name, bucket) for name, bucket in values["buckets"].items()},
-        topic=TopicSpec(alerts["topic"], emails=alerts["emails"], tags=common.tags),
+        topic=_topic(problems, alerts, common),
         secrets={name: _secret(root, name, secret) for name, secret in values["secrets"].items()},
         functions={},
         alarms={name: _alarm(problems, name, alarm) for name, alarm in values["alarms"].items()},
@@ -159,6 +159,17 @@ def _bucket(problems: Problems, name: str, values: Values) -> BucketSpec:
         problems.add(f"[buckets.{name}]", text)
     lifecycle = None if rules is None else tuple(LifecycleRule(**rule) for rule in rules)
     return BucketSpec(**{**values, "lifecycle": lifecycle})
+
+
+def _topic(problems: Problems, alerts: Values, common: FunctionSpec) -> TopicSpec:
+    key = alerts["kms_key"]
+    if key and (not key.startswith("arn:") or key.endswith("alias/aws/sns")):
+        text = (
+            f"`kms_key` must be the ARN of a key of your own (arn:aws:kms:<region>:<account>:key/<id>), not {key!r}. "
+            "CloudWatch may not use AWS's own key, alias/aws/sns: no alarm would send a message."
+        )
+        problems.add("[alerts]", text)
+    return TopicSpec(alerts["topic"], emails=alerts["emails"], kms_key=key, tags=common.tags)
 
 
 def _secret(root: Path, name: str, values: Values) -> SecretDeclaration:

@@ -316,3 +316,13 @@ def test_byte_order_mark_and_windows_line_ends_are_read(tmp_path):
     path.write_bytes(content.replace(b"totes", b"t\xe4tes"))
     with pytest.raises(ConfigurationError, match="is not valid TOML: 'utf-8' codec can't decode"):
         load(path)
+
+
+@pytest.mark.parametrize("key", ["alias/aws/sns", "1234abcd", "arn:aws:kms:eu-west-2:1:alias/aws/sns"])
+def test_key_that_silences_the_alarms_is_refused(tmp_path, key):
+    """CloudWatch may not use AWS's own key: an alarm would rise, and no message would be sent."""
+    text = DEFAULT_PATH.read_text(encoding="utf-8").replace("[alerts]\n", f'[alerts]\nkms_key = "{key}"\n')
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "pipeline.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=r"\[alerts\].*`kms_key` must be the ARN of a key of your own"):
+        load(tmp_path / "config" / "pipeline.toml")

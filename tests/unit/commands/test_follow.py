@@ -163,3 +163,21 @@ def test_status_does_not_call_fresh_what_is_in_alarm():
     assert "Not known to be fresh: in alarm is totes-dev-extract-errors (since 2026-01-02" in freshness["summary"]
     aws.alarms = [{**ringing, "StateValue": "OK"}]
     assert status(follower(aws), INSTANT)["freshness"]["fresh"] is True
+
+
+def test_status_shows_who_gets_no_alerts():
+    """A subscription that was not confirmed is on the list of AWS, and gets no message."""
+    topic = {"Protocol": "email", "Endpoint": "a@example.com", "SubscriptionArn": "arn:aws:sns:eu-west-2:1:t:1"}
+    waiting = {"Protocol": "email", "Endpoint": "b@example.com", "SubscriptionArn": "PendingConfirmation"}
+    queue = {
+        "Protocol": "sqs",
+        "Endpoint": "a queue",
+        "SubscriptionArn": "arn:aws:sns:eu-west-2:1:t:2",
+    }
+    aws = FakeAws({"load": [loaded(None)]}, subscriptions=[topic, waiting, queue])
+    assert status(follower(aws), INSTANT)["subscriptions"] == [
+        {"address": "a@example.com", "state": "confirmed"},
+        {"address": "b@example.com", "state": "not confirmed"},
+        {"address": "data-alerts@example.com", "state": "not subscribed"},
+    ]
+    assert status(follower(FakeAws(deployed=False)), INSTANT)["subscriptions"] == []

@@ -36,7 +36,10 @@ def everything() -> Deployment:
         alarms=(Alarm("errors", "Errors"),),
     )
     return Deployment(
-        (function,), (BucketSpec("app-dev-lake"),), (TopicSpec("app-dev-alerts"),), (SecretSpec("app/dev/source"),)
+        (function,),
+        (BucketSpec("app-dev-lake"),),
+        (TopicSpec("app-dev-alerts", kms_key=""),),
+        (SecretSpec("app/dev/source"),),
     )
 
 
