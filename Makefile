@@ -14,7 +14,7 @@ endif
 SUITE = $(BIN)/python -m pytest -n 2 --dist loadgroup
 
 .PHONY: help run test test-unit test-aws fault-matrix test-pipeline test-local-stack test-faults test-proof test-end-to-end soak mutants \
-  lint format audit clean
+  values lint format audit clean
 .DEFAULT_GOAL := run
 
 help:  ## list these targets
@@ -57,6 +57,9 @@ mutants: $(READY)  ## small changes of the code, one by one, that tests must cat
 	$(BIN)/python -m tests.mutants $(MODULE) $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED)) \
 	  $(if $(OPERATOR),--operator $(OPERATOR)) $(if $(WORKERS),--workers $(WORKERS)) $(if $(AGAIN),--again) \
 	  $(if $(WRITE),--write)
+
+values: $(READY)  ## every type to every type with hostile values, compared with PostgreSQL itself: CELLS=1000000
+	$(BIN)/python -m tests.values $(if $(CELLS),--cells $(CELLS)) $(if $(SEED),--seed $(SEED))
 
 lint: $(READY)  ## style, types and security, without changing a file
 	$(BIN)/ruff check .

@@ -94,7 +94,7 @@ def test_extract_refuses_a_key_that_is_not_unique_any_more(pipeline):
 
 
 def test_plan_looks_at_the_source_whose_url_it_has(pipeline, credentials):
-    """The keys of the declared tables, by the catalog alone; an address that does not answer is a note."""
+    """The keys and types of the declared tables, by the catalog alone; an address that does not answer is a note."""
     source = credentials[0]
     pipeline.admin.run("ALTER TABLE payment DROP CONSTRAINT payment_pkey")
 
@@ -103,7 +103,11 @@ def test_plan_looks_at_the_source_whose_url_it_has(pipeline, credentials):
         url = f"postgresql://{of.user}:{quote(of.password)}@{of.host}:{of.port}/{of.database}"
         return check_source(Target(load(CONFIG / "pipeline.toml", None, {}), {"SOURCE_DATABASE_URL": url}, False))
 
-    (problem,) = look().problems
+    pipeline.admin.run("ALTER TABLE sales_order ALTER COLUMN units_sold TYPE boolean USING true")
+    problem, pair = look().problems
+    assert pair.startswith(
+        "The source column sales_order.units_sold (boolean) cannot be stored in fact_sales_order.units_sold"
+    )
     assert "The key payment_id does not identify the rows of the source table payment" in problem
     assert "extracted" not in problem
     with socket.create_server(("127.0.0.1", 0)) as closed:
