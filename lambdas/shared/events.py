@@ -7,7 +7,7 @@ wrong type is refused; a reader of results ignores keys that it does not know, s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, TypeVar
 from urllib.parse import unquote_plus
@@ -335,7 +335,7 @@ _LOAD: tuple[type[LoadEvent], ...] = (
 
 def extract_request(event: Event) -> ExtractRequest:
     """The request in ``event``; an empty event and one of EventBridge ask for a plain extract. Raises PipelineError."""
-    if not event or _is_scheduled(event):
+    if _object("extract", event) == {} or _is_scheduled(event):
         return ExtractRequest()
     return _request("extract", event, (ExtractRequest,))
 
@@ -345,20 +345,41 @@ def transform_request(event: Event) -> TransformEvent:
 
     The test event that S3 sends when a notification is configured names no keys. Raises PipelineError.
     """
-    if _is_scheduled(event):
+    if _is_scheduled(_object("transform", event)):
         return SweepRequest()
     if event.get("Event") == "s3:TestEvent":
         return ManifestsWritten(())
     if "Records" in event:
-        return ManifestsWritten(tuple(unquote_plus(record["s3"]["object"]["key"]) for record in event["Records"]))
+        return ManifestsWritten(tuple(_keys_of(event)))
     return _request("transform", event, _TRANSFORM)
 
 
 def load_request(event: Event) -> LoadEvent:
     """The request in ``event``; an empty event and one of EventBridge ask for a plain load. Raises PipelineError."""
-    if not event or _is_scheduled(event):
+    if _object("load", event) == {} or _is_scheduled(event):
         return LoadRequest()
     return _request("load", event, _LOAD)
+
+
+def _object(function: str, event: object) -> Event:
+    if not isinstance(event, Mapping):
+        raise PipelineError(f"The event of {function} must be a JSON object, not {type(event).__name__}.")
+    return event
+
+
+def _keys_of(event: Event) -> Iterator[str]:
+    """The keys in a notification of S3, which has nothing beside its records."""
+    records = event["Records"]
+    if not isinstance(records, list) or set(event) != {"Records"}:
+        raise PipelineError("A notification of S3 must have the key `Records` alone, a list of objects.")
+    for record in records:
+        try:
+            key = record["s3"]["object"]["key"]
+        except (KeyError, TypeError, IndexError) as error:
+            raise PipelineError("A record of the notification of S3 has no s3.object.key.") from error
+        if not isinstance(key, str):
+            raise PipelineError(f"A record of the notification of S3 must have a text as s3.object.key, not {key!r}.")
+        yield unquote_plus(key)
 
 
 def _is_scheduled(event: Event) -> bool:

@@ -63,7 +63,7 @@ def checked(*needs: Callable[[], object]) -> Callable[[Handler], Handler]:
     def around(handler: Handler) -> Handler:
         @functools.wraps(handler)
         def call(event: dict[str, Any], context: Any) -> dict[str, Any]:
-            if event.get("action") != CheckRequest.action:
+            if not isinstance(event, dict) or event.get("action") != CheckRequest.action:
                 return handler(event, context)
             CheckRequest.from_json({key: value for key, value in event.items() if key != "action"}, "The event")
             declarations.load()

@@ -114,3 +114,18 @@ def test_events_are_read_without_the_libraries_of_the_functions() -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("read", [events.extract_request, events.transform_request, events.load_request])
+@pytest.mark.parametrize("event", [None, 1, 1.5, True, "text", "", [], [1], {"Records": [], "full": True}, {"ful": 1}])
+def test_event_that_is_no_object_or_has_more_is_refused(read, event):
+    with pytest.raises(PipelineError):
+        read(event)
+
+
+@pytest.mark.parametrize(
+    "records", [None, "ab", {}, [None], [{}], [{"s3": {}}], [{"s3": []}], [{"s3": {"object": {"key": 1}}}]]
+)
+def test_notification_of_another_form_is_refused(records):
+    with pytest.raises(PipelineError, match="notification of S3"):
+        events.transform_request({"Records": records})
