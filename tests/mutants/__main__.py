@@ -141,13 +141,10 @@ def _try(asked: argparse.Namespace, selected: list[Mutant]) -> int:
 def _write(asked: argparse.Namespace, selected: list[Mutant]) -> None:
     results = trial.known_results()
     tried = [(mutant, results[mutant.id]) for mutant in selected if mutant.id in results]
-    total = sum(1 for mutant in _every(asked) if mutant.reason is None)
-    suites = ", ".join(f"`{suite}`" for suite in asked.suites)
-    comment = (
-        f"{len(tried)} mutants, drawn with the seed {asked.seed} from the {total} that matter; each was tried with the "
-        f"tests of {suites} that reach it, up to {asked.budget:.0f} s of them."
-    )
-    score.write_results([comment], [score.Line(result.outcome, mutant.id, mutant.shown()) for mutant, result in tried])
+    total = Counter(score.group_of(mutant.file) for mutant in _every(asked) if mutant.reason is None)
+    drawn = Counter(score.group_of(mutant.file) for mutant, _ in tried)
+    samples = [score.Sample(group, number, total[group], asked.seed) for group, number in drawn.items()]
+    score.write_results(samples, [score.Line(result.outcome, mutant.id, mutant.shown()) for mutant, result in tried])
 
 
 if __name__ == "__main__":

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 import sys
 import tomllib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,11 +55,35 @@ class Survivor:
     reason: str
 
 
-def read_results(text: str) -> tuple[str, list[Line]]:
-    """The comment at the beginning, and the lines."""
-    comment = [line[2:] for line in text.splitlines() if line.startswith("# ")]
+@dataclass(frozen=True)
+class Sample:
+    """What was drawn from a group of the code."""
+
+    group: str
+    drawn: int
+    total: int
+    """How many mutants of the group matter."""
+    seed: str
+
+    def __str__(self) -> str:
+        return f"{self.group}: {self.drawn} of {self.total} mutants, seed {self.seed}"
+
+
+def group_of(file: str) -> str:
+    """The group of the code that a sample is drawn from."""
+    if file.startswith("lambdas/"):
+        return "functions"
+    return "pipeline's commands" if file.startswith("lambda_toolkit/pipeline/") else "toolkit"
+
+
+def read_results(text: str) -> tuple[dict[str, Sample], list[Line]]:
+    """The samples by their groups, and the lines."""
+    samples = {}
+    for line in text.splitlines():
+        if match := re.fullmatch(r"# (.+): (\d+) of (\d+) mutants, seed (.+)", line):
+            samples[match[1]] = Sample(match[1], int(match[2]), int(match[3]), match[4])
     lines = [line.split("\t") for line in text.splitlines() if line and not line.startswith("#")]
-    return "\n".join(comment), [Line(*fields) for fields in lines]
+    return samples, [Line(*fields) for fields in lines]
 
 
 def read_survivors(text: str) -> dict[str, Survivor]:
@@ -82,51 +107,68 @@ def interval(caught: int, total: int) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def table(lines: Iterable[Line], survivors: Mapping[str, Survivor]) -> str:
-    """The score by part of the code, in Markdown."""
-    parts: dict[str, Counter[str]] = defaultdict(Counter)
+def table(samples: Mapping[str, Sample], lines: Iterable[Line], survivors: Mapping[str, Survivor]) -> str:
+    """The score by group and by part of the code, in Markdown."""
+    parts: dict[str, dict[str, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
     for line in lines:
         verdict = survivors[line.id].verdict if line.id in survivors else "not tested"
-        parts[line.part]["caught" if line.outcome in CAUGHT else verdict] += 1
-    total: Counter[str] = sum(parts.values(), Counter())
+        kind = "caught" if line.outcome in CAUGHT else verdict
+        parts[group_of(line.id)][line.part][kind] += 1
     rows = ["| code | mutants | caught | equivalent | survived | score |", "|---|---|---|---|---|---|"]
-    for name, counts in [*sorted(parts.items()), ("all", total)]:
-        tested = counts["caught"] + counts["not tested"]
-        share = f"{100 * counts['caught'] / tested:.1f} %" if tested else ""
-        rows.append(
-            f"| {f'`{name}`' if name != 'all' else '**all**'} | {counts.total()} | {counts['caught']} "
-            f"| {counts[EQUIVALENT]} | {counts['not tested']} | {share} |"
+    sentences, weighted, raw_weighted, all_mutants, variance = [], 0.0, 0.0, 0, 0.0
+    for group, sample in sorted(samples.items()):
+        total: Counter[str] = sum(parts[group].values(), Counter())
+        rows.append(_row(f"**{group}**", total))
+        rows += [_row(f"`{name}`", counts) for name, counts in sorted(parts[group].items())]
+        tested, raw = total["caught"] + total["not tested"], total["caught"] / max(1, total.total())
+        share = total["caught"] / max(1, tested)
+        low, high = interval(total["caught"], tested)
+        sentences.append(
+            f"- {sample}: {100 * share:.1f} % caught, between {100 * low:.1f} % and {100 * high:.1f} % of all (95 % "
+            f"confidence); {100 * raw:.1f} % when those that are equivalent count as survivors."
         )
-    tested = total["caught"] + total["not tested"]
-    low, high = interval(total["caught"], tested)
-    raw = 100 * total["caught"] / max(1, total.total())
-    rows.append("")
-    rows.append(
-        f"Of {tested} mutants that are not equivalent, {total['caught']} were caught: the share for all of the code is "
-        f"between {100 * low:.1f} % and {100 * high:.1f} % (95 % confidence). "
-        f"With the equivalent ones counted as survivors it is {raw:.1f} %."
+        weighted += share * sample.total
+        raw_weighted += raw * sample.total
+        variance += sample.total**2 * share * (1 - share) / max(1, tested)
+        all_mutants += sample.total
+    if all_mutants:
+        spread = 100 * _Z * math.sqrt(variance) / all_mutants
+        sentences.append(
+            f"- All groups by their sizes: **{100 * weighted / all_mutants:.1f} %** (± {spread:.1f}) of {all_mutants} "
+            f"mutants; {100 * raw_weighted / all_mutants:.1f} % with the equivalent ones as survivors."
+        )
+    return "\n".join([*rows, "", *sentences])
+
+
+def _row(name: str, counts: Counter[str]) -> str:
+    tested = counts["caught"] + counts["not tested"]
+    share = f"{100 * counts['caught'] / tested:.1f} %" if tested else ""
+    return (
+        f"| {name} | {counts.total()} | {counts['caught']} | {counts[EQUIVALENT]} | {counts['not tested']} | {share} |"
     )
-    return "\n".join(rows)
 
 
-def page(text: str, comment: str, shown: str) -> str:
+def page(text: str, shown: str) -> str:
     """The page with ``shown`` between its marks."""
     before, rest = text.split(BEGIN)
     _, after = rest.split(END)
-    return f"{before}{BEGIN}\n{comment}\n\n{shown}\n{END}{after}"
+    return f"{before}{BEGIN}\n{shown}\n{END}{after}"
 
 
 def rendered() -> str:
     """The page as it should be."""
-    comment, lines = read_results(RESULTS.read_text(encoding="utf-8"))
+    samples, lines = read_results(RESULTS.read_text(encoding="utf-8"))
     survivors = read_survivors(SURVIVORS.read_text(encoding="utf-8"))
-    return page(PAGE.read_text(encoding="utf-8"), comment, table(lines, survivors))
+    return page(PAGE.read_text(encoding="utf-8"), table(samples, lines, survivors))
 
 
-def write_results(comment: Sequence[str], lines: Iterable[Line]) -> None:
-    """Replace ``results.txt``."""
-    text = [*(f"# {line}" for line in comment)]
-    text += sorted(f"{line.outcome}\t{line.id}\t{line.change}" for line in lines)
+def write_results(samples: Iterable[Sample], lines: Iterable[Line]) -> None:
+    """Replace in ``results.txt`` what it has of the groups of ``samples``."""
+    new = {sample.group: sample for sample in samples}
+    known, others = read_results(RESULTS.read_text(encoding="utf-8"))
+    kept = [line for line in others if group_of(line.id) not in new]
+    text = [f"# {sample}" for _, sample in sorted({**known, **new}.items())]
+    text += sorted(f"{line.outcome}\t{line.id}\t{line.change}" for line in (*kept, *lines))
     RESULTS.write_text("\n".join(text) + "\n", encoding="utf-8")
 
 

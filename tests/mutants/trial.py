@@ -64,13 +64,13 @@ def copy_repository(to: Path) -> None:
 class Worker:
     """A process of ``tests.mutants.worker`` in a copy of the repository."""
 
-    def __init__(self, copy: Path) -> None:
+    def __init__(self, copy: Path, *options: str) -> None:
         environment = {**os.environ, "PYTHONPATH": str(copy), "MUTANTS_LOG": str(copy / "pytest.log")}
         environment["TMPDIR"] = str(copy / "tmp")
         (copy / "tmp").mkdir(exist_ok=True)
         (copy / "tmp").chmod(0o755)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.mutants.worker"],
+            [sys.executable, "-m", "tests.mutants.worker", *options],
             cwd=copy,
             env=environment,
             stdin=subprocess.PIPE,

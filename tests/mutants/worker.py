@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import importlib
 import json
 import os
@@ -32,7 +33,8 @@ PRELOADED = (
     *("aws_lambda_powertools", "aws_lambda_powertools.metrics", "responses", "werkzeug", "_pytest.assertion.rewrite"),
 )
 MEMORY = 12 * 1024**3  # bytes of address space: a mutant that allocates without end must not end the machine
-GRACE = 20.0  # seconds for every test, beyond ten times what it took; also for collecting
+GRACE = float(os.environ.get("MUTANTS_GRACE", "20"))  # seconds for every test, beyond ten times what it took
+COLLECTING = 60.0  # seconds until pytest knows its tests
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of prctl(2): what a mutant leaves behind becomes a child of this process
 _SERVER = """
 import json, sys, tempfile, dataclasses
@@ -47,6 +49,7 @@ try:
 finally:
     postgres_server.remove(folder)
 """
+_WITHOUT_SERVER = ("tests/unit/", "tests/aws/")
 _OWN_SERVER = "lambda_toolkit/pipeline/local_stack/"
 """Mutants in these files are tried with a server that they start themselves."""
 
@@ -67,6 +70,9 @@ class _Reporter:
             (item for item in items if item.nodeid in self._order), key=lambda item: self._order[item.nodeid]
         )
         self._say(collected=len(items))
+
+    def pytest_sessionfinish(self) -> None:
+        self._say(finished=True)  # what pytest does at its end takes longer than many tests
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
@@ -92,16 +98,19 @@ class _Reporter:
 def main() -> None:
     """Answers requests until standard input ends."""
     ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
-    for name in PRELOADED:
+    for name in () if "--bare" in sys.argv else PRELOADED:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
-    with _postgres() as server:
+    with contextlib.ExitStack() as opened:
+        server: dict[str, Any] | None = None
+        gc.freeze()  # what is imported is not collected in each child
         print(json.dumps({"ready": True}), flush=True)
         for line in sys.stdin:
             request = json.loads(line)
-            own = request["file"].startswith(_OWN_SERVER)
-            answer = _try(request, None if own else server)
-            if not own:
+            if server is None and not all(test.startswith(_WITHOUT_SERVER) for test, _ in request["tests"]):
+                server = opened.enter_context(_postgres())
+            answer = _try(request, server)
+            if server is not None:
                 _drop_databases(server)
             print(json.dumps(answer), flush=True)
 
@@ -139,7 +148,8 @@ def _try(request: dict[str, Any], server: dict[str, Any] | None) -> dict[str, An
     file.write_text(request["text"], encoding="utf-8")
     began = time.monotonic()
     try:
-        answer = _run(request["tests"], {k: v for k, v in server.items() if k != "holder"} if server else None)
+        given = server and not request["file"].startswith(_OWN_SERVER)
+        answer = _run(request["tests"], {k: v for k, v in server.items() if k != "holder"} if given else None)
     finally:
         file.write_text(original, encoding="utf-8")
         os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
@@ -156,7 +166,7 @@ def _run(tests: list[list[Any]], server: dict[str, Any] | None) -> dict[str, Any
         _child(writing, list(usual), server)
     os.close(writing)
     answer: dict[str, Any] = {"outcome": "survived", "by": None, "when": None, "text": None}
-    running, deadline, pending = "", time.monotonic() + GRACE * 2, b""
+    running, deadline, pending = "", time.monotonic() + COLLECTING, b""
     try:
         while True:
             ready, _, _ = select.select([reading], [], [], max(0.0, deadline - time.monotonic()))
@@ -170,15 +180,25 @@ def _run(tests: list[list[Any]], server: dict[str, Any] | None) -> dict[str, Any
                 said = json.loads(line)
                 if "failed" in said:
                     return {"outcome": "caught", "by": said["failed"], "when": said["when"], "text": said["text"]}
+                if "finished" in said:
+                    return answer
                 if "began" in said:
                     running = said["began"]
                     deadline = time.monotonic() + GRACE + 10 * usual.get(running, 0.0)
+                if "collected" in said:
+                    deadline = time.monotonic() + COLLECTING
                 if said.get("collected") == 0:
                     answer["outcome"] = "no tests"
         _, status = os.waitpid(child, 0)
         child = 0
         if os.waitstatus_to_exitcode(status) != 0 and answer["outcome"] == "survived":
-            return {**answer, "outcome": "caught", "by": running, "when": "process", "text": f"status {status}"}
+            return {
+                **answer,
+                "outcome": "caught",
+                "by": running or next(iter(usual)),
+                "when": "process",
+                "text": f"status {status}",
+            }
         return answer
     finally:
         os.close(reading)

@@ -13,6 +13,7 @@ from tests.mutants.python_operators import mutants
 from tests.mutants.reach import PassingTest, Reach
 from tests.mutants.score import Line, Survivor
 
+COMMANDS = "pipeline's commands"
 FILE = "lambdas/some.py"
 CODE = '''
 _DELETE = """DELETE FROM t WHERE a = $a"""
@@ -76,9 +77,24 @@ def test_score_excludes_what_is_equivalent() -> None:
     lines = [Line("caught", f"lambdas/load/a.py::f::not::{n}", "") for n in range(8)]
     lines += [Line("survived", f"lambdas/load/a.py::f::not::{n}", "") for n in (8, 9)]
     same = Survivor(lines[8].id, "", score.EQUIVALENT, "the same")
-    shown = score.table(lines, {same.id: same})
+    lines += [Line("caught", "lambda_toolkit/pipeline/commands/a.py::f::not::1", "")]
+    samples = {name: score.Sample(name, 10, total, "1") for name, total in (("functions", 90), (COMMANDS, 10))}
+    shown = score.table(samples, lines, {same.id: same})
     assert "| `lambdas/load` | 10 | 8 | 1 | 1 | 88.9 % |" in shown
-    assert "it is 80.0 %" in shown
+    assert "80.0 % when those that are equivalent count as survivors" in shown
+    assert "**90.0 %**" in shown, "8 of 9 weigh nine times 1 of 1"
+
+
+def test_results_of_one_group_replace_its_own_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(score, "RESULTS", tmp_path / "results.txt")
+    score.RESULTS.write_text("", encoding="utf-8")
+    functions, toolkit = score.Sample("functions", 1, 5, "1"), score.Sample("toolkit", 1, 7, "2")
+    of_functions, of_toolkit = Line("caught", "lambdas/a.py::f::not::1", "a -> b"), Line("survived", "x.py::f", "b")
+    score.write_results([functions], [Line("survived", "lambdas/old.py::f::not::1", "a -> b")])
+    score.write_results([toolkit], [of_toolkit])
+    score.write_results([functions], [of_functions])
+    found = score.read_results(score.RESULTS.read_text(encoding="utf-8"))
+    assert found == ({"functions": functions, "toolkit": toolkit}, [of_functions, of_toolkit])
 
 
 def test_interval_of_wilson() -> None:
