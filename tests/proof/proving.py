@@ -11,7 +11,7 @@ from lambda_toolkit.pipeline.lambdas.extract.table_plan import Limits
 from tests.proof.comparison import compare_lake, compare_objects, compare_ranges, compare_warehouse
 from tests.proof.shrinking import shrink, written
 from tests.proof.simulation import Simulation
-from tests.proof.steps import History, histories
+from tests.proof.steps import History, Secure, histories
 
 Prove = Callable[[Simulation, History], None]
 
@@ -45,11 +45,15 @@ def prove(world: Simulation, history: History) -> None:
 
 
 def prove_in_ranges(world: Simulation, history: History) -> None:
-    """The same with runs that read two rows of what is not read yet, and leave the rest to the next."""
+    """The same with runs that read two rows of what is not read yet, and leave the rest to the next.
+
+    Without policies of a dimension: a row that they hide before its range is read never arrives, and the facts that
+    refer to it wait. The oracle does not know which ranges were read.
+    """
     world.reset()
     world.limits = Limits(rows=2)
     try:
-        world.perform(history)
+        world.perform([step for step in history if not (isinstance(step, Secure) and step.table == "design")])
         world.settle()
         world.source.repair()
         world.settle()
