@@ -20,7 +20,7 @@ from tests.mutants.python_operators import mutants
 
 SUITES = ("tests/unit", "tests/aws", "tests/pipeline", "tests/local_stack")
 """The tests that are fast enough to run for each mutant."""
-NOT_USED = ("tests/unit/documentation", "tests/unit/benchmarks")
+NOT_USED = ("tests/unit/documentation", "tests/unit/benchmarks", "tests/unit/mutants")
 """Tests of texts and of the structure of the code: no behaviour."""
 
 
@@ -107,7 +107,7 @@ def _try(asked: argparse.Namespace, selected: list[Mutant]) -> int:
         mutant.id: result
         for mutant in selected
         if (result := results.get(mutant.id)) is not None
-        and result.state == states[mutant.file]
+        and (result.state, result.old, result.new) == (states[mutant.file], mutant.old, mutant.new)
         and not (asked.again and result.outcome not in trial.CAUGHT)
     }
     remaining = [mutant for mutant in selected if mutant.id not in known]

@@ -13,6 +13,7 @@ from tests.mutants.mutant import Mutant, Text
 from tests.mutants.syntax import (
     ARITHMETIC,
     COMPARISONS,
+    NOT_SWAPPED,
     OTHER_NAMES,
     call_label,
     defined,
@@ -292,7 +293,7 @@ class _Finder(ast.NodeVisitor):
         if name in OTHER_NAMES and not (name == "sorted" and node.keywords):
             end = self.text.end(node.func)
             self._add("another function", end - len(name), end, OTHER_NAMES[name])
-        if len(node.args) > 1 and name != "isinstance" and not spreads(node.args[:2]):
+        if len(node.args) > 1 and name not in NOT_SWAPPED and not spreads(node.args[:2]):
             first, second = node.args[:2]
             middle = self.text.text[self.text.end(first) : self.text.start(second)]
             swapped = self.text.of(second) + middle + self.text.of(first)

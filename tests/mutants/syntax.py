@@ -46,6 +46,8 @@ _PAIRS = (
     ("is_subset", "is_superset"),
     ("difference", "intersection"),
 )
+NOT_SWAPPED = {"isinstance", "min", "max", "equal", "not_equal", "and_", "or_", "and_kleene", "or_kleene", "add"}
+"""Functions whose first two arguments have no order, and ``isinstance``, which always fails with them swapped."""
 OTHER_NAMES = {**dict(_PAIRS), **{b: a for a, b in _PAIRS}, "fullmatch": "match", "sorted": "list"}
 
 
