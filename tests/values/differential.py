@@ -177,7 +177,11 @@ class Differential:
         """By way of extract's reader, in small chunks, once with the value as the first column."""
         columns = (Column("v", kind), Column("id", "integer"), Column("after", "text"))
         schema = reader.lake_schema(columns)
-        query = sql.compose("SELECT $columns FROM given AS t ORDER BY id", columns=reader.select_columns(columns, "id"))
+        query = sql.compose(
+            "SELECT $columns FROM given AS t ORDER BY starts_with(v::text, $mark) IS NOT TRUE, id",
+            columns=reader.select_columns(columns, "id"),
+            mark=sql.constant("\ufeff"),  # where there is one, it is the first character of a chunk
+        )
         with ParquetPart(schema) as part, mock.patch.object(reader, "CHUNK_BYTES", CHUNK):
             reader.read(self._connection, query, schema, part.write)
             part.finish()
