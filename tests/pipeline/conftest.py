@@ -107,6 +107,7 @@ def pipeline(credentials: tuple[Credentials, Credentials], buckets: tuple[Lake, 
 def deployed(pipeline, credentials, buckets, monkeypatch, tmp_path):
     """What deployment leaves around the functions: tables.json, environment, secrets."""
     (tmp_path / "tables.json").write_text(json.dumps({"format": 1, **configuration()}), encoding="utf-8")
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", new_session())  # for the functions, too: AWS's models are read once
     secrets = boto3.client("secretsmanager")
     reader = dataclasses.replace(credentials[0], user="reader", password=READER_PASSWORD)
     for name, of in (("totes/source", reader), ("totes/warehouse", credentials[1])):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from pathlib import Path
 
@@ -15,6 +16,7 @@ ROWS = [
 NAMED = sorted({name for row in ROWS for name in re.findall(r"`(tests/[\w/*.]+|test_\w+)`", row)})
 
 
+@functools.cache
 def functions() -> set[str]:
     """The names of all tests."""
     trees = (ast.parse(file.read_text(encoding="utf-8")) for file in (ROOT / "tests").rglob("test_*.py"))
