@@ -5,15 +5,17 @@
 
 from __future__ import annotations
 
+import sys
+
+if sys.version_info < (3, 11):  # noqa: UP036 - before an import that an older Python fails at
+    raise SystemExit("deploy.py needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make run")
+
 try:
     from lambda_toolkit.pipeline.command_line import COMMANDS, LOCAL_COMMANDS, main, run
 except ModuleNotFoundError as error:
-    if error.name != "click":
-        raise
-    raise SystemExit(
-        "deploy.py needs this project's environment: run `make run`, which creates it, and `. .venv/bin/activate`. "
-        "Or install it into your own, Python 3.11 or newer: pip install -e '.[local]'"
-    ) from None
+    from lambda_toolkit.pipeline.installed import what_to_install
+
+    raise SystemExit(what_to_install(error)) from None
 
 __all__ = ["COMMANDS", "LOCAL_COMMANDS", "main"]
 

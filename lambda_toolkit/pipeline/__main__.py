@@ -8,12 +8,9 @@ def main() -> None:
     try:
         from lambda_toolkit.pipeline.command_line import run
     except ModuleNotFoundError as error:
-        if error.name != "click":
-            raise
-        raise SystemExit(
-            "lambda-script needs the packages of the pipeline: pip install 'lambda-script[pipeline]', "
-            "or 'lambda-script[local]' to try it on this machine."
-        ) from None
+        from lambda_toolkit.pipeline.installed import what_to_install
+
+        raise SystemExit(what_to_install(error)) from None
     run()
 
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import atexit
 import gc
+import platform
 
 import click
 
 from lambda_toolkit.pipeline.commands.shared.lazy_group import LazyGroup
-from lambda_toolkit.pipeline.installed import program
+from lambda_toolkit.pipeline.installed import VERSION, program
 
 COMMANDS = {
     "deploy": "Deploy the pipeline, or redeploy the named functions only.",
@@ -44,8 +45,14 @@ EPILOG = (
 
 
 @click.group(
-    cls=LazyGroup, package="lambda_toolkit.pipeline.commands", summaries=COMMANDS, default="deploy", epilog=EPILOG
+    cls=LazyGroup,
+    package="lambda_toolkit.pipeline.commands",
+    summaries=COMMANDS,
+    default="deploy",
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
+@click.version_option(VERSION, message=f"lambda-script %(version)s, Python {platform.python_version()}")
 def main() -> None:
     """Deploy and run the pipeline. Without a command: deploy."""
 

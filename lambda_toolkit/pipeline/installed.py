@@ -3,18 +3,62 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
+VERSION = "0.1.0"  # as in setup.py
 PACKAGE_ROOT = Path(__file__).parent
 FUNCTIONS = PACKAGE_ROOT / "lambdas"  # the functions' source; in a checkout a symbolic link to the folder of that name
 SHARED = FUNCTIONS / "shared"  # part of the package of every function
 STARTER = PACKAGE_ROOT / "config" / "starter"  # the templates that `init` fills in
+CHECKOUT = PACKAGE_ROOT.parents[1]  # the repository, where this runs in one
 _COMMAND = "lambda-script"  # the console script in setup.py
+_OWN = ("lambda_toolkit", "lambda_script")
+_given: ContextVar[tuple[str, ...]] = ContextVar("options of the running command", default=())
 
 
 def program() -> str:
     """What to type before the name of a command: ``lambda-script`` where that is running, else ``python deploy.py``."""
     return _COMMAND if Path(sys.argv[0]).stem == _COMMAND else "python deploy.py"
+
+
+@contextmanager
+def repeated_options(*options: str) -> Iterator[None]:
+    """Have :func:`suggested` repeat these ``options``, quoted for a shell, meanwhile."""
+    token = _given.set(options)
+    try:
+        yield
+    finally:
+        _given.reset(token)
+
+
+def suggested(command: str = "") -> str:
+    """What to type for ``command``, without a word for deploy: with the options that the running command was given."""
+    return " ".join(filter(None, (program(), command, *_given.get())))
+
+
+def what_to_install(error: ModuleNotFoundError) -> str:
+    """The sentence about the package that is missing, and how to get it. Raises ``error`` where it is a defect of ours.
+
+    Needs nothing but Python's own library: this runs where nothing is installed.
+    """
+    module = (error.name or "").partition(".")[0]
+    if not module or module in _OWN or module in sys.stdlib_module_names:
+        raise error
+    missing = f"The package {module.replace('_', '-')} is not installed for {sys.executable}."
+    if program() == _COMMAND or not (CHECKOUT / "setup.py").is_file():
+        return f"{missing} Install what the commands need: pip install 'lambda-script[local]'"
+    environment = CHECKOUT / ".venv"
+    if Path(sys.prefix).resolve() == environment.resolve():
+        return f"{missing} Install this project's environment once more: `rm -r .venv`, then `make run`"
+    if (environment / ".ready").is_file():
+        return f"{missing} Use this project's environment: . {environment / 'bin' / 'activate'}"
+    return (
+        f"{missing} Run `make run`, which creates this project's environment, and `. .venv/bin/activate`. Or install "
+        "it into your own, Python 3.11 or newer: pip install -e '.[local]'"
+    )
 
 
 def shipped_functions() -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from lambda_toolkit.pipeline.client import lake, logs
 from lambda_toolkit.pipeline.client.invocation import call
 from lambda_toolkit.pipeline.config.model import Pipeline
 from lambda_toolkit.pipeline.errors import CommandError
-from lambda_toolkit.pipeline.installed import program
+from lambda_toolkit.pipeline.installed import suggested
 from lambda_toolkit.pipeline.lambdas.shared.events import (
     ExtractRequest,
     ExtractResult,
@@ -74,7 +74,7 @@ class Follower:
             if self.waiting.clock() - started > TRANSFORM_TIMEOUT:
                 raise CommandError(
                     f"Batch {batch} was extracted, but transform has not written it after {TRANSFORM_TIMEOUT:.0f} s. "
-                    f"See: {program()} logs transform"
+                    f"See: {suggested('logs transform')}"
                 )
             self.waiting.sleep(POLL)
         return lake.manifest(self.aws, self.bucket("processed"), batch)
@@ -98,6 +98,6 @@ class Follower:
             if self.waiting.clock() - started > LOAD_TIMEOUT:
                 raise CommandError(
                     f"Batch {batch} is not in the warehouse after {LOAD_TIMEOUT:.0f} s: load waits for batch "
-                    f"{result.missing_batch}. See: {program()} status"
+                    f"{result.missing_batch}. See: {suggested('status')}"
                 )
             self.waiting.sleep(POLL)

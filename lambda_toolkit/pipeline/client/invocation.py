@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from lambda_script import LIVE
 from lambda_toolkit.pipeline.errors import CommandError
-from lambda_toolkit.pipeline.installed import program
+from lambda_toolkit.pipeline.installed import suggested
 from lambda_toolkit.pipeline.lambdas.shared.errors import Hint, PipelineError, hint_of
 from lambda_toolkit.pipeline.lambdas.shared.events import Request
 from lambda_toolkit.pipeline.lambdas.shared.message import Message
@@ -46,7 +46,7 @@ def invoke(aws: Aws, function: str, event: Mapping[str, Any]) -> Invocation:
         "lambda", "invoke", FunctionName=function, Qualifier=LIVE, LogType="Tail", Payload=json.dumps(event).encode()
     )
     if response is None:
-        raise CommandError(f"There is no function {function} on AWS yet. Deploy it: {program()}")
+        raise CommandError(f"There is no function {function} on AWS yet. Deploy it: {suggested()}")
     text = response["Payload"].read().decode()
     payload = json.loads(text) if text else None
     tail = base64.b64decode(response.get("LogResult", "")).decode(errors="replace")
@@ -78,5 +78,5 @@ def _error_message(payload: Any) -> str:
     kind, message = payload.get("errorType", "Error"), payload.get("errorMessage", "no message")
     text = str(message) if kind in _GENERIC else f"{message} ({kind})"
     if hint_of(str(kind)) is Hint.PREPARE:
-        return f"{text} Run: {program()} prepare, which creates what is missing and names what differs."
+        return f"{text} Run: {suggested('prepare')}, which creates what is missing and names what differs."
     return text

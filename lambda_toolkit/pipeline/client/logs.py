@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from lambda_toolkit.pipeline.errors import CommandError
-from lambda_toolkit.pipeline.installed import program
+from lambda_toolkit.pipeline.installed import suggested
 
 if TYPE_CHECKING:
     from lambda_toolkit.aws import Aws
@@ -30,7 +30,7 @@ def events(
             found = aws.list_all("logs", "filter_log_events", "events", logGroupName=group, startTime=start)
         except AwsError as error:
             if error.code == "ResourceNotFoundException":
-                raise CommandError(f"{function} has no log group. Deploy it first: {program()}") from error
+                raise CommandError(f"{function} has no log group. Deploy it first: {suggested()}") from error
             raise
         for event in found:
             if _identity(event) not in seen:

@@ -11,7 +11,7 @@ from lambda_toolkit.pipeline.client.replay import Replay
 from lambda_toolkit.pipeline.client.target import Target
 from lambda_toolkit.pipeline.client.warehouse import prepare, warehouse_credentials
 from lambda_toolkit.pipeline.errors import CommandError, UsageError
-from lambda_toolkit.pipeline.installed import program
+from lambda_toolkit.pipeline.installed import suggested
 from lambda_toolkit.pipeline.lambdas.shared.events import (
     CompareRequest,
     CompareResult,
@@ -81,7 +81,7 @@ class Rebuild:
             if not result.loaded and not result.replayed:
                 raise CommandError(
                     f"Batch {result.missing_batch} is missing from the lake: {self._schema} contains those before "
-                    f"it. See: {program()} logs transform"
+                    f"it. See: {suggested('logs transform')}"
                 )
 
     def _check_ours(self) -> None:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from lambda_toolkit.pipeline.client.follow import LOAD_TIMEOUT, Follower
 from lambda_toolkit.pipeline.client.invocation import call
 from lambda_toolkit.pipeline.errors import CommandError
-from lambda_toolkit.pipeline.installed import program
+from lambda_toolkit.pipeline.installed import suggested
 from lambda_toolkit.pipeline.lambdas.shared.events import (
     CompareResult,
     LoadReplayRequest,
@@ -78,7 +78,7 @@ class Replay:
             if waiting.clock() - started > LOAD_TIMEOUT:
                 raise CommandError(
                     f"Another load has been running for {LOAD_TIMEOUT:.0f} s, and only one may write to the warehouse "
-                    f"at a time. See: {program()} logs load"
+                    f"at a time. See: {suggested('logs load')}"
                 )
             waiting.sleep(PAUSE)
 

@@ -56,7 +56,7 @@ def choose(config: Path, stage: str | None, environ: Mapping[str, str]) -> Targe
     is not up.
     """
     root = config.resolve().parent.parent
-    if not _means_local(root, stage, environ):
+    if not means_local(root, stage, environ):
         return Target(load(config, stage, environ), environ, is_local=False)
     from lambda_toolkit.pipeline.local_stack.stack import load_stack
 
@@ -71,7 +71,7 @@ def local_target(config: Path, stack: Stack, environ: Mapping[str, str], stage: 
     return Target(load(config, stage or LOCAL_STAGE, merged), merged, is_local=True)
 
 
-def _means_local(root: Path, stage: str | None, environ: Mapping[str, str]) -> bool:
+def means_local(root: Path, stage: str | None, environ: Mapping[str, str]) -> bool:
     """Whether the local stack below ``root`` is the target: it was started, even if a part of it has ended since."""
     if stage is not None:
         return stage == LOCAL_STAGE

@@ -9,7 +9,7 @@ from lambda_toolkit.pipeline.client.lake import batches_after
 from lambda_toolkit.pipeline.client.target import Target
 from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_request
 from lambda_toolkit.pipeline.commands.shared.screen import counted
-from lambda_toolkit.pipeline.installed import program
+from lambda_toolkit.pipeline.installed import suggested
 from lambda_toolkit.pipeline.lambdas.shared.events import OpenItem, RejectedRequest, RejectedResult
 
 _COLUMNS = ("batch", "table", "key", "column", "value", "reason")
@@ -62,7 +62,7 @@ def _summary(found: RejectedResult, not_loaded: list[int]) -> str:
     if counts.rejected or counts.pending:
         text = f"Outstanding: {counted(counts.rejected, 'rejected row')}, {counts.pending:,} pending."
     elif found.last_batch is None and not not_loaded:
-        return f"Nothing was extracted yet: {program()} run"
+        return f"Nothing was extracted yet: {suggested('run')}"
     elif not_loaded:
         text = "No row of the batches in the warehouse is outstanding."
     else:
@@ -70,8 +70,8 @@ def _summary(found: RejectedResult, not_loaded: list[int]) -> str:
     if not_loaded:
         text += (
             f" {counted(len(not_loaded), 'extracted batch', 'es')} not loaded yet, from batch {not_loaded[0]}: which "
-            f"of their rows will be outstanding is not known. See: {program()} status"
+            f"of their rows will be outstanding is not known. See: {suggested('status')}"
         )
     if counts.rejected:
-        text += f" After fixing and deploying the cause: {program()} replay"
+        text += f" After fixing and deploying the cause: {suggested('replay')}"
     return text

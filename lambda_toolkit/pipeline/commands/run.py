@@ -12,7 +12,7 @@ from lambda_toolkit.pipeline.client.follow import Follower
 from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_request
 from lambda_toolkit.pipeline.commands.shared.screen import counted
 from lambda_toolkit.pipeline.errors import CommandError
-from lambda_toolkit.pipeline.installed import program
+from lambda_toolkit.pipeline.installed import suggested
 from lambda_toolkit.pipeline.lambdas.shared.events import ExtractResult, LoadResult
 
 IDLE_CALLS = 3  # invocations without a new batch, while there is more to read
@@ -77,7 +77,7 @@ def _extract(follower: Follower) -> ExtractResult:
         following = follower.extract()
         idle = idle + 1 if following.last_batch == extracted.last_batch else 0
         if idle == IDLE_CALLS:
-            raise CommandError(f"extract makes no progress: {still}. See: {program()} logs extract")
+            raise CommandError(f"extract makes no progress: {still}. See: {suggested('logs extract')}")
         extracted = replace(
             following,
             batch=following.batch or extracted.batch,

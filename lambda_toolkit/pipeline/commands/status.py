@@ -14,13 +14,13 @@ from lambda_toolkit.pipeline.client.lake import batches_after, has_bucket
 from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_request
 from lambda_toolkit.pipeline.commands.shared.screen import counted
 from lambda_toolkit.pipeline.errors import CommandError
-from lambda_toolkit.pipeline.installed import program
+from lambda_toolkit.pipeline.installed import suggested
 from lambda_toolkit.pipeline.lambdas.shared.events import LoadResult
 
 _ADVICE = {
     "not confirmed": "AWS sent it a link to confirm the subscription, and waits for that. Is it in the spam folder? "
     "After three days a deploy sends another.",
-    "not subscribed": f"it is declared and not subscribed. Deploy: {program()}",
+    "not subscribed": "it is declared and not subscribed. Deploy: {deploy}",
 }
 
 
@@ -47,7 +47,7 @@ def command(request: Request) -> int:
     if any(document["open"].values()):
         screen.say(
             f"Outstanding: {counted(document['open']['rejected'], 'rejected row')}, "
-            f"{document['open']['pending']:,} pending. Which, and why: {program()} rejected",
+            f"{document['open']['pending']:,} pending. Which, and why: {suggested('rejected')}",
             color="yellow",
         )
     for difference in document["differences"]:
@@ -57,7 +57,8 @@ def command(request: Request) -> int:
     )
     for subscription in document["subscriptions"]:
         if subscription["state"] != "confirmed":
-            screen.say(f"! {subscription['address']} gets no alerts: {_ADVICE[subscription['state']]}", color="yellow")
+            advice = _ADVICE[subscription["state"]].format(deploy=suggested())
+            screen.say(f"! {subscription['address']} gets no alerts: {advice}", color="yellow")
     screen.document(document)
     return DONE
 
@@ -98,17 +99,16 @@ def _undeployed(follower: Follower) -> tuple[dict[str, int | None], dict[str, An
     remaining = {step: bucket for step, bucket in names.items() if has_bucket(follower.aws, bucket)}
     found = {step: batches_after(follower.aws, bucket, 0) for step, bucket in remaining.items()}
     last = {step: found[step][-1].number if found.get(step) else None for step in names}
-    summary = f"Not deployed: {program()}"
+    summary = f"Not deployed: {suggested()}"
     if any(found.values()):
         kept = ", ".join(f"{counted(len(found.get(step, ())), 'batch', 'es')} {step}" for step in names)
         summary = (
             f"Not deployed, and the buckets have {kept}. What of it the warehouse has is not known without load. "
-            f"To go on from there: {program()}"
+            f"To go on from there: {suggested()}"
         )
     elif remaining:
-        summary = (
-            f"Not deployed; there {'are buckets' if len(remaining) > 1 else 'is a bucket'} without a batch: {program()}"
-        )
+        buckets = "are buckets" if len(remaining) > 1 else "is a bucket"
+        summary = f"Not deployed; there {buckets} without a batch: {suggested()}"
     freshness = {"fresh": False, "lag_seconds": None, "loaded_unknown": any(found.values()), "summary": summary}
     return {**last, "loaded": None}, freshness, LoadResult()
 
@@ -144,7 +144,7 @@ def _batches(
         loaded_at = readable_time(report.loaded_at or "")
         summary = f"All that was extracted is in the warehouse: batch {loaded} was loaded at {loaded_at}."
     else:
-        summary = f"Nothing was extracted yet: {program()} run"
+        summary = f"Nothing was extracted yet: {suggested('run')}"
     fresh = bool(loaded) and not extracted and not error_text
     freshness = {"fresh": fresh, "lag_seconds": lag, "loaded_unknown": bool(error_text), "summary": summary}
     return batches, freshness, report

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lambda_toolkit.pipeline.installed import program
+from lambda_toolkit.pipeline.installed import suggested
 from lambda_toolkit.pipeline.local_stack import private_files
 from lambda_toolkit.pipeline.local_stack.databases import Database
 from lambda_toolkit.pipeline.local_stack.errors import LocalError
@@ -85,7 +85,7 @@ def read_stack(path: Path) -> Stack:
     except (ValueError, KeyError, TypeError) as error:
         raise LocalError(
             f"{path} cannot be read as the description of a local stack ({error!r}). "
-            f"Delete it, and run: {program()} local down"
+            f"Delete it, and run: {suggested('local down')}"
         ) from error
 
 

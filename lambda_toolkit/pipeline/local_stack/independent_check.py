@@ -12,7 +12,7 @@ from typing import Any
 
 import pg8000.native
 
-from lambda_toolkit.pipeline.installed import program
+from lambda_toolkit.pipeline.installed import suggested
 from lambda_toolkit.pipeline.local_stack.databases import Database
 from lambda_toolkit.pipeline.local_stack.errors import LocalError
 from lambda_toolkit.pipeline.local_stack.totesys.expected import (
@@ -80,7 +80,7 @@ def check(source: Database, warehouse: Database) -> Check:
         said = error.args[0].get("M", error) if error.args and isinstance(error.args[0], dict) else error
         raise LocalError(
             f"Source {source.database} and warehouse {warehouse.database} cannot be compared: {said}. "
-            f"Is the warehouse prepared? {program()} prepare"
+            f"Is the warehouse prepared? {suggested('prepare')}"
         ) from error
     finally:
         reading.close()

@@ -25,7 +25,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-from lambda_toolkit.pipeline.installed import program
+from lambda_toolkit.pipeline.installed import suggested
 from lambda_toolkit.pipeline.local_stack import credentials as accesses
 from lambda_toolkit.pipeline.local_stack import databases, emulator, postgres_server, private_files
 from lambda_toolkit.pipeline.local_stack.description import (
@@ -130,9 +130,9 @@ def load_stack(root: Path) -> Stack:
     if ended:
         raise LocalError(
             f"The local stack is incomplete: {' and '.join(ended)} ended unexpectedly. "
-            f"Start it again with: {program()} local up"
+            f"Start it again with: {suggested('local up')}"
         )
-    raise LocalError(f"The local stack is not up. Start it with: {program()} local up")
+    raise LocalError(f"The local stack is not up. Start it with: {suggested('local up')}")
 
 
 def _ended_parts(root: Path) -> list[str]:

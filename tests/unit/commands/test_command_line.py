@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from click.testing import CliRunner
 import deploy
 from lambda_toolkit.pipeline.commands.shared import options
 from lambda_toolkit.pipeline.errors import CommandError
+from lambda_toolkit.pipeline.installed import suggested, what_to_install
 
 README = Path("README.md").read_text(encoding="utf-8")
 NAMES = list(deploy.COMMANDS) + [f"local {name}" for name in deploy.LOCAL_COMMANDS]
@@ -211,3 +213,83 @@ def test_without_the_environment_it_is_said_how_to_make_it():
 def test_the_help_says_what_the_exit_codes_mean():
     shown = " ".join(CliRunner().invoke(deploy.main, ["--help"]).stdout.split())
     assert f"0 done, 1 failed, 2 wrong usage, {options.INTERRUPTED} stopped" in shown
+
+
+ONLY_CLICK = """
+import importlib.machinery, sys
+class NotInstalled:
+    def find_spec(self, name, path=None, target=None):
+        allowed = ("click", "lambda_toolkit", "lambda_script", "deploy")
+        if name.partition(".")[0] not in (*allowed, *sys.stdlib_module_names):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, NotInstalled())
+import deploy
+for command in COMMANDS:
+    print("#", command, flush=True)
+    try:
+        deploy.main([*command.split(), "--json"])
+    except SystemExit as end:
+        print(end.code, file=sys.stderr)
+"""
+
+
+def test_command_without_its_packages_names_one_and_what_to_run(tmp_path):
+    """With click alone: each command that needs more says so in a sentence, on stderr and as JSON."""
+    named = {"invoke": "invoke extract", "logs": "logs extract", "rollback": "rollback extract"}
+    without = {"init", "policy"}  # they need nothing more, or end before
+    commands = [named.get(name, name) for name in NAMES if name not in without]
+    code = ONLY_CLICK.replace("COMMANDS", repr(commands))
+    environ = {**os.environ, "HOME": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environ)
+    assert "Traceback" not in done.stderr
+    lines = [line for line in done.stderr.splitlines() if line == "1" or line.startswith("Error: ")]
+    assert len(lines) == 2 * len(commands), done.stderr
+    assert set(lines[1::2]) == {"1"}
+    assert all(line.startswith("Error: The package ") and "is not installed for" in line for line in lines[::2])
+    assert all("`make run`" in line or "activate" in line for line in lines[::2])
+    documents = [json.loads(text.partition("\n")[2]) for text in done.stdout.split("# ")[1:]]
+    assert [[*document] for document in documents] == [["error"]] * len(commands)
+
+
+def test_a_defect_of_an_import_stays_a_defect():
+    own = ModuleNotFoundError("No module named 'lambda_toolkit.nothing'", name="lambda_toolkit.nothing")
+    with pytest.raises(ModuleNotFoundError):
+        what_to_install(own)
+
+
+def test_version_and_short_help_are_those_of_the_program():
+    shown = CliRunner().invoke(deploy.main, ["--version"])
+    declared = re.search(r'version="([^"]+)"', Path("setup.py").read_text(encoding="utf-8"))
+    assert declared and shown.exit_code == 0
+    assert shown.stdout.startswith(f"lambda-script {declared[1]}, Python 3.")
+    for name in ["", "local", *NAMES]:
+        short = CliRunner().invoke(deploy.main, [*name.split(), "-h"])
+        assert (short.exit_code, short.stdout) == (0, CliRunner().invoke(deploy.main, [*name.split(), "--help"]).stdout)
+
+
+def test_shell_completes_commands_and_options():
+    def completed(words: str) -> list[str]:
+        env = {"_DEPLOY_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split(" ")) - 1)}
+        shown = CliRunner().invoke(deploy.main, prog_name="deploy", env=env)
+        return [line.partition(",")[2] for line in shown.stdout.splitlines()]
+
+    assert completed("deploy re") == ["rejected", "replay"]
+    assert completed("deploy local s") == ["simulate"]
+    assert completed("deploy plan --s") == ["--stage"]
+
+
+def test_suggested_commands_repeat_stage_and_configuration(tmp_path, capsys):
+    @options.with_request
+    def asked(request: options.Request) -> int:
+        print(suggested("run"), suggested(), sep="\n")
+        return 0
+
+    for given, repeated in (
+        ((None, Path("config/pipeline.toml")), ""),
+        (("prod", Path("config/pipeline.toml")), " --stage prod"),
+        ((None, tmp_path / "my shop.toml"), f" --config '{tmp_path}/my shop.toml'"),
+        (("a", Path("b.toml")), " --stage a --config b.toml"),
+    ):
+        with pytest.raises(SystemExit):
+            asked(stage=given[0], config=given[1], as_json=False)
+        assert capsys.readouterr().out == f"python deploy.py run{repeated}\npython deploy.py{repeated}\n"

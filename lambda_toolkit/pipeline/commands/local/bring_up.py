@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,14 +10,14 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import click
 
-from lambda_toolkit.pipeline.client.target import LOCAL_STAGE, Target, local_target
+from lambda_toolkit.pipeline.client.target import LOCAL_STAGE, Target, local_target, means_local
 from lambda_toolkit.pipeline.client.warehouse import prepare
 from lambda_toolkit.pipeline.commands.deploy import apply
 from lambda_toolkit.pipeline.commands.shared.options import Request
 from lambda_toolkit.pipeline.commands.shared.screen import Screen, counted
 from lambda_toolkit.pipeline.config.load import load
 from lambda_toolkit.pipeline.errors import CommandError, UsageError
-from lambda_toolkit.pipeline.installed import program
+from lambda_toolkit.pipeline.installed import suggested
 
 if TYPE_CHECKING:
     from lambda_toolkit.pipeline.local_stack.description import Stack
@@ -63,8 +64,17 @@ def require_totesys(request: Request) -> None:
     if own.is_file():
         raise UsageError(
             f"This simulates activity in totesys, and {own} describes another source. Change that with psql "
-            f"({program()} local env), then: {program()} run"
+            f"({suggested('local env')}), then: {suggested('run')}"
         )
+
+
+def say_next(request: Request, *commands: str) -> None:
+    """The ``commands`` that one goes on with, each as it is typed for this stack."""
+    request.screen.say("Next:")
+    stage = "" if request.stage or means_local(request.root, None, os.environ) else f" --stage {LOCAL_STAGE}"
+    for name in commands:
+        if name != "local simulate" or not (request.root / OWN_SCHEMA).is_file():
+            request.screen.say(f"    {suggested(name)}{'' if name.startswith('local ') else stage}")
 
 
 def bring_up(request: Request, seeding: Seeding, *, clock_speed: float = 1) -> tuple[Stack, Target]:
@@ -118,7 +128,7 @@ def fill(stack: Stack, seeding: Seeding, screen: Screen) -> None:
     if not seed.is_empty(stack.source_admin):
         if seeding.directory is not None or seeding.orders is not None:
             raise CommandError(
-                f"The source has data of an earlier start. Delete it with: {program()} local down --wipe"
+                f"The source has data of an earlier start. Delete it with: {suggested('local down --wipe')}"
             )
         screen.progress("The source keeps the data of its earlier start")
         return

@@ -8,7 +8,13 @@ from pathlib import Path
 import click
 
 from lambda_toolkit.pipeline.client.follow import Follower
-from lambda_toolkit.pipeline.commands.local.bring_up import Seeding, bring_up, require_totesys, seeding_options
+from lambda_toolkit.pipeline.commands.local.bring_up import (
+    Seeding,
+    bring_up,
+    require_totesys,
+    say_next,
+    seeding_options,
+)
 from lambda_toolkit.pipeline.commands.local.business_day import (
     ArrivalWatch,
     document,
@@ -18,7 +24,7 @@ from lambda_toolkit.pipeline.commands.local.business_day import (
 )
 from lambda_toolkit.pipeline.commands.shared.options import DONE, FAILED, Request, with_request
 from lambda_toolkit.pipeline.errors import CommandError
-from lambda_toolkit.pipeline.installed import program
+from lambda_toolkit.pipeline.installed import suggested
 
 CLOCK_SPEED = 15  # the factor by which schedules are faster: one minute in four seconds
 
@@ -38,7 +44,7 @@ def command(request: Request, seed: Path | None, orders: int | None, keep: bool)
 
     require_totesys(request)
     if running_stack(request.root):
-        raise CommandError(f"The local stack is up already. Stop it first: {program()} local down --wipe")
+        raise CommandError(f"The local stack is up already. Stop it first: {suggested('local down --wipe')}")
     down(request.root, wipe=True)
     try:
         code = _main_job(request, Seeding(seed, orders))
@@ -47,7 +53,8 @@ def command(request: Request, seed: Path | None, orders: int | None, keep: bool)
             down(request.root, on_progress=request.screen.progress)
         raise
     if keep:
-        request.screen.say(f"The stack keeps running: {program()} status · local simulate · local down")
+        request.screen.say("The stack keeps running.")
+        say_next(request, "status", "local simulate", "local down")
     else:
         down(request.root, wipe=code == DONE, on_progress=request.screen.progress)
     return code

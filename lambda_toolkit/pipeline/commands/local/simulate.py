@@ -6,7 +6,7 @@ import click
 
 from lambda_toolkit.pipeline.commands.local.bring_up import require_totesys
 from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_request
-from lambda_toolkit.pipeline.installed import program
+from lambda_toolkit.pipeline.installed import suggested
 
 
 @click.command("simulate")
@@ -24,7 +24,8 @@ def command(request: Request, rate: float, minutes: float) -> int:
 
     require_totesys(request)
     stack = load_stack(request.root)
-    request.screen.progress(f"{rate:g} events a minute for {minutes:g} minutes; watch them arrive: {program()} status")
+    pace = f"{rate:g} event{'s' * (rate != 1)} a minute for {minutes:g} minute{'s' * (minutes != 1)}"
+    request.screen.progress(f"{pace}; watch them arrive: {suggested('status')}")
     events = simulate(stack.source_admin, rate=rate, minutes=minutes, on_event=request.screen.progress)
     request.screen.table("What happened", ["event", "times"], sorted(events.items()), right=["times"])
     request.screen.document({"events": events})

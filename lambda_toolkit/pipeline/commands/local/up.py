@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from lambda_toolkit.pipeline.commands.local.bring_up import Seeding, bring_up, seeding_options
+from lambda_toolkit.pipeline.commands.local.bring_up import Seeding, bring_up, say_next, seeding_options
 from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_request
-from lambda_toolkit.pipeline.installed import program
+from lambda_toolkit.pipeline.installed import suggested
 
 
 @click.command("up")
@@ -23,12 +23,12 @@ def command(request: Request, seed: Path | None, orders: int | None, empty: bool
         stack, target = bring_up(request, Seeding(seed, orders, empty))
     except BaseException:
         if running_stack(request.root):
-            request.screen.progress(f"The stack keeps running. Repeat the command, or: {program()} local down")
+            request.screen.progress(f"The stack keeps running. Repeat the command, or: {suggested('local down')}")
         raise
     request.screen.say(
         f"The local stack is up at {stack.aws_endpoint_url}; .local/stack.json has its ports and passwords.", bold=True
     )
-    request.screen.say(f"Next: {program()} run · status · local simulate · local down")
+    say_next(request, "run", "status", "local simulate", "local down")
     request.screen.document(
         {
             "aws_endpoint_url": stack.aws_endpoint_url,

@@ -10,6 +10,8 @@ from typing import Any, NoReturn
 
 import click
 
+from lambda_toolkit.pipeline.installed import what_to_install
+
 
 class LazyGroup(click.Group):
     """A group whose commands are modules ``<package>.<name>``: help and completion stay instant.
@@ -40,6 +42,12 @@ class LazyGroup(click.Group):
 
             click.echo("Stopped.", err=True)
             sys.exit(INTERRUPTED)
+        except ModuleNotFoundError as error:  # of a command, or of its body: only click need be installed for help
+            message = what_to_install(error)
+            click.secho(f"Error: {message}", fg="red", bold=True, err=True)
+            if "--json" in arguments:
+                click.echo(json.dumps({"error": message}, indent=2))
+            sys.exit(1)
         sys.exit(0)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -73,6 +81,9 @@ class LazyGroup(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Options without a command are those of the default one: ``--stage prod`` deploys prod."""
-        if self._default and (not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names)):
+        if ctx.resilient_parsing and not args:
+            return super().parse_args(ctx, args)  # a shell completes the name of a command
+        own = {*ctx.help_option_names, *(name for option in self.params for name in option.opts)}
+        if self._default and (not args or (args[0].startswith("-") and args[0] not in own)):
             args = [self._default, *args]
         return super().parse_args(ctx, args)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import functools
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from lambda_toolkit.pipeline.client.target import Target, choose
 from lambda_toolkit.pipeline.commands.shared.screen import Screen
 from lambda_toolkit.pipeline.config.load import DEFAULT_PATH
 from lambda_toolkit.pipeline.errors import CommandError, UsageError
-from lambda_toolkit.pipeline.installed import program
+from lambda_toolkit.pipeline.installed import program, repeated_options
 
 P = ParamSpec("P")
 
@@ -74,7 +75,8 @@ def with_request(body: Callable[Concatenate[Request, P], int | None]) -> Callabl
         screen = Screen(as_json=as_json)
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: nothing is left running
         try:
-            code = body(Request(config, stage, screen), *args, **kwargs)
+            with repeated_options(*_repeated(stage, config)):
+                code = body(Request(config, stage, screen), *args, **kwargs)
         except KeyboardInterrupt:
             screen.error("Stopped.")
             sys.exit(INTERRUPTED)
@@ -92,6 +94,12 @@ def with_request(body: Callable[Concatenate[Request, P], int | None]) -> Callabl
         sys.exit(code or DONE)
 
     return call
+
+
+def _repeated(stage: str | None, config: Path) -> tuple[str, ...]:
+    """The options that a command suggested by this one needs to be about the same pipeline."""
+    named = [] if stage is None else ["--stage", shlex.quote(stage)]
+    return (*named, *(() if config == DEFAULT_PATH else ("--config", shlex.quote(str(config)))))
 
 
 def _expected() -> tuple[type[Exception], ...]:

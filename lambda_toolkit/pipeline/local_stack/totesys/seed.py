@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from lambda_toolkit.pipeline.installed import program
+from lambda_toolkit.pipeline.installed import suggested
 from lambda_toolkit.pipeline.local_stack.databases import Database, server_message
 from lambda_toolkit.pipeline.local_stack.errors import LocalError
 from lambda_toolkit.pipeline.local_stack.totesys.generator import DEFAULT_ORDERS, DEFAULT_SEED, generate
@@ -122,7 +122,7 @@ def _load(
         if full:
             raise LocalError(
                 f"The source already holds data ({', '.join(full)}): a seed fills an empty one. "
-                f"Delete its data first with: {program()} local down --wipe"
+                f"Delete its data first with: {suggested('local down --wipe')}"
             )
         rows = {}
         for table in TABLES:
