@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from lambda_toolkit.errors import PackageError
+from lambda_toolkit.packaging.excludes import secret_reason
 from lambda_toolkit.packaging.function_zip import build
 from lambda_toolkit.spec.model import FunctionSpec
 from tests.support.function_sources import HANDLER, names, write
@@ -139,3 +140,41 @@ def test_pipes_and_sockets_are_excluded_and_named(tmp_path: Path, monkeypatch: p
     for different in ({"include": (source / "pipe",)}, {"extra_files": {"x": source / "pipe"}}):
         with pytest.raises(PackageError, match=r"pipe"):
             build(FunctionSpec("f", source, **different))  # type: ignore[arg-type]
+
+
+SECRET_NAMES = """
+.env .env.local prod.env .envrc .netrc _netrc .pgpass .my.cnf .npmrc .pypirc .boto .s3cfg .dockercfg .dockerconfigjson
+.git-credentials .htpasswd .vault_pass.txt credentials credentials.json application_default_credentials.json
+service-account.json service_account_prod.json serviceaccount1.json client_secret_1.json client-secret.json kubeconfig
+id_rsa id_rsa.old id_dsa id_ecdsa id_ed25519 server.key a.ppk a.p12 a.pfx a.jks a.keystore a.keytab a.kdbx a.ovpn
+terraform.tfstate terraform.tfstate.backup prod.tfvars
+"""
+PUBLIC_NAMES = ".env.example .env.sample .env.template id_rsa.pub key.py secrets.py config.json tokens.txt monkey.pem"
+SECRET_FOLDERS = ".aws .azure .docker .gcloud .gnupg .kube .ssh .terraform .git .hg .svn"
+
+
+def test_each_name_of_a_secret_is_recognised() -> None:
+    """In any case and folder; by what it is called, whatever is in it."""
+    for name in SECRET_NAMES.split():
+        for path in (name, f"deep/down/{name}", name.upper()):
+            assert secret_reason(path, b"") == "files of that name usually contain secrets", path
+    for name in PUBLIC_NAMES.split():
+        assert secret_reason(name, b"x") is None, name
+    for folder in SECRET_FOLDERS.split():
+        assert secret_reason(f"a/{folder}/b/x.txt", b"") == f"it is in {folder}"
+        assert secret_reason(folder, b"") is None, "the folder of that name alone"
+
+
+def test_keys_are_recognised_by_their_content() -> None:
+    key = b"A" * 40
+    for content in (
+        b"aws_secret_access_key = " + key,
+        b"AWS_SECRET_ACCESS_KEY='" + key,
+        b'"aws_secret_access_key": "' + key,
+    ):
+        for name in ("a.txt", "a.py"):
+            assert secret_reason(name, content) == "it contains a secret access key of AWS"
+            assert secret_reason(name, content[:-1]) is None
+            assert secret_reason(name, content + b"A") is None, "it is longer than a key"
+    assert secret_reason("a.txt", b"AGE-SECRET-KEY-1" + b"Q" * 20) == "it contains a private key"
+    assert secret_reason("a.txt", b"AGE-SECRET-KEY-1" + b"Q" * 19) is None
