@@ -252,9 +252,13 @@ class Lambda_script:
         """
         return _apply_all(self.plan(), self._client(), on_progress)
 
-    def destroy(self, on_progress: Callable[[Progress], None] | None = None) -> Report:
-        """Remove everything that :meth:`deploy` created. Raises DeployError where something could not be removed."""
-        return _apply_all(plan_destroy(self._deployment(), self._client()), self._client(), on_progress)
+    def destroy(self, on_progress: Callable[[Progress], None] | None = None, *, delete_data: bool = False) -> Report:
+        """Remove what :meth:`deploy` created; the log group with its events only with ``delete_data``.
+
+        Raises DeployError where something could not be removed.
+        """
+        found = plan_destroy(self._deployment(), self._client(), delete_data=delete_data)
+        return _apply_all(found, self._client(), on_progress)
 
     def rollback(self, to: str | int | None = None) -> Rollback:
         """Make version ``to`` live again; by default the newest one older than the live one. Moves the alias, no more.
@@ -298,7 +302,7 @@ def plan(
 def plan_destroy(deployment: Deployment, aws: Aws | None = None, *, delete_data: bool = False) -> Plan:
     """The removal of everything that was created for ``deployment``. Writes nothing to AWS. Raises ToolkitError.
 
-    Buckets with their objects, and secrets, are removed only with ``delete_data``.
+    Buckets with their objects, log groups and secrets are removed only with ``delete_data``.
     """
     from lambda_toolkit.deploy.removal import make_destroy_plan
 

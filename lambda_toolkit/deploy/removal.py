@@ -38,14 +38,14 @@ class Removal:
 def make_destroy_plan(aws: Aws, deployment: Deployment, delete_data: bool = False) -> Plan:
     """The changes that remove what was created for ``deployment``.
 
-    Buckets with their objects, and secrets, are removed only with ``delete_data``. Reads only. What the toolkit did not
-    create is kept, and ``notes`` lists it, as well as data that is kept. Raises AwsError.
+    Buckets with their objects, log groups and secrets are removed only with ``delete_data``. Reads only. What the
+    toolkit did not create is kept, and ``notes`` lists it, as well as data that is kept. Raises AwsError.
     """
     reads, deployment = Reads(aws), deployment.tagged()
     names = {spec.name for spec in deployment.functions}
     scope = PlanScope()
     contexts = [Context(reads, spec, scope=scope) for spec in deployment.functions]
-    removals = run_parallel([task(plan_function_removal, context) for context in contexts])
+    removals = run_parallel([task(_destroyed, context, delete_data) for context in contexts])
     changes = [change for removal in removals for change in removal.changes]
     layers = layer.plan_removal(reads, [name for removal in removals for name in removal.layers], names)
     changes = [*layer.before_deletions(changes, layers), *layers]
@@ -61,8 +61,16 @@ def make_destroy_plan(aws: Aws, deployment: Deployment, delete_data: bool = Fals
     if not delete_data:
         notes += [f"bucket {item.name} and its objects are kept" for item in deployment.buckets]
         notes += [f"secret {item.name} is kept" for item in deployment.secrets]
-    keeps_data = not delete_data and bool(deployment.buckets or deployment.secrets)
+    keeps_data = any(removal.keeps_data for removal in removals)
+    keeps_data |= not delete_data and bool(deployment.buckets or deployment.secrets)
     return Plan(tuple(changes), tuple(notes), (Advice(Hint.DELETE_DATA),) if keeps_data else ())
+
+
+def _destroyed(context: Context, delete_data: bool) -> Removal:
+    """The removal of a declared function; with a note where its log group is kept."""
+    removal = plan_function_removal(context, keep_log=not delete_data)
+    kept = [] if delete_data else [f"log group {change.name} is kept" for change in log_group.plan_removal(context)]
+    return Removal(removal.changes, removal.layers, [*removal.notes, *kept], bool(kept))
 
 
 def plan_function_removal(context: Context, *, keep_log: bool = False) -> Removal:

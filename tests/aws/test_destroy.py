@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import pytest
+from botocore.model import OperationModel
 
 from lambda_script import Alarm, S3Trigger
+from lambda_toolkit.aws.account import Place
+from lambda_toolkit.aws.client import Aws
+from lambda_toolkit.aws.retries import _IAM_ACTIONS
+from lambda_toolkit.deploy.deployer_policy import deployer_policy
 from lambda_toolkit.deploy.execute import execute
 from lambda_toolkit.deploy.plan import make_destroy_plan, make_plan
 from lambda_toolkit.spec.model import BucketSpec, Deployment, SecretSpec, TopicSpec
+from tests.support.sessions import new_session
 
 REGION = "eu-west-2"
 ACCOUNT = "123456789012"  # moto's
@@ -46,13 +52,37 @@ def left(client) -> dict[str, int]:
 def test_data_stays_unless_asked_for(aws, client, deployment) -> None:
     client("s3").put_object(Bucket="my-lake", Key="in/a", Body=b"1")
     plan = make_destroy_plan(aws, deployment)
-    assert plan.notes == ("bucket my-lake and its objects are kept", "secret my-secret is kept")
+    assert plan.notes == (
+        "log group /aws/lambda/my-function is kept",
+        "bucket my-lake and its objects are kept",
+        "secret my-secret is kept",
+    )
     assert execute(aws, plan).ok
     remaining = left(client)
-    assert (remaining.pop("buckets"), remaining.pop("secrets")) == (1, 1)
+    assert (remaining.pop("buckets"), remaining.pop("secrets"), remaining.pop("log groups")) == (1, 1, 1)
     assert set(remaining.values()) == {0}
     assert "LambdaFunctionConfigurations" not in client("s3").get_bucket_notification_configuration(Bucket="my-lake")
     assert not make_destroy_plan(aws, deployment)
+    assert execute(aws, make_destroy_plan(aws, deployment, delete_data=True)).ok
+    assert set(left(client).values()) == {0}
+
+
+@pytest.mark.parametrize("delete_data", [False, True])
+def test_destroy_calls_only_what_its_policy_grants(deployment, delete_data) -> None:
+    called: set[str] = set()
+
+    def record(model: OperationModel, **_: object) -> None:
+        service = {"resourcegroupstaggingapi": "tag"}.get(model.service_model.service_name)
+        permission = f"{service or model.service_model.service_name}:{model.name}"
+        called.add(_IAM_ACTIONS.get(permission, permission))
+
+    session = new_session()
+    session.events.register("before-call.*.*", record)
+    aws = Aws(REGION, session=session)
+    policy = deployer_policy(deployment, Place(ACCOUNT, REGION), delete_data=delete_data)
+    assert execute(aws, make_destroy_plan(aws, deployment, delete_data=delete_data)).ok
+    assert called <= {action for statement in policy["Statement"] for action in statement["Action"]}
+    assert ("logs:DeleteLogGroup" in called) is delete_data
 
 
 def test_with_its_data(aws, client, deployment) -> None:
@@ -88,6 +118,7 @@ def test_destroy_finishes_what_was_begun(aws, client, deployment, recorder) -> N
 def test_lambda_script_destroys_its_own(script, client) -> None:
     script(schedule="@daily").deploy()
     report = script(schedule="@daily").destroy()
-    assert {change.kind for change in report.done} == {"function", "role", "schedule", "log group"}
-    assert set(left(client).values()) == {0}
+    assert {change.kind for change in report.done} == {"function", "role", "schedule"}
     assert script().destroy().done == ()
+    assert {change.kind for change in script().destroy(delete_data=True).done} == {"log group"}
+    assert set(left(client).values()) == {0}

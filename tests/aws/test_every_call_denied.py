@@ -83,7 +83,7 @@ def test_of_a_first_deployment_and_of_a_removal(declared, recorder, client) -> N
         one = declared("my-function")
         deployed = deny(recorder, number, one.deploy)
         assert not one.plan(), f"after call {number} was denied"
-        removed = deny(recorder, number, one.destroy)
+        removed = deny(recorder, number, functools.partial(one.destroy, delete_data=True))
         assert left_of(client) == [], f"after call {number} was denied"
         if not deployed and not removed:
             break

@@ -45,6 +45,10 @@ def emulators_own(printed: str, region: str, account: str) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": statements})
 
 
+def policy(cli, *options: str) -> str:
+    return str(cli("policy", "--stage", STAGE, "--account", cli.stack.account_id, *options).stdout)
+
+
 @pytest.fixture
 def as_user(cli, aws) -> Iterator[dict[str, str]]:
     """The environment of a user who may do what the printed policy says."""
@@ -52,7 +56,7 @@ def as_user(cli, aws) -> Iterator[dict[str, str]]:
     before = config.read_text(encoding="utf-8")
     config.write_text(before + PACKAGES, encoding="utf-8")
     iam = aws(cli, "iam")
-    printed = cli("policy", "--stage", STAGE, "--account", cli.stack.account_id, "--delete-data").stdout
+    printed = policy(cli)
     own = emulators_own(printed, cli.stack.region, cli.stack.account_id)
     iam.create_user(UserName="deployer")
     iam.put_user_policy(UserName="deployer", PolicyName="emulator", PolicyDocument=own)
@@ -70,12 +74,13 @@ def as_user(cli, aws) -> Iterator[dict[str, str]]:
     config.write_text(before, encoding="utf-8")
     iam.delete_access_key(UserName="deployer", AccessKeyId=key["AccessKeyId"])
     iam.delete_user_policy(UserName="deployer", PolicyName="emulator")
-    iam.detach_user_policy(UserName="deployer", PolicyArn=arn)
-    iam.delete_policy(PolicyArn=arn)
+    for attached in iam.list_attached_user_policies(UserName="deployer")["AttachedPolicies"]:
+        iam.detach_user_policy(UserName="deployer", PolicyArn=attached["PolicyArn"])
+        iam.delete_policy(PolicyArn=attached["PolicyArn"])
     iam.delete_user(UserName="deployer")
 
 
-def test_the_printed_policy_is_enough_and_no_more(cli, as_user) -> None:
+def test_the_printed_policy_is_enough_and_no_more(cli, aws, as_user) -> None:
     def run(*arguments: str, code: int = 0) -> str:
         result = cli(*arguments, "--stage", STAGE, env=as_user)
         assert result.exit_code == code, result.output
@@ -113,6 +118,11 @@ def test_the_printed_policy_is_enough_and_no_more(cli, as_user) -> None:
     refuse(lambda: client("secretsmanager").get_secret_value(SecretId="totes/local/source"))
     refuse(lambda: client("s3").get_object(Bucket=f"totes-{STAGE}-ingestion-{cli.stack.account_id}", Key="any"))
 
+    removed = run("destroy", "--yes")
+    assert f"log group /aws/lambda/totes-{STAGE}-extract is kept" in removed
+    iam = aws(cli, "iam")
+    more = iam.create_policy(PolicyName="deletes-data", PolicyDocument=policy(cli, "--delete-data"))["Policy"]["Arn"]
+    iam.attach_user_policy(UserName="deployer", PolicyArn=more)
     run("destroy", "--yes", "--delete-data")
     assert "function" not in run("destroy", "--yes", "--delete-data")
 

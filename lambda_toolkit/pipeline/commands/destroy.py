@@ -1,4 +1,4 @@
-"""``destroy``: removes what deploy created; data and secrets only with an option of their own."""
+"""``destroy``: removes what deploy created; data, logs and secrets only with an option of their own."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from lambda_toolkit.pipeline.errors import CommandError, UsageError
 
 @click.command("destroy")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--delete-data", is_flag=True, help="Also remove the buckets with all their objects, and the secrets.")
+@click.option("--delete-data", is_flag=True, help="Also remove the buckets with their objects, logs and secrets.")
 @with_request
 def command(request: Request, yes: bool, delete_data: bool) -> int:
-    """Remove functions, roles, schedules, triggers, alarms, logs and the topic.
+    """Remove functions, roles, schedules, triggers, alarms and the topic.
 
-    The buckets with their data and the secrets stay unless --delete-data is given. The databases are never changed: a
-    warehouse that was loaded from deleted buckets must be emptied before it can be loaded again.
+    The buckets with their data, the logs and the secrets stay unless --delete-data is given. The databases are never
+    changed: a warehouse that was loaded from deleted buckets must be emptied before it can be loaded again.
     """
     from lambda_script import apply, plan_destroy
 
