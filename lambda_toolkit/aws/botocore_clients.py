@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +17,12 @@ if TYPE_CHECKING:
     import boto3
     import botocore.session
 
+_TIMEOUT = 60  # seconds without a byte of the answer: no call that reads or changes settings takes as long
 _INVOKE_TIMEOUT = 930  # seconds: a function may run for 900 before it answers a synchronous invocation
+_INVOKE = ("lambda", "invoke")
+# Gateways drop idle connections after minutes (AWS's NAT gateway after 350 s), and a long invocation is silent. Without
+# these, the first probe is sent after two hours, which is Linux's default. macOS calls the first one TCP_KEEPALIVE.
+_PROBES = (("TCP_KEEPIDLE", 60), ("TCP_KEEPALIVE", 60), ("TCP_KEEPINTVL", 30), ("TCP_KEEPCNT", 4))  # seconds, count
 
 
 class Clients:
@@ -37,17 +43,21 @@ class Clients:
         self._session = session
         self._connections = connections
         self._endpoint_url = endpoint_url
-        self._clients: dict[str, Any] = {}
+        self._clients: dict[tuple[str, bool], Any] = {}
         self._lock = threading.Lock()  # sessions are not thread-safe: one client is created at a time
 
-    def get(self, service: str) -> Any:
-        """The client for ``service``. Raises AwsError where none can be created: no region, no such profile."""
-        with self._lock:
-            if service not in self._clients:
-                self._clients[service] = self._create(service)
-            return self._clients[service]
+    def get(self, service: str, operation: str = "") -> Any:
+        """The client for ``service``. Raises AwsError where none can be created: no region, no such profile.
 
-    def _create(self, service: str) -> Any:
+        Lambda's operation ``invoke`` has a client of its own, which waits as long as a function may run.
+        """
+        key = (service, (service, operation) == _INVOKE)
+        with self._lock:
+            if key not in self._clients:
+                self._clients[key] = self._create(*key)
+            return self._clients[key]
+
+    def _create(self, service: str, waits: bool) -> Any:
         with _garbage_collection_paused():
             import botocore.session
             from botocore.config import Config
@@ -59,9 +69,9 @@ class Clients:
                 config = Config(
                     retries={"total_max_attempts": 1},
                     max_pool_connections=self._connections,
-                    tcp_keepalive=True,  # gateways drop idle connections after minutes, and a long invocation is silent
+                    tcp_keepalive=True,
                     connect_timeout=10,
-                    read_timeout=_INVOKE_TIMEOUT if service == "lambda" else 60,
+                    read_timeout=_INVOKE_TIMEOUT if waits else _TIMEOUT,
                 )
                 if isinstance(self._session, botocore.session.Session):
                     create, configured = self._session.create_client, self._session.get_config_variable("region")
@@ -69,13 +79,29 @@ class Clients:
                     create, configured = self._session.client, self._session.region_name
                 # boto3 reads AWS_DEFAULT_REGION only; Lambda, the AWS CLI and all other SDKs use AWS_REGION
                 region = self._region or configured or os.environ.get("AWS_REGION")
-                return create(service, region_name=region, config=config, endpoint_url=self._endpoint_url)
+                client = create(service, region_name=region, config=config, endpoint_url=self._endpoint_url)
             except (BotoCoreError, ValueError) as error:
                 failure = ApiError(service, "client", type(error).__name__, str(error))
                 reason = str(error).rstrip(".")
                 raise AwsError(
                     f"Cannot talk to AWS: {reason}.{hint(failure, '')}", code=failure.code, operation=service
                 ) from error
+            if waits:
+                _probe_idle_connections(client)
+            return client
+
+
+def _probe_idle_connections(client: Any) -> None:
+    """Let the connections of ``client`` probe the other end while they are idle, where this platform can.
+
+    botocore has no setting for it: only for keep-alive itself, with the times of the operating system.
+    """
+    session = getattr(getattr(client, "_endpoint", None), "http_session", None)
+    options = getattr(session, "_socket_options", None)
+    if isinstance(options, list):
+        options += [
+            (socket.IPPROTO_TCP, getattr(socket, name), value) for name, value in _PROBES if hasattr(socket, name)
+        ]
 
 
 @contextmanager

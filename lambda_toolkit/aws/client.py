@@ -104,7 +104,7 @@ class Aws:
         self, service: str, operation: str, /, *, also_retry: tuple[str, ...] = (), **parameters: Any
     ) -> dict[str, Any]:
         """The response. Retries transient errors and the codes in ``also_retry``. Raises AwsError."""
-        client = self.client(service)
+        client = self._clients.get(service, operation)
 
         def send() -> dict[str, Any]:
             return cast("dict[str, Any]", getattr(client, operation)(**parameters))

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import socket
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -39,3 +43,57 @@ def test_missing_region_or_credentials_is_reported_once(tmp_path: Path, region: 
     with pytest.raises(ToolkitError) as caught:
         Lambda_script(source, tmp_path / "report.zip", schedule="@daily", region=region).plan()
     assert str(caught.value).count(said) == 1
+
+
+class _EmptyAnswers(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    do_GET = do_POST  # noqa: N815
+
+    def log_message(self, *_: object) -> None:
+        """Nothing is logged."""
+
+
+@pytest.fixture
+def answering(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
+    """A client of a server that answers everything with an empty object."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    server = HTTPServer(("127.0.0.1", 0), _EmptyAnswers)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield Aws("eu-west-2", endpoint_url=f"http://127.0.0.1:{server.server_port}")
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_only_invoke_waits_as_long_as_a_function_may_run(answering: Aws) -> None:
+    answering.call("lambda", "list_functions")
+    assert [client.meta.config.read_timeout for client in answering._clients._clients.values()] == [60]
+    answering.call("lambda", "invoke", FunctionName="any")
+    assert [client.meta.config.read_timeout for client in answering._clients._clients.values()] == [60, 930]
+    assert answering.client("lambda").meta.config.read_timeout == 60
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_KEEPIDLE"), reason="this platform has another name for it")
+def test_connection_of_an_invocation_is_probed(answering: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[list[int]] = []
+    options = [
+        (socket.SOL_SOCKET, socket.SO_KEEPALIVE),
+        (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE),
+        (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL),
+    ]
+    connect = socket.socket.connect
+
+    def record(self: socket.socket, address: object) -> None:
+        seen.append([self.getsockopt(*option) for option in options])
+        connect(self, address)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket.socket, "connect", record)
+    answering.call("lambda", "invoke", FunctionName="any")
+    assert seen == [[1, 60, 30]]
