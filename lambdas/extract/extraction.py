@@ -52,6 +52,8 @@ class Extracted:
     """The tables that are being backfilled, and how far they are."""
     drift: tuple[str, ...] = ()
     """One line for each column that was added or dropped with this batch."""
+    deletes: Mapping[str, str] = field(default_factory=dict)
+    """What was decided about the deletes of each source table, and why."""
 
 
 def extract_all(
@@ -111,9 +113,12 @@ def extract(
         capture_run = CaptureRun(snapshot, lake, Budget(limits), clock, number, run)
         counts = snapshot.count({name: plan.changed for name, plan in plans.items() if not plan.by_content})
         captured = {name: capture(capture_run, plan, counts.get(name, RowCounts())) for name, plan in plans.items()}
+        deletes = {name: found.deletes for name, found in captured.items() if found.deletes}
         active = {name for name, found in captured.items() if found.changes}
         if not active and not any(found.deleted or found.state_changed for found in captured.values()):
-            return Extracted(None, last, reason_for_full=reason, incomplete=_incomplete(declarations, before))
+            return Extracted(
+                None, last, reason_for_full=reason, incomplete=_incomplete(declarations, before), deletes=deletes
+            )
         context = _read_context(capture_run, declarations, plans, captured, active)
         position = snapshot.position()
     tables = {
@@ -128,7 +133,7 @@ def extract(
         source=position,
         tables=tables,
     )
-    return _commit(lake, declarations, manifest, reason, _drift(plans))
+    return replace(_commit(lake, declarations, manifest, reason, _drift(plans)), deletes=deletes)
 
 
 def _last_batch(lake: Lake) -> int | None:

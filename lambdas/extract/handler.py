@@ -44,6 +44,8 @@ def _log(extracted: Extracted) -> None:
         logger.warning("every row is read", reason=extracted.reason_for_full, batch=extracted.batch)
     for line in extracted.drift:
         logger.info(line, batch=extracted.batch)
+    if extracted.deletes:
+        logger.info("deletes", batch=extracted.batch, tables=dict(extracted.deletes))
     if extracted.incomplete:
         logger.info("more remains to be read", batch=extracted.batch, incomplete=dict(extracted.incomplete))
 

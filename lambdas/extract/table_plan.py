@@ -233,3 +233,5 @@ class Captured:
     """The rows that were read in this batch or an earlier one."""
     state_changed: bool = False
     """Whether a batch must record something although no row changed."""
+    deletes: str = ""
+    """What was decided about the deletes, and why; empty where the mode itself finds them."""

@@ -22,8 +22,10 @@ def s3_event(*keys):
     return {"Records": [{"s3": {"bucket": {"name": "ingestion"}, "object": {"key": quote_plus(key)}}} for key in keys]}
 
 
-def test_handlers_carry_a_change_from_one_to_the_next(deployed):
+def test_handlers_carry_a_change_from_one_to_the_next(deployed, log):
     first = extract({}, CONTEXT)
+    decided = [line["tables"] for line in json_lines(log.getvalue()) if line["message"] == "deletes"]
+    assert [tables["payment"] for tables in decided] == ["compare: every row was read"]
     assert (first["batch"], first["last_batch"], first["rows"]["payment"], first["deleted"]) == (1, 1, 9, {})
     done = transform(s3_event("manifests/batch-000000000001.json"), CONTEXT)
     assert (done["batches"], done["rows"]["fact_payment"], done["rejected"]) == ([1], 9, {})

@@ -53,7 +53,9 @@ def with_deletes(
     run: CaptureRun, plan: TablePlan, mode: CaptureMode, captured: Captured, changes: ChangeFile, total: int
 ) -> Captured:
     """``captured`` with the keys of deleted rows, where it is time to look for them. ``total``: rows of the table."""
-    match delete_detection(plan, mode, captured, total, run.now).action:
+    detection = delete_detection(plan, mode, captured, total, run.now)
+    captured = replace(captured, deletes=f"{detection.action.name.lower()}: {detection.reason}")
+    match detection.action:
         case Action.DISABLE:
             return replace(captured, keys=tuple(plan.before.keys), keys_since_compare=(), compared_at=None)
         case Action.SKIP:
