@@ -10,6 +10,7 @@ from typing import Any
 from lambda_toolkit.aws.retries import ApiError, Retry, hint
 from lambda_toolkit.errors import MASK, AwsError
 
+_UNSPECIFIC = ("Error", "Exception", "Unhandled", "Runtime.HandlerError")  # types that add nothing to the message
 _SUBJECTS = (  # the parameters that name the resource of a call, the most specific first
     "FunctionName",
     "RoleName",
@@ -93,3 +94,28 @@ def _masked(text: str, request: Request) -> str:
             for written in (value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]):
                 text = text.replace(written, MASK)
     return text
+
+
+@dataclass(frozen=True)
+class FunctionFailure:
+    """Why a function failed, from Lambda's error document.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/python-exceptions.html
+    """
+
+    error_type: str
+    """The name of the exception's class, or Lambda's own such as ``Runtime.ImportModuleError``."""
+    text: str
+    """Its message in one line, with the type where that says more than the message."""
+
+
+def function_failure(payload: str) -> FunctionFailure:
+    """The failure in ``payload``, the answer to an invocation whose ``FunctionError`` is set."""
+    try:
+        document = json.loads(payload)
+    except ValueError:
+        document = None
+    if not isinstance(document, dict):
+        return FunctionFailure("Error", payload or "no message")
+    kind, message = str(document.get("errorType", "Error")), str(document.get("errorMessage", "no message"))
+    return FunctionFailure(kind, message if kind in _UNSPECIFIC else f"{message} ({kind})")

@@ -63,7 +63,7 @@ def plan_removal(reads: Reads, spec: SecretSpec, after: frozenset[Key]) -> list[
 
 def _creation(spec: SecretSpec, labels: dict[str, str]) -> Change:
     if spec.value is None:
-        return Change(KIND, spec.name, "create", (f"has no value: set {spec.variable}",), apply=_without_value(spec))
+        return Change(KIND, spec.name, "create", (f"has no value: set {spec.environment}",), apply=_without_value(spec))
 
     def create(executor_aws: Aws) -> None:
         executor_aws.create(
@@ -75,13 +75,15 @@ def _creation(spec: SecretSpec, labels: dict[str, str]) -> Change:
             Tags=as_list(labels),
         )
 
-    return Change(KIND, spec.name, "create", (f"value from {spec.variable}",) if spec.variable else (), apply=create)
+    return Change(
+        KIND, spec.name, "create", (f"value from {spec.environment}",) if spec.environment else (), apply=create
+    )
 
 
 def _without_value(spec: SecretSpec) -> Callable[[Aws], None]:
     def fail(_: Aws) -> None:
         raise ToolkitError(
-            f"There is no secret {spec.name} on AWS, and the environment variable {spec.variable} is not set. "
+            f"There is no secret {spec.name} on AWS, and the environment variable {spec.environment} is not set. "
             "Set it and deploy again."
         )
 

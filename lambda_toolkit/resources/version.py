@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lambda_toolkit.aws.client import Aws
+from lambda_toolkit.aws.error_messages import function_failure
 from lambda_toolkit.changes import Change, Key
 from lambda_toolkit.errors import AwsError, CheckError
 from lambda_toolkit.spec.model import Kind
@@ -14,12 +15,6 @@ from lambda_toolkit.spec.model import Kind
 KIND = Kind.VERSIONS
 KEPT = 5
 _NEW = ("ResourceNotFoundException",)  # eventual consistency: a new resource is not known everywhere yet
-_UNSPECIFIC = (
-    "Error",
-    "Exception",
-    "Unhandled",
-    "Runtime.HandlerError",
-)  # error types that say nothing beyond the message
 
 
 def publish(aws: Aws, function: str, sha256: str, revision: str | None) -> Mapping[str, Any]:
@@ -135,16 +130,4 @@ def _problem(aws: Aws, function: str, version: str, event: Mapping[str, Any]) ->
         "lambda", "invoke", also_retry=_NEW, FunctionName=function, Qualifier=version, Payload=json.dumps(event)
     )
     text = answer["Payload"].read().decode(errors="replace")
-    return _message(text) if answer.get("FunctionError") else None
-
-
-def _message(text: str) -> str:
-    """Lambda's error document in one line: its message, with its type where it is specific."""
-    try:
-        document = json.loads(text)
-    except ValueError:
-        document = None
-    if not isinstance(document, dict):
-        return text or "no message"
-    kind, message = document.get("errorType", "Error"), document.get("errorMessage", "no message")
-    return str(message) if kind in _UNSPECIFIC else f"{message} ({kind})"
+    return function_failure(text).text if answer.get("FunctionError") else None

@@ -248,7 +248,7 @@ class SecretSpec:
     """The secret's name."""
     value: str | None = field(default=None, repr=False)
     """The value to store. ``None``: the stored value stays."""
-    variable: str = ""
+    environment: str = ""
     """The environment variable that the value comes from, for messages."""
     tags: Mapping[str, str] = field(default_factory=dict)
     """A tag with an empty value is removed; undeclared tags stay."""

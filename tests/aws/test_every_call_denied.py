@@ -120,7 +120,7 @@ def shared(number: int) -> Deployment:
     return Deployment(
         buckets=(BucketSpec(f"shared-{number:03}-lake", tags=tags),),
         topics=(TopicSpec(f"shared-{number:03}-alerts", emails=("alerts@example.com",), tags=tags),),
-        secrets=(SecretSpec(f"shared/{number:03}", value="{}", variable="URL", tags=tags),),
+        secrets=(SecretSpec(f"shared/{number:03}", value="{}", environment="URL", tags=tags),),
     )
 
 

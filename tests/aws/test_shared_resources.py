@@ -99,7 +99,7 @@ def test_topic_is_encrypted_with_the_declared_key(aws, client, recorder) -> None
 
 def secret(value: str | None, **different) -> Deployment:
     return Deployment(
-        secrets=(SecretSpec("shop/dev/source", value=value, variable="SOURCE_DATABASE_URL", **different),)
+        secrets=(SecretSpec("shop/dev/source", value=value, environment="SOURCE_DATABASE_URL", **different),)
     )
 
 
@@ -184,7 +184,7 @@ def test_names_that_do_not_fit_are_refused(aws, script) -> None:
 
 
 def test_what_was_never_a_string_is_not_shown_either(aws) -> None:
-    wrong = Deployment(secrets=(SecretSpec("s", value=["hunter2"], variable="V"),))  # type: ignore[arg-type]
+    wrong = Deployment(secrets=(SecretSpec("s", value=["hunter2"], environment="V"),))  # type: ignore[arg-type]
     report = execute(aws, make_plan(aws, wrong))
     assert "hunter2" not in report.failed[0].message
     assert "wrong type" in report.failed[0].message

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lambda_script import LIVE
+from lambda_toolkit.aws.error_messages import function_failure
 from lambda_toolkit.pipeline.errors import CommandError
 from lambda_toolkit.pipeline.installed import suggested
 from lambda_toolkit.pipeline.lambdas.shared.errors import Hint, PipelineError, hint_of
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 
 R = TypeVar("R", bound=Message)
-
-_GENERIC = ("Error", "Exception", "Unhandled", "Runtime.HandlerError")  # error types that add nothing to a message
 
 
 @dataclass(frozen=True)
@@ -48,11 +47,10 @@ def invoke(aws: Aws, function: str, event: Mapping[str, Any]) -> Invocation:
     if response is None:
         raise CommandError(f"There is no function {function} on AWS yet. Deploy it: {suggested()}")
     text = response["Payload"].read().decode()
-    payload = json.loads(text) if text else None
     tail = base64.b64decode(response.get("LogResult", "")).decode(errors="replace")
     if response.get("FunctionError"):
-        return Invocation(None, _error_message(payload), tail)
-    return Invocation(payload, None, tail)
+        return Invocation(None, _error_message(text), tail)
+    return Invocation(json.loads(text) if text else None, None, tail)
 
 
 def call(aws: Aws, function: str, request: Request, result: type[R]) -> R:
@@ -71,12 +69,9 @@ def call(aws: Aws, function: str, request: Request, result: type[R]) -> R:
         raise CommandError(f"{error} Was it deployed from here?") from error
 
 
-def _error_message(payload: Any) -> str:
-    """Lambda's error document in one line: its message, with its type where that adds something."""
-    if not isinstance(payload, Mapping):
-        return str(payload)
-    kind, message = payload.get("errorType", "Error"), payload.get("errorMessage", "no message")
-    text = str(message) if kind in _GENERIC else f"{message} ({kind})"
-    if hint_of(str(kind)) is Hint.PREPARE:
-        return f"{text} Run: {suggested('prepare')}, which creates what is missing and names what differs."
-    return text
+def _error_message(payload: str) -> str:
+    """The function's error in one line, with what to do about it."""
+    failure = function_failure(payload)
+    if hint_of(failure.error_type) is Hint.PREPARE:
+        return f"{failure.text} Run: {suggested('prepare')}, which creates what is missing and names what differs."
+    return failure.text

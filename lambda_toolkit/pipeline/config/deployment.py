@@ -117,7 +117,7 @@ def _secret_spec(pipeline: Pipeline, secret: SecretDeclaration, account: str, en
     return SecretSpec(
         pipeline.expand(secret.template, account),
         value=value.text,
-        variable=secret.environment,
+        environment=secret.environment,
         tags=pipeline.common.tags,
         notes=value.notes,
     )
