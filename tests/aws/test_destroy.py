@@ -106,6 +106,37 @@ def test_what_is_not_ours_stays_and_is_named(aws, client, deployment) -> None:
     assert {change.kind for change in plan.changes} == {"topic", "secret"}
 
 
+def test_each_resource_that_is_not_ours_stays(aws, client, deployment) -> None:
+    """One that lost the tag of the toolkit may be another one: the others are still removed."""
+
+    def kinds() -> set[str]:
+        return {change.kind for change in make_destroy_plan(aws, deployment, delete_data=True).changes}
+
+    def arn(service: str, name: str) -> str:
+        return f"arn:aws:{service}:{REGION}:{ACCOUNT}:{name}"
+
+    tag, expected = ["managed-by"], kinds()
+    for kind, untag in {
+        "schedule": lambda: client("events").untag_resource(
+            ResourceARN=arn("events", "rule/my-function-schedule"), TagKeys=tag
+        ),
+        "alarm": lambda: client("cloudwatch").untag_resource(
+            ResourceARN=arn("cloudwatch", "alarm:my-function-errors"), TagKeys=tag
+        ),
+        "log group": lambda: client("logs").untag_resource(
+            resourceArn=arn("logs", "log-group:/aws/lambda/my-function"), tagKeys=tag
+        ),
+        "role": lambda: client("iam").untag_role(RoleName="my-function-role", TagKeys=tag),
+        "topic": lambda: client("sns").untag_resource(ResourceArn=arn("sns", "alerts"), TagKeys=tag),
+        "secret": lambda: client("secretsmanager").untag_resource(SecretId="my-secret", TagKeys=tag),
+        "bucket": lambda: client("s3").delete_bucket_tagging(Bucket="my-lake"),
+    }.items():
+        assert kind in expected
+        untag()
+        expected = expected - {kind}
+        assert kinds() == expected
+
+
 def test_destroy_finishes_what_was_begun(aws, client, deployment, recorder) -> None:
     recorder.refuse("DeleteRole", "AccessDenied", "no", times=1)
     report = execute(aws, make_destroy_plan(aws, deployment))

@@ -12,6 +12,7 @@ from lambda_toolkit.spec.ownership import (
     listing_prefix,
     missing_tags,
     require_owned,
+    unwanted_tags,
 )
 
 
@@ -21,6 +22,13 @@ def test_tags_of_others_are_not_touched() -> None:
         "team": "data",
         "lambda-script:function": "f",
     }
+
+
+def test_tags_declared_empty_are_removed_where_they_are() -> None:
+    declared = {"team": "", "stage": "dev", "owner": ""}
+    assert unwanted_tags({"team": "data", "theirs": "1", "stage": "dev"}, declared) == ("team",)
+    assert unwanted_tags({"theirs": "1"}, declared) == ()
+    assert desired_tags(declared) == {"stage": "dev", "managed-by": "lambda_script"}
 
 
 def test_the_toolkits_own_tags_cannot_be_declared_away() -> None:
