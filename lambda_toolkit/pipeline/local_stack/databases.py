@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -12,6 +12,7 @@ from urllib.parse import quote
 import pg8000.native
 from pg8000.native import identifier, literal
 
+from lambda_toolkit.pipeline.local_stack import sql_script
 from lambda_toolkit.pipeline.local_stack.errors import LocalError
 from lambda_toolkit.pipeline.local_stack.postgres_server import Server
 
@@ -59,7 +60,7 @@ class Database:
             )
         except (pg8000.native.InterfaceError, pg8000.native.DatabaseError, OSError) as error:
             connected.close()
-            raise self._failure(server_message(error)) from error
+            raise self._failure(sql_script.message_of(error)) from error
         connected.settimeout(None)
         return connection
 
@@ -69,19 +70,14 @@ class Database:
         )
 
 
-def server_message(error: Exception) -> str:
-    """PostgreSQL's message, its detail and its context (with line and column); of another error, its text."""
-    fields = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
-    parts = [fields[key] for key in ("M", "D", "W") if key in fields]
-    return "; ".join(part.rstrip(".") for part in parts) or str(error)
-
-
-def prepare(server: Server, source_schema: Path, passwords: Mapping[str, str]) -> tuple[Database, Database, Database]:
+def prepare(
+    server: Server, source_schema: Path, passwords: Mapping[str, str], say: Callable[[str], None]
+) -> tuple[Database, Database, Database]:
     """Create both databases and their users (USERS) where they are missing, and set each user's password.
 
     Returns the source for its reader, the source for its owner, and the warehouse for its owner. The reader has the
-    SELECT privilege only, on future tables as well. An empty source gets the tables of ``source_schema``; the
-    pipeline's ``prepare`` fills the warehouse.
+    SELECT privilege only, on future tables as well. An empty source gets the tables of ``source_schema``, and ``say``
+    what of that was skipped; the pipeline's ``prepare`` fills the warehouse. Raises LocalError.
     """
     administrator = Database(server.host, server.port, "postgres", server.superuser, server.password)
     connection = administrator.connect()
@@ -102,7 +98,7 @@ def prepare(server: Server, source_schema: Path, passwords: Mapping[str, str]) -
         name: Database(server.host, server.port, database, name, passwords[name])
         for name, database in ((SOURCE_READER, SOURCE), (SOURCE_ADMIN, SOURCE), (WAREHOUSE_LOADER, WAREHOUSE))
     }
-    _prepare_source(made[SOURCE_ADMIN], source_schema)
+    _prepare_source(replace(administrator, database=SOURCE), source_schema, say)
     return made[SOURCE_READER], made[SOURCE_ADMIN], made[WAREHOUSE_LOADER]
 
 
@@ -115,28 +111,25 @@ def drop_warehouse(server: Server) -> None:
         connection.close()
 
 
-def _prepare_source(admin: Database, schema: Path) -> None:
-    try:
-        statements = schema.read_text(encoding="utf-8")
-    except OSError as error:
-        raise LocalError(f"The source's schema cannot be read: {error}") from error
-    connection = admin.connect()
-    reader = identifier(SOURCE_READER)
+def _prepare_source(superuser: Database, schema: Path, say: Callable[[str], None]) -> None:
+    script = sql_script.read_script(schema)
+    connection = superuser.connect()
+    reader, owner = identifier(SOURCE_READER), identifier(SOURCE_ADMIN)
     try:
         if connection.run("SELECT 1 FROM pg_tables WHERE schemaname = 'public' LIMIT 1"):
             return
         connection.run("BEGIN")
         connection.run(f"GRANT USAGE ON SCHEMA public TO {reader}")
-        connection.run(f"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO {reader}")
-        connection.execute_simple(statements)
-        connection.execute_simple(_UNDECLARED_TABLE)
+        connection.run(f"ALTER DEFAULT PRIVILEGES FOR ROLE {owner} IN SCHEMA public GRANT SELECT ON TABLES TO {reader}")
+        notes = sql_script.load(connection, SOURCE_ADMIN, script, schema)
+        if connection.run("SELECT to_regclass('public._prisma_migrations')") == [[None]]:
+            connection.run(f"SET LOCAL ROLE {owner}")
+            connection.execute_simple(_UNDECLARED_TABLE)
         connection.run("COMMIT")
-    except pg8000.native.DatabaseError as error:
-        raise LocalError(
-            f"The tables of {schema} could not be created in database {admin.database}: {server_message(error)}"
-        ) from error
     finally:
         connection.close()
+    for note in notes:
+        say(note)
 
 
 # The live database's migration tool keeps this table in the same schema: the pipeline must ignore it.

@@ -167,7 +167,7 @@ def _start(
     started(POSTGRES, server.identity)
     if not keep_warehouse:
         databases.drop_warehouse(server)
-    source, source_admin, warehouse = databases.prepare(server, source_schema, access.passwords)
+    source, source_admin, warehouse = databases.prepare(server, source_schema, access.passwords, say)
     say("Starting the emulated AWS")
     emulator.set_clock_speed(directory / EMULATOR, clock_speed)
     aws = emulator.launch(

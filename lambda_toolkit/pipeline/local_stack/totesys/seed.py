@@ -14,8 +14,9 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from lambda_toolkit.pipeline.installed import suggested
-from lambda_toolkit.pipeline.local_stack.databases import Database, server_message
+from lambda_toolkit.pipeline.local_stack.databases import Database
 from lambda_toolkit.pipeline.local_stack.errors import LocalError
+from lambda_toolkit.pipeline.local_stack.sql_script import message_of
 from lambda_toolkit.pipeline.local_stack.totesys.generator import DEFAULT_ORDERS, DEFAULT_SEED, generate
 from lambda_toolkit.pipeline.local_stack.totesys.schema import TABLES
 from lambda_toolkit.pipeline.local_stack.totesys.statement import compose
@@ -145,9 +146,7 @@ def _copy(connection: pg8000.native.Connection, table: str, name: str, opener: O
         try:
             connection.run(compose(template, table=table, columns=columns), stream=stream)
         except pg8000.native.DatabaseError as error:
-            raise LocalError(
-                f"{name} does not fit table {table}: {server_message(error)}. Nothing was loaded."
-            ) from error
+            raise LocalError(f"{name} does not fit table {table}: {message_of(error)}. Nothing was loaded.") from error
     return int(connection.row_count)
 
 
