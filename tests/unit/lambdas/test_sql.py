@@ -106,10 +106,15 @@ def test_a_schema_is_cut_at_its_semicolons_only():
 
 
 @pytest.mark.parametrize(
-    "text", ["DROP TABLE x", "CREATE TABLE a (b int); INSERT INTO a VALUES (1)", "CREATE TABLE s.t (a int)"]
+    ("text", "refused"),
+    [
+        ("DROP TABLE x", "only CREATE TABLE"),
+        ("CREATE TABLE a (b int); INSERT INTO a VALUES (1)", "only CREATE TABLE"),
+        ("CREATE TABLE s.t (a int)", "table s: write its name without a schema"),
+    ],
 )
-def test_a_schema_holds_nothing_but_tables(text):
-    with pytest.raises(WarehouseError, match="only CREATE TABLE"):
+def test_a_schema_holds_nothing_but_tables(text, refused):
+    with pytest.raises(WarehouseError, match=refused):
         statements(text)
 
 
