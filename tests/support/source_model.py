@@ -1,7 +1,7 @@
 """What the warehouse must contain, in plain SQL over the source, and a naive model of versions.
 
-Independent of ``local_stack/totesys/expected.py``, which states the same star: that is part of the product, ``local run``
-shows its result, and an error in it must not hide an error of the pipeline from the tests.
+Independent of ``local_stack/totesys/expected.py``, which states the same star: that is part of the product, and an
+error in it must not hide an error of the pipeline from the tests.
 """
 
 from __future__ import annotations

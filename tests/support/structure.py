@@ -160,6 +160,13 @@ def report(root: Path, parts: Iterable[str]) -> Iterator[str]:
         yield f"  circles: {'; '.join(', '.join(circle) for circle in found) or 'none'}"
 
 
+def walk_of_plan(sources: Sources) -> list[str]:
+    """Return the modules that the command ``plan`` reaches besides the local stack, those imported on use included."""
+    graph = sources.graph("", "lambda_toolkit.pipeline.local_stack")
+    reached = _reachable(graph, "lambda_toolkit.pipeline.commands.plan")
+    return sorted(name for name in reached if sources.files[name].stem != "__init__")
+
+
 PARTS = (
     "lambda_toolkit",
     "lambda_toolkit.resources",
@@ -173,5 +180,7 @@ PARTS = (
 )
 
 if __name__ == "__main__":
-    for text in report(Path(sys.argv[1]) if sys.argv[1:] else ROOT, PARTS):
+    root = Path(sys.argv[1]) if sys.argv[1:] else ROOT
+    for text in report(root, PARTS):
         print(text)
+    print(f"the command plan reaches {len(walk_of_plan(read(root)))} modules besides the local stack")
