@@ -49,6 +49,7 @@ from lambda_toolkit.pipeline.local_stack.process import (
 )
 from lambda_toolkit.pipeline.local_stack.process import stop as stop_process
 
+DISPOSABLE = "disposable"  # exists where the data is that of a main job
 DEFAULT_REGION = "eu-west-2"
 EMULATOR = "emulator"
 EVALUATOR = "alarm_evaluator"
@@ -110,6 +111,22 @@ def down(root: Path, *, wipe: bool = False, on_progress: Progress | None = None)
     if wipe:
         shutil.rmtree(directory)
     return stopped
+
+
+def has_kept_data(root: Path) -> bool:
+    """Whether the stack below ``root`` has data that only a user may delete: of ``local up``, not of a main job."""
+    directory = root.resolve() / DIRECTORY
+    return postgres_server.has_data(directory / POSTGRES) and not (directory / DISPOSABLE).is_file()
+
+
+def set_disposable(root: Path, disposable: bool) -> None:
+    """Note whether the next main job may delete the data of the stack below ``root``."""
+    marker = root.resolve() / DIRECTORY / DISPOSABLE
+    if disposable:
+        private_files.make_directory(marker.parent)
+        marker.touch()
+    else:
+        marker.unlink(missing_ok=True)
 
 
 def running_stack(root: Path) -> Stack | None:

@@ -40,12 +40,18 @@ def command(request: Request, seed: Path | None, orders: int | None, keep: bool)
     faster, one minute in four seconds. The exit code is 0 only where every value in the warehouse agrees with the
     source.
     """
-    from lambda_toolkit.pipeline.local_stack.stack import down, running_stack
+    from lambda_toolkit.pipeline.local_stack.stack import down, has_kept_data, running_stack, set_disposable
 
     require_totesys(request)
     if running_stack(request.root):
         raise CommandError(f"The local stack is up already. Stop it first: {suggested('local down --wipe')}")
+    if has_kept_data(request.root):
+        raise CommandError(
+            f"There is data that `local down` kept, and the main job begins with nothing. Go on with it: "
+            f"{suggested('local up')}. Delete it: {suggested('local down --wipe')}"
+        )
     down(request.root, wipe=True)
+    set_disposable(request.root, not keep)
     try:
         code = _main_job(request, Seeding(seed, orders))
     except BaseException:

@@ -17,8 +17,9 @@ from lambda_toolkit.pipeline.installed import suggested
 @with_request
 def command(request: Request, seed: Path | None, orders: int | None, empty: bool) -> int:
     """Start a real PostgreSQL and an emulated AWS, fill the source, prepare the warehouse, deploy; leave it running."""
-    from lambda_toolkit.pipeline.local_stack.stack import running_stack
+    from lambda_toolkit.pipeline.local_stack.stack import running_stack, set_disposable
 
+    set_disposable(request.root, False)
     try:
         stack, target = bring_up(request, Seeding(seed, orders, empty))
     except BaseException:
