@@ -116,8 +116,8 @@ def worker() -> Iterator[Worker]:
             started.close()
 
 
-def chosen_tests(tests: list[PassingTest], budget: float, catchers: Counter[str]) -> list[PassingTest]:
-    """The tests to run, in their order: those that caught mutants of the same file, then the fastest.
+def chosen_tests(mutated: str, tests: list[PassingTest], budget: float, catchers: Counter[str]) -> list[PassingTest]:
+    """The tests to run, in their order: first those that caught mutants of the file ``mutated``, or are called like it.
 
     Tests of one file are much alike: the fastest of each file comes first, then the second of each, and so on.
     ``budget``: seconds of the processor for all of them; the first is always taken.
@@ -127,7 +127,7 @@ def chosen_tests(tests: list[PassingTest], budget: float, catchers: Counter[str]
     rounds = {}
     for test in fastest:
         file = test.id.split("::", 1)[0]
-        rounds[test.id] = 0 if catchers[test.id] else number[file]
+        rounds[test.id] = 0 if catchers[test.id] or _words(file) & _words(mutated) else number[file]
         number[file] += 1
     ordered = sorted(fastest, key=lambda test: rounds[test.id])
     taken, spent = [], 0.0
@@ -137,6 +137,10 @@ def chosen_tests(tests: list[PassingTest], budget: float, catchers: Counter[str]
         taken.append(test)
         spent += test.seconds
     return taken
+
+
+def _words(file: str) -> set[str]:
+    return {word.rstrip("s") for word in Path(file).stem.split("_")} - {"test"}
 
 
 def known_results() -> dict[str, Result]:
@@ -209,7 +213,7 @@ class Trials:
         with self._lock:
             catchers = self._catchers.setdefault(mutant.file, Counter())
             reaching = self._reach.tests_of(mutant, text)
-            tests = chosen_tests(reaching, self._budget, catchers)
+            tests = chosen_tests(mutant.file, reaching, self._budget, catchers)
         answer: dict[str, Any] = {"outcome": UNREACHED, "by": None, "when": None, "seconds": 0.0}
         if tests:
             answer = started.run(mutant.file, mutant.apply(text), tests)

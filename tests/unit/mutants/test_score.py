@@ -68,11 +68,13 @@ def test_line_numbers_are_stored_as_ranges() -> None:
 
 def test_tests_that_caught_others_run_first_within_the_budget() -> None:
     tests = [PassingTest("fast", 1.0, 1.0), PassingTest("slow", 4.0, 4.0), PassingTest("never", 90.0, 90.0)]
-    assert [t.id for t in trial.chosen_tests(tests, 60, Counter())] == ["fast", "slow"], "of a file each"
-    assert [t.id for t in trial.chosen_tests(tests, 60, Counter({"slow": 2}))] == ["slow", "fast"]
+    assert [t.id for t in trial.chosen_tests(FILE, tests, 60, Counter())] == ["fast", "slow"], "of a file each"
+    assert [t.id for t in trial.chosen_tests(FILE, tests, 60, Counter({"slow": 2}))] == ["slow", "fast"]
     files = [PassingTest(f"{file}::{number}", number, number) for file in ("a", "b") for number in (1, 2)]
-    assert [t.id for t in trial.chosen_tests(files, 60, Counter())] == ["a::1", "b::1", "a::2", "b::2"]
-    assert [t.id for t in trial.chosen_tests([tests[2]], 60, Counter())] == ["never"]
+    assert [t.id for t in trial.chosen_tests(FILE, files, 60, Counter())] == ["a::1", "b::1", "a::2", "b::2"]
+    named = PassingTest("tests/test_some_more.py::3", 3, 3)
+    assert trial.chosen_tests(FILE, [*files, named], 60, Counter())[2] is named
+    assert [t.id for t in trial.chosen_tests(FILE, [tests[2]], 60, Counter())] == ["never"]
 
 
 def test_score_excludes_what_is_equivalent() -> None:
