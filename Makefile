@@ -61,18 +61,23 @@ mutants: $(READY)  ## small changes of the code, one by one, that tests must cat
 values: $(READY)  ## every type to every type with hostile values, compared with PostgreSQL itself: CELLS=1000000
 	$(BIN)/python -m tests.values $(if $(CELLS),--cells $(CELLS)) $(if $(SEED),--seed $(SEED))
 
-lint: $(READY)  ## style, types and security, without changing a file
+lint: $(READY)  ## style, types and security, of the workflows too, without changing a file
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy lambda_script.py deploy.py lambda_toolkit tests/support
 	$(BIN)/bandit -q -r lambda_script.py deploy.py lambda_toolkit lambdas -c pyproject.toml
+	$(BIN)/zizmor --quiet --offline --no-progress --config .github/zizmor.yml .github/workflows
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows \
+	  .github/workflows/audit.yml .github/workflows/deploy.yml .github/workflows/test.yml
 
 format: $(READY)  ## repair what ruff can repair
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 audit: $(READY)  ## known vulnerabilities in what is installed; asks the package index, so not part of `make test`
-	$(BIN)/pip-audit --skip-editable
+	$(BIN)/uv pip freeze --quiet --python $(BIN)/python --exclude-editable > $(VENV)/audited.txt
+	$(BIN)/pip-audit --strict --disable-pip --no-deps -r $(VENV)/audited.txt
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes -r config/requirements.lock
 
 $(READY): setup.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12")'

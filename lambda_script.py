@@ -50,11 +50,13 @@ from lambda_toolkit.spec.model import (
 )
 from lambda_toolkit.spec.ownership import bounded, short_hash
 from lambda_toolkit.spec.quotas import check_bucket, function_problems
+from lambda_toolkit.spec.requirements_file import read_requirements
 
 if TYPE_CHECKING:
     from lambda_toolkit.aws import Aws
     from lambda_toolkit.deploy import deployer_policy
     from lambda_toolkit.deploy.rollback import Rollback
+    from lambda_toolkit.packaging.uv import lock_requirements
     from lambda_toolkit.resources.alias import LIVE
     from lambda_toolkit.resources.s3_notification import check_declared
 
@@ -98,8 +100,10 @@ __all__ = [
     "deploy_all",
     "deployer_policy",
     "function_problems",
+    "lock_requirements",
     "plan",
     "plan_destroy",
+    "read_requirements",
     "rollback",
     "short_hash",
     "to_eventbridge",
@@ -110,6 +114,7 @@ _LAZY = {  # names from modules that take long to import; the rest needs no more
     "Rollback": "lambda_toolkit.deploy.rollback",
     "check_declared": "lambda_toolkit.resources.s3_notification",
     "deployer_policy": "lambda_toolkit.deploy",
+    "lock_requirements": "lambda_toolkit.packaging.uv",
 }
 _WORDING: Wording = {  # the remedies as arguments and calls of this module
     Hint.ADOPT: "To adopt it, deploy once with adopt=True.",

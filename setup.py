@@ -31,6 +31,7 @@ LOCAL = [
 ]
 DEVELOPMENT = [
     "bandit>=1.8,<2",
+    "check-jsonschema>=0.33,<1",  # has the schema of GitHub's workflows: no network
     "hypothesis>=6.130,<7",
     "moto[s3]>=5.1,<6",
     "mypy>=1.18,<3",
@@ -41,6 +42,7 @@ DEVELOPMENT = [
     "pytest-xdist>=3.8,<4",
     "ruff>=0.13,<1",
     "trustme>=1.2,<2",
+    "zizmor>=1.20,<2",
 ]
 
 

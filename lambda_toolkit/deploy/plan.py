@@ -69,7 +69,7 @@ def make_plan(
     changes = [*layer.before_deletions(changes, layers), *layers]
     artifacts = tuple(part.artifact for part in planned if part.artifact)
     notes = (*undeclared().notes, *dict.fromkeys(note for part in planned for note in part.notes))
-    notes += tuple(note for item in deployment.secrets if only is None for note in item.notes)
+    notes += deployment.notes
     advice = (Advice(Hint.DELETE_DATA),) if undeclared().keeps_data else ()
     return Plan(tuple({change.key: change for change in changes}.values()), notes, advice, artifacts)
 

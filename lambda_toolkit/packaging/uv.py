@@ -56,11 +56,31 @@ def install(requirements: Path, target: Path, *, version: str | None, platform: 
     command += ["--only-binary", ":all:", "--link-mode", "copy", "--python", sys.executable]
     if version and platform:
         command += ["--python-version", version, "--python-platform", platform]
+    if "--hash" in requirements.read_text(encoding="utf-8"):
+        command.append("--require-hashes")  # of every file: a lock without one is no lock
     done = subprocess.run(
         [*command, "-r", str(requirements)], env=uv_environment(), capture_output=True, text=True, check=False
     )  # nosec B603
     if done.returncode:
         raise PackageError(f"{what}\n{explained(done.stderr)}")
+
+
+def lock_requirements(requirements: Sequence[str], *, python: str) -> str:
+    """The newest versions that ``requirements`` permit, with those that they need in turn, as a requirements file.
+
+    Each has the hashes of all its files; the versions are the same for all platforms, from the version ``python`` on.
+    Raises PackageError where uv finds none.
+    """
+    uv = find_uv()
+    if uv is None:
+        raise PackageError("uv is needed to lock requirements. Try: pip install uv")
+    command = [uv, "pip", "compile", "--quiet", "--color", "never", "--universal", "--generate-hashes", "--no-header"]
+    command += ["--no-annotate", "--only-binary", ":all:", "--python-version", python, "-"]
+    given = "".join(f"{line}\n" for line in requirements)
+    done = subprocess.run(command, env=uv_environment(), input=given, capture_output=True, text=True, check=False)  # nosec B603
+    if done.returncode:
+        raise PackageError(f"The requirements {shown(requirements)} cannot be locked:\n{explained(done.stderr)}")
+    return done.stdout
 
 
 def explained(output: str) -> str:

@@ -27,6 +27,7 @@ COMMANDS = {
     "logs": "Show one function's logs.",
     "destroy": "Remove everything that deploy created.",
     "policy": "Print the IAM policy of who deploys, or the trust policy for GitHub.",
+    "lock": "Lock the requirements of the functions to versions and hashes.",
     "init": "Write a configuration to begin with, for a database of your own.",
 }
 LOCAL_COMMANDS = {

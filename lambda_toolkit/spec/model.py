@@ -254,8 +254,6 @@ class SecretSpec:
     """A tag with an empty value is removed; undeclared tags stay."""
     adopt: bool = False
     """Manage an existing secret of this name that the toolkit did not create."""
-    notes: tuple[str, ...] = ()
-    """What a plan shall say about the value; without secrets."""
 
 
 @dataclass(frozen=True)
@@ -269,6 +267,8 @@ class Deployment:
     application: str = ""
     """With ``stage``, a tag of every resource, by which undeclared resources are found. Empty: no such tags."""
     stage: str = ""
+    notes: tuple[str, ...] = ()
+    """What a plan shall say about the declaration; without secrets."""
     """The deployment stage, such as ``dev``."""
     adopt: bool = False
     """Manage all existing resources of the declared names."""

@@ -18,6 +18,7 @@ _FILES = {  # what is written below config/ -> the templates that it is made of
     "pipeline.toml": ("settings.toml", "tables.toml"),
     "warehouse.sql": ("warehouse.sql",),
     "source.sql": ("source.sql",),
+    "requirements.lock": ("requirements.lock",),
 }
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,19}")  # it begins the names of buckets, functions and roles
 

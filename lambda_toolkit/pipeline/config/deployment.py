@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from lambda_script import Alarm, Deployment, FunctionSpec, S3Trigger, SecretSpec
 from lambda_toolkit.pipeline.config.database_url import ca_file, ca_pem, secret_value
-from lambda_toolkit.pipeline.config.model import FunctionDeclaration, Pipeline, SecretDeclaration
+from lambda_toolkit.pipeline.config.lock_file import lock_notes, locked, read_lock
+from lambda_toolkit.pipeline.config.model import FunctionDeclaration, Pipeline
 from lambda_toolkit.pipeline.config.role_policy import bucket_of, permissions
 from lambda_toolkit.pipeline.config.toml_reader import did_you_mean
 from lambda_toolkit.pipeline.errors import ConfigurationError, UsageError
@@ -19,28 +21,44 @@ from lambda_toolkit.pipeline.warehouse.column_types import with_types
 SCHEMA = Path("config/warehouse.sql")
 
 
-def deployment(pipeline: Pipeline, account: str, environ: Mapping[str, str]) -> Deployment:
+def deployment(pipeline: Pipeline, account: str, environ: Mapping[str, str], today: date | None = None) -> Deployment:
     """Everything that ``pipeline`` declares, for the AWS account ``account``. Secrets' values come from ``environ``.
+
+    ``today``, by default UTC's, decides whether the lock of the requirements is old.
 
     Raises ConfigurationError for a declaration or a value that cannot be deployed.
     """
-    tables = tables_json(pipeline)
+    tables, lock = tables_json(pipeline), read_lock(pipeline)
+    functions = tuple(
+        replace(
+            locked(function_spec(pipeline, function, account), pipeline, lock),
+            extra_files={TABLES_FILE: tables, **_authorities(pipeline, function)},
+        )
+        for function in pipeline.functions.values()
+    )
+    values = {secret: secret_value(secret, environ) for secret in pipeline.secrets.values()}
     return Deployment(
-        functions=tuple(
-            replace(
-                function_spec(pipeline, function, account),
-                extra_files={TABLES_FILE: tables, **_authorities(pipeline, function)},
-            )
-            for function in pipeline.functions.values()
-        ),
+        functions=functions,
         buckets=tuple(
             replace(bucket, name=pipeline.bucket_name(name, account), tags=pipeline.common.tags)
             for name, bucket in pipeline.buckets.items()
         ),
         topics=(replace(pipeline.topic, name=pipeline.expand(pipeline.topic.name, account)),),
-        secrets=tuple(_secret_spec(pipeline, secret, account, environ) for secret in pipeline.secrets.values()),
+        secrets=tuple(
+            SecretSpec(
+                pipeline.expand(secret.template, account),
+                value=value.text,
+                environment=secret.environment,
+                tags=pipeline.common.tags,
+            )
+            for secret, value in values.items()
+        ),
         application=pipeline.name,
         stage=pipeline.stage,
+        notes=(
+            *(note for value in values.values() for note in value.notes),
+            *lock_notes(functions, lock, today or datetime.now(UTC).date()),
+        ),
     )
 
 
@@ -110,17 +128,6 @@ def environment(pipeline: Pipeline, function: FunctionDeclaration, account: str)
         "POWERTOOLS_SERVICE_NAME": function.name,
         **(function.spec.environment or {}),
     }
-
-
-def _secret_spec(pipeline: Pipeline, secret: SecretDeclaration, account: str, environ: Mapping[str, str]) -> SecretSpec:
-    value = secret_value(secret, environ)
-    return SecretSpec(
-        pipeline.expand(secret.template, account),
-        value=value.text,
-        environment=secret.environment,
-        tags=pipeline.common.tags,
-        notes=value.notes,
-    )
 
 
 def _authorities(pipeline: Pipeline, function: FunctionDeclaration) -> dict[str, bytes]:

@@ -307,7 +307,19 @@ PACKAGING = (
         default=(),
     ),
 )
-PACKAGES = Table("packages", "How functions are packaged. A function may have its own value of each key.", PACKAGING)
+LOCK = Key(
+    "lock",
+    Type.STRING,
+    "The file with exact versions and hashes for `requirements`, which the command `lock` writes "
+    "([packages](packages.md#the-lock)). For all functions.",
+    '"config/requirements.lock"',
+    absent="not locked",
+)
+PACKAGES = Table(
+    "packages",
+    "How functions are packaged. A function may have its own value of each key but `lock`.",
+    (*PACKAGING, LOCK),
+)
 
 TRIGGER = Table(
     "functions.<name>.s3_trigger",

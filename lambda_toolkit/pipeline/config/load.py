@@ -134,6 +134,7 @@ def _pipeline(
         functions={},
         alarms={name: _alarm(problems, name, alarm) for name, alarm in values["alarms"].items()},
         tables={name: _raw(document, name) for name in ("source", "warehouse")},
+        lock=root / values["packages"]["lock"] if values["packages"]["lock"] else None,
     )
     functions = {name: _function(problems, pipeline, name, function) for name, function in values["functions"].items()}
     return replace(pipeline, functions=functions)

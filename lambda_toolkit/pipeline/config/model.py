@@ -74,6 +74,8 @@ class Pipeline:
     alarms: Mapping[str, Alarm]
     tables: Mapping[str, Mapping[str, Any]]
     """The ``[source]`` and ``[warehouse]`` tables, as they are in the file."""
+    lock: Path | None = None
+    """The lock of the requirements in ``[packages]``; ``None``: there is none."""
 
     @property
     def root(self) -> Path:

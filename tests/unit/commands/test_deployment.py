@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -53,7 +54,8 @@ def test_authorities_travel_in_the_package(pipeline, tmp_path):
     text = DEFAULT_PATH.read_text(encoding="utf-8")
     path = tmp_path / "config" / "pipeline.toml"
     path.write_text(text.replace("[secrets.source]\n", '[secrets.source]\nca = "rds.pem"\n'), encoding="utf-8")
-    (path.parent / "warehouse.sql").write_text((DEFAULT_PATH.parent / "warehouse.sql").read_text(encoding="utf-8"))
+    for name in ("warehouse.sql", "requirements.lock"):
+        shutil.copy(DEFAULT_PATH.parent / name, path.parent / name)
     with_ca = load(path)
     environ = {"SOURCE_DATABASE_URL": URL}
     assert with_ca.secrets["source"].ca == with_ca.root / "rds.pem"

@@ -1,0 +1,108 @@
+"""The lock of the requirements: versions and hashes, in the layer's name, refused where they do not fit, dated."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+from lambda_toolkit.errors import PackageError
+from lambda_toolkit.packaging.layer_zip import build_layer, layer_of
+from lambda_toolkit.pipeline.config import lock_file
+from lambda_toolkit.pipeline.config.deployment import deployment
+from lambda_toolkit.pipeline.config.load import DEFAULT_PATH, load
+from lambda_toolkit.pipeline.config.model import Pipeline
+from lambda_toolkit.pipeline.errors import ConfigurationError, UsageError
+from lambda_toolkit.pipeline.installed import STARTER
+from lambda_toolkit.spec.model import HOST_PLATFORM, FunctionSpec
+from tests.support.wheels import wheel
+
+ACCOUNT = "123456789012"
+HASH = "--hash=sha256:" + "0" * 64
+
+
+@pytest.fixture
+def pipeline() -> Pipeline:
+    return load(DEFAULT_PATH)
+
+
+def relocked(pipeline: Pipeline, path: Path, change: str, into: str) -> Pipeline:
+    """The pipeline with a copy of its lock in which ``change`` is replaced."""
+    assert pipeline.lock is not None
+    text = pipeline.lock.read_text(encoding="utf-8")
+    assert change in text
+    path.write_text(text.replace(change, into, 1), encoding="utf-8")
+    return replace(pipeline, lock=path)
+
+
+def test_functions_have_the_locked_versions_and_their_hashes(pipeline: Pipeline, tmp_path: Path) -> None:
+    extract = deployment(pipeline, ACCOUNT, {}).functions[0]
+    assert {line.partition("==")[0] for line in extract.requirements} >= {"pg8000", "pyarrow", "scramp"}
+    assert all("--hash=sha256:" in line and "==" in line for line in extract.requirements)
+
+    first = extract.requirements[0].rpartition("--hash=sha256:")[2]
+    other = deployment(relocked(pipeline, tmp_path / "lock", first, "0" * 64), ACCOUNT, {}).functions[0]
+    layers = [layer_of(spec) for spec in (extract, other)]
+    assert len({layer.name for layer in layers if layer}) == 2, "another file is another layer"
+
+
+def test_starter_has_the_same_lock(pipeline: Pipeline) -> None:
+    assert pipeline.lock is not None
+    assert (STARTER / "requirements.lock").read_bytes() == pipeline.lock.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("change", "into", "says"),
+    [
+        ("for the requirements ", "for the requirements 0", "was not made for the requirements of"),
+        ("# Locked", "# locked", "was not made for the requirements of"),
+        ("pg8000==", "unlocked==1\npg8000==", "has no hash for unlocked==1"),
+    ],
+)
+def test_lock_that_does_not_fit_is_refused(
+    pipeline: Pipeline, tmp_path: Path, change: str, into: str, says: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=rf"{says}.* lock$"):
+        deployment(relocked(pipeline, tmp_path / "lock", change, into), ACCOUNT, {})
+
+
+def test_missing_lock_and_nothing_to_lock_are_reported(pipeline: Pipeline, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"cannot be read \(.*No such file.*lock$"):
+        lock_file.read_lock(replace(pipeline, lock=tmp_path / "nowhere"))
+    with pytest.raises(UsageError, match=r"has no `requirements` and `lock`"):
+        lock_file.write_lock(replace(pipeline, lock=None), date(2026, 1, 1))
+
+
+def test_plan_notes_an_old_lock_and_what_is_not_locked(pipeline: Pipeline) -> None:
+    lock = lock_file.read_lock(pipeline)
+    assert lock is not None
+    assert deployment(pipeline, ACCOUNT, {}, lock.made_on + timedelta(days=90)).notes == ()
+    [old] = deployment(pipeline, ACCOUNT, {}, lock.made_on + timedelta(days=91)).notes
+    assert "lock of the requirements is 91 days old" in old
+
+    extract = pipeline.functions["extract"]
+    own = replace(extract, spec=replace(extract.spec, requirements=("requests>=2",)))
+    changed = replace(pipeline, functions={**pipeline.functions, "extract": own})
+    notes = deployment(changed, ACCOUNT, {}, lock.made_on).notes
+    assert notes == (
+        "the requirements of totes-dev-extract are not locked by hash: name a file as `lock` in [packages]",
+    )
+
+
+def test_file_with_another_hash_is_not_installed(tmp_path: Path) -> None:
+    """Whoever replaces a file in the package index changes its hash."""
+    requirement = wheel(tmp_path, "locked", {"locked.py": "x = 1\n"})
+    [file] = tmp_path.glob("*.whl")
+    right = f"--hash=sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}"
+    for given, fits in ((right, True), (HASH, False), ("", False)):
+        lines = (f"{requirement} {given}", *([f"other==1 {HASH}"] if not given else []))
+        spec = layer_of(FunctionSpec("f", tmp_path / "f.py", requirements=lines, platform=HOST_PLATFORM))
+        assert spec is not None
+        if fits:
+            assert build_layer(spec, tmp_path / "cache").unzipped > 0
+        else:
+            with pytest.raises(PackageError, match=r"(?s)cannot be installed.*hash"):
+                build_layer(spec, tmp_path / "cache")
