@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
+
+from lambda_toolkit.pipeline.commands.shared.spinner import Spinner, is_terminal
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,24 +22,28 @@ class Screen:
     """Results go to stdout and progress to stderr, so that a pipe gets results only.
 
     With ``as_json``, :meth:`document` is the only thing that reaches stdout. Lines are click's; rich, which takes a
-    tenth of a second to import, only draws tables and spinners.
+    tenth of a second to import, only draws tables.
     """
 
     def __init__(self, *, as_json: bool = False) -> None:
         self.as_json = as_json
+        self._spinner: Spinner | None = None
 
     def say(self, text: str, *, color: str | None = None, bold: bool = False, dim: bool = False) -> None:
         """A line of the result. Nothing in JSON mode."""
         if not self.as_json:
-            click.secho(text, fg=color, bold=bold, dim=dim)
+            with self._aside():
+                click.secho(text, fg=color, bold=bold, dim=dim)
 
     def progress(self, text: str, *, color: str | None = None) -> None:
         """A line that reports progress."""
-        click.secho(text, fg=color, dim=color is None, err=True)
+        with self._aside():
+            click.secho(text, fg=color, dim=color is None, err=True)
 
     def error(self, message: str) -> None:
         """Why the command failed; in JSON mode also as the document."""
-        click.secho(f"Error: {message}", fg="red", bold=True, err=True)
+        with self._aside():
+            click.secho(f"Error: {message}", fg="red", bold=True, err=True)
         self.document({"error": message})
 
     def table(
@@ -54,7 +60,8 @@ class Screen:
             table.add_column(column, justify="right" if column in right else "left")
         for row in rows:
             table.add_row(*("" if cell is None else _cell(cell) for cell in row))
-        _console(sys.stdout).print(table)
+        with self._aside():
+            _console(sys.stdout).print(table)
 
     def document(self, document: Mapping[str, Any]) -> None:
         """The result as JSON, in JSON mode."""
@@ -64,12 +71,20 @@ class Screen:
     @contextmanager
     def waiting(self, text: str) -> Iterator[None]:
         """Show ``text`` during a long operation: a spinner on a terminal, one line elsewhere."""
-        if sys.stderr.isatty():
-            with _console(sys.stderr).status(text):
-                yield
-        else:
+        if self._spinner is not None or not is_terminal(sys.stderr):
             self.progress(text)
             yield
+            return
+        self._spinner = Spinner(text, sys.stderr)
+        try:
+            yield
+        finally:
+            spinner, self._spinner = self._spinner, None
+            spinner.stop()
+
+    def _aside(self) -> AbstractContextManager[None]:
+        """Writes what follows in place of the spinner."""
+        return self._spinner.aside() if self._spinner else nullcontext()
 
 
 def counted(number: int, thing: str, ending: str = "s") -> str:
