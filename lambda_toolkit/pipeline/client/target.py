@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from lambda_toolkit.pipeline.config.load import load
 from lambda_toolkit.pipeline.config.model import Pipeline
+from lambda_toolkit.pipeline.errors import CommandError
+from lambda_toolkit.pipeline.installed import suggested
 
 if TYPE_CHECKING:
     from lambda_toolkit.aws import Aws
@@ -18,6 +20,7 @@ LOCAL_STAGE = "local"
 # The file that exists while the local stack is started. Repeated here, because local_stack.description, which reads it,
 # imports a database driver that a command about AWS need not wait for.
 DIRECTORY, STACK_FILE = ".local", "stack.json"
+SHELL_VARIABLE = "LAMBDA_SCRIPT_STACK"  # `local env` exports it: the folder of the stack that the others point at
 _CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
 
 
@@ -52,10 +55,12 @@ def choose(config: Path, stage: str | None, environ: Mapping[str, str]) -> Targe
 
     It is the local stack with ``--stage local``, with an ``AWS_ENDPOINT_URL`` of that stack, and, as a convenience,
     when the stack was started and the environment names neither an endpoint nor credentials. Otherwise it is AWS, or
-    what ``AWS_ENDPOINT_URL`` names. Raises CommandError for an invalid configuration, and LocalError for a stack that
-    is not up.
+    what ``AWS_ENDPOINT_URL`` names. Raises CommandError for an invalid configuration, and where the environment has the
+    exports of a stack that is not up any more, and LocalError for a stack that is not up.
     """
     root = config.resolve().parent.parent
+    if stage != LOCAL_STAGE:
+        _check_exports(environ)
     if not means_local(root, stage, environ):
         return Target(load(config, stage, environ), environ, is_local=False)
     from lambda_toolkit.pipeline.local_stack.stack import load_stack
@@ -69,6 +74,22 @@ def local_target(config: Path, stack: Stack, environ: Mapping[str, str], stage: 
 
     merged = {**environ, **environment(stack)}
     return Target(load(config, stage or LOCAL_STAGE, merged), merged, is_local=True)
+
+
+def _check_exports(environ: Mapping[str, str]) -> None:
+    root, endpoint = environ.get(SHELL_VARIABLE), environ.get("AWS_ENDPOINT_URL")
+    if not root or not endpoint:
+        return
+    from lambda_toolkit.pipeline.local_stack.description import read_stack
+
+    stack = Path(root) / DIRECTORY / STACK_FILE
+    if stack.is_file() and read_stack(stack).aws_endpoint_url == endpoint:
+        return
+    again = f'eval "$({suggested("local env")})"' if stack.is_file() else suggested("local up")
+    raise CommandError(
+        f"This shell has the exports of `local env`, and the local stack at {endpoint} is not up any more. "
+        f"For the local stack: {again}. For AWS: open a new shell."
+    )
 
 
 def means_local(root: Path, stage: str | None, environ: Mapping[str, str]) -> bool:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 
 import click
 
 from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_request
 from lambda_toolkit.pipeline.config.deployment import deployment
+from lambda_toolkit.pipeline.config.load import load
 from lambda_toolkit.pipeline.config.role_policy import partition
 from lambda_toolkit.pipeline.errors import UsageError
 
@@ -41,14 +44,24 @@ def command(
         raise UsageError("--trust and --repository go together.")
     if repository and repository.count("/") != 1:
         raise UsageError(f"--repository is written OWNER/REPO; {repository!r} is not.")
-    target = request.target()
-    region = target.pipeline.region
-    place = Place(account or target.aws().account_id, region, partition(region))
+    if account and not re.fullmatch(r"\d{12}", account):
+        raise UsageError(f"--account is the 12 digits of an AWS account; {account!r} is not.")
+    if not account:
+        target = request.target()
+        if target.is_local:
+            raise UsageError(
+                "The local stack is up, and its account is none of AWS. Name yours: --account ID. Or give the "
+                "credentials of AWS, in a shell without the exports of `local env`."
+            )
+        account = target.aws().account_id
+        request.screen.progress(f"For the account {account}, which the credentials are of:")
+    pipeline = load(request.config, request.stage, os.environ)
+    place = Place(account, pipeline.region, partition(pipeline.region))
     if repository:
         document = deployer_policy.github_trust(repository, place, environment=environment)
     else:
         document = deployer_policy.deployer_policy(
-            deployment(target.pipeline, place.account, {}), place, delete_data=delete_data
+            deployment(pipeline, place.account, {}), place, delete_data=delete_data
         )
         if deployer_policy.length(document) > deployer_policy.LONGEST:
             request.screen.progress(

@@ -51,6 +51,7 @@ def environment(stack: Stack) -> dict[str, str]:
     """
     admin = stack.source_admin
     return {
+        "LAMBDA_SCRIPT_STACK": str(stack.root),
         "AWS_ENDPOINT_URL": stack.aws_endpoint_url,
         "AWS_ACCESS_KEY_ID": stack.access_key_id,
         "AWS_SECRET_ACCESS_KEY": stack.secret_access_key,

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+import deploy
 from lambda_toolkit.pipeline.client.target import choose, local_target
 from lambda_toolkit.pipeline.local_stack.databases import Database
-from lambda_toolkit.pipeline.local_stack.description import Stack
+from lambda_toolkit.pipeline.local_stack.description import Stack, environment, write_stack
 
 CONFIG = Path("config/pipeline.toml")
 REAL = {"AWS_ACCESS_KEY_ID": "real", "AWS_SECRET_ACCESS_KEY": "real-secret", "AWS_SESSION_TOKEN": "real-token"}
@@ -53,3 +58,55 @@ def test_elsewhere_the_environment_decides(tmp_path: Path, monkeypatch: pytest.M
     client = choose(CONFIG, "dev", os.environ).aws().client("s3")
     assert client.meta.endpoint_url == "http://127.0.0.1:2"
     assert client._request_signer._credentials.token == "real-token"
+
+
+def command(root: Path, environ: dict[str, str], *arguments: str) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of a command on a copy of the configuration below ``root``."""
+    config = root / "config" / "pipeline.toml"
+    shutil.copytree(CONFIG.parent, config.parent, dirs_exist_ok=True)
+    names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_ENDPOINT_URL", "LAMBDA_SCRIPT_STACK")
+    env = {**dict.fromkeys(names), **environ}
+    result = CliRunner().invoke(deploy.main, [*arguments, "--config", str(config)], env=env)
+    return result.exit_code, result.stdout, result.stderr
+
+
+@pytest.mark.parametrize("arguments", [["status"], ["plan", "--stage", "prod"], ["logs", "extract"]])
+def test_exports_of_a_stack_that_is_down_are_named(stack: Stack, tmp_path: Path, arguments: list[str]) -> None:
+    """Also where the stack was wiped, and where it is up again with other keys."""
+    exports = environment(stack)
+    code, _, error = command(tmp_path, exports, *arguments)
+    assert code == 1
+    [line] = error.splitlines()
+    assert "This shell has the exports of `local env`" in line
+    assert "http://127.0.0.1:1 is not up any more" in line and "local up" in line
+
+    (tmp_path / ".local").mkdir()
+    write_stack(replace(stack, aws_endpoint_url="http://127.0.0.1:3"))
+    assert "is not up any more" in command(tmp_path, exports, *arguments)[2]
+    write_stack(stack)
+    assert "is not up any more" not in command(tmp_path, exports, "policy", "--account", "123456789012")[2]
+
+
+def test_policy_is_never_one_for_the_account_of_the_stack(stack: Stack, tmp_path: Path) -> None:
+    (tmp_path / ".local").mkdir()
+    write_stack(stack)
+    code, shown, error = command(tmp_path, {}, "policy", "--stage", "local")
+    assert (code, shown) in ((1, ""), (2, ""))
+    code, shown, error = command(tmp_path, {}, "policy", "--account", "123456789012")
+    assert code == 0, error
+    assert "totes-dev-extract" in shown and "000000000000" not in shown and "local" not in shown
+    assert error == "" and json.loads(shown)["Statement"]
+    code, shown, error = command(tmp_path, {}, "policy", "--account", "my-account")
+    assert (code, shown) == (2, "") and "12 digits" in error
+
+
+def test_policy_of_a_stack_asks_for_the_account(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lambda_toolkit.pipeline.local_stack import stack as embedded
+
+    (tmp_path / ".local").mkdir()
+    write_stack(stack)
+    monkeypatch.setattr(embedded, "load_stack", lambda root: stack)
+    for environ in ({}, environment(stack)):
+        code, shown, error = command(tmp_path, environ, "policy")
+        assert (code, shown) == (2, "")
+        assert "Name yours: --account" in error

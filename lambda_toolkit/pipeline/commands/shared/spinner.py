@@ -16,7 +16,7 @@ _ERASE = "\r\x1b[2K"
 
 
 class Spinner:
-    """A line on ``terminal`` that turns until :meth:`stop`. All else that is shown there is written in :meth:`aside`."""
+    """A line on ``terminal`` that turns until :meth:`stop`. Other lines are written in :meth:`aside`."""
 
     def __init__(self, text: str, terminal: TextIO) -> None:
         self._text, self._terminal = text, terminal
