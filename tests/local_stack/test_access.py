@@ -20,6 +20,7 @@ from typing import Any
 from unittest import mock
 
 import boto3
+import psutil
 import pytest
 from botocore.auth import S3SigV4Auth, SigV4Auth, SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
@@ -269,6 +270,19 @@ def test_role_is_kept_from_the_emulators_own_paths(account: Account) -> None:
     assert send(stack, signed(stack, path="/_ministack/health", **role)).status == 403
     assert send(stack, signed(stack, path="/_ministack/reset", method="POST", **role)).status == 403
     assert send(stack, guessed_role(stack, "curious")).status == 403
+
+
+def test_nothing_listens_beyond_this_machine(stack: Stack) -> None:
+    """One port for the emulated AWS and one for PostgreSQL, on the loopback interface."""
+    ports = {int(stack.aws_endpoint_url.rpartition(":")[2]), stack.source.port}
+    listening = {
+        (connection.laddr.ip, connection.laddr.port)
+        for identity in stack.processes.values()
+        for process in (psutil.Process(identity.pid), *psutil.Process(identity.pid).children(recursive=True))
+        for connection in process.net_connections(kind="inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert listening == {("127.0.0.1", port) for port in ports}
 
 
 def test_files_are_their_owners_alone(stack: Stack, account: Account) -> None:
