@@ -15,7 +15,7 @@ from lambda_toolkit.aws.client import Aws
 from lambda_toolkit.errors import AwsError
 
 LIVE = "live"
-_RELEASE = re.compile(r"version (\d+), digest ([0-9a-f]+), code (\S+), by lambda_script")
+_RELEASE = re.compile(r"version (\d+), digest ([0-9a-f]+), code (\S+), settings ([0-9a-f]+), by lambda_script")
 _NEW = ("ResourceNotFoundException",)  # eventual consistency: a new resource is not known everywhere yet
 
 
@@ -29,17 +29,20 @@ class Release:
     """The digest of the declaration that it was published from: see :func:`release.digest`."""
     code: str
     """The fingerprint of its package: see :class:`Package`."""
+    settings: str
+    """The digest of the version's settings that are not declared: see :func:`settings.digest`."""
 
     @property
     def description(self) -> str:
         """The release as the alias's description."""
-        return f"version {self.version}, digest {self.digest}, code {self.code}, by lambda_script"
+        recorded = f"version {self.version}, digest {self.digest}, code {self.code}, settings {self.settings}"
+        return f"{recorded}, by lambda_script"
 
     @classmethod
     def of(cls, description: str) -> Release | None:
         """The release recorded in an alias's description; ``None`` where none is recorded."""
         match = _RELEASE.fullmatch(description)
-        return cls(match[1], match[2], match[3]) if match else None
+        return cls(match[1], match[2], match[3], match[4]) if match else None
 
 
 @dataclass(frozen=True)
@@ -53,10 +56,12 @@ class LiveAlias:
     release: Release | None
     """What the alias's description records; ``None`` where something else is written there."""
 
-    def holds(self, digest: str) -> bool:
-        """Whether all calls go to the release of the declaration with this ``digest``."""
-        release = self.release
-        return release is not None and (release.digest, release.version) == (digest, self.version) and not self.weights
+    def holds(self, digest: str, settings: str) -> bool:
+        """Whether all calls go to the release of the declaration with this ``digest``, and with these ``settings``."""
+        released = self.release
+        if released is None or self.weights:
+            return False
+        return (released.digest, released.settings, released.version) == (digest, settings, self.version)
 
 
 def arn(arns: ArnFormat, function: str) -> str:

@@ -11,7 +11,7 @@ from lambda_toolkit.aws.client import Aws
 from lambda_toolkit.changes import Change, Difference, Key
 from lambda_toolkit.errors import AwsError
 from lambda_toolkit.packaging.function_zip import Package
-from lambda_toolkit.resources import release, tags, version
+from lambda_toolkit.resources import release, settings, tags, version
 from lambda_toolkit.resources.alias import LiveAlias, Release
 from lambda_toolkit.resources.attachment import Context
 from lambda_toolkit.resources.diff import differences, environment_differences
@@ -107,13 +107,14 @@ def plan(context: Context, package: Package, layer: RequiredLayer | None) -> lis
     desired = _desired(context, package, layer)
     require_owned(KIND, spec.name, live.tags, adopt=spec.adopt, function=spec.name, declared=spec.tags)
     compared = _compare(live, desired, spec)
-    is_released = live_alias is not None and live_alias.holds(desired.digest)
+    by_hand = _settings(live, live_alias, spec)
+    is_released = live_alias is not None and live_alias.holds(desired.digest, by_hand)
     moved = None
     if not is_released:
-        moved = release.difference(live_alias, desired.digest, latest_differs=compared.latest_differs)
+        moved = release.difference(live_alias, desired.digest, by_hand, latest_differs=compared.latest_differs)
     if not compared.found and moved is None:
         return []
-    known = _known_version(context.aws, spec.name, live_alias, desired.digest)
+    known = _known_version(context.aws, spec.name, live_alias, desired.digest, by_hand)
 
     def update(executor_aws: Aws) -> None:
         published = _write(executor_aws, spec, desired, compared, known, is_released=is_released)
@@ -122,13 +123,14 @@ def plan(context: Context, package: Package, layer: RequiredLayer | None) -> lis
                 ready = _wait_until_ready(executor_aws, spec.name)
                 made = version.publish(executor_aws, spec.name, package.sha256, ready.get("RevisionId"))
                 published = _as_desired(made, spec, desired)
-            release.promote(executor_aws, spec, live_alias, Release(published, desired.digest, package.fingerprint))
+            release.promote(executor_aws, spec, live_alias, published)
 
     details = (moved,) if moved else ()
-    change = Change(KIND, spec.name, "update", details, _dependencies(spec, layer), compared.found, apply=update)
+    found = (*compared.found, *_changed_by_hand(context.aws, live, live_alias, spec, by_hand))
+    change = Change(KIND, spec.name, "update", details, _dependencies(spec, layer), found, apply=update)
     if is_released or live_alias is None:
         return [change]
-    return [change, *version.plan_pruning(context.aws, spec.name, known)]
+    return [change, *version.plan_pruning(context.aws, spec.name, known.version if known else None)]
 
 
 def plan_removal(name: str, after: frozenset[Key]) -> list[Change]:
@@ -159,8 +161,7 @@ def _creation(spec: FunctionSpec, desired: _Desired) -> Change:
         if created is None:
             _wait_until_ready(executor_aws, spec.name)
             created = dict(version.publish(executor_aws, spec.name, package.sha256, None))
-        published = _as_desired(created, spec, desired)
-        release.promote(executor_aws, spec, None, Release(published, desired.digest, package.fingerprint))
+        release.promote(executor_aws, spec, None, _as_desired(created, spec, desired))
 
     details = (
         f"{spec.runtime}, {spec.memory} MB, {spec.timeout} s",
@@ -170,9 +171,9 @@ def _creation(spec: FunctionSpec, desired: _Desired) -> Change:
 
 
 def _write(
-    aws: Aws, spec: FunctionSpec, desired: _Desired, compared: _Comparison, known: str | None, *, is_released: bool
-) -> str | None:
-    """Write what differs. Returns the version to release; ``None`` where it is still to be published from $LATEST."""
+    aws: Aws, spec: FunctionSpec, desired: _Desired, compared: _Comparison, known: Release | None, *, is_released: bool
+) -> Release | None:
+    """Write what differs. Returns what to release; ``None`` where it is still to be published from $LATEST."""
     published = known
     guard: dict[str, Any] = {}
     if compared.configuration_differs:
@@ -201,8 +202,8 @@ def _write(
     return published
 
 
-def _as_desired(published: Mapping[str, Any], spec: FunctionSpec, desired: _Desired) -> str:
-    """The number of the version ``published``. Raises AwsError where it is not what is declared.
+def _as_desired(published: Mapping[str, Any], spec: FunctionSpec, desired: _Desired) -> Release:
+    """The release of the version ``published``. Raises AwsError where it is not what is declared.
 
     Another deployment may write $LATEST between two of our calls: its half and ours must never go live together.
     """
@@ -216,7 +217,29 @@ def _as_desired(published: Mapping[str, Any], spec: FunctionSpec, desired: _Desi
         or _configured(live, desired.configuration, spec.secret_environment)
     ):
         raise version.overtaken(spec.name)
-    return str(published["Version"])
+    by_hand = settings.digest(settings.unmanaged(published, spec))
+    return Release(str(published["Version"]), desired.digest, desired.package.fingerprint, by_hand)
+
+
+def _settings(live: LiveFunction, live_alias: LiveAlias | None, spec: FunctionSpec) -> str:
+    """The digest of the settings of $LATEST that are not declared: the released one where they cannot be read."""
+    released = live_alias.release if live_alias else None
+    if released is not None and spec.environment is None and not settings.is_readable(live.configuration):
+        return released.settings
+    return settings.digest(settings.unmanaged(live.configuration, spec))
+
+
+def _changed_by_hand(
+    aws: Aws, live: LiveFunction, live_alias: LiveAlias | None, spec: FunctionSpec, by_hand: str
+) -> tuple[Difference, ...]:
+    """How the settings of $LATEST that are not declared differ from those of the live version."""
+    if live_alias is None or live_alias.release is None or live_alias.release.settings == by_hand:
+        return ()
+    live_version = aws.find(
+        "lambda", "get_function_configuration", FunctionName=spec.name, Qualifier=live_alias.version
+    )
+    released = settings.unmanaged(live_version or {}, spec)
+    return settings.compare(released, settings.unmanaged(live.configuration, spec), spec)
 
 
 def _as_released(package: Package, spec: FunctionSpec, live: LiveFunction, released: Release) -> Package:
@@ -226,12 +249,12 @@ def _as_released(package: Package, spec: FunctionSpec, live: LiveFunction, relea
     return package.as_deployed(str(live.configuration.get("CodeSha256")), released.code)
 
 
-def _known_version(aws: Aws, function: str, live: LiveAlias | None, digest: str) -> str | None:
-    """The version that the declaration was released as, if it still exists: it need not be published again."""
-    if live is None or live.release is None or live.release.digest != digest:
+def _known_version(aws: Aws, function: str, live: LiveAlias | None, digest: str, by_hand: str) -> Release | None:
+    """What the declaration was released as, if its version still exists: it need not be published again."""
+    if live is None or live.release is None or (live.release.digest, live.release.settings) != (digest, by_hand):
         return None
-    known = live.release.version
-    return known if known == live.version or version.exists(aws, function, known) else None
+    known = live.release
+    return known if known.version == live.version or version.exists(aws, function, known.version) else None
 
 
 def _dependencies(spec: FunctionSpec, layer: RequiredLayer | None) -> frozenset[Key]:

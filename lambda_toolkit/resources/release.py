@@ -28,7 +28,7 @@ def digest(desired: Mapping[str, Any], *others: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def difference(live: LiveAlias | None, digest: str, *, latest_differs: bool) -> str | None:
+def difference(live: LiveAlias | None, digest: str, settings: str, *, latest_differs: bool) -> str | None:
     """How the alias differs from the declaration, in words; ``None`` where that of $LATEST already shows it."""
     if live is None:
         return f"it is not released: the alias {alias.LIVE} is missing"
@@ -38,6 +38,8 @@ def difference(live: LiveAlias | None, digest: str, *, latest_differs: bool) -> 
     release = live.release
     if release is None:
         return f"{alias.LIVE} is version {live.version}, and its description does not say of what"
+    if release.settings != settings:
+        return f"{alias.LIVE} is version {live.version}; settings that are not declared were changed on $LATEST since"
     if release.digest == digest and release.version != live.version:
         return f"{alias.LIVE} is version {live.version}; what is declared was released as {release.version}"
     if release.digest != digest and not latest_differs:

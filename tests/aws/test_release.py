@@ -217,3 +217,61 @@ def test_destroy_removes_versions_and_alias_with_the_function(script, source, cl
     assert client("lambda").list_functions()["Functions"] == []
     assert script(schedule="@daily").deploy().ok  # and it starts at version 1 again
     assert live(client) == "1"
+
+
+NETWORK = {"SubnetIds": ["subnet-2", "subnet-1"], "SecurityGroupIds": ["sg-1"]}
+QUEUE = "arn:aws:sqs:eu-west-2:123456789012:dead"
+
+
+@pytest.mark.parametrize(
+    ("by_hand", "shown"),
+    [
+        ({"VpcConfig": NETWORK}, ["VpcConfig.SubnetIds: none -> subnet-1, subnet-2"]),
+        ({"DeadLetterConfig": {"TargetArn": QUEUE}}, [f"DeadLetterConfig.TargetArn: none -> {QUEUE}"]),
+        ({"TracingConfig": {"Mode": "Active"}}, ["TracingConfig.Mode: none -> Active"]),
+        ({"EphemeralStorage": {"Size": 1024}}, ["EphemeralStorage.Size: none -> 1024"]),
+        ({"Environment": {"Variables": {"API_KEY": "theirs"}}}, ["Environment.API_KEY: none -> ***"]),
+        ({"Description": "theirs"}, ["Description: none -> theirs"]),
+    ],
+)
+def test_settings_made_by_hand_are_released(script, client, recorder, session, by_hand, shown) -> None:
+    latest: dict[str, object] = {}  # moto has few of these settings: they are put into its answers
+    published: dict[str, dict[str, object]] = {}
+
+    def answer(parsed, **_) -> None:
+        configuration = parsed.get("Configuration", parsed)
+        if "Version" in configuration:
+            known = published.setdefault(str(configuration["Version"]), dict(latest))
+            configuration.update(latest if configuration["Version"] == "$LATEST" else known)
+
+    for operation in ("GetFunction", "GetFunctionConfiguration", "PublishVersion", "CreateFunction"):
+        session.events.register(f"after-call.lambda.{operation}", answer)
+    script().deploy()
+    assert not script().plan()
+    for memory in (256, 128):  # so that moto publishes a new version
+        client("lambda").update_function_configuration(FunctionName="my-function", MemorySize=memory)
+    latest |= by_hand
+    [change, *_] = script().plan().changes
+    assert change.details == ("live is version 1; settings that are not declared were changed on $LATEST since",)
+    assert all(text in " ".join(map(str, change.differences)) for text in shown), change.differences
+    recorder.clear()
+    script().deploy()
+    assert recorder.writes == ["PublishVersion", "UpdateAlias"]
+    assert live(client) == "2"
+    assert not script().plan()
+
+
+def test_defaults_are_no_settings_made_by_hand(script, session) -> None:
+    script().deploy()
+
+    def with_defaults(parsed, **_) -> None:
+        parsed["Configuration"].update(
+            VpcConfig={"SubnetIds": [], "SecurityGroupIds": [], "VpcId": "", "Ipv6AllowedForDualStack": False},
+            TracingConfig={"Mode": "PassThrough"},
+            EphemeralStorage={"Size": 512},
+            SnapStart={"ApplyOn": "None", "OptimizationStatus": "Off"},
+            LoggingConfig={"LogFormat": "Text", "LogGroup": "/aws/lambda/my-function"},
+        )
+
+    session.events.register("after-call.lambda.GetFunction", with_defaults)
+    assert not script().plan()
