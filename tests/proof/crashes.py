@@ -83,6 +83,7 @@ class CrashingConnection(Connection):
         try:
             return self.countdown.effect(act)
         except CrashError:
-            with contextlib.suppress(OSError):
-                self._usock.shutdown(socket.SHUT_RDWR)
+            if self._usock is not None:  # else a COPY that ended early has closed the connection
+                with contextlib.suppress(OSError):
+                    self._usock.shutdown(socket.SHUT_RDWR)
             raise
