@@ -96,6 +96,8 @@ class Change:
     """The changes that this one depends on. Keys that are not in the plan are ignored."""
     differences: tuple[Difference, ...] = ()
     """The attributes that differ."""
+    package: bytes | None = field(default=None, repr=False, compare=False)
+    """The archive that a function's change would upload, to compare the deployed one with."""
     apply: Callable[[Aws], None] = field(kw_only=True, repr=False, compare=False)
     """Makes the change. Raises ToolkitError."""
 

@@ -127,7 +127,8 @@ def plan(context: Context, package: Package, layer: RequiredLayer | None) -> lis
 
     details = (moved,) if moved else ()
     found = (*compared.found, *_changed_by_hand(context.aws, live, live_alias, spec, by_hand))
-    change = Change(KIND, spec.name, "update", details, _dependencies(spec, layer), found, apply=update)
+    needed = _dependencies(spec, layer)
+    change = Change(KIND, spec.name, "update", details, needed, found, package.content, apply=update)
     if is_released or live_alias is None:
         return [change]
     return [change, *version.plan_pruning(context.aws, spec.name, known.version if known else None)]

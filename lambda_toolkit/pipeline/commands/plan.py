@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lambda_toolkit.pipeline.client.changed_files import with_changed_files
 from lambda_toolkit.pipeline.client.source import check_source
 from lambda_toolkit.pipeline.client.target import Target
 from lambda_toolkit.pipeline.commands.shared.options import CHANGES, DONE, Request, with_request
@@ -66,20 +67,23 @@ def command(request: Request, functions: tuple[str, ...], exit_code: bool, scope
     """Show what deploy would create (+), update (~) and delete (-), for everything or for the FUNCTIONs named.
 
     Each attribute that differs is shown as `attribute: on AWS -> declared`, also where it was changed outside of this
-    tool. Secret values are masked. With the same options, deploy does exactly this.
+    tool. Secret values are masked. Where code differs, the files are named. With the same options, deploy does exactly
+    this.
 
     Where the environment has the source's URL, the keys of its tables are checked too: one that does not identify rows,
     which extract refuses, is an error.
     """
     target = request.target()
-    plan = scope.plan(target.aws(), target, functions)
+    aws = target.aws()
+    plan = scope.plan(aws, target, functions)
+    changes = [with_changed_files(change, aws, target) for change in plan.changes]
     source = check_source(target)
     notes = [*notes_of(plan), *([source.not_checked] if source.not_checked else [])]
-    show_changes(request.screen, plan.changes)
+    show_changes(request.screen, changes)
     for note in notes:
         request.screen.say(f"Note: {note}.")
     request.screen.say(f"{counted(len(plan.changes), 'change')}." if plan else "Nothing would change.", bold=True)
     if source.problems:
         raise CommandError("\n".join(source.problems))
-    request.screen.document({"changes": as_document(plan.changes), "notes": notes})
+    request.screen.document({"changes": as_document(changes), "notes": notes})
     return CHANGES if exit_code and plan else DONE
