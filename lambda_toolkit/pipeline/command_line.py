@@ -24,7 +24,7 @@ COMMANDS = {
     "replay": "Reprocess batches from the lake, or rebuild the complete warehouse.",
     "invoke": "Invoke one function; show its result and the end of its log.",
     "rollback": "Make an earlier version of one function live again.",
-    "logs": "Show one function's logs.",
+    "logs": "Show what the functions logged.",
     "destroy": "Remove everything that deploy created.",
     "policy": "Print the IAM policy of who deploys, or the trust policy for GitHub.",
     "lock": "Lock the requirements of the functions to versions and hashes.",

@@ -26,7 +26,9 @@ def test_an_edited_handler_updates_one_function(filled):
     before = handler.read_text()
     try:
         handler.write_text(before + "\nEDITED = True\n")
-        assert filled("plan", "--exit-code").exit_code == 2
+        planned = filled("plan", "--exit-code")
+        assert planned.exit_code == 2
+        assert "    files: ~ lambdas/extract/handler.py\n" in planned.stdout
         assert [change["name"] for change in filled.document("plan", "load")["changes"]] == []
         done = filled.document("deploy", "extract")["done"]
         assert [(change["action"], change["kind"], change["name"]) for change in done] == [
@@ -93,6 +95,11 @@ def test_invoke_shows_the_result_and_the_log(filled, tmp_path):
 def test_logs_are_shown(filled):
     events = filled.document("logs", "transform", "--since", "1h")["events"]
     assert any('"batches":[1]' in event["message"] for event in events)
+    lines = filled("logs", "--since", "1h").stdout.splitlines()
+    assert {line.split()[1] for line in lines} >= {"extract", "transform", "load"}, "of all functions"
+    assert any(re.search(r"^[\d:]+Z  transform  INFO    \S.*\"batches\": \[1\]", line) for line in lines), lines[:5]
+    assert "RequestId" not in "".join(lines)
+    assert "START RequestId" in filled("logs", "extract", "--since", "1h", "--all").stdout
     assert filled("logs", "transform", "--since", "soon").exit_code == 2
     assert filled("logs", "transform", "--follow", "--json").exit_code == 2
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lambda_toolkit.pipeline.errors import CommandError
@@ -21,24 +21,45 @@ def events(
     With ``follow`` they never end, and ``wait`` is called between two reads. Raises CommandError where the function has
     no log group.
     """
-    from lambda_script import AwsError
+    for _, event in events_of(aws, [function], start, follow=follow, wait=wait):
+        yield event
 
+
+def events_of(
+    aws: Aws, functions: Sequence[str], start: int, *, follow: bool = False, wait: Callable[[], None] | None = None
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The log events of several ``functions`` in the order of their times, each with the function's name.
+
+    As :func:`events`. Raises CommandError where none of the functions has a log group.
+    """
     seen: set[object] = set()
-    group = f"/aws/lambda/{function}"
     while True:
-        try:
-            found = aws.list_all("logs", "filter_log_events", "events", logGroupName=group, startTime=start)
-        except AwsError as error:
-            if error.code == "ResourceNotFoundException":
-                raise CommandError(f"{function} has no log group. Deploy it first: {suggested()}") from error
-            raise
-        for event in found:
-            if _identity(event) not in seen:
-                seen.add(_identity(event))
-                yield event
+        found = {function: _read(aws, function, start) for function in functions}
+        if all(listed is None for listed in found.values()):
+            have = "has" if len(functions) == 1 else "have"
+            raise CommandError(f"{' and '.join(functions)} {have} no log group. Deploy first: {suggested()}")
+        merged = [(function, event) for function, listed in found.items() for event in listed or ()]
+        for function, event in sorted(merged, key=lambda each: int(each[1]["timestamp"])):
+            identity = (function, _identity(event))
+            if identity not in seen:
+                seen.add(identity)
+                yield function, event
         if not follow or wait is None:
             return
         wait()
+
+
+def _read(aws: Aws, function: str, start: int) -> list[dict[str, Any]] | None:
+    """The events of one function, or None where it has no log group."""
+    from lambda_script import AwsError
+
+    group = f"/aws/lambda/{function}"
+    try:
+        return list(aws.list_all("logs", "filter_log_events", "events", logGroupName=group, startTime=start))
+    except AwsError as error:
+        if error.code == "ResourceNotFoundException":
+            return None
+        raise
 
 
 def first_error(aws: Aws, function: str, start: int) -> str | None:

@@ -1,0 +1,103 @@
+"""What one event of a function's log says, from each form that Lambda and its libraries write.
+
+Powertools writes a JSON object per line, Lambda's own logger a text with tabs or JSON, and the runtime lines of its
+own: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs.html.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+_RUNTIME = re.compile(r"(?:START|END|INIT_START|EXTENSION|XRAY|RESTORE_START|RESTORE_REPORT|REPORT|INIT_REPORT)\b")
+_FAILED = re.compile(r"\bStatus: (?:error|timeout)\b|\[ERROR\]|Task timed out|Runtime exited|\bRuntime\.\w+")
+_TEXT = re.compile(r"\[(?P<level>[A-Z]+)\]\t\S+Z\t(?P<request>[\w-]*)\t(?P<message>.*)", re.DOTALL)
+_CONTEXT = frozenset(  # fields that are the same in each line, or say what the line itself says
+    (
+        *("level", "message", "errorMessage", "timestamp", "time", "location", "service", "logger", "type", "record"),
+        *(
+            "cold_start",
+            "function_name",
+            "function_memory_size",
+            "function_arn",
+            "function_request_id",
+            "request_id",
+            "requestId",
+        ),
+        *("sampling_rate", "xray_trace_id"),
+    )
+)
+_BELOW = ("exception", "stack_trace", "stackTrace")  # shown in lines of their own
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """A line of a log, taken apart."""
+
+    level: str
+    message: str
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    detail: str = ""
+    """A traceback."""
+    is_runtime: bool = False
+    """Whether it is Lambda's own note that an invocation begins or ends, and not of a failure."""
+
+    def __str__(self) -> str:
+        """Level, message and fields; the detail below."""
+        shown = [f"{name}={_shown(value)}" for name, value in self.fields.items()]
+        below = [f"    {line}" for line in self.detail.splitlines()]
+        return "\n".join(["  ".join([f"{self.level:<8}{self.message}", *filter(None, [" ".join(shown)])]), *below])
+
+
+def parse(text: str) -> LogLine:
+    """What the event ``text`` says. Nothing of a form that is not known is lost: it is the message."""
+    text = text.rstrip()
+    entry = _json_object(text)
+    if entry is not None:
+        return _of_json(entry)
+    failed = bool(_FAILED.search(text))
+    if _RUNTIME.match(text):
+        return LogLine("ERROR" if failed else "INFO", " ".join(text.split()), is_runtime=not failed)
+    found = _TEXT.fullmatch(text)
+    if found:
+        message, _, detail = found["message"].partition("\n")
+        return LogLine(found["level"], message, detail=detail)
+    message, _, detail = text.partition("\n")
+    return LogLine("ERROR" if failed else "", message, detail=detail)
+
+
+def _of_json(entry: Mapping[str, Any]) -> LogLine:
+    kind = str(entry.get("type", ""))
+    if kind.startswith("platform.") and "record" in entry:
+        record = entry["record"]
+        failed = isinstance(record, Mapping) and record.get("status") in ("error", "failure", "timeout")
+        return LogLine("ERROR" if failed else "INFO", kind, {"record": record}, is_runtime=not failed)
+    message = entry.get("message", entry.get("errorMessage", ""))
+    if isinstance(message, Mapping):
+        entry, message = {**entry, **message}, message.get("message", "")
+    details = [value if isinstance(value, str) else "\n".join(map(str, value)) for value in _details(entry)]
+    fields = {name: value for name, value in entry.items() if name not in _CONTEXT and name not in _BELOW}
+    level = str(entry.get("level", "ERROR" if "errorMessage" in entry else ""))
+    return LogLine(level, str(message), fields, "\n".join(details))
+
+
+def _details(entry: Mapping[str, Any]) -> list[Any]:
+    found = [entry[name] for name in _BELOW if isinstance(entry.get(name), (str, list))]
+    return found[:1]  # a stack trace repeats the exception
+
+
+def _json_object(text: str) -> dict[str, Any] | None:
+    if not text.startswith("{"):
+        return None
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _shown(value: object) -> str:
+    return value if isinstance(value, str) and value and " " not in value else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,95 @@
+"""Each form of a line in CloudWatch Logs, as it is shown."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from lambda_toolkit.pipeline.client.log_lines import parse
+from lambda_toolkit.pipeline.client.logs import events_of
+from lambda_toolkit.pipeline.commands.logs import _time_of
+from lambda_toolkit.pipeline.errors import CommandError
+
+POWERTOOLS = {
+    "level": "INFO",
+    "location": "extract:41",
+    "message": "extracted",
+    "timestamp": "2026-01-01 10:00:00,000+0000",
+    "service": "extract",
+    "cold_start": True,
+    "function_request_id": "d",
+    "batch": 2,
+    "tables": {"customer": 1},
+    "note": "two words",
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (json.dumps(POWERTOOLS), 'INFO    extracted  batch=2 tables={"customer": 1} note="two words"'),
+        ('{"level": "ERROR", "message": "no", "exception": "Traceback\\n  x", "stack_trace": {"a": 1}}',
+         "ERROR   no\n    Traceback\n      x"),
+        ('{"level": "INFO", "message": {"message": "m", "rows": 1}}', "INFO    m  rows=1"),
+        ('{"errorMessage": "no", "errorType": "X", "requestId": "d", "stackTrace": ["a", "b"]}',
+         "ERROR   no  errorType=X\n    a\n    b"),
+        ("[WARNING]\t2026-01-01T10:00:00.000Z\td-e\tslow\nand more\n", "WARNING slow\n    and more"),
+        ("[ERROR] Runtime.ImportModuleError: no pyarrow", "ERROR   [ERROR] Runtime.ImportModuleError: no pyarrow"),
+        ("2026-01-01 Task timed out after 3.00 seconds\n\n", "ERROR   2026-01-01 Task timed out after 3.00 seconds"),
+        ("RequestId: 1 Error: Runtime exited with error: signal: killed", None),
+        ("printed {\n", "        printed {"),
+        ("{broken", "        {broken"),
+        ("[1]", "        [1]"),
+    ],
+)  # fmt: skip
+def test_line_is_shown_as_level_message_and_fields(text: str, shown: str | None) -> None:
+    line = parse(text)
+    assert not line.is_runtime
+    assert str(line) == (shown or f"ERROR   {text}")
+
+
+@pytest.mark.parametrize(
+    ("text", "hidden"),
+    [
+        ("START RequestId: 1 Version: 2\n", True),
+        ("END RequestId: 1", True),
+        ("REPORT RequestId: 1\tDuration: 2.00 ms\tBilled Duration: 3 ms", True),
+        ("INIT_START Runtime Version: python:3.13.v1", True),
+        ('{"time": "t", "type": "platform.report", "record": {"status": "success"}}', True),
+        ('{"time": "t", "type": "platform.report", "record": {"status": "timeout"}}', False),
+        ("REPORT RequestId: 1\tDuration: 3000.00 ms\tStatus: timeout", False),
+        ("REPORTING is what this line is about", False),
+        ('{"level": "INFO", "message": "START"}', False),
+    ],
+)
+def test_lines_of_the_runtime_are_hidden_unless_failed(text: str, hidden: bool) -> None:
+    assert parse(text).is_runtime is hidden
+
+
+class Logs:
+    """Two log groups; a third function has none."""
+
+    def list_all(self, *_: str, **parameters: Any) -> list[dict[str, Any]]:
+        from lambda_script import AwsError
+
+        times = {"/aws/lambda/a": [1, 4], "/aws/lambda/b": [2, 3]}
+        if parameters["logGroupName"] not in times:
+            raise AwsError("none", code="ResourceNotFoundException")
+        return [{"timestamp": at, "message": f"{at}"} for at in times[parameters["logGroupName"]]]
+
+
+def test_logs_of_several_functions_are_in_the_order_of_time() -> None:
+    logs: Any = Logs()
+    found = [(name, event["timestamp"]) for name, event in events_of(logs, ["a", "b", "none"], 0)]
+    assert found == [("a", 1), ("b", 2), ("b", 3), ("a", 4)]
+    with pytest.raises(CommandError, match="none has no log group"):
+        list(events_of(logs, ["none"], 0))
+
+
+def test_time_has_the_date_unless_it_is_today() -> None:
+    now = datetime.now(UTC).replace(hour=10, minute=0, second=5)
+    assert _time_of(int(now.timestamp() * 1000)) == "10:00:05Z"
+    assert _time_of(1000) == "1970-01-01 00:00:01Z"
