@@ -34,8 +34,7 @@ def check_source(target: Target) -> SourceCheck:
         return SourceCheck()
     from pg8000.exceptions import DatabaseError, InterfaceError
 
-    from lambda_toolkit.pipeline.lambdas.extract.source.introspection import introspect
-    from lambda_toolkit.pipeline.lambdas.extract.source.unique_key import key_problems
+    from lambda_toolkit.pipeline.lambdas.extract.source.unique_key import column_types, key_problems
     from lambda_toolkit.pipeline.lambdas.shared import declarations
     from lambda_toolkit.pipeline.lambdas.shared.conversions import refused_columns
     from lambda_toolkit.pipeline.lambdas.shared.errors import ConnectionFailedError
@@ -48,8 +47,7 @@ def check_source(target: Target) -> SourceCheck:
     credentials = postgres.Credentials.from_json(with_authorities(secret, text), where)
     try:
         with postgres.connected(credentials, connect_timeout=CONNECT_TIMEOUT) as connection:
-            found = introspect(connection, tables)
-            types = {name: {column.name: column.type for column in info.columns} for name, info in found.items()}
+            types = column_types(connection, tables)
             return SourceCheck((*key_problems(connection, tables), *refused_columns(declared, types)))
     except (ConnectionFailedError, DatabaseError, InterfaceError, OSError) as error:
         reason = message(error) if isinstance(error, DatabaseError) else str(error)

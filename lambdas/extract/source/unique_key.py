@@ -19,6 +19,12 @@ _COLUMNS = (  # a NOT NULL constraint that was not validated says nothing about 
     " WHERE c.relnamespace = to_regnamespace(:schema) AND c.relname = ANY(CAST(:tables AS name[]))"
     " AND a.attnum > 0 AND NOT a.attisdropped"
 )
+_TYPES = (
+    "SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod)"
+    " FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid"
+    " WHERE c.relnamespace = to_regnamespace(:schema) AND c.relname = ANY(CAST(:tables AS name[]))"
+    " AND a.attnum > 0 AND NOT a.attisdropped"
+)
 _INDEXES = (
     "SELECT c.relname, x.relname, ARRAY(SELECT a.attname::text FROM generate_series(0, i.indnkeyatts - 1) AS n"
     " LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = i.indkey[n] ORDER BY n),"
@@ -139,6 +145,12 @@ def keyed_tables(connection: Connection, tables: Collection[SourceTable]) -> tup
         )
         for table in declared
     )
+
+
+def column_types(connection: Connection, tables: Collection[SourceTable]) -> dict[str, dict[str, str]]:
+    """By table and column, the types of ``tables`` as format_type() writes them; none for a table that is missing."""
+    rows = connection.rows(_TYPES, schema=sql.SCHEMA, tables=[table.name for table in tables])
+    return {table.name: {name: type_ for of, name, type_ in rows if of == table.name} for table in tables}
 
 
 def key_problems(connection: Connection, tables: Collection[SourceTable]) -> tuple[str, ...]:
