@@ -35,8 +35,12 @@ def repeated_options(*options: str) -> Iterator[None]:
 
 
 def suggested(command: str = "") -> str:
-    """What to type for ``command``, without a word for deploy: with the options that the running command was given."""
-    return " ".join(filter(None, (program(), command, *_given.get())))
+    """What to type for ``command``, without a word for deploy: with the options that the running command was given.
+
+    The local stack is one for all stages: its commands get no stage.
+    """
+    given = [option for option in _given.get() if not (command.startswith("local ") and option.startswith("--stage "))]
+    return " ".join(filter(None, (program(), command, *given)))
 
 
 def what_to_install(error: ModuleNotFoundError) -> str:

@@ -46,8 +46,12 @@ class LogLine:
     """Whether it is Lambda's own note that an invocation begins or ends, and not of a failure."""
 
     def __str__(self) -> str:
-        """Level, message and fields; the detail below."""
-        shown = [f"{name}={_shown(value)}" for name, value in self.fields.items()]
+        """Level, message and fields, those of an object with its name before a dot; the detail below.
+
+        What is null or empty is not shown.
+        """
+        flat = [each for name, value in self.fields.items() for each in _flat(name, value)]
+        shown = [f"{name}={_shown(value)}" for name, value in flat if value is not None and value not in ("", [], {})]
         below = [f"    {line}" for line in self.detail.splitlines()]
         return "\n".join(["  ".join([f"{self.level:<8}{self.message}", *filter(None, [" ".join(shown)])]), *below])
 
@@ -97,6 +101,10 @@ def _json_object(text: str) -> dict[str, Any] | None:
     except ValueError:
         return None
     return found if isinstance(found, dict) else None
+
+
+def _flat(name: str, value: Any) -> list[tuple[str, Any]]:
+    return [(f"{name}.{key}", item) for key, item in value.items()] if isinstance(value, dict) else [(name, value)]
 
 
 def _shown(value: object) -> str:

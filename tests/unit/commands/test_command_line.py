@@ -281,7 +281,7 @@ def test_shell_completes_commands_and_options():
 def test_suggested_commands_repeat_stage_and_configuration(tmp_path, capsys):
     @options.with_request
     def asked(request: options.Request) -> int:
-        print(suggested("run"), suggested(), sep="\n")
+        print(suggested("run"), suggested(), suggested("local up"), sep="\n")
         return 0
 
     for given, repeated in (
@@ -292,4 +292,6 @@ def test_suggested_commands_repeat_stage_and_configuration(tmp_path, capsys):
     ):
         with pytest.raises(SystemExit):
             asked(stage=given[0], config=given[1], as_json=False)
-        assert capsys.readouterr().out == f"python deploy.py run{repeated}\npython deploy.py{repeated}\n"
+        shown = [f"python deploy.py run{repeated}", f"python deploy.py{repeated}"]
+        without_stage = repeated.replace(" --stage prod", "").replace(" --stage a", "")
+        assert capsys.readouterr().out.splitlines() == [*shown, f"python deploy.py local up{without_stage}"]

@@ -22,7 +22,8 @@ POWERTOOLS = {
     "cold_start": True,
     "function_request_id": "d",
     "batch": 2,
-    "tables": {"customer": 1},
+    "tables": {"customer": 1, "none": {}},
+    "nothing": None,
     "note": "two words",
 }
 
@@ -30,7 +31,7 @@ POWERTOOLS = {
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
-        (json.dumps(POWERTOOLS), 'INFO    extracted  batch=2 tables={"customer": 1} note="two words"'),
+        (json.dumps(POWERTOOLS), 'INFO    extracted  batch=2 tables.customer=1 note="two words"'),
         ('{"level": "ERROR", "message": "no", "exception": "Traceback\\n  x", "stack_trace": {"a": 1}}',
          "ERROR   no\n    Traceback\n      x"),
         ('{"level": "INFO", "message": {"message": "m", "rows": 1}}', "INFO    m  rows=1"),

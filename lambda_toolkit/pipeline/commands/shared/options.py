@@ -98,8 +98,8 @@ def with_request(body: Callable[Concatenate[Request, P], int | None]) -> Callabl
 
 def _repeated(stage: str | None, config: Path) -> tuple[str, ...]:
     """The options that a command suggested by this one needs to be about the same pipeline."""
-    named = [] if stage is None else ["--stage", shlex.quote(stage)]
-    return (*named, *(() if config == DEFAULT_PATH else ("--config", shlex.quote(str(config)))))
+    named = [] if stage is None else [f"--stage {shlex.quote(stage)}"]
+    return (*named, *([] if config == DEFAULT_PATH else [f"--config {shlex.quote(str(config))}"]))
 
 
 def _expected() -> tuple[type[Exception], ...]:
