@@ -70,6 +70,8 @@ def make_plan(
     artifacts = tuple(part.artifact for part in planned if part.artifact)
     notes = (*undeclared().notes, *dict.fromkeys(note for part in planned for note in part.notes))
     notes += deployment.notes
+    if only is None:
+        notes += tuple(note for item in deployment.secrets for note in secret.notes(reads, item))
     advice = (Advice(Hint.DELETE_DATA),) if undeclared().keeps_data else ()
     return Plan(tuple({change.key: change for change in changes}.values()), notes, advice, artifacts)
 

@@ -1,8 +1,16 @@
-"""Secrets Manager secrets. Values are compared and written here, and never shown."""
+"""Secrets Manager secrets. Values are compared and written here, and never shown.
+
+A value that is managed elsewhere is left alone: one that is rotated, that another service of AWS owns, or that was
+changed since a deploy wrote it. The ids of the versions that a deploy writes begin with the toolkit's name.
+
+https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_DescribeSecret.html
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from lambda_toolkit.aws.client import Aws
 from lambda_toolkit.changes import Change, Difference, Key
@@ -13,6 +21,8 @@ from lambda_toolkit.spec.model import Kind, SecretSpec
 from lambda_toolkit.spec.ownership import as_list, as_mapping, desired_tags, is_owned, require_owned
 
 KIND = Kind.SECRET
+_OURS = "lambda-script-"  # what the ids of our versions begin with
+_CURRENT = "AWSCURRENT"
 
 
 def plan(reads: Reads, spec: SecretSpec) -> list[Change]:
@@ -21,7 +31,7 @@ def plan(reads: Reads, spec: SecretSpec) -> list[Change]:
     Where the secret does not exist and no value is given, the change fails, and names the variable to set.
     """
     aws = reads.aws
-    live = aws.find("secretsmanager", "describe_secret", SecretId=spec.name)
+    live = _described(reads, spec.name)
     if live is None:
         return [_creation(spec, desired_tags(spec.tags))]
     live_tags = as_mapping(live.get("Tags"))
@@ -29,7 +39,8 @@ def plan(reads: Reads, spec: SecretSpec) -> list[Change]:
     tag_change = tags.compare(live_tags, spec.tags)
     is_deleted = bool(live.get("DeletedDate"))
     value = spec.value
-    value_differs = value is not None and (is_deleted or _stored(aws, spec.name) != value)
+    is_written_here = value is not None and _manager(live) is None
+    value_differs = is_written_here and (is_deleted or _stored(aws, spec.name) != value)
     found = (
         *([Difference("value", MASK, MASK, secret=True)] if value_differs else []),
         *tag_change.differences,
@@ -42,10 +53,26 @@ def plan(reads: Reads, spec: SecretSpec) -> list[Change]:
         if is_deleted:
             executor_aws.call("secretsmanager", "restore_secret", SecretId=spec.name)
         if value_differs:
-            executor_aws.call("secretsmanager", "put_secret_value", SecretId=spec.name, SecretString=value)
+            executor_aws.call(
+                "secretsmanager",
+                "put_secret_value",
+                SecretId=spec.name,
+                SecretString=value,
+                ClientRequestToken=_new_version(),
+            )
         tag_change.apply(executor_aws, "secretsmanager", spec.name)
 
     return [Change(KIND, spec.name, "update", details, differences=found, apply=update)]
+
+
+def notes(reads: Reads, spec: SecretSpec) -> tuple[str, ...]:
+    """What a plan says about the secret: that its declared value is not written, and why. Raises AwsError."""
+    live = _described(reads, spec.name) if spec.value is not None else None
+    manager = _manager(live) if live else None
+    if manager is None:
+        return ()
+    source = f"the value of {spec.environment}" if spec.environment else "the declared value"
+    return (f"secret {spec.name} {manager}: its value is left as it is, and {source} is not used",)
 
 
 def plan_removal(reads: Reads, spec: SecretSpec, after: frozenset[Key]) -> list[Change]:
@@ -72,6 +99,7 @@ def _creation(spec: SecretSpec, labels: dict[str, str]) -> Change:
             exists=("ResourceExistsException",),
             Name=spec.name,
             SecretString=spec.value,
+            ClientRequestToken=_new_version(),
             Tags=as_list(labels),
         )
 
@@ -93,3 +121,26 @@ def _without_value(spec: SecretSpec) -> Callable[[Aws], None]:
 def _stored(aws: Aws, name: str) -> str | None:
     answer = aws.find("secretsmanager", "get_secret_value", SecretId=name)
     return answer.get("SecretString") if answer else None
+
+
+def _described(reads: Reads, name: str) -> dict[str, Any] | None:
+    return reads.once(("secret", name), lambda: reads.aws.find("secretsmanager", "describe_secret", SecretId=name))
+
+
+def _new_version() -> str:
+    """The id of a version that a deploy writes; a repeated call with it writes nothing a second time."""
+    return f"{_OURS}{uuid.uuid4().hex}"
+
+
+def _manager(live: Mapping[str, Any]) -> str | None:
+    """Who else manages the value of the secret, in words; ``None`` where deploys do."""
+    if live.get("OwningService"):
+        return f"is managed by {live['OwningService']}"
+    if live.get("RotationEnabled"):
+        return "is rotated"
+    staged = live.get("VersionIdsToStages") or {}
+    if any(name.startswith(_OURS) and _CURRENT in stages for name, stages in staged.items()):
+        return None
+    if live.get("LastRotatedDate") or any(name.startswith(_OURS) for name in staged):
+        return "was changed since it was deployed"
+    return None

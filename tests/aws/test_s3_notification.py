@@ -128,6 +128,35 @@ def test_what_overlaps(aws, script, client, one, other, overlap) -> None:
         assert make_plan(aws, Deployment(functions)).changes != ()
 
 
+@pytest.mark.parametrize("lagging", range(6))
+def test_one_read_that_lags_loses_no_trigger(aws, script, session, client, bucket, lagging) -> None:
+    foreign(client, bucket, "theirs/")
+    states: list[dict] = [notifications(client, bucket)]
+    reads: list[int] = []
+
+    def answer(parsed, **_) -> None:
+        reads.append(lagging)
+        if len(reads) == lagging + 1 and len(states) > 1:  # as before the latest write
+            metadata = parsed["ResponseMetadata"]
+            parsed.clear()
+            parsed.update(states[-2], ResponseMetadata=metadata)
+
+    session.events.register("after-call.s3.GetBucketNotificationConfiguration", answer)
+    session.events.register(
+        "after-call.s3.PutBucketNotificationConfiguration",
+        lambda **_: states.append(notifications(client, bucket)),
+    )
+    functions = tuple(
+        script(function_name_template=name, s3_trigger=S3Trigger(bucket, f"{name}/")).spec for name in ("one", "two")
+    )
+    assert execute(aws, make_plan(aws, Deployment(functions))).ok
+    assert len(reads) >= 6, "each of the reads was one that lags"
+    live = notifications(client, bucket)
+    assert len(live["LambdaFunctionConfigurations"]) == 2
+    assert len(live["QueueConfigurations"]) == 1
+    assert not make_plan(aws, Deployment(functions))
+
+
 def test_dropped_trigger_is_removed_from_its_bucket(script, client, recorder, bucket) -> None:
     script(s3_trigger=S3Trigger(bucket, prefix="in/")).deploy()
     recorder.clear()

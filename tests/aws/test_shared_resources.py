@@ -126,6 +126,28 @@ def test_without_a_value_the_stored_one_stays_unread(aws, client, recorder) -> N
     assert stored(client) == "one"
 
 
+@pytest.mark.parametrize(
+    ("described", "reason"),
+    [
+        ({}, "was changed since it was deployed"),
+        ({"RotationEnabled": True}, "is rotated"),
+        ({"OwningService": "rds"}, "is managed by rds"),
+        ({"LastRotatedDate": 1, "VersionIdsToStages": {"a": ["AWSCURRENT"]}}, "was changed since it was deployed"),
+    ],
+)
+def test_secret_that_others_manage_is_left_alone(aws, client, session, recorder, described, reason) -> None:
+    session.events.register("after-call.secretsmanager.DescribeSecret", lambda parsed, **_: parsed.update(described))
+    deploy(aws, secret("one"))
+    client("secretsmanager").put_secret_value(SecretId="shop/dev/source", SecretString="rotated")
+    recorder.clear()
+    plan = make_plan(aws, secret("two"))
+    assert not plan
+    [note] = plan.notes
+    assert note.startswith(f"secret shop/dev/source {reason}: its value is left as it is, and ")
+    assert "GetSecretValue" not in recorder.calls
+    assert make_plan(aws, secret(None)).notes == ()
+
+
 def test_missing_secret_value_names_its_variable(aws) -> None:
     """A missing secret without a value names the variable and the rest goes on."""
     deployment = Deployment(secrets=secret(None).secrets, topics=(TopicSpec("alerts"),))
