@@ -50,19 +50,25 @@ def difference(live: LiveAlias | None, digest: str, settings: str, *, latest_dif
 def promote(aws: Aws, spec: FunctionSpec, live: LiveAlias | None, release: Release) -> None:
     """Wait until the version of ``release`` is active, check it, try it as a canary if declared, and make it live.
 
-    Raises CheckError or AwsError; the alias then points where it did before.
+    Raises CheckError or AwsError; the alias then points where it did before, and no version keeps a canary's share.
     """
+    is_canary = spec.canary is not None and live is not None and live.version != release.version
     version.wait_until_active(aws, spec.name, release.version)
     try:
         if spec.health_event is not None:
             timeout = _NEW_ROLE if live is None else 0.0
             version.check(aws, spec.name, release.version, spec.health_event, timeout)
-        if spec.canary is not None and live is not None and live.version != release.version:
+        if is_canary and live is not None:
             _try_as_canary(aws, spec, live, release.version)
     except CheckError as error:
         outcome = f"{alias.LIVE} stays at version {live.version}" if live else "nothing was released"
         raise CheckError(f"{error} So {outcome}; fix it and deploy again.") from error
-    alias.move(aws, spec.name, live, release)
+    try:
+        alias.move(aws, spec.name, live, release)
+    except AwsError:
+        if is_canary and live is not None:
+            _roll_back_traffic(aws, spec.name, live.version, release.version)
+        raise
 
 
 def _try_as_canary(aws: Aws, spec: FunctionSpec, live: LiveAlias, number: str) -> None:
@@ -73,7 +79,7 @@ def _try_as_canary(aws: Aws, spec: FunctionSpec, live: LiveAlias, number: str) -
     finished = False
     try:
         alias.route(aws, spec.name, live.version, {number: canary.weight})
-        alarms = [alarm_name(spec.name, alarm.name) for alarm in spec.alarms or ()]
+        alarms = [alarm_name(spec.name, alarm.name) for alarm in spec.alarms or () if alarm.watches_canary]
         raised = _watch(aws, alarms, canary.minutes * 60)
         if raised is not None:
             raise CheckError(f"Version {number} of {spec.name}, with {canary.weight:.0%} of the calls: {raised}")

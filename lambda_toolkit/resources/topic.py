@@ -108,6 +108,12 @@ def plan_removal(reads: Reads, spec: TopicSpec, after: frozenset[Key]) -> list[C
 
 
 def _tags(aws: Aws, arn: str) -> dict[str, str] | None:
-    """The topic's tags; ``None`` where the topic does not exist."""
+    """The topic's tags; ``None`` where the topic does not exist.
+
+    Not every AWS reports a missing topic when its tags are listed: without tags, its attributes show whether it exists.
+    """
     answer = aws.find("sns", "list_tags_for_resource", ResourceArn=arn)
-    return as_mapping(answer["Tags"]) if answer else None
+    if answer is None:
+        return None
+    labels = as_mapping(answer.get("Tags"))
+    return labels if labels or aws.find("sns", "get_topic_attributes", TopicArn=arn) else None

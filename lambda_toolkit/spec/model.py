@@ -91,6 +91,11 @@ class Alarm:
     """Notify also when the state becomes INSUFFICIENT_DATA, which needs data before. ``missing_data`` must be
     ``missing``."""
 
+    @property
+    def watches_canary(self) -> bool:
+        """Whether it shows a fault of a new version: one that also waits for missing data does not."""
+        return not self.notify_on_insufficient_data and self.missing_data != "breaching"
+
 
 @dataclass(frozen=True)
 class Canary:

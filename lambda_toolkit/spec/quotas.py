@@ -134,8 +134,16 @@ def _release_problems(spec: FunctionSpec) -> Iterable[str]:
         yield f"its canary's weight {spec.canary.weight} is not between 0 and 1."
     if not 0 < spec.canary.minutes <= _LONGEST_CANARY:
         yield f"its canary's minutes {spec.canary.minutes} are not more than 0 and at most {_LONGEST_CANARY}."
-    if not spec.alarms:
+    watching = [alarm for alarm in spec.alarms or () if alarm.watches_canary]
+    if not watching:
         yield "its canary needs at least one alarm of the function to watch it."
+    for alarm in watching:
+        needed = alarm.period * alarm.evaluation_periods / 60
+        if needed > spec.canary.minutes:
+            yield (
+                f"its canary lasts {spec.canary.minutes:g} minutes, and alarm `{alarm.name}` evaluates {needed:g}: "
+                "give the canary more minutes, or the alarm a shorter period."
+            )
 
 
 def _tag_problems(tags: Mapping[str, str]) -> Iterable[str]:

@@ -161,12 +161,22 @@ def test_canary_rollback_that_fails_names_the_repair_command(released, client, r
     assert alias(client)["version"] == "2"
 
 
+def test_failed_last_move_takes_the_calls_back(released, client, recorder, fake_time) -> None:
+    at(fake_time, 599, lambda: recorder.refuse("UpdateAlias", "AccessDeniedException", "no", times=1))
+    with pytest.raises(DeployError, match="need lambda:UpdateAlias"):
+        released.deploy()
+    assert (alias(client)["version"], bool(alias(client)["weights"])) == ("1", False)
+    assert released.deploy().ok
+    assert alias(client)["version"] == "2"
+
+
 @pytest.mark.parametrize(
     ("different", "problem"),
     [
         ({"alarms": []}, "its canary needs at least one alarm"),
         ({"canary": {"weight": 1.0}}, "weight 1.0 is not between 0 and 1"),
         ({"canary": {"minutes": 0}}, "minutes 0"),
+        ({"canary": {"minutes": 0.5}}, "lasts 0.5 minutes, and alarm `errors` evaluates 1"),
         ({"canary": {"wait": 3}}, "takes `weight` and `minutes`"),
         ({"canary": None, "health_event": {"at": object()}}, "cannot be sent as JSON"),
     ],

@@ -212,6 +212,23 @@ def test_what_was_never_a_string_is_not_shown_either(aws) -> None:
     assert "wrong type" in report.failed[0].message
 
 
+def test_missing_topic_without_a_refusal_is_created(aws, session, recorder) -> None:
+    """Some of AWS list no tags for a topic that does not exist, instead of refusing."""
+    declared = Deployment(topics=(TopicSpec("alerts", tags={"team": "data"}),))
+
+    def no_refusal(http_response, parsed, **_) -> None:
+        if http_response.status_code >= 400:
+            http_response.status_code = 200
+            parsed.clear()
+            parsed.update(Tags=[], ResponseMetadata={"HTTPStatusCode": 200})
+
+    session.events.register("after-call.sns.ListTagsForResource", no_refusal)
+    assert execute(aws, make_plan(aws, declared)).ok
+    recorder.clear()
+    assert not make_plan(aws, declared)
+    assert "GetTopicAttributes" not in recorder.calls, "its tags show that it exists"
+
+
 def test_new_tags_reach_topics_and_secrets(aws, client) -> None:
     def tagged(tags: dict[str, str]) -> Deployment:
         return Deployment(topics=(TopicSpec("alerts", tags=tags),), secrets=secret("one", tags=tags).secrets)

@@ -77,6 +77,8 @@ def test_the_edges_are_inside() -> None:
 
 
 ERRORS = (Alarm("a", "Errors"),)
+SHORT = (Alarm("a", "Errors", period=30),)
+SILENT = Alarm("s", "Invocations", period=900, missing_data="missing", notify_on_insufficient_data=True)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +99,9 @@ ERRORS = (Alarm("a", "Errors"),)
         ({"runtime": "python3.19"}, {"runtime": "python3.20"}),
         ({"canary": Canary(0.01, 60), "alarms": ERRORS}, {"canary": Canary(0.0, 60), "alarms": ERRORS}),
         ({"canary": Canary(0.99, 1), "alarms": ERRORS}, {"canary": Canary(1.0, 1), "alarms": ERRORS}),
-        ({"canary": Canary(0.5, 0.5), "alarms": ERRORS}, {"canary": Canary(0.5, 0), "alarms": ERRORS}),
+        ({"canary": Canary(0.5, 0.5), "alarms": SHORT}, {"canary": Canary(0.5, 0), "alarms": SHORT}),
+        ({"canary": Canary(0.5, 1), "alarms": ERRORS}, {"canary": Canary(0.5, 0.9), "alarms": ERRORS}),
+        ({"canary": Canary(0.5, 1), "alarms": (*ERRORS, SILENT)}, {"canary": Canary(0.5, 60), "alarms": (SILENT,)}),
         ({"health_event": {"a": 1}}, {"health_event": {"a": float("nan")}}),
         ({"canary": Canary(0.5, 60), "alarms": ERRORS}, {"canary": Canary(0.5, 61), "alarms": ERRORS}),
         ({"canary": Canary(0.5, 60), "alarms": ERRORS}, {"canary": Canary(0.5, 60)}),
