@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from lambda_toolkit.pipeline.commands.shared.options import DONE, FAILED, Request, with_request
+from lambda_toolkit.pipeline.commands.shared.screen import counted
 from lambda_toolkit.pipeline.commands.shared.show_changes import (
     notes_of,
     report_document,
@@ -41,7 +42,9 @@ def command(request: Request, yes: bool, delete_data: bool) -> int:
     if not yes:
         if screen.as_json:
             raise UsageError("destroy --json does not ask: add --yes once you have read the plan.")
-        if not click.confirm(f"Remove these {len(plan.changes)} from AWS account {aws.account_id}?", err=True):
+        if not click.confirm(
+            f"Remove {counted(len(plan.changes), 'resource')} from AWS account {aws.account_id}?", err=True
+        ):
             raise CommandError("Nothing was removed.")
     report = apply(plan, aws, on_progress=lambda progress: show_progress(screen, progress))
     show_report(screen, report, "Removed")

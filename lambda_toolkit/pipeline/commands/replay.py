@@ -93,7 +93,7 @@ def _rebuild(request: Request, schema: str, *, compared: bool) -> int:
     if live != other:
         screen.say(f"The live warehouse contains batch {live}, and {schema} batch {other}.")
     screen.say(
-        f"Equal, row for row: {comparison.rows:,} rows in {len(document['tables'])} tables."
+        f"Equal, row for row: {counted(comparison.rows, 'row')} in {counted(len(document['tables']), 'table')}."
         if comparison.equal
         else f"The live warehouse and {schema} are not equal."
     )

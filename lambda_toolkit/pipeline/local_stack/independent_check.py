@@ -100,7 +100,7 @@ def _compare(
     found = {row[0]: row for row in read}
     differences = list(_differences(expectation, expected, found))
     if len(found) < len(read):
-        differences.append(f"{len(read) - len(found)} rows repeat the {expectation.columns[0]} of another")
+        differences.append(f"rows that repeat the {expectation.columns[0]} of another: {len(read) - len(found)}")
     if expectation.is_fact:
         for description, must, does in view_queries(expectation):
             wrong = set(_rows(warehouse, must)) ^ set(_rows(warehouse, does))

@@ -108,7 +108,7 @@ def bring_up(request: Request, seeding: Seeding, *, clock_speed: float = 1) -> t
     with screen.waiting("Preparing the warehouse ..."):
         prepared = prepare(target)
     done = len(prepared["created"]) + len(prepared["replaced"])
-    screen.progress(f"Prepared the warehouse: {done} tables, views and more" if done else "The warehouse is prepared")
+    screen.progress(f"Prepared the warehouse: {counted(done, 'object')}" if done else "The warehouse is prepared")
     for difference in prepared["differences"]:
         screen.progress(f"The warehouse differs from its declaration: {difference}", color="red")
     report = apply(screen, target)

@@ -23,6 +23,7 @@ from lambda_toolkit.pipeline.commands.local.business_day import (
     summary_of,
 )
 from lambda_toolkit.pipeline.commands.shared.options import DONE, FAILED, Request, with_request
+from lambda_toolkit.pipeline.commands.shared.screen import counted
 from lambda_toolkit.pipeline.errors import CommandError
 from lambda_toolkit.pipeline.installed import suggested
 
@@ -94,7 +95,8 @@ def _main_job(request: Request, seeding: Seeding) -> int:
     differences = sum(table.differences for table in final.tables)
     screen.say(
         f"{'Source and warehouse agree' if agrees else 'Source and warehouse DIFFER'}: "
-        f"{rows:,} rows in {len(final.tables)} tables, {differences:,} differences, {last} batches, {seconds:.0f} s.",
+        f"{counted(rows, 'row')} in {counted(len(final.tables), 'table')}, {counted(differences, 'difference')}, "
+        f"{counted(last, 'batch', 'es')}, {seconds:.0f} s.",
         color="green" if agrees else "red",
         bold=True,
     )

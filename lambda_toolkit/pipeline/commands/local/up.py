@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from lambda_toolkit.pipeline.commands.local.bring_up import Seeding, bring_up, say_next, seeding_options
 from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_request
 from lambda_toolkit.pipeline.installed import suggested
+
+if TYPE_CHECKING:
+    from lambda_toolkit.pipeline.local_stack.description import Stack
 
 
 @click.command("up")
@@ -27,7 +31,7 @@ def command(request: Request, seed: Path | None, orders: int | None, empty: bool
             request.screen.progress(f"The stack keeps running. Repeat the command, or: {suggested('local down')}")
         raise
     request.screen.say(
-        f"The local stack is up at {stack.aws_endpoint_url}; .local/stack.json has its ports and passwords.", bold=True
+        f"The local stack is up at {stack.aws_endpoint_url}; {_shown(stack)} has its ports and passwords.", bold=True
     )
     say_next(request, "run", "status", "local simulate", "local down")
     request.screen.document(
@@ -39,3 +43,10 @@ def command(request: Request, seed: Path | None, orders: int | None, empty: bool
         }
     )
     return DONE
+
+
+def _shown(stack: Stack) -> str:
+    """Where its description is, seen from the current folder where it is below that."""
+    path = stack.directory / "stack.json"
+    here = Path.cwd().resolve()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
