@@ -155,6 +155,8 @@ def github_trust(
 ) -> dict[str, Any]:
     """The trust policy of the deployer's role: for the jobs of one GitHub repository in one environment or branch.
 
+    ``repository`` is OWNER/REPO; OWNER@ID/REPO@ID for one that was created, renamed or transferred after 15 July 2026.
+
     https://docs.github.com/actions/security-for-github-actions/security-hardening-your-deployments
     """
     subject = f"environment:{environment}" if environment else f"ref:refs/heads/{branch}"

@@ -14,15 +14,17 @@ from lambda_toolkit.pipeline.config.load import load
 from lambda_toolkit.pipeline.config.role_policy import partition
 from lambda_toolkit.pipeline.errors import UsageError
 
+_REPOSITORY = re.compile(r"[\w.-]+(@\d+)?/[\w.-]+(@\d+)?", re.ASCII)
+_ENVIRONMENT = "production"  # that of .github/workflows/deploy.yml
+
 
 @click.command("policy")
 @click.option("--account", metavar="ID", help="The AWS account; default: the one that the credentials are of.")
 @click.option("--delete-data", is_flag=True, help="With what `destroy --delete-data` needs.")
 @click.option("--trust", type=click.Choice(["github"]), help="Print who may assume the deployer's role instead.")
-@click.option("--repository", metavar="OWNER/REPO", help="With --trust: the repository whose jobs may.")
-@click.option(
-    "--environment", metavar="NAME", help="With --trust: only jobs of this environment; default: branch main."
-)
+@click.option("--repository", metavar="OWNER/REPO", help="With --trust: the repository; or OWNER@ID/REPO@ID.")
+@click.option("--environment", metavar="NAME", help="With --trust: jobs of this environment; default: production.")
+@click.option("--branch", metavar="NAME", help="With --trust: jobs of this branch that name no environment.")
 @with_request
 def command(
     request: Request,
@@ -31,6 +33,7 @@ def command(
     trust: str | None,
     repository: str | None,
     environment: str | None,
+    branch: str | None,
 ) -> int:
     """Print the least IAM policy for who runs deploy, plan, rollback and destroy: actions on exact names.
 
@@ -42,8 +45,10 @@ def command(
 
     if bool(trust) != bool(repository):
         raise UsageError("--trust and --repository go together.")
-    if repository and repository.count("/") != 1:
-        raise UsageError(f"--repository is written OWNER/REPO; {repository!r} is not.")
+    if repository and not _REPOSITORY.fullmatch(repository):
+        raise UsageError(f"--repository is written OWNER/REPO or OWNER@ID/REPO@ID; {repository!r} is not.")
+    if environment and branch:
+        raise UsageError("Give --environment or --branch: a job's token names its environment, or else its branch.")
     if account and not re.fullmatch(r"\d{12}", account):
         raise UsageError(f"--account is the 12 digits of an AWS account; {account!r} is not.")
     if not account:
@@ -58,7 +63,8 @@ def command(
     pipeline = load(request.config, request.stage, os.environ)
     place = Place(account, pipeline.region, partition(pipeline.region))
     if repository:
-        document = deployer_policy.github_trust(repository, place, environment=environment)
+        jobs = {"branch": branch} if branch else {"environment": environment or _ENVIRONMENT}
+        document = deployer_policy.github_trust(repository, place, **jobs)
     else:
         document = deployer_policy.deployer_policy(
             deployment(pipeline, place.account, {}), place, delete_data=delete_data

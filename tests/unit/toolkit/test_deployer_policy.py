@@ -144,6 +144,21 @@ def test_github_is_trusted_for_one_repository(environment, subject) -> None:
 
 
 @pytest.mark.parametrize(
+    ("arguments", "subject"),
+    [
+        (["me/shop"], "repo:me/shop:environment:production"),
+        (["me@12/shop@345"], "repo:me@12/shop@345:environment:production"),
+        (["me@12/shop@345", "--branch", "main"], "repo:me@12/shop@345:ref:refs/heads/main"),
+    ],
+)
+def test_trust_fits_the_shipped_workflow_and_takes_ids(arguments, subject) -> None:
+    command = ["policy", "--account", "123456789012", "--trust", "github", "--repository", *arguments]
+    [statement] = json.loads(CliRunner().invoke(deploy.main, command).stdout)["Statement"]
+    assert statement["Condition"]["StringEquals"]["token.actions.githubusercontent.com:sub"] == subject
+    assert "environment: production" in Path(".github/workflows/deploy.yml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
     "arguments",
     [["--stage", "prod"], ["--trust", "github", "--repository", "OWNER/REPO", "--environment", "production"]],
 )
@@ -160,7 +175,14 @@ def test_the_policy_of_the_pipeline_fits_into_one() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--trust", "github"], ["--repository", "a/b"], ["--trust", "github", "--repository", "a"]]
+    "arguments",
+    [
+        ["--trust", "github"],
+        ["--repository", "a/b"],
+        ["--trust", "github", "--repository", "a"],
+        ["--trust", "github", "--repository", "a@x/b@1"],
+        ["--trust", "github", "--repository", "a/b", "--environment", "production", "--branch", "main"],
+    ],
 )
 def test_half_of_what_trust_needs_is_refused(arguments) -> None:
     assert CliRunner().invoke(deploy.main, ["policy", "--account", "123456789012", *arguments]).exit_code == 2
