@@ -32,6 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if not (asked.list or asked.as_collected):
             _collect(asked.suites, asked.fresh)
+        files = source_files(within=[module.rstrip("/") for module in asked.modules])
+        asked.texts = {file: (ROOT / file).read_text(encoding="utf-8") for file in files}
         selected = _selected(asked)
         if asked.list:
             for mutant in selected:
@@ -83,8 +85,7 @@ def _collect(suites: Iterable[str], fresh: bool) -> None:
 
 
 def _every(asked: argparse.Namespace) -> list[Mutant]:
-    files = source_files(within=[module.rstrip("/") for module in asked.modules])
-    return [mutant for file in files for mutant in mutants(file, (ROOT / file).read_text(encoding="utf-8"))]
+    return [mutant for file, text in asked.texts.items() for mutant in mutants(file, text)]
 
 
 def _selected(asked: argparse.Namespace) -> list[Mutant]:
@@ -101,7 +102,7 @@ def _selected(asked: argparse.Namespace) -> list[Mutant]:
 
 
 def _try(asked: argparse.Namespace, selected: list[Mutant]) -> int:
-    states = {mutant.file: digest((ROOT / mutant.file).read_text(encoding="utf-8")) for mutant in selected}
+    states = {mutant.file: digest(asked.texts[mutant.file]) for mutant in selected}
     results = trial.known_results()
     known = {
         mutant.id: result
@@ -128,7 +129,7 @@ def _try(asked: argparse.Namespace, selected: list[Mutant]) -> int:
         )
 
     if remaining:
-        trial.Trials(reach.load(), asked.budget, report).run(remaining, asked.workers)
+        trial.Trials(reach.load(), asked.texts, asked.budget, report).run(remaining, asked.workers)
     if asked.write:
         _write(asked, selected)
     print(f"\n{dict(outcomes)}; {time.monotonic() - began:.0f} s")

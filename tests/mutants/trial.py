@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -103,12 +103,14 @@ class Worker:
 
 
 @contextmanager
-def worker() -> Iterator[Worker]:
-    """A worker in a copy of its own, deleted afterwards."""
+def worker(texts: Mapping[str, str]) -> Iterator[Worker]:
+    """A worker in a copy of its own, which has ``texts``, deleted afterwards."""
     with tempfile.TemporaryDirectory(prefix="mutants-", ignore_cleanup_errors=True) as name:
         copy = Path(name)
         copy.chmod(0o755)
         copy_repository(copy)
+        for file, text in texts.items():
+            (copy / file).write_text(text, encoding="utf-8")
         started = Worker(copy)
         try:
             yield started
@@ -157,9 +159,9 @@ def known_results() -> dict[str, Result]:
 
 
 class Trials:
-    """Tries mutants with several workers."""
+    """Tries mutants with several workers. ``texts``: the files as they were when the mutants were made."""
 
-    def __init__(self, reach: Reach, budget: float, report: Callable[[Result], None]) -> None:
+    def __init__(self, reach: Reach, texts: Mapping[str, str], budget: float, report: Callable[[Result], None]) -> None:
         self._reach = reach
         self._budget = budget
         self._report = report
@@ -168,7 +170,7 @@ class Trials:
         for result in known_results().values():
             if result.outcome == "caught" and result.by:
                 self._catchers.setdefault(result.id.split("::", 1)[0], Counter())[result.by] += 1
-        self._texts: dict[str, str] = {}
+        self._texts = texts
         self._stopping = threading.Event()
 
     def run(self, mutants: Iterable[Mutant], workers: int) -> None:
@@ -190,7 +192,7 @@ class Trials:
             raise
 
     def _work(self, queue: Queue[Mutant]) -> None:
-        with worker() as started:
+        with worker(self._texts) as started:
             while not self._stopping.is_set():
                 try:
                     mutant = queue.get_nowait()
@@ -203,13 +205,8 @@ class Trials:
                         file.write(json.dumps(asdict(result)) + "\n")
                     self._report(result)
 
-    def _text(self, file: str) -> str:
-        if file not in self._texts:
-            self._texts[file] = (ROOT / file).read_text(encoding="utf-8")
-        return self._texts[file]
-
     def _try(self, started: Worker, mutant: Mutant) -> Result:
-        text = self._text(mutant.file)
+        text = self._texts[mutant.file]
         with self._lock:
             catchers = self._catchers.setdefault(mutant.file, Counter())
             reaching = self._reach.tests_of(mutant, text)
