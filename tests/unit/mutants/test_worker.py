@@ -76,7 +76,8 @@ def chosen(*names: str) -> list[PassingTest]:
     ],
 )
 def test_worker_says_what_became_of_a_mutant(worker, copy, changed, outcome, by) -> None:
-    answer = worker.run("code_under_test.py", changed, chosen("starts_a_process", "doubles", "breaks_before_it_begins"))
+    tests = chosen("starts_a_process", "is_not_there_any_more", "doubles", "breaks_before_it_begins")
+    answer = worker.run("code_under_test.py", changed, tests)
     assert answer["outcome"] == outcome, answer
     assert by is None or answer["by"] == f"tests/unit/test_it.py::test_{by}"
     assert (copy / "code_under_test.py").read_text(encoding="utf-8") == CODE
