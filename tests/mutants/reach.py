@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import difflib
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -41,11 +42,14 @@ class Reach:
     lines: dict[str, dict[int, set[str]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(set)))
     uses: dict[str, list[tuple[str, int]]] = field(default_factory=lambda: defaultdict(list))
 
+    texts: dict[str, str] = field(default_factory=dict)
+    """The texts of the test files."""
+
     def tests_of(self, mutant: Mutant, text: str) -> list[PassingTest]:
         """The tests that reach a mutant, the fastest first.
 
         Code that runs at import is reached by the tests of the functions that use the names that it defines, and if
-        there are none by all that run a function of its file.
+        there are none by all that run a function of its file; and by those of the test files that name them.
         """
         lines = self.lines.get(mutant.file, {})
         last = text.count("\n", 0, mutant.end) + 1
@@ -55,9 +59,15 @@ class Reach:
             if not found:
                 found = set().union(*(lines.get(number, set()) for number in _statement(text, mutant.line)))
         else:
-            found = self._of_names(mutant.names, set())
-            found = found or set().union(*lines.values())
+            found = self._of_names(mutant.names, set()) or set().union(*lines.values())
+            found |= self._naming(Path(mutant.file).stem, mutant.names)
         return sorted((self.tests[test] for test in found if test in self.tests), key=lambda test: test.seconds)
+
+    def _naming(self, module: str, names: Iterable[str]) -> set[str]:
+        """The tests in files that name the module and one of the names: a constant may be compared as it is."""
+        pattern = re.compile(rf"\b({'|'.join(map(re.escape, names))})\b")
+        files = {file for file, text in self.texts.items() if module in text and pattern.search(text)}
+        return {test for test in self.tests if test.split("::", 1)[0] in files}
 
     def _of_names(self, names: Iterable[str], seen: set[str]) -> set[str]:
         found: set[str] = set()
@@ -76,6 +86,9 @@ def load(root: Path = ROOT) -> Reach:
     reach = Reach()
     code = Code({file: (root / file).read_text(encoding="utf-8") for file in source_files(root)})
     for record in records().values():
+        if not (root / record["file"]).is_file():
+            continue
+        reach.texts[record["file"]] = (root / record["file"]).read_text(encoding="utf-8")
         reach.tests.update({test: PassingTest(test, *taken) for test, taken in record["tests"].items()})
         for file, known in record["reached"].items():
             follow = code.followed(file, record["sources"][file])
