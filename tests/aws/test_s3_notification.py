@@ -64,6 +64,16 @@ def test_foreign_entries_stay(script, client, bucket) -> None:
     assert notifications(client, bucket) == before
 
 
+def test_an_overlap_with_a_topic_is_named(script, client, recorder, bucket) -> None:
+    topic = client("sns").create_topic(Name="theirs")["TopicArn"]
+    entry = {"Id": "theirs", "TopicArn": topic, "Events": ["s3:ObjectCreated:*"]}
+    configuration = {"TopicConfigurations": [entry]}
+    client("s3").put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=configuration)
+    with pytest.raises(TriggerError, match=topic):
+        script(s3_trigger=S3Trigger(bucket, prefix="in/")).deploy()
+    assert "PutBucketNotificationConfiguration" not in recorder.writes
+
+
 def test_an_overlap_with_a_foreign_entry_is_named(script, client, recorder, bucket) -> None:
     foreign(client, bucket, "in/theirs/")
     with pytest.raises(TriggerError) as refused:

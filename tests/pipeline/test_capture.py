@@ -249,6 +249,9 @@ def test_type_change_can_be_accepted_longer_varchar_needs_none(pipeline):
     assert pipeline.extract(accept_types=frozenset({"sales_order.units_sold"})).batch == 2
     assert manifest(pipeline.ingestion, 2).tables["sales_order"].columns["units_sold"] == "bigint"
     assert pipeline.extract().batch is None
+    for of_currency in ("text", "varchar(12)"):
+        pipeline.admin.run(f"ALTER TABLE currency ALTER COLUMN currency_code TYPE {of_currency}")
+        pipeline.extract()
 
 
 def test_a_new_column_is_ingested_and_otherwise_left_alone(pipeline):
