@@ -46,6 +46,12 @@ def test_a_version_that_has_all_it_needs_passes(handler) -> None:
     assert handler(CHECK, None) == {"checked": True}
 
 
+@pytest.mark.parametrize("handler", [extract, transform, load])
+def test_a_check_with_more_in_it_is_refused(handler) -> None:
+    with pytest.raises(PipelineError, match="ful"):
+        handler({**CHECK, "ful": True}, None)
+
+
 @pytest.mark.parametrize(
     ("handler", "variable"),
     [
