@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from lambda_toolkit.pipeline.config.model import FunctionDeclaration, Pipeline
 from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import MANIFESTS, REVISIONS
 
-_PARTITIONS = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}  # by how regions begin; all others are in `aws`
+_COMMERCIAL = re.compile(r"[a-z]{2}-[a-z]+-\d+")  # eu-west-2: a region of `aws`, or of China
+_CHINA = "cn-"
 
 
 def bucket_of(location: str) -> str:
@@ -57,8 +59,19 @@ def _list(bucket: str, location: str) -> dict[str, Any]:
 
 
 def partition(region: str) -> str:
-    """The partition of ``region``, as in ARNs: ``aws``, ``aws-cn`` or ``aws-us-gov``."""
-    return next((name for start, name in _PARTITIONS.items() if region.startswith(start)), "aws")
+    """The partition of ``region``, as in ARNs: ``aws``, ``aws-us-gov``, ``aws-eusc``, ``aws-iso``, ...
+
+    botocore is imported only for regions that are not named like the commercial ones. ``aws`` where it knows none.
+    """
+    if _COMMERCIAL.fullmatch(region) and not region.startswith(_CHINA):
+        return "aws"
+    from botocore.exceptions import BotoCoreError
+    from botocore.session import Session
+
+    try:
+        return str(Session().get_partition_for_region(region))
+    except BotoCoreError:
+        return "aws"
 
 
 def _allow(resource: str, *actions: str) -> dict[str, Any]:

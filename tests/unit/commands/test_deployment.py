@@ -123,7 +123,14 @@ def test_a_place_may_be_a_prefix_of_a_bucket(pipeline):
 
 @pytest.mark.parametrize(
     ("region", "partition"),
-    [("eu-west-2", "aws"), ("us-east-1", "aws"), ("cn-north-1", "aws-cn"), ("us-gov-west-1", "aws-us-gov")],
+    [
+        ("eu-west-2", "aws"),
+        ("us-east-1", "aws"),
+        ("cn-north-1", "aws-cn"),
+        ("us-gov-west-1", "aws-us-gov"),
+        ("eusc-de-east-1", "aws-eusc"),
+        ("us-iso-east-1", "aws-iso"),
+    ],
 )
 def test_permissions_are_for_the_partition_of_the_region(region, partition):
     pipeline = load(DEFAULT_PATH, environ={"AWS_REGION": region})
