@@ -182,7 +182,8 @@ def _creation(context: Context) -> Change:
         )
         _put_policy(executor_aws, name, policy)
 
-    details: tuple[str, ...] = (f"{len(policy['Statement'])} statements",)
+    statements = len(policy["Statement"])
+    details: tuple[str, ...] = (f"{statements} statement{'s' * (statements != 1)}",)
     if spec.environment and context.function_is_ours():
         details += (_RECREATED.format(function=spec.name),)
     return Change(KIND, name, "create", details, apply=create)

@@ -20,6 +20,7 @@ for each in range(2):
         time.sleep(0.15)
         screen.progress(f"progress {each}")
         with screen.waiting("Waiting inside"):
+            time.sleep(0.25)
             screen.say(f"result {each}")
         time.sleep(0.15)
     screen.say(f"after {each}")
