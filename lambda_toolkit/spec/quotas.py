@@ -32,6 +32,7 @@ _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _ARCHITECTURES = ("x86_64", "arm64")
 _RETENTIONS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
 _LONGEST_CANARY = 60  # minutes: the deploy runs that long; not a quota of AWS
+_ALARM_NAME, _ALARM_DESCRIPTION, _DIMENSIONS = 255, 1024, 30  # characters; a number
 _ALARM_PERIODS = (10, 20, 30)  # seconds; otherwise a multiple of 60
 _ALARM_HOUR, _ALARM_DAY, _ALARM_WEEK = 3600, 86_400, 604_800  # seconds
 _STATISTICS = ("Average", "Maximum", "Minimum", "SampleCount", "Sum")
@@ -186,10 +187,21 @@ def _attachment_problems(spec: FunctionSpec) -> Iterable[str]:
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield f"two alarms are called `{name}`."
     for alarm in spec.alarms or ():
+        if len(f"{spec.name}-{alarm.name}") > _ALARM_NAME:
+            yield f"alarm `{alarm.name}`: with the function's name it has more than {_ALARM_NAME} characters."
         yield from _alarm_problems(alarm)
 
 
 def _alarm_problems(alarm: Alarm) -> Iterable[str]:
+    for what, size, most in (
+        ("its description", len(alarm.description), _ALARM_DESCRIPTION),
+        ("its metric's name", len(alarm.metric), _ALARM_NAME),
+        ("its namespace", len(alarm.namespace), _ALARM_NAME),
+    ):
+        if size > most:
+            yield f"alarm `{alarm.name}`: {what} has {size} characters; the limit is {most}."
+    if len(alarm.dimensions or ()) > _DIMENSIONS:
+        yield f"alarm `{alarm.name}`: {len(alarm.dimensions or ())} dimensions; the limit is {_DIMENSIONS}."
     for what, value, known in (
         ("statistic", alarm.statistic, _STATISTICS),
         ("comparison", alarm.comparison, _COMPARISONS),

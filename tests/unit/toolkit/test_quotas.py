@@ -100,6 +100,12 @@ SILENT = Alarm("s", "Invocations", period=900, missing_data="missing", notify_on
         ({"canary": Canary(0.01, 60), "alarms": ERRORS}, {"canary": Canary(0.0, 60), "alarms": ERRORS}),
         ({"canary": Canary(0.99, 1), "alarms": ERRORS}, {"canary": Canary(1.0, 1), "alarms": ERRORS}),
         ({"canary": Canary(0.5, 0.5), "alarms": SHORT}, {"canary": Canary(0.5, 0), "alarms": SHORT}),
+        ({"alarms": (Alarm("a" * 253, "E"),)}, {"alarms": (Alarm("a" * 254, "E"),)}),
+        ({"alarms": (Alarm("a", "E" * 255),)}, {"alarms": (Alarm("a", "E" * 256),)}),
+        (
+            {"alarms": (Alarm("a", "E", description="d" * 1024),)},
+            {"alarms": (Alarm("a", "E", description="d" * 1025),)},
+        ),
         ({"canary": Canary(0.5, 1), "alarms": ERRORS}, {"canary": Canary(0.5, 0.9), "alarms": ERRORS}),
         ({"canary": Canary(0.5, 1), "alarms": (*ERRORS, SILENT)}, {"canary": Canary(0.5, 60), "alarms": (SILENT,)}),
         ({"health_event": {"a": 1}}, {"health_event": {"a": float("nan")}}),
