@@ -25,7 +25,8 @@ PAGE = ROOT / "docs" / "mutants.md"
 BEGIN, END = "<!-- score: begin -->", "<!-- score: end -->"
 CAUGHT = ("caught", "endless")
 EQUIVALENT = "equivalent"
-VERDICTS = (EQUIVALENT, "not tested")
+NOT_TESTED = "not tested"
+VERDICTS = (EQUIVALENT, NOT_TESTED, "tested since")
 _Z = 1.96  # 95 % of a normal distribution are within so many standard deviations
 
 
@@ -47,7 +48,11 @@ class Line:
 
 @dataclass(frozen=True)
 class Survivor:
-    """Why a mutant survived. ``verdict``: "equivalent" (it does the same as the code in every case) or "not tested"."""
+    """Why a mutant survived.
+
+    ``verdict``: "equivalent" (it does the same as the code in every case), "not tested", or "tested since", which
+    counts as a survivor until the next sample: a test that was written for this mutant says nothing about the others.
+    """
 
     id: str
     change: str
@@ -111,8 +116,8 @@ def table(samples: Mapping[str, Sample], lines: Iterable[Line], survivors: Mappi
     """The score by group and by part of the code, in Markdown."""
     parts: dict[str, dict[str, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
     for line in lines:
-        verdict = survivors[line.id].verdict if line.id in survivors else "not tested"
-        kind = "caught" if line.outcome in CAUGHT else verdict
+        is_equivalent = line.id in survivors and survivors[line.id].verdict == EQUIVALENT
+        kind = "caught" if line.outcome in CAUGHT else EQUIVALENT if is_equivalent else NOT_TESTED
         parts[group_of(line.id)][line.part][kind] += 1
     rows = ["| code | mutants | caught | equivalent | survived | score |", "|---|---|---|---|---|---|"]
     sentences, weighted, raw_weighted, all_mutants, variance = [], 0.0, 0.0, 0, 0.0
@@ -120,7 +125,7 @@ def table(samples: Mapping[str, Sample], lines: Iterable[Line], survivors: Mappi
         total: Counter[str] = sum(parts[group].values(), Counter())
         rows.append(_row(f"**{group}**", total))
         rows += [_row(f"`{name}`", counts) for name, counts in sorted(parts[group].items())]
-        tested, raw = total["caught"] + total["not tested"], total["caught"] / max(1, total.total())
+        tested, raw = total["caught"] + total[NOT_TESTED], total["caught"] / max(1, total.total())
         share = total["caught"] / max(1, tested)
         low, high = interval(total["caught"], tested)
         sentences.append(
@@ -141,7 +146,7 @@ def table(samples: Mapping[str, Sample], lines: Iterable[Line], survivors: Mappi
 
 
 def _row(name: str, counts: Counter[str]) -> str:
-    tested = counts["caught"] + counts["not tested"]
+    tested = counts["caught"] + counts[NOT_TESTED]
     share = f"{100 * counts['caught'] / tested:.1f} %" if tested else ""
     return (
         f"| {name} | {counts.total()} | {counts['caught']} | {counts[EQUIVALENT]} | {counts['not tested']} | {share} |"

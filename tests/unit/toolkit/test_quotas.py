@@ -43,6 +43,7 @@ def spec(**different: object) -> FunctionSpec:
         ({"log_retention_days": 31}, "log_retention_days 31"),
         ({"environment": {"A": "x", "BIG": "x" * 4096}}, "the limit is 4096"),
         ({"environment": {"1A": ""}}, "`1A` cannot be the name"),
+        ({"environment": {"AB-C": ""}}, "`AB-C` cannot be the name"),
         ({"environment": {"AWS_REGION": "x"}}, "reserved by Lambda"),
         ({"environment": {"AWS_ACCESS_KEY_ID": "x"}}, "reserved by Lambda"),
         ({"tags": {"owner": "a, b"}}, "tag `owner`: AWS accepts"),
