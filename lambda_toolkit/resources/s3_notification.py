@@ -212,7 +212,8 @@ def _merge(aws: Aws, bucket: str, function: str, desired: list[Configuration], s
 
         def is_visible() -> bool | None:
             live = _read(aws, bucket)
-            return live is None or {str(entry["Id"]) for entry in live.get(_LAMBDA, ())} == {*wanted} or None
+            ids = {str(entry["Id"]) for entry in (live or {}).get(_LAMBDA, ())}  # and what others add meanwhile
+            return live is None or (ids >= {*wanted} and not ids & (before - {*wanted})) or None
 
         aws.wait_until(is_visible, f"The notifications of {bucket} show {function}")
 
