@@ -40,7 +40,7 @@ def undeleted(session):
 
 
 def begin(pipeline, number):
-    return PostgresWarehouse(pipeline.warehouse).begin(number, 3, pipeline.processed)
+    return PostgresWarehouse(pipeline.warehouse).begin(number, 0, pipeline.processed)
 
 
 def events(session, batch):

@@ -31,7 +31,7 @@ def corrected(pipeline, monkeypatch):
     pipeline.extract()
     first = pipeline.transform(1)
     assert first.manifest.rejected["dim_currency"].rows == 1
-    monkeypatch.setitem(_FUNCTIONS, "currency_name", lambda column, _: column)
+    monkeypatch.setitem(_FUNCTIONS, "currency_name", lambda column, *_: column)
     return pipeline
 
 
