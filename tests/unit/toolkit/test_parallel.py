@@ -6,6 +6,7 @@ import threading
 import time
 from typing import Any
 
+from lambda_toolkit.aws.botocore_clients import Clients
 from lambda_toolkit.aws.client import READERS, WRITERS, Aws
 from lambda_toolkit.aws.parallel import Locks, run_parallel, task
 
@@ -29,7 +30,7 @@ class Busy:
 
 def test_reads_that_gather_reads(monkeypatch) -> None:
     aws, busy = Aws("eu-west-2"), Busy()
-    monkeypatch.setattr(Aws, "client", lambda self, service: busy)
+    monkeypatch.setattr(Clients, "get", lambda self, service, operation="": busy)
     part = [task(aws.call, "s3", "describe") for _ in range(5)]
     assert len(run_parallel([task(run_parallel, part) for _ in range(READERS)])) == READERS
     assert 1 < busy.most <= READERS + WRITERS
