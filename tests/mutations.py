@@ -439,9 +439,9 @@ MUTATIONS = (
     ),
     Mutation(
         "batches are taken newest first",
-        "lambdas/shared/lake/store.py",
-        "        while page := self._page(batch, _PAGE):\n            yield from page\n",
-        "        while page := self._page(batch, _PAGE):\n            yield from reversed(page)\n",
+        "lambdas/shared/lake/listing.py",
+        '            for entry in found:\n                self._check_order(after, entry["Key"])\n',
+        "            for entry in reversed(found):\n",
         f"{LOADING} -k order",
     ),
     Mutation(
@@ -454,7 +454,7 @@ MUTATIONS = (
     Mutation(
         "every reported row is a version",
         "lambdas/load/warehouse/facts.py",
-        "       OR ROW($staged) IS DISTINCT FROM ROW($latest)\n",
+        "       OR ROW($new) IS DISTINCT FROM ROW($latest)\n",
         "       OR TRUE\n",
         f"{LOADING} -k 'a_b_a or differs'",
     ),
@@ -512,7 +512,7 @@ MUTATIONS = (
         "lambdas/transform/columns/convert.py",
         "(name in referring and",
         "(False and",
-        "tests/unit/lambdas/test_table.py",
+        "tests/unit/lambdas/test_convert.py",
     ),
     Mutation(
         "comments of a schema are not nested",
@@ -544,7 +544,7 @@ MUTATIONS = (
     ),
     Mutation(
         "pending rows are discarded",
-        "lambdas/load/warehouse/postgres.py",
+        "lambdas/load/warehouse/facts.py",
         "    return 0 if first is None else rebuild_history(",
         "    return 0 if True else rebuild_history(",
         f"{LOADING} -k 'wait or pending'",
@@ -573,7 +573,7 @@ MUTATIONS = (
     Mutation(
         "touched rows of dimensions are written again",
         "lambdas/load/warehouse/dimensions.py",
-        "    WHERE ROW($of_table) IS DISTINCT FROM ROW($excluded)\n",
+        "    WHERE ROW($present) IS DISTINCT FROM ROW($new)\n",
         "",
         f"{LOADING} -k 'full_compare or idle_run or same_batch'",
     ),
