@@ -46,7 +46,7 @@ def test_wrong_password_is_reported_and_mailed_and_loses_nothing(filled, aws, sq
         assert "python deploy.py logs extract --stage local" in email.body, "it says what to do"
     finally:
         assert filled("deploy").exit_code == 0, "deploying puts the right one back, from the environment"
-    assert filled.document("run")["rows"] == {"sales_order": 1}
+    assert filled.document("run")["rows"] in ({"sales_order": 1}, {}), "or the schedule's run came first"
     assert check(stack.source, stack.warehouse).agrees
 
 
