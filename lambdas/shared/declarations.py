@@ -42,12 +42,17 @@ class SourceTable:
     """A table of the source that extract ingests."""
 
     name: str
-    key: str
-    """The column that is its primary key."""
+    keys: tuple[str, ...]
+    """The columns that together are its key, in the order declared: rows are read and compared in that order."""
     deletes: timedelta | None = None
     """How often keys are compared to find deleted rows: EVERY_RUN, NEVER, an interval, or None: as its size allows."""
     by_content: bool = False
     """Whether changed rows are found by a hash of their values instead of by xmin, which a view does not have."""
+
+    @property
+    def key(self) -> str:
+        """The only column of the key. Raises DeclarationError for a composite key."""
+        return _only(self.name, self.keys)
 
 
 @dataclass(frozen=True)
@@ -79,8 +84,8 @@ class WarehouseTable:
     name: str
     kind: str
     """CALENDAR (a date dimension), DIMENSION or FACT."""
-    key: str
-    """The column that identifies the row of ``source``."""
+    keys: tuple[str, ...]
+    """The columns that identify the row of ``source``, in the order of its ``keys``."""
     source: str | None
     """The source table that the rows are made of; None for a date dimension."""
     record: str | None
@@ -93,6 +98,11 @@ class WarehouseTable:
     """The columns as the warehouse's schema declares them. A column that is not in here is not checked before load."""
     references: tuple[Reference, ...] = ()
     """The foreign keys among the columns that transform fills: rows wait until the rows they refer to exist."""
+
+    @property
+    def key(self) -> str:
+        """The only column of the key. Raises DeclarationError for a composite key."""
+        return _only(self.name, self.keys)
 
     @property
     def column_names(self) -> tuple[str, ...]:
@@ -115,7 +125,7 @@ class Declarations:
     def needed_columns(self) -> Mapping[str, Mapping[str, tuple[Expression, ...]]]:
         """Source table -> column -> the expressions that read it (none for a key or a join's column)."""
         needed: dict[str, dict[str, tuple[Expression, ...]]] = {
-            table.name: {table.key: ()} for table in self.source.values()
+            table.name: dict.fromkeys(table.keys, ()) for table in self.source.values()
         }
         for table in self.warehouse.values():
             if table.source is None:
@@ -130,12 +140,12 @@ class Declarations:
     def fingerprint(self, source: str) -> str:
         """A hash of all that is made of the source table: it changes when a declaration that reads it does."""
         made = [
-            [table.name, table.kind, table.key, table.source, sorted(table.joins.items())]
+            [table.name, table.kind, _stored(table.keys), table.source, sorted(table.joins.items())]
             + [[column, str(expression)] for column, expression in sorted(table.columns.items())]
             for table in sorted(self.warehouse.values(), key=lambda table: table.name)
             if table.source == source or source in table.joins
         ]
-        key, by_content = self.source[source].key, self.source[source].by_content
+        key, by_content = _stored(self.source[source].keys), self.source[source].by_content
         document = [key, made, "content"] if by_content else [key, made]
         return hashlib.sha256(json.dumps(document).encode()).hexdigest()[:16]
 
@@ -234,7 +244,7 @@ def _source_table(name: str, entry: Mapping[str, Any]) -> SourceTable:
     if by_content not in ("transactions", "content"):
         raise DeclarationError(f'{where} `compare` must be "transactions" or "content", not {by_content!r}.')
     deletes = _interval(where, _text(where, entry, "deletes")) if "deletes" in entry else None
-    return SourceTable(name, _text(where, entry, "key"), deletes, by_content == "content")
+    return SourceTable(name, _key_columns(where, entry), deletes, by_content == "content")
 
 
 def _interval(where: str, text: str) -> timedelta:
@@ -256,12 +266,14 @@ def _warehouse_table(name: str, entry: Mapping[str, Any], source: Mapping[str, S
     if kind not in _KEYS:
         raise DeclarationError(f"{where} `kind` must be one of {', '.join(_KEYS)}, not {kind!r}.")
     _check_keys(where, entry, *_KEYS[kind])
-    key, types, references = _text(where, entry, "key"), _types(where, entry), _references(where, entry)
+    keys, types, references = _key_columns(where, entry), _types(where, entry), _references(where, entry)
     if kind == CALENDAR:
-        if key != CALENDAR_COLUMNS[0]:
-            raise DeclarationError(f"{where} `key` of a calendar must be {CALENDAR_COLUMNS[0]!r}, not {key!r}.")
+        if keys != CALENDAR_COLUMNS[:1]:
+            raise DeclarationError(
+                f"{where} `key` of a calendar must be {CALENDAR_COLUMNS[0]!r}, not {', '.join(keys)!r}."
+            )
         return WarehouseTable(
-            name, kind, key, None, None, MappingProxyType({}), MappingProxyType({}), types, references
+            name, kind, keys, None, None, MappingProxyType({}), MappingProxyType({}), types, references
         )
     base = _text(where, entry, "from")
     joins = _texts(where, entry, "join")
@@ -281,15 +293,36 @@ def _warehouse_table(name: str, entry: Mapping[str, Any], source: Mapping[str, S
             errors.append(f"{where} column `{column}` has a name that load uses itself: give it another.")
     if errors:
         raise DeclarationError("\n".join(errors))
-    if columns.get(key) != Expression(source[base].key):
-        raise DeclarationError(
-            f"{where} `key` must be the column that holds {base}.{source[base].key} as it is; `{key}` is "
-            f"{columns.get(key, 'not among its columns')}."
-        )
+    _check_key(where, keys, columns, source[base])
     record = _text(where, entry, "record") if kind == FACT else None
     return WarehouseTable(
-        name, kind, key, base, record, MappingProxyType(joins), MappingProxyType(columns), types, references
+        name, kind, keys, base, record, MappingProxyType(joins), MappingProxyType(columns), types, references
     )
+
+
+def _check_key(where: str, keys: tuple[str, ...], columns: Mapping[str, Expression], source: SourceTable) -> None:
+    if len(keys) != len(source.keys):
+        raise DeclarationError(
+            f"{where} `key` must name a column for each of the key of [source.{source.name}], in its order "
+            f"({', '.join(source.keys)}), not {', '.join(keys)}."
+        )
+    for key, column in zip(keys, source.keys, strict=True):
+        if columns.get(key) != Expression(column):
+            raise DeclarationError(
+                f"{where} `key` must be the column that holds {source.name}.{column} as it is; `{key}` is "
+                f"{columns.get(key, 'not among its columns')}."
+            )
+
+
+def _only(table: str, keys: tuple[str, ...]) -> str:
+    if len(keys) != 1:
+        raise DeclarationError(f"The key of {table} has several columns ({', '.join(keys)}): one is needed here.")
+    return keys[0]
+
+
+def _stored(keys: tuple[str, ...]) -> str | list[str]:
+    """A key as a declaration has it: a text, or a list of several."""
+    return keys[0] if len(keys) == 1 else list(keys)
 
 
 def _types(where: str, entry: Mapping[str, Any]) -> Mapping[str, ColumnType]:
@@ -327,6 +360,18 @@ def _check_keys(where: str, entry: Mapping[str, Any], needed: frozenset[str], al
         raise DeclarationError(
             f"{where} holds the unknown key `{key}`. Known here: {', '.join(sorted(needed | allowed))}."
         )
+
+
+def _key_columns(where: str, entry: Mapping[str, Any]) -> tuple[str, ...]:
+    """The columns of the key: a text, or a list of different ones."""
+    value = entry.get("key")
+    if not isinstance(value, list | tuple):
+        return (_text(where, entry, "key"),)
+    if not value or not all(isinstance(column, str) and column for column in value):
+        raise DeclarationError(f"{where} `key` must be a text or a list of texts, not {value!r}.")
+    if len(set(value)) != len(value):
+        raise DeclarationError(f"{where} `key` names a column twice: {', '.join(value)}.")
+    return tuple(value)
 
 
 def _text(where: str, entry: Mapping[str, Any], key: str) -> str:

@@ -20,7 +20,7 @@ from tests.support.lake_contents import objects
 from tests.support.pipeline import READER_PASSWORD
 from tests.support.repository import CONFIG
 
-LINE = SourceTable("line", "k")
+LINE = SourceTable("line", ("k",))
 ACCEPTED = {
     "primary key": "CREATE TABLE line (k int PRIMARY KEY, n int)",
     "unique constraint": "CREATE TABLE line (k int NOT NULL UNIQUE, n int)",
@@ -80,7 +80,7 @@ def test_index_that_failed_to_be_built_proves_no_key(pipeline):
     (problem,) = key_problems(pipeline.admin, [LINE])
     assert "failed is not valid" in problem
     assert 'compare = "content" in [source.line]' in problem
-    assert key_problems(pipeline.admin, [SourceTable("line", "k", by_content=True)]) == ()
+    assert key_problems(pipeline.admin, [SourceTable("line", ("k",), by_content=True)]) == ()
 
 
 def test_extract_refuses_a_key_that_is_not_unique_any_more(pipeline):

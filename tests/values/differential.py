@@ -244,7 +244,7 @@ class Differential:
         table = WarehouseTable(
             name="stored",
             kind=DIMENSION,
-            key="id",
+            keys=("id",),
             source="given",
             record=None,
             joins=MappingProxyType({}),

@@ -15,6 +15,7 @@ class Type(Enum):
     NUMBER = "a number"
     BOOLEAN = "true or false"
     STRINGS = "a list of strings"
+    STRING_OR_STRINGS = "a string, or a list of strings"
     STRING_TABLE = "a table of strings"
     OBJECT = "a table with any keys"
     TABLE = "a table"

@@ -216,7 +216,13 @@ SOURCE = Table(
     "source.<table>",
     "A table of the source database. All its columns are ingested.",
     (
-        Key("key", Type.STRING, "The column that is its primary key.", '"customer_id"', required=True),
+        Key(
+            "key",
+            Type.STRING_OR_STRINGS,
+            "The column that is its key, or a list of the columns that together are.",
+            '["order_id", "line_no"]',
+            required=True,
+        ),
         Key(
             "deletes",
             Type.STRING,
@@ -248,7 +254,13 @@ WAREHOUSE = Table(
             required=True,
             choices=("calendar", "dimension", "fact"),
         ),
-        Key("key", Type.STRING, "The column that identifies a row of the source.", '"sales_order_id"', required=True),
+        Key(
+            "key",
+            Type.STRING_OR_STRINGS,
+            "The column that identifies a row of the source, or a list of them in the order of the source's `key`.",
+            '"sales_order_id"',
+            required=True,
+        ),
         Key("from", Type.STRING, "The source table. Required, except of a calendar.", '"sales_order"'),
         Key("record", Type.STRING, "The column that numbers the versions of a fact, which requires it.", '"record_id"'),
         Key(

@@ -22,6 +22,12 @@ _JSON: Mapping[Type, Mapping[str, Any]] = {
     Type.NUMBER: {"type": "number"},
     Type.BOOLEAN: {"type": "boolean"},
     Type.STRINGS: {"type": "array", "items": {"type": "string"}},
+    Type.STRING_OR_STRINGS: {
+        "oneOf": [
+            {"type": "string"},
+            {"type": "array", "items": {"type": "string"}, "minItems": 1, "uniqueItems": True},
+        ]
+    },
     Type.STRING_TABLE: {"type": "object", "additionalProperties": {"type": "string"}},
     Type.OBJECT: {"type": "object"},
 }

@@ -94,7 +94,7 @@ def _read_key(problems: Problems, path: str, place: str, key: Key, values: Mappi
 def _type_error(key: Key, value: Any) -> str:
     """The type that ``value`` should have, in words; empty where it has it."""
     right = isinstance(value, _PYTHON[key.type]) and (key.type is Type.BOOLEAN or not isinstance(value, bool))
-    if key.type is Type.STRINGS:
+    if key.type in (Type.STRINGS, Type.STRING_OR_STRINGS):
         right = right and all(isinstance(item, str) for item in value)
     if key.type is Type.STRING_TABLE:
         right = right and all(isinstance(item, str) for item in value.values())
@@ -138,6 +138,7 @@ _PYTHON: Mapping[Type, Any] = {
     Type.NUMBER: (int, float),
     Type.BOOLEAN: bool,
     Type.STRINGS: (list, tuple),
+    Type.STRING_OR_STRINGS: (str, list, tuple),
     Type.STRING_TABLE: Mapping,
     Type.OBJECT: Mapping,
     Type.TABLE: Mapping,
@@ -150,6 +151,7 @@ _EMPTY: Mapping[Type, Any] = {
     Type.NUMBER: 0.0,
     Type.BOOLEAN: False,
     Type.STRINGS: (),
+    Type.STRING_OR_STRINGS: "",
     Type.TABLES: [],
     **{type_: {} for type_ in (Type.STRING_TABLE, Type.OBJECT, Type.TABLE, Type.NAMED_TABLES)},
 }

@@ -23,7 +23,7 @@ KEYS = {"sale": "sale_id", "shop": "shop_id"}
 TABLE = WarehouseTable(
     name="fact_sale",
     kind=FACT,
-    key="sale_id",
+    keys=("sale_id",),
     source="sale",
     record="record_id",
     joins={"shop": "shop_id"},
@@ -63,7 +63,7 @@ def test_dates_of_columns_that_refer_to_the_calendar_are_named() -> None:
         Reference(("audited",), "dim_date", ("date_id",)),
         Reference(("town",), "dim_town", ("town_id",)),
     )
-    shop = WarehouseTable("dim_shop", DIMENSION, "shop_id", "shop", None, {}, columns, references=references)
+    shop = WarehouseTable("dim_shop", DIMENSION, ("shop_id",), "shop", None, {}, columns, references=references)
     days = [datetime.date(2024, 2, day) for day in (28, 29)]
     types = {"shop_id": "integer", "opened": "date", "audited": "timestamp without time zone", "closed": "date"}
     rows = pa.table(

@@ -33,7 +33,7 @@ KEYS = (KeyFile("k", 5, "9"),)
 
 def plan(full: bool = False, backfill: BackfillCursor | None = None, in_flight: int = 0, **files) -> TablePlan:
     previous = TableFiles({}, backfill=backfill, in_flight=DataFile("f", in_flight), keys=KEYS, **files)
-    return TablePlan(SourceTable("t", "id", HOUR), TableInfo("t", "id", bytes=100), previous, full, SINCE)
+    return TablePlan(SourceTable("t", ("id",), HOUR), TableInfo("t", "id", bytes=100), previous, full, SINCE)
 
 
 @pytest.mark.parametrize(
@@ -90,5 +90,5 @@ def test_delete_detection_gives_its_reason(compared, mode, captured, total, acti
 
 def test_delete_detection_is_disabled_by_the_declaration():
     table = plan(compared_at=NOW.isoformat())
-    never = TablePlan(SourceTable("t", "id", NEVER), table.info, table.previous, False, SINCE)
+    never = TablePlan(SourceTable("t", ("id",), NEVER), table.info, table.previous, False, SINCE)
     assert delete_detection(never, FullRead(), Captured(keys=KEYS), 5, NOW).action is Action.DISABLE
