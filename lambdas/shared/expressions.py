@@ -5,6 +5,9 @@ table.column            of the joined row
 date(c), time(c)        of a timestamp; date also of a string with an ISO 8601 date
 decimal(c, p, s)        a numeric that must fit numeric(p, s)
 currency_name(c)        the ISO 4217 name of a code
+
+A name with other characters than letters, digits and _ is in double quotes, as in SQL: "Order Details"."Unit Price".
+Without quotes too, capitals are capitals.
 """
 
 from __future__ import annotations
@@ -39,8 +42,12 @@ EXPRESSIONS: Mapping[str, Function] = {  # name -> function; transform.columns.c
     "currency_name": Function(_STRINGS, "not a currency code of ISO 4217"),
 }
 
-_COLUMN = re.compile(r"(?:(?P<table>\w+)\.)?(?P<column>\w+)")
-_CALL = re.compile(r"(?P<function>\w+)\(\s*(?P<arguments>[^()]*?)\s*\)")
+_NAME = r'\w+|"(?:[^"]|"")+"'
+_PLAIN_NAME = re.compile(r"\w+")
+_COLUMN = re.compile(rf"(?:(?P<table>{_NAME})\s*\.\s*)?(?P<column>{_NAME})")
+_CALL = re.compile(
+    rf"(?P<function>\w+)\(\s*(?P<column>(?:(?:{_NAME})\s*\.\s*)?(?:{_NAME}))?\s*(?P<rest>(?:,[^(),]*)*)\)"
+)
 
 
 @dataclass(frozen=True)
@@ -54,10 +61,15 @@ class Expression:
 
     def __str__(self) -> str:
         """The expression as a declaration writes it."""
-        column = f"{self.table}.{self.column}" if self.table else self.column
+        column = f"{written(self.table)}.{written(self.column)}" if self.table else written(self.column)
         if self.function is None:
             return column
         return f"{self.function}({', '.join((column, *map(str, self.arguments)))})"
+
+
+def written(name: str) -> str:
+    """The name of a table or column as an expression writes it: in double quotes where that is necessary."""
+    return name if _PLAIN_NAME.fullmatch(name) else '"' + name.replace('"', '""') + '"'
 
 
 def parse_expression(text: str) -> Expression:
@@ -68,15 +80,15 @@ def parse_expression(text: str) -> Expression:
     function = call["function"]
     if function not in EXPRESSIONS:
         raise ValueError(f"there is no function `{function}`; known: {', '.join(EXPRESSIONS)}")
-    first, *rest = (part.strip() for part in call["arguments"].split(","))
+    rest = [part.strip() for part in call["rest"].split(",")[1:]]
     integers = EXPRESSIONS[function].integers
-    if len(rest) != len(integers) or not all(part.isdecimal() for part in rest):
+    if call["column"] is None or len(rest) != len(integers) or not all(part.isdecimal() for part in rest):
         expected = " and ".join(("a column", *(f"the integer {name}" for name in integers)))
         raise ValueError(f"`{function}` takes {expected}")
     arguments = tuple(int(part) for part in rest)
     if function == "decimal" and not (1 <= arguments[0] <= MAX_PRECISION and arguments[1] <= arguments[0]):
         raise ValueError(f"decimal's precision is 1 to {MAX_PRECISION}, and its scale no more than that")
-    column = _column(first)
+    column = _column(call["column"])
     return Expression(column.column, column.table, function, arguments)
 
 
@@ -84,4 +96,8 @@ def _column(text: str) -> Expression:
     match = _COLUMN.fullmatch(text)
     if match is None:
         raise ValueError(f"`{text}` is neither a column, a table.column, nor a function of one")
-    return Expression(match["column"], match["table"])
+    return Expression(_name(match["column"]), _name(match["table"]) if match["table"] else None)
+
+
+def _name(text: str) -> str:
+    return text[1:-1].replace('""', '"') if text.startswith('"') else text

@@ -104,7 +104,7 @@ class Table:
         if self.kind in _WITHOUT_TRANSACTIONS:
             yield (
                 f"It is {_WITHOUT_TRANSACTIONS[self.kind]}: PostgreSQL does not show which of its rows changed. "
-                'Use the tables behind it; or declare its key and compare = "content", and every run reads all its rows.'
+                'Use the tables behind it; or declare its key and compare = "content": then every run reads all rows.'
             )
         if self.kind not in (TABLE, PARTITIONED):
             yield f"It is of the kind {self.kind!r}."

@@ -11,12 +11,14 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from urllib.parse import quote
 
 MANIFESTS = "manifests/"
 REVISIONS = "revisions/"
 DATA = "data/"
 DELETED = "deleted/"
 REJECTED = "rejected/"
+_UNSAFE = re.compile(r"[^\w .-]")  # in an object key: all but letters and digits of any alphabet, _, -, . and blank
 LAST_NUMBER = 10**12 - 1  # the highest number of a batch: twelve digits
 _MANIFEST = re.compile(r"manifests/batch-(\d{12})\.json")
 _REVISIONS_OF = re.compile(r"revisions/batch-(\d{12})-")
@@ -95,7 +97,17 @@ def batch_folder(table: str, batch: int, kind: str = DATA) -> str:
 
     In the ingestion bucket, where ``table`` is a source table, every file is DATA.
     """
-    return f"{kind}{table}/{batch_partition(batch)}/"
+    return f"{kind}{folder_name(table)}/{batch_partition(batch)}/"
+
+
+def folder_name(table: str) -> str:
+    """The folder of a table: its name, with what S3 or a file system could misread percent-encoded.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
+    """
+    if not table.strip("."):
+        return table.replace(".", "%2E")
+    return _UNSAFE.sub(lambda found: quote(found[0], safe=""), table)
 
 
 def batch_partition(batch: int) -> str:

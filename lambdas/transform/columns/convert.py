@@ -7,6 +7,7 @@ Every derived column has one value per source row, in the same order.
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
@@ -213,14 +214,14 @@ def _overflow_errors(expression: Expression, source_rows: pa.Table) -> tuple[Dat
     if UNREADABLE not in source_rows.column_names or source_rows[UNREADABLE].null_count == source_rows.num_rows:
         return ()
     texts = source_rows[UNREADABLE]
-    affected = pc.fill_null(pc.match_substring(texts, f'"{expression.column}":'), False)
+    affected = pc.fill_null(pc.match_substring(texts, f"{json.dumps(expression.column, ensure_ascii=False)}:"), False)
     return (
         DataError(
             affected,
             source_name(expression),
             texts,
             "the lake's type cannot represent this value",
-            value_in_overflow=True,
+            overflow=expression.column,
         ),
     )
 

@@ -28,8 +28,8 @@ class DataError:
     values: pa.ChunkedArray
     """The values of ``column``, one per row, in the same order."""
     reason: str
-    value_in_overflow: bool = False
-    """Whether ``values`` is the JSON of values that the lake's types cannot represent, by column."""
+    overflow: str | None = None
+    """The source column where ``values`` is the JSON of what the lake's types cannot represent, by column."""
 
 
 def error_mask(errors: Sequence[DataError]) -> pa.ChunkedArray | None:
@@ -67,10 +67,10 @@ def build_rejects(table: str, keys: pa.ChunkedArray, errors: Sequence[DataError]
 
 def _values(error: DataError) -> pa.ChunkedArray:
     values = error.values.filter(error.rows)
-    if not error.value_in_overflow:
+    if error.overflow is None:
         return postgres_text(values)
-    name = error.column.rpartition(".")[2]
-    return pa.chunked_array([pa.array([json.loads(text)[name] for text in values.to_pylist()], pa.string())])
+    found = [json.loads(text)[error.overflow] for text in values.to_pylist()]
+    return pa.chunked_array([pa.array(found, pa.string())])
 
 
 def _shortened(texts: pa.ChunkedArray) -> pa.ChunkedArray:

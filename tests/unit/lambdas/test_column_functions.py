@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 from decimal import Context, Decimal, InvalidOperation
 
 import pyarrow as pa
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lambda_toolkit.pipeline.lambdas.shared.expressions import EXPRESSIONS, parse_expression
+from lambda_toolkit.pipeline.lambdas.shared.expressions import EXPRESSIONS, Expression, parse_expression
 from lambda_toolkit.pipeline.lambdas.shared.lake.parquet import UNREADABLE, arrow_type
 from lambda_toolkit.pipeline.lambdas.transform.columns.convert import _FUNCTIONS, SourceRows, derive, lookup
 from lambda_toolkit.pipeline.lambdas.transform.columns.currencies import NAMES
@@ -177,6 +178,31 @@ def test_value_in_overflow_is_an_error_of_its_column():
     rejects = build_rejects("t", rows.rows["ab"], [error]).to_pylist()
     assert [(row["key"], row["column"], row["value"]) for row in rejects] == [("y", "a", "1e99")]
     assert not any(derive(parse_expression("ab"), rows, {}).errors[0].rows.to_pylist())
+
+
+def test_value_in_overflow_of_a_column_with_any_name():
+    """The name is JSON in the lake, and may have a dot."""
+    for name in ('Unit "Price"', "a.b", "größe\\1"):
+        columns = {name: pa.array([None], pa.int32()), UNREADABLE: [json.dumps({name: "1e99"}, ensure_ascii=False)]}
+        rows = SourceRows(pa.table(columns), {name: "integer"})
+        (error,) = derive(Expression(name), rows, {}).errors
+        assert build_rejects("t", pa.chunked_array([["k"]]), [error])["value"].to_pylist() == ["1e99"]
+
+
+IDENTIFIERS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=8)
+
+
+@given(IDENTIFIERS, st.none() | IDENTIFIERS, st.sampled_from((None, *EXPRESSIONS)))
+def test_an_expression_reads_back_whatever_the_names(column, table, function):
+    arguments = (10, 2) if function == "decimal" else ()
+    expression = Expression(column, table, function, arguments)
+    assert parse_expression(f" {expression} ") == expression
+
+
+@pytest.mark.parametrize("text", ['"a', 'a"b"', '""', 'date("a)', 'date("a" b)', "date()", "a b", "date(a, 1)", "a..b"])
+def test_text_that_is_no_expression_is_refused(text):
+    with pytest.raises(ValueError, match="neither a column|takes a column"):
+        parse_expression(text)
 
 
 @settings(max_examples=60, deadline=None)

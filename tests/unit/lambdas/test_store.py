@@ -24,10 +24,13 @@ from lambda_toolkit.pipeline.lambdas.shared.lake.manifest import (
     to_json,
 )
 from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import (
+    batch_folder,
     batch_of,
     manifest_key,
+    processed_file_of,
     revision_key,
     revision_of,
+    run_of,
     run_prefix,
 )
 from lambda_toolkit.pipeline.lambdas.shared.lake.parquet import ParquetPart
@@ -41,6 +44,16 @@ def test_manifest_keys_sort_by_number_and_read_back():
     assert batch_of(manifest_key(123)) == 123
     assert batch_of(run_prefix("staff", 1, "ab") + ".changes.parquet") is None
     assert manifest_key(99) < manifest_key(100)
+
+
+def test_every_name_of_a_table_is_one_folder():
+    names = ("staff", "Order Details", "größe", "a/b", "a%2Fb", "..", ".", "a\nb", "a'b", "a.b")
+    folders = [batch_folder(name, 1) for name in names]
+    assert folders[:3] == [f"data/{name}/batch=000000000001/" for name in names[:3]]
+    assert len(set(folders)) == len(names)
+    for name in names:
+        assert run_of(f"{run_prefix(name, 1, 'ab')}.changes.parquet") == (1, "ab"), name
+        assert processed_file_of(f"{batch_folder(name, 1)}01234567.parquet") == (1, batch_folder(name, 1)[:-19]), name
 
 
 def test_newest_revision_of_a_batch_is_found(lake):
