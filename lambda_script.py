@@ -119,6 +119,7 @@ _LAZY = {  # names from modules that take long to import; the rest needs no more
 _WORDING: Wording = {  # the remedies as arguments and calls of this module
     Hint.ADOPT: "To adopt it, deploy once with adopt=True.",
     Hint.DELETE_DATA: "To remove data too, pass delete_data=True.",
+    Hint.OVERWRITE_SECRET: "To write the declared value to {0}, deploy once with overwrite=True in its SecretSpec.",
     Hint.ROLLBACK_TO: 'To do it: rollback("{0}", to="{1}")',
 }
 

@@ -35,6 +35,7 @@ class Hint(Enum):
 
     ADOPT = "adopt"  # let the toolkit manage a resource that it did not create; no values
     DELETE_DATA = "delete_data"  # remove buckets, secrets and log groups too; no values
+    OVERWRITE_SECRET = "overwrite_secret"  # write a secret that was changed elsewhere; its name  # noqa: S105  # nosec B105
     ROLLBACK_TO = "rollback_to"  # make a version live again; the function's name and the version
 
 

@@ -70,9 +70,10 @@ def make_plan(
     artifacts = tuple(part.artifact for part in planned if part.artifact)
     notes = (*undeclared().notes, *dict.fromkeys(note for part in planned for note in part.notes))
     notes += deployment.notes
+    advice: tuple[Advice, ...] = (Advice(Hint.DELETE_DATA),) if undeclared().keeps_data else ()
     if only is None:
         notes += tuple(note for item in deployment.secrets for note in secret.notes(reads, item))
-    advice = (Advice(Hint.DELETE_DATA),) if undeclared().keeps_data else ()
+        advice += tuple(remedy for item in deployment.secrets for remedy in secret.advice(reads, item))
     return Plan(tuple({change.key: change for change in changes}.values()), notes, advice, artifacts)
 
 

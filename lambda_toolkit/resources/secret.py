@@ -1,7 +1,7 @@
 """Secrets Manager secrets. Values are compared and written here, and never shown.
 
-A value that is managed elsewhere is left alone: one that is rotated, that another service of AWS owns, or that was
-changed since a deploy wrote it. The ids of the versions that a deploy writes begin with the toolkit's name.
+A value that is managed elsewhere is left alone: one that is rotated, that another service of AWS owns, or whose current
+version no deploy wrote. The ids of the versions that a deploy writes begin with the toolkit's name.
 
 https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_DescribeSecret.html
 """
@@ -14,7 +14,7 @@ from typing import Any
 
 from lambda_toolkit.aws.client import Aws
 from lambda_toolkit.changes import Change, Difference, Key
-from lambda_toolkit.errors import MASK, ToolkitError
+from lambda_toolkit.errors import MASK, Advice, Hint, ToolkitError
 from lambda_toolkit.resources import tags
 from lambda_toolkit.resources.reads import Reads
 from lambda_toolkit.spec.model import Kind, SecretSpec
@@ -23,6 +23,7 @@ from lambda_toolkit.spec.ownership import as_list, as_mapping, desired_tags, is_
 KIND = Kind.SECRET
 _OURS = "lambda-script-"  # what the ids of our versions begin with
 _CURRENT = "AWSCURRENT"
+_CHANGED = "was changed since it was deployed"
 
 
 def plan(reads: Reads, spec: SecretSpec) -> list[Change]:
@@ -39,8 +40,9 @@ def plan(reads: Reads, spec: SecretSpec) -> list[Change]:
     tag_change = tags.compare(live_tags, spec.tags)
     is_deleted = bool(live.get("DeletedDate"))
     value = spec.value
-    is_written_here = value is not None and _manager(live) is None
-    value_differs = is_written_here and (is_deleted or _stored(aws, spec.name) != value)
+    is_written_here = value is not None and _manager(live, spec) is None
+    is_replaced = is_deleted or (spec.overwrite and _is_changed(live))  # written even where it is the same, to be ours
+    value_differs = is_written_here and (is_replaced or _stored(aws, spec.name) != value)
     found = (
         *([Difference("value", MASK, MASK, secret=True)] if value_differs else []),
         *tag_change.differences,
@@ -68,11 +70,19 @@ def plan(reads: Reads, spec: SecretSpec) -> list[Change]:
 def notes(reads: Reads, spec: SecretSpec) -> tuple[str, ...]:
     """What a plan says about the secret: that its declared value is not written, and why. Raises AwsError."""
     live = _described(reads, spec.name) if spec.value is not None else None
-    manager = _manager(live) if live else None
+    manager = _manager(live, spec) if live else None
     if manager is None:
         return ()
     source = f"the value of {spec.environment}" if spec.environment else "the declared value"
     return (f"secret {spec.name} {manager}: its value is left as it is, and {source} is not used",)
+
+
+def advice(reads: Reads, spec: SecretSpec) -> tuple[Advice, ...]:
+    """How to write the declared value all the same, where it may be. Raises AwsError."""
+    live = _described(reads, spec.name) if spec.value is not None else None
+    if live is None or _manager(live, spec) != _CHANGED:
+        return ()
+    return (Advice(Hint.OVERWRITE_SECRET, (spec.name,)),)
 
 
 def plan_removal(reads: Reads, spec: SecretSpec, after: frozenset[Key]) -> list[Change]:
@@ -132,15 +142,20 @@ def _new_version() -> str:
     return f"{_OURS}{uuid.uuid4().hex}"
 
 
-def _manager(live: Mapping[str, Any]) -> str | None:
+def _manager(live: Mapping[str, Any], spec: SecretSpec) -> str | None:
     """Who else manages the value of the secret, in words; ``None`` where deploys do."""
     if live.get("OwningService"):
         return f"is managed by {live['OwningService']}"
     if live.get("RotationEnabled"):
         return "is rotated"
+    is_being_adopted = not is_owned(as_mapping(live.get("Tags")))
+    return None if spec.overwrite or is_being_adopted or not _is_changed(live) else _CHANGED
+
+
+def _is_changed(live: Mapping[str, Any]) -> bool:
+    """Whether the secret has a current value that no deploy wrote.
+
+    The earlier versions do not tell: AWS lists those with a staging label only, which ours lose after two changes.
+    """
     staged = live.get("VersionIdsToStages") or {}
-    if any(name.startswith(_OURS) and _CURRENT in stages for name, stages in staged.items()):
-        return None
-    if live.get("LastRotatedDate") or any(name.startswith(_OURS) for name in staged):
-        return "was changed since it was deployed"
-    return None
+    return any(_CURRENT in stages and not version.startswith(_OURS) for version, stages in staged.items())

@@ -255,6 +255,8 @@ class SecretSpec:
     """The value to store. ``None``: the stored value stays."""
     environment: str = ""
     """The environment variable that the value comes from, for messages."""
+    overwrite: bool = False
+    """Write the value also where the stored one was changed since a deploy wrote it. Never where it is rotated."""
     tags: Mapping[str, str] = field(default_factory=dict)
     """A tag with an empty value is removed; undeclared tags stay."""
     adopt: bool = False

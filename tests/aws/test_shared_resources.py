@@ -129,23 +129,68 @@ def test_without_a_value_the_stored_one_stays_unread(aws, client, recorder) -> N
 @pytest.mark.parametrize(
     ("described", "reason"),
     [
-        ({}, "was changed since it was deployed"),
         ({"RotationEnabled": True}, "is rotated"),
         ({"OwningService": "rds"}, "is managed by rds"),
-        ({"LastRotatedDate": 1, "VersionIdsToStages": {"a": ["AWSCURRENT"]}}, "was changed since it was deployed"),
+        ({"VersionIdsToStages": {"a": ["AWSCURRENT"]}}, "was changed since it was deployed"),
+        ({"VersionIdsToStages": {"a": ["x", "AWSCURRENT"], "lambda-script-1": ["AWSPREVIOUS"]}}, "was changed since"),
     ],
 )
 def test_secret_that_others_manage_is_left_alone(aws, client, session, recorder, described, reason) -> None:
     session.events.register("after-call.secretsmanager.DescribeSecret", lambda parsed, **_: parsed.update(described))
     deploy(aws, secret("one"))
-    client("secretsmanager").put_secret_value(SecretId="shop/dev/source", SecretString="rotated")
     recorder.clear()
     plan = make_plan(aws, secret("two"))
     assert not plan
     [note] = plan.notes
-    assert note.startswith(f"secret shop/dev/source {reason}: its value is left as it is, and ")
+    assert note.startswith(f"secret shop/dev/source {reason}")
+    assert note.endswith(": its value is left as it is, and the value of SOURCE_DATABASE_URL is not used")
+    assert [advice.values for advice in plan.advice] == ([("shop/dev/source",)] if "changed" in reason else [])
     assert "GetSecretValue" not in recorder.calls
     assert make_plan(aws, secret(None)).notes == ()
+    if "changed" not in reason:
+        assert not make_plan(aws, secret("two", overwrite=True)), "whoever rotates it would overwrite it again"
+
+
+@pytest.mark.parametrize("changes", [1, 2, 3])
+def test_secret_changed_by_hand_stays_until_it_is_overwritten(aws, client, recorder, changes) -> None:
+    """However often it was changed: AWS lists the versions with a label only, and ours loses its last with the second.
+
+    A change back to a version of ours makes it the deploys' again, and so does a deploy that is to overwrite it.
+    """
+    manager = client("secretsmanager")
+    deploy(aws, secret("one"))
+    [ours] = manager.describe_secret(SecretId="shop/dev/source")["VersionIdsToStages"]
+    for number in range(changes):
+        manager.put_secret_value(SecretId="shop/dev/source", SecretString=f"by hand {number}")
+        assert not deploy(aws, secret("two")).total
+    assert stored(client) == f"by hand {changes - 1}"
+    if changes == 1:  # a version without a label is deleted by AWS before long
+        staged = manager.describe_secret(SecretId="shop/dev/source")["VersionIdsToStages"]
+        [theirs] = [version for version, stages in staged.items() if "AWSCURRENT" in stages]
+        current = {"SecretId": "shop/dev/source", "VersionStage": "AWSCURRENT"}
+        manager.update_secret_version_stage(**current, MoveToVersionId=ours, RemoveFromVersionId=theirs)
+    else:
+        deploy(aws, secret(f"by hand {changes - 1}", overwrite=True))
+    assert make_plan(aws, secret("two")).notes == ()
+    assert [change.action for change in deploy(aws, secret("two")).done] == ["update"]
+    assert stored(client) == "two"
+    recorder.clear()
+    assert not deploy(aws, secret("two", overwrite=True)).total
+    assert recorder.writes == [], "it is the deploys' already"
+
+
+def test_secret_without_a_value_is_given_the_declared_one(aws, client) -> None:
+    """Whether it was created here and never written, or elsewhere and adopted: then its value is replaced once."""
+    manager = client("secretsmanager")
+    manager.create_secret(Name="shop/dev/source", Tags=[{"Key": "managed-by", "Value": "lambda_script"}])
+    assert deploy(aws, secret("one")).ok
+    assert stored(client) == "one"
+    manager.create_secret(Name="shop/dev/other", SecretString="theirs")
+    other = Deployment(secrets=(SecretSpec("shop/dev/other", value="ours", environment="V", adopt=True),))
+    assert deploy(aws, other).ok
+    assert manager.get_secret_value(SecretId="shop/dev/other")["SecretString"] == "ours"
+    manager.put_secret_value(SecretId="shop/dev/other", SecretString="theirs")
+    assert not deploy(aws, other).total, "it was adopted before"
 
 
 def test_missing_secret_value_names_its_variable(aws) -> None:

@@ -31,10 +31,12 @@ def stored_secret(line, aws, name: str):
 
 def test_wrong_password_is_reported_and_mailed_and_loses_nothing(filled, aws, sql):
     stack = filled.stack
+    assert not any("secret" in note for note in filled.document("plan")["notes"])
     client, secret = stored_secret(filled, aws, "totes/local/source")
     sql(stack.source_admin, "UPDATE sales_order SET units_sold = 1234 WHERE sales_order_id = 5")
     mails = len(mail_sink.read(stack.mail_sink))
-    client.put_secret_value(SecretId="totes/local/source", SecretString=json.dumps({**secret, "password": "wrong"}))
+    wrong = {"SecretId": "totes/local/source", "SecretString": json.dumps({**secret, "password": "wrong"})}
+    client.put_secret_value(**wrong)
     try:
         result = filled("run")
         assert result.exit_code == 1
@@ -44,8 +46,14 @@ def test_wrong_password_is_reported_and_mailed_and_loses_nothing(filled, aws, sq
         email = await_email(filled, "totes-local-extract-errors", mails)
         assert email.recipient == "data-alerts@example.com"
         assert "python deploy.py logs extract --stage local" in email.body, "it says what to do"
+        client.put_secret_value(**wrong)
+        left = filled("deploy")
+        assert "secret totes/local/source was changed since it was deployed: its value is left" in left.stderr
+        assert "deploy once with --overwrite-secret totes/local/source." in left.stderr
+        assert stored_secret(filled, aws, "totes/local/source")[1]["password"] == "wrong"
     finally:
-        assert filled("deploy").exit_code == 0, "deploying puts the right one back, from the environment"
+        assert filled("deploy", "--overwrite-secret", "totes/local/source").exit_code == 0
+    assert stored_secret(filled, aws, "totes/local/source")[1] == secret, "from the environment"
     assert filled.document("run")["rows"] in ({"sales_order": 1}, {}), "or the schedule's run came first"
     assert check(stack.source, stack.warehouse).agrees
 
@@ -67,7 +75,8 @@ def test_a_database_that_cannot_be_reached_is_named(filled, aws):
         assert f"127.0.0.1:9, database {secret['dbname']}" in result.stderr
         assert "Traceback" not in result.output
     finally:
-        assert filled("deploy").exit_code == 0
+        assert filled("deploy", "--overwrite-secret", "warehouse").exit_code == 0
+    assert stored_secret(filled, aws, "totes/local/warehouse")[1] == secret
 
 
 def test_a_missing_table_is_named_and_nothing_moves_on(filled, sql):

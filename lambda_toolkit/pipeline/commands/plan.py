@@ -16,7 +16,7 @@ from lambda_toolkit.pipeline.commands.shared.options import CHANGES, DONE, Reque
 from lambda_toolkit.pipeline.commands.shared.screen import counted
 from lambda_toolkit.pipeline.commands.shared.show_changes import as_document, notes_of, show_changes
 from lambda_toolkit.pipeline.config.deployment import aws_names, deployment
-from lambda_toolkit.pipeline.errors import CommandError
+from lambda_toolkit.pipeline.errors import CommandError, UsageError
 
 if TYPE_CHECKING:
     from lambda_script import Plan
@@ -25,19 +25,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Scope:
-    """Whether unmanaged resources are adopted, undeclared ones removed, and their data with them."""
+    """Whether unmanaged resources are adopted, undeclared ones removed, and their data with them.
+
+    ``overwritten``: the secrets to write although they were changed since a deploy wrote them.
+    """
 
     adopt: bool = False
     prune: bool = True
     delete_data: bool = False
+    overwritten: tuple[str, ...] = ()
 
     def plan(self, aws: Aws, target: Target, functions: Collection[str] = ()) -> Plan:
         """The plan for ``target``, or for the FUNCTIONs named. Reads only. Raises ToolkitError and CommandError."""
         from lambda_script import plan
 
         only = aws_names(target.pipeline, functions)
-        wanted = replace(deployment(target.pipeline, aws.account_id, target.environ), adopt=self.adopt)
-        return plan(wanted, aws, only=only, prune=self.prune, delete_data=self.delete_data)
+        if only is not None and self.overwritten:
+            raise UsageError("With FUNCTIONs named, no secret is written: give --overwrite-secret without them.")
+        wanted = deployment(target.pipeline, aws.account_id, target.environ, overwritten=self.overwritten)
+        return plan(replace(wanted, adopt=self.adopt), aws, only=only, prune=self.prune, delete_data=self.delete_data)
 
 
 EVERYTHING = Scope()
@@ -49,9 +55,18 @@ def scope_options(body: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("--adopt", is_flag=True, help="Adopt resources that have a declared name and are not managed yet.")
     @click.option("--no-prune", is_flag=True, help="Keep resources that the configuration no longer declares.")
     @click.option("--delete-data", is_flag=True, help="Also remove undeclared buckets with objects, secrets and logs.")
+    @click.option(
+        "--overwrite-secret",
+        "overwritten",
+        multiple=True,
+        metavar="NAME",
+        help="Write the declared value to this secret, although its value was changed since it was deployed.",
+    )
     @functools.wraps(body)
-    def call(*args: Any, adopt: bool, no_prune: bool, delete_data: bool, **named: Any) -> Any:
-        return body(*args, scope=Scope(adopt, not no_prune, delete_data), **named)
+    def call(
+        *args: Any, adopt: bool, no_prune: bool, delete_data: bool, overwritten: tuple[str, ...], **named: Any
+    ) -> Any:
+        return body(*args, scope=Scope(adopt, not no_prune, delete_data, overwritten), **named)
 
     return call
 

@@ -9,9 +9,9 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from lambda_script import Alarm, Deployment, FunctionSpec, S3Trigger, SecretSpec
-from lambda_toolkit.pipeline.config.database_url import ca_file, ca_pem, secret_value
+from lambda_toolkit.pipeline.config.database_url import SecretValue, ca_file, ca_pem, secret_value
 from lambda_toolkit.pipeline.config.lock_file import lock_notes, locked, read_lock
-from lambda_toolkit.pipeline.config.model import FunctionDeclaration, Pipeline
+from lambda_toolkit.pipeline.config.model import FunctionDeclaration, Pipeline, SecretDeclaration
 from lambda_toolkit.pipeline.config.role_policy import bucket_of, permissions
 from lambda_toolkit.pipeline.config.toml_reader import did_you_mean
 from lambda_toolkit.pipeline.errors import ConfigurationError, UsageError
@@ -21,12 +21,20 @@ from lambda_toolkit.pipeline.warehouse.column_types import with_types
 SCHEMA = Path("config/warehouse.sql")
 
 
-def deployment(pipeline: Pipeline, account: str, environ: Mapping[str, str], today: date | None = None) -> Deployment:
+def deployment(
+    pipeline: Pipeline,
+    account: str,
+    environ: Mapping[str, str],
+    today: date | None = None,
+    overwritten: Collection[str] = (),
+) -> Deployment:
     """Everything that ``pipeline`` declares, for the AWS account ``account``. Secrets' values come from ``environ``.
 
-    ``today``, by default UTC's, decides whether the lock of the requirements is old.
+    ``today``, by default UTC's, decides whether the lock of the requirements is old. ``overwritten``: the secrets, by
+    their names in the file or on AWS, to write even if they were changed since a deploy wrote them.
 
-    Raises ConfigurationError for a declaration or a value that cannot be deployed.
+    Raises ConfigurationError for a declaration or a value that cannot be deployed, and UsageError for a secret to
+    overwrite that is not declared or has no value.
     """
     tables, lock = tables_json(pipeline), read_lock(pipeline)
     functions = tuple(
@@ -37,6 +45,7 @@ def deployment(pipeline: Pipeline, account: str, environ: Mapping[str, str], tod
         for function in pipeline.functions.values()
     )
     values = {secret: secret_value(secret, environ) for secret in pipeline.secrets.values()}
+    overwritten = _overwritten(pipeline, account, values, overwritten)
     return Deployment(
         functions=functions,
         buckets=tuple(
@@ -49,6 +58,7 @@ def deployment(pipeline: Pipeline, account: str, environ: Mapping[str, str], tod
                 pipeline.expand(secret.template, account),
                 value=value.text,
                 environment=secret.environment,
+                overwrite=secret.name in overwritten,
                 tags=pipeline.common.tags,
             )
             for secret, value in values.items()
@@ -91,6 +101,26 @@ def aws_name(pipeline: Pipeline, name: str) -> str:
             f"Declared: {', '.join(pipeline.functions)}."
         )
     return known[name]
+
+
+def _overwritten(
+    pipeline: Pipeline, account: str, values: Mapping[SecretDeclaration, SecretValue], names: Collection[str]
+) -> frozenset[str]:
+    """The names in the file of the secrets called ``names``, each of which has a value to write."""
+    known = {pipeline.expand(secret.template, account): secret for secret in values}
+    known |= {secret.name: secret for secret in values}
+    for name in names:
+        if name not in known:
+            raise UsageError(
+                f"--overwrite-secret: there is no secret `{name}` in {pipeline.path}.{did_you_mean(name, known)} "
+                f"Declared: {', '.join(pipeline.secrets) or 'none'}."
+            )
+        if values[known[name]].text is None:
+            raise UsageError(
+                f"--overwrite-secret {name}: the environment variable {known[name].environment} is not set, so there "
+                "is no value to write."
+            )
+    return frozenset(known[name].name for name in names)
 
 
 def tables_json(pipeline: Pipeline) -> bytes:

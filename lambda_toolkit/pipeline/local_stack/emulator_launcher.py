@@ -1,6 +1,6 @@
 """Starts ministack with what it lacks. Run by the emulator's own interpreter, never imported by this project.
 
-Eight things are changed, each by replacing one private name of the pinned ministack version; a missing name stops
+Nine things are changed, each by replacing one private name of the pinned ministack version; a missing name stops
 the start with a message.
 
 * Schedules are looked at every second instead of every ten, and intervals of ``rate()`` pass ``clock-speed`` times
@@ -15,6 +15,7 @@ the start with a message.
 * ministack takes any key of twelve digits, ``test``, and the configured key id as the administrator's without looking
   at the signature, and answers on paths of its own without any key. Here ``emulator_gate`` comes first, and the one
   administrator is whoever signs with the configured key.
+* ministack gives the first version of a secret an id of its own. Here, as on AWS, it is the request's token.
 * ministack derives the keys of a function's role from the function's name. Here they are random.
 """
 
@@ -26,6 +27,7 @@ import hashlib
 import hmac
 import importlib
 import importlib.util
+import json
 import logging
 import os
 import secrets
@@ -50,6 +52,7 @@ def main() -> None:
     enforce_invoke_permissions()
     deliver_emails(arguments.mail_sink)
     extend_tag_listing()
+    keep_version_ids()
     treat_loopback_as_tls()
     make_role_keys_secret()
     app = importlib.import_module("ministack.app")
@@ -174,6 +177,25 @@ def extend_tag_listing() -> None:
     collectors = _private(tagging, "_COLLECTORS")
     secrets = _private(tagging, "_collect_secretsmanager")
     collectors.update(logs=of_log_groups, cloudwatch=of_alarms, secretsmanager=secrets)
+
+
+def keep_version_ids() -> None:
+    """Let the first version of a secret have the id that its creation asked for (``ClientRequestToken``)."""
+    secretsmanager = importlib.import_module("ministack.services.secretsmanager")
+    create: Callable[[dict[str, Any]], tuple[int, Any, bytes]] = _private(secretsmanager, "_create_secret")
+    stored = _private(secretsmanager, "_secrets")
+
+    def create_with_token(request: dict[str, Any]) -> tuple[int, Any, bytes]:
+        status, headers, body = create(request)
+        token = request.get("ClientRequestToken")
+        if status != 200 or not token:
+            return status, headers, body
+        answer = json.loads(body)
+        versions = stored[request["Name"]]["Versions"]
+        versions[token] = versions.pop(answer["VersionId"])
+        return status, headers, json.dumps({**answer, "VersionId": token}).encode()
+
+    vars(secretsmanager).update(_create_secret=create_with_token)
 
 
 def treat_loopback_as_tls() -> None:

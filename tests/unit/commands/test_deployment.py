@@ -48,6 +48,17 @@ def test_everything_declared_is_deployed(pipeline):
     assert warehouse.value is None, "a variable that is not set leaves the stored value alone"
 
 
+def test_secret_to_overwrite_is_named_as_in_the_file_or_on_aws(pipeline):
+    environ = {"SOURCE_DATABASE_URL": URL}
+    for name in ("source", "totes/dev/source"):
+        secrets = deployment(pipeline, ACCOUNT, environ, overwritten=(name,)).secrets
+        assert [secret.overwrite for secret in secrets] == [True, False]
+    with pytest.raises(UsageError, match=r"no secret `sorce`.*Did you mean `source`.*Declared: source, warehouse"):
+        deployment(pipeline, ACCOUNT, environ, overwritten=("sorce",))
+    with pytest.raises(UsageError, match="WAREHOUSE_DATABASE_URL is not set"):
+        deployment(pipeline, ACCOUNT, environ, overwritten=("warehouse",))
+
+
 def test_authorities_travel_in_the_package(pipeline, tmp_path):
     """`ca` in [secrets.*]: the functions that use the secret have the file, as it may be larger than a secret."""
     (tmp_path / "config").mkdir()

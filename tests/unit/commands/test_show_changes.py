@@ -96,9 +96,10 @@ def test_in_ci_or_with_yes_nothing_is_asked(monkeypatch, target, terminal, ask) 
 def test_the_options_make_the_scope() -> None:
     seen: list[Scope] = []
     command = click.command()(scope_options(lambda scope: seen.append(scope)))
-    for arguments in ([], ["--adopt", "--no-prune", "--delete-data"]):
+    overwriting = ["--overwrite-secret", "source", "--overwrite-secret", "totes/dev/warehouse"]
+    for arguments in ([], ["--adopt", "--no-prune", "--delete-data", *overwriting]):
         assert CliRunner().invoke(command, arguments).exit_code == 0
-    assert seen == [EVERYTHING, Scope(adopt=True, prune=False, delete_data=True)]
+    assert seen == [EVERYTHING, Scope(True, False, True, ("source", "totes/dev/warehouse"))]
 
 
 def test_a_deploy_that_another_one_raced_says_so(capsys) -> None:

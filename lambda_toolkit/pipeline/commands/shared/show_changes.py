@@ -20,6 +20,7 @@ _ALREADY = "another process has just made or changed it"
 WORDING: Wording = {  # the toolkit's remedies as options and commands
     Hint.ADOPT: "To adopt it, deploy once with --adopt.",
     Hint.DELETE_DATA: "To remove data too, add --delete-data.",
+    Hint.OVERWRITE_SECRET: "To write the declared value to {0}, deploy once with --overwrite-secret {0}.",
     Hint.ROLLBACK_TO: "To do it: rollback {0} --to {1}",
 }
 COLORS = {"create": "green", "update": "yellow", "delete": "red"}
