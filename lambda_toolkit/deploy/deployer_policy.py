@@ -90,6 +90,8 @@ _BUCKET = (
 _EMPTYING = ("ListBucketMultipartUploads", "ListBucketVersions")
 _DELETE_OBJECTS = ("AbortMultipartUpload", "DeleteObject", "DeleteObjectVersion")
 _ARTIFACT = ("GetObject", "PutObject")
+_READING = ("Describe", "Get", "List")  # how the actions begin that change nothing
+_CONFIDENTIAL = ("s3:GetObject", "secretsmanager:GetSecretValue")  # and what plan does not read where no value is given
 
 
 def deployer_policy(deployment: Deployment, place: Place, *, delete_data: bool = False) -> dict[str, Any]:
@@ -130,6 +132,18 @@ def deployer_policy(deployment: Deployment, place: Place, *, delete_data: bool =
         _on("Data", "s3", _DELETE_OBJECTS if delete_data else (), _s3(place, buckets, "/*")),
     )
     return {"Version": "2012-10-17", "Statement": [item for item in statements if item["Action"] and item["Resource"]]}
+
+
+def read_only(policy: Mapping[str, Any]) -> dict[str, Any]:
+    """What ``plan`` needs of a :func:`deployer_policy`, where no URL is given: no write, and no value of a secret."""
+    statements = [
+        {**item, "Action": [action for action in item["Action"] if _reads(action)]} for item in policy["Statement"]
+    ]
+    return {**policy, "Statement": [item for item in statements if item["Action"]]}
+
+
+def _reads(action: str) -> bool:
+    return action.partition(":")[2].startswith(_READING) and action not in _CONFIDENTIAL
 
 
 def _lists(functions: int) -> list[str]:

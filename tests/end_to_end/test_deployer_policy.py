@@ -109,6 +109,20 @@ def test_the_printed_policy_is_enough_and_no_more(cli, aws, as_user) -> None:
             aws_secret_access_key=as_user["AWS_SECRET_ACCESS_KEY"],
         )
 
+    reader = user_who_plans(cli, aws)
+    planned = cli("plan", "--stage", STAGE, env=reader)  # of the handler as it was
+    assert (planned.exit_code, planned.stdout.splitlines()[-1]) == (0, "1 change."), planned.output
+    denied = cli("deploy", "--stage", STAGE, env=reader)
+    assert denied.exit_code == 1 and "need lambda:UpdateFunctionCode" in denied.stderr
+    client_of_reader = boto3.client(
+        "secretsmanager",
+        endpoint_url=reader["AWS_ENDPOINT_URL"],
+        region_name=reader["AWS_REGION"],
+        aws_access_key_id=reader["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=reader["AWS_SECRET_ACCESS_KEY"],
+    )
+    refuse(lambda: client_of_reader.get_secret_value(SecretId=f"totes/{STAGE}/source"))
+
     other = "totes-local-extract"  # of the same account, and of another stage
     refuse(lambda: client("lambda").get_function(FunctionName=other))
     refuse(lambda: client("lambda").delete_function(FunctionName=other))
@@ -125,6 +139,24 @@ def test_the_printed_policy_is_enough_and_no_more(cli, aws, as_user) -> None:
     iam.attach_user_policy(UserName="deployer", PolicyArn=more)
     run("destroy", "--yes", "--delete-data")
     assert "function" not in run("destroy", "--yes", "--delete-data")
+
+
+def user_who_plans(cli, aws) -> dict[str, str]:
+    """The environment of a user who may do what `policy --read-only` says, and who has no URL of a database."""
+    iam = aws(cli, "iam")
+    asked = [action for action in WITHOUT_RESOURCE if ":List" in action] + list(OTHER_NAME) + ["events:DescribeRule"]
+    own = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": asked, "Resource": "*"}]}
+    iam.create_user(UserName="reader")
+    iam.put_user_policy(UserName="reader", PolicyName="emulator", PolicyDocument=json.dumps(own))
+    arn = iam.create_policy(PolicyName="reader", PolicyDocument=policy(cli, "--read-only"))["Policy"]["Arn"]
+    iam.attach_user_policy(UserName="reader", PolicyArn=arn)
+    key = iam.create_access_key(UserName="reader")["AccessKey"]
+    return {
+        "AWS_ENDPOINT_URL": cli.stack.aws_endpoint_url,
+        "AWS_REGION": cli.stack.region,
+        "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],
+    }
 
 
 def refuse(call: Callable[[], Any]) -> None:

@@ -21,6 +21,7 @@ _ENVIRONMENT = "production"  # that of .github/workflows/deploy.yml
 @click.command("policy")
 @click.option("--account", metavar="ID", help="The AWS account; default: the one that the credentials are of.")
 @click.option("--delete-data", is_flag=True, help="With what `destroy --delete-data` needs.")
+@click.option("--read-only", is_flag=True, help="For who runs plan alone: no write, and no value of a secret.")
 @click.option("--trust", type=click.Choice(["github"]), help="Print who may assume the deployer's role instead.")
 @click.option("--repository", metavar="OWNER/REPO", help="With --trust: the repository; or OWNER@ID/REPO@ID.")
 @click.option("--environment", metavar="NAME", help="With --trust: jobs of this environment; default: production.")
@@ -30,6 +31,7 @@ def command(
     request: Request,
     account: str | None,
     delete_data: bool,
+    read_only: bool,
     trust: str | None,
     repository: str | None,
     environment: str | None,
@@ -45,6 +47,8 @@ def command(
 
     if bool(trust) != bool(repository):
         raise UsageError("--trust and --repository go together.")
+    if read_only and (delete_data or trust):
+        raise UsageError(f"--read-only and {'--trust' if trust else '--delete-data'} exclude each other.")
     if repository and not _REPOSITORY.fullmatch(repository):
         raise UsageError(f"--repository is written OWNER/REPO or OWNER@ID/REPO@ID; {repository!r} is not.")
     if environment and branch:
@@ -69,6 +73,8 @@ def command(
         document = deployer_policy.deployer_policy(
             deployment(pipeline, place.account, {}), place, delete_data=delete_data
         )
+        if read_only:
+            document = deployer_policy.read_only(document)
         if deployer_policy.length(document) > deployer_policy.LONGEST:
             request.screen.progress(
                 f"This has {deployer_policy.length(document)} characters; a managed policy may have "

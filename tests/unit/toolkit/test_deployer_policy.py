@@ -16,7 +16,7 @@ from click.testing import CliRunner
 import deploy
 from lambda_toolkit.aws.account import Place
 from lambda_toolkit.aws.retries import _IAM_ACTIONS
-from lambda_toolkit.deploy.deployer_policy import LONGEST, deployer_policy, github_trust, length
+from lambda_toolkit.deploy.deployer_policy import LONGEST, deployer_policy, github_trust, length, read_only
 from lambda_toolkit.resources.reads import BULK_ROLES
 from lambda_toolkit.spec.model import Alarm, BucketSpec, Deployment, FunctionSpec, S3Trigger, SecretSpec, TopicSpec
 
@@ -68,6 +68,13 @@ def api_name(service: str, method: str) -> str:
 
 
 MODELS: dict[str, dict] = {}
+
+
+def test_read_only_policy_has_no_write_and_no_secret() -> None:
+    actions = granted(read_only(deployer_policy(everything(), PLACE, delete_data=True)))
+    assert all(re.match(r"\w+:(Describe|Get|List)", action) for action in actions)
+    assert {"lambda:GetFunction", "tag:GetResources", "secretsmanager:DescribeSecret"} <= set(actions)
+    assert not {"secretsmanager:GetSecretValue", "s3:GetObject"} & set(actions)
 
 
 def test_every_call_of_the_toolkit_is_granted() -> None:
