@@ -1,4 +1,4 @@
--- The source's tables, for trying this pipeline on this machine: `$command local up` makes them in its own
+-- The source's tables, for trying this pipeline on this machine: `lambda-script local up` makes them in its own
 -- PostgreSQL. The output of pg_dump will do as it is: owners and privileges in it are skipped. On AWS the source is
 -- there already, and nobody reads this file.
 

@@ -1,4 +1,4 @@
--- The warehouse's tables, as `$command prepare` creates them: change them to yours, with config/pipeline.toml.
+-- The warehouse's tables, as `lambda-script prepare` creates them: change them to yours, with config/pipeline.toml.
 -- Foreign keys are enforced: dimensions land before the facts that name them.
 
 CREATE TABLE dim_date (
