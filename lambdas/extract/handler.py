@@ -8,7 +8,8 @@ from ..shared import declarations, runtime
 from ..shared.deadline import Deadline, seconds_left
 from ..shared.errors import PipelineError
 from ..shared.events import ExtractRequest, ExtractResult, extract_request
-from ..shared.postgres.connection import Credentials, connected
+from ..shared.postgres.connection import connected
+from ..shared.postgres.credentials import Credentials
 from ..shared.runtime import checked, logged, logger
 from .extraction import Extracted, Request, extract_all
 from .source.postgres import PostgresSource

@@ -22,7 +22,8 @@ from ..shared.events import (
     load_request,
 )
 from ..shared.message import Message
-from ..shared.postgres.connection import Connection, Credentials, connected
+from ..shared.postgres.connection import Connection, connected
+from ..shared.postgres.credentials import Credentials
 from ..shared.runtime import checked, count_rejected, logged, logger
 from .compare import compare
 from .loading import Loaded, load, report

@@ -1,17 +1,14 @@
-"""Connections to PostgreSQL: credentials, TLS, the settings of every session, transactions, and COPY in bulk."""
+"""Connections to PostgreSQL: TLS, the settings of every session, transactions, and COPY in bulk."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
 import json
-import os
 import socket
 import ssl
 import struct
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pg8000.native
@@ -20,14 +17,14 @@ from scramp import ScramException
 
 from ..errors import ConnectionFailedError, PipelineError
 from .copy_rows import CallersError, Sink, Writer, given, whole_rows
+from .credentials import Credentials as Credentials  # whoever connects needs them
 from .saslprep import prepared
 from .server_errors import message, sqlstate, without_values
-from .tls import PEM, SYSTEM, Tls, TlsError, tls_of
+from .tls import Tls, TlsError, tls_of
 
 CONNECT_TIMEOUT = 10.0  # seconds, for reaching the server and for its first answers
 STATEMENT_TIMEOUT = 540  # seconds: below the 600 that the functions are given, so that the error is PostgreSQL's
 LOCK_TIMEOUT = 60  # seconds
-MAX_PORT = 65535
 SESSION: Mapping[str, str] = {
     "DateStyle": "ISO, YMD",
     "IntervalStyle": "postgres",
@@ -189,75 +186,6 @@ class Connection(pg8000.native.Connection):  # type: ignore[misc]  # pg8000 has 
         context.stream_write(b"".join((data, *rows)))
 
 
-@dataclass(frozen=True)
-class Credentials:
-    """How to connect to a database."""
-
-    host: str
-    port: int
-    database: str
-    user: str
-    password: str = field(repr=False)
-    sslmode: str | None = None
-    """As libpq's. ``None``: what ``tls.tls_of`` makes of the host."""
-    sslrootcert: str | None = field(default=None, repr=False)
-    """The authorities that the server's certificate is verified by: PEM, or ``system`` for the operating system's."""
-    origin: str = "the credentials"
-    """Where they were read from, for messages."""
-    role: str = "PostgreSQL"
-    """What the database is to the pipeline, for messages: the source, the warehouse."""
-
-    def __str__(self) -> str:
-        """The server, the database, the user, and where all that was read."""
-        return f"{self.role} at {self.host}:{self.port}, database {self.database}, as user {self.user} ({self.origin})"
-
-    @classmethod
-    def from_json(cls, text: str, origin: str, role: str = "PostgreSQL") -> Credentials:
-        """From the JSON of a secret, in the form that RDS uses, with libpq's ``sslmode`` and ``sslrootcert``.
-
-        ``sslrootcert`` is PEM, ``system``, or the name of a file in the function's package, as authorities may be
-        larger than a secret. Raises ConnectionFailedError, without the values.
-        """
-        try:
-            value = json.loads(text)
-        except ValueError:
-            value = None
-        if not isinstance(value, Mapping):
-            raise ConnectionFailedError(
-                f"{origin} must hold a JSON object with host, port, dbname, username and password."
-            )
-        texts = {}
-        for key in ("host", "dbname", "username", "password"):
-            if key not in value:
-                raise ConnectionFailedError(f"{origin} lacks the key '{key}': it must hold host, port, dbname, ...")
-            texts[key] = str(value[key]) if isinstance(value[key], str | int) else ""
-            if not texts[key] or "\0" in texts[key]:
-                raise ConnectionFailedError(f"{origin}: '{key}' must be a text without the character NUL.")
-        port, mode, roots = str(value.get("port", 5432)), value.get("sslmode"), value.get("sslrootcert")
-        if not (port.isascii() and port.isdigit() and 0 < int(port) <= MAX_PORT):
-            raise ConnectionFailedError(f"{origin}: 'port' must be a number from 1 to {MAX_PORT}.")
-        if not (isinstance(mode, str | None) and isinstance(roots, str | None)):
-            raise ConnectionFailedError(f"{origin}: 'sslmode' and 'sslrootcert' must be texts.")
-        login = texts["host"], int(port), texts["dbname"], texts["username"], texts["password"]
-        return cls(*login, mode, _roots(roots, origin), origin, role)
-
-    @classmethod
-    def from_secret(cls, secrets: Any, name: str, role: str = "PostgreSQL") -> Credentials:
-        """From the secret ``name``, read with ``secrets``, the boto3 client of Secrets Manager.
-
-        Reads it at each call, so that the next run uses a rotated password. Raises PipelineError when there is no such
-        secret, and ConnectionFailedError when it does not contain credentials.
-        """
-        try:
-            answer = secrets.get_secret_value(SecretId=name)
-        except secrets.exceptions.ResourceNotFoundException as error:
-            raise PipelineError(
-                f"The secret {name} does not exist. Set the environment variable that the configuration names for it "
-                "([secrets.*]), then deploy."
-            ) from error
-        return cls.from_json(answer.get("SecretString", ""), f"secret {name}", role)
-
-
 def connect(credentials: Credentials, *, connect_timeout: float = CONNECT_TIMEOUT) -> Connection:
     """A connection, with TLS as ``sslmode`` and the host demand it.
 
@@ -338,19 +266,6 @@ def _is_of_encryption(error: Exception) -> bool:
     if isinstance(error, DatabaseError):
         return sqlstate(error) == "28000"  # pg_hba.conf has hostssl or hostnossl
     return isinstance(error, ssl.SSLError) or _NO_TLS in str(error)
-
-
-def _roots(value: str | None, origin: str) -> str | None:
-    if value is None or value == SYSTEM or PEM in value:
-        return value
-    file = Path(os.environ.get("LAMBDA_TASK_ROOT") or Path(__file__).parents[3]) / value
-    try:
-        return file.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConnectionFailedError(
-            f"`sslrootcert` of {origin} names the file {value}, which cannot be read ({error.strerror}). Deploy again: "
-            "the function must be packaged with the file that `ca` of the secret's declaration names."
-        ) from error
 
 
 @contextlib.contextmanager
