@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import atexit
 import gc
+import os
 import platform
 
 import click
 
 from lambda_toolkit.pipeline.commands.shared.lazy_group import LazyGroup
-from lambda_toolkit.pipeline.installed import VERSION, program
+from lambda_toolkit.pipeline.installed import COMMAND, DEFAULT_PATH, VERSION, first_steps, program
 
 COMMANDS = {
     "deploy": "Deploy the pipeline, or redeploy the named functions only.",
@@ -28,7 +29,7 @@ COMMANDS = {
     "destroy": "Remove everything that deploy created.",
     "policy": "Print the IAM policy of who deploys, or the trust policy for GitHub.",
     "lock": "Lock the requirements of the functions to versions and hashes.",
-    "init": "Write a configuration to begin with, for a database of your own.",
+    "init": "Write a project to begin with, for a database of your own.",
 }
 LOCAL_COMMANDS = {
     "up": "Start the local stack, prepare and seed the databases, deploy to it.",
@@ -38,10 +39,11 @@ LOCAL_COMMANDS = {
     "simulate": "Simulate activity in the source.",
 }
 
+_COMPLETION = "_LAMBDA_SCRIPT_COMPLETE"  # the variable by which a shell asks; click's name for it
 
 EPILOG = (
     "Every command takes --stage, --config and --json. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped. "
-    f"To try it without an AWS account: {program()} local run"
+    f"To try it without an AWS account: {first_steps(DEFAULT_PATH)}"
 )
 
 
@@ -66,4 +68,5 @@ def local() -> None:
 def run() -> None:
     """Run the command that the arguments of this process name, and end the process."""
     atexit.register(gc.freeze)  # collecting garbage in botocore's models takes longer than ending without
-    main()
+    completes = _COMPLETION in os.environ
+    main(prog_name=COMMAND if completes else program(), complete_var=_COMPLETION)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,14 +15,40 @@ FUNCTIONS = PACKAGE_ROOT / "lambdas"  # the functions' source; in a checkout a s
 SHARED = FUNCTIONS / "shared"  # part of the package of every function
 STARTER = PACKAGE_ROOT / "config" / "starter"  # the templates that `init` fills in
 CHECKOUT = PACKAGE_ROOT.parents[1]  # the repository, where this runs in one
-_COMMAND = "lambda-script"  # the console script in setup.py
+DEFAULT_PATH = Path("config/pipeline.toml")  # the declaration of a pipeline, in the folder of its project
+COMMAND = "lambda-script"  # the console script in setup.py
 _OWN = ("lambda_toolkit", "lambda_script")
 _given: ContextVar[tuple[str, ...]] = ContextVar("options of the running command", default=())
 
 
 def program() -> str:
-    """What to type before the name of a command: ``lambda-script`` where that is running, else ``python deploy.py``."""
-    return _COMMAND if Path(sys.argv[0]).stem == _COMMAND else "python deploy.py"
+    """What was typed before the name of a command, for a shell: ``lambda-script``, ``python deploy.py``, or its path.
+
+    A path only where the shell would not find the same program by its name. In another program, such as a test: what
+    one would type.
+    """
+    script = Path(sys.argv[0])
+    if script.name == COMMAND:
+        return _typed(sys.argv[0])
+    if script.name == "deploy.py":
+        return f"{_typed(sys.orig_argv[0])} {shlex.quote(sys.argv[0])}"
+    if script == PACKAGE_ROOT / "__main__.py":
+        return f"{_typed(sys.orig_argv[0])} -m {__package__}"
+    return "python deploy.py" if (CHECKOUT / "deploy.py").is_file() else COMMAND
+
+
+def _typed(path: str) -> str:
+    from shutil import which  # imported on use: most commands suggest none
+
+    found = which(Path(path).name)
+    return Path(path).name if found and Path(found).absolute() == Path(path).absolute() else shlex.quote(path)
+
+
+def first_steps(config: Path) -> str:
+    """The command that tries the pipeline without an AWS account, for the project whose declaration is ``config``."""
+    if not config.is_file():
+        return f"{program()} init, then: {program()} local up"
+    return suggested("local run" if (config.parent / "totesys.sql").is_file() else "local up")
 
 
 @contextmanager
@@ -52,7 +79,7 @@ def what_to_install(error: ModuleNotFoundError) -> str:
     if not module or module in _OWN or module in sys.stdlib_module_names:
         raise error
     missing = f"The package {module.replace('_', '-')} is not installed for {sys.executable}."
-    if program() == _COMMAND or not (CHECKOUT / "setup.py").is_file():
+    if Path(sys.argv[0]).name == COMMAND or not (CHECKOUT / "setup.py").is_file():
         return f"{missing} Install what the commands need: pip install 'lambda-script[local]'"
     environment = CHECKOUT / ".venv"
     if Path(sys.prefix).resolve() == environment.resolve():

@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lambda_toolkit.pipeline.client.follow import Follower, Waiting
-from lambda_toolkit.pipeline.config.load import DEFAULT_PATH, load
+from lambda_toolkit.pipeline.config.load import load
+from lambda_toolkit.pipeline.installed import DEFAULT_PATH
 from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import manifest_key
 
 INSTANT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

@@ -33,11 +33,10 @@ from lambda_toolkit.pipeline.config.model import FunctionDeclaration, Pipeline, 
 from lambda_toolkit.pipeline.config.role_policy import bucket_of
 from lambda_toolkit.pipeline.config.toml_reader import Problems, Values, read_table, undeclared
 from lambda_toolkit.pipeline.errors import ConfigurationError
-from lambda_toolkit.pipeline.installed import FUNCTIONS, PACKAGE_ROOT, SHARED, shipped_functions
+from lambda_toolkit.pipeline.installed import FUNCTIONS, PACKAGE_ROOT, SHARED, program, shipped_functions
 from lambda_toolkit.pipeline.lambdas.shared.declarations import parse
 from lambda_toolkit.pipeline.lambdas.shared.errors import DeclarationError
 
-DEFAULT_PATH = Path("config/pipeline.toml")
 HOST = "host"  # the runtime of the Python that deploys, for a stack on this machine
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _PACKAGING = ("runtime", "architecture", "platform", "requirements", "requirements_exclude")
@@ -88,7 +87,8 @@ def _parse(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise ConfigurationError(
-            f"{path} does not exist. Run from the repository, or name it with --config."
+            f"{path} does not exist. Run this in the folder of a project, or name the file with --config. "
+            f"A new project: {program()} init"
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path} is not valid TOML: {error}.") from error

@@ -16,7 +16,7 @@ from pathlib import Path
 from lambda_script import FunctionSpec, PackageError, read_requirements
 from lambda_toolkit.pipeline.config.model import Pipeline
 from lambda_toolkit.pipeline.errors import ConfigurationError, UsageError
-from lambda_toolkit.pipeline.installed import program
+from lambda_toolkit.pipeline.installed import suggested
 
 OLD = 90  # days
 OLDEST_PYTHON = (3, 11)  # of the machines that deploy, whose Python the local stack's functions have
@@ -38,7 +38,7 @@ def read_lock(pipeline: Pipeline) -> Lock | None:
     """
     if pipeline.lock is None:
         return None
-    again = f"Run: {program()} lock"
+    again = f"Run: {suggested('lock')}"
     try:
         head = _HEAD.match(pipeline.lock.read_text(encoding="utf-8"))
         requirements = read_requirements(pipeline.lock)
@@ -87,7 +87,7 @@ def locked(spec: FunctionSpec, pipeline: Pipeline, lock: Lock | None) -> Functio
 def lock_notes(functions: Sequence[FunctionSpec], lock: Lock | None, today: date) -> list[str]:
     """What a plan says about the lock: that it is old, and whose requirements have no hashes."""
     age = (today - lock.made_on).days if lock else 0
-    old = [f"the lock of the requirements is {age} days old: `{program()} lock` locks them to the newest versions"]
+    old = [f"the lock of the requirements is {age} days old: `{suggested('lock')}` locks them to the newest versions"]
     free = [spec.name for spec in functions if any("--hash" not in line for line in spec.requirements)]
     unlocked = f"the requirements of {', '.join(free)} are not locked by hash: name a file as `lock` in [packages]"
     return [*(old if age > OLD else []), *([unlocked] if free else [])]

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -14,10 +15,13 @@ import pytest
 from click.testing import CliRunner
 
 import deploy
+from lambda_script import Hint
 from lambda_toolkit.pipeline.commands.shared import options
+from lambda_toolkit.pipeline.commands.shared.show_changes import wording
 from lambda_toolkit.pipeline.errors import CommandError
-from lambda_toolkit.pipeline.installed import suggested, what_to_install
+from lambda_toolkit.pipeline.installed import repeated_options, suggested, what_to_install
 
+ROOT = Path(__file__).parents[3]
 README = Path("README.md").read_text(encoding="utf-8")
 NAMES = list(deploy.COMMANDS) + [f"local {name}" for name in deploy.LOCAL_COMMANDS]
 
@@ -94,7 +98,10 @@ def test_without_credentials_it_is_said_what_to_do(tmp_path):
     result = CliRunner().invoke(deploy.main, ["plan", "--config", str(config), "--json"])
     assert result.exit_code == 1
     assert "AWS_ACCESS_KEY_ID" in result.stderr
-    assert "python deploy.py local run" in result.stderr
+    assert "python deploy.py local up --config " in result.stderr, "of a project that is not totesys"
+    (tmp_path / "config" / "totesys.sql").touch()
+    result = CliRunner().invoke(deploy.main, ["plan", "--config", str(config), "--json"])
+    assert "python deploy.py local run --config " in result.stderr
     assert '"error": ' in result.stdout
 
 
@@ -268,14 +275,60 @@ def test_version_and_short_help_are_those_of_the_program():
 
 
 def test_shell_completes_commands_and_options():
-    def completed(words: str) -> list[str]:
-        env = {"_DEPLOY_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split(" ")) - 1)}
-        shown = CliRunner().invoke(deploy.main, prog_name="deploy", env=env)
-        return [line.partition(",")[2] for line in shown.stdout.splitlines()]
+    command = Path(sys.executable).with_name("lambda-script")
 
-    assert completed("deploy re") == ["rejected", "replay"]
-    assert completed("deploy local s") == ["simulate"]
-    assert completed("deploy plan --s") == ["--stage"]
+    def asked(**env: str) -> str:
+        return subprocess.run([command], env={**os.environ, **env}, capture_output=True, text=True, check=True).stdout
+
+    def completed(words: str) -> list[str]:
+        count = str(len(words.split(" ")) - 1)
+        shown = asked(_LAMBDA_SCRIPT_COMPLETE="bash_complete", COMP_WORDS=words, COMP_CWORD=count)
+        return [line.partition(",")[2] for line in shown.splitlines()]
+
+    assert completed("lambda-script re") == ["rejected", "replay"]
+    assert completed("lambda-script local s") == ["simulate"]
+    assert completed("lambda-script plan --s") == ["--stage"]
+    script = asked(_LAMBDA_SCRIPT_COMPLETE="bash_source")
+    assert "-F _lambda_script_completion lambda-script\n" in script, "by its name, wherever it was started from"
+
+
+@pytest.mark.parametrize(
+    ("typed", "shown"),
+    [
+        (["lambda-script"], "lambda-script"),
+        (["{bin}/lambda-script"], "lambda-script"),
+        (["./lambda-script"], "./lambda-script"),
+        (["python", "{root}/deploy.py"], "python {root}/deploy.py"),
+        (["{bin}/python", "../deploy.py"], "python ../deploy.py"),
+        (["./python", "../deploy.py"], "./python ../deploy.py"),
+        (["python", "-m", "lambda_toolkit.pipeline"], "python -m lambda_toolkit.pipeline"),
+    ],
+)
+def test_messages_name_the_command_as_it_was_typed(tmp_path, typed, shown):
+    """In usage, in help and in what an error suggests: by its name where the shell finds it, else by its path."""
+    places = {"bin": sys.prefix + "/bin", "root": str(ROOT)}
+    (folder := tmp_path / "project").mkdir()
+    (tmp_path / "deploy.py").symlink_to(ROOT / "deploy.py")
+    for name in ("python", "lambda-script"):
+        (folder / name).symlink_to(f"{places['bin']}/{name}")
+    environ = {**os.environ, "PATH": f"{places['bin']}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        words = shlex.join([*(word.format(**places) for word in typed), *arguments])  # by a shell, as a person does
+        return subprocess.run(["/bin/sh", "-c", words], cwd=folder, env=environ, capture_output=True, text=True)
+
+    shown = shown.format(**places)
+    usage = run("plan", "--nonsense").stderr
+    assert usage.startswith(f"Usage: {shown} plan [OPTIONS]") and f"Try '{shown} plan --help'" in usage
+    missing = run("plan").stderr
+    assert missing.endswith(f"A new project: {shown} init\n"), missing
+
+
+def test_remedies_are_commands_that_can_be_typed():
+    """With the options that the running command was given, braces included."""
+    with repeated_options("--config '{a}.toml'"):
+        text = wording()[Hint.ROLLBACK_TO].format("totes-dev-extract", "3")
+    assert text == "To do it: python deploy.py rollback totes-dev-extract --to 3 --config '{a}.toml'"
 
 
 def test_suggested_commands_repeat_stage_and_configuration(tmp_path, capsys):

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from lambda_toolkit.pipeline.config.load import DEFAULT_PATH, load
+from lambda_toolkit.pipeline.config.load import load
 from lambda_toolkit.pipeline.errors import ConfigurationError
-from lambda_toolkit.pipeline.installed import FUNCTIONS, PACKAGE_ROOT, SHARED
+from lambda_toolkit.pipeline.installed import DEFAULT_PATH, FUNCTIONS, PACKAGE_ROOT, SHARED
 from lambda_toolkit.spec.model import THIS_RUNTIME, Canary
 
 SHIPPED = DEFAULT_PATH.read_text(encoding="utf-8")
@@ -129,7 +129,7 @@ def test_an_alarm_has_one_limit(tmp_path):
 
 
 def test_a_missing_file_says_what_to_do(tmp_path):
-    with pytest.raises(ConfigurationError, match="does not exist. Run from the repository"):
+    with pytest.raises(ConfigurationError, match="does not exist. Run this in the folder of a project"):
         load(tmp_path / "pipeline.toml")
 
 

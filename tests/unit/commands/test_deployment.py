@@ -11,9 +11,10 @@ import trustme
 
 from lambda_toolkit.pipeline.config.database_url import credentials
 from lambda_toolkit.pipeline.config.deployment import aws_names, deployment, environment, tables_json
-from lambda_toolkit.pipeline.config.load import DEFAULT_PATH, load
+from lambda_toolkit.pipeline.config.load import load
 from lambda_toolkit.pipeline.config.role_policy import permissions
 from lambda_toolkit.pipeline.errors import ConfigurationError, UsageError
+from lambda_toolkit.pipeline.installed import DEFAULT_PATH
 
 ACCOUNT = "123456789012"
 URL = "postgresql://reader:p%40ss%2Fword@db.example.com:6543/totesys"

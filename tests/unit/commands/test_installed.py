@@ -122,7 +122,8 @@ def test_help_names_the_installed_command(environment: Path, project: Path) -> N
         shown = run(environment, project, *arguments)
         assert shown.returncode == 0, shown.stderr
         assert "deploy.py" not in shown.stdout
-    assert "lambda-script local run" in " ".join(run(environment, project, "--help").stdout.split())
+    shown = run(environment, project, "--help").stdout
+    assert f"{environment}/bin/lambda-script init, then: " in " ".join(shown.split()), "in a folder without a project"
 
 
 def test_init_project_is_planned_without_importing_user_folders(environment: Path, project: Path) -> None:
@@ -131,7 +132,7 @@ def test_init_project_is_planned_without_importing_user_folders(environment: Pat
     written = run(environment, project, "init", "crm")
     assert written.returncode == 0, written.stderr
     config = project / "crm" / "config"
-    assert "lambda-script local up --config" in written.stdout
+    assert "/bin/lambda-script local up --config" in written.stdout
     assert not any("deploy.py" in path.read_text(encoding="utf-8") for path in config.iterdir())
 
     policy = run(environment, project, "policy", "--account", ACCOUNT, "--config", "crm/config/pipeline.toml")
@@ -142,7 +143,7 @@ def test_init_project_is_planned_without_importing_user_folders(environment: Pat
 
     plan = run(environment, project, "plan", "--config", "crm/config/pipeline.toml")
     assert plan.returncode == 1
-    assert "AWS_ACCESS_KEY_ID" in plan.stderr and "lambda-script local run" in plan.stderr
+    assert "AWS_ACCESS_KEY_ID" in plan.stderr and "lambda-script local up --config" in plan.stderr
     assert not imported(project) & set(FOREIGN)
 
     down = run(environment, project, "local", "down", "--config", "crm/config/pipeline.toml")

@@ -13,10 +13,10 @@ from lambda_toolkit.errors import PackageError
 from lambda_toolkit.packaging.layer_zip import build_layer, layer_of
 from lambda_toolkit.pipeline.config import lock_file
 from lambda_toolkit.pipeline.config.deployment import deployment
-from lambda_toolkit.pipeline.config.load import DEFAULT_PATH, load
+from lambda_toolkit.pipeline.config.load import load
 from lambda_toolkit.pipeline.config.model import Pipeline
 from lambda_toolkit.pipeline.errors import ConfigurationError, UsageError
-from lambda_toolkit.pipeline.installed import STARTER
+from lambda_toolkit.pipeline.installed import DEFAULT_PATH, STARTER
 from lambda_toolkit.spec.model import HOST_PLATFORM, FunctionSpec
 from tests.support.wheels import wheel
 

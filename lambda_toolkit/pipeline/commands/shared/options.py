@@ -17,9 +17,8 @@ import click
 
 from lambda_toolkit.pipeline.client.target import Target, choose
 from lambda_toolkit.pipeline.commands.shared.screen import Screen
-from lambda_toolkit.pipeline.config.load import DEFAULT_PATH
 from lambda_toolkit.pipeline.errors import CommandError, UsageError
-from lambda_toolkit.pipeline.installed import program, repeated_options
+from lambda_toolkit.pipeline.installed import DEFAULT_PATH, first_steps, repeated_options
 
 P = ParamSpec("P")
 
@@ -74,26 +73,31 @@ def with_request(body: Callable[Concatenate[Request, P], int | None]) -> Callabl
     def call(*args: Any, stage: str | None, config: Path, as_json: bool, **kwargs: Any) -> None:
         screen = Screen(as_json=as_json)
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: nothing is left running
-        try:
-            with repeated_options(*_repeated(stage, config)):
-                code = body(Request(config, stage, screen), *args, **kwargs)
-        except KeyboardInterrupt:
-            screen.error("Stopped.")
-            sys.exit(INTERRUPTED)
-        except UsageError as error:
-            screen.error(str(error))
-            sys.exit(MISUSED)
-        except OSError as error:
-            if error.errno not in _TRY:
-                raise
-            screen.error(_of_a_file(error))
-            sys.exit(FAILED)
-        except _expected() as error:
-            screen.error(_message(error))
-            sys.exit(FAILED)
-        sys.exit(code or DONE)
+        with repeated_options(*_repeated(stage, config)):
+            code = _exit_code(screen, config, lambda: body(Request(config, stage, screen), *args, **kwargs))
+        sys.exit(code)
 
     return call
+
+
+def _exit_code(screen: Screen, config: Path, body: Callable[[], int | None]) -> int:
+    """The exit code of ``body``; for a failure that is expected, with its message on ``screen``."""
+    try:
+        return body() or DONE
+    except KeyboardInterrupt:
+        screen.error("Stopped.")
+        return INTERRUPTED
+    except UsageError as error:
+        screen.error(str(error))
+        return MISUSED
+    except OSError as error:
+        if error.errno not in _TRY:
+            raise
+        screen.error(_of_a_file(error))
+        return FAILED
+    except _expected() as error:
+        screen.error(_message(error, config))
+        return FAILED
 
 
 def _repeated(stage: str | None, config: Path) -> tuple[str, ...]:
@@ -118,10 +122,10 @@ def _of_a_file(error: OSError) -> str:
     return f"{place}{error.strerror}. {_TRY[error.errno or 0]}"
 
 
-def _message(error: Exception) -> str:
+def _message(error: Exception, config: Path) -> str:
     from lambda_script import ToolkitError
-    from lambda_toolkit.pipeline.commands.shared.show_changes import WORDING
+    from lambda_toolkit.pipeline.commands.shared.show_changes import wording
 
     if getattr(error, "code", "") == "NoCredentialsError":
-        return f"{error} Or try the pipeline without an account: {program()} local run"
-    return error.worded(WORDING) if isinstance(error, ToolkitError) else str(error)
+        return f"{error} Or try the pipeline without an account: {first_steps(config)}"
+    return error.worded(wording()) if isinstance(error, ToolkitError) else str(error)

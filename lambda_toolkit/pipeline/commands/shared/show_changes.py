@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lambda_script import Hint, Wording
 from lambda_toolkit.pipeline.commands.shared.screen import Screen, counted
+from lambda_toolkit.pipeline.installed import suggested
 
 if TYPE_CHECKING:
     from lambda_script import Change, Plan, Progress, Report
@@ -17,13 +18,17 @@ _RACED = (  # codes of AWS: the resource was made, or is being changed, by anoth
     *("OperationAborted", "ConcurrentModification"),
 )
 _ALREADY = "another process has just made or changed it"
-WORDING: Wording = {  # the toolkit's remedies as options and commands
-    Hint.ADOPT: "To adopt it, deploy once with --adopt.",
-    Hint.DELETE_DATA: "To remove data too, add --delete-data.",
-    Hint.OVERWRITE_SECRET: "To write the declared value to {0}, deploy once with --overwrite-secret {0}.",
-    Hint.ROLLBACK_TO: "To do it: rollback {0} --to {1}",
-}
 COLORS = {"create": "green", "update": "yellow", "delete": "red"}
+
+
+def wording() -> Wording:
+    """The toolkit's remedies as options and commands."""
+    rollback = suggested("rollback <0> --to <1>").replace("{", "{{").replace("}", "}}")
+    return {
+        Hint.ADOPT: "To adopt it, deploy once with --adopt.",
+        Hint.DELETE_DATA: "To remove data too, add --delete-data.",
+        Hint.ROLLBACK_TO: f"To do it: {rollback.replace('<0>', '{0}').replace('<1>', '{1}')}",
+    }
 
 
 def show_changes(screen: Screen, changes: Iterable[Change]) -> None:
@@ -53,7 +58,7 @@ def as_document(changes: Iterable[Change]) -> list[dict[str, Any]]:
 
 def notes_of(plan: Plan) -> list[str]:
     """The plan's notes and advice, a sentence each, without the final period."""
-    return [*plan.notes, *(advice.worded(WORDING).rstrip(".") for advice in plan.advice)]
+    return [*plan.notes, *(advice.worded(wording()).rstrip(".") for advice in plan.advice)]
 
 
 def show_progress(screen: Screen, progress: Progress) -> None:
@@ -63,7 +68,7 @@ def show_progress(screen: Screen, progress: Progress) -> None:
     if progress.state == "done":
         screen.progress(f"{counted} {SIGNS[change.action]} {change.kind} {change.name}", color=COLORS[change.action])
     elif progress.state in ("failed", "skipped"):
-        text = _ALREADY if is_raced(progress.message) else progress.worded(WORDING)
+        text = _ALREADY if is_raced(progress.message) else progress.worded(wording())
         screen.progress(f"{counted} ! {change.kind} {change.name}: {text}", color="red")
 
 
@@ -72,7 +77,7 @@ def report_document(report: Report) -> dict[str, Any]:
     return {
         "done": as_document(report.done),
         "failed": [
-            {"kind": f.change.kind, "name": f.change.name, "message": f.worded(WORDING)}
+            {"kind": f.change.kind, "name": f.change.name, "message": f.worded(wording())}
             for f in (*report.failed, *report.skipped)
         ],
     }
@@ -82,7 +87,7 @@ def show_report(screen: Screen, report: Report, verb: str) -> None:
     """The end of a deploy or destroy: how many changes, and each that was not made, with its reason."""
     screen.say(f"{verb}: {_counts(report)}.", bold=True)
     for failure in report.failed:
-        text = _ALREADY if is_raced(failure.message) else failure.worded(WORDING)
+        text = _ALREADY if is_raced(failure.message) else failure.worded(wording())
         screen.say(f"! {failure.change.kind} {failure.change.name}: {text}", color="red", bold=True)
     for failure in report.skipped:
         screen.say(f"- not tried: {failure.change.kind} {failure.change.name}: {failure.message}", color="yellow")
