@@ -13,6 +13,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from . import calendar
+from .calendar import Calendar
 from .errors import DeclarationError
 from .expressions import Expression, parse_expression
 from .postgres.sql import MAX_IDENTIFIER
@@ -21,7 +23,6 @@ TABLES_FILE = "tables.json"
 TABLES_FORMAT = 1  # of TABLES_FILE
 
 CALENDAR, DIMENSION, FACT = "calendar", "dimension", "fact"
-CALENDAR_COLUMNS = ("date_id", "year", "month", "day", "day_of_week", "day_name", "month_name", "quarter")
 
 # The columns of load's temporary tables, beside those of the published table.
 RESERVED_COLUMNS = ("_batch", "_deleted", "_present", "_record", "_version", "_was", "_was_deleted")
@@ -31,7 +32,7 @@ _INTERVALS: Mapping[str, timedelta] = {"every run": EVERY_RUN, "never": NEVER}
 _INTERVAL = re.compile(r"(?P<count>\d{1,5}) (?P<unit>minute|hour|day)s?")
 
 _KEYS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {  # kind -> needed keys, allowed keys
-    CALENDAR: (frozenset({"kind", "key"}), frozenset({"types", "references"})),
+    CALENDAR: (frozenset({"kind", "key"}), frozenset({"types", "references"}) | calendar.KEYS),
     DIMENSION: (frozenset({"kind", "from", "key", "columns"}), frozenset({"join", "types", "references"})),
     FACT: (frozenset({"kind", "from", "key", "record", "columns"}), frozenset({"join", "types", "references"})),
 }
@@ -93,11 +94,13 @@ class WarehouseTable:
     joins: Mapping[str, str]
     """Joined source table -> the column of ``source`` that is a foreign key to it."""
     columns: Mapping[str, Expression]
-    """Column -> the expression that derives it; empty for a date dimension, whose columns are fixed."""
+    """Column -> the expression that derives it; empty for a date dimension."""
     types: Mapping[str, ColumnType] = field(default_factory=dict)
     """The columns as the warehouse's schema declares them. A column that is not in here is not checked before load."""
     references: tuple[Reference, ...] = ()
     """The foreign keys among the columns that transform fills: rows wait until the rows they refer to exist."""
+    calendar: Calendar | None = None
+    """What a date dimension contains; None for any other table."""
 
     @property
     def key(self) -> str:
@@ -107,7 +110,7 @@ class WarehouseTable:
     @property
     def column_names(self) -> tuple[str, ...]:
         """The columns that transform fills, in the order of its files."""
-        return CALENDAR_COLUMNS if self.kind == CALENDAR else tuple(self.columns)
+        return tuple(self.calendar.columns if self.calendar else self.columns)
 
     @property
     def required(self) -> tuple[str, ...]:
@@ -268,13 +271,9 @@ def _warehouse_table(name: str, entry: Mapping[str, Any], source: Mapping[str, S
     _check_keys(where, entry, *_KEYS[kind])
     keys, types, references = _key_columns(where, entry), _types(where, entry), _references(where, entry)
     if kind == CALENDAR:
-        if keys != CALENDAR_COLUMNS[:1]:
-            raise DeclarationError(
-                f"{where} `key` of a calendar must be {CALENDAR_COLUMNS[0]!r}, not {', '.join(keys)!r}."
-            )
-        return WarehouseTable(
-            name, kind, keys, None, None, MappingProxyType({}), MappingProxyType({}), types, references
-        )
+        declared = calendar.parse_calendar(where, _only(name, keys), entry)
+        none: Mapping[str, Any] = MappingProxyType({})
+        return WarehouseTable(name, kind, keys, None, None, none, none, types, references, declared)
     base = _text(where, entry, "from")
     joins = _texts(where, entry, "join")
     for table in (base, *joins):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -31,6 +32,8 @@ from .columns.cast import cast_column
 from .columns.convert import SourceRows, convert
 from .columns.date_dimension import date_dimension
 from .columns.rejects import REJECTS_SCHEMA
+
+_NO_DATES = pa.array([], pa.date32())
 
 Report = Callable[[ProcessedManifest], object]
 
@@ -145,10 +148,12 @@ class BatchTransform:
                 tables[table.name] = output.files
             if output.rejected is not None:
                 rejected[table.name] = output.rejected
-        if dates:  # the second stage: a date dimension contains the dates that other tables refer to
-            for table in self.declarations.warehouse.values():
-                if table.kind == CALENDAR:
-                    tables[table.name] = self._date_dimension(table, pa.concat_arrays(dates))
+        # The second stage: a date dimension contains the dates that other tables refer to.
+        for table in self.declarations.warehouse.values():
+            if table.calendar is not None:
+                days = date_dimension(table.calendar, pa.concat_arrays([_NO_DATES, *dates]), self._day)
+                if days.num_rows:
+                    tables[table.name] = self._date_dimension(table, days)
         return ProcessedManifest(self.source.batch, self.key, self.source.extracted_at, tables, rejected)
 
     @cached_property
@@ -159,8 +164,12 @@ class BatchTransform:
     def _calendars(self) -> frozenset[str]:
         return frozenset(table.name for table in self.declarations.warehouse.values() if table.kind == CALENDAR)
 
-    def _date_dimension(self, table: WarehouseTable, dates: pa.Array) -> ProcessedTable:
-        rows = date_dimension(dates)
+    @property
+    def _day(self) -> datetime.date:
+        """The day of the batch, in UTC."""
+        return datetime.datetime.fromisoformat(self.source.extracted_at).astimezone(datetime.UTC).date()
+
+    def _date_dimension(self, table: WarehouseTable, rows: pa.Table) -> ProcessedTable:
         with ParquetPart(rows.schema) as part:
             part.write(rows)
             return ProcessedTable(part.rows, self._store(table, part))

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import datetime
+import re
 from decimal import Decimal
 
 import pytest
 
+from lambda_toolkit.pipeline.lambdas.shared.calendar import ATTRIBUTES
+from lambda_toolkit.pipeline.lambdas.shared.declarations import parse
 from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import manifest_key
+from tests.support.repository import configuration
 from tests.support.source_model import EXPECTED, current_rows, expected_rows
 
 TRICKY = [
@@ -100,6 +104,33 @@ def test_the_calendar_has_every_date_that_a_fact_names(pipeline):
              extract(isodow FROM date_id), extract(quarter FROM date_id),
              trim(to_char(date_id, 'Day')), trim(to_char(date_id, 'Month')))"""
     ) == [[0]]
+
+
+DAYS = """CREATE TABLE dim_day (day date PRIMARY KEY, year int, quarter int, month int, dom int, dow int, doy int,
+    day_name text, month_name text, iso_year int, iso_week int, weekend boolean, first date, last date,
+    fiscal_year int, fiscal_quarter int, fiscal_month int)"""
+EXTRACTED = """SELECT extract(year FROM d), extract(quarter FROM d), extract(month FROM d), extract(day FROM d),
+    extract(isodow FROM d), extract(doy FROM d), to_char(d, 'FMDay'), to_char(d, 'FMMonth'), extract(isoyear FROM d),
+    extract(week FROM d), extract(isodow FROM d) > 5, date_trunc('month', d)::date,
+    (date_trunc('month', d) + interval '1 month -1 day')::date, extract(year FROM f), extract(quarter FROM f),
+    extract(month FROM f)"""
+
+
+def test_second_calendar_has_chosen_columns_and_every_day(pipeline):
+    """The server says the same of each day; the fiscal year from April is that of the date nine months later."""
+    columns = dict(zip(re.findall(r"(\w+) (?:date|int|text|boolean)\b", DAYS), ATTRIBUTES, strict=True))
+    declared = {"kind": "calendar", "key": "day", "columns": columns, "fiscal_year_start": 4}
+    document = configuration()
+    document["warehouse"]["dim_day"] = {**declared, "first_day": "2019-12-30", "days_ahead": 400}
+    pipeline.warehouse.run(DAYS)
+    pipeline.declarations = parse(document)
+    pipeline.run()
+    every = "SELECT generate_series(date '2019-12-30', current_date + 399, '1 day')::date"  # midnight may have passed
+    assert pipeline.rows(f"{every} EXCEPT SELECT day FROM dim_day") == []
+    assert pipeline.rows("SELECT date_id FROM dim_date EXCEPT SELECT day FROM dim_day") == []
+    said_by_the_server = f"""SELECT day, x.* FROM (SELECT day, day AS d, (day + interval '9 months')::date AS f
+        FROM dim_day) AS k CROSS JOIN LATERAL ({EXTRACTED}) AS x"""
+    assert pipeline.rows(f"SELECT * FROM dim_day EXCEPT {said_by_the_server}") == []
 
 
 def test_invalid_rows_are_rejected_and_the_rest_continues(pipeline):

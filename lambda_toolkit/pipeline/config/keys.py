@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from lambda_script import Alarm, BucketSpec, Canary, FunctionSpec
 from lambda_toolkit.pipeline.config.key_types import Key, Table, Type
+from lambda_toolkit.pipeline.lambdas.shared.calendar import ATTRIBUTES, Calendar
 
 PIPELINE = Table(
     "pipeline",
@@ -274,9 +275,32 @@ WAREHOUSE = Table(
             "columns",
             Type.STRING_TABLE,
             "Its columns: `column`, `joined_table.column`, `date(c)`, `time(c)`, `decimal(c, p, s)` or "
-            "`currency_name(c)`. Required, except of a calendar.",
+            "`currency_name(c)`. Required, except of a calendar, whose columns may be any of "
+            + ", ".join(f"`{name}`" for name in ATTRIBUTES)
+            + ".",
             '{ staff_id = "staff_id", location = "department.location" }',
             default={},
+        ),
+        Key(
+            "fiscal_year_start",
+            Type.INTEGER,
+            "Of a calendar: the month that begins a fiscal year, which has the number of the year that it ends in.",
+            "4",
+            default=Calendar.fiscal_year_start,
+        ),
+        Key(
+            "first_day",
+            Type.STRING,
+            "Of a calendar: it has every day from this one to that of the last batch, whether or not rows name them.",
+            '"2020-01-01"',
+            absent="only days that rows name, or that `days_ahead` adds",
+        ),
+        Key(
+            "days_ahead",
+            Type.INTEGER,
+            "Of a calendar: how many days after the day of a batch (UTC) it has.",
+            "730",
+            absent="only days that rows name, or that `first_day` adds",
         ),
     ),
 )

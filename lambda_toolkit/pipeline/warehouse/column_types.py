@@ -6,10 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lambda_toolkit.pipeline.errors import ConfigurationError
+from lambda_toolkit.pipeline.lambdas.shared.calendar import ATTRIBUTES, LONGEST_TEXTS
 from lambda_toolkit.pipeline.lambdas.shared.conversions import modifiers, refusal, unfit_key, unsupported
 from lambda_toolkit.pipeline.lambdas.shared.declarations import (
-    CALENDAR,
-    CALENDAR_COLUMNS,
     FACT,
     Declarations,
     WarehouseTable,
@@ -18,14 +17,6 @@ from lambda_toolkit.pipeline.lambdas.shared.declarations import (
 from lambda_toolkit.pipeline.lambdas.shared.errors import PipelineError
 from lambda_toolkit.pipeline.warehouse.create_table import Column, CreateTable
 from lambda_toolkit.pipeline.warehouse.ddl import statements
-
-_CALENDAR_TYPES = {
-    **dict.fromkeys(CALENDAR_COLUMNS, "integer"),
-    "date_id": "date",
-    "day_name": "text",
-    "month_name": "text",
-}
-_LONGEST_NAMES = {"day_name": len("Wednesday"), "month_name": len("September")}
 
 
 def tables(schema_sql: str) -> Mapping[str, CreateTable]:
@@ -107,11 +98,11 @@ def _unfit_types(table: WarehouseTable, types: Mapping[str, str]) -> Iterator[st
     """Why the columns that transform fills cannot have their types, which is known without the source."""
     for name, kind in types.items():
         reason = unsupported(kind) or (unfit_key(kind) if name == table.key else None)
-        if reason is None and table.kind == CALENDAR:
-            reason = refusal(_CALENDAR_TYPES[name], kind)
-            length = modifiers(kind)
-            if reason is None and name in _LONGEST_NAMES and length and length[0] < _LONGEST_NAMES[name]:
-                reason = f"{_LONGEST_NAMES[name]} characters are needed"
+        if reason is None and table.calendar is not None:
+            attribute, length = table.calendar.columns[name], modifiers(kind)
+            reason = refusal(ATTRIBUTES[attribute], kind)
+            if reason is None and length and length[0] < LONGEST_TEXTS.get(attribute, 0):
+                reason = f"{LONGEST_TEXTS[attribute]} characters are needed"
         if reason is not None:
             yield f"column {name} of {table.name}: {reason}"
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import calendar
 import datetime
 import json
+import re
 from decimal import Context, Decimal, InvalidOperation
 
+import pandas as pd
 import pyarrow as pa
 import pycountry
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lambda_toolkit.pipeline.lambdas.shared.calendar import ATTRIBUTES, Calendar, parse_calendar
+from lambda_toolkit.pipeline.lambdas.shared.errors import DeclarationError
 from lambda_toolkit.pipeline.lambdas.shared.expressions import EXPRESSIONS, Expression, parse_expression
 from lambda_toolkit.pipeline.lambdas.shared.lake.parquet import UNREADABLE, arrow_type
 from lambda_toolkit.pipeline.lambdas.transform.columns.convert import _FUNCTIONS, SourceRows, derive, lookup
@@ -206,13 +211,71 @@ def test_text_that_is_no_expression_is_refused(text):
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.one_of(st.none(), st.dates()), max_size=8))
-def test_the_calendar_agrees_with_python(dates):
-    rows = date_dimension(pa.array(dates, pa.date32())).to_pylist()
+@given(st.lists(st.one_of(st.none(), st.dates()), max_size=8), st.integers(1, 12))
+def test_the_calendar_agrees_with_python(dates, fiscal_year_start):
+    every = Calendar({"date_id": "date", **{name: name for name in ATTRIBUTES}}, fiscal_year_start)
+    rows = date_dimension(every, pa.array(dates, pa.date32()), datetime.date(2024, 5, 1)).to_pylist()
     assert [row["date_id"] for row in rows] == sorted({date for date in dates if date})
     for row in rows:
         date = row["date_id"]
-        assert (row["year"], row["month"], row["day"]) == (date.year, date.month, date.day)
-        assert row["day_of_week"] == date.isoweekday()
+        assert (row["year"], row["month"], row["day"], row["date"]) == (date.year, date.month, date.day, date)
+        assert (row["iso_year"], row["iso_week"], row["day_of_week"]) == tuple(date.isocalendar())
         assert (row["day_name"], row["month_name"]) == (date.strftime("%A"), date.strftime("%B"))
         assert row["quarter"] == (date.month + 2) // 3
+        assert row["day_of_year"] == date.timetuple().tm_yday
+        assert row["is_weekend"] == (date.strftime("%a") in ("Sat", "Sun"))
+        assert row["first_of_month"] == date.replace(day=1)
+        assert row["last_of_month"] == date.replace(day=calendar.monthrange(date.year, date.month)[1])
+        # The months since the first fiscal year began, counted one by one.
+        months = date.year * 12 + date.month - 1 - (fiscal_year_start - 1)
+        assert row["fiscal_month"] == months % 12 + 1
+        assert row["fiscal_quarter"] == months % 12 // 3 + 1
+        assert row["fiscal_year"] == months // 12 + (fiscal_year_start > 1)
+
+
+@pytest.mark.parametrize(
+    ("declared", "first", "last"),
+    [
+        ({}, None, None),
+        ({"days_ahead": 0}, "2024-05-01", "2024-05-01"),
+        ({"days_ahead": 2}, "2024-05-01", "2024-05-03"),
+        ({"first_day": "2024-04-29"}, "2024-04-29", "2024-05-01"),
+        ({"first_day": "2024-04-29", "days_ahead": 366}, "2024-04-29", "2025-05-02"),
+        ({"first_day": "2024-05-03"}, None, None),
+        ({"first_day": "2024-05-03", "days_ahead": 3}, "2024-05-03", "2024-05-04"),
+    ],
+)
+def test_calendar_has_the_days_that_it_declares(declared, first, last):
+    """Beside the dates that rows name, each once."""
+    named = {datetime.date(1999, 12, 31), datetime.date(2024, 5, 1)}
+    found = parse_calendar("[warehouse.dim_date]", "date_id", declared)
+    rows = date_dimension(found, pa.array(list(named), pa.date32()), datetime.date(2024, 5, 1))
+    days = set(pd.date_range(first, last).date) if first else set()
+    assert rows["date_id"].to_pylist() == sorted(named | days)
+
+
+@pytest.mark.parametrize(
+    ("key", "entry", "message"),
+    [
+        (
+            "date_id",
+            {"columns": {"date_id": "date", "w": "week"}},
+            "`w` = 'week' is not known of a date. Known: date, ",
+        ),
+        ("day", {"columns": {"date_id": "date"}}, '`key` must be the column with the date: write day = "date"'),
+        ("date_id", {"columns": {}}, "`columns` must be a table of texts"),
+        ("date_id", {"fiscal_year_start": 13}, "`fiscal_year_start` must be a number from 1 to 12, not 13"),
+        ("date_id", {"days_ahead": True}, "`days_ahead` must be a number from 0 to 36525, not True"),
+        ("date_id", {"first_day": "soon"}, "`first_day` must be a date such as"),
+    ],
+)
+def test_calendar_that_cannot_be_made_is_refused(key, entry, message):
+    with pytest.raises(DeclarationError, match=re.escape(message)):
+        parse_calendar("[warehouse.dim_date]", key, entry)
+
+
+def test_calendar_of_another_key_has_the_usual_columns():
+    """Without the one that has the key's name."""
+    usual = [column for column in Calendar().columns if column != "date_id"]
+    assert list(parse_calendar("[warehouse.dim_day]", "date_key", {}).columns) == ["date_key", *usual]
+    assert sorted(parse_calendar("[warehouse.dim_day]", "day", {}).columns) == sorted(usual)
