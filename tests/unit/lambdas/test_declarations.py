@@ -73,7 +73,7 @@ def test_what_is_read_of_the_source_is_known():
         ("warehouse.dim_staff.key", "place", "`key` must be the column that holds staff.staff_id"),
         ("warehouse.dim_staff.record", "r", "unknown key `record`"),
         ("warehouse.dim_staff.columns.place", "upper(location)", "column `place` = 'upper(location)'"),
-        ("warehouse.dim_date.key", "day", "`key` must be the column with the date"),
+        ("warehouse.dim_date.key", ["day", "hour"], "The key of dim_date has several columns"),
         ("warehouse.dim_date.from", "staff", "unknown key `from`"),
     ],
 )
