@@ -13,7 +13,7 @@ endif
 
 SUITE = $(BIN)/python -m pytest -n 2 --dist loadgroup
 
-.PHONY: help run test test-unit test-aws fault-matrix test-pipeline test-local-stack test-faults test-proof test-end-to-end soak mutants \
+.PHONY: help run test coverage test-unit test-aws fault-matrix test-pipeline test-local-stack test-faults test-proof test-end-to-end soak mutants \
   values lint format audit clean
 .DEFAULT_GOAL := run
 
@@ -24,6 +24,9 @@ run: $(READY)  ## the whole pipeline on this machine: databases, AWS, deployment
 	$(BIN)/python deploy.py local run
 
 test: lint  ## style, types, security, and every test: what .ci/run runs
+	$(SUITE)
+
+coverage: $(READY)  ## every test, and which lines and branches none of them runs: at least 90 % are run
 	$(SUITE) --cov --cov-report=term
 
 test-unit: lint  ## style, types, and the tests that need no server: under a minute
