@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import socket
-from urllib.parse import quote
 
 import pytest
 from pg8000.exceptions import DatabaseError
 
-from lambda_toolkit.pipeline.client.source import check_source
-from lambda_toolkit.pipeline.client.target import Target
-from lambda_toolkit.pipeline.config.load import load
 from lambda_toolkit.pipeline.lambdas.extract.source.unique_key import key_problems, keyed_tables
 from lambda_toolkit.pipeline.lambdas.shared.declarations import SourceTable
 from lambda_toolkit.pipeline.lambdas.shared.errors import SourceError
 from tests.support.lake_contents import objects
-from tests.support.pipeline import READER_PASSWORD
-from tests.support.repository import CONFIG
 
 LINE = SourceTable("line", ("k",))
 ACCEPTED = {
@@ -91,28 +83,3 @@ def test_extract_refuses_a_key_that_is_not_unique_any_more(pipeline):
     with pytest.raises(SourceError, match=r"payment_id .* payment: .*\(payment_id, currency_id\)"):
         pipeline.extract()
     assert objects(pipeline.ingestion) == before
-
-
-def test_plan_looks_at_the_source_whose_url_it_has(pipeline, credentials):
-    """The keys and types of the declared tables, by the catalog alone; an address that does not answer is a note."""
-    source = credentials[0]
-    pipeline.admin.run("ALTER TABLE payment DROP CONSTRAINT payment_pkey")
-
-    def look(**changed):
-        of = dataclasses.replace(source, user="reader", password=READER_PASSWORD, **changed)
-        url = f"postgresql://{of.user}:{quote(of.password)}@{of.host}:{of.port}/{of.database}"
-        return check_source(Target(load(CONFIG / "pipeline.toml", None, {}), {"SOURCE_DATABASE_URL": url}, False))
-
-    pipeline.admin.run("ALTER TABLE sales_order ALTER COLUMN units_sold TYPE boolean USING true")
-    problem, pair = look().problems
-    assert pair.startswith(
-        "The source column sales_order.units_sold (boolean) cannot be stored in fact_sales_order.units_sold"
-    )
-    assert "The key payment_id does not identify the rows of the source table payment" in problem
-    assert "extracted" not in problem
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
-    unreached = look(port=port)
-    assert unreached.problems == ()
-    assert "were not checked" in str(unreached.not_checked)
-    assert READER_PASSWORD not in str(unreached.not_checked)

@@ -39,6 +39,20 @@ def has_bucket(aws: Aws, bucket: str) -> bool:
     return True
 
 
+def last_manifest(aws: Aws, bucket: str) -> Mapping[str, Any] | None:
+    """The manifest of the last batch in ``bucket``; None where there is no batch, or no bucket."""
+    from lambda_script import AwsError
+
+    listing = BucketListing(lambda **request: aws.call("s3", "list_objects_v2", **request), bucket)
+    try:
+        number = listing.last_batch()
+    except AwsError as error:
+        if error.code == "NoSuchBucket":
+            return None
+        raise
+    return None if number is None else manifest(aws, bucket, number)
+
+
 def manifest(aws: Aws, bucket: str, number: int) -> Mapping[str, Any]:
     """The manifest of batch ``number``. Raises AwsError where there is none."""
     body = aws.call("s3", "get_object", Bucket=bucket, Key=manifest_key(number))["Body"].read()

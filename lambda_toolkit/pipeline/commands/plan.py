@@ -85,15 +85,16 @@ def command(request: Request, functions: tuple[str, ...], exit_code: bool, scope
     tool. Secret values are masked. Where code differs, the files are named. With the same options, deploy does exactly
     this.
 
-    Where the environment has the source's URL, the keys of its tables are checked too: one that does not identify rows,
-    which extract refuses, is an error.
+    Where the environment has the source's URL, its catalog is read too. What extract would refuse is an error: a table
+    or column that is missing, cannot be read or has another type, a key that does not identify rows. What changed since
+    the last batch is a note.
     """
     target = request.target()
     aws = target.aws()
     plan = scope.plan(aws, target, functions)
     changes = [with_changed_files(change, aws, target) for change in plan.changes]
-    source = check_source(target)
-    notes = [*notes_of(plan), *([source.not_checked] if source.not_checked else [])]
+    source = check_source(target, aws)
+    notes = [*notes_of(plan), *source.notes]
     show_changes(request.screen, changes)
     for note in notes:
         request.screen.say(f"Note: {note}.")

@@ -98,9 +98,18 @@ class Table:
         """Why extract cannot read it as it is, and what would serve, as sentences; None where it can."""
         return next(self._obstacles(), None)
 
+    @property
+    def kind_obstacle(self) -> str | None:
+        """Why no transaction shows its changes, and what would serve, as sentences; None where one does."""
+        return next(self._kind_obstacles(), None)
+
     def _obstacles(self) -> Iterator[str]:
         if self.extension is not None:
             yield f"It belongs to the extension {self.extension}."
+        yield from self._kind_obstacles()
+        yield from self._access_obstacles()
+
+    def _kind_obstacles(self) -> Iterator[str]:
         if self.kind in _WITHOUT_TRANSACTIONS:
             yield (
                 f"It is {_WITHOUT_TRANSACTIONS[self.kind]}: PostgreSQL does not show which of its rows changed. "
@@ -113,6 +122,8 @@ class Table:
                 f"Its partition {self.foreign_partitions[0]} is a foreign table: PostgreSQL does not show which of its "
                 'rows changed. Declare its key and compare = "content", and every run reads all its rows.'
             )
+
+    def _access_obstacles(self) -> Iterator[str]:
         unreadable = [column.name for column in self.columns if not column.readable]
         if len(unreadable) == len(self.columns):
             what = "it has no columns" if not self.columns else "this user may not read it: GRANT SELECT on it"

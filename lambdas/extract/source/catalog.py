@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -156,32 +156,52 @@ def check_needed(
     previous: Mapping[str, str],
     accepted: Collection[str] = (),
 ) -> None:
-    """Refuses a table that lacks a needed column, or in which one has a type that its expressions do not accept.
+    """Refuses a table of which ``unmet_needs`` has something to say: raises SourceError with the first."""
+    for need in unmet_needs(table, columns, needed, previous, accepted):
+        raise SourceError(f"{need.problem} Nothing was extracted. {need.remedy}")
+
+
+@dataclass(frozen=True)
+class UnmetNeed:
+    """A needed column that is missing, or has a type with which extract cannot go on. Both are sentences."""
+
+    problem: str
+    remedy: str
+
+
+def unmet_needs(
+    table: str,
+    columns: Sequence[Column],
+    needed: Mapping[str, Sequence[Expression]],
+    previous: Mapping[str, str],
+    accepted: Collection[str] = (),
+) -> Iterator[UnmetNeed]:
+    """Each needed column that the table lacks, and each that has a type that its expressions do not accept.
 
     ``columns``: of the table now. ``needed``: column -> the expressions that read it. ``previous``: column -> type at
     the last run; a needed column may not change its type unless ``accepted`` contains its ``table.column``.
-    Raises SourceError that names table and column.
     """
     found = {column.name: column for column in columns}
     for name, expressions in needed.items():
         column = found.get(name)
         if column is None:
-            raise SourceError(
-                f"The source table {table} lacks the column {name}, which the warehouse needs. Nothing was extracted. "
-                "Restore the column, or change the declaration of the tables that read it."
+            yield UnmetNeed(
+                f"The source table {table} lacks the column {name}, which the warehouse needs.",
+                "Restore the column, or change the declaration of the tables that read it.",
             )
+            continue
         for expression in expressions:
             if expression.function and column.base_type not in EXPRESSIONS[expression.function].accepts:
-                raise SourceError(
-                    f"The source column {table}.{name} is of type {column.type}, which {expression} cannot read. "
-                    "Nothing was extracted. Change the column's type back, or the declaration."
+                yield UnmetNeed(
+                    f"The source column {table}.{name} is of type {column.type}, which {expression} cannot read.",
+                    "Change the column's type back, or the declaration.",
                 )
         before = previous.get(name)
         if before and not _same_type(Column(name, before), column) and f"{table}.{name}" not in accepted:
-            raise SourceError(
-                f"The source column {table}.{name} was of type {before} and is now {column.type}. Nothing was "
-                "extracted. Change it back; or, when the warehouse's column can hold the new type, invoke extract once "
-                f'with the event {{"accept_types": ["{table}.{name}"]}}.'
+            yield UnmetNeed(
+                f"The source column {table}.{name} was of type {before} and is now {column.type}.",
+                "Change it back; or, when the warehouse's column can hold the new type, invoke extract once with the "
+                f'event {{"accept_types": ["{table}.{name}"]}}.',
             )
 
 
