@@ -85,8 +85,8 @@ def test_changes_since_the_last_batch_are_named(pipeline, look):
     assert "The source column address.created_at (timestamp(3) without time zone) was dropped" in notes
     assert "the source also has refund, which no [source.<table>] declares" in notes
     assert [problem for problem in found.problems if "accept_types" in problem] == [
-        "The source column payment.payment_date was of type character varying and is now date. Change it back; or, when "
-        "the warehouse's column can hold the new type, invoke extract once with the event "
+        "The source column payment.payment_date was of type character varying and is now date. Change it back; or, "
+        "when the warehouse's column can hold the new type, invoke extract once with the event "
         '{"accept_types": ["payment.payment_date"]}.'
     ]
 
