@@ -5,12 +5,16 @@ the pipeline with its command line. The functions' source, ``lambdas/`` in a che
 ``lambda_toolkit.pipeline.lambdas`` (a symbolic link in a checkout): a user's own folder may be called ``lambdas``.
 """
 
+import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
 
 STUBS = "lambda_script-stubs"  # PEP 561: how type checkers find the types of a module that is a single file
+
+HOME = "https://github.com/lambda-script/lambda-script"
+RAW = "https://raw.githubusercontent.com/lambda-script/lambda-script"  # pictures, which a page of HOME only frames
 
 TOOLKIT = [
     "boto3>=1.42,<2",
@@ -58,14 +62,56 @@ class BuildWithTypes(build_py):
             stub.write_bytes(Path(__file__).with_name("lambda_script.py").read_bytes())
 
 
+def absolute_links(markdown: str) -> str:
+    """The text with the links that lead into the repository as addresses, for pages that show it elsewhere."""
+
+    def absolute(link: re.Match[str]) -> str:
+        is_picture, text, target = link.groups()
+        if "://" in target:
+            return link[0]
+        place = target if target.startswith("#") else f"/blob/main/{target}"
+        return f"{is_picture}[{text}]({f'{RAW}/main/{target}' if is_picture else f'{HOME}{place}'})"
+
+    return re.sub(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)", absolute, markdown)
+
+
 setup(
     cmdclass={"build_py": BuildWithTypes},
     name="lambda-script",
     version="0.1.0",
     description="Keep a Python function deployed on AWS Lambda, and a warehouse fed from PostgreSQL with three of them",
-    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
-    long_description_content_type="text/markdown",
-    license="MIT",
+    long_description=absolute_links(Path(__file__).with_name("README.md").read_text(encoding="utf-8")),
+    long_description_content_type="text/markdown; charset=UTF-8; variant=GFM",
+    author="The lambda-script authors",
+    project_urls={
+        "Homepage": HOME,
+        "Documentation": f"{HOME}/tree/main/docs",
+        "Source": HOME,
+        "Issues": f"{HOME}/issues",
+        "Changelog": f"{HOME}/blob/main/CHANGELOG.md",
+    },
+    license_expression="MIT",
+    license_files=["LICENSE"],
+    keywords=["aws", "lambda", "deployment", "postgresql", "data-warehouse", "change-data-capture", "star-schema"],
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Environment :: Console",
+        "Intended Audience :: Developers",
+        "Intended Audience :: System Administrators",
+        "Operating System :: MacOS",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3 :: Only",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Programming Language :: Python :: 3.14",
+        "Topic :: Database",
+        "Topic :: Software Development :: Build Tools",
+        "Topic :: System :: Archiving :: Mirroring",
+        "Topic :: System :: Systems Administration",
+        "Typing :: Typed",
+    ],
     python_requires=">=3.11",
     py_modules=["lambda_script"],
     packages=find_packages(include=["lambda_toolkit", "lambda_toolkit.*"]),

@@ -8,24 +8,43 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
-import sys
-import sysconfig
 import zipfile
 from pathlib import Path
 
 import pytest
 
 from lambda_toolkit.packaging.function_zip import build
-from lambda_toolkit.packaging.uv import find_uv, uv_environment
+from lambda_toolkit.packaging.uv import uv_environment
 from lambda_toolkit.pipeline.config.deployment import deployment
 from lambda_toolkit.pipeline.config.load import load
+from lambda_toolkit.pipeline.installed import VERSION
+from tests.support.installation import (
+    NEWEST,
+    OLDEST,
+    OWN,
+    NotBuiltError,
+    build_distributions,
+    copy_what_is_distributed,
+    install,
+    metadata,
+    pythons,
+)
+from tests.support.repository import REPOSITORY
 
-REPOSITORY = Path(__file__).parents[3]
-DISTRIBUTED = ("setup.py", "pyproject.toml", "README.md", "LICENSE", "lambda_script.py", "lambda_toolkit", "lambdas")
 FOREIGN = ("lambdas", "commands", "config", "local", "local_stack", "deploy", "tests", "toolkit")  # a user's packages
 ACCOUNT = "123456789012"
+IMPORTS = """
+import importlib, pkgutil, sys
+import lambda_script, lambda_toolkit
+found = [module.name for module in pkgutil.walk_packages(lambda_toolkit.__path__, "lambda_toolkit.")]
+for name in found:
+    if sys.argv[1] not in name and not name.endswith("__main__"):
+        importlib.import_module(name)
+print(len(found))
+"""
 ZIPS = """
 import hashlib, json, sys
 from pathlib import Path
@@ -41,39 +60,19 @@ for spec in deployment(load(Path(sys.argv[1])), sys.argv[2], {}).functions:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel of this repository, built from a copy of it with its symbolic link."""
-    folder = tmp_path_factory.mktemp("wheel")
-    for name in DISTRIBUTED:
-        source = REPOSITORY / name
-        if source.is_dir():
-            shutil.copytree(source, folder / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(source, folder / name)
-    command = [str(find_uv()), "build", "--wheel", "--out-dir", "dist", "--offline", "--quiet"]
-    done = subprocess.run(command, cwd=folder, env=uv_environment(), capture_output=True, text=True)
-    if done.returncode and ("offline" in done.stderr or "network" in done.stderr):
-        pytest.skip(f"uv's cache does not contain setuptools: {done.stderr.strip().splitlines()[-1]}")
-    assert done.returncode == 0, done.stderr
-    [built] = (folder / "dist").glob("*.whl")
-    return built
+    """The wheel of this repository, built from its sdist."""
+    folder = copy_what_is_distributed(tmp_path_factory.mktemp("distributed"))
+    try:
+        wheel, _ = build_distributions(folder, folder / "dist")
+    except NotBuiltError as error:
+        pytest.skip(str(error))
+    return wheel
 
 
 @pytest.fixture(scope="module")
 def environment(wheel: Path) -> Path:
-    """A virtual environment with the wheel in it, and its requirements from the environment of the tests."""
-    folder = wheel.parents[1] / "environment"
-    uv = str(find_uv())
-    subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, str(folder)], check=True, env=uv_environment())
-    install = [uv, "pip", "install", "--quiet", "--offline", "--no-deps", "--python", str(folder / "bin" / "python")]
-    subprocess.run([*install, str(wheel)], check=True, env=uv_environment())
-    [site] = folder.glob("lib/python*/site-packages")
-    requirements = site.parent / "requirements"
-    requirements.mkdir()
-    for entry in Path(sysconfig.get_path("purelib")).iterdir():
-        if "lambda_script" not in entry.name and entry.suffix != ".pth":  # not the checkout that is installed there
-            (requirements / entry.name).symlink_to(entry)
-    (site / "requirements.pth").write_text(f"{requirements}\n", encoding="utf-8")
-    return folder
+    """An environment with `lambda-script[pipeline]` and nothing else."""
+    return install(wheel, "pipeline", wheel.parents[1] / "pipeline")
 
 
 @pytest.fixture
@@ -112,9 +111,64 @@ def test_the_wheel_contains_the_functions_and_the_templates(wheel: Path) -> None
     names = zipfile.ZipFile(wheel).namelist()
     source = {str(path.relative_to(REPOSITORY)) for path in (REPOSITORY / "lambdas").rglob("*.py")}
     assert {f"lambda_toolkit/pipeline/{name}" for name in source} <= set(names)
+    toolkit = {str(path.relative_to(REPOSITORY)) for path in (REPOSITORY / "lambda_toolkit").rglob("*.py")}
+    assert toolkit | {"lambda_script.py"} <= set(names), "through the sdist, of which this was built"
     starter = REPOSITORY / "lambda_toolkit" / "pipeline" / "config" / "starter"
     assert {str(path.relative_to(REPOSITORY)) for path in starter.iterdir()} <= set(names)
     assert not [name for name in names if name.startswith(("lambdas/", "tests/", "config/"))]
+
+
+def test_metadata_is_complete(wheel: Path) -> None:
+    """What an index shows and checks: https://packaging.python.org/en/latest/specifications/core-metadata/."""
+    found = metadata(wheel)
+    assert (found["Name"], found["Version"], found["License-Expression"]) == ("lambda-script", VERSION, "MIT")
+    assert found["Author"] and found["Keywords"] and found["License-File"] == "LICENSE"
+    assert 10 < len(found["Summary"]) <= 512 and "\n" not in found["Summary"]
+    assert found["Description-Content-Type"].startswith("text/markdown")
+    urls = dict(line.split(", ") for line in found.get_all("Project-URL", []))
+    assert {"Homepage", "Documentation", "Source", "Issues", "Changelog"} == set(urls)
+    assert all(re.fullmatch(r"https://[\w./-]+", url) for url in urls.values())
+    assert [line for line in found.get_all("Classifier", []) if line.startswith("License ::")] == [], "PEP 639"
+    minors = [f"{major}.{minor}" for major, minor in (OLDEST, (3, 12), (3, 13), NEWEST)]
+    assert [f"Programming Language :: Python :: {minor}" for minor in minors] == [
+        line for line in found.get_all("Classifier", []) if re.search(r"Python :: 3\.\d+$", line)
+    ]
+    assert found["Requires-Python"] == f">={minors[0]}"
+    assert set(found.get_all("Provides-Extra", [])) == {"pipeline", "local", "dev"}
+
+
+def test_links_of_the_description_lead_anywhere_from_anywhere(wheel: Path) -> None:
+    """An index shows the README without the repository around it: no link is relative, and each leads to a file."""
+    found = metadata(wheel)
+    links = re.findall(r"\]\(([^)\s]+)\)", str(found.get_payload()))
+    home = dict(line.split(", ") for line in found.get_all("Project-URL", []))["Homepage"]
+    inside = [
+        re.fullmatch(rf"{home}(?:/blob/main/([^#]+))?(?:#.+)?|https://raw\.[\w./-]+/main/(.+)", link) for link in links
+    ]
+    assert all(link.startswith("https://") for link in links)
+    files = [match[1] or match[2] for match in inside if match and (match[1] or match[2])]
+    assert len(files) > 20 and [file for file in files if not (REPOSITORY / file).exists()] == []
+    assert "docs/pipeline.svg" in files and f"{home}#on-aws" in links
+
+
+@pytest.mark.parametrize("extra", ["pipeline", "local"])
+@pytest.mark.parametrize("version", pythons(), ids=lambda version: ".".join(map(str, version)))
+def test_an_extra_is_all_that_its_commands_need(
+    wheel: Path, environment: Path, project: Path, version: tuple[int, int], extra: str
+) -> None:
+    """In a user's folder, on each Python of this machine, every module is imported and commands run."""
+    is_there = (version, extra) == (OWN, "pipeline")
+    offline = version == OWN
+    own = environment if is_there else install(wheel, extra, project / ".venv", pythons()[version], offline=offline)
+    shown = run(own, project, "--version").stdout
+    assert shown.startswith(f"lambda-script {VERSION}, Python {version[0]}.{version[1]}.")
+    assert run(own, project, "init", "crm").returncode == 0
+    done = run(own, project / "crm", "local", "env")
+    advice = "pip install 'lambda-script[local]'" if extra == "pipeline" else "The local stack is not up."
+    assert done.returncode == 1 and advice in done.stderr and "Traceback" not in done.stderr
+    python = [str(own / "bin" / "python"), "-c", IMPORTS, "local_stack" if extra == "pipeline" else "every one"]
+    done = subprocess.run(python, cwd=project / "crm", env=uv_environment(), capture_output=True, text=True)
+    assert done.returncode == 0 and int(done.stdout) > 150, done.stderr
 
 
 def test_help_names_the_installed_command(environment: Path, project: Path) -> None:
@@ -144,10 +198,6 @@ def test_init_project_is_planned_without_importing_user_folders(environment: Pat
     plan = run(environment, project, "plan", "--config", "crm/config/pipeline.toml")
     assert plan.returncode == 1
     assert "AWS_ACCESS_KEY_ID" in plan.stderr and "lambda-script local up --config" in plan.stderr
-    assert not imported(project) & set(FOREIGN)
-
-    down = run(environment, project, "local", "down", "--config", "crm/config/pipeline.toml")
-    assert (down.returncode, down.stdout) == (0, "It was not up.\n"), down.stderr
     assert not imported(project) & set(FOREIGN)
 
 
