@@ -174,3 +174,19 @@ def test_control_schema_of_another_format_version_is_refused(empty, buckets):
     empty.run("UPDATE pipeline.format SET version = 99")
     with pytest.raises(NotPreparedError, match="format version 99"):
         load(PostgresWarehouse(empty), buckets[1], DECLARED)
+
+
+def test_history_has_its_times_beside_columns_of_their_names(empty):
+    """A table of the source may have valid_from itself: the history says so under other names."""
+    schema = SCHEMA.replace("    paid  ", "    valid_from  ")
+    assert schema != SCHEMA
+    document = configuration()
+    payment = document["warehouse"]["fact_payment"]
+    payment["columns"] = {"valid_from" if to == "paid" else to: of for to, of in payment["columns"].items()}
+    payment["types"] = {"valid_from" if to == "paid" else to: of for to, of in payment["types"].items()}
+    declared = parse(document)
+    prepare(empty, schema, declared)
+    assert differences(empty, schema, declared) == ()
+    columns = columns_of(empty, "history_fact_payment")
+    assert columns[-2:] == ["version_valid_from", "version_valid_to"]
+    assert "valid_from" in columns

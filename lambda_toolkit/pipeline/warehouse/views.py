@@ -5,6 +5,7 @@ A view is complete when its definition is the one that the declaration and the c
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import LIVE, SchemaNames
@@ -29,8 +30,8 @@ _CURRENT_FACT = """
 # A version ends when the next one of its key begins, or when the source deleted the row, whichever is earlier. Of a row
 # that load did not write, both times are NULL.
 _HISTORY = """
-    SELECT $columns, v.valid_from,
-        LEAST(lead(v.valid_from) OVER (PARTITION BY t.$key ORDER BY t.$record), deleted.valid_to) AS valid_to
+    SELECT $columns, v.valid_from AS $valid_from,
+        LEAST(lead(v.valid_from) OVER (PARTITION BY t.$key ORDER BY t.$record), deleted.valid_to) AS $valid_to
     FROM $table AS t
     CROSS JOIN LATERAL (
         SELECT max(r.batch) AS batch, max(l.extracted_at) AS valid_from
@@ -48,7 +49,7 @@ _HISTORY = """
     ) AS deleted
 """
 
-
+_TIMES = ("valid_from", "valid_to")
 _RELATION = "SELECT relkind::text FROM pg_catalog.pg_class WHERE oid = to_regclass(:name)"
 _DEFINITIONS = "SELECT pg_catalog.pg_get_viewdef(to_regclass(:one)) = pg_catalog.pg_get_viewdef(to_regclass(:other))"
 _PROBE = sql.table("expected_view", "pg_temp")
@@ -69,11 +70,23 @@ class View:
 
 def views(table: WarehouseTable, columns: tuple[str, ...], schemas: SchemaNames = LIVE) -> tuple[View, ...]:
     """The views of ``table``, which has these ``columns``."""
-    parts = {**TableSql.of(schemas, table).parts, "columns": sql.columns(columns, of="t")}
+    times = dict(zip(_TIMES, map(sql.identifier, history_times(columns)), strict=True))
+    parts = {**TableSql.of(schemas, table).parts, **times, "columns": sql.columns(columns, of="t")}
     return tuple(
         View(name, schemas.display_name(name), schemas.table(name), sql.compose(template, **parts))
         for name, template in _templates(table).items()
     )
+
+
+def history_times(columns: Collection[str]) -> tuple[str, str]:
+    """The columns of a history with the times of a version, beside these ``columns`` of its table.
+
+    ``valid_from`` and ``valid_to``; where the table has one of them, ``version_valid_from`` and ``version_valid_to``.
+    """
+    names = _TIMES
+    while not set(names).isdisjoint(columns):
+        names = (f"version_{names[0]}", f"version_{names[1]}")
+    return names
 
 
 def view_names(table: WarehouseTable) -> tuple[str, ...]:
