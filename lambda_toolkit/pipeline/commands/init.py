@@ -2,39 +2,89 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_request
-from lambda_toolkit.pipeline.config.project import DECLARATION, example_tables, write_project
+from lambda_toolkit.pipeline.config.project import DECLARATION, Tables, example_tables, write_project
+from lambda_toolkit.pipeline.errors import UsageError
 from lambda_toolkit.pipeline.installed import program
+
+if TYPE_CHECKING:
+    from lambda_toolkit.pipeline.proposal.propose import Proposal
+
+_SAMPLE = "postgresql://..."  # in place of a URL with its password
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 @click.command("init")
 @click.argument("directory", metavar="[DIR]", default=".", type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "--from",
+    "source",
+    metavar="URL",
+    help="Propose the tables of the database at this URL, postgresql://user:password@host/database; or the name of an "
+    "environment variable that has it, so that no shell's history does.",
+)
 @with_request
-def command(request: Request, directory: Path) -> int:
+def command(request: Request, directory: Path, source: str | None) -> int:
     """Write a project into DIR, by default this folder: config/, two workflows for GitHub, .gitignore, README.md.
 
     config/pipeline.toml, warehouse.sql and source.sql have comments, declare two tables as an example and deploy as
     they are: to AWS, or to a local stack of their own. A JSON Schema beside them lets editors complete and check
     pipeline.toml.
 
+    With --from, they declare the tables of a database instead, of which the catalog alone is read: each with its key,
+    and a star of facts and dimensions as its foreign keys suggest it, with the reasons as comments.
+
     Files that are there already are never overwritten: they are named, and the missing ones are written.
     """
-    done = write_project(directory, example_tables())
+    proposal = _proposal(request, source) if source is not None else None
+    done = write_project(directory, _tables(proposal) if proposal else example_tables())
     for path in done.written:
         request.screen.say(f"Wrote {path}.")
     for path in done.kept:
         request.screen.say(f"Kept {path}, which was there already.")
     if not done.written:
         request.screen.say("Nothing was written: all files are there.")
+    for note in proposal.notes if proposal else ():
+        request.screen.say(f"Note: {note}")
     at = "" if directory == Path() else f" --config {shlex.quote(str(directory / DECLARATION))}"
-    request.screen.say("Name your tables in config/. To try it on this machine:")
-    request.screen.say(f"    {program()} local up{at}")
+    what = "Look through the tables in config/" if proposal else "Name your tables in config/"
+    request.screen.say(f"{what}. To try it on this machine:")
+    request.screen.say(f"    {program()} local up{f' --source-url {_SAMPLE}' if proposal else ''}{at}")
     request.screen.document(
-        {"written": [str(path) for path in done.written], "kept": [str(path) for path in done.kept]}
+        {
+            "written": [str(path) for path in done.written],
+            "kept": [str(path) for path in done.kept],
+            "notes": list(proposal.notes) if proposal else [],
+        }
     )
     return DONE
+
+
+def _proposal(request: Request, source: str) -> Proposal:
+    """The proposal for ``--from``: a URL, or the name of an environment variable that has one."""
+    from lambda_toolkit.pipeline.proposal.propose import propose
+
+    url, where = source, "--from"
+    if _VARIABLE.fullmatch(source):
+        where = f"the environment variable {source}"
+        url = os.environ.get(source, "")
+        if not url:
+            raise UsageError(
+                "--from takes a URL, postgresql://user:password@host/database, or the name of an environment variable "
+                f"that has one, and {source} is not set."
+            )
+    with request.screen.waiting("Reading the catalog ..."):
+        return propose(url, where)
+
+
+def _tables(proposal: Proposal) -> Tables:
+    """The proposal as files, in which the dollars of names are those of names."""
+    return Tables(proposal.pipeline_toml.replace("$", "$$"), proposal.warehouse_sql.replace("$", "$$"))

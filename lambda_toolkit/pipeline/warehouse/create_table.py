@@ -14,7 +14,8 @@ from lambda_toolkit.pipeline.lambdas.shared.declarations import Reference
 from lambda_toolkit.pipeline.warehouse.sql_tokens import Reader, Token
 from lambda_toolkit.pipeline.warehouse.sql_types import SqlType, read_type
 
-_SYSTEM_COLUMNS = ("tableoid", "ctid", "xmin", "xmax", "cmin", "cmax")
+SYSTEM_COLUMNS = ("tableoid", "ctid", "xmin", "xmax", "cmin", "cmax")
+"""The names that PostgreSQL gives to a column of no table."""
 _MAX_COLUMNS = 1600
 _WITHOUT_ORDER = (  # types that no PRIMARY KEY or UNIQUE can be of
     *("json", "xml", "jsonpath", "point", "line", "lseg", "box", "path", "polygon", "circle"),
@@ -159,7 +160,7 @@ def _item(reader: Reader, table: _Table) -> None:
     name = reader.name("a column")
     if name in table.columns:
         reader.refuse(f"column {name} is there twice", token)
-    if name in _SYSTEM_COLUMNS:
+    if name in SYSTEM_COLUMNS:
         reader.refuse(f"{name} is the name of a system column of PostgreSQL: use another", token)
     context, reader.context = reader.context, f"{reader.context}, column {name}"
     table.types[name] = kind = read_type(reader)

@@ -70,10 +70,15 @@ def _resolved(entry: CreateTable, found: Reference, tables: Mapping[str, CreateT
         raise WarehouseError(f"{where} ({', '.join(keys)}), which is neither its PRIMARY KEY nor UNIQUE.")
     for name, key in zip(found.columns, keys, strict=True):
         types = entry.columns[name].type, other.columns[key].type
-        one, two = (SqlType(kind).base for kind in types)
-        if one != two and not any(one in family and two in family for family in _FAMILIES):
+        if not can_refer(*types):
             raise WarehouseError(f"{where} ({', '.join(keys)}): {name} is {types[0]}, and {key} is {types[1]}.")
     return replace(found, keys=keys)
+
+
+def can_refer(one: str, other: str) -> bool:
+    """Whether a column of the type ``one`` can refer to a column of the type ``other``."""
+    mine, theirs = SqlType(one).base, SqlType(other).base
+    return mine == theirs or any(mine in family and theirs in family for family in _FAMILIES)
 
 
 def _in_order(tables: Mapping[str, CreateTable]) -> Iterator[CreateTable]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Credentials, connect
+from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection, Credentials, connect
 from tests.support.pipeline import credentials_of
 
 PASSWORD = "select alone"
@@ -23,22 +24,38 @@ def selecting(postgres_server: Any) -> str:
     return "selecting"
 
 
-@pytest.fixture
-def database(postgres_server: Any) -> Iterator[Callable[[str], Credentials]]:
-    """Creates a database in which statements were run; returns its owner's credentials. Dropped afterwards."""
+Create = Callable[[str], Credentials]
+
+
+@contextlib.contextmanager
+def created_databases(server: Any) -> Iterator[Create]:
+    """Creates databases in which statements were run, and returns their owner's credentials; drops them afterwards."""
     names = []
 
     def create(statements: str = "") -> Credentials:
         names.append(f"proposal_{next(_NUMBERS)}")
-        with connect(credentials_of(postgres_server, "postgres")) as admin:
+        with connect(credentials_of(server, "postgres")) as admin:
             admin.run(f"CREATE DATABASE {names[-1]}")
-        credentials = credentials_of(postgres_server, names[-1])
+        credentials = credentials_of(server, names[-1])
         if statements:
             with connect(credentials) as connection:
                 connection.run(statements)
         return credentials
 
     yield create
-    with connect(credentials_of(postgres_server, "postgres")) as admin:
+    with connect(credentials_of(server, "postgres")) as admin:
         for name in names:
             admin.run(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def database(postgres_server: Any) -> Iterator[Create]:
+    with created_databases(postgres_server) as create:
+        yield create
+
+
+@pytest.fixture(scope="module")
+def module_database(postgres_server: Any) -> Iterator[Callable[[str], Connection]]:
+    """As ``database``, for all tests of a module; returns a session of the owner."""
+    with created_databases(postgres_server) as create, contextlib.ExitStack() as stack:
+        yield lambda statements: stack.enter_context(connect(create(statements)))

@@ -1,0 +1,154 @@
+"""A proposal as text: the sections [source] and [warehouse] of pipeline.toml, and warehouse.sql."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable
+
+from lambda_toolkit.pipeline.lambdas.shared.declarations import CALENDAR
+from lambda_toolkit.pipeline.proposal.catalog import Catalog, Table
+from lambda_toolkit.pipeline.proposal.names import (
+    one_line,
+    sql_name,
+    sql_names,
+    toml_key,
+    toml_text,
+    toml_texts,
+)
+from lambda_toolkit.pipeline.proposal.star import StarTable
+
+_WIDTH = 120
+_CALENDAR = """\
+    date_id      date PRIMARY KEY,
+    year         integer NOT NULL,
+    month        integer NOT NULL,
+    day          integer NOT NULL,
+    day_of_week  integer NOT NULL,     -- ISO 8601: Monday 1 to Sunday 7
+    day_name     text NOT NULL,
+    month_name   text NOT NULL,
+    quarter      integer NOT NULL"""
+
+
+def rule(title: str) -> str:
+    """The line of a comment that begins a section."""
+    return f"# {'-' * (_WIDTH - 4 - len(title))} {title}"
+
+
+def comment(*texts: str, mark: str = "#") -> str:
+    """The texts as lines of a comment, each text beginning a line."""
+    return "".join(
+        f"{line}\n"
+        for text in texts
+        for line in textwrap.wrap(
+            one_line(text, longest=None),
+            _WIDTH,
+            initial_indent=f"{mark} ",
+            subsequent_indent=f"{mark} ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    )
+
+
+def source_toml(catalog: Catalog) -> str:
+    """The section ``[source]``: each table that extract can read with its key, and of the others why it cannot."""
+    parts = [f"{rule('source')}\n", comment("Every column of these tables is ingested.")]
+    parts += [_source_table(table) for table in catalog.readable]
+    return "".join((*parts, excluded_toml(catalog)))
+
+
+def excluded_toml(catalog: Catalog) -> str:
+    """What of the database is not among the tables, and why, as comments."""
+    texts = [f"Without {name}. {reason}" for name, reason in catalog.excluded.items()]
+    texts += [
+        f"Without the {count} {'table' if count == 1 else 'tables'} or views of the schema {name}: only public is read."
+        for name, count in catalog.other_schemas.items()
+    ]
+    return comment(*texts)
+
+
+def _source_table(table: Table) -> str:
+    texts = [table.comment] if table.comment else []
+    if table.partitions:
+        texts.append(f"It has {table.partitions} partitions, which are read as one table, as are later ones.")
+    if not table.primary_key:
+        texts.append("It has no primary key: this is the key of a unique index.")
+    if table.row_security:
+        texts.append(f"Row-level security decides which rows of {table.name} are ingested.")
+    return f"{comment(*texts)}[source.{toml_key(table.name)}]\nkey = {toml_texts(table.key)}\n"
+
+
+def star_toml(tables: Iterable[StarTable]) -> str:
+    """The section ``[warehouse]`` of these tables, each with the reasons for it."""
+    head = comment(
+        "A proposal: rename, remove and regroup as you like, here and in warehouse.sql. A column is one of the source "
+        "table, joined_table.column, or a function of one: date(c), time(c), decimal(c, p, s), currency_name(c).",
+        'kind: "dimension" has the latest row only, "fact" every version, numbered by `record`, "calendar" every date '
+        "named by a fact. The view current_<table> shows the present, history_<table> every version of a fact.",
+    )
+    return "\n".join((f"{rule('warehouse')}\n{head}", *map(_warehouse_table, tables)))
+
+
+def _warehouse_table(table: StarTable) -> str:
+    lines = [f"[warehouse.{toml_key(table.name)}]", f"kind = {toml_text(table.kind)}"]
+    if table.source is not None:
+        lines.append(f"from = {toml_text(table.source)}")
+    lines.append(f"key = {toml_texts(table.keys)}")
+    if table.record is not None:
+        lines.append(f"record = {toml_text(table.record)}")
+    if table.joins:
+        pairs = ", ".join(f"{toml_key(name)} = {toml_text(column)}" for name, column in table.joins.items())
+        lines.append(f"join = {{ {pairs} }}")
+    if table.columns:
+        lines.append(f"[warehouse.{toml_key(table.name)}.columns]")
+        lines += [f"{toml_key(column.name)} = {toml_text(str(column.expression))}" for column in table.columns]
+    return comment(*table.comments) + "".join(f"{line}\n" for line in lines)
+
+
+def star_sql(tables: Iterable[StarTable]) -> str:
+    """The file ``warehouse.sql`` of these tables."""
+    head = comment(
+        "The tables of the warehouse. Types, NOT NULL and REFERENCES have an effect: rows are checked by them, and a "
+        "row waits until the row that it refers to is there.",
+        mark="--",
+    )
+    return "\n".join((head, *map(_create_table, tables)))
+
+
+def _create_table(table: StarTable) -> str:
+    if table.kind == CALENDAR:
+        return f"CREATE TABLE {sql_name(table.name)} (\n{_CALENDAR}\n);\n"
+    lines = (
+        [(f"{sql_name(table.record)} bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY", "")] if table.record else []
+    )
+    for column in table.columns:
+        text = column_sql(column.name, column.type, required=column.required)
+        for reference in table.references:
+            if reference.columns == (column.name,):
+                text += f" REFERENCES {sql_name(reference.table)}"
+        lines.append((text, f"  -- {one_line(column.comment)}" if column.comment else ""))
+    if not table.record:
+        lines.append((f"PRIMARY KEY ({sql_names(table.keys)})", ""))
+    lines += [
+        (
+            f"FOREIGN KEY ({sql_names(reference.columns)}) REFERENCES {sql_name(reference.table)} "
+            f"({sql_names(reference.keys)})",
+            "",
+        )
+        for reference in table.references
+        if len(reference.columns) > 1
+    ]
+    return create_table(table.name, lines)
+
+
+def column_sql(name: str, kind: str, *, required: bool) -> str:
+    """A column of CREATE TABLE."""
+    return f"{sql_name(name)} {kind}{' NOT NULL' if required else ''}"
+
+
+def create_table(name: str, lines: list[tuple[str, str]]) -> str:
+    """A CREATE TABLE statement of these lines, each with a comment that follows it."""
+    body = "\n".join(
+        f"    {text}{',' if number < len(lines) else ''}{note}" for number, (text, note) in enumerate(lines, 1)
+    )
+    return f"CREATE TABLE {sql_name(name)} (\n{body}\n);\n"
