@@ -11,7 +11,7 @@ from ..shared.postgres.connection import Connection
 from .warehouse.ledger import check_prepared, last_entry
 from .warehouse.requirements import Requirement, requirements
 from .warehouse.schemas import LIVE, SchemaNames
-from .warehouse.session import TableSql
+from .warehouse.session import TableSql, key_text
 
 LIMIT = 500  # entries of each list; a response of Lambda is limited to 6 MB
 _MAX_LENGTH = 1000  # characters of a value
@@ -62,14 +62,11 @@ def open_rows(
 def _pending(connection: Connection, schemas: SchemaNames, table: WarehouseTable, limit: int) -> Iterator[OpenItem]:
     """At most ``limit`` pending rows for each requirement that they do not meet, oldest first."""
     for requirement in requirements(connection, schemas, table):
-        columns = [sql.compose("s.$column::text", column=sql.identifier(name)) for name in requirement.columns]
         statement = sql.compose(
             _PENDING,
             **TableSql.of(schemas, table).parts,
             column=sql.constant(", ".join(requirement.columns)),
-            value=columns[0]
-            if len(columns) == 1
-            else sql.compose("concat_ws(', ', $all)", all=sql.joined(", ", columns)),
+            value=key_text(requirement.columns, of="s"),
             reason=sql.constant(_reason(requirement)),
             unmet=requirement.unmet,
             limit=sql.number(limit),

@@ -279,6 +279,11 @@ def _warehouse_table(name: str, entry: Mapping[str, Any], source: Mapping[str, S
     for table in (base, *joins):
         if table not in source:
             raise DeclarationError(f"{where} reads the table `{table}`, which no [source.{table}] declares.")
+    for table in joins:
+        if len(source[table].keys) != 1:
+            raise DeclarationError(
+                f"{where} joins `{table}` by one column, and its key has several ({', '.join(source[table].keys)})."
+            )
     columns, errors = {}, []
     for column, text in _texts(where, entry, "columns").items():
         try:

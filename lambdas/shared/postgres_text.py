@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import struct
+from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
 
@@ -19,6 +21,7 @@ _ZONED = "timestamp with time zone"
 _TRAILING_ZEROS = r"(\.\d*[1-9])0+$|\.0+$"
 _FIXED_DIGITS = {False: 15, True: 6}  # of a double precision and of a real: from so many digits on, with an exponent
 _SMALLEST_FIXED = -4  # the exponent below which PostgreSQL writes one
+_ESCAPED = r'[\x00-\x1f"\\]'  # in a string of JSON
 
 
 def postgres_text(values: pa.ChunkedArray, postgres_type: str = "") -> pa.ChunkedArray:
@@ -38,6 +41,28 @@ def postgres_text(values: pa.ChunkedArray, postgres_type: str = "") -> pa.Chunke
     if pa.types.is_decimal(dtype) and pc.any(pc.match_substring(text, "E")).as_py():
         return _by_value(text, lambda number: f"{Decimal(number):f}")  # Arrow writes small numbers with an exponent
     return text
+
+
+def key_texts(columns: Sequence[pa.ChunkedArray]) -> pa.ChunkedArray:
+    """The keys of rows as one text each. ``columns``: those of the key as text, in its order, of the same length.
+
+    The text of a single column stays as it is. Those of several are a JSON array, to the character as PostgreSQL writes
+    ``jsonb_build_array(a::text, b::text)::text``.
+    """
+    if len(columns) == 1:
+        return columns[0]
+    members = [pc.fill_null(_json_strings(column), "null") for column in columns]
+    return pc.binary_join_element_wise("[", pc.binary_join_element_wise(*members, ", "), "]", "")
+
+
+def _json_strings(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Each text as a string of JSON, escaped as PostgreSQL does it: control characters, quotes and backslashes alone.
+
+    https://www.postgresql.org/docs/current/datatype-json.html
+    """
+    if pc.any(pc.match_substring_regex(texts, _ESCAPED)).as_py():
+        return _by_value(texts, lambda text: json.dumps(text, ensure_ascii=False))
+    return pc.binary_join_element_wise('"', texts, '"', "")
 
 
 def without_trailing_zeros(texts: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -28,6 +28,7 @@ from ..shared.lake.manifest import (
 from ..shared.lake.object_keys import DATA, DELETED, REJECTED, batch_folder, manifest_key, revision_key
 from ..shared.lake.parquet import ParquetPart, arrow_type
 from ..shared.lake.store import Lake
+from ..shared.postgres_text import key_texts, postgres_text
 from .columns.cast import cast_column
 from .columns.convert import SourceRows, convert
 from .columns.date_dimension import date_dimension
@@ -157,8 +158,8 @@ class BatchTransform:
         return ProcessedManifest(self.source.batch, self.key, self.source.extracted_at, tables, rejected)
 
     @cached_property
-    def _keys(self) -> Mapping[str, str]:
-        return {name: table.key for name, table in self.declarations.source.items()}
+    def _keys(self) -> Mapping[str, tuple[str, ...]]:
+        return {name: table.keys for name, table in self.declarations.source.items()}
 
     @cached_property
     def _calendars(self) -> frozenset[str]:
@@ -207,17 +208,17 @@ class BatchTransform:
         files = self._files(table.source)
         if files is None:
             return
-        key = self._keys[str(table.source)]
         changed: list[pa.ChunkedArray] = []
         for rows in self.ingestion.iter_tables(files.changes.key) if files.changes else ():
             if table.joins and files.context:
-                changed.append(rows[key])
+                changed.append(self._comparable_keys(str(table.source), rows))
             yield rows
         if not table.joins or not files.context:
             return
         known = pa.chunked_array([chunk for column in changed for chunk in column.chunks], _key_type(changed))
         for rows in self.ingestion.iter_tables(files.context.key):
-            fresh = rows.filter(pc.invert(pc.is_in(rows[key], value_set=known.cast(rows[key].type))))
+            keys = self._comparable_keys(str(table.source), rows)
+            fresh = rows.filter(pc.invert(pc.is_in(keys, value_set=known.cast(keys.type))))
             if fresh.num_rows:
                 yield fresh
 
@@ -229,10 +230,16 @@ class BatchTransform:
             return self._empty(name)
         if len(parts) == 1:
             return parts[0]
-        key = self._keys[name]
         changes, context = parts
-        known = pc.is_in(context[key], value_set=changes[key])
+        known = pc.is_in(self._comparable_keys(name, context), value_set=self._comparable_keys(name, changes))
         return pa.concat_tables([changes, context.filter(pc.invert(known))])
+
+    def _comparable_keys(self, name: str, rows: pa.Table) -> pa.ChunkedArray:
+        """The keys of rows of a source table, one value each; a composite key as one text."""
+        keys = self._keys[name]
+        if len(keys) == 1:
+            return rows[keys[0]]
+        return key_texts([postgres_text(rows[key], self._types(name)[key]) for key in keys])
 
     def _empty(self, name: str) -> pa.Table:
         columns = self.source.tables[name].columns
@@ -253,11 +260,14 @@ class BatchTransform:
 
     def _warehouse_keys(self, table: WarehouseTable, rows: pa.Table) -> pa.Table:
         """The keys as the warehouse has them; without those that do not fit its type, whose rows were rejected."""
-        keys, wanted = rows.column(0), table.types.get(table.key)
-        if wanted is not None:
-            source = str(table.source)
-            keys = cast_column(keys, self._types(source)[self._keys[source]], wanted.type).values.drop_null()
-        return pa.table({table.key: keys})
+        source = str(table.source)
+        columns = {}
+        for key, own in zip(table.keys, self._keys[source], strict=True):
+            values, wanted = rows[own], table.types.get(key)
+            if wanted is not None:
+                values = cast_column(values, self._types(source)[own], wanted.type).values
+            columns[key] = values
+        return pa.table(columns).drop_null()
 
     def _types(self, name: str) -> Mapping[str, str]:
         """Column -> PostgreSQL type of a source table at this batch."""

@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
+from lambda_toolkit.pipeline.lambdas.load.compare import compare
 from lambda_toolkit.pipeline.lambdas.load.loading import load
 from lambda_toolkit.pipeline.lambdas.load.replay import replay
 from lambda_toolkit.pipeline.lambdas.load.warehouse.postgres import PostgresWarehouse
-from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import CONTROL_TABLES, SchemaNames
+from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import CONTROL_TABLES, LIVE, SchemaNames
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import connected
 from lambda_toolkit.pipeline.warehouse.preparation import prepare
 from tests.support.pipeline import credentials_of
-from tests.support.sample_star import DECLARED, DELETED, SCHEMA, Batch, Row, expected, found, repaired, write
+from tests.support.sample_star import COMPOSITE, DELETED, SINGLE, Batch, Row, expected, found, repaired, write
 from tests.support.written_lake import WrittenLake
 
 REBUILT = SchemaNames.shadow("rebuilt")
 
 
 @pytest.fixture(scope="module")
-def warehouse(postgres_server):
-    with connected(credentials_of(postgres_server, "postgres")) as admin:
-        admin.run("CREATE DATABASE late_versions")
-    with connected(credentials_of(postgres_server, "late_versions")) as connection:
-        prepare(connection, SCHEMA, DECLARED)
-        prepare(connection, SCHEMA, DECLARED, REBUILT)
-        yield connection
+def warehouses(postgres_server):
+    """A connection to a warehouse of each form of the star."""
+    with contextlib.ExitStack() as stack:
+        admin = stack.enter_context(connected(credentials_of(postgres_server, "postgres")))
+        connections = []
+        for star, name in ((SINGLE, "late_versions"), (COMPOSITE, "late_composite")):
+            admin.run(f"CREATE DATABASE {name}")
+            connection = stack.enter_context(connected(credentials_of(postgres_server, name)))
+            prepare(connection, star.schema, star.declared)
+            prepare(connection, star.schema, star.declared, REBUILT)
+            connections.append((star, connection))
+        yield connections
 
 
 def empty(connection):
@@ -36,26 +44,28 @@ def empty(connection):
         connection.run("; ".join(f"DELETE FROM {table}" for table in tables))
 
 
-def run(connection, history):
+def run(connection, history, star):
     """Loads the batches one after the other, replaying what is repaired; after each step the model agrees."""
     empty(connection)
-    lake, known = WrittenLake(), []
+    declared, lake, known = star.declared, WrittenLake(), []
     for number, batch in enumerate(history, 1):
         known.append(batch)
-        write(lake, number, batch)
-        assert load(PostgresWarehouse(connection), lake, DECLARED).loaded == [number]
-        assert found(connection) == expected(known), f"after batch {number}"
+        write(lake, number, batch, star=star)
+        assert load(PostgresWarehouse(connection), lake, declared).loaded == [number]
+        assert found(connection, star=star) == expected(known, star), f"after batch {number}"
         for other in batch.repairs:
             if other > number or repaired(known[other - 1]) == known[other - 1]:
                 continue
             known[other - 1] = repaired(known[other - 1])
-            write(lake, other, known[other - 1], revision=2)
-            assert replay(PostgresWarehouse(connection), lake, DECLARED, [other]).replayed == [other]
-            assert found(connection) == expected(known), f"after replaying batch {other} once batch {number} was in"
-    again = replay(PostgresWarehouse(connection), lake, DECLARED, list(range(1, len(history) + 1)))
+            write(lake, other, known[other - 1], revision=2, star=star)
+            assert replay(PostgresWarehouse(connection), lake, declared, [other]).replayed == [other]
+            is_in = found(connection, star=star)
+            assert is_in == expected(known, star), f"after replaying batch {other} once batch {number} was in"
+    again = replay(PostgresWarehouse(connection), lake, declared, list(range(1, len(history) + 1)))
     assert (again.replayed, again.written) == (list(range(1, len(history) + 1)), {})
-    load(PostgresWarehouse(connection, REBUILT), lake, DECLARED)
-    assert found(connection, "rebuilt", "rebuilt_pipeline") == expected(known)
+    load(PostgresWarehouse(connection, REBUILT), lake, declared)
+    assert found(connection, "rebuilt", "rebuilt_pipeline", star) == expected(known, star)
+    assert compare(connection, declared, LIVE, REBUILT).tables[0].differences == 0
 
 
 A, B = (1, 1), (2, 1)
@@ -64,7 +74,7 @@ PRODUCT = {1: Row("one")}
 
 
 def changes(rows):
-    return st.dictionaries(st.integers(1, 2), st.one_of(st.none(), rows), max_size=2)
+    return st.dictionaries(st.integers(1, 3), st.one_of(st.none(), rows), max_size=2)
 
 
 orders = changes(st.builds(Row, st.tuples(st.integers(1, 2), st.integers(1, 2)), st.sampled_from([False, False, True])))
@@ -79,9 +89,9 @@ batches = st.builds(Batch, orders, products, st.lists(st.integers(1, 6), max_siz
     suppress_health_check=list(HealthCheck),
     phases=[Phase.explicit, Phase.generate, Phase.shrink],
 )
-@given(st.lists(batches, min_size=1, max_size=6))
-@example([Batch({1: Row(A)}, PRODUCT), Batch({1: Row(LATER)}), Batch({1: Row(A)}), Batch({}, {7: Row("seven")})])
-@example([Batch({1: Row(A)}, PRODUCT), Batch({1: Row(B, True)}), Batch({1: Row(A)}, {}, (2,))])
+@given(st.lists(batches, min_size=1, max_size=6), st.integers(0, 1))
+@example([Batch({1: Row(A)}, PRODUCT), Batch({1: Row(LATER)}), Batch({1: Row(A)}), Batch({}, {7: Row("seven")})], 1)
+@example([Batch({1: Row(A)}, PRODUCT), Batch({1: Row(B, True)}), Batch({1: Row(A)}, {}, (2,))], 1)
 @example(
     [
         Batch({1: Row(A)}, PRODUCT),
@@ -89,7 +99,8 @@ batches = st.builds(Batch, orders, products, st.lists(st.integers(1, 6), max_siz
         Batch({1: Row(LATER)}),
         Batch({1: DELETED}),
         Batch({}, {7: Row("x")}),
-    ]
+    ],
+    1,
 )
 @example(
     [
@@ -98,9 +109,12 @@ batches = st.builds(Batch, orders, products, st.lists(st.integers(1, 6), max_siz
         Batch({1: Row(LATER)}),
         Batch({1: Row(B)}),
         Batch({}, {7: Row("x")}),
-    ]
+    ],
+    1,
 )
-@example([Batch({1: Row(LATER)}, PRODUCT), Batch({1: DELETED}), Batch({1: Row(B)}), Batch({}, {7: Row("x")})])
-@example([Batch({}, {1: Row("x", True)}), Batch({}, {1: Row("y", True)}), Batch({}, {}, (1,))])
-def test_whatever_comes_late_the_history_is_that_of_the_model(warehouse, history):
-    run(warehouse, history)
+@example([Batch({1: Row(LATER)}, PRODUCT), Batch({1: DELETED}), Batch({1: Row(B)}), Batch({}, {7: Row("x")})], 1)
+@example([Batch({}, {1: Row("x", True)}), Batch({}, {1: Row("y", True)}), Batch({}, {}, (1,))], 1)
+def test_whatever_comes_late_the_history_is_that_of_the_model(warehouses, history, form):
+    """``form``: whether keys and references have one column, or two."""
+    star, connection = warehouses[form]
+    run(connection, history, star)

@@ -253,7 +253,7 @@ class Differential:
         )
         connection = self._connection
         try:
-            converted = convert(table, rows, {}, {"given": "id"})
+            converted = convert(table, rows, {}, {"given": ("id",)})
             with transaction(connection):
                 connection.run(f"CREATE TEMPORARY TABLE stored (id integer, v {target}) ON COMMIT DROP")
                 copy_rows(connection, sql.table("stored", "pg_temp"), ("id", "v"), [converted.rows])

@@ -97,7 +97,7 @@ def _problems(declared: Declarations, schema: Mapping[str, CreateTable]) -> Iter
 def _unfit_types(table: WarehouseTable, types: Mapping[str, str]) -> Iterator[str]:
     """Why the columns that transform fills cannot have their types, which is known without the source."""
     for name, kind in types.items():
-        reason = unsupported(kind) or (unfit_key(kind) if name == table.key else None)
+        reason = unsupported(kind) or (unfit_key(kind) if name in table.keys else None)
         if reason is None and table.calendar is not None:
             attribute, length = table.calendar.columns[name], modifiers(kind)
             reason = refusal(ATTRIBUTES[attribute], kind)
@@ -109,8 +109,8 @@ def _unfit_types(table: WarehouseTable, types: Mapping[str, str]) -> Iterator[st
 
 def _key_problems(declared: Declarations, table: WarehouseTable, schema: CreateTable) -> Iterator[str]:
     """What load does with a row needs these keys."""
-    if table.kind != FACT and (table.key,) not in schema.keys:
-        yield (f": column {table.key} of {table.name} must be its PRIMARY KEY, or UNIQUE: load updates rows by it.")
+    if table.kind != FACT and not any(set(columns) == set(table.keys) for columns in schema.keys):
+        yield (f": {_named(table.keys)} of {table.name} must be its PRIMARY KEY, or UNIQUE: load updates rows by it.")
     for name in table.column_names:
         if name in schema.columns and schema.columns[name].computed:
             yield (
@@ -121,9 +121,14 @@ def _key_problems(declared: Declarations, table: WarehouseTable, schema: CreateT
         other = declared.warehouse.get(found.table)
         if other is None or not set(found.columns) <= set(table.column_names):
             continue
-        if other.kind == FACT or found.keys != (other.key,):
+        if other.kind == FACT or set(found.keys) != set(other.keys):
             yield (
                 f": ({', '.join(found.columns)}) of {table.name} refers to {found.table} "
                 f"({', '.join(found.keys)}). A row can only refer to a dimension, by its key"
-                f"{'' if other.kind == FACT else f' {other.key}'}: other columns change, and a fact has versions."
+                f"{'' if other.kind == FACT else ' ' + ', '.join(other.keys)}: other columns change, and a fact has "
+                "versions."
             )
+
+
+def _named(columns: tuple[str, ...]) -> str:
+    return f"column {columns[0]}" if len(columns) == 1 else f"the columns ({', '.join(columns)})"

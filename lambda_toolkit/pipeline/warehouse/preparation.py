@@ -120,16 +120,16 @@ def _create_index(connection: Connection, schemas: SchemaNames, table: Warehouse
         sql.compose(
             "CREATE INDEX ON $table ($key, $record)",
             table=schemas.table(table.name),
-            key=sql.identifier(table.key),
+            key=sql.columns(table.keys),
             record=sql.identifier(str(table.record)),
         )
     )
-    created.append(f"index on {schemas.display_name(table.name)} ({table.key}, {table.record})")
+    created.append(f"index on {schemas.display_name(table.name)} ({', '.join((*table.keys, str(table.record)))})")
 
 
 def _prepare_views(connection: Connection, schemas: SchemaNames, table: WarehouseTable, done: Prepared) -> None:
     columns = tuple(columns_of(connection, str(schemas.table(table.name))))
-    if not {table.key, table.record or table.key} <= set(columns):
+    if not {*table.keys, table.record or table.keys[0]} <= set(columns):
         return  # what its views need; ``differences`` names the missing column
     for view in views(table, columns, schemas):
         if not exists(connection, view):

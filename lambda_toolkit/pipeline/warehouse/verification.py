@@ -126,7 +126,7 @@ def _compare_control(connection: Connection, declarations: Declarations, schemas
             yield f"table {schemas.control}.{name} is missing"
     for table in declarations.warehouse.values():
         columns = tuple(columns_of(connection, str(schemas.table(table.name))))
-        if {table.key, table.record or table.key} <= set(columns):
+        if {*table.keys, table.record or table.keys[0]} <= set(columns):
             yield from filter(None, (difference(connection, view) for view in views(table, columns, schemas)))
         else:  # its views cannot be compared without these columns, which are missing
             for name in view_names(table):

@@ -17,21 +17,21 @@ from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connectio
 _CURRENT_DIMENSION = """
     SELECT $columns FROM $table AS t
     WHERE NOT EXISTS (
-        SELECT FROM $deletion AS d WHERE d.table_name = $name AND d.key = t.$key::text AND d.undeleted_batch IS NULL
+        SELECT FROM $deletion AS d WHERE d.table_name = $name AND d.key = $key_text_of_t AND d.undeleted_batch IS NULL
     )
 """
 _CURRENT_FACT = """
-    SELECT DISTINCT ON (t.$key) $columns FROM $table AS t
+    SELECT DISTINCT ON ($key_of_t) $columns FROM $table AS t
     WHERE NOT EXISTS (
-        SELECT FROM $deletion AS d WHERE d.table_name = $name AND d.key = t.$key::text AND d.undeleted_batch IS NULL
+        SELECT FROM $deletion AS d WHERE d.table_name = $name AND d.key = $key_text_of_t AND d.undeleted_batch IS NULL
     )
-    ORDER BY t.$key, t.$record DESC
+    ORDER BY $key_of_t, t.$record DESC
 """
 # A version ends when the next one of its key begins, or when the source deleted the row, whichever is earlier. Of a row
 # that load did not write, both times are NULL.
 _HISTORY = """
     SELECT $columns, v.valid_from AS $valid_from,
-        LEAST(lead(v.valid_from) OVER (PARTITION BY t.$key ORDER BY t.$record), deleted.valid_to) AS $valid_to
+        LEAST(lead(v.valid_from) OVER (PARTITION BY $key_of_t ORDER BY t.$record), deleted.valid_to) AS $valid_to
     FROM $table AS t
     CROSS JOIN LATERAL (
         SELECT max(r.batch) AS batch, max(l.extracted_at) AS valid_from
@@ -45,7 +45,7 @@ _HISTORY = """
     CROSS JOIN LATERAL (
         SELECT min(l.extracted_at) AS valid_to
         FROM $deletion AS d JOIN $ledger AS l ON l.batch = d.batch
-        WHERE d.table_name = $name AND d.key = t.$key::text AND d.batch > v.batch
+        WHERE d.table_name = $name AND d.key = $key_text_of_t AND d.batch > v.batch
     ) AS deleted
 """
 

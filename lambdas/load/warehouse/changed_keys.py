@@ -13,12 +13,12 @@ from .session import WarehouseSession, compared, stage_deleted_keys, stage_rows,
 # The pending rows of the batch count as changed: in the revision they may be others.
 _PENDING_KEYS = """
     INSERT INTO $changed
-    SELECT DISTINCT s.$key FROM $pending_row AS p, jsonb_populate_record(NULL::$table, p.content) AS s
+    SELECT DISTINCT $key_of_s FROM $pending_row AS p, jsonb_populate_record(NULL::$table, p.content) AS s
     WHERE p.table_name = $name AND p.batch = $batch
 """
 _DELETED_KEYS = """
-    INSERT INTO $changed SELECT s.$key FROM $deleted AS s WHERE NOT EXISTS (
-        SELECT FROM $deletion AS d WHERE d.table_name = $name AND d.key = s.$key::text
+    INSERT INTO $changed SELECT $key_of_s FROM $deleted AS s WHERE NOT EXISTS (
+        SELECT FROM $deletion AS d WHERE d.table_name = $name AND d.key = $key_text_of_s
         AND d.batch <= $batch AND (d.undeleted_batch IS NULL OR d.undeleted_batch > $batch)
     )
 """
@@ -35,7 +35,7 @@ def stage_changed_keys(
     """Creates the temporary table ``changed`` with these keys; returns whether there are any.
 
     ``rows``: the revision's rows, Arrow tables with the columns of ``table``. ``deleted``: the keys that it deletes,
-    Arrow tables with the field ``table.key``.
+    Arrow tables with the fields ``table.keys``.
     """
     parts = {
         **session.sql(table).parts,

@@ -23,14 +23,14 @@ _LATEST_OF_HISTORY = """
 _LATEST_RESOLVED = 'SELECT DISTINCT ON ($key) $columns FROM $resolved ORDER BY $key, "_batch" DESC'
 _UNDELETE_RESOLVED = """
     UPDATE $deletion AS d SET undeleted_batch = s.batch
-    FROM (SELECT r.$key::text AS key, min(r."_batch") AS batch FROM $resolved AS r GROUP BY 1) AS s
+    FROM (SELECT $key_text_of_r AS key, min(r."_batch") AS batch FROM $resolved AS r GROUP BY 1) AS s
     WHERE d.table_name = $name AND d.key = s.key AND d.undeleted_batch IS NULL
 """
 _CHANGED_KEYS = """
     CREATE TEMPORARY TABLE $changed ON COMMIT DROP AS
-    SELECT s.$key FROM $staging AS s LEFT JOIN $table AS a ON a.$key = s.$key
-    WHERE a.$key IS NULL OR ROW($staged) IS DISTINCT FROM ROW($present) OR EXISTS (
-        SELECT FROM $deletion AS d WHERE d.table_name = $name AND d.key = s.$key::text
+    SELECT $key_of_s FROM $staging AS s LEFT JOIN $table AS a ON ($key_of_a) = ($key_of_s)
+    WHERE ($key_of_a) IS NULL OR ROW($staged) IS DISTINCT FROM ROW($present) OR EXISTS (
+        SELECT FROM $deletion AS d WHERE d.table_name = $name AND d.key = $key_text_of_s
         AND d.batch < $batch AND (d.undeleted_batch IS NULL OR d.undeleted_batch > $batch)
     )
 """
@@ -94,7 +94,7 @@ def compared_rows(schemas: SchemaNames, table: WarehouseTable) -> sql.Fragment:
 
 def compared_columns(table: WarehouseTable) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The columns that identify a compared row, and those that are compared."""
-    return (table.key,), table.column_names
+    return table.keys, table.column_names
 
 
 def _upsert(session: WarehouseSession, table: WarehouseTable, rows: sql.Fragment) -> int:

@@ -17,17 +17,17 @@ from .session import TableSql, WarehouseSession, compared, content, temporary
 # The last version of each key by its record; DISTINCT ON serves with and without an index on (key, record).
 _APPEND = """
     INSERT INTO $table ($record, $columns) OVERRIDING SYSTEM VALUE
-    SELECT $last_record + row_number() OVER (ORDER BY s.$key), $staged
+    SELECT $last_record + row_number() OVER (ORDER BY $key_of_s), $staged
     FROM $staging AS s
     LEFT JOIN (
-        SELECT DISTINCT ON (f.$key) f.* FROM $table AS f
-        WHERE f.$key IN (SELECT $key FROM $staging) ORDER BY f.$key, f.$record DESC
-    ) AS last ON last.$key = s.$key
-    WHERE last.$key IS NULL
+        SELECT DISTINCT ON ($key_of_f) f.* FROM $table AS f
+        WHERE ($key_of_f) IN (SELECT $key FROM $staging) ORDER BY $key_of_f, f.$record DESC
+    ) AS last ON ($key_of_last) = ($key_of_s)
+    WHERE ($key_of_last) IS NULL
        OR ROW($new) IS DISTINCT FROM ROW($latest)
        OR EXISTS (
            SELECT FROM $deletion AS d
-           WHERE d.table_name = $name AND d.key = s.$key::text AND d.undeleted_batch IS NULL
+           WHERE d.table_name = $name AND d.key = $key_text_of_s AND d.undeleted_batch IS NULL
        )
 """
 # Of the table and of the ranges: a number that was given once never identifies another version.
@@ -48,28 +48,29 @@ _STORED = """
     SELECT t.$record AS "_record", v.batch AS "_batch", $of_table
     FROM $table AS t
     $loaded_by_batch
-    WHERE t.$key IN (SELECT k.$key FROM $keys AS k)
+    WHERE ($key_of_t) IN (SELECT $key_of_k FROM $keys AS k)
 """
 _STATE_BEFORE_FIRST_EVENT = """
-    SELECT DISTINCT ON (s.$key) $of_stored, s."_batch", false AS "_deleted" FROM $stored AS s
-    WHERE s."_batch" < $first ORDER BY s.$key, s."_record" DESC
+    SELECT DISTINCT ON ($key_of_s) $of_stored, s."_batch", false AS "_deleted" FROM $stored AS s
+    WHERE s."_batch" < $first ORDER BY $key_of_s, s."_record" DESC
 """
 _DIFFERENT = """
     CREATE TEMPORARY TABLE $different ON COMMIT DROP AS
-    SELECT COALESCE(h.$key, s.$key) AS $key, min(COALESCE(h."_batch", s."_batch")) AS "_batch"
+    SELECT $key, min("_batch") AS "_batch"
     FROM (SELECT * FROM $history WHERE NOT "_deleted" AND "_batch" >= $first) AS h
-    FULL JOIN (SELECT * FROM $stored WHERE "_batch" >= $first) AS s ON s.$key = h.$key AND s."_batch" = h."_batch"
-    WHERE h.$key IS NULL OR s.$key IS NULL OR ROW($of_history) IS DISTINCT FROM ROW($compared_stored)
-    GROUP BY 1
+    FULL JOIN (SELECT * FROM $stored WHERE "_batch" >= $first) AS s USING ($key, "_batch")
+    WHERE h."_batch" IS NULL OR s."_batch" IS NULL OR ROW($of_history) IS DISTINCT FROM ROW($compared_stored)
+    GROUP BY $key
 """
 _RETRACT = """
-    DELETE FROM $table AS t USING $stored AS s JOIN $different AS d ON d.$key = s.$key AND s."_batch" >= d."_batch"
+    DELETE FROM $table AS t
+    USING $stored AS s JOIN $different AS d ON ($key_of_d) = ($key_of_s) AND s."_batch" >= d."_batch"
     WHERE t.$record = s."_record"
 """
 _NUMBER = """
     CREATE TEMPORARY TABLE $numbered ON COMMIT DROP AS
-    SELECT h.*, $last_record + row_number() OVER (ORDER BY h."_batch", h.$key) AS "_record"
-    FROM $history AS h JOIN $different AS d ON d.$key = h.$key AND h."_batch" >= d."_batch"
+    SELECT h.*, $last_record + row_number() OVER (ORDER BY h."_batch", $key_of_h) AS "_record"
+    FROM $history AS h JOIN $different AS d ON ($key_of_d) = ($key_of_h) AND h."_batch" >= d."_batch"
     WHERE NOT h."_deleted"
 """
 _APPEND_HISTORY = """
@@ -83,26 +84,26 @@ _HISTORY_RANGES = """
 # The versions of the staged keys as of the batch, each the last one up to it.
 _AS_OF = """
     CREATE TEMPORARY TABLE $as_of ON COMMIT DROP AS
-    SELECT DISTINCT ON (t.$key) t.*, v.batch AS "_batch" FROM $table AS t
+    SELECT DISTINCT ON ($key_of_t) t.*, v.batch AS "_batch" FROM $table AS t
     $loaded_by_batch
-    WHERE t.$key IN (SELECT s.$key FROM $staging AS s) AND v.batch <= $batch
-    ORDER BY t.$key, t.$record DESC
+    WHERE ($key_of_t) IN (SELECT $key_of_s FROM $staging AS s) AND v.batch <= $batch
+    ORDER BY $key_of_t, t.$record DESC
 """
 _CHANGED_KEYS = """
     CREATE TEMPORARY TABLE $changed ON COMMIT DROP AS
-    SELECT s.$key FROM $staging AS s LEFT JOIN $as_of AS a ON a.$key = s.$key
-    WHERE a.$key IS NULL OR ROW($staged) IS DISTINCT FROM ROW($present) OR EXISTS (
+    SELECT $key_of_s FROM $staging AS s LEFT JOIN $as_of AS a ON ($key_of_a) = ($key_of_s)
+    WHERE ($key_of_a) IS NULL OR ROW($staged) IS DISTINCT FROM ROW($present) OR EXISTS (
         SELECT FROM $deletion AS d
-        WHERE d.table_name = $name AND d.key = s.$key::text AND d.batch > a."_batch" AND d.batch <= $batch
+        WHERE d.table_name = $name AND d.key = $key_text_of_s AND d.batch > a."_batch" AND d.batch <= $batch
     )
     UNION
-    SELECT t.$key FROM $table AS t
+    SELECT $key_of_t FROM $table AS t
     JOIN $version_range AS r ON r.table_name = $name AND t.$record BETWEEN r.first_record AND r.last_record
-    WHERE r.batch = $batch AND NOT EXISTS (SELECT FROM $staging AS s WHERE s.$key = t.$key)
+    WHERE r.batch = $batch AND NOT EXISTS (SELECT FROM $staging AS s WHERE ($key_of_s) = ($key_of_t))
 """
 _COMPARED = """
     SELECT true AS "_present", $of_table, t.$record AS "_record", v.batch AS "_batch",
-        row_number() OVER (PARTITION BY t.$key ORDER BY t.$record) AS "_version"
+        row_number() OVER (PARTITION BY $key_of_t ORDER BY t.$record) AS "_version"
     FROM $table AS t
     $loaded_by_batch
 """
@@ -185,7 +186,7 @@ def compared_rows(schemas: SchemaNames, table: WarehouseTable) -> sql.Fragment:
 
 def compared_columns(table: WarehouseTable) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The columns that identify a compared row, and those that are compared."""
-    return (table.key, "_version"), (*table.column_names, "_batch")
+    return (*table.keys, "_version"), (*table.column_names, "_batch")
 
 
 def _last_record(session: WarehouseSession, names: TableSql) -> int:

@@ -69,7 +69,7 @@ class WarehouseBatch(Protocol):
         """
 
     def delete(self, table: WarehouseTable, keys: Iterable[pa.Table]) -> None:
-        """Records that ``keys`` are deleted: Arrow tables with the field ``table.key``. The published rows stay."""
+        """Records that ``keys`` are deleted: Arrow tables with the fields ``table.keys``. The published rows stay."""
 
     def write_resolved(self, table: WarehouseTable) -> int:
         """Writes the pending rows that meet the requirements now, each at its position in the history.

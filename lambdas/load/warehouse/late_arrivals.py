@@ -6,6 +6,8 @@ deletions. Where the versions differ from those in the warehouse, the newer ones
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import pyarrow as pa
 
 from ...shared.declarations import WarehouseTable
@@ -22,15 +24,15 @@ _CREATE_EVENTS = """
     SELECT $columns, NULL::bigint AS $batch, NULL::boolean AS $deleted FROM $table WITH NO DATA
 """
 
-_KEYS = "CREATE TEMPORARY TABLE $keys ON COMMIT DROP AS SELECT DISTINCT c.$key FROM $changed AS c"
+_KEYS = "CREATE TEMPORARY TABLE $keys ON COMMIT DROP AS SELECT DISTINCT $key_of_c FROM $changed AS c"
 _DISCARD_PENDING = """
     DELETE FROM $pending_row AS p USING $keys AS k
-    WHERE p.table_name = $name AND p.key = k.$key::text AND p.batch >= $first
+    WHERE p.table_name = $name AND p.key = $key_text_of_k AND p.batch >= $first
 """
 _EVENTS = 'SELECT $columns, "_batch", "_deleted" FROM $events'
 # A deletion that was recorded before the first event, and not undeleted before it.
 _DELETED_BEFORE = """
-    SELECT $key_alone, d.batch, true FROM $deletion AS d JOIN $keys AS k ON d.key = k.$key::text
+    SELECT $key_alone, d.batch, true FROM $deletion AS d JOIN $keys AS k ON d.key = $key_text_of_k
     WHERE d.table_name = $name AND d.batch < $first AND (d.undeleted_batch IS NULL OR d.undeleted_batch >= $first)
 """
 # A row is a version where it differs from what was before it; a deletion counts where the row was not deleted already.
@@ -39,7 +41,7 @@ _HISTORY = """
     SELECT $columns, "_batch", "_deleted" FROM (
         SELECT x.*, lag(x."_deleted") OVER w AS "_was_deleted", lag(ROW($of_event)) OVER w AS "_was"
         FROM ($all_events) AS x
-        WINDOW w AS (PARTITION BY x.$key ORDER BY x."_batch")
+        WINDOW w AS (PARTITION BY $key_of_x ORDER BY x."_batch")
     ) AS x
     WHERE CASE
         WHEN "_deleted" THEN "_was_deleted" IS NOT TRUE
@@ -49,14 +51,14 @@ _HISTORY = """
 # Every deletion from the first event on, and the one that was in effect then.
 _DISCARD_DELETIONS = """
     DELETE FROM $deletion AS d USING $keys AS k
-    WHERE d.table_name = $name AND d.key = k.$key::text
+    WHERE d.table_name = $name AND d.key = $key_text_of_k
       AND (d.batch >= $first OR d.undeleted_batch IS NULL OR d.undeleted_batch >= $first)
 """
 _WRITE_DELETIONS = """
     INSERT INTO $deletion (table_name, key, batch, undeleted_batch)
     SELECT $name, x.key, x.batch, x.undeleted_batch FROM (
-        SELECT h.$key::text AS key, h."_batch" AS batch, h."_deleted", min(h."_batch") FILTER (WHERE NOT h."_deleted")
-            OVER (PARTITION BY h.$key ORDER BY h."_batch" ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING)
+        SELECT $key_text_of_h AS key, h."_batch" AS batch, h."_deleted", min(h."_batch") FILTER (WHERE NOT h."_deleted")
+            OVER (PARTITION BY $key_of_h ORDER BY h."_batch" ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING)
             AS undeleted_batch
         FROM $history AS h
     ) AS x WHERE x."_deleted"
@@ -69,12 +71,12 @@ def rebuild_history(
 ) -> int:
     """Rebuilds the history of the keys in ``changed`` from the batch ``first`` to ``last``, the last one loaded.
 
-    ``changed`` is a table that has the key column of ``table``, of the same type. Returns how many rows were appended
-    or upserted: none where the warehouse agrees with the lake. Runs within a transaction.
+    ``changed`` is a table that has the key's columns of ``table``, of the same types. Returns how many rows were
+    appended or upserted: none where the warehouse agrees with the lake. Runs within a transaction.
 
     The parts of the statements: the names of the table (:class:`.session.TableSql`), ``$first``, and temporary tables:
-    ``$keys`` (the key column), ``$history`` (the table's columns, ``_batch`` bigint, ``_deleted`` boolean), and those
-    that only a kind of table uses.
+    ``$keys`` (the key's columns), ``$history`` (the table's columns, ``_batch`` bigint, ``_deleted`` boolean), and
+    those that only a kind of table uses.
     """
     kind = session.kind_of(table)
     staged = {name: temporary(f"{name}_{table.name}") for name in _TEMPORARY}
@@ -82,7 +84,8 @@ def rebuild_history(
     session.run(_KEYS, **parts)
     analyze(session.connection, staged["keys"])
     before = kind.stage_state_before(session, parts)
-    events = stage_events(session, table, staged["keys"], first, last)
+    chosen = session.rows("SELECT $key_text_of_k FROM $keys AS k", **parts)
+    events = stage_events(session, table, [row[0] for row in chosen], first, last)
     session.run(_DISCARD_PENDING, **parts)
     defer_unresolved_events(session, table, events)
     kind.discard_superseded_by_events(session, table, events)
@@ -98,25 +101,24 @@ def rebuild_history(
 
 
 def stage_events(
-    session: WarehouseSession, table: WarehouseTable, keys: sql.Fragment, first: int, last: int
+    session: WarehouseSession, table: WarehouseTable, keys: Collection[str], first: int, last: int
 ) -> sql.Fragment:
-    """Stages all rows and deletions of the keys in ``keys`` in the batches ``first`` to ``last``; returns the table.
+    """Stages all rows and deletions of ``keys`` in the batches ``first`` to ``last``; returns the table.
 
-    ``keys`` is a table that has the key column of ``table``. Of each batch the newest revision counts. The staging
+    ``keys``: each as one text, as the control tables have it. Of each batch the newest revision counts. The staging
     table has the columns of ``table``, ``_batch`` (bigint) and ``_deleted`` (boolean); of a deletion the other columns
     are NULL. Raises MissingHistoryError when what it needs was not read before the transaction began.
     """
     staging = temporary(f"events_{table.name}")
     names = session.sql(table).parts
     session.run(_CREATE_EVENTS, **names, staging=staging, batch=sql.identifier(BATCH), deleted=sql.identifier(DELETED))
-    chosen = session.rows("SELECT DISTINCT k.$key::text FROM $keys AS k", **names, keys=keys)
-    if chosen and first <= last:
+    if keys and first <= last:
         written = ledger.batches_with(session.connection, session.schemas, table.name, first, last)
-        needed = NeededHistory(table, tuple(sorted(row[0] for row in chosen)), first, last, written)
+        needed = NeededHistory(table, tuple(sorted(set(keys))), first, last, written)
         history = session.reads.history(needed)
         for pieces, columns, deleted in (
             (history.rows, table.column_names, False),
-            (history.deletions, (table.key,), True),
+            (history.deletions, table.keys, True),
         ):
             marked = (_marked(rows, batch, deleted=deleted) for batch, rows in pieces)
             copy_rows(session.connection, staging, (*columns, BATCH, DELETED), marked)
@@ -136,7 +138,7 @@ def _columns(table: WarehouseTable) -> dict[str, sql.Fragment]:
     """The table's columns as the statements name them, by the alias of each."""
     aliases = {"of_table": "t", "of_stored": "s"}
     as_compared = {"compared_stored": "s", "of_event": "x", "of_history": "h"}
-    alone = [sql.identifier(name) if name == table.key else sql.compose("NULL") for name in table.column_names]
+    alone = [sql.columns([name], of="k") if name in table.keys else sql.compose("NULL") for name in table.column_names]
     return {
         **{name: sql.columns(table.column_names, of=alias) for name, alias in aliases.items()},
         **{name: compared(table, of=alias) for name, alias in as_compared.items()},

@@ -19,12 +19,12 @@ from .session import WarehouseSession, analyze, content, temporary
 
 _DEFER = """
     $deleted INSERT INTO $pending_row (table_name, key, batch, content)
-    SELECT $name, u.$key::text, $batch, to_jsonb(x) FROM deleted AS u CROSS JOIN LATERAL (SELECT $content) AS x
+    SELECT $name, $key_text_of_u, $batch, to_jsonb(x) FROM deleted AS u CROSS JOIN LATERAL (SELECT $content) AS x
     ON CONFLICT DO NOTHING
 """
 _DEFER_EVENTS = """
     $deleted INSERT INTO $pending_row (table_name, key, batch, content)
-    SELECT $name, u.$key::text, u."_batch", to_jsonb(x) FROM deleted AS u CROSS JOIN LATERAL (SELECT $content) AS x
+    SELECT $name, $key_text_of_u, u."_batch", to_jsonb(x) FROM deleted AS u CROSS JOIN LATERAL (SELECT $content) AS x
     ON CONFLICT DO NOTHING
 """
 _DELETE_UNMET = "WITH deleted AS (DELETE FROM $staging AS s WHERE $is_row AND ($unmet) RETURNING s.*)"
@@ -52,17 +52,17 @@ _UNMET_TOGETHER = "($unmet AND NOT EXISTS (SELECT FROM $staging AS p WHERE $is_r
 
 _SUPERSEDED = """
     DELETE FROM $pending_row AS p USING $staging AS s
-    WHERE p.table_name = $name AND p.key = s.$key::text AND p.batch <= $batch
+    WHERE p.table_name = $name AND p.key = $key_text_of_s AND p.batch <= $batch
 """
 _SUPERSEDED_BY_EVENTS = """
     DELETE FROM $pending_row AS p USING $staging AS s
-    WHERE p.table_name = $name AND p.key = s.$key::text AND p.batch < s."_batch"
+    WHERE p.table_name = $name AND p.key = $key_text_of_s AND p.batch < s."_batch"
 """
 _RESOLVABLE = """
     CREATE TEMPORARY TABLE $resolvable ON COMMIT DROP AS
-    SELECT s.$key, min(p.batch) AS batch
+    SELECT $key_of_s, min(p.batch) AS "_batch"
     FROM $pending_row AS p, jsonb_populate_record(NULL::$table, p.content) AS s
-    WHERE p.table_name = $name AND NOT ($unmet) GROUP BY 1
+    WHERE p.table_name = $name AND NOT ($unmet) GROUP BY $key_of_s
 """
 _WAITING = """
     CREATE TEMPORARY TABLE $waiting ON COMMIT DROP AS
@@ -71,7 +71,7 @@ _WAITING = """
 """
 _DISCARD_RESOLVED = """
     DELETE FROM $pending_row AS p USING $resolved AS s
-    WHERE p.table_name = $name AND p.key = s.$key::text AND p.batch <= s."_batch"
+    WHERE p.table_name = $name AND p.key = $key_text_of_s AND p.batch <= s."_batch"
 """
 
 
@@ -104,7 +104,7 @@ def stage_resolvable(session: WarehouseSession, table: WarehouseTable, resolvabl
         return None
     unmet = any_unmet(requirements(session.connection, session.schemas, table))
     session.run(_RESOLVABLE, **names, resolvable=resolvable, unmet=unmet)
-    first = session.rows("SELECT min(batch) FROM $resolvable", resolvable=resolvable)[0][0]
+    first = session.rows('SELECT min("_batch") FROM $resolvable', resolvable=resolvable)[0][0]
     return None if first is None else int(first)
 
 

@@ -26,13 +26,13 @@ KINDS: Mapping[str, TableKind] = {CALENDAR: dimensions, DIMENSION: dimensions, F
 _UNPREPARED = ("42P01", "42703", "42P10")  # no such table, no such column, no unique key to upsert by
 _UNDELETE = """
     UPDATE $deletion AS d SET undeleted_batch = $batch
-    FROM $staging AS s WHERE d.table_name = $name AND d.key = s.$key::text AND d.undeleted_batch IS NULL
+    FROM $staging AS s WHERE d.table_name = $name AND d.key = $key_text_of_s AND d.undeleted_batch IS NULL
 """
 _DELETE = """
     INSERT INTO $deletion (table_name, key, batch)
-    SELECT $name, s.$key::text, $batch FROM $staging AS s
+    SELECT $name, $key_text_of_s, $batch FROM $staging AS s
     WHERE NOT EXISTS (
-        SELECT FROM $deletion AS d WHERE d.table_name = $name AND d.key = s.$key::text AND d.undeleted_batch IS NULL
+        SELECT FROM $deletion AS d WHERE d.table_name = $name AND d.key = $key_text_of_s AND d.undeleted_batch IS NULL
     )
 """
 
@@ -143,7 +143,7 @@ def _supersede(session: WarehouseSession, table: WarehouseTable, staging: sql.Fr
 
 
 def _delete(session: WarehouseSession, table: WarehouseTable, keys: Iterable[pa.Table], batch: int) -> None:
-    """Records that ``batch`` deletes ``keys``: Arrow tables with the field ``table.key``."""
+    """Records that ``batch`` deletes ``keys``: Arrow tables with the fields ``table.keys``."""
     staging = stage_deleted_keys(session, table, keys)
     session.run(_DELETE, **session.sql(table).parts, staging=staging, batch=sql.number(batch))
     session.kind_of(table).discard_superseded(session, table, staging, batch)

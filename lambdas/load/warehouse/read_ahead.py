@@ -25,7 +25,7 @@ from ...shared.lake.manifest import ProcessedManifest, processed_manifest
 from ...shared.lake.object_keys import manifest_key
 from ...shared.lake.parquet import batches, spool
 from ...shared.lake.store import Lake
-from ...shared.postgres_text import postgres_text
+from ...shared.postgres_text import key_texts, postgres_text
 
 T = TypeVar("T")
 
@@ -42,7 +42,7 @@ class NeededHistory:
 
     table: WarehouseTable
     keys: tuple[str, ...]
-    """As text, sorted."""
+    """As one text each, sorted."""
     first: int
     last: int
     batches: tuple[int, ...]
@@ -187,11 +187,12 @@ def _rows_of(
 
     ``files``: batch, object key and number of rows of each. ``wanted``: keys as PostgreSQL writes them.
     """
-    key, key_type = table.key, table.types[table.key].type if table.key in table.types else ""
+    types = [table.types[key].type if key in table.types else "" for key in table.keys]
 
     def chosen(name: str) -> Iterator[pa.Table]:
         for part in lake.iter_tables(name):
-            found = part.filter(pc.is_in(postgres_text(part[key], key_type), value_set=wanted))
+            columns = [postgres_text(part[key], kind) for key, kind in zip(table.keys, types, strict=True)]
+            found = part.filter(pc.is_in(key_texts(columns), value_set=wanted))
             if found.num_rows:
                 yield found
 

@@ -15,23 +15,20 @@ from ...shared.lake.manifest import ProcessedManifest
 from ...shared.postgres import sql
 from .late_arrivals import stage_events
 from .read_ahead import ReadAhead
-from .session import WarehouseSession, copy_rows, temporary
+from .session import WarehouseSession, copy_rows
 
 _FILE_COLUMNS = ("key", "column", "value", "reason")
 _COLUMNS = ("key", "column_name", "value", "reason", "table_name", "batch")
 
 _DELETE_BATCH = "DELETE FROM $rejected_value WHERE batch = $batch"
-_REJECTED_KEYS = """
-    CREATE TEMPORARY TABLE $keys ON COMMIT DROP AS
-    SELECT DISTINCT r.key AS $key FROM $rejected_value AS r WHERE r.table_name = $name AND r.batch = $batch
-"""
+_REJECTED_KEYS = "SELECT DISTINCT r.key FROM $rejected_value AS r WHERE r.table_name = $name AND r.batch = $batch"
 _SUPERSEDED = """
     DELETE FROM $rejected_value AS r USING $staging AS s
-    WHERE r.table_name = $name AND r.key = s.$key::text AND r.batch <= $batch
+    WHERE r.table_name = $name AND r.key = $key_text_of_s AND r.batch <= $batch
 """
 _SUPERSEDED_BY_EVENTS = """
     DELETE FROM $rejected_value AS r USING $staging AS s
-    WHERE r.table_name = $name AND r.key = s.$key::text AND r.batch < s."_batch"
+    WHERE r.table_name = $name AND r.key = $key_text_of_s AND r.batch < s."_batch"
 """
 
 
@@ -54,9 +51,8 @@ def replace(session: WarehouseSession, declarations: Declarations, manifest: Pro
         table = declarations.warehouse[name]
         if table.kind == FACT:
             continue
-        keys = temporary(f"rejected_{name}")
-        session.run(_REJECTED_KEYS, **session.sql(table).parts, batch=sql.number(manifest.batch), keys=keys)
-        events = stage_events(session, table, keys, manifest.batch + 1, last)
+        rejected = session.rows(_REJECTED_KEYS, **session.sql(table).parts, batch=sql.number(manifest.batch))
+        events = stage_events(session, table, [row[0] for row in rejected], manifest.batch + 1, last)
         discard_superseded_by_events(session, table, events)
         session.run("DROP TABLE $events", events=events)
 

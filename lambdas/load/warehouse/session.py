@@ -26,6 +26,7 @@ _LOADED_BY_BATCH = """
         WHERE r.table_name = $name AND r.first_record <= t.$record ORDER BY r.first_record DESC LIMIT 1
     ) AS v ON v.last_record >= t.$record
 """
+ALIASES = ("a", "c", "d", "f", "h", "k", "last", "r", "s", "t", "u", "x")  # that statements give to rows with a key
 CSV_ROWS = 16 * 1024  # rows per piece of CSV: about a megabyte
 _CREATE = "CREATE TEMPORARY TABLE $staging ON COMMIT DROP AS SELECT $columns FROM $table WITH NO DATA"
 _COPY = "COPY $staging ($columns) FROM STDIN (FORMAT csv)"
@@ -112,38 +113,50 @@ class TableSql:
     name: sql.Fragment
     """The table's name as a string constant: what the control tables have in ``table_name``."""
     key: sql.Fragment
-    """The column of the natural key."""
+    """The columns of the natural key. ``$key_of_s`` has the alias ``s`` before each; ``$key_text_of_s`` is one text."""
     record: sql.Fragment
-    """The column of a fact's surrogate key, which numbers the versions; of a dimension, its key."""
+    """The column of a fact's surrogate key, which numbers the versions; of a dimension, the first of its key."""
     columns: sql.Fragment
     """The columns that transform fills, in the order of its files."""
     loaded_by_batch: sql.Fragment
     """A join to each version ``t`` of a fact: ``v.batch`` appended it; NULL for a row that load did not write."""
     control: dict[str, sql.Fragment]
     """The control tables by their names."""
+    of_aliases: dict[str, sql.Fragment]
+    """``key_of_s`` and ``key_text_of_s``, for each of ALIASES."""
 
     @classmethod
     def of(cls, schemas: SchemaNames, table: WarehouseTable) -> TableSql:
         """The names of ``table`` in ``warehouse``."""
         control = schemas.control_tables()
-        name, record = sql.constant(table.name), sql.identifier(table.record or table.key)
+        name, record = sql.constant(table.name), sql.identifier(table.record or table.keys[0])
         return cls(
             table=schemas.table(table.name),
             name=name,
-            key=sql.identifier(table.key),
+            key=sql.columns(table.keys),
             record=record,
             columns=sql.columns(table.column_names),
             loaded_by_batch=sql.compose(
                 _LOADED_BY_BATCH, version_range=control["version_range"], name=name, record=record
             ),
             control=control,
+            of_aliases={
+                **{f"key_of_{alias}": sql.columns(table.keys, of=alias) for alias in ALIASES},
+                **{f"key_text_of_{alias}": key_text(table.keys, of=alias) for alias in ALIASES},
+            },
         )
 
     @property
     def parts(self) -> dict[str, sql.Fragment]:
         """All of them by their names: ``$table``, ``$key``, ``$ledger``, ..."""
         own = {name: value for name, value in vars(self).items() if isinstance(value, sql.Fragment)}
-        return {**self.control, **own}
+        return {**self.control, **self.of_aliases, **own}
+
+
+def key_text(keys: tuple[str, ...], of: str) -> sql.Fragment:
+    """The key of the row ``of`` as one text, as the control tables have it: see ``shared.postgres_text``."""
+    texts = [sql.compose("$column::text", column=sql.columns([name], of=of)) for name in keys]
+    return texts[0] if len(texts) == 1 else sql.compose("jsonb_build_array($all)::text", all=sql.joined(", ", texts))
 
 
 def content(table: WarehouseTable, of: str) -> sql.Fragment:
@@ -176,7 +189,7 @@ def compared(table: WarehouseTable, of: str) -> sql.Fragment:
 
 
 def _is_text(table: WarehouseTable, name: str) -> bool:
-    return name != table.key and name in table.types and is_compared_as_text(table.types[name].type)
+    return name not in table.keys and name in table.types and is_compared_as_text(table.types[name].type)
 
 
 def stage_rows(
@@ -195,7 +208,7 @@ def stage_rows(
 
 def stage_deleted_keys(session: WarehouseSession, table: WarehouseTable, keys: Iterable[pa.Table]) -> sql.Fragment:
     """The staging table with these deleted keys."""
-    return stage_rows(session, table, (table.key,), f"deleted_{table.name}", keys)
+    return stage_rows(session, table, table.keys, f"deleted_{table.name}", keys)
 
 
 def temporary(name: str) -> sql.Fragment:

@@ -142,7 +142,7 @@ class ProcessedTable:
     key: str | None = None
     """The object key of the data file; None: there are no rows."""
     deleted: DataFile | None = None
-    """The keys of deleted rows, in one column named as the table's key."""
+    """The keys of deleted rows, in the columns of the table's key."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from ...shared.conversions import DATES, NUMBERS, base_type, result_type
 from ...shared.declarations import FACT, WarehouseTable
 from ...shared.expressions import EXPRESSIONS, Expression
 from ...shared.lake.parquet import UNREADABLE
-from ...shared.postgres_text import postgres_text
+from ...shared.postgres_text import key_texts, postgres_text
 from .cast import cast_column
 from .currencies import NAMES
 from .numbers import canonical, numeric
@@ -46,17 +46,17 @@ def convert(
     table: WarehouseTable,
     source: SourceRows,
     joined: Mapping[str, SourceRows],
-    keys: Mapping[str, str],
+    keys: Mapping[str, tuple[str, ...]],
     calendars: Collection[str] = (),
 ) -> Converted:
     """Converts ``source``, rows of the source of ``table``, to rows of ``table``.
 
     They have the columns of the source table in the lake's types, and ``arrow_types.UNREADABLE`` where extract found
     values that these cannot represent. ``joined``: for each joined source table, all its rows that ``source`` may
-    reference, each once, in the same form. ``keys``: the key column of each source table. ``calendars``: the date
+    reference, each once, in the same form. ``keys``: the key's columns of each source table. ``calendars``: the date
     dimensions.
     """
-    lookups = {name: lookup(source, column, joined[name], keys[name], name) for name, column in table.joins.items()}
+    lookups = {name: lookup(source, column, joined[name], keys[name][0], name) for name, column in table.joins.items()}
     errors = [found.error for found in lookups.values()]
     columns = {}
     for name, expression in table.columns.items():
@@ -73,14 +73,16 @@ def convert(
 
 
 def _key_texts(
-    table: WarehouseTable, source: SourceRows, converted: pa.Table, keys: Mapping[str, str]
+    table: WarehouseTable, source: SourceRows, converted: pa.Table, keys: Mapping[str, tuple[str, ...]]
 ) -> pa.ChunkedArray:
     """The keys as the warehouse writes them, or the source where the warehouse's type has no such value."""
-    own = keys[str(table.source)]
-    texts = postgres_text(source.rows[own], source.types[own])
-    if table.key not in table.types:
-        return texts
-    return pc.coalesce(postgres_text(converted[table.key], table.types[table.key].type), texts)
+    columns = []
+    for key, own in zip(table.keys, keys[str(table.source)], strict=True):
+        texts = postgres_text(source.rows[own], source.types[own])
+        if key in table.types:
+            texts = pc.coalesce(postgres_text(converted[key], table.types[key].type), texts)
+        columns.append(texts)
+    return key_texts(columns)
 
 
 def _cast(

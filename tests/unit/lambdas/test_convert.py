@@ -19,7 +19,7 @@ from lambda_toolkit.pipeline.lambdas.shared.expressions import parse_expression
 from lambda_toolkit.pipeline.lambdas.transform.columns.convert import Converted, SourceRows, convert
 from lambda_toolkit.pipeline.lambdas.transform.columns.rejects import REJECTS_SCHEMA
 
-KEYS = {"sale": "sale_id", "shop": "shop_id"}
+KEYS = {"sale": ("sale_id",), "shop": ("shop_id",)}
 TABLE = WarehouseTable(
     name="fact_sale",
     kind=FACT,
@@ -76,11 +76,11 @@ def test_dates_of_columns_that_refer_to_the_calendar_are_named() -> None:
         }
     )
     source = SourceRows(rows, {**types, "town": "text"})
-    assert sorted(convert(shop, source, {}, {"shop": "shop_id"}, {"dim_date"}).dates.to_pylist()) == days
-    assert convert(shop, source, {}, {"shop": "shop_id"}).dates.to_pylist() == []
+    assert sorted(convert(shop, source, {}, {"shop": ("shop_id",)}, {"dim_date"}).dates.to_pylist()) == days
+    assert convert(shop, source, {}, {"shop": ("shop_id",)}).dates.to_pylist() == []
     fact = replace(shop, kind=FACT, record="shop_record")
     expected = [datetime.date(1999, 1, 1), *days]
-    assert sorted(convert(fact, source, {}, {"shop": "shop_id"}, {"dim_date"}).dates.to_pylist()) == expected
+    assert sorted(convert(fact, source, {}, {"shop": ("shop_id",)}, {"dim_date"}).dates.to_pylist()) == expected
 
 
 def test_row_with_several_errors_is_rejected_once_with_all() -> None:
