@@ -171,7 +171,8 @@ def _plan_shared(
     secrets = {spec.name for spec in deployment.secrets}
     changes: list[Change] = []
     notes: list[str] = []
-    for arn in sorted(arn for arn, labels in tagged.items() if FUNCTION_TAG not in labels):
+    unowned = {arn for arn, labels in tagged.items() if FUNCTION_TAG not in labels}
+    for arn in sorted(unowned - set(deployment.secrets_of_others)):
         service, name = arn.split(":")[2], arn.split(":", 5)[5]
         if service == "sns" and name not in topics:
             changes += topic.plan_removal(reads, TopicSpec(name, tags=own), users)

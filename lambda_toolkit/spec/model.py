@@ -271,6 +271,9 @@ class Deployment:
     buckets: tuple[BucketSpec, ...] = ()
     topics: tuple[TopicSpec, ...] = ()
     secrets: tuple[SecretSpec, ...] = ()
+    secrets_of_others: tuple[str, ...] = ()
+    """The ARNs of secrets that functions read and others manage: never written, tagged or removed, whatever their
+    tags."""
     application: str = ""
     """With ``stage``, a tag of every resource, by which undeclared resources are found. Empty: no such tags."""
     stage: str = ""

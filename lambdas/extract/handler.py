@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from ..shared import declarations, runtime
@@ -20,7 +21,8 @@ RESERVED_SHARE = 0.2  # of the function's timeout, where that is a shorter reser
 
 
 def _credentials() -> Credentials:
-    return Credentials.from_secret(runtime.client("secretsmanager"), runtime.setting("SOURCE_SECRET"), "the source")
+    name, connection = runtime.setting("SOURCE_SECRET"), os.environ.get("SOURCE_CONNECTION", "")
+    return Credentials.from_secret(runtime.client("secretsmanager"), name, "the source", connection)
 
 
 @logged

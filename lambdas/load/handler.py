@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from typing import Any, assert_never
 
 from ..shared import declarations, runtime
@@ -38,9 +39,8 @@ SAFETY_FACTOR = 1.5  # a batch may take that many times as long as the longest b
 
 
 def _credentials() -> Credentials:
-    return Credentials.from_secret(
-        runtime.client("secretsmanager"), runtime.setting("WAREHOUSE_SECRET"), "the warehouse"
-    )
+    name, connection = runtime.setting("WAREHOUSE_SECRET"), os.environ.get("WAREHOUSE_CONNECTION", "")
+    return Credentials.from_secret(runtime.client("secretsmanager"), name, "the warehouse", connection)
 
 
 @logged

@@ -66,6 +66,19 @@ def test_undeclared_function_is_removed_but_its_log_group_stays(aws, script, cli
     ]
 
 
+def test_secret_that_others_manage_is_never_pruned(aws, script, client) -> None:
+    """Whatever its tags: also one of ours that was handed over to others."""
+    whole = pipeline(script)
+    deploy(aws, whole)
+    arn = client("secretsmanager").describe_secret(SecretId="shop/dev/source")["ARN"]
+    handed_over = replace(whole, secrets=(), secrets_of_others=(arn,))
+    for options in ({}, {"delete_data": True}):
+        plan = make_plan(aws, handed_over, prune=True, **options)
+        assert (plan.changes, plan.notes) == ((), ())
+        assert not [item for item in make_destroy_plan(aws, handed_over, **options).changes if item.kind == "secret"]
+    assert make_plan(aws, replace(handed_over, secrets_of_others=()), prune=True, delete_data=True).changes
+
+
 def test_prune_needs_its_option_and_no_function_name(aws, script) -> None:
     """Nothing is pruned unasked nor beside a function that is named."""
     whole = pipeline(script)

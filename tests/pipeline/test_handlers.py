@@ -14,8 +14,13 @@ from lambda_toolkit.pipeline.lambdas.load.handler import lambda_handler as load
 from lambda_toolkit.pipeline.lambdas.shared.errors import ConnectionFailedError, LakeError, PipelineError
 from lambda_toolkit.pipeline.lambdas.transform.handler import lambda_handler as transform
 from tests.support.function_logs import json_lines
+from tests.support.pipeline import READER_PASSWORD
 
 CONTEXT = SimpleNamespace(function_name="totes-test-transform", aws_request_id="r-1")
+
+
+def quoted(text):
+    return "'" + text.replace("'", "''") + "'"
 
 
 def s3_event(*keys):
@@ -123,6 +128,32 @@ def test_extract_refuses_full_refresh_of_an_unknown_table(deployed):
         extract({"action": "extract", "full": ["nonsense"]}, CONTEXT)
     assert extract({"action": "extract", "full": ["currency"]}, CONTEXT)["batch"] == 1
     assert extract({"action": "extract", "full": True}, CONTEXT)["rows"]["payment"] == 9
+
+
+def test_secret_of_others_is_read_also_after_a_rotation(deployed, credentials, monkeypatch):
+    """As RDS manages it: user and password in the secret, the rest in the declaration, which takes precedence."""
+    to, secrets = credentials[0], boto3.client("secretsmanager")
+    created = secrets.create_secret(Name="rds!db-1", SecretString='{"username": "reader", "password": "before"}')
+    monkeypatch.setenv("SOURCE_SECRET", created["ARN"])
+    with pytest.raises(ConnectionFailedError, match=r"lacks the key 'host': it must have it, or `host` in \[secrets"):
+        extract({}, CONTEXT)
+    declared = {"host": to.host, "port": to.port, "dbname": to.database, "sslmode": "prefer"}
+    monkeypatch.setenv("SOURCE_CONNECTION", json.dumps(declared))
+    try:
+        for number, password in enumerate(("first", 'it\'s "second" %'), 1):
+            deployed.admin.run(f"ALTER ROLE reader PASSWORD {quoted(password)}")
+            stored = {"engine": "postgres", "user": "reader", "password": password, "host": "elsewhere", "port": "1"}
+            secrets.put_secret_value(SecretId="rds!db-1", SecretString=json.dumps(stored))
+            deployed.admin.run("UPDATE address SET phone = :phone", phone=password)
+            assert extract({}, CONTEXT)["batch"] == number
+    finally:
+        deployed.admin.run(f"ALTER ROLE reader PASSWORD {quoted(READER_PASSWORD)}")
+    secrets.put_secret_value(SecretId="rds!db-1", SecretString=json.dumps({**stored, "engine": "mysql"}))
+    with pytest.raises(ConnectionFailedError, match="'engine' is 'mysql', and PostgreSQL is expected"):
+        extract({}, CONTEXT)
+    monkeypatch.setenv("SOURCE_SECRET", created["ARN"].replace("rds!", "none"))
+    with pytest.raises(PipelineError, match=r"does not exist. Correct `arn` in \[secrets"):
+        extract({}, CONTEXT)
 
 
 def test_what_the_deployment_forgot_is_named(deployed, monkeypatch):

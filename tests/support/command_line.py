@@ -22,9 +22,10 @@ class CommandLine:
     """``python deploy.py ...`` in a copy of the repository's configuration and functions."""
 
     root: Path
+    file: str = "pipeline.toml"
 
     def __call__(self, *arguments: str, env: dict[str, str] | None = None, input: str | None = None) -> Result:
-        config = ["--config", str(self.root / "config" / "pipeline.toml")]
+        config = ["--config", str(self.root / "config" / self.file)]
         return CliRunner().invoke(deploy.main, [*arguments, *config], env=env, input=input)
 
     def document(self, *arguments: str, code: int = 0) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import click
 from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_request
 from lambda_toolkit.pipeline.config.deployment import deployment
 from lambda_toolkit.pipeline.config.load import load
-from lambda_toolkit.pipeline.config.role_policy import partition
+from lambda_toolkit.pipeline.config.role_policy import partition, prepare_statements
 from lambda_toolkit.pipeline.errors import UsageError
 
 _REPOSITORY = re.compile(r"[\w.-]+(@\d+)?/[\w.-]+(@\d+)?", re.ASCII)
@@ -75,6 +75,7 @@ def command(
         )
         if read_only:
             document = deployer_policy.read_only(document)
+        document["Statement"] += prepare_statements(pipeline, place.account)
         if deployer_policy.length(document) > deployer_policy.LONGEST:
             request.screen.progress(
                 f"This has {deployer_policy.length(document)} characters; a managed policy may have "

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
-from lambda_toolkit.pipeline.config.model import SecretDeclaration
+from lambda_toolkit.pipeline.config.model import ReadSecret, SecretDeclaration
 from lambda_toolkit.pipeline.config.toml_reader import did_you_mean
 from lambda_toolkit.pipeline.errors import ConfigurationError
 from lambda_toolkit.pipeline.lambdas.shared.postgres.tls import (
@@ -42,8 +42,11 @@ class SecretValue:
 def secret_value(secret: SecretDeclaration, environ: Mapping[str, str]) -> SecretValue:
     """The database URL in the secret's environment variable, as JSON in the shape that RDS uses.
 
-    Raises ConfigurationError; never shows the value.
+    Nothing for a secret that is only read; then with notes on its connection. Raises ConfigurationError; never shows
+    the value.
     """
+    if secret.read:
+        return SecretValue(notes=tuple(_notes_of_read(secret, secret.read)))
     url = environ.get(secret.environment)
     if not url:
         return SecretValue()
@@ -57,7 +60,23 @@ def secret_value(secret: SecretDeclaration, environ: Mapping[str, str]) -> Secre
         value["sslrootcert"] = ca_file(secret)
     host, mode = str(value["host"]), value.get("sslmode")
     _check(where, host, mode, ca_pem(secret) if secret.ca else value.get("sslrootcert"))
-    return SecretValue(json.dumps(value), tuple(_notes(secret, host, mode, "sslrootcert" in value)))
+    notes = _notes(secret, secret.environment, host, mode, "sslrootcert" in value)
+    return SecretValue(json.dumps(value), tuple(notes))
+
+
+def connection_json(secret: SecretDeclaration) -> str:
+    """What the declaration of a secret that is only read says about the connection, as JSON; empty: nothing.
+
+    It takes precedence over what the secret has. No value in it is secret.
+    """
+    read = secret.read
+    if not read:
+        return ""
+    given = {"host": read.host, "port": read.port, "dbname": read.database, "sslmode": read.sslmode}
+    found = {name: value for name, value in given.items() if value is not None}
+    if secret.ca:
+        found["sslrootcert"] = ca_file(secret)
+    return json.dumps(found) if found else ""
 
 
 def ca_file(secret: SecretDeclaration) -> str:
@@ -78,9 +97,14 @@ def ca_pem(secret: SecretDeclaration) -> str:
 
 
 def with_authorities(secret: SecretDeclaration, text: str) -> str:
-    """The JSON of a secret with the authorities themselves in place of their file's name in a function's package."""
+    """The JSON of a secret or a connection, with the authorities themselves in place of the name of their file.
+
+    In a function's package, the file has that name.
+    """
+    if not secret.ca or not text:
+        return text
     value = json.loads(text)
-    if secret.ca and isinstance(value, dict) and value.get("sslrootcert") == ca_file(secret):
+    if isinstance(value, dict) and value.get("sslrootcert") == ca_file(secret):
         return json.dumps({**value, "sslrootcert": ca_pem(secret)})
     return text
 
@@ -168,12 +192,17 @@ def _check(where: str, host: str, sslmode: object, sslrootcert: object) -> None:
         raise ConfigurationError(f"{where}: {error}.") from error
 
 
-def _notes(secret: SecretDeclaration, host: str, sslmode: object, has_roots: bool) -> list[str]:
+def _notes_of_read(secret: SecretDeclaration, read: ReadSecret) -> list[str]:
+    if not read.host:
+        return []
+    where = f"[secrets.{secret.name}]"
+    _check(where, read.host, read.sslmode, ca_pem(secret) if secret.ca else None)
+    return _notes(secret, where, read.host, read.sslmode, bool(secret.ca))
+
+
+def _notes(secret: SecretDeclaration, where: str, host: str, sslmode: object, has_roots: bool) -> list[str]:
     if sslmode in PLAIN_TEXT and not (is_loopback(host) or host.startswith("/")):
-        return [
-            f"{secret.environment} has sslmode={sslmode}: the password and all rows may cross the network to {host} "
-            "unencrypted"
-        ]
+        return [f"{where} has sslmode={sslmode}: the password and all rows may cross the network to {host} unencrypted"]
     if sslmode is None and not has_roots and is_unknown_region(host):
         return [
             f"the certificate of {host} is not verified: the authorities of Amazon RDS in that region are not known "

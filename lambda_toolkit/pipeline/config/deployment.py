@@ -9,10 +9,10 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from lambda_script import Alarm, Deployment, FunctionSpec, S3Trigger, SecretSpec
-from lambda_toolkit.pipeline.config.database_url import SecretValue, ca_file, ca_pem, secret_value
+from lambda_toolkit.pipeline.config.database_url import SecretValue, ca_file, ca_pem, connection_json, secret_value
 from lambda_toolkit.pipeline.config.lock_file import lock_notes, locked, read_lock
 from lambda_toolkit.pipeline.config.model import FunctionDeclaration, Pipeline, SecretDeclaration
-from lambda_toolkit.pipeline.config.role_policy import bucket_of, permissions
+from lambda_toolkit.pipeline.config.role_policy import bucket_of, permissions, secret_id
 from lambda_toolkit.pipeline.config.toml_reader import did_you_mean
 from lambda_toolkit.pipeline.errors import ConfigurationError, UsageError
 from lambda_toolkit.pipeline.lambdas.shared.declarations import TABLES_FILE, TABLES_FORMAT
@@ -62,10 +62,13 @@ def deployment(
                 tags=pipeline.common.tags,
             )
             for secret, value in values.items()
+            if secret.read is None
         ),
+        secrets_of_others=tuple(pipeline.expand(secret.read.arn, account) for secret in values if secret.read),
         application=pipeline.name,
         stage=pipeline.stage,
         notes=(
+            *(_note_of_read(pipeline, secret, account) for secret in values if secret.read),
             *(note for value in values.values() for note in value.notes),
             *lock_notes(functions, lock, today or datetime.now(UTC).date()),
         ),
@@ -107,9 +110,11 @@ def _overwritten(
     pipeline: Pipeline, account: str, values: Mapping[SecretDeclaration, SecretValue], names: Collection[str]
 ) -> frozenset[str]:
     """The names in the file of the secrets called ``names``, each of which has a value to write."""
-    known = {pipeline.expand(secret.template, account): secret for secret in values}
+    known = {secret_id(pipeline, secret, account): secret for secret in values}
     known |= {secret.name: secret for secret in values}
     for name in names:
+        if name in known and known[name].read:
+            raise UsageError(f"--overwrite-secret {name}: others manage it ([secrets.{known[name].name}] has `arn`).")
         if name not in known:
             raise UsageError(
                 f"--overwrite-secret: there is no secret `{name}` in {pipeline.path}.{did_you_mean(name, known)} "
@@ -151,13 +156,22 @@ def environment(pipeline: Pipeline, function: FunctionDeclaration, account: str)
     variables = {f"{bucket.upper()}_BUCKET": pipeline.bucket_name(bucket, account) for bucket in used}
     if function.secret:
         secret = pipeline.secrets[function.secret]
-        variables[f"{function.secret.upper()}_SECRET"] = pipeline.expand(secret.template, account)
+        variables[f"{function.secret.upper()}_SECRET"] = secret_id(pipeline, secret, account)
+        if connection := connection_json(secret):
+            variables[f"{function.secret.upper()}_CONNECTION"] = connection
     return {
         **variables,
         "METRICS_NAMESPACE": f"{pipeline.name}-{pipeline.stage}",
         "POWERTOOLS_SERVICE_NAME": function.name,
         **(function.spec.environment or {}),
     }
+
+
+def _note_of_read(pipeline: Pipeline, secret: SecretDeclaration, account: str) -> str:
+    readers = [function.name for function in pipeline.functions.values() if function.secret == secret.name]
+    who = f"{' and '.join(readers)} may read it" if readers else "no function reads it"
+    arn = secret_id(pipeline, secret, account)
+    return f"secret {secret.name} is {arn}, which others manage: {who}, and nothing of it is written or tagged"
 
 
 def _authorities(pipeline: Pipeline, function: FunctionDeclaration) -> dict[str, bytes]:

@@ -57,3 +57,5 @@ class Table:
     """Its name in the file, such as ``functions.<name>``; empty for the file itself."""
     meaning: str
     keys: tuple[Key, ...]
+    alternatives: tuple[tuple[str, ...], ...] = ()
+    """Sets of keys, one of which is required; empty: none is."""

@@ -145,16 +145,23 @@ ALERTS = Table(
 
 SECRET = Table(
     "secrets.<name>",
-    "A database URL in Secrets Manager. A function that names it finds the secret's name in `<NAME>_SECRET`.",
+    "A database's credentials in Secrets Manager: a URL that `deploy` stores there as `name`, or with `arn`, a secret "
+    "that RDS or others manage ([connecting](connecting.md)). A function that names it finds it in `<NAME>_SECRET`.",
     (
-        Key("name", Type.STRING, "Its name in Secrets Manager.", '"{name}/{stage}/source"', required=True),
+        Key(
+            "name",
+            Type.STRING,
+            "Its name in Secrets Manager.",
+            '"{name}/{stage}/source"',
+            absent="**required**, unless `arn` is given",
+        ),
         Key(
             "environment",
             Type.STRING,
             "The environment variable that contains the URL when deploying, `postgresql://user:password@host:port/"
             "database?sslmode=...` ([connecting](connecting.md)). Where it is not set, the stored value stays.",
             '"SOURCE_DATABASE_URL"',
-            required=True,
+            absent="**required**, unless `arn` is given",
         ),
         Key(
             "ca",
@@ -164,7 +171,41 @@ SECRET = Table(
             '"config/ca.pem"',
             absent="[what the URL and the host say](connecting.md)",
         ),
+        Key(
+            "arn",
+            Type.STRING,
+            "The complete ARN of a secret that RDS or others manage: JSON with `username` and `password`. Functions "
+            "that name it may read it; nothing of it is written or tagged. `name` and `environment` are then not used. "
+            "An empty text: none, for a stage that stores its own.",
+            '"arn:aws:secretsmanager:eu-west-2:123456789012:secret:rds!db-1234abcd-AbCdEf"',
+            absent="a URL is stored",
+        ),
+        Key(
+            "host",
+            Type.STRING,
+            "With `arn`: the server.",
+            '"shop.abc123.eu-west-2.rds.amazonaws.com"',
+            absent="`host` of the secret",
+        ),
+        Key("port", Type.INTEGER, "With `arn`: the port.", "5432", absent="`port` of the secret, or 5432"),
+        Key("database", Type.STRING, "With `arn`: the database.", '"shop"', absent="`dbname` of the secret"),
+        Key(
+            "sslmode",
+            Type.STRING,
+            "With `arn`: libpq's `sslmode`.",
+            '"verify-full"',
+            absent="[what the host says](connecting.md)",
+            choices=("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
+        ),
+        Key(
+            "kms_key",
+            Type.STRING,
+            "With `arn`: the ARN of the KMS key that encrypts the secret, which the functions' roles may then use.",
+            '"arn:aws:kms:eu-west-2:123456789012:key/1234abcd"',
+            absent="AWS's own key, `aws/secretsmanager`",
+        ),
     ),
+    alternatives=(("name", "environment"), ("arn",)),
 )
 
 ALARM = Table(

@@ -29,8 +29,9 @@ from lambda_script import (
     to_eventbridge,
 )
 from lambda_toolkit.pipeline.config.keys import FILE
-from lambda_toolkit.pipeline.config.model import FunctionDeclaration, Pipeline, SecretDeclaration, stage_name
+from lambda_toolkit.pipeline.config.model import FunctionDeclaration, Pipeline, stage_name
 from lambda_toolkit.pipeline.config.role_policy import bucket_of
+from lambda_toolkit.pipeline.config.secret_keys import check_arns, read_secret
 from lambda_toolkit.pipeline.config.toml_reader import Problems, Values, read_table, undeclared
 from lambda_toolkit.pipeline.errors import ConfigurationError
 from lambda_toolkit.pipeline.installed import FUNCTIONS, PACKAGE_ROOT, SHARED, program, shipped_functions
@@ -63,6 +64,7 @@ def load(path: Path, stage: str | None = None, environ: Mapping[str, str] | None
     pipeline = _pipeline(problems, path, stage_name(stage), environ or {}, merged, values)
     _check_references(problems, pipeline)
     _check_tables(problems, pipeline)
+    check_arns(problems, pipeline, _ACCOUNT)
     _check_limits(problems, pipeline)
     problems.raise_all()
     return pipeline
@@ -130,7 +132,7 @@ def _pipeline(
         common=common,
         buckets={name: _bucket(problems, name, bucket) for name, bucket in values["buckets"].items()},
         topic=_topic(problems, alerts, common),
-        secrets={name: _secret(root, name, secret) for name, secret in values["secrets"].items()},
+        secrets={name: read_secret(problems, root, name, secret) for name, secret in values["secrets"].items()},
         functions={},
         alarms={name: _alarm(problems, name, alarm) for name, alarm in values["alarms"].items()},
         tables={name: _raw(document, name) for name in ("source", "warehouse")},
@@ -171,11 +173,6 @@ def _topic(problems: Problems, alerts: Values, common: FunctionSpec) -> TopicSpe
         )
         problems.add("[alerts]", text)
     return TopicSpec(alerts["topic"], emails=alerts["emails"], kms_key=key, tags=common.tags)
-
-
-def _secret(root: Path, name: str, values: Values) -> SecretDeclaration:
-    ca = root / values["ca"] if values["ca"] else None
-    return SecretDeclaration(name, template=values["name"], environment=values["environment"], ca=ca)
 
 
 def _alarm(problems: Problems, name: str, values: Values) -> Alarm:

@@ -46,15 +46,36 @@ class FunctionDeclaration:
 
 
 @dataclass(frozen=True)
+class ReadSecret:
+    """A secret that RDS or others manage: functions read it, and nothing of it is written or tagged.
+
+    It has the user and the password. What it has besides is used where the declaration is silent.
+    """
+
+    arn: str
+    """Its complete ARN, with placeholders."""
+    host: str | None = None
+    port: int | None = None
+    database: str | None = None
+    sslmode: str | None = None
+    """libpq's; ``None``: what the host says."""
+    kms_key: str | None = None
+    """The ARN of the KMS key that encrypts it; ``None``: AWS's own key, ``aws/secretsmanager``."""
+
+
+@dataclass(frozen=True)
 class SecretDeclaration:
     """One ``[secrets.<name>]``: a secret, and the environment variable that contains its value when deploying."""
 
     name: str
     template: str
-    """Its name in Secrets Manager, with placeholders."""
+    """Its name in Secrets Manager, with placeholders; empty for one that is only read."""
     environment: str
+    """Empty for one that is only read."""
     ca: Path | None
     """A PEM file of authorities; ``None``: what the URL and the host say."""
+    read: ReadSecret | None = None
+    """The secret, where others manage it."""
 
 
 @dataclass(frozen=True)

@@ -86,6 +86,7 @@ def _schema(table: Table) -> dict[str, Any]:
         "properties": {key.name: _property(key) for key in table.keys},
         "additionalProperties": False,
         **({"required": required} if required else {}),
+        **({"anyOf": [{"required": list(keys)} for keys in table.alternatives]} if table.alternatives else {}),
     }
 
 

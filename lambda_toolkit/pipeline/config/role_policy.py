@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from lambda_toolkit.pipeline.config.model import FunctionDeclaration, Pipeline
+from lambda_toolkit.pipeline.config.model import FunctionDeclaration, Pipeline, ReadSecret, SecretDeclaration
 from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import MANIFESTS, REVISIONS
 
 _COMMERCIAL = re.compile(r"[a-z]{2}-[a-z]+-\d+")  # eu-west-2: a region of `aws`, or of China
@@ -46,10 +46,35 @@ def permissions(pipeline: Pipeline, function: FunctionDeclaration, account: str)
             statements.append({**_allow(objects(bucket_of(location), kept), "s3:DeleteObject"), "Effect": "Deny"})
     statements += _keys(pipeline, function)
     if function.secret:
-        secret = pipeline.expand(pipeline.secrets[function.secret].template, account)
-        arn = place.arn("secretsmanager", f"secret:{secret}-??????")
-        statements.append(_allow(arn, "secretsmanager:GetSecretValue"))
+        secret = pipeline.secrets[function.secret]
+        if secret.read:
+            statements += reading(pipeline, secret.read, account)
+        else:
+            arn = place.arn("secretsmanager", f"secret:{secret_id(pipeline, secret, account)}-??????")
+            statements.append(_allow(arn, "secretsmanager:GetSecretValue"))
     return tuple(statements)
+
+
+def secret_id(pipeline: Pipeline, secret: SecretDeclaration, account: str) -> str:
+    """What Secrets Manager finds the secret by: its name, or the ARN of one that others manage."""
+    return pipeline.expand(secret.read.arn if secret.read else secret.template, account)
+
+
+def reading(pipeline: Pipeline, secret: ReadSecret, account: str) -> list[dict[str, Any]]:
+    """The statements that permit reading exactly one secret that others manage, and its key where it is declared."""
+    statements = [_allow(pipeline.expand(secret.arn, account), "secretsmanager:GetSecretValue")]
+    return [*statements, *([_allow(secret.kms_key, "kms:Decrypt")] if secret.kms_key else [])]
+
+
+def prepare_statements(pipeline: Pipeline, account: str) -> list[dict[str, Any]]:
+    """The statements for `prepare`, which reads the warehouse's secret, where others manage it; none otherwise."""
+    secret = pipeline.secrets.get("warehouse")
+    if secret is None or secret.read is None:
+        return []
+    return [
+        {"Sid": f"Prepare{number}", **statement}
+        for number, statement in enumerate(reading(pipeline, secret.read, account), 1)
+    ]
 
 
 def _list(bucket: str, location: str) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from ..errors import ConnectionFailedError, PipelineError
 from .tls import PEM, SYSTEM
 
 MAX_PORT = 65535
+_ENGINE = "postgres"  # RDS writes `postgres` or `aurora-postgresql`
+_NAMES = {"user": "username", "database": "dbname"}  # other names in use -> RDS's
 
 
 @dataclass(frozen=True)
@@ -38,28 +40,32 @@ class Credentials:
         return f"{self.role} at {self.host}:{self.port}, database {self.database}, as user {self.user} ({self.origin})"
 
     @classmethod
-    def from_json(cls, text: str, origin: str, role: str = "PostgreSQL") -> Credentials:
+    def from_json(cls, text: str, origin: str, role: str = "PostgreSQL", connection: str = "") -> Credentials:
         """From the JSON of a secret, in the form that RDS uses, with libpq's ``sslmode`` and ``sslrootcert``.
+
+        ``connection``, JSON again, is what the declaration of a secret that others manage says: it takes precedence.
+        ``user`` and ``database`` serve for ``username`` and ``dbname``.
 
         ``sslrootcert`` is PEM, ``system``, or the name of a file in the function's package, as authorities may be
         larger than a secret. Raises ConnectionFailedError, without the values.
         """
-        try:
-            value = json.loads(text)
-        except ValueError:
-            value = None
-        if not isinstance(value, Mapping):
+        stored = _object(text)
+        if stored is None:
             raise ConnectionFailedError(
                 f"{origin} must hold a JSON object with host, port, dbname, username and password."
             )
+        engine = stored.get("engine", _ENGINE)
+        if _ENGINE not in str(engine):
+            raise ConnectionFailedError(f"{origin}: 'engine' is {str(engine)[:40]!r}, and PostgreSQL is expected.")
+        value = {**{_NAMES.get(name, name): item for name, item in stored.items()}, **(_object(connection) or {})}
         texts = {}
         for key in ("host", "dbname", "username", "password"):
-            if key not in value:
-                raise ConnectionFailedError(f"{origin} lacks the key '{key}': it must hold host, port, dbname, ...")
+            if value.get(key) is None:
+                raise ConnectionFailedError(f"{origin} lacks the key '{key}'{_remedy(key)}.")
             texts[key] = str(value[key]) if isinstance(value[key], str | int) else ""
             if not texts[key] or "\0" in texts[key]:
                 raise ConnectionFailedError(f"{origin}: '{key}' must be a text without the character NUL.")
-        port, mode, roots = str(value.get("port", 5432)), value.get("sslmode"), value.get("sslrootcert")
+        port, mode, roots = str(value.get("port") or 5432), value.get("sslmode"), value.get("sslrootcert")
         if not (port.isascii() and port.isdigit() and 0 < int(port) <= MAX_PORT):
             raise ConnectionFailedError(f"{origin}: 'port' must be a number from 1 to {MAX_PORT}.")
         if not (isinstance(mode, str | None) and isinstance(roots, str | None)):
@@ -68,20 +74,43 @@ class Credentials:
         return cls(*login, mode, _roots(roots, origin), origin, role)
 
     @classmethod
-    def from_secret(cls, secrets: Any, name: str, role: str = "PostgreSQL") -> Credentials:
+    def from_secret(cls, secrets: Any, name: str, role: str = "PostgreSQL", connection: str = "") -> Credentials:
         """From the secret ``name``, read with ``secrets``, the boto3 client of Secrets Manager.
 
-        Reads it at each call, so that the next run uses a rotated password. Raises PipelineError when there is no such
-        secret, and ConnectionFailedError when it does not contain credentials.
+        Reads it at each call, so that the next run uses a rotated password. ``connection`` is as for
+        :meth:`from_json`. Raises PipelineError when there is no such secret or it may not be read, and
+        ConnectionFailedError when it does not contain credentials.
         """
         try:
             answer = secrets.get_secret_value(SecretId=name)
         except secrets.exceptions.ResourceNotFoundException as error:
+            remedy = (
+                "Correct `arn` in [secrets.*]"
+                if name.startswith("arn:")
+                else "Set the environment variable that the configuration names for it ([secrets.*])"
+            )
+            raise PipelineError(f"The secret {name} does not exist. {remedy}, then deploy.") from error
+        except secrets.exceptions.ClientError as error:
+            if error.response["Error"]["Code"] != "AccessDeniedException":
+                raise
             raise PipelineError(
-                f"The secret {name} does not exist. Set the environment variable that the configuration names for it "
-                "([secrets.*]), then deploy."
+                f"The secret {name} may not be read: {error.response['Error'].get('Message', '')} Where a KMS key of "
+                "your own encrypts it, name that as `kms_key` in [secrets.*], then deploy."
             ) from error
-        return cls.from_json(answer.get("SecretString", ""), f"secret {name}", role)
+        return cls.from_json(answer.get("SecretString", ""), f"secret {name}", role, connection)
+
+
+def _object(text: str) -> Mapping[str, Any] | None:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return None
+    return value if isinstance(value, Mapping) else None
+
+
+def _remedy(key: str) -> str:
+    declared = {"host": "host", "dbname": "database"}.get(key)
+    return f": it must have it, or `{declared}` in [secrets.*] beside `arn`" if declared else ", which it must have"
 
 
 def _roots(value: str | None, origin: str) -> str | None:

@@ -1,0 +1,70 @@
+"""Reads ``[secrets.<name>]``: a database URL that deploys store, or a secret that others manage and functions read."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from lambda_toolkit.pipeline.config.keys import SECRET
+from lambda_toolkit.pipeline.config.model import Pipeline, ReadSecret, SecretDeclaration
+from lambda_toolkit.pipeline.config.toml_reader import Problems, Values
+from lambda_toolkit.pipeline.errors import ConfigurationError
+
+_MAX_PORT = 65535  # TCP's
+# The name, and the hyphen and six characters that Secrets Manager adds to it in an ARN. Names of AWS's own have a `!`.
+# https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_iam-permissions.html
+_ARN = re.compile(
+    r"arn:aws[a-z-]*:secretsmanager:(?P<region>[a-z0-9-]+):\d{12}:secret:[\w/+=.@!-]+-[A-Za-z0-9]{6}", re.A
+)
+_OF_ARN = ("host", "port", "database", "sslmode", "kms_key")  # keys that need `arn`
+
+
+def read_secret(problems: Problems, root: Path, name: str, values: Values) -> SecretDeclaration:
+    """The secret that ``values`` declare; paths are relative to ``root``. Adds what is wrong to ``problems``.
+
+    With ``arn``, ``name`` and ``environment`` are not used: a stage may add it. An empty one takes it away, and with it
+    what else the file says about that secret.
+    """
+    place = f"[secrets.{name}]"
+    ca = root / values["ca"] if values["ca"] else None
+    if values["arn"]:
+        port = values["port"]
+        if port is not None and not 0 < port <= _MAX_PORT:
+            problems.add(place, f"`port` {port} is not a number from 1 to {_MAX_PORT}.")
+        read = ReadSecret(values["arn"], *(values[key] or None for key in _OF_ARN))
+        return SecretDeclaration(name, template="", environment="", ca=ca, read=read)
+    own, _ = SECRET.alternatives
+    for key in own:
+        if values[key] is None:
+            problems.add(place, f"lacks the key `{key}` (a string), or `arn` in place of `name` and `environment`.")
+    unused = [f"`{key}`" for key in _OF_ARN if values[key] is not None]
+    if unused and values["arn"] is None:
+        problems.add(place, f"has {', '.join(unused)}, which `arn` needs: without it, the URL says that.")
+    return SecretDeclaration(name, template=values["name"] or "", environment=values["environment"] or "", ca=ca)
+
+
+def check_arns(problems: Problems, pipeline: Pipeline, account: str) -> None:
+    """Add to ``problems`` each ``arn`` that the functions of ``pipeline`` could not read."""
+    for secret in pipeline.secrets.values():
+        if secret.read is None:
+            continue
+        place = f"[secrets.{secret.name}]"
+        try:
+            arn = pipeline.expand(secret.read.arn, account)
+        except ConfigurationError as error:
+            problems.add(place, str(error).removeprefix(f"{pipeline.path}: "))
+            continue
+        found = _ARN.fullmatch(arn)
+        if not found:
+            problems.add(
+                place,
+                f"`arn` {arn!r} is not the complete ARN of a secret, arn:aws:secretsmanager:<region>:<account>:secret:"
+                "<name>-<6 characters>. It is shown by: aws secretsmanager describe-secret --secret-id NAME "
+                "--query ARN",
+            )
+        elif pipeline.region and found["region"] != pipeline.region:
+            problems.add(
+                place,
+                f"`arn` names a secret in {found['region']}, and the functions are in {pipeline.region}, from where it "
+                "cannot be read. Replicate it to there, and name the replica.",
+            )
