@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from tests.proof import specimens
+
 KEYS: Mapping[str, str] = {  # source table -> its key, in the order in which rows can be made
     "address": "address_id",
     "counterparty": "counterparty_id",
@@ -17,6 +19,7 @@ KEYS: Mapping[str, str] = {  # source table -> its key, in the order in which ro
     "purchase_order": "purchase_order_id",
     "transaction": "transaction_id",
     "payment": "payment_id",
+    specimens.TABLE: specimens.KEY,
 }
 TEXTS = (
     "plain",
@@ -105,6 +108,7 @@ VALUES: Mapping[str, Mapping[str, Values]] = {  # table -> column -> what an upd
         "currency_id": HERE,
         "transaction_id": HERE,
     },
+    specimens.TABLE: specimens.VALUES,
 }
 _WHEN = {"created_at": "2024-01-05 08:00:00", "last_updated": "2024-01-05 08:00:00.96"}
 _AGREED = {
@@ -153,6 +157,7 @@ ROWS: Mapping[str, Mapping[str, str | None]] = {  # table -> a row that the ware
         "counterparty_ac_number": "2",
         **_WHEN,
     },
+    specimens.TABLE: specimens.ROW,
 }
 BAD: Mapping[str, tuple[tuple[str, str | None], ...]] = {  # table -> columns with values that the star refuses
     "address": (("phone", None),),
@@ -175,6 +180,7 @@ BAD: Mapping[str, tuple[tuple[str, str | None], ...]] = {  # table -> columns wi
         ("payment_date", NO_DATES[0]),
         *(("payment_amount", amount) for amount in NO_AMOUNTS),
     ),
+    specimens.TABLE: specimens.REFUSED,
 }
 REPAIRS: Mapping[str, tuple[str, str]] = {  # column -> the condition under which it is bad, and a value that is not
     "currency_code": ("currency_code NOT IN ('GBP', 'USD', 'JPY', 'CHF')", "CHF"),

@@ -29,7 +29,7 @@ from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import manifest_key
 from lambda_toolkit.pipeline.lambdas.shared.lake.store import Lake
 from lambda_toolkit.pipeline.lambdas.transform.batch import replay, transform
 from lambda_toolkit.pipeline.lambdas.transform.sweep import EVENT_TIMEOUT, missed_batches
-from tests.proof import steps
+from tests.proof import specimens, steps
 from tests.proof.changes import KEYS
 from tests.proof.crashes import CrashCounter, CrashError, CrashingClient, CrashingConnection, ReadingClient
 from tests.proof.databases import BESIDE, Databases, declarations
@@ -168,6 +168,15 @@ class Simulation:
         for batch in lost:
             self.transform_batch(batch)
         self.step(steps.Load())
+
+    def repair(self) -> bool:
+        """Puts every value right that the star refuses; whether there was one."""
+        tables = (specimens.DIMENSION, specimens.FACT)
+        stars = [self.looks[-1].star[name] for name in tables] if self.looks else []
+        unfit = {
+            (key, error.column) for rows in stars for key, row in rows.items() if isinstance(row, list) for error in row
+        }
+        return self.source.repair(unfit)
 
     # --------------------------------------------------------------------------------------------------- the pipeline
 

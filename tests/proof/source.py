@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from pg8000.exceptions import DatabaseError
 
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection
-from tests.proof import steps
-from tests.proof.changes import KEYS, REPAIRS, seed
+from tests.proof import specimens, steps
+from tests.proof.assignments import Assignments
+from tests.proof.changes import KEYS, REPAIRS, Update, seed
 from tests.proof.databases import Databases
 from tests.proof.star import State
 
@@ -23,7 +24,8 @@ class Source:
     """``counts`` has the changes, and those that the database refused.
 
     ``open``: which sessions hold a transaction open. ``retyped``: whether a column that is needed has another type now.
-    ``shown``: the tables under a policy, and the rest of the keys that it shows.
+    ``expression``: how often generated columns got another one. ``shown``: the tables under a policy, and the rest of
+    the keys that it shows.
     """
 
     def __init__(self, databases: Databases, counts: Counter[str]) -> None:
@@ -31,8 +33,10 @@ class Source:
         self._databases = databases
         self._undo: list[str] = []  # of what drifted
         self.retyped = False
+        self.expression = 0
         self.shown: dict[str, int] = {}
-        self._copied: tuple[list[str], bool, dict[str, int]] | None = None  # what is drifted in the copy
+        self._copied: tuple[list[str], bool, int, dict[str, int]] | None = None  # what is drifted in the copy
+        self._assignments = Assignments(databases.session("warehouse"))
         self._connect()
 
     def _connect(self) -> None:
@@ -50,6 +54,7 @@ class Source:
         for statement in reversed(self._undo):
             self.admin.run(statement)
         self._undo.clear()
+        self.expression = 0
         for table in [*self.shown]:
             self.secure(table, None)
         self._copied = None
@@ -125,7 +130,7 @@ class Source:
     def copy(self, others: Iterable[Connection]) -> None:
         """A copy is made, for which every session ends; ``others``: those beside the own ones."""
         self._databases.copy_source([*self.sessions, *others])
-        self._copied = ([*self._undo], self.retyped, {**self.shown})
+        self._copied = ([*self._undo], self.retyped, self.expression, {**self.shown})
         self._connect()
 
     @property
@@ -137,7 +142,7 @@ class Source:
         """The source is as it was when the copy was made. ``others``: as for ``copy``."""
         assert self._copied is not None
         self._databases.restore_source([*self.sessions, *others])
-        self._undo, self.retyped, self.shown = self._copied
+        self._undo, self.retyped, self.expression, self.shown = self._copied
         self._copied = None
         self._connect()
 
@@ -172,6 +177,8 @@ class Source:
                 self.admin.run("ALTER TABLE department ALTER COLUMN location DROP DEFAULT")
             case "relabel":
                 _rename(self.admin, "ALTER TYPE kind RENAME VALUE '{}' TO '{}'", "SALE", "PURCHASE")
+            case "generate":
+                self._generate()
 
     def finish(self) -> None:
         """Every open transaction is committed, and a column that is needed has its type again."""
@@ -181,9 +188,13 @@ class Source:
             self.admin.run("ALTER TABLE sales_order ALTER COLUMN units_sold TYPE integer")
             self.retyped = False
 
-    def repair(self) -> bool:
-        """Puts every bad value right; whether there was one."""
+    def repair(self, unfit: Collection[tuple[int, str]]) -> bool:
+        """Puts every bad value right; whether there was one. ``unfit``: key and column of the specimens' bad values."""
         found = 0
+        for key, column in unfit:
+            repaired = specimens.COLUMNS[column].made_from or column
+            self.admin.run(Update(specimens.TABLE, key, repaired, specimens.ROW[repaired]).sql())
+            found += self.admin.row_count
         columns = self._columns()
         for table in KEYS:
             for column, (bad, good) in REPAIRS.items():
@@ -193,8 +204,8 @@ class Source:
         return found > 0
 
     def observe(self) -> tuple[State, dict[str, dict[int, int]], dict[str, tuple[str, ...]]]:
-        """The committed state that policies show: values as PostgreSQL writes them; the transaction that wrote each
-        row; and what makes each table the one that it is, beside its rows.
+        """The committed state that policies show: values as PostgreSQL writes them, and what it would store of those of
+        a specimen; the transaction that wrote each row; and what makes each table the one that it is, beside its rows.
         """
         described = self._columns()
         parts = []
@@ -204,9 +215,11 @@ class Source:
             where = f" WHERE {key} % 2 = {self.shown[table]}" if table in self.shown else ""
             parts.append(f"'{table}', (SELECT coalesce(json_agg({row}), '[]') FROM {table}{where})")
         rows = json.loads(self.admin.rows(f"SELECT json_build_object({', '.join(parts)})::text")[0][0])
-        state = {
+        state: dict[str, dict[int, dict[str, str | None]]] = {
             table: {row[0]: dict(zip(described[table], row[2:], strict=True)) for row in rows[table]} for table in KEYS
         }
+        for row in state[specimens.TABLE].values():
+            row.update(self._assignments.of(row))
         written = {table: {row[0]: row[1] for row in rows[table]} for table in KEYS}
         return state, written, self._shapes()
 
@@ -228,18 +241,29 @@ class Source:
         else:
             self.counts["changes"] += 1
 
+    def _generate(self) -> None:
+        """Each generated column gets its next expression: the values of all rows change, and none is written."""
+        self.expression += 1
+        for name, column in specimens.GENERATED.items():
+            chosen = column.expressions[self.expression % len(column.expressions)]
+            change = f"ALTER TABLE {specimens.TABLE} ALTER COLUMN {name} SET EXPRESSION AS ({{}})"
+            self.admin.run(change.format(chosen))
+            self._undo.append(change.format(column.expressions[0]))
+
     def _used(self, table: str) -> int:
         """How many columns the table has had, of 1600 that it may have."""
         return int(self.admin.rows(f"SELECT relnatts FROM pg_class WHERE oid = '{table}'::regclass")[0][0])
 
     def _shapes(self) -> dict[str, tuple[str, ...]]:
-        """Of each table the database, the names and numbers of its columns, the labels that they have, and whether a
-        policy applies.
+        """Of each table the database, the names and numbers of its columns, the labels that they have, what generates
+        them, and whether a policy applies.
         """
         rows = self.admin.rows(
-            "SELECT c.relname, array_to_string(array_agg(concat_ws('.', d.oid, attname, attnum, enumlabel, e.oid)"
+            "SELECT c.relname, array_to_string(array_agg(concat_ws('.', d.oid, attname, attnum, enumlabel, e.oid,"
+            " pg_get_expr(g.adbin, g.adrelid))"
             " ORDER BY attnum, e.oid), ' ') FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid"
             " LEFT JOIN pg_enum AS e ON e.enumtypid = a.atttypid"
+            " LEFT JOIN pg_attrdef AS g ON g.adrelid = a.attrelid AND g.adnum = a.attnum AND a.attgenerated <> ''"
             " JOIN pg_database AS d ON d.datname = current_database()"
             " WHERE c.relnamespace = 'public'::regnamespace"
             " AND c.relkind = 'r' AND attnum > 0 AND NOT attisdropped GROUP BY 1"

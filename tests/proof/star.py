@@ -10,6 +10,9 @@ from decimal import Decimal
 
 import pycountry
 
+from tests.proof import specimens
+from tests.proof.assignments import assignment
+
 SourceRow = Mapping[str, str | None]  # column -> what PostgreSQL writes of it
 State = Mapping[str, Mapping[int, SourceRow]]  # source table -> key -> row
 StarRow = tuple[str | None, ...]
@@ -112,6 +115,23 @@ def _currency(row: SourceRow, _: State) -> str | None:
 
 def _same(*names: str, optional: tuple[str, ...] = ()) -> dict[str, Cell]:
     return {name: _column(name, name not in optional) for name in names}
+
+
+def _assigned(name: str, wanted: str) -> Cell:
+    """What PostgreSQL stores of the column in one of the type ``wanted``, which may end in NOT NULL."""
+    kind = wanted.removesuffix(" NOT NULL")
+
+    def cell(row: SourceRow, _: State) -> str | None:
+        if (row[name] is None and kind != wanted) or assignment(name, kind) not in row:
+            raise UnfitError(name, row[name])
+        return row[assignment(name, kind)]
+
+    return cell
+
+
+def _specimen(table: str) -> dict[str, Cell]:
+    cells = {name: _assigned(name, wanted) for name, wanted in specimens.wanted(table)}
+    return {**_same(specimens.KEY), **cells}
 
 
 _STAMPS: Mapping[str, Cell] = {
@@ -244,6 +264,10 @@ STAR: Mapping[str, StarTable] = {
             "payment_type_id": "dim_payment_type",
         },
         "payment_record_id",
+    ),
+    specimens.DIMENSION: StarTable(specimens.TABLE, _specimen(specimens.DIMENSION), {}),
+    specimens.FACT: StarTable(
+        specimens.TABLE, _specimen(specimens.FACT), {specimens.KEY: specimens.DIMENSION}, specimens.RECORD
     ),
 }
 FACTS = {name: table for name, table in STAR.items() if table.record}

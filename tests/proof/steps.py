@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from tests.proof.changes import BAD, HERE, KEYS, VALUES, Change, Delete, Insert, Touch, Update
+from tests.proof.specimens import TABLE
 
 # How a change relates to its transaction.
 PLAIN, SAVEPOINT, UNDONE, CAUGHT, SWALLOWED = "plain", "savepoint", "undone", "caught", "swallowed"
@@ -49,7 +50,7 @@ class Alter:
     """The schema drifts: ``add`` a column, ``default`` one with a value, ``widen`` a text, ``retype`` a needed one.
 
     Or values change with no row written: ``swap`` the names of two columns, ``replace`` a column by one with a default,
-    ``relabel`` an enum whose labels change places.
+    ``relabel`` an enum whose labels change places, ``generate`` columns by other expressions.
     """
 
     what: str
@@ -177,11 +178,17 @@ _bad_updates = st.builds(
     _keys,
 )
 _references = st.builds(Update, st.just("staff"), _keys, st.just("reports_to"), st.sampled_from([*HERE, None]))
+_specimens = st.builds(
+    lambda key, pair: Update(TABLE, key, *pair),
+    _keys,
+    st.sampled_from([(column, value) for column, values in VALUES[TABLE].items() for value in values]),
+)
 _dimensions = st.sampled_from(["address", "currency", "department", "design", "staff", "counterparty"])
 
 _changes: SearchStrategy[Change] = st.one_of(
     _bad_updates,
     _references,
+    _specimens,
     st.builds(Insert, _dimensions, st.integers(3, 4), st.booleans()),
     _updates(),
     _updates(),
@@ -207,15 +214,15 @@ _business: SearchStrategy[Step] = st.one_of(
     _ends,
     st.sampled_from(
         [
-            *map(Alter, ("add", "default", "widen", "retype", "swap", "replace", "relabel")),
-            *(Secure(table, rest) for table in ("payment", "design") for rest in (0, 1, None)),
+            *map(Alter, ("add", "default", "widen", "retype", "swap", "replace", "relabel", "generate")),
+            *(Secure(table, rest) for table in ("payment", "design", "specimen") for rest in (0, 1, None)),
             *(Truncate(), Refill(), SetClock(1)),
         ]
     ),
 )
 _restores = st.builds(  # rare, as a copy takes as long as half a history
     lambda rare, changes: [Copy(), *changes, Extract(), Transform(), Load(), Restore()] if not rare else [],
-    st.integers(0, 3),
+    st.integers(0, 5),
     st.lists(_dos, min_size=1, max_size=3),
 )
 _put_crashes = st.builds(Crash, st.integers(1, 12), st.booleans())

@@ -6,6 +6,7 @@ import pytest
 
 from tests.proof.changes import Delete, Insert, Touch, Update
 from tests.proof.proving import prove, prove_in_ranges
+from tests.proof.specimens import VALUES
 from tests.proof.steps import (
     CAUGHT,
     SAVEPOINT,
@@ -179,6 +180,35 @@ HISTORIES = {
         Transform(),
         Load(),
         Restore(),
+    ],
+    "values of every type wait, are rejected, and change by their columns' expressions": [
+        Do(Insert("specimen", 3, bad=True)),
+        Do(Insert("specimen", 4)),
+        *(Do(Update("specimen", 4, name, values[-1])) for name, values in VALUES.items()),
+        *(Do(Update("specimen", 1, name, values[1])) for name, values in VALUES.items()),
+        *(
+            Do(Update("specimen", 2, *of))
+            for of in (("label", "\ufeff"), ("approx", "-0"), ("span", "24:00:00"), ("raw", "1e400"))
+        ),
+        Extract(),
+        Transform(),
+        Load(),
+        Alter("generate"),
+        Extract(),
+        Do(Update("specimen", 3, "moment", "2024-02-29 12:00:00")),
+        Do(Update("specimen", 2, "span", "1 day")),
+        Secure("specimen", 1),
+        Do(Update("specimen", 1, "doc", '{"a": 1.0}')),
+        Extract(),
+        Secure("specimen"),
+        Alter("generate"),
+        Do(Update("specimen", 1, "doc", '{"a":1.00 }')),
+        Do(Update("specimen", 2, "label", "\ufeff")),
+        Extract(),
+        Transform(2),
+        Transform(1),
+        Transform(0),
+        Rebuild(),
     ],
     "a table is emptied and filled by a frozen copy": [Extract(), Refill(), Extract(), Refill()],
 }

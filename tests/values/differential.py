@@ -7,7 +7,6 @@ code with the pipeline.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -27,6 +26,7 @@ from lambda_toolkit.pipeline.lambdas.shared.postgres import sql
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection, transaction
 from lambda_toolkit.pipeline.lambdas.transform.columns.convert import SourceRows, convert
 from tests.values import hostile
+from tests.values.assignment import READ_AS_TEXT, REJECTED, Stored, base, create_assigned, is_named
 
 SOURCES = (
     *("smallint", "integer", "bigint", "numeric", "numeric(10,2)", "numeric(38,10)", "numeric(3,-2)", "numeric(3,5)"),
@@ -85,27 +85,6 @@ TARGETS = (
 CHUNK = 2048  # bytes of CSV that extract parses at a time here: most values are the first of a chunk somewhere
 LONG = 60  # characters of a value in a message
 
-_READ_AS_TEXT = (
-    "text",
-    "character varying",
-    "character",
-    "bpchar",
-    "name",
-    *(hostile.ENUM, hostile.DOMAIN),
-    hostile.TEXT_DOMAIN,
-)
-_NUMBER = re.compile(
-    r"[ \t\n\r\v\f]*([+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,6})?|nan|[+-]?inf(inity)?)[ \t\n\r\v\f]*", re.A | re.I
-)
-_MOMENT = r"\d{4}-\d\d-\d\d[ T]([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,6})?"
-FORMS = {  # the forms of a text that docs/values.md promises to read, where PostgreSQL reads more
-    **dict.fromkeys(("smallint", "integer", "bigint"), re.compile(r"[ \t\n\r\v\f]*[+-]?\d+[ \t\n\r\v\f]*", re.A)),
-    **dict.fromkeys(("numeric", "real", "double precision"), _NUMBER),
-    "date": re.compile(r"\d{4}-\d\d-\d\d", re.A),
-    "timestamp without time zone": re.compile(_MOMENT, re.A),
-    "timestamp with time zone": re.compile(_MOMENT + r"(Z|[+-](0\d|1[0-4])(:?[0-5]\d)?)?", re.A),
-    "time without time zone": re.compile(r"([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,6})?|24:00:00(\.0{1,6})?", re.A),
-}
 REFUSED_ALTHOUGH_ASSIGNED = {  # pairs of types that PostgreSQL assigns and the pipeline refuses, by docs/values.md
     *(
         ("timestamp without time zone", "time without time zone"),
@@ -132,20 +111,6 @@ class Found:
     cells: int = 0
     stored: int = 0
     differences: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class _Stored:
-    output: str | None
-    text: str | None
-
-
-REJECTED = "rejected"
-
-
-def base(kind: str) -> str:
-    """The type without length, precision or scale; of an array, with them."""
-    return kind if kind.endswith("[]") else re.sub(r"\([^)]*\)", "", kind)
 
 
 class Differential:
@@ -196,8 +161,8 @@ class Differential:
         ours, servers = self._ours(source, target, rows), self._servers(source, target)
         for number, (written, verdict) in servers.items():
             self.found.cells += 1
-            wanted: _Stored | str = verdict if isinstance(verdict, _Stored) else REJECTED
-            if _is_named(source, target, written):
+            wanted: Stored | str = verdict if isinstance(verdict, Stored) else REJECTED
+            if is_named(source, target, written):
                 wanted = REJECTED
             got = ours.get(number, REJECTED)
             self.found.stored += got != REJECTED
@@ -223,7 +188,7 @@ class Differential:
                 self._differ(source, target, "refused, and PostgreSQL assigns it")
             if source == target and base(target) != "money" and not user_defined:
                 self._differ(source, target, "refused, and it is the same type")
-        elif not assigned and base(source) not in _READ_AS_TEXT:
+        elif not assigned and base(source) not in READ_AS_TEXT:
             self._differ(source, target, "accepted, and PostgreSQL does not assign it")
         return refused
 
@@ -240,7 +205,7 @@ class Differential:
             or base(target) in ("text", "character varying", "character", "bpchar", "name")
         )
 
-    def _ours(self, source: str, target: str, rows: SourceRows) -> dict[int, _Stored]:
+    def _ours(self, source: str, target: str, rows: SourceRows) -> dict[int, Stored]:
         table = WarehouseTable(
             name="stored",
             kind=DIMENSION,
@@ -261,18 +226,12 @@ class Differential:
         except Exception as error:  # whatever a value raises is what this looks for
             self._differ(source, target, f"raises {type(error).__name__}: {error!s:.200}")
             return {}
-        return {number: _Stored(None if null else output, text) for number, output, text, null in found}
+        return {number: Stored(None if null else output, text) for number, output, text, null in found}
 
-    def _servers(self, source: str, target: str) -> dict[int, tuple[str | None, _Stored | str]]:
+    def _servers(self, source: str, target: str) -> dict[int, tuple[str | None, Stored | str]]:
         connection = self._connection
         with transaction(connection):
-            connection.run(
-                f"CREATE FUNCTION pg_temp.assigned(v {source}, OUT verdict text, OUT output text, OUT written text)"
-                f" LANGUAGE plpgsql AS $do$ DECLARE w {target}; BEGIN w := v;"
-                " output := format('%s', w); written := w::text;"
-                f" verdict := CASE WHEN v IS NULL OR {_unchanged(source, target)} THEN 'stored' ELSE 'changed' END;"
-                " EXCEPTION WHEN others THEN verdict := 'refused'; END $do$"
-            )
+            connection.run(create_assigned("pg_temp.assigned", source, target))
             found = connection.rows(
                 "SELECT g.id, format('%s', g.v), g.v IS NULL, a.*"
                 " FROM given AS g, pg_temp.assigned(g.v) AS a ORDER BY g.id"
@@ -281,7 +240,7 @@ class Differential:
         return {
             number: (
                 None if null else given,
-                _Stored(None if null else output, written) if verdict == "stored" else verdict,
+                Stored(None if null else output, written) if verdict == "stored" else verdict,
             )
             for number, given, null, verdict, output, written in found
         }
@@ -293,50 +252,6 @@ class Differential:
 def pairs() -> Iterator[tuple[str, str]]:
     """Every type to every type."""
     return ((source, target) for source in SOURCES for target in TARGETS)
-
-
-def _unchanged(source: str, target: str) -> str:
-    """The SQL condition that the assignment of ``v`` to ``w`` changed nothing, for PostgreSQL itself."""
-    kind, to = base(source), base(target)
-    if to in ("real", "double precision"):
-        return "true"  # floats are approximate: rounding is what they are for
-    if to in ("text", "character varying", "name") or (kind == to and to not in _BY_VALUE):
-        return 'v::text COLLATE "C" = w::text COLLATE "C"'
-    if to in ("character", "bpchar"):
-        limit = re.search(r"\((\d+)\)", target)
-        fits = f" AND length(v::text) <= {limit[1]}" if limit else ""
-        return f"rtrim(v::text, ' ') COLLATE \"C\" = rtrim(w::text, ' ') COLLATE \"C\"{fits}"
-    if kind in _READ_AS_TEXT:
-        return f"v::text::{to} = w" if to in _BY_VALUE else "true"
-    if kind in _BY_VALUE and to in _BY_VALUE:
-        return f"w::{kind} = v"
-    return "true"
-
-
-_BY_VALUE = (
-    *("smallint", "integer", "bigint", "numeric", "real", "double precision", "date"),
-    *("timestamp without time zone", "timestamp with time zone", "time without time zone"),
-)
-
-
-def _is_named(source: str, target: str, written: str | None) -> bool:
-    """Whether docs/values.md names the value as one that is rejected although PostgreSQL would store it."""
-    if written is None:
-        return False
-    kind, to = base(source), base(target)
-    if kind in ("date", "timestamp without time zone", "timestamp with time zone"):
-        return not re.match(r"\d{4}-", written) or written.endswith("BC")
-    if written.strip().lower() == "nan" and (_is_decimal(source) or _is_decimal(target)) and to != "boolean":
-        return _is_decimal(source) or kind in (*_READ_AS_TEXT, "numeric", "real", "double precision")
-    if kind in _READ_AS_TEXT and to in FORMS:
-        return not FORMS[to].fullmatch(written)
-    return False
-
-
-def _is_decimal(kind: str) -> bool:
-    """Whether Parquet has a decimal of the type, which has no NaN."""
-    found = re.fullmatch(r"numeric\((\d+),(-?\d+)\)", kind)
-    return found is not None and int(found[1]) <= 38 and 0 <= int(found[2]) <= int(found[1])
 
 
 def run(connection: Connection, cells: int, seed: int, chosen: Any = None) -> Found:

@@ -6,7 +6,7 @@ Staging tables are temporary tables of the transaction, filled by COPY.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -41,6 +41,7 @@ class WarehouseSession:
     reads: ReadAhead
     kinds: Mapping[str, TableKind]
     """What each kind of table does."""
+    _names: dict[str, TableSql] = field(default_factory=dict, init=False, repr=False)
 
     def kind_of(self, table: WarehouseTable) -> TableKind:
         """What the kind of ``table`` does."""
@@ -57,7 +58,9 @@ class WarehouseSession:
 
     def sql(self, table: WarehouseTable) -> TableSql:
         """The names of ``table`` in this warehouse."""
-        return TableSql.of(self.schemas, table)
+        if table.name not in self._names:
+            self._names[table.name] = TableSql.of(self.schemas, table)
+        return self._names[table.name]
 
 
 class TableKind(Protocol):
