@@ -26,6 +26,8 @@ COPIED += ("pyproject.toml",)
 TIMEOUT = 600  # seconds for one mutation's tests
 
 CAPTURE = "tests/pipeline/test_capture.py"
+COMPOSITE = "tests/pipeline/test_composite_keys.py"
+SORTED = "tests/unit/lambdas/test_sorted_keys.py"
 LOADING = "tests/pipeline/test_loading.py"
 VALUES = "tests/pipeline/test_transform.py"
 SERVER_VALUES = "tests/pipeline/test_values.py"
@@ -108,7 +110,7 @@ MUTATIONS = (
     Mutation(
         "reread rows are not deduplicated",
         "lambdas/extract/capture/change_file.py",
-        "        if self._reported is not None:",
+        "        if self._before is not None:",
         "        if False:",
         "tests/proof/test_regressions.py",
     ),
@@ -129,8 +131,8 @@ MUTATIONS = (
     Mutation(
         "keys are not compared",
         "lambdas/extract/capture/key_files.py",
-        "        deleted = pc.unique(known.filter(pc.invert(pc.is_in(known, value_set=keys))))",
-        "        deleted = known[:0]",
+        "        deleted = distinct(known.filter(pc.invert(contained(known, present))))",
+        "        deleted = known.slice(0, 0)",
         f"{CAPTURE} -k deletes",
     ),
     Mutation(
@@ -164,7 +166,7 @@ MUTATIONS = (
     Mutation(
         "any key is accepted",
         "lambdas/extract/source/unique_key.py",
-        "        if self.key not in self.columns or (self.key,) in self.unique_keys:",
+        "        if proven or not self.columns.issuperset(self.keys):",
         "        if True:",
         "tests/pipeline/test_unique_key.py",
     ),
@@ -183,10 +185,52 @@ MUTATIONS = (
         "tests/pipeline/test_unique_key.py -k accepted",
     ),
     Mutation(
+        "an index on a part of a key proves it",
+        "lambdas/extract/source/unique_key.py",
+        "set(self.keys) == set(columns)",
+        "set(self.keys) & set(columns)",
+        "tests/pipeline/test_unique_key.py -k several",
+    ),
+    Mutation(
+        "ranges are bounded by the first column of a key alone",
+        "lambdas/extract/source/conditions.py",
+        "key=_row(expressions), constant=_row(constants)",
+        "key=_row(expressions[:1]), constant=_row(constants[:1])",
+        f"{COMPOSITE} -k histories",
+    ),
+    Mutation(
+        "ranges of keys are split by the first column alone",
+        "lambdas/extract/capture/sorted_keys.py",
+        "    for column, value in zip(reversed(key[: len(last) - 1]), reversed(last[:-1]), strict=True):",
+        "    found = pc.less_equal(key[0], last[0])\n    for column, value in ():",
+        f"{SORTED} -k split",
+    ),
+    Mutation(
+        "keys are compared by their first column alone",
+        "lambdas/extract/capture/sorted_keys.py",
+        "    for more, more_among in zip(keys.columns[1:], others.columns[1:], strict=True):",
+        "    for more, more_among in ():",
+        f"{COMPOSITE} -k whole_key",
+    ),
+    Mutation(
+        "the columns of two keys may stand for each other",
+        "lambdas/extract/capture/sorted_keys.py",
+        "pc.multiply(first.cast(pa.int64()), count)",
+        "pc.multiply(first.cast(pa.int64()), 1)",
+        f"{SORTED} -k found",
+    ),
+    Mutation(
+        "what is stored of a former key is taken for the present one's",
+        "lambdas/extract/table_plan.py",
+        "        if self.previous is None or tuple(self.previous.key_columns) != self.keys:",
+        "        if self.previous is None:",
+        f"{COMPOSITE} -k another_key",
+    ),
+    Mutation(
         "equal keys in two chunks are two rows",
         "lambdas/extract/capture/by_content.py",
-        "keys.null_count or first == before or ",
-        "keys.null_count or ",
+        "        if missing or first == before or ",
+        "        if missing or ",
         "tests/pipeline/test_deletes.py -k compared_by_content",
     ),
     Mutation(

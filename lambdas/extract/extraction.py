@@ -19,7 +19,7 @@ from .row_set import ReferencedBy, Referencing, RowSet, WrittenSince, intersecti
 from .source.catalog import TableInfo, check_conversions, check_needed, drift
 from .source.interface import RowCounts, Source, SourceSnapshot
 from .source.reader import lake_schema
-from .table_plan import DEFAULT_LIMITS, Budget, Captured, CaptureRun, Complete, Limits, TablePlan, stored_state
+from .table_plan import DEFAULT_LIMITS, Budget, Captured, CaptureRun, Complete, Limits, TablePlan, cursor
 
 FULL, CHANGES = "full", "changes"  # modes of a manifest
 
@@ -268,13 +268,13 @@ def _context_rows(
         if table.source is None or not table.joins or not {table.source, *table.joins} & set(active):
             continue
         referencing = [
-            intersection(captured[table.source], Referencing(column, joined, changed[joined]))
+            intersection(captured[table.source], Referencing((column,), joined, changed[joined]))
             for joined, column in table.joins.items()
         ]
         context.setdefault(table.source, []).extend(referencing)
         reached = union(changed[table.source], *referencing)
         for joined, column in table.joins.items():
-            context.setdefault(joined, []).append(ReferencedBy(table.source, column, reached))
+            context.setdefault(joined, []).append(ReferencedBy(table.source, (column,), reached))
     return {name: union(*found) for name, found in context.items()}
 
 
@@ -289,6 +289,7 @@ def _table_files(run: CaptureRun, plan: TablePlan, found: Captured, context: Dat
     """What the manifest records of one table."""
     return TableFiles(
         columns={column.name: column.type for column in plan.info.columns},
+        key_columns=plan.keys,
         changes=found.changes,
         context=context,
         deleted=found.deleted,
@@ -300,7 +301,7 @@ def _table_files(run: CaptureRun, plan: TablePlan, found: Captured, context: Dat
         declaration_fingerprint=plan.declaration_fingerprint,
         keys_since_compare=found.keys_since_compare,
         compared_at=found.compared_at,
-        backfill=stored_state(found.state),
+        backfill=cursor(found.state),
         by_content=plan.by_content,
     )
 
@@ -319,7 +320,7 @@ def _incomplete(declarations: Declarations, manifest: IngestionManifest | None) 
             continue
         last_key = files.backfill.last_key
         found[name] = (
-            f"read up to {declarations.source[name].key} {last_key}" if last_key is not None else "not read yet"
+            f"read up to {', '.join(files.key_columns)} {last_key}" if last_key is not None else "not read yet"
         )
     return found
 

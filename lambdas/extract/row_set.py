@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+Key = tuple[str, ...]
+"""A key: the text of each of its columns, in the order in which the declaration names them."""
+
 
 @dataclass(frozen=True)
 class AllRows:
@@ -27,41 +30,41 @@ class WrittenSince:
 class KeysUpTo:
     """The rows whose key is ``key`` or sorts before it."""
 
-    key: str
-    """The key as text."""
+    key: Key
 
 
 @dataclass(frozen=True)
 class KeysAfter:
     """The rows whose key sorts after ``key``."""
 
-    key: str
-    """The key as text."""
+    key: Key
 
 
 @dataclass(frozen=True)
 class KeysIn:
     """The rows with these keys."""
 
-    keys: tuple[str, ...]
-    """The keys as text; at least one."""
+    keys: tuple[Key, ...]
+    """At least one."""
 
 
 @dataclass(frozen=True)
 class Referencing:
-    """The rows whose ``column`` contains the key of one of ``rows`` of ``table``."""
+    """The rows whose ``columns`` contain the key of one of ``rows`` of ``table``."""
 
-    column: str
+    columns: tuple[str, ...]
+    """One for each column of that key, in its order."""
     table: str
     rows: RowSet
 
 
 @dataclass(frozen=True)
 class ReferencedBy:
-    """The rows whose key is in ``column`` of one of ``rows`` of ``table``."""
+    """The rows whose key is in ``columns`` of one of ``rows`` of ``table``."""
 
     table: str
-    column: str
+    columns: tuple[str, ...]
+    """One for each column of the key, in its order."""
     rows: RowSet
 
 

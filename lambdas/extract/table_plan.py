@@ -10,10 +10,10 @@ import pyarrow as pa
 
 from ..shared.deadline import Deadline
 from ..shared.declarations import SourceTable
-from ..shared.lake.manifest import BackfillCursor, DataFile, KeyFile, TableFiles
+from ..shared.lake.manifest import BackfillCursor, DataFile, KeyFile, TableFiles, key_of_text, key_text
 from ..shared.lake.object_keys import run_prefix
 from ..shared.lake.store import Lake
-from .row_set import ALL, NONE, AllRows, KeysUpTo, RowSet, WrittenSince, intersection
+from .row_set import ALL, NONE, AllRows, Key, KeysUpTo, RowSet, WrittenSince, intersection
 from .source.catalog import TableInfo
 from .source.interface import RowCounts, SourceSnapshot
 
@@ -75,8 +75,8 @@ class Backfill:
 
     scope: AllRows | WrittenSince
     """The rows to read: of a full refresh all; else those that a transaction as large as many batches wrote."""
-    after: str | None = None
-    """The last key that was read, as text; None where none was read yet."""
+    after: Key | None = None
+    """The last key that was read; None where none was read yet."""
 
     @property
     def backfilled(self) -> RowSet:
@@ -93,22 +93,24 @@ CaptureMode = FullRead | Incremental | Backfill
 BackfillState = Complete | Backfill
 
 
-def backfill_state(stored: BackfillCursor | None) -> BackfillState:
+def stored_state(files: TableFiles) -> BackfillState:
     """The state that a manifest has stored."""
+    stored = files.backfill
     if stored is None:
         return Complete()
-    return Backfill(ALL if stored.since_xmin is None else WrittenSince(stored.since_xmin), stored.last_key)
+    scope = ALL if stored.since_xmin is None else WrittenSince(stored.since_xmin)
+    last = stored.last_key
+    return Backfill(scope, None if last is None else key_of_text(last, len(files.key_columns)))
 
 
-def stored_state(state: BackfillState) -> BackfillCursor | None:
+def cursor(state: BackfillState) -> BackfillCursor | None:
     """``state`` as a manifest stores it."""
     match state:
         case Complete():
             return None
-        case Backfill(WrittenSince(xmin), after):
-            return BackfillCursor(after, xmin)
-        case Backfill(_, after):
-            return BackfillCursor(after, None)
+        case Backfill(scope, after):
+            last = None if after is None else key_text(after)
+            return BackfillCursor(last, scope.xmin if isinstance(scope, WrittenSince) else None)
 
 
 @dataclass(frozen=True)
@@ -140,24 +142,26 @@ class TablePlan:
         return self.table.name
 
     @property
-    def key(self) -> str:
-        """The name of the key's column."""
-        return self.table.key
+    def keys(self) -> tuple[str, ...]:
+        """The names of the key's columns."""
+        return self.table.keys
 
     @property
-    def key_field(self) -> pa.Field:
-        """The key as a column of the lake."""
-        return self.info.key_field
+    def key_schema(self) -> pa.Schema:
+        """The key as columns of the lake."""
+        return self.info.key_schema
 
     @property
     def before(self) -> TableFiles:
-        """What the last batch recorded of the table; nothing, where no batch has it."""
-        return self.previous or TableFiles({})
+        """What the last batch recorded of the table; nothing, where no batch has it, or its rows had another key."""
+        if self.previous is None or tuple(self.previous.key_columns) != self.keys:
+            return TableFiles({})
+        return self.previous
 
     @property
     def state(self) -> BackfillState:
         """What remains to be backfilled before this run."""
-        return Backfill(ALL) if self.full_refresh else backfill_state(self.before.backfill)
+        return Backfill(ALL) if self.full_refresh else stored_state(self.before)
 
     @property
     def changed(self) -> RowSet:
@@ -226,7 +230,7 @@ class Captured:
     state: BackfillState = Complete()
     """What remains to be backfilled after this run."""
     in_flight: pa.Table | None = None
-    """``<key>: <its type>, xmin: int64`` of the rows that the next run rereads; None where there are none."""
+    """The key's columns, and ``xmin: int64``, of the rows that the next run rereads; None where there are none."""
     changed_rows: RowSet = NONE
     """The rows that were read as changes."""
     captured_rows: RowSet = ALL

@@ -203,7 +203,7 @@ def test_keys_that_are_no_numbers_are_ordered_by_their_bytes(pipeline, kind, wor
     pipeline.admin.run(f"CREATE TABLE note (code {kind} PRIMARY KEY, body text); GRANT SELECT ON note TO reader")
     for word in words:
         pipeline.admin.run(f"INSERT INTO note VALUES (CAST(:w AS {kind}), 'x')", w=word)
-    note = dataclasses.replace(pipeline.declarations.source["payment"], name="note", key="code")
+    note = dataclasses.replace(pipeline.declarations.source["payment"], name="note", keys=("code",))
     pipeline.declarations = dataclasses.replace(
         pipeline.declarations, source={**pipeline.declarations.source, "note": note}
     )

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from ...shared.lake.manifest import KeyFile
-from ..row_set import ALL, NONE, AllRows, KeysAfter, RowSet, intersection, union
-from ..source.conditions import text_of
+from ..row_set import ALL, NONE, AllRows, Key, KeysAfter, RowSet, intersection, union
 from ..source.interface import RowCounts
-from ..table_plan import MEBIBYTE, Backfill, BackfillState, Captured, CaptureRun, Complete, TablePlan, backfill_state
+from ..table_plan import MEBIBYTE, Backfill, BackfillState, Captured, CaptureRun, Complete, TablePlan, stored_state
 from .change_file import ChangeFile, store
 from .key_files import KeyWriter
+from .sorted_keys import boundary, text_of
 
 FIRST_CHUNK = 1_000  # rows: the size of a row is not known yet
 CHUNK_BYTES = 32 * MEBIBYTE  # of rows in Arrow's memory format, which a chunk should have
@@ -24,8 +24,8 @@ CHUNK_GROWTH = 16  # the largest factor from one chunk to the next
 class RangeRead:
     """How far a range of keys was read."""
 
-    last_key: str | None
-    """The last key that was read, as text; where no row was read, the key at which the range began."""
+    last_key: Key | None
+    """The last key that was read; where no row was read, the key at which the range began."""
     complete: bool
     """Whether no row remains beyond it."""
 
@@ -41,8 +41,7 @@ def capture_backfill(
     written, keys = list(plan.before.keys_since_compare), tuple(plan.before.keys)
     if isinstance(mode.scope, AllRows):
         # The range's keys get files of their own; these are the keys of the other rows.
-        rows = pa.table([changes.keys], schema=pa.schema([plan.key_field]))
-        others = store(run.lake, rows, f"{run.prefix(plan.name)}.written.parquet")
+        others = store(run.lake, changes.keys, f"{run.prefix(plan.name)}.written.parquet")
         written += [others] if others else []
         read, added = _read_with_keys(mode, run, plan, changes)
         keys += added
@@ -74,7 +73,7 @@ def _range_rows(mode: Backfill, captured: RowSet) -> RowSet:
 
 def _has_progress(state: BackfillState, plan: TablePlan) -> bool:
     """Whether the state must be stored: not where it is the last batch's, nor before a row was read."""
-    if state == backfill_state(plan.before.backfill):
+    if state == stored_state(plan.before):
         return False
     return isinstance(state, Complete) or state.after is not None
 
@@ -88,11 +87,11 @@ def _read_with_keys(
     """
     latest = max((file.generation for file in plan.before.keys), default=-1)
     generation = latest + 1 if mode.after is None else latest
-    writer = KeyWriter(run.lake, pa.schema([plan.key_field]), f"{run.prefix(plan.name)}.range", generation=generation)
+    writer = KeyWriter(run.lake, plan.key_schema, f"{run.prefix(plan.name)}.range", generation=generation)
 
     def add(rows: pa.Table) -> None:
         changes.add(rows, keep_keys=False)
-        writer.write(rows.select([plan.key]), changed=True)
+        writer.write(rows.select(plan.keys), changed=True)
 
     read = _read_range(mode, run, plan, add)
     writer.next_range()
@@ -120,12 +119,12 @@ class _Chunk:
     """Measures the rows that it passes on."""
 
     def __init__(self, plan: TablePlan, add: Callable[[pa.Table], object]) -> None:
-        self._key, self._add = plan.key, add
+        self._keys, self._add = plan.keys, add
         self.rows = self.bytes = 0
-        self.last_key: str | None = None
+        self.last_key: Key | None = None
 
     def add(self, rows: pa.Table) -> None:
         self.rows += rows.num_rows
         self.bytes += rows.nbytes
-        self.last_key = text_of(rows[self._key])
+        self.last_key = text_of(boundary(rows.select(self._keys), len(self._keys)))
         self._add(rows)

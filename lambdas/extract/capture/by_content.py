@@ -8,12 +8,13 @@ import pyarrow.compute as pc
 from ...shared.declarations import NEVER
 from ...shared.errors import SourceError
 from ...shared.lake.parquet import ParquetPart
-from ..row_set import ALL, NONE, KeysIn, RowSet
-from ..source.interface import KEY, ROW_HASH, row_hash_schema
+from ..row_set import ALL, NONE, Key, KeysIn, RowSet
+from ..source.interface import ROW_HASH, row_hash_schema
 from ..source.reader import lake_schema
 from ..table_plan import Backfill, Budget, Captured, CaptureRun, Complete, TablePlan
 from .change_file import upload
-from .key_files import Compared, KeyWriter, MergedKeyFiles, OrderedComparison, keys_in, split
+from .key_files import Compared, KeyWriter, MergedKeyFiles, OrderedComparison, keys_in
+from .sorted_keys import Boundary, boundary, contained, distinct, positions, repeated, split
 
 UNREAD = ""  # the hash of a known row that must be read again
 NAMED_KEYS = 1_000  # changed rows whose keys a query lists to find related rows; of more, all rows count as changed
@@ -26,11 +27,12 @@ def capture_by_content(run: CaptureRun, plan: TablePlan) -> Captured:
     Raises SourceError for a key that is NULL or not unique.
     """
     schema, prefix = lake_schema(plan.info.columns), run.prefix(plan.name)
-    stored = pa.schema([pa.field(plan.key, plan.key_field.type), (ROW_HASH, pa.string())])
-    with ParquetPart(schema) as part, ParquetPart(pa.schema([plan.key_field])) as deleted:
-        written = keys_in(run.lake, plan.before.keys_since_compare, plan.key_field)
+    stored = plan.key_schema.append(pa.field(ROW_HASH, pa.string()))
+    with ParquetPart(schema) as part, ParquetPart(plan.key_schema) as deleted:
+        written = keys_in(run.lake, plan.before.keys_since_compare, plan.key_schema)
         diff = _HashDiff(plan, run.budget, stored, written, part, deleted)
-        writer = KeyWriter(run.lake, stored, f"{prefix}.keys", plan.before.keys if plan.before.by_content else ())
+        carried = plan.before.keys if plan.before.by_content else ()
+        writer = KeyWriter(run.lake, stored, f"{prefix}.keys", carried, width=len(plan.keys))
         comparison = OrderedComparison(
             MergedKeyFiles(run.lake, plan.before.keys, stored), writer, diff, row_hash_schema(plan.info)
         )
@@ -55,36 +57,37 @@ class _HashDiff:
         plan: TablePlan,
         budget: Budget,
         stored: pa.Schema,
-        written: pa.ChunkedArray,
+        written: pa.Table,
         part: ParquetPart,
         deleted: ParquetPart,
     ) -> None:
         """``written``: keys that a capture by transaction wrote since it last compared keys."""
         self._plan, self._budget, self._stored, self._part, self._deleted = plan, budget, stored, part, deleted
-        self._written = pa.table([pc.unique(written).sort()], schema=pa.schema([plan.key_field]))
-        self._named: list[str] = []
-        self._last_key: object = None
+        self._written = distinct(written)
+        self._width = len(plan.keys)
+        self._named: list[Key] = []
+        self._last_key: Boundary | None = None
         self.unread = 0  # rows that differ and were not read
 
-    def __call__(self, present: pa.Table, stored: pa.Table, last: pa.Scalar | None) -> Compared:
+    def __call__(self, present: pa.Table, stored: pa.Table, last: Boundary | None) -> Compared:
         """As Comparator has it. A new row that was not read is not stored, so that the next run finds it new again."""
-        keys, hashes = present[KEY].combine_chunks(), present[ROW_HASH].combine_chunks()
+        keys, hashes = self._keys(present), present[ROW_HASH]
         self._check_unique(keys)
         written, self._written = split(self._written, last)
-        known = stored[self._plan.key].combine_chunks()
-        index = pc.index_in(keys, value_set=known)
+        known = self._keys(stored)
+        index = positions(keys, known)
         before = stored[ROW_HASH].combine_chunks().take(index)
         differs = pc.fill_null(pc.not_equal(hashes, before), True)
         if self._plan.full_refresh:
-            differs = pc.is_valid(keys)
-        self._report_deleted(pa.chunked_array([known, *written.column(0).chunks], known.type), keys)
+            differs = pc.is_valid(hashes)
+        self._report_deleted(pa.concat_tables([known, written]), keys)
         if self._budget.is_spent:
             self.unread += pc.sum(differs).as_py() or 0
             unread = pc.if_else(pc.is_valid(index), pa.scalar(UNREAD), pa.scalar(None, pa.string()))
             hashes = pc.if_else(differs, unread, hashes)
         else:
             self._take(present.filter(differs))
-        rows = pa.table([keys, hashes], schema=self._stored)
+        rows = pa.table([*keys.columns, hashes], schema=self._stored)
         rows = rows.filter(pc.is_valid(rows[ROW_HASH]))
         return Compared(rows, not rows.equals(stored))
 
@@ -97,24 +100,31 @@ class _HashDiff:
     def _take(self, rows: pa.Table) -> None:
         """Writes changed rows, and keeps their keys while these are few."""
         if rows.num_rows and self._part.rows + rows.num_rows <= NAMED_KEYS:
-            self._named += rows[KEY].cast(pa.string()).to_pylist()
+            texts = [column.cast(pa.string()).to_pylist() for column in self._keys(rows).columns]
+            self._named += zip(*texts, strict=True)
         self._budget.take(rows.num_rows, rows.nbytes)
-        self._part.write(rows.select(range(2, rows.num_columns)).cast(self._part.schema))
+        self._part.write(rows.select(range(self._width + 1, rows.num_columns)).cast(self._part.schema))
 
-    def _report_deleted(self, known: pa.ChunkedArray, keys: pa.Array) -> None:
+    def _keys(self, rows: pa.Table) -> pa.Table:
+        """The columns of the key of ``rows``, under the names that they have in the source."""
+        return pa.table(rows.columns[: self._width], schema=self._plan.key_schema)
+
+    def _report_deleted(self, known: pa.Table, keys: pa.Table) -> None:
         """Writes the keys of ``known`` that are not among ``keys``, sorted, unless the declaration says never."""
-        missing = pc.unique(known.filter(pc.invert(pc.is_in(known, value_set=keys)))).sort()
+        missing = distinct(known.filter(pc.invert(contained(known, keys))))
         if self._plan.table.deletes != NEVER:
-            self._deleted.write(pa.table([missing], schema=pa.schema([self._plan.key_field])))
+            self._deleted.write(missing)
 
-    def _check_unique(self, keys: pa.Array) -> None:
+    def _check_unique(self, keys: pa.Table) -> None:
         """Rows come in the order of their keys: equal ones follow each other, also from one chunk to the next."""
-        if not len(keys):
+        if not keys.num_rows:
             return
-        first, before, self._last_key = keys[0].as_py(), self._last_key, keys[-1].as_py()
-        if keys.null_count or first == before or pc.count_distinct(keys).as_py() != len(keys):
-            problem = "NULL" if keys.null_count else "not unique"
+        first, before = boundary(keys.slice(0, 1), self._width), self._last_key
+        self._last_key = boundary(keys, self._width)
+        missing = any(column.null_count for column in keys.columns)
+        if missing or first == before or pc.any(repeated(keys)).as_py():
+            problem = "NULL" if missing else "not unique"
             raise SourceError(
-                f"The key {self._plan.key} of {self._plan.name} is {problem} in some rows, so that it does not "
-                "identify them. Nothing was extracted. Declare a column that is a key."
+                f"The key {', '.join(self._plan.keys)} of {self._plan.name} is {problem} in some rows, so that it does "
+                "not identify them. Nothing was extracted. Declare a key that does: a column, or several together."
             )

@@ -14,6 +14,7 @@ from ..row_set import RowSet
 from ..source.interface import XMIN
 from ..source.reader import lake_schema
 from ..table_plan import CaptureRun, TablePlan
+from .sorted_keys import contained
 
 
 class ChangeFile:
@@ -24,9 +25,8 @@ class ChangeFile:
         self._schema = lake_schema(plan.info.columns)
         in_flight = None if plan.full_refresh else plan.before.in_flight
         self._before = run.lake.table(in_flight.key) if in_flight else None
-        self._reported = _row_versions(self._before) if self._before is not None else None
         self._part = ParquetPart(self._schema)
-        self._keys: list[pa.ChunkedArray] = []
+        self._keys: list[pa.Table] = []
         self._in_flight: list[pa.Table] = []
 
     def __enter__(self) -> Self:
@@ -47,23 +47,22 @@ class ChangeFile:
         ``keep_keys``: whether ``keys`` shall contain theirs.
         """
         width = len(self._schema)
-        versions = pa.table({self._plan.key: rows[self._plan.key], XMIN: rows.column(width)})
+        versions = rows.select([*self._plan.keys, XMIN])
         self._in_flight.append(versions.filter(rows.column(width + 1)))
-        if self._reported is not None:
-            rows = rows.filter(pc.invert(pc.is_in(_row_versions(versions), value_set=self._reported)))
+        if self._before is not None:
+            rows = rows.filter(pc.invert(_reported(versions, self._before)))
         if keep_keys:
-            self._keys.append(rows[self._plan.key])
+            self._keys.append(rows.select(self._plan.keys))
         self._run.budget.take(rows.num_rows, rows.nbytes)
         self._part.write(rows.select(range(width)).cast(self._schema))
 
     @property
-    def keys(self) -> pa.ChunkedArray:
+    def keys(self) -> pa.Table:
         """The keys of the rows added with ``keep_keys``, in the order added."""
-        chunks = [chunk for column in self._keys for chunk in column.chunks]
-        return pa.chunked_array(chunks, self._plan.key_field.type)
+        return pa.concat_tables([self._plan.key_schema.empty_table(), *self._keys])
 
     def in_flight(self, *, with_earlier: bool = False) -> pa.Table | None:
-        """``<key>: <its type>, xmin: int64`` of the rows that the next run rereads; None where none were added.
+        """The key's columns, and ``xmin: int64``, of the rows that the next run rereads; None where none were added.
 
         ``with_earlier``: and of those from the last batch, which this run may not have read.
         """
@@ -95,7 +94,12 @@ def store(lake: Lake, rows: pa.Table | None, key: str) -> DataFile | None:
         return upload(lake, part, key)
 
 
-def _row_versions(rows: pa.Table) -> pa.ChunkedArray:
-    """One string per (key, xmin). The key may contain anything, an xmin digits only: no two pairs give the same."""
-    key, xmin = (pc.cast(column, pa.string()) for column in rows.columns)
-    return pc.binary_join_element_wise(key, xmin, "/")
+def _reported(versions: pa.Table, before: pa.Table) -> pa.ChunkedArray:
+    """Of each of ``versions``, the key's columns and xmin, whether it is among ``before``, also of another type."""
+    if versions.schema != before.schema:
+        versions, before = _as_text(versions), _as_text(before)
+    return contained(versions, before)
+
+
+def _as_text(rows: pa.Table) -> pa.Table:
+    return pa.table([column.cast(pa.string()) for column in rows.columns], rows.column_names)

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from ...shared.declarations import NEVER
 from ...shared.errors import SourceError
-from ...shared.lake.manifest import DataFile, KeyFile
+from ...shared.lake.manifest import DataFile, KeyFile, key_text
 from ...shared.lake.parquet import ParquetPart
 from ..table_plan import (
     Backfill,
@@ -120,26 +120,26 @@ def _compare(run: CaptureRun, plan: TablePlan, mode: CaptureMode, captured: Capt
 
 
 def _compare_keys(
-    run: CaptureRun, plan: TablePlan, captured: Captured, explained: pa.ChunkedArray | None
+    run: CaptureRun, plan: TablePlan, captured: Captured, explained: pa.Table | None
 ) -> tuple[DataFile | None, tuple[KeyFile, ...]]:
     """The keys of deleted rows, and the files of the present keys: the earlier ones where the set is the same.
 
     ``explained``: the keys that may be new; None: every key may. Raises SourceError for another.
     """
-    schema, prefix = pa.schema([plan.key_field]), run.prefix(plan.name)
+    schema, prefix = plan.key_schema, run.prefix(plan.name)
     with ParquetPart(schema) as deleted:
-        written = keys_in(run.lake, plan.before.keys_since_compare, plan.key_field)
-        diff = KeyDiff(plan.key_field, written, explained, deleted)
+        written = keys_in(run.lake, plan.before.keys_since_compare, schema)
+        diff = KeyDiff(schema, written, explained, deleted)
         carried = [file for file in captured.keys if file.generation == 0]
         writer = KeyWriter(run.lake, schema, f"{prefix}.keys", carried)
         comparison = OrderedComparison(MergedKeyFiles(run.lake, captured.keys, schema), writer, diff, schema)
         run.snapshot.keys(plan.info, comparison.add)
         keys = comparison.finish()
-        if diff.unexplained:
+        if diff.first_unexplained:
             raise SourceError(
-                f"The source table {plan.name} shows {diff.unexplained} rows that it did not show before, {plan.key} "
-                f"{diff.first_unexplained} among them, although no transaction wrote them since: a row-level security "
-                "policy was changed, or a backup was restored. Nothing was extracted. Invoke extract once with the "
-                f'event {{"full": ["{plan.name}"]}}.'
+                f"The source table {plan.name} shows {diff.unexplained} rows that it did not show before, "
+                f"{', '.join(plan.keys)} {key_text(diff.first_unexplained)} among them, although no transaction wrote "
+                "them since: a row-level security policy was changed, or a backup was restored. Nothing was extracted. "
+                f'Invoke extract once with the event {{"full": ["{plan.name}"]}}.'
             )
         return upload(run.lake, deleted, f"{prefix}.deleted.parquet"), tuple(keys)

@@ -1,6 +1,6 @@
 """The sorted keys of a table, in files of bounded size, and their comparison with the source's while both stream.
 
-A key file has the schema ``<key>: <its type>``; of a table compared by content, ``<key>, _row_hash: string``.
+A key file has the columns of the key, in its order; of a table compared by content, ``_row_hash: string`` after them.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from typing import Protocol
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ...shared.lake.manifest import DataFile, KeyFile
+from ...shared.lake.manifest import DataFile, KeyFile, key_of_text, key_text
 from ...shared.lake.parquet import ParquetPart
 from ...shared.lake.store import Lake
-from ..source.conditions import text_of, value_of
+from ..row_set import Key
+from .sorted_keys import Boundary, boundary, contained, distinct, split, text_of, value_of
 
 KEY_FILE_ROWS = 1_000_000  # of one key file
 
@@ -34,7 +35,7 @@ class Compared:
 class Comparator(Protocol):
     """Compares the rows of one range of keys; ranges come in the order of their keys."""
 
-    def __call__(self, present: pa.Table, stored: pa.Table, last: pa.Scalar | None) -> Compared:
+    def __call__(self, present: pa.Table, stored: pa.Table, last: Boundary | None) -> Compared:
         """``present``: the source's rows in the range, sorted by key. ``stored``: those of the key files, sorted where
         there is one generation. ``last``: the key at which the range ends; None: it has no end. Either may be empty.
         """
@@ -44,12 +45,12 @@ class KeyFileReader:
     """Reads the key files of one generation, range by range in the order of the keys."""
 
     def __init__(self, lake: Lake, files: Sequence[KeyFile], schema: pa.Schema) -> None:
-        """``schema``: of the rows wanted; its first field is the key, in its present type."""
+        """``schema``: of the rows wanted; it begins with the key's columns, in their present types."""
         self._schema = schema
         self._chunks = self._read(lake, files)
         self._rest = schema.empty_table()
 
-    def take(self, last: pa.Scalar | None) -> pa.Table:
+    def take(self, last: Boundary | None) -> pa.Table:
         """The next rows, sorted, up to the key ``last``; all that remain where that is None."""
         found = []
         while True:
@@ -90,7 +91,7 @@ class MergedKeyFiles:
         ]
         self._schema = schema
 
-    def take(self, last: pa.Scalar | None) -> pa.Table:
+    def take(self, last: Boundary | None) -> pa.Table:
         """As KeyFileReader; unsorted, with a key once for each generation that has it."""
         return pa.concat_tables([self._schema.empty_table(), *(reader.take(last) for reader in self._readers)])
 
@@ -102,26 +103,36 @@ class KeyWriter:
     """
 
     def __init__(
-        self, lake: Lake, schema: pa.Schema, prefix: str, carried: Sequence[KeyFile] = (), generation: int = 0
+        self,
+        lake: Lake,
+        schema: pa.Schema,
+        prefix: str,
+        carried: Sequence[KeyFile] = (),
+        generation: int = 0,
+        width: int | None = None,
     ) -> None:
         """``prefix``: of the new files' object keys. ``carried``: earlier files; the range of each ends at its last
-        key, and after the last file one more range begins where that file is full.
+        key, and after the last file one more range begins where that file is full. ``width``: how many columns of
+        ``schema`` are the key; all, where it is not given.
         """
+        self.width = len(schema) if width is None else width
         self._lake, self._schema, self._prefix, self._generation = lake, schema, prefix, generation
         self._ranges: list[KeyFile | None] = [*carried]
         if not carried or carried[-1].rows >= KEY_FILE_ROWS:
             self._ranges.append(None)  # beyond the last full file
         self._number = 0
         self._changed = False
-        self._last: str | None = None
+        self._last: Boundary | None = None
         self.files: list[KeyFile] = []
         self._begin()
 
     @property
-    def boundary(self) -> str | None:
-        """The last key of the present range, as text; None: it has no end."""
+    def boundary(self) -> Boundary | None:
+        """The last key of the present range; None: it has no end."""
         present = self._ranges[0]
-        return present.last_key if present and len(self._ranges) > 1 else None
+        if not present or len(self._ranges) == 1:
+            return None
+        return value_of(key_of_text(present.last_key, self.width), self._schema)
 
     @property
     def is_last(self) -> bool:
@@ -137,7 +148,7 @@ class KeyWriter:
                 self._begin(changed=True)
             taken = rows.slice(0, KEY_FILE_ROWS - self._part.rows) if self._changed else rows
             self._part.write(taken)
-            self._last = text_of(taken.column(0))
+            self._last = boundary(taken, self.width)
             rows = rows.slice(taken.num_rows)
 
     def next_range(self) -> None:
@@ -164,20 +175,20 @@ class KeyWriter:
                 self._number += 1
                 self._part.finish()
                 self._lake.upload(key, self._part.file)
-                self.files.append(KeyFile(key, self._part.rows, self._last, self._generation))
+                last_key = key_text(text_of(self._last))
+                self.files.append(KeyFile(key, self._part.rows, last_key, self._generation))
 
 
 class OrderedComparison:
     """Compares the source's rows, sorted by key, with the stored ones, range by range in constant memory."""
 
     def __init__(self, stored: MergedKeyFiles, writer: KeyWriter, compare: Comparator, schema: pa.Schema) -> None:
-        """``schema``: of the source's rows; its first field is the key."""
+        """``schema``: of the source's rows; it begins with the key's columns."""
         self._stored, self._writer, self._compare_rows, self._schema = stored, writer, compare, schema
 
     def add(self, rows: pa.Table) -> None:
         """Compares the next rows, whose keys sort after all before."""
-        while rows.num_rows and (boundary := self._writer.boundary) is not None:
-            end = value_of(boundary, self._schema.types[0])
+        while rows.num_rows and (end := self._writer.boundary) is not None:
             head, tail = split(rows, end)
             if not tail.num_rows:
                 break
@@ -185,21 +196,20 @@ class OrderedComparison:
             self._writer.next_range()
             rows = tail
         if rows.num_rows:
-            self._compare(rows, rows.column(0)[-1])
+            self._compare(rows, boundary(rows, self._writer.width))
 
     def finish(self) -> list[KeyFile]:
         """Compares the stored rows that remain, which the source has no more; returns the key files."""
         none = self._schema.empty_table()
         while not self._writer.is_last:
-            boundary = self._writer.boundary
-            if boundary is not None:
-                self._compare(none, value_of(boundary, self._schema.types[0]))
+            if (end := self._writer.boundary) is not None:
+                self._compare(none, end)
             self._writer.next_range()
         self._compare(none, None)
         self._writer.next_range()
         return self._writer.files
 
-    def _compare(self, present: pa.Table, last: pa.Scalar | None) -> None:
+    def _compare(self, present: pa.Table, last: Boundary | None) -> None:
         compared = self._compare_rows(present, self._stored.take(last), last)
         self._writer.write(compared.rows, compared.changed)
 
@@ -207,47 +217,36 @@ class OrderedComparison:
 class KeyDiff:
     """A comparator of keys: finds those of deleted rows, and new ones that nothing explains."""
 
-    def __init__(
-        self, key: pa.Field, written: pa.ChunkedArray, explained: pa.ChunkedArray | None, deleted: ParquetPart
-    ) -> None:
-        """``written``: keys written since the last compare; their rows may be deleted by now.
+    def __init__(self, key: pa.Schema, written: pa.Table, explained: pa.Table | None, deleted: ParquetPart) -> None:
+        """``key``: its columns. ``written``: keys written since the last compare; their rows may be deleted by now.
 
         ``explained``: the keys that may be new because this run has read their rows; None: every key may. ``deleted``
         gets the keys of deleted rows.
         """
-        self._schema = pa.schema([key])
-        self._written = pa.table([pc.unique(written).sort()], schema=self._schema)
+        self._written = distinct(written)
         self._explained = explained
         self._deleted = deleted
         self.unexplained = 0
-        self.first_unexplained: object = None
+        self.first_unexplained: Key | None = None
 
-    def __call__(self, present: pa.Table, stored: pa.Table, last: pa.Scalar | None) -> Compared:
+    def __call__(self, present: pa.Table, stored: pa.Table, last: Boundary | None) -> Compared:
         """As Comparator has it: the present keys are stored."""
         written, self._written = split(self._written, last)
-        known = pa.concat_tables([stored, written]).column(0)
-        keys = present.column(0)
-        deleted = pc.unique(known.filter(pc.invert(pc.is_in(known, value_set=keys))))
-        if len(deleted):
-            self._deleted.write(pa.table([deleted.sort()], schema=self._schema))
+        if not written.num_rows and present.equals(stored):
+            return Compared(present, False)
+        known = pa.concat_tables([stored, written])
+        deleted = distinct(known.filter(pc.invert(contained(known, present))))
+        self._deleted.write(deleted)
         if self._explained is not None:
-            new = keys.filter(pc.invert(pc.is_in(keys, value_set=known)))
-            unexplained = new.filter(pc.invert(pc.is_in(new, value_set=self._explained)))
-            if len(unexplained) and not self.unexplained:
-                self.first_unexplained = unexplained[0].as_py()
-            self.unexplained += len(unexplained)
-        return Compared(present, bool(len(deleted)) or present.num_rows != stored.num_rows)
+            new = present.filter(pc.invert(contained(present, known)))
+            unexplained = new.filter(pc.invert(contained(new, self._explained)))
+            if unexplained.num_rows and not self.unexplained:
+                self.first_unexplained = text_of(boundary(unexplained.slice(0, 1), unexplained.num_columns))
+            self.unexplained += unexplained.num_rows
+        return Compared(present, bool(deleted.num_rows) or present.num_rows != stored.num_rows)
 
 
-def keys_in(lake: Lake, files: Sequence[DataFile], key: pa.Field) -> pa.ChunkedArray:
+def keys_in(lake: Lake, files: Sequence[DataFile], key: pa.Schema) -> pa.Table:
     """The keys of the rows in ``files``, of which there are few: those written since keys were last compared."""
-    found = [rows.column(0).cast(key.type) for file in files for rows in lake.iter_tables(file.key, [key.name])]
-    return pa.chunked_array([chunk for column in found for chunk in column.chunks], key.type)
-
-
-def split(rows: pa.Table, last: pa.Scalar | None) -> tuple[pa.Table, pa.Table]:
-    """``rows``, sorted by their first column, up to the key ``last`` and beyond it."""
-    if last is None or not rows.num_rows or pc.less_equal(rows.column(0)[-1], last).as_py():
-        return rows, rows.slice(rows.num_rows)
-    here = pc.sum(pc.less_equal(rows.column(0), last)).as_py() or 0
-    return rows.slice(0, here), rows.slice(here)
+    found = [rows.select(key.names).cast(key) for file in files for rows in lake.iter_tables(file.key, key.names)]
+    return pa.concat_tables([key.empty_table(), *found])

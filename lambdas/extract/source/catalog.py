@@ -78,8 +78,8 @@ class TableInfo:
     """A source table as it is in the present snapshot; without columns where the table does not exist."""
 
     name: str
-    key: str
-    """The name of the key's column, from the declaration; ``columns`` may lack it until ``check_needed`` has run."""
+    keys: tuple[str, ...]
+    """The key's columns, as the declaration names them; ``columns`` may lack them until ``check_needed`` has run."""
     columns: tuple[Column, ...] = ()
     """In the table's order."""
     relation_oids: tuple[int, ...] = ()
@@ -97,14 +97,14 @@ class TableInfo:
         return next(column for column in self.columns if column.name == name)
 
     @property
-    def key_column(self) -> Column:
-        """The key's column."""
-        return self.column(self.key)
+    def key_columns(self) -> tuple[Column, ...]:
+        """The columns of the key, in its order."""
+        return tuple(self.column(name) for name in self.keys)
 
     @property
-    def key_field(self) -> pa.Field:
-        """The key as a column of the lake."""
-        return pa.field(self.key, self.key_column.arrow)
+    def key_schema(self) -> pa.Schema:
+        """The key as columns of the lake, in its order."""
+        return pa.schema([(column.name, column.arrow) for column in self.key_columns])
 
 
 def check_relkind(table: str, relations: Sequence[Relation]) -> None:

@@ -5,7 +5,7 @@ PostgreSQL sorts and compares keys as Arrow sorts them in the lake.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import assert_never
 
 import pyarrow as pa
@@ -15,6 +15,7 @@ from ...shared.postgres import sql
 from ..row_set import (
     AllRows,
     Intersection,
+    Key,
     KeysAfter,
     KeysIn,
     KeysUpTo,
@@ -53,27 +54,30 @@ def condition(rows: RowSet, table: TableInfo, tables: Mapping[str, TableInfo]) -
         case WrittenSince(xmin):
             return written_since(xmin)
         case KeysUpTo(key):
-            return up_to(table.key_column, key)
+            return _compared("<=", table, key)
         case KeysAfter(key):
-            return beyond(table.key_column, key)
+            return beyond(table, key)
         case KeysIn(keys):
-            constants = sql.joined(", ", [sql.constant(key) for key in keys])
-            return sql.compose("t.$key IN ($keys)", key=sql.identifier(table.key), keys=constants)
-        case Referencing(column, name, referenced):
-            mine, key = _comparable(table.column(column), tables[name].key_column)
             return sql.compose(
-                "$column IN (SELECT $key FROM $table AS t WHERE $rows)",
-                column=mine,
-                key=key,
+                "$key IN ($keys)",
+                key=_row([sql.columns([name], of="t") for name in table.keys]),
+                keys=sql.joined(", ", [_row([sql.constant(text) for text in key]) for key in keys]),
+            )
+        case Referencing(columns, name, referenced):
+            mine, theirs = _comparable([table.column(column) for column in columns], tables[name].key_columns)
+            return sql.compose(
+                "$columns IN (SELECT $key FROM $table AS t WHERE $rows)",
+                columns=_row(mine),
+                key=sql.joined(", ", theirs),
                 table=sql.table(name),
                 rows=condition(referenced, tables[name], tables),
             )
-        case ReferencedBy(name, column, referencing):
-            theirs, key = _comparable(tables[name].column(column), table.key_column)
+        case ReferencedBy(name, columns, referencing):
+            theirs, mine = _comparable([tables[name].column(column) for column in columns], table.key_columns)
             return sql.compose(
-                "$key IN (SELECT $column FROM $table AS t WHERE $rows)",
-                key=key,
-                column=theirs,
+                "$key IN (SELECT $columns FROM $table AS t WHERE $rows)",
+                key=_row(mine),
+                columns=sql.joined(", ", theirs),
                 table=sql.table(name),
                 rows=condition(referencing, tables[name], tables),
             )
@@ -91,17 +95,26 @@ def _combined(
     return sql.compose("($combined)", combined=sql.joined(operator, conditions))
 
 
-def _comparable(column: Column, key: Column) -> tuple[sql.Fragment, sql.Fragment]:
-    """A column of a row ``t`` and a key of another, as transform compares them: a text with the text of the other."""
-    if is_text(column.type) == is_text(key.type):
-        return column.value(), key.value()
-    return sql.compose("$c::text", c=column.value()), sql.compose("$c::text", c=key.key_value())
+def _comparable(columns: Sequence[Column], keys: Sequence[Column]) -> tuple[list[sql.Fragment], list[sql.Fragment]]:
+    """Columns of a row ``t`` and the key of another, as transform compares them: a text with the text of the other."""
+    mine, theirs = [], []
+    for column, key in zip(columns, keys, strict=True):
+        template = "$c" if is_text(column.type) == is_text(key.type) else "$c::text"
+        value = key.value() if template == "$c" else key.key_value()
+        mine.append(sql.compose(template, c=column.value()))
+        theirs.append(sql.compose(template, c=value))
+    return mine, theirs
+
+
+def order(table: TableInfo) -> sql.Fragment:
+    """The expressions, separated by commas, that sort the rows ``t`` by their key as Arrow does."""
+    return sql.joined(", ", [ordering(column) for column in table.key_columns])
 
 
 def ordering(column: Column) -> sql.Fragment:
-    """The expression that sorts and compares the key ``column`` of the row ``t`` as Arrow does.
+    """The expression that sorts and compares ``column`` of the key of the row ``t`` as Arrow does.
 
-    A key that the lake stores as text is sorted by its bytes, whatever the database's collation: ``COLLATE "C"``
+    A column that the lake stores as text is sorted by its bytes, whatever the database's collation: ``COLLATE "C"``
     (https://www.postgresql.org/docs/current/collation.html). A uuid is sorted by its bytes without that.
     """
     name = column.key_value()
@@ -112,21 +125,21 @@ def ordering(column: Column) -> sql.Fragment:
     return sql.compose("(format('%s', $c) COLLATE \"C\")", c=name)
 
 
-def beyond(column: Column, key: str) -> sql.Fragment:
-    """The condition that the key of the row ``t`` sorts after ``key``, which is the key as text."""
-    return sql.compose("$order > $key", order=ordering(column), key=sql.constant(key))
+def beyond(table: TableInfo, key: Key) -> sql.Fragment:
+    """The condition that the key of the row ``t`` sorts after ``key``."""
+    return _compared(">", table, key)
 
 
-def up_to(column: Column, key: str) -> sql.Fragment:
-    """The condition that the key of the row ``t`` is ``key`` or sorts before it."""
-    return sql.compose("$order <= $key", order=ordering(column), key=sql.constant(key))
+def _compared(operator: str, table: TableInfo, key: Key) -> sql.Fragment:
+    """Compares the key of the row ``t`` with ``key``, column by column until two differ: row-wise, where it has several
+    (https://www.postgresql.org/docs/current/functions-comparisons.html#ROW-WISE-COMPARISON).
+    """
+    expressions = [ordering(column) for column in table.key_columns]
+    constants = [sql.constant(text) for _, text in zip(expressions, key, strict=True)]
+    return sql.compose(f"$key {operator} $constant", key=_row(expressions), constant=_row(constants))
 
 
-def text_of(keys: pa.ChunkedArray) -> str | None:
-    """The last of ``keys`` as text; None where there are no keys."""
-    return str(keys[-1].cast(pa.string()).as_py()) if len(keys) else None
-
-
-def value_of(text: str, dtype: pa.DataType) -> pa.Scalar:
-    """The key whose text is ``text``."""
-    return pa.scalar(text).cast(dtype)
+def _row(values: Sequence[sql.Fragment]) -> sql.Fragment:
+    """``values`` as one operand: a row of several, or the only one as it is."""
+    row = sql.joined(", ", values)
+    return row if len(values) == 1 else sql.compose("($row)", row=row)

@@ -15,12 +15,12 @@ import pyarrow as pa
 from ...shared.declarations import SourceTable
 from ...shared.lake.manifest import SourceIdentity
 from ...shared.lake.parquet import own_field
-from ..row_set import RowSet
+from ..row_set import Key, RowSet
 from .catalog import TableInfo
 from .reader import Consumer, lake_schema
 
 XMIN, WILL_BE_REREAD = "xmin", own_field("_will_be_reread")  # fields beside the columns; neither is stored with them
-KEY, ROW_HASH = own_field("_key"), own_field("_row_hash")  # before the columns, where rows are compared by a hash
+ROW_HASH = own_field("_row_hash")  # after the key and before the columns, where rows are compared by a hash
 
 
 @dataclass(frozen=True)
@@ -56,14 +56,14 @@ class SourceSnapshot(Protocol):
     def changed(self, table: TableInfo, rows: RowSet, consume: Consumer) -> None:
         """Passes the rows of ``rows``, in no order, as tables of ``change_schema(table)``."""
 
-    def changed_range(self, table: TableInfo, rows: RowSet, after: str | None, limit: int, consume: Consumer) -> None:
+    def changed_range(self, table: TableInfo, rows: RowSet, after: Key | None, limit: int, consume: Consumer) -> None:
         """Passes the first ``limit`` rows of ``rows`` whose keys sort after ``after``, in the order of their keys.
 
         None: from the first key. Tables of ``change_schema(table)``.
         """
 
     def keys(self, table: TableInfo, consume: Consumer) -> None:
-        """Passes every key of the table, sorted, as tables with the one field ``table.key_field``."""
+        """Passes every key of the table, sorted, as tables of ``table.key_schema``."""
 
     def row_hashes(self, table: TableInfo, consume: Consumer) -> None:
         """Passes every row, sorted by its key, as tables of ``row_hash_schema(table)``."""
@@ -94,7 +94,8 @@ def change_schema(table: TableInfo) -> pa.Schema:
 def row_hash_schema(table: TableInfo) -> pa.Schema:
     """The schema of rows with hashes.
 
-    ``_key``, the key in its type, ``_row_hash: string``, 32 hexadecimal digits of SHA-256 over the row as text, and
-    then the fields of ``lake_schema(table.columns)``.
+    The columns of the key in their types, under names of their own; ``_row_hash: string``, 32 hexadecimal digits of
+    SHA-256 over the row as text; and then the fields of ``lake_schema(table.columns)``.
     """
-    return pa.schema([(KEY, table.key_field.type), (ROW_HASH, pa.string()), *lake_schema(table.columns)])
+    keys = [(own_field(f"_key_{number}"), column.arrow) for number, column in enumerate(table.key_columns)]
+    return pa.schema([*keys, (ROW_HASH, pa.string()), *lake_schema(table.columns)])

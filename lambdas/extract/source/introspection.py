@@ -86,7 +86,7 @@ def introspect(connection: Connection, tables: Collection[SourceTable]) -> dict[
         oids, size, row_security = relations.get(table.name, ((), 0, False))
         found[table.name] = TableInfo(
             table.name,
-            table.key,
+            table.keys,
             tuple(Column(*of_column) for of, *of_column in columns if of == table.name),
             relation_oids=tuple(oids),
             bytes=int(size),

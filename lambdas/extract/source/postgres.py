@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 
-import pyarrow as pa
-
 from ...shared.declarations import SourceTable
 from ...shared.errors import SourceError
 from ...shared.lake.manifest import SourceIdentity
 from ...shared.postgres import sql
 from ...shared.postgres.connection import Connection
-from ..row_set import RowSet
+from ..row_set import Key, RowSet
 from .catalog import TableInfo, check_relkind, is_lockable
-from .conditions import beyond, condition, ordering, written_since
+from .conditions import beyond, condition, order, written_since
 from .interface import RowCounts, change_schema, row_hash_schema
 from .introspection import introspect, partitions
 from .reader import Consumer, lake_schema, read, select_columns
@@ -86,13 +84,13 @@ class PostgresSnapshot:
         """Selects the rows with their xmin; those written since this snapshot's xmin will be reread."""
         read(self._connection, self._changes(table, rows), change_schema(table), consume)
 
-    def changed_range(self, table: TableInfo, rows: RowSet, after: str | None, limit: int, consume: Consumer) -> None:
+    def changed_range(self, table: TableInfo, rows: RowSet, after: Key | None, limit: int, consume: Consumer) -> None:
         """Selects a range of keys by its lower bound and LIMIT."""
         query = sql.compose(
             "$changes AND $beyond ORDER BY $order LIMIT $limit",
             changes=self._changes(table, rows),
-            beyond=beyond(table.key_column, after) if after is not None else sql.Fragment("TRUE"),
-            order=ordering(table.key_column),
+            beyond=beyond(table, after) if after is not None else sql.Fragment("TRUE"),
+            order=order(table),
             limit=sql.number(limit),
         )
         read(self._connection, query, change_schema(table), consume)
@@ -101,21 +99,21 @@ class PostgresSnapshot:
         """Selects every key, sorted."""
         query = sql.compose(
             "SELECT $key FROM $table AS t ORDER BY $order",
-            key=table.key_column.key_value(),
+            key=_key_values(table),
             table=sql.table(table.name),
-            order=ordering(table.key_column),
+            order=order(table),
         )
-        read(self._connection, query, pa.schema([table.key_field]), consume)
+        read(self._connection, query, table.key_schema, consume)
 
     def row_hashes(self, table: TableInfo, consume: Consumer) -> None:
         """Selects every row, sorted, with a hash that the server computes."""
         query = sql.compose(
             "SELECT $key, left(encode(sha256(convert_to(ROW(t.*)::text, 'UTF8')), 'hex'), 32), $columns"
             " FROM $table AS t ORDER BY $order",
-            key=table.key_column.key_value(),
-            columns=select_columns(table.columns, table.key),
+            key=_key_values(table),
+            columns=select_columns(table.columns, table.keys),
             table=sql.table(table.name),
-            order=ordering(table.key_column),
+            order=order(table),
         )
         read(self._connection, query, row_hash_schema(table), consume)
 
@@ -123,7 +121,7 @@ class PostgresSnapshot:
         """Selects the rows' columns: rows of other tables are found by semi-joins on the server."""
         query = sql.compose(
             "SELECT $columns FROM $table AS t WHERE $condition",
-            columns=select_columns(table.columns, table.key),
+            columns=select_columns(table.columns, table.keys),
             table=sql.table(table.name),
             condition=self._condition(table, rows),
         )
@@ -133,7 +131,7 @@ class PostgresSnapshot:
         """The query whose rows have ``change_schema(table)``; it ends in its WHERE condition."""
         return sql.compose(
             "SELECT $columns, t.xmin, $will_be_reread FROM $table AS t WHERE $condition",
-            columns=select_columns(table.columns, table.key),
+            columns=select_columns(table.columns, table.keys),
             will_be_reread=written_since(self._snapshot.identity.snapshot_xmin),
             table=sql.table(table.name),
             condition=self._condition(table, rows),
@@ -141,3 +139,8 @@ class PostgresSnapshot:
 
     def _condition(self, table: TableInfo, rows: RowSet) -> sql.Fragment:
         return condition(rows, table, self._tables)
+
+
+def _key_values(table: TableInfo) -> sql.Fragment:
+    """The columns of the key of a row ``t``, separated by commas."""
+    return sql.joined(", ", [column.key_value() for column in table.key_columns])

@@ -6,7 +6,7 @@ while it runs the statement, and returns only after the last. An iterator would 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import pyarrow as pa
 import pyarrow.csv as pc
@@ -35,14 +35,14 @@ def lake_schema(columns: Sequence[Column]) -> pa.Schema:
     return pa.schema([*((column.name, column.arrow) for column in columns), (UNREADABLE, pa.string())])
 
 
-def select_columns(columns: Sequence[Column], key: str) -> sql.Fragment:
-    """The select list, on rows ``t``, that gives ``lake_schema(columns)``. ``key``: the name of the key's column.
+def select_columns(columns: Sequence[Column], keys: Collection[str]) -> sql.Fragment:
+    """The select list, on rows ``t``, that gives ``lake_schema(columns)``. ``keys``: the names of the key's columns.
 
     A value that the lake's type cannot represent becomes NULL, and its text goes into ``_unreadable``.
     """
     values, conditions, labels, texts = [], [], [], []
     for column in columns:
-        name = column.key_value() if column.name == key else column.value()
+        name = column.key_value() if column.name in keys else column.value()
         representable = column.representable_condition()
         if representable is None:
             values.append(name)

@@ -5,7 +5,8 @@ Without Arrow, so that ``plan`` can ask as quickly.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+import json
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from ...shared.declarations import SourceTable
@@ -59,7 +60,7 @@ class KeyedTable:
     """A source table, its declared key, and what the catalog says of that."""
 
     name: str
-    key: str
+    keys: tuple[str, ...]
     columns: frozenset[str]
     required: frozenset[str]
     """The columns in which no row has a NULL."""
@@ -86,10 +87,11 @@ class KeyedTable:
     @property
     def problem(self) -> str | None:
         """Why the key does not identify the table's rows, and the columns that would serve; None where it does."""
-        if self.key not in self.columns or (self.key,) in self.unique_keys:
+        proven = any(set(self.keys) == set(columns) for columns in self.unique_keys)  # in any order
+        if proven or not self.columns.issuperset(self.keys):
             return None  # a column that is missing is not this check's business
         return (
-            f"The key {self.key} does not identify the rows of the source table {self.name}: {self._reason}. "
+            f"The key {_list(self.keys)} does not identify the rows of the source table {self.name}: {self._reason}. "
             f"{self._advice}"
         )
 
@@ -100,13 +102,15 @@ class KeyedTable:
             return (
                 f"it also shows the rows of {names} by inheritance, and a unique index covers those of one table alone"
             )
-        return next(self._index_reasons(), "no unique index covers this column alone")
+        covers = "this column alone" if len(self.keys) == 1 else "exactly these columns"
+        return next(self._index_reasons(), f"no unique index covers {covers}")
 
     def _index_reasons(self) -> Iterator[str]:
         """Why the indexes on the key alone are not enough, the one that lacks least first."""
-        on_key = [index for index in self.indexes if index.columns == (self.key,)]
+        on_key = [index for index in self.indexes if set(index.columns) == set(self.keys)]
         if any(index.valid and not index.partial for index in on_key):
-            yield "it is unique, but a row may have NULL there, as no valid NOT NULL constraint forbids it"
+            where = "there" if len(self.keys) == 1 else f"in {_list([*filter(self._may_be_null, self.keys)])}"
+            yield f"it is unique, but a row may have NULL {where}, as no valid NOT NULL constraint forbids it"
         for index in on_key:
             lack = "covers only the rows that satisfy its condition"
             if not index.valid:
@@ -115,16 +119,30 @@ class KeyedTable:
 
     @property
     def _advice(self) -> str:
-        single = [f'"{columns[0]}"' for columns in self.unique_keys if len(columns) == 1]
-        if single:
-            return f"Write key = {' or '.join(single)} in [source.{self.name}]."
-        together = [f"({', '.join(columns)})" for columns in self.unique_keys]
-        known = f"Unique are {' and '.join(together)}, but a key is one column. " if together else ""
+        serving = [_toml(columns) for columns in self.unique_keys]
+        if serving:
+            return f"Write key = {' or '.join(serving)} in [source.{self.name}]."
+        one = len(self.keys) == 1
         return (
-            f"{known}Declare a NOT NULL column that has a unique index; or create that index on {self.key}; or, where "
-            f'its values are unique all the same, write compare = "content" in [source.{self.name}]: then every run '
-            "reads all rows and checks that."
+            f"Declare {'a NOT NULL column that has' if one else 'NOT NULL columns that have'} a unique index; or "
+            f"create that index on {_list(self.keys)}; or, where {'its' if one else 'their'} values are unique all "
+            f'the same, write compare = "content" in [source.{self.name}]: then every run reads all rows and checks '
+            "that."
         )
+
+    def _may_be_null(self, column: str) -> bool:
+        return column not in self.required
+
+
+def _list(columns: Sequence[str]) -> str:
+    """``a``, or ``(a, b)``."""
+    return columns[0] if len(columns) == 1 else f"({', '.join(columns)})"
+
+
+def _toml(columns: Sequence[str]) -> str:
+    """The key as a declaration has it: ``"a"``, or ``["a", "b"]``."""
+    texts = ", ".join(json.dumps(column, ensure_ascii=False) for column in columns)
+    return texts if len(columns) == 1 else f"[{texts}]"
 
 
 def keyed_tables(connection: Connection, tables: Collection[SourceTable]) -> tuple[KeyedTable, ...]:
@@ -137,7 +155,7 @@ def keyed_tables(connection: Connection, tables: Collection[SourceTable]) -> tup
     return tuple(
         KeyedTable(
             table.name,
-            table.key,
+            table.keys,
             frozenset(name for of, name, _ in columns if of == table.name),
             frozenset(name for of, name, required in columns if of == table.name and required),
             tuple(UniqueIndex(name, tuple(on), *is_) for of, name, on, *is_ in indexes if of == table.name),

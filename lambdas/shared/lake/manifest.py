@@ -63,7 +63,7 @@ class KeyFile:
     """The object key."""
     rows: int
     last_key: str
-    """The last key in the file, as text."""
+    """The last key in the file, as ``key_text`` writes it."""
     generation: int = 0
     """Above 0 only while a table is backfilled: each start of a backfill has its own, until keys are compared."""
 
@@ -73,7 +73,7 @@ class BackfillCursor:
     """How far a table was read that is backfilled in the order of its keys, over several batches."""
 
     last_key: str | None
-    """The last key that was read, as text; None: none was read yet."""
+    """The last key that was read, as ``key_text`` writes it; None: none was read yet."""
     since_xmin: int | None
     """The rows that remain: those written by a transaction unfinished at this xmin, an xid8; None: all of them."""
 
@@ -84,6 +84,8 @@ class TableFiles:
 
     columns: Mapping[str, str]
     """Name -> PostgreSQL type in the snapshot, in the table's order."""
+    key_columns: Sequence[str] = ()
+    """The columns that together are its key, in the order declared; those of the files of keys."""
     changes: DataFile | None = None
     """New and changed rows."""
     context: DataFile | None = None
@@ -165,6 +167,19 @@ class ProcessedManifest:
     """The version of this document's form."""
 
 
+def key_text(key: Sequence[str]) -> str:
+    """A key as one text, from the text of each of its columns: of one column as it is, of several as a JSON array.
+
+    As PostgreSQL writes it: ``jsonb_build_array(a::text, b::text)::text``.
+    """
+    return key[0] if len(key) == 1 else json.dumps(key, ensure_ascii=False)
+
+
+def key_of_text(text: str, columns: int) -> tuple[str, ...]:
+    """The text of each of so many ``columns`` of the key that ``key_text`` wrote."""
+    return (text,) if columns == 1 else tuple(json.loads(text))
+
+
 def files_of(manifest: IngestionManifest | ProcessedManifest) -> frozenset[str]:
     """The keys of all data files that ``manifest`` lists, those carried forward from earlier batches included."""
     return frozenset(_keys(asdict(manifest)))
@@ -242,6 +257,7 @@ def _table_files(entry: Mapping[str, Any]) -> TableFiles:
             **entry,
             **{name: _file(entry[name]) for name in ("changes", "context", "deleted", "in_flight")},
             "keys": tuple(KeyFile(**file) for file in entry["keys"]),
+            "key_columns": tuple(entry["key_columns"]),
             "relation_oids": tuple(entry["relation_oids"]),
             "keys_since_compare": tuple(DataFile(**file) for file in entry["keys_since_compare"]),
             "backfill": None if backfill is None else BackfillCursor(**backfill),

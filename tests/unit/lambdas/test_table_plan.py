@@ -19,7 +19,7 @@ from lambda_toolkit.pipeline.lambdas.extract.table_plan import (
     Incremental,
     Limits,
     TablePlan,
-    backfill_state,
+    cursor,
     stored_state,
 )
 from lambda_toolkit.pipeline.lambdas.shared.declarations import NEVER, SourceTable
@@ -32,8 +32,10 @@ KEYS = (KeyFile("k", 5, "9"),)
 
 
 def plan(full: bool = False, backfill: BackfillCursor | None = None, in_flight: int = 0, **files) -> TablePlan:
-    previous = TableFiles({}, backfill=backfill, in_flight=DataFile("f", in_flight), keys=KEYS, **files)
-    return TablePlan(SourceTable("t", ("id",), HOUR), TableInfo("t", "id", bytes=100), previous, full, SINCE)
+    previous = TableFiles(
+        {}, key_columns=("id",), backfill=backfill, in_flight=DataFile("f", in_flight), keys=KEYS, **files
+    )
+    return TablePlan(SourceTable("t", ("id",), HOUR), TableInfo("t", ("id",), bytes=100), previous, full, SINCE)
 
 
 @pytest.mark.parametrize(
@@ -45,9 +47,9 @@ def plan(full: bool = False, backfill: BackfillCursor | None = None, in_flight: 
         (plan(), 50, 10, Incremental(SINCE)),
         (plan(), 50, 11, Backfill(SINCE)),
         (plan(in_flight=1), 50, 11, Incremental(SINCE)),
-        (plan(backfill=BackfillCursor("7", None)), 50, 3, Backfill(ALL, "7")),
+        (plan(backfill=BackfillCursor("7", None)), 50, 3, Backfill(ALL, ("7",))),
         (plan(backfill=BackfillCursor("7", None)), 50, 11, Backfill(ALL)),
-        (plan(backfill=BackfillCursor("7", 600)), 50, 3, Backfill(WrittenSince(600), "7")),
+        (plan(backfill=BackfillCursor("7", 600)), 50, 3, Backfill(WrittenSince(600), ("7",))),
         (plan(backfill=BackfillCursor("7", 600)), 50, 11, Backfill(WrittenSince(600))),
     ],
 )
@@ -59,23 +61,41 @@ def test_changed_rows_leave_out_what_a_backfill_has_yet_to_read():
     assert plan().changed == SINCE
     assert plan(full=True).changed == NONE
     assert plan(backfill=BackfillCursor(None, None)).changed == NONE
-    assert plan(backfill=BackfillCursor("7", 600)).changed == intersection(SINCE, KeysUpTo("7"))
+    assert plan(backfill=BackfillCursor("7", 600)).changed == intersection(SINCE, KeysUpTo(("7",)))
 
 
 @pytest.mark.parametrize(
-    "cursor", [None, BackfillCursor(None, None), BackfillCursor("7", None), BackfillCursor("7", 6)]
+    ("columns", "stored"),
+    [
+        (("id",), None),
+        (("id",), BackfillCursor(None, None)),
+        (("id",), BackfillCursor("7", None)),
+        (("id",), BackfillCursor('["7"]', 6)),
+        (("a", "b"), BackfillCursor('["7", "x\\n\\"é"]', 6)),
+    ],
 )
-def test_backfill_state_is_stored_and_read_back(cursor):
-    assert stored_state(backfill_state(cursor)) == cursor
+def test_backfill_state_is_stored_and_read_back(columns, stored):
+    state = stored_state(TableFiles({}, key_columns=columns, backfill=stored))
+    assert cursor(state) == stored
+    if isinstance(state, Backfill) and state.after:
+        assert state.after == (("7", 'x\n"é') if len(columns) > 1 else (stored.last_key,))
+
+
+def test_nothing_is_known_of_rows_that_had_another_key():
+    """Its files have the columns of the former key."""
+    files = plan(compared_at=NOW.isoformat(), backfill=BackfillCursor("7", None)).previous
+    other = TablePlan(SourceTable("t", ("id", "n")), TableInfo("t", ("id", "n")), files, True, SINCE)
+    assert other.before == TableFiles({})
+    assert other.previous == files
 
 
 @pytest.mark.parametrize(
     ("compared", "mode", "captured", "total", "action", "reason"),
     [
         (NOW, Incremental(SINCE), {}, 5, Action.SKIP, "the interval has not passed"),
-        (NOW, Backfill(ALL), {"state": Backfill(ALL, "7")}, 5, Action.SKIP, "the table is not read to its end"),
+        (NOW, Backfill(ALL), {"state": Backfill(ALL, ("7",))}, 5, Action.SKIP, "the table is not read to its end"),
         (NOW, FullRead(), {"changes": DataFile("c", 5)}, 5, Action.COMPARE, "every row was read"),
-        (NOW, Backfill(ALL, "7"), {"state": Complete(), "state_changed": True}, 4, Action.COMPARE, "is complete"),
+        (NOW, Backfill(ALL, ("7",)), {"state": Complete(), "state_changed": True}, 4, Action.COMPARE, "is complete"),
         (NOW - HOUR, Incremental(SINCE), {}, 4, Action.COMPARE, "the interval has passed"),
         (NOW + HOUR, Incremental(SINCE), {}, 4, Action.COMPARE, "the interval has passed"),
         (NOW - HOUR, Incremental(SINCE), {}, 5, Action.UNCHANGED, "no row was written"),
