@@ -22,8 +22,8 @@ from benchmarks import sizes
 from benchmarks.files import Files
 from benchmarks.sizes import REPOSITORY, Step
 from lambda_toolkit.pipeline.config.deployment import tables_json
-from lambda_toolkit.pipeline.config.load import DEFAULT_PATH
 from lambda_toolkit.pipeline.config.load import load as configuration
+from lambda_toolkit.pipeline.installed import DEFAULT_PATH
 from lambda_toolkit.pipeline.lambdas.load.loading import load
 from lambda_toolkit.pipeline.lambdas.load.warehouse.postgres import PostgresWarehouse
 from lambda_toolkit.pipeline.lambdas.shared.declarations import Declarations, parse

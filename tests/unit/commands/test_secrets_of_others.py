@@ -12,10 +12,11 @@ import pytest
 from lambda_toolkit.pipeline.config import reference
 from lambda_toolkit.pipeline.config.database_url import connection_json
 from lambda_toolkit.pipeline.config.deployment import deployment
-from lambda_toolkit.pipeline.config.load import DEFAULT_PATH, load
+from lambda_toolkit.pipeline.config.load import load
 from lambda_toolkit.pipeline.config.model import Pipeline
 from lambda_toolkit.pipeline.config.role_policy import prepare_statements
 from lambda_toolkit.pipeline.errors import ConfigurationError, UsageError
+from lambda_toolkit.pipeline.installed import DEFAULT_PATH
 
 ACCOUNT = "123456789012"
 ARN = f"arn:aws:secretsmanager:eu-west-2:{ACCOUNT}:secret:rds!db-0a1b-AbC123"
