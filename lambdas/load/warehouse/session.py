@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -149,7 +150,7 @@ class TableSql:
             },
         )
 
-    @property
+    @cached_property
     def parts(self) -> dict[str, sql.Fragment]:
         """All of them by their names: ``$table``, ``$key``, ``$ledger``, ..."""
         own = {name: value for name, value in vars(self).items() if isinstance(value, sql.Fragment)}
