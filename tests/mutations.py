@@ -31,7 +31,7 @@ SORTED = "tests/unit/lambdas/test_sorted_keys.py"
 LOADING = "tests/pipeline/test_loading.py"
 VALUES = "tests/pipeline/test_transform.py"
 SERVER_VALUES = "tests/pipeline/test_values.py"
-COMPOSITE = "tests/pipeline/test_composite_loading.py"
+COMPOSITE_LOADING = "tests/pipeline/test_composite_loading.py"
 REFERENCES = "tests/pipeline/test_dimension_references.py"
 SCHEMA_READER = "tests/pipeline/test_schema_reader.py"
 CONCURRENCY = "tests/proof/test_concurrency.py"
@@ -515,14 +515,21 @@ MUTATIONS = (
         "lambdas/load/warehouse/session.py",
         "return texts[0] if len(texts) == 1 else",
         "return texts[0] if texts else",
-        COMPOSITE,
+        COMPOSITE_LOADING,
+    ),
+    Mutation(
+        "a deleted composite key of which a column does not fit is loaded",
+        "lambdas/transform/batch.py",
+        "return pa.table(columns).drop_null()",
+        "return pa.table(columns)",
+        "tests/proof/test_regressions.py -k several",
     ),
     Mutation(
         "transform writes another text of a composite key than the server",
         "lambdas/shared/postgres_text.py",
         "json.dumps(text, ensure_ascii=False)",
         "json.dumps(text)",
-        COMPOSITE,
+        COMPOSITE_LOADING,
     ),
     Mutation(
         "A, B, A is two versions",

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tests.proof import specimens
+from tests.proof import composite, specimens
 
+_COMPOSITE = {  # as one text
+    table: f"jsonb_build_array({', '.join(f'{name}::text' for name in columns)})::text"
+    for table, columns in composite.COLUMNS.items()
+}
 KEYS: Mapping[str, str] = {  # source table -> its key, in the order in which rows can be made
     "address": "address_id",
     "counterparty": "counterparty_id",
@@ -20,6 +24,7 @@ KEYS: Mapping[str, str] = {  # source table -> its key, in the order in which ro
     "transaction": "transaction_id",
     "payment": "payment_id",
     specimens.TABLE: specimens.KEY,
+    **_COMPOSITE,
 }
 TEXTS = (
     "plain",
@@ -109,6 +114,7 @@ VALUES: Mapping[str, Mapping[str, Values]] = {  # table -> column -> what an upd
         "transaction_id": HERE,
     },
     specimens.TABLE: specimens.VALUES,
+    **composite.VALUES,
 }
 _WHEN = {"created_at": "2024-01-05 08:00:00", "last_updated": "2024-01-05 08:00:00.96"}
 _AGREED = {
@@ -158,6 +164,7 @@ ROWS: Mapping[str, Mapping[str, str | None]] = {  # table -> a row that the ware
         **_WHEN,
     },
     specimens.TABLE: specimens.ROW,
+    **composite.ROWS,
 }
 BAD: Mapping[str, tuple[tuple[str, str | None], ...]] = {  # table -> columns with values that the star refuses
     "address": (("phone", None),),
@@ -181,6 +188,7 @@ BAD: Mapping[str, tuple[tuple[str, str | None], ...]] = {  # table -> columns wi
         *(("payment_amount", amount) for amount in NO_AMOUNTS),
     ),
     specimens.TABLE: specimens.REFUSED,
+    **composite.BAD,
 }
 REPAIRS: Mapping[str, tuple[str, str]] = {  # column -> the condition under which it is bad, and a value that is not
     "currency_code": ("currency_code NOT IN ('GBP', 'USD', 'JPY', 'CHF')", "CHF"),
@@ -195,12 +203,25 @@ REPAIRS: Mapping[str, tuple[str, str]] = {  # column -> the condition under whic
     "department_name": ("department_name IS NULL", "Tech"),
     "department_id": ("department_id IS NULL", "1"),
     "design_id": ("design_id IS NULL", "1"),
+    **composite.REPAIRS,
 }
 
 
 def literal(value: str | None) -> str:
     """``value`` as SQL writes it."""
     return "NULL" if value is None else "'" + value.replace("'", "''") + "'"
+
+
+def identified(table: str, key: int) -> dict[str, str]:
+    """The columns of a row's key, and their values."""
+    if table in composite.COLUMNS:
+        return dict(zip(composite.COLUMNS[table], composite.PARTS[table][key], strict=True))
+    return {KEYS[table]: str(key)}
+
+
+def _is(table: str, key: int) -> str:
+    """The condition that a row has this key."""
+    return " AND ".join(f"{column} = {literal(value)}" for column, value in identified(table, key).items())
 
 
 @dataclass(frozen=True)
@@ -213,7 +234,7 @@ class Insert:
 
     def sql(self) -> str:
         """The statement."""
-        row = {KEYS[self.table]: str(self.key), **ROWS[self.table]}
+        row = {**ROWS[self.table], **identified(self.table, self.key)}
         if self.bad:
             row.update(BAD.get(self.table, ())[:1])
         return f"INSERT INTO {self.table} ({', '.join(row)}) VALUES ({', '.join(map(literal, row.values()))})"
@@ -230,7 +251,7 @@ class Update:
 
     def sql(self) -> str:
         """The statement."""
-        where = "" if self.key is None else f" WHERE {KEYS[self.table]} = {self.key}"
+        where = "" if self.key is None else f" WHERE {_is(self.table, self.key)}"
         return f"UPDATE {self.table} SET {self.column} = {literal(self.value)}{where}"
 
 
@@ -243,8 +264,8 @@ class Touch:
 
     def sql(self) -> str:
         """The statement."""
-        key = KEYS[self.table]
-        return f"UPDATE {self.table} SET {key} = {key} WHERE {key} = {self.key}"
+        column = next(iter(identified(self.table, self.key)))
+        return f"UPDATE {self.table} SET {column} = {column} WHERE {_is(self.table, self.key)}"
 
 
 @dataclass(frozen=True)
@@ -256,7 +277,7 @@ class Delete:
 
     def sql(self) -> str:
         """The statement."""
-        return f"DELETE FROM {self.table} WHERE {KEYS[self.table]} = {self.key}"
+        return f"DELETE FROM {self.table} WHERE {_is(self.table, self.key)}"
 
 
 Change = Insert | Update | Touch | Delete

@@ -11,10 +11,11 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import manifest_key
+from tests.proof import composite
 from tests.proof.changes import KEYS
-from tests.proof.oracle import Line, Oracle
+from tests.proof.oracle import Lines, Oracle
 from tests.proof.simulation import Simulation
-from tests.proof.star import DIMENSIONS, FACTS, REFERRING, STAR
+from tests.proof.star import DIMENSIONS, FACTS, REFERRING, STAR, Key
 
 
 def compare_warehouse(world: Simulation) -> None:
@@ -47,7 +48,7 @@ def compare_ranges(world: Simulation) -> None:
         lines = oracle.lines(name)
         if name in FACTS:
             for key, versions in _versions(world, name).items():
-                seen = iter(look.star[name].get(int(key)) for look in oracle.looks)
+                seen = iter(look.star[name].get(_read(name, key)) for look in oracle.looks)
                 assert all(any(row == was for was in seen) for row in versions), f"{name} {key}: {versions}"
         if name not in REFERRING and not any(
             isinstance(row, list) for look in oracle.looks for row in look.star[name].values()
@@ -55,21 +56,26 @@ def compare_ranges(world: Simulation) -> None:
             _compare_present(world, name, lines)
 
 
-def _compare_present(world: Simulation, name: str, lines: Mapping[int, Line]) -> None:
+def _read(name: str, key: str) -> Key:
+    """The key of a row of this warehouse table, from its text."""
+    return key if STAR[name].source in composite.COLUMNS else int(key)
+
+
+def _compare_present(world: Simulation, name: str, lines: Lines) -> None:
     columns = list(STAR[name].cells)
     view = f"current_{name}"
     present = {line.versions[-1].row for line in lines.values() if line.present}
     assert _rows(world, view, columns) == sorted(present, key=_order), f"{view} is not the present state"
 
 
-def _compare_latest(world: Simulation, name: str, lines: Mapping[int, Line]) -> None:
+def _compare_latest(world: Simulation, name: str, lines: Lines) -> None:
     if name in DIMENSIONS:  # what was deleted stays, for the facts that name it
         columns = list(STAR[name].cells)
         latest = {line.versions[-1].row for line in lines.values() if line.versions}
         assert _rows(world, name, columns) == sorted(latest, key=_order), f"{name} is not the latest"
 
 
-def _compare_versions(world: Simulation, name: str, lines: Mapping[int, Line], oracle: Oracle) -> None:
+def _compare_versions(world: Simulation, name: str, lines: Lines, oracle: Oracle) -> None:
     table = STAR[name]
     columns = list(table.cells)
     texts = ", ".join(f"{column}::text" for column in columns)
@@ -91,7 +97,8 @@ def _versions(world: Simulation, name: str) -> dict[str, list[tuple[Any, ...]]]:
     found: dict[str, list[tuple[Any, ...]]] = {}
     texts = ", ".join(f"{column}::text" for column in STAR[name].cells)
     for row in world.warehouse.rows(f"SELECT {texts} FROM {name} ORDER BY {STAR[name].record}"):
-        found.setdefault(row[0], []).append(tuple(row))
+        width = len(composite.COLUMNS.get(STAR[name].source, " "))
+        found.setdefault(row[0] if width == 1 else composite.written(row[:width]), []).append(tuple(row))
     return found
 
 
@@ -134,7 +141,7 @@ def compare_objects(world: Simulation) -> None:
 def compare_lake(world: Simulation) -> None:
     """Nothing was overwritten or deleted, and each batch tells the rows that are new in it, and those alone."""
     compare_objects(world)
-    empty: dict[int, int] = {}
+    empty: dict[Key, int] = {}
     for look in world.looks:
         tables = json.loads(world.read(world.buckets[0], manifest_key(look.batch)))["tables"]
         before = world.looks[look.batch - 2] if look.batch > 1 else None
@@ -153,19 +160,19 @@ def compare_lake(world: Simulation) -> None:
             assert _keys(world, tables[table]["deleted"]) == set(earlier) - set(now), f"{table} in batch {look.batch}"
 
 
-def _keys(world: Simulation, file: Mapping[str, Any] | None) -> set[int]:
+def _keys(world: Simulation, file: Mapping[str, Any] | None) -> set[Key]:
     """The keys in a file of the lake, each once."""
     if file is None:
         return set()
-    rows = pq.read_table(io.BytesIO(world.read(world.buckets[0], file["key"]))).column(_key_column(file["key"]))
-    keys: list[int] = rows.to_pylist()
+    rows = pq.read_table(io.BytesIO(world.read(world.buckets[0], file["key"]))).to_pydict()
+    table = file["key"].split("/")[1]  # data/<table>/batch=<batch>/...
+    columns = composite.COLUMNS.get(table)
+    if columns is None:
+        keys: list[Key] = rows[KEYS[table]]
+    else:
+        keys = [composite.written(parts) for parts in zip(*(rows[column] for column in columns), strict=True)]
     assert len(keys) == file["rows"] == len(set(keys)), file["key"]
     return set(keys)
-
-
-def _key_column(key: str) -> str:
-    """The key column of the table in ``data/<table>/batch=<batch>/...``."""
-    return KEYS[key.split("/")[1]]
 
 
 def _rows(world: Simulation, relation: str, columns: list[str]) -> list[tuple[Any, ...]]:

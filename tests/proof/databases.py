@@ -16,7 +16,7 @@ from lambda_toolkit.pipeline.lambdas.shared.declarations import Declarations, pa
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection, Credentials, connect
 from lambda_toolkit.pipeline.warehouse.column_types import with_types
 from lambda_toolkit.pipeline.warehouse.preparation import prepare
-from tests.proof import specimens
+from tests.proof import composite, specimens
 from tests.proof.crashes import CrashingConnection
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -62,15 +62,21 @@ _NAMES = {"source": "proof_source", "warehouse": "proof_warehouse"}
 
 def schema() -> str:
     """The schema of the warehouse."""
-    return (CONFIG / "warehouse.sql").read_text(encoding="utf-8") + MORE_TABLES + specimens.create_warehouse()
+    totesys = (CONFIG / "warehouse.sql").read_text(encoding="utf-8")
+    return totesys + MORE_TABLES + composite.WAREHOUSE + specimens.create_warehouse()
 
 
 def declarations() -> Declarations:
     """What the functions are deployed with."""
     document = tomllib.loads((CONFIG / "pipeline.toml").read_text(encoding="utf-8"))
     tables = {
-        "source": {**document["source"], specimens.TABLE: {"key": specimens.KEY}},
-        "warehouse": {**MORE_DECLARED, **specimens.declared(), **document["warehouse"]},
+        "source": {**document["source"], **composite.DECLARED_SOURCE, specimens.TABLE: {"key": specimens.KEY}},
+        "warehouse": {
+            **MORE_DECLARED,
+            **composite.DECLARED_WAREHOUSE,
+            **specimens.declared(),
+            **document["warehouse"],
+        },
     }
     return parse(with_types(tables, schema(), "warehouse.sql"))
 
@@ -89,6 +95,7 @@ class Databases:
             source.run((CONFIG / "totesys.sql").read_text(encoding="utf-8"))
             source.run(MORE_COLUMNS)
             source.run(specimens.create_source())
+            source.run(composite.SOURCE)
             for table, column in OPTIONAL.items():
                 source.run(f"ALTER TABLE {table} ALTER COLUMN {column} DROP NOT NULL")
             source.run("CREATE TYPE kind AS ENUM ('SALE', 'PURCHASE')")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from tests.proof.star import DIMENSIONS, REFERRING, STAR, StarRow, StarTable, State, UnfitError
+from tests.proof.star import DIMENSIONS, REFERRING, STAR, Key, StarRow, StarTable, State, UnfitError
 
 
 @dataclass(frozen=True)
@@ -21,13 +21,13 @@ class Look:
     batch: int
     extracted_at: str
     state: State
-    written: Mapping[str, Mapping[int, int]]
+    written: Mapping[str, Mapping[Key, int]]
     full: frozenset[str] = frozenset()
     altered: frozenset[str] = frozenset()
     secured: frozenset[str] = frozenset()
 
     @cached_property
-    def star(self) -> Mapping[str, Mapping[int, StarRow | list[UnfitError]]]:
+    def star(self) -> Mapping[str, Mapping[Key, StarRow | list[UnfitError]]]:
         """Every row of every warehouse table as the source has it now, or why it has no place there."""
         return {
             name: {key: table.derive(row, self.state) for key, row in self.state[table.source].items()}
@@ -56,7 +56,7 @@ class Line:
         return bool(self.versions) and not (self.deletions and self.deletions[-1][1] is None)
 
 
-Lines = Mapping[int, Line]
+Lines = Mapping[Key, Line]
 
 
 class Oracle:
@@ -74,14 +74,14 @@ class Oracle:
         """What happened to each key of a warehouse table."""
         if name in REFERRING:
             return self._followed(name).lines
-        lines: dict[int, Line] = {}
-        before: Iterable[int] = ()
+        lines: dict[Key, Line] = {}
+        before: Iterable[Key] = ()
         for look in self.looks:
             rows = look.star[name]
             for key, row in rows.items():
                 if not isinstance(row, list) and self._names_what_is_there(STAR[name], row):
                     _row_seen(lines.setdefault(key, Line()), row, look.batch)
-            for key in set(before) - set(rows):
+            for key in filter(STAR[name].fits, set(before) - set(rows)):
                 _row_deleted(lines.setdefault(key, Line()), look.batch)
             before = rows
         return lines
@@ -105,7 +105,7 @@ class Oracle:
         """
         if name in REFERRING:
             return {entry for _, entry in self._followed(name).rejected}
-        found: dict[int, set[tuple[str, str, str | None]]] = {}
+        found: dict[Key, set[tuple[str, str, str | None]]] = {}
         for look in self.looks:
             rows = look.star[name]
             if name in DIMENSIONS:
@@ -122,18 +122,17 @@ class Oracle:
         return self._known[name]
 
     def _names_what_is_there(self, table: StarTable, row: StarRow) -> bool:
-        named = dict(zip(table.cells, row, strict=True))
-        return all(int(named[column] or 0) in self._published[dimension] for column, dimension in table.names.items())
+        return all(key is None or key in self._published[dimension] for dimension, key in table.named(row))
 
 
-Entry = tuple[int, int, StarRow]  # batch, key, row
+Entry = tuple[int, Key, StarRow]  # batch, key, row
 
 
 @dataclass
 class Followed:
     """A dimension whose rows name rows of dimensions: what of it was loaded, batch by batch, and what waits."""
 
-    lines: dict[int, Line] = field(default_factory=dict)
+    lines: dict[Key, Line] = field(default_factory=dict)
     waiting: list[Entry] = field(default_factory=list)
     rejected: set[tuple[int, tuple[str, str, str | None]]] = field(default_factory=set)  # batch, entry
 
@@ -145,7 +144,7 @@ class Followed:
             last = until or batch - 1
             self.rejected = {entry for entry in self.rejected if entry[1][0] != str(key) or entry[0] > last}
 
-    def delete(self, key: int, batch: int) -> None:
+    def delete(self, key: Key, batch: int) -> None:
         """The source has the key no more: what waited and was rejected of it is discarded."""
         _row_deleted(self.lines.setdefault(key, Line()), batch)
         self.waiting = [entry for entry in self.waiting if entry[1] != key]
@@ -155,7 +154,7 @@ class Followed:
 def follow(name: str, looks: Sequence[Look]) -> Followed:
     """Loads the batches one after the other: the most rows that name nothing but rows that are there, or come along."""
     table, done = STAR[name], Followed()
-    others: dict[str, set[int]] = {other: set() for other in table.names.values() if other != name}
+    others: dict[str, set[Key]] = {other: set() for other in table.names.values() if other != name}
 
     def able(entries: list[Entry]) -> list[Entry]:
         while True:
@@ -180,7 +179,7 @@ def follow(name: str, looks: Sequence[Look]) -> Followed:
         done.waiting += [entry for entry in new if entry not in loaded]
         if new:
             done.write(able(done.waiting))
-        for key in set(before) - set(now):
+        for key in filter(table.fits, set(before) - set(now)):
             done.delete(key, look.batch)
         for key, row in rows.items():
             if isinstance(row, list):
@@ -188,9 +187,8 @@ def follow(name: str, looks: Sequence[Look]) -> Followed:
     return done
 
 
-def _names_known(table: StarTable, row: StarRow, known: Mapping[str, set[int]]) -> bool:
-    named = dict(zip(table.cells, row, strict=True))
-    return all(int(named[column] or 0) in known[other] for column, other in table.names.items() if named[column])
+def _names_known(table: StarTable, row: StarRow, known: Mapping[str, set[Key]]) -> bool:
+    return all(key is None or key in known[other] for other, key in table.named(row))
 
 
 def _row_seen(line: Line, row: StarRow, batch: int) -> None:

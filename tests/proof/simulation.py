@@ -35,7 +35,7 @@ from tests.proof.crashes import CrashCounter, CrashError, CrashingClient, Crashi
 from tests.proof.databases import BESIDE, Databases, declarations
 from tests.proof.oracle import Look, Oracle
 from tests.proof.source import Source, emptied
-from tests.proof.star import State
+from tests.proof.star import Key, State
 from tests.support.memory_s3 import MemoryS3
 
 BEGINNING = datetime(2024, 7, 1, 8, tzinfo=UTC)
@@ -229,7 +229,7 @@ class Simulation:
         self,
         batch: int,
         state: State,
-        written: Mapping[str, Mapping[int, int]],
+        written: Mapping[str, Mapping[Key, int]],
         columns: Mapping[str, tuple[str, ...]],
         full: frozenset[str] = frozenset(),
     ) -> None:
@@ -316,7 +316,7 @@ class Simulation:
             self.quicker = self.databases.replacement(dead, "source")
 
 
-def _values(state: State) -> dict[str, dict[int, dict[str, str | None]]]:
+def _values(state: State) -> dict[str, dict[Key, dict[str, str | None]]]:
     """The values alone, of the columns that were always there: a new column is no change of a row."""
     return {
         table: {

@@ -14,7 +14,7 @@ from tests.proof import specimens, steps
 from tests.proof.assignments import Assignments
 from tests.proof.changes import KEYS, REPAIRS, Update, seed
 from tests.proof.databases import Databases
-from tests.proof.star import State
+from tests.proof.star import Key, State
 
 _NUMBERS = itertools.count(1)  # of columns that are added
 COLUMNS = 1500  # that a table has had: then it gets no more, as PostgreSQL counts dropped ones
@@ -203,7 +203,7 @@ class Source:
                     found += self.admin.row_count
         return found > 0
 
-    def observe(self) -> tuple[State, dict[str, dict[int, int]], dict[str, tuple[str, ...]]]:
+    def observe(self) -> tuple[State, dict[str, dict[Key, int]], dict[str, tuple[str, ...]]]:
         """The committed state that policies show: values as PostgreSQL writes them, and what it would store of those of
         a specimen; the transaction that wrote each row; and what makes each table the one that it is, beside its rows.
         """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -12,9 +12,11 @@ import pycountry
 
 from tests.proof import specimens
 from tests.proof.assignments import assignment
+from tests.proof.composite import fits, written
 
 SourceRow = Mapping[str, str | None]  # column -> what PostgreSQL writes of it
-State = Mapping[str, Mapping[int, SourceRow]]  # source table -> key -> row
+Key = int | str  # a key of several columns is one text: tests.proof.composite
+State = Mapping[str, Mapping[Key, SourceRow]]  # source table -> key -> row
 StarRow = tuple[str | None, ...]
 
 
@@ -35,8 +37,19 @@ class StarTable:
 
     source: str
     cells: Mapping[str, Cell]
-    names: Mapping[str, str]  # column -> the dimension that it names
+    names: Mapping[str | tuple[str, ...], str]  # column, or several, -> the dimension whose row it names
     record: str | None = None  # the column that numbers a fact's versions
+    fits: Callable[[Key], bool] = lambda _: True  # whether its columns can have a key
+
+    def named(self, row: StarRow) -> Iterator[tuple[str, Key | None]]:
+        """The dimensions that a row names, and the keys there; None where it names no row of it."""
+        values = dict(zip(self.cells, row, strict=True))
+        for columns, dimension in self.names.items():
+            if isinstance(columns, str):
+                yield dimension, None if values[columns] is None else int(values[columns] or 0)
+                continue
+            parts = tuple(values[column] for column in columns)
+            yield dimension, None if None in parts else written(parts)
 
     def derive(self, row: SourceRow, state: State) -> StarRow | list[UnfitError]:
         """The row of the star, or everything that keeps it out."""
@@ -101,6 +114,18 @@ def _decimal(name: str, digits: int) -> Cell:
         if not number.is_finite() or abs(number) >= Decimal(10) ** (digits - 2) or number != round(number, 2):
             raise UnfitError(name, value)
         return f"{number:.2f}"
+
+    return cell
+
+
+def _short(name: str, length: int) -> Cell:
+    """A text of at most so many characters."""
+
+    def cell(row: SourceRow, _: State) -> str | None:
+        value = row[name]
+        if value is None or len(value) > length:
+            raise UnfitError(name, value)
+        return value
 
     return cell
 
@@ -268,6 +293,29 @@ STAR: Mapping[str, StarTable] = {
     specimens.DIMENSION: StarTable(specimens.TABLE, _specimen(specimens.DIMENSION), {}),
     specimens.FACT: StarTable(
         specimens.TABLE, _specimen(specimens.FACT), {specimens.KEY: specimens.DIMENSION}, specimens.RECORD
+    ),
+    "dim_section": StarTable("section", _same("hall", "number", "title"), {}),
+    "bridge_item": StarTable(
+        "item",
+        {
+            "order_ref": _column("order_ref"),
+            "line": _short("line", 3),
+            **_same("hall", "section_number", optional=("hall", "section_number")),
+        },
+        {("hall", "section_number"): "dim_section"},
+        fits=fits,
+    ),
+    "fact_item": StarTable(
+        "item",
+        {
+            "order_ref": _column("order_ref"),
+            "line": _short("line", 3),
+            "quantity": _decimal("quantity", 6),
+            **_same("hall", "section_number", optional=("hall", "section_number")),
+        },
+        {("hall", "section_number"): "dim_section"},
+        "item_record_id",
+        fits,
     ),
 }
 FACTS = {name: table for name, table in STAR.items() if table.record}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+from tests.proof import composite
 from tests.proof.changes import BAD, HERE, KEYS, VALUES, Change, Delete, Insert, Touch, Update
 from tests.proof.specimens import TABLE
 
@@ -159,8 +160,13 @@ Step = (
 )
 History = Sequence[Step]
 
+
+def _pairs(columns: Mapping[str, Sequence[str | None]]) -> list[tuple[str, str | None]]:
+    return [(column, value) for column, values in columns.items() for value in values]
+
+
 _tables = st.sampled_from(list(KEYS))
-_facts = st.sampled_from(["sales_order", "purchase_order", "payment"])
+_facts = st.sampled_from(["sales_order", "purchase_order", "payment", composite.ITEM])
 _keys = st.integers(1, 4)
 
 
@@ -183,12 +189,20 @@ _specimens = st.builds(
     _keys,
     st.sampled_from([(column, value) for column, values in VALUES[TABLE].items() for value in values]),
 )
-_dimensions = st.sampled_from(["address", "currency", "department", "design", "staff", "counterparty"])
+_composites = st.builds(
+    lambda key, of: Update(of[0], key, *of[1:]),
+    _keys,
+    st.sampled_from([(table, *of) for table, columns in composite.VALUES.items() for of in _pairs(columns)]),
+)
+_dimensions = st.sampled_from(
+    ["address", "currency", "department", "design", "staff", "counterparty", composite.SECTION]
+)
 
 _changes: SearchStrategy[Change] = st.one_of(
     _bad_updates,
     _references,
     _specimens,
+    _composites,
     st.builds(Insert, _dimensions, st.integers(3, 4), st.booleans()),
     _updates(),
     _updates(),

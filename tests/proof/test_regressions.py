@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.proof.changes import Delete, Insert, Touch, Update
+from tests.proof.composite import PARTS
 from tests.proof.proving import prove, prove_in_ranges
 from tests.proof.specimens import VALUES
 from tests.proof.steps import (
@@ -208,6 +209,31 @@ HISTORIES = {
         Transform(2),
         Transform(1),
         Transform(0),
+        Rebuild(),
+    ],
+    "keys of several columns change, wait for one another, and do not fit": [
+        Do(Insert("item", 3)),
+        Do(Insert("item", 4)),
+        Do(Insert("section", 4)),
+        Do(Update("item", 1, "section_number", "2")),
+        Do(Update("item", 2, "hall", PARTS["section"][3][0])),
+        Do(Update("item", 3, "section_number", "3")),
+        Extract(),
+        Transform(),
+        Load(),
+        Do(Update("section", 2, "number", "3")),
+        Do(Delete("item", 4)),
+        Do(Delete("item", 2)),
+        Do(Update("item", 1, "line", "")),
+        Extract(),
+        Transform(),
+        Load(),
+        Do(Insert("item", 4)),
+        Do(Insert("item", 1, bad=True)),
+        Do(Update("item", 3, "hall", None)),
+        Do(Delete("section", 3)),
+        Extract(),
+        Transform(),
         Rebuild(),
     ],
     "a table is emptied and filled by a frozen copy": [Extract(), Refill(), Extract(), Refill()],
