@@ -12,6 +12,7 @@ from lambda_toolkit.resources import tags
 from lambda_toolkit.resources.attachment import Context, DeployerActions, Statement
 from lambda_toolkit.resources.diff import differences
 from lambda_toolkit.resources.reads import Listing, Prefetch
+from lambda_toolkit.spec.metric_math import METRIC_ID
 from lambda_toolkit.spec.model import Alarm, FunctionSpec, Kind
 from lambda_toolkit.spec.ownership import as_list, as_mapping, desired_tags, is_owned, require_owned
 
@@ -24,7 +25,9 @@ DEPLOYER_ACTIONS = DeployerActions(
 )
 _ALARMS = Listing("cloudwatch", "describe_alarms", "MetricAlarms", "AlarmNamePrefix", "AlarmName")
 _UNMANAGED = ("OKActions",)  # PutMetricAlarm replaces all attributes, so this one is resent unchanged
-_UNWANTED = {"DatapointsToAlarm": None, "Unit": None}  # set outside this tool, these change the alarm's behaviour
+_UNWANTED = {"Unit": None}  # set outside this tool, it changes the alarm's behaviour
+_OF_ONE_METRIC = ("MetricName", "Namespace", "Dimensions", "Statistic", "Period")  # of an alarm without an expression
+_RESULT = "e"  # the id of the expression that is compared
 
 
 def alarm_name(function: str, alarm: str) -> str:
@@ -76,7 +79,7 @@ def plan_removal(context: Context) -> list[Change]:
 def _plan_one(context: Context, name: str, alarm: Alarm, live: Mapping[str, Any] | None) -> list[Change]:
     spec = context.spec
     desired = _desired(context.reads, spec.name, alarm)
-    parameters = {**desired, "AlarmName": name, "Dimensions": _dimensions(desired["Dimensions"])}
+    parameters = {**_request(desired), "AlarmName": name}
     after: frozenset[Key] = frozenset({(Kind.TOPIC, alarm.topic.rpartition(":")[2])} if alarm.topic else ())
     if live is None:
 
@@ -84,7 +87,7 @@ def _plan_one(context: Context, name: str, alarm: Alarm, live: Mapping[str, Any]
             labels = as_list(desired_tags(spec.tags, spec.name))
             executor_aws.call("cloudwatch", "put_metric_alarm", **parameters, Tags=labels)
 
-        what = f"{alarm.namespace} {alarm.metric} {alarm.comparison} {alarm.threshold:g} in {alarm.period} s"
+        what = f"{_what(alarm)} {alarm.comparison} {alarm.threshold:g} in {_duration(alarm)}"
         return [Change(KIND, name, "create", (what,), after, apply=create)]
 
     arn = _arn(context.reads, name)
@@ -119,19 +122,38 @@ def _arn(arns: ArnFormat, name: str) -> str:
     return arns.arn("cloudwatch", f"alarm:{name}")
 
 
+def _what(alarm: Alarm) -> str:
+    metric = f"{alarm.namespace} {alarm.metric}"
+    return f"{alarm.expression} of {metric}" if alarm.expression else metric
+
+
+def _duration(alarm: Alarm) -> str:
+    if alarm.evaluation_periods == 1:
+        return f"{alarm.period} s"
+    points = alarm.datapoints_to_alarm or alarm.evaluation_periods
+    return f"{points} of {alarm.evaluation_periods} periods of {alarm.period} s"
+
+
 def _desired(arns: ArnFormat, function: str, alarm: Alarm) -> dict[str, Any]:
+    """The attributes in the form of :func:`_comparable`; ``None`` for those that it shall not have."""
     dimensions = {"FunctionName": function} if alarm.dimensions is None else dict(alarm.dimensions)
     topic = alarm.topic and (alarm.topic if alarm.topic.startswith("arn:") else arns.arn("sns", alarm.topic))
-    return {
-        "AlarmDescription": alarm.description,
+    points = alarm.datapoints_to_alarm
+    one_metric = {
         "MetricName": alarm.metric,
         "Namespace": alarm.namespace,
         "Dimensions": dimensions,
         "Statistic": alarm.statistic,
+        "Period": alarm.period,
+    }
+    measured = {**dict.fromkeys(_OF_ONE_METRIC), "Metrics": _metrics(alarm, dimensions)}
+    return {
+        "AlarmDescription": alarm.description,
+        **(measured if alarm.expression else {**one_metric, "Metrics": []}),
         "Threshold": float(alarm.threshold),
         "ComparisonOperator": alarm.comparison,
-        "Period": alarm.period,
         "EvaluationPeriods": alarm.evaluation_periods,
+        "DatapointsToAlarm": None if points == alarm.evaluation_periods else points,
         "TreatMissingData": alarm.missing_data,
         "AlarmActions": [topic] if topic else [],
         "InsufficientDataActions": [topic] if topic and alarm.notify_on_insufficient_data else [],
@@ -139,19 +161,64 @@ def _desired(arns: ArnFormat, function: str, alarm: Alarm) -> dict[str, Any]:
     }
 
 
+def _metrics(alarm: Alarm, dimensions: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The expression and its metric, as ``Metrics`` of PutMetricAlarm has them, in the order of their ids."""
+    metric = {"Namespace": alarm.namespace, "MetricName": alarm.metric, "Dimensions": _dimensions(dimensions)}
+    return [
+        {"Id": _RESULT, "Expression": alarm.expression, "ReturnData": True},
+        {
+            "Id": METRIC_ID,
+            "MetricStat": {"Metric": metric, "Period": alarm.period, "Stat": alarm.statistic},
+            "ReturnData": False,
+        },
+    ]
+
+
+def _request(desired: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters of PutMetricAlarm. An alarm has one metric, or ``Metrics``, and not the other."""
+    given = {name: value for name, value in desired.items() if value is not None and (name != "Metrics" or value)}
+    dimensions = {"Dimensions": _dimensions(given["Dimensions"])} if "Dimensions" in given else {}
+    return {**given, **dimensions}
+
+
 def _comparable(live: Mapping[str, Any]) -> dict[str, Any]:
-    dimensions = {item["Name"]: item["Value"] for item in live.get("Dimensions") or ()}
     points = live.get("DatapointsToAlarm")
     if points == live.get("EvaluationPeriods"):
         points = None  # all of them, as without it
-    live = {**live, "DatapointsToAlarm": points or None, "Unit": live.get("Unit") or None}
+    metrics = sorted(map(_comparable_metric, live.get("Metrics") or ()), key=lambda metric: str(metric.get("Id")))
+    of_one = dict.fromkeys(_OF_ONE_METRIC)
+    if not metrics:
+        dimensions = {item["Name"]: item["Value"] for item in live.get("Dimensions") or ()}
+        of_one |= {**{name: live.get(name) for name in _OF_ONE_METRIC}, "Dimensions": dimensions}
     # CloudWatch omits what is empty.
     empty = {"AlarmDescription": "", "AlarmActions": [], "InsufficientDataActions": []}
-    return {**empty, **{name: value for name, value in live.items() if value is not None}, "Dimensions": dimensions}
+    return {
+        **empty,
+        **{name: value for name, value in live.items() if value is not None},
+        **of_one,
+        "DatapointsToAlarm": points or None,
+        "Unit": live.get("Unit") or None,
+        "Metrics": metrics,
+    }
 
 
-def _dimensions(mapping: dict[str, str]) -> list[dict[str, str]]:
-    return [{"Name": name, "Value": value} for name, value in mapping.items()]
+def _comparable_metric(metric: Mapping[str, Any]) -> dict[str, Any]:
+    """One of ``Metrics`` as :func:`_metrics` has it: without its label, which changes nothing, and in its order."""
+    found = {name: value for name, value in metric.items() if value is not None and name != "Label"}
+    found["ReturnData"] = bool(found.get("ReturnData", True))
+    stat = found.get("MetricStat")
+    if stat:
+        of = stat["Metric"]
+        dimensions = sorted(of.get("Dimensions") or (), key=lambda item: str(item["Name"]))
+        found["MetricStat"] = {
+            **{name: value for name, value in stat.items() if value},
+            "Metric": {**of, "Dimensions": [{"Name": item["Name"], "Value": item["Value"]} for item in dimensions]},
+        }
+    return found
+
+
+def _dimensions(mapping: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"Name": name, "Value": value} for name, value in sorted(mapping.items())]
 
 
 def _live(context: Context) -> dict[str, Mapping[str, Any]]:

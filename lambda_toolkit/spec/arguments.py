@@ -174,7 +174,7 @@ def _alarm(value: Any) -> Alarm:
 
 
 def _alarm_problems(alarm: Alarm) -> Iterator[str]:
-    strings = ("name", "metric", "namespace", "statistic", "comparison", "missing_data", "description")
+    strings = ("name", "metric", "namespace", "statistic", "comparison", "missing_data", "description", "expression")
     for name in strings:
         if not is_string(getattr(alarm, name)):
             yield f"{name} must be a string, not {getattr(alarm, name)!r}"
@@ -183,6 +183,8 @@ def _alarm_problems(alarm: Alarm) -> Iterator[str]:
     for name in ("period", "evaluation_periods"):
         if not is_integer(getattr(alarm, name)):
             yield f"{name} must be an integer, not {getattr(alarm, name)!r}"
+    if alarm.datapoints_to_alarm is not None and not is_integer(alarm.datapoints_to_alarm):
+        yield f"datapoints_to_alarm must be an integer, not {alarm.datapoints_to_alarm!r}"
     if alarm.topic is not None and not is_string(alarm.topic):
         yield f"topic must be the name or the ARN of a topic, not {alarm.topic!r}"
     dimensions = alarm.dimensions

@@ -9,6 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
 
+from lambda_toolkit.spec.metric_math import fills_gaps
 from lambda_toolkit.spec.ownership import APPLICATION_TAG, STAGE_TAG
 
 THIS_RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"
@@ -74,7 +75,9 @@ class Alarm:
     period: int = 60
     """The length of one evaluation period, in seconds: 10, 20, 30 or a multiple of 60."""
     evaluation_periods: int = 1
-    """How many periods in a row must breach the threshold."""
+    """How many periods are evaluated."""
+    datapoints_to_alarm: int | None = None
+    """How many of them must breach the threshold; ``None``: all."""
     statistic: str = "Sum"
     """``Average``, ``Maximum``, ``Minimum``, ``SampleCount`` or ``Sum`` of a period."""
     comparison: str = "GreaterThanOrEqualToThreshold"
@@ -90,11 +93,15 @@ class Alarm:
     notify_on_insufficient_data: bool = False
     """Notify also when the state becomes INSUFFICIENT_DATA, which needs data before. ``missing_data`` must be
     ``missing``."""
+    expression: str = ""
+    """What is compared in place of the metric, which is ``m`` in it: ``FILL(m, 0)``, whose periods without data count
+    as 0. CloudWatch would evaluate the last periods that have data. See ``spec.metric_math``."""
 
     @property
     def watches_canary(self) -> bool:
-        """Whether it shows a fault of a new version: one that also waits for missing data does not."""
-        return not self.notify_on_insufficient_data and self.missing_data != "breaching"
+        """Whether it shows a fault of a new version: one that waits for what does not happen does not."""
+        waits = self.notify_on_insufficient_data or self.missing_data == "breaching" or fills_gaps(self.expression)
+        return not waits
 
 
 @dataclass(frozen=True)

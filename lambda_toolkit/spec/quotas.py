@@ -16,6 +16,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from lambda_toolkit.errors import LimitError
+from lambda_toolkit.spec.metric_math import METRIC_ID, ExpressionError, parse
 from lambda_toolkit.spec.model import Alarm, BucketSpec, FunctionSpec
 
 MIB = 1024 * 1024
@@ -214,6 +215,14 @@ def _alarm_problems(alarm: Alarm) -> Iterable[str]:
             f"alarm `{alarm.name}`: notify_on_insufficient_data needs missing_data `missing`: with "
             f"`{alarm.missing_data}`, data are never missing."
         )
+    points = alarm.datapoints_to_alarm
+    if points is not None and not 1 <= points <= alarm.evaluation_periods:
+        yield f"alarm `{alarm.name}`: datapoints_to_alarm {points} is not from 1 to {alarm.evaluation_periods}."
+    if alarm.expression:
+        try:
+            parse(alarm.expression, (METRIC_ID,))
+        except ExpressionError as error:
+            yield f"alarm `{alarm.name}`: its expression `{alarm.expression[:_ALARM_NAME]}`: {error}."
     if alarm.period not in _ALARM_PERIODS and (alarm.period < 60 or alarm.period % 60):
         yield f"alarm `{alarm.name}`: period {alarm.period} is neither 10, 20, 30 nor a multiple of 60 seconds."
     longest = _ALARM_DAY if alarm.period < _ALARM_HOUR else _ALARM_WEEK

@@ -24,6 +24,9 @@ def alarm(client) -> dict:
     return found
 
 
+METRIC = {"Namespace": "AWS/Lambda", "MetricName": "Invocations"}
+
+
 def set_by_hand(client, **different: object) -> None:
     live = alarm(client)
     kept = ("AlarmName", "MetricName", "Namespace", "Dimensions", "Statistic", "Threshold", "ComparisonOperator")
@@ -50,6 +53,48 @@ def test_fewer_points_that_make_an_alarm_are_a_difference(script, client) -> Non
     script(**declared).deploy()
     assert alarm(client).get("DatapointsToAlarm") is None
     assert not script(**declared).plan()
+
+
+SILENT = Alarm("errors", "Invocations", expression="FILL(m, 0)", comparison="LessThanThreshold", evaluation_periods=3)
+
+
+def test_expression_of_an_alarm_is_compared_in_its_metrics(script, client) -> None:
+    """By what it measures: a label and the order of the metrics change nothing, an expression and a period do."""
+    script(alarms=[Alarm("errors", "Errors")]).deploy()
+    assert [line.split(":")[0] for line in shown(script(alarms=[SILENT]).plan())] == [
+        *("MetricName", "Namespace", "Dimensions", "Statistic", "Period", "Metrics"),
+        *("ComparisonOperator", "EvaluationPeriods"),
+    ]
+    script(alarms=[SILENT]).deploy()
+    assert not script(alarms=[SILENT]).plan()
+    live = alarm(client)
+    assert not live.get("MetricName")
+    assert sorted((item["Id"], item.get("Expression")) for item in live["Metrics"]) == [
+        ("e", "FILL(m, 0)"),
+        ("m", None),
+    ]
+
+    def put(expression: str, period: int, function: str = "my-function") -> None:
+        metric = {**METRIC, "Dimensions": [{"Name": "FunctionName", "Value": function}]}
+        stat = {"Metric": metric, "Period": period, "Stat": "Sum"}
+        metrics = [
+            {"Id": "m", "MetricStat": stat, "ReturnData": False, "Label": "by hand"},
+            {"Id": "e", "Expression": expression, "ReturnData": True, "Label": "by hand"},
+        ]
+        kept = ("AlarmName", "Threshold", "ComparisonOperator", "EvaluationPeriods", "TreatMissingData")
+        client("cloudwatch").put_metric_alarm(**{key: live[key] for key in kept}, Metrics=metrics)
+
+    put("FILL(m, 0)", 60)
+    assert not script(alarms=[SILENT]).plan()
+    for changed in (("m", 60), ("FILL(m, 0)", 300), ("FILL(m, 0)", 60, "another")):
+        put(*changed)
+        [difference] = shown(script(alarms=[SILENT]).plan())
+        assert difference.startswith("Metrics: ")
+    script(alarms=[SILENT]).deploy()
+    assert not script(alarms=[SILENT]).plan()
+    script(alarms=[Alarm("errors", "Errors")]).deploy()
+    assert (alarm(client)["MetricName"], alarm(client).get("Metrics") or []) == ("Errors", [])
+    assert not script(alarms=[Alarm("errors", "Errors")]).plan()
 
 
 def test_rule_pattern_is_a_difference_but_its_description_stays(script, client) -> None:

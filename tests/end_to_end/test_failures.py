@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
 
@@ -9,6 +10,7 @@ import pytest
 
 from lambda_script import Lambda_script
 from lambda_toolkit.pipeline.local_stack import mail_sink
+from lambda_toolkit.pipeline.local_stack import stack as embedded
 from lambda_toolkit.pipeline.local_stack.independent_check import check
 
 EMAIL_TIMEOUT = 30.0  # seconds for the alarm and its email
@@ -58,12 +60,44 @@ def test_wrong_password_is_reported_and_mailed_and_loses_nothing(filled, aws, sq
     assert check(stack.source, stack.warehouse).agrees
 
 
-def test_a_function_that_nothing_starts_any_more_is_mailed(filled, aws):
-    cloudwatch, mails = aws(filled, "cloudwatch"), len(mail_sink.read(filled.stack.mail_sink))
-    for state in ("OK", "INSUFFICIENT_DATA"):  # what CloudWatch finds when invocations stop to come
-        cloudwatch.set_alarm_state(AlarmName="totes-local-load-silent", StateValue=state, StateReason="a test")
-    email = await_email(filled, "totes-local-load-silent", mails)
+def test_function_that_nothing_starts_any_more_is_mailed(filled, aws):
+    """The alarm as it is shipped, but for its period: its time is 30 seconds here, and a schedule fires every five."""
+    cloudwatch, events = aws(filled, "cloudwatch"), aws(filled, "events")
+    name, rule = "totes-local-load-silent", "totes-local-load-schedule"
+
+    def await_state(wanted: str, within: float) -> float:
+        begun = time.monotonic()
+        while time.monotonic() < begun + within:
+            [alarm] = cloudwatch.describe_alarms(AlarmNames=[name])["MetricAlarms"]
+            if alarm["StateValue"] == wanted:
+                return time.monotonic() - begun
+            time.sleep(0.2)
+        raise AssertionError(f"{alarm['StateValue']}: {alarm['StateReason']}")
+
+    text = (filled.root / "config" / "pipeline.toml").read_text(encoding="utf-8")
+    quick = filled.root / "config" / "quick.toml"
+    quick.write_text(f"{text}\n[stages.local.alarms]\nsilent.period = 10\n", encoding="utf-8")
+    try:
+        shown = dataclasses.replace(filled, file="quick.toml")("deploy", "load")
+        assert shown.exit_code == 0, shown.output
+        [alarm] = cloudwatch.describe_alarms(AlarmNames=[name])["MetricAlarms"]
+        assert {item.get("Expression") for item in alarm["Metrics"]} == {None, "FILL(m, 0)"}
+        embedded.set_clock_speed(filled.stack, 12)
+        await_state("OK", 30)
+        time.sleep(5)
+        await_state("OK", 0.5)
+        mails = len(mail_sink.read(filled.stack.mail_sink))
+        events.disable_rule(Name=rule)
+        took = await_state("ALARM", 50)
+        email = await_email(filled, name, mails)
+    finally:
+        embedded.set_clock_speed(filled.stack, 0.001)
+        quick.unlink()
+        repaired = filled("deploy")
     assert "load was not started for a quarter of an hour" in email.body
+    assert took < 45, "30 seconds after the last start, which may have been queued"
+    assert repaired.exit_code == 0
+    assert events.describe_rule(Name=rule)["State"] == "ENABLED"
 
 
 def test_a_database_that_cannot_be_reached_is_named(filled, aws):

@@ -224,7 +224,7 @@ ALARM = Table(
         Key(
             "below",
             Type.NUMBER,
-            "Instead of `threshold`: in alarm when the statistic is less than this, or when values stop arriving.",
+            "Instead of `threshold`: in alarm when the statistic is less than this. Periods without data count as 0.",
             "1",
             absent="`threshold` applies",
         ),
@@ -232,9 +232,24 @@ ALARM = Table(
         Key(
             "evaluation_periods",
             Type.INTEGER,
-            "How many periods in a row.",
+            "How many periods are evaluated.",
             "2",
             default=Alarm.evaluation_periods,
+        ),
+        Key(
+            "datapoints_to_alarm",
+            Type.INTEGER,
+            "How many of them must breach. With `below`, at least 2: the data of the last minutes come late.",
+            "2",
+            absent="all",
+        ),
+        Key(
+            "expression",
+            Type.STRING,
+            "What is compared in place of the statistic, which is `m` in it: numbers, `+ - * /`, parentheses and "
+            "`FILL(m, number)`.",
+            '"FILL(m, 0) / 60"',
+            absent="`m`; with `below`, `FILL(m, 0)`",
         ),
         Key(
             "statistic",

@@ -179,11 +179,16 @@ def _alarm(problems: Problems, name: str, values: Values) -> Alarm:
     threshold, below = values.pop("threshold"), values.pop("below")
     if threshold is not None and below is not None:
         problems.add(f"[alarms.{name}]", "has both a `threshold` to reach and a limit to fall `below`; give one.")
-    alarm = Alarm(name, **values)
+    alarm = Alarm(name, **{**values, "expression": values["expression"] or ""})
     if below is None:
         return alarm if threshold is None else replace(alarm, threshold=threshold)
     return replace(
-        alarm, threshold=below, comparison="LessThanThreshold", missing_data="missing", notify_on_insufficient_data=True
+        alarm,
+        threshold=below,
+        comparison="LessThanThreshold",
+        expression=alarm.expression or "FILL(m, 0)",
+        missing_data="missing",
+        notify_on_insufficient_data=True,  # where CloudWatch has nothing left to fill
     )
 
 

@@ -3,8 +3,9 @@
 A process of its own beside the emulator. Every second it
 
 * publishes the metrics that functions wrote to their logs in the embedded metric format (EMF), and
-* evaluates each metric alarm by its namespace, metric, dimensions, period, statistic and treatment of missing data,
-  and sets its state when that changed, which is what makes the emulator tell the alarm's topic.
+* evaluates each metric alarm by its namespace, metric, dimensions, period, statistic and treatment of missing data, or
+  by its expression over metrics (``metric_windows``), and sets its state when that changed, which is what makes the
+  emulator tell the alarm's topic.
 
 It uses the public API alone. It ends on SIGTERM or SIGINT, or when the emulator has ended.
 """
@@ -16,7 +17,7 @@ import math
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -24,6 +25,9 @@ from pathlib import Path
 from signal import SIGINT, SIGTERM, signal
 from time import time
 from typing import Any, Literal, TypeVar
+
+from lambda_toolkit.pipeline.local_stack.metric_windows import MathAlarm, Windows, math_alarm
+from lambda_toolkit.spec.metric_math import ExpressionError
 
 T = TypeVar("T")
 State = Literal["OK", "ALARM", "INSUFFICIENT_DATA"]
@@ -117,6 +121,24 @@ def evaluate(alarm: Mapping[str, Any], values: Mapping[float, float], now: float
     return None if missing == "ignore" else ("INSUFFICIENT_DATA", "There is no data in the alarm's periods.")
 
 
+def evaluate_expression(
+    alarm: Mapping[str, Any], text: str, values: Sequence[float | None]
+) -> tuple[State, str] | None:
+    """The state of an alarm on the expression ``text`` and its reason, or None when it stays what it is.
+
+    ``values`` are those of its periods, the newest first.
+    """
+    missing = alarm.get("TreatMissingData") or "missing"
+    breaches, threshold = _COMPARISONS[alarm["ComparisonOperator"]], alarm["Threshold"]
+    needed = alarm.get("DatapointsToAlarm") or alarm["EvaluationPeriods"]
+    if all(value is None for value in values) and missing in ("missing", "ignore"):
+        return None if missing == "ignore" else ("INSUFFICIENT_DATA", f"There is no data for {text}.")
+    count = sum(missing == "breaching" if value is None else breaches(value, threshold) for value in values)
+    shown = ", ".join("none" if value is None else f"{value:g}" for value in values)
+    reason = f"{text} {alarm['ComparisonOperator']} {threshold:g} in {needed} of {len(values)} periods: {shown}"
+    return ("ALARM" if count >= needed else "OK"), reason
+
+
 def _reason(alarm: Mapping[str, Any], found: str) -> str:
     return (
         f"{alarm['MetricName']} ({alarm.get('Statistic') or alarm.get('ExtendedStatistic')} over {alarm['Period']} s) "
@@ -131,6 +153,7 @@ class AlarmEvaluator:
         self._cloudwatch = cloudwatch
         self._logs = logs
         self._since = since  # log lines before this were counted
+        self._windows = Windows(lambda **query: _pages(cloudwatch, "get_metric_data", "MetricDataResults", **query))
         self._counted: dict[Hashable, float] = {}  # log event -> its time, as far back as lines are read again
 
     def tick(self, now: float) -> None:
@@ -166,16 +189,37 @@ class AlarmEvaluator:
         alarms = [
             alarm
             for alarm in _pages(self._cloudwatch, "describe_alarms", "MetricAlarms")
-            if alarm.get("MetricName") and alarm["ComparisonOperator"] in _COMPARISONS
+            if alarm["ComparisonOperator"] in _COMPARISONS
         ]
-        for some in _batches(alarms, _QUERIES):
+        for some in _batches((alarm for alarm in alarms if alarm.get("MetricName")), _QUERIES):
             values = self._values(some, now)
             for alarm in some:
-                evaluated = evaluate(alarm, values[alarm["AlarmName"]], now)
-                if evaluated is not None and evaluated[0] != alarm["StateValue"]:
-                    self._cloudwatch.set_alarm_state(
-                        AlarmName=alarm["AlarmName"], StateValue=evaluated[0], StateReason=evaluated[1]
-                    )
+                self._set(alarm, evaluate(alarm, values[alarm["AlarmName"]], now))
+        self._evaluate_expressions([alarm for alarm in alarms if alarm.get("Metrics")], now)
+
+    def _evaluate_expressions(self, alarms: Sequence[Mapping[str, Any]], now: float) -> None:
+        known: dict[str, MathAlarm] = {}
+        for alarm in alarms:
+            try:
+                known[alarm["AlarmName"]] = math_alarm(alarm)
+            except ExpressionError as error:
+                self._set(alarm, ("INSUFFICIENT_DATA", f"The local stack does not evaluate it: {error}."))
+        values = self._windows.values(list(known.values()), now)
+        for alarm in alarms:
+            name = alarm["AlarmName"]
+            if name in known:
+                self._set(alarm, evaluate_expression(alarm, known[name].text, values[name]))
+
+    def _set(self, alarm: Mapping[str, Any], evaluated: tuple[State, str] | None) -> None:
+        """Set the state where it is another, or its reason for staying without data where that is another."""
+        if evaluated is None or (evaluated[0] == alarm["StateValue"] and not self._explains(alarm, evaluated)):
+            return
+        self._cloudwatch.set_alarm_state(
+            AlarmName=alarm["AlarmName"], StateValue=evaluated[0], StateReason=evaluated[1]
+        )
+
+    def _explains(self, alarm: Mapping[str, Any], evaluated: tuple[State, str]) -> bool:
+        return evaluated[1].startswith("The local stack") and alarm.get("StateReason") != evaluated[1]
 
     def _values(self, alarms: Iterable[Mapping[str, Any]], now: float) -> dict[str, dict[float, float]]:
         """By alarm: the statistic by the start of its period."""

@@ -1,12 +1,13 @@
 """Starts ministack with what it lacks. Run by the emulator's own interpreter, never imported by this project.
 
-Nine things are changed, each by replacing one private name of the pinned ministack version; a missing name stops
+Ten things are changed, each by replacing one private name of the pinned ministack version; a missing name stops
 the start with a message.
 
 * Schedules are looked at every second instead of every ten, and intervals of ``rate()`` pass ``clock-speed`` times
   faster. The file of that name is read at every look, so the speed can be changed while the emulator runs.
 * ministack evaluates alarms when a metric is put, by namespace and name alone: an error of one function would raise the
   alarms of all. That is switched off; ``alarm_evaluator`` evaluates them by their dimensions, through the public API.
+* ministack drops ``Metrics`` of an alarm, with its expression. Here it keeps and describes them.
 * ministack lets a rule or a bucket invoke any function. Here, as on AWS, the function's own policy must permit it.
 * SNS only logs what it sends to email subscribers: here it is also written to the mail sink.
 * Policies that ask for TLS (``aws:SecureTransport``), as those of this project's buckets do, are content with this
@@ -49,6 +50,7 @@ def main() -> None:
     arguments = parser.parse_args()
     speed_up_schedules(arguments.clock_speed_file)
     disable_alarm_evaluation()
+    keep_alarm_expressions()
     enforce_invoke_permissions()
     deliver_emails(arguments.mail_sink)
     extend_tag_listing()
@@ -80,6 +82,34 @@ def disable_alarm_evaluation() -> None:
     cloudwatch = importlib.import_module("ministack.services.cloudwatch")
     _private(cloudwatch, "_evaluate_alarm")
     vars(cloudwatch).update(_evaluate_alarm=lambda alarm: None)
+
+
+def keep_alarm_expressions() -> None:
+    """Keep the expression of an alarm and the metrics in it, in place of one metric."""
+    cloudwatch = importlib.import_module("ministack.services.cloudwatch")
+    put: Callable[..., tuple[int, Any, bytes]] = _private(cloudwatch, "_put_metric_alarm")
+    alarms = _private(cloudwatch, "_alarms")
+    refuse: Callable[..., tuple[int, Any, bytes]] = _private(cloudwatch, "_error")
+
+    def put_with_metrics(
+        form: dict[str, Any], request: dict[str, Any], is_cbor: bool, is_json: bool = False
+    ) -> tuple[int, Any, bytes]:
+        metrics = request.get("Metrics")
+        if not (is_cbor or is_json) and any(name.startswith("Metrics.") for name in form):
+            text = "Metrics of an alarm are understood in CBOR and JSON only: use a later SDK."
+            return refuse("ValidationError", text, 400)
+        if metrics and (request.get("MetricName") or request.get("Period") or request.get("Statistic")):
+            text = "An alarm has MetricName, Period and Statistic, or Metrics."
+            return refuse("ValidationError", text, 400, use_json=is_json, use_cbor=is_cbor)
+        answer = put(form, request, is_cbor, is_json)
+        if metrics and answer[0] == 200:
+            kept = alarms[request["AlarmName"]]
+            for name in ("MetricName", "Namespace", "Statistic", "ExtendedStatistic", "Period", "Dimensions", "Unit"):
+                kept.pop(name, None)
+            kept["Metrics"] = metrics
+        return answer
+
+    vars(cloudwatch).update(_put_metric_alarm=put_with_metrics)
 
 
 def enforce_invoke_permissions() -> None:

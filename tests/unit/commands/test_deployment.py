@@ -162,6 +162,12 @@ def test_less_than_alarm_treats_missing_data_as_breaching(pipeline):
     errors, silent = deployment(pipeline, ACCOUNT, {}).functions[0].alarms
     assert (silent.metric, silent.comparison, silent.threshold) == ("Invocations", "LessThanThreshold", 1)
     assert (silent.missing_data, silent.notify_on_insufficient_data) == ("missing", True)
+    assert (silent.expression, silent.period * silent.evaluation_periods, silent.datapoints_to_alarm) == (
+        "FILL(m, 0)",
+        900,
+        None,
+    )
+    assert not silent.watches_canary
     assert "extract was not started" in silent.description
     assert not errors.notify_on_insufficient_data
 

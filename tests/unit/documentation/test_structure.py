@@ -81,14 +81,21 @@ def test_toolkit_does_not_import_the_pipeline() -> None:
 
 
 def test_pipeline_uses_the_toolkit_through_its_public_face() -> None:
-    """Through ``lambda_script`` and ``lambda_toolkit.aws``; the local stack also installs with the toolkit's uv."""
+    """Through ``lambda_script`` and ``lambda_toolkit.aws``.
+
+    The local stack also installs with the toolkit's uv, and evaluates the expressions of alarms that the toolkit allows.
+    """
     public = ("lambda_toolkit.aws", "lambda_toolkit.pipeline")
+    of_local_stack = ("packaging.uv", "spec.metric_math")
     past = [
         each
         for each in imports("lambda_toolkit.pipeline")
         if within(each.target, "lambda_toolkit")
         and not any(within(each.target, name) for name in public)
-        and not (within(each.module, "lambda_toolkit.pipeline.local_stack") and "packaging.uv" in each.target)
+        and not (
+            within(each.module, "lambda_toolkit.pipeline.local_stack")
+            and any(name in each.target for name in of_local_stack)
+        )
     ]
     assert shown(past) == []
 

@@ -144,6 +144,7 @@ class Api:
         self.values = values
         self.put: list[dict[str, Any]] = []
         self.states: list[tuple[str, str]] = []
+        self.reasons: dict[str, str] = {}
 
     def get_paginator(self, operation: str) -> Any:
         api = self
@@ -152,11 +153,17 @@ class Api:
             def paginate(self, **arguments: Any) -> list[dict[str, Any]]:
                 if operation != "get_metric_data":
                     return [api.answers[operation]]
-                times = [datetime.fromtimestamp(at, UTC) for at in api.values]
-                return [
-                    {"MetricDataResults": [{"Id": query["Id"], "Timestamps": times, "Values": [*api.values.values()]}]}
-                    for query in arguments["MetricDataQueries"]
-                ]
+                start, end = (arguments[name].timestamp() for name in ("StartTime", "EndTime"))
+                pages = []
+                for query in arguments["MetricDataQueries"]:
+                    period, found = query["MetricStat"]["Period"], dict[float, float]()
+                    for at, value in api.values.items():
+                        if start <= at < end:
+                            found[at // period * period] = found.get(at // period * period, 0.0) + value
+                    times = [datetime.fromtimestamp(at, UTC) for at in found]
+                    result = {"Id": query["Id"], "Timestamps": times, "Values": [*found.values()]}
+                    pages.append({"MetricDataResults": [result]})
+                return pages
 
         return Paginator()
 
@@ -165,6 +172,7 @@ class Api:
 
     def set_alarm_state(self, AlarmName: str, StateValue: str, StateReason: str) -> None:  # noqa: N803
         self.states.append((AlarmName, StateValue))
+        self.reasons[AlarmName] = StateReason
 
 
 def test_tick_publishes_each_line_once_and_only_new_states() -> None:
@@ -181,6 +189,72 @@ def test_tick_publishes_each_line_once_and_only_new_states() -> None:
 
     assert [(datum["Namespace"], datum["MetricName"]) for datum in api.put] == [("totes", "RowsRejected")] * 2
     assert api.states == [("loud", "ALARM")] * 2  # the API in memory does not remember what was set
+
+
+def silent(period: int = 60, periods: int = 3, expression: str = "FILL(m, 0)", **changes: Any) -> dict[str, Any]:
+    metric = {
+        "Namespace": "AWS/Lambda", "MetricName": "Invocations",
+        "Dimensions": [{"Name": "FunctionName", "Value": "load"}],
+    }  # fmt: skip
+    return {
+        "AlarmName": "silent", "EvaluationPeriods": periods, "Threshold": 1.0,
+        "ComparisonOperator": "LessThanThreshold", "TreatMissingData": "missing", "StateValue": "OK",
+        "Metrics": [
+            {"Id": "e", "Expression": expression, "ReturnData": True},
+            {"Id": "m", "MetricStat": {"Metric": metric, "Period": period, "Stat": "Sum"}, "ReturnData": False},
+        ], **changes,
+    }  # fmt: skip
+
+
+def states_of(described: dict[str, Any], values: dict[float, float], *times: float) -> list[str]:
+    """The state that is set at each of the times; that of before where none is."""
+    found = []
+    for now in times:
+        api = Api([described], [], values)
+        AlarmEvaluator(api, api, since=now).tick(now)
+        found.append(api.states[-1][1] if api.states else described["StateValue"])
+    return found
+
+
+def test_silence_is_an_alarm_as_soon_as_its_time_has_passed() -> None:
+    """Not before, and wherever in a period the last start was: the periods end now, as in CloudWatch."""
+    for last in (NOON, NOON + 29, NOON + 59):
+        at = [last + seconds for seconds in (0, 61, 150, 172, 187, 3600)]
+        assert states_of(silent(), {last - 600: 1, last: 1}, *at) == ["OK"] * 4 + ["ALARM"] * 2
+    again = {NOON: 1, NOON + 900: 1}
+    assert states_of(silent(StateValue="ALARM"), again, NOON + 890, NOON + 901) == ["ALARM", "OK"]
+
+
+def test_metric_without_any_value_is_no_silence() -> None:
+    """A function that was just created was not started for a quarter of an hour, and nothing is wrong with it."""
+    assert states_of(silent(), {}, NOON) == ["INSUFFICIENT_DATA"]
+    assert states_of(silent(TreatMissingData="breaching"), {}, NOON) == ["ALARM"]
+    assert states_of(silent(TreatMissingData="ignore"), {}, NOON) == ["OK"]
+
+
+def test_so_many_points_of_an_expression_make_an_alarm() -> None:
+    values = {NOON - 70: 1}  # in the second of four periods
+    found = [states_of(silent(periods=4, DatapointsToAlarm=points), values, NOON) for points in (3, 4)]
+    assert found == [["ALARM"], ["OK"]]
+
+
+@pytest.mark.parametrize(
+    ("expression", "changed", "says"),
+    [
+        ("RATE(m)", {}, "the function RATE is not known here"),
+        ("FILL(m, 0)", {"Stat": "p99"}, "the statistic p99 is not known here"),
+    ],
+)
+def test_expression_that_is_not_evaluated_is_named(expression: str, changed: dict[str, Any], says: str) -> None:
+    described = silent(expression=expression)
+    described["Metrics"][1]["MetricStat"].update(changed)
+    api = Api([described, alarm(AlarmName="loud")], [], {NOON: 1})
+    AlarmEvaluator(api, api, since=NOON).tick(NOON)
+    assert sorted(api.states) == [("loud", "ALARM"), ("silent", "INSUFFICIENT_DATA")]
+    assert says in api.reasons["silent"]
+    api = Api([{**described, "StateValue": "INSUFFICIENT_DATA", "StateReason": api.reasons["silent"]}], [], {})
+    AlarmEvaluator(api, api, since=NOON).tick(NOON)
+    assert api.states == [], "it is said once"
 
 
 def test_without_alarms_nothing_is_asked_for() -> None:

@@ -53,6 +53,9 @@ def spec(**different: object) -> FunctionSpec:
         ({"alarms": (Alarm("a", "Duration", statistic="p99"),)}, "statistic `p99` is not one of Average"),
         ({"alarms": (Alarm("a", "Errors", comparison=">="),)}, "comparison `>=`"),
         ({"alarms": (Alarm("a", "Errors", missing_data="ok"),)}, "missing_data `ok`"),
+        ({"alarms": (Alarm("a", "Errors", expression="RATE(m)"),)}, "expression `RATE(m)`: the function RATE is not"),
+        ({"alarms": (Alarm("a", "Errors", datapoints_to_alarm=2),)}, "datapoints_to_alarm 2 is not from 1 to 1"),
+        ({"alarms": (Alarm("a", "E", datapoints_to_alarm=0, evaluation_periods=3),)}, "datapoints_to_alarm 0 is not"),
         (
             {"alarms": (Alarm("a", "Errors", notify_on_insufficient_data=True),)},
             "notify_on_insufficient_data needs missing_data `missing`",
