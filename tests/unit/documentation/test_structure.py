@@ -83,7 +83,7 @@ def test_toolkit_does_not_import_the_pipeline() -> None:
 def test_pipeline_uses_the_toolkit_through_its_public_face() -> None:
     """Through ``lambda_script`` and ``lambda_toolkit.aws``.
 
-    The local stack also installs with the toolkit's uv, and evaluates the expressions of alarms that the toolkit allows.
+    The local stack also installs with the toolkit's uv, and evaluates the expressions that the toolkit allows.
     """
     public = ("lambda_toolkit.aws", "lambda_toolkit.pipeline")
     of_local_stack = ("packaging.uv", "spec.metric_math")
