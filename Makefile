@@ -14,7 +14,7 @@ endif
 SUITE = $(BIN)/python -m pytest -n 2 --dist loadgroup
 
 .PHONY: help run test coverage test-unit test-aws fault-matrix test-pipeline test-local-stack test-faults test-proof test-end-to-end soak mutants \
-  values lint format audit clean
+  values expressions lint format audit clean
 .DEFAULT_GOAL := run
 
 help:  ## list these targets
@@ -63,6 +63,9 @@ mutants: $(READY)  ## small changes of the code, one by one, that tests must cat
 
 values: $(READY)  ## every type to every type with hostile values, compared with PostgreSQL itself: CELLS=1000000
 	$(BIN)/python -m tests.values $(if $(CELLS),--cells $(CELLS)) $(if $(SEED),--seed $(SEED))
+
+expressions: $(READY)  ## random SQL expressions over hostile rows, compared with PostgreSQL itself: COUNT=20000
+	$(BIN)/python -m tests.expressions $(if $(COUNT),--expressions $(COUNT)) $(if $(SEED),--seed $(SEED))
 
 lint: $(READY)  ## style, types and security, of the workflows too, without changing a file
 	$(BIN)/ruff check .

@@ -128,6 +128,8 @@ def refused_columns(declarations: Declarations, types: Mapping[str, Mapping[str,
     """
     for table in declarations.warehouse.values():
         for name, expression in table.columns.items():
+            if not isinstance(expression, Expression):
+                continue  # SQL: expression.check
             source = types.get(str(expression.table or table.source), {}).get(expression.column)
             if source is None or name not in table.types:
                 continue

@@ -16,8 +16,9 @@ from typing import Any
 from . import calendar
 from .calendar import Calendar
 from .errors import DeclarationError
-from .expressions import Expression, parse_expression
+from .expressions import ColumnExpression, Expression, ParseSql, read_expression
 from .postgres.sql import MAX_IDENTIFIER
+from .schema_declarations import ColumnType, Reference, column_types, references_of
 
 TABLES_FILE = "tables.json"
 TABLES_FORMAT = 1  # of TABLES_FILE
@@ -57,28 +58,6 @@ class SourceTable:
 
 
 @dataclass(frozen=True)
-class ColumnType:
-    """A column as the warehouse's schema declares it."""
-
-    type: str
-    """As PostgreSQL's format_type() writes it, such as ``numeric(10,2)``."""
-    required: bool
-    """Whether it is NOT NULL."""
-
-
-@dataclass(frozen=True)
-class Reference:
-    """A foreign key that config/warehouse.sql declares."""
-
-    columns: tuple[str, ...]
-    """The referring columns."""
-    table: str
-    """The referenced table of the warehouse."""
-    keys: tuple[str, ...]
-    """The referenced columns, in the order of ``columns``."""
-
-
-@dataclass(frozen=True)
 class WarehouseTable:
     """A table of the warehouse: one row for each row of ``source``; of a fact, one row per version of it."""
 
@@ -93,7 +72,7 @@ class WarehouseTable:
     """The column with the number of a fact's version, its surrogate key; None for a dimension."""
     joins: Mapping[str, str]
     """Joined source table -> the column of ``source`` that is a foreign key to it."""
-    columns: Mapping[str, Expression]
+    columns: Mapping[str, ColumnExpression]
     """Column -> the expression that derives it; empty for a date dimension."""
     types: Mapping[str, ColumnType] = field(default_factory=dict)
     """The columns as the warehouse's schema declares them. A column that is not in here is not checked before load."""
@@ -126,7 +105,7 @@ class Declarations:
     warehouse: Mapping[str, WarehouseTable]
 
     def needed_columns(self) -> Mapping[str, Mapping[str, tuple[Expression, ...]]]:
-        """Source table -> column -> the expressions that read it (none for a key or a join's column)."""
+        """Source table -> column -> the functions that read it (none for a key or a join's column, or of SQL)."""
         needed: dict[str, dict[str, tuple[Expression, ...]]] = {
             table.name: dict.fromkeys(table.keys, ()) for table in self.source.values()
         }
@@ -136,8 +115,10 @@ class Declarations:
             for column in table.joins.values():
                 needed[table.source].setdefault(column, ())
             for expression in table.columns.values():
-                columns = needed[expression.table or table.source]
-                columns[expression.column] = (*columns.get(expression.column, ()), expression)
+                for read, column in expression.reads:
+                    columns = needed[read or table.source]
+                    found = columns.get(column, ())
+                    columns[column] = (*found, expression) if isinstance(expression, Expression) else found
         return needed
 
     def fingerprint(self, source: str) -> str:
@@ -181,8 +162,10 @@ class Declarations:
         return tuple(ordered.values())
 
 
-def parse(document: Mapping[str, Any]) -> Declarations:
+def parse(document: Mapping[str, Any], parse_sql: ParseSql | None = None) -> Declarations:
     """The declarations in ``document``: its sections ``source`` and ``warehouse``.
+
+    ``parse_sql`` parses the SQL of a file that people write; packaged declarations have it parsed.
 
     Raises DeclarationError with every error, one a line; each begins with the table, such as ``[source.staff]``.
     """
@@ -197,7 +180,7 @@ def parse(document: Mapping[str, Any]) -> Declarations:
     unread = set(document["source"]) - set(source)
     for name, entry in _section(document, "warehouse").items():
         try:
-            warehouse[name] = _warehouse_table(name, entry, source)
+            warehouse[name] = _warehouse_table(name, entry, source, parse_sql)
         except DeclarationError as error:
             read = {table for table in (entry.get("from"), *_keys(entry.get("join"))) if isinstance(table, str)}
             if not unread & read:  # otherwise what it reads is reported already
@@ -262,14 +245,16 @@ def _interval(where: str, text: str) -> timedelta:
     return timedelta(**{f"{match['unit']}s": int(match["count"])})
 
 
-def _warehouse_table(name: str, entry: Mapping[str, Any], source: Mapping[str, SourceTable]) -> WarehouseTable:
+def _warehouse_table(
+    name: str, entry: Mapping[str, Any], source: Mapping[str, SourceTable], parse_sql: ParseSql | None
+) -> WarehouseTable:
     where = f"[warehouse.{name}]"
     _check_name(where, name)
     kind = _text(where, entry, "kind")
     if kind not in _KEYS:
         raise DeclarationError(f"{where} `kind` must be one of {', '.join(_KEYS)}, not {kind!r}.")
     _check_keys(where, entry, *_KEYS[kind])
-    keys, types, references = _key_columns(where, entry), _types(where, entry), _references(where, entry)
+    keys, types, references = _key_columns(where, entry), column_types(where, entry), references_of(where, entry)
     if kind == CALENDAR:
         declared = calendar.parse_calendar(where, _only(name, keys), entry)
         none: Mapping[str, Any] = MappingProxyType({})
@@ -285,14 +270,14 @@ def _warehouse_table(name: str, entry: Mapping[str, Any], source: Mapping[str, S
                 f"{where} joins `{table}` by one column, and its key has several ({', '.join(source[table].keys)})."
             )
     columns, errors = {}, []
-    for column, text in _texts(where, entry, "columns").items():
+    for column, declared_as in _texts(where, entry, "columns", Mapping).items():
         try:
-            columns[column] = parse_expression(text)
+            columns[column] = read_expression(declared_as, parse_sql)
         except ValueError as error:
-            errors.append(f"{where} column `{column}` = {text!r}: {error}.")
+            errors.append(f"{where} column `{column}` = {declared_as!r}: {error}.")
             continue
-        if columns[column].table is not None and columns[column].table not in joins:
-            errors.append(f"{where} column `{column}` names `{columns[column].table}`, which `join` does not.")
+        unknown = dict.fromkeys(read for read, _ in columns[column].reads if read not in (None, *joins))
+        errors += [f"{where} column `{column}` names `{read}`, which `join` does not." for read in unknown]
         if column in RESERVED_COLUMNS:
             errors.append(f"{where} column `{column}` has a name that load uses itself: give it another.")
     if errors:
@@ -304,7 +289,7 @@ def _warehouse_table(name: str, entry: Mapping[str, Any], source: Mapping[str, S
     )
 
 
-def _check_key(where: str, keys: tuple[str, ...], columns: Mapping[str, Expression], source: SourceTable) -> None:
+def _check_key(where: str, keys: tuple[str, ...], columns: Mapping[str, ColumnExpression], source: SourceTable) -> None:
     if len(keys) != len(source.keys):
         raise DeclarationError(
             f"{where} `key` must name a column for each of the key of [source.{source.name}], in its order "
@@ -327,25 +312,6 @@ def _only(table: str, keys: tuple[str, ...]) -> str:
 def _stored(keys: tuple[str, ...]) -> str | list[str]:
     """A key as a declaration has it: a text, or a list of several."""
     return keys[0] if len(keys) == 1 else list(keys)
-
-
-def _types(where: str, entry: Mapping[str, Any]) -> Mapping[str, ColumnType]:
-    """Written by the deployment, not by people."""
-    try:
-        return MappingProxyType({name: ColumnType(**column) for name, column in entry.get("types", {}).items()})
-    except (AttributeError, TypeError) as error:
-        raise DeclarationError(f"{where} `types` must name the type of each column: {error}.") from error
-
-
-def _references(where: str, entry: Mapping[str, Any]) -> tuple[Reference, ...]:
-    """Written by the deployment, not by people."""
-    try:
-        return tuple(
-            Reference(tuple(found["columns"]), found["table"], tuple(found["keys"]))
-            for found in entry.get("references", ())
-        )
-    except (KeyError, TypeError) as error:
-        raise DeclarationError(f"{where} `references` must be a list of columns, table and keys: {error}.") from error
 
 
 def _keys(value: object) -> tuple[object, ...]:
@@ -387,8 +353,9 @@ def _text(where: str, entry: Mapping[str, Any], key: str) -> str:
     return value
 
 
-def _texts(where: str, entry: Mapping[str, Any], key: str) -> dict[str, str]:
+def _texts(where: str, entry: Mapping[str, Any], key: str, *more: type) -> dict[str, Any]:
+    """``more``: what a value may be beside a text."""
     values = entry.get(key, {})
-    if not isinstance(values, Mapping) or not all(isinstance(value, str) for value in values.values()):
+    if not isinstance(values, Mapping) or not all(isinstance(value, (str, *more)) for value in values.values()):
         raise DeclarationError(f"{where} `{key}` must be a table of texts, not {values!r}.")
     return dict(values)

@@ -8,13 +8,18 @@ currency_name(c)        the ISO 4217 name of a code
 
 A name with other characters than letters, digits and _ is in double quotes, as in SQL: "Order Details"."Unit Price".
 Without quotes too, capitals are capitals.
+
+Any other text is SQL: it is parsed where the configuration is read, and packaged as a tree (``expression.tree``).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from .expression import tree
 
 MAX_PRECISION = 38  # digits of Arrow's decimal128
 
@@ -59,12 +64,83 @@ class Expression:
     function: str | None = None
     arguments: tuple[int, ...] = ()
 
+    @property
+    def reads(self) -> tuple[tuple[str | None, str], ...]:
+        """The joined table (None: the row itself) and the column that it reads."""
+        return ((self.table, self.column),)
+
     def __str__(self) -> str:
         """The expression as a declaration writes it."""
         column = f"{written(self.table)}.{written(self.column)}" if self.table else written(self.column)
         if self.function is None:
             return column
         return f"{self.function}({', '.join((column, *map(str, self.arguments)))})"
+
+
+@dataclass(frozen=True)
+class SqlExpression:
+    """An expression of SQL, with PostgreSQL's semantics."""
+
+    text: str
+    """As the declaration writes it."""
+    tree: tree.Node
+
+    @property
+    def reads(self) -> tuple[tuple[str | None, str], ...]:
+        """The joined table (None: the row itself) and the column of each column that it reads, each once."""
+        return tuple((None if len(path) == 1 else path[0], path[-1]) for path in tree.column_paths(self.tree))
+
+    def to_json(self) -> dict[str, Any]:
+        """The expression as ``tables.json`` has it."""
+        return {"sql": self.text, "tree": tree.to_json(self.tree)}
+
+    def __str__(self) -> str:
+        """The expression as a declaration writes it."""
+        return self.text
+
+
+ColumnExpression = Expression | SqlExpression
+ParseSql = Callable[[str], tree.Node]
+"""Parses SQL. It raises ValueError. No function's package has one."""
+
+_CONSTANT = re.compile(r"true|false|null|\d+", re.IGNORECASE | re.ASCII)
+
+
+def read_expression(declared: object, parse_sql: ParseSql | None = None) -> ColumnExpression:
+    """What a declaration has for a column: a text, or SQL that was parsed. Raises ValueError that says what is wrong.
+
+    ``parse_sql`` parses a text that is neither a column nor a function of one; None: such a text is refused.
+    """
+    if isinstance(declared, Mapping):
+        return read_sql(declared)
+    text = str(declared).strip()
+    try:
+        if parse_sql is None or not _CONSTANT.fullmatch(text):
+            return parse_expression(text)
+    except ValueError:
+        if parse_sql is None or _is_own_function(text):
+            raise
+    return read_sql(text, parse_sql)
+
+
+def read_sql(declared: object, parse_sql: ParseSql | None = None) -> SqlExpression:
+    """As ``read_expression``, where only SQL is possible."""
+    if isinstance(declared, Mapping):
+        found = SqlExpression(str(declared.get("sql")), tree.from_json(declared.get("tree")))
+    elif parse_sql is not None:
+        found = SqlExpression(str(declared).strip(), parse_sql(str(declared).strip()))
+    else:
+        raise ValueError("this SQL was not parsed when the function was packaged")
+    for path in tree.column_paths(found.tree):
+        if len(path) > 2:
+            raise ValueError(f"{'.'.join(path)} has too many names: write a column, or joined_table.column")
+    return found
+
+
+def _is_own_function(text: str) -> bool:
+    """Whether the text is one of the pipeline's own functions, of arguments that are no expressions themselves."""
+    call = _CALL.fullmatch(text)
+    return call is not None and call["function"] in EXPRESSIONS
 
 
 def written(name: str) -> str:

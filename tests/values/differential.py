@@ -19,11 +19,12 @@ from lambda_toolkit.pipeline.lambdas.extract.source import reader
 from lambda_toolkit.pipeline.lambdas.extract.source.catalog import Column
 from lambda_toolkit.pipeline.lambdas.load.warehouse.session import copy_rows
 from lambda_toolkit.pipeline.lambdas.shared.conversions import refusal
-from lambda_toolkit.pipeline.lambdas.shared.declarations import DIMENSION, ColumnType, WarehouseTable
+from lambda_toolkit.pipeline.lambdas.shared.declarations import DIMENSION, WarehouseTable
 from lambda_toolkit.pipeline.lambdas.shared.expressions import parse_expression
 from lambda_toolkit.pipeline.lambdas.shared.lake.parquet import ParquetPart, batches
 from lambda_toolkit.pipeline.lambdas.shared.postgres import sql
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection, transaction
+from lambda_toolkit.pipeline.lambdas.shared.schema_declarations import ColumnType
 from lambda_toolkit.pipeline.lambdas.transform.columns.convert import SourceRows, convert
 from tests.values import hostile
 from tests.values.assignment import READ_AS_TEXT, REJECTED, Stored, base, create_assigned, is_named

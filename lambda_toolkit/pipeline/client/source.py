@@ -49,6 +49,7 @@ def check_source(target: Target, aws: Aws) -> SourceCheck:
     from lambda_toolkit.pipeline.lambdas.shared import declarations
     from lambda_toolkit.pipeline.lambdas.shared.conversions import refused_columns
     from lambda_toolkit.pipeline.lambdas.shared.errors import ConnectionFailedError
+    from lambda_toolkit.pipeline.lambdas.shared.expression.check import refused_expressions
     from lambda_toolkit.pipeline.lambdas.shared.postgres import connection as postgres
     from lambda_toolkit.pipeline.lambdas.shared.postgres.server_errors import message
     from lambda_toolkit.pipeline.proposal.read_catalog import read_catalog
@@ -67,8 +68,9 @@ def check_source(target: Target, aws: Aws) -> SourceCheck:
         return SourceCheck(notes=(f"the source was not checked: {reason.rstrip('.')}",))
     before, unread = _last_columns(target, aws)
     load = (str(source_review.first_load(declared, catalog)),) if before is None and not unread else ()
+    refused = (*refused_columns(declared, types), *refused_expressions(declared, types))
     return SourceCheck(
-        (*source_review.problems(declared, catalog, before or {}), *keys, *refused_columns(declared, types)),
+        (*source_review.problems(declared, catalog, before or {}), *keys, *refused),
         (*source_review.notes(declared, catalog, before or {}), *load, *unread),
     )
 

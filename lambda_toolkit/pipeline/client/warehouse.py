@@ -25,12 +25,13 @@ def prepare(target: Target, warehouse: SchemaNames | None = None) -> dict[str, A
     from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import LIVE
     from lambda_toolkit.pipeline.lambdas.shared import declarations
     from lambda_toolkit.pipeline.lambdas.shared.postgres import connection as postgres
+    from lambda_toolkit.pipeline.warehouse.expression_parser import parse_expression
     from lambda_toolkit.pipeline.warehouse.preparation import prepare as create
     from lambda_toolkit.pipeline.warehouse.verification import differences
 
     pipeline = target.pipeline
     schema = schema_sql(pipeline)
-    tables = declarations.parse(pipeline.tables)
+    tables = declarations.parse(pipeline.tables, parse_expression)
     with postgres.connected(warehouse_credentials(target)) as connection:
         done = create(connection, schema, tables, warehouse or LIVE)
         found = differences(connection, schema, tables, warehouse or LIVE)

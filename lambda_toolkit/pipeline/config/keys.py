@@ -330,10 +330,9 @@ WAREHOUSE = Table(
         Key(
             "columns",
             Type.STRING_TABLE,
-            "Its columns: `column`, `joined_table.column`, `date(c)`, `time(c)`, `decimal(c, p, s)` or "
-            "`currency_name(c)`. Required, except of a calendar, whose columns may be any of "
-            + ", ".join(f"`{name}`" for name in ATTRIBUTES)
-            + ".",
+            "Its columns: `column`, `joined_table.column`, `date(c)`, `time(c)`, `decimal(c, p, s)`, "
+            "`currency_name(c)`, or any [expression](expressions.md) of SQL. Required, except of a calendar, whose "
+            "columns may be any of " + ", ".join(f"`{name}`" for name in ATTRIBUTES) + ".",
             '{ staff_id = "staff_id", location = "department.location" }',
             default={},
         ),

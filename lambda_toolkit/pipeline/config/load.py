@@ -37,6 +37,7 @@ from lambda_toolkit.pipeline.errors import ConfigurationError
 from lambda_toolkit.pipeline.installed import FUNCTIONS, PACKAGE_ROOT, SHARED, program, shipped_functions
 from lambda_toolkit.pipeline.lambdas.shared.declarations import parse
 from lambda_toolkit.pipeline.lambdas.shared.errors import DeclarationError
+from lambda_toolkit.pipeline.warehouse.expression_parser import parse_expression
 
 HOST = "host"  # the runtime of the Python that deploys, for a stack on this machine
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
@@ -76,7 +77,7 @@ def _check_tables(problems: Problems, pipeline: Pipeline) -> None:
     if not all(pipeline.tables.values()):
         return  # a section is missing, which is reported
     try:
-        parse(pipeline.tables)
+        parse(pipeline.tables, parse_expression)
     except DeclarationError as error:
         for line in str(error).splitlines():
             place, _, text = line.partition("] ")

@@ -15,8 +15,10 @@ from lambda_toolkit.pipeline.lambdas.shared.declarations import (
     parse,
 )
 from lambda_toolkit.pipeline.lambdas.shared.errors import PipelineError
+from lambda_toolkit.pipeline.lambdas.shared.expressions import SqlExpression
 from lambda_toolkit.pipeline.warehouse.create_table import Column, CreateTable
 from lambda_toolkit.pipeline.warehouse.ddl import statements
+from lambda_toolkit.pipeline.warehouse.expression_parser import parse_expression
 
 
 def tables(schema_sql: str) -> Mapping[str, CreateTable]:
@@ -33,7 +35,7 @@ def with_types(tables_declared: Mapping[str, Mapping[str, Any]], schema_sql: str
     Raises ConfigurationError, naming ``where``, when the declaration and ``schema_sql`` do not fit each other.
     """
     try:
-        declared = parse(tables_declared)
+        declared = parse(tables_declared, parse_expression)
     except PipelineError as error:
         raise ConfigurationError(str(error)) from error
     try:
@@ -44,14 +46,21 @@ def with_types(tables_declared: Mapping[str, Mapping[str, Any]], schema_sql: str
     if problems:
         raise ConfigurationError("\n".join(problems))
     warehouse = {
-        name: {**entry, **_packaged(schema[name], declared.warehouse[name].column_names)}
+        name: {**entry, **_parsed(declared.warehouse[name], entry), **_packaged(schema[name], declared.warehouse[name])}
         for name, entry in tables_declared["warehouse"].items()
     }
     return {**tables_declared, "warehouse": warehouse}
 
 
-def _packaged(table: CreateTable, names: tuple[str, ...]) -> dict[str, Any]:
+def _parsed(table: WarehouseTable, entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns as declared, but SQL as the tree that it was parsed to."""
+    found = {name: column.to_json() for name, column in table.columns.items() if isinstance(column, SqlExpression)}
+    return {"columns": {**entry["columns"], **found}} if found else {}
+
+
+def _packaged(table: CreateTable, declared: WarehouseTable) -> dict[str, Any]:
     """The types and the foreign keys of the columns that transform fills, as JSON values."""
+    names = declared.column_names
     references = [
         {"columns": list(found.columns), "table": found.table, "keys": list(found.keys)}
         for found in table.references

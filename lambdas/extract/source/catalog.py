@@ -10,6 +10,7 @@ import pyarrow as pa
 from ...shared.conversions import base_type, refused_columns
 from ...shared.declarations import Declarations
 from ...shared.errors import SourceError
+from ...shared.expression.check import refused_expressions
 from ...shared.expressions import EXPRESSIONS, Expression
 from ...shared.lake.parquet import arrow_type
 from ...shared.postgres import sql
@@ -208,7 +209,7 @@ def unmet_needs(
 def check_conversions(declarations: Declarations, described: Mapping[str, TableInfo]) -> None:
     """Refuses columns of a type whose values the warehouse's columns cannot have. Raises SourceError that names all."""
     types = {name: {column.name: column.type for column in info.columns} for name, info in described.items()}
-    refused = list(refused_columns(declarations, types))
+    refused = [*refused_columns(declarations, types), *refused_expressions(declarations, types)]
     if refused:
         raise SourceError(" ".join((*refused, "Nothing was extracted.")))
 

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ...shared.conversions import DATES, NUMBERS, base_type, result_type
 from ...shared.declarations import FACT, WarehouseTable
-from ...shared.expressions import EXPRESSIONS, Expression
+from ...shared.expression.resolve import resolve
+from ...shared.expression.tree import ExpressionError
+from ...shared.expressions import EXPRESSIONS, ColumnExpression, Expression, SqlExpression
 from ...shared.lake.parquet import UNREADABLE
 from ...shared.postgres_text import key_texts, postgres_text
+from ..expressions.evaluate import evaluate
 from .cast import cast_column
 from .currencies import NAMES
 from .numbers import canonical, numeric
@@ -100,8 +104,7 @@ def _cast(
         errors.append(DataError(cast.invalid, source_name(expression), result.source_column, reason))
     if wanted.required:
         reported = [error.rows for error in result.errors]
-        if expression.table:
-            reported.append(lookups[expression.table].error.rows)
+        reported += [lookups[read].error.rows for read, _ in expression.reads if read]
         missing = pc.is_null(result.values)
         for rows in reported:  # a NULL that another error explains is reported by that error alone
             missing = pc.and_(missing, pc.invert(rows))
@@ -144,8 +147,10 @@ class SourceRows:
     """Column -> its PostgreSQL type, as format_type() writes it."""
 
 
-def derive(expression: Expression, source: SourceRows, joined: Mapping[str, LookupResult]) -> ColumnResult:
+def derive(expression: ColumnExpression, source: SourceRows, joined: Mapping[str, LookupResult]) -> ColumnResult:
     """``expression`` for every row of ``source``; ``joined``: the results of the lookups, by source table."""
+    if isinstance(expression, SqlExpression):
+        return _computed(expression, source, joined)
     read = joined[expression.table].found if expression.table else source
     column, column_type = read.rows[expression.column], read.types[expression.column]
     errors = _overflow_errors(expression, read.rows)
@@ -159,8 +164,52 @@ def derive(expression: Expression, source: SourceRows, joined: Mapping[str, Look
     return ColumnResult(values, derived, column, (*errors, DataError(failed, source_name(expression), column, reason)))
 
 
-def source_name(expression: Expression) -> str:
-    """The source column that ``expression`` reads: ``column``, or ``table.column`` of a lookup."""
+def _computed(expression: SqlExpression, source: SourceRows, joined: Mapping[str, LookupResult]) -> ColumnResult:
+    """As ``derive``. A row that PostgreSQL could not compute has an error with the values that the expression reads."""
+
+    def rows_of(path: tuple[str, ...]) -> SourceRows:
+        return joined[path[0]].found if len(path) > 1 else source
+
+    count = source.rows.num_rows
+    inputs = [Expression(column, read) for read, column in expression.reads]
+    columns = [rows_of((read, name) if read else (name,)).rows[name] for read, name in expression.reads]
+    errors = [
+        error
+        for read in inputs
+        for error in _overflow_errors(read, rows_of((read.table, "") if read.table else ("",)).rows)
+    ]
+    try:
+        typed = resolve(expression.tree, lambda path: rows_of(path).types[path[-1]])
+    except ExpressionError as error:  # extract refuses it; the types of an older batch may still not fit
+        values, kind = pa.chunked_array([pa.nulls(count, pa.string())]), "text"
+        reasons = pa.chunked_array([pa.repeat(pa.scalar(str(error)), count)])
+    else:
+        values, reasons = evaluate(typed, lambda path: rows_of(path).rows[path[-1]], count)
+        kind = typed.type
+    if reasons is not None:
+        texts = _inputs(inputs, columns, count)
+        errors += [
+            DataError(pc.fill_null(pc.equal(reasons, reason), False), str(expression), texts, reason)
+            for reason in pc.unique(reasons).drop_null().to_pylist()
+        ]
+    return ColumnResult(values, kind, values, tuple(errors))
+
+
+def _inputs(reads: Sequence[Expression], columns: Sequence[pa.ChunkedArray], count: int) -> pa.ChunkedArray:
+    """What an expression was computed of, a text for each row: ``price = 1.50, quantity = 0``."""
+    parts: list[Any] = []
+    for read, column in zip(reads, columns, strict=True):
+        parts += [f", {source_name(read)} = " if parts else f"{source_name(read)} = ", postgres_text(column)]
+    filled = [part if isinstance(part, str) else pc.fill_null(part, "NULL") for part in parts]
+    if not filled:
+        return pa.chunked_array([pa.nulls(count, pa.string())])
+    return pc.binary_join_element_wise(*filled, "")
+
+
+def source_name(expression: ColumnExpression) -> str:
+    """The source column that ``expression`` reads: ``column``, or ``table.column`` of a lookup; of SQL its text."""
+    if isinstance(expression, SqlExpression):
+        return str(expression)
     return f"{expression.table}.{expression.column}" if expression.table else expression.column
 
 

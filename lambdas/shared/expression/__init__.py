@@ -1,0 +1,1 @@
+"""SQL expressions with PostgreSQL's semantics: their tree, the closed list of functions, and the inference of types."""

@@ -1,0 +1,1 @@
+"""The evaluation of SQL expressions on Arrow columns, with PostgreSQL's results. Needs pyarrow alone."""

@@ -1,0 +1,167 @@
+"""Expressions computed on Arrow columns, without a server. `make expressions` compares them with PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import replace
+from decimal import Decimal
+
+import pyarrow as pa
+import pytest
+
+from lambda_toolkit.pipeline.lambdas.shared.declarations import parse
+from lambda_toolkit.pipeline.lambdas.shared.errors import DeclarationError
+from lambda_toolkit.pipeline.lambdas.shared.expression.check import refused_expressions
+from lambda_toolkit.pipeline.lambdas.shared.expression.resolve import resolve
+from lambda_toolkit.pipeline.lambdas.shared.expression.signatures import CALLED, SIGNATURES, SPECIAL
+from lambda_toolkit.pipeline.lambdas.shared.expressions import SqlExpression
+from lambda_toolkit.pipeline.lambdas.shared.schema_declarations import ColumnType
+from lambda_toolkit.pipeline.lambdas.transform.columns.convert import SourceRows, convert
+from lambda_toolkit.pipeline.lambdas.transform.expressions import evaluate as evaluation
+from lambda_toolkit.pipeline.lambdas.transform.expressions.evaluate import KERNELS, evaluate, output
+from lambda_toolkit.pipeline.warehouse.expression_parser import parse_expression
+from tests.expressions import page
+
+TYPES = {
+    "whole": "integer",
+    "price": "numeric(10,2)",
+    "name": "text",
+    "seen": "timestamp without time zone",
+    "doc": "jsonb",
+}
+
+
+def computed(text: str, **columns) -> list:
+    """What the rows of ``columns`` give, as PostgreSQL writes it, or the reason why they give nothing."""
+    typed = resolve(parse_expression(text), lambda path: TYPES[path[0]])
+    arrays = {name: pa.chunked_array([pa.array(values)]) for name, values in columns.items()}
+    rows = len(next(iter(arrays.values()))) if arrays else 1
+    values, reasons = evaluate(typed, lambda path: arrays[path[0]], rows)
+    texts = output(values, typed.type).to_pylist()
+    why = reasons.to_pylist() if reasons is not None else [None] * rows
+    return [reason or value for value, reason in zip(texts, why, strict=True)]
+
+
+def test_every_operation_of_the_list_is_implemented():
+    implemented = {*KERNELS, *evaluation._CONTROL}
+    assert {*SIGNATURES, *SPECIAL, "cast", "case"} == implemented
+    assert {*CALLED} <= implemented
+
+
+def test_failed_row_has_the_reason_and_others_go_on():
+    assert computed("7 / whole", whole=pa.array([2, 0, None], pa.int32())) == ["3", "division by zero", None]
+    assert computed("whole + 1", whole=pa.array([2**31 - 1, 1], pa.int32())) == ["integer out of range", "2"]
+    assert computed("name::integer", name=["7", "x"]) == ["7", "invalid input syntax for type integer"]
+
+
+def test_branch_that_is_not_reached_cannot_fail():
+    whole = pa.array([0, 2, None], pa.int32())
+    assert computed("CASE WHEN whole = 0 THEN -1 ELSE 10 / whole END", whole=whole) == ["-1", "5", None]
+    assert computed("coalesce(whole, 1 / (whole - whole))", whole=whole) == ["0", "2", None]
+    assert computed("whole <> 0 AND 10 / whole > 1", whole=whole) == ["f", "t", None]
+
+
+def test_constants_need_no_column():
+    assert computed("'web'") == ["web"]
+    assert computed("7 / 2") == ["3"]
+    assert computed("7 / 2.0") == ["3.5000000000000000"]
+
+
+def test_rows_are_computed_in_slices_with_one_result(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(evaluation, "SLICE", 3)
+    whole = pa.array([4, 2, 0, 1, None, 8, 16], pa.int32())
+    assert computed("16 / whole", whole=whole) == ["4", "8", "division by zero", "16", None, "2", "1"]
+    assert computed("whole + 1", whole=pa.array([], pa.int32())) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("name LIKE '%a%a%a%a%a%a%a%a%b'", "a" * 20_000),
+        ("replace(name, 'aa', 'b')", "a" * 1_000_000),
+        ("btrim(name, 'ab')", "ab" * 500_000),
+        ("name #>> '{a}'", None),
+        ("upper(name) || name", "ß" * 500_000),
+    ],
+)
+def test_cost_is_linear_in_the_text(text, name):
+    if name is None:
+        text, name = "doc #>> '{x}'", '{"a": ' + "[" * 100_000 + "]" * 100_000 + ', "x": 1}'
+    begin = time.process_time()
+    computed(text, **{"doc" if "doc" in text else "name": [name]})
+    assert time.process_time() - begin < 2.0
+
+
+DECLARED = {
+    "source": {"sale": {"key": "sale_id"}, "shop": {"key": "shop_id"}},
+    "warehouse": {
+        "fact_sale": {
+            "kind": "fact",
+            "from": "sale",
+            "key": "sale_id",
+            "record": "record_id",
+            "join": {"shop": "shop_id"},
+            "columns": {
+                "sale_id": "sale_id",
+                "share": "round(price / quantity, 2)",
+                "label": "upper(shop.town) || '-' || sale_id",
+                "origin": "'web'",
+            },
+        }
+    },
+}
+SALES = {"sale_id": "bigint", "price": "numeric(10,2)", "quantity": "integer", "shop_id": "integer"}
+SHOPS = {"shop_id": "integer", "town": "text"}
+
+
+def test_expression_columns_are_packaged_checked_and_converted():
+    """From the text of a configuration, by way of the JSON in the package, to rows and rejects."""
+    parsed = parse(DECLARED, parse_expression)
+    columns = {
+        name: found.to_json() if isinstance(found, SqlExpression) else str(found)
+        for name, found in parsed.warehouse["fact_sale"].columns.items()
+    }
+    packaged = {**DECLARED["warehouse"]["fact_sale"], "columns": json.loads(json.dumps(columns))}
+    declared = parse({**DECLARED, "warehouse": {"fact_sale": packaged}})
+    assert declared == parsed
+    assert set(declared.needed_columns()["sale"]) == {"sale_id", "shop_id", "price", "quantity"}
+    assert set(declared.needed_columns()["shop"]) == {"shop_id", "town"}
+    assert list(refused_expressions(declared, {"sale": SALES, "shop": SHOPS})) == []
+
+    table = replace(declared.warehouse["fact_sale"], types={"share": ColumnType("numeric(4,2)", required=True)})
+    rows = pa.table(
+        {
+            "sale_id": pa.array([1, 2, 3, 4], pa.int64()),
+            "price": pa.array([Decimal("10.00"), Decimal("5.00"), Decimal("100.00"), None], pa.decimal128(10, 2)),
+            "quantity": pa.array([3, 0, 1, 1], pa.int32()),
+            "shop_id": pa.array([1, 1, 1, 1], pa.int32()),
+        }
+    )
+    shops = SourceRows(pa.table({"shop_id": pa.array([1], pa.int32()), "town": ["Köln"]}), SHOPS)
+    found = convert(table, SourceRows(rows, SALES), {"shop": shops}, {"sale": ("sale_id",), "shop": ("shop_id",)})
+    assert found.rows.to_pylist() == [{"sale_id": 1, "share": Decimal("3.33"), "label": "KÖLN-1", "origin": "web"}]
+    assert [tuple(row.values())[1:] for row in found.rejects.to_pylist()] == [
+        ("2", "round(price / quantity, 2)", "price = 5.00, quantity = 0", "division by zero"),
+        ("3", "round(price / quantity, 2)", "100.00", "does not fit fact_sale.share, which is numeric(4,2)"),
+        ("4", "round(price / quantity, 2)", None, "NULL, and fact_sale.share is NOT NULL"),
+    ]
+
+
+def test_expression_that_does_not_fit_the_source_is_refused():
+    declared = parse(DECLARED, parse_expression)
+    table = replace(declared.warehouse["fact_sale"], types={"share": ColumnType("date", required=False)})
+    declared = replace(declared, warehouse={"fact_sale": table})
+    (label, share) = sorted(refused_expressions(declared, {"sale": SALES, "shop": {**SHOPS, "town": "date"}}))
+    assert label.startswith("The column fact_sale.label = \"upper(shop.town) || '-' || sale_id\" cannot be computed:")
+    assert "there is no function upper for date: it takes text (at character 1)." in label
+    assert share.startswith(
+        "The column fact_sale.share = 'round(price / quantity, 2)' is of type numeric and cannot be"
+    )
+    assert list(refused_expressions(declared, {})) == [], "what is not known is not checked"
+    with pytest.raises(DeclarationError, match="column `share` = 'round"):
+        parse(DECLARED)
+
+
+def test_list_on_the_page_is_the_list_of_the_code():
+    assert page.table() in page.PAGE.read_text(encoding="utf-8"), "run: python -m tests.expressions.page"
