@@ -20,6 +20,7 @@ PARTS: Mapping[
     ITEM: {1: ("1", "x"), 2: ("1", ""), 3: ("2", "x"), 4: ("2", "long")},
 }
 HALLS, NUMBERS = ("a", _HOSTILE), ("1", "2", "3")
+NUMBER = "(order_ref + octet_length(line))"  # of an item, by which policies choose
 SOURCE = """
 CREATE TABLE section (title text, number bigint, hall text, PRIMARY KEY (number, hall));
 CREATE TABLE item (

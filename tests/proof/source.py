@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable
 from pg8000.exceptions import DatabaseError
 
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection
-from tests.proof import specimens, steps
+from tests.proof import composite, specimens, steps
 from tests.proof.assignments import Assignments
 from tests.proof.changes import KEYS, REPAIRS, Update, seed
 from tests.proof.databases import Databases
@@ -124,7 +124,7 @@ class Source:
             self.admin.run(f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY")
         else:
             self.shown[table] = rest
-            self.admin.run(f"CREATE POLICY shown ON {table} USING ({KEYS[table]} % 2 = {rest})")
+            self.admin.run(f"CREATE POLICY shown ON {table} USING ({_parity(table)} = {rest})")
             self.admin.run(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
 
     def copy(self, others: Iterable[Connection]) -> None:
@@ -212,7 +212,7 @@ class Source:
         for table, key in KEYS.items():
             texts = ", ".join(f"{column}::text" for column in described[table])
             row = f"json_build_array({key}, xmin::text::bigint, {texts})"
-            where = f" WHERE {key} % 2 = {self.shown[table]}" if table in self.shown else ""
+            where = f" WHERE {_parity(table)} = {self.shown[table]}" if table in self.shown else ""
             parts.append(f"'{table}', (SELECT coalesce(json_agg({row}), '[]') FROM {table}{where})")
         rows = json.loads(self.admin.rows(f"SELECT json_build_object({', '.join(parts)})::text")[0][0])
         state: dict[str, dict[int, dict[str, str | None]]] = {
@@ -278,6 +278,11 @@ class Source:
             " AND c.relkind = 'r' AND attnum > 0 AND NOT attisdropped GROUP BY 1"
         )
         return {name: tuple(columns.split(" ")) for name, columns in rows}
+
+
+def _parity(table: str) -> str:
+    """What the policies compare, of a row of ``table``."""
+    return f"{composite.NUMBER if table == composite.ITEM else KEYS[table]} % 2"
 
 
 def _rename(session: Connection, statement: str, one: str, other: str) -> None:

@@ -229,7 +229,7 @@ _business: SearchStrategy[Step] = st.one_of(
     st.sampled_from(
         [
             *map(Alter, ("add", "default", "widen", "retype", "swap", "replace", "relabel", "generate")),
-            *(Secure(table, rest) for table in ("payment", "design", "specimen") for rest in (0, 1, None)),
+            *(Secure(table, rest) for table in ("payment", "design", "specimen", "item") for rest in (0, 1, None)),
             *(Truncate(), Refill(), SetClock(1)),
         ]
     ),

@@ -172,6 +172,20 @@ HISTORIES = {
         Secure("payment"),
         Extract(),
     ],
+    "policies hide rows whose keys have a column in common": [
+        Do(Insert("item", 3)),
+        Extract(),
+        Secure("item", 0),
+        Do(Update("item", 1, "quantity", "2")),
+        Extract(),
+        Do(Update("item", 3, "order_ref", "1")),  # the key of the first: refused
+        Do(Update("item", 3, "line", "y")),
+        Secure("item", 1),
+        Extract(),
+        Do(Delete("item", 2)),
+        Secure("item"),
+        Extract(),
+    ],
     "the source is replaced by its copy": [
         Copy(),
         Do(Update("payment", 1, "paid", "true")),
