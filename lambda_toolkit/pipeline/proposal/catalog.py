@@ -10,7 +10,6 @@ from lambda_toolkit.pipeline.lambdas.extract.source.unique_key import UniqueInde
 
 TABLE, PARTITIONED, VIEW, MATERIALIZED_VIEW, FOREIGN_TABLE = "r", "p", "v", "m", "f"  # pg_class.relkind
 _WITHOUT_TRANSACTIONS = {VIEW: "a view", MATERIALIZED_VIEW: "a materialized view", FOREIGN_TABLE: "a foreign table"}
-COMPOSITE_KEYS = False  # whether the functions read tables whose key has several columns
 _SHOWN = 5  # names in a message
 
 
@@ -133,8 +132,6 @@ class Table:
             yield f"This user may not read {listed(unreadable)}: GRANT SELECT on the whole table."
         if not self.unique_keys:
             yield f"{self._without_key()} {self._remedy()}"
-        if len(self.key) > 1 and not COMPOSITE_KEYS:
-            yield f"Its key has several columns ({', '.join(self.key)})."
 
     def _without_key(self) -> str:
         """Why no key identifies its rows, a sentence."""

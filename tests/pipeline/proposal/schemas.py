@@ -79,15 +79,19 @@ def schemas(draw: Callable, most: int = 7) -> str:
         for column in draw(st.lists(st.sampled_from(list(columns)), unique=True, max_size=3)):
             table.constraints.append(f"CHECK ({sql.identifier(column)} IS NOT NULL)")
             table.columns[column] += " NOT NULL"
-        targets = [other for other in (*tables, table) if len(other.key) == 1]
+        targets = [other for other in (*tables, table) if other.key]
         for number in range(draw(st.integers(0, 4)) if targets else 0):
             other = draw(st.sampled_from(targets))
-            kind = other.columns[other.key[0]].removesuffix(" NOT NULL")
-            column = f"ref {number}" if draw(st.booleans()) else f"ref_{number}_id"
-            table.columns[column] = kind + draw(st.sampled_from(("", " NOT NULL")))
+            columns = [
+                f"ref {number} {part}. {key[:9]}" if draw(st.booleans()) else f"ref_{number}_{part}_id"
+                for part, key in enumerate(other.key)
+            ]
+            for column, key in zip(columns, other.key, strict=True):
+                kind = other.columns[key].removesuffix(" NOT NULL")
+                table.columns[column] = kind + draw(st.sampled_from(("", " NOT NULL")))
             table.constraints.append(
-                f"FOREIGN KEY ({sql.identifier(column)}) REFERENCES {sql.identifier(other.name)}"
-                f" ({sql.identifier(other.key[0])})"
+                f"FOREIGN KEY ({sql.columns(columns)}) REFERENCES {sql.identifier(other.name)}"
+                f" ({sql.columns(other.key)})"
             )
         tables.append(table)
     return "".join(table.statements() for table in tables)
