@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Credentials
 
 
-def prepare(target: Target, warehouse: SchemaNames | None = None) -> dict[str, Any]:
+def prepare(target: Target, warehouse: SchemaNames | None = None, *, alter: bool = False) -> dict[str, Any]:
     """Create what the warehouse of ``target`` lacks, or another one in the same database.
 
-    Returns ``{"created": names, "replaced": names of views, "differences": sentences}``. Raises CommandError and
-    PipelineError.
+    With ``alter``, mirrored tables are altered where that loses nothing. Returns ``{"created": names, "replaced": names
+    of views, "altered": statements, "alterations": statements that were not run, "differences": sentences}``. Raises
+    CommandError and PipelineError.
     """
     from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import LIVE
     from lambda_toolkit.pipeline.lambdas.shared import declarations
@@ -33,10 +34,17 @@ def prepare(target: Target, warehouse: SchemaNames | None = None) -> dict[str, A
     schema = schema_sql(pipeline)
     tables = declarations.parse(pipeline.tables, parse_expression)
     with postgres.connected(warehouse_credentials(target)) as connection:
-        done = create(connection, schema, tables, warehouse or LIVE)
+        generated = [name for name in tables.warehouse if name not in pipeline.declared["warehouse"]]
+        done = create(connection, schema, tables, warehouse or LIVE, generated=generated, alter=alter)
         found = differences(connection, schema, tables, warehouse or LIVE)
     explained = [*done.refused, *(text for text in found if not any(text in refused for refused in done.refused))]
-    return {"created": done.created, "replaced": done.replaced, "differences": explained}
+    return {
+        "created": done.created,
+        "replaced": done.replaced,
+        "altered": done.altered,
+        "alterations": done.alterations,
+        "differences": explained,
+    }
 
 
 def warehouse_credentials(target: Target) -> Credentials:

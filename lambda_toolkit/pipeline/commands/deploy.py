@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lambda_toolkit.pipeline.client.mirror import refreshed
 from lambda_toolkit.pipeline.client.target import Target
 from lambda_toolkit.pipeline.commands.plan import EVERYTHING, Scope, scope_options
 from lambda_toolkit.pipeline.commands.shared.options import DONE, FAILED, Request, with_request
@@ -44,7 +45,10 @@ def command(request: Request, functions: tuple[str, ...], scope: Scope, yes: boo
     every removal, and --no-prune keeps them. With FUNCTIONs named, nothing else is removed. Buckets, secrets and logs
     stay unless --delete-data is given.
     """
-    report = apply(request.screen, request.target(), functions, scope, ask=not yes)
+    mirror = refreshed(request.target(), write=True)
+    for line in mirror.lines:
+        request.screen.progress(line)
+    report = apply(request.screen, mirror.target, functions, scope, ask=not yes)
     request.screen.document(report_document(report) if report else {"done": [], "failed": []})
     return DONE if report is None or report.ok else FAILED
 

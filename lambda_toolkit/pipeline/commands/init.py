@@ -31,8 +31,9 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
     help="Propose the tables of the database at this URL, postgresql://user:password@host/database; or the name of an "
     "environment variable that has it, so that no shell's history does.",
 )
+@click.option("--mirror", is_flag=True, help="Propose every table of --from as it is, with full history, and no star.")
 @with_request
-def command(request: Request, directory: Path, source: str | None) -> int:
+def command(request: Request, directory: Path, source: str | None, mirror: bool) -> int:
     """Write a project into DIR, by default this folder: config/, two workflows for GitHub, .gitignore, README.md.
 
     config/pipeline.toml, warehouse.sql and source.sql have comments, declare two tables as an example and deploy as
@@ -40,11 +41,14 @@ def command(request: Request, directory: Path, source: str | None) -> int:
     pipeline.toml.
 
     With --from, they declare the tables of a database instead, of which the catalog alone is read: each with its key,
-    and a star of facts and dimensions as its foreign keys suggest it, with the reasons as comments.
+    and a star of facts and dimensions as its foreign keys suggest it, with the reasons as comments; or, with --mirror,
+    every table as it is, with every version of each row.
 
     Files that are there already are never overwritten: they are named, and the missing ones are written.
     """
-    proposal = _proposal(request, source) if source is not None else None
+    if mirror and source is None:
+        raise UsageError("--mirror needs --from: the URL of the database whose tables are mirrored.")
+    proposal = _proposal(request, source, mirror=mirror) if source is not None else None
     done = write_project(directory, _tables(proposal) if proposal else example_tables())
     for path in done.written:
         request.screen.say(f"Wrote {path}.")
@@ -68,7 +72,7 @@ def command(request: Request, directory: Path, source: str | None) -> int:
     return DONE
 
 
-def _proposal(request: Request, source: str) -> Proposal:
+def _proposal(request: Request, source: str, *, mirror: bool) -> Proposal:
     """The proposal for ``--from``: a URL, or the name of an environment variable that has one."""
     from lambda_toolkit.pipeline.proposal.propose import propose
 
@@ -82,9 +86,11 @@ def _proposal(request: Request, source: str) -> Proposal:
                 f"that has one, and {source} is not set."
             )
     with request.screen.waiting("Reading the catalog ..."):
-        return propose(url, where)
+        return propose(url, where, mirror=mirror)
 
 
 def _tables(proposal: Proposal) -> Tables:
     """The proposal as files, in which the dollars of names are those of names."""
-    return Tables(proposal.pipeline_toml.replace("$", "$$"), proposal.warehouse_sql.replace("$", "$$"))
+    texts = (proposal.pipeline_toml, proposal.warehouse_sql, proposal.mirror_json)
+    toml, warehouse, mirror = (text.replace("$", "$$") if text is not None else None for text in texts)
+    return Tables(toml or "", warehouse, mirror_json=mirror)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lambda_toolkit.pipeline.client.changed_files import with_changed_files
+from lambda_toolkit.pipeline.client.mirror import refreshed
 from lambda_toolkit.pipeline.client.source import check_source
 from lambda_toolkit.pipeline.client.target import Target
 from lambda_toolkit.pipeline.commands.shared.options import CHANGES, DONE, Request, with_request
@@ -89,17 +90,21 @@ def command(request: Request, functions: tuple[str, ...], exit_code: bool, scope
     or column that is missing, cannot be read or has another type, a key that does not identify rows. What changed since
     the last batch is a note.
     """
-    target = request.target()
+    mirror = refreshed(request.target(), write=False)
+    target = mirror.target
+    for line in mirror.lines:
+        request.screen.say(line)
     aws = target.aws()
     plan = scope.plan(aws, target, functions)
     changes = [with_changed_files(change, aws, target) for change in plan.changes]
     source = check_source(target, aws)
     notes = [*notes_of(plan), *source.notes]
+    said = [text.rstrip(".") for text in (*mirror.changes, *mirror.notes)]
     show_changes(request.screen, changes)
     for note in notes:
         request.screen.say(f"Note: {note}.")
     request.screen.say(f"{counted(len(plan.changes), 'change')}." if plan else "Nothing would change.", bold=True)
     if source.problems:
         raise CommandError("\n".join(source.problems))
-    request.screen.document({"changes": as_document(changes), "notes": notes})
+    request.screen.document({"changes": as_document(changes), "notes": [*said, *notes]})
     return CHANGES if exit_code and plan else DONE

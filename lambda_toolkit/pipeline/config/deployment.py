@@ -11,6 +11,7 @@ from pathlib import Path
 from lambda_script import Alarm, Deployment, FunctionSpec, S3Trigger, SecretSpec
 from lambda_toolkit.pipeline.config.database_url import SecretValue, ca_file, ca_pem, connection_json, secret_value
 from lambda_toolkit.pipeline.config.lock_file import lock_notes, locked, read_lock
+from lambda_toolkit.pipeline.config.mirror import MIRROR_FILE
 from lambda_toolkit.pipeline.config.model import FunctionDeclaration, Pipeline, SecretDeclaration
 from lambda_toolkit.pipeline.config.role_policy import bucket_of, permissions, secret_id
 from lambda_toolkit.pipeline.config.toml_reader import did_you_mean
@@ -133,21 +134,40 @@ def tables_json(pipeline: Pipeline) -> bytes:
 
     Raises ConfigurationError where the two do not fit each other.
     """
+    check_mirror(pipeline)
     tables = with_types(pipeline.tables, schema_sql(pipeline), str(pipeline.root / SCHEMA))
     return json.dumps({"format": TABLES_FORMAT, **tables}, indent=1, ensure_ascii=False).encode() + b"\n"
 
 
 def schema_sql(pipeline: Pipeline) -> str:
-    """The warehouse's schema, as it was written. Raises ConfigurationError where it cannot be read."""
+    """The warehouse's schema: as it was written, and after it the mirrored tables.
+
+    Raises ConfigurationError where it cannot be read, and where tables are mirrored that are not known yet.
+    """
+    check_mirror(pipeline)
     path = pipeline.root / SCHEMA
     try:
-        return path.read_text(encoding="utf-8-sig")
+        own = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
+        if pipeline.mirrored and not pipeline.declared["warehouse"]:
+            return pipeline.mirror or ""
         raise ConfigurationError(
             f"{path} does not exist. It holds the CREATE TABLE statements of what [warehouse] declares."
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"The warehouse's schema {path} cannot be read: {error}.") from error
+    return f"{own}\n;\n{pipeline.mirror}" if pipeline.mirror else own
+
+
+def check_mirror(pipeline: Pipeline) -> None:
+    """Raise ConfigurationError where tables are to be mirrored and it is not known which, nor what they are like."""
+    if pipeline.mirrored and pipeline.mirror is None:
+        secret = pipeline.secrets.get("source")
+        do = f"Set {secret.environment} to the URL of the source" if secret else "Declare [secrets.source]"
+        raise ConfigurationError(
+            f"{pipeline.root / MIRROR_FILE} does not exist: it lists the tables that [warehouse] `mirror` means, with "
+            f"their columns. {do}, and repeat the command: it reads the catalog and writes the file, which you commit."
+        )
 
 
 def environment(pipeline: Pipeline, function: FunctionDeclaration, account: str) -> dict[str, str]:

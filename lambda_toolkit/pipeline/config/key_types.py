@@ -45,6 +45,8 @@ class Key:
     """The only values of a string; empty for any."""
     table: Table | None = None
     """The keys of the table or tables that it contains."""
+    beside: Table | None = None
+    """For NAMED_TABLES: keys that may be beside the tables, of other types than a table."""
     shorthand: str = ""
     """For NAMED_TABLES: a string in place of one of the tables is the value of this key of it."""
 

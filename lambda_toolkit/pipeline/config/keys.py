@@ -298,6 +298,20 @@ SOURCE = Table(
         ),
     ),
 )
+MIRROR = Table(
+    "warehouse",
+    "The warehouse. Beside its tables, which tables of the source it has as they are ([mirror](mirror.md)).",
+    (
+        Key(
+            "mirror",
+            Type.STRINGS,
+            "The tables of the source that become warehouse tables as they are, with every version: names with `*` and "
+            "`?`; one that begins with `!` excludes. The last that fits a table counts.",
+            '["*", "!audit_*"]',
+            default=(),
+        ),
+    ),
+)
 WAREHOUSE = Table(
     "warehouse.<table>",
     "A table of the warehouse. The types of its columns are in `config/warehouse.sql`.",
@@ -535,7 +549,15 @@ FILE = Table(
         Key("functions", Type.NAMED_TABLES, "The Lambda functions.", "", required=True, table=FUNCTION),
         Key("alarms", Type.NAMED_TABLES, "The CloudWatch alarms.", "", default={}, table=ALARM),
         Key("packages", Type.TABLE, PACKAGES.meaning, "", default={}, table=PACKAGES),
-        Key("source", Type.NAMED_TABLES, "The source tables.", "", required=True, table=SOURCE),
-        Key("warehouse", Type.NAMED_TABLES, "The warehouse tables.", "", required=True, table=WAREHOUSE),
+        Key("source", Type.NAMED_TABLES, "The source tables.", "", default={}, table=SOURCE),
+        Key(
+            "warehouse",
+            Type.NAMED_TABLES,
+            "The warehouse tables.",
+            "",
+            required=True,
+            table=WAREHOUSE,
+            beside=MIRROR,
+        ),
     ),
 )

@@ -29,6 +29,7 @@ from lambda_script import (
     to_eventbridge,
 )
 from lambda_toolkit.pipeline.config.keys import FILE
+from lambda_toolkit.pipeline.config.mirror import read_mirror, with_mirror
 from lambda_toolkit.pipeline.config.model import FunctionDeclaration, Pipeline, stage_name
 from lambda_toolkit.pipeline.config.role_policy import bucket_of
 from lambda_toolkit.pipeline.config.secret_keys import check_arns, read_secret
@@ -63,6 +64,7 @@ def load(path: Path, stage: str | None = None, environ: Mapping[str, str] | None
     merged = _merge(document, own if isinstance(own, Mapping) else {})
     values = read_table(problems, "", merged, FILE)
     pipeline = _pipeline(problems, path, stage_name(stage), environ or {}, merged, values)
+    pipeline = _mirror(problems, pipeline)
     _check_references(problems, pipeline)
     _check_tables(problems, pipeline)
     check_arns(problems, pipeline, _ACCOUNT)
@@ -118,6 +120,7 @@ def _pipeline(
         if not _EMAIL.fullmatch(email):
             problems.add("[alerts]", f"`emails` contains {email!r}, which is not an email address.")
     root = path.resolve().parent.parent
+    tables = {name: _raw(document, name) for name in ("source", "warehouse")}
     common = FunctionSpec(
         "",
         root,
@@ -136,7 +139,9 @@ def _pipeline(
         secrets={name: read_secret(problems, root, name, secret) for name, secret in values["secrets"].items()},
         functions={},
         alarms={name: _alarm(problems, name, alarm) for name, alarm in values["alarms"].items()},
-        tables={name: _raw(document, name) for name in ("source", "warehouse")},
+        tables=tables,
+        declared=tables,
+        mirrored=_patterns(document),
         lock=root / values["packages"]["lock"] if values["packages"]["lock"] else None,
     )
     functions = {name: _function(problems, pipeline, name, function) for name, function in values["functions"].items()}
@@ -145,7 +150,31 @@ def _pipeline(
 
 def _raw(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     table = document.get(name)
-    return dict(table) if isinstance(table, Mapping) else {}
+    found = dict(table) if isinstance(table, Mapping) else {}
+    if name == "warehouse" and isinstance(found.get("mirror"), list):
+        del found["mirror"]
+    return found
+
+
+def _patterns(document: Mapping[str, Any]) -> tuple[str, ...]:
+    """Those of ``[warehouse] mirror``."""
+    table = document.get("warehouse")
+    found = table.get("mirror") if isinstance(table, Mapping) else None
+    return tuple(pattern for pattern in found if isinstance(pattern, str)) if isinstance(found, list) else ()
+
+
+def _mirror(problems: Problems, pipeline: Pipeline) -> Pipeline:
+    """``pipeline`` with the tables that are mirrored, as far as they are known."""
+    if not pipeline.mirrored:
+        if not pipeline.declared["source"] and "[source]" not in problems.places():
+            problems.add("the file", "lacks the table [source].")
+        return pipeline
+    try:
+        mirror = read_mirror(pipeline.root)
+        return with_mirror(pipeline, mirror) if mirror is not None else pipeline
+    except ConfigurationError as error:
+        problems.add("[warehouse]", f"`mirror`: {str(error).removeprefix(f'{pipeline.path}: ')}")
+        return pipeline
 
 
 def _packaging(values: Values) -> dict[str, Any]:

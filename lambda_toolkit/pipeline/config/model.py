@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -94,9 +94,15 @@ class Pipeline:
     functions: Mapping[str, FunctionDeclaration]
     alarms: Mapping[str, Alarm]
     tables: Mapping[str, Mapping[str, Any]]
-    """The ``[source]`` and ``[warehouse]`` tables, as they are in the file."""
+    """The ``[source]`` and ``[warehouse]`` tables: those in the file, and those that are mirrored."""
     lock: Path | None = None
     """The lock of the requirements in ``[packages]``; ``None``: there is none."""
+    declared: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """The ``[source]`` and ``[warehouse]`` tables that are in the file."""
+    mirrored: tuple[str, ...] = ()
+    """The patterns of ``[warehouse] mirror``."""
+    mirror: str | None = None
+    """The CREATE TABLE statements of the mirrored tables; ``None``: they are not known, or there are none."""
 
     @property
     def root(self) -> Path:

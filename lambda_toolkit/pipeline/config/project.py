@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
+from lambda_toolkit.pipeline.config.mirror import MIRROR_FILE
 from lambda_toolkit.pipeline.config.reference import SCHEMA_FILE, schema_text
 from lambda_toolkit.pipeline.errors import ConfigurationError
 from lambda_toolkit.pipeline.installed import STARTER, VERSION
@@ -34,6 +35,8 @@ class Tables:
     """``warehouse.sql``; None: there is no such file."""
     source_sql: str | None = None
     """``source.sql``, which only the local stack reads; None: there is no such file."""
+    mirror_json: str | None = None
+    """``mirror.json``; None: there is no such file."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,7 @@ def write_project(directory: Path, tables: Tables) -> Written:
     declared = {
         Path("config/warehouse.sql"): tables.warehouse_sql,
         Path("config/source.sql"): tables.source_sql,
+        MIRROR_FILE: tables.mirror_json,
         DECLARATION: f"{_template('settings.toml')}{tables.pipeline_toml}",  # last: it makes the others valid
     }
     belonging = {path: _filled(text, values) for path, text in declared.items() if text is not None}

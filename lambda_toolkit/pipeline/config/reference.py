@@ -74,6 +74,8 @@ def tables(table: Table = FILE) -> Iterator[Table]:
     if table.path:
         yield table
     for key in table.keys:
+        if key.beside:
+            yield key.beside
         if key.table:
             yield from tables(key.table)
 
@@ -106,7 +108,11 @@ def _property(key: Key) -> dict[str, Any]:
     if key.type is Type.TABLES:
         return {"description": key.meaning, "anyOf": [item, {"type": "array", "items": item}]}
     named = {"anyOf": [{"type": "string"}, item]} if key.shorthand else item
-    return {"type": "object", "description": key.meaning, "additionalProperties": named}
+    beside = (
+        {each.name: {"anyOf": [_property(each), {"type": "object"}]} for each in key.beside.keys} if key.beside else {}
+    )
+    own = {"properties": beside} if beside else {}
+    return {"type": "object", "description": key.meaning, **own, "additionalProperties": named}
 
 
 def _optional(schema: Any) -> Any:

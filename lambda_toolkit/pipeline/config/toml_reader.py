@@ -120,8 +120,14 @@ def _tables(problems: Problems, path: str, key: Key, value: Any) -> tuple[Values
 
 
 def _named_tables(problems: Problems, path: str, key: Key, value: Any) -> dict[str, Values]:
+    beside = {each.name for each in key.beside.keys} if key.beside else set()
+    own = {name: item for name, item in value.items() if name in beside and not isinstance(item, Mapping)}
+    if key.beside:
+        read_table(problems, path, own, key.beside)
     tables = {
-        name: {key.shorthand: item} if key.shorthand and isinstance(item, str) else item for name, item in value.items()
+        name: {key.shorthand: item} if key.shorthand and isinstance(item, str) else item
+        for name, item in value.items()
+        if name not in own
     }
     return {name: read_table(problems, f"{path}.{name}", item, _table_of(key)) for name, item in tables.items()}
 

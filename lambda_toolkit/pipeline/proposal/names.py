@@ -1,4 +1,4 @@
-"""Names in a proposal: made for the warehouse, each once, and written in TOML, in SQL and in comments."""
+"""Names in a proposal: made for the warehouse, each once, and written in TOML and in comments."""
 
 from __future__ import annotations
 
@@ -9,13 +9,11 @@ from collections.abc import Collection, Iterable
 from lambda_toolkit.pipeline.lambdas.shared.declarations import RESERVED_COLUMNS
 from lambda_toolkit.pipeline.lambdas.shared.postgres import sql
 from lambda_toolkit.pipeline.warehouse.create_table import SYSTEM_COLUMNS
-from lambda_toolkit.pipeline.warehouse.sql_tokens import RESERVED
 
 FORBIDDEN_COLUMNS = (*RESERVED_COLUMNS, *SYSTEM_COLUMNS)
 """The names that no column of a warehouse table can have."""
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")  # in OrderDetails, and in HTTPServer
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")  # https://toml.io/en/v1.0.0#keys
-_PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
 _UNSEEN = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029]+")
 _LONGEST_COMMENT = 160  # characters of a text from the database
 
@@ -59,16 +57,6 @@ def toml_texts(texts: Collection[str]) -> str:
     """One text as a string, several as a list."""
     found = [toml_text(text) for text in texts]
     return found[0] if len(found) == 1 else f"[{', '.join(found)}]"
-
-
-def sql_name(name: str) -> str:
-    """``name`` in SQL, quoted where that is necessary."""
-    return name if _PLAIN.fullmatch(name) and name not in RESERVED else str(sql.identifier(name))
-
-
-def sql_names(names: Iterable[str]) -> str:
-    """The names in SQL, separated by commas."""
-    return ", ".join(map(sql_name, names))
 
 
 def one_line(text: str, longest: int | None = _LONGEST_COMMENT) -> str:

@@ -9,16 +9,19 @@ from dataclasses import dataclass
 from pg8000.exceptions import DatabaseError, InterfaceError
 
 from lambda_toolkit.pipeline.config.database_url import credentials
+from lambda_toolkit.pipeline.config.mirror import to_json
 from lambda_toolkit.pipeline.errors import CommandError
 from lambda_toolkit.pipeline.lambdas.shared.errors import ConnectionFailedError
 from lambda_toolkit.pipeline.lambdas.shared.postgres import connection as postgres
 from lambda_toolkit.pipeline.lambdas.shared.postgres.server_errors import message
 from lambda_toolkit.pipeline.proposal.catalog import Catalog
+from lambda_toolkit.pipeline.proposal.mirror import mirrored
 from lambda_toolkit.pipeline.proposal.read_catalog import read_catalog
-from lambda_toolkit.pipeline.proposal.render import source_toml, star_sql, star_toml
+from lambda_toolkit.pipeline.proposal.render import mirror_toml, source_toml, star_sql, star_toml
 from lambda_toolkit.pipeline.proposal.star import star
 
 CONNECT_TIMEOUT = 10.0  # seconds
+EVERYTHING = ("*",)  # the pattern of a mirror
 
 
 @dataclass(frozen=True)
@@ -27,19 +30,22 @@ class Proposal:
 
     pipeline_toml: str
     """The sections ``[source]`` and ``[warehouse]`` of pipeline.toml."""
-    warehouse_sql: str
-    """The file warehouse.sql."""
+    warehouse_sql: str | None
+    """The file warehouse.sql; None: there is none."""
     notes: tuple[str, ...] = ()
     """What of the database is not in it, and why, sentences."""
+    mirror_json: str | None = None
+    """The file mirror.json; None: there is none."""
 
 
-def propose(url: str, where: str = "the URL") -> Proposal:
+def propose(url: str, where: str = "the URL", *, mirror: bool = False) -> Proposal:
     """The proposal for the database at ``url``, of which the catalog alone is read. ``where`` the URL came from.
 
-    Raises ConfigurationError for a text that is no URL, and CommandError where the database cannot be read or has no
-    table that extract could read. No message has the URL's password.
+    A star; with ``mirror`` every table as it is. Raises ConfigurationError for a text that is no URL, and CommandError
+    where the database cannot be read or has no table that extract could read. No message has the URL's password.
     """
-    return proposal_of(catalog_at(url, where))
+    catalog = catalog_at(url, where)
+    return mirror_of(catalog) if mirror else proposal_of(catalog)
 
 
 def catalog_at(url: str, where: str) -> Catalog:
@@ -63,9 +69,20 @@ def proposal_of(catalog: Catalog) -> Proposal:
     return Proposal(f"{source_toml(catalog)}\n{star_toml(tables)}", star_sql(tables), tuple(notes_of(catalog)))
 
 
+def mirror_of(catalog: Catalog) -> Proposal:
+    """The proposal of a mirror of this catalog."""
+    made = mirrored(catalog, EVERYTHING, {}, (), None)
+    notes = (*made.notes, *_other_schemas(catalog))
+    return Proposal(mirror_toml(catalog, EVERYTHING), None, notes, to_json(made.mirror))
+
+
 def notes_of(catalog: Catalog) -> Iterator[str]:
     """What of the database is not read, and why, sentences."""
     for name, reason in catalog.excluded.items():
         yield f"{name} is not read. {reason}"
+    yield from _other_schemas(catalog)
+
+
+def _other_schemas(catalog: Catalog) -> Iterator[str]:
     for name, count in catalog.other_schemas.items():
         yield f"The schema {name} is not read ({count} tables and views): the pipeline reads the schema public."

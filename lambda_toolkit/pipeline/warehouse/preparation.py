@@ -1,8 +1,8 @@
-"""Prepares a warehouse: creates what it lacks, and replaces views that are out of date. No table is changed."""
+"""Prepares a warehouse: creates what it lacks, replaces views that are out of date, alters what follows the source."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -21,6 +21,7 @@ from lambda_toolkit.pipeline.lambdas.shared.errors import WarehouseError
 from lambda_toolkit.pipeline.lambdas.shared.postgres import sql
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection, transaction
 from lambda_toolkit.pipeline.lambdas.shared.postgres.server_errors import message
+from lambda_toolkit.pipeline.warehouse.alteration import Alteration, alterations
 from lambda_toolkit.pipeline.warehouse.create_table import CreateTable
 from lambda_toolkit.pipeline.warehouse.ddl import statements
 from lambda_toolkit.pipeline.warehouse.views import View, columns_of, difference, exists, is_view, views
@@ -35,6 +36,10 @@ class Prepared:
     """Views whose definition was not the expected one any more, and is now."""
     refused: list[str] = field(default_factory=list)
     """Why such a view could not be replaced."""
+    altered: list[str] = field(default_factory=list)
+    """The ALTER TABLE statements that were run."""
+    alterations: list[str] = field(default_factory=list)
+    """Those that were not, and would lose nothing."""
 
 
 # The statements that give a view its owner, its privileges and its comment again.
@@ -54,11 +59,18 @@ _RESTORE = """
 
 
 def prepare(
-    connection: Connection, schema_sql: str, declarations: Declarations, schemas: SchemaNames = LIVE
+    connection: Connection,
+    schema_sql: str,
+    declarations: Declarations,
+    schemas: SchemaNames = LIVE,
+    *,
+    generated: Collection[str] = (),
+    alter: bool = False,
 ) -> Prepared:
     """Creates what ``warehouse`` lacks of ``schema_sql``, of the control tables, and of the views; all or nothing.
 
-    A view with another definition, as when its table got a column, is replaced. Nothing else that exists is changed.
+    A view with another definition, as when its table got a column, is replaced. With ``alter``, tables among
+    ``generated``, which follow the source, are altered where that loses nothing. Nothing else that exists is changed.
     Raises WarehouseError with the server's message.
     """
     done = Prepared()
@@ -67,12 +79,17 @@ def prepare(
         wanted = statements(schema_sql)
         _create_schema(connection, schemas.published, created)
         made = {entry.table for entry in _create_missing(connection, schemas, wanted, created)}
+        found = alterations(connection, wanted, generated, schemas)
+        restore = _alter(connection, schemas, declarations, found) if alter else []
+        (done.altered if alter else done.alterations).extend(each.shown for each in found)
         _create_schema(connection, schemas.control, created)
         _create_control_tables(connection, schemas, created)
         for table in declarations.warehouse.values():
             if table.kind == FACT and table.name in made:
                 _create_index(connection, schemas, table, created)
             _prepare_views(connection, schemas, table, done)
+        for statement in restore:
+            connection.run(statement)
     return done
 
 
@@ -127,6 +144,26 @@ def _create_index(connection: Connection, schemas: SchemaNames, table: Warehouse
     created.append(f"index on {schemas.display_name(table.name)} ({', '.join((*table.keys, str(table.record)))})")
 
 
+def _alter(
+    connection: Connection, schemas: SchemaNames, declarations: Declarations, found: Iterable[Alteration]
+) -> list[sql.Fragment]:
+    """Runs the statements; returns those that give the views that were dropped for it what they had."""
+    restore: list[sql.Fragment] = []
+    for alteration in found:
+        if alteration.rewrites:
+            table = declarations.warehouse[alteration.table]
+            for view in views(table, tuple(columns_of(connection, str(schemas.table(table.name)))), schemas):
+                if is_view(connection, view):
+                    restore += _restoring(connection, view)
+                    connection.run(sql.compose("DROP VIEW $view", view=view.relation))
+        connection.run(alteration.statement)
+    return restore
+
+
+def _restoring(connection: Connection, view: View) -> list[sql.Fragment]:
+    return [sql.Fragment(row[0]) for row in connection.rows(_RESTORE, view=str(view.relation))]
+
+
 def _prepare_views(connection: Connection, schemas: SchemaNames, table: WarehouseTable, done: Prepared) -> None:
     columns = tuple(columns_of(connection, str(schemas.table(table.name))))
     if not {*table.keys, table.record or table.keys[0]} <= set(columns):
@@ -156,7 +193,7 @@ def _replace(connection: Connection, view: View) -> None:
         return
     except DatabaseError:
         connection.run("ROLLBACK TO SAVEPOINT before_view")
-    restore = [sql.Fragment(row[0]) for row in connection.rows(_RESTORE, view=str(view.relation))]
+    restore = _restoring(connection, view)
     connection.run(sql.compose("DROP VIEW $view", **parts))
     connection.run(sql.compose("CREATE VIEW $view AS $query", **parts))
     for statement in restore:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import click
 
+from lambda_toolkit.pipeline.client.mirror import refreshed
 from lambda_toolkit.pipeline.client.target import LOCAL_STAGE, Target, local_target, means_local
 from lambda_toolkit.pipeline.client.warehouse import prepare
 from lambda_toolkit.pipeline.commands.deploy import apply
@@ -105,9 +106,13 @@ def bring_up(request: Request, seeding: Seeding, *, clock_speed: float = 1) -> t
     if not is_own and not seeding.empty:
         fill(stack, seeding, screen)
     target = local_target(request.config, stack, {}, request.stage)
+    mirror = refreshed(target, write=True)
+    target = mirror.target
+    for line in mirror.lines:
+        screen.progress(line)
     with screen.waiting("Preparing the warehouse ..."):
-        prepared = prepare(target)
-    done = len(prepared["created"]) + len(prepared["replaced"])
+        prepared = prepare(target, alter=True)
+    done = len(prepared["created"]) + len(prepared["replaced"]) + len(prepared["altered"])
     screen.progress(f"Prepared the warehouse: {counted(done, 'object')}" if done else "The warehouse is prepared")
     for difference in prepared["differences"]:
         screen.progress(f"The warehouse differs from its declaration: {difference}", color="red")

@@ -1,0 +1,193 @@
+"""The mirror of a catalog: which tables and columns it has, made or updated, and what changed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from lambda_toolkit.pipeline.config.mirror import (
+    Mirror,
+    MirrorColumn,
+    MirrorTable,
+    is_mirrored,
+    relation_names,
+    warehouse_name,
+)
+from lambda_toolkit.pipeline.proposal.catalog import Catalog, Column, Table
+from lambda_toolkit.pipeline.proposal.names import FORBIDDEN_COLUMNS, Names
+from lambda_toolkit.pipeline.proposal.types import warehouse_type
+from lambda_toolkit.pipeline.warehouse.widening import widens
+
+_RECORD = "record_number"
+_MOST_COLUMNS = 1599  # beside the record number: PostgreSQL's limit is 1600
+
+
+@dataclass
+class Mirrored:
+    """A mirror, and how it came to be."""
+
+    mirror: Mirror = field(default_factory=Mirror)
+    changes: list[str] = field(default_factory=list)
+    """What is different from the mirror before, sentences, each with what to do where something is to be done."""
+    notes: list[str] = field(default_factory=list)
+    """The tables that are meant and not mirrored, with the reason, and patterns that mean no table; sentences."""
+
+
+def mirrored(
+    catalog: Catalog,
+    patterns: Sequence[str],
+    declared: Mapping[str, Mapping[str, Any]],
+    taken: Collection[str],
+    previous: Mirror | None,
+) -> Mirrored:
+    """The mirror of the tables of ``catalog`` that ``patterns`` mean.
+
+    ``declared``: the ``[source.<table>]`` that pipeline.toml has, whose keys are used; ``taken``: the tables and views
+    of the warehouse that are no mirror. What ``previous`` says of a table stays wherever it can: names; types, unless a
+    wider one has all their values; and columns that the source has no more. Nothing in it becomes NOT NULL again.
+    """
+    made = Mirrored()
+    before = previous or Mirror()
+    meant = [table for table in catalog.tables if is_mirrored(patterns, table.name)]
+    chosen = [table for table in meant if _may_be_read(table, declared, made)]
+    names = {each.name for each in chosen}
+    used = set(taken).union(*(relation_names(each.name) for each in before.tables))
+    tables = []
+    for table in chosen:
+        known = before.get(table.name)
+        if known is None:
+            own = [name for name in used if name != table.name or name not in taken]  # refused, where it is declared
+            new = _new(table, _key(table, declared), warehouse_name(table.name, own, names))
+            used |= {*relation_names(new.name)}
+            tables.append(new)
+            if previous is not None:
+                made.changes.append(f"{table.name} is a new table of the source, and is mirrored as {new.name}.")
+        else:
+            tables.append(_updated(known, table, made.changes))
+    _report_missing(catalog, before, {each.name for each in chosen}, patterns, made, tables)
+    made.notes += [
+        f'The pattern "{pattern}" in [warehouse] `mirror` means no table.'
+        for pattern in patterns
+        if not pattern.startswith("!") and not any(is_mirrored([pattern], table.name) for table in catalog.tables)
+    ]
+    made.mirror = Mirror(tuple(sorted(tables, key=lambda each: each.source)))
+    return made
+
+
+def _may_be_read(table: Table, declared: Mapping[str, Mapping[str, Any]], made: Mirrored) -> bool:
+    obstacle = table.obstacle
+    entry = declared.get(table.name)
+    if obstacle is not None and isinstance(entry, Mapping) and entry.get("compare") == "content" and table.columns:
+        obstacle = None if all(column.readable for column in table.columns) else obstacle
+    if obstacle is None and len(table.columns) > _MOST_COLUMNS:
+        obstacle = f"It has {len(table.columns)} columns, and PostgreSQL no room for the number of a version."
+    if obstacle is not None:
+        made.notes.append(f"{table.name} cannot be mirrored. {obstacle}")
+    return obstacle is None
+
+
+def _key(table: Table, declared: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
+    entry = declared.get(table.name)
+    key = entry.get("key") if isinstance(entry, Mapping) else None
+    if isinstance(key, str):
+        return (key,)
+    return tuple(key) if isinstance(key, list) and key else table.key
+
+
+def _new(table: Table, key: tuple[str, ...], name: str) -> MirrorTable:
+    record = Names((*FORBIDDEN_COLUMNS, *table.by_name)).make(_RECORD)
+    names = Names((*FORBIDDEN_COLUMNS, record))
+    columns = tuple(_column(column, names, required=column.required) for column in table.columns)
+    return MirrorTable(table.name, name, key, record, columns)
+
+
+def _column(column: Column, names: Names, *, required: bool) -> MirrorColumn:
+    return MirrorColumn(names.make(column.name), column.name, warehouse_type(column).type, required)
+
+
+def _updated(known: MirrorTable, table: Table, changes: list[str]) -> MirrorTable:
+    """``known`` with the columns that ``table`` has now."""
+    present = {column.source: column for column in known.present}
+    names = Names((*FORBIDDEN_COLUMNS, known.record, *(column.name for column in known.columns)))
+    columns = [
+        _updated_column(column, table.by_name.get(column.source), known, changes) if not column.dropped else column
+        for column in known.columns
+    ]
+    for column in table.columns:
+        if column.name in present:
+            continue
+        made = _column(column, names, required=False)
+        again = next((number for number, each in enumerate(columns) if _is_again(each, column, made.type)), None)
+        if again is not None:
+            made = columns[again] = replace(columns[again], dropped=False)
+        else:
+            columns.append(made)
+        changes.append(
+            f"{table.name}.{column.name} ({column.type}) is a new column of the source: prepare --alter adds "
+            f"{made.name} ({made.type}) to {known.name}, and earlier versions have NULL there."
+        )
+    missing = [name for name in known.key if name not in table.by_name]
+    if missing:
+        changes.append(
+            f"{known.source} has its key {', '.join(known.key)} no more, which identifies its versions, and cannot be "
+            f"extracted. To begin again with the key of today: rename the warehouse's table {known.name}, remove "
+            f"{known.source} from config/mirror.json, and prepare."
+        )
+        return known
+    return replace(known, columns=tuple(columns))
+
+
+def _is_again(known: MirrorColumn, column: Column, kind: str) -> bool:
+    return known.dropped and known.source == column.name and known.type == kind
+
+
+def _updated_column(known: MirrorColumn, column: Column | None, table: MirrorTable, changes: list[str]) -> MirrorColumn:
+    what = f"{table.source}.{known.source}"
+    if column is None:
+        changes.append(
+            f"{what} is no column of the source any more: {table.name}.{known.name} stays for the earlier versions, "
+            f"and is NULL in later ones{'; prepare --alter lets it be NULL' if known.required else ''}."
+        )
+        return replace(known, dropped=True, required=False)
+    wanted = warehouse_type(column).type
+    found = known
+    if wanted != known.type:
+        where = f"{what} is {column.type} in the source now, and {table.name}.{known.name} is {known.type}"
+        if widens(known.type, wanted):
+            changes.append(f"{where}: prepare --alter makes it {wanted}.")
+            found = replace(found, type=wanted)
+        else:
+            changes.append(
+                f"{where}, which stays: a value that does not fit is rejected. To follow: change the type in the "
+                f"warehouse, and in config/mirror.json, to {wanted}."
+            )
+    if known.required and not column.required:
+        changes.append(f"{what} may be NULL in the source now: prepare --alter lets {table.name}.{known.name} be NULL.")
+        found = replace(found, required=False)
+    return found
+
+
+def _report_missing(
+    catalog: Catalog,
+    before: Mirror,
+    chosen: Collection[str],
+    patterns: Sequence[str],
+    made: Mirrored,
+    tables: list[MirrorTable],
+) -> None:
+    """Says what became of the tables that were mirrored before, and keeps those that are there and cannot be read."""
+    for known in before.tables:
+        if known.source in chosen:
+            continue
+        if not is_mirrored(patterns, known.source):
+            made.changes.append(
+                f"{known.source} is not mirrored any more: {known.name} stays in the warehouse as it is."
+            )
+        elif known.source in catalog.by_name:
+            tables.append(known)  # extract says so in every run, until it can be read again or is excluded
+        else:
+            made.changes.append(
+                f"{known.source} is no table of the source any more: {known.name} and its views stay in the warehouse "
+                "as they are."
+            )
