@@ -145,7 +145,9 @@ def _is_own_function(text: str) -> bool:
 
 def written(name: str) -> str:
     """The name of a table or column as an expression writes it: in double quotes where that is necessary."""
-    return name if _PLAIN_NAME.fullmatch(name) else '"' + name.replace('"', '""') + '"'
+    if _PLAIN_NAME.fullmatch(name) and not _CONSTANT.fullmatch(name):
+        return name
+    return '"' + name.replace('"', '""') + '"'
 
 
 def parse_expression(text: str) -> Expression:

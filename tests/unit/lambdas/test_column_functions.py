@@ -17,12 +17,18 @@ from hypothesis import strategies as st
 
 from lambda_toolkit.pipeline.lambdas.shared.calendar import ATTRIBUTES, Calendar, parse_calendar
 from lambda_toolkit.pipeline.lambdas.shared.errors import DeclarationError
-from lambda_toolkit.pipeline.lambdas.shared.expressions import EXPRESSIONS, Expression, parse_expression
+from lambda_toolkit.pipeline.lambdas.shared.expressions import (
+    EXPRESSIONS,
+    Expression,
+    parse_expression,
+    read_expression,
+)
 from lambda_toolkit.pipeline.lambdas.shared.lake.parquet import UNREADABLE, arrow_type
 from lambda_toolkit.pipeline.lambdas.transform.columns.convert import _FUNCTIONS, SourceRows, derive, lookup
 from lambda_toolkit.pipeline.lambdas.transform.columns.currencies import NAMES
 from lambda_toolkit.pipeline.lambdas.transform.columns.date_dimension import date_dimension
 from lambda_toolkit.pipeline.lambdas.transform.columns.rejects import build_rejects
+from lambda_toolkit.pipeline.warehouse import expression_parser
 
 
 def column(expression: str, values, kind, postgres_type: str = "text") -> tuple[list, list]:
@@ -194,7 +200,9 @@ def test_value_in_overflow_of_a_column_with_any_name():
         assert build_rejects("t", pa.chunked_array([["k"]]), [error])["value"].to_pylist() == ["1e99"]
 
 
-IDENTIFIERS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=8)
+IDENTIFIERS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=8) | st.sampled_from(
+    ("0", "true", "NULL", "current_date", "select", "case")
+)
 
 
 @given(IDENTIFIERS, st.none() | IDENTIFIERS, st.sampled_from((None, *EXPRESSIONS)))
@@ -202,6 +210,7 @@ def test_an_expression_reads_back_whatever_the_names(column, table, function):
     arguments = (10, 2) if function == "decimal" else ()
     expression = Expression(column, table, function, arguments)
     assert parse_expression(f" {expression} ") == expression
+    assert read_expression(str(expression), expression_parser.parse_expression) == expression, "where SQL is read too"
 
 
 @pytest.mark.parametrize("text", ['"a', 'a"b"', '""', 'date("a)', 'date("a" b)', "date()", "a b", "date(a, 1)", "a..b"])
