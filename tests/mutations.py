@@ -32,6 +32,8 @@ LOADING = "tests/pipeline/test_loading.py"
 VALUES = "tests/pipeline/test_transform.py"
 SERVER_VALUES = "tests/pipeline/test_values.py"
 COMPOSITE_LOADING = "tests/pipeline/test_composite_loading.py"
+EXPRESSIONS = "tests/pipeline/test_expressions.py -k gives"
+FILTERS = "tests/pipeline/test_filters.py"
 REFERENCES = "tests/pipeline/test_dimension_references.py"
 SCHEMA_READER = "tests/pipeline/test_schema_reader.py"
 CONCURRENCY = "tests/proof/test_concurrency.py"
@@ -586,6 +588,48 @@ MUTATIONS = (
         "(name in referring and",
         "(False and",
         "tests/unit/lambdas/test_convert.py",
+    ),
+    Mutation(
+        "a row that stops matching the filter stays in the present",
+        "lambdas/transform/batch.py",
+        "for rows in (*deleted, *unmatched)",
+        "for rows in deleted",
+        FILTERS,
+    ),
+    Mutation(
+        "NULL matches a filter",
+        "lambdas/transform/columns/convert.py",
+        "matching = pc.fill_null(found.values.cast(pa.bool_()), False)",
+        "matching = pc.fill_null(found.values.cast(pa.bool_()), True)",
+        FILTERS,
+    ),
+    Mutation(
+        "a row whose filter cannot be computed is deleted",
+        "lambdas/transform/columns/convert.py",
+        "    matching = pc.or_(matching, faults)",
+        "    pass",
+        FILTERS,
+    ),
+    Mutation(
+        "another filter does not read its table again",
+        "lambdas/shared/declarations.py",
+        '[["where", str(table.where)]] if table.where',
+        '[["where", str(table.where)]] if False',
+        FILTERS,
+    ),
+    Mutation(
+        "a numeric is divided with one digit less than PostgreSQL has",
+        "lambdas/transform/expressions/arithmetic.py",
+        "_NBASE_DIGITS, _SIGNIFICANT_DIGITS, _MAX_SCALE = 4, 16, 1000",
+        "_NBASE_DIGITS, _SIGNIFICANT_DIGITS, _MAX_SCALE = 4, 15, 1000",
+        EXPRESSIONS,
+    ),
+    Mutation(
+        "a branch of CASE that is not taken can fail",
+        "lambdas/transform/expressions/evaluate.py",
+        "chosen = pc.if_else(holds, _or_none(result.reasons, column), _or_none(reasons, column))",
+        "chosen = first_reason(_or_none(result.reasons, column), _or_none(reasons, column))",
+        EXPRESSIONS,
     ),
     Mutation(
         "comments of a schema are not nested",

@@ -16,7 +16,7 @@ from typing import Any
 from . import calendar
 from .calendar import Calendar
 from .errors import DeclarationError
-from .expressions import ColumnExpression, Expression, ParseSql, read_expression
+from .expressions import ColumnExpression, Expression, ParseSql, SqlExpression, read_expression, read_sql
 from .postgres.sql import MAX_IDENTIFIER
 from .schema_declarations import ColumnType, Reference, column_types, references_of
 
@@ -32,10 +32,11 @@ EVERY_RUN, NEVER = timedelta(0), timedelta.max
 _INTERVALS: Mapping[str, timedelta] = {"every run": EVERY_RUN, "never": NEVER}
 _INTERVAL = re.compile(r"(?P<count>\d{1,5}) (?P<unit>minute|hour|day)s?")
 
+_OPTIONAL = frozenset({"join", "where", "types", "references"})
 _KEYS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {  # kind -> needed keys, allowed keys
     CALENDAR: (frozenset({"kind", "key"}), frozenset({"types", "references"}) | calendar.KEYS),
-    DIMENSION: (frozenset({"kind", "from", "key", "columns"}), frozenset({"join", "types", "references"})),
-    FACT: (frozenset({"kind", "from", "key", "record", "columns"}), frozenset({"join", "types", "references"})),
+    DIMENSION: (frozenset({"kind", "from", "key", "columns"}), _OPTIONAL),
+    FACT: (frozenset({"kind", "from", "key", "record", "columns"}), _OPTIONAL),
 }
 
 
@@ -80,6 +81,8 @@ class WarehouseTable:
     """The foreign keys among the columns that transform fills: rows wait until the rows they refer to exist."""
     calendar: Calendar | None = None
     """What a date dimension contains; None for any other table."""
+    where: SqlExpression | None = None
+    """The condition that a row must meet: one that does not is deleted from the present. None: every row is there."""
 
     @property
     def key(self) -> str:
@@ -119,6 +122,8 @@ class Declarations:
                     columns = needed[read or table.source]
                     found = columns.get(column, ())
                     columns[column] = (*found, expression) if isinstance(expression, Expression) else found
+            for read, column in table.where.reads if table.where else ():
+                needed[read or table.source].setdefault(column, ())
         return needed
 
     def fingerprint(self, source: str) -> str:
@@ -126,6 +131,7 @@ class Declarations:
         made = [
             [table.name, table.kind, _stored(table.keys), table.source, sorted(table.joins.items())]
             + [[column, str(expression)] for column, expression in sorted(table.columns.items())]
+            + ([["where", str(table.where)]] if table.where else [])
             for table in sorted(self.warehouse.values(), key=lambda table: table.name)
             if table.source == source or source in table.joins
         ]
@@ -283,10 +289,28 @@ def _warehouse_table(
     if errors:
         raise DeclarationError("\n".join(errors))
     _check_key(where, keys, columns, source[base])
+    condition = _condition(where, entry, joins, parse_sql)
     record = _text(where, entry, "record") if kind == FACT else None
     return WarehouseTable(
-        name, kind, keys, base, record, MappingProxyType(joins), MappingProxyType(columns), types, references
+        *(name, kind, keys, base, record, MappingProxyType(joins), MappingProxyType(columns), types, references),
+        where=condition,
     )
+
+
+def _condition(
+    where: str, entry: Mapping[str, Any], joins: Mapping[str, str], parse_sql: ParseSql | None
+) -> SqlExpression | None:
+    if "where" not in entry:
+        return None
+    declared = entry["where"]
+    try:
+        condition = read_sql(declared if isinstance(declared, Mapping) else _text(where, entry, "where"), parse_sql)
+    except ValueError as error:
+        raise DeclarationError(f"{where} `where` = {declared!r}: {error}.") from error
+    unknown = sorted(read for read, _ in condition.reads if read is not None and read not in joins)
+    if unknown:
+        raise DeclarationError(f"{where} `where` names `{unknown[0]}`, which `join` does not.")
+    return condition
 
 
 def _check_key(where: str, keys: tuple[str, ...], columns: Mapping[str, ColumnExpression], source: SourceTable) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -179,6 +179,7 @@ class BatchTransform:
         part: ParquetPart | None = None
         rejects: ParquetPart | None = None
         rejected_rows, dates = 0, []
+        unmatched: list[pa.Table] = []
         with ExitStack() as stack:
             joined: dict[str, SourceRows] = {}
             for rows in self._source_rows(table):
@@ -190,11 +191,13 @@ class BatchTransform:
                     rejects = rejects or stack.enter_context(ParquetPart(REJECTS_SCHEMA))
                     rejects.write(converted.rejects)
                     rejected_rows += converted.rejected_rows
+                if converted.unmatched is not None:
+                    unmatched.append(converted.unmatched)
                 if len(converted.dates):
                     dates.append(converted.dates)
                 part = part or stack.enter_context(ParquetPart(converted.rows.schema))
                 part.write(converted.rows)
-            deleted = self._deleted(table)
+            deleted = self._deleted(table, unmatched)
             files = ProcessedTable(deleted=deleted) if deleted else None
             if part is not None and part.rows:
                 files = ProcessedTable(part.rows, self._store(table, part), deleted)
@@ -247,12 +250,14 @@ class BatchTransform:
             [(column, arrow_type(postgres_type)) for column, postgres_type in columns.items()]
         ).empty_table()
 
-    def _deleted(self, table: WarehouseTable) -> DataFile | None:
+    def _deleted(self, table: WarehouseTable, unmatched: Sequence[pa.Table]) -> DataFile | None:
+        """The keys that the source deleted, and those of the rows that do not meet the table's condition."""
         files = self._files(table.source)
-        if files is None or files.deleted is None:
-            return None
-        rows = self._warehouse_keys(table, self.ingestion.table(files.deleted.key))
-        if not rows.num_rows:
+        deleted = [self.ingestion.table(files.deleted.key)] if files and files.deleted else []
+        keys = list(self._keys[str(table.source)])
+        parts = [self._warehouse_keys(table, rows.select(keys)) for rows in (*deleted, *unmatched) if rows.num_rows]
+        rows = pa.concat_tables(parts) if parts else None
+        if rows is None or not rows.num_rows:
             return None
         with ParquetPart(rows.schema) as part:
             part.write(rows)

@@ -30,6 +30,7 @@ def compare_warehouse(world: Simulation) -> None:
         _compare_latest(world, name, lines)
         if name in FACTS:
             _compare_versions(world, name, lines, oracle)
+        world.counts["filtered rows"] += sum(row is None for look in oracle.looks for row in look.star[name].values())
         _compare_rejected(world, name, oracle)
         deletions |= {(name, str(key), *deletion) for key, line in lines.items() for deletion in line.deletions}
         world.counts["fact versions"] += sum(len(line.versions) for line in lines.values()) if name in FACTS else 0

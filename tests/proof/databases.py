@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import time
 import tomllib
 from collections.abc import Iterable
@@ -16,7 +17,7 @@ from lambda_toolkit.pipeline.lambdas.shared.declarations import Declarations, pa
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection, Credentials, connect
 from lambda_toolkit.pipeline.warehouse.column_types import with_types
 from lambda_toolkit.pipeline.warehouse.preparation import prepare
-from tests.proof import composite, specimens
+from tests.proof import composite, filtered, specimens
 from tests.proof.crashes import CrashingConnection
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -63,7 +64,7 @@ _NAMES = {"source": "proof_source", "warehouse": "proof_warehouse"}
 def schema() -> str:
     """The schema of the warehouse."""
     totesys = (CONFIG / "warehouse.sql").read_text(encoding="utf-8")
-    return totesys + MORE_TABLES + composite.WAREHOUSE + specimens.create_warehouse()
+    return totesys + MORE_TABLES + composite.WAREHOUSE + filtered.WAREHOUSE + specimens.create_warehouse()
 
 
 def declarations() -> Declarations:
@@ -74,11 +75,12 @@ def declarations() -> Declarations:
         "warehouse": {
             **MORE_DECLARED,
             **composite.DECLARED_WAREHOUSE,
+            **filtered.DECLARED,
             **specimens.declared(),
             **document["warehouse"],
         },
     }
-    return parse(with_types(tables, schema(), "warehouse.sql"))
+    return parse(json.loads(json.dumps(with_types(tables, schema(), "warehouse.sql"))))
 
 
 class Databases:

@@ -27,8 +27,11 @@ class Look:
     secured: frozenset[str] = frozenset()
 
     @cached_property
-    def star(self) -> Mapping[str, Mapping[Key, StarRow | list[UnfitError]]]:
-        """Every row of every warehouse table as the source has it now, or why it has no place there."""
+    def star(self) -> Mapping[str, Mapping[Key, StarRow | list[UnfitError] | None]]:
+        """Every row of every warehouse table as the source has it now, or why it has no place there.
+
+        None: it does not match the table's filter.
+        """
         return {
             name: {key: table.derive(row, self.state) for key, row in self.state[table.source].items()}
             for name, table in STAR.items()
@@ -65,7 +68,7 @@ class Oracle:
     def __init__(self, looks: Sequence[Look]) -> None:
         self.looks = looks
         self._published = {
-            name: {key for look in looks for key, row in look.star[name].items() if not isinstance(row, list)}
+            name: {key for look in looks for key, row in look.star[name].items() if isinstance(row, tuple)}
             for name in DIMENSIONS
         }
         self._known: dict[str, Followed] = {}
@@ -79,7 +82,9 @@ class Oracle:
         for look in self.looks:
             rows = look.star[name]
             for key, row in rows.items():
-                if not isinstance(row, list) and self._names_what_is_there(STAR[name], row):
+                if row is None:
+                    _row_deleted(lines.setdefault(key, Line()), look.batch)
+                elif not isinstance(row, list) and self._names_what_is_there(STAR[name], row):
                     _row_seen(lines.setdefault(key, Line()), row, look.batch)
             for key in filter(STAR[name].fits, set(before) - set(rows)):
                 _row_deleted(lines.setdefault(key, Line()), look.batch)
@@ -93,7 +98,7 @@ class Oracle:
             for name, table in STAR.items()
             for look in self.looks
             for row in look.star[name].values()
-            if not isinstance(row, list)
+            if isinstance(row, tuple)
             for column, value in zip(table.cells, row, strict=True)
             if column.endswith("_date") and value is not None
         }

@@ -10,7 +10,7 @@ from decimal import Decimal
 
 import pycountry
 
-from tests.proof import specimens
+from tests.proof import filtered, specimens
 from tests.proof.assignments import assignment
 from tests.proof.composite import fits, written
 
@@ -40,6 +40,7 @@ class StarTable:
     names: Mapping[str | tuple[str, ...], str]  # column, or several, -> the dimension whose row it names
     record: str | None = None  # the column that numbers a fact's versions
     fits: Callable[[Key], bool] = lambda _: True  # whether its columns can have a key
+    matches: Callable[[SourceRow, State], bool] = lambda _, __: True  # whether it has the row at all
 
     def named(self, row: StarRow) -> Iterator[tuple[str, Key | None]]:
         """The dimensions that a row names, and the keys there; None where it names no row of it."""
@@ -51,8 +52,10 @@ class StarTable:
             parts = tuple(values[column] for column in columns)
             yield dimension, None if None in parts else written(parts)
 
-    def derive(self, row: SourceRow, state: State) -> StarRow | list[UnfitError]:
-        """The row of the star, or everything that keeps it out."""
+    def derive(self, row: SourceRow, state: State) -> StarRow | list[UnfitError] | None:
+        """The row of the star, or everything that keeps it out; None where the table's filter leaves it out."""
+        if not self.matches(row, state):
+            return None
         values, unfit = [], []
         for cell in self.cells.values():
             try:
@@ -157,6 +160,22 @@ def _assigned(name: str, wanted: str) -> Cell:
 def _specimen(table: str) -> dict[str, Cell]:
     cells = {name: _assigned(name, wanted) for name, wanted in specimens.wanted(table)}
     return {**_same(specimens.KEY), **cells}
+
+
+def _full_name(row: SourceRow, _: State) -> str | None:
+    return f"{row['first_name']} {str(row['last_name']).upper()}"
+
+
+def _share(row: SourceRow, _: State) -> str | None:
+    found = filtered.share(str(row["payment_amount"]))
+    if found is None:
+        raise UnfitError(filtered.SHARE, f"payment_amount = {row['payment_amount']}")
+    return found
+
+
+def _department(row: SourceRow, state: State) -> SourceRow | None:
+    named = row["department_id"]
+    return None if named is None else state["department"][int(named)]
 
 
 _STAMPS: Mapping[str, Cell] = {
@@ -289,6 +308,23 @@ STAR: Mapping[str, StarTable] = {
             "payment_type_id": "dim_payment_type",
         },
         "payment_record_id",
+    ),
+    "dim_local_staff": StarTable(
+        "staff",
+        {
+            "staff_id": _column("staff_id"),
+            "full_name": _full_name,
+            "location": _joined("department", "department_id", "location"),
+        },
+        {},
+        matches=lambda row, state: filtered.is_local(row, _department(row, state)),
+    ),
+    "fact_open_payment": StarTable(
+        "payment",
+        {**_same("payment_id", "currency_id"), "share": _share},
+        {"currency_id": "dim_currency"},
+        "open_record_id",
+        matches=lambda row, _: filtered.is_open(row),
     ),
     specimens.DIMENSION: StarTable(specimens.TABLE, _specimen(specimens.DIMENSION), {}),
     specimens.FACT: StarTable(

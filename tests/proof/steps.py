@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from tests.proof import composite
+from tests.proof import composite, filtered
 from tests.proof.changes import BAD, HERE, KEYS, VALUES, Change, Delete, Insert, Touch, Update
 from tests.proof.specimens import TABLE
 
@@ -194,6 +194,7 @@ _composites = st.builds(
     _keys,
     st.sampled_from([(table, *of) for table, columns in composite.VALUES.items() for of in _pairs(columns)]),
 )
+_filters = st.builds(lambda key, of: Update(of[0], key, *of[1:]), _keys, st.sampled_from(filtered.CHANGES))
 _dimensions = st.sampled_from(
     ["address", "currency", "department", "design", "staff", "counterparty", composite.SECTION]
 )
@@ -203,6 +204,7 @@ _changes: SearchStrategy[Change] = st.one_of(
     _references,
     _specimens,
     _composites,
+    _filters,
     st.builds(Insert, _dimensions, st.integers(3, 4), st.booleans()),
     _updates(),
     _updates(),

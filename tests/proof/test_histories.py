@@ -20,7 +20,7 @@ def test_warehouse_equals_the_oracle_after_any_history(world, seed):
     counts = world.counts - before
     assert counts["histories"] >= HISTORIES
     assert counts["batches"] > 2 * HISTORIES
-    for what in ("crashes", "races", "rejected values", "pending rows"):
+    for what in ("crashes", "races", "rejected values", "pending rows", "filtered rows"):
         assert counts[what], f"there were no {what}: then nothing is proven of them"
 
 

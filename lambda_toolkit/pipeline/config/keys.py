@@ -342,6 +342,14 @@ WAREHOUSE = Table(
             default={},
         ),
         Key(
+            "where",
+            Type.STRING,
+            "The rows that it has: a condition of SQL ([filters](expressions.md#filters)). A row that stops matching "
+            "is deleted from the present, and stays in the history.",
+            "\"status <> 'draft'\"",
+            absent="every row",
+        ),
+        Key(
             "columns",
             Type.STRING_TABLE,
             "Its columns: `column`, `joined_table.column`, `date(c)`, `time(c)`, `decimal(c, p, s)`, "

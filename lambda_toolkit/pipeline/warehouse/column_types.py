@@ -53,9 +53,10 @@ def with_types(tables_declared: Mapping[str, Mapping[str, Any]], schema_sql: str
 
 
 def _parsed(table: WarehouseTable, entry: Mapping[str, Any]) -> dict[str, Any]:
-    """The columns as declared, but SQL as the tree that it was parsed to."""
+    """The columns and the filter as declared, but SQL as the tree that it was parsed to."""
     found = {name: column.to_json() for name, column in table.columns.items() if isinstance(column, SqlExpression)}
-    return {"columns": {**entry["columns"], **found}} if found else {}
+    where = {"where": table.where.to_json()} if table.where else {}
+    return {"columns": {**entry["columns"], **found}, **where} if found or where else {}
 
 
 def _packaged(table: CreateTable, declared: WarehouseTable) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from ..conversions import refusal
 from ..declarations import Declarations, WarehouseTable
 from ..expressions import SqlExpression
-from .resolve import resolve
+from .resolve import resolve, resolve_condition
 from .tree import ExpressionError
 
 SourceTypes = Mapping[str, Mapping[str, str]]
@@ -16,11 +16,13 @@ SourceTypes = Mapping[str, Mapping[str, str]]
 
 
 def refused_expressions(declarations: Declarations, types: SourceTypes) -> Iterator[str]:
-    """One sentence for each column whose expression PostgreSQL refuses, is not in the closed list, or does not fit.
+    """One sentence for each column and each filter that PostgreSQL refuses, is not in the closed list, or does not fit.
 
     Expressions that read a table or a column that is not in ``types`` are not checked.
     """
     for table in declarations.warehouse.values():
+        if table.where is not None and _is_known(table, table.where, types):
+            yield from _refused_filter(table, table.where, types)
         for name, expression in table.columns.items():
             if isinstance(expression, SqlExpression) and _is_known(table, expression, types):
                 yield from _refused_column(table, name, expression, types)
@@ -28,6 +30,13 @@ def refused_expressions(declarations: Declarations, types: SourceTypes) -> Itera
 
 def _is_known(table: WarehouseTable, expression: SqlExpression, types: SourceTypes) -> bool:
     return all(column in types.get(read or str(table.source), {}) for read, column in expression.reads)
+
+
+def _refused_filter(table: WarehouseTable, condition: SqlExpression, types: SourceTypes) -> Iterator[str]:
+    try:
+        resolve_condition(condition.tree, lambda path: _type_of(table, types, path))
+    except ExpressionError as error:
+        yield f"The filter of {table.name}, where = {str(condition)!r}, cannot be computed: {error}."
 
 
 def _refused_column(table: WarehouseTable, name: str, expression: SqlExpression, types: SourceTypes) -> Iterator[str]:

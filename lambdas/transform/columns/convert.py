@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -17,8 +17,8 @@ import pyarrow.compute as pc
 
 from ...shared.conversions import DATES, NUMBERS, base_type, result_type
 from ...shared.declarations import FACT, WarehouseTable
-from ...shared.expression.resolve import resolve
-from ...shared.expression.tree import ExpressionError
+from ...shared.expression import resolve as resolution
+from ...shared.expression.tree import ExpressionError, Node
 from ...shared.expressions import EXPRESSIONS, ColumnExpression, Expression, SqlExpression
 from ...shared.lake.parquet import UNREADABLE
 from ...shared.postgres_text import key_texts, postgres_text
@@ -44,6 +44,8 @@ class Converted:
     dates: pa.Array
     """The distinct dates (date32, unordered) in ``rows`` that the date dimension must contain: those in columns that
     refer to it, and all dates of a fact."""
+    unmatched: pa.Table | None = None
+    """The key columns of the source rows that do not meet the table's condition; None where it has none."""
 
 
 def convert(
@@ -61,7 +63,14 @@ def convert(
     dimensions.
     """
     lookups = {name: lookup(source, column, joined[name], keys[name][0], name) for name, column in table.joins.items()}
-    errors = [found.error for found in lookups.values()]
+    errors: list[DataError] = []
+    unmatched = None
+    if table.where is not None:
+        matching, errors = _matching(table.where, source, lookups)
+        unmatched = source.rows.filter(pc.invert(matching)).select(list(keys[str(table.source)]))
+        source = SourceRows(source.rows.filter(matching), source.types)
+        lookups = {name: _kept(found, matching) for name, found in lookups.items()}
+    errors += [found.error for found in lookups.values()]
     columns = {}
     for name, expression in table.columns.items():
         result = derive(expression, source, lookups)
@@ -73,7 +82,37 @@ def convert(
         rejects = build_rejects(str(table.source), _key_texts(table, source, converted, keys), errors)
         rejected_rows = pc.sum(mask).as_py()
         converted = converted.filter(pc.invert(mask))
-    return Converted(converted, rejects, rejected_rows, _dates(table, converted, calendars))
+    return Converted(converted, rejects, rejected_rows, _dates(table, converted, calendars), unmatched)
+
+
+def _matching(
+    condition: SqlExpression, source: SourceRows, lookups: Mapping[str, LookupResult]
+) -> tuple[pa.ChunkedArray, list[DataError]]:
+    """The rows that ``condition`` is true of, and those of which it cannot be computed; with the errors of these.
+
+    A row that names a missing row of a joined table is among the latter, where the condition reads that table.
+    """
+    found = _computed(condition, source, lookups, resolution.resolve_condition)
+    read = {table for table, _ in condition.reads if table}
+    faults = error_mask([*found.errors, *(lookups[table].error for table in sorted(read))])
+    matching = pc.fill_null(found.values.cast(pa.bool_()), False)
+    if faults is None:
+        return matching, []
+    matching = pc.or_(matching, faults)
+    errors = [
+        replace(error, rows=error.rows.filter(matching), values=error.values.filter(matching)) for error in found.errors
+    ]
+    return matching, errors
+
+
+def _kept(found: LookupResult, rows: pa.ChunkedArray) -> LookupResult:
+    """What a lookup found, of these ``rows`` alone."""
+    kept = SourceRows(found.found.rows.filter(rows), found.found.types)
+    return LookupResult(kept, _kept_error(found.error, rows))
+
+
+def _kept_error(error: DataError, rows: pa.ChunkedArray) -> DataError:
+    return replace(error, rows=error.rows.filter(rows), values=error.values.filter(rows))
 
 
 def _key_texts(
@@ -164,7 +203,15 @@ def derive(expression: ColumnExpression, source: SourceRows, joined: Mapping[str
     return ColumnResult(values, derived, column, (*errors, DataError(failed, source_name(expression), column, reason)))
 
 
-def _computed(expression: SqlExpression, source: SourceRows, joined: Mapping[str, LookupResult]) -> ColumnResult:
+Resolve = Callable[[Node, resolution.TypeOf], resolution.Typed]
+
+
+def _computed(
+    expression: SqlExpression,
+    source: SourceRows,
+    joined: Mapping[str, LookupResult],
+    resolve: Resolve = resolution.resolve,
+) -> ColumnResult:
     """As ``derive``. A row that PostgreSQL could not compute has an error with the values that the expression reads."""
 
     def rows_of(path: tuple[str, ...]) -> SourceRows:
