@@ -73,7 +73,12 @@ def local_target(config: Path, stack: Stack, environ: Mapping[str, str], stage: 
     from lambda_toolkit.pipeline.local_stack.description import environment
 
     merged = {**environ, **environment(stack)}
-    return Target(load(config, stage or LOCAL_STAGE, merged), merged, is_local=True)
+    pipeline = load(config, stage or LOCAL_STAGE, merged)
+    urls = {"source": stack.source_url, "warehouse": stack.warehouse.url}
+    # Whatever the variables are called: what the shell exports under those names may be production.
+    named = {name: secret.environment for name, secret in pipeline.secrets.items() if secret.environment}
+    merged |= {variable: urls[name] for name, variable in named.items() if name in urls}
+    return Target(pipeline, merged, is_local=True)
 
 
 def _check_exports(environ: Mapping[str, str]) -> None:

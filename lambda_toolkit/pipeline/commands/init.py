@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,15 +10,14 @@ from typing import TYPE_CHECKING
 import click
 
 from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_request
+from lambda_toolkit.pipeline.config.database_url import given_url
 from lambda_toolkit.pipeline.config.project import DECLARATION, Tables, example_tables, write_project
-from lambda_toolkit.pipeline.errors import UsageError
 from lambda_toolkit.pipeline.installed import program
 
 if TYPE_CHECKING:
     from lambda_toolkit.pipeline.proposal.propose import Proposal
 
 _SAMPLE = "postgresql://..."  # in place of a URL with its password
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 @click.command("init")
@@ -61,7 +59,7 @@ def command(request: Request, directory: Path, source: str | None, mirror: bool)
     at = "" if directory == Path() else f" --config {shlex.quote(str(directory / DECLARATION))}"
     what = "Look through the tables in config/" if proposal else "Name your tables in config/"
     request.screen.say(f"{what}. To try it on this machine:")
-    request.screen.say(f"    {program()} local up{f' --source-url {_SAMPLE}' if proposal else ''}{at}")
+    request.screen.say(f"    {program()} local up{f' --source-url {_shown(source)}' if source else ''}{at}")
     request.screen.document(
         {
             "written": [str(path) for path in done.written],
@@ -72,19 +70,16 @@ def command(request: Request, directory: Path, source: str | None, mirror: bool)
     return DONE
 
 
+def _shown(source: str) -> str:
+    """What ``--from`` was given, without a password."""
+    return _SAMPLE if ":" in source else source
+
+
 def _proposal(request: Request, source: str, *, mirror: bool) -> Proposal:
     """The proposal for ``--from``: a URL, or the name of an environment variable that has one."""
     from lambda_toolkit.pipeline.proposal.propose import propose
 
-    url, where = source, "--from"
-    if _VARIABLE.fullmatch(source):
-        where = f"the environment variable {source}"
-        url = os.environ.get(source, "")
-        if not url:
-            raise UsageError(
-                "--from takes a URL, postgresql://user:password@host/database, or the name of an environment variable "
-                f"that has one, and {source} is not set."
-            )
+    url, where = given_url("--from", source, os.environ)
     with request.screen.waiting("Reading the catalog ..."):
         return propose(url, where, mirror=mirror)
 

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from lambda_toolkit.pipeline.config.model import ReadSecret, SecretDeclaration
 from lambda_toolkit.pipeline.config.toml_reader import did_you_mean
-from lambda_toolkit.pipeline.errors import ConfigurationError
+from lambda_toolkit.pipeline.errors import ConfigurationError, UsageError
 from lambda_toolkit.pipeline.lambdas.shared.postgres.tls import (
     PLAIN_TEXT,
     SYSTEM,
@@ -28,6 +28,7 @@ KNOWN = ("sslmode", "sslrootcert", "user", "password", "host", "port", "dbname")
 _PARTS = {"dbname": "database"}  # libpq's name -> what messages call it
 LARGEST_INLINE = 32 * 1024  # bytes of PEM in a secret, which may have 65,536 (AWS's quota)
 _NAME = re.compile("[A-Za-z_]{1,40}")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,21 @@ def with_authorities(secret: SecretDeclaration, text: str) -> str:
     if isinstance(value, dict) and value.get("sslrootcert") == ca_file(secret):
         return json.dumps({**value, "sslrootcert": ca_pem(secret)})
     return text
+
+
+def given_url(option: str, given: str, environ: Mapping[str, str]) -> tuple[str, str]:
+    """The URL that ``option`` was given, itself or by the name of an environment variable, and where it came from.
+
+    A name keeps the password out of the shell's history and of the list of processes. Raises UsageError.
+    """
+    if not _VARIABLE.fullmatch(given):
+        return given, option
+    if not environ.get(given):
+        raise UsageError(
+            f"{option} takes a URL, postgresql://user:password@host/database, or the name of an environment variable "
+            f"that has one, and {given} is not set."
+        )
+    return environ[given], f"the environment variable {given}"
 
 
 def credentials(url: str, where: str) -> dict[str, str | int]:

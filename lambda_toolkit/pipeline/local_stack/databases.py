@@ -71,13 +71,14 @@ class Database:
 
 
 def prepare(
-    server: Server, source_schema: Path, passwords: Mapping[str, str], say: Callable[[str], None]
+    server: Server, source_schema: Path | None, passwords: Mapping[str, str], say: Callable[[str], None]
 ) -> tuple[Database, Database, Database]:
     """Create both databases and their users (USERS) where they are missing, and set each user's password.
 
     Returns the source for its reader, the source for its owner, and the warehouse for its owner. The reader has the
     SELECT privilege only, on future tables as well. An empty source gets the tables of ``source_schema``, and ``say``
-    what of that was skipped; the pipeline's ``prepare`` fills the warehouse. Raises LocalError.
+    what of that was skipped; the pipeline's ``prepare`` fills the warehouse. Without a ``source_schema`` there is no
+    source. Raises LocalError.
     """
     administrator = Database(server.host, server.port, "postgres", server.superuser, server.password)
     connection = administrator.connect()
@@ -87,18 +88,21 @@ def prepare(
             verb = "ALTER" if name in existing else "CREATE"
             connection.run(f"{verb} ROLE {identifier(name)} LOGIN PASSWORD {literal(passwords[name])}")
         present = {name for (name,) in connection.run("SELECT datname FROM pg_database")}
-        for name, owner in ((SOURCE, SOURCE_ADMIN), (WAREHOUSE, WAREHOUSE_LOADER)):
+        owned = {WAREHOUSE: WAREHOUSE_LOADER} | ({SOURCE: SOURCE_ADMIN} if source_schema else {})
+        for name, owner in owned.items():
             if name not in present:
                 connection.run(f"CREATE DATABASE {identifier(name)} OWNER {identifier(owner)}")
             connection.run(f"REVOKE ALL ON DATABASE {identifier(name)} FROM PUBLIC")
-        connection.run(f"GRANT CONNECT ON DATABASE {identifier(SOURCE)} TO {identifier(SOURCE_READER)}")
+        if source_schema:
+            connection.run(f"GRANT CONNECT ON DATABASE {identifier(SOURCE)} TO {identifier(SOURCE_READER)}")
     finally:
         connection.close()
     made = {
         name: Database(server.host, server.port, database, name, passwords[name])
         for name, database in ((SOURCE_READER, SOURCE), (SOURCE_ADMIN, SOURCE), (WAREHOUSE_LOADER, WAREHOUSE))
     }
-    _prepare_source(replace(administrator, database=SOURCE), source_schema, say)
+    if source_schema:
+        _prepare_source(replace(administrator, database=SOURCE), source_schema, say)
     return made[SOURCE_READER], made[SOURCE_ADMIN], made[WAREHOUSE_LOADER]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from lambda_toolkit.pipeline.installed import suggested
 from lambda_toolkit.pipeline.local_stack import private_files
 from lambda_toolkit.pipeline.local_stack.databases import Database
 from lambda_toolkit.pipeline.local_stack.errors import LocalError
+from lambda_toolkit.pipeline.local_stack.external_source import ExternalSource
 from lambda_toolkit.pipeline.local_stack.process import Identity
 
 DIRECTORY = ".local"
@@ -32,6 +33,12 @@ class Stack:
     source_admin: Database  # owns the source's tables
     warehouse: Database
     processes: Mapping[str, Identity]
+    external: ExternalSource | None = None  # what the pipeline reads in place of ``source``, which is not there then
+
+    @property
+    def source_url(self) -> str:
+        """What the pipeline reads."""
+        return self.external.url if self.external else self.source.url
 
     @property
     def directory(self) -> Path:
@@ -47,18 +54,24 @@ class Stack:
 def environment(stack: Stack) -> dict[str, str]:
     """The variables that point the AWS CLI, boto3, this project's deploy and psql at the stack. They hold passwords.
 
-    The PG* variables are the source's administrator, who may change what the pipeline then picks up.
+    The PG* variables are the source's administrator, who may change what the pipeline then picks up. A source that the
+    stack did not start is in none of them.
     """
-    admin = stack.source_admin
-    return {
+    shared = {
         "LAMBDA_SCRIPT_STACK": str(stack.root),
         "AWS_ENDPOINT_URL": stack.aws_endpoint_url,
         "AWS_ACCESS_KEY_ID": stack.access_key_id,
         "AWS_SECRET_ACCESS_KEY": stack.secret_access_key,
         "AWS_DEFAULT_REGION": stack.region,
         "AWS_REGION": stack.region,
-        "SOURCE_DATABASE_URL": stack.source.url,
         "WAREHOUSE_DATABASE_URL": stack.warehouse.url,
+    }
+    if stack.external:
+        return shared
+    admin = stack.source_admin
+    return {
+        **shared,
+        "SOURCE_DATABASE_URL": stack.source.url,
         "PGHOST": admin.host,
         "PGPORT": str(admin.port),
         "PGDATABASE": admin.database,
@@ -82,6 +95,7 @@ def read_stack(path: Path) -> Stack:
             source_admin=Database(**document["source_admin"]),
             warehouse=Database(**document["warehouse"]),
             processes=identities(document["processes"]),
+            external=ExternalSource(**document["external_source"]) if document.get("external_source") else None,
         )
     except (ValueError, KeyError, TypeError) as error:
         raise LocalError(
@@ -103,6 +117,7 @@ def write_stack(stack: Stack) -> None:
         "warehouse": stack.warehouse.as_dict(),
         "mail-sink": str(stack.mail_sink),
         "processes": documents(stack.processes),
+        "external_source": asdict(stack.external) if stack.external else None,
     }
     private_files.write(stack.directory / STACK_FILE, document)
 

@@ -27,7 +27,8 @@ from typing import BinaryIO
 
 from lambda_toolkit.pipeline.installed import suggested
 from lambda_toolkit.pipeline.local_stack import credentials as accesses
-from lambda_toolkit.pipeline.local_stack import databases, emulator, postgres_server, private_files
+from lambda_toolkit.pipeline.local_stack import databases, emulator, external_source, postgres_server, private_files
+from lambda_toolkit.pipeline.local_stack.databases import Database
 from lambda_toolkit.pipeline.local_stack.description import (
     DIRECTORY,
     STACK_FILE,
@@ -39,6 +40,7 @@ from lambda_toolkit.pipeline.local_stack.description import (
 )
 from lambda_toolkit.pipeline.local_stack.emulator import Credentials
 from lambda_toolkit.pipeline.local_stack.errors import LocalError
+from lambda_toolkit.pipeline.local_stack.external_source import ExternalSource
 from lambda_toolkit.pipeline.local_stack.process import (
     Identity,
     free_port,
@@ -65,13 +67,15 @@ def up(
     root: Path,
     *,
     source_schema: Path | None = None,
+    external: ExternalSource | None = None,
     region: str = DEFAULT_REGION,
     clock_speed: float = 1,
     on_progress: Progress | None = None,
 ) -> Stack:
     """Start the stack below ``root`` and return it. One that is up already is returned as it is, at ``clock_speed``.
 
-    ``source_schema``: SQL for an empty source database (``root/config/totesys.sql`` unless given).
+    ``source_schema``: SQL for an empty source database (``root/config/totesys.sql`` unless given). ``external``: what
+    the pipeline reads in place of such a database; a stack that is up goes on with the one that it was given.
     ``clock_speed``: how many times faster ``rate()`` schedules fire than they say.
     Whatever goes wrong, Ctrl-C included, nothing is left running. Raises LocalError.
     """
@@ -85,12 +89,16 @@ def up(
         if running is not None:
             say("The local stack is already up")
             emulator.set_clock_speed(directory / EMULATOR, clock_speed)
-            return running
+            return _with_source(running, external)
         _stop_everything(directory, say)
-        schema = source_schema or root / "config" / "totesys.sql"
+        if postgres_server.has_data(directory / POSTGRES):
+            external_source.check_same(directory, external)
+        external_source.remember(directory, external)
+        schema = None if external else source_schema or root / "config" / "totesys.sql"
         keep_warehouse = _lake_is_whole(directory, say)
         try:
-            return _start(root, schema, region, clock_speed, say, keep_warehouse=keep_warehouse)
+            stack = _start(root, schema, region, clock_speed, say, keep_warehouse=keep_warehouse)
+            return _with_source(stack, external)
         except BaseException:
             _stop_everything(directory, _silent)
             raise
@@ -107,11 +115,33 @@ def down(root: Path, *, wipe: bool = False, on_progress: Progress | None = None)
         return False
     with _locked(directory):
         stopped = _stop_everything(directory, say)
+        if external_source.recall(directory) is not None:
+            external_source.forget_url(directory)
+            say("The URL of the source is forgotten")
         if wipe:
             _wipe(directory)
     if wipe:
         shutil.rmtree(directory)
     return stopped
+
+
+def simulated_source(stack: Stack) -> Database:
+    """The source that the stack started, for its owner: sample data and simulated activity are written there alone.
+
+    Raises LocalError where the pipeline reads another database, and where another server has its address.
+    """
+    if stack.external is not None:
+        raise LocalError(
+            f"The pipeline reads {stack.external.place}, which this stack did not start, and nothing is written there. "
+            f"For a source that is simulated: {suggested('local down --wipe')}, then: {suggested('local up')}"
+        )
+    server, source = postgres_server.find(stack.directory / POSTGRES), stack.source_admin
+    if server is None or (server.host, server.port) != (source.host, source.port):
+        raise LocalError(
+            f"The server at {source.host}:{source.port} is not the one that this stack started: nothing is written "
+            f"there. Start the stack again: {suggested('local down')}, then: {suggested('local up')}"
+        )
+    return source
 
 
 def has_kept_data(root: Path) -> bool:
@@ -168,7 +198,7 @@ def set_clock_speed(stack: Stack, speed: float) -> None:
 
 
 def _start(
-    root: Path, source_schema: Path, region: str, clock_speed: float, say: Progress, *, keep_warehouse: bool
+    root: Path, source_schema: Path | None, region: str, clock_speed: float, say: Progress, *, keep_warehouse: bool
 ) -> Stack:
     directory = root / DIRECTORY
     processes: dict[str, Identity] = {}
@@ -218,6 +248,16 @@ def _start(
     _await_evaluator(processes[EVALUATOR], directory / "alarm-evaluator.log")
     say("The local stack is up")
     return stack
+
+
+def _with_source(stack: Stack, external: ExternalSource | None) -> Stack:
+    """The stack with the source that it was given now, if it was: its URL may have another password than before."""
+    if external is None or external == stack.external:
+        return stack
+    external_source.check_same(stack.directory, external)
+    given = replace(stack, external=external)
+    write_stack(given)
+    return given
 
 
 def _launch_evaluator(directory: Path) -> Identity:

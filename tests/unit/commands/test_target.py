@@ -14,7 +14,8 @@ from click.testing import CliRunner
 import deploy
 from lambda_toolkit.pipeline.client.target import choose, local_target
 from lambda_toolkit.pipeline.local_stack.databases import Database
-from lambda_toolkit.pipeline.local_stack.description import Stack, environment, write_stack
+from lambda_toolkit.pipeline.local_stack.description import Stack, environment, read_stack, write_stack
+from lambda_toolkit.pipeline.local_stack.external_source import ExternalSource
 
 CONFIG = Path("config/pipeline.toml")
 REAL = {"AWS_ACCESS_KEY_ID": "real", "AWS_SECRET_ACCESS_KEY": "real-secret", "AWS_SESSION_TOKEN": "real-token"}
@@ -50,6 +51,33 @@ def test_the_client_of_the_stack_uses_its_keys_and_its_endpoint(stack: Stack, mo
         assert (credentials.access_key, credentials.secret_key, credentials.token) == ("local", "local-secret", None)
     assert aws.region == "eu-west-2"
     assert dict(os.environ) == before
+
+
+def test_the_stack_is_given_its_own_databases_alone(stack: Stack, tmp_path: Path) -> None:
+    """Whatever the variables are called, and whatever a shell exports under their names."""
+    shutil.copytree(CONFIG.parent, tmp_path / "config")
+    config = tmp_path / "config" / "pipeline.toml"
+    text = config.read_text(encoding="utf-8").replace("SOURCE_DATABASE_URL", "SHOP")
+    config.write_text(text.replace("WAREHOUSE_DATABASE", "STAR"), encoding="utf-8")
+    production = dict.fromkeys(("SHOP", "STAR_URL", "SOURCE_DATABASE_URL"), "postgresql://production/shop")
+    given = local_target(config, stack, production).environ
+    assert (given["SHOP"], given["STAR_URL"]) == (stack.source.url, stack.warehouse.url)
+    external = ExternalSource("postgresql://me:s3cret@shop.example.com/shop", "shop at shop.example.com:5432")
+    given = local_target(config, replace(stack, external=external), production).environ
+    assert (given["SHOP"], given["STAR_URL"]) == (external.url, stack.warehouse.url)
+    assert "s3cret" not in f"{external} {replace(stack, external=external)}"
+
+
+def test_exports_never_hold_the_url_of_another_source(stack: Stack) -> None:
+    assert environment(stack)["PGUSER"] == "u"
+    external = ExternalSource("postgresql://me:s3cret@shop.example.com/shop", "shop at shop.example.com:5432")
+    exported = environment(replace(stack, external=external))
+    assert not [name for name in exported if name.startswith(("PG", "SOURCE_"))]
+    assert "s3cret" not in json.dumps(exported)
+    stack.directory.mkdir()
+    write_stack(replace(stack, external=external))
+    assert read_stack(stack.directory / "stack.json").external == external
+    assert (stack.directory / "stack.json").stat().st_mode & 0o077 == 0
 
 
 def test_elsewhere_the_environment_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 import click
 
 from lambda_toolkit.pipeline.client.mirror import refreshed
-from lambda_toolkit.pipeline.client.target import LOCAL_STAGE, Target, local_target, means_local
+from lambda_toolkit.pipeline.client.source import check_source
+from lambda_toolkit.pipeline.client.target import DIRECTORY, LOCAL_STAGE, Target, local_target, means_local
 from lambda_toolkit.pipeline.client.warehouse import prepare
 from lambda_toolkit.pipeline.commands.deploy import apply
+from lambda_toolkit.pipeline.commands.local.source_url import OPTION, external_source
 from lambda_toolkit.pipeline.commands.shared.options import Request
 from lambda_toolkit.pipeline.commands.shared.screen import Screen, counted
 from lambda_toolkit.pipeline.config.load import load
@@ -61,25 +63,35 @@ def seeding_options(command: Callable[P, T]) -> Callable[P, T]:
 
 def require_totesys(request: Request) -> None:
     """Raise UsageError where the source is another: activity is simulated in the tables of totesys only."""
+    if (request.root / TOTESYS_SCHEMA).is_file() or not request.config.is_file():
+        return
     own = request.root / OWN_SCHEMA
     if own.is_file():
         raise UsageError(
             f"This simulates activity in totesys, and {own} describes another source. Change that with psql "
             f"({suggested('local env')}), then: {suggested('run')}"
         )
+    raise UsageError(
+        f"This simulates activity in totesys, which is not the source of {request.config}. "
+        f"To read a database of yours: {suggested(f'local run {OPTION} URL')}"
+    )
 
 
-def say_next(request: Request, *commands: str) -> None:
+def say_next(request: Request, stack: Stack, *commands: str) -> None:
     """The ``commands`` that one goes on with, each as it is typed for this stack."""
     request.screen.say("Next:")
     stage = "" if request.stage or means_local(request.root, None, os.environ) else f" --stage {LOCAL_STAGE}"
     for name in commands:
-        if name != "local simulate" or not (request.root / OWN_SCHEMA).is_file():
+        if name != "local simulate" or not (stack.external or (request.root / OWN_SCHEMA).is_file()):
             request.screen.say(f"    {suggested(name)}{'' if name.startswith('local ') else stage}")
 
 
-def bring_up(request: Request, seeding: Seeding, *, clock_speed: float = 1) -> tuple[Stack, Target]:
+def bring_up(
+    request: Request, seeding: Seeding, *, source_url: str | None = None, clock_speed: float = 1
+) -> tuple[Stack, Target]:
     """Start the stack, seed the source, prepare the warehouse and deploy. Returns the stack and its target.
+
+    With ``source_url`` the pipeline reads that database, which must be there, and nothing is seeded.
 
     Raises CommandError or LocalError where a step fails.
     """
@@ -87,29 +99,34 @@ def bring_up(request: Request, seeding: Seeding, *, clock_speed: float = 1) -> t
     from lambda_toolkit.pipeline.local_stack.totesys import seed
 
     screen = request.screen
-    is_own = (request.root / OWN_SCHEMA).is_file()
-    if is_own and (seeding.directory is not None or seeding.orders is not None):
-        raise UsageError(
-            f"--seed and --orders fill totesys, and {request.root / OWN_SCHEMA} describes another source. "
-            "Start it empty, and fill it with: psql"
-        )
+    region = load(request.config, LOCAL_STAGE).region
+    schema, external = _schema(request, seeding, source_url), None
+    if source_url is not None:
+        with screen.waiting("Connecting to the source ..."):
+            external = external_source(source_url)
     if seeding.directory is not None:
         seed.files_in(seeding.directory)  # errors are reported before anything is started
-    region = load(request.config, LOCAL_STAGE).region
     stack = embedded.up(
         request.root,
-        source_schema=request.root / (OWN_SCHEMA if is_own else TOTESYS_SCHEMA),
+        source_schema=schema,
+        external=external,
         region=region,
         clock_speed=clock_speed,
         on_progress=screen.progress,
     )
-    if not is_own and not seeding.empty:
+    if stack.external:
+        if seeding != Seeding():
+            embedded.simulated_source(stack)  # raises: nothing is written to it
+        screen.progress(f"The source is {stack.external.place}: it is read, and never written to")
+    elif schema == request.root / TOTESYS_SCHEMA and not seeding.empty:
         fill(stack, seeding, screen)
     target = local_target(request.config, stack, {}, request.stage)
     mirror = refreshed(target, write=True)
     target = mirror.target
     for line in mirror.lines:
         screen.progress(line)
+    if stack.external and (problems := check_source(target, target.aws()).problems):
+        raise CommandError("\n".join(problems))
     with screen.waiting("Preparing the warehouse ..."):
         prepared = prepare(target, alter=True)
     done = len(prepared["created"]) + len(prepared["replaced"]) + len(prepared["altered"])
@@ -122,15 +139,45 @@ def bring_up(request: Request, seeding: Seeding, *, clock_speed: float = 1) -> t
     return stack, target
 
 
+def _schema(request: Request, seeding: Seeding, source_url: str | None) -> Path | None:
+    """The file that describes the source which the stack starts; None where the pipeline reads another database.
+
+    Raises UsageError for a seed of a source that is not totesys, and where there is neither a file nor a database.
+    """
+    from lambda_toolkit.pipeline.local_stack.external_source import recall
+
+    own = request.root / OWN_SCHEMA
+    if source_url is not None:
+        if seeding != Seeding():
+            raise UsageError(f"--seed, --orders and --empty are for a source that the stack starts, not for {OPTION}.")
+        return None
+    if own.is_file():
+        if seeding.directory is not None or seeding.orders is not None:
+            raise UsageError(
+                f"--seed and --orders fill totesys, and {own} describes another source. "
+                "Start it empty, and fill it with: psql"
+            )
+        return own
+    totesys = request.root / TOTESYS_SCHEMA
+    if not totesys.is_file() and recall(request.root / DIRECTORY) is None:
+        raise UsageError(
+            f"There is no source: {own} would describe one that the stack starts. To read a database of yours: "
+            f"{suggested(f'local up {OPTION} URL')}"
+        )
+    return totesys
+
+
 def fill(stack: Stack, seeding: Seeding, screen: Screen) -> None:
     """Fill the source as ``seeding`` says. A source that has data is not changed.
 
     Raises CommandError where it has data and a seed was given: two seeds do not mix.
     """
+    from lambda_toolkit.pipeline.local_stack.stack import simulated_source
     from lambda_toolkit.pipeline.local_stack.totesys import seed
     from lambda_toolkit.pipeline.local_stack.totesys.generator import DEFAULT_ORDERS
 
-    if not seed.is_empty(stack.source_admin):
+    source = simulated_source(stack)
+    if not seed.is_empty(source):
         if seeding.directory is not None or seeding.orders is not None:
             raise CommandError(
                 f"The source has data of an earlier start. Delete it with: {suggested('local down --wipe')}"
@@ -145,8 +192,8 @@ def fill(stack: Stack, seeding: Seeding, screen: Screen) -> None:
     orders = DEFAULT_ORDERS if seeding.orders is None else seeding.orders
     with screen.waiting("Filling the source ..." + (f" {orders:,} orders" if orders >= REPORTED_ROWS else "")):
         rows = (
-            seed.from_directory(stack.source_admin, seeding.directory, on_table=report)
+            seed.from_directory(source, seeding.directory, on_table=report)
             if seeding.directory is not None
-            else seed.generated(stack.source_admin, orders=orders, on_table=report)
+            else seed.generated(source, orders=orders, on_table=report)
         )
     screen.progress(f"Filled the source: {counted(sum(rows.values()), 'row')} in {len(rows)} tables")

@@ -19,14 +19,14 @@ from lambda_toolkit.pipeline.installed import suggested
 @with_request
 def command(request: Request, rate: float, minutes: float) -> int:
     """Simulate activity in the source: orders, payments, corrections, deletions. Ctrl-C ends it earlier."""
-    from lambda_toolkit.pipeline.local_stack.stack import load_stack
+    from lambda_toolkit.pipeline.local_stack.stack import load_stack, simulated_source
     from lambda_toolkit.pipeline.local_stack.totesys.business_day import simulate
 
     require_totesys(request)
-    stack = load_stack(request.root)
+    source = simulated_source(load_stack(request.root))
     pace = f"{rate:g} event{'s' * (rate != 1)} a minute for {minutes:g} minute{'s' * (minutes != 1)}"
     request.screen.progress(f"{pace}; watch them arrive: {suggested('status')}")
-    events = simulate(stack.source_admin, rate=rate, minutes=minutes, on_event=request.screen.progress)
+    events = simulate(source, rate=rate, minutes=minutes, on_event=request.screen.progress)
     request.screen.table("What happened", ["event", "times"], sorted(events.items()), right=["times"])
     request.screen.document({"events": events})
     return DONE

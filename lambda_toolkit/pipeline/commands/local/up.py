@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lambda_toolkit.pipeline.commands.local.bring_up import Seeding, bring_up, say_next, seeding_options
+from lambda_toolkit.pipeline.commands.local.source_url import source_url_option
 from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_request
 from lambda_toolkit.pipeline.installed import suggested
 
@@ -18,14 +19,19 @@ if TYPE_CHECKING:
 @click.command("up")
 @seeding_options
 @click.option("--empty", is_flag=True, help="Leave the source empty.")
+@source_url_option
 @with_request
-def command(request: Request, seed: Path | None, orders: int | None, empty: bool) -> int:
-    """Start a real PostgreSQL and an emulated AWS, fill the source, prepare the warehouse, deploy; leave it running."""
+def command(request: Request, seed: Path | None, orders: int | None, empty: bool, source_url: str | None) -> int:
+    """Start a real PostgreSQL and an emulated AWS, fill the source, prepare the warehouse, deploy; leave it running.
+
+    With --source-url the pipeline reads a database of yours instead, with SELECT alone: only where it is said, whatever
+    variables the shell has. `local down` forgets the URL; to go on with the same data, say it again.
+    """
     from lambda_toolkit.pipeline.local_stack.stack import running_stack, set_disposable
 
     set_disposable(request.root, False)
     try:
-        stack, target = bring_up(request, Seeding(seed, orders, empty))
+        stack, target = bring_up(request, Seeding(seed, orders, empty), source_url=source_url)
     except BaseException:
         if running_stack(request.root):
             request.screen.progress(f"The stack keeps running. Repeat the command, or: {suggested('local down')}")
@@ -33,13 +39,14 @@ def command(request: Request, seed: Path | None, orders: int | None, empty: bool
     request.screen.say(
         f"The local stack is up at {stack.aws_endpoint_url}; {_shown(stack)} has its ports and passwords.", bold=True
     )
-    say_next(request, "run", "status", "local simulate", "local down")
+    say_next(request, stack, "run", "status", "local simulate", "local down")
     request.screen.document(
         {
             "aws_endpoint_url": stack.aws_endpoint_url,
             "region": stack.region,
             "stage": target.pipeline.stage,
             "stack": str(stack.directory / "stack.json"),
+            "source": stack.external.place if stack.external else None,
         }
     )
     return DONE

@@ -1,0 +1,221 @@
+"""Compares the warehouse with a source of any shape: SQL that is derived from the declaration, run on the source.
+
+PostgreSQL evaluates it: joins, casts and all. Of the pipeline it shares the reader of expressions, and nothing that
+reads, converts or loads a row. What no SQL can be derived for is named, and not compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pg8000.exceptions import DatabaseError
+
+from lambda_toolkit.pipeline.lambdas.shared.declarations import (
+    CALENDAR,
+    DIMENSION,
+    FACT,
+    ColumnType,
+    Declarations,
+    WarehouseTable,
+)
+from lambda_toolkit.pipeline.lambdas.shared.expressions import Expression
+from lambda_toolkit.pipeline.lambdas.shared.postgres import sql
+from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection
+from lambda_toolkit.pipeline.lambdas.shared.postgres.server_errors import message
+from lambda_toolkit.pipeline.local_stack.independent_check import EXAMPLES, TableCheck
+from lambda_toolkit.pipeline.warehouse.views import view_names
+
+KNOWN_KEYS = frozenset({"kind", "from", "key", "record", "join", "columns"})
+"""The keys of a table's declaration that the SQL below follows. A table with another is not compared."""
+_FUNCTIONS: Mapping[str | None, str] = {
+    None: "$c",
+    "date": "($c)::date",
+    "time": "($c)::time",
+    "decimal": "($c)::numeric($0, $1)",
+}
+_SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+_SELECT = "SELECT $key AS k, md5(convert_to(ROW($values)::text, 'UTF8')) AS v FROM $rows"
+_ONE = "SELECT $values FROM $rows WHERE $key = $wanted"
+
+
+class _NotDerivedError(Exception):
+    """No SQL follows from a declaration; the message says why."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What was compared, and why the rest was not."""
+
+    tables: tuple[TableCheck, ...]
+    not_compared: tuple[str, ...]
+    """Tables and columns, each with the reason, sentences without their periods."""
+
+    @property
+    def agrees(self) -> bool:
+        """Whether nothing that was compared differs."""
+        return not any(table.differences for table in self.tables)
+
+
+@dataclass(frozen=True)
+class _Side:
+    """How one side says what the rows of a table are: all fragments give text."""
+
+    connection: Connection
+    key: sql.Fragment
+    values: tuple[sql.Fragment, ...]
+    rows: sql.Fragment
+
+    def hashes(self) -> dict[str, str]:
+        """By key, a hash of the other values."""
+        values = sql.joined(", ", self.values) if self.values else sql.constant("")
+        query = sql.compose(_SELECT, key=self.key, values=values, rows=self.rows)
+        return {str(key): str(value) for key, value in self.connection.run(str(query))}
+
+    def row(self, key: str) -> list[Any]:
+        """The values of one row."""
+        values, wanted = sql.joined(", ", self.values), sql.constant(key)
+        query = sql.compose(_ONE, key=self.key, values=values, rows=self.rows, wanted=wanted)
+        return list(self.connection.run(str(query))[0])
+
+
+def compare(
+    declared: Declarations, tables: Mapping[str, Mapping[str, Any]], source: Connection, warehouse: Connection
+) -> Comparison:
+    """Compare the present state of each warehouse table with the source, each read in one snapshot.
+
+    ``declared`` has the types of the warehouse's columns, ``tables`` the declarations as the file has them. Both
+    connections have the settings of the pipeline's sessions. Only reads.
+    """
+    checks: list[TableCheck] = []
+    not_compared: list[str] = []
+    for connection in (source, warehouse):
+        connection.run(_SNAPSHOT)
+    try:
+        for name, table in declared.warehouse.items():
+            try:
+                checks.append(_check(table, declared, tables[name], source, warehouse, not_compared.append))
+            except _NotDerivedError as reason:
+                not_compared.append(f"{name}: {reason}")
+    finally:
+        for connection in (source, warehouse):
+            connection.run("ROLLBACK")
+    return Comparison(tuple(checks), tuple(not_compared))
+
+
+def _check(
+    table: WarehouseTable,
+    declared: Declarations,
+    entry: Mapping[str, Any],
+    source: Connection,
+    warehouse: Connection,
+    say: Callable[[str], None],
+) -> TableCheck:
+    if table.kind == CALENDAR:
+        raise _NotDerivedError("its rows are made of dates, and foreign keys hold the facts to them")
+    if unknown := sorted(set(entry) - KNOWN_KEYS):
+        raise _NotDerivedError(f"the key `{unknown[0]}` of its declaration has no SQL here")
+    if table.kind not in (DIMENSION, FACT) or table.source is None:
+        raise _NotDerivedError(f"its kind, {table.kind}, has no SQL here")
+    derived: dict[str, sql.Fragment] = {}
+    for column, expression in table.columns.items():
+        try:
+            derived[column] = _derived(table, expression, table.types.get(column))
+        except _NotDerivedError as reason:
+            if column in table.keys:
+                raise
+            say(f"{table.name}.{column}: {reason}")
+    others = [column for column in derived if column not in table.keys]
+    shown = {column: _text(sql.columns([column], of="w"), table.types.get(column)) for column in derived}
+    view = sql.compose("$view AS w", view=sql.table(view_names(table)[0]))
+
+    def side(connection: Connection, values: Mapping[str, sql.Fragment], rows: sql.Fragment) -> _Side:
+        return _Side(connection, _key([values[name] for name in table.keys]), tuple(values[n] for n in others), rows)
+
+    expected, found = side(source, derived, _rows(table, declared)), side(warehouse, shown, view)
+    should, does = _hashes(expected, "the source"), _hashes(found, "the warehouse")
+    differ = sorted(key for key in should.keys() | does.keys() if should.get(key) != does.get(key))
+    label = ", ".join(table.keys)
+    return TableCheck(
+        table=table.name,
+        source_rows=len(should),
+        warehouse_rows=len(does),
+        versions=_count(warehouse, table) if table.kind == FACT else None,
+        differences=len(differ),
+        examples=tuple(
+            f"{label} {key[1:-1]} {_difference(key, others, (expected, should), (found, does))}"
+            for key in differ[:EXAMPLES]
+        ),
+    )
+
+
+def _hashes(side: _Side, name: str) -> dict[str, str]:
+    try:
+        return side.hashes()
+    except DatabaseError as error:
+        raise _NotDerivedError(f"{name} refuses the query: {message(error)}") from error
+
+
+def _difference(
+    key: str, columns: list[str], expected: tuple[_Side, Mapping[str, str]], found: tuple[_Side, Mapping[str, str]]
+) -> str:
+    if key not in found[1]:
+        return "is missing"
+    if key not in expected[1]:
+        return "should not be there"
+    pairs = zip(columns, expected[0].row(key), found[0].row(key), strict=True)
+    return ", ".join(f"{column} is {is_!r} and should be {must!r}" for column, must, is_ in pairs if is_ != must)
+
+
+def _derived(table: WarehouseTable, expression: Expression, column_type: ColumnType | None) -> sql.Fragment:
+    """The text of what the source says that a column of the warehouse must hold."""
+    template = _FUNCTIONS.get(expression.function)
+    if template is None:
+        raise _NotDerivedError(f"{expression} has no SQL")
+    for number, argument in enumerate(expression.arguments):
+        template = template.replace(f"${number}", str(int(argument)))
+    value = sql.compose(template, c=sql.columns([expression.column], of=_alias(table, expression.table)))
+    if column_type is not None:
+        value = sql.compose("($value)::$type", value=value, type=sql.Fragment(column_type.type))
+    return _text(value, column_type)
+
+
+def _text(value: sql.Fragment, column_type: ColumnType | None) -> sql.Fragment:
+    """A value as text: numbers without the zeros at their end, which mean nothing."""
+    if column_type is not None and column_type.type.startswith("numeric"):
+        return sql.compose("trim_scale($value)::text", value=value)
+    return sql.compose("($value)::text", value=value)
+
+
+def _key(parts: list[sql.Fragment]) -> sql.Fragment:
+    return sql.compose("ROW($parts)::text", parts=sql.joined(", ", parts))
+
+
+def _rows(table: WarehouseTable, declared: Declarations) -> sql.Fragment:
+    """The source's rows with those that the declaration joins to them."""
+    assert table.source is not None  # noqa: S101  # nosec B101  # the caller asked
+    rows = sql.compose("$base AS s", base=sql.table(table.source))
+    for joined, column in table.joins.items():
+        keys = declared.source[joined].keys
+        if len(keys) != 1:
+            raise _NotDerivedError(f"the key of {joined}, which it joins, has several columns")
+        alias = _alias(table, joined)
+        rows = sql.compose(
+            "$rows LEFT JOIN $joined AS $alias ON $key = $column",
+            rows=rows,
+            joined=sql.table(joined),
+            alias=sql.identifier(alias),
+            key=sql.columns(keys, of=alias),
+            column=sql.columns([column], of="s"),
+        )
+    return rows
+
+
+def _alias(table: WarehouseTable, joined: str | None) -> str:
+    return "s" if joined is None else f"j{list(table.joins).index(joined)}"
+
+
+def _count(warehouse: Connection, table: WarehouseTable) -> int:
+    query = sql.compose("SELECT count(*) FROM $table", table=sql.table(table.name))
+    return int(warehouse.run(str(query))[0][0])
