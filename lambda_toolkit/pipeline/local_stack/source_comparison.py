@@ -16,14 +16,14 @@ from lambda_toolkit.pipeline.lambdas.shared.declarations import (
     CALENDAR,
     DIMENSION,
     FACT,
-    ColumnType,
     Declarations,
     WarehouseTable,
 )
-from lambda_toolkit.pipeline.lambdas.shared.expressions import Expression
+from lambda_toolkit.pipeline.lambdas.shared.expressions import ColumnExpression, SqlExpression
 from lambda_toolkit.pipeline.lambdas.shared.postgres import sql
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection
 from lambda_toolkit.pipeline.lambdas.shared.postgres.server_errors import message
+from lambda_toolkit.pipeline.lambdas.shared.schema_declarations import ColumnType
 from lambda_toolkit.pipeline.local_stack.independent_check import EXAMPLES, TableCheck
 from lambda_toolkit.pipeline.warehouse.views import view_names
 
@@ -35,6 +35,7 @@ _FUNCTIONS: Mapping[str | None, str] = {
     "time": "($c)::time",
     "decimal": "($c)::numeric($0, $1)",
 }
+_BASE = sql.identifier("the row")  # what the row is called beside the joined tables
 _SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 _SELECT = "SELECT $key AS k, md5(convert_to(ROW($values)::text, 'UTF8')) AS v FROM $rows"
 _ONE = "SELECT $values FROM $rows WHERE $key = $wanted"
@@ -121,7 +122,7 @@ def _check(
     derived: dict[str, sql.Fragment] = {}
     for column, expression in table.columns.items():
         try:
-            derived[column] = _derived(table, expression, table.types.get(column))
+            derived[column] = _derived(expression, table.types.get(column))
         except _NotDerivedError as reason:
             if column in table.keys:
                 raise
@@ -151,9 +152,11 @@ def _check(
 
 
 def _hashes(side: _Side, name: str) -> dict[str, str]:
+    side.connection.run("SAVEPOINT table_compared")
     try:
         return side.hashes()
     except DatabaseError as error:
+        side.connection.run("ROLLBACK TO SAVEPOINT table_compared")
         raise _NotDerivedError(f"{name} refuses the query: {message(error)}") from error
 
 
@@ -168,14 +171,20 @@ def _difference(
     return ", ".join(f"{column} is {is_!r} and should be {must!r}" for column, must, is_ in pairs if is_ != must)
 
 
-def _derived(table: WarehouseTable, expression: Expression, column_type: ColumnType | None) -> sql.Fragment:
+def _derived(expression: ColumnExpression, column_type: ColumnType | None) -> sql.Fragment:
     """The text of what the source says that a column of the warehouse must hold."""
-    template = _FUNCTIONS.get(expression.function)
-    if template is None:
-        raise _NotDerivedError(f"{expression} has no SQL")
-    for number, argument in enumerate(expression.arguments):
-        template = template.replace(f"${number}", str(int(argument)))
-    value = sql.compose(template, c=sql.columns([expression.column], of=_alias(table, expression.table)))
+    if isinstance(expression, SqlExpression):
+        # In a scope of its own: a name alone is a column of the row, whatever columns the joined tables have.
+        text = sql.Fragment(expression.text)
+        value = sql.compose("(SELECT $text FROM (SELECT $base.*) AS own)", text=text, base=_BASE)
+    else:
+        template = _FUNCTIONS.get(expression.function)
+        if template is None:
+            raise _NotDerivedError(f"{expression} has no SQL")
+        for number, argument in enumerate(expression.arguments):
+            template = template.replace(f"${number}", str(int(argument)))
+        of = sql.identifier(expression.table) if expression.table else _BASE
+        value = sql.compose(template, c=sql.compose("$of.$column", of=of, column=sql.identifier(expression.column)))
     if column_type is not None:
         value = sql.compose("($value)::$type", value=value, type=sql.Fragment(column_type.type))
     return _text(value, column_type)
@@ -193,27 +202,23 @@ def _key(parts: list[sql.Fragment]) -> sql.Fragment:
 
 
 def _rows(table: WarehouseTable, declared: Declarations) -> sql.Fragment:
-    """The source's rows with those that the declaration joins to them."""
+    """The source's rows with those that the declaration joins to them, which have its names."""
     assert table.source is not None  # noqa: S101  # nosec B101  # the caller asked
-    rows = sql.compose("$base AS s", base=sql.table(table.source))
+    rows = sql.compose("$table AS $base", table=sql.table(table.source), base=_BASE)
     for joined, column in table.joins.items():
         keys = declared.source[joined].keys
         if len(keys) != 1:
             raise _NotDerivedError(f"the key of {joined}, which it joins, has several columns")
-        alias = _alias(table, joined)
         rows = sql.compose(
-            "$rows LEFT JOIN $joined AS $alias ON $key = $column",
+            "$rows LEFT JOIN $joined AS $alias ON $key = $base.$column",
             rows=rows,
             joined=sql.table(joined),
-            alias=sql.identifier(alias),
-            key=sql.columns(keys, of=alias),
-            column=sql.columns([column], of="s"),
+            alias=sql.identifier(joined),
+            key=sql.columns(keys, of=joined),
+            base=_BASE,
+            column=sql.identifier(column),
         )
     return rows
-
-
-def _alias(table: WarehouseTable, joined: str | None) -> str:
-    return "s" if joined is None else f"j{list(table.joins).index(joined)}"
 
 
 def _count(warehouse: Connection, table: WarehouseTable) -> int:
