@@ -1,4 +1,4 @@
-"""The comparison of a warehouse with a source of any shape: what differs is named, and what has no SQL is not compared."""
+"""A warehouse is compared with a source of any shape: what differs is named, and what has no SQL is not compared."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from tests.support.pipeline import credentials_of
 
 SOURCE = """
     CREATE TABLE city (id int PRIMARY KEY, name text, "the row" text);
-    CREATE TABLE "big shop" (id int PRIMARY KEY, name char(9), city int, price numeric(9, 3), at timestamptz, code text);
+    CREATE TABLE "big shop" (
+        id int PRIMARY KEY, name char(9), city int, price numeric(9, 3), at timestamptz, code text);
     INSERT INTO city VALUES (1, 'Ωmega', 'x'), (2, NULL, NULL);
     INSERT INTO "big shop" VALUES (1, 'Ada', 1, 1.500, '2024-01-31 23:30:00-02', 'GBP'), (2, NULL, 2, 7, NULL, 'EUR'),
         (3, 'x', NULL, 0, '2024-02-29 00:00:00+00', 'EUR');
@@ -94,7 +95,7 @@ def compared(postgres_server):
 
 
 def test_what_agrees_agrees_and_what_differs_is_named(compared) -> None:
-    """Zeros at the end of a number, the latest version, joins without a row and SQL over two tables are no differences."""
+    """Zeros at the end of a number, older versions, joins without a row and SQL over two tables are no differences."""
     tables, not_compared = compared(at_warehouse="INSERT INTO dim_odd VALUES (1), (2)")
     assert {name: table.differences for name, table in tables.items()} == {"dim_shop": 0, "fact_shop": 0, "dim_odd": 0}
     assert (tables["fact_shop"].source_rows, tables["fact_shop"].versions) == (3, 4)

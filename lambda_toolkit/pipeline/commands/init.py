@@ -12,6 +12,7 @@ import click
 from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_request
 from lambda_toolkit.pipeline.config.database_url import given_url
 from lambda_toolkit.pipeline.config.project import DECLARATION, Tables, example_tables, write_project
+from lambda_toolkit.pipeline.errors import UsageError
 from lambda_toolkit.pipeline.installed import program
 
 if TYPE_CHECKING:
