@@ -69,6 +69,7 @@ def make_plan(
     changes = [*layer.before_deletions(changes, layers), *layers]
     artifacts = tuple(part.artifact for part in planned if part.artifact)
     notes = (*undeclared().notes, *dict.fromkeys(note for part in planned for note in part.notes))
+    notes += tuple(f"function {spec.name}: {doubt}" for spec in functions for doubt in quotas.function_doubts(spec))
     notes += deployment.notes
     advice: tuple[Advice, ...] = (Advice(Hint.DELETE_DATA),) if undeclared().keeps_data else ()
     if only is None:

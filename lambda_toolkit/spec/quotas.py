@@ -1,11 +1,15 @@
 """AWS's quotas and value ranges, checked before the first call that writes. Pure.
 
+What is written down here is dated. Where a value exceeds it, AWS's own model decides (``service_model``): what that
+allows too is a doubt, which a plan notes and AWS decides; anything else is a problem.
+
 Values as of November 2026, from:
 - Lambda's quotas: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 - environment variables: https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
 - log retention: https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
 - inline policies of roles: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 - alarms: https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html
+- keys and prefixes of objects: https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
 - tags: https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html
 """
 
@@ -13,9 +17,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from lambda_toolkit.errors import LimitError
+from lambda_toolkit.spec import service_model
 from lambda_toolkit.spec.metric_math import METRIC_ID, ExpressionError, parse
 from lambda_toolkit.spec.model import Alarm, BucketSpec, FunctionSpec
 
@@ -25,15 +31,23 @@ UNZIPPED = 250 * MIB  # bytes: function and layers together
 _ENVIRONMENT = 4096  # bytes
 _INLINE_POLICY = 10_240  # characters, white space not counted
 _DESCRIPTION = 256  # characters
-_RUNTIME = re.compile(r"python3\.(9|1[0-9])")
+_DATE = "November 2026"
+_RUNTIME = re.compile(r"python3\.(9|[1-9][0-9])")
+_RUNTIMES = tuple(f"python3.{minor}" for minor in range(9, 15))
+_MEMORY, _TIMEOUT = (128, 10_240), (1, 900)  # MB, seconds
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _BUCKET_NAMES = "its name must be 3 to 63 lower-case letters, digits, `-` and `.`, with a letter or digit at each end."
-_S3_EVENT = re.compile(r"s3:[A-Za-z]+(:([A-Za-z]+|\*))?")
+_S3_EVENTS = (
+    *(f"s3:ObjectCreated:{how}" for how in ("*", "Put", "Post", "Copy", "CompleteMultipartUpload")),
+    *(f"s3:ObjectRemoved:{how}" for how in ("*", "Delete", "DeleteMarkerCreated")),
+)
+_LONGEST_KEY = 1024  # bytes of an object's key, and so of a prefix or suffix
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _ARCHITECTURES = ("x86_64", "arm64")
 _RETENTIONS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
 _LONGEST_CANARY = 60  # minutes: the deploy runs that long; not a quota of AWS
 _ALARM_NAME, _ALARM_DESCRIPTION, _DIMENSIONS = 255, 1024, 30  # characters; a number
+_DIMENSION_NAME, _DIMENSION_VALUE = 255, 1024  # characters
 _ALARM_PERIODS = (10, 20, 30)  # seconds; otherwise a multiple of 60
 _ALARM_HOUR, _ALARM_DAY, _ALARM_WEEK = 3600, 86_400, 604_800  # seconds
 _STATISTICS = ("Average", "Maximum", "Minimum", "SampleCount", "Sum")
@@ -70,6 +84,16 @@ _TAG = re.compile(r"[\w .:/=+@-]*")  # the characters that all tagged services a
 _TAG_KEY, _TAG_VALUE, _TAGS = 128, 256, 46  # 50 tags, four of them the toolkit's
 
 
+@dataclass(frozen=True)
+class Doubt:
+    """What exceeds a limit that is written down here, and not AWS's own model: AWS decides."""
+
+    text: str
+
+
+_Found = Iterator[str | Doubt]
+
+
 def runtime_version(runtime: str) -> tuple[int, int]:
     """``python3.12`` as (3, 12). Raises LimitError for what is not a Python runtime."""
     if not _RUNTIME.fullmatch(runtime):
@@ -86,7 +110,12 @@ def check_function(spec: FunctionSpec) -> None:
 
 def function_problems(spec: FunctionSpec) -> list[str]:
     """The problems of ``spec`` that AWS would reject it for: one sentence each, with what to write instead."""
-    return list(_problems(spec))
+    return [found for found in _problems(spec) if isinstance(found, str)]
+
+
+def function_doubts(spec: FunctionSpec) -> list[str]:
+    """What AWS may reject of ``spec``: a sentence each, without the period."""
+    return [found.text for found in _problems(spec) if isinstance(found, Doubt)]
 
 
 def check_bucket(spec: BucketSpec) -> None:
@@ -103,25 +132,67 @@ def is_bucket_name(name: str) -> bool:
     return bool(_BUCKET.fullmatch(name)) and ".." not in name
 
 
-def _problems(spec: FunctionSpec) -> Iterable[str]:
+def _problems(spec: FunctionSpec) -> _Found:
     if not _NAME.fullmatch(spec.name):
         yield "its name must be 1 to 64 letters, digits, `-` and `_`."
-    if not _RUNTIME.fullmatch(spec.runtime):
-        yield f"runtime `{spec.runtime}` is not one of Lambda's for Python; write it like python3.12."
+    yield from _runtime_problems(spec.runtime)
     if spec.architecture not in _ARCHITECTURES:
-        yield f"architecture `{spec.architecture}` is not one of {' and '.join(_ARCHITECTURES)}."
-    if not 128 <= spec.memory <= 10_240:
-        yield f"memory {spec.memory} is outside 128 to 10240 MB."
-    if not 1 <= spec.timeout <= 900:
-        yield f"timeout {spec.timeout} is outside 1 to 900 seconds."
-    if spec.description is not None and len(spec.description) > _DESCRIPTION:
-        yield f"its description has {len(spec.description)} characters; the limit is {_DESCRIPTION}."
+        yield from _unknown("lambda", "Architecture", "architecture", spec.architecture, _ARCHITECTURES)
+    yield from _range("lambda", "MemorySize", "memory", spec.memory, _MEMORY, "MB")
+    yield from _range("lambda", "Timeout", "timeout", spec.timeout, _TIMEOUT, "seconds")
+    yield from _length("lambda", "Description", "its description", spec.description or "", _DESCRIPTION)
     if spec.log_retention_days is not None and spec.log_retention_days not in _RETENTIONS:
         yield f"log_retention_days {spec.log_retention_days} is not one of {', '.join(map(str, _RETENTIONS))}."
     yield from _release_problems(spec)
     yield from _tag_problems(spec.tags)
     yield from _environment_problems(spec)
     yield from _attachment_problems(spec)
+
+
+def _runtime_problems(runtime: str) -> _Found:
+    if runtime in _RUNTIMES:
+        return
+    if not _RUNTIME.fullmatch(runtime):
+        yield f"runtime `{runtime}` is not one of Lambda's for Python; write it like python3.12."
+    elif service_model.allows("lambda", "Runtime", runtime):
+        yield Doubt(f"runtime `{runtime}` is not among those of {_DATE}; {_allowing()}")
+    else:
+        of_python = [name for name in service_model.known_values("lambda", "Runtime") if _RUNTIME.fullmatch(name)]
+        yield (
+            f"runtime `{runtime}` is not one of Lambda's: {service_model.installed()} knows {', '.join(of_python)}. "
+            "Where Lambda has it by now, update boto3."
+        )
+
+
+def _range(service: str, shape: str, what: str, value: int, known: tuple[int, int], unit: str) -> _Found:
+    least, most = known
+    if least <= value <= most:
+        return
+    if value > most and service_model.allows(service, shape, value):
+        yield Doubt(f"{what} {value} is more than the {most} {unit} of {_DATE}; {_allowing()}")
+    else:
+        yield f"{what} {value} is outside {least} to {max(most, service_model.largest(service, shape) or 0)} {unit}."
+
+
+def _length(service: str, shape: str, what: str, text: str, most: int) -> _Found:
+    if len(text) <= most:
+        return
+    if service_model.largest(service, shape) and service_model.allows(service, shape, text):
+        yield Doubt(f"{what} has {len(text)} characters, more than the {most} of {_DATE}; {_allowing()}")
+    else:
+        yield f"{what} has {len(text)} characters; the limit is {most}."
+
+
+def _unknown(service: str, shape: str, what: str, value: str, known: tuple[str, ...]) -> _Found:
+    values = service_model.known_values(service, shape)
+    if value in values:
+        yield Doubt(f"{what} `{value}` is not among those of {_DATE}; {_allowing()}")
+    else:
+        yield f"{what} `{value}` is not one of {', '.join(dict.fromkeys((*known, *values)))}."
+
+
+def _allowing() -> str:
+    return f"the model of {service_model.installed()} has it, so AWS decides"
 
 
 def _release_problems(spec: FunctionSpec) -> Iterable[str]:
@@ -174,7 +245,7 @@ def _environment_problems(spec: FunctionSpec) -> Iterable[str]:
             yield f"the environment variable `{name}` is reserved by Lambda."
 
 
-def _attachment_problems(spec: FunctionSpec) -> Iterable[str]:
+def _attachment_problems(spec: FunctionSpec) -> _Found:
     policy = len(re.sub(r"\s", "", json.dumps(list(spec.permissions or ()))))
     if policy > _INLINE_POLICY - 500:  # reserved for the statement for its log group
         yield f"its permissions have {policy} characters; the limit of a role's policy is {_INLINE_POLICY}."
@@ -182,8 +253,12 @@ def _attachment_problems(spec: FunctionSpec) -> Iterable[str]:
         if not is_bucket_name(trigger.bucket):
             yield f"its trigger's bucket `{trigger.bucket}`: {_BUCKET_NAMES}"
         for event in trigger.events:
-            if not _S3_EVENT.fullmatch(event):
-                yield f"its trigger's event `{event}` is not an event of S3; write it like s3:ObjectCreated:*."
+            if event not in _S3_EVENTS:
+                yield from _unknown("s3", "Event", "its trigger's event", event, _S3_EVENTS)
+        for what, text in (("prefix", trigger.prefix), ("suffix", trigger.suffix)):
+            size = len(text.encode(errors="surrogatepass"))
+            if size > _LONGEST_KEY:
+                yield f"its trigger's {what} has {size} bytes; a key of S3 has at most {_LONGEST_KEY}."
     names = [alarm.name for alarm in spec.alarms or ()]
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield f"two alarms are called `{name}`."
@@ -193,23 +268,32 @@ def _attachment_problems(spec: FunctionSpec) -> Iterable[str]:
         yield from _alarm_problems(alarm)
 
 
-def _alarm_problems(alarm: Alarm) -> Iterable[str]:
-    for what, size, most in (
-        ("its description", len(alarm.description), _ALARM_DESCRIPTION),
-        ("its metric's name", len(alarm.metric), _ALARM_NAME),
-        ("its namespace", len(alarm.namespace), _ALARM_NAME),
+def _alarm_problems(alarm: Alarm) -> _Found:
+    where = f"alarm `{alarm.name}`:"
+    for what, shape, text, most in (
+        ("its description", "AlarmDescription", alarm.description, _ALARM_DESCRIPTION),
+        ("its metric's name", "MetricName", alarm.metric, _ALARM_NAME),
+        ("its namespace", "Namespace", alarm.namespace, _ALARM_NAME),
     ):
-        if size > most:
-            yield f"alarm `{alarm.name}`: {what} has {size} characters; the limit is {most}."
+        yield from _length("cloudwatch", shape, f"{where} {what}", text, most)
+    if not alarm.name or not alarm.metric or not alarm.namespace:
+        yield f"{where} its name, its metric and its namespace must not be empty."
+    if alarm.namespace.startswith(":"):
+        yield f"{where} its namespace must not begin with a colon."
     if len(alarm.dimensions or ()) > _DIMENSIONS:
-        yield f"alarm `{alarm.name}`: {len(alarm.dimensions or ())} dimensions; the limit is {_DIMENSIONS}."
-    for what, value, known in (
+        yield f"{where} {len(alarm.dimensions or ())} dimensions; the limit is {_DIMENSIONS}."
+    for name, value in (alarm.dimensions or {}).items():
+        yield from _length("cloudwatch", "DimensionName", f"{where} the name of a dimension", name, _DIMENSION_NAME)
+        yield from _length("cloudwatch", "DimensionValue", f"{where} dimension `{name}`", value, _DIMENSION_VALUE)
+        if not name.strip() or not value.strip() or name.startswith(":"):
+            yield f"{where} a dimension needs a name, which does not begin with a colon, and a value."
+    for what, known_value, known in (
         ("statistic", alarm.statistic, _STATISTICS),
         ("comparison", alarm.comparison, _COMPARISONS),
         ("missing_data", alarm.missing_data, _MISSING_DATA),
     ):
-        if value not in known:
-            yield f"alarm `{alarm.name}`: {what} `{value}` is not one of {', '.join(known)}."
+        if known_value not in known:
+            yield f"{where} {what} `{known_value}` is not one of {', '.join(known)}."
     if alarm.notify_on_insufficient_data and alarm.missing_data != "missing":
         yield (
             f"alarm `{alarm.name}`: notify_on_insufficient_data needs missing_data `missing`: with "

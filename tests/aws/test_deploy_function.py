@@ -21,6 +21,7 @@ from lambda_script import (
     deploy_all,
 )
 from lambda_toolkit.aws.client import Aws
+from lambda_toolkit.spec import service_model
 
 ACCOUNT = "123456789012"  # moto's
 REGION = "eu-west-2"
@@ -289,8 +290,8 @@ def test_a_log_group_that_lambda_made_for_our_function_is_ours(script, client) -
 
 
 def test_limits_are_found_before_any_call(script, recorder) -> None:
-    with pytest.raises(LimitError, match="timeout 901"):
-        script(timeout=901)
+    with pytest.raises(LimitError, match="timeout 100000"):
+        script(timeout=100_000)
     assert recorder.calls == []
 
 
@@ -334,3 +335,19 @@ def test_failing_function_does_not_stop_the_others(script, recorder) -> None:
     with pytest.raises(DeployError) as failed:
         deploy_all([script(function_name_template=name) for name in ("one-function", "one-more")])
     assert [change.kind for change in failed.value.report.done].count("function") == 1
+
+
+def test_value_that_only_the_model_of_aws_allows_is_noted(script, client) -> None:
+    """AWS decides: here it takes the value."""
+    most = service_model.largest("lambda", "MemorySize") or 0
+    if most <= 10_240:
+        pytest.skip("this botocore has the documented limit")
+    plan = script(memory=most).plan()
+    [note] = plan.notes
+    assert note.startswith(
+        f"function my-function: memory {most} is more than the 10240 MB of November 2026; the model of"
+    )
+    assert script(memory=most).deploy().ok
+    assert client("lambda").get_function_configuration(FunctionName="my-function")["MemorySize"] == most
+    with pytest.raises(LimitError, match=f"memory {most + 1} is outside 128 to {most} MB"):
+        script(memory=most + 1)

@@ -476,8 +476,20 @@ FUNCTION = Table(
             '"report.lambda_handler"',
             absent="found in the source: `lambda_handler` of `lambda_function.py`, `handler.py` or the only module",
         ),
-        Key("memory", Type.INTEGER, "Memory in MB, 128 to 10240.", "1024", default=FunctionSpec.memory),
-        Key("timeout", Type.INTEGER, "Timeout in seconds, 1 to 900.", "600", default=FunctionSpec.timeout),
+        Key(
+            "memory",
+            Type.INTEGER,
+            "Memory in MB, 128 to 10240, or more where [AWS allows it](deploying.md#limits).",
+            "1024",
+            default=FunctionSpec.memory,
+        ),
+        Key(
+            "timeout",
+            Type.INTEGER,
+            "Timeout in seconds, 1 to 900, or more where [AWS allows it](deploying.md#limits).",
+            "600",
+            default=FunctionSpec.timeout,
+        ),
         Key(
             "environment",
             Type.STRING_TABLE,

@@ -9,6 +9,7 @@ import pytest
 from botocore.loaders import Loader
 
 from lambda_toolkit.errors import LimitError
+from lambda_toolkit.spec import service_model
 from lambda_toolkit.spec.model import Alarm, BucketSpec, Canary, FunctionSpec, S3Trigger
 from lambda_toolkit.spec.quotas import (
     DIRECT_UPLOAD,
@@ -17,6 +18,7 @@ from lambda_toolkit.spec.quotas import (
     check_bucket,
     check_function,
     check_sizes,
+    function_doubts,
     runtime_version,
 )
 
@@ -34,11 +36,24 @@ def spec(**different: object) -> FunctionSpec:
         ({"name": "x" * 65}, "its name must be"),
         ({"runtime": "python2.7"}, "`python2.7` is not one of Lambda's"),
         ({"runtime": "3.12"}, "write it like python3.12"),
-        ({"architecture": "arm"}, "x86_64 and arm64"),
-        ({"memory": 127}, "outside 128 to 10240 MB"),
-        ({"memory": 10241}, "outside 128 to 10240 MB"),
-        ({"timeout": 0}, "outside 1 to 900 seconds"),
-        ({"timeout": 901}, "outside 1 to 900 seconds"),
+        ({"architecture": "arm"}, "architecture `arm` is not one of x86_64, arm64"),
+        ({"memory": 127}, "memory 127 is outside 128 to "),
+        ({"memory": 10**6}, "memory 1000000 is outside 128 to "),
+        ({"timeout": 0}, "timeout 0 is outside 1 to "),
+        ({"timeout": 10**6}, "timeout 1000000 is outside 1 to "),
+        ({"runtime": "python3.99"}, "python3.9, python3.10"),
+        ({"s3_triggers": (S3Trigger("lake", prefix="x" * 1025),)}, "its trigger's prefix has 1025 bytes"),
+        ({"s3_triggers": (S3Trigger("lake", suffix="é" * 513),)}, "its trigger's suffix has 1026 bytes"),
+        ({"s3_triggers": (S3Trigger("lake", events=("s3:ObjectRead:*",)),)}, "`s3:ObjectRead:*` is not one of s3:Obj"),
+        ({"alarms": (Alarm("", "Errors"),)}, "must not be empty"),
+        ({"alarms": (Alarm("a", "Errors", namespace=":x"),)}, "must not begin with a colon"),
+        (
+            {"alarms": (Alarm("a", "E", dimensions={f"d{n}": "x" for n in range(31)}),)},
+            "31 dimensions; the limit is 30",
+        ),
+        ({"alarms": (Alarm("a", "E", dimensions={"d" * 256: "x"}),)}, "the name of a dimension has 256 characters"),
+        ({"alarms": (Alarm("a", "E", dimensions={"d": "x" * 1025}),)}, "dimension `d` has 1025 characters"),
+        ({"alarms": (Alarm("a", "E", dimensions={"d": " "}),)}, "a dimension needs a name"),
         ({"description": "x" * 257}, "257 characters"),
         ({"log_retention_days": 31}, "log_retention_days 31"),
         ({"environment": {"A": "x", "BIG": "x" * 4096}}, "the limit is 4096"),
@@ -78,6 +93,46 @@ def test_the_edges_are_inside() -> None:
     check_function(spec(alarms=(Alarm("a", "Errors", period=3600, evaluation_periods=168),)))
     check_function(spec(environment={"AWS_LAMBDA_EXEC_WRAPPER": "/opt/wrapper"}, tags={"Straße": "a b_.:/=+-@"}))
     check_function(spec(memory=10_240, timeout=1, environment={"AB": "x" * 4000}, runtime="python3.14"))
+    widest = Alarm("a", "E", dimensions={"d" * 255: "v" * 1024, **{f"d{number}": "x" for number in range(29)}})
+    whole = spec(alarms=(widest,), s3_triggers=(S3Trigger("lake", prefix="x" * 1024, suffix="y" * 1024),))
+    check_function(whole)
+    assert function_doubts(whole) == []
+
+
+def test_value_within_the_documented_limits_reads_no_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service_model, "_shapes", lambda service: pytest.fail(f"the model of {service} was read"))
+    check_function(
+        spec(memory=10_240, timeout=900, runtime="python3.9", alarms=ERRORS, s3_triggers=(S3Trigger("abc"),))
+    )
+
+
+def test_what_the_model_of_aws_allows_too_is_left_to_aws() -> None:
+    """The ends of the ranges are those of the botocore that is installed, whichever that is."""
+    shapes = Loader().load_service_model("lambda", "service-2")["shapes"]
+    for name, shape, documented in (("timeout", "Timeout", 900), ("memory", "MemorySize", 10_240)):
+        largest = shapes[shape]["max"]
+        if largest == documented:
+            continue
+        for value in (documented + 1, largest):
+            [doubt] = function_doubts(spec(**{name: value}))
+            assert re.search(rf"^{name} {value} is more than the {documented} .*botocore [\d.]+ has it, so AWS", doubt)
+            check_function(spec(**{name: value}))
+        assert function_doubts(spec(**{name: largest + 1})) == []
+        with pytest.raises(LimitError, match=rf"{name} {largest + 1} is outside \d+ to {largest} "):
+            check_function(spec(**{name: largest + 1}))
+    runtimes = {name for name in shapes["Runtime"]["enum"] if re.fullmatch(r"python3\.(9|\d\d)", name)}
+    for minor in range(9, 40):
+        runtime = f"python3.{minor}"
+        if runtime not in runtimes:
+            with pytest.raises(LimitError, match=f"`{runtime}` is not one of Lambda's: .* update boto3"):
+                check_function(spec(runtime=runtime))
+            continue
+        check_function(spec(runtime=runtime))
+        assert len(function_doubts(spec(runtime=runtime))) == (minor > 14)
+        assert runtime_version(runtime) == (3, minor)
+    restored = S3Trigger("lake", events=("s3:ObjectRestore:Completed",))
+    [doubt] = function_doubts(spec(s3_triggers=(restored,)))
+    assert "event `s3:ObjectRestore:Completed` is not among those of" in doubt
 
 
 ERRORS = (Alarm("a", "Errors"),)
@@ -100,7 +155,7 @@ SILENT = Alarm("s", "Invocations", period=900, missing_data="missing", notify_on
         ({"alarms": (Alarm("a", "E", period=3540, evaluation_periods=24),)}, {"alarms": (Alarm("a", "E", period=40),)}),
         ({"permissions": [{"R": "x" * 9730}]}, {"permissions": [{"R": "x" * 9731}]}),
         ({"runtime": "python3.9"}, {"runtime": "python3.8"}),
-        ({"runtime": "python3.19"}, {"runtime": "python3.20"}),
+        ({"runtime": "python3.14"}, {"runtime": "python3.100"}),
         ({"canary": Canary(0.01, 60), "alarms": ERRORS}, {"canary": Canary(0.0, 60), "alarms": ERRORS}),
         ({"canary": Canary(0.99, 1), "alarms": ERRORS}, {"canary": Canary(1.0, 1), "alarms": ERRORS}),
         ({"canary": Canary(0.5, 0.5), "alarms": SHORT}, {"canary": Canary(0.5, 0), "alarms": SHORT}),
