@@ -137,7 +137,8 @@ def _problems(spec: FunctionSpec) -> _Found:
         yield "its name must be 1 to 64 letters, digits, `-` and `_`."
     yield from _runtime_problems(spec.runtime)
     if spec.architecture not in _ARCHITECTURES:
-        yield from _unknown("lambda", "Architecture", "architecture", spec.architecture, _ARCHITECTURES)
+        otherwise = f"is not one of {' and '.join(_ARCHITECTURES)}"
+        yield from _unknown("lambda", "Architecture", "architecture", spec.architecture, otherwise)
     yield from _range("lambda", "MemorySize", "memory", spec.memory, _MEMORY, "MB")
     yield from _range("lambda", "Timeout", "timeout", spec.timeout, _TIMEOUT, "seconds")
     yield from _length("lambda", "Description", "its description", spec.description or "", _DESCRIPTION)
@@ -183,12 +184,11 @@ def _length(service: str, shape: str, what: str, text: str, most: int) -> _Found
         yield f"{what} has {len(text)} characters; the limit is {most}."
 
 
-def _unknown(service: str, shape: str, what: str, value: str, known: tuple[str, ...]) -> _Found:
-    values = service_model.known_values(service, shape)
-    if value in values:
+def _unknown(service: str, shape: str, what: str, value: str, otherwise: str) -> _Found:
+    if value in service_model.known_values(service, shape):
         yield Doubt(f"{what} `{value}` is not among those of {_DATE}; {_allowing()}")
     else:
-        yield f"{what} `{value}` is not one of {', '.join(dict.fromkeys((*known, *values)))}."
+        yield f"{what} `{value}` {otherwise}."
 
 
 def _allowing() -> str:
@@ -254,7 +254,8 @@ def _attachment_problems(spec: FunctionSpec) -> _Found:
             yield f"its trigger's bucket `{trigger.bucket}`: {_BUCKET_NAMES}"
         for event in trigger.events:
             if event not in _S3_EVENTS:
-                yield from _unknown("s3", "Event", "its trigger's event", event, _S3_EVENTS)
+                otherwise = "is not an event of S3; write it like s3:ObjectCreated:*"
+                yield from _unknown("s3", "Event", "its trigger's event", event, otherwise)
         for what, text in (("prefix", trigger.prefix), ("suffix", trigger.suffix)):
             size = len(text.encode(errors="surrogatepass"))
             if size > _LONGEST_KEY:

@@ -9,7 +9,7 @@ import pytest
 
 import lambda_script
 from lambda_script import Advice, Change, DeployError, Failure, Hint, OwnershipError, PlanError, Report
-from lambda_toolkit.pipeline.commands.shared.show_changes import WORDING
+from lambda_toolkit.pipeline.commands.shared.show_changes import wording
 
 SLOW = (
     "boto3",
@@ -41,7 +41,7 @@ def test_import_is_quick():
 @pytest.mark.parametrize("hint", Hint)
 def test_every_hint_is_worded_for_python_and_the_command_line(hint):
     advice = Advice(hint, ("orders", "3"))
-    in_python, in_commands = advice.worded(lambda_script._WORDING), advice.worded(WORDING)
+    in_python, in_commands = advice.worded(lambda_script._WORDING), advice.worded(wording())
     assert in_python != in_commands
     assert "--" not in in_python
 
@@ -54,13 +54,13 @@ def test_errors_are_in_the_words_of_python_and_keep_their_advice(monkeypatch):
     with pytest.raises(PlanError) as raised:
         lambda_script.plan(lambda_script.Deployment())
     assert str(raised.value) == "A role `r` exists. To adopt it, deploy once with adopt=True.\nAnd more."
-    assert raised.value.worded(WORDING) == "A role `r` exists. To adopt it, deploy once with --adopt.\nAnd more."
+    assert raised.value.worded(wording()) == "A role `r` exists. To adopt it, deploy once with --adopt.\nAnd more."
 
 
 def test_advice_of_a_failed_change_is_worded():
     change = Change("function", "orders", "update", apply=lambda aws: None)
     failure = Failure(change, "Rolling back failed.", Advice(Hint.ROLLBACK_TO, ("orders", "3")))
     error = DeployError(Report(failed=(failure,)))
-    assert error.worded(WORDING).splitlines()[0] == (
-        "function orders: Rolling back failed. To do it: rollback orders --to 3"
+    assert error.worded(wording()).splitlines()[0] == (
+        "function orders: Rolling back failed. To do it: python deploy.py rollback orders --to 3"
     )

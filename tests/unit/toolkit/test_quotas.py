@@ -36,7 +36,7 @@ def spec(**different: object) -> FunctionSpec:
         ({"name": "x" * 65}, "its name must be"),
         ({"runtime": "python2.7"}, "`python2.7` is not one of Lambda's"),
         ({"runtime": "3.12"}, "write it like python3.12"),
-        ({"architecture": "arm"}, "architecture `arm` is not one of x86_64, arm64"),
+        ({"architecture": "arm"}, "architecture `arm` is not one of x86_64 and arm64"),
         ({"memory": 127}, "memory 127 is outside 128 to "),
         ({"memory": 10**6}, "memory 1000000 is outside 128 to "),
         ({"timeout": 0}, "timeout 0 is outside 1 to "),
@@ -44,7 +44,7 @@ def spec(**different: object) -> FunctionSpec:
         ({"runtime": "python3.99"}, "python3.9, python3.10"),
         ({"s3_triggers": (S3Trigger("lake", prefix="x" * 1025),)}, "its trigger's prefix has 1025 bytes"),
         ({"s3_triggers": (S3Trigger("lake", suffix="é" * 513),)}, "its trigger's suffix has 1026 bytes"),
-        ({"s3_triggers": (S3Trigger("lake", events=("s3:ObjectRead:*",)),)}, "`s3:ObjectRead:*` is not one of s3:Obj"),
+        ({"s3_triggers": (S3Trigger("lake", events=("s3:ObjectRead:*",)),)}, "`s3:ObjectRead:*` is not an event of S3"),
         ({"alarms": (Alarm("", "Errors"),)}, "must not be empty"),
         ({"alarms": (Alarm("a", "Errors", namespace=":x"),)}, "must not begin with a colon"),
         (

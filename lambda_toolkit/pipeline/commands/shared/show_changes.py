@@ -27,6 +27,7 @@ def wording() -> Wording:
     return {
         Hint.ADOPT: "To adopt it, deploy once with --adopt.",
         Hint.DELETE_DATA: "To remove data too, add --delete-data.",
+        Hint.OVERWRITE_SECRET: "To write the declared value to {0}, deploy once with --overwrite-secret {0}.",
         Hint.ROLLBACK_TO: f"To do it: {rollback.replace('<0>', '{0}').replace('<1>', '{1}')}",
     }
 
