@@ -110,6 +110,13 @@ MUTATIONS = (
         ),
     ),
     Mutation(
+        "rows that are in a batch only to be looked up are converted too",
+        "lambdas/transform/batch.py",
+        "            if self._is_joined(table):",
+        "            if False:",
+        "tests/pipeline/proposal/test_shapes.py -k star",
+    ),
+    Mutation(
         "reread rows are not deduplicated",
         "lambdas/extract/capture/change_file.py",
         "        if self._before is not None:",

@@ -30,7 +30,7 @@ from ..shared.lake.parquet import ParquetPart, arrow_type
 from ..shared.lake.store import Lake
 from ..shared.postgres_text import key_texts, postgres_text
 from .columns.cast import cast_column
-from .columns.convert import SourceRows, convert
+from .columns.convert import SourceRows, convert, refers
 from .columns.date_dimension import date_dimension
 from .columns.rejects import REJECTS_SCHEMA
 
@@ -207,7 +207,7 @@ class BatchTransform:
         return _TableOutput(files, rejected, tuple(dates))
 
     def _source_rows(self, table: WarehouseTable) -> Iterator[pa.Table]:
-        """The rows of the table's source in this batch, by row groups: its changes, then the rest of its context."""
+        """The rows of the table's source that may have another result: its changes, then those of its context."""
         files = self._files(table.source)
         if files is None:
             return
@@ -222,8 +222,28 @@ class BatchTransform:
         for rows in self.ingestion.iter_tables(files.context.key):
             keys = self._comparable_keys(str(table.source), rows)
             fresh = rows.filter(pc.invert(pc.is_in(keys, value_set=known.cast(keys.type))))
+            if self._is_joined(table):
+                fresh = self._referring_to_changes(table, fresh)
             if fresh.num_rows:
                 yield fresh
+
+    def _is_joined(self, table: WarehouseTable) -> bool:
+        """Whether a join looks up rows of the table's source: its context then has rows for that alone."""
+        return any(table.source in other.joins for other in self.declarations.warehouse.values())
+
+    def _referring_to_changes(self, table: WarehouseTable, rows: pa.Table) -> pa.Table:
+        """Those of ``rows``, unchanged ones, that refer to a changed row of a joined table.
+
+        The batch has all that they refer to. Of a row that is there to be looked up it need not, and nothing changed.
+        """
+        found = pa.chunked_array([pa.repeat(False, rows.num_rows)])
+        source = SourceRows(rows, self._types(str(table.source)))
+        for name, column in table.joins.items():
+            files = self._files(name)
+            for part in self.ingestion.iter_tables(files.changes.key) if files and files.changes else ():
+                changed = SourceRows(part, self._types(name))
+                found = pc.or_(found, refers(source, column, changed, self._keys[name][0]))
+        return rows.filter(found)
 
     def _all_rows(self, name: str) -> pa.Table:
         """Every row of a source table in this batch, each once."""

@@ -285,6 +285,12 @@ def lookup(source: SourceRows, column: str, other: SourceRows, key: str, name: s
     )
 
 
+def refers(source: SourceRows, column: str, other: SourceRows, key: str) -> pa.ChunkedArray:
+    """Booleans, one for each row of ``source``: whether ``column`` has the ``key`` of a row of ``other``."""
+    mine, theirs = _comparable((source.rows[column], source.types[column]), (other.rows[key], other.types[key]))
+    return pc.and_(pc.is_valid(mine), pc.is_in(mine, value_set=theirs))
+
+
 Typed = tuple[pa.ChunkedArray, str]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -60,13 +60,13 @@ class Project:
         packaged.write_bytes(tables_json(self.target(with_source=False).pipeline))
         return load_declarations(self.folder)
 
-    def run(self, **request: Any) -> None:
-        """One run of the three functions; then compares."""
+    def run(self, compare: Callable[[Project], None] | None = None, **request: Any) -> None:
+        """One run of the three functions; then compares, by default as a mirror."""
         pipeline = Pipeline(
             self.source, self.source, self.warehouse, *self.buckets, self.declarations(), lambda: self.source
         )
         pipeline.run(**request)
-        self.compare()
+        (compare or Project.compare)(self)
 
     def compare(self) -> None:
         """Every mirrored table equals SQL on the source, and its history has each state that a run saw."""

@@ -1,0 +1,87 @@
+"""Whole databases of three shapes, from ``init --from`` to a warehouse that equals SQL on the source.
+
+A rental shop, a music shop and a trading company, with generated data. Each file of ``shapes`` has the statements that
+create one, and after each line ``-- day`` those of a day, which is one run of extract.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import deploy
+from lambda_toolkit.pipeline.lambdas.shared.declarations import CALENDAR, WarehouseTable
+from lambda_toolkit.pipeline.lambdas.shared.expressions import Expression
+from lambda_toolkit.pipeline.lambdas.shared.postgres import sql
+from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import connect
+from tests.pipeline.proposal.mirrored_project import Project, mirrored_project
+from tests.pipeline.proposal.test_star import url
+
+SHAPES = {path.stem: path.read_text(encoding="utf-8") for path in Path(__file__).with_name("shapes").glob("*.sql")}
+
+
+@pytest.fixture
+def sessions():
+    with contextlib.ExitStack() as stack:
+        yield lambda to: stack.enter_context(connect(to))
+
+
+def expected_query(project: Project, table: WarehouseTable) -> str:
+    """What a declaration means, in SQL on the source: no code of the pipeline is used for it."""
+    source = project.declarations().source
+    joins = "".join(
+        f" LEFT JOIN {sql.identifier(name)} AS {sql.identifier(f'of {name}')} ON t.{sql.identifier(column)}"
+        f" = {sql.identifier(f'of {name}')}.{sql.identifier(source[name].keys[0])}"
+        for name, column in table.joins.items()
+    )
+    values = []
+    for expression in table.columns.values():
+        assert isinstance(expression, Expression)
+        of = sql.identifier(f"of {expression.table}" if expression.table else "t")
+        value = f"{of}.{sql.identifier(expression.column)}"
+        # The time zone of the session is UTC.
+        values.append({None: f"{value}::text", "date": f"{value}::date::text"}[expression.function])
+    return f"SELECT {', '.join(values)} FROM {sql.identifier(str(table.source))} AS t{joins}"
+
+
+def compare_star(project: Project) -> None:
+    declared = project.declarations()
+    for table in declared.warehouse.values():
+        if table.kind == CALENDAR:
+            continue
+        columns = ", ".join(f"{sql.identifier(name)}::text" for name in table.columns)
+        found = project.warehouse.rows(f"SELECT {columns} FROM {sql.table(sql.bounded(f'current_{table.name}'))}")
+        wanted = project.source.rows(expected_query(project, table))
+        assert sorted(found, key=str) == sorted(wanted, key=str), table.name
+    assert project.warehouse.rows("SELECT * FROM pipeline.pending_row") == []
+    rejected = project.warehouse.rows("SELECT * FROM pipeline.rejected_value")
+    assert rejected == []
+
+
+@pytest.mark.parametrize("shape", sorted(SHAPES))
+def test_a_proposed_star_equals_the_source(shape, database, buckets, sessions, tmp_path):
+    schema, *days = SHAPES[shape].split("-- day\n")
+    source, warehouse = database(schema), database()
+    environ = {"SOURCE_DATABASE_URL": url(source), "WAREHOUSE_DATABASE_URL": url(warehouse)}
+    arguments = ["init", str(tmp_path / shape), "--from", "SOURCE_DATABASE_URL"]
+    assert CliRunner().invoke(deploy.main, arguments, env=environ).exit_code == 0
+    project = Project(tmp_path / shape, sessions(source), sessions(warehouse), environ, buckets)
+    project.prepare()
+    project.run(compare=compare_star)
+    for day in days:
+        project.source.run(day)
+        project.run(compare=compare_star)
+
+
+@pytest.mark.parametrize("shape", sorted(SHAPES))
+def test_a_mirror_equals_the_source(shape, database, buckets, sessions, tmp_path):
+    schema, *days = SHAPES[shape].split("-- day\n")
+    project = mirrored_project(tmp_path / shape, database(schema), database(), sessions, buckets)
+    project.prepare()
+    project.run()
+    for day in days:
+        project.source.run(day)
+        project.run()
