@@ -23,6 +23,7 @@ COMMANDS = {
     "prepare": "Create what the warehouse lacks; report every difference.",
     "rejected": "Show the rows that are kept out of the warehouse, and why.",
     "replay": "Reprocess batches from the lake, or rebuild the complete warehouse.",
+    "query": "Show what a query of the warehouse returns: a table, CSV or Parquet.",
     "invoke": "Invoke one function; show its result and the end of its log.",
     "rollback": "Make an earlier version of one function live again.",
     "logs": "Show what the functions logged.",

@@ -97,12 +97,24 @@ class Connection(pg8000.native.Connection):  # type: ignore[misc]  # pg8000 has 
 
     def run(self, sql: str, stream: Any = None, types: None = None, **params: Any) -> Any:
         """As pg8000's, but parses a statement once: pg8000 parses it, character by character, each time it runs."""
-        try:
+        with self._errors():
             if types is not None or (stream is None and not params):
                 return super().run(sql, stream, types, **params)
             statement, values = _parsed(str(sql))
             self._context = self.execute_unnamed(statement, values(params), oids=(), stream=stream)
             return self._context.rows
+
+    def run_as_it_is(self, statement: str, stream: Any = None) -> list[list[Any]]:
+        """Runs one statement, in which a colon names no parameter; the server refuses several. Returns its rows."""
+        with self._errors():
+            self._context = self.execute_unnamed(statement, (), oids=(), stream=stream)
+            return list(self._context.rows or ())
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Raises ConnectionLostError for every sign that the connection has ended."""
+        try:
+            yield
         except CallersError as error:
             raise error.error from None
         except (InterfaceError, OSError, struct.error) as error:
@@ -155,7 +167,7 @@ class Connection(pg8000.native.Connection):  # type: ignore[misc]  # pg8000 has 
         When ``sink`` raises, the connection is closed: the server would send the remaining rows before it listens.
         """
         try:
-            self.run(statement, stream=Writer(sink))
+            self.run_as_it_is(statement, Writer(sink))
         except DatabaseError:
             raise
         except BaseException:
