@@ -11,7 +11,7 @@ if sys.version_info < (3, 11):  # noqa: UP036 - before an import that an older P
     raise SystemExit("deploy.py needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make run")
 
 try:
-    from lambda_toolkit.pipeline.command_line import COMMANDS, LOCAL_COMMANDS, main, run
+    from lambda_toolkit.pipeline.command_line import COMMANDS, LOCAL_COMMANDS, main
 except ModuleNotFoundError as error:
     from lambda_toolkit.pipeline.installed import what_to_install
 
@@ -20,4 +20,6 @@ except ModuleNotFoundError as error:
 __all__ = ["COMMANDS", "LOCAL_COMMANDS", "main"]
 
 if __name__ == "__main__":
-    run()
+    from lambda_toolkit.pipeline.__main__ import main as entry
+
+    entry()

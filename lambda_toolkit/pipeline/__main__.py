@@ -5,6 +5,9 @@ from __future__ import annotations
 
 def main() -> None:
     """Run the command line. Without its requirements: one sentence that says what to install, and exit code 1."""
+    from lambda_toolkit.pipeline.installed import hide_urls
+
+    hide_urls()
     try:
         from lambda_toolkit.pipeline.command_line import run
     except ModuleNotFoundError as error:

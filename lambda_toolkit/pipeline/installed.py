@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shlex
 import sys
 from collections.abc import Iterator
@@ -17,6 +19,8 @@ STARTER = PACKAGE_ROOT / "config" / "starter"  # the templates that `init` fills
 CHECKOUT = PACKAGE_ROOT.parents[1]  # the repository, where this runs in one
 DEFAULT_PATH = Path("config/pipeline.toml")  # the declaration of a pipeline, in the folder of its project
 COMMAND = "lambda-script"  # the console script in setup.py
+GIVEN_URL = "LAMBDA_SCRIPT_GIVEN_URL"  # in place of a URL among the arguments: the variable that has it
+_URL = re.compile(r"(?P<option>(?:--[\w-]+=)?)(?P<url>postgres(?:ql)?://\S*(?::[^@/]*@|[?&]password=).*)", re.DOTALL)
 _OWN = ("lambda_toolkit", "lambda_script")
 _given: ContextVar[tuple[str, ...]] = ContextVar("options of the running command", default=())
 
@@ -49,6 +53,24 @@ def first_steps(config: Path) -> str:
     if not config.is_file():
         return f"{program()} init, then: {program()} local up"
     return suggested("local run" if (config.parent / "totesys.sql").is_file() else "local up")
+
+
+def hide_urls() -> None:
+    """Start this process again without the passwords of URLs in its arguments, which all users of a machine can list.
+
+    Options that take a URL take the name of a variable, too: :data:`GIVEN_URL` and a number. Does nothing where no
+    argument is a URL with a password.
+    """
+    hidden = dict(os.environ)
+    arguments = sys.argv[1:]
+    for number, argument in enumerate(arguments):
+        if found := _URL.fullmatch(argument):
+            variable = f"{GIVEN_URL}_{number}"
+            hidden[variable] = found["url"]
+            arguments[number] = f"{found['option']}{variable}"
+    if arguments != sys.argv[1:]:
+        interpreter = sys.orig_argv[: len(sys.orig_argv) - len(arguments)]
+        os.execve(sys.executable, [*interpreter, *arguments], hidden)  # noqa: S606  # nosec B606  # this very program
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
@@ -12,6 +12,7 @@ from urllib.parse import unquote
 from lambda_toolkit.pipeline.config.model import ReadSecret, SecretDeclaration
 from lambda_toolkit.pipeline.config.toml_reader import did_you_mean
 from lambda_toolkit.pipeline.errors import ConfigurationError, UsageError
+from lambda_toolkit.pipeline.installed import GIVEN_URL
 from lambda_toolkit.pipeline.lambdas.shared.postgres.tls import (
     PLAIN_TEXT,
     SYSTEM,
@@ -110,11 +111,14 @@ def with_authorities(secret: SecretDeclaration, text: str) -> str:
     return text
 
 
-def given_url(option: str, given: str, environ: Mapping[str, str]) -> tuple[str, str]:
+def given_url(option: str, given: str, environ: MutableMapping[str, str]) -> tuple[str, str]:
     """The URL that ``option`` was given, itself or by the name of an environment variable, and where it came from.
 
-    A name keeps the password out of the shell's history and of the list of processes. Raises UsageError.
+    A name keeps the password out of the shell's history. One in place of a URL among the arguments (see
+    ``installed.hide_urls``) is removed from ``environ``. Raises UsageError.
     """
+    if given.startswith(GIVEN_URL) and given in environ:
+        return environ.pop(given), option
     if not _VARIABLE.fullmatch(given):
         return given, option
     if not environ.get(given):

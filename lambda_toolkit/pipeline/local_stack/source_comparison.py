@@ -7,7 +7,7 @@ reads, converts or loads a row. What no SQL can be derived for is named, and not
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pg8000.exceptions import DatabaseError
@@ -27,7 +27,7 @@ from lambda_toolkit.pipeline.lambdas.shared.schema_declarations import ColumnTyp
 from lambda_toolkit.pipeline.local_stack.independent_check import EXAMPLES, TableCheck
 from lambda_toolkit.pipeline.warehouse.views import view_names
 
-KNOWN_KEYS = frozenset({"kind", "from", "key", "record", "join", "columns"})
+KNOWN_KEYS = frozenset({"kind", "from", "key", "record", "join", "where", "columns"})
 """The keys of a table's declaration that the SQL below follows. A table with another is not compared."""
 _FUNCTIONS: Mapping[str | None, str] = {
     None: "$c",
@@ -37,8 +37,9 @@ _FUNCTIONS: Mapping[str | None, str] = {
 }
 _BASE = sql.identifier("the row")  # what the row is called beside the joined tables
 _SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
-_SELECT = "SELECT $key AS k, md5(convert_to(ROW($values)::text, 'UTF8')) AS v FROM $rows"
-_ONE = "SELECT $values FROM $rows WHERE $key = $wanted"
+_SELECT = "SELECT $key AS k, md5(convert_to(ROW($values)::text, 'UTF8')) AS v FROM $rows WHERE $condition"
+_ONE = "SELECT $values FROM $rows WHERE $condition AND $key = $wanted"
+_ALL = sql.Fragment("true")  # the condition that all rows meet
 
 
 class _NotDerivedError(Exception):
@@ -67,17 +68,22 @@ class _Side:
     key: sql.Fragment
     values: tuple[sql.Fragment, ...]
     rows: sql.Fragment
+    condition: sql.Fragment = _ALL
 
     def hashes(self) -> dict[str, str]:
-        """By key, a hash of the other values."""
+        """By key, a hash of the other values; an empty one where several rows have the key."""
         values = sql.joined(", ", self.values) if self.values else sql.constant("")
-        query = sql.compose(_SELECT, key=self.key, values=values, rows=self.rows)
-        return {str(key): str(value) for key, value in self.connection.run(str(query))}
+        query = sql.compose(_SELECT, key=self.key, values=values, rows=self.rows, condition=self.condition)
+        found: dict[str, str] = {}
+        for key, value in self.connection.run(str(query)):
+            found[str(key)] = "" if str(key) in found else str(value)
+        return found
 
     def row(self, key: str) -> list[Any]:
         """The values of one row."""
         values, wanted = sql.joined(", ", self.values), sql.constant(key)
-        query = sql.compose(_ONE, key=self.key, values=values, rows=self.rows, wanted=wanted)
+        parts = {"rows": self.rows, "condition": self.condition}
+        query = sql.compose(_ONE, key=self.key, values=values, wanted=wanted, **parts)
         return list(self.connection.run(str(query))[0])
 
 
@@ -135,6 +141,8 @@ def _check(
         return _Side(connection, _key([values[name] for name in table.keys]), tuple(values[n] for n in others), rows)
 
     expected, found = side(source, derived, _rows(table, declared)), side(warehouse, shown, view)
+    if table.where is not None:
+        expected = replace(expected, condition=_evaluated(table.where))
     should, does = _hashes(expected, "the source"), _hashes(found, "the warehouse")
     differ = sorted(key for key in should.keys() | does.keys() if should.get(key) != does.get(key))
     label = ", ".join(table.keys)
@@ -167,6 +175,8 @@ def _difference(
         return "is missing"
     if key not in expected[1]:
         return "should not be there"
+    if not found[1][key] or not expected[1][key]:
+        return f"is more than once in the {'source' if found[1][key] else 'warehouse'}"
     pairs = zip(columns, expected[0].row(key), found[0].row(key), strict=True)
     return ", ".join(f"{column} is {is_!r} and should be {must!r}" for column, must, is_ in pairs if is_ != must)
 
@@ -174,9 +184,7 @@ def _difference(
 def _derived(expression: ColumnExpression, column_type: ColumnType | None) -> sql.Fragment:
     """The text of what the source says that a column of the warehouse must hold."""
     if isinstance(expression, SqlExpression):
-        # In a scope of its own: a name alone is a column of the row, whatever columns the joined tables have.
-        text = sql.Fragment(expression.text)
-        value = sql.compose("(SELECT $text FROM (SELECT $base.*) AS own)", text=text, base=_BASE)
+        value = _evaluated(expression)
     else:
         template = _FUNCTIONS.get(expression.function)
         if template is None:
@@ -188,6 +196,12 @@ def _derived(expression: ColumnExpression, column_type: ColumnType | None) -> sq
     if column_type is not None:
         value = sql.compose("($value)::$type", value=value, type=sql.Fragment(column_type.type))
     return _text(value, column_type)
+
+
+def _evaluated(expression: SqlExpression) -> sql.Fragment:
+    """SQL of a declaration, in a scope where a name alone is a column of the row, whatever the joined tables have."""
+    text = sql.Fragment(expression.text)
+    return sql.compose("(SELECT $text FROM (SELECT $base.*) AS own)", text=text, base=_BASE)
 
 
 def _text(value: sql.Fragment, column_type: ColumnType | None) -> sql.Fragment:

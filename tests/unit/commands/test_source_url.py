@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+import deploy
 from lambda_toolkit.pipeline.commands.local.source_url import anywhere
 from lambda_toolkit.pipeline.config.database_url import credentials, given_url
 from lambda_toolkit.pipeline.errors import UsageError
@@ -13,6 +18,7 @@ from lambda_toolkit.pipeline.local_stack import external_source
 from lambda_toolkit.pipeline.local_stack.errors import LocalError
 from lambda_toolkit.pipeline.local_stack.external_source import ExternalSource
 
+ROOT = Path(__file__).parents[3]
 SHOP, CRM = (ExternalSource(f"postgresql://me:s3cret@h/{name}", f"{name} at h:5432") for name in ("shop", "crm"))
 
 
@@ -63,3 +69,29 @@ def test_data_of_one_database_is_not_continued_with_another(tmp_path: Path, befo
 def test_another_password_is_the_same_database(tmp_path: Path) -> None:
     external_source.remember(tmp_path, SHOP)
     external_source.check_same(tmp_path, ExternalSource("postgresql://you:other@h/shop", SHOP.place))
+
+
+@pytest.mark.parametrize("typed", [["lambda-script"], ["python", str(ROOT / "deploy.py")]])
+@pytest.mark.parametrize("options", [["--source-url", "{url}"], ["--source-url={url}"]])
+def test_a_password_does_not_stay_in_the_list_of_processes(tmp_path: Path, typed, options) -> None:
+    """The command itself has it among its arguments for a moment; then it waits for a server, and the list has none."""
+    written = CliRunner().invoke(deploy.main, ["init", str(tmp_path)])
+    assert written.exit_code == 0, written.output
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"postgresql://me:s3cret%40@127.0.0.1:{server.getsockname()[1]}/shop"
+        command = [str(Path(sys.executable).with_name(typed[0])), *typed[1:], "local", "up"]
+        process = subprocess.Popen(
+            [*command, *(option.format(url=url) for option in options)],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        connection, _ = server.accept()
+        words = Path(f"/proc/{process.pid}/cmdline").read_text(encoding="utf-8")
+        assert "--source-url" in words and "s3cret" not in words
+        connection.close()
+        shown, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "The source of --source-url cannot be read" in shown, "the person's own words"
+    assert "s3cret" not in shown and "GIVEN_URL" not in shown
