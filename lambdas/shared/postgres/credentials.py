@@ -65,7 +65,8 @@ class Credentials:
             texts[key] = str(value[key]) if isinstance(value[key], str | int) else ""
             if not texts[key] or "\0" in texts[key]:
                 raise ConnectionFailedError(f"{origin}: '{key}' must be a text without the character NUL.")
-        port, mode, roots = str(value.get("port") or 5432), value.get("sslmode"), value.get("sslrootcert")
+        port = "5432" if value.get("port") is None else str(value["port"])
+        mode, roots = value.get("sslmode"), value.get("sslrootcert")
         if not (port.isascii() and port.isdigit() and 0 < int(port) <= MAX_PORT):
             raise ConnectionFailedError(f"{origin}: 'port' must be a number from 1 to {MAX_PORT}.")
         if not (isinstance(mode, str | None) and isinstance(roots, str | None)):
