@@ -430,9 +430,23 @@ MUTATIONS = (
     Mutation(
         "a deleted key that does not fit the warehouse is loaded",
         "lambdas/transform/batch.py",
-        "[own], wanted.type).values",
-        '[own], wanted.type.replace("integer", "bigint")).values',
+        "kind, wanted.type).values",
+        'kind, wanted.type.replace("integer", "bigint")).values',
         "tests/pipeline/test_type_pairs.py",
+    ),
+    Mutation(
+        "the lake stores a date that is a key as a date",
+        "lambdas/shared/lake/parquet.py",
+        "in (*DATES, *FLOATS)",
+        "in FLOATS",
+        "tests/pipeline/test_keys.py -k date",
+    ),
+    Mutation(
+        "a row without a key in the lake is joined by NULL",
+        "lambdas/transform/columns/convert.py",
+        "    for column in table.joins.values():  # its text names a row, and its NULL would name none",
+        "    for column in ():",
+        "tests/pipeline/test_keys.py -k date",
     ),
     Mutation(
         "a batch whose event was missed is not looked for",
@@ -529,8 +543,8 @@ MUTATIONS = (
     Mutation(
         "a deleted composite key of which a column does not fit is loaded",
         "lambdas/transform/batch.py",
-        "return pa.table(columns).drop_null()",
-        "return pa.table(columns)",
+        "return pa.table(columns).drop_null(),",
+        "return pa.table(columns),",
         "tests/proof/test_regressions.py -k several",
     ),
     Mutation(

@@ -49,6 +49,11 @@ class KeysIn:
 
 
 @dataclass(frozen=True)
+class WithoutKey:
+    """The rows whose key the lake cannot represent, which are beyond no key and up to none."""
+
+
+@dataclass(frozen=True)
 class Referencing:
     """The rows whose ``columns`` contain the key of one of ``rows`` of ``table``."""
 
@@ -83,10 +88,20 @@ class Union:
 
 
 RowSet = (
-    AllRows | NoRows | WrittenSince | KeysUpTo | KeysAfter | KeysIn | Referencing | ReferencedBy | Intersection | Union
+    AllRows
+    | NoRows
+    | WrittenSince
+    | KeysUpTo
+    | KeysAfter
+    | KeysIn
+    | WithoutKey
+    | Referencing
+    | ReferencedBy
+    | Intersection
+    | Union
 )
 
-ALL, NONE = AllRows(), NoRows()
+ALL, NONE, WITHOUT_KEY = AllRows(), NoRows(), WithoutKey()
 
 
 def intersection(*parts: RowSet) -> RowSet:

@@ -182,6 +182,8 @@ def _write(batch: WarehouseBatch, reads: ReadAhead, table: WarehouseTable, files
         written = Written(rows, deferred)
     if files.deleted is not None:
         batch.delete(table, reads.iter_tables(files.deleted.key))
+    if files.unfit is not None:
+        batch.discard_rejected(table, reads.iter_tables(files.unfit.key))
     return written
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ from functools import cached_property
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..shared.declarations import CALENDAR, Declarations, WarehouseTable
+from ..shared.declarations import CALENDAR, FACT, Declarations, WarehouseTable
 from ..shared.errors import LakeError
 from ..shared.lake.manifest import (
     DataFile,
@@ -30,9 +31,10 @@ from ..shared.lake.parquet import ParquetPart, arrow_type
 from ..shared.lake.store import Lake
 from ..shared.postgres_text import key_texts, postgres_text
 from .columns.cast import cast_column
-from .columns.convert import SourceRows, convert, refers
+from .columns.convert import convert, refers
 from .columns.date_dimension import date_dimension
 from .columns.rejects import REJECTS_SCHEMA
+from .columns.source_rows import SourceRows, typed_keys, with_typed_keys
 
 _NO_DATES = pa.array([], pa.date32())
 
@@ -184,8 +186,8 @@ class BatchTransform:
             joined: dict[str, SourceRows] = {}
             for rows in self._source_rows(table):
                 if table.joins and not joined:
-                    joined = {name: SourceRows(self._all_rows(name), self._types(name)) for name in table.joins}
-                source = SourceRows(rows, self._types(str(table.source)))
+                    joined = {name: self._typed(name, self._all_rows(name)) for name in table.joins}
+                source = self._typed(str(table.source), rows)
                 converted = convert(table, source, joined, self._keys, self._calendars)
                 if converted.rejected_rows:
                     rejects = rejects or stack.enter_context(ParquetPart(REJECTS_SCHEMA))
@@ -197,10 +199,10 @@ class BatchTransform:
                     dates.append(converted.dates)
                 part = part or stack.enter_context(ParquetPart(converted.rows.schema))
                 part.write(converted.rows)
-            deleted = self._deleted(table, unmatched)
-            files = ProcessedTable(deleted=deleted) if deleted else None
+            deleted, unfit = self._deleted(table, unmatched)
+            files = ProcessedTable(deleted=deleted, unfit=unfit) if deleted or unfit else None
             if part is not None and part.rows:
-                files = ProcessedTable(part.rows, self._store(table, part), deleted)
+                files = ProcessedTable(part.rows, self._store(table, part), deleted, unfit)
             rejected = None
             if rejects is not None:
                 rejected = RejectedFile(self._store(table, rejects, REJECTED), rejects.rows, rejected_rows)
@@ -237,12 +239,11 @@ class BatchTransform:
         The batch has all that they refer to. Of a row that is there to be looked up it need not, and nothing changed.
         """
         found = pa.chunked_array([pa.repeat(False, rows.num_rows)])
-        source = SourceRows(rows, self._types(str(table.source)))
+        source = self._typed(str(table.source), rows)
         for name, column in table.joins.items():
             files = self._files(name)
             for part in self.ingestion.iter_tables(files.changes.key) if files and files.changes else ():
-                changed = SourceRows(part, self._types(name))
-                found = pc.or_(found, refers(source, column, changed, self._keys[name][0]))
+                found = pc.or_(found, refers(source, column, self._typed(name, part), self._keys[name][0]))
         return rows.filter(found)
 
     def _all_rows(self, name: str) -> pa.Table:
@@ -270,29 +271,44 @@ class BatchTransform:
             [(column, arrow_type(postgres_type)) for column, postgres_type in columns.items()]
         ).empty_table()
 
-    def _deleted(self, table: WarehouseTable, unmatched: Sequence[pa.Table]) -> DataFile | None:
-        """The keys that the source deleted, and those of the rows that do not meet the table's condition."""
+    def _deleted(self, table: WarehouseTable, unmatched: Sequence[pa.Table]) -> tuple[DataFile | None, DataFile | None]:
+        """The keys that the source deleted, and those of the rows that do not meet the table's condition.
+
+        As the warehouse has them; and of a dimension those that do not fit its types, as text.
+        """
         files = self._files(table.source)
         deleted = [self.ingestion.table(files.deleted.key)] if files and files.deleted else []
         keys = list(self._keys[str(table.source)])
         parts = [self._warehouse_keys(table, rows.select(keys)) for rows in (*deleted, *unmatched) if rows.num_rows]
-        rows = pa.concat_tables(parts) if parts else None
-        if rows is None or not rows.num_rows:
+        if not parts:
+            return None, None
+        found, unfit = (pa.concat_tables(tables) for tables in zip(*parts, strict=True))
+        return self._store_keys(table, found), None if table.kind == FACT else self._store_keys(table, unfit)
+
+    def _warehouse_keys(self, table: WarehouseTable, rows: pa.Table) -> tuple[pa.Table, pa.Table]:
+        """The keys as the warehouse has them; and those that do not fit its types, as text: they were rejected."""
+        columns, texts = {}, []
+        for key, own in zip(table.keys, rows.column_names, strict=True):
+            values, wanted, kind = rows[own], table.types.get(key), self._types(str(table.source))[own]
+            text = postgres_text(values, kind)
+            if wanted is not None:
+                values = cast_column(typed_keys(values, kind).values, kind, wanted.type).values
+                text = pc.coalesce(postgres_text(values, wanted.type), text)
+            columns[key] = values
+            texts.append(text)
+        is_unfit = functools.reduce(pc.or_, [pc.is_null(column) for column in columns.values()])
+        return pa.table(columns).drop_null(), pa.table({"key": key_texts(texts)}).filter(is_unfit).drop_null()
+
+    def _store_keys(self, table: WarehouseTable, keys: pa.Table) -> DataFile | None:
+        if not keys.num_rows:
             return None
-        with ParquetPart(rows.schema) as part:
-            part.write(rows)
+        with ParquetPart(keys.schema) as part:
+            part.write(keys)
             return DataFile(self._store(table, part, DELETED), part.rows)
 
-    def _warehouse_keys(self, table: WarehouseTable, rows: pa.Table) -> pa.Table:
-        """The keys as the warehouse has them; without those that do not fit its type, whose rows were rejected."""
-        source = str(table.source)
-        columns = {}
-        for key, own in zip(table.keys, self._keys[source], strict=True):
-            values, wanted = rows[own], table.types.get(key)
-            if wanted is not None:
-                values = cast_column(values, self._types(source)[own], wanted.type).values
-            columns[key] = values
-        return pa.table(columns).drop_null()
+    def _typed(self, name: str, rows: pa.Table) -> SourceRows:
+        """Rows of a source table, of this batch's files."""
+        return with_typed_keys(SourceRows(rows, self._types(name)), self._keys[name])
 
     def _types(self, name: str) -> Mapping[str, str]:
         """Column -> PostgreSQL type of a source table at this batch."""

@@ -25,7 +25,8 @@ from lambda_toolkit.pipeline.lambdas.shared.lake.parquet import ParquetPart, bat
 from lambda_toolkit.pipeline.lambdas.shared.postgres import sql
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection, transaction
 from lambda_toolkit.pipeline.lambdas.shared.schema_declarations import ColumnType
-from lambda_toolkit.pipeline.lambdas.transform.columns.convert import SourceRows, convert
+from lambda_toolkit.pipeline.lambdas.transform.columns.convert import convert
+from lambda_toolkit.pipeline.lambdas.transform.columns.source_rows import SourceRows
 from tests.values import hostile
 from tests.values.assignment import READ_AS_TEXT, REJECTED, Stored, base, create_assigned, is_named
 

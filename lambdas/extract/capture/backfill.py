@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from ...shared.lake.manifest import KeyFile
-from ..row_set import ALL, NONE, AllRows, Key, KeysAfter, RowSet, intersection, union
+from ..row_set import ALL, NONE, WITHOUT_KEY, AllRows, Key, KeysAfter, RowSet, intersection, union
 from ..source.interface import RowCounts
 from ..table_plan import MEBIBYTE, Backfill, BackfillState, Captured, CaptureRun, Complete, TablePlan, stored_state
 from .change_file import ChangeFile, store
@@ -38,6 +38,8 @@ def capture_backfill(
     changed_rows = intersection(plan.since, mode.backfilled)
     if counts.selected and changed_rows != NONE:
         changes.read(changed_rows)
+    if mode.after is None and any(column.representable_condition() for column in plan.info.key_columns):
+        changes.read(intersection(mode.scope, WITHOUT_KEY), keep_keys=False)  # they are in no range
     written, keys = list(plan.before.keys_since_compare), tuple(plan.before.keys)
     if isinstance(mode.scope, AllRows):
         # The range's keys get files of their own; these are the keys of the other rows.

@@ -123,7 +123,7 @@ class _HashDiff:
         self._last_key = boundary(keys, self._width)
         missing = any(column.null_count for column in keys.columns)
         if missing or first == before or pc.any(repeated(keys)).as_py():
-            problem = "NULL" if missing else "not unique"
+            problem = "NULL, or NaN," if missing else "not unique"
             raise SourceError(
                 f"The key {', '.join(self._plan.keys)} of {self._plan.name} is {problem} in some rows, so that it does "
                 "not identify them. Nothing was extracted. Declare a key that does: a column, or several together."

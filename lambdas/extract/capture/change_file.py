@@ -59,7 +59,7 @@ class ChangeFile:
     @property
     def keys(self) -> pa.Table:
         """The keys of the rows added with ``keep_keys``, in the order added."""
-        return pa.concat_tables([self._plan.key_schema.empty_table(), *self._keys])
+        return pa.concat_tables([self._plan.key_schema.empty_table(), *self._keys]).drop_null()
 
     def in_flight(self, *, with_earlier: bool = False) -> pa.Table | None:
         """The key's columns, and ``xmin: int64``, of the rows that the next run rereads; None where none were added.

@@ -247,6 +247,9 @@ class KeyDiff:
 
 
 def keys_in(lake: Lake, files: Sequence[DataFile], key: pa.Schema) -> pa.Table:
-    """The keys of the rows in ``files``, of which there are few: those written since keys were last compared."""
+    """The keys of the rows in ``files``, of which there are few: those written since keys were last compared.
+
+    Without keys that the lake cannot represent.
+    """
     found = [rows.select(key.names).cast(key) for file in files for rows in lake.iter_tables(file.key, key.names)]
-    return pa.concat_tables([key.empty_table(), *found])
+    return pa.concat_tables([key.empty_table(), *found]).drop_null()

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from ...shared.conversions import base_type, refused_columns
+from ...shared.conversions import FLOATS, base_type, refused_columns
 from ...shared.declarations import Declarations
 from ...shared.errors import SourceError
 from ...shared.expression.check import refused_expressions
 from ...shared.expressions import EXPRESSIONS, Expression
-from ...shared.lake.parquet import arrow_type
+from ...shared.lake.parquet import arrow_type, key_type
 from ...shared.postgres import sql
+from ...shared.postgres_text import PADDED
 
 _WITHOUT_XMIN: Mapping[str, str] = {"v": "a view", "m": "a materialized view", "f": "a foreign table"}
 
@@ -28,6 +29,10 @@ class Column:
     identity: str = ""
     """A hash of what makes the column this one, beside its name: under another, the rows show other values although no
     transaction wrote them."""
+    is_key: bool = False
+    """Whether it is the table's key, or one of its columns."""
+    sorts_as_text: bool = False
+    """Whether a date or timestamp that is a key has values whose texts sort in another order than themselves."""
 
     @property
     def base_type(self) -> str:
@@ -37,7 +42,7 @@ class Column:
     @property
     def arrow(self) -> pa.DataType:
         """The type in the lake."""
-        return arrow_type(self.type)
+        return key_type(self.type) if self.is_key else arrow_type(self.type)
 
     def value(self) -> sql.Fragment:
         """The column of the row ``t``; an xml as it was stored, whose output leaves out the declared encoding."""
@@ -47,10 +52,14 @@ class Column:
     def key_value(self) -> sql.Fragment:
         """The column of the row ``t`` as a key: equal keys are the same in the lake.
 
-        A numeric that the lake stores as text is read without the zeros at its end: 1.0 and 1 are the same key.
+        A numeric that the lake stores as text is read without the zeros at its end: 1.0 and 1 are the same key. So are
+        0 and -0, and a text that is padded with more blanks or fewer.
         """
-        plain = self.base_type == "numeric" and pa.types.is_string(self.arrow)
-        return sql.compose("trim_scale($c)", c=self.value()) if plain else self.value()
+        if self.base_type == "numeric" and pa.types.is_string(self.arrow):
+            return sql.compose("trim_scale($c)", c=self.value())
+        if self.base_type in FLOATS:
+            return sql.compose("($c + CAST(0 AS $type))", c=self.value(), type=sql.Fragment(self.base_type))
+        return sql.compose("$c::text", c=self.value()) if self.base_type in PADDED else self.value()
 
     def representable_condition(self) -> sql.Fragment | None:
         """The condition that the lake's type can represent the value; None where it represents every value.

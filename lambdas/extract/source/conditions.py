@@ -10,7 +10,7 @@ from typing import assert_never
 
 import pyarrow as pa
 
-from ...shared.conversions import is_text
+from ...shared.conversions import DATES, is_text
 from ...shared.postgres import sql
 from ..row_set import (
     AllRows,
@@ -24,6 +24,7 @@ from ..row_set import (
     Referencing,
     RowSet,
     Union,
+    WithoutKey,
     WrittenSince,
 )
 from .catalog import Column, TableInfo
@@ -63,6 +64,8 @@ def condition(rows: RowSet, table: TableInfo, tables: Mapping[str, TableInfo]) -
                 key=_row([sql.columns([name], of="t") for name in table.keys]),
                 keys=sql.joined(", ", [_row([sql.constant(text) for text in key]) for key in keys]),
             )
+        case WithoutKey():
+            return sql.compose("NOT $has_key", has_key=has_key(table))
         case Referencing(columns, name, referenced):
             mine, theirs = _comparable([table.column(column) for column in columns], tables[name].key_columns)
             return sql.compose(
@@ -106,6 +109,13 @@ def _comparable(columns: Sequence[Column], keys: Sequence[Column]) -> tuple[list
     return mine, theirs
 
 
+def has_key(table: TableInfo) -> sql.Fragment:
+    """The condition that the lake can represent the key of the row ``t``: not one that has a NaN in a decimal."""
+    conditions = [column.representable_condition() for column in table.key_columns]
+    found = sql.joined(" AND ", [condition for condition in conditions if condition is not None])
+    return sql.compose("($conditions)", conditions=found or sql.Fragment("TRUE"))
+
+
 def order(table: TableInfo) -> sql.Fragment:
     """The expressions, separated by commas, that sort the rows ``t`` by their key as Arrow does."""
     return sql.joined(", ", [ordering(column) for column in table.key_columns])
@@ -115,10 +125,12 @@ def ordering(column: Column) -> sql.Fragment:
     """The expression that sorts and compares ``column`` of the key of the row ``t`` as Arrow does.
 
     A column that the lake stores as text is sorted by its bytes, whatever the database's collation: ``COLLATE "C"``
-    (https://www.postgresql.org/docs/current/collation.html). A uuid is sorted by its bytes without that.
+    (https://www.postgresql.org/docs/current/collation.html). A uuid is sorted by its bytes without that, and the texts
+    of dates and timestamps of the years 1 to 9999, and of the infinities, sort as they do: an index serves.
     """
     name = column.key_value()
-    if not pa.types.is_string(column.arrow) or column.type == "uuid":
+    is_sorted = column.type == "uuid" or (column.base_type in DATES and not column.sorts_as_text)
+    if not pa.types.is_string(column.arrow) or is_sorted:
         return name
     if column.base_type in ("text", "character varying"):
         return sql.compose('($c COLLATE "C")', c=name)

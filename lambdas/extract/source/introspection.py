@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 
+from ...shared.conversions import DATES
 from ...shared.declarations import SourceTable
 from ...shared.postgres import sql
 from ...shared.postgres.connection import Connection
@@ -67,6 +69,11 @@ _ENUM_LABELS = sql.compose(
     tree=_TREE,
     types=_TYPES,
 )
+# Years before 1 and after 9999, which an index on the column finds.
+_FAR_DATES = (
+    "SELECT EXISTS (SELECT FROM $table AS t WHERE (t.$key > '-infinity' AND t.$key < '0001-01-01')"
+    " OR (t.$key >= '10000-01-01' AND t.$key < 'infinity'))"
+)
 
 
 def partitions(connection: Connection, tables: Collection[str]) -> dict[str, tuple[Relation, ...]]:
@@ -87,10 +94,30 @@ def introspect(connection: Connection, tables: Collection[SourceTable]) -> dict[
         found[table.name] = TableInfo(
             table.name,
             table.keys,
-            tuple(Column(*of_column) for of, *of_column in columns if of == table.name),
+            tuple(
+                Column(name, kind, identity, name in table.keys)
+                for of, name, kind, identity in columns
+                if of == table.name
+            ),
             relation_oids=tuple(oids),
             bytes=int(size),
             enum_labels={oid: label for of, oid, label in labels if of == table.name},
             row_security=row_security,
         )
-    return found
+    return {name: _with_order(connection, info) for name, info in found.items()}
+
+
+def _with_order(connection: Connection, info: TableInfo) -> TableInfo:
+    """``info``, with ``sorts_as_text`` of the dates and timestamps in the key."""
+    columns = [
+        replace(column, sorts_as_text=_has_far_dates(connection, info.name, column.name))
+        if column.is_key and column.base_type in DATES
+        else column
+        for column in info.columns
+    ]
+    return replace(info, columns=tuple(columns))
+
+
+def _has_far_dates(connection: Connection, table: str, column: str) -> bool:
+    query = sql.compose(_FAR_DATES, key=sql.identifier(column), table=sql.table(table))
+    return bool(connection.rows(query)[0][0])

@@ -12,7 +12,7 @@ from ...shared.postgres import sql
 from ...shared.postgres.connection import Connection
 from ..row_set import Key, RowSet
 from .catalog import TableInfo, check_relkind, is_lockable
-from .conditions import beyond, condition, order, written_since
+from .conditions import beyond, condition, has_key, order, written_since
 from .interface import RowCounts, change_schema, row_hash_schema
 from .introspection import introspect, partitions
 from .reader import Consumer, lake_schema, read, select_columns
@@ -87,7 +87,8 @@ class PostgresSnapshot:
     def changed_range(self, table: TableInfo, rows: RowSet, after: Key | None, limit: int, consume: Consumer) -> None:
         """Selects a range of keys by its lower bound and LIMIT."""
         query = sql.compose(
-            "$changes AND $beyond ORDER BY $order LIMIT $limit",
+            "$changes AND $has_key AND $beyond ORDER BY $order LIMIT $limit",
+            has_key=has_key(table),
             changes=self._changes(table, rows),
             beyond=beyond(table, after) if after is not None else sql.Fragment("TRUE"),
             order=order(table),
@@ -96,10 +97,11 @@ class PostgresSnapshot:
         read(self._connection, query, change_schema(table), consume)
 
     def keys(self, table: TableInfo, consume: Consumer) -> None:
-        """Selects every key, sorted."""
+        """Selects every key, sorted; without those that the lake cannot represent."""
         query = sql.compose(
-            "SELECT $key FROM $table AS t ORDER BY $order",
+            "SELECT $key FROM $table AS t WHERE $has_key ORDER BY $order",
             key=_key_values(table),
+            has_key=has_key(table),
             table=sql.table(table.name),
             order=order(table),
         )

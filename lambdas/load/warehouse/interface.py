@@ -71,6 +71,9 @@ class WarehouseBatch(Protocol):
     def delete(self, table: WarehouseTable, keys: Iterable[pa.Table]) -> None:
         """Records that ``keys`` are deleted: Arrow tables with the fields ``table.keys``. The published rows stay."""
 
+    def discard_rejected(self, table: WarehouseTable, keys: Iterable[pa.Table]) -> None:
+        """Discards what was rejected of deleted rows: ``keys`` are Arrow tables with the one field ``key: string``."""
+
     def write_resolved(self, table: WarehouseTable) -> int:
         """Writes the pending rows that meet the requirements now, each at its position in the history.
 

@@ -103,6 +103,10 @@ class PostgresBatch:
         """Stages the keys, then records those that are not deleted yet."""
         _delete(self._session, table, keys, self._batch)
 
+    def discard_rejected(self, table: WarehouseTable, keys: Iterable[pa.Table]) -> None:
+        """Stages the keys, as no column of the table can have them."""
+        rejects.discard_keys(self._session, table, keys, self._batch)
+
     def write_resolved(self, table: WarehouseTable) -> int:
         """As the kind of the table does it."""
         return self._session.kind_of(table).write_resolved(self._session, table, self._last_loaded)

@@ -6,7 +6,7 @@ deleted when a newer row of that key is loaded, or the key is deleted.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
 
@@ -15,7 +15,7 @@ from ...shared.lake.manifest import ProcessedManifest
 from ...shared.postgres import sql
 from .late_arrivals import stage_events
 from .read_ahead import ReadAhead
-from .session import WarehouseSession, copy_rows
+from .session import WarehouseSession, copy_rows, temporary
 
 _FILE_COLUMNS = ("key", "column", "value", "reason")
 _COLUMNS = ("key", "column_name", "value", "reason", "table_name", "batch")
@@ -25,6 +25,10 @@ _REJECTED_KEYS = "SELECT DISTINCT r.key FROM $rejected_value AS r WHERE r.table_
 _SUPERSEDED = """
     DELETE FROM $rejected_value AS r USING $staging AS s
     WHERE r.table_name = $name AND r.key = $key_text_of_s AND r.batch <= $batch
+"""
+_SUPERSEDED_KEYS = """
+    DELETE FROM $rejected_value AS r USING $staging AS s
+    WHERE r.table_name = $name AND r.key = s.key AND r.batch <= $batch
 """
 _SUPERSEDED_BY_EVENTS = """
     DELETE FROM $rejected_value AS r USING $staging AS s
@@ -55,6 +59,14 @@ def replace(session: WarehouseSession, declarations: Declarations, manifest: Pro
         events = stage_events(session, table, [row[0] for row in rejected], manifest.batch + 1, last)
         discard_superseded_by_events(session, table, events)
         session.run("DROP TABLE $events", events=events)
+
+
+def discard_keys(session: WarehouseSession, table: WarehouseTable, keys: Iterable[pa.Table], batch: int) -> None:
+    """Deletes what was rejected of ``keys`` up to ``batch``: Arrow tables with the one field ``key: string``."""
+    staging = temporary(f"unfit_{table.name}")
+    session.run("CREATE TEMPORARY TABLE $staging (key text) ON COMMIT DROP", staging=staging)
+    copy_rows(session.connection, staging, ("key",), keys)
+    session.run(_SUPERSEDED_KEYS, **session.sql(table).parts, staging=staging, batch=sql.number(batch))
 
 
 def discard_superseded(session: WarehouseSession, table: WarehouseTable, staging: sql.Fragment, batch: int) -> None:

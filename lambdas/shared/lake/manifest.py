@@ -145,6 +145,9 @@ class ProcessedTable:
     """The object key of the data file; None: there are no rows."""
     deleted: DataFile | None = None
     """The keys of deleted rows, in the columns of the table's key."""
+    unfit: DataFile | None = None
+    """Of a dimension, the keys of deleted rows that its columns cannot have, so that the rows were rejected: texts, in
+    one column ``key``."""
 
 
 @dataclass(frozen=True)
@@ -226,7 +229,7 @@ def processed_manifest(content: bytes, key: str) -> ProcessedManifest:
             **{
                 **document,
                 "tables": {
-                    name: ProcessedTable(**{**entry, "deleted": _file(entry["deleted"])})
+                    name: ProcessedTable(**{**entry, **{of: _file(entry[of]) for of in ("deleted", "unfit")}})
                     for name, entry in document["tables"].items()
                 },
                 "rejected": {name: RejectedFile(**entry) for name, entry in document["rejected"].items()},

@@ -14,7 +14,7 @@ from typing import IO, Any, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..conversions import base_type, modifiers
+from ..conversions import DATES, FLOATS, base_type, modifiers
 from ..expressions import MAX_PRECISION
 
 SPOOL_BYTES = 32 * 1024 * 1024  # a larger file moves from memory to disk
@@ -52,6 +52,15 @@ def arrow_type(postgres_type: str) -> pa.DataType:
         if precision <= MAX_PRECISION and 0 <= scale <= precision:
             return pa.decimal128(precision, scale)
     return _EXACT.get(base_type(postgres_type), pa.string())
+
+
+def key_type(postgres_type: str) -> pa.DataType:
+    """The type in the lake of a column that is a key: a key must be there, and equal keys the same.
+
+    A string for dates and timestamps, which may be infinite, and for floats, of which Arrow takes no NaN for equal.
+    """
+    is_text = base_type(postgres_type) in (*DATES, *FLOATS)
+    return pa.string() if is_text else arrow_type(postgres_type)
 
 
 def spool() -> IO[bytes]:

@@ -27,6 +27,7 @@ from .cast import cast_column
 from .currencies import NAMES
 from .numbers import canonical, numeric
 from .rejects import REJECTS_SCHEMA, DataError, build_rejects, error_mask
+from .source_rows import SourceRows, unreadable_texts
 from .times import TIMESTAMP, date_of_text
 
 
@@ -71,6 +72,8 @@ def convert(
         source = SourceRows(source.rows.filter(matching), source.types)
         lookups = {name: _kept(found, matching) for name, found in lookups.items()}
     errors += [found.error for found in lookups.values()]
+    for column in table.joins.values():  # its text names a row, and its NULL would name none
+        errors += _overflow_errors(column, column, source.rows)
     columns = {}
     for name, expression in table.columns.items():
         result = derive(expression, source, lookups)
@@ -122,6 +125,8 @@ def _key_texts(
     columns = []
     for key, own in zip(table.keys, keys[str(table.source)], strict=True):
         texts = postgres_text(source.rows[own], source.types[own])
+        if texts.null_count:
+            texts = pc.coalesce(texts, unreadable_texts(source.rows, own))
         if key in table.types:
             texts = pc.coalesce(postgres_text(converted[key], table.types[key].type), texts)
         columns.append(texts)
@@ -177,22 +182,13 @@ class ColumnResult:
     """The errors in some of the rows."""
 
 
-@dataclass(frozen=True)
-class SourceRows:
-    """Rows of a source table in the lake's types."""
-
-    rows: pa.Table
-    types: Mapping[str, str]
-    """Column -> its PostgreSQL type, as format_type() writes it."""
-
-
 def derive(expression: ColumnExpression, source: SourceRows, joined: Mapping[str, LookupResult]) -> ColumnResult:
     """``expression`` for every row of ``source``; ``joined``: the results of the lookups, by source table."""
     if isinstance(expression, SqlExpression):
         return _computed(expression, source, joined)
     read = joined[expression.table].found if expression.table else source
     column, column_type = read.rows[expression.column], read.types[expression.column]
-    errors = _overflow_errors(expression, read.rows)
+    errors = _overflow_errors(source_name(expression), expression.column, read.rows)
     derived = result_type(expression, column_type)
     if expression.function is None:
         return ColumnResult(column, derived, column, errors)
@@ -223,7 +219,9 @@ def _computed(
     errors = [
         error
         for read in inputs
-        for error in _overflow_errors(read, rows_of((read.table, "") if read.table else ("",)).rows)
+        for error in _overflow_errors(
+            source_name(read), read.column, rows_of((read.table, "") if read.table else ("",)).rows
+        )
     ]
     try:
         typed = resolve(expression.tree, lambda path: rows_of(path).types[path[-1]])
@@ -277,7 +275,7 @@ def lookup(source: SourceRows, column: str, other: SourceRows, key: str, name: s
     """
     values = source.rows[column]
     mine, theirs = _comparable((values, source.types[column]), (other.rows[key], other.types[key]))
-    positions = pc.index_in(mine, value_set=theirs)
+    positions = pc.index_in(mine, value_set=theirs, skip_nulls=True)
     missing = pc.and_(pc.is_valid(values), pc.is_null(positions))
     return LookupResult(
         SourceRows(other.rows.take(positions), other.types),
@@ -314,18 +312,19 @@ def _comparable(one: Typed, other: Typed) -> tuple[pa.ChunkedArray, pa.ChunkedAr
 _COMPARED_AS_THEY_ARE = (pa.int16(), pa.int32(), pa.int64(), pa.bool_(), pa.date32(), TIMESTAMP)
 
 
-def _overflow_errors(expression: Expression, source_rows: pa.Table) -> tuple[DataError, ...]:
+def _overflow_errors(name: str, column: str, source_rows: pa.Table) -> tuple[DataError, ...]:
+    """``name``: of ``column`` in a message."""
     if UNREADABLE not in source_rows.column_names or source_rows[UNREADABLE].null_count == source_rows.num_rows:
         return ()
     texts = source_rows[UNREADABLE]
-    affected = pc.fill_null(pc.match_substring(texts, f"{json.dumps(expression.column, ensure_ascii=False)}:"), False)
+    affected = pc.fill_null(pc.match_substring(texts, f"{json.dumps(column, ensure_ascii=False)}:"), False)
     return (
         DataError(
             affected,
-            source_name(expression),
+            name,
             texts,
             "the lake's type cannot represent this value",
-            overflow=expression.column,
+            overflow=column,
         ),
     )
 

@@ -24,10 +24,11 @@ from lambda_toolkit.pipeline.lambdas.shared.expressions import (
     read_expression,
 )
 from lambda_toolkit.pipeline.lambdas.shared.lake.parquet import UNREADABLE, arrow_type
-from lambda_toolkit.pipeline.lambdas.transform.columns.convert import _FUNCTIONS, SourceRows, derive, lookup
+from lambda_toolkit.pipeline.lambdas.transform.columns.convert import _FUNCTIONS, derive, lookup
 from lambda_toolkit.pipeline.lambdas.transform.columns.currencies import NAMES
 from lambda_toolkit.pipeline.lambdas.transform.columns.date_dimension import date_dimension
 from lambda_toolkit.pipeline.lambdas.transform.columns.rejects import build_rejects
+from lambda_toolkit.pipeline.lambdas.transform.columns.source_rows import SourceRows
 from lambda_toolkit.pipeline.warehouse import expression_parser
 
 

@@ -16,8 +16,9 @@ from lambda_toolkit.pipeline.lambdas.shared.declarations import (
     WarehouseTable,
 )
 from lambda_toolkit.pipeline.lambdas.shared.expressions import parse_expression
-from lambda_toolkit.pipeline.lambdas.transform.columns.convert import Converted, SourceRows, convert
+from lambda_toolkit.pipeline.lambdas.transform.columns.convert import Converted, convert
 from lambda_toolkit.pipeline.lambdas.transform.columns.rejects import REJECTS_SCHEMA
+from lambda_toolkit.pipeline.lambdas.transform.columns.source_rows import SourceRows
 
 KEYS = {"sale": ("sale_id",), "shop": ("shop_id",)}
 TABLE = WarehouseTable(

@@ -17,7 +17,8 @@ from lambda_toolkit.pipeline.lambdas.shared.expression.resolve import resolve
 from lambda_toolkit.pipeline.lambdas.shared.expression.signatures import CALLED, SIGNATURES, SPECIAL
 from lambda_toolkit.pipeline.lambdas.shared.expressions import SqlExpression
 from lambda_toolkit.pipeline.lambdas.shared.schema_declarations import ColumnType
-from lambda_toolkit.pipeline.lambdas.transform.columns.convert import SourceRows, convert
+from lambda_toolkit.pipeline.lambdas.transform.columns.convert import convert
+from lambda_toolkit.pipeline.lambdas.transform.columns.source_rows import SourceRows
 from lambda_toolkit.pipeline.lambdas.transform.expressions import evaluate as evaluation
 from lambda_toolkit.pipeline.lambdas.transform.expressions.evaluate import KERNELS, evaluate, output
 from lambda_toolkit.pipeline.warehouse.expression_parser import parse_expression

@@ -165,7 +165,8 @@ def test_the_same_rows_give_the_same_bytes_and_key(lake):
 
 
 def test_manifests_read_back_as_they_were():
-    files = TableFiles({"id": "integer"}, DataFile("a", 1), None, DataFile("d", 2), (KeyFile("k", 3, "9"),), None)
+    keys = (KeyFile("k", 3, "9"),)
+    files = TableFiles({"id": "integer"}, ("id",), DataFile("a", 1), None, DataFile("d", 2), keys, None)
     source = SourceIdentity("1", 1, "totesys", 5, 700, 5, 5, 5)
     ingested = IngestionManifest(2, 1, "run", "changes", "2024-01-01T00:00:00+00:00", source, {"staff": files})
     assert ingestion_manifest(to_json(ingested), "m") == ingested

@@ -57,7 +57,7 @@ class Bucket:
         """A batch with a changes and a keys file; ``keys`` carries an earlier one forward instead."""
         changes = self.put(data(batch, run), written - MINUTE)
         own = keys or KeyFile(self.put(data(batch, run, "keys"), written - MINUTE), 1, "9")
-        files = TableFiles({"id": "integer"}, DataFile(changes, 1), None, None, (own,), None)
+        files = TableFiles({"id": "integer"}, ("id",), DataFile(changes, 1), None, None, (own,), None)
         source = SourceIdentity("1", 1, "totesys", 5, 700, 5, 5, 5)
         manifest = IngestionManifest(batch, None, run, "changes", written.isoformat(), source, {"staff": files})
         self.put(manifest_key(batch), written, to_json(manifest))
