@@ -286,10 +286,14 @@ def _warehouse_table(
         errors += [f"{where} column `{column}` names `{read}`, which `join` does not." for read in unknown]
         if column in RESERVED_COLUMNS:
             errors.append(f"{where} column `{column}` has a name that load uses itself: give it another.")
+    condition = None
+    try:
+        condition = _condition(where, entry, joins, parse_sql)
+    except DeclarationError as error:
+        errors.append(str(error))
     if errors:
         raise DeclarationError("\n".join(errors))
     _check_key(where, keys, columns, source[base])
-    condition = _condition(where, entry, joins, parse_sql)
     record = _text(where, entry, "record") if kind == FACT else None
     return WarehouseTable(
         *(name, kind, keys, base, record, MappingProxyType(joins), MappingProxyType(columns), types, references),

@@ -16,12 +16,17 @@ from pg8000.exceptions import DatabaseError
 
 from lambda_toolkit.pipeline.lambdas.extract.source import reader
 from lambda_toolkit.pipeline.lambdas.extract.source.catalog import Column
+from lambda_toolkit.pipeline.lambdas.load.warehouse.session import copy_rows
+from lambda_toolkit.pipeline.lambdas.shared.declarations import DIMENSION, WarehouseTable
 from lambda_toolkit.pipeline.lambdas.shared.expression.resolve import Typed, resolve
 from lambda_toolkit.pipeline.lambdas.shared.expression.tree import ExpressionError, from_json, to_json
+from lambda_toolkit.pipeline.lambdas.shared.expressions import read_expression
 from lambda_toolkit.pipeline.lambdas.shared.lake.parquet import ParquetPart, batches
 from lambda_toolkit.pipeline.lambdas.shared.postgres import sql
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection, transaction
 from lambda_toolkit.pipeline.lambdas.shared.postgres.server_errors import message
+from lambda_toolkit.pipeline.lambdas.shared.schema_declarations import ColumnType
+from lambda_toolkit.pipeline.lambdas.transform.columns.convert import SourceRows, convert
 from lambda_toolkit.pipeline.lambdas.transform.expressions.evaluate import evaluate, output
 from lambda_toolkit.pipeline.warehouse.expression_parser import parse_expression
 from tests.expressions.generator import COLUMNS, Generator
@@ -192,6 +197,31 @@ class Differential:
                 used = {name: value for name, value in row.items() if re.search(rf"\b{name}\b", text)}
                 self._differ(text, f"row {number}: {wanted!r:.150} in PostgreSQL, here {got!r:.200} ({used!s:.200})")
                 return
+
+    def store(self, text: str, wanted: str) -> list[tuple[int, str | None]]:
+        """What the warehouse has of the expression in a column of the type ``wanted``, by transform, Parquet, COPY."""
+        table = WarehouseTable(
+            name="stored",
+            kind=DIMENSION,
+            keys=("id",),
+            source="given",
+            record=None,
+            joins={},
+            columns={"id": read_expression("id"), "v": read_expression(text, parse_expression)},
+            types={"id": ColumnType("integer", required=True), "v": ColumnType(wanted, required=False)},
+        )
+        source = SourceRows(self._rows, {"id": "integer", **COLUMNS})
+        converted = convert(table, source, {}, {"given": ("id",)})
+        with ParquetPart(converted.rows.schema) as part:
+            part.write(converted.rows)
+            part.finish()
+            part.file.seek(0)
+            rows = list(batches(part.file))
+        with transaction(self._connection):
+            self._connection.run(f"CREATE TEMPORARY TABLE stored (id integer, v {wanted}) ON COMMIT DROP")
+            copy_rows(self._connection, sql.table("stored", "pg_temp"), ("id", "v"), rows)
+            found = self._connection.rows("SELECT id, v::text FROM stored ORDER BY id")
+        return [(number, value) for number, value in found]
 
     def _ours(self, text: str, typed: Typed) -> dict[int, tuple[str | None, str | None]]:
         rows = self._rows

@@ -280,7 +280,8 @@ def test_errors_of_tables_name_the_file_and_come_together(tmp_path):
 kind = "dimension"
 from = "staff"
 key = "staff_id"
-columns = { staff_id = "staff_id", a = "nowhere.x", b = "date(", _batch = "first_name" }
+columns = { staff_id = "staff_id", a = "nowhere.x", b = "date(", c = "len(first_name)", _batch = "first_name" }
+where = "first_name = 'Ann' AND last_name IN (SELECT 1)"
 
 [warehouse.dim_lost]
 kind = "dimension"
@@ -300,6 +301,9 @@ columns = { id = "id" }
         "cannot be the name of a table: PostgreSQL's have 1 to 63 bytes",
         "[warehouse.dim_new] column `a` names `nowhere`, which `join` does not",
         "[warehouse.dim_new] column `b` = 'date(': ",
+        "[warehouse.dim_new] column `c` = 'len(first_name)': there is no function len; known: abs, ",
+        "[warehouse.dim_new] `where` = \"first_name = 'Ann' AND last_name IN (SELECT 1)\": "
+        "IN takes a list of values, not a query (at character 38).",
         "[warehouse.dim_new] column `_batch` has a name that load uses itself",
         "[warehouse.dim_lost] reads the table `nothing`, which no [source.nothing] declares",
         "6000",

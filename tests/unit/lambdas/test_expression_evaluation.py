@@ -15,7 +15,8 @@ from lambda_toolkit.pipeline.lambdas.shared.errors import DeclarationError
 from lambda_toolkit.pipeline.lambdas.shared.expression.check import refused_expressions
 from lambda_toolkit.pipeline.lambdas.shared.expression.resolve import resolve
 from lambda_toolkit.pipeline.lambdas.shared.expression.signatures import CALLED, SIGNATURES, SPECIAL
-from lambda_toolkit.pipeline.lambdas.shared.expressions import SqlExpression
+from lambda_toolkit.pipeline.lambdas.shared.expressions import SqlExpression, read_expression, read_sql
+from lambda_toolkit.pipeline.lambdas.shared.lake.parquet import UNREADABLE
 from lambda_toolkit.pipeline.lambdas.shared.schema_declarations import ColumnType
 from lambda_toolkit.pipeline.lambdas.transform.columns.convert import convert
 from lambda_toolkit.pipeline.lambdas.transform.columns.source_rows import SourceRows
@@ -147,6 +148,29 @@ def test_expression_columns_are_packaged_checked_and_converted():
         ("3", "round(price / quantity, 2)", "100.00", "does not fit fact_sale.share, which is numeric(4,2)"),
         ("4", "round(price / quantity, 2)", None, "NULL, and fact_sale.share is NOT NULL"),
     ]
+
+
+def test_value_that_the_lake_does_not_have_rejects_the_row():
+    """Such a value is NULL in the lake, and the expression must not take it for one."""
+    text = "coalesce(price, 0) + quantity"
+    table = replace(
+        parse(DECLARED, parse_expression).warehouse["fact_sale"],
+        joins={},
+        columns={"sale_id": read_expression("sale_id"), "total": read_expression(text, parse_expression)},
+    )
+    rows = pa.table(
+        {
+            "sale_id": pa.array([1, 2], pa.int64()),
+            "price": pa.array([Decimal("1.50"), None], pa.decimal128(10, 2)),
+            "quantity": pa.array([3, 3], pa.int32()),
+            UNREADABLE: [None, '{"price":"NaN"}'],
+        }
+    )
+    for condition in (None, read_sql("price IS NULL OR price > 1", parse_expression)):
+        found = convert(replace(table, where=condition), SourceRows(rows, SALES), {}, {"sale": ("sale_id",)})
+        assert found.rows.to_pylist() == [{"sale_id": 1, "total": "4.50"}]
+        assert ("2", "price", "NaN") in {tuple(row.values())[1:4] for row in found.rejects.to_pylist()}
+        assert condition is None or found.unmatched.num_rows == 0
 
 
 def test_expression_that_does_not_fit_the_source_is_refused():
