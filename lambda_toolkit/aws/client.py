@@ -199,15 +199,18 @@ class Aws:
             return waited > min(retry.seconds, _AFTER_INTERRUPT)
         return waited > retry.seconds and not (retry.once and not unanswered)
 
-    def wait_until(self, read: Callable[[], _T | None], what: str) -> _T:
-        """Poll until ``read`` returns a value other than ``None``. Raises AwsError after ``retry_seconds``."""
+    def wait_until(self, read: Callable[[], _T | None], what: str, *, factor: float = 1.0) -> _T:
+        """Poll until ``read`` returns a value other than ``None``.
+
+        Raises AwsError after ``retry_seconds``, or ``factor`` times as long.
+        """
         started, pause = self.clock.now(), _FAST_PAUSE
         while True:
             value = read()
             if value is not None:
                 return value
             waited = self.clock.now() - started
-            if waited + pause > self._retry_seconds:
+            if waited + pause > self._retry_seconds * factor:
                 raise AwsError(f"{what}: not true after {waited:.0f} s. Check it on AWS, then try again.")
             if self.clock.interrupted.is_set():
                 raise AwsError(f"{what}: interrupted while waiting.")

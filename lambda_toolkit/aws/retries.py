@@ -82,6 +82,9 @@ _IAM_ACTIONS = {  # operations whose IAM action has another name
     "resourcegroupstaggingapi:GetResources": "tag:GetResources",
 }
 _MISSING_ACTION = re.compile(r"not authorized to perform: ([a-z0-9-]+:[A-Za-z]+)")
+# How many times as long as for other calls an update of a function is waited for: 300 s instead of 60, as AWS's own
+# waiters do (botocore's FunctionActiveV2 and FunctionUpdatedV2). One in a network takes minutes.
+UPDATE_FACTOR = 5.0
 _READS = ("get_", "list_", "describe_", "head_")
 _NOT_REPEATED = frozenset({"invoke", "publish_layer_version"})  # a second call does a second time what the first did
 
@@ -126,7 +129,7 @@ def retry_policy(failure: ApiError, seconds: float) -> Retry | None:
     if code in _CONFLICTS:
         return Retry("another change is in progress", seconds)
     if code == "ResourceConflictException" and not _is_permanent(message):
-        return Retry("an update is in progress", seconds)
+        return Retry("an update is in progress", seconds * UPDATE_FACTOR)
     if code == "InvalidParameterValueException" and any(text in message for text in _NEW_ROLE):
         return Retry("the role is not yet visible to Lambda", seconds)
     if code == "InvalidArgument" and "Unable to validate the following destination" in message:

@@ -106,7 +106,7 @@ def deployer_policy(deployment: Deployment, place: Place, *, delete_data: bool =
     secrets = [place.arn("secretsmanager", f"secret:{spec.name}") for spec in deployment.secrets]
     of_topics = _TOPIC + (_TOPIC_KEY if any(spec.kms_key is not None for spec in deployment.topics) else ())
     statements = (
-        _allow("Lists", _lists(len(names)), ["*"]),
+        _allow("Lists", _lists(len(names), has_canary=any(spec.canary for spec in functions)), ["*"]),
         _on("Functions", "lambda", _FUNCTION, _and_below(place.arn("lambda", f"function:{name}") for name in names)),
         _on("Layers", "lambda", _LAYER if artifacts else (), [place.arn("lambda", f"layer:{LAYER_PREFIX}*")]),
         *(_of_attachment(attachment, functions, place, delete_data=delete_data) for attachment in registry.ATTACHMENTS),
@@ -146,10 +146,11 @@ def _reads(action: str) -> bool:
     return action.partition(":")[2].startswith(_READING) and action not in _CONFIDENTIAL
 
 
-def _lists(functions: int) -> list[str]:
-    """The actions that know no resources, for so many functions."""
+def _lists(functions: int, *, has_canary: bool) -> list[str]:
+    """The actions that know no resources, for so many functions; with a canary, also for its expected calls."""
     own = [f"{needs.service}:{action}" for needs in _needs() for action in needs.lists]
-    return [*_LISTS, *own, *(["iam:GetAccountAuthorizationDetails"] if functions >= BULK_ROLES else [])]
+    bulk = ["iam:GetAccountAuthorizationDetails"] if functions >= BULK_ROLES else []
+    return [*_LISTS, *own, *bulk, *(["cloudwatch:GetMetricStatistics"] if has_canary else [])]
 
 
 def _needs() -> list[DeployerActions]:

@@ -8,10 +8,11 @@ from typing import Any
 
 from lambda_toolkit.aws.account import ACCESS_DENIED
 from lambda_toolkit.aws.client import Aws
+from lambda_toolkit.aws.retries import UPDATE_FACTOR
 from lambda_toolkit.changes import Change, Difference, Key
 from lambda_toolkit.errors import AwsError
 from lambda_toolkit.packaging.function_zip import Package
-from lambda_toolkit.resources import release, settings, tags, version
+from lambda_toolkit.resources import canary, release, settings, tags, version
 from lambda_toolkit.resources.alias import LiveAlias, Release
 from lambda_toolkit.resources.attachment import Context
 from lambda_toolkit.resources.diff import differences, environment_differences
@@ -125,7 +126,9 @@ def plan(context: Context, package: Package, layer: RequiredLayer | None) -> lis
                 published = _as_desired(made, spec, desired)
             release.promote(executor_aws, spec, live_alias, published)
 
-    details = (moved,) if moved else ()
+    details: tuple[str, ...] = (moved,) if moved else ()
+    if not is_released and live_alias is not None and spec.canary is not None:
+        details += (canary.expectation(context.aws, spec, spec.canary),)
     found = (*compared.found, *_changed_by_hand(context.aws, live, live_alias, spec, by_hand))
     needed = _dependencies(spec, layer)
     change = Change(KIND, spec.name, "update", details, needed, found, package.content, apply=update)
@@ -358,7 +361,7 @@ def _wait_until_ready(aws: Aws, name: str) -> Mapping[str, Any]:
         pending = now.get("State") == "Pending" or now.get("LastUpdateStatus") == "InProgress"
         return None if pending else now
 
-    state = aws.wait_until(ended, f"Function {name} is ready")
+    state = aws.wait_until(ended, f"Function {name} is ready", factor=UPDATE_FACTOR)
     for status, reason in (("State", "StateReason"), ("LastUpdateStatus", "LastUpdateStatusReason")):
         if state.get(status) == "Failed":
             raise AwsError(f"Lambda could not set up {name}: {state.get(reason) or 'no reason given'}.", code="Failed")

@@ -8,6 +8,7 @@ from typing import Any
 
 from lambda_toolkit.aws.client import Aws
 from lambda_toolkit.aws.error_messages import function_failure
+from lambda_toolkit.aws.retries import UPDATE_FACTOR
 from lambda_toolkit.changes import Change, Key
 from lambda_toolkit.errors import AwsError, CheckError
 from lambda_toolkit.spec.model import Kind
@@ -64,7 +65,7 @@ def wait_until_active(aws: Aws, function: str, version: str) -> None:
         now: dict[str, Any] = answer["Configuration"]
         return None if now.get("State") == "Pending" else now
 
-    state = aws.wait_until(ended, f"Version {version} of {function} is active")
+    state = aws.wait_until(ended, f"Version {version} of {function} is active", factor=UPDATE_FACTOR)
     if state.get("State") == "Failed":
         reason = state.get("StateReason") or "no reason given"
         raise AwsError(f"Lambda could not set up version {version} of {function}: {reason}.", code="Failed")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from lambda_script import Alarm, AwsError, DeployError, S3Trigger
+from lambda_script import Alarm, AwsError, DeployError, S3Trigger, apply
 from lambda_toolkit.aws.client import Aws, Clock
 
 REGION = "eu-west-2"
@@ -127,6 +127,34 @@ def test_a_role_unknown_to_its_own_policy_call(script, recorder, fake_time) -> N
     assert fake_time.seconds > 0
 
 
+@pytest.mark.parametrize(("seconds", "ends_well"), [(280, True), (320, False)])
+@pytest.mark.parametrize("whose", ["ours", "another's"])
+def test_update_is_waited_for_as_long_as_aws_own_waiters_do(
+    script, session, recorder, fake_time, whose, seconds, ends_well
+) -> None:
+    """300 seconds, as botocore's: a function in a network takes minutes. Also one that another deploy updates."""
+    begun: list[float] = []
+
+    def is_over() -> bool:
+        return not begun or fake_time.seconds - begun[0] >= seconds
+
+    def still(parsed, **_) -> None:
+        if "Configuration" in parsed and not is_over():
+            parsed["Configuration"]["LastUpdateStatus"] = "InProgress"
+
+    if whose == "ours":
+        session.events.register("after-call.lambda.GetFunction", still)
+    else:
+        recorder.refuse_until(is_over, "UpdateFunctionConfiguration", "ResourceConflictException", IN_PROGRESS)
+    script().deploy()
+    plan = script(memory=256).plan()
+    begun.append(fake_time.seconds)
+    report = apply(plan, script()._client())
+    assert report.ok is ends_well
+    if not ends_well:
+        assert 250 < fake_time.seconds - begun[0] <= 300
+
+
 def test_aws_that_cannot_be_reached_is_given_up_soon(session, fake_time) -> None:
     aws = Aws(REGION, session=session, clock=Clock(fake_time.now, fake_time.sleep, random=lambda: 1.0))
 
@@ -185,4 +213,4 @@ def test_what_takes_for_ever_is_given_up(script, session, fake_time) -> None:
     show(session, State=lambda: "Pending")
     with pytest.raises(DeployError, match="not true after"):
         script().deploy()
-    assert fake_time.seconds <= 60
+    assert fake_time.seconds <= 300

@@ -88,6 +88,37 @@ def test_a_quiet_canary_takes_all_calls_after_its_minutes(released, client, fake
     assert not released.plan()
 
 
+@pytest.mark.parametrize(
+    ("calls", "schedule", "says"),
+    [
+        (14_400, "rate(1 day)", "to get 10 of 100 calls in 10 minutes, by those of the last day"),
+        (144, None, "to get 0.1 of 1 calls in 10 minutes, by those of the last day: it may see none"),
+        (None, "rate(5 minutes)", "to get 0.2 of 2 calls in 10 minutes, by its schedule: it may see none"),
+        (0, "rate(1 minute)", "to get 1 of 10 calls in 10 minutes, by its schedule"),
+        (None, "cron(0 * * * ? *)", "how many calls the canary will get is not known"),
+    ],
+)
+def test_plan_says_how_many_calls_the_canary_will_get(script, session, source, recorder, calls, schedule, says) -> None:
+    """By the calls of the last day, or where these cannot be read by the schedule; only where one would be tried."""
+    asked = []
+
+    def invocations(parsed, **_) -> None:
+        asked.append(True)
+        parsed["Datapoints"] = [{"Sum": float(calls or 0)}]
+
+    session.events.register("after-call.cloudwatch.GetMetricStatistics", invocations)
+    declared = {**WATCHED, "schedule": schedule}
+    assert not any("canary" in text for change in script(**declared).plan().changes for text in change.details)
+    script(**declared).deploy()
+    assert (script(**declared).plan().changes, asked) == ((), [])
+    if calls is None:
+        recorder.refuse("GetMetricStatistics", "AccessDenied", "not allowed")
+    source.write_text("def lambda_handler(event, context):\n    return 'new'\n", encoding="utf-8")
+    [detail] = [text for change in script(**declared).plan().changes for text in change.details if "canary" in text]
+    assert says in detail
+    assert script(**{**declared, "canary": None}).plan().changes[0].details == ()
+
+
 def test_an_alarm_takes_the_calls_back(released, client, fake_time) -> None:
     at(fake_time, 120, lambda: ring(client, "ALARM"))
     with pytest.raises(DeployError, match="my-function-errors went into ALARM: 2 errors") as failed:
@@ -155,7 +186,7 @@ def test_canary_rollback_that_fails_names_the_repair_command(released, client, r
         released.deploy()
     assert alias(client)["weights"] == {"2": 0.1}
     [change] = released.plan().changes
-    assert change.details == ("live sends 10% of its calls to version 2",)
+    assert change.details[0] == "live sends 10% of its calls to version 2"
     ring(client, "OK")
     assert released.deploy().ok
     assert alias(client)["version"] == "2"

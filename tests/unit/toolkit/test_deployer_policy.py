@@ -18,7 +18,16 @@ from lambda_toolkit.aws.account import Place
 from lambda_toolkit.aws.retries import _IAM_ACTIONS
 from lambda_toolkit.deploy.deployer_policy import LONGEST, deployer_policy, github_trust, length, read_only
 from lambda_toolkit.resources.reads import BULK_ROLES
-from lambda_toolkit.spec.model import Alarm, BucketSpec, Deployment, FunctionSpec, S3Trigger, SecretSpec, TopicSpec
+from lambda_toolkit.spec.model import (
+    Alarm,
+    BucketSpec,
+    Canary,
+    Deployment,
+    FunctionSpec,
+    S3Trigger,
+    SecretSpec,
+    TopicSpec,
+)
 
 TOOLKIT = Path(__file__).parents[3] / "lambda_toolkit"
 PLACE = Place("123456789012", "eu-west-2")
@@ -34,6 +43,7 @@ def everything() -> Deployment:
         schedule="rate(5 minutes)",
         s3_triggers=(S3Trigger("unmanaged-lake"),),
         alarms=(Alarm("errors", "Errors"),),
+        canary=Canary(),
     )
     return Deployment(
         (function,),
@@ -91,6 +101,12 @@ def test_listing_roles_is_granted_only_for_many_functions() -> None:
     assert granted(deployer_policy(many, PLACE))["iam:GetAccountAuthorizationDetails"] == ["*"]
     few = Deployment(many.functions[1:])
     assert "iam:GetAccountAuthorizationDetails" not in granted(deployer_policy(few, PLACE))
+
+
+def test_invocations_are_granted_only_for_a_canary() -> None:
+    assert granted(deployer_policy(everything(), PLACE))["cloudwatch:GetMetricStatistics"] == ["*"]
+    without = Deployment((FunctionSpec("app-dev-one", Path("one.py")),))
+    assert "cloudwatch:GetMetricStatistics" not in granted(deployer_policy(without, PLACE))
 
 
 def test_deleting_data_is_granted_only_where_asked() -> None:

@@ -22,8 +22,8 @@ def failure(code: str, message: str = "", operation: str = "put_rule", status: i
         (failure("ConcurrentModificationException"), 60),
         (failure("OperationAbortedException"), 60),  # CloudWatch Logs
         (failure("StaleTag"), 60),  # SNS, where a topic of that name was removed a moment ago
-        (failure("ResourceConflictException", "An update is in progress"), 60),
-        (failure("ResourceConflictException", f"{NOT_NOW} arn:aws:lambda:x:1:function:alias-keeper"), 60),
+        (failure("ResourceConflictException", "An update is in progress"), 300),
+        (failure("ResourceConflictException", f"{NOT_NOW} arn:aws:lambda:x:1:function:alias-keeper"), 300),
         (failure("ResourceConflictException", "Alias already exists: arn:aws:lambda:x:1:function:f:live"), None),
         (failure("ResourceConflictException", "Function already exist: f"), None),
         (failure("ResourceConflictException", "The statement id (x) provided already exists"), None),
