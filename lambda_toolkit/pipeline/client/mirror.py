@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from enum import Enum
 from typing import TYPE_CHECKING
 
 from lambda_toolkit.pipeline.client.source import CONNECT_TIMEOUT, SOURCE
@@ -24,11 +25,23 @@ if TYPE_CHECKING:
     from lambda_toolkit.pipeline.proposal.mirror import Mirrored
 
 
+class Follow(Enum):
+    """What of the source's changes enters the mirror: what the warehouse has, or gets by the same command."""
+
+    NOTHING = "nothing"
+    """What changed is said only. A first mirror is made."""
+    TABLES = "tables"
+    """New and removed tables, and dropped columns that may be NULL: what needs no ALTER TABLE."""
+    EVERYTHING = "everything"
+
+
 @dataclass(frozen=True)
 class Refreshed:
-    """A target whose mirror is that of the source, as far as that is known."""
+    """A target with its mirror, and how the source differs from that."""
 
     target: Target
+    source: Target
+    """``target`` with the mirror that the source would have."""
     changes: tuple[str, ...] = ()
     """What is different from ``config/mirror.json`` as it was, sentences."""
     notes: tuple[str, ...] = ()
@@ -40,38 +53,44 @@ class Refreshed:
         return (*(f"Mirror: {text}" for text in self.changes), *(f"Note: {text}" for text in self.notes))
 
 
-def refreshed(target: Target, *, write: bool) -> Refreshed:
-    """``target`` with the mirror that its source has now; with ``write``, ``config/mirror.json`` has it too.
+def refreshed(target: Target, follow: Follow, *, write: bool = True) -> Refreshed:
+    """``target`` with its mirror, which follows the source as ``follow`` says where the environment has its URL.
 
-    Without ``[warehouse] mirror``, and without the source's URL in the environment, ``target`` as it is. A source that
-    cannot be reached is a note where there is a mirror already. Raises CommandError where there is none, and
-    PipelineError.
+    With ``write``, ``config/mirror.json`` is written where it changes. Without ``[warehouse] mirror``, and without a
+    URL, ``target`` as it is. A source that cannot be reached is a note where there is a mirror already. Raises
+    CommandError where there is none, and PipelineError.
     """
     pipeline = target.pipeline
     to = _source(target) if pipeline.mirrored else None
     if to is None:
         check_mirror(pipeline)
-        return Refreshed(target)
+        return Refreshed(target, target)
     previous = read_mirror(pipeline.root)
     made = _asked(target, to, previous)
     if isinstance(made, str):
         if previous is None:
             raise CommandError(f"{MIRROR_FILE} cannot be made: {made}")
-        return Refreshed(target, notes=(f"{MIRROR_FILE} was used as it is: {made}",))
-    text = to_json(made.mirror)
-    if previous is None or text != to_json(previous):
-        if not made.mirror.tables:
-            raise CommandError("\n".join(("[warehouse] `mirror` means no table that can be read.", *made.notes)))
-        if write:
-            _write(target, text)
-        if previous is None:
-            count = len(made.mirror.tables)
-            made.changes.append(f"{MIRROR_FILE} lists {count} {'table' if count == 1 else 'tables'}: commit it.")
-        elif not write:
-            made.changes.append(f"{MIRROR_FILE} does not have this yet: prepare and deploy write it.")
-    return Refreshed(
-        replace(target, pipeline=with_mirror(pipeline, made.mirror)), tuple(made.changes), tuple(made.notes)
-    )
+        return Refreshed(target, target, notes=(f"{MIRROR_FILE} was used as it is: {made}",))
+    if not made.mirror.tables:
+        raise CommandError("\n".join(("[warehouse] `mirror` means no table that can be read.", *made.notes)))
+    followed = _followed(made.mirror, previous, follow)
+    if write and followed != previous:
+        _write(target, to_json(followed))
+    if previous is None:
+        count = len(followed.tables)
+        made.changes.append(f"{MIRROR_FILE} lists {count} {'table' if count == 1 else 'tables'}: commit it.")
+    own, source = (replace(target, pipeline=with_mirror(pipeline, mirror)) for mirror in (followed, made.mirror))
+    return Refreshed(own, source, tuple(made.changes), tuple(made.notes))
+
+
+def _followed(mirror: Mirror, previous: Mirror | None, follow: Follow) -> Mirror:
+    if previous is None or follow is Follow.EVERYTHING:
+        return mirror
+    if follow is Follow.NOTHING:
+        return previous
+    from lambda_toolkit.pipeline.proposal.mirror import without_alterations
+
+    return without_alterations(mirror, previous)
 
 
 def _source(target: Target) -> Credentials | None:

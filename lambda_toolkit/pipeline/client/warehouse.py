@@ -16,16 +16,21 @@ if TYPE_CHECKING:
     from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Credentials
 
 
-def prepare(target: Target, warehouse: SchemaNames | None = None, *, alter: bool = False) -> dict[str, Any]:
+def prepare(
+    target: Target, warehouse: SchemaNames | None = None, *, alter: bool = False, source: Target | None = None
+) -> dict[str, Any]:
     """Create what the warehouse of ``target`` lacks, or another one in the same database.
 
-    With ``alter``, mirrored tables are altered where that loses nothing. Returns ``{"created": names, "replaced": names
-    of views, "altered": statements, "alterations": statements that were not run, "differences": sentences}``. Raises
-    CommandError and PipelineError.
+    With ``alter``, mirrored tables are altered where that loses nothing. ``source``: ``target`` with the mirror that
+    the source would have. Returns ``{"created": names, "replaced": names of views, "altered": statements,
+    "alterations": statements that were not run, those that ``source`` takes included, "differences": sentences}``.
+    Raises CommandError and PipelineError.
     """
     from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import LIVE
     from lambda_toolkit.pipeline.lambdas.shared import declarations
     from lambda_toolkit.pipeline.lambdas.shared.postgres import connection as postgres
+    from lambda_toolkit.pipeline.warehouse.alteration import alterations
+    from lambda_toolkit.pipeline.warehouse.ddl import statements
     from lambda_toolkit.pipeline.warehouse.expression_parser import parse_expression
     from lambda_toolkit.pipeline.warehouse.preparation import prepare as create
     from lambda_toolkit.pipeline.warehouse.verification import differences
@@ -37,12 +42,14 @@ def prepare(target: Target, warehouse: SchemaNames | None = None, *, alter: bool
         generated = [name for name in tables.warehouse if name not in pipeline.declared["warehouse"]]
         done = create(connection, schema, tables, warehouse or LIVE, generated=generated, alter=alter)
         found = differences(connection, schema, tables, warehouse or LIVE)
+        wanted = statements(schema_sql(source.pipeline)) if source and not alter else ()
+        later = [each.shown for each in alterations(connection, wanted, generated, warehouse or LIVE)]
     explained = [*done.refused, *(text for text in found if not any(text in refused for refused in done.refused))]
     return {
         "created": done.created,
         "replaced": done.replaced,
         "altered": done.altered,
-        "alterations": done.alterations,
+        "alterations": list(dict.fromkeys((*done.alterations, *later))),
         "differences": explained,
     }
 

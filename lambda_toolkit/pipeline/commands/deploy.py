@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lambda_toolkit.pipeline.client.mirror import refreshed
+from lambda_toolkit.pipeline.client.mirror import Follow, refreshed
 from lambda_toolkit.pipeline.client.target import Target
 from lambda_toolkit.pipeline.commands.plan import EVERYTHING, Scope, scope_options
 from lambda_toolkit.pipeline.commands.shared.options import DONE, FAILED, Request, with_request
@@ -45,7 +45,7 @@ def command(request: Request, functions: tuple[str, ...], scope: Scope, yes: boo
     every removal, and --no-prune keeps them. With FUNCTIONs named, nothing else is removed. Buckets, secrets and logs
     stay unless --delete-data is given.
     """
-    mirror = refreshed(request.target(), write=True)
+    mirror = refreshed(request.target(), Follow.NOTHING)
     for line in mirror.lines:
         request.screen.progress(line)
     report = apply(request.screen, mirror.target, functions, scope, ask=not yes)

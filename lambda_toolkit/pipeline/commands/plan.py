@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lambda_toolkit.pipeline.client.changed_files import with_changed_files
-from lambda_toolkit.pipeline.client.mirror import refreshed
+from lambda_toolkit.pipeline.client.mirror import Follow, refreshed
 from lambda_toolkit.pipeline.client.source import check_source
 from lambda_toolkit.pipeline.client.target import Target
 from lambda_toolkit.pipeline.commands.shared.options import CHANGES, DONE, Request, with_request
@@ -90,7 +90,7 @@ def command(request: Request, functions: tuple[str, ...], exit_code: bool, scope
     or column that is missing, cannot be read or has another type, a key that does not identify rows. What changed since
     the last batch is a note.
     """
-    mirror = refreshed(request.target(), write=False)
+    mirror = refreshed(request.target(), Follow.NOTHING, write=False)
     target = mirror.target
     for line in mirror.lines:
         request.screen.say(line)

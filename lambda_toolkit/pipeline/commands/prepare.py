@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import click
 
-from lambda_toolkit.pipeline.client.mirror import refreshed
+from lambda_toolkit.pipeline.client.mirror import Follow, refreshed
 from lambda_toolkit.pipeline.client.warehouse import prepare
 from lambda_toolkit.pipeline.commands.shared.options import DONE, FAILED, Request, with_request
 from lambda_toolkit.pipeline.commands.shared.screen import counted
@@ -22,12 +22,13 @@ def command(request: Request, alter: bool) -> int:
     code 1; the statements that would lose nothing are shown. With --alter, those for mirrored tables are run: a column
     is added, NULL is allowed, a type is widened.
 
-    Where the environment has the source's URL, config/mirror.json is updated first.
+    Where the environment has the source's URL, config/mirror.json is updated first: with the tables that are new or not
+    there any more, and with --alter with all that changed.
     """
-    mirror = refreshed(request.target(), write=True)
+    mirror = refreshed(request.target(), Follow.EVERYTHING if alter else Follow.TABLES)
     for line in mirror.lines:
         request.screen.say(line)
-    document = prepare(mirror.target, alter=alter)
+    document = prepare(mirror.target, alter=alter, source=mirror.source)
     for name in document["created"]:
         request.screen.say(f"+ {name}", color="green")
     for name in (*document["altered"], *document["replaced"]):

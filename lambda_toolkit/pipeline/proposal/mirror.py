@@ -62,7 +62,7 @@ def mirrored(
             used |= {*relation_names(new.name)}
             tables.append(new)
             if previous is not None:
-                made.changes.append(f"{table.name} is a new table of the source, and is mirrored as {new.name}.")
+                made.changes.append(f"{table.name} is a new table of the source: prepare creates {new.name}.")
         else:
             tables.append(_updated(known, table, made.changes))
     _report_missing(catalog, before, {each.name for each in chosen}, patterns, made, tables)
@@ -73,6 +73,21 @@ def mirrored(
     ]
     made.mirror = Mirror(tuple(sorted(tables, key=lambda each: each.source)))
     return made
+
+
+def without_alterations(mirror: Mirror, previous: Mirror) -> Mirror:
+    """``mirror`` with each table as ``previous`` has it where following the source takes an ALTER TABLE.
+
+    What remains different are tables that are new or removed, and columns that are dropped and may be NULL.
+    """
+    return Mirror(tuple(_without_alteration(table, previous.get(table.source)) for table in mirror.tables))
+
+
+def _without_alteration(table: MirrorTable, known: MirrorTable | None) -> MirrorTable:
+    if known is None:
+        return table
+    before = {column.name: (column.type, column.required) for column in known.columns}
+    return known if any(before.get(each.name) != (each.type, each.required) for each in table.columns) else table
 
 
 def _may_be_read(table: Table, declared: Mapping[str, Mapping[str, Any]], made: Mirrored) -> bool:

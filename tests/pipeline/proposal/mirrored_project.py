@@ -10,7 +10,7 @@ from typing import Any
 from click.testing import CliRunner
 
 import deploy
-from lambda_toolkit.pipeline.client.mirror import Refreshed, refreshed
+from lambda_toolkit.pipeline.client.mirror import Follow, Refreshed, refreshed
 from lambda_toolkit.pipeline.client.target import Target
 from lambda_toolkit.pipeline.client.warehouse import prepare
 from lambda_toolkit.pipeline.config.deployment import tables_json
@@ -47,7 +47,7 @@ class Project:
 
     def prepare(self) -> Refreshed:
         """What ``prepare --alter`` does. Fails where a difference remains."""
-        mirror = refreshed(self.target(), write=True)
+        mirror = refreshed(self.target(), Follow.EVERYTHING)
         done = prepare(mirror.target, alter=True)
         assert done["differences"] == []
         again = prepare(mirror.target)

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 import deploy
-from lambda_toolkit.pipeline.client.mirror import refreshed
+from lambda_toolkit.pipeline.client.mirror import Follow, refreshed
 from lambda_toolkit.pipeline.config.mirror import MIRROR_FILE, is_mirrored, read_mirror, to_json
 from lambda_toolkit.pipeline.errors import CommandError, ConfigurationError
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import connect
@@ -96,7 +96,7 @@ def test_every_table_equals_the_source_through_all_that_changes(project):
         "film.stars (integer) is a new column of the source: prepare --alter adds stars (integer) to mirror_film",
         "payment.note (text) is a new column",
         "staff.name may be NULL in the source now",
-        "shop is a new table of the source, and is mirrored as shop.",
+        "shop is a new table of the source: prepare creates shop.",
     ):
         assert any(says in change for change in changes), says
     source.run(
@@ -148,24 +148,28 @@ def test_a_written_mirror_needs_no_way_to_the_source(project):
     unreached = project.target()
     unreached.environ["SOURCE_DATABASE_URL"] = "postgresql://a:s3cret@127.0.0.1:1/b"
     project.source.run("ALTER TABLE staff ADD COLUMN later int")
-    offline, failed = refreshed(project.target(with_source=False), write=True), refreshed(unreached, write=True)
+    offline = refreshed(project.target(with_source=False), Follow.EVERYTHING)
+    failed = refreshed(unreached, Follow.EVERYTHING)
     assert offline.target.pipeline.mirror == failed.target.pipeline.mirror
     assert offline.lines == ()
     assert "config/mirror.json was used as it is: " in failed.notes[0]
     assert (project.folder / MIRROR_FILE).read_text(encoding="utf-8") == written
     assert to_json(read_mirror(project.folder)) == written, "it reads back as it was written"
 
-    planned = refreshed(project.target(), write=False)
-    assert "later" in str(planned.target.pipeline.mirror), "plan shows what deploy would do"
-    assert any("does not have this yet" in change for change in planned.changes)
-    assert (project.folder / MIRROR_FILE).read_text(encoding="utf-8") == written
+    for follow in (Follow.NOTHING, Follow.TABLES):
+        seen = refreshed(project.target(), follow)
+        assert "later" not in str(seen.target.pipeline.mirror), "the warehouse has no such column yet"
+        assert any("staff.later (integer) is a new column" in change for change in seen.changes)
+        assert (project.folder / MIRROR_FILE).read_text(encoding="utf-8") == written
 
     (project.folder / MIRROR_FILE).unlink()
     for target in (project.target(with_source=False), unreached):
         with pytest.raises(CommandError, match=r"mirror\.json (does not exist|cannot be made)") as caught:
-            refreshed(target, write=True)
+            refreshed(target, Follow.NOTHING)
         assert "s3cret" not in str(caught.value)
-    assert any("lists 7 tables: commit it." in change for change in refreshed(project.target(), write=True).changes)
+    again = refreshed(project.target(), Follow.NOTHING)
+    assert "config/mirror.json lists 7 tables: commit it." in again.changes
+    assert read_mirror(project.folder) is not None
 
 
 def test_prepare_shows_what_alter_would_do(project):
@@ -176,14 +180,22 @@ def test_prepare_shows_what_alter_would_do(project):
         return CliRunner().invoke(deploy.main, [*arguments, *more], env=project.environ)
 
     assert prepare().exit_code == 0
-    project.source.run("ALTER TABLE staff ADD COLUMN later numeric(5,1) NOT NULL DEFAULT 1")
+    project.source.run(
+        """ALTER TABLE staff ADD COLUMN later numeric(5,1) NOT NULL DEFAULT 1; DROP TABLE visit;
+           CREATE TABLE shop (id int PRIMARY KEY)"""
+    )
     first = prepare()
-    assert first.exit_code == 1
+    assert first.exit_code == 0, "the functions and the warehouse go on with what they both know"
+    assert "+ table shop" in first.stdout
+    assert {"shop", "visit"} & {table.source for table in read_mirror(project.folder).tables} == {"shop"}
     assert '  ALTER TABLE staff ADD COLUMN "later" numeric(5,1);' in first.stdout
     assert "These lose nothing: prepare --alter runs them." in first.stdout
     second = prepare("--alter")
     assert second.exit_code == 0, second.output
     assert '~ ALTER TABLE staff ADD COLUMN "later" numeric(5,1)' in second.stdout
+    project.warehouse.run("DROP VIEW current_staff, history_staff; ALTER TABLE staff DROP COLUMN later")
+    assert prepare().exit_code == 1, "another warehouse, which lacks what the file has"
+    assert prepare("--alter").exit_code == 0
     third = json.loads(prepare("--json").stdout)
     assert {name for name, found in third.items() if found} == {"mirror"}, "the note about the table without a key"
     assert third["mirror"] == [third["mirror"][0]]
@@ -224,7 +236,7 @@ def test_what_the_mirror_cannot_follow_is_named_with_its_remedy(project):
            ALTER TABLE staff ADD PRIMARY KEY (name); ALTER TABLE film ALTER COLUMN _batch TYPE text;
            DROP TABLE visit; ALTER TABLE current_film DROP CONSTRAINT current_film_pkey"""
     )
-    made = refreshed(project.target(), write=True)
+    made = refreshed(project.target(), Follow.EVERYTHING)
     changes = " ".join(made.changes)
     for says in (
         "staff has its key staff_id no more, which identifies its versions",

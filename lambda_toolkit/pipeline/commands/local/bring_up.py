@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import click
 
-from lambda_toolkit.pipeline.client.mirror import refreshed
+from lambda_toolkit.pipeline.client.mirror import Follow, refreshed
 from lambda_toolkit.pipeline.client.source import check_source
 from lambda_toolkit.pipeline.client.target import DIRECTORY, LOCAL_STAGE, Target, local_target, means_local
 from lambda_toolkit.pipeline.client.warehouse import prepare
@@ -121,7 +121,7 @@ def bring_up(
     elif schema == request.root / TOTESYS_SCHEMA and not seeding.empty:
         fill(stack, seeding, screen)
     target = local_target(request.config, stack, {}, request.stage)
-    mirror = refreshed(target, write=True)
+    mirror = refreshed(target, Follow.EVERYTHING)
     target = mirror.target
     for line in mirror.lines:
         screen.progress(line)
