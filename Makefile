@@ -13,7 +13,7 @@ endif
 
 SUITE = $(BIN)/python -m pytest -n 2 --dist loadgroup
 
-.PHONY: help run test coverage test-unit test-aws fault-matrix test-pipeline test-local-stack test-faults test-proof test-end-to-end soak mutants \
+.PHONY: help run test coverage test-unit test-aws fault-matrix test-pipeline test-local-stack test-faults test-proof test-end-to-end soak mutants stopwatch \
   values expressions lint format audit clean
 .DEFAULT_GOAL := run
 
@@ -60,6 +60,9 @@ mutants: $(READY)  ## small changes of the code, one by one, that tests must cat
 	$(BIN)/python -m tests.mutants $(MODULE) $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED)) \
 	  $(if $(OPERATOR),--operator $(OPERATOR)) $(if $(WORKERS),--workers $(WORKERS)) $(if $(AGAIN),--again) \
 	  $(if $(WRITE),--write)
+
+stopwatch: $(READY)  ## install the wheel, then a database's URL to a compared warehouse, timed; asks the package index
+	$(BIN)/python -m tests.stopwatch
 
 values: $(READY)  ## every type to every type with hostile values, compared with PostgreSQL itself: CELLS=1000000
 	$(BIN)/python -m tests.values $(if $(CELLS),--cells $(CELLS)) $(if $(SEED),--seed $(SEED))
