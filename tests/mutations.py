@@ -449,6 +449,13 @@ MUTATIONS = (
         "tests/pipeline/test_keys.py -k date",
     ),
     Mutation(
+        "a table called null is a NULL among the names that the catalog is asked for",
+        "lambdas/shared/postgres/connection.py",
+        "_array(value) if isinstance(value, list) else value",
+        "value",
+        "tests/pipeline/test_table_names.py",
+    ),
+    Mutation(
         "a batch whose event was missed is not looked for",
         "lambdas/transform/sweep.py",
         "        if found.number not in written and now - found.written > EVENT_TIMEOUT:",

@@ -96,12 +96,16 @@ class Connection(pg8000.native.Connection):  # type: ignore[misc]  # pg8000 has 
         self._sock = self._usock.makefile("rwb", buffering=BUFFER)
 
     def run(self, sql: str, stream: Any = None, types: None = None, **params: Any) -> Any:
-        """As pg8000's, but parses a statement once: pg8000 parses it, character by character, each time it runs."""
+        """As pg8000's, but parses a statement once: pg8000 parses it, character by character, each time it runs.
+
+        A list of strings is an array in which each is quoted: to pg8000 the string ``null`` is a NULL.
+        """
         with self._errors():
             if types is not None or (stream is None and not params):
                 return super().run(sql, stream, types, **params)
             statement, values = _parsed(str(sql))
-            self._context = self.execute_unnamed(statement, values(params), oids=(), stream=stream)
+            given = {name: _array(value) if isinstance(value, list) else value for name, value in params.items()}
+            self._context = self.execute_unnamed(statement, values(given), oids=(), stream=stream)
             return self._context.rows
 
     def run_as_it_is(self, statement: str, stream: Any = None) -> list[list[Any]]:
@@ -318,3 +322,11 @@ def _reason(error: BaseException) -> str:
 
 def _failure(credentials: Credentials, problem: str) -> ConnectionFailedError:
     return ConnectionFailedError(f"Cannot connect to {credentials}: {problem}{'' if problem.endswith('?') else '.'}")
+
+
+def _array(values: list[Any]) -> Any:
+    """A list of strings as PostgreSQL reads an array; any other list as it is."""
+    if not all(isinstance(value, str) for value in values):
+        return values
+    quoted = (value.replace("\\", "\\\\").replace('"', '\\"') for value in values)
+    return "{" + ",".join(f'"{value}"' for value in quoted) + "}"
