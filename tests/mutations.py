@@ -31,6 +31,7 @@ SORTED = "tests/unit/lambdas/test_sorted_keys.py"
 LOADING = "tests/pipeline/test_loading.py"
 VALUES = "tests/pipeline/test_transform.py"
 SERVER_VALUES = "tests/pipeline/test_values.py"
+HISTORY = "tests/pipeline/test_dimension_history.py"
 COMPOSITE_LOADING = "tests/pipeline/test_composite_loading.py"
 EXPRESSIONS = "tests/pipeline/test_expressions.py -k gives"
 FILTERS = "tests/pipeline/test_filters.py"
@@ -532,6 +533,28 @@ MUTATIONS = (
         "       OR ROW($new) IS DISTINCT FROM ROW($latest)\n",
         "       OR TRUE\n",
         f"{LOADING} -k 'a_b_a or differs'",
+    ),
+    Mutation(
+        "a version of a dimension never ends",
+        "lambdas/load/warehouse/facts.py",
+        "    if rows and last:  # there are versions before",
+        "    if False:",
+        f"{HISTORY} -k lake",
+        more=(("lambdas/load/warehouse/late_arrivals.py", 'validity.refresh(session, table, staged["keys"])', "pass"),),
+    ),
+    Mutation(
+        "a deleted row stays the present of a dimension with history",
+        "lambdas/load/warehouse/postgres.py",
+        "    validity.refresh(session, table, staging)\n",
+        "",
+        "tests/pipeline/test_late_arrivals.py",
+    ),
+    Mutation(
+        "the times of a version make its row wait",
+        "lambdas/load/warehouse/requirements.py",
+        "elif not has_default and column not in table.validity:",
+        "elif not has_default:",
+        f"{HISTORY} -k lake",
     ),
     Mutation(
         "a composite key is joined by its first column",

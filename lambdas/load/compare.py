@@ -13,7 +13,7 @@ from ..shared.events import CompareResult, TableComparison
 from ..shared.postgres import sql
 from ..shared.postgres.connection import Connection, transaction
 from .warehouse.ledger import check_prepared, last_entry
-from .warehouse.postgres import KINDS
+from .warehouse.postgres import kind_of
 from .warehouse.schemas import SchemaNames
 
 EXAMPLES = 5  # differences that are shown of each table
@@ -80,7 +80,7 @@ def compare(connection: Connection, declarations: Declarations, one: SchemaNames
 
 
 def _table(connection: Connection, table: WarehouseTable, one: SchemaNames, other: SchemaNames) -> TableComparison:
-    kind = KINDS[table.kind]
+    kind = kind_of(table)
     sides = [
         _Side(kind.compared_rows(warehouse, table), f"{warehouse.published}.{table.name}") for warehouse in (one, other)
     ]

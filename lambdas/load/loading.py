@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from ..shared.declarations import FACT, Declarations, WarehouseTable
+from ..shared.declarations import Declarations, WarehouseTable
 from ..shared.errors import GapError, LakeError, NotPreparedError, WarehouseError
 from ..shared.lake.manifest import ProcessedManifest, ProcessedTable, files_of, processed_manifest
 from ..shared.lake.object_keys import manifest_key
@@ -147,7 +147,7 @@ def _write_batch(
     missing: list[NeededHistory] = []
     location = "the ledger"
     try:
-        with warehouse.begin(manifest.batch, manifest.batch - 1, reads) as batch:
+        with warehouse.begin(manifest, manifest.batch - 1, reads) as batch:
             for table in declarations.loading_order():
                 location = table.name
                 files = manifest.tables.get(table.name)
@@ -176,7 +176,7 @@ def _write(batch: WarehouseBatch, reads: ReadAhead, table: WarehouseTable, files
         deferred = batch.defer_unresolved(table, staging)
         rows = batch.apply(table, staging)
         batch.supersede(table, staging)
-        if table.kind != FACT:  # rows of the table that refer to other rows of it may find them now
+        if not table.record:  # rows of the table that refer to other rows of it may find them now
             rows += batch.write_resolved(table)
             deferred = batch.count_pending(table) if deferred else 0
         written = Written(rows, deferred)

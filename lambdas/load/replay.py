@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ..shared.declarations import CALENDAR, FACT, Declarations, WarehouseTable
+from ..shared.declarations import CALENDAR, Declarations, WarehouseTable
 from ..shared.errors import WarehouseError
 from ..shared.lake.manifest import ProcessedManifest, ProcessedTable, files_of, processed_manifest
 from ..shared.lake.store import Lake
@@ -78,7 +78,7 @@ def _apply_with(
     written: dict[str, int] = {}
     missing: list[NeededHistory] = []
     try:
-        with warehouse.begin(manifest.batch, last, reads) as batch:
+        with warehouse.begin(manifest, last, reads) as batch:
             for table in declarations.loading_order():
                 files = manifest.tables.get(table.name, ProcessedTable())
                 try:
@@ -108,6 +108,6 @@ def _apply_table(
     changed = batch.stage_changed_keys(table, reads.iter_tables(files.key) if files.key else (), deleted)
     if changed is not None:
         rows += batch.rebuild_history(table, changed, number)
-        if table.kind != FACT:  # rows of the table that refer to other rows of it may find them now
+        if not table.record:  # rows of the table that refer to other rows of it may find them now
             rows += batch.write_resolved(table)
     return rows

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from . import calendar
+from . import calendar, history
 from .calendar import Calendar
 from .errors import DeclarationError
 from .expressions import ColumnExpression, Expression, ParseSql, SqlExpression, read_expression, read_sql
@@ -35,7 +35,7 @@ _INTERVAL = re.compile(r"(?P<count>\d{1,5}) (?P<unit>minute|hour|day)s?")
 _OPTIONAL = frozenset({"join", "where", "types", "references"})
 _KEYS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {  # kind -> needed keys, allowed keys
     CALENDAR: (frozenset({"kind", "key"}), frozenset({"types", "references"}) | calendar.KEYS),
-    DIMENSION: (frozenset({"kind", "from", "key", "columns"}), _OPTIONAL),
+    DIMENSION: (frozenset({"kind", "from", "key", "columns"}), _OPTIONAL | history.KEYS),
     FACT: (frozenset({"kind", "from", "key", "record", "columns"}), _OPTIONAL),
 }
 
@@ -70,7 +70,7 @@ class WarehouseTable:
     source: str | None
     """The source table that the rows are made of; None for a date dimension."""
     record: str | None
-    """The column with the number of a fact's version, its surrogate key; None for a dimension."""
+    """The column with the number of a version, its surrogate key; None where only the latest row is kept."""
     joins: Mapping[str, str]
     """Joined source table -> the column of ``source`` that is a foreign key to it."""
     columns: Mapping[str, ColumnExpression]
@@ -85,9 +85,14 @@ class WarehouseTable:
     """The condition that a row must meet: one that does not is deleted from the present. None: every row is there."""
 
     @property
-    def key(self) -> str:
-        """The only column of the key. Raises DeclarationError for a composite key."""
-        return _only(self.name, self.keys)
+    def validity(self) -> tuple[str, ...]:
+        """The columns with the times of a version, which load fills: of a dimension that keeps its history."""
+        return tuple(history.VALIDITY) if self.kind == DIMENSION and self.record else ()
+
+    @property
+    def filled_by_load(self) -> tuple[str, ...]:
+        """The columns of a version that load fills: its number and its times."""
+        return (self.record, *self.validity) if self.record else ()
 
     @property
     def column_names(self) -> tuple[str, ...]:
@@ -294,7 +299,7 @@ def _warehouse_table(
     if errors:
         raise DeclarationError("\n".join(errors))
     _check_key(where, keys, columns, source[base])
-    record = _text(where, entry, "record") if kind == FACT else None
+    record = _text(where, entry, "record") if kind == FACT else history.parse_record(where, entry, columns)
     return WarehouseTable(
         *(name, kind, keys, base, record, MappingProxyType(joins), MappingProxyType(columns), types, references),
         where=condition,

@@ -6,9 +6,11 @@ import pyarrow as pa
 import pytest
 
 from lambda_toolkit.pipeline.lambdas.load.warehouse import pending, rejects
-from lambda_toolkit.pipeline.lambdas.load.warehouse.postgres import KINDS, PostgresWarehouse
+from lambda_toolkit.pipeline.lambdas.load.warehouse.postgres import PostgresWarehouse, kind_of
 from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import LIVE
 from lambda_toolkit.pipeline.lambdas.load.warehouse.session import WarehouseSession, temporary
+from lambda_toolkit.pipeline.lambdas.load.warehouse.validity import times
+from lambda_toolkit.pipeline.lambdas.shared.lake.manifest import ProcessedManifest
 
 EVERY = {(table, key, batch) for table in ("dim_design", "dim_currency") for key in "12" for batch in (1, 2, 3)}
 ROWS = "unnest(ARRAY['dim_design', 'dim_currency']) AS t, unnest(ARRAY['1', '2']) AS k, generate_series(1, 3) AS b"
@@ -22,10 +24,14 @@ FILL = f"""
 """
 
 
+def manifest(batch):
+    return ProcessedManifest(batch, "", "2024-01-01T00:00:00Z", {})
+
+
 @pytest.fixture
 def session(pipeline):
     pipeline.warehouse.execute_simple(FILL)
-    return WarehouseSession(pipeline.warehouse, LIVE, pipeline.processed, KINDS)
+    return WarehouseSession(pipeline.warehouse, LIVE, pipeline.processed, kind_of, times(LIVE, manifest(1)))
 
 
 def missing(session, table):
@@ -40,7 +46,7 @@ def undeleted(session):
 
 
 def begin(pipeline, number):
-    return PostgresWarehouse(pipeline.warehouse).begin(number, 0, pipeline.processed)
+    return PostgresWarehouse(pipeline.warehouse).begin(manifest(number), 0, pipeline.processed)
 
 
 def events(session, batch):

@@ -16,7 +16,20 @@ from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import CONTROL_TABLE
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import connected
 from lambda_toolkit.pipeline.warehouse.preparation import prepare
 from tests.support.pipeline import credentials_of
-from tests.support.sample_star import COMPOSITE, DELETED, SINGLE, Batch, Row, expected, found, repaired, write
+from tests.support.sample_star import (
+    COMPOSITE,
+    DATED,
+    DELETED,
+    SINGLE,
+    Batch,
+    Row,
+    expected,
+    expected_times,
+    found,
+    repaired,
+    times,
+    write,
+)
 from tests.support.written_lake import WrittenLake
 
 REBUILT = SchemaNames.shadow("rebuilt")
@@ -28,7 +41,7 @@ def warehouses(postgres_server):
     with contextlib.ExitStack() as stack:
         admin = stack.enter_context(connected(credentials_of(postgres_server, "postgres")))
         connections = []
-        for star, name in ((SINGLE, "late_versions"), (COMPOSITE, "late_composite")):
+        for star, name in ((SINGLE, "late_versions"), (COMPOSITE, "late_composite"), (DATED, "late_dated")):
             admin.run(f"CREATE DATABASE {name}")
             connection = stack.enter_context(connected(credentials_of(postgres_server, name)))
             prepare(connection, star.schema, star.declared)
@@ -52,15 +65,14 @@ def run(connection, history, star):
         known.append(batch)
         write(lake, number, batch, star=star)
         assert load(PostgresWarehouse(connection), lake, declared).loaded == [number]
-        assert found(connection, star=star) == expected(known, star), f"after batch {number}"
+        check(connection, known, star, f"after batch {number}")
         for other in batch.repairs:
             if other > number or repaired(known[other - 1]) == known[other - 1]:
                 continue
             known[other - 1] = repaired(known[other - 1])
             write(lake, other, known[other - 1], revision=2, star=star)
             assert replay(PostgresWarehouse(connection), lake, declared, [other]).replayed == [other]
-            is_in = found(connection, star=star)
-            assert is_in == expected(known, star), f"after replaying batch {other} once batch {number} was in"
+            check(connection, known, star, f"after replaying batch {other} once batch {number} was in")
     again = replay(PostgresWarehouse(connection), lake, declared, list(range(1, len(history) + 1)))
     assert (again.replayed, again.written) == (list(range(1, len(history) + 1)), {})
     load(PostgresWarehouse(connection, REBUILT), lake, declared)
@@ -68,9 +80,16 @@ def run(connection, history, star):
     assert compare(connection, declared, LIVE, REBUILT).tables[0].differences == 0
 
 
+def check(connection, known, star, when):
+    assert found(connection, star=star) == expected(known, star), when
+    if star is DATED:
+        assert times(connection) == expected_times(expected(known)), when
+
+
 A, B = (1, 1), (2, 1)
 LATER = (3, 7)  # names a product that is not there at first
 PRODUCT = {1: Row("one")}
+FORMS = (1, 2)
 
 
 def changes(rows):
@@ -89,9 +108,9 @@ batches = st.builds(Batch, orders, products, st.lists(st.integers(1, 6), max_siz
     suppress_health_check=list(HealthCheck),
     phases=[Phase.explicit, Phase.generate, Phase.shrink],
 )
-@given(st.lists(batches, min_size=1, max_size=6), st.integers(0, 1))
-@example([Batch({1: Row(A)}, PRODUCT), Batch({1: Row(LATER)}), Batch({1: Row(A)}), Batch({}, {7: Row("seven")})], 1)
-@example([Batch({1: Row(A)}, PRODUCT), Batch({1: Row(B, True)}), Batch({1: Row(A)}, {}, (2,))], 1)
+@given(st.lists(batches, min_size=1, max_size=6), st.integers(0, 2).map(lambda form: (form,)))
+@example([Batch({1: Row(A)}, PRODUCT), Batch({1: Row(LATER)}), Batch({1: Row(A)}), Batch({}, {7: Row("seven")})], FORMS)
+@example([Batch({1: Row(A)}, PRODUCT), Batch({1: Row(B, True)}), Batch({1: Row(A)}, {}, (2,))], FORMS)
 @example(
     [
         Batch({1: Row(A)}, PRODUCT),
@@ -100,7 +119,7 @@ batches = st.builds(Batch, orders, products, st.lists(st.integers(1, 6), max_siz
         Batch({1: DELETED}),
         Batch({}, {7: Row("x")}),
     ],
-    1,
+    FORMS,
 )
 @example(
     [
@@ -110,11 +129,12 @@ batches = st.builds(Batch, orders, products, st.lists(st.integers(1, 6), max_siz
         Batch({1: Row(B)}),
         Batch({}, {7: Row("x")}),
     ],
-    1,
+    FORMS,
 )
-@example([Batch({1: Row(LATER)}, PRODUCT), Batch({1: DELETED}), Batch({1: Row(B)}), Batch({}, {7: Row("x")})], 1)
-@example([Batch({}, {1: Row("x", True)}), Batch({}, {1: Row("y", True)}), Batch({}, {}, (1,))], 1)
-def test_whatever_comes_late_the_history_is_that_of_the_model(warehouses, history, form):
-    """``form``: whether keys and references have one column, or two."""
-    star, connection = warehouses[form]
-    run(connection, history, star)
+@example([Batch({1: Row(LATER)}, PRODUCT), Batch({1: DELETED}), Batch({1: Row(B)}), Batch({}, {7: Row("x")})], FORMS)
+@example([Batch({}, {1: Row("x", True)}), Batch({}, {1: Row("y", True)}), Batch({}, {}, (1,))], FORMS)
+def test_whatever_comes_late_the_history_is_that_of_the_model(warehouses, history, forms):
+    """``forms``: with keys and references of one column, or of two; with a dimension that keeps its history."""
+    for form in forms:
+        star, connection = warehouses[form]
+        run(connection, history, star)

@@ -41,6 +41,7 @@ class StarTable:
     record: str | None = None  # the column that numbers a fact's versions
     fits: Callable[[Key], bool] = lambda _: True  # whether its columns can have a key
     matches: Callable[[SourceRow, State], bool] = lambda _, __: True  # whether it has the row at all
+    dated: bool = False  # whether it has the times of its versions itself
 
     def named(self, row: StarRow) -> Iterator[tuple[str, Key | None]]:
         """The dimensions that a row names, and the keys there; None where it names no row of it."""
@@ -50,7 +51,7 @@ class StarTable:
                 yield dimension, None if values[columns] is None else int(values[columns] or 0)
                 continue
             parts = tuple(values[column] for column in columns)
-            yield dimension, None if None in parts else written(parts)
+            yield dimension, None if None in parts else written(parts) if len(parts) > 1 else int(parts[0] or 0)
 
     def derive(self, row: SourceRow, state: State) -> StarRow | list[UnfitError] | None:
         """The row of the star, or everything that keeps it out; None where the table's filter leaves it out."""
@@ -329,6 +330,19 @@ STAR: Mapping[str, StarTable] = {
     specimens.DIMENSION: StarTable(specimens.TABLE, _specimen(specimens.DIMENSION), {}),
     specimens.FACT: StarTable(
         specimens.TABLE, _specimen(specimens.FACT), {specimens.KEY: specimens.DIMENSION}, specimens.RECORD
+    ),
+    "dim_staff_history": StarTable(
+        "staff",
+        {
+            **_same("staff_id", "last_name", "department_id", optional=("department_id",)),
+            "location": _joined("department", "department_id", "location", needed=False),
+        },
+        {("department_id",): "dim_department"},
+        "staff_key",
+        dated=True,
+    ),
+    "dim_section_history": StarTable(
+        "section", _same("hall", "number", "title", optional=("title",)), {}, "section_key", dated=True
     ),
     "dim_section": StarTable("section", _same("hall", "number", "title"), {}),
     "bridge_item": StarTable(

@@ -63,6 +63,7 @@ class Star:
     order: dict[str, pa.DataType]
     reference: tuple[str, ...]
     parts: Callable[[int], tuple[Any, ...]]
+    history: str = "history_fact_order"  # what shows the versions of orders, with their times
 
     def text(self, key: int) -> str:
         """The key as the control tables have it."""
@@ -104,6 +105,21 @@ COMPOSITE = Star(
     {"year": pa.int16(), "number": pa.string()},
     ("product_shop", "product_code"),
     lambda key: (key % 2, _CODES[(key - 1) // 2 % len(_CODES)]),
+)
+
+
+# The same as the first, with a dimension of orders that keeps its history.
+DATED_SCHEMA = SCHEMA.replace(
+    "amount numeric",
+    "amount numeric, valid_from timestamptz NOT NULL, valid_to timestamptz, is_current boolean NOT NULL",
+)
+_ORDERS = {**_DOCUMENT["warehouse"]["fact_order"], "kind": "dimension", "history": True}
+_DATED = {**_DOCUMENT, "warehouse": {**_DOCUMENT["warehouse"], "fact_order": _ORDERS}}
+DATED = dataclasses.replace(
+    SINGLE,
+    schema=DATED_SCHEMA,
+    declared=parse(with_types(_DATED, DATED_SCHEMA, "warehouse.sql")),
+    history="fact_order",
 )
 
 
@@ -171,7 +187,7 @@ def found(connection: Connection, schema: str = "public", own: str = "pipeline",
     versions: Versions = {}
     count = len(star.order)
     for amount, batch, *keys in connection.rows(
-        f"""SELECT f.amount, l.batch, {", ".join((*star.order, *star.reference))} FROM {schema}.history_fact_order AS f
+        f"""SELECT f.amount, l.batch, {", ".join((*star.order, *star.reference))} FROM {schema}.{star.history} AS f
             JOIN {own}.ledger AS l ON l.extracted_at = f.valid_from ORDER BY f.order_record"""
     ):
         content = int(amount), star.number(keys[count:])
@@ -181,6 +197,30 @@ def found(connection: Connection, schema: str = "public", own: str = "pipeline",
     open_ = {tuple(row) for row in connection.rows(f"SELECT table_name, key, batch FROM {own}.rejected_value")}
     rows = connection.rows(f"SELECT name, {', '.join(star.product)} FROM {schema}.dim_product")
     return versions, sorted(deletions), pending, open_, {star.number(keys): name for name, *keys in rows}
+
+
+def times(connection: Connection, schema: str = "public", own: str = "pipeline") -> set[tuple[Any, ...]]:
+    """Of each version of an order in the star DATED: key, the batches from which and until which it is valid."""
+    return {
+        tuple(row)
+        for row in connection.rows(
+            f"""SELECT f.order_id, a.batch, b.batch, f.is_current FROM {schema}.fact_order AS f
+            JOIN {own}.ledger AS a ON a.extracted_at = f.valid_from
+            LEFT JOIN {own}.ledger AS b ON b.extracted_at = f.valid_to"""
+        )
+    }
+
+
+def expected_times(state: WarehouseState) -> set[tuple[Any, ...]]:
+    """What ``times`` must return where the warehouse has this state."""
+    versions, deletions, *_ = state
+    found = set()
+    for key, rows in versions.items():
+        deleted = [entry[2] for entry in deletions if entry[:2] == ("fact_order", str(key))]
+        for position, (_, batch) in enumerate(rows):
+            ends = [later for _, later in rows[position + 1 :]] + [end for end in deleted if end > batch]
+            found.add((key, batch, min(ends, default=None), not ends))
+    return found
 
 
 def write(lake: WrittenLake, number: int, batch: Batch, revision: int = 1, star: Star = SINGLE) -> None:

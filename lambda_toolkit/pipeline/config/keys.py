@@ -319,8 +319,8 @@ WAREHOUSE = Table(
         Key(
             "kind",
             Type.STRING,
-            "`dimension`: the latest row only. `fact`: every version of a row, numbered by `record`. `calendar`: every "
-            "date that a fact names.",
+            "`dimension`: the latest row only, unless `history` is true. `fact`: every version of a row, numbered by "
+            "`record`. `calendar`: every date that a fact names.",
             '"fact"',
             required=True,
             choices=("calendar", "dimension", "fact"),
@@ -333,7 +333,21 @@ WAREHOUSE = Table(
             required=True,
         ),
         Key("from", Type.STRING, "The source table. Required, except of a calendar.", '"sales_order"'),
-        Key("record", Type.STRING, "The column that numbers the versions of a fact, which requires it.", '"record_id"'),
+        Key(
+            "record",
+            Type.STRING,
+            "The surrogate key: the column that numbers the versions. A fact requires it, and a dimension with "
+            "`history`.",
+            '"record_id"',
+        ),
+        Key(
+            "history",
+            Type.BOOLEAN,
+            "Whether a dimension keeps every version of a row, with the columns `record`, `valid_from`, `valid_to` and "
+            "`is_current`, which load fills.",
+            "true",
+            default=False,
+        ),
         Key(
             "join",
             Type.STRING_TABLE,

@@ -16,7 +16,7 @@ from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import (
     LIVE,
     SchemaNames,
 )
-from lambda_toolkit.pipeline.lambdas.shared.declarations import FACT, Declarations, WarehouseTable
+from lambda_toolkit.pipeline.lambdas.shared.declarations import Declarations, WarehouseTable
 from lambda_toolkit.pipeline.lambdas.shared.errors import WarehouseError
 from lambda_toolkit.pipeline.lambdas.shared.postgres import sql
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection, transaction
@@ -85,7 +85,7 @@ def prepare(
         _create_schema(connection, schemas.control, created)
         _create_control_tables(connection, schemas, created)
         for table in declarations.warehouse.values():
-            if table.kind == FACT and table.name in made:
+            if table.record and table.name in made:
                 _create_index(connection, schemas, table, created)
             _prepare_views(connection, schemas, table, done)
         for statement in restore:
@@ -166,7 +166,7 @@ def _restoring(connection: Connection, view: View) -> list[sql.Fragment]:
 
 def _prepare_views(connection: Connection, schemas: SchemaNames, table: WarehouseTable, done: Prepared) -> None:
     columns = tuple(columns_of(connection, str(schemas.table(table.name))))
-    if not {*table.keys, table.record or table.keys[0]} <= set(columns):
+    if not {*table.keys, *table.filled_by_load} <= set(columns):
         return  # what its views need; ``differences`` names the missing column
     for view in views(table, columns, schemas):
         if not exists(connection, view):

@@ -115,7 +115,7 @@ def _compare_declared(declarations: Declarations, expected: dict[str, _Table]) -
         if table.name not in expected:
             yield f"table {table.name} is declared, but not in the warehouse's schema"
             continue
-        for column in (*table.column_names, *((table.record,) if table.record else ())):
+        for column in (*table.column_names, *table.filled_by_load):
             if column not in expected[table.name].columns:
                 yield f"table {table.name}: column {column} is declared, but not in the warehouse's schema"
 
@@ -126,7 +126,7 @@ def _compare_control(connection: Connection, declarations: Declarations, schemas
             yield f"table {schemas.control}.{name} is missing"
     for table in declarations.warehouse.values():
         columns = tuple(columns_of(connection, str(schemas.table(table.name))))
-        if {*table.keys, table.record or table.keys[0]} <= set(columns):
+        if {*table.keys, *table.filled_by_load} <= set(columns):
             yield from filter(None, (difference(connection, view) for view in views(table, columns, schemas)))
         else:  # its views cannot be compared without these columns, which are missing
             for name in view_names(table):

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import LIVE, SchemaNames
 from lambda_toolkit.pipeline.lambdas.load.warehouse.session import TableSql
-from lambda_toolkit.pipeline.lambdas.shared.declarations import CALENDAR, FACT, WarehouseTable
+from lambda_toolkit.pipeline.lambdas.shared.declarations import CALENDAR, WarehouseTable
+from lambda_toolkit.pipeline.lambdas.shared.history import IS_CURRENT
 from lambda_toolkit.pipeline.lambdas.shared.postgres import sql
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection
 
@@ -20,6 +21,7 @@ _CURRENT_DIMENSION = """
         SELECT FROM $deletion AS d WHERE d.table_name = $name AND d.key = $key_text_of_t AND d.undeleted_batch IS NULL
     )
 """
+_CURRENT_VERSION = "SELECT $columns FROM $table AS t WHERE t.$is_current"
 _CURRENT_FACT = """
     SELECT DISTINCT ON ($key_of_t) $columns FROM $table AS t
     WHERE NOT EXISTS (
@@ -71,6 +73,7 @@ class View:
 def views(table: WarehouseTable, columns: tuple[str, ...], schemas: SchemaNames = LIVE) -> tuple[View, ...]:
     """The views of ``table``, which has these ``columns``."""
     times = dict(zip(_TIMES, map(sql.identifier, history_times(columns)), strict=True))
+    times["is_current"] = sql.identifier(IS_CURRENT)
     parts = {**TableSql.of(schemas, table).parts, **times, "columns": sql.columns(columns, of="t")}
     return tuple(
         View(name, schemas.display_name(name), schemas.table(name), sql.compose(template, **parts))
@@ -102,8 +105,10 @@ def _templates(table: WarehouseTable) -> dict[str, str]:
     if table.kind == CALENDAR:
         return {}
     current = sql.bounded(f"current_{table.name}")
-    if table.kind != FACT:
+    if not table.record:
         return {current: _CURRENT_DIMENSION}
+    if table.validity:  # the table itself is its history
+        return {current: _CURRENT_VERSION}
     return {current: _CURRENT_FACT, sql.bounded(f"history_{table.name}"): _HISTORY}
 
 

@@ -1,14 +1,14 @@
-"""Facts: every version of a row is appended, numbered by the surrogate key, and known to be of one batch.
+"""Facts, and dimensions with history: every version of a row is appended, numbered by the surrogate key.
 
-As in a slowly changing dimension of type 2, nothing is overwritten: a row is a version when it differs from the last
-version of its key, or when its key was deleted before. The functions are those of :class:`.session.TableKind`.
+No version is overwritten, and each is known to be of one batch: a row is a version when it differs from the last one of
+its key, or when its key was deleted before. The functions are those of :class:`.session.TableKind`.
 """
 
 from __future__ import annotations
 
 from ...shared.declarations import WarehouseTable
 from ...shared.postgres import sql
-from . import pending
+from . import pending, validity
 from .foreign_keys import deferred_foreign_key_check
 from .late_arrivals import rebuild_history
 from .schemas import SchemaNames
@@ -16,8 +16,8 @@ from .session import TableSql, WarehouseSession, compared, content, temporary
 
 # The last version of each key by its record; DISTINCT ON serves with and without an index on (key, record).
 _APPEND = """
-    INSERT INTO $table ($record, $columns) OVERRIDING SYSTEM VALUE
-    SELECT $last_record + row_number() OVER (ORDER BY $key_of_s), $staged
+    INSERT INTO $table ($record, $columns$validity) OVERRIDING SYSTEM VALUE
+    SELECT $last_record + row_number() OVER (ORDER BY $key_of_s), $staged$since_batch
     FROM $staging AS s
     LEFT JOIN (
         SELECT DISTINCT ON ($key_of_f) f.* FROM $table AS f
@@ -74,8 +74,8 @@ _NUMBER = """
     WHERE NOT h."_deleted"
 """
 _APPEND_HISTORY = """
-    INSERT INTO $table ($record, $columns) OVERRIDING SYSTEM VALUE
-    SELECT "_record", $columns FROM $numbered ORDER BY "_record"
+    INSERT INTO $table ($record, $columns$validity) OVERRIDING SYSTEM VALUE
+    SELECT "_record", $columns$since_batch FROM $numbered AS s ORDER BY "_record"
 """
 _HISTORY_RANGES = """
     INSERT INTO $version_range (table_name, first_record, last_record, batch)
@@ -102,7 +102,7 @@ _CHANGED_KEYS = """
     WHERE r.batch = $batch AND NOT EXISTS (SELECT FROM $staging AS s WHERE ($key_of_s) = ($key_of_t))
 """
 _COMPARED = """
-    SELECT true AS "_present", $of_table, t.$record AS "_record", v.batch AS "_batch",
+    SELECT true AS "_present", $of_table$validity_of_t, t.$record AS "_record", v.batch AS "_batch",
         row_number() OVER (PARTITION BY $key_of_t ORDER BY t.$record) AS "_version"
     FROM $table AS t
     $loaded_by_batch
@@ -126,6 +126,7 @@ def apply(session: WarehouseSession, table: WarehouseTable, staging: sql.Fragmen
             new=compared(table, of="s"),
             latest=compared(table, of="last"),
             last_record=sql.number(last),
+            **validity.parts(session, table, sql.number(batch)),
         )
     if rows:
         session.run(
@@ -135,6 +136,8 @@ def apply(session: WarehouseSession, table: WarehouseTable, staging: sql.Fragmen
             last_record=sql.number(last + rows),
             batch=sql.number(batch),
         )
+    if rows and last:  # there are versions before
+        validity.refresh(session, table, staging)
     return rows
 
 
@@ -167,7 +170,8 @@ def write_history(session: WarehouseSession, table: WarehouseTable, parts: dict[
     session.run(_DIFFERENT, **parts)
     session.run(_RETRACT, **parts)
     session.run(_NUMBER, **parts, last_record=sql.number(_last_record(session, session.sql(table))))
-    rows = session.run(_APPEND_HISTORY, **parts)
+    since = validity.parts(session, table, sql.compose('s."_batch"'))
+    rows = session.run(_APPEND_HISTORY, **parts, **since)
     session.run(_HISTORY_RANGES, **parts)
     return rows
 
@@ -181,12 +185,13 @@ def stage_changed_keys(session: WarehouseSession, parts: dict[str, sql.Fragment]
 def compared_rows(schemas: SchemaNames, table: WarehouseTable) -> sql.Fragment:
     """The query of what a comparison reads: the versions, with ``_record``, ``_batch`` and ``_version`` (from 1)."""
     parts = TableSql.of(schemas, table).parts
-    return sql.compose(_COMPARED, **parts, of_table=content(table, of="t"))
+    times = validity.columns(table, of="t")
+    return sql.compose(_COMPARED, **parts, of_table=content(table, of="t"), validity_of_t=times)
 
 
 def compared_columns(table: WarehouseTable) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The columns that identify a compared row, and those that are compared."""
-    return (*table.keys, "_version"), (*table.column_names, "_batch")
+    return (*table.keys, "_version"), (*table.column_names, *table.validity, "_batch")
 
 
 def _last_record(session: WarehouseSession, names: TableSql) -> int:

@@ -128,8 +128,10 @@ class Warehouse(Protocol):
     def differences(self, declarations: Declarations) -> list[str]:
         """Where the warehouse enforces other requirements than the declaration has: one sentence each."""
 
-    def begin(self, batch: int, last_loaded: int, reads: ReadAhead) -> AbstractContextManager[WarehouseBatch]:
-        """The transaction of ``batch``: committed at the end of the block, rolled back when the block raises.
+    def begin(
+        self, manifest: ProcessedManifest, last_loaded: int, reads: ReadAhead
+    ) -> AbstractContextManager[WarehouseBatch]:
+        """The transaction of a batch: committed at the end of the block, rolled back when the block raises.
 
         ``last_loaded``: the last batch before this transaction, up to which the history of a key may be needed. Within
         the block MissingHistoryError is raised where ``reads`` does not have it: the transaction must be repeated.

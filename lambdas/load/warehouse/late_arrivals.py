@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from ...shared.declarations import WarehouseTable
 from ...shared.postgres import sql
-from . import ledger
+from . import ledger, validity
 from .pending import defer_unresolved_events
 from .read_ahead import NeededHistory
 from .session import WarehouseSession, analyze, compared, copy_rows, temporary
@@ -95,6 +95,7 @@ def rebuild_history(
     rows = kind.write_history(session, table, parts)
     session.run(_DISCARD_DELETIONS, **parts)
     session.run(_WRITE_DELETIONS, **parts)
+    validity.refresh(session, table, staged["keys"])
     for name in (events, *staged.values()):
         session.run("DROP TABLE IF EXISTS $temporary", temporary=name)
     return rows

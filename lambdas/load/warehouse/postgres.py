@@ -8,20 +8,18 @@ from contextlib import contextmanager
 import pyarrow as pa
 from pg8000.exceptions import DatabaseError
 
-from ...shared.declarations import CALENDAR, DIMENSION, FACT, Declarations, WarehouseTable
+from ...shared.declarations import Declarations, WarehouseTable
 from ...shared.lake.manifest import ProcessedManifest
 from ...shared.postgres import sql
 from ...shared.postgres.connection import Connection, transaction
 from ...shared.postgres.server_errors import message, sqlstate
-from . import dimensions, facts, ledger, pending, rejects, requirements
+from . import dimensions, facts, ledger, pending, rejects, requirements, validity
 from .changed_keys import stage_changed_keys
 from .interface import LedgerEntry, RefusedError, Staging
 from .late_arrivals import rebuild_history
 from .read_ahead import ReadAhead
 from .schemas import LIVE, SchemaNames
 from .session import TableKind, WarehouseSession, stage_deleted_keys, stage_rows, temporary
-
-KINDS: Mapping[str, TableKind] = {CALENDAR: dimensions, DIMENSION: dimensions, FACT: facts}
 
 _UNPREPARED = ("42P01", "42703", "42P10")  # no such table, no such column, no unique key to upsert by
 _UNDELETE = """
@@ -35,6 +33,11 @@ _DELETE = """
         SELECT FROM $deletion AS d WHERE d.table_name = $name AND d.key = $key_text_of_s AND d.undeleted_batch IS NULL
     )
 """
+
+
+def kind_of(table: WarehouseTable) -> TableKind:
+    """What the kind of ``table`` does: whether it keeps every version, or the latest row."""
+    return facts if table.record else dimensions
 
 
 class PostgresWarehouse:
@@ -64,13 +67,14 @@ class PostgresWarehouse:
         return requirements.differences(self._connection, declarations, self._schemas)
 
     @contextmanager
-    def begin(self, batch: int, last_loaded: int, reads: ReadAhead) -> Iterator[PostgresBatch]:
+    def begin(self, manifest: ProcessedManifest, last_loaded: int, reads: ReadAhead) -> Iterator[PostgresBatch]:
         """A transaction of the connection, with the lock of the writers."""
-        session = WarehouseSession(self._connection, self._schemas, reads, KINDS)
+        times = validity.times(self._schemas, manifest)
+        session = WarehouseSession(self._connection, self._schemas, reads, kind_of, times)
         try:
             with transaction(self._connection):
                 ledger.check_unchanged(self._connection, self._schemas, last_loaded)
-                yield PostgresBatch(session, batch, last_loaded)
+                yield PostgresBatch(session, manifest.batch, last_loaded)
         except DatabaseError as error:
             raise RefusedError(message(error), is_unprepared=sqlstate(error) in _UNPREPARED) from error
 
@@ -150,4 +154,5 @@ def _delete(session: WarehouseSession, table: WarehouseTable, keys: Iterable[pa.
     """Records that ``batch`` deletes ``keys``: Arrow tables with the fields ``table.keys``."""
     staging = stage_deleted_keys(session, table, keys)
     session.run(_DELETE, **session.sql(table).parts, staging=staging, batch=sql.number(batch))
+    validity.refresh(session, table, staging)
     session.kind_of(table).discard_superseded(session, table, staging, batch)

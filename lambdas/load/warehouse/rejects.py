@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
 
-from ...shared.declarations import FACT, Declarations, WarehouseTable
+from ...shared.declarations import Declarations, WarehouseTable
 from ...shared.lake.manifest import ProcessedManifest
 from ...shared.postgres import sql
 from .late_arrivals import stage_events
@@ -48,12 +48,12 @@ def record(session: WarehouseSession, manifest: ProcessedManifest) -> None:
 def replace(session: WarehouseSession, declarations: Declarations, manifest: ProcessedManifest, last: int) -> None:
     """Records what a revision rejects of a batch that was loaded before; ``last`` is the last batch loaded.
 
-    Of a dimension, what a later batch of the lake supersedes is not recorded.
+    Where only the latest row is kept, what a later batch of the lake supersedes is not recorded.
     """
     record(session, manifest)
     for name in manifest.rejected:
         table = declarations.warehouse[name]
-        if table.kind == FACT:
+        if table.record:  # every version counts
             continue
         rejected = session.rows(_REJECTED_KEYS, **session.sql(table).parts, batch=sql.number(manifest.batch))
         events = stage_events(session, table, [row[0] for row in rejected], manifest.batch + 1, last)

@@ -74,7 +74,7 @@ def enforced(connection: Connection, schemas: SchemaNames, table: WarehouseTable
     for column, has_default in connection.rows(_NOT_NULL, relation=relation):
         if column in table.column_names:
             yield _not_null(column)
-        elif not has_default:
+        elif not has_default and column not in table.validity:
             yield Requirement((column,), None, sql.compose("true"))
 
 

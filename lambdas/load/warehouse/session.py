@@ -5,7 +5,7 @@ Staging tables are temporary tables of the transaction, filled by COPY.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
@@ -40,13 +40,11 @@ class WarehouseSession:
     connection: Connection
     schemas: SchemaNames
     reads: ReadAhead
-    kinds: Mapping[str, TableKind]
-    """What each kind of table does."""
+    kind_of: Callable[[WarehouseTable], TableKind]
+    """What the kind of a table does."""
+    times: sql.Fragment
+    """The query of the batches with their times: the loaded ones, and the one that is being loaded."""
     _names: dict[str, TableSql] = field(default_factory=dict, init=False, repr=False)
-
-    def kind_of(self, table: WarehouseTable) -> TableKind:
-        """What the kind of ``table`` does."""
-        return self.kinds[table.kind]
 
     def run(self, template: str, /, **parts: sql.Fragment) -> int:
         """Runs ``template`` (a constant) with its ``parts``; returns how many rows it wrote."""
@@ -119,7 +117,7 @@ class TableSql:
     key: sql.Fragment
     """The columns of the natural key. ``$key_of_s`` has the alias ``s`` before each; ``$key_text_of_s`` is one text."""
     record: sql.Fragment
-    """The column of a fact's surrogate key, which numbers the versions; of a dimension, the first of its key."""
+    """The column of the surrogate key, which numbers the versions; without versions, the first column of ``key``."""
     columns: sql.Fragment
     """The columns that transform fills, in the order of its files."""
     loaded_by_batch: sql.Fragment
