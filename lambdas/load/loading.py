@@ -182,7 +182,7 @@ def _write(batch: WarehouseBatch, reads: ReadAhead, table: WarehouseTable, files
         written = Written(rows, deferred)
     if files.deleted is not None:
         batch.delete(table, reads.iter_tables(files.deleted.key))
-    if files.unfit is not None:
+    if files.unfit is not None and not table.record:  # of versions each counts, and what was rejected of it
         batch.discard_rejected(table, reads.iter_tables(files.unfit.key))
     return written
 

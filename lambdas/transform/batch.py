@@ -12,7 +12,7 @@ from functools import cached_property
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..shared.declarations import CALENDAR, FACT, Declarations, WarehouseTable
+from ..shared.declarations import CALENDAR, Declarations, WarehouseTable
 from ..shared.errors import LakeError
 from ..shared.lake.manifest import (
     DataFile,
@@ -283,7 +283,7 @@ class BatchTransform:
         if not parts:
             return None, None
         found, unfit = (pa.concat_tables(tables) for tables in zip(*parts, strict=True))
-        return self._store_keys(table, found), None if table.kind == FACT else self._store_keys(table, unfit)
+        return self._store_keys(table, found), None if table.record else self._store_keys(table, unfit)
 
     def _warehouse_keys(self, table: WarehouseTable, rows: pa.Table) -> tuple[pa.Table, pa.Table]:
         """The keys as the warehouse has them; and those that do not fit its types, as text: they were rejected."""

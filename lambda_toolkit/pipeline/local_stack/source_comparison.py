@@ -27,7 +27,7 @@ from lambda_toolkit.pipeline.lambdas.shared.schema_declarations import ColumnTyp
 from lambda_toolkit.pipeline.local_stack.independent_check import EXAMPLES, TableCheck
 from lambda_toolkit.pipeline.warehouse.views import view_names
 
-KNOWN_KEYS = frozenset({"kind", "from", "key", "record", "join", "where", "columns"})
+KNOWN_KEYS = frozenset({"kind", "from", "key", "record", "history", "join", "where", "columns"})
 """The keys of a table's declaration that the SQL below follows. A table with another is not compared."""
 _FUNCTIONS: Mapping[str | None, str] = {
     None: "$c",
@@ -150,7 +150,7 @@ def _check(
         table=table.name,
         source_rows=len(should),
         warehouse_rows=len(does),
-        versions=_count(warehouse, table) if table.kind == FACT else None,
+        versions=_count(warehouse, table) if table.record else None,
         differences=len(differ),
         examples=tuple(
             f"{label} {key[1:-1]} {_difference(key, others, (expected, should), (found, does))}"

@@ -146,8 +146,8 @@ class ProcessedTable:
     deleted: DataFile | None = None
     """The keys of deleted rows, in the columns of the table's key."""
     unfit: DataFile | None = None
-    """Of a dimension, the keys of deleted rows that its columns cannot have, so that the rows were rejected: texts, in
-    one column ``key``."""
+    """Of a dimension without history, the keys of deleted rows that its columns cannot have, so that the rows were
+    rejected: texts, in one column ``key``."""
 
 
 @dataclass(frozen=True)
