@@ -77,7 +77,7 @@ def mirror_toml(catalog: Catalog, patterns: Sequence[str]) -> str:
     head = comment(
         "Every table of the source that these patterns mean becomes a warehouse table as it is, with every version of "
         "each row: current_<table> shows the present, history_<table> all versions with their times. mirror.json has "
-        "their columns; prepare and deploy keep it up to date. Tables of another shape are declared beside it.",
+        "their columns, and follows the source by prepare --alter. Tables of another shape are declared beside it.",
     )
     texts = ", ".join(map(toml_text, patterns))
     return f"{rule('warehouse')}\n{head}\n[warehouse]\nmirror = [{texts}]\n{excluded_toml(catalog)}"

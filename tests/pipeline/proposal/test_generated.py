@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -10,18 +13,28 @@ from hypothesis import HealthCheck, given, settings
 from pg8000.exceptions import DatabaseError
 
 from lambda_toolkit.pipeline.config.keys import SOURCE, WAREHOUSE
+from lambda_toolkit.pipeline.config.load import load
+from lambda_toolkit.pipeline.config.mirror import MIRROR_FILE, read_mirror, to_json, with_mirror
 from lambda_toolkit.pipeline.config.toml_reader import Problems, read_table
 from lambda_toolkit.pipeline.lambdas.extract.source.unique_key import column_types, key_problems
 from lambda_toolkit.pipeline.lambdas.shared.conversions import refused_columns
 from lambda_toolkit.pipeline.lambdas.shared.declarations import Declarations, parse
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection
-from lambda_toolkit.pipeline.proposal.catalog import Catalog
+from lambda_toolkit.pipeline.proposal.catalog import Catalog, Table
+from lambda_toolkit.pipeline.proposal.mirror import mirrored
 from lambda_toolkit.pipeline.proposal.propose import Proposal, proposal_of
 from lambda_toolkit.pipeline.proposal.read_catalog import read_catalog
 from lambda_toolkit.pipeline.warehouse.column_types import with_types
+from lambda_toolkit.pipeline.warehouse.expression_parser import parse_expression
 from lambda_toolkit.pipeline.warehouse.preparation import prepare
 from lambda_toolkit.pipeline.warehouse.verification import differences
 from tests.pipeline.proposal.schemas import BEFORE, schemas
+from tests.support.repository import CONFIG
+
+CLEAN = "DROP SCHEMA IF EXISTS public, pipeline CASCADE; CREATE SCHEMA public"
+EMPTY = replace(
+    load(CONFIG / "pipeline.toml"), declared={"source": {}, "warehouse": {}}, mirrored=("*",)
+)  # a pipeline that declares a mirror and nothing else
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +65,37 @@ def check(source: Connection, warehouse: Connection, catalog: Catalog) -> None:
     assert differences(warehouse, proposal.warehouse_sql, declarations) == ()
 
 
+def check_mirror(warehouse: Connection, catalog: Catalog) -> None:
+    """The mirror is created as well, and follows the source from a day on which each table lacked a column."""
+    before = replace(catalog, tables=tuple(map(without_last_column, catalog.tables)))
+    first = mirrored(before, ["*"], {}, (), None).mirror
+    later = mirrored(catalog, ["*"], {}, (), first).mirror
+    assert later == mirrored(catalog, ["*"], {}, (), later).mirror, "what is up to date stays as it is"
+    for mirror in (first, later):
+        with TemporaryDirectory() as folder:
+            (Path(folder) / "config").mkdir()
+            (Path(folder) / MIRROR_FILE).write_text(to_json(mirror), encoding="utf-8")
+            assert read_mirror(Path(folder)) == mirror
+        pipeline = with_mirror(EMPTY, mirror)
+        declarations = parse(with_types(pipeline.tables, str(pipeline.mirror), "mirror"), parse_expression)
+        tables = list(declarations.warehouse)
+        prepare(warehouse, str(pipeline.mirror), declarations, generated=tables, alter=True)
+        assert differences(warehouse, str(pipeline.mirror), declarations) == ()
+        for table in mirror.tables:
+            assert declarations.warehouse[table.name].source == table.source
+            read = [each.column for each in declarations.warehouse[table.name].columns.values()]
+            assert sorted(read) == sorted(column.source for column in table.columns)
+
+
+def without_last_column(table: Table) -> Table:
+    """``table`` without the last of its columns that belongs to no key; itself where all do."""
+    keyed = {name for key in table.unique_keys for name in key}
+    last = next((column.name for column in reversed(table.columns) if column.name not in keyed), None)
+    return replace(table, columns=tuple(column for column in table.columns if column.name != last))
+
+
 @settings(
-    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 @given(statements=schemas())
 def test_what_is_proposed_fits_and_can_be_created(databases, statements):
@@ -70,10 +112,12 @@ def test_what_is_proposed_fits_and_can_be_created(databases, statements):
         assert proposal_of(catalog) == proposal_of(catalog)
         if catalog.readable:
             check(source, warehouse, catalog)
+            warehouse.run(CLEAN)
+            check_mirror(warehouse, catalog)
     finally:
         source.run("ROLLBACK")
         source.run(
             "DO $$ DECLARE t text; BEGIN FOR t IN SELECT format('%I.%I', schemaname, tablename) FROM pg_tables"
             " WHERE schemaname = 'public' LOOP EXECUTE 'DROP TABLE IF EXISTS ' || t || ' CASCADE'; END LOOP; END $$"
         )
-        warehouse.run("DROP SCHEMA IF EXISTS public, pipeline CASCADE; CREATE SCHEMA public")
+        warehouse.run(CLEAN)
