@@ -6,11 +6,11 @@ information_schema would hide constraints, and tables, from a user who has SELEC
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from lambda_toolkit.pipeline.lambdas.extract.source.unique_key import KeyedTable, keyed_tables
+from lambda_toolkit.pipeline.lambdas.extract.source.unique_key import KeyedTable, by_table, keyed_tables
 from lambda_toolkit.pipeline.lambdas.shared.declarations import SourceTable
 from lambda_toolkit.pipeline.lambdas.shared.postgres import sql
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection
@@ -103,8 +103,8 @@ def read_catalog(connection: Connection) -> Catalog:
     try:
         relations = connection.rows(_RELATIONS, **named)
         parts = {root: rest for root, *rest in connection.rows(_PARTS, **named)}
-        columns = _by_first(connection.rows(_COLUMNS, **named))
-        foreign_keys = _by_first(connection.rows(_FOREIGN_KEYS, **named))
+        columns = by_table(connection.rows(_COLUMNS, **named))
+        foreign_keys = by_table(connection.rows(_FOREIGN_KEYS, **named))
         others = connection.rows(_OTHER_SCHEMAS, **named)
         keyed = keyed_tables(connection, [SourceTable(name, ("",)) for _, name, *_ in relations])
     finally:
@@ -117,11 +117,11 @@ def read_catalog(connection: Connection) -> Catalog:
             Table(
                 name,
                 kind,
-                tuple(_column(keys[name], *column) for column in columns.get(name, ())),
+                tuple(_column(keys[name], *column) for column in columns[name]),
                 tuple(primary_key),
                 keys[name].unique_keys,
                 keys[name].indexes,
-                _foreign_keys(oid, foreign_keys.get(oid, ()), partitions),
+                _foreign_keys(oid, foreign_keys[oid], partitions),
                 partitions,
                 tuple(foreign_partitions),
                 keys[name].inheriting,
@@ -132,13 +132,6 @@ def read_catalog(connection: Connection) -> Catalog:
             )
         )
     return Catalog(tuple(tables), dict(others))
-
-
-def _by_first(rows: Iterable[list[Any]]) -> Mapping[Any, list[list[Any]]]:
-    found: dict[Any, list[list[Any]]] = defaultdict(list)
-    for first, *rest in rows:
-        found[first].append(rest)
-    return found
 
 
 def _column(

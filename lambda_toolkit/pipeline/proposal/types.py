@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -32,6 +33,7 @@ def warehouse_type(column: Column) -> WarehouseType:
     return WarehouseType(TEXT, next(_reasons(column), f"{column.type} is stored as PostgreSQL writes it"))
 
 
+@functools.cache
 def _can_be_written(source: str, wanted: str) -> bool:
     """Whether a column of the type ``wanted`` takes values of the type ``source``, and warehouse.sql can name it."""
     return refusal(source, wanted) is None and reads_as_itself(wanted)

@@ -10,6 +10,7 @@ from ...shared.declarations import SourceTable
 from ...shared.postgres import sql
 from ...shared.postgres.connection import Connection
 from .catalog import Column, Relation, TableInfo
+from .unique_key import by_table
 
 _TREE = sql.Fragment(  # name and root: of the table; oid: of itself, and of each table that is a part of it
     "tree AS (SELECT relname AS name, oid AS root, oid FROM pg_catalog.pg_class"
@@ -78,15 +79,15 @@ _FAR_DATES = (
 
 def partitions(connection: Connection, tables: Collection[str]) -> dict[str, tuple[Relation, ...]]:
     """Each of ``tables`` with its partitions, the table first; empty for a table that does not exist."""
-    rows = connection.rows(_PARTITIONS, schema=sql.SCHEMA, tables=list(tables))
-    return {table: tuple(Relation(name, kind) for of, name, kind in rows if of == table) for table in tables}
+    found = by_table(connection.rows(_PARTITIONS, schema=sql.SCHEMA, tables=list(tables)))
+    return {table: tuple(Relation(name, kind) for name, kind in found[table]) for table in tables}
 
 
 def introspect(connection: Connection, tables: Collection[SourceTable]) -> dict[str, TableInfo]:
     """Name -> what the catalog says of each of ``tables``."""
     named = {"schema": sql.SCHEMA, "tables": [table.name for table in tables]}
-    columns = connection.rows(_COLUMNS, **named)
-    labels = connection.rows(_ENUM_LABELS, **named)
+    columns = by_table(connection.rows(_COLUMNS, **named))
+    labels = by_table(connection.rows(_ENUM_LABELS, **named))
     relations = {name: rest for name, *rest in connection.rows(_RELATIONS, **named)}
     found = {}
     for table in tables:
@@ -94,14 +95,10 @@ def introspect(connection: Connection, tables: Collection[SourceTable]) -> dict[
         found[table.name] = TableInfo(
             table.name,
             table.keys,
-            tuple(
-                Column(name, kind, identity, name in table.keys)
-                for of, name, kind, identity in columns
-                if of == table.name
-            ),
+            tuple(Column(name, kind, identity, name in table.keys) for name, kind, identity in columns[table.name]),
             relation_oids=tuple(oids),
             bytes=int(size),
-            enum_labels={oid: label for of, oid, label in labels if of == table.name},
+            enum_labels=dict(labels[table.name]),
             row_security=row_security,
         )
     return {name: _with_order(connection, info) for name, info in found.items()}

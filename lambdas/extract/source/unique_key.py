@@ -6,8 +6,10 @@ Without Arrow, so that ``plan`` can ask as quickly.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ...shared.declarations import SourceTable
 from ...shared.postgres import sql
@@ -145,21 +147,29 @@ def _toml(columns: Sequence[str]) -> str:
     return texts if len(columns) == 1 else f"[{texts}]"
 
 
+def by_table(rows: Iterable[list[Any]]) -> Mapping[str, list[list[Any]]]:
+    """The rows without their first value, a table's name, by that name, in their order; none for any other name."""
+    found: dict[str, list[list[Any]]] = defaultdict(list)
+    for table, *rest in rows:
+        found[table].append(rest)
+    return found
+
+
 def keyed_tables(connection: Connection, tables: Collection[SourceTable]) -> tuple[KeyedTable, ...]:
     """What the catalog says of the keys of ``tables``, without those compared by content, which checks every key."""
     declared = [table for table in tables if not table.by_content]
     named = {"schema": sql.SCHEMA, "tables": [table.name for table in declared]}
-    columns = connection.rows(_COLUMNS, **named)
-    indexes = connection.rows(_INDEXES, **named)
-    inheriting = connection.rows(_INHERITING, **named)
+    columns = by_table(connection.rows(_COLUMNS, **named))
+    indexes = by_table(connection.rows(_INDEXES, **named))
+    inheriting = by_table(connection.rows(_INHERITING, **named))
     return tuple(
         KeyedTable(
             table.name,
             table.keys,
-            frozenset(name for of, name, _ in columns if of == table.name),
-            frozenset(name for of, name, required in columns if of == table.name and required),
-            tuple(UniqueIndex(name, tuple(on), *is_) for of, name, on, *is_ in indexes if of == table.name),
-            tuple(name for of, name in inheriting if of == table.name),
+            frozenset(name for name, _ in columns[table.name]),
+            frozenset(name for name, required in columns[table.name] if required),
+            tuple(UniqueIndex(name, tuple(on), *is_) for name, on, *is_ in indexes[table.name]),
+            tuple(name for (name,) in inheriting[table.name]),
         )
         for table in declared
     )
@@ -167,8 +177,8 @@ def keyed_tables(connection: Connection, tables: Collection[SourceTable]) -> tup
 
 def column_types(connection: Connection, tables: Collection[SourceTable]) -> dict[str, dict[str, str]]:
     """By table and column, the types of ``tables`` as format_type() writes them; none for a table that is missing."""
-    rows = connection.rows(_TYPES, schema=sql.SCHEMA, tables=[table.name for table in tables])
-    return {table.name: {name: type_ for of, name, type_ in rows if of == table.name} for table in tables}
+    found = by_table(connection.rows(_TYPES, schema=sql.SCHEMA, tables=[table.name for table in tables]))
+    return {table.name: dict(found[table.name]) for table in tables}
 
 
 def key_problems(connection: Connection, tables: Collection[SourceTable]) -> tuple[str, ...]:
