@@ -76,8 +76,6 @@ class Alarm:
     """The length of one evaluation period, in seconds: 10, 20, 30 or a multiple of 60."""
     evaluation_periods: int = 1
     """How many periods are evaluated."""
-    datapoints_to_alarm: int | None = None
-    """How many of them must breach the threshold; ``None``: all."""
     statistic: str = "Sum"
     """``Average``, ``Maximum``, ``Minimum``, ``SampleCount`` or ``Sum`` of a period."""
     comparison: str = "GreaterThanOrEqualToThreshold"
@@ -96,6 +94,8 @@ class Alarm:
     expression: str = ""
     """What is compared in place of the metric, which is ``m`` in it: ``FILL(m, 0)``, whose periods without data count
     as 0. CloudWatch would evaluate the last periods that have data. See ``spec.metric_math``."""
+    datapoints_to_alarm: int | None = None
+    """How many of the ``evaluation_periods`` must breach the threshold; ``None``: all."""
 
     @property
     def watches_canary(self) -> bool:
@@ -262,12 +262,12 @@ class SecretSpec:
     """The value to store. ``None``: the stored value stays."""
     environment: str = ""
     """The environment variable that the value comes from, for messages."""
-    overwrite: bool = False
-    """Write the value also where the stored one was changed since a deploy wrote it. Never where it is rotated."""
     tags: Mapping[str, str] = field(default_factory=dict)
     """A tag with an empty value is removed; undeclared tags stay."""
     adopt: bool = False
     """Manage an existing secret of this name that the toolkit did not create."""
+    overwrite: bool = False
+    """Write the value also where the stored one was changed since a deploy wrote it. Never where it is rotated."""
 
 
 @dataclass(frozen=True)
@@ -278,17 +278,17 @@ class Deployment:
     buckets: tuple[BucketSpec, ...] = ()
     topics: tuple[TopicSpec, ...] = ()
     secrets: tuple[SecretSpec, ...] = ()
-    secrets_of_others: tuple[str, ...] = ()
-    """The ARNs of secrets that functions read and others manage: never written, tagged or removed, whatever their
-    tags."""
     application: str = ""
     """With ``stage``, a tag of every resource, by which undeclared resources are found. Empty: no such tags."""
     stage: str = ""
+    """The deployment stage, such as ``dev``."""
     notes: tuple[str, ...] = ()
     """What a plan shall say about the declaration; without secrets."""
-    """The deployment stage, such as ``dev``."""
     adopt: bool = False
     """Manage all existing resources of the declared names."""
+    secrets_of_others: tuple[str, ...] = ()
+    """The ARNs of secrets that functions read and others manage: never written, tagged or removed, whatever their
+    tags."""
 
     def tagged(self) -> Deployment:
         """The same, with the tags of application and stage, and ``adopt``, passed on to each part. Idempotent."""
