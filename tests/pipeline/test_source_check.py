@@ -126,3 +126,19 @@ def test_source_that_does_not_answer_is_a_note(look):
 def test_first_load_grows_with_the_rows(rows, words):
     assert str(FirstLoad(rows, ())) == f"the first load has {words}"
     assert "and those of a and b, which were never analyzed" in str(FirstLoad(rows, ("a", "b")))
+
+
+def test_expressions_that_do_not_fit_the_source_are_named(pipeline, look, tmp_path):
+    """What the text alone does not show: plan says it of each column and filter, with the place in the text."""
+    path = tmp_path / "config" / "pipeline.toml"
+    text = path.read_text(encoding="utf-8")
+    assert text.count('first_name = "first_name"') == 1
+    text = text.replace('first_name = "first_name"', 'first_name = "upper(staff_id)"')
+    text = text.replace("[warehouse.dim_staff]\n", '[warehouse.dim_staff]\nwhere = "first_name"\n')
+    path.write_text(text, encoding="utf-8")
+    assert look().problems == (
+        "The filter of dim_staff, where = 'first_name', cannot be computed: the filter needs a boolean, not character "
+        "varying (at character 1).",
+        "The column dim_staff.first_name = 'upper(staff_id)' cannot be computed: there is no function upper for "
+        "integer: it takes text (at character 1).",
+    )

@@ -21,7 +21,7 @@ from .types import BIGINT, BOOLEAN, DATE, DOUBLE, INTEGER, NUMERIC, REAL, SMALLI
 BLANKS = " \t\n\r\v\f"  # what PostgreSQL ignores around a value
 BITS: Mapping[str, int] = {SMALLINT: 16, INTEGER: 32, BIGINT: 64}
 
-_MAX_DIGITS_BEFORE, _MAX_DIGITS_AFTER = 131_072, 16_383  # of the point, in PostgreSQL's numeric
+MAX_DIGITS_BEFORE, _MAX_DIGITS_AFTER = 131_072, 16_383  # of the point, in PostgreSQL's numeric
 _MAX_INTEGER_DIGITS = 19
 _INTEGER = re.compile(r"[+-]?\d+", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,6})?", re.ASCII)
@@ -63,7 +63,7 @@ def as_numeric(number: Decimal) -> Decimal:
     if not number.is_finite():
         return number
     exponent = int(number.as_tuple().exponent)
-    if number and number.adjusted() >= _MAX_DIGITS_BEFORE:
+    if number and number.adjusted() >= MAX_DIGITS_BEFORE:
         raise InvalidValueError("value overflows numeric format")
     if -exponent > _MAX_DIGITS_AFTER:
         raise InvalidValueError("value overflows numeric format")

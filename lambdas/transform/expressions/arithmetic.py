@@ -6,6 +6,7 @@ the result follows from the types (sums and products of numeric(p,s)), else one 
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from decimal import MAX_EMAX, MIN_EMIN, ROUND_05UP, ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Context, Decimal
@@ -14,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ...shared.conversions import FLOATS, INTEGERS
-from ...shared.expression.constants import BITS, InvalidValueError, as_integer, as_numeric
+from ...shared.expression.constants import BITS, MAX_DIGITS_BEFORE, InvalidValueError, as_integer, as_numeric
 from ...shared.expression.resolve import Typed
 from ...shared.expression.types import BIGINT, DATE, kind
 from ..columns.numbers import numeric
@@ -118,10 +119,29 @@ def _numerics(name: str, left: pa.Array, right: pa.Array) -> Evaluated:
     by_arrow = _by_arrow(name, left, right)
     if by_arrow is not None:
         return Evaluated(by_arrow)
+    if name == "/":
+        columns = decimals(left), decimals(right), _scales(left), _scales(right)
+        return by_row(lambda *row: numeric_text(_checked(_divide(*row))), pa.string(), *columns)
     operation = _ON_NUMERICS[name]
     return by_row(
-        lambda one, other: numeric_text(as_numeric(operation(one, other))), pa.string(), decimals(left), decimals(right)
+        lambda one, other: numeric_text(_checked(operation(one, other))), pa.string(), decimals(left), decimals(right)
     )
+
+
+def _checked(number: Decimal) -> Decimal:
+    """A result without a positive exponent, where PostgreSQL has it; never a negative zero."""
+    if not number:
+        return number.copy_abs()
+    if number.is_finite() and number.adjusted() >= MAX_DIGITS_BEFORE:
+        raise InvalidValueError("value overflows numeric format")
+    return number
+
+
+def _scales(column: pa.Array) -> Sequence[int]:
+    """How many decimals each number shows."""
+    if pa.types.is_decimal(column.type):
+        return [column.type.scale] * len(column)
+    return [0 if text is None else len(text.partition(".")[2]) for text in column.to_pylist()]
 
 
 def _by_arrow(name: str, left: pa.Array, right: pa.Array) -> pa.Array | None:
@@ -155,7 +175,7 @@ def _multiply(left: Decimal, right: Decimal) -> Decimal:
     return product
 
 
-def _divide(left: Decimal, right: Decimal) -> Decimal:
+def _divide(left: Decimal, right: Decimal, left_scale: int, right_scale: int) -> Decimal:
     """With the scale of numeric.c's select_div_scale: 16 significant digits or more."""
     if left.is_nan() or right.is_nan():
         return Decimal("NaN")
@@ -167,12 +187,21 @@ def _divide(left: Decimal, right: Decimal) -> Decimal:
         return Decimal(0)
     (weight, digit), (other_weight, other_digit) = _leading(left), _leading(right)
     quotient_weight = weight - other_weight - (digit <= other_digit)
-    scale = max(_SIGNIFICANT_DIGITS - quotient_weight * _NBASE_DIGITS, _scale(left), _scale(right), 0)
+    scale = max(_SIGNIFICANT_DIGITS - quotient_weight * _NBASE_DIGITS, left_scale, right_scale, 0)
     scale = min(scale, _MAX_SCALE)
     digits = max(left.adjusted() - right.adjusted() + 1 + scale, 1) + 2
-    # ROUND_05UP: the result can be rounded a second time without an error.
-    quotient = Context(digits, ROUND_05UP, MIN_EMIN, MAX_EMAX, traps=[]).divide(left, right)
-    return quotient.quantize(Decimal(1).scaleb(-scale), ROUND_HALF_UP, _EXACT)
+    return _rounding(digits).divide(left, right).quantize(_unit(scale), ROUND_HALF_UP, _EXACT)
+
+
+@functools.lru_cache(maxsize=1024)
+def _rounding(digits: int) -> Context:
+    """So many digits, of which the last is never 0 or 5 by rounding: the result can be rounded a second time."""
+    return Context(digits, ROUND_05UP, MIN_EMIN, MAX_EMAX, traps=[])
+
+
+@functools.lru_cache(maxsize=1024)
+def _unit(scale: int) -> Decimal:
+    return Decimal(1).scaleb(-scale)
 
 
 def _leading(number: Decimal) -> tuple[int, int]:
@@ -180,9 +209,7 @@ def _leading(number: Decimal) -> tuple[int, int]:
     if not number:
         return 0, 0
     weight = number.adjusted() // _NBASE_DIGITS
-    count = number.adjusted() - weight * _NBASE_DIGITS + 1
-    digits = number.as_tuple().digits[:count]
-    return weight, int("".join(map(str, digits)).ljust(count, "0"))
+    return weight, int(number.copy_abs().scaleb(-_NBASE_DIGITS * weight, _EXACT))
 
 
 def _scale(number: Decimal) -> int:
@@ -203,7 +230,6 @@ _ON_NUMERICS: Mapping[str, Callable[[Decimal, Decimal], Decimal]] = {
     "+": _add,
     "-": _subtract,
     "*": _multiply,
-    "/": _divide,
     "%": _modulo,
 }
 
@@ -276,8 +302,8 @@ def _quantized(number: Decimal, scale: int, rounding: str) -> str:
     if not number.is_finite():
         return numeric_text(number)
     scale = max(min(scale, _LARGEST_SCALE), _SMALLEST_SCALE)
-    exact = number.quantize(Decimal(1).scaleb(-scale), rounding, _EXACT)
-    return numeric_text(as_numeric(exact))
+    exact = number.quantize(_unit(scale), rounding, _EXACT)
+    return numeric_text(_checked(exact) if scale >= 0 else as_numeric(exact))
 
 
 def rounded_to(number: Decimal, precision: int, scale: int) -> Decimal:

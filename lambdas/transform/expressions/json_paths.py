@@ -76,7 +76,7 @@ def _member(value: str, key: str) -> str | None:
         return None
     found = None
     for name, part in _members(value):
-        if json.loads(name, strict=False) == key:
+        if _string(name) == key:
             found = part
     return found
 
@@ -90,9 +90,15 @@ def _element(value: str, index: int) -> str | None:
 
 def _text(value: str) -> str | None:
     if value.startswith('"'):
-        text: str = json.loads(value, strict=False)
-        return text
+        return _string(value)
     return None if value == "null" else value
+
+
+def _string(quoted: str) -> str:
+    if "\\" not in quoted:
+        return quoted[1:-1]
+    text: str = json.loads(quoted, strict=False)
+    return text
 
 
 def _members(value: str) -> Iterator[tuple[str, str]]:

@@ -40,26 +40,17 @@ def date_trunc(node: Typed, columns: Sequence[pa.Array]) -> Evaluated:
         remainder = pc.subtract(ticks, pc.multiply(pc.divide(ticks, grain), grain))
         below = pc.if_else(pc.less(remainder, 0), pc.add(remainder, grain), remainder)  # the epoch is no beginning
         return Evaluated(pc.subtract(ticks, below).cast(TIMESTAMP))
+    if unit in ("week", "month", "quarter", "year"):
+        return Evaluated(pc.floor_temporal(column, unit=unit).cast(TIMESTAMP))
     return by_row(lambda moment: _truncated(moment, unit), TIMESTAMP, column.to_pylist())
 
 
 def _truncated(moment: datetime.datetime, unit: str) -> datetime.datetime:
-    day = datetime.datetime(moment.year, moment.month, moment.day)
-    if unit == "week":
-        try:
-            return day - datetime.timedelta(days=day.weekday())
-        except OverflowError as error:
-            raise InvalidValueError("timestamp out of range") from error
-    if unit == "month":
-        return day.replace(day=1)
-    if unit == "quarter":
-        return day.replace(month=(day.month - 1) // 3 * 3 + 1, day=1)
-    year = day.year
-    if unit == "decade":
-        year = year // 10 * 10
-    elif unit in ("century", "millennium"):
+    """The first moment of a decade, century or millennium: these two begin with the year 1."""
+    year = moment.year // 10 * 10
+    if unit != "decade":
         size = 100 if unit == "century" else 1000
-        year = (year - 1) // size * size + 1
+        year = (moment.year - 1) // size * size + 1
     if year < 1:
         raise InvalidValueError("timestamp out of range")
     return datetime.datetime(year, 1, 1)
