@@ -35,6 +35,9 @@ class Column:
     comment: str | None = None
     readable: bool = True
     """Whether this user has SELECT on it."""
+    exact: bool = True
+    """Whether PostgreSQL takes only the same text for equal: not under a collation that ignores case or accents, nor in
+    a type of an extension, such as citext."""
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ _PARTS = sql.compose(
 )
 _COLUMNS = sql.compose(
     "WITH RECURSIVE columns AS (SELECT c.oid AS relation, c.relname, a.attnum, a.attname, a.atttypid, a.atttypmod,"
-    "  a.attnotnull, a.attgenerated, a.attidentity, d.adbin, d.adrelid FROM pg_catalog.pg_class AS c"
+    "  a.attcollation, a.attgenerated, a.attidentity, d.adbin, d.adrelid FROM pg_catalog.pg_class AS c"
     "  JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
     "  LEFT JOIN pg_catalog.pg_attrdef AS d ON d.adrelid = c.oid AND d.adnum = a.attnum"
     "  WHERE $in_schema),"
@@ -67,7 +67,11 @@ _COLUMNS = sql.compose(
     "  WHERE e.enumtypid IN (t.oid, t.typelem) ORDER BY e.enumsortorder),"
     " col_description(k.relation, k.attnum),"
     " has_schema_privilege(to_regnamespace(:schema)::oid, 'USAGE')"
-    "  AND has_column_privilege(k.relation, k.attnum, 'SELECT')"
+    "  AND has_column_privilege(k.relation, k.attnum, 'SELECT'),"
+    # A collation that is not deterministic takes different texts for equal; so may a type that an extension made.
+    " coalesce((SELECT l.collisdeterministic FROM pg_catalog.pg_collation AS l WHERE l.oid = k.attcollation), true)"
+    "  AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS p WHERE p.classid = 'pg_type'::regclass"
+    "  AND p.objid = b.base AND p.deptype = 'e')"
     " FROM columns AS k JOIN base AS b ON b.of_type = k.atttypid ORDER BY k.relname, k.attnum",
     in_schema=_IN_SCHEMA,
 )
@@ -145,6 +149,7 @@ def _column(
     labels: list[str],
     comment: str | None,
     readable: bool,
+    exact: bool,
 ) -> Column:
     return Column(
         name,
@@ -157,6 +162,7 @@ def _column(
         tuple(labels),
         comment,
         readable,
+        exact,
     )
 
 

@@ -54,7 +54,8 @@ def classify(catalog: Catalog) -> Mapping[str, Classified]:
 def usable_references(table: Table, catalog: Catalog) -> tuple[ForeignKey, ...]:
     """The foreign keys of which each row finds the row that it refers to, by the other table's key, in its order.
 
-    Not one that is not validated, nor one to a table whose policies may hide rows.
+    Not one that is not validated, nor one to a table whose policies may hide rows, nor one of texts that are equal
+    though they are different: neither a join nor a foreign key of the warehouse would find those.
     """
     return tuple(_usable_references(table, catalog))
 
@@ -64,9 +65,18 @@ def _usable_references(table: Table, catalog: Catalog) -> Iterator[ForeignKey]:
         other = catalog.by_name.get(found.table)
         if other is None or other.obstacle is not None or other.row_security or not found.proven:
             continue
-        if set(found.references) == set(other.key):
+        if set(found.references) == set(other.key) and is_exact(table, found, other):
             mine = dict(zip(found.references, found.columns, strict=True))
             yield ForeignKey(tuple(mine[name] for name in other.key), other.name, other.key, proven=True)
+
+
+def is_exact(table: Table, key: ForeignKey, other: Table) -> bool:
+    """Whether each value of the foreign key is the same text as the value that it refers to."""
+    pairs = [
+        (table.by_name[mine], other.by_name[theirs]) for mine, theirs in zip(key.columns, key.references, strict=True)
+    ]
+    padded = any(base_type(one.base_type) == "character" and one.base_type != two.base_type for one, two in pairs)
+    return not padded and all(one.exact and two.exact for one, two in pairs)
 
 
 def is_date(column: Column) -> bool:

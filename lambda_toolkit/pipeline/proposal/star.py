@@ -256,6 +256,8 @@ class _Draft:
                 reason = f"{key.table} is not proposed"
             elif other.row_security:
                 reason = f"row-level security may hide rows of {key.table}"
+            elif set(key.references) == set(other.key):
+                reason = "its values may be equal to PostgreSQL and differ as texts, by case, accents or blanks"
             else:
                 reason = f"it names {', '.join(key.references)}, and the key of {key.table} is {', '.join(other.key)}"
             self._comments.append(f"The foreign key on {columns} is not used: {reason}.")

@@ -11,6 +11,7 @@ from lambda_toolkit.pipeline.lambdas.shared.declarations import RESERVED_COLUMNS
 from lambda_toolkit.pipeline.lambdas.shared.postgres import sql
 
 BEFORE = """
+    CREATE EXTENSION citext; CREATE EXTENSION hstore;
     CREATE TYPE mood AS ENUM ('sad', 'a "happy" one', 'it''s');
     CREATE TYPE pair AS (a int, b text);
     CREATE DOMAIN d_amount AS numeric(12,4); CREATE DOMAIN d_price AS d_amount CHECK (VALUE >= 0);
@@ -25,9 +26,34 @@ TYPES = (
     *("macaddr", "macaddr8", "bit", "bit(8)", "varbit(9)", "tsvector", "tsquery", "point", "box", "polygon", "circle"),
     *("int4range", "tstzrange", "nummultirange", "oid", "xid", "regclass", "pg_lsn", "jsonpath", "pg_snapshot"),
     *("integer[]", "numeric(6,2)[]", "text[][]", "mood[]", "d_price[]", "timestamptz[]", "money[]", "json[]"),
-    *("mood", "pair", "d_amount", "d_price", "d_document", "d_moody", "d_year", "d_born", '"Odd (domain)[]"'),
+    *(
+        "citext",
+        "hstore",
+        "citext[]",
+        "mood",
+        "pair",
+        "d_amount",
+        "d_price",
+        "d_document",
+        "d_moody",
+        "d_year",
+        "d_born",
+        '"Odd (domain)[]"',
+    ),
 )
-KEY_TYPES = ("integer", "bigint", "smallint", "uuid", "text", "varchar(40)", "mood", "d_year", "numeric", "timestamptz")
+KEY_TYPES = (
+    "integer",
+    "bigint",
+    "smallint",
+    "uuid",
+    "text",
+    "varchar(40)",
+    "mood",
+    "d_year",
+    "numeric",
+    "timestamptz",
+    "citext",
+)
 _PLAIN = ("id", "name", "code", "order", "select", "user", "created_at", "last_update", "amount", "valid_from", "Name")
 _ODD = st.text(
     st.characters(codec="utf-8", exclude_characters="\0", exclude_categories=("Cs", "Co", "Cn")),

@@ -19,6 +19,7 @@ RENTAL = """
     CREATE TYPE rating AS ENUM ('G', 'PG-13', 'R'); CREATE DOMAIN year AS int CHECK (VALUE > 1900);
     CREATE TABLE film (film_id serial PRIMARY KEY, title varchar(40) NOT NULL, released year, rating rating,
         features text[], rate numeric(4,2) NOT NULL DEFAULT 4.99, length smallint, details jsonb, found tsvector,
+        louder text GENERATED ALWAYS AS (title || '!') VIRTUAL,
         shouted text GENERATED ALWAYS AS (upper(title)) STORED, price money, valid_from date, _batch int);
     CREATE TABLE staff (staff_id int PRIMARY KEY, name text NOT NULL, manager_id int REFERENCES staff, hired date);
     CREATE TABLE payment (payment_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, film_id int REFERENCES film,

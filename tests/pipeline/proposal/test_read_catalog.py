@@ -10,6 +10,7 @@ from lambda_toolkit.pipeline.proposal.read_catalog import read_catalog
 from tests.pipeline.proposal.conftest import PASSWORD
 
 SCHEMA = """
+    CREATE EXTENSION pg_buffercache;
     CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy');
     CREATE DOMAIN price AS numeric(10,2) CHECK (VALUE >= 0);
     CREATE DOMAIN list_price AS price;
@@ -101,6 +102,7 @@ def test_tables_that_extract_cannot_read_say_why_and_what_serves(database, selec
     excluded = found.excluded
     for name, says in {
         "bare": "It has no columns",
+        "pg_buffercache": "It belongs to the extension pg_buffercache.",
         "cities": "It is a view: PostgreSQL does not show which of its rows changed. Use the tables behind it",
         "far": "a foreign table",
         "half": "b may be NULL in the unique index half_a_b_key. Where they never are NULL: ALTER COLUMN",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 
 import pytest
 
 from lambda_toolkit.pipeline.errors import CommandError
 from lambda_toolkit.pipeline.proposal.propose import catalog_at, proposal_of, propose
-from lambda_toolkit.pipeline.proposal.roles import classify
+from lambda_toolkit.pipeline.proposal.roles import classify, usable_references
 from lambda_toolkit.pipeline.proposal.star import star
 from tests.support.repository import CONFIG
 
@@ -26,6 +27,8 @@ SHOP = """
         NOT NULL, due date, shipping numeric(8,2));
     CREATE TABLE order_line (id int PRIMARY KEY, order_id int NOT NULL REFERENCES "order", product_id int NOT NULL
         REFERENCES product, quantity int NOT NULL, mood_id int);
+    CREATE TABLE coupon (code char(8) PRIMARY KEY, percent int);
+    CREATE TABLE redeemed (id int PRIMARY KEY, code char(9) REFERENCES coupon, on_day date, amount int);
     CREATE TABLE setting (id int PRIMARY KEY, value text);
     CREATE TABLE reading (id int PRIMARY KEY, taken_at timestamptz, celsius real);
     CREATE TABLE review (id int PRIMARY KEY, product_id int, stars int, written date);
@@ -41,8 +44,8 @@ def url(credentials) -> str:
 def test_foreign_keys_say_what_is_a_fact(database):
     found = {name: each.role.value for name, each in classify(catalog_at(url(database(SHOP)), "it")).items()}
     assert found == {
-        **dict.fromkeys(("address", "city", "country", "customer", "product", "setting", "tag"), "dimension"),
-        **dict.fromkeys(("order", "order_line", "reading", "review"), "fact"),
+        **dict.fromkeys(("address", "city", "country", "customer", "product", "setting", "tag", "coupon"), "dimension"),
+        **dict.fromkeys(("order", "order_line", "reading", "review", "redeemed"), "fact"),
         "product_tag": "bridge",
     }
 
@@ -75,6 +78,7 @@ def test_each_table_says_why_and_takes_what_one_level_gives(database):
         "# recruited_by refers to customer, which is not joined in: a table is not joined to itself.",
         "# shipping_id refers to address, which is not joined in: address is joined in by billing_id already",
         "# The foreign key on product_id is not used: it is not validated",
+        "# The foreign key on code is not used: its values may be equal to PostgreSQL and differ as texts",
     ):
         assert says in proposal.pipeline_toml, says
     for says in (
@@ -84,6 +88,21 @@ def test_each_table_says_why_and_takes_what_one_level_gives(database):
         "product_id integer NOT NULL REFERENCES dim_product",
     ):
         assert says in proposal.warehouse_sql, says
+
+
+def test_texts_that_are_equal_though_they_differ_are_not_joined(database):
+    """A citext that ignores case; or a collation that does, which the server of the tests has not."""
+    schema = """
+        CREATE EXTENSION citext;
+        CREATE TABLE a (k text PRIMARY KEY); CREATE TABLE b (a text REFERENCES a);
+        CREATE TABLE c (k citext PRIMARY KEY); CREATE TABLE d (c citext REFERENCES c);
+    """
+    catalog = catalog_at(url(database(schema)), "it")
+    a, b = catalog.by_name["a"], catalog.by_name["b"]
+    assert len(usable_references(b, catalog)) == 1
+    assert usable_references(catalog.by_name["d"], catalog) == ()
+    caseless = replace(a, columns=(replace(a.columns[0], exact=False),))
+    assert usable_references(b, replace(catalog, tables=(caseless, b))) == ()
 
 
 @pytest.mark.parametrize(
