@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from ..shared.declarations import Declarations
 from ..shared.errors import LakeError
-from ..shared.lake.manifest import DataFile, IngestionManifest, TableFiles, ingestion_manifest, to_json
+from ..shared.lake.manifest import IngestionManifest, TableFiles, ingestion_manifest, to_json
 from ..shared.lake.object_keys import manifest_key
-from ..shared.lake.parquet import ParquetPart
 from ..shared.lake.store import Lake
 from .capture.by_transaction import capture
-from .capture.change_file import store, upload
-from .row_set import ReferencedBy, Referencing, RowSet, WrittenSince, intersection, union
+from .capture.change_file import store
+from .context import Context, read_context
+from .row_set import WrittenSince
 from .source.catalog import TableInfo, check_conversions, check_needed, drift
 from .source.interface import RowCounts, Source, SourceSnapshot
-from .source.reader import lake_schema
-from .table_plan import DEFAULT_LIMITS, Budget, Captured, CaptureRun, Complete, Limits, TablePlan, cursor
+from .table_plan import DEFAULT_LIMITS, Budget, Captured, CaptureRun, Limits, TablePlan, cursor
 
 FULL, CHANGES = "full", "changes"  # modes of a manifest
 
@@ -114,16 +113,13 @@ def extract(
         counts = snapshot.count({name: plan.changed for name, plan in plans.items() if not plan.by_content})
         captured = {name: capture(capture_run, plan, counts.get(name, RowCounts())) for name, plan in plans.items()}
         deletes = {name: found.deletes for name, found in captured.items() if found.deletes}
-        active = {name for name, found in captured.items() if found.changes}
-        if not active and not any(found.deleted or found.state_changed for found in captured.values()):
+        if not any(found.changes or found.deleted or found.state_changed for found in captured.values()):
             return Extracted(
                 None, last, reason_for_full=reason, incomplete=_incomplete(declarations, before), deletes=deletes
             )
-        context = _read_context(capture_run, declarations, plans, captured, active)
+        context = read_context(capture_run, declarations, plans, captured)
         position = snapshot.position()
-    tables = {
-        name: _table_files(capture_run, plans[name], found, context.get(name)) for name, found in captured.items()
-    }
+    tables = {name: _table_files(capture_run, plans[name], found, context) for name, found in context.captured.items()}
     manifest = IngestionManifest(
         batch=number,
         previous=last,
@@ -229,69 +225,14 @@ def _is_out_of_reach(files: TableFiles, snapshot: SourceSnapshot) -> bool:
     return since is not None and not snapshot.is_within_horizon(since)
 
 
-def _read_context(
-    run: CaptureRun,
-    declarations: Declarations,
-    plans: Mapping[str, TablePlan],
-    captured: Mapping[str, Captured],
-    active: Collection[str],
-) -> dict[str, DataFile]:
-    """Source table -> the file of its join context, where that has rows. ``active``: the tables with changes."""
-    changed = {name: found.changed_rows for name, found in captured.items()}
-    available = {name: found.captured_rows for name, found in captured.items()}
-    files = {}
-    for name, rows in _context_rows(declarations, changed, available, active).items():
-        plan = plans[name]
-        if plan.full_refresh and isinstance(captured[name].state, Complete) and not plan.by_content:
-            continue  # every row of it is among the changes
-        file = _context_file(run, plan, rows)
-        if file is not None:
-            files[name] = file
-    return files
-
-
-def _context_rows(
-    declarations: Declarations,
-    changed: Mapping[str, RowSet],
-    captured: Mapping[str, RowSet],
-    active: Collection[str],
-) -> dict[str, RowSet]:
-    """Source table -> its rows that belong to this batch's join context.
-
-    For each warehouse table with joins, when any of its source tables has changes: a changed row of a joined table
-    adds the rows that reference it; those, and every changed row, add all the rows that they reference.
-    ``changed``: the rows read as changes. ``captured``: the rows read in this batch or an earlier one; all others will
-    be read later, as changes. ``active``: the tables with changes.
-    """
-    context: dict[str, list[RowSet]] = {}
-    for table in declarations.warehouse.values():
-        if table.source is None or not table.joins or not {table.source, *table.joins} & set(active):
-            continue
-        referencing = [
-            intersection(captured[table.source], Referencing((column,), joined, changed[joined]))
-            for joined, column in table.joins.items()
-        ]
-        context.setdefault(table.source, []).extend(referencing)
-        reached = union(changed[table.source], *referencing)
-        for joined, column in table.joins.items():
-            context.setdefault(joined, []).append(ReferencedBy(table.source, (column,), reached))
-    return {name: union(*found) for name, found in context.items()}
-
-
-def _context_file(run: CaptureRun, plan: TablePlan, rows: RowSet) -> DataFile | None:
-    """The file of ``rows``, with ``lake_schema`` as its schema; None where there are none."""
-    with ParquetPart(lake_schema(plan.info.columns)) as part:
-        run.snapshot.related(plan.info, rows, part.write)
-        return upload(run.lake, part, f"{run.prefix(plan.name)}.context.parquet")
-
-
-def _table_files(run: CaptureRun, plan: TablePlan, found: Captured, context: DataFile | None) -> TableFiles:
+def _table_files(run: CaptureRun, plan: TablePlan, found: Captured, context: Context) -> TableFiles:
     """What the manifest records of one table."""
     return TableFiles(
         columns={column.name: column.type for column in plan.info.columns},
         key_columns=plan.keys,
         changes=found.changes,
-        context=context,
+        context=context.reached.get(plan.name),
+        lookups=context.looked_up.get(plan.name),
         deleted=found.deleted,
         keys=found.keys,
         in_flight=store(run.lake, found.in_flight, f"{run.prefix(plan.name)}.in_flight.parquet"),

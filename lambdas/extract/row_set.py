@@ -74,6 +74,15 @@ class ReferencedBy:
 
 
 @dataclass(frozen=True)
+class Dangling:
+    """The rows whose ``columns``, of which none is NULL, contain the key of no row of ``table``."""
+
+    columns: tuple[str, ...]
+    """One for each column of that key, in its order."""
+    table: str
+
+
+@dataclass(frozen=True)
 class Intersection:
     """The rows that are in all of ``parts``."""
 
@@ -97,6 +106,7 @@ RowSet = (
     | WithoutKey
     | Referencing
     | ReferencedBy
+    | Dangling
     | Intersection
     | Union
 )

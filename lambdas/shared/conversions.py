@@ -130,14 +130,14 @@ def refused_columns(declarations: Declarations, types: Mapping[str, Mapping[str,
         for name, expression in table.columns.items():
             if not isinstance(expression, Expression):
                 continue  # SQL: expression.check
-            source = types.get(str(expression.table or table.source), {}).get(expression.column)
+            source = types.get(table.table_of(expression.table), {}).get(expression.column)
             if source is None or name not in table.types:
                 continue
             wanted = table.types[name].type
             reason = refusal(result_type(expression, source), wanted)
             if reason is not None:
                 yield (
-                    f"The source column {expression.table or table.source}.{expression.column} ({source}) cannot be "
+                    f"The source column {table.table_of(expression.table)}.{expression.column} ({source}) cannot be "
                     f"stored in {table.name}.{name} ({wanted}): {reason}."
                 )
         yield from _refused_joins(table, declarations, types)
@@ -153,9 +153,12 @@ def result_type(expression: Expression, source: str) -> str:
 def _refused_joins(
     table: WarehouseTable, declarations: Declarations, types: Mapping[str, Mapping[str, str]]
 ) -> Iterator[str]:
-    for other, column in table.joins.items():
-        key = declarations.source[other].key
-        mine, theirs = types.get(str(table.source), {}).get(column), types.get(other, {}).get(key)
-        for name, found in ((f"{table.source}.{column}", mine), (f"{other}.{key}", theirs)):
+    for join in table.joins.values():
+        referring = [(table.table_of(join.parent), column) for column in join.on]
+        for name, column in (*referring, *((join.table, key) for key in declarations.source[join.table].keys)):
+            found = types.get(name, {}).get(column)
             if found is not None and unfit_key(found) is not None:
-                yield f"The source column {name} ({found}) cannot join {other}: PostgreSQL cannot compare its values."
+                yield (
+                    f"The source column {name}.{column} ({found}) cannot join {join.table}: PostgreSQL cannot compare "
+                    "its values."
+                )

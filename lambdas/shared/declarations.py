@@ -17,6 +17,7 @@ from . import calendar, history
 from .calendar import Calendar
 from .errors import DeclarationError
 from .expressions import ColumnExpression, Expression, ParseSql, SqlExpression, read_expression, read_sql
+from .joins import Join, joined_tables, parse_joins
 from .postgres.sql import MAX_IDENTIFIER
 from .schema_declarations import ColumnType, Reference, column_types, references_of
 
@@ -71,8 +72,8 @@ class WarehouseTable:
     """The source table that the rows are made of; None for a date dimension."""
     record: str | None
     """The column with the number of a version, its surrogate key; None where only the latest row is kept."""
-    joins: Mapping[str, str]
-    """Joined source table -> the column of ``source`` that is a foreign key to it."""
+    joins: Mapping[str, Join]
+    """Alias -> the row that is joined under it; each after the alias that it starts from."""
     columns: Mapping[str, ColumnExpression]
     """Column -> the expression that derives it; empty for a date dimension."""
     types: Mapping[str, ColumnType] = field(default_factory=dict)
@@ -93,6 +94,15 @@ class WarehouseTable:
     def filled_by_load(self) -> tuple[str, ...]:
         """The columns of a version that load fills: its number and its times."""
         return (self.record, *self.validity) if self.record else ()
+
+    def table_of(self, alias: str | None) -> str:
+        """The source table of the rows that are joined as ``alias``; None: of the rows themselves."""
+        return str(self.source) if alias is None else self.joins[alias].table
+
+    @property
+    def source_tables(self) -> tuple[str, ...]:
+        """The source tables that it reads, each once; its own is the first."""
+        return tuple(dict.fromkeys((str(self.source), *(join.table for join in self.joins.values()))))
 
     @property
     def column_names(self) -> tuple[str, ...]:
@@ -120,25 +130,27 @@ class Declarations:
         for table in self.warehouse.values():
             if table.source is None:
                 continue
-            for column in table.joins.values():
-                needed[table.source].setdefault(column, ())
+            for join in table.joins.values():
+                for column in join.on:
+                    needed[table.table_of(join.parent)].setdefault(column, ())
             for expression in table.columns.values():
                 for read, column in expression.reads:
-                    columns = needed[read or table.source]
+                    columns = needed[table.table_of(read)]
                     found = columns.get(column, ())
                     columns[column] = (*found, expression) if isinstance(expression, Expression) else found
             for read, column in table.where.reads if table.where else ():
-                needed[read or table.source].setdefault(column, ())
+                needed[table.table_of(read)].setdefault(column, ())
         return needed
 
     def fingerprint(self, source: str) -> str:
         """A hash of all that is made of the source table: it changes when a declaration that reads it does."""
         made = [
-            [table.name, table.kind, _stored(table.keys), table.source, sorted(table.joins.items())]
+            [table.name, table.kind, _stored(table.keys), table.source]
+            + [sorted((alias, join.stored(alias)) for alias, join in table.joins.items())]
             + [[column, str(expression)] for column, expression in sorted(table.columns.items())]
             + ([["where", str(table.where)]] if table.where else [])
             for table in sorted(self.warehouse.values(), key=lambda table: table.name)
-            if table.source == source or source in table.joins
+            if table.source is not None and source in table.source_tables
         ]
         key, by_content = _stored(self.source[source].keys), self.source[source].by_content
         document = [key, made, "content"] if by_content else [key, made]
@@ -149,7 +161,10 @@ class Declarations:
         named = {
             name
             for table in self.warehouse.values()
-            for name in (*table.joins, *((table.source,) if table.kind == DIMENSION else ()))
+            for name in (
+                *(join.table for join in table.joins.values()),
+                *((table.source,) if table.kind == DIMENSION else ()),
+            )
         }
         return tuple(sorted(self.source.values(), key=lambda table: table.name not in named))
 
@@ -193,7 +208,7 @@ def parse(document: Mapping[str, Any], parse_sql: ParseSql | None = None) -> Dec
         try:
             warehouse[name] = _warehouse_table(name, entry, source, parse_sql)
         except DeclarationError as error:
-            read = {table for table in (entry.get("from"), *_keys(entry.get("join"))) if isinstance(table, str)}
+            read = {table for table in (entry.get("from"), *joined_tables(entry.get("join"))) if isinstance(table, str)}
             if not unread & read:  # otherwise what it reads is reported already
                 errors.append(str(error))
     if errors:
@@ -271,15 +286,9 @@ def _warehouse_table(
         none: Mapping[str, Any] = MappingProxyType({})
         return WarehouseTable(name, kind, keys, None, None, none, none, types, references, declared)
     base = _text(where, entry, "from")
-    joins = _texts(where, entry, "join")
-    for table in (base, *joins):
-        if table not in source:
-            raise DeclarationError(f"{where} reads the table `{table}`, which no [source.{table}] declares.")
-    for table in joins:
-        if len(source[table].keys) != 1:
-            raise DeclarationError(
-                f"{where} joins `{table}` by one column, and its key has several ({', '.join(source[table].keys)})."
-            )
+    if base not in source:
+        raise DeclarationError(f"{where} reads the table `{base}`, which no [source.{base}] declares.")
+    joins = parse_joins(where, entry.get("join", {}), {table.name: table.keys for table in source.values()})
     columns, errors = {}, []
     for column, declared_as in _texts(where, entry, "columns", Mapping).items():
         try:
@@ -301,13 +310,13 @@ def _warehouse_table(
     _check_key(where, keys, columns, source[base])
     record = _text(where, entry, "record") if kind == FACT else history.parse_record(where, entry, columns)
     return WarehouseTable(
-        *(name, kind, keys, base, record, MappingProxyType(joins), MappingProxyType(columns), types, references),
+        *(name, kind, keys, base, record, joins, MappingProxyType(columns), types, references),
         where=condition,
     )
 
 
 def _condition(
-    where: str, entry: Mapping[str, Any], joins: Mapping[str, str], parse_sql: ParseSql | None
+    where: str, entry: Mapping[str, Any], joins: Mapping[str, Join], parse_sql: ParseSql | None
 ) -> SqlExpression | None:
     if "where" not in entry:
         return None
@@ -345,10 +354,6 @@ def _only(table: str, keys: tuple[str, ...]) -> str:
 def _stored(keys: tuple[str, ...]) -> str | list[str]:
     """A key as a declaration has it: a text, or a list of several."""
     return keys[0] if len(keys) == 1 else list(keys)
-
-
-def _keys(value: object) -> tuple[object, ...]:
-    return tuple(value) if isinstance(value, Mapping) else ()
 
 
 def _check_name(where: str, name: str) -> None:

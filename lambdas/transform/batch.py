@@ -31,8 +31,9 @@ from ..shared.lake.parquet import ParquetPart, arrow_type
 from ..shared.lake.store import Lake
 from ..shared.postgres_text import key_texts, postgres_text
 from .columns.cast import cast_column
-from .columns.convert import convert, refers
+from .columns.convert import convert
 from .columns.date_dimension import date_dimension
+from .columns.lookup import JoinedRows, depends_on_changes
 from .columns.rejects import REJECTS_SCHEMA
 from .columns.source_rows import SourceRows, typed_keys, with_typed_keys
 
@@ -183,11 +184,15 @@ class BatchTransform:
         rejected_rows, dates = 0, []
         unmatched: list[pa.Table] = []
         with ExitStack() as stack:
-            joined: dict[str, SourceRows] = {}
-            for rows in self._source_rows(table):
-                if table.joins and not joined:
-                    joined = {name: self._typed(name, self._all_rows(name)) for name in table.joins}
+            joined: dict[str, JoinedRows] = {}
+            shared = self._shares_its_context(table)
+            for rows, is_changed in self._source_rows(table):
+                if not joined:
+                    joined = {join.table: self._joined_rows(join.table) for join in table.joins.values()}
                 source = self._typed(str(table.source), rows)
+                if not is_changed and (shared or any(other.deleted is not None for other in joined.values())):
+                    depending = depends_on_changes(table.joins, source, joined, self._keys)
+                    source = SourceRows(source.rows.filter(depending), source.types)
                 converted = convert(table, source, joined, self._keys, self._calendars)
                 if converted.rejected_rows:
                     rejects = rejects or stack.enter_context(ParquetPart(REJECTS_SCHEMA))
@@ -208,8 +213,16 @@ class BatchTransform:
                 rejected = RejectedFile(self._store(table, rejects, REJECTED), rejects.rows, rejected_rows)
         return _TableOutput(files, rejected, tuple(dates))
 
-    def _source_rows(self, table: WarehouseTable) -> Iterator[pa.Table]:
-        """The rows of the table's source that may have another result: its changes, then those of its context."""
+    def _shares_its_context(self, table: WarehouseTable) -> bool:
+        """Whether the context has rows of the table's source that the joins of another table reach."""
+        tables = self.declarations.warehouse.values()
+        return sum(bool(other.joins) and other.source == table.source for other in tables) > 1
+
+    def _source_rows(self, table: WarehouseTable) -> Iterator[tuple[pa.Table, bool]]:
+        """The rows of the table's source that may have another result, by row groups: its changes, then its context.
+
+        With each, whether they are changes.
+        """
         files = self._files(table.source)
         if files is None:
             return
@@ -217,46 +230,30 @@ class BatchTransform:
         for rows in self.ingestion.iter_tables(files.changes.key) if files.changes else ():
             if table.joins and files.context:
                 changed.append(self._comparable_keys(str(table.source), rows))
-            yield rows
+            yield rows, True
         if not table.joins or not files.context:
             return
         known = pa.chunked_array([chunk for column in changed for chunk in column.chunks], _key_type(changed))
         for rows in self.ingestion.iter_tables(files.context.key):
             keys = self._comparable_keys(str(table.source), rows)
             fresh = rows.filter(pc.invert(pc.is_in(keys, value_set=known.cast(keys.type))))
-            if self._is_joined(table):
-                fresh = self._referring_to_changes(table, fresh)
             if fresh.num_rows:
-                yield fresh
+                yield fresh, False
 
-    def _is_joined(self, table: WarehouseTable) -> bool:
-        """Whether a join looks up rows of the table's source: its context then has rows for that alone."""
-        return any(table.source in other.joins for other in self.declarations.warehouse.values())
-
-    def _referring_to_changes(self, table: WarehouseTable, rows: pa.Table) -> pa.Table:
-        """Those of ``rows``, unchanged ones, that refer to a changed row of a joined table.
-
-        The batch has all that they refer to. Of a row that is there to be looked up it need not, and nothing changed.
-        """
-        found = pa.chunked_array([pa.repeat(False, rows.num_rows)])
-        source = self._typed(str(table.source), rows)
-        for name, column in table.joins.items():
-            files = self._files(name)
-            for part in self.ingestion.iter_tables(files.changes.key) if files and files.changes else ():
-                found = pc.or_(found, refers(source, column, self._typed(name, part), self._keys[name][0]))
-        return rows.filter(found)
-
-    def _all_rows(self, name: str) -> pa.Table:
-        """Every row of a source table in this batch, each once."""
+    def _joined_rows(self, name: str) -> JoinedRows:
+        """Every row of a source table in this batch, each once, and the keys of those that were deleted."""
         files = self._files(name)
-        parts = [self.ingestion.table(file.key) for file in (files.changes, files.context) if file] if files else []
-        if not parts:  # this batch has no row of it: then no row of the batch references one
-            return self._empty(name)
-        if len(parts) == 1:
-            return parts[0]
-        changes, context = parts
-        known = pc.is_in(self._comparable_keys(name, context), value_set=self._comparable_keys(name, changes))
-        return pa.concat_tables([changes, context.filter(pc.invert(known))])
+        stored = [file for file in (files.changes, files.context, files.lookups) if file] if files else []
+        rows = self._empty(name)  # where this batch has no row of it, no row of the batch references one
+        for number, file in enumerate(stored):
+            more = self.ingestion.table(file.key)
+            if number:
+                known = pc.is_in(self._comparable_keys(name, more), value_set=self._comparable_keys(name, rows))
+                more = pa.concat_tables([rows, more.filter(pc.invert(known))])
+            rows = more
+        changed = files.changes.rows if files and files.changes else 0
+        deleted = self._typed(name, self.ingestion.table(files.deleted.key)).rows if files and files.deleted else None
+        return JoinedRows(self._typed(name, rows).rows, self._types(name), changed, deleted)
 
     def _comparable_keys(self, name: str, rows: pa.Table) -> pa.ChunkedArray:
         """The keys of rows of a source table, one value each; a composite key as one text."""

@@ -17,6 +17,7 @@ class Type(Enum):
     STRINGS = "a list of strings"
     STRING_OR_STRINGS = "a string, or a list of strings"
     STRING_TABLE = "a table of strings"
+    JOINS = "a table of columns, or of tables with `on`, `table` and `from`"
     OBJECT = "a table with any keys"
     TABLE = "a table"
     """A table with the keys of :attr:`Key.table`."""

@@ -350,8 +350,11 @@ WAREHOUSE = Table(
         ),
         Key(
             "join",
-            Type.STRING_TABLE,
-            "Further source tables, each with the column of `from` that contains its key.",
+            Type.JOINS,
+            "Further source tables, each with the column of `from` that contains its key. With `table`, `on` (a list "
+            "for a key of several columns) and `from` (another alias) instead, a table is joined under an "
+            "[alias](extending.md#joins): more than once, along a path, or to itself. Where no row is found, its "
+            "columns are NULL.",
             '{ department = "department_id" }',
             default={},
         ),
@@ -366,7 +369,7 @@ WAREHOUSE = Table(
         Key(
             "columns",
             Type.STRING_TABLE,
-            "Its columns: `column`, `joined_table.column`, `date(c)`, `time(c)`, `decimal(c, p, s)`, "
+            "Its columns: `column`, `alias.column` of a join, `date(c)`, `time(c)`, `decimal(c, p, s)`, "
             "`currency_name(c)`, or any [expression](expressions.md) of SQL. Required, except of a calendar, whose "
             "columns may be any of " + ", ".join(f"`{name}`" for name in ATTRIBUTES) + ".",
             '{ staff_id = "staff_id", location = "department.location" }',

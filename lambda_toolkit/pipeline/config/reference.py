@@ -29,6 +29,30 @@ _JSON: Mapping[Type, Mapping[str, Any]] = {
         ]
     },
     Type.STRING_TABLE: {"type": "object", "additionalProperties": {"type": "string"}},
+    Type.JOINS: {
+        "type": "object",
+        "additionalProperties": {
+            "oneOf": [
+                {"type": "string"},
+                {
+                    "type": "object",
+                    "properties": {
+                        "table": {"type": "string", "description": "The source table; by default it is the alias."},
+                        "on": {
+                            "description": "The column, or columns, that contain its key.",
+                            "oneOf": [
+                                {"type": "string"},
+                                {"type": "array", "items": {"type": "string"}, "minItems": 1},
+                            ],
+                        },
+                        "from": {"type": "string", "description": "The alias that has these columns."},
+                    },
+                    "required": ["on"],
+                    "additionalProperties": False,
+                },
+            ]
+        },
+    },
     Type.OBJECT: {"type": "object"},
 }
 _HEAD = """# Configuration: every key of `pipeline.toml`

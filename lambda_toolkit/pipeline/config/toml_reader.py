@@ -146,6 +146,7 @@ _PYTHON: Mapping[Type, Any] = {
     Type.STRINGS: (list, tuple),
     Type.STRING_OR_STRINGS: (str, list, tuple),
     Type.STRING_TABLE: Mapping,
+    Type.JOINS: Mapping,
     Type.OBJECT: Mapping,
     Type.TABLE: Mapping,
     Type.TABLES: (Mapping, list),
@@ -159,12 +160,13 @@ _EMPTY: Mapping[Type, Any] = {
     Type.STRINGS: (),
     Type.STRING_OR_STRINGS: "",
     Type.TABLES: [],
-    **{type_: {} for type_ in (Type.STRING_TABLE, Type.OBJECT, Type.TABLE, Type.NAMED_TABLES)},
+    **{type_: {} for type_ in (Type.STRING_TABLE, Type.JOINS, Type.OBJECT, Type.TABLE, Type.NAMED_TABLES)},
 }
 _CONVERT: Mapping[Type, Callable[[Problems, str, Key, Any], Any]] = {
     Type.NUMBER: lambda problems, path, key, value: float(value),
     Type.STRINGS: lambda problems, path, key, value: tuple(value),
     Type.STRING_TABLE: lambda problems, path, key, value: dict(value),
+    Type.JOINS: lambda problems, path, key, value: dict(value),
     Type.OBJECT: lambda problems, path, key, value: dict(value),
     Type.TABLE: _table,
     Type.TABLES: _tables,

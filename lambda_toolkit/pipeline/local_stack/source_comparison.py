@@ -219,18 +219,18 @@ def _rows(table: WarehouseTable, declared: Declarations) -> sql.Fragment:
     """The source's rows with those that the declaration joins to them, which have its names."""
     assert table.source is not None  # noqa: S101  # nosec B101  # the caller asked
     rows = sql.compose("$table AS $base", table=sql.table(table.source), base=_BASE)
-    for joined, column in table.joins.items():
-        keys = declared.source[joined].keys
-        if len(keys) != 1:
-            raise _NotDerivedError(f"the key of {joined}, which it joins, has several columns")
+    for alias, join in table.joins.items():
+        of = sql.identifier(join.parent) if join.parent else _BASE
+        equal = [
+            sql.compose("$key = $of.$column", key=sql.columns([key], of=alias), of=of, column=sql.identifier(column))
+            for key, column in zip(declared.source[join.table].keys, join.on, strict=True)
+        ]
         rows = sql.compose(
-            "$rows LEFT JOIN $joined AS $alias ON $key = $base.$column",
+            "$rows LEFT JOIN $joined AS $alias ON $equal",
             rows=rows,
-            joined=sql.table(joined),
-            alias=sql.identifier(joined),
-            key=sql.columns(keys, of=joined),
-            base=_BASE,
-            column=sql.identifier(column),
+            joined=sql.table(join.table),
+            alias=sql.identifier(alias),
+            equal=sql.joined(" AND ", equal),
         )
     return rows
 

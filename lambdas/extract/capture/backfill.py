@@ -53,7 +53,10 @@ def capture_backfill(
     changed = changes.store()
     if changed and not isinstance(mode.scope, AllRows):
         written.append(changed)
-    captured_rows = ALL if isinstance(state, Complete) else state.backfilled
+    read_rows = ALL if isinstance(state, Complete) else state.backfilled
+    # The rows that a huge transaction wrote, and all others of their table, were captured before it: no later batch has
+    # those that it did not write.
+    captured_rows = read_rows if isinstance(mode.scope, AllRows) else ALL
     return Captured(
         changes=changed,
         keys=keys,
@@ -61,16 +64,16 @@ def capture_backfill(
         compared_at=plan.before.compared_at,
         state=state,
         in_flight=changes.in_flight(with_earlier=isinstance(state, Backfill)),
-        changed_rows=union(changed_rows, _range_rows(mode, captured_rows)),
+        changed_rows=union(changed_rows, _range_rows(mode, read_rows)),
         captured_rows=captured_rows,
         state_changed=_has_progress(state, plan),
     )
 
 
-def _range_rows(mode: Backfill, captured: RowSet) -> RowSet:
-    """The rows that this batch read in the order of their keys: ``captured`` without those of earlier batches."""
+def _range_rows(mode: Backfill, read: RowSet) -> RowSet:
+    """The rows that this batch read in the order of their keys: ``read`` without those of earlier batches."""
     after: RowSet = KeysAfter(mode.after) if mode.after is not None else ALL
-    return intersection(mode.scope, captured, after)
+    return intersection(mode.scope, read, after)
 
 
 def _has_progress(state: BackfillState, plan: TablePlan) -> bool:

@@ -44,22 +44,22 @@ class Column:
         """The type in the lake."""
         return key_type(self.type) if self.is_key else arrow_type(self.type)
 
-    def value(self) -> sql.Fragment:
-        """The column of the row ``t``; an xml as it was stored, whose output leaves out the declared encoding."""
-        name = sql.columns([self.name], of="t")
+    def value(self, of: str = "t") -> sql.Fragment:
+        """The column of the row ``of``; an xml as it was stored, whose output leaves out the declared encoding."""
+        name = sql.columns([self.name], of=of)
         return sql.compose("$c::text", c=name) if self.type == "xml" else name
 
-    def key_value(self) -> sql.Fragment:
-        """The column of the row ``t`` as a key: equal keys are the same in the lake.
+    def key_value(self, of: str = "t") -> sql.Fragment:
+        """The column of the row ``of`` as a key: equal keys are the same in the lake.
 
         A numeric that the lake stores as text is read without the zeros at its end: 1.0 and 1 are the same key. So are
         0 and -0, and a text that is padded with more blanks or fewer.
         """
         if self.base_type == "numeric" and pa.types.is_string(self.arrow):
-            return sql.compose("trim_scale($c)", c=self.value())
+            return sql.compose("trim_scale($c)", c=self.value(of))
         if self.base_type in FLOATS:
-            return sql.compose("($c + CAST(0 AS $type))", c=self.value(), type=sql.Fragment(self.base_type))
-        return sql.compose("$c::text", c=self.value()) if self.base_type in PADDED else self.value()
+            return sql.compose("($c + CAST(0 AS $type))", c=self.value(of), type=sql.Fragment(self.base_type))
+        return sql.compose("$c::text", c=self.value(of)) if self.base_type in PADDED else self.value(of)
 
     def representable_condition(self) -> sql.Fragment | None:
         """The condition that the lake's type can represent the value; None where it represents every value.

@@ -14,6 +14,7 @@ from ...shared.conversions import DATES, is_text
 from ...shared.postgres import sql
 from ..row_set import (
     AllRows,
+    Dangling,
     Intersection,
     Key,
     KeysAfter,
@@ -84,6 +85,15 @@ def condition(rows: RowSet, table: TableInfo, tables: Mapping[str, TableInfo]) -
                 table=sql.table(name),
                 rows=condition(referencing, tables[name], tables),
             )
+        case Dangling(columns, name):
+            mine, theirs = _comparable([table.column(column) for column in columns], tables[name].key_columns, "o")
+            equal = [sql.compose("$k = $c", k=key, c=column) for key, column in zip(theirs, mine, strict=True)]
+            return sql.compose(
+                "($given AND NOT EXISTS (SELECT FROM $table AS o WHERE $equal))",
+                given=sql.joined(" AND ", [sql.compose("$c IS NOT NULL", c=column) for column in mine]),
+                table=sql.table(name),
+                equal=sql.joined(" AND ", equal),
+            )
         case Intersection(parts):
             return _combined(" AND ", parts, table, tables)
         case Union(parts):
@@ -98,12 +108,17 @@ def _combined(
     return sql.compose("($combined)", combined=sql.joined(operator, conditions))
 
 
-def _comparable(columns: Sequence[Column], keys: Sequence[Column]) -> tuple[list[sql.Fragment], list[sql.Fragment]]:
-    """Columns of a row ``t`` and the key of another, as transform compares them: a text with the text of the other."""
+def _comparable(
+    columns: Sequence[Column], keys: Sequence[Column], of: str = "t"
+) -> tuple[list[sql.Fragment], list[sql.Fragment]]:
+    """Columns of a row ``t`` and the key of another, as transform compares them: a text with the text of the other.
+
+    ``of``: the name of the other row.
+    """
     mine, theirs = [], []
     for column, key in zip(columns, keys, strict=True):
         template = "$c" if is_text(column.type) == is_text(key.type) else "$c::text"
-        value = key.value() if template == "$c" else key.key_value()
+        value = key.value(of) if template == "$c" else key.key_value(of)
         mine.append(sql.compose(template, c=column.value()))
         theirs.append(sql.compose(template, c=value))
     return mine, theirs

@@ -68,8 +68,8 @@ class SourceSnapshot(Protocol):
     def row_hashes(self, table: TableInfo, consume: Consumer) -> None:
         """Passes every row, sorted by its key, as tables of ``row_hash_schema(table)``."""
 
-    def related(self, table: TableInfo, rows: RowSet, consume: Consumer) -> None:
-        """Passes the rows of ``rows``, in no order, as tables of ``lake_schema(table.columns)``."""
+    def related(self, table: TableInfo, rows: RowSet, consume: Consumer, limit: int | None = None) -> None:
+        """Passes the rows of ``rows``, in no order, as tables of ``lake_schema(table.columns)``; at most ``limit``."""
 
 
 class Source(Protocol):

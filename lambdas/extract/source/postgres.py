@@ -119,13 +119,14 @@ class PostgresSnapshot:
         )
         read(self._connection, query, row_hash_schema(table), consume)
 
-    def related(self, table: TableInfo, rows: RowSet, consume: Consumer) -> None:
+    def related(self, table: TableInfo, rows: RowSet, consume: Consumer, limit: int | None = None) -> None:
         """Selects the rows' columns: rows of other tables are found by semi-joins on the server."""
         query = sql.compose(
-            "SELECT $columns FROM $table AS t WHERE $condition",
+            "SELECT $columns FROM $table AS t WHERE $condition LIMIT $limit",
             columns=select_columns(table.columns, table.keys),
             table=sql.table(table.name),
             condition=self._condition(table, rows),
+            limit=sql.Fragment("ALL") if limit is None else sql.number(limit),
         )
         read(self._connection, query, lake_schema(table.columns), consume)
 

@@ -29,7 +29,7 @@ def refused_expressions(declarations: Declarations, types: SourceTypes) -> Itera
 
 
 def _is_known(table: WarehouseTable, expression: SqlExpression, types: SourceTypes) -> bool:
-    return all(column in types.get(read or str(table.source), {}) for read, column in expression.reads)
+    return all(column in types.get(table.table_of(read), {}) for read, column in expression.reads)
 
 
 def _refused_filter(table: WarehouseTable, condition: SqlExpression, types: SourceTypes) -> Iterator[str]:
@@ -59,4 +59,4 @@ def result_type(table: WarehouseTable, expression: SqlExpression, types: SourceT
 
 
 def _type_of(table: WarehouseTable, types: SourceTypes, path: tuple[str, ...]) -> str:
-    return types[path[0] if len(path) > 1 else str(table.source)][path[-1]]
+    return types[table.table_of(path[0] if len(path) > 1 else None)][path[-1]]

@@ -112,6 +112,8 @@ class TableFiles:
     """How far the table was read; None: completely."""
     by_content: bool = False
     """Whether rows are compared by a hash, as their xmin does not show every change."""
+    lookups: DataFile | None = None
+    """Unchanged rows that are only looked up, where those of ``context`` are transformed again."""
 
 
 @dataclass(frozen=True)
@@ -258,7 +260,7 @@ def _table_files(entry: Mapping[str, Any]) -> TableFiles:
     return TableFiles(
         **{
             **entry,
-            **{name: _file(entry[name]) for name in ("changes", "context", "deleted", "in_flight")},
+            **{name: _file(entry[name]) for name in ("changes", "context", "lookups", "deleted", "in_flight")},
             "keys": tuple(KeyFile(**file) for file in entry["keys"]),
             "key_columns": tuple(entry["key_columns"]),
             "relation_oids": tuple(entry["relation_oids"]),

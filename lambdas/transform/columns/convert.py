@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ...shared.conversions import DATES, NUMBERS, base_type, result_type
+from ...shared.conversions import result_type
 from ...shared.declarations import FACT, WarehouseTable
 from ...shared.expression import resolve as resolution
 from ...shared.expression.tree import ExpressionError, Node
@@ -25,8 +25,9 @@ from ...shared.postgres_text import key_texts, postgres_text
 from ..expressions.evaluate import evaluate
 from .cast import cast_column
 from .currencies import NAMES
-from .numbers import canonical, numeric
-from .rejects import REJECTS_SCHEMA, DataError, build_rejects, error_mask
+from .lookup import LookupResult, look_up
+from .numbers import numeric
+from .rejects import REJECTS_SCHEMA, DataError, build_rejects, error_mask, filter_error
 from .source_rows import SourceRows, unreadable_texts
 from .times import TIMESTAMP, date_of_text
 
@@ -60,25 +61,24 @@ def convert(
 
     They have the columns of the source table in the lake's types, and ``arrow_types.UNREADABLE`` where extract found
     values that these cannot represent. ``joined``: for each joined source table, all its rows that ``source`` may
-    reference, each once, in the same form. ``keys``: the key's columns of each source table. ``calendars``: the date
-    dimensions.
+    reference along the joins, each once, in the same form. ``keys``: the key's columns of each source table.
+    ``calendars``: the date dimensions.
     """
-    lookups = {name: lookup(source, column, joined[name], keys[name][0], name) for name, column in table.joins.items()}
-    errors: list[DataError] = []
+    lookups = look_up(table.joins, source, joined, keys)
+    filtered: list[DataError] = []
     unmatched = None
     if table.where is not None:
-        matching, errors = _matching(table.where, source, lookups)
+        matching, filtered = _matching(table, table.where, source, lookups)
         unmatched = source.rows.filter(pc.invert(matching)).select(list(keys[str(table.source)]))
         source = SourceRows(source.rows.filter(matching), source.types)
-        lookups = {name: _kept(found, matching) for name, found in lookups.items()}
-    errors += [found.error for found in lookups.values()]
-    for column in table.joins.values():  # its text names a row, and its NULL would name none
-        errors += _overflow_errors(column, column, source.rows)
+        lookups = {alias: found.filter(matching) for alias, found in lookups.items()}
+    errors = _unreadable_references(table, source, lookups)
     columns = {}
     for name, expression in table.columns.items():
         result = derive(expression, source, lookups)
         columns[name], invalid = _cast(table, name, result, lookups)
         errors += [*result.errors, *invalid]
+    errors = [*filtered, *_dangling(table, columns, lookups), *errors]
     converted, rejects, rejected_rows = pa.table(columns), REJECTS_SCHEMA.empty_table(), 0
     mask = error_mask(errors)
     if mask is not None:
@@ -89,33 +89,48 @@ def convert(
 
 
 def _matching(
-    condition: SqlExpression, source: SourceRows, lookups: Mapping[str, LookupResult]
+    table: WarehouseTable, condition: SqlExpression, source: SourceRows, lookups: Mapping[str, LookupResult]
 ) -> tuple[pa.ChunkedArray, list[DataError]]:
     """The rows that ``condition`` is true of, and those of which it cannot be computed; with the errors of these.
 
-    A row that names a missing row of a joined table is among the latter, where the condition reads that table.
+    A row that names a missing row of a joined table has NULL in that table's columns. One whose reference the lake
+    cannot represent is among the latter, where the condition reads a joined table.
     """
     found = _computed(condition, source, lookups, resolution.resolve_condition)
-    read = {table for table, _ in condition.reads if table}
-    faults = error_mask([*found.errors, *(lookups[table].error for table in sorted(read))])
+    reads_joined = any(alias for alias, _ in condition.reads)
+    unreadable = _unreadable_references(table, source, lookups) if reads_joined else []
+    faults = error_mask([*found.errors, *unreadable])
     matching = pc.fill_null(found.values.cast(pa.bool_()), False)
     if faults is None:
         return matching, []
     matching = pc.or_(matching, faults)
-    errors = [
-        replace(error, rows=error.rows.filter(matching), values=error.values.filter(matching)) for error in found.errors
-    ]
-    return matching, errors
+    return matching, [filter_error(error, matching) for error in found.errors]
 
 
-def _kept(found: LookupResult, rows: pa.ChunkedArray) -> LookupResult:
-    """What a lookup found, of these ``rows`` alone."""
-    kept = SourceRows(found.found.rows.filter(rows), found.found.types)
-    return LookupResult(kept, _kept_error(found.error, rows))
+def _unreadable_references(
+    table: WarehouseTable, source: SourceRows, lookups: Mapping[str, LookupResult]
+) -> list[DataError]:
+    """The rows with references that the lake cannot represent: their text names a row, and their NULL would not."""
+    errors: list[DataError] = []
+    for join in table.joins.values():
+        rows = lookups[join.parent].found if join.parent else source
+        for column in join.on:
+            errors += _overflow_errors(f"{join.parent}.{column}" if join.parent else column, column, rows.rows)
+    return errors
 
 
-def _kept_error(error: DataError, rows: pa.ChunkedArray) -> DataError:
-    return replace(error, rows=error.rows.filter(rows), values=error.values.filter(rows))
+def _dangling(
+    table: WarehouseTable, columns: Mapping[str, pa.ChunkedArray], lookups: Mapping[str, LookupResult]
+) -> list[DataError]:
+    """The rows whose foreign keys reference a row that does not exist, of which a NOT NULL column needs a value."""
+    found: dict[tuple[str, str], DataError] = {}
+    for name in table.required:
+        for alias in dict.fromkeys(alias for alias, _ in table.columns[name].reads if alias):
+            for error in lookups[alias].dangling:
+                known = found.get((error.column, error.reason))
+                rows = pc.and_(error.rows, pc.is_null(columns[name]))
+                found[error.column, error.reason] = replace(error, rows=pc.or_(known.rows, rows) if known else rows)
+    return list(found.values())
 
 
 def _key_texts(
@@ -148,7 +163,7 @@ def _cast(
         errors.append(DataError(cast.invalid, source_name(expression), result.source_column, reason))
     if wanted.required:
         reported = [error.rows for error in result.errors]
-        reported += [lookups[read].error.rows for read, _ in expression.reads if read]
+        reported += [lookups[read].is_dangling for read, _ in expression.reads if read]
         missing = pc.is_null(result.values)
         for rows in reported:  # a NULL that another error explains is reported by that error alone
             missing = pc.and_(missing, pc.invert(rows))
@@ -183,7 +198,7 @@ class ColumnResult:
 
 
 def derive(expression: ColumnExpression, source: SourceRows, joined: Mapping[str, LookupResult]) -> ColumnResult:
-    """``expression`` for every row of ``source``; ``joined``: the results of the lookups, by source table."""
+    """``expression`` for every row of ``source``; ``joined``: the results of the lookups, by alias."""
     if isinstance(expression, SqlExpression):
         return _computed(expression, source, joined)
     read = joined[expression.table].found if expression.table else source
@@ -256,60 +271,6 @@ def source_name(expression: ColumnExpression) -> str:
     if isinstance(expression, SqlExpression):
         return str(expression)
     return f"{expression.table}.{expression.column}" if expression.table else expression.column
-
-
-@dataclass(frozen=True)
-class LookupResult:
-    """The rows of another table that a foreign key references."""
-
-    found: SourceRows
-    """The referenced row of each row, in the same order; NULL in every column where there is none."""
-    error: DataError
-    """The rows whose foreign key references a row that does not exist."""
-
-
-def lookup(source: SourceRows, column: str, other: SourceRows, key: str, name: str) -> LookupResult:
-    """Looks up the foreign key ``column`` of ``source`` in ``other``, rows of the table ``name``, by its ``key``.
-
-    ``key`` is unique in ``other``. A value that no value of the key's type equals references nothing.
-    """
-    values = source.rows[column]
-    mine, theirs = _comparable((values, source.types[column]), (other.rows[key], other.types[key]))
-    positions = pc.index_in(mine, value_set=theirs, skip_nulls=True)
-    missing = pc.and_(pc.is_valid(values), pc.is_null(positions))
-    return LookupResult(
-        SourceRows(other.rows.take(positions), other.types),
-        DataError(missing, column, values, f"there is no such {name} in the source"),
-    )
-
-
-def refers(source: SourceRows, column: str, other: SourceRows, key: str) -> pa.ChunkedArray:
-    """Booleans, one for each row of ``source``: whether ``column`` has the ``key`` of a row of ``other``."""
-    mine, theirs = _comparable((source.rows[column], source.types[column]), (other.rows[key], other.types[key]))
-    return pc.and_(pc.is_valid(mine), pc.is_in(mine, value_set=theirs))
-
-
-Typed = tuple[pa.ChunkedArray, str]
-
-
-def _comparable(one: Typed, other: Typed) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
-    """Two columns in one type of Arrow, in which two values are equal where PostgreSQL takes them for equal.
-
-    A text and a value of another type are equal where the text is how PostgreSQL writes the value.
-    """
-    kinds = {base_type(one[1]), base_type(other[1])}
-    if one[0].type == other[0].type and one[0].type in _COMPARED_AS_THEY_ARE:
-        return one[0], other[0]
-    if kinds <= set(NUMBERS):
-        if pa.types.is_integer(one[0].type) and pa.types.is_integer(other[0].type):
-            return one[0].cast(pa.int64()), other[0].cast(pa.int64())
-        return canonical(one[0]), canonical(other[0])
-    if kinds <= set(DATES):
-        return one[0].cast(TIMESTAMP), other[0].cast(TIMESTAMP)
-    return postgres_text(*one), postgres_text(*other)
-
-
-_COMPARED_AS_THEY_ARE = (pa.int16(), pa.int32(), pa.int64(), pa.bool_(), pa.date32(), TIMESTAMP)
 
 
 def _overflow_errors(name: str, column: str, source_rows: pa.Table) -> tuple[DataError, ...]:

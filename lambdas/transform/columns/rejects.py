@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -30,6 +30,11 @@ class DataError:
     reason: str
     overflow: str | None = None
     """The source column where ``values`` is the JSON of what the lake's types cannot represent, by column."""
+
+
+def filter_error(error: DataError, rows: pa.ChunkedArray) -> DataError:
+    """``error``, of those of the rows alone that are true in ``rows``."""
+    return replace(error, rows=error.rows.filter(rows), values=error.values.filter(rows))
 
 
 def error_mask(errors: Sequence[DataError]) -> pa.ChunkedArray | None:

@@ -33,9 +33,9 @@ def expected_query(project: Project, table: WarehouseTable) -> str:
     """What a declaration means, in SQL on the source: no code of the pipeline is used for it."""
     source = project.declarations().source
     joins = "".join(
-        f" LEFT JOIN {sql.identifier(name)} AS {sql.identifier(f'of {name}')} ON t.{sql.identifier(column)}"
+        f" LEFT JOIN {sql.identifier(name)} AS {sql.identifier(f'of {name}')} ON t.{sql.identifier(join.on[0])}"
         f" = {sql.identifier(f'of {name}')}.{sql.identifier(source[name].keys[0])}"
-        for name, column in table.joins.items()
+        for name, join in table.joins.items()
     )
     values = []
     for expression in table.columns.values():

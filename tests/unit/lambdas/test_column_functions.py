@@ -24,9 +24,10 @@ from lambda_toolkit.pipeline.lambdas.shared.expressions import (
     read_expression,
 )
 from lambda_toolkit.pipeline.lambdas.shared.lake.parquet import UNREADABLE, arrow_type
-from lambda_toolkit.pipeline.lambdas.transform.columns.convert import _FUNCTIONS, derive, lookup
+from lambda_toolkit.pipeline.lambdas.transform.columns.convert import _FUNCTIONS, derive
 from lambda_toolkit.pipeline.lambdas.transform.columns.currencies import NAMES
 from lambda_toolkit.pipeline.lambdas.transform.columns.date_dimension import date_dimension
+from lambda_toolkit.pipeline.lambdas.transform.columns.lookup import lookup
 from lambda_toolkit.pipeline.lambdas.transform.columns.rejects import build_rejects
 from lambda_toolkit.pipeline.lambdas.transform.columns.source_rows import SourceRows
 from lambda_toolkit.pipeline.warehouse import expression_parser
@@ -145,9 +146,9 @@ def test_join_returns_the_row_null_or_an_error():
     rows = SourceRows(pa.table({"d": pa.array([2, None, 2**40, 1], pa.int64())}), {"d": "bigint"})
     columns = {"id": pa.array([1, 2], pa.int32()), "name": ["one", "two"]}
     other = SourceRows(pa.table(columns), {"id": "integer", "name": "text"})
-    found = lookup(rows, "d", other, "id", "department")
+    found = lookup(rows, ["d"], other, ["id"], "department")
     assert found.found.rows["name"].to_pylist() == ["two", None, None, "one"]
-    assert found.error.rows.to_pylist() == [False, False, True, False]
+    assert found.dangling[0].rows.to_pylist() == [False, False, True, False]
     assert derive(parse_expression("department.name"), rows, {"department": found}).values.to_pylist()[0] == "two"
 
 
@@ -176,9 +177,9 @@ def test_reference_outside_the_keys_type_finds_no_row(values, kind, keys, key_ki
     """A reference that no value of the key's type equals is one to a missing row; it raises nothing."""
     rows = SourceRows(pa.table({"d": pa.array(values, arrow_type(kind))}), {"d": kind})
     other = SourceRows(pa.table({"id": pa.array(keys, arrow_type(key_kind))}), {"id": key_kind})
-    result = lookup(rows, "d", other, "id", "department")
+    result = lookup(rows, ["d"], other, ["id"], "department")
     assert result.found.rows["id"].to_pylist() == found
-    assert result.error.rows.to_pylist() == [key is None for key in found]
+    assert result.dangling[0].rows.to_pylist() == [key is None for key in found]
 
 
 def test_value_in_overflow_is_an_error_of_its_column():

@@ -16,6 +16,7 @@ from lambda_toolkit.pipeline.lambdas.shared.declarations import (
     WarehouseTable,
 )
 from lambda_toolkit.pipeline.lambdas.shared.expressions import parse_expression
+from lambda_toolkit.pipeline.lambdas.shared.joins import Join
 from lambda_toolkit.pipeline.lambdas.transform.columns.convert import Converted, convert
 from lambda_toolkit.pipeline.lambdas.transform.columns.rejects import REJECTS_SCHEMA
 from lambda_toolkit.pipeline.lambdas.transform.columns.source_rows import SourceRows
@@ -27,7 +28,7 @@ TABLE = WarehouseTable(
     keys=("sale_id",),
     source="sale",
     record="record_id",
-    joins={"shop": "shop_id"},
+    joins={"shop": Join("shop", ("shop_id",))},
     columns={
         name: parse_expression(text)
         for name, text in {"sale_id": "sale_id", "day": "date(sold_at)", "town": "shop.town"}.items()
@@ -96,6 +97,62 @@ def test_row_with_several_errors_is_rejected_once_with_all() -> None:
         ("sale", "2", "shop.town", "Leeds", "does not fit fact_sale.town, which is character varying(4)"),
         ("sale", "3", "shop.town", None, "NULL, and fact_sale.town is NOT NULL"),
     ]
+
+
+def test_paths_of_joins_end_where_a_reference_is_missing() -> None:
+    """NULL where a column of the reference is NULL or no row has that key; rejected where a value is required.
+
+    A part of a reference that is NULL is none, whatever text the keys have.
+    """
+    joins = {
+        "shop": Join("shop", ("shop_id",)),
+        "area": Join("area", ("region", "number"), "shop"),
+        "again": Join("shop", ("other",)),
+    }
+    columns = {"id": "sale_id", "area": "area.name", "other": "again.town"}
+    table = replace(
+        TABLE,
+        keys=("id",),
+        joins=joins,
+        columns={name: parse_expression(text) for name, text in columns.items()},
+        types=MappingProxyType({"area": ColumnType("text", required=True)}),
+    )
+    shops = pa.table(
+        {
+            "shop_id": pa.array([1, 2, 3, 4], pa.int32()),
+            "town": ["Bath", "Leeds", None, "York"],
+            "region": ["n", "null", None, "s"],
+            "number": pa.array([1, None, 7, 9], pa.int64()),
+        }
+    )
+    types = {**SHOPS.types, "region": "text", "number": "bigint"}
+    areas = pa.table({"region": ["n", "null", "s"], "number": pa.array([1, 7, 8], pa.int16()), "name": ["x", "y", "z"]})
+    sales = pa.table(
+        {
+            "sale_id": pa.array(range(1, 7), pa.int64()),
+            "shop_id": pa.array([1, 2, 3, 4, 9, None], pa.int32()),
+            "other": pa.array([2, 9, 1, 1, 1, 1], pa.int32()),
+        }
+    )
+    joined = {
+        "shop": SourceRows(shops, types),
+        "area": SourceRows(areas, {"region": "text", "number": "smallint", "name": "text"}),
+    }
+    keys = {**KEYS, "area": ("region", "number")}
+    found = convert(table, SourceRows(sales, {**SALE_TYPES, "other": "integer"}), joined, keys)
+    assert found.rows.to_pylist() == [{"id": 1, "area": "x", "other": "Leeds"}]
+    missing = "NULL, and fact_sale.area is NOT NULL"
+    assert [tuple(row.values())[1:] for row in found.rejects.to_pylist()] == [
+        ("5", "shop_id", "9", "there is no such shop in the source"),
+        ("4", "shop.region, shop.number", '["s", "9"]', "there is no such area in the source"),
+        ("2", "area.name", None, missing),
+        ("3", "area.name", None, missing),
+        ("6", "area.name", None, missing),
+    ]
+    free = convert(replace(table, types={}), SourceRows(sales, {**SALE_TYPES, "other": "integer"}), joined, keys)
+    assert free.rows["area"].to_pylist() == ["x", None, None, None, None, None]
+    assert free.rows["other"].to_pylist() == ["Leeds", None, *["Bath"] * 4]
+    assert free.rejected_rows == 0
 
 
 def test_the_arguments_are_left_as_they_were() -> None:

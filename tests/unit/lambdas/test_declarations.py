@@ -14,6 +14,7 @@ from lambda_toolkit.pipeline.lambdas.shared import declarations
 from lambda_toolkit.pipeline.lambdas.shared.declarations import parse
 from lambda_toolkit.pipeline.lambdas.shared.errors import DeclarationError
 from lambda_toolkit.pipeline.lambdas.shared.expressions import Expression, parse_expression
+from lambda_toolkit.pipeline.lambdas.shared.joins import Join
 
 CONFIG = tomllib.loads((Path(__file__).parents[3] / "config" / "pipeline.toml").read_text(encoding="utf-8"))
 
@@ -56,6 +57,33 @@ def test_what_is_read_of_the_source_is_known():
     assert parse(SMALL).warehouse["dim_date"].column_names[0] == "date_id"
 
 
+def test_joins_along_a_path_are_read_after_what_they_start_from():
+    document = copy.deepcopy(SMALL)
+    document["warehouse"]["dim_staff"] |= {
+        "join": {
+            "place": {"table": "department", "on": "department_id", "from": "boss"},
+            "boss": {"table": "staff", "on": ["boss_id"]},
+        },
+        "columns": {"id": "staff_id", "place": "place.location", "boss": "boss.name"},
+    }
+    declared = parse(document)
+    table = declared.warehouse["dim_staff"]
+    assert list(table.joins.items()) == [
+        ("boss", Join("staff", ("boss_id",))),
+        ("place", Join("department", ("department_id",), "boss")),
+    ]
+    assert (table.table_of("place"), table.table_of(None)) == ("department", "staff")
+    needed = declared.needed_columns()
+    assert set(needed["staff"]) == {"staff_id", "boss_id", "department_id", "name", "pay"}
+    assert set(needed["department"]) == {"department_id", "location"}
+    before = declared.fingerprint("department")
+    document["warehouse"]["dim_staff"]["join"]["place"]["from"] = "boss"
+    assert parse(document).fingerprint("department") == before
+    del document["warehouse"]["dim_staff"]["join"]["place"]["from"]
+    assert parse(document).fingerprint("department") != before
+    assert parse(document).fingerprint("staff") != declared.fingerprint("staff")
+
+
 @pytest.mark.parametrize(
     ("path", "value", "words"),
     [
@@ -69,7 +97,27 @@ def test_what_is_read_of_the_source_is_known():
         ("warehouse.dim_staff.from", "people", "reads the table `people`"),
         ("warehouse.dim_staff.join", {"people": "x"}, "reads the table `people`"),
         ("warehouse.dim_staff.join", {}, "names `department`, which `join` does not"),
-        ("warehouse.dim_staff.join", [1], "`join` must be a table of texts"),
+        ("warehouse.dim_staff.join", [1], "`join` must be a table, not [1]"),
+        ("warehouse.dim_staff.join", {"boss": "x"}, "If `boss` is an alias, name its table"),
+        ("warehouse.dim_staff.join", {"boss": {"table": "staff"}}, "`join.boss` must be a column, or a table of `on`"),
+        ("warehouse.dim_staff.join", {"boss": {"on": "x", "by": "y"}}, "`join.boss` must be a column, or a table of"),
+        ("warehouse.dim_staff.join", {"boss": {"on": []}}, "`on` must be a text or a list of texts, not []"),
+        ("warehouse.dim_staff.join", {"boss": {"on": "x", "table": 1}}, "`table` must be a text, not 1"),
+        (
+            "warehouse.dim_staff.join",
+            {"department": "x", "boss": {"table": "staff", "on": "x", "from": "chief"}},
+            "`join.boss` is from `chief`, which is no alias of `join`; others are `department`",
+        ),
+        (
+            "warehouse.dim_staff.join",
+            {"one": {"table": "staff", "on": "x", "from": "two"}, "two": {"table": "staff", "on": "x", "from": "one"}},
+            "`join` is a circle: one, two start from one another",
+        ),
+        (
+            "warehouse.dim_staff.join",
+            {"department": {"on": ["a", "b"]}},
+            "joins `department` by a, b, and the key of department is department_id",
+        ),
         ("warehouse.dim_staff.key", "place", "`key` must be the column that holds staff.staff_id"),
         ("warehouse.dim_staff.record", "r", "`record` numbers versions, which a dimension has with `history = true`"),
         ("warehouse.dim_staff.history", "yes", "`history` must be true or false, not 'yes'"),

@@ -7,6 +7,7 @@ import pytest
 from lambda_toolkit.pipeline.lambdas.extract.row_set import (
     ALL,
     NONE,
+    Dangling,
     Intersection,
     KeysAfter,
     KeysIn,
@@ -64,6 +65,12 @@ def test_row_set_union_leaves_out_what_does_not_matter():
             ReferencedBy("staff", ("department_id",), NONE),
             DEPARTMENT,
             '"t"."code"::text IN (SELECT "t"."department_id"::text FROM "public"."staff" AS t WHERE FALSE)',
+        ),
+        (
+            Dangling(("department_id", "staff_id"), "line"),
+            STAFF,
+            '("t"."department_id" IS NOT NULL AND "t"."staff_id"::text IS NOT NULL AND NOT EXISTS (SELECT FROM'
+            ' "public"."line" AS o WHERE "o"."n" = "t"."department_id" AND "o"."code"::text = "t"."staff_id"::text))',
         ),
         (KeysAfter(("9", "x")), LINE, '("t"."n", ("t"."code" COLLATE "C")) > (\'9\', \'x\')'),
         (KeysUpTo(("9", "x")), LINE, '("t"."n", ("t"."code" COLLATE "C")) <= (\'9\', \'x\')'),
