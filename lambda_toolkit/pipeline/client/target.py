@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lambda_toolkit.pipeline.config.load import load
-from lambda_toolkit.pipeline.config.model import Pipeline
+from lambda_toolkit.pipeline.config.model import Pipeline, SecretDeclaration
 from lambda_toolkit.pipeline.errors import CommandError
 from lambda_toolkit.pipeline.installed import suggested
 
@@ -73,12 +73,28 @@ def local_target(config: Path, stack: Stack, environ: Mapping[str, str], stage: 
     from lambda_toolkit.pipeline.local_stack.description import environment
 
     merged = {**environ, **environment(stack)}
-    pipeline = load(config, stage or LOCAL_STAGE, merged)
+    declared = load(config, stage or LOCAL_STAGE, merged)
     urls = {"source": stack.source_url, "warehouse": stack.warehouse.url}
+    secrets = {name: _own(secret, urls[name]) if name in urls else secret for name, secret in declared.secrets.items()}
     # Whatever the variables are called: what the shell exports under those names may be production.
-    named = {name: secret.environment for name, secret in pipeline.secrets.items() if secret.environment}
-    merged |= {variable: urls[name] for name, variable in named.items() if name in urls}
-    return Target(pipeline, merged, is_local=True)
+    merged |= {secret.environment: urls[name] for name, secret in secrets.items() if name in urls}
+    return Target(replace(declared, secrets=secrets), merged, is_local=True)
+
+
+def _own(secret: SecretDeclaration, url: str) -> SecretDeclaration:
+    """The secret as the stack has it: its own, whoever manages AWS's; authorities are for another server alone."""
+    from lambda_toolkit.pipeline.config.database_url import credentials
+    from lambda_toolkit.pipeline.lambdas.shared.postgres.tls import is_loopback
+
+    values = credentials(url, secret.environment)
+    knows = "sslrootcert" in values or is_loopback(str(values["host"])) or str(values["host"]).startswith("/")
+    return replace(
+        secret,
+        template=secret.template or f"{{name}}/{{stage}}/{secret.name}",
+        environment=secret.environment or f"{secret.name.upper()}_DATABASE_URL",
+        ca=None if knows else secret.ca,
+        read=None,
+    )
 
 
 def _check_exports(environ: Mapping[str, str]) -> None:

@@ -13,7 +13,7 @@ from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_
 from lambda_toolkit.pipeline.config.database_url import given_url
 from lambda_toolkit.pipeline.config.project import DECLARATION, Tables, example_tables, write_project
 from lambda_toolkit.pipeline.errors import UsageError
-from lambda_toolkit.pipeline.installed import program
+from lambda_toolkit.pipeline.installed import GIVEN_URL, program
 
 if TYPE_CHECKING:
     from lambda_toolkit.pipeline.proposal.propose import Proposal
@@ -73,7 +73,7 @@ def command(request: Request, directory: Path, source: str | None, mirror: bool)
 
 def _shown(source: str) -> str:
     """What ``--from`` was given, without a password."""
-    return _SAMPLE if ":" in source else source
+    return _SAMPLE if ":" in source or source.startswith(GIVEN_URL) else source
 
 
 def _proposal(request: Request, source: str, *, mirror: bool) -> Proposal:

@@ -116,7 +116,6 @@ def down(root: Path, *, wipe: bool = False, on_progress: Progress | None = None)
     with _locked(directory):
         stopped = _stop_everything(directory, say)
         if external_source.recall(directory) is not None:
-            external_source.forget_url(directory)
             say("The URL of the source is forgotten")
         if wipe:
             _wipe(directory)
@@ -305,6 +304,8 @@ def _stop_everything(directory: Path, say: Progress) -> bool:
             stopped |= stop_process(recorded[POSTGRES])
         for name in (STACK_FILE, "processes.json"):
             (directory / name).unlink(missing_ok=True)
+        if external_source.recall(directory) is not None:
+            external_source.forget_url(directory)
     if stopped:
         say("The local stack is stopped")
     return stopped

@@ -11,9 +11,11 @@ import pytest
 from click.testing import CliRunner
 
 import deploy
+from lambda_toolkit.pipeline.commands.init import _shown
 from lambda_toolkit.pipeline.commands.local.source_url import anywhere
 from lambda_toolkit.pipeline.config.database_url import credentials, given_url
 from lambda_toolkit.pipeline.errors import UsageError
+from lambda_toolkit.pipeline.installed import GIVEN_URL
 from lambda_toolkit.pipeline.local_stack import external_source
 from lambda_toolkit.pipeline.local_stack.errors import LocalError
 from lambda_toolkit.pipeline.local_stack.external_source import ExternalSource
@@ -95,3 +97,11 @@ def test_a_password_does_not_stay_in_the_list_of_processes(tmp_path: Path, typed
     assert process.returncode == 1
     assert "The source of --source-url cannot be read" in shown, "the person's own words"
     assert "s3cret" not in shown and "GIVEN_URL" not in shown
+
+
+def test_what_init_suggests_has_no_password() -> None:
+    assert [_shown(given) for given in ("postgresql://me:s3cret@h/d", f"{GIVEN_URL}_2", "RENTAL")] == [
+        "postgresql://...",
+        "postgresql://...",
+        "RENTAL",
+    ]

@@ -13,11 +13,13 @@ from click.testing import CliRunner
 
 import deploy
 from lambda_toolkit.pipeline.client.target import choose, local_target
+from lambda_toolkit.pipeline.config.deployment import deployment
 from lambda_toolkit.pipeline.local_stack.databases import Database
 from lambda_toolkit.pipeline.local_stack.description import Stack, environment, read_stack, write_stack
 from lambda_toolkit.pipeline.local_stack.external_source import ExternalSource
 
 CONFIG = Path("config/pipeline.toml")
+AUTHORITIES = Path("lambdas/shared/postgres/amazon-roots.pem")
 REAL = {"AWS_ACCESS_KEY_ID": "real", "AWS_SECRET_ACCESS_KEY": "real-secret", "AWS_SESSION_TOKEN": "real-token"}
 DATABASE = Database("127.0.0.1", 1, "d", "u", "p")
 
@@ -66,6 +68,33 @@ def test_the_stack_is_given_its_own_databases_alone(stack: Stack, tmp_path: Path
     given = local_target(config, replace(stack, external=external), production).environ
     assert (given["SHOP"], given["STAR_URL"]) == (external.url, stack.warehouse.url)
     assert "s3cret" not in f"{external} {replace(stack, external=external)}"
+
+
+def test_the_stack_has_its_own_secrets_and_no_authorities(stack: Stack, tmp_path: Path) -> None:
+    """RDS manages the secret of production, whose certificate is signed by a company: the stack has its own instead."""
+    shutil.copytree(CONFIG.parent, tmp_path / "config")
+    config = tmp_path / "config" / "pipeline.toml"
+    (tmp_path / "company.pem").write_bytes(AUTHORITIES.read_bytes())
+    text = config.read_text(encoding="utf-8")
+    own = 'name = "{name}/{stage}/%s"\nenvironment = "%s_DATABASE_URL"'
+    name = "arn:aws:secretsmanager:{region}:{account}:secret:rds!db-1-AbCdEf"
+    arn = f'arn = "{name}"\ndatabase = "shop"\nhost = "h.example"'
+    assert own % ("source", "SOURCE") in text and own % ("warehouse", "WAREHOUSE") in text
+    text = text.replace(own % ("source", "SOURCE"), f'{arn}\nca = "company.pem"')
+    config.write_text(text.replace(own % ("warehouse", "WAREHOUSE"), arn), encoding="utf-8")
+
+    def deployed(stack: Stack) -> dict[str, dict]:
+        target = local_target(config, stack, {})
+        secrets = deployment(target.pipeline, "0" * 12, target.environ).secrets
+        return {secret.name: json.loads(secret.value or "") for secret in secrets}
+
+    found = deployed(stack)
+    assert list(found) == ["totes/local/source", "totes/local/warehouse"]
+    assert "sslrootcert" not in found["totes/local/source"], "the stack's server has no TLS"
+    there = ExternalSource("postgresql://me:s3cret@shop.example.com/shop", "shop at shop.example.com:5432")
+    assert deployed(replace(stack, external=there))["totes/local/source"]["sslrootcert"] == "source-ca.pem"
+    copy = ExternalSource("postgresql://me:s3cret@localhost/shop", "shop at localhost:5432")
+    assert "sslrootcert" not in deployed(replace(stack, external=copy))["totes/local/source"]
 
 
 def test_exports_never_hold_the_url_of_another_source(stack: Stack) -> None:

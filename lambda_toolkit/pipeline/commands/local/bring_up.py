@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 import click
 
 from lambda_toolkit.pipeline.client.mirror import Follow, refreshed
-from lambda_toolkit.pipeline.client.source import check_source
+from lambda_toolkit.pipeline.client.source import SOURCE, check_source
 from lambda_toolkit.pipeline.client.target import DIRECTORY, LOCAL_STAGE, Target, local_target, means_local
 from lambda_toolkit.pipeline.client.warehouse import prepare
 from lambda_toolkit.pipeline.commands.deploy import apply
@@ -99,18 +99,18 @@ def bring_up(
     from lambda_toolkit.pipeline.local_stack.totesys import seed
 
     screen = request.screen
-    region = load(request.config, LOCAL_STAGE).region
+    declared = load(request.config, LOCAL_STAGE)
     schema, external = _schema(request, seeding, source_url), None
     if source_url is not None:
         with screen.waiting("Connecting to the source ..."):
-            external = external_source(source_url)
+            external = external_source(source_url, declared.secrets.get(SOURCE))
     if seeding.directory is not None:
         seed.files_in(seeding.directory)  # errors are reported before anything is started
     stack = embedded.up(
         request.root,
         source_schema=schema,
         external=external,
-        region=region,
+        region=declared.region,
         clock_speed=clock_speed,
         on_progress=screen.progress,
     )

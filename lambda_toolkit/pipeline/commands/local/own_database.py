@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from lambda_toolkit.pipeline.local_stack.description import Stack
     from lambda_toolkit.pipeline.local_stack.source_comparison import Comparison
 
+CLOCK_SPEED = 0.001  # of the schedules: the functions are invoked here, one after the other
 ROUNDS = 5  # of reading and comparing, while the source changes meanwhile
 
 
@@ -32,8 +33,10 @@ def read_once(request: Request, seeding: Seeding, source_url: str) -> tuple[int,
 
     Returns the exit code, 0 where all that was compared agrees, and the stack. Raises CommandError and LocalError.
     """
+    from lambda_toolkit.pipeline.local_stack.stack import set_clock_speed
+
     begun, screen = time.monotonic(), request.screen
-    stack, target = bring_up(request, seeding, source_url=source_url)
+    stack, target = bring_up(request, seeding, source_url=source_url, clock_speed=CLOCK_SPEED)
     follower = Follower(target.aws(), target.pipeline, screen.progress)
     batch = run(follower)["last_batch"]
     comparison = compare_once(target, screen)
@@ -44,6 +47,7 @@ def read_once(request: Request, seeding: Seeding, source_url: str) -> tuple[int,
         if batch == before:
             break  # nothing changed since it was compared
         comparison = compare_once(target, screen)
+    set_clock_speed(stack, 1)
     _show(screen, comparison, batch or 0, time.monotonic() - begun)
     return DONE if comparison.agrees else FAILED, stack
 

@@ -11,10 +11,11 @@ from urllib.parse import quote, unquote
 
 import click
 
-from lambda_toolkit.pipeline.config.database_url import credentials, given_url
+from lambda_toolkit.pipeline.config.database_url import ca_pem, credentials, given_url
 from lambda_toolkit.pipeline.errors import CommandError
 
 if TYPE_CHECKING:
+    from lambda_toolkit.pipeline.config.model import SecretDeclaration
     from lambda_toolkit.pipeline.local_stack.external_source import ExternalSource
 
 P = ParamSpec("P")
@@ -34,8 +35,8 @@ def source_url_option(command: Callable[P, T]) -> Callable[P, T]:
     )(command)
 
 
-def external_source(given: str) -> ExternalSource:
-    """The database that ``--source-url`` names, once it can be connected to.
+def external_source(given: str, secret: SecretDeclaration | None) -> ExternalSource:
+    """The database that ``--source-url`` names, once it is connected to, with the authorities that ``secret`` names.
 
     Raises UsageError, ConfigurationError and CommandError, without the password.
     """
@@ -44,10 +45,14 @@ def external_source(given: str) -> ExternalSource:
     from lambda_toolkit.pipeline.lambdas.shared.errors import ConnectionFailedError
     from lambda_toolkit.pipeline.lambdas.shared.postgres import connection as postgres
     from lambda_toolkit.pipeline.lambdas.shared.postgres.server_errors import message
+    from lambda_toolkit.pipeline.lambdas.shared.postgres.tls import is_loopback
     from lambda_toolkit.pipeline.local_stack.external_source import ExternalSource
 
     url, where = given_url(OPTION, given, os.environ)
     values = credentials(url, where)
+    here = is_loopback(str(values["host"])) or str(values["host"]).startswith("/")
+    if secret and secret.ca and "sslrootcert" not in values and not here:
+        values["sslrootcert"] = ca_pem(secret)
     host = f"[{values['host']}]" if ":" in str(values["host"]) else values["host"]
     try:
         to = postgres.Credentials.from_json(json.dumps(values), where)
