@@ -5,10 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -18,8 +16,12 @@ from .calendar import Calendar
 from .errors import DeclarationError
 from .expressions import ColumnExpression, Expression, ParseSql, SqlExpression, read_expression, read_sql
 from .joins import Join, joined_tables, parse_joins
-from .postgres.sql import MAX_IDENTIFIER
+from .postgres.sql import MAX_IDENTIFIER, SCHEMA
 from .schema_declarations import ColumnType, Reference, column_types, references_of
+from .source_table import EVERY_RUN as EVERY_RUN
+from .source_table import NEVER as NEVER
+from .source_table import SourceTable as SourceTable
+from .source_table import interval, only_column
 
 TABLES_FILE = "tables.json"
 TABLES_FORMAT = 1  # of TABLES_FILE
@@ -29,34 +31,12 @@ CALENDAR, DIMENSION, FACT = "calendar", "dimension", "fact"
 # The columns of load's temporary tables, beside those of the published table.
 RESERVED_COLUMNS = ("_batch", "_deleted", "_present", "_record", "_version", "_was", "_was_deleted")
 
-EVERY_RUN, NEVER = timedelta(0), timedelta.max
-_INTERVALS: Mapping[str, timedelta] = {"every run": EVERY_RUN, "never": NEVER}
-_INTERVAL = re.compile(r"(?P<count>\d{1,5}) (?P<unit>minute|hour|day)s?")
-
 _OPTIONAL = frozenset({"join", "where", "types", "references"})
 _KEYS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {  # kind -> needed keys, allowed keys
     CALENDAR: (frozenset({"kind", "key"}), frozenset({"types", "references"}) | calendar.KEYS),
     DIMENSION: (frozenset({"kind", "from", "key", "columns"}), _OPTIONAL | history.KEYS),
     FACT: (frozenset({"kind", "from", "key", "record", "columns"}), _OPTIONAL),
 }
-
-
-@dataclass(frozen=True)
-class SourceTable:
-    """A table of the source that extract ingests."""
-
-    name: str
-    keys: tuple[str, ...]
-    """The columns that together are its key, in the order declared: rows are read and compared in that order."""
-    deletes: timedelta | None = None
-    """How often keys are compared to find deleted rows: EVERY_RUN, NEVER, an interval, or None: as its size allows."""
-    by_content: bool = False
-    """Whether changed rows are found by a hash of their values instead of by xmin, which a view does not have."""
-
-    @property
-    def key(self) -> str:
-        """The only column of the key. Raises DeclarationError for a composite key."""
-        return _only(self.name, self.keys)
 
 
 @dataclass(frozen=True)
@@ -152,8 +132,9 @@ class Declarations:
             for table in sorted(self.warehouse.values(), key=lambda table: table.name)
             if table.source is not None and source in table.source_tables
         ]
-        key, by_content = _stored(self.source[source].keys), self.source[source].by_content
-        document = [key, made, "content"] if by_content else [key, made]
+        table = self.source[source]
+        place = [] if (table.schema, table.relation) == (SCHEMA, source) else [table.schema, table.relation]
+        document = [_stored(table.keys), made, *(["content"] if table.by_content else []), *place]
         return hashlib.sha256(json.dumps(document).encode()).hexdigest()[:16]
 
     def capture_order(self) -> tuple[SourceTable, ...]:
@@ -251,24 +232,15 @@ def _section(document: Mapping[str, Any], name: str) -> Mapping[str, Mapping[str
 def _source_table(name: str, entry: Mapping[str, Any]) -> SourceTable:
     where = f"[source.{name}]"
     _check_name(where, name)
-    _check_keys(where, entry, frozenset({"key"}), frozenset({"deletes", "compare"}))
+    _check_keys(where, entry, frozenset({"key"}), frozenset({"deletes", "compare", "schema", "table"}))
     by_content = _text(where, {"compare": "transactions", **entry}, "compare")
     if by_content not in ("transactions", "content"):
         raise DeclarationError(f'{where} `compare` must be "transactions" or "content", not {by_content!r}.')
-    deletes = _interval(where, _text(where, entry, "deletes")) if "deletes" in entry else None
-    return SourceTable(name, _key_columns(where, entry), deletes, by_content == "content")
-
-
-def _interval(where: str, text: str) -> timedelta:
-    if text in _INTERVALS:
-        return _INTERVALS[text]
-    match = _INTERVAL.fullmatch(text)
-    if match is None or not int(match["count"]):
-        raise DeclarationError(
-            f'{where} `deletes` must be "every run", "never", or an interval such as "30 minutes", "1 hour" or '
-            f'"2 days", not {text!r}.'
-        )
-    return timedelta(**{f"{match['unit']}s": int(match["count"])})
+    deletes = interval(where, _text(where, entry, "deletes")) if "deletes" in entry else None
+    place = {key: _text(where, entry, key) for key in ("schema", "table") if key in entry}
+    for value in place.values():
+        _check_name(where, value)
+    return SourceTable(name, _key_columns(where, entry), deletes, by_content == "content", **place)
 
 
 def _warehouse_table(
@@ -282,7 +254,7 @@ def _warehouse_table(
     _check_keys(where, entry, *_KEYS[kind])
     keys, types, references = _key_columns(where, entry), column_types(where, entry), references_of(where, entry)
     if kind == CALENDAR:
-        declared = calendar.parse_calendar(where, _only(name, keys), entry)
+        declared = calendar.parse_calendar(where, only_column(name, keys), entry)
         none: Mapping[str, Any] = MappingProxyType({})
         return WarehouseTable(name, kind, keys, None, None, none, none, types, references, declared)
     base = _text(where, entry, "from")
@@ -343,12 +315,6 @@ def _check_key(where: str, keys: tuple[str, ...], columns: Mapping[str, ColumnEx
                 f"{where} `key` must be the column that holds {source.name}.{column} as it is; `{key}` is "
                 f"{columns.get(key, 'not among its columns')}."
             )
-
-
-def _only(table: str, keys: tuple[str, ...]) -> str:
-    if len(keys) != 1:
-        raise DeclarationError(f"The key of {table} has several columns ({', '.join(keys)}): one is needed here.")
-    return keys[0]
 
 
 def _stored(keys: tuple[str, ...]) -> str | list[str]:

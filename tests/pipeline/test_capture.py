@@ -164,7 +164,7 @@ def test_transaction_ids_that_run_backwards_cause_a_full_compare(pipeline):
     ],
 )
 def test_when_every_row_is_compared_again(pipeline, change, reason):
-    with snapshot.snapshot(pipeline.reader, ["staff"]) as now:
+    with snapshot.snapshot(pipeline.reader, [pipeline.declarations.source["staff"]]) as now:
         before = dataclasses.replace(now.identity, **change)
         found = snapshot.full_refresh_reason(before, now)
     assert found is None if reason is None else reason in found

@@ -142,7 +142,7 @@ def test_batch_times_increase_whatever_the_clock_says(pipeline):
 
 
 def test_a_server_that_was_restarted_is_read_in_full(pipeline):
-    with snapshot.snapshot(pipeline.reader, ["staff"]) as now:
+    with snapshot.snapshot(pipeline.reader, [pipeline.declarations.source["staff"]]) as now:
         assert now.identity.started
     for field, step, word in (
         ("started", -1, "restarted"),

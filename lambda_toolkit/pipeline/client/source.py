@@ -52,6 +52,7 @@ def check_source(target: Target, aws: Aws) -> SourceCheck:
     from lambda_toolkit.pipeline.lambdas.shared.expression.check import refused_expressions
     from lambda_toolkit.pipeline.lambdas.shared.postgres import connection as postgres
     from lambda_toolkit.pipeline.lambdas.shared.postgres.server_errors import message
+    from lambda_toolkit.pipeline.lambdas.shared.postgres.sql import SCHEMA
     from lambda_toolkit.pipeline.proposal.read_catalog import read_catalog
 
     declared = declarations.parse(json.loads(tables_json(target.pipeline)))
@@ -60,18 +61,19 @@ def check_source(target: Target, aws: Aws) -> SourceCheck:
     credentials = postgres.Credentials.from_json(with_authorities(secret, text), where)
     try:
         with postgres.connected(credentials, connect_timeout=CONNECT_TIMEOUT) as connection:
-            catalog = read_catalog(connection)
+            schemas = dict.fromkeys((SCHEMA, *(table.schema for table in tables)))
+            catalogs = {schema: read_catalog(connection, schema) for schema in schemas}
             types = column_types(connection, tables)
             keys = key_problems(connection, tables)
     except (ConnectionFailedError, DatabaseError, InterfaceError, OSError) as error:
         reason = message(error) if isinstance(error, DatabaseError) else str(error)
         return SourceCheck(notes=(f"the source was not checked: {reason.rstrip('.')}",))
     before, unread = _last_columns(target, aws)
-    load = (str(source_review.first_load(declared, catalog)),) if before is None and not unread else ()
+    load = (str(source_review.first_load(declared, catalogs)),) if before is None and not unread else ()
     refused = (*refused_columns(declared, types), *refused_expressions(declared, types))
     return SourceCheck(
-        (*source_review.problems(declared, catalog, before or {}), *keys, *refused),
-        (*source_review.notes(declared, catalog, before or {}), *load, *unread),
+        (*source_review.problems(declared, catalogs, before or {}), *keys, *refused),
+        (*source_review.notes(declared, catalogs, before or {}), *load, *unread),
     )
 
 

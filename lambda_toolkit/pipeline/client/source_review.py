@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from lambda_toolkit.pipeline.lambdas.extract.source.catalog import Column, drift, unmet_needs
 from lambda_toolkit.pipeline.lambdas.extract.table_plan import DEFAULT_LIMITS
 from lambda_toolkit.pipeline.lambdas.shared.declarations import Declarations, SourceTable
+from lambda_toolkit.pipeline.lambdas.shared.postgres.sql import SCHEMA
 from lambda_toolkit.pipeline.proposal.catalog import Catalog, Table, listed
 
 Columns = Mapping[str, Mapping[str, str]]
@@ -48,21 +49,26 @@ class FirstLoad:
         return f"the first load has about {self.rows:,} rows{unknown}: {batches}, and about {minutes} of work"
 
 
-def first_load(declared: Declarations, catalog: Catalog) -> FirstLoad:
-    """The estimate for the declared tables that ``catalog`` has."""
-    tables = [catalog.by_name[name] for name in declared.source if name in catalog.by_name]
-    unknown = tuple(table.name for table in tables if table.estimated_rows is None)
-    return FirstLoad(sum(table.estimated_rows or 0 for table in tables), unknown)
+Catalogs = Mapping[str, Catalog]
+"""Schema -> its catalog, of each schema that has a declared table, and of ``public``."""
 
 
-def problems(declared: Declarations, catalog: Catalog, before: Columns) -> Iterator[str]:
+def first_load(declared: Declarations, catalogs: Catalogs) -> FirstLoad:
+    """The estimate for the declared tables that ``catalogs`` have."""
+    found = [(name, table) for name, source in declared.source.items() if (table := _table(source, catalogs))]
+    unknown = tuple(name for name, table in found if table.estimated_rows is None)
+    return FirstLoad(sum(table.estimated_rows or 0 for _, table in found), unknown)
+
+
+def problems(declared: Declarations, catalogs: Catalogs, before: Columns) -> Iterator[str]:
     """Why the next extract would refuse the declared tables; their keys excepted. ``before``: at the last batch."""
     needed = declared.needed_columns()
     for source in declared.source.values():
-        table = catalog.by_name.get(source.name)
+        table = _table(source, catalogs)
         if table is None:
             yield (
-                f"The source has no table {source.name}, which [source.{source.name}] declares.{_near(source, catalog)}"
+                f"The source has no table {_place(source)}, which [source.{source.name}] declares."
+                f"{_near(source, catalogs)}"
             )
             continue
         yield from _unreadable(source, table)
@@ -71,15 +77,26 @@ def problems(declared: Declarations, catalog: Catalog, before: Columns) -> Itera
             yield f"{need.problem} {need.remedy}"
 
 
-def notes(declared: Declarations, catalog: Catalog, before: Columns) -> Iterator[str]:
+def notes(declared: Declarations, catalogs: Catalogs, before: Columns) -> Iterator[str]:
     """What changed in the source since the last batch, and which of its tables are not declared."""
-    for name in declared.source:
-        table = catalog.by_name.get(name)
+    for name, source in declared.source.items():
+        table = _table(source, catalogs)
         if table is not None and name in before:
             yield from (line.rstrip(".") for line in drift(name, _columns(table), before[name]))
-    undeclared = [table.name for table in catalog.readable if table.name not in declared.source]
-    if undeclared:
-        yield f"the source also has {listed(undeclared)}, which no [source.<table>] declares"
+    for schema, catalog in catalogs.items():
+        known = {source.relation for source in declared.source.values() if source.schema == schema}
+        undeclared = [table.name for table in catalog.readable if table.name not in known]
+        if undeclared:
+            where = "" if schema == SCHEMA else f" in the schema {schema}"
+            yield f"the source also has {listed(undeclared)}{where}, which no [source.<table>] declares"
+
+
+def _table(source: SourceTable, catalogs: Catalogs) -> Table | None:
+    return catalogs[source.schema].by_name.get(source.relation)
+
+
+def _place(source: SourceTable) -> str:
+    return source.relation if source.schema == SCHEMA else f"{source.schema}.{source.relation}"
 
 
 def _columns(table: Table) -> list[Column]:
@@ -90,16 +107,16 @@ def _unreadable(source: SourceTable, table: Table) -> Iterator[str]:
     columns = [column.name for column in table.columns if not column.readable]
     if columns:
         what = f"the columns {listed(columns)} of it" if len(columns) < len(table.columns) else "it"
-        yield f"The source table {table.name}: this user may not read {what}. GRANT SELECT ON it."
-    if source.by_content:
-        return
-    if table.kind_obstacle is not None:
-        yield f"The source table {table.name}: {table.kind_obstacle}"
+        yield f"The source table {source.name}: this user may not read {what}. GRANT SELECT ON it."
+    if not source.by_content and table.kind_obstacle is not None:
+        yield f"The source table {source.name}: {table.kind_obstacle}"
 
 
-def _near(source: SourceTable, catalog: Catalog) -> str:
-    near = difflib.get_close_matches(source.name, catalog.by_name, n=1)
+def _near(source: SourceTable, catalogs: Catalogs) -> str:
+    catalog = catalogs[source.schema]
+    near = difflib.get_close_matches(source.relation, catalog.by_name, n=1)
     if near:
         return f" Is {near[0]} meant?"
-    schemas = [schema for schema, count in catalog.other_schemas.items() if count]
-    return f" It is looked for in the schema public; the database also has {listed(schemas)}." if schemas else ""
+    others = [schema for schema, count in catalog.other_schemas.items() if count]
+    known = f", and the database also has {listed(others)}: name one as `schema`" if others else ""
+    return f" It is looked for in the schema {source.schema}{known}."

@@ -9,6 +9,7 @@ from __future__ import annotations
 from lambda_script import Alarm, BucketSpec, Canary, FunctionSpec
 from lambda_toolkit.pipeline.config.key_types import Key, Table, Type
 from lambda_toolkit.pipeline.lambdas.shared.calendar import ATTRIBUTES, Calendar
+from lambda_toolkit.pipeline.lambdas.shared.postgres.sql import SCHEMA
 
 PIPELINE = Table(
     "pipeline",
@@ -295,6 +296,14 @@ SOURCE = Table(
             '"content"',
             default="transactions",
             choices=("transactions", "content"),
+        ),
+        Key("schema", Type.STRING, "The schema that it is in.", '"sales"', default=SCHEMA),
+        Key(
+            "table",
+            Type.STRING,
+            "Its name in the database, where that is not `<table>`: so two schemas may have a table of the same name.",
+            '"Order Details"',
+            absent="`<table>`",
         ),
     ),
 )

@@ -218,7 +218,7 @@ def _key(parts: list[sql.Fragment]) -> sql.Fragment:
 def _rows(table: WarehouseTable, declared: Declarations) -> sql.Fragment:
     """The source's rows with those that the declaration joins to them, which have its names."""
     assert table.source is not None  # noqa: S101  # nosec B101  # the caller asked
-    rows = sql.compose("$table AS $base", table=sql.table(table.source), base=_BASE)
+    rows = sql.compose("$table AS $base", table=declared.source[table.source].sql_name, base=_BASE)
     for alias, join in table.joins.items():
         of = sql.identifier(join.parent) if join.parent else _BASE
         equal = [
@@ -228,7 +228,7 @@ def _rows(table: WarehouseTable, declared: Declarations) -> sql.Fragment:
         rows = sql.compose(
             "$rows LEFT JOIN $joined AS $alias ON $equal",
             rows=rows,
-            joined=sql.table(join.table),
+            joined=declared.source[join.table].sql_name,
             alias=sql.identifier(alias),
             equal=sql.joined(" AND ", equal),
         )

@@ -175,7 +175,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Catalog:
-    """The tables of the schema ``public``, and what else the database has."""
+    """The tables of a schema, and what else the database has."""
 
     tables: tuple[Table, ...]
     """By name."""

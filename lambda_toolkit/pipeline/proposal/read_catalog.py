@@ -18,7 +18,8 @@ from lambda_toolkit.pipeline.proposal.catalog import Catalog, Column, ForeignKey
 
 _GENERATED, _IDENTITY = {"s": "stored", "v": "virtual"}, {"a": "always", "d": "by default"}
 _IN_SCHEMA = sql.Fragment(
-    "c.relnamespace = to_regnamespace(:schema) AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition"
+    "c.relnamespace = to_regnamespace(quote_ident(:schema)) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')"
+    " AND NOT c.relispartition"
 )
 _TREE = sql.compose(  # each table, as root, with all that it is partitioned into
     "tree AS (SELECT c.oid AS root, c.oid, c.relkind FROM pg_catalog.pg_class AS c"
@@ -66,7 +67,7 @@ _COLUMNS = sql.compose(
     " ARRAY(SELECT e.enumlabel::text FROM pg_catalog.pg_enum AS e JOIN pg_catalog.pg_type AS t ON t.oid = b.base"
     "  WHERE e.enumtypid IN (t.oid, t.typelem) ORDER BY e.enumsortorder),"
     " col_description(k.relation, k.attnum),"
-    " has_schema_privilege(to_regnamespace(:schema)::oid, 'USAGE')"
+    " has_schema_privilege(to_regnamespace(quote_ident(:schema))::oid, 'USAGE')"
     "  AND has_column_privilege(k.relation, k.attnum, 'SELECT'),"
     # A collation that is not deterministic takes different texts for equal; so may a type that an extension made.
     " coalesce((SELECT l.collisdeterministic FROM pg_catalog.pg_collation AS l WHERE l.oid = k.attcollation), true)"
@@ -85,7 +86,7 @@ _FOREIGN_KEYS = sql.compose(
     # NOT ENFORCED came with PostgreSQL 18.
     " k.convalidated AND coalesce(CAST(to_jsonb(k) ->> 'conenforced' AS boolean), true)"
     " FROM tree JOIN pg_catalog.pg_constraint AS k ON k.conrelid = tree.oid AND k.contype = 'f'"
-    " JOIN pg_catalog.pg_class AS f ON f.oid = k.confrelid AND f.relnamespace = to_regnamespace(:schema)"
+    " JOIN pg_catalog.pg_class AS f ON f.oid = k.confrelid AND f.relnamespace = to_regnamespace(quote_ident(:schema))"
     " AND NOT f.relispartition WHERE tree.relkind <> 'p' OR tree.oid = tree.root",
     tree=_TREE,
 )
@@ -97,12 +98,13 @@ _OTHER_SCHEMAS = (
 )
 
 
-def read_catalog(connection: Connection) -> Catalog:
-    """The catalog of the connection's database, as of one snapshot. Reads no row of any table but pg_catalog's.
+def read_catalog(connection: Connection, schema: str = sql.SCHEMA) -> Catalog:
+    """The catalog of a schema of the connection's database, as of one snapshot.
 
-    Needs no right beside CONNECT; what the user may read of each table is a part of the result.
+    Reads no row of any table but pg_catalog's. Needs no right beside CONNECT; what the user may read of each table is a
+    part of the result.
     """
-    named = {"schema": sql.SCHEMA}
+    named = {"schema": schema}
     connection.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
     try:
         relations = connection.rows(_RELATIONS, **named)
@@ -110,7 +112,7 @@ def read_catalog(connection: Connection) -> Catalog:
         columns = by_table(connection.rows(_COLUMNS, **named))
         foreign_keys = by_table(connection.rows(_FOREIGN_KEYS, **named))
         others = connection.rows(_OTHER_SCHEMAS, **named)
-        keyed = keyed_tables(connection, [SourceTable(name, ("",)) for _, name, *_ in relations])
+        keyed = keyed_tables(connection, [SourceTable(name, ("",), schema=schema) for _, name, *_ in relations])
     finally:
         connection.run("ROLLBACK")
     keys = {table.name: table for table in keyed}

@@ -101,6 +101,13 @@ class TableInfo:
     """The labels of the enums that its columns contain, by object id."""
     row_security: bool = False
     """Whether policies decide which rows this user sees: others appear and disappear that no transaction wrote."""
+    location: sql.Fragment | None = None
+    """The table in a statement; None: of its name in the schema ``public``."""
+
+    @property
+    def sql_name(self) -> sql.Fragment:
+        """The table in a statement, quoted, with its schema."""
+        return self.location or sql.table(self.name)
 
     def column(self, name: str) -> Column:
         """The column of that name."""

@@ -73,7 +73,7 @@ def condition(rows: RowSet, table: TableInfo, tables: Mapping[str, TableInfo]) -
                 "$columns IN (SELECT $key FROM $table AS t WHERE $rows)",
                 columns=_row(mine),
                 key=sql.joined(", ", theirs),
-                table=sql.table(name),
+                table=tables[name].sql_name,
                 rows=condition(referenced, tables[name], tables),
             )
         case ReferencedBy(name, columns, referencing):
@@ -82,7 +82,7 @@ def condition(rows: RowSet, table: TableInfo, tables: Mapping[str, TableInfo]) -
                 "$key IN (SELECT $columns FROM $table AS t WHERE $rows)",
                 key=_row(mine),
                 columns=sql.joined(", ", theirs),
-                table=sql.table(name),
+                table=tables[name].sql_name,
                 rows=condition(referencing, tables[name], tables),
             )
         case Dangling(columns, name):
@@ -91,7 +91,7 @@ def condition(rows: RowSet, table: TableInfo, tables: Mapping[str, TableInfo]) -
             return sql.compose(
                 "($given AND NOT EXISTS (SELECT FROM $table AS o WHERE $equal))",
                 given=sql.joined(" AND ", [sql.compose("$c IS NOT NULL", c=column) for column in mine]),
-                table=sql.table(name),
+                table=tables[name].sql_name,
                 equal=sql.joined(" AND ", equal),
             )
         case Intersection(parts):

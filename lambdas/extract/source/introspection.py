@@ -10,13 +10,13 @@ from ...shared.declarations import SourceTable
 from ...shared.postgres import sql
 from ...shared.postgres.connection import Connection
 from .catalog import Column, Relation, TableInfo
-from .unique_key import by_table
+from .unique_key import DECLARED, by_table, places
 
-_TREE = sql.Fragment(  # name and root: of the table; oid: of itself, and of each table that is a part of it
-    "tree AS (SELECT relname AS name, oid AS root, oid FROM pg_catalog.pg_class"
-    " WHERE relnamespace = to_regnamespace(:schema) AND relname = ANY(CAST(:tables AS name[]))"
+_TREE = sql.compose(  # name and root: of the table; oid: of itself, and of each table that is a part of it
+    "$declared, tree AS (SELECT name, oid AS root, oid FROM declared"
     " UNION SELECT tree.name, tree.root, i.inhrelid FROM tree"
-    " JOIN pg_catalog.pg_inherits AS i ON i.inhparent = tree.oid)"
+    " JOIN pg_catalog.pg_inherits AS i ON i.inhparent = tree.oid)",
+    declared=DECLARED,
 )
 _TYPES = sql.Fragment(  # of_type: a column's type; part: itself, and each type that its values are made of
     "types AS (SELECT a.atttypid AS of_type, a.atttypid AS part FROM tree"
@@ -77,15 +77,15 @@ _FAR_DATES = (
 )
 
 
-def partitions(connection: Connection, tables: Collection[str]) -> dict[str, tuple[Relation, ...]]:
+def partitions(connection: Connection, tables: Collection[SourceTable]) -> dict[str, tuple[Relation, ...]]:
     """Each of ``tables`` with its partitions, the table first; empty for a table that does not exist."""
-    found = by_table(connection.rows(_PARTITIONS, schema=sql.SCHEMA, tables=list(tables)))
-    return {table: tuple(Relation(name, kind) for name, kind in found[table]) for table in tables}
+    found = by_table(connection.rows(_PARTITIONS, **places(tables)))
+    return {table.name: tuple(Relation(name, kind) for name, kind in found[table.name]) for table in tables}
 
 
 def introspect(connection: Connection, tables: Collection[SourceTable]) -> dict[str, TableInfo]:
     """Name -> what the catalog says of each of ``tables``."""
-    named = {"schema": sql.SCHEMA, "tables": [table.name for table in tables]}
+    named = places(tables)
     columns = by_table(connection.rows(_COLUMNS, **named))
     labels = by_table(connection.rows(_ENUM_LABELS, **named))
     relations = {name: rest for name, *rest in connection.rows(_RELATIONS, **named)}
@@ -100,6 +100,7 @@ def introspect(connection: Connection, tables: Collection[SourceTable]) -> dict[
             bytes=int(size),
             enum_labels=dict(labels[table.name]),
             row_security=row_security,
+            location=table.sql_name,
         )
     return {name: _with_order(connection, info) for name, info in found.items()}
 
@@ -107,7 +108,7 @@ def introspect(connection: Connection, tables: Collection[SourceTable]) -> dict[
 def _with_order(connection: Connection, info: TableInfo) -> TableInfo:
     """``info``, with ``sorts_as_text`` of the dates and timestamps in the key."""
     columns = [
-        replace(column, sorts_as_text=_has_far_dates(connection, info.name, column.name))
+        replace(column, sorts_as_text=_has_far_dates(connection, info.sql_name, column.name))
         if column.is_key and column.base_type in DATES
         else column
         for column in info.columns
@@ -115,6 +116,6 @@ def _with_order(connection: Connection, info: TableInfo) -> TableInfo:
     return replace(info, columns=tuple(columns))
 
 
-def _has_far_dates(connection: Connection, table: str, column: str) -> bool:
-    query = sql.compose(_FAR_DATES, key=sql.identifier(column), table=sql.table(table))
+def _has_far_dates(connection: Connection, table: sql.Fragment, column: str) -> bool:
+    query = sql.compose(_FAR_DATES, key=sql.identifier(column), table=table)
     return bool(connection.rows(query)[0][0])

@@ -29,11 +29,11 @@ class PostgresSource:
     @contextmanager
     def snapshot(self, tables: Collection[SourceTable]) -> Iterator[PostgresSnapshot]:
         """As Source has it. Whether the tables' rows have an xmin is checked before they are locked."""
-        relations = partitions(self._connection, [table.name for table in tables])
+        relations = partitions(self._connection, tables)
         for table in tables:
             if not table.by_content:
                 check_relkind(table.name, relations[table.name])
-        lockable = [table.name for table in tables if is_lockable(relations[table.name])]
+        lockable = [table for table in tables if is_lockable(relations[table.name])]
         with snapshot(self._connection, lockable) as taken:
             yield PostgresSnapshot(self._connection, taken)
 
@@ -73,7 +73,7 @@ class PostgresSnapshot:
                 "SELECT $name, count(*), count(*) FILTER (WHERE $selected) FROM $table AS t",
                 name=sql.constant(name),
                 selected=self._condition(self._tables[name], rows),
-                table=sql.table(name),
+                table=self._tables[name].sql_name,
             )
             for name, rows in selections.items()
         ]
@@ -102,7 +102,7 @@ class PostgresSnapshot:
             "SELECT $key FROM $table AS t WHERE $has_key ORDER BY $order",
             key=_key_values(table),
             has_key=has_key(table),
-            table=sql.table(table.name),
+            table=table.sql_name,
             order=order(table),
         )
         read(self._connection, query, table.key_schema, consume)
@@ -114,7 +114,7 @@ class PostgresSnapshot:
             " FROM $table AS t ORDER BY $order",
             key=_key_values(table),
             columns=select_columns(table.columns, table.keys),
-            table=sql.table(table.name),
+            table=table.sql_name,
             order=order(table),
         )
         read(self._connection, query, row_hash_schema(table), consume)
@@ -124,7 +124,7 @@ class PostgresSnapshot:
         query = sql.compose(
             "SELECT $columns FROM $table AS t WHERE $condition LIMIT $limit",
             columns=select_columns(table.columns, table.keys),
-            table=sql.table(table.name),
+            table=table.sql_name,
             condition=self._condition(table, rows),
             limit=sql.Fragment("ALL") if limit is None else sql.number(limit),
         )
@@ -136,7 +136,7 @@ class PostgresSnapshot:
             "SELECT $columns, t.xmin, $will_be_reread FROM $table AS t WHERE $condition",
             columns=select_columns(table.columns, table.keys),
             will_be_reread=written_since(self._snapshot.identity.snapshot_xmin),
-            table=sql.table(table.name),
+            table=table.sql_name,
             condition=self._condition(table, rows),
         )
 

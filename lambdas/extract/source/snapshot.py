@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from pg8000.exceptions import DatabaseError
 
+from ...shared.declarations import SourceTable
 from ...shared.errors import SourceError
 from ...shared.lake.manifest import SourceIdentity
 from ...shared.postgres import sql
@@ -46,7 +47,7 @@ class Snapshot:
 
 
 @contextmanager
-def snapshot(connection: Connection, tables: Collection[str]) -> Iterator[Snapshot]:
+def snapshot(connection: Connection, tables: Collection[SourceTable]) -> Iterator[Snapshot]:
     """A read-only REPEATABLE READ transaction: all its queries see one snapshot. ``tables``: those to lock.
 
     The tables are locked in ACCESS SHARE mode, which only schema changes and TRUNCATE wait for, before the snapshot is
@@ -91,11 +92,11 @@ def full_refresh_reason(previous: SourceIdentity | None, now: Snapshot) -> str |
     return None
 
 
-def _lock(connection: Connection, tables: Collection[str]) -> None:
+def _lock(connection: Connection, tables: Collection[SourceTable]) -> None:
     """Locks all in one statement. Where that fails, locks one by one with NOWAIT to find the table that failed."""
     if not tables:
         return
-    names = sql.joined(", ", [sql.table(table) for table in tables])
+    names = sql.joined(", ", [table.sql_name for table in tables])
     try:
         connection.run(sql.compose("LOCK TABLE $names IN ACCESS SHARE MODE", names=names))
     except DatabaseError:
@@ -105,13 +106,13 @@ def _lock(connection: Connection, tables: Collection[str]) -> None:
             _lock_now(connection, table)
 
 
-def _lock_now(connection: Connection, table: str) -> None:
+def _lock_now(connection: Connection, table: SourceTable) -> None:
     try:
-        connection.run(sql.compose("LOCK TABLE $table IN ACCESS SHARE MODE NOWAIT", table=sql.table(table)))
+        connection.run(sql.compose("LOCK TABLE $table IN ACCESS SHARE MODE NOWAIT", table=table.sql_name))
     except DatabaseError as error:
         problem = {
             "42P01": "does not exist. Restore it, or take it out of the declaration",
             "42501": "may not be read by this user. Grant SELECT on it",
             "55P03": "stays locked by a session that is changing it. Try again when that is done",
         }.get(sqlstate(error), message(error))
-        raise SourceError(f"The source table {table} {problem}. Nothing was extracted.") from error
+        raise SourceError(f"The source table {table.name} {problem}. Nothing was extracted.") from error

@@ -15,32 +15,39 @@ from ...shared.declarations import SourceTable
 from ...shared.postgres import sql
 from ...shared.postgres.connection import Connection
 
-_COLUMNS = (  # a NOT NULL constraint that was not validated says nothing about older rows: PostgreSQL 18 has such
-    "SELECT c.relname, a.attname, a.attnotnull AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint AS k"
+DECLARED = sql.Fragment(  # name: by which a table is declared; oid: of the table, where there is one
+    "declared AS (SELECT d.name, c.oid FROM unnest(CAST(:names AS text[]), CAST(:schemas AS text[]),"
+    " CAST(:relations AS text[])) AS d(name, schema, relation)"
+    " JOIN pg_catalog.pg_namespace AS n ON n.nspname = d.schema"
+    " JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid AND c.relname = d.relation)"
+)
+# A NOT NULL constraint that was not validated, as PostgreSQL 18 may have, says nothing about older rows.
+_COLUMNS = sql.compose(
+    "WITH $declared SELECT d.name, a.attname, a.attnotnull AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint AS k"
     " WHERE k.conrelid = c.oid AND k.contype = 'n' AND NOT k.convalidated AND k.conkey = ARRAY[a.attnum])"
-    " FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid"
-    " WHERE c.relnamespace = to_regnamespace(:schema) AND c.relname = ANY(CAST(:tables AS name[]))"
-    " AND a.attnum > 0 AND NOT a.attisdropped"
+    " FROM declared AS d JOIN pg_catalog.pg_class AS c ON c.oid = d.oid"
+    " JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped",
+    declared=DECLARED,
 )
-_TYPES = (
-    "SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod)"
-    " FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid"
-    " WHERE c.relnamespace = to_regnamespace(:schema) AND c.relname = ANY(CAST(:tables AS name[]))"
-    " AND a.attnum > 0 AND NOT a.attisdropped"
+_TYPES = sql.compose(
+    "WITH $declared SELECT d.name, a.attname, format_type(a.atttypid, a.atttypmod) FROM declared AS d"
+    " JOIN pg_catalog.pg_attribute AS a ON a.attrelid = d.oid AND a.attnum > 0 AND NOT a.attisdropped",
+    declared=DECLARED,
 )
-_INDEXES = (
-    "SELECT c.relname, x.relname, ARRAY(SELECT a.attname::text FROM generate_series(0, i.indnkeyatts - 1) AS n"
-    " LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = i.indkey[n] ORDER BY n),"
+_INDEXES = sql.compose(
+    "WITH $declared SELECT d.name, x.relname,"
+    " ARRAY(SELECT a.attname::text FROM generate_series(0, i.indnkeyatts - 1) AS n"
+    " LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = d.oid AND a.attnum = i.indkey[n] ORDER BY n),"
     " i.indisvalid AND i.indisready AND i.indislive, i.indpred IS NOT NULL"
-    " FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_index AS i ON i.indrelid = c.oid"
-    " JOIN pg_catalog.pg_class AS x ON x.oid = i.indexrelid WHERE c.relnamespace = to_regnamespace(:schema)"
-    " AND c.relname = ANY(CAST(:tables AS name[])) AND i.indisunique AND NOT i.indisexclusion ORDER BY x.relname"
+    " FROM declared AS d JOIN pg_catalog.pg_index AS i ON i.indrelid = d.oid AND i.indisunique AND NOT i.indisexclusion"
+    " JOIN pg_catalog.pg_class AS x ON x.oid = i.indexrelid ORDER BY x.relname",
+    declared=DECLARED,
 )
-_INHERITING = (
-    "SELECT c.relname, child.relname FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_inherits AS i"
-    " ON i.inhparent = c.oid JOIN pg_catalog.pg_class AS child ON child.oid = i.inhrelid"
-    " WHERE c.relnamespace = to_regnamespace(:schema) AND c.relname = ANY(CAST(:tables AS name[]))"
-    " AND NOT child.relispartition ORDER BY child.relname"
+_INHERITING = sql.compose(
+    "WITH $declared SELECT d.name, child.relname FROM declared AS d JOIN pg_catalog.pg_inherits AS i"
+    " ON i.inhparent = d.oid JOIN pg_catalog.pg_class AS child ON child.oid = i.inhrelid"
+    " AND NOT child.relispartition ORDER BY child.relname",
+    declared=DECLARED,
 )
 
 
@@ -147,6 +154,15 @@ def _toml(columns: Sequence[str]) -> str:
     return texts if len(columns) == 1 else f"[{texts}]"
 
 
+def places(tables: Collection[SourceTable]) -> dict[str, list[str]]:
+    """The parameters of a query that begins with ``DECLARED``."""
+    return {
+        "names": [table.name for table in tables],
+        "schemas": [table.schema for table in tables],
+        "relations": [table.relation for table in tables],
+    }
+
+
 def by_table(rows: Iterable[list[Any]]) -> Mapping[str, list[list[Any]]]:
     """The rows without their first value, a table's name, by that name, in their order; none for any other name."""
     found: dict[str, list[list[Any]]] = defaultdict(list)
@@ -158,7 +174,7 @@ def by_table(rows: Iterable[list[Any]]) -> Mapping[str, list[list[Any]]]:
 def keyed_tables(connection: Connection, tables: Collection[SourceTable]) -> tuple[KeyedTable, ...]:
     """What the catalog says of the keys of ``tables``, without those compared by content, which checks every key."""
     declared = [table for table in tables if not table.by_content]
-    named = {"schema": sql.SCHEMA, "tables": [table.name for table in declared]}
+    named = places(declared)
     columns = by_table(connection.rows(_COLUMNS, **named))
     indexes = by_table(connection.rows(_INDEXES, **named))
     inheriting = by_table(connection.rows(_INHERITING, **named))
@@ -177,7 +193,7 @@ def keyed_tables(connection: Connection, tables: Collection[SourceTable]) -> tup
 
 def column_types(connection: Connection, tables: Collection[SourceTable]) -> dict[str, dict[str, str]]:
     """By table and column, the types of ``tables`` as format_type() writes them; none for a table that is missing."""
-    found = by_table(connection.rows(_TYPES, schema=sql.SCHEMA, tables=[table.name for table in tables]))
+    found = by_table(connection.rows(_TYPES, **places(tables)))
     return {table.name: dict(found[table.name]) for table in tables}
 
 

@@ -1,0 +1,68 @@
+"""A table of the source, as a declaration has it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from .errors import DeclarationError
+from .postgres import sql
+
+EVERY_RUN, NEVER = timedelta(0), timedelta.max
+_INTERVALS: Mapping[str, timedelta] = {"every run": EVERY_RUN, "never": NEVER}
+_INTERVAL = re.compile(r"(?P<count>\d{1,5}) (?P<unit>minute|hour|day)s?")
+
+
+@dataclass(frozen=True)
+class SourceTable:
+    """A table of the source that extract ingests."""
+
+    name: str
+    keys: tuple[str, ...]
+    """The columns that together are its key, in the order declared: rows are read and compared in that order."""
+    deletes: timedelta | None = None
+    """How often keys are compared to find deleted rows: EVERY_RUN, NEVER, an interval, or None: as its size allows."""
+    by_content: bool = False
+    """Whether changed rows are found by a hash of their values instead of by xmin, which a view does not have."""
+
+    schema: str = sql.SCHEMA
+    """The schema that it is in."""
+    table: str | None = None
+    """Its name there; None: ``name``, by which declarations, the lake and messages call it."""
+
+    @property
+    def relation(self) -> str:
+        """Its name in its schema."""
+        return self.table or self.name
+
+    @property
+    def sql_name(self) -> sql.Fragment:
+        """The table in a statement, quoted, with its schema."""
+        return sql.table(self.relation, self.schema)
+
+    @property
+    def key(self) -> str:
+        """The only column of the key. Raises DeclarationError for a composite key."""
+        return only_column(self.name, self.keys)
+
+
+def interval(where: str, text: str) -> timedelta:
+    """The interval that ``text`` means. Raises DeclarationError, which begins with ``where``."""
+    if text in _INTERVALS:
+        return _INTERVALS[text]
+    match = _INTERVAL.fullmatch(text)
+    if match is None or not int(match["count"]):
+        raise DeclarationError(
+            f'{where} `deletes` must be "every run", "never", or an interval such as "30 minutes", "1 hour" or '
+            f'"2 days", not {text!r}.'
+        )
+    return timedelta(**{f"{match['unit']}s": int(match["count"])})
+
+
+def only_column(table: str, keys: tuple[str, ...]) -> str:
+    """The only column of the key of ``table``. Raises DeclarationError for a composite key."""
+    if len(keys) != 1:
+        raise DeclarationError(f"The key of {table} has several columns ({', '.join(keys)}): one is needed here.")
+    return keys[0]
