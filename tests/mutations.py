@@ -507,6 +507,20 @@ MUTATIONS = (
         "tests/pipeline/test_table_names.py",
     ),
     Mutation(
+        "a row that the warehouse refuses stops its batch",
+        "lambdas/load/loading.py",
+        "if error.is_about_a_row and location not in refusing",
+        "if False and location not in refusing",
+        "tests/pipeline/test_refusals.py",
+    ),
+    Mutation(
+        "a constraint that is checked at COMMIT is not noticed before",
+        "lambdas/load/warehouse/postgres.py",
+        '"SET CONSTRAINTS ALL IMMEDIATE"',
+        '"SELECT 1"',
+        "tests/pipeline/test_refusals.py -k deferred",
+    ),
+    Mutation(
         "a batch whose event was missed is not looked for",
         "lambdas/transform/sweep.py",
         "        if found.number not in written and now - found.written > EVENT_TIMEOUT:",

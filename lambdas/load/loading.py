@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -24,7 +25,15 @@ class Written:
     rows: int = 0
     """Rows appended or upserted."""
     pending: int = 0
-    """Rows deferred: they do not meet a requirement of the table yet."""
+    """Rows deferred: they do not meet a requirement of the table yet. And those that the warehouse itself refuses."""
+
+
+class _RowRefusedError(Exception):
+    """A table refuses a row: the batch is written again, and its rows are tried one by one."""
+
+    def __init__(self, table: str) -> None:
+        super().__init__(table)
+        self.table = table
 
 
 @dataclass
@@ -136,18 +145,31 @@ def _load_batch(
             f"Batch {manifest.batch} has {', '.join(sorted(unknown))}, which is not declared any more."
         )
     with ReadAhead(lake, sorted(files_of(manifest))) as reads:
-        return reads.attempt(lambda: _write_batch(warehouse, reads, declarations, manifest))
+        refusing: set[str] = set()
+        while True:
+            try:
+                attempt = functools.partial(_write_batch, warehouse, reads, declarations, manifest, frozenset(refusing))
+                return reads.attempt(attempt)
+            except _RowRefusedError as refused:  # again, and the rows that the table refuses are rejected
+                refusing.add(refused.table)
 
 
 def _write_batch(
-    warehouse: Warehouse, reads: ReadAhead, declarations: Declarations, manifest: ProcessedManifest
+    warehouse: Warehouse,
+    reads: ReadAhead,
+    declarations: Declarations,
+    manifest: ProcessedManifest,
+    refusing: frozenset[str],
 ) -> dict[str, Written]:
-    """One attempt at it. Raises MissingHistoryError with all history that ``reads`` lacks."""
+    """One attempt at it. Raises MissingHistoryError with all history that ``reads`` lacks.
+
+    Raises _RowRefusedError where a table refuses a row that is not among ``refusing``: those of which it does.
+    """
     written: dict[str, Written] = {}
     missing: list[NeededHistory] = []
     location = "the ledger"
     try:
-        with warehouse.begin(manifest, manifest.batch - 1, reads) as batch:
+        with warehouse.begin(manifest, manifest.batch - 1, reads, refusing) as batch:
             for table in declarations.loading_order():
                 location = table.name
                 files = manifest.tables.get(table.name)
@@ -164,6 +186,8 @@ def _write_batch(
             location = "the ledger"
             batch.record(manifest, {name: done.rows for name, done in written.items()})
     except RefusedError as error:
+        if error.is_about_a_row and location not in refusing and location in declarations.warehouse:
+            raise _RowRefusedError(location) from error
         raise _error(manifest.batch, location, error) from error
     return written
 
@@ -173,13 +197,14 @@ def _write(batch: WarehouseBatch, reads: ReadAhead, table: WarehouseTable, files
     written = Written()
     if files.key is not None:
         staging = batch.stage(table, reads.iter_tables(files.key))
+        refused = batch.reject_refused(table, staging)
         deferred = batch.defer_unresolved(table, staging)
         rows = batch.apply(table, staging)
         batch.supersede(table, staging)
         if not table.record:  # rows of the table that refer to other rows of it may find them now
             rows += batch.write_resolved(table)
             deferred = batch.count_pending(table) if deferred else 0
-        written = Written(rows, deferred)
+        written = Written(rows, deferred + refused)
     if files.deleted is not None:
         batch.delete(table, reads.iter_tables(files.deleted.key))
     if files.unfit is not None and not table.record:  # of versions each counts, and what was rejected of it

@@ -79,6 +79,7 @@ def _apply_with(
     missing: list[NeededHistory] = []
     try:
         with warehouse.begin(manifest, last, reads) as batch:
+            batch.discard_refused()
             for table in declarations.loading_order():
                 files = manifest.tables.get(table.name, ProcessedTable())
                 try:

@@ -146,13 +146,17 @@ def test_missing_batch_is_waited_for_and_then_raises(pipeline):
 
 def test_batch_that_the_warehouse_refuses_is_rolled_back(pipeline):
     """A batch that the warehouse refuses is rolled back complete and reported."""
-    pipeline.warehouse.run("ALTER TABLE fact_payment ADD CONSTRAINT small CHECK (payment_amount < 10)")
+    pipeline.warehouse.run(
+        "CREATE FUNCTION closed() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE EXCEPTION 'closed' USING ERRCODE = 'object_not_in_prerequisite_state'; END $$;"
+        "CREATE TRIGGER closed BEFORE INSERT ON fact_payment EXECUTE FUNCTION closed()"
+    )
     pipeline.transform(pipeline.extract().batch)
-    with pytest.raises(WarehouseError, match=r"Batch 1 cannot be loaded into fact_payment: .*small"):
+    with pytest.raises(WarehouseError, match=r"Batch 1 cannot be loaded into fact_payment: .*closed"):
         pipeline.load()
     assert pipeline.rows("SELECT count(*) FROM dim_staff") == [[0]]
     assert report(PostgresWarehouse(pipeline.warehouse)).last.batch is None
-    pipeline.warehouse.run("ALTER TABLE fact_payment DROP CONSTRAINT small")
+    pipeline.warehouse.run("DROP TRIGGER closed ON fact_payment")
     assert pipeline.load().loaded == [1]
 
 

@@ -128,6 +128,15 @@ def _key_problems(declared: Declarations, table: WarehouseTable, schema: CreateT
         yield (f": {_named(table.keys)} of {table.name} must be its PRIMARY KEY, or UNIQUE: load updates rows by it.")
     if table.validity and any(set(columns) <= set(table.keys) for columns in schema.keys):
         yield f": {_named(table.keys)} of {table.name} cannot be UNIQUE: with `history`, each version is a row."
+    for columns in schema.keys:
+        unique, own = f"UNIQUE ({', '.join(columns)}) of {table.name}", set(columns) <= set(table.column_names)
+        if own and table.record and not table.validity:
+            yield f": {unique} would refuse versions: a fact has several rows of a key. Remove it."
+        elif own and not set(columns) >= set(table.keys):
+            yield (
+                f": {unique} would refuse rows: two that exchange their values are written one after the other, and "
+                "those of deleted rows stay. Remove it; create an index in the warehouse to look them up."
+            )
     for name in (*table.column_names, *table.validity):
         if name in schema.columns and schema.columns[name].computed:
             yield (

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ...shared.declarations import WarehouseTable
 from ...shared.postgres import sql
-from . import pending, rejects
+from . import pending, refusals, rejects
 from .schemas import SchemaNames
 from .session import TableSql, WarehouseSession, compared, content, temporary
 
@@ -41,6 +41,11 @@ def apply(session: WarehouseSession, table: WarehouseTable, staging: sql.Fragmen
     return _upsert(session, table, sql.compose(_STAGED, **session.sql(table).parts, staging=staging))
 
 
+def trial(session: WarehouseSession, table: WarehouseTable, rows: sql.Fragment, batch: int) -> sql.Fragment:
+    """Upserts the row."""
+    return _upsert_of(session, table, sql.compose(_STAGED, **session.sql(table).parts, staging=rows))
+
+
 def write_resolved(session: WarehouseSession, table: WarehouseTable, last: int) -> int:
     """Writes the pending rows that meet the requirements now, together; returns how many were new or different.
 
@@ -50,6 +55,10 @@ def write_resolved(session: WarehouseSession, table: WarehouseTable, last: int) 
     if not pending.stage_resolved_rows(session, table, resolved):
         return 0
     parts = {**session.sql(table).parts, "resolved": resolved}
+    if table.name in session.tries_rows_of:
+        batch, one = sql.compose('s."_batch"'), lambda row: trial(session, table, row, last)
+        for row in refusals.reject_refused(session, table, resolved, batch, one):
+            pending.discard(session, table, row.key, row.batch)
     rows = _upsert(session, table, sql.compose(_LATEST_RESOLVED, **parts))
     session.run(_UNDELETE_RESOLVED, **parts)
     pending.discard_resolved(session, table, resolved)
@@ -98,7 +107,13 @@ def compared_columns(table: WarehouseTable) -> tuple[tuple[str, ...], tuple[str,
 
 
 def _upsert(session: WarehouseSession, table: WarehouseTable, rows: sql.Fragment) -> int:
-    return session.run(
+    session.connection.run(_upsert_of(session, table, rows))
+    return int(session.connection.row_count)
+
+
+def _upsert_of(session: WarehouseSession, table: WarehouseTable, rows: sql.Fragment) -> sql.Fragment:
+    """The statement that upserts ``rows``, a query."""
+    return sql.compose(
         _UPSERT,
         **session.sql(table).parts,
         rows=rows,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ...shared.declarations import WarehouseTable
 from ...shared.postgres import sql
-from . import pending, validity
+from . import pending, refusals, validity
 from .foreign_keys import deferred_foreign_key_check
 from .late_arrivals import rebuild_history
 from .schemas import SchemaNames
@@ -77,6 +77,10 @@ _APPEND_HISTORY = """
     INSERT INTO $table ($record, $columns$validity) OVERRIDING SYSTEM VALUE
     SELECT "_record", $columns$since_batch FROM $numbered AS s ORDER BY "_record"
 """
+_APPEND_PENDING = """
+    INSERT INTO $table ($record, $columns$validity) OVERRIDING SYSTEM VALUE
+    SELECT $last_record, $columns$since_batch FROM $rows AS s
+"""
 _HISTORY_RANGES = """
     INSERT INTO $version_range (table_name, first_record, last_record, batch)
     SELECT $name, min("_record"), max("_record"), "_batch" FROM $numbered GROUP BY "_batch"
@@ -118,16 +122,8 @@ def apply(session: WarehouseSession, table: WarehouseTable, staging: sql.Fragmen
     last = _last_record(session, names)
     staged = session.rows("SELECT count(*) FROM $staging", staging=staging)[0][0]
     with deferred_foreign_key_check(session.connection, session.schemas, table, staged):
-        rows = session.run(
-            _APPEND,
-            **names.parts,
-            staging=staging,
-            staged=sql.columns(table.column_names, of="s"),
-            new=compared(table, of="s"),
-            latest=compared(table, of="last"),
-            last_record=sql.number(last),
-            **validity.parts(session, table, sql.number(batch)),
-        )
+        session.connection.run(_append(session, table, staging, sql.number(last), sql.number(batch)))
+        rows = int(session.connection.row_count)
     if rows:
         session.run(
             _RANGE,
@@ -141,11 +137,54 @@ def apply(session: WarehouseSession, table: WarehouseTable, staging: sql.Fragmen
     return rows
 
 
+def trial(session: WarehouseSession, table: WarehouseTable, rows: sql.Fragment, batch: int) -> sql.Fragment:
+    """Appends the row, unless it is no new version."""
+    return _append(session, table, rows, _number_of_trial(session, table), sql.number(batch))
+
+
 def write_resolved(session: WarehouseSession, table: WarehouseTable, last: int) -> int:
     """Rebuilds the history of the pending rows that meet the requirements now, from the oldest on; returns the rows."""
+    if table.name in session.tries_rows_of:
+        _reject_refused(session, table)
     resolvable = temporary(f"resolvable_{table.name}")
     first = pending.stage_resolvable(session, table, resolvable)
     return 0 if first is None else rebuild_history(session, table, resolvable, first, last)
+
+
+def _reject_refused(session: WarehouseSession, table: WarehouseTable) -> None:
+    """The pending rows that could be written, and that the server refuses, wait no more."""
+    resolved = temporary(f"resolved_{table.name}")
+    if not pending.stage_resolved_rows(session, table, resolved):
+        return
+    batch, number = sql.compose('s."_batch"'), _number_of_trial(session, table)
+    parts = {**session.sql(table).parts, **validity.parts(session, table, batch), "last_record": number}
+    for row in refusals.reject_refused(
+        session, table, resolved, batch, lambda one: sql.compose(_APPEND_PENDING, **parts, rows=one)
+    ):
+        pending.discard(session, table, row.key, row.batch)
+    session.run("DROP TABLE $resolved", resolved=resolved)
+
+
+def _append(
+    session: WarehouseSession, table: WarehouseTable, staging: sql.Fragment, last: sql.Fragment, batch: sql.Fragment
+) -> sql.Fragment:
+    """The statement that appends the staged rows of ``batch``; ``last``: the record number before theirs."""
+    return sql.compose(
+        _APPEND,
+        **session.sql(table).parts,
+        staging=staging,
+        staged=sql.columns(table.column_names, of="s"),
+        new=compared(table, of="s"),
+        latest=compared(table, of="last"),
+        last_record=last,
+        **validity.parts(session, table, batch),
+    )
+
+
+def _number_of_trial(session: WarehouseSession, table: WarehouseTable) -> sql.Fragment:
+    """The record number before that of a row that is tried alone: each has one of its own."""
+    last = sql.number(_last_record(session, session.sql(table)))
+    return sql.compose("($last + $number)", last=last, number=refusals.TRIED_NUMBER)
 
 
 def discard_superseded(session: WarehouseSession, table: WarehouseTable, staging: sql.Fragment, batch: int) -> None:

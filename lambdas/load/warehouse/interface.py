@@ -38,10 +38,12 @@ class Staging:
 class RefusedError(WarehouseError):
     """The warehouse refused a statement of a batch. The batch's transaction is rolled back."""
 
-    def __init__(self, reason: str, *, is_unprepared: bool) -> None:
+    def __init__(self, reason: str, *, is_unprepared: bool, is_about_a_row: bool = False) -> None:
         super().__init__(reason)
         self.is_unprepared = is_unprepared
         """A table, a column or a unique key is missing that the preparation creates."""
+        self.is_about_a_row = is_about_a_row
+        """What a row contains is refused: others may be accepted."""
 
 
 class WarehouseBatch(Protocol):
@@ -49,6 +51,15 @@ class WarehouseBatch(Protocol):
 
     def stage(self, table: WarehouseTable, rows: Iterable[pa.Table]) -> Staging:
         """Stages ``rows``, Arrow tables whose fields include ``table.column_names``; at most once per table."""
+
+    def reject_refused(self, table: WarehouseTable, staging: Staging) -> int:
+        """Rejects the staged rows that the warehouse itself refuses, where rows of the table are tried.
+
+        They are not staged any more. Returns how many they were.
+        """
+
+    def discard_refused(self) -> None:
+        """Forgets that the warehouse refused rows of the batch, which is applied again."""
 
     def defer_unresolved(self, table: WarehouseTable, staging: Staging) -> int:
         """Moves the staged rows that do not meet the requirements of ``table`` to the pending rows.
@@ -129,10 +140,15 @@ class Warehouse(Protocol):
         """Where the warehouse enforces other requirements than the declaration has: one sentence each."""
 
     def begin(
-        self, manifest: ProcessedManifest, last_loaded: int, reads: ReadAhead
+        self,
+        manifest: ProcessedManifest,
+        last_loaded: int,
+        reads: ReadAhead,
+        tries_rows_of: frozenset[str] = frozenset(),
     ) -> AbstractContextManager[WarehouseBatch]:
         """The transaction of a batch: committed at the end of the block, rolled back when the block raises.
 
+        ``tries_rows_of``: the tables of which rows that the warehouse refuses are rejected, and the others written.
         ``last_loaded``: the last batch before this transaction, up to which the history of a key may be needed. Within
         the block MissingHistoryError is raised where ``reads`` does not have it: the transaction must be repeated.
         Raises WarehouseError when another session has loaded a batch meanwhile; RefusedError, also out of the block,

@@ -15,6 +15,7 @@ from ...shared.postgres import sql
 from . import ledger, validity
 from .pending import defer_unresolved_events
 from .read_ahead import NeededHistory
+from .refusals import REASON
 from .session import WarehouseSession, analyze, compared, copy_rows, temporary
 
 BATCH, DELETED = "_batch", "_deleted"  # columns of the staging table of events, after those of the table
@@ -24,6 +25,12 @@ _CREATE_EVENTS = """
     SELECT $columns, NULL::bigint AS $batch, NULL::boolean AS $deleted FROM $table WITH NO DATA
 """
 
+# What the server refused is no version of its key, until its batch is replayed.
+_DISCARD_REFUSED = """
+    DELETE FROM $staging AS s USING $rejected_value AS r
+    WHERE r.table_name = $name AND r.key = $key_text_of_s AND r.batch = s."_batch" AND NOT s."_deleted"
+      AND r.reason LIKE $reason
+"""
 _KEYS = "CREATE TEMPORARY TABLE $keys ON COMMIT DROP AS SELECT DISTINCT $key_of_c FROM $changed AS c"
 _DISCARD_PENDING = """
     DELETE FROM $pending_row AS p USING $keys AS k
@@ -123,6 +130,7 @@ def stage_events(
         ):
             marked = (_marked(rows, batch, deleted=deleted) for batch, rows in pieces)
             copy_rows(session.connection, staging, (*columns, BATCH, DELETED), marked)
+        session.run(_DISCARD_REFUSED, **names, staging=staging, reason=sql.constant(f"{REASON}: %"))
     analyze(session.connection, staging)
     return staging
 

@@ -129,6 +129,12 @@ def discard_resolved(session: WarehouseSession, table: WarehouseTable, resolved:
     session.run(_DISCARD_RESOLVED, **session.sql(table).parts, resolved=resolved)
 
 
+def discard(session: WarehouseSession, table: WarehouseTable, key: str, batch: int) -> None:
+    """Deletes the pending row of this key and batch."""
+    query = "DELETE FROM $pending_row WHERE table_name = $name AND key = $text AND batch = $batch"
+    session.run(query, **session.sql(table).parts, text=sql.constant(key), batch=sql.number(batch))
+
+
 def discard_superseded(session: WarehouseSession, table: WarehouseTable, staging: sql.Fragment, batch: int) -> None:
     """Deletes the pending rows of the keys in ``staging``, up to ``batch``."""
     session.run(_SUPERSEDED, **session.sql(table).parts, staging=staging, batch=sql.number(batch))

@@ -13,7 +13,7 @@ from ...shared.lake.manifest import ProcessedManifest
 from ...shared.postgres import sql
 from ...shared.postgres.connection import Connection, transaction
 from ...shared.postgres.server_errors import message, sqlstate
-from . import dimensions, facts, ledger, pending, rejects, requirements, validity
+from . import dimensions, facts, ledger, pending, refusals, rejects, requirements, validity
 from .changed_keys import stage_changed_keys
 from .interface import LedgerEntry, RefusedError, Staging
 from .late_arrivals import rebuild_history
@@ -67,16 +67,24 @@ class PostgresWarehouse:
         return requirements.differences(self._connection, declarations, self._schemas)
 
     @contextmanager
-    def begin(self, manifest: ProcessedManifest, last_loaded: int, reads: ReadAhead) -> Iterator[PostgresBatch]:
+    def begin(
+        self,
+        manifest: ProcessedManifest,
+        last_loaded: int,
+        reads: ReadAhead,
+        tries_rows_of: frozenset[str] = frozenset(),
+    ) -> Iterator[PostgresBatch]:
         """A transaction of the connection, with the lock of the writers."""
         times = validity.times(self._schemas, manifest)
-        session = WarehouseSession(self._connection, self._schemas, reads, kind_of, times)
+        session = WarehouseSession(self._connection, self._schemas, reads, kind_of, times, tries_rows_of)
         try:
             with transaction(self._connection):
+                self._connection.run("SET CONSTRAINTS ALL IMMEDIATE")  # a deferred one would fail at COMMIT
                 ledger.check_unchanged(self._connection, self._schemas, last_loaded)
                 yield PostgresBatch(session, manifest.batch, last_loaded)
         except DatabaseError as error:
-            raise RefusedError(message(error), is_unprepared=sqlstate(error) in _UNPREPARED) from error
+            about = {"is_unprepared": sqlstate(error) in _UNPREPARED, "is_about_a_row": refusals.is_about_a_row(error)}
+            raise RefusedError(message(error), **about) from error
 
 
 class PostgresBatch:
@@ -90,6 +98,22 @@ class PostgresBatch:
         staging = Staging(f"staging_{table.name}")
         stage_rows(self._session, table, table.column_names, staging.name, rows)
         return staging
+
+    def reject_refused(self, table: WarehouseTable, staging: Staging) -> int:
+        """Tries each row by the statement of the table's kind."""
+        if table.name not in self._session.tries_rows_of:
+            return 0
+        rows, kind = temporary(staging.name), self._session.kind_of(table)
+        batch = sql.number(self._batch)
+        return len(
+            refusals.reject_refused(
+                self._session, table, rows, batch, lambda one: kind.trial(self._session, table, one, self._batch)
+            )
+        )
+
+    def discard_refused(self) -> None:
+        """Deletes them from the control table."""
+        rejects.discard_refused(self._session, self._batch)
 
     def defer_unresolved(self, table: WarehouseTable, staging: Staging) -> int:
         """Moves them in one statement."""
@@ -134,6 +158,8 @@ class PostgresBatch:
     def record(self, manifest: ProcessedManifest, written: Mapping[str, int]) -> None:
         """Writes the rejected values, then the ledger row."""
         rejects.record(self._session, manifest)
+        if self._session.refused:
+            rejects.record_refused(self._session)
         ledger.record(self._session.connection, self._session.schemas, manifest, written)
 
     def record_revision(

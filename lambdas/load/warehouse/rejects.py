@@ -15,6 +15,7 @@ from ...shared.lake.manifest import ProcessedManifest
 from ...shared.postgres import sql
 from .late_arrivals import stage_events
 from .read_ahead import ReadAhead
+from .refusals import REASON
 from .session import WarehouseSession, copy_rows, temporary
 
 _FILE_COLUMNS = ("key", "column", "value", "reason")
@@ -59,6 +60,21 @@ def replace(session: WarehouseSession, declarations: Declarations, manifest: Pro
         events = stage_events(session, table, [row[0] for row in rejected], manifest.batch + 1, last)
         discard_superseded_by_events(session, table, events)
         session.run("DROP TABLE $events", events=events)
+
+
+def record_refused(session: WarehouseSession) -> None:
+    """Records the rows that the server refused in this transaction, after ``record``."""
+    columns = zip(*[(r.key, r.constraint, None, r.reason, r.table, r.batch) for r in session.refused], strict=True)
+    types = [pa.string()] * 5 + [pa.int64()]
+    rows = pa.table([pa.array(found, kind) for found, kind in zip(columns, types, strict=True)], list(_COLUMNS))
+    copy_rows(session.connection, session.schemas.control_tables()["rejected_value"], _COLUMNS, [rows])
+
+
+def discard_refused(session: WarehouseSession, batch: int) -> None:
+    """Forgets that the server refused rows of ``batch``, which is replayed."""
+    query = "DELETE FROM $rejected_value WHERE batch = $batch AND reason LIKE $reason"
+    control = session.schemas.control_tables()
+    session.run(query, **control, batch=sql.number(batch), reason=sql.constant(f"{REASON}: %"))
 
 
 def discard_keys(session: WarehouseSession, table: WarehouseTable, keys: Iterable[pa.Table], batch: int) -> None:

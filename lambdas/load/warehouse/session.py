@@ -30,7 +30,31 @@ _LOADED_BY_BATCH = """
 ALIASES = ("a", "c", "d", "f", "h", "k", "last", "r", "s", "t", "u", "x")  # that statements give to rows with a key
 CSV_ROWS = 16 * 1024  # rows per piece of CSV: about a megabyte
 _CREATE = "CREATE TEMPORARY TABLE $staging ON COMMIT DROP AS SELECT $columns FROM $table WITH NO DATA"
+_DOMAINS = """
+    WITH RECURSIVE below AS (
+        SELECT a.attname, t.typtype, t.typbasetype, t.typtypmod FROM pg_catalog.pg_attribute AS a
+        JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
+        WHERE a.attrelid = to_regclass(:relation) AND a.attnum > 0 AND NOT a.attisdropped AND t.typtype = 'd'
+        UNION ALL
+        SELECT b.attname, t.typtype, t.typbasetype, t.typtypmod FROM below AS b
+        JOIN pg_catalog.pg_type AS t ON t.oid = b.typbasetype WHERE t.typtype = 'd'
+    )
+    SELECT attname, format_type(b.typbasetype, b.typtypmod) FROM below AS b
+    JOIN pg_catalog.pg_type AS t ON t.oid = b.typbasetype WHERE t.typtype <> 'd'
+"""
 _COPY = "COPY $staging ($columns) FROM STDIN (FORMAT csv)"
+
+
+@dataclass(frozen=True)
+class RefusedRow:
+    """A row that meets every requirement, and that the server refuses all the same."""
+
+    table: str
+    key: str
+    """As one text."""
+    batch: int
+    constraint: str | None
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -44,6 +68,10 @@ class WarehouseSession:
     """What the kind of a table does."""
     times: sql.Fragment
     """The query of the batches with their times: the loaded ones, and the one that is being loaded."""
+    tries_rows_of: frozenset[str] = frozenset()
+    """The tables whose rows are tried one by one, as the server refused a statement: see ``refusals``."""
+    refused: list[RefusedRow] = field(default_factory=list)
+    """The rows that the server refused."""
     _names: dict[str, TableSql] = field(default_factory=dict, init=False, repr=False)
 
     def run(self, template: str, /, **parts: sql.Fragment) -> int:
@@ -70,6 +98,9 @@ class TableKind(Protocol):
 
     def apply(self, session: WarehouseSession, table: WarehouseTable, staging: sql.Fragment, batch: int) -> int:
         """Writes the staged rows of ``batch``, the newest batch; returns how many were new or different."""
+
+    def trial(self, session: WarehouseSession, table: WarehouseTable, rows: sql.Fragment, batch: int) -> sql.Fragment:
+        """The statement that writes a staged row of ``batch`` alone, ``rows``, to see whether the server accepts it."""
 
     def write_resolved(self, session: WarehouseSession, table: WarehouseTable, last: int) -> int:
         """Writes the pending rows that meet the requirements now; returns how many were new or different.
@@ -201,11 +232,26 @@ def stage_rows(
 
     ``rows``: Arrow tables that have ``columns``, of types whose CSV the columns of ``table`` accept.
     """
-    staging = temporary(name)
-    session.run(_CREATE, staging=staging, columns=sql.columns(columns), table=session.schemas.table(table.name))
+    staging, relation = temporary(name), session.schemas.table(table.name)
+    chosen = sql.columns(columns)
+    if table.name in session.tries_rows_of:  # a domain refuses rows when they are written, not when they are staged
+        chosen = _without_domains(session, relation, columns)
+    session.run(_CREATE, staging=staging, columns=chosen, table=relation)
     copy_rows(session.connection, staging, columns, rows)
     analyze(session.connection, staging)
     return staging
+
+
+def _without_domains(session: WarehouseSession, relation: sql.Fragment, columns: tuple[str, ...]) -> sql.Fragment:
+    """The columns of ``relation``, those of a domain in the type below it."""
+    types = dict(session.connection.rows(_DOMAINS, relation=str(relation)))
+    casts = [
+        sql.compose("CAST($column AS $type) AS $column", column=sql.identifier(name), type=sql.Fragment(types[name]))
+        if name in types
+        else sql.identifier(name)
+        for name in columns
+    ]
+    return sql.joined(", ", casts)
 
 
 def stage_deleted_keys(session: WarehouseSession, table: WarehouseTable, keys: Iterable[pa.Table]) -> sql.Fragment:
