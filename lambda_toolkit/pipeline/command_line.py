@@ -44,7 +44,9 @@ _COMPLETION = "_LAMBDA_SCRIPT_COMPLETE"  # the variable by which a shell asks; c
 
 EPILOG = (
     "Every command takes --stage, --config and --json. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped. "
-    f"To try it without an AWS account: {first_steps(DEFAULT_PATH)}"
+    f"To try it without an AWS account: {first_steps(DEFAULT_PATH)}\n\n\b\n"
+    "For completion in bash, and with zsh_source or fish_source in these shells:\n"
+    f'  eval "$({_COMPLETION}=bash_source {COMMAND})"'
 )
 
 

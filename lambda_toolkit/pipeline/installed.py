@@ -20,7 +20,8 @@ CHECKOUT = PACKAGE_ROOT.parents[1]  # the repository, where this runs in one
 DEFAULT_PATH = Path("config/pipeline.toml")  # the declaration of a pipeline, in the folder of its project
 COMMAND = "lambda-script"  # the console script in setup.py
 GIVEN_URL = "LAMBDA_SCRIPT_GIVEN_URL"  # in place of a URL among the arguments: the variable that has it
-_URL = re.compile(r"(?P<option>(?:--[\w-]+=)?)(?P<url>postgres(?:ql)?://\S*(?::[^@/]*@|[?&]password=).*)", re.DOTALL)
+_TAKE_URLS = ("--from", "--source-url")  # the options that take a URL, or such a name
+_WITH_PASSWORD = re.compile(r"\s*postgres(?:ql)?://.*(?::[^@/]*@|[?&]password=).*", re.DOTALL)
 _OWN = ("lambda_toolkit", "lambda_script")
 _given: ContextVar[tuple[str, ...]] = ContextVar("options of the running command", default=())
 
@@ -63,11 +64,13 @@ def hide_urls() -> None:
     """
     hidden = dict(os.environ)
     arguments = sys.argv[1:]
-    for number, argument in enumerate(arguments):
-        if found := _URL.fullmatch(argument):
+    for number, (before, argument) in enumerate(zip(sys.argv, sys.argv[1:], strict=False)):
+        option, is_option, value = argument.partition("=")
+        given = value if is_option and option in _TAKE_URLS else argument if before in _TAKE_URLS else ""
+        if _WITH_PASSWORD.fullmatch(given):
             variable = f"{GIVEN_URL}_{number}"
-            hidden[variable] = found["url"]
-            arguments[number] = f"{found['option']}{variable}"
+            hidden[variable] = given
+            arguments[number] = argument.removesuffix(given) + variable
     if arguments != sys.argv[1:]:
         interpreter = sys.orig_argv[: len(sys.orig_argv) - len(arguments)]
         os.execve(sys.executable, [*interpreter, *arguments], hidden)  # noqa: S606  # nosec B606  # this very program

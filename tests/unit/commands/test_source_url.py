@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from lambda_toolkit.pipeline.commands.init import _shown
 from lambda_toolkit.pipeline.commands.local.source_url import anywhere
 from lambda_toolkit.pipeline.config.database_url import credentials, given_url
 from lambda_toolkit.pipeline.errors import UsageError
-from lambda_toolkit.pipeline.installed import GIVEN_URL
+from lambda_toolkit.pipeline.installed import GIVEN_URL, hide_urls
 from lambda_toolkit.pipeline.local_stack import external_source
 from lambda_toolkit.pipeline.local_stack.errors import LocalError
 from lambda_toolkit.pipeline.local_stack.external_source import ExternalSource
@@ -105,3 +106,38 @@ def test_what_init_suggests_has_no_password() -> None:
         "postgresql://...",
         "RENTAL",
     ]
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        (["init", "--from", "postgresql://me:s3cret@h/d", "."], ["init", "--from", "{url}_2", "."]),
+        (
+            ["local", "up", "--source-url=postgres://h/d?user=me&password=s3cret"],
+            ["local", "up", "--source-url={url}_2"],
+        ),
+        (
+            ["local", "up", "--source-url", " postgresql://me:s3 cret@[::1]:5/d"],
+            ["local", "up", "--source-url", "{url}_3"],
+        ),
+        (["local", "up", "--source-url", "postgresql://me@h:5432/d"], None),
+        (["local", "up", "--source-url", "RENTAL"], None),
+        (["query", "postgresql://me:s3cret@h/d"], None),
+        (["init", "--from"], None),
+    ],
+)
+def test_urls_with_a_password_become_variables(monkeypatch: pytest.MonkeyPatch, typed, kept) -> None:
+    started = []
+    monkeypatch.setattr(sys, "argv", ["lambda-script", *typed])
+    monkeypatch.setattr(sys, "orig_argv", ["python", "-X", "dev", "lambda-script", *typed])
+    monkeypatch.setattr(os, "execve", lambda path, words, environ: started.append((path, words, environ)))
+    hide_urls()
+    if kept is None:
+        assert started == []
+        return
+    [(path, words, environ)] = started
+    assert path == sys.executable
+    assert words == ["python", "-X", "dev", "lambda-script", *(word.format(url=GIVEN_URL) for word in kept)]
+    [variable] = environ.keys() - os.environ.keys()
+    assert "cret" in environ[variable]
+    assert environ[variable] == given_url("--from", variable, dict(environ))[0]

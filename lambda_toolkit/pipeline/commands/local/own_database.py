@@ -86,7 +86,9 @@ def _show(screen: Screen, comparison: Comparison, batches: int, seconds: float) 
         bold=True,
     )
     if not comparison.agrees:
-        screen.say(f"Rows that were rejected, or that wait for others, are missing: {suggested('rejected')}")
+        screen.say(
+            f"Rows that were rejected or wait for others are missing. Which, with --keep: {suggested('rejected')}"
+        )
     screen.document(
         {
             "agrees": comparison.agrees,
