@@ -158,7 +158,8 @@ class Differential:
         accepted, kind = self._type(text)
         if not accepted:
             if not re.search(
-                "out of range|overflow|invalid input syntax|division by zero|not allowed|field value", kind
+                "out of range|overflow|invalid input syntax|division by zero|not allowed|field value|field position",
+                kind,
             ):
                 self._differ(text, f"PostgreSQL refuses it: {kind}; here it is {typed.type}")
             return  # a constant part that fails: PostgreSQL computes it before it reads a row

@@ -41,7 +41,26 @@ _STRINGS = (
     *("", " ", "a", "Ab", "é", "ß", "straße", "ΑΣ", "İI", "ﬁ", "😀x", "it''s", "%", "100%", "a_b", "  pad  ", "0", "7"),
     *("-3", "1.5", "2024-02-29", "t", "x\\y"),
 )
-_PATTERNS = ("%", "a%", "%b", "_%", "%a%b%", "%\\\\%%", "", "a_b", "%é%", "__", "%_a_%", "\\\\_%", "x\\\\\\\\y", "%  ")
+_PATTERNS = (
+    "STRA%",
+    "%İ%",
+    "AB",
+    "%\u03c3",
+    "%",
+    "a%",
+    "%b",
+    "_%",
+    "%a%b%",
+    "%\\\\%%",
+    "",
+    "a_b",
+    "%é%",
+    "__",
+    "%_a_%",
+    "\\\\_%",
+    "x\\\\\\\\y",
+    "%  ",
+)
 _ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata", "America/St_Johns")
 _UNITS = ("microseconds", "milliseconds", "second", "minute", "hour", "day", "week", "month", "quarter", "year")
 _LONG_UNITS = ("decade", "century", "millennium")
@@ -130,7 +149,12 @@ class Generator:
         return f"({values[0]})"
 
     def _integer(self, depth: int) -> str:
-        form = self._chance.randint(0, 9)
+        form = self._chance.randint(0, 10)
+        if form == 10:
+            one, other = self._of("text", depth), self._leaf("text")
+            return self._pick(
+                f"strpos({one}, {other})", f"position({other} IN {one})", f"mod({self._leaf('integer')}, 3)"
+            )
         if form < 5:
             return f"({self._of('integer', depth)} {self._pick('+', '-', '*', '/', '%')} {self._of('integer', depth)})"
         if form == 5:
@@ -152,9 +176,10 @@ class Generator:
             self._chance.shuffle(pair)
             return f"({pair[0]} {self._pick('+', '-', '*', '/', '%')} {pair[1]})"
         if form == 5:
-            return f"{self._pick('-', '+', 'abs', 'round', 'floor', 'ceil', 'ceiling')}({self._of('numeric', depth)})"
+            name = self._pick("-", "+", "abs", "round", "floor", "ceil", "ceiling", "trunc", "sign")
+            return f"{name}({self._of('numeric', depth)})"
         if form == 6:
-            return f"round({self._of('numeric', depth)}, {self._chance.randint(-3, 6)})"
+            return f"{self._pick('round', 'trunc')}({self._of('numeric', depth)}, {self._chance.randint(-3, 6)})"
         if form == 7:
             kind = self._pick("integer", "numeric", "float", "text")
             return (
@@ -172,15 +197,22 @@ class Generator:
             self._chance.shuffle(pair)
             return f"({pair[0]} {self._pick('+', '-', '*', '/')} {pair[1]})"
         if form == 4:
-            return f"{self._pick('-', '+', 'abs', 'round', 'floor', 'ceil')}({self._of('float', depth)})"
+            return (
+                f"{self._pick('-', '+', 'abs', 'round', 'floor', 'ceil', 'trunc', 'sign')}({self._of('float', depth)})"
+            )
         if form == 5:
             return f"{self._pick('round', 'floor', 'ceil')}({self._of('integer', depth)})"
         kind = self._pick("integer", "numeric", "float", "text")
         return f"({self._of(kind, depth)})::{self._pick('real', 'double precision', 'float')}"
 
     def _text(self, depth: int) -> str:
-        form = self._chance.randint(0, 13)
+        form = self._chance.randint(0, 15)
         value = self._of("text", depth)
+        if form == 14:
+            return f"split_part({value}, {self._leaf('text')}, {self._chance.randint(-2, 3)})"
+        if form == 15:
+            fill = self._pick("", f", {self._leaf('text')}")
+            return f"{self._pick('lpad', 'rpad')}({value}, {self._chance.randint(-1, 8)}{fill})"
         if form < 2:
             return f"({value} || {self._of(self._pick('text', 'text', *_KINDS), depth)})"
         if form == 2:
@@ -240,7 +272,9 @@ class Generator:
             low, high = self._of(other, 0), self._of(other, 0)
             return f"({self._of(kind, depth)} {self._pick('', 'NOT ')}BETWEEN {low} AND {high})"
         if form == 11:
-            return f"({self._of('text', depth)} {self._pick('', 'NOT ')}LIKE E'{self._pick(*_PATTERNS)}')"
+            like = self._pick("LIKE", "NOT LIKE", "ILIKE", "NOT ILIKE")
+            starts = f"starts_with({self._of('text', depth)}, {self._leaf('text')})"
+            return self._pick(starts, *[f"({self._of('text', depth)} {like} E'{self._pick(*_PATTERNS)}')"] * 3)
         if self._chance.random() < 0.5:
             return f"({self._of(kind, depth)} IS {self._pick('', 'NOT ')}DISTINCT FROM {self._of(other, depth)})"
         return self._pick(

@@ -74,6 +74,8 @@ CHOSEN = (
         "name::numeric",
         "amount::double precision",
     ),
+    *("name ILIKE 'A%'", "split_part(name, 'b', -1)", "lpad(code, 5, 'xy')", "rpad(mark, 3)", "trunc(price / 3, 2)"),
+    *("sign(num)", "sign(amount)", "mod(whole, 3)", "position('b' in name)", "starts_with(name, 'a')", "trunc(-num)"),
     *("num::numeric", "single::numeric", "large::real", "amount::bigint", "code::date", "name::boolean", "who::text"),
 )
 

@@ -41,10 +41,11 @@ _LEVELS = {
 _TYPED_CONSTANTS = ("date", "timestamp", "timestamptz", "time", "numeric", "text", "boolean", "uuid")
 _NOT_EXPRESSIONS = ("select", "array", "exists", "row", "interval", "current_date", "current_timestamp", "localtime")
 _ARITY = {  # functions whose number of arguments is known here: least, most
-    **dict.fromkeys(("upper", "lower", "length", "floor", "ceil", "abs", "currency_name"), (1, 1)),
-    **dict.fromkeys(("left", "right", "nullif", "date_trunc"), (2, 2)),
-    **dict.fromkeys(("trim", "ltrim", "rtrim", "round"), (1, 2)),
-    **dict.fromkeys(("replace", "decimal"), (3, 3)),
+    **dict.fromkeys(("upper", "lower", "length", "floor", "ceil", "abs", "sign", "currency_name"), (1, 1)),
+    **dict.fromkeys(("strpos", "starts_with", "mod", "left", "right", "nullif", "date_trunc"), (2, 2)),
+    **dict.fromkeys(("trim", "ltrim", "rtrim", "round", "trunc"), (1, 2)),
+    **dict.fromkeys(("lpad", "rpad"), (2, 3)),
+    **dict.fromkeys(("split_part", "replace", "decimal"), (3, 3)),
     "substring": (2, 3),
 }
 
@@ -109,7 +110,7 @@ class _Parser:
                 self._reader.refuse(f"there is no operator {token.text}; known: {known}, AND, OR, NOT, IS, IN, ...")
             return None
         following = self._reader.peek(1).word
-        if word == "not" and following in ("in", "like", "between"):
+        if word == "not" and following in ("in", "like", "ilike", "between"):
             return _RANGE
         if word == "at" and following == "time":
             return _ZONE
@@ -119,7 +120,7 @@ class _Parser:
             "is": _IS,
             "isnull": _IS,
             "notnull": _IS,
-            **dict.fromkeys(("in", "like", "between"), _RANGE),
+            **dict.fromkeys(("in", "like", "ilike", "between"), _RANGE),
         }.get(word)
 
     def _continued(self, left: Node, level: int) -> Node:
@@ -152,11 +153,11 @@ class _Parser:
             reader.expect("and")
             high = self.expression(_RANGE)
             return Call("and", (Call(">=", (left, low), at), Call("<=", (left, high), at)), at)
-        if operator == "like":
+        if operator in ("like", "ilike"):
             pattern = self.expression(_RANGE)
             if reader.next.word == "escape":
                 reader.refuse("ESCAPE is not in the list: a backslash escapes")
-            return Call("like", (left, pattern), at)
+            return Call(operator, (left, pattern), at)
         reader.expect("(")
         if reader.next.word in ("select", "values", "with"):
             reader.refuse("IN takes a list of values, not a query")
@@ -296,7 +297,7 @@ class _Parser:
 
     def _call(self, token: Token) -> Node:
         reader = self._reader
-        name = ALIASES.get(token.word, token.word)
+        name = ALIASES.get(token.word, token.word) if token.word not in ("mod", "position") else token.word
         if name == "cast":
             reader.take()
             reader.expect("(")
@@ -312,17 +313,23 @@ class _Parser:
             if len(found) != 1:
                 reader.refuse(f"{name} takes a column", token)
             return Cast(found[0], "date" if name == "date" else "time without time zone", token.start)
-        if name not in CALLED:
+        if name not in (*CALLED, "mod", "position"):
             reader.refuse(f"there is no function {token.text}; known: {', '.join(sorted(CALLED))}, cast, date, time")
         reader.take()
         reader.expect("(")
         if token.word == "trim":
             return self._trim(token)
+        if name == "position":
+            part = self.expression(_RANGE)
+            reader.expect("in")
+            whole = self.expression(_RANGE)
+            reader.expect(")")
+            return Call("strpos", (whole, part), token.start)
         arguments = self._arguments(token, name)
         least, most = _ARITY.get(name, (1, 100))
         if not least <= len(arguments) <= most:
             reader.refuse(f"{name} takes {least if least == most else f'{least} to {most}'} values", token)
-        return Call(name, arguments, token.start)
+        return Call("%" if name == "mod" else name, arguments, token.start)
 
     def _arguments(self, token: Token, name: str) -> tuple[Node, ...]:
         reader = self._reader

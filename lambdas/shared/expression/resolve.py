@@ -246,7 +246,7 @@ def _no_candidate(name: str, arguments: Sequence[Typed]) -> str:
 
 def _check_constants(name: str, arguments: Sequence[Typed], at: int) -> None:
     """Fields, time zones and patterns are written in the expression: a column cannot choose them."""
-    place = {"like": 1, "extract": 0, "date_trunc": 0, "at time zone": 0, "#>>": 1}.get(name)
+    place = {"like": 1, "ilike": 1, "extract": 0, "date_trunc": 0, "at time zone": 0, "#>>": 1}.get(name)
     if place is None:
         return
     constant = arguments[place]
@@ -255,7 +255,7 @@ def _check_constants(name: str, arguments: Sequence[Typed], at: int) -> None:
     if constant.value is None:
         return
     value = str(constant.value)
-    if name == "like" and _ends_with_escape(value):
+    if name in ("like", "ilike") and _ends_with_escape(value):
         raise ExpressionError("the pattern of LIKE ends with its escape character, a backslash", constant.at)
     if name == "date_trunc" and value.lower() not in TRUNCATED_TO:
         raise ExpressionError(f"date_trunc takes {', '.join(TRUNCATED_TO)}, not {value!r}", constant.at)

@@ -115,7 +115,7 @@ SIGNATURES: Mapping[str, tuple[Signature, ...]] = {
     "negative": (*_alone(NUMBERS), _other(INTERVAL)),
     "positive": tuple(_alone(NUMBERS)),
     **{name: tuple(_comparison(name)) for name in COMPARISONS},
-    "like": (_one((TEXT, TEXT), BOOLEAN), _one((BPCHAR, TEXT), BOOLEAN)),
+    **{name: (_one((TEXT, TEXT), BOOLEAN), _one((BPCHAR, TEXT), BOOLEAN)) for name in ("like", "ilike")},
     "upper": tuple(_alone((TEXT,))),
     "lower": tuple(_alone((TEXT,))),
     "length": tuple(_alone((TEXT, BPCHAR), INTEGER)),
@@ -129,7 +129,12 @@ SIGNATURES: Mapping[str, tuple[Signature, ...]] = {
     "left": (_one((TEXT, INTEGER), TEXT),),
     "right": (_one((TEXT, INTEGER), TEXT),),
     "replace": (_one((TEXT, TEXT, TEXT), TEXT),),
-    "round": (*_alone((DOUBLE, NUMERIC)), _one((NUMERIC, INTEGER), NUMERIC)),
+    "strpos": (_one((TEXT, TEXT), INTEGER),),
+    "starts_with": (_one((TEXT, TEXT), BOOLEAN),),
+    "split_part": (_one((TEXT, TEXT, INTEGER), TEXT),),
+    **{name: (_one((TEXT, INTEGER), TEXT), _one((TEXT, INTEGER, TEXT), TEXT)) for name in ("lpad", "rpad")},
+    **{name: (*_alone((DOUBLE, NUMERIC)), _one((NUMERIC, INTEGER), NUMERIC)) for name in ("round", "trunc")},
+    "sign": tuple(_alone((DOUBLE, NUMERIC))),
     "floor": tuple(_alone((DOUBLE, NUMERIC))),
     "ceil": tuple(_alone((DOUBLE, NUMERIC))),
     "abs": tuple(_alone(NUMBERS)),
@@ -162,6 +167,7 @@ SPECIAL = (  # whose types have rules of their own: see resolve
 )
 CALLED = (  # the names that are written as functions
     *("upper", "lower", "length", "trim", "ltrim", "rtrim", "substring", "left", "right", "replace", "concat"),
+    *("strpos", "starts_with", "split_part", "lpad", "rpad", "trunc", "sign"),
     *("concat_ws", "round", "floor", "ceil", "abs", "coalesce", "nullif", "greatest", "least", "date_trunc"),
     *("extract", "currency_name", "decimal"),
 )
@@ -171,6 +177,8 @@ ALIASES: Mapping[str, str] = {  # another name -> the name in the list
     "character_length": "length",
     "substr": "substring",
     "ceiling": "ceil",
+    "mod": "%",
+    "position": "strpos",
 }
 TRUNCATED_TO = (
     *("microseconds", "milliseconds", "second", "minute", "hour", "day", "week", "month", "quarter", "year"),

@@ -9,7 +9,17 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from decimal import MAX_EMAX, MIN_EMIN, ROUND_05UP, ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Context, Decimal
+from decimal import (
+    MAX_EMAX,
+    MIN_EMIN,
+    ROUND_05UP,
+    ROUND_CEILING,
+    ROUND_DOWN,
+    ROUND_FLOOR,
+    ROUND_HALF_UP,
+    Context,
+    Decimal,
+)
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -272,12 +282,21 @@ def _signed(
 
 
 def rounded(node: Typed, columns: Sequence[pa.Array]) -> Evaluated:
-    """``round``: of a float to the nearest, halves to even; of a numeric halves away from zero."""
+    """``round``: of a float to the nearest, halves to even; of a numeric halves away from zero. ``trunc``: to zero."""
+    is_round = node.name == "round"
     if kind(node.arguments[0].type) in FLOATS:
-        return Evaluated(pc.round(columns[0], round_mode="half_to_even"))
+        return Evaluated(pc.round(columns[0], round_mode="half_to_even") if is_round else pc.trunc(columns[0]))
+    rounding = ROUND_HALF_UP if is_round else ROUND_DOWN
     places = columns[1].to_pylist() if len(columns) == 2 else [0] * len(columns[0])
+    return by_row(lambda number, scale: _quantized(number, scale, rounding), pa.string(), decimals(columns[0]), places)
+
+
+def sign(node: Typed, columns: Sequence[pa.Array]) -> Evaluated:
+    """-1, 0 or 1; of NaN, NaN where it is a numeric, and 0 where it is a float."""
+    if kind(node.arguments[0].type) in FLOATS:
+        return Evaluated(pc.if_else(pc.is_nan(columns[0]), 0.0, pc.sign(columns[0])))
     return by_row(
-        lambda number, scale: _quantized(number, scale, ROUND_HALF_UP), pa.string(), decimals(columns[0]), places
+        lambda number: "NaN" if number.is_nan() else str((number > 0) - (number < 0)), pa.string(), decimals(columns[0])
     )
 
 

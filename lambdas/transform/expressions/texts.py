@@ -13,6 +13,7 @@ from ...shared.expression.constants import InvalidValueError
 from ...shared.expression.resolve import Typed
 from .evaluated import Evaluated, by_row
 
+_LONGEST = 10_485_760  # characters that lpad and rpad make: as many as a varchar(n) has
 _WILDCARD = re.compile(r"\\(.)|(%)|(_)|([^\\%_]+)", re.DOTALL)
 
 
@@ -107,10 +108,63 @@ def replace(node: Typed, columns: Sequence[pa.Array]) -> Evaluated:
     )
 
 
+def strpos(node: Typed, columns: Sequence[pa.Array]) -> Evaluated:
+    """The place of a text in another, from 1; 0 where it is not there."""
+    return by_row(lambda text, part: text.find(part) + 1, pa.int32(), *(column.to_pylist() for column in columns))
+
+
+def starts_with(node: Typed, columns: Sequence[pa.Array]) -> Evaluated:
+    """Whether a text begins with another."""
+    return by_row(str.startswith, pa.bool_(), *(column.to_pylist() for column in columns))
+
+
+def split_part(node: Typed, columns: Sequence[pa.Array]) -> Evaluated:
+    """The part between two separators, counted from 1, or from the end; an empty text where it is not there."""
+    return by_row(_split_part, pa.string(), *(column.to_pylist() for column in columns))
+
+
+def _split_part(text: str, separator: str, number: int) -> str:
+    if not number:
+        raise InvalidValueError("field position must not be zero")
+    parts = text.split(separator) if separator else [text]
+    index = number - 1 if number > 0 else number
+    return parts[index] if -len(parts) <= index < len(parts) else ""
+
+
+def pad(node: Typed, columns: Sequence[pa.Array]) -> Evaluated:
+    """``lpad`` and ``rpad``: a text of so many characters, cut at its end or filled with another text."""
+    at_end = node.name == "rpad"
+    return by_row(
+        lambda text, count, fill=" ": _padded(text, count, fill, at_end=at_end),
+        pa.string(),
+        *(column.to_pylist() for column in columns),
+    )
+
+
+def _padded(text: str, count: int, fill: str, *, at_end: bool) -> str:
+    if count > _LONGEST:
+        raise InvalidValueError("requested length too large")
+    missing = count - len(text)
+    if missing <= 0 or not fill:
+        return text[: max(count, 0)]
+    filled = (fill * (missing // len(fill) + 1))[:missing]
+    return text + filled if at_end else filled + text
+
+
+def ilike(node: Typed, columns: Sequence[pa.Array]) -> Evaluated:
+    """As ``like`` of both sides in small letters."""
+    pattern = pa.array([str(node.arguments[1].value)])
+    small = _kept(pattern, pc.utf8_lower, _NO_LOWER)[0].as_py()
+    return _like(small, _kept(columns[0], pc.utf8_lower, _NO_LOWER))
+
+
 def like(node: Typed, columns: Sequence[pa.Array]) -> Evaluated:
     """``%`` is any text, ``_`` any character, a backslash escapes. Case counts."""
-    pattern = _pattern(str(node.arguments[1].value))
-    column = columns[0]
+    return _like(str(node.arguments[1].value), columns[0])
+
+
+def _like(text: str, column: pa.Array) -> Evaluated:
+    pattern = _pattern(text)
     if len(pattern) == 1:
         if None not in pattern[0]:
             return Evaluated(pc.equal(column, "".join(map(str, pattern[0]))))
