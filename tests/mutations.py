@@ -193,14 +193,14 @@ MUTATIONS = (
         "lambdas/extract/context.py",
         "            captured[name] = replace(captured[name], state=Backfill(ALL), state_changed=True)",
         "            pass",
-        f"{JOINS} -k ranges",
+        f"{JOINS} -k more_than",
     ),
     Mutation(
         "rows that a huge transaction did not write are out of reach meanwhile",
         "lambdas/extract/capture/backfill.py",
         "    captured_rows = read_rows if isinstance(mode.scope, AllRows) else ALL",
         "    captured_rows = read_rows",
-        f"{JOINS} -k ranges",
+        f"{JOINS} -k huge",
     ),
     Mutation(
         "NULL in a part of a reference is a value",

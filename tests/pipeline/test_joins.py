@@ -127,7 +127,9 @@ BY_CONTENT = parse(
 class World:
     """A source that changes at random, and the pipeline behind it."""
 
-    def __init__(self, connections, declared: Declarations = DECLARED, limits: Limits = DEFAULT_LIMITS) -> None:
+    def __init__(
+        self, connections, declared: Declarations = DECLARED, limits: Limits = DEFAULT_LIMITS, rows: int = 60
+    ) -> None:
         self.source, self.warehouse = connections
         self.declared, self.limits = declared, limits
         client = MemoryS3()
@@ -135,7 +137,7 @@ class World:
             client.create_bucket(Bucket=bucket)
         self.ingestion, self.processed = Lake(client, "ingestion"), Lake(client, "processed")
         self.chance = random.Random(5)  # noqa: S311
-        for _ in range(60):
+        for _ in range(rows):
             self._insert(self.chance.choice(list(KEYS)))
 
     def change(self) -> None:
@@ -177,13 +179,22 @@ class World:
     def run(self) -> int | None:
         """One run of the pipeline; returns the batch."""
         done = extract(PostgresSource(self.source), self.ingestion, self.declared, uuid.uuid4().hex, limits=self.limits)
-        self.incomplete = bool(done.incomplete)
+        self.incomplete = done.incomplete
         if done.batch is not None:
             transform(self.ingestion, self.processed, self.declared, done.batch)
         self.warehouse.run("SELECT pg_advisory_unlock_all()")
         load(PostgresWarehouse(self.warehouse), self.processed, self.declared)
         assert self.warehouse.rows("SELECT * FROM pipeline.rejected_value") == []
         return done.batch
+
+    def finish(self) -> None:
+        """Runs until nothing remains; then the warehouse equals the source."""
+        for _ in range(60):
+            if self.run() is None and not self.incomplete:
+                break
+        state = self.state()
+        for name in JOINS:
+            assert _present(self, name) == _expected(name, state), name
 
     def written(self, batch: int, name: str) -> set[tuple[str, ...]]:
         """The keys of the rows that transform wrote of a table."""
@@ -289,9 +300,36 @@ def test_paths_are_followed_where_tables_are_read_in_ranges(connections, monkeyp
         for _ in range(world.chance.randint(1, 12)):
             world.change()
         world.run()
-    for _ in range(60):
-        if world.run() is None and not world.incomplete:
-            break
-    state = world.state()
-    for name in JOINS:
-        assert _present(world, name) == _expected(name, state), name
+    world.finish()
+
+
+@pytest.fixture
+def customers(connections, monkeypatch) -> World:
+    """Ten of them in one country and one in another, all loaded, by batches of four rows."""
+    monkeypatch.setattr(backfill, "FIRST_CHUNK", 2)
+    connections[0].run(
+        "INSERT INTO country VALUES ('1', 'a'), ('2', 'b');"
+        "INSERT INTO city SELECT n, 'c', n FROM generate_series(1, 2) AS n;"
+        "INSERT INTO address SELECT n, 'd', n FROM generate_series(1, 2) AS n;"
+        "INSERT INTO customer SELECT n, 'e', 1 + n / 11 FROM generate_series(1, 11) AS n"
+    )
+    world = World(connections, limits=Limits(rows=4), rows=0)
+    world.finish()
+    return world
+
+
+def test_change_that_reaches_more_than_a_batch_is_read_in_ranges(customers):
+    customers.source.run("UPDATE country SET name = 'new' WHERE id = '1'")
+    customers.run()
+    assert set(customers.incomplete) == {"customer"}
+    customers.source.run("UPDATE customer SET name = 'f' WHERE id IN (1, 9)")
+    customers.finish()
+
+
+def test_change_reaches_rows_beside_those_of_a_huge_update(customers):
+    """Which is read in ranges, so that not all of it was read yet; the row that is reached is beyond the range."""
+    customers.source.run("UPDATE customer SET name = 'f' WHERE id < 8")
+    customers.run()
+    assert set(customers.incomplete) == {"customer"}
+    customers.source.run("UPDATE country SET name = 'new' WHERE id = '2'")
+    customers.finish()

@@ -17,7 +17,7 @@ from lambda_toolkit.pipeline.lambdas.shared.declarations import Declarations, pa
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection, Credentials, connect
 from lambda_toolkit.pipeline.warehouse.column_types import with_types
 from lambda_toolkit.pipeline.warehouse.preparation import prepare
-from tests.proof import composite, filtered, specimens
+from tests.proof import composite, filtered, paths, specimens
 from tests.proof.crashes import CrashingConnection
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -98,7 +98,8 @@ _NAMES = {"source": "proof_source", "warehouse": "proof_warehouse"}
 def schema() -> str:
     """The schema of the warehouse."""
     totesys = (CONFIG / "warehouse.sql").read_text(encoding="utf-8")
-    return totesys + MORE_TABLES + composite.WAREHOUSE + filtered.WAREHOUSE + specimens.create_warehouse()
+    more = composite.WAREHOUSE + filtered.WAREHOUSE + paths.WAREHOUSE
+    return totesys + MORE_TABLES + more + specimens.create_warehouse()
 
 
 def declarations() -> Declarations:
@@ -110,6 +111,7 @@ def declarations() -> Declarations:
             **MORE_DECLARED,
             **composite.DECLARED_WAREHOUSE,
             **filtered.DECLARED,
+            **paths.DECLARED,
             **specimens.declared(),
             **document["warehouse"],
         },

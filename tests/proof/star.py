@@ -10,7 +10,7 @@ from decimal import Decimal
 
 import pycountry
 
-from tests.proof import filtered, specimens
+from tests.proof import filtered, paths, specimens
 from tests.proof.assignments import assignment
 from tests.proof.composite import fits, written
 
@@ -84,6 +84,12 @@ def _joined(table: str, by: str, name: str, needed: bool = True) -> Cell:
         return value
 
     return cell
+
+
+def _followed(table: str) -> dict[str, Cell]:
+    """The cells of a table whose joins have paths."""
+    found = paths.PATHS[table].items()
+    return {name: lambda row, state, path=path: paths.followed(row, state, *path) for name, path in found}  # type: ignore[misc]
 
 
 def _moment(name: str, part: int) -> Cell:
@@ -344,6 +350,9 @@ STAR: Mapping[str, StarTable] = {
     "dim_section_history": StarTable(
         "section", _same("hall", "number", "title", optional=("title",)), {}, "section_key", dated=True
     ),
+    paths.MANAGER: StarTable("staff", _followed(paths.MANAGER), {}),
+    paths.DELIVERY: StarTable("sales_order", _followed(paths.DELIVERY), {}, "delivery_record"),
+    paths.PLACE: StarTable("item", _followed(paths.PLACE), {}),
     "dim_section": StarTable("section", _same("hall", "number", "title"), {}),
     "bridge_item": StarTable(
         "item",
