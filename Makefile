@@ -13,12 +13,12 @@ endif
 
 SUITE = $(BIN)/python -m pytest -n 2 --dist loadgroup
 
-.PHONY: help run test coverage test-unit test-aws fault-matrix test-pipeline test-local-stack test-faults test-proof test-end-to-end soak mutants stopwatch \
+.PHONY: help run test coverage test-unit test-aws test-second-emulator fault-matrix test-pipeline test-local-stack test-faults test-proof test-end-to-end soak mutants stopwatch \
   values expressions lint format audit clean
 .DEFAULT_GOAL := run
 
 help:  ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 run: $(READY)  ## the whole pipeline on this machine: databases, AWS, deployment, a day of changes, the check
 	$(BIN)/python deploy.py local run
@@ -34,6 +34,9 @@ test-unit: lint  ## style, types, and the tests that need no server: under a min
 
 test-aws: $(READY)  ## the toolkit against an emulated AWS (moto), with AWS's faults
 	$(SUITE) tests/aws tests/deploy_faults
+
+test-second-emulator: $(READY)  ## the same toolkit against moto's own server, over HTTP: a second emulator
+	$(BIN)/python -m tests.second_emulator
 
 fault-matrix: $(READY)  ## every writing call of a deploy with every fault, some 1,100 cells: minutes
 	$(BIN)/python -m tests.deploy_faults.matrix

@@ -1,4 +1,4 @@
-"""AWS in memory (moto), a record of every call, injected faults, and a clock that advances only when code sleeps."""
+"""AWS in memory or on moto's server, a record of every call, injected faults, and a clock that only sleeping moves."""
 
 from __future__ import annotations
 
@@ -11,11 +11,22 @@ import pytest
 
 from lambda_script import Lambda_script
 from lambda_toolkit.aws.client import Aws, Clock
+from tests.second_emulator import differences, server
 from tests.support.api_recorder import ApiRecorder
 from tests.support.fake_time import FakeTime
-from tests.support.moto_account import in_memory
+from tests.support.moto_account import in_memory, set_up
 from tests.support.moto_lambda import Invocations
 from tests.support.sessions import REGION, new_session
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """On the second emulator, skip what it cannot do."""
+    if not server.url():
+        return
+    for item in items:
+        reason = differences.reason(item.name)
+        if reason:
+            item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture
@@ -25,6 +36,13 @@ def invocations() -> Invocations:
 
 @pytest.fixture(autouse=True)
 def _in_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, invocations: Invocations) -> Iterator[None]:
+    second = server.url()
+    if second:
+        set_up(monkeypatch, tmp_path)
+        monkeypatch.setenv("AWS_ENDPOINT_URL", second)
+        server.reset(second)
+        yield
+        return
     with in_memory(monkeypatch, tmp_path, invocations):
         yield
 

@@ -27,14 +27,7 @@ for _service in ("sqs", "sns", "events", "logs", "cloudwatch", "awslambda", "s3"
 @contextmanager
 def in_memory(patch: pytest.MonkeyPatch, folder: Path, invocations: Invocations) -> Iterator[None]:
     """An empty account in memory, with caches below ``folder``. ``patch`` must be undone afterwards by the caller."""
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        patch.delenv(name)
-    patch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    patch.setenv("AWS_CONFIG_FILE", str(folder / "none"))
-    patch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(folder / "none"))
-    patch.setenv("LAMBDA_SCRIPT_CACHE", str(folder / "cache"))
-    patch.chdir(folder)
+    set_up(patch, folder)
     # moto walks through its roles while another thread adds one, which Python refuses
     patch.setattr(IAMBackend, "get_roles", lambda self: list(self.roles.values()))
     patch.setattr(EventsBackend, "iter_tagged_resources", rules_with_tags)  # of EventBridge, moto lists the buses
@@ -44,6 +37,18 @@ def in_memory(patch: pytest.MonkeyPatch, folder: Path, invocations: Invocations)
     behave_like_lambda(patch, invocations)
     with mock_aws():
         yield
+
+
+def set_up(patch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Credentials of an emulator, caches below ``folder``, and nothing of the developer's own settings for AWS."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        patch.delenv(name)
+    patch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    patch.setenv("AWS_CONFIG_FILE", str(folder / "none"))
+    patch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(folder / "none"))
+    patch.setenv("LAMBDA_SCRIPT_CACHE", str(folder / "cache"))
+    patch.chdir(folder)
 
 
 def _creating_with_tags(put: Callable[..., Any]) -> Callable[..., Any]:
