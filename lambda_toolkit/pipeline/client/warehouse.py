@@ -21,7 +21,7 @@ def prepare(
 ) -> dict[str, Any]:
     """Create what the warehouse of ``target`` lacks, or another one in the same database.
 
-    With ``alter``, mirrored tables are altered where that loses nothing. ``source``: ``target`` with the mirror that
+    With ``alter``, tables are altered where that loses nothing. ``source``: ``target`` with the mirror that
     the source would have. Returns ``{"created": names, "replaced": names of views, "altered": statements,
     "alterations": statements that were not run, those that ``source`` takes included, "differences": sentences}``.
     Raises CommandError and PipelineError.
@@ -39,11 +39,10 @@ def prepare(
     schema = schema_sql(pipeline)
     tables = declarations.parse(pipeline.tables, parse_expression)
     with postgres.connected(warehouse_credentials(target)) as connection:
-        generated = [name for name in tables.warehouse if name not in pipeline.declared["warehouse"]]
-        done = create(connection, schema, tables, warehouse or LIVE, generated=generated, alter=alter)
+        done = create(connection, schema, tables, warehouse or LIVE, alter=alter)
         found = differences(connection, schema, tables, warehouse or LIVE)
         wanted = statements(schema_sql(source.pipeline)) if source and not alter else ()
-        later = [each.shown for each in alterations(connection, wanted, generated, warehouse or LIVE)]
+        later = [each.shown for each in alterations(connection, wanted, warehouse or LIVE)]
     explained = [*done.refused, *(text for text in found if not any(text in refused for refused in done.refused))]
     return {
         "created": done.created,

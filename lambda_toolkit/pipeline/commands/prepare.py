@@ -13,14 +13,14 @@ from lambda_toolkit.pipeline.commands.shared.screen import counted
 
 
 @click.command("prepare")
-@click.option("--alter", is_flag=True, help="Alter mirrored tables where that loses nothing.")
+@click.option("--alter", is_flag=True, help="Alter tables where that loses nothing.")
 @with_request
 def command(request: Request, alter: bool) -> int:
     """Create what the warehouse lacks: the tables of config/warehouse.sql, mirrored tables, the load log, the views.
 
     A view that is out of date is replaced. Existing tables are not changed, and each difference is reported, with exit
-    code 1; the statements that would lose nothing are shown. With --alter, those for mirrored tables are run: a column
-    is added, NULL is allowed, a type is widened.
+    code 1; the statements that would lose nothing are shown. With --alter they are run: a column is added, NULL is
+    allowed, a type is widened.
 
     Where the environment has the source's URL, config/mirror.json is updated first: with the tables that are new or not
     there any more, and with --alter with all that changed.

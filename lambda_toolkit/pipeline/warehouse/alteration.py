@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import SchemaNames
@@ -30,10 +30,8 @@ class Alteration:
     """Whether it changes the type of a column, which a view of the table prevents."""
 
 
-def alterations(
-    connection: Connection, wanted: Iterable[CreateTable], tables: Collection[str], schemas: SchemaNames
-) -> tuple[Alteration, ...]:
-    """What brings those of ``tables`` that exist to what ``wanted`` says, in the order of tables and columns.
+def alterations(connection: Connection, wanted: Iterable[CreateTable], schemas: SchemaNames) -> tuple[Alteration, ...]:
+    """What brings the tables that exist to what ``wanted`` says, in the order of tables and columns.
 
     Only what loses nothing and fits whatever rows there are: a column that may be NULL is added, NOT NULL is dropped, a
     type is widened. Anything else that differs stays as it is.
@@ -41,7 +39,6 @@ def alterations(
     return tuple(
         found
         for entry in wanted
-        if entry.table in tables
         for found in _of_table(entry, _present(connection, schemas.table(entry.table)), schemas)
     )
 

@@ -1,8 +1,8 @@
-"""Prepares a warehouse: creates what it lacks, replaces views that are out of date, alters what follows the source."""
+"""Prepares a warehouse: creates what it lacks, replaces views that are out of date, alters tables."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -64,14 +64,12 @@ def prepare(
     declarations: Declarations,
     schemas: SchemaNames = LIVE,
     *,
-    generated: Collection[str] = (),
     alter: bool = False,
 ) -> Prepared:
     """Creates what ``warehouse`` lacks of ``schema_sql``, of the control tables, and of the views; all or nothing.
 
-    A view with another definition, as when its table got a column, is replaced. With ``alter``, tables among
-    ``generated``, which follow the source, are altered where that loses nothing. Nothing else that exists is changed.
-    Raises WarehouseError with the server's message.
+    A view with another definition, as when its table got a column, is replaced. With ``alter``, tables are altered
+    where that loses nothing. Nothing else that exists is changed. Raises WarehouseError with the server's message.
     """
     done = Prepared()
     created = done.created
@@ -79,7 +77,7 @@ def prepare(
         wanted = statements(schema_sql)
         _create_schema(connection, schemas.published, created)
         made = {entry.table for entry in _create_missing(connection, schemas, wanted, created)}
-        found = alterations(connection, wanted, generated, schemas)
+        found = alterations(connection, wanted, schemas)
         restore = _alter(connection, schemas, declarations, found) if alter else []
         (done.altered if alter else done.alterations).extend(each.shown for each in found)
         _create_schema(connection, schemas.control, created)
@@ -91,6 +89,13 @@ def prepare(
         for statement in restore:
             connection.run(statement)
     return done
+
+
+_DEPENDENTS = """
+    SELECT DISTINCT r.ev_class::regclass::text FROM pg_catalog.pg_depend AS d
+    JOIN pg_catalog.pg_rewrite AS r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
+    WHERE d.refobjid = to_regclass(:view) AND r.ev_class <> d.refobjid ORDER BY 1
+"""
 
 
 @contextmanager
@@ -154,10 +159,22 @@ def _alter(
             table = declarations.warehouse[alteration.table]
             for view in views(table, tuple(columns_of(connection, str(schemas.table(table.name)))), schemas):
                 if is_view(connection, view):
+                    _check_dependents(connection, view, alteration)
                     restore += _restoring(connection, view)
                     connection.run(sql.compose("DROP VIEW $view", view=view.relation))
         connection.run(alteration.statement)
     return restore
+
+
+def _check_dependents(connection: Connection, view: View, alteration: Alteration) -> None:
+    """Raises WarehouseError where a view of others reads ``view``, which would have to be dropped for a moment."""
+    others = [name for (name,) in connection.rows(_DEPENDENTS, view=str(view.relation))]
+    if others:
+        raise WarehouseError(
+            f"Cannot prepare the warehouse: for {alteration.shown} the view {view.shown} has to be dropped and created "
+            f"again, and {', '.join(others)} reads it. Drop that, repeat this, and create it again. "
+            "Nothing was changed."
+        )
 
 
 def _restoring(connection: Connection, view: View) -> list[sql.Fragment]:

@@ -78,8 +78,7 @@ def check_mirror(warehouse: Connection, catalog: Catalog) -> None:
             assert read_mirror(Path(folder)) == mirror
         pipeline = with_mirror(EMPTY, mirror)
         declarations = parse(with_types(pipeline.tables, str(pipeline.mirror), "mirror"), parse_expression)
-        tables = list(declarations.warehouse)
-        prepare(warehouse, str(pipeline.mirror), declarations, generated=tables, alter=True)
+        prepare(warehouse, str(pipeline.mirror), declarations, alter=True)
         assert differences(warehouse, str(pipeline.mirror), declarations) == ()
         for table in mirror.tables:
             assert declarations.warehouse[table.name].source == table.source

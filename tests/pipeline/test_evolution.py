@@ -1,0 +1,79 @@
+"""A warehouse that gets columns: prepare alters it where that loses nothing, and a replay fills them for the past."""
+
+from __future__ import annotations
+
+import tomllib
+
+import pytest
+
+from lambda_toolkit.pipeline.lambdas.load.replay import replay
+from lambda_toolkit.pipeline.lambdas.load.warehouse.postgres import PostgresWarehouse
+from lambda_toolkit.pipeline.lambdas.shared.declarations import parse
+from lambda_toolkit.pipeline.lambdas.shared.errors import WarehouseError
+from lambda_toolkit.pipeline.warehouse.column_types import with_types
+from lambda_toolkit.pipeline.warehouse.preparation import prepare
+from lambda_toolkit.pipeline.warehouse.verification import differences
+from tests.support.repository import CONFIG
+
+WIDER = (CONFIG / "warehouse.sql").read_text(encoding="utf-8")
+for old, new in (
+    ("    paid                boolean NOT NULL,", "    account integer,\n    paid boolean NOT NULL,"),
+    ("    phone           varchar NOT NULL\n", "    phone varchar,\n    since date REFERENCES dim_date\n"),
+    ("numeric(10, 2) NOT NULL,\n    currency_id ", "numeric(12, 2) NOT NULL,\n    currency_id "),
+):
+    assert old in WIDER
+    WIDER = WIDER.replace(old, new)
+
+
+def declared():
+    document = tomllib.loads((CONFIG / "pipeline.toml").read_text(encoding="utf-8"))
+    document["warehouse"]["fact_payment"]["columns"]["account"] = "company_ac_number"
+    document["warehouse"]["dim_location"]["columns"]["since"] = "date(created_at)"
+    return parse(with_types({key: document[key] for key in ("source", "warehouse")}, WIDER, "warehouse.sql"))
+
+
+@pytest.fixture
+def grown(pipeline):
+    """Three batches in a warehouse, whose declaration has more columns since then."""
+    pipeline.run()
+    pipeline.admin.run("UPDATE payment SET company_ac_number = 77, paid = NOT paid WHERE payment_id IN (1, 2)")
+    pipeline.run()
+    pipeline.admin.run("UPDATE address SET city = 'Hull' WHERE address_id = 1")
+    pipeline.admin.run("DELETE FROM payment WHERE payment_id = 2")
+    pipeline.run()
+    return pipeline
+
+
+def test_columns_are_added_and_filled_for_the_past(grown):
+    """Each version gets the value that it had; none is added, then or by later runs."""
+    versions = "SELECT payment_id, paid, valid_from, valid_to FROM history_fact_payment ORDER BY 1, 3"
+    before = grown.rows(versions)
+    shown = prepare(grown.warehouse, WIDER, declared())
+    assert (shown.altered, len(shown.alterations)) == ([], 5)
+    assert 'ALTER TABLE fact_payment ADD COLUMN "account" integer' in shown.alterations
+    done = prepare(grown.warehouse, WIDER, declared(), alter=True)
+    assert sorted(done.altered) == sorted(shown.alterations)
+    assert prepare(grown.warehouse, WIDER, declared(), alter=True).altered == []
+    # A foreign key is not added: rows of earlier versions need not have what it refers to.
+    assert [text for text in differences(grown.warehouse, WIDER, declared()) if "since" not in text] == []
+    grown.declarations = declared()
+    for batch in (1, 2, 3):
+        grown.replay(batch)
+    replay(PostgresWarehouse(grown.warehouse), grown.processed, grown.declarations, [1, 2, 3])
+    assert grown.rows(versions) == before
+    accounts = "SELECT payment_id, account FROM history_fact_payment WHERE payment_id < 4 ORDER BY 1, valid_from"
+    assert grown.rows(accounts) == [[1, 1], [1, 77], [2, 1], [2, 77], [3, 1]]
+    created = grown.admin.rows("SELECT address_id, created_at::date FROM address ORDER BY 1")
+    assert grown.rows("SELECT location_id, since FROM current_dim_location ORDER BY 1") == created
+    grown.run()
+    assert grown.rows(versions) == before
+
+
+def test_view_that_others_made_stops_a_wider_type(grown):
+    """It is named, and nothing is changed: neither that table nor another."""
+    grown.warehouse.run("CREATE VIEW of_others AS SELECT unit_price FROM current_fact_sales_order")
+    with pytest.raises(WarehouseError, match=r"of_others reads it\. Drop that, repeat this, .* Nothing was changed"):
+        prepare(grown.warehouse, WIDER, declared(), alter=True)
+    assert grown.rows("SELECT to_regclass('current_fact_sales_order') IS NOT NULL") == [[True]]
+    added = "SELECT 1 FROM pg_attribute WHERE attrelid = 'fact_payment'::regclass AND attname = 'account'"
+    assert grown.rows(added) == []
