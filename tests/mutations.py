@@ -156,8 +156,8 @@ MUTATIONS = (
     Mutation(
         "a change further along a path reaches nothing",
         "lambdas/extract/context.py",
-        "        rows = union(captured[join.table].changed_rows, *_referring(table, name, captured))",
-        "        rows = captured[join.table].changed_rows",
+        "        rows = union(_changed(captured[join.table]), *_referring(table, name, captured))",
+        "        rows = _changed(captured[join.table])",
         f"{JOINS} -k depends",
     ),
     Mutation(

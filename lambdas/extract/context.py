@@ -80,11 +80,16 @@ def _referring(table: WarehouseTable, alias: str | None, captured: Mapping[str, 
     for name, join in table.joins.items():
         if join.parent != alias:
             continue
-        rows = union(captured[join.table].changed_rows, *_referring(table, name, captured))
+        rows = union(_changed(captured[join.table]), *_referring(table, name, captured))
         found.append(Referencing(join.on, join.table, rows))
         if captured[join.table].deleted:
             found.append(Dangling(join.on, join.table))
     return found
+
+
+def _changed(found: Captured) -> RowSet:
+    """The rows that a batch has as changes; of those that were only reread every reader knows already."""
+    return found.changed_rows if found.changes else NONE
 
 
 def looked_up_rows(table: WarehouseTable, rows: RowSet) -> list[tuple[str, RowSet]]:
