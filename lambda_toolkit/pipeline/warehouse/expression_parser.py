@@ -313,8 +313,10 @@ class _Parser:
             if len(found) != 1:
                 reader.refuse(f"{name} takes a column", token)
             return Cast(found[0], "date" if name == "date" else "time without time zone", token.start)
-        if name not in (*CALLED, "mod", "position"):
-            reader.refuse(f"there is no function {token.text}; known: {', '.join(sorted(CALLED))}, cast, date, time")
+        known = (*CALLED, "mod", "position")
+        if name not in known:
+            names = ", ".join(sorted((*known, "cast", "date", "time")))
+            reader.refuse(f"there is no function {token.text}; known: {names}")
         reader.take()
         reader.expect("(")
         if token.word == "trim":
