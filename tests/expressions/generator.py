@@ -76,6 +76,10 @@ _CASTS = (
     "double precision",
     "text",
 )
+_INTERVALS = (
+    *("interval '1 month'", "interval '-1 day'", "'2 years 3 mons -40 days'::interval", "interval '90 minutes'"),
+    *("interval '1 week 2 days 3 hours'", "interval '11 months'", "interval '0 days'"),
+)
 _PATHS = ("{a}", "{}", "{a,0}", "{a,b}", "{b,-1}", '{"a b"}', "{0}", "{a,1,b}")
 
 
@@ -292,7 +296,11 @@ class Generator:
         return f"date({self._of('timestamp', depth)})"
 
     def _timestamp(self, depth: int) -> str:
-        form = self._chance.randint(0, 4)
+        form = self._chance.randint(0, 5)
+        if form == 5:
+            interval = self._pick(*_INTERVALS)
+            moment = self._of(self._pick("timestamp", "date"), depth)
+            return self._pick(f"({moment} + {interval})", f"({moment} - {interval})", f"({interval} + {moment})")
         if form == 0:
             unit = self._pick(*_UNITS, *_LONG_UNITS)
             return f"date_trunc('{unit}', {self._of(self._pick('timestamp', 'date'), depth)})"

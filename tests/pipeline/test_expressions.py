@@ -76,6 +76,8 @@ CHOSEN = (
     ),
     *("name ILIKE 'A%'", "split_part(name, 'b', -1)", "lpad(code, 5, 'xy')", "rpad(mark, 3)", "trunc(price / 3, 2)"),
     *("sign(num)", "sign(amount)", "mod(whole, 3)", "position('b' in name)", "starts_with(name, 'a')", "trunc(-num)"),
+    *("born + interval '1 month'", "seen - interval '1 year 2 mons -3 days'", "interval '-90 minutes' + noted"),
+    *("born + interval '1 day' * 2", "timestamp '2024-01-31' + interval '1 month'", "born - '1 week'::interval"),
     *("num::numeric", "single::numeric", "large::real", "amount::bigint", "code::date", "name::boolean", "who::text"),
 )
 

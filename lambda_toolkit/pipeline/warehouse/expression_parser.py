@@ -38,8 +38,8 @@ _LEVELS = {
     **dict.fromkeys(("+", "-"), _SUM),
     **dict.fromkeys(("*", "/", "%"), _PRODUCT),
 }
-_TYPED_CONSTANTS = ("date", "timestamp", "timestamptz", "time", "numeric", "text", "boolean", "uuid")
-_NOT_EXPRESSIONS = ("select", "array", "exists", "row", "interval", "current_date", "current_timestamp", "localtime")
+_TYPED_CONSTANTS = ("interval", "date", "timestamp", "timestamptz", "time", "numeric", "text", "boolean", "uuid")
+_NOT_EXPRESSIONS = ("select", "array", "exists", "row", "current_date", "current_timestamp", "localtime")
 _ARITY = {  # functions whose number of arguments is known here: least, most
     **dict.fromkeys(("upper", "lower", "length", "floor", "ceil", "abs", "sign", "currency_name"), (1, 1)),
     **dict.fromkeys(("strpos", "starts_with", "mod", "left", "right", "nullif", "date_trunc"), (2, 2)),

@@ -16,7 +16,7 @@ from decimal import Decimal
 from typing import Any
 
 from ..conversions import TIME, TIMESTAMP, TIMESTAMPTZ
-from .types import BIGINT, BOOLEAN, DATE, DOUBLE, INTEGER, NUMERIC, REAL, SMALLINT, TEXT_ARRAY, UUID
+from .types import BIGINT, BOOLEAN, DATE, DOUBLE, INTEGER, INTERVAL, NUMERIC, REAL, SMALLINT, TEXT_ARRAY, UUID
 
 BLANKS = " \t\n\r\v\f"  # what PostgreSQL ignores around a value
 BITS: Mapping[str, int] = {SMALLINT: 16, INTEGER: 32, BIGINT: 64}
@@ -216,6 +216,32 @@ def time_zone(name: str) -> zoneinfo.ZoneInfo:
     )
 
 
+_INTERVAL_UNITS = {  # unit -> months, days, microseconds
+    **dict.fromkeys(("year", "years"), (12, 0, 0)),
+    **dict.fromkeys(("month", "months", "mon", "mons"), (1, 0, 0)),
+    **dict.fromkeys(("week", "weeks"), (0, 7, 0)),
+    **dict.fromkeys(("day", "days"), (0, 1, 0)),
+    **dict.fromkeys(("hour", "hours"), (0, 0, 3_600_000_000)),
+    **dict.fromkeys(("minute", "minutes", "min", "mins"), (0, 0, 60_000_000)),
+    **dict.fromkeys(("second", "seconds", "sec", "secs"), (0, 0, 1_000_000)),
+}
+_INTERVAL_PART = re.compile(r"([+-]?\d{1,9}) ?([a-z]+)", re.ASCII)
+
+
+def read_interval(text: str) -> tuple[int, int, int]:
+    """Months, days and microseconds of whole numbers with units, such as ``1 year 2 months -3 days``."""
+    parts = _INTERVAL_PART.findall(text.lower())
+    if (
+        not parts
+        or _INTERVAL_PART.sub("", text.lower()).strip()
+        or any(unit not in _INTERVAL_UNITS for _, unit in parts)
+    ):
+        raise invalid_syntax(INTERVAL)
+    scaled = [[int(count) * of for of in _INTERVAL_UNITS[unit]] for count, unit in parts]
+    months, days, microseconds = (sum(found) for found in zip(*scaled, strict=True))
+    return months, days, microseconds
+
+
 READERS: Mapping[str, Callable[[str], Any]] = {
     **{name: functools.partial(read_integer, postgres_type=name) for name in BITS},
     NUMERIC: read_numeric,
@@ -228,5 +254,6 @@ READERS: Mapping[str, Callable[[str], Any]] = {
     TIME: read_time,
     UUID: read_uuid,
     TEXT_ARRAY: read_text_array,
+    INTERVAL: read_interval,
 }
 """Type -> what a text means in it. Raises InvalidValueError."""

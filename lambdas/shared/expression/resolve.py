@@ -21,6 +21,7 @@ from .types import (
     BIGINT,
     BOOLEAN,
     INTEGER,
+    INTERVAL,
     JSONB,
     NUMERIC,
     TEXT,
@@ -60,12 +61,24 @@ class Typed:
 def resolve(node: Node, type_of: TypeOf) -> Typed:
     """The operations of ``node``. Raises ExpressionError for what PostgreSQL refuses, or is not in the closed list."""
     typed = _resolve(node, type_of)
-    return _coerced(typed, TEXT) if typed.type == UNKNOWN else typed
+    typed = _coerced(typed, TEXT) if typed.type == UNKNOWN else typed
+    _check_intervals(Typed("", typed.type, (typed,)))
+    return typed
 
 
 def resolve_condition(node: Node, type_of: TypeOf) -> Typed:
     """As ``resolve``, of a filter: the result is a boolean."""
-    return _condition(_resolve(node, type_of), "the filter")
+    typed = _condition(_resolve(node, type_of), "the filter")
+    _check_intervals(typed)
+    return typed
+
+
+def _check_intervals(typed: Typed) -> None:
+    """An interval that is written in the expression is added to a date or subtracted from one, and nothing else."""
+    for found in typed.arguments:
+        if found.name == "constant" and kind(found.type) == INTERVAL and typed.name not in ("+", "-"):
+            raise ExpressionError("an interval can be added to a date or a timestamp, or subtracted from one", found.at)
+        _check_intervals(found)
 
 
 def _resolve(node: Node, type_of: TypeOf) -> Typed:
@@ -121,7 +134,7 @@ def _coerced(typed: Typed, wanted: str) -> Typed:
 
 def _cast(operand: Typed, wanted: str, at: int) -> Typed:
     if operand.type == UNKNOWN:
-        reason = cast_refusal(TEXT, wanted)
+        reason = cast_refusal(TEXT, wanted) if wanted != INTERVAL else None
         if reason is not None:
             raise ExpressionError(reason, at)
         if kind(wanted) in TEXTS or modifiers(wanted):
@@ -246,6 +259,8 @@ def _no_candidate(name: str, arguments: Sequence[Typed]) -> str:
 
 def _check_constants(name: str, arguments: Sequence[Typed], at: int) -> None:
     """Fields, time zones and patterns are written in the expression: a column cannot choose them."""
+    if any(kind(typed.type) == INTERVAL and typed.name != "constant" for typed in arguments):
+        raise ExpressionError(f"{name} takes an interval that is a constant, such as interval '1 day'", at)
     place = {"like": 1, "ilike": 1, "extract": 0, "date_trunc": 0, "at time zone": 0, "#>>": 1}.get(name)
     if place is None:
         return

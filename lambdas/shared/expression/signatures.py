@@ -83,6 +83,13 @@ def _comparison(name: str) -> Iterator[Signature]:
         yield _other(kind, kind)
 
 
+def _moved() -> Iterator[Signature]:
+    """A date or timestamp, and an interval, which is a constant."""
+    for kind in (DATE, TIMESTAMP, TIMESTAMPTZ):
+        result = TIMESTAMP if kind == DATE else kind
+        yield _one((kind, INTERVAL), result, (result, INTERVAL))
+
+
 def _json(text: str) -> Iterator[Signature]:
     for kind in (JSON, JSONB):
         for key in (TEXT, INTEGER):
@@ -90,12 +97,12 @@ def _json(text: str) -> Iterator[Signature]:
 
 
 _PLUS_OTHER = (
-    *(_other(kind, INTERVAL) for kind in (DATE, TIME, TIMESTAMP, TIMESTAMPTZ, TIMETZ, INTERVAL)),
-    *(_other(INTERVAL, kind) for kind in (DATE, TIME, TIMESTAMP, TIMESTAMPTZ, TIMETZ)),
+    *(_other(kind, INTERVAL) for kind in (INTERVAL, TIME, TIMETZ)),
+    *(_other(INTERVAL, kind) for kind in (TIMETZ, TIME)),
     *(_other(DATE, TIME), _other(DATE, TIMETZ), _other(TIME, DATE), _other(TIMETZ, DATE)),
 )
 _MINUS_OTHER = (
-    *(_other(kind, INTERVAL) for kind in (DATE, TIME, TIMESTAMP, TIMESTAMPTZ, TIMETZ, INTERVAL)),
+    *(_other(kind, INTERVAL) for kind in (INTERVAL, TIME, TIMETZ)),
     *(_other(kind, kind) for kind in (TIMESTAMP, TIMESTAMPTZ, TIME)),
     *(_other(JSONB, kind) for kind in (TEXT, INTEGER, TEXT_ARRAY)),
 )
@@ -106,9 +113,11 @@ SIGNATURES: Mapping[str, tuple[Signature, ...]] = {
         *_arithmetic(),
         _one((DATE, INTEGER), DATE),
         _one((INTEGER, DATE), DATE),
+        *_moved(),
+        *(_one(found.arguments[::-1], found.result, found.computed[::-1]) for found in _moved()),
         *_PLUS_OTHER,
     ),
-    "-": (*_arithmetic(), _one((DATE, INTEGER), DATE), _one((DATE, DATE), INTEGER), *_MINUS_OTHER),
+    "-": (*_arithmetic(), _one((DATE, INTEGER), DATE), _one((DATE, DATE), INTEGER), *_moved(), *_MINUS_OTHER),
     "*": (*_arithmetic(), _other(INTERVAL, DOUBLE), _other(DOUBLE, INTERVAL)),
     "/": (*_arithmetic(), _other(INTERVAL, DOUBLE)),
     "%": tuple(_same((*INTEGERS, NUMERIC))),

@@ -27,10 +27,10 @@ import pyarrow.compute as pc
 from ...shared.conversions import FLOATS, INTEGERS
 from ...shared.expression.constants import BITS, MAX_DIGITS_BEFORE, InvalidValueError, as_integer, as_numeric
 from ...shared.expression.resolve import Typed
-from ...shared.expression.types import BIGINT, DATE, kind
+from ...shared.expression.types import BIGINT, DATE, INTERVAL, kind
 from ..columns.numbers import numeric
 from .evaluated import MAX_DIGITS, Evaluated, by_row, decimals, first_reason, numeric_text, refused
-from .moments import add_days
+from .moments import add_days, add_interval
 
 DIVISION_BY_ZERO = "division by zero"
 INTEGER_TYPES = dict(zip(INTEGERS, (pa.int16(), pa.int32(), pa.int64()), strict=True))
@@ -45,6 +45,9 @@ def arithmetic(node: Typed, columns: Sequence[pa.Array]) -> Evaluated:
     """``+ - * / %`` of two numbers of one type, and of dates with integers."""
     left, right = columns
     types = [kind(argument.type) for argument in node.arguments]
+    if INTERVAL in types:
+        place = types.index(INTERVAL)
+        return add_interval(columns[1 - place], node.arguments[place].value, -1 if node.name == "-" else 1)
     if DATE in types:
         return _date_arithmetic(node.name, types, left, right)
     if types[0] in INTEGERS:

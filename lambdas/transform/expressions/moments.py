@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import datetime
 import zoneinfo
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from ...shared.conversions import TIME, TIMESTAMPTZ
 from ...shared.expression.constants import InvalidValueError, time_zone
 from ...shared.expression.resolve import Typed
 from ...shared.expression.types import DATE, kind
-from .evaluated import Evaluated, by_row, refused
+from .evaluated import Evaluated, by_row, first_reason, refused
 
 TIMESTAMP = pa.timestamp("us")
 
@@ -29,6 +30,27 @@ def add_days(dates: pa.Array, days: pa.Array) -> Evaluated:
     outside = pc.or_(pc.less(moved, _FIRST), pc.greater(moved, _LAST))
     found = refused(moved, outside, "date out of range")
     return Evaluated(found.values.cast(pa.int32()).cast(pa.date32()), found.reasons)
+
+
+def add_interval(moments: pa.Array, interval: tuple[int, int, int], sign: int) -> Evaluated:
+    """Timestamps moved by months, whose last day is the latest possible one, then by days, then by microseconds."""
+    months, days, microseconds = (sign * part for part in interval)
+    reasons = None
+    if months:
+        found = by_row(lambda moment: _months_later(moment, months), TIMESTAMP, moments.to_pylist())
+        moments, reasons = found.values, found.reasons
+    moved = pc.add(moments.cast(pa.int64()), days * _DAY + microseconds)
+    outside = pc.or_(pc.less(moved, _FIRST * _DAY), pc.greater_equal(moved, (_LAST + 1) * _DAY))
+    checked = refused(moved, outside, "timestamp out of range")
+    return Evaluated(checked.values.cast(TIMESTAMP), first_reason(reasons, checked.reasons))
+
+
+def _months_later(moment: datetime.datetime, months: int) -> datetime.datetime:
+    year, month = divmod(moment.year * 12 + moment.month - 1 + months, 12)
+    if not 1 <= year <= datetime.MAXYEAR:
+        raise InvalidValueError("timestamp out of range")
+    last = calendar.monthrange(year, month + 1)[1]
+    return moment.replace(year=year, month=month + 1, day=min(moment.day, last))
 
 
 def date_trunc(node: Typed, columns: Sequence[pa.Array]) -> Evaluated:

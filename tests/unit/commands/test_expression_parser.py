@@ -20,6 +20,7 @@ TYPES = {
     "j": "jsonb",
     "e": "mood",
     "x": "double precision",
+    "i": "interval",
 }
 
 
@@ -106,7 +107,11 @@ def test_text_outside_the_list_is_refused_with_its_place(text, message):
         ("CASE WHEN a = 1 THEN t ELSE a END", "CASE types integer, text cannot be matched"),
         ("e = t", "cast the value of your own type to text"),
         ("e < 'x'", "there is no operator <"),
-        ("d + interval '1 day'", "INTERVAL is not in the list"),
+        ("interval '1 day' || t", "an interval can be added to a date or a timestamp"),
+        ("coalesce(interval '1 day', NULL)", "an interval can be added to a date or a timestamp"),
+        ("d + interval '1.5 days'", 'invalid input syntax for type interval: "1.5 days"'),
+        ("d + i", "takes an interval that is a constant"),
+        ("d - d::timestamp", "there is no operator - for date and timestamp without time zone"),
         ("j::integer", "take a value out of it with ->>"),
         ("t::jsonb", "is not in the list of docs/expressions.md"),
         ("t LIKE t", "like needs a constant"),
