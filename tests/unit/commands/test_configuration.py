@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from lambda_toolkit.pipeline.config.load import load
 from lambda_toolkit.pipeline.errors import ConfigurationError
 from lambda_toolkit.pipeline.installed import DEFAULT_PATH, FUNCTIONS, PACKAGE_ROOT, SHARED
+from lambda_toolkit.pipeline.lambdas.shared.declarations import parse
 from lambda_toolkit.spec.model import THIS_RUNTIME, Canary
 
 SHIPPED = DEFAULT_PATH.read_text(encoding="utf-8")
@@ -309,6 +311,38 @@ columns = { id = "id" }
         "6000",
     ):
         assert [line for line in lines if says in line], says
+
+
+def test_joins_are_columns_or_tables_under_an_alias(tmp_path):
+    """Both together, in the forms that TOML has for tables; packaged as they are."""
+    more = """
+[warehouse.dim_pair]
+kind = "dimension"
+from = "staff"
+key = "staff_id"
+columns = { staff_id = "staff_id", place = "there.location", own = "department.location", boss = "boss.last_name" }
+[warehouse.dim_pair.join]
+department = "department_id"
+there = { table = "department", on = ["department_id"], from = "boss" }
+[warehouse.dim_pair.join.boss]
+table = "staff"
+on = "reports_to"
+"""
+    pipeline = load(written(tmp_path, SHIPPED + more))
+    declared = parse(json.loads(json.dumps(pipeline.tables)))
+    assert list(declared.warehouse["dim_pair"].joins) == ["department", "boss", "there"]
+    assert declared.warehouse["dim_pair"].source_tables == ("staff", "department")
+    for old, new, says in (
+        ('on = "reports_to"', "on = 3", r"\[warehouse.dim_pair\] `join.boss` `on` must be a text or a list of texts"),
+        ('from = "boss"', 'from = "chief"', r"\[warehouse.dim_pair\] `join.there` is from `chief`, which is no alias"),
+        (
+            'department = "department_id"\nthere',
+            "department = 3\nthere",
+            r"`join.department` must be a column, or",
+        ),
+    ):
+        with pytest.raises(ConfigurationError, match=says):
+            load(written(tmp_path, SHIPPED + more.replace(old, new)))
 
 
 def test_byte_order_mark_and_windows_line_ends_are_read(tmp_path):
