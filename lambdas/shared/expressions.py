@@ -133,7 +133,7 @@ def read_sql(declared: object, parse_sql: ParseSql | None = None) -> SqlExpressi
         raise ValueError("this SQL was not parsed when the function was packaged")
     for path in tree.column_paths(found.tree):
         if len(path) > 2:
-            raise ValueError(f"{'.'.join(path)} has too many names: write a column, or joined_table.column")
+            raise ValueError(f"{'.'.join(path)} has too many names: write a column, or alias.column of a join")
     return found
 
 

@@ -45,8 +45,8 @@ DOCUMENT = {
             "from": "member",
             "key": "member_id",
             "record": "record_id",
-            "join": {"place": "place_id"},
-            "where": "place.name <> 'closed' AND 10 / (length(last_name) - 3) > 0",
+            "join": {"home": {"table": "place", "on": "place_id"}},
+            "where": "home.name <> 'closed' AND 10 / (length(last_name) - 3) > 0",
             "columns": {
                 "member_id": "member_id",
                 "name": "first_name || ' ' || last_name",
@@ -89,7 +89,7 @@ def test_row_leaves_the_present_and_returns_with_its_joined_row(filters):
     assert present(filters) == (["Ann Keen"], {1: 1})
     # Lee has a filter that cannot be computed, Hidden refers to a row that is filtered out: it waits.
     rejected = filters.rows("SELECT key, value, reason FROM pipeline.rejected_value")
-    assert rejected == [["3", "place.name = open, last_name = Lee", "division by zero"]]
+    assert rejected == [["3", "home.name = open, last_name = Lee", "division by zero"]]
     assert filters.rows("SELECT key FROM pipeline.pending_row") == [["4"]]
     assert filters.rows("SELECT place FROM current_dim_place ORDER BY 1") == [["BATH"], ["LEEDS"]]
 
