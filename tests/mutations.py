@@ -32,6 +32,7 @@ SORTED = "tests/unit/lambdas/test_sorted_keys.py"
 LOADING = "tests/pipeline/test_loading.py"
 VALUES = "tests/pipeline/test_transform.py"
 SERVER_VALUES = "tests/pipeline/test_values.py"
+VERSIONS = "tests/pipeline/test_version_references.py"
 HISTORY = "tests/pipeline/test_dimension_history.py"
 COMPOSITE_LOADING = "tests/pipeline/test_composite_loading.py"
 EXPRESSIONS = "tests/pipeline/test_expressions.py -k gives"
@@ -614,9 +615,30 @@ MUTATIONS = (
         "tests/pipeline/test_late_arrivals.py",
     ),
     Mutation(
+        "facts do not follow the versions that they refer to",
+        "lambdas/load/warehouse/facts.py",
+        '    validity.follow(session, table, parts["different"])\n',
+        "",
+        VERSIONS,
+    ),
+    Mutation(
+        "facts refer to the present version",
+        "lambdas/load/warehouse/validity.py",
+        "ORDER BY v.batch <= $batch DESC, CASE",
+        "ORDER BY true DESC, CASE",
+        VERSIONS,
+    ),
+    Mutation(
+        "facts of a row without versions stay",
+        "lambdas/load/warehouse/facts.py",
+        "            if first is not None:\n                rebuild",
+        "            if False:\n                rebuild",
+        VERSIONS,
+    ),
+    Mutation(
         "the times of a version make its row wait",
         "lambdas/load/warehouse/requirements.py",
-        "elif not has_default and column not in table.validity:",
+        "elif not has_default and column not in table.filled_by_load:",
         "elif not has_default:",
         f"{HISTORY} -k lake",
     ),

@@ -15,6 +15,7 @@ from . import calendar, history
 from .calendar import Calendar
 from .errors import DeclarationError
 from .expressions import ColumnExpression, Expression, ParseSql, SqlExpression, read_expression, read_sql
+from .history import VersionReference
 from .joins import Join, joined_tables, parse_joins
 from .postgres.sql import MAX_IDENTIFIER, SCHEMA
 from .schema_declarations import ColumnType, Reference, column_types, references_of
@@ -35,7 +36,7 @@ _OPTIONAL = frozenset({"join", "where", "types", "references"})
 _KEYS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {  # kind -> needed keys, allowed keys
     CALENDAR: (frozenset({"kind", "key"}), frozenset({"types", "references"}) | calendar.KEYS),
     DIMENSION: (frozenset({"kind", "from", "key", "columns"}), _OPTIONAL | history.KEYS),
-    FACT: (frozenset({"kind", "from", "key", "record", "columns"}), _OPTIONAL),
+    FACT: (frozenset({"kind", "from", "key", "record", "columns"}), _OPTIONAL | history.VERSIONS),
 }
 
 
@@ -62,6 +63,10 @@ class WarehouseTable:
     """The foreign keys among the columns that transform fills: rows wait until the rows they refer to exist."""
     calendar: Calendar | None = None
     """What a date dimension contains; None for any other table."""
+    versions: tuple[VersionReference, ...] = ()
+    """Of a fact: the columns that refer to a version of a dimension with history."""
+    referring: tuple[WarehouseTable, ...] = ()
+    """Of such a dimension: the facts that refer to its versions."""
     where: SqlExpression | None = None
     """The condition that a row must meet: one that does not is deleted from the present. None: every row is there."""
 
@@ -72,8 +77,8 @@ class WarehouseTable:
 
     @property
     def filled_by_load(self) -> tuple[str, ...]:
-        """The columns of a version that load fills: its number and its times."""
-        return (self.record, *self.validity) if self.record else ()
+        """The columns of a version that load fills: its number, its times, and the versions that it refers to."""
+        return (self.record, *self.validity, *(entry.column for entry in self.versions)) if self.record else ()
 
     def table_of(self, alias: str | None) -> str:
         """The source table of the rows that are joined as ``alias``; None: of the rows themselves."""
@@ -192,9 +197,10 @@ def parse(document: Mapping[str, Any], parse_sql: ParseSql | None = None) -> Dec
             read = {table for table in (entry.get("from"), *joined_tables(entry.get("join"))) if isinstance(table, str)}
             if not unread & read:  # otherwise what it reads is reported already
                 errors.append(str(error))
-    if errors:
-        raise DeclarationError("\n".join(errors))
-    return Declarations(MappingProxyType(source), MappingProxyType(warehouse))
+    linked, wrong = history.link_versions(warehouse, document["warehouse"])
+    if errors or wrong:
+        raise DeclarationError("\n".join([*errors, *wrong]))
+    return Declarations(MappingProxyType(source), MappingProxyType(linked))
 
 
 def load(root: Path | None = None) -> Declarations:

@@ -30,6 +30,8 @@ def compare_warehouse(world: Simulation) -> None:
         _compare_latest(world, name, lines)
         if name in FACTS:
             _compare_versions(world, name, lines, oracle)
+        if name == "fact_item":
+            _compare_referred_versions(world, lines, oracle)
         world.counts["filtered rows"] += sum(row is None for look in oracle.looks for row in look.star[name].values())
         _compare_rejected(world, name, oracle)
         deletions |= {(name, str(key), *deletion) for key, line in lines.items() for deletion in line.deletions}
@@ -98,6 +100,27 @@ def _compare_versions(world: Simulation, name: str, lines: Lines, oracle: Oracle
     if table.dated:
         wrong = world.warehouse.rows(f"SELECT 1 FROM {name} WHERE is_current IS DISTINCT FROM (valid_to IS NULL)")
         assert wrong == [], f"{name} is wrong about its present"
+
+
+def _compare_referred_versions(world: Simulation, lines: Lines, oracle: Oracle) -> None:
+    """Each version of an item refers to the version of its section that was valid at its batch, or to the first one."""
+    times = {look.batch: datetime.fromisoformat(look.extracted_at) for look in oracle.looks}
+    sections = oracle.lines("dim_section_history")
+    expected = []
+    for line in lines.values():
+        for version in line.versions:
+            *_, hall, number = version.row
+            found = None
+            if hall is not None and number is not None:
+                known = [other.batch for other in sections[composite.written((hall, number))].versions]
+                found = max((batch for batch in known if batch <= version.batch), default=known[0])
+            expected.append((*version.row, times[version.batch], None if found is None else times[found]))
+    texts = ", ".join(f"f.{column}::text" for column in STAR["fact_item"].cells)
+    shown = world.warehouse.rows(
+        f"SELECT {texts}, f.valid_from, d.valid_from FROM history_fact_item AS f"
+        " LEFT JOIN dim_section_history AS d ON d.section_key = f.section_version"
+    )
+    assert sorted(map(tuple, shown), key=_order) == sorted(expected, key=_order), "items refer to other versions"
 
 
 def _versions(world: Simulation, name: str) -> dict[str, list[tuple[Any, ...]]]:

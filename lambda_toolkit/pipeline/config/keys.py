@@ -321,6 +321,21 @@ MIRROR = Table(
         ),
     ),
 )
+VERSION = Table(
+    "warehouse.<table>.versions.<column>",
+    "Of a fact: a column that load fills with the surrogate key of a dimension's version, the one that was valid at "
+    "the batch of the fact's own version.",
+    (
+        Key("of", Type.STRING, "The dimension, which has `history = true`.", '"dim_customer"', required=True),
+        Key(
+            "by",
+            Type.STRING_OR_STRINGS,
+            "The columns of the fact that have the dimension's `key`, in its order.",
+            '"customer_id"',
+            required=True,
+        ),
+    ),
+)
 WAREHOUSE = Table(
     "warehouse.<table>",
     "A table of the warehouse. The types of its columns are in `config/warehouse.sql`.",
@@ -348,6 +363,14 @@ WAREHOUSE = Table(
             "The surrogate key: the column that numbers the versions. A fact requires it, and a dimension with "
             "`history`.",
             '"record_id"',
+        ),
+        Key(
+            "versions",
+            Type.NAMED_TABLES,
+            "Of a fact: columns with the version of a dimension that was valid at the batch of the fact's own version.",
+            '{ customer_key = { of = "dim_customer", by = "customer_id" } }',
+            default={},
+            table=VERSION,
         ),
         Key(
             "history",

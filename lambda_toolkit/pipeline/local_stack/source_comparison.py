@@ -27,7 +27,7 @@ from lambda_toolkit.pipeline.lambdas.shared.schema_declarations import ColumnTyp
 from lambda_toolkit.pipeline.local_stack.independent_check import EXAMPLES, TableCheck
 from lambda_toolkit.pipeline.warehouse.views import view_names
 
-KNOWN_KEYS = frozenset({"kind", "from", "key", "record", "history", "join", "where", "columns"})
+KNOWN_KEYS = frozenset({"kind", "from", "key", "record", "history", "versions", "join", "where", "columns"})
 """The keys of a table's declaration that the SQL below follows. A table with another is not compared."""
 _FUNCTIONS: Mapping[str | None, str] = {
     None: "$c",

@@ -137,7 +137,7 @@ def _key_problems(declared: Declarations, table: WarehouseTable, schema: CreateT
                 f": {unique} would refuse rows: two that exchange their values are written one after the other, and "
                 "those of deleted rows stay. Remove it; create an index in the warehouse to look them up."
             )
-    for name in (*table.column_names, *table.validity):
+    for name in (*table.column_names, *table.filled_by_load[1:]):
         if name in schema.columns and schema.columns[name].computed:
             yield (
                 f": column {name} of {table.name} is GENERATED ALWAYS: no value can be written to it. Do not "
@@ -145,7 +145,15 @@ def _key_problems(declared: Declarations, table: WarehouseTable, schema: CreateT
             )
     for found in schema.references:
         other = declared.warehouse.get(found.table)
-        if other is None or not set(found.columns) <= set(table.column_names):
+        entry = next((entry for entry in table.versions if entry.column in found.columns), None)
+        if entry is not None and (found.table, found.keys) != (entry.dimension, (entry.record,)):
+            yield f": column {entry.column} of {table.name} can only refer to {entry.dimension} ({entry.record})."
+        if entry is not None and found.columns not in schema.deferrable:
+            yield (
+                f": column {entry.column} of {table.name} refers to a version: write REFERENCES {entry.dimension} "
+                "DEFERRABLE, as late rows renumber versions."
+            )
+        if entry is not None or other is None or not set(found.columns) <= set(table.column_names):
             continue
         if other.record or set(found.keys) != set(other.keys):
             yield (

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from lambda_toolkit.pipeline.lambdas.shared.schema_declarations import Reference
 from lambda_toolkit.pipeline.warehouse.sql_tokens import Reader, Token
@@ -73,6 +73,8 @@ class CreateTable:
     primary_key: tuple[str, ...]
     references: tuple[Reference, ...]
     """The foreign keys in order, those of the columns first."""
+    deferrable: frozenset[tuple[str, ...]] = frozenset()
+    """The columns of each foreign key that is DEFERRABLE."""
 
 
 @dataclass
@@ -86,6 +88,7 @@ class _Table:
     names: list[str]  # of constraints
     index_names: list[str]
     primary_key: tuple[str, ...] = ()
+    deferrable: set[tuple[str, ...]] = field(default_factory=set)
 
 
 def create_table(schema_sql: str, statement: list[Token]) -> tuple[CreateTable, tuple[str, ...]]:
@@ -125,8 +128,8 @@ def create_table(schema_sql: str, statement: list[Token]) -> tuple[CreateTable, 
         for column, found in table.columns.items()
     }
     text = _without_comments(schema_sql, statement)
-    keys, references = tuple(table.keys), tuple(table.references)
-    created = CreateTable(name, text, first.line, columns, keys, table.primary_key, references)
+    keys, references, deferrable = tuple(table.keys), tuple(table.references), frozenset(table.deferrable)
+    created = CreateTable(name, text, first.line, columns, keys, table.primary_key, references, deferrable)
     return created, tuple(table.index_names)
 
 
@@ -288,8 +291,10 @@ def _reference(reader: Reader, table: _Table, columns: tuple[str, ...]) -> None:
             reader.refuse("expected NO ACTION, RESTRICT, CASCADE, SET NULL or SET DEFAULT")
     if reader.has("not", "deferrable"):
         reader.has("initially", "immediate")
-    elif reader.has("deferrable") and reader.has("initially"):
-        reader.expect("immediate" if reader.next.word == "immediate" else "deferred")
+    elif reader.has("deferrable"):
+        table.deferrable.add(columns)
+        if reader.has("initially"):
+            reader.expect("immediate" if reader.next.word == "immediate" else "deferred")
     table.references.append(Reference(columns, other, keys))
 
 

@@ -16,8 +16,8 @@ from .session import TableSql, WarehouseSession, compared, content, temporary
 
 # The last version of each key by its record; DISTINCT ON serves with and without an index on (key, record).
 _APPEND = """
-    INSERT INTO $table ($record, $columns$validity) OVERRIDING SYSTEM VALUE
-    SELECT $last_record + row_number() OVER (ORDER BY $key_of_s), $staged$since_batch
+    INSERT INTO $table ($record, $columns$own) OVERRIDING SYSTEM VALUE
+    SELECT $last_record + row_number() OVER (ORDER BY $key_of_s), $staged$own_values
     FROM $staging AS s
     LEFT JOIN (
         SELECT DISTINCT ON ($key_of_f) f.* FROM $table AS f
@@ -74,16 +74,26 @@ _NUMBER = """
     WHERE NOT h."_deleted"
 """
 _APPEND_HISTORY = """
-    INSERT INTO $table ($record, $columns$validity) OVERRIDING SYSTEM VALUE
-    SELECT "_record", $columns$since_batch FROM $numbered AS s ORDER BY "_record"
+    INSERT INTO $table ($record, $columns$own) OVERRIDING SYSTEM VALUE
+    SELECT "_record", $columns$own_values FROM $numbered AS s ORDER BY "_record"
 """
 _APPEND_PENDING = """
-    INSERT INTO $table ($record, $columns$validity) OVERRIDING SYSTEM VALUE
-    SELECT $last_record, $columns$since_batch FROM $rows AS s
+    INSERT INTO $table ($record, $columns$own) OVERRIDING SYSTEM VALUE
+    SELECT $last_record, $columns$own_values FROM $rows AS s
 """
 _HISTORY_RANGES = """
     INSERT INTO $version_range (table_name, first_record, last_record, batch)
     SELECT $name, min("_record"), max("_record"), "_batch" FROM $numbered GROUP BY "_batch"
+"""
+# The facts that refer to a key which has no version any more.
+_WITHOUT_VERSION = """
+    CREATE TEMPORARY TABLE $waiting ON COMMIT DROP AS
+    SELECT $key_of_t, v.batch AS "_batch" FROM $table AS t
+    $loaded_by_batch
+    WHERE v.batch IS NOT NULL AND ($by) IN (
+        SELECT $keys_of_k FROM $different AS k
+        WHERE NOT EXISTS (SELECT FROM $dimension AS d WHERE ($keys_of_d) = ($keys_of_k))
+    )
 """
 # The versions of the staged keys as of the batch, each the last one up to it.
 _AS_OF = """
@@ -106,7 +116,7 @@ _CHANGED_KEYS = """
     WHERE r.batch = $batch AND NOT EXISTS (SELECT FROM $staging AS s WHERE ($key_of_s) = ($key_of_t))
 """
 _COMPARED = """
-    SELECT true AS "_present", $of_table$validity_of_t, t.$record AS "_record", v.batch AS "_batch",
+    SELECT true AS "_present", $of_table$own_of_t, t.$record AS "_record", v.batch AS "_batch",
         row_number() OVER (PARTITION BY $key_of_t ORDER BY t.$record) AS "_version"
     FROM $table AS t
     $loaded_by_batch
@@ -207,12 +217,43 @@ def write_history(session: WarehouseSession, table: WarehouseTable, parts: dict[
     So the order of the record numbers stays the order of the versions. Returns how many rows were appended.
     """
     session.run(_DIFFERENT, **parts)
+    if table.referring:
+        session.run("SET CONSTRAINTS ALL DEFERRED")
     session.run(_RETRACT, **parts)
     session.run(_NUMBER, **parts, last_record=sql.number(_last_record(session, session.sql(table))))
     since = validity.parts(session, table, sql.compose('s."_batch"'))
     rows = session.run(_APPEND_HISTORY, **parts, **since)
     session.run(_HISTORY_RANGES, **parts)
+    if table.referring:
+        _let_facts_follow(session, table, parts)
     return rows
+
+
+def _let_facts_follow(session: WarehouseSession, table: WarehouseTable, parts: dict[str, sql.Fragment]) -> None:
+    """Lets the facts follow the versions of a dimension that are others now, or have other numbers.
+
+    Facts of rows that have no version any more wait again. The last batch loaded is the last of their history.
+    """
+    last = int(session.rows("SELECT max(batch) FROM $ledger", **parts)[0][0])
+    for fact in table.referring:
+        for entry in (entry for entry in fact.versions if entry.dimension == table.name):
+            names = session.sql(fact).parts
+            waiting = temporary(f"waiting_{fact.name}")
+            session.run(
+                _WITHOUT_VERSION,
+                **names,
+                waiting=waiting,
+                by=sql.columns(entry.columns, of="t"),
+                different=parts["different"],
+                dimension=parts["table"],
+                keys_of_d=sql.columns(entry.keys, of="d"),
+                keys_of_k=sql.columns(entry.keys, of="k"),
+            )
+            first = session.rows('SELECT min("_batch") FROM $waiting', waiting=waiting)[0][0]
+            if first is not None:
+                rebuild_history(session, fact, waiting, int(first), last)
+            session.run("DROP TABLE $waiting", waiting=waiting)
+    validity.follow(session, table, parts["different"])
 
 
 def stage_changed_keys(session: WarehouseSession, parts: dict[str, sql.Fragment]) -> None:
@@ -224,13 +265,13 @@ def stage_changed_keys(session: WarehouseSession, parts: dict[str, sql.Fragment]
 def compared_rows(schemas: SchemaNames, table: WarehouseTable) -> sql.Fragment:
     """The query of what a comparison reads: the versions, with ``_record``, ``_batch`` and ``_version`` (from 1)."""
     parts = TableSql.of(schemas, table).parts
-    times = validity.columns(table, of="t")
-    return sql.compose(_COMPARED, **parts, of_table=content(table, of="t"), validity_of_t=times)
+    own = validity.compared(schemas, table)
+    return sql.compose(_COMPARED, **parts, of_table=content(table, of="t"), own_of_t=own)
 
 
 def compared_columns(table: WarehouseTable) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The columns that identify a compared row, and those that are compared."""
-    return (*table.keys, "_version"), (*table.column_names, *table.validity, "_batch")
+    return (*table.keys, "_version"), (*table.column_names, *table.filled_by_load[1:], "_batch")
 
 
 def _last_record(session: WarehouseSession, names: TableSql) -> int:

@@ -14,7 +14,7 @@ from ...shared.declarations import WarehouseTable
 from ...shared.postgres import sql
 from . import ledger, validity
 from .pending import defer_unresolved_events
-from .read_ahead import NeededHistory
+from .read_ahead import MissingHistoryError, NeededHistory
 from .refusals import REASON
 from .session import WarehouseSession, analyze, compared, copy_rows, temporary
 
@@ -92,7 +92,11 @@ def rebuild_history(
     analyze(session.connection, staged["keys"])
     before = kind.stage_state_before(session, parts)
     chosen = session.rows("SELECT $key_text_of_k FROM $keys AS k", **parts)
-    events = stage_events(session, table, [row[0] for row in chosen], first, last)
+    try:
+        events = stage_events(session, table, [row[0] for row in chosen], first, last)
+    except MissingHistoryError:  # what else the transaction lacks is looked for, in the same tables
+        _drop(session, temporary(f"events_{table.name}"), *staged.values())
+        raise
     session.run(_DISCARD_PENDING, **parts)
     defer_unresolved_events(session, table, events)
     kind.discard_superseded_by_events(session, table, events)
@@ -103,9 +107,13 @@ def rebuild_history(
     session.run(_DISCARD_DELETIONS, **parts)
     session.run(_WRITE_DELETIONS, **parts)
     validity.refresh(session, table, staged["keys"])
-    for name in (events, *staged.values()):
-        session.run("DROP TABLE IF EXISTS $temporary", temporary=name)
+    _drop(session, events, *staged.values())
     return rows
+
+
+def _drop(session: WarehouseSession, *tables: sql.Fragment) -> None:
+    for name in tables:
+        session.run("DROP TABLE IF EXISTS $temporary", temporary=name)
 
 
 def stage_events(

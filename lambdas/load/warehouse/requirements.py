@@ -49,7 +49,7 @@ class Requirement:
 def requirements(connection: Connection, schemas: SchemaNames, table: WarehouseTable) -> tuple[Requirement, ...]:
     """What the declaration and the warehouse require of the rows of ``table``, each requirement once."""
     found = (*declared(schemas, table), *enforced(connection, schemas, table))
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys((*found, *_versions(schemas, table))))
 
 
 def declared(schemas: SchemaNames, table: WarehouseTable) -> Iterator[Requirement]:
@@ -59,6 +59,12 @@ def declared(schemas: SchemaNames, table: WarehouseTable) -> Iterator[Requiremen
         yield _reference(reference.columns, schemas.published, reference.table, reference.keys, is_own=is_own)
     for column in table.required:
         yield _not_null(column)
+
+
+def _versions(schemas: SchemaNames, table: WarehouseTable) -> Iterator[Requirement]:
+    """That a dimension with history has any version of the row that a fact refers to: no constraint says so."""
+    for entry in table.versions:
+        yield _reference(entry.columns, schemas.published, entry.dimension, entry.keys, is_own=False)
 
 
 def enforced(connection: Connection, schemas: SchemaNames, table: WarehouseTable) -> Iterator[Requirement]:
@@ -74,7 +80,7 @@ def enforced(connection: Connection, schemas: SchemaNames, table: WarehouseTable
     for column, has_default in connection.rows(_NOT_NULL, relation=relation):
         if column in table.column_names:
             yield _not_null(column)
-        elif not has_default and column not in table.validity:
+        elif not has_default and column not in table.filled_by_load:
             yield Requirement((column,), None, sql.compose("true"))
 
 

@@ -21,7 +21,7 @@ from .read_ahead import ReadAhead
 from .schemas import SchemaNames
 
 # The batch that appended a version `t`, as `v`: NULL for a row that load did not write.
-_LOADED_BY_BATCH = """
+LOADED_BY_BATCH = """
     LEFT JOIN LATERAL (
         SELECT r.batch, r.last_record FROM $version_range AS r
         WHERE r.table_name = $name AND r.first_record <= t.$record ORDER BY r.first_record DESC LIMIT 1
@@ -170,7 +170,7 @@ class TableSql:
             record=record,
             columns=sql.columns(table.column_names),
             loaded_by_batch=sql.compose(
-                _LOADED_BY_BATCH, version_range=control["version_range"], name=name, record=record
+                LOADED_BY_BATCH, version_range=control["version_range"], name=name, record=record
             ),
             control=control,
             of_aliases={

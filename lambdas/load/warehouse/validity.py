@@ -1,17 +1,18 @@
-"""The times of the versions of a dimension that keeps its history: from when, until when, whether it is the present.
+"""The times of the versions of a dimension that keeps its history, and the versions that facts refer to.
 
-They follow from the batches of its versions and deletions, which the control tables have, so that a rebuild gives the
-same. A version ends when the next one of its key begins, or when the source deleted the row, whichever is earlier.
+The times say from when and until when a version is valid, and whether it is the present. They follow from the batches
+of versions and deletions, which the control tables have, so that a rebuild gives the same. A version ends when the next
+one of its key begins, or when the source deleted the row, whichever is earlier.
 """
 
 from __future__ import annotations
 
 from ...shared.declarations import WarehouseTable
-from ...shared.history import IS_CURRENT, VALID_FROM, VALID_TO
+from ...shared.history import IS_CURRENT, VALID_FROM, VALID_TO, VersionReference
 from ...shared.lake.manifest import ProcessedManifest
 from ...shared.postgres import sql
 from .schemas import SchemaNames
-from .session import WarehouseSession
+from .session import LOADED_BY_BATCH, WarehouseSession
 
 _TIMES = """
     SELECT batch, extracted_at FROM $ledger
@@ -38,6 +39,24 @@ _REFRESH = """
       AND ROW(t.$valid_from, t.$valid_to, t.$is_current)
           IS DISTINCT FROM ROW(n.valid_from, n.valid_to, n.valid_to IS NULL)
 """
+# Of the versions of a key: the last one that a batch up to this one appended; where there is none, the first.
+_VERSION = """(
+    SELECT t.$record FROM $dimension AS t
+    $loaded_by_batch
+    WHERE ($keys) = ($by) AND v.batch IS NOT NULL
+    ORDER BY v.batch <= $batch DESC, CASE WHEN v.batch <= $batch THEN -t.$record ELSE t.$record END LIMIT 1
+)"""
+_FOLLOW = """
+    UPDATE $table AS u SET $column = n.version
+    FROM (
+        SELECT f.$record AS "_record", $version AS version FROM (
+            SELECT t.*, v.batch AS "_batch" FROM $table AS t
+            $loaded_by_batch
+            WHERE v.batch IS NOT NULL AND ($by) IN (SELECT $key_of_dimension FROM $keys AS k)
+        ) AS f
+    ) AS n
+    WHERE u.$record = n."_record" AND u.$column IS DISTINCT FROM n.version
+"""
 _COLUMNS = {"valid_from": VALID_FROM, "valid_to": VALID_TO, "is_current": IS_CURRENT}
 
 
@@ -58,13 +77,59 @@ def columns(table: WarehouseTable, of: str | None = None) -> sql.Fragment:
 
 
 def parts(session: WarehouseSession, table: WarehouseTable, batch: sql.Fragment) -> dict[str, sql.Fragment]:
-    """``$validity``, the columns, and ``$since_batch``, their values for a version of ``batch`` that is the present."""
-    if not table.validity:
-        return {"validity": sql.compose(""), "since_batch": sql.compose("")}
-    return {
-        "validity": columns(table),
-        "since_batch": sql.compose(_SINCE_BATCH, times=session.times, batch=batch),
-    }
+    """``$own``, the columns that load fills, and ``$own_values``, their values in a row ``s`` of ``batch``."""
+    names = [columns(table), *(sql.compose(", $column", column=sql.identifier(v.column)) for v in table.versions)]
+    values = [sql.compose(_SINCE_BATCH, times=session.times, batch=batch)] if table.validity else []
+    values += [sql.compose(", $value", value=version(session.schemas, entry, "s", batch)) for entry in table.versions]
+    return {"own": sql.joined("", names), "own_values": sql.joined("", values)}
+
+
+def compared(schemas: SchemaNames, table: WarehouseTable) -> sql.Fragment:
+    """What load fills of a row ``t`` as it is compared, after other columns: of a version its time, not its number."""
+    template = ", (SELECT d.$valid_from FROM $dimension AS d WHERE d.$record = t.$column) AS $column"
+    versions = [
+        sql.compose(
+            template,
+            valid_from=sql.identifier(VALID_FROM),
+            dimension=schemas.table(entry.dimension),
+            record=sql.identifier(entry.record),
+            column=sql.identifier(entry.column),
+        )
+        for entry in table.versions
+    ]
+    return sql.joined("", [columns(table, of="t"), *versions])
+
+
+def version(schemas: SchemaNames, entry: VersionReference, of: str, batch: sql.Fragment) -> sql.Fragment:
+    """The surrogate key of the version that a row ``of`` refers to at ``batch``: the last until then, or the first."""
+    record = sql.identifier(entry.record)
+    control = schemas.control_tables()
+    loaded = {"version_range": control["version_range"], "name": sql.constant(entry.dimension), "record": record}
+    return sql.compose(
+        _VERSION,
+        dimension=schemas.table(entry.dimension),
+        record=record,
+        loaded_by_batch=sql.compose(LOADED_BY_BATCH, **loaded),
+        keys=sql.columns(entry.keys, of="t"),
+        by=sql.columns(entry.columns, of=of),
+        batch=batch,
+    )
+
+
+def follow(session: WarehouseSession, table: WarehouseTable, keys: sql.Fragment) -> None:
+    """Lets the facts refer to the versions that the keys in the table ``keys`` of a dimension have now."""
+    for fact in table.referring:
+        names = session.sql(fact).parts
+        for entry in (entry for entry in fact.versions if entry.dimension == table.name):
+            session.run(
+                _FOLLOW,
+                **names,
+                column=sql.identifier(entry.column),
+                version=version(session.schemas, entry, "f", sql.compose('f."_batch"')),
+                by=sql.columns(entry.columns, of="t"),
+                keys=keys,
+                key_of_dimension=sql.columns(entry.keys, of="k"),
+            )
 
 
 def refresh(session: WarehouseSession, table: WarehouseTable, keys: sql.Fragment) -> None:
