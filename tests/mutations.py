@@ -522,6 +522,13 @@ MUTATIONS = (
         "tests/pipeline/test_refusals.py -k deferred",
     ),
     Mutation(
+        "a row that waited ends its own deletion",
+        "lambdas/load/warehouse/dimensions.py",
+        ' AND d.batch < r."_batch"',
+        "",
+        "tests/pipeline/test_deleted_while_pending.py tests/pipeline/test_control_tables.py",
+    ),
+    Mutation(
         "a batch whose event was missed is not looked for",
         "lambdas/transform/sweep.py",
         "        if found.number not in written and now - found.written > EVENT_TIMEOUT:",

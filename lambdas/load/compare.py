@@ -32,7 +32,7 @@ _COUNT = "WITH a AS ($one), b AS ($other) SELECT (SELECT count(*) FROM a), (SELE
 _CONTROL = {
     "ledger": (("batch",), ("batch", "source_manifest", "extracted_at")),
     "deletion": (("table_name", "key", "batch"), ("table_name", "key", "batch", "undeleted_batch")),
-    "pending_row": (("table_name", "key", "batch"), ("table_name", "key", "batch", "content")),
+    "pending_row": (("table_name", "key", "batch"), ("table_name", "key", "batch", "content", "deleted_batch")),
     "rejected_value": (("table_name", "key", "batch"), ("table_name", "key", "batch", "rejected")),
 }
 _ROWS = 'SELECT true AS "_present", $columns FROM $table AS t'

@@ -18,7 +18,7 @@ _MAX_LENGTH = 1000  # characters of a value
 
 _COUNT = """
     SELECT (SELECT count(*) FROM (SELECT DISTINCT table_name, key, batch FROM $rejected_value) AS r),
-           (SELECT count(*) FROM $pending_row)
+           (SELECT count(*) FROM $pending_row WHERE deleted_batch IS NULL)
 """
 _REJECTED = """
     SELECT batch, table_name, key, column_name, left(value, $length), reason FROM $rejected_value
@@ -28,7 +28,7 @@ _BATCHES = "SELECT array_agg(batch) FROM (SELECT DISTINCT batch FROM $rejected_v
 _PENDING = """
     SELECT p.batch, $name, p.key, $column, left($value, $length), $reason
     FROM $pending_row AS p, jsonb_populate_record(NULL::$table, p.content) AS s
-    WHERE p.table_name = $name AND $unmet ORDER BY p.batch, p.key LIMIT $limit
+    WHERE p.table_name = $name AND p.deleted_batch IS NULL AND $unmet ORDER BY p.batch, p.key LIMIT $limit
 """
 
 

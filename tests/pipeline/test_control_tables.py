@@ -49,11 +49,17 @@ def begin(pipeline, number):
     return PostgresWarehouse(pipeline.warehouse).begin(manifest(number), 0, pipeline.processed)
 
 
-def events(session, batch):
+def events(session, batch, deleted):
     """A staging table with an event of key 1 in ``batch``."""
     staging = temporary("events")
-    session.run(f'CREATE TEMPORARY TABLE events AS SELECT 1 AS design_id, {batch} AS "_batch"')
+    session.run(f'CREATE TEMPORARY TABLE events AS SELECT 1 AS design_id, {batch} AS "_batch", {deleted} AS "_deleted"')
     return staging
+
+
+def marked(session):
+    """The pending rows that are marked as deleted, and by which batch."""
+    query = "SELECT table_name, key, batch, deleted_batch FROM pipeline.pending_row WHERE deleted_batch IS NOT NULL"
+    return {tuple(row) for row in session.rows(query)}
 
 
 def test_a_newer_row_discards_what_waits_of_its_key_alone(pipeline, session):
@@ -69,14 +75,16 @@ def test_a_newer_row_discards_what_waits_of_its_key_alone(pipeline, session):
     assert undeleted(session) == {("dim_design", "1", 2)}
 
 
-def test_a_deletion_discards_what_waits_of_its_key_alone(pipeline, session):
-    """It is recorded once: key 2 is deleted already."""
+def test_a_deletion_marks_what_waits_of_its_key_alone(pipeline, session):
+    """It is recorded once: key 2 is deleted already. What was rejected of the key is discarded."""
     table = pipeline.declarations.warehouse["dim_design"]
     pipeline.warehouse.run("DELETE FROM pipeline.deletion WHERE table_name = 'dim_design' AND key = '1' AND batch = 3")
     with begin(pipeline, 2) as batch:
         batch.delete(table, [pa.table({"design_id": pa.array([2], pa.int32())})])
     older = {("dim_design", "2", 1), ("dim_design", "2", 2)}
-    assert missing(session, "pending_row") == missing(session, "rejected_value") == older
+    assert missing(session, "rejected_value") == older
+    assert missing(session, "pending_row") == set()
+    assert marked(session) == {(*row, 2) for row in older}
     assert missing(session, "deletion") == {("dim_design", "1", 3)}
     with begin(pipeline, 4) as batch:
         batch.delete(table, [pa.table({"design_id": pa.array([1], pa.int32())})])
@@ -87,16 +95,24 @@ def test_a_deletion_discards_what_waits_of_its_key_alone(pipeline, session):
 
 def test_an_event_discards_what_is_older_of_its_key_alone(pipeline, session):
     table = pipeline.declarations.warehouse["dim_design"]
-    staging = events(session, 2)
+    staging = events(session, 2, deleted=False)
     pending.discard_superseded_by_events(session, table, staging)
     rejects.discard_superseded_by_events(session, table, staging)
     assert missing(session, "pending_row") == missing(session, "rejected_value") == {("dim_design", "1", 1)}
     pending.discard_resolved(session, table, staging)
     assert missing(session, "pending_row") == {("dim_design", "1", 1), ("dim_design", "1", 2)}
+    assert marked(session) == set()
+
+
+def test_a_deletion_among_events_marks_what_is_older_of_its_key(pipeline, session):
+    table = pipeline.declarations.warehouse["dim_design"]
+    pending.discard_superseded_by_events(session, table, events(session, 3, deleted=True))
+    assert missing(session, "pending_row") == set()
+    assert marked(session) == {("dim_design", "1", 1, 3), ("dim_design", "1", 2, 3)}
 
 
 def test_resolved_rows_of_a_table_leave_those_of_others(pipeline, session):
-    """Of each key the latest is written; the deletion ends with the first that was pending."""
+    """Of each key the latest is written; a deletion that is not older than it stays."""
     table = pipeline.declarations.warehouse["dim_design"]
     with begin(pipeline, 3) as batch:
         assert batch.count_pending(table) == 2
@@ -105,4 +121,4 @@ def test_resolved_rows_of_a_table_leave_those_of_others(pipeline, session):
     assert session.rows("SELECT design_id, design_name FROM dim_design ORDER BY 1") == [[1, "3"], [2, "3"]]
     assert missing(session, "pending_row") == {row for row in EVERY if row[0] == "dim_design"}
     assert missing(session, "rejected_value") == {row for row in EVERY if row[0] == "dim_design" and row[2] < 3}
-    assert undeleted(session) == {("dim_design", "1", 1), ("dim_design", "2", 1)}
+    assert undeleted(session) == set()

@@ -106,8 +106,7 @@ class Model:
         self.waiting += [entry for entry in new if entry not in able]
         if new:
             self._write(self._able(self.waiting))
-        for key in batch.deleted:
-            self.waiting = [entry for entry in self.waiting if entry[1] != key]
+        for key in batch.deleted:  # what waits of it goes on to wait
             if not any(entry[0] == key and entry[2] is None for entry in self.deletions):
                 self.deletions.append([key, number, None])
 
@@ -126,7 +125,7 @@ class Model:
             self.rows[key] = row
             self.waiting = [entry for entry in self.waiting if entry[1] != key or entry[0] > number]
             for deletion in self.deletions:
-                if deletion[0] == key and deletion[2] is None:
+                if deletion[0] == key and deletion[2] is None and deletion[1] < number:
                     deletion[2] = number
 
     @property

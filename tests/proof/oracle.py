@@ -144,15 +144,18 @@ class Followed:
     def write(self, entries: Iterable[Entry], *, until: int | None = None) -> None:
         """The rows are loaded. Older ones of their keys, up to the batch ``until``, wait and are rejected no more."""
         for batch, key, row in sorted(entries):
-            _row_seen(self.lines.setdefault(key, Line()), row, batch)
+            line = self.lines.setdefault(key, Line())
+            if line.deletions and line.deletions[-1][1] is None and batch < line.deletions[-1][0]:
+                line.versions.append(Version(row, batch))  # deleted while it waited
+            else:
+                _row_seen(line, row, batch)
             self.waiting = [entry for entry in self.waiting if entry[1] != key or entry[0] > (until or batch)]
             last = until or batch - 1
             self.rejected = {entry for entry in self.rejected if entry[1][0] != str(key) or entry[0] > last}
 
     def delete(self, key: Key, batch: int) -> None:
-        """The source has the key no more: what waited and was rejected of it is discarded."""
+        """The source has the key no more: what was rejected of it is discarded; what waits is there once it may be."""
         _row_deleted(self.lines.setdefault(key, Line()), batch)
-        self.waiting = [entry for entry in self.waiting if entry[1] != key]
         self.rejected = {entry for entry in self.rejected if entry[1][0] != str(key)}
 
 

@@ -21,9 +21,14 @@ _LATEST_OF_HISTORY = """
     SELECT DISTINCT ON ($key) $columns FROM $history WHERE NOT "_deleted" ORDER BY $key, "_batch" DESC
 """
 _LATEST_RESOLVED = 'SELECT DISTINCT ON ($key) $columns FROM $resolved ORDER BY $key, "_batch" DESC'
+# By a row that is newer than the deletion: one that was deleted while it waited stays so.
 _UNDELETE_RESOLVED = """
     UPDATE $deletion AS d SET undeleted_batch = s.batch
-    FROM (SELECT $key_text_of_r AS key, min(r."_batch") AS batch FROM $resolved AS r GROUP BY 1) AS s
+    FROM (
+        SELECT d.key, min(r."_batch") AS batch FROM $resolved AS r
+        JOIN $deletion AS d ON d.table_name = $name AND d.key = $key_text_of_r AND d.batch < r."_batch"
+        WHERE d.undeleted_batch IS NULL GROUP BY 1
+    ) AS s
     WHERE d.table_name = $name AND d.key = s.key AND d.undeleted_batch IS NULL
 """
 _CHANGED_KEYS = """
@@ -73,8 +78,14 @@ def discard_superseded(session: WarehouseSession, table: WarehouseTable, staging
     rejects.discard_superseded(session, table, staging, batch)
 
 
+def discard_deleted(session: WarehouseSession, table: WarehouseTable, staging: sql.Fragment, batch: int) -> None:
+    """What is pending of the staged keys waits as deleted; what was rejected of them is discarded."""
+    pending.mark_deleted(session, table, staging, batch)
+    rejects.discard_superseded(session, table, staging, batch)
+
+
 def discard_superseded_by_events(session: WarehouseSession, table: WarehouseTable, events: sql.Fragment) -> None:
-    """Only the latest row matters: deletes what is pending, or was rejected, and older than an event of its key."""
+    """Only the latest row matters: discards what is pending, or was rejected, and older than an event of its key."""
     pending.discard_superseded_by_events(session, table, events)
     rejects.discard_superseded_by_events(session, table, events)
 

@@ -201,6 +201,10 @@ def discard_superseded(session: WarehouseSession, table: WarehouseTable, staging
     """Nothing: every version of a fact counts, however late it arrives."""
 
 
+def discard_deleted(session: WarehouseSession, table: WarehouseTable, staging: sql.Fragment, batch: int) -> None:
+    """Nothing: every version of a fact counts, whatever becomes of the row."""
+
+
 def discard_superseded_by_events(session: WarehouseSession, table: WarehouseTable, events: sql.Fragment) -> None:
     """Nothing: every version of a fact counts, however late it arrives."""
 

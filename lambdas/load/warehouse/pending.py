@@ -2,8 +2,8 @@
 
 The cause is a late-arriving dimension row: one that was rejected, or that is pending itself. Without this a single
 unknown currency would stop every later batch. A pending row is written, at its position in the history, by the first
-batch after which it is resolvable. Of a dimension, which keeps the latest row only, a newer row or a deletion discards
-the pending ones.
+batch after which it is resolvable. Of a dimension, which keeps the latest row only, a newer row discards the pending
+ones. One whose key the source deletes goes on to wait, as a row that was deleted: others may refer to it.
 
 Rows of a table that refers to itself are written together, so each may refer to another row that is written with it,
 and in a circle: PostgreSQL checks a foreign key at the end of the statement. What waits is a row that does not meet a
@@ -56,7 +56,18 @@ _SUPERSEDED = """
 """
 _SUPERSEDED_BY_EVENTS = """
     DELETE FROM $pending_row AS p USING $staging AS s
-    WHERE p.table_name = $name AND p.key = $key_text_of_s AND p.batch < s."_batch"
+    WHERE p.table_name = $name AND p.key = $key_text_of_s AND p.batch < s."_batch" AND NOT s."_deleted"
+"""
+_DELETED = """
+    UPDATE $pending_row AS p SET deleted_batch = $batch FROM $staging AS s
+    WHERE p.table_name = $name AND p.key = $key_text_of_s AND p.batch <= $batch AND p.deleted_batch IS NULL
+"""
+_DELETED_BY_EVENTS = """
+    UPDATE $pending_row AS p SET deleted_batch = e.batch FROM (
+        SELECT p.key, p.batch AS of, min(s."_batch") AS batch FROM $staging AS s
+        JOIN $pending_row AS p ON p.key = $key_text_of_s AND p.batch < s."_batch"
+        WHERE p.table_name = $name AND s."_deleted" GROUP BY 1, 2
+    ) AS e WHERE p.table_name = $name AND p.key = e.key AND p.batch = e.of
 """
 _RESOLVABLE = """
     CREATE TEMPORARY TABLE $resolvable ON COMMIT DROP AS
@@ -141,8 +152,14 @@ def discard_superseded(session: WarehouseSession, table: WarehouseTable, staging
 
 
 def discard_superseded_by_events(session: WarehouseSession, table: WarehouseTable, events: sql.Fragment) -> None:
-    """Deletes the pending rows that are older than an event of their key."""
+    """Deletes the pending rows that are older than another row of their key; marks those that were deleted."""
     session.run(_SUPERSEDED_BY_EVENTS, **session.sql(table).parts, staging=events)
+    session.run(_DELETED_BY_EVENTS, **session.sql(table).parts, staging=events)
+
+
+def mark_deleted(session: WarehouseSession, table: WarehouseTable, staging: sql.Fragment, batch: int) -> None:
+    """Marks the pending rows of the keys in ``staging``, which ``batch`` deletes."""
+    session.run(_DELETED, **session.sql(table).parts, staging=staging, batch=sql.number(batch))
 
 
 def _has_pending(session: WarehouseSession, table: WarehouseTable) -> bool:

@@ -181,4 +181,4 @@ def _delete(session: WarehouseSession, table: WarehouseTable, keys: Iterable[pa.
     staging = stage_deleted_keys(session, table, keys)
     session.run(_DELETE, **session.sql(table).parts, staging=staging, batch=sql.number(batch))
     validity.refresh(session, table, staging)
-    session.kind_of(table).discard_superseded(session, table, staging, batch)
+    session.kind_of(table).discard_deleted(session, table, staging, batch)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ...shared.postgres import sql
 
-FORMAT_VERSION = 1  # of the control schema: raised whenever a control table changes
+FORMAT_VERSION = 2  # of the control schema: raised whenever a control table changes
 
 _LOCK = 0x746F746573  # an arbitrary number that identifies this pipeline's loads among PostgreSQL's advisory locks
 _SUFFIX = "_pipeline"
@@ -97,6 +97,7 @@ CONTROL_TABLES = {
             key         text NOT NULL,
             batch       bigint NOT NULL,
             content     jsonb NOT NULL,              -- the row, which does not meet a requirement of its table yet
+            deleted_batch bigint,                    -- in which the source deleted it; NULL while it is there
             PRIMARY KEY (table_name, key, batch)
         )""",
     "rejected_value": """

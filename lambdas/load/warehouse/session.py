@@ -113,6 +113,11 @@ class TableKind(Protocol):
     ) -> None:
         """Deletes what is pending, or was rejected, of the staged keys up to ``batch``, where it matters no more."""
 
+    def discard_deleted(
+        self, session: WarehouseSession, table: WarehouseTable, staging: sql.Fragment, batch: int
+    ) -> None:
+        """Marks what is pending of the staged keys, which ``batch`` deletes, and discards what was rejected of them."""
+
     def discard_superseded_by_events(
         self, session: WarehouseSession, table: WarehouseTable, events: sql.Fragment
     ) -> None:
