@@ -14,7 +14,7 @@ from lambda_toolkit.pipeline.config.mirror import (
     relation_names,
     warehouse_name,
 )
-from lambda_toolkit.pipeline.proposal.catalog import Catalog, Column, Table
+from lambda_toolkit.pipeline.proposal.catalog import Catalog, Column, Table, listed
 from lambda_toolkit.pipeline.proposal.names import FORBIDDEN_COLUMNS, Names
 from lambda_toolkit.pipeline.proposal.types import warehouse_type
 from lambda_toolkit.pipeline.warehouse.widening import widens
@@ -123,17 +123,25 @@ def _column(column: Column, names: Names, *, required: bool) -> MirrorColumn:
 
 def _updated(known: MirrorTable, table: Table, changes: list[str]) -> MirrorTable:
     """``known`` with the columns that ``table`` has now."""
-    present = {column.source: column for column in known.present}
+    changed_keys = [name for name in known.key if not _is_same_key(known, table.by_name.get(name))]
+    if changed_keys:
+        changes.append(
+            f"{listed(changed_keys)} of {known.source}, which identifies its versions, is not what it was: the mirror "
+            f"does not follow. To begin again with the key of today: rename the warehouse's table {known.name}, remove "
+            f"{known.source} from config/mirror.json, and prepare."
+        )
+        return known
     names = Names((*FORBIDDEN_COLUMNS, known.record, *(column.name for column in known.columns)))
     columns = [
-        _updated_column(column, table.by_name.get(column.source), known, changes) if not column.dropped else column
+        column if column.dropped else _updated_column(column, table.by_name.get(column.source), known, changes)
         for column in known.columns
     ]
+    present = {column.source for column in columns if not column.dropped}
     for column in table.columns:
         if column.name in present:
             continue
         made = _column(column, names, required=False)
-        again = next((number for number, each in enumerate(columns) if _is_again(each, column, made.type)), None)
+        again = next((number for number, each in enumerate(columns) if _is_again(each, made)), None)
         if again is not None:
             made = columns[again] = replace(columns[again], dropped=False)
         else:
@@ -142,45 +150,44 @@ def _updated(known: MirrorTable, table: Table, changes: list[str]) -> MirrorTabl
             f"{table.name}.{column.name} ({column.type}) is a new column of the source: prepare --alter adds "
             f"{made.name} ({made.type}) to {known.name}, and earlier versions have NULL there."
         )
-    missing = [name for name in known.key if name not in table.by_name]
-    if missing:
-        changes.append(
-            f"{known.source} has its key {', '.join(known.key)} no more, which identifies its versions, and cannot be "
-            f"extracted. To begin again with the key of today: rename the warehouse's table {known.name}, remove "
-            f"{known.source} from config/mirror.json, and prepare."
-        )
-        return known
     return replace(known, columns=tuple(columns))
 
 
-def _is_again(known: MirrorColumn, column: Column, kind: str) -> bool:
-    return known.dropped and known.source == column.name and known.type == kind
+def _is_same_key(known: MirrorTable, column: Column | None) -> bool:
+    """Whether the column of the key is there, and its values are as they were in the warehouse."""
+    if column is None:
+        return False
+    before = next((each.type for each in known.present if each.source == column.name), None)
+    wanted = warehouse_type(column).type
+    return before in (None, wanted) or widens(str(before), wanted) or widens(wanted, str(before))
+
+
+def _is_again(known: MirrorColumn, made: MirrorColumn) -> bool:
+    return known.dropped and known.source == made.source and known.type == made.type
 
 
 def _updated_column(known: MirrorColumn, column: Column | None, table: MirrorTable, changes: list[str]) -> MirrorColumn:
-    what = f"{table.source}.{known.source}"
+    """``known`` with the type of ``column``; dropped where that is no wider one, and where there is no such column."""
+    what, where = f"{table.source}.{known.source}", f"{table.name}.{known.name}"
     if column is None:
-        changes.append(
-            f"{what} is no column of the source any more: {table.name}.{known.name} stays for the earlier versions, "
-            f"and is NULL in later ones{'; prepare --alter lets it be NULL' if known.required else ''}."
-        )
-        return replace(known, dropped=True, required=False)
-    wanted = warehouse_type(column).type
-    found = known
-    if wanted != known.type:
-        where = f"{what} is {column.type} in the source now, and {table.name}.{known.name} is {known.type}"
+        reason = f"{what} is no column of the source any more"
+    else:
+        wanted = warehouse_type(column).type
+        found = known
         if widens(known.type, wanted):
-            changes.append(f"{where}: prepare --alter makes it {wanted}.")
+            changes.append(f"{what} is {column.type} in the source now: prepare --alter makes {where} {wanted}.")
             found = replace(found, type=wanted)
-        else:
-            changes.append(
-                f"{where}, which stays: a value that does not fit is rejected. To follow: change the type in the "
-                f"warehouse, and in config/mirror.json, to {wanted}."
-            )
-    if known.required and not column.required:
-        changes.append(f"{what} may be NULL in the source now: prepare --alter lets {table.name}.{known.name} be NULL.")
-        found = replace(found, required=False)
-    return found
+        if known.required and not column.required:
+            changes.append(f"{what} may be NULL in the source now: prepare --alter lets {where} be NULL.")
+            found = replace(found, required=False)
+        if wanted in (known.type, found.type) or widens(wanted, known.type):
+            return found
+        reason = f"{what} is {column.type} in the source now, and {where} is {known.type}"
+    changes.append(
+        f"{reason}: {where} stays for the earlier versions, and is NULL in later ones"
+        f"{'; prepare --alter lets it be NULL' if known.required else ''}."
+    )
+    return replace(known, dropped=True, required=False)
 
 
 def _report_missing(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,7 +77,8 @@ class Project:
             keys = [columns.get(key, key) for key in table.keys]
             mine = _rows(self.source, str(table.source), list(columns))
             theirs = _rows(self.warehouse, sql.bounded(f"current_{table.name}"), list(columns.values()))
-            assert sorted(mine, key=str) == sorted(theirs, key=str), table.name
+            missing, more = Counter(mine) - Counter(theirs), Counter(theirs) - Counter(mine)
+            assert (dict(missing), dict(more)) == ({}, {}), f"{table.name}: missing in the mirror, and more there"
             self._remember(table.name, mine, [list(columns.values()).index(key) for key in keys])
             if table.name in self.narrowed:
                 continue
