@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 
 from lambda_toolkit.pipeline.lambdas.shared.declarations import CALENDAR
+from lambda_toolkit.pipeline.lambdas.shared.joins import Join
 from lambda_toolkit.pipeline.proposal.catalog import Catalog, Table
 from lambda_toolkit.pipeline.proposal.names import one_line, toml_key, toml_text, toml_texts
 from lambda_toolkit.pipeline.proposal.star import StarTable
@@ -101,13 +102,27 @@ def _warehouse_table(table: StarTable) -> str:
     lines.append(f"key = {toml_texts(table.keys)}")
     if table.record is not None:
         lines.append(f"record = {toml_text(table.record)}")
-    if table.joins:
-        pairs = ", ".join(f"{toml_key(name)} = {toml_text(column)}" for name, column in table.joins.items())
-        lines.append(f"join = {{ {pairs} }}")
+    lines += _join_lines(table)
     if table.columns:
         lines.append(f"[warehouse.{toml_key(table.name)}.columns]")
         lines += [f"{toml_key(column.name)} = {toml_text(str(column.expression))}" for column in table.columns]
     return comment(*table.comments) + "".join(f"{line}\n" for line in lines)
+
+
+def _join_lines(table: StarTable) -> list[str]:
+    pairs = [f"{toml_key(alias)} = {_join(alias, join)}" for alias, join in table.joins.items()]
+    if all(isinstance(join.stored(alias), str) for alias, join in table.joins.items()):
+        return [f"join = {{ {', '.join(pairs)} }}"] if pairs else []
+    return [f"[warehouse.{toml_key(table.name)}.join]", *pairs]
+
+
+def _join(alias: str, join: Join) -> str:
+    if isinstance(join.stored(alias), str):
+        return toml_text(join.on[0])
+    parts = [] if alias == join.table else [f"table = {toml_text(join.table)}"]
+    parts.append(f"on = {toml_texts(join.on)}")
+    parts += [f"from = {toml_text(join.parent)}"] if join.parent is not None else []
+    return f"{{ {', '.join(parts)} }}"
 
 
 def star_sql(tables: Iterable[StarTable]) -> str:

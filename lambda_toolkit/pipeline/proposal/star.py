@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from lambda_toolkit.pipeline.lambdas.shared.conversions import base_type, result_type
 from lambda_toolkit.pipeline.lambdas.shared.declarations import CALENDAR, DIMENSION, FACT
 from lambda_toolkit.pipeline.lambdas.shared.expressions import EXPRESSIONS, Expression
+from lambda_toolkit.pipeline.lambdas.shared.joins import Join
 from lambda_toolkit.pipeline.lambdas.shared.schema_declarations import Reference
 from lambda_toolkit.pipeline.proposal.catalog import Catalog, Column, ForeignKey, Table
 from lambda_toolkit.pipeline.proposal.names import FORBIDDEN_COLUMNS, Names, snake
@@ -20,6 +21,8 @@ _PREFIX = {Role.FACT: "fact", Role.DIMENSION: "dim", Role.BRIDGE: "bridge"}
 _ORDER = (Role.DIMENSION, Role.BRIDGE, Role.FACT)
 _LARGE = ("bytea", "tsvector", "xml")  # types that no attribute of a joined table is taken of
 _MOST_COLUMNS = 1000  # of a table with joined attributes; PostgreSQL's limit is 1600
+_DEEPEST = 3  # tables along a path
+_REFERS = re.compile("_(id|code|no|nr|number|key|fk|ref)$")
 _WHEN = re.compile("_(at|on|date|time|timestamp|datetime)$")
 
 
@@ -45,8 +48,8 @@ class StarTable:
     columns: tuple[StarColumn, ...] = ()
     source: str | None = None
     record: str | None = None
-    joins: Mapping[str, str] = field(default_factory=dict)
-    """Joined source table -> the column of ``source`` that refers to it."""
+    joins: Mapping[str, Join] = field(default_factory=dict)
+    """Alias -> what is joined under it, each after the alias that it starts from."""
     references: tuple[Reference, ...] = ()
     comments: tuple[str, ...] = ()
     """Why it is proposed like this, sentences."""
@@ -101,6 +104,17 @@ def _calendar(name: str) -> StarTable:
     return StarTable(name, CALENDAR, ("date_id",), comments=comments)
 
 
+@dataclass(frozen=True)
+class _Joined:
+    """A table that is joined in."""
+
+    alias: str
+    join: Join
+    table: Table
+    required: bool
+    """Whether each row finds one."""
+
+
 class _Draft:
     """One table while its columns are collected."""
 
@@ -112,7 +126,8 @@ class _Draft:
         self._comments = [f"{noun}: {classified.reason}.{size}"]
         self._columns: list[StarColumn] = []
         self._references: list[Reference] = []
-        self._joins: dict[str, str] = {}
+        self._joins: dict[str, Join] = {}
+        self._aliases = Names()
         self._names = Names(FORBIDDEN_COLUMNS)
         self._own: Mapping[str, str] = {}  # source column -> column
 
@@ -127,8 +142,7 @@ class _Draft:
             self._add(name, column, Expression(column.name), column.required)
             if self._role is Role.FACT and is_date(column):
                 self._add_date(name, Expression(column.name), column, column.required)
-        for key in references:
-            self._follow(key)
+        self._follow(references)
         self._explain_others(references)
         return StarTable(
             self._star.name(table.name),
@@ -172,45 +186,112 @@ class _Draft:
     def _refer(self, columns: tuple[str, ...], table: str, keys: tuple[str, ...]) -> None:
         self._references.append(Reference(columns, table, keys))
 
-    def _follow(self, key: ForeignKey) -> None:
-        """Refers to the dimension, or takes what one needs of a table that nothing can refer to."""
+    def _follow(self, references: tuple[ForeignKey, ...]) -> None:
+        """Refers to dimensions; takes what one needs of tables that nothing can refer to."""
+        joined = []
+        for key in references:
+            role = self._star.role(key.table)
+            if self._role is not Role.DIMENSION and role is Role.DIMENSION:
+                self._refer_to(self._star.catalog.by_name[key.table], tuple(self._own[name] for name in key.columns))
+            elif self._role is Role.FACT and role is Role.FACT and key.table != self._source.name:
+                self._join_header(key)
+            elif self._role is Role.DIMENSION and role is Role.DIMENSION:
+                joined.append(key)
+        self._join_attributes(joined)
+
+    def _join_header(self, key: ForeignKey) -> None:
         other = self._star.catalog.by_name[key.table]
-        role = self._star.role(key.table)
-        if self._role is not Role.DIMENSION and role is Role.DIMENSION:
-            self._refer_to(other, tuple(self._own[name] for name in key.columns))
-            return
-        if role is Role.BRIDGE or self._role is Role.BRIDGE:
-            return
-        if self._cannot_join(key, other):
-            return
-        taken = [*self._attributes(other)] if role is Role.DIMENSION else [*self._header(other)]
+        taken = [*self._header(other)]
         if not taken or len(self._columns) + len(taken) > _MOST_COLUMNS:
             return
-        self._joins[other.name] = key.columns[0]
-        required = self._source.by_name[key.columns[0]].required
+        found = _Joined(self._alias(key), Join(other.name, key.columns), other, self._is_required(self._source, key))
+        self._joins[found.alias] = found.join
         for column in taken:
-            self._join(other, column, required and column.required, is_header=role is not Role.DIMENSION)
-        self._comments.append(self._joined(key, other, role))
-
-    def _joined(self, key: ForeignKey, other: Table, role: Role) -> str:
-        if role is Role.DIMENSION:
-            return f"{other.name} is joined in by {key.columns[0]}: in a star, no dimension refers to another."
-        return (
+            name = snake(column.name)
+            self._join(found, column, name if name not in self._names else f"{found.alias}_{name}")
+        self._comments.append(
             f"{other.name} is a fact too, and nothing can refer to a fact, which has versions: what it refers to, and "
-            f"its dates, are joined in by {key.columns[0]}. Its measures are not, or they would be added up per row."
+            f"its dates, are joined in by {', '.join(key.columns)}. Its measures are not: they would add up per row."
         )
 
-    def _join(self, other: Table, column: Column, required: bool, *, is_header: bool) -> None:
-        prefix, own = snake(other.name), snake(column.name)
-        plain = own == prefix or own.startswith(f"{prefix}_") or (is_header and own not in self._names)
-        expression = Expression(column.name, other.name)
-        name = self._names.make(own if plain else f"{prefix}_{own}")
+    def _join_attributes(self, references: list[ForeignKey]) -> None:
+        """Joins in the attributes of what the dimension refers to, and of what that refers to, the nearest first.
+
+        What the table itself refers to is joined as often as it does; further along a path, each table once.
+        """
+        level: list[tuple[ForeignKey, str | None, Table, bool]] = [
+            (key, None, self._source, True) for key in references
+        ]
+        found: list[_Joined] = []
+        seen = {self._source.name}
+        for _ in range(_DEEPEST):
+            following: list[tuple[ForeignKey, str | None, Table, bool]] = []
+            for key, parent, table, required in level:
+                if parent is not None and key.table in seen:
+                    continue
+                other = self._star.catalog.by_name[key.table]
+                of = _Joined(
+                    self._alias(key),
+                    Join(other.name, key.columns, parent),
+                    other,
+                    required and self._is_required(table, key),
+                )
+                found.append(of)
+                if other.name != self._source.name:
+                    nearer = [each for each in usable_references(other, self._star.catalog) if each.table != other.name]
+                    following += [
+                        (each, of.alias, other, of.required)
+                        for each in nearer
+                        if self._star.role(each.table) is Role.DIMENSION
+                    ]
+                if parent is not None:
+                    seen.add(other.name)
+            seen |= {of.table.name for of in found}
+            level = following
+        self._add_joined(found)
+
+    def _add_joined(self, found: list[_Joined]) -> None:
+        """Adds the attributes of each, and the joins that they take."""
+        attributes = {of.alias: [*self._attributes(of.table)] for of in found}
+        parents = {of.alias: of.join.parent for of in found}
+        needed: set[str] = set()
+        for alias in [of.alias for of in found if attributes[of.alias]]:
+            at: str | None = alias
+            while at is not None:
+                needed.add(at)
+                at = parents[at]
+        for of in found:
+            if of.alias in needed and len(self._columns) + len(attributes[of.alias]) <= _MOST_COLUMNS:
+                self._joins[of.alias] = of.join
+                for column in attributes[of.alias]:
+                    name = snake(column.name)
+                    plain = name == of.alias or name.startswith(f"{of.alias}_")
+                    self._join(of, column, name if plain else f"{of.alias}_{name}")
+        if self._joins:
+            ways = [
+                f"{join.table} by {f'{join.parent}.' if join.parent else ''}{', '.join(join.on)}"
+                for join in self._joins.values()
+            ]
+            self._comments.append(f"Joined in, as in a star no dimension refers to another: {'; '.join(ways)}.")
+
+    def _alias(self, key: ForeignKey) -> str:
+        """A name for what the foreign key refers to: ``billing`` of ``billing_id``."""
+        if len(key.columns) > 1:
+            return self._aliases.make(snake(key.table))
+        return self._aliases.make(_REFERS.sub("", snake(key.columns[0])) or snake(key.table))
+
+    def _is_required(self, table: Table, key: ForeignKey) -> bool:
+        return all(table.by_name[name].required for name in key.columns)
+
+    def _join(self, of: _Joined, column: Column, wanted: str) -> None:
+        expression, required = Expression(column.name, of.alias), of.required and column.required
+        name = self._names.make(wanted)
         self._add(name, column, expression, required)
-        if not is_header:
+        if self._role is not Role.FACT:
             return
         if is_date(column):
             self._add_date(name, expression, column, required)
-        for key in usable_references(other, self._star.catalog):
+        for key in usable_references(of.table, self._star.catalog):
             target = self._star.catalog.by_name[key.table]
             if key.columns == (column.name,) and self._star.role(target.name) is Role.DIMENSION:
                 self._refer_to(target, (name,))
@@ -229,19 +310,6 @@ class _Draft:
         keys = usable_references(other, self._star.catalog)
         single = {key.columns[0] for key in keys if len(key.columns) == 1 and key.table not in (other.name, *own)}
         return (column for column in other.columns if column.name in single or is_date(column))
-
-    def _cannot_join(self, key: ForeignKey, other: Table) -> bool:
-        columns = ", ".join(key.columns)
-        reason = None
-        if len(key.columns) > 1:
-            reason = f"a join is by one column, and this is {len(key.columns)}"
-        elif other.name == self._source.name:
-            reason = "a table is not joined to itself"
-        elif other.name in self._joins:
-            reason = f"{other.name} is joined in by {self._joins[other.name]} already, and each table once"
-        if reason is not None:
-            self._comments.append(f"{columns} refers to {other.name}, which is not joined in: {reason}.")
-        return reason is not None
 
     def _explain_others(self, usable: tuple[ForeignKey, ...]) -> None:
         known = {(frozenset(key.columns), key.table) for key in usable}

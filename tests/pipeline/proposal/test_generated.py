@@ -87,8 +87,8 @@ def check_mirror(warehouse: Connection, catalog: Catalog) -> None:
 
 
 def without_last_column(table: Table) -> Table:
-    """``table`` without the last of its columns that belongs to no key; itself where all do."""
-    keyed = {name for key in table.unique_keys for name in key}
+    """``table`` without the last of its columns that is in no unique index; itself where all do."""
+    keyed = {name for index in table.indexes for name in index.columns}
     last = next((column.name for column in reversed(table.columns) if column.name not in keyed), None)
     return replace(table, columns=tuple(column for column in table.columns if column.name != last))
 

@@ -31,12 +31,12 @@ def sessions():
 
 def expected_query(project: Project, table: WarehouseTable) -> str:
     """What a declaration means, in SQL on the source: no code of the pipeline is used for it."""
-    source = project.declarations().source
-    joins = "".join(
-        f" LEFT JOIN {sql.identifier(name)} AS {sql.identifier(f'of {name}')} ON t.{sql.identifier(join.on[0])}"
-        f" = {sql.identifier(f'of {name}')}.{sql.identifier(source[name].keys[0])}"
-        for name, join in table.joins.items()
-    )
+    source, joins = project.declarations().source, ""
+    for alias, join in table.joins.items():
+        mine, parent = sql.identifier(f"of {alias}"), sql.identifier(f"of {join.parent}" if join.parent else "t")
+        pairs = zip(join.on, source[join.table].keys, strict=True)
+        on = " AND ".join(f"{parent}.{sql.identifier(one)} = {mine}.{sql.identifier(two)}" for one, two in pairs)
+        joins += f" LEFT JOIN {sql.identifier(join.table)} AS {mine} ON {on}"
     values = []
     for expression in table.columns.values():
         assert isinstance(expression, Expression)
