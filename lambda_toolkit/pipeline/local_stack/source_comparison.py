@@ -6,14 +6,15 @@ reads, converts or loads a row. What no SQL can be derived for is named, and not
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from pg8000.exceptions import DatabaseError
 
+from lambda_toolkit.pipeline.lambdas.shared.calendar import ATTRIBUTES, Calendar
 from lambda_toolkit.pipeline.lambdas.shared.declarations import (
-    CALENDAR,
     DIMENSION,
     FACT,
     Declarations,
@@ -36,6 +37,27 @@ _FUNCTIONS: Mapping[str | None, str] = {
     "decimal": "($c)::numeric($0, $1)",
 }
 _BASE = sql.identifier("the row")  # what the row is called beside the joined tables
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+_FISCAL = "date_trunc('month', d::timestamp) + ((13 - $start) % 12) * interval '1 month'"
+_OF_A_DATE: Mapping[str, str] = {  # what a calendar says of the date d; $start is the first month of a fiscal year
+    "date": "d",
+    "year": "extract(year FROM d)",
+    "quarter": "extract(quarter FROM d)",
+    "month": "extract(month FROM d)",
+    "day": "extract(day FROM d)",
+    "day_of_week": "extract(isodow FROM d)",
+    "day_of_year": "extract(doy FROM d)",
+    "day_name": "to_char(d, 'FMDay')",
+    "month_name": "to_char(d, 'FMMonth')",
+    "iso_year": "extract(isoyear FROM d)",
+    "iso_week": "extract(week FROM d)",
+    "is_weekend": "extract(isodow FROM d) > 5",
+    "first_of_month": "date_trunc('month', d::timestamp)",
+    "last_of_month": "date_trunc('month', d::timestamp) + interval '1 month - 1 day'",
+    "fiscal_year": f"extract(year FROM {_FISCAL})",
+    "fiscal_quarter": f"extract(quarter FROM {_FISCAL})",
+    "fiscal_month": f"extract(month FROM {_FISCAL})",
+}
 _SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 _SELECT = "SELECT $key AS k, md5(convert_to(ROW($values)::text, 'UTF8')) AS v FROM $rows WHERE $condition"
 _ONE = "SELECT $values FROM $rows WHERE $condition AND $key = $wanted"
@@ -119,8 +141,8 @@ def _check(
     warehouse: Connection,
     say: Callable[[str], None],
 ) -> TableCheck:
-    if table.kind == CALENDAR:
-        raise _NotDerivedError("its rows are made of dates, and foreign keys hold the facts to them")
+    if table.calendar is not None:
+        return _calendar_check(table, table.calendar, declared, source, warehouse)
     if unknown := sorted(set(entry) - KNOWN_KEYS):
         raise _NotDerivedError(f"the key `{unknown[0]}` of its declaration has no SQL here")
     if table.kind not in (DIMENSION, FACT) or table.source is None:
@@ -143,6 +165,10 @@ def _check(
     expected, found = side(source, derived, _rows(table, declared)), side(warehouse, shown, view)
     if table.where is not None:
         expected = replace(expected, condition=_evaluated(table.where))
+    return _compared(table, others, expected, found)
+
+
+def _compared(table: WarehouseTable, columns: list[str], expected: _Side, found: _Side) -> TableCheck:
     should, does = _hashes(expected, "the source"), _hashes(found, "the warehouse")
     differ = sorted(key for key in should.keys() | does.keys() if should.get(key) != does.get(key))
     label = ", ".join(table.keys)
@@ -150,13 +176,58 @@ def _check(
         table=table.name,
         source_rows=len(should),
         warehouse_rows=len(does),
-        versions=_count(warehouse, table) if table.record else None,
+        versions=_count(found.connection, table) if table.record else None,
         differences=len(differ),
         examples=tuple(
-            f"{label} {key[1:-1]} {_difference(key, others, (expected, should), (found, does))}"
+            f"{label} {key[1:-1]} {_difference(key, columns, (expected, should), (found, does))}"
             for key in differ[:EXAMPLES]
         ),
     )
+
+
+def _calendar_check(
+    table: WarehouseTable, calendar: Calendar, declared: Declarations, source: Connection, warehouse: Connection
+) -> TableCheck:
+    """A calendar beside what the source's server says of the same dates, and of those that its rows name."""
+    key = sql.columns(table.keys)
+    query = sql.compose("SELECT $key::text FROM $table", key=key, table=sql.table(table.name))
+    dates = {str(row[0]) for row in warehouse.run(str(query))} | _named_dates(table, declared, source)
+    start = sql.number(calendar.fiscal_year_start)
+    declared_types = {name: ColumnType(ATTRIBUTES[attribute], True) for name, attribute in calendar.columns.items()}
+    types = {name: table.types.get(name, declared_types[name]) for name in calendar.columns}
+
+    def said(name: str) -> sql.Fragment:
+        value = sql.compose(_OF_A_DATE[calendar.columns[name]], start=start)
+        return _text(sql.compose("($value)::$type", value=value, type=sql.Fragment(types[name].type)), types[name])
+
+    def shown(name: str) -> sql.Fragment:
+        return _text(sql.columns([name], of="w"), types[name])
+
+    others = [name for name in calendar.columns if name not in table.keys]
+    days = sql.compose("unnest($dates::date[]) AS d", dates=sql.constant(f"{{{','.join(sorted(dates))}}}"))
+    expected = _Side(source, _key([said(name) for name in table.keys]), tuple(map(said, others)), days)
+    rows = sql.compose("$table AS w", table=sql.table(table.name))
+    found = _Side(warehouse, _key([shown(name) for name in table.keys]), tuple(map(shown, others)), rows)
+    return _compared(table, others, expected, found)
+
+
+def _named_dates(table: WarehouseTable, declared: Declarations, source: Connection) -> set[str]:
+    """The dates, as yyyy-mm-dd, in the columns of other tables that refer to the calendar ``table``."""
+    named: set[str] = set()
+    for other in declared.warehouse.values():
+        for reference in other.references:
+            if reference.table != table.name or reference.columns[0] not in other.columns:
+                continue
+            date = _derived(other.columns[reference.columns[0]], ColumnType("date", False))
+            condition = _evaluated(other.where) if other.where else _ALL
+            parts = {"date": date, "rows": _rows(other, declared), "condition": condition}
+            query = sql.compose("SELECT DISTINCT $date FROM $rows WHERE $condition", **parts)
+            source.run("SAVEPOINT dates_named")
+            try:
+                named |= {str(row[0]) for row in source.run(str(query)) if _DATE.fullmatch(str(row[0]))}
+            except DatabaseError:  # the check of that table says why
+                source.run("ROLLBACK TO SAVEPOINT dates_named")
+    return named
 
 
 def _hashes(side: _Side, name: str) -> dict[str, str]:
