@@ -103,9 +103,8 @@ class Differential:
         for name, kind in COLUMNS.items():  # what the lake has no value of is rejected whatever reads it
             if kind.startswith(("date", "timestamp")):
                 connection.run(f"UPDATE given SET {name} = NULL WHERE NOT {name} BETWEEN '0001-01-01' AND '9999-12-31'")
-        connection.run(
-            "UPDATE given SET price = NULL WHERE price = 'NaN'; UPDATE given SET rate = NULL WHERE rate = 'NaN'"
-        )
+            if kind.startswith("numeric("):
+                connection.run(f"UPDATE given SET {name} = NULL WHERE {name} = 'NaN'")
 
     @staticmethod
     def _values(base: str, seed: int) -> list[str]:

@@ -32,11 +32,16 @@ COLUMNS: Mapping[str, str] = {  # of the table `given`, after its key
     "doc": "jsonb",
     "raw": "json",
     "state": "mood",
+    "seen3": "timestamp(3) without time zone",
+    "big": "numeric(38,10)",
+    "tens": "numeric(3,-2)",
+    "word": "character varying",
+    "noon": "time(0) without time zone",
 }
 _INTEGERS = ("small", "whole", "whole2", "large")
-_NUMERICS = ("price", "rate", "amount", "amount2")
+_NUMERICS = ("price", "rate", "amount", "amount2", "big", "tens")
 _FLOATS = ("single", "num", "num2")
-_TEXTS = ("name", "name2", "code", "mark")
+_TEXTS = ("name", "name2", "code", "mark", "word")
 _STRINGS = (
     *("", " ", "a", "Ab", "é", "ß", "straße", "ΑΣ", "İI", "ﬁ", "😀x", "it''s", "%", "100%", "a_b", "  pad  ", "0", "7"),
     *("-3", "1.5", "2024-02-29", "t", "x\\y"),
@@ -117,7 +122,7 @@ class Generator:
             "text": _TEXTS,
             "boolean": ("flag", "flag2"),
             "date": ("born", "born2"),
-            "timestamp": ("seen", "noted"),
+            "timestamp": ("seen", "noted", "seen3"),
             "json": ("doc", "raw"),
         }[kind]
         if self._chance.random() < 0.75 or kind == "json":
@@ -282,7 +287,12 @@ class Generator:
         if self._chance.random() < 0.5:
             return f"({self._of(kind, depth)} IS {self._pick('', 'NOT ')}DISTINCT FROM {self._of(other, depth)})"
         return self._pick(
-            "state = 'sad'", "state <> 'true'", "state IN ('sad', '1')", "who = who", "clock < '12:00:00'"
+            "state = 'sad'",
+            "state <> 'true'",
+            "state IN ('sad', '1')",
+            "who = who",
+            "clock < '12:00:00'",
+            "noon = clock",
         )
 
     def _date(self, depth: int) -> str:
