@@ -16,6 +16,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from multiprocessing import get_context
 from pathlib import Path
 from time import time as wall_time
 from typing import Any
@@ -34,6 +35,7 @@ from tests.support.moto_account import in_memory
 from tests.support.moto_lambda import Invocations
 from tests.support.sessions import REGION, new_session
 
+_CHUNKS_PER_PROCESS = 25  # what moto and boto3 keep of a cell adds up: after hundreds of cells, to gigabytes
 _PAUSE = 60.0  # seconds between two commands: what lagged is visible
 
 
@@ -194,9 +196,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     failed: Counter[str] = Counter()
     ran: Counter[str] = Counter()
     # A shell that starts a command in the background lets it ignore SIGINT, and so its children
-    with ProcessPoolExecutor(options.workers, initializer=_heed_interrupts) as pool:
+    with ProcessPoolExecutor(
+        options.workers,
+        mp_context=get_context("spawn"),
+        initializer=_heed_interrupts,
+        max_tasks_per_child=_CHUNKS_PER_PROCESS,
+    ) as pool:
         for outcome in pool.map(_checked, *zip(*work, strict=True), chunksize=4):
             ran[outcome.cell.fault] += 1
+            if ran.total() % 100 == 0:
+                print(f"{ran.total()} of {len(work)} cells, {failed.total()} failed", file=sys.stderr, flush=True)
             if outcome.problem:
                 failed[outcome.cell.fault] += 1
                 print(f"{outcome.operation} {outcome.cell}: {outcome.problem[:400]}", flush=True)

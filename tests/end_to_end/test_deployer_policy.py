@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError
+
+from lambda_toolkit.pipeline.local_stack import postgres_server
 
 STAGE = "policy"
 PACKAGES = f"""
@@ -16,7 +19,7 @@ PACKAGES = f"""
 platform = "host"
 runtime = "host"
 """
-URL = "postgresql://user:password@127.0.0.1:5432/nowhere"
+WAREHOUSE = "of_the_policy"  # a database of the stage's own
 
 # Where the emulator asks for something else than AWS does (the resource, which AWS knows from the call, or the name of
 # the action, or of a rule), and what it asks for. All of these actions are in the policy, on exact names.
@@ -50,7 +53,23 @@ def policy(cli, *options: str) -> str:
 
 
 @pytest.fixture
-def as_user(cli, aws) -> Iterator[dict[str, str]]:
+def warehouse(cli) -> Iterator[str]:
+    """The URL of a warehouse for the stage, which is empty."""
+    stack = cli.stack
+    server = postgres_server.start(stack.directory / "postgres")  # which runs already
+    administrator = replace(
+        stack.warehouse, database="postgres", user=server.superuser, password=server.password
+    ).connect()
+    administrator.run(f"CREATE DATABASE {WAREHOUSE} OWNER {stack.warehouse.user}")
+    try:
+        yield replace(stack.warehouse, database=WAREHOUSE).url
+    finally:
+        administrator.run(f"DROP DATABASE {WAREHOUSE} WITH (FORCE)")
+        administrator.close()
+
+
+@pytest.fixture
+def as_user(cli, aws, warehouse) -> Iterator[dict[str, str]]:
     """The environment of a user who may do what the printed policy says."""
     config = cli.root / "config" / "pipeline.toml"
     before = config.read_text(encoding="utf-8")
@@ -68,8 +87,8 @@ def as_user(cli, aws) -> Iterator[dict[str, str]]:
         "AWS_REGION": cli.stack.region,
         "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
         "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],
-        "SOURCE_DATABASE_URL": URL,
-        "WAREHOUSE_DATABASE_URL": URL,
+        "SOURCE_DATABASE_URL": cli.stack.source.url,
+        "WAREHOUSE_DATABASE_URL": warehouse,
     }
     config.write_text(before, encoding="utf-8")
     iam.delete_access_key(UserName="deployer", AccessKeyId=key["AccessKeyId"])
@@ -109,6 +128,7 @@ def test_the_printed_policy_is_enough_and_no_more(cli, aws, as_user) -> None:
             aws_secret_access_key=as_user["AWS_SECRET_ACCESS_KEY"],
         )
 
+    operate(cli, user_who_operates(cli, aws))
     reader = user_who_plans(cli, aws)
     planned = cli("plan", "--stage", STAGE, env=reader)  # of the handler as it was
     assert (planned.exit_code, planned.stdout.splitlines()[-1]) == (0, "1 change."), planned.output
@@ -141,16 +161,45 @@ def test_the_printed_policy_is_enough_and_no_more(cli, aws, as_user) -> None:
     assert "function" not in run("destroy", "--yes", "--delete-data")
 
 
+def operate(cli, environ: dict[str, str]) -> None:
+    """Each command that runs what is deployed, once, as a user who may do what `policy --operate` says and no more."""
+    for arguments in (
+        ["prepare"],
+        ["run"],
+        ["status"],
+        ["logs", "extract"],
+        ["rejected"],
+        ["replay", "1"],
+        ["invoke", "load"],
+    ):
+        result = cli(*arguments, "--stage", STAGE, env=environ)
+        assert result.exit_code == 0, (arguments, result.output)
+        assert "may not" not in result.output and "denied" not in result.output.lower(), result.output
+    for arguments in (["deploy"], ["plan"], ["rollback", "extract"], ["destroy", "--yes"]):
+        assert cli(*arguments, "--stage", STAGE, env=environ).exit_code == 1
+
+
+def user_who_operates(cli, aws) -> dict[str, str]:
+    """The environment of a user who may do what `policy --operate` says, and who has no URL of a database."""
+    return user(cli, aws, "operator", "--operate", [])
+
+
 def user_who_plans(cli, aws) -> dict[str, str]:
     """The environment of a user who may do what `policy --read-only` says, and who has no URL of a database."""
-    iam = aws(cli, "iam")
     asked = [action for action in WITHOUT_RESOURCE if ":List" in action] + list(OTHER_NAME) + ["events:DescribeRule"]
-    own = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": asked, "Resource": "*"}]}
-    iam.create_user(UserName="reader")
-    iam.put_user_policy(UserName="reader", PolicyName="emulator", PolicyDocument=json.dumps(own))
-    arn = iam.create_policy(PolicyName="reader", PolicyDocument=policy(cli, "--read-only"))["Policy"]["Arn"]
-    iam.attach_user_policy(UserName="reader", PolicyArn=arn)
-    key = iam.create_access_key(UserName="reader")["AccessKey"]
+    return user(cli, aws, "reader", "--read-only", asked)
+
+
+def user(cli, aws, name: str, option: str, asked: list[str]) -> dict[str, str]:
+    """The environment of a user with what ``policy`` prints for ``option``, and with what the emulator asks for."""
+    iam = aws(cli, "iam")
+    iam.create_user(UserName=name)
+    if asked:
+        own = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": asked, "Resource": "*"}]}
+        iam.put_user_policy(UserName=name, PolicyName="emulator", PolicyDocument=json.dumps(own))
+    arn = iam.create_policy(PolicyName=name, PolicyDocument=policy(cli, option))["Policy"]["Arn"]
+    iam.attach_user_policy(UserName=name, PolicyArn=arn)
+    key = iam.create_access_key(UserName=name)["AccessKey"]
     return {
         "AWS_ENDPOINT_URL": cli.stack.aws_endpoint_url,
         "AWS_REGION": cli.stack.region,

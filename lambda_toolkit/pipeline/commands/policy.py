@@ -11,7 +11,7 @@ import click
 from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_request
 from lambda_toolkit.pipeline.config.deployment import deployment
 from lambda_toolkit.pipeline.config.load import load
-from lambda_toolkit.pipeline.config.role_policy import partition, prepare_statements
+from lambda_toolkit.pipeline.config.role_policy import operator_policy, partition
 from lambda_toolkit.pipeline.errors import UsageError
 
 _REPOSITORY = re.compile(r"[\w.-]+(@\d+)?/[\w.-]+(@\d+)?", re.ASCII)
@@ -21,6 +21,7 @@ _ENVIRONMENT = "production"  # that of .github/workflows/deploy.yml
 @click.command("policy")
 @click.option("--account", metavar="ID", help="The AWS account; default: the one that the credentials are of.")
 @click.option("--delete-data", is_flag=True, help="With what `destroy --delete-data` needs.")
+@click.option("--operate", is_flag=True, help="For who runs what is deployed: run, status, logs, ...")
 @click.option("--read-only", is_flag=True, help="For who runs plan alone: no write, and no value of a secret.")
 @click.option("--trust", type=click.Choice(["github"]), help="Print who may assume the deployer's role instead.")
 @click.option("--repository", metavar="OWNER/REPO", help="With --trust: the repository; or OWNER@ID/REPO@ID.")
@@ -31,6 +32,7 @@ def command(
     request: Request,
     account: str | None,
     delete_data: bool,
+    operate: bool,
     read_only: bool,
     trust: str | None,
     repository: str | None,
@@ -38,6 +40,8 @@ def command(
     branch: str | None,
 ) -> int:
     """Print the least IAM policy for who runs deploy, plan, rollback and destroy: actions on exact names.
+
+    With --operate, print that for the other commands: prepare, run, status, logs, rejected, replay and invoke.
 
     With --trust github --repository OWNER/REPO, print the trust policy of a role for GitHub Actions instead, which
     needs no stored key. Both are JSON on stdout. Print it again when functions, buckets, topics or secrets are added.
@@ -47,8 +51,10 @@ def command(
 
     if bool(trust) != bool(repository):
         raise UsageError("--trust and --repository go together.")
-    if read_only and (delete_data or trust):
-        raise UsageError(f"--read-only and {'--trust' if trust else '--delete-data'} exclude each other.")
+    chosen = {"--read-only": read_only, "--operate": operate, "--delete-data": delete_data, "--trust": bool(trust)}
+    together = [option for option, is_given in chosen.items() if is_given]
+    if len(together) > 1:
+        raise UsageError(f"{together[0]} and {together[1]} exclude each other.")
     if repository and not _REPOSITORY.fullmatch(repository):
         raise UsageError(f"--repository is written OWNER/REPO or OWNER@ID/REPO@ID; {repository!r} is not.")
     if environment and branch:
@@ -69,13 +75,14 @@ def command(
     if repository:
         jobs = {"branch": branch} if branch else {"environment": environment or _ENVIRONMENT}
         document = deployer_policy.github_trust(repository, place, **jobs)
+    elif operate:
+        document = operator_policy(pipeline, place.account)
     else:
         document = deployer_policy.deployer_policy(
             deployment(pipeline, place.account, {}), place, delete_data=delete_data
         )
         if read_only:
             document = deployer_policy.read_only(document)
-        document["Statement"] += prepare_statements(pipeline, place.account)
         if deployer_policy.length(document) > deployer_policy.LONGEST:
             request.screen.progress(
                 f"This has {deployer_policy.length(document)} characters; a managed policy may have "

@@ -10,6 +10,7 @@ from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import MANIFESTS, R
 
 _COMMERCIAL = re.compile(r"[a-z]{2}-[a-z]+-\d+")  # eu-west-2: a region of `aws`, or of China
 _CHINA = "cn-"
+_READ_LOGS = "logs:FilterLogEvents"
 
 
 def bucket_of(location: str) -> str:
@@ -66,15 +67,44 @@ def reading(pipeline: Pipeline, secret: ReadSecret, account: str) -> list[dict[s
     return [*statements, *([_allow(secret.kms_key, "kms:Decrypt")] if secret.kms_key else [])]
 
 
-def prepare_statements(pipeline: Pipeline, account: str) -> list[dict[str, Any]]:
-    """The statements for `prepare`, which reads the warehouse's secret, where others manage it; none otherwise."""
-    secret = pipeline.secrets.get("warehouse")
-    if secret is None or secret.read is None:
-        return []
-    return [
-        {"Sid": f"Prepare{number}", **statement}
-        for number, statement in enumerate(reading(pipeline, secret.read, account), 1)
-    ]
+def operator_policy(pipeline: Pipeline, account: str) -> dict[str, Any]:
+    """The policy for who runs what is deployed: prepare, run, status, logs, rejected, replay, invoke.
+
+    Nothing of it writes to AWS: what is invoked writes with the role of its function.
+    """
+    from lambda_toolkit.aws.account import Place  # imported on use, as above
+
+    place = Place(account, pipeline.region, partition(pipeline.region))
+    names = [pipeline.function_name(name) for name in pipeline.functions]
+    functions = [place.arn("lambda", f"function:{name}{ending}") for name in names for ending in ("", ":*")]
+    groups = [place.arn("logs", f"log-group:/aws/lambda/{name}{ending}") for name in names for ending in ("", ":*")]
+    buckets = [place.arn("s3", pipeline.bucket_name(name, account)) for name in pipeline.buckets]
+    keys = sorted({bucket.kms_key for bucket in pipeline.buckets.values() if bucket.kms_key})
+    topic = place.arn("sns", pipeline.expand(pipeline.topic.name, account))
+    statements = {
+        "Functions": _several(functions, "lambda:GetFunctionConfiguration", "lambda:InvokeFunction"),
+        "Logs": _several(groups, _READ_LOGS),
+        "Batches": _several(buckets, "s3:ListBucket"),
+        "Manifests": _several([f"{bucket}/{MANIFESTS}*" for bucket in buckets], "s3:GetObject"),
+        "Keys": _several(keys, "kms:Decrypt"),
+        "Alarms": _several(["*"], "cloudwatch:DescribeAlarms"),
+        "Topic": _several([topic], "sns:GetTopicAttributes", "sns:ListSubscriptionsByTopic"),
+    }
+    warehouse = pipeline.secrets.get("warehouse")
+    if warehouse and warehouse.read:
+        secret = reading(pipeline, warehouse.read, account)
+    elif warehouse:
+        arn = place.arn("secretsmanager", f"secret:{secret_id(pipeline, warehouse, account)}-??????")
+        secret = [_allow(arn, "secretsmanager:GetSecretValue")]
+    else:
+        secret = []
+    statements |= {f"Warehouse{number or ''}": statement for number, statement in enumerate(secret)}
+    named = [{"Sid": sid, **statement} for sid, statement in statements.items() if statement["Resource"]]
+    return {"Version": "2012-10-17", "Statement": named}
+
+
+def _several(resources: list[str], *actions: str) -> dict[str, Any]:
+    return {"Effect": "Allow", "Action": list(actions), "Resource": resources}
 
 
 def _list(bucket: str, location: str) -> dict[str, Any]:

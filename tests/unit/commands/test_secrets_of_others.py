@@ -14,7 +14,7 @@ from lambda_toolkit.pipeline.config.database_url import connection_json
 from lambda_toolkit.pipeline.config.deployment import deployment
 from lambda_toolkit.pipeline.config.load import load
 from lambda_toolkit.pipeline.config.model import Pipeline
-from lambda_toolkit.pipeline.config.role_policy import prepare_statements
+from lambda_toolkit.pipeline.config.role_policy import operator_policy
 from lambda_toolkit.pipeline.errors import ConfigurationError, UsageError
 from lambda_toolkit.pipeline.installed import DEFAULT_PATH
 
@@ -106,16 +106,17 @@ def test_declaration_that_cannot_work_is_refused(tmp_path: Path, of_source: str,
 
 
 def test_policy_lets_prepare_read_the_warehouses_secret(tmp_path: Path) -> None:
-    assert prepare_statements(declared(tmp_path, OTHERS), ACCOUNT) == [], "the source's is for extract alone"
+    def of_secrets() -> list[tuple[Any, Any]]:
+        policy = operator_policy(load(tmp_path / "config" / "pipeline.toml"), ACCOUNT)
+        return [(item["Action"], item["Resource"]) for item in policy["Statement"] if item["Resource"] in (ARN, KEY)]
+
+    declared(tmp_path, OTHERS)
+    assert of_secrets() == [], "the source's is for extract alone"
     warehouse = OWN + f'\n[secrets.warehouse]\narn = "{ARN}"\nkms_key = "{KEY}"\n'
     text = SHIPPED.replace('[secrets.warehouse]\nname = "{name}/{stage}/warehouse"\n', "").replace(OWN, warehouse)
     path = tmp_path / "config" / "pipeline.toml"
     path.write_text(text.replace('environment = "WAREHOUSE_DATABASE_URL"\n', ""), encoding="utf-8")
-    statements: list[dict[str, Any]] = prepare_statements(load(path), ACCOUNT)
-    assert [(item["Sid"], item["Action"], item["Resource"]) for item in statements] == [
-        ("Prepare1", ["secretsmanager:GetSecretValue"], ARN),
-        ("Prepare2", ["kms:Decrypt"], KEY),
-    ]
+    assert of_secrets() == [(["secretsmanager:GetSecretValue"], ARN), (["kms:Decrypt"], KEY)]
 
 
 @pytest.mark.parametrize(

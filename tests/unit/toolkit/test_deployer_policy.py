@@ -17,6 +17,9 @@ import deploy
 from lambda_toolkit.aws.account import Place
 from lambda_toolkit.aws.retries import _IAM_ACTIONS
 from lambda_toolkit.deploy.deployer_policy import LONGEST, deployer_policy, github_trust, length, read_only
+from lambda_toolkit.pipeline.config.load import load
+from lambda_toolkit.pipeline.config.role_policy import operator_policy
+from lambda_toolkit.pipeline.installed import DEFAULT_PATH
 from lambda_toolkit.resources.reads import BULK_ROLES
 from lambda_toolkit.spec.model import (
     Alarm,
@@ -32,7 +35,19 @@ from lambda_toolkit.spec.model import (
 TOOLKIT = Path(__file__).parents[3] / "lambda_toolkit"
 PLACE = Place("123456789012", "eu-west-2")
 SERVICES = ("cloudwatch", "events", "iam", "lambda", "logs", "resourcegroupstaggingapi", "s3", "secretsmanager", "sns")
-OTHER_NAME = {"lambda:Invoke": "lambda:InvokeFunction"}
+OTHER_NAME = {"lambda:Invoke": "lambda:InvokeFunction", "s3:ListObjectsV2": "s3:ListBucket"}
+IMPLIED = {  # actions that no call is called -> what asks for them
+    "iam:PassRole": "the calls that give a function its role",
+    "lambda:GetLayerVersion": "the calls that give a function its layer",
+    "s3:GetObject": "the calls that name an object as the code: Lambda reads it with the caller's rights",
+    "s3:DeleteObjectVersion": "DeleteObjects, of a version",
+    "s3:TagResource": "CreateBucket, with tags",
+    **{f"{service}:TagResource": "tags.apply" for service in ("cloudwatch", "events", "lambda", "logs")},
+    **{f"{service}:TagResource": "tags.apply" for service in ("secretsmanager", "sns")},
+    **{f"{service}:UntagResource": "tags.apply" for service in ("cloudwatch", "events", "lambda", "logs")},
+    **{f"{service}:UntagResource": "tags.apply" for service in ("secretsmanager", "sns")},
+    **{f"iam:{verb}Role": "tags.apply" for verb in ("Tag", "Untag")},
+}
 
 
 def everything() -> Deployment:
@@ -57,17 +72,22 @@ def granted(policy: dict) -> dict[str, list[str]]:
     return {action: item["Resource"] for item in policy["Statement"] for action in item["Action"]}
 
 
-def called() -> Iterator[str]:
-    """The calls in the toolkit's source, as IAM names them."""
+def called(*, of_pipeline: bool = False) -> Iterator[str]:
+    """The calls in the toolkit's source, or in that of the pipeline's commands, as IAM names them."""
+    local, pipeline = TOOLKIT / "pipeline" / "local_stack", TOOLKIT / "pipeline"
     for file in TOOLKIT.rglob("*.py"):
-        if file.is_relative_to(TOOLKIT / "pipeline"):
+        if file.is_relative_to(local) or file.is_relative_to(pipeline) is not of_pipeline:
             continue
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call):
                 texts = [
                     item.value for item in node.args if isinstance(item, ast.Constant) and isinstance(item.value, str)
                 ]
-                if len(texts) >= 2 and texts[0] in SERVICES and re.fullmatch(r"[a-z]+(_[a-z0-9]+)+|invoke", texts[1]):
+                if (
+                    len(texts) >= 2
+                    and texts[0] in SERVICES
+                    and re.fullmatch(r"[a-z]+(_[a-z0-9]+)+|invoke|(un)?subscribe", texts[1])
+                ):
                     permission = f"{texts[0]}:{api_name(texts[0], texts[1])}"
                     yield _IAM_ACTIONS.get(permission, permission)
 
@@ -93,6 +113,16 @@ def test_every_call_of_the_toolkit_is_granted() -> None:
     actions = granted(deployer_policy(everything(), PLACE, delete_data=True))
     assert calls - set(actions) == {"iam:GetAccountAuthorizationDetails"}, "which is for many functions"
     assert "iam:PassRole" in actions, "which no call is called"
+
+
+def test_every_granted_action_is_called() -> None:
+    """By the toolkit, or by a command of the pipeline: nothing in the policies is unused."""
+    toolkit, pipeline = ({OTHER_NAME.get(call, call) for call in called(of_pipeline=which)} for which in (False, True))
+    deployer = set(granted(deployer_policy(everything(), PLACE, delete_data=True)))
+    assert deployer - toolkit == set(IMPLIED)
+    operator = set(granted(operator_policy(load(DEFAULT_PATH, environ={"AWS_REGION": "eu-west-2"}), PLACE.account)))
+    assert operator - pipeline == set()
+    assert pipeline - operator == {"lambda:GetFunction"}, "of `plan`, which compares the code"
 
 
 def test_listing_roles_is_granted_only_for_many_functions() -> None:
@@ -183,7 +213,11 @@ def test_trust_fits_the_shipped_workflow_and_takes_ids(arguments, subject) -> No
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--stage", "prod"], ["--trust", "github", "--repository", "OWNER/REPO", "--environment", "production"]],
+    [
+        ["--stage", "prod"],
+        ["--operate", "--stage", "prod"],
+        ["--trust", "github", "--repository", "OWNER/REPO", "--environment", "production"],
+    ],
 )
 def test_the_documentation_shows_what_the_command_prints(arguments) -> None:
     shown = CliRunner().invoke(deploy.main, ["policy", "--account", "123456789012", *arguments])
