@@ -30,9 +30,16 @@ _SAMPLE = "postgresql://..."  # in place of a URL with its password
     help="Propose the tables of the database at this URL, postgresql://user:password@host/database; or the name of an "
     "environment variable that has it, so that no shell's history does.",
 )
+@click.option(
+    "--schema",
+    "schemas",
+    multiple=True,
+    metavar="NAME",
+    help="Read this schema of the database in place of public; more than once for several.",
+)
 @click.option("--mirror", is_flag=True, help="Propose every table of --from as it is, with full history, and no star.")
 @with_request
-def command(request: Request, directory: Path, source: str | None, mirror: bool) -> int:
+def command(request: Request, directory: Path, source: str | None, schemas: tuple[str, ...], mirror: bool) -> int:
     """Write a project into DIR, by default this folder: config/, two workflows for GitHub, .gitignore, README.md.
 
     config/pipeline.toml, warehouse.sql and source.sql have comments, declare two tables as an example and deploy as
@@ -47,7 +54,9 @@ def command(request: Request, directory: Path, source: str | None, mirror: bool)
     """
     if mirror and source is None:
         raise UsageError("--mirror needs --from: the URL of the database whose tables are mirrored.")
-    proposal = _proposal(request, source, mirror=mirror) if source is not None else None
+    if schemas and (source is None or mirror):
+        raise UsageError("--schema is for the star of --from: a mirror has the tables of the schema public.")
+    proposal = _proposal(request, source, schemas, mirror=mirror) if source is not None else None
     done = write_project(directory, _tables(proposal) if proposal else example_tables())
     for path in done.written:
         request.screen.say(f"Wrote {path}.")
@@ -76,13 +85,14 @@ def _shown(source: str) -> str:
     return _SAMPLE if ":" in source or source.startswith(GIVEN_URL) else source
 
 
-def _proposal(request: Request, source: str, *, mirror: bool) -> Proposal:
+def _proposal(request: Request, source: str, schemas: tuple[str, ...], *, mirror: bool) -> Proposal:
     """The proposal for ``--from``: a URL, or the name of an environment variable that has one."""
+    from lambda_toolkit.pipeline.lambdas.shared.postgres.sql import SCHEMA
     from lambda_toolkit.pipeline.proposal.propose import propose
 
     url, where = given_url("--from", source, os.environ)
     with request.screen.waiting("Reading the catalog ..."):
-        return propose(url, where, mirror=mirror)
+        return propose(url, where, mirror=mirror, schemas=schemas or (SCHEMA,))
 
 
 def _tables(proposal: Proposal) -> Tables:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from lambda_toolkit.pipeline.lambdas.extract.source.unique_key import UniqueIndex
+from lambda_toolkit.pipeline.lambdas.shared.postgres.sql import SCHEMA
 
 TABLE, PARTITIONED, VIEW, MATERIALIZED_VIEW, FOREIGN_TABLE = "r", "p", "v", "m", "f"  # pg_class.relkind
 _WITHOUT_TRANSACTIONS = {VIEW: "a view", MATERIALIZED_VIEW: "a materialized view", FOREIGN_TABLE: "a foreign table"}
@@ -82,6 +83,9 @@ class Table:
     """Whether policies decide which rows this user sees."""
     extension: str | None = None
     """The extension that it belongs to."""
+    schema: str = SCHEMA
+    relation: str = ""
+    """Its name in the schema, where ``name`` is another; else empty."""
 
     @cached_property
     def by_name(self) -> Mapping[str, Column]:

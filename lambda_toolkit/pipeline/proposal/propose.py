@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pg8000.exceptions import DatabaseError, InterfaceError
@@ -14,9 +14,10 @@ from lambda_toolkit.pipeline.errors import CommandError
 from lambda_toolkit.pipeline.lambdas.shared.errors import ConnectionFailedError
 from lambda_toolkit.pipeline.lambdas.shared.postgres import connection as postgres
 from lambda_toolkit.pipeline.lambdas.shared.postgres.server_errors import message
+from lambda_toolkit.pipeline.lambdas.shared.postgres.sql import SCHEMA
 from lambda_toolkit.pipeline.proposal.catalog import Catalog
 from lambda_toolkit.pipeline.proposal.mirror import mirrored
-from lambda_toolkit.pipeline.proposal.read_catalog import read_catalog
+from lambda_toolkit.pipeline.proposal.read_catalog import read_schemas
 from lambda_toolkit.pipeline.proposal.render import mirror_toml, source_toml, star_sql, star_toml
 from lambda_toolkit.pipeline.proposal.star import star
 
@@ -38,22 +39,22 @@ class Proposal:
     """The file mirror.json; None: there is none."""
 
 
-def propose(url: str, where: str = "the URL", *, mirror: bool = False) -> Proposal:
-    """The proposal for the database at ``url``, of which the catalog alone is read. ``where`` the URL came from.
+def propose(url: str, where: str = "the URL", *, mirror: bool = False, schemas: Sequence[str] = (SCHEMA,)) -> Proposal:
+    """The proposal for ``schemas`` of the database at ``url``. Its catalog alone is read. ``where`` the URL came from.
 
     A star; with ``mirror`` every table as it is. Raises ConfigurationError for a text that is no URL, and CommandError
     where the database cannot be read or has no table that extract could read. No message has the URL's password.
     """
-    catalog = catalog_at(url, where)
+    catalog = catalog_at(url, where, schemas)
     return mirror_of(catalog) if mirror else proposal_of(catalog)
 
 
-def catalog_at(url: str, where: str) -> Catalog:
-    """The catalog of the database at ``url``. Raises what :func:`propose` raises."""
+def catalog_at(url: str, where: str, schemas: Sequence[str] = (SCHEMA,)) -> Catalog:
+    """The catalog of ``schemas`` of the database at ``url``. Raises what :func:`propose` raises."""
     to = postgres.Credentials.from_json(json.dumps(credentials(url, where)), where)
     try:
         with postgres.connected(to, connect_timeout=CONNECT_TIMEOUT) as connection:
-            found = read_catalog(connection)
+            found = read_schemas(connection, schemas)
     except (ConnectionFailedError, DatabaseError, InterfaceError, OSError) as error:
         reason = message(error) if isinstance(error, DatabaseError) else str(error)
         raise CommandError(f"The catalog of the database at {where} cannot be read: {reason.rstrip('.')}.") from error
@@ -85,4 +86,4 @@ def notes_of(catalog: Catalog) -> Iterator[str]:
 
 def _other_schemas(catalog: Catalog) -> Iterator[str]:
     for name, count in catalog.other_schemas.items():
-        yield f"The schema {name} is not read ({count} tables and views): the pipeline reads the schema public."
+        yield f"The schema {name} is not read ({count} tables and views): init --schema {name} reads it."

@@ -5,8 +5,9 @@ information_schema would hide constraints, and tables, from a user who has SELEC
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable
+import itertools
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -135,9 +136,43 @@ def read_catalog(connection: Connection, schema: str = sql.SCHEMA) -> Catalog:
                 rows,
                 row_security,
                 extension,
+                schema,
             )
         )
     return Catalog(tuple(tables), dict(others))
+
+
+def read_schemas(connection: Connection, schemas: Sequence[str]) -> Catalog:
+    """The catalog of several schemas. A table whose name is in two of them is called ``schema_table``.
+
+    Foreign keys from one schema to another are not in it.
+    """
+    catalogs = {schema: read_catalog(connection, schema) for schema in dict.fromkeys(schemas)}
+    count = Counter(table.name for catalog in catalogs.values() for table in catalog.tables)
+    taken, tables = set(count), []
+    for schema, catalog in catalogs.items():
+        names = {name: name if count[name] == 1 else _made(f"{schema}_{name}", taken) for name in catalog.by_name}
+        tables += [
+            replace(
+                table,
+                name=names[table.name],
+                relation="" if names[table.name] == table.name else table.name,
+                foreign_keys=tuple(replace(key, table=names[key.table]) for key in table.foreign_keys),
+            )
+            for table in catalog.tables
+        ]
+    others: dict[str, int] = {}
+    for catalog in catalogs.values():
+        others |= {schema: number for schema, number in catalog.other_schemas.items() if schema not in catalogs}
+    return Catalog(tuple(sorted(tables, key=lambda table: table.name)), dict(sorted(others.items())))
+
+
+def _made(wanted: str, taken: set[str]) -> str:
+    """``wanted``, or where that is taken with a number; it is taken then."""
+    names = itertools.chain([wanted], (f"{wanted}_{number}" for number in itertools.count(2)))
+    name = next(bounded for bounded in map(sql.bounded, names) if bounded not in taken)
+    taken.add(name)
+    return name
 
 
 def _column(

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from lambda_toolkit.pipeline.lambdas.shared.declarations import CALENDAR
 from lambda_toolkit.pipeline.lambdas.shared.joins import Join
+from lambda_toolkit.pipeline.lambdas.shared.postgres.sql import SCHEMA
 from lambda_toolkit.pipeline.proposal.catalog import Catalog, Table
 from lambda_toolkit.pipeline.proposal.names import one_line, toml_key, toml_text, toml_texts
 from lambda_toolkit.pipeline.proposal.star import StarTable
@@ -56,7 +57,7 @@ def excluded_toml(catalog: Catalog) -> str:
     """What of the database is not among the tables, and why, as comments."""
     texts = [f"Without {name}. {reason}" for name, reason in catalog.excluded.items()]
     texts += [
-        f"Without the {count} {'table' if count == 1 else 'tables'} or views of the schema {name}: only public is read."
+        f"Without the {count} {'table' if count == 1 else 'tables'} or views of the schema {name}: see init --schema."
         for name, count in catalog.other_schemas.items()
     ]
     return comment(*texts)
@@ -70,7 +71,10 @@ def _source_table(table: Table) -> str:
         texts.append("It has no primary key: this is the key of a unique index.")
     if table.row_security:
         texts.append(f"Row-level security decides which rows of {table.name} are ingested.")
-    return f"{comment(*texts)}[source.{toml_key(table.name)}]\nkey = {toml_texts(table.key)}\n"
+    lines = [f"[source.{toml_key(table.name)}]", f"key = {toml_texts(table.key)}"]
+    lines += [f"schema = {toml_text(table.schema)}"] if table.schema != SCHEMA else []
+    lines += [f"table = {toml_text(table.relation)}"] if table.relation else []
+    return comment(*texts) + "".join(f"{line}\n" for line in lines)
 
 
 def mirror_toml(catalog: Catalog, patterns: Sequence[str]) -> str:

@@ -76,6 +76,43 @@ def test_a_proposed_star_equals_the_source(shape, database, buckets, sessions, t
         project.run(compare=compare_star)
 
 
+SCHEMAS = """
+    CREATE SCHEMA sales; CREATE SCHEMA "Human Resources"; CREATE TABLE public.skipped (id int PRIMARY KEY);
+    CREATE TABLE sales.customer (id int PRIMARY KEY, name text NOT NULL);
+    CREATE TABLE sales.orders (id int PRIMARY KEY, customer_id int NOT NULL REFERENCES sales.customer, due date,
+        total int);
+    CREATE TABLE "Human Resources".customer (id int PRIMARY KEY, note text);
+    INSERT INTO sales.customer VALUES (1, 'one'), (2, 'two'); INSERT INTO "Human Resources".customer VALUES (1, 'x');
+    INSERT INTO sales.orders VALUES (1, 1, '2024-01-01', 5), (2, 2, NULL, 6);
+"""
+
+
+def test_schemas_that_are_asked_for_are_proposed(database, buckets, sessions, tmp_path):
+    source, warehouse = database(SCHEMAS), database()
+    environ = {"SOURCE_DATABASE_URL": url(source), "WAREHOUSE_DATABASE_URL": url(warehouse)}
+    arguments = ["init", str(tmp_path / "several"), "--from", "SOURCE_DATABASE_URL"]
+    nothing = CliRunner().invoke(deploy.main, [*arguments, "--schema", "no such"], env=environ)
+    assert "The schema sales is not read (2 tables and views): init --schema sales reads it." in nothing.stderr
+    both = [*arguments, "--schema", "sales", "--schema", "Human Resources"]
+    assert CliRunner().invoke(deploy.main, [*both, "--mirror"], env=environ).exit_code == 2
+    result = CliRunner().invoke(deploy.main, both, env=environ)
+    assert result.exit_code == 0, result.output
+    assert "The schema public is not read (1 tables and views)" in result.output
+    project = Project(tmp_path / "several", sessions(source), sessions(warehouse), environ, buckets)
+    project.prepare()
+    declared = project.declarations()
+    assert {name: (table.schema, table.relation) for name, table in declared.source.items()} == {
+        "Human Resources_customer": ("Human Resources", "customer"),
+        "orders": ("sales", "orders"),
+        "sales_customer": ("sales", "customer"),
+    }
+    project.run(compare=lambda _: None)
+    rows = project.warehouse.rows("SELECT id, customer_id, due::text, total FROM current_fact_orders ORDER BY 1")
+    assert rows == [[1, 1, "2024-01-01", 5], [2, 2, None, 6]]
+    assert project.warehouse.rows("SELECT name FROM current_dim_sales_customer ORDER BY 1") == [["one"], ["two"]]
+    assert project.warehouse.rows("SELECT note FROM current_dim_human_resources_customer") == [["x"]]
+
+
 @pytest.mark.parametrize("shape", sorted(SHAPES))
 def test_a_mirror_equals_the_source(shape, database, buckets, sessions, tmp_path):
     schema, *days = SHAPES[shape].split("-- day\n")

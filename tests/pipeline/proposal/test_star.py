@@ -121,7 +121,10 @@ def test_texts_that_are_equal_though_they_differ_are_not_joined(database):
     [
         ("", "has no table that can be read as it is."),
         ("CREATE TABLE t (a int)", "\nt is not read. It has neither a primary key"),
-        ("CREATE SCHEMA s; CREATE TABLE s.t (a int)", "The schema s is not read (1 tables and views)"),
+        (
+            "CREATE SCHEMA s; CREATE TABLE s.t (a int)",
+            "The schema s is not read (1 tables and views): init --schema s reads it.",
+        ),
     ],
 )
 def test_a_database_without_a_table_to_read_says_why(database, statements, says):
