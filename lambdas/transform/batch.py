@@ -35,7 +35,7 @@ from .columns.convert import convert
 from .columns.date_dimension import date_dimension
 from .columns.lookup import JoinedRows, depends_on_changes
 from .columns.rejects import REJECTS_SCHEMA
-from .columns.source_rows import SourceRows, typed_keys, with_typed_keys
+from .columns.source_rows import ABSENT, SourceRows, typed_keys, with_absent_columns, with_typed_keys
 
 _NO_DATES = pa.array([], pa.date32())
 
@@ -263,10 +263,7 @@ class BatchTransform:
         return key_texts([postgres_text(rows[key], self._types(name)[key]) for key in keys])
 
     def _empty(self, name: str) -> pa.Table:
-        columns = self.source.tables[name].columns
-        return pa.schema(
-            [(column, arrow_type(postgres_type)) for column, postgres_type in columns.items()]
-        ).empty_table()
+        return pa.schema([(column, arrow_type(kind)) for column, kind in self._types(name).items()]).empty_table()
 
     def _deleted(self, table: WarehouseTable, unmatched: Sequence[pa.Table]) -> tuple[DataFile | None, DataFile | None]:
         """The keys that the source deleted, and those of the rows that do not meet the table's condition.
@@ -305,11 +302,26 @@ class BatchTransform:
 
     def _typed(self, name: str, rows: pa.Table) -> SourceRows:
         """Rows of a source table, of this batch's files."""
-        return with_typed_keys(SourceRows(rows, self._types(name)), self._keys[name])
+        types = self._types(name)
+        return with_typed_keys(SourceRows(with_absent_columns(rows, types), types), self._keys[name])
 
     def _types(self, name: str) -> Mapping[str, str]:
-        """Column -> PostgreSQL type of a source table at this batch."""
-        return self.source.tables[name].columns
+        """Column -> PostgreSQL type of a source table at this batch; ABSENT of those that are needed since then."""
+        return self._types_of_tables[name]
+
+    @cached_property
+    def _types_of_tables(self) -> Mapping[str, Mapping[str, str]]:
+        found: dict[str, Mapping[str, str]] = {}
+        for name, needed in self.declarations.needed_columns().items():
+            stored = self.source.tables[name].columns if name in self.source.tables else {}
+            lacking = [key for key in self._keys[name] if stored and key not in stored]
+            if lacking:
+                raise LakeError(
+                    f"Batch {self.source.batch} has no column {', '.join(lacking)} of {name}, which is its key now. "
+                    "Batches of before the key was changed cannot be transformed by this declaration."
+                )
+            found[name] = {**stored, **{column: ABSENT for column in needed if column not in stored}}
+        return found
 
     def _files(self, name: str | None) -> TableFiles | None:
         return self.source.tables.get(name) if name else None

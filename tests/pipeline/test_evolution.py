@@ -11,6 +11,7 @@ from lambda_toolkit.pipeline.lambdas.load.warehouse.postgres import PostgresWare
 from lambda_toolkit.pipeline.lambdas.shared.declarations import parse
 from lambda_toolkit.pipeline.lambdas.shared.errors import WarehouseError
 from lambda_toolkit.pipeline.warehouse.column_types import with_types
+from lambda_toolkit.pipeline.warehouse.expression_parser import parse_expression
 from lambda_toolkit.pipeline.warehouse.preparation import prepare
 from lambda_toolkit.pipeline.warehouse.verification import differences
 from tests.support.repository import CONFIG
@@ -77,3 +78,66 @@ def test_view_that_others_made_stops_a_wider_type(grown):
     assert grown.rows("SELECT to_regclass('current_fact_sales_order') IS NOT NULL") == [[True]]
     added = "SELECT 1 FROM pg_attribute WHERE attrelid = 'fact_payment'::regclass AND attname = 'account'"
     assert grown.rows(added) == []
+
+
+LATER = (CONFIG / "warehouse.sql").read_text(encoding="utf-8")
+LATER = LATER.replace("    email_address    varchar NOT NULL\n", "    email_address varchar NOT NULL, floor smallint\n")
+LATER = LATER.replace(
+    "    paid                boolean NOT NULL,", "    paid boolean NOT NULL, sent uuid, note text NOT NULL,"
+)
+SENT = "00000000-0000-0000-0000-00000000000a"
+
+
+def declared_later():
+    document = tomllib.loads((CONFIG / "pipeline.toml").read_text(encoding="utf-8"))
+    columns = {"sent": "sent", "note": "coalesce(note || '!', 'none ' || payment_id)"}
+    document["warehouse"]["fact_payment"]["columns"] |= columns
+    document["warehouse"]["dim_staff"]["columns"]["floor"] = "department.floor"
+    tables = {key: document[key] for key in ("source", "warehouse")}
+    return parse(with_types(tables, LATER, "warehouse.sql"), parse_expression)
+
+
+def test_batches_of_before_a_source_column_have_null_in_it(pipeline):
+    """Whatever its type, alone, of a joined row, and in SQL: an old batch can be transformed, then and again."""
+    pipeline.run()
+    pipeline.admin.run("UPDATE payment SET paid = NOT paid WHERE payment_id = 2")
+    pipeline.extract()  # not transformed before the new declaration is deployed
+    pipeline.admin.run(f"""ALTER TABLE payment ADD COLUMN sent uuid, ADD COLUMN note text;
+        ALTER TABLE department ADD COLUMN floor smallint; UPDATE department SET floor = 3 WHERE department_id = 1;
+        UPDATE payment SET sent = '{SENT}', note = 'ok' WHERE payment_id IN (1, 2)""")
+    pipeline.declarations = declared_later()
+    found = prepare(pipeline.warehouse, LATER, pipeline.declarations, alter=True)
+    assert len(found.altered) == 2, "a column that is NOT NULL cannot be added to rows that are there"
+    pipeline.warehouse.run("ALTER TABLE fact_payment ADD COLUMN note text")
+    prepare(pipeline.warehouse, LATER, pipeline.declarations)
+    pipeline.transform(2)
+    pipeline.replay(1)
+    pipeline.load()
+    replay(PostgresWarehouse(pipeline.warehouse), pipeline.processed, pipeline.declarations, [1, 2])
+    pipeline.run()
+    query = "SELECT payment_id, sent::text, note FROM history_fact_payment WHERE payment_id < 4 ORDER BY 1, valid_from"
+    assert [tuple(row) for row in pipeline.rows(query)] == [
+        (1, None, "none 1"),
+        (1, SENT, "ok!"),
+        (2, None, "none 2"),
+        (2, None, "none 2"),
+        (2, SENT, "ok!"),
+        (3, None, "none 3"),
+    ]
+    assert pipeline.rows("SELECT DISTINCT department_name, floor FROM dim_staff WHERE floor IS NOT NULL") == [
+        ["Sales", 3]
+    ]
+    assert pipeline.rows("SELECT count(*) FROM pipeline.rejected_value") == [[0]]
+
+
+def test_row_of_before_a_required_column_is_rejected_with_it(pipeline):
+    pipeline.run()
+    document = tomllib.loads((CONFIG / "pipeline.toml").read_text(encoding="utf-8"))
+    document["warehouse"]["fact_payment"]["columns"]["sent"] = "sent"
+    schema = LATER.replace("sent uuid, note text NOT NULL", "sent uuid NOT NULL").replace(", floor smallint", "")
+    tables = {key: document[key] for key in ("source", "warehouse")}
+    pipeline.declarations = parse(with_types(tables, schema, "warehouse.sql"))
+    rejected = pipeline.replay(1).manifest.rejected["fact_payment"]
+    assert rejected.source_rows == 9
+    reports = pipeline.processed.table(rejected.key)["reason"].to_pylist()
+    assert set(reports) == {"NULL, as the source had no such column then, and fact_payment.sent is NOT NULL"}

@@ -6,8 +6,8 @@ text, counted in characters from 0.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 MAX_DEPTH = 100  # levels of a tree: Python's own limit is far above
@@ -89,6 +89,21 @@ def children(node: Node) -> tuple[Node, ...]:
 def column_paths(node: Node) -> tuple[tuple[str, ...], ...]:
     """The path of every column that the tree reads, each once, in the order of the text."""
     return tuple(dict.fromkeys(found.path for found in _nodes(node) if isinstance(found, Column)))
+
+
+def without_columns(node: Node, absent: Callable[[tuple[str, ...]], bool]) -> Node:
+    """The tree with NULL in place of each column whose path is ``absent``."""
+    match node:
+        case Column(path, at):
+            return Constant(NULL, None, at) if absent(path) else node
+        case Call():
+            return replace(node, arguments=tuple(without_columns(part, absent) for part in node.arguments))
+        case Cast():
+            return replace(node, operand=without_columns(node.operand, absent))
+        case Case(branches, otherwise):
+            pairs = tuple((without_columns(when, absent), without_columns(then, absent)) for when, then in branches)
+            return replace(node, branches=pairs, otherwise=otherwise and without_columns(otherwise, absent))
+    return node
 
 
 def _nodes(node: Node) -> Iterator[Node]:

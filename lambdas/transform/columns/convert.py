@@ -18,17 +18,18 @@ import pyarrow.compute as pc
 from ...shared.conversions import result_type
 from ...shared.declarations import FACT, WarehouseTable
 from ...shared.expression import resolve as resolution
-from ...shared.expression.tree import ExpressionError, Node
+from ...shared.expression.tree import ExpressionError, Node, without_columns
 from ...shared.expressions import EXPRESSIONS, ColumnExpression, Expression, SqlExpression
-from ...shared.lake.parquet import UNREADABLE
+from ...shared.lake.parquet import UNREADABLE, arrow_type
 from ...shared.postgres_text import key_texts, postgres_text
 from ..expressions.evaluate import evaluate
 from .cast import cast_column
+from .cast_result import CastResult
 from .currencies import NAMES
 from .lookup import LookupResult, look_up
 from .numbers import numeric
 from .rejects import REJECTS_SCHEMA, DataError, build_rejects, error_mask, filter_error
-from .source_rows import SourceRows, unreadable_texts
+from .source_rows import ABSENT, SourceRows, unreadable_texts
 from .times import TIMESTAMP, date_of_text
 
 
@@ -157,7 +158,11 @@ def _cast(
         return result.values, []
     expression = table.columns[name]
     errors = []
-    cast = cast_column(result.values, result.type, wanted.type)
+    absent = result.type == ABSENT
+    if absent:
+        cast = CastResult(pa.chunked_array([pa.nulls(len(result.values), arrow_type(wanted.type))]))
+    else:
+        cast = cast_column(result.values, result.type, wanted.type)
     if cast.invalid is not None:
         reason = f"does not fit {table.name}.{name}, which is {wanted.type}"
         errors.append(DataError(cast.invalid, source_name(expression), result.source_column, reason))
@@ -167,7 +172,8 @@ def _cast(
         missing = pc.is_null(result.values)
         for rows in reported:  # a NULL that another error explains is reported by that error alone
             missing = pc.and_(missing, pc.invert(rows))
-        reason = f"NULL, and {table.name}.{name} is NOT NULL"
+        since = ", as the source had no such column then" if absent else ""
+        reason = f"NULL{since}, and {table.name}.{name} is NOT NULL"
         errors.append(DataError(missing, source_name(expression), result.source_column, reason))
     return cast.values, errors
 
@@ -204,6 +210,8 @@ def derive(expression: ColumnExpression, source: SourceRows, joined: Mapping[str
     read = joined[expression.table].found if expression.table else source
     column, column_type = read.rows[expression.column], read.types[expression.column]
     errors = _overflow_errors(source_name(expression), expression.column, read.rows)
+    if column_type == ABSENT:
+        return ColumnResult(column, ABSENT, column)
     derived = result_type(expression, column_type)
     if expression.function is None:
         return ColumnResult(column, derived, column, errors)
@@ -239,7 +247,8 @@ def _computed(
         )
     ]
     try:
-        typed = resolve(expression.tree, lambda path: rows_of(path).types[path[-1]])
+        tree = without_columns(expression.tree, lambda path: rows_of(path).types[path[-1]] == ABSENT)
+        typed = resolve(tree, lambda path: rows_of(path).types[path[-1]])
     except ExpressionError as error:  # extract refuses it; the types of an older batch may still not fit
         values, kind = pa.chunked_array([pa.nulls(count, pa.string())]), "text"
         reasons = pa.chunked_array([pa.repeat(pa.scalar(str(error)), count)])

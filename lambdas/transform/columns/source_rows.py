@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ...shared.expression.types import UNKNOWN
 from ...shared.lake.parquet import UNREADABLE, arrow_type
 from .cast_result import CastResult, keep
 
@@ -21,7 +22,19 @@ class SourceRows:
 
     rows: pa.Table
     types: Mapping[str, str]
-    """Column -> its PostgreSQL type, as format_type() writes it."""
+    """Column -> its PostgreSQL type, as format_type() writes it; ABSENT of one that its table did not have then."""
+
+
+ABSENT = UNKNOWN
+"""The type of a column that the source did not have at the time of the batch: NULL, of whatever type is needed."""
+
+
+def with_absent_columns(rows: pa.Table, types: Mapping[str, str]) -> pa.Table:
+    """``rows`` with a column of NULLs, as text, for each of ``types`` that is ABSENT."""
+    for name, kind in types.items():
+        if kind == ABSENT and name not in rows.column_names:
+            rows = rows.append_column(name, pa.nulls(rows.num_rows, pa.string()))
+    return rows
 
 
 def with_typed_keys(source: SourceRows, keys: Sequence[str]) -> SourceRows:
