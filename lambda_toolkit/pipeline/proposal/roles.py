@@ -112,10 +112,12 @@ def _classified(table: Table, referring: list[str], catalog: Catalog) -> Classif
     role, reason = Role.DIMENSION, _dimension_reason(referring)
     if _is_bridge(table, references, referring):
         role, reason = Role.BRIDGE, f"it does nothing but connect {listed([key.table for key in references])}"
+    elif referring and _has_label(table):
+        pass  # it describes something that has a name, however much that refers to
     elif len(targets) >= _MANY:
         role, reason = Role.FACT, f"it refers to {len(targets)} tables: {listed(targets)}"
     elif _has_label(table):
-        pass  # it describes something that has a name
+        pass  # the same, and nothing refers to it
     elif targets and not referring and (added or dates):
         what = f"has measures ({listed(added)})" if added else f"says when ({listed(dates)})"
         role, reason = Role.FACT, f"it refers to {listed(targets)}, {what}, and no table refers to it"

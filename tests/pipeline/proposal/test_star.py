@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -48,6 +49,13 @@ def test_foreign_keys_say_what_is_a_fact(database):
         **dict.fromkeys(("order", "order_line", "reading", "review", "redeemed"), "fact"),
         "product_tag": "bridge",
     }
+
+
+def test_a_named_thing_is_a_dimension_however_much_it_refers_to(database):
+    music = Path(__file__).with_name("shapes").joinpath("music.sql").read_text(encoding="utf-8").split("-- day\n")[0]
+    roles = classify(catalog_at(url(database(music)), "it"))
+    assert {name for name, each in roles.items() if each.role.value == "fact"} == {"Invoice", "InvoiceLine"}
+    assert roles["Track"].reason == "InvoiceLine and PlaylistTrack refer to it"
 
 
 def test_totesys_has_the_facts_that_it_ships_with(database):
