@@ -242,4 +242,4 @@ ORACLE = {
             JOIN customer AS c ON c.customer_id = r.customer_id AND c.active JOIN film USING (film_id) WHERE amount > 0
     """,
 }
-RENTAL = Shape("rental shop", DDL, TABLES, CONFIG, WAREHOUSE, ORACLE)
+RENTAL = Shape("rental shop", DDL, TABLES, CONFIG, WAREHOUSE, ORACLE, schemas=("geo", '"The Desk"'))

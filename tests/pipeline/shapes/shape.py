@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lambda_toolkit.pipeline.lambdas.shared.declarations import Declarations, parse
 from lambda_toolkit.pipeline.warehouse.column_types import with_types
 
+QUOTE = '"'
 Values = Sequence[str]
 """What a column is drawn from: constants of SQL."""
 
@@ -64,6 +65,8 @@ class Shape:
     oracle: Mapping[str, str]
     """By table of the warehouse, one query on the source. A calendar has none."""
     waiting: Mapping[str, Waiting] = field(default_factory=dict)
+    schemas: tuple[str, ...] = ()
+    """The schemas of the source beside public."""
 
     def declared(self) -> Declarations:
         """The declarations, with deleted rows looked for by every run."""
@@ -71,3 +74,21 @@ class Shape:
         for entry in document["source"].values():
             entry["deletes"] = "every run"
         return parse(with_types(document, self.warehouse_sql, "warehouse.sql"))
+
+    def in_public(self) -> Shape:
+        """The same shape with all tables of the source in the schema public."""
+
+        def moved(sql: str) -> str:
+            for schema in self.schemas:
+                sql = sql.replace(f"{schema}.", "")
+                sql = sql.replace(f', schema = "{schema.strip(QUOTE)}"', "")
+            return sql
+
+        return replace(
+            self,
+            ddl=moved(self.ddl),
+            tables=tuple(replace(table, name=moved(table.name)) for table in self.tables),
+            config=moved(self.config),
+            oracle={name: moved(query) for name, query in self.oracle.items()},
+            schemas=(),
+        )

@@ -13,7 +13,7 @@ from tests.pipeline.shapes.trading import TRADING
 from tests.pipeline.shapes.world import World
 
 SHAPES = (RENTAL, MUSIC, TRADING)
-RUNS = 15
+RUNS = 12
 
 
 @pytest.fixture(params=SHAPES, ids=[shape.name for shape in SHAPES])
@@ -34,22 +34,20 @@ def test_star_equals_sql_on_the_source_after_every_run(shape, source, empty, see
     for _ in range(RUNS):
         world.run()
         world.compare()
-        for _ in range(world.chance.randint(1, 12)):
-            world.change()
+        world.days.change(12)
     world.run()
     world.compare()
     world.compare_rebuilt()
-    assert world.done > 5 * RUNS
+    assert world.days.done > 5 * RUNS
 
 
 def test_star_equals_sql_where_tables_are_read_in_ranges(shape, source, empty, monkeypatch):
     """Batches of few rows, into which neither a table fits nor what a change reaches."""
     monkeypatch.setattr(backfill, "FIRST_CHUNK", 3)
     world = World(shape, source, empty, 2, Limits(rows=12))
-    for _ in range(20):
+    for _ in range(12):
         world.run()
-        for _ in range(world.chance.randint(1, 8)):
-            world.change()
+        world.days.change(8)
     world.run_until_done()
     world.compare_present()
     world.compare_rebuilt()
