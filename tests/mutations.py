@@ -629,6 +629,13 @@ MUTATIONS = (
         VERSIONS,
     ),
     Mutation(
+        "a replay does not fill the versions of facts that it finds",
+        "lambdas/load/warehouse/changed_keys.py",
+        "    validity.follow_in_batch(session, table, sql.number(batch))\n",
+        "",
+        f"{VERSIONS} -k later",
+    ),
+    Mutation(
         "facts refer to the present version",
         "lambdas/load/warehouse/validity.py",
         "ORDER BY v.batch <= $batch DESC, CASE",

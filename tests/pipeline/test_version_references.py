@@ -202,6 +202,24 @@ def test_facts_refer_to_the_version_of_their_own_batch(warehouse, history):
     run(warehouse, history)
 
 
+def test_references_declared_later_are_filled_by_a_replay(empty):
+    """The column is added to a table that has rows already; a replay fills it from the lake."""
+    schema = SCHEMA.replace(", product_version bigint NOT NULL REFERENCES dim_product DEFERRABLE", "")
+    without = copy.deepcopy(DOCUMENT)
+    del without["warehouse"]["fact_order"]["versions"]
+    before = parse(with_types(without, schema, "warehouse.sql"))
+    prepare(empty, schema, before)
+    lake, warehouse = WrittenLake(), PostgresWarehouse(empty)
+    batches = [Batch({1: Row(A), 2: Row(LATER)}, {1: Row("a")}), Batch({1: Row(B)}, {1: Row("b"), 7: Row("c")})]
+    for number, batch in enumerate(batches, 1):
+        write(lake, number, batch)
+    load(warehouse, lake, before)
+    prepare(empty, SCHEMA.replace("bigint NOT NULL REFERENCES", "bigint REFERENCES"), DECLARED, alter=True)
+    empty.run("SELECT pg_advisory_unlock_all()")
+    replay(warehouse, lake, DECLARED, [1, 2])
+    assert found(empty) == expected(batches)
+
+
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from ...shared.declarations import WarehouseTable
 from ...shared.postgres import sql
+from . import validity
 from .session import WarehouseSession, compared, stage_deleted_keys, stage_rows, temporary
 
 # The pending rows of the batch count as changed: in the revision they may be others.
@@ -47,6 +48,7 @@ def stage_changed_keys(
         "present": compared(table, of="a"),
     }
     session.kind_of(table).stage_changed_keys(session, parts)
+    validity.follow_in_batch(session, table, sql.number(batch))
     session.run(_PENDING_KEYS, **parts)
     if deleted is not None:
         session.run(_DELETED_KEYS, **parts, deleted=stage_deleted_keys(session, table, deleted))

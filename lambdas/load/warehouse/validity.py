@@ -57,6 +57,11 @@ _FOLLOW = """
     ) AS n
     WHERE u.$record = n."_record" AND u.$column IS DISTINCT FROM n.version
 """
+_FOLLOW_IN_BATCH = """
+    UPDATE $table AS f SET $column = $version FROM $version_range AS r
+    WHERE r.table_name = $name AND r.batch = $batch AND f.$record BETWEEN r.first_record AND r.last_record
+      AND f.$column IS DISTINCT FROM COALESCE($version, f.$column)
+"""
 _COLUMNS = {"valid_from": VALID_FROM, "valid_to": VALID_TO, "is_current": IS_CURRENT}
 
 
@@ -130,6 +135,13 @@ def follow(session: WarehouseSession, table: WarehouseTable, keys: sql.Fragment)
                 keys=keys,
                 key_of_dimension=sql.columns(entry.keys, of="k"),
             )
+
+
+def follow_in_batch(session: WarehouseSession, table: WarehouseTable, batch: sql.Fragment) -> None:
+    """Lets the facts of a batch refer to their versions: also where the table got the column after they were loaded."""
+    for entry in table.versions:
+        parts = {"column": sql.identifier(entry.column), "version": version(session.schemas, entry, "f", batch)}
+        session.run(_FOLLOW_IN_BATCH, **session.sql(table).parts, **parts, batch=batch)
 
 
 def refresh(session: WarehouseSession, table: WarehouseTable, keys: sql.Fragment) -> None:
