@@ -74,6 +74,7 @@ class Project:
         for table in self.declarations().warehouse.values():
             assert table.kind == FACT
             columns = {str(expression.column): name for name, expression in table.columns.items()}
+            assert sorted(columns) == self._columns(str(table.source)), f"{table.name} has every column of the source"
             keys = [columns.get(key, key) for key in table.keys]
             mine = _rows(self.source, str(table.source), list(columns))
             theirs = _rows(self.warehouse, sql.bounded(f"current_{table.name}"), list(columns.values()))
@@ -86,6 +87,14 @@ class Project:
             for row in _rows(self.warehouse, table.name, list(columns.values()), by=str(table.record)):
                 found.setdefault(tuple(row[list(columns.values()).index(key)] for key in keys), []).append(row)
             assert found == dict(self._expected(table.name, len(columns))), table.name
+
+    def _columns(self, table: str) -> list[str]:
+        rows = self.source.rows(
+            "SELECT attname::text FROM pg_attribute WHERE attrelid = to_regclass(:table) AND attnum > 0"
+            " AND NOT attisdropped",
+            table=str(sql.table(table)),
+        )
+        return sorted(row[0] for row in rows)
 
     def _remember(self, table: str, rows: list[Row], key: list[int]) -> None:
         now = {tuple(row[index] for index in key): row for row in rows}

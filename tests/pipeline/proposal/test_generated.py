@@ -94,7 +94,7 @@ def without_last_column(table: Table) -> Table:
 
 
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 @given(statements=schemas())
 def test_what_is_proposed_fits_and_can_be_created(databases, statements):

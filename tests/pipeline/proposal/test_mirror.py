@@ -266,8 +266,8 @@ def test_the_last_pattern_that_fits_counts(patterns, means):
     assert [name for name in ("a", "audit_x", "b.c", "é") if is_mirrored(patterns, name)] == means
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"format": 2}', '{"format": 1}', '{"format": 1, "tables": {"a": {}}}'])
-def test_a_mirror_of_another_form_says_what_to_do(project, text):
-    (project.folder / MIRROR_FILE).write_text(text, encoding="utf-8")
-    with pytest.raises(ConfigurationError, match="Restore it from the repository; or remove it"):
-        project.target()
+def test_a_mirror_of_another_form_says_what_to_do(project):
+    for text in ("", "[]", '{"format": 2}', '{"format": 1}', '{"format": 1, "tables": {"a": {}}}'):
+        (project.folder / MIRROR_FILE).write_text(text, encoding="utf-8")
+        with pytest.raises(ConfigurationError, match="Restore it from the repository; or remove it"):
+            project.target()
