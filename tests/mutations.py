@@ -28,6 +28,7 @@ TIMEOUT = 600  # seconds for one mutation's tests
 CAPTURE = "tests/pipeline/test_capture.py"
 COMPOSITE = "tests/pipeline/test_composite_keys.py"
 JOINS = "tests/pipeline/test_joins.py"
+JOIN_TYPES = "tests/pipeline/shapes/test_join_types.py"
 SORTED = "tests/unit/lambdas/test_sorted_keys.py"
 LOADING = "tests/pipeline/test_loading.py"
 VALUES = "tests/pipeline/test_transform.py"
@@ -153,6 +154,20 @@ MUTATIONS = (
         "        made = [rows for table in tables if table.source == name for rows in reached_rows(table, captured)]",
         "        made: list[RowSet] = []",
         f"{PROMISES} -k department",
+    ),
+    Mutation(
+        "columns of two types are compared as if they had one",
+        "lambdas/extract/source/conditions.py",
+        'template = "$c" if have_one_equality(column.type, key.type) else "$c::text"',
+        'template = "$c"',
+        f"{JOIN_TYPES} -k whatever",
+    ),
+    Mutation(
+        "values that are equal with other texts join, and miss rows",
+        "lambdas/shared/conversions.py",
+        "            if found is not None and same and base_type(found) in _EQUAL_THOUGH_OTHER_TEXTS:",
+        "            if found is not None and same and False:",
+        f"{JOIN_TYPES} -k refused",
     ),
     Mutation(
         "a change further along a path reaches nothing",

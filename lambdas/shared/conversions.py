@@ -43,6 +43,17 @@ _BY_VALUE = (  # equal values of these types are the same to the character
     *("macaddr", "macaddr8", "bit", "bit varying"),
 )
 _WITHOUT_EQUALITY = ("json", "xml", *_GEOMETRIC)
+# Of these, values are equal to PostgreSQL whose texts differ: 1 day and 24 hours, [1] and [1.0], a and A.
+_EQUAL_THOUGH_OTHER_TEXTS = (
+    "interval",
+    "jsonb",
+    "citext",
+    "numrange",
+    "nummultirange",
+    "numeric[]",
+    "interval[]",
+    "jsonb[]",
+)
 
 _MODIFIER = re.compile(r"\((?P<arguments>[^)]*)\)")
 
@@ -121,6 +132,12 @@ def is_compared_as_text(postgres_type: str) -> bool:
     return base not in _BY_VALUE and not (base == "numeric" and modifiers(postgres_type))
 
 
+def have_one_equality(one: str, other: str) -> bool:
+    """Whether PostgreSQL compares values of two types as what they are. Otherwise they are compared as texts."""
+    bases = {base_type(one), base_type(other)}
+    return len(bases) == 1 or any(bases <= set(kinds) for kinds in (NUMBERS, DATES, TEXTS))
+
+
 def refused_columns(declarations: Declarations, types: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
     """One sentence for each warehouse column that no value of its source column fits, and for each impossible join.
 
@@ -155,10 +172,19 @@ def _refused_joins(
 ) -> Iterator[str]:
     for join in table.joins.values():
         referring = [(table.table_of(join.parent), column) for column in join.on]
-        for name, column in (*referring, *((join.table, key) for key in declarations.source[join.table].keys)):
+        referred = [(join.table, key) for key in declarations.source[join.table].keys]
+        for name, column in (*referring, *referred):
             found = types.get(name, {}).get(column)
             if found is not None and unfit_key(found) is not None:
                 yield (
                     f"The source column {name}.{column} ({found}) cannot join {join.table}: PostgreSQL cannot compare "
                     "its values."
+                )
+        for (name, column), (_, key) in zip(referring, referred, strict=True):
+            found = types.get(name, {}).get(column)
+            same = found is not None and base_type(found) == base_type(types.get(join.table, {}).get(key, ""))
+            if found is not None and same and base_type(found) in _EQUAL_THOUGH_OTHER_TEXTS:
+                yield (
+                    f"The source column {name}.{column} ({found}) cannot join {join.table}: values that PostgreSQL "
+                    "takes for equal may have different texts, by which they are looked up. Join by another column."
                 )

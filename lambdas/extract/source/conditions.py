@@ -10,7 +10,7 @@ from typing import assert_never
 
 import pyarrow as pa
 
-from ...shared.conversions import DATES, is_text
+from ...shared.conversions import DATES, have_one_equality
 from ...shared.postgres import sql
 from ..row_set import (
     AllRows,
@@ -111,13 +111,13 @@ def _combined(
 def _comparable(
     columns: Sequence[Column], keys: Sequence[Column], of: str = "t"
 ) -> tuple[list[sql.Fragment], list[sql.Fragment]]:
-    """Columns of a row ``t`` and the key of another, as transform compares them: a text with the text of the other.
+    """Columns of a row ``t`` and the key of another, as transform compares them: by their texts, if types differ.
 
     ``of``: the name of the other row.
     """
     mine, theirs = [], []
     for column, key in zip(columns, keys, strict=True):
-        template = "$c" if is_text(column.type) == is_text(key.type) else "$c::text"
+        template = "$c" if have_one_equality(column.type, key.type) else "$c::text"
         value = key.value(of) if template == "$c" else key.key_value(of)
         mine.append(sql.compose(template, c=column.value()))
         theirs.append(sql.compose(template, c=value))
