@@ -141,3 +141,31 @@ def test_row_of_before_a_required_column_is_rejected_with_it(pipeline):
     assert rejected.source_rows == 9
     reports = pipeline.processed.table(rejected.key)["reason"].to_pylist()
     assert set(reports) == {"NULL, as the source had no such column then, and fact_payment.sent is NOT NULL"}
+
+
+def test_batch_of_before_the_declaration_is_loaded_after_it(pipeline):
+    """Extracted and transformed, and then the new release was deployed: NULL, or pending, until a replay."""
+    pipeline.run()
+    pipeline.admin.run("ALTER TABLE payment ADD COLUMN sent uuid, ADD COLUMN note text; UPDATE payment SET note = 'a'")
+    pipeline.admin.run("ALTER TABLE department ADD COLUMN floor smallint; UPDATE payment SET paid = NOT paid")
+    pipeline.admin.run(f"UPDATE payment SET sent = '{SENT}' WHERE payment_id = 1")
+    pipeline.extract()
+    pipeline.transform(2)
+    pipeline.declarations = declared_later()
+    prepare(pipeline.warehouse, LATER, pipeline.declarations, alter=True)
+    pipeline.warehouse.run("ALTER TABLE fact_payment ADD COLUMN note text")
+    prepare(pipeline.warehouse, LATER, pipeline.declarations)
+    pipeline.load()
+    waiting = "SELECT count(*) FROM pipeline.pending_row WHERE table_name = 'fact_payment' AND batch = 2"
+    assert pipeline.rows(waiting) == [[9]], "note is NOT NULL: the rows wait, and the rest of the batch goes on"
+    pipeline.replay(1)
+    pipeline.replay(2)
+    replay(PostgresWarehouse(pipeline.warehouse), pipeline.processed, pipeline.declarations, [1, 2])
+    query = "SELECT payment_id, sent::text, note FROM history_fact_payment WHERE payment_id < 3 ORDER BY 1, valid_from"
+    assert [tuple(row) for row in pipeline.rows(query)] == [
+        (1, None, "none 1"),
+        (1, SENT, "a!"),
+        (2, None, "none 2"),
+        (2, None, "a!"),
+    ]
+    assert pipeline.rows(waiting) == [[0]]

@@ -16,7 +16,7 @@ from . import ledger, validity
 from .pending import defer_unresolved_events
 from .read_ahead import MissingHistoryError, NeededHistory
 from .refusals import REASON
-from .session import WarehouseSession, analyze, compared, copy_rows, temporary
+from .session import WarehouseSession, analyze, compared, copy_rows, temporary, with_columns
 
 BATCH, DELETED = "_batch", "_deleted"  # columns of the staging table of events, after those of the table
 
@@ -136,7 +136,7 @@ def stage_events(
             (history.rows, table.column_names, False),
             (history.deletions, table.keys, True),
         ):
-            marked = (_marked(rows, batch, deleted=deleted) for batch, rows in pieces)
+            marked = (_marked(with_columns(table, columns, rows), batch, deleted=deleted) for batch, rows in pieces)
             copy_rows(session.connection, staging, (*columns, BATCH, DELETED), marked)
         session.run(_DISCARD_REFUSED, **names, staging=staging, reason=sql.constant(f"{REASON}: %"))
     analyze(session.connection, staging)

@@ -15,6 +15,7 @@ import pyarrow.csv as pc
 
 from ...shared.conversions import is_compared_as_text
 from ...shared.declarations import WarehouseTable
+from ...shared.errors import WarehouseError
 from ...shared.postgres import sql
 from ...shared.postgres.connection import Connection
 from .read_ahead import ReadAhead
@@ -235,16 +236,34 @@ def stage_rows(
 ) -> sql.Fragment:
     """Creates the staging table ``name`` with these columns of ``table`` and copies ``rows`` into it; returns its name.
 
-    ``rows``: Arrow tables that have ``columns``, of types whose CSV the columns of ``table`` accept.
+    ``rows``: Arrow tables of types whose CSV the columns of ``table`` accept; see ``with_columns``.
     """
     staging, relation = temporary(name), session.schemas.table(table.name)
     chosen = sql.columns(columns)
     if table.name in session.tries_rows_of:  # a domain refuses rows when they are written, not when they are staged
         chosen = _without_domains(session, relation, columns)
     session.run(_CREATE, staging=staging, columns=chosen, table=relation)
-    copy_rows(session.connection, staging, columns, rows)
+    copy_rows(session.connection, staging, columns, (with_columns(table, columns, part) for part in rows))
     analyze(session.connection, staging)
     return staging
+
+
+def with_columns(table: WarehouseTable, columns: tuple[str, ...], rows: pa.Table) -> pa.Table:
+    """``rows`` with these ``columns`` of ``table``: NULL in each that is declared since their batch was transformed.
+
+    Such a batch may be loaded after the deployment of the new declaration, and a replay gives it the values. Raises
+    WarehouseError for a column of the key, which no row can lack.
+    """
+    for name in columns:
+        if name in rows.column_names:
+            continue
+        if name in table.keys:
+            raise WarehouseError(
+                f"A batch was transformed when {table.name} had no column {name}, which is of its key now. Give the "
+                "table with another key another name, or rebuild the warehouse from the source."
+            )
+        rows = rows.append_column(name, pa.nulls(rows.num_rows, pa.string()))
+    return rows
 
 
 def _without_domains(session: WarehouseSession, relation: sql.Fragment, columns: tuple[str, ...]) -> sql.Fragment:
