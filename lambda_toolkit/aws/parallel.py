@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from typing import Any, ParamSpec, TypeVar, cast
 
 from lambda_toolkit.aws.client import READERS
@@ -14,6 +15,8 @@ from lambda_toolkit.errors import ToolkitError, raise_all
 _T = TypeVar("_T")
 _P = ParamSpec("_P")
 Task = Callable[[], _T]
+READ = "read"
+"""The beginning of the names of the threads in which reads run."""
 _POLL = 0.5  # seconds after which an interruption is noticed while tasks run
 
 
@@ -25,23 +28,24 @@ def task(read: Callable[_P, _T], *arguments: _P.args, **named: _P.kwargs) -> Tas
 def run_parallel(tasks: Sequence[Task[_T]], prefetch: Sequence[Task[object]] = ()) -> list[_T]:
     """The results of ``tasks``, in their order. Raises all ToolkitErrors of theirs together (:func:`raise_all`).
 
+    Raises KeyboardInterrupt on Ctrl-C, while reads may still run.
+
     ``prefetch`` are cached reads (:class:`ReadCache`) that the tasks will need. They start first, so that no worker
     idles while there is something to read. Their results and errors reach the tasks through the cache.
     """
     if not tasks:
         return []
     interrupted = threading.Event()
-    with (
-        deferred_interrupts(interrupted),
-        ThreadPoolExecutor(min(READERS, len(tasks) + len(prefetch)), thread_name_prefix="read") as pool,
-    ):
-        for item in prefetch:
-            pool.submit(item)
-        futures = [pool.submit(item) for item in tasks]
-        while wait(futures, _POLL).not_done:
-            if interrupted.is_set():
-                pool.shutdown(wait=False, cancel_futures=True)
-                break
+    with deferred_interrupts(interrupted):
+        pool = ThreadPoolExecutor(min(READERS, len(tasks) + len(prefetch)), thread_name_prefix=READ)
+        try:
+            for item in prefetch:
+                pool.submit(item)
+            futures = [pool.submit(item) for item in tasks]
+            while wait(futures, _POLL).not_done and not interrupted.is_set():
+                pass
+        finally:  # a read changes nothing: an interruption does not wait for those that AWS does not answer
+            pool.shutdown(wait=not interrupted.is_set(), cancel_futures=interrupted.is_set())
     if interrupted.is_set():  # the caller's handler of SIGINT did not raise
         raise KeyboardInterrupt
     problems: list[ToolkitError] = []
@@ -56,6 +60,20 @@ def run_parallel(tasks: Sequence[Task[_T]], prefetch: Sequence[Task[object]] = (
             raise error
     raise_all(problems)
     return results
+
+
+@contextmanager
+def readers(count: int) -> Iterator[ThreadPoolExecutor]:
+    """A pool of ``count`` threads for reads, which a KeyboardInterrupt in the block does not wait for."""
+    pool = ThreadPoolExecutor(count, thread_name_prefix=READ)
+    is_interrupted = False
+    try:
+        yield pool
+    except KeyboardInterrupt:
+        is_interrupted = True
+        raise
+    finally:
+        pool.shutdown(wait=not is_interrupted, cancel_futures=is_interrupted)
 
 
 class Locks:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
 import click
 
+from lambda_toolkit.aws.parallel import readers
 from lambda_toolkit.pipeline.client.deployed import alarm_states, function_state, readable_time, subscription_states
 from lambda_toolkit.pipeline.client.follow import Follower
 from lambda_toolkit.pipeline.client.lake import batches_after, has_bucket
@@ -66,7 +66,7 @@ def command(request: Request) -> int:
 def status(follower: Follower, now: datetime) -> dict[str, Any]:
     """The state of the pipeline at ``now``, as JSON values. Raises AwsError."""
     aws, pipeline = follower.aws, follower.pipeline
-    with ThreadPoolExecutor(max_workers=4) as pool:
+    with readers(4) as pool:
         alarms = pool.submit(alarm_states, aws, pipeline)
         subscriptions = pool.submit(subscription_states, aws, pipeline)
         functions = list(pool.map(lambda name: function_state(aws, pipeline, name), pipeline.functions))

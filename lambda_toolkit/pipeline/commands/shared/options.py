@@ -8,6 +8,7 @@ import os
 import shlex
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,9 +76,21 @@ def with_request(body: Callable[Concatenate[Request, P], int | None]) -> Callabl
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: nothing is left running
         with repeated_options(*_repeated(stage, config)):
             code = _exit_code(screen, config, lambda: body(Request(config, stage, screen), *args, **kwargs))
+        if code == INTERRUPTED:
+            _leave_reads()
         sys.exit(code)
 
     return call
+
+
+def _leave_reads() -> None:
+    """Ends the process where reads still run, which Python would wait for: AWS may not answer for minutes."""
+    from lambda_toolkit.aws.parallel import READ
+
+    if any(thread.name.startswith(f"{READ}_") for thread in threading.enumerate()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(INTERRUPTED)
 
 
 def _exit_code(screen: Screen, config: Path, body: Callable[[], int | None]) -> int:
