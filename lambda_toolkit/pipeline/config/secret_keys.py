@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from lambda_toolkit.pipeline.config.keys import SECRET
 from lambda_toolkit.pipeline.config.model import Pipeline, ReadSecret, SecretDeclaration
+from lambda_toolkit.pipeline.config.resource_keys import SECRET
 from lambda_toolkit.pipeline.config.toml_reader import Problems, Values
 from lambda_toolkit.pipeline.errors import ConfigurationError
 

@@ -12,8 +12,11 @@ import pytest
 
 from lambda_script import Alarm, Canary, Lambda_script
 from lambda_toolkit.pipeline.config import reference
+from lambda_toolkit.pipeline.config.function_keys import CANARY, FUNCTION
 from lambda_toolkit.pipeline.config.key_types import Key, Table
-from lambda_toolkit.pipeline.config.keys import ALARM, CANARY, FILE, FUNCTION, PIPELINE, SOURCE, WAREHOUSE
+from lambda_toolkit.pipeline.config.keys import FILE
+from lambda_toolkit.pipeline.config.resource_keys import ALARM, PIPELINE
+from lambda_toolkit.pipeline.config.table_keys import SOURCE, WAREHOUSE
 from lambda_toolkit.pipeline.config.toml_reader import Problems, read_table
 from lambda_toolkit.pipeline.lambdas.shared import declarations
 

@@ -1,0 +1,185 @@
+"""The keys of ``pipeline.toml`` about functions and what is packaged with them.
+
+See :mod:`.keys` for what is made of them.
+"""
+
+from __future__ import annotations
+
+from lambda_script import Canary, FunctionSpec
+from lambda_toolkit.pipeline.config.key_types import Key, Table, Type
+
+PACKAGING = (
+    Key(
+        "runtime",
+        Type.STRING,
+        "Lambda's runtime, or `host` for the Python that deploys.",
+        '"python3.13"',
+        absent="the Python that deploys",
+    ),
+    Key(
+        "architecture",
+        Type.STRING,
+        "The processor that functions run on.",
+        '"arm64"',
+        default=FunctionSpec.architecture,
+        choices=("x86_64", "arm64"),
+    ),
+    Key(
+        "platform",
+        Type.STRING,
+        "The platform that requirements are installed for, as uv names it, or `host` for this machine.",
+        '"host"',
+        absent="Lambda's, for the architecture",
+    ),
+    Key(
+        "requirements",
+        Type.STRINGS,
+        "Requirements of Python packages (PEP 508). They become a layer that functions share.",
+        '["pg8000>=1.31.6,<2"]',
+        default=(),
+    ),
+    Key(
+        "requirements_exclude",
+        Type.STRINGS,
+        "Globs of installed files that are excluded from the layer; one that begins with `!` keeps what it matches.",
+        '["pyarrow/tests/**"]',
+        default=(),
+    ),
+)
+LOCK = Key(
+    "lock",
+    Type.STRING,
+    "The file with exact versions and hashes for `requirements`, which the command `lock` writes "
+    "([packages](packages.md#the-lock)). For all functions.",
+    '"config/requirements.lock"',
+    absent="not locked",
+)
+PACKAGES = Table(
+    "packages",
+    "How functions are packaged. A function may have its own value of each key but `lock`.",
+    (*PACKAGING, LOCK),
+)
+
+TRIGGER = Table(
+    "functions.<name>.s3_trigger",
+    "Objects that start the function when they are created.",
+    (
+        Key("bucket", Type.STRING, "The bucket, by its name in `[buckets]`.", '"ingestion"', required=True),
+        Key("prefix", Type.STRING, "The start of the objects' keys.", '"manifests/"', default=""),
+        Key("suffix", Type.STRING, "The end of the objects' keys.", '".json"', default=""),
+    ),
+)
+CANARY = Table(
+    "functions.<name>.canary",
+    "A new version first takes a share of the invocations, while the function's alarms are watched.",
+    (
+        Key("weight", Type.NUMBER, "The share, between 0 and 1.", "0.1", default=Canary.weight),
+        Key("minutes", Type.NUMBER, "For how many minutes, at most 60.", "10", default=Canary.minutes),
+    ),
+)
+FUNCTION = Table(
+    "functions.<name>",
+    "A Lambda function. Its name on AWS is `<pipeline>-<stage>-<name>`.",
+    (
+        Key(
+            "source",
+            Type.STRING,
+            "The file or folder of its code, relative to the project.",
+            '"code/report"',
+            absent="the code of that name that this package ships: `extract`, `transform`, `load`",
+        ),
+        Key(
+            "include",
+            Type.STRINGS,
+            "Further files and folders of its package, relative to the project.",
+            '["code/shared"]',
+            absent="none; of shipped code, its shared modules",
+        ),
+        Key(
+            "handler",
+            Type.STRING,
+            "The handler, `module.function`.",
+            '"report.lambda_handler"',
+            absent="found in the source: `lambda_handler` of `lambda_function.py`, `handler.py` or the only module",
+        ),
+        Key(
+            "memory",
+            Type.INTEGER,
+            "Memory in MB, 128 to 10240, or more where [AWS allows it](deploying.md#limits).",
+            "1024",
+            default=FunctionSpec.memory,
+        ),
+        Key(
+            "timeout",
+            Type.INTEGER,
+            "Timeout in seconds, 1 to 900, or more where [AWS allows it](deploying.md#limits).",
+            "600",
+            default=FunctionSpec.timeout,
+        ),
+        Key(
+            "environment",
+            Type.STRING_TABLE,
+            "Environment variables, besides those of its buckets and its secret.",
+            '{ SWEEP_AFTER_DAYS = "2" }',
+            default={},
+        ),
+        Key(
+            "schedule",
+            Type.STRING,
+            "When it is started, in UTC: unix cron, `rate(...)` or EventBridge's `cron(...)`. An empty string removes "
+            "the schedule.",
+            '"rate(5 minutes)"',
+            absent="not managed",
+        ),
+        Key(
+            "s3_trigger",
+            Type.TABLES,
+            "The objects that start it. An empty list removes its triggers.",
+            '{ bucket = "ingestion", prefix = "manifests/" }',
+            absent="not managed",
+            table=TRIGGER,
+        ),
+        Key(
+            "alarms",
+            Type.STRINGS,
+            "Its alarms, by their names in `[alarms]`. An empty list removes them.",
+            '["errors", "silent"]',
+            absent="not managed",
+        ),
+        Key(
+            "reads",
+            Type.STRINGS,
+            "Buckets that its role may read, or a prefix in one: `lake`, `lake/reports/`.",
+            '["ingestion"]',
+            default=(),
+        ),
+        Key("writes", Type.STRINGS, "Buckets or prefixes that its role may write to.", '["processed"]', default=()),
+        Key(
+            "sweeps",
+            Type.STRINGS,
+            "Buckets or prefixes where its role may delete data files; never a manifest.",
+            '["ingestion"]',
+            default=(),
+        ),
+        Key("secret", Type.STRING, "The secret that its role may read, by its name in `[secrets]`.", '"source"'),
+        Key(
+            "health_event",
+            Type.OBJECT,
+            "The event that a new version is invoked with. It becomes live only if it returns no error.",
+            '{ action = "check" }',
+            absent="a new version becomes live without a check",
+        ),
+        Key(
+            "canary",
+            Type.TABLE,
+            "How a new version is tried before it takes all invocations; it needs `alarms`.",
+            "{ weight = 0.1, minutes = 10 }",
+            absent="a new version takes all invocations",
+            table=CANARY,
+        ),
+        *(
+            Key(key.name, key.type, key.meaning, key.example, absent="that of `[packages]`", choices=key.choices)
+            for key in PACKAGING
+        ),
+    ),
+)

@@ -1,0 +1,268 @@
+"""The keys of ``pipeline.toml`` about the pipeline as a whole: buckets, alerts, secrets, alarms.
+
+See :mod:`.keys` for what is made of them.
+"""
+
+from __future__ import annotations
+
+from lambda_script import Alarm, BucketSpec, FunctionSpec
+from lambda_toolkit.pipeline.config.key_types import Key, Table, Type
+
+PIPELINE = Table(
+    "pipeline",
+    "The pipeline as a whole.",
+    (
+        Key(
+            "name",
+            Type.STRING,
+            "Begins the name of every resource and is its tag `application`.",
+            '"totes"',
+            required=True,
+        ),
+        Key("stage", Type.STRING, "The stage that commands are about without `--stage`.", '"dev"', default="dev"),
+        Key(
+            "region",
+            Type.STRING,
+            "The AWS region. `AWS_REGION` and `AWS_DEFAULT_REGION` of the environment take precedence.",
+            '"eu-west-2"',
+            absent="the environment must name one",
+        ),
+        Key(
+            "log_retention_days",
+            Type.INTEGER,
+            "Days that CloudWatch Logs keeps the functions' logs: one of the values that it accepts.",
+            "30",
+            default=FunctionSpec.log_retention_days,
+        ),
+        Key(
+            "tags",
+            Type.STRING_TABLE,
+            "Tags of every resource. A tag with an empty value is removed.",
+            '{ project = "totes" }',
+            default={},
+        ),
+    ),
+)
+
+LIFECYCLE = Table(
+    "buckets.<name>.lifecycle",
+    "A lifecycle rule of a bucket. It needs one of the keys that end in `_days`.",
+    (
+        Key("name", Type.STRING, "The rule's ID.", '"uploads"', required=True),
+        Key("prefix", Type.STRING, "The objects that it is about, by the start of their keys.", '"old/"', default=""),
+        Key(
+            "abort_uploads_days",
+            Type.INTEGER,
+            "Days after which an incomplete multipart upload is aborted.",
+            "7",
+            absent="never",
+        ),
+        Key(
+            "noncurrent_days",
+            Type.INTEGER,
+            "Days after which a noncurrent version is deleted.",
+            "30",
+            absent="never",
+        ),
+        Key("expire_days", Type.INTEGER, "Days after which an object expires.", "365", absent="never"),
+        Key(
+            "transition_days",
+            Type.INTEGER,
+            "Days after which an object moves to `storage_class`, which it needs.",
+            "90",
+            absent="never",
+        ),
+        Key(
+            "storage_class",
+            Type.STRING,
+            "The storage class that objects move to after `transition_days`.",
+            '"GLACIER_IR"',
+            absent="none",
+            choices=("DEEP_ARCHIVE", "GLACIER", "GLACIER_IR", "INTELLIGENT_TIERING", "ONEZONE_IA", "STANDARD_IA"),
+        ),
+    ),
+)
+BUCKET = Table(
+    "buckets.<name>",
+    "An S3 bucket. Functions name it by `<name>`, and find its name on AWS in the variable `<NAME>_BUCKET`.",
+    (
+        Key(
+            "name",
+            Type.STRING,
+            'Its name on AWS. A bucket that needs nothing else is written `<name> = "..."` below `[buckets]`.',
+            '"{name}-{stage}-ingestion-{account}"',
+            required=True,
+        ),
+        Key(
+            "kms_key",
+            Type.STRING,
+            "The ARN of the KMS key that encrypts its objects.",
+            '"arn:aws:kms:eu-west-2:123456789012:key/1234abcd"',
+            absent="S3's own keys (SSE-S3)",
+        ),
+        Key(
+            "versioned",
+            Type.BOOLEAN,
+            "Whether it keeps old versions of objects.",
+            "true",
+            default=BucketSpec.versioned,
+        ),
+        Key(
+            "lifecycle",
+            Type.TABLES,
+            "Its lifecycle rules. An empty list removes those that an earlier deploy made.",
+            '[{ name = "uploads", abort_uploads_days = 7 }]',
+            absent="not managed",
+            table=LIFECYCLE,
+        ),
+    ),
+)
+
+ALERTS = Table(
+    "alerts",
+    "Who is notified when an alarm changes to `ALARM`.",
+    (
+        Key("topic", Type.STRING, "The name of the SNS topic.", '"{name}-{stage}-alerts"', required=True),
+        Key(
+            "emails",
+            Type.STRINGS,
+            "The addresses that are subscribed; AWS asks each to confirm. An empty list removes all.",
+            '["data@example.com"]',
+            absent="not managed",
+        ),
+        Key(
+            "kms_key",
+            Type.STRING,
+            "The ARN of the KMS key that encrypts the messages ([its policy](deploying.md#the-topic)). An empty text "
+            "removes it.",
+            '"arn:aws:kms:eu-west-2:123456789012:key/1234abcd"',
+            absent="not managed; SNS encrypts what it stores",
+        ),
+    ),
+)
+
+SECRET = Table(
+    "secrets.<name>",
+    "A database's credentials in Secrets Manager: a URL that `deploy` stores there as `name`, or with `arn`, a secret "
+    "that RDS or others manage ([connecting](connecting.md)). A function that names it finds it in `<NAME>_SECRET`.",
+    (
+        Key(
+            "name",
+            Type.STRING,
+            "Its name in Secrets Manager.",
+            '"{name}/{stage}/source"',
+            absent="**required**, unless `arn` is given",
+        ),
+        Key(
+            "environment",
+            Type.STRING,
+            "The environment variable that contains the URL when deploying, `postgresql://user:password@host:port/"
+            "database?sslmode=...` ([connecting](connecting.md)). Where it is not set, the stored value stays.",
+            '"SOURCE_DATABASE_URL"',
+            absent="**required**, unless `arn` is given",
+        ),
+        Key(
+            "ca",
+            Type.STRING,
+            "A PEM file with the authorities that the server's certificate and name are verified by, relative to the "
+            "project. It travels in the package of the functions that use the secret.",
+            '"config/ca.pem"',
+            absent="[what the URL and the host say](connecting.md)",
+        ),
+        Key(
+            "arn",
+            Type.STRING,
+            "The complete ARN of a secret that RDS or others manage: JSON with `username` and `password`. Functions "
+            "that name it may read it; nothing of it is written or tagged. `name` and `environment` are then not used. "
+            "An empty text: none, for a stage that stores its own.",
+            '"arn:aws:secretsmanager:eu-west-2:123456789012:secret:rds!db-1234abcd-AbCdEf"',
+            absent="a URL is stored",
+        ),
+        Key(
+            "host",
+            Type.STRING,
+            "With `arn`: the server.",
+            '"shop.abc123.eu-west-2.rds.amazonaws.com"',
+            absent="`host` of the secret",
+        ),
+        Key("port", Type.INTEGER, "With `arn`: the port.", "5432", absent="`port` of the secret, or 5432"),
+        Key("database", Type.STRING, "With `arn`: the database.", '"shop"', absent="`dbname` of the secret"),
+        Key(
+            "sslmode",
+            Type.STRING,
+            "With `arn`: libpq's `sslmode`.",
+            '"verify-full"',
+            absent="[what the host says](connecting.md)",
+            choices=("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
+        ),
+        Key(
+            "kms_key",
+            Type.STRING,
+            "With `arn`: the ARN of the KMS key that encrypts the secret, which the functions' roles may then use.",
+            '"arn:aws:kms:eu-west-2:123456789012:key/1234abcd"',
+            absent="AWS's own key, `aws/secretsmanager`",
+        ),
+    ),
+    alternatives=(("name", "environment"), ("arn",)),
+)
+
+ALARM = Table(
+    "alarms.<name>",
+    "A CloudWatch alarm, for each function that names it. Its name on AWS is `<function>-<name>`.",
+    (
+        Key("metric", Type.STRING, "The metric's name.", '"Errors"', required=True),
+        Key("namespace", Type.STRING, "The metric's namespace.", '"AWS/Lambda"', default=Alarm.namespace),
+        Key(
+            "threshold",
+            Type.NUMBER,
+            "In alarm when the statistic over a period reaches this.",
+            "1",
+            absent="1, unless `below` is given",
+        ),
+        Key(
+            "below",
+            Type.NUMBER,
+            "Instead of `threshold`: in alarm when the statistic is less than this. Periods without data count as 0.",
+            "1",
+            absent="`threshold` applies",
+        ),
+        Key("period", Type.INTEGER, "Seconds: 10, 20, 30 or a multiple of 60.", "900", default=Alarm.period),
+        Key(
+            "evaluation_periods",
+            Type.INTEGER,
+            "How many periods are evaluated.",
+            "2",
+            default=Alarm.evaluation_periods,
+        ),
+        Key(
+            "datapoints_to_alarm",
+            Type.INTEGER,
+            "How many of them must breach. With `below`, at least 2: the data of the last minutes come late.",
+            "2",
+            absent="all",
+        ),
+        Key(
+            "expression",
+            Type.STRING,
+            "What is compared in place of the statistic, which is `m` in it: numbers, `+ - * /`, parentheses and "
+            "`FILL(m, number)`.",
+            '"FILL(m, 0) / 60"',
+            absent="`m`; with `below`, `FILL(m, 0)`",
+        ),
+        Key(
+            "statistic",
+            Type.STRING,
+            "The statistic over a period.",
+            '"Maximum"',
+            default=Alarm.statistic,
+            choices=("Average", "Maximum", "Minimum", "SampleCount", "Sum"),
+        ),
+        Key(
+            "description",
+            Type.STRING,
+            "What the email says: write what to do. It may contain `{function}` and `{stage}`.",
+            '"{function} failed. See its log."',
+            default=Alarm.description,
+        ),
+    ),
+)
