@@ -36,7 +36,7 @@ _FUNCTIONS: Mapping[str | None, str] = {
     "time": "($c)::time",
     "decimal": "($c)::numeric($0, $1)",
 }
-_BASE = sql.identifier("the row")  # what the row is called beside the joined tables
+_BASE, _OWN = "the row", "own"  # what the row is called beside the joined tables, if none of them is called so
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _FISCAL = "date_trunc('month', d::timestamp) + ((13 - $start) % 12) * interval '1 month'"
 _OF_A_DATE: Mapping[str, str] = {  # what a calendar says of the date d; $start is the first month of a fiscal year
@@ -150,7 +150,7 @@ def _check(
     derived: dict[str, sql.Fragment] = {}
     for column, expression in table.columns.items():
         try:
-            derived[column] = _derived(expression, table.types.get(column))
+            derived[column] = _derived(expression, table, table.types.get(column))
         except _NotDerivedError as reason:
             if column in table.keys:
                 raise
@@ -164,7 +164,7 @@ def _check(
 
     expected, found = side(source, derived, _rows(table, declared)), side(warehouse, shown, view)
     if table.where is not None:
-        expected = replace(expected, condition=_evaluated(table.where))
+        expected = replace(expected, condition=_evaluated(table.where, table))
     return _compared(table, others, expected, found)
 
 
@@ -218,8 +218,8 @@ def _named_dates(table: WarehouseTable, declared: Declarations, source: Connecti
         for reference in other.references:
             if reference.table != table.name or reference.columns[0] not in other.columns:
                 continue
-            date = _derived(other.columns[reference.columns[0]], ColumnType("date", False))
-            condition = _evaluated(other.where) if other.where else _ALL
+            date = _derived(other.columns[reference.columns[0]], other, ColumnType("date", False))
+            condition = _evaluated(other.where, other) if other.where else _ALL
             parts = {"date": date, "rows": _rows(other, declared), "condition": condition}
             query = sql.compose("SELECT DISTINCT $date FROM $rows WHERE $condition", **parts)
             source.run("SAVEPOINT dates_named")
@@ -252,27 +252,35 @@ def _difference(
     return ", ".join(f"{column} is {is_!r} and should be {must!r}" for column, must, is_ in pairs if is_ != must)
 
 
-def _derived(expression: ColumnExpression, column_type: ColumnType | None) -> sql.Fragment:
+def _derived(expression: ColumnExpression, table: WarehouseTable, column_type: ColumnType | None) -> sql.Fragment:
     """The text of what the source says that a column of the warehouse must hold."""
     if isinstance(expression, SqlExpression):
-        value = _evaluated(expression)
+        value = _evaluated(expression, table)
     else:
         template = _FUNCTIONS.get(expression.function)
         if template is None:
             raise _NotDerivedError(f"{expression} has no SQL")
         for number, argument in enumerate(expression.arguments):
             template = template.replace(f"${number}", str(int(argument)))
-        of = sql.identifier(expression.table) if expression.table else _BASE
+        of = sql.identifier(expression.table) if expression.table else _scope(table, _BASE)
         value = sql.compose(template, c=sql.compose("$of.$column", of=of, column=sql.identifier(expression.column)))
     if column_type is not None:
         value = sql.compose("($value)::$type", value=value, type=sql.Fragment(column_type.type))
     return _text(value, column_type)
 
 
-def _evaluated(expression: SqlExpression) -> sql.Fragment:
+def _evaluated(expression: SqlExpression, table: WarehouseTable) -> sql.Fragment:
     """SQL of a declaration, in a scope where a name alone is a column of the row, whatever the joined tables have."""
     text = sql.Fragment(expression.text)
-    return sql.compose("(SELECT $text FROM (SELECT $base.*) AS own)", text=text, base=_BASE)
+    base, own = _scope(table, _BASE), _scope(table, _OWN)
+    return sql.compose("(SELECT $text FROM (SELECT $base.*) AS $own)", text=text, base=base, own=own)
+
+
+def _scope(table: WarehouseTable, name: str) -> sql.Fragment:
+    """A name for the row itself that is no alias of a joined table."""
+    while name in table.joins:
+        name += "'"
+    return sql.identifier(name)
 
 
 def _text(value: sql.Fragment, column_type: ColumnType | None) -> sql.Fragment:
@@ -289,9 +297,10 @@ def _key(parts: list[sql.Fragment]) -> sql.Fragment:
 def _rows(table: WarehouseTable, declared: Declarations) -> sql.Fragment:
     """The source's rows with those that the declaration joins to them, which have its names."""
     assert table.source is not None  # noqa: S101  # nosec B101  # the caller asked
-    rows = sql.compose("$table AS $base", table=declared.source[table.source].sql_name, base=_BASE)
+    base = _scope(table, _BASE)
+    rows = sql.compose("$table AS $base", table=declared.source[table.source].sql_name, base=base)
     for alias, join in table.joins.items():
-        of = sql.identifier(join.parent) if join.parent else _BASE
+        of = sql.identifier(join.parent) if join.parent else base
         equal = [
             sql.compose("$key = $of.$column", key=sql.columns([key], of=alias), of=of, column=sql.identifier(column))
             for key, column in zip(declared.source[join.table].keys, join.on, strict=True)

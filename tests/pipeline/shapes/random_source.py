@@ -67,7 +67,7 @@ class RandomSource:
         self._run(f"INSERT INTO {table.name} ({', '.join(table.columns)}) VALUES ({values}) ON CONFLICT DO NOTHING")
 
     def _take_out(self, table: SourceTable, where: str) -> None:
-        rows = self.connection.rows(f"SELECT to_jsonb(t)::text FROM {table.name} AS t WHERE {where}")
+        rows = self.connection.rows(f"SELECT to_jsonb(taken)::text FROM {table.name} AS taken WHERE {where}")
         if rows and self._run(f"DELETE FROM {table.name} WHERE {where}"):
             self.taken_out.append((table, rows[0][0]))
 
