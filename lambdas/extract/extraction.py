@@ -15,10 +15,12 @@ from ..shared.lake.store import Lake
 from .capture.by_transaction import capture
 from .capture.change_file import store
 from .context import Context, read_context
+from .limits import DEFAULT_LIMITS, Budget, Limits
 from .row_set import WrittenSince
-from .source.catalog import TableInfo, check_conversions, check_needed, drift
+from .source.catalog import TableInfo, check_conversions
 from .source.interface import RowCounts, Source, SourceSnapshot
-from .table_plan import DEFAULT_LIMITS, Budget, Captured, CaptureRun, Limits, TablePlan, cursor
+from .source.schema_drift import check_needed, drift
+from .table_plan import Captured, CaptureRun, TablePlan, cursor
 
 FULL, CHANGES = "full", "changes"  # modes of a manifest
 
@@ -182,7 +184,7 @@ def _plans(
         fingerprint = declarations.fingerprint(table.name)
         files = before.tables.get(table.name) if before else None
         known = files.columns if files else {}
-        check_needed(table.name, info.columns, needed[table.name], known, request.accept_types)
+        check_needed(table.name, info.column_types, needed[table.name], known, request.accept_types)
         full_refresh = (
             full
             or files is None
@@ -249,7 +251,9 @@ def _table_files(run: CaptureRun, plan: TablePlan, found: Captured, context: Con
 
 def _drift(plans: Mapping[str, TablePlan]) -> tuple[str, ...]:
     """One line for each column that was added or dropped since the last batch."""
-    lines = [drift(name, plan.info.columns, plan.previous.columns) for name, plan in plans.items() if plan.previous]
+    lines = [
+        drift(name, plan.info.column_types, plan.previous.columns) for name, plan in plans.items() if plan.previous
+    ]
     return tuple(line for of_table in lines for line in of_table)
 
 

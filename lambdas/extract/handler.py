@@ -13,8 +13,8 @@ from ..shared.postgres.connection import connected
 from ..shared.postgres.credentials import Credentials
 from ..shared.runtime import checked, logged, logger
 from .extraction import Extracted, Request, extract_all
+from .limits import Limits
 from .source.postgres import PostgresSource
-from .table_plan import Limits
 
 RESERVE = 60.0  # seconds at the end of an invocation, for storing what was read
 RESERVED_SHARE = 0.2  # of the function's timeout, where that is a shorter reserve

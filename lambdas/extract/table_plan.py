@@ -3,55 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import pyarrow as pa
 
-from ..shared.deadline import Deadline
 from ..shared.declarations import SourceTable
 from ..shared.lake.manifest import BackfillCursor, DataFile, KeyFile, TableFiles, key_of_text, key_text
 from ..shared.lake.object_keys import run_prefix
 from ..shared.lake.store import Lake
+from .limits import Budget
 from .row_set import ALL, NONE, AllRows, Key, KeysUpTo, RowSet, WrittenSince, intersection
 from .source.catalog import TableInfo
 from .source.interface import RowCounts, SourceSnapshot
 
-MEBIBYTE = 1024 * 1024
 COMPARED_EVERY_RUN = 1_000_000  # rows; what comparing keys costs: python -m benchmarks.capturing
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How large a batch may be, so that its files fit into /tmp and one load. The rest is left to the next."""
-
-    rows: int = 1_000_000
-    bytes: int = 256 * MEBIBYTE
-    """Of the rows in Arrow's memory format."""
-    deadline: Deadline = field(default_factory=Deadline)
-    """Backfills stop when only its reserve is left, which is for storing what was read."""
-
-
-DEFAULT_LIMITS = Limits()
-
-
-class Budget:
-    """What is left of the limits of one batch. A backfill stops when it is spent."""
-
-    def __init__(self, limits: Limits) -> None:
-        self.limits = limits
-        self.rows = limits.rows
-        self.bytes = limits.bytes
-
-    def take(self, rows: int, size: int) -> None:
-        """Counts rows that were read, and their bytes."""
-        self.rows -= rows
-        self.bytes -= size
-
-    @property
-    def is_spent(self) -> bool:
-        """Whether a backfill must stop."""
-        return self.rows <= 0 or self.bytes <= 0 or self.limits.deadline.is_near
 
 
 @dataclass(frozen=True)

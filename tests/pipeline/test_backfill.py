@@ -10,8 +10,8 @@ import pytest
 
 from lambda_toolkit.pipeline.lambdas.extract.capture import backfill, key_files
 from lambda_toolkit.pipeline.lambdas.extract.extraction import Extracted, Request, extract, extract_all
+from lambda_toolkit.pipeline.lambdas.extract.limits import Limits
 from lambda_toolkit.pipeline.lambdas.extract.source.postgres import PostgresSource
-from lambda_toolkit.pipeline.lambdas.extract.table_plan import Limits
 from lambda_toolkit.pipeline.lambdas.shared.deadline import Deadline
 from tests.support.lake_contents import keys, manifest
 from tests.support.source_model import EXPECTED, current_rows, expected_rows

@@ -12,8 +12,8 @@ import pytest
 
 from lambda_toolkit.pipeline.lambdas.extract.capture import backfill, by_content, key_files
 from lambda_toolkit.pipeline.lambdas.extract.extraction import Extracted, Request, extract
+from lambda_toolkit.pipeline.lambdas.extract.limits import Limits
 from lambda_toolkit.pipeline.lambdas.extract.source.postgres import PostgresSource
-from lambda_toolkit.pipeline.lambdas.extract.table_plan import Limits
 from lambda_toolkit.pipeline.lambdas.shared.declarations import EVERY_RUN, Declarations, SourceTable
 from lambda_toolkit.pipeline.lambdas.shared.errors import SourceError
 from lambda_toolkit.pipeline.lambdas.shared.lake.manifest import key_of_text

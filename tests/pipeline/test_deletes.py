@@ -10,9 +10,9 @@ import pytest
 
 from lambda_toolkit.pipeline.lambdas.extract.capture import deletes, key_files
 from lambda_toolkit.pipeline.lambdas.extract.extraction import Extracted, Request, extract
+from lambda_toolkit.pipeline.lambdas.extract.limits import DEFAULT_LIMITS, Limits
 from lambda_toolkit.pipeline.lambdas.extract.source import reader
 from lambda_toolkit.pipeline.lambdas.extract.source.postgres import PostgresSource
-from lambda_toolkit.pipeline.lambdas.extract.table_plan import DEFAULT_LIMITS, Limits
 from lambda_toolkit.pipeline.lambdas.shared.declarations import EVERY_RUN, NEVER
 from lambda_toolkit.pipeline.lambdas.shared.errors import SourceError
 from lambda_toolkit.pipeline.lambdas.shared.postgres import connection

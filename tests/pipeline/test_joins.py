@@ -11,8 +11,8 @@ import pytest
 
 from lambda_toolkit.pipeline.lambdas.extract.capture import backfill
 from lambda_toolkit.pipeline.lambdas.extract.extraction import extract
+from lambda_toolkit.pipeline.lambdas.extract.limits import DEFAULT_LIMITS, Limits
 from lambda_toolkit.pipeline.lambdas.extract.source.postgres import PostgresSource
-from lambda_toolkit.pipeline.lambdas.extract.table_plan import DEFAULT_LIMITS, Limits
 from lambda_toolkit.pipeline.lambdas.load.loading import load
 from lambda_toolkit.pipeline.lambdas.load.warehouse.postgres import PostgresWarehouse
 from lambda_toolkit.pipeline.lambdas.shared.declarations import Declarations, parse

@@ -7,8 +7,8 @@ import uuid
 import pytest
 
 from lambda_toolkit.pipeline.lambdas.extract.extraction import extract
+from lambda_toolkit.pipeline.lambdas.extract.limits import Limits
 from lambda_toolkit.pipeline.lambdas.extract.source.postgres import PostgresSource
-from lambda_toolkit.pipeline.lambdas.extract.table_plan import Limits
 from lambda_toolkit.pipeline.lambdas.shared.declarations import parse
 from lambda_toolkit.pipeline.warehouse.column_types import with_types
 from lambda_toolkit.pipeline.warehouse.preparation import prepare

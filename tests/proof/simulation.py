@@ -16,8 +16,8 @@ import boto3
 import moto
 
 from lambda_toolkit.pipeline.lambdas.extract.extraction import Request, extract
+from lambda_toolkit.pipeline.lambdas.extract.limits import DEFAULT_LIMITS
 from lambda_toolkit.pipeline.lambdas.extract.source.postgres import PostgresSource
-from lambda_toolkit.pipeline.lambdas.extract.table_plan import DEFAULT_LIMITS
 from lambda_toolkit.pipeline.lambdas.load.compare import compare
 from lambda_toolkit.pipeline.lambdas.load.loading import load
 from lambda_toolkit.pipeline.lambdas.load.rebuild import rebuild

@@ -7,8 +7,8 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from lambda_toolkit.pipeline.lambdas.extract.source.catalog import Column, drift, unmet_needs
-from lambda_toolkit.pipeline.lambdas.extract.table_plan import DEFAULT_LIMITS
+from lambda_toolkit.pipeline.lambdas.extract.limits import DEFAULT_LIMITS
+from lambda_toolkit.pipeline.lambdas.extract.source.schema_drift import drift, unmet_needs
 from lambda_toolkit.pipeline.lambdas.shared.declarations import Declarations, SourceTable
 from lambda_toolkit.pipeline.lambdas.shared.postgres.sql import SCHEMA
 from lambda_toolkit.pipeline.proposal.catalog import Catalog, Table, listed
@@ -99,8 +99,8 @@ def _place(source: SourceTable) -> str:
     return source.relation if source.schema == SCHEMA else f"{source.schema}.{source.relation}"
 
 
-def _columns(table: Table) -> list[Column]:
-    return [Column(column.name, column.type) for column in table.columns]
+def _columns(table: Table) -> dict[str, str]:
+    return {column.name: column.type for column in table.columns}
 
 
 def _unreadable(source: SourceTable, table: Table) -> Iterator[str]:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from ...shared.lake.manifest import KeyFile
+from ..limits import MEBIBYTE
 from ..row_set import ALL, NONE, WITHOUT_KEY, AllRows, Key, KeysAfter, RowSet, intersection, union
 from ..source.interface import RowCounts
-from ..table_plan import MEBIBYTE, Backfill, BackfillState, Captured, CaptureRun, Complete, TablePlan, stored_state
+from ..table_plan import Backfill, BackfillState, Captured, CaptureRun, Complete, TablePlan, stored_state
 from .change_file import ChangeFile, store
 from .key_files import KeyWriter
 from .sorted_keys import boundary, text_of

@@ -8,10 +8,11 @@ import pyarrow.compute as pc
 from ...shared.declarations import NEVER
 from ...shared.errors import SourceError
 from ...shared.lake.parquet import ParquetPart
+from ..limits import Budget
 from ..row_set import ALL, NONE, Key, KeysIn, RowSet
 from ..source.interface import ROW_HASH, row_hash_schema
 from ..source.reader import lake_schema
-from ..table_plan import Backfill, Budget, Captured, CaptureRun, Complete, TablePlan
+from ..table_plan import Backfill, Captured, CaptureRun, Complete, TablePlan
 from .change_file import upload
 from .key_files import Compared, KeyWriter, MergedKeyFiles, OrderedComparison, keys_in
 from .sorted_keys import Boundary, boundary, contained, distinct, positions, repeated, split

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -11,7 +11,6 @@ from ...shared.conversions import FLOATS, base_type, refused_columns
 from ...shared.declarations import Declarations
 from ...shared.errors import SourceError
 from ...shared.expression.check import refused_expressions
-from ...shared.expressions import EXPRESSIONS, Expression
 from ...shared.lake.parquet import arrow_type, key_type
 from ...shared.postgres import sql
 from ...shared.postgres_text import PADDED
@@ -114,6 +113,11 @@ class TableInfo:
         return next(column for column in self.columns if column.name == name)
 
     @property
+    def column_types(self) -> dict[str, str]:
+        """Column -> its type, as format_type() writes it, in the table's order."""
+        return {column.name: column.type for column in self.columns}
+
+    @property
     def key_columns(self) -> tuple[Column, ...]:
         """The columns of the key, in its order."""
         return tuple(self.column(name) for name in self.keys)
@@ -148,90 +152,9 @@ def is_lockable(relations: Sequence[Relation]) -> bool:
     return not relations or relations[0].kind not in ("m", "f")
 
 
-def drift(table: str, columns: Sequence[Column], previous: Mapping[str, str]) -> tuple[str, ...]:
-    """Schema drift: one line for each column added or dropped since ``previous`` (name -> type), the last batch's."""
-    if not previous:
-        return ()
-    now = {column.name: column.type for column in columns}
-    added = tuple(
-        f"The source column {table}.{name} ({now[name]}) is new. It is ingested; the warehouse is not affected."
-        for name in now
-        if name not in previous
-    )
-    dropped = tuple(
-        f"The source column {table}.{name} ({previous[name]}) was dropped. Nothing in the warehouse needs it."
-        for name in previous
-        if name not in now
-    )
-    return added + dropped
-
-
-def check_needed(
-    table: str,
-    columns: Sequence[Column],
-    needed: Mapping[str, Sequence[Expression]],
-    previous: Mapping[str, str],
-    accepted: Collection[str] = (),
-) -> None:
-    """Refuses a table of which ``unmet_needs`` has something to say: raises SourceError with the first."""
-    for need in unmet_needs(table, columns, needed, previous, accepted):
-        raise SourceError(f"{need.problem} Nothing was extracted. {need.remedy}")
-
-
-@dataclass(frozen=True)
-class UnmetNeed:
-    """A needed column that is missing, or has a type with which extract cannot go on. Both are sentences."""
-
-    problem: str
-    remedy: str
-
-
-def unmet_needs(
-    table: str,
-    columns: Sequence[Column],
-    needed: Mapping[str, Sequence[Expression]],
-    previous: Mapping[str, str],
-    accepted: Collection[str] = (),
-) -> Iterator[UnmetNeed]:
-    """Each needed column that the table lacks, and each that has a type that its expressions do not accept.
-
-    ``columns``: of the table now. ``needed``: column -> the expressions that read it. ``previous``: column -> type at
-    the last run; a needed column may not change its type unless ``accepted`` contains its ``table.column``.
-    """
-    found = {column.name: column for column in columns}
-    for name, expressions in needed.items():
-        column = found.get(name)
-        if column is None:
-            yield UnmetNeed(
-                f"The source table {table} lacks the column {name}, which the warehouse needs.",
-                "Restore the column, or change the declaration of the tables that read it.",
-            )
-            continue
-        for expression in expressions:
-            if expression.function and column.base_type not in EXPRESSIONS[expression.function].accepts:
-                yield UnmetNeed(
-                    f"The source column {table}.{name} is of type {column.type}, which {expression} cannot read.",
-                    "Change the column's type back, or the declaration.",
-                )
-        before = previous.get(name)
-        if before and not _same_type(Column(name, before), column) and f"{table}.{name}" not in accepted:
-            yield UnmetNeed(
-                f"The source column {table}.{name} was of type {before} and is now {column.type}.",
-                "Change it back; or, when the warehouse's column can hold the new type, invoke extract once with the "
-                f'event {{"accept_types": ["{table}.{name}"]}}.',
-            )
-
-
 def check_conversions(declarations: Declarations, described: Mapping[str, TableInfo]) -> None:
     """Refuses columns of a type whose values the warehouse's columns cannot have. Raises SourceError that names all."""
     types = {name: {column.name: column.type for column in info.columns} for name, info in described.items()}
     refused = [*refused_columns(declarations, types), *refused_expressions(declarations, types)]
     if refused:
         raise SourceError(" ".join((*refused, "Nothing was extracted.")))
-
-
-def _same_type(one: Column, other: Column) -> bool:
-    varying = ("character varying", "text")  # the same but for a length limit
-    if one.base_type in varying and other.base_type in varying:
-        return True
-    return one.base_type == other.base_type

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lambda_toolkit.pipeline.lambdas.extract.capture import backfill
-from lambda_toolkit.pipeline.lambdas.extract.table_plan import Limits
+from lambda_toolkit.pipeline.lambdas.extract.limits import Limits
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import connect
 from tests.pipeline.shapes.music import MUSIC
 from tests.pipeline.shapes.rental import RENTAL

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lambda_toolkit.pipeline.lambdas.extract.extraction import extract
+from lambda_toolkit.pipeline.lambdas.extract.limits import DEFAULT_LIMITS, Limits
 from lambda_toolkit.pipeline.lambdas.extract.source.postgres import PostgresSource
-from lambda_toolkit.pipeline.lambdas.extract.table_plan import DEFAULT_LIMITS, Limits
 from lambda_toolkit.pipeline.lambdas.load.compare import compare
 from lambda_toolkit.pipeline.lambdas.load.loading import load
 from lambda_toolkit.pipeline.lambdas.load.rebuild import rebuild

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from lambda_toolkit.pipeline.lambdas.extract.source.catalog import Column, check_needed
+from lambda_toolkit.pipeline.lambdas.extract.source.schema_drift import check_needed
 from lambda_toolkit.pipeline.lambdas.load.warehouse.session import to_csv
 from lambda_toolkit.pipeline.lambdas.shared.conversions import base_type
 from lambda_toolkit.pipeline.lambdas.shared.errors import SourceError, WarehouseError
@@ -71,7 +71,7 @@ def test_base_types():
 
 
 NEEDED = {"id": (), "paid": (), "amount": (parse_expression("decimal(amount, 10, 2)"),)}
-COLUMNS = (Column("id", "integer"), Column("paid", "boolean"), Column("amount", "numeric"))
+COLUMNS = {"id": "integer", "paid": "boolean", "amount": "numeric"}
 
 
 def test_a_source_table_is_checked_against_what_is_needed():
@@ -82,8 +82,8 @@ def test_a_source_table_is_checked_against_what_is_needed():
 @pytest.mark.parametrize(
     ("columns", "previous", "words"),
     [
-        (COLUMNS[:2], {}, "payment lacks the column amount"),
-        ((*COLUMNS[:2], Column("amount", "real")), {}, "payment.amount is of type real"),
+        ({"id": "integer", "paid": "boolean"}, {}, "payment lacks the column amount"),
+        ({**COLUMNS, "amount": "real"}, {}, "payment.amount is of type real"),
         (COLUMNS, {"paid": "text"}, "payment.paid was of type text and is now boolean"),
     ],
 )

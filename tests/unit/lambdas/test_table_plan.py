@@ -7,17 +7,16 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from lambda_toolkit.pipeline.lambdas.extract.capture.deletes import Action, delete_detection
+from lambda_toolkit.pipeline.lambdas.extract.limits import Budget, Limits
 from lambda_toolkit.pipeline.lambdas.extract.row_set import ALL, NONE, KeysUpTo, WrittenSince, intersection
 from lambda_toolkit.pipeline.lambdas.extract.source.catalog import TableInfo
 from lambda_toolkit.pipeline.lambdas.extract.source.interface import RowCounts
 from lambda_toolkit.pipeline.lambdas.extract.table_plan import (
     Backfill,
-    Budget,
     Captured,
     Complete,
     FullRead,
     Incremental,
-    Limits,
     TablePlan,
     cursor,
     stored_state,
