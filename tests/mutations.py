@@ -234,8 +234,8 @@ MUTATIONS = (
     ),
     Mutation(
         "a column of another type is taken",
-        "lambdas/extract/source/catalog.py",
-        '        if before and not _same_type(Column(name, before), column) and f"{table}.{name}" not in accepted:',
+        "lambdas/extract/source/schema_drift.py",
+        '        if before and not _same_type(before, kind) and f"{table}.{name}" not in accepted:',
         "        if False:",
         f"{CAPTURE} -k unsuitable_source",
     ),
