@@ -83,7 +83,8 @@ def up(
     root = root.resolve()
     directory = root / DIRECTORY
     private_files.make_directory(directory)
-    (directory / ".gitignore").write_text("*\n", encoding="utf-8")  # it has passwords: git add leaves it out everywhere
+    with private_files.open_log(directory / ".gitignore", "wb") as ignored:
+        ignored.write(b"*\n")  # it has passwords: git add leaves it out everywhere
     with _locked(directory):
         running = running_stack(root)
         if running is not None:
