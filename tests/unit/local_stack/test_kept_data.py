@@ -20,7 +20,7 @@ def main_job(root: Path, *options: str) -> tuple[int, str]:
 @pytest.fixture
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The version file of a cluster's data directory, as `local down` leaves it. The job itself is not run."""
-    monkeypatch.setattr(run, "_main_job", lambda *_: 0)
+    monkeypatch.setattr(run, "_main_job", lambda *_: (0, None))
     version = tmp_path / ".local" / "postgres" / "data" / "PG_VERSION"
     version.parent.mkdir(parents=True)
     version.write_text("18", encoding="utf-8")
