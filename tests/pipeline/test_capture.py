@@ -319,7 +319,7 @@ def test_accepted_type_without_written_rows_stays_accepted(pipeline):
     """A type accepted whose change wrote no row is accepted for good."""
     pipeline.admin.run("ALTER TABLE staff ALTER COLUMN email_address TYPE varchar(99)")
     pipeline.run()
-    pipeline.admin.run("CREATE DOMAIN mail AS varchar(99); ALTER TABLE staff ALTER COLUMN email_address TYPE mail")
+    pipeline.admin.run("ALTER TABLE staff ALTER COLUMN email_address TYPE bpchar")
     with pytest.raises(SourceError, match=r"staff\.email_address"):
         pipeline.extract()
     assert pipeline.extract(accept_types=frozenset({"staff.email_address"})).rows == {"staff": 3}

@@ -100,7 +100,7 @@ def _place(source: SourceTable) -> str:
 
 
 def _columns(table: Table) -> dict[str, str]:
-    return {column.name: column.type for column in table.columns}
+    return {column.name: column.base_type for column in table.columns}
 
 
 def _unreadable(source: SourceTable, table: Table) -> Iterator[str]:

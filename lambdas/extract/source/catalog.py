@@ -24,7 +24,7 @@ class Column:
 
     name: str
     type: str
-    """As format_type() writes it, e.g. ``numeric(10,2)``."""
+    """As format_type() writes it, e.g. ``numeric(10,2)``; of a domain, the type that it is of."""
     identity: str = ""
     """A hash of what makes the column this one, beside its name: under another, the rows show other values although no
     transaction wrote them."""

@@ -10,7 +10,7 @@ from ...shared.declarations import SourceTable
 from ...shared.postgres import sql
 from ...shared.postgres.connection import Connection
 from .catalog import Column, Relation, TableInfo
-from .unique_key import DECLARED, by_table, places
+from .unique_key import BASE_TYPE, DECLARED, by_table, places
 
 _TREE = sql.compose(  # name and root: of the table; oid: of itself, and of each table that is a part of it
     "$declared, tree AS (SELECT name, oid AS root, oid FROM declared"
@@ -50,7 +50,7 @@ _COLUMNS = sql.compose(
     " FROM types JOIN pg_catalog.pg_type AS t ON t.oid = types.part JOIN pg_catalog.pg_attribute AS a"
     " ON a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped GROUP BY of_type)"
     " SELECT tree.name, a.attname,"
-    " max(format_type(a.atttypid, a.atttypmod)) FILTER (WHERE tree.oid = root),"
+    " max($base_type) FILTER (WHERE tree.oid = root),"
     " left(encode(sha256(convert_to(string_agg(jsonb_build_array(tree.oid::bigint, a.attnum,"
     " CASE a.atttypid WHEN 'varchar'::regtype THEN 'text'::regtype ELSE a.atttypid END::oid::bigint,"
     " composites.attributes, a.attgenerated, pg_get_expr(d.adbin, d.adrelid))::text, '\n' ORDER BY tree.oid),"
@@ -62,6 +62,7 @@ _COLUMNS = sql.compose(
     " ORDER BY max(a.attnum) FILTER (WHERE tree.oid = root)",
     tree=_TREE,
     types=_TYPES,
+    base_type=BASE_TYPE,
 )
 _ENUM_LABELS = sql.compose(
     "WITH RECURSIVE $tree, $types SELECT DISTINCT tree.name, e.oid::text, e.enumlabel FROM tree"

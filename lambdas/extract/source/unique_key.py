@@ -29,10 +29,17 @@ _COLUMNS = sql.compose(
     " JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped",
     declared=DECLARED,
 )
+BASE_TYPE = sql.Fragment(  # of the column a: its type as format_type() writes it, of a domain the type that it is of
+    "(WITH RECURSIVE b AS (SELECT a.atttypid AS type, a.atttypmod AS modifier UNION ALL"
+    " SELECT t.typbasetype, t.typtypmod FROM b JOIN pg_catalog.pg_type AS t ON t.oid = b.type AND t.typtype = 'd')"
+    " SELECT format_type(b.type, b.modifier) FROM b JOIN pg_catalog.pg_type AS t ON t.oid = b.type"
+    " WHERE t.typtype <> 'd')"
+)
 _TYPES = sql.compose(
-    "WITH $declared SELECT d.name, a.attname, format_type(a.atttypid, a.atttypmod) FROM declared AS d"
+    "WITH $declared SELECT d.name, a.attname, $base_type FROM declared AS d"
     " JOIN pg_catalog.pg_attribute AS a ON a.attrelid = d.oid AND a.attnum > 0 AND NOT a.attisdropped",
     declared=DECLARED,
+    base_type=BASE_TYPE,
 )
 _INDEXES = sql.compose(
     "WITH $declared SELECT d.name, x.relname,"
@@ -192,7 +199,7 @@ def keyed_tables(connection: Connection, tables: Collection[SourceTable]) -> tup
 
 
 def column_types(connection: Connection, tables: Collection[SourceTable]) -> dict[str, dict[str, str]]:
-    """By table and column, the types of ``tables`` as format_type() writes them; none for a table that is missing."""
+    """By table and column, the types of ``tables`` as ``catalog.Column`` has them; none for a table that is missing."""
     found = by_table(connection.rows(_TYPES, **places(tables)))
     return {table.name: dict(found[table.name]) for table in tables}
 
