@@ -227,7 +227,7 @@ class CanaryRelease(Operation):
         world.write("shop-dev-one", "2")
 
     def declared(self, world: World) -> Deployment:
-        watched = {"alarms": [Alarm("errors", "Errors")], "canary": Canary(weight=0.1, minutes=10)}
+        watched = {"alarms": [Alarm("errors", "Errors", period=60)], "canary": Canary(weight=0.1, minutes=3)}
         return _shop(world.function(health_event={"ping": 1}, **watched))
 
 
