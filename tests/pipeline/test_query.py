@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
+import deploy
 from lambda_toolkit.pipeline import Warehouse
-from lambda_toolkit.pipeline.commands.query import command
 from lambda_toolkit.pipeline.errors import CommandError
 from tests.support.repository import CONFIG
 
@@ -38,7 +38,7 @@ def query(url, monkeypatch):
 
     def run(*arguments, **more):
         options = ("--config", str(CONFIG / "pipeline.toml"), "--stage", "dev")
-        return CliRunner().invoke(command, [*arguments, *options], **more)
+        return CliRunner().invoke(deploy.main, ["query", *arguments, *options], **more)
 
     return run
 
