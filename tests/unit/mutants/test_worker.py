@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,5 +82,14 @@ def test_worker_says_what_became_of_a_mutant(worker, copy, changed, outcome, by)
     assert answer["outcome"] == outcome, answer
     assert by is None or answer["by"] == f"tests/unit/test_it.py::test_{by}"
     assert (copy / "code_under_test.py").read_text(encoding="utf-8") == CODE
-    left = [p for p in psutil.Process().children(recursive=True) if "time.sleep(600)" in " ".join(p.cmdline())]
+    left = [
+        process for process in psutil.Process().children(recursive=True) if "time.sleep(600)" in command_of(process)
+    ]
     assert left == [], "what a test leaves behind is ended"
+
+
+def command_of(process: psutil.Process) -> str:
+    """Its command line; empty for a process that has ended, whether or not its parent has noticed."""
+    with contextlib.suppress(psutil.NoSuchProcess):  # a zombie is one
+        return " ".join(process.cmdline())
+    return ""
