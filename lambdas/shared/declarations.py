@@ -22,7 +22,7 @@ from .schema_declarations import ColumnType, Reference, column_types, references
 from .source_table import EVERY_RUN as EVERY_RUN
 from .source_table import NEVER as NEVER
 from .source_table import SourceTable as SourceTable
-from .source_table import interval, only_column
+from .source_table import interval
 
 TABLES_FILE = "tables.json"
 TABLES_FORMAT = 1  # of TABLES_FILE
@@ -260,7 +260,9 @@ def _warehouse_table(
     _check_keys(where, entry, *_KEYS[kind])
     keys, types, references = _key_columns(where, entry), column_types(where, entry), references_of(where, entry)
     if kind == CALENDAR:
-        declared = calendar.parse_calendar(where, only_column(name, keys), entry)
+        if len(keys) != 1:
+            raise DeclarationError(f"{where} `key` of a calendar is one column, not {', '.join(keys)}.")
+        declared = calendar.parse_calendar(where, keys[0], entry)
         none: Mapping[str, Any] = MappingProxyType({})
         return WarehouseTable(name, kind, keys, None, None, none, none, types, references, declared)
     base = _text(where, entry, "from")

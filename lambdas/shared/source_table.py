@@ -42,11 +42,6 @@ class SourceTable:
         """The table in a statement, quoted, with its schema."""
         return sql.table(self.relation, self.schema)
 
-    @property
-    def key(self) -> str:
-        """The only column of the key. Raises DeclarationError for a composite key."""
-        return only_column(self.name, self.keys)
-
 
 def interval(where: str, text: str) -> timedelta:
     """The interval that ``text`` means. Raises DeclarationError, which begins with ``where``."""
@@ -59,10 +54,3 @@ def interval(where: str, text: str) -> timedelta:
             f'"2 days", not {text!r}.'
         )
     return timedelta(**{f"{match['unit']}s": int(match["count"])})
-
-
-def only_column(table: str, keys: tuple[str, ...]) -> str:
-    """The only column of the key of ``table``. Raises DeclarationError for a composite key."""
-    if len(keys) != 1:
-        raise DeclarationError(f"The key of {table} has several columns ({', '.join(keys)}): one is needed here.")
-    return keys[0]

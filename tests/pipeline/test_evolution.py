@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tomllib
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from lambda_toolkit.pipeline.lambdas.load.replay import replay
 from lambda_toolkit.pipeline.lambdas.load.warehouse.postgres import PostgresWarehouse
 from lambda_toolkit.pipeline.lambdas.shared.declarations import parse
-from lambda_toolkit.pipeline.lambdas.shared.errors import WarehouseError
+from lambda_toolkit.pipeline.lambdas.shared.errors import LakeError, WarehouseError
 from lambda_toolkit.pipeline.warehouse.column_types import with_types
 from lambda_toolkit.pipeline.warehouse.expression_parser import parse_expression
 from lambda_toolkit.pipeline.warehouse.preparation import prepare
@@ -169,3 +170,24 @@ def test_batch_of_before_the_declaration_is_loaded_after_it(pipeline):
         (2, None, "a!"),
     ]
     assert pipeline.rows(waiting) == [[0]]
+
+
+def test_batch_of_before_a_key_changed_is_refused_with_the_key(pipeline):
+    """By transform, and by load where it was transformed before: neither takes a key for NULL."""
+    pipeline.run()
+    pipeline.admin.run("UPDATE design SET file_name = file_name || '.'")
+    pipeline.extract()
+    pipeline.transform(2)
+    design = pipeline.declarations.source["design"]
+    source = {**pipeline.declarations.source, "design": dataclasses.replace(design, keys=("code",))}
+    pipeline.declarations = dataclasses.replace(pipeline.declarations, source=source)
+    with pytest.raises(LakeError, match="Batch 2 has no column code of design, which is its key now"):
+        pipeline.replay(2)
+    table = pipeline.declarations.warehouse["dim_design"]
+    keyed = dataclasses.replace(table, keys=("code",), columns={**table.columns, "code": table.columns["design_name"]})
+    pipeline.declarations = dataclasses.replace(
+        pipeline.declarations, warehouse={**pipeline.declarations.warehouse, "dim_design": keyed}
+    )
+    pipeline.warehouse.run("ALTER TABLE dim_design ADD COLUMN code text")
+    with pytest.raises(WarehouseError, match="dim_design had no column code, which is of its key now"):
+        pipeline.load()

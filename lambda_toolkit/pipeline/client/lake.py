@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lambda_toolkit.pipeline.lambdas.shared.lake.listing import BucketListing
 from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import BatchListing, manifest_key
@@ -12,45 +12,39 @@ from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import BatchListing
 if TYPE_CHECKING:
     from lambda_toolkit.aws import Aws
 
+T = TypeVar("T")
+
 
 def batches_after(aws: Aws, bucket: str, number: int) -> tuple[BatchListing, ...]:
     """The batches in ``bucket`` with a higher number, in order. Empty where the bucket does not exist."""
-    from lambda_script import AwsError
-
-    listing = BucketListing(lambda **request: aws.call("s3", "list_objects_v2", **request), bucket)
-    try:
-        return tuple(listing.batches(number))
-    except AwsError as error:
-        if error.code == "NoSuchBucket":
-            return ()
-        raise
+    return _in_bucket(lambda: tuple(_listing(aws, bucket).batches(number))) or ()
 
 
 def has_bucket(aws: Aws, bucket: str) -> bool:
     """Whether ``bucket`` exists. Raises AwsError where it may not be listed."""
-    from lambda_script import AwsError
-
-    try:
-        aws.call("s3", "list_objects_v2", Bucket=bucket, MaxKeys=1)
-    except AwsError as error:
-        if error.code == "NoSuchBucket":
-            return False
-        raise
-    return True
+    return _in_bucket(lambda: aws.call("s3", "list_objects_v2", Bucket=bucket, MaxKeys=1)) is not None
 
 
 def last_manifest(aws: Aws, bucket: str) -> Mapping[str, Any] | None:
     """The manifest of the last batch in ``bucket``; None where there is no batch, or no bucket."""
+    number = _in_bucket(_listing(aws, bucket).last_batch)
+    return None if number is None else manifest(aws, bucket, number)
+
+
+def _listing(aws: Aws, bucket: str) -> BucketListing:
+    return BucketListing(lambda **request: aws.call("s3", "list_objects_v2", **request), bucket)
+
+
+def _in_bucket(read: Callable[[], T]) -> T | None:
+    """What ``read`` returns; None where the bucket does not exist."""
     from lambda_script import AwsError
 
-    listing = BucketListing(lambda **request: aws.call("s3", "list_objects_v2", **request), bucket)
     try:
-        number = listing.last_batch()
+        return read()
     except AwsError as error:
         if error.code == "NoSuchBucket":
             return None
         raise
-    return None if number is None else manifest(aws, bucket, number)
 
 
 def manifest(aws: Aws, bucket: str, number: int) -> Mapping[str, Any]:

@@ -83,12 +83,15 @@ class Warehouse:
 
         Raises CommandError for a name that the warehouse does not have.
         """
-        known = self.tables()
-        if name not in known:
+        try:
+            return self.query(sql.compose("SELECT * FROM $table", table=sql.table(name)))
+        except CommandError as error:
+            known = self.tables()
+            if name in known:
+                raise
             near = difflib.get_close_matches(name, known, n=1)
             meant = f"Is {near[0]} meant?" if near else f"It has: {', '.join(known) or 'none'}."
-            raise CommandError(f"The warehouse has no table {name}. {meant}")
-        return self.query(sql.compose("SELECT * FROM $table", table=sql.table(name)))
+            raise CommandError(f"The warehouse has no table {name}. {meant}") from error
 
     def query(self, text: str) -> pa.Table:
         """The rows of the query ``text``, in its order.

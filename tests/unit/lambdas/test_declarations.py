@@ -123,7 +123,7 @@ def test_joins_along_a_path_are_read_after_what_they_start_from():
         ("warehouse.dim_staff.history", "yes", "`history` must be true or false, not 'yes'"),
         ("warehouse.dim_staff.history", True, "lacks the key `record`"),
         ("warehouse.dim_staff.columns.place", "upper(location)", "column `place` = 'upper(location)'"),
-        ("warehouse.dim_date.key", ["day", "hour"], "The key of dim_date has several columns"),
+        ("warehouse.dim_date.key", ["day", "hour"], "[warehouse.dim_date] `key` of a calendar is one column"),
         ("warehouse.dim_date.from", "staff", "unknown key `from`"),
     ],
 )
