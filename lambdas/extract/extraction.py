@@ -14,6 +14,7 @@ from ..shared.lake.object_keys import manifest_key
 from ..shared.lake.store import Lake
 from .capture.by_transaction import capture
 from .capture.change_file import store
+from .commits import summary
 from .context import Context, read_context
 from .limits import DEFAULT_LIMITS, Budget, Limits
 from .row_set import WrittenSince
@@ -130,6 +131,7 @@ def extract(
         extracted_at=extracted_at.isoformat(),
         source=position,
         tables=tables,
+        commits=summary(capture_run.transactions, source.commit_times(capture_run.transactions.ids)),
     )
     return replace(_commit(lake, declarations, manifest, reason, _drift(plans)), deletes=deletes)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import pyarrow as pa
@@ -12,6 +12,7 @@ from ..shared.declarations import SourceTable
 from ..shared.lake.manifest import BackfillCursor, DataFile, KeyFile, TableFiles, key_of_text, key_text
 from ..shared.lake.object_keys import run_prefix
 from ..shared.lake.store import Lake
+from .commits import Transactions
 from .limits import Budget
 from .row_set import ALL, NONE, AllRows, Key, KeysUpTo, RowSet, WrittenSince, intersection
 from .source.catalog import TableInfo
@@ -173,6 +174,8 @@ class CaptureRun:
     """The number of the batch that the run writes."""
     run: str
     """The unique id of the run."""
+    transactions: Transactions = field(default_factory=Transactions)
+    """Those that wrote what was captured; without those of rows that are read because every row is."""
 
     def prefix(self, table: str) -> str:
         """The beginning of the object keys of ``table``'s files."""

@@ -45,6 +45,7 @@ SETTINGS: Mapping[str, str] = {
     "fsync": "off",  # the data can be made again: speed before surviving a power cut
     "full_page_writes": "off",
     "synchronous_commit": "off",
+    "track_commit_timestamp": "on",  # so that extract can record when what it read was committed
     "timezone": "UTC",
     "log_timezone": "UTC",
     "max_connections": "50",

@@ -51,6 +51,8 @@ class ChangeFile:
         self._in_flight.append(versions.filter(rows.column(width + 1)))
         if self._before is not None:
             rows = rows.filter(pc.invert(_reported(versions, self._before)))
+        if not self._plan.full_refresh and self._plan.before.backfill is None:
+            self._run.transactions.add(rows.column(width))
         if keep_keys:
             self._keys.append(rows.select(self._plan.keys))
         self._run.budget.take(rows.num_rows, rows.nbytes)

@@ -5,9 +5,10 @@ Rows are Arrow tables, passed to a callback while they arrive; which rows is a `
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 import pyarrow as pa
@@ -79,6 +80,12 @@ class Source(Protocol):
         """One consistent snapshot of ``tables``, which cannot be altered or truncated until the block ends.
 
         Raises SourceError for a table that is missing, that may not be read, or whose changes cannot be found.
+        """
+
+    def commit_times(self, transactions: Sequence[int]) -> Sequence[datetime] | None:
+        """When those of ``transactions`` committed, ids as rows have them, of which that is known; in no order.
+
+        Asked after the snapshot, so that no failure of it can harm a batch. None where the source keeps no such times.
         """
 
 

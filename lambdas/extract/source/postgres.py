@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
+
+from pg8000.exceptions import DatabaseError, InterfaceError
 
 from ...shared.declarations import SourceTable
 from ...shared.errors import SourceError
@@ -18,6 +21,13 @@ from .introspection import introspect, partitions
 from .reader import Consumer, lake_schema, read, select_columns
 from .snapshot import Snapshot, full_refresh_reason, snapshot
 from .unique_key import key_problems
+
+# Where the server does not keep them, the function raises an error: https://www.postgresql.org/docs/current/
+# functions-info.html#FUNCTIONS-COMMIT-TIMESTAMP. A standby keeps them where its primary does, whatever its own setting.
+_COMMIT_TIMES = (
+    "SELECT time FROM (SELECT pg_xact_commit_timestamp(CAST(CAST(id AS text) AS xid)) AS time"
+    " FROM unnest(CAST(:ids AS bigint[])) AS t(id)) AS known WHERE time IS NOT NULL"
+)
 
 
 class PostgresSource:
@@ -36,6 +46,15 @@ class PostgresSource:
         lockable = [table for table in tables if is_lockable(relations[table.name])]
         with snapshot(self._connection, lockable) as taken:
             yield PostgresSnapshot(self._connection, taken)
+
+    def commit_times(self, transactions: Sequence[int]) -> Sequence[datetime] | None:
+        """As Source has it: where ``track_commit_timestamp`` is on. A connection that is lost costs the times alone."""
+        if not transactions:
+            return None
+        try:
+            return [time for (time,) in self._connection.rows(_COMMIT_TIMES, ids=list(transactions))]
+        except (DatabaseError, InterfaceError):
+            return None
 
 
 class PostgresSnapshot:

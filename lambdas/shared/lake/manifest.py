@@ -79,6 +79,16 @@ class BackfillCursor:
 
 
 @dataclass(frozen=True)
+class Commits:
+    """When the transactions that wrote a batch's changes were committed, by the clock of the source."""
+
+    transactions: int
+    """How many there were; of more than a few thousand, about as many."""
+    times: Sequence[str]
+    """ISO 8601, UTC, ascending: the first, the last, and of the others as many as are evenly spread, 21 at most."""
+
+
+@dataclass(frozen=True)
 class TableFiles:
     """What a batch contains of one source table, and what the next extract must know of it."""
 
@@ -133,6 +143,9 @@ class IngestionManifest:
     source: SourceIdentity
     tables: Mapping[str, TableFiles]
     """By the name of the source table."""
+    commits: Commits | None = None
+    """Of the rows that transactions wrote since ``previous``; None where the source keeps no times of commits, or every
+    row was read."""
     format: int = FORMAT
     """The version of this document's form."""
 
@@ -217,6 +230,7 @@ def ingestion_manifest(content: bytes, key: str) -> IngestionManifest:
                 **document,
                 "source": SourceIdentity(**document["source"]),
                 "tables": {name: _table_files(entry) for name, entry in document["tables"].items()},
+                "commits": _commits(document.get("commits")),
             }
         )
     except (KeyError, TypeError, AttributeError) as error:
@@ -268,6 +282,10 @@ def _table_files(entry: Mapping[str, Any]) -> TableFiles:
             "backfill": None if backfill is None else BackfillCursor(**backfill),
         }
     )
+
+
+def _commits(entry: Mapping[str, Any] | None) -> Commits | None:
+    return None if entry is None else Commits(entry["transactions"], tuple(entry["times"]))
 
 
 def _file(entry: Mapping[str, Any] | None) -> DataFile | None:
