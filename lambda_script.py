@@ -34,7 +34,7 @@ from lambda_toolkit.errors import (
     TriggerError,
     Wording,
 )
-from lambda_toolkit.spec.argument_types import Arguments
+from lambda_toolkit.spec.argument_types import Arguments, TopicTriggers
 from lambda_toolkit.spec.arguments import function_spec
 from lambda_toolkit.spec.cron import to_eventbridge
 from lambda_toolkit.spec.model import (
@@ -47,6 +47,7 @@ from lambda_toolkit.spec.model import (
     S3Trigger,
     SecretSpec,
     TopicSpec,
+    TopicTrigger,
 )
 from lambda_toolkit.spec.ownership import bounded, short_hash
 from lambda_toolkit.spec.quotas import check_bucket, function_problems
@@ -90,6 +91,7 @@ __all__ = [
     "SecretSpec",
     "ToolkitError",
     "TopicSpec",
+    "TopicTrigger",
     "TriggerError",
     "Wording",
     "apply",
@@ -135,31 +137,28 @@ def __getattr__(name: str) -> Any:
 
 
 class Lambda_script:
-    """One Lambda function and its own resources: role, log group, layer, schedule, S3 triggers, alarms.
+    """One Lambda function and its own resources: role, log group, layer, schedule, triggers, alarms.
 
     An argument that is ``None`` is not managed: what is on AWS stays. An empty one (``schedule=""``, ``alarms=()``,
     ``environment={}``) removes what is on AWS.
 
     - ``lambda_function_path``: the file or folder with the function's code.
-    - ``zip_file_name``: where a copy of the package is written, for inspection.
-    - ``function_name_template``: its name on AWS; ``{stage}`` is replaced. By default the name of the file or folder.
+    - ``zip_file_name``: where a copy of the package is written. ``function_name_template``: its name on
+      AWS; ``{stage}`` is replaced. By default the name of the file or folder.
     - ``schedule``: unix cron (``0 6 * * MON-FRI``), ``rate(5 minutes)`` or EventBridge's ``cron(...)``, in UTC.
     - ``application``, ``stage``: tags of all its resources. The application is the function's name by default.
-    - ``handler``: ``module.function``; by default found in the source.
-    - ``runtime``: such as ``python3.12``; by default the version of this Python.
-    - ``architecture``: ``x86_64`` or ``arm64``.
-    - ``memory``: in MB. ``timeout``: in seconds.
+    - ``handler``: ``module.function``; by default found in the source. ``runtime``: by default that of this Python.
+    - ``architecture``: ``x86_64`` or ``arm64``. ``memory``: in MB. ``timeout``: in seconds.
     - ``environment``: environment variables. ``secret_environment``: names of those whose values are masked.
     - ``include``: more files and folders for the package. ``extra_files``: names in the package and their content.
     - ``requirements``: a list in pip's syntax, or the path of a requirements file. They become a layer.
     - ``requirements_exclude``: globs of installed files that the layer excludes.
     - ``platform``: uv's name of the platform for the requirements; by default the runtime's.
-    - ``s3_trigger``: one or several :class:`S3Trigger`. ``alarms``: a list of :class:`Alarm`. Mappings are accepted.
-    - ``permissions``: IAM statements of the execution role.
-    - ``log_retention_days``: how long CloudWatch Logs keeps the log.
+    - ``s3_trigger``: one or more :class:`S3Trigger`. ``topic_trigger``: SNS topics, by name or :class:`TopicTrigger`.
+    - ``alarms``: a list of :class:`Alarm`. Mappings are accepted for each of these.
+    - ``permissions``: IAM statements of the execution role. ``log_retention_days``: how long its log is kept.
     - ``tags``: tags of all its resources. A tag with an empty value is removed.
-    - ``region``: by default from the environment, as with boto3.
-    - ``description``: the function's description on AWS.
+    - ``region``: by default from the environment, as with boto3. ``description``: the function's on AWS.
     - ``artifact_bucket``: for packages too large for a direct upload; by default a bucket that the toolkit creates.
     - ``health_event``: the event of a smoke test that each new version must pass before it goes live.
     - ``canary``: a :class:`Canary`: how a new version is tried on a share of the calls.
@@ -192,6 +191,7 @@ class Lambda_script:
         requirements_exclude: Sequence[str] = (),
         platform: str | None = None,
         s3_trigger: S3Trigger | Mapping[str, Any] | Sequence[S3Trigger | Mapping[str, Any]] | None = None,
+        topic_trigger: TopicTriggers | None = None,
         alarms: Sequence[Alarm | Mapping[str, Any]] | None = None,
         permissions: Sequence[Mapping[str, Any]] | None = None,
         log_retention_days: int | None = 30,
@@ -225,6 +225,7 @@ class Lambda_script:
                 requirements_exclude=requirements_exclude,
                 platform=platform,
                 s3_trigger=s3_trigger,
+                topic_trigger=topic_trigger,
                 alarms=alarms,
                 permissions=permissions,
                 log_retention_days=log_retention_days,

@@ -89,7 +89,7 @@ class OwnershipError(ToolkitError):
 
 
 class TriggerError(ToolkitError):
-    """An S3 trigger that overlaps another one of the same bucket."""
+    """A trigger that AWS would reject, such as an S3 trigger that overlaps another one of the same bucket."""
 
 
 class CheckError(ToolkitError):

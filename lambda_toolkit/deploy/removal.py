@@ -18,6 +18,7 @@ from lambda_toolkit.spec.model import BucketSpec, Deployment, FunctionSpec, Kind
 from lambda_toolkit.spec.ownership import APPLICATION_TAG, FUNCTION_TAG, OWNER, OWNER_TAG, STAGE_TAG, as_mapping
 
 _SUFFIX = 7  # characters that AWS puts after a secret's name in its ARN: a hyphen and six of its own
+_USERS = (Kind.FUNCTION, Kind.ALARM, Kind.TOPIC_SUBSCRIPTION)  # what is removed before what it uses
 _KEPT = "is no longer declared and is kept with its content"
 
 
@@ -49,10 +50,13 @@ def make_destroy_plan(aws: Aws, deployment: Deployment, delete_data: bool = Fals
     changes = [change for removal in removals for change in removal.changes]
     layers = layer.plan_removal(reads, [name for removal in removals for name in removal.layers], names)
     changes = [*layer.before_deletions(changes, layers), *layers]
-    # What uses a resource is removed first: alarms before their topic, functions before their buckets and secrets.
-    alarms = frozenset(change.key for change in changes if change.kind == Kind.ALARM)
+    # What uses a resource is removed first: alarms and subscriptions before their topic, functions before their buckets
+    # and secrets.
+    of_topics = frozenset(change.key for change in changes if change.kind in (Kind.ALARM, Kind.TOPIC_SUBSCRIPTION))
     users = frozenset(change.key for change in changes if change.kind in (Kind.FUNCTION, Kind.S3_NOTIFICATION))
-    shared: list[Task[Sequence[Change]]] = [task(topic.plan_removal, reads, item, alarms) for item in deployment.topics]
+    shared: list[Task[Sequence[Change]]] = [
+        task(topic.plan_removal, reads, item, of_topics) for item in deployment.topics
+    ]
     if delete_data:
         shared += [task(bucket.plan_removal, reads, item, users) for item in deployment.buckets]
         shared += [task(secret.plan_removal, reads, item, users) for item in deployment.secrets]
@@ -128,7 +132,7 @@ def plan_undeclared(reads: Reads, deployment: Deployment, scope: PlanScope, dele
         ]
     )
     changes = [change for removal in removals for change in removal.changes]
-    users = frozenset(change.key for change in changes if change.kind in (Kind.FUNCTION, Kind.ALARM))
+    users = frozenset(change.key for change in changes if change.kind in _USERS)
     shared = _plan_shared(reads, deployment, tagged, delete_data, users)
     notes = [note for removal in (*removals, shared) for note in removal.notes]
     if roles is None:

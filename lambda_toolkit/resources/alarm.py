@@ -24,7 +24,7 @@ DEPLOYER_ACTIONS = DeployerActions(
     lists=("DescribeAlarms",),
 )
 _ALARMS = Listing("cloudwatch", "describe_alarms", "MetricAlarms", "AlarmNamePrefix", "AlarmName")
-_UNMANAGED = ("OKActions",)  # PutMetricAlarm replaces all attributes, so this one is resent unchanged
+_OK_ACTIONS = "OKActions"  # PutMetricAlarm replaces all attributes, so where unmanaged, they are resent unchanged
 _UNWANTED = {"Unit": None}  # set outside this tool, it changes the alarm's behaviour
 _OF_ONE_METRIC = ("MetricName", "Namespace", "Dimensions", "Statistic", "Period")  # of an alarm without an expression
 _RESULT = "e"  # the id of the expression that is compared
@@ -95,7 +95,7 @@ def _plan_one(context: Context, name: str, alarm: Alarm, live: Mapping[str, Any]
     require_owned(KIND, name, live_tags, adopt=spec.adopt, function=spec.name, declared=spec.tags)
     tag_change = tags.compare(live_tags, spec.tags, spec.name)
     found = differences(_comparable(live), {**desired, **_UNWANTED})
-    kept = {key: live[key] for key in _UNMANAGED if live.get(key)}
+    kept = {_OK_ACTIONS: live[_OK_ACTIONS]} if alarm.notify_on_ok is None and live.get(_OK_ACTIONS) else {}
     if not found and not tag_change:
         return []
 
@@ -157,6 +157,7 @@ def _desired(arns: ArnFormat, function: str, alarm: Alarm) -> dict[str, Any]:
         "TreatMissingData": alarm.missing_data,
         "AlarmActions": [topic] if topic else [],
         "InsufficientDataActions": [topic] if topic and alarm.notify_on_insufficient_data else [],
+        **({} if alarm.notify_on_ok is None else {_OK_ACTIONS: [topic] if topic and alarm.notify_on_ok else []}),
         "ActionsEnabled": True,
     }
 
@@ -191,7 +192,7 @@ def _comparable(live: Mapping[str, Any]) -> dict[str, Any]:
         dimensions = {item["Name"]: item["Value"] for item in live.get("Dimensions") or ()}
         of_one |= {**{name: live.get(name) for name in _OF_ONE_METRIC}, "Dimensions": dimensions}
     # CloudWatch omits what is empty.
-    empty = {"AlarmDescription": "", "AlarmActions": [], "InsufficientDataActions": []}
+    empty = {"AlarmDescription": "", "AlarmActions": [], "InsufficientDataActions": [], _OK_ACTIONS: []}
     return {
         **empty,
         **{name: value for name, value in live.items() if value is not None},

@@ -24,7 +24,7 @@ class Permission:
     """Allows ``service`` to invoke the alias for ``source_arn``."""
 
     purpose: str
-    """Part of the statement's id: ``schedule`` or ``s3``."""
+    """Part of the statement's id: ``schedule``, ``s3`` or ``sns``."""
     service: str
     """The principal, such as ``events.amazonaws.com``."""
     source_arn: str

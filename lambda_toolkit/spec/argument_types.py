@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from lambda_toolkit.errors import LimitError, PackageError, ToolkitError
-from lambda_toolkit.spec.model import Alarm, Canary, S3Trigger
+from lambda_toolkit.spec.model import Alarm, Canary, S3Trigger, TopicTrigger
 
 _CHECK = "check"  # the key of a field's metadata
 _LONGEST_SHOWN = 60  # characters of a value in a message
 Test = Callable[[Any], bool]
+_OneTopic = str | TopicTrigger | Mapping[str, Any]
+TopicTriggers = _OneTopic | Sequence[_OneTopic]
+"""One or several topics: names, ARNs, or with the fields of :class:`TopicTrigger`."""
 
 
 def is_string(value: Any) -> bool:
@@ -81,8 +84,8 @@ class Arguments:
     """The arguments of one call of ``Lambda_script``, as given: their meaning is documented there.
 
     The declared types are those of a correct call. Python does not enforce them; :func:`type_problems` does.
-    ``schedule``, ``s3_trigger``, ``alarms``, ``canary`` and ``requirements`` take several forms and are checked where
-    they are read (:mod:`lambda_toolkit.spec.arguments`).
+    ``schedule``, ``s3_trigger``, ``topic_trigger``, ``alarms``, ``canary`` and ``requirements`` take several forms and
+    are checked where they are read (:mod:`lambda_toolkit.spec.arguments`).
     """
 
     lambda_function_path: str | Path = field(
@@ -117,6 +120,7 @@ class Arguments:
     )
     platform: str | None = field(metadata=_must_be("a string", optional(is_string)))
     s3_trigger: S3Trigger | Mapping[str, Any] | Sequence[S3Trigger | Mapping[str, Any]] | None
+    topic_trigger: TopicTriggers | None
     alarms: Sequence[Alarm | Mapping[str, Any]] | None
     permissions: Sequence[Mapping[str, Any]] | None = field(
         metadata=_must_be(

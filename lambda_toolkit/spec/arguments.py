@@ -21,7 +21,7 @@ from lambda_toolkit.spec.argument_types import (
     type_problems,
 )
 from lambda_toolkit.spec.cron import to_eventbridge
-from lambda_toolkit.spec.model import THIS_RUNTIME, Alarm, Canary, FunctionSpec, S3Trigger
+from lambda_toolkit.spec.model import THIS_RUNTIME, Alarm, Canary, FunctionSpec, S3Trigger, TopicTrigger
 from lambda_toolkit.spec.quotas import check_function
 from lambda_toolkit.spec.requirements_file import read_requirements
 
@@ -38,6 +38,7 @@ def function_spec(arguments: Arguments) -> FunctionSpec:
     attempt = _Attempts(problems)
     schedule = attempt(lambda: _schedule(arguments.schedule))
     triggers = attempt(lambda: _triggers(arguments.s3_trigger))
+    topics = attempt(lambda: _topics(arguments.topic_trigger))
     alarms = attempt(lambda: _alarms(arguments.alarms))
     canary = attempt(lambda: _canary(arguments.canary))
     requirements = attempt(lambda: _requirements(arguments.requirements))
@@ -62,6 +63,7 @@ def function_spec(arguments: Arguments) -> FunctionSpec:
         platform=arguments.platform,
         schedule=schedule,
         s3_triggers=triggers,
+        topic_triggers=topics,
         alarms=alarms,
         permissions=None if arguments.permissions is None else tuple(arguments.permissions),
         log_retention_days=arguments.log_retention_days,
@@ -148,6 +150,28 @@ def _trigger_message(value: Any) -> str:
     )
 
 
+def _topics(value: Any) -> tuple[TopicTrigger, ...] | None:
+    if value is None:
+        return None
+    items = (value,) if isinstance(value, TopicTrigger | Mapping | str) else value
+    try:
+        triggers = tuple(TopicTrigger.of(item) for item in items)
+    except TypeError as error:
+        raise TriggerError(_topic_message(value)) from error
+    for trigger in triggers:
+        are_strings = is_list_of(is_string)((trigger.topic, trigger.filter_scope))
+        if not are_strings or not isinstance(trigger.filter_policy, Mapping):
+            raise TriggerError(_topic_message(trigger))
+    return triggers
+
+
+def _topic_message(value: Any) -> str:
+    return (
+        "topic_trigger takes the name or the ARN of a topic, or `topic` with `filter_policy` and `filter_scope`: "
+        f'"orders" or {{"topic": "orders", "filter_policy": {{"kind": ["new"]}}}}. {value!r} does not fit.'
+    )
+
+
 def _alarms(value: Any) -> tuple[Alarm, ...] | None:
     if value is None:
         return None
@@ -187,6 +211,8 @@ def _alarm_problems(alarm: Alarm) -> Iterator[str]:
         yield f"datapoints_to_alarm must be an integer, not {alarm.datapoints_to_alarm!r}"
     if alarm.topic is not None and not is_string(alarm.topic):
         yield f"topic must be the name or the ARN of a topic, not {alarm.topic!r}"
+    if alarm.notify_on_ok is not None and not isinstance(alarm.notify_on_ok, bool):
+        yield f"notify_on_ok must be True, False or None, not {alarm.notify_on_ok!r}"
     dimensions = alarm.dimensions
     if dimensions is not None and not (
         isinstance(dimensions, Mapping) and all(map(is_string, (*dimensions, *dimensions.values())))

@@ -26,6 +26,7 @@ class Kind(StrEnum):
     LOG_GROUP = "log group"
     EVENT_RULE = "schedule"
     S3_NOTIFICATION = "trigger"
+    TOPIC_SUBSCRIPTION = "subscription"
     ALARM = "alarm"
     BUCKET = "bucket"
     TOPIC = "topic"
@@ -55,6 +56,29 @@ class S3Trigger:
             return value
         events = value.get("events", cls.events)
         return cls(**{**value, "events": (events,) if isinstance(events, str) else tuple(events)})
+
+
+@dataclass(frozen=True)
+class TopicTrigger:
+    """A subscription of the function to an SNS topic: each message invokes it.
+
+    https://docs.aws.amazon.com/sns/latest/dg/sns-lambda-as-subscriber.html
+    """
+
+    topic: str
+    """The name or the ARN of a standard topic in the function's region."""
+    filter_policy: Mapping[str, Any] = field(default_factory=dict)
+    """SNS's filter policy: only messages that match it. Empty: all, and a filter set elsewhere is removed.
+    https://docs.aws.amazon.com/sns/latest/dg/sns-subscription-filter-policies.html"""
+    filter_scope: str = "MessageAttributes"
+    """What the filter policy is about: ``MessageAttributes`` or ``MessageBody``."""
+
+    @classmethod
+    def of(cls, value: TopicTrigger | Mapping[str, Any] | str) -> TopicTrigger:
+        """``value`` itself, the trigger of a topic's name, or that with the fields of a mapping. Raises TypeError."""
+        if isinstance(value, TopicTrigger):
+            return value
+        return cls(value) if isinstance(value, str) else cls(**value)
 
 
 @dataclass(frozen=True)
@@ -88,6 +112,8 @@ class Alarm:
     """Part of the notification: say what to do."""
     dimensions: Mapping[str, str] | None = None
     """The metric's dimensions; ``{"FunctionName": <function>}`` where ``None``."""
+    notify_on_ok: bool | None = None
+    """Whether ``topic`` is notified when the state becomes OK again. ``None``: not managed."""
     notify_on_insufficient_data: bool = False
     """Notify also when the state becomes INSUFFICIENT_DATA, which needs data before. ``missing_data`` must be
     ``missing``."""
@@ -166,6 +192,8 @@ class FunctionSpec:
     """An EventBridge schedule expression, in UTC. An empty string removes the schedule."""
     s3_triggers: tuple[S3Trigger, ...] | None = None
     """The S3 event notifications that invoke it."""
+    topic_triggers: tuple[TopicTrigger, ...] | None = None
+    """The SNS topics whose messages invoke it."""
     alarms: tuple[Alarm, ...] | None = None
     """Its CloudWatch alarms."""
     permissions: Sequence[Mapping[str, Any]] | None = None

@@ -37,6 +37,8 @@ _RUNTIMES = tuple(f"python3.{minor}" for minor in range(9, 15))
 _MEMORY, _TIMEOUT = (128, 10_240), (1, 900)  # MB, seconds
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _BUCKET_NAMES = "its name must be 3 to 63 lower-case letters, digits, `-` and `.`, with a letter or digit at each end."
+_TOPIC = re.compile(r"(arn:[a-z0-9-]+:sns:[a-z0-9-]+:\d{12}:)?[A-Za-z0-9_-]{1,256}", re.A)
+_FILTER_SCOPES = ("MessageAttributes", "MessageBody")
 _S3_EVENTS = (
     *(f"s3:ObjectCreated:{how}" for how in ("*", "Put", "Post", "Copy", "CompleteMultipartUpload")),
     *(f"s3:ObjectRemoved:{how}" for how in ("*", "Delete", "DeleteMarkerCreated")),
@@ -260,6 +262,7 @@ def _attachment_problems(spec: FunctionSpec) -> _Found:
             size = len(text.encode(errors="surrogatepass"))
             if size > _LONGEST_KEY:
                 yield f"its trigger's {what} has {size} bytes; a key of S3 has at most {_LONGEST_KEY}."
+    yield from _topic_problems(spec)
     names = [alarm.name for alarm in spec.alarms or ()]
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield f"two alarms are called `{name}`."
@@ -267,6 +270,24 @@ def _attachment_problems(spec: FunctionSpec) -> _Found:
         if len(f"{spec.name}-{alarm.name}") > _ALARM_NAME:
             yield f"alarm `{alarm.name}`: with the function's name it has more than {_ALARM_NAME} characters."
         yield from _alarm_problems(alarm)
+
+
+def _topic_problems(spec: FunctionSpec) -> _Found:
+    topics = [trigger.topic for trigger in spec.topic_triggers or ()]
+    for topic in sorted({topic for topic in topics if topics.count(topic) > 1}):
+        yield f"it has two triggers on the topic `{topic}`; SNS allows one subscription of a function to a topic."
+    for trigger in spec.topic_triggers or ():
+        if not _TOPIC.fullmatch(trigger.topic):
+            yield (
+                f"its trigger's topic `{trigger.topic}` is neither the name of a standard topic (1 to 256 letters, "
+                "digits, - and _; SNS delivers FIFO topics to no function) nor the ARN of one."
+            )
+        if trigger.filter_scope not in _FILTER_SCOPES:
+            yield f"its trigger's filter_scope `{trigger.filter_scope}` must be {' or '.join(_FILTER_SCOPES)}."
+        try:
+            json.dumps(trigger.filter_policy)
+        except (TypeError, ValueError) as error:
+            yield f"its trigger's filter_policy cannot be written as JSON: {error}."
 
 
 def _alarm_problems(alarm: Alarm) -> _Found:

@@ -139,6 +139,7 @@ def test_an_edited_handler_is_published_and_made_live(script, source, recorder) 
     assert recorder.writes == []
 
 
+RECOVERING = Alarm("errors", "Errors", topic="alerts", notify_on_ok=True)
 QUIET = Alarm("errors", "Errors", topic="alerts", missing_data="missing", notify_on_insufficient_data=True)
 
 
@@ -154,6 +155,7 @@ QUIET = Alarm("errors", "Errors", topic="alerts", missing_data="missing", notify
         ({"log_retention_days": 90}, "log group", ["PutRetentionPolicy"], "retention_days: 30 -> 90"),
         ({"schedule": "rate(1 hour)"}, "schedule", ["PutRule"], "schedule: cron(0 6 ? * MON-FRI *) -> rate(1 hour)"),
         ({"alarms": [Alarm("errors", "Errors", topic="other")]}, "alarm", ["PutMetricAlarm"], "AlarmActions"),
+        ({"alarms": [RECOVERING]}, "alarm", ["PutMetricAlarm"], "OKActions: none -> arn:aws:sns:"),
         ({"alarms": [QUIET]}, "alarm", ["PutMetricAlarm"], "TreatMissingData: notBreaching -> missing"),
     ],
 )

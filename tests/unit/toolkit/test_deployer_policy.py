@@ -30,6 +30,7 @@ from lambda_toolkit.spec.model import (
     S3Trigger,
     SecretSpec,
     TopicSpec,
+    TopicTrigger,
 )
 
 TOOLKIT = Path(__file__).parents[3] / "lambda_toolkit"
@@ -57,6 +58,7 @@ def everything() -> Deployment:
         requirements=("pg8000",),
         schedule="rate(5 minutes)",
         s3_triggers=(S3Trigger("unmanaged-lake"),),
+        topic_triggers=(TopicTrigger("unmanaged-topic"),),
         alarms=(Alarm("errors", "Errors"),),
         canary=Canary(),
     )
@@ -157,13 +159,17 @@ def test_resources_are_exact() -> None:
     policy = deployer_policy(everything(), PLACE)
     for statement in policy["Statement"]:
         if statement["Sid"] == "Lists":
-            assert all(re.match(r"\w+:(List|Describe|Get|Unsubscribe)", action) for action in statement["Action"])
+            assert all(
+                re.match(r"\w+:(List|Describe|Get|Unsubscribe|SetSubscriptionAttributes)", action)
+                for action in statement["Action"]
+            )
             continue
         for arn in statement["Resource"]:
             name = arn.split(":", 5)[5].removesuffix(":*").removesuffix("/*")
             assert "*" not in re.sub(r"(layer:lambda-script-requirements-|alarm:app-dev-one-)\*$", "", name), arn
     assert granted(policy)["s3:PutBucketNotification"] == ["arn:aws:s3:::unmanaged-lake"]
     assert "arn:aws:s3:::unmanaged-lake" not in granted(policy)["s3:PutBucketTagging"]
+    assert "unmanaged-topic" not in str(granted(policy)["sns:TagResource"])
 
 
 def test_roles_are_passed_to_lambda_alone() -> None:
