@@ -1,6 +1,7 @@
 """What the emulated AWS does as AWS does it: isolation, least privilege, schedules, alarms and emails."""
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -26,6 +27,7 @@ def handle(event, context):
     return "written"
 """
 FAILING = "def handle(event, context):\n    raise RuntimeError('it broke')\n"
+SLOWLY_FAILING = "import time\ndef handle(event, context):\n    time.sleep(1)\n    raise RuntimeError('it broke')\n"
 WORKING = "def handle(event, context):\n    return 'fine'\n"
 COUNTING = """
 import json, time
@@ -111,6 +113,28 @@ def test_rate_rule_invokes_only_the_permitted_target(account: Account) -> None:
 
     events.disable_rule(Name="every-minute")
     assert s3.list_objects_v2(Bucket="local-test-unpermitted").get("KeyCount", 0) == 0
+
+
+def test_metrics_count_runs_of_a_rule_and_throttles_apart(account: Account) -> None:
+    """What a rule starts is counted at its start, also where it fails; a call that is throttled is no invocation."""
+    function = account.function("scheduled", SLOWLY_FAILING)
+    events, functions = account.client("events"), account.client("lambda")
+    rule = events.put_rule(Name="every-other", ScheduleExpression="rate(1 minute)", State="ENABLED")["RuleArn"]
+    _permit(account, "scheduled", "events.amazonaws.com", rule)
+    events.put_targets(Rule="every-other", Targets=[{"Id": "scheduled", "Arn": function}])
+    eventually(lambda: _counted(account, "scheduled", "Errors"))
+    events.disable_rule(Name="every-other")
+    functions.put_function_concurrency(FunctionName="scheduled", ReservedConcurrentExecutions=0)
+    with pytest.raises(functions.exceptions.TooManyRequestsException):
+        account.invoke("scheduled")
+
+    assert eventually(lambda: _counted(account, "scheduled", "Throttles"))
+    runs = account.client("logs").filter_log_events(logGroupName="/aws/lambda/scheduled")["events"]
+    began = sum(event["message"].startswith("START ") for event in runs)
+    eventually(lambda: _counted(account, "scheduled", "Errors") == began)
+    assert _counted(account, "scheduled", "Invocations") == began
+    [shortest] = _statistic(account, "scheduled", "Duration", "Minimum")
+    assert 1000 <= shortest < 10_000
 
 
 def test_a_new_object_invokes_what_permits_its_bucket(account: Account) -> None:
@@ -206,6 +230,24 @@ def _put_alarm(account: Account, name: str, namespace: str, metric: str, functio
         TreatMissingData="notBreaching",
         AlarmActions=[topic],
     )
+
+
+def _counted(account: Account, function: str, metric: str) -> float:
+    return sum(_statistic(account, function, metric, "Sum"))
+
+
+def _statistic(account: Account, function: str, metric: str, statistic: str) -> list[float]:
+    now = datetime.now(UTC)
+    answer = account.client("cloudwatch").get_metric_statistics(
+        Namespace="AWS/Lambda",
+        MetricName=metric,
+        Dimensions=[{"Name": "FunctionName", "Value": function}],
+        StartTime=now - timedelta(hours=1),
+        EndTime=now + timedelta(hours=1),
+        Period=7200,
+        Statistics=[statistic],
+    )
+    return [float(point[statistic]) for point in answer["Datapoints"]]
 
 
 def _emails(account: Account, alarm: str) -> list[mail_sink.Email]:
