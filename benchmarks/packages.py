@@ -84,7 +84,7 @@ def _import(place: Path) -> float:
     code = f"import sys; sys.path[:0] = {[str(place / 'task'), str(place / 'opt' / 'python')]!r}; "
     code += f"sys.path.append({site!r}); import lambdas.extract.handler"
     names = {"PATH": os.environ["PATH"], "AWS_DEFAULT_REGION": "eu-west-2", "INGESTION_BUCKET": "b"}
-    names |= {"SOURCE_SECRET": "s", "METRICS_NAMESPACE": "n", "POWERTOOLS_SERVICE_NAME": "extract"}
+    names |= {"SOURCE_SECRET": "s", "METRICS_NAMESPACE": "n"}
     begun = time.perf_counter()
     subprocess.run([sys.executable, "-S", "-B", "-c", code], env=names, check=True)
     return time.perf_counter() - begun

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -12,6 +13,7 @@ from ..shared.errors import LakeError
 from ..shared.lake.manifest import IngestionManifest, TableFiles, ingestion_manifest, to_json
 from ..shared.lake.object_keys import manifest_key
 from ..shared.lake.store import Lake
+from ..shared.logs import TableWork
 from .capture.by_transaction import capture
 from .capture.change_file import store
 from .commits import summary
@@ -56,6 +58,8 @@ class Extracted:
     """One line for each column that was added or dropped with this batch."""
     deletes: Mapping[str, str] = field(default_factory=dict)
     """What was decided about the deletes of each source table, and why."""
+    work: Mapping[str, TableWork] = field(default_factory=dict)
+    """What was done with each source table of which this batch has rows."""
 
 
 def extract_all(
@@ -95,6 +99,7 @@ def extract(
     request: Request = Request(),
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     limits: Limits = DEFAULT_LIMITS,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Extracted:
     """Captures what was committed since the last batch in ``lake``; commits it as the next batch if anything changed.
 
@@ -104,17 +109,21 @@ def extract(
     """
     last = _last_batch(lake)
     before = ingestion_manifest(lake.get(manifest_key(last)), manifest_key(last)) if last else None
-    clock = now()
-    extracted_at = _later(clock, before)
+    began = now()
+    extracted_at = _later(began, before)
     number = (last or 0) + 1
     with source.snapshot(declarations.source.values()) as snapshot:
         reason = snapshot.full_refresh_reason(before.source if before else None)
         if before is not None and request.full >= set(declarations.source):
             reason = "it was asked for"
         plans = _plans(snapshot, declarations, before, reason is not None, request)
-        capture_run = CaptureRun(snapshot, lake, Budget(limits), clock, number, run)
+        capture_run = CaptureRun(snapshot, lake, Budget(limits), began, number, run)
         counts = snapshot.count({name: plan.changed for name, plan in plans.items() if not plan.by_content})
-        captured = {name: capture(capture_run, plan, counts.get(name, RowCounts())) for name, plan in plans.items()}
+        captured, took = {}, {}
+        for name, plan in plans.items():
+            started = clock()
+            captured[name] = capture(capture_run, plan, counts.get(name, RowCounts()))
+            took[name] = (clock() - started) * 1000
         deletes = {name: found.deletes for name, found in captured.items() if found.deletes}
         if not any(found.changes or found.deleted or found.state_changed for found in captured.values()):
             return Extracted(
@@ -133,7 +142,8 @@ def extract(
         tables=tables,
         commits=summary(capture_run.transactions, source.commit_times(capture_run.transactions.ids)),
     )
-    return replace(_commit(lake, declarations, manifest, reason, _drift(plans)), deletes=deletes)
+    done = _commit(lake, declarations, manifest, reason, _drift(plans))
+    return replace(done, deletes=deletes, work=_work(lake, manifest, took) if done.batch else {})
 
 
 def _last_batch(lake: Lake) -> int | None:
@@ -249,6 +259,18 @@ def _table_files(run: CaptureRun, plan: TablePlan, found: Captured, context: Con
         backfill=cursor(found.state),
         by_content=plan.by_content,
     )
+
+
+def _work(lake: Lake, manifest: IngestionManifest, took: Mapping[str, float]) -> dict[str, TableWork]:
+    """What was done with each table of which the batch has rows; ``took``: the milliseconds."""
+    work = {}
+    for name, files in manifest.tables.items():
+        found = {"deleted": files.deleted, "context": files.context, "lookups": files.lookups}
+        more = {kind: file.rows for kind, file in found.items() if file}
+        if files.changes or more:
+            size = sum(lake.sizes.get(file.key, 0) for file in (files.changes, *found.values()) if file)
+            work[name] = TableWork(files.changes.rows if files.changes else 0, size, took[name], more)
+    return work
 
 
 def _drift(plans: Mapping[str, TablePlan]) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from ..shared import declarations, runtime
 from ..shared.deadline import Deadline, seconds_left
 from ..shared.errors import PipelineError
 from ..shared.events import ExtractRequest, ExtractResult, extract_request
+from ..shared.metrics import ROWS_EXTRACTED
 from ..shared.postgres.connection import connected
 from ..shared.postgres.credentials import Credentials
 from ..shared.runtime import checked, logged, logger
@@ -34,7 +35,9 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     that is not one.
     """
     declared = declarations.load()
-    request = _request(extract_request(event), frozenset(declared.source))
+    asked = extract_request(event)
+    logger.run.fields["action"] = asked.action
+    request = _request(asked, frozenset(declared.source))
     limits = _limits(context)
     with connected(_credentials()) as connection:
         done = extract_all(PostgresSource(connection), runtime.ingestion_lake(), declared, request, limits, _log)
@@ -42,7 +45,10 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 
 def _log(extracted: Extracted) -> None:
-    """Logs what is remarkable about one run."""
+    """Logs one run: its tables, and what is remarkable about it. No key of a row is in it."""
+    if extracted.batch is not None:
+        logger.tables("table extracted", extracted.batch, extracted.work)
+        logger.run.put(ROWS_EXTRACTED, sum(extracted.rows.values()) + sum(extracted.deleted.values()))
     if extracted.reason_for_full:
         logger.warning("every row is read", reason=extracted.reason_for_full, batch=extracted.batch)
     for line in extracted.drift:
@@ -50,7 +56,7 @@ def _log(extracted: Extracted) -> None:
     if extracted.deletes:
         logger.info("deletes", batch=extracted.batch, tables=dict(extracted.deletes))
     if extracted.incomplete:
-        logger.info("more remains to be read", batch=extracted.batch, incomplete=dict(extracted.incomplete))
+        logger.info("more remains to be read", batch=extracted.batch, tables=sorted(extracted.incomplete))
 
 
 def _limits(context: Any) -> Limits:

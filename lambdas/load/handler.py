@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
+from datetime import datetime
 from typing import Any, assert_never
 
 from ..shared import declarations, runtime
@@ -22,12 +24,16 @@ from ..shared.events import (
     ReportRequest,
     load_request,
 )
+from ..shared.lake.manifest import ProcessedTable
+from ..shared.lake.store import Lake
+from ..shared.logs import TableWork
 from ..shared.message import Message
+from ..shared.metrics import BATCH_LATENCY, OPEN_PENDING, OPEN_REJECTED, ROWS_REJECTED, VERSIONS_WRITTEN
 from ..shared.postgres.connection import Connection, connected
 from ..shared.postgres.credentials import Credentials
-from ..shared.runtime import checked, count_rejected, logged, logger
+from ..shared.runtime import checked, logged, logger
 from .compare import compare
-from .loading import Loaded, load, report
+from .loading import Loaded, LoadedBatch, load, report
 from .open_items import count_open, open_rows
 from .rebuild import rebuild
 from .replay import replay
@@ -51,6 +57,7 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     Raises PipelineError for an event that ``events.load_request`` refuses, and what the action raises.
     """
     request = load_request(event)
+    logger.run.fields["action"] = request.action
     with connected(_credentials()) as connection:
         return _answer(connection, request, context).to_json()
 
@@ -76,22 +83,47 @@ def _answer(connection: Connection, request: LoadEvent, context: Any) -> Message
 
 
 def _load(connection: Connection, context: Any) -> LoadResult:
+    lake = runtime.processed_lake()
     result = load(
         PostgresWarehouse(connection),
-        runtime.processed_lake(),
+        lake,
         declarations.load(),
         has_time_for_next=_deadline(context).has_time_for_next,
+        on_batch=functools.partial(_log, lake),
     )
     if result.busy:
         logger.warning("another load is running: this one loaded nothing")
-    if result.pending:
-        logger.warning(
-            "rows are pending: a row that they reference is not in the warehouse (see what transform rejected), or "
-            "they lack a value that the warehouse requires",
-            pending=result.pending,
-        )
-        count_rejected(sum(result.pending.values()), context)
-    return _described(connection, result)
+    described = _described(connection, result)
+    if not result.busy:
+        logger.run.put(OPEN_REJECTED, described.open.rejected)
+        logger.run.put(OPEN_PENDING, described.open.pending)
+    return described
+
+
+def _log(lake: Lake, done: LoadedBatch) -> None:
+    """Logs a batch that was loaded; warns of deferred rows, and counts them in the metric of the alarm."""
+    batch, entry = done.manifest.batch, done.entry
+    work = {}
+    for name, written in done.written.items():
+        table = done.manifest.tables.get(name, ProcessedTable())
+        files = (table.key, table.deleted and table.deleted.key)
+        more = {"deleted": table.deleted.rows if table.deleted else 0, "pending": written.pending}
+        size = sum(lake.sizes.get(key, 0) for key in files if key)
+        work[name] = TableWork(written.rows, size, written.milliseconds, more)
+        if written.pending:
+            logger.warning(
+                "rows are pending: a row that they reference is not in the warehouse (see what transform rejected), "
+                "or they lack a value that the warehouse requires",
+                {ROWS_REJECTED: written.pending},
+                batch=batch,
+                table=name,
+                rows=written.pending,
+            )
+    logger.tables("table loaded", batch, work)
+    logger.run.put(VERSIONS_WRITTEN, sum(written.rows for written in done.written.values()))
+    if entry.extracted_at and entry.loaded_at:
+        took = datetime.fromisoformat(entry.loaded_at) - datetime.fromisoformat(entry.extracted_at)
+        logger.run.put(BATCH_LATENCY, max(took.total_seconds(), 0.0))  # two clocks: the server's and the function's
 
 
 def _replay(connection: Connection, request: LoadReplayRequest, context: Any) -> LoadReplayResult:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -26,6 +27,7 @@ class Written:
     """Rows appended or upserted."""
     pending: int = 0
     """Rows deferred: they do not meet a requirement of the table yet. And those that the warehouse itself refuses."""
+    milliseconds: float = 0.0
 
 
 class _RowRefusedError(Exception):
@@ -34,6 +36,17 @@ class _RowRefusedError(Exception):
     def __init__(self, table: str) -> None:
         super().__init__(table)
         self.table = table
+
+
+@dataclass(frozen=True)
+class LoadedBatch:
+    """One batch that is in the warehouse now."""
+
+    entry: LedgerEntry
+    """Its row in the ledger."""
+    manifest: ProcessedManifest
+    written: Mapping[str, Written]
+    """By the name of the warehouse table."""
 
 
 @dataclass
@@ -62,12 +75,13 @@ def load(
     declarations: Declarations,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     has_time_for_next: Callable[[], bool] = lambda: True,
+    on_batch: Callable[[LoadedBatch], object] = lambda _: None,
 ) -> Loaded:
     """Loads every batch in ``lake`` that the warehouse does not have, in order, while ``has_time_for_next()``.
 
-    Stops at a missing batch. While another load runs, nothing is done. Raises GapError when a batch stays missing,
-    LakeError when the lake is not the one that was loaded before, WarehouseError when the warehouse is not prepared, or
-    refuses a batch: its transaction is rolled back, those before it stay.
+    Calls ``on_batch`` after each. Stops at a missing batch. While another load runs, nothing is done. Raises GapError
+    when a batch stays missing, LakeError when the lake is not the one that was loaded before, WarehouseError when the
+    warehouse is not prepared, or refuses a batch: its transaction is rolled back, those before it stay.
     """
     warehouse.check_prepared()
     if not warehouse.acquire_lock():
@@ -80,12 +94,14 @@ def load(
             break
         key = lake.newest_revision(number)
         manifest = processed_manifest(lake.get(key), key)
-        for table, written in _load_batch(warehouse, lake, declarations, manifest).items():
+        done = _load_batch(warehouse, lake, declarations, manifest)
+        for table, written in done.items():
             result.appended[table] = result.appended.get(table, 0) + written.rows
             if written.pending:
                 result.pending[table] = result.pending.get(table, 0) + written.pending
         result.loaded.append(number)
         result.last = warehouse.last_loaded()
+        on_batch(LoadedBatch(result.last, manifest, done))
     return result
 
 
@@ -171,7 +187,7 @@ def _write_batch(
     try:
         with warehouse.begin(manifest, manifest.batch - 1, reads, refusing) as batch:
             for table in declarations.loading_order():
-                location = table.name
+                location, started = table.name, time.perf_counter()
                 files = manifest.tables.get(table.name)
                 try:
                     resolved = batch.write_resolved(table)
@@ -180,7 +196,8 @@ def _write_batch(
                     continue
                 now = _write(batch, reads, table, files) if files else Written()
                 if files or resolved:  # with files also where no row is written: see ledger.batches_with
-                    written[table.name] = Written(resolved + now.rows, now.pending)
+                    took = (time.perf_counter() - started) * 1000
+                    written[table.name] = Written(resolved + now.rows, now.pending, took)
             if missing:
                 raise MissingHistoryError(missing)
             location = "the ledger"

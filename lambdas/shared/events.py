@@ -107,6 +107,7 @@ class SweepRequest(Request):
 class ManifestsWritten:
     """A notification of S3: objects were created. No command sends it."""
 
+    action: ClassVar[str] = "transform"
     keys: tuple[str, ...]
 
 

@@ -1,55 +1,73 @@
-"""What the handlers share: logs, the check of a new version, metrics, environment variables, AWS clients, lakes."""
+"""What the handlers share: logs, the check of a new version, environment variables, AWS clients, lakes."""
 
 from __future__ import annotations
 
 import functools
 import os
-import traceback
 from collections.abc import Callable
 from typing import Any
-
-from aws_lambda_powertools import Logger
 
 from . import declarations
 from .errors import PipelineError
 from .events import CheckRequest, CheckResult
 from .lake.store import Lake
+from .logs import Log, steps
 
 Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
 
-METRIC = "RowsRejected"
-
-logger = Logger(utc=True, log_uncaught_exceptions=False)
+logger = Log()
+_WITHOUT_VALUES = (
+    ArithmeticError,
+    AttributeError,
+    ImportError,
+    MemoryError,
+    NameError,
+    OSError,
+    RecursionError,
+    TypeError,
+)
+"""Errors of Python whose messages have names, types and codes of the system, and no values."""
 
 
 def logged(handler: Handler) -> Handler:
-    """Logs a handler's result or its error. Raises the error again, since retries and alarms depend on it."""
+    """Logs a handler's error, and the summary of its run. Raises the error again: retries and alarms depend on it."""
 
     @functools.wraps(handler)
     def call(event: dict[str, Any], context: Any) -> dict[str, Any]:
-        logger.append_keys(request_id=getattr(context, "aws_request_id", None))
+        logger.begin(getattr(context, "aws_request_id", None), str(getattr(context, "function_name", "local")))
+        outcome = "failed"
         try:
             result = handler(event, context)
+            outcome = "done"
         except PipelineError as error:
             logger.error(str(error), error=type(error).__name__)
             raise
         except Exception as error:
-            if type(error).__module__.startswith("pyarrow"):
+            if not _is_without_values(error):
                 raise _without_values(error) from None
-            logger.exception(f"{type(error).__name__}: {error}")
+            logger.error(f"{type(error).__name__}: {error}", error=type(error).__name__, stack=steps(error))
             raise
-        logger.info("done", result=result)
+        finally:
+            logger.end(outcome)
         return result
 
     return call
 
 
+def _is_without_values(error: Exception) -> bool:
+    """Whether the message of ``error`` may be logged: no value of a row can be in it."""
+    return isinstance(error, _WITHOUT_VALUES) or type(error).__module__.partition(".")[0] in ("botocore", "boto3")
+
+
 def _without_values(error: Exception) -> PipelineError:
-    """Logs where an error of Arrow was raised, and returns one to raise: Arrow's message quotes values, even rows."""
-    steps = [f"{step.filename}:{step.lineno} {step.name}" for step in traceback.extract_tb(error.__traceback__)]
-    text = f"{type(error).__name__}: data could not be read or converted. Its message is not shown: it may have values."
-    logger.error(text, error=type(error).__name__, stack=steps)
-    own = [step for step in steps if "pyarrow" not in step]
+    """Logs where ``error`` was raised, and returns one to raise, as Lambda logs what is raised too.
+
+    The messages of Arrow, and those of Python about a value, quote values, even rows.
+    """
+    text = f"{type(error).__name__}: its message is not shown, as it may have values of rows."
+    at = steps(error)
+    logger.error(text, error=type(error).__name__, stack=at)
+    own = [step for step in at if "pyarrow" not in step]
     return PipelineError(f"{text} Raised at {own[-1]}.")
 
 
@@ -74,18 +92,6 @@ def checked(*needs: Callable[[], object]) -> Callable[[Handler], Handler]:
         return call
 
     return around
-
-
-def count_rejected(rows: int, context: Any) -> None:
-    """Publishes ``rows`` as the metric RowsRejected of this function, in the embedded metric format."""
-    from aws_lambda_powertools import Metrics
-    from aws_lambda_powertools.metrics import MetricUnit
-
-    # An empty service: its name must not become a dimension beside FunctionName, which alone the alarm names.
-    metrics = Metrics(namespace=os.environ.get("METRICS_NAMESPACE", "pipeline"), service="")
-    metrics.add_dimension("FunctionName", str(getattr(context, "function_name", "local")))
-    metrics.add_metric(METRIC, MetricUnit.Count, rows)
-    metrics.flush_metrics()
 
 
 @functools.cache

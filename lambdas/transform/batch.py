@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import datetime
 import functools
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import pyarrow as pa
@@ -50,6 +51,8 @@ class Transformed:
 
     manifest: ProcessedManifest
     created: bool
+    milliseconds: Mapping[str, float] = field(default_factory=dict)
+    """How long each table took that was transformed."""
 
 
 def transform(
@@ -64,10 +67,11 @@ def transform(
     key = manifest_key(batch)
     source = ingestion_manifest(ingestion.get(key), key)
     if processed.get_optional(key) is None:
-        manifest = BatchTransform(source, key, ingestion, processed, declarations).write()
+        batch_transform = BatchTransform(source, key, ingestion, processed, declarations)
+        manifest = batch_transform.write()
         report(manifest)
         if processed.put_if_absent(key, to_json(manifest)):
-            return Transformed(manifest, created=True)
+            return Transformed(manifest, True, batch_transform.milliseconds)
     return Transformed(_newest(source, ingestion, processed), created=False)
 
 
@@ -84,7 +88,8 @@ def replay(
     if processed.get_optional(key) is None:
         return transform(ingestion, processed, declarations, batch, report=report)
     newest = _newest(source, ingestion, processed)
-    converted = BatchTransform(source, key, ingestion, processed, declarations).write()
+    batch_transform = BatchTransform(source, key, ingestion, processed, declarations)
+    converted = batch_transform.write()
     for _ in range(_MAX_ATTEMPTS):
         if newest == replace(converted, revision=newest.revision):
             return Transformed(newest, created=False)
@@ -93,8 +98,8 @@ def replay(
         if processed.put_if_absent(revision_key(batch, manifest.revision), to_json(manifest)):
             if not all(processed.exists(name) for name in files_of(manifest)):
                 # A sweep deleted a file that was still unlisted, after this replay found it and before it listed it.
-                BatchTransform(source, key, ingestion, processed, declarations).write()
-            return Transformed(manifest, created=True)
+                batch_transform.write()
+            return Transformed(manifest, True, batch_transform.milliseconds)
         newest = _newest(source, ingestion, processed)
     raise LakeError(
         f"Batch {batch} is being replayed by others with different outcomes: {_MAX_ATTEMPTS} revisions were written "
@@ -134,6 +139,9 @@ class BatchTransform:
     ingestion: Lake
     processed: Lake
     declarations: Declarations
+    clock: Callable[[], float] = time.perf_counter
+    milliseconds: dict[str, float] = field(default_factory=dict, compare=False)
+    """How long each table took, once it is written."""
 
     def write(self) -> ProcessedManifest:
         """Stores the data files, those that exist already excepted; returns the manifest, which is not stored.
@@ -146,7 +154,9 @@ class BatchTransform:
         for table in self.declarations.warehouse.values():
             if table.kind == CALENDAR:
                 continue
+            started = self.clock()
             output = self._table(table)
+            self.milliseconds[table.name] = (self.clock() - started) * 1000
             dates += output.dates
             if output.files is not None:
                 tables[table.name] = output.files
@@ -155,9 +165,11 @@ class BatchTransform:
         # The second stage: a date dimension contains the dates that other tables refer to.
         for table in self.declarations.warehouse.values():
             if table.calendar is not None:
+                started = self.clock()
                 days = date_dimension(table.calendar, pa.concat_arrays([_NO_DATES, *dates]), self._day)
                 if days.num_rows:
                     tables[table.name] = self._date_dimension(table, days)
+                self.milliseconds[table.name] = (self.clock() - started) * 1000
         return ProcessedManifest(self.source.batch, self.key, self.source.extracted_at, tables, rejected)
 
     @cached_property

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -23,13 +23,17 @@ from ..shared.events import (
     TransformResult,
     transform_request,
 )
-from ..shared.lake.manifest import ProcessedManifest
+from ..shared.lake.manifest import ProcessedManifest, ProcessedTable
 from ..shared.lake.object_keys import batch_of
-from ..shared.runtime import checked, count_rejected, logged, logger
-from .batch import replay, transform
+from ..shared.lake.store import Lake
+from ..shared.logs import TableWork
+from ..shared.metrics import ROWS_REJECTED
+from ..shared.runtime import checked, logged, logger
+from .batch import Transformed, replay, transform
 from .sweep import AGE, missed_batches, sweep_ingestion, sweep_processed
 
 SHORTEST = timedelta(hours=1)  # four times what Lambda gives a run: how old an orphan must be at least
+MOST_SHOWN = 100  # files in a line of the log
 RESERVE = 60.0  # seconds that a scheduled run leaves unused, so that none is cut off
 SAFETY_FACTOR = 2.0  # a batch may take that many times as long as the longest before it
 
@@ -43,12 +47,13 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     read.
     """
     request = transform_request(event)
+    logger.run.fields["action"] = request.action
     if isinstance(request, TransformReplayRequest):
-        return _replay(request.batch, context).to_json()
+        return _replay(request.batch).to_json()
     if isinstance(request, SweepRequest):
         return _scheduled(context, datetime.now(UTC)).to_json()
     batches = [request.batch] if isinstance(request, TransformRequest) else _batches(request.keys)
-    return _result([_transform(batch, context) for batch in batches]).to_json()
+    return _result([_transform(batch) for batch in batches]).to_json()
 
 
 def _result(done: list[ProcessedManifest]) -> TransformResult:
@@ -69,7 +74,7 @@ def _scheduled(context: Any, now: datetime) -> SweepResult:
         if not deadline.has_time_for_next():
             break
         logger.warning("missed event, or unfinished transform: this batch is transformed now", batch=batch)
-        done.append(_transform(batch, context))
+        done.append(_transform(batch))
     swept: list[str] = []
     if deadline.has(RESERVE):
         age = _age(os.environ.get("SWEEP_AFTER_DAYS"))
@@ -80,9 +85,10 @@ def _scheduled(context: Any, now: datetime) -> SweepResult:
             for key in found.deleted
         ]
         for batch in made.revised:
-            _replay(batch, context)  # stores the files that its new revision lists, in case the sweep deleted one
+            _replay(batch)  # stores the files that its new revision lists, in case the sweep deleted one
     if swept:
-        logger.info("files that no manifest names were deleted", files=swept)
+        logger.info("files that no manifest names were deleted", number=len(swept), files=swept[:MOST_SHOWN])
+        logger.run.add(swept=len(swept))
     result = _result(done)
     return SweepResult(result.batches, result.rows, result.rejected, len(swept))
 
@@ -98,31 +104,51 @@ def _age(days: str | None) -> timedelta:
     return age
 
 
-def _transform(batch: int, context: Any) -> ProcessedManifest:
-    lakes = runtime.ingestion_lake(), runtime.processed_lake()
-    return transform(*lakes, declarations.load(), batch, report=_reporter(context)).manifest
+def _transform(batch: int) -> ProcessedManifest:
+    ingestion, processed = runtime.ingestion_lake(), runtime.processed_lake()
+    return _logged(transform(ingestion, processed, declarations.load(), batch, report=_report), processed).manifest
 
 
-def _replay(batch: int, context: Any) -> TransformReplayResult:
-    lakes = runtime.ingestion_lake(), runtime.processed_lake()
-    done = replay(*lakes, declarations.load(), batch, report=_reporter(context))
+def _replay(batch: int) -> TransformReplayResult:
+    ingestion, processed = runtime.ingestion_lake(), runtime.processed_lake()
+    done = _logged(replay(ingestion, processed, declarations.load(), batch, report=_report), processed)
     return TransformReplayResult(batch, done.manifest.revision, _rejected(done.manifest), changed=done.created)
+
+
+def _logged(done: Transformed, processed: Lake) -> Transformed:
+    """``done``, whose tables are logged, unless another invocation wrote them."""
+    if done.created:
+        manifest = done.manifest
+        work = {}
+        for name in done.milliseconds:
+            table, rejected = manifest.tables.get(name, ProcessedTable()), manifest.rejected.get(name)
+            files = (table.key, table.deleted and table.deleted.key, rejected and rejected.key)
+            if any(files):
+                more = {
+                    "deleted": table.deleted.rows if table.deleted else 0,
+                    "rejected": rejected.source_rows if rejected else 0,
+                }
+                size = sum(processed.sizes.get(key, 0) for key in files if key)
+                work[name] = TableWork(table.rows, size, done.milliseconds[name], more)
+        logger.tables("table transformed", manifest.batch, work)
+    return done
 
 
 def _rejected(manifest: ProcessedManifest) -> dict[str, int]:
     return {name: file.source_rows for name, file in manifest.rejected.items()}
 
 
-def _reporter(context: Any) -> Callable[[ProcessedManifest], None]:
-    def report(manifest: ProcessedManifest) -> None:
-        for name, file in manifest.rejected.items():
-            logger.warning(
-                "rows were rejected", batch=manifest.batch, table=name, rows=file.source_rows, report=file.key
-            )
-        if manifest.rejected:
-            count_rejected(sum(_rejected(manifest).values()), context)
-
-    return report
+def _report(manifest: ProcessedManifest) -> None:
+    """Warns of rejected rows, and counts them in the metric of the alarm."""
+    for name, file in manifest.rejected.items():
+        logger.warning(
+            "rows were rejected",
+            {ROWS_REJECTED: file.source_rows},
+            batch=manifest.batch,
+            table=name,
+            rows=file.source_rows,
+            report=file.key,
+        )
 
 
 def _batches(keys: Iterable[str]) -> list[int]:

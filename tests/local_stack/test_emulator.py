@@ -46,7 +46,6 @@ OURS = (
     "pandas",
     "numpy",
     "rich",
-    "aws_lambda_powertools",
     "lambdas",
 )
 

@@ -30,7 +30,7 @@ PRELOADED = (
     *("boto3", "botocore", "moto", "moto.s3.models", "moto.iam.models", "moto.events.models", "moto.awslambda.models"),
     *("moto.sqs.models", "moto.sns.models", "moto.logs.models", "moto.cloudwatch.models", "moto.secretsmanager.models"),
     *("pyarrow", "pyarrow.compute", "pyarrow.csv", "pyarrow.parquet", "pg8000.native", "hypothesis", "click", "rich"),
-    *("aws_lambda_powertools", "aws_lambda_powertools.metrics", "responses", "werkzeug", "_pytest.assertion.rewrite"),
+    *("responses", "werkzeug", "_pytest.assertion.rewrite"),
 )
 MEMORY = 12 * 1024**3  # bytes of address space: a mutant that allocates without end must not end the machine
 GRACE = float(os.environ.get("MUTANTS_GRACE", "20"))  # seconds for every test, beyond ten times what it took

@@ -127,7 +127,6 @@ def deployed(pipeline, credentials, buckets, monkeypatch, tmp_path):
         "SOURCE_SECRET": "totes/source",
         "WAREHOUSE_SECRET": "totes/warehouse",
         "METRICS_NAMESPACE": "totes-test",
-        "POWERTOOLS_SERVICE_NAME": "transform",
     }.items():
         monkeypatch.setenv(name, value)
     runtime.client.cache_clear()
@@ -139,5 +138,5 @@ def deployed(pipeline, credentials, buckets, monkeypatch, tmp_path):
 def log(monkeypatch):
     """What the functions log, as a stream."""
     stream = io.StringIO()
-    monkeypatch.setattr(runtime.logger.registered_handler, "stream", stream)
+    monkeypatch.setattr(runtime.logger, "write", lambda line: stream.write(line + "\n"))
     return stream

@@ -134,7 +134,7 @@ def test_scheduled_run_transforms_missed_batches_in_order(deployed, log, monkeyp
     assert lambda_handler(event, context(30))["batches"] == [], "too little time"
     assert lambda_handler(event, context())["batches"] == [1, 2]
     assert lambda_handler(event, context())["batches"] == []
-    warned = [line["batch"] for line in json_lines(log.getvalue()) if line["level"] == "WARNING"]
+    warned = [line["batch"] for line in json_lines(log.getvalue()) if line["level"] == "WARN"]
     assert warned == [1, 2]
     assert deployed.load().loaded == [1, 2]
 

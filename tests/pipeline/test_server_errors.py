@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
-import logging
 import re
 import traceback
 from collections.abc import Iterator
@@ -19,6 +17,7 @@ from lambda_toolkit.pipeline.lambdas.shared import runtime
 from lambda_toolkit.pipeline.lambdas.shared.errors import PipelineError
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection, connected
 from lambda_toolkit.pipeline.lambdas.shared.postgres.server_errors import message, without_values
+from tests.support.function_logs import json_lines
 
 SCHEMA = """
 CREATE TABLE person (
@@ -90,16 +89,11 @@ def test_unknown_fields_and_other_languages_are_hidden_too() -> None:
 
 
 @pytest.fixture
-def log() -> Iterator[io.StringIO]:
+def log(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     """What the handlers log."""
     written = io.StringIO()
-    handler = logging.StreamHandler(written)
-    handler.setFormatter(runtime.logger.registered_formatter)
-    runtime.logger.addHandler(handler)
-    try:
-        yield written
-    finally:
-        runtime.logger.removeHandler(handler)
+    monkeypatch.setattr(runtime.logger, "write", lambda line: written.write(line + "\n"))
+    return written
 
 
 @pytest.mark.parametrize("rows", [b"a,b\n1,hidden\n4711\n", b"a\nhidden 4711\n"])
@@ -115,7 +109,8 @@ def test_nothing_of_an_error_of_arrow_is_logged(log: io.StringIO, rows: bytes) -
     with pytest.raises(PipelineError, match=r"ArrowInvalid: .* Raised at .*test_server_errors") as caught:
         handle({}, None)
 
-    assert json.loads(log.getvalue())["error"] == "ArrowInvalid"
+    error, summary = json_lines(log.getvalue())
+    assert (error["error"], summary["outcome"]) == ("ArrowInvalid", "failed")
     for value in ("hidden", "4711"):
         assert value not in "".join(traceback.format_exception(caught.value)) + log.getvalue()
 

@@ -160,7 +160,6 @@ def start_workers(directory: Path, keys: emulator.Credentials, port: int) -> Ite
         "SOURCE_SECRET": "faults/source",
         "WAREHOUSE_SECRET": "faults/warehouse",
         "METRICS_NAMESPACE": "faults",
-        "POWERTOOLS_SERVICE_NAME": "faults",
         "FUNCTIONS_LOG": str(directory / "functions.log"),
     }
     with subprocess.Popen(

@@ -1,6 +1,6 @@
 """What one event of a function's log says, from each form that Lambda and its libraries write.
 
-Powertools writes a JSON object per line, Lambda's own logger a text with tabs or JSON, and the runtime lines of its
+The functions write a JSON object per line, Lambda's own logger a text with tabs or JSON, and the runtime lines of its
 own: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs.html.
 """
 

@@ -75,7 +75,7 @@ def error_in(line: str) -> str | None:
             entry = json.loads(text)
         except ValueError:
             return None
-        if isinstance(entry, dict) and entry.get("level") in ("ERROR", "CRITICAL"):
+        if isinstance(entry, dict) and entry.get("level") in ("ERROR", "CRITICAL", "FATAL"):
             return str(entry.get("message"))
         return None
     return text if "[ERROR]" in text or "Task timed out" in text else None

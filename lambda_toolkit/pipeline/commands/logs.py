@@ -17,7 +17,7 @@ from lambda_toolkit.pipeline.errors import UsageError
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 POLL_SECONDS = 1.0
-_COLORS = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
+_COLORS = {"WARN": "yellow", "WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
 
 
 @click.command("logs")

@@ -182,7 +182,6 @@ def environment(pipeline: Pipeline, function: FunctionDeclaration, account: str)
     return {
         **variables,
         "METRICS_NAMESPACE": f"{pipeline.name}-{pipeline.stage}",
-        "POWERTOOLS_SERVICE_NAME": function.name,
         **(function.spec.environment or {}),
     }
 

@@ -42,6 +42,8 @@ class Lake:
         self._listing = BucketListing(lambda **request: self._client.list_objects_v2(**request), bucket)
         self._sleep = sleep
         self.bucket = bucket
+        self.sizes: dict[str, int] = {}
+        """The size in bytes of each data file that this object stored or read, by its key."""
 
     def last_batch(self) -> int | None:
         """The highest number of a batch; None when there is no batch. Few requests: see BucketListing."""
@@ -116,7 +118,7 @@ class Lake:
 
     def upload(self, key: str, file: IO[bytes]) -> None:
         """Stores ``file`` as ``key``, which is unique to its content: an object that exists is left unchanged."""
-        size = file.seek(0, os.SEEK_END) or file.tell()
+        self.sizes[key] = size = file.seek(0, os.SEEK_END) or file.tell()
         file.seek(0)
         if size <= SINGLE_PUT:
             self._put(key, file)
@@ -140,8 +142,11 @@ class Lake:
 
     def download(self, key: str, file: IO[bytes]) -> None:
         """Writes the content of the object ``key`` to ``file``. Raises LakeError when the object does not exist."""
+        size = 0
         for block in self._get(key).iter_chunks(1024 * 1024):
             file.write(block)
+            size += len(block)
+        self.sizes[key] = size
 
     def table(self, key: str, columns: list[str] | None = None) -> pa.Table:
         """All rows of the Parquet object ``key``, which has at least one. Raises LakeError when it does not exist."""

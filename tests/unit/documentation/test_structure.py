@@ -31,7 +31,7 @@ TOOLKIT = [
 ]
 """The floors of the toolkit, the lowest first. A module imports from its own room and from lower floors."""
 FLOOR = {room: number for number, rooms in enumerate(TOOLKIT) for room in rooms}
-RUNTIME = {"boto3", "botocore", "pg8000", "scramp", "pyarrow", "aws_lambda_powertools"}
+RUNTIME = {"boto3", "botocore", "pg8000", "scramp", "pyarrow"}
 """What Lambda's runtime and the functions' layer provide: all that lambdas/ may import outside the standard library."""
 LIMIT = 400  # lines
 TABLES = {"tests/mutations.py"}
