@@ -19,6 +19,7 @@ COMMANDS = {
     "deploy": "Deploy the pipeline, or redeploy the named functions only.",
     "plan": "Show what deploy would do, and change nothing.",
     "status": "Show what is deployed, how fresh the warehouse is, and the alarms.",
+    "batches": "Show the last batches: their rows, their times, how long changes took.",
     "run": "Extract now, and follow the batch until it is in the warehouse.",
     "prepare": "Create what the warehouse lacks; report every difference.",
     "rejected": "Show the rows that are kept out of the warehouse, and why.",

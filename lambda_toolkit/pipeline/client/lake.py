@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lambda_toolkit.pipeline.lambdas.shared.lake.listing import BucketListing
-from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import BatchListing, manifest_key
+from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import LAST_NUMBER, BatchListing, manifest_key
 
 if TYPE_CHECKING:
     from lambda_toolkit.aws import Aws
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def batches_after(aws: Aws, bucket: str, number: int) -> tuple[BatchListing, ...]:
-    """The batches in ``bucket`` with a higher number, in order. Empty where the bucket does not exist."""
-    return _in_bucket(lambda: tuple(_listing(aws, bucket).batches(number))) or ()
+def batches_after(aws: Aws, bucket: str, number: int, until: int = LAST_NUMBER) -> tuple[BatchListing, ...]:
+    """The batches in ``bucket`` with a higher number, up to ``until``, in order. Empty where there is no bucket."""
+    return _in_bucket(lambda: tuple(_listing(aws, bucket).batches(number, until))) or ()
 
 
 def has_bucket(aws: Aws, bucket: str) -> bool:
@@ -25,9 +25,14 @@ def has_bucket(aws: Aws, bucket: str) -> bool:
     return _in_bucket(lambda: aws.call("s3", "list_objects_v2", Bucket=bucket, MaxKeys=1)) is not None
 
 
+def last_batch(aws: Aws, bucket: str) -> int | None:
+    """The number of the last batch in ``bucket``; None where there is no batch, or no bucket."""
+    return _in_bucket(_listing(aws, bucket).last_batch)
+
+
 def last_manifest(aws: Aws, bucket: str) -> Mapping[str, Any] | None:
     """The manifest of the last batch in ``bucket``; None where there is no batch, or no bucket."""
-    number = _in_bucket(_listing(aws, bucket).last_batch)
+    number = last_batch(aws, bucket)
     return None if number is None else manifest(aws, bucket, number)
 
 

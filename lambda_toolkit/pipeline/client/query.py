@@ -12,7 +12,6 @@ In a notebook::
 from __future__ import annotations
 
 import difflib
-import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,22 +21,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pg8000.exceptions import DatabaseError
 
-from lambda_toolkit.pipeline.config.database_url import credentials
+from lambda_toolkit.pipeline.client.reader import WarehouseReader
 from lambda_toolkit.pipeline.errors import CommandError
 from lambda_toolkit.pipeline.lambdas.extract.source.reader import read
 from lambda_toolkit.pipeline.lambdas.shared.conversions import base_type
 from lambda_toolkit.pipeline.lambdas.shared.lake.parquet import arrow_type
 from lambda_toolkit.pipeline.lambdas.shared.postgres import sql
-from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import (
-    Connection,
-    Credentials,
-    connected,
-    transaction,
-)
+from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection
 from lambda_toolkit.pipeline.lambdas.shared.postgres.copy_rows import Sink
 from lambda_toolkit.pipeline.lambdas.shared.postgres.server_errors import message
 
-_READ_ONLY = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _TYPES = (
     "SELECT format_type(CAST(oid AS oid), CAST(modifier AS integer)) FROM"
     " unnest(CAST(:oids AS bigint[]), CAST(:modifiers AS integer[])) WITH ORDINALITY AS t(oid, modifier, number)"
@@ -62,20 +55,12 @@ class Column:
     """Its PostgreSQL type, as format_type() writes it."""
 
 
-@dataclass(frozen=True)
-class Warehouse:
-    """A warehouse to read. Every call has a connection of its own, and sees one snapshot."""
-
-    credentials: Credentials
-
-    @classmethod
-    def at(cls, url: str) -> Warehouse:
-        """The warehouse at ``url``, ``postgresql://user:password@host:port/database``. Raises ConfigurationError."""
-        return cls(Credentials.from_json(json.dumps(credentials(url, "the URL")), "the URL", "the warehouse"))
+class Warehouse(WarehouseReader):
+    """A warehouse to read into Arrow. Every call has a connection of its own, and sees one snapshot."""
 
     def tables(self) -> list[str]:
         """The names of the published tables and views, sorted."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             return [name for (name,) in connection.rows(_RELATIONS)]
 
     def table(self, name: str) -> pa.Table:
@@ -100,7 +85,7 @@ class Warehouse:
         other type without a counterpart in Arrow is a string, as PostgreSQL writes it. So is a column of which a value
         (infinity, NaN, 24:00) does not fit its Arrow type. Raises CommandError with what the server says.
         """
-        with self._reading() as connection:
+        with self.reading() as connection:
             columns = _described(connection, text)
             names = [str(number) for number in range(len(columns))]  # of a query, several columns may have one name
             plain = [arrow_type(c.type) if c.type in _AS_THEY_ARE else pa.string() for c in columns]
@@ -117,17 +102,12 @@ class Warehouse:
 
         NULL is an empty field, an empty text is ``""``. Raises CommandError with what the server says.
         """
-        with self._reading() as connection:
+        with self.reading() as connection:
             _described(connection, text)
             with _explained():
                 connection.copy_out(
                     sql.compose("COPY ($query) TO STDOUT (FORMAT csv, HEADER true)", query=_query(text)), sink
                 )
-
-    @contextmanager
-    def _reading(self) -> Iterator[Connection]:
-        with connected(self.credentials) as connection, transaction(connection, _READ_ONLY):
-            yield connection
 
 
 def _query(text: str) -> sql.Fragment:

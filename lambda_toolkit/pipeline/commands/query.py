@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 
 from lambda_toolkit.pipeline.client.target import Target
-from lambda_toolkit.pipeline.client.warehouse import warehouse_credentials
 from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_request
 from lambda_toolkit.pipeline.commands.shared.screen import counted
 from lambda_toolkit.pipeline.errors import CommandError, UsageError
@@ -59,7 +58,7 @@ def command(request: Request, text: str, output: Path | None, as_csv: bool, rows
 def _warehouse(target: Target) -> Warehouse:
     from lambda_toolkit.pipeline.client.query import Warehouse
 
-    return Warehouse(warehouse_credentials(target))
+    return Warehouse.of(target)
 
 
 def _show(request: Request, found: pa.Table, limit: int) -> None:

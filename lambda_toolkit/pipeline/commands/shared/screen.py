@@ -92,6 +92,14 @@ def counted(number: int, thing: str, ending: str = "s") -> str:
     return f"{number:,} {thing}{'' if number == 1 else ending}"
 
 
+def duration(seconds: float) -> str:
+    """``3.2 s``, ``45 s``, ``12 min``, ``5 h``, ``3 days``: short, and as exact as one can use it."""
+    for limit, size, unit in ((9.95, 1, "s"), (120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h")):
+        if seconds < limit:
+            return f"{seconds / size:.1f} {unit}" if limit < 10 else f"{seconds / size:.0f} {unit}"
+    return f"{seconds / 86_400:,.0f} days"
+
+
 def _console(file: TextIO) -> Console:
     """A console of the terminal's width, and wide enough to truncate nothing where there is no terminal."""
     from rich.console import Console
