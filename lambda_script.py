@@ -156,7 +156,8 @@ class Lambda_script:
     - ``platform``: uv's name of the platform for the requirements; by default the runtime's.
     - ``s3_trigger``: one or more :class:`S3Trigger`. ``topic_trigger``: SNS topics, by name or :class:`TopicTrigger`.
     - ``alarms``: a list of :class:`Alarm`. Mappings are accepted for each of these.
-    - ``permissions``: IAM statements of the execution role. ``log_retention_days``: how long its log is kept.
+    - ``permissions``: IAM statements of the execution role. ``permissions_boundary``: the ARN of its bound.
+    - ``role``: the ARN of a role that exists, instead of an own one. ``log_retention_days``: how long its log is kept.
     - ``tags``: tags of all its resources. A tag with an empty value is removed.
     - ``region``: by default from the environment, as with boto3. ``description``: the function's on AWS.
     - ``artifact_bucket``: for packages too large for a direct upload; by default a bucket that the toolkit creates.
@@ -194,6 +195,8 @@ class Lambda_script:
         topic_trigger: TopicTriggers | None = None,
         alarms: Sequence[Alarm | Mapping[str, Any]] | None = None,
         permissions: Sequence[Mapping[str, Any]] | None = None,
+        role: str | None = None,
+        permissions_boundary: str | None = None,
         log_retention_days: int | None = 30,
         tags: Mapping[str, str] | None = None,
         region: str | None = None,
@@ -228,6 +231,8 @@ class Lambda_script:
                 topic_trigger=topic_trigger,
                 alarms=alarms,
                 permissions=permissions,
+                role=role,
+                permissions_boundary=permissions_boundary,
                 log_retention_days=log_retention_days,
                 tags=tags,
                 region=region,

@@ -165,6 +165,8 @@ def hint(failure: ApiError, permission: str) -> str:
         return " Check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN."
     if code in ("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "ProfileNotFound"):
         return " Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE."
+    if "cannot be assumed by Lambda" in failure.message:
+        return " Its trust policy must allow the service lambda.amazonaws.com to assume it."
     if code == "NoRegionError":
         return " Set AWS_REGION, or name a region."
     if code in _NOT_CONNECTED:

@@ -5,7 +5,7 @@ What each action's resource is: https://docs.aws.amazon.com/service-authorizatio
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from lambda_toolkit.aws.account import Place
@@ -13,7 +13,7 @@ from lambda_toolkit.packaging.layer_zip import LAYER_PREFIX
 from lambda_toolkit.resources import registry
 from lambda_toolkit.resources.attachment import Attachment, DeployerActions
 from lambda_toolkit.resources.reads import BULK_ROLES
-from lambda_toolkit.resources.role import role_arn
+from lambda_toolkit.resources.role import policy_document, role_arn
 from lambda_toolkit.spec.model import Deployment, FunctionSpec
 from lambda_toolkit.spec.quotas import artifact_bucket
 
@@ -90,6 +90,13 @@ _BUCKET = (
 _EMPTYING = ("ListBucketMultipartUploads", "ListBucketVersions")
 _DELETE_OBJECTS = ("AbortMultipartUpload", "DeleteObject", "DeleteObjectVersion")
 _ARTIFACT = ("GetObject", "PutObject")
+_BOUNDED = (  # actions on roles that the condition iam:PermissionsBoundary limits
+    "iam:CreateRole",
+    "iam:DeleteRolePolicy",
+    "iam:DetachRolePolicy",
+    "iam:PutRolePermissionsBoundary",
+    "iam:PutRolePolicy",
+)
 _READING = ("Describe", "Get", "List")  # how the actions begin that change nothing
 _CONFIDENTIAL = ("s3:GetObject", "secretsmanager:GetSecretValue")  # and what plan does not read where no value is given
 
@@ -103,15 +110,17 @@ def deployer_policy(deployment: Deployment, place: Place, *, delete_data: bool =
         spec.artifact_bucket or artifact_bucket(place.account, place.region) for spec in functions if spec.requirements
     }
     own_artifacts = {artifact_bucket(place.account, place.region)} & artifacts
+    own_roles = sum(not spec.role for spec in functions)
     secrets = [place.arn("secretsmanager", f"secret:{spec.name}") for spec in deployment.secrets]
     of_topics = _TOPIC + (_TOPIC_KEY if any(spec.kms_key is not None for spec in deployment.topics) else ())
     statements = (
-        _allow("Lists", _lists(len(names), has_canary=any(spec.canary for spec in functions)), ["*"]),
+        _allow("Lists", _lists(own_roles, has_canary=any(spec.canary for spec in functions)), ["*"]),
         _on("Functions", "lambda", _FUNCTION, _and_below(place.arn("lambda", f"function:{name}") for name in names)),
         _on("Layers", "lambda", _LAYER if artifacts else (), [place.arn("lambda", f"layer:{LAYER_PREFIX}*")]),
         *(_of_attachment(attachment, functions, place, delete_data=delete_data) for attachment in registry.ATTACHMENTS),
+        *_boundary_statements(functions, place),
         {
-            **_on("PassRole", "iam", ("PassRole",), [role_arn(place, name) for name in names]),
+            **_on("PassRole", "iam", ("PassRole",), list(dict.fromkeys(role_arn(place, spec) for spec in functions))),
             "Condition": {"StringEquals": {"iam:PassedToService": "lambda.amazonaws.com"}},
         },
         _on(
@@ -134,6 +143,11 @@ def deployer_policy(deployment: Deployment, place: Place, *, delete_data: bool =
     return {"Version": "2012-10-17", "Statement": [item for item in statements if item["Action"] and item["Resource"]]}
 
 
+def execution_policy(spec: FunctionSpec, place: Place) -> dict[str, Any]:
+    """What the execution role of ``spec`` must allow, for whoever writes a role that is given."""
+    return policy_document(spec, place, registry.ATTACHMENTS)
+
+
 def read_only(policy: Mapping[str, Any]) -> dict[str, Any]:
     """What ``plan`` needs of a :func:`deployer_policy`, where no URL is given: no write, and no value of a secret."""
     statements = [
@@ -146,11 +160,45 @@ def _reads(action: str) -> bool:
     return action.partition(":")[2].startswith(_READING) and action not in _CONFIDENTIAL
 
 
-def _lists(functions: int, *, has_canary: bool) -> list[str]:
-    """The actions that know no resources, for so many functions; with a canary, also for its expected calls."""
-    own = [f"{needs.service}:{action}" for needs in _needs() for action in needs.lists]
-    bulk = ["iam:GetAccountAuthorizationDetails"] if functions >= BULK_ROLES else []
+def _lists(own_roles: int, *, has_canary: bool) -> list[str]:
+    """The actions that know no resources, for so many roles that the toolkit creates; with a canary, also for its
+    expected calls.
+    """
+    needs = [item for item in _needs() if own_roles or item.service != "iam"]
+    own = [f"{item.service}:{action}" for item in needs for action in item.lists]
+    bulk = ["iam:GetAccountAuthorizationDetails"] if own_roles >= BULK_ROLES else []
     return [*_LISTS, *own, *bulk, *(["cloudwatch:GetMetricStatistics"] if has_canary else [])]
+
+
+def _boundary_statements(functions: Iterable[FunctionSpec], place: Place) -> Iterator[dict[str, Any]]:
+    """For the roles whose permissions boundary is declared, or declared empty."""
+    for sid, action, is_set in (("Boundaries", "Put", True), ("NoBoundaries", "Delete", False)):
+        roles = [
+            role_arn(place, spec)
+            for spec in functions
+            if spec.permissions_boundary is not None and bool(spec.permissions_boundary) == is_set
+        ]
+        yield _on(sid, "iam", (f"{action}RolePermissionsBoundary",), roles)
+
+
+def bounded(policy: Mapping[str, Any], boundaries: Collection[str]) -> dict[str, Any]:
+    """``policy`` limited to roles with one of the permissions ``boundaries``: who has it cannot give itself more.
+
+    IAM knows the condition for these actions, and no role can then be created or get a policy without the boundary:
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html.
+    """
+    condition = {"StringEquals": {"iam:PermissionsBoundary": sorted(boundaries)}}
+    statements: list[dict[str, Any]] = []
+    for item in policy["Statement"]:
+        limited = [action for action in item["Action"] if action in _BOUNDED]
+        if not limited:
+            statements.append(item)
+            continue
+        rest = [action for action in item["Action"] if action not in _BOUNDED]
+        if rest:
+            statements.append({**item, "Action": rest})
+        statements.append({**item, "Sid": f"{item['Sid']}WithBoundary", "Action": limited, "Condition": condition})
+    return {**policy, "Statement": statements}
 
 
 def _needs() -> list[DeployerActions]:

@@ -215,8 +215,10 @@ def _orphaned_layers(reads: Reads, deployment: Deployment) -> list[str] | None:
 def _orphaned_roles(reads: Reads, deployment: Deployment, declared: Mapping[str, FunctionSpec]) -> list[str] | None:
     """The functions that are not declared and whose roles exist: roles are not in the list by tags.
 
-    ``None`` where the caller's credentials do not allow listing roles.
+    ``None`` where the caller's credentials do not allow listing roles. None where every function has a given role.
     """
+    if declared and all(spec.role for spec in declared.values()):
+        return []
     start = f"{deployment.application}-{deployment.stage}-"
     known = {role.role_name(name) for name in declared}
     try:

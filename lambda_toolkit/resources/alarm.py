@@ -40,7 +40,7 @@ def deployer_resources(spec: FunctionSpec, arns: ArnFormat) -> Sequence[str]:
     return [_arn(arns, alarm_name(spec.name, "*"))]
 
 
-def role_statements(context: Context) -> Sequence[Statement]:
+def role_statements(spec: FunctionSpec, arns: ArnFormat) -> Sequence[Statement]:
     """None: CloudWatch watches the function, which needs no permission for that."""
     return ()
 

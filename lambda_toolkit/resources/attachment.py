@@ -106,7 +106,7 @@ class Attachment(Protocol):
     def deployer_resources(self, spec: FunctionSpec, arns: ArnFormat) -> Sequence[str]:
         """The ARNs on which :attr:`DEPLOYER_ACTIONS` are needed for ``spec``."""
 
-    def role_statements(self, context: Context) -> Sequence[Statement]:
+    def role_statements(self, spec: FunctionSpec, arns: ArnFormat) -> Sequence[Statement]:
         """What the function's execution role must allow for the attachment to work."""
 
     def prefetch(self, context: Context) -> Prefetch:

@@ -55,7 +55,7 @@ def deployer_resources(spec: FunctionSpec, arns: ArnFormat) -> Sequence[str]:
     return [arns.arn("events", f"rule/{rule_name(spec.name)}")]
 
 
-def role_statements(context: Context) -> Sequence[Statement]:
+def role_statements(spec: FunctionSpec, arns: ArnFormat) -> Sequence[Statement]:
     """None: EventBridge invokes the function, which needs no permission for that."""
     return ()
 

@@ -20,7 +20,7 @@ from lambda_toolkit.resources.layer import layer_name, required_arn, upload
 from lambda_toolkit.resources.live import LiveFunction
 from lambda_toolkit.resources.log_group import group_name
 from lambda_toolkit.resources.reads import Prefetch
-from lambda_toolkit.resources.role import role_arn, role_name
+from lambda_toolkit.resources.role import own_role_arn, role_arn, role_name
 from lambda_toolkit.resources.tags import TagChange
 from lambda_toolkit.spec.model import FunctionSpec, Kind
 from lambda_toolkit.spec.ownership import desired_tags, require_owned
@@ -127,6 +127,8 @@ def plan(context: Context, package: Package, layer: RequiredLayer | None) -> lis
             release.promote(executor_aws, spec, live_alias, published)
 
     details: tuple[str, ...] = (moved,) if moved else ()
+    if spec.role and live.configuration.get("Role") == own_role_arn(context.reads, spec.name):
+        details += (f"role {role_name(spec.name)} stays, as earlier versions have it; destroy removes it",)
     if not is_released and live_alias is not None and spec.canary is not None:
         details += (canary.expectation(context.aws, spec, spec.canary),)
     found = (*compared.found, *_changed_by_hand(context.aws, live, live_alias, spec, by_hand))
@@ -262,7 +264,9 @@ def _known_version(aws: Aws, function: str, live: LiveAlias | None, digest: str,
 
 
 def _dependencies(spec: FunctionSpec, layer: RequiredLayer | None) -> frozenset[Key]:
-    keys: set[Key] = {(Kind.ROLE, role_name(spec.name)), (Kind.LOG_GROUP, group_name(spec.name))}
+    keys: set[Key] = {(Kind.LOG_GROUP, group_name(spec.name))}
+    if not spec.role:
+        keys.add((Kind.ROLE, role_name(spec.name)))
     if layer:
         keys.add((Kind.LAYER, layer.name))
     if spec.artifact_bucket:
@@ -273,7 +277,7 @@ def _dependencies(spec: FunctionSpec, layer: RequiredLayer | None) -> frozenset[
 def _desired(context: Context, package: Package, layer: RequiredLayer | None) -> _Desired:
     spec = context.spec
     configuration = {
-        "Role": role_arn(context.reads, spec.name),
+        "Role": role_arn(context.reads, spec),
         "Handler": package.handler,
         "Runtime": spec.runtime,
         "Timeout": spec.timeout,

@@ -50,6 +50,8 @@ class LiveRole:
     """The trust policy (``AssumeRolePolicyDocument``)."""
     policy: Any
     """The toolkit's own inline policy; ``None`` where it does not exist."""
+    boundary: str = ""
+    """The ARN of its permissions boundary; empty where it has none."""
 
 
 def read_function(aws: Aws, name: str) -> LiveFunction | None:
@@ -76,7 +78,7 @@ def read_role(aws: Aws, name: str) -> LiveRole | None:
     stored = aws.find("iam", "get_role_policy", RoleName=name, PolicyName=ROLE_POLICY)
     role = live["Role"]
     policy = stored["PolicyDocument"] if stored else None
-    return LiveRole(as_mapping(role.get("Tags")), role.get("AssumeRolePolicyDocument"), policy)
+    return LiveRole(as_mapping(role.get("Tags")), role.get("AssumeRolePolicyDocument"), policy, _boundary(role))
 
 
 def list_roles(aws: Aws) -> Mapping[str, LiveRole]:
@@ -95,4 +97,9 @@ def list_roles(aws: Aws) -> Mapping[str, LiveRole]:
 
 def _as_live(role: Mapping[str, Any]) -> LiveRole:
     policies = {item["PolicyName"]: item["PolicyDocument"] for item in role.get("RolePolicyList") or ()}
-    return LiveRole(as_mapping(role.get("Tags")), role.get("AssumeRolePolicyDocument"), policies.get(ROLE_POLICY))
+    policy = policies.get(ROLE_POLICY)
+    return LiveRole(as_mapping(role.get("Tags")), role.get("AssumeRolePolicyDocument"), policy, _boundary(role))
+
+
+def _boundary(role: Mapping[str, Any]) -> str:
+    return str((role.get("PermissionsBoundary") or {}).get("PermissionsBoundaryArn", ""))

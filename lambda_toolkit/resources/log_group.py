@@ -37,10 +37,10 @@ def deployer_resources(spec: FunctionSpec, arns: ArnFormat) -> Sequence[str]:
     return [arn, f"{arn}:*"]
 
 
-def role_statements(context: Context) -> Sequence[Statement]:
+def role_statements(spec: FunctionSpec, arns: ArnFormat) -> Sequence[Statement]:
     """The right to write to the log group."""
     actions = ["logs:CreateLogStream", "logs:PutLogEvents"]
-    return [{"Effect": "Allow", "Action": actions, "Resource": [f"{_arn(context.reads, context.spec.name)}:*"]}]
+    return [{"Effect": "Allow", "Action": actions, "Resource": [f"{_arn(arns, spec.name)}:*"]}]
 
 
 def prefetch(context: Context) -> Prefetch:

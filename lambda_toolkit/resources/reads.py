@@ -61,7 +61,7 @@ class Reads:
         self.aws = aws
         self._names = [spec.name for spec in functions]
         self._lists_functions = len(functions) > 1 and bool(application)
-        self._lists_roles = self._lists_functions and len(functions) >= BULK_ROLES
+        self._lists_roles = self._lists_functions and sum(not spec.role for spec in functions) >= BULK_ROLES
         self._known = ReadCache()
 
     def once(self, key: object, read: Callable[[], _T]) -> _T:

@@ -1,4 +1,7 @@
-"""A function's execution role: assumed by Lambda, and allowed what is declared and what attachments need."""
+"""A function's execution role: assumed by Lambda, and allowed what is declared and what attachments need.
+
+Where ``spec.role`` names a role of others, nothing of IAM is read or written.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from lambda_toolkit.aws.account import ArnFormat
 from lambda_toolkit.aws.client import Aws
 from lambda_toolkit.changes import Change, Difference
 from lambda_toolkit.resources import tags
-from lambda_toolkit.resources.attachment import Context, DeployerActions, Statement
+from lambda_toolkit.resources.attachment import Attachment, Context, DeployerActions, Statement
 from lambda_toolkit.resources.diff import differences
 from lambda_toolkit.resources.live import ROLE_POLICY, LiveRole
 from lambda_toolkit.resources.reads import Prefetch
@@ -39,10 +42,11 @@ DEPLOYER_ACTIONS = DeployerActions(
     ),
     lists=("ListRoles",),
 )
-_TRUST = {
+TRUST = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}],
 }
+"""The trust policy that lets Lambda assume an execution role."""
 _RECREATED = (
     "its function had one before: if that now fails with KMSAccessDeniedException, delete the function {function} and "
     "deploy again"
@@ -58,6 +62,8 @@ class _Comparison:
     """The differences of the inline policy."""
     trusted: tuple[Difference, ...]
     """The differences of the trust policy."""
+    bounded: tuple[Difference, ...]
+    """The difference of the permissions boundary."""
     tag_change: TagChange
     """The tags to set and to remove."""
     policy: Mapping[str, Any]
@@ -66,7 +72,7 @@ class _Comparison:
     @property
     def found(self) -> tuple[Difference, ...]:
         """All differences."""
-        return (*self.allowed, *self.trusted, *self.tag_change.differences)
+        return (*self.bounded, *self.allowed, *self.trusted, *self.tag_change.differences)
 
 
 def role_name(function: str) -> str:
@@ -74,23 +80,30 @@ def role_name(function: str) -> str:
     return derived_name(function, "role")
 
 
-def role_arn(arns: ArnFormat, function: str) -> str:
-    """The ARN of the role of ``function``."""
+def role_arn(arns: ArnFormat, spec: FunctionSpec) -> str:
+    """The ARN of the role of ``spec``: the given one, or the one that the toolkit creates."""
+    return spec.role or own_role_arn(arns, spec.name)
+
+
+def own_role_arn(arns: ArnFormat, function: str) -> str:
+    """The ARN of the role that the toolkit creates for ``function``."""
     return arns.arn("iam", f"role/{role_name(function)}")
 
 
 def deployer_resources(spec: FunctionSpec, arns: ArnFormat) -> Sequence[str]:
-    """The role."""
-    return [role_arn(arns, spec.name)]
+    """The role that the toolkit creates, if it does."""
+    return [] if spec.role else [own_role_arn(arns, spec.name)]
 
 
-def role_statements(context: Context) -> Sequence[Statement]:
+def role_statements(spec: FunctionSpec, arns: ArnFormat) -> Sequence[Statement]:
     """None: what the function itself needs is declared as ``permissions``."""
     return ()
 
 
 def prefetch(context: Context) -> Prefetch:
     """The list of roles, where roles are listed."""
+    if context.spec.role:
+        return Prefetch({})
     return Prefetch(context.reads.prefetch_roles())
 
 
@@ -101,6 +114,8 @@ def plan(context: Context) -> list[Change]:
     grant on their KMS key was for the former role. The change says what to do then.
     """
     spec, name = context.spec, role_name(context.spec.name)
+    if spec.role:
+        return []
 
     def is_as_declared(live: LiveRole) -> bool:
         return is_owned(live.tags, spec.name, spec.tags) and not _compare(context, live).found
@@ -114,8 +129,10 @@ def plan(context: Context) -> list[Change]:
         return []
 
     def update(executor_aws: Aws) -> None:
+        if compared.bounded:  # before the rest: the deployer may be allowed to write bounded roles alone
+            _put_boundary(executor_aws, name, spec.permissions_boundary)
         if compared.trusted:
-            trust = json.dumps(_TRUST)
+            trust = json.dumps(TRUST)
             executor_aws.call("iam", "update_assume_role_policy", RoleName=name, PolicyDocument=trust)
         if compared.allowed:
             _put_policy(executor_aws, name, compared.policy)
@@ -130,8 +147,14 @@ def plan_undeclared(context: Context, tagged: Collection[str]) -> list[Change]:
 
 
 def plan_removal(context: Context) -> list[Change]:
-    """The change that deletes the role, if the toolkit created it, after the function."""
-    name = role_name(context.spec.name)
+    """The change that deletes the role, if the toolkit created it.
+
+    It comes after the function. Where the function now has a role of others, it comes before: once the function with
+    its versions does not exist, nothing shows that there was another role, and IAM is not asked.
+    """
+    name, given = role_name(context.spec.name), _has_given_role(context)
+    if given and not _was_created(context):
+        return []
     live = context.aws.find("iam", "get_role", RoleName=name)
     if live is None or not is_owned(as_mapping(live["Role"].get("Tags")), context.spec.name):
         return []
@@ -145,30 +168,55 @@ def plan_removal(context: Context) -> list[Change]:
         # Eventual consistency: for DeleteRole, a policy that was just detached may still be attached.
         executor_aws.find("iam", "delete_role", also_retry=("DeleteConflict",), RoleName=name)
 
-    return [Change(KIND, name, "delete", after=frozenset({context.function_key}), apply=delete)]
+    after = frozenset() if given else frozenset({context.function_key})
+    return [Change(KIND, name, "delete", after=after, apply=delete)]
 
 
-def _policy_document(context: Context) -> dict[str, Any]:
-    """The inline policy: what attachments need, and the declared ``permissions``."""
-    needed = (item for attachment in context.attachments for item in attachment.role_statements(context))
-    statements = [dict(statement) for statement in (*needed, *(context.spec.permissions or ()))]
+def _has_given_role(context: Context) -> bool:
+    """Whether the role is of others: as declared, or, of a function that is no longer declared, as on AWS."""
+    live = context.live()
+    used = None if live is None else live.configuration.get("Role")
+    return bool(context.spec.role) or (used is not None and used != own_role_arn(context.reads, context.spec.name))
+
+
+def _was_created(context: Context) -> bool:
+    """Whether a version of the function has the role that the toolkit creates."""
+    if context.live() is None:
+        return False
+    versions = context.aws.list_existing(
+        "lambda", "list_versions_by_function", "Versions", FunctionName=context.spec.name
+    )
+    return any(item.get("Role") == own_role_arn(context.reads, context.spec.name) for item in versions)
+
+
+def policy_document(spec: FunctionSpec, arns: ArnFormat, attachments: Sequence[Attachment]) -> dict[str, Any]:
+    """What the role must allow: what attachments need, and the declared ``permissions``."""
+    needed = (item for attachment in attachments for item in attachment.role_statements(spec, arns))
+    statements = [dict(statement) for statement in (*needed, *(spec.permissions or ()))]
     return {"Version": "2012-10-17", "Statement": statements}
 
 
+def _policy(context: Context) -> dict[str, Any]:
+    return policy_document(context.spec, context.reads, context.attachments)
+
+
 def _compare(context: Context, live: LiveRole) -> _Comparison:
-    policy = _policy_document(context)
+    policy, boundary = _policy(context), context.spec.permissions_boundary
     if live.policy and context.spec.permissions is None:
         policy = _keeping_others(live.policy, policy)
     return _Comparison(
         differences({"policy": statements(live.policy)}, {"policy": statements(policy)}),
-        differences({"trust": statements(live.trust)}, {"trust": statements(_TRUST)}),
+        differences({"trust": statements(live.trust)}, {"trust": statements(TRUST)}),
+        () if boundary is None else differences({"boundary": live.boundary}, {"boundary": boundary}),
         tags.compare(live.tags, context.spec.tags, context.spec.name),
         policy,
     )
 
 
 def _creation(context: Context) -> Change:
-    spec, name, policy = context.spec, role_name(context.spec.name), _policy_document(context)
+    spec, name, policy = context.spec, role_name(context.spec.name), _policy(context)
+
+    bounded: dict[str, Any] = {"PermissionsBoundary": spec.permissions_boundary} if spec.permissions_boundary else {}
 
     def create(executor_aws: Aws) -> None:
         executor_aws.create(
@@ -176,9 +224,10 @@ def _creation(context: Context) -> Change:
             "create_role",
             exists=("EntityAlreadyExists",),
             RoleName=name,
-            AssumeRolePolicyDocument=json.dumps(_TRUST),
+            AssumeRolePolicyDocument=json.dumps(TRUST),
             Description=f"What the Lambda function {spec.name} may do",
             Tags=as_list(desired_tags(spec.tags, spec.name)),
+            **bounded,
         )
         _put_policy(executor_aws, name, policy)
 
@@ -187,6 +236,13 @@ def _creation(context: Context) -> Change:
     if spec.environment and context.function_is_ours():
         details += (_RECREATED.format(function=spec.name),)
     return Change(KIND, name, "create", details, apply=create)
+
+
+def _put_boundary(aws: Aws, role: str, boundary: str | None) -> None:
+    if boundary:
+        aws.call("iam", "put_role_permissions_boundary", also_retry=_NEW, RoleName=role, PermissionsBoundary=boundary)
+    else:
+        aws.find("iam", "delete_role_permissions_boundary", RoleName=role)
 
 
 def _put_policy(aws: Aws, role: str, policy: Mapping[str, Any]) -> None:

@@ -56,7 +56,7 @@ def deployer_resources(spec: FunctionSpec, arns: ArnFormat) -> Sequence[str]:
     return [arns.arn("s3", bucket) for bucket in _declared(spec)]
 
 
-def role_statements(context: Context) -> Sequence[Statement]:
+def role_statements(spec: FunctionSpec, arns: ArnFormat) -> Sequence[Statement]:
     """None: S3 invokes the function. What it does with the object is declared as ``permissions``."""
     return ()
 

@@ -47,7 +47,7 @@ def deployer_resources(spec: FunctionSpec, arns: ArnFormat) -> Sequence[str]:
     return sorted(_declared(spec, arns))
 
 
-def role_statements(context: Context) -> Sequence[Statement]:
+def role_statements(spec: FunctionSpec, arns: ArnFormat) -> Sequence[Statement]:
     """None: SNS invokes the function."""
     return ()
 

@@ -128,6 +128,14 @@ class Arguments:
             optional(is_list_of(is_mapping)),
         )
     )
+    role: str | None = field(
+        metadata=_must_be("the ARN of a role, such as arn:aws:iam::123456789012:role/report", optional(is_string))
+    )
+    permissions_boundary: str | None = field(
+        metadata=_must_be(
+            "the ARN of a managed policy, such as arn:aws:iam::123456789012:policy/limits", optional(is_string)
+        )
+    )
     log_retention_days: int | None = field(
         metadata=_must_be("an integer number of days, such as 30", optional(is_integer))
     )

@@ -66,6 +66,8 @@ def function_spec(arguments: Arguments) -> FunctionSpec:
         topic_triggers=topics,
         alarms=alarms,
         permissions=None if arguments.permissions is None else tuple(arguments.permissions),
+        role=arguments.role,
+        permissions_boundary=arguments.permissions_boundary,
         log_retention_days=arguments.log_retention_days,
         tags=_copy(arguments.tags) or {},
         description=arguments.description,

@@ -198,6 +198,11 @@ class FunctionSpec:
     """Its CloudWatch alarms."""
     permissions: Sequence[Mapping[str, Any]] | None = None
     """IAM statements of the execution role, in addition to those for its own log group."""
+    role: str | None = None
+    """The ARN of an execution role that exists; nothing of IAM is then read or written. ``None``: the toolkit creates
+    one."""
+    permissions_boundary: str | None = None
+    """The ARN of the managed policy that limits the role that the toolkit creates. Empty: it has none."""
     log_retention_days: int | None = 30
     """How long CloudWatch Logs keeps its log, in days."""
     tags: Mapping[str, str] = field(default_factory=dict)

@@ -45,6 +45,8 @@ _S3_EVENTS = (
 )
 _LONGEST_KEY = 1024  # bytes of an object's key, and so of a prefix or suffix
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+", re.ASCII)
+_POLICY = re.compile(r"arn:aws[a-z-]*:iam::(\d{12}|aws):policy/[\w+=,.@/-]+", re.ASCII)
 _ARCHITECTURES = ("x86_64", "arm64")
 _RETENTIONS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
 _LONGEST_CANARY = 60  # minutes: the deploy runs that long; not a quota of AWS
@@ -149,6 +151,7 @@ def _problems(spec: FunctionSpec) -> _Found:
     yield from _release_problems(spec)
     yield from _tag_problems(spec.tags)
     yield from _environment_problems(spec)
+    yield from _role_problems(spec)
     yield from _attachment_problems(spec)
 
 
@@ -234,6 +237,24 @@ def _tag_problems(tags: Mapping[str, str]) -> Iterable[str]:
             )
         if key.lower().startswith("aws:"):
             yield f"tag `{key}`: keys that begin with `aws:` are reserved by AWS."
+
+
+def _role_problems(spec: FunctionSpec) -> Iterable[str]:
+    """A role of others is not written, so nothing that would be written to it may be declared.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html
+    """
+    if spec.role is not None and not _ROLE.fullmatch(spec.role):
+        yield f"role `{spec.role}` is not the ARN of a role; write it like arn:aws:iam::123456789012:role/report."
+    if spec.role is not None and spec.permissions is not None:
+        yield "its role is given, and nothing of it is written: that role has the permissions, so leave them out here."
+    if spec.role is not None and spec.permissions_boundary is not None:
+        yield "its role is given, and nothing of it is written: that role has the boundary, so leave it out here."
+    if spec.permissions_boundary and not _POLICY.fullmatch(spec.permissions_boundary):
+        yield (
+            f"permissions_boundary `{spec.permissions_boundary}` is not the ARN of a managed policy; write it like "
+            "arn:aws:iam::123456789012:policy/limits."
+        )
 
 
 def _environment_problems(spec: FunctionSpec) -> Iterable[str]:

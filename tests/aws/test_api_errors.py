@@ -37,6 +37,7 @@ def test_a_role_that_lambda_never_learns_of(script, recorder, fake_time) -> None
     assert {change.kind for change in report.done} == {"role", "log group"}
     assert 50 < fake_time.seconds <= 60
     assert "the same command makes the rest" in str(failed.value)
+    assert "Its trust policy must allow the service lambda.amazonaws.com" in str(failed.value)
 
 
 def test_a_parameter_that_is_wrong_for_ever_is_not_repeated(script, recorder, fake_time) -> None:

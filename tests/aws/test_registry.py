@@ -32,8 +32,8 @@ class SqsTrigger:
     def deployer_resources(self, spec: FunctionSpec, arns: ArnFormat) -> Sequence[str]:
         return [arns.arn("lambda", "event-source-mapping:*")]
 
-    def role_statements(self, context: Context) -> Sequence[Statement]:
-        if not self.is_declared(context):
+    def role_statements(self, spec: FunctionSpec, arns: ArnFormat) -> Sequence[Statement]:
+        if not self.is_declared(spec):
             return ()
         actions = ["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"]
         return [{"Effect": "Allow", "Action": actions, "Resource": TRIGGER["EventSourceArn"]}]
@@ -42,7 +42,7 @@ class SqsTrigger:
         return Prefetch({}, [lambda: self.live(context)])
 
     def plan(self, context: Context) -> list[Change]:
-        if not self.is_declared(context) or self.live(context):
+        if not self.is_declared(context.spec) or self.live(context):
             return []
 
         def create(executor_aws: Aws) -> None:
@@ -53,7 +53,7 @@ class SqsTrigger:
         ]
 
     def plan_undeclared(self, context: Context, tagged: Collection[str]) -> list[Change]:
-        return [] if self.is_declared(context) else self.plan_removal(context)
+        return [] if self.is_declared(context.spec) else self.plan_removal(context)
 
     def plan_removal(self, context: Context) -> list[Change]:
         live = self.live(context)
@@ -64,8 +64,8 @@ class SqsTrigger:
 
         return [Change(self.KIND, "orders", "delete", apply=delete)] if live else []
 
-    def is_declared(self, context: Context) -> bool:
-        return (context.spec.environment or {}).get("TRIGGER") == "orders"
+    def is_declared(self, spec: FunctionSpec) -> bool:
+        return (spec.environment or {}).get("TRIGGER") == "orders"
 
     def live(self, context: Context) -> Sequence[dict]:
         name = context.spec.name

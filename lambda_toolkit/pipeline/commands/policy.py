@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import os
 import re
+from dataclasses import replace
 
 import click
 
+from lambda_script import FunctionSpec
 from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_request
-from lambda_toolkit.pipeline.config.deployment import deployment
+from lambda_toolkit.pipeline.config.deployment import aws_name, deployment, function_spec
 from lambda_toolkit.pipeline.config.load import load
-from lambda_toolkit.pipeline.config.role_policy import operator_policy, partition
+from lambda_toolkit.pipeline.config.model import Pipeline
+from lambda_toolkit.pipeline.config.role_policy import operator_policy, partition, permissions
 from lambda_toolkit.pipeline.errors import UsageError
 
 _REPOSITORY = re.compile(r"[\w.-]+(@\d+)?/[\w.-]+(@\d+)?", re.ASCII)
@@ -23,6 +26,8 @@ _ENVIRONMENT = "production"  # that of .github/workflows/deploy.yml
 @click.option("--delete-data", is_flag=True, help="With what `destroy --delete-data` needs.")
 @click.option("--operate", is_flag=True, help="For who runs what is deployed: run, status, logs, ...")
 @click.option("--read-only", is_flag=True, help="For who runs plan alone: no write, and no value of a secret.")
+@click.option("--boundary", is_flag=True, help="Limited to roles with the configured permissions boundary.")
+@click.option("--function", metavar="NAME", help="Print what the role of this function must allow instead.")
 @click.option("--trust", type=click.Choice(["github"]), help="Print who may assume the deployer's role instead.")
 @click.option("--repository", metavar="OWNER/REPO", help="With --trust: the repository; or OWNER@ID/REPO@ID.")
 @click.option("--environment", metavar="NAME", help="With --trust: jobs of this environment; default: production.")
@@ -34,6 +39,8 @@ def command(
     delete_data: bool,
     operate: bool,
     read_only: bool,
+    boundary: bool,
+    function: str | None,
     trust: str | None,
     repository: str | None,
     environment: str | None,
@@ -43,6 +50,9 @@ def command(
 
     With --operate, print that for the other commands: prepare, run, status, logs, rejected, replay and invoke.
 
+    With --function NAME, print what its execution role must allow: for who writes a role that `role` names in the
+    configuration. Its trust policy must let lambda.amazonaws.com assume it.
+
     With --trust github --repository OWNER/REPO, print the trust policy of a role for GitHub Actions instead, which
     needs no stored key. Both are JSON on stdout. Print it again when functions, buckets, topics or secrets are added.
     """
@@ -51,8 +61,16 @@ def command(
 
     if bool(trust) != bool(repository):
         raise UsageError("--trust and --repository go together.")
-    chosen = {"--read-only": read_only, "--operate": operate, "--delete-data": delete_data, "--trust": bool(trust)}
+    chosen = {
+        "--read-only": read_only,
+        "--operate": operate,
+        "--delete-data": delete_data,
+        "--function": bool(function),
+        "--trust": bool(trust),
+    }
     together = [option for option, is_given in chosen.items() if is_given]
+    if boundary and together and together[0] != "--delete-data":
+        together = ["--boundary", *together]
     if len(together) > 1:
         raise UsageError(f"{together[0]} and {together[1]} exclude each other.")
     if repository and not _REPOSITORY.fullmatch(repository):
@@ -77,12 +95,16 @@ def command(
         document = deployer_policy.github_trust(repository, place, **jobs)
     elif operate:
         document = operator_policy(pipeline, place.account)
+    elif function:
+        document = deployer_policy.execution_policy(_with_permissions(pipeline, function, account), place)
     else:
         document = deployer_policy.deployer_policy(
             deployment(pipeline, place.account, {}), place, delete_data=delete_data
         )
         if read_only:
             document = deployer_policy.read_only(document)
+        if boundary:
+            document = deployer_policy.bounded(document, _boundaries(pipeline, account))
         if deployer_policy.length(document) > deployer_policy.LONGEST:
             request.screen.progress(
                 f"This has {deployer_policy.length(document)} characters; a managed policy may have "
@@ -90,3 +112,20 @@ def command(
             )
     click.echo(json.dumps(document, indent=1))
     return DONE
+
+
+def _with_permissions(pipeline: Pipeline, function: str, account: str) -> FunctionSpec:
+    """What is deployed of ``function``, with the permissions that a role which is given must have."""
+    name = aws_name(pipeline, function)
+    [declared] = [item for item in pipeline.functions.values() if item.spec.name == name]
+    return replace(function_spec(pipeline, declared, account), permissions=permissions(pipeline, declared, account))
+
+
+def _boundaries(pipeline: Pipeline, account: str) -> set[str]:
+    """The permissions boundary of the roles that the deploy creates."""
+    if not pipeline.common.permissions_boundary:
+        raise UsageError(
+            f"--boundary: {pipeline.path} names no `permissions_boundary` in [pipeline]. It is the ARN of a managed "
+            'policy, such as "arn:aws:iam::{account}:policy/limits".'
+        )
+    return {pipeline.expand(pipeline.common.permissions_boundary, account)}

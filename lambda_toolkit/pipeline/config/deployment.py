@@ -78,12 +78,15 @@ def deployment(
 
 def function_spec(pipeline: Pipeline, function: FunctionDeclaration, account: str) -> FunctionSpec:
     """What the toolkit deploys of ``function`` in ``account``, without the declaration of the tables in its package."""
+    role, boundary = function.spec.role, function.spec.permissions_boundary
     return replace(
         function.spec,
+        role=role and pipeline.expand(role, account),
+        permissions_boundary=boundary and pipeline.expand(boundary, account),
         environment=environment(pipeline, function, account),
         s3_triggers=_triggers(pipeline, function, account),
         alarms=_alarms(pipeline, function, account),
-        permissions=permissions(pipeline, function, account),
+        permissions=None if role else permissions(pipeline, function, account),
     )
 
 

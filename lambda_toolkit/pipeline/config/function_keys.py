@@ -163,6 +163,14 @@ FUNCTION = Table(
         ),
         Key("secret", Type.STRING, "The secret that its role may read, by its name in `[secrets]`.", '"source"'),
         Key(
+            "role",
+            Type.STRING,
+            "The ARN of an execution role that exists ([permissions](permissions.md#a-role-that-is-given)); nothing of "
+            "IAM is then read or written.",
+            '"arn:aws:iam::{account}:role/report"',
+            absent="the deploy creates one",
+        ),
+        Key(
             "health_event",
             Type.OBJECT,
             "The event that a new version is invoked with. It becomes live only if it returns no error.",

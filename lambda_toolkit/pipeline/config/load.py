@@ -126,6 +126,7 @@ def _pipeline(
         root,
         tags=general["tags"],
         log_retention_days=general["log_retention_days"],
+        permissions_boundary=general["permissions_boundary"],
         **_packaging(values["packages"]),
     )
     pipeline = Pipeline(
@@ -236,6 +237,8 @@ def _function(problems: Problems, pipeline: Pipeline, name: str, values: Values)
         schedule=_schedule(problems, name, values["schedule"]),
         description=f"{pipeline.name}: {name}",
         zip_path=pipeline.root / "build" / f"{name}.zip",
+        role=values["role"],
+        permissions_boundary=None if values["role"] else pipeline.common.permissions_boundary,
         health_event=values["health_event"],
         canary=None if canary is None else Canary(**canary),
     )
@@ -301,7 +304,12 @@ def _check_limits(problems: Problems, pipeline: Pipeline) -> None:
     is_readable = not len(problems)
     common = pipeline.common
     tables = {
-        "[pipeline]": replace(_VALID, tags=common.tags, log_retention_days=common.log_retention_days),
+        "[pipeline]": replace(
+            _VALID,
+            tags=common.tags,
+            log_retention_days=common.log_retention_days,
+            permissions_boundary=_boundary(pipeline),
+        ),
         "[packages]": replace(_VALID, runtime=common.runtime, architecture=common.architecture),
         **{f"[alarms.{name}]": replace(_VALID, alarms=(alarm,)) for name, alarm in pipeline.alarms.items()},
     }
@@ -321,6 +329,14 @@ def _check_limits(problems: Problems, pipeline: Pipeline) -> None:
         for rule in bucket.lifecycle or ():
             _check_rule(problems, f"[buckets.{name}]", rule)
         _check_rule_names(problems, f"[buckets.{name}]", bucket)
+
+
+def _boundary(pipeline: Pipeline) -> str | None:
+    """The permissions boundary of all roles; ``None`` too where it has a placeholder that no function can replace."""
+    try:
+        return pipeline.common.permissions_boundary and pipeline.expand(pipeline.common.permissions_boundary, _ACCOUNT)
+    except ConfigurationError:
+        return None
 
 
 def _complete(problems: Problems, pipeline: Pipeline, function: FunctionDeclaration, is_readable: bool) -> FunctionSpec:

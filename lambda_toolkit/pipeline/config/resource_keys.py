@@ -35,6 +35,14 @@ PIPELINE = Table(
             default=FunctionSpec.log_retention_days,
         ),
         Key(
+            "permissions_boundary",
+            Type.STRING,
+            "The ARN of the managed policy that limits every role that the deploy creates "
+            "([permissions](permissions.md#a-permissions-boundary)). An empty text removes it.",
+            '"arn:aws:iam::{account}:policy/limits"',
+            absent="not managed",
+        ),
+        Key(
             "tags",
             Type.STRING_TABLE,
             "Tags of every resource. A tag with an empty value is removed.",

@@ -16,7 +16,15 @@ from click.testing import CliRunner
 import deploy
 from lambda_toolkit.aws.account import Place
 from lambda_toolkit.aws.retries import _IAM_ACTIONS
-from lambda_toolkit.deploy.deployer_policy import LONGEST, deployer_policy, github_trust, length, read_only
+from lambda_toolkit.deploy.deployer_policy import (
+    LONGEST,
+    bounded,
+    deployer_policy,
+    execution_policy,
+    github_trust,
+    length,
+    read_only,
+)
 from lambda_toolkit.pipeline.config.load import load
 from lambda_toolkit.pipeline.config.role_policy import operator_policy
 from lambda_toolkit.pipeline.installed import DEFAULT_PATH
@@ -34,6 +42,8 @@ from lambda_toolkit.spec.model import (
 )
 
 TOOLKIT = Path(__file__).parents[3] / "lambda_toolkit"
+LIMITS = "arn:aws:iam::123456789012:policy/limits"
+GIVEN = "arn:aws:iam::123456789012:role/team/given"
 PLACE = Place("123456789012", "eu-west-2")
 SERVICES = ("cloudwatch", "events", "iam", "lambda", "logs", "resourcegroupstaggingapi", "s3", "secretsmanager", "sns")
 OTHER_NAME = {"lambda:Invoke": "lambda:InvokeFunction", "s3:ListObjectsV2": "s3:ListBucket"}
@@ -62,8 +72,10 @@ def everything() -> Deployment:
         alarms=(Alarm("errors", "Errors"),),
         canary=Canary(),
     )
+    limited = FunctionSpec("app-dev-two", Path("two.py"), permissions_boundary=LIMITS)
+    unlimited = FunctionSpec("app-dev-six", Path("six.py"), permissions_boundary="")
     return Deployment(
-        (function,),
+        (function, limited, unlimited),
         (BucketSpec("app-dev-lake"),),
         (TopicSpec("app-dev-alerts", kms_key=""),),
         (SecretSpec("app/dev/source"),),
@@ -100,6 +112,44 @@ def api_name(service: str, method: str) -> str:
 
 
 MODELS: dict[str, dict] = {}
+
+
+def test_given_role_needs_no_right_of_iam_but_to_pass_it() -> None:
+    document = deployer_policy(Deployment((FunctionSpec("one", Path("one.py"), role=GIVEN),)), PLACE, delete_data=True)
+    of_iam = [item for item in document["Statement"] if any(name.startswith("iam:") for name in item["Action"])]
+    assert [(item["Action"], item["Resource"]) for item in of_iam] == [(["iam:PassRole"], [GIVEN])]
+
+
+def test_boundary_limits_every_action_that_gives_a_role_more() -> None:
+    """The actions stay the same; those that IAM can limit have the condition, and the others do not."""
+    functions = tuple(FunctionSpec(name, Path("one.py"), permissions_boundary=LIMITS) for name in ("one", "two"))
+    plain = deployer_policy(Deployment(functions), PLACE)
+    limited = bounded(plain, [LIMITS])
+    assert sorted(granted(limited)) == sorted(granted(plain))
+    condition = {"StringEquals": {"iam:PermissionsBoundary": [LIMITS]}}
+    found = {name: item.get("Condition") for item in limited["Statement"] for name in item["Action"]}
+    assert {name for name, known in found.items() if known == condition} == {
+        *("iam:CreateRole", "iam:DeleteRolePolicy", "iam:DetachRolePolicy"),
+        *("iam:PutRolePermissionsBoundary", "iam:PutRolePolicy"),
+    }
+    assert found["iam:PassRole"] == {"StringEquals": {"iam:PassedToService": "lambda.amazonaws.com"}}
+    names = [item["Sid"] for item in limited["Statement"]]
+    assert len(names) == len(set(names))
+
+
+def test_boundary_declared_empty_may_be_removed() -> None:
+    document = deployer_policy(Deployment((FunctionSpec("one", Path("one.py"), permissions_boundary=""),)), PLACE)
+    assert "iam:DeleteRolePermissionsBoundary" in granted(document)
+    assert "iam:PutRolePermissionsBoundary" not in granted(document)
+
+
+def test_execution_policy_is_what_the_own_role_would_have() -> None:
+    """For who writes a role that is given: the log group, and what the function declares."""
+    statement = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::lake/*"}
+    document = execution_policy(FunctionSpec("one", Path("one.py"), permissions=[statement]), PLACE)
+    log, own = document["Statement"]
+    assert log["Resource"] == ["arn:aws:logs:eu-west-2:123456789012:log-group:/aws/lambda/one:*"]
+    assert own == statement
 
 
 def test_read_only_policy_has_no_write_and_no_secret() -> None:
@@ -166,7 +216,9 @@ def test_resources_are_exact() -> None:
             continue
         for arn in statement["Resource"]:
             name = arn.split(":", 5)[5].removesuffix(":*").removesuffix("/*")
-            assert "*" not in re.sub(r"(layer:lambda-script-requirements-|alarm:app-dev-one-)\*$", "", name), arn
+            assert "*" not in re.sub(
+                r"(layer:lambda-script-requirements-|alarm:app-dev-(one|two|six)-)\*$", "", name
+            ), arn
     assert granted(policy)["s3:PutBucketNotification"] == ["arn:aws:s3:::unmanaged-lake"]
     assert "arn:aws:s3:::unmanaged-lake" not in granted(policy)["s3:PutBucketTagging"]
     assert "unmanaged-topic" not in str(granted(policy)["sns:TagResource"])
@@ -175,7 +227,9 @@ def test_resources_are_exact() -> None:
 def test_roles_are_passed_to_lambda_alone() -> None:
     [statement] = [item for item in deployer_policy(everything(), PLACE)["Statement"] if item["Sid"] == "PassRole"]
     assert statement["Condition"] == {"StringEquals": {"iam:PassedToService": "lambda.amazonaws.com"}}
-    assert statement["Resource"] == ["arn:aws:iam::123456789012:role/app-dev-one-role"]
+    assert statement["Resource"] == [
+        f"arn:aws:iam::123456789012:role/app-dev-{name}-role" for name in ("one", "two", "six")
+    ]
 
 
 def test_what_is_not_declared_is_not_granted() -> None:
@@ -231,6 +285,43 @@ def test_the_documentation_shows_what_the_command_prints(arguments) -> None:
     assert f"```json\n{shown.stdout}```" in Path("docs/permissions.md").read_text(encoding="utf-8")
 
 
+def test_options_of_roles_of_the_configuration(tmp_path) -> None:
+    """A boundary for all roles, and a role that is given for one function: what each option then prints."""
+    text = DEFAULT_PATH.read_text(encoding="utf-8")
+    text = text.replace(
+        "[pipeline]\n", '[pipeline]\npermissions_boundary = "arn:aws:iam::{account}:policy/limits"\n', 1
+    )
+    text = text.replace("[functions.load]\n", '[functions.load]\nrole = "arn:aws:iam::{account}:role/team/given"\n', 1)
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "pipeline.toml").write_text(text, encoding="utf-8")
+    for name in ("warehouse.sql", "requirements.lock"):
+        (tmp_path / "config" / name).write_text(
+            (DEFAULT_PATH.parent / name).read_text(encoding="utf-8"), encoding="utf-8"
+        )
+
+    def printed(*options: str) -> dict:
+        command = [
+            "policy",
+            "--config",
+            str(tmp_path / "config" / "pipeline.toml"),
+            "--account",
+            PLACE.account,
+            *options,
+        ]
+        shown = CliRunner().invoke(deploy.main, command)
+        assert shown.exit_code == 0, shown.output
+        return json.loads(shown.stdout)
+
+    limited = printed("--boundary")
+    [creating] = [item for item in limited["Statement"] if "iam:CreateRole" in item["Action"]]
+    assert creating["Condition"] == {"StringEquals": {"iam:PermissionsBoundary": [LIMITS]}}
+    assert [arn.rpartition("-")[0][-7:] for arn in creating["Resource"]] == ["extract", "ansform"]
+    assert GIVEN in granted(limited)["iam:PassRole"]
+    log, *own = printed("--function", "load")["Statement"]
+    assert log["Action"] == ["logs:CreateLogStream", "logs:PutLogEvents"]
+    assert ["secretsmanager:GetSecretValue"] in [item["Action"] for item in own]
+
+
 def test_the_policy_of_the_pipeline_fits_into_one() -> None:
     shown = CliRunner().invoke(deploy.main, ["policy", "--account", "123456789012", "--delete-data", "--stage", "prod"])
     assert length(json.loads(shown.stdout)) < LONGEST
@@ -245,6 +336,10 @@ def test_the_policy_of_the_pipeline_fits_into_one() -> None:
         ["--trust", "github", "--repository", "a"],
         ["--trust", "github", "--repository", "a@x/b@1"],
         ["--trust", "github", "--repository", "a/b", "--environment", "production", "--branch", "main"],
+        ["--boundary"],
+        ["--boundary", "--read-only"],
+        ["--function", "nonsense"],
+        ["--function", "extract", "--operate"],
     ],
 )
 def test_half_of_what_trust_needs_is_refused(arguments) -> None:
