@@ -13,7 +13,7 @@ endif
 
 SUITE = $(BIN)/python -m pytest -n 2 --dist loadgroup
 
-.PHONY: help run test coverage test-unit test-aws test-second-emulator fault-matrix test-pipeline test-local-stack test-faults test-proof test-end-to-end soak mutants stopwatch \
+.PHONY: help run test coverage test-unit test-aws test-second-emulator fault-matrix test-pipeline test-local-stack test-faults test-proof test-end-to-end soak mutants stopwatch drill \
   values expressions lint format audit clean
 .DEFAULT_GOAL := run
 
@@ -66,6 +66,9 @@ mutants: $(READY)  ## small changes of the code, one by one, that tests must cat
 
 stopwatch: $(READY)  ## install the wheel, then a database's URL to a compared warehouse, timed; asks the package index
 	$(BIN)/python -m tests.stopwatch
+
+drill: $(READY)  ## break each component of a running pipeline, repair it by the runbook, and time it: ROW="disk", WRITE=1
+	$(BIN)/python -m tests.drill $(if $(ROW),"$(ROW)") $(if $(WRITE),--write)
 
 values: $(READY)  ## every type to every type with hostile values, compared with PostgreSQL itself: CELLS=1000000
 	$(BIN)/python -m tests.values $(if $(CELLS),--cells $(CELLS)) $(if $(SEED),--seed $(SEED))

@@ -6,7 +6,7 @@ It shares nothing with the pipeline: its queries are its own (lambda_toolkit.pip
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -60,8 +60,8 @@ class Check:
         return {**asdict(self), "agrees": self.agrees}
 
 
-def check(source: Database, warehouse: Database) -> Check:
-    """Compare every value of every row. Only reads. ``source`` may be the read-only user.
+def check(source: Database, warehouse: Database, expectations: Sequence[Expectation] = EXPECTATIONS) -> Check:
+    """Compare every value of every row with what ``expectations`` says. Only reads. ``source`` may be read-only.
 
     Both sides are read in one snapshot each, so a source that changes meanwhile is compared as it was at the start.
     Raises LocalError when one cannot be read, an unprepared warehouse for example.
@@ -71,7 +71,7 @@ def check(source: Database, warehouse: Database) -> Check:
         present = _snapshot(warehouse)
         try:
             return Check(
-                tables=tuple(_compare(reading, present, expectation) for expectation in EXPECTATIONS),
+                tables=tuple(_compare(reading, present, expectation) for expectation in expectations),
                 unenforced=tuple(_unenforced(present)),
             )
         finally:

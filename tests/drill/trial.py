@@ -1,0 +1,111 @@
+"""One row: broken, noticed, repaired by what the runbook says, over; and nothing lost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from lambda_toolkit.pipeline.local_stack.databases import WAREHOUSE
+from lambda_toolkit.pipeline.local_stack.independent_check import Check, check
+from lambda_toolkit.pipeline.local_stack.totesys.expected import EXPECTATIONS, Expectation
+from tests.drill.rows import Row, Shell
+from tests.drill.runbook import Cause
+from tests.drill.site import Site
+from tests.drill.watch import TooLateError, Watch, in_alarm
+from tests.support.account import eventually
+
+LIMIT = 60.0  # seconds from the breach to the message, and from the repair to the message that it is over
+LOOKS = 30.0  # seconds in which the commands that show the cause are repeated
+CALM = 90.0  # seconds until the alarms of the row before are over
+CAUGHT_UP = 120.0  # seconds until the warehouse has everything
+
+
+class TooEarlyError(Exception):
+    """An alarm was over before its cause was."""
+
+
+@dataclass(frozen=True)
+class Times:
+    """When what happened, in seconds from the breach; the last three from the repair."""
+
+    cause: str
+    alarm: str
+    raised: float
+    message: float
+    repaired: float
+    over: float
+    over_message: float | None
+    subject: str
+
+
+def provoke(site: Site, row: Row, cause: Cause, say: Callable[[str], None]) -> Times:
+    """Break the component of ``row``, and repair it as ``cause`` says.
+
+    Raises TooLateError where alarm or message does not come within LIMIT, TooEarlyError where the alarm ends before the
+    repair, CommandFailedError where a command of the
+    runbook fails, and AssertionError where it shows something else than the runbook says, or a row is lost.
+    """
+    _await(lambda: not in_alarm(site), CALM, lambda: f"still in alarm: {in_alarm(site)}")
+    with site.business.open():
+        since = time.time()
+        shell = row.breaks(site)
+        watch = Watch(site, cause.alarm, since)
+        raised = watch.raised(LIMIT)
+        message, email = watch.message("ALARM", LIMIT)
+        say(f"{cause.alarm} after {raised:.1f} s, message after {message:.1f} s: {email.subject}")
+        _look(site, cause, shell)
+        for old, new in cause.edits:
+            site.edit(old, new)
+        begun = time.time()
+        if not row.passes and site.name(cause.alarm) not in in_alarm(site):
+            raise TooEarlyError(f"the alarm {cause.alarm} is over, and nothing is repaired yet")
+        site.type(_filled(cause.repair, shell), shell)
+        repaired = time.time()
+        say(f"repaired in {repaired - begun:.1f} s")
+        over = watch.over(repaired, LIMIT)
+        over_message = None
+    _await(lambda: _agrees(site), CAUGHT_UP, lambda: str(_compared(site)))
+    say(f"over after {over:.1f} s, and no row is lost")
+    return Times(cause.title, cause.alarm, raised, message, repaired - since, over, over_message, email.subject)
+
+
+def _look(site: Site, cause: Cause, shell: Shell) -> None:
+    """What the runbook says that one sees is what one sees, at the latest once the next load ended."""
+
+    def missing() -> tuple[list[str], str]:
+        shown = site.type(_filled(cause.look, shell), shell, must_succeed=False)
+        seen = " ".join(shown.split())
+        return [text for text in cause.said if " ".join(_filled(text, shell).split()) not in seen], shown
+
+    deadline = time.time() + LOOKS
+    while (found := missing())[0]:
+        assert time.time() < deadline, f"{cause.look}does not show {found[0]}, but:\n{found[1]}"
+
+
+def _filled(text: str, shell: Shell) -> str:
+    """``text`` with the words in capitals that stand for a value, such as BATCH."""
+    for name, value in shell.items():
+        text = text.replace(name, value) if name.isupper() and name != "PGDATA" else text
+    return text
+
+
+def _await(condition: Callable[[], bool], within: float, otherwise: Callable[[], str]) -> None:
+    try:
+        eventually(condition, within)
+    except AssertionError:
+        raise TooLateError(f"{otherwise()} after {within:.0f} s") from None
+
+
+def _agrees(site: Site) -> bool:
+    time.sleep(1)  # it reads both databases in full
+    return _compared(site).agrees
+
+
+def _compared(site: Site) -> Check:
+    return check(site.stack.source_admin, site.warehouse.superuser(WAREHOUSE), expectations(site))
+
+
+def expectations(site: Site) -> Sequence[Expectation]:
+    """What the warehouse must hold: other expressions where the declaration has others by now."""
+    return [site.expected.get(expectation.table, expectation) for expectation in EXPECTATIONS]

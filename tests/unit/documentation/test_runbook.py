@@ -1,0 +1,62 @@
+"""The runbook has every alarm that is deployed, and what it says is what the drill does."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from lambda_toolkit.pipeline.command_line import COMMANDS
+from tests.drill import runbook
+from tests.drill.rows import ROWS
+from tests.drill.table import table
+from tests.drill.trial import Times
+
+ROOT = Path(__file__).parents[3]
+TEXT = runbook.read()
+COMMAND = re.compile(r"python deploy\.py(?: ([a-z-]+))?")
+
+
+def declared(path: str) -> set[str]:
+    """The alarms of each function of a configuration, by their names without application and stage."""
+    functions = tomllib.loads((ROOT / path).read_text(encoding="utf-8"))["functions"]
+    return {f"{name}-{alarm}" for name, function in functions.items() for alarm in function.get("alarms", ())}
+
+
+@pytest.mark.parametrize("path", ["config/pipeline.toml", "lambda_toolkit/pipeline/config/starter/settings.toml"])
+def test_every_alarm_has_its_section(path: str) -> None:
+    assert sorted(runbook.alarms(TEXT)) == sorted(declared(path))
+
+
+def test_every_cause_is_provoked_by_the_drill() -> None:
+    assert list(runbook.causes(TEXT)) == [row.cause for row in ROWS]
+
+
+def test_every_command_of_the_runbook_exists() -> None:
+    commands = set(COMMAND.findall(TEXT))
+    assert len(commands) > 3
+    assert commands <= {"", *COMMANDS}
+
+
+def test_cause_without_commands_is_refused() -> None:
+    with pytest.raises(ValueError, match="'It broke' has no alarm, no commands"):
+        runbook.causes("## `load-errors`\n\n### It broke\n\nSo be it.\n")
+
+
+def test_what_a_cause_says_is_read() -> None:
+    look, fix = "```sh\nlook\n```", "```sh\nfix\n```"
+    said, edit = "```text\nsaid … here\n```", "```diff\n-old\n+new\n```"
+    text = f"## `a-b`\n{look}\n### It\n{said}\n{edit}\n{fix}\n## c\n"
+    found = runbook.causes(text)["It"]
+    assert (found.alarm, found.look, found.repair) == ("a-b", "look\n", "fix\n")
+    assert (found.said, found.edits) == (("said", "here"), (("old", "new"),))
+
+
+def test_table_takes_the_place_of_the_one_before() -> None:
+    times = Times("It broke", "load-errors", 1.25, 2, 30, 4, None, "")
+    written = runbook.with_table(runbook.with_table(TEXT, "older\n"), table([times]))
+    assert "older" not in written
+    assert "| It broke | `load-errors` | 1.2 | 2.0 | 30.0 | 4.0 |  |" in written
+    assert runbook.causes(written) == runbook.causes(TEXT)
