@@ -30,6 +30,7 @@ COMPOSITE = "tests/pipeline/test_composite_keys.py"
 JOINS = "tests/pipeline/test_joins.py"
 JOIN_TYPES = "tests/pipeline/shapes/test_join_types.py"
 SORTED = "tests/unit/lambdas/test_sorted_keys.py"
+BINARY = "tests/pipeline/test_binary_copy.py"
 LOADING = "tests/pipeline/test_loading.py"
 VALUES = "tests/pipeline/test_transform.py"
 SERVER_VALUES = "tests/pipeline/test_values.py"
@@ -852,6 +853,42 @@ MUTATIONS = (
         "    session.run(_RETRACT, **parts)\n",
         "",
         "tests/proof/test_regressions.py tests/pipeline/test_late_arrivals.py",
+    ),
+    # Loading: the binary format of COPY.
+    Mutation(
+        "decimals that a numeric shows are those of the longest one",
+        "lambdas/load/warehouse/binary_numeric.py",
+        "    return _fixed(numbers, Part(_SHOWN_AT, shown.cast(pa.int16())))",
+        "    return _fixed(numbers)",
+        f"{BINARY} -k every_bit",
+    ),
+    Mutation(
+        "a wide number loses what does not fit into 64 bits",
+        "lambdas/load/warehouse/binary_numeric.py",
+        "    words = _words(numbers) if largest < _WORD_LIMIT else None",
+        "    words = _words(numbers)",
+        f"{BINARY} -k every_bit",
+    ),
+    Mutation(
+        "bytes that differ between rows are written as the same",
+        "lambdas/load/warehouse/binary_fields.py",
+        "if low[byte] != high[byte]), size)",
+        "if low[byte] != high[byte]), size) or 1",
+        f"{BINARY} -k every_bit",
+    ),
+    Mutation(
+        "texts of another form are taken for those of PostgreSQL",
+        "lambdas/load/warehouse/binary_values.py",
+        "    if len(decoded) != 16 * count:\n        raise UnencodableError\n",
+        "",
+        f"{BINARY} -k another_form",
+        more=(
+            (
+                "lambdas/load/warehouse/binary_values.py",
+                "or not dashes:\n        raise UnencodableError",
+                "or not dashes:\n        content(column)",
+            ),
+        ),
     ),
     Mutation(
         "touched rows of dimensions are written again",

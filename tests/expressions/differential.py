@@ -16,7 +16,7 @@ from pg8000.exceptions import DatabaseError
 
 from lambda_toolkit.pipeline.lambdas.extract.source import reader
 from lambda_toolkit.pipeline.lambdas.extract.source.catalog import Column
-from lambda_toolkit.pipeline.lambdas.load.warehouse.session import copy_rows
+from lambda_toolkit.pipeline.lambdas.load.warehouse.copying import copy_rows
 from lambda_toolkit.pipeline.lambdas.shared.declarations import DIMENSION, WarehouseTable
 from lambda_toolkit.pipeline.lambdas.shared.expression.resolve import Typed, resolve
 from lambda_toolkit.pipeline.lambdas.shared.expression.tree import ExpressionError, from_json, to_json

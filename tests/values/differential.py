@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from lambda_toolkit.pipeline.lambdas.extract.source import reader
 from lambda_toolkit.pipeline.lambdas.extract.source.catalog import Column
-from lambda_toolkit.pipeline.lambdas.load.warehouse.session import copy_rows
+from lambda_toolkit.pipeline.lambdas.load.warehouse.copying import copy_rows
 from lambda_toolkit.pipeline.lambdas.shared.conversions import refusal
 from lambda_toolkit.pipeline.lambdas.shared.declarations import DIMENSION, WarehouseTable
 from lambda_toolkit.pipeline.lambdas.shared.expressions import parse_expression

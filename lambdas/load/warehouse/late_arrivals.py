@@ -13,10 +13,11 @@ import pyarrow as pa
 from ...shared.declarations import WarehouseTable
 from ...shared.postgres import sql
 from . import ledger, validity
+from .copying import copy_rows
 from .pending import defer_unresolved_events
 from .read_ahead import MissingHistoryError, NeededHistory
 from .refusals import REASON
-from .session import WarehouseSession, analyze, compared, copy_rows, temporary, with_columns
+from .session import WarehouseSession, analyze, compared, temporary, with_columns
 
 BATCH, DELETED = "_batch", "_deleted"  # columns of the staging table of events, after those of the table
 

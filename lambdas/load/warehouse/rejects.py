@@ -13,10 +13,11 @@ import pyarrow as pa
 from ...shared.declarations import Declarations, WarehouseTable
 from ...shared.lake.manifest import ProcessedManifest
 from ...shared.postgres import sql
+from .copying import copy_rows
 from .late_arrivals import stage_events
 from .read_ahead import ReadAhead
 from .refusals import REASON
-from .session import WarehouseSession, copy_rows, temporary
+from .session import WarehouseSession, temporary
 
 _FILE_COLUMNS = ("key", "column", "value", "reason")
 _COLUMNS = ("key", "column_name", "value", "reason", "table_name", "batch")

@@ -5,19 +5,19 @@ Staging tables are temporary tables of the transaction, filled by COPY.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
 import pyarrow as pa
-import pyarrow.csv as pc
 
 from ...shared.conversions import is_compared_as_text
 from ...shared.declarations import WarehouseTable
 from ...shared.errors import WarehouseError
 from ...shared.postgres import sql
 from ...shared.postgres.connection import Connection
+from .copying import copy_rows
 from .read_ahead import ReadAhead
 from .schemas import SchemaNames
 
@@ -29,7 +29,6 @@ LOADED_BY_BATCH = """
     ) AS v ON v.last_record >= t.$record
 """
 ALIASES = ("a", "c", "d", "f", "h", "k", "last", "r", "s", "t", "u", "x")  # that statements give to rows with a key
-CSV_ROWS = 16 * 1024  # rows per piece of CSV: about a megabyte
 _CREATE = "CREATE TEMPORARY TABLE $staging ON COMMIT DROP AS SELECT $columns FROM $table WITH NO DATA"
 _DOMAINS = """
     WITH RECURSIVE below AS (
@@ -43,7 +42,6 @@ _DOMAINS = """
     SELECT attname, format_type(b.typbasetype, b.typtypmod) FROM below AS b
     JOIN pg_catalog.pg_type AS t ON t.oid = b.typbasetype WHERE t.typtype <> 'd'
 """
-_COPY = "COPY $staging ($columns) FROM STDIN (FORMAT csv)"
 
 
 @dataclass(frozen=True)
@@ -236,7 +234,7 @@ def stage_rows(
 ) -> sql.Fragment:
     """Creates the staging table ``name`` with these columns of ``table`` and copies ``rows`` into it; returns its name.
 
-    ``rows``: Arrow tables of types whose CSV the columns of ``table`` accept; see ``with_columns``.
+    ``rows``: Arrow tables of types that the columns of ``table`` accept; see ``with_columns``.
     """
     staging, relation = temporary(name), session.schemas.table(table.name)
     chosen = sql.columns(columns)
@@ -262,7 +260,7 @@ def with_columns(table: WarehouseTable, columns: tuple[str, ...], rows: pa.Table
                 f"A batch was transformed when {table.name} had no column {name}, which is of its key now. Give the "
                 "table with another key another name, or rebuild the warehouse from the source."
             )
-        rows = rows.append_column(name, pa.nulls(rows.num_rows, pa.string()))
+        rows = rows.append_column(name, pa.nulls(rows.num_rows))
     return rows
 
 
@@ -288,27 +286,6 @@ def temporary(name: str) -> sql.Fragment:
     return sql.table(sql.bounded(name), schema="pg_temp")
 
 
-def copy_rows(connection: Connection, to: sql.Fragment, columns: tuple[str, ...], rows: Iterable[pa.Table]) -> int:
-    """Copies these columns of ``rows`` into the table ``to``, where they have the same names; returns how many rows."""
-    chosen = (part.select(list(columns)) for part in rows)
-    return connection.copy_in(sql.compose(_COPY, staging=to, columns=sql.columns(columns)), to_csv(chosen))
-
-
 def analyze(connection: Connection, staging: sql.Fragment) -> None:
     """Collects the planner's statistics of a staging table: autovacuum does not see temporary tables."""
     connection.run(sql.compose("ANALYZE $staging", staging=staging))
-
-
-def to_csv(rows: Iterable[pa.Table]) -> Iterator[bytes]:
-    """The rows in the CSV that COPY reads: NULL is an empty field, the empty string is ``""``.
-
-    The field of a single column is quoted: alone in its line, ``\\.`` would end the copy in PostgreSQL 17 and before.
-    https://www.postgresql.org/docs/17/sql-copy.html#SQL-COPY-CSV-FORMAT
-    """
-    for table in rows:
-        style = "all_valid" if table.num_columns == 1 else "needed"
-        options = pc.WriteOptions(include_header=False, quoting_style=style)
-        for batch in table.to_batches(max_chunksize=CSV_ROWS):
-            sink = pa.BufferOutputStream()
-            pc.write_csv(batch, sink, options)
-            yield sink.getvalue().to_pybytes()

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from lambda_toolkit.pipeline.lambdas.extract.source.schema_drift import check_needed
-from lambda_toolkit.pipeline.lambdas.load.warehouse.session import to_csv
+from lambda_toolkit.pipeline.lambdas.load.warehouse.copying import to_csv
 from lambda_toolkit.pipeline.lambdas.shared.conversions import base_type
 from lambda_toolkit.pipeline.lambdas.shared.errors import SourceError, WarehouseError
 from lambda_toolkit.pipeline.lambdas.shared.expressions import parse_expression
