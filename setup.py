@@ -117,6 +117,7 @@ setup(
     package_data={
         "lambda_toolkit": ["py.typed"],
         "lambda_toolkit.pipeline.config": ["starter/*"],
+        "lambda_toolkit.pipeline.cost": ["prices.toml"],
         "lambda_toolkit.pipeline.lambdas.shared.postgres": ["*.pem"],
     },
     entry_points={"console_scripts": ["lambda-script = lambda_toolkit.pipeline.__main__:main"]},

@@ -17,6 +17,9 @@ from lambda_toolkit.pipeline.commands.shared.options import CHANGES, DONE, Reque
 from lambda_toolkit.pipeline.commands.shared.screen import counted
 from lambda_toolkit.pipeline.commands.shared.show_changes import as_document, notes_of, show_changes
 from lambda_toolkit.pipeline.config.deployment import aws_names, deployment
+from lambda_toolkit.pipeline.cost.prices import price_list
+from lambda_toolkit.pipeline.cost.what_if import added_cost, sentence
+from lambda_toolkit.pipeline.cost.workload import declared
 from lambda_toolkit.pipeline.errors import CommandError, UsageError
 
 if TYPE_CHECKING:
@@ -104,7 +107,12 @@ def command(request: Request, functions: tuple[str, ...], exit_code: bool, scope
     for note in notes:
         request.screen.say(f"Note: {note}.")
     request.screen.say(f"{counted(len(plan.changes), 'change')}." if plan else "Nothing would change.", bold=True)
+    added = added_cost(declared(target.pipeline), plan.changes, price_list(target.pipeline.region))
+    if difference := sentence(added):
+        request.screen.say(difference)
     if source.problems:
         raise CommandError("\n".join(source.problems))
-    request.screen.document({"changes": as_document(changes), "notes": [*said, *notes]})
+    request.screen.document(
+        {"changes": as_document(changes), "notes": [*said, *notes], "added_usd_a_month": f"{added:.4f}"}
+    )
     return CHANGES if exit_code and plan else DONE

@@ -1,0 +1,153 @@
+"""What one change to a declaration costs or saves: suggestions, and the changes of a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from lambda_toolkit.pipeline.cost.month import ZERO, Network, total
+from lambda_toolkit.pipeline.cost.prices import PriceList
+from lambda_toolkit.pipeline.cost.workload import ASSUMED, Declared, DeclaredFunction, Workload, month
+
+if TYPE_CHECKING:
+    from lambda_script import Change
+
+CENT = Decimal("0.01")
+LONGER = 3  # times the pause between two starts, in the suggestion of longer schedules
+
+
+@dataclass(frozen=True)
+class Saving:
+    """What one change would save in a month."""
+
+    change: str
+    amount: Decimal
+    """US dollars, without regard to what is free."""
+
+
+def savings(declared: Declared, workload: Workload, prices: PriceList) -> tuple[Saving, ...]:
+    """What single changes would save, the largest first; those that save less than a cent are not in it."""
+    month_now = month(declared, workload)
+    before = total(month_now, prices)
+    alarms = max(month_now.alarm_metrics - 1, 0)
+    used = [measured.memory_used for measured in workload.measured.values()]
+    fits = all(
+        2 * workload.measured[each.name].memory_used < each.memory
+        for each in declared.functions
+        if each.name in workload.measured
+    )
+    changed = {
+        "arm64 instead of x86_64": month(_each(declared, lambda each: replace(each, is_arm=True)), workload),
+        f"schedules {LONGER} times as long": month(_each(declared, _seldom), workload),
+        "one alarm fewer": replace(month_now, alarm_metrics=alarms),
+        "no dashboard": month(replace(declared, dashboards=0), workload),
+        "no private network": month(replace(declared, network=Network()), workload),
+    }
+    if fits or not any(used):
+        halved = _each(declared, lambda each: replace(each, memory=max(each.memory // 2, 128)))
+        changed["half the memory, if runs take no longer"] = month(halved, workload)
+    found = (Saving(change, before - total(after, prices)) for change, after in changed.items())
+    return tuple(sorted((each for each in found if each.amount >= CENT), key=lambda each: -each.amount))
+
+
+def _each(declared: Declared, changed: Callable[[DeclaredFunction], DeclaredFunction]) -> Declared:
+    return replace(declared, functions=tuple(map(changed, declared.functions)))
+
+
+def _seldom(function: DeclaredFunction) -> DeclaredFunction:
+    """The same with a longer pause between the starts by its ``rate(...)``."""
+    if not function.schedule or not function.schedule.startswith("rate("):
+        return function
+    number, unit = function.schedule.removeprefix("rate(").removesuffix(")").split()
+    return replace(function, schedule=f"rate({int(number) * LONGER} {unit.removesuffix('s')}s)")
+
+
+def added_cost(
+    declared: Declared, changes: Iterable[Change], prices: PriceList, workload: Workload = ASSUMED
+) -> Decimal:
+    """What ``changes`` that bring AWS to ``declared`` add to a month, in US dollars; below 0: what they save.
+
+    Functions that are removed are not in it: what they were like is not known.
+    """
+    return total(month(declared, workload), prices) - total(month(before(declared, changes), workload), prices)
+
+
+def before(declared: Declared, changes: Iterable[Change]) -> Declared:
+    """What AWS has that costs something, as ``changes`` to ``declared`` show it."""
+    for change in changes:
+        undo = _UNDO.get(str(change.kind))
+        if undo:
+            declared = undo(declared, change)
+    return declared
+
+
+def _function(declared: Declared, change: Change) -> Declared:
+    if change.action == "create":
+        return replace(declared, functions=tuple(each for each in declared.functions if each.on_aws != change.name))
+    owner = next((each for each in declared.functions if each.on_aws == change.name), None)
+    if owner is None:
+        return declared
+    live = _live(change)
+    architecture = live.get("architecture", "arm64" if owner.is_arm else "x86_64")
+    memory = int(str(live.get("MemorySize", owner.memory)))
+    return _with(declared, replace(owner, memory=memory, is_arm=architecture == "arm64"))
+
+
+def _schedule(declared: Declared, change: Change) -> Declared:
+    owner = _owner(declared, change)
+    if owner is None:
+        return declared
+    live = _live(change)
+    schedule = live.get("schedule", owner.schedule)
+    if change.action == "create" or live.get("state") == "DISABLED":
+        schedule = None
+    elif change.action == "delete":
+        schedule = change.details[0] if change.details else None
+    return _with(declared, replace(owner, schedule=None if schedule is None else str(schedule)))
+
+
+def _alarm(declared: Declared, change: Change) -> Declared:
+    owner = _owner(declared, change)
+    if owner is None or change.action == "update":
+        return declared
+    others = {name: count for name, count in owner.alarms.items() if name != change.name}
+    return _with(declared, replace(owner, alarms=others if change.action == "create" else {**others, change.name: 1}))
+
+
+def _secret(declared: Declared, change: Change) -> Declared:
+    if change.action == "create":
+        return replace(declared, secrets=declared.secrets - {change.name})
+    return replace(declared, secrets=declared.secrets | {change.name}) if change.action == "delete" else declared
+
+
+_UNDO: Mapping[str, Callable[[Declared, Change], Declared]] = {
+    "function": _function,
+    "schedule": _schedule,
+    "alarm": _alarm,
+    "secret": _secret,
+}
+
+
+def _live(change: Change) -> dict[str, object]:
+    return {difference.attribute: difference.live for difference in change.differences if difference.live is not None}
+
+
+def _owner(declared: Declared, change: Change) -> DeclaredFunction | None:
+    """The function that the changed attachment belongs to: its name begins with the function's."""
+    owners = [each for each in declared.functions if change.name.startswith(f"{each.on_aws}-")]
+    return max(owners, key=lambda each: len(each.on_aws), default=None)
+
+
+def _with(declared: Declared, function: DeclaredFunction) -> Declared:
+    functions = tuple(function if each.on_aws == function.on_aws else each for each in declared.functions)
+    return replace(declared, functions=functions)
+
+
+def sentence(added: Decimal) -> str | None:
+    """``About $0.41 more a month.``; None where it is less than half a cent either way."""
+    rounded = added.quantize(CENT)
+    if not rounded:
+        return None
+    return f"About ${abs(rounded):,} {'more' if rounded > ZERO else 'less'} a month."

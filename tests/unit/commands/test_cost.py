@@ -1,0 +1,206 @@
+"""The bill of a month: compared with one made by hand, and properties that hold for any use."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lambda_toolkit.changes import Change, Difference
+from lambda_toolkit.pipeline.client.usage import reports, so_far
+from lambda_toolkit.pipeline.config.load import load
+from lambda_toolkit.pipeline.cost.month import FunctionUse, Month, Network, bill, total
+from lambda_toolkit.pipeline.cost.prices import price_list
+from lambda_toolkit.pipeline.cost.schedule import starts_a_month
+from lambda_toolkit.pipeline.cost.statement import dollars, statement
+from lambda_toolkit.pipeline.cost.what_if import added_cost, before, savings, sentence
+from lambda_toolkit.pipeline.cost.workload import ASSUMED, Measured, Workload, declared, month
+from lambda_toolkit.pipeline.installed import DEFAULT_PATH
+from lambda_toolkit.spec.model import Kind
+from tests.support.repository import ROOT
+
+LONDON, VIRGINIA = price_list("eu-west-2"), price_list("us-east-1")
+TENTH = Decimal("0.1")
+amounts = st.decimals(0, 10**7, places=3)
+counts = st.integers(0, 1000)
+uses = st.builds(
+    FunctionUse,
+    name=st.just("f"),
+    memory=st.integers(128, 10_240),
+    is_arm=st.booleans(),
+    starts=amounts,
+    seconds=amounts,
+    s3_writes=amounts,
+    s3_reads=amounts,
+    secret_reads=amounts,
+    log_bytes=amounts,
+)
+months = st.builds(
+    Month,
+    functions=st.lists(uses, max_size=4).map(tuple),
+    alarm_metrics=counts,
+    metrics=counts,
+    dashboards=counts,
+    secrets=counts,
+    emails=amounts,
+    stored_gb=amounts,
+    log_gb=amounts,
+    network=st.builds(Network, counts, amounts, counts),
+)
+
+
+@pytest.fixture(scope="module")
+def totesys():
+    return declared(load(DEFAULT_PATH))
+
+
+def by_hand() -> dict[str, Decimal]:
+    """The amounts of the itemised month in docs/cost.md, by item."""
+    text = (ROOT / "docs/cost.md").read_text(encoding="utf-8")
+    table = text.partition("## A month by hand")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (.+?) \|.*\| \$([\d.]+) \|$", table, re.MULTILINE)
+    return {item: Decimal(amount) for item, amount in rows}
+
+
+def test_cost_of_totesys_is_within_a_tenth_of_a_month_by_hand(totesys) -> None:
+    hand = by_hand()
+    assert sum(amount for item, amount in hand.items() if item != "**together**") == hand["**together**"]
+    assert abs(total(month(totesys), LONDON) - hand["**together**"]) <= TENTH * hand["**together**"]
+
+
+@given(months, st.data())
+def test_more_of_anything_never_costs_less(used, data) -> None:
+    name = data.draw(st.sampled_from([field for field in vars(used) if field not in ("functions", "network")]))
+    more = replace(used, **{name: getattr(used, name) + 1})
+    assert total(more, LONDON) > total(used, LONDON)
+    if used.functions:
+        first = used.functions[0]
+        field = data.draw(st.sampled_from([each for each in vars(first) if each not in ("name", "is_arm")]))
+        grown = replace(first, **{field: getattr(first, field) + 1})
+        assert total(replace(used, functions=(grown, *used.functions[1:])), LONDON) >= total(used, LONDON)
+
+
+@given(months)
+def test_free_quantities_and_arm_never_cost_more(used) -> None:
+    lines = bill(used, LONDON)
+    assert all(0 <= line.amount_beyond_free <= line.amount for line in lines)
+    arm = replace(used, functions=tuple(replace(each, is_arm=True) for each in used.functions))
+    assert total(arm, LONDON) <= total(used, LONDON)
+
+
+@given(st.integers(1, 400_000), st.integers(1, 400_000))
+def test_both_architectures_share_what_is_free(x86, arm) -> None:
+    two = tuple(FunctionUse("f", 1024, is_arm, Decimal(0), Decimal(n)) for is_arm, n in ((False, x86), (True, arm)))
+    paid = sum(line.amount_beyond_free / line.price for line in bill(Month(two), LONDON))
+    assert round(paid, 6) == max(x86 + arm - 400_000, 0)
+
+
+def test_prices_of_other_regions_are_estimates() -> None:
+    paris, unknown = price_list("eu-west-3"), price_list("xx-nowhere-9")
+    assert [each.is_estimated for each in (LONDON, VIRGINIA, paris, unknown)] == [False, False, True, True]
+    assert VIRGINIA["s3_storage"].amount < paris["s3_storage"].amount < unknown["s3_storage"].amount
+    assert all(each.page.startswith("https://aws.amazon.com/") for each in LONDON.prices.values())
+
+
+@pytest.mark.parametrize(
+    ("schedule", "starts"),
+    [
+        ("rate(5 minutes)", 8760),
+        ("rate(1 minute)", 43_800),
+        ("rate(2 hours)", 365),
+        ("rate(1 day)", Decimal(730) / 24),
+        ("cron(0/15 * * * ? *)", 2920),
+        ("cron(0 6 ? * MON-FRI *)", Decimal(261) / 12),
+        ("cron(30 8,20 ? * 6-2 *)", Decimal(2 * 209) / 12),
+        ("cron(0 0 L * ? *)", 1),
+        ("cron(0 0 ? * 2#1 *)", 1),
+        ("cron(0 0 31 * ? *)", Decimal(7) / 12),
+        ("cron(0 0 1 JAN,JUL ? *)", Decimal(2) / 12),
+        (None, 0),
+    ],
+)
+def test_schedules_are_counted(schedule, starts) -> None:
+    assert round(starts_a_month(schedule), 9) == round(Decimal(starts), 9)
+
+
+def test_longer_schedules_never_cost_more(totesys) -> None:
+    costs = []
+    for minutes in (1, 5, 15, 60, 24 * 60):
+        functions = (replace(each, schedule=f"rate({minutes} minutes)") for each in totesys.functions)
+        costs.append(total(month(replace(totesys, functions=tuple(functions))), LONDON))
+    assert costs == sorted(costs, reverse=True)
+    assert costs[0] > costs[-1]
+
+
+def test_savings_are_the_differences_that_they_name(totesys) -> None:
+    found = {saving.change: saving.amount for saving in savings(totesys, ASSUMED, LONDON)}
+    assert list(found.values()) == sorted(found.values(), reverse=True)
+    assert found["one alarm fewer"] == LONDON["alarms"].amount
+    gb_seconds = sum(use.gb_seconds for use in month(totesys).functions)
+    arm = gb_seconds * (LONDON["lambda_x86"].amount - LONDON["lambda_arm"].amount)
+    assert found["arm64 instead of x86_64"] == arm
+    full = Workload(measured={each.name: Measured(99, Decimal(1), None, 900) for each in totesys.functions})
+    assert "half the memory, if runs take no longer" in found
+    assert not any("memory" in saving.change for saving in savings(totesys, full, LONDON)), "900 of 1,024 MB are used"
+
+
+def test_measured_durations_replace_the_assumed_ones(totesys) -> None:
+    measured = Workload(measured={"extract": Measured(500, Decimal("2.5"), Decimal(3000), 200)})
+    use = month(totesys, measured).functions[0]
+    assert (use.seconds, use.log_bytes) == (Decimal("2.5") * 8760, Decimal(3000) * 8760)
+    document = statement(totesys, measured, LONDON, None)
+    assert document["measured"] == {"extract": {"runs": 500, "mean_seconds": 2.5, "memory_used_mb": 200}}
+    assert document["assumptions"][0].startswith("durations of transform, load: assumed")
+    assert json.loads(json.dumps(document)) == document
+    assert sum(Decimal(line["amount"]) for line in document["lines"]) == pytest.approx(Decimal(document["total"]), abs=1)
+
+
+def test_reports_are_read_in_both_forms() -> None:
+    text = (
+        "REPORT RequestId: 1\tDuration: 90.5 ms\tBilled Duration: 1291 ms\tMemory Size: 1024 MB\t"
+        "Max Memory Used: 235 MB\tInit Duration: 1200.1 ms\t\n"
+    )
+    metrics = {"durationMs": 90.5, "billedDurationMs": 1291, "maxMemoryUsedMB": 235, "initDurationMs": 1200.1}
+    as_json = json.dumps({"type": "platform.report", "record": {"requestId": "1", "metrics": metrics}})
+    others = ["START RequestId: 1", '{"type":"platform.report","record":null}', '"platform.report" {', "REPORT"]
+    assert list(reports([text, as_json, *others])) == [(Decimal("1.291"), 235)] * 2
+
+
+def test_month_so_far_is_the_whole_once_it_is_over(totesys) -> None:
+    whole = month(totesys)
+    counted = {}
+    for use, each in zip(whole.functions, totesys.functions, strict=True):
+        counted[each.on_aws, "Invocations"] = use.starts
+    over, none = so_far(totesys, counted, Decimal(1)), so_far(totesys, {}, Decimal(0))
+    assert replace(over, functions=()) == replace(whole, functions=())
+    assert [use.s3_writes for use in over.functions] == [use.s3_writes for use in whole.functions]
+    assert total(none, LONDON) == 0
+    half = so_far(totesys, {}, Decimal("0.5"))
+    assert total(half, LONDON) == total(replace(whole, functions=()), LONDON) / 2
+
+
+def change(kind: Kind, name: str, action, *differences: Difference, details=()) -> Change:
+    return Change(kind, name, action, details, differences=differences, apply=lambda _: None)
+
+
+def test_plan_that_creates_everything_adds_the_whole_month(totesys) -> None:
+    created = [change(Kind.FUNCTION, each.on_aws, "create") for each in totesys.functions]
+    created += [change(Kind.SECRET, name, "create") for name in totesys.secrets]
+    left = before(totesys, created)
+    assert (left.functions, left.secrets) == ((), frozenset())
+    assert added_cost(totesys, created, LONDON) == total(month(totesys), LONDON) - total(month(left), LONDON)
+    assert added_cost(totesys, [], LONDON) == 0
+    foreign = [change(kind, "other-f", "delete") for kind in (Kind.ALARM, Kind.EVENT_RULE, Kind.FUNCTION)]
+    assert before(totesys, foreign) == totesys
+
+
+def test_difference_of_a_plan_is_one_sentence() -> None:
+    assert sentence(Decimal("0.412")) == "About $0.41 more a month."
+    assert sentence(Decimal("-1234.5")) == "About $1,234.50 less a month."
+    assert sentence(Decimal("0.004")) is None
+    assert [dollars(Decimal(text)) for text in ("0", "0.001", "1234.5")] == ["$0.00", "<$0.01", "$1,234.50"]
