@@ -9,17 +9,18 @@ from lambda_script import Alarm
 from lambda_toolkit.deploy.plan import make_plan
 from lambda_toolkit.pipeline.client.usage import LEAST_RUNS, month_so_far, workload
 from lambda_toolkit.pipeline.config.load import load
+from lambda_toolkit.pipeline.cost.month import total
 from lambda_toolkit.pipeline.cost.prices import price_list
 from lambda_toolkit.pipeline.cost.what_if import added_cost, before
-from lambda_toolkit.pipeline.cost.workload import ASSUMED, Declared, of_spec
-from lambda_toolkit.pipeline.installed import DEFAULT_PATH
+from lambda_toolkit.pipeline.cost.workload import ASSUMED, Declared, month, of_spec
 from lambda_toolkit.spec.model import Deployment
+from tests.support.repository import CONFIG
 
 NOW = datetime.now(UTC)
 
 
 def of(script) -> tuple[Deployment, Declared]:
-    deployment = Deployment((script.spec,), application="shop", stage="dev")
+    deployment = Deployment((script.spec,), application="my-function", stage="dev")
     return deployment, Declared((of_spec("shop", script.spec, reads_secret=False),), frozenset())
 
 
@@ -31,16 +32,18 @@ def test_plan_shows_what_was_there_before(aws, script) -> None:
     deployment, declared = of(new)
     found = make_plan(aws, deployment, prune=True)
     assert before(declared, found.changes) == of(old)[1]
-    assert added_cost(declared, found.changes, price_list("eu-west-2")) > 0
+    prices = price_list("eu-west-2")
+    added = added_cost(declared, found.changes, prices)
+    assert added == total(month(declared), prices) - total(month(of(old)[1]), prices) != 0
     ended = of(script(memory=512, architecture="arm64", schedule="", alarms=()))
     new.deploy()
     found = make_plan(aws, ended[0], prune=True)
     assert before(ended[1], found.changes) == declared
-    assert added_cost(ended[1], found.changes, price_list("eu-west-2")) < 0
+    assert added_cost(ended[1], found.changes, prices) < 0
 
 
 def test_workload_is_measured_where_functions_ran(aws) -> None:
-    pipeline = load(DEFAULT_PATH)
+    pipeline = load(CONFIG / "pipeline.toml")
     assert workload(aws, pipeline, NOW) == ASSUMED, "nothing is deployed"
     name = pipeline.function_name("extract")
     group = f"/aws/lambda/{name}"
@@ -58,7 +61,7 @@ def test_workload_is_measured_where_functions_ran(aws) -> None:
 
 
 def test_month_so_far_has_the_starts_that_cloudwatch_counted(aws) -> None:
-    pipeline = load(DEFAULT_PATH)
+    pipeline = load(CONFIG / "pipeline.toml")
     name = pipeline.function_name("load")
     dimensions = [{"Name": "FunctionName", "Value": name}]
     for metric, value in (("Invocations", 40), ("Duration", 60_000)):

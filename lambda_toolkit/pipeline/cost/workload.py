@@ -15,7 +15,7 @@ from lambda_toolkit.pipeline.config.deployment import function_spec
 from lambda_toolkit.pipeline.config.model import Pipeline
 from lambda_toolkit.pipeline.cost.month import ZERO, FunctionUse, Month, Network
 from lambda_toolkit.pipeline.cost.schedule import HOURS, starts_a_month
-from lambda_toolkit.resources.alarm import alarm_name
+from lambda_toolkit.pipeline.lambdas.shared.metrics import METRICS
 
 DAYS = HOURS / 24
 BATCHES_A_DAY = 96  # assumed: changes in one of three quarters of an hour, where extract starts that often
@@ -34,7 +34,7 @@ class Run:
     """Billed, without INIT, at 1 GB."""
     s3_writes: int = 0
     s3_reads: int = 0
-    log_bytes: int = 1500
+    log_bytes: int = 1200
     """With the runtime's own lines and CloudWatch's 26 bytes per event."""
 
 
@@ -51,14 +51,14 @@ class Behaviour:
     """What a batch adds to a bucket."""
 
 
-def _run(seconds: str, writes: int = 0, reads: int = 0, log_bytes: int = 1500) -> Run:
+def _run(seconds: str, writes: int = 0, reads: int = 0, log_bytes: int = 1200) -> Run:
     return Run(Decimal(seconds), writes, reads, log_bytes)
 
 
 BEHAVIOURS: Mapping[str, Behaviour] = {
-    "extract": Behaviour(_run("0.5", 1, 2), _run("1.5", 12, 6, 6000), stored_bytes=150_000),
-    "transform": Behaviour(_run("0.3", 7, 0), _run("0.8", 8, 8, 6000), stored_bytes=15_000),
-    "load": Behaviour(_run("0.4", 1, 1), _run("1.2", 1, 9, 6000)),
+    "extract": Behaviour(_run("0.5", 1, 2, 2500), _run("1.5", 12, 6, 5000), stored_bytes=150_000),
+    "transform": Behaviour(_run("0.3", 7, 0), _run("0.8", 8, 8, 3500), stored_bytes=15_000),
+    "load": Behaviour(_run("0.4", 1, 1), _run("1.2", 1, 9, 5000)),
 }
 OTHER = Behaviour(_run("0.3", 1, 1), _run("0.3", 1, 1), Decimal("0.5"))
 """Assumed of any other function."""
@@ -146,7 +146,8 @@ def declared(pipeline: Pipeline) -> Declared:
 def of_spec(name: str, spec: FunctionSpec, *, reads_secret: bool) -> DeclaredFunction:
     """What of ``spec``, declared as ``name``, costs something."""
     alarms = spec.alarms or ()
-    own = {(alarm.namespace, alarm.metric) for alarm in alarms if not alarm.namespace.startswith("AWS/")}
+    own = {alarm.metric for alarm in alarms if not alarm.namespace.startswith("AWS/")}
+    own |= {metric.name for metric in METRICS if name in metric.functions}
     return DeclaredFunction(
         name=name,
         on_aws=spec.name,
@@ -154,7 +155,7 @@ def of_spec(name: str, spec: FunctionSpec, *, reads_secret: bool) -> DeclaredFun
         is_arm=spec.architecture == "arm64",
         schedule=spec.schedule or None,
         is_triggered=bool(spec.s3_triggers),
-        alarms={alarm_name(spec.name, alarm.name): 1 for alarm in alarms},  # its expression has one metric, too
+        alarms={f"{spec.name}-{alarm.name}": 1 for alarm in alarms},  # its expression has one metric, too
         metrics=len(own),
         retention_days=spec.log_retention_days,
         reads_secret=reads_secret,

@@ -20,9 +20,8 @@ from lambda_toolkit.pipeline.cost.schedule import starts_a_month
 from lambda_toolkit.pipeline.cost.statement import dollars, statement
 from lambda_toolkit.pipeline.cost.what_if import added_cost, before, savings, sentence
 from lambda_toolkit.pipeline.cost.workload import ASSUMED, Measured, Workload, declared, month
-from lambda_toolkit.pipeline.installed import DEFAULT_PATH
 from lambda_toolkit.spec.model import Kind
-from tests.support.repository import ROOT
+from tests.support.repository import CONFIG
 
 LONDON, VIRGINIA = price_list("eu-west-2"), price_list("us-east-1")
 TENTH = Decimal("0.1")
@@ -56,12 +55,12 @@ months = st.builds(
 
 @pytest.fixture(scope="module")
 def totesys():
-    return declared(load(DEFAULT_PATH))
+    return declared(load(CONFIG / "pipeline.toml"))
 
 
 def by_hand() -> dict[str, Decimal]:
     """The amounts of the itemised month in docs/cost.md, by item."""
-    text = (ROOT / "docs/cost.md").read_text(encoding="utf-8")
+    text = (CONFIG.parent / "docs/cost.md").read_text(encoding="utf-8")
     table = text.partition("## A month by hand")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| (.+?) \|.*\| \$([\d.]+) \|$", table, re.MULTILINE)
     return {item: Decimal(amount) for item, amount in rows}
@@ -157,7 +156,9 @@ def test_measured_durations_replace_the_assumed_ones(totesys) -> None:
     assert document["measured"] == {"extract": {"runs": 500, "mean_seconds": 2.5, "memory_used_mb": 200}}
     assert document["assumptions"][0].startswith("durations of transform, load: assumed")
     assert json.loads(json.dumps(document)) == document
-    assert sum(Decimal(line["amount"]) for line in document["lines"]) == pytest.approx(Decimal(document["total"]), abs=1)
+    assert sum(Decimal(line["amount"]) for line in document["lines"]) == pytest.approx(
+        Decimal(document["total"]), abs=1
+    )
 
 
 def test_reports_are_read_in_both_forms() -> None:
