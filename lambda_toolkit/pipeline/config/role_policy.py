@@ -87,7 +87,7 @@ def operator_policy(pipeline: Pipeline, account: str) -> dict[str, Any]:
         "Batches": _several(buckets, "s3:ListBucket"),
         "Manifests": _several([f"{bucket}/{MANIFESTS}*" for bucket in buckets], "s3:GetObject"),
         "Keys": _several(keys, "kms:Decrypt"),
-        "Alarms": _several(["*"], "cloudwatch:DescribeAlarms"),
+        "Alarms": _several(["*"], "cloudwatch:DescribeAlarms", "cloudwatch:GetMetricStatistics"),
         "Topic": _several([topic], "sns:GetTopicAttributes", "sns:ListSubscriptionsByTopic"),
     }
     warehouse = pipeline.secrets.get("warehouse")
