@@ -13,9 +13,9 @@ Importing this module does nothing. Credentials, region and endpoint are found a
 
 from __future__ import annotations
 
+import functools
 import importlib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,7 @@ from lambda_toolkit.errors import (
     ToolkitError,
     TriggerError,
     Wording,
+    worded_as,
 )
 from lambda_toolkit.spec.argument_types import Arguments, TopicTriggers
 from lambda_toolkit.spec.arguments import function_spec
@@ -125,15 +126,16 @@ _WORDING: Wording = {  # the remedies as arguments and calls of this module
     Hint.ROLLBACK_TO: 'To do it: rollback("{0}", to="{1}")',
 }
 
+_advice_in_words = functools.partial(worded_as, _WORDING)
+
 
 def __getattr__(name: str) -> Any:
     """A name of :data:`_LAZY`, imported on first use (PEP 562)."""
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module = _LAZY[name]
-    if name == "deployer_policy":
-        return importlib.import_module(f"{module}.{name}")
-    return getattr(importlib.import_module(module), name)
+    is_module = name == "deployer_policy"
+    return importlib.import_module(f"{module}.{name}") if is_module else getattr(importlib.import_module(module), name)
 
 
 class Lambda_script:
@@ -152,22 +154,17 @@ class Lambda_script:
     - ``environment``: environment variables. ``secret_environment``: names of those whose values are masked.
     - ``include``: more files and folders for the package. ``extra_files``: names in the package and their content.
     - ``requirements``: a list in pip's syntax, or the path of a requirements file. They become a layer.
-    - ``requirements_exclude``: globs of installed files that the layer excludes.
-    - ``platform``: uv's name of the platform for the requirements; by default the runtime's.
+    - ``requirements_exclude``: globs of files that the layer excludes. ``platform``: uv's; by default the runtime's.
     - ``s3_trigger``: one or more :class:`S3Trigger`. ``topic_trigger``: SNS topics, by name or :class:`TopicTrigger`.
     - ``alarms``: a list of :class:`Alarm`. Mappings are accepted for each of these.
     - ``permissions``: IAM statements of the execution role. ``permissions_boundary``: the ARN of its bound.
     - ``role``: the ARN of a role that exists, instead of an own one. ``log_retention_days``: how long its log is kept.
-    - ``tags``: tags of all its resources. A tag with an empty value is removed.
-    - ``region``: by default from the environment, as with boto3. ``description``: the function's on AWS.
-    - ``artifact_bucket``: for packages too large for a direct upload; by default a bucket that the toolkit creates.
-    - ``health_event``: the event of a smoke test that each new version must pass before it goes live.
-    - ``canary``: a :class:`Canary`: how a new version is tried on a share of the calls.
-    - ``adopt``: manage existing resources of these names that the toolkit did not create.
-    - ``aws``: a client to share between several functions, or for tests.
+    - ``tags``: of all its resources; an empty value removes one. ``region``: by default as with boto3.
+    - ``description``: on AWS. ``artifact_bucket``: for packages too large for a direct upload; by default its own.
+    - ``health_event``: the event of a check of new versions. ``canary``: how they are tried, a :class:`Canary`.
+    - ``adopt``: manage existing resources that the toolkit did not create. ``aws``: a client to share, or for tests.
 
-    Raises ScheduleError, TriggerError, LimitError or PackageError for a declaration that AWS would reject, and
-    PlanError where there are several errors. Calls nothing on AWS.
+    Raises ScheduleError, TriggerError, LimitError or PackageError for what AWS would reject, PlanError for several.
     """
 
     def __init__(
@@ -198,6 +195,10 @@ class Lambda_script:
         role: str | None = None,
         permissions_boundary: str | None = None,
         log_retention_days: int | None = 30,
+        log_format: str | None = None,
+        log_level: str | None = None,
+        system_log_level: str | None = None,
+        log_group: str | None = None,
         tags: Mapping[str, str] | None = None,
         region: str | None = None,
         description: str | None = None,
@@ -234,6 +235,10 @@ class Lambda_script:
                 role=role,
                 permissions_boundary=permissions_boundary,
                 log_retention_days=log_retention_days,
+                log_format=log_format,
+                log_level=log_level,
+                system_log_level=system_log_level,
+                log_group=log_group,
                 tags=tags,
                 region=region,
                 description=description,
@@ -393,13 +398,3 @@ def _apply_all(plan: Plan, aws: Aws, on_progress: Callable[[Progress], None] | N
         with _advice_in_words():
             raise DeployError(report)
     return report
-
-
-@contextmanager
-def _advice_in_words() -> Iterator[None]:
-    """Put this module's words for the advice into the messages of ToolkitErrors. Their ``advice`` stays for others."""
-    try:
-        yield
-    except ToolkitError as error:
-        error.args = (error.worded(_WORDING),)
-        raise

@@ -6,7 +6,8 @@ command line each put it in their own words.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 
@@ -129,6 +130,16 @@ class AwsError(ToolkitError):
         self.code = code
         self.operation = operation
         self.unanswered = unanswered
+
+
+@contextmanager
+def worded_as(wording: Wording) -> Iterator[None]:
+    """Put the words of ``wording`` for the advice into the messages of ToolkitErrors. Their ``advice`` stays."""
+    try:
+        yield
+    except ToolkitError as error:
+        error.args = (error.worded(wording),)
+        raise
 
 
 def raise_all(problems: Sequence[ToolkitError]) -> None:

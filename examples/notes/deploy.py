@@ -14,6 +14,8 @@ deployer = Lambda_script(
     requirements=["markdown-it-py>=3,<5"],  # becomes a layer, installed for Lambda's platform
     s3_trigger=S3Trigger(bucket, prefix="notes/", suffix=".md"),
     alarms=[Alarm("errors", metric="Errors")],
+    log_format="JSON",
+    log_level="WARN",  # of Lambda's own lines, CloudWatch keeps all
     permissions=[
         {"Effect": "Allow", "Action": ["s3:GetObject"], "Resource": f"arn:aws:s3:::{bucket}/notes/*"},
         {"Effect": "Allow", "Action": ["s3:PutObject"], "Resource": f"arn:aws:s3:::{bucket}/pages/*"},

@@ -12,13 +12,14 @@ from lambda_toolkit.aws.retries import UPDATE_FACTOR
 from lambda_toolkit.changes import Change, Difference, Key
 from lambda_toolkit.errors import AwsError
 from lambda_toolkit.packaging.function_zip import Package
-from lambda_toolkit.resources import canary, release, settings, tags, version
+from lambda_toolkit.resources import canary, logging_config, release, settings, tags, version
 from lambda_toolkit.resources.alias import LiveAlias, Release
 from lambda_toolkit.resources.attachment import Context
 from lambda_toolkit.resources.diff import differences, environment_differences
 from lambda_toolkit.resources.layer import layer_name, required_arn, upload
 from lambda_toolkit.resources.live import LiveFunction
 from lambda_toolkit.resources.log_group import group_name
+from lambda_toolkit.resources.logging_config import LOGGING
 from lambda_toolkit.resources.reads import Prefetch
 from lambda_toolkit.resources.role import own_role_arn, role_arn, role_name
 from lambda_toolkit.resources.tags import TagChange
@@ -118,7 +119,7 @@ def plan(context: Context, package: Package, layer: RequiredLayer | None) -> lis
     known = _known_version(context.aws, spec.name, live_alias, desired.digest, by_hand)
 
     def update(executor_aws: Aws) -> None:
-        published = _write(executor_aws, spec, desired, compared, known, is_released=is_released)
+        published = _write(executor_aws, spec, live, desired, compared, known, is_released=is_released)
         if not is_released:
             if published is None:
                 ready = _wait_until_ready(executor_aws, spec.name)
@@ -162,7 +163,7 @@ def _creation(spec: FunctionSpec, desired: _Desired) -> Change:
             Layers=_layer_arns(executor_aws, desired.layer),
             Tags=desired_tags(spec.tags, spec.name),
             Publish=True,
-            **_as_parameters(desired.configuration),
+            **_as_parameters(desired.configuration, {}),
         )
         if created is None:
             _wait_until_ready(executor_aws, spec.name)
@@ -177,14 +178,22 @@ def _creation(spec: FunctionSpec, desired: _Desired) -> Change:
 
 
 def _write(
-    aws: Aws, spec: FunctionSpec, desired: _Desired, compared: _Comparison, known: Release | None, *, is_released: bool
+    aws: Aws,
+    spec: FunctionSpec,
+    live: LiveFunction,
+    desired: _Desired,
+    compared: _Comparison,
+    known: Release | None,
+    *,
+    is_released: bool,
 ) -> Release | None:
     """Write what differs. Returns what to release; ``None`` where it is still to be published from $LATEST."""
     published = known
     guard: dict[str, Any] = {}
     if compared.configuration_differs:
         changed = {item.attribute.partition(".")[0] for item in compared.configured}
-        parameters = _as_parameters({key: value for key, value in desired.configuration.items() if key in changed})
+        parts = {key: value for key, value in desired.configuration.items() if key in changed}
+        parameters = _as_parameters(parts, live.configuration)
         if compared.layered:
             parameters["Layers"] = _layer_arns(aws, desired.layer)
         aws.call("lambda", "update_function_configuration", FunctionName=spec.name, **parameters)
@@ -284,6 +293,7 @@ def _desired(context: Context, package: Package, layer: RequiredLayer | None) ->
         "MemorySize": spec.memory,
         **({} if spec.description is None else {"Description": spec.description}),
         **({} if spec.environment is None else {"Environment": dict(spec.environment)}),
+        **({LOGGING: logging} if (logging := logging_config.declared(spec)) else {}),
     }
     digest = release.digest(configuration, package.sha256, layer.name if layer else "", spec.architecture)
     return _Desired(package, layer, configuration, digest)
@@ -312,7 +322,8 @@ def _layered(live: LiveFunction, layer: RequiredLayer | None) -> tuple[Differenc
 def _configured(live: LiveFunction, desired: Mapping[str, Any], secret: Collection[str]) -> tuple[Difference, ...]:
     """The differences of the configuration, each environment variable as one of its own."""
     known = live.configuration
-    shape = {**known, "Description": known.get("Description") or ""}
+    logging = logging_config.live(known, desired.get(LOGGING) or {})
+    shape = {**known, "Description": known.get("Description") or "", LOGGING: logging}
     plain = {key: value for key, value in desired.items() if key != "Environment"}
     found = differences(shape, plain)
     if "Environment" in desired:
@@ -336,10 +347,13 @@ def _require_readable(environment: Mapping[str, Any], name: str) -> None:
         )
 
 
-def _as_parameters(configuration: Mapping[str, Any]) -> dict[str, Any]:
-    if "Environment" not in configuration:
-        return dict(configuration)
-    return {**configuration, "Environment": {"Variables": configuration["Environment"]}}
+def _as_parameters(configuration: Mapping[str, Any], live: Mapping[str, Any]) -> dict[str, Any]:
+    parameters = dict(configuration)
+    if "Environment" in parameters:
+        parameters["Environment"] = {"Variables": parameters["Environment"]}
+    if LOGGING in parameters:
+        parameters[LOGGING] = logging_config.complete(parameters[LOGGING], live)
+    return parameters
 
 
 def _layer_arns(aws: Aws, layer: RequiredLayer | None) -> list[str]:

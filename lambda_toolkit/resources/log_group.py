@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from lambda_toolkit.aws.account import ArnFormat
 from lambda_toolkit.aws.client import Aws
 from lambda_toolkit.changes import Change, Difference
+from lambda_toolkit.errors import LimitError
 from lambda_toolkit.resources import tags
 from lambda_toolkit.resources.attachment import Context, DeployerActions, Statement
 from lambda_toolkit.resources.reads import Listing, Prefetch
@@ -40,20 +41,32 @@ def deployer_resources(spec: FunctionSpec, arns: ArnFormat) -> Sequence[str]:
 def role_statements(spec: FunctionSpec, arns: ArnFormat) -> Sequence[Statement]:
     """The right to write to the log group."""
     actions = ["logs:CreateLogStream", "logs:PutLogEvents"]
-    return [{"Effect": "Allow", "Action": actions, "Resource": [f"{_arn(arns, spec.name)}:*"]}]
+    arn = arns.arn("logs", f"log-group:{spec.log_group or group_name(spec.name)}")
+    return [{"Effect": "Allow", "Action": actions, "Resource": [f"{arn}:*"]}]
 
 
 def prefetch(context: Context) -> Prefetch:
-    """The list of log groups."""
-    return Prefetch(context.reads.prefetch_listed(_GROUPS, context.spec.name))
+    """The list of log groups; of others', whether it exists."""
+    others = _of_others(context.spec)
+    own = [lambda: _exists(context, others)] if others else []
+    return Prefetch({} if others else context.reads.prefetch_listed(_GROUPS, context.spec.name), own)
 
 
 def plan(context: Context) -> list[Change]:
     """The change that brings the log group to ``context.spec``. Raises OwnershipError.
 
-    A log group without tags is the toolkit's if the function is: Lambda created it.
+    A log group without tags is the toolkit's if the function is: Lambda created it. One of others must exist, as Lambda
+    may not create it; the function's own then stays as it is. Raises LimitError where it does not.
     """
     spec, name = context.spec, group_name(context.spec.name)
+    others = _of_others(spec)
+    if others:
+        if not _exists(context, others):
+            raise LimitError(
+                f"Function {spec.name}: the log group {others} does not exist in this account and region. Create it, "
+                "with a retention period, or correct log_group: Lambda would lose the log."
+            )
+        return []
     live = context.reads.named(_GROUPS, spec.name, name)
     if live is None:
         return [_creation(spec, name)]
@@ -112,6 +125,19 @@ def plan_removal(context: Context) -> list[Change]:
         executor_aws.find("logs", "delete_log_group", logGroupName=name)
 
     return [Change(KIND, name, "delete", after=frozenset({context.function_key}), apply=delete)]
+
+
+def _of_others(spec: FunctionSpec) -> str:
+    """The declared log group where that is not the function's own; else empty."""
+    return spec.log_group if spec.log_group and spec.log_group != group_name(spec.name) else ""
+
+
+def _exists(context: Context, group: str) -> bool:
+    def read() -> bool:
+        found = context.aws.list_all("logs", "describe_log_groups", "logGroups", logGroupNamePrefix=group)
+        return any(item["logGroupName"] == group for item in found)
+
+    return context.reads.once(("log group", group), read)
 
 
 def _arn(arns: ArnFormat, function: str) -> str:

@@ -139,6 +139,10 @@ class Arguments:
     log_retention_days: int | None = field(
         metadata=_must_be("an integer number of days, such as 30", optional(is_integer))
     )
+    log_format: str | None = field(metadata=_must_be("Text or JSON", optional(is_string)))
+    log_level: str | None = field(metadata=_must_be("a level, such as WARN", optional(is_string)))
+    system_log_level: str | None = field(metadata=_must_be("a level, such as WARN", optional(is_string)))
+    log_group: str | None = field(metadata=_must_be("the name of a log group", optional(is_string)))
     tags: Mapping[str, str] | None = field(
         metadata=_must_be('a mapping, such as {"team": "shop"}', optional(is_mapping))
     )

@@ -13,6 +13,8 @@ from lambda_toolkit.spec.metric_math import fills_gaps
 from lambda_toolkit.spec.ownership import APPLICATION_TAG, STAGE_TAG
 
 THIS_RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"
+TEXT_LOGS, JSON_LOGS = "Text", "JSON"
+"""Lambda's formats of a log."""
 HOST_PLATFORM = "host"  # install requirements for this machine, for tests that run functions here
 
 
@@ -205,6 +207,16 @@ class FunctionSpec:
     """The ARN of the managed policy that limits the role that the toolkit creates. Empty: it has none."""
     log_retention_days: int | None = 30
     """How long CloudWatch Logs keeps its log, in days."""
+    log_format: str | None = None
+    """``Text`` or ``JSON``: how Lambda writes its own lines, and those of Python's ``logging``. Empty: Text."""
+    log_level: str | None = None
+    """The least level of the function's own lines that CloudWatch Logs gets, such as ``WARN``. It needs JSON. Empty:
+    ``INFO``."""
+    system_log_level: str | None = None
+    """The least level of Lambda's own lines: ``DEBUG``, ``INFO`` or ``WARN``. It needs JSON. Empty: ``INFO``."""
+    log_group: str | None = None
+    """The log group of others that the log goes to: it must exist, and nothing of it is written. Empty: the function's
+    own."""
     tags: Mapping[str, str] = field(default_factory=dict)
     """Tags of the function and its resources. A tag with an empty value is removed; undeclared tags stay."""
     description: str | None = None

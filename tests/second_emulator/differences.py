@@ -18,6 +18,13 @@ CANNOT: Mapping[str, tuple[str, ...]] = {  # what the server does not do -> the 
         "test_data_goes_only_when_that_is_said",
     ),
     "ignores the architecture that comes with new code": ("test_another_architecture_comes_with_the_code",),
+    "has no LoggingConfig": (
+        "test_log_settings_are_sent_once_and_kept",
+        "test_only_declared_log_settings_are_managed",
+        "test_text_takes_no_levels",
+        "test_log_group_of_others_is_only_read",
+        "test_each_fault_of_log_settings_is_repaired",
+    ),
     "gives the number of a deleted version once more, and deletes a version that an alias names": (
         "test_what_was_lost_of_a_release_is_made_again[version]",
         "test_last_five_versions_and_aliased_ones_are_kept",

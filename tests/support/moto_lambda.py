@@ -92,7 +92,9 @@ def behave_like_lambda(monkeypatch: pytest.MonkeyPatch, invocations: Invocations
 
     def create_and_publish(backend: LambdaBackend, spec: dict[str, Any]) -> LambdaFunction:
         """moto copies all its state to change one number, which fails while another thread adds to it."""
+        check_logging(spec.get("LoggingConfig") or {})
         made = create(backend, {**spec, "Publish": False})
+        vars(made)["logging"] = dict(spec.get("LoggingConfig") or {})
         answer = copy.copy(made)
         if spec.get("Publish"):
             published = backend.publish_version(made.function_name)
@@ -109,6 +111,30 @@ def behave_like_lambda(monkeypatch: pytest.MonkeyPatch, invocations: Invocations
         if before == (function.code_sha_256, function.architectures):
             function.code_or_config_updated = was_changed  # Lambda publishes nothing for the same code
         return answer
+
+    configured = LambdaFunction.update_configuration
+    described = LambdaFunction.get_configuration
+
+    def update_with_logging(function: LambdaFunction, updated: dict[str, Any]) -> dict[str, Any]:
+        """Lambda takes LoggingConfig as a whole; moto ignores it."""
+        configured(function, updated)
+        if "LoggingConfig" in updated:
+            check_logging(updated["LoggingConfig"])
+            vars(function)["logging"] = dict(updated["LoggingConfig"])
+            function.code_or_config_updated = True
+        return with_logging(function)
+
+    def with_logging(function: LambdaFunction, on_create: bool = False) -> dict[str, Any]:
+        answer: dict[str, Any] = described(function, on_create)
+        set_ = vars(function).get("logging", {})
+        levels = {"ApplicationLogLevel": "INFO", "SystemLogLevel": "INFO"} if set_.get("LogFormat") == "JSON" else {}
+        group = f"/aws/lambda/{function.function_name}"
+        return {**answer, "LoggingConfig": {"LogFormat": "Text", "LogGroup": group, **levels, **set_}}
+
+    def check_logging(wanted: dict[str, str]) -> None:
+        if wanted.get("LogFormat") != "JSON" and {"ApplicationLogLevel", "SystemLogLevel"} & set(wanted):
+            message = "LogLevel is not supported when LogFormat is set to Text"
+            raise LambdaClientError("InvalidParameterValueException", message)
 
     add = LambdaBackend.add_permission
 
@@ -129,6 +155,8 @@ def behave_like_lambda(monkeypatch: pytest.MonkeyPatch, invocations: Invocations
     monkeypatch.setattr(LambdaBackend, "add_permission", add_once)
     monkeypatch.setattr(LambdaFunction, "update_function_code", update_code_and_architecture)
     monkeypatch.setattr(LambdaResponse, "invoke", invoke_as_qualified)
+    monkeypatch.setattr(LambdaFunction, "update_configuration", update_with_logging)
+    monkeypatch.setattr(LambdaFunction, "get_configuration", with_logging)
     monkeypatch.setattr(LambdaBackend, "create_function", create_and_publish)
     monkeypatch.setattr(LambdaStorage, "publish_version", publish)
     monkeypatch.setattr(LambdaStorage, "del_function", keep_what_is_named)

@@ -8,16 +8,31 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from lambda_toolkit.pipeline.lambdas.shared.logs import SUMMARY
+from lambda_toolkit.pipeline.lambdas.shared.metrics import DIMENSION
 
 _RUNTIME = re.compile(r"(?:START|END|INIT_START|EXTENSION|XRAY|RESTORE_START|RESTORE_REPORT|REPORT|INIT_REPORT)\b")
 _FAILED = re.compile(r"\bStatus: (?:error|timeout)\b|\[ERROR\]|Task timed out|Runtime exited|\bRuntime\.\w+")
 _TEXT = re.compile(r"\[(?P<level>[A-Z]+)\]\t\S+Z\t(?P<request>[\w-]*)\t(?P<message>.*)", re.DOTALL)
 _CONTEXT = frozenset(  # fields that are the same in each line, or say what the line itself says
     (
-        *("level", "message", "errorMessage", "timestamp", "time", "location", "service", "logger", "type", "record"),
+        *(
+            "level",
+            "log_level",
+            "message",
+            "errorMessage",
+            "timestamp",
+            "time",
+            "location",
+            "service",
+            "logger",
+            "type",
+            "record",
+        ),
         *(
             "cold_start",
             "function_name",
@@ -30,7 +45,7 @@ _CONTEXT = frozenset(  # fields that are the same in each line, or say what the 
         *("sampling_rate", "xray_trace_id"),
     )
 )
-_BELOW = ("exception", "stack_trace", "stackTrace")  # shown in lines of their own
+_BELOW = ("exception", "stack", "stack_trace", "stackTrace")  # shown in lines of their own
 
 
 @dataclass(frozen=True)
@@ -83,9 +98,20 @@ def _of_json(entry: Mapping[str, Any]) -> LogLine:
     if isinstance(message, Mapping):
         entry, message = {**entry, **message}, message.get("message", "")
     details = [value if isinstance(value, str) else "\n".join(map(str, value)) for value in _details(entry)]
-    fields = {name: value for name, value in entry.items() if name not in _CONTEXT and name not in _BELOW}
-    level = str(entry.get("level", "ERROR" if "errorMessage" in entry else ""))
+    hidden = {*_CONTEXT, *_BELOW, *_dimensions(entry)}
+    if message == SUMMARY and entry.get("cold_start"):  # else it is in each line of some libraries
+        hidden.discard("cold_start")
+    fields = {name: value for name, value in entry.items() if name not in hidden}
+    level = str(entry.get("level", entry.get("log_level", "ERROR" if "errorMessage" in entry else "")))
     return LogLine(level, str(message), fields, "\n".join(details))
+
+
+def _dimensions(entry: Mapping[str, Any]) -> Iterator[str]:
+    """What a line has for CloudWatch to make metrics of it, without the metrics themselves."""
+    metadata = entry.get("_aws")
+    if isinstance(metadata, Mapping):
+        yield "_aws"
+        yield DIMENSION
 
 
 def _details(entry: Mapping[str, Any]) -> list[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lambda_toolkit.pipeline.errors import CommandError
@@ -26,15 +26,22 @@ def events(
 
 
 def events_of(
-    aws: Aws, functions: Sequence[str], start: int, *, follow: bool = False, wait: Callable[[], None] | None = None
+    aws: Aws,
+    functions: Sequence[str],
+    start: int,
+    *,
+    groups: Mapping[str, str] | None = None,
+    follow: bool = False,
+    wait: Callable[[], None] | None = None,
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """The log events of several ``functions`` in the order of their times, each with the function's name.
 
-    As :func:`events`. Raises CommandError where none of the functions has a log group.
+    As :func:`events`. ``groups``: the log groups of functions that do not use their own. Raises CommandError where none
+    of the functions has a log group.
     """
     seen: set[object] = set()
     while True:
-        found = {function: _read(aws, function, start) for function in functions}
+        found = {function: _read(aws, function, start, (groups or {}).get(function, "")) for function in functions}
         if all(listed is None for listed in found.values()):
             have = "has" if len(functions) == 1 else "have"
             raise CommandError(f"{' and '.join(functions)} {have} no log group. Deploy first: {suggested()}")
@@ -49,13 +56,18 @@ def events_of(
         wait()
 
 
-def _read(aws: Aws, function: str, start: int) -> list[dict[str, Any]] | None:
-    """The events of one function, or None where it has no log group."""
+def _read(aws: Aws, function: str, start: int, group: str = "") -> list[dict[str, Any]] | None:
+    """The events of one function, or None where it has no log group. Of a group of several, its streams have its name.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-loggroups.html
+    """
     from lambda_script import AwsError
 
-    group = f"/aws/lambda/{function}"
+    own = f"/aws/lambda/{function}"
     try:
-        return list(aws.list_all("logs", "filter_log_events", "events", logGroupName=group, startTime=start))
+        found = aws.list_all("logs", "filter_log_events", "events", logGroupName=group or own, startTime=start)
+        shared = group not in ("", own)
+        return [event for event in found if not shared or f"/{function}[" in str(event.get("logStreamName"))]
     except AwsError as error:
         if error.code == "ResourceNotFoundException":
             return None
@@ -75,8 +87,10 @@ def error_in(line: str) -> str | None:
             entry = json.loads(text)
         except ValueError:
             return None
-        if isinstance(entry, dict) and entry.get("level") in ("ERROR", "CRITICAL", "FATAL"):
-            return str(entry.get("message"))
+        if not isinstance(entry, dict) or "_aws" in entry:  # a line of metrics has the level that is not dropped
+            return None
+        if entry.get("level", entry.get("log_level")) in ("ERROR", "CRITICAL", "FATAL"):
+            return str(entry.get("message") or entry.get("errorMessage"))
         return None
     return text if "[ERROR]" in text or "Task timed out" in text else None
 

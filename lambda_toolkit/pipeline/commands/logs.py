@@ -13,6 +13,7 @@ from lambda_toolkit.pipeline.client.logs import events_of
 from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_request
 from lambda_toolkit.pipeline.commands.shared.screen import counted
 from lambda_toolkit.pipeline.config.deployment import aws_name
+from lambda_toolkit.pipeline.config.role_policy import group_of
 from lambda_toolkit.pipeline.errors import UsageError
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -36,7 +37,10 @@ def command(request: Request, function: str | None, since: str, follow: bool, ev
     chosen = [aws_name(target.pipeline, function)] if function else list(named)
     width = 0 if function else max(map(len, named.values())) + 2
     shown, hidden = [], 0
-    for name, event in events_of(target.aws(), chosen, start, follow=follow, wait=_wait):
+    aws = target.aws()
+    declared = target.pipeline.functions.values()
+    shared = {function.spec.name: group_of(target.pipeline, function, aws.account_id) for function in declared}
+    for name, event in events_of(aws, chosen, start, groups=shared, follow=follow, wait=_wait):
         line = parse(event["message"])
         if line.is_runtime and not everything:
             hidden += 1

@@ -87,6 +87,7 @@ def function_spec(pipeline: Pipeline, function: FunctionDeclaration, account: st
         s3_triggers=_triggers(pipeline, function, account),
         alarms=_alarms(pipeline, function, account),
         permissions=None if role else permissions(pipeline, function, account),
+        log_group=function.spec.log_group and pipeline.expand(function.spec.log_group, account),
     )
 
 

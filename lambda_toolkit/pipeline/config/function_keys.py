@@ -60,6 +60,41 @@ PACKAGES = Table(
     (*PACKAGING, LOCK),
 )
 
+LOGGING = (
+    Key(
+        "log_format",
+        Type.STRING,
+        "The format of the lines that Lambda itself writes to the log: `Text` or `JSON`. An empty string: Text.",
+        '"JSON"',
+        absent="not managed",
+        choices=("Text", "JSON", ""),
+    ),
+    Key(
+        "log_level",
+        Type.STRING,
+        "With `JSON`: the least level of the function's own lines that is kept, `TRACE` to `FATAL`. Metrics are put "
+        "whatever it is. An empty string: INFO.",
+        '"WARN"',
+        absent="not managed",
+    ),
+    Key(
+        "system_log_level",
+        Type.STRING,
+        "With `JSON`: the least level of Lambda's own lines that is kept, `DEBUG`, `INFO` or `WARN`. An empty string: "
+        "INFO.",
+        '"WARN"',
+        absent="not managed",
+    ),
+    Key(
+        "log_group",
+        Type.STRING,
+        "The log group that the log goes to, which exists: nothing of it is written or removed. An empty string: the "
+        "function's own, `/aws/lambda/<function>`.",
+        '"/{name}/{stage}"',
+        absent="not managed",
+    ),
+)
+
 TRIGGER = Table(
     "functions.<name>.s3_trigger",
     "Objects that start the function when they are created.",
@@ -184,6 +219,10 @@ FUNCTION = Table(
             "{ weight = 0.1, minutes = 10 }",
             absent="a new version takes all invocations",
             table=CANARY,
+        ),
+        *(
+            Key(key.name, key.type, key.meaning, key.example, absent="that of `[pipeline]`", choices=key.choices)
+            for key in LOGGING
         ),
         *(
             Key(key.name, key.type, key.meaning, key.example, absent="that of `[packages]`", choices=key.choices)

@@ -9,7 +9,6 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +18,14 @@ from lambda_script import (
     Canary,
     FunctionSpec,
     LifecycleRule,
-    LimitError,
     S3Trigger,
     ScheduleError,
     TopicSpec,
-    TriggerError,
-    check_bucket,
-    function_problems,
     to_eventbridge,
 )
+from lambda_toolkit.pipeline.config.function_keys import LOGGING
 from lambda_toolkit.pipeline.config.keys import FILE
+from lambda_toolkit.pipeline.config.limits import ACCOUNT, check_limits
 from lambda_toolkit.pipeline.config.mirror import read_mirror, with_mirror
 from lambda_toolkit.pipeline.config.model import FunctionDeclaration, Pipeline, stage_name
 from lambda_toolkit.pipeline.config.role_policy import bucket_of
@@ -43,9 +40,6 @@ from lambda_toolkit.pipeline.warehouse.expression_parser import parse_expression
 HOST = "host"  # the runtime of the Python that deploys, for a stack on this machine
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _PACKAGING = ("runtime", "architecture", "platform", "requirements", "requirements_exclude")
-_ACCOUNT = "0" * 12  # a placeholder as long as an account's number: names have their real length
-_VALID = FunctionSpec("f", Path())  # nothing is wrong with it
-_DAYS = ("abort_uploads_days", "noncurrent_days", "expire_days", "transition_days")
 
 
 def load(path: Path, stage: str | None = None, environ: Mapping[str, str] | None = None) -> Pipeline:
@@ -67,8 +61,8 @@ def load(path: Path, stage: str | None = None, environ: Mapping[str, str] | None
     pipeline = _mirror(problems, pipeline)
     _check_references(problems, pipeline)
     _check_tables(problems, pipeline)
-    check_arns(problems, pipeline, _ACCOUNT)
-    _check_limits(problems, pipeline)
+    check_arns(problems, pipeline, ACCOUNT)
+    check_limits(problems, pipeline)
     problems.raise_all()
     return pipeline
 
@@ -127,6 +121,7 @@ def _pipeline(
         tags=general["tags"],
         log_retention_days=general["log_retention_days"],
         permissions_boundary=general["permissions_boundary"],
+        **_logging(general),
         **_packaging(values["packages"]),
     )
     pipeline = Pipeline(
@@ -186,6 +181,11 @@ def _packaging(values: Values) -> dict[str, Any]:
     return given
 
 
+def _logging(values: Values) -> dict[str, Any]:
+    """The fields of a FunctionSpec that ``[pipeline]`` or a function sets about its log."""
+    return {key.name: values[key.name] for key in LOGGING if values[key.name] is not None}
+
+
 def _bucket(problems: Problems, name: str, values: Values) -> BucketSpec:
     kms_key, rules = values["kms_key"], values["lifecycle"]
     if kms_key is not None and not kms_key.startswith("arn:"):
@@ -230,6 +230,7 @@ def _function(problems: Problems, pipeline: Pipeline, name: str, values: Values)
         name=pipeline.function_name(name),
         **_source(problems, pipeline.root, name, values),
         **_packaging(values),
+        **_logging(values),
         handler=values["handler"],
         memory=values["memory"],
         timeout=values["timeout"],
@@ -297,98 +298,3 @@ def _check_references(problems: Problems, pipeline: Pipeline) -> None:
         for section, name, declared in named:
             if name not in declared:
                 problems.add(f"[functions.{function.name}]", undeclared(name, section, declared))
-
-
-def _check_limits(problems: Problems, pipeline: Pipeline) -> None:
-    """Add to ``problems`` what AWS would reject. Of a file with errors, what could be read is checked."""
-    is_readable = not len(problems)
-    common = pipeline.common
-    tables = {
-        "[pipeline]": replace(
-            _VALID,
-            tags=common.tags,
-            log_retention_days=common.log_retention_days,
-            permissions_boundary=_boundary(pipeline),
-        ),
-        "[packages]": replace(_VALID, runtime=common.runtime, architecture=common.architecture),
-        **{f"[alarms.{name}]": replace(_VALID, alarms=(alarm,)) for name, alarm in pipeline.alarms.items()},
-    }
-    reported: set[str] = set()  # what is wrong with a table that functions share is not repeated for each of them
-    for place, spec in tables.items():
-        for text in function_problems(spec):
-            problems.add(place, text)
-            reported.add(text)
-    for function in pipeline.functions.values():
-        for text in function_problems(_complete(problems, pipeline, function, is_readable)):
-            if text not in reported:
-                problems.add(f"[functions.{function.name}]", text)
-    if is_readable:
-        _check_names(problems, pipeline)
-        _check_triggers(problems, pipeline)
-    for name, bucket in pipeline.buckets.items():
-        for rule in bucket.lifecycle or ():
-            _check_rule(problems, f"[buckets.{name}]", rule)
-        _check_rule_names(problems, f"[buckets.{name}]", bucket)
-
-
-def _boundary(pipeline: Pipeline) -> str | None:
-    """The permissions boundary of all roles; ``None`` too where it has a placeholder that no function can replace."""
-    try:
-        return pipeline.common.permissions_boundary and pipeline.expand(pipeline.common.permissions_boundary, _ACCOUNT)
-    except ConfigurationError:
-        return None
-
-
-def _complete(problems: Problems, pipeline: Pipeline, function: FunctionDeclaration, is_readable: bool) -> FunctionSpec:
-    """With the role's policy and the environment of all that it names, where the file declares all that."""
-    if is_readable:
-        from lambda_toolkit.pipeline.config.deployment import function_spec  # it imports what most commands do not need
-
-        try:
-            return function_spec(pipeline, function, _ACCOUNT)
-        except ConfigurationError as error:  # a placeholder
-            problems.add(f"[functions.{function.name}]", str(error).removeprefix(f"{pipeline.path}: "))
-    placeholders = None if function.alarms is None else tuple(Alarm(name, "Errors") for name in function.alarms)
-    return replace(function.spec, alarms=placeholders)
-
-
-def _check_names(problems: Problems, pipeline: Pipeline) -> None:
-    for name in pipeline.buckets:
-        try:
-            check_bucket(BucketSpec(pipeline.bucket_name(name, _ACCOUNT)))
-        except (LimitError, ConfigurationError) as error:
-            problems.add(f"[buckets] `{name}`:", str(error).removeprefix(f"{pipeline.path}: "))
-
-
-def _check_triggers(problems: Problems, pipeline: Pipeline) -> None:
-    """No two triggers start on one object: S3 rejects that."""
-    from lambda_script import check_declared  # imported on use: it needs the client of AWS
-
-    declared = [
-        replace(_VALID, name=function.name, s3_triggers=(trigger,))
-        for function in pipeline.functions.values()
-        for trigger in function.s3_triggers or ()
-    ]
-    for one, other in combinations(declared, 2):
-        try:
-            check_declared([one, other])
-        except TriggerError as error:
-            problems.add(f"[functions.{other.name}]", f"`s3_trigger`: {error}")
-
-
-def _check_rule_names(problems: Problems, place: str, bucket: BucketSpec) -> None:
-    names = [rule.name for rule in bucket.lifecycle or ()]
-    for name in sorted({name for name in names if names.count(name) > 1}):
-        problems.add(place, f"`lifecycle` has two rules called `{name}`.")
-
-
-def _check_rule(problems: Problems, place: str, rule: LifecycleRule) -> None:
-    days = {key: getattr(rule, key) for key in _DAYS if getattr(rule, key) is not None}
-    where = f"`lifecycle` rule `{rule.name}`"
-    if not days:
-        problems.add(place, f"{where} does nothing: give it one of {', '.join(_DAYS)}.")
-    for key, value in days.items():
-        if value < 1:
-            problems.add(place, f"{where}: `{key}` {value} must be 1 or more.")
-    if (rule.transition_days is None) != (rule.storage_class is None):
-        problems.add(place, f"{where}: `transition_days` and `storage_class` need each other.")

@@ -6,6 +6,7 @@ See :mod:`.keys` for what is made of them.
 from __future__ import annotations
 
 from lambda_script import Alarm, BucketSpec, FunctionSpec
+from lambda_toolkit.pipeline.config.function_keys import LOGGING
 from lambda_toolkit.pipeline.config.key_types import Key, Table, Type
 
 PIPELINE = Table(
@@ -34,6 +35,7 @@ PIPELINE = Table(
             "30",
             default=FunctionSpec.log_retention_days,
         ),
+        *LOGGING,
         Key(
             "permissions_boundary",
             Type.STRING,

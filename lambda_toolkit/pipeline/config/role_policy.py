@@ -61,6 +61,12 @@ def secret_id(pipeline: Pipeline, secret: SecretDeclaration, account: str) -> st
     return pipeline.expand(secret.read.arn if secret.read else secret.template, account)
 
 
+def group_of(pipeline: Pipeline, function: FunctionDeclaration, account: str) -> str:
+    """The log group that the log of ``function`` goes to."""
+    own = f"/aws/lambda/{pipeline.function_name(function.name)}"
+    return pipeline.expand(function.spec.log_group, account) if function.spec.log_group else own
+
+
 def reading(pipeline: Pipeline, secret: ReadSecret, account: str) -> list[dict[str, Any]]:
     """The statements that permit reading exactly one secret that others manage, and its key where it is declared."""
     statements = [_allow(pipeline.expand(secret.arn, account), "secretsmanager:GetSecretValue")]
@@ -77,7 +83,8 @@ def operator_policy(pipeline: Pipeline, account: str) -> dict[str, Any]:
     place = Place(account, pipeline.region, partition(pipeline.region))
     names = [pipeline.function_name(name) for name in pipeline.functions]
     functions = [place.arn("lambda", f"function:{name}{ending}") for name in names for ending in ("", ":*")]
-    groups = [place.arn("logs", f"log-group:/aws/lambda/{name}{ending}") for name in names for ending in ("", ":*")]
+    logs = dict.fromkeys(group_of(pipeline, function, account) for function in pipeline.functions.values())
+    groups = [place.arn("logs", f"log-group:{group}{ending}") for group in logs for ending in ("", ":*")]
     buckets = [place.arn("s3", pipeline.bucket_name(name, account)) for name in pipeline.buckets]
     keys = sorted({bucket.kms_key for bucket in pipeline.buckets.values() if bucket.kms_key})
     topic = place.arn("sns", pipeline.expand(pipeline.topic.name, account))

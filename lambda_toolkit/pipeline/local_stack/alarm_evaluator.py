@@ -34,7 +34,6 @@ State = Literal["OK", "ALARM", "INSUFFICIENT_DATA"]
 
 TICK = 1.0  # seconds
 OVERLAP = 5.0  # seconds: log lines are read this far back again, as they may arrive late; each is counted once
-LOG_GROUPS = "/aws/lambda/"
 _QUERIES = 500  # GetMetricData takes at most this many per call
 _DATA = 1000  # PutMetricData takes at most this many per call
 _COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
@@ -164,7 +163,7 @@ class AlarmEvaluator:
     def publish_log_metrics(self, now: float) -> None:
         """Publish the metrics in log lines that came since the last time."""
         found: list[Datum] = []
-        for group in _pages(self._logs, "describe_log_groups", "logGroups", logGroupNamePrefix=LOG_GROUPS):
+        for group in _pages(self._logs, "describe_log_groups", "logGroups"):
             events = _pages(
                 self._logs,
                 "filter_log_events",

@@ -35,6 +35,11 @@ POWERTOOLS = {
         ('{"level": "ERROR", "message": "no", "exception": "Traceback\\n  x", "stack_trace": {"a": 1}}',
          "ERROR   no\n    Traceback\n      x"),
         ('{"level": "INFO", "message": {"message": "m", "rows": 1}}', "INFO    m  rows=1"),
+        ('{"level": "INFO", "message": "summary", "rows": 0, "cold_start": true, "Lag": 2.5, "FunctionName": "f", '
+         '"_aws": {"CloudWatchMetrics": []}}', "INFO    summary  rows=0 cold_start=true Lag=2.5"),
+        ('{"level": "ERROR", "message": "no", "error": "X", "stack": ["a:1 f", "b:2 g"]}',
+         "ERROR   no  error=X\n    a:1 f\n    b:2 g"),
+        ('{"log_level": "FATAL", "errorMessage": "no", "errorType": "X"}', "FATAL   no  errorType=X"),
         ('{"errorMessage": "no", "errorType": "X", "requestId": "d", "stackTrace": ["a", "b"]}',
          "ERROR   no  errorType=X\n    a\n    b"),
         ("[WARNING]\t2026-01-01T10:00:00.000Z\td-e\tslow\nand more\n", "WARNING slow\n    and more"),
@@ -68,6 +73,22 @@ def test_line_is_shown_as_level_message_and_fields(text: str, shown: str | None)
 )
 def test_lines_of_the_runtime_are_hidden_unless_failed(text: str, hidden: bool) -> None:
     assert parse(text).is_runtime is hidden
+
+
+class SharedGroup:
+    """One log group of two functions, as Lambda names its streams there."""
+
+    def list_all(self, *_: str, **parameters: Any) -> list[dict[str, Any]]:
+        assert parameters["logGroupName"] == "/shop"
+        streams = ("2026/01/01/a[4]12", "2026/01/01/ba[4]12", "2026/01/01/b[$LATEST]1")
+        return [
+            {"timestamp": at, "message": at, "eventId": at, "logStreamName": name} for at, name in enumerate(streams)
+        ]
+
+
+def test_log_group_of_several_functions_is_divided() -> None:
+    found = events_of(SharedGroup(), ["a", "b"], 0, groups={"a": "/shop", "b": "/shop"})  # type: ignore[arg-type]
+    assert [(function, event["message"]) for function, event in found] == [("a", 0), ("b", 2)]
 
 
 class Logs:
