@@ -32,7 +32,14 @@ LOCAL = [
     "psutil>=7,<8",
     "pycountry>=24.6.1,<27",  # ISO 4217 for the check, which shares nothing with the functions
 ]
+DASHBOARD = [  # without dependencies of their own that are compiled: 4 MB together
+    "jinja2>=3.1.6,<4",
+    "pygal>=3.1,<4",  # charts as SVG, drawn on the server
+    "starlette>=1,<2",
+    "uvicorn>=0.38,<1",
+]
 DEVELOPMENT = [
+    "axe-playwright-python>=0.1.7,<0.2",  # has axe-core, the checker of accessibility
     "bandit>=1.8,<2",
     "check-jsonschema>=0.33,<1",  # has the schema of GitHub's workflows: no network
     "hypothesis>=6.130,<7",
@@ -40,6 +47,7 @@ DEVELOPMENT = [
     "mypy>=1.18,<3",
     "pandas>=2.2,<4",
     "pip-audit>=2.9,<3",
+    "playwright>=1.55,<2",  # drives the system's Chromium
     "pytest>=8.4,<10",
     "pytest-cov>=6,<8",
     "pytest-xdist>=3.8,<4",
@@ -118,6 +126,7 @@ setup(
         "lambda_toolkit": ["py.typed"],
         "lambda_toolkit.pipeline.config": ["starter/*"],
         "lambda_toolkit.pipeline.cost": ["prices.toml"],
+        "lambda_toolkit.pipeline.dashboard": ["static/*", "templates/*"],
         "lambda_toolkit.pipeline.lambdas.shared.postgres": ["*.pem"],
     },
     entry_points={"console_scripts": ["lambda-script = lambda_toolkit.pipeline.__main__:main"]},
@@ -125,6 +134,7 @@ setup(
     extras_require={
         "pipeline": PIPELINE,
         "local": PIPELINE + LOCAL,
-        "dev": PIPELINE + LOCAL + DEVELOPMENT,
+        "dashboard": PIPELINE + DASHBOARD,
+        "dev": PIPELINE + LOCAL + DASHBOARD + DEVELOPMENT,
     },
 )

@@ -21,6 +21,7 @@ COMMANDS = {
     "status": "Show what is deployed, how fresh the warehouse is, and the alarms.",
     "batches": "Show the last batches: their rows, their times, how long changes took.",
     "cost": "Show what a month costs on AWS, and what would make it cheaper.",
+    "dashboard": "Show the pipeline in a browser: health, batches, warehouse, deployment.",
     "run": "Extract now, and follow the batch until it is in the warehouse.",
     "prepare": "Create what the warehouse lacks; report every difference.",
     "rejected": "Show the rows that are kept out of the warehouse, and why.",

@@ -23,6 +23,7 @@ GIVEN_URL = "LAMBDA_SCRIPT_GIVEN_URL"  # in place of a URL among the arguments: 
 _TAKE_URLS = ("--from", "--source-url")  # the options that take a URL, or such a name
 _WITH_PASSWORD = re.compile(r"\s*postgres(?:ql)?://.*(?::[^@/]*@|[?&]password=).*", re.DOTALL)
 _OWN = ("lambda_toolkit", "lambda_script")
+_OF_DASHBOARD = ("anyio", "jinja2", "markupsafe", "pygal", "starlette", "uvicorn")
 _given: ContextVar[tuple[str, ...]] = ContextVar("options of the running command", default=())
 
 
@@ -104,8 +105,9 @@ def what_to_install(error: ModuleNotFoundError) -> str:
     if not module or module in _OWN or module in sys.stdlib_module_names:
         raise error
     missing = f"The package {module.replace('_', '-')} is not installed for {sys.executable}."
+    extras, needs = ("local,dashboard", "dashboard needs") if module in _OF_DASHBOARD else ("local", "commands need")
     if Path(sys.argv[0]).name == COMMAND or not (CHECKOUT / "setup.py").is_file():
-        return f"{missing} Install what the commands need: pip install 'lambda-script[local]'"
+        return f"{missing} Install what the {needs}: pip install 'lambda-script[{extras}]'"
     environment = CHECKOUT / ".venv"
     if Path(sys.prefix).resolve() == environment.resolve():
         return f"{missing} Install this project's environment once more: `rm -r .venv`, then `make run`"
@@ -113,7 +115,7 @@ def what_to_install(error: ModuleNotFoundError) -> str:
         return f"{missing} Use this project's environment: . {environment / 'bin' / 'activate'}"
     return (
         f"{missing} Run `make run`, which creates this project's environment, and `. .venv/bin/activate`. Or install "
-        "it into your own, Python 3.11 or newer: pip install -e '.[local]'"
+        f"it into your own, Python 3.11 or newer: pip install -e '.[{extras}]'"
     )
 
 

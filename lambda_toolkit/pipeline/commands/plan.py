@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ from lambda_toolkit.pipeline.cost.workload import declared
 from lambda_toolkit.pipeline.errors import CommandError, UsageError
 
 if TYPE_CHECKING:
-    from lambda_script import Plan
+    from lambda_script import Change, Plan
     from lambda_toolkit.aws import Aws
 
 
@@ -93,26 +93,51 @@ def command(request: Request, functions: tuple[str, ...], exit_code: bool, scope
     or column that is missing, cannot be read or has another type, a key that does not identify rows. What changed since
     the last batch is a note.
     """
-    mirror = refreshed(request.target(), Follow.NOTHING, write=False)
+    found = _read(request.target(), functions, scope, request.screen.say)
+    show_changes(request.screen, found.changes)
+    for note in found.notes:
+        request.screen.say(f"Note: {note}.")
+    count = len(found.changes)
+    request.screen.say(f"{counted(count, 'change')}." if count else "Nothing would change.", bold=True)
+    if found.added:
+        request.screen.say(found.added)
+    if found.problems:
+        raise CommandError("\n".join(found.problems))
+    request.screen.document(found.document)
+    return CHANGES if exit_code and count else DONE
+
+
+def plan_document(target: Target) -> dict[str, Any]:
+    """What a deploy of everything to ``target`` would change, as JSON values. Raises ToolkitError and CommandError."""
+    found = _read(target, (), EVERYTHING, lambda line: None)
+    if found.problems:
+        raise CommandError("\n".join(found.problems))
+    return found.document
+
+
+@dataclass(frozen=True)
+class _Found:
+    changes: Sequence[Change]
+    notes: Sequence[str]
+    problems: Sequence[str]
+    """What extract would refuse of the source."""
+    added: str | None
+    """What the changes add to the cost of a month, as a sentence."""
+    document: dict[str, Any]
+
+
+def _read(target: Target, functions: Collection[str], scope: Scope, say: Callable[[str], None]) -> _Found:
+    """What deploy would do; ``say`` is called with a line for each change of a mirrored source."""
+    mirror = refreshed(target, Follow.NOTHING, write=False)
     target = mirror.target
     for line in mirror.lines:
-        request.screen.say(line)
+        say(line)
     aws = target.aws()
     plan = scope.plan(aws, target, functions)
     changes = [with_changed_files(change, aws, target) for change in plan.changes]
     source = check_source(target, aws)
     notes = [*notes_of(plan), *source.notes]
     said = [text.rstrip(".") for text in (*mirror.changes, *mirror.notes)]
-    show_changes(request.screen, changes)
-    for note in notes:
-        request.screen.say(f"Note: {note}.")
-    request.screen.say(f"{counted(len(plan.changes), 'change')}." if plan else "Nothing would change.", bold=True)
     added = added_cost(declared(target.pipeline), plan.changes, price_list(target.pipeline.region))
-    if difference := sentence(added):
-        request.screen.say(difference)
-    if source.problems:
-        raise CommandError("\n".join(source.problems))
-    request.screen.document(
-        {"changes": as_document(changes), "notes": [*said, *notes], "added_usd_a_month": f"{added:.4f}"}
-    )
-    return CHANGES if exit_code and plan else DONE
+    document = {"changes": as_document(changes), "notes": [*said, *notes], "added_usd_a_month": f"{added:.4f}"}
+    return _Found(changes, notes, source.problems, sentence(added), document)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from lambda_toolkit.pipeline.client.invocation import call
@@ -20,8 +22,7 @@ _SHOWN = 60  # characters of a value in the table; --json has more
 @with_request
 def command(request: Request) -> int:
     """Show the rows that are kept out of the warehouse: rejected ones, and pending ones that wait for another row."""
-    target = request.target()
-    found = call(target.aws(), target.pipeline.function_name("load"), RejectedRequest(), RejectedResult)
+    found, waiting = _read(request.target())
     screen = request.screen
     for title, items, rows in (
         ("Rejected", found.rejected, found.counts.rejected),
@@ -30,10 +31,24 @@ def command(request: Request) -> int:
         if items:
             screen.table(title, _COLUMNS, [_cells(item) for item in items])
             _say_more(request, items, rows)
-    waiting = _not_loaded(target, found.last_batch or 0)
     screen.say(_summary(found, waiting))
-    screen.document({**found.to_json(), "not_loaded": waiting})
+    screen.document(_document(found, waiting))
     return DONE
+
+
+def rejected(target: Target) -> dict[str, Any]:
+    """The rows that are kept out of the warehouse of ``target``, as JSON values. Raises CommandError and AwsError."""
+    return _document(*_read(target))
+
+
+def _read(target: Target) -> tuple[RejectedResult, list[int]]:
+    """What load says, and the batches that were extracted after the last one that it loaded."""
+    found = call(target.aws(), target.pipeline.function_name("load"), RejectedRequest(), RejectedResult)
+    return found, _not_loaded(target, found.last_batch or 0)
+
+
+def _document(found: RejectedResult, not_loaded: list[int]) -> dict[str, Any]:
+    return {**found.to_json(), "not_loaded": not_loaded}
 
 
 def _cells(item: OpenItem) -> list[object]:

@@ -41,7 +41,7 @@ import importlib, pkgutil, sys
 import lambda_script, lambda_toolkit
 found = [module.name for module in pkgutil.walk_packages(lambda_toolkit.__path__, "lambda_toolkit.")]
 for name in found:
-    if sys.argv[1] not in name and not name.endswith("__main__"):
+    if not any(each in name for each in sys.argv[1:]) and not name.endswith("__main__"):
         importlib.import_module(name)
 print(len(found))
 """
@@ -137,7 +137,7 @@ def test_metadata_is_complete(wheel: Path) -> None:
         line for line in found.get_all("Classifier", []) if re.search(r"Python :: 3\.\d+$", line)
     ]
     assert found["Requires-Python"] == f">={minors[0]}"
-    assert set(found.get_all("Provides-Extra", [])) == {"pipeline", "local", "dev"}
+    assert set(found.get_all("Provides-Extra", [])) == {"pipeline", "local", "dashboard", "dev"}
 
 
 def test_links_of_the_description_lead_anywhere_from_anywhere(wheel: Path) -> None:
@@ -154,7 +154,7 @@ def test_links_of_the_description_lead_anywhere_from_anywhere(wheel: Path) -> No
     assert "docs/pipeline.svg" in files and f"{home}#on-aws" in links
 
 
-@pytest.mark.parametrize("extra", ["pipeline", "local"])
+@pytest.mark.parametrize("extra", ["pipeline", "local", "dashboard"])
 @pytest.mark.parametrize("version", pythons(), ids=lambda version: ".".join(map(str, version)))
 def test_an_extra_is_all_that_its_commands_need(
     wheel: Path, environment: Path, project: Path, version: tuple[int, int], extra: str
@@ -167,9 +167,14 @@ def test_an_extra_is_all_that_its_commands_need(
     assert shown.startswith(f"lambda-script {VERSION}, Python {version[0]}.{version[1]}.")
     assert run(own, project, "init", "crm").returncode == 0
     done = run(own, project / "crm", "local", "env")
-    advice = "pip install 'lambda-script[local]'" if extra == "pipeline" else "The local stack is not up."
+    advice = "pip install 'lambda-script[local]'" if extra != "local" else "The local stack is not up."
     assert done.returncode == 1 and advice in done.stderr and "Traceback" not in done.stderr
-    python = [str(own / "bin" / "python"), "-c", IMPORTS, "local_stack" if extra == "pipeline" else "every one"]
+    if extra != "dashboard":
+        done = run(own, project / "crm", "dashboard", AWS_ACCESS_KEY_ID="x", AWS_SECRET_ACCESS_KEY="x")
+        assert done.returncode == 1 and "pip install 'lambda-script[local,dashboard]'" in done.stderr
+    of_extra = {"local": ".local_stack", "dashboard": "pipeline.dashboard"}
+    without = [modules for name, modules in of_extra.items() if name != extra]
+    python = [str(own / "bin" / "python"), "-c", IMPORTS, *without]
     done = subprocess.run(python, cwd=project / "crm", env=uv_environment(), capture_output=True, text=True)
     assert done.returncode == 0 and int(done.stdout) > 150, done.stderr
 

@@ -130,6 +130,21 @@ def _expected() -> tuple[type[Exception], ...]:
     return (CommandError, ToolkitError, PipelineError, LocalError, BotoCoreError, ClientError)
 
 
+def explained(error: Exception, config: Path) -> str:
+    """The message about ``error`` where it is one that is expected; for a defect, what it is."""
+    from pg8000.exceptions import DatabaseError, InterfaceError
+
+    if isinstance(error, _expected()):
+        return _message(error, config)
+    if isinstance(error, OSError):
+        return _of_a_file(error) if error.errno in _TRY else str(error)
+    if isinstance(error, DatabaseError | InterfaceError):
+        from lambda_toolkit.pipeline.lambdas.shared.postgres.server_errors import message
+
+        return message(error) if isinstance(error, DatabaseError) else f"The database does not answer: {error}"
+    return f"This is a defect of the program, which its terminal describes: {type(error).__name__}."
+
+
 def _of_a_file(error: OSError) -> str:
     place = f"{error.filename}: " if error.filename else ""
     return f"{place}{error.strerror}. {_TRY[error.errno or 0]}"

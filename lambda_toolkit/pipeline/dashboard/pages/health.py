@@ -1,0 +1,188 @@
+"""The page Health: whether the warehouse is fresh and whole, what is wrong, and the command that helps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from lambda_toolkit.pipeline.dashboard.formats import ago, clock, counted, duration
+from lambda_toolkit.pipeline.dashboard.pages.model import (
+    BAD,
+    GOOD,
+    UNKNOWN,
+    WARNING,
+    PageKind,
+    Problem,
+    Section,
+    Verdict,
+    View,
+)
+from lambda_toolkit.pipeline.dashboard.readings import Request
+
+STEPS = ("extracted", "transformed", "loaded")
+_ORDER = (BAD, UNKNOWN, WARNING, GOOD)
+
+
+def requests(parameters: Mapping[str, str]) -> tuple[Request, ...]:
+    """The documents of this page."""
+    return (("status",), ("batches",))
+
+
+def sections(view: View) -> tuple[Section, ...]:
+    """The verdict, the checks, what to do, the alarms, the steps."""
+    found = problems(view)
+    return (
+        Section("verdict", "Health", "verdict", {"verdict": verdict(view), "checks": checks(view)}),
+        Section("problems", "What to do", "problems", {"problems": found}),
+        Section("alarms", "Alarms", "alarms", {"alarms": _alarms(view)}, "half"),
+        Section("steps", "Steps", "steps", {"steps": steps(view)}, "half"),
+    )
+
+
+def verdict(view: View) -> Verdict:
+    """The answer: is the warehouse fresh, by how much, against which promise."""
+    status, problem = view.document("status"), view.problem("status")
+    if problem:
+        return Verdict(UNKNOWN, "Unknown", problem)
+    fresh = status["freshness"]
+    if any(function["version"] is None for function in status["functions"]):
+        return Verdict(BAD, "Not deployed", fresh["summary"])
+    behind, promise = fresh["lag_seconds"], fresh.get("fresh_within_seconds")
+    if fresh["loaded_unknown"]:
+        return Verdict(UNKNOWN, "Unknown", fresh["summary"])
+    if status["batches"]["loaded"] is None:
+        return Verdict(UNKNOWN, "Empty", fresh["summary"])
+    promised = f", promise {duration(promise)}" if promise else ""
+    sentence = f"{duration(behind)} behind{promised}"
+    if promise is not None and behind is not None and behind > promise:
+        return Verdict(BAD, "Late", sentence)
+    worst = min((each.state for each in checks(view)), key=_ORDER.index)
+    return Verdict(WARNING if worst == BAD else worst, "Fresh", sentence)
+
+
+def checks(view: View) -> tuple[Problem, ...]:
+    """Whole, alarms, waiting: each with its state and a sentence."""
+    status = view.document("status")
+    if not status:
+        return ()
+    kept, missing = status["open"], status["differences"]
+    out = kept["rejected"] + kept["pending"]
+    alarms = [alarm for alarm in status["alarms"] if alarm["state"] == "ALARM"]
+    batches = status["batches"]
+    waiting = (batches["extracted"] or 0) - (batches["loaded"] or 0)
+    whole = f"{kept['rejected']:,} rejected, {kept['pending']:,} pending" if out else "no row is missing"
+    if missing:
+        whole = f"{counted(len(missing), 'difference')} from the declaration"
+    if status["freshness"]["loaded_unknown"]:
+        return (
+            Problem(UNKNOWN, "Whole", "not known"),
+            _alarm_check(alarms, len(status["alarms"])),
+            Problem(UNKNOWN, "Waiting", "not known"),
+        )
+    return (
+        Problem(BAD if missing else WARNING if out else GOOD, "Whole", whole),
+        _alarm_check(alarms, len(status["alarms"])),
+        Problem(GOOD, "Waiting", counted(waiting, "batch", "es") if waiting else "no batch"),
+    )
+
+
+def _alarm_check(raised: list[Any], total: int) -> Problem:
+    if not total:
+        return Problem(WARNING, "Alarms", "none is declared")
+    return Problem(BAD if raised else GOOD, "Alarms", f"{len(raised)} of {total} raised" if raised else "all quiet")
+
+
+def problems(view: View) -> tuple[Problem, ...]:
+    """What is wrong, the worst first, each with the command that helps."""
+    return tuple(sorted(_problems(view), key=lambda found: _ORDER.index(found.state)))
+
+
+def _problems(view: View) -> Iterator[Problem]:
+    for name in ("status", "batches"):
+        problem = view.problem(name)
+        if problem:
+            yield Problem(UNKNOWN, f"The {name} cannot be read", problem, commands=(view.command("status"),))
+    status = view.document("status")
+    if not status:
+        return
+    missing = [function["name"] for function in status["functions"] if function["version"] is None]
+    if missing:
+        yield Problem(BAD, f"Not deployed: {', '.join(missing)}", commands=(view.command("plan"), view.command("")))
+    elif status["freshness"]["loaded_unknown"]:
+        yield Problem(UNKNOWN, "The warehouse does not answer", status["freshness"]["summary"], "", _logs(view, "load"))
+    elif status["batches"]["extracted"] is None:
+        yield Problem(UNKNOWN, "Nothing was extracted yet", commands=(view.command("run"),))
+    for alarm in status["alarms"]:
+        if alarm["state"] == "ALARM":
+            commands = alarm_commands(view, alarm["name"])
+            yield Problem(BAD, f"Alarm {alarm['name']}", alarm["reason"], alarm["since"], commands)
+    kept = status["open"]
+    if kept["rejected"] or kept["pending"]:
+        text = f"{counted(kept['rejected'], 'rejected row')}, {kept['pending']:,} pending"
+        commands = (view.command("rejected"), *([view.command("replay")] if kept["rejected"] else []))
+        yield Problem(WARNING, "Rows are kept out of the warehouse", text, commands=commands)
+    for difference in status["differences"]:
+        yield Problem(
+            BAD, "The warehouse differs from its declaration", difference, commands=(view.command("prepare"),)
+        )
+    for each in status["subscriptions"]:
+        if each["state"] != "confirmed":
+            title = f"{each['address']} gets no alerts: {each['state']}"
+            text = (
+                "AWS sent it a link to confirm the subscription, and waits for that. Is it in the spam folder?"
+                if each["state"] == "not confirmed"
+                else "It is declared, and not subscribed."
+            )
+            yield Problem(WARNING, title, text, commands=(view.command(""),))
+
+
+def alarm_commands(view: View, alarm: str) -> tuple[str, ...]:
+    """What to type about an alarm, by its name: the function's log, or its rejected rows."""
+    names = [function["name"] for function in view.document("status")["functions"]]
+    function = next((name for name in names if alarm.startswith(f"{name}-")), "")
+    kind, short = alarm.removeprefix(f"{function}-"), function.rpartition("-")[2]
+    if kind == "rejected":
+        return (view.command("rejected"), view.command("replay"))
+    if kind == "silent":
+        return (view.command("plan"), *_logs(view, short))
+    return _logs(view, short)
+
+
+def _logs(view: View, function: str) -> tuple[str, ...]:
+    return (view.command(f"logs {function} --since 1h".replace("logs  ", "logs ")),)
+
+
+def _alarms(view: View) -> list[dict[str, str]]:
+    states = {"ALARM": BAD, "OK": GOOD}
+    return [
+        {
+            "name": alarm["name"],
+            "state": states.get(alarm["state"], UNKNOWN),
+            "word": {"ALARM": "raised", "OK": "quiet"}.get(alarm["state"], "no data yet"),
+            "since": clock(alarm["since"], view.now),
+            "reason": alarm["reason"],
+        }
+        for alarm in sorted(view.document("status").get("alarms", ()), key=lambda each: each["state"] != "ALARM")
+    ]
+
+
+def steps(view: View) -> list[dict[str, str]]:
+    """The last batch at each step, and how long ago it arrived there."""
+    last = view.document("status").get("batches", {})
+    batches = {batch["batch"]: batch for batch in view.document("batches").get("batches", ())}
+    found = []
+    for step in STEPS:
+        number = last.get(step)
+        at = batches.get(number, {}).get(f"{step}_at")
+        found.append(
+            {
+                "step": step,
+                "batch": "none" if number is None else str(number),
+                "at": clock(at, view.now),
+                "ago": ago(at, view.now) if at else "",
+            }
+        )
+    return found
+
+
+HEALTH = PageKind("health", "Health", requests, sections)

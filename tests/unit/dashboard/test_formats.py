@@ -1,0 +1,65 @@
+"""How the pages write durations, numbers and times."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from lambda_toolkit.pipeline.dashboard import formats
+
+NOW = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (None, "\N{EN DASH}"),
+        (0, "0 s"),
+        (0.44, "0.4 s"),
+        (0.96, "1 s"),
+        (9.96, "10 s"),
+        (42.4, "42 s"),
+        (59.7, "1 min"),
+        (200, "3 min 20 s"),
+        (1800, "30 min"),
+        (3599.6, "1 h"),
+        (7500, "2 h 5 min"),
+        (273_600, "3 d 4 h"),
+        (-90, "-1 min 30 s"),
+    ],
+)
+def test_duration_has_two_units_at_most(seconds, shown):
+    assert formats.duration(seconds) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (None, "\N{EN DASH}"),
+        (True, "yes"),
+        (1234567, "1,234,567"),
+        (-1234, "-1,234"),
+        (1234.5, "1,234.5"),
+        ("1234567.80", "1,234,567.80"),
+        ("-0.50", "-0.50"),
+        ("00123", "00123"),
+        ("2026-01-02", "2026-01-02"),
+        ("1e9", "1e9"),
+    ],
+)
+def test_number_has_commas_and_all_its_digits(value, shown):
+    assert formats.number(value) == shown
+
+
+@pytest.mark.parametrize(("value", "shown"), [(950, "950"), (1500, "1.5k"), (20e6, "20M"), (0, "0"), (-2e9, "-2G")])
+def test_axis_has_short_numbers(value, shown):
+    assert formats.short_number(value) == shown
+
+
+def test_times_are_in_utc_with_a_date_where_it_is_another():
+    assert formats.clock("2026-03-04T12:00:00+02:00", NOW) == "10:00:00"
+    assert formats.clock("2026-03-01 08:00:00Z", NOW) == "2026-03-01 08:00"
+    assert formats.clock(None, NOW) == "\N{EN DASH}" and formats.clock("soon", NOW) == "soon"
+    assert formats.ago("2026-03-04T11:58:30+00:00", NOW) == "1 min ago"
+    assert formats.ago("2026-03-04T12:00:09+00:00", NOW) == "just now", "clocks of two machines differ"

@@ -1,0 +1,338 @@
+"""What each page shows of which documents, and that every template shows it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from lambda_toolkit.pipeline.dashboard import rendering, server
+from lambda_toolkit.pipeline.dashboard.pages import health, pipeline, warehouse
+from lambda_toolkit.pipeline.dashboard.pages.model import BAD, GOOD, UNKNOWN, WARNING, WORKING, Page, View
+from tests.unit.dashboard.documents import BATCHES, NOW, STATUS, status, view
+
+FRAME = rendering.Frame("totes", "dev", "/key/", server.KINDS)
+UNREACHABLE = "The warehouse cannot be reached: connection refused."
+HISTORY = {
+    "tables": ["fact_sales_order", "fact_payment"],
+    "table": "fact_payment",
+    "key": "7",
+    "key_columns": ["payment_id"],
+    "last_changed": [{"key": "7", "versions": 2}],
+    "columns": ["payment_id", "paid", "amount"],
+    "versions": [
+        {
+            "record": 7,
+            "valid_from": "2026-03-04T10:00:00+00:00",
+            "valid_to": "2026-03-04T11:00:00+00:00",
+            "values": {"payment_id": 7, "paid": False, "amount": "12.50"},
+            "changed": [],
+        },
+        {
+            "record": 19,
+            "valid_from": "2026-03-04T11:00:00+00:00",
+            "valid_to": None,
+            "values": {"payment_id": 7, "paid": True, "amount": "12.50"},
+            "changed": ["paid"],
+        },
+    ],
+}
+TABLES = {
+    "tables": [
+        {
+            "table": "fact_payment",
+            "kind": "fact",
+            "versioned": True,
+            "rows": 16_067,
+            "present": 16_028,
+            "exact": True,
+            "problem": None,
+        },
+        {
+            "table": "dim_staff",
+            "kind": "dimension",
+            "versioned": False,
+            "rows": None,
+            "present": None,
+            "exact": False,
+            "problem": "The warehouse has no table dim_staff.",
+        },
+    ]
+}
+
+
+def question(columns: dict[str, str], *rows: list[Any], error: str | None = None) -> dict[str, Any]:
+    return {
+        "number": 1,
+        "question": "What did we sell?",
+        "sql": "SELECT 1 < 2;",
+        "columns": [{"name": name, "type": kind} for name, kind in columns.items()],
+        "rows": list(rows),
+        "more": 0,
+        "error": error,
+    }
+
+
+def html(name: str, of: View) -> str:
+    """The page, rendered."""
+    kind = next(kind for kind in server.KINDS if kind.name == name)
+    page = Page(kind.name, kind.title, health.verdict(of), kind.sections(of))
+    return rendering.document(page, FRAME, of.parameters, "12:00:00")
+
+
+def text(name: str, of: View) -> str:
+    """The words of a page, without its markup."""
+    return " ".join(re.sub(r"<[^>]+>", " ", html(name, of)).split())
+
+
+# -------------------------------------------------------------------------------------------------------------- health
+
+
+def test_verdict_is_how_far_behind_against_the_promise():
+    found = health.verdict(view())
+    assert (found.state, found.word, found.sentence) == (GOOD, "Fresh", "42 s behind, promise 30 min")
+    assert "Fresh" in text("health", view()) and "every check passes" in text("health", view())
+
+
+@pytest.mark.parametrize(
+    ("documents", "state", "word"),
+    [
+        ({"status": status(freshness={**STATUS["freshness"], "lag_seconds": 1801.0})}, BAD, "Late"),
+        ({"status": "The session token expired."}, UNKNOWN, "Unknown"),
+        ({"status": status(freshness={**STATUS["freshness"], "loaded_unknown": True})}, UNKNOWN, "Unknown"),
+        ({"status": status(batches=dict.fromkeys(STATUS["batches"]))}, UNKNOWN, "Empty"),
+        ({"status": status(functions=[{**STATUS["functions"][0], "version": None}])}, BAD, "Not deployed"),
+        ({"status": status(open={"rejected": 2, "pending": 0})}, WARNING, "Fresh"),
+        ({"status": status(differences=["table dim_staff is missing"])}, WARNING, "Fresh"),
+        ({"batches": UNREACHABLE}, GOOD, "Fresh"),
+    ],
+)
+def test_verdict_says_what_is_wrong(documents, state, word):
+    found = health.verdict(view(**documents))
+    assert (found.state, found.word) == (state, word)
+
+
+@pytest.mark.parametrize(
+    ("documents", "title", "commands"),
+    [
+        ({"batches": UNREACHABLE}, "batches cannot be read", ["status"]),
+        (
+            {"status": status(functions=[{**STATUS["functions"][0], "version": None, "state": "not deployed"}])},
+            "Not deployed: totes-dev-extract",
+            ["plan", ""],
+        ),
+        ({"status": status(open={"rejected": 2, "pending": 1})}, "Rows are kept out", ["rejected", "replay"]),
+        ({"status": status(open={"rejected": 0, "pending": 1})}, "Rows are kept out", ["rejected"]),
+        ({"status": status(differences=["view x is missing"])}, "differs from its declaration", ["prepare"]),
+        (
+            {"status": status(subscriptions=[{"address": "a@example.com", "state": "not confirmed"}])},
+            "a@example.com gets no alerts",
+            [""],
+        ),
+        ({"status": status(batches=dict.fromkeys(STATUS["batches"]))}, "Nothing was extracted yet", ["run"]),
+    ],
+)
+def test_each_problem_has_the_command_that_helps(documents, title, commands):
+    [found] = health.problems(view(**documents))
+    assert title in found.title
+    assert list(found.commands) == [f"lambda-script {command}".strip() for command in commands]
+    shown = text("health", view(**documents))
+    assert title in shown and all(command in shown for command in found.commands)
+
+
+@pytest.mark.parametrize(
+    ("alarm", "command"),
+    [
+        ("load-errors", "logs load --since 1h"),
+        ("extract-silent", "plan"),
+        ("transform-rejected", "rejected"),
+    ],
+)
+def test_raised_alarm_is_the_first_problem(alarm, command):
+    raised = {"name": f"totes-dev-{alarm}", "state": "ALARM", "since": "2026-03-04 11:58:00Z", "reason": "1 of 1"}
+    of = view(status=status(alarms=[*STATUS["alarms"], raised], open={"rejected": 1, "pending": 0}))
+    first = health.problems(of)[0]
+    assert (first.title, first.since, first.commands[0]) == (
+        f"Alarm totes-dev-{alarm}",
+        "2026-03-04 11:58:00Z",
+        f"lambda-script {command}",
+    )
+    assert health.verdict(of).state == WARNING
+
+
+# ------------------------------------------------------------------------------------------------------------ pipeline
+
+
+def test_latency_is_drawn_against_the_promise():
+    found = {section.id: section for section in pipeline.sections(view(tables=TABLES))}
+    chart = found["latency"].shown["chart"]
+    slowest = ("2 min 50 s", "3 min", "3 min 10 s")
+    assert chart.rows == tuple((str(at + 1), slow, "2 min 31 s", "30 min") for at, slow in enumerate(slowest))
+    assert chart.legend == ("slowest of 100", "half of them", "promise")
+    assert "the slowest took 3 min 10 s; the promise is 30 min" in chart.description
+    durations = found["durations"].shown["chart"]
+    assert durations.rows[0] == ("batch 3", "2 s", "4 s", "2 min 24 s")
+    assert "<script" not in chart.wide and "style=" not in chart.wide, "refused by the policy of the page"
+
+
+def test_latency_that_is_not_known_is_not_drawn():
+    first = {**BATCHES, "batches": [{**BATCHES["batches"][2], "latency": None, "commits": None}]}
+    shown = text("pipeline", view(batches=first, tables=TABLES))
+    assert "Not known yet: a first batch has every row" in shown and "2 min 24 s" in shown
+
+
+def test_batches_are_shown_newest_first_with_their_rows():
+    newest, middle, oldest = BATCHES["batches"]
+    late = {**oldest, "latency": {**oldest["latency"], "p99": 2400.0, "at_most": True}}
+    kept = {**middle, "still_rejected": 2, "still_waiting": 1}
+    nothing = {"transformed_at": None, "loaded_at": None, "latency": None, "written": {}, "versions": 0}
+    seconds = {**newest["seconds"], "transform": None, "load": None, "total": None}
+    coming = {**newest, "batch": 4, "state": "extracted", **nothing, "seconds": seconds}
+    of = view(batches={**BATCHES, "batches": [coming, newest, kept, late]}, tables=TABLES)
+    rows = next(section for section in pipeline.sections(of) if section.id == "batches").shown["batches"]
+    shown = [(row["batch"], row["state"], row["word"], row["rows"], row["kept"], row["latency"]) for row in rows]
+    assert shown == [
+        (4, WORKING, "extracted", "21", "", "\N{EN DASH}"),
+        (3, GOOD, "loaded", "21", "", "3 min 10 s"),
+        (2, WARNING, "loaded", "14", "3", "3 min"),
+        (1, BAD, "late", "7", "", "< 40 min"),
+    ]
+    assert "16,028" in text("pipeline", of) and "16,067" in text("pipeline", of) and "missing" in text("pipeline", of)
+
+
+def test_batches_are_shown_where_the_warehouse_does_not_answer():
+    unknown = [{**batch, "state": "transformed", "loaded_at": None, "latency": None} for batch in BATCHES["batches"]]
+    shown = text("pipeline", view(batches={**BATCHES, "problem": UNREACHABLE, "batches": unknown}, tables=TABLES))
+    assert UNREACHABLE in shown and "transformed 11:30:00" in shown
+
+
+def test_one_batch_has_its_rows_and_log_lines():
+    line = {"timestamp": 1772622001234, "function": "load", "level": "ERROR", "message": "<b>no</b>", "runtime": False}
+    ends = {**line, "runtime": True, "message": "END RequestId"}
+    one = {**BATCHES, "batches": [BATCHES["batches"][0]], "lines": [line, ends]}
+    of = view({"batch": "3"}, batch=one, tables=TABLES)
+    shown = html("pipeline", of)
+    assert "&lt;b&gt;no&lt;/b&gt;" in shown and "11:00:01.234" in shown and "END RequestId" not in shown
+    assert "fact_payment <strong>21</strong>" in shown and "deleted <strong>3</strong>" in shown
+    assert "3 transactions of the source, committed from 11:03:00 to 11:03:59" in text("pipeline", of)
+    assert "There is no batch 9." in text("pipeline", view({"batch": "9"}, batch="There is no batch 9.", tables=TABLES))
+
+
+# ----------------------------------------------------------------------------------------------------------- warehouse
+
+
+def test_versions_are_side_by_side_with_changes_marked():
+    found = warehouse.history(view(history=HISTORY))
+    assert [head["record"] for head in found["heads"]] == ["7", "19"]
+    assert [(row["column"], [cell["text"] for cell in row["cells"]]) for row in found["rows"]] == [
+        ("paid", ["no", "yes"]),
+        ("payment_id", ["7", "7"]),
+        ("amount", ["12.50", "12.50"]),
+    ]
+    assert [cell["changed"] for cell in found["rows"][0]["cells"]] == [False, True]
+    shown = html("warehouse", view(history=HISTORY, tables=TABLES, questions={"file": None, "questions": []}))
+    assert shown.count("<mark>") == 1 and "(changed)" in shown and "docs/questions.sql" in shown
+
+
+def test_deleted_row_says_when():
+    ended = [{**version, "valid_to": "2026-03-04T11:59:00+00:00"} for version in HISTORY["versions"]]
+    assert warehouse.history(view(history={**HISTORY, "versions": ended}))["deleted"] == "11:59:00"
+
+
+@pytest.mark.parametrize(
+    ("asked", "labels", "series"),
+    [
+        (
+            question(
+                {"day": "date32[day]", "currency_code": "string", "revenue": "decimal128(38, 2)"},
+                ["2026-03-02", "GBP", "5.00"],
+                ["2026-03-01", "USD", "2.00"],
+                ["2026-03-01", "GBP", "3.00"],
+            ),
+            ["2026-03-01", "2026-03-02"],
+            {"GBP": ("3", "5"), "USD": ("2", "\N{EN DASH}")},
+        ),
+        (
+            question({"first_name": "string", "orders": "int64", "average": "double"}, ["Ada", 9, 1.5], ["Bo", 3, 2.5]),
+            ["Ada", "Bo"],
+            {"orders": ("9", "3")},
+        ),
+        (question({"order_id": "int32", "versions": "int64"}, [7, 3], [2, 2]), ["7", "2"], {"versions": ("3", "2")}),
+    ],
+)
+def test_answer_is_drawn_by_types_and_order(asked, labels, series):
+    chart = warehouse.chart_of(asked)
+    assert chart and [row[0] for row in chart.rows] == labels
+    assert dict(zip(chart.columns[1:], zip(*(row[1:] for row in chart.rows), strict=True), strict=True)) == series
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        question({"name": "string", "city": "string"}, ["a", "b"], ["c", "d"]),
+        question({"year": "int32", "quarter": "int32", "units": "int64"}, [2025, 4, 7], [2026, 1, 9]),
+        question({"name": "string", "orders": "int64"}, ["a", 1]),
+        question({"name": "string", "orders": "int64"}),
+    ],
+)
+def test_answer_without_a_picture_is_a_table(asked):
+    assert warehouse.chart_of(asked) is None
+    shown = text("warehouse", view(history=HISTORY, tables=TABLES, questions={"file": "x", "questions": [asked]}))
+    assert "2,025" not in shown and "SELECT 1 &lt; 2;" in shown
+
+
+def test_question_without_an_answer_says_why():
+    asked = question({}, error="The warehouse refuses the query: relation is missing.")
+    shown = text("warehouse", view(history=HISTORY, tables=TABLES, questions={"file": "x", "questions": [asked]}))
+    assert "relation is missing" in shown and "fact_payment" in shown
+
+
+# ------------------------------------------------------------------------------------------------------------ all pages
+
+
+@pytest.mark.parametrize("kind", server.KINDS, ids=lambda kind: kind.name)
+def test_page_without_any_document_says_why(kind):
+    """Where nothing can be read, each section says so once, and nothing raises."""
+    asked = {request[0]: UNREACHABLE for request in kind.requests({"batch": "1"})}
+    shown = text(kind.name, view({"batch": "1"}, **asked))
+    assert UNREACHABLE in shown and "Unknown" in shown
+
+
+@pytest.mark.parametrize("name", [kind.name for kind in server.KINDS])
+def test_values_are_never_markup(name):
+    """Names and values of a source are whatever its users wrote."""
+    evil = "<script>alert(1)</script>"
+    functions = [{**STATUS["functions"][0], "name": evil, "runtime": evil}]
+    history = {**HISTORY, "table": evil, "key": evil, "last_changed": [{"key": evil, "versions": 2}]}
+    answer = question({evil: "string", "n": "int64"}, [evil, 2], [f"{evil}2", 1])
+    plan = {
+        "changes": [{"action": "update", "kind": evil, "name": evil, "differences": [], "details": [evil]}],
+        "notes": [evil],
+    }
+    shown = html(
+        name,
+        view(
+            {"key": evil, "batch": "1"},
+            status=status(functions=functions, differences=[evil]),
+            history=history,
+            questions={"file": evil, "questions": [{**answer, "question": evil}]},
+            tables={"tables": [{**TABLES["tables"][0], "table": evil}]},
+            plan=plan,
+            batch={**BATCHES, "batches": [{**BATCHES["batches"][0], "written": {evil: 1}}], "lines": []},
+        ),
+    )
+    assert "alert(1)" in shown and evil not in shown
+
+
+def test_same_documents_give_the_same_fragments():
+    """Else a page that is open would replace what did not change."""
+    kind = server.KINDS[1]
+
+    def digests() -> list[tuple[str, str]]:
+        of = view(tables=TABLES)
+        page = Page(kind.name, kind.title, health.verdict(of), kind.sections(of))
+        return [(each.id, each.digest) for each in rendering.fragments(page, FRAME)]
+
+    assert digests() == digests() and len({digest for _, digest in digests()}) == len(digests())
+    assert NOW.tzinfo is not None

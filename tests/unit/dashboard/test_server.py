@@ -1,0 +1,179 @@
+"""What the server answers to which request: its own address alone, reading alone, and the same documents as JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from typing import Any
+
+import pytest
+
+from lambda_toolkit.pipeline.dashboard import rendering, server
+from lambda_toolkit.pipeline.dashboard.readings import Readings, Source
+from lambda_toolkit.pipeline.errors import CommandError
+from tests.unit.dashboard.documents import BATCHES, NOW, STATUS
+
+HOME = "/a-key/"
+PORT = 8951
+
+
+def dashboard(**documents: Any) -> server.Dashboard:
+    """A dashboard that shows these documents; what it has none for cannot be read."""
+
+    def source(name: str) -> Source:
+        def read(*arguments: str) -> dict[str, Any]:
+            if name not in documents:
+                raise CommandError(f"No {name}{arguments or ''}.")
+            return dict(documents[name])
+
+        return Source(read, 0.0)
+
+    names = ("status", "batches", "batch", "tables", "history", "questions", "plan")
+    readings = Readings({name: source(name) for name in names}, str)
+    frame = rendering.Frame("totes", "dev", HOME, server.KINDS)
+    return server.Dashboard(readings, frame, 0.1, lambda: NOW, lambda command: f"lambda-script {command}")
+
+
+def request(
+    path: str,
+    *,
+    method: str = "GET",
+    host: str | None = f"127.0.0.1:{PORT}",
+    shown: server.Dashboard | None = None,
+    headers: dict[str, str] | None = None,
+) -> tuple[int, dict[str, str], bytes]:
+    """The status, the headers and the body of one answer."""
+    app = server.guarded(shown or dashboard(status=STATUS, batches=BATCHES), PORT)
+    path, _, query = path.partition("?")
+    given = [*([("host", host)] if host is not None else []), *(headers or {}).items()]
+    scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": method,
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": query.encode(),
+        "root_path": "",
+        "scheme": "http",
+        "server": ("127.0.0.1", PORT),
+        "headers": [(name.encode(), value.encode()) for name, value in given],
+    }
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.sleep(0)
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    asyncio.run(app(scope, receive, send))
+    found = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+    return sent[0]["status"], found, b"".join(message.get("body", b"") for message in sent[1:])
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "rebound.example.com",
+        f"rebound.example.com:{PORT}",
+        "127.0.0.1",
+        "127.0.0.1:80",
+        f"127.0.0.1:{PORT}.example.com",
+        f"[::1]:{PORT}",
+        "",
+        None,
+    ],
+)
+def test_request_to_another_host_is_refused(host):
+    """A page whose name resolves to 127.0.0.1 sends its own name: DNS rebinding."""
+    status, _, body = request(HOME, host=host)
+    assert status == 421 and b"totes" not in body
+
+
+def test_request_to_its_own_address_is_answered():
+    for host in (f"127.0.0.1:{PORT}", f"localhost:{PORT}", f"LOCALHOST:{PORT}"):
+        assert request(HOME, host=host)[0] == 200
+    assert request(HOME, method="HEAD")[0] == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/a-key", "/another-key/", "/favicon.ico", "/a-keys/", "//a-key/", "/static/"])
+def test_request_without_the_key_is_refused(path):
+    status, _, body = request(path)
+    assert status in (403, 307 if path == "/a-key" else 403) and b"Fresh" not in body
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"])
+def test_only_reading_is_allowed(method):
+    status, headers, _ = request(HOME, method=method)
+    assert (status, headers["allow"]) == (405, "GET, HEAD")
+
+
+@pytest.mark.parametrize("path", [HOME, f"{HOME}static/live.js", "/", f"{HOME}nothing", f"{HOME}deploy?format=json"])
+def test_every_answer_forbids_what_is_foreign(path):
+    _, headers, _ = request(path)
+    assert headers["content-security-policy"].startswith("default-src 'none'; script-src 'self'; style-src 'self'")
+    assert (headers["referrer-policy"], headers["x-content-type-options"]) == ("no-referrer", "nosniff")
+    assert headers["cross-origin-resource-policy"] == "same-origin"
+    assert not [name for name in headers if name.startswith("access-control-")]
+
+
+def test_json_is_the_documents_of_the_commands():
+    status, headers, body = request(f"{HOME}?format=json")
+    assert (status, headers["content-type"]) == (200, "application/json")
+    assert json.loads(body)["status"] == STATUS
+    document = json.loads(request(f"{HOME}pipeline?format=json&batch=7")[2])
+    assert document["batch"] == {"error": "No batch('7',)."} and document["batches"] == BATCHES
+
+
+@pytest.mark.parametrize("path", ["nothing", "static/../server.py", "static/%2e%2e/server.py", "events?page=x", "x/y"])
+def test_what_is_not_there_is_not_found(path):
+    assert request(f"{HOME}{path}")[0] == 404
+
+
+def test_answer_is_compressed():
+    _, headers, body = request(HOME, headers={"accept-encoding": "gzip"})
+    assert headers["content-encoding"] == "gzip" and len(body) < 4_000
+
+
+def test_events_are_what_is_new():
+    """The first look sends what the page has not seen, the next one what changed since."""
+    changing = {"status": {**STATUS, "differences": []}, "batches": BATCHES}
+    shown = dashboard(**changing)
+    kind = server.KINDS[0]
+    fragments = rendering.fragments(shown.page(kind, {}), shown.frame)
+    seen = {each.id: each.digest for each in fragments if each.id != "alarms"}
+
+    async def listen() -> list[tuple[str, Any]]:
+        found = []
+        async for event in server._events(shown, kind, {}, seen):
+            name, data = event.strip().split("\n")
+            found.append((name.removeprefix("event: "), json.loads(data.removeprefix("data: "))))
+            if len([1 for name, _ in found if name == "read"]) == 1 and not changing["status"]["differences"]:
+                changing["status"]["differences"].append("view x is missing")
+            elif len([1 for name, _ in found if name == "read"]) == 2:
+                return found
+        return found
+
+    found = asyncio.run(listen())
+    assert [data.get("id", name) for name, data in found] == ["alarms", "read", "badge", "verdict", "problems", "read"]
+    assert found[0][1]["after"] == "problems" and "view x is missing" in found[-2][1]["html"]
+    assert found[1][1]["ids"] == ["badge", "verdict", "problems", "alarms", "steps"]
+
+
+def test_port_that_is_taken_is_named():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(CommandError, match=f"Port {port} of this machine cannot be listened at: .*Choose another"):
+            server.listen(port)
+    free = server.listen(None)
+    assert free.getsockname()[0] == "127.0.0.1"
+    free.close()
+
+
+def test_addresses_are_never_the_same():
+    homes = {server.new_home() for _ in range(50)}
+    assert len(homes) == 50 and all(len(home) >= 22 for home in homes)
