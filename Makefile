@@ -51,7 +51,7 @@ test-faults: $(READY)  ## functions killed between any two side effects; databas
 	$(SUITE) tests/faults
 
 test-proof: $(READY)  ## 200 random histories compared with an independent oracle
-	$(SUITE) tests/proof
+	HISTORIES_PER_SEED=50 $(SUITE) tests/proof
 
 test-end-to-end: $(READY)  ## the commands on the local stack, from deployment to the warehouse
 	$(SUITE) tests/end_to_end

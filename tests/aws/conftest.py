@@ -69,10 +69,11 @@ def aws(session: boto3.Session, fake_time: FakeTime) -> Aws:
     return Aws(REGION, session=session, clock=Clock(fake_time.now, fake_time.sleep, random=lambda: 1.0))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def client() -> Callable[[str], object]:
     """Clients whose calls are not recorded, to look at what is there and to meddle with it."""
-    return cache(new_session().client)
+    session = new_session()
+    return cache(lambda service: session.client(service, aws_access_key_id="testing", aws_secret_access_key="testing"))
 
 
 @pytest.fixture

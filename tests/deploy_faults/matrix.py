@@ -57,7 +57,8 @@ class _Session:
     region_name = REGION
 
     def __init__(self, session: boto3.Session) -> None:
-        self.client = cache(lambda service, **_: session.client(service, region_name=REGION))
+        create = cache(lambda service: session.client(service, region_name=REGION))
+        self.client = lambda service, **_: create(service)
 
 
 @cache

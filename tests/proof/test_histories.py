@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from lambda_toolkit.pipeline.lambdas.load.warehouse import foreign_keys
 from tests.proof.proving import prove_in_ranges, prove_many
 from tests.proof.simulation import on_moto
 
-HISTORIES = 50  # of each seed
+HISTORIES = int(os.environ.get("HISTORIES_PER_SEED", "15"))  # `make test-proof` runs 50, `make soak` new ones for hours
 pytestmark = pytest.mark.no_cover  # watching each line would take as long again
 
 
