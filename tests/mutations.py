@@ -208,9 +208,31 @@ MUTATIONS = (
     Mutation(
         "what is reached beyond a batch is dropped",
         "lambdas/extract/context.py",
-        "            captured[name] = replace(captured[name], state=Backfill(ALL), state_changed=True)",
+        "            captured[name] = replace(captured[name], state=run.reading_again(captured[name].state), "
+        "state_changed=True)",
         "            pass",
         f"{JOINS} -k more_than",
+    ),
+    Mutation(
+        "a table that is read again begins again in each batch",
+        "lambdas/extract/table_plan.py",
+        "            return replace(state, again=True)",
+        "            return self.next_pass()",
+        f"{JOINS} -k last_rows",
+    ),
+    Mutation(
+        "rows that are read once more count as changes",
+        "lambdas/extract/table_plan.py",
+        "        return Backfill(ALL, changes=WrittenSince(self.snapshot.position().snapshot_xmin))",
+        "        return Backfill(ALL)",
+        f"{JOINS} -k last_one",
+    ),
+    Mutation(
+        "a table is not read once more at its end",
+        "lambdas/extract/capture/backfill.py",
+        "    return run.next_pass() if mode.again else Complete()",
+        "    return Complete()",
+        f"{JOINS} -k all_refer",
     ),
     Mutation(
         "rows that a huge transaction did not write are out of reach meanwhile",

@@ -14,9 +14,9 @@ from ..shared.declarations import Declarations, WarehouseTable
 from ..shared.lake.manifest import DataFile
 from ..shared.lake.parquet import ParquetPart
 from .capture.change_file import upload
-from .row_set import ALL, NONE, Dangling, ReferencedBy, Referencing, RowSet, intersection, union
+from .row_set import NONE, Dangling, ReferencedBy, Referencing, RowSet, intersection, union
 from .source.reader import lake_schema
-from .table_plan import Backfill, Captured, CaptureRun, Complete, TablePlan
+from .table_plan import Captured, CaptureRun, Complete, TablePlan
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,11 @@ def read_context(
         made = [rows for table in tables if table.source == name for rows in reached_rows(table, captured)]
         file, is_complete = _file(run, plans[name], captured[name], union(*made), "context", run.budget.limits.rows)
         if not is_complete:
-            captured[name] = replace(captured[name], state=Backfill(ALL), state_changed=True)
+            captured[name] = replace(captured[name], state=run.reading_again(captured[name].state), state_changed=True)
         elif file is not None:
             files[name] = file
-        affected[name] = union(captured[name].changed_rows, *(made if is_complete else ()))
+        own = (captured[name].changed_rows, captured[name].reread_rows)
+        affected[name] = union(*own, *(made if is_complete else ()))
     needed: dict[str, list[RowSet]] = {}
     for table in tables:
         for name, rows in looked_up_rows(table, affected[str(table.source)]):
@@ -88,7 +89,7 @@ def _referring(table: WarehouseTable, alias: str | None, captured: Mapping[str, 
 
 
 def _changed(found: Captured) -> RowSet:
-    """The rows that a batch has as changes; of those that were only reread every reader knows already."""
+    """The rows that a batch has as changes; those that were only read once more are known to every reader already."""
     return found.changed_rows if found.changes else NONE
 
 

@@ -235,8 +235,8 @@ def _shows_other_values(files: TableFiles, info: TableInfo) -> bool:
 
 def _is_out_of_reach(files: TableFiles, snapshot: SourceSnapshot) -> bool:
     """Whether the rows that remain of a backfill were written too long ago to be found by their age."""
-    since = files.backfill.since_xmin if files.backfill else None
-    return since is not None and not snapshot.is_within_horizon(since)
+    xmins = (files.backfill.since_xmin, files.backfill.unchanged_xmin) if files.backfill else ()
+    return any(xmin is not None and not snapshot.is_within_horizon(xmin) for xmin in xmins)
 
 
 def _table_files(run: CaptureRun, plan: TablePlan, found: Captured, context: Context) -> TableFiles:

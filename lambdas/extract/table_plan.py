@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import pyarrow as pa
@@ -44,6 +44,12 @@ class Backfill:
     """The rows to read: of a full refresh all; else those that a transaction as large as many batches wrote."""
     after: Key | None = None
     """The last key that was read; None where none was read yet."""
+    changes: AllRows | WrittenSince = ALL
+    """The rows among those that are changes. Where the table is read once more because too many of its rows refer to
+    something that changed, they are those written since then: the lake has the others as they are."""
+    again: bool = False
+    """Whether the table is read once more, for that reason, when the end is reached. Were it read again from the first
+    key immediately, its last rows might never be read."""
 
     @property
     def backfilled(self) -> RowSet:
@@ -65,9 +71,9 @@ def stored_state(files: TableFiles) -> BackfillState:
     stored = files.backfill
     if stored is None:
         return Complete()
-    scope = ALL if stored.since_xmin is None else WrittenSince(stored.since_xmin)
     last = stored.last_key
-    return Backfill(scope, None if last is None else key_of_text(last, len(files.key_columns)))
+    after = None if last is None else key_of_text(last, len(files.key_columns))
+    return Backfill(_since(stored.since_xmin), after, _since(stored.unchanged_xmin), stored.again)
 
 
 def cursor(state: BackfillState) -> BackfillCursor | None:
@@ -75,9 +81,17 @@ def cursor(state: BackfillState) -> BackfillCursor | None:
     match state:
         case Complete():
             return None
-        case Backfill(scope, after):
+        case Backfill(scope, after, changes, again):
             last = None if after is None else key_text(after)
-            return BackfillCursor(last, scope.xmin if isinstance(scope, WrittenSince) else None)
+            return BackfillCursor(last, _xmin(scope), _xmin(changes), again)
+
+
+def _since(xmin: int | None) -> AllRows | WrittenSince:
+    return ALL if xmin is None else WrittenSince(xmin)
+
+
+def _xmin(rows: AllRows | WrittenSince) -> int | None:
+    return rows.xmin if isinstance(rows, WrittenSince) else None
 
 
 @dataclass(frozen=True)
@@ -150,7 +164,7 @@ class TablePlan:
         known = self.before.in_flight.rows if self.before.in_flight else 0  # in-flight rows: reread, and not changed
         new, limits = counts.selected - known, budget.limits
         if new > limits.rows or size * max(new, 0) > limits.bytes * max(counts.total, 1):
-            return Backfill(state.scope if isinstance(state, Backfill) else self.since)
+            return replace(state, after=None) if isinstance(state, Backfill) else Backfill(self.since)
         return state if isinstance(state, Backfill) else Incremental(self.since)
 
 
@@ -177,6 +191,16 @@ class CaptureRun:
     transactions: Transactions = field(default_factory=Transactions)
     """Those that wrote what was captured; without those of rows that are read because every row is."""
 
+    def reading_again(self, state: BackfillState) -> Backfill:
+        """``state`` where all rows that the lake has of a table must be read once more, though they did not change."""
+        if isinstance(state, Backfill) and (state.scope != ALL or state.after is not None):
+            return replace(state, again=True)
+        return state if isinstance(state, Backfill) else self.next_pass()
+
+    def next_pass(self) -> Backfill:
+        """The state of a table that is read once more, from its first key."""
+        return Backfill(ALL, changes=WrittenSince(self.snapshot.position().snapshot_xmin))
+
     def prefix(self, table: str) -> str:
         """The beginning of the object keys of ``table``'s files."""
         return run_prefix(table, self.batch, self.run)
@@ -202,6 +226,8 @@ class Captured:
     """The key's columns, and ``xmin: int64``, of the rows that the next run rereads; None where there are none."""
     changed_rows: RowSet = NONE
     """The rows that were read as changes."""
+    reread_rows: RowSet = NONE
+    """The rows that are among the changes because they were read once more; some of them have changed."""
     captured_rows: RowSet = ALL
     """The rows that were read in this batch or an earlier one."""
     state_changed: bool = False

@@ -35,7 +35,7 @@ from tests.support.moto_account import in_memory
 from tests.support.moto_lambda import Invocations
 from tests.support.sessions import REGION, new_session
 
-_CHUNKS_PER_PROCESS = 25  # what moto and boto3 keep of a cell adds up: after hundreds of cells, to gigabytes
+_CELLS_PER_PROCESS = 100  # what moto and boto3 keep of a cell adds up: after hundreds of cells, to gigabytes
 _PAUSE = 60.0  # seconds between two commands: what lagged is visible
 
 
@@ -196,24 +196,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     work = [(name, cell) for name in OPERATIONS for cell in cells(name) if options.only in f"{name} {cell}"]
     failed: Counter[str] = Counter()
     ran: Counter[str] = Counter()
-    # A shell that starts a command in the background lets it ignore SIGINT, and so its children
-    with ProcessPoolExecutor(
-        options.workers,
-        mp_context=get_context("spawn"),
-        initializer=_heed_interrupts,
-        max_tasks_per_child=_CHUNKS_PER_PROCESS,
-    ) as pool:
-        for outcome in pool.map(_checked, *zip(*work, strict=True), chunksize=4):
-            ran[outcome.cell.fault] += 1
-            if ran.total() % 100 == 0:
-                print(f"{ran.total()} of {len(work)} cells, {failed.total()} failed", file=sys.stderr, flush=True)
-            if outcome.problem:
-                failed[outcome.cell.fault] += 1
-                print(f"{outcome.operation} {outcome.cell}: {outcome.problem[:400]}", flush=True)
+    for outcome in _outcomes(work, options.workers):
+        ran[outcome.cell.fault] += 1
+        if ran.total() % 100 == 0:
+            print(f"{ran.total()} of {len(work)} cells, {failed.total()} failed", file=sys.stderr, flush=True)
+        if outcome.problem:
+            failed[outcome.cell.fault] += 1
+            print(f"{outcome.operation} {outcome.cell}: {outcome.problem[:400]}", flush=True)
     for fault, number in sorted(ran.items()):
         print(f"{fault:14} {number:5} cells, {failed[fault]:4} failed")
     print(f"{'all':14} {ran.total():5} cells, {failed.total():4} failed")
     return 1 if failed else 0
+
+
+def _outcomes(work: Sequence[tuple[str, Cell]], workers: int) -> Iterator[Outcome]:
+    """What each cell came to, in the order of ``work``, by fresh processes after so many cells.
+
+    By a pool of their own: with ``max_tasks_per_child``, CPython 3.11's pool can wait for ever for a process that it
+    did not start (https://github.com/python/cpython/issues/115634).
+    """
+    size = _CELLS_PER_PROCESS * workers
+    for portion in (work[first : first + size] for first in range(0, len(work), size)):
+        # A shell that starts a command in the background lets it ignore SIGINT, and so its children
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_heed_interrupts) as pool:
+            yield from pool.map(_checked, *zip(*portion, strict=True), chunksize=4)
 
 
 if __name__ == "__main__":

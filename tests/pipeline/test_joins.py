@@ -202,6 +202,7 @@ class World:
         for _ in range(60):
             if self.run() is None and not self.incomplete:
                 break
+        assert not self.incomplete, "a table is never read to its end"
         self.compare(self.state())
 
     def compare(self, state: State) -> None:
@@ -355,4 +356,50 @@ def test_change_reaches_rows_beside_those_of_a_huge_update(customers):
     customers.run()
     assert set(customers.incomplete) == {"customer"}
     customers.source.run("UPDATE country SET name = 'new' WHERE id = '2'")
+    customers.finish()
+
+
+def test_rows_that_refer_to_the_last_one_of_their_own_table(customers):
+    """More than a batch may have: each range that is read changes what the ranges before it refer to."""
+    customers.source.run("UPDATE customer SET referrer = 11")
+    customers.finish()
+    customers.source.run("UPDATE customer SET name = 'f' WHERE id = 11")
+    customers.finish()
+
+
+def test_row_that_all_refer_to_changes_while_the_table_is_read(customers):
+    """Rows of earlier ranges have what it was before; too many for a batch, they are read once more at the end."""
+    customers.source.run("UPDATE customer SET referrer = 6")
+    customers.finish()
+    customers.source.run("UPDATE customer SET name = 'f'")
+    customers.run()
+    assert set(customers.incomplete) == {"customer"}
+    customers.source.run("UPDATE customer SET name = 'g' WHERE id = 6")
+    customers.finish()
+
+
+def test_last_rows_are_read_though_each_batch_reaches_too_many(customers):
+    """What every row refers to changes more often than the table is read: its last rows are not left out for that."""
+    customers.source.run("UPDATE customer SET name = 'f'")
+    for number in range(12):
+        customers.source.run(f"UPDATE country SET name = '{number}' WHERE id = '1'")
+        customers.run()
+    names = customers.warehouse.rows("SELECT name, country_name FROM current_dim_customer WHERE id = 10")
+    [[name, country]] = names
+    assert name == "f"
+    assert int(country) > 0
+    customers.finish()
+
+
+def test_what_is_read_again_reaches_no_row_that_did_not_change(customers):
+    """Rows that are only read once more are no changes of those that refer to them, in this table or another."""
+    customers.source.run("UPDATE customer SET referrer = id % 11 + 1")
+    customers.finish()
+    customers.source.run("UPDATE country SET name = 'new' WHERE id = '1'")
+    customers.run()
+    batches = 0
+    while customers.incomplete:
+        customers.run()
+        batches += 1
+    assert batches <= 4, "eleven rows, four to a batch"
     customers.finish()

@@ -285,3 +285,16 @@ def test_it_is_as_promised_now(world, name):
 
 def test_a_row_that_goes_before_its_range_is_read_never_arrives(world):
     prove_in_ranges(world, [Do(Delete("transaction", 2), session=1), Extract()])
+
+
+def test_rows_that_refer_to_a_later_one_of_their_table_in_ranges(world):
+    """All of the table refers to a row of its last range, and a batch has fewer rows: it is read to its end."""
+    prove_in_ranges(
+        world,
+        [
+            Do(Update("staff", 2, "reports_to", "3"), session=1),
+            Do(Insert("staff", 3, bad=True), session=3),
+            Extract(during=Overtake()),
+            End(1),
+        ],
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
@@ -50,11 +50,12 @@ def capture_backfill(
         keys += added
     else:
         read = _read_range(mode, run, plan, changes.add)
-    state: BackfillState = Complete() if read.complete else Backfill(mode.scope, read.last_key)
+    state = _state_after(mode, run, read)
     changed = changes.store()
     if changed and not isinstance(mode.scope, AllRows):
         written.append(changed)
-    read_rows = ALL if isinstance(state, Complete) else state.backfilled
+    read_rows = ALL if read.complete else replace(mode, after=read.last_key).backfilled
+    range_rows = _range_rows(mode, read_rows)
     # The rows that a huge transaction wrote, and all others of their table, were captured before it: no later batch has
     # those that it did not write.
     captured_rows = read_rows if isinstance(mode.scope, AllRows) else ALL
@@ -65,23 +66,25 @@ def capture_backfill(
         compared_at=plan.before.compared_at,
         state=state,
         in_flight=changes.in_flight(with_earlier=isinstance(state, Backfill)),
-        changed_rows=union(changed_rows, _range_rows(mode, read_rows)),
+        changed_rows=union(changed_rows, intersection(range_rows, mode.changes)),
+        reread_rows=NONE if mode.changes == ALL else range_rows,
         captured_rows=captured_rows,
-        state_changed=_has_progress(state, plan),
+        # The last batch's state need not be stored again, nor one before a row was read.
+        state_changed=state != stored_state(plan.before) and (read.complete or read.last_key is not None),
     )
+
+
+def _state_after(mode: Backfill, run: CaptureRun, read: RangeRead) -> BackfillState:
+    """What remains to be read."""
+    if not read.complete:
+        return replace(mode, after=read.last_key)
+    return run.next_pass() if mode.again else Complete()
 
 
 def _range_rows(mode: Backfill, read: RowSet) -> RowSet:
     """The rows that this batch read in the order of their keys: ``read`` without those of earlier batches."""
     after: RowSet = KeysAfter(mode.after) if mode.after is not None else ALL
     return intersection(mode.scope, read, after)
-
-
-def _has_progress(state: BackfillState, plan: TablePlan) -> bool:
-    """Whether the state must be stored: not where it is the last batch's, nor before a row was read."""
-    if state == stored_state(plan.before):
-        return False
-    return isinstance(state, Complete) or state.after is not None
 
 
 def _read_with_keys(

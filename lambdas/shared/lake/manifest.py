@@ -76,6 +76,11 @@ class BackfillCursor:
     """The last key that was read, as ``key_text`` writes it; None: none was read yet."""
     since_xmin: int | None
     """The rows that remain: those written by a transaction unfinished at this xmin, an xid8; None: all of them."""
+    unchanged_xmin: int | None = None
+    """Where rows that the lake has are read once more, since something along their paths changed: those written by a
+    transaction finished at this xmin, an xid8, are no changes. None: every row that is read is one."""
+    again: bool = False
+    """Whether rows that were read must be read once more when the end is reached, for the same reason."""
 
 
 @dataclass(frozen=True)
