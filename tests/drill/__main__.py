@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -22,6 +23,7 @@ def main() -> int:
     parser.add_argument("causes", nargs="*", metavar="WORDS", help="Only the rows that have these words.")
     parser.add_argument("--write", action="store_true", help="Write the table of times into docs/runbook.md.")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # also then, nothing is left running
     causes = runbook.causes(runbook.read())
     chosen = [
         row

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import psutil
-from pg8000.native import identifier, literal
+from pg8000.native import DatabaseError, identifier, literal
 
 from lambda_toolkit.pipeline.local_stack import stack as embedded
 from lambda_toolkit.pipeline.local_stack.databases import SOURCE, WAREHOUSE, WAREHOUSE_LOADER, Database
@@ -18,6 +18,7 @@ from tests.drill.site import CLOCK_SPEED, Site
 from tests.support.account import eventually
 from tests.support.databases import run
 
+VOLUME_PAGES = 100_000  # more than the volume has
 Shell = Mapping[str, str]
 """Variables of the shell in which the repair is typed."""
 
@@ -160,17 +161,20 @@ def _reserve_nothing(site: Site) -> Shell:
 
 
 def _fill_disk(site: Site) -> Shell:
-    """Another table takes what the volume of the warehouse has, to the last page."""
-    site.warehouse.run("CREATE TABLE scratch (filler text)", WAREHOUSE)
-    for rows in (4000, 100, 1):
-        try:
-            while True:
-                site.warehouse.run(
-                    f"INSERT INTO scratch SELECT repeat(md5(random()::text), 200) FROM generate_series(1, {rows})",
-                    WAREHOUSE,
-                )
-        except Exception as error:
-            assert "No space left on device" in str(error), error
+    """Another table takes what the volume of the warehouse has, to the last page: a row is a page."""
+    connection = site.warehouse.superuser(WAREHOUSE).connect()
+    try:
+        connection.run("CREATE TABLE scratch (filler text)")
+        connection.run("ALTER TABLE scratch ALTER filler SET STORAGE PLAIN")
+        for rows in (1000, 30, 1):
+            for _ in range(VOLUME_PAGES):
+                try:
+                    connection.run(f"INSERT INTO scratch SELECT repeat('x', 8000) FROM generate_series(1, {rows})")
+                except DatabaseError as error:
+                    assert "No space left on device" in str(error), error
+                    break
+    finally:
+        connection.close()
     return {}
 
 
