@@ -133,6 +133,13 @@ def _disable_schedule(function: str) -> Callable[[Site], Shell]:
     return breaks
 
 
+def _start_transform_by_nothing(site: Site) -> Shell:
+    site.client("s3").put_bucket_notification_configuration(
+        Bucket=site.bucket("ingestion"), NotificationConfiguration={}
+    )
+    return _disable_schedule("transform")(site)
+
+
 def _delete_role_policy(function: str) -> Callable[[Site], Shell]:
     def breaks(site: Site) -> Shell:
         iam = site.client("iam")
@@ -201,7 +208,7 @@ ROWS = (
     Row("load was killed", _kill_load, passes=True),
     Row("The disk of the warehouse is full", _fill_disk, servers.may_mount),
     Row("The schedule of extract is off", _disable_schedule("extract")),
-    Row("The schedule of transform is off", _disable_schedule("transform")),
+    Row("Nothing starts transform", _start_transform_by_nothing),
     Row("The schedule of load is off", _disable_schedule("load")),
     Row("AWS does not start the function", _reserve_nothing),
 )

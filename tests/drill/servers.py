@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -104,13 +105,19 @@ def tools(directory: Path, server: Server) -> str:
     """A PATH that begins with PostgreSQL's programs, of the server's version, and with this Python's.
 
     ``pg_ctl`` refuses to run as root: for root it runs as the server's account, as an administrator would call it.
+    Where there is no ``aws``, one that knows the operations alone is made.
     """
     directory.mkdir(exist_ok=True)
+    if shutil.which("aws") is None:
+        _make_program(directory / "aws", f"{sys.executable} -m tests.drill.aws_cli")
     if os.geteuid() == 0:
         user, group = server.account
-        script = directory / "pg_ctl"
         command = f"setpriv --reuid={user} --regid={group} --clear-groups {server.binaries / 'pg_ctl'}"
-        script.write_text(f'#!/bin/sh\ncd / && exec {command} "$@"\n', encoding="utf-8")
-        script.chmod(0o755)
+        _make_program(directory / "pg_ctl", f"env --chdir=/ {command}")
     own = [str(directory), str(Path(sys.executable).parent), str(server.binaries)]
     return os.pathsep.join([*own, os.environ.get("PATH", os.defpath)])
+
+
+def _make_program(path: Path, command: str) -> None:
+    path.write_text(f'#!/bin/sh\nexec {command} "$@"\n', encoding="utf-8")
+    path.chmod(0o755)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
 import time
 
 import pytest
@@ -12,6 +13,7 @@ from lambda_script import Lambda_script
 from lambda_toolkit.pipeline.local_stack import mail_sink
 from lambda_toolkit.pipeline.local_stack import stack as embedded
 from lambda_toolkit.pipeline.local_stack.independent_check import check
+from tests.drill import runbook
 
 EMAIL_TIMEOUT = 30.0  # seconds for the alarm and its email
 
@@ -60,8 +62,17 @@ def test_wrong_password_is_reported_and_mailed_and_loses_nothing(filled, aws, sq
     assert check(stack.source, stack.warehouse).agrees
 
 
+def typed(line, block: str):
+    """The results of the runbook's commands, for this stack."""
+    return [line(*shlex.split(command)[2:]) for command in block.splitlines()]
+
+
 def test_function_that_nothing_starts_any_more_is_mailed(filled, aws):
-    """The alarm as it is shipped, but for its period: its time is 30 seconds here, and a schedule fires every five."""
+    """The alarm as it is shipped, but for its period: its time is 30 seconds here, and a schedule fires every five.
+
+    What the runbook says of it is a row of `make drill`, which tries all of them.
+    """
+    cause = runbook.causes(runbook.read())["The schedule of load is off"]
     cloudwatch, events = aws(filled, "cloudwatch"), aws(filled, "events")
     name, rule = "totes-local-load-silent", "totes-local-load-schedule"
 
@@ -90,10 +101,13 @@ def test_function_that_nothing_starts_any_more_is_mailed(filled, aws):
         events.disable_rule(Name=rule)
         took = await_state("ALARM", 50)
         email = await_email(filled, name, mails)
+        looked = "".join(result.output for result in typed(filled, cause.look))
     finally:
         embedded.set_clock_speed(filled.stack, 0.001)
         quick.unlink()
-        repaired = filled("deploy")
+        [repaired] = typed(filled, cause.repair)
+    assert cause.alarm in name
+    assert all(text.replace("-dev-", "-local-") in looked for text in cause.said), looked
     assert "load was not started for a quarter of an hour" in email.body
     assert took < 45, "30 seconds after the last start, which may have been queued"
     assert repaired.exit_code == 0
