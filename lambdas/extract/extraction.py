@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from ..shared.declarations import Declarations
+from ..shared.declarations import EVERY_RUN, Declarations
 from ..shared.errors import LakeError
 from ..shared.lake.manifest import IngestionManifest, TableFiles, ingestion_manifest, to_json
 from ..shared.lake.object_keys import manifest_key
@@ -23,7 +23,7 @@ from .row_set import WrittenSince
 from .source.catalog import TableInfo, check_conversions
 from .source.interface import RowCounts, Source, SourceSnapshot
 from .source.schema_drift import check_needed, drift
-from .table_plan import Captured, CaptureRun, TablePlan, cursor
+from .table_plan import Captured, CaptureRun, TablePlan, cursor, deletes_interval
 
 FULL, CHANGES = "full", "changes"  # modes of a manifest
 
@@ -131,7 +131,10 @@ def extract(
             )
         context = read_context(capture_run, declarations, plans, captured)
         position = snapshot.position()
-    tables = {name: _table_files(capture_run, plans[name], found, context) for name, found in context.captured.items()}
+    tables = {
+        name: _table_files(capture_run, plans[name], found, context, counts.get(name))
+        for name, found in context.captured.items()
+    }
     manifest = IngestionManifest(
         batch=number,
         previous=last,
@@ -239,8 +242,11 @@ def _is_out_of_reach(files: TableFiles, snapshot: SourceSnapshot) -> bool:
     return any(xmin is not None and not snapshot.is_within_horizon(xmin) for xmin in xmins)
 
 
-def _table_files(run: CaptureRun, plan: TablePlan, found: Captured, context: Context) -> TableFiles:
-    """What the manifest records of one table."""
+def _table_files(
+    run: CaptureRun, plan: TablePlan, found: Captured, context: Context, counts: RowCounts | None
+) -> TableFiles:
+    """What the manifest records of one table. ``counts``: None where it is compared by content."""
+    compared = counts is not None and deletes_interval(plan.table, counts.total) == EVERY_RUN
     return TableFiles(
         columns={column.name: column.type for column in plan.info.columns},
         key_columns=plan.keys,
@@ -258,6 +264,8 @@ def _table_files(run: CaptureRun, plan: TablePlan, found: Captured, context: Con
         compared_at=found.compared_at,
         backfill=cursor(found.state),
         by_content=plan.by_content,
+        rows=counts.total if counts is not None and compared else None,
+        content=found.content,
     )
 
 

@@ -232,5 +232,7 @@ class Captured:
     """The rows that were read in this batch or an earlier one."""
     state_changed: bool = False
     """Whether a batch must record something although no row changed."""
+    content: str | None = None
+    """The digest of all rows, of a table that is compared by content."""
     deletes: str = ""
     """What was decided about the deletes, and why; empty where the mode itself finds them."""

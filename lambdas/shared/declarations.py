@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -20,9 +21,9 @@ from .joins import Join, joined_tables, parse_joins
 from .postgres.sql import MAX_IDENTIFIER, SCHEMA
 from .schema_declarations import ColumnType, Reference, column_types, references_of
 from .source_table import EVERY_RUN as EVERY_RUN
+from .source_table import FRESH_WITHIN, interval, promise
 from .source_table import NEVER as NEVER
 from .source_table import SourceTable as SourceTable
-from .source_table import interval
 
 TABLES_FILE = "tables.json"
 TABLES_FORMAT = 1  # of TABLES_FILE
@@ -32,7 +33,7 @@ CALENDAR, DIMENSION, FACT = "calendar", "dimension", "fact"
 # The columns of load's temporary tables, beside those of the published table.
 RESERVED_COLUMNS = ("_batch", "_deleted", "_present", "_record", "_version", "_was", "_was_deleted")
 
-_OPTIONAL = frozenset({"join", "where", "types", "references"})
+_OPTIONAL = frozenset({"join", "where", "types", "references", FRESH_WITHIN})
 _KEYS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {  # kind -> needed keys, allowed keys
     CALENDAR: (frozenset({"kind", "key"}), frozenset({"types", "references"}) | calendar.KEYS),
     DIMENSION: (frozenset({"kind", "from", "key", "columns"}), _OPTIONAL | history.KEYS),
@@ -69,6 +70,8 @@ class WarehouseTable:
     """Of such a dimension: the facts that refer to its versions."""
     where: SqlExpression | None = None
     """The condition that a row must meet: one that does not is deleted from the present. None: every row is there."""
+    fresh_within: timedelta | None = None
+    """How soon it shall have each change of the source; None: as the declarations say of all tables."""
 
     @property
     def validity(self) -> tuple[str, ...]:
@@ -106,6 +109,24 @@ class Declarations:
 
     source: Mapping[str, SourceTable]
     warehouse: Mapping[str, WarehouseTable]
+    fresh_within: timedelta | None = None
+    """How soon the warehouse shall have each change, of tables that say nothing else; None: nothing is promised."""
+
+    def promises(self) -> Mapping[str, timedelta | None]:
+        """Source table -> how soon the warehouse shall have each change of it; None: that is not promised.
+
+        What the source table itself says; or else the shortest of the warehouse tables that are made of it.
+        """
+        made: dict[str, list[timedelta]] = {}
+        for table in self.warehouse.values():
+            within = table.fresh_within or self.fresh_within
+            if table.source is not None and within is not None:
+                for name in table.source_tables:
+                    made.setdefault(name, []).append(within)
+        return {
+            name: table.fresh_within or min(made.get(name, ()), default=self.fresh_within)
+            for name, table in self.source.items()
+        }
 
     def needed_columns(self) -> Mapping[str, Mapping[str, tuple[Expression, ...]]]:
         """Source table -> column -> the functions that read it (none for a key or a join's column, or of SQL)."""
@@ -184,6 +205,7 @@ def parse(document: Mapping[str, Any], parse_sql: ParseSql | None = None) -> Dec
     source: dict[str, SourceTable] = {}
     warehouse: dict[str, WarehouseTable] = {}
     errors: list[str] = []
+    within = promise("[pipeline]", document)
     for name, entry in _section(document, "source").items():
         try:
             source[name] = _source_table(name, entry)
@@ -200,7 +222,7 @@ def parse(document: Mapping[str, Any], parse_sql: ParseSql | None = None) -> Dec
     linked, wrong = history.link_versions(warehouse, document["warehouse"])
     if errors or wrong:
         raise DeclarationError("\n".join([*errors, *wrong]))
-    return Declarations(MappingProxyType(source), MappingProxyType(linked))
+    return Declarations(MappingProxyType(source), MappingProxyType(linked), within)
 
 
 def load(root: Path | None = None) -> Declarations:
@@ -238,7 +260,7 @@ def _section(document: Mapping[str, Any], name: str) -> Mapping[str, Mapping[str
 def _source_table(name: str, entry: Mapping[str, Any]) -> SourceTable:
     where = f"[source.{name}]"
     _check_name(where, name)
-    _check_keys(where, entry, frozenset({"key"}), frozenset({"deletes", "compare", "schema", "table"}))
+    _check_keys(where, entry, frozenset({"key"}), frozenset({"deletes", "compare", "schema", "table", FRESH_WITHIN}))
     by_content = _text(where, {"compare": "transactions", **entry}, "compare")
     if by_content not in ("transactions", "content"):
         raise DeclarationError(f'{where} `compare` must be "transactions" or "content", not {by_content!r}.')
@@ -246,7 +268,8 @@ def _source_table(name: str, entry: Mapping[str, Any]) -> SourceTable:
     place = {key: _text(where, entry, key) for key in ("schema", "table") if key in entry}
     for value in place.values():
         _check_name(where, value)
-    return SourceTable(name, _key_columns(where, entry), deletes, by_content == "content", **place)
+    within = promise(where, entry)
+    return SourceTable(name, _key_columns(where, entry), deletes, by_content == "content", **place, fresh_within=within)
 
 
 def _warehouse_table(
@@ -292,6 +315,7 @@ def _warehouse_table(
     return WarehouseTable(
         *(name, kind, keys, base, record, joins, MappingProxyType(columns), types, references),
         where=condition,
+        fresh_within=promise(where, entry),
     )
 
 

@@ -336,9 +336,9 @@ _LOAD: tuple[type[LoadEvent], ...] = (
 
 def extract_request(event: Event) -> ExtractRequest:
     """The request in ``event``; an empty event and one of EventBridge ask for a plain extract. Raises PipelineError."""
-    if _object("extract", event) == {} or _is_scheduled(event):
+    if event == {} or is_scheduled("extract", event):
         return ExtractRequest()
-    return _request("extract", event, (ExtractRequest,))
+    return request_in("extract", event, (ExtractRequest,))
 
 
 def transform_request(event: Event) -> TransformEvent:
@@ -346,20 +346,20 @@ def transform_request(event: Event) -> TransformEvent:
 
     The test event that S3 sends when a notification is configured names no keys. Raises PipelineError.
     """
-    if _is_scheduled(_object("transform", event)):
+    if is_scheduled("transform", event):
         return SweepRequest()
     if event.get("Event") == "s3:TestEvent":
         return ManifestsWritten(())
     if "Records" in event:
         return ManifestsWritten(tuple(_keys_of(event)))
-    return _request("transform", event, _TRANSFORM)
+    return request_in("transform", event, _TRANSFORM)
 
 
 def load_request(event: Event) -> LoadEvent:
     """The request in ``event``; an empty event and one of EventBridge ask for a plain load. Raises PipelineError."""
-    if _object("load", event) == {} or _is_scheduled(event):
+    if event == {} or is_scheduled("load", event):
         return LoadRequest()
-    return _request("load", event, _LOAD)
+    return request_in("load", event, _LOAD)
 
 
 def _object(function: str, event: object) -> Event:
@@ -383,11 +383,13 @@ def _keys_of(event: Event) -> Iterator[str]:
         yield unquote_plus(key)
 
 
-def _is_scheduled(event: Event) -> bool:
-    return event.get("source") == "aws.events"
+def is_scheduled(function: str, event: Event) -> bool:
+    """Whether EventBridge's schedule sent ``event``. Raises PipelineError where it is no object."""
+    return _object(function, event).get("source") == "aws.events"
 
 
-def _request(function: str, event: Event, types: tuple[type[R], ...]) -> R:
+def request_in(function: str, event: Event, types: tuple[type[R], ...]) -> R:
+    """The request in ``event``, one of ``types``. Raises PipelineError."""
     known = ", ".join((*(request.action for request in types), CheckRequest.action))
     if "action" not in event:
         raise PipelineError(f'The event of {function} must be {{"action": name, ...}}; the actions are {known}.')

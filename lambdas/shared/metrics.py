@@ -53,10 +53,35 @@ BATCH_LATENCY = Metric(
     "BatchLatency", "Seconds", "Maximum", ("load",), "of each batch, the time from its snapshot to its commit"
 )
 MEMORY_USED = Metric(
-    "MemoryUsed", "Megabytes", "Maximum", ("extract", "transform", "load"), "the most memory that the process had"
+    "MemoryUsed",
+    "Megabytes",
+    "Maximum",
+    ("extract", "transform", "load", "freshness"),
+    "the most memory that the process had",
 )
 
-METRICS = (ROWS_EXTRACTED, ROWS_REJECTED, VERSIONS_WRITTEN, OPEN_REJECTED, OPEN_PENDING, BATCH_LATENCY, MEMORY_USED)
+SECONDS_BEHIND = Metric(
+    "SecondsBehind", "Seconds", "Maximum", ("freshness",), "how old the oldest change is at most that is not loaded"
+)
+SECONDS_OVERDUE = Metric(
+    "SecondsOverdue",
+    "Seconds",
+    "Maximum",
+    ("freshness",),
+    "by how much `fresh_within` is exceeded, of the table that is the furthest beyond it; 0 where it is kept",
+)
+
+METRICS = (
+    ROWS_EXTRACTED,
+    ROWS_REJECTED,
+    VERSIONS_WRITTEN,
+    OPEN_REJECTED,
+    OPEN_PENDING,
+    BATCH_LATENCY,
+    MEMORY_USED,
+    SECONDS_BEHIND,
+    SECONDS_OVERDUE,
+)
 """All of them. The duration of an invocation is a metric of Lambda itself, without a price."""
 
 Values = Mapping[Metric, Sequence[float]]

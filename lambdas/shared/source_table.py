@@ -6,10 +6,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from .errors import DeclarationError
 from .postgres import sql
 
+FRESH_WITHIN = "fresh_within"
+"""The key of how soon the warehouse shall have a change: of the document, for all tables, or of a table."""
 EVERY_RUN, NEVER = timedelta(0), timedelta.max
 _INTERVALS: Mapping[str, timedelta] = {"every run": EVERY_RUN, "never": NEVER}
 _INTERVAL = re.compile(r"(?P<count>\d{1,5}) (?P<unit>minute|hour|day)s?")
@@ -31,6 +34,8 @@ class SourceTable:
     """The schema that it is in."""
     table: str | None = None
     """Its name there; None: ``name``, by which declarations, the lake and messages call it."""
+    fresh_within: timedelta | None = None
+    """How soon the warehouse shall have each change of it; None: see ``Declarations.promises``."""
 
     @property
     def relation(self) -> str:
@@ -53,4 +58,18 @@ def interval(where: str, text: str) -> timedelta:
             f'{where} `deletes` must be "every run", "never", or an interval such as "30 minutes", "1 hour" or '
             f'"2 days", not {text!r}.'
         )
+    return timedelta(**{f"{match['unit']}s": int(match["count"])})
+
+
+def promise(where: str, entry: Mapping[str, Any]) -> timedelta | None:
+    """The time within which changes shall be in the warehouse, as ``entry`` has it; None where it says nothing.
+
+    Raises DeclarationError, which begins with ``where``.
+    """
+    if FRESH_WITHIN not in entry:
+        return None
+    value = entry[FRESH_WITHIN]
+    match = _INTERVAL.fullmatch(value) if isinstance(value, str) else None
+    if match is None or not int(match["count"]):
+        raise DeclarationError(f'{where} `fresh_within` must be a time such as "30 minutes" or "1 day", not {value!r}.')
     return timedelta(**{f"{match['unit']}s": int(match["count"])})

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from array import array
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -37,7 +40,13 @@ def capture_by_content(run: CaptureRun, plan: TablePlan) -> Captured:
         comparison = OrderedComparison(
             MergedKeyFiles(run.lake, plan.before.keys, stored), writer, diff, row_hash_schema(plan.info)
         )
-        run.snapshot.row_hashes(plan.info, comparison.add)
+        content = ContentDigest()
+
+        def add(rows: pa.Table) -> None:
+            content.add(rows[ROW_HASH])
+            comparison.add(rows)
+
+        run.snapshot.row_hashes(plan.info, add)
         keys = tuple(comparison.finish())
         return Captured(
             changes=upload(run.lake, part, f"{prefix}.changes.parquet"),
@@ -47,7 +56,31 @@ def capture_by_content(run: CaptureRun, plan: TablePlan) -> Captured:
             state=Backfill(ALL) if diff.unread else Complete(),
             changed_rows=diff.changed_rows(),
             state_changed=diff.unread == 0 and plan.before.backfill is not None,
+            content=str(content) if plan.table.deletes != NEVER else None,
         )
+
+
+class ContentDigest:
+    """A digest of the hashes of all rows, in any order: their number, and the sum of the beginnings of the hashes.
+
+    The server computes the same in one statement: ``lambdas/freshness``. As text: ``<rows>:<sum modulo 2^64>``.
+    """
+
+    def __init__(self) -> None:
+        self._rows = self._sum = 0
+
+    def add(self, hashes: pa.ChunkedArray) -> None:
+        """Adds rows by their hashes, each of at least 16 hexadecimal digits."""
+        beginnings = bytes.fromhex("".join(pc.utf8_slice_codeunits(hashes, 0, 16).to_pylist()))
+        numbers = array("Q", beginnings)
+        if sys.byteorder == "little":
+            numbers.byteswap()
+        self._rows += len(numbers)
+        self._sum = (self._sum + sum(numbers)) % 2**64
+
+    def __str__(self) -> str:
+        """The digest."""
+        return f"{self._rows}:{self._sum}"
 
 
 class _HashDiff:

@@ -117,4 +117,14 @@ CONTROL_TABLES = {
             rows_written  jsonb NOT NULL,            -- rows appended or upserted, per table
             PRIMARY KEY (batch, revision)
         )""",
+    "freshness": """
+        CREATE TABLE $table (
+            source_table  text PRIMARY KEY,
+            first_seen    timestamptz NOT NULL,      -- when the source was first compared with the warehouse
+            fresh_at      timestamptz,               -- every change committed before is in the warehouse
+            checked_at    timestamptz NOT NULL,      -- when it was last compared, or that was tried
+            state         text NOT NULL,             -- what was found: unchanged, changed or unknown
+            batch         bigint,                    -- the last loaded batch then
+            problem       text                       -- why it could not be compared
+        )""",
 }

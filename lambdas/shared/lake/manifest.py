@@ -129,6 +129,10 @@ class TableFiles:
     """Whether rows are compared by a hash, as their xmin does not show every change."""
     lookups: DataFile | None = None
     """Unchanged rows that are only looked up, where those of ``context`` are transformed again."""
+    rows: int | None = None
+    """How many rows the table had in the snapshot, where keys are compared in every run; None elsewhere."""
+    content: str | None = None
+    """Of a table that is compared by content: a digest of all its rows in the snapshot."""
 
 
 @dataclass(frozen=True)

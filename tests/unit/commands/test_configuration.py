@@ -74,7 +74,11 @@ def test_the_region_is_what_every_aws_tool_would_take(environ, region):
     ("old", "new", "says"),
     [
         ('name = "totes"\n', "", r"\[pipeline\] lacks the key `name`"),
-        ("[functions.extract]", "[functions.export]", r"\[functions.export\] lacks the key `source`.*extract, load"),
+        (
+            "[functions.extract]",
+            "[functions.export]",
+            r"\[functions.export\] lacks the key `source`.*extract, freshness, load",
+        ),
         ('topic = "{name}-{stage}-alerts"', "topic = 7", r"\[alerts\] `topic` must be a string, not 7"),
         ("memory = 1024 ", "memory = true ", r"\[functions.extract\] `memory` must be an integer, not True"),
         ("memory = 1024 ", "memroy = 1024 ", r"\[functions.extract\] contains the unknown key `memroy`"),
