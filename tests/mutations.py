@@ -138,8 +138,8 @@ MUTATIONS = (
     Mutation(
         "keys are not compared",
         "lambdas/extract/capture/key_files.py",
-        "        deleted = distinct(known.filter(pc.invert(contained(known, present))))",
-        "        deleted = known.slice(0, 0)",
+        "        deleted = distinct(missing)",
+        "        deleted = missing.slice(0, 0)",
         f"{CAPTURE} -k deletes",
     ),
     Mutation(

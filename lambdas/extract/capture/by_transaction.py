@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
+from ...shared.declarations import NEVER
 from ..row_set import ALL
 from ..source.interface import RowCounts
 from ..table_plan import Backfill, Captured, CaptureMode, CaptureRun, FullRead, Incremental, TablePlan
@@ -48,7 +49,7 @@ def _capture_in_mode(
 def _capture_full(plan: TablePlan, counts: RowCounts, changes: ChangeFile) -> Captured:
     """Reads every row in one query."""
     if counts.total:
-        changes.read(ALL, keep_keys=False)
+        changes.read(ALL, keep_keys=plan.table.deletes != NEVER)  # deletes are found without reading them again
     return Captured(
         changes=changes.store(),
         keys=tuple(plan.before.keys),

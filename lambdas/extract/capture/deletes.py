@@ -24,6 +24,7 @@ from ..table_plan import (
 )
 from .change_file import ChangeFile, upload
 from .key_files import KeyDiff, KeyWriter, MergedKeyFiles, OrderedComparison, keys_in
+from .sorted_keys import ordered
 
 KEYS_SINCE_COMPARE = 1_000_000  # keys written since the last compare: with more, the next is due whatever the interval
 
@@ -107,7 +108,8 @@ def _compare(run: CaptureRun, plan: TablePlan, mode: CaptureMode, captured: Capt
     """
     tracked = plan.before.compared_at is not None
     explained = changes.keys if isinstance(mode, Incremental) and tracked else None
-    deleted, keys = _compare_keys(run, plan, captured, explained)
+    present = changes.keys if isinstance(mode, FullRead) else None  # those of all rows, as they are in this snapshot
+    deleted, keys = _compare_keys(run, plan, captured, explained, present)
     remembered = bool(plan.before.keys_since_compare)  # else every run would compare again the keys written since
     return replace(
         captured,
@@ -120,20 +122,25 @@ def _compare(run: CaptureRun, plan: TablePlan, mode: CaptureMode, captured: Capt
 
 
 def _compare_keys(
-    run: CaptureRun, plan: TablePlan, captured: Captured, explained: pa.Table | None
+    run: CaptureRun, plan: TablePlan, captured: Captured, explained: pa.Table | None, present: pa.Table | None
 ) -> tuple[DataFile | None, tuple[KeyFile, ...]]:
     """The keys of deleted rows, and the files of the present keys: the earlier ones where the set is the same.
 
-    ``explained``: the keys that may be new; None: every key may. Raises SourceError for another.
+    ``explained``: the keys that may be new; None: every key may. ``present``: the keys that the table has, in any
+    order; None: they are read. Raises SourceError for a new key that is not explained.
     """
     schema, prefix = plan.key_schema, run.prefix(plan.name)
     with ParquetPart(schema) as deleted:
         written = keys_in(run.lake, plan.before.keys_since_compare, schema)
-        diff = KeyDiff(schema, written, explained, deleted)
+        in_order = len({file.generation for file in captured.keys}) <= 1
+        diff = KeyDiff(written, explained, deleted, in_order=in_order)
         carried = [file for file in captured.keys if file.generation == 0]
         writer = KeyWriter(run.lake, schema, f"{prefix}.keys", carried)
         comparison = OrderedComparison(MergedKeyFiles(run.lake, captured.keys, schema), writer, diff, schema)
-        run.snapshot.keys(plan.info, comparison.add)
+        if present is None:
+            run.snapshot.keys(plan.info, comparison.add)
+        else:
+            comparison.add(ordered(present))
         keys = comparison.finish()
         if diff.first_unexplained:
             raise SourceError(

@@ -17,7 +17,7 @@ from ...shared.lake.manifest import DataFile, KeyFile, key_of_text, key_text
 from ...shared.lake.parquet import ParquetPart
 from ...shared.lake.store import Lake
 from ..row_set import Key
-from .sorted_keys import Boundary, boundary, contained, distinct, split, text_of, value_of
+from .sorted_keys import Boundary, boundary, contained, distinct, split, text_of, value_of, without_equal_ends
 
 KEY_FILE_ROWS = 1_000_000  # of one key file
 
@@ -217,13 +217,15 @@ class OrderedComparison:
 class KeyDiff:
     """A comparator of keys: finds those of deleted rows, and new ones that nothing explains."""
 
-    def __init__(self, key: pa.Schema, written: pa.Table, explained: pa.Table | None, deleted: ParquetPart) -> None:
-        """``key``: its columns. ``written``: keys written since the last compare; their rows may be deleted by now.
+    def __init__(self, written: pa.Table, explained: pa.Table | None, deleted: ParquetPart, *, in_order: bool) -> None:
+        """``written``: keys written since the last compare; their rows may be deleted by now.
 
         ``explained``: the keys that may be new because this run has read their rows; None: every key may. ``deleted``
-        gets the keys of deleted rows.
+        gets the keys of deleted rows. ``in_order``: whether the stored keys are sorted, each once, as those of one
+        generation are.
         """
         self._written = distinct(written)
+        self._in_order = in_order
         self._explained = explained
         self._deleted = deleted
         self.unexplained = 0
@@ -232,13 +234,17 @@ class KeyDiff:
     def __call__(self, present: pa.Table, stored: pa.Table, last: Boundary | None) -> Compared:
         """As Comparator has it: the present keys are stored."""
         written, self._written = split(self._written, last)
-        if not written.num_rows and present.equals(stored):
-            return Compared(present, False)
-        known = pa.concat_tables([stored, written])
-        deleted = distinct(known.filter(pc.invert(contained(known, present))))
+        rest, known = without_equal_ends(present, stored) if self._in_order else (present, stored)
+        # Few keys are looked for among many by a table of the few.
+        again = present.filter(contained(present, written)) if written.num_rows else written
+        missing = written.filter(pc.invert(contained(written, again)))
+        if known.num_rows:
+            missing = pa.concat_tables([known.filter(pc.invert(contained(known, rest))), missing])
+        deleted = distinct(missing)
         self._deleted.write(deleted)
         if self._explained is not None:
-            new = present.filter(pc.invert(contained(present, known)))
+            new = rest.filter(pc.invert(contained(rest, known))) if known.num_rows else rest
+            new = new.filter(pc.invert(contained(new, written))) if written.num_rows else new
             unexplained = new.filter(pc.invert(contained(new, self._explained)))
             if unexplained.num_rows and not self.unexplained:
                 self.first_unexplained = text_of(boundary(unexplained.slice(0, 1), unexplained.num_columns))

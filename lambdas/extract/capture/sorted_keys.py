@@ -53,13 +53,52 @@ def positions(keys: pa.Table, others: pa.Table) -> pa.ChunkedArray:
     return pc.index_in(of, value_set=among, skip_nulls=True)
 
 
+def ordered(keys: pa.Table) -> pa.Table:
+    """``keys``, of which none is there twice, sorted; as they are where they are sorted, as they often are."""
+    keys = keys.combine_chunks()
+    if keys.num_columns == 1:
+        column = keys.column(0)
+        if len(column) <= 1 or pc.all(pc.less(column[:-1], column[1:])).as_py():
+            return keys
+    return keys.take(_order(keys))
+
+
+def without_equal_ends(keys: pa.Table, others: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """Both without what they have in common at their beginnings and at their ends.
+
+    Of sorted keys, each once, a key that remains in one of them is in the other only if it remains there, too.
+    """
+    shorter = min(keys.num_rows, others.num_rows)
+    start = _equal(keys.slice(0, shorter), others.slice(0, shorter))
+    begin = pc.index(start, False).as_py() if shorter else 0
+    if begin < 0:
+        return keys.slice(shorter), others.slice(shorter)
+    rest = shorter - begin
+    end = _equal(keys.slice(keys.num_rows - rest), others.slice(others.num_rows - rest))
+    unequal = pc.indices_nonzero(pc.invert(end))
+    equal = rest - 1 - unequal[-1].as_py() if len(unequal) else rest
+    return (
+        keys.slice(begin, keys.num_rows - equal - begin),
+        others.slice(begin, others.num_rows - equal - begin),
+    )
+
+
+def _equal(keys: pa.Table, others: pa.Table) -> pa.ChunkedArray:
+    """Whether each of ``keys`` is the one at the same place of ``others``; keys have no NULL."""
+    return functools.reduce(pc.and_, map(pc.equal, keys.columns, others.columns))
+
+
 def distinct(keys: pa.Table) -> pa.Table:
     """``keys``, sorted, each once."""
     if keys.num_columns == 1:
         return pa.table([pc.unique(keys.column(0)).sort()], schema=keys.schema)
-    order = pc.sort_indices(keys, sort_keys=[(number, "ascending") for number in range(keys.num_columns)])
-    rows = keys.take(order)
+    rows = keys.take(_order(keys))
     return rows.filter(pc.invert(repeated(rows)))
+
+
+def _order(keys: pa.Table) -> pa.Array:
+    """The places of ``keys`` in their order; columns by number, as a name with a dot would be a path to Arrow."""
+    return pc.sort_indices(keys, sort_keys=[(number, "ascending") for number in range(keys.num_columns)])
 
 
 def repeated(keys: pa.Table) -> pa.Array:

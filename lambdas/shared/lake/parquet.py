@@ -17,8 +17,11 @@ import pyarrow.parquet as pq
 from ..conversions import DATES, FLOATS, base_type, modifiers
 from ..expressions import MAX_PRECISION
 
-SPOOL_BYTES = 32 * 1024 * 1024  # a larger file moves from memory to disk
-ROW_GROUP = 256 * 1024  # rows
+SPOOL_BYTES = 8 * 1024 * 1024  # a larger file moves from memory to disk, where it takes no longer
+ROW_GROUP = 256 * 1024  # rows: the most in a row group that is written
+READ_ROWS = 64 * 1024  # the most that are read together: what reads and writes them needs a multiple of their memory
+_PACKED = "DELTA_BINARY_PACKED"  # https://parquet.apache.org/docs/file-format/data-pages/encodings/: of integers alone
+_LONG_DIGITS = 18  # the most of a decimal that Parquet stores as a 64-bit integer
 _DIGEST_BLOCK = 1024 * 1024  # bytes
 
 
@@ -81,6 +84,7 @@ class ParquetPart:
             compression="zstd",
             compression_level=1,
             use_dictionary=[field.name for field in schema if _repeats(field.type)],
+            column_encoding={field.name: _PACKED for field in schema if _packs(field.type)} or None,
             store_decimal_as_integer=True,
             write_page_index=False,
         )
@@ -117,10 +121,16 @@ class ParquetPart:
 
 
 def batches(file: IO[bytes], columns: list[str] | None = None) -> Iterator[pa.Table]:
-    """The rows of a Parquet file, in order, by at most ROW_GROUP rows."""
+    """The rows of a Parquet file, in order, by at most READ_ROWS rows."""
     reader: Any = pq.ParquetFile(file)
-    for batch in reader.iter_batches(batch_size=ROW_GROUP, columns=columns):
+    for batch in reader.iter_batches(batch_size=READ_ROWS, columns=columns):
         yield pa.Table.from_batches([batch])
+
+
+def _packs(kind: pa.DataType) -> bool:
+    """Whether values are stored as integers, of which the differences take less room than themselves."""
+    is_integer = pa.types.is_integer(kind) or pa.types.is_temporal(kind)
+    return is_integer or (pa.types.is_decimal128(kind) and kind.precision <= _LONG_DIGITS)
 
 
 def _repeats(kind: pa.DataType) -> bool:

@@ -9,17 +9,21 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lambda_toolkit.pipeline.lambdas.extract.capture.key_files import KeyDiff
 from lambda_toolkit.pipeline.lambdas.extract.capture.sorted_keys import (
     boundary,
     contained,
     distinct,
+    ordered,
     positions,
     repeated,
     split,
     text_of,
     value_of,
+    without_equal_ends,
 )
 from lambda_toolkit.pipeline.lambdas.shared.lake.manifest import key_of_text, key_text
+from lambda_toolkit.pipeline.lambdas.shared.lake.parquet import ParquetPart, batches
 
 COLUMNS = (  # few values, so that keys meet; some are the same as text, or joined with the next
     (pa.int32(), (1, 11, 2, -1)),
@@ -93,3 +97,43 @@ def test_keys_of_any_columns_are_read_back_from_their_text(drawn):
         text = key_text(text_of(value))
         assert texts.setdefault(text, key) == key, "two keys have the same text"
         assert value_of(key_of_text(text, len(schema)), schema) == value
+
+
+def rows_of(keys: pa.Table) -> Keys:
+    """The keys, in their order."""
+    return [tuple(row.values()) for row in keys.to_pylist()]
+
+
+@given(drawn=tables())
+@settings(max_examples=60, deadline=None)
+def test_keys_of_any_columns_are_ordered_and_trimmed(drawn):
+    """What is common at both ends is left out, and nothing else; what remains is as it was."""
+    (left, right), schema = drawn
+    mine, others = (ordered(table(list(set(keys)), schema)) for keys in (left, right))
+    assert ordered(mine).equals(mine)
+    assert mine.equals(distinct(table(left, schema)).combine_chunks())
+    rest, known = without_equal_ends(mine, others)
+    a, b, x, y = rows_of(mine), rows_of(others), rows_of(rest), rows_of(known)
+    assert (set(a) - set(b), set(b) - set(a)) == (set(x) - set(y), set(y) - set(x))
+    assert not (x and y) or (x[0] != y[0] and x[-1] != y[-1])
+
+
+@given(drawn=tables())
+@settings(max_examples=60, deadline=None)
+def test_key_diff_is_that_of_sets(drawn):
+    """Deleted keys were stored or written since and are not there; unexplained ones are new and not explained."""
+    (left, right), schema = drawn
+    written = left[: len(left) // 2] + right[: len(right) // 3]
+    explained = right[: len(right) // 2]
+    present, stored = (ordered(table(list(set(keys)), schema)) for keys in (right, left))
+    for in_order in (True, False):
+        with ParquetPart(schema) as part:
+            diff = KeyDiff(table(written, schema), table(explained, schema), part, in_order=in_order)
+            compared = diff(present, stored, None)
+            deleted = part.rows
+            part.finish()
+            found = [row for rows in batches(part.file) for row in rows_of(rows)] if deleted else []
+        known = set(left) | set(written)
+        assert sorted(map(str, found)) == sorted(map(str, known - set(right)))
+        assert diff.unexplained == len(set(right) - known - set(explained))
+        assert compared.changed or set(left) == set(right)
