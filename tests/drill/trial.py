@@ -18,7 +18,6 @@ from tests.support.account import eventually
 LIMIT = 60.0  # seconds from the breach to the message, and from the repair to the message that it is over
 LOOKS = 30.0  # seconds in which the commands that show the cause are repeated
 CALM = 90.0  # seconds until the alarms of the row before are over
-CAUGHT_UP = 120.0  # seconds until the warehouse has everything
 
 
 class TooEarlyError(Exception):
@@ -65,7 +64,7 @@ def provoke(site: Site, row: Row, cause: Cause, say: Callable[[str], None]) -> T
         say(f"repaired in {repaired - begun:.1f} s")
         over = watch.over(repaired, LIMIT)
         over_message = None
-    _await(lambda: _agrees(site), CAUGHT_UP, lambda: str(_compared(site)))
+    _await(lambda: _agrees(site), row.complete_within, lambda: str(_compared(site)))
     say(f"over after {over:.1f} s, and no row is lost")
     return Times(cause.title, cause.alarm, raised, message, repaired - since, over, over_message, email.subject)
 
