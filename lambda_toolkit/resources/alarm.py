@@ -136,7 +136,7 @@ def _duration(alarm: Alarm) -> str:
 
 def _desired(arns: ArnFormat, function: str, alarm: Alarm) -> dict[str, Any]:
     """The attributes in the form of :func:`_comparable`; ``None`` for those that it shall not have."""
-    dimensions = {"FunctionName": function} if alarm.dimensions is None else dict(alarm.dimensions)
+    dimensions = _of_function(function, alarm) if alarm.dimensions is None else dict(alarm.dimensions)
     topic = alarm.topic and (alarm.topic if alarm.topic.startswith("arn:") else arns.arn("sns", alarm.topic))
     points = alarm.datapoints_to_alarm
     one_metric = {
@@ -160,6 +160,14 @@ def _desired(arns: ArnFormat, function: str, alarm: Alarm) -> dict[str, Any]:
         **({} if alarm.notify_on_ok is None else {_OK_ACTIONS: [topic] if topic and alarm.notify_on_ok else []}),
         "ActionsEnabled": True,
     }
+
+
+def _of_function(function: str, alarm: Alarm) -> dict[str, str]:
+    """The dimensions of a function's metrics; of an alias they have a resource, too.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-view.html
+    """
+    return {"FunctionName": function, **({"Resource": f"{function}:{alarm.alias}"} if alarm.alias else {})}
 
 
 def _metrics(alarm: Alarm, dimensions: Mapping[str, str]) -> list[dict[str, Any]]:

@@ -205,7 +205,7 @@ def _alarm(value: Any) -> Alarm:
 
 def _alarm_problems(alarm: Alarm) -> Iterator[str]:
     strings = ("name", "metric", "namespace", "statistic", "comparison", "missing_data", "description", "expression")
-    for name in strings:
+    for name in (*strings, "alias"):
         if not is_string(getattr(alarm, name)):
             yield f"{name} must be a string, not {getattr(alarm, name)!r}"
     if not is_number(alarm.threshold):
@@ -224,6 +224,8 @@ def _alarm_problems(alarm: Alarm) -> Iterator[str]:
         isinstance(dimensions, Mapping) and all(map(is_string, (*dimensions, *dimensions.values())))
     ):
         yield f"dimensions must be a mapping of strings, not {dimensions!r}"
+    if dimensions is not None and alarm.alias:
+        yield "give dimensions or an alias, not both"
 
 
 def _requirements(value: Any) -> tuple[str, ...]:

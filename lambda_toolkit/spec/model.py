@@ -114,6 +114,9 @@ class Alarm:
     """Part of the notification: say what to do."""
     dimensions: Mapping[str, str] | None = None
     """The metric's dimensions; ``{"FunctionName": <function>}`` where ``None``."""
+    alias: str = ""
+    """Only the calls of this alias: ``live``, which schedules and triggers call. Empty: all calls of the function. It
+    takes the place of ``dimensions``."""
     notify_on_ok: bool | None = None
     """Whether ``topic`` is notified when the state becomes OK again. ``None``: not managed."""
     notify_on_insufficient_data: bool = False

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from lambda_script import Alarm, AwsError, DeployError
+from lambda_script import Alarm, AwsError, DeployError, LimitError
 from lambda_toolkit.deploy.execute import execute
 from lambda_toolkit.deploy.plan import make_plan
 from lambda_toolkit.spec.model import BucketSpec, Deployment
@@ -56,6 +56,17 @@ def test_fewer_points_that_make_an_alarm_are_a_difference(script, client) -> Non
 
 
 SILENT = Alarm("errors", "Invocations", expression="FILL(m, 0)", comparison="LessThanThreshold", evaluation_periods=3)
+
+
+def test_alarm_of_an_alias_counts_what_calls_that_alias(script, client) -> None:
+    declared = Alarm("silent", "Invocations", alias="live")
+    script(alarms=[declared]).deploy()
+    assert not script(alarms=[declared]).plan()
+    name = alarm(client)["AlarmName"].removesuffix("-silent")
+    dimensions = {item["Name"]: item["Value"] for item in alarm(client)["Dimensions"]}
+    assert dimensions == {"FunctionName": name, "Resource": f"{name}:live"}
+    with pytest.raises(LimitError, match="give dimensions or an alias, not both"):
+        script(alarms=[Alarm("silent", "Invocations", alias="live", dimensions={"FunctionName": name})])
 
 
 def test_expression_of_an_alarm_is_compared_in_its_metrics(script, client) -> None:

@@ -116,13 +116,16 @@ def test_rate_rule_invokes_only_the_permitted_target(account: Account) -> None:
 
 def test_metrics_count_runs_of_a_rule_and_throttles_apart(account: Account) -> None:
     """What a rule starts is counted at its start, also where it fails; a call that is throttled is no invocation."""
-    function = account.function("scheduled", SLOWLY_FAILING)
+    account.function("scheduled", SLOWLY_FAILING)
     events, functions = account.client("events"), account.client("lambda")
+    version = functions.publish_version(FunctionName="scheduled")["Version"]
+    live = functions.create_alias(FunctionName="scheduled", Name="live", FunctionVersion=version)["AliasArn"]
     rule = events.put_rule(Name="every-other", ScheduleExpression="rate(1 minute)", State="ENABLED")["RuleArn"]
-    _permit(account, "scheduled", "events.amazonaws.com", rule)
-    events.put_targets(Rule="every-other", Targets=[{"Id": "scheduled", "Arn": function}])
+    _permit(account, "scheduled", "events.amazonaws.com", rule, Qualifier="live")
+    events.put_targets(Rule="every-other", Targets=[{"Id": "scheduled", "Arn": live}])
     eventually(lambda: _counted(account, "scheduled", "Errors"))
     events.disable_rule(Name="every-other")
+    account.invoke(f"scheduled:{version}")
     functions.put_function_concurrency(FunctionName="scheduled", ReservedConcurrentExecutions=0)
     with pytest.raises(functions.exceptions.TooManyRequestsException):
         account.invoke("scheduled")
@@ -132,6 +135,8 @@ def test_metrics_count_runs_of_a_rule_and_throttles_apart(account: Account) -> N
     began = sum(event["message"].startswith("START ") for event in runs)
     eventually(lambda: _counted(account, "scheduled", "Errors") == began)
     assert _counted(account, "scheduled", "Invocations") == began
+    assert _counted(account, "scheduled", "Invocations", Resource="scheduled:live") == began - 1
+    assert _counted(account, "scheduled", "Invocations", Resource=f"scheduled:{version}") == 1
     [shortest] = _statistic(account, "scheduled", "Duration", "Minimum")
     assert 1000 <= shortest < 10_000
 
@@ -205,13 +210,14 @@ def _writer(account: Account, name: str) -> str:
     return account.function(name, WRITING.replace("BUCKET", bucket), [may_write])
 
 
-def _permit(account: Account, function: str, service: str, source: str) -> None:
+def _permit(account: Account, function: str, service: str, source: str, **more: str) -> None:
     account.client("lambda").add_permission(
         FunctionName=function,
         StatementId="trigger",
         Action="lambda:InvokeFunction",
         Principal=service,
         SourceArn=source,
+        **more,
     )
 
 
@@ -231,16 +237,16 @@ def _put_alarm(account: Account, name: str, namespace: str, metric: str, functio
     )
 
 
-def _counted(account: Account, function: str, metric: str) -> float:
-    return sum(_statistic(account, function, metric, "Sum"))
+def _counted(account: Account, function: str, metric: str, **more: str) -> float:
+    return sum(_statistic(account, function, metric, "Sum", **more))
 
 
-def _statistic(account: Account, function: str, metric: str, statistic: str) -> list[float]:
+def _statistic(account: Account, function: str, metric: str, statistic: str, **more: str) -> list[float]:
     now = datetime.now(UTC)
     answer = account.client("cloudwatch").get_metric_statistics(
         Namespace="AWS/Lambda",
         MetricName=metric,
-        Dimensions=[{"Name": "FunctionName", "Value": function}],
+        Dimensions=[{"Name": name, "Value": value} for name, value in {"FunctionName": function, **more}.items()],
         StartTime=now - timedelta(hours=1),
         EndTime=now + timedelta(hours=1),
         Period=7200,

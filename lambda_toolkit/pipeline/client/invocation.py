@@ -38,13 +38,20 @@ class Invocation:
 def invoke(aws: Aws, function: str, event: Mapping[str, Any]) -> Invocation:
     """Invoke the live version of ``function`` with ``event``, and wait for it: up to 15 minutes, as Lambda permits.
 
+    It is called by its number, not by the alias: alarms that count what schedules and triggers start do not count this.
     Raises CommandError where there is no such function, AwsError where AWS rejects the call. An error of the function
     is returned, not raised.
     """
-    response = aws.find(
-        "lambda", "invoke", FunctionName=function, Qualifier=LIVE, LogType="Tail", Payload=json.dumps(event).encode()
+    live = aws.find("lambda", "get_function_configuration", FunctionName=function, Qualifier=LIVE)
+    response = live and aws.find(
+        "lambda",
+        "invoke",
+        FunctionName=function,
+        Qualifier=live["Version"],
+        LogType="Tail",
+        Payload=json.dumps(event).encode(),
     )
-    if response is None:
+    if not response:
         raise CommandError(f"There is no function {function} on AWS yet. Deploy it: {suggested()}")
     text = response["Payload"].read().decode()
     tail = base64.b64decode(response.get("LogResult", "")).decode(errors="replace")

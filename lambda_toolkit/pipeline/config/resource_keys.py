@@ -260,6 +260,13 @@ ALARM = Table(
             absent="`m`; with `below`, `FILL(m, 0)`",
         ),
         Key(
+            "alias",
+            Type.STRING,
+            "Count the calls of this alias alone: `live`, which schedules and triggers call, and commands do not.",
+            '"live"',
+            default=Alarm.alias,
+        ),
+        Key(
             "statistic",
             Type.STRING,
             "The statistic over a period.",

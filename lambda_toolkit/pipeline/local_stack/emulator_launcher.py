@@ -8,7 +8,8 @@ the start with a message.
 * ministack evaluates alarms when a metric is put, by namespace and name alone: an error of one function would raise the
   alarms of all. That is switched off; ``alarm_evaluator`` evaluates them by their dimensions, through the public API.
 * ministack puts the metrics of a function for calls of Invoke alone, and counts one that it throttles as an invocation.
-  Here, as on AWS, each run counts, whatever started it, at the time of its start; a throttled call is a throttle alone.
+  Here, as on AWS, each run counts, whatever started it, at the time of its start, for the function and for the alias or
+  version that was called; a throttled call is a throttle alone.
 * ministack drops ``Metrics`` of an alarm, with its expression. Here it keeps and describes them.
 * ministack lets a rule or a bucket invoke any function. Here, as on AWS, the function's own policy must permit it.
 * SNS only logs what it sends to email subscribers: here it is also written to the mail sink.
@@ -35,7 +36,6 @@ import logging
 import os
 import secrets
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -53,7 +53,7 @@ def main() -> None:
     arguments = parser.parse_args()
     speed_up_schedules(arguments.clock_speed_file)
     disable_alarm_evaluation()
-    count_every_invocation()
+    count_every_run()
     keep_alarm_expressions()
     enforce_invoke_permissions()
     deliver_emails(arguments.mail_sink)
@@ -88,37 +88,23 @@ def disable_alarm_evaluation() -> None:
     vars(cloudwatch).update(_evaluate_alarm=lambda alarm: None)
 
 
-def count_every_invocation() -> None:
+def count_every_run() -> None:
     """Put the metrics of a function for each of its runs: also for those that a rule or a bucket starts."""
     lambda_svc, cloudwatch = (
         importlib.import_module(f"ministack.services.{name}") for name in ("lambda_svc", "cloudwatch")
     )
-    run: Callable[..., Any] = _private(lambda_svc, "_execute_function_dispatch")
-    points_of, key_of = _private(cloudwatch, "_metric_bucket"), _private(cloudwatch, "_dims_key")
+    counted = _load(Path(__file__).with_name("emulator_metrics.py")).Runs(
+        run=_private(lambda_svc, "_execute_function_dispatch"),
+        find=_private(lambda_svc, "_get_func_record_for_ref"),
+        points_of=_private(cloudwatch, "_metric_bucket"),
+        key_of=_private(cloudwatch, "_dims_key"),
+    )
     _private(lambda_svc, "_emit_lambda_metrics")
-
-    def put(function: str, name: str, value: float, at: float, unit: str = "Count") -> None:
-        dimensions = {"FunctionName": function}
-        points = points_of(("AWS/Lambda", name, key_of(dimensions)))
-        points.append({"Timestamp": at, "Value": float(value), "Unit": unit, "Dimensions": dimensions})
-
-    def run_and_count(
-        function: dict[str, Any], config: dict[str, Any], event: Any, request: str, started: float
-    ) -> dict[str, Any]:
-        result: dict[str, Any] = run(function, config, event, request, started)
-        name = config["FunctionName"]
-        put(name, "Invocations", 1, started)
-        put(name, "Errors", bool(result.get("error")), started)
-        put(name, "Throttles", 0, started)
-        put(name, "Duration", (time.time() - started) * 1000, started, "Milliseconds")
-        return result
-
-    def count_throttles(function_name: str, duration_ms: float, error: bool, throttle: bool) -> None:
-        """Called for each run, and once more with a duration by Invoke."""
-        if throttle and not duration_ms:
-            put(function_name, "Throttles", 1, time.time())
-
-    vars(lambda_svc).update(_execute_function_dispatch=run_and_count, _emit_lambda_metrics=count_throttles)
+    vars(lambda_svc).update(
+        _execute_function_dispatch=counted.run_and_count,
+        _emit_lambda_metrics=counted.count_throttle,
+        _get_func_record_for_ref=counted.find_as_called,
+    )
 
 
 def keep_alarm_expressions() -> None:

@@ -1,0 +1,54 @@
+"""The metrics of functions as Lambda puts them. Loaded by ``emulator_launcher``: nothing but the standard library here.
+
+Each run counts, whatever started it, at the time of its start, for the function and for what was called of it: an alias
+or a version. https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+NAMESPACE = "AWS/Lambda"
+QUALIFIED = 7  # colons in the ARN of an alias or a version
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Functions of ministack, and what replaces them."""
+
+    run: Callable[..., dict[str, Any]]
+    find: Callable[[str], tuple[Any, Any, str]]
+    points_of: Callable[[tuple[str, str, str]], list[dict[str, Any]]]
+    key_of: Callable[[dict[str, str]], str]
+
+    def run_and_count(
+        self, function: dict[str, Any], config: dict[str, Any], event: Any, request: str, started: float
+    ) -> dict[str, Any]:
+        """Run the function once, and put its metrics. Returns what ministack makes of the run."""
+        result = self.run(function, config, event, request, started)
+        of, called = {"FunctionName": config["FunctionName"]}, config.get("FunctionArn", "").partition(":function:")[2]
+        for dimensions in (of, {**of, "Resource": called}) if ":" in called else (of,):
+            self._put(dimensions, "Invocations", 1, started)
+            self._put(dimensions, "Errors", bool(result.get("error")), started)
+            self._put(dimensions, "Throttles", 0, started)
+            self._put(dimensions, "Duration", (time.time() - started) * 1000, started, "Milliseconds")
+        return result
+
+    def count_throttle(self, function_name: str, duration_ms: float, error: bool, throttle: bool) -> None:
+        """Count a throttled call, which is no run. Called for each call, and by Invoke once more, with a duration."""
+        if throttle and not duration_ms:
+            self._put({"FunctionName": function_name}, "Throttles", 1, time.time())
+
+    def find_as_called(self, reference: str) -> tuple[Any, Any, str]:
+        """A function that a rule, a bucket or a topic calls: with the ARN that they call, as Invoke has it, too."""
+        record, config, name = self.find(reference)
+        if config and reference.count(":") == QUALIFIED:
+            config = {**config, "FunctionArn": reference}
+        return record, config, name
+
+    def _put(self, of: dict[str, str], name: str, value: float, at: float, unit: str = "Count") -> None:
+        points = self.points_of((NAMESPACE, name, self.key_of(of)))
+        points.append({"Timestamp": at, "Value": float(value), "Unit": unit, "Dimensions": of})
