@@ -38,10 +38,12 @@ from lambda_toolkit.errors import (
 from lambda_toolkit.spec.argument_types import Arguments, TopicTriggers
 from lambda_toolkit.spec.arguments import function_spec
 from lambda_toolkit.spec.cron import to_eventbridge
+from lambda_toolkit.spec.dashboard import check_dashboard
 from lambda_toolkit.spec.model import (
     Alarm,
     BucketSpec,
     Canary,
+    DashboardSpec,
     Deployment,
     FunctionSpec,
     LifecycleRule,
@@ -71,6 +73,7 @@ __all__ = [
     "Canary",
     "Change",
     "CheckError",
+    "DashboardSpec",
     "DeployError",
     "Deployment",
     "Difference",
@@ -98,6 +101,7 @@ __all__ = [
     "apply",
     "bounded",
     "check_bucket",
+    "check_dashboard",
     "check_declared",
     "deploy",
     "deploy_all",
@@ -328,10 +332,7 @@ def plan_destroy(deployment: Deployment, aws: Aws | None = None, *, delete_data:
 
 
 def apply(plan: Plan, aws: Aws | None = None, on_progress: Callable[[Progress], None] | None = None) -> Report:
-    """Make the changes of ``plan`` and report which were made, which failed and which were skipped.
-
-    ``on_progress`` is called in this thread, for each change that starts or ends.
-    """
+    """Make the changes of ``plan``; report those made, failed, skipped. ``on_progress``: called in this thread."""
     from lambda_toolkit.deploy.execute import execute
 
     with _advice_in_words():
@@ -369,8 +370,7 @@ def rollback(function: str, to: str | int | None = None, *, aws: Aws | None = No
 def deploy_all(scripts: Sequence[Lambda_script], on_progress: Callable[[Progress], None] | None = None) -> Report:
     """Deploy several functions together, in parallel; where one fails, the others continue.
 
-    With one ``application`` and ``stage``, AWS is listed once for all of them. All are deployed with the client of the
-    first one. Raises as :meth:`Lambda_script.deploy` does, and ToolkitError for scripts of different regions.
+    With the client of the first one. Raises as its :meth:`deploy` does, and ToolkitError for different regions.
     """
     if not isinstance(scripts, Sequence) or not all(isinstance(script, Lambda_script) for script in scripts):
         raise ToolkitError("deploy_all takes a list of Lambda_scripts: deploy_all([one, two]).")

@@ -59,6 +59,7 @@ _TOPIC = (
     "TagResource",
     "UntagResource",
 )
+_DASHBOARD = ("DeleteDashboards", "GetDashboard", "PutDashboard")
 _TOPIC_KEY = ("SetTopicAttributes",)
 _SECRET = (
     "CreateSecret",
@@ -114,7 +115,7 @@ def deployer_policy(deployment: Deployment, place: Place, *, delete_data: bool =
     secrets = [place.arn("secretsmanager", f"secret:{spec.name}") for spec in deployment.secrets]
     of_topics = _TOPIC + (_TOPIC_KEY if any(spec.kms_key is not None for spec in deployment.topics) else ())
     statements = (
-        _allow("Lists", _lists(own_roles, has_canary=any(spec.canary for spec in functions)), ["*"]),
+        _allow("Lists", _lists(own_roles, deployment), ["*"]),
         _on("Functions", "lambda", _FUNCTION, _and_below(place.arn("lambda", f"function:{name}") for name in names)),
         _on("Layers", "lambda", _LAYER if artifacts else (), [place.arn("lambda", f"layer:{LAYER_PREFIX}*")]),
         *(_of_attachment(attachment, functions, place, delete_data=delete_data) for attachment in registry.ATTACHMENTS),
@@ -129,6 +130,7 @@ def deployer_policy(deployment: Deployment, place: Place, *, delete_data: bool =
             of_topics,
             [place.arn("sns", spec.name) for spec in deployment.topics],
         ),
+        _on("Dashboards", "cloudwatch", _DASHBOARD, _dashboards(deployment, place)),
         _on(
             "Secrets",
             "secretsmanager",
@@ -160,14 +162,15 @@ def _reads(action: str) -> bool:
     return action.partition(":")[2].startswith(_READING) and action not in _CONFIDENTIAL
 
 
-def _lists(own_roles: int, *, has_canary: bool) -> list[str]:
+def _lists(own_roles: int, deployment: Deployment) -> list[str]:
     """The actions that know no resources, for so many roles that the toolkit creates; with a canary, also for its
-    expected calls.
+    expected calls; with dashboards, also for the undeclared ones.
     """
     needs = [item for item in _needs() if own_roles or item.service != "iam"]
     own = [f"{item.service}:{action}" for item in needs for action in item.lists]
     bulk = ["iam:GetAccountAuthorizationDetails"] if own_roles >= BULK_ROLES else []
-    return [*_LISTS, *own, *bulk, *(["cloudwatch:GetMetricStatistics"] if has_canary else [])]
+    expected = ["cloudwatch:GetMetricStatistics"] if any(spec.canary for spec in deployment.functions) else []
+    return [*_LISTS, *own, *bulk, *expected, *(["cloudwatch:ListDashboards"] if deployment.dashboards else [])]
 
 
 def _boundary_statements(functions: Iterable[FunctionSpec], place: Place) -> Iterator[dict[str, Any]]:
@@ -259,6 +262,12 @@ def _allow(sid: str, actions: Iterable[str], resources: Sequence[str]) -> dict[s
 def _and_below(arns: Iterable[str]) -> list[str]:
     """Each ARN, and those below it: a function's versions and aliases."""
     return [arn + ending for arn in arns for ending in ("", ":*")]
+
+
+def _dashboards(deployment: Deployment, place: Place) -> list[str]:
+    """A dashboard's ARN has no region."""
+    start = f"arn:{place.partition}:cloudwatch::{place.account}:dashboard/"
+    return [start + item.name for item in deployment.dashboards]
 
 
 def _s3(place: Place, buckets: Iterable[str], ending: str = "") -> list[str]:

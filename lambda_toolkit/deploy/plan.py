@@ -12,10 +12,11 @@ from lambda_toolkit.changes import Change, Key, Plan
 from lambda_toolkit.deploy.function_plan import FunctionPlan, plan_function
 from lambda_toolkit.deploy.removal import Removal, make_destroy_plan, plan_undeclared
 from lambda_toolkit.errors import Advice, Hint, ToolkitError, raise_all
-from lambda_toolkit.resources import alarm, bucket, function, layer, registry, s3_notification, secret, topic
+from lambda_toolkit.resources import alarm, bucket, dashboard, function, layer, registry, s3_notification, secret, topic
 from lambda_toolkit.resources.attachment import Context, PlanScope
 from lambda_toolkit.resources.reads import Reads
 from lambda_toolkit.spec import quotas
+from lambda_toolkit.spec.dashboard import check_dashboard
 from lambda_toolkit.spec.model import Deployment, FunctionSpec, Kind
 
 __all__ = ["Change", "Plan", "make_destroy_plan", "make_plan"]
@@ -59,6 +60,7 @@ def make_plan(
         parts += [task(bucket.plan, reads, item) for item in deployment.buckets]
         parts += [task(topic.plan, reads, item) for item in deployment.topics]
         parts += [task(secret.plan, reads, item) for item in deployment.secrets]
+        parts += [task(dashboard.plan, reads, item) for item in deployment.dashboards]
     planned = run_parallel(
         [*plans, *(_as_function_plan(part) for part in parts), lambda: FunctionPlan(tuple(undeclared().changes))],
         prefetch=_prefetch(contexts),
@@ -142,6 +144,7 @@ def _check(functions: Iterable[FunctionSpec], deployment: Deployment) -> None:
     for check in (
         *(task(quotas.check_function, spec) for spec in functions),
         *(task(quotas.check_bucket, item) for item in deployment.buckets),
+        *(task(check_dashboard, item) for item in deployment.dashboards),
         task(s3_notification.check_declared, deployment.functions),
     ):
         try:

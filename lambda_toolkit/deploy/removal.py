@@ -11,7 +11,7 @@ from lambda_toolkit.aws.client import Aws
 from lambda_toolkit.aws.parallel import Task, run_parallel, task
 from lambda_toolkit.changes import Change, Key, Plan
 from lambda_toolkit.errors import Advice, AwsError, Hint
-from lambda_toolkit.resources import bucket, function, layer, log_group, registry, role, secret, topic
+from lambda_toolkit.resources import bucket, dashboard, function, layer, log_group, registry, role, secret, topic
 from lambda_toolkit.resources.attachment import Context, PlanScope
 from lambda_toolkit.resources.reads import Reads
 from lambda_toolkit.spec.model import BucketSpec, Deployment, FunctionSpec, Kind, SecretSpec, TopicSpec
@@ -57,6 +57,7 @@ def make_destroy_plan(aws: Aws, deployment: Deployment, delete_data: bool = Fals
     shared: list[Task[Sequence[Change]]] = [
         task(topic.plan_removal, reads, item, of_topics) for item in deployment.topics
     ]
+    shared += [task(dashboard.plan_removal, reads, item) for item in deployment.dashboards]
     if delete_data:
         shared += [task(bucket.plan_removal, reads, item, users) for item in deployment.buckets]
         shared += [task(secret.plan_removal, reads, item, users) for item in deployment.secrets]
@@ -186,7 +187,13 @@ def _plan_shared(
         elif service == "secretsmanager" and (known := name.removeprefix("secret:")[:-_SUFFIX]) not in secrets:
             found = secret.plan_removal(reads, SecretSpec(known, tags=own), users)
             changes, notes = _kept(changes, notes, found, delete_data)
-    return Removal(changes, notes=notes, keeps_data=bool(notes))
+    keeps_data = bool(notes)
+    dashboards = dashboard.plan_undeclared(reads, deployment, own)
+    if dashboards is None and deployment.dashboards:
+        notes.append(
+            "undeclared dashboards were not looked for: the credentials lack cloudwatch:ListDashboards or GetDashboard"
+        )
+    return Removal([*changes, *(dashboards or ())], notes=notes, keeps_data=keeps_data)
 
 
 def _kept(

@@ -32,6 +32,7 @@ class Kind(StrEnum):
     ALARM = "alarm"
     BUCKET = "bucket"
     TOPIC = "topic"
+    DASHBOARD = "dashboard"
     SECRET = "secret"  # nosec B105  # noqa: S105 - the name of a kind
 
 
@@ -301,6 +302,20 @@ class TopicSpec:
 
 
 @dataclass(frozen=True)
+class DashboardSpec:
+    """A CloudWatch dashboard. Three in an account are free."""
+
+    name: str
+    """The dashboard's name, unique in the account: dashboards have no region."""
+    body: Mapping[str, Any] = field(repr=False)
+    """CloudWatch's body: ``widgets``, ``start`` and others. Metrics are written out, without ``.``."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """The application and stage that it belongs to, which are written into it: it has no tags."""
+    adopt: bool = False
+    """Replace an existing dashboard of this name that the toolkit did not create."""
+
+
+@dataclass(frozen=True)
 class SecretSpec:
     """A secret of Secrets Manager."""
 
@@ -326,6 +341,7 @@ class Deployment:
     buckets: tuple[BucketSpec, ...] = ()
     topics: tuple[TopicSpec, ...] = ()
     secrets: tuple[SecretSpec, ...] = ()
+    dashboards: tuple[DashboardSpec, ...] = ()
     application: str = ""
     """With ``stage``, a tag of every resource, by which undeclared resources are found. Empty: no such tags."""
     stage: str = ""
@@ -351,7 +367,8 @@ class Deployment:
             buckets=tuple(map(tagged, self.buckets)),
             topics=tuple(map(tagged, self.topics)),
             secrets=tuple(map(tagged, self.secrets)),
+            dashboards=tuple(map(tagged, self.dashboards)),
         )
 
 
-_Spec = TypeVar("_Spec", FunctionSpec, BucketSpec, TopicSpec, SecretSpec)
+_Spec = TypeVar("_Spec", FunctionSpec, BucketSpec, TopicSpec, SecretSpec, DashboardSpec)

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from lambda_script import Alarm, Deployment, FunctionSpec, S3Trigger, SecretSpec
+from lambda_toolkit.pipeline.config.cloudwatch_dashboard import dashboards
 from lambda_toolkit.pipeline.config.database_url import SecretValue, ca_file, ca_pem, connection_json, secret_value
 from lambda_toolkit.pipeline.config.lock_file import lock_notes, locked, read_lock
 from lambda_toolkit.pipeline.config.mirror import MIRROR_FILE
@@ -65,6 +66,7 @@ def deployment(
             for secret, value in values.items()
             if secret.read is None
         ),
+        dashboards=dashboards(pipeline, functions, account),
         secrets_of_others=tuple(pipeline.expand(secret.read.arn, account) for secret in values if secret.read),
         application=pipeline.name,
         stage=pipeline.stage,

@@ -14,8 +14,10 @@ from lambda_script import (
     LimitError,
     TriggerError,
     check_bucket,
+    check_dashboard,
     function_problems,
 )
+from lambda_toolkit.pipeline.config.cloudwatch_dashboard import dashboards
 from lambda_toolkit.pipeline.config.model import FunctionDeclaration, Pipeline
 from lambda_toolkit.pipeline.config.toml_reader import Problems
 from lambda_toolkit.pipeline.errors import ConfigurationError
@@ -53,6 +55,7 @@ def check_limits(problems: Problems, pipeline: Pipeline) -> None:
                 problems.add(f"[functions.{function.name}]", text)
     if is_readable:
         _check_names(problems, pipeline)
+        _check_dashboard(problems, pipeline)
         _check_triggers(problems, pipeline)
     for name, bucket in pipeline.buckets.items():
         for rule in bucket.lifecycle or ():
@@ -87,6 +90,15 @@ def _check_names(problems: Problems, pipeline: Pipeline) -> None:
             check_bucket(BucketSpec(pipeline.bucket_name(name, ACCOUNT)))
         except (LimitError, ConfigurationError) as error:
             problems.add(f"[buckets] `{name}`:", str(error).removeprefix(f"{pipeline.path}: "))
+
+
+def _check_dashboard(problems: Problems, pipeline: Pipeline) -> None:
+    try:
+        specs = tuple(function.spec for function in pipeline.functions.values())
+        for spec in dashboards(pipeline, specs, ACCOUNT):
+            check_dashboard(spec)
+    except (LimitError, ConfigurationError) as error:
+        problems.add("[cloudwatch_dashboard]", str(error).removeprefix(f"{pipeline.path}: "))
 
 
 def _check_triggers(problems: Problems, pipeline: Pipeline) -> None:

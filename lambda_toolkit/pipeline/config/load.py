@@ -106,7 +106,7 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 def _pipeline(
     problems: Problems, path: Path, stage: str, environ: Mapping[str, str], document: Mapping[str, Any], values: Values
 ) -> Pipeline:
-    general, alerts = values["pipeline"], values["alerts"]
+    general, alerts, dashboard = values["pipeline"], values["alerts"], values["cloudwatch_dashboard"]
     region = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or general["region"]
     if not region and "pipeline" in document:
         problems.add("[pipeline]", "lacks the key `region` (a string), and AWS_REGION is not set.")
@@ -138,6 +138,7 @@ def _pipeline(
         tables=tables,
         declared=tables,
         mirrored=_patterns(document),
+        dashboard=dashboard["name"] if dashboard is not None else None,
         lock=root / values["packages"]["lock"] if values["packages"]["lock"] else None,
     )
     functions = {name: _function(problems, pipeline, name, function) for name, function in values["functions"].items()}

@@ -95,6 +95,8 @@ class Pipeline:
     alarms: Mapping[str, Alarm]
     tables: Mapping[str, Mapping[str, Any]]
     """The ``[source]`` and ``[warehouse]`` tables: those in the file, and those that are mirrored."""
+    dashboard: str | None = None
+    """The name of the CloudWatch dashboard; ``None``: there is none."""
     lock: Path | None = None
     """The lock of the requirements in ``[packages]``; ``None``: there is none."""
     declared: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

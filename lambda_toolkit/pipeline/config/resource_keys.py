@@ -151,6 +151,23 @@ ALERTS = Table(
     ),
 )
 
+DASHBOARD = Table(
+    "cloudwatch_dashboard",
+    "A dashboard in the CloudWatch console: freshness, latency, rows, rejected and pending rows, errors, durations, "
+    "alarms ([observability](observability.md#the-cloudwatch-dashboard)). Three in an account are free, each further "
+    "one costs $3 a month. Without this table there is none.",
+    (
+        Key(
+            "name",
+            Type.STRING,
+            "Its name, unique in the account: dashboards have no region. A deploy finds one that is no longer declared "
+            "if its name begins with `<pipeline>-<stage>`.",
+            '"{name}-{stage}-{region}"',
+            default="{name}-{stage}",
+        ),
+    ),
+)
+
 SECRET = Table(
     "secrets.<name>",
     "A database's credentials in Secrets Manager: a URL that `deploy` stores there as `name`, or with `arn`, a secret "

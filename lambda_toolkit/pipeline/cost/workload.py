@@ -140,6 +140,7 @@ def declared(pipeline: Pipeline) -> Declared:
         secrets=frozenset(pipeline.expand(secret.template, _ANY_ACCOUNT) for secret in written),
         kms_keys=len(keys),
         emails=len(pipeline.topic.emails or ()),
+        dashboards=int(pipeline.dashboard is not None),
     )
 
 

@@ -33,6 +33,7 @@ from lambda_toolkit.spec.model import (
     Alarm,
     BucketSpec,
     Canary,
+    DashboardSpec,
     Deployment,
     FunctionSpec,
     S3Trigger,
@@ -79,6 +80,7 @@ def everything() -> Deployment:
         (BucketSpec("app-dev-lake"),),
         (TopicSpec("app-dev-alerts", kms_key=""),),
         (SecretSpec("app/dev/source"),),
+        (DashboardSpec("app-dev", {"widgets": []}),),
     )
 
 
