@@ -107,7 +107,7 @@ def rows_of(keys: pa.Table) -> Keys:
 @given(drawn=tables())
 @settings(max_examples=60, deadline=None)
 def test_keys_of_any_columns_are_ordered_and_trimmed(drawn):
-    """What is common at both ends is left out, and nothing else; what remains is as it was."""
+    """Only what is common at both ends is missing; what remains is as it was."""
     (left, right), schema = drawn
     mine, others = (ordered(table(list(set(keys)), schema)) for keys in (left, right))
     assert ordered(mine).equals(mine)
