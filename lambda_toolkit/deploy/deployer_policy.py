@@ -18,6 +18,7 @@ from lambda_toolkit.spec.model import Deployment, FunctionSpec
 from lambda_toolkit.spec.quotas import artifact_bucket
 
 LONGEST = 6144  # characters of a managed policy, white space not counted
+LONGEST_INLINE = 10_240  # and of all inline policies of a role
 GITHUB = "token.actions.githubusercontent.com"
 
 _LISTS = (  # actions that know no resources, or would need all of them

@@ -15,6 +15,7 @@ VERSION = "0.1.0"  # as in setup.py
 PACKAGE_ROOT = Path(__file__).parent
 FUNCTIONS = PACKAGE_ROOT / "lambdas"  # the functions' source; in a checkout a symbolic link to the folder of that name
 SHARED = FUNCTIONS / "shared"  # part of the package of every function
+_SHARED_BY = {"notifier": ("__init__.py", "logs.py", "metrics.py")}  # of functions that need few of its modules
 STARTER = PACKAGE_ROOT / "config" / "starter"  # the templates that `init` fills in
 CHECKOUT = PACKAGE_ROOT.parents[1]  # the repository, where this runs in one
 DEFAULT_PATH = Path("config/pipeline.toml")  # the declaration of a pipeline, in the folder of its project
@@ -117,6 +118,12 @@ def what_to_install(error: ModuleNotFoundError) -> str:
         f"{missing} Run `make run`, which creates this project's environment, and `. .venv/bin/activate`. Or install "
         f"it into your own, Python 3.11 or newer: pip install -e '.[{extras}]'"
     )
+
+
+def shared_files(function: str) -> dict[str, Path]:
+    """The shared modules in the package of a shipped function that needs few, by their names in it; empty: all."""
+    needed = _SHARED_BY.get(function, ())
+    return {f"{FUNCTIONS.name}/{SHARED.name}/{name}": SHARED / name for name in needed}
 
 
 def shipped_functions() -> tuple[str, ...]:

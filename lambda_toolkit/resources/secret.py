@@ -33,6 +33,8 @@ def plan(reads: Reads, spec: SecretSpec) -> list[Change]:
     """
     aws = reads.aws
     live = _described(reads, spec.name)
+    if live is None and spec.optional and spec.value is None:
+        return []
     if live is None:
         return [_creation(spec, desired_tags(spec.tags))]
     live_tags = as_mapping(live.get("Tags"))
@@ -69,8 +71,11 @@ def plan(reads: Reads, spec: SecretSpec) -> list[Change]:
 
 def notes(reads: Reads, spec: SecretSpec) -> tuple[str, ...]:
     """What a plan says about the secret: that its declared value is not written, and why. Raises AwsError."""
-    live = _described(reads, spec.name) if spec.value is not None else None
-    manager = _manager(live, spec) if live else None
+    live = _described(reads, spec.name) if spec.value is not None or spec.optional else None
+    if live is None and spec.optional and spec.value is None:
+        how = f": set {spec.environment} for a deploy that stores one" if spec.environment else ""
+        return (f"secret {spec.name}, which is optional, has no value{how}",)
+    manager = _manager(live, spec) if live and spec.value is not None else None
     if manager is None:
         return ()
     source = f"the value of {spec.environment}" if spec.environment else "the declared value"

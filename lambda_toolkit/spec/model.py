@@ -329,6 +329,8 @@ class SecretSpec:
     """A tag with an empty value is removed; undeclared tags stay."""
     adopt: bool = False
     """Manage an existing secret of this name that the toolkit did not create."""
+    optional: bool = False
+    """Where it does not exist and has no value, nothing is created, and a plan says so. Otherwise that is an error."""
     overwrite: bool = False
     """Write the value also where the stored one was changed since a deploy wrote it. Never where it is rotated."""
 

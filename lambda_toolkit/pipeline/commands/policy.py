@@ -107,8 +107,9 @@ def command(
             document = deployer_policy.bounded(document, _boundaries(pipeline, account))
         if deployer_policy.length(document) > deployer_policy.LONGEST:
             request.screen.progress(
-                f"This has {deployer_policy.length(document)} characters; a managed policy may have "
-                f"{deployer_policy.LONGEST}. Attach its statements as two policies."
+                f"This has {deployer_policy.length(document):,} characters; a managed policy may have "
+                f"{deployer_policy.LONGEST:,}. Attach its statements as two policies, or the whole as an inline policy "
+                f"of a role, which may have {deployer_policy.LONGEST_INLINE:,}."
             )
     click.echo(json.dumps(document, indent=1))
     return DONE

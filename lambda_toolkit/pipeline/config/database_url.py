@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
-from lambda_toolkit.pipeline.config.model import ReadSecret, SecretDeclaration
+from lambda_toolkit.pipeline.config.model import WEBHOOK, ReadSecret, SecretDeclaration
 from lambda_toolkit.pipeline.config.toml_reader import did_you_mean
 from lambda_toolkit.pipeline.errors import ConfigurationError, UsageError
 from lambda_toolkit.pipeline.installed import GIVEN_URL
+from lambda_toolkit.pipeline.lambdas.notifier.webhook_url import webhook_problem
 from lambda_toolkit.pipeline.lambdas.shared.postgres.tls import (
     PLAIN_TEXT,
     SYSTEM,
@@ -53,6 +54,8 @@ def secret_value(secret: SecretDeclaration, environ: Mapping[str, str]) -> Secre
     if not url:
         return SecretValue()
     where = f"the environment variable {secret.environment}"
+    if secret.kind == WEBHOOK:
+        return SecretValue(json.dumps({"url": webhook_url(url, where)}))
     value = credentials(url, where)
     if secret.ca:
         if "sslrootcert" in value:
@@ -64,6 +67,19 @@ def secret_value(secret: SecretDeclaration, environ: Mapping[str, str]) -> Secre
     _check(where, host, mode, ca_pem(secret) if secret.ca else value.get("sslrootcert"))
     notes = _notes(secret, secret.environment, host, mode, "sslrootcert" in value)
     return SecretValue(json.dumps(value), tuple(notes))
+
+
+def webhook_url(url: str, where: str) -> str:
+    """``url``, which is that of an incoming webhook. Raises ConfigurationError that names ``where`` it came from.
+
+    https, or http on this machine, as what it has in its path is secret: who knows it may post.
+    """
+    problem = webhook_problem(url.strip())
+    if problem:
+        raise ConfigurationError(
+            f"{where} must be the URL of an incoming webhook, https://hooks.slack.com/services/...: {problem}."
+        )
+    return url.strip()
 
 
 def connection_json(secret: SecretDeclaration) -> str:

@@ -8,13 +8,21 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from lambda_script import Alarm, Deployment, FunctionSpec, S3Trigger, SecretSpec
+from lambda_script import Alarm, Deployment, FunctionSpec, S3Trigger, SecretSpec, TopicSpec, TopicTrigger
+from lambda_toolkit.pipeline.config.alarm_notices import ALARMS_FILE, alarm_description, alarms_json
 from lambda_toolkit.pipeline.config.cloudwatch_dashboard import dashboards
 from lambda_toolkit.pipeline.config.database_url import SecretValue, ca_file, ca_pem, connection_json, secret_value
 from lambda_toolkit.pipeline.config.lock_file import lock_notes, locked, read_lock
 from lambda_toolkit.pipeline.config.mirror import MIRROR_FILE
-from lambda_toolkit.pipeline.config.model import FunctionDeclaration, Pipeline, SecretDeclaration
-from lambda_toolkit.pipeline.config.role_policy import bucket_of, permissions, secret_id
+from lambda_toolkit.pipeline.config.model import (
+    ALARMS,
+    ALERTS,
+    WEBHOOK,
+    FunctionDeclaration,
+    Pipeline,
+    SecretDeclaration,
+)
+from lambda_toolkit.pipeline.config.role_policy import bucket_of, permissions, secret_id, topic_arn
 from lambda_toolkit.pipeline.config.toml_reader import did_you_mean
 from lambda_toolkit.pipeline.errors import ConfigurationError, UsageError
 from lambda_toolkit.pipeline.lambdas.shared.declarations import TABLES_FILE, TABLES_FORMAT
@@ -42,7 +50,12 @@ def deployment(
     functions = tuple(
         replace(
             locked(function_spec(pipeline, function, account), pipeline, lock),
-            extra_files={TABLES_FILE: tables, **_authorities(pipeline, function)},
+            extra_files={**function.spec.extra_files}
+            | (
+                {ALARMS_FILE: alarms_json(pipeline, account)}
+                if function.is_notifier
+                else {TABLES_FILE: tables, **_authorities(pipeline, function)}
+            ),
         )
         for function in pipeline.functions.values()
     )
@@ -54,13 +67,14 @@ def deployment(
             replace(bucket, name=pipeline.bucket_name(name, account), tags=pipeline.common.tags)
             for name, bucket in pipeline.buckets.items()
         ),
-        topics=(replace(pipeline.topic, name=pipeline.expand(pipeline.topic.name, account)),),
+        topics=_topics(pipeline, account),
         secrets=tuple(
             SecretSpec(
                 pipeline.expand(secret.template, account),
                 value=value.text,
                 environment=secret.environment,
                 overwrite=secret.name in overwritten,
+                optional=secret.kind == WEBHOOK,
                 tags=pipeline.common.tags,
             )
             for secret, value in values.items()
@@ -87,6 +101,7 @@ def function_spec(pipeline: Pipeline, function: FunctionDeclaration, account: st
         permissions_boundary=boundary and pipeline.expand(boundary, account),
         environment=environment(pipeline, function, account),
         s3_triggers=_triggers(pipeline, function, account),
+        topic_triggers=_topic_triggers(pipeline, function, account),
         alarms=_alarms(pipeline, function, account),
         permissions=None if role else permissions(pipeline, function, account),
         log_group=function.spec.log_group and pipeline.expand(function.spec.log_group, account),
@@ -185,6 +200,8 @@ def environment(pipeline: Pipeline, function: FunctionDeclaration, account: str)
         variables[f"{function.secret.upper()}_SECRET"] = secret_id(pipeline, secret, account)
         if connection := connection_json(secret):
             variables[f"{function.secret.upper()}_CONNECTION"] = connection
+    if function.is_notifier:
+        variables["ALERTS_TOPIC"] = topic_arn(pipeline, ALERTS, account)
     return {
         **variables,
         "METRICS_NAMESPACE": f"{pipeline.name}-{pipeline.stage}",
@@ -213,15 +230,38 @@ def _triggers(pipeline: Pipeline, function: FunctionDeclaration, account: str) -
     )
 
 
+def _topics(pipeline: Pipeline, account: str) -> tuple[TopicSpec, ...]:
+    """The topic that people read, and that of the alarms, where it is another one."""
+    names = pipeline.topic_names(account)
+    read = replace(pipeline.topic, name=names[ALERTS])
+    return (read, replace(read, name=names[ALARMS], emails=None)) if names[ALARMS] != names[ALERTS] else (read,)
+
+
+def _topic_triggers(pipeline: Pipeline, function: FunctionDeclaration, account: str) -> tuple[TopicTrigger, ...] | None:
+    if function.topic_triggers is None:
+        return None
+    names = pipeline.topic_names(account)
+    return tuple(
+        TopicTrigger(names[topic] if topic in names else pipeline.expand(topic, account))
+        for topic in function.topic_triggers
+    )
+
+
 def _alarms(pipeline: Pipeline, function: FunctionDeclaration, account: str) -> tuple[Alarm, ...] | None:
+    """The function's alarms. Those of the notifier itself notify people directly, as it cannot speak of its failure.
+
+    Of these, people are not notified when they are fine: a new alarm becomes that, too.
+    """
     if function.alarms is None:
         return None
+    names = pipeline.topic_names(account)
     return tuple(
         replace(
-            alarm,
-            namespace=pipeline.expand(alarm.namespace, account),
-            topic=pipeline.expand(pipeline.topic.name, account),
-            description=alarm.description.replace("{function}", function.name).replace("{stage}", pipeline.stage),
+            pipeline.alarms[name],
+            namespace=pipeline.expand(pipeline.alarms[name].namespace, account),
+            topic=names[ALERTS if function.is_notifier else ALARMS],
+            notify_on_ok=True if pipeline.alarm_topic and not function.is_notifier else None,
+            description=alarm_description(pipeline, function.name, name),
         )
-        for alarm in (pipeline.alarms[name] for name in function.alarms)
+        for name in function.alarms
     )

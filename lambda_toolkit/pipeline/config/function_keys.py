@@ -175,6 +175,15 @@ FUNCTION = Table(
             table=TRIGGER,
         ),
         Key(
+            "topic_trigger",
+            Type.STRINGS,
+            "The SNS topics whose messages start it: `alarms` or `alerts`, those of `[alerts]`, or another topic's "
+            "name or ARN. A function that `alarms` starts may publish to `alerts`, and read the states of alarms and "
+            "the logs of functions that have some. An empty list ends its subscriptions.",
+            '["alarms"]',
+            absent="not managed",
+        ),
+        Key(
             "alarms",
             Type.STRINGS,
             "Its alarms, by their names in `[alarms]`. An empty list removes them.",

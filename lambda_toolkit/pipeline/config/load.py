@@ -27,12 +27,12 @@ from lambda_toolkit.pipeline.config.function_keys import LOGGING
 from lambda_toolkit.pipeline.config.keys import FILE
 from lambda_toolkit.pipeline.config.limits import ACCOUNT, check_limits
 from lambda_toolkit.pipeline.config.mirror import read_mirror, with_mirror
-from lambda_toolkit.pipeline.config.model import FunctionDeclaration, Pipeline, stage_name
+from lambda_toolkit.pipeline.config.model import ALARMS, FunctionDeclaration, Notice, Pipeline, stage_name
 from lambda_toolkit.pipeline.config.role_policy import bucket_of
 from lambda_toolkit.pipeline.config.secret_keys import check_arns, read_secret
 from lambda_toolkit.pipeline.config.toml_reader import Problems, Values, read_table, undeclared
 from lambda_toolkit.pipeline.errors import ConfigurationError
-from lambda_toolkit.pipeline.installed import FUNCTIONS, PACKAGE_ROOT, SHARED, program, shipped_functions
+from lambda_toolkit.pipeline.installed import FUNCTIONS, PACKAGE_ROOT, SHARED, program, shared_files, shipped_functions
 from lambda_toolkit.pipeline.lambdas.shared.declarations import parse
 from lambda_toolkit.pipeline.lambdas.shared.errors import DeclarationError
 from lambda_toolkit.pipeline.warehouse.expression_parser import parse_expression
@@ -134,7 +134,9 @@ def _pipeline(
         topic=_topic(problems, alerts, common),
         secrets={name: read_secret(problems, root, name, secret) for name, secret in values["secrets"].items()},
         functions={},
+        notices={name: _notice(alarm) for name, alarm in values["alarms"].items()},
         alarms={name: _alarm(problems, name, alarm) for name, alarm in values["alarms"].items()},
+        alarm_topic=alerts["alarms"] or "",
         tables=tables,
         declared=tables,
         mirrored=_patterns(document),
@@ -207,6 +209,11 @@ def _topic(problems: Problems, alerts: Values, common: FunctionSpec) -> TopicSpe
     return TopicSpec(alerts["topic"], emails=alerts["emails"], kms_key=key, tags=common.tags)
 
 
+def _notice(values: Values) -> Notice:
+    """What messages say of an alarm; its keys are removed from ``values``."""
+    return Notice(values.pop("command"), values.pop("incident"), values.pop("symptom"))
+
+
 def _alarm(problems: Problems, name: str, values: Values) -> Alarm:
     threshold, below = values.pop("threshold"), values.pop("below")
     if threshold is not None and below is not None:
@@ -248,6 +255,7 @@ def _function(problems: Problems, pipeline: Pipeline, name: str, values: Values)
         name=name,
         spec=spec,
         s3_triggers=None if triggers is None else tuple(S3Trigger(**trigger) for trigger in triggers),
+        topic_triggers=values["topic_trigger"],
         alarms=values["alarms"],
         reads=values["reads"],
         writes=values["writes"],
@@ -265,7 +273,9 @@ def _source(problems: Problems, root: Path, name: str, values: Values) -> dict[s
     if name not in shipped_functions():
         text = f"lacks the key `source` (a string). Code is shipped for {', '.join(shipped_functions())} alone."
         problems.add(f"[functions.{name}]", text)
-    return {"source": FUNCTIONS / name, "include": (SHARED, *own), "package_root": PACKAGE_ROOT}
+    few = shared_files(name)
+    include = own if few else (SHARED, *own)
+    return {"source": FUNCTIONS / name, "include": include, "package_root": PACKAGE_ROOT, "extra_files": few}
 
 
 def _schedule(problems: Problems, function: str, schedule: str | None) -> str | None:
@@ -299,3 +309,12 @@ def _check_references(problems: Problems, pipeline: Pipeline) -> None:
         for section, name, declared in named:
             if name not in declared:
                 problems.add(f"[functions.{function.name}]", undeclared(name, section, declared))
+    notifiers = [name for name, function in pipeline.functions.items() if function.is_notifier]
+    if pipeline.alarm_topic and not notifiers and any(function.alarms for function in pipeline.functions.values()):
+        problems.add(
+            "[alerts]",
+            f'`alarms` is a topic that nothing receives: give a function `topic_trigger = ["{ALARMS}"]`, such as the '
+            "shipped notifier, or remove the key, and alarms notify `topic`.",
+        )
+    if notifiers and not pipeline.alarm_topic:
+        problems.add("[alerts]", f"lacks the key `alarms`, the topic that starts the function {notifiers[0]}.")

@@ -12,6 +12,8 @@ from lambda_script import Alarm, BucketSpec, FunctionSpec, S3Trigger, TopicSpec,
 from lambda_toolkit.pipeline.errors import ConfigurationError
 
 _FUNCTION_NAME, _BUCKET_NAME = 64, 63  # characters that AWS allows
+ALARMS, ALERTS = "alarms", "alerts"  # the two topics of [alerts]: what alarms notify, and what people read
+WEBHOOK = "webhook"  # the kind of a secret
 _STAGE_NAME = 24  # characters: so that the names made of it seldom need shortening
 
 
@@ -35,6 +37,8 @@ class FunctionDeclaration:
     """What the toolkit deploys, without what depends on the account: see ``deployment.function_spec``."""
     s3_triggers: tuple[S3Trigger, ...] | None = None
     """The objects that start it; ``None``: not managed, empty: removed."""
+    topic_triggers: tuple[str, ...] | None = None
+    """The topics that start it, by :data:`ALARMS`, :data:`ALERTS` or their names; ``None``: not managed."""
     alarms: tuple[str, ...] | None = None
     """Its alarms; ``None``: not managed, empty: removed."""
     reads: tuple[str, ...] = ()
@@ -43,6 +47,23 @@ class FunctionDeclaration:
     sweeps: tuple[str, ...] = ()
     """Where it may delete data files, and never a manifest."""
     secret: str | None = None
+
+    @property
+    def is_notifier(self) -> bool:
+        """Whether alarms start it: it makes messages of them."""
+        return ALARMS in (self.topic_triggers or ())
+
+
+@dataclass(frozen=True)
+class Notice:
+    """What a message says of an alarm beside its description, and which alarms are one incident."""
+
+    command: str = ""
+    """The command that helps; with ``{function}`` and ``{stage}``."""
+    incident: str = "{function}"
+    """Alarms with the same text are one incident."""
+    symptom: bool = False
+    """Whether it joins another incident that is open."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +97,8 @@ class SecretDeclaration:
     """A PEM file of authorities; ``None``: what the URL and the host say."""
     read: ReadSecret | None = None
     """The secret, where others manage it."""
+    kind: str = "database"
+    """``database`` or :data:`WEBHOOK`: what its value is the URL of."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +120,10 @@ class Pipeline:
     """The ``[source]`` and ``[warehouse]`` tables: those in the file, and those that are mirrored."""
     dashboard: str | None = None
     """The name of the CloudWatch dashboard; ``None``: there is none."""
+    notices: Mapping[str, Notice] = field(default_factory=dict)
+    """By the names of ``alarms``."""
+    alarm_topic: str = ""
+    """The template of the topic that alarms notify; empty: that of ``topic``."""
     lock: Path | None = None
     """The lock of the requirements in ``[packages]``; ``None``: there is none."""
     declared: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -110,6 +137,11 @@ class Pipeline:
     def root(self) -> Path:
         """The directory that the file's paths are relative to: the parent of ``config/``."""
         return self.path.resolve().parent.parent
+
+    def topic_names(self, account: str) -> dict[str, str]:
+        """The names on AWS of the topics :data:`ALARMS` and :data:`ALERTS`, which may be the same."""
+        alerts = self.expand(self.topic.name, account)
+        return {ALERTS: alerts, ALARMS: self.expand(self.alarm_topic, account) if self.alarm_topic else alerts}
 
     def function_name(self, function: str) -> str:
         """The name on AWS of the function declared as ``function``: in 64 characters, shortened with a hash."""

@@ -132,7 +132,21 @@ ALERTS = Table(
     "alerts",
     "Who is notified when an alarm changes to `ALARM`.",
     (
-        Key("topic", Type.STRING, "The name of the SNS topic.", '"{name}-{stage}-alerts"', required=True),
+        Key(
+            "topic",
+            Type.STRING,
+            "The name of the SNS topic that people read: the addresses are subscribed to it.",
+            '"{name}-{stage}-alerts"',
+            required=True,
+        ),
+        Key(
+            "alarms",
+            Type.STRING,
+            "The name of another SNS topic, which alarms notify in place of `topic`: for the function that makes "
+            'readable [messages](messages.md) of them, whose `topic_trigger` has `"alarms"`.',
+            '"{name}-{stage}-alarms"',
+            absent="alarms notify `topic`",
+        ),
         Key(
             "emails",
             Type.STRINGS,
@@ -173,6 +187,15 @@ SECRET = Table(
     "A database's credentials in Secrets Manager: a URL that `deploy` stores there as `name`, or with `arn`, a secret "
     "that RDS or others manage ([connecting](connecting.md)). A function that names it finds it in `<NAME>_SECRET`.",
     (
+        Key(
+            "kind",
+            Type.STRING,
+            "`database`: the URL of a database. `webhook`: the URL of an incoming webhook of Slack, which is optional: "
+            "where neither the variable nor AWS has one, nothing is stored.",
+            '"webhook"',
+            default="database",
+            choices=("database", "webhook"),
+        ),
         Key(
             "name",
             Type.STRING,
@@ -294,9 +317,32 @@ ALARM = Table(
         Key(
             "description",
             Type.STRING,
-            "What the email says: write what to do. It may contain `{function}` and `{stage}`.",
-            '"{function} failed. See its log."',
+            "What the message says is wrong. It may contain `{function}` and `{stage}`.",
+            '"{function} failed."',
             default=Alarm.description,
+        ),
+        Key(
+            "command",
+            Type.STRING,
+            "The command that helps, which the message ends with. It may contain `{function}` and `{stage}`.",
+            '"lambda-script logs {function} --stage {stage}"',
+            default="",
+        ),
+        Key(
+            "incident",
+            Type.STRING,
+            "Alarms with the same text are one incident: one message when it begins, one when it is over. It may "
+            "contain `{function}`.",
+            '"rejected rows"',
+            default="{function}",
+        ),
+        Key(
+            "symptom",
+            Type.BOOLEAN,
+            "Whether it follows from what other alarms are about: while another incident is open, it is part of that "
+            "one.",
+            "true",
+            default=False,
         ),
     ),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from lambda_toolkit.pipeline.config.model import FunctionDeclaration, Pipeline, ReadSecret, SecretDeclaration
+from lambda_toolkit.pipeline.config.model import ALERTS, FunctionDeclaration, Pipeline, ReadSecret, SecretDeclaration
 from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import MANIFESTS, REVISIONS
 
 _COMMERCIAL = re.compile(r"[a-z]{2}-[a-z]+-\d+")  # eu-west-2: a region of `aws`, or of China
@@ -45,6 +45,8 @@ def permissions(pipeline: Pipeline, function: FunctionDeclaration, account: str)
         statements.append(_allow(objects(location), "s3:DeleteObject"))
         for kept in (MANIFESTS, REVISIONS):
             statements.append({**_allow(objects(bucket_of(location), kept), "s3:DeleteObject"), "Effect": "Deny"})
+    if function.is_notifier:
+        statements += _notifying(pipeline, account)
     statements += _keys(pipeline, function)
     if function.secret:
         secret = pipeline.secrets[function.secret]
@@ -54,6 +56,33 @@ def permissions(pipeline: Pipeline, function: FunctionDeclaration, account: str)
             arn = place.arn("secretsmanager", f"secret:{secret_id(pipeline, secret, account)}-??????")
             statements.append(_allow(arn, "secretsmanager:GetSecretValue"))
     return tuple(statements)
+
+
+def _notifying(pipeline: Pipeline, account: str) -> list[dict[str, Any]]:
+    """The statements for the function that makes messages of alarms: their states, the functions' logs, the topic.
+
+    DescribeAlarms takes names, and the alarms of others that notify the topic are described, too.
+    """
+    from lambda_toolkit.aws.account import Place  # imported on use, as above
+
+    place = Place(account, pipeline.region, partition(pipeline.region))
+    watched = [item.spec.name for item in pipeline.functions.values() if item.alarms and not item.is_notifier]
+    groups = [place.arn("logs", f"log-group:/aws/lambda/{name}{ending}") for name in watched for ending in ("", ":*")]
+    key = pipeline.topic.kms_key
+    return [
+        _allow("*", "cloudwatch:DescribeAlarms"),
+        *([_several(groups, _READ_LOGS)] if groups else []),
+        _allow(topic_arn(pipeline, ALERTS, account), "sns:Publish"),
+        *([_allow(key, "kms:Decrypt", "kms:GenerateDataKey")] if key else []),
+    ]
+
+
+def topic_arn(pipeline: Pipeline, topic: str, account: str) -> str:
+    """The ARN of the topic ``alarms`` or ``alerts``."""
+    from lambda_toolkit.aws.account import Place  # imported on use, as above
+
+    place = Place(account, pipeline.region, partition(pipeline.region))
+    return place.arn("sns", pipeline.topic_names(account)[topic])
 
 
 def secret_id(pipeline: Pipeline, secret: SecretDeclaration, account: str) -> str:

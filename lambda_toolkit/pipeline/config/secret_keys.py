@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from lambda_toolkit.pipeline.config.model import Pipeline, ReadSecret, SecretDeclaration
+from lambda_toolkit.pipeline.config.model import WEBHOOK, Pipeline, ReadSecret, SecretDeclaration
 from lambda_toolkit.pipeline.config.resource_keys import SECRET
 from lambda_toolkit.pipeline.config.toml_reader import Problems, Values
 from lambda_toolkit.pipeline.errors import ConfigurationError
@@ -27,6 +27,9 @@ def read_secret(problems: Problems, root: Path, name: str, values: Values) -> Se
     """
     place = f"[secrets.{name}]"
     ca = root / values["ca"] if values["ca"] else None
+    kind = values["kind"]
+    if kind == WEBHOOK and (ca or values["arn"]):
+        problems.add(place, f"`kind` is {kind!r}: it has no `{'ca' if ca else 'arn'}`.")
     if values["arn"]:
         port = values["port"]
         if port is not None and not 0 < port <= _MAX_PORT:
@@ -40,7 +43,9 @@ def read_secret(problems: Problems, root: Path, name: str, values: Values) -> Se
     unused = [f"`{key}`" for key in _OF_ARN if values[key] is not None]
     if unused and values["arn"] is None:
         problems.add(place, f"has {', '.join(unused)}, which `arn` needs: without it, the URL says that.")
-    return SecretDeclaration(name, template=values["name"] or "", environment=values["environment"] or "", ca=ca)
+    return SecretDeclaration(
+        name, template=values["name"] or "", environment=values["environment"] or "", ca=ca, kind=kind
+    )
 
 
 def check_arns(problems: Problems, pipeline: Pipeline, account: str) -> None:

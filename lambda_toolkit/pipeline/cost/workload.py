@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from lambda_script import FunctionSpec
 from lambda_toolkit.pipeline.config.deployment import function_spec
-from lambda_toolkit.pipeline.config.model import Pipeline
+from lambda_toolkit.pipeline.config.model import WEBHOOK, Pipeline
 from lambda_toolkit.pipeline.cost.month import ZERO, FunctionUse, Month, Network
 from lambda_toolkit.pipeline.cost.schedule import HOURS, starts_a_month
 from lambda_toolkit.pipeline.lambdas.shared.metrics import METRICS
@@ -131,10 +131,12 @@ class Declared:
 def declared(pipeline: Pipeline) -> Declared:
     """What of ``pipeline`` costs something. Raises ConfigurationError for names that cannot be expanded."""
     keys = {key for key in (pipeline.topic.kms_key, *(each.kms_key for each in pipeline.buckets.values())) if key}
-    written = (secret for secret in pipeline.secrets.values() if secret.read is None)
+    # A webhook is optional, and read only where there is a message.
+    databases = {name: secret for name, secret in pipeline.secrets.items() if secret.kind != WEBHOOK}
+    written = (secret for secret in databases.values() if secret.read is None)
     return Declared(
         functions=tuple(
-            of_spec(each.name, function_spec(pipeline, each, _ANY_ACCOUNT), reads_secret=each.secret is not None)
+            of_spec(each.name, function_spec(pipeline, each, _ANY_ACCOUNT), reads_secret=each.secret in databases)
             for each in pipeline.functions.values()
         ),
         secrets=frozenset(pipeline.expand(secret.template, _ANY_ACCOUNT) for secret in written),

@@ -26,7 +26,7 @@ def written(tmp_path: Path, text: str) -> Path:
 
 def test_the_shipped_file_declares_the_whole_pipeline():
     pipeline = load(DEFAULT_PATH)
-    assert list(pipeline.functions) == ["extract", "transform", "load"]
+    assert list(pipeline.functions) == ["extract", "transform", "load", "notifier"]
     assert set(pipeline.buckets) == {"ingestion", "processed"}
     assert len(pipeline.tables["source"]) == 11
     assert len(pipeline.tables["warehouse"]) == 11
@@ -42,7 +42,8 @@ def test_a_stage_is_merged_over_the_rest():
     assert local.common.platform == "host"
     assert local.common.runtime == THIS_RUNTIME
     assert load(DEFAULT_PATH).common.runtime == "python3.13"
-    for function in local.functions.values():
+    assert local.functions["notifier"].spec.requirements == (), "it needs none"
+    for function in (local.functions[name] for name in ("extract", "transform", "load")):
         assert function.spec.requirements == local.common.requirements != ()
         assert function.spec.requirements_exclude == local.common.requirements_exclude != ()
 
@@ -187,7 +188,7 @@ def test_all_errors_are_reported_together_with_table_and_advice(tmp_path):
 def test_a_missing_table_does_not_miss_its_keys_too(tmp_path):
     with pytest.raises(ConfigurationError) as refused:
         load(written(tmp_path, SHIPPED.replace("[alerts]", "[alert]")))
-    assert len(str(refused.value).splitlines()) == 2
+    assert "[alerts] lacks the key `topic`" not in str(refused.value)
     assert "Is `alert` meant for it?" in str(refused.value)
 
 
@@ -255,7 +256,7 @@ def test_a_branch_is_a_stage(stage):
     buckets = [pipeline.bucket_name(name, "1" * 12) for name in pipeline.buckets]
     assert all(re.fullmatch(r"[a-z0-9-]{1,64}", name) for name in names)
     assert all(re.fullmatch(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]", name) for name in buckets)
-    assert len(set(names)) == 3
+    assert len(set(names)) == 4
     assert names == [load(DEFAULT_PATH, stage).function_name(name) for name in pipeline.functions]
     assert load(DEFAULT_PATH, stage + "x").stage != pipeline.stage
     assert load(DEFAULT_PATH, "prod").stage == "prod"

@@ -31,13 +31,15 @@ def test_everything_declared_is_deployed(pipeline):
         "totes-dev-extract",
         "totes-dev-transform",
         "totes-dev-load",
+        "totes-dev-notifier",
     ]
     assert [bucket.name for bucket in everything.buckets] == [
         f"totes-dev-ingestion-{ACCOUNT}",
         f"totes-dev-processed-{ACCOUNT}",
     ]
     assert everything.topics[0].emails == pipeline.topic.emails
-    source, warehouse = everything.secrets
+    source, warehouse, slack = everything.secrets
+    assert (slack.value, slack.optional) == (None, True)
     assert json.loads(source.value or "") == {
         "engine": "postgres",
         "host": "db.example.com",
@@ -53,8 +55,10 @@ def test_secret_to_overwrite_is_named_as_in_the_file_or_on_aws(pipeline):
     environ = {"SOURCE_DATABASE_URL": URL}
     for name in ("source", "totes/dev/source"):
         secrets = deployment(pipeline, ACCOUNT, environ, overwritten=(name,)).secrets
-        assert [secret.overwrite for secret in secrets] == [True, False]
-    with pytest.raises(UsageError, match=r"no secret `sorce`.*Did you mean `source`.*Declared: source, warehouse"):
+        assert [secret.overwrite for secret in secrets] == [True, False, False]
+    with pytest.raises(
+        UsageError, match=r"no secret `sorce`.*Did you mean `source`.*Declared: source, warehouse, slack"
+    ):
         deployment(pipeline, ACCOUNT, environ, overwritten=("sorce",))
     with pytest.raises(UsageError, match="WAREHOUSE_DATABASE_URL is not set"):
         deployment(pipeline, ACCOUNT, environ, overwritten=("warehouse",))
@@ -80,7 +84,7 @@ def test_authorities_travel_in_the_package(pipeline, tmp_path):
     authority = trustme.CA().cert_pem.bytes()
     (with_ca.root / "rds.pem").write_bytes(authority)
     for given in (environ, {}):  # the package is the same, whether the URL is known to this deploy or not
-        extract, transform, load_ = deployment(with_ca, ACCOUNT, given).functions
+        extract, transform, load_, _ = deployment(with_ca, ACCOUNT, given).functions
         assert extract.extra_files["source-ca.pem"] == authority
         assert "source-ca.pem" not in {**transform.extra_files, **load_.extra_files}
     value = json.loads(deployment(with_ca, ACCOUNT, environ).secrets[0].value or "")
@@ -152,9 +156,25 @@ def test_permissions_are_for_the_partition_of_the_region(region, partition):
 
 def test_an_alarm_says_what_to_do(pipeline):
     errors, _, rejected = deployment(pipeline, ACCOUNT, {}).functions[1].alarms
-    assert errors.description == "transform failed. Its log: python deploy.py logs transform --stage dev"
+    assert errors.description == "transform failed. What helps: python deploy.py logs transform --stage dev"
     assert "transform rejected or deferred rows" in rejected.description
-    assert errors.topic == "totes-dev-alerts"
+    assert (errors.topic, errors.notify_on_ok) == ("totes-dev-alarms", True)
+
+
+def test_alarms_of_the_notifier_itself_reach_people_directly(pipeline):
+    everything = deployment(pipeline, ACCOUNT, {})
+    notifier = everything.functions[-1]
+    assert {alarm.topic for alarm in notifier.alarms} == {"totes-dev-alerts"}
+    assert [trigger.topic for trigger in notifier.topic_triggers] == ["totes-dev-alarms"]
+    read, alarms = everything.topics
+    assert (read.name, read.emails) == ("totes-dev-alerts", pipeline.topic.emails)
+    assert (alarms.name, alarms.emails) == ("totes-dev-alarms", None), "no address is subscribed to raw alarms"
+    assert "tables.json" not in notifier.extra_files
+    assert not notifier.requirements and not notifier.include, "its package has few shared modules, and no layer"
+    known = json.loads(notifier.extra_files["alarms.json"])["alarms"]
+    declared = {f"{spec.name}-{alarm.name}" for spec in everything.functions[:-1] for alarm in spec.alarms}
+    assert set(known) == declared
+    assert known["totes-dev-load-rejected"]["incident"] == known["totes-dev-transform-rejected"]["incident"]
 
 
 def test_less_than_alarm_treats_missing_data_as_breaching(pipeline):

@@ -35,9 +35,10 @@ def test_what_it_writes_can_be_deployed(tmp_path: Path) -> None:
     pipeline = load(tmp_path / "crm" / "config" / "pipeline.toml")
     assert pipeline.name == "crm"
     declared = deployment(pipeline, ACCOUNT, {})
-    assert [spec.name for spec in declared.functions] == ["crm-dev-extract", "crm-dev-transform", "crm-dev-load"]
+    names = ("extract", "transform", "load", "notifier")
+    assert [spec.name for spec in declared.functions] == [f"crm-dev-{name}" for name in names]
     handlers = {build(spec).handler for spec in declared.functions}
-    assert handlers == {f"lambdas.{name}.handler.lambda_handler" for name in ("extract", "transform", "load")}
+    assert handlers == {f"lambdas.{name}.handler.lambda_handler" for name in names}
     assert "totes" not in (tmp_path / "crm" / "config" / "pipeline.toml").read_text(encoding="utf-8")
 
 

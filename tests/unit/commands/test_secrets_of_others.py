@@ -40,9 +40,11 @@ def test_secret_of_others_is_read_by_its_functions_alone(tmp_path: Path) -> None
     pipeline = declared(tmp_path, OTHERS)
     environ = {"SOURCE_DATABASE_URL": "postgresql://not:used@elsewhere/x"}
     everything = deployment(pipeline, ACCOUNT, environ)
-    assert [secret.name for secret in everything.secrets] == ["totes/dev/warehouse"], "nothing of it is written"
+    assert [secret.name for secret in everything.secrets] == ["totes/dev/warehouse", "totes/dev/slack"], (
+        "nothing of it is written"
+    )
     assert everything.secrets_of_others == (ARN,)
-    extract, transform, load_ = everything.functions
+    extract, transform, load_, _ = everything.functions
     assert extract.environment is not None and extract.permissions is not None
     assert extract.environment["SOURCE_SECRET"] == ARN
     assert json.loads(extract.environment["SOURCE_CONNECTION"]) == {
