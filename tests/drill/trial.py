@@ -12,7 +12,7 @@ from lambda_toolkit.pipeline.local_stack.totesys.expected import EXPECTATIONS, E
 from tests.drill.rows import Row, Shell
 from tests.drill.runbook import Cause
 from tests.drill.site import Site
-from tests.drill.watch import TooLateError, Watch, in_alarm
+from tests.drill.watch import TooLateError, Watch, in_alarm, unsettled
 from tests.support.account import eventually
 
 LIMIT = 60.0  # seconds from the breach to the message, and from the repair to the message that it is over
@@ -45,13 +45,13 @@ def provoke(site: Site, row: Row, cause: Cause, say: Callable[[str], None]) -> T
     repair, CommandFailedError where a command of the
     runbook fails, and AssertionError where it shows something else than the runbook says, or a row is lost.
     """
-    _await(lambda: not in_alarm(site), CALM, lambda: f"still in alarm: {in_alarm(site)}")
+    _await(lambda: not unsettled(site), CALM, lambda: f"not over yet: {unsettled(site)}")
     with site.business.open():
         since = time.time()
         shell = row.breaks(site)
         watch = Watch(site, cause.alarm, since)
         raised = watch.raised(LIMIT)
-        message, email = watch.message("ALARM", LIMIT)
+        message, email = watch.message(LIMIT)
         say(f"{cause.alarm} after {raised:.1f} s, message after {message:.1f} s: {email.subject}")
         _look(site, cause, shell)
         for old, new in cause.edits:
@@ -63,7 +63,8 @@ def provoke(site: Site, row: Row, cause: Cause, say: Callable[[str], None]) -> T
         repaired = time.time()
         say(f"repaired in {repaired - begun:.1f} s")
         over = watch.over(repaired, LIMIT)
-        over_message = None
+        ended, _ = watch.message(LIMIT, over=True)
+        over_message = max(0.0, ended + since - repaired)
     _await(lambda: _agrees(site), row.complete_within, lambda: str(_compared(site)))
     say(f"over after {over:.1f} s, and no row is lost")
     return Times(cause.title, cause.alarm, raised, message, repaired - since, over, over_message, email.subject)

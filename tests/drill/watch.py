@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
+from lambda_toolkit.pipeline.lambdas.notifier.state_file import StateFile
 from lambda_toolkit.pipeline.local_stack import mail_sink
 from tests.drill.site import Site
 
@@ -38,17 +39,17 @@ class Watch:
         ended = self._await(within, lambda: self._has("OK"), f"the alarm {self.alarm} is not over")
         return max(0.0, ended + self.since - since)
 
-    def message(self, subject: str, within: float) -> tuple[float, mail_sink.Email]:
-        """Seconds from the breach to the email about the alarm that has ``subject`` in its subject, and the email."""
+    def message(self, within: float, *, over: bool = False) -> tuple[float, mail_sink.Email]:
+        """Seconds from the breach to the email that the alarm's incident began, or that it is over; and the email."""
 
         def found() -> tuple[float, mail_sink.Email] | None:
             for email in mail_sink.read(self.site.stack.mail_sink):
                 received = datetime.fromisoformat(email.received_at).timestamp()
-                if received >= self.since and self._is_about(email) and subject in email.subject:
+                if received >= self.since and self._is_about(email) and (": over: " in email.subject) is over:
                     return received - self.since, email
             return None
 
-        return self._await(within, found, f"no message {subject!r} about {self.alarm} arrived")
+        return self._await(within, found, f"no message that {self.alarm} {'is over' if over else 'began'} arrived")
 
     def _is_about(self, email: mail_sink.Email) -> bool:
         return self.site.name(self.alarm) in f"{email.subject}\n{email.body}"
@@ -76,3 +77,9 @@ def states(site: Site) -> dict[str, str]:
 def in_alarm(site: Site) -> list[str]:
     """The alarms that are in ALARM."""
     return [name for name, state in states(site).items() if state == "ALARM"]
+
+
+def unsettled(site: Site) -> list[str]:
+    """The alarms that are in ALARM, and the incidents that the notifier has not called over yet."""
+    _, state = StateFile(site.client("s3"), site.bucket("ingestion")).read()
+    return [*in_alarm(site), *(incident.key for incident in state.incidents.open)]

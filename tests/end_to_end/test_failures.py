@@ -22,7 +22,7 @@ def await_email(line, alarm: str, since: int) -> mail_sink.Email:
     deadline = time.monotonic() + EMAIL_TIMEOUT
     while time.monotonic() < deadline:
         for email in mail_sink.read(line.stack.mail_sink)[since:]:
-            if alarm in email.subject:
+            if alarm in email.subject or alarm in email.body:
                 return email
         time.sleep(0.2)
     raise AssertionError(f"no email about {alarm}: {[email.subject for email in mail_sink.read(line.stack.mail_sink)]}")
