@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from ...shared.declarations import NEVER
 from ...shared.errors import SourceError
-from ...shared.lake.manifest import DataFile, KeyFile, key_text
+from ...shared.lake.manifest import DataFile, KeyFile
 from ...shared.lake.parquet import ParquetPart
 from ..table_plan import (
     Backfill,
@@ -142,11 +142,10 @@ def _compare_keys(
         else:
             comparison.add(ordered(present))
         keys = comparison.finish()
-        if diff.first_unexplained:
+        if diff.unexplained:
             raise SourceError(
-                f"The source table {plan.name} shows {diff.unexplained} rows that it did not show before, "
-                f"{', '.join(plan.keys)} {key_text(diff.first_unexplained)} among them, although no transaction wrote "
-                "them since: a row-level security policy was changed, or a backup was restored. Nothing was extracted. "
-                f'Invoke extract once with the event {{"full": ["{plan.name}"]}}.'
+                f"The source table {plan.name} shows {diff.unexplained} rows that it did not show before, although no "
+                "transaction wrote them since: a row-level security policy was changed, or a backup was restored. "
+                f'Nothing was extracted. Invoke extract once with the event {{"full": ["{plan.name}"]}}.'
             )
         return upload(run.lake, deleted, f"{prefix}.deleted.parquet"), tuple(keys)

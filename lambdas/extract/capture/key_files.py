@@ -16,7 +16,6 @@ import pyarrow.compute as pc
 from ...shared.lake.manifest import DataFile, KeyFile, key_of_text, key_text
 from ...shared.lake.parquet import ParquetPart
 from ...shared.lake.store import Lake
-from ..row_set import Key
 from .sorted_keys import Boundary, boundary, contained, distinct, split, text_of, value_of, without_equal_ends
 
 KEY_FILE_ROWS = 1_000_000  # of one key file
@@ -229,7 +228,6 @@ class KeyDiff:
         self._explained = explained
         self._deleted = deleted
         self.unexplained = 0
-        self.first_unexplained: Key | None = None
 
     def __call__(self, present: pa.Table, stored: pa.Table, last: Boundary | None) -> Compared:
         """As Comparator has it: the present keys are stored."""
@@ -246,8 +244,6 @@ class KeyDiff:
             new = rest.filter(pc.invert(contained(rest, known))) if known.num_rows else rest
             new = new.filter(pc.invert(contained(new, written))) if written.num_rows else new
             unexplained = new.filter(pc.invert(contained(new, self._explained)))
-            if unexplained.num_rows and not self.unexplained:
-                self.first_unexplained = text_of(boundary(unexplained.slice(0, 1), unexplained.num_columns))
             self.unexplained += unexplained.num_rows
         return Compared(present, bool(deleted.num_rows) or present.num_rows != stored.num_rows)
 

@@ -18,27 +18,34 @@ _PLACE = re.compile(
 _QUOTED = re.compile(  # from the first quotation mark, of any language, to the last: a value may contain some
     "(?<!encoding )(?<!parameter )[\"'\u00ab\u00bb\u201c\u201e](?:.|\\n)*[\"'\u00ab\u00bb\u201c\u201d]"
 )
-_NUMBER = re.compile(r"\d+")
 _HIDDEN = "..."
 _DATA, _RAISED = "22", "P0"  # classes of SQLSTATE: a value does not fit; a function or trigger raised it
+_OWN_WORDS = "a function or a trigger raised an error, whose message is not shown, as it may have values"
 
 
 def without_values(fields: Mapping[str, str]) -> dict[str, str]:
     """The fields of an error by their one-letter codes, without those that contain values of rows.
 
-    DETAIL has whole rows and keys. CONTEXT keeps the line and column of a COPY. A message quotes a value where it does
-    not fit its type.
+    DETAIL has whole rows and keys. CONTEXT keeps the line and column of a COPY, and the line of a function. A message
+    quotes a value where it does not fit its type; that of a function or a trigger has its author's words, with values
+    anywhere among them, under any SQLSTATE.
     """
     kept = {code: value for code, value in fields.items() if code in _KEPT}
     if "W" in fields:
-        kept["W"] = " \u00b7 ".join(_PLACE.findall(fields["W"]))
+        # The line of a COPY quotes the value last; what a value says of places is within the quotation marks.
+        kept["W"] = " \u00b7 ".join(_PLACE.findall(_QUOTED.sub("", fields["W"])))
     kind = fields.get("C", "")[:2]
-    if kind in (_DATA, _RAISED):
-        kept["M"] = _QUOTED.sub(f'"{_HIDDEN}"', fields.get("M", ""))
-    if kind == _RAISED:
-        kept["M"] = _NUMBER.sub(_HIDDEN, kept["M"])
+    if kind == _RAISED or _is_of_a_language(fields):
+        kept["M"] = _OWN_WORDS
         kept.pop("H", None)
+    elif kind == _DATA:
+        kept["M"] = _QUOTED.sub(f'"{_HIDDEN}"', fields.get("M", ""))
     return kept
+
+
+def _is_of_a_language(fields: Mapping[str, str]) -> bool:
+    """Whether a procedural language raised it: the server's file says so, such as ``pl_exec.c`` and ``plpy_elog.c``."""
+    return fields.get("F", "").rpartition("/")[2].startswith("pl")
 
 
 def sqlstate(error: DatabaseError) -> str:
