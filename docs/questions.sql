@@ -62,12 +62,13 @@ JOIN dim_date AS d ON d.date_id = o.created_date
 GROUP BY d.day_of_week, d.day_name
 ORDER BY d.day_of_week;
 
--- 8. What are we still owed, and what do we still owe, in each currency?
-SELECT t.payment_type_name, c.currency_code, count(*) AS payments, sum(p.payment_amount) AS due
+-- 8. What is due and what was paid, to us and by us, in each currency?
+SELECT t.payment_type_name, c.currency_code, count(*) FILTER (WHERE NOT p.paid) AS payments_due,
+       coalesce(sum(p.payment_amount) FILTER (WHERE NOT p.paid), 0) AS due,
+       coalesce(sum(p.payment_amount) FILTER (WHERE p.paid), 0) AS paid
 FROM current_fact_payment AS p
 JOIN dim_payment_type AS t USING (payment_type_id)
 JOIN dim_currency AS c USING (currency_id)
-WHERE NOT p.paid
 GROUP BY t.payment_type_name, c.currency_code
 ORDER BY t.payment_type_name, c.currency_code;
 

@@ -30,9 +30,11 @@ ON_THE_SOURCE = {  # without the order and the limit, which the small source doe
     6: """SELECT y, q, u, u - lag(u) OVER (ORDER BY y, q) FROM (SELECT extract(year FROM created_at)::int AS y,
         extract(quarter FROM created_at)::int AS q, sum(units_sold) AS u FROM sales_order GROUP BY 1, 2) AS x""",
     7: "SELECT to_char(created_at, 'FMDay'), count(*) FROM sales_order GROUP BY 1",
-    8: """SELECT payment_type_name, currency_code, count(*), sum(payment_amount) FROM payment AS p
+    8: """SELECT payment_type_name, currency_code, sum(CASE WHEN paid THEN 0 ELSE 1 END),
+        sum(CASE WHEN paid THEN 0 ELSE payment_amount END), sum(CASE WHEN paid THEN payment_amount ELSE 0 END)
+        FROM payment AS p
         JOIN payment_type AS t ON t.payment_type_id = p.payment_type_id
-        JOIN currency AS c ON c.currency_id = p.currency_id WHERE NOT paid GROUP BY 1, 2""",
+        JOIN currency AS c ON c.currency_id = p.currency_id GROUP BY 1, 2""",
     9: """SELECT payment_id, counterparty_legal_name, payment_date::date, payment_amount FROM payment AS p
         JOIN counterparty AS n ON n.counterparty_id = p.counterparty_id WHERE NOT paid""",
     10: """SELECT item_code, sum(item_quantity), min(item_unit_price), max(item_unit_price) FROM purchase_order
