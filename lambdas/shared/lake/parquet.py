@@ -130,7 +130,7 @@ def batches(file: IO[bytes], columns: list[str] | None = None) -> Iterator[pa.Ta
 def _packs(kind: pa.DataType) -> bool:
     """Whether values are stored as integers, of which the differences take less room than themselves."""
     is_integer = pa.types.is_integer(kind) or pa.types.is_temporal(kind)
-    return is_integer or (pa.types.is_decimal128(kind) and kind.precision <= _LONG_DIGITS)
+    return bool(is_integer or (pa.types.is_decimal128(kind) and kind.precision <= _LONG_DIGITS))
 
 
 def _repeats(kind: pa.DataType) -> bool:
