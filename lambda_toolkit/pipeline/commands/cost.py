@@ -28,14 +28,19 @@ def command(request: Request, assumed: bool) -> int:
     Durations, batches and sizes are those of the last week where the functions ran, and assumed otherwise; the output
     says which. Prices are those of a file with the date and page of each. Databases and tax are not in it.
     """
-    target = request.target()
+    document = cost(request.target(), assumed=assumed)
+    _show(request, document)
+    request.screen.document(document)
+    return DONE
+
+
+def cost(target: Target, *, assumed: bool = False) -> dict[str, Any]:
+    """What a month of ``target`` costs, as JSON values; with ``assumed`` AWS is not asked."""
     found, so_far, note = (ASSUMED, None, "AWS was not asked") if assumed else _measured(target)
     document = statement(declared(target.pipeline), found, price_list(target.pipeline.region), so_far)
     if note:
         document["assumptions"].insert(0, note)
-    _show(request, document)
-    request.screen.document(document)
-    return DONE
+    return document
 
 
 def _measured(target: Target) -> tuple[Workload, Month | None, str | None]:

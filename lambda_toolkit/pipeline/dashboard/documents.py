@@ -17,6 +17,7 @@ from lambda_toolkit.pipeline.client.batches import TimelineReader
 from lambda_toolkit.pipeline.client.follow import Follower
 from lambda_toolkit.pipeline.client.query import Warehouse
 from lambda_toolkit.pipeline.client.target import DIRECTORY, LOCAL_STAGE, STACK_FILE, Target, choose
+from lambda_toolkit.pipeline.commands.cost import cost
 from lambda_toolkit.pipeline.commands.plan import plan_document
 from lambda_toolkit.pipeline.commands.rejected import rejected
 from lambda_toolkit.pipeline.commands.status import status
@@ -131,6 +132,7 @@ def sources(targets: Callable[[], Connected], now: Callable[[], datetime], secon
         "tables": Source(read_tables, slower),
         "history": Source(read_history, slower),
         "questions": Source(read_questions, slower),
+        "cost": Source(lambda: cost(targets().target), seldom),
         "plan": Source(lambda: plan_document(targets().target), seldom),
     }
 

@@ -77,10 +77,10 @@ class Readings:
         self._changing = threading.Lock()
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix=READ)
 
-    def all(self, requests: Iterable[Request]) -> dict[str, Reading]:
-        """The readings of ``requests`` by the names of their documents, read in parallel."""
+    def all(self, requests: Iterable[Request], wait: float | None = None) -> dict[str, Reading]:
+        """The readings of ``requests`` by the names of their documents, read in parallel; ``wait``: for so long."""
         entries = {request: self._started(request) for request in requests}
-        futures.wait([entry.running for entry in entries.values() if entry.running], self._wait)
+        futures.wait([entry.running for entry in entries.values() if entry.running], wait or self._wait)
         return {request[0]: self._result(entry) for request, entry in entries.items()}
 
     def close(self) -> None:

@@ -29,7 +29,7 @@ from lambda_toolkit.pipeline.dashboard.pages.health import HEALTH
 from lambda_toolkit.pipeline.dashboard.pages.model import Page, PageKind, View
 from lambda_toolkit.pipeline.dashboard.pages.pipeline import PIPELINE
 from lambda_toolkit.pipeline.dashboard.pages.warehouse import WAREHOUSE
-from lambda_toolkit.pipeline.dashboard.readings import Reading, Readings
+from lambda_toolkit.pipeline.dashboard.readings import Readings
 from lambda_toolkit.pipeline.errors import CommandError
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ _STATIC = Path(__file__).parent / "static"
 _PARAMETERS = ("batch", "table", "key")  # those that a page may have
 _LONGEST = 500  # characters of a parameter
 _COMPRESSED = 500  # bytes from which an answer is
+_PROGRAMS_WAIT = 120.0  # seconds for documents as JSON: what comes later is not seen there
 _STOP = 0.25  # seconds after which the end of the server is noticed by a page that is open
 _HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -67,13 +68,9 @@ class Dashboard:
     """What to type for a command."""
     is_stopping: Callable[[], bool] = lambda: False
 
-    def read(self, kind: PageKind, parameters: Mapping[str, str]) -> dict[str, Reading]:
-        """The documents of a page."""
-        return self.readings.all(kind.requests(parameters))
-
     def page(self, kind: PageKind, parameters: Mapping[str, str]) -> Page:
         """A page made of its documents as they are now."""
-        view = View(self.read(kind, parameters), self.now(), self.command, parameters)
+        view = View(self.readings.all(kind.requests(parameters)), self.now(), self.command, parameters)
         return Page(kind.name, kind.title, health.verdict(view), kind.sections(view))
 
 
@@ -87,7 +84,7 @@ def application(dashboard: Dashboard) -> Starlette:
             return PlainTextResponse("There is no such page.\n", 404)
         parameters = _parameters(request.query_params)
         if request.query_params.get("format") == "json":
-            read = dashboard.read(kind, parameters)
+            read = dashboard.readings.all(kind.requests(parameters), _PROGRAMS_WAIT)
             text = json.dumps({name: reading.to_json() for name, reading in read.items()}, indent=2, default=str)
             return Response(f"{text}\n", media_type="application/json")
         found = dashboard.page(kind, parameters)

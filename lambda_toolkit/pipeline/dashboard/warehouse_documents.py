@@ -48,6 +48,7 @@ def tables(warehouse: Warehouse, declared: Mapping[str, WarehouseTable]) -> Docu
 
     ``{"tables": [{"table", "kind", "rows", "present", "exact", "problem"}]}``. ``rows`` counts versions where there
     are any; ``present``, the rows that are not deleted, is null where that is not known. Large tables are estimated.
+    ``problem`` names the table and the views of it that are missing.
     """
     found = {row["name"]: row["rows"] for row in _rows(warehouse, _ESTIMATES, schema=sql.constant(LIVE.published))}
     counted = {
@@ -76,7 +77,8 @@ def _table(
     name: str, table: WarehouseTable, found: Mapping[str, int], count: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     rows = count["rows"] if count else found.get(name)
-    problem = None if name in found else f"The warehouse has no table {name}, which the configuration declares."
+    missing = [each for each in (name, *view_names(table)) if each not in found]
+    problem = f"The warehouse has no {' and no '.join(missing)}, as the configuration declares." if missing else None
     return {
         "table": name,
         "kind": table.kind,
@@ -159,6 +161,8 @@ def _versions(warehouse: Warehouse, table: WarehouseTable, key: str) -> tuple[li
 
 def _is_key(table: WarehouseTable, key: str) -> sql.Fragment:
     """The condition that a row has this key, which the server compares as its own type, so that an index serves."""
+    if "\0" in key:
+        raise CommandError("A key has no NUL character.")
     texts = [key]
     if len(table.keys) > 1:
         try:

@@ -131,6 +131,7 @@ def test_verdict_says_what_is_wrong(documents, state, word):
             [""],
         ),
         ({"status": status(batches=dict.fromkeys(STATUS["batches"]))}, "Nothing was extracted yet", ["run"]),
+        ({"tables": TABLES}, "Something of dim_staff is missing", ["prepare"]),
     ],
 )
 def test_each_problem_has_the_command_that_helps(documents, title, commands):
@@ -259,6 +260,13 @@ def test_deleted_row_says_when():
             {"orders": ("9", "3")},
         ),
         (question({"order_id": "int32", "versions": "int64"}, [7, 3], [2, 2]), ["7", "2"], {"versions": ("3", "2")}),
+        (
+            question(
+                {"kind": "string", "payments": "int64", "due": "int32", "paid": "int32"}, ["a", 1, 2, 3], ["b", 4, 5, 6]
+            ),
+            ["a", "b"],
+            {"due": ("2", "5"), "paid": ("3", "6")},
+        ),
     ],
 )
 def test_answer_is_drawn_by_types_and_order(asked, labels, series):
@@ -280,6 +288,25 @@ def test_answer_without_a_picture_is_a_table(asked):
     assert warehouse.chart_of(asked) is None
     shown = text("warehouse", view(history=HISTORY, tables=TABLES, questions={"file": "x", "questions": [asked]}))
     assert "2,025" not in shown and "SELECT 1 &lt; 2;" in shown
+
+
+def test_cost_and_drift_are_shown_with_their_commands():
+    cost = {
+        "total": "9.6775",
+        "total_beyond_free": "3.7704",
+        "so_far": None,
+        "dominates": {"CloudWatch": "41%"},
+        "savings": [{"change": "arm64 instead of x86_64", "amount": "0.3854"}],
+        "assumptions": ["AWS was not asked"],
+    }
+    difference = {"attribute": "memory", "live": None, "desired": "1024"}
+    change = {"action": "update", "kind": "function", "name": "x", "differences": [difference], "details": []}
+    shown = text("deploy", view(plan={"changes": [change], "notes": ["look"]}, cost=cost))
+    assert "$9.68" in shown and "$3.77" in shown and "arm64 instead of x86_64 $0.39" in shown
+    assert "A deploy would make 1 change." in shown and "memory : absent \N{RIGHTWARDS ARROW} 1024" in shown
+    assert "lambda-script plan lambda-script" in shown and "lambda-script cost" in shown
+    same = text("deploy", view(plan={"changes": [], "notes": []}, cost="The prices of x are not known."))
+    assert "Nothing would change" in same and "The prices of x are not known." in same
 
 
 def test_question_without_an_answer_says_why():
@@ -319,6 +346,7 @@ def test_values_are_never_markup(name):
             questions={"file": evil, "questions": [{**answer, "question": evil}]},
             tables={"tables": [{**TABLES["tables"][0], "table": evil}]},
             plan=plan,
+            cost=evil,
             batch={**BATCHES, "batches": [{**BATCHES["batches"][0], "written": {evil: 1}}], "lines": []},
         ),
     )

@@ -10,21 +10,23 @@ from lambda_toolkit.pipeline.dashboard.formats import clock, counted
 from lambda_toolkit.pipeline.dashboard.pages.model import BAD, GOOD, UNKNOWN, WARNING, PageKind, Section, View
 from lambda_toolkit.pipeline.dashboard.readings import Request
 
+_NO_ADDRESS = "No address is declared, or nothing is deployed."
 _SIGNS = {"create": "+", "update": "~", "delete": "-"}
 
 
 def requests(parameters: Mapping[str, str]) -> tuple[Request, ...]:
     """The documents of this page."""
-    return (("status",), ("plan",))
+    return (("status",), ("plan",), ("cost",))
 
 
 def sections(view: View) -> tuple[Section, ...]:
-    """The functions, the drift, who gets messages."""
-    problem = view.problem("status")
+    """The functions, the drift, what a month costs, who gets messages."""
+    problem, recipients = view.problem("status"), {"recipients": _recipients(view)}
     return (
         Section("functions", "Functions", "functions", {"functions": _functions(view)}, problem=problem),
         Section("drift", "Drift", "drift", drift(view), problem=view.problem("plan")),
-        Section("recipients", "Who is alerted", "recipients", {"recipients": _recipients(view)}, problem=problem),
+        Section("cost", "What a month costs", "cost", _cost(view), "half", view.problem("cost")),
+        Section("recipients", "Who is alerted", "recipients", recipients, "half", problem, _NO_ADDRESS),
     )
 
 
@@ -43,6 +45,27 @@ def drift(view: View) -> dict[str, Any]:
         "notes": list(document.get("notes", ())),
         "commands": [view.command("plan"), view.command("")] if changes else [view.command("plan")],
     }
+
+
+def _cost(view: View) -> dict[str, Any]:
+    """What ``cost`` says, in dollars of the United States."""
+    document = view.document("cost")
+    if not document:
+        return {}
+    so_far = document["so_far"]
+    return {
+        "total": _dollars(document["total"]),
+        "beyond_free": _dollars(document["total_beyond_free"]),
+        "so_far": _dollars(so_far) if so_far is not None else "",
+        "services": list(document["dominates"].items()),
+        "savings": [(saving["change"], _dollars(saving["amount"])) for saving in document["savings"]],
+        "note": document["assumptions"][0] if document["assumptions"] else "",
+        "commands": [view.command("cost")],
+    }
+
+
+def _dollars(amount: str) -> str:
+    return f"${float(amount):,.2f}"
 
 
 def _functions(view: View) -> list[dict[str, Any]]:

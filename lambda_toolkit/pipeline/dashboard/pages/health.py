@@ -25,7 +25,7 @@ _ORDER = (BAD, UNKNOWN, WARNING, GOOD)
 
 def requests(parameters: Mapping[str, str]) -> tuple[Request, ...]:
     """The documents of this page."""
-    return (("status",), ("batches",))
+    return (("status",), ("batches",), ("tables",))
 
 
 def sections(view: View) -> tuple[Section, ...]:
@@ -65,7 +65,9 @@ def checks(view: View) -> tuple[Problem, ...]:
     status = view.document("status")
     if not status:
         return ()
-    kept, missing = status["open"], status["differences"]
+    kept = status["open"]
+    tables = [table for table in view.document("tables").get("tables", ()) if table["problem"]]
+    missing = [*status["differences"], *tables]
     out = kept["rejected"] + kept["pending"]
     alarms = [alarm for alarm in status["alarms"] if alarm["state"] == "ALARM"]
     batches = status["batches"]
@@ -125,6 +127,11 @@ def _problems(view: View) -> Iterator[Problem]:
         yield Problem(
             BAD, "The warehouse differs from its declaration", difference, commands=(view.command("prepare"),)
         )
+    for table in view.document("tables").get("tables", ()):
+        if table["problem"]:
+            yield Problem(
+                BAD, f"Something of {table['table']} is missing", table["problem"], "", (view.command("prepare"),)
+            )
     for each in status["subscriptions"]:
         if each["state"] != "confirmed":
             title = f"{each['address']} gets no alerts: {each['state']}"

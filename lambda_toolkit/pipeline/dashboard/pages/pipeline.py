@@ -76,13 +76,13 @@ def tables(view: View) -> list[dict[str, str]]:
     found = []
     for table in view.document("tables").get("tables", ()):
         about = "" if table["exact"] else "about "
-        rows = "missing" if table["problem"] else f"{about}{number(table['rows'])}"
+        rows = "missing" if table["rows"] is None else f"{about}{number(table['rows'])}"
         found.append(
             {
                 "table": table["table"],
                 "kind": table["kind"],
                 "present": number(table["present"]) if table["present"] is not None else rows,
-                "versions": rows if table["versioned"] else "",
+                "versions": rows if table["versioned"] and table["rows"] is not None else "",
                 "problem": table["problem"] or "",
             }
         )

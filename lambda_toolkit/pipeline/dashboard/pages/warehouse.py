@@ -13,7 +13,7 @@ from lambda_toolkit.pipeline.dashboard.pages.model import PageKind, Section, Vie
 from lambda_toolkit.pipeline.dashboard.readings import Request
 
 _ROWS = 8  # of an answer, before the others
-_BARS, _DAYS, _LINES = 8, 30, 4  # in a chart
+_BARS, _STACKED, _DAYS, _LINES = 8, 2, 30, 4  # in a chart
 _NAMES_SOMETHING = re.compile(r"(^|_)(id|key|year|number|code)$", re.IGNORECASE)
 
 
@@ -104,7 +104,7 @@ def chart_of(question: Mapping[str, Any]) -> charts.Chart | None:
     """The picture of an answer, by the types and the order of its columns; None where a table says more.
 
     Days, and perhaps a text that names a line each: lines of the last number. A text first: bars of the number by which
-    the rows are sorted, largest first, or else of the last one.
+    the rows are sorted, largest first, or else of the last numbers that have one type, stacked.
     """
     columns, rows = question["columns"], question["rows"]
     numbers = [index for index, column in enumerate(columns) if _is_number(column)]
@@ -117,13 +117,17 @@ def chart_of(question: Mapping[str, Any]) -> charts.Chart | None:
     falling = [index for index in numbers if index and _is_falling([row[index] for row in rows])]
     if not named and (not falling or _is_falling([row[0] for row in reversed(rows)])):
         return None  # rows in the order of their first column are sorted by no other
-    measure = falling[-1] if falling else numbers[-1]
+    last = columns[numbers[-1]]["type"]
+    measures = falling[-1:] or [index for index in numbers if columns[index]["type"] == last][-_STACKED:]
     texts = [index for index, column in enumerate(columns) if column["type"] == "string"] if named else [0]
     shown = rows[:_BARS]
     labels = [_label([row[index] for index in texts[:2]]) for row in shown]
-    name = columns[measure]["name"].replace("_", " ")
-    series = [charts.Series(name, [_float(row[measure]) for row in shown])]
-    text = f"{name.capitalize()}: {labels[0]} {number(shown[0][measure])}, {labels[-1]} {number(shown[-1][measure])}."
+    names = [columns[index]["name"].replace("_", " ") for index in measures]
+    series = [
+        charts.Series(name, [_float(row[index]) for row in shown]) for name, index in zip(names, measures, strict=True)
+    ]
+    first, end = (f"{labels[at]} {number(shown[at][measures[0]])}" for at in (0, -1))
+    text = f"{' and '.join(names).capitalize()}, from {first} to {end}."
     return charts.horizontal_bars(question["question"], text, labels, series, short_number, of=columns[0]["name"])
 
 
