@@ -13,7 +13,7 @@ endif
 
 SUITE = $(BIN)/python -m pytest -n 2 --dist loadgroup
 
-.PHONY: help run test coverage test-unit test-aws test-second-emulator fault-matrix test-pipeline test-local-stack test-faults test-proof test-end-to-end soak mutants stopwatch drill \
+.PHONY: help run test coverage test-unit test-aws test-second-emulator fault-matrix test-pipeline test-local-stack test-faults test-proof test-end-to-end browser screenshots soak mutants stopwatch drill \
   values expressions lint format audit clean
 .DEFAULT_GOAL := run
 
@@ -55,6 +55,15 @@ test-proof: $(READY)  ## 200 random histories compared with an independent oracl
 
 test-end-to-end: $(READY)  ## the commands on the local stack, from deployment to the warehouse
 	$(SUITE) tests/end_to_end
+
+browser:  ## Chromium, in which the dashboard is tested: Debian's package, where this machine has none
+	@command -v chromium || command -v chromium-browser || command -v google-chrome || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; \
+	  then apt-get update --quiet && apt-get install --quiet --yes --no-install-recommends chromium; \
+	  else echo 'There is no Chromium: tests of the dashboard are skipped. As root: apt-get install chromium' >&2; fi; }
+
+screenshots: $(READY) browser  ## the pictures of the dashboard in docs/dashboard, of a stack of their own: minutes
+	$(BIN)/python -m tests.screenshots
 
 soak: $(READY)  ## new random histories: MINUTES=60 or HISTORIES=1000
 	$(BIN)/python -m tests.proof.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(HISTORIES),--histories $(HISTORIES))
