@@ -129,6 +129,20 @@ MUTATIONS = (
         "tests/proof/test_regressions.py -k reading",
     ),
     Mutation(
+        "a transaction that was unfinished at the last snapshot is not waited for",
+        "lambdas/extract/source/snapshot.py",
+        "    return previous.snapshot_xmin == previous.snapshot_xmax == now.identity.snapshot_xmin == now.xmax",
+        "    return previous.snapshot_xmax == now.xmax",
+        "tests/proof/test_regressions.py -k 'no and id and given'",
+    ),
+    Mutation(
+        "a standby's snapshots are taken for a primary's",
+        "lambdas/extract/source/snapshot.py",
+        "    if previous is None or now.is_standby or full_refresh",
+        "    if previous is None or full_refresh",
+        "tests/pipeline/test_source_identity.py -k standby",
+    ),
+    Mutation(
         "tables are not locked before the snapshot",
         "lambdas/extract/source/snapshot.py",
         "        _lock(connection, tables)\n",

@@ -23,7 +23,7 @@ from .row_set import WrittenSince
 from .source.catalog import TableInfo, check_conversions
 from .source.interface import RowCounts, Source, SourceSnapshot
 from .source.schema_drift import check_needed, drift
-from .table_plan import Captured, CaptureRun, TablePlan, cursor, deletes_interval
+from .table_plan import Captured, CaptureRun, Complete, TablePlan, cursor, deletes_interval
 
 FULL, CHANGES = "full", "changes"  # modes of a manifest
 
@@ -118,7 +118,7 @@ def extract(
             reason = "it was asked for"
         plans = _plans(snapshot, declarations, before, reason is not None, request)
         capture_run = CaptureRun(snapshot, lake, Budget(limits), began, number, run)
-        counts = snapshot.count({name: plan.changed for name, plan in plans.items() if not plan.by_content})
+        counts = _counts(snapshot, plans, before)
         captured, took = {}, {}
         for name, plan in plans.items():
             started = clock()
@@ -131,10 +131,7 @@ def extract(
             )
         context = read_context(capture_run, declarations, plans, captured)
         position = snapshot.position()
-    tables = {
-        name: _table_files(capture_run, plans[name], found, context, counts.get(name))
-        for name, found in context.captured.items()
-    }
+    tables = {name: _table_files(capture_run, plans[name], found, context) for name, found in context.captured.items()}
     manifest = IngestionManifest(
         batch=number,
         previous=last,
@@ -147,6 +144,24 @@ def extract(
     )
     done = _commit(lake, declarations, manifest, reason, _drift(plans))
     return replace(done, deletes=deletes, work=_work(lake, manifest, took) if done.batch else {})
+
+
+def _counts(
+    snapshot: SourceSnapshot, plans: Mapping[str, TablePlan], before: IngestionManifest | None
+) -> dict[str, RowCounts]:
+    """The rows of the tables that are not compared by content, and how many of them changed, counted where needed.
+
+    Where no transaction has ended since the last batch, none changed, and there are as many as then. While a table is
+    backfilled, its changed rows are counted alone.
+    """
+    counted = {name: plan for name, plan in plans.items() if not plan.by_content}
+    continued = {name: plan for name, plan in counted.items() if not plan.full_refresh}
+    known = {}
+    if snapshot.shows_the_same(before.source if before else None):
+        known = {name: RowCounts(plan.before.rows, 0) for name, plan in continued.items()}
+    partial = {name for name, plan in continued.items() if plan.state != Complete()}
+    asked = {name: plan.changed for name, plan in counted.items() if name not in known}
+    return {**known, **snapshot.count(asked, partial)}
 
 
 def _last_batch(lake: Lake) -> int | None:
@@ -242,11 +257,9 @@ def _is_out_of_reach(files: TableFiles, snapshot: SourceSnapshot) -> bool:
     return any(xmin is not None and not snapshot.is_within_horizon(xmin) for xmin in xmins)
 
 
-def _table_files(
-    run: CaptureRun, plan: TablePlan, found: Captured, context: Context, counts: RowCounts | None
-) -> TableFiles:
-    """What the manifest records of one table. ``counts``: None where it is compared by content."""
-    compared = counts is not None and deletes_interval(plan.table, counts.total) == EVERY_RUN
+def _table_files(run: CaptureRun, plan: TablePlan, found: Captured, context: Context) -> TableFiles:
+    """What the manifest records of one table."""
+    compared = found.total is not None and deletes_interval(plan.table, found.total) == EVERY_RUN
     return TableFiles(
         columns={column.name: column.type for column in plan.info.columns},
         key_columns=plan.keys,
@@ -264,7 +277,7 @@ def _table_files(
         compared_at=found.compared_at,
         backfill=cursor(found.state),
         by_content=plan.by_content,
-        rows=counts.total if counts is not None and compared else None,
+        rows=found.total if compared else None,
         content=found.content,
     )
 

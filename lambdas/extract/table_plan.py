@@ -157,15 +157,26 @@ class TablePlan:
         A full refresh is backfilled where it does not fit into the rest of the batch. Changes are backfilled only where
         a whole batch would not be enough for them; that starts a backfill that is under way again from the first key.
         """
-        state, size = self.state, self.info.bytes
+        state, size, total = self.state, self.info.bytes, counts.total or 0
         if self.full_refresh:
-            fits = counts.total <= budget.rows and size <= budget.bytes and not budget.limits.deadline.is_near
-            return FullRead() if fits or not counts.total else Backfill(ALL)
-        known = self.before.in_flight.rows if self.before.in_flight else 0  # in-flight rows: reread, and not changed
-        new, limits = counts.selected - known, budget.limits
-        if new > limits.rows or size * max(new, 0) > limits.bytes * max(counts.total, 1):
+            fits = total <= budget.rows and size <= budget.bytes and not budget.limits.deadline.is_near
+            return FullRead() if fits or not total else Backfill(ALL)
+        new, limits = self.new_rows(counts), budget.limits
+        if new > limits.rows or size * max(new, 0) > limits.bytes * max(total, 1):
             return replace(state, after=None) if isinstance(state, Backfill) else Backfill(self.since)
         return state if isinstance(state, Backfill) else Incremental(self.since)
+
+    def new_rows(self, counts: RowCounts) -> int:
+        """How many of the rows selected in ``counts`` are not those that are reread although they did not change."""
+        return counts.selected - (self.before.in_flight.rows if self.before.in_flight else 0)
+
+
+def is_due(compared_at: str | None, interval: timedelta, now: datetime) -> bool:
+    """Whether ``interval`` has passed since ``compared_at``; also where the clock was set back, as it may have."""
+    if compared_at is None:
+        return True
+    passed = now - datetime.fromisoformat(compared_at)
+    return passed < timedelta(0) or passed >= interval
 
 
 def deletes_interval(table: SourceTable, rows: int) -> timedelta:
@@ -201,6 +212,10 @@ class CaptureRun:
         """The state of a table that is read once more, from its first key."""
         return Backfill(ALL, changes=WrittenSince(self.snapshot.position().snapshot_xmin))
 
+    def count(self, plan: TablePlan, rows: RowSet) -> RowCounts:
+        """Of one table: its rows, and how many of them are in ``rows``."""
+        return self.snapshot.count({plan.name: rows}).get(plan.name, RowCounts())
+
     def prefix(self, table: str) -> str:
         """The beginning of the object keys of ``table``'s files."""
         return run_prefix(table, self.batch, self.run)
@@ -234,5 +249,7 @@ class Captured:
     """Whether a batch must record something although no row changed."""
     content: str | None = None
     """The digest of all rows, of a table that is compared by content."""
+    total: int | None = None
+    """How many rows the table has; None where they were not counted."""
     deletes: str = ""
     """What was decided about the deletes, and why; empty where the mode itself finds them."""

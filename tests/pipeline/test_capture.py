@@ -8,6 +8,7 @@ import json
 import pytest
 
 from lambda_toolkit.pipeline.lambdas.extract.source import snapshot
+from lambda_toolkit.pipeline.lambdas.extract.source.postgres import PostgresSnapshot
 from lambda_toolkit.pipeline.lambdas.shared.declarations import parse
 from lambda_toolkit.pipeline.lambdas.shared.errors import SourceError
 from lambda_toolkit.pipeline.lambdas.shared.lake.parquet import UNREADABLE
@@ -26,6 +27,33 @@ def test_first_run_reads_all_and_the_second_writes_nothing(pipeline):
     again = pipeline.extract()
     assert (again.batch, again.last_batch, again.rows, again.deleted) == (None, 1, {}, {})
     assert objects(pipeline.ingestion) == before
+
+
+def test_no_row_is_counted_where_no_transaction_has_ended(pipeline, monkeypatch):
+    """Also one that had its id before the last batch, and deleted or wrote a row, is waited for."""
+    asked = []
+    count = PostgresSnapshot.count
+
+    def counted(self, selections, *more):
+        asked.append(set(selections))
+        return count(self, selections, *more)
+
+    monkeypatch.setattr(PostgresSnapshot, "count", counted)
+    pipeline.extract()
+    for _ in range(5):  # another session of the server may have ended a transaction
+        asked.clear()
+        assert pipeline.extract().batch is None
+        if asked == [set()]:
+            break
+    assert asked == [set()]
+    older, key = pipeline.new_session(), "payment_id"
+    older.run(f"BEGIN; DELETE FROM payment WHERE {key} = 1; UPDATE payment SET paid = NOT paid WHERE {key} = 2")
+    pipeline.admin.run("UPDATE address SET phone = '1'")
+    assert pipeline.extract().rows == {"address": 3}
+    assert pipeline.extract().batch is None
+    older.run("COMMIT")
+    done = pipeline.extract()
+    assert (done.rows, done.deleted) == ({"payment": 1}, {"payment": 1})
 
 
 def test_an_empty_source_gives_no_batch(pipeline):

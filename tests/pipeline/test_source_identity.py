@@ -97,6 +97,12 @@ def run(connection: Connection, lake) -> Extracted:
     return extract(PostgresSource(connection), lake, parse(SMALL), uuid.uuid4().hex)
 
 
+def sees_the_same_again(connection: Connection) -> bool:
+    """Whether a snapshot of a server at which nothing happens says that it shows what it shows."""
+    with PostgresSource(connection).snapshot(parse(SMALL).source.values()) as taken:
+        return taken.shows_the_same(taken.position())
+
+
 def test_standby_captures_subtransactions_and_its_promotion(root, stopped, buckets):
     """A standby tells what savepoints and exception blocks wrote and is noticed when promoted."""
     lake, _ = buckets
@@ -118,6 +124,7 @@ def test_standby_captures_subtransactions_and_its_promotion(root, stopped, bucke
 
         with connected(standby) as reader:
             caught_up(reader)
+            assert sees_the_same_again(primary)
             assert run(reader, lake).rows == {"item": 9}
             other = connect_again(stopped)
             primary.run("BEGIN; SAVEPOINT a; UPDATE item SET v = 'b' WHERE id = 1; RELEASE a; SAVEPOINT b")
@@ -135,6 +142,7 @@ def test_standby_captures_subtransactions_and_its_promotion(root, stopped, bucke
             assert (done.rows, done.deleted) == ({"item": 1}, {"item": 1})
             assert keys(lake, 3, "item") == [1]
             assert run(reader, lake).batch is None
+            assert not sees_the_same_again(reader), "of a standby's snapshots nothing is concluded"
             other.close()
             reader.run("SELECT pg_promote()")
             reader.run("UPDATE item SET v = 'd' WHERE id = 4")

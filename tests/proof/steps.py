@@ -253,6 +253,8 @@ _runs: SearchStrategy[list[Step]] = st.one_of(
     st.builds(lambda crash: [Extract(crash=crash)], st.one_of(_put_crashes, _sql_crashes)),
     st.builds(lambda full: [Extract(full=full), Transform()], _full),
     st.just([Extract()]),
+    st.just([Extract(), Extract()]),  # no transaction in between
+    st.builds(lambda end: [Extract(), end, Extract()], _ends),  # no new one
     st.builds(lambda back, again: [Transform(back, again), Load()], st.integers(0, 3), st.booleans()),
     st.builds(lambda crash: [Extract(), Transform(crash=crash), Load()], _put_crashes),
     st.builds(lambda crash: [Extract(), Transform(), Load(crash)], st.one_of(_put_crashes, _sql_crashes)),

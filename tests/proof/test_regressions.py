@@ -31,6 +31,22 @@ from tests.proof.steps import (
 )
 
 HISTORIES = {
+    "a transaction older than the last batch ends, and no id is given out": [
+        Extract(),
+        Open(1),
+        Do(Update("payment", 1, "paid", "true"), 1),
+        Do(Update("payment", 2, "paid", "true")),
+        Extract(),
+        End(1),
+        Extract(),
+        Open(2),
+        Do(Delete("payment", 2), 2),
+        Do(Touch("payment", 1)),
+        Extract(),
+        Extract(),
+        End(2),
+        Extract(),
+    ],
     "the clock is set back between two batches": [
         Extract(),
         SetClock(1),

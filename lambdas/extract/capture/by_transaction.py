@@ -22,6 +22,8 @@ def capture(run: CaptureRun, plan: TablePlan, counts: RowCounts) -> Captured:
     """
     if plan.by_content:
         return capture_by_content(run, plan)
+    if counts.total is None and plan.new_rows(counts) > 0:
+        counts = run.count(plan, plan.changed)  # whether they fit into a batch depends on the size of a row
     mode = plan.mode(counts, run.budget)
     with ChangeFile(run, plan) as changes:
         captured = _capture_in_mode(mode, run, plan, counts, changes)

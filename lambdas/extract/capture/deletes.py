@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import Enum, auto
 
 import pyarrow as pa
@@ -12,7 +12,9 @@ from ...shared.declarations import NEVER
 from ...shared.errors import SourceError
 from ...shared.lake.manifest import DataFile, KeyFile
 from ...shared.lake.parquet import ParquetPart
+from ..row_set import NONE
 from ..table_plan import (
+    COMPARED_EVERY_RUN,
     Backfill,
     Captured,
     CaptureMode,
@@ -21,11 +23,13 @@ from ..table_plan import (
     Incremental,
     TablePlan,
     deletes_interval,
+    is_due,
 )
 from .change_file import ChangeFile, upload
 from .key_files import KeyDiff, KeyWriter, MergedKeyFiles, OrderedComparison, keys_in
 from .sorted_keys import ordered
 
+_LARGE = COMPARED_EVERY_RUN + 1  # rows: as good as any number of a table that is not compared in every run
 KEYS_SINCE_COMPARE = 1_000_000  # keys written since the last compare: with more, the next is due whatever the interval
 
 
@@ -51,10 +55,16 @@ class DeleteDetection:
 
 
 def with_deletes(
-    run: CaptureRun, plan: TablePlan, mode: CaptureMode, captured: Captured, changes: ChangeFile, total: int
+    run: CaptureRun, plan: TablePlan, mode: CaptureMode, captured: Captured, changes: ChangeFile, total: int | None
 ) -> Captured:
-    """``captured`` with the keys of deleted rows, where it is time to look for them. ``total``: rows of the table."""
-    detection = delete_detection(plan, mode, captured, total, run.now)
+    """``captured`` with the keys of deleted rows, where it is time to look for them.
+
+    ``total``: rows of the table; None: they are counted where that matters.
+    """
+    if total is None and _needs_total(plan, captured, run.now):
+        total = run.count(plan, NONE).total
+    captured = replace(captured, total=total)
+    detection = delete_detection(plan, mode, captured, _LARGE if total is None else total, run.now)
     captured = replace(captured, deletes=f"{detection.action.name.lower()}: {detection.reason}")
     match detection.action:
         case Action.DISABLE:
@@ -65,6 +75,21 @@ def with_deletes(
             return replace(captured, compared_at=run.now.isoformat())
         case Action.COMPARE:
             return _compare(run, plan, mode, captured, changes)
+
+
+def _needs_total(plan: TablePlan, captured: Captured, now: datetime) -> bool:
+    """Whether the rows of a table that were not counted must be. They were not where it is being backfilled, and where
+    it has those of the last batch and so many that keys are not compared in every run.
+    """
+    interval = deletes_interval(plan.table, _LARGE)
+    if interval == NEVER or isinstance(captured.state, Backfill):
+        return False
+    return captured.state_changed or is_due(plan.before.compared_at, interval, now) or _are_many(captured)
+
+
+def _are_many(captured: Captured) -> bool:
+    """Whether so many keys were written since the last compare that the next is due."""
+    return sum(file.rows for file in captured.keys_since_compare) > KEYS_SINCE_COMPARE
 
 
 def delete_detection(
@@ -80,9 +105,9 @@ def delete_detection(
         reason = "every row was read"
     elif captured.state_changed:
         reason = "a backfill is complete"
-    elif _is_due(plan.before.compared_at, interval, now):
+    elif is_due(plan.before.compared_at, interval, now):
         reason = "the interval has passed"
-    elif sum(file.rows for file in captured.keys_since_compare) > KEYS_SINCE_COMPARE:
+    elif _are_many(captured):
         reason = "many keys were written since the last compare"
     else:
         return DeleteDetection(Action.SKIP, "the interval has not passed")
@@ -91,14 +116,6 @@ def delete_detection(
     if alone and not captured.changes and total == sum(file.rows for file in captured.keys):
         return DeleteDetection(Action.UNCHANGED, "no row was written, and there are as many as at the last compare")
     return DeleteDetection(Action.COMPARE, reason)
-
-
-def _is_due(compared_at: str | None, interval: timedelta, now: datetime) -> bool:
-    """Whether ``interval`` has passed since ``compared_at``; also where the clock was set back, as it may have."""
-    if compared_at is None:
-        return True
-    passed = now - datetime.fromisoformat(compared_at)
-    return passed < timedelta(0) or passed >= interval
 
 
 def _compare(run: CaptureRun, plan: TablePlan, mode: CaptureMode, captured: Captured, changes: ChangeFile) -> Captured:

@@ -28,7 +28,8 @@ ROW_HASH = own_field("_row_hash")  # after the key and before the columns, where
 class RowCounts:
     """How many rows a table has."""
 
-    total: int = 0
+    total: int | None = 0
+    """None: they were not counted."""
     selected: int = 0
     """How many of them are in the row set that was asked for."""
 
@@ -45,14 +46,22 @@ class SourceSnapshot(Protocol):
     def is_within_horizon(self, xmin: int) -> bool:
         """Whether rows written since ``xmin`` can still be found."""
 
+    def shows_the_same(self, previous: SourceIdentity | None) -> bool:
+        """Whether every table that shows its changes has the rows that it had in ``previous``, the snapshot of a batch:
+        no transaction has ended since. False where that is not certain.
+        """
+
     def describe(self, tables: Collection[SourceTable]) -> Mapping[str, TableInfo]:
         """Name -> columns, identity and size of each table. The methods below take tables described before.
 
         Raises SourceError for tables whose declared key does not identify their rows.
         """
 
-    def count(self, selections: Mapping[str, RowSet]) -> Mapping[str, RowCounts]:
-        """The rows of each table by its name, and how many of them are in the table's selection."""
+    def count(self, selections: Mapping[str, RowSet], partial: Collection[str] = ()) -> Mapping[str, RowCounts]:
+        """The rows of each table by its name, and how many of them are in the table's selection.
+
+        Of the tables in ``partial`` only the latter: their total is None.
+        """
 
     def changed(self, table: TableInfo, rows: RowSet, consume: Consumer) -> None:
         """Passes the rows of ``rows``, in no order, as tables of ``change_schema(table)``."""

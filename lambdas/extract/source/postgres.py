@@ -19,7 +19,7 @@ from .conditions import beyond, condition, has_key, order, written_since
 from .interface import RowCounts, change_schema, row_hash_schema
 from .introspection import introspect, partitions
 from .reader import Consumer, lake_schema, read, select_columns
-from .snapshot import Snapshot, full_refresh_reason, snapshot
+from .snapshot import Snapshot, full_refresh_reason, shows_the_same, snapshot
 from .unique_key import key_problems
 
 # Where the server does not keep them, the function raises an error: https://www.postgresql.org/docs/current/
@@ -72,6 +72,10 @@ class PostgresSnapshot:
         """Why rows written since ``previous`` cannot be found by their xmin."""
         return full_refresh_reason(previous, self._snapshot)
 
+    def shows_the_same(self, previous: SourceIdentity | None) -> bool:
+        """Whether no transaction has ended since ``previous``."""
+        return shows_the_same(previous, self._snapshot)
+
     def is_within_horizon(self, xmin: int) -> bool:
         """Whether fewer than 2^31 transactions have passed since ``xmin``."""
         return self._snapshot.is_within_horizon(xmin)
@@ -85,11 +89,13 @@ class PostgresSnapshot:
         self._tables.update(found)
         return found
 
-    def count(self, selections: Mapping[str, RowSet]) -> Mapping[str, RowCounts]:
+    def count(self, selections: Mapping[str, RowSet], partial: Collection[str] = ()) -> Mapping[str, RowCounts]:
         """Counts all tables in one statement."""
         counts = [
             sql.compose(
-                "SELECT $name, count(*), count(*) FILTER (WHERE $selected) FROM $table AS t",
+                "SELECT $name, NULL, count(*) FROM $table AS t WHERE $selected"
+                if name in partial
+                else "SELECT $name, count(*), count(*) FILTER (WHERE $selected) FROM $table AS t",
                 name=sql.constant(name),
                 selected=self._condition(self._tables[name], rows),
                 table=self._tables[name].sql_name,

@@ -29,7 +29,7 @@ _POSITION = (
     " (SELECT coalesce(extract(epoch FROM stats_reset) * 1000000, 0)::bigint FROM pg_catalog.pg_stat_bgwriter),"
     " (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END"
     " - CAST('0/0' AS pg_lsn))::bigint,"
-    " pg_snapshot_xmax(pg_current_snapshot())::text"
+    " pg_snapshot_xmax(pg_current_snapshot())::text, pg_is_in_recovery()"
 )
 
 
@@ -38,8 +38,12 @@ class Snapshot:
     """Which server a run reads, and as of when."""
 
     identity: SourceIdentity
-    xmax: int
-    """The first transaction id, an xid8, that was not yet assigned."""
+    is_standby: bool
+
+    @property
+    def xmax(self) -> int:
+        """The transaction after the last that had ended, an xid8: what it or a later one writes is not seen."""
+        return self.identity.snapshot_xmax
 
     def is_within_horizon(self, xmin: int) -> bool:
         """Whether the age of rows written since ``xmin`` still shows that they were."""
@@ -58,9 +62,9 @@ def snapshot(connection: Connection, tables: Collection[SourceTable]) -> Iterato
     """
     with transaction(connection, _BEGIN):
         _lock(connection, tables)
-        identifier, timeline, database, oid, xmin, started, reset, wal, xmax = connection.rows(_POSITION)[0]
-        identity = SourceIdentity(identifier, int(timeline), database, oid, int(xmin), started, reset, wal)
-        yield Snapshot(identity, int(xmax))
+        identifier, timeline, database, oid, xmin, started, reset, wal, xmax, standby = connection.rows(_POSITION)[0]
+        identity = SourceIdentity(identifier, int(timeline), database, oid, int(xmin), started, reset, wal, int(xmax))
+        yield Snapshot(identity, standby)
 
 
 def full_refresh_reason(previous: SourceIdentity | None, now: Snapshot) -> str | None:
@@ -90,6 +94,20 @@ def full_refresh_reason(previous: SourceIdentity | None, now: Snapshot) -> str |
         # (https://www.postgresql.org/docs/current/wal-async-commit.html). Their ids are used again.
         return "the source's server recovered from a crash: it may have lost commits that an earlier run saw"
     return None
+
+
+def shows_the_same(previous: SourceIdentity | None, now: Snapshot) -> bool:
+    """Whether the rows that ``now`` sees are those that ``previous`` saw: no transaction has ended in between.
+
+    Each transaction that writes has an id, and xmax is beyond every one that has ended. So where xmax is the same, only
+    a transaction below it could have committed since, and where xmin was xmax, none below it was unfinished: two
+    savepoints of one transaction, or ids given out of order, change nothing of that. A transaction that had its id, and
+    has ended since, moved xmax. On a standby nothing is concluded: its snapshots are made of what the primary logged,
+    and list no transaction (https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-PG-SNAPSHOT).
+    """
+    if previous is None or now.is_standby or full_refresh_reason(previous, now) is not None:
+        return False
+    return previous.snapshot_xmin == previous.snapshot_xmax == now.identity.snapshot_xmin == now.xmax
 
 
 def _lock(connection: Connection, tables: Collection[SourceTable]) -> None:

@@ -53,6 +53,9 @@ class SourceIdentity:
     have lost transactions that did not wait for the disk."""
     wal_position: int
     """How far its log was written, or on a standby replayed, in bytes."""
+    snapshot_xmax: int = 0
+    """The transaction after the last that had ended, an xid8; where it is ``snapshot_xmin``, none was unfinished
+    before it. 0: not known."""
 
 
 @dataclass(frozen=True)
