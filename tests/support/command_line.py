@@ -14,7 +14,10 @@ from click.testing import CliRunner, Result
 import deploy
 from lambda_toolkit.pipeline.local_stack import stack as embedded
 from lambda_toolkit.pipeline.local_stack.description import Stack
+from tests.support.remembered import remember
 from tests.support.repository import REPOSITORY
+
+remember()
 
 
 @dataclass(frozen=True)

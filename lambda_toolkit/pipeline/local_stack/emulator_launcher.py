@@ -1,6 +1,6 @@
 """Starts ministack with what it lacks. Run by the emulator's own interpreter, never imported by this project.
 
-Eleven things are changed, each by replacing one private name of the pinned ministack version; a missing name stops
+Twelve things are changed, each by replacing one private name of the pinned ministack version; a missing name stops
 the start with a message.
 
 * Schedules are looked at every second instead of every ten, and intervals of ``rate()`` pass ``clock-speed`` times
@@ -21,6 +21,7 @@ the start with a message.
   administrator is whoever signs with the configured key.
 * ministack gives the first version of a secret an id of its own. Here, as on AWS, it is the request's token.
 * ministack derives the keys of a function's role from the function's name. Here they are random.
+* ministack unpacks a layer for each worker that it starts. Here ``emulator_layers`` does so once for all.
 """
 
 from __future__ import annotations
@@ -61,6 +62,7 @@ def main() -> None:
     keep_version_ids()
     treat_loopback_as_tls()
     make_role_keys_secret()
+    unpack_layers_once()
     app = importlib.import_module("ministack.app")
     guard(app, os.environ)
     sys.argv = ["ministack"]  # it reads its own command line
@@ -291,6 +293,15 @@ def make_role_keys_secret() -> None:
 
     for module in (runtime, lambda_svc):
         vars(module).update(execution_credentials=keys_of_role)
+
+
+def unpack_layers_once() -> None:
+    """Let all workers share what is in a layer."""
+    runtime = importlib.import_module("ministack.core.lambda_runtime")
+    layers = _load(Path(__file__).with_name("emulator_layers.py"))
+    sharing = ModuleType("zipfile")
+    vars(sharing).update(vars(_private(runtime, "zipfile")), ZipFile=layers.SharingZipFile)
+    vars(runtime).update(zipfile=sharing)
 
 
 def guard(app: ModuleType, environment: Mapping[str, str]) -> None:

@@ -1,7 +1,9 @@
 """The parts of the emulator that can be tested without starting it."""
 
 import sys
+import tempfile
 import types
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -181,3 +183,27 @@ def test_environment_is_stored_elsewhere_if_cache_is_read_only(monkeypatch: pyte
 
 def test_credentials_are_not_shown() -> None:
     assert "hidden" not in repr(emulator.Credentials("AKIA", "hidden"))
+
+
+def test_layer_is_unpacked_once_and_code_for_each_worker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    runtime = types.ModuleType("ministack.core.lambda_runtime")
+    vars(runtime).update(zipfile=zipfile)
+    monkeypatch.setitem(sys.modules, runtime.__name__, runtime)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    emulator_launcher.unpack_layers_once()
+
+    def unpack(content: str, name: str) -> Path:
+        target = tmp_path / name
+        target.mkdir(parents=True)
+        with zipfile.ZipFile(target.with_suffix(".zip"), "w") as made:
+            made.writestr(zipfile.ZipInfo("python/one.py"), content)
+        with vars(runtime)["zipfile"].ZipFile(target.with_suffix(".zip")) as archive:
+            archive.extractall(target)
+        return target / "python" / "one.py"
+
+    first, again = (unpack("a = 1", f"{worker}/layer_0") for worker in "ab")
+    assert first.read_text() == again.read_text() == "a = 1"
+    assert first.samefile(again)
+    assert unpack("a = 2", "b/layer_1").read_text() == "a = 2"
+    assert not unpack("a = 1", "a/code").samefile(unpack("a = 1", "b/code"))
+    assert len([*(tmp_path / "layers").iterdir()]) == 2
