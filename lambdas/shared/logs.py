@@ -108,12 +108,12 @@ class Log:
 
     def tables(self, message: str, batch: int, done: Mapping[str, TableWork]) -> None:
         """Writes one line for each table of a batch, and adds its numbers to the summary."""
+        self.run.fields.setdefault("batches", []).append(batch)
         for table, work in done.items():
             more = {name: number for name, number in work.more.items() if number}
             took = round(work.milliseconds)
             self.info(message, batch=batch, table=table, rows=work.rows, **more, bytes=work.bytes, milliseconds=took)
             self.run.add(tables=1, rows=work.rows, bytes=work.bytes, **more)
-        self.run.fields.setdefault("batches", []).append(batch)
 
     def warning(self, message: str, metrics: Mapping[Metric, float] | None = None, **fields: object) -> None:
         """Writes a line of what needs attention. With it, puts ``metrics``."""
