@@ -68,7 +68,10 @@ def numeric(values: pa.ChunkedArray, precision: int | None, scale: int, *, is_nu
         return all_invalid(values, pa.decimal128(MAX_PRECISION, 0))
     if precision is None:
         return CastResult(values)
-    to = _arrow_decimal(precision, scale) or values.type
+    exact = _arrow_decimal(precision, scale)
+    if exact == values.type:
+        return CastResult(values)  # checked when it was made
+    to = exact or values.type
     result = keep(values, fits_numeric(values, precision, scale), values.type)
     if to == values.type:
         return result
@@ -135,7 +138,7 @@ def _of_text(values: pa.ChunkedArray, precision: int | None, scale: int, *, is_n
     if is_number and to is not None and precision is not None:
         fits = pc.match_substring_regex(values, _fitting(precision, scale))
         kept = keep(values, fits, pa.string())
-        return CastResult(_within_scale(kept.values, scale).cast(to), kept.invalid)
+        return CastResult(_decimals(kept.values, to), kept.invalid)
     result = parse(values, lambda text: _numeric_of_text(text, precision, scale), pa.string())
     return result if to is None else CastResult(result.values.cast(to), result.invalid)
 
@@ -147,11 +150,22 @@ def _fitting(precision: int, scale: int) -> str:
     return rf"^-?{whole}(\.\d{{0,{scale}}}0*)?$"
 
 
-def _within_scale(texts: pa.ChunkedArray, scale: int) -> pa.ChunkedArray:
-    """Without the zeros after their ``scale``-th decimal: Arrow's cast takes no more digits than it keeps."""
-    if not pc.any(pc.match_substring_regex(texts, rf"\.\d{{{scale + 1}}}")).as_py():
-        return texts
-    return without_trailing_zeros(texts)
+def _decimals(texts: pa.ChunkedArray, to: pa.DataType) -> pa.ChunkedArray:
+    """``texts`` that fit ``to``, cast to it; beyond its scale they have zeros alone.
+
+    Arrow's cast of a text takes no more decimals than the type has: where there are more, by way of a wider one.
+    """
+    point = pc.find_substring(texts, ".")
+    decimals = pc.if_else(pc.less(point, 0), 0, pc.subtract(pc.subtract(pc.binary_length(texts), point), 1))
+    most = pc.max(decimals).as_py() or 0
+    if most <= to.scale:
+        return texts.cast(to)
+    digits = to.precision - to.scale + most
+    if digits > _MAX_DIGITS:
+        return without_trailing_zeros(texts).cast(to)
+    if digits > MAX_PRECISION:
+        return texts.cast(pa.decimal256(_MAX_DIGITS, most)).cast(pa.decimal256(_MAX_DIGITS, to.scale)).cast(to)
+    return texts.cast(pa.decimal128(MAX_PRECISION, most)).cast(pa.decimal128(MAX_PRECISION, to.scale)).cast(to)
 
 
 def _arrow_decimal(precision: int, scale: int) -> pa.DataType | None:
