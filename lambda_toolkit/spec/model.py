@@ -131,9 +131,9 @@ class Alarm:
 
     @property
     def watches_canary(self) -> bool:
-        """Whether it shows a fault of a new version: one that waits for what does not happen does not."""
+        """Whether it shows a fault of a new version: one that waits for what does not happen, or stays, does not."""
         waits = self.notify_on_insufficient_data or self.missing_data == "breaching" or fills_gaps(self.expression)
-        return not waits
+        return not waits and self.missing_data != "ignore"
 
 
 @dataclass(frozen=True)

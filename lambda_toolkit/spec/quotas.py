@@ -238,10 +238,10 @@ def _release_problems(spec: FunctionSpec) -> Iterable[str]:
     if not watching:
         yield "its canary needs at least one alarm of the function to watch it."
     for alarm in watching:
-        needed = alarm.period * alarm.evaluation_periods / 60
+        needed = alarm.period * (alarm.datapoints_to_alarm or alarm.evaluation_periods) / 60
         if needed > spec.canary.minutes:
             yield (
-                f"its canary lasts {spec.canary.minutes:g} minutes, and alarm `{alarm.name}` evaluates {needed:g}: "
+                f"its canary lasts {spec.canary.minutes:g} minutes, and alarm `{alarm.name}` needs {needed:g}: "
                 "give the canary more minutes, or the alarm a shorter period."
             )
 

@@ -201,13 +201,19 @@ def test_failed_last_move_takes_the_calls_back(released, client, recorder, fake_
     assert alias(client)["version"] == "2"
 
 
+def test_canary_may_be_shorter_than_an_alarm_looks_back(script) -> None:
+    """It takes one period to rise, though it looks at fifteen."""
+    one_of_many = Alarm("errors", "Errors", evaluation_periods=15, datapoints_to_alarm=1)
+    assert script(**{**WATCHED, "canary": {"minutes": 2}, "alarms": [one_of_many]}).plan()
+
+
 @pytest.mark.parametrize(
     ("different", "problem"),
     [
         ({"alarms": []}, "its canary needs at least one alarm"),
         ({"canary": {"weight": 1.0}}, "weight 1.0 is not between 0 and 1"),
         ({"canary": {"minutes": 0}}, "minutes 0"),
-        ({"canary": {"minutes": 0.5}}, "lasts 0.5 minutes, and alarm `errors` evaluates 1"),
+        ({"canary": {"minutes": 0.5}}, "lasts 0.5 minutes, and alarm `errors` needs 1"),
         ({"canary": {"wait": 3}}, "takes `weight` and `minutes`"),
         ({"canary": None, "health_event": {"at": object()}}, "cannot be sent as JSON"),
     ],

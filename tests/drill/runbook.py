@@ -22,7 +22,9 @@ class Cause:
 
     title: str
     alarm: str
-    """The section ``##`` that it is in, such as ``extract-errors``."""
+    """The first alarm of its section ``##``, such as ``extract-errors``."""
+    lasting: str
+    """The last alarm of that section: it ends when the cause is repaired."""
     look: str
     """The commands of the alarm's section, which show what is wrong."""
     said: tuple[str, ...]
@@ -52,6 +54,7 @@ def causes(text: str) -> Mapping[str, Cause]:
             found[title] = Cause(
                 title=title,
                 alarm=names[0],
+                lasting=names[-1],
                 look="".join(code for language, code in _FENCE.findall(before) if language == "sh"),
                 said=tuple(
                     part.strip()

@@ -1,7 +1,7 @@
 """A pipeline that runs as on AWS, on the emulated one: databases on two servers, schedules, alarms, a mail sink.
 
 Its commands are typed in a folder of its own, where ``config/pipeline.toml`` is the repository's, and act on the stage
-of that file. The stage has the settings of the local stage, and its alarms look at shorter times: see ``QUICK``.
+of that file. The stage has the settings of the local stage, and its alarms look at shorter times: ``QUICK``.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -25,19 +25,23 @@ from lambda_toolkit.pipeline.local_stack.totesys import seed
 from lambda_toolkit.pipeline.local_stack.totesys.expected import Expectation
 from tests.drill.business import Business
 from tests.drill.servers import Server, controlled, tools, warehouse_server
-from tests.support.account import Account
+from tests.drill.slack import Slack
+from tests.support.account import Account, eventually
 from tests.support.repository import REPOSITORY
 
 CLOCK_SPEED = 6  # rate(1 minute) fires every ten seconds
 ORDERS = 400
 TIMEOUT = 120.0  # seconds for one block of commands
-QUICK = """
-[stages.dev.alarms]
-errors = { period = 10, evaluation_periods = 3, datapoints_to_alarm = 1 }
+FRESH_WITHIN = 60  # seconds that the warehouse may be behind
+QUICK = {
+    r'SETTLE_SECONDS = "\d+"': 'SETTLE_SECONDS = "10"',
+    r"^errors\.evaluation_periods = 3$": """errors = { period = 10, evaluation_periods = 3 }
 silent.period = 10
 rejected.period = 10
-"""
-"""Appended to the configuration: alarms look at half a minute, where those that are shipped look at several."""
+outstanding.period = 10
+pending.period = 10""",
+}
+"""What is replaced in the configuration: alarms look at half a minute, where those that are shipped look at several."""
 
 
 class CommandFailedError(Exception):
@@ -57,7 +61,10 @@ class Site:
     loader: Database
     """The warehouse, for the user of load."""
     business: Business
+    slack: Slack
     environ: dict[str, str]
+    at_the_end: list[Callable[[], object]] = field(default_factory=list)
+    """What a row leaves open."""
     expected: dict[str, Expectation] = field(default_factory=dict)
     """What a table of the warehouse must hold where that is declared otherwise since."""
 
@@ -126,15 +133,32 @@ def running(root: Path) -> Iterator[Site]:
             "PYTHONPATH": str(REPOSITORY),
         }
         del environ["LAMBDA_SCRIPT_STACK"]  # its commands act on AWS, which is emulated here
-        site = Site(root, stack, source, server, stack.source, warehouse, Business(stack.source_admin), environ)
+        slack = Slack()
+        cleanup.callback(slack.close)
+        environ["SLACK_WEBHOOK_URL"] = slack.open()
+        business = Business(stack.source_admin)
+        site = Site(root, stack, source, server, stack.source, warehouse, business, slack, environ)
         site.type("python deploy.py prepare\npython deploy.py\npython deploy.py run")
         embedded.set_clock_speed(stack, CLOCK_SPEED)
-        yield site
+        eventually(lambda: _has_run(site), 90)
+        try:
+            yield site
+        finally:
+            for close in site.at_the_end:
+                with suppress(Exception):  # the server may have ended it
+                    close()
+
+
+def _has_run(site: Site) -> bool:
+    """Whether each schedule has fired: an alarm on what does not happen needs that it did."""
+    described = site.client("cloudwatch").describe_alarms()["MetricAlarms"]
+    return all(alarm["StateValue"] == "OK" for alarm in described if alarm["AlarmName"].endswith("-silent"))
 
 
 def quick(text: str) -> str:
     """The configuration with the settings of the local stage for the stage `dev`, and alarms that look at less."""
-    settled, found = 'SETTLE_SECONDS = "60"', text.count('SETTLE_SECONDS = "60"')
-    assert found == 1, "the notifier waits until an incident is over"
-    text = text.replace(settled, 'SETTLE_SECONDS = "20"')
-    return re.sub(r"^\[stages\.local\b", "[stages.dev", text, flags=re.MULTILINE) + QUICK
+    changed = re.sub(r"^\[stages\.local\b", "[stages.dev", text, flags=re.MULTILINE)
+    for pattern, replacement in QUICK.items():
+        changed, found = re.subn(pattern, replacement, changed, flags=re.MULTILINE)
+        assert found, f"the configuration does not have {pattern}"
+    return changed

@@ -6,16 +6,16 @@ from collections.abc import Iterable
 
 from tests.drill.trial import Times
 
-_HEAD = ("broken", "alarm", "alarm rises", "message", "repaired", "over", "message")
+_HEAD = ("broken", "alarm", "rises", "email", "Slack", "repaired", "over", "email", "Slack")
 
 
 def table(rows: Iterable[Times]) -> str:
     """One line for each row: seconds after the breach, and, for what is over, after the repair."""
     lines = [_line(_HEAD), _line(["---", "---", *["--:"] * (len(_HEAD) - 2)])]
     for row in rows:
-        over = "" if row.over_message is None else f"{row.over_message:.1f}"
-        times = (f"{value:.1f}" for value in (row.raised, row.message, row.repaired, row.over))
-        lines.append(_line([row.cause, f"`{row.alarm}`", *times, over]))
+        begun = (row.raised, row.begun.email, row.begun.slack, row.repaired)
+        times = (f"{max(value, 0):.1f}" for value in (*begun, row.over, row.ended.email, row.ended.slack))
+        lines.append(_line([row.cause, f"`{row.alarm}`", *times]))
     return "\n".join(lines) + "\n"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lambda_toolkit.pipeline.local_stack.databases import WAREHOUSE
 from lambda_toolkit.pipeline.local_stack.independent_check import Check, check
@@ -12,7 +12,7 @@ from lambda_toolkit.pipeline.local_stack.totesys.expected import EXPECTATIONS, E
 from tests.drill.rows import Row, Shell
 from tests.drill.runbook import Cause
 from tests.drill.site import Site
-from tests.drill.watch import TooLateError, Watch, in_alarm, unsettled
+from tests.drill.watch import Arrived, TooLateError, Watch, in_alarm, unsettled
 from tests.support.account import eventually
 
 LIMIT = 60.0  # seconds from the breach to the message, and from the repair to the message that it is over
@@ -31,43 +31,43 @@ class Times:
     cause: str
     alarm: str
     raised: float
-    message: float
+    begun: Arrived
     repaired: float
     over: float
-    over_message: float | None
-    subject: str
+    ended: Arrived
 
 
 def provoke(site: Site, row: Row, cause: Cause, say: Callable[[str], None]) -> Times:
     """Break the component of ``row``, and repair it as ``cause`` says.
 
     Raises TooLateError where alarm or message does not come within LIMIT, TooEarlyError where the alarm ends before the
-    repair, CommandFailedError where a command of the
-    runbook fails, and AssertionError where it shows something else than the runbook says, or a row is lost.
+    repair, CommandFailedError where a command of the runbook fails, and AssertionError where it shows something else
+    than the runbook says, or a row is lost.
     """
     _await(lambda: not unsettled(site), CALM, lambda: f"not over yet: {unsettled(site)}")
     with site.business.open():
-        since = time.time()
+        since = time.time() + row.promised
         shell = row.breaks(site)
-        watch = Watch(site, cause.alarm, since)
-        raised = watch.raised(LIMIT)
-        message, email = watch.message(LIMIT)
-        say(f"{cause.alarm} after {raised:.1f} s, message after {message:.1f} s: {email.subject}")
+        watch = Watch(site, cause.alarm, since, row.promised)
+        raised = watch.raised(row.promised + LIMIT)
+        begun = watch.message(LIMIT)
+        say(f"{cause.alarm} after {raised:.1f} s; {begun}")
         _look(site, cause, shell)
         for old, new in cause.edits:
             site.edit(old, new)
-        begun = time.time()
-        if not row.passes and site.name(cause.alarm) not in in_alarm(site):
-            raise TooEarlyError(f"the alarm {cause.alarm} is over, and nothing is repaired yet")
+        started = time.time()
+        if not row.passes and site.name(cause.lasting) not in in_alarm(site):
+            raise TooEarlyError(f"the alarm {cause.lasting} is over, and nothing is repaired yet")
         site.type(_filled(cause.repair, shell), shell)
         repaired = time.time()
-        say(f"repaired in {repaired - begun:.1f} s")
-        over = watch.over(repaired, LIMIT)
-        ended, _ = watch.message(LIMIT, over=True)
-        over_message = max(0.0, ended + since - repaired)
+        say(f"repaired in {repaired - started:.1f} s")
+        over = replace(watch, alarm=cause.lasting).over(repaired, LIMIT)
+        ended = watch.message_over(LIMIT + repaired - since)
     _await(lambda: _agrees(site), row.complete_within, lambda: str(_compared(site)))
-    say(f"over after {over:.1f} s, and no row is lost")
-    return Times(cause.title, cause.alarm, raised, message, repaired - since, over, over_message, email.subject)
+    after = repaired - since
+    times = Times(cause.title, cause.alarm, raised, begun, after, over, ended.later(after))
+    say(f"over after {over:.1f} s; {times.ended}; no row is lost")
+    return times
 
 
 def _look(site: Site, cause: Cause, shell: Shell) -> None:

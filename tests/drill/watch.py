@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
 
@@ -21,6 +21,23 @@ class TooLateError(Exception):
 
 
 @dataclass(frozen=True)
+class Arrived:
+    """The messages about one alarm."""
+
+    subject: str
+    email: float
+    """Seconds from the breach."""
+    slack: float
+
+    def later(self, seconds: float) -> Arrived:
+        """The same in seconds from a later moment."""
+        return replace(self, email=self.email - seconds, slack=self.slack - seconds)
+
+    def __str__(self) -> str:
+        return f"email after {self.email:.1f} s, Slack after {self.slack:.1f} s: {self.subject}"
+
+
+@dataclass(frozen=True)
 class Watch:
     """One alarm, watched from the breach on."""
 
@@ -28,7 +45,14 @@ class Watch:
     alarm: str
     """Its name without application and stage."""
     since: float
-    """Seconds since 1970."""
+    """When that was, in seconds since 1970."""
+    promised: float = 0.0
+    """Seconds from what broke it to the breach."""
+
+    @property
+    def has_post(self) -> bool:
+        """Whether Slack has its messages, too: not of the alarms of the notifier, which notify people directly."""
+        return not self.alarm.startswith("notifier-")
 
     def raised(self, within: float) -> float:
         """Seconds from the breach to the alarm."""
@@ -39,20 +63,32 @@ class Watch:
         ended = self._await(within, lambda: self._has("OK"), f"the alarm {self.alarm} is not over")
         return max(0.0, ended + self.since - since)
 
-    def message(self, within: float, *, over: bool = False) -> tuple[float, mail_sink.Email]:
-        """Seconds from the breach to the email that the alarm's incident began, or that it is over; and the email."""
+    def message(self, within: float) -> Arrived:
+        """The messages of the beginning."""
+        return self._await(within, lambda: self._arrived(over=False), f"no message about {self.alarm} arrived")
 
-        def found() -> tuple[float, mail_sink.Email] | None:
-            for email in mail_sink.read(self.site.stack.mail_sink):
-                received = datetime.fromisoformat(email.received_at).timestamp()
-                if received >= self.since and self._is_about(email) and (": over: " in email.subject) is over:
-                    return received - self.since, email
+    def message_over(self, within: float) -> Arrived:
+        """The messages that it is over."""
+        return self._await(within, lambda: self._arrived(over=True), f"no message arrived that {self.alarm} is over")
+
+    def _arrived(self, *, over: bool) -> Arrived | None:
+        """The first email and the first post about the alarm; None until both are there."""
+        emails = [
+            (email.subject, f"{email.subject}\n{email.body}", datetime.fromisoformat(email.received_at).timestamp())
+            for email in mail_sink.read(self.site.stack.mail_sink)
+        ]
+        posts = [(post.text.partition("\n")[0], post.text, post.received_at) for post in self.site.slack.posts]
+        found = [self._first(channel, over=over) for channel in (emails, posts if self.has_post else emails)]
+        if None in found:
             return None
+        return Arrived(str(found[0][0]), *(float(each[1]) - self.since for each in found if each))
 
-        return self._await(within, found, f"no message that {self.alarm} {'is over' if over else 'began'} arrived")
-
-    def _is_about(self, email: mail_sink.Email) -> bool:
-        return self.site.name(self.alarm) in f"{email.subject}\n{email.body}"
+    def _first(self, channel: Iterable[tuple[str, str, float]], *, over: bool) -> tuple[str, float] | None:
+        for subject, text, at in channel:
+            is_end = "over:" in subject or subject.startswith("OK:")
+            if at >= self.since - self.promised and is_end == over and self.site.name(self.alarm) in text:
+                return subject, at
+        return None
 
     def _has(self, state: str) -> float | None:
         """Seconds from the breach to now, where the alarm has that state."""

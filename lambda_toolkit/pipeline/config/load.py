@@ -218,7 +218,10 @@ def _alarm(problems: Problems, name: str, values: Values) -> Alarm:
     threshold, below = values.pop("threshold"), values.pop("below")
     if threshold is not None and below is not None:
         problems.add(f"[alarms.{name}]", "has both a `threshold` to reach and a limit to fall `below`; give one.")
-    alarm = Alarm(name, **{**values, "expression": values["expression"] or ""})
+    if below is not None and values["missing_data"] is not None:
+        problems.add(f"[alarms.{name}]", "has `below`, for which periods without data count as 0: omit `missing_data`.")
+    missing = values["missing_data"] or Alarm.missing_data
+    alarm = Alarm(name, **{**values, "expression": values["expression"] or "", "missing_data": missing})
     if below is None:
         return alarm if threshold is None else replace(alarm, threshold=threshold)
     return replace(

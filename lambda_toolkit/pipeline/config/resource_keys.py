@@ -292,6 +292,14 @@ ALARM = Table(
             absent="all",
         ),
         Key(
+            "missing_data",
+            Type.STRING,
+            "How periods without data count, as CloudWatch has it. With `below` they count as 0.",
+            '"breaching"',
+            absent=f"`{Alarm.missing_data}`",
+            choices=("breaching", "ignore", "missing", "notBreaching"),
+        ),
+        Key(
             "expression",
             Type.STRING,
             "What is compared in place of the statistic, which is `m` in it: numbers, `+ - * /`, parentheses and "

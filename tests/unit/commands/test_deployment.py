@@ -157,7 +157,7 @@ def test_permissions_are_for_the_partition_of_the_region(region, partition):
 def test_an_alarm_says_what_to_do(pipeline):
     errors, _, rejected = deployment(pipeline, ACCOUNT, {}).functions[1].alarms
     assert errors.description == "transform failed. What helps: python deploy.py logs transform --stage dev"
-    assert "transform rejected or deferred rows" in rejected.description
+    assert "transform rejected rows" in rejected.description
     assert (errors.topic, errors.notify_on_ok) == ("totes-dev-alarms", True)
 
 
@@ -174,7 +174,24 @@ def test_alarms_of_the_notifier_itself_reach_people_directly(pipeline):
     known = json.loads(notifier.extra_files["alarms.json"])["alarms"]
     declared = {f"{spec.name}-{alarm.name}" for spec in everything.functions[:-1] for alarm in spec.alarms}
     assert set(known) == declared
-    assert known["totes-dev-load-rejected"]["incident"] == known["totes-dev-transform-rejected"]["incident"]
+    of_rows = ("transform-rejected", "load-outstanding", "load-pending")
+    assert {known[f"totes-dev-{name}"]["incident"] for name in of_rows} == {"rows"}
+
+
+def test_error_of_a_run_that_timed_out_is_still_looked_at(pipeline):
+    """Its metric comes when it ends, with the time of its start."""
+    minute = 60  # seconds: how often metrics are sent, and alarms evaluated
+    for spec in deployment(pipeline, ACCOUNT, {}).functions:
+        for alarm in spec.alarms:
+            if alarm.metric == "Errors":
+                assert alarm.period * alarm.evaluation_periods >= spec.timeout + 2 * minute
+                assert alarm.datapoints_to_alarm == 1
+
+
+def test_alarm_that_lasts_does_not_end_a_canary(pipeline):
+    """Rows that are outstanding before a release say nothing about it."""
+    watching = {alarm.name for alarm in deployment(pipeline, ACCOUNT, {}).functions[2].alarms if alarm.watches_canary}
+    assert watching == {"errors"}
 
 
 def test_less_than_alarm_treats_missing_data_as_breaching(pipeline):

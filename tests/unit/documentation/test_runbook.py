@@ -13,6 +13,7 @@ from tests.drill import runbook
 from tests.drill.rows import ROWS
 from tests.drill.table import table
 from tests.drill.trial import Times
+from tests.drill.watch import Arrived
 
 ROOT = Path(__file__).parents[3]
 TEXT = runbook.read()
@@ -55,8 +56,8 @@ def test_what_a_cause_says_is_read() -> None:
 
 
 def test_table_takes_the_place_of_the_one_before() -> None:
-    times = Times("It broke", "load-errors", 1.25, 2, 30, 4, None, "")
+    times = Times("It broke", "load-errors", 1.25, Arrived("", 2, 3), 30, 4, Arrived("", -5, 6))
     written = runbook.with_table(runbook.with_table(TEXT, "older\n"), table([times]))
     assert "older" not in written
-    assert "| It broke | `load-errors` | 1.2 | 2.0 | 30.0 | 4.0 |  |" in written
+    assert "| It broke | `load-errors` | 1.2 | 2.0 | 3.0 | 30.0 | 4.0 | 0.0 | 6.0 |" in written
     assert runbook.causes(written) == runbook.causes(TEXT)

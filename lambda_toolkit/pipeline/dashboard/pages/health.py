@@ -148,7 +148,7 @@ def alarm_commands(view: View, alarm: str) -> tuple[str, ...]:
     names = [function["name"] for function in view.document("status")["functions"]]
     function = next((name for name in names if alarm.startswith(f"{name}-")), "")
     kind, short = alarm.removeprefix(f"{function}-"), function.rpartition("-")[2]
-    if kind == "rejected":
+    if kind in ("rejected", "outstanding", "pending"):
         return (view.command("rejected"), view.command("replay"))
     if kind == "silent":
         return (view.command("plan"), *_logs(view, short))
