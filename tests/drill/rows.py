@@ -33,6 +33,10 @@ class Row:
     breaks: Callable[[Site], Shell]
     possible: Callable[[], bool] = lambda: True
     """Whether it can be tried here."""
+    incident: str = ""
+    """The alarm that begins the incident, where the row's joins it: the message names that one."""
+    messages: tuple[str, str] = ("", "")
+    """Where no alarm rises: words in the subjects of the emails when it begins, and when it is over."""
     promised: float = 0.0
     """Seconds after which what is broken is a breach: of a promise of freshness."""
     complete_within: float = 120.0
@@ -190,6 +194,15 @@ def _fill_disk(site: Site) -> Shell:
     return {}
 
 
+def _replace_webhook(site: Site) -> Shell:
+    """Nothing answers at the address that the secret has; the shell of the repair has the new one."""
+    site.slack.close()
+    topic = f"arn:aws:sns:{site.stack.region}:{site.stack.account_id}:{site.name('alarms')}"
+    site.client("sns").publish(TopicArn=topic, Subject="A message", Message="that is to be sent")
+    site.environ["SLACK_WEBHOOK_URL"] = site.slack.open()
+    return {}
+
+
 def _lock_a_table(site: Site) -> Shell:
     """In a session that is left open, as one of a person who went home: load waits for it, and nothing fails."""
     connection = site.loader.connect()
@@ -215,7 +228,7 @@ ROWS = (
     Row("extract may not do what it needs", _delete_role_policy("extract")),
     Row("transform may not do what it needs", _delete_role_policy("transform")),
     Row("A value cannot be converted", _write_bad_row),
-    Row("A row refers to a rejected one", _refer_to_a_bad_row),
+    Row("A row refers to a rejected one", _refer_to_a_bad_row, incident="transform-rejected"),
     Row("The warehouse does not answer", _stop("warehouse")),
     Row("The password of the warehouse was changed", _change_password("warehouse", "loader", "WAREHOUSE_DATABASE_URL")),
     Row("A file of the processed bucket was deleted", _delete_processed_object),
@@ -225,4 +238,7 @@ ROWS = (
     Row("Nothing starts transform", _start_transform_by_nothing, complete_within=MISSED_EVENTS),
     Row("The schedule of load is off", _disable_schedule("load")),
     Row("AWS does not start the function", _reserve_nothing),
+    Row("notifier may not do what it needs", _delete_role_policy("notifier")),
+    Row("The schedule of notifier is off", _disable_schedule("notifier")),
+    Row("Slack's webhook is dead", _replace_webhook, messages=("Slack does not take", "Slack takes")),
 )

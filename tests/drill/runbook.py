@@ -22,7 +22,7 @@ class Cause:
 
     title: str
     alarm: str
-    """The first alarm of its section ``##``, such as ``extract-errors``."""
+    """The first alarm of its section ``##``, such as ``extract-errors``; empty where there is none."""
     lasting: str
     """The last alarm of that section: it ends when the cause is repaired."""
     look: str
@@ -49,12 +49,12 @@ def causes(text: str) -> Mapping[str, Cause]:
         for title, section in _sections(body, "###"):
             blocks = _FENCE.findall(section)
             repair = "".join(code for language, code in blocks if language == "sh")
-            if not names or not repair or title in found:
-                raise ValueError(f"{RUNBOOK.name}: {title!r} has no alarm, no commands, or a title of another cause")
+            if not repair or title in found:
+                raise ValueError(f"{RUNBOOK.name}: {title!r} has no commands, or the title of another cause")
             found[title] = Cause(
                 title=title,
-                alarm=names[0],
-                lasting=names[-1],
+                alarm=names[0] if names else "",
+                lasting=names[-1] if names else "",
                 look="".join(code for language, code in _FENCE.findall(before) if language == "sh"),
                 said=tuple(
                     part.strip()

@@ -15,7 +15,7 @@ def table(rows: Iterable[Times]) -> str:
     for row in rows:
         begun = (row.raised, row.begun.email, row.begun.slack, row.repaired)
         times = (f"{max(value, 0):.1f}" for value in (*begun, row.over, row.ended.email, row.ended.slack))
-        lines.append(_line([row.cause, f"`{row.alarm}`", *times]))
+        lines.append(_line([row.cause, f"`{row.alarm}`" if row.alarm else "none", *times]))
     return "\n".join(lines) + "\n"
 
 

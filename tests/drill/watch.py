@@ -48,18 +48,26 @@ class Watch:
     """When that was, in seconds since 1970."""
     promised: float = 0.0
     """Seconds from what broke it to the breach."""
+    incident: str = ""
+    """The alarm that its messages name, where that is another one."""
+    messages: tuple[str, str] = ("", "")
+    """Where no alarm rises: words in the subjects of the emails when it begins, and when it is over."""
 
     @property
     def has_post(self) -> bool:
-        """Whether Slack has its messages, too: not of the alarms of the notifier, which notify people directly."""
-        return not self.alarm.startswith("notifier-")
+        """Whether Slack has its messages, too: those about the notifier itself are emails alone."""
+        return bool(self.alarm) and not self.alarm.startswith("notifier-")
 
     def raised(self, within: float) -> float:
-        """Seconds from the breach to the alarm."""
+        """Seconds from the breach to the alarm, or to the message where none rises."""
+        if not self.alarm:
+            return self.message(within).email
         return self._await(within, lambda: self._has("ALARM"), f"the alarm {self.alarm} did not rise")
 
     def over(self, since: float, within: float) -> float:
-        """Seconds from ``since`` to the end of the alarm, 0 where it ended before."""
+        """Seconds from ``since`` to the end of the alarm, 0 where it ended before, or where there is none."""
+        if not self.alarm:
+            return 0.0
         ended = self._await(within, lambda: self._has("OK"), f"the alarm {self.alarm} is not over")
         return max(0.0, ended + self.since - since)
 
@@ -85,10 +93,15 @@ class Watch:
 
     def _first(self, channel: Iterable[tuple[str, str, float]], *, over: bool) -> tuple[str, float] | None:
         for subject, text, at in channel:
-            is_end = "over:" in subject or subject.startswith("OK:")
-            if at >= self.since - self.promised and is_end == over and self.site.name(self.alarm) in text:
+            if at >= self.since - self.promised and self._is_about(subject, text, over=over):
                 return subject, at
         return None
+
+    def _is_about(self, subject: str, text: str, *, over: bool) -> bool:
+        if not self.alarm:
+            return self.messages[over] in subject
+        is_end = "over:" in subject or subject.startswith("OK:")
+        return is_end == over and self.site.name(self.incident or self.alarm) in text
 
     def _has(self, state: str) -> float | None:
         """Seconds from the breach to now, where the alarm has that state."""

@@ -42,7 +42,7 @@ def test_every_command_of_the_runbook_exists() -> None:
 
 
 def test_cause_without_commands_is_refused() -> None:
-    with pytest.raises(ValueError, match="'It broke' has no alarm, no commands"):
+    with pytest.raises(ValueError, match="'It broke' has no commands"):
         runbook.causes("## `load-errors`\n\n### It broke\n\nSo be it.\n")
 
 
