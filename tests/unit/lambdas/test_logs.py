@@ -1,0 +1,160 @@
+"""The log of a function: one JSON object per line, a summary for each run, and metrics that no level takes away."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lambda_toolkit.pipeline.lambdas.shared import logs, runtime
+from lambda_toolkit.pipeline.lambdas.shared.errors import LakeError, PipelineError
+from lambda_toolkit.pipeline.lambdas.shared.logs import Log, TableWork
+from lambda_toolkit.pipeline.lambdas.shared.metrics import (
+    BATCH_LATENCY,
+    METRICS,
+    MOST_VALUES,
+    ROWS_EXTRACTED,
+    ROWS_REJECTED,
+    embedded,
+)
+from lambda_toolkit.pipeline.local_stack.alarm_evaluator import metrics_in
+
+CONTEXT = SimpleNamespace(function_name="totes-dev-load", aws_request_id="r-1")
+
+
+class Written:
+    """A log with a clock of its own, whose lines are kept."""
+
+    def __init__(self) -> None:
+        self.text: list[str] = []
+        self.at = 100.0
+        self.log = Log(self.text.append, clock=lambda: self.at, now=lambda: 1_700_000_000.25 + self.at)
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(text) for text in self.text]
+
+
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch) -> Written:
+    monkeypatch.setenv("METRICS_NAMESPACE", "totes-dev")
+    monkeypatch.delenv("AWS_LAMBDA_LOG_LEVEL", raising=False)
+    monkeypatch.setattr(logs, "memory_used", lambda: 99)
+    return Written()
+
+
+def test_summary_has_the_sums_of_the_tables(written: Written) -> None:
+    log = written.log
+    log.begin("r-1", "totes-dev-extract")
+    for batch in (4, 5):
+        log.tables("table extracted", batch, {"a": TableWork(3, 10, 1.6, {"deleted": batch, "context": 0})})
+        log.run.put(ROWS_EXTRACTED, 3)
+    written.at += 1.5
+    log.end("done", last_batch=5)
+    first, _, summary = written.lines
+    assert first == {
+        "timestamp": "2023-11-14T22:15:00.250Z",
+        "level": "INFO",
+        "message": "table extracted",
+        "request_id": "r-1",
+        "batch": 4,
+        "table": "a",
+        "rows": 3,
+        "deleted": 4,
+        "bytes": 10,
+        "milliseconds": 2,
+    }
+    shown = {name: summary[name] for name in ("batches", "tables", "rows", "bytes", "deleted", "last_batch")}
+    assert shown == {"batches": [4, 5], "tables": 2, "rows": 6, "bytes": 20, "deleted": 9, "last_batch": 5}
+    assert (summary["milliseconds"], summary["memory_mb"], summary["cold_start"]) == (1500, 99, True)
+    found = {(datum.name, datum.values, datum.dimensions) for datum in metrics_in(written.text[-1])}
+    of = (("FunctionName", "totes-dev-extract"),)
+    assert found == {("RowsExtracted", (6.0,), of), ("MemoryUsed", (99.0,), of)}
+    log.begin("r-2", "totes-dev-extract")
+    log.end("done")
+    assert written.lines[-1]["cold_start"] is False
+    assert "batches" not in written.lines[-1], "nothing of the run before"
+
+
+@pytest.mark.parametrize("level", ["WARN", "ERROR", "FATAL"])
+def test_metrics_are_put_whatever_the_level(written: Written, monkeypatch: pytest.MonkeyPatch, level: str) -> None:
+    """Lambda drops lines below the level: those with metrics have the level, and say nothing else."""
+    monkeypatch.setenv("AWS_LAMBDA_LOG_LEVEL", level)
+    written.log.begin("r-1", "f")
+    written.log.info("a table")
+    written.log.warning("rows were rejected", {ROWS_REJECTED: 3}, table="a")
+    written.log.end("done")
+    kept = [line for line in written.lines if "_aws" not in line or line["message"] == "metrics"]
+    assert {line["level"] for line in kept} <= {level}
+    assert all(logs.LEVELS.index(line["level"]) >= logs.LEVELS.index(level) for line in written.lines)
+    values = {datum.name: datum.values for text in written.text for datum in metrics_in(text)}
+    assert values == {"RowsRejected": (3.0,), "MemoryUsed": (99.0,)}
+
+
+def test_level_that_lambda_does_not_have_is_info(written: Written, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_LAMBDA_LOG_LEVEL", "chatty")
+    written.log.info("shown")
+    assert [line["message"] for line in written.lines] == ["shown"]
+
+
+@given(st.dictionaries(st.text(), st.none() | st.integers() | st.text() | st.lists(st.text())))
+def test_each_line_is_one_object_in_ascii(fields: dict[str, Any]) -> None:
+    written = Written()
+    fields = {name: value for name, value in fields.items() if name not in ("message", "metrics", "self")}
+    written.log.info("message", **fields)
+    [text] = written.text
+    assert text.isascii()
+    assert "\n" not in text
+    line = json.loads(text)
+    assert {name: value for name, value in fields.items() if value is not None}.items() <= line.items()
+
+
+@given(st.lists(st.floats(0, 1e6), max_size=3 * MOST_VALUES))
+def test_many_values_of_a_metric_keep_what_its_statistic_needs(values: list[float]) -> None:
+    for metric, statistic in ((BATCH_LATENCY, max), (ROWS_EXTRACTED, sum)):
+        document = embedded({metric: values}, "n", "f", 1)
+        found = [datum for datum in metrics_in(json.dumps(document)) if datum.name == metric.name]
+        assert [bool(values)] == [bool(found)]
+        if values:
+            assert len(found[0].values) <= MOST_VALUES
+            assert statistic(found[0].values) == statistic(values)
+
+
+def test_names_of_metrics_are_no_fields() -> None:
+    """Else a line could not have both; and CloudWatch charges for each name."""
+    assert len({metric.name for metric in METRICS}) == len(METRICS)
+    assert not [metric.name for metric in METRICS if metric.name == metric.name.lower()]
+
+
+@pytest.mark.parametrize(
+    ("raised", "says", "shown"),
+    [
+        (LakeError("the batch is gone"), LakeError, "the batch is gone"),
+        (ConnectionResetError(104, "reset by peer"), ConnectionResetError, "reset by peer"),
+        (ValueError("invalid literal: 'jane@example.com'"), PipelineError, "ValueError: its message is not shown"),
+        (KeyError("jane@example.com"), PipelineError, "KeyError: its message is not shown"),
+        (UnicodeDecodeError("utf-8", b"jane@example.com", 0, 1, "no"), PipelineError, "its message is not shown"),
+    ],
+)
+def test_failed_run_has_its_error_and_its_summary(
+    written: Written, monkeypatch: pytest.MonkeyPatch, raised: Exception, says: type[Exception], shown: str
+) -> None:
+    """With the metrics of what was done before it failed."""
+    monkeypatch.setattr(runtime, "logger", written.log)
+
+    @runtime.logged
+    def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
+        runtime.logger.run.put(BATCH_LATENCY, 7)
+        raise raised
+
+    with pytest.raises(says) as caught:
+        handle({}, CONTEXT)
+    error, summary = written.lines
+    assert (error["level"], error["error"]) == ("ERROR", type(raised).__name__)
+    assert shown in error["message"]
+    assert "jane" not in "".join(written.text) + str(caught.value)
+    assert (summary["outcome"], summary["BatchLatency"]) == ("failed", 7)
