@@ -40,6 +40,7 @@ from lambda_toolkit.spec.arguments import function_spec
 from lambda_toolkit.spec.cron import to_eventbridge
 from lambda_toolkit.spec.dashboard import check_dashboard
 from lambda_toolkit.spec.model import (
+    UNRESERVED,
     Alarm,
     BucketSpec,
     Canary,
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LIVE",
+    "UNRESERVED",
     "Advice",
     "Alarm",
     "AwsError",
@@ -161,6 +163,7 @@ class Lambda_script:
     - ``requirements_exclude``: globs of files that the layer excludes. ``platform``: uv's; by default the runtime's.
     - ``s3_trigger``: one or more :class:`S3Trigger`. ``topic_trigger``: SNS topics, by name or :class:`TopicTrigger`.
     - ``alarms``: a list of :class:`Alarm`. Mappings are accepted for each of these.
+    - ``on_failure``, ``retries``, ``max_event_age``: events that fail. ``concurrency``: how many run, or UNRESERVED.
     - ``permissions``: IAM statements of the execution role. ``permissions_boundary``: the ARN of its bound.
     - ``role``: the ARN of a role that exists, instead of an own one. ``log_retention_days``: how long its log is kept.
     - ``tags``: of all its resources; an empty value removes one. ``region``: by default as with boto3.
@@ -196,6 +199,10 @@ class Lambda_script:
         topic_trigger: TopicTriggers | None = None,
         alarms: Sequence[Alarm | Mapping[str, Any]] | None = None,
         permissions: Sequence[Mapping[str, Any]] | None = None,
+        on_failure: str | None = None,
+        retries: int | None = None,
+        max_event_age: int | None = None,
+        concurrency: int | str | None = None,
         role: str | None = None,
         permissions_boundary: str | None = None,
         log_retention_days: int | None = 30,
@@ -236,6 +243,10 @@ class Lambda_script:
                 topic_trigger=topic_trigger,
                 alarms=alarms,
                 permissions=permissions,
+                on_failure=on_failure,
+                retries=retries,
+                max_event_age=max_event_age,
+                concurrency=concurrency,
                 role=role,
                 permissions_boundary=permissions_boundary,
                 log_retention_days=log_retention_days,

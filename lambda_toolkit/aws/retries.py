@@ -61,6 +61,7 @@ _NEW_ROLE = (  # a new role: not yet known to Lambda, or to the KMS key of its e
     "cannot be assumed",
     "invalid for CreateGrant",
     "does not refer to a valid principal",
+    "execution role does not have permissions to call",
 )
 _PERMANENT = ("already exist", "alias")  # conflicts that do not pass: a name in use, a version with an alias
 _TEMPORARY = "cannot be performed at this time"  # the ARN follows, and the function's name may contain a word above

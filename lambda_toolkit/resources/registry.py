@@ -17,7 +17,25 @@ execution role from ``role_statements``, the deployer's policy from ``DEPLOYER_A
 
 from __future__ import annotations
 
-from lambda_toolkit.resources import alarm, event_rule, log_group, role, s3_notification, topic_subscription
+from lambda_toolkit.resources import (
+    alarm,
+    async_invocation,
+    concurrency,
+    event_rule,
+    log_group,
+    role,
+    s3_notification,
+    topic_subscription,
+)
 from lambda_toolkit.resources.attachment import Attachment
 
-ATTACHMENTS: tuple[Attachment, ...] = (role, log_group, event_rule, s3_notification, topic_subscription, alarm)
+ATTACHMENTS: tuple[Attachment, ...] = (
+    role,
+    log_group,
+    event_rule,
+    s3_notification,
+    topic_subscription,
+    async_invocation,
+    concurrency,
+    alarm,
+)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lambda_toolkit.errors import LimitError, PackageError, ToolkitError
-from lambda_toolkit.spec.model import Alarm, Canary, S3Trigger, TopicTrigger
+from lambda_toolkit.spec.model import UNRESERVED, Alarm, Canary, S3Trigger, TopicTrigger
 
 _CHECK = "check"  # the key of a field's metadata
 _LONGEST_SHOWN = 60  # characters of a value in a message
@@ -127,6 +127,14 @@ class Arguments:
             'a list of IAM statements, such as [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:..."}]',
             optional(is_list_of(is_mapping)),
         )
+    )
+    on_failure: str | None = field(
+        metadata=_must_be("the ARN of a queue, topic, bucket, event bus or function", optional(is_string))
+    )
+    retries: int | None = field(metadata=_must_be("an integer from 0 to 2", optional(is_integer)))
+    max_event_age: int | None = field(metadata=_must_be("an integer number of seconds", optional(is_integer)))
+    concurrency: int | str | None = field(
+        metadata=_must_be('an integer, or "unreserved"', lambda value: value in (None, UNRESERVED) or is_integer(value))
     )
     role: str | None = field(
         metadata=_must_be("the ARN of a role, such as arn:aws:iam::123456789012:role/report", optional(is_string))

@@ -29,11 +29,17 @@ class Kind(StrEnum):
     EVENT_RULE = "schedule"
     S3_NOTIFICATION = "trigger"
     TOPIC_SUBSCRIPTION = "subscription"
+    ASYNC_INVOCATION = "asynchronous invocation"
+    CONCURRENCY = "concurrency"
     ALARM = "alarm"
     BUCKET = "bucket"
     TOPIC = "topic"
     DASHBOARD = "dashboard"
     SECRET = "secret"  # nosec B105  # noqa: S105 - the name of a kind
+
+
+UNRESERVED = "unreserved"
+"""The concurrency of a function that shares the account's with others."""
 
 
 @dataclass(frozen=True)
@@ -200,6 +206,14 @@ class FunctionSpec:
     """The S3 event notifications that invoke it."""
     topic_triggers: tuple[TopicTrigger, ...] | None = None
     """The SNS topics whose messages invoke it."""
+    on_failure: str | None = None
+    """The ARN of the queue, topic, bucket, event bus or function that gets events which failed for good."""
+    retries: int | None = None
+    """How often Lambda repeats an event that failed: 0 to 2."""
+    max_event_age: int | None = None
+    """For how many seconds Lambda keeps an event that it cannot deliver: 60 to 21,600."""
+    concurrency: int | str | None = None
+    """How many invocations run at most at a time, reserved in the account; :data:`UNRESERVED`: no limit of its own."""
     alarms: tuple[Alarm, ...] | None = None
     """Its CloudWatch alarms."""
     permissions: Sequence[Mapping[str, Any]] | None = None

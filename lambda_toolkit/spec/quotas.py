@@ -17,13 +17,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 
 from lambda_toolkit.errors import LimitError
 from lambda_toolkit.spec import service_model
+from lambda_toolkit.spec.limit_checks import DATE, Doubt, Found, allowing, in_range, of_length, unknown_value
 from lambda_toolkit.spec.metric_math import METRIC_ID, ExpressionError, parse
-from lambda_toolkit.spec.model import JSON_LOGS, TEXT_LOGS, Alarm, BucketSpec, FunctionSpec
+from lambda_toolkit.spec.model import JSON_LOGS, TEXT_LOGS, UNRESERVED, Alarm, BucketSpec, FunctionSpec
 
 MIB = 1024 * 1024
 DIRECT_UPLOAD = 50 * MIB - 4096  # bytes: Lambda's limit of 50 MiB includes the rest of the request
@@ -31,7 +31,6 @@ UNZIPPED = 250 * MIB  # bytes: function and layers together
 _ENVIRONMENT = 4096  # bytes
 _INLINE_POLICY = 10_240  # characters, white space not counted
 _DESCRIPTION = 256  # characters
-_DATE = "November 2026"
 _RUNTIME = re.compile(r"python3\.(9|[1-9][0-9])")
 _RUNTIMES = tuple(f"python3.{minor}" for minor in range(9, 15))
 _MEMORY, _TIMEOUT = (128, 10_240), (1, 900)  # MB, seconds
@@ -45,6 +44,10 @@ _S3_EVENTS = (
 )
 _LONGEST_KEY = 1024  # bytes of an object's key, and so of a prefix or suffix
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_DESTINATION = re.compile(
+    r"arn:aws[a-z-]*:(sqs|sns|events|lambda):[a-z0-9-]+:\d{12}:[^\s:].*|arn:aws[a-z-]*:s3:::[^\s/:]+"
+)
+_ATTEMPTS, _EVENT_AGE = (0, 2), (60, 21_600)  # retries, seconds
 _ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+", re.ASCII)
 _POLICY = re.compile(r"arn:aws[a-z-]*:iam::(\d{12}|aws):policy/[\w+=,.@/-]+", re.ASCII)
 _ARCHITECTURES = ("x86_64", "arm64")
@@ -92,16 +95,6 @@ _TAG = re.compile(r"[\w .:/=+@-]*")  # the characters that all tagged services a
 _TAG_KEY, _TAG_VALUE, _TAGS = 128, 256, 46  # 50 tags, four of them the toolkit's
 
 
-@dataclass(frozen=True)
-class Doubt:
-    """What exceeds a limit that is written down here, and not AWS's own model: AWS decides."""
-
-    text: str
-
-
-_Found = Iterator[str | Doubt]
-
-
 def runtime_version(runtime: str) -> tuple[int, int]:
     """``python3.12`` as (3, 12). Raises LimitError for what is not a Python runtime."""
     if not _RUNTIME.fullmatch(runtime):
@@ -140,16 +133,16 @@ def is_bucket_name(name: str) -> bool:
     return bool(_BUCKET.fullmatch(name)) and ".." not in name
 
 
-def _problems(spec: FunctionSpec) -> _Found:
+def _problems(spec: FunctionSpec) -> Found:
     if not _NAME.fullmatch(spec.name):
         yield "its name must be 1 to 64 letters, digits, `-` and `_`."
     yield from _runtime_problems(spec.runtime)
     if spec.architecture not in _ARCHITECTURES:
         otherwise = f"is not one of {' and '.join(_ARCHITECTURES)}"
-        yield from _unknown("lambda", "Architecture", "architecture", spec.architecture, otherwise)
-    yield from _range("lambda", "MemorySize", "memory", spec.memory, _MEMORY, "MB")
-    yield from _range("lambda", "Timeout", "timeout", spec.timeout, _TIMEOUT, "seconds")
-    yield from _length("lambda", "Description", "its description", spec.description or "", _DESCRIPTION)
+        yield from unknown_value("lambda", "Architecture", "architecture", spec.architecture, otherwise)
+    yield from in_range("lambda", "MemorySize", "memory", spec.memory, _MEMORY, "MB")
+    yield from in_range("lambda", "Timeout", "timeout", spec.timeout, _TIMEOUT, "seconds")
+    yield from of_length("lambda", "Description", "its description", spec.description or "", _DESCRIPTION)
     yield from _logging_problems(spec)
     if spec.log_retention_days is not None and spec.log_retention_days not in _RETENTIONS:
         yield f"log_retention_days {spec.log_retention_days} is not one of {', '.join(map(str, _RETENTIONS))}."
@@ -157,69 +150,40 @@ def _problems(spec: FunctionSpec) -> _Found:
     yield from _tag_problems(spec.tags)
     yield from _environment_problems(spec)
     yield from _role_problems(spec)
+    yield from _invocation_problems(spec)
     yield from _attachment_problems(spec)
 
 
-def _logging_problems(spec: FunctionSpec) -> _Found:
+def _logging_problems(spec: FunctionSpec) -> Found:
     """https://docs.aws.amazon.com/lambda/latest/api/API_LoggingConfig.html."""
     if spec.log_format and spec.log_format not in _LOG_FORMATS:
         otherwise = f"is not one of {' and '.join(_LOG_FORMATS)}"
-        yield from _unknown("lambda", "LogFormat", "log_format", spec.log_format, otherwise)
+        yield from unknown_value("lambda", "LogFormat", "log_format", spec.log_format, otherwise)
     for what, level, shape, known in (
         ("log_level", spec.log_level, "ApplicationLogLevel", _LOG_LEVELS),
         ("system_log_level", spec.system_log_level, "SystemLogLevel", _SYSTEM_LOG_LEVELS),
     ):
         if level and level not in known:
-            yield from _unknown("lambda", shape, what, level, f"is not one of {', '.join(known)}")
+            yield from unknown_value("lambda", shape, what, level, f"is not one of {', '.join(known)}")
         if level and spec.log_format in (None, "", TEXT_LOGS):
             yield f'{what} `{level}` needs log_format "JSON": Lambda filters no text.'
     if spec.log_group and not _LOG_GROUP.fullmatch(spec.log_group):
         yield f"log_group `{spec.log_group}` is no name of a log group: 1 to 512 letters, digits and `_-/.#`."
 
 
-def _runtime_problems(runtime: str) -> _Found:
+def _runtime_problems(runtime: str) -> Found:
     if runtime in _RUNTIMES:
         return
     if not _RUNTIME.fullmatch(runtime):
         yield f"runtime `{runtime}` is not one of Lambda's for Python; write it like python3.12."
     elif service_model.allows("lambda", "Runtime", runtime):
-        yield Doubt(f"runtime `{runtime}` is not among those of {_DATE}; {_allowing()}")
+        yield Doubt(f"runtime `{runtime}` is not among those of {DATE}; {allowing()}")
     else:
         of_python = [name for name in service_model.known_values("lambda", "Runtime") if _RUNTIME.fullmatch(name)]
         yield (
             f"runtime `{runtime}` is not one of Lambda's: {service_model.installed()} knows {', '.join(of_python)}. "
             "Where Lambda has it by now, update boto3."
         )
-
-
-def _range(service: str, shape: str, what: str, value: int, known: tuple[int, int], unit: str) -> _Found:
-    least, most = known
-    if least <= value <= most:
-        return
-    if value > most and service_model.allows(service, shape, value):
-        yield Doubt(f"{what} {value} is more than the {most} {unit} of {_DATE}; {_allowing()}")
-    else:
-        yield f"{what} {value} is outside {least} to {max(most, service_model.largest(service, shape) or 0)} {unit}."
-
-
-def _length(service: str, shape: str, what: str, text: str, most: int) -> _Found:
-    if len(text) <= most:
-        return
-    if service_model.largest(service, shape) and service_model.allows(service, shape, text):
-        yield Doubt(f"{what} has {len(text)} characters, more than the {most} of {_DATE}; {_allowing()}")
-    else:
-        yield f"{what} has {len(text)} characters; the limit is {most}."
-
-
-def _unknown(service: str, shape: str, what: str, value: str, otherwise: str) -> _Found:
-    if value in service_model.known_values(service, shape):
-        yield Doubt(f"{what} `{value}` is not among those of {_DATE}; {_allowing()}")
-    else:
-        yield f"{what} `{value}` {otherwise}."
-
-
-def _allowing() -> str:
-    return f"the model of {service_model.installed()} has it, so AWS decides"
 
 
 def _release_problems(spec: FunctionSpec) -> Iterable[str]:
@@ -261,6 +225,24 @@ def _tag_problems(tags: Mapping[str, str]) -> Iterable[str]:
             yield f"tag `{key}`: keys that begin with `aws:` are reserved by AWS."
 
 
+def _invocation_problems(spec: FunctionSpec) -> Found:
+    """https://docs.aws.amazon.com/lambda/latest/api/API_PutFunctionEventInvokeConfig.html."""
+    if spec.on_failure and not _DESTINATION.fullmatch(spec.on_failure):
+        yield (
+            f"on_failure `{spec.on_failure}` is not the ARN of a queue, topic, bucket, event bus or function; write it "
+            "like arn:aws:sqs:eu-west-2:123456789012:failed."
+        )
+    elif spec.on_failure and spec.on_failure.endswith(".fifo"):
+        yield f"on_failure `{spec.on_failure}`: Lambda sends failed events to standard queues and topics only."
+    if spec.retries is not None:
+        yield from in_range("lambda", "MaximumRetryAttempts", "retries", spec.retries, _ATTEMPTS, "attempts")
+    if spec.max_event_age is not None:
+        age = spec.max_event_age
+        yield from in_range("lambda", "MaximumEventAgeInSeconds", "max_event_age", age, _EVENT_AGE, "seconds")
+    if isinstance(spec.concurrency, int) and spec.concurrency < 0:
+        yield f'concurrency {spec.concurrency} is negative; "{UNRESERVED}" removes the reservation.'
+
+
 def _role_problems(spec: FunctionSpec) -> Iterable[str]:
     """A role of others is not written, so nothing that would be written to it may be declared.
 
@@ -290,7 +272,7 @@ def _environment_problems(spec: FunctionSpec) -> Iterable[str]:
             yield f"the environment variable `{name}` is reserved by Lambda."
 
 
-def _attachment_problems(spec: FunctionSpec) -> _Found:
+def _attachment_problems(spec: FunctionSpec) -> Found:
     policy = len(re.sub(r"\s", "", json.dumps(list(spec.permissions or ()))))
     if policy > _INLINE_POLICY - 500:  # reserved for the statement for its log group
         yield f"its permissions have {policy} characters; the limit of a role's policy is {_INLINE_POLICY}."
@@ -300,7 +282,7 @@ def _attachment_problems(spec: FunctionSpec) -> _Found:
         for event in trigger.events:
             if event not in _S3_EVENTS:
                 otherwise = "is not an event of S3; write it like s3:ObjectCreated:*"
-                yield from _unknown("s3", "Event", "its trigger's event", event, otherwise)
+                yield from unknown_value("s3", "Event", "its trigger's event", event, otherwise)
         for what, text in (("prefix", trigger.prefix), ("suffix", trigger.suffix)):
             size = len(text.encode(errors="surrogatepass"))
             if size > _LONGEST_KEY:
@@ -315,7 +297,7 @@ def _attachment_problems(spec: FunctionSpec) -> _Found:
         yield from _alarm_problems(alarm)
 
 
-def _topic_problems(spec: FunctionSpec) -> _Found:
+def _topic_problems(spec: FunctionSpec) -> Found:
     topics = [trigger.topic for trigger in spec.topic_triggers or ()]
     for topic in sorted({topic for topic in topics if topics.count(topic) > 1}):
         yield f"it has two triggers on the topic `{topic}`; SNS allows one subscription of a function to a topic."
@@ -333,14 +315,14 @@ def _topic_problems(spec: FunctionSpec) -> _Found:
             yield f"its trigger's filter_policy cannot be written as JSON: {error}."
 
 
-def _alarm_problems(alarm: Alarm) -> _Found:
+def _alarm_problems(alarm: Alarm) -> Found:
     where = f"alarm `{alarm.name}`:"
     for what, shape, text, most in (
         ("its description", "AlarmDescription", alarm.description, _ALARM_DESCRIPTION),
         ("its metric's name", "MetricName", alarm.metric, _ALARM_NAME),
         ("its namespace", "Namespace", alarm.namespace, _ALARM_NAME),
     ):
-        yield from _length("cloudwatch", shape, f"{where} {what}", text, most)
+        yield from of_length("cloudwatch", shape, f"{where} {what}", text, most)
     if not alarm.name or not alarm.metric or not alarm.namespace:
         yield f"{where} its name, its metric and its namespace must not be empty."
     if alarm.namespace.startswith(":"):
@@ -348,8 +330,8 @@ def _alarm_problems(alarm: Alarm) -> _Found:
     if len(alarm.dimensions or ()) > _DIMENSIONS:
         yield f"{where} {len(alarm.dimensions or ())} dimensions; the limit is {_DIMENSIONS}."
     for name, value in (alarm.dimensions or {}).items():
-        yield from _length("cloudwatch", "DimensionName", f"{where} the name of a dimension", name, _DIMENSION_NAME)
-        yield from _length("cloudwatch", "DimensionValue", f"{where} dimension `{name}`", value, _DIMENSION_VALUE)
+        yield from of_length("cloudwatch", "DimensionName", f"{where} the name of a dimension", name, _DIMENSION_NAME)
+        yield from of_length("cloudwatch", "DimensionValue", f"{where} dimension `{name}`", value, _DIMENSION_VALUE)
         if not name.strip() or not value.strip() or name.startswith(":"):
             yield f"{where} a dimension needs a name, which does not begin with a colon, and a value."
     for what, known_value, known in (

@@ -146,6 +146,15 @@ def behave_like_lambda(monkeypatch: pytest.MonkeyPatch, invocations: Invocations
         answer: dict[str, Any] = add(backend, function_name, qualifier, raw)
         return answer
 
+    put_config = LambdaBackend.put_function_event_invoke_config
+
+    def put_whole_config(backend: LambdaBackend, function_name: str, config: dict[str, Any]) -> dict[str, Any]:
+        """What was there is overwritten; moto keeps it, and returns the first."""
+        backend.get_function(function_name).event_invoke_config.clear()
+        ages = {"MaximumRetryAttempts": 2, "MaximumEventAgeInSeconds": 21_600}
+        answer: dict[str, Any] = put_config(backend, function_name, {**ages, "DestinationConfig": {}, **config})
+        return answer
+
     respond = LambdaResponse.invoke
 
     def invoke_as_qualified(response: LambdaResponse) -> Any:
@@ -153,6 +162,7 @@ def behave_like_lambda(monkeypatch: pytest.MonkeyPatch, invocations: Invocations
         return respond(response)
 
     monkeypatch.setattr(LambdaBackend, "add_permission", add_once)
+    monkeypatch.setattr(LambdaBackend, "put_function_event_invoke_config", put_whole_config)
     monkeypatch.setattr(LambdaFunction, "update_function_code", update_code_and_architecture)
     monkeypatch.setattr(LambdaResponse, "invoke", invoke_as_qualified)
     monkeypatch.setattr(LambdaFunction, "update_configuration", update_with_logging)

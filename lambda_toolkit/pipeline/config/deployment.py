@@ -98,6 +98,7 @@ def function_spec(pipeline: Pipeline, function: FunctionDeclaration, account: st
     return replace(
         function.spec,
         role=role and pipeline.expand(role, account),
+        on_failure=function.spec.on_failure and pipeline.expand(function.spec.on_failure, account),
         permissions_boundary=boundary and pipeline.expand(boundary, account),
         environment=environment(pipeline, function, account),
         s3_triggers=_triggers(pipeline, function, account),

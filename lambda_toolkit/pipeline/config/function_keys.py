@@ -5,7 +5,7 @@ See :mod:`.keys` for what is made of them.
 
 from __future__ import annotations
 
-from lambda_script import Canary, FunctionSpec
+from lambda_script import UNRESERVED, Canary, FunctionSpec
 from lambda_toolkit.pipeline.config.key_types import Key, Table, Type
 
 PACKAGING = (
@@ -206,6 +206,36 @@ FUNCTION = Table(
             default=(),
         ),
         Key("secret", Type.STRING, "The secret that its role may read, by its name in `[secrets]`.", '"source"'),
+        Key(
+            "on_failure",
+            Type.STRING,
+            "The ARN of the queue, topic, bucket, event bus or function that gets events which failed for good "
+            "([events](deploying.md#events-that-fail)). An empty text removes it.",
+            '"arn:aws:sqs:{region}:{account}:failed"',
+            absent="not managed",
+        ),
+        Key(
+            "retries",
+            Type.INTEGER,
+            "How often Lambda repeats an event that failed, 0 to 2.",
+            "1",
+            absent="not managed; Lambda's own is 2",
+        ),
+        Key(
+            "max_event_age",
+            Type.INTEGER,
+            "Seconds that Lambda keeps an event which it cannot deliver, 60 to 21600.",
+            "3600",
+            absent="not managed; Lambda's own is 21600",
+        ),
+        Key(
+            "concurrency",
+            Type.INTEGER_OR_STRING,
+            "How many invocations run at most at a time, reserved for it in the account; `unreserved` removes that.",
+            "1",
+            absent="not managed",
+            choices=(UNRESERVED,),
+        ),
         Key(
             "role",
             Type.STRING,

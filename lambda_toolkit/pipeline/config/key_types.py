@@ -12,6 +12,8 @@ class Type(Enum):
 
     STRING = "a string"
     INTEGER = "an integer"
+    INTEGER_OR_STRING = "an integer, or a string"
+    """Of the strings, those in :attr:`Key.choices`."""
     NUMBER = "a number"
     BOOLEAN = "true or false"
     STRINGS = "a list of strings"

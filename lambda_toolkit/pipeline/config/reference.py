@@ -19,6 +19,7 @@ SCHEMA_PATH, PAGE_PATH = Path("config") / SCHEMA_FILE, Path("docs/configuration.
 _JSON: Mapping[Type, Mapping[str, Any]] = {
     Type.STRING: {"type": "string"},
     Type.INTEGER: {"type": "integer"},
+    Type.INTEGER_OR_STRING: {},
     Type.NUMBER: {"type": "number"},
     Type.BOOLEAN: {"type": "boolean"},
     Type.STRINGS: {"type": "array", "items": {"type": "string"}},
@@ -119,7 +120,9 @@ def _schema(table: Table) -> dict[str, Any]:
 def _property(key: Key) -> dict[str, Any]:
     if key.table is None:
         found = {**_JSON[key.type], "description": key.meaning}
-        if key.choices:
+        if key.type is Type.INTEGER_OR_STRING:
+            found = {"anyOf": [{"type": "integer"}, {"enum": list(key.choices)}], "description": key.meaning}
+        elif key.choices:
             found["enum"] = list(key.choices)
         if key.default is not None:
             found["default"] = list(key.default) if isinstance(key.default, tuple) else key.default
@@ -160,7 +163,9 @@ def _section(table: Table) -> Iterator[str]:
 
 
 def _type(key: Key) -> str:
-    return ", ".join(f"`{choice}`" for choice in key.choices) or key.type.value.removeprefix("an ").removeprefix("a ")
+    integer = "integer, or " if key.type is Type.INTEGER_OR_STRING else ""
+    choices = ", ".join(f"`{choice}`" for choice in key.choices)
+    return f"{integer}{choices}" or key.type.value.removeprefix("an ").removeprefix("a ")
 
 
 def _default(key: Key) -> str:

@@ -98,8 +98,9 @@ def _type_error(key: Key, value: Any) -> str:
         right = right and all(isinstance(item, str) for item in value)
     if key.type is Type.STRING_TABLE:
         right = right and all(isinstance(item, str) for item in value.values())
-    if right and key.choices and value not in key.choices:
-        return f"one of {', '.join(key.choices)}"
+    if right and key.choices and isinstance(value, str) and value not in key.choices:
+        number = "an integer or " if key.type is Type.INTEGER_OR_STRING else ""
+        return f"{number}one of {', '.join(key.choices)}"
     return "" if right else key.type.value
 
 
@@ -141,6 +142,7 @@ def _table_of(key: Key) -> Table:
 _PYTHON: Mapping[Type, Any] = {
     Type.STRING: str,
     Type.INTEGER: int,
+    Type.INTEGER_OR_STRING: (int, str),
     Type.NUMBER: (int, float),
     Type.BOOLEAN: bool,
     Type.STRINGS: (list, tuple),
@@ -155,6 +157,7 @@ _PYTHON: Mapping[Type, Any] = {
 _EMPTY: Mapping[Type, Any] = {
     Type.STRING: "",
     Type.INTEGER: 0,
+    Type.INTEGER_OR_STRING: 0,
     Type.NUMBER: 0.0,
     Type.BOOLEAN: False,
     Type.STRINGS: (),

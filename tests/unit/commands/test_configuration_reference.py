@@ -44,7 +44,8 @@ def test_the_page_has_a_row_for_each_key() -> None:
 @pytest.mark.parametrize(("table", "key"), KEYS, ids=[f"{table.path}.{key.name}" for table, key in KEYS])
 def test_the_reader_takes_each_example_and_refuses_another_type(table: Table, key: Key) -> None:
     assert read_problems(table, key, tomllib.loads(f"value = {key.example}")["value"]) == []
-    [problem] = read_problems(table, key, 2**70 if "string" in key.type.value else "a string of no meaning")
+    is_text = "string" in key.type.value and "integer" not in key.type.value
+    [problem] = read_problems(table, key, 2**70 if is_text else "a string of no meaning")
     assert f"`{key.name}`" in problem
 
 

@@ -73,6 +73,8 @@ def everything() -> Deployment:
         topic_triggers=(TopicTrigger("unmanaged-topic"),),
         alarms=(Alarm("errors", "Errors"),),
         canary=Canary(),
+        retries=1,
+        concurrency=1,
     )
     limited = FunctionSpec("app-dev-two", Path("two.py"), permissions_boundary=LIMITS)
     unlimited = FunctionSpec("app-dev-six", Path("six.py"), permissions_boundary="")
