@@ -36,6 +36,7 @@ def _observation(alarm: Mapping[str, Any]) -> Observation:
         needs_data=bool(alarm.get("InsufficientDataActions")),
         description=alarm.get("AlarmDescription") or "",
         measured=_measured(alarm.get("StateReasonData")),
+        is_exact="StateTransitionedTimestamp" in alarm,
     )
 
 

@@ -8,7 +8,7 @@ for the time ``settle``, so that an alarm that comes and goes is one incident. P
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -32,6 +32,8 @@ class Observation:
     description: str = ""
     measured: float | None = None
     """The newest value that it was evaluated by."""
+    is_exact: bool = True
+    """Whether ``since`` changes with the state alone."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,8 @@ class Known:
 
     state: str
     bad: bool
+    since: datetime | None = None
+    """When its state became what it was, where that is exact."""
 
 
 @dataclass(frozen=True)
@@ -129,9 +133,15 @@ def advance(
     ``observed`` are the alarms of the catalog, those of open incidents and those of ``transitions``, as far as they
     exist. An alarm that was deleted is fine.
     """
-    known = {name: Known(item.state, _is_bad(item, before.known.get(name))) for name, item in observed.items()}
+    known = {
+        name: Known(item.state, _is_bad(item, before.known.get(name)), item.since if item.is_exact else None)
+        for name, item in observed.items()
+    }
     moments = sorted(
-        [*_observed_moments(observed, known), *(_moment(item) for item in transitions if item.was_bad)],
+        [
+            *_observed_moments(catalog, observed, known, before.known),
+            *(_delivered(item) for item in transitions if item.was_bad),
+        ],
         key=lambda moment: (catalog.of(moment.alarm).symptom, moment.since, moment.alarm),
     )
     found, began = {incident.key: incident for incident in before.open}, list[str]()
@@ -168,21 +178,34 @@ class _Moment:
     measured: float | None
 
 
-def _moment(item: Transition) -> _Moment:
+def _moment(alarm: str, item: Observation, until: datetime) -> _Moment:
+    return _Moment(alarm, item.since, until, item.reason, item.description, item.measured)
+
+
+def _delivered(item: Transition) -> _Moment:
     return _Moment(item.alarm, item.at, item.at, item.reason, item.description, item.measured)
 
 
-def _observed_moments(observed: Mapping[str, Observation], known: Mapping[str, Known]) -> Iterable[_Moment]:
+def _observed_moments(
+    catalog: Catalog, observed: Mapping[str, Observation], known: Mapping[str, Known], before: Mapping[str, Known]
+) -> Iterator[_Moment]:
+    """The alarms that are not fine now, and those that were not since the last look, although they are fine again.
+
+    Of the latter SNS delivers a message too, which may be late. It is the declared alarms that are fine whenever they
+    are not in ALARM; those of others may have been without data.
+    """
     for name, item in observed.items():
         if known[name].bad:
-            yield _Moment(
-                name,
-                item.since,
-                datetime.max.replace(tzinfo=item.since.tzinfo),
-                item.reason,
-                item.description,
-                item.measured,
-            )
+            yield _moment(name, item, until=datetime.max.replace(tzinfo=item.since.tzinfo))
+        elif name in catalog.notices and _was_bad_meanwhile(before.get(name), known[name]):
+            yield _moment(name, item, until=item.since)
+
+
+def _was_bad_meanwhile(before: Known | None, now: Known) -> bool:
+    """Whether an alarm that was fine at the last look and is now became that in between."""
+    if before is None or not before.state == now.state == OK or before.since is None or now.since is None:
+        return False
+    return now.since > before.since
 
 
 def _is_bad(item: Observation, before: Known | None) -> bool:

@@ -31,12 +31,22 @@ class StateFile:
 
     def read(self) -> tuple[int, State]:
         """The newest state and its number; number 0 where there is none. Raises ClientError, NotifierError."""
-        listed = self._client.list_objects_v2(Bucket=self._bucket, Prefix=PREFIX, MaxKeys=1)
-        keys = [str(item["Key"]) for item in listed.get("Contents", ())]
-        if not keys:
+        key = self._newest()
+        if key is None:
             return 0, State()
-        content = self._client.get_object(Bucket=self._bucket, Key=keys[0])["Body"].read()
-        return number_of(keys[0]), state_of(content, f"s3://{self._bucket}/{keys[0]}")
+        content = self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+        return number_of(key), state_of(content, f"s3://{self._bucket}/{key}")
+
+    def _newest(self) -> str | None:
+        """The first key. S3 may answer with an empty page before the one that has it."""
+        more: dict[str, str] = {}
+        while True:
+            page = self._client.list_objects_v2(Bucket=self._bucket, Prefix=PREFIX, MaxKeys=1, **more)
+            for item in page.get("Contents", ()):
+                return str(item["Key"])
+            if not page.get("IsTruncated"):
+                return None
+            more = {"ContinuationToken": page["NextContinuationToken"]}
 
     def write(self, number: int, state: State) -> bool:
         """Store ``state`` as ``number``. False where another invocation did that before. Raises ClientError."""
@@ -105,7 +115,10 @@ def state_of(content: bytes, place: str) -> State:
                 open=tuple(map(_incident, incidents["open"])),
                 closed=tuple(map(_incident, incidents["closed"])),
                 covered={name: _time(text) for name, text in incidents["covered"].items()},
-                known={name: Known(**item) for name, item in incidents["known"].items()},
+                known={
+                    name: Known(item["state"], item["bad"], _optional_time(item["since"]))
+                    for name, item in incidents["known"].items()
+                },
             ),
             letters=tuple(map(_letter, document["letters"])),
             seen=tuple(document["seen"]),
