@@ -13,12 +13,12 @@ Importing this module does nothing. Credentials, region and endpoint are found a
 
 from __future__ import annotations
 
-import functools
 import importlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lambda_toolkit.calls import apply, apply_all, deploy, new_client, plan, plan_destroy, rollback
 from lambda_toolkit.changes import Change, DeployError, Difference, Failure, Plan, Progress, Report
 from lambda_toolkit.errors import (
     Advice,
@@ -33,7 +33,6 @@ from lambda_toolkit.errors import (
     ToolkitError,
     TriggerError,
     Wording,
-    worded_as,
 )
 from lambda_toolkit.spec.argument_types import Arguments, TopicTriggers
 from lambda_toolkit.spec.arguments import function_spec
@@ -125,14 +124,6 @@ _LAZY = {  # names from modules that take long to import; the rest needs no more
     "deployer_policy": "lambda_toolkit.deploy",
     "lock_requirements": "lambda_toolkit.packaging.uv",
 }
-_WORDING: Wording = {  # the remedies as arguments and calls of this module
-    Hint.ADOPT: "To adopt it, deploy once with adopt=True.",
-    Hint.DELETE_DATA: "To remove data too, pass delete_data=True.",
-    Hint.OVERWRITE_SECRET: "To write the declared value to {0}, deploy once with overwrite=True in its SecretSpec.",
-    Hint.ROLLBACK_TO: 'To do it: rollback("{0}", to="{1}")',
-}
-
-_advice_in_words = functools.partial(worded_as, _WORDING)
 
 
 def __getattr__(name: str) -> Any:
@@ -282,7 +273,7 @@ class Lambda_script:
         Raises DeployError where a change failed (the others were made), and other ToolkitErrors before anything was
         written.
         """
-        return _apply_all(self.plan(), self._client(), on_progress)
+        return apply_all(self.plan(), self._client(), on_progress)
 
     def destroy(self, on_progress: Callable[[Progress], None] | None = None, *, delete_data: bool = False) -> Report:
         """Remove what :meth:`deploy` created; the log group with its events only with ``delete_data``.
@@ -290,7 +281,7 @@ class Lambda_script:
         Raises DeployError where something could not be removed.
         """
         found = plan_destroy(self._deployment(), self._client(), delete_data=delete_data)
-        return _apply_all(found, self._client(), on_progress)
+        return apply_all(found, self._client(), on_progress)
 
     def rollback(self, to: str | int | None = None) -> Rollback:
         """Make version ``to`` live again; by default the newest one older than the live one. Moves the alias, no more.
@@ -306,76 +297,8 @@ class Lambda_script:
     def _client(self) -> Aws:
         """The client of this object, created on first use. Connections are reused between calls; reads are not."""
         if self._aws is None:
-            self._aws = _client(self.region)
+            self._aws = new_client(self.region)
         return self._aws
-
-
-def plan(
-    deployment: Deployment,
-    aws: Aws | None = None,
-    *,
-    only: Collection[str] | None = None,
-    prune: bool = False,
-    delete_data: bool = False,
-) -> Plan:
-    """What :func:`deploy` would change. Reads AWS and builds packages; writes nothing to AWS. Raises ToolkitError.
-
-    With ``only``, the plan is limited to the functions of these names and their own attachments. With ``prune``, it
-    also removes resources of this application and stage that are no longer declared: buckets, secrets and log groups
-    among them only with ``delete_data``, as their content is lost. Without ``aws``, region and credentials come from
-    the environment.
-    """
-    from lambda_toolkit.deploy.plan import make_plan
-
-    with _advice_in_words():
-        return make_plan(aws or _client(), deployment, only, prune=prune, delete_data=delete_data)
-
-
-def plan_destroy(deployment: Deployment, aws: Aws | None = None, *, delete_data: bool = False) -> Plan:
-    """The removal of everything that was created for ``deployment``. Writes nothing to AWS. Raises ToolkitError.
-
-    Buckets with their objects, log groups and secrets are removed only with ``delete_data``.
-    """
-    from lambda_toolkit.deploy.removal import make_destroy_plan
-
-    with _advice_in_words():
-        return make_destroy_plan(aws or _client(), deployment, delete_data=delete_data)
-
-
-def apply(plan: Plan, aws: Aws | None = None, on_progress: Callable[[Progress], None] | None = None) -> Report:
-    """Make the changes of ``plan``; report those made, failed, skipped. ``on_progress``: called in this thread."""
-    from lambda_toolkit.deploy.execute import execute
-
-    with _advice_in_words():
-        return execute(aws or _client(), plan, on_progress)
-
-
-def deploy(
-    deployment: Deployment,
-    aws: Aws | None = None,
-    *,
-    only: Collection[str] | None = None,
-    prune: bool = False,
-    delete_data: bool = False,
-    on_progress: Callable[[Progress], None] | None = None,
-) -> Report:
-    """Change AWS to match ``deployment``, and report the changes. The parameters are those of :func:`plan`.
-
-    Raises DeployError where a change failed (the others were made), and other ToolkitErrors before the first change.
-    """
-    aws = aws or _client()
-    return _apply_all(plan(deployment, aws, only=only, prune=prune, delete_data=delete_data), aws, on_progress)
-
-
-def rollback(function: str, to: str | int | None = None, *, aws: Aws | None = None) -> Rollback:
-    """Make version ``to`` of ``function`` live again; by default the newest one older than the live one.
-
-    Raises ToolkitError where there is no such version.
-    """
-    from lambda_toolkit.deploy.rollback import rollback as move_alias
-
-    with _advice_in_words():
-        return move_alias(aws or _client(), function, to)
 
 
 def deploy_all(scripts: Sequence[Lambda_script], on_progress: Callable[[Progress], None] | None = None) -> Report:
@@ -395,17 +318,3 @@ def deploy_all(scripts: Sequence[Lambda_script], on_progress: Callable[[Progress
         raise ToolkitError(f"Functions deployed together must be in one region, not in {' and '.join(regions)}.")
     deployment = Deployment(functions, application=application, stage=stage)
     return deploy(deployment, scripts[0]._client(), on_progress=on_progress)
-
-
-def _client(region: str | None = None) -> Aws:
-    from lambda_toolkit.aws import Aws
-
-    return Aws(region=region)
-
-
-def _apply_all(plan: Plan, aws: Aws, on_progress: Callable[[Progress], None] | None) -> Report:
-    report = apply(plan, aws, on_progress)
-    if not report.ok:
-        with _advice_in_words():
-            raise DeployError(report)
-    return report

@@ -28,6 +28,7 @@ TOOLKIT = [
     {"packaging"},
     {"resources"},
     {"deploy"},
+    {"calls"},
 ]
 """The floors of the toolkit, the lowest first. A module imports from its own room and from lower floors."""
 FLOOR = {room: number for number, rooms in enumerate(TOOLKIT) for room in rooms}

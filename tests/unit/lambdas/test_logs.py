@@ -133,7 +133,7 @@ def test_names_of_metrics_are_no_fields() -> None:
 @pytest.mark.parametrize(
     ("raised", "says", "shown"),
     [
-        (LakeError("the batch is gone"), LakeError, "the batch is gone"),
+        (LakeError("the batch is missing"), LakeError, "the batch is missing"),
         (ConnectionResetError(104, "reset by peer"), ConnectionResetError, "reset by peer"),
         (ValueError("invalid literal: 'jane@example.com'"), PipelineError, "ValueError: its message is not shown"),
         (KeyError("jane@example.com"), PipelineError, "KeyError: its message is not shown"),

@@ -9,6 +9,7 @@ import pytest
 
 import lambda_script
 from lambda_script import Advice, Change, DeployError, Failure, Hint, OwnershipError, PlanError, Report
+from lambda_toolkit import calls
 from lambda_toolkit.pipeline.commands.shared.show_changes import wording
 
 SLOW = (
@@ -41,7 +42,7 @@ def test_import_is_quick():
 @pytest.mark.parametrize("hint", Hint)
 def test_every_hint_is_worded_for_python_and_the_command_line(hint):
     advice = Advice(hint, ("orders", "3"))
-    in_python, in_commands = advice.worded(lambda_script._WORDING), advice.worded(wording())
+    in_python, in_commands = advice.worded(calls.WORDING), advice.worded(wording())
     assert in_python != in_commands
     assert "--" not in in_python
 
