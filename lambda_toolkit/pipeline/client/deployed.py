@@ -41,6 +41,7 @@ def alarm_states(aws: Aws, pipeline: Pipeline) -> list[dict[str, Any]]:
             "state": alarm["StateValue"],
             "since": readable_time(alarm["StateUpdatedTimestamp"].isoformat()),
             "reason": alarm.get("StateReason", ""),
+            "description": alarm.get("AlarmDescription", ""),
         }
         for alarm in alarms
     ]

@@ -103,9 +103,9 @@ def test_verdict_is_how_far_behind_against_the_promise():
         ({"status": status(freshness={**STATUS["freshness"], "loaded_unknown": True})}, UNKNOWN, "Unknown"),
         ({"status": status(batches=dict.fromkeys(STATUS["batches"]))}, UNKNOWN, "Empty"),
         ({"status": status(functions=[{**STATUS["functions"][0], "version": None}])}, BAD, "Not deployed"),
-        ({"status": status(open={"rejected": 2, "pending": 0})}, WARNING, "Fresh"),
-        ({"status": status(differences=["table dim_staff is missing"])}, WARNING, "Fresh"),
-        ({"batches": UNREACHABLE}, GOOD, "Fresh"),
+        ({"status": status(open={"rejected": 2, "pending": 0})}, WARNING, "Fresh, 1 problem"),
+        ({"status": status(differences=["x is missing", "y is missing"])}, BAD, "Fresh, 2 problems"),
+        ({"batches": UNREACHABLE}, UNKNOWN, "Fresh, 1 problem"),
     ],
 )
 def test_verdict_says_what_is_wrong(documents, state, word):
@@ -143,23 +143,24 @@ def test_each_problem_has_the_command_that_helps(documents, title, commands):
 
 
 @pytest.mark.parametrize(
-    ("alarm", "command"),
+    ("description", "command"),
     [
-        ("load-errors", "logs load --since 1h"),
-        ("extract-silent", "plan"),
-        ("transform-rejected", "rejected"),
+        ("It failed. What helps: python deploy.py logs load --stage dev", "lambda-script logs load"),
+        ("It failed. What helps: python deploy.py rejected", "lambda-script rejected"),
+        ("It failed. What helps: ring the owner", "ring the owner"),
+        ("It failed.", "lambda-script logs load --since 1h"),
     ],
 )
-def test_raised_alarm_is_the_first_problem(alarm, command):
-    raised = {"name": f"totes-dev-{alarm}", "state": "ALARM", "since": "2026-03-04 11:58:00Z", "reason": "1 of 1"}
-    of = view(status=status(alarms=[*STATUS["alarms"], raised], open={"rejected": 1, "pending": 0}))
+def test_raised_alarm_is_the_first_problem(description, command):
+    """With the command that its description on CloudWatch ends with, which is the configuration's."""
+    raised = {"state": "ALARM", "since": "2026-03-04 11:58:42Z", "reason": "1 of 1", "description": description}
+    alarms = [*STATUS["alarms"], {"name": "totes-dev-load-errors", **raised}]
+    of = view(status=status(alarms=alarms, open={"rejected": 1, "pending": 0}))
     first = health.problems(of)[0]
-    assert (first.title, first.since, first.commands[0]) == (
-        f"Alarm totes-dev-{alarm}",
-        "2026-03-04 11:58:00Z",
-        f"lambda-script {command}",
-    )
-    assert health.verdict(of).state == WARNING
+    assert (first.title, first.since) == ("Alarm totes-dev-load-errors", "11:58:42, 2 min ago")
+    assert (first.detail, first.commands) == ("It failed.", (command,))
+    assert (health.verdict(of).state, health.verdict(of).word) == (BAD, "Fresh, 2 problems")
+    assert "It failed. 1 of 1" in text("health", of)
 
 
 # ------------------------------------------------------------------------------------------------------------ pipeline

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -20,6 +21,8 @@ from lambda_toolkit.pipeline.dashboard.pages.model import (
 from lambda_toolkit.pipeline.dashboard.readings import Request
 
 STEPS = ("extracted", "transformed", "loaded")
+_HELPS = " What helps: "  # before the command, in the description of an alarm
+_COMMAND = re.compile(r"(?:python deploy\.py|lambda-script) (.+?)(?: --stage \S+)?")
 _ORDER = (BAD, UNKNOWN, WARNING, GOOD)
 
 
@@ -56,8 +59,10 @@ def verdict(view: View) -> Verdict:
     sentence = f"{duration(behind)} behind{promised}"
     if promise is not None and behind is not None and behind > promise:
         return Verdict(BAD, "Late", sentence)
-    worst = min((each.state for each in checks(view)), key=_ORDER.index)
-    return Verdict(WARNING if worst == BAD else worst, "Fresh", sentence)
+    found = problems(view)
+    if found:
+        return Verdict(found[0].state, f"Fresh, {counted(len(found), 'problem')}", sentence)
+    return Verdict(GOOD, "Fresh", sentence)
 
 
 def checks(view: View) -> tuple[Problem, ...]:
@@ -116,8 +121,7 @@ def _problems(view: View) -> Iterator[Problem]:
         yield Problem(UNKNOWN, "Nothing was extracted yet", commands=(view.command("run"),))
     for alarm in status["alarms"]:
         if alarm["state"] == "ALARM":
-            commands = alarm_commands(view, alarm["name"])
-            yield Problem(BAD, f"Alarm {alarm['name']}", alarm["reason"], alarm["since"], commands)
+            yield _alarm_problem(view, alarm)
     kept = status["open"]
     if kept["rejected"] or kept["pending"]:
         text = f"{counted(kept['rejected'], 'rejected row')}, {kept['pending']:,} pending"
@@ -143,20 +147,20 @@ def _problems(view: View) -> Iterator[Problem]:
             yield Problem(WARNING, title, text, commands=(view.command(""),))
 
 
-def alarm_commands(view: View, alarm: str) -> tuple[str, ...]:
-    """What to type about an alarm, by its name: the function's log, or its rejected rows."""
+def _alarm_problem(view: View, alarm: Mapping[str, Any]) -> Problem:
+    """A raised alarm: its description says what is wrong and, where it is declared, the command that helps."""
+    text, _, declared = (alarm.get("description") or "").partition(_HELPS)
     names = [function["name"] for function in view.document("status")["functions"]]
-    function = next((name for name in names if alarm.startswith(f"{name}-")), "")
-    kind, short = alarm.removeprefix(f"{function}-"), function.rpartition("-")[2]
-    if kind in ("rejected", "outstanding", "pending"):
-        return (view.command("rejected"), view.command("replay"))
-    if kind == "silent":
-        return (view.command("plan"), *_logs(view, short))
-    return _logs(view, short)
+    function = next((name for name in names if alarm["name"].startswith(f"{name}-")), "")
+    command = _COMMAND.fullmatch(declared.strip())
+    commands = (view.command(command[1]) if command else declared,) if declared else _logs(view, function)
+    since = f"{clock(alarm['since'], view.now)}, {ago(alarm['since'], view.now)}"
+    return Problem(BAD, f"Alarm {alarm['name']}", text, since, commands, alarm["reason"])
 
 
 def _logs(view: View, function: str) -> tuple[str, ...]:
-    return (view.command(f"logs {function} --since 1h".replace("logs  ", "logs ")),)
+    short = function.rpartition("-")[2]
+    return (view.command(" ".join(filter(None, ("logs", short, "--since 1h")))),)
 
 
 def _alarms(view: View) -> list[dict[str, str]]:

@@ -47,6 +47,8 @@ class Problem:
     """A time; empty where it is not known."""
     commands: tuple[str, ...] = ()
     """The commands that help, the first one first."""
+    reason: str = ""
+    """What AWS or a server says of it."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from lambda_toolkit.pipeline.dashboard.readings import Request
 _TICKS = (1, 10, 60, 600, 1800, 3600, 6 * 3600, 86400, 7 * 86400, 30 * 86400)  # seconds, on the axis of latencies
 _NO_BATCH = "No batch is loaded yet."
 _NO_LATENCY = "Not known yet: a first batch has every row, however old. It is shown from the next batch on."
-_IN_CHART = 12  # batches
+_IN_CHART = 8  # batches
 _IN_TABLE = 20
 
 
