@@ -25,6 +25,7 @@ COPIED = ("lambdas", "tests", "config", "lambda_toolkit", "docs", "lambda_script
 COPIED += ("pyproject.toml",)
 TIMEOUT = 600  # seconds for one mutation's tests
 
+FRESHNESS = "tests/pipeline/test_freshness.py"
 CAPTURE = "tests/pipeline/test_capture.py"
 COMPOSITE = "tests/pipeline/test_composite_keys.py"
 JOINS = "tests/pipeline/test_joins.py"
@@ -61,6 +62,42 @@ class Mutation:
 
 
 MUTATIONS = (
+    # Freshness.
+    Mutation(
+        "a batch that is not loaded yet counts as fresh",
+        "lambdas/freshness/comparison.py",
+        "if self.source.has_changes(one.table, stored.snapshot_xmin, self._in_flight(files)):",
+        "if False:",
+        f"{FRESHNESS} -k until_it_is_loaded",
+    ),
+    Mutation(
+        "a deleted row is no change to be fresh of",
+        "lambdas/freshness/comparison.py",
+        "return _state(files.rows is not None and self.source.count(one.table) != files.rows)",
+        "return UNCHANGED",
+        f"{FRESHNESS} -k until_it_is_loaded",
+    ),
+    Mutation(
+        "rows that a batch has are changes since, while an older transaction is open",
+        "lambdas/freshness/comparison.py",
+        "        if files.in_flight is None:",
+        "        if True:",
+        f"{FRESHNESS} -k younger",
+    ),
+    Mutation(
+        "a source that is down was compared just now",
+        "lambdas/freshness/handler.py",
+        "replace(of, state=UNKNOWN, problem=problem) for",
+        "replace(of, state=UNKNOWN, fresh_at=at, problem=problem) for",
+        f"{FRESHNESS} -k last_was",
+    ),
+    Mutation(
+        "another server's transactions are taken for the source's",
+        "lambdas/freshness/comparison.py",
+        "        if not position.continues(stored):",
+        "        if False:",
+        f"{FRESHNESS} -k copy_of_it",
+    ),
     # Capture.
     Mutation(
         "rows are found by last_updated",

@@ -62,7 +62,7 @@ def test_a_function_that_is_not_declared_is_refused(filled):
 
 def test_status_says_what_is_there(filled):
     document = filled.document("status")
-    assert [function["state"] for function in document["functions"]] == ["Active"] * 3
+    assert [function["state"] for function in document["functions"]] == ["Active"] * 4
     assert all(int(function["version"]) >= 1 for function in document["functions"])
     batches = document["batches"]
     assert batches["extracted"] == batches["transformed"] == batches["loaded"] >= 1
@@ -172,6 +172,7 @@ def test_second_stage_is_independent_and_can_be_destroyed(filled, aws):
         "totes-local-extract",
         "totes-local-transform",
         "totes-local-load",
+        "totes-local-freshness",
     }
     assert filled("destroy", "--yes", "--stage", "second", env=env).stdout == "Nothing to remove.\n"
     assert filled("run").exit_code == 0, "the first stage is untouched"

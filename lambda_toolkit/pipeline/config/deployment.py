@@ -158,7 +158,10 @@ def tables_json(pipeline: Pipeline) -> bytes:
     """
     check_mirror(pipeline)
     tables = with_types(pipeline.tables, schema_sql(pipeline), str(pipeline.root / SCHEMA))
-    return json.dumps({"format": TABLES_FORMAT, **tables}, indent=1, ensure_ascii=False).encode() + b"\n"
+    return (
+        json.dumps({"format": TABLES_FORMAT, **pipeline.document, **tables}, indent=1, ensure_ascii=False).encode()
+        + b"\n"
+    )
 
 
 def schema_sql(pipeline: Pipeline) -> str:
@@ -196,11 +199,11 @@ def environment(pipeline: Pipeline, function: FunctionDeclaration, account: str)
     """The function's environment: names of what it uses, never a secret."""
     used = dict.fromkeys(map(bucket_of, (*function.reads, *function.writes, *function.sweeps)))
     variables = {f"{bucket.upper()}_BUCKET": pipeline.bucket_name(bucket, account) for bucket in used}
-    if function.secret:
-        secret = pipeline.secrets[function.secret]
-        variables[f"{function.secret.upper()}_SECRET"] = secret_id(pipeline, secret, account)
+    for name in function.secrets:
+        secret = pipeline.secrets[name]
+        variables[f"{name.upper()}_SECRET"] = secret_id(pipeline, secret, account)
         if connection := connection_json(secret):
-            variables[f"{function.secret.upper()}_CONNECTION"] = connection
+            variables[f"{name.upper()}_CONNECTION"] = connection
     if function.is_notifier:
         variables["ALERTS_TOPIC"] = topic_arn(pipeline, ALERTS, account)
     return {
@@ -211,16 +214,16 @@ def environment(pipeline: Pipeline, function: FunctionDeclaration, account: str)
 
 
 def _note_of_read(pipeline: Pipeline, secret: SecretDeclaration, account: str) -> str:
-    readers = [function.name for function in pipeline.functions.values() if function.secret == secret.name]
+    readers = [function.name for function in pipeline.functions.values() if secret.name in function.secrets]
     who = f"{' and '.join(readers)} may read it" if readers else "no function reads it"
     arn = secret_id(pipeline, secret, account)
     return f"secret {secret.name} is {arn}, which others manage: {who}, and nothing of it is written or tagged"
 
 
 def _authorities(pipeline: Pipeline, function: FunctionDeclaration) -> dict[str, bytes]:
-    """The file in the function's package that its secret names: authorities may be larger than a secret."""
-    secret = pipeline.secrets.get(function.secret or "")
-    return {ca_file(secret): ca_pem(secret).encode()} if secret and secret.ca else {}
+    """The files in the function's package that its secrets name: authorities may be larger than a secret."""
+    secrets = [pipeline.secrets[name] for name in function.secrets]
+    return {ca_file(secret): ca_pem(secret).encode() for secret in secrets if secret.ca}
 
 
 def _triggers(pipeline: Pipeline, function: FunctionDeclaration, account: str) -> tuple[S3Trigger, ...] | None:

@@ -205,7 +205,12 @@ FUNCTION = Table(
             '["ingestion"]',
             default=(),
         ),
-        Key("secret", Type.STRING, "The secret that its role may read, by its name in `[secrets]`.", '"source"'),
+        Key(
+            "secret",
+            Type.STRING_OR_STRINGS,
+            "The secret that its role may read, by its name in `[secrets]`, or a list of several.",
+            '"source"',
+        ),
         Key(
             "on_failure",
             Type.STRING,

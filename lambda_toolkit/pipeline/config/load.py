@@ -73,7 +73,7 @@ def _check_tables(problems: Problems, pipeline: Pipeline) -> None:
     if not all(pipeline.tables.values()):
         return  # a section is missing, which is reported
     try:
-        parse(pipeline.tables, parse_expression)
+        parse(pipeline.document, parse_expression)
     except DeclarationError as error:
         for line in str(error).splitlines():
             place, _, text = line.partition("] ")
@@ -141,6 +141,7 @@ def _pipeline(
         declared=tables,
         mirrored=_patterns(document),
         dashboard=dashboard["name"] if dashboard is not None else None,
+        fresh_within=general["fresh_within"],
         lock=root / values["packages"]["lock"] if values["packages"]["lock"] else None,
     )
     functions = {name: _function(problems, pipeline, name, function) for name, function in values["functions"].items()}
@@ -267,7 +268,7 @@ def _function(problems: Problems, pipeline: Pipeline, name: str, values: Values)
         reads=values["reads"],
         writes=values["writes"],
         sweeps=values["sweeps"],
-        secret=values["secret"],
+        secrets=_names(values["secret"]),
     )
 
 
@@ -283,6 +284,11 @@ def _source(problems: Problems, root: Path, name: str, values: Values) -> dict[s
     few = shared_files(name)
     include = own if few else (SHARED, *own)
     return {"source": FUNCTIONS / name, "include": include, "package_root": PACKAGE_ROOT, "extra_files": few}
+
+
+def _names(value: str | Sequence[str] | None) -> tuple[str, ...]:
+    """One name, or several."""
+    return (value,) if isinstance(value, str) else tuple(value or ())
 
 
 def _schedule(problems: Problems, function: str, schedule: str | None) -> str | None:
@@ -310,7 +316,7 @@ def _check_references(problems: Problems, pipeline: Pipeline) -> None:
         named: Sequence[tuple[str, str, Mapping[str, Any]]] = [
             *(("buckets", bucket_of(place), pipeline.buckets) for place in places),
             *(("alarms", alarm, pipeline.alarms) for alarm in function.alarms or ()),
-            *([("secrets", function.secret, pipeline.secrets)] if function.secret else []),
+            *(("secrets", secret, pipeline.secrets) for secret in function.secrets),
             *(("buckets", trigger.bucket, pipeline.buckets) for trigger in function.s3_triggers or ()),
         ]
         for section, name, declared in named:

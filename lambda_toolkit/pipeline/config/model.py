@@ -46,7 +46,8 @@ class FunctionDeclaration:
     writes: tuple[str, ...] = ()
     sweeps: tuple[str, ...] = ()
     """Where it may delete data files, and never a manifest."""
-    secret: str | None = None
+    secrets: tuple[str, ...] = ()
+    """Those that its role may read."""
 
     @property
     def is_notifier(self) -> bool:
@@ -130,8 +131,15 @@ class Pipeline:
     """The ``[source]`` and ``[warehouse]`` tables that are in the file."""
     mirrored: tuple[str, ...] = ()
     """The patterns of ``[warehouse] mirror``."""
+    fresh_within: str | None = None
+    """How soon the warehouse shall have a change, such as ``30 minutes``; ``None``: nothing is promised."""
     mirror: str | None = None
     """The CREATE TABLE statements of the mirrored tables; ``None``: they are not known, or there are none."""
+
+    @property
+    def document(self) -> Mapping[str, Any]:
+        """What the functions read of it: the tables, and what is promised of them."""
+        return {**({"fresh_within": self.fresh_within} if self.fresh_within else {}), **self.tables}
 
     @property
     def root(self) -> Path:

@@ -45,6 +45,14 @@ PIPELINE = Table(
             absent="not managed",
         ),
         Key(
+            "fresh_within",
+            Type.STRING,
+            "How soon the warehouse shall have each change ([freshness](freshness.md)): minutes, hours or days. The "
+            "function `freshness` watches that.",
+            '"30 minutes"',
+            absent="nothing is promised",
+        ),
+        Key(
             "tags",
             Type.STRING_TABLE,
             "Tags of every resource. A tag with an empty value is removed.",

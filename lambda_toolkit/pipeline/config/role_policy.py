@@ -19,7 +19,7 @@ def bucket_of(location: str) -> str:
 
 
 def permissions(pipeline: Pipeline, function: FunctionDeclaration, account: str) -> tuple[dict[str, Any], ...]:
-    """The IAM statements that the function needs, and no more: exact buckets, one secret.
+    """The IAM statements that the function needs, and no more: exact buckets, exact secrets.
 
     A location is a bucket, or a prefix in one: ``lake/reports/``. A function that sweeps may delete data files, but
     never the manifests by which batches exist. AWS appends six characters to a secret's ARN, hence the question marks.
@@ -48,8 +48,8 @@ def permissions(pipeline: Pipeline, function: FunctionDeclaration, account: str)
     if function.is_notifier:
         statements += _notifying(pipeline, account)
     statements += _keys(pipeline, function)
-    if function.secret:
-        secret = pipeline.secrets[function.secret]
+    for name in function.secrets:
+        secret = pipeline.secrets[name]
         if secret.read:
             statements += reading(pipeline, secret.read, account)
         else:

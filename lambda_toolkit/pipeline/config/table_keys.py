@@ -36,6 +36,13 @@ SOURCE = Table(
             default="transactions",
             choices=("transactions", "content"),
         ),
+        Key(
+            "fresh_within",
+            Type.STRING,
+            "How soon the warehouse shall have each change of this table ([freshness](freshness.md)).",
+            '"1 day"',
+            absent="the shortest of the warehouse tables made of it",
+        ),
         Key("schema", Type.STRING, "The schema that it is in.", '"sales"', default=SCHEMA),
         Key(
             "table",
@@ -145,6 +152,13 @@ WAREHOUSE = Table(
             "columns may be any of " + ", ".join(f"`{name}`" for name in ATTRIBUTES) + ".",
             '{ staff_id = "staff_id", location = "department.location" }',
             default={},
+        ),
+        Key(
+            "fresh_within",
+            Type.STRING,
+            "How soon it shall have each change of the tables that it is made of ([freshness](freshness.md)).",
+            '"5 minutes"',
+            absent="that of `[pipeline]`",
         ),
         Key(
             "fiscal_year_start",

@@ -136,7 +136,11 @@ def declared(pipeline: Pipeline) -> Declared:
     written = (secret for secret in databases.values() if secret.read is None)
     return Declared(
         functions=tuple(
-            of_spec(each.name, function_spec(pipeline, each, _ANY_ACCOUNT), reads_secret=each.secret in databases)
+            of_spec(
+                each.name,
+                function_spec(pipeline, each, _ANY_ACCOUNT),
+                reads_secret=bool(databases.keys() & set(each.secrets)),
+            )
             for each in pipeline.functions.values()
         ),
         secrets=frozenset(pipeline.expand(secret.template, _ANY_ACCOUNT) for secret in written),

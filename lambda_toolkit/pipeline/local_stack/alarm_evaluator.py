@@ -95,8 +95,11 @@ def evaluate(alarm: Mapping[str, Any], values: Mapping[float, float], now: float
 
     ``values``: the statistic by the start of its period (seconds since 1970). The period that is still open counts as
     soon as it has data, so that an alarm changes its state immediately. The complete periods before it count too: data
-    of the last second of a period is not missed.
+    of the last second of a period is not missed. What began before the alarm was made lacks no data: CloudWatch would
+    say ALARM until a function has run first.
     """
+    made = alarm.get("AlarmConfigurationUpdatedTimestamp")
+    since = made.timestamp() if made is not None else -math.inf
     period, wanted = alarm["Period"], alarm["EvaluationPeriods"]
     needed = alarm.get("DatapointsToAlarm") or wanted
     missing = alarm.get("TreatMissingData") or "missing"
@@ -104,10 +107,14 @@ def evaluate(alarm: Mapping[str, Any], values: Mapping[float, float], now: float
     current = math.floor(now / period) * period
     verdicts: list[State] = []
     for last in (current, current - period):
-        found = [values.get(last - step * period) for step in range(wanted)]
+        starts = [last - step * period for step in range(wanted)]
+        found = [values.get(start) for start in starts]
         if last == current and found[0] is None:
             continue  # the open period has no data yet: that is not the same as missing data
-        count = sum(missing == "breaching" if value is None else breaches(value, threshold) for value in found)
+        count = sum(
+            missing == "breaching" and start >= since if value is None else breaches(value, threshold)
+            for start, value in zip(starts, found, strict=True)
+        )
         if count >= needed:
             value = next((value for value in found if value is not None and breaches(value, threshold)), None)
             return "ALARM", _reason(alarm, "no data" if value is None else f"{value:g}")

@@ -26,7 +26,7 @@ def written(tmp_path: Path, text: str) -> Path:
 
 def test_the_shipped_file_declares_the_whole_pipeline():
     pipeline = load(DEFAULT_PATH)
-    assert list(pipeline.functions) == ["extract", "transform", "load", "notifier"]
+    assert list(pipeline.functions) == ["extract", "transform", "load", "notifier", "freshness"]
     assert set(pipeline.buckets) == {"ingestion", "processed"}
     assert len(pipeline.tables["source"]) == 11
     assert len(pipeline.tables["warehouse"]) == 11
@@ -256,7 +256,7 @@ def test_a_branch_is_a_stage(stage):
     buckets = [pipeline.bucket_name(name, "1" * 12) for name in pipeline.buckets]
     assert all(re.fullmatch(r"[a-z0-9-]{1,64}", name) for name in names)
     assert all(re.fullmatch(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]", name) for name in buckets)
-    assert len(set(names)) == 4
+    assert len(set(names)) == len(pipeline.functions)
     assert names == [load(DEFAULT_PATH, stage).function_name(name) for name in pipeline.functions]
     assert load(DEFAULT_PATH, stage + "x").stage != pipeline.stage
     assert load(DEFAULT_PATH, "prod").stage == "prod"

@@ -154,7 +154,7 @@ def test_measured_durations_replace_the_assumed_ones(totesys) -> None:
     assert (use.seconds, use.log_bytes) == (Decimal("2.5") * 8760, Decimal(3000) * 8760)
     document = statement(totesys, measured, LONDON, None)
     assert document["measured"] == {"extract": {"runs": 500, "mean_seconds": 2.5, "memory_used_mb": 200}}
-    assert document["assumptions"][0].startswith("durations of transform, load, notifier: assumed")
+    assert document["assumptions"][0].startswith("durations of transform, load, notifier, freshness: assumed")
     assert json.loads(json.dumps(document)) == document
     assert sum(Decimal(line["amount"]) for line in document["lines"]) == pytest.approx(
         Decimal(document["total"]), abs=1

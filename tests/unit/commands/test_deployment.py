@@ -32,6 +32,7 @@ def test_everything_declared_is_deployed(pipeline):
         "totes-dev-transform",
         "totes-dev-load",
         "totes-dev-notifier",
+        "totes-dev-freshness",
     ]
     assert [bucket.name for bucket in everything.buckets] == [
         f"totes-dev-ingestion-{ACCOUNT}",
@@ -84,8 +85,8 @@ def test_authorities_travel_in_the_package(pipeline, tmp_path):
     authority = trustme.CA().cert_pem.bytes()
     (with_ca.root / "rds.pem").write_bytes(authority)
     for given in (environ, {}):  # the package is the same, whether the URL is known to this deploy or not
-        extract, transform, load_, _ = deployment(with_ca, ACCOUNT, given).functions
-        assert extract.extra_files["source-ca.pem"] == authority
+        extract, transform, load_, _, freshness = deployment(with_ca, ACCOUNT, given).functions
+        assert extract.extra_files["source-ca.pem"] == freshness.extra_files["source-ca.pem"] == authority
         assert "source-ca.pem" not in {**transform.extra_files, **load_.extra_files}
     value = json.loads(deployment(with_ca, ACCOUNT, environ).secrets[0].value or "")
     assert value.pop("sslrootcert") == "source-ca.pem"
@@ -163,7 +164,7 @@ def test_an_alarm_says_what_to_do(pipeline):
 
 def test_alarms_of_the_notifier_itself_reach_people_directly(pipeline):
     everything = deployment(pipeline, ACCOUNT, {})
-    notifier = everything.functions[-1]
+    [notifier] = [function for function in everything.functions if function.name.endswith("notifier")]
     assert {alarm.topic for alarm in notifier.alarms} == {"totes-dev-alerts"}
     assert [trigger.topic for trigger in notifier.topic_triggers] == ["totes-dev-alarms"]
     read, alarms = everything.topics
@@ -172,7 +173,11 @@ def test_alarms_of_the_notifier_itself_reach_people_directly(pipeline):
     assert "tables.json" not in notifier.extra_files
     assert not notifier.requirements and not notifier.include, "its package has few shared modules, and no layer"
     known = json.loads(notifier.extra_files["alarms.json"])["alarms"]
-    declared = {f"{spec.name}-{alarm.name}" for spec in everything.functions[:-1] for alarm in spec.alarms}
+    declared = {
+        f"{spec.name}-{alarm.name}"
+        for spec in (each for each in everything.functions if each is not notifier)
+        for alarm in spec.alarms
+    }
     assert set(known) == declared
     of_rows = ("transform-rejected", "load-outstanding", "load-pending")
     assert {known[f"totes-dev-{name}"]["incident"] for name in of_rows} == {"rows"}
@@ -211,7 +216,7 @@ def test_less_than_alarm_treats_missing_data_as_breaching(pipeline):
 
 def test_the_tables_travel_as_the_same_bytes(pipeline):
     assert tables_json(pipeline) == tables_json(load(DEFAULT_PATH, "local"))
-    assert set(json.loads(tables_json(pipeline))) == {"format", "source", "warehouse"}
+    assert set(json.loads(tables_json(pipeline))) == {"format", "fresh_within", "source", "warehouse"}
 
 
 def test_functions_are_chosen_by_their_short_names(pipeline):

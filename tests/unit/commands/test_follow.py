@@ -101,7 +101,7 @@ def test_undeployed_function_is_reported():
     with pytest.raises(CommandError, match="There is no function totes-dev-extract on AWS yet"):
         run(follower(FakeAws(deployed=False)))
     document = status(follower(FakeAws(deployed=False)), INSTANT)
-    assert [function["state"] for function in document["functions"]] == ["not deployed"] * 4
+    assert [function["state"] for function in document["functions"]] == ["not deployed"] * 5
     assert document["freshness"]["summary"].startswith("Not deployed; there are buckets without a batch")
 
 

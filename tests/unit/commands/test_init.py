@@ -21,6 +21,7 @@ from lambda_toolkit.pipeline.installed import VERSION
 from lambda_toolkit.pipeline.lambdas.shared.declarations import parse
 
 ACCOUNT = "123456789012"
+SHIPPED = ("extract", "transform", "load", "notifier", "freshness")
 REPOSITORY = Path(__file__).parents[3]
 PINNED = f"'lambda-script[pipeline]=={VERSION}'"
 
@@ -35,10 +36,9 @@ def test_what_it_writes_can_be_deployed(tmp_path: Path) -> None:
     pipeline = load(tmp_path / "crm" / "config" / "pipeline.toml")
     assert pipeline.name == "crm"
     declared = deployment(pipeline, ACCOUNT, {})
-    names = ("extract", "transform", "load", "notifier")
-    assert [spec.name for spec in declared.functions] == [f"crm-dev-{name}" for name in names]
+    assert [spec.name for spec in declared.functions] == [f"crm-dev-{name}" for name in SHIPPED]
     handlers = {build(spec).handler for spec in declared.functions}
-    assert handlers == {f"lambdas.{name}.handler.lambda_handler" for name in names}
+    assert handlers == {f"lambdas.{name}.handler.lambda_handler" for name in SHIPPED}
     assert "totes" not in (tmp_path / "crm" / "config" / "pipeline.toml").read_text(encoding="utf-8")
 
 

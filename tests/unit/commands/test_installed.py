@@ -221,5 +221,5 @@ def test_its_zips_have_the_bytes_of_a_checkout(environment: Path, project: Path)
     assert done.returncode == 0, done.stderr
     assert [json.loads(line) for line in done.stdout.splitlines()] == expected
     assert [handler for handler, _ in expected] == [
-        f"lambdas.{name}.handler.lambda_handler" for name in ("extract", "transform", "load", "notifier")
+        f"lambdas.{name}.handler.lambda_handler" for name in ("extract", "transform", "load", "notifier", "freshness")
     ]

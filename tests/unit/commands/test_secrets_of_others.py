@@ -44,7 +44,7 @@ def test_secret_of_others_is_read_by_its_functions_alone(tmp_path: Path) -> None
         "nothing of it is written"
     )
     assert everything.secrets_of_others == (ARN,)
-    extract, transform, load_, _ = everything.functions
+    extract, transform, load_, _, freshness = everything.functions
     assert extract.environment is not None and extract.permissions is not None
     assert extract.environment["SOURCE_SECRET"] == ARN
     assert json.loads(extract.environment["SOURCE_CONNECTION"]) == {
@@ -57,11 +57,13 @@ def test_secret_of_others_is_read_by_its_functions_alone(tmp_path: Path) -> None
         {"Effect": "Allow", "Action": ["kms:Decrypt"], "Resource": KEY},
     ]
     assert "secretsmanager" not in json.dumps([item for item in extract.permissions if item["Resource"] != ARN])
+    assert freshness.environment is not None
+    assert freshness.environment["SOURCE_CONNECTION"] == extract.environment["SOURCE_CONNECTION"]
     for other in (transform, load_):
         assert not any(text in repr((other.permissions, other.environment)) for text in (ARN, KEY, "CONNECTION"))
     assert (
-        f"secret source is {ARN}, which others manage: extract may read it, and nothing of it is written or tagged"
-        in everything.notes
+        f"secret source is {ARN}, which others manage: extract and freshness may read it, and nothing of it is written "
+        "or tagged" in everything.notes
     )
     with pytest.raises(UsageError, match="others manage it"):
         deployment(pipeline, ACCOUNT, environ, overwritten=("source",))

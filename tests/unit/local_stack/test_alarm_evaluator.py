@@ -60,6 +60,19 @@ def test_missing_data_is_treated_as_the_alarm_says(
     assert state(values, TreatMissingData=treatment) == expected
 
 
+def test_what_was_before_the_alarm_was_made_is_not_missing() -> None:
+    """Or each new alarm of which missing data are breaching would begin in alarm, until a function has run."""
+
+    def found(made: float, values: dict[float, float], now: float) -> str:
+        at = datetime.fromtimestamp(made, UTC)
+        return state(values, now, TreatMissingData="breaching", AlarmConfigurationUpdatedTimestamp=at)
+
+    assert found(NOON - 5, {}, NOON) == "OK"
+    assert found(NOON - 5, {NOON: 0}, NOON + 30) == "OK"
+    assert found(NOON - 5, {}, NOON + 61) == "ALARM", "a whole period without data has passed"
+    assert found(NOON - 5, {NOON - 60: 1}, NOON) == "ALARM", "data are data"
+
+
 def test_all_evaluation_periods_must_breach() -> None:
     assert state({NOON: 1}, EvaluationPeriods=2) == "OK"
     assert state({NOON: 1, NOON - 60: 1}, EvaluationPeriods=2) == "ALARM"
