@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.drill import runbook
 from tests.drill.rows import ROWS
 from tests.drill.site import running
-from tests.drill.table import table
+from tests.drill.table import head, line
 from tests.drill.trial import Times, provoke
 
 
@@ -21,7 +21,7 @@ def main() -> int:
     """Run the rows that are named, or all. Returns 0 where each did as the runbook says."""
     parser = argparse.ArgumentParser(prog="python -m tests.drill", description=__doc__)
     parser.add_argument("causes", nargs="*", metavar="WORDS", help="Only the rows that have these words.")
-    parser.add_argument("--write", action="store_true", help="Write the table of times into docs/runbook.md.")
+    parser.add_argument("--write", action="store_true", help="Write their times into docs/runbook.md.")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # also then, nothing is left running
     causes = runbook.causes(runbook.read())
@@ -44,12 +44,12 @@ def main() -> int:
                 failed.append(row.cause)
                 traceback.print_exception(error)
                 break  # what is broken would fail the later rows, too
-    shown = table(done)
-    print(shown)
+    times = {row.cause: line(row) for row in done}
+    print("\n".join([*head(), *times.values()]))
     if failed:
         print(f"Failed: {', '.join(failed)}", file=sys.stderr)
-    elif arguments.write and len(done) == len(ROWS):
-        runbook.RUNBOOK.write_text(runbook.with_table(runbook.read(), shown), encoding="utf-8")
+    if arguments.write:
+        runbook.RUNBOOK.write_text(runbook.with_times(runbook.read(), head(), times), encoding="utf-8")
     return 1 if failed else 0
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,13 +69,18 @@ def causes(text: str) -> Mapping[str, Cause]:
     return found
 
 
-def with_table(text: str, table: str) -> str:
-    """The runbook with another table of times. Raises ValueError where its place is missing."""
+def with_times(text: str, head: Sequence[str], times: Mapping[str, str]) -> str:
+    """The runbook with these lines of its table, by cause, and those that it has of other causes, in its order.
+
+    Raises ValueError where the place of the table is missing.
+    """
     before, begins, rest = text.partition(TABLE_BEGINS)
-    _, ends, after = rest.partition(TABLE_ENDS)
+    written, ends, after = rest.partition(TABLE_ENDS)
     if not begins or not ends:
         raise ValueError(f"{RUNBOOK.name} has no place for the table of times")
-    return f"{before}{begins}\n{table.rstrip()}\n{ends}{after}"
+    known = {line.split("|")[1].strip(): line for line in written.strip().splitlines()[len(head) :]}
+    lines = [({**known, **times})[cause] for cause in causes(text) if cause in known or cause in times]
+    return "\n".join([before + begins, *head, *lines, ends + after])
 
 
 def read(path: Path = RUNBOOK) -> str:

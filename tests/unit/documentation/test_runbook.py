@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from lambda_toolkit.pipeline.command_line import COMMANDS
 from tests.drill import runbook
 from tests.drill.rows import ROWS
-from tests.drill.table import table
+from tests.drill.table import head, line
 from tests.drill.trial import Times
 from tests.drill.watch import Arrived
 
@@ -55,9 +56,17 @@ def test_what_a_cause_says_is_read() -> None:
     assert (found.said, found.edits) == (("said", "here"), (("old", "new"),))
 
 
-def test_table_takes_the_place_of_the_one_before() -> None:
-    times = Times("It broke", "load-errors", 1.25, Arrived("", 2, 3), 30, 4, Arrived("", -5, 6))
-    written = runbook.with_table(runbook.with_table(TEXT, "older\n"), table([times]))
-    assert "older" not in written
-    assert "| It broke | `load-errors` | 1.2 | 2.0 | 3.0 | 30.0 | 4.0 | 0.0 | 6.0 |" in written
+def test_times_replace_those_of_the_same_cause_alone() -> None:
+    first, second = list(runbook.causes(TEXT))[:2]
+    times = Times(first, "load-errors", 1.25, Arrived("", 2, 3), 30, 4, Arrived("", -5, 6))
+    newest = {first: line(times), second: line(replace(times, cause=second))}
+    written = runbook.with_times(TEXT, head(), newest)
+    written = runbook.with_times(written, head(), {first: line(replace(times, raised=9))})
+    assert f"| {first} | `load-errors` | 9.0 | 2.0 | 3.0 | 30.0 | 4.0 | 0.0 | 6.0 |\n{newest[second]}\n" in written
     assert runbook.causes(written) == runbook.causes(TEXT)
+
+
+def test_every_row_of_the_table_is_a_cause() -> None:
+    _, _, rest = TEXT.partition(runbook.TABLE_BEGINS)
+    named = [text.split("|")[1].strip() for text in rest.partition(runbook.TABLE_ENDS)[0].strip().splitlines()[2:]]
+    assert named == [cause for cause in runbook.causes(TEXT) if cause in named]
