@@ -128,7 +128,7 @@ def test_metrics_count_runs_of_a_rule_and_throttles_apart(account: Account) -> N
     account.invoke(f"scheduled:{version}")
     functions.put_function_concurrency(FunctionName="scheduled", ReservedConcurrentExecutions=0)
     with pytest.raises(functions.exceptions.TooManyRequestsException):
-        account.invoke("scheduled")
+        account.invoke("scheduled:live")
 
     assert eventually(lambda: _counted(account, "scheduled", "Throttles"))
     runs = account.client("logs").filter_log_events(logGroupName="/aws/lambda/scheduled")["events"]

@@ -9,7 +9,8 @@ the start with a message.
   alarms of all. That is switched off; ``alarm_evaluator`` evaluates them by their dimensions, through the public API.
 * ministack puts the metrics of a function for calls of Invoke alone, and counts one that it throttles as an invocation.
   Here, as on AWS, each run counts, whatever started it, at the time of its start, for the function and for the alias or
-  version that was called; a throttled call is a throttle alone.
+  version that was called; a throttled call is a throttle alone,
+  and reserved concurrency is that of all versions and aliases together.
 * ministack drops ``Metrics`` of an alarm, with its expression. Here it keeps and describes them.
 * ministack lets a rule or a bucket invoke any function. Here, as on AWS, the function's own policy must permit it.
 * SNS only logs what it sends to email subscribers: here it is also written to the mail sink.
@@ -100,12 +101,15 @@ def count_every_run() -> None:
         find=_private(lambda_svc, "_get_func_record_for_ref"),
         points_of=_private(cloudwatch, "_metric_bucket"),
         key_of=_private(cloudwatch, "_dims_key"),
+        function_of=_private(lambda_svc, "_get_base_func_record_for_ref"),
+        reserved=_private(lambda_svc, "_reserved_concurrency"),
     )
     _private(lambda_svc, "_emit_lambda_metrics")
     vars(lambda_svc).update(
         _execute_function_dispatch=counted.run_and_count,
         _emit_lambda_metrics=counted.count_throttle,
         _get_func_record_for_ref=counted.find_as_called,
+        _reserved_concurrency=counted.reserved_for_all,
     )
 
 

@@ -23,6 +23,8 @@ class Runs:
     find: Callable[[str], tuple[Any, Any, str]]
     points_of: Callable[[tuple[str, str, str]], list[dict[str, Any]]]
     key_of: Callable[[dict[str, str]], str]
+    function_of: Callable[[str], tuple[Any, Any, str]]
+    reserved: Callable[[dict[str, Any], dict[str, Any]], int | None]
 
     def run_and_count(
         self, function: dict[str, Any], config: dict[str, Any], event: Any, request: str, started: float
@@ -48,6 +50,10 @@ class Runs:
         if config and reference.count(":") == QUALIFIED:
             config = {**config, "FunctionArn": reference}
         return record, config, name
+
+    def reserved_for_all(self, function: dict[str, Any], config: dict[str, Any]) -> int | None:
+        """The concurrency that is reserved for the function, which its versions and aliases share."""
+        return self.reserved(self.function_of(config["FunctionArn"])[0] or function, config)
 
     def _put(self, of: dict[str, str], name: str, value: float, at: float, unit: str = "Count") -> None:
         points = self.points_of((NAMESPACE, name, self.key_of(of)))
