@@ -42,6 +42,13 @@ def test_an_alarm_with_one_period(values: dict[float, float], expected: str) -> 
     assert state(values) == expected
 
 
+def test_error_that_comes_late_is_seen_by_one_of_fifteen_periods() -> None:
+    late = {NOON - 600: 1.0}  # of a run that ended now, and began ten minutes ago
+    assert state(late) == "OK"
+    assert state(late, EvaluationPeriods=15, DatapointsToAlarm=1) == "ALARM"
+    assert state({NOON - 960: 1.0}, EvaluationPeriods=15, DatapointsToAlarm=1) == "OK"
+
+
 @pytest.mark.parametrize(
     ("treatment", "values", "expected"),
     [
