@@ -28,6 +28,16 @@ def test_public_name_exists(name):
     assert getattr(lambda_script, name) is not None
 
 
+def test_every_public_name_is_exported():
+    own = {
+        name
+        for name, value in vars(lambda_script).items()
+        if getattr(value, "__module__", "").startswith(("lambda_toolkit", "lambda_script")) and not name.startswith("_")
+    }
+    assert own - {"Arguments", "function_spec", "worded_as"} < {*lambda_script.__all__}
+    assert {*lambda_script._LAZY} < {*lambda_script.__all__}
+
+
 def test_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         _ = lambda_script.nothing
