@@ -1,7 +1,8 @@
-"""The foreign keys of a table that gets very many rows: dropped, and added again after the rows were written.
+"""The foreign keys of a table that gets many rows: checked together, not row by row.
 
 PostgreSQL checks each row as it is written: with nine foreign keys a million rows take 43 s, of which the rows
-themselves take 2. A foreign key that is added is checked for the full table in one query, by a join, in 0.1 s.
+themselves take 2. A foreign key that is dropped before, and added again after the rows were written, is checked for the
+full table in one query, by a join, in 0.1 s.
 https://www.postgresql.org/docs/current/populate.html#POPULATE-RM-FKEYS
 """
 
@@ -15,6 +16,7 @@ from pg8000.exceptions import DatabaseError
 from ...shared.declarations import WarehouseTable
 from ...shared.postgres import sql
 from ...shared.postgres.connection import Connection
+from . import proven_references
 from .schemas import SchemaNames
 
 MANY = 50_000  # rows: with nine foreign keys they take 2 s one by one
@@ -41,43 +43,67 @@ _ROWS = "SELECT reltuples FROM pg_catalog.pg_class WHERE oid = CAST(:table AS re
 
 @contextmanager
 def deferred_foreign_key_check(
-    connection: Connection, schemas: SchemaNames, table: WarehouseTable, rows: int
+    connection: Connection, schemas: SchemaNames, table: WarehouseTable, rows: int, source: sql.Fragment | None = None
 ) -> Iterator[None]:
     """Within it ``rows`` rows may be written to ``table``; at its end every row refers to an existing one.
 
-    Runs within a transaction. Raises DatabaseError where a row refers to a missing one, as writing the row would. For
-    many rows the foreign keys are dropped and added again; until the transaction ends, the locks of ALTER TABLE (ACCESS
-    EXCLUSIVE) keep others from reading the table and the tables it refers to. Where one of these is in use or owned by
-    another role, the foreign keys stay and check each row.
+    ``source``: the table that has exactly these rows; None: it may be any. Runs within a transaction. Raises
+    DatabaseError where a row refers to a missing one, as writing the row would.
+
+    Where the role may do it, what the rows of ``source`` refer to is locked, and they are not checked one by one: see
+    ``proven_references``. Otherwise, for many rows the foreign keys are dropped and added again; until the transaction
+    ends, the locks of ALTER TABLE (ACCESS EXCLUSIVE) keep others from reading the table and the tables it refers to.
+    Where one of these is in use or owned by another role, the foreign keys stay and check each row.
     """
     relation = schemas.table(table.name)
+    if (
+        source is not None
+        and rows >= proven_references.FEW
+        and proven_references.lock_referenced(connection, relation, table.column_names, source)
+    ):
+        with proven_references.without_triggers(connection):
+            yield
+        return
     dropped: list[str] = []
-    if rows >= MANY and rows * _LARGEST_RATIO >= _known_rows(connection, relation):
-        dropped = _drop(connection, relation)
+    if rows >= MANY and rows * _LARGEST_RATIO >= known_rows(connection, relation):
+        dropped = drop(connection, relation)
     yield
     for statement in dropped:
         connection.run(statement)
 
 
-def _known_rows(connection: Connection, relation: sql.Fragment) -> float:
+def known_rows(connection: Connection, relation: sql.Fragment) -> float:
     """The number of rows by the planner's statistics; 0 where there are none."""
     return max(0.0, float(connection.rows(_ROWS, table=relation)[0][0]))
 
 
-def _drop(connection: Connection, relation: sql.Fragment) -> list[str]:
+def drop(connection: Connection, relation: sql.Fragment) -> list[str]:
     """Drops the foreign keys of a table and returns the statements that add them; none where it cannot drop them."""
     references = connection.rows(_REFERENCES, table=relation)
     if not references:
         return []
-    before = str(connection.rows("SELECT current_setting('lock_timeout')")[0][0])
     connection.run(f"SAVEPOINT {_SAVEPOINT}")
     try:
-        connection.run(_SET_LOCK_TIMEOUT, timeout=_LOCK_TIMEOUT)
-        for drop, _ in references:
-            connection.run(str(drop))
-        connection.run(_SET_LOCK_TIMEOUT, timeout=before)
+        with _short_waits(connection):
+            for statement, _ in references:
+                connection.run(str(statement))
     except DatabaseError:  # table in use or owned by another role: fall back to per-row checks
         connection.run(f"ROLLBACK TO SAVEPOINT {_SAVEPOINT}")
         return []
     connection.run(f"RELEASE SAVEPOINT {_SAVEPOINT}")
     return [str(add) for _, add in references]
+
+
+def lock_soon(connection: Connection, relation: sql.Fragment) -> None:
+    """Locks the table for this transaction alone. Raises DatabaseError where it is in use for longer than a moment."""
+    with _short_waits(connection):
+        connection.run(sql.compose("LOCK TABLE ONLY $relation IN ACCESS EXCLUSIVE MODE", relation=relation))
+
+
+@contextmanager
+def _short_waits(connection: Connection) -> Iterator[None]:
+    """Within it a lock is waited for as long as _LOCK_TIMEOUT. An error must be followed by a rollback."""
+    before = str(connection.rows("SELECT current_setting('lock_timeout')")[0][0])
+    connection.run(_SET_LOCK_TIMEOUT, timeout=_LOCK_TIMEOUT)
+    yield
+    connection.run(_SET_LOCK_TIMEOUT, timeout=before)

@@ -14,7 +14,7 @@ from ...shared.postgres import sql
 from ...shared.postgres.connection import Connection
 from .schemas import LIVE, SchemaNames
 
-_FOREIGN_KEYS = """
+FOREIGN_KEYS = """
     SELECT n.nspname, f.relname,
         ARRAY(SELECT a.attname::text FROM unnest(c.conkey) WITH ORDINALITY AS k(attnum, n)
               JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.conrelid AND a.attnum = k.attnum ORDER BY k.n),
@@ -73,7 +73,7 @@ def enforced(connection: Connection, schemas: SchemaNames, table: WarehouseTable
     A column that load does not fill, that is NOT NULL and has no default, refuses every row.
     """
     relation = str(schemas.table(table.name))
-    for schema, other, columns, keys in connection.rows(_FOREIGN_KEYS, relation=relation):
+    for schema, other, columns, keys in connection.rows(FOREIGN_KEYS, relation=relation):
         if set(columns) <= set(table.column_names):
             is_own = (schema, other) == (schemas.published, table.name)
             yield _reference(tuple(columns), schema, other, tuple(keys), is_own=is_own)
