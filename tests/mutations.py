@@ -32,6 +32,8 @@ JOINS = "tests/pipeline/test_joins.py"
 JOIN_TYPES = "tests/pipeline/shapes/test_join_types.py"
 SORTED = "tests/unit/lambdas/test_sorted_keys.py"
 BINARY = "tests/pipeline/test_binary_copy.py"
+FILLING = "tests/pipeline/test_filling.py"
+FOREIGN = "tests/pipeline/test_foreign_keys.py"
 LOADING = "tests/pipeline/test_loading.py"
 VALUES = "tests/pipeline/test_transform.py"
 SERVER_VALUES = "tests/pipeline/test_values.py"
@@ -698,7 +700,7 @@ MUTATIONS = (
     Mutation(
         "a version of a dimension never ends",
         "lambdas/load/warehouse/facts.py",
-        "    if rows and last:  # there are versions before",
+        "    if last:  # there are versions before",
         "    if False:",
         f"{HISTORY} -k lake",
         more=(("lambdas/load/warehouse/late_arrivals.py", 'validity.refresh(session, table, staged["keys"])', "pass"),),
@@ -926,6 +928,84 @@ MUTATIONS = (
         "    session.run(_RETRACT, **parts)\n",
         "",
         "tests/proof/test_regressions.py tests/pipeline/test_late_arrivals.py",
+    ),
+    # Loading: straight into an empty fact, and foreign keys checked together.
+    Mutation(
+        "the first rows of a fact are numbered in the order of the file",
+        "lambdas/load/warehouse/filling.py",
+        "    return pc.add(pc.sort_indices(places).cast(pa.int64()), 1)  # of a permutation, the inverse",
+        "    return pc.add(places.cast(pa.int64()), 1)",
+        f"{FILLING} -k 'staging_table or composite'",
+    ),
+    Mutation(
+        "a row that refers to nothing is copied where no foreign key refuses it",
+        "lambdas/load/warehouse/filling.py",
+        "any_unmet(entry for entry in required if entry not in left_to_server)",
+        "any_unmet(())",
+        f"{FILLING} -k must_wait",
+    ),
+    Mutation(
+        "the first rows of a fact are copied past rules",
+        "lambdas/load/warehouse/filling.py",
+        "        AND NOT EXISTS (SELECT FROM pg_catalog.pg_rewrite WHERE ev_class = c.oid)\n",
+        "",
+        f"{FILLING} -k not_new_or_plain",
+    ),
+    Mutation(
+        "a copy that was rolled back stays in the table's file",
+        "lambdas/load/warehouse/filling.py",
+        '    session.run("TRUNCATE ONLY $table", table=relation)\n',
+        "",
+        f"{FILLING} -k must_wait",
+    ),
+    Mutation(
+        "indexes are not made again after a copy",
+        "lambdas/load/warehouse/filling.py",
+        "        connection.run(str(create))",
+        "        str(create)",
+        f"{FILLING} -k 'staging_table or would_not'",
+    ),
+    Mutation(
+        "foreign keys do not check a row that refers to a missing one",
+        "lambdas/load/warehouse/proven_references.py",
+        "SELECT (SELECT count(*) FROM referred) = (SELECT count(*) FROM locked)",
+        "SELECT (SELECT count(*) FROM referred) >= (SELECT count(*) FROM locked)",
+        f"{FOREIGN} -k 'missing or removed'",
+    ),
+    Mutation(
+        "referenced rows are read and not locked",
+        "lambdas/load/warehouse/proven_references.py",
+        " FOR KEY SHARE OF r)",
+        ")",
+        f"{FOREIGN} -k 'removed or right'",
+    ),
+    Mutation(
+        "triggers of others are not run where foreign keys are not checked",
+        "lambdas/load/warehouse/proven_references.py",
+        "WHERE NOT t.tgisinternal\n",
+        "WHERE false\n",
+        f"{FOREIGN} -k triggers",
+    ),
+    Mutation(
+        "a deferrable key is not checked with the foreign keys",
+        "lambdas/load/warehouse/proven_references.py",
+        "t.tgtype & $inserts <> 0 AND keys.oid IS NULL",
+        "t.tgtype & $inserts <> 0 AND false",
+        f"{FOREIGN} -k triggers",
+    ),
+    Mutation(
+        "foreign keys are dropped for rows that are not written",
+        "lambdas/load/warehouse/facts.py",
+        "    if not rows:\n        return 0\n    last",
+        "    last",
+        f"{FILLING} -k repeated",
+    ),
+    Mutation(
+        "the first version of a key is taken for the last where each is looked up",
+        "lambdas/load/warehouse/facts.py",
+        "ORDER BY f.$record + 0 DESC LIMIT 1",
+        "ORDER BY f.$record + 0 LIMIT 1",
+        "tests/pipeline/test_load_crashes.py -k many",
     ),
     # Loading: the binary format of COPY.
     Mutation(

@@ -213,20 +213,27 @@ def _write(batch: WarehouseBatch, reads: ReadAhead, table: WarehouseTable, files
     """Writes what the batch has for ``table``. Writing it again writes nothing."""
     written = Written()
     if files.key is not None:
-        staging = batch.stage(table, reads.iter_tables(files.key))
-        refused = batch.reject_refused(table, staging)
-        deferred = batch.defer_unresolved(table, staging)
-        rows = batch.apply(table, staging)
-        batch.supersede(table, staging)
-        if not table.record:  # rows of the table that refer to other rows of it may find them now
-            rows += batch.write_resolved(table)
-            deferred = batch.count_pending(table) if deferred else 0
-        written = Written(rows, deferred + refused)
+        filled = batch.fill(table, functools.partial(reads.iter_tables, files.key), files.rows)
+        written = _write_rows(batch, reads, table, files.key) if filled is None else Written(filled)
     if files.deleted is not None:
         batch.delete(table, reads.iter_tables(files.deleted.key))
     if files.unfit is not None and not table.record:  # of versions each counts, and what was rejected of it
         batch.discard_rejected(table, reads.iter_tables(files.unfit.key))
     return written
+
+
+def _write_rows(batch: WarehouseBatch, reads: ReadAhead, table: WarehouseTable, key: str) -> Written:
+    """Writes the rows of the object ``key`` by way of a staging table."""
+    staging = batch.stage(table, reads.iter_tables(key))
+    refused = batch.reject_refused(table, staging)
+    staging = batch.drop_unchanged(table, staging)
+    deferred = batch.defer_unresolved(table, staging)
+    rows = batch.apply(table, staging)
+    batch.supersede(table, staging)
+    if not table.record:  # rows of the table that refer to other rows of it may find them now
+        rows += batch.write_resolved(table)
+        deferred = batch.count_pending(table) if deferred else 0
+    return Written(rows, deferred + refused)
 
 
 def _error(batch: int, location: str, error: RefusedError) -> WarehouseError:

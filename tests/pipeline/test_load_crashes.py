@@ -11,6 +11,7 @@ from lambda_toolkit.pipeline.lambdas.load.replay import replay
 from lambda_toolkit.pipeline.lambdas.load.warehouse.postgres import PostgresWarehouse
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import connected
 from lambda_toolkit.pipeline.warehouse.preparation import prepare
+from tests.support.pipeline import small_thresholds
 from tests.support.sample_star import DECLARED, SCHEMA, Batch, Row, expected, found, repaired, write
 from tests.support.written_lake import WrittenLake
 
@@ -69,14 +70,16 @@ def survive(warehouse, act, before, after):
     return asked[0]
 
 
-def test_a_load_that_dies_anywhere_leaves_nothing_half_done(warehouse):
+@pytest.mark.parametrize("thresholds", [contextlib.nullcontext, small_thresholds], ids=["few rows", "as many rows"])
+def test_a_load_that_dies_anywhere_leaves_nothing_half_done(warehouse, thresholds):
     lake = WrittenLake()
     for number, batch in enumerate(HISTORY, 1):
         write(lake, number, batch)
         before, after = expected(HISTORY[: number - 1]), expected(HISTORY[:number])
-        statements = survive(
-            warehouse, lambda connection: load(PostgresWarehouse(connection), lake, DECLARED), before, after
-        )
+        with thresholds():
+            statements = survive(
+                warehouse, lambda connection: load(PostgresWarehouse(connection), lake, DECLARED), before, after
+            )
         assert statements > 20
 
 

@@ -43,6 +43,7 @@ _DOCUMENT: dict[str, Any] = {
     },
 }
 DECLARED = parse(_DOCUMENT)
+REFERRING = parse(with_types(_DOCUMENT, SCHEMA, "warehouse.sql"))  # with the types and the foreign key of SCHEMA
 # The same with keys of two columns, of which neither identifies a row. The foreign key names them in another order.
 COMPOSITE_SCHEMA = """
 CREATE TABLE dim_product (shop integer, code text, name varchar NOT NULL, PRIMARY KEY (code, shop));

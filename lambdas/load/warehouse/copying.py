@@ -39,7 +39,7 @@ def copy_rows(connection: Connection, to: sql.Fragment, columns: tuple[str, ...]
 
     The types of Arrow and of PostgreSQL decide on the format, and a text decides that is not as PostgreSQL writes it.
     """
-    types = dict(connection.rows(_TYPES, relation=to))
+    types = column_types(connection, to)
     copied = 0
     pieces = _pieces((part.select(list(columns)) for part in rows), types)
     for style, group in itertools.groupby(pieces, key=lambda piece: piece[0]):
@@ -48,6 +48,11 @@ def copy_rows(connection: Connection, to: sql.Fragment, columns: tuple[str, ...]
         parts = {"to": to, "columns": sql.columns(columns), "format": sql.compose(style)}
         copied += connection.copy_in(sql.compose(_COPY, **parts), content)
     return copied
+
+
+def column_types(connection: Connection, table: sql.Fragment) -> dict[str, str]:
+    """The base type of each column of ``table``, as format_type() writes it; of a domain that of the type below it."""
+    return dict(connection.rows(_TYPES, relation=table))
 
 
 def _pieces(tables: Iterable[pa.Table], types: Mapping[str, str]) -> Iterator[tuple[str, bytes]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from ...shared.declarations import WarehouseTable
 from ...shared.postgres import sql
 from . import pending, refusals, rejects
+from .filling import Read
 from .schemas import SchemaNames
 from .session import TableSql, WarehouseSession, compared, content, temporary
 
@@ -44,6 +45,18 @@ _CHANGED_KEYS = """
 def apply(session: WarehouseSession, table: WarehouseTable, staging: sql.Fragment, batch: int) -> int:
     """Upserts the staged rows; returns how many were new or different."""
     return _upsert(session, table, sql.compose(_STAGED, **session.sql(table).parts, staging=staging))
+
+
+def fill(session: WarehouseSession, table: WarehouseTable, read: Read, rows: int, batch: int) -> int | None:
+    """None: dimensions are small."""
+    return None
+
+
+def drop_unchanged(
+    session: WarehouseSession, table: WarehouseTable, staging: sql.Fragment, fresh: sql.Fragment
+) -> bool:
+    """False: the upsert compares each with its row."""
+    return False
 
 
 def trial(session: WarehouseSession, table: WarehouseTable, rows: sql.Fragment, batch: int) -> sql.Fragment:

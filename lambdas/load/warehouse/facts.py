@@ -8,27 +8,54 @@ from __future__ import annotations
 
 from ...shared.declarations import WarehouseTable
 from ...shared.postgres import sql
-from . import pending, refusals, validity
-from .foreign_keys import deferred_foreign_key_check
+from . import filling, pending, refusals, validity
+from .foreign_keys import deferred_foreign_key_check, known_rows
 from .late_arrivals import rebuild_history
 from .schemas import SchemaNames
 from .session import TableSql, WarehouseSession, compared, content, temporary
 
-# The last version of each key by its record; DISTINCT ON serves with and without an index on (key, record).
+PROBED_RATIO = 10  # versions for each staged row, from which on each key is looked up alone
+_FILTERED_RATIO = 2  # likewise, up to which the versions of all keys are sorted: most are of staged ones
+
 _APPEND = """
     INSERT INTO $table ($record, $columns$own) OVERRIDING SYSTEM VALUE
     SELECT $last_record + row_number() OVER (ORDER BY $key_of_s), $staged$own_values
-    FROM $staging AS s
-    LEFT JOIN (
-        SELECT DISTINCT ON ($key_of_f) f.* FROM $table AS f
-        WHERE ($key_of_f) IN (SELECT $key FROM $staging) ORDER BY $key_of_f, f.$record DESC
-    ) AS last ON ($key_of_last) = ($key_of_s)
+    FROM $rows AS s
+"""
+_NEW_VERSIONS = """
+    SELECT s.* FROM $staging AS s
+    LEFT JOIN $last_versions
     WHERE ($key_of_last) IS NULL
        OR ROW($new) IS DISTINCT FROM ROW($latest)
        OR EXISTS (
            SELECT FROM $deletion AS d
            WHERE d.table_name = $name AND d.key = $key_text_of_s AND d.undeleted_batch IS NULL
        )
+"""
+_STAGE_NEW_VERSIONS = "CREATE TEMPORARY TABLE $fresh ON COMMIT DROP AS $new_versions"
+# The last version of each key by its record: of all staged keys together, with and without an index; or one by one,
+# where few are staged beside many versions. The sum keeps the planner from reading the primary key backwards instead.
+_LAST_VERSIONS = """(
+        SELECT DISTINCT ON ($key_of_f) f.* FROM $table AS f
+        $among ORDER BY $key_of_f, f.$record DESC
+    ) AS last ON ($key_of_last) = ($key_of_s)"""
+_AMONG_STAGED = "WHERE ($key_of_f) IN (SELECT $key FROM $staging)"
+_LAST_VERSION_OF_EACH = """LATERAL (
+        SELECT f.* FROM $table AS f WHERE ($key_of_f) = ($key_of_s) ORDER BY f.$record + 0 DESC LIMIT 1
+    ) AS last ON true"""
+_HAS_INDEX_ON_KEY = """
+    SELECT EXISTS (
+        SELECT FROM pg_catalog.pg_index AS i
+        JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid JOIN pg_catalog.pg_am AS m ON m.oid = c.relam
+        WHERE i.indrelid = CAST(:table AS regclass) AND i.indisvalid AND i.indpred IS NULL AND m.amname = 'btree'
+          AND CAST(:keys AS text[]) <@ ARRAY(
+              SELECT a.attname::text FROM unnest(i.indkey, i.indcollation, i.indclass) WITH ORDINALITY
+                  AS k(attnum, of, class, n)
+              JOIN pg_catalog.pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+              JOIN pg_catalog.pg_opclass AS o ON o.oid = k.class AND o.opcdefault
+              WHERE k.n <= cardinality(CAST(:keys AS text[])) AND k.of = a.attcollation
+          )
+    )
 """
 # Of the table and of the ranges: a number that was given once never identifies another version.
 _LAST_RECORD = """
@@ -124,32 +151,59 @@ _COMPARED = """
 
 
 def apply(session: WarehouseSession, table: WarehouseTable, staging: sql.Fragment, batch: int) -> int:
-    """Appends the staged rows of ``batch`` that are new versions of their keys; returns how many.
+    """Appends the staged rows of ``batch``, which are new versions of their keys; returns how many.
 
     Their record numbers follow the last one, in the order of their keys: the same batches give the same numbers.
     """
     names = session.sql(table)
+    rows = _count(session, staging)
+    if not rows:
+        return 0
     last = _last_record(session, names)
-    staged = session.rows("SELECT count(*) FROM $staging", staging=staging)[0][0]
-    with deferred_foreign_key_check(session.connection, session.schemas, table, staged):
+    with deferred_foreign_key_check(session.connection, session.schemas, table, rows, staging):
         session.connection.run(_append(session, table, staging, sql.number(last), sql.number(batch)))
-        rows = int(session.connection.row_count)
-    if rows:
-        session.run(
-            _RANGE,
-            **names.parts,
-            first_record=sql.number(last + 1),
-            last_record=sql.number(last + rows),
-            batch=sql.number(batch),
-        )
-    if rows and last:  # there are versions before
+    _record_range(session, table, last, rows, batch)
+    if last:  # there are versions before
         validity.refresh(session, table, staging)
     return rows
 
 
+def fill(session: WarehouseSession, table: WarehouseTable, read: filling.Read, rows: int, batch: int) -> int | None:
+    """Copies the first rows straight into the table, where nothing is in the way; returns how many, or None."""
+    copied = filling.fill(session, table, read, rows)
+    if copied:
+        _record_range(session, table, 0, copied, batch)
+    return copied
+
+
+def drop_unchanged(
+    session: WarehouseSession, table: WarehouseTable, staging: sql.Fragment, fresh: sql.Fragment
+) -> bool:
+    """Moves the staged rows that are new versions of their keys to ``fresh``; False where none was before: all are."""
+    if not _last_record(session, session.sql(table)):
+        return False
+    staged, known = _count(session, staging), known_rows(session.connection, session.schemas.table(table.name))
+    probes = staged * PROBED_RATIO <= known and _has_index_on_key(session, table)
+    new_versions = _new_versions(session, table, staging, probes=probes, filters=staged * _FILTERED_RATIO < known)
+    session.run(_STAGE_NEW_VERSIONS, fresh=fresh, new_versions=new_versions)
+    session.run("DROP TABLE $staging", staging=staging)
+    return True
+
+
+def _record_range(session: WarehouseSession, table: WarehouseTable, last: int, rows: int, batch: int) -> None:
+    """Records that ``batch`` appended ``rows`` versions after the record number ``last``."""
+    numbers = {"first_record": sql.number(last + 1), "last_record": sql.number(last + rows)}
+    session.run(_RANGE, **session.sql(table).parts, **numbers, batch=sql.number(batch))
+
+
+def _count(session: WarehouseSession, staging: sql.Fragment) -> int:
+    return int(session.rows("SELECT count(*) FROM $staging", staging=staging)[0][0])
+
+
 def trial(session: WarehouseSession, table: WarehouseTable, rows: sql.Fragment, batch: int) -> sql.Fragment:
     """Appends the row, unless it is no new version."""
-    return _append(session, table, rows, _number_of_trial(session, table), sql.number(batch))
+    new_versions = sql.compose("($new_versions)", new_versions=_new_versions(session, table, rows))
+    return _append(session, table, new_versions, _number_of_trial(session, table), sql.number(batch))
 
 
 def write_resolved(session: WarehouseSession, table: WarehouseTable, last: int) -> int:
@@ -176,19 +230,46 @@ def _reject_refused(session: WarehouseSession, table: WarehouseTable) -> None:
 
 
 def _append(
-    session: WarehouseSession, table: WarehouseTable, staging: sql.Fragment, last: sql.Fragment, batch: sql.Fragment
+    session: WarehouseSession, table: WarehouseTable, rows: sql.Fragment, last: sql.Fragment, batch: sql.Fragment
 ) -> sql.Fragment:
-    """The statement that appends the staged rows of ``batch``; ``last``: the record number before theirs."""
+    """The statement that appends ``rows`` of ``batch``; ``last``: the record number before theirs."""
     return sql.compose(
         _APPEND,
         **session.sql(table).parts,
-        staging=staging,
+        rows=rows,
         staged=sql.columns(table.column_names, of="s"),
-        new=compared(table, of="s"),
-        latest=compared(table, of="last"),
         last_record=last,
         **validity.parts(session, table, batch),
     )
+
+
+def _new_versions(
+    session: WarehouseSession,
+    table: WarehouseTable,
+    staging: sql.Fragment,
+    *,
+    probes: bool = False,
+    filters: bool = True,
+) -> sql.Fragment:
+    """The query of the staged rows that are new versions of their keys.
+
+    ``probes``: it looks up each key alone; otherwise, ``filters``: it sorts the versions of the staged keys alone.
+    """
+    parts = {**session.sql(table).parts, "staging": staging}
+    among = sql.compose(_AMONG_STAGED if filters else "", **parts)
+    return sql.compose(
+        _NEW_VERSIONS,
+        **parts,
+        last_versions=sql.compose(_LAST_VERSION_OF_EACH if probes else _LAST_VERSIONS, **parts, among=among),
+        new=compared(table, of="s"),
+        latest=compared(table, of="last"),
+    )
+
+
+def _has_index_on_key(session: WarehouseSession, table: WarehouseTable) -> bool:
+    """Whether an index finds the versions of a key."""
+    relation = session.schemas.table(table.name)
+    return bool(session.connection.rows(_HAS_INDEX_ON_KEY, table=relation, keys=list(table.keys))[0][0])
 
 
 def _number_of_trial(session: WarehouseSession, table: WarehouseTable) -> sql.Fragment:

@@ -6,7 +6,7 @@ seam.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -60,6 +60,16 @@ class WarehouseBatch(Protocol):
 
     def discard_refused(self) -> None:
         """Forgets that the warehouse refused rows of the batch, which is applied again."""
+
+    def fill(self, table: WarehouseTable, read: Callable[[Sequence[str]], Iterable[pa.Table]], rows: int) -> int | None:
+        """Writes the batch's rows, if they are the first of ``table`` and all can be written; returns how many.
+
+        ``read``: reads these columns of them, the same at each call. None, and nothing is written, where they must be
+        staged.
+        """
+
+    def drop_unchanged(self, table: WarehouseTable, staging: Staging) -> Staging:
+        """The staged rows without those of a fact that are no new versions of their keys, which cost nothing more."""
 
     def defer_unresolved(self, table: WarehouseTable, staging: Staging) -> int:
         """Moves the staged rows that do not meet the requirements of ``table`` to the pending rows.

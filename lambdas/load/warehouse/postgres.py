@@ -13,7 +13,7 @@ from ...shared.lake.manifest import ProcessedManifest
 from ...shared.postgres import sql
 from ...shared.postgres.connection import Connection, transaction
 from ...shared.postgres.server_errors import message, sqlstate
-from . import dimensions, facts, ledger, pending, refusals, rejects, requirements, validity
+from . import dimensions, facts, filling, ledger, pending, refusals, rejects, requirements, validity
 from .changed_keys import stage_changed_keys
 from .interface import LedgerEntry, RefusedError, Staging
 from .late_arrivals import rebuild_history
@@ -114,6 +114,20 @@ class PostgresBatch:
     def discard_refused(self) -> None:
         """Deletes them from the control table."""
         rejects.discard_refused(self._session, self._batch)
+
+    def fill(self, table: WarehouseTable, read: filling.Read, rows: int) -> int | None:
+        """As the kind of the table does it."""
+        return self._session.kind_of(table).fill(self._session, table, read, rows, self._batch)
+
+    def drop_unchanged(self, table: WarehouseTable, staging: Staging) -> Staging:
+        """As the kind of the table does it: into another temporary table."""
+        fresh = Staging(f"fresh_{table.name}")
+        into = temporary(fresh.name)
+        return (
+            fresh
+            if self._session.kind_of(table).drop_unchanged(self._session, table, temporary(staging.name), into)
+            else staging
+        )
 
     def defer_unresolved(self, table: WarehouseTable, staging: Staging) -> int:
         """Moves them in one statement."""

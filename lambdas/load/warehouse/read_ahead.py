@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import struct
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
@@ -73,13 +73,17 @@ class ReadAhead:
             self._lake.download(key, file)
             size += file.tell()
 
-    def iter_tables(self, key: str) -> Iterator[pa.Table]:
-        """The rows of the Parquet object ``key``, in order, in pieces. Raises LakeError if it is missing."""
+    def iter_tables(self, key: str, columns: Collection[str] | None = None) -> Iterator[pa.Table]:
+        """The rows of the Parquet object ``key``, in order, in pieces. Raises LakeError if it is missing.
+
+        ``columns``: those to read; None: all.
+        """
+        chosen = None if columns is None else list(columns)
         file = self._files.get(key)
         if file is None:
-            return self._lake.iter_tables(key)
+            return self._lake.iter_tables(key, chosen)
         file.seek(0)
-        return batches(file)
+        return batches(file, chosen)
 
     def attempt(self, transaction: Callable[[], T]) -> T:
         """What ``transaction`` returns, repeated after each MissingHistoryError, once the history is read.

@@ -5,7 +5,7 @@ Staging tables are temporary tables of the transaction, filled by COPY.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
@@ -94,6 +94,21 @@ class TableKind(Protocol):
 
     ``parts``: see :func:`.late_arrivals.rebuild_history`.
     """
+
+    def fill(
+        self,
+        session: WarehouseSession,
+        table: WarehouseTable,
+        read: Callable[[Sequence[str]], Iterable[pa.Table]],
+        rows: int,
+        batch: int,
+    ) -> int | None:
+        """Writes the first rows of a table, if it has a way for that; returns how many, or None and wrote nothing."""
+
+    def drop_unchanged(
+        self, session: WarehouseSession, table: WarehouseTable, staging: sql.Fragment, fresh: sql.Fragment
+    ) -> bool:
+        """Moves the staged rows that are new versions to ``fresh``, which it creates; False where all stay."""
 
     def apply(self, session: WarehouseSession, table: WarehouseTable, staging: sql.Fragment, batch: int) -> int:
         """Writes the staged rows of ``batch``, the newest batch; returns how many were new or different."""
@@ -242,7 +257,7 @@ def stage_rows(
         chosen = _without_domains(session, relation, columns)
     session.run(_CREATE, staging=staging, columns=chosen, table=relation)
     copy_rows(session.connection, staging, columns, (with_columns(table, columns, part) for part in rows))
-    analyze(session.connection, staging)
+    analyze(session.connection, staging, table.keys)
     return staging
 
 
@@ -286,6 +301,10 @@ def temporary(name: str) -> sql.Fragment:
     return sql.table(sql.bounded(name), schema="pg_temp")
 
 
-def analyze(connection: Connection, staging: sql.Fragment) -> None:
-    """Collects the planner's statistics of a staging table: autovacuum does not see temporary tables."""
-    connection.run(sql.compose("ANALYZE $staging", staging=staging))
+def analyze(connection: Connection, staging: sql.Fragment, columns: tuple[str, ...] = ()) -> None:
+    """Collects the planner's statistics of a staging table, of these columns or of all.
+
+    Autovacuum does not see temporary tables.
+    """
+    chosen = sql.compose("($columns)", columns=sql.columns(columns)) if columns else sql.compose("")
+    connection.run(sql.compose("ANALYZE $staging $chosen", staging=staging, chosen=chosen))
