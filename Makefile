@@ -14,7 +14,7 @@ endif
 SUITE = $(BIN)/python -m pytest -n 2 --dist loadgroup
 
 .PHONY: help run test coverage test-unit test-aws test-second-emulator fault-matrix test-pipeline test-local-stack test-faults test-proof test-end-to-end browser screenshots soak mutants stopwatch drill \
-  values expressions lint format audit clean
+  values expressions bench bench-load lint format audit clean
 .DEFAULT_GOAL := run
 
 help:  ## list these targets
@@ -84,6 +84,11 @@ values: $(READY)  ## every type to every type with hostile values, compared with
 
 expressions: $(READY)  ## random SQL expressions over hostile rows, compared with PostgreSQL itself: COUNT=20000
 	$(BIN)/python -m tests.expressions $(if $(COUNT),--expressions $(COUNT)) $(if $(SEED),--seed $(SEED))
+
+bench: bench-load  ## everything that docs/performance.md has, measured again; on a machine that does nothing else
+
+bench-load: $(READY)  ## load beside psql, DuckDB and ADBC: minutes
+	$(BIN)/python -m benchmarks.loading_beside --into docs/performance.md
 
 lint: $(READY)  ## style, types and security, of the workflows too, without changing a file
 	$(BIN)/ruff check .

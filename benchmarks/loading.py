@@ -57,7 +57,7 @@ def main() -> int:
 def _measure(to: Credentials, directory: Path, rows: int) -> Iterator[Step]:
     schema = (REPOSITORY / "config" / "warehouse.sql").read_text(encoding="utf-8")
     with connect(to) as admin:
-        prepare(admin, schema, _declared())
+        prepare(admin, schema, declared())
         for statement in DIMENSIONS.split(";"):
             admin.run(statement)
     lake = Lake(Files(directory / "lake"), "lake")
@@ -68,25 +68,32 @@ def _measure(to: Credentials, directory: Path, rows: int) -> Iterator[Step]:
         ("one in a thousand is another version", 1000, 3),
     )
     for batch, (name, one_in, units) in enumerate(steps, start=1):
-        _write(lake, batch, _orders(np.arange(1, rows + 1, one_in), units))
+        write_batch(lake, batch, orders(np.arange(1, rows + 1, one_in), units))
         yield sizes.in_its_own_process(MODULE, to, rows, name, str(directory))
 
 
 def _step(directory: str) -> int:
-    lake, declared = Lake(Files(Path(directory) / "lake"), "lake"), _declared()
+    lake = Lake(Files(Path(directory) / "lake"), "lake")
     with connect(sizes.server()) as connection:
         begun = time.perf_counter()
-        loaded = load(PostgresWarehouse(connection), lake, declared)
+        loaded = load(PostgresWarehouse(connection), lake, declared())
         seconds = time.perf_counter() - begun
     sizes.tell(seconds, f"{loaded.appended[FACT]:,}")
     return 0
 
 
-def _declared() -> Declarations:
-    return parse(json.loads(tables_json(configuration(REPOSITORY / DEFAULT_PATH))))
+def declaration() -> bytes:
+    """The tables of this repository's configuration, as they are packaged with a function."""
+    return tables_json(configuration(REPOSITORY / DEFAULT_PATH))
 
 
-def _orders(ids: npt.NDArray[np.int64], units: int) -> pa.Table:
+def declared() -> Declarations:
+    """The same, read."""
+    return parse(json.loads(declaration()))
+
+
+def orders(ids: npt.NDArray[np.int64], units: int) -> pa.Table:
+    """Rows of the fact with these keys; with other ``units`` they are other versions."""
     days = pa.array((FIRST_DAY + ids % 1000).astype("int32")).cast(pa.date32())
     ten = pa.array(np.full(len(ids), 36_000_000, "int32")).cast(pa.time32("ms"))
 
@@ -113,12 +120,13 @@ def _orders(ids: npt.NDArray[np.int64], units: int) -> pa.Table:
     )
 
 
-def _write(lake: Lake, batch: int, orders: pa.Table) -> None:
-    with ParquetPart(orders.schema) as part:
-        part.write(orders)
+def write_batch(lake: Lake, batch: int, rows: pa.Table) -> None:
+    """Writes a batch with these rows of the fact."""
+    with ParquetPart(rows.schema) as part:
+        part.write(rows)
         key = lake.put_table(batch_folder(FACT, batch), part)
     at = datetime.now(UTC).isoformat()
-    manifest = ProcessedManifest(batch, manifest_key(batch), at, {FACT: ProcessedTable(len(orders), key, None)}, {}, 1)
+    manifest = ProcessedManifest(batch, manifest_key(batch), at, {FACT: ProcessedTable(len(rows), key, None)}, {}, 1)
     lake.put_if_absent(revision_key(batch, 1), to_json(manifest))
 
 
