@@ -127,9 +127,9 @@ def _sample(contestant: Contestant, postmaster: int) -> Sample:
     last = printed.strip().splitlines()[-1:] or [""]
     if process.returncode:
         raise FailedError(f"{contestant.name} failed: {last[0]}")
-    told = json.loads(last[0]) if last[0].startswith("{") else {}
-    client = told.get("client", usage.ru_utime + usage.ru_stime)
-    return Sample(told.get("seconds", seconds), client, _server_seconds(postmaster) - server, peak)
+    own = json.loads(last[0]) if last[0].startswith("{") else {}
+    client = own.get("client", usage.ru_utime + usage.ru_stime)
+    return Sample(own.get("seconds", seconds), client, _server_seconds(postmaster) - server, peak)
 
 
 def _peak(process: int) -> int:
