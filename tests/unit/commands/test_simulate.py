@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
+from lambda_toolkit.pipeline.client import logs
 from lambda_toolkit.pipeline.commands.local.business_day import ArrivalWatch, show_check
 from lambda_toolkit.pipeline.commands.shared.screen import Screen
 from lambda_toolkit.pipeline.errors import CommandError
@@ -43,3 +46,13 @@ def test_every_difference_is_shown(capsys):
     shown = capsys.readouterr().out
     assert "! dim_staff: staff_id 2 is missing" in shown
     assert "! the foreign key fact_payment.paid -> dim_x is not enforced" in shown
+
+
+def test_functions_that_carry_no_change_do_not_end_the_wait(monkeypatch):
+    """What the notifier or the look at freshness logs is a message of its own, not the end of a day."""
+    names = {"extract": "broken", "transform": "", "load": "", "notifier": "timed out", "freshness": "timed out"}
+    follower = SimpleNamespace(aws=None, pipeline=SimpleNamespace(functions=names, function_name=str))
+    monkeypatch.setattr(logs, "events", lambda aws, name, since: [{"message": names[name]}])
+    monkeypatch.setattr(logs, "error_in", lambda message: message)
+    day = ArrivalWatch(stack=None, follower=follower, screen=Screen())  # type: ignore[arg-type]
+    assert day.errors() == ["extract: broken"]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 ARRIVAL_TIMEOUT = 120.0  # seconds for a change to arrive by the schedules, which fire more often on the local stack
 POLL = 0.3  # seconds
+_CARRIERS = ("extract", "transform", "load")  # the functions that carry a change to the warehouse
 
 
 @dataclass(frozen=True)
@@ -76,9 +77,12 @@ class ArrivalWatch:
                 return result, last
 
     def errors(self) -> list[str]:
-        """The errors that the three functions logged since the start, each once."""
+        """The errors that the three functions logged since the start, each once.
+
+        A message that could not be sent, or a look that took too long, stops no change on its way.
+        """
         found: dict[str, None] = {}
-        for function in self.follower.pipeline.functions:
+        for function in _CARRIERS:
             for event in logs.events(self.follower.aws, self.follower.pipeline.function_name(function), self._since()):
                 error = logs.error_in(event["message"])
                 if error:
