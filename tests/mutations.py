@@ -196,6 +196,13 @@ MUTATIONS = (
         f"{CAPTURE} -k deletes",
     ),
     Mutation(
+        "a bucket with a gap is taken for one without",
+        "lambdas/extract/source/dense_keys.py",
+        "        return self.keys == self.last - self.first + 1",
+        "        return self.keys > 1",
+        "tests/pipeline/test_dense_keys.py",
+    ),
+    Mutation(
         "rows are counted instead of comparing their keys",
         "lambdas/extract/capture/deletes.py",
         "    if alone and not captured.changes and total == ",

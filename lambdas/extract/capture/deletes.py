@@ -13,6 +13,7 @@ from ...shared.errors import SourceError
 from ...shared.lake.manifest import DataFile, KeyFile
 from ...shared.lake.parquet import ParquetPart
 from ..row_set import NONE
+from ..source.dense_keys import are_dense
 from ..table_plan import (
     COMPARED_EVERY_RUN,
     Backfill,
@@ -155,7 +156,7 @@ def _compare_keys(
         writer = KeyWriter(run.lake, schema, f"{prefix}.keys", carried)
         comparison = OrderedComparison(MergedKeyFiles(run.lake, captured.keys, schema), writer, diff, schema)
         if present is None:
-            run.snapshot.keys(plan.info, comparison.add)
+            run.snapshot.keys(plan.info, comparison.add, dense=in_order and are_dense(captured.keys, schema))
         else:
             comparison.add(ordered(present))
         keys = comparison.finish()

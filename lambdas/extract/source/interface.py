@@ -72,8 +72,12 @@ class SourceSnapshot(Protocol):
         None: from the first key. Tables of ``change_schema(table)``.
         """
 
-    def keys(self, table: TableInfo, consume: Consumer) -> None:
-        """Passes every key of the table, sorted, as tables of ``table.key_schema``."""
+    def keys(self, table: TableInfo, consume: Consumer, *, dense: bool = False) -> None:
+        """Passes every key of the table, sorted, as tables of ``table.key_schema``.
+
+        ``dense``: they are expected to be integers of which hardly one is missing between the first and the last, which
+        may take less to read and changes nothing else.
+        """
 
     def row_hashes(self, table: TableInfo, consume: Consumer) -> None:
         """Passes every row, sorted by its key, as tables of ``row_hash_schema(table)``."""

@@ -14,6 +14,7 @@ from ...shared.lake.manifest import SourceIdentity
 from ...shared.postgres import sql
 from ...shared.postgres.connection import Connection
 from ..row_set import Key, RowSet
+from . import dense_keys
 from .catalog import TableInfo, check_relkind, is_lockable
 from .conditions import beyond, condition, has_key, order, written_since
 from .interface import RowCounts, change_schema, row_hash_schema
@@ -121,8 +122,10 @@ class PostgresSnapshot:
         )
         read(self._connection, query, change_schema(table), consume)
 
-    def keys(self, table: TableInfo, consume: Consumer) -> None:
+    def keys(self, table: TableInfo, consume: Consumer, *, dense: bool = False) -> None:
         """Selects every key, sorted; without those that the lake cannot represent."""
+        if dense and dense_keys.read_dense(self._connection, table, consume):
+            return
         query = sql.compose(
             "SELECT $key FROM $table AS t WHERE $has_key ORDER BY $order",
             key=_key_values(table),
