@@ -52,9 +52,9 @@ def test_error_after_retries_says_how_long(waited: float, after: str) -> None:
 
 
 def test_answer_of_aws_is_read() -> None:
-    answer = {"Error": {"Code": "Gone", "Message": "it is"}, "ResponseMetadata": {"HTTPStatusCode": 410}}
+    answer = {"Error": {"Code": "Lost", "Message": "it is"}, "ResponseMetadata": {"HTTPStatusCode": 410}}
     assert api_error_of(request(), ClientError(answer, "PutRule")) == ApiError(
-        "events", "put_rule", "Gone", "it is", 410
+        "events", "put_rule", "Lost", "it is", 410
     )
     assert api_error_of(request(), ClientError({}, "PutRule")) == ApiError("events", "put_rule", "", "", 0)
     assert api_error_of(request(), OSError("broken")) == ApiError("events", "put_rule", "OSError", "broken")
