@@ -24,6 +24,7 @@ from lambda_toolkit.pipeline.commands.status import status
 from lambda_toolkit.pipeline.dashboard import warehouse_documents
 from lambda_toolkit.pipeline.dashboard.readings import Document, Source
 from lambda_toolkit.pipeline.errors import CommandError
+from lambda_toolkit.pipeline.local_stack import mail_sink
 
 if TYPE_CHECKING:
     from lambda_toolkit.aws import Aws
@@ -133,7 +134,27 @@ def sources(targets: Callable[[], Connected], now: Callable[[], datetime], secon
         "history": Source(read_history, slower),
         "questions": Source(read_questions, slower),
         "cost": Source(lambda: cost(targets().target), seldom),
+        "messages": Source(lambda: _messages(targets().target), seconds),
         "plan": Source(lambda: plan_document(targets().target), seldom),
+    }
+
+
+def _messages(target: Target) -> dict[str, Any]:
+    """Those that arrived in the local stack, oldest first; null on AWS, which delivers them."""
+    if not target.is_local:
+        return {"messages": None}
+    sent = mail_sink.read(target.pipeline.root / DIRECTORY / "mail-sink")
+    return {
+        "messages": [
+            {
+                "received_at": each.received_at,
+                "channel": "email",
+                "to": each.recipient,
+                "subject": each.subject,
+                "text": each.body,
+            }
+            for each in sent
+        ]
     }
 
 

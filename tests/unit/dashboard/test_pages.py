@@ -163,6 +163,23 @@ def test_raised_alarm_is_the_first_problem(description, command):
     assert "It failed. 1 of 1" in text("health", of)
 
 
+def test_messages_of_the_local_stack_are_shown_newest_first():
+    message = {
+        "received_at": "2026-03-04T11:59:00Z",
+        "channel": "email",
+        "to": "a@example.com",
+        "subject": "",
+        "text": "",
+    }
+    sent = [{**message, "subject": f"number {number}", "text": "<b>"} for number in range(9)]
+    of = view(messages={"format": 1, "messages": sent})
+    shown = text("health", of)
+    assert shown.index("number 8") < shown.index("number 7") and "number 2" not in shown
+    assert "11:59:00 email to a@example.com" in shown and "&lt;b&gt;" in html("health", of)
+    assert "None has arrived" in text("health", view(messages={"format": 1, "messages": []}))
+    assert "Messages" not in text("health", view(messages={"messages": None}))
+
+
 # ------------------------------------------------------------------------------------------------------------ pipeline
 
 

@@ -29,7 +29,7 @@ def dashboard(**documents: Any) -> server.Dashboard:
 
         return Source(read, 0.0)
 
-    names = ("status", "batches", "batch", "tables", "history", "questions", "plan", "cost")
+    names = ("status", "batches", "batch", "tables", "history", "questions", "plan", "cost", "messages")
     readings = Readings({name: source(name) for name in names}, str)
     frame = rendering.Frame("totes", "dev", HOME, server.KINDS)
     return server.Dashboard(readings, frame, 0.1, lambda: NOW, lambda command: f"lambda-script {command}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from lambda_toolkit.pipeline.dashboard.formats import ago, clock, counted, duration
@@ -21,6 +21,7 @@ from lambda_toolkit.pipeline.dashboard.pages.model import (
 from lambda_toolkit.pipeline.dashboard.readings import Request
 
 STEPS = ("extracted", "transformed", "loaded")
+_MESSAGES = 6  # the last ones
 _HELPS = " What helps: "  # before the command, in the description of an alarm
 _COMMAND = re.compile(r"(?:python deploy\.py|lambda-script) (.+?)(?: --stage \S+)?")
 _ORDER = (BAD, UNKNOWN, WARNING, GOOD)
@@ -28,17 +29,19 @@ _ORDER = (BAD, UNKNOWN, WARNING, GOOD)
 
 def requests(parameters: Mapping[str, str]) -> tuple[Request, ...]:
     """The documents of this page."""
-    return (("status",), ("batches",), ("tables",))
+    return (("status",), ("batches",), ("tables",), ("messages",))
 
 
 def sections(view: View) -> tuple[Section, ...]:
-    """The verdict, the checks, what to do, the alarms, the steps."""
+    """The verdict, the checks, what to do, the alarms, the steps; of the local stack, the messages too."""
     found = problems(view)
+    messages = view.document("messages").get("messages")
     return (
         Section("verdict", "Health", "verdict", {"verdict": verdict(view), "checks": checks(view)}),
         Section("problems", "What to do", "problems", {"problems": found}),
         Section("alarms", "Alarms", "alarms", {"alarms": _alarms(view)}, "half"),
         Section("steps", "Steps", "steps", {"steps": steps(view)}, "half"),
+        *([] if messages is None else [_messages(view, messages)]),
     )
 
 
@@ -175,6 +178,16 @@ def _alarms(view: View) -> list[dict[str, str]]:
         }
         for alarm in sorted(view.document("status").get("alarms", ()), key=lambda each: each["state"] != "ALARM")
     ]
+
+
+def _messages(view: View, messages: Sequence[Mapping[str, str]]) -> Section:
+    """The last messages that would have reached a person, the newest first."""
+    shown = [
+        {**message, "id": len(messages) - at, "at": clock(message["received_at"], view.now)}
+        for at, message in enumerate(reversed(messages[-_MESSAGES:]))
+    ]
+    nothing = "None has arrived in the local stack yet."
+    return Section("messages", "Messages", "messages", {"messages": shown}, problem=None, nothing=nothing)
 
 
 def steps(view: View) -> list[dict[str, str]]:
