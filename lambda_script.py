@@ -157,6 +157,10 @@ class Lambda_script:
     - ``on_failure``, ``retries``, ``max_event_age``: events that fail. ``concurrency``: how many run, or UNRESERVED.
     - ``permissions``: IAM statements of the execution role. ``permissions_boundary``: the ARN of its bound.
     - ``role``: the ARN of a role that exists, instead of an own one. ``log_retention_days``: how long its log is kept.
+    - ``ephemeral_storage``: MB of ``/tmp``. ``tracing``: ``Active`` for X-Ray. ``kms_key``: the ARN of the key of its
+      environment variables. ``snapstart``: whether versions start from a snapshot.
+    - ``log_format``: ``Text``, ``JSON``. ``log_level``, ``system_log_level``: with JSON, the least level that is kept
+      of the function's own lines and of Lambda's. ``log_group``: an existing log group for the log.
     - ``tags``: of all its resources; an empty value removes one. ``region``: by default as with boto3.
     - ``description``: on AWS. ``artifact_bucket``: for packages too large for a direct upload; by default its own.
     - ``health_event``: the event of a check of new versions. ``canary``: how they are tried, a :class:`Canary`.
@@ -197,6 +201,10 @@ class Lambda_script:
         role: str | None = None,
         permissions_boundary: str | None = None,
         log_retention_days: int | None = 30,
+        ephemeral_storage: int | None = None,
+        tracing: str | None = None,
+        kms_key: str | None = None,
+        snapstart: bool | None = None,
         log_format: str | None = None,
         log_level: str | None = None,
         system_log_level: str | None = None,
@@ -241,6 +249,10 @@ class Lambda_script:
                 role=role,
                 permissions_boundary=permissions_boundary,
                 log_retention_days=log_retention_days,
+                ephemeral_storage=ephemeral_storage,
+                tracing=tracing,
+                kms_key=kms_key,
+                snapstart=snapstart,
                 log_format=log_format,
                 log_level=log_level,
                 system_log_level=system_log_level,

@@ -60,6 +60,7 @@ _TOPIC = (
     "TagResource",
     "UntagResource",
 )
+_FUNCTION_KEY = ("CreateGrant", "Decrypt", "Encrypt")
 _DASHBOARD = ("DeleteDashboards", "GetDashboard", "PutDashboard")
 _TOPIC_KEY = ("SetTopicAttributes",)
 _SECRET = (
@@ -118,6 +119,7 @@ def deployer_policy(deployment: Deployment, place: Place, *, delete_data: bool =
     statements = (
         _allow("Lists", _lists(own_roles, deployment), ["*"]),
         _on("Functions", "lambda", _FUNCTION, _and_below(place.arn("lambda", f"function:{name}") for name in names)),
+        _on("FunctionKeys", "kms", _FUNCTION_KEY, sorted({spec.kms_key for spec in functions if spec.kms_key})),
         _on("Layers", "lambda", _LAYER if artifacts else (), [place.arn("lambda", f"layer:{LAYER_PREFIX}*")]),
         *(_of_attachment(attachment, functions, place, delete_data=delete_data) for attachment in registry.ATTACHMENTS),
         *_boundary_statements(functions, place),

@@ -12,14 +12,13 @@ from lambda_toolkit.aws.retries import UPDATE_FACTOR
 from lambda_toolkit.changes import Change, Difference, Key
 from lambda_toolkit.errors import AwsError
 from lambda_toolkit.packaging.function_zip import Package
-from lambda_toolkit.resources import canary, logging_config, release, settings, tags, version
+from lambda_toolkit.resources import canary, declared_settings, release, settings, tags, version
 from lambda_toolkit.resources.alias import LiveAlias, Release
 from lambda_toolkit.resources.attachment import Context
 from lambda_toolkit.resources.diff import differences, environment_differences
 from lambda_toolkit.resources.layer import layer_name, required_arn, upload
 from lambda_toolkit.resources.live import LiveFunction
 from lambda_toolkit.resources.log_group import group_name
-from lambda_toolkit.resources.logging_config import LOGGING
 from lambda_toolkit.resources.reads import Prefetch
 from lambda_toolkit.resources.role import own_role_arn, role_arn, role_name
 from lambda_toolkit.resources.tags import TagChange
@@ -293,7 +292,7 @@ def _desired(context: Context, package: Package, layer: RequiredLayer | None) ->
         "MemorySize": spec.memory,
         **({} if spec.description is None else {"Description": spec.description}),
         **({} if spec.environment is None else {"Environment": dict(spec.environment)}),
-        **({LOGGING: logging} if (logging := logging_config.declared(spec)) else {}),
+        **declared_settings.declared(spec),
     }
     digest = release.digest(configuration, package.sha256, layer.name if layer else "", spec.architecture)
     return _Desired(package, layer, configuration, digest)
@@ -322,8 +321,7 @@ def _layered(live: LiveFunction, layer: RequiredLayer | None) -> tuple[Differenc
 def _configured(live: LiveFunction, desired: Mapping[str, Any], secret: Collection[str]) -> tuple[Difference, ...]:
     """The differences of the configuration, each environment variable as one of its own."""
     known = live.configuration
-    logging = logging_config.live(known, desired.get(LOGGING) or {})
-    shape = {**known, "Description": known.get("Description") or "", LOGGING: logging}
+    shape = {**known, "Description": known.get("Description") or "", **declared_settings.live(known, desired)}
     plain = {key: value for key, value in desired.items() if key != "Environment"}
     found = differences(shape, plain)
     if "Environment" in desired:
@@ -351,9 +349,7 @@ def _as_parameters(configuration: Mapping[str, Any], live: Mapping[str, Any]) ->
     parameters = dict(configuration)
     if "Environment" in parameters:
         parameters["Environment"] = {"Variables": parameters["Environment"]}
-    if LOGGING in parameters:
-        parameters[LOGGING] = logging_config.complete(parameters[LOGGING], live)
-    return parameters
+    return declared_settings.complete(parameters, live)
 
 
 def _layer_arns(aws: Aws, layer: RequiredLayer | None) -> list[str]:

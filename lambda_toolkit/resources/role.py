@@ -19,10 +19,11 @@ from lambda_toolkit.resources.diff import differences
 from lambda_toolkit.resources.live import ROLE_POLICY, LiveRole
 from lambda_toolkit.resources.reads import Prefetch
 from lambda_toolkit.resources.tags import TagChange
-from lambda_toolkit.spec.model import FunctionSpec, Kind
+from lambda_toolkit.spec.model import ACTIVE, FunctionSpec, Kind
 from lambda_toolkit.spec.ownership import as_list, as_mapping, derived_name, desired_tags, is_owned, require_owned
 
 KIND = Kind.ROLE
+_TRACING, _KEY = "LambdaScriptTracing", "LambdaScriptKey"  # the ids of statements that settings of the function need
 DEPLOYER_ACTIONS = DeployerActions(
     "Roles",
     "iam",
@@ -96,8 +97,18 @@ def deployer_resources(spec: FunctionSpec, arns: ArnFormat) -> Sequence[str]:
 
 
 def role_statements(spec: FunctionSpec, arns: ArnFormat) -> Sequence[Statement]:
-    """None: what the function itself needs is declared as ``permissions``."""
-    return ()
+    """What its settings need: to write traces, and to use the key of its environment variables.
+
+    What the function itself needs is declared as ``permissions``.
+    https://docs.aws.amazon.com/lambda/latest/dg/services-xray.html
+    """
+    needed: list[Statement] = []
+    if spec.tracing == ACTIVE:
+        actions = ["xray:PutTelemetryRecords", "xray:PutTraceSegments"]  # they know no resources
+        needed.append({"Sid": _TRACING, "Effect": "Allow", "Action": actions, "Resource": ["*"]})
+    if spec.kms_key:
+        needed.append({"Sid": _KEY, "Effect": "Allow", "Action": ["kms:Decrypt"], "Resource": [spec.kms_key]})
+    return needed
 
 
 def prefetch(context: Context) -> Prefetch:
@@ -203,7 +214,9 @@ def _policy(context: Context) -> dict[str, Any]:
 def _compare(context: Context, live: LiveRole) -> _Comparison:
     policy, boundary = _policy(context), context.spec.permissions_boundary
     if live.policy and context.spec.permissions is None:
-        policy = _keeping_others(live.policy, policy)
+        declared = {_TRACING: context.spec.tracing, _KEY: context.spec.kms_key}
+        managed = {sid for sid, value in declared.items() if value is not None}
+        policy = _keeping_others(live.policy, policy, managed)
     return _Comparison(
         differences({"policy": statements(live.policy)}, {"policy": statements(policy)}),
         differences({"trust": statements(live.trust)}, {"trust": statements(TRUST)}),
@@ -267,11 +280,14 @@ def statements(stored: Any) -> dict[str, str]:
     return {resource: "; ".join(sorted(rules)) for resource, rules in found.items()}
 
 
-def _keeping_others(stored: Any, own: dict[str, Any]) -> dict[str, Any]:
-    """The stored policy with the statements of ``own`` that it lacks: undeclared permissions are not managed."""
+def _keeping_others(stored: Any, own: dict[str, Any], managed: Collection[str]) -> dict[str, Any]:
+    """The stored policy with the statements of ``own`` that it lacks: undeclared permissions are not managed.
+
+    Without its statements of the ids ``managed`` that ``own`` does not have.
+    """
     document = json.loads(stored) if isinstance(stored, str) else stored
-    kept = _listed(document.get("Statement"))
-    known = statements(document)
+    kept = [item for item in _listed(document.get("Statement")) if item.get("Sid") not in managed]
+    known = statements({"Statement": kept})
     lacking = [item for item in own["Statement"] if not statements({"Statement": [item]}).items() <= known.items()]
     return {**document, "Statement": [*lacking, *kept]}
 

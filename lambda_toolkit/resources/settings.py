@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lambda_toolkit.changes import Difference
-from lambda_toolkit.resources import logging_config
+from lambda_toolkit.resources import declared_settings, logging_config
 from lambda_toolkit.resources.diff import differences, environment_differences
 from lambda_toolkit.spec.model import FunctionSpec
 
@@ -42,8 +42,9 @@ def unmanaged(configuration: Mapping[str, Any], spec: FunctionSpec) -> dict[str,
     In one form, whichever call returned them: without what is empty, a default, or derived from other settings.
     """
     found = {name: _plain(configuration.get(name)) for name in _SETTINGS}
-    logging, managed = found[logging_config.LOGGING] or {}, logging_config.declared(spec)
-    found[logging_config.LOGGING] = {name: value for name, value in logging.items() if name not in managed}
+    for name, managed in declared_settings.declared(spec).items():
+        left = found[name] if isinstance(managed, Mapping) and found[name] else {}
+        found[name] = {key: value for key, value in left.items() if key not in managed}
     if spec.environment is None:
         found[_ENVIRONMENT] = (configuration.get(_ENVIRONMENT) or {}).get("Variables")
     if spec.description is None:
@@ -74,10 +75,8 @@ def compare(released: Mapping[str, Any], latest: Mapping[str, Any], spec: Functi
 def _defaults(function: str) -> dict[str, dict[str, Any]]:
     """What Lambda has where nothing was set; some calls return it, others omit it."""
     return {
-        "EphemeralStorage": {"Size": 512},
+        **{name: dict(values) for name, values in declared_settings.DEFAULTS.items()},
         logging_config.LOGGING: logging_config.defaults(function),
-        "SnapStart": {"ApplyOn": "None"},
-        "TracingConfig": {"Mode": "PassThrough"},
     }
 
 

@@ -147,6 +147,12 @@ class Arguments:
     log_retention_days: int | None = field(
         metadata=_must_be("an integer number of days, such as 30", optional(is_integer))
     )
+    ephemeral_storage: int | None = field(
+        metadata=_must_be("an integer number of MB, such as 1024", optional(is_integer))
+    )
+    tracing: str | None = field(metadata=_must_be("Active or PassThrough", optional(is_string)))
+    kms_key: str | None = field(metadata=_must_be("the ARN of a KMS key", optional(is_string)))
+    snapstart: bool | None = field(metadata=_must_be("True or False", optional(lambda value: isinstance(value, bool))))
     log_format: str | None = field(metadata=_must_be("Text or JSON", optional(is_string)))
     log_level: str | None = field(metadata=_must_be("a level, such as WARN", optional(is_string)))
     system_log_level: str | None = field(metadata=_must_be("a level, such as WARN", optional(is_string)))

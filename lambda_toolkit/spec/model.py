@@ -15,6 +15,9 @@ from lambda_toolkit.spec.ownership import APPLICATION_TAG, STAGE_TAG
 THIS_RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"
 TEXT_LOGS, JSON_LOGS = "Text", "JSON"
 """Lambda's formats of a log."""
+ACTIVE, PASS_THROUGH = "Active", "PassThrough"
+"""Lambda's modes of tracing."""
+DEFAULT_STORAGE = 512  # MB of /tmp
 HOST_PLATFORM = "host"  # install requirements for this machine, for tests that run functions here
 
 
@@ -225,16 +228,22 @@ class FunctionSpec:
     """The ARN of the managed policy that limits the role that the toolkit creates. Empty: it has none."""
     log_retention_days: int | None = 30
     """How long CloudWatch Logs keeps its log, in days."""
+    ephemeral_storage: int | None = None
+    """In MB, of ``/tmp``: 512 to 10,240. 0: Lambda's default, 512."""
+    tracing: str | None = None
+    """``Active``: AWS X-Ray traces a share of the calls; ``PassThrough``, or empty: those that the caller traces."""
+    kms_key: str | None = None
+    """The ARN of the KMS key that encrypts the environment variables. Empty: AWS's own key."""
+    snapstart: bool | None = None
+    """Whether a version starts from a snapshot of its initialized environment."""
     log_format: str | None = None
     """``Text`` or ``JSON``: how Lambda writes its own lines, and those of Python's ``logging``. Empty: Text."""
     log_level: str | None = None
-    """The least level of the function's own lines that CloudWatch Logs gets, such as ``WARN``. It needs JSON. Empty:
-    ``INFO``."""
+    """The least level of the function's own lines that is kept, such as ``WARN``. It needs JSON. Empty: ``INFO``."""
     system_log_level: str | None = None
     """The least level of Lambda's own lines: ``DEBUG``, ``INFO`` or ``WARN``. It needs JSON. Empty: ``INFO``."""
     log_group: str | None = None
-    """The log group of others that the log goes to: it must exist, and nothing of it is written. Empty: the function's
-    own."""
+    """The log group of others that the log goes to: it exists, and nothing of it is written. Empty: its own."""
     tags: Mapping[str, str] = field(default_factory=dict)
     """Tags of the function and its resources. A tag with an empty value is removed; undeclared tags stay."""
     description: str | None = None

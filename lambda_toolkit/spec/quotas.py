@@ -23,7 +23,8 @@ from lambda_toolkit.errors import LimitError
 from lambda_toolkit.spec import service_model
 from lambda_toolkit.spec.limit_checks import DATE, Doubt, Found, allowing, in_range, of_length, unknown_value
 from lambda_toolkit.spec.metric_math import METRIC_ID, ExpressionError, parse
-from lambda_toolkit.spec.model import JSON_LOGS, TEXT_LOGS, UNRESERVED, Alarm, BucketSpec, FunctionSpec
+from lambda_toolkit.spec.model import UNRESERVED, Alarm, BucketSpec, FunctionSpec
+from lambda_toolkit.spec.setting_quotas import setting_problems
 
 MIB = 1024 * 1024
 DIRECT_UPLOAD = 50 * MIB - 4096  # bytes: Lambda's limit of 50 MiB includes the rest of the request
@@ -52,10 +53,6 @@ _ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+", re.ASCII)
 _POLICY = re.compile(r"arn:aws[a-z-]*:iam::(\d{12}|aws):policy/[\w+=,.@/-]+", re.ASCII)
 _ARCHITECTURES = ("x86_64", "arm64")
 _RETENTIONS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
-_LOG_FORMATS = (TEXT_LOGS, JSON_LOGS)
-_LOG_LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL")
-_SYSTEM_LOG_LEVELS = ("DEBUG", "INFO", "WARN")
-_LOG_GROUP = re.compile(r"[A-Za-z0-9_./#-]{1,512}")
 _LONGEST_CANARY = 60  # minutes: the deploy runs that long; not a quota of AWS
 _ALARM_NAME, _ALARM_DESCRIPTION, _DIMENSIONS = 255, 1024, 30  # characters; a number
 _DIMENSION_NAME, _DIMENSION_VALUE = 255, 1024  # characters
@@ -143,7 +140,7 @@ def _problems(spec: FunctionSpec) -> Found:
     yield from in_range("lambda", "MemorySize", "memory", spec.memory, _MEMORY, "MB")
     yield from in_range("lambda", "Timeout", "timeout", spec.timeout, _TIMEOUT, "seconds")
     yield from of_length("lambda", "Description", "its description", spec.description or "", _DESCRIPTION)
-    yield from _logging_problems(spec)
+    yield from setting_problems(spec)
     if spec.log_retention_days is not None and spec.log_retention_days not in _RETENTIONS:
         yield f"log_retention_days {spec.log_retention_days} is not one of {', '.join(map(str, _RETENTIONS))}."
     yield from _release_problems(spec)
@@ -152,23 +149,6 @@ def _problems(spec: FunctionSpec) -> Found:
     yield from _role_problems(spec)
     yield from _invocation_problems(spec)
     yield from _attachment_problems(spec)
-
-
-def _logging_problems(spec: FunctionSpec) -> Found:
-    """https://docs.aws.amazon.com/lambda/latest/api/API_LoggingConfig.html."""
-    if spec.log_format and spec.log_format not in _LOG_FORMATS:
-        otherwise = f"is not one of {' and '.join(_LOG_FORMATS)}"
-        yield from unknown_value("lambda", "LogFormat", "log_format", spec.log_format, otherwise)
-    for what, level, shape, known in (
-        ("log_level", spec.log_level, "ApplicationLogLevel", _LOG_LEVELS),
-        ("system_log_level", spec.system_log_level, "SystemLogLevel", _SYSTEM_LOG_LEVELS),
-    ):
-        if level and level not in known:
-            yield from unknown_value("lambda", shape, what, level, f"is not one of {', '.join(known)}")
-        if level and spec.log_format in (None, "", TEXT_LOGS):
-            yield f'{what} `{level}` needs log_format "JSON": Lambda filters no text.'
-    if spec.log_group and not _LOG_GROUP.fullmatch(spec.log_group):
-        yield f"log_group `{spec.log_group}` is no name of a log group: 1 to 512 letters, digits and `_-/.#`."
 
 
 def _runtime_problems(runtime: str) -> Found:

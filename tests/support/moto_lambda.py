@@ -32,6 +32,10 @@ class Invocations:
         return json.dumps(document).encode(), message is not None
 
 
+SETTINGS = ("EphemeralStorage", "KMSKeyArn", "LoggingConfig", "SnapStart", "TracingConfig")
+"""Those that moto does not change."""
+
+
 def publish(storage: LambdaStorage, name_or_arn: str, description: str = "") -> LambdaFunction:
     latest = storage.get_function_by_name_or_arn_forbid_qualifier(name_or_arn)
     versions: list[LambdaFunction] = storage._functions[latest.function_name]["versions"]
@@ -94,7 +98,7 @@ def behave_like_lambda(monkeypatch: pytest.MonkeyPatch, invocations: Invocations
         """moto copies all its state to change one number, which fails while another thread adds to it."""
         check_logging(spec.get("LoggingConfig") or {})
         made = create(backend, {**spec, "Publish": False})
-        vars(made)["logging"] = dict(spec.get("LoggingConfig") or {})
+        vars(made)["settings"] = {name: spec[name] for name in SETTINGS if name in spec}
         answer = copy.copy(made)
         if spec.get("Publish"):
             published = backend.publish_version(made.function_name)
@@ -116,20 +120,21 @@ def behave_like_lambda(monkeypatch: pytest.MonkeyPatch, invocations: Invocations
     described = LambdaFunction.get_configuration
 
     def update_with_logging(function: LambdaFunction, updated: dict[str, Any]) -> dict[str, Any]:
-        """Lambda takes LoggingConfig as a whole; moto ignores it."""
+        """Lambda takes LoggingConfig as a whole; moto ignores it, and more."""
         configured(function, updated)
-        if "LoggingConfig" in updated:
-            check_logging(updated["LoggingConfig"])
-            vars(function)["logging"] = dict(updated["LoggingConfig"])
-            function.code_or_config_updated = True
+        check_logging(updated.get("LoggingConfig") or {"LogFormat": "JSON"})
+        found = {**vars(function).get("settings", {}), **{name: updated[name] for name in SETTINGS if name in updated}}
+        vars(function)["settings"] = found
         return with_logging(function)
 
     def with_logging(function: LambdaFunction, on_create: bool = False) -> dict[str, Any]:
         answer: dict[str, Any] = described(function, on_create)
-        set_ = vars(function).get("logging", {})
+        settings = vars(function).get("settings", {})
+        set_ = settings.get("LoggingConfig", {})
         levels = {"ApplicationLogLevel": "INFO", "SystemLogLevel": "INFO"} if set_.get("LogFormat") == "JSON" else {}
         group = f"/aws/lambda/{function.function_name}"
-        return {**answer, "LoggingConfig": {"LogFormat": "Text", "LogGroup": group, **levels, **set_}}
+        logging = {"LogFormat": "Text", "LogGroup": group, **levels, **set_}
+        return {**answer, **settings, "LoggingConfig": logging}
 
     def check_logging(wanted: dict[str, str]) -> None:
         if wanted.get("LogFormat") != "JSON" and {"ApplicationLogLevel", "SystemLogLevel"} & set(wanted):

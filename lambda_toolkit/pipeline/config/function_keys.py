@@ -60,6 +60,37 @@ PACKAGES = Table(
     (*PACKAGING, LOCK),
 )
 
+SETTINGS = (
+    Key(
+        "ephemeral_storage",
+        Type.INTEGER,
+        "MB of `/tmp`, 512 to 10240. 0: Lambda's default, 512.",
+        "1024",
+        absent="not managed",
+    ),
+    Key(
+        "tracing",
+        Type.STRING,
+        "`Active`: AWS X-Ray traces a share of the invocations. An empty string: those that the caller traces.",
+        '"Active"',
+        absent="not managed",
+        choices=("Active", "PassThrough", ""),
+    ),
+    Key(
+        "kms_key",
+        Type.STRING,
+        "The ARN of the KMS key that encrypts the environment variables. An empty string: AWS's own key.",
+        '"arn:aws:kms:eu-west-2:123456789012:key/1234abcd"',
+        absent="not managed",
+    ),
+    Key(
+        "snapstart",
+        Type.BOOLEAN,
+        "Whether versions start from a snapshot of their initialized environment (Python 3.12 or later; priced).",
+        "true",
+        absent="not managed",
+    ),
+)
 LOGGING = (
     Key(
         "log_format",
@@ -264,6 +295,7 @@ FUNCTION = Table(
             absent="a new version takes all invocations",
             table=CANARY,
         ),
+        *SETTINGS,
         *(
             Key(key.name, key.type, key.meaning, key.example, absent="that of `[pipeline]`", choices=key.choices)
             for key in LOGGING

@@ -23,7 +23,7 @@ from lambda_script import (
     TopicSpec,
     to_eventbridge,
 )
-from lambda_toolkit.pipeline.config.function_keys import LOGGING
+from lambda_toolkit.pipeline.config.function_keys import LOGGING, SETTINGS
 from lambda_toolkit.pipeline.config.keys import FILE
 from lambda_toolkit.pipeline.config.limits import ACCOUNT, check_limits
 from lambda_toolkit.pipeline.config.mirror import read_mirror, with_mirror
@@ -243,6 +243,7 @@ def _function(problems: Problems, pipeline: Pipeline, name: str, values: Values)
         **_source(problems, pipeline.root, name, values),
         **_packaging(values),
         **_logging(values),
+        **{key.name: values[key.name] for key in SETTINGS},
         handler=values["handler"],
         memory=values["memory"],
         timeout=values["timeout"],

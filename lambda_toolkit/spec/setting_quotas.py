@@ -1,0 +1,56 @@
+"""What Lambda would reject of a function's settings: its log, temporary storage, tracing, key, snapshots. Pure.
+
+https://docs.aws.amazon.com/lambda/latest/api/API_UpdateFunctionConfiguration.html
+"""
+
+from __future__ import annotations
+
+import re
+
+from lambda_toolkit.spec.limit_checks import Found, in_range, unknown_value
+from lambda_toolkit.spec.model import ACTIVE, DEFAULT_STORAGE, JSON_LOGS, PASS_THROUGH, TEXT_LOGS, FunctionSpec
+
+_LOG_FORMATS = (TEXT_LOGS, JSON_LOGS)
+_LOG_LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL")
+_SYSTEM_LOG_LEVELS = ("DEBUG", "INFO", "WARN")
+_LOG_GROUP = re.compile(r"[A-Za-z0-9_./#-]{1,512}")
+_STORAGE = (DEFAULT_STORAGE, 10_240)  # MB
+_TRACING = (ACTIVE, PASS_THROUGH)
+_KEY = re.compile(r"arn:[a-z0-9-]+:kms:[a-z0-9-]+:\d{12}:key/[A-Za-z0-9-]+", re.A)
+_SNAPSHOTS = 12  # the first minor version of Python whose functions Lambda starts from a snapshot
+
+
+def setting_problems(spec: FunctionSpec) -> Found:
+    """What Lambda would reject: a sentence each, with what to write instead."""
+    yield from _logging_problems(spec)
+    if spec.ephemeral_storage:
+        size = spec.ephemeral_storage
+        yield from in_range("lambda", "EphemeralStorageSize", "ephemeral_storage", size, _STORAGE, "MB")
+    if spec.tracing and spec.tracing not in _TRACING:
+        otherwise = f"is not one of {' and '.join(_TRACING)}"
+        yield from unknown_value("lambda", "TracingMode", "tracing", spec.tracing, otherwise)
+    if spec.kms_key and not _KEY.fullmatch(spec.kms_key):
+        yield f"kms_key `{spec.kms_key}` is not the ARN of a key: arn:aws:kms:<region>:<account>:key/<id>."
+    if spec.snapstart:
+        minor = spec.runtime.removeprefix("python3.")
+        if minor.isdigit() and int(minor) < _SNAPSHOTS:
+            yield f"snapstart needs python3.{_SNAPSHOTS} or later, not {spec.runtime}."
+        if (spec.ephemeral_storage or DEFAULT_STORAGE) > DEFAULT_STORAGE:
+            yield f"snapstart and more than {DEFAULT_STORAGE} MB of ephemeral_storage exclude each other."
+
+
+def _logging_problems(spec: FunctionSpec) -> Found:
+    """https://docs.aws.amazon.com/lambda/latest/api/API_LoggingConfig.html."""
+    if spec.log_format and spec.log_format not in _LOG_FORMATS:
+        otherwise = f"is not one of {' and '.join(_LOG_FORMATS)}"
+        yield from unknown_value("lambda", "LogFormat", "log_format", spec.log_format, otherwise)
+    for what, level, shape, known in (
+        ("log_level", spec.log_level, "ApplicationLogLevel", _LOG_LEVELS),
+        ("system_log_level", spec.system_log_level, "SystemLogLevel", _SYSTEM_LOG_LEVELS),
+    ):
+        if level and level not in known:
+            yield from unknown_value("lambda", shape, what, level, f"is not one of {', '.join(known)}")
+        if level and spec.log_format in (None, "", TEXT_LOGS):
+            yield f'{what} `{level}` needs log_format "JSON": Lambda filters no text.'
+    if spec.log_group and not _LOG_GROUP.fullmatch(spec.log_group):
+        yield f"log_group `{spec.log_group}` is no name of a log group: 1 to 512 letters, digits and `_-/.#`."
