@@ -127,8 +127,22 @@ def _named(aws: Aws, function: str) -> set[str | None]:
 
 
 def _problem(aws: Aws, function: str, version: str, event: Mapping[str, Any]) -> str | None:
-    answer = aws.call(
-        "lambda", "invoke", also_retry=_NEW, FunctionName=function, Qualifier=version, Payload=json.dumps(event)
-    )
+    """The function's error in one line; ``None`` where it handled the event.
+
+    Asked once more where no answer came: other than most invocations, a check may run twice.
+    """
+    try:
+        answer = _invoke(aws, function, version, event)
+    except AwsError as error:
+        if not error.unanswered:
+            raise
+        aws.clock.sleep(1.0)
+        answer = _invoke(aws, function, version, event)
     text = answer["Payload"].read().decode(errors="replace")
     return function_failure(text).text if answer.get("FunctionError") else None
+
+
+def _invoke(aws: Aws, function: str, version: str, event: Mapping[str, Any]) -> dict[str, Any]:
+    return aws.call(
+        "lambda", "invoke", also_retry=_NEW, FunctionName=function, Qualifier=version, Payload=json.dumps(event)
+    )

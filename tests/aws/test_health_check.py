@@ -69,3 +69,15 @@ def test_failed_health_check_does_not_stop_other_functions(aws, script, source, 
     report = execute(aws, make_plan(aws, deployment()))
     assert [change.name for change in report.done] == ["good"]
     assert [failure.change.name for failure in report.failed] == ["bad"]
+
+
+@pytest.mark.parametrize(("times", "succeeds"), [(1, True), (2, False)])
+def test_check_that_aws_does_not_answer_is_made_once_more(script, client, recorder, times, succeeds) -> None:
+    """A health event may be handled twice; an invocation that is not a check is never repeated."""
+    recorder.refuse("Invoke", "InternalError", times=times, status=500)
+    if succeeds:
+        script(health_event={"ping": 1}).deploy()
+    else:
+        with pytest.raises(DeployError, match="InternalError"):
+            script(health_event={"ping": 1}).deploy()
+    assert recorder.calls.count("Invoke") == 2
