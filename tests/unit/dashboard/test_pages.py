@@ -74,6 +74,15 @@ def question(columns: dict[str, str], *rows: list[Any], error: str | None = None
     }
 
 
+def promised(state: str, behind: float | None) -> dict[str, Any]:
+    """The document of ``status`` where the function freshness compares the source."""
+    table = {"table": "payment", "state": state, "changed": True, "seconds_behind": behind, "fresh_within": 1800.0}
+    table |= {"fresh_at": None, "problem": "it was not compared yet" if behind is None else None}
+    promise = {"state": state, "checked_at": None, "tables": [table], "problem": None}
+    known = {"seconds_behind": behind, "fresh_at": "2026-03-04T11:59:00.000Z" if behind else None}
+    return status(freshness={**STATUS["freshness"], "promise": promise, **known})
+
+
 def html(name: str, of: View) -> str:
     """The page, rendered."""
     kind = next(kind for kind in server.KINDS if kind.name == name)
@@ -99,6 +108,9 @@ def test_verdict_is_how_far_behind_against_the_promise():
     ("documents", "state", "word"),
     [
         ({"status": status(freshness={**STATUS["freshness"], "lag_seconds": 1801.0})}, BAD, "Late"),
+        ({"status": promised("late", 2000.0)}, BAD, "Late"),
+        ({"status": promised("unknown", None)}, UNKNOWN, "Freshness not known"),
+        ({"status": promised("fresh", 42.0)}, GOOD, "Fresh"),
         ({"status": "The session token expired."}, UNKNOWN, "Unknown"),
         ({"status": status(freshness={**STATUS["freshness"], "loaded_unknown": True})}, UNKNOWN, "Unknown"),
         ({"status": status(batches=dict.fromkeys(STATUS["batches"]))}, UNKNOWN, "Empty"),
@@ -117,6 +129,8 @@ def test_verdict_says_what_is_wrong(documents, state, word):
     ("documents", "title", "commands"),
     [
         ({"batches": UNREACHABLE}, "batches cannot be read", ["status"]),
+        ({"status": promised("late", 2000.0)}, "payment is late", ["batches", "logs freshness"]),
+        ({"status": promised("unknown", None)}, "Freshness of payment is not known", ["logs freshness"]),
         (
             {"status": status(functions=[{**STATUS["functions"][0], "version": None, "state": "not deployed"}])},
             "Not deployed: totes-dev-extract",
@@ -178,6 +192,12 @@ def test_messages_of_the_local_stack_are_shown_newest_first():
     assert "11:59:00 email to a@example.com" in shown and "&lt;b&gt;" in html("health", of)
     assert "None has arrived" in text("health", view(messages={"format": 1, "messages": []}))
     assert "Messages" not in text("health", view(messages={"messages": None}))
+
+
+def test_promise_that_is_kept_says_up_to_when():
+    assert "42 s behind, promise 30 min. Every change before 11:59:00 is there" in text(
+        "health", view(status=promised("fresh", 42.0))
+    )
 
 
 # ------------------------------------------------------------------------------------------------------------ pipeline

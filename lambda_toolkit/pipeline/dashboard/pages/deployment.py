@@ -78,6 +78,9 @@ def _functions(view: View) -> list[dict[str, Any]]:
                 "word": function["state"].lower(),
                 "ok": GOOD if function["state"] == "Active" else BAD,
                 "released": clock(function["last_deployed"], view.now) if deployed else formats.UNKNOWN,
+                "ran": clock(function.get("last_run"), view.now),
+                "failed": bool(function.get("last_failed")),
+                "next": clock(function.get("next_run"), view.now),
             }
         )
     return found

@@ -53,15 +53,21 @@ def verdict(view: View) -> Verdict:
     fresh = status["freshness"]
     if any(function["version"] is None for function in status["functions"]):
         return Verdict(BAD, "Not deployed", fresh["summary"])
-    behind, promise = fresh["lag_seconds"], fresh.get("fresh_within_seconds")
     if fresh["loaded_unknown"]:
         return Verdict(UNKNOWN, "Unknown", fresh["summary"])
     if status["batches"]["loaded"] is None:
         return Verdict(UNKNOWN, "Empty", fresh["summary"])
-    promised = f", promise {duration(promise)}" if promise else ""
+    promise, within, behind = fresh.get("promise"), fresh.get("fresh_within_seconds"), fresh.get("seconds_behind")
+    if behind is None:
+        behind = fresh["lag_seconds"]  # of what was extracted: where nothing compares the source with it
+    promised = f", promise {duration(within)}" if within else ""
     sentence = f"{duration(behind)} behind{promised}"
-    if promise is not None and behind is not None and behind > promise:
+    if fresh.get("fresh_at"):
+        sentence += f". Every change before {clock(fresh['fresh_at'], view.now)} is there"
+    if (promise and promise["state"] == "late") or (within is not None and behind > within):
         return Verdict(BAD, "Late", sentence)
+    if promise and promise["state"] == "unknown":
+        return Verdict(UNKNOWN, "Freshness not known", promise["problem"] or "The source was not compared yet.")
     found = problems(view)
     if found:
         return Verdict(found[0].state, f"Fresh, {counted(len(found), 'problem')}", sentence)
@@ -122,6 +128,8 @@ def _problems(view: View) -> Iterator[Problem]:
         yield Problem(UNKNOWN, "The warehouse does not answer", status["freshness"]["summary"], "", _logs(view, "load"))
     elif status["batches"]["extracted"] is None:
         yield Problem(UNKNOWN, "Nothing was extracted yet", commands=(view.command("run"),))
+    if not missing:
+        yield from _of_the_promise(view, status["freshness"].get("promise"))
     for alarm in status["alarms"]:
         if alarm["state"] == "ALARM":
             yield _alarm_problem(view, alarm)
@@ -148,6 +156,27 @@ def _problems(view: View) -> Iterator[Problem]:
                 else "It is declared, and not subscribed."
             )
             yield Problem(WARNING, title, text, commands=(view.command(""),))
+
+
+def _of_the_promise(view: View, promise: Mapping[str, Any] | None) -> Iterator[Problem]:
+    """What of the promised freshness is late, or not known; those that are not compared for one reason together."""
+    if not promise:
+        return
+    helps = (view.command("logs freshness"),)
+    if promise["problem"]:
+        yield Problem(UNKNOWN, "Freshness is not known", promise["problem"], commands=helps)
+        return
+    unknown: dict[str, list[str]] = {}
+    for table in promise["tables"]:
+        if table["state"] == "late":
+            text = f"{duration(table['seconds_behind'])} behind, promised within {duration(table['fresh_within'])}"
+            commands = (view.command("batches"), *helps) if table["changed"] else helps
+            yield Problem(BAD, f"{table['table']} is late", text, commands=commands)
+        elif table["state"] == "unknown":
+            unknown.setdefault(table["problem"] or "", []).append(table["table"])
+    for reason, tables in unknown.items():
+        text = reason or f"It was not checked since {clock(promise['checked_at'], view.now)}."
+        yield Problem(UNKNOWN, f"Freshness of {', '.join(tables)} is not known", text, commands=helps)
 
 
 def _alarm_problem(view: View, alarm: Mapping[str, Any]) -> Problem:
