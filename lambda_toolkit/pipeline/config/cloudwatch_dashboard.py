@@ -20,10 +20,12 @@ from lambda_toolkit.pipeline.lambdas.shared.metrics import (
     VERSIONS_WRITTEN,
     Metric,
 )
+from lambda_toolkit.pipeline.lambdas.shared.source_table import promise
 
 START = "-PT12H"  # how far back the console shows at first
 PERIOD = 300  # seconds
 LAMBDA = "AWS/Lambda"
+BEHIND = "How far the warehouse is behind, seconds"
 _WIDTH, _HEIGHT = 12, 6  # grid units of a graph; the console has 24 across
 _FRESHNESS = "freshness"  # the function that measures it
 
@@ -51,7 +53,9 @@ def body(pipeline: Pipeline, functions: Sequence[FunctionSpec], account: str) ->
         widgets.append(_widget("alarm", 0, y, 24, height, {"title": "Alarms", "alarms": alarms}))
         y += height
     for number, (title, metrics) in enumerate(panels(pipeline)):
-        properties = {"title": title, "region": pipeline.region, "view": "timeSeries", "period": PERIOD}
+        properties: dict[str, Any] = {"title": title, "region": pipeline.region, "view": "timeSeries", "period": PERIOD}
+        if title == BEHIND and (promised := _promise(pipeline)):
+            properties["annotations"] = {"horizontal": [promised]}
         x, down = _WIDTH * (number % 2), _HEIGHT * (number // 2)
         widgets.append(_widget("metric", x, y + down, _WIDTH, _HEIGHT, {**properties, "metrics": metrics}))
     return {"start": START, "periodOverride": "inherit", "widgets": widgets}
@@ -61,7 +65,7 @@ def panels(pipeline: Pipeline) -> Iterator[Panel]:
     """The graphs, those without a metric of the declared functions excepted."""
     fresh = [metric for metric in METRICS if _FRESHNESS in metric.functions and metric is not MEMORY_USED]
     found: list[Panel] = [
-        ("How far the warehouse is behind", _lines(pipeline, *fresh)),
+        (BEHIND, _lines(pipeline, *fresh)),
         ("Latency of batches: snapshot to commit", _lines(pipeline, BATCH_LATENCY)),
         ("Rows and versions", _lines(pipeline, ROWS_EXTRACTED, VERSIONS_WRITTEN)),
         ("Rejected and pending rows", _lines(pipeline, OPEN_REJECTED, OPEN_PENDING, ROWS_REJECTED)),
@@ -95,6 +99,12 @@ def _of_lambda(pipeline: Pipeline, name: str, statistic: str) -> list[list[Any]]
         [LAMBDA, name, DIMENSION, pipeline.function_name(function), {"stat": statistic, "label": function}]
         for function in pipeline.functions
     ]
+
+
+def _promise(pipeline: Pipeline) -> dict[str, Any] | None:
+    """The line of what the pipeline promises, ``fresh_within``; tables may promise more, which no line shows."""
+    within = promise("[pipeline]", {"fresh_within": pipeline.fresh_within}) if pipeline.fresh_within else None
+    return {"label": f"promised: {pipeline.fresh_within}", "value": within.total_seconds()} if within else None
 
 
 def _alarm_arn(pipeline: Pipeline, account: str, spec: FunctionSpec, alarm: Alarm) -> str:

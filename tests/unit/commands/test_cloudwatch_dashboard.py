@@ -48,6 +48,15 @@ def test_each_metric_of_the_functions_is_shown_and_no_other(pipeline: Pipeline) 
     assert {metric[2] for metric in found} == {"FunctionName"}
 
 
+def test_promise_is_a_line_where_there_is_one(pipeline: Pipeline) -> None:
+    for within, expected in (("30 minutes", [1800.0]), (None, [])):
+        widgets = body(replace(pipeline, fresh_within=within), (), ACCOUNT)["widgets"]
+        lines = [
+            each["properties"]["annotations"]["horizontal"] for each in widgets if "annotations" in each["properties"]
+        ]
+        assert [line["value"] for found in lines for line in found] == expected
+
+
 def test_alarms_of_the_functions_are_shown(pipeline: Pipeline) -> None:
     wanted = deployment(pipeline, ACCOUNT, {})
     [widget] = [each for each in wanted.dashboards[0].body["widgets"] if each["type"] == "alarm"]
