@@ -14,7 +14,7 @@ from lambda_toolkit.pipeline.local_stack import stack as embedded
 from lambda_toolkit.pipeline.local_stack.databases import SOURCE, WAREHOUSE, WAREHOUSE_LOADER, Database
 from lambda_toolkit.pipeline.local_stack.totesys.expected import EXPECTATIONS
 from tests.drill import servers
-from tests.drill.site import CLOCK_SPEED, Site
+from tests.drill.site import CLOCK_SPEED, FRESH_WITHIN, Site
 from tests.support.account import eventually
 from tests.support.databases import run
 
@@ -240,5 +240,7 @@ ROWS = (
     Row("AWS does not start the function", _reserve_nothing),
     Row("notifier may not do what it needs", _delete_role_policy("notifier")),
     Row("The schedule of notifier is off", _disable_schedule("notifier")),
+    Row("Another session blocks load", _lock_a_table, promised=FRESH_WITHIN),
+    Row("The schedule of freshness is off", _disable_schedule("freshness")),
     Row("Slack's webhook is dead", _replace_webhook, messages=("Slack does not take", "Slack takes")),
 )

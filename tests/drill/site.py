@@ -34,12 +34,14 @@ ORDERS = 400
 TIMEOUT = 120.0  # seconds for one block of commands
 FRESH_WITHIN = 60  # seconds that the warehouse may be behind
 QUICK = {
+    r'^fresh_within = ".*?"': 'fresh_within = "1 minute"',
     r'SETTLE_SECONDS = "\d+"': 'SETTLE_SECONDS = "10"',
     r"^errors\.evaluation_periods = 3$": """errors = { period = 10, evaluation_periods = 3 }
 silent.period = 10
 rejected.period = 10
 outstanding.period = 10
-pending.period = 10""",
+pending.period = 10
+stale.period = 30""",
 }
 """What is replaced in the configuration: alarms look at half a minute, where those that are shipped look at several."""
 

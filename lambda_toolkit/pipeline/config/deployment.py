@@ -264,7 +264,7 @@ def _alarms(pipeline: Pipeline, function: FunctionDeclaration, account: str) -> 
             pipeline.alarms[name],
             namespace=pipeline.expand(pipeline.alarms[name].namespace, account),
             topic=names[ALERTS if function.is_notifier else ALARMS],
-            notify_on_ok=True if pipeline.alarm_topic and not function.is_notifier else None,
+            notify_on_ok=True if pipeline.alarm_topic else None,
             description=alarm_description(pipeline, function.name, name),
         )
         for name in function.alarms

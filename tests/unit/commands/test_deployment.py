@@ -165,7 +165,7 @@ def test_an_alarm_says_what_to_do(pipeline):
 def test_alarms_of_the_notifier_itself_reach_people_directly(pipeline):
     everything = deployment(pipeline, ACCOUNT, {})
     [notifier] = [function for function in everything.functions if function.name.endswith("notifier")]
-    assert {alarm.topic for alarm in notifier.alarms} == {"totes-dev-alerts"}
+    assert {(alarm.topic, alarm.notify_on_ok) for alarm in notifier.alarms} == {("totes-dev-alerts", True)}
     assert [trigger.topic for trigger in notifier.topic_triggers] == ["totes-dev-alarms"]
     read, alarms = everything.topics
     assert (read.name, read.emails) == ("totes-dev-alerts", pipeline.topic.emails)
