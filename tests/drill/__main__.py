@@ -17,6 +17,9 @@ from tests.drill.table import head, line
 from tests.drill.trial import Times, provoke
 
 
+LOG = 5000  # characters of the log that are shown where a row fails
+
+
 def main() -> int:
     """Run the rows that are named, or all. Returns 0 where each did as the runbook says."""
     parser = argparse.ArgumentParser(prog="python -m tests.drill", description=__doc__)
@@ -43,6 +46,7 @@ def main() -> int:
             except Exception as error:
                 failed.append(row.cause)
                 traceback.print_exception(error)
+                print(site.type("python deploy.py logs --since 3m", must_succeed=False)[-LOG:], file=sys.stderr)
                 break  # what is broken would fail the later rows, too
     times = {row.cause: line(row) for row in done}
     print("\n".join([*head(), *times.values()]))

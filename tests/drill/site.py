@@ -31,7 +31,7 @@ from tests.support.repository import REPOSITORY
 
 CLOCK_SPEED = 6  # rate(1 minute) fires every ten seconds
 ORDERS = 400
-TIMEOUT = 120.0  # seconds for one block of commands
+TIMEOUT = 600.0  # seconds for one block of commands
 FRESH_WITHIN = 60  # seconds that the warehouse may be behind
 QUICK = {
     r'^fresh_within = ".*?"': 'fresh_within = "1 minute"',

@@ -17,7 +17,7 @@ from tests.support.account import eventually
 
 LIMIT = 60.0  # seconds from the breach to the message, and from the repair to the message that it is over
 LOOKS = 30.0  # seconds in which the commands that show the cause are repeated
-CALM = 90.0  # seconds until the alarms of the row before are over
+CALM = 180.0  # seconds until the alarms of the row before are over
 
 
 class TooEarlyError(Exception):
