@@ -1058,6 +1058,20 @@ MUTATIONS = (
         f"{LOADING} -k 'full_compare or idle_run or same_batch'",
     ),
     Mutation(
+        "what a trigger says of a row is logged",
+        "lambdas/shared/postgres/server_errors.py",
+        "    if kind == _RAISED or _is_of_a_language(fields):\n",
+        "    if kind == _RAISED:\n",
+        "tests/pipeline/test_log_contents.py -k loses",
+    ),
+    Mutation(
+        "what a value says of a place in a COPY is logged",
+        "lambdas/shared/postgres/server_errors.py",
+        '_PLACE.findall(_QUOTED.sub("", fields["W"]))',
+        '_PLACE.findall(fields["W"])',
+        "tests/pipeline/test_log_contents.py -k loses",
+    ),
+    Mutation(
         "history ends a version when the one after the next begins",
         "lambda_toolkit/pipeline/warehouse/views.py",
         "LEAST(lead(v.valid_from) OVER",
