@@ -14,7 +14,7 @@ endif
 SUITE = $(BIN)/python -m pytest -n 2 --dist loadgroup
 
 .PHONY: help run test coverage test-unit test-aws test-second-emulator fault-matrix test-pipeline test-local-stack test-faults test-proof test-end-to-end browser screenshots soak mutants stopwatch drill \
-  values expressions bench bench-load lint format audit clean
+  values expressions bench bench-load bench-extract lint format audit clean
 .DEFAULT_GOAL := run
 
 help:  ## list these targets
@@ -85,7 +85,10 @@ values: $(READY)  ## every type to every type with hostile values, compared with
 expressions: $(READY)  ## random SQL expressions over hostile rows, compared with PostgreSQL itself: COUNT=20000
 	$(BIN)/python -m tests.expressions $(if $(COUNT),--expressions $(COUNT)) $(if $(SEED),--seed $(SEED))
 
-bench: bench-load  ## everything that docs/performance.md has, measured again; on a machine that does nothing else
+bench: bench-load bench-extract  ## everything that docs/performance.md has, measured again; on a machine that does nothing else
+
+bench-extract: $(READY)  ## extract and transform beside psql, DuckDB, ADBC, pyarrow and Polars: minutes
+	$(BIN)/python -m benchmarks.extracting_beside --into docs/performance.md
 
 bench-load: $(READY)  ## load beside psql, DuckDB and ADBC: minutes
 	$(BIN)/python -m benchmarks.loading_beside --into docs/performance.md

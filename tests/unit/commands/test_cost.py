@@ -72,6 +72,14 @@ def test_cost_of_totesys_is_within_a_tenth_of_a_month_by_hand(totesys) -> None:
     assert abs(total(month(totesys), LONDON) - hand["**together**"]) <= TENTH * hand["**together**"]
 
 
+def test_readme_has_the_amounts_of_the_month_by_hand() -> None:
+    readme = (CONFIG.parent / "README.md").read_text(encoding="utf-8").partition("### What it costs")[2]
+    text = (CONFIG.parent / "docs/cost.md").read_text(encoding="utf-8")
+    low, high = re.findall(r"^\| this, in eu-west-2 \| \$([\d.]+) to \$([\d.]+) \|$", text, re.MULTILINE)[0]
+    assert Decimal(high) == by_hand()["**together**"]
+    assert readme.index(f"${low}") < readme.index(f"${high}")
+
+
 @given(months, st.data())
 def test_more_of_anything_never_costs_less(used, data) -> None:
     name = data.draw(st.sampled_from([field for field in vars(used) if field not in ("functions", "network")]))
