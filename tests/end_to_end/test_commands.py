@@ -95,10 +95,10 @@ def test_invoke_shows_the_result_and_the_log(filled, tmp_path):
 
 def test_logs_are_shown(filled):
     events = filled.document("logs", "transform", "--since", "1h")["events"]
-    assert any('"batches":[1]' in event["message"] for event in events)
+    assert any('"batches": [1]' in event["message"] for event in events)
     lines = filled("logs", "--since", "1h").stdout.splitlines()
     assert {line.split()[1] for line in lines} >= {"extract", "transform", "load"}, "of all functions"
-    assert any(re.search(r"^[\d:]+Z  transform  INFO    \S.* result\.batches=\[1\]", line) for line in lines), lines[:5]
+    assert any(re.search(r"^[\d:]+Z  transform  INFO    summary  .* batches=\[1\]", line) for line in lines), lines[:5]
     assert "RequestId" not in "".join(lines)
     assert "START RequestId" in filled("logs", "extract", "--since", "1h", "--all").stdout
     assert filled("logs", "transform", "--since", "soon").exit_code == 2
