@@ -1008,6 +1008,13 @@ MUTATIONS = (
         f"{FILLING} -k repeated",
     ),
     Mutation(
+        "a row of the largest key is taken for a new version",
+        "lambdas/load/warehouse/facts.py",
+        "FROM $staging) > (SELECT max",
+        "FROM $staging) >= (SELECT max",
+        f"{FILLING} -k beyond",
+    ),
+    Mutation(
         "the first version of a key is taken for the last where each is looked up",
         "lambdas/load/warehouse/facts.py",
         "ORDER BY f.$record + 0 DESC LIMIT 1",

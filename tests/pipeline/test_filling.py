@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from lambda_toolkit.pipeline.lambdas.load.loading import load
-from lambda_toolkit.pipeline.lambdas.load.warehouse import copying, filling, foreign_keys
+from lambda_toolkit.pipeline.lambdas.load.warehouse import copying, facts, filling, foreign_keys
 from lambda_toolkit.pipeline.lambdas.load.warehouse.postgres import PostgresWarehouse
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import connect, transaction
 from lambda_toolkit.pipeline.warehouse.preparation import prepare
@@ -212,3 +212,16 @@ def test_repeated_rows_touch_no_foreign_key(empty, filled):
     lake.write(6, {"fact_order": orders([4, 3, 2, 1])})
     assert load(PostgresWarehouse(empty), lake, DECLARED).appended == {"fact_order": 5}
     assert filled == [4]
+
+
+def test_keys_beyond_all_others_are_new_without_comparison(empty, monkeypatch):
+    """A batch whose smallest key is the largest before it is compared: one of its rows may be no new version."""
+    compared, original = [], facts._new_versions
+    monkeypatch.setattr(facts, "_new_versions", lambda *given, **how: compared.append(1) or original(*given, **how))
+    first, second, third = orders([1, 2, 3]), orders([5, 4]), orders([5, 6])
+    loaded(empty, lake_of(first, second))
+    assert compared == []
+    loaded(empty, lake_of(first, second, third))
+    assert compared == [1]
+    query = "SELECT order_record, order_id FROM fact_order ORDER BY 1"
+    assert empty.rows(query) == [[1, 1], [2, 2], [3, 3], [4, 4], [5, 5], [6, 6]]

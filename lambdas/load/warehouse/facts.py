@@ -43,6 +43,8 @@ _AMONG_STAGED = "WHERE ($key_of_f) IN (SELECT $key FROM $staging)"
 _LAST_VERSION_OF_EACH = """LATERAL (
         SELECT f.* FROM $table AS f WHERE ($key_of_f) = ($key_of_s) ORDER BY f.$record + 0 DESC LIMIT 1
     ) AS last ON true"""
+# As in a backfill: then all are new, and the versions that are there, however many, need not be read.
+_ALL_ARE_BEYOND = "SELECT (SELECT min($key) FROM $staging) > (SELECT max($key) FROM $table)"
 _HAS_INDEX_ON_KEY = """
     SELECT EXISTS (
         SELECT FROM pg_catalog.pg_index AS i
@@ -179,11 +181,15 @@ def fill(session: WarehouseSession, table: WarehouseTable, read: filling.Read, r
 def drop_unchanged(
     session: WarehouseSession, table: WarehouseTable, staging: sql.Fragment, fresh: sql.Fragment
 ) -> bool:
-    """Moves the staged rows that are new versions of their keys to ``fresh``; False where none was before: all are."""
-    if not _last_record(session, session.sql(table)):
+    """Moves the staged rows that are new versions of their keys to ``fresh``; False where all keys are new."""
+    names = session.sql(table)
+    if not _last_record(session, names):
+        return False
+    is_indexed = _has_index_on_key(session, table)
+    if is_indexed and len(table.keys) == 1 and session.rows(_ALL_ARE_BEYOND, **names.parts, staging=staging)[0][0]:
         return False
     staged, known = _count(session, staging), known_rows(session.connection, session.schemas.table(table.name))
-    probes = staged * PROBED_RATIO <= known and _has_index_on_key(session, table)
+    probes = is_indexed and staged * PROBED_RATIO <= known
     new_versions = _new_versions(session, table, staging, probes=probes, filters=staged * _FILTERED_RATIO < known)
     session.run(_STAGE_NEW_VERSIONS, fresh=fresh, new_versions=new_versions)
     session.run("DROP TABLE $staging", staging=staging)

@@ -127,7 +127,7 @@ def _record_numbers(table: WarehouseTable, read: Read) -> pa.Array | None:
     if not all(pa.types.is_signed_integer(kind) or pa.types.is_date32(kind) for kind in keys.schema.types):
         return None
     if keys.num_columns == 1 and _is_ascending(keys.column(0).chunk(0)):
-        return pa.array(range(1, keys.num_rows + 1), pa.int64())
+        return pc.cumulative_sum(pa.repeat(pa.array([1], pa.int64())[0], keys.num_rows))
     places = pc.sort_indices(keys, sort_keys=[(key, "ascending") for key in table.keys])
     return pc.add(pc.sort_indices(places).cast(pa.int64()), 1)  # of a permutation, the inverse
 
