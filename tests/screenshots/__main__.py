@@ -29,7 +29,7 @@ PICTURES = REPOSITORY / "docs" / "dashboard"
 ORDERS = "4000"
 SPEED = 6  # times as fast as the schedules say: a minute is ten seconds
 BUSY = 2.5  # minutes of simulated activity
-RATE = "150"  # events a minute
+RATE = "60"  # events a minute
 HEIGHT = {"wide": 1150, "narrow": 1500}  # pixels of a picture at most
 CHANGED_MOST = """
     SELECT sales_order_id FROM fact_sales_order GROUP BY 1 ORDER BY count(*) DESC, max(sales_record_id) DESC LIMIT 1
