@@ -18,7 +18,7 @@ from lambda_toolkit.pipeline.installed import COMMAND, DEFAULT_PATH, VERSION, fi
 COMMANDS = {
     "deploy": "Deploy the pipeline, or redeploy the named functions only.",
     "plan": "Show what deploy would do, and change nothing.",
-    "status": "Show what is deployed, how fresh the warehouse is, and the alarms.",
+    "status": "Show whether all is fresh and whole, what is wrong, and what helps.",
     "batches": "Show the last batches: their rows, their times, how long changes took.",
     "cost": "Show what a month costs on AWS, and what would make it cheaper.",
     "dashboard": "Show the pipeline in a browser: health, batches, warehouse, deployment.",

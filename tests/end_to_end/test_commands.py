@@ -62,14 +62,26 @@ def test_a_function_that_is_not_declared_is_refused(filled):
 
 def test_status_says_what_is_there(filled):
     document = filled.document("status")
-    assert [function["state"] for function in document["functions"]] == ["Active"] * 4
+    assert [function["state"] for function in document["functions"]] == ["Active"] * 5
     assert all(int(function["version"]) >= 1 for function in document["functions"])
     batches = document["batches"]
     assert batches["extracted"] == batches["transformed"] == batches["loaded"] >= 1
     assert document["freshness"]["lag_seconds"] == 0
     assert {alarm["name"] for alarm in document["alarms"]} >= {"totes-local-extract-errors", "totes-local-load-errors"}
+    assert document["troubles"] == []
+    assert document["freshness"]["promise"]["state"] == "fresh"
     shown = filled("status").stdout
+    assert shown.splitlines()[1].startswith("FRESH, at most ") and max(map(len, shown.splitlines())) <= 80
     assert "All that was extracted is in the warehouse" in shown
+
+
+def test_batches_are_shown_in_eighty_columns(filled):
+    shown = filled("batches").stdout
+    assert max(map(len, shown.splitlines())) <= 80
+    document = filled.document("batches")
+    assert document["batches"][-1]["batch"] == 1 and document["problem"] is None
+    assert "Written to the warehouse" in filled("batches", "1").stdout
+    assert filled("batches", "999999").exit_code == 1
 
 
 def test_a_rollback_goes_to_a_version_that_is_there(filled):
@@ -173,6 +185,7 @@ def test_second_stage_is_independent_and_can_be_destroyed(filled, aws):
         "totes-local-transform",
         "totes-local-load",
         "totes-local-freshness",
+        "totes-local-notifier",
     }
     assert filled("destroy", "--yes", "--stage", "second", env=env).stdout == "Nothing to remove.\n"
     assert filled("run").exit_code == 0, "the first stage is untouched"

@@ -26,6 +26,7 @@ class FakeAws:
     log: list[str] = field(default_factory=list)
     alarms: list[dict[str, Any]] = field(default_factory=list)
     subscriptions: list[dict[str, Any]] = field(default_factory=list)
+    starts: list[dict[str, Any]] = field(default_factory=list)  # the answers of CloudWatch
     deployed: bool = True
     account_id: str = "123456789012"
 
@@ -51,6 +52,8 @@ class FakeAws:
             return [{"timestamp": 1, "message": line} for line in self.log]
         if operation == "describe_alarms":
             return self.alarms
+        if operation == "get_metric_data":
+            return self.starts
         if operation == "list_subscriptions_by_topic":
             return self.subscriptions
         raise AssertionError(operation)

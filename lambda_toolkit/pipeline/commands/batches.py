@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 
     from lambda_toolkit.pipeline.commands.shared.screen import Screen
 
-_COLUMNS = ("batch", "extracted", "rows", "versions", "open", "e / t / l", "latency")
+_COLUMNS = ("batch", "extracted", "rows", "versions", "open", "e/t/l, s", "latency")
 _NOTES = (
-    "Times are UTC. e / t / l: until extract, transform and load were done. open: rows rejected or waiting.",
-    "latency: from the commit in the source to the one in the warehouse, of the slowest of 100 transactions.",
-    "`<`: at most, as the source keeps no times of commits (track_commit_timestamp).",
+    "Times are UTC. open: rows rejected or waiting. e/t/l: seconds until extract,",
+    "transform and load were done. latency: from the commit in the source to the",
+    "one in the warehouse, 99 of 100 transactions; `<` at most, as the source keeps",
+    "no times of commits (track_commit_timestamp).",
 )
 
 
@@ -66,13 +67,14 @@ def _show(screen: Screen, document: Mapping[str, Any]) -> None:
             batch["rows"] + batch["deleted"],
             batch["versions"],
             batch["still_rejected"] + batch["still_waiting"],
-            " / ".join(_short(batch["seconds"][step]) for step in ("extract", "transform", "load")),
+            "/".join(_short(batch["seconds"][step]) for step in ("extract", "transform", "load")),
             _latency(batch["latency"]) if batch["loaded_at"] else f"({batch['state']})",
         ]
         for batch in found
     ]
     right = [name for name in _COLUMNS if name != "extracted"]
-    screen.table(f"The last {counted(len(found), 'batch', 'es')}", _COLUMNS, rows, right=right)
+    title = "The last batch" if len(found) == 1 else f"The last {counted(len(found), 'batch', 'es')}"
+    screen.table(title, _COLUMNS, rows, right=right)
     if document["latency"]:
         of = document["latency"]
         bound = "at most " if of["at_most"] else ""
@@ -118,4 +120,4 @@ def _latency(of: Mapping[str, Any] | None) -> str:
 
 
 def _short(seconds: float | None) -> str:
-    return "-" if seconds is None else duration(seconds)
+    return "-" if seconds is None else f"{seconds:.1f}" if seconds < 10 else f"{seconds:.0f}"

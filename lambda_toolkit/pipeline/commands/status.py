@@ -1,150 +1,203 @@
-"""``status``: what is deployed, the last batch at each step, how fresh the warehouse is, and the alarms."""
+"""``status``: one screen that says whether the pipeline is fresh and whole, what is wrong, and which command helps."""
 
 from __future__ import annotations
 
+import os
+import sys
+import textwrap
+import time
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import click
 
-from lambda_toolkit.aws.parallel import readers
-from lambda_toolkit.pipeline.client.deployed import alarm_states, function_state, readable_time, subscription_states
 from lambda_toolkit.pipeline.client.follow import Follower
-from lambda_toolkit.pipeline.client.lake import batches_after, has_bucket
-from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_request
-from lambda_toolkit.pipeline.commands.shared.screen import counted
+from lambda_toolkit.pipeline.client.freshness import FRESH, LATE
+from lambda_toolkit.pipeline.client.reader import WarehouseReader
+from lambda_toolkit.pipeline.client.status import Seldom, StatusReader
+from lambda_toolkit.pipeline.client.target import Target
+from lambda_toolkit.pipeline.client.usage import month_so_far
+from lambda_toolkit.pipeline.commands.plan import EVERYTHING
+from lambda_toolkit.pipeline.commands.shared.options import DONE, FAILED, Request, with_request
+from lambda_toolkit.pipeline.commands.shared.screen import Screen, counted, duration
+from lambda_toolkit.pipeline.cost.month import total
+from lambda_toolkit.pipeline.cost.prices import price_list
 from lambda_toolkit.pipeline.errors import CommandError
-from lambda_toolkit.pipeline.installed import suggested
-from lambda_toolkit.pipeline.lambdas.shared.events import LoadResult
+from lambda_toolkit.pipeline.lambdas.shared.errors import PipelineError
 
-_ADVICE = {
-    "not confirmed": "AWS sent it a link to confirm the subscription, and waits for that. Is it in the spam folder? "
-    "After three days a deploy sends another.",
-    "not subscribed": "it is declared and not subscribed. Deploy: {deploy}",
-}
+WIDTH = 80  # columns
+_EVERY = 5  # seconds
 
 
 @click.command("status")
+@click.option("--watch", is_flag=True, help="Show it again and again, until Ctrl-C.")
+@click.option(
+    "--every", type=click.IntRange(min=1), default=_EVERY, show_default=True, help="Of --watch: how many seconds."
+)
 @with_request
-def command(request: Request) -> int:
-    """Show what is deployed, the last batch extracted, transformed and loaded, the freshness, and the alarms."""
-    target = request.target()
-    document = status(Follower(target.aws(), target.pipeline, request.screen.progress), datetime.now(UTC))
-    screen = request.screen
-    screen.table(
-        f"{target.pipeline.name} ({target.pipeline.stage}), {target.pipeline.region}",
-        ["function", "state", "live", "runtime", "started by", "released"],
-        [
-            [f["name"], f["state"], f["version"], f["runtime"], f["schedule"], f["last_deployed"]]
-            for f in document["functions"]
-        ],
+def command(request: Request, watch: bool, every: int) -> int:
+    """Show whether the warehouse is fresh and whole, what is wrong, and which command helps. Exit code 1: something is.
+
+    With --watch and --json, one document on each line.
+    """
+    reader = reader_of(request.target(), request.screen)
+    if not watch:
+        document = reader.read(datetime.now(UTC))
+        _show(request.screen, document)
+        request.screen.document(document)
+        return FAILED if document["troubles"] else DONE
+    try:
+        while True:
+            _again(request.screen, reader)
+            time.sleep(every)
+    except BrokenPipeError:  # whoever read has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+
+
+def reader_of(target: Target, screen: Screen) -> StatusReader:
+    """What reads all that the screen shows of ``target``."""
+    aws = target.aws()
+    return StatusReader(
+        Follower(aws, target.pipeline, screen.progress),
+        lambda: WarehouseReader.of(target),
+        drift=Seldom(lambda: _drift(target, aws)),
+        cost=Seldom(lambda: _cost(target, aws), seconds=600),
     )
+
+
+def _drift(target: Target, aws: Any) -> dict[str, Any]:
+    """What a deploy would change; why that is not known."""
+    from lambda_script import ToolkitError
+
+    try:
+        changes = EVERYTHING.plan(aws, target).changes
+    except (ToolkitError, CommandError, OSError) as error:
+        return {"changes": [], "problem": str(error)}
+    return {"changes": [f"{change.kind} {change.name}" for change in changes], "problem": None}
+
+
+def _cost(target: Target, aws: Any) -> str | None:
+    """What this month has cost, in US dollars; None where AWS does not say."""
+    from lambda_script import ToolkitError
+
+    try:
+        month = month_so_far(aws, target.pipeline, datetime.now(UTC))
+        return str(round(total(month, price_list(target.pipeline.region)), 2))
+    except ToolkitError:
+        return None
+
+
+def _again(screen: Screen, reader: StatusReader) -> None:
+    """One more screen: on a terminal in place of the last. A moment in which AWS does not answer ends nothing."""
+    from lambda_script import ToolkitError
+
+    try:
+        document = reader.read(datetime.now(UTC))
+    except (ToolkitError, CommandError, PipelineError) as error:
+        screen.progress(f"Not known at {datetime.now(UTC):%H:%M:%S}: {error}")
+        return
+    if screen.as_json:
+        screen.line(document)
+        return
+    if sys.stdout.isatty():
+        click.clear()
+    _show(screen, document)
+    screen.say("")
+    sys.stdout.flush()
+
+
+def _show(screen: Screen, document: Mapping[str, Any]) -> None:
+    if screen.as_json:
+        return
+    title = f"{document['pipeline']} ({document['stage']}), {document['region']}"
+    screen.say(f"{title}{_clock(document['at']):>{WIDTH - len(title)}}", bold=True)
+    text, color = _freshness(document)
+    screen.say(text, color=color, bold=True)
+    fresh = document["freshness"]
     shown = {step: "none" if batch is None else batch for step, batch in document["batches"].items()}
-    if document["freshness"]["loaded_unknown"]:
+    if fresh["loaded_unknown"]:
         shown["loaded"] = "unknown"
     screen.say("Last batch: " + ", ".join(f"{step} {batch}" for step, batch in shown.items()))
-    screen.say(document["freshness"]["summary"])
-    if any(document["open"].values()):
-        screen.say(
-            f"Outstanding: {counted(document['open']['rejected'], 'rejected row')}, "
-            f"{document['open']['pending']:,} pending. Which, and why: {suggested('rejected')}",
-            color="yellow",
-        )
-    for difference in document["differences"]:
-        screen.say(f"! The warehouse differs from its declaration: {difference}", color="yellow")
-    screen.table(
-        "Alarms", ["alarm", "state", "since"], [[a["name"], a["state"], a["since"]] for a in document["alarms"]]
+    for line in _wrapped(fresh["summary"]):
+        screen.say(line)
+    screen.say("")
+    screen.say(_row("function", "state", "live", "last run", "next", "started by"), dim=True)
+    for function in document["functions"]:
+        screen.say(_function(document, function))
+    screen.say("")
+    kept, raised = document["open"], [alarm for alarm in document["alarms"] if alarm["state"] == "ALARM"]
+    parts = [
+        f"rejected {kept['rejected']:,}",
+        f"waiting {kept['pending']:,}",
+        f"alarms {len(raised)} of {len(document['alarms'])}",
+        f"drift {_drift_text(document['drift'])}",
+    ]
+    if document["cost_so_far"] is not None:
+        parts.append(f"this month ${Decimal(document['cost_so_far']):,.2f}")
+    screen.say("  ".join(parts))
+    for trouble in document["troubles"]:
+        for number, line in enumerate(_wrapped(trouble["what"], 2)):
+            screen.say(line if number else f"! {line[2:]}", color="yellow")
+        if trouble["command"]:
+            screen.say(f"  -> {trouble['command']}")
+    if not document["troubles"]:
+        screen.say("Nothing is wrong.", color="green")
+
+
+def _freshness(document: Mapping[str, Any]) -> tuple[str, str | None]:
+    promise = document["freshness"]["promise"]
+    if promise is None:
+        return "Nothing is promised of freshness.", None
+    within = f"promised within {duration(promise['fresh_within_seconds'])}"
+    if promise["seconds_behind"] is None:
+        return f"FRESHNESS NOT KNOWN, {within}", "yellow"
+    behind = f"at most {duration(promise['seconds_behind'])} behind"
+    if promise["state"] == FRESH:
+        return f"FRESH, {behind}, {within}", "green"
+    if promise["state"] == LATE:
+        return f"LATE, {behind}, {within}", "red"
+    return f"FRESHNESS NOT KNOWN since {_clock(promise['checked_at'] or '-')}, {behind}, {within}", "yellow"
+
+
+def _function(document: Mapping[str, Any], function: Mapping[str, Any]) -> str:
+    prefix = f"{document['pipeline']}-{document['stage']}-"
+    last = "-"
+    if function["last_run"]:
+        last = f"{function['last_run'][11:16]} {'failed' if function['last_failed'] else 'done'}"
+    return _row(
+        function["name"].removeprefix(prefix),
+        function["state"],
+        function["version"] or "-",
+        last,
+        function["next_run"][11:16] if function["next_run"] else "-",
+        (function["schedule"] or "-").replace("S3 event, ", "S3, "),
     )
-    for subscription in document["subscriptions"]:
-        if subscription["state"] != "confirmed":
-            advice = _ADVICE[subscription["state"]].format(deploy=suggested())
-            screen.say(f"! {subscription['address']} gets no alerts: {advice}", color="yellow")
-    screen.document(document)
-    return DONE
 
 
-def status(follower: Follower, now: datetime) -> dict[str, Any]:
-    """The state of the pipeline at ``now``, as JSON values. Raises AwsError."""
-    aws, pipeline = follower.aws, follower.pipeline
-    with readers(4) as pool:
-        alarms = pool.submit(alarm_states, aws, pipeline)
-        subscriptions = pool.submit(subscription_states, aws, pipeline)
-        functions = list(pool.map(lambda name: function_state(aws, pipeline, name), pipeline.functions))
-        deployed = all(function["version"] is not None for function in functions)
-        batches, freshness, report = _batches(follower, now, deployed)
-        in_alarm = [alarm for alarm in alarms.result() if alarm["state"] == "ALARM"]
-    if in_alarm:
-        names = ", ".join(f"{alarm['name']} (since {alarm['since']})" for alarm in in_alarm)
-        freshness["summary"] = f"Not known to be fresh: in alarm is {names}. {freshness['summary']}"
-        freshness["fresh"] = False
-    elif freshness["fresh"]:
-        freshness["summary"] = f"Fresh. {freshness['summary']}"
-    return {
-        "pipeline": pipeline.name,
-        "stage": pipeline.stage,
-        "region": pipeline.region,
-        "functions": functions,
-        "batches": batches,
-        "freshness": freshness,
-        "open": report.open.to_json(),
-        "differences": list(report.differences),
-        "alarms": alarms.result(),
-        "subscriptions": subscriptions.result(),
-    }
+def _row(*cells: str) -> str:
+    widths = (12, 12, 4, 12, 5, 25)
+    fitted = (_cut(cell, width) for cell, width in zip(cells, widths, strict=True))
+    return "  ".join(f"{cell:<{width}}" for cell, width in zip(fitted, widths, strict=True)).rstrip()
 
 
-def _undeployed(follower: Follower) -> tuple[dict[str, int | None], dict[str, Any], LoadResult]:
-    """What remains of a pipeline whose functions are not all there: the buckets stay when it is destroyed."""
-    names = {"extracted": follower.bucket("ingestion"), "transformed": follower.bucket("processed")}
-    remaining = {step: bucket for step, bucket in names.items() if has_bucket(follower.aws, bucket)}
-    found = {step: batches_after(follower.aws, bucket, 0) for step, bucket in remaining.items()}
-    last = {step: found[step][-1].number if found.get(step) else None for step in names}
-    summary = f"Not deployed: {suggested()}"
-    if any(found.values()):
-        kept = ", ".join(f"{counted(len(found.get(step, ())), 'batch', 'es')} {step}" for step in names)
-        summary = (
-            f"Not deployed, and the buckets have {kept}. What of it the warehouse has is not known without load. "
-            f"To go on from there: {suggested()}"
-        )
-    elif remaining:
-        buckets = "are buckets" if len(remaining) > 1 else "is a bucket"
-        summary = f"Not deployed; there {buckets} without a batch: {suggested()}"
-    freshness = {"fresh": False, "lag_seconds": None, "loaded_unknown": any(found.values()), "summary": summary}
-    return {**last, "loaded": None}, freshness, LoadResult()
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
-def _batches(
-    follower: Follower, now: datetime, deployed: bool
-) -> tuple[dict[str, int | None], dict[str, Any], LoadResult]:
-    """The last batch at each step, the freshness of the warehouse, and load's report.
+def _drift_text(drift: Mapping[str, Any] | None) -> str:
+    if drift is None or drift["problem"]:
+        return "not known"
+    return counted(len(drift["changes"]), "change") if drift["changes"] else "none"
 
-    The lag is the age of the oldest batch that is extracted and not loaded, in seconds.
-    """
-    if not deployed:
-        return _undeployed(follower)
-    try:
-        report = follower.loaded()
-        error_text = None
-    except CommandError as error:
-        report, error_text = LoadResult(), str(error)
-    loaded = report.last_batch or 0
-    extracted = batches_after(follower.aws, follower.bucket("ingestion"), loaded)
-    transformed = batches_after(follower.aws, follower.bucket("processed"), loaded)
-    batches = {
-        "extracted": extracted[-1].number if extracted else loaded or None,
-        "transformed": transformed[-1].number if transformed else loaded or None,
-        "loaded": loaded or None,
-    }
-    lag = (now - extracted[0].written).total_seconds() if extracted else 0.0
-    if error_text:
-        summary = f"The warehouse cannot be queried: {error_text}"
-    elif extracted:
-        summary = f"Not loaded yet: {counted(len(extracted), 'extracted batch', 'es')}, the oldest {lag:,.0f} s old."
-    elif loaded:
-        loaded_at = readable_time(report.loaded_at or "")
-        summary = f"All that was extracted is in the warehouse: batch {loaded} was loaded at {loaded_at}."
-    else:
-        summary = f"Nothing was extracted yet: {suggested('run')}"
-    fresh = bool(loaded) and not extracted and not error_text
-    freshness = {"fresh": fresh, "lag_seconds": lag, "loaded_unknown": bool(error_text), "summary": summary}
-    return batches, freshness, report
+
+def _clock(text: str) -> str:
+    return text[:19].replace("T", " ") + "Z" if len(text) > 19 else text
+
+
+def _wrapped(text: str, indent: int = 0) -> Iterator[str]:
+    yield from textwrap.wrap(
+        text, WIDTH, initial_indent=" " * indent, subsequent_indent=" " * indent, break_long_words=False
+    )

@@ -1,9 +1,10 @@
-"""How often a schedule fires in a month of 730 hours."""
+"""How often a schedule fires in a month of 730 hours, and when it does next."""
 
 from __future__ import annotations
 
 import calendar
 import re
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 HOURS = Decimal(730)  # of a month: a twelfth of a year
@@ -29,6 +30,35 @@ def starts_a_month(schedule: str | None) -> Decimal:
         a_day = len(_values(minute, 0, 59)) * len(_values(hour, 0, 23))
         return Decimal(a_day * _days_a_year(date, month, weekday)) / 12
     raise ValueError(f"{schedule!r} is not a schedule expression of EventBridge")
+
+
+def interval(schedule: str) -> timedelta | None:
+    """The interval of a ``rate(...)``; None of anything else."""
+    rate = _RATE.fullmatch(schedule)
+    return timedelta(hours=float(int(rate[1]) / _PER_HOUR[rate[2]])) if rate else None
+
+
+def next_start(schedule: str, now: datetime) -> datetime | None:
+    """When a ``cron(...)`` of EventBridge fires next after ``now``, in UTC.
+
+    None within a year, and of one with L, W or #, which is not computed.
+    """
+    cron = _CRON.fullmatch(schedule)
+    if not cron or set("LW#") & set(re.sub("[A-Z]{3}", "", "".join(cron.groups()).upper())):
+        return None
+    minute, hour, date, month, weekday, _ = cron.groups()
+    minutes, hours, months = _values(minute, 0, 59), _values(hour, 0, 23), _values(month, 1, 12, _MONTHS)
+    dates = None if date == "?" else _values(date, 1, 31)
+    weekdays = None if weekday == "?" else _values(weekday, 1, 7, _DAYS)
+    today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    for day in (today + timedelta(days=number) for number in range(367)):
+        fits = (dates is None or day.day in dates) and (weekdays is None or (day.weekday() + 1) % 7 + 1 in weekdays)
+        if day.month in months and fits:
+            times = (day.replace(hour=h, minute=m) for h in sorted(hours) for m in sorted(minutes))
+            found = next((time for time in times if time > now), None)
+            if found is not None:
+                return found
+    return None
 
 
 def _days_a_year(date: str, month: str, weekday: str) -> int:

@@ -16,11 +16,11 @@ from lambda_toolkit.pipeline.client.batch_log import batch_lines
 from lambda_toolkit.pipeline.client.batches import TimelineReader
 from lambda_toolkit.pipeline.client.follow import Follower
 from lambda_toolkit.pipeline.client.query import Warehouse
+from lambda_toolkit.pipeline.client.status import StatusReader
 from lambda_toolkit.pipeline.client.target import DIRECTORY, LOCAL_STAGE, STACK_FILE, Target, choose
 from lambda_toolkit.pipeline.commands.cost import cost
 from lambda_toolkit.pipeline.commands.plan import plan_document
 from lambda_toolkit.pipeline.commands.rejected import rejected
-from lambda_toolkit.pipeline.commands.status import status
 from lambda_toolkit.pipeline.dashboard import warehouse_documents
 from lambda_toolkit.pipeline.dashboard.readings import Document, Source
 from lambda_toolkit.pipeline.errors import CommandError
@@ -58,6 +58,11 @@ class Connected:
     def warehouse(self) -> Warehouse:
         """Its warehouse. Raises CommandError where its credentials are unknown."""
         return Warehouse.of(self.target)
+
+    @cached_property
+    def states(self) -> StatusReader:
+        """Its state."""
+        return StatusReader(self.follower, lambda: self.warehouse)
 
     @cached_property
     def timelines(self) -> TimelineReader:
@@ -106,7 +111,7 @@ def sources(targets: Callable[[], Connected], now: Callable[[], datetime], secon
     """How each document is read. ``seconds``: how often what changes with each batch is."""
 
     def read_status() -> Document:
-        return status(targets().follower, now())
+        return targets().states.read(now())
 
     def read_batches() -> Document:
         connected = targets()

@@ -68,6 +68,12 @@ class Screen:
         if self.as_json:
             click.echo(json.dumps(document, indent=2, default=str))
 
+    def line(self, document: Mapping[str, Any]) -> None:
+        """One of several results as JSON, on a line of its own, in JSON mode."""
+        if self.as_json:
+            click.echo(json.dumps(document, default=str))
+            sys.stdout.flush()
+
     @contextmanager
     def waiting(self, text: str) -> Iterator[None]:
         """Show ``text`` during a long operation: a spinner on a terminal, one line elsewhere."""

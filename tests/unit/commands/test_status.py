@@ -1,0 +1,251 @@
+"""``status`` says on one screen what is wrong and which command helps, and exits with 1 where something is."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from lambda_toolkit.pipeline.client import freshness
+from lambda_toolkit.pipeline.client.starts import next_run
+from lambda_toolkit.pipeline.client.status import Seldom, StatusReader
+from lambda_toolkit.pipeline.commands import status as command
+from lambda_toolkit.pipeline.commands.shared.screen import Screen
+from lambda_toolkit.pipeline.errors import CommandError
+from lambda_toolkit.pipeline.lambdas.shared.errors import ConnectionFailedError
+from tests.support.fake_functions import INSTANT, FakeAws, follower
+from tests.support.repository import REPOSITORY
+
+LOADED = {"loaded": [], "last_batch": 3, "loaded_at": INSTANT.isoformat(), "open": {"rejected": 0, "pending": 0}}
+CONFIRMED = [{"Protocol": "email", "Endpoint": "data-alerts@example.com", "SubscriptionArn": "arn:aws:sns:x"}]
+TABLES = ("address", "counterparty", "currency", "department", "design", "payment", "payment_type", "purchase_order")
+TABLES += ("sales_order", "staff", "transaction")
+
+
+@dataclasses.dataclass
+class FakeWarehouse:
+    """Answers with the rows of the control table, or raises."""
+
+    ago: timedelta | None = timedelta(minutes=2)  # when it was fresh
+    checked: timedelta = timedelta(minutes=1)
+    state: str = "unchanged"
+    problem: str | None = None
+    error: Exception | None = None
+
+    def rows(self, statement: str, **parameters: Any) -> list[list[Any]]:
+        if self.error:
+            raise self.error
+        fresh_at = None if self.ago is None else INSTANT - self.ago
+        first = INSTANT - timedelta(days=1)
+        return [[name, first, fresh_at, INSTANT - self.checked, self.state, self.problem] for name in TABLES]
+
+
+def read(warehouse: FakeWarehouse | None = None, aws: FakeAws | None = None, **changes: Any) -> dict[str, Any]:
+    """The document of a pipeline in which all that is not given is well."""
+    aws = aws or FakeAws({"load": [{**LOADED, **changes}]}, subscriptions=CONFIRMED)
+    made = warehouse or FakeWarehouse()
+    return StatusReader(follower(aws), lambda: made).read(INSTANT)
+
+
+def troubles(document: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(each["what"], each["command"].rpartition("deploy.py ")[2]) for each in document["troubles"]]
+
+
+def test_nothing_is_wrong_where_all_is_fresh_and_whole():
+    found = read()
+    assert (found["troubles"], found["freshness"]["promise"]["state"]) == ([], "fresh")
+    assert found["freshness"]["seconds_behind"] == 120
+    assert found["freshness"]["fresh_within_seconds"] == 1800
+
+
+@pytest.mark.parametrize(
+    ("warehouse", "says", "helps"),
+    [
+        (
+            FakeWarehouse(timedelta(minutes=45), state="changed"),
+            "Late: address and 10 more, 45 min behind, promised within 30 min.",
+            "batches",
+        ),
+        (FakeWarehouse(None), "Late: address and 10 more, 24 h behind, promised within 30 min.", "logs freshness"),
+        (
+            FakeWarehouse(checked=timedelta(minutes=20)),
+            "Freshness was not checked since 2026-01-02T02:44",
+            "logs fresh",
+        ),
+        (FakeWarehouse(problem="it is locked."), "Freshness of transaction is not known: it is locked.", "logs freshn"),
+        (FakeWarehouse(error=ConnectionFailedError("No way.")), "Freshness is not known: No way.", "logs freshness"),
+        (FakeWarehouse(error=CommandError("No key.")), "Freshness is not known: No key.", "logs freshness"),
+    ],
+)
+def test_freshness_that_is_not_kept_is_a_trouble(warehouse, says, helps):
+    document = read(warehouse)
+    assert document["freshness"]["fresh"] is (warehouse.problem is not None), "it was fresh two minutes ago"
+    [(what, run)] = troubles(document)
+    assert what.startswith(says) and run.startswith(helps), what
+
+
+def test_each_trouble_has_the_command_that_helps():
+    alarm = {"AlarmName": "totes-dev-load-errors", "StateValue": "ALARM", "StateUpdatedTimestamp": INSTANT}
+    addresses = [{"Protocol": "email", "Endpoint": "me@example.com", "SubscriptionArn": "PendingConfirmation"}]
+    answer = {**LOADED, "open": {"rejected": 2, "pending": 1}, "differences": ["x lacks a key."]}
+    aws = FakeAws({"load": [answer]}, alarms=[alarm], subscriptions=addresses)
+    reader = StatusReader(follower(aws), FakeWarehouse)
+    reader.drift = Seldom(lambda: {"changes": ["function a", "role b", "alarm c", "topic d"], "problem": None})
+    found = troubles(reader.read(INSTANT))
+    assert [run.split(" --")[0] for _, run in found][:5] == [
+        "logs load",
+        "rejected",
+        "prepare",
+        "plan",
+        "python deploy.py",
+    ]
+    assert [what for what, _ in found][:4] == [
+        "In alarm since 2026-01-02 03:04:05Z: totes-dev-load-errors.",
+        "Kept out of the warehouse: 2 rejected rows, 1 pending.",
+        "The warehouse differs from its declaration: x lacks a key.",
+        "AWS differs from the declaration: function a, role b, alarm c, ....",
+    ]
+    assert any("me@example.com gets no alerts" in what for what, _ in found)
+    [first, *_] = troubles(read(aws=FakeAws(deployed=False)))
+    assert first[0].startswith("Not deployed: totes-dev-extract, ")
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_screen_fits_eighty_columns(capsys, late):
+    names = [f"function a-very-long-name-of-a-function-on-aws-{number}" for number in range(9)]
+    alarms = [
+        {
+            "AlarmName": f"totes-dev-load-{number}",
+            "StateValue": "ALARM",
+            "StateUpdatedTimestamp": INSTANT,
+            "StateReason": "x",
+        }
+        for number in range(12)
+    ]
+    aws = FakeAws({"load": [LOADED]}, alarms=alarms if late else [], subscriptions=[] if late else CONFIRMED)
+    warehouse = FakeWarehouse(timedelta(hours=5), problem="no " * 80) if late else FakeWarehouse()
+    reader = StatusReader(follower(aws), lambda: warehouse)
+    reader.drift = Seldom(lambda: {"changes": names if late else [], "problem": None})
+    reader.cost = Seldom(lambda: "123456.78")
+    command._show(Screen(), reader.read(INSTANT))
+    shown = capsys.readouterr().out.splitlines()
+    assert max(map(len, shown)) <= 80, max(shown, key=len)
+    assert shown[0].startswith("totes (dev), eu-west-2 ") and shown[0].endswith("2026-01-02 03:04:05Z")
+    assert ("LATE, at most 5 h behind" in shown[1]) is late
+    assert ("Nothing is wrong." in shown) is not late
+    assert len(shown) < (60 if late else 20)
+
+
+def test_last_and_next_runs_are_those_of_cloudwatch_and_the_schedule():
+    minute = INSTANT.replace(second=0)
+    starts = [
+        {"Id": "q0_invocations", "Timestamps": [minute, minute - timedelta(minutes=5)], "Values": [1.0, 1.0]},
+        {"Id": "q0_errors", "Timestamps": [minute], "Values": [1.0]},
+        {"Id": "q2_invocations", "Timestamps": [minute - timedelta(minutes=9)], "Values": [2.0]},
+    ]
+    aws = FakeAws({"load": [LOADED]}, starts=starts)
+    functions = StatusReader(follower(aws)).read(INSTANT)["functions"]
+    assert [(f["last_run"], f["last_failed"], f["next_run"]) for f in functions][:3] == [
+        ("2026-01-02T03:04:00.000Z", True, "2026-01-02T03:09:00.000Z"),
+        (None, None, None),
+        ("2026-01-02T02:55:00.000Z", False, "2026-01-02T03:04:05.000Z"),  # overdue: due now
+    ]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        ("cron(0 8 * * ? *)", datetime(2026, 1, 2, 8, tzinfo=UTC)),
+        ("cron(0/20 3 * * ? *)", datetime(2026, 1, 2, 3, 20, tzinfo=UTC)),
+        ("cron(4 3 * * ? *)", datetime(2026, 1, 3, 3, 4, tzinfo=UTC)),
+        ("cron(0 8 ? * MON-FRI *)", datetime(2026, 1, 2, 8, tzinfo=UTC)),
+        ("cron(0 8 ? * 2 *)", datetime(2026, 1, 5, 8, tzinfo=UTC)),
+        ("cron(0 0 29 2 ? *)", None),
+        ("cron(0 0 L * ? *)", None),
+        (None, None),
+        ("rate(5 minutes)", None),
+    ],
+)
+def test_next_run_of_a_schedule(schedule, expected):
+    assert next_run(schedule, None, INSTANT) == expected
+
+
+def test_what_costs_to_ask_is_asked_seldom():
+    asked: list[int] = []
+    seldom = Seldom(lambda: asked.append(1), seconds=60)
+    for seconds in (0, 30, 59, 61, 62):
+        seldom.at(INSTANT + timedelta(seconds=seconds))
+    seldom.at(INSTANT)  # the clock was set back
+    assert len(asked) == 3
+
+
+def test_promise_of_one_table_is_its_own():
+    due = {"payment": timedelta(minutes=5), "staff": timedelta(days=1)}
+    found = {
+        name: freshness.Checked(name, INSTANT, INSTANT - timedelta(minutes=6), INSTANT, "changed", None) for name in due
+    }
+    document = freshness.document(found, due, INSTANT)
+    assert [(table["table"], table["state"]) for table in document["tables"]] == [
+        ("payment", "late"),
+        ("staff", "fresh"),
+    ]
+    assert (document["state"], document["fresh_within_seconds"], document["seconds_behind"]) == ("late", 300, 360)
+    assert freshness.document({}, {}, INSTANT)["state"] == "unknown"
+
+
+WATCH = """
+import sys
+from tests.unit.commands.test_status import FakeAws, FakeWarehouse, LOADED, StatusReader, follower
+from lambda_toolkit.pipeline.commands import status
+status.reader_of = lambda target, screen: StatusReader(follower(FakeAws({"load": [LOADED]})), FakeWarehouse)
+status.command(["--watch", "--every", "1", *sys.argv[1:]])
+"""
+
+
+@pytest.fixture
+def watching():
+    """Starts ``status --watch``, with its output in a pipe."""
+    environ = {**os.environ, "AWS_REGION": "eu-west-2", "PYTHONPATH": str(REPOSITORY)}
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*options: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", WATCH, *options]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        started.append(subprocess.Popen(command, cwd=REPOSITORY, env=environ, text=True, **pipes))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_watch_into_a_pipe_ends_with_130_and_no_traceback(watching, options):
+    process = watching(*options)
+    lines = [process.stdout.readline() for _ in range(2)]
+    if options:
+        assert {json.loads(line)["pipeline"] for line in lines} == {"totes"}
+    else:
+        assert lines[0].startswith("totes (dev)")
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=30)
+    assert (process.returncode, "Traceback" in error) == (130, False), error
+
+
+def test_watch_ends_quietly_when_its_reader_leaves(watching):
+    process = watching("--json")
+    assert json.loads(process.stdout.readline())["stage"] == "dev"
+    process.stdout.close()
+    assert process.wait(timeout=30) == 0
+    error = process.stderr.read()
+    assert "Error" not in error and "Traceback" not in error
