@@ -85,7 +85,7 @@ def test_batches_are_shown_in_eighty_columns(filled):
 
 
 def test_a_rollback_goes_to_a_version_that_is_there(filled):
-    version = filled.document("status")["functions"][0]["version"]
+    version = filled.state()["functions"][0]["version"]
     assert filled.document("rollback", "extract", "--to", version) == {
         "function": "totes-local-extract",
         "from": version,

@@ -154,7 +154,7 @@ def test_documents_are_those_of_the_commands(address, batch, cli):
         return dict(json.loads(get(address, path)[1]))
 
     assert shown("deploy?format=json")["plan"] == cli.document("plan")
-    read, printed = shown("?format=json")["status"], cli.document("status")
+    read, printed = shown("?format=json")["status"], cli.state()
     assert read.keys() == printed.keys() and read["functions"] == printed["functions"]
     batches = shown("pipeline?format=json")["batches"]["batches"]
     assert batches[: len(batches)] == cli.document("batches", "--limit", "40")["batches"][: len(batches)]
@@ -167,7 +167,7 @@ def test_page_follows_what_happens(see, batch, cli):
     page.locator("#latency summary").click()
     page.locator(f"#batch-{batch} a").focus()
     assert cli("local", "simulate", "--rate", "600", "--minutes", "0.03").exit_code == 0
-    number = cli.document("run")["batch"] or cli.document("status")["batches"]["loaded"]
+    number = cli.document("run")["batch"] or cli.state()["batches"]["loaded"]
     page.wait_for_function(
         "number => document.querySelector(`#batch-${number} .state`)?.textContent.includes('loaded')",
         arg=number,

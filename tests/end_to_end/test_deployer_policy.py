@@ -166,7 +166,9 @@ def operate(cli, environ: dict[str, str]) -> None:
     for arguments in (
         ["prepare"],
         ["run"],
+        ["invoke", "freshness"],
         ["status"],
+        ["batches"],
         ["logs", "extract"],
         ["rejected"],
         ["replay", "1"],

@@ -131,13 +131,13 @@ def test_a_database_that_cannot_be_reached_is_named(filled, aws):
 
 def test_a_missing_table_is_named_and_nothing_moves_on(filled, sql):
     stack = filled.stack
-    before = filled.document("status")["batches"]
+    before = filled.state()["batches"]
     sql(stack.source_admin, "ALTER TABLE payment RENAME TO payments")
     try:
         result = filled("run")
         assert result.exit_code == 1
         assert "payment" in result.stderr
-        assert filled.document("status")["batches"] == before
+        assert filled.state()["batches"] == before
     finally:
         sql(stack.source_admin, "ALTER TABLE payments RENAME TO payment")
     assert filled("run").exit_code == 0

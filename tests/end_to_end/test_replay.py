@@ -26,7 +26,7 @@ def test_rejected_rows_are_replayed_and_the_lake_rebuilds_all(filled, sql):
     names = root / "lambdas" / "transform" / "columns" / "currencies.py"
     names.write_text(names.read_text().replace('"ZAR"', '"QQQ": "A currency of tomorrow",\n        "ZAR"'))
     assert filled("deploy", "transform").exit_code == 0
-    extracted = filled.document("status")["batches"]["extracted"]
+    extracted = filled.state()["batches"]["extracted"]
     replayed = filled("replay")
     assert replayed.exit_code == 0, replayed.output
     assert "1 with another outcome than before" in replayed.stdout
@@ -34,7 +34,7 @@ def test_rejected_rows_are_replayed_and_the_lake_rebuilds_all(filled, sql):
     left = filled.document("rejected")
     assert left["counts"]["pending"] == 0
     assert not [row for row in rows(left) if row[1] == "77"]
-    assert filled.document("status")["batches"]["extracted"] == extracted, "the source was not asked"
+    assert filled.state()["batches"]["extracted"] == extracted, "the source was not asked"
     history = (
         "SELECT units_sold FROM history_fact_sales_order"
         " WHERE sales_order_id = 7 AND currency_id = 77 ORDER BY valid_from"

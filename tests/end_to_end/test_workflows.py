@@ -71,7 +71,7 @@ def test_a_run_by_hand_deploys_one_function_or_rolls_it_back(filled, step):
     assert code == 0 and "Nothing changed." in shown, shown
     code, shown, _ = step("deploy", "Deploy", FUNCTION="--delete-data")
     assert code == 2 and "There is no function `--delete-data`" in shown
-    version = filled.document("status")["functions"][0]["version"]
+    version = filled.state()["functions"][0]["version"]
     code, shown, _ = step("deploy", "Roll back", FUNCTION="extract", VERSION=version)
     assert code == 0, shown
     assert step("deploy", "Roll back", FUNCTION="extract; touch injected", VERSION="$(touch injected)")[0] == 2

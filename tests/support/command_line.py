@@ -38,6 +38,13 @@ class CommandLine:
         found: dict[str, Any] = json.loads(result.stdout)
         return found
 
+    def state(self) -> dict[str, Any]:
+        """The document of ``status``, whether or not something is wrong."""
+        result = self("status", "--json")
+        assert result.exit_code in (0, 1), result.output
+        found: dict[str, Any] = json.loads(result.stdout)
+        return found
+
     @property
     def stack(self) -> Stack:
         return embedded.load_stack(self.root)
