@@ -60,7 +60,7 @@ def opened(
         device_scale_factor=scale,
         reduced_motion="reduce",
     )
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(60_000)
     page = context.new_page()
     seen = Seen(page)
     page.on("console", lambda line: seen.errors.append(line.text) if line.type in ("error", "warning") else None)
