@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 import time
-from pathlib import Path
 
-from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import connect
-from lambda_toolkit.pipeline.local_stack import postgres_server
 from tests.expressions.differential import Differential
-from tests.support.pipeline import credentials_of
+from tests.support.databases import server_of_its_own
 
 SHOWN = 40  # differences
 
@@ -22,16 +18,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=time.time_ns() % 1_000_000, help="of the expressions and the rows")
     parser.add_argument("--stricter", action="store_true", help="list what is refused here and not in PostgreSQL")
     options = parser.parse_args()
-    directory = Path(tempfile.mkdtemp(prefix="lambda-script-expressions-"))
-    directory.chmod(0o755)  # the server's account must reach it
-    try:
-        server = postgres_server.start(directory, settings={"autovacuum": "off", "jit": "off"})
-        with connect(credentials_of(server, "postgres")) as connection:
-            connection.run("CREATE DATABASE compared")
-        with connect(credentials_of(server, "compared")) as connection:
-            found = Differential(connection, options.seed).run(options.expressions, options.seed)
-    finally:
-        postgres_server.remove(directory)
+    with server_of_its_own("expressions") as connection:
+        found = Differential(connection, options.seed).run(options.expressions, options.seed)
     for difference in found.differences[:SHOWN]:
         print(difference)
     if options.stricter:

@@ -20,6 +20,7 @@ from lambda_toolkit.pipeline.lambdas.shared.declarations import parse
 from lambda_toolkit.pipeline.lambdas.shared.lake.store import Lake
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection, Credentials, connect
 from lambda_toolkit.pipeline.warehouse.preparation import prepare
+from tests.support.memory_s3 import MemoryS3
 from tests.support.pipeline import READER_PASSWORD, SEED, Pipeline, credentials_of
 from tests.support.repository import CONFIG, configuration
 from tests.support.sessions import new_session
@@ -66,16 +67,24 @@ def empty(credentials: tuple[Credentials, Credentials]) -> Iterator[Connection]:
 
 
 @pytest.fixture
-def buckets(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Lake, Lake]]:
+def emulated_aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """AWS in memory (moto), for tests of what makes clients of its own; a client of its S3."""
     for name, value in (("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")):
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-2")
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     with moto.mock_aws():
-        client = new_session().client("s3")
-        for name in ("ingestion", "processed"):
-            client.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-west-2"})
-        yield Lake(client, "ingestion"), Lake(client, "processed")
+        yield new_session().client("s3")
+
+
+@pytest.fixture
+def buckets(request: pytest.FixtureRequest) -> tuple[Lake, Lake]:
+    """Two buckets: of ``emulated_aws`` where a test has it, else of a much faster S3 that answers the same."""
+    emulated = "emulated_aws" in request.fixturenames
+    client = request.getfixturevalue("emulated_aws") if emulated else MemoryS3()
+    for name in ("ingestion", "processed"):
+        client.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-west-2"})
+    return Lake(client, "ingestion"), Lake(client, "processed")
 
 
 @pytest.fixture
@@ -104,7 +113,7 @@ def pipeline(credentials: tuple[Credentials, Credentials], buckets: tuple[Lake, 
 
 
 @pytest.fixture
-def deployed(pipeline, credentials, buckets, monkeypatch, tmp_path):
+def deployed(emulated_aws, pipeline, credentials, buckets, monkeypatch, tmp_path):
     """What deployment leaves around the functions: tables.json, environment, secrets."""
     (tmp_path / "tables.json").write_text(json.dumps({"format": 1, **configuration()}), encoding="utf-8")
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", new_session())  # for the functions, too: AWS's models are read once

@@ -29,7 +29,7 @@ class _Declared:
 
 
 @pytest.fixture
-def timeline(credentials, buckets):
+def timeline(emulated_aws, credentials, buckets):
     return TimelineReader(Aws("eu-west-2", session=new_session()), _Declared(), WarehouseReader(credentials[1]))
 
 

@@ -21,7 +21,7 @@ BUCKETS = 'ingestion = "{name}-{stage}-ingestion-{account}"'
 
 
 @pytest.fixture
-def look(pipeline, credentials, tmp_path):
+def look(emulated_aws, pipeline, credentials, tmp_path):
     """Looks at the source of ``pipeline``, whose batches are in its bucket."""
     config = tmp_path / "config"
     config.mkdir()

@@ -1,13 +1,17 @@
 """Databases made on the session's server for one test."""
 
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from pg8000.native import identifier
 
+from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection, connect
+from lambda_toolkit.pipeline.local_stack import postgres_server
 from lambda_toolkit.pipeline.local_stack.databases import Database
 from lambda_toolkit.pipeline.local_stack.postgres_server import Server
+from tests.support.pipeline import credentials_of
 
 CONFIG = Path(__file__).parents[2] / "config"
 _TEMPLATES: dict[tuple[int, str], str] = {}
@@ -60,3 +64,18 @@ def execute(database: Database, script: str) -> None:
         connection.execute_simple(script)
     finally:
         connection.close()
+
+
+@contextmanager
+def server_of_its_own(name: str) -> Iterator[Connection]:
+    """A connection to an empty database on a server that is started for it, and removed afterwards."""
+    directory = Path(tempfile.mkdtemp(prefix=f"lambda-script-{name}-"))
+    directory.chmod(0o755)  # the server's account must reach it
+    try:
+        server = postgres_server.start(directory, settings={"autovacuum": "off", "jit": "off"})
+        with connect(credentials_of(server, "postgres")) as connection:
+            connection.run("CREATE DATABASE compared")
+        with connect(credentials_of(server, "compared")) as connection:
+            yield connection
+    finally:
+        postgres_server.remove(directory)

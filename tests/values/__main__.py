@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 import time
-from pathlib import Path
 
-from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import connect
-from lambda_toolkit.pipeline.local_stack import postgres_server
-from tests.support.pipeline import credentials_of
+from tests.support.databases import server_of_its_own
 from tests.values.differential import run
 
 SHOWN = 50  # differences
@@ -21,16 +17,8 @@ def main() -> int:
     parser.add_argument("--cells", type=int, default=1_000_000, help="values to compare, at least")
     parser.add_argument("--seed", type=int, default=time.time_ns() % 1_000_000, help="of the random values")
     options = parser.parse_args()
-    directory = Path(tempfile.mkdtemp(prefix="lambda-script-values-"))
-    directory.chmod(0o755)  # the server's account must reach it
-    try:
-        server = postgres_server.start(directory, settings={"autovacuum": "off", "jit": "off"})
-        with connect(credentials_of(server, "postgres")) as connection:
-            connection.run("CREATE DATABASE compared")
-        with connect(credentials_of(server, "compared")) as connection:
-            found = run(connection, options.cells, options.seed)
-    finally:
-        postgres_server.remove(directory)
+    with server_of_its_own("values") as connection:
+        found = run(connection, options.cells, options.seed)
     for difference in found.differences[:SHOWN]:
         print(difference)
     print(

@@ -226,16 +226,16 @@ _INTERVAL_UNITS = {  # unit -> months, days, microseconds
     **dict.fromkeys(("second", "seconds", "sec", "secs"), (0, 0, 1_000_000)),
 }
 _INTERVAL_PART = re.compile(r"([+-]?\d{1,9}) ?([a-z]+)", re.ASCII)
+_INTERVAL = re.compile(rf"{_INTERVAL_PART.pattern}(?:\s+{_INTERVAL_PART.pattern})*", re.ASCII)
 
 
 def read_interval(text: str) -> tuple[int, int, int]:
     """Months, days and microseconds of whole numbers with units, such as ``1 year 2 months -3 days``."""
-    parts = _INTERVAL_PART.findall(text.lower())
-    if (
-        not parts
-        or _INTERVAL_PART.sub("", text.lower()).strip()
-        or any(unit not in _INTERVAL_UNITS for _, unit in parts)
-    ):
+    written = text.strip(BLANKS).lower()
+    parts = _INTERVAL_PART.findall(written) if _INTERVAL.fullmatch(written) else []
+    if not parts or any(unit not in _INTERVAL_UNITS for _, unit in parts):
+        raise invalid_syntax(INTERVAL)
+    if len({_INTERVAL_UNITS[unit] for _, unit in parts}) < len(parts):  # as PostgreSQL: each unit once
         raise invalid_syntax(INTERVAL)
     scaled = [[int(count) * of for of in _INTERVAL_UNITS[unit]] for count, unit in parts]
     months, days, microseconds = (sum(found) for found in zip(*scaled, strict=True))
