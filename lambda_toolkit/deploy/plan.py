@@ -75,6 +75,7 @@ def make_plan(
     notes += deployment.notes
     advice: tuple[Advice, ...] = (Advice(Hint.DELETE_DATA),) if undeclared().keeps_data else ()
     if only is None:
+        notes += tuple(note for item in deployment.topics for note in topic.notes(reads, item))
         notes += tuple(note for item in deployment.secrets for note in secret.notes(reads, item))
         advice += tuple(remedy for item in deployment.secrets for remedy in secret.advice(reads, item))
     return Plan(tuple({change.key: change for change in changes}.values()), notes, advice, artifacts)

@@ -30,6 +30,7 @@ COMMANDS = {
     "invoke": "Invoke one function; show its result and the end of its log.",
     "rollback": "Make an earlier version of one function live again.",
     "logs": "Show what the functions logged.",
+    "alert-test": "Send a test message by the way that alarms take, and say what arrived.",
     "destroy": "Remove everything that deploy created.",
     "policy": "Print the IAM policy of who deploys, or the trust policy for GitHub.",
     "lock": "Lock the requirements of the functions to versions and hashes.",
@@ -41,6 +42,7 @@ LOCAL_COMMANDS = {
     "env": "Print the exports that point the AWS CLI, boto3 and psql at it.",
     "run": "The main job: up, run, a business day, run again, check, show, down.",
     "simulate": "Simulate activity in the source.",
+    "inbox": "Show the emails and the messages for Slack that arrived.",
 }
 
 _COMPLETION = "_LAMBDA_SCRIPT_COMPLETE"  # the variable by which a shell asks; click's name for it

@@ -39,7 +39,7 @@ def plan(reads: Reads, spec: TopicSpec) -> list[Change]:
 
     require_owned(KIND, spec.name, live_tags, adopt=spec.adopt, declared=spec.tags)
     tag_change = tags.compare(live_tags, spec.tags)
-    live = _addresses(aws, arn) if spec.emails is not None else {}
+    live = _live_addresses(reads, arn) if spec.emails is not None else {}
     new = tuple(address for address in wanted if address not in live)
     # A subscription that was never confirmed has no ARN to unsubscribe. SNS deletes it after three days.
     removed = {address: own for address, own in live.items() if address not in wanted and own.startswith("arn:")}
@@ -67,6 +67,24 @@ def plan(reads: Reads, spec: TopicSpec) -> list[Change]:
     return [Change(KIND, spec.name, "update", _invited(new), differences=found, apply=update)]
 
 
+def notes(reads: Reads, spec: TopicSpec) -> tuple[str, ...]:
+    """What a plan says about the topic: which declared addresses have not confirmed. Raises AwsError."""
+    if not spec.emails:
+        return ()
+    live = _live_addresses(reads, reads.arn("sns", spec.name))
+    return tuple(
+        f"{address} has not confirmed its subscription to topic {spec.name}, so nothing is sent to it: its owner must "
+        "follow the link that AWS sent, within three days"
+        for address in dict.fromkeys(spec.emails)
+        if address in live and not live[address].startswith("arn:")
+    )
+
+
+def _live_addresses(reads: Reads, topic: str) -> dict[str, str]:
+    """:func:`_addresses` of a topic, read once; none of one that does not exist."""
+    return reads.once(("addresses", topic), lambda: _addresses(reads.aws, topic))
+
+
 def _kms_key(aws: Aws, topic: str) -> str:
     """The key that encrypts the topic's messages; empty where there is none."""
     answer = aws.find("sns", "get_topic_attributes", TopicArn=topic) or {}
@@ -75,7 +93,7 @@ def _kms_key(aws: Aws, topic: str) -> str:
 
 def _addresses(aws: Aws, topic: str) -> dict[str, str]:
     """The subscribed email addresses, each with the ARN of its subscription (or ``PendingConfirmation``)."""
-    subscriptions = aws.list_all("sns", "list_subscriptions_by_topic", "Subscriptions", TopicArn=topic)
+    subscriptions = aws.list_existing("sns", "list_subscriptions_by_topic", "Subscriptions", TopicArn=topic)
     return {
         str(item["Endpoint"]): str(item["SubscriptionArn"]) for item in subscriptions if item["Protocol"] == "email"
     }

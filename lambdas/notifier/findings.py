@@ -16,7 +16,6 @@ from urllib.parse import quote
 
 BEFORE = timedelta(minutes=10)  # the log is read from so long before the alarm: it compares the last minutes
 PAGES = 5  # of a log that are read at most
-_PATTERN = '?ERROR ?WARN ?"timed out"'  # one of these words
 _RUNTIME = re.compile(r"\[ERROR\] (Runtime\.\w+: [^\n]{1,200})")  # the function could not start
 _TIMEOUT = re.compile(r"Task timed out after ([0-9.]+) seconds")
 
@@ -48,7 +47,6 @@ def read(logs: Any, group: str, since: datetime, until: datetime) -> Findings:
             logGroupName=group,
             startTime=int((since - BEFORE).timestamp() * 1000),
             endTime=int(until.timestamp() * 1000),
-            filterPattern=_PATTERN,
             **more,
         )
         return answer
@@ -81,8 +79,8 @@ def of_lines(lines: Iterable[str]) -> Findings:
 
 def _error_in(line: str) -> str:
     document = _document(line)
-    if document.get("level") == "ERROR" and isinstance(document.get("message"), str):
-        return str(document["message"])
+    if document.get("level") in ("ERROR", "CRITICAL", "FATAL"):
+        return str(document.get("message") or document.get("errorMessage") or "")
     if found := _RUNTIME.search(line):
         return found[1]
     if found := _TIMEOUT.search(line):

@@ -26,7 +26,7 @@ from .notices import Catalog, NotifierError, load
 from .state_file import StateFile, document_of
 from .webhook import Outcome
 
-SETTLE = 900.0  # seconds that alarms must be fine before an incident is over; SETTLE_SECONDS may say otherwise
+SETTLE = 300.0  # seconds that alarms must be fine before an incident is over; SETTLE_SECONDS may say otherwise
 RESERVE = 40.0  # seconds that one post to Slack may take, with its attempts and pauses
 _ABSENT = "ResourceNotFoundException"
 

@@ -161,3 +161,23 @@ def test_trigger_that_aws_would_reject_is_refused(script, recorder, trigger, mes
     with pytest.raises((TriggerError, LimitError), match=message):
         script(topic_trigger=trigger).plan()
     assert recorder.writes == []
+
+
+def test_address_that_is_not_confirmed_is_a_note(aws, session) -> None:
+    """Nothing is sent to it, and nothing else would show that."""
+    pending: list[str] = []
+
+    def as_on_aws(parsed: dict, **_: object) -> None:
+        for item in parsed.get("Subscriptions", ()):
+            if item["Endpoint"] in pending:
+                item["SubscriptionArn"] = "PendingConfirmation"
+
+    session.events.register("after-call.sns.ListSubscriptionsByTopic", as_on_aws)
+    declared = Deployment(topics=(TopicSpec("alerts", emails=("a@example.com", "b@example.com")),))
+    assert execute(aws, make_plan(aws, declared)).ok
+    assert make_plan(aws, declared).notes == ()
+    pending.append("b@example.com")
+    plan = make_plan(aws, declared)
+    [note] = plan.notes
+    assert note.startswith("b@example.com has not confirmed its subscription to topic alerts, so nothing is sent to it")
+    assert plan.changes == ()

@@ -11,11 +11,24 @@ if TYPE_CHECKING:
     from lambda_toolkit.aws import Aws
 
 
+SUBSCRIPTION_ADVICE = {
+    "not confirmed": "AWS sent it a link to confirm the subscription, and waits for that. Is it in the spam folder? "
+    "After three days a deploy sends another.",
+    "not subscribed": "it is declared and not subscribed. Deploy: {deploy}",
+}
+"""By the states of :func:`subscription_states`, what to do; with ``{deploy}``, the command."""
+
+
 def function_state(aws: Aws, pipeline: Pipeline, function: str) -> dict[str, Any]:
     """The live version of ``function`` as JSON values; its ``version`` is ``None`` where it is not deployed."""
     name = pipeline.function_name(function)
     declared = pipeline.functions[function]
-    starts = [*(["S3 event"] if declared.s3_triggers else []), *filter(None, [declared.spec.schedule])]
+    topics = declared.topic_triggers or ()
+    starts = [
+        *(["S3 event"] if declared.s3_triggers else []),
+        *map("topic {}".format, topics),
+        *filter(None, [declared.spec.schedule]),
+    ]
     schedule = ", ".join(starts) or None
     live = aws.find("lambda", "get_function_configuration", FunctionName=name, Qualifier=LIVE)
     if live is None:

@@ -78,7 +78,7 @@ def local_target(config: Path, stack: Stack, environ: Mapping[str, str], stage: 
     secrets = {name: _own(secret, urls[name]) if name in urls else secret for name, secret in declared.secrets.items()}
     # Whatever the variables are called: what the shell exports under those names may be production.
     merged |= {secret.environment: urls[name] for name, secret in secrets.items() if name in urls}
-    merged |= {secret.environment: "" for secret in secrets.values() if secret.kind == WEBHOOK}
+    merged |= {secret.environment: stack.slack_url for secret in secrets.values() if secret.kind == WEBHOOK}
     return Target(replace(declared, secrets=secrets), merged, is_local=True)
 
 

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from lambda_toolkit.pipeline.config.model import Pipeline
+from lambda_toolkit.pipeline.config.role_policy import group_of
 from lambda_toolkit.pipeline.lambdas.notifier.notices import ALARMS_FILE, ALARMS_FORMAT
 
 __all__ = ["ALARMS_FILE", "alarm_description", "alarms_json"]
@@ -30,7 +31,7 @@ def alarms_json(pipeline: Pipeline, account: str) -> bytes:
             found[f"{function.spec.name}-{name}"] = {
                 "alarm": name,
                 "function": function.name,
-                "log_group": f"/aws/lambda/{function.spec.name}",
+                "log_group": group_of(pipeline, function, account),
                 "incident": _filled(pipeline, function.name, notice.incident),
                 "symptom": notice.symptom,
                 "what": _filled(pipeline, function.name, pipeline.alarms[name].description),

@@ -5,7 +5,14 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from lambda_toolkit.pipeline.config.model import ALERTS, FunctionDeclaration, Pipeline, ReadSecret, SecretDeclaration
+from lambda_toolkit.pipeline.config.model import (
+    ALARMS,
+    ALERTS,
+    FunctionDeclaration,
+    Pipeline,
+    ReadSecret,
+    SecretDeclaration,
+)
 from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import MANIFESTS, REVISIONS
 
 _COMMERCIAL = re.compile(r"[a-z]{2}-[a-z]+-\d+")  # eu-west-2: a region of `aws`, or of China
@@ -66,8 +73,9 @@ def _notifying(pipeline: Pipeline, account: str) -> list[dict[str, Any]]:
     from lambda_toolkit.aws.account import Place  # imported on use, as above
 
     place = Place(account, pipeline.region, partition(pipeline.region))
-    watched = [item.spec.name for item in pipeline.functions.values() if item.alarms and not item.is_notifier]
-    groups = [place.arn("logs", f"log-group:/aws/lambda/{name}{ending}") for name in watched for ending in ("", ":*")]
+    watched = [item for item in pipeline.functions.values() if item.alarms and not item.is_notifier]
+    names = dict.fromkeys(group_of(pipeline, item, account) for item in watched)
+    groups = [place.arn("logs", f"log-group:{name}{ending}") for name in names for ending in ("", ":*")]
     key = pipeline.topic.kms_key
     return [
         _allow("*", "cloudwatch:DescribeAlarms"),
@@ -125,6 +133,7 @@ def operator_policy(pipeline: Pipeline, account: str) -> dict[str, Any]:
         "Keys": _several(keys, "kms:Decrypt"),
         "Alarms": _several(["*"], "cloudwatch:DescribeAlarms", "cloudwatch:GetMetricStatistics"),
         "Topic": _several([topic], "sns:GetTopicAttributes", "sns:ListSubscriptionsByTopic"),
+        "Test": _several([topic_arn(pipeline, ALARMS if pipeline.alarm_topic else ALERTS, account)], "sns:Publish"),
     }
     warehouse = pipeline.secrets.get("warehouse")
     if warehouse and warehouse.read:

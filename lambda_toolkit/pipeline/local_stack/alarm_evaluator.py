@@ -282,7 +282,8 @@ def run(stack_file: Path) -> None:
 
     from lambda_toolkit.pipeline.local_stack.description import read_stack
     from lambda_toolkit.pipeline.local_stack.process import is_alive
-    from lambda_toolkit.pipeline.local_stack.stack import EMULATOR, EVALUATOR_READY
+    from lambda_toolkit.pipeline.local_stack.side_processes import EVALUATOR, READY
+    from lambda_toolkit.pipeline.local_stack.stack import EMULATOR
 
     stack = read_stack(stack_file)
     session = boto3.Session(
@@ -295,7 +296,7 @@ def run(stack_file: Path) -> None:
     stopping = threading.Event()
     for number in (SIGTERM, SIGINT):
         signal(number, lambda *_: stopping.set())
-    print(EVALUATOR_READY, flush=True)
+    print(READY[EVALUATOR], flush=True)
     while not stopping.wait(TICK) and is_alive(stack.processes[EMULATOR]):
         try:
             clock.tick(time())

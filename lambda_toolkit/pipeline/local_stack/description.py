@@ -33,6 +33,7 @@ class Stack:
     source_admin: Database  # owns the source's tables
     warehouse: Database
     processes: Mapping[str, Identity]
+    slack_url: str = field(default="", repr=False)  # of the webhook; see slack_receiver
     external: ExternalSource | None = None  # what the pipeline reads in place of ``source``, which is not there then
 
     @property
@@ -49,6 +50,11 @@ class Stack:
     def mail_sink(self) -> Path:
         """Where emails arrive; see lambda_toolkit.pipeline.local_stack.mail_sink."""
         return self.directory / "mail-sink"
+
+    @property
+    def slack_sink(self) -> Path:
+        """Where messages for Slack arrive; see lambda_toolkit.pipeline.local_stack.slack_receiver."""
+        return self.directory / "slack-sink"
 
 
 def environment(stack: Stack) -> dict[str, str]:
@@ -95,6 +101,7 @@ def read_stack(path: Path) -> Stack:
             source_admin=Database(**document["source_admin"]),
             warehouse=Database(**document["warehouse"]),
             processes=identities(document["processes"]),
+            slack_url=document.get("slack_url", ""),
             external=ExternalSource(**document["external_source"]) if document.get("external_source") else None,
         )
     except (ValueError, KeyError, TypeError) as error:
@@ -116,6 +123,7 @@ def write_stack(stack: Stack) -> None:
         "source_admin": stack.source_admin.as_dict(),
         "warehouse": stack.warehouse.as_dict(),
         "mail-sink": str(stack.mail_sink),
+        "slack_url": stack.slack_url,
         "processes": documents(stack.processes),
         "external_source": asdict(stack.external) if stack.external else None,
     }

@@ -12,7 +12,7 @@ the start with a message.
   version that was called; a throttled call is a throttle alone,
   and reserved concurrency is that of all versions and aliases together.
 * ministack drops ``Metrics`` of an alarm, with its expression. Here it keeps and describes them.
-* ministack lets a rule or a bucket invoke any function. Here, as on AWS, the function's own policy must permit it.
+* ministack lets a rule, a bucket or a topic invoke any function. Here, as on AWS, the function's policy must permit it.
 * SNS only logs what it sends to email subscribers: here it is also written to the mail sink.
 * Policies that ask for TLS (``aws:SecureTransport``), as those of this project's buckets do, are content with this
   machine's own loopback interface, on which no other host can listen.
@@ -142,12 +142,15 @@ def keep_alarm_expressions() -> None:
 
 
 def enforce_invoke_permissions() -> None:
-    """Let rules and buckets invoke only functions whose policy permits it (``AddPermission``)."""
-    eventbridge, s3 = (importlib.import_module(f"ministack.services.{name}") for name in ("eventbridge", "s3"))
+    """Let rules, buckets and topics invoke only functions whose policy permits it (``AddPermission``)."""
+    eventbridge, s3, sns = (
+        importlib.import_module(f"ministack.services.{name}") for name in ("eventbridge", "s3", "sns")
+    )
     lambda_svc = importlib.import_module("ministack.services.lambda_svc")
     function_of = _private(lambda_svc, "_get_base_func_record_for_ref")  # which alone has the policy, not its versions
     invoke_target: Callable[..., None] = _private(eventbridge, "_invoke_target")
     deliver_event: Callable[..., None] = _private(s3, "_deliver_event_to_lambda")
+    deliver_message: Callable[..., None] = _private(sns, "_deliver_to_lambda")
 
     def is_permitted(arn: str, service: str, source: str) -> bool:
         function = function_of(arn)[0] or {}
@@ -166,6 +169,11 @@ def enforce_invoke_permissions() -> None:
         if is_permitted(arn, "s3.amazonaws.com", payload["Records"][0]["s3"]["bucket"]["arn"]):
             deliver_event(arn, payload, *rest)
 
+    def deliver_permitted_message(arn: str, envelope: str, topic: str, *rest: Any) -> None:
+        if is_permitted(arn, "sns.amazonaws.com", topic):
+            deliver_message(arn, envelope, topic, *rest)
+
+    vars(sns).update(_deliver_to_lambda=deliver_permitted_message)
     vars(eventbridge).update(_invoke_target=invoke_permitted_target)
     vars(s3).update(_deliver_event_to_lambda=deliver_permitted_event)
 

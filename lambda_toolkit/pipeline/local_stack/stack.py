@@ -14,11 +14,8 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
-import os
 import shutil
 import signal
-import subprocess  # nosec B404
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -27,7 +24,14 @@ from typing import BinaryIO
 
 from lambda_toolkit.pipeline.installed import suggested
 from lambda_toolkit.pipeline.local_stack import credentials as accesses
-from lambda_toolkit.pipeline.local_stack import databases, emulator, external_source, postgres_server, private_files
+from lambda_toolkit.pipeline.local_stack import (
+    databases,
+    emulator,
+    external_source,
+    postgres_server,
+    private_files,
+    side_processes,
+)
 from lambda_toolkit.pipeline.local_stack.databases import Database
 from lambda_toolkit.pipeline.local_stack.description import (
     DIRECTORY,
@@ -44,21 +48,17 @@ from lambda_toolkit.pipeline.local_stack.external_source import ExternalSource
 from lambda_toolkit.pipeline.local_stack.process import (
     Identity,
     free_port,
-    identify,
     is_alive,
     stop_group,
-    wait_until,
 )
 from lambda_toolkit.pipeline.local_stack.process import stop as stop_process
 
 DISPOSABLE = "disposable"  # exists where the data is that of a main job
+LOOPBACK = "127.0.0.1"
 DEFAULT_REGION = "eu-west-2"
 EMULATOR = "emulator"
-EVALUATOR = "alarm_evaluator"
 POSTGRES = "postgres"
-PARTS = {EMULATOR: "the emulated AWS", EVALUATOR: "its alarm evaluator", POSTGRES: "PostgreSQL"}
-EVALUATOR_READY = "The alarm evaluator is ready"  # the line that it logs
-EVALUATOR_TIMEOUT = 30.0  # seconds
+PARTS = {EMULATOR: "the emulated AWS", POSTGRES: "PostgreSQL", **side_processes.NAMES}
 
 Progress = Callable[[str], None]
 
@@ -228,7 +228,8 @@ def _start(
         on_progress=say,
     )
     started(EMULATOR, aws.process)
-    accesses.keep(directory, replace(access, emulator_port=aws.port, postgres_port=server.port))
+    slack_port = free_port(access.slack_port)
+    accesses.keep(directory, replace(access, emulator_port=aws.port, postgres_port=server.port, slack_port=slack_port))
     stack = Stack(
         root=root,
         aws_endpoint_url=aws.endpoint_url,
@@ -240,12 +241,15 @@ def _start(
         source_admin=source_admin,
         warehouse=warehouse,
         processes=processes,
+        slack_url=f"http://{LOOPBACK}:{slack_port}{access.slack_path}",
     )
     write_stack(stack)
-    started(EVALUATOR, _launch_evaluator(directory))
+    for part in side_processes.READY:
+        started(part, side_processes.launch(part, directory))
     write_stack(stack)
     emulator.await_ready(aws, log)
-    _await_evaluator(processes[EVALUATOR], directory / "alarm-evaluator.log")
+    for part in side_processes.READY:
+        side_processes.await_ready(part, processes[part], directory)
     say("The local stack is up")
     return stack
 
@@ -260,44 +264,14 @@ def _with_source(stack: Stack, external: ExternalSource | None) -> Stack:
     return given
 
 
-def _launch_evaluator(directory: Path) -> Identity:
-    with private_files.open_log(directory / "alarm-evaluator.log", "wb") as log:
-        process = subprocess.Popen(  # nosec B603
-            [sys.executable, "-m", "lambda_toolkit.pipeline.local_stack.alarm_evaluator", directory / STACK_FILE],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            cwd=Path(__file__).parents[3],
-            env={name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ},
-            umask=private_files.UMASK,
-            start_new_session=True,
-        )
-    identity = identify(process.pid)
-    process.returncode = 0  # it outlives this command on purpose
-    if identity is None:
-        raise LocalError(
-            f"The alarm evaluator ended right after its start. {emulator.end_of(directory / 'alarm-evaluator.log')}"
-        )
-    return identity
-
-
-def _await_evaluator(process: Identity, log: Path) -> None:
-    def ready() -> bool:
-        if not is_alive(process):
-            raise LocalError(f"The alarm evaluator ended while starting. {emulator.end_of(log)}")
-        return EVALUATOR_READY in log.read_text(encoding="utf-8", errors="replace")
-
-    if not wait_until(ready, EVALUATOR_TIMEOUT):
-        raise LocalError(f"The alarm evaluator was not ready within {EVALUATOR_TIMEOUT:.0f} s. {emulator.end_of(log)}")
-
-
 def _stop_everything(directory: Path, say: Progress) -> bool:
     """Stop whatever of this stack still runs. Returns whether anything did."""
     with _undisturbed():
         recorded = _recorded(directory)
         stopped = False
-        if EVALUATOR in recorded:
-            stopped |= stop_group(recorded[EVALUATOR])
+        for part in side_processes.READY:
+            if part in recorded:
+                stopped |= stop_group(recorded[part])
         if EMULATOR in recorded:
             stopped |= emulator.stop(directory / EMULATOR, recorded[EMULATOR])
         stopped |= postgres_server.stop(directory / POSTGRES)
@@ -351,7 +325,7 @@ def _lake_is_whole(directory: Path, say: Progress) -> bool:
 
 
 def _remove_lake(directory: Path) -> None:
-    for name in (EMULATOR, "mail-sink"):
+    for name in (EMULATOR, "mail-sink", "slack-sink"):
         if (directory / name).is_dir():
             shutil.rmtree(directory / name)
 

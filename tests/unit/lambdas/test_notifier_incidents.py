@@ -58,7 +58,7 @@ def timelines(draw: st.DrawFn) -> dict[str, list[tuple[int, int]]]:
 
 
 def incidents_of(bad: Mapping[str, Sequence[tuple[int, int]]]) -> list[tuple[str, datetime, datetime]]:
-    """What a person calls an incident: the moments of one group that are less than SETTLE apart; from when until when."""
+    """What a person calls an incident, from when until when: moments of one group that are less than SETTLE apart."""
     found: list[tuple[str, datetime, datetime]] = []
     for group in sorted(set(GROUPS.values())):
         last: int | None = None

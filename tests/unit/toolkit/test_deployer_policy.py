@@ -105,7 +105,7 @@ def called(*, of_pipeline: bool = False) -> Iterator[str]:
                 if (
                     len(texts) >= 2
                     and texts[0] in SERVICES
-                    and re.fullmatch(r"[a-z]+(_[a-z0-9]+)+|invoke|(un)?subscribe", texts[1])
+                    and re.fullmatch(r"[a-z]+(_[a-z0-9]+)+|invoke|publish|(un)?subscribe", texts[1])
                 ):
                     permission = f"{texts[0]}:{api_name(texts[0], texts[1])}"
                     yield _IAM_ACTIONS.get(permission, permission)

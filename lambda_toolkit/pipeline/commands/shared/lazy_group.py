@@ -58,7 +58,7 @@ class LazyGroup(click.Group):
         """The command of that name, or ``None``."""
         if cmd_name not in self._summaries:
             return self.commands.get(cmd_name)
-        found: click.Command = importlib.import_module(f"{self._package}.{cmd_name}").command
+        found: click.Command = importlib.import_module(f"{self._package}.{cmd_name.replace('-', '_')}").command
         return found
 
     def resolve_command(

@@ -1,0 +1,190 @@
+"""What messages say, within the limits of SNS and of Slack, whatever an alarm or a log has."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lambda_toolkit.pipeline.lambdas.notifier.cloudwatch import read_record
+from lambda_toolkit.pipeline.lambdas.notifier.findings import Findings, log_link, of_lines
+from lambda_toolkit.pipeline.lambdas.notifier.incidents import ALARM, Incident, Transition, Trouble
+from lambda_toolkit.pipeline.lambdas.notifier.letters import Kind, Letter
+from lambda_toolkit.pipeline.lambdas.notifier.messages import (
+    SUBJECT,
+    Message,
+    Place,
+    duration,
+    escaped,
+    message_of,
+    plain_payload,
+    subject,
+)
+from lambda_toolkit.pipeline.lambdas.notifier.notices import Catalog, Notice
+from lambda_toolkit.pipeline.local_stack.slack_receiver import plain, refusal
+
+DOCS = Path(__file__).parents[3] / "docs" / "messages.md"
+BEGAN = datetime(2026, 11, 29, 7, 12, 5, tzinfo=UTC)
+NAME = "totes-prod-transform-rejected"
+NOTICE = Notice(
+    function="transform",
+    log_group="/aws/lambda/totes-prod-transform",
+    incident="rows",
+    symptom=False,
+    what="transform rejected or deferred rows, and processed the others.",
+    command="python deploy.py rejected --stage prod",
+)
+CATALOG = Catalog("totes", "prod", {NAME: NOTICE})
+LONDON = Place("eu-west-2", "aws", has_console=True)
+TROUBLE = Trouble(NAME, BEGAN, "Threshold Crossed: 1 datapoint [3.0] was greater than or equal to the threshold (1.0).")
+INCIDENT = Incident("rows", BEGAN, BEGAN + timedelta(minutes=20), (TROUBLE,))
+REJECTED = Findings(batches={412: {"sales_order": 2, "payment": 1}})
+
+
+def begun(findings: Findings = REJECTED, incident: Incident = INCIDENT, catalog: Catalog = CATALOG) -> Message:
+    letter = Letter("begin", Kind.BEGIN, BEGAN, incident)
+    return message_of(letter, catalog, {NOTICE.log_group: findings}, LONDON)
+
+
+def over() -> Message:
+    return message_of(Letter("over", Kind.OVER, BEGAN, INCIDENT), CATALOG, {}, LONDON)
+
+
+def no_slack() -> Message:
+    reason = "the webhook answered 404 no_service: it was removed or is disabled"
+    return message_of(Letter("no slack", Kind.NO_SLACK, BEGAN, text=reason), CATALOG, {}, LONDON)
+
+
+@pytest.mark.parametrize("message", [begun(), over(), no_slack()], ids=["begin", "over", "no slack"])
+def test_the_documentation_shows_what_is_sent(message: Message) -> None:
+    text = DOCS.read_text(encoding="utf-8")
+    assert f"```text\nSubject: {message.subject}\n\n{message.text}```" in text
+
+
+def test_the_documentation_shows_what_slack_gets() -> None:
+    shown = json.dumps(begun().slack, indent=1, ensure_ascii=False)
+    assert f"```json\n{shown}\n```" in DOCS.read_text(encoding="utf-8")
+
+
+def test_message_names_batch_rows_log_and_command() -> None:
+    text = begun().text
+    for part in ("2026-11-29 07:12:05 UTC", "412 (payment: 1, sales_order: 2)", "3", NOTICE.command, NAME):
+        assert part in text
+    assert begun().subject == "totes prod: transform rejected or deferred rows, and processed the others"
+    assert over().subject.startswith("totes prod: over: ")
+    assert "20 min" in over().text
+
+
+def test_alarms_that_came_with_the_first_are_named() -> None:
+    second = Trouble("totes-prod-load-rejected", BEGAN, description="load rejected rows.")
+    found = begun(incident=Incident("rows", BEGAN, BEGAN, (TROUBLE, second)))
+    assert "Also" in found.text and "load rejected rows." in found.text
+
+
+def test_alarm_of_others_has_its_own_description() -> None:
+    others = Incident("theirs", BEGAN, BEGAN, (Trouble("theirs", BEGAN, description="Their disk is full. Call them."),))
+    found = begun(incident=others)
+    assert found.subject == "totes prod: Their disk is full"
+    assert "The log" not in found.text
+
+
+@given(st.text(max_size=300))
+def test_any_subject_is_one_that_sns_takes(text: str) -> None:
+    """https://docs.aws.amazon.com/sns/latest/api/API_Publish.html: the parameter Subject."""
+    found = subject(text)
+    assert 0 < len(found) <= SUBJECT
+    assert found.isascii() and found.isprintable() and found[0].isalnum()
+
+
+@given(what=st.text(max_size=9000), error=st.text(max_size=9000), command=st.text(max_size=4000), alarm=st.text())
+def test_slack_takes_any_message(what: str, error: str, command: str, alarm: str) -> None:
+    catalog = Catalog("totes", "prod", {NAME: Notice("f", NOTICE.log_group, "f", False, what, command)})
+    trouble = Trouble(alarm or "a", BEGAN, error, what)
+    for incident in (INCIDENT, Incident("f", BEGAN, BEGAN, (trouble,))):
+        message = begun(Findings(error), incident, catalog)
+        assert refusal(json.dumps(message.slack).encode()) == ""
+        assert refusal(json.dumps(plain_payload(message)).encode()) == ""
+        assert len(message.text.encode("utf-8", "replace")) < 256 * 1024, "SNS's limit"
+        shown = [block["text"]["text"] for block in message.slack["blocks"][1:]]
+        for text in shown:
+            assert not re.search(r"<(?!https://eu-west-2\.console\.aws\.amazon\.com/)", text), "no mention, no link"
+
+
+@given(st.text(alphabet="<>&*_~`ab \n!@|", max_size=100))
+def test_text_for_slack_is_read_as_it_was(text: str) -> None:
+    found = escaped(text)
+    assert plain(found) == text
+    assert not re.search(r"[<>]|&(?!amp;|lt;|gt;)", found)
+    assert not re.search(r"(?<!\u200b)[*_~`]", found), "nothing is formatted"
+
+
+@pytest.mark.parametrize(
+    ("region", "partition", "begins"),
+    [
+        ("eu-west-2", "aws", "https://eu-west-2.console.aws.amazon.com/cloudwatch/home?region=eu-west-2#"),
+        ("cn-north-1", "aws-cn", "https://cn-north-1.console.amazonaws.cn/"),
+        ("us-gov-west-1", "aws-us-gov", "https://us-gov-west-1.console.amazonaws-us-gov.com/"),
+        ("eusc-de-east-1", "aws-eusc", "https://eusc-de-east-1.console.amazonaws-eusc.eu/"),
+        ("us-iso-east-1", "aws-iso", ""),
+    ],
+)
+def test_link_leads_to_the_console_of_the_partition(region: str, partition: str, begins: str) -> None:
+    link = log_link("/aws/lambda/totes-prod-load", region, partition, BEGAN)
+    assert link.startswith(begins) and bool(link) is bool(begins)
+    if link:
+        assert "$252Faws$252Flambda$252Ftotes-prod-load/log-events$3Fstart$3D1795935725000" in link
+
+
+def test_log_says_the_last_error_and_the_rows() -> None:
+    lines = [
+        "START RequestId: 1",
+        json.dumps({"level": "ERROR", "message": "Cannot connect to the source."}),
+        json.dumps({"level": "WARN", "message": "rows were rejected", "batch": 3, "table": "staff", "rows": 2}),
+        json.dumps({"level": "WARN", "message": "rows were rejected", "batch": 3, "table": "staff", "rows": 1}),
+        json.dumps({"level": "WARN", "message": "missed event", "batch": 9}),
+        json.dumps({"level": "INFO", "message": "table", "batch": 4, "table": "staff", "rows": 100}),
+        "[]",
+        "{",
+    ]
+    assert of_lines(lines) == Findings("Cannot connect to the source.", {3: {"staff": 3}})
+    assert of_lines(["2026-11-29T07:12:05Z 1 Task timed out after 600.00 seconds"]).error.endswith("timeout, 600 s.")
+    assert of_lines(["[ERROR] Runtime.ImportModuleError: No module named 'x'\nTraceback: secret"]).error == (
+        "Runtime.ImportModuleError: No module named 'x'"
+    )
+    assert of_lines(["[ERROR] ValueError: a row's value"]).error == "", "what is not made for people is not quoted"
+
+
+@pytest.mark.parametrize(
+    ("length", "words"),
+    [(0, "0 s"), (59, "59 s"), (61, "1 min"), (3600, "1 h 0 min"), (90_000, "1 d 1 h"), (-5, "0 s")],
+)
+def test_durations_in_words(length: int, words: str) -> None:
+    assert duration(timedelta(seconds=length)) == words
+
+
+def record(message: str, **more: str) -> dict:
+    return {"Sns": {"Message": message, "MessageId": "m-1", **more}}
+
+
+def test_records_of_sns_are_alarms_tests_and_notes() -> None:
+    alarm = {
+        "AlarmName": NAME,
+        "OldStateValue": "OK",
+        "NewStateValue": "ALARM",
+        "StateChangeTime": "2026-11-29T07:12:05.123+0000",
+        "NewStateReason": "because",
+    }
+    found = read_record(record(json.dumps(alarm)), BEGAN)
+    assert found == Transition(NAME, "OK", ALARM, BEGAN.replace(microsecond=123_000), "because")
+    test = read_record(record('{"AlertTest": "7"}'), BEGAN)
+    assert isinstance(test, Letter) and (test.kind, test.id) == (Kind.TEST, "test 7")
+    for text in ("plain words", '{"AlarmName": 1}', '{"AlertTest": 1}', "[]", "", '{"StateChangeTime": "now"}'):
+        note = read_record(record(text, Subject="Hello"), BEGAN)
+        assert isinstance(note, Letter) and (note.kind, note.text, note.id) == (Kind.NOTE, text, "note m-1")
+        assert message_of(note, CATALOG, {}, LONDON).subject == "totes prod: Hello"
+    assert isinstance(read_record({}, BEGAN), Letter)
