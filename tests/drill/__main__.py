@@ -16,7 +16,6 @@ from tests.drill.site import running
 from tests.drill.table import head, line
 from tests.drill.trial import Times, provoke
 
-
 LOG = 5000  # characters of the log that are shown where a row fails
 
 

@@ -111,9 +111,12 @@ def test_a_permission_names_who_may_invoke(statement: dict[str, object], permitt
     assert emulator_launcher.permits(statement, FUNCTION, "events.amazonaws.com", RULE) is permitted
 
 
-def test_rules_and_buckets_invoke_only_what_permits_them(fake_ministack: dict[str, types.ModuleType]) -> None:
+def test_services_invoke_only_what_permits_them(fake_ministack: dict[str, types.ModuleType]) -> None:
     invoked: list[str] = []
-    policy = [permission(), permission(Principal={"Service": "s3.amazonaws.com"}, Condition={})]
+    policy = [
+        permission(),
+        *(permission(Principal={"Service": f"{name}.amazonaws.com"}, Condition={}) for name in ("s3", "sns")),
+    ]
     vars(fake_ministack["lambda_svc"])["_get_base_func_record_for_ref"] = lambda arn: (
         {"policy": {"Statement": policy}}, {}, arn
     )  # fmt: skip
@@ -121,6 +124,7 @@ def test_rules_and_buckets_invoke_only_what_permits_them(fake_ministack: dict[st
         target["Arn"]
     )
     vars(fake_ministack["s3"])["_deliver_event_to_lambda"] = lambda arn, payload, region: invoked.append(f"s3 {arn}")
+    vars(fake_ministack["sns"])["_deliver_to_lambda"] = lambda arn, *rest: invoked.append(f"sns {arn}")
     emulator_launcher.enforce_invoke_permissions()
 
     for arn in (FUNCTION, "arn:aws:lambda:theirs", "arn:aws:sqs:queue"):
@@ -128,8 +132,9 @@ def test_rules_and_buckets_invoke_only_what_permits_them(fake_ministack: dict[st
     for arn in (FUNCTION, "arn:aws:lambda:theirs"):
         payload = {"Records": [{"s3": {"bucket": {"arn": "arn:aws:s3:::lake"}}}]}
         vars(fake_ministack["s3"])["_deliver_event_to_lambda"](arn, payload, "eu-west-2")
+        vars(fake_ministack["sns"])["_deliver_to_lambda"](arn, "{}", "arn:aws:sns:alarms", "arn:subscription")
 
-    assert invoked == [FUNCTION, "arn:aws:sqs:queue", f"s3 {FUNCTION}"]
+    assert invoked == [FUNCTION, "arn:aws:sqs:queue", f"s3 {FUNCTION}", f"sns {FUNCTION}"]
 
 
 def test_alarms_are_left_to_the_clock(fake_ministack: dict[str, types.ModuleType]) -> None:
