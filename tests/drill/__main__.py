@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Iterable
 from pathlib import Path
 
 from tests.drill import runbook
@@ -42,18 +43,22 @@ def main() -> int:
                 continue
             try:
                 done.append(provoke(site, row, causes[row.cause], lambda text: _say(f"    {text}")))
+                if arguments.write:
+                    _write(done)
             except Exception as error:
                 failed.append(row.cause)
                 traceback.print_exception(error)
                 print(site.type("python deploy.py logs --since 3m", must_succeed=False)[-LOG:], file=sys.stderr)
                 break  # what is broken would fail the later rows, too
-    times = {row.cause: line(row) for row in done}
-    print("\n".join([*head(), *times.values()]))
+    print("\n".join([*head(), *map(line, done)]))
     if failed:
         print(f"Failed: {', '.join(failed)}", file=sys.stderr)
-    if arguments.write:
-        runbook.RUNBOOK.write_text(runbook.with_times(runbook.read(), head(), times), encoding="utf-8")
     return 1 if failed else 0
+
+
+def _write(done: Iterable[Times]) -> None:
+    times = {row.cause: line(row) for row in done}
+    runbook.RUNBOOK.write_text(runbook.with_times(runbook.read(), head(), times), encoding="utf-8")
 
 
 def _say(text: str) -> None:
