@@ -32,7 +32,7 @@ from lambda_toolkit.pipeline.local_stack.totesys.business_day import simulate
 
 EVERY = 3.0  # seconds between two orders of the tracer, on average
 POLL = 0.2  # seconds between two looks at the warehouse
-PATIENCE = 180.0  # seconds that the last orders have after business has ended
+WAITING = 180.0  # seconds that the last orders have after business has ended
 _INSERT = """
     INSERT INTO sales_order SELECT (jsonb_populate_record(s, jsonb_build_object('sales_order_id', CAST(:id AS int)))).*
     FROM sales_order AS s ORDER BY sales_order_id LIMIT 1
@@ -65,7 +65,7 @@ class Tracer:
         """Looks for those that have not arrived, until all have after ``until``, or none will."""
         connection = warehouse.connect()
         try:
-            while time.time() < until or (len(self.seen) < len(self.committed) and time.time() < until + PATIENCE):
+            while time.time() < until or (len(self.seen) < len(self.committed) and time.time() < until + WAITING):
                 time.sleep(POLL)
                 missing = [number for number in list(self.committed) if number not in self.seen]
                 for (number,) in connection.run(_ARRIVED, ids=missing) if missing else ():

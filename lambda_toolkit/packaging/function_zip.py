@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 import os
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -29,6 +30,9 @@ from lambda_toolkit.spec.model import THIS_RUNTIME, FunctionSpec
 CODE_ROOT = "/var/task"  # where Lambda extracts the package
 ENTRY_FUNCTION = "lambda_handler"
 _MOST_FILES = 50_000  # of one folder: Lambda's 250 MiB are reached before
+# Threads of Python 3.11 that parse together fail at times, with a SystemError about a recursion depth, as they
+# share a counter: https://github.com/python/cpython/issues/106905
+_PARSING = threading.Lock()
 _USUAL_MODULES = ("lambda_function.py", "handler.py")
 
 
@@ -292,7 +296,8 @@ def _check_handler(handler: str, entries: Mapping[str, Entry], spec: FunctionSpe
     if name is None:
         return  # it may be in a requirement
     try:
-        tree = ast.parse(entries[name].content)
+        with _PARSING:
+            tree = ast.parse(entries[name].content)
     except (SyntaxError, ValueError) as error:
         if spec.runtime != THIS_RUNTIME and can_compile_for(spec.runtime):
             return  # another version's grammar: its own compiler reports the error

@@ -75,6 +75,14 @@ def test_the_region_is_what_every_aws_tool_would_take(environ, region):
     ("old", "new", "says"),
     [
         ('name = "totes"\n', "", r"\[pipeline\] lacks the key `name`"),
+        ('fresh_within = "30 minutes"', 'fresh_within = "soon"', r"\[pipeline\] `fresh_within` must be a time such as"),
+        (
+            "[source.staff]",
+            '[source.staff]\nfresh_within = "0 days"',
+            r"\[source.staff\] `fresh_within` must be a time",
+        ),
+        ("below = 1 ", 'missing_data = "missing"\nbelow = 1 ', r"\[alarms.silent\] has `below`, .*omit `missing_data`"),
+        ('["source", "warehouse"]', '["source", "warehose"]', r"\[functions.freshness\].*warehose"),
         (
             "[functions.extract]",
             "[functions.export]",

@@ -144,7 +144,7 @@ def test_screen_fits_eighty_columns(capsys, late):
     assert len(shown) < (60 if late else 20)
 
 
-def test_last_and_next_runs_are_those_of_cloudwatch_and_the_schedule():
+def test_last_and_next_runs_are_shown_with_what_failed():
     minute = INSTANT.replace(second=0)
     starts = [
         {"Id": "q0_invocations", "Timestamps": [minute, minute - timedelta(minutes=5)], "Values": [1.0, 1.0]},
