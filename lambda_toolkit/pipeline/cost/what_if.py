@@ -122,11 +122,18 @@ def _secret(declared: Declared, change: Change) -> Declared:
     return replace(declared, secrets=declared.secrets | {change.name}) if change.action == "delete" else declared
 
 
+def _dashboard(declared: Declared, change: Change) -> Declared:
+    if change.action == "update":
+        return declared
+    return replace(declared, dashboards=max(declared.dashboards + (1 if change.action == "delete" else -1), 0))
+
+
 _UNDO: Mapping[str, Callable[[Declared, Change], Declared]] = {
     "function": _function,
     "schedule": _schedule,
     "alarm": _alarm,
     "secret": _secret,
+    "dashboard": _dashboard,
 }
 
 

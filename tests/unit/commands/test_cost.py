@@ -208,6 +208,15 @@ def test_plan_that_creates_everything_adds_the_whole_month(totesys) -> None:
     assert before(totesys, foreign) == totesys
 
 
+def test_dashboard_costs_from_the_day_that_it_is_declared() -> None:
+    pipeline = load(CONFIG / "pipeline.toml")
+    without, with_one = (declared(replace(pipeline, dashboard=name)) for name in (None, "picture"))
+    created, deleted = (change(Kind.DASHBOARD, "picture", action) for action in ("create", "delete"))
+    assert added_cost(with_one, [created], LONDON) == LONDON["dashboards"].amount
+    assert added_cost(without, [deleted], LONDON) == -LONDON["dashboards"].amount
+    assert "no dashboard" in [saving.change for saving in savings(with_one, ASSUMED, LONDON)]
+
+
 def test_difference_of_a_plan_is_one_sentence() -> None:
     assert sentence(Decimal("0.412")) == "About $0.41 more a month."
     assert sentence(Decimal("-1234.5")) == "About $1,234.50 less a month."
