@@ -87,7 +87,8 @@ def test_function_that_nothing_starts_any_more_is_mailed(filled, aws):
 
     text = (filled.root / "config" / "pipeline.toml").read_text(encoding="utf-8")
     quick = filled.root / "config" / "quick.toml"
-    quick.write_text(f"{text}\n[stages.local.alarms]\nsilent.period = 10\n", encoding="utf-8")
+    local = "[stages.local.alarms]"
+    quick.write_text(text.replace(local, f"{local}\nsilent.period = 10\n", 1), encoding="utf-8")
     try:
         shown = dataclasses.replace(filled, file="quick.toml")("deploy", "load")
         assert shown.exit_code == 0, shown.output
