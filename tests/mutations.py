@@ -1019,7 +1019,7 @@ MUTATIONS = (
         "lambdas/load/warehouse/facts.py",
         "ORDER BY f.$record + 0 DESC LIMIT 1",
         "ORDER BY f.$record + 0 LIMIT 1",
-        "tests/pipeline/test_load_crashes.py -k many",
+        f"{FILLING} -k last_version",
     ),
     # Loading: the binary format of COPY.
     Mutation(

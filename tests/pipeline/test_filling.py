@@ -225,3 +225,15 @@ def test_keys_beyond_all_others_are_new_without_comparison(empty, monkeypatch):
     assert compared == [1]
     query = "SELECT order_record, order_id FROM fact_order ORDER BY 1"
     assert empty.rows(query) == [[1, 1], [2, 2], [3, 3], [4, 4], [5, 5], [6, 6]]
+
+
+@pytest.mark.parametrize("ratio", [0, 10**9], ids=["each alone", "all together"])
+def test_each_row_is_compared_with_the_last_version_of_its_key(empty, monkeypatch, ratio):
+    """A row that returns to its first version is a new one."""
+    monkeypatch.setattr(facts, "PROBED_RATIO", ratio)
+    loaded(empty, lake_of(orders([1, 2, 3]), orders([2, 1, 3]), orders([1, 2, 3]), orders([1, 2, 3])))
+    assert empty.rows("SELECT order_id, amount FROM fact_order ORDER BY order_record") == [
+        *([1, 0], [2, 1], [3, 2]),
+        *([1, 1], [2, 0]),
+        *([1, 0], [2, 1]),
+    ]
