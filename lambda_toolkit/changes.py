@@ -96,6 +96,8 @@ class Change:
     """The changes that this one depends on. Keys that are not in the plan are ignored."""
     differences: tuple[Difference, ...] = ()
     """The attributes that differ."""
+    missing: frozenset[Key] = field(default=frozenset(), kw_only=True, repr=False, compare=False)
+    """What it needs and does not exist: the plan notes what of that it does not create."""
     package: bytes | None = field(default=None, repr=False, compare=False)
     """The archive that a function's change would upload, to compare the deployed one with."""
     apply: Callable[[Aws], None] = field(kw_only=True, repr=False, compare=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import zip_longest
 
@@ -73,6 +73,7 @@ def make_plan(
     notes = (*undeclared().notes, *dict.fromkeys(note for part in planned for note in part.notes))
     notes += tuple(f"function {spec.name}: {doubt}" for spec in functions for doubt in quotas.function_doubts(spec))
     notes += deployment.notes
+    notes += tuple(_missing_notes(changes))
     advice: tuple[Advice, ...] = (Advice(Hint.DELETE_DATA),) if undeclared().keeps_data else ()
     if only is None:
         notes += tuple(note for item in deployment.topics for note in topic.notes(reads, item))
@@ -95,6 +96,18 @@ def _prefetch(contexts: Sequence[Context]) -> list[Task[object]]:
     shared = {key: read for reads in wanted for key, read in reads.shared.items()}
     steps = zip_longest(*(reads.own for reads in wanted))
     return [*shared.values(), *(read for step in steps for read in step if read is not None)]
+
+
+def _missing_notes(changes: Sequence[Change]) -> Iterator[str]:
+    """What changes need, does not exist, and is not created by the plan: a sentence each."""
+    created = {change.key for change in changes if change.action == "create"}
+    needed: dict[Key, list[Change]] = {}
+    for change in changes:
+        for key in change.missing - created:
+            needed.setdefault(key, []).append(change)
+    for (kind, name), users in sorted(needed.items()):
+        named = ", ".join(f"{change.kind} {change.name}" for change in users)
+        yield f"there is no {kind} {name} yet, and this plan does not create it: {named} needs it"
 
 
 def _checked_after(changes: Sequence[Change], functions: Iterable[FunctionSpec]) -> list[Change]:

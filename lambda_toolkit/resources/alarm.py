@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from lambda_toolkit.aws.account import ArnFormat
+from lambda_toolkit.aws.account import ACCESS_DENIED, ArnFormat
 from lambda_toolkit.aws.client import Aws
 from lambda_toolkit.changes import Change, Key
+from lambda_toolkit.errors import AwsError
 from lambda_toolkit.resources import tags
 from lambda_toolkit.resources.attachment import Context, DeployerActions, Statement
 from lambda_toolkit.resources.diff import differences
@@ -23,6 +24,7 @@ DEPLOYER_ACTIONS = DeployerActions(
     ("DeleteAlarms", "ListTagsForResource", "PutMetricAlarm", "TagResource", "UntagResource"),
     lists=("DescribeAlarms",),
 )
+_FORBIDDEN = ("AuthorizationError",)  # SNS's own code of it
 _ALARMS = Listing("cloudwatch", "describe_alarms", "MetricAlarms", "AlarmNamePrefix", "AlarmName")
 _OK_ACTIONS = "OKActions"  # PutMetricAlarm replaces all attributes, so where unmanaged, they are resent unchanged
 _UNWANTED = {"Unit": None}  # set outside this tool, it changes the alarm's behaviour
@@ -88,7 +90,8 @@ def _plan_one(context: Context, name: str, alarm: Alarm, live: Mapping[str, Any]
             executor_aws.call("cloudwatch", "put_metric_alarm", **parameters, Tags=labels)
 
         what = f"{_what(alarm)} {alarm.comparison} {alarm.threshold:g} in {_duration(alarm)}"
-        return [Change(KIND, name, "create", (what,), after, apply=create)]
+        missing = frozenset(key for key in after if not _exists(context, str(alarm.topic)))
+        return [Change(KIND, name, "create", (what,), after, missing=missing, apply=create)]
 
     arn = _arn(context.reads, name)
     live_tags = context.reads.tags(arn, spec.tags, spec.name, lambda: _tags(context.aws, arn))
@@ -105,6 +108,21 @@ def _plan_one(context: Context, name: str, alarm: Alarm, live: Mapping[str, Any]
         tag_change.apply(executor_aws, "cloudwatch", arn)
 
     return [Change(KIND, name, "update", after=after, differences=(*found, *tag_change.differences), apply=update)]
+
+
+def _exists(context: Context, topic: str) -> bool:
+    """Whether there is the topic; true too where the caller may not know. CloudWatch accepts one that is not there."""
+    arn = topic if topic.startswith("arn:") else context.reads.arn("sns", topic)
+
+    def read() -> bool:
+        try:
+            return context.aws.find("sns", "get_topic_attributes", TopicArn=arn) is not None
+        except AwsError as error:
+            if error.code in (*ACCESS_DENIED, *_FORBIDDEN):
+                return True
+            raise
+
+    return context.reads.once(("topic exists", arn), read)
 
 
 def _plan_deletion(context: Context, name: str) -> list[Change]:

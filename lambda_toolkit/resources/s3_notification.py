@@ -133,7 +133,9 @@ def _plan_bucket(context: Context, bucket: str, grants: dict[str, str]) -> list[
     triggers = [trigger for trigger in spec.s3_triggers or () if trigger.bucket == bucket]
     desired = [_entry(arn, spec.name, trigger) for trigger in triggers]
     permission = Permission("s3", "s3.amazonaws.com", context.reads.arn("s3", bucket), context.reads.account_id)
-    configuration = _read(context.aws, bucket) or {}
+    live = _read(context.aws, bucket)
+    missing = frozenset({(Kind.BUCKET, bucket)} if live is None else ())
+    configuration = live or {}
     _check_others(configuration, desired, context, bucket)
     own = _own(configuration, spec.name)
     entries = Difference("notifications", sorted(map(_described, own)), sorted(map(_described, desired)))
@@ -157,7 +159,8 @@ def _plan_bucket(context: Context, bucket: str, grants: dict[str, str]) -> list[
     name = notification_name(spec.name, bucket)
     after: frozenset[Key] = frozenset({context.function_key, (Kind.BUCKET, bucket)})
     if not own:
-        return [Change(KIND, name, "create", (*map(_shown, triggers), *details), after, apply=apply)]
+        shown = (*map(_shown, triggers), *details)
+        return [Change(KIND, name, "create", shown, after, missing=missing, apply=apply)]
     return [Change(KIND, name, "update", details, after, found, apply=apply)]
 
 

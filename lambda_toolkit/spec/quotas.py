@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 
 from lambda_toolkit.errors import LimitError
 from lambda_toolkit.spec import service_model
@@ -58,6 +59,22 @@ _ALARM_NAME, _ALARM_DESCRIPTION, _DIMENSIONS = 255, 1024, 30  # characters; a nu
 _DIMENSION_NAME, _DIMENSION_VALUE = 255, 1024  # characters
 _ALARM_PERIODS = (10, 20, 30)  # seconds; otherwise a multiple of 60
 _ALARM_HOUR, _ALARM_DAY, _ALARM_WEEK = 3600, 86_400, 604_800  # seconds
+_LAMBDA = "AWS/Lambda"
+_METRICS = (  # https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
+    *("Invocations", "Errors", "DeadLetterErrors", "DestinationDeliveryFailures", "Throttles", "Duration"),
+    *(
+        "PostRuntimeExtensionsDuration",
+        "OversizedRecordCount",
+        "RecursiveInvocationsDropped",
+        "IteratorAge",
+        "OffsetLag",
+    ),
+    *("ConcurrentExecutions", "ClaimedAccountConcurrency", "UnreservedConcurrentExecutions"),
+    *("ProvisionedConcurrentExecutions", "ProvisionedConcurrencyInvocations", "ProvisionedConcurrencyUtilization"),
+    *("ProvisionedConcurrencySpilloverInvocations", "AsyncEventsReceived", "AsyncEventAge", "AsyncEventsDropped"),
+    *("SignatureValidationErrors", "PolledEventCount", "FilteredOutEventCount", "InvokedEventCount"),
+    *("FailedInvokeEventCount", "DroppedEventCount", "OnFailureDestinationDeliveredEventCount", "DeletedEventCount"),
+)
 _STATISTICS = ("Average", "Maximum", "Minimum", "SampleCount", "Sum")
 _COMPARISONS = (
     "GreaterThanOrEqualToThreshold",
@@ -305,6 +322,10 @@ def _alarm_problems(alarm: Alarm) -> Found:
         yield from of_length("cloudwatch", shape, f"{where} {what}", text, most)
     if not alarm.name or not alarm.metric or not alarm.namespace:
         yield f"{where} its name, its metric and its namespace must not be empty."
+    if alarm.namespace == _LAMBDA and alarm.metric not in _METRICS:
+        close = get_close_matches(alarm.metric, _METRICS, 1)
+        meant = f" Did you mean {close[0]}?" if close else ""
+        yield Doubt(f"{where} Lambda had no metric `{alarm.metric}` in {DATE}, and without data no alarm fires.{meant}")
     if alarm.namespace.startswith(":"):
         yield f"{where} its namespace must not begin with a colon."
     if len(alarm.dimensions or ()) > _DIMENSIONS:
