@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from lambda_toolkit.pipeline.lambdas.shared.expression import constants
 from lambda_toolkit.pipeline.lambdas.shared.expression.casts import cast_refusal
 
 NUMBERS = ("smallint", "integer", "bigint", "numeric", "real", "double precision")
@@ -50,3 +51,13 @@ def test_cast_that_would_round_the_second_is_refused(base: str) -> None:
         assert said is not None and said.endswith(f"would round the second: cast to {plain}, or use date_trunc")
     assert cast_refusal("text", base.format("(6)")) is None
     assert cast_refusal("numeric(9,4)", "numeric(3,0)") is None
+
+
+@pytest.mark.parametrize("name", ["right/UTC", "posix/Europe/Berlin", "/Europe/Berlin", "CET", "utc", ""])
+def test_zone_that_postgresql_takes_for_another_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the machine has it: some have leap seconds under ``right/``."""
+    monkeypatch.setattr(constants.zoneinfo, "ZoneInfo", str)
+    with pytest.raises(constants.InvalidValueError, match="is not known here"):
+        constants.time_zone.__wrapped__(name)
+    assert constants.time_zone.__wrapped__("Europe/Berlin") == "Europe/Berlin"
+    assert constants.time_zone.__wrapped__("UTC") == "UTC"
