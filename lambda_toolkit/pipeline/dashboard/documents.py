@@ -24,7 +24,7 @@ from lambda_toolkit.pipeline.commands.rejected import rejected
 from lambda_toolkit.pipeline.dashboard import warehouse_documents
 from lambda_toolkit.pipeline.dashboard.readings import Document, Source
 from lambda_toolkit.pipeline.errors import CommandError
-from lambda_toolkit.pipeline.local_stack import mail_sink
+from lambda_toolkit.pipeline.local_stack import inbox
 
 if TYPE_CHECKING:
     from lambda_toolkit.aws import Aws
@@ -148,19 +148,8 @@ def _messages(target: Target) -> dict[str, Any]:
     """Those that arrived in the local stack, oldest first; null on AWS, which delivers them."""
     if not target.is_local:
         return {"messages": None}
-    sent = mail_sink.read(target.pipeline.root / DIRECTORY / "mail-sink")
-    return {
-        "messages": [
-            {
-                "received_at": each.received_at,
-                "channel": "email",
-                "to": each.recipient,
-                "subject": each.subject,
-                "text": each.body,
-            }
-            for each in sent
-        ]
-    }
+    stack = target.pipeline.root / DIRECTORY
+    return inbox.document(stack / "mail-sink", stack / "slack-sink")
 
 
 def _batch(connected: Connected, number: int, now: datetime) -> dict[str, Any]:
