@@ -153,7 +153,10 @@ def test_documents_are_those_of_the_commands(address, batch, cli):
 
     assert shown("deploy?format=json")["plan"] == cli.document("plan")
     read, printed = shown("?format=json")["status"], cli.state()
-    assert read.keys() == printed.keys() and read["functions"] == printed["functions"]
+    assert read.keys() == printed.keys() and read["batches"] == printed["batches"]
+    assert [(each["name"], each["version"]) for each in read["functions"]] == [
+        (each["name"], each["version"]) for each in printed["functions"]
+    ]
     batches = shown("pipeline?format=json")["batches"]["batches"]
     assert batches[: len(batches)] == cli.document("batches", "--limit", "40")["batches"][: len(batches)]
 
