@@ -131,7 +131,9 @@ def operator_policy(pipeline: Pipeline, account: str) -> dict[str, Any]:
         "Batches": _several(buckets, "s3:ListBucket"),
         "Manifests": _several([f"{bucket}/{MANIFESTS}*" for bucket in buckets], "s3:GetObject"),
         "Keys": _several(keys, "kms:Decrypt"),
-        "Alarms": _several(["*"], "cloudwatch:DescribeAlarms", "cloudwatch:GetMetricStatistics"),
+        "Alarms": _several(
+            ["*"], "cloudwatch:DescribeAlarms", "cloudwatch:GetMetricData", "cloudwatch:GetMetricStatistics"
+        ),
         "Topic": _several([topic], "sns:GetTopicAttributes", "sns:ListSubscriptionsByTopic"),
         "Test": _several([topic_arn(pipeline, ALARMS if pipeline.alarm_topic else ALERTS, account)], "sns:Publish"),
     }

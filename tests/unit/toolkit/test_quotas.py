@@ -93,7 +93,9 @@ def test_the_edges_are_inside() -> None:
     check_function(spec(alarms=(Alarm("a", "Errors", period=3600, evaluation_periods=168),)))
     check_function(spec(environment={"AWS_LAMBDA_EXEC_WRAPPER": "/opt/wrapper"}, tags={"Straße": "a b_.:/=+-@"}))
     check_function(spec(memory=10_240, timeout=1, environment={"AB": "x" * 4000}, runtime="python3.14"))
-    widest = Alarm("a", "E", dimensions={"d" * 255: "v" * 1024, **{f"d{number}": "x" for number in range(29)}})
+    widest = Alarm(
+        "a", "E", namespace="own", dimensions={"d" * 255: "v" * 1024, **{f"d{number}": "x" for number in range(29)}}
+    )
     whole = spec(alarms=(widest,), s3_triggers=(S3Trigger("lake", prefix="x" * 1024, suffix="y" * 1024),))
     check_function(whole)
     assert function_doubts(whole) == []
