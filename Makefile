@@ -14,7 +14,7 @@ endif
 SUITE = $(BIN)/python -m pytest -n 2 --dist loadgroup
 
 .PHONY: help run test coverage test-unit test-aws test-second-emulator fault-matrix test-pipeline test-local-stack test-faults test-proof test-end-to-end browser screenshots soak mutants stopwatch drill \
-  values expressions bench bench-load bench-extract lint format audit clean
+  values expressions bench bench-extract bench-load lint format audit clean
 .DEFAULT_GOAL := run
 
 help:  ## list these targets
