@@ -209,7 +209,7 @@ def test_page_without_the_warehouse_says_so_and_shows_the_rest(see, batch, cli):
     finally:
         connection.run(f'ALTER DATABASE "{database.database}" CONNECTION LIMIT -1')
         connection.close()
-    page.locator("#verdict .unknown").first.wait_for(state="detached", timeout=NOTICED)
+    page.get_by_text("The warehouse does not answer").wait_for(state="detached", timeout=NOTICED)
 
 
 @pytest.mark.parametrize("how", [{}, {"dark": True, "narrow": True}], ids=["light and wide", "dark and narrow"])
