@@ -366,7 +366,6 @@ class Deployment:
     buckets: tuple[BucketSpec, ...] = ()
     topics: tuple[TopicSpec, ...] = ()
     secrets: tuple[SecretSpec, ...] = ()
-    dashboards: tuple[DashboardSpec, ...] = ()
     application: str = ""
     """With ``stage``, a tag of every resource, by which undeclared resources are found. Empty: no such tags."""
     stage: str = ""
@@ -378,6 +377,7 @@ class Deployment:
     secrets_of_others: tuple[str, ...] = ()
     """The ARNs of secrets that functions read and others manage: never written, tagged or removed, whatever their
     tags."""
+    dashboards: tuple[DashboardSpec, ...] = ()
 
     def tagged(self) -> Deployment:
         """The same, with the tags of application and stage, and ``adopt``, passed on to each part. Idempotent."""
