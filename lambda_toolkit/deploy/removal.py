@@ -188,8 +188,9 @@ def _plan_shared(
             found = secret.plan_removal(reads, SecretSpec(known, tags=own), users)
             changes, notes = _kept(changes, notes, found, delete_data)
     keeps_data = bool(notes)
-    dashboards = dashboard.plan_undeclared(reads, deployment, own)
-    if dashboards is None and deployment.dashboards:
+    # Looked for where one is declared, so that the others need neither the right to list them nor a call for it
+    dashboards = dashboard.plan_undeclared(reads, deployment, own) if deployment.dashboards else ()
+    if dashboards is None:
         notes.append(
             "undeclared dashboards were not looked for: the credentials lack cloudwatch:ListDashboards or GetDashboard"
         )
