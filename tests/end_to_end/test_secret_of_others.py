@@ -37,7 +37,7 @@ def test_secret_of_others_is_read_rotated_and_never_written(filled, aws, sql):
 
     before = secrets.describe_secret(SecretId=NAME)
     try:
-        assert f"secret source is {arn}, which others manage: extract may read it" in run("deploy")
+        assert f"secret source is {arn}, which others manage: extract and freshness may read it" in run("deploy")
         assert '"batch": 1,' in run("invoke", "extract")
         sql(source, "ALTER ROLE CURRENT_USER PASSWORD 'rotated'")
         secrets.put_secret_value(SecretId=NAME, SecretString=json.dumps({**value, "password": "rotated"}))
