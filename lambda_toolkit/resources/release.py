@@ -20,6 +20,7 @@ from lambda_toolkit.spec.model import FunctionSpec
 _NEW_ROLE = 20.0  # seconds until the permissions of a role that was created with its function are in effect everywhere
 _INTERVAL = 10.0  # seconds between two reads of the alarms' states
 _STEP = 1.0  # seconds that a sleep may last: an interruption is noticed after that
+_TICK = 0.001  # seconds: what remains is no time; a clock may not move by what rounding leaves of it
 
 
 def digest(desired: Mapping[str, Any], *others: str) -> str:
@@ -112,7 +113,7 @@ def _watch(aws: Aws, alarms: Sequence[str], seconds: float) -> str | None:
     before = set(_in_alarm(aws, alarms))
     while True:
         left = seconds - (aws.clock.now() - started)
-        if left <= 0:
+        if left <= _TICK:
             return None
         _sleep(aws, min(left, _INTERVAL))
         now = _in_alarm(aws, alarms)
@@ -124,7 +125,7 @@ def _watch(aws: Aws, alarms: Sequence[str], seconds: float) -> str | None:
 
 def _sleep(aws: Aws, seconds: float) -> None:
     until = aws.clock.now() + seconds
-    while (left := until - aws.clock.now()) > 0:
+    while (left := until - aws.clock.now()) > _TICK:
         if aws.clock.interrupted.is_set():
             raise CheckError("It was interrupted while it was watched.")
         aws.clock.sleep(min(left, _STEP))

@@ -10,6 +10,7 @@ import pytest
 from lambda_script import Alarm, Canary, DeployError, LimitError
 from lambda_toolkit.deploy.execute import execute
 from lambda_toolkit.deploy.plan import make_plan
+from lambda_toolkit.resources import release
 from lambda_toolkit.spec.model import BucketSpec, Deployment, SecretSpec
 
 WATCHED = {"alarms": [Alarm("errors", "Errors")], "canary": Canary(weight=0.1, minutes=10)}
@@ -222,3 +223,17 @@ def test_what_no_canary_can_be_is_refused_before_any_call(script, recorder, diff
     with pytest.raises(LimitError, match=problem):
         script(**{**WATCHED, **different})
     assert recorder.calls == []
+
+
+class Few(list):
+    """At most five hundred pauses."""
+
+    def append(self, pause: float) -> None:
+        assert len(self) < 500, "it sleeps for ever"
+        super().append(pause)
+
+
+def test_watch_ends_where_rounding_leaves_no_time_to_sleep(aws, fake_time) -> None:
+    """A clock of floating-point seconds does not move by a fraction of a picosecond, which was left here."""
+    fake_time.seconds, fake_time.pauses = 8164.599999999999, Few()
+    assert release._watch(aws, ["none"], 180.0) is None
