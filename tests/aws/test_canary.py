@@ -227,7 +227,7 @@ def test_what_no_canary_can_be_is_refused_before_any_call(script, recorder, diff
 
 def test_watch_ends_where_rounding_leaves_no_time_to_sleep(aws, fake_time, monkeypatch) -> None:
     """A clock of floating-point seconds does not move by a fraction of a picosecond, which was left here."""
-    looks = iter(range(100))
-    monkeypatch.setattr(release, "_in_alarm", lambda aws, alarms: {"look": next(looks)} and {})
+    looks = iter([{}] * 100)
+    monkeypatch.setattr(release, "_in_alarm", lambda aws, alarms: next(looks))
     fake_time.seconds = 8164.599999999999
     assert release._watch(aws, ["none"], 180.0) is None
