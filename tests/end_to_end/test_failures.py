@@ -100,7 +100,13 @@ def test_function_that_nothing_starts_any_more_is_mailed(filled, aws):
     text = (filled.root / "config" / "pipeline.toml").read_text(encoding="utf-8")
     quick = filled.root / "config" / "quick.toml"
     local = "[stages.local.alarms]"
-    text = text.replace(local, f"{local}\nsilent.period = 10\n", 1).replace('SECONDS = "60"', 'SECONDS = "1"', 1)
+    for slow, fast in (
+        (local, f"{local}\nsilent.period = 10\nerrors.period = 10\n"),
+        ("\nerrors.evaluation_periods = 3\n", "\nerrors.evaluation_periods = 1\n"),
+        ('SECONDS = "60"', 'SECONDS = "1"'),
+    ):
+        assert slow in text
+        text = text.replace(slow, fast, 1)
     quick.write_text(text, encoding="utf-8")
     try:
         shown = dataclasses.replace(filled, file="quick.toml")("deploy", "load", "notifier")
