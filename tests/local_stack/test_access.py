@@ -18,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from unittest import mock
+from urllib.parse import urlsplit
 
 import boto3
 import psutil
@@ -273,8 +274,8 @@ def test_role_is_kept_from_the_emulators_own_paths(account: Account) -> None:
 
 
 def test_nothing_listens_beyond_this_machine(stack: Stack) -> None:
-    """One port for the emulated AWS and one for PostgreSQL, on the loopback interface."""
-    ports = {int(stack.aws_endpoint_url.rpartition(":")[2]), stack.source.port}
+    """One port for the emulated AWS, one for PostgreSQL and one for messages to Slack, on the loopback interface."""
+    ports = {int(stack.aws_endpoint_url.rpartition(":")[2]), stack.source.port, urlsplit(stack.slack_url).port}
     listening = {
         (connection.laddr.ip, connection.laddr.port)
         for identity in stack.processes.values()

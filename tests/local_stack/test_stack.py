@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lambda_toolkit.pipeline.local_stack import databases, emulator
+from lambda_toolkit.pipeline.local_stack import databases, emulator, side_processes
 from lambda_toolkit.pipeline.local_stack import stack as embedded
 from lambda_toolkit.pipeline.local_stack.description import Stack, environment, read_stack
 from lambda_toolkit.pipeline.local_stack.errors import LocalError
@@ -176,7 +176,7 @@ def test_failing_alarm_evaluator_stops_the_stack_with_a_message(
     root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """If the alarm evaluator does not start, the stack stops with a message."""
-    monkeypatch.setattr(embedded.sys, "executable", "/bin/false")
+    monkeypatch.setattr(side_processes.sys, "executable", "/bin/false")
 
     with pytest.raises(LocalError, match="The alarm evaluator ended"):
         up(root)

@@ -16,7 +16,7 @@ EVALUATOR = "alarm_evaluator"
 SLACK = "slack_receiver"
 READY = {EVALUATOR: "The alarm evaluator is ready", SLACK: "The webhook is ready"}
 """The modules, and the line that each logs."""
-NAMES = {EVALUATOR: "its alarm evaluator", SLACK: "the receiver of messages for Slack"}
+NAMES = {EVALUATOR: "the alarm evaluator", SLACK: "the receiver of messages for Slack"}
 TIMEOUT = 30.0  # seconds
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from ...shared.declarations import WarehouseTable
 from ...shared.postgres import sql
 from . import filling, pending, refusals, validity
+from .copying import column_types
 from .foreign_keys import deferred_foreign_key_check, known_rows
 from .late_arrivals import rebuild_history
 from .schemas import SchemaNames
@@ -186,7 +187,7 @@ def drop_unchanged(
     if not _last_record(session, names):
         return False
     is_indexed = _has_index_on_key(session, table)
-    if is_indexed and len(table.keys) == 1 and session.rows(_ALL_ARE_BEYOND, **names.parts, staging=staging)[0][0]:
+    if is_indexed and _all_are_beyond(session, table, staging):
         return False
     staged, known = _count(session, staging), known_rows(session.connection, session.schemas.table(table.name))
     probes = is_indexed and staged * PROBED_RATIO <= known
@@ -194,6 +195,14 @@ def drop_unchanged(
     session.run(_STAGE_NEW_VERSIONS, fresh=fresh, new_versions=new_versions)
     session.run("DROP TABLE $staging", staging=staging)
     return True
+
+
+def _all_are_beyond(session: WarehouseSession, table: WarehouseTable, staging: sql.Fragment) -> bool:
+    """Whether every staged key sorts after all of ``table``: of one column, of a type that has min() and one order."""
+    types = column_types(session.connection, session.schemas.table(table.name))
+    if len(table.keys) != 1 or types.get(table.keys[0]) not in filling.SORTED_ALIKE:
+        return False
+    return bool(session.rows(_ALL_ARE_BEYOND, **session.sql(table).parts, staging=staging)[0][0])
 
 
 def _record_range(session: WarehouseSession, table: WarehouseTable, last: int, rows: int, batch: int) -> None:

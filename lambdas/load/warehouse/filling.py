@@ -25,7 +25,8 @@ Read = Callable[[Sequence[str]], Iterable[pa.Table]]
 """Reads these columns of all rows; called more than once, it gives the same rows in the same order."""
 
 MOST = 5_000_000  # rows: their numbers are in memory, 8 bytes each, and twice that while they are sorted
-_SORTED_ALIKE = ("smallint", "integer", "bigint", "date")  # types that Arrow sorts as PostgreSQL does
+SORTED_ALIKE = ("smallint", "integer", "bigint", "date")
+"""Types that Arrow sorts as PostgreSQL does, and in which what is equal is the same."""
 _SAVEPOINT = "before_filling"
 _WAS_NEVER_FILLED = """
     SELECT NOT EXISTS (SELECT FROM $table)
@@ -71,7 +72,7 @@ def fill(session: WarehouseSession, table: WarehouseTable, read: Read, rows: int
     if not connection.rows(_IS_PLAIN, table=relation)[0][0] or not _was_never_filled(session, table):
         return None
     types = column_types(connection, relation)
-    if any(types.get(key) not in _SORTED_ALIKE for key in table.keys):
+    if any(types.get(key) not in SORTED_ALIKE for key in table.keys):
         return None
     numbers = _record_numbers(table, read)
     if numbers is None:
