@@ -94,7 +94,7 @@ class PostgresSnapshot:
         """Counts all tables in one statement."""
         counts = [
             sql.compose(
-                "SELECT $name, NULL, count(*) FROM $table AS t WHERE $selected"
+                "SELECT $name, NULL::bigint, count(*) FROM $table AS t WHERE $selected"
                 if name in partial
                 else "SELECT $name, count(*), count(*) FILTER (WHERE $selected) FROM $table AS t",
                 name=sql.constant(name),

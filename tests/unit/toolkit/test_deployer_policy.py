@@ -83,7 +83,7 @@ def everything() -> Deployment:
         (BucketSpec("app-dev-lake"),),
         (TopicSpec("app-dev-alerts", kms_key=""),),
         (SecretSpec("app/dev/source"),),
-        (DashboardSpec("app-dev", {"widgets": []}),),
+        dashboards=(DashboardSpec("app-dev", {"widgets": []}),),
     )
 
 
