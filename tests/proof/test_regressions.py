@@ -303,7 +303,7 @@ def test_a_row_that_goes_before_its_range_is_read_never_arrives(world):
     prove_in_ranges(world, [Do(Delete("transaction", 2), session=1), Extract()])
 
 
-def test_tables_that_are_read_in_ranges_are_counted_beside_others(world):
+def test_tables_read_in_ranges_are_counted_beside_others(world):
     """Of the first two the whole number is not asked: NULL, whose type the server must know."""
     prove_in_ranges(world, [Open(1), Truncate(), Extract()])
 
