@@ -69,7 +69,7 @@ def of_lines(lines: Iterable[str]) -> Findings:
     error, batches = "", dict[int, dict[str, int]]()
     for line in lines:
         error = _error_in(line) or error
-        document = _document(line)
+        document = as_document(line)
         batch, table, rows = (document.get(name) for name in ("batch", "table", "rows"))
         if document.get("level") == "WARN" and isinstance(batch, int) and isinstance(rows, int):
             tables = batches.setdefault(batch, {})
@@ -78,7 +78,7 @@ def of_lines(lines: Iterable[str]) -> Findings:
 
 
 def _error_in(line: str) -> str:
-    document = _document(line)
+    document = as_document(line)
     if document.get("level") in ("ERROR", "CRITICAL", "FATAL"):
         return str(document.get("message") or document.get("errorMessage") or "")
     if found := _RUNTIME.search(line):
@@ -88,7 +88,8 @@ def _error_in(line: str) -> str:
     return ""
 
 
-def _document(line: str) -> Mapping[str, Any]:
+def as_document(line: str) -> Mapping[str, Any]:
+    """The JSON object that a line of a log is; empty where it is none."""
     try:
         found = json.loads(line)
     except ValueError:

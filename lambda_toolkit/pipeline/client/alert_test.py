@@ -14,6 +14,7 @@ from lambda_toolkit.pipeline.config.model import ALARMS, ALERTS, Pipeline
 from lambda_toolkit.pipeline.errors import CommandError
 from lambda_toolkit.pipeline.installed import suggested
 from lambda_toolkit.pipeline.lambdas.notifier.cloudwatch import TEST
+from lambda_toolkit.pipeline.lambdas.notifier.findings import as_document
 from lambda_toolkit.pipeline.lambdas.notifier.letters import Kind, Slack
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def _line(
     wanted, deadline = f"{Kind.TEST} {identity}", time.time() + timeout
     while time.time() < deadline:
         for event in events(aws, function, since - _EARLIER):
-            found = _document(str(event["message"]))
+            found = as_document(str(event["message"]))
             if found.get("letter") == wanted:
                 return found
         wait(_POLL)
@@ -86,14 +87,6 @@ def _line(
         f"The test {identity} was published, and {function} has not said within {timeout:.0f} s that it sent it. "
         f"Is it subscribed, and does it work? {suggested('plan')}, and: {suggested('logs notifier --since 15m')}"
     )
-
-
-def _document(line: str) -> Mapping[str, Any]:
-    try:
-        found = json.loads(line)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _alarms(aws: Aws, pipeline: Pipeline, topics: Mapping[str, str]) -> dict[str, int]:

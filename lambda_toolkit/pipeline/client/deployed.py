@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 SUBSCRIPTION_ADVICE = {
     "not confirmed": "AWS sent it a link to confirm the subscription, and waits for that. Is it in the spam folder? "
     "After three days a deploy sends another.",
-    "not subscribed": "it is declared and not subscribed. Deploy: {deploy}",
+    "not subscribed": "It is declared and not subscribed.",
 }
-"""By the states of :func:`subscription_states`, what to do; with ``{deploy}``, the command."""
+"""By the states of :func:`subscription_states`, what to know; a deploy is what to do."""
 
 
 def function_state(aws: Aws, pipeline: Pipeline, function: str) -> dict[str, Any]:

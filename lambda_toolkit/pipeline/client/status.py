@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from lambda_toolkit.aws.parallel import readers
 from lambda_toolkit.pipeline.client import freshness
 from lambda_toolkit.pipeline.client.batches import iso
-from lambda_toolkit.pipeline.client.deployed import alarm_states, function_state, readable_time, subscription_states
+from lambda_toolkit.pipeline.client.deployed import (
+    SUBSCRIPTION_ADVICE,
+    alarm_states,
+    function_state,
+    readable_time,
+    subscription_states,
+)
 from lambda_toolkit.pipeline.client.follow import Follower
 from lambda_toolkit.pipeline.client.lake import batches_after, has_bucket
 from lambda_toolkit.pipeline.client.starts import last_starts, next_run
@@ -24,11 +30,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 SELDOM = 60.0  # seconds for which what costs money or time to ask is not asked again
-_ADVICE = {
-    "not confirmed": "AWS sent it a link to confirm the subscription, and waits for that. Is it in the spam folder? "
-    "After three days a deploy sends another.",
-    "not subscribed": "It is declared and not subscribed.",
-}
 
 
 @dataclass
@@ -170,7 +171,7 @@ def troubles(document: Mapping[str, Any]) -> Iterator[Trouble]:
         yield Trouble(f"AWS differs from the declaration: {names}.", suggested("plan"))
     for each in document["subscriptions"]:
         if each["state"] != "confirmed":
-            yield Trouble(f"{each['address']} gets no alerts. {_ADVICE[each['state']]}", suggested())
+            yield Trouble(f"{each['address']} gets no alerts. {SUBSCRIPTION_ADVICE[each['state']]}", suggested())
 
 
 def _of_the_promise(promise: Mapping[str, Any]) -> Iterator[Trouble]:

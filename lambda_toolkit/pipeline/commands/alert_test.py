@@ -48,8 +48,8 @@ def _show(request: Request, document: Mapping[str, Any]) -> None:
     say(f"  email    published as {document['email']['message']}, for {', '.join(confirmed) or 'no address'}")
     for item in document["addresses"]:
         if item["state"] != "confirmed":
-            advice = SUBSCRIPTION_ADVICE[item["state"]].format(deploy=suggested())
-            say(f"           {item['address']} gets nothing: {item['state']}; {advice}", color="yellow")
+            advice = f"{SUBSCRIPTION_ADVICE[item['state']]} Deploy: {suggested()}"
+            say(f"           {item['address']} gets nothing: {item['state']}. {advice}", color="yellow")
     reason = f": {document['slack']['reason']}" if document["slack"]["reason"] else ""
     failed = document["slack"]["state"] not in (Slack.SENT, Slack.NONE)
     say(f"  Slack    {_SLACK[Slack(document['slack']['state'])]}{reason}", color="yellow" if failed else None)
