@@ -2,20 +2,26 @@
 
 Each mutation is made in a copy of the repository, one at a time in each of ``--processes`` copies, and the tests that
 should catch it run there. Exit status 1 when one survives, or when the text that it would change is not there any more.
+
+What was caught is kept below ``.local/mutations``: the same command goes on where it was interrupted, and tries again
+what was not caught, and what has another text, or tests of another text, than when it was caught. ``--fresh``: all.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
+import json
 import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +30,7 @@ REPOSITORY = Path(__file__).parents[1]
 COPIED = ("lambdas", "tests", "config", "lambda_toolkit", "docs", "lambda_script.py", "deploy.py")
 COPIED += ("pyproject.toml",)
 TIMEOUT = 600  # seconds for one mutation's tests
+RESULTS = REPOSITORY / ".local" / "mutations" / "caught.jsonl"
 
 FRESHNESS = "tests/pipeline/test_freshness.py"
 CAPTURE = "tests/pipeline/test_capture.py"
@@ -1099,26 +1106,64 @@ class Outcome:
 
 
 def main() -> int:
-    """The exit status: 1 when a mutation survived, or could not be made."""
+    """The exit status: 1 when a mutation survived, or could not be made; 130 after Ctrl-C."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help="parts of the names of the mutations to make; all unless given")
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--fresh", action="store_true", help="also those that were caught before")
     asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     chosen = [m for m in MUTATIONS if not asked.names or any(name in m.name for name in asked.names)]
-    with ThreadPoolExecutor(asked.processes) as pool:
-        outcomes = list(pool.map(_try, chosen))
+    known = {} if asked.fresh else _known(chosen)
+    remaining = [mutation for mutation in chosen if mutation.name not in known]
+    print(f"{len(chosen)} mutations, {len(remaining)} to try.", flush=True)
+    pool = ThreadPoolExecutor(asked.processes)
+    try:
+        outcomes = list(pool.map(_try, remaining))
+    except KeyboardInterrupt:
+        pool.shutdown(cancel_futures=True)
+        print("\nInterrupted. What was caught is kept; the same command goes on from here.")
+        return 130
+    pool.shutdown()
     bad = [outcome for outcome in outcomes if outcome.problem]
-    print(f"\n{len(outcomes) - len(bad)} of {len(outcomes)} mutations were caught.")
+    print(f"\n{len(chosen) - len(bad)} of {len(chosen)} mutations were caught.")
     for outcome in bad:
         print(f"NOT CAUGHT: {outcome.mutation.name}: {outcome.problem}")
     return 1 if bad else 0
 
 
+def _state(mutation: Mutation) -> str:
+    """What identifies a mutation with the texts of the files that it changes and of the tests that should catch it."""
+    parts = [repr(mutation)]
+    for file in (mutation.file, *(file for file, _, _ in mutation.more), *shlex.split(mutation.tests)):
+        path = REPOSITORY / file.partition("::")[0]
+        parts += [path.read_text(encoding="utf-8")] if path.is_file() else []
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def _known(chosen: Iterable[Mutation]) -> dict[str, str]:
+    """The tests that caught mutations in their present state, by their names."""
+    states = {_state(mutation): mutation.name for mutation in chosen}
+    found = {}
+    for line in RESULTS.read_text(encoding="utf-8").splitlines() if RESULTS.is_file() else ():
+        try:
+            kept = json.loads(line)
+        except ValueError:  # a line that was cut by an interruption
+            continue
+        if kept["state"] in states:
+            found[states[kept["state"]]] = kept["caught"]
+    return found
+
+
 def _try(mutation: Mutation) -> Outcome:
-    began = time.monotonic()
+    began, state = time.monotonic(), _state(mutation)
     with tempfile.TemporaryDirectory(prefix="mutation-") as name:
         caught, problem = _run(mutation, Path(name))
     outcome = Outcome(mutation, caught, problem, time.monotonic() - began)
+    if caught:
+        RESULTS.parent.mkdir(parents=True, exist_ok=True)
+        with RESULTS.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"state": state, "name": mutation.name, "caught": caught}) + "\n")
     print(f"{outcome.seconds:4.0f} s  {mutation.name}  ->  {caught or problem}", flush=True)
     return outcome
 
