@@ -36,17 +36,16 @@ from lambda_toolkit.errors import (
 )
 from lambda_toolkit.spec.argument_types import Arguments, TopicTriggers
 from lambda_toolkit.spec.arguments import function_spec
+from lambda_toolkit.spec.bucket import BucketSpec, LifecycleRule
 from lambda_toolkit.spec.cron import to_eventbridge
 from lambda_toolkit.spec.dashboard import check_dashboard
 from lambda_toolkit.spec.model import (
     UNRESERVED,
     Alarm,
-    BucketSpec,
     Canary,
     DashboardSpec,
     Deployment,
     FunctionSpec,
-    LifecycleRule,
     S3Trigger,
     SecretSpec,
     TopicSpec,

@@ -14,7 +14,8 @@ from lambda_toolkit.resources.attachment import Context
 from lambda_toolkit.resources.function import RequiredLayer
 from lambda_toolkit.resources.reads import Reads
 from lambda_toolkit.spec import quotas
-from lambda_toolkit.spec.model import BucketSpec, FunctionSpec, Kind, LifecycleRule
+from lambda_toolkit.spec.bucket import BucketSpec, LifecycleRule
+from lambda_toolkit.spec.model import FunctionSpec, Kind
 
 _LARGEST_SHOWN = 10
 # Lambda copies code and layers when they are deployed: afterwards the objects are not needed

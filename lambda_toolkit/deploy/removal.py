@@ -14,7 +14,8 @@ from lambda_toolkit.errors import Advice, AwsError, Hint
 from lambda_toolkit.resources import bucket, dashboard, function, layer, log_group, registry, role, secret, topic
 from lambda_toolkit.resources.attachment import Context, PlanScope
 from lambda_toolkit.resources.reads import Reads
-from lambda_toolkit.spec.model import BucketSpec, Deployment, FunctionSpec, Kind, SecretSpec, TopicSpec
+from lambda_toolkit.spec.bucket import BucketSpec
+from lambda_toolkit.spec.model import Deployment, FunctionSpec, Kind, SecretSpec, TopicSpec
 from lambda_toolkit.spec.ownership import APPLICATION_TAG, FUNCTION_TAG, OWNER, OWNER_TAG, STAGE_TAG, as_mapping
 
 _SUFFIX = 7  # characters that AWS puts after a secret's name in its ARN: a hyphen and six of its own

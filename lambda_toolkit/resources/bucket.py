@@ -20,7 +20,8 @@ from lambda_toolkit.errors import AwsError
 from lambda_toolkit.resources import tags
 from lambda_toolkit.resources.diff import differences
 from lambda_toolkit.resources.reads import Reads
-from lambda_toolkit.spec.model import BucketSpec, Kind, LifecycleRule
+from lambda_toolkit.spec.bucket import BucketSpec, LifecycleRule
+from lambda_toolkit.spec.model import Kind
 from lambda_toolkit.spec.ownership import as_list, as_mapping, desired_tags, is_owned, require_owned
 
 KIND = Kind.BUCKET

@@ -9,6 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
 
+from lambda_toolkit.spec.bucket import BucketSpec
 from lambda_toolkit.spec.metric_math import fills_gaps
 from lambda_toolkit.spec.ownership import APPLICATION_TAG, STAGE_TAG
 
@@ -258,52 +259,6 @@ class FunctionSpec:
     """How a new version is tried on a share of the calls. ``None``: it receives all calls immediately."""
     adopt: bool = False
     """Manage existing resources of these names that the toolkit did not create."""
-
-
-@dataclass(frozen=True)
-class LifecycleRule:
-    """A lifecycle rule of an S3 bucket. A number of days that is ``None`` means never.
-
-    https://docs.aws.amazon.com/AmazonS3/latest/userguide/intro-lifecycle-rules.html
-    """
-
-    name: str
-    """The rule's ID."""
-    prefix: str = ""
-    """Only objects whose keys begin with this."""
-    abort_uploads_days: int | None = None
-    """Days after which the parts of an incomplete multipart upload are deleted."""
-    noncurrent_days: int | None = None
-    """Days after which a version that was replaced or deleted is deleted permanently."""
-    expire_days: int | None = None
-    """Days after its creation when an object expires."""
-    transition_days: int | None = None
-    """Days after its creation when an object moves to ``storage_class``."""
-    storage_class: str | None = None
-    """S3's name of the storage class, such as ``STANDARD_IA``."""
-
-
-@dataclass(frozen=True)
-class BucketSpec:
-    """An S3 bucket without public access, encrypted, versioned, reachable over TLS only.
-
-    Lifecycle rules, policy statements and notifications of others are never changed.
-    """
-
-    name: str
-    """The bucket's name, unique in all of AWS."""
-    kms_key: str | None = None
-    """The ARN or alias of the KMS key that encrypts the objects. ``None``: S3's own key (SSE-S3)."""
-    tls_only: bool = True
-    """Deny requests over plain HTTP by the bucket policy."""
-    versioned: bool | None = True
-    """Whether S3 keeps old versions of objects. ``None``: not managed."""
-    lifecycle: tuple[LifecycleRule, ...] | None = None
-    """``None``: not managed. Empty: the toolkit's rules are removed."""
-    tags: Mapping[str, str] = field(default_factory=dict)
-    """A tag with an empty value is removed; undeclared tags stay."""
-    adopt: bool = False
-    """Manage an existing bucket of this name that the toolkit did not create."""
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,10 @@ from difflib import get_close_matches
 
 from lambda_toolkit.errors import LimitError
 from lambda_toolkit.spec import service_model
+from lambda_toolkit.spec.bucket import BucketSpec
 from lambda_toolkit.spec.limit_checks import DATE, Doubt, Found, allowing, in_range, of_length, unknown_value
 from lambda_toolkit.spec.metric_math import METRIC_ID, ExpressionError, parse
-from lambda_toolkit.spec.model import UNRESERVED, Alarm, BucketSpec, FunctionSpec
+from lambda_toolkit.spec.model import UNRESERVED, Alarm, FunctionSpec
 from lambda_toolkit.spec.setting_quotas import setting_problems
 
 MIB = 1024 * 1024

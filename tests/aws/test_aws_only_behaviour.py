@@ -11,7 +11,8 @@ from lambda_script import Alarm, AwsError, DeployError, OwnershipError, S3Trigge
 from lambda_toolkit.aws.client import Aws
 from lambda_toolkit.deploy.execute import execute
 from lambda_toolkit.deploy.plan import make_destroy_plan, make_plan
-from lambda_toolkit.spec.model import BucketSpec, Deployment, TopicSpec
+from lambda_toolkit.spec.bucket import BucketSpec
+from lambda_toolkit.spec.model import Deployment, TopicSpec
 
 REGION = "eu-west-2"
 

@@ -8,7 +8,8 @@ import pytest
 
 from lambda_toolkit.deploy.execute import execute
 from lambda_toolkit.deploy.plan import make_plan
-from lambda_toolkit.spec.model import BucketSpec, Deployment, LifecycleRule
+from lambda_toolkit.spec.bucket import BucketSpec, LifecycleRule
+from lambda_toolkit.spec.model import Deployment
 
 KEY = "arn:aws:kms:eu-west-2:123456789012:key/1234"
 RULES = (

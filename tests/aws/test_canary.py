@@ -11,7 +11,8 @@ from lambda_script import Alarm, Canary, DeployError, LimitError
 from lambda_toolkit.deploy.execute import execute
 from lambda_toolkit.deploy.plan import make_plan
 from lambda_toolkit.resources import release
-from lambda_toolkit.spec.model import BucketSpec, Deployment, SecretSpec
+from lambda_toolkit.spec.bucket import BucketSpec
+from lambda_toolkit.spec.model import Deployment, SecretSpec
 
 WATCHED = {"alarms": [Alarm("errors", "Errors")], "canary": Canary(weight=0.1, minutes=10)}
 

@@ -12,7 +12,8 @@ from lambda_toolkit.aws.retries import _IAM_ACTIONS
 from lambda_toolkit.deploy.deployer_policy import deployer_policy
 from lambda_toolkit.deploy.execute import execute
 from lambda_toolkit.deploy.plan import make_destroy_plan, make_plan
-from lambda_toolkit.spec.model import BucketSpec, Deployment, SecretSpec, TopicSpec
+from lambda_toolkit.spec.bucket import BucketSpec
+from lambda_toolkit.spec.model import Deployment, SecretSpec, TopicSpec
 from tests.support.sessions import new_session
 
 REGION = "eu-west-2"

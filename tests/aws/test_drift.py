@@ -9,7 +9,8 @@ import pytest
 from lambda_script import Alarm, AwsError, DeployError, LimitError
 from lambda_toolkit.deploy.execute import execute
 from lambda_toolkit.deploy.plan import make_plan
-from lambda_toolkit.spec.model import BucketSpec, Deployment
+from lambda_toolkit.spec.bucket import BucketSpec
+from lambda_toolkit.spec.model import Deployment
 
 TOPIC = "arn:aws:sns:eu-west-2:123456789012:theirs"
 RULE = "my-function-schedule"

@@ -17,7 +17,8 @@ from lambda_script import Alarm, AwsError, DeployError, Lambda_script, PlanError
 from lambda_toolkit.aws.client import Aws
 from lambda_toolkit.deploy.execute import execute
 from lambda_toolkit.deploy.plan import make_plan
-from lambda_toolkit.spec.model import BucketSpec, Deployment, SecretSpec, TopicSpec
+from lambda_toolkit.spec.bucket import BucketSpec
+from lambda_toolkit.spec.model import Deployment, SecretSpec, TopicSpec
 from tests.support.api_recorder import ApiRecorder
 from tests.support.sessions import REGION
 

@@ -13,7 +13,8 @@ from botocore.exceptions import ClientError
 from lambda_script import Alarm, AwsError, PlanError, S3Trigger
 from lambda_toolkit.deploy.execute import execute
 from lambda_toolkit.deploy.plan import make_destroy_plan, make_plan
-from lambda_toolkit.spec.model import BucketSpec, Deployment, LifecycleRule, SecretSpec, TopicSpec
+from lambda_toolkit.spec.bucket import BucketSpec, LifecycleRule
+from lambda_toolkit.spec.model import Deployment, SecretSpec, TopicSpec
 
 REGION = "eu-west-2"
 ACCOUNT = "123456789012"  # moto's

@@ -14,7 +14,8 @@ from lambda_toolkit.packaging.archive import Entry, write_archive
 from lambda_toolkit.packaging.function_zip import build
 from lambda_toolkit.packaging.layer_zip import LAYER_PREFIX, LayerSpec
 from lambda_toolkit.spec import quotas
-from lambda_toolkit.spec.model import THIS_RUNTIME, BucketSpec, Deployment
+from lambda_toolkit.spec.bucket import BucketSpec
+from lambda_toolkit.spec.model import THIS_RUNTIME, Deployment
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,8 @@ import pytest
 from lambda_script import Advice, Alarm, Hint, OwnershipError
 from lambda_toolkit.deploy.execute import execute
 from lambda_toolkit.deploy.plan import make_destroy_plan, make_plan
-from lambda_toolkit.spec.model import BucketSpec, Deployment, SecretSpec, TopicSpec
+from lambda_toolkit.spec.bucket import BucketSpec
+from lambda_toolkit.spec.model import Deployment, SecretSpec, TopicSpec
 
 REGION = "eu-west-2"
 ACCOUNT = "123456789012"  # moto's

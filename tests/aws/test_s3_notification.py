@@ -7,7 +7,8 @@ import pytest
 from lambda_script import DeployError, S3Trigger, TriggerError
 from lambda_toolkit.deploy.execute import execute
 from lambda_toolkit.deploy.plan import make_plan
-from lambda_toolkit.spec.model import BucketSpec, Deployment
+from lambda_toolkit.spec.bucket import BucketSpec
+from lambda_toolkit.spec.model import Deployment
 
 ACCOUNT = "123456789012"  # moto's
 REGION = "eu-west-2"

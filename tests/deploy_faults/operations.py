@@ -12,7 +12,8 @@ from lambda_toolkit.aws.client import Aws
 from lambda_toolkit.changes import DeployError, Plan
 from lambda_toolkit.deploy.execute import execute
 from lambda_toolkit.deploy.plan import make_destroy_plan, make_plan
-from lambda_toolkit.spec.model import BucketSpec, Deployment, FunctionSpec, LifecycleRule, SecretSpec, TopicSpec
+from lambda_toolkit.spec.bucket import BucketSpec, LifecycleRule
+from lambda_toolkit.spec.model import Deployment, FunctionSpec, SecretSpec, TopicSpec
 
 EVERYTHING: dict[str, Any] = {
     "schedule": "@daily",

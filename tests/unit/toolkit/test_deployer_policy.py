@@ -30,9 +30,9 @@ from lambda_toolkit.pipeline.config.load import load
 from lambda_toolkit.pipeline.config.role_policy import operator_policy
 from lambda_toolkit.pipeline.installed import DEFAULT_PATH
 from lambda_toolkit.resources.reads import BULK_ROLES
+from lambda_toolkit.spec.bucket import BucketSpec
 from lambda_toolkit.spec.model import (
     Alarm,
-    BucketSpec,
     Canary,
     DashboardSpec,
     Deployment,

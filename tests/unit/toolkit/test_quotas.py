@@ -10,7 +10,8 @@ from botocore.loaders import Loader
 
 from lambda_toolkit.errors import LimitError
 from lambda_toolkit.spec import service_model
-from lambda_toolkit.spec.model import Alarm, BucketSpec, Canary, FunctionSpec, S3Trigger
+from lambda_toolkit.spec.bucket import BucketSpec
+from lambda_toolkit.spec.model import Alarm, Canary, FunctionSpec, S3Trigger
 from lambda_toolkit.spec.quotas import (
     DIRECT_UPLOAD,
     MIB,
