@@ -46,14 +46,13 @@ from lambda_toolkit.spec.model import (
     DashboardSpec,
     Deployment,
     FunctionSpec,
-    S3Trigger,
     SecretSpec,
     TopicSpec,
-    TopicTrigger,
 )
 from lambda_toolkit.spec.ownership import bounded, short_hash
 from lambda_toolkit.spec.quotas import check_bucket, function_problems
 from lambda_toolkit.spec.requirements_file import read_requirements
+from lambda_toolkit.spec.triggers import S3Trigger, TopicTrigger
 
 if TYPE_CHECKING:
     from lambda_toolkit.aws import Aws

@@ -21,7 +21,8 @@ from lambda_toolkit.resources import alias, invoke_permission
 from lambda_toolkit.resources.attachment import Context, DeployerActions, Statement
 from lambda_toolkit.resources.invoke_permission import Permission
 from lambda_toolkit.resources.reads import Prefetch
-from lambda_toolkit.spec.model import FunctionSpec, Kind, TopicTrigger
+from lambda_toolkit.spec.model import FunctionSpec, Kind
+from lambda_toolkit.spec.triggers import TopicTrigger
 
 KIND = Kind.TOPIC_SUBSCRIPTION
 DEPLOYER_ACTIONS = DeployerActions(

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from lambda_toolkit.errors import LimitError, PackageError, ToolkitError
-from lambda_toolkit.spec.model import UNRESERVED, Alarm, Canary, S3Trigger, TopicTrigger
+from lambda_toolkit.spec.model import UNRESERVED, Alarm, Canary
+from lambda_toolkit.spec.triggers import S3Trigger, TopicTrigger
 
 _CHECK = "check"  # the key of a field's metadata
 _LONGEST_SHOWN = 60  # characters of a value in a message

@@ -21,9 +21,10 @@ from lambda_toolkit.spec.argument_types import (
     type_problems,
 )
 from lambda_toolkit.spec.cron import to_eventbridge
-from lambda_toolkit.spec.model import THIS_RUNTIME, Alarm, Canary, FunctionSpec, S3Trigger, TopicTrigger
+from lambda_toolkit.spec.model import THIS_RUNTIME, Alarm, Canary, FunctionSpec
 from lambda_toolkit.spec.quotas import check_function
 from lambda_toolkit.spec.requirements_file import read_requirements
+from lambda_toolkit.spec.triggers import S3Trigger, TopicTrigger
 
 _T = TypeVar("_T")
 

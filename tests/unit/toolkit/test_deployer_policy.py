@@ -37,11 +37,10 @@ from lambda_toolkit.spec.model import (
     DashboardSpec,
     Deployment,
     FunctionSpec,
-    S3Trigger,
     SecretSpec,
     TopicSpec,
-    TopicTrigger,
 )
+from lambda_toolkit.spec.triggers import S3Trigger, TopicTrigger
 
 TOOLKIT = Path(__file__).parents[3] / "lambda_toolkit"
 LIMITS = "arn:aws:iam::123456789012:policy/limits"

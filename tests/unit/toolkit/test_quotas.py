@@ -11,7 +11,7 @@ from botocore.loaders import Loader
 from lambda_toolkit.errors import LimitError
 from lambda_toolkit.spec import service_model
 from lambda_toolkit.spec.bucket import BucketSpec
-from lambda_toolkit.spec.model import Alarm, Canary, FunctionSpec, S3Trigger
+from lambda_toolkit.spec.model import Alarm, Canary, FunctionSpec
 from lambda_toolkit.spec.quotas import (
     DIRECT_UPLOAD,
     MIB,
@@ -22,6 +22,7 @@ from lambda_toolkit.spec.quotas import (
     function_doubts,
     runtime_version,
 )
+from lambda_toolkit.spec.triggers import S3Trigger
 
 LARGEST = [("pyarrow", 120 * MIB), ("numpy", 40 * MIB)]
 
