@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from lambda_toolkit.pipeline.client import logs
 from lambda_toolkit.pipeline.client.deployed import subscription_states
-from lambda_toolkit.pipeline.client.logs import events
+from lambda_toolkit.pipeline.client.log_lines import json_object
 from lambda_toolkit.pipeline.config.model import ALARMS, ALERTS, Pipeline
 from lambda_toolkit.pipeline.errors import CommandError
 from lambda_toolkit.pipeline.installed import suggested
 from lambda_toolkit.pipeline.lambdas.notifier.cloudwatch import TEST
-from lambda_toolkit.pipeline.lambdas.notifier.findings import as_document
 from lambda_toolkit.pipeline.lambdas.notifier.letters import Kind, Slack
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def send(
         "alarms": _alarms(aws, pipeline, topics),
     }
     if notifier:
-        line = _line(aws, pipeline.function_name(notifier), identity, int(begun * 1000), wait, timeout)
+        line = _line(aws, pipeline, notifier, identity, int(begun * 1000), wait, timeout)
         document["email"]["message"] = line.get("email")
         document["slack"] = {"state": line.get("slack"), "reason": line.get("reason")}
     document["seconds"] = round(time.time() - begun, 1)
@@ -73,18 +73,24 @@ def _publish(aws: Aws, topics: Mapping[str, str], identity: str, notifier: str |
 
 
 def _line(
-    aws: Aws, function: str, identity: str, since: int, wait: Callable[[float], object], timeout: float
+    aws: Aws,
+    pipeline: Pipeline,
+    notifier: str,
+    identity: str,
+    since: int,
+    wait: Callable[[float], object],
+    timeout: float,
 ) -> Mapping[str, Any]:
     """What the notifier wrote to its log of the test."""
     wanted, deadline = f"{Kind.TEST} {identity}", time.time() + timeout
     while time.time() < deadline:
-        for event in events(aws, function, since - _EARLIER):
-            found = as_document(str(event["message"]))
-            if found.get("letter") == wanted:
+        for event in logs.of_function(aws, pipeline, notifier, since - _EARLIER):
+            found = json_object(str(event["message"]))
+            if found and found.get("letter") == wanted:
                 return found
         wait(_POLL)
     raise CommandError(
-        f"The test {identity} was published, and {function} has not said within {timeout:.0f} s that it sent it. "
+        f"The test {identity} was published, and {notifier} has not said within {timeout:.0f} s that it sent it. "
         f"Is it subscribed, and does it work? {suggested('plan')}, and: {suggested('logs notifier --since 15m')}"
     )
 

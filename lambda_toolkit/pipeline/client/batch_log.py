@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from lambda_toolkit.pipeline.client.log_lines import parse
+from lambda_toolkit.pipeline.client.log_lines import json_object, parse
+from lambda_toolkit.pipeline.client.logs import of_function
+from lambda_toolkit.pipeline.config.model import Pipeline
 
 if TYPE_CHECKING:
     from lambda_toolkit.aws import Aws
@@ -21,20 +22,18 @@ _REQUEST = re.compile(r"\bRequestId: ([0-9a-f-]{36})")
 _NUMBERS = ("batch", "batches", "loaded", "replayed")  # fields of a line, or of the result in it, that name batches
 
 
-def batch_lines(
-    aws: Aws, functions: Mapping[str, str], batch: int, begun: datetime, ended: datetime
-) -> list[dict[str, Any]]:
+def batch_lines(aws: Aws, pipeline: Pipeline, batch: int, begun: datetime, ended: datetime) -> list[dict[str, Any]]:
     """The lines about ``batch``, which was extracted at ``begun`` and loaded at ``ended``, in the order of their times.
 
-    ``functions``: the name on AWS of each function, by its name in messages. A line is ``{"timestamp": milliseconds
+    A line is ``{"timestamp": milliseconds
     since 1970, "function", "level", "message", "runtime": whether Lambda itself wrote it}``. Raises AwsError.
     """
     start = int((begun - MARGIN).timestamp() * 1000)
     end = int((min(ended, begun + LONGEST) + MARGIN).timestamp() * 1000)
     found = [
         {"function": name, **event}
-        for name, on_aws in functions.items()
-        for event in of_batch(_events(aws, on_aws, start, end), batch)
+        for name in pipeline.functions
+        for event in of_batch(of_function(aws, pipeline, name, start, end), batch)
     ]
     return sorted(found, key=lambda line: int(line["timestamp"]))
 
@@ -54,28 +53,10 @@ def of_batch(events: Iterable[Mapping[str, Any]], batch: int) -> Iterator[dict[s
             }
 
 
-def _events(aws: Aws, function: str, start: int, end: int) -> list[dict[str, Any]]:
-    """The events of one function; none where it has no log group."""
-    from lambda_script import AwsError
-
-    group = f"/aws/lambda/{function}"
-    try:
-        return list(
-            aws.list_all("logs", "filter_log_events", "events", logGroupName=group, startTime=start, endTime=end)
-        )
-    except AwsError as error:
-        if error.code == "ResourceNotFoundException":
-            return []
-        raise
-
-
 def _about(message: str) -> tuple[str | None, frozenset[int]]:
     """The id of the request that wrote the line, and the batches that it names."""
-    try:
-        entry = json.loads(message) if message.startswith("{") else None
-    except ValueError:
-        entry = None
-    if not isinstance(entry, dict):
+    entry = json_object(message)
+    if entry is None:
         found = _REQUEST.search(message)
         return found[1] if found else None, frozenset()
     record = entry.get("record")

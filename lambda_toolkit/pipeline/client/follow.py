@@ -68,7 +68,7 @@ class Follower:
         while not any(
             found.number == batch for found in lake.batches_after(self.aws, self.bucket("processed"), batch - 1)
         ):
-            error = logs.first_error(self.aws, self.pipeline.function_name("transform"), since)
+            error = logs.first_error(self.aws, self.pipeline, "transform", since)
             if error:
                 raise CommandError(f"transform failed on batch {batch}: {error}")
             if self.waiting.clock() - started > TRANSFORM_TIMEOUT:

@@ -74,7 +74,7 @@ class LogLine:
 def parse(text: str) -> LogLine:
     """What the event ``text`` says. Nothing of a form that is not known is lost: it is the message."""
     text = text.rstrip()
-    entry = _json_object(text)
+    entry = json_object(text)
     if entry is not None:
         return _of_json(entry)
     failed = bool(_FAILED.search(text))
@@ -119,7 +119,8 @@ def _details(entry: Mapping[str, Any]) -> list[Any]:
     return found[:1]  # a stack trace repeats the exception
 
 
-def _json_object(text: str) -> dict[str, Any] | None:
+def json_object(text: str) -> dict[str, Any] | None:
+    """The JSON object that a line is, or None where it is anything else."""
     if not text.startswith("{"):
         return None
     try:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from lambda_toolkit.pipeline.client.log_lines import json_object
+from lambda_toolkit.pipeline.config.model import Pipeline
+from lambda_toolkit.pipeline.config.role_policy import group_of
 from lambda_toolkit.pipeline.errors import CommandError
 from lambda_toolkit.pipeline.installed import suggested
 
@@ -13,16 +15,16 @@ if TYPE_CHECKING:
     from lambda_toolkit.aws import Aws
 
 
-def events(
-    aws: Aws, function: str, start: int, *, follow: bool = False, wait: Callable[[], None] | None = None
-) -> Iterator[dict[str, Any]]:
-    """The log events of ``function`` since ``start`` (milliseconds since 1970), in order, each once.
+def of_function(
+    aws: Aws, pipeline: Pipeline, name: str, start: int, end: int | None = None, pattern: str = ""
+) -> list[dict[str, Any]]:
+    """The log events of the pipeline's function ``name`` from ``start`` to ``end`` (milliseconds since 1970), in order.
 
-    With ``follow`` they never end, and ``wait`` is called between two reads. Raises CommandError where the function has
-    no log group.
+    ``pattern``: CloudWatch's, which selects events. None of them where the function has no log group. Raises AwsError.
     """
-    for _, event in events_of(aws, [function], start, follow=follow, wait=wait):
-        yield event
+    group = group_of(pipeline, pipeline.functions[name], aws.account_id)
+    limits = {**({} if end is None else {"endTime": end}), **({"filterPattern": pattern} if pattern else {})}
+    return _read(aws, pipeline.function_name(name), start, group, **limits) or []
 
 
 def events_of(
@@ -34,10 +36,11 @@ def events_of(
     follow: bool = False,
     wait: Callable[[], None] | None = None,
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The log events of several ``functions`` in the order of their times, each with the function's name.
+    """The log events of several ``functions`` since ``start`` (milliseconds since 1970), in order, each once.
 
-    As :func:`events`. ``groups``: the log groups of functions that do not use their own. Raises CommandError where none
-    of the functions has a log group.
+    Each comes with the function's name. With ``follow`` they never end, and ``wait`` is called between two reads.
+    ``groups``: the log groups of functions that do not use their own. Raises CommandError where none of the functions
+    has a log group.
     """
     seen: set[object] = set()
     while True:
@@ -56,7 +59,7 @@ def events_of(
         wait()
 
 
-def _read(aws: Aws, function: str, start: int, group: str = "") -> list[dict[str, Any]] | None:
+def _read(aws: Aws, function: str, start: int, group: str = "", **limits: Any) -> list[dict[str, Any]] | None:
     """The events of one function, or None where it has no log group. Of a group of several, its streams have its name.
 
     https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-loggroups.html
@@ -65,7 +68,8 @@ def _read(aws: Aws, function: str, start: int, group: str = "") -> list[dict[str
 
     own = f"/aws/lambda/{function}"
     try:
-        found = aws.list_all("logs", "filter_log_events", "events", logGroupName=group or own, startTime=start)
+        request = {"logGroupName": group or own, "startTime": start, **limits}
+        found = aws.list_all("logs", "filter_log_events", "events", **request)
         shared = group not in ("", own)
         return [event for event in found if not shared or f"/{function}[" in str(event.get("logStreamName"))]
     except AwsError as error:
@@ -74,25 +78,21 @@ def _read(aws: Aws, function: str, start: int, group: str = "") -> list[dict[str
         raise
 
 
-def first_error(aws: Aws, function: str, start: int) -> str | None:
-    """The first error that ``function`` logged since ``start`` (milliseconds since 1970), or ``None``."""
-    return next(filter(None, (error_in(event["message"]) for event in events(aws, function, start))), None)
+def first_error(aws: Aws, pipeline: Pipeline, name: str, start: int) -> str | None:
+    """The first error that the function ``name`` logged since ``start`` (milliseconds since 1970), or ``None``."""
+    events = of_function(aws, pipeline, name, start)
+    return next(filter(None, (error_in(event["message"]) for event in events)), None)
 
 
 def error_in(line: str) -> str | None:
     """The error in a log line, or ``None``: a structured line of level ERROR, or a report of the runtime."""
     text = line.strip()
-    if text.startswith("{"):
-        try:
-            entry = json.loads(text)
-        except ValueError:
-            return None
-        if not isinstance(entry, dict) or "_aws" in entry:  # a line of metrics has the level that is not dropped
-            return None
-        if entry.get("level", entry.get("log_level")) in ("ERROR", "CRITICAL", "FATAL"):
-            return str(entry.get("message") or entry.get("errorMessage"))
-        return None
-    return text if "[ERROR]" in text or "Task timed out" in text else None
+    entry = json_object(text)
+    if entry is None:
+        return text if not text.startswith("{") and ("[ERROR]" in text or "Task timed out" in text) else None
+    if "_aws" in entry or entry.get("level", entry.get("log_level")) not in ("ERROR", "CRITICAL", "FATAL"):
+        return None  # a line of metrics has the level that is not dropped
+    return str(entry.get("message") or entry.get("errorMessage"))
 
 
 def _identity(event: dict[str, Any]) -> object:

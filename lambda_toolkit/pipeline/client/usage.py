@@ -5,7 +5,6 @@ A few reads per function. ``GetMetricStatistics`` is free for a million calls a 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -15,7 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from lambda_toolkit.aws.parallel import readers
 from lambda_toolkit.pipeline.client.lake import batches_after, last_batch
+from lambda_toolkit.pipeline.client.log_lines import json_object
+from lambda_toolkit.pipeline.client.logs import of_function
 from lambda_toolkit.pipeline.config.model import Pipeline
+from lambda_toolkit.pipeline.config.role_policy import group_of
 from lambda_toolkit.pipeline.cost.month import ZERO, FunctionUse, Month
 from lambda_toolkit.pipeline.cost.schedule import HOURS
 from lambda_toolkit.pipeline.cost.workload import (
@@ -50,7 +52,7 @@ def workload(aws: Aws, pipeline: Pipeline, now: datetime) -> Workload:
     """
     buckets = [pipeline.bucket_name(name, aws.account_id) for name in pipeline.buckets]
     with readers(6) as pool:
-        runs = {name: pool.submit(_measured, aws, pipeline.function_name(name), now) for name in pipeline.functions}
+        runs = {name: pool.submit(_measured, aws, pipeline, name, now) for name in pipeline.functions}
         sizes = [pool.submit(_bucket_bytes, aws, bucket, now) for bucket in buckets]
         ingestion = pipeline.bucket_name("ingestion", aws.account_id) if "ingestion" in pipeline.buckets else None
         batches = _batches_a_month(aws, ingestion, now) if ingestion else None
@@ -139,19 +141,19 @@ def reports(messages: Iterable[str]) -> Iterator[tuple[Decimal, int]]:
 
 
 def _metrics(message: str) -> Mapping[str, Any]:
-    try:
-        found = json.loads(message)["record"]["metrics"]
-    except (ValueError, KeyError, TypeError):
-        return {}
+    record = (json_object(message) or {}).get("record")
+    found = record.get("metrics") if isinstance(record, dict) else None
     return found if isinstance(found, dict) else {}
 
 
-def _measured(aws: Aws, function: str, now: datetime) -> Measured | None:
-    group, begin = f"/aws/lambda/{function}", now - WINDOW
-    found = next(filter(None, (_reports_in(aws, group, begin, pattern) for pattern in _PATTERNS)), ())
+def _measured(aws: Aws, pipeline: Pipeline, name: str, now: datetime) -> Measured | None:
+    begin = now - WINDOW
+    found = next(filter(None, (_reports_in(aws, pipeline, name, begin, pattern) for pattern in _PATTERNS)), ())
     if len(found) < LEAST_RUNS:
         return None
-    written = _sum(aws, "AWS/Logs", "IncomingBytes", {"LogGroupName": group}, begin, now)
+    group = group_of(pipeline, pipeline.functions[name], aws.account_id)
+    shares = sum(group == group_of(pipeline, function, aws.account_id) for function in pipeline.functions.values()) > 1
+    written = None if shares else _sum(aws, "AWS/Logs", "IncomingBytes", {"LogGroupName": group}, begin, now)
     return Measured(
         runs=len(found),
         seconds=sum((seconds for seconds, _ in found), ZERO) / len(found),
@@ -160,17 +162,11 @@ def _measured(aws: Aws, function: str, now: datetime) -> Measured | None:
     )
 
 
-def _reports_in(aws: Aws, group: str, begin: datetime, pattern: str) -> tuple[tuple[Decimal, int], ...]:
-    """The :func:`reports` of a log group since ``begin``; none where there is no such group."""
-    from lambda_script import AwsError
-
-    request = {"logGroupName": group, "startTime": int(begin.timestamp() * 1000), "filterPattern": pattern}
-    try:
-        events = aws.list_all("logs", "filter_log_events", "events", **request)
-    except AwsError as error:
-        if error.code == "ResourceNotFoundException":
-            return ()
-        raise
+def _reports_in(
+    aws: Aws, pipeline: Pipeline, name: str, begin: datetime, pattern: str
+) -> tuple[tuple[Decimal, int], ...]:
+    """The :func:`reports` of a function's log since ``begin``; none where it has no log."""
+    events = of_function(aws, pipeline, name, int(begin.timestamp() * 1000), pattern=pattern)
     return tuple(reports(event["message"] for event in events))
 
 

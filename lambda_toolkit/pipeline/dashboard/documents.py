@@ -159,10 +159,9 @@ def _batch(connected: Connected, number: int, now: datetime) -> dict[str, Any]:
     if not found["batches"]:
         raise CommandError(f"There is no batch {number}.")
     batch = found["batches"][0]
-    functions = {name: pipeline.function_name(name) for name in pipeline.functions}
     ended = _time(batch["loaded_at"]) if batch["loaded_at"] else now
     begun = _time(batch["extracted_at"])
-    return {**found, "lines": batch_lines(connected.aws, functions, number, begun, max(begun, ended))}
+    return {**found, "lines": batch_lines(connected.aws, pipeline, number, begun, max(begun, ended))}
 
 
 def _time(text: str) -> datetime:

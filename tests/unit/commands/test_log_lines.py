@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from lambda_toolkit.pipeline.client.batch_log import batch_lines
 from lambda_toolkit.pipeline.client.log_lines import parse
-from lambda_toolkit.pipeline.client.logs import events_of
+from lambda_toolkit.pipeline.client.logs import events_of, first_error
 from lambda_toolkit.pipeline.commands.logs import _time_of
+from lambda_toolkit.pipeline.config.load import load
 from lambda_toolkit.pipeline.errors import CommandError
+from tests.support.repository import CONFIG
 
 POWERTOOLS = {
     "level": "INFO",
@@ -89,6 +93,41 @@ class SharedGroup:
 def test_log_group_of_several_functions_is_divided() -> None:
     found = events_of(SharedGroup(), ["a", "b"], 0, groups={"a": "/shop", "b": "/shop"})  # type: ignore[arg-type]
     assert [(function, event["message"]) for function, event in found] == [("a", 0), ("b", 2)]
+
+
+def test_commands_read_the_log_group_that_functions_share() -> None:
+    """`run`, the page of a batch, `cost` and `alert-test` read where the log is, and only the function's lines."""
+
+    class Shared:
+        account_id = "123456789012"
+
+        def list_all(self, *_: str, **parameters: Any) -> list[dict[str, Any]]:
+            assert parameters["logGroupName"] == "/shop"
+            entries = {
+                name: {"level": "ERROR", "message": f"{name} failed", "batch": 7} for name in ("extract", "transform")
+            }
+            return [
+                {
+                    "timestamp": 5,
+                    "message": json.dumps(entry),
+                    "logStreamName": f"2026/01/01/totes-dev-{name}[4]12",
+                }
+                for name, entry in entries.items()
+            ]
+
+    declared = load(CONFIG / "pipeline.toml")
+    functions = {
+        name: replace(function, spec=replace(function.spec, log_group="/shop"))
+        for name, function in declared.functions.items()
+    }
+    aws, pipeline = cast("Any", Shared()), replace(declared, functions=functions)
+    assert first_error(aws, pipeline, "transform", 0) == "transform failed"
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    lines = batch_lines(aws, pipeline, 7, at, at)
+    assert [(line["function"], line["message"]) for line in lines] == [
+        ("extract", "extract failed  batch=7"),
+        ("transform", "transform failed  batch=7"),
+    ]
 
 
 class Logs:

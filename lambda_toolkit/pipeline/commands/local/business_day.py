@@ -83,7 +83,7 @@ class ArrivalWatch:
         """
         found: dict[str, None] = {}
         for function in _CARRIERS:
-            for event in logs.events(self.follower.aws, self.follower.pipeline.function_name(function), self._since()):
+            for event in logs.of_function(self.follower.aws, self.follower.pipeline, function, self._since()):
                 error = logs.error_in(event["message"])
                 if error:
                     found[f"{function}: {error}"] = None
