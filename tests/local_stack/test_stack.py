@@ -172,13 +172,11 @@ def test_a_start_that_fails_says_so_with_the_end_of_the_log(root: Path, monkeypa
     assert processes_of(root) == []
 
 
-def test_failing_alarm_evaluator_stops_the_stack_with_a_message(
-    root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """If the alarm evaluator does not start, the stack stops with a message."""
+def test_failing_side_process_stops_the_stack_with_a_message(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the alarm evaluator and the receivers do not start, the stack stops with a message about one of them."""
     monkeypatch.setattr(side_processes.sys, "executable", "/bin/false")
 
-    with pytest.raises(LocalError, match="The alarm evaluator ended"):
+    with pytest.raises(LocalError, match="ended right after its start"):
         up(root)
 
     assert processes_of(root) == []
