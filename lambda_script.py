@@ -49,6 +49,7 @@ from lambda_toolkit.spec.model import (
     SecretSpec,
     TopicSpec,
 )
+from lambda_toolkit.spec.network import Vpc
 from lambda_toolkit.spec.ownership import bounded, short_hash
 from lambda_toolkit.spec.quotas import check_bucket, function_problems
 from lambda_toolkit.spec.requirements_file import read_requirements
@@ -96,6 +97,7 @@ __all__ = [
     "TopicSpec",
     "TopicTrigger",
     "TriggerError",
+    "Vpc",
     "Wording",
     "apply",
     "bounded",
@@ -155,6 +157,7 @@ class Lambda_script:
     - ``on_failure``, ``retries``, ``max_event_age``: events that fail. ``concurrency``: how many run, or UNRESERVED.
     - ``permissions``: IAM statements of the execution role. ``permissions_boundary``: the ARN of its bound.
     - ``role``: the ARN of a role that exists, instead of an own one. ``log_retention_days``: how long its log is kept.
+    - ``vpc``: the private network, with ``subnets``, ``security_groups`` and ``ipv6``, or a :class:`Vpc`.
     - ``ephemeral_storage``: MB of ``/tmp``. ``tracing``: ``Active`` for X-Ray. ``kms_key``: the ARN of the key of its
       environment variables. ``snapstart``: whether versions start from a snapshot.
     - ``log_format``: ``Text``, ``JSON``. ``log_level``, ``system_log_level``: with JSON, the least level that is kept
@@ -198,6 +201,7 @@ class Lambda_script:
         concurrency: int | str | None = None,
         role: str | None = None,
         permissions_boundary: str | None = None,
+        vpc: Vpc | Mapping[str, Any] | None = None,
         log_retention_days: int | None = 30,
         ephemeral_storage: int | None = None,
         tracing: str | None = None,
@@ -246,6 +250,7 @@ class Lambda_script:
                 concurrency=concurrency,
                 role=role,
                 permissions_boundary=permissions_boundary,
+                vpc=vpc,
                 log_retention_days=log_retention_days,
                 ephemeral_storage=ephemeral_storage,
                 tracing=tracing,

@@ -23,6 +23,7 @@ from lambda_toolkit.resources.reads import Prefetch
 from lambda_toolkit.resources.role import own_role_arn, role_arn, role_name
 from lambda_toolkit.resources.tags import TagChange
 from lambda_toolkit.spec.model import FunctionSpec, Kind
+from lambda_toolkit.spec.network import endpoint_variables
 from lambda_toolkit.spec.ownership import desired_tags, require_owned
 from lambda_toolkit.spec.quotas import DIRECT_UPLOAD
 
@@ -291,7 +292,7 @@ def _desired(context: Context, package: Package, layer: RequiredLayer | None) ->
         "Timeout": spec.timeout,
         "MemorySize": spec.memory,
         **({} if spec.description is None else {"Description": spec.description}),
-        **({} if spec.environment is None else {"Environment": dict(spec.environment)}),
+        **({} if spec.environment is None else {"Environment": endpoint_variables(spec.vpc) | dict(spec.environment)}),
         **declared_settings.declared(spec),
     }
     digest = release.digest(configuration, package.sha256, layer.name if layer else "", spec.architecture)

@@ -23,6 +23,7 @@ from lambda_toolkit.resources import (
     concurrency,
     event_rule,
     log_group,
+    network,
     role,
     s3_notification,
     topic_subscription,
@@ -37,5 +38,6 @@ ATTACHMENTS: tuple[Attachment, ...] = (
     topic_subscription,
     async_invocation,
     concurrency,
+    network,
     alarm,
 )

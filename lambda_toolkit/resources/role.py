@@ -13,7 +13,7 @@ from typing import Any
 from lambda_toolkit.aws.account import ArnFormat
 from lambda_toolkit.aws.client import Aws
 from lambda_toolkit.changes import Change, Difference
-from lambda_toolkit.resources import tags
+from lambda_toolkit.resources import network, tags
 from lambda_toolkit.resources.attachment import Attachment, Context, DeployerActions, Statement
 from lambda_toolkit.resources.diff import differences
 from lambda_toolkit.resources.live import ROLE_POLICY, LiveRole
@@ -213,8 +213,11 @@ def _policy(context: Context) -> dict[str, Any]:
 
 def _compare(context: Context, live: LiveRole) -> _Comparison:
     policy, boundary = _policy(context), context.spec.permissions_boundary
+    kept = network.kept_statements(context, parsed(live.policy))
+    policy = {**policy, "Statement": [*policy["Statement"], *kept]}
     if live.policy and context.spec.permissions is None:
-        declared = {_TRACING: context.spec.tracing, _KEY: context.spec.kms_key}
+        declared: dict[str, Any] = {_TRACING: context.spec.tracing, _KEY: context.spec.kms_key}
+        declared |= dict.fromkeys(network.SIDS, context.spec.vpc)
         managed = {sid for sid, value in declared.items() if value is not None}
         policy = _keeping_others(live.policy, policy, managed)
     return _Comparison(
@@ -269,15 +272,25 @@ def statements(stored: Any) -> dict[str, str]:
     ``stored`` is as botocore returns it: parsed, or still JSON. A single action may be a string or a list. Statements
     without a resource, as in a trust policy, are under ``*``.
     """
-    document = json.loads(stored) if isinstance(stored, str) else stored or {}
     found: dict[str, list[str]] = {}
-    for statement in _listed(document.get("Statement")):
-        rest = {key: value for key, value in statement.items() if key not in ("Effect", "Action", "Resource")}
-        resource = ", ".join(sorted(_listed(statement.get("Resource", "*"))))
-        actions = ", ".join(sorted(_listed(statement.get("Action", ()))))
-        more = f" {json.dumps(rest, sort_keys=True)}" if rest else ""
-        found.setdefault(resource, []).append(f"{statement.get('Effect')} {actions}{more}")
+    for resource, rule in map(_rule, parsed(stored)):
+        found.setdefault(resource, []).append(rule)
     return {resource: "; ".join(sorted(rules)) for resource, rules in found.items()}
+
+
+def _rule(statement: Mapping[str, Any]) -> tuple[str, str]:
+    """The resources of a statement, and what is allowed or denied there."""
+    rest = {key: value for key, value in statement.items() if key not in ("Effect", "Action", "Resource")}
+    resource = ", ".join(sorted(_listed(statement.get("Resource", "*"))))
+    actions = ", ".join(sorted(_listed(statement.get("Action", ()))))
+    more = f" {json.dumps(rest, sort_keys=True)}" if rest else ""
+    return resource, f"{statement.get('Effect')} {actions}{more}"
+
+
+def parsed(stored: Any) -> list[dict[str, Any]]:
+    """The statements of a policy, as botocore returns it: parsed, or still JSON."""
+    document = json.loads(stored) if isinstance(stored, str) else stored or {}
+    return _listed(document.get("Statement"))
 
 
 def _keeping_others(stored: Any, own: dict[str, Any], managed: Collection[str]) -> dict[str, Any]:
@@ -287,8 +300,8 @@ def _keeping_others(stored: Any, own: dict[str, Any], managed: Collection[str]) 
     """
     document = json.loads(stored) if isinstance(stored, str) else stored
     kept = [item for item in _listed(document.get("Statement")) if item.get("Sid") not in managed]
-    known = statements({"Statement": kept})
-    lacking = [item for item in own["Statement"] if not statements({"Statement": [item]}).items() <= known.items()]
+    known = set(map(_rule, kept))
+    lacking = [item for item in own["Statement"] if _rule(item) not in known]
     return {**document, "Statement": [*lacking, *kept]}
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from lambda_toolkit.errors import LimitError, PackageError, ToolkitError
 from lambda_toolkit.spec.model import UNRESERVED, Alarm, Canary
+from lambda_toolkit.spec.network import Vpc
 from lambda_toolkit.spec.triggers import S3Trigger, TopicTrigger
 
 _CHECK = "check"  # the key of a field's metadata
@@ -85,8 +86,8 @@ class Arguments:
     """The arguments of one call of ``Lambda_script``, as given: their meaning is documented there.
 
     The declared types are those of a correct call. Python does not enforce them; :func:`type_problems` does.
-    ``schedule``, ``s3_trigger``, ``topic_trigger``, ``alarms``, ``canary`` and ``requirements`` take several forms and
-    are checked where they are read (:mod:`lambda_toolkit.spec.arguments`).
+    ``schedule``, ``s3_trigger``, ``topic_trigger``, ``alarms``, ``canary``, ``vpc`` and ``requirements`` take several
+    forms and are checked where they are read (:mod:`lambda_toolkit.spec.arguments`).
     """
 
     lambda_function_path: str | Path = field(
@@ -145,6 +146,7 @@ class Arguments:
             "the ARN of a managed policy, such as arn:aws:iam::123456789012:policy/limits", optional(is_string)
         )
     )
+    vpc: Vpc | Mapping[str, Any] | None
     log_retention_days: int | None = field(
         metadata=_must_be("an integer number of days, such as 30", optional(is_integer))
     )

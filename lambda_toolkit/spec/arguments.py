@@ -22,6 +22,7 @@ from lambda_toolkit.spec.argument_types import (
 )
 from lambda_toolkit.spec.cron import to_eventbridge
 from lambda_toolkit.spec.model import THIS_RUNTIME, Alarm, Canary, FunctionSpec
+from lambda_toolkit.spec.network import Vpc
 from lambda_toolkit.spec.quotas import check_function
 from lambda_toolkit.spec.requirements_file import read_requirements
 from lambda_toolkit.spec.triggers import S3Trigger, TopicTrigger
@@ -42,6 +43,7 @@ def function_spec(arguments: Arguments) -> FunctionSpec:
     topics = attempt(lambda: _topics(arguments.topic_trigger))
     alarms = attempt(lambda: _alarms(arguments.alarms))
     canary = attempt(lambda: _canary(arguments.canary))
+    vpc = attempt(lambda: _vpc(arguments.vpc))
     requirements = attempt(lambda: _requirements(arguments.requirements))
     if not has_types:
         raise_all(problems)
@@ -73,6 +75,7 @@ def function_spec(arguments: Arguments) -> FunctionSpec:
         concurrency=arguments.concurrency,
         role=arguments.role,
         permissions_boundary=arguments.permissions_boundary,
+        vpc=vpc,
         log_retention_days=arguments.log_retention_days,
         ephemeral_storage=arguments.ephemeral_storage,
         tracing=arguments.tracing,
@@ -139,6 +142,24 @@ def _canary(value: Any) -> Canary | None:
             if is_number(canary.weight) and is_number(canary.minutes):
                 return canary
     raise LimitError(f'canary takes `weight` and `minutes`, such as {{"weight": 0.1, "minutes": 10}}; not {value!r}.')
+
+
+def _vpc(value: Any) -> Vpc | None:
+    if value is None:
+        return None
+    if isinstance(value, Vpc | Mapping):
+        try:
+            vpc = Vpc.of(value)
+        except TypeError:
+            pass
+        else:
+            are_ids = is_list_of(is_string)
+            if are_ids(vpc.subnets) and are_ids(vpc.security_groups) and isinstance(vpc.ipv6, bool):
+                return vpc
+    raise LimitError(
+        "vpc takes lists of `subnets` and `security_groups`, and `ipv6`, which is True or False, such as "
+        f'{{"subnets": ["subnet-1a2b"], "security_groups": ["sg-3c4d"]}}, or {{}} to detach it; not {value!r}.'
+    )
 
 
 def _triggers(value: Any) -> tuple[S3Trigger, ...] | None:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from lambda_toolkit.spec.bucket import BucketSpec
 from lambda_toolkit.spec.metric_math import fills_gaps
+from lambda_toolkit.spec.network import Vpc
 from lambda_toolkit.spec.ownership import APPLICATION_TAG, STAGE_TAG
 from lambda_toolkit.spec.triggers import S3Trigger, TopicTrigger
 
@@ -36,6 +37,7 @@ class Kind(StrEnum):
     TOPIC_SUBSCRIPTION = "subscription"
     ASYNC_INVOCATION = "asynchronous invocation"
     CONCURRENCY = "concurrency"
+    NETWORK = "network"
     ALARM = "alarm"
     BUCKET = "bucket"
     TOPIC = "topic"
@@ -180,6 +182,8 @@ class FunctionSpec:
     one."""
     permissions_boundary: str | None = None
     """The ARN of the managed policy that limits the role that the toolkit creates. Empty: it has none."""
+    vpc: Vpc | None = None
+    """The private network that it is attached to; an empty one detaches it."""
     log_retention_days: int | None = 30
     """How long CloudWatch Logs keeps its log, in days."""
     ephemeral_storage: int | None = None

@@ -1,4 +1,4 @@
-"""What Lambda would reject of a function's settings: its log, temporary storage, tracing, key, snapshots. Pure.
+"""What Lambda would reject of a function's settings: log, network, temporary storage, tracing, key, snapshots. Pure.
 
 https://docs.aws.amazon.com/lambda/latest/api/API_UpdateFunctionConfiguration.html
 """
@@ -9,6 +9,7 @@ import re
 
 from lambda_toolkit.spec.limit_checks import Found, in_range, unknown_value
 from lambda_toolkit.spec.model import ACTIVE, DEFAULT_STORAGE, JSON_LOGS, PASS_THROUGH, TEXT_LOGS, FunctionSpec
+from lambda_toolkit.spec.network import vpc_problems
 
 _LOG_FORMATS = (TEXT_LOGS, JSON_LOGS)
 _LOG_LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL")
@@ -23,6 +24,7 @@ _SNAPSHOTS = 12  # the first minor version of Python whose functions Lambda star
 def setting_problems(spec: FunctionSpec) -> Found:
     """What Lambda would reject: a sentence each, with what to write instead."""
     yield from _logging_problems(spec)
+    yield from vpc_problems(spec.vpc, spec.environment)
     if spec.ephemeral_storage:
         size = spec.ephemeral_storage
         yield from in_range("lambda", "EphemeralStorageSize", "ephemeral_storage", size, _STORAGE, "MB")

@@ -79,7 +79,15 @@ def local_target(config: Path, stack: Stack, environ: Mapping[str, str], stage: 
     # Whatever the variables are called: what the shell exports under those names may be production.
     merged |= {secret.environment: urls[name] for name, secret in secrets.items() if name in urls}
     merged |= {secret.environment: stack.slack_url for secret in secrets.values() if secret.kind == WEBHOOK}
-    return Target(replace(declared, secrets=secrets), merged, is_local=True)
+    return Target(replace(without_network(declared), secrets=secrets), merged, is_local=True)
+
+
+def without_network(declared: Pipeline) -> Pipeline:
+    """The stack is on this machine: it has no subnets, and needs none."""
+    functions = {
+        name: replace(function, spec=replace(function.spec, vpc=None)) for name, function in declared.functions.items()
+    }
+    return replace(declared, functions=functions, common=replace(declared.common, vpc=None))
 
 
 def _own(secret: SecretDeclaration, url: str) -> SecretDeclaration:

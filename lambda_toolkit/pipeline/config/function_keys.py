@@ -5,7 +5,7 @@ See :mod:`.keys` for what is made of them.
 
 from __future__ import annotations
 
-from lambda_script import UNRESERVED, Canary, FunctionSpec
+from lambda_script import UNRESERVED, Canary, FunctionSpec, Vpc
 from lambda_toolkit.pipeline.config.key_types import Key, Table, Type
 
 PACKAGING = (
@@ -126,6 +126,40 @@ LOGGING = (
     ),
 )
 
+_NETWORK = (
+    Key(
+        "subnets",
+        Type.STRINGS,
+        "The ids of subnets, up to 16, all in one VPC.",
+        '["subnet-0a1b2c3d", "subnet-1b2c3d4e"]',
+        default=(),
+    ),
+    Key(
+        "security_groups",
+        Type.STRINGS,
+        "The ids of security groups in that VPC, up to 5.",
+        '["sg-0a1b2c3d"]',
+        default=(),
+    ),
+    Key(
+        "ipv6",
+        Type.BOOLEAN,
+        "Whether functions use IPv6, too, and AWS's dual-stack endpoints. Each subnet needs an IPv6 block.",
+        "true",
+        default=Vpc.ipv6,
+    ),
+)
+VPC = Table(
+    "vpc",
+    "The private network that all functions are attached to ([private networks](networks.md)). With empty lists they "
+    "are detached. The local stack has no network.",
+    _NETWORK,
+)
+FUNCTION_VPC = Table(
+    "functions.<name>.vpc",
+    "The private network of one function. `vpc = {}` detaches it.",
+    _NETWORK,
+)
 TRIGGER = Table(
     "functions.<name>.s3_trigger",
     "Objects that start the function when they are created.",
@@ -294,6 +328,14 @@ FUNCTION = Table(
             "{ weight = 0.1, minutes = 10 }",
             absent="a new version takes all invocations",
             table=CANARY,
+        ),
+        Key(
+            "vpc",
+            Type.TABLE,
+            "The private network that it is attached to ([private networks](networks.md)). `{}` detaches it.",
+            "{}",
+            absent="that of `[vpc]`",
+            table=FUNCTION_VPC,
         ),
         *SETTINGS,
         *(

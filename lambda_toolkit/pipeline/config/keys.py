@@ -6,7 +6,7 @@ Defaults that the toolkit has as well are taken from its dataclasses.
 
 from __future__ import annotations
 
-from lambda_toolkit.pipeline.config.function_keys import FUNCTION, PACKAGES
+from lambda_toolkit.pipeline.config.function_keys import FUNCTION, PACKAGES, VPC
 from lambda_toolkit.pipeline.config.key_types import Key, Table, Type
 from lambda_toolkit.pipeline.config.resource_keys import ALARM, ALERTS, BUCKET, DASHBOARD, PIPELINE, SECRET
 from lambda_toolkit.pipeline.config.table_keys import MIRROR, SOURCE, WAREHOUSE
@@ -22,6 +22,7 @@ FILE = Table(
         Key("functions", Type.NAMED_TABLES, "The Lambda functions.", "", required=True, table=FUNCTION),
         Key("alarms", Type.NAMED_TABLES, "The CloudWatch alarms.", "", default={}, table=ALARM),
         Key("cloudwatch_dashboard", Type.TABLE, DASHBOARD.meaning, "", absent="no dashboard", table=DASHBOARD),
+        Key("vpc", Type.TABLE, VPC.meaning, "", absent="not managed", table=VPC),
         Key("packages", Type.TABLE, PACKAGES.meaning, "", default={}, table=PACKAGES),
         Key("source", Type.NAMED_TABLES, "The source tables.", "", default={}, table=SOURCE),
         Key(

@@ -41,6 +41,7 @@ def check_limits(problems: Problems, pipeline: Pipeline) -> None:
             log_level=common.log_level,
             system_log_level=common.system_log_level,
         ),
+        "[vpc]": replace(_VALID, vpc=common.vpc, environment={}),
         "[packages]": replace(_VALID, runtime=common.runtime, architecture=common.architecture),
         **{f"[alarms.{name}]": replace(_VALID, alarms=(alarm,)) for name, alarm in pipeline.alarms.items()},
     }

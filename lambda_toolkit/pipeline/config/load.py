@@ -21,6 +21,7 @@ from lambda_script import (
     S3Trigger,
     ScheduleError,
     TopicSpec,
+    Vpc,
     to_eventbridge,
 )
 from lambda_toolkit.pipeline.config.function_keys import LOGGING, SETTINGS
@@ -121,6 +122,7 @@ def _pipeline(
         tags=general["tags"],
         log_retention_days=general["log_retention_days"],
         permissions_boundary=general["permissions_boundary"],
+        vpc=_vpc(values["vpc"]),
         **_logging(general),
         **_packaging(values["packages"]),
     )
@@ -190,6 +192,11 @@ def _logging(values: Values) -> dict[str, Any]:
     return {key.name: values[key.name] for key in LOGGING if values[key.name] is not None}
 
 
+def _vpc(values: Values | None) -> Vpc | None:
+    """The network that ``[vpc]`` or a function declares; an empty one detaches."""
+    return None if values is None else Vpc(**values)
+
+
 def _bucket(problems: Problems, name: str, values: Values) -> BucketSpec:
     kms_key, rules = values["kms_key"], values["lifecycle"]
     if kms_key is not None and not kms_key.startswith("arn:"):
@@ -257,6 +264,7 @@ def _function(problems: Problems, pipeline: Pipeline, name: str, values: Values)
         concurrency=values["concurrency"],
         role=values["role"],
         permissions_boundary=None if values["role"] else pipeline.common.permissions_boundary,
+        vpc=_vpc(values["vpc"]) or pipeline.common.vpc,
         health_event=values["health_event"],
         canary=None if canary is None else Canary(**canary),
     )
