@@ -152,6 +152,7 @@ class Lambda_script:
     - ``include``: more files and folders for the package. ``extra_files``: names in the package and their content.
     - ``requirements``: a list in pip's syntax, or the path of a requirements file. They become a layer.
     - ``requirements_exclude``: globs of files that the layer excludes. ``platform``: uv's; by default the runtime's.
+    - ``provided_modules``: modules that are there though the check of imports misses them; ``["*"]``: no check.
     - ``s3_trigger``: one or more :class:`S3Trigger`. ``topic_trigger``: SNS topics, by name or :class:`TopicTrigger`.
     - ``alarms``: a list of :class:`Alarm`. Mappings are accepted for each of these.
     - ``on_failure``, ``retries``, ``max_event_age``: events that fail. ``concurrency``: how many run, or UNRESERVED.
@@ -191,6 +192,7 @@ class Lambda_script:
         requirements: Sequence[str] | str | Path = (),
         requirements_exclude: Sequence[str] = (),
         platform: str | None = None,
+        provided_modules: Sequence[str] = (),
         s3_trigger: S3Trigger | Mapping[str, Any] | Sequence[S3Trigger | Mapping[str, Any]] | None = None,
         topic_trigger: TopicTriggers | None = None,
         alarms: Sequence[Alarm | Mapping[str, Any]] | None = None,
@@ -240,6 +242,7 @@ class Lambda_script:
                 requirements=requirements,
                 requirements_exclude=requirements_exclude,
                 platform=platform,
+                provided_modules=provided_modules,
                 s3_trigger=s3_trigger,
                 topic_trigger=topic_trigger,
                 alarms=alarms,

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from lambda_toolkit.changes import Artifact, Change
+from lambda_toolkit.errors import raise_all
 from lambda_toolkit.packaging.bytecode import can_compile_for
 from lambda_toolkit.packaging.function_zip import Package, build, bytecode_note
+from lambda_toolkit.packaging.import_advice import check_imports
 from lambda_toolkit.packaging.layer_zip import Layer, LayerSpec, build_layer, cached_layer, layer_of
 from lambda_toolkit.resources import bucket, function, layer
 from lambda_toolkit.resources.attachment import Context
@@ -53,13 +55,17 @@ class _PlannedLayer:
 def plan_function(context: Context) -> FunctionPlan:
     """Build the package, and the layer where AWS lacks it, and compare. Raises ToolkitError.
 
-    Raises LimitError before anything is written where package and layer are too large.
+    Raises LimitError before anything is written where package and layer are too large, and PackageError where the
+    function could not start as an import of it finds nothing.
     """
     spec, live = context.spec, context.live()
     package = build(spec)
     needed = _plan_layer(context.reads, spec)
     built = needed.built if needed else None
-    _check_sizes(spec, package, built or (cached_layer(needed.spec) if needed else None))
+    known = built or (cached_layer(needed.spec) if needed else None)
+    problems = check_imports(spec, package, needed.spec if needed else None, known)
+    raise_all(problems.errors)
+    _check_sizes(spec, package, known)
     artifact_bucket, changes = _plan_artifacts(context.reads, spec, package, built)
     context = replace(context, spec=replace(spec, artifact_bucket=artifact_bucket))
     if needed and built:
@@ -69,7 +75,7 @@ def plan_function(context: Context) -> FunctionPlan:
     is_ours = live is not None and live.is_ours(spec.name)
     return FunctionPlan(
         changes=tuple(changes),
-        notes=_notes(spec, package, changes),
+        notes=(*_notes(spec, package, changes), *problems.notes),
         artifact=Artifact(spec.zip_path, package.content) if spec.zip_path else None,
         layers_before=frozenset(layer.layer_name(arn) for arn in live.layers) if live and is_ours else frozenset(),
         layers_after=frozenset({required.name} if required else ()),

@@ -9,9 +9,7 @@
 
 from __future__ import annotations
 
-import ast
 import os
-import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -25,14 +23,13 @@ from lambda_toolkit.packaging.excludes import (
     is_excluded_folder,
     secret_reason,
 )
+from lambda_toolkit.packaging.import_statements import read
 from lambda_toolkit.spec.model import THIS_RUNTIME, FunctionSpec
+from lambda_toolkit.spec.quotas import runtime_version
 
 CODE_ROOT = "/var/task"  # where Lambda extracts the package
 ENTRY_FUNCTION = "lambda_handler"
 _MOST_FILES = 50_000  # of one folder: Lambda's 250 MiB are reached before
-# Threads of Python 3.11 that parse together fail at times, with a SystemError about a recursion depth, as they
-# share a counter: https://github.com/python/cpython/issues/106905
-_PARSING = threading.Lock()
 _USUAL_MODULES = ("lambda_function.py", "handler.py")
 
 
@@ -57,6 +54,8 @@ class Package:
     """Whether the modules' bytecode is included."""
     notes: tuple[str, ...] = ()
     """What was excluded because it looks like a secret."""
+    sources: Mapping[str, Entry] = field(default_factory=dict, repr=False)
+    """The files without bytecode, by their names in the archive."""
 
     @property
     def fingerprint(self) -> str:
@@ -102,6 +101,7 @@ def build(spec: FunctionSpec) -> Package:
         digest=content_digest(sources),
         has_bytecode=can_compile_for(spec.runtime),
         notes=tuple(collected.notes(spec.name)),
+        sources=sources,
     )
 
 
@@ -296,22 +296,10 @@ def _check_handler(handler: str, entries: Mapping[str, Entry], spec: FunctionSpe
     if name is None:
         return  # it may be in a requirement
     try:
-        with _PARSING:
-            tree = ast.parse(entries[name].content)
+        defined = read(entries[name].content, runtime_version(spec.runtime))
     except (SyntaxError, ValueError) as error:
         if spec.runtime != THIS_RUNTIME and can_compile_for(spec.runtime):
             return  # another version's grammar: its own compiler reports the error
         raise PackageError(f"{name}: {error}. Python cannot compile it, so Lambda could not run it.") from error
-    defined = set(_defined_names(tree))
-    if function not in defined and "*" not in defined:
+    if function not in defined.names and not defined.defines_more:
         raise PackageError(f"Handler `{handler}` of `{spec.name}`: {name} defines no `{function}`.")
-
-
-def _defined_names(tree: ast.Module) -> Iterator[str]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            yield node.name
-        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            yield node.id
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            yield from (alias.asname or alias.name for alias in node.names)

@@ -7,12 +7,14 @@ installs or uploads it again.
 from __future__ import annotations
 
 import csv
+import functools
 import hashlib
 import json
 import platform as this_platform
 import re
 import sysconfig
 import tempfile
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,7 @@ from lambda_toolkit.packaging import uv
 from lambda_toolkit.packaging.archive import Entry, entry_of, write_archive
 from lambda_toolkit.packaging.bytecode import can_compile_for, with_bytecode
 from lambda_toolkit.packaging.excludes import requirement_filter
+from lambda_toolkit.packaging.module_index import module_names
 from lambda_toolkit.packaging.uv import cache_folder
 from lambda_toolkit.spec.model import HOST_PLATFORM, FunctionSpec
 from lambda_toolkit.spec.quotas import runtime_version
@@ -143,6 +146,13 @@ def cached_layer(spec: LayerSpec, cache: Path | None = None) -> Layer | None:
     """The layer where it was built on this machine before; otherwise ``None``."""
     path, facts = _files_of(spec, cache)
     return _read_layer(path, facts) if path.is_file() and facts.is_file() else None
+
+
+@functools.cache
+def modules_of(layer: Path) -> frozenset[str]:
+    """What can be imported from the layer in the archive ``layer``, as :func:`module_names` returns it."""
+    with zipfile.ZipFile(layer) as archive:
+        return module_names(name.removeprefix("python/") for name in archive.namelist() if not name.endswith(".pyc"))
 
 
 def _files_of(spec: LayerSpec, cache: Path | None) -> tuple[Path, Path]:

@@ -121,6 +121,9 @@ class Arguments:
         metadata=_must_be('a list of globs, such as ["numpy/f2py/**"]', is_list_of(is_string))
     )
     platform: str | None = field(metadata=_must_be("a string", optional(is_string)))
+    provided_modules: Sequence[str] = field(
+        metadata=_must_be('a list of modules, such as ["torch"]', is_list_of(is_string))
+    )
     s3_trigger: S3Trigger | Mapping[str, Any] | Sequence[S3Trigger | Mapping[str, Any]] | None
     topic_trigger: TopicTriggers | None
     alarms: Sequence[Alarm | Mapping[str, Any]] | None

@@ -64,6 +64,7 @@ def function_spec(arguments: Arguments) -> FunctionSpec:
         requirements=requirements or (),
         requirements_exclude=tuple(arguments.requirements_exclude),
         platform=arguments.platform,
+        provided_modules=tuple(arguments.provided_modules),
         schedule=schedule,
         s3_triggers=triggers,
         topic_triggers=topics,

@@ -159,6 +159,8 @@ class FunctionSpec:
     platform: str | None = None
     """uv's name of the platform that requirements are installed for. ``None``: the runtime's; :data:`HOST_PLATFORM`:
     this machine's."""
+    provided_modules: tuple[str, ...] = ()
+    """Modules that the function finds though no check can see them; with ``*``, imports are not checked."""
     schedule: str | None = None
     """An EventBridge schedule expression, in UTC. An empty string removes the schedule."""
     s3_triggers: tuple[S3Trigger, ...] | None = None

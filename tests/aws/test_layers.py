@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lambda_script import Lambda_script, LimitError
+from lambda_script import Lambda_script, LimitError, PackageError
 from lambda_toolkit.deploy.execute import execute
 from lambda_toolkit.deploy.plan import make_plan
 from lambda_toolkit.packaging.archive import Entry, write_archive
@@ -45,6 +45,23 @@ def test_a_layer_is_published_before_its_function(script, client, recorder) -> N
     recorder.clear()
     assert script(requirements=["one  # the same"]).deploy().done == ()
     assert recorder.writes == []
+
+
+def test_imports_that_fail_stop_a_deploy_before_it_writes(script, source, recorder) -> None:
+    """What the layer has is there; what nothing has is an error of the plan, or a note where it may never run."""
+    code = "import one\n{}\ndef lambda_handler(event, context):\n    import three\n"
+    source.write_text(code.format("import two"), encoding="utf-8")
+    for call in (script(requirements=["one"]).plan, script(requirements=["one"]).deploy):
+        with pytest.raises(
+            PackageError, match=r"line 2: `import two` fails on Lambda: .* `two` to `requirements`"
+        ) as got:
+            call()
+        assert "import one" not in str(got.value)
+    assert recorder.writes == []
+    [note] = script(requirements=["one"], provided_modules=["two"]).plan().notes
+    assert "line 4: `import three` fails on Lambda, if it runs" in note
+    source.write_text(code.format("").replace("import three", "pass"), encoding="utf-8")
+    assert script(requirements=["one"]).plan().notes == ()
 
 
 def test_an_edited_handler_leaves_the_layer(script, source, recorder, installs) -> None:

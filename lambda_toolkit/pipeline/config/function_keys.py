@@ -45,6 +45,14 @@ PACKAGING = (
         '["pyarrow/tests/**"]',
         default=(),
     ),
+    Key(
+        "provided_modules",
+        Type.STRINGS,
+        "Modules that functions find although the check of imports does not "
+        "([packages](packages.md#the-check-of-imports)). `*`: imports are not checked.",
+        '["torch"]',
+        default=(),
+    ),
 )
 LOCK = Key(
     "lock",

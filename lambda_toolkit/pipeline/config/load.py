@@ -40,7 +40,7 @@ from lambda_toolkit.pipeline.warehouse.expression_parser import parse_expression
 
 HOST = "host"  # the runtime of the Python that deploys, for a stack on this machine
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
-_PACKAGING = ("runtime", "architecture", "platform", "requirements", "requirements_exclude")
+_PACKAGING = ("runtime", "architecture", "platform", "requirements", "requirements_exclude", "provided_modules")
 
 
 def load(path: Path, stage: str | None = None, environ: Mapping[str, str] | None = None) -> Pipeline:
