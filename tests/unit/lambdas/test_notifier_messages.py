@@ -93,6 +93,50 @@ def test_alarm_of_others_has_its_own_description() -> None:
     assert "The log" not in found.text
 
 
+def test_long_messages_are_cut_and_say_so() -> None:
+    troubles = tuple(Trouble(f"alarm-{number:02}", BEGAN, description=f"What {number:02}.") for number in range(12))
+    batches = {number: {"staff": 1000} for number in range(1, 8)}
+    found = begun(Findings("e" * 601, batches), Incident("rows", BEGAN, BEGAN, (TROUBLE, *troubles)))
+    facts = dict(line.split("  ", 1) for line in found.text.splitlines() if "  " in line)
+    assert facts["Why"].strip() == "e" * 597 + "..."
+    assert facts["Batches"].strip() == ", ".join(f"{number} (staff: 1,000)" for number in range(3, 8)), "the newest"
+    assert facts["Rows"].strip() == "7,000", "of all"
+    assert facts["Also"].strip() == " ".join(f"What {number:02}." for number in range(9))
+    assert facts["Alarm"].strip() == ", ".join([NAME, *(f"alarm-{number:02}" for number in range(9))])
+    one = dict(line.split("  ", 1) for line in begun(Findings("e" * 600)).text.splitlines() if "  " in line)
+    assert one["Why"].strip() == "e" * 600 and "Batch" not in one and "Also" not in one
+    ended = message_of(
+        Letter("over", Kind.OVER, BEGAN, Incident("r", BEGAN, BEGAN, (TROUBLE, *troubles))), CATALOG, {}, LONDON
+    )
+    assert "alarm-08" in ended.text and "alarm-09" not in ended.text
+
+
+def test_what_a_message_has_depends_on_the_place_and_the_notice() -> None:
+    letter = Letter("begin", Kind.BEGIN, BEGAN, INCIDENT)
+    local = message_of(letter, CATALOG, {}, Place("eu-west-2", "aws", has_console=False))
+    assert NOTICE.log_group in local.text and "The log:" not in local.text
+    assert NOTICE.log_group not in begun().text and "\nThe log:\nhttps://" in begun().text
+    assert f"\nWhat helps:\n{NOTICE.command}\n" in begun().text
+    silent = Catalog("totes", "prod", {NAME: Notice("f", "", "rows", False, "It failed", "")})
+    bare = begun(catalog=silent)
+    assert "What helps" not in bare.text and "The log" not in bare.text
+    shown = [block["text"]["text"] for block in bare.slack["blocks"]]
+    assert shown[0] == "totes prod: It failed" and len(shown) == 4, "header, what, facts, and the end"
+    unnamed = begun(incident=Incident("theirs", BEGAN, BEGAN, (Trouble("theirs", BEGAN),)))
+    assert unnamed.subject == "totes prod: The alarm theirs is in ALARM"
+    fenced = Catalog("totes", "prod", {NAME: Notice("f", "", "rows", False, "It failed.", "echo ```*a* <b>```")})
+    commands = [block["text"]["text"] for block in begun(catalog=fenced).slack["blocks"]]
+    assert "*What helps*\n```echo '''*a* &lt;b&gt;'''```" in commands
+    assert begun().slack["unfurl_links"] is begun().slack["unfurl_media"] is False
+    again = message_of(Letter("again", Kind.SLACK_AGAIN, BEGAN, text="since then: why"), CATALOG, {}, LONDON)
+    assert (again.subject, again.text) == ("totes prod: Slack takes messages again", "It did not since then: why.\n")
+    tested = message_of(Letter("test 7", Kind.TEST, BEGAN, text="7"), CATALOG, {}, LONDON)
+    assert re.search(r"^Test +7$", tested.text, re.M) and re.search(
+        r"^Sent +2026-11-29 07:12:05 UTC$", tested.text, re.M
+    )
+    assert re.search(r"^Why +the webhook answered 404", no_slack().text, re.M)
+
+
 @given(st.text(max_size=300))
 def test_any_subject_is_one_that_sns_takes(text: str) -> None:
     """https://docs.aws.amazon.com/sns/latest/api/API_Publish.html: the parameter Subject."""
@@ -161,7 +205,10 @@ def test_log_says_the_last_error_and_the_rows() -> None:
 
 @pytest.mark.parametrize(
     ("length", "words"),
-    [(0, "0 s"), (59, "59 s"), (61, "1 min"), (3600, "1 h 0 min"), (90_000, "1 d 1 h"), (-5, "0 s")],
+    [
+        *((0, "0 s"), (59, "59 s"), (60, "1 min"), (61, "1 min"), (3599, "59 min"), (3600, "1 h 0 min"), (-5, "0 s")),
+        *((7261, "2 h 1 min"), (86_399, "23 h 59 min"), (86_400, "1 d 0 h"), (90_000, "1 d 1 h"), (179_999, "2 d 1 h")),
+    ],
 )
 def test_durations_in_words(length: int, words: str) -> None:
     assert duration(timedelta(seconds=length)) == words
