@@ -2,7 +2,8 @@
 
 Threads are followed. So are the Python processes that a test starts, unless it takes their PYTHONPATH away: in them
 ``sitecustomize`` is the one that this module writes. What a fixture of a module or a session runs counts for all tests
-that use the fixture.
+that use the fixture. What functions a test file calls while it is imported (parameters are often made so) counts for
+all of its tests.
 """
 
 from __future__ import annotations
@@ -61,6 +62,7 @@ class _Collector:
         self._failed: set[str] = set()
         self._fixtures: dict[str, set[str]] = defaultdict(set)
         self._shared: dict[tuple[str, str], set[int]] = defaultdict(set)
+        self._imported: dict[tuple[str, str], set[int]] = defaultdict(set)
         self._current = ""
 
     def _new(self) -> coverage.Coverage:
@@ -93,6 +95,16 @@ class _Collector:
         finally:
             self._coverage.switch_context(self._current)
 
+    @pytest.hookimpl(wrapper=True)
+    def pytest_make_collect_report(self, collector: pytest.Collector) -> Iterator[Any]:
+        """Records what the import of a test file runs."""
+        if isinstance(collector, pytest.Module):
+            self._coverage.switch_context(f"import {collector.path.relative_to(self._root).as_posix()}")
+        try:
+            return (yield)
+        finally:
+            self._coverage.switch_context("")
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """A test that does not pass proves nothing about a mutant."""
         if not report.passed:
@@ -109,6 +121,11 @@ class _Collector:
                     for context in contexts:
                         for test in self._tests_of(context, source, line):
                             reached[source][test].add(line)
+        for (source, importing), lines in self._imported.items():
+            if importing == file:
+                called = lines & reach.function_lines((self._root / source).read_text(encoding="utf-8"))
+                for test in self._tests if called else ():
+                    reached[source][test] |= called
         for (source, fixture), lines in self._shared.items():  # made by an earlier file's test
             for test in self._fixtures[fixture] & set(self._tests):
                 reached[source][test] |= lines
@@ -136,6 +153,9 @@ class _Collector:
             name = context.removeprefix("fixture ")
             self._shared[source, name].add(line)
             return self._fixtures[name]
+        if context.startswith("import "):
+            self._imported[source, context.removeprefix("import ")].add(line)
+            return set()
         return {context} if context else set()
 
     def _of_processes(self) -> list[coverage.CoverageData]:

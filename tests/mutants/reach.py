@@ -49,7 +49,8 @@ class Reach:
         """The tests that reach a mutant, the fastest first.
 
         Code that runs at import is reached by the tests of the functions that use the names that it defines, and if
-        there are none by all that run a function of its file; and by those of the test files that name them.
+        there are none by all that run a function of its file; and by those of the test files that name them. A function
+        that no test reaches may be called at import too: it is reached by the tests of what uses its name.
         """
         lines = self.lines.get(mutant.file, {})
         last = text.count("\n", 0, mutant.end) + 1
@@ -58,6 +59,8 @@ class Reach:
             found = set().union(*(lines.get(number, set()) for number in range(mutant.line, last + 1)))
             if not found:
                 found = set().union(*(lines.get(number, set()) for number in _statement(text, mutant.line)))
+            if not found:
+                found = self._of_names([mutant.scope.rsplit(".", 1)[-1]], set())
         else:
             found = self._of_names(mutant.names, set()) or set().union(*lines.values())
             found |= self._naming(Path(mutant.file).stem, mutant.names)
@@ -197,6 +200,16 @@ def _numbers(text: str) -> Iterator[int]:
     for part in text.split(","):
         first, _, last = part.partition("-")
         yield from range(int(first), int(last or first) + 1)
+
+
+def function_lines(text: str) -> set[int]:
+    """The lines of the bodies of functions: what runs there was called, and not only imported."""
+    return {
+        line
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        for line in range(node.body[0].lineno, (node.end_lineno or 0) + 1)
+    }
 
 
 def _statement(text: str, line: int) -> Iterator[int]:

@@ -33,8 +33,9 @@ PRELOADED = (
     *("responses", "werkzeug", "_pytest.assertion.rewrite"),
 )
 MEMORY = 12 * 1024**3  # bytes of address space: a mutant that allocates without end must not end the machine
-GRACE = float(os.environ.get("MUTANTS_GRACE", "20"))  # seconds for every test, beyond ten times what it took
+GRACE = float(os.environ.get("MUTANTS_GRACE", "10"))  # seconds for every test, beyond ten times what it took
 COLLECTING = 60.0  # seconds until pytest knows its tests
+PATIENCE = 6  # times as long as a test may use the processor, it may wait: for the server, or for a busy machine
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of prctl(2): what a mutant leaves behind becomes a child of this process
 _SERVER = """
 import json, sys, tempfile, dataclasses
@@ -146,6 +147,7 @@ def _try(request: dict[str, Any], server: dict[str, Any] | None) -> dict[str, An
     file = Path(request["file"])
     original, times = file.read_text(encoding="utf-8"), file.stat()
     file.write_text(request["text"], encoding="utf-8")
+    _forget_bytecode(file)
     began = time.monotonic()
     try:
         given = server and not request["file"].startswith(_OWN_SERVER)
@@ -154,7 +156,34 @@ def _try(request: dict[str, Any], server: dict[str, Any] | None) -> dict[str, An
         file.write_text(original, encoding="utf-8")
         os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
         _end_leftovers({server["holder"], server["pid"]} if server else set())
+        _forget_bytecode(file)
     return {**answer, "seconds": round(time.monotonic() - began, 2)}
+
+
+class _Limit:
+    """How long a child may go on from now: ``seconds`` of the processor, or :data:`PATIENCE` times that of waiting."""
+
+    def __init__(self, child: int, seconds: float) -> None:
+        self._process = psutil.Process(child)
+        self._used = self._processor() + seconds
+        self._ends = time.monotonic() + PATIENCE * seconds
+
+    def _processor(self) -> float:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            return float(sum(self._process.cpu_times()[:4]))  # its own, and those of processes that it waited for
+        return 0.0
+
+    def is_reached(self) -> bool:
+        return self._processor() >= self._used or time.monotonic() >= self._ends
+
+
+def _forget_bytecode(file: Path) -> None:
+    """Delete what was compiled of a file: Python compares times in seconds, and a mutant takes less.
+
+    All else that is compiled is kept for the next mutant: compiling took most of the time of a test that is fast.
+    """
+    for compiled in (file.parent / "__pycache__").glob(f"{file.stem}.*"):
+        compiled.unlink()
 
 
 def _run(tests: list[list[Any]], server: dict[str, Any] | None) -> dict[str, Any]:
@@ -167,12 +196,14 @@ def _run(tests: list[list[Any]], server: dict[str, Any] | None) -> dict[str, Any
     os.close(writing)
     answer: dict[str, Any] = {"outcome": "survived", "by": None, "when": None, "text": None}
     running, collected, pending = "", 0, b""
-    deadline = time.monotonic() + COLLECTING
+    limit = _Limit(child, COLLECTING)
     try:
         while True:
-            ready, _, _ = select.select([reading], [], [], max(0.0, deadline - time.monotonic()))
+            ready, _, _ = select.select([reading], [], [], 1.0)
             if not ready:
-                return {**answer, "outcome": "endless", "by": running, "when": "call"}
+                if limit.is_reached():
+                    return {**answer, "outcome": "endless", "by": running, "when": "call"}
+                continue
             got = os.read(reading, 65536)
             if not got:
                 break
@@ -185,9 +216,9 @@ def _run(tests: list[list[Any]], server: dict[str, Any] | None) -> dict[str, Any
                     return answer if collected else {**answer, "outcome": "no tests"}
                 if "began" in said:
                     running = said["began"]
-                    deadline = time.monotonic() + GRACE + 10 * usual.get(running, 0.0)
+                    limit = _Limit(child, GRACE + 10 * usual.get(running, 0.0))
                 if "collected" in said:
-                    deadline = time.monotonic() + COLLECTING
+                    limit = _Limit(child, COLLECTING)
                 collected = said.get("collected", collected)
         _, status = os.waitpid(child, 0)
         child = 0
@@ -216,8 +247,6 @@ def _child(pipe: int, tests: list[str], server: dict[str, Any] | None) -> None:
         silence = os.open(os.devnull, os.O_RDONLY)
         os.dup2(silence, 0), os.dup2(log, 1), os.dup2(log, 2)
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-        sys.dont_write_bytecode = True
-        os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
         os.environ["HISTORIES_AS_FOUND"] = "1"
         options = ["-x", "-p", "no:cacheprovider", "-p", "no:randomly", "--tb=line", "-q"]
         # Files, not tests: pytest runs nothing at all when one of many tests is not there any more.

@@ -180,6 +180,10 @@ def test_check_reads_all_and_sends_nothing(account: Account, monkeypatch: pytest
     account.set_alarm("ALARM")
     assert handler.lambda_handler({"action": "check"}, CONTEXT) == {"checked": True}
     assert account.emails == []
+    client = handler._client("cloudwatch")
+    monkeypatch.setattr(client, "describe_alarms", lambda **asked: pytest.fail(str(asked["AlarmNames"])))
+    with pytest.raises(pytest.fail.Exception, match=ALARM):
+        handler.lambda_handler({"action": "check"}, CONTEXT)
     with pytest.raises(NotifierError, match="no action 'chek'"):
         handler.lambda_handler({"action": "chek"}, CONTEXT)
     monkeypatch.delenv("ALERTS_TOPIC")
@@ -202,9 +206,16 @@ def test_failure_is_logged_and_raised(account: Account, capsys: pytest.CaptureFi
     error, summary = (json.loads(line) for line in capsys.readouterr().out.splitlines())
     assert (error["level"], error["error"], summary["outcome"]) == ("ERROR", "NotifierError", "failed")
     assert "_answer" in json.dumps(error["stack"])
-    (account.root / ALARMS_FILE).write_text(json.dumps({**CATALOG, "format": 2}), encoding="utf-8")
-    with pytest.raises(NotifierError, match="has the format 2; this code reads format 1"):
-        handler.lambda_handler({}, None)
+    others = [
+        ({**CATALOG, "format": 2}, "has the format 2; this code reads format 1"),
+        ({**CATALOG, "alarms": {ALARM: {**NOTICE, "more": 1}}}, "cannot be read .TypeError"),
+        ({"format": 1}, "cannot be read .KeyError"),
+        ("{", "cannot be read .TypeError"),
+    ]
+    for content, problem in others:
+        (account.root / ALARMS_FILE).write_text(json.dumps(content), encoding="utf-8")
+        with pytest.raises(NotifierError, match=problem):
+            handler.lambda_handler({}, None)
 
 
 @pytest.mark.parametrize(

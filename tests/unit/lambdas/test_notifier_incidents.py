@@ -16,6 +16,7 @@ from lambda_toolkit.pipeline.lambdas.notifier.incidents import (
     Incidents,
     Observation,
     Transition,
+    Trouble,
     advance,
 )
 from lambda_toolkit.pipeline.lambdas.notifier.letters import CLAIM, Kind
@@ -172,6 +173,46 @@ def test_incidents_are_found_where_sns_delivers_nothing() -> None:
 def test_moment_that_is_not_exact_begins_no_incident() -> None:
     """Where CloudWatch's time may be that of something else than a transition."""
     assert run({"extract-errors": [(101, 104)]}, until=300, is_exact=False).emails == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "is_news"),
+    [
+        (OK, ALARM, True),
+        (OK, NO_DATA, True),
+        (ALARM, OK, True),
+        (ALARM, NO_DATA, True),
+        (NO_DATA, OK, False),
+        (NO_DATA, NO_DATA, False),
+        (OK, OK, False),
+    ],
+)
+def test_sns_alone_may_know_that_an_alarm_was_not_fine(old: str, new: str, is_news: bool) -> None:
+    """Where a look finds it fine again, and cannot say since when it is."""
+    world = World(CATALOG, {}, now=130, is_exact=False)
+    world.invoke([Transition("extract-errors", old, new, at(120), "because", "words", 3.0)])
+    begun = [letter.incident.troubles for letter in world.emails if letter.incident]
+    assert begun == ([(Trouble("extract-errors", at(120), "because", "words", 3.0),)] if is_news else [])
+
+
+def test_incident_lasts_until_the_last_of_its_alarms_is_fine() -> None:
+    """Not until an alarm changes that is without data, nor one of another incident."""
+    began = step(Incidents(), {"extract-errors": Observation(ALARM, at(0))}, 10).incidents
+    found = {
+        "extract-errors": Observation(OK, at(20)),
+        "extract-silent": Observation(NO_DATA, at(50)),
+        "load-errors": Observation(OK, at(60)),
+    }
+    [ended] = step(began, found, 10 + int(SETTLED) + 20).over
+    assert ended.last_bad == at(20)
+
+
+def test_look_asks_for_alarms_of_others_while_they_are_open() -> None:
+    world = World(CATALOG, {"theirs": [(100, 500)]}, now=100)
+    world.invoke([Transition("theirs", OK, ALARM, at(100))])
+    for world.now in (200, 300, 450):
+        world.invoke()
+    assert world.sent(Kind.OVER) == [], "it is still in ALARM, and no declaration names it"
 
 
 def test_symptom_joins_the_incident_that_is_open() -> None:

@@ -47,6 +47,21 @@ def test_code_of_import_is_reached_by_what_uses_its_names() -> None:
     assert by_operator["constant"] == ["of_second"]  # a default argument
 
 
+def test_function_that_import_calls_is_reached_by_its_users() -> None:
+    """A constant that a function makes: no test runs the function's lines, which run once for all of them."""
+    code = f"{CODE}\n\ndef made(a):\n    return a + 1\n\n\nMADE = made(1)\n\n\ndef third():\n    return MADE\n"
+    found = Reach({"of_third": PassingTest("of_third", 1.0, 1.0)})
+    found.lines[FILE][code[: code.index("return MADE")].count("\n") + 1].add("of_third")
+    for name, line in reach._used(code):
+        found.uses[name].append((FILE, line))
+    [changed] = [m for m in mutants(FILE, code) if m.scope == "made" and m.operator == "arithmetic"]
+    assert [test.id for test in found.tests_of(changed, code)] == ["of_third"]
+
+
+def test_lines_of_functions_are_those_of_their_bodies() -> None:
+    assert reach.function_lines(CODE) == {6, 7, 11}
+
+
 def test_lines_are_followed_when_code_moves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reach, "SOURCES", tmp_path)
     (tmp_path / digest(CODE)).write_text(CODE, encoding="utf-8")
