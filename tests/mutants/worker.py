@@ -35,7 +35,7 @@ PRELOADED = (
 MEMORY = 12 * 1024**3  # bytes of address space: a mutant that allocates without end must not end the machine
 GRACE = float(os.environ.get("MUTANTS_GRACE", "10"))  # seconds for every test, beyond ten times what it took
 COLLECTING = 60.0  # seconds until pytest knows its tests
-PATIENCE = 6  # times as long as a test may use the processor, it may wait: for the server, or for a busy machine
+WAITING = 6  # times as long as a test may use the processor, it may wait: for the server, or for a busy machine
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of prctl(2): what a mutant leaves behind becomes a child of this process
 _SERVER = """
 import json, sys, tempfile, dataclasses
@@ -161,12 +161,12 @@ def _try(request: dict[str, Any], server: dict[str, Any] | None) -> dict[str, An
 
 
 class _Limit:
-    """How long a child may go on from now: ``seconds`` of the processor, or :data:`PATIENCE` times that of waiting."""
+    """How long a child may go on from now: ``seconds`` of the processor, or :data:`WAITING` times that of waiting."""
 
     def __init__(self, child: int, seconds: float) -> None:
         self._process = psutil.Process(child)
         self._used = self._processor() + seconds
-        self._ends = time.monotonic() + PATIENCE * seconds
+        self._ends = time.monotonic() + WAITING * seconds
 
     def _processor(self) -> float:
         with contextlib.suppress(psutil.NoSuchProcess):

@@ -178,13 +178,8 @@ def test_moment_that_is_not_exact_begins_no_incident() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "is_news"),
     [
-        (OK, ALARM, True),
-        (OK, NO_DATA, True),
-        (ALARM, OK, True),
-        (ALARM, NO_DATA, True),
-        (NO_DATA, OK, False),
-        (NO_DATA, NO_DATA, False),
-        (OK, OK, False),
+        *((OK, ALARM, True), (OK, NO_DATA, True), (ALARM, OK, True), (ALARM, NO_DATA, True)),
+        *((NO_DATA, OK, False), (NO_DATA, NO_DATA, False), (OK, OK, False)),
     ],
 )
 def test_sns_alone_may_know_that_an_alarm_was_not_fine(old: str, new: str, is_news: bool) -> None:
