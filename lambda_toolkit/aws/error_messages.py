@@ -107,6 +107,8 @@ class FunctionFailure:
     """The name of the exception's class, or Lambda's own such as ``Runtime.ImportModuleError``."""
     text: str
     """Its message in one line, with the type where that says more than the message."""
+    message: str = ""
+    """Its message alone."""
 
 
 def function_failure(payload: str) -> FunctionFailure:
@@ -118,4 +120,4 @@ def function_failure(payload: str) -> FunctionFailure:
     if not isinstance(document, dict):
         return FunctionFailure("Error", payload or "no message")
     kind, message = str(document.get("errorType", "Error")), str(document.get("errorMessage", "no message"))
-    return FunctionFailure(kind, message if kind in _UNSPECIFIC else f"{message} ({kind})")
+    return FunctionFailure(kind, message if kind in _UNSPECIFIC else f"{message} ({kind})", message)

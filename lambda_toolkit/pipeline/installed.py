@@ -10,12 +10,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
+from typing import Any
 
 VERSION = "0.1.0"  # as in setup.py
 PACKAGE_ROOT = Path(__file__).parent
 FUNCTIONS = PACKAGE_ROOT / "lambdas"  # the functions' source; in a checkout a symbolic link to the folder of that name
 SHARED = FUNCTIONS / "shared"  # part of the package of every function
 _SHARED_BY = {"notifier": ("__init__.py", "logs.py", "metrics.py")}  # of functions that need few of its modules
+ACCESS = "access"  # the function by which commands reach databases in a private network, in the folder of that name
 STARTER = PACKAGE_ROOT / "config" / "starter"  # the templates that `init` fills in
 CHECKOUT = PACKAGE_ROOT.parents[1]  # the repository, where this runs in one
 DEFAULT_PATH = Path("config/pipeline.toml")  # the declaration of a pipeline, in the folder of its project
@@ -128,4 +130,26 @@ def shared_files(function: str) -> dict[str, Path]:
 
 def shipped_functions() -> tuple[str, ...]:
     """The names of the functions whose source is shipped, sorted."""
-    return tuple(sorted(folder.name for folder in FUNCTIONS.iterdir() if (folder / "handler.py").is_file()))
+    return tuple(
+        sorted((ACCESS, *(folder.name for folder in FUNCTIONS.iterdir() if (folder / "handler.py").is_file())))
+    )
+
+
+def access_package() -> dict[str, Any]:
+    """The fields of a FunctionSpec that say where the code of :data:`ACCESS` is: modules of this package, as they are.
+
+    What its handler imports, and nothing else, so that a change of a command is none of the function.
+    """
+    proposal = PACKAGE_ROOT / "proposal"
+    files = ("__init__.py", "catalog.py", "read_catalog.py")
+    return {
+        "source": PACKAGE_ROOT / ACCESS,
+        "include": (
+            SHARED,
+            FUNCTIONS / "load" / "warehouse",
+            FUNCTIONS / "extract" / "source",
+            PACKAGE_ROOT / "warehouse",
+        ),
+        "package_root": PACKAGE_ROOT.parents[1],
+        "extra_files": {f"lambda_toolkit/pipeline/proposal/{name}": proposal / name for name in files},
+    }

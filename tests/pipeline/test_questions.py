@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from lambda_toolkit.pipeline.client.query import Warehouse
+from lambda_toolkit.pipeline.client.reader import WarehouseReader
 from tests.support.repository import REPOSITORY
 
 TEXT = (REPOSITORY / "docs" / "questions.sql").read_text(encoding="utf-8")
@@ -56,7 +57,7 @@ def answers(pipeline, credentials):
     pipeline.admin.run("UPDATE sales_order SET units_sold = 7 WHERE sales_order_id IN (2, 3)")
     pipeline.admin.run("DELETE FROM payment WHERE payment_id = 3")
     pipeline.run()
-    warehouse = Warehouse(credentials[1])
+    warehouse = Warehouse(WarehouseReader(credentials[1]))
     return {number: warehouse.query(query) for number, query in QUESTIONS.items()}
 
 

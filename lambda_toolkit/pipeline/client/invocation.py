@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lambda_script import LIVE
-from lambda_toolkit.aws.error_messages import function_failure
+from lambda_toolkit.aws.error_messages import FunctionFailure, function_failure
 from lambda_toolkit.pipeline.errors import CommandError
 from lambda_toolkit.pipeline.installed import suggested
 from lambda_toolkit.pipeline.lambdas.shared.errors import Hint, PipelineError, hint_of
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 R = TypeVar("R", bound=Message)
 
 
+class NotDeployedError(CommandError):
+    """There is no such function on AWS yet."""
+
+
 @dataclass(frozen=True)
 class Invocation:
     """The outcome of an invocation."""
@@ -33,14 +37,16 @@ class Invocation:
     """Its error in one line, or ``None``."""
     log_tail: str
     """The last 4 KB of its log."""
+    failure: FunctionFailure | None = None
+    """The error as Lambda says it, or ``None``."""
 
 
 def invoke(aws: Aws, function: str, event: Mapping[str, Any]) -> Invocation:
     """Invoke the live version of ``function`` with ``event``, and wait for it: up to 15 minutes, as Lambda permits.
 
     It is called by its number, not by the alias: alarms that count what schedules and triggers start do not count this.
-    Raises CommandError where there is no such function, AwsError where AWS rejects the call. An error of the function
-    is returned, not raised.
+    Raises NotDeployedError where there is no such function, AwsError where AWS rejects the call. An error of the
+    function is returned, not raised.
     """
     live = aws.find("lambda", "get_function_configuration", FunctionName=function, Qualifier=LIVE)
     response = live and aws.find(
@@ -52,11 +58,12 @@ def invoke(aws: Aws, function: str, event: Mapping[str, Any]) -> Invocation:
         Payload=json.dumps(event).encode(),
     )
     if not response:
-        raise CommandError(f"There is no function {function} on AWS yet. Deploy it: {suggested()}")
+        raise NotDeployedError(f"There is no function {function} on AWS yet. Deploy it: {suggested()}")
     text = response["Payload"].read().decode()
     tail = base64.b64decode(response.get("LogResult", "")).decode(errors="replace")
     if response.get("FunctionError"):
-        return Invocation(None, _error_message(text), tail)
+        failure = function_failure(text)
+        return Invocation(None, _error_message(failure), tail, failure)
     return Invocation(json.loads(text) if text else None, None, tail)
 
 
@@ -76,9 +83,8 @@ def call(aws: Aws, function: str, request: Request, result: type[R]) -> R:
         raise CommandError(f"{error} Was it deployed from here?") from error
 
 
-def _error_message(payload: str) -> str:
+def _error_message(failure: FunctionFailure) -> str:
     """The function's error in one line, with what to do about it."""
-    failure = function_failure(payload)
     if hint_of(failure.error_type) is Hint.PREPARE:
         return f"{failure.text} Run: {suggested('prepare')}, which creates what is missing and names what differs."
     return failure.text

@@ -6,9 +6,8 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from lambda_toolkit.pipeline.client.source import CONNECT_TIMEOUT, SOURCE
+from lambda_toolkit.pipeline.client.catalogs import may_be_read, read_catalogs
 from lambda_toolkit.pipeline.client.target import Target
-from lambda_toolkit.pipeline.config.database_url import secret_value, with_authorities
 from lambda_toolkit.pipeline.config.deployment import check_mirror
 from lambda_toolkit.pipeline.config.mirror import (
     MIRROR_FILE,
@@ -21,7 +20,6 @@ from lambda_toolkit.pipeline.config.mirror import (
 from lambda_toolkit.pipeline.errors import CommandError
 
 if TYPE_CHECKING:
-    from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Credentials
     from lambda_toolkit.pipeline.proposal.mirror import Mirrored
 
 
@@ -61,12 +59,11 @@ def refreshed(target: Target, follow: Follow, *, write: bool = True) -> Refreshe
     CommandError where there is none, and PipelineError.
     """
     pipeline = target.pipeline
-    to = _source(target) if pipeline.mirrored else None
-    if to is None:
+    if not pipeline.mirrored or not may_be_read(target):
         check_mirror(pipeline)
         return Refreshed(target, target)
     previous = read_mirror(pipeline.root)
-    made = _asked(target, to, previous)
+    made = _asked(target, previous)
     if isinstance(made, str):
         if previous is None:
             raise CommandError(f"{MIRROR_FILE} cannot be made: {made}")
@@ -93,34 +90,16 @@ def _followed(mirror: Mirror, previous: Mirror | None, follow: Follow) -> Mirror
     return without_alterations(mirror, previous)
 
 
-def _source(target: Target) -> Credentials | None:
-    """The credentials of the source, where the environment has its URL."""
-    secret = target.pipeline.secrets.get(SOURCE)
-    text = secret_value(secret, target.environ).text if secret else None
-    if not secret or not text:
-        return None
-    from lambda_toolkit.pipeline.lambdas.shared.postgres import connection as postgres
-
-    where = f"the environment variable {secret.environment}"
-    return postgres.Credentials.from_json(with_authorities(secret, text), where, "the source")
-
-
-def _asked(target: Target, to: Credentials, previous: Mirror | None) -> Mirrored | str:
+def _asked(target: Target, previous: Mirror | None) -> Mirrored | str:
     """The mirror of what the source has now; or why it could not be read, a sentence."""
-    from pg8000.exceptions import DatabaseError, InterfaceError
-
-    from lambda_toolkit.pipeline.lambdas.shared.errors import ConnectionFailedError
-    from lambda_toolkit.pipeline.lambdas.shared.postgres import connection as postgres
-    from lambda_toolkit.pipeline.lambdas.shared.postgres.server_errors import message
+    from lambda_toolkit.pipeline.lambdas.shared.postgres.sql import SCHEMA
     from lambda_toolkit.pipeline.proposal.mirror import mirrored
-    from lambda_toolkit.pipeline.proposal.read_catalog import read_catalog
 
     pipeline = target.pipeline
-    try:
-        with postgres.connected(to, connect_timeout=CONNECT_TIMEOUT) as connection:
-            catalog = read_catalog(connection)
-    except (ConnectionFailedError, DatabaseError, InterfaceError, OSError) as error:
-        return message(error) if isinstance(error, DatabaseError) else str(error)
+    found = read_catalogs(target, (SCHEMA,))
+    if found is None or isinstance(found, str):
+        return found or "nothing says where the source is."
+    catalog = found.catalogs[SCHEMA]
     taken = {name for table in pipeline.declared["warehouse"] for name in relation_names(table)}
     return mirrored(catalog, pipeline.mirrored, pipeline.declared["source"], taken, previous)
 

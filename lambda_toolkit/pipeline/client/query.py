@@ -12,56 +12,57 @@ In a notebook::
 from __future__ import annotations
 
 import difflib
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pg8000.exceptions import DatabaseError
 
-from lambda_toolkit.pipeline.client.reader import WarehouseReader
+from lambda_toolkit.pipeline.access.messages import QueryError
+from lambda_toolkit.pipeline.client.reader import WarehouseAccess, WarehouseReader, warehouse_of
 from lambda_toolkit.pipeline.errors import CommandError
-from lambda_toolkit.pipeline.lambdas.extract.source.reader import read
 from lambda_toolkit.pipeline.lambdas.shared.conversions import base_type
 from lambda_toolkit.pipeline.lambdas.shared.lake.parquet import arrow_type
 from lambda_toolkit.pipeline.lambdas.shared.postgres import sql
-from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection
-from lambda_toolkit.pipeline.lambdas.shared.postgres.copy_rows import Sink
-from lambda_toolkit.pipeline.lambdas.shared.postgres.server_errors import message
 
-_TYPES = (
-    "SELECT format_type(CAST(oid AS oid), CAST(modifier AS integer)) FROM"
-    " unnest(CAST(:oids AS bigint[]), CAST(:modifiers AS integer[])) WITH ORDINALITY AS t(oid, modifier, number)"
-    " ORDER BY number"
-)
+if TYPE_CHECKING:
+    from lambda_toolkit.pipeline.client.target import Target
+    from lambda_toolkit.pipeline.lambdas.shared.postgres.copy_rows import Sink
+
 _RELATIONS = (
     "SELECT c.relname::text FROM pg_catalog.pg_class AS c WHERE c.relnamespace = to_regnamespace('public')"
     " AND c.relkind IN ('r', 'p', 'v', 'm') ORDER BY 1"
 )
-_AS_THEY_ARE = ("smallint", "integer", "bigint", "real", "double precision", "boolean")
 _SHORT, _DIGITS = 38, 76  # of Arrow's decimals of 128 and 256 bits
 _ANY_DAY = "1970-01-01"
 _NUMBER = r"^-?\d+(\.\d+)?$"
 
 
 @dataclass(frozen=True)
-class Column:
-    """A column of a query's result."""
+class Warehouse:
+    """A warehouse to read into Arrow. Every call sees one snapshot."""
 
-    name: str
-    type: str
-    """Its PostgreSQL type, as format_type() writes it."""
+    access: WarehouseAccess
 
+    @classmethod
+    def at(cls, url: str) -> Self:
+        """The warehouse at ``url``, ``postgresql://user:password@host:port/database``. Raises ConfigurationError."""
+        return cls(WarehouseReader.at(url))
 
-class Warehouse(WarehouseReader):
-    """A warehouse to read into Arrow. Every call has a connection of its own, and sees one snapshot."""
+    @classmethod
+    def of(cls, target: Target) -> Self:
+        """The warehouse of ``target``. Raises CommandError where its credentials are needed and unknown."""
+        return cls(warehouse_of(target))
+
+    def rows(self, statement: str, **parameters: Any) -> list[list[Any]]:
+        """The few rows of a query, values as the driver has them. Raises PipelineError."""
+        return self.access.rows(statement, **parameters)
 
     def tables(self) -> list[str]:
         """The names of the published tables and views, sorted."""
-        with self.reading() as connection:
-            return [name for (name,) in connection.rows(_RELATIONS)]
+        return [name for (name,) in self.rows(_RELATIONS)]
 
     def table(self, name: str) -> pa.Table:
         """All rows of a published table or view, in no order, as ``query`` returns them.
@@ -85,15 +86,8 @@ class Warehouse(WarehouseReader):
         other type without a counterpart in Arrow is a string, as PostgreSQL writes it. So is a column of which a value
         (infinity, NaN, 24:00) does not fit its Arrow type. Raises CommandError with what the server says.
         """
-        with self.reading() as connection:
-            columns = _described(connection, text)
-            names = [str(number) for number in range(len(columns))]  # of a query, several columns may have one name
-            plain = [arrow_type(c.type) if c.type in _AS_THEY_ARE else pa.string() for c in columns]
-            schema = pa.schema(list(zip(names, plain, strict=True)))
-            parts = [schema.empty_table()]
-            with _explained():
-                read(connection, _query(text), schema, parts.append)
-        rows = pa.concat_tables(parts)
+        with _refused():
+            columns, rows = self.access.table(text)
         values = [_typed(column, of.type) for column, of in zip(rows.columns, columns, strict=True)]
         return pa.Table.from_arrays(values, names=[column.name for column in columns])
 
@@ -102,43 +96,17 @@ class Warehouse(WarehouseReader):
 
         NULL is an empty field, an empty text is ``""``. Raises CommandError with what the server says.
         """
-        with self.reading() as connection:
-            _described(connection, text)
-            with _explained():
-                connection.copy_out(
-                    sql.compose("COPY ($query) TO STDOUT (FORMAT csv, HEADER true)", query=_query(text)), sink
-                )
-
-
-def _query(text: str) -> sql.Fragment:
-    """The query as a part of a statement: a comment at its end ends with its line."""
-    return sql.Fragment(f"\n{text.strip().rstrip(';').rstrip()}\n")
-
-
-def _described(connection: Connection, text: str) -> Sequence[Column]:
-    """The columns that the query returns. Raises CommandError where it is no query: nothing else is run."""
-    if not re.sub(r"--[^\n]*|/\*.*?\*/", "", text, flags=re.DOTALL).strip(" \t\r\n;"):
-        raise CommandError("The query is empty.")
-    with _explained():
-        connection.run_as_it_is(sql.compose("SELECT * FROM ($query) AS query LIMIT 0", query=_query(text)))
-    found = connection.columns or []
-    if not found:
-        raise CommandError("The query returns no columns.")
-    types = connection.rows(
-        _TYPES,
-        oids=[column["type_oid"] for column in found],
-        modifiers=[column["type_modifier"] for column in found],
-    )
-    return [Column(column["name"], kind) for column, (kind,) in zip(found, types, strict=True)]
+        with _refused():
+            self.access.csv(text, sink)
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
-    """Raises CommandError for an error of the server."""
+def _refused() -> Iterator[None]:
+    """Raises CommandError for a query that the server refuses."""
     try:
         yield
-    except DatabaseError as error:
-        raise CommandError(f"The warehouse refuses the query: {message(error).rstrip('.')}.") from error
+    except QueryError as error:
+        raise CommandError(str(error)) from error
 
 
 def _typed(column: pa.ChunkedArray, postgres_type: str) -> pa.ChunkedArray:

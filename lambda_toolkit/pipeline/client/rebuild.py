@@ -7,9 +7,10 @@ from functools import cached_property
 from typing import Any
 
 from lambda_toolkit.pipeline.client.follow import Follower
+from lambda_toolkit.pipeline.client.reader import warehouse_of
 from lambda_toolkit.pipeline.client.replay import Replay
 from lambda_toolkit.pipeline.client.target import Target
-from lambda_toolkit.pipeline.client.warehouse import prepare, warehouse_credentials
+from lambda_toolkit.pipeline.client.warehouse import prepare
 from lambda_toolkit.pipeline.errors import CommandError, UsageError
 from lambda_toolkit.pipeline.installed import suggested
 from lambda_toolkit.pipeline.lambdas.shared.events import (
@@ -21,6 +22,10 @@ from lambda_toolkit.pipeline.lambdas.shared.events import (
     RebuildResult,
 )
 
+_SCHEMAS = (
+    "SELECT nspname::text, nspname = :control AND to_regclass(quote_ident(nspname) || '.ledger') IS NOT NULL"
+    " FROM pg_catalog.pg_namespace WHERE nspname IN (:published, :control) ORDER BY 1"
+)
 ROUNDS = 5  # of comparing: batches may be loaded into the live warehouse meanwhile
 
 
@@ -86,17 +91,10 @@ class Rebuild:
 
     def _check_ours(self) -> None:
         """Raise CommandError for a schema that exists, unless a rebuild created it."""
-        from lambda_toolkit.pipeline.lambdas.shared.postgres import connection as postgres
-        from lambda_toolkit.pipeline.lambdas.shared.postgres import sql
-        from lambda_toolkit.pipeline.warehouse.views import columns_of
-
-        names = (self._warehouse.published, self._warehouse.control)
-        with postgres.connected(warehouse_credentials(self._target)) as connection:
-            ours = columns_of(connection, str(sql.table("ledger", self._warehouse.control)))
-            found = "SELECT nspname FROM pg_catalog.pg_namespace WHERE nspname IN (:published, :control) ORDER BY 1"
-            present = [row[0] for row in connection.rows(found, published=names[0], control=names[1])]
-        if present and not ours:
+        names = {"published": self._warehouse.published, "control": self._warehouse.control}
+        found = warehouse_of(self._target).rows(_SCHEMAS, **names)
+        if found and not any(has_ledger for _, has_ledger in found):
             raise CommandError(
-                f"The schema {present[0]} exists, and no rebuild created it: nothing was written to it. "
+                f"The schema {found[0][0]} exists, and no rebuild created it: nothing was written to it. "
                 "Name another: replay --all --into SCHEMA"
             )

@@ -6,18 +6,16 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lambda_toolkit.pipeline.client.catalogs import may_be_read, read_catalogs
 from lambda_toolkit.pipeline.client.lake import last_manifest
 from lambda_toolkit.pipeline.client.target import Target
-from lambda_toolkit.pipeline.config.database_url import secret_value, with_authorities
 from lambda_toolkit.pipeline.config.deployment import tables_json
 
 if TYPE_CHECKING:
     from lambda_toolkit.aws import Aws
     from lambda_toolkit.pipeline.client import source_review
 
-SOURCE = "source"  # the name of its secret
 INGESTION = "ingestion"  # the name of the bucket that its batches are in
-CONNECT_TIMEOUT = 5.0  # seconds: the machine that plans need not reach the source
 
 
 @dataclass(frozen=True)
@@ -33,46 +31,32 @@ class SourceCheck:
 
 
 def check_source(target: Target, aws: Aws) -> SourceCheck:
-    """Looks at the source whose URL is in the environment, as ``deploy`` takes it from there. Reads its catalog only.
+    """Looks at the source, as ``client.catalogs`` reads it. Reads its catalog only.
 
-    Compares it with the last batch, which it reads from the bucket. Finds nothing where the environment has no URL.
-    Raises ConfigurationError for a URL that is not one, DeclarationError, and AwsError.
+    Compares it with the last batch, which it reads from the bucket. Finds nothing where the environment has no URL, and
+    no function reaches the source. Raises ConfigurationError for a URL that is not one, DeclarationError, and AwsError.
     """
-    secret = target.pipeline.secrets.get(SOURCE)
-    text = secret_value(secret, target.environ).text if secret else None
-    if not secret or not text:
-        return SourceCheck()
-    from pg8000.exceptions import DatabaseError, InterfaceError
-
     from lambda_toolkit.pipeline.client import source_review
-    from lambda_toolkit.pipeline.lambdas.extract.source.unique_key import column_types, key_problems
     from lambda_toolkit.pipeline.lambdas.shared import declarations
     from lambda_toolkit.pipeline.lambdas.shared.conversions import refused_columns
-    from lambda_toolkit.pipeline.lambdas.shared.errors import ConnectionFailedError
     from lambda_toolkit.pipeline.lambdas.shared.expression.check import refused_expressions
-    from lambda_toolkit.pipeline.lambdas.shared.postgres import connection as postgres
-    from lambda_toolkit.pipeline.lambdas.shared.postgres.server_errors import message
     from lambda_toolkit.pipeline.lambdas.shared.postgres.sql import SCHEMA
-    from lambda_toolkit.pipeline.proposal.read_catalog import read_catalog
 
+    if not may_be_read(target):
+        return SourceCheck()
     declared = declarations.parse(json.loads(tables_json(target.pipeline)))
-    tables = declared.source.values()
-    where = f"the environment variable {secret.environment}"
-    credentials = postgres.Credentials.from_json(with_authorities(secret, text), where)
-    try:
-        with postgres.connected(credentials, connect_timeout=CONNECT_TIMEOUT) as connection:
-            schemas = dict.fromkeys((SCHEMA, *(table.schema for table in tables)))
-            catalogs = {schema: read_catalog(connection, schema) for schema in schemas}
-            types = column_types(connection, tables)
-            keys = key_problems(connection, tables)
-    except (ConnectionFailedError, DatabaseError, InterfaceError, OSError) as error:
-        reason = message(error) if isinstance(error, DatabaseError) else str(error)
-        return SourceCheck(notes=(f"the source was not checked: {reason.rstrip('.')}",))
+    schemas = tuple(dict.fromkeys((SCHEMA, *(table.schema for table in declared.source.values()))))
+    found = read_catalogs(target, schemas, target.pipeline.tables)
+    if found is None:
+        return SourceCheck()
+    if isinstance(found, str):
+        return SourceCheck(notes=(f"the source was not checked: {found.rstrip('.')}",))
+    catalogs, types = found.catalogs, found.types
     before, unread = _last_columns(target, aws)
     load = (str(source_review.first_load(declared, catalogs)),) if before is None and not unread else ()
     refused = (*refused_columns(declared, types), *refused_expressions(declared, types))
     return SourceCheck(
-        (*source_review.problems(declared, catalogs, before or {}), *keys, *refused),
+        (*source_review.problems(declared, catalogs, before or {}), *found.keys, *refused),
         (*source_review.notes(declared, catalogs, before or {}), *load, *unread),
     )
 

@@ -37,10 +37,10 @@ def command(request: Request, number: int | None, limit: int) -> int:
     With NUMBER: that batch, with its rows by table.
     """
     from lambda_toolkit.pipeline.client.batches import TimelineReader
-    from lambda_toolkit.pipeline.client.reader import WarehouseReader
+    from lambda_toolkit.pipeline.client.reader import warehouse_of
 
     target = request.target()
-    reader = TimelineReader(target.aws(), target.pipeline, WarehouseReader.of(target))
+    reader = TimelineReader(target.aws(), target.pipeline, warehouse_of(target))
     timeline = reader.read(limit) if number is None else reader.one(number)
     if number is not None and not timeline.batches:
         raise CommandError(f"There is no batch {number}. Those that there are: {suggested('batches')}")

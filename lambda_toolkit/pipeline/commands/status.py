@@ -15,7 +15,7 @@ import click
 
 from lambda_toolkit.pipeline.client.follow import Follower
 from lambda_toolkit.pipeline.client.freshness import FRESH, LATE
-from lambda_toolkit.pipeline.client.reader import WarehouseReader
+from lambda_toolkit.pipeline.client.reader import warehouse_of
 from lambda_toolkit.pipeline.client.status import Seldom, StatusReader
 from lambda_toolkit.pipeline.client.target import Target
 from lambda_toolkit.pipeline.client.usage import month_so_far
@@ -62,7 +62,7 @@ def reader_of(target: Target, screen: Screen) -> StatusReader:
     aws = target.aws()
     return StatusReader(
         Follower(aws, target.pipeline, screen.progress),
-        lambda: WarehouseReader.of(target),
+        lambda: warehouse_of(target),
         drift=Seldom(lambda: _drift(target, aws)),
         cost=Seldom(lambda: _cost(target, aws), seconds=600),
     )

@@ -24,6 +24,7 @@ from lambda_script import (
     Vpc,
     to_eventbridge,
 )
+from lambda_toolkit.pipeline.config.access_function import with_access
 from lambda_toolkit.pipeline.config.function_keys import LOGGING, SETTINGS
 from lambda_toolkit.pipeline.config.keys import FILE
 from lambda_toolkit.pipeline.config.limits import ACCOUNT, check_limits
@@ -33,7 +34,16 @@ from lambda_toolkit.pipeline.config.role_policy import bucket_of
 from lambda_toolkit.pipeline.config.secret_keys import check_arns, read_secret
 from lambda_toolkit.pipeline.config.toml_reader import Problems, Values, read_table, undeclared
 from lambda_toolkit.pipeline.errors import ConfigurationError
-from lambda_toolkit.pipeline.installed import FUNCTIONS, PACKAGE_ROOT, SHARED, program, shared_files, shipped_functions
+from lambda_toolkit.pipeline.installed import (
+    ACCESS,
+    FUNCTIONS,
+    PACKAGE_ROOT,
+    SHARED,
+    access_package,
+    program,
+    shared_files,
+    shipped_functions,
+)
 from lambda_toolkit.pipeline.lambdas.shared.declarations import parse
 from lambda_toolkit.pipeline.lambdas.shared.errors import DeclarationError
 from lambda_toolkit.pipeline.warehouse.expression_parser import parse_expression
@@ -56,7 +66,7 @@ def load(path: Path, stage: str | None = None, environ: Mapping[str, str] | None
     stage = stage or (str(base.get("stage", "dev")) if isinstance(base, Mapping) else "dev")
     own = stages.get(stage, {}) if isinstance(stages, Mapping) else {}
     _check_schedules(problems, document)
-    merged = _merge(document, own if isinstance(own, Mapping) else {})
+    merged = with_access(_merge(document, own if isinstance(own, Mapping) else {}))
     values = read_table(problems, "", merged, FILE)
     pipeline = _pipeline(problems, path, stage_name(stage), environ or {}, merged, values)
     pipeline = _mirror(problems, pipeline)
@@ -290,6 +300,9 @@ def _source(problems: Problems, root: Path, name: str, values: Values) -> dict[s
     if name not in shipped_functions():
         text = f"lacks the key `source` (a string). Code is shipped for {', '.join(shipped_functions())} alone."
         problems.add(f"[functions.{name}]", text)
+    if name == ACCESS:
+        package = access_package()
+        return {**package, "include": (*package["include"], *own)}
     few = shared_files(name)
     include = own if few else (SHARED, *own)
     return {"source": FUNCTIONS / name, "include": include, "package_root": PACKAGE_ROOT, "extra_files": few}

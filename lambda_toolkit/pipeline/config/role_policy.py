@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from lambda_toolkit.pipeline.config.access_function import ANSWERS_IN
 from lambda_toolkit.pipeline.config.model import (
     ALARMS,
     ALERTS,
@@ -13,7 +14,8 @@ from lambda_toolkit.pipeline.config.model import (
     ReadSecret,
     SecretDeclaration,
 )
-from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import MANIFESTS, REVISIONS
+from lambda_toolkit.pipeline.installed import ACCESS
+from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import ANSWERS, MANIFESTS, REVISIONS
 
 _COMMERCIAL = re.compile(r"[a-z]{2}-[a-z]+-\d+")  # eu-west-2: a region of `aws`, or of China
 _CHINA = "cn-"
@@ -123,6 +125,8 @@ def operator_policy(pipeline: Pipeline, account: str) -> dict[str, Any]:
     logs = dict.fromkeys(group_of(pipeline, function, account) for function in pipeline.functions.values())
     groups = [place.arn("logs", f"log-group:{group}{ending}") for group in logs for ending in ("", ":*")]
     buckets = [place.arn("s3", pipeline.bucket_name(name, account)) for name in pipeline.buckets]
+    answering = ACCESS in pipeline.functions and ANSWERS_IN in pipeline.buckets
+    answers = [place.arn("s3", pipeline.bucket_name(ANSWERS_IN, account))] if answering else []
     keys = sorted({bucket.kms_key for bucket in pipeline.buckets.values() if bucket.kms_key})
     topic = place.arn("sns", pipeline.expand(pipeline.topic.name, account))
     statements = {
@@ -130,6 +134,7 @@ def operator_policy(pipeline: Pipeline, account: str) -> dict[str, Any]:
         "Logs": _several(groups, _READ_LOGS),
         "Batches": _several(buckets, "s3:ListBucket"),
         "Manifests": _several([f"{bucket}/{MANIFESTS}*" for bucket in buckets], "s3:GetObject"),
+        "Answers": _several([f"{bucket}/{ANSWERS}*" for bucket in answers], "s3:GetObject"),
         "Keys": _several(keys, "kms:Decrypt"),
         "Alarms": _several(
             ["*"], "cloudwatch:DescribeAlarms", "cloudwatch:GetMetricData", "cloudwatch:GetMetricStatistics"
@@ -138,7 +143,9 @@ def operator_policy(pipeline: Pipeline, account: str) -> dict[str, Any]:
         "Test": _several([topic_arn(pipeline, ALARMS if pipeline.alarm_topic else ALERTS, account)], "sns:Publish"),
     }
     warehouse = pipeline.secrets.get("warehouse")
-    if warehouse and warehouse.read:
+    if ACCESS in pipeline.functions:
+        secret = []  # its function reads it
+    elif warehouse and warehouse.read:
         secret = reading(pipeline, warehouse.read, account)
     elif warehouse:
         arn = place.arn("secretsmanager", f"secret:{secret_id(pipeline, warehouse, account)}-??????")

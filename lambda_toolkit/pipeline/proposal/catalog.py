@@ -1,4 +1,4 @@
-"""What PostgreSQL's catalog says of a database that may become a source, as values."""
+"""What PostgreSQL's catalog says of a database that may become a source, as values that travel as JSON."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from lambda_toolkit.pipeline.lambdas.extract.source.unique_key import UniqueIndex
+from lambda_toolkit.pipeline.lambdas.shared.message import Message
 from lambda_toolkit.pipeline.lambdas.shared.postgres.sql import SCHEMA
 
 TABLE, PARTITIONED, VIEW, MATERIALIZED_VIEW, FOREIGN_TABLE = "r", "p", "v", "m", "f"  # pg_class.relkind
@@ -15,7 +16,7 @@ _SHOWN = 5  # names in a message
 
 
 @dataclass(frozen=True)
-class Column:
+class Column(Message):
     """A column of a table or view."""
 
     name: str
@@ -42,7 +43,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class ForeignKey:
+class ForeignKey(Message):
     """A foreign key. Of a partitioned table also one that each of its partitions has."""
 
     columns: tuple[str, ...]
@@ -55,7 +56,7 @@ class ForeignKey:
 
 
 @dataclass(frozen=True)
-class Table:
+class Table(Message):
     """A table, view or foreign table. A partitioned table is one, and its partitions are none."""
 
     name: str
@@ -178,7 +179,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Catalog:
+class Catalog(Message):
     """The tables of a schema, and what else the database has."""
 
     tables: tuple[Table, ...]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...shared.declarations import SourceTable
+from ...shared.message import Message
 from ...shared.postgres import sql
 from ...shared.postgres.connection import Connection
 
@@ -59,7 +60,7 @@ _INHERITING = sql.compose(
 
 
 @dataclass(frozen=True)
-class UniqueIndex:
+class UniqueIndex(Message):
     """A unique index of a table."""
 
     name: str

@@ -18,12 +18,14 @@ REVISIONS = "revisions/"
 DATA = "data/"
 DELETED = "deleted/"
 REJECTED = "rejected/"
+ANSWERS = "answers/"  # in the processed bucket: what a command asked for, until it has read it
 _UNSAFE = re.compile(r"[^\w .-]")  # in an object key: all but letters and digits of any alphabet, _, -, . and blank
 LAST_NUMBER = 10**12 - 1  # the highest number of a batch: twelve digits
 _MANIFEST = re.compile(r"manifests/batch-(\d{12})\.json")
 _REVISIONS_OF = re.compile(r"revisions/batch-(\d{12})-")
 _REVISION = re.compile(r"revisions/batch-(\d{12})-(\d{4,})\.json")
 _RUN_FILE = re.compile(r"data/[^/]+/batch=(\d{12})/([^./]+)\.\w+\.parquet")
+_ANSWER = re.compile(r"answers/[0-9a-f]{32}")
 _PROCESSED_FILE = re.compile(r"((?:data|deleted|rejected)/[^/]+/)batch=(\d{12})/[0-9a-f]{8}\.parquet")
 
 
@@ -90,6 +92,16 @@ def revision_of(key: str) -> tuple[int, int] | None:
         return first, 1
     match = _REVISION.fullmatch(key)
     return (int(match[1]), int(match[2])) if match else None
+
+
+def answer_key(name: str) -> str:
+    """The key of an answer; ``name``: 32 hex digits, which no other answer has."""
+    return f"{ANSWERS}{name}"
+
+
+def is_answer(key: str) -> bool:
+    """Whether ``key`` is that of an answer."""
+    return _ANSWER.fullmatch(key) is not None
 
 
 def batch_folder(table: str, batch: int, kind: str = DATA) -> str:

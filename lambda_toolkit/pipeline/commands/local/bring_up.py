@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import click
 
+from lambda_toolkit.pipeline.client.catalogs import SOURCE
 from lambda_toolkit.pipeline.client.mirror import Follow, refreshed
-from lambda_toolkit.pipeline.client.source import SOURCE, check_source
+from lambda_toolkit.pipeline.client.source import check_source
 from lambda_toolkit.pipeline.client.target import DIRECTORY, LOCAL_STAGE, Target, local_target, means_local
 from lambda_toolkit.pipeline.client.warehouse import prepare
 from lambda_toolkit.pipeline.commands.deploy import apply

@@ -7,10 +7,10 @@ import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from lambda_toolkit.pipeline.client.catalogs import SOURCE
 from lambda_toolkit.pipeline.client.follow import Follower
-from lambda_toolkit.pipeline.client.source import SOURCE
 from lambda_toolkit.pipeline.client.target import Target
-from lambda_toolkit.pipeline.client.warehouse import warehouse_credentials
+from lambda_toolkit.pipeline.client.warehouse_secret import warehouse_credentials
 from lambda_toolkit.pipeline.commands.local.bring_up import Seeding, bring_up
 from lambda_toolkit.pipeline.commands.local.business_day import show_check
 from lambda_toolkit.pipeline.commands.run import run

@@ -1,0 +1,59 @@
+"""What a command, or the function ``access`` for it, does with a connection to the warehouse or the source."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lambda_toolkit.pipeline.access.messages import Catalogs, Prepared
+from lambda_toolkit.pipeline.lambdas.extract.source.unique_key import column_types, key_problems
+from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import SchemaNames
+from lambda_toolkit.pipeline.lambdas.shared import declarations
+from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection
+from lambda_toolkit.pipeline.proposal.read_catalog import read_catalog
+from lambda_toolkit.pipeline.warehouse.alteration import alterations
+from lambda_toolkit.pipeline.warehouse.ddl import statements
+from lambda_toolkit.pipeline.warehouse.expression_parser import parse_expression
+from lambda_toolkit.pipeline.warehouse.preparation import prepare
+from lambda_toolkit.pipeline.warehouse.verification import differences
+
+
+def prepared(
+    connection: Connection,
+    schema: str,
+    tables: Mapping[str, Any],
+    warehouse: SchemaNames,
+    *,
+    alter: bool,
+    later: str = "",
+) -> Prepared:
+    """Creates what ``warehouse`` lacks of ``schema``, its CREATE TABLE statements, and of the declared ``tables``.
+
+    With ``alter``, tables are altered where that loses nothing. ``later``: a schema of which the alterations are named
+    and not run. Raises DeclarationError and WarehouseError, and then nothing is changed.
+    """
+    declared = declarations.parse(tables, parse_expression)
+    done = prepare(connection, schema, declared, warehouse, alter=alter)
+    found = differences(connection, schema, declared, warehouse)
+    wanted = statements(later) if later and not alter else ()
+    more = [each.shown for each in alterations(connection, wanted, warehouse)]
+    explained = [*done.refused, *(text for text in found if not any(text in refused for refused in done.refused))]
+    return Prepared(
+        created=tuple(done.created),
+        replaced=tuple(done.replaced),
+        altered=tuple(done.altered),
+        alterations=tuple(dict.fromkeys((*done.alterations, *more))),
+        differences=tuple(explained),
+    )
+
+
+def catalogs(connection: Connection, schemas: Sequence[str], tables: Mapping[str, Any] | None) -> Catalogs:
+    """The catalogs of ``schemas`` of the source; the types and keys of the declared ``tables``, where given.
+
+    Reads pg_catalog alone. Raises DeclarationError.
+    """
+    found = {schema: read_catalog(connection, schema) for schema in dict.fromkeys(schemas)}
+    if tables is None:
+        return Catalogs(found)
+    declared = declarations.parse(tables, parse_expression).source.values()
+    return Catalogs(found, column_types(connection, declared), key_problems(connection, declared))
