@@ -61,6 +61,7 @@ def _change_password(server: str, user: str, variable: str) -> Callable[[Site], 
         changed: Database = replace(getattr(site, user), password="changed last night")
         getattr(site, server).run(f"ALTER ROLE {identifier(changed.user)} PASSWORD {literal(changed.password)}")
         site.environ[variable] = changed.url
+        setattr(site, user, changed)  # for the rows after this one
         return {}
 
     return breaks
