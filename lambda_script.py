@@ -62,8 +62,10 @@ if TYPE_CHECKING:
     from lambda_toolkit.packaging.uv import lock_requirements
     from lambda_toolkit.resources.alias import LIVE
     from lambda_toolkit.resources.s3_notification import check_declared
+    from lambda_toolkit.spec.prices import HOURS_A_MONTH, PriceList, price_list
 
 __all__ = [
+    "HOURS_A_MONTH",
     "LIVE",
     "UNRESERVED",
     "Advice",
@@ -87,6 +89,7 @@ __all__ = [
     "PackageError",
     "Plan",
     "PlanError",
+    "PriceList",
     "Progress",
     "Report",
     "Rollback",
@@ -111,6 +114,7 @@ __all__ = [
     "lock_requirements",
     "plan",
     "plan_destroy",
+    "price_list",
     "read_requirements",
     "rollback",
     "short_hash",
@@ -118,11 +122,14 @@ __all__ = [
 ]
 
 _LAZY = {  # names from modules that take long to import; the rest needs no more than the standard library's basics
+    "HOURS_A_MONTH": "lambda_toolkit.spec.prices",
     "LIVE": "lambda_toolkit.resources.alias",
+    "PriceList": "lambda_toolkit.spec.prices",
     "Rollback": "lambda_toolkit.deploy.rollback",
     "check_declared": "lambda_toolkit.resources.s3_notification",
     "deployer_policy": "lambda_toolkit.deploy",
     "lock_requirements": "lambda_toolkit.packaging.uv",
+    "price_list": "lambda_toolkit.spec.prices",
 }
 
 

@@ -125,9 +125,9 @@ setup(
     package_data={
         "lambda_toolkit": ["py.typed"],
         "lambda_toolkit.pipeline.config": ["starter/*"],
-        "lambda_toolkit.pipeline.cost": ["prices.toml"],
         "lambda_toolkit.pipeline.dashboard": ["static/*", "templates/*"],
         "lambda_toolkit.pipeline.lambdas.shared.postgres": ["*.pem"],
+        "lambda_toolkit.spec": ["prices.toml"],
     },
     entry_points={"console_scripts": ["lambda-script = lambda_toolkit.pipeline.__main__:main"]},
     install_requires=TOOLKIT,

@@ -12,7 +12,18 @@ from lambda_toolkit.changes import Change, Key, Plan
 from lambda_toolkit.deploy.function_plan import FunctionPlan, plan_function
 from lambda_toolkit.deploy.removal import Removal, make_destroy_plan, plan_undeclared
 from lambda_toolkit.errors import Advice, Hint, ToolkitError, raise_all
-from lambda_toolkit.resources import alarm, bucket, dashboard, function, layer, registry, s3_notification, secret, topic
+from lambda_toolkit.resources import (
+    alarm,
+    bucket,
+    dashboard,
+    function,
+    layer,
+    network,
+    registry,
+    s3_notification,
+    secret,
+    topic,
+)
 from lambda_toolkit.resources.attachment import Context, PlanScope
 from lambda_toolkit.resources.reads import Reads
 from lambda_toolkit.spec import quotas
@@ -72,6 +83,7 @@ def make_plan(
     artifacts = tuple(part.artifact for part in planned if part.artifact)
     notes = (*undeclared().notes, *dict.fromkeys(note for part in planned for note in part.notes))
     notes += tuple(f"function {spec.name}: {doubt}" for spec in functions for doubt in quotas.function_doubts(spec))
+    notes += tuple(network.notes(contexts))
     notes += deployment.notes
     notes += tuple(_missing_notes(changes))
     advice: tuple[Advice, ...] = (Advice(Hint.DELETE_DATA),) if undeclared().keeps_data else ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lambda_toolkit.aws.account import ACCESS_DENIED
@@ -45,7 +45,7 @@ def make_destroy_plan(aws: Aws, deployment: Deployment, delete_data: bool = Fals
     """
     reads, deployment = Reads(aws), deployment.tagged()
     names = {spec.name for spec in deployment.functions}
-    scope = PlanScope()
+    scope = PlanScope(destroyed=frozenset(names))
     contexts = [Context(reads, spec, scope=scope) for spec in deployment.functions]
     removals = run_parallel([task(_destroyed, context, delete_data) for context in contexts])
     changes = [change for removal in removals for change in removal.changes]
@@ -120,6 +120,7 @@ def plan_undeclared(reads: Reads, deployment: Deployment, scope: PlanScope, dele
     )
     for name in roles or ():
         of_functions.setdefault(name, []).append("")
+    scope = replace(scope, destroyed=frozenset(of_functions) - declared.keys())
     removals = run_parallel(
         [
             *(

@@ -30,6 +30,8 @@ class PlanScope:
     """The functions of the plan whose S3 triggers are declared."""
     removed: Callable[[], Collection[Key]] = frozenset
     """The keys of what the plan removes because it is no longer declared; found at the first call."""
+    destroyed: frozenset[str] = frozenset()
+    """The functions that the plan removes."""
     written: dict[str, dict[str, Any]] = field(default_factory=dict, compare=False)
     """By bucket and id, the notifications that the plan's changes have written; ``None`` for those they removed."""
 

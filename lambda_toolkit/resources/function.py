@@ -200,6 +200,8 @@ def _write(
         if compared.coded:
             revision = _wait_until_ready(aws, spec.name).get("RevisionId")
             guard = {"RevisionId": revision} if revision else {}
+    elif spec.vpc is not None and not is_released:
+        _attach_again(aws, spec, desired)
     if compared.coded:
         answer = aws.call(
             "lambda",
@@ -215,6 +217,18 @@ def _write(
     if is_released and compared.latest_differs:
         _wait_until_ready(aws, spec.name)
     return published
+
+
+def _attach_again(aws: Aws, spec: FunctionSpec, desired: _Desired) -> None:
+    """Attach the function to its network once more where Lambda could not: what was wrong may be repaired.
+
+    Without a change of its configuration, a failed function stays failed.
+    """
+    now = aws.call("lambda", "get_function", FunctionName=spec.name)["Configuration"]
+    if "Failed" in (now.get("State"), now.get("LastUpdateStatus")):
+        network = {declared_settings.VPC: desired.configuration[declared_settings.VPC]}
+        aws.call("lambda", "update_function_configuration", FunctionName=spec.name, **network)
+        _wait_until_ready(aws, spec.name)
 
 
 def _as_desired(published: Mapping[str, Any], spec: FunctionSpec, desired: _Desired) -> Release:

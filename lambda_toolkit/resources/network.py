@@ -1,22 +1,24 @@
 """What a function in a private network needs: the statements of its role by which Lambda makes network interfaces.
 
-The network itself is a setting of the function (``declared_settings``). Lambda makes one interface for each pair of a
-subnet and a set of security groups, with the role of a function; functions share it. It deletes an interface that no
-version of any function uses, up to 20 minutes later, and needs the role for that.
+The network itself is a setting of the function (``declared_settings``). ``interfaces`` has what Lambda made in it,
+``subnets`` what the network has, and ``ways_out`` what it lacks.
 
 https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Sequence
 
 from lambda_toolkit.aws.account import ArnFormat
 from lambda_toolkit.changes import Change
+from lambda_toolkit.errors import AwsError, LimitError
+from lambda_toolkit.resources import interfaces, subnets, ways_out
 from lambda_toolkit.resources.attachment import Context, DeployerActions, Statement
 from lambda_toolkit.resources.reads import Prefetch
 from lambda_toolkit.spec.model import FunctionSpec, Kind
+from lambda_toolkit.spec.network import Vpc
+from lambda_toolkit.spec.prices import PriceList, price_list
 
 KIND = Kind.NETWORK
 DEPLOYER_ACTIONS = DeployerActions(
@@ -80,31 +82,68 @@ def kept_statements(context: Context, stored: Iterable[Statement]) -> list[State
         return []
     if vpc is None:
         return own
-    return own if context.live() is not None and _is_used(context) else []
-
-
-def _is_used(context: Context) -> bool:
-    """Whether a version of the function is attached to a network, or an interface of it is left."""
-    name = context.spec.name
-    versions = context.reads.once(
-        ("versions", name),
-        lambda: context.aws.list_existing("lambda", "list_versions_by_function", "Versions", FunctionName=name),
-    )
-    return any(_is_attached(item) for item in versions)
-
-
-def _is_attached(configuration: Mapping[str, Any]) -> bool:
-    return bool((configuration.get("VpcConfig") or {}).get("SubnetIds"))
+    return own if context.live() is not None and interfaces.are_used(context) else []
 
 
 def prefetch(context: Context) -> Prefetch:
-    """None."""
-    return Prefetch({})
+    """The subnets with what is around them, and the role's interfaces, where a network is declared."""
+    vpc = _attached(context)
+    return Prefetch({} if vpc is None else {subnets.key(vpc): lambda: _read(context, vpc)})
 
 
 def plan(context: Context) -> list[Change]:
-    """None: it is a setting of the function."""
+    """None: it is a setting of the function. Raises LimitError for a network that Lambda would refuse."""
+    vpc = _attached(context)
+    found = None if vpc is None else _read(context, vpc)
+    if vpc is not None and found is not None:
+        problems = list(subnets.problems(vpc, found, context.aws.region))
+        if problems:
+            raise LimitError(f"Function `{context.spec.name}`: {' '.join(problems)}")
     return []
+
+
+def notes(contexts: Iterable[Context]) -> list[str]:
+    """What the networks of these functions lack, with what it costs in a month: a sentence each, without the period."""
+    by_network: dict[Vpc, list[Context]] = {}
+    for context in contexts:
+        vpc = _attached(context)
+        if vpc is not None:
+            by_network.setdefault(vpc, []).append(context)
+    found: list[str] = []
+    for vpc, users in by_network.items():
+        found += _notes(vpc, users)
+    return found
+
+
+def _notes(vpc: Vpc, users: Sequence[Context]) -> list[str]:
+    network = _read(users[0], vpc)
+    if network is None:
+        names = ", ".join(context.spec.name for context in users)
+        return [f"the network of {names} was not looked at: the credentials lack ec2:DescribeSubnets or another of its"]
+    needs: dict[str, list[str]] = {}
+    for context in users:
+        for service in ways_out.services(context.spec.permissions or ()):
+            needs.setdefault(service, []).append(context.spec.name)
+    return ways_out.notes(vpc, network, needs, _prices(users[0]))
+
+
+def _prices(context: Context) -> PriceList:
+    return price_list(context.aws.region)
+
+
+def _attached(context: Context) -> Vpc | None:
+    vpc = context.spec.vpc
+    return vpc if vpc is not None and vpc.is_attached else None
+
+
+def _read(context: Context, vpc: Vpc) -> subnets.Network | None:
+    """The network; ``None`` where the credentials do not allow to look at it."""
+    try:
+        return context.reads.once(subnets.key(vpc), lambda: subnets.read(context.aws, vpc))
+    except AwsError as error:
+        if error.code in subnets.DENIED:
+            return None
+        raise
 
 
 def plan_undeclared(context: Context, tagged: Collection[str]) -> list[Change]:
@@ -113,7 +152,7 @@ def plan_undeclared(context: Context, tagged: Collection[str]) -> list[Change]:
 
 
 def plan_removal(context: Context) -> list[Change]:
-    """None: Lambda deletes the interfaces itself."""
+    """None: Lambda deletes the interfaces itself, which the removal of the role waits for."""
     return []
 
 

@@ -13,9 +13,10 @@ from typing import Any
 from lambda_toolkit.aws.account import ArnFormat
 from lambda_toolkit.aws.client import Aws
 from lambda_toolkit.changes import Change, Difference
-from lambda_toolkit.resources import network, tags
+from lambda_toolkit.resources import interfaces, network, tags
 from lambda_toolkit.resources.attachment import Attachment, Context, DeployerActions, Statement
 from lambda_toolkit.resources.diff import differences
+from lambda_toolkit.resources.interfaces import Interfaces
 from lambda_toolkit.resources.live import ROLE_POLICY, LiveRole
 from lambda_toolkit.resources.reads import Prefetch
 from lambda_toolkit.resources.tags import TagChange
@@ -160,8 +161,10 @@ def plan_undeclared(context: Context, tagged: Collection[str]) -> list[Change]:
 def plan_removal(context: Context) -> list[Change]:
     """The change that deletes the role, if the toolkit created it.
 
-    It comes after the function. Where the function now has a role of others, it comes before: once the function with
-    its versions does not exist, nothing shows that there was another role, and IAM is not asked.
+    It comes after the function, and after Lambda has deleted the network interfaces that it made with the role: where
+    that takes too long, the role stays, with its statements, and that is an error. Where the function now has a role of
+    others, it comes before: once the function with its versions does not exist, nothing shows that there was another
+    role, and IAM is not asked.
     """
     name, given = role_name(context.spec.name), _has_given_role(context)
     if given and not _was_created(context):
@@ -170,7 +173,11 @@ def plan_removal(context: Context) -> list[Change]:
     if live is None or not is_owned(as_mapping(live["Role"].get("Tags")), context.spec.name):
         return []
 
+    made = None if given else _interfaces(context)
+
     def delete(executor_aws: Aws) -> None:
+        if made is not None:
+            interfaces.wait_until_deleted(executor_aws, made)
         for policy in executor_aws.list_existing("iam", "list_role_policies", "PolicyNames", RoleName=name):
             executor_aws.find("iam", "delete_role_policy", RoleName=name, PolicyName=policy)
         attached = executor_aws.list_existing("iam", "list_attached_role_policies", "AttachedPolicies", RoleName=name)
@@ -181,6 +188,17 @@ def plan_removal(context: Context) -> list[Change]:
 
     after = frozenset() if given else frozenset({context.function_key})
     return [Change(KIND, name, "delete", after=after, apply=delete)]
+
+
+def _interfaces(context: Context) -> Interfaces | None:
+    """The network interfaces that Lambda made with the role; of a deleted function, as its statements show."""
+    made = interfaces.used(context)
+    if made is None or made.pairs:
+        return made
+    name = role_name(context.spec.name)
+    stored = context.aws.find("iam", "get_role_policy", RoleName=name, PolicyName=ROLE_POLICY)
+    sids = {item.get("Sid") for item in parsed(stored["PolicyDocument"])} if stored else set()
+    return made if network.SIDS & sids else None
 
 
 def _has_given_role(context: Context) -> bool:

@@ -10,10 +10,10 @@ from lambda_toolkit.deploy.plan import make_plan
 from lambda_toolkit.pipeline.client.usage import LEAST_RUNS, month_so_far, workload
 from lambda_toolkit.pipeline.config.load import load
 from lambda_toolkit.pipeline.cost.month import total
-from lambda_toolkit.pipeline.cost.prices import price_list
 from lambda_toolkit.pipeline.cost.what_if import added_cost, before
 from lambda_toolkit.pipeline.cost.workload import ASSUMED, Declared, month, of_spec
 from lambda_toolkit.spec.model import Deployment
+from lambda_toolkit.spec.prices import price_list
 from tests.support.repository import CONFIG
 
 NOW = datetime.now(UTC)

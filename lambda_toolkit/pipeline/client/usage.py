@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from lambda_script import HOURS_A_MONTH
 from lambda_toolkit.aws.parallel import readers
 from lambda_toolkit.pipeline.client.lake import batches_after, last_batch
 from lambda_toolkit.pipeline.client.log_lines import json_object
@@ -19,7 +20,6 @@ from lambda_toolkit.pipeline.client.logs import of_function
 from lambda_toolkit.pipeline.config.model import Pipeline
 from lambda_toolkit.pipeline.config.role_policy import group_of
 from lambda_toolkit.pipeline.cost.month import ZERO, FunctionUse, Month
-from lambda_toolkit.pipeline.cost.schedule import HOURS
 from lambda_toolkit.pipeline.cost.workload import (
     ASSUMED,
     COLD_SHARE,
@@ -82,7 +82,7 @@ def month_so_far(aws: Aws, pipeline: Pipeline, now: datetime) -> Month:
             for metric in ("Invocations", "Duration")
         }
         sums = {key: value.result() or ZERO for key, value in counted.items()}
-    return so_far(parts, sums, Decimal((now - begin).total_seconds()) / 3600 / HOURS)
+    return so_far(parts, sums, Decimal((now - begin).total_seconds()) / 3600 / HOURS_A_MONTH)
 
 
 def so_far(parts: Declared, sums: Mapping[tuple[str, str], Decimal], share: Decimal) -> Month:
@@ -183,7 +183,7 @@ def _batches_a_month(aws: Aws, bucket: str, now: datetime) -> Decimal | None:
     if len(recent) < 2:
         return None
     hours = Decimal((now - recent[0].written).total_seconds()) / 3600
-    return len(recent) / hours * HOURS if hours >= _LEAST_HOURS else None
+    return len(recent) / hours * HOURS_A_MONTH if hours >= _LEAST_HOURS else None
 
 
 def _of_function(aws: Aws, function: str, metric: str, begin: datetime, end: datetime) -> Decimal | None:

@@ -9,12 +9,12 @@ from typing import Any
 
 import click
 
+from lambda_script import price_list
 from lambda_toolkit.pipeline.client.target import Target
 from lambda_toolkit.pipeline.client.usage import month_so_far, workload
 from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_request
 from lambda_toolkit.pipeline.commands.shared.screen import counted
 from lambda_toolkit.pipeline.cost.month import Month
-from lambda_toolkit.pipeline.cost.prices import price_list
 from lambda_toolkit.pipeline.cost.statement import dollars, statement
 from lambda_toolkit.pipeline.cost.workload import ASSUMED, Workload, declared
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from lambda_script import price_list
 from lambda_toolkit.pipeline.client.follow import Follower
 from lambda_toolkit.pipeline.client.freshness import FRESH, LATE
 from lambda_toolkit.pipeline.client.reader import warehouse_of
@@ -23,7 +24,6 @@ from lambda_toolkit.pipeline.commands.plan import EVERYTHING
 from lambda_toolkit.pipeline.commands.shared.options import DONE, FAILED, Request, with_request
 from lambda_toolkit.pipeline.commands.shared.screen import Screen, counted, duration
 from lambda_toolkit.pipeline.cost.month import total
-from lambda_toolkit.pipeline.cost.prices import price_list
 from lambda_toolkit.pipeline.errors import CommandError
 from lambda_toolkit.pipeline.lambdas.shared.errors import PipelineError
 

@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from lambda_toolkit.pipeline.cost.prices import PriceList
-from lambda_toolkit.pipeline.cost.schedule import HOURS
+from lambda_script import HOURS_A_MONTH, PriceList
 
 ZERO = Decimal(0)
 _GB = Decimal(1024)  # MB: Lambda's GB-seconds
@@ -137,7 +136,7 @@ def _lines(month: Month, prices: PriceList) -> Iterator[Line]:
     yield line("SNS", "emails", "emails", month.emails)
     yield line("KMS", "keys", "kms_keys", month.kms_keys)
     yield line("KMS", "requests", "kms_requests", month.kms_requests)
-    yield line("VPC", "NAT gateways", "nat_hours", network.nat_gateways * HOURS)
+    yield line("VPC", "NAT gateways", "nat_hours", network.nat_gateways * HOURS_A_MONTH)
     yield line("VPC", "NAT traffic", "nat_traffic", network.nat_gb)
-    yield line("VPC", "public addresses", "public_address_hours", network.nat_gateways * HOURS)
-    yield line("VPC", "endpoints", "endpoint_hours", network.endpoints * HOURS)
+    yield line("VPC", "public addresses", "public_address_hours", network.nat_gateways * HOURS_A_MONTH)
+    yield line("VPC", "endpoints", "endpoint_hours", network.endpoints * HOURS_A_MONTH)

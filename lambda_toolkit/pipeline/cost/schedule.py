@@ -7,7 +7,8 @@ import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-HOURS = Decimal(730)  # of a month: a twelfth of a year
+from lambda_script import HOURS_A_MONTH
+
 _MONTHS = {name.upper(): number for number, name in enumerate(calendar.month_abbr) if name}
 _DAYS = {name: number for number, name in enumerate(("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"), 1)}
 _PER_HOUR = {"minute": Decimal(60), "hour": Decimal(1), "day": Decimal(1) / 24}
@@ -24,7 +25,7 @@ def starts_a_month(schedule: str | None) -> Decimal:
     if not schedule:
         return Decimal(0)
     if rate := _RATE.fullmatch(schedule):
-        return _PER_HOUR[rate[2]] * HOURS / int(rate[1])
+        return _PER_HOUR[rate[2]] * HOURS_A_MONTH / int(rate[1])
     if cron := _CRON.fullmatch(schedule):
         minute, hour, date, month, weekday, _ = cron.groups()
         a_day = len(_values(minute, 0, 59)) * len(_values(hour, 0, 23))

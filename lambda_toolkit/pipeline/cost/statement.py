@@ -5,8 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+from lambda_script import PriceList
 from lambda_toolkit.pipeline.cost.month import ZERO, Line, Month, bill
-from lambda_toolkit.pipeline.cost.prices import PriceList
 from lambda_toolkit.pipeline.cost.what_if import CENT, savings
 from lambda_toolkit.pipeline.cost.workload import ASSUMED, COLD_SHARE, MONTHS_STORED, Declared, Workload, month
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from lambda_script import PriceList
 from lambda_toolkit.pipeline.cost.month import ZERO, Network, total
-from lambda_toolkit.pipeline.cost.prices import PriceList
 from lambda_toolkit.pipeline.cost.workload import ASSUMED, Declared, DeclaredFunction, Workload, month
 
 if TYPE_CHECKING:

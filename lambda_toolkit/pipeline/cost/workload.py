@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from lambda_script import FunctionSpec
+from lambda_script import HOURS_A_MONTH, FunctionSpec
 from lambda_toolkit.pipeline.config.deployment import function_spec
 from lambda_toolkit.pipeline.config.model import WEBHOOK, Pipeline
 from lambda_toolkit.pipeline.cost.month import ZERO, FunctionUse, Month, Network
-from lambda_toolkit.pipeline.cost.schedule import HOURS, starts_a_month
+from lambda_toolkit.pipeline.cost.schedule import starts_a_month
 from lambda_toolkit.pipeline.lambdas.shared.metrics import METRICS
 
-DAYS = HOURS / 24
+DAYS = HOURS_A_MONTH / 24
 BATCHES_A_DAY = 96  # assumed: changes in one of three quarters of an hour, where extract starts that often
 MONTHS_STORED = 6  # assumed: nothing in the buckets expires, and a pipeline is half a year old on average
 COLD_SHARE = Decimal("0.05")  # assumed: new environments per start. Lambda says less than 1 % for busy functions

@@ -15,12 +15,12 @@ from lambda_toolkit.changes import Change, Difference
 from lambda_toolkit.pipeline.client.usage import reports, so_far
 from lambda_toolkit.pipeline.config.load import load
 from lambda_toolkit.pipeline.cost.month import FunctionUse, Month, Network, bill, total
-from lambda_toolkit.pipeline.cost.prices import price_list
 from lambda_toolkit.pipeline.cost.schedule import starts_a_month
 from lambda_toolkit.pipeline.cost.statement import dollars, statement
 from lambda_toolkit.pipeline.cost.what_if import added_cost, before, savings, sentence
 from lambda_toolkit.pipeline.cost.workload import ASSUMED, Measured, Workload, declared, month
 from lambda_toolkit.spec.model import Kind
+from lambda_toolkit.spec.prices import price_list
 from tests.support.repository import CONFIG
 
 LONDON, VIRGINIA = price_list("eu-west-2"), price_list("us-east-1")

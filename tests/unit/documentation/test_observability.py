@@ -5,8 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from pathlib import Path
 
-from lambda_toolkit.pipeline.cost.prices import price_list
 from lambda_toolkit.pipeline.lambdas.shared.metrics import METRICS
+from lambda_toolkit.spec.prices import price_list
 
 PAGE = Path(__file__).parents[3] / "docs/observability.md"
 PRICE, FREE = Decimal("0.30"), 10  # US dollars a month; metrics in an account

@@ -11,6 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+HOURS_A_MONTH = Decimal(730)  # of a month: a twelfth of a year
 BASE = "us-east-1"  # the region whose prices those of others are estimated from
 _FILE = Path(__file__).with_name("prices.toml")
 _OTHER = "other"
@@ -42,6 +43,9 @@ class PriceList:
     read: date
     """When the file was last compared with its sources."""
     prices: Mapping[str, Price]
+
+    hours: Decimal = HOURS_A_MONTH
+    """Of a month."""
 
     def __getitem__(self, name: str) -> Price:
         """The price called ``name`` in the file."""
