@@ -14,12 +14,13 @@ Importing this module does nothing. Credentials, region and endpoint are found a
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from lambda_toolkit.calls import apply, apply_all, deploy, new_client, plan, plan_destroy, rollback
 from lambda_toolkit.changes import Change, DeployError, Difference, Failure, Plan, Progress, Report
+from lambda_toolkit.console import explain_mistakes, shown_on_terminal
 from lambda_toolkit.errors import (
     Advice,
     AwsError,
@@ -34,7 +35,8 @@ from lambda_toolkit.errors import (
     TriggerError,
     Wording,
 )
-from lambda_toolkit.spec.argument_types import Arguments, TopicTriggers
+from lambda_toolkit.scripts import declarations, declare, end_script, only_declares
+from lambda_toolkit.spec.argument_types import Arguments, TopicTriggers, check_names
 from lambda_toolkit.spec.arguments import function_spec
 from lambda_toolkit.spec.bucket import BucketSpec, LifecycleRule
 from lambda_toolkit.spec.cron import to_eventbridge
@@ -62,6 +64,9 @@ if TYPE_CHECKING:
     from lambda_toolkit.packaging.uv import lock_requirements
     from lambda_toolkit.resources.alias import LIVE
     from lambda_toolkit.resources.s3_notification import check_declared
+    from lambda_toolkit.running.invocation import Invocation
+    from lambda_toolkit.running.local import invoke_locally
+    from lambda_toolkit.running.log_events import LogEvent
     from lambda_toolkit.spec.prices import HOURS_A_MONTH, PriceList, price_list
 
 __all__ = [
@@ -82,9 +87,11 @@ __all__ = [
     "Failure",
     "FunctionSpec",
     "Hint",
+    "Invocation",
     "Lambda_script",
     "LifecycleRule",
     "LimitError",
+    "LogEvent",
     "OwnershipError",
     "PackageError",
     "Plan",
@@ -107,10 +114,12 @@ __all__ = [
     "check_bucket",
     "check_dashboard",
     "check_declared",
+    "declarations",
     "deploy",
     "deploy_all",
     "deployer_policy",
     "function_problems",
+    "invoke_locally",
     "lock_requirements",
     "plan",
     "plan_destroy",
@@ -125,9 +134,12 @@ _LAZY = {  # names from modules that take long to import; the rest needs no more
     "HOURS_A_MONTH": "lambda_toolkit.spec.prices",
     "LIVE": "lambda_toolkit.resources.alias",
     "PriceList": "lambda_toolkit.spec.prices",
+    "Invocation": "lambda_toolkit.running.invocation",
+    "LogEvent": "lambda_toolkit.running.log_events",
     "Rollback": "lambda_toolkit.deploy.rollback",
     "check_declared": "lambda_toolkit.resources.s3_notification",
     "deployer_policy": "lambda_toolkit.deploy",
+    "invoke_locally": "lambda_toolkit.running.local",
     "lock_requirements": "lambda_toolkit.packaging.uv",
     "price_list": "lambda_toolkit.spec.prices",
 }
@@ -177,6 +189,12 @@ class Lambda_script:
 
     Raises ScheduleError, TriggerError, LimitError or PackageError for what AWS would reject, PlanError for several.
     """
+
+    def __new__(cls, *_: Any, **arguments: Any) -> Self:
+        """Prepare messages without a traceback. Raises LimitError for an argument that does not exist."""
+        explain_mistakes()
+        check_names(arguments, ("application", "aws"))
+        return super().__new__(cls)
 
     def __init__(
         self,
@@ -283,6 +301,7 @@ class Lambda_script:
         self.stage = stage
         self.application = application or self.spec.name
         self._aws = aws
+        declare(self)
 
     def __repr__(self) -> str:
         """Which function, and from where."""
@@ -290,23 +309,48 @@ class Lambda_script:
 
     def plan(self) -> Plan:
         """What :meth:`deploy` would change. Writes nothing to AWS. Raises ToolkitError."""
-        return plan(self._deployment(), self._client())
+        return Plan() if only_declares() else plan(self._deployment(), self._client())
 
     def deploy(self, on_progress: Callable[[Progress], None] | None = None) -> Report:
         """Change AWS to match the declaration, and report the changes: none where nothing differs.
 
-        Raises DeployError where a change failed (the others were made), and other ToolkitErrors before anything was
-        written.
+        Without ``on_progress``, a terminal shows notes and progress. Raises DeployError where a change failed (the
+        others were made), and other ToolkitErrors before anything was written.
         """
-        return apply_all(self.plan(), self._client(), on_progress)
+        if only_declares():
+            return Report()
+        found = self.plan()
+        return apply_all(found, self._client(), on_progress or shown_on_terminal(found))
 
     def destroy(self, on_progress: Callable[[Progress], None] | None = None, *, delete_data: bool = False) -> Report:
         """Remove what :meth:`deploy` created; the log group with its events only with ``delete_data``.
 
         Raises DeployError where something could not be removed.
         """
+        end_script()
         found = plan_destroy(self._deployment(), self._client(), delete_data=delete_data)
-        return apply_all(found, self._client(), on_progress)
+        return apply_all(found, self._client(), on_progress or shown_on_terminal(found))
+
+    def invoke(self, event: Any = None, *, local: bool = False) -> Invocation:
+        """Call the live version with ``event``, and wait for its result; an error of the function is returned.
+
+        With ``local``, nothing is deployed: a process on this machine runs the package that :meth:`deploy` would
+        upload, with the declared variables and limits and the credentials of this process. Raises ToolkitError.
+        """
+        from lambda_toolkit.running.calls import invoke
+
+        end_script()
+        return invoke(self.spec, event, None if local else self._client(), self.region)
+
+    def logs(self, minutes: float = 10, *, follow: bool = False) -> Iterator[LogEvent]:
+        """What the function logged in the last ``minutes``, in order; with ``follow``, also what it logs from now on.
+
+        Raises ToolkitError where it has no log group yet.
+        """
+        from lambda_toolkit.running.calls import logs
+
+        end_script()
+        return logs(self.spec, self._client(), minutes, follow=follow)
 
     def rollback(self, to: str | int | None = None) -> Rollback:
         """Make version ``to`` live again; by default the newest one older than the live one. Moves the alias, no more.
@@ -314,6 +358,7 @@ class Lambda_script:
         The next plan shows it as a difference, and the next deploy undoes it. Raises ToolkitError where there is no
         such version.
         """
+        end_script()
         return rollback(self.spec.name, to, aws=self._client())
 
     def _deployment(self) -> Deployment:
@@ -342,4 +387,7 @@ def deploy_all(scripts: Sequence[Lambda_script], on_progress: Callable[[Progress
     if len(regions) > 1:
         raise ToolkitError(f"Functions deployed together must be in one region, not in {' and '.join(regions)}.")
     deployment = Deployment(functions, application=application, stage=stage)
-    return deploy(deployment, scripts[0]._client(), on_progress=on_progress)
+    if only_declares():
+        return Report()
+    found = plan(deployment, scripts[0]._client())
+    return apply_all(found, scripts[0]._client(), on_progress or shown_on_terminal(found))

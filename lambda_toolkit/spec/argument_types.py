@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from lambda_toolkit.errors import LimitError, PackageError, ToolkitError
+from lambda_toolkit.errors import LimitError, PackageError, ToolkitError, raise_all
 from lambda_toolkit.spec.model import UNRESERVED, Alarm, Canary
 from lambda_toolkit.spec.network import Vpc
 from lambda_toolkit.spec.triggers import S3Trigger, TopicTrigger
@@ -174,6 +174,20 @@ class Arguments:
     )
     canary: Canary | Mapping[str, Any] | None
     adopt: bool = field(metadata=_must_be("True or False", lambda value: isinstance(value, bool)))
+
+
+def check_names(given: Iterable[str], others: Iterable[str]) -> None:
+    """Raise LimitError for names that are neither those of :class:`Arguments` nor ``others``; PlanError for several."""
+    from difflib import get_close_matches
+
+    known = {*(parameter.name for parameter in fields(Arguments)), *others}
+    problems: list[ToolkitError] = []
+    for name in given:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            meant = f" Did you mean `{near[0]}`?" if near else ""
+            problems.append(LimitError(f"Lambda_script has no argument `{name}`.{meant}"))
+    raise_all(problems)
 
 
 def type_problems(arguments: Arguments) -> Iterator[ToolkitError]:

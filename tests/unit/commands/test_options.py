@@ -41,13 +41,14 @@ def test_log_errors_are_distinguished_from_other_lines(line, complaint):
 def test_an_event_is_an_object_in_a_file(tmp_path):
     path = tmp_path / "event.json"
     path.write_text(json.dumps({"action": "report"}))
-    assert _event(path) == {"action": "report"}
+    assert _event(str(path)) == {"action": "report"}
     assert _event(None) == {}
+    assert _event(' {"action": "report"}') == {"action": "report"}
     path.write_text("[1]")
     with pytest.raises(UsageError, match="must hold a JSON object, not list"):
-        _event(path)
+        _event(str(path))
     path.write_text("{")
     with pytest.raises(UsageError, match="is not JSON"):
-        _event(path)
+        _event(str(path))
     with pytest.raises(UsageError, match="no event file"):
-        _event(tmp_path / "none.json")
+        _event(str(tmp_path / "none.json"))

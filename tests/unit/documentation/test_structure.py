@@ -28,7 +28,8 @@ TOOLKIT = [
     {"packaging"},
     {"resources"},
     {"deploy"},
-    {"calls"},
+    {"running"},
+    {"calls", "console", "scripts"},
 ]
 """The floors of the toolkit, the lowest first. A module imports from its own room and from lower floors."""
 FLOOR = {room: number for number, rooms in enumerate(TOOLKIT) for room in rooms}
