@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from lambda_toolkit.deploy.rollback import Rollback
     from lambda_toolkit.packaging.uv import lock_requirements
     from lambda_toolkit.resources.alias import LIVE
+    from lambda_toolkit.resources.network import network_charges
     from lambda_toolkit.resources.s3_notification import check_declared
     from lambda_toolkit.running.invocation import Invocation
     from lambda_toolkit.running.local import invoke_locally
@@ -121,6 +122,7 @@ __all__ = [
     "function_problems",
     "invoke_locally",
     "lock_requirements",
+    "network_charges",
     "plan",
     "plan_destroy",
     "price_list",
@@ -141,6 +143,7 @@ _LAZY = {  # names from modules that take long to import; the rest needs no more
     "deployer_policy": "lambda_toolkit.deploy",
     "invoke_locally": "lambda_toolkit.running.local",
     "lock_requirements": "lambda_toolkit.packaging.uv",
+    "network_charges": "lambda_toolkit.resources.network",
     "price_list": "lambda_toolkit.spec.prices",
 }
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 
 from lambda_toolkit.aws.account import ArnFormat
+from lambda_toolkit.aws.client import Aws
 from lambda_toolkit.changes import Change
 from lambda_toolkit.errors import AwsError, LimitError
 from lambda_toolkit.resources import interfaces, subnets, ways_out
@@ -113,6 +114,19 @@ def notes(contexts: Iterable[Context]) -> list[str]:
     for vpc, users in by_network.items():
         found += _notes(vpc, users)
     return found
+
+
+def network_charges(aws: Aws, vpcs: Iterable[Vpc]) -> ways_out.Charged | None:
+    """What of the networks ``vpcs`` costs something by the hour; ``None`` where the credentials do not show it.
+
+    Raises AwsError.
+    """
+    try:
+        return ways_out.charged([subnets.read(aws, vpc) for vpc in dict.fromkeys(vpcs) if vpc.is_attached])
+    except AwsError as error:
+        if error.code in subnets.DENIED:
+            return None
+        raise
 
 
 def _notes(vpc: Vpc, users: Sequence[Context]) -> list[str]:

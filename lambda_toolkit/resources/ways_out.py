@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -56,18 +57,26 @@ def notes(vpc: Vpc, network: Network, needs: Mapping[str, Sequence[str]], prices
     return found
 
 
-def nat_gateways(network: Network) -> int:
-    """How many NAT gateways the subnets use."""
-    return len({way for subnet in network.subnets if (way := _nat(network, subnet))})
+@dataclass(frozen=True)
+class Charged:
+    """What of networks costs something by the hour; all that is in them shares it."""
+
+    nat_gateways: int = 0
+    """Those that the subnets use."""
+    endpoints: int = 0
+    """The interface endpoints of the VPCs, each in each of its zones."""
 
 
-def endpoint_zones(network: Network) -> int:
-    """The interface endpoints of the VPC, each in each of its zones, as they are charged."""
-    return sum(
-        len(item.get("SubnetIds") or ()) or 1
-        for item in network.endpoints
-        if item.get("VpcEndpointType") == "Interface"
-    )
+def charged(networks: Iterable[Network]) -> Charged:
+    """What of ``networks`` costs something, each counted once."""
+    gateways: set[str] = set()
+    zones: dict[str, int] = {}
+    for network in networks:
+        gateways |= {way for subnet in network.subnets if (way := _nat(network, subnet))}
+        for item in network.endpoints:
+            if item.get("VpcEndpointType") == "Interface":
+                zones[str(item["VpcEndpointId"])] = len(item.get("SubnetIds") or ()) or 1
+    return Charged(len(gateways), sum(zones.values()))
 
 
 def _note(

@@ -5,14 +5,20 @@ from __future__ import annotations
 import json
 import runpy
 import socket
+from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from lambda_script import DeployError, LimitError, apply, deploy, deploy_all, plan_destroy
+from lambda_script import DeployError, LimitError, Vpc, apply, deploy, deploy_all, plan_destroy
+from lambda_toolkit.pipeline.client.usage import network_of
+from lambda_toolkit.pipeline.config.load import load
+from lambda_toolkit.pipeline.cost.month import Month, Network, bill
 from lambda_toolkit.spec.model import Deployment
-from tests.support.lambda_networks import ATTACHED_AFTER, LambdaNetworks, endpoint, group, subnet
-from tests.support.repository import REPOSITORY
+from lambda_toolkit.spec.prices import price_list
+from tests.support.lambda_networks import ATTACHED_AFTER, LambdaNetworks, endpoint, group, route_table, subnet
+from tests.support.repository import CONFIG, REPOSITORY
 
 NETWORK: dict[str, Any] = {"subnets": ["subnet-2b", "subnet-1a"], "security_groups": ["sg-1"]}
 
@@ -225,6 +231,31 @@ def test_plan_says_what_the_network_lacks_and_what_it_costs(script, recorder, ne
     ]
     networks.endpoints = [endpoint("s3", "Gateway"), endpoint("secretsmanager")]
     assert function.plan().notes == ()
+
+
+def test_cost_counts_what_the_network_has(aws, recorder, networks) -> None:
+    """Once, however many functions are in it; nothing is asked where there is none."""
+    pipeline = load(CONFIG / "pipeline.toml")
+    assert network_of(aws, pipeline) == Network()
+    assert recorder.calls == []
+    attached = {
+        name: replace(each, spec=replace(each.spec, vpc=Vpc.of(NETWORK))) for name, each in pipeline.functions.items()
+    }
+    pipeline = replace(pipeline, functions=attached)
+    networks.endpoints = [endpoint("s3", "Gateway"), endpoint("secretsmanager", SubnetIds=["subnet-1a", "subnet-2b"])]
+    nat = {"DestinationCidrBlock": "0.0.0.0/0", "NatGatewayId": "nat-1", "State": "active"}
+    networks.tables = [route_table(nat)]
+    found = network_of(aws, pipeline)
+    assert found == Network(nat_gateways=1, endpoints=2)
+    assert len(recorder.calls) == 4
+    lines = {line.item: line.amount for line in bill(Month(network=found), price_list("eu-west-2"))}
+    assert lines == {
+        "NAT gateways": Decimal("36.50"),
+        "public addresses": Decimal("3.65"),
+        "endpoints": Decimal("16.06"),
+    }
+    recorder.refuse("DescribeSubnets", "UnauthorizedOperation")
+    assert network_of(aws, pipeline) is None
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,9 @@ def test_warehouse_equals_the_oracle_after_any_history(world, seed):
     counts = world.counts - before
     assert counts["histories"] >= HISTORIES
     assert counts["batches"] > 2 * HISTORIES
-    rare = ("pending rows", "crashes", "races") if HISTORIES >= ENOUGH else ()  # a few histories need not have all kinds of steps
+    rare = (
+        ("pending rows", "crashes", "races") if HISTORIES >= ENOUGH else ()
+    )  # a few histories need not have all kinds of steps
     for what in ("rejected values", "filtered rows", *rare):
         assert counts[what], f"there were no {what}: then nothing is proven of them"
 

@@ -19,7 +19,7 @@ from lambda_toolkit.pipeline.client.log_lines import json_object
 from lambda_toolkit.pipeline.client.logs import of_function
 from lambda_toolkit.pipeline.config.model import Pipeline
 from lambda_toolkit.pipeline.config.role_policy import group_of
-from lambda_toolkit.pipeline.cost.month import ZERO, FunctionUse, Month
+from lambda_toolkit.pipeline.cost.month import ZERO, FunctionUse, Month, Network
 from lambda_toolkit.pipeline.cost.workload import (
     ASSUMED,
     COLD_SHARE,
@@ -65,14 +65,28 @@ def workload(aws: Aws, pipeline: Pipeline, now: datetime) -> Workload:
     )
 
 
-def month_so_far(aws: Aws, pipeline: Pipeline, now: datetime) -> Month:
+def network_of(aws: Aws, pipeline: Pipeline) -> Network | None:
+    """What of the functions' private networks costs something; ``None`` where the credentials do not show it.
+
+    What passes the NAT gateways is not in it. Where there is no network, AWS is not asked. Raises AwsError.
+    """
+    vpcs = [each.spec.vpc for each in pipeline.functions.values() if each.spec.vpc is not None]
+    if not any(vpc.is_attached for vpc in vpcs):
+        return Network()
+    from lambda_script import network_charges
+
+    found = network_charges(aws, vpcs)
+    return None if found is None else Network(nat_gateways=found.nat_gateways, endpoints=found.endpoints)
+
+
+def month_so_far(aws: Aws, pipeline: Pipeline, now: datetime, network: Network | None = None) -> Month:
     """What this month, in UTC, used until ``now``: starts and durations as CloudWatch counted them.
 
     Requests to S3 and logs are those that so many starts make; alarms, metrics and secrets are charged by the hour.
     Raises AwsError where AWS cannot be asked.
     """
     begin = now.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    parts = declared(pipeline)
+    parts = replace(declared(pipeline), network=network or Network())
     with readers(6) as pool:
         counted = {
             (each.on_aws, metric): pool.submit(

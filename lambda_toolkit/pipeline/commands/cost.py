@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -11,10 +12,10 @@ import click
 
 from lambda_script import price_list
 from lambda_toolkit.pipeline.client.target import Target
-from lambda_toolkit.pipeline.client.usage import month_so_far, workload
+from lambda_toolkit.pipeline.client.usage import month_so_far, network_of, workload
 from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_request
 from lambda_toolkit.pipeline.commands.shared.screen import counted
-from lambda_toolkit.pipeline.cost.month import Month
+from lambda_toolkit.pipeline.cost.month import Month, Network
 from lambda_toolkit.pipeline.cost.statement import dollars, statement
 from lambda_toolkit.pipeline.cost.workload import ASSUMED, Workload, declared
 
@@ -36,29 +37,51 @@ def command(request: Request, assumed: bool) -> int:
 
 def cost(target: Target, *, assumed: bool = False) -> dict[str, Any]:
     """What a month of ``target`` costs, as JSON values; with ``assumed`` AWS is not asked."""
-    found, so_far, note = (ASSUMED, None, "AWS was not asked") if assumed else _measured(target)
-    document = statement(declared(target.pipeline), found, price_list(target.pipeline.region), so_far)
-    if note:
-        document["assumptions"].insert(0, note)
+    found = _Found(note="AWS was not asked") if assumed else _measured(target)
+    parts = replace(declared(target.pipeline), network=found.network or Network())
+    document = statement(parts, found.workload, price_list(target.pipeline.region), found.so_far)
+    if found.note:
+        document["assumptions"].insert(0, found.note)
+    if any(each.spec.vpc is not None and each.spec.vpc.is_attached for each in target.pipeline.functions.values()):
+        document["assumptions"].append(_about_network(found.network))
     return document
 
 
-def _measured(target: Target) -> tuple[Workload, Month | None, str | None]:
+@dataclass(frozen=True)
+class _Found:
+    """What AWS knows."""
+
+    workload: Workload = ASSUMED
+    so_far: Month | None = None
+    note: str | None = None
+    """Where what was measured was, or why nothing was."""
+    network: Network | None = None
+    """What of the private network costs something; ``None``: not known."""
+
+
+def _about_network(network: Network | None) -> str:
+    if network is None:
+        return "not in it: NAT gateways and endpoints of the private network, which were not looked at"
+    return "NAT gateways and endpoints are those of the private network, which others may share; without NAT traffic"
+
+
+def _measured(target: Target) -> _Found:
     """What AWS knows; where it cannot be asked, what is assumed, and why."""
     from lambda_script import ToolkitError
 
     now = datetime.now(UTC)
     try:
         aws = target.aws()
-        found, so_far = workload(aws, target.pipeline, now), month_so_far(aws, target.pipeline, now)
+        found, network = workload(aws, target.pipeline, now), network_of(aws, target.pipeline)
+        so_far = month_so_far(aws, target.pipeline, now, network)
     except ToolkitError as error:
-        return ASSUMED, None, f"AWS could not be asked: {error}"
+        return _Found(note=f"AWS could not be asked: {error}")
     here = (
         "measured in the local stack: this machine's times, not Lambda's"
         if target.is_local and found.measured
         else None
     )
-    return found, so_far, here
+    return _Found(found, so_far, here, network)
 
 
 def _show(request: Request, document: dict[str, Any]) -> None:

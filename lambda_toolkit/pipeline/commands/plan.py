@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lambda_script import price_list
+from lambda_toolkit.pipeline.client.addresses import address_notes
 from lambda_toolkit.pipeline.client.changed_files import with_changed_files
 from lambda_toolkit.pipeline.client.mirror import Follow, refreshed
 from lambda_toolkit.pipeline.client.source import check_source
@@ -47,7 +48,8 @@ class Scope:
         if only is not None and self.overwritten:
             raise UsageError("With FUNCTIONs named, no secret is written: give --overwrite-secret without them.")
         wanted = deployment(target.pipeline, aws.account_id, target.environ, overwritten=self.overwritten)
-        return plan(replace(wanted, adopt=self.adopt), aws, only=only, prune=self.prune, delete_data=self.delete_data)
+        found = plan(replace(wanted, adopt=self.adopt), aws, only=only, prune=self.prune, delete_data=self.delete_data)
+        return replace(found, notes=(*found.notes, *address_notes(target.pipeline, target.environ)))
 
 
 EVERYTHING = Scope()

@@ -20,6 +20,7 @@ from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import ANSWERS, MAN
 _COMMERCIAL = re.compile(r"[a-z]{2}-[a-z]+-\d+")  # eu-west-2: a region of `aws`, or of China
 _CHINA = "cn-"
 _READ_LOGS = "logs:FilterLogEvents"
+_NETWORK = tuple(f"ec2:Describe{what}" for what in ("RouteTables", "SecurityGroups", "Subnets", "VpcEndpoints"))
 
 
 def bucket_of(location: str) -> str:
@@ -142,6 +143,8 @@ def operator_policy(pipeline: Pipeline, account: str) -> dict[str, Any]:
         "Topic": _several([topic], "sns:GetTopicAttributes", "sns:ListSubscriptionsByTopic"),
         "Test": _several([topic_arn(pipeline, ALARMS if pipeline.alarm_topic else ALERTS, account)], "sns:Publish"),
     }
+    if any(each.spec.vpc is not None and each.spec.vpc.is_attached for each in pipeline.functions.values()):
+        statements["Networks"] = _several(["*"], *_NETWORK)  # for `cost`
     warehouse = pipeline.secrets.get("warehouse")
     if ACCESS in pipeline.functions:
         secret = []  # its function reads it

@@ -7,9 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from lambda_script import FunctionSpec, Vpc
+from lambda_script import Deployment, FunctionSpec, Vpc
+from lambda_toolkit.aws.account import Place
+from lambda_toolkit.deploy import deployer_policy
+from lambda_toolkit.pipeline.client.addresses import address_notes, addresses
 from lambda_toolkit.pipeline.client.target import without_network
+from lambda_toolkit.pipeline.config.deployment import function_spec
 from lambda_toolkit.pipeline.config.load import load
+from lambda_toolkit.pipeline.config.role_policy import operator_policy
 from lambda_toolkit.pipeline.errors import ConfigurationError
 from lambda_toolkit.pipeline.installed import DEFAULT_PATH
 
@@ -65,3 +70,43 @@ def test_network_that_is_wrong_is_reported_once(tmp_path: Path, more: str, probl
     with pytest.raises(ConfigurationError, match=problem) as caught:
         load(written(tmp_path, more))
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_database_without_ipv6_address_is_named(tmp_path: Path) -> None:
+    """Of the functions with ipv6 alone; what is not known is said."""
+    dual = ALL + "ipv6 = true\n"
+    environ = {"SOURCE_DATABASE_URL": "postgresql://u:secret@shop.example:5432/shop"}
+    known = {"shop.example": ["10.0.0.1"]}
+
+    def notes(more: str, **different: list[str]) -> list[str]:
+        found = {**known, **{name.replace("_", "."): item for name, item in different.items()}}
+        return list(address_notes(load(written(tmp_path, more)), environ, lambda host: found.get(host, [])))
+
+    assert notes(ALL) == []
+    assert notes(dual) == [
+        "shop.example, the host of the secret source, has no AAAA record: functions reach it over IPv4 alone",
+        "the host of the secret warehouse is not known here, so its AAAA record was not looked up",
+    ]
+    assert len(notes(dual, shop_example=["10.0.0.1", "2001:db8::1"])) == 1
+    assert "has no address here" in notes(dual, shop_example=[])[0]
+    assert "secret@" not in "".join(notes(dual))
+
+
+def test_policies_have_what_a_network_needs_and_no_more(tmp_path: Path) -> None:
+    def actions(more: str, *, of_deployer: bool) -> set[str]:
+        pipeline = load(written(tmp_path, more))
+        place = Place("1" * 12, "eu-west-2")
+        functions = tuple(function_spec(pipeline, each, place.account) for each in pipeline.functions.values())
+        deployer = deployer_policy.deployer_policy(Deployment(functions), place)
+        policy = deployer if of_deployer else operator_policy(pipeline, place.account)
+        return {action for item in policy["Statement"] for action in item["Action"] if action.startswith("ec2:")}
+
+    assert actions("", of_deployer=True) == actions("", of_deployer=False) == set()
+    read = {f"ec2:Describe{what}" for what in ("RouteTables", "SecurityGroups", "Subnets", "VpcEndpoints")}
+    assert actions(ALL, of_deployer=True) == {*read, "ec2:DescribeNetworkInterfaces", "ec2:DescribeVpcs"}
+    assert actions(ALL, of_deployer=False) == read
+
+
+def test_address_of_this_machine_is_found() -> None:
+    assert addresses("127.0.0.1") == ["127.0.0.1"]
+    assert addresses("no host") == []

@@ -129,6 +129,4 @@ def test_names_of_a_shadow_warehouse_have_its_schema() -> None:
     shadow = SchemaNames.shadow("check")
     assert (LIVE.display_name("t"), shadow.display_name("t")) == ("t", "check.t")
     assert shadow.table("t") == '"check"."t"'
-    assert shadow.control_tables() == {
-        name: f'"check_pipeline"."{name}"' for name in LIVE.control_tables()
-    }
+    assert shadow.control_tables() == {name: f'"check_pipeline"."{name}"' for name in LIVE.control_tables()}

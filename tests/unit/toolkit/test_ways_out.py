@@ -122,4 +122,4 @@ def test_what_is_charged_is_counted() -> None:
         route_table(NAT),
         endpoints=[endpoint("s3", "Gateway"), endpoint("sns", SubnetIds=["a", "b"]), endpoint("secretsmanager")],
     )
-    assert (ways_out.nat_gateways(found), ways_out.endpoint_zones(found)) == (1, 3)
+    assert ways_out.charged([found, found]) == ways_out.Charged(nat_gateways=1, endpoints=3)
