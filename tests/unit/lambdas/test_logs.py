@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -134,6 +135,7 @@ def test_names_of_metrics_are_no_fields() -> None:
     ("raised", "says", "shown"),
     [
         (LakeError("the batch is missing"), LakeError, "the batch is missing"),
+        (ClientError({"Error": {"Code": "NoSuchKey"}}, "GetObject"), ClientError, "NoSuchKey"),
         (ConnectionResetError(104, "reset by peer"), ConnectionResetError, "reset by peer"),
         (ValueError("invalid literal: 'jane@example.com'"), PipelineError, "ValueError: its message is not shown"),
         (KeyError("jane@example.com"), PipelineError, "KeyError: its message is not shown"),
@@ -153,8 +155,20 @@ def test_failed_run_has_its_error_and_its_summary(
 
     with pytest.raises(says) as caught:
         handle({}, CONTEXT)
+    assert (says is PipelineError) is ("Raised at " in str(caught.value) and caught.value.__cause__ is None)
     error, summary = written.lines
+    assert ("handle" in json.dumps(error.get("stack"))) is not isinstance(raised, PipelineError)
     assert (error["level"], error["error"]) == ("ERROR", type(raised).__name__)
     assert shown in error["message"]
     assert "jane" not in "".join(written.text) + str(caught.value)
     assert (summary["outcome"], summary["BatchLatency"]) == ("failed", 7)
+
+
+def test_clients_of_aws_wait_and_try_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-2")
+    runtime.client.cache_clear()
+    made = runtime.client("s3")
+    assert made is runtime.client("s3"), "a warm start has its connections"
+    assert made.meta.config.connect_timeout == 10
+    assert made.meta.config.retries == {"mode": "standard", "total_max_attempts": 6}
+    runtime.client.cache_clear()

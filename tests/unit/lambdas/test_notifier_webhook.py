@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from lambda_toolkit.pipeline.lambdas.notifier import webhook
 from lambda_toolkit.pipeline.lambdas.notifier.webhook import Outcome, post
 from lambda_toolkit.pipeline.lambdas.notifier.webhook_url import webhook_problem
 from lambda_toolkit.pipeline.local_stack import slack_receiver
@@ -151,6 +152,41 @@ def test_other_answers_are_final_and_never_followed(connection: Connection) -> N
         outcome = post(url, PAYLOAD, sleep=_never)
     assert (outcome.sent, outcome.final, len(got)) == (False, True, 1)
     assert "sEcReT" not in outcome.reason, "nor what the answer quotes of the URL"
+
+
+@pytest.mark.parametrize(
+    ("word", "meaning"),
+    [
+        ("no_service", "it was removed or is disabled"),
+        ("no_team", "its workspace does not exist any more"),
+        ("invalid_token", "its URL is not complete, or was revoked"),
+        ("channel_is_archived", "its channel is archived"),
+        ("channel_not_found", "its channel does not exist any more"),
+        ("action_prohibited", "an administrator restricts posting to its channel"),
+        ("invalid_payload", "it does not take the message's form"),
+        ("invalid_blocks", "it does not take the message's form"),
+    ],
+)
+def test_word_of_a_refusal_is_explained(word: str, meaning: str) -> None:
+    found = webhook._outcome(403, f" {word}\n".encode(), "9")
+    assert found == Outcome(False, f"the webhook answered 403 {word}: {meaning}", final=True)
+
+
+@pytest.mark.parametrize(
+    ("status", "retry_after", "outcome"),
+    [
+        (200, "5", Outcome(True)),
+        (201, "", Outcome(False, "the webhook answered 201", final=True)),
+        (408, "", Outcome(False, "the webhook answered 408")),
+        (429, "5", Outcome(False, "the webhook answered 429", retry_after=5.0)),
+        (429, "1234567", Outcome(False, "the webhook answered 429")),
+        (429, "5s", Outcome(False, "the webhook answered 429")),
+        (499, "5", Outcome(False, "the webhook answered 499", final=True)),
+        (500, "5", Outcome(False, "the webhook answered 500", retry_after=5.0)),
+    ],
+)
+def test_status_says_whether_to_try_again(status: int, retry_after: str, outcome: Outcome) -> None:
+    assert webhook._outcome(status, b"what it says, with spaces", retry_after) == outcome
 
 
 def test_host_that_is_not_there_is_named_without_the_url() -> None:
