@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import unicodedata
 
@@ -11,6 +12,7 @@ import pyarrow.compute as pc
 from lambda_toolkit.pipeline.lambdas.shared.expression.resolve import resolve
 from lambda_toolkit.pipeline.lambdas.transform.expressions.evaluate import evaluate
 from lambda_toolkit.pipeline.warehouse.expression_parser import parse_expression
+from tests.expressions import recorded
 from tests.expressions.differential import Differential
 
 # What random expressions rarely meet: the rules that are easy to get wrong.
@@ -91,6 +93,10 @@ def test_expression_gives_what_postgresql_gives(empty):
     assert not found.differences, "\n".join(found.differences[:20])
     assert found.accepted > 250
     assert found.cells > 25_000
+
+
+def test_recorded_values_are_those_of_the_server(empty):
+    assert json.loads(recorded.FILE.read_text(encoding="utf-8")) == recorded.asked(empty)
 
 
 STORED = {  # expressions that fail for no row -> the types of columns that have every one of their values
