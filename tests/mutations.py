@@ -50,6 +50,8 @@ COMPOSITE_LOADING = "tests/pipeline/test_composite_loading.py"
 EXPRESSIONS = "tests/pipeline/test_expressions.py -k gives"
 FILTERS = "tests/pipeline/test_filters.py"
 REFERENCES = "tests/pipeline/test_dimension_references.py"
+READERS = "tests/pipeline/test_readers.py"
+READER_FAULTS = "tests/pipeline/test_reader_faults.py"
 SCHEMA_READER = "tests/pipeline/test_schema_reader.py"
 CONCURRENCY = "tests/proof/test_concurrency.py"
 PROMISES = "tests/proof/test_promises.py"
@@ -133,9 +135,8 @@ MUTATIONS = (
             ("lambdas/extract/source/snapshot.py", "XID_HORIZON = 2**31", "SNAPSHOTS: dict = {}\nXID_HORIZON = 2**31"),
             (
                 "lambdas/extract/source/snapshot.py",
-                "        yield Snapshot(",
-                "        SNAPSHOTS[0] = connection.rows('SELECT pg_current_snapshot()::text')[0][0]\n"
-                "        yield Snapshot(",
+                "    return Snapshot(",
+                "    SNAPSHOTS[0] = connection.rows('SELECT pg_current_snapshot()::text')[0][0]\n    return Snapshot(",
             ),
             (
                 "lambdas/extract/source/conditions.py",
@@ -449,6 +450,90 @@ MUTATIONS = (
         "tests/proof/test_regressions.py",
     ),
     # The lake.
+    Mutation(
+        "readers read in snapshots of their own",
+        "lambdas/extract/source/shared_snapshot.py",
+        'sql.compose("SET TRANSACTION SNAPSHOT $name", name=sql.constant(shared.name))',
+        'sql.compose("SELECT $name", name=sql.constant(shared.name))',
+        f"{READERS} -k torn",
+    ),
+    Mutation(
+        "a reader does not ask which transactions it sees",
+        "lambdas/extract/source/shared_snapshot.py",
+        "if other or visible != shared.visible:",
+        "if other:",
+        f"{READER_FAULTS} -k could_not",
+    ),
+    Mutation(
+        "a reader does not ask which server it reads",
+        "lambdas/extract/source/shared_snapshot.py",
+        "if other or visible != shared.visible:",
+        "if visible != shared.visible:",
+        f"{READER_FAULTS} -k could_not",
+    ),
+    Mutation(
+        "the rows that readers read are not counted",
+        "lambdas/extract/readers/coordinating.py",
+        "if read != rows:",
+        "if read < 0:",
+        f"{READER_FAULTS} -k could_not",
+    ),
+    Mutation(
+        "the values that readers read are not added up",
+        "lambdas/extract/readers/coordinating.py",
+        "for column, wanted in sums.items():",
+        "for column, wanted in list(sums.items())[:0]:",
+        f"{READER_FAULTS} -k could_not",
+    ),
+    Mutation(
+        "extract is idle in its transaction while readers read",
+        "lambdas/extract/readers/coordinating.py",
+        "            self._run.snapshot.check(self._shared)  # which also keeps the snapshot open\n",
+        "",
+        f"{READER_FAULTS} -k idle",
+    ),
+    Mutation(
+        "a range whose reader died is not read again",
+        "lambdas/extract/readers/coordinating.py",
+        "waiting[pool.submit(self._again, request, attempt)] = (request, attempt + 1)",
+        "pass",
+        f"{READER_FAULTS} -k failed",
+    ),
+    Mutation(
+        "readers take the last connections of the source",
+        "lambdas/extract/readers/coordinating.py",
+        "run.snapshot.free_connections() // 2",
+        "1000",
+        f"{READER_FAULTS} -k bounded",
+    ),
+    Mutation(
+        "rows in flight that readers read are reported again",
+        "lambdas/extract/capture/by_transaction.py",
+        "in_flight=parts.in_flight,",
+        "in_flight=None,",
+        f"{READERS} -k backlog",
+    ),
+    Mutation(
+        "a manifest names the files of the first range alone",
+        "lambdas/extract/extraction.py",
+        "more_changes=found.more_changes,",
+        "more_changes=(),",
+        f"{READERS} -k one_batch",
+    ),
+    Mutation(
+        "transform takes the first of several files of changes",
+        "lambdas/transform/batch.py",
+        "        for file in files.change_files:\n",
+        "        for file in files.change_files[:1]:\n",
+        f"{READERS} -k one_batch",
+    ),
+    Mutation(
+        "joins look into the first of several files of changes",
+        "lambdas/transform/batch.py",
+        "for file in files.change_files] if files else []",
+        "for file in files.change_files[:1]] if files else []",
+        "tests/proof/test_histories.py -k readers",
+    ),
     Mutation(
         "puts are not conditional",
         "lambdas/shared/lake/store.py",

@@ -37,6 +37,12 @@ class Transactions:
             self.step *= 2
             self._ids = self._sampled(self._ids)
 
+    def merge(self, ids: Sequence[int], step: int) -> None:
+        """Adds the ids that another has kept, at its ``step``."""
+        self.step = max(self.step, step)
+        self._ids = self._sampled(self._ids)
+        self.add(pa.chunked_array([pa.array(ids, pa.int64())]))
+
     @property
     def ids(self) -> list[int]:
         """The ids that were kept, each once."""

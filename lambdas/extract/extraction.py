@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -19,10 +20,12 @@ from .capture.change_file import store
 from .commits import summary
 from .context import Context, read_context
 from .limits import DEFAULT_LIMITS, Budget, Limits
+from .readers.fan_out import FanOut
 from .row_set import WrittenSince
 from .source.catalog import TableInfo, check_conversions
 from .source.interface import RowCounts, Source, SourceSnapshot
 from .source.schema_drift import check_needed, drift
+from .source.shared_snapshot import SnapshotLostError
 from .table_plan import Captured, CaptureRun, Complete, TablePlan, cursor, deletes_interval
 
 FULL, CHANGES = "full", "changes"  # modes of a manifest
@@ -58,6 +61,8 @@ class Extracted:
     """One line for each column that was added or dropped with this batch."""
     deletes: Mapping[str, str] = field(default_factory=dict)
     """What was decided about the deletes of each source table, and why."""
+    readers: Mapping[str, str] = field(default_factory=dict)
+    """Of tables that are large enough for readers: what they read, or why extract read alone."""
     work: Mapping[str, TableWork] = field(default_factory=dict)
     """What was done with each source table of which this batch has rows."""
 
@@ -69,18 +74,19 @@ def extract_all(
     request: Request,
     limits: Limits,
     on_batch: Callable[[Extracted], object] = lambda _: None,
+    fan_out: FanOut | None = None,
 ) -> Extracted:
     """Runs ``extract`` until no table is incomplete, another run commits first, or the time is up.
 
     Calls ``on_batch`` after each run. Returns what the last run made, with the rows of all. Each batch has its own
     snapshot.
     """
-    done = extract(source, lake, declarations, uuid.uuid4().hex, request, limits=limits)
+    done = extract(source, lake, declarations, uuid.uuid4().hex, request, limits=limits, fan_out=fan_out)
     on_batch(done)
     following = done
     deadline = limits.deadline
     while following.batch is not None and following.incomplete and deadline.has(2 * deadline.reserve):
-        following = extract(source, lake, declarations, uuid.uuid4().hex, limits=limits)
+        following = extract(source, lake, declarations, uuid.uuid4().hex, limits=limits, fan_out=fan_out)
         on_batch(following)
         done = replace(
             following,
@@ -89,6 +95,25 @@ def extract_all(
             deleted=_sum(done.deleted, following.deleted),
         )
     return done
+
+
+def extract_with_readers(
+    connect: Callable[[], AbstractContextManager[Source]],
+    run: Callable[[Source, FanOut | None], Extracted],
+    fan_out: FanOut | None,
+    on_lost: Callable[[str], object],
+) -> Extracted:
+    """What ``run`` made with a source of ``connect``, with ``fan_out``; without it, where its snapshot was lost.
+
+    Then nothing was committed, and the session may have ended: there is another one. ``on_lost`` is called with why.
+    """
+    try:
+        with connect() as source:
+            return run(source, fan_out)
+    except SnapshotLostError as error:
+        on_lost(str(error))
+    with connect() as source:
+        return run(source, None)
 
 
 def extract(
@@ -100,12 +125,14 @@ def extract(
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     limits: Limits = DEFAULT_LIMITS,
     clock: Callable[[], float] = time.perf_counter,
+    fan_out: FanOut | None = None,
 ) -> Extracted:
     """Captures what was committed since the last batch in ``lake``; commits it as the next batch if anything changed.
 
     ``run`` is unique to this run, so that concurrent runs never write the same object. A table with more rows to read
-    than ``limits`` allow is backfilled over this batch and the next ones. Raises SourceError, naming table and column,
-    when the source does not match the declarations; then nothing is committed.
+    than ``limits`` allow is backfilled over this batch and the next ones; where there is a ``fan_out``, its readers
+    read it instead, all of it for this batch. Raises SourceError, naming table and column, when the source does not
+    match the declarations; then nothing is committed.
     """
     last = _last_batch(lake)
     before = ingestion_manifest(lake.get(manifest_key(last)), manifest_key(last)) if last else None
@@ -117,7 +144,7 @@ def extract(
         if before is not None and request.full >= set(declarations.source):
             reason = "it was asked for"
         plans = _plans(snapshot, declarations, before, reason is not None, request)
-        capture_run = CaptureRun(snapshot, lake, Budget(limits), began, number, run)
+        capture_run = CaptureRun(snapshot, lake, Budget(limits), began, number, run, fan_out=fan_out)
         counts = _counts(snapshot, plans, before)
         captured, took = {}, {}
         for name, plan in plans.items():
@@ -125,9 +152,15 @@ def extract(
             captured[name] = capture(capture_run, plan, counts.get(name, RowCounts()))
             took[name] = (clock() - started) * 1000
         deletes = {name: found.deletes for name, found in captured.items() if found.deletes}
+        readers = {name: found.fan_out for name, found in captured.items() if found.fan_out}
         if not any(found.changes or found.deleted or found.state_changed for found in captured.values()):
             return Extracted(
-                None, last, reason_for_full=reason, incomplete=_incomplete(declarations, before), deletes=deletes
+                None,
+                last,
+                reason_for_full=reason,
+                incomplete=_incomplete(declarations, before),
+                deletes=deletes,
+                readers=readers,
             )
         context = read_context(capture_run, declarations, plans, captured)
         position = snapshot.position()
@@ -143,7 +176,7 @@ def extract(
         commits=summary(capture_run.transactions, source.commit_times(capture_run.transactions.ids)),
     )
     done = _commit(lake, declarations, manifest, reason, _drift(plans))
-    return replace(done, deletes=deletes, work=_work(lake, manifest, took) if done.batch else {})
+    return replace(done, deletes=deletes, readers=readers, work=_work(lake, manifest, took) if done.batch else {})
 
 
 def _counts(
@@ -264,6 +297,7 @@ def _table_files(run: CaptureRun, plan: TablePlan, found: Captured, context: Con
         columns={column.name: column.type for column in plan.info.columns},
         key_columns=plan.keys,
         changes=found.changes,
+        more_changes=found.more_changes,
         context=context.reached.get(plan.name),
         lookups=context.looked_up.get(plan.name),
         deleted=found.deleted,
@@ -289,8 +323,8 @@ def _work(lake: Lake, manifest: IngestionManifest, took: Mapping[str, float]) ->
         found = {"deleted": files.deleted, "context": files.context, "lookups": files.lookups}
         more = {kind: file.rows for kind, file in found.items() if file}
         if files.changes or more:
-            size = sum(lake.sizes.get(file.key, 0) for file in (files.changes, *found.values()) if file)
-            work[name] = TableWork(files.changes.rows if files.changes else 0, size, took[name], more)
+            size = sum(lake.sizes.get(file.key, 0) for file in (*files.change_files, *found.values()) if file)
+            work[name] = TableWork(files.changed_rows, size, took[name], more)
     return work
 
 
@@ -333,7 +367,7 @@ def _commit(
     return Extracted(
         manifest.batch,
         manifest.batch,
-        rows={name: files.changes.rows for name, files in manifest.tables.items() if files.changes},
+        rows={name: files.changed_rows for name, files in manifest.tables.items() if files.changes},
         deleted={name: files.deleted.rows for name, files in manifest.tables.items() if files.deleted},
         reason_for_full=reason,
         incomplete=_incomplete(declarations, manifest),

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from ..shared import declarations, runtime
 from ..shared.deadline import Deadline, seconds_left
+from ..shared.declarations import Declarations
 from ..shared.errors import PipelineError
-from ..shared.events import ExtractRequest, ExtractResult, extract_request
+from ..shared.events import ExtractRequest, ExtractResult, extract_request, request_in
 from ..shared.metrics import ROWS_EXTRACTED
 from ..shared.postgres.connection import connected
 from ..shared.postgres.credentials import Credentials
+from ..shared.read_events import ReadRequest
 from ..shared.runtime import checked, logged, logger
-from .extraction import Extracted, Request, extract_all
+from .extraction import Extracted, Request, extract_all, extract_with_readers
 from .limits import Limits
+from .readers.fan_out import ALONE, FanOut
+from .readers.invoking import declared_fan_out
+from .readers.reading import read_range
+from .source.interface import Source
 from .source.postgres import PostgresSource
 
 RESERVE = 60.0  # seconds at the end of an invocation, for storing what was read
@@ -31,17 +39,43 @@ def _credentials() -> Credentials:
 def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Captures the changes in the source since the last batch; more than fit into one batch become several.
 
-    Takes the event of ``events.extract_request`` and returns an ``ExtractResult``. Raises PipelineError for an event
-    that is not one.
+    Takes the event of ``events.extract_request`` and returns an ``ExtractResult``; or a ``ReadRequest``, by which
+    extract has a range of a large table read, and returns a ``ReadResult``. Raises PipelineError for any other event.
     """
     declared = declarations.load()
+    if isinstance(event, dict) and event.get("action") == ReadRequest.action:
+        return _read(request_in("extract", event, (ReadRequest,)), declared)
     asked = extract_request(event)
     logger.run.fields["action"] = asked.action
     request = _request(asked, frozenset(declared.source))
     limits = _limits(context)
-    with connected(_credentials()) as connection:
-        done = extract_all(PostgresSource(connection), runtime.ingestion_lake(), declared, request, limits, _log)
+    lake, credentials = runtime.ingestion_lake(), _credentials()
+
+    @contextmanager
+    def source() -> Iterator[PostgresSource]:
+        with connected(credentials) as connection:
+            yield PostgresSource(connection)
+
+    def run(source: Source, fan_out: FanOut | None) -> Extracted:
+        return extract_all(source, lake, declared, request, limits, _log, fan_out)
+
+    done = extract_with_readers(source, run, declared_fan_out(), _log_lost)
     return ExtractResult(done.batch, done.last_batch, done.rows, done.deleted, done.incomplete).to_json()
+
+
+def _read(request: ReadRequest, declared: Declarations) -> dict[str, Any]:
+    """Reads one range for the run of extract that asks for it."""
+    logger.run.fields["action"] = request.action
+    with connected(_credentials()) as connection:
+        found = read_range(PostgresSource(connection), runtime.ingestion_lake(), declared, request)
+    logger.info("range read", batch=request.batch, table=request.table, number=request.number, rows=found.rows)
+    if found.refused is not None:
+        logger.warning(found.refused, batch=request.batch, table=request.table, number=request.number)
+    return found.to_json()
+
+
+def _log_lost(why: str) -> None:
+    logger.warning(f"extract reads again, and alone. {why}")
 
 
 def _log(extracted: Extracted) -> None:
@@ -55,6 +89,9 @@ def _log(extracted: Extracted) -> None:
         logger.info(line, batch=extracted.batch)
     if extracted.deletes:
         logger.info("deletes", batch=extracted.batch, tables=dict(extracted.deletes))
+    for table, what in extracted.readers.items():
+        write = logger.warning if what.startswith(ALONE) else logger.info
+        write("readers", batch=extracted.batch, table=table, what=what)
     if extracted.incomplete:
         logger.info("more remains to be read", batch=extracted.batch, tables=sorted(extracted.incomplete))
 

@@ -54,6 +54,18 @@ class WithoutKey:
 
 
 @dataclass(frozen=True)
+class StoredBetween:
+    """The rows whose place in the source's storage is ``first`` or beyond it, and before ``end``.
+
+    A place is a text of the source's, such as PostgreSQL's ctid; None: from the beginning, or up to the end. A row has
+    one place in a snapshot, so that ranges which follow each other have each row once.
+    """
+
+    first: str | None = None
+    end: str | None = None
+
+
+@dataclass(frozen=True)
 class Referencing:
     """The rows whose ``columns`` contain the key of one of ``rows`` of ``table``."""
 
@@ -104,6 +116,7 @@ RowSet = (
     | KeysAfter
     | KeysIn
     | WithoutKey
+    | StoredBetween
     | Referencing
     | ReferencedBy
     | Dangling

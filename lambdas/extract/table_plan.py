@@ -14,6 +14,7 @@ from ..shared.lake.object_keys import run_prefix
 from ..shared.lake.store import Lake
 from .commits import Transactions
 from .limits import Budget
+from .readers.fan_out import FanOut
 from .row_set import ALL, NONE, AllRows, Key, KeysUpTo, RowSet, WrittenSince, intersection
 from .source.catalog import TableInfo
 from .source.interface import RowCounts, SourceSnapshot
@@ -166,6 +167,10 @@ class TablePlan:
             return replace(state, after=None) if isinstance(state, Backfill) else Backfill(self.since)
         return state if isinstance(state, Backfill) else Incremental(self.since)
 
+    def begins_ranges(self, mode: CaptureMode) -> bool:
+        """Whether ``mode`` would begin to read the table in ranges, a batch after the other."""
+        return isinstance(mode, Backfill) and (self.full_refresh or self.state == Complete())
+
     def new_rows(self, counts: RowCounts) -> int:
         """How many of the rows selected in ``counts`` are not those that are reread although they did not change."""
         return counts.selected - (self.before.in_flight.rows if self.before.in_flight else 0)
@@ -201,6 +206,8 @@ class CaptureRun:
     """The unique id of the run."""
     transactions: Transactions = field(default_factory=Transactions)
     """Those that wrote what was captured; without those of rows that are read because every row is."""
+    fan_out: FanOut | None = None
+    """Who reads ranges of large tables; None: nothing does."""
 
     def reading_again(self, state: BackfillState) -> Backfill:
         """``state`` where all rows that the lake has of a table must be read once more, though they did not change."""
@@ -253,3 +260,7 @@ class Captured:
     """How many rows the table has; None where they were not counted."""
     deletes: str = ""
     """What was decided about the deletes, and why; empty where the mode itself finds them."""
+    more_changes: Sequence[DataFile] = ()
+    """Further files of new and changed rows, where several readers read them."""
+    fan_out: str = ""
+    """Of a table that is large enough for readers: what they read, or why they did not; empty for any other."""

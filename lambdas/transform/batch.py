@@ -239,10 +239,11 @@ class BatchTransform:
         if files is None:
             return
         changed: list[pa.ChunkedArray] = []
-        for rows in self.ingestion.iter_tables(files.changes.key) if files.changes else ():
-            if table.joins and files.context:
-                changed.append(self._comparable_keys(str(table.source), rows))
-            yield rows, True
+        for file in files.change_files:
+            for rows in self.ingestion.iter_tables(file.key):
+                if table.joins and files.context:
+                    changed.append(self._comparable_keys(str(table.source), rows))
+                yield rows, True
         if not table.joins or not files.context:
             return
         known = pa.chunked_array([chunk for column in changed for chunk in column.chunks], _key_type(changed))
@@ -255,15 +256,17 @@ class BatchTransform:
     def _joined_rows(self, name: str) -> JoinedRows:
         """Every row of a source table in this batch, each once, and the keys of those that were deleted."""
         files = self._files(name)
-        stored = [file for file in (files.changes, files.context, files.lookups) if file] if files else []
-        rows = self._empty(name)  # where this batch has no row of it, no row of the batch references one
-        for number, file in enumerate(stored):
+        changes = [self.ingestion.table(file.key) for file in files.change_files] if files else []
+        unchanged = [file for file in (files.context, files.lookups) if file] if files else []
+        # Where this batch has no row of it, no row of the batch references one.
+        rows = pa.concat_tables(changes) if changes else self._empty(name)
+        for number, file in enumerate(unchanged):
             more = self.ingestion.table(file.key)
-            if number:
+            if changes or number:
                 known = pc.is_in(self._comparable_keys(name, more), value_set=self._comparable_keys(name, rows))
                 more = pa.concat_tables([rows, more.filter(pc.invert(known))])
             rows = more
-        changed = files.changes.rows if files and files.changes else 0
+        changed = files.changed_rows if files else 0
         deleted = self._typed(name, self.ingestion.table(files.deleted.key)).rows if files and files.deleted else None
         return JoinedRows(self._typed(name, rows).rows, self._types(name), changed, deleted)
 

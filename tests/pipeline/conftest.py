@@ -22,6 +22,7 @@ from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connectio
 from lambda_toolkit.pipeline.warehouse.preparation import prepare
 from tests.support.memory_s3 import MemoryS3
 from tests.support.pipeline import READER_PASSWORD, SEED, Pipeline, credentials_of
+from tests.support.readers import ThreadReaders
 from tests.support.repository import CONFIG, configuration
 from tests.support.sessions import new_session
 
@@ -110,6 +111,16 @@ def pipeline(credentials: tuple[Credentials, Credentials], buckets: tuple[Lake, 
         for connection in opened:
             with contextlib.suppress(InterfaceError):  # a test may have closed it
                 connection.close()
+
+
+@pytest.fixture
+def readers(pipeline: Pipeline, credentials: tuple[Credentials, Credentials]) -> Iterator[ThreadReaders]:
+    """Readers of the source with connections of their own, as the role that extract has."""
+    source = dataclasses.replace(credentials[0], user="reader", password=READER_PASSWORD)
+    found = ThreadReaders(lambda: connect(source), pipeline.declarations)
+    found.lake = pipeline.ingestion
+    yield found
+    found.close()
 
 
 @pytest.fixture

@@ -181,6 +181,10 @@ def compare_lake(world: Simulation) -> None:
             earlier = before.written[table] if before else empty
             now = look.written[table]
             reported = _keys(world, tables[table]["changes"])
+            for file in tables[table]["more_changes"]:
+                more = _keys(world, file)
+                assert not more & reported, f"a row of {table} is in two files of batch {look.batch}"
+                reported |= more
             if table in look.secured:  # compared by content
                 rows = before.state[table] if before else {}
                 new = {key for key, row in look.state[table].items() if rows.get(key) != row}

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable
 
 import hypothesis
 
 from lambda_toolkit.pipeline.lambdas.extract.limits import Limits
+from lambda_toolkit.pipeline.lambdas.shared.read_events import ReadRequest, ReadResult
 from tests.proof.comparison import compare_lake, compare_objects, compare_ranges, compare_warehouse
 from tests.proof.shrinking import shrink, written
 from tests.proof.simulation import Simulation
 from tests.proof.steps import History, Secure, histories
+from tests.support.readers import ChangedReaders, quick
 
 REFERRED = ("design", "specimen")  # tables of dimensions, of which policies hide rows
 Prove = Callable[[Simulation, History], None]
@@ -27,11 +30,12 @@ class BrokenError(AssertionError):
         )
 
 
-def prove(world: Simulation, history: History) -> None:
+def prove(world: Simulation, history: History, begin: Callable[[], object] = lambda: None) -> None:
     """Performs ``history`` in a simulation in its initial state, drains it, and compares all of it; then again, with
-    every bad value corrected.
+    every bad value corrected. ``begin`` is called before the first step.
     """
     world.reset()
+    begin()
     try:
         world.perform(history)
         world.settle()
@@ -63,6 +67,28 @@ def prove_in_ranges(world: Simulation, history: History) -> None:
         world.counts["histories"] += 1
     finally:
         world.forget()
+
+
+def prove_by_readers(world: Simulation, history: History) -> None:
+    """As ``prove``, where every table of which something is to be read is read by readers, in ranges of two rows.
+
+    Every fourth of them dies after it has read. Without policies: their tables are compared by content, and extract
+    alone reads those.
+    """
+    number = itertools.count(1)
+
+    def read(request: ReadRequest, really: Callable[[ReadRequest], ReadResult]) -> ReadResult:
+        found = really(request)
+        if next(number) % 4 == 0 and world.readers.requests.count(request) == 1:
+            raise ConnectionResetError("a reader died")
+        return found
+
+    def begin() -> None:
+        world.limits = Limits(bytes=1)  # nothing fits into a batch, and yet a batch may have every row
+        world.fan_out = quick(ChangedReaders(world.readers, read), range_rows=2)
+        world.readers.requests.clear()
+
+    prove(world, [step for step in history if not isinstance(step, Secure)], begin)
 
 
 def prove_many(world: Simulation, seed: int, number: int, prove: Prove = prove) -> None:

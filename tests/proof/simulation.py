@@ -18,6 +18,7 @@ import moto
 
 from lambda_toolkit.pipeline.lambdas.extract.extraction import Request, extract
 from lambda_toolkit.pipeline.lambdas.extract.limits import DEFAULT_LIMITS
+from lambda_toolkit.pipeline.lambdas.extract.readers.fan_out import FanOut
 from lambda_toolkit.pipeline.lambdas.extract.source import dense_keys
 from lambda_toolkit.pipeline.lambdas.extract.source.postgres import PostgresSource
 from lambda_toolkit.pipeline.lambdas.load.compare import compare
@@ -39,6 +40,7 @@ from tests.proof.oracle import Look, Oracle
 from tests.proof.source import Source, emptied
 from tests.proof.star import Key, State
 from tests.support.memory_s3 import MemoryS3
+from tests.support.readers import ThreadReaders
 
 BEGINNING = datetime(2024, 7, 1, 8, tzinfo=UTC)
 FOREIGN = (  # objects of others: before, between and behind the manifests, the revisions and the data files
@@ -67,6 +69,7 @@ class Simulation:
         self.reader, self.quicker = self.databases.mortal("source"), self.databases.mortal("source")
         self.warehouse = self.databases.session("warehouse")
         self.loader = self.databases.mortal("warehouse")
+        self.readers = ThreadReaders(lambda: self.databases.mortal("source"), self.declarations)
         self.reset()
 
     # ------------------------------------------------------------------------------------------ the beginning and end
@@ -89,6 +92,8 @@ class Simulation:
         self.looks: list[Look] = []
         self.time = BEGINNING
         self.limits = DEFAULT_LIMITS
+        self.fan_out: FanOut | None = None
+        self.readers.lake = Lake(self.client, self.buckets[0])
         self.incomplete = False
 
     def forget(self) -> None:
@@ -128,9 +133,11 @@ class Simulation:
             case steps.Secure(table, rest):
                 self.source.secure(table, rest)
             case steps.Copy():
+                self.readers.close()
                 self.source.copy([self.reader, self.quicker])
                 self._reconnect()
             case steps.Restore() if self.source.has_copy:
+                self.readers.close()
                 self.source.restore([self.reader, self.quicker])
                 self._reconnect()
                 self.counts["restores"] += 1
@@ -200,7 +207,14 @@ class Simulation:
             lake = Lake(CrashingClient(self.client, puts), self.buckets[0])
             request = Request(full=frozenset(step.full))
             extracted = extract(
-                PostgresSource(reader), lake, self.declarations, uuid.uuid4().hex, request, self.now, self.limits
+                PostgresSource(reader),
+                lake,
+                self.declarations,
+                uuid.uuid4().hex,
+                request,
+                self.now,
+                self.limits,
+                fan_out=self.fan_out,
             )
         except CrashError:
             died = True
@@ -211,10 +225,12 @@ class Simulation:
             self.counts["refusals"] += 1
         finally:
             reader.countdown = None
+            self.readers.wait()
         if died:
             self._replace(reader)
         elif not refused:
             self.incomplete = bool(extracted.incomplete)
+            self.counts["tables read by readers"] += sum("ranges" in what for what in extracted.readers.values())
         if len(self.looks) >= number:
             self.counts["races"] += 1
             assert died or refused or extracted.batch is None, "two runs committed the same batch"

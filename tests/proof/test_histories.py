@@ -8,7 +8,7 @@ from contextlib import nullcontext
 import pytest
 
 from lambda_toolkit.pipeline.lambdas.load.warehouse import foreign_keys, proven_references
-from tests.proof.proving import prove_in_ranges, prove_many
+from tests.proof.proving import prove_by_readers, prove_in_ranges, prove_many
 from tests.proof.simulation import on_moto
 from tests.support.pipeline import small_thresholds
 
@@ -41,6 +41,13 @@ def test_it_does_so_on_the_s3_of_moto(world):
 def test_tables_read_in_ranges_end_up_complete(world):
     """Tables that are read in ranges end up complete whatever happens meanwhile."""
     prove_many(world, 6, 4, prove_in_ranges)
+
+
+def test_tables_read_by_readers_end_up_complete(world):
+    """Readers of two rows, some of which die: every batch has what the run could see, and nothing else."""
+    before = world.counts.copy()
+    prove_many(world, 8, 4, prove_by_readers)
+    assert (world.counts - before)["tables read by readers"] > 40
 
 
 def test_deferred_foreign_key_check_defers_the_same_rows(world, monkeypatch):

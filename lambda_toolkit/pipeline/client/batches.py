@@ -72,7 +72,7 @@ class Batch:
         """The batch as JSON values: see ``docs/storage.md``."""
         found, processed, loaded = self.extracted.manifest, self.transformed, self.loaded
         tables = {
-            name: {"rows": _rows(files["changes"]), "deleted": _rows(files["deleted"])}
+            name: {"rows": _changed_rows(files), "deleted": _rows(files["deleted"])}
             for name, files in found["tables"].items()
             if files["changes"] or files["deleted"]
         }
@@ -202,6 +202,10 @@ def iso(time: datetime) -> str:
 
 def _between(start: datetime, end: datetime) -> float:
     return round(max((end - start).total_seconds(), 0.0), 3)
+
+
+def _changed_rows(files: Mapping[str, Any]) -> int:
+    return sum(map(_rows, (files["changes"], *files.get("more_changes", ()))))
 
 
 def _rows(file: Mapping[str, Any] | None) -> int:

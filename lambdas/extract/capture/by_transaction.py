@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import assert_never
 
 from ...shared.declarations import NEVER
+from ..readers.coordinating import ReadAloneError, read_by_readers
+from ..readers.fan_out import ALONE
 from ..row_set import ALL
 from ..source.interface import RowCounts
 from ..table_plan import Backfill, Captured, CaptureMode, CaptureRun, FullRead, Incremental, TablePlan
@@ -26,7 +29,14 @@ def capture(run: CaptureRun, plan: TablePlan, counts: RowCounts) -> Captured:
         counts = run.count(plan, plan.changed)  # whether they fit into a batch depends on the size of a row
     mode = plan.mode(counts, run.budget)
     with ChangeFile(run, plan) as changes:
-        captured = _capture_in_mode(mode, run, plan, counts, changes)
+        captured, why = None, ""
+        if run.fan_out is not None and plan.begins_ranges(mode):
+            try:
+                captured = _capture_by_readers(run, plan, counts)
+            except ReadAloneError as error:
+                why = f"{ALONE}{error}"
+        if captured is None:
+            captured = replace(_capture_in_mode(mode, run, plan, counts, changes), fan_out=why)
         return with_deletes(run, plan, mode, captured, changes, counts.total)
 
 
@@ -60,6 +70,25 @@ def _capture_full(plan: TablePlan, counts: RowCounts, changes: ChangeFile) -> Ca
         in_flight=changes.in_flight(),
         changed_rows=ALL,
         state_changed=plan.before.backfill is not None,
+    )
+
+
+def _capture_by_readers(run: CaptureRun, plan: TablePlan, counts: RowCounts) -> Captured:
+    """What readers read, as if one query had. Raises ReadAloneError where they did not."""
+    rows = ALL if plan.full_refresh else plan.since
+    count, total = counts.total if plan.full_refresh else counts.selected, counts.total
+    parts = read_by_readers(run, plan, rows, count or 0, total or 0)
+    written = () if plan.full_refresh else parts.changes
+    return Captured(
+        changes=parts.changes[0] if parts.changes else None,
+        more_changes=parts.changes[1:],
+        keys=tuple(plan.before.keys),
+        keys_since_compare=(*plan.before.keys_since_compare, *written),
+        compared_at=plan.before.compared_at,
+        in_flight=parts.in_flight,
+        changed_rows=rows,
+        state_changed=plan.full_refresh,  # so that all keys are compared, as at the end of a backfill
+        fan_out=parts.note,
     )
 
 

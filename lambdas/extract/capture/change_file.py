@@ -56,7 +56,11 @@ class ChangeFile:
         if keep_keys:
             self._keys.append(rows.select(self._plan.keys))
         self._run.budget.take(rows.num_rows, rows.nbytes)
-        self._part.write(rows.select(range(width)).cast(self._schema))
+        self._write(rows.select(range(width)).cast(self._schema))
+
+    def _write(self, rows: pa.Table) -> None:
+        """Writes ``rows``, in the schema of the file."""
+        self._part.write(rows)
 
     @property
     def keys(self) -> pa.Table:

@@ -24,6 +24,7 @@ from ..row_set import (
     ReferencedBy,
     Referencing,
     RowSet,
+    StoredBetween,
     Union,
     WithoutKey,
     WrittenSince,
@@ -67,6 +68,8 @@ def condition(rows: RowSet, table: TableInfo, tables: Mapping[str, TableInfo]) -
             )
         case WithoutKey():
             return sql.compose("NOT $has_key", has_key=has_key(table))
+        case StoredBetween(first, end):
+            return _stored_between(first, end)
         case Referencing(columns, name, referenced):
             mine, theirs = _comparable([table.column(column) for column in columns], tables[name].key_columns)
             return sql.compose(
@@ -99,6 +102,20 @@ def condition(rows: RowSet, table: TableInfo, tables: Mapping[str, TableInfo]) -
         case Union(parts):
             return _combined(" OR ", parts, table, tables)
     assert_never(rows)
+
+
+def _stored_between(first: str | None, end: str | None) -> sql.Fragment:
+    """The condition on the ctid of the row ``t``, for which PostgreSQL 14 and newer read the pages of the range alone.
+
+    https://www.postgresql.org/docs/14/release-14.html, "TID range scan". Of a partitioned table, each partition has
+    pages of its own: a range is one of each.
+    """
+    bounds = [
+        sql.compose(f"t.ctid {operator} CAST($place AS tid)", place=sql.constant(place))
+        for operator, place in ((">=", first), ("<", end))
+        if place is not None
+    ]
+    return sql.compose("($bounds)", bounds=sql.joined(" AND ", bounds) or sql.Fragment("TRUE"))
 
 
 def _combined(

@@ -16,7 +16,8 @@ import pyarrow as pa
 from ...shared.declarations import SourceTable
 from ...shared.lake.manifest import SourceIdentity
 from ...shared.lake.parquet import own_field
-from ..row_set import Key, RowSet
+from ...shared.read_events import SharedSnapshot
+from ..row_set import Key, RowSet, StoredBetween
 from .catalog import TableInfo
 from .reader import Consumer, lake_schema
 
@@ -85,6 +86,21 @@ class SourceSnapshot(Protocol):
     def related(self, table: TableInfo, rows: RowSet, consume: Consumer, limit: int | None = None) -> None:
         """Passes the rows of ``rows``, in no order, as tables of ``lake_schema(table.columns)``; at most ``limit``."""
 
+    def export(self) -> SharedSnapshot:
+        """This snapshot, for others to import until the block ends. Raises SnapshotLostError where it cannot be."""
+
+    def check(self, shared: SharedSnapshot) -> None:
+        """Keeps what ``export`` returned open; call it every minute. Raises SnapshotLostError where it is not."""
+
+    def free_connections(self) -> int:
+        """How many connections more the source accepts; 0 where it cannot read ranges."""
+
+    def ranges(self, table: TableInfo, rows: int, count: int) -> Sequence[StoredBetween]:
+        """About ``count`` ranges of a table of so many ``rows``: each row of this snapshot is in exactly one."""
+
+    def sums(self, table: TableInfo, rows: RowSet) -> tuple[int, Mapping[str, int]]:
+        """How many rows are in ``rows``; and column -> the sum of its values, as ``shared_snapshot.Sums`` has it."""
+
 
 class Source(Protocol):
     """A database from which extract reads."""
@@ -94,6 +110,9 @@ class Source(Protocol):
 
         Raises SourceError for a table that is missing, that may not be read, or whose changes cannot be found.
         """
+
+    def imported(self, shared: SharedSnapshot) -> AbstractContextManager[SourceSnapshot]:
+        """The snapshot that another session has exported. Raises SnapshotRefusedError where it cannot be had here."""
 
     def commit_times(self, transactions: Sequence[int]) -> Sequence[datetime] | None:
         """When those of ``transactions`` committed, ids as rows have them, of which that is known; in no order.

@@ -12,9 +12,10 @@ from ...shared.declarations import SourceTable
 from ...shared.errors import SourceError
 from ...shared.lake.manifest import SourceIdentity
 from ...shared.postgres import sql
-from ...shared.postgres.connection import Connection
-from ..row_set import Key, RowSet
-from . import dense_keys
+from ...shared.postgres.connection import Connection, transaction
+from ...shared.read_events import SharedSnapshot
+from ..row_set import Key, RowSet, StoredBetween
+from . import dense_keys, shared_snapshot
 from .catalog import TableInfo, check_relkind, is_lockable
 from .conditions import beyond, condition, has_key, order, written_since
 from .interface import RowCounts, change_schema, row_hash_schema
@@ -40,7 +41,8 @@ class PostgresSource:
     @contextmanager
     def snapshot(self, tables: Collection[SourceTable]) -> Iterator[PostgresSnapshot]:
         """As Source has it. Whether the tables' rows have an xmin is checked before they are locked."""
-        relations = partitions(self._connection, tables)
+        with transaction(self._connection):  # with a pooler between, a statement with parameters needs one
+            relations = partitions(self._connection, tables)
         for table in tables:
             if not table.by_content:
                 check_relkind(table.name, relations[table.name])
@@ -48,12 +50,19 @@ class PostgresSource:
         with snapshot(self._connection, lockable) as taken:
             yield PostgresSnapshot(self._connection, taken)
 
+    @contextmanager
+    def imported(self, shared: SharedSnapshot) -> Iterator[PostgresSnapshot]:
+        """As Source has it. Tables are locked when they are read: the session that exported it has locked them."""
+        with shared_snapshot.imported(self._connection, shared) as taken:
+            yield PostgresSnapshot(self._connection, taken)
+
     def commit_times(self, transactions: Sequence[int]) -> Sequence[datetime] | None:
         """As Source has it: where ``track_commit_timestamp`` is on. A connection that is lost costs the times alone."""
         if not transactions:
             return None
         try:
-            return [time for (time,) in self._connection.rows(_COMMIT_TIMES, ids=list(transactions))]
+            with transaction(self._connection):
+                return [time for (time,) in self._connection.rows(_COMMIT_TIMES, ids=list(transactions))]
         except (DatabaseError, InterfaceError):
             return None
 
@@ -157,6 +166,26 @@ class PostgresSnapshot:
             limit=sql.Fragment("ALL") if limit is None else sql.number(limit),
         )
         read(self._connection, query, lake_schema(table.columns), consume)
+
+    def export(self) -> SharedSnapshot:
+        """Exports this transaction's snapshot."""
+        return shared_snapshot.export(self._connection, self._snapshot)
+
+    def check(self, shared: SharedSnapshot) -> None:
+        """Compares this transaction's snapshot with ``shared``."""
+        shared_snapshot.check(self._connection, shared)
+
+    def free_connections(self) -> int:
+        """As the server counts them, for this user and this database."""
+        return shared_snapshot.free_connections(self._connection)
+
+    def ranges(self, table: TableInfo, rows: int, count: int) -> Sequence[StoredBetween]:
+        """Ranges of ctids."""
+        return shared_snapshot.ranges(shared_snapshot.pages(self._connection, table), rows, count)
+
+    def sums(self, table: TableInfo, rows: RowSet) -> tuple[int, Mapping[str, int]]:
+        """Computed by the server, in one statement."""
+        return shared_snapshot.source_sums(self._connection, table, self._condition(table, rows))
 
     def _changes(self, table: TableInfo, rows: RowSet) -> sql.Fragment:
         """The query whose rows have ``change_schema(table)``; it ends in its WHERE condition."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+import json
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -12,12 +13,12 @@ from ...shared.declarations import SourceTable
 from ...shared.errors import SourceError
 from ...shared.lake.manifest import SourceIdentity
 from ...shared.postgres import sql
-from ...shared.postgres.connection import Connection, transaction
+from ...shared.postgres.connection import SESSION, Connection, transaction
 from ...shared.postgres.server_errors import message, sqlstate
 
 XID_HORIZON = 2**31  # transactions: an id that is older compares as newer, as ids have 32 bits and wrap around
 
-_BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _POSITION = (
     "SELECT (SELECT system_identifier::text FROM pg_control_system()),"
     # A primary's last checkpoint may be of the timeline before; a standby writes no log of its own.
@@ -60,11 +61,28 @@ def snapshot(connection: Connection, tables: Collection[SourceTable]) -> Iterato
     (https://www.postgresql.org/docs/current/hot-standby.html). Raises SourceError for a table that is missing or that
     the user may not read.
     """
-    with transaction(connection, _BEGIN):
+    with transaction(connection, BEGIN):
         _lock(connection, tables)
-        identifier, timeline, database, oid, xmin, started, reset, wal, xmax, standby = connection.rows(_POSITION)[0]
-        identity = SourceIdentity(identifier, int(timeline), database, oid, int(xmin), started, reset, wal, int(xmax))
-        yield Snapshot(identity, standby)
+        set_for_transaction(connection)
+        yield current(connection)
+
+
+def set_for_transaction(connection: Connection, more: Mapping[str, str] | None = None) -> None:
+    """Gives this transaction the settings of every session, and ``more``: a pooler may give each transaction another
+    session. This takes the snapshot where none was taken yet.
+    """
+    connection.run(
+        "SELECT set_config(name, setting, true) FROM json_each_text(CAST(:settings AS json)) AS s(name, setting)"
+        " WHERE current_setting(name, true) IS NOT NULL",
+        settings=json.dumps({**SESSION, **(more or {})}),
+    )
+
+
+def current(connection: Connection) -> Snapshot:
+    """The snapshot of the transaction of ``connection``, which is taken by this where none was yet."""
+    identifier, timeline, database, oid, xmin, started, reset, wal, xmax, standby = connection.rows(_POSITION)[0]
+    identity = SourceIdentity(identifier, int(timeline), database, oid, int(xmin), started, reset, wal, int(xmax))
+    return Snapshot(identity, standby)
 
 
 def full_refresh_reason(previous: SourceIdentity | None, now: Snapshot) -> str | None:
@@ -119,7 +137,7 @@ def _lock(connection: Connection, tables: Collection[SourceTable]) -> None:
         connection.run(sql.compose("LOCK TABLE $names IN ACCESS SHARE MODE", names=names))
     except DatabaseError:
         connection.run("ROLLBACK")
-        connection.run(_BEGIN)
+        connection.run(BEGIN)
         for table in tables:
             _lock_now(connection, table)
 

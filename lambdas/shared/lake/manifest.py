@@ -136,6 +136,18 @@ class TableFiles:
     """How many rows the table had in the snapshot, where keys are compared in every run; None elsewhere."""
     content: str | None = None
     """Of a table that is compared by content: a digest of all its rows in the snapshot."""
+    more_changes: Sequence[DataFile] = ()
+    """Further files of changes, where several functions read ranges of the table; no row is in two files."""
+
+    @property
+    def change_files(self) -> tuple[DataFile, ...]:
+        """The files of all new and changed rows."""
+        return (self.changes, *self.more_changes) if self.changes else ()
+
+    @property
+    def changed_rows(self) -> int:
+        """How many rows are new or changed."""
+        return sum(file.rows for file in self.change_files)
 
 
 @dataclass(frozen=True)
@@ -292,6 +304,7 @@ def _table_files(entry: Mapping[str, Any]) -> TableFiles:
             "relation_oids": tuple(entry["relation_oids"]),
             "keys_since_compare": tuple(DataFile(**file) for file in entry["keys_since_compare"]),
             "backfill": None if backfill is None else BackfillCursor(**backfill),
+            "more_changes": tuple(DataFile(**file) for file in entry.get("more_changes", ())),
         }
     )
 

@@ -16,6 +16,7 @@ from pg8000.exceptions import DatabaseError, InterfaceError
 from scramp import ScramException
 
 from ..errors import ConnectionFailedError, PipelineError
+from . import sql
 from .copy_rows import CallersError, Sink, Writer, given, whole_rows
 from .credentials import Credentials as Credentials  # whoever connects needs them
 from .saslprep import prepared
@@ -213,10 +214,14 @@ def connect(credentials: Credentials, *, connect_timeout: float = CONNECT_TIMEOU
         connection = _open(credentials, tls, connect_timeout)
         connection.server = str(credentials)
         connection.set_timeout(STATEMENT_TIMEOUT + CONNECT_TIMEOUT)
+        # Without parameters, in one message: a statement with some is several, and outside a transaction a pooler may
+        # send each to another session.
         connection.run(
-            "SELECT set_config(name, setting, false) FROM json_each_text(CAST(:settings AS json)) AS s(name, setting)"
-            " WHERE current_setting(name, true) IS NOT NULL",  # an older server has not all of them
-            settings=json.dumps(dict(SESSION)),
+            sql.compose(
+                "SELECT set_config(name, setting, false) FROM json_each_text(CAST($settings AS json))"
+                " AS s(name, setting) WHERE current_setting(name, true) IS NOT NULL",  # an older server lacks some
+                settings=sql.constant(json.dumps(dict(SESSION))),
+            )
         )
     except TlsError as error:
         raise _failure(credentials, str(error)) from error
