@@ -22,6 +22,7 @@ from lambda_toolkit.pipeline.config.model import (
     Pipeline,
     SecretDeclaration,
 )
+from lambda_toolkit.pipeline.config.readers import reader_variables, starts_readers
 from lambda_toolkit.pipeline.config.role_policy import bucket_of, permissions, secret_id, topic_arn
 from lambda_toolkit.pipeline.config.toml_reader import did_you_mean
 from lambda_toolkit.pipeline.errors import ConfigurationError, UsageError
@@ -206,6 +207,8 @@ def environment(pipeline: Pipeline, function: FunctionDeclaration, account: str)
             variables[f"{name.upper()}_CONNECTION"] = connection
     if function.is_notifier:
         variables["ALERTS_TOPIC"] = topic_arn(pipeline, ALERTS, account)
+    if starts_readers(pipeline, function.name):
+        variables |= reader_variables(pipeline)
     return {
         **variables,
         "METRICS_NAMESPACE": f"{pipeline.name}-{pipeline.stage}",

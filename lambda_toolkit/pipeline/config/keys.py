@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from lambda_toolkit.pipeline.config.function_keys import FUNCTION, PACKAGES, VPC
 from lambda_toolkit.pipeline.config.key_types import Key, Table, Type
-from lambda_toolkit.pipeline.config.resource_keys import ALARM, ALERTS, BUCKET, DASHBOARD, PIPELINE, SECRET
+from lambda_toolkit.pipeline.config.resource_keys import ALARM, ALERTS, BUCKET, DASHBOARD, EXTRACT, PIPELINE, SECRET
 from lambda_toolkit.pipeline.config.table_keys import MIRROR, SOURCE, WAREHOUSE
 
 FILE = Table(
@@ -20,6 +20,7 @@ FILE = Table(
         Key("alerts", Type.TABLE, ALERTS.meaning, "", required=True, table=ALERTS),
         Key("secrets", Type.NAMED_TABLES, "The database URLs.", "", default={}, table=SECRET),
         Key("functions", Type.NAMED_TABLES, "The Lambda functions.", "", required=True, table=FUNCTION),
+        Key("extract", Type.TABLE, EXTRACT.meaning, "", default={}, table=EXTRACT),
         Key("alarms", Type.NAMED_TABLES, "The CloudWatch alarms.", "", default={}, table=ALARM),
         Key("cloudwatch_dashboard", Type.TABLE, DASHBOARD.meaning, "", absent="no dashboard", table=DASHBOARD),
         Key("vpc", Type.TABLE, VPC.meaning, "", absent="not managed", table=VPC),

@@ -29,7 +29,14 @@ from lambda_toolkit.pipeline.config.function_keys import LOGGING, SETTINGS
 from lambda_toolkit.pipeline.config.keys import FILE
 from lambda_toolkit.pipeline.config.limits import ACCOUNT, check_limits
 from lambda_toolkit.pipeline.config.mirror import read_mirror, with_mirror
-from lambda_toolkit.pipeline.config.model import ALARMS, FunctionDeclaration, Notice, Pipeline, stage_name
+from lambda_toolkit.pipeline.config.model import (
+    ALARMS,
+    FunctionDeclaration,
+    Notice,
+    Pipeline,
+    stage_name,
+)
+from lambda_toolkit.pipeline.config.readers import with_reader
 from lambda_toolkit.pipeline.config.role_policy import bucket_of
 from lambda_toolkit.pipeline.config.secret_keys import check_arns, read_secret
 from lambda_toolkit.pipeline.config.toml_reader import Problems, Values, read_table, undeclared
@@ -152,12 +159,14 @@ def _pipeline(
         tables=tables,
         declared=tables,
         mirrored=_patterns(document),
+        readers=values["extract"]["readers"],
+        reader_rows=values["extract"]["reader_rows"],
         dashboard=dashboard["name"] if dashboard is not None else None,
         fresh_within=general["fresh_within"],
         lock=root / values["packages"]["lock"] if values["packages"]["lock"] else None,
     )
     functions = {name: _function(problems, pipeline, name, function) for name, function in values["functions"].items()}
-    return replace(pipeline, functions=functions)
+    return with_reader(problems, replace(pipeline, functions=functions))
 
 
 def _raw(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from lambda_script import Alarm, BucketSpec, FunctionSpec, S3Trigger, TopicSpec, bounded, short_hash
 from lambda_toolkit.pipeline.errors import ConfigurationError
+from lambda_toolkit.pipeline.lambdas.shared.read_events import READER_ROWS
 
 _FUNCTION_NAME, _BUCKET_NAME = 64, 63  # characters that AWS allows
 ALARMS, ALERTS = "alarms", "alerts"  # the two topics of [alerts]: what alarms notify, and what people read
@@ -133,8 +134,17 @@ class Pipeline:
     """The patterns of ``[warehouse] mirror``."""
     fresh_within: str | None = None
     """How soon the warehouse shall have a change, such as ``30 minutes``; ``None``: nothing is promised."""
+    readers: int = 0
+    """How many readers extract starts at a time; below 2: none are deployed."""
+    reader_rows: int = READER_ROWS
+    """The most rows of a table that they read."""
     mirror: str | None = None
     """The CREATE TABLE statements of the mirrored tables; ``None``: they are not known, or there are none."""
+
+    @property
+    def has_readers(self) -> bool:
+        """Whether a function of its own reads ranges of large tables."""
+        return self.readers >= 2
 
     @property
     def document(self) -> Mapping[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from lambda_script import Alarm, BucketSpec, FunctionSpec
 from lambda_toolkit.pipeline.config.function_keys import LOGGING
 from lambda_toolkit.pipeline.config.key_types import Key, Table, Type
+from lambda_toolkit.pipeline.lambdas.shared.read_events import READER_ROWS
 
 PIPELINE = Table(
     "pipeline",
@@ -264,6 +265,29 @@ SECRET = Table(
     alternatives=(("name", "environment"), ("arn",)),
 )
 
+EXTRACT = Table(
+    "extract",
+    "How tables are read of which a batch has not room for all rows: a first load, or what a huge transaction wrote.",
+    (
+        Key(
+            "readers",
+            Type.INTEGER,
+            "How many functions read such a table at a time, in one snapshot ([scale](scale.md)). From 2 on, the "
+            "function `reader` is deployed, with what `[functions.extract]` declares; it has no schedule and no alarm. "
+            "Below 2, extract reads alone, a batch after the other.",
+            "8",
+            default=0,
+        ),
+        Key(
+            "reader_rows",
+            Type.INTEGER,
+            "The most rows of a table that readers read: all of them are one batch, which transform and load must "
+            "process in one invocation each. A larger table is read by extract alone.",
+            "50000000",
+            default=READER_ROWS,
+        ),
+    ),
+)
 ALARM = Table(
     "alarms.<name>",
     "A CloudWatch alarm, for each function that names it. Its name on AWS is `<function>-<name>`.",

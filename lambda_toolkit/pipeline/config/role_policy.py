@@ -14,6 +14,7 @@ from lambda_toolkit.pipeline.config.model import (
     ReadSecret,
     SecretDeclaration,
 )
+from lambda_toolkit.pipeline.config.readers import starting_readers, starts_readers
 from lambda_toolkit.pipeline.installed import ACCESS
 from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import ANSWERS, MANIFESTS, REVISIONS
 
@@ -57,6 +58,8 @@ def permissions(pipeline: Pipeline, function: FunctionDeclaration, account: str)
             statements.append({**_allow(objects(bucket_of(location), kept), "s3:DeleteObject"), "Effect": "Deny"})
     if function.is_notifier:
         statements += _notifying(pipeline, account)
+    if starts_readers(pipeline, function.name):
+        statements.append(starting_readers(pipeline, account, place.partition))
     statements += _keys(pipeline, function)
     for name in function.secrets:
         secret = pipeline.secrets[name]

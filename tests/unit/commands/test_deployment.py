@@ -17,6 +17,7 @@ from lambda_toolkit.pipeline.errors import ConfigurationError, UsageError
 from lambda_toolkit.pipeline.installed import DEFAULT_PATH
 
 ACCOUNT = "123456789012"
+INVOKE = "lambda:InvokeFunction"
 URL = "postgresql://reader:p%40ss%2Fword@db.example.com:6543/totesys"
 
 
@@ -50,6 +51,38 @@ def test_everything_declared_is_deployed(pipeline):
         "password": "p@ss/word",
     }
     assert warehouse.value is None, "a variable that is not set leaves the stored value alone"
+
+
+def test_reader_is_deployed_as_extract_is_declared(tmp_path):
+    """`[extract] readers`: a function of its own, which extract alone may start; without, nothing of it is there."""
+    shutil.copytree(DEFAULT_PATH.parent, tmp_path / "config")
+    path = tmp_path / "config" / "pipeline.toml"
+    text = path.read_text(encoding="utf-8")
+
+    def declared(section):
+        path.write_text(f"{text}\n[extract]\n{section}\n", encoding="utf-8")
+        return load(path)
+
+    with_readers = declared("readers = 8")
+    functions = {function.name: function for function in deployment(with_readers, ACCOUNT, {}).functions}
+    extract, reader = functions["totes-dev-extract"], functions["totes-dev-reader"]
+    assert extract.environment["READER_FUNCTION"] == "totes-dev-reader:live"
+    assert (extract.environment["READERS"], extract.environment["READER_ROWS"]) == ("8", "20000000")
+    assert (reader.schedule, reader.alarms, reader.s3_triggers) == (None, None, None)
+    assert (reader.source, reader.memory, reader.timeout) == (extract.source, extract.memory, extract.timeout)
+    assert reader.environment["SOURCE_SECRET"] == extract.environment["SOURCE_SECRET"]
+    assert "READERS" not in reader.environment
+    assert reader.permissions == tuple(each for each in extract.permissions if each["Action"] != [INVOKE])
+    invoking = [each["Resource"] for each in extract.permissions if each["Action"] == [INVOKE]]
+    arn = f"arn:aws:lambda:eu-west-2:{ACCOUNT}:function:totes-dev-reader"
+    assert invoking == [[arn, f"{arn}:*"]]
+    assert deployment(declared("readers = 1"), ACCOUNT, {}) == deployment(declared(""), ACCOUNT, {})
+    assert "totes-dev-reader" not in [function.name for function in deployment(declared(""), ACCOUNT, {}).functions]
+    for wrong, message in (("readers = 501", "from 0 to 500"), ("readers = 2\nreader_rows = 0", "1 or more")):
+        with pytest.raises(ConfigurationError, match=message):
+            declared(wrong)
+    with pytest.raises(ConfigurationError, match="another function"):
+        declared('readers = 2\n[functions.reader]\nsource = "config"')
 
 
 def test_secret_to_overwrite_is_named_as_in_the_file_or_on_aws(pipeline):
