@@ -141,6 +141,37 @@ def test_other_refusals_of_s3_are_not_taken_for_absence(lake):
             call()
 
 
+class Refusing:
+    """A client whose every call is refused with a code."""
+
+    def __init__(self, client, code):
+        self.exceptions = client.exceptions
+        self._code = code
+
+    def __getattr__(self, name):
+        def call(**_):
+            raise self.exceptions.ClientError({"Error": {"Code": self._code}} if self._code else {}, name)
+
+        return call
+
+
+@pytest.mark.parametrize("code", ["NoSuchKey", "404", "NotFound"])
+def test_absence_has_several_codes(lake, code):
+    """A HEAD has no body, and so no code but that of HTTP; which one, depends on botocore's release."""
+    refused = Lake(Refusing(lake._client, code), "lake")
+    assert (refused.exists("k"), refused.get_optional("k")) == (False, None)
+    with pytest.raises(LakeError, match="s3://lake/k does not exist"):
+        refused.get("k")
+
+
+@pytest.mark.parametrize("code", ["AccessDenied", "403", ""])
+def test_refusal_with_another_code_is_raised(lake, code):
+    refused = Lake(Refusing(lake._client, code), "lake", lambda _: pytest.fail("waits"))
+    for call in (refused.exists, refused.get_optional, refused.get, lambda key: refused.put_if_absent(key, b"")):
+        with pytest.raises(lake._client.exceptions.ClientError):
+            call("k")
+
+
 @pytest.mark.parametrize("single_put", [10**9, 0])
 def test_parquet_goes_up_and_comes_back(lake, monkeypatch, single_put):
     monkeypatch.setattr(lake_module, "SINGLE_PUT", single_put)
