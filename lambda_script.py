@@ -35,7 +35,7 @@ from lambda_toolkit.errors import (
     TriggerError,
     Wording,
 )
-from lambda_toolkit.scripts import declarations, declare, end_script, only_declares
+from lambda_toolkit.scripts import declare, end_script, only_declares
 from lambda_toolkit.spec.argument_types import Arguments, TopicTriggers, check_names
 from lambda_toolkit.spec.arguments import function_spec
 from lambda_toolkit.spec.bucket import BucketSpec, LifecycleRule
@@ -66,7 +66,6 @@ if TYPE_CHECKING:
     from lambda_toolkit.resources.network import network_charges
     from lambda_toolkit.resources.s3_notification import check_declared
     from lambda_toolkit.running.invocation import Invocation
-    from lambda_toolkit.running.local import invoke_locally
     from lambda_toolkit.running.log_events import LogEvent
     from lambda_toolkit.spec.prices import HOURS_A_MONTH, PriceList, price_list
 
@@ -115,12 +114,11 @@ __all__ = [
     "check_bucket",
     "check_dashboard",
     "check_declared",
-    "declarations",
     "deploy",
     "deploy_all",
     "deployer_policy",
+    "deployment_of",
     "function_problems",
-    "invoke_locally",
     "lock_requirements",
     "network_charges",
     "plan",
@@ -141,7 +139,6 @@ _LAZY = {  # names from modules that take long to import; the rest needs no more
     "Rollback": "lambda_toolkit.deploy.rollback",
     "check_declared": "lambda_toolkit.resources.s3_notification",
     "deployer_policy": "lambda_toolkit.deploy",
-    "invoke_locally": "lambda_toolkit.running.local",
     "lock_requirements": "lambda_toolkit.packaging.uv",
     "network_charges": "lambda_toolkit.resources.network",
     "price_list": "lambda_toolkit.spec.prices",
@@ -379,18 +376,20 @@ def deploy_all(scripts: Sequence[Lambda_script], on_progress: Callable[[Progress
 
     With the client of the first one. Raises as its :meth:`deploy` does, and ToolkitError for different regions.
     """
+    if not scripts or only_declares():
+        return Report()
+    found = plan(deployment_of(scripts), scripts[0]._client())
+    return apply_all(found, scripts[0]._client(), on_progress or shown_on_terminal(found))
+
+
+def deployment_of(scripts: Sequence[Lambda_script]) -> Deployment:
+    """What :func:`deploy_all` deploys. Raises ToolkitError for different regions."""
     if not isinstance(scripts, Sequence) or not all(isinstance(script, Lambda_script) for script in scripts):
         raise ToolkitError("deploy_all takes a list of Lambda_scripts: deploy_all([one, two]).")
-    if not scripts:
-        return Report()
     functions = tuple(spec for script in scripts for spec in script._deployment().tagged().functions)
     owners = {(script.application, script.stage) for script in scripts}
     application, stage = owners.pop() if len(owners) == 1 else ("", "")
     regions = sorted({script.region for script in scripts if script.region})
     if len(regions) > 1:
         raise ToolkitError(f"Functions deployed together must be in one region, not in {' and '.join(regions)}.")
-    deployment = Deployment(functions, application=application, stage=stage)
-    if only_declares():
-        return Report()
-    found = plan(deployment, scripts[0]._client())
-    return apply_all(found, scripts[0]._client(), on_progress or shown_on_terminal(found))
+    return Deployment(functions, application=application, stage=stage)

@@ -1,4 +1,8 @@
-"""Deploy hello.py, to run every morning. Change it and run this again: only the difference is sent."""
+"""Deploy hello.py, to run every morning. Change it and run this again: only the difference is sent.
+
+``lambda-script invoke deploy.py --event event.json`` runs it on this machine, ``lambda-script watch deploy.py`` deploys
+after each save.
+"""
 
 from pathlib import Path
 

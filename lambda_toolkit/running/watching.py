@@ -53,19 +53,24 @@ def _states(place: str) -> Iterator[tuple[str, os.stat_result]]:
         return  # deleted meanwhile: it is missing in the snapshot
 
 
-def watch(places: Callable[[], Iterable[Path]], act: Callable[[], None], ended: threading.Event) -> None:
+def watch(places: Callable[[], Iterable[Path]], act: Callable[[frozenset[str]], None], ended: threading.Event) -> None:
     """Call ``act``, and again after each change at ``places()``, until ``ended`` is set.
 
-    Saves while ``act`` runs, however many, are followed by one more call. ``places`` is asked before each look.
+    ``act`` gets the paths that were written, created or deleted since its last call; at first, none. Saves while it
+    runs, however many, are followed by one more call. ``places`` is asked before each look.
     """
-    seen: Snapshot | None = None
+    seen = snapshot(places())
+    act(frozenset())
     while not ended.is_set():
         now = snapshot(places())
         if now == seen:
             ended.wait(POLL)
             continue
-        seen = now if seen is None else _settled(places, now, ended)
-        act()
+        now = _settled(places, now, ended)
+        changed = frozenset(path for path in {*seen, *now} if seen.get(path) != now.get(path))
+        seen = now
+        if changed:
+            act(changed)
 
 
 def _settled(places: Callable[[], Iterable[Path]], now: Snapshot, ended: threading.Event) -> Snapshot:

@@ -24,12 +24,14 @@ def scripts_of(path: Path, arguments: Sequence[str] = ()) -> list[Lambda_script]
 
     Raises UsageError where there is no such file, and ToolkitError for what it declares.
     """
-    from lambda_script import Lambda_script, declarations
+    from lambda_script import Lambda_script
+    from lambda_toolkit.scripts import declarations
 
     if not path.exists():
         raise UsageError(f"There is no file {path}.")
     if path.is_file() and _declares(path):
-        return declarations(path, arguments)
+        declared: list[Lambda_script] = declarations(path, arguments)
+        return declared
     if arguments:
         raise UsageError(f"{path} is the source of a function, which takes no arguments: {' '.join(arguments)}.")
     return [Lambda_script(path, Path("build") / f"{path.absolute().stem}.zip")]

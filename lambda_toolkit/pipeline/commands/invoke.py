@@ -50,7 +50,7 @@ def command(request: Request, function: str, arguments: Sequence[str], event: st
 
 
 def _run_here(screen: Screen, path: Path, arguments: Sequence[str], event: Any, name: str | None) -> Invocation:
-    from lambda_script import invoke_locally
+    from lambda_toolkit.running.local import invoke_locally
 
     scripts = {script.spec.name: script for script in scripts_of(path, arguments)}
     if name is None and len(scripts) > 1:

@@ -83,11 +83,11 @@ def test_toolkit_does_not_import_the_pipeline() -> None:
 
 
 def test_pipeline_uses_the_toolkit_through_its_public_face() -> None:
-    """Through ``lambda_script`` and ``lambda_toolkit.aws``.
+    """Through ``lambda_script``, ``lambda_toolkit.aws`` and what runs functions.
 
     The local stack also installs with the toolkit's uv, and evaluates the expressions that the toolkit allows.
     """
-    public = ("lambda_toolkit.aws", "lambda_toolkit.pipeline")
+    public = ("lambda_toolkit.aws", "lambda_toolkit.pipeline", "lambda_toolkit.running", "lambda_toolkit.scripts")
     of_local_stack = ("packaging.uv", "spec.metric_math")
     past = [
         each

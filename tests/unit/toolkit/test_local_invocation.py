@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from lambda_script import Lambda_script, LimitError, ToolkitError, declarations
+from lambda_script import Lambda_script, LimitError, ToolkitError
 from lambda_toolkit import console
 from lambda_toolkit.changes import Change, Plan, Progress
 from lambda_toolkit.running.invocation import Invocation
+from lambda_toolkit.scripts import declarations
 from tests.support.repository import REPOSITORY
 
 SEEN = """
@@ -147,12 +148,12 @@ def test_terminal_shows_notes_and_progress(monkeypatch: pytest.MonkeyPatch, caps
     assert capsys.readouterr().err == "Note: one is old.\n[1/1] ! function report: denied\nNothing changed.\n"
 
 
-def test_command_runs_a_file_here(tmp_path: Path) -> None:
-    (tmp_path / "fn.py").write_text(
-        "def lambda_handler(event, context):\n    print('logged')\n    return event['n'] + 1\n", encoding="utf-8"
+def test_command_runs_an_example_here(tmp_path: Path) -> None:
+    """What its script declares, without deploying: there is no AWS."""
+    hello = REPOSITORY / "examples" / "hello"
+    command = [sys.executable, str(REPOSITORY / "deploy.py"), "invoke", str(hello / "deploy.py"), "--json"]
+    done = subprocess.run(
+        [*command, "--event", str(hello / "event.json")], cwd=tmp_path, capture_output=True, text=True, check=False
     )
-    command = [sys.executable, str(REPOSITORY / "deploy.py"), "invoke", str(tmp_path / "fn.py"), "--json"]
-    done = subprocess.run([*command, "--event", '{"n": 1}'], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["result"] == 2
-    assert "logged" in done.stderr
+    assert json.loads(done.stdout)["result"] == {"message": "Hello, Ada!"}
