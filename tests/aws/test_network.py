@@ -25,7 +25,7 @@ NETWORK: dict[str, Any] = {"subnets": ["subnet-2b", "subnet-1a"], "security_grou
 
 @pytest.fixture(autouse=True)
 def networks(session, client, fake_time) -> LambdaNetworks:
-    made = LambdaNetworks(fake_time.now, client("lambda"), client("iam"))
+    made = LambdaNetworks(fake_time.now, client)
     made.register(session)
     return made
 

@@ -81,7 +81,8 @@ def _weights(alias: dict[str, Any]) -> dict[str, float]:
 def _configuration(item: dict[str, Any]) -> dict[str, Any]:
     layers = [layer["Arn"].split(":")[6] for layer in item.get("Layers") or ()]
     kept = ("CodeSha256", "MemorySize", "Timeout", "Runtime", "Handler", "Role", "Environment")
-    return {**{key: item.get(key) for key in kept}, "Layers": layers}
+    subnets = sorted((item.get("VpcConfig") or {}).get("SubnetIds") or ())
+    return {**{key: item.get(key) for key in kept}, "Layers": layers, "Subnets": subnets}
 
 
 def _layers(client: Any) -> dict[str, int]:

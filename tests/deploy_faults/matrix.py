@@ -31,6 +31,7 @@ from tests.deploy_faults.contents import contents, differing
 from tests.deploy_faults.faults import TEMPORARY, Cell, Crash, Faults, faults_of
 from tests.deploy_faults.operations import OPERATIONS, Operation, World, restarted
 from tests.support.fake_time import FakeTime
+from tests.support.lambda_networks import LambdaNetworks
 from tests.support.moto_account import in_memory
 from tests.support.moto_lambda import Invocations
 from tests.support.sessions import REGION, new_session
@@ -62,14 +63,17 @@ class _Session:
 
 
 @cache
-def _sessions() -> tuple[Any, Any, Faults, FakeTime]:
-    """A session with faults, one without, what injects the faults, and the clock: one of each per process."""
+def _sessions() -> tuple[Any, Any, Faults, FakeTime, LambdaNetworks]:
+    """A session with faults, one without, what injects the faults, the clock, the networks: one of each per process."""
     time = FakeTime()
     faults = Faults(time.now)
     faulty = new_session()
     faulty.events.register("before-call.*.*", faults.before_call)
     faulty.events.register("after-call.*.*", faults.after_call)
-    return _Session(faulty), _Session(new_session()), faults, time
+    bare = _Session(new_session())
+    networks = LambdaNetworks(time.now, bare.client)
+    networks.register(faulty)
+    return _Session(faulty), bare, faults, time, networks
 
 
 def _process(session: Any, time: FakeTime) -> Aws:
@@ -82,11 +86,12 @@ def _process(session: Any, time: FakeTime) -> Aws:
 @contextmanager
 def _world(operation: Operation) -> Iterator[tuple[World, Faults, FakeTime]]:
     """An account on which ``operation`` can begin."""
-    session, bare, faults, time = _sessions()
+    session, bare, faults, time, networks = _sessions()
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr("lambda_toolkit.packaging.layer_zip._install", _install)
         with in_memory(patch, Path(folder), Invocations()):
             faults.arm(None)
+            networks.reset()
             world = World(_process(session, time), Path(folder), bare.client)
             operation.prepare(world)
             yield restarted(world, _process(session, time)), faults, time
@@ -131,7 +136,7 @@ def run(name: str, cell: Cell) -> Outcome:
         if len(faults.writes) != sent:
             problem = problem or "writes went on after the command had ended"
         faults.arm(None)
-        session, _, _, _ = _sessions()
+        session, *_ = _sessions()
         time.sleep(_PAUSE)
         world = restarted(world, _process(session, time))
         if first is not None or cell.fault == "lag":

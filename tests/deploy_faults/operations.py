@@ -23,6 +23,7 @@ EVERYTHING: dict[str, Any] = {
     "log_retention_days": 30,
 }
 """Arguments of a function with everything that can belong to one."""
+_NETWORK = {"subnets": ["subnet-1a", "subnet-2b"], "security_groups": ["sg-1"]}
 
 
 @dataclass(frozen=True)
@@ -210,6 +211,39 @@ class RemoveFunction(Operation):
         return _shop(world.function(), buckets=(BucketSpec("shop-dev-lake"),))
 
 
+class AttachToNetwork(Operation):
+    """A function is attached to a private network."""
+
+    def prepare(self, world: World) -> None:
+        world.deploy(_shop(world.function()))
+
+    def declared(self, world: World) -> Deployment:
+        return _shop(world.function(vpc=_NETWORK))
+
+
+class DestroyAttached(Operation):
+    """A function in a private network is removed. Its role stays until Lambda has deleted the network interfaces."""
+
+    def prepare(self, world: World) -> None:
+        world.deploy(self.declared(world))
+
+    def declared(self, world: World) -> Deployment:
+        return _shop(world.function(vpc=_NETWORK))
+
+    def act(self, world: World) -> None:
+        """Given again 20 minutes later, where interfaces were left."""
+        try:
+            world.apply(self.plan(world))
+        except DeployError as error:
+            if not all("Lambda still has eni-" in failure.message for failure in error.report.failed):
+                raise
+            world.aws.clock.sleep(20 * 60.0)
+            world.apply(self.plan(world))
+
+    def plan(self, world: World) -> Plan:
+        return make_destroy_plan(world.aws, self.declared(world), delete_data=True)
+
+
 class RemoveEveryFunction(Operation):
     """No function is declared any more."""
 
@@ -280,6 +314,8 @@ OPERATIONS: dict[str, type[Operation]] = {
         FirstLayer,
         ReplaceLayer,
         RemoveFunction,
+        AttachToNetwork,
+        DestroyAttached,
         RemoveEveryFunction,
         CanaryRelease,
         TwoTriggers,

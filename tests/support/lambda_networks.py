@@ -12,6 +12,7 @@ https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html
 from __future__ import annotations
 
 import fnmatch
+import threading
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -70,32 +71,36 @@ def endpoint(service: str, kind: str = "Interface", **different: Any) -> dict[st
 
 @dataclass
 class LambdaNetworks:
-    """What EC2 describes. ``now`` is the clock, ``lambda_client`` and ``iam_client`` show what moto has."""
+    """What EC2 describes. ``now`` is the clock, the clients of ``client`` show what moto has."""
 
     now: Callable[[], float]
-    lambda_client: Any
-    iam_client: Any
+    client: Callable[[str], Any]
     subnets: list[dict[str, Any]] = field(default_factory=lambda: [subnet("subnet-1a"), subnet("subnet-2b", zone="b")])
     groups: list[dict[str, Any]] = field(default_factory=lambda: [group("sg-1")])
     tables: list[dict[str, Any]] = field(default_factory=lambda: [route_table()])
     endpoints: list[dict[str, Any]] = field(default_factory=list)
     failure: str = ""
     """Why Lambda cannot attach functions; empty: it can."""
-    lists_late: bool = False
-    """Whether a list of functions still has one that was deleted."""
     _interfaces: dict[tuple[str, frozenset[str]], dict[str, Any]] = field(default_factory=dict)
     _unused_since: dict[tuple[str, frozenset[str]], float] = field(default_factory=dict)
     _attaching: dict[str, tuple[float, str, str]] = field(default_factory=dict)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def register(self, session: boto3.Session) -> None:
         session.events.register("before-call.ec2.*", self._describe)
         session.events.register("after-call.lambda.*", self._after)
 
+    def reset(self) -> None:
+        """Forget what Lambda made, as in a new account."""
+        for made in (self._interfaces, self._unused_since, self._attaching):
+            made.clear()
+
     @property
     def interfaces(self) -> list[dict[str, Any]]:
         """Those that exist now."""
-        self._look()
-        return list(self._interfaces.values())
+        with self._lock:
+            self._look()
+            return list(self._interfaces.values())
 
     def _describe(self, model: Any, params: Any, **_: Any) -> Any:
         body = params["body"]
@@ -125,7 +130,8 @@ class LambdaNetworks:
                 self._attaching[name] = (self.now(), "LastUpdateStatus", self.failure)
             else:
                 self._attaching.pop(name, None)
-            self._look()
+            with self._lock:
+                self._look()
         answer = parsed.get("Configuration") if model.name == "GetFunction" else None
         if answer and answer.get("FunctionName") in self._attaching:
             started, status, failure = self._attaching[answer["FunctionName"]]
@@ -137,7 +143,7 @@ class LambdaNetworks:
 
     def _look(self) -> None:
         """Make the interfaces that are needed, and delete those that were not for 20 minutes, with their role."""
-        listed = self.lambda_client.list_functions(FunctionVersion="ALL")["Functions"]
+        listed = self.client("lambda").list_functions(FunctionVersion="ALL")["Functions"]
         needed: dict[tuple[str, frozenset[str]], dict[str, Any]] = {}
         for item in listed:
             config = item.get("VpcConfig") or {}
@@ -161,9 +167,10 @@ class LambdaNetworks:
                 del self._interfaces[pair], self._unused_since[pair]
 
     def _may_delete(self, role: str) -> bool:
+        iam = self.client("iam")
         try:
-            stored = self.iam_client.get_role_policy(RoleName=role, PolicyName="lambda_script")["PolicyDocument"]
-        except self.iam_client.exceptions.NoSuchEntityException:
+            stored = iam.get_role_policy(RoleName=role, PolicyName="lambda_script")["PolicyDocument"]
+        except iam.exceptions.NoSuchEntityException:
             return False
         return any("ec2:DeleteNetworkInterface" in item["Action"] for item in stored["Statement"])
 
