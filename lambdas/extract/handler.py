@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,6 +14,7 @@ from ..shared.events import ExtractRequest, ExtractResult, extract_request, requ
 from ..shared.metrics import ROWS_EXTRACTED
 from ..shared.postgres.connection import connected
 from ..shared.postgres.credentials import Credentials
+from ..shared.postgres.login import credentials_of
 from ..shared.read_events import ReadRequest
 from ..shared.runtime import checked, logged, logger
 from .extraction import Extracted, Request, extract_all, extract_with_readers
@@ -30,8 +30,7 @@ RESERVED_SHARE = 0.2  # of the function's timeout, where that is a shorter reser
 
 
 def _credentials() -> Credentials:
-    name, connection = runtime.setting("SOURCE_SECRET"), os.environ.get("SOURCE_CONNECTION", "")
-    return Credentials.from_secret(runtime.client("secretsmanager"), name, "the source", connection)
+    return credentials_of("source")
 
 
 @logged

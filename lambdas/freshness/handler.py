@@ -7,7 +7,6 @@ where this function fails, or does not run, freshness is not known.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -26,6 +25,7 @@ from ..shared.lake.store import Lake
 from ..shared.metrics import SECONDS_BEHIND, SECONDS_OVERDUE
 from ..shared.postgres.connection import Connection, connected
 from ..shared.postgres.credentials import Credentials
+from ..shared.postgres.login import credentials_of
 from ..shared.postgres.server_errors import message
 from ..shared.runtime import checked, logged, logger
 from . import state
@@ -38,13 +38,11 @@ SHARE = 0.5  # of what is left, for one statement
 
 
 def _source() -> Credentials:
-    name, connection = runtime.setting("SOURCE_SECRET"), os.environ.get("SOURCE_CONNECTION", "")
-    return Credentials.from_secret(runtime.client("secretsmanager"), name, "the source", connection)
+    return credentials_of("source")
 
 
 def _warehouse() -> Credentials:
-    name, connection = runtime.setting("WAREHOUSE_SECRET"), os.environ.get("WAREHOUSE_CONNECTION", "")
-    return Credentials.from_secret(runtime.client("secretsmanager"), name, "the warehouse", connection)
+    return credentials_of("warehouse")
 
 
 @logged

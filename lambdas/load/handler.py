@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import os
 from datetime import datetime
 from typing import Any, assert_never
 
@@ -31,6 +30,7 @@ from ..shared.message import Message
 from ..shared.metrics import BATCH_LATENCY, OPEN_PENDING, OPEN_REJECTED, ROWS_REJECTED, VERSIONS_WRITTEN
 from ..shared.postgres.connection import Connection, connected
 from ..shared.postgres.credentials import Credentials
+from ..shared.postgres.login import credentials_of
 from ..shared.runtime import checked, logged, logger
 from .compare import compare
 from .loading import Loaded, LoadedBatch, load, report
@@ -45,8 +45,7 @@ SAFETY_FACTOR = 1.5  # a batch may take that many times as long as the longest b
 
 
 def _credentials() -> Credentials:
-    name, connection = runtime.setting("WAREHOUSE_SECRET"), os.environ.get("WAREHOUSE_CONNECTION", "")
-    return Credentials.from_secret(runtime.client("secretsmanager"), name, "the warehouse", connection)
+    return credentials_of("warehouse")
 
 
 @logged

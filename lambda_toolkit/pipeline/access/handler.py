@@ -33,6 +33,7 @@ from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import ANSWERS, ans
 from lambda_toolkit.pipeline.lambdas.shared.message import Message
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import STATEMENT_TIMEOUT, Connection, connected
 from lambda_toolkit.pipeline.lambdas.shared.postgres.credentials import Credentials
+from lambda_toolkit.pipeline.lambdas.shared.postgres.login import credentials_of
 from lambda_toolkit.pipeline.lambdas.shared.runtime import checked, logged, logger
 
 RESERVE = 20.0  # seconds for what comes after a query
@@ -40,13 +41,11 @@ _GZIP, _FAST = 31, 1  # zlib's window of the gzip format, and its level
 
 
 def _warehouse() -> Credentials:
-    name, connection = runtime.setting("WAREHOUSE_SECRET"), os.environ.get("WAREHOUSE_CONNECTION", "")
-    return Credentials.from_secret(runtime.client("secretsmanager"), name, "the warehouse", connection)
+    return credentials_of("warehouse")
 
 
 def _source() -> Credentials:
-    name, connection = runtime.setting("SOURCE_SECRET"), os.environ.get("SOURCE_CONNECTION", "")
-    return Credentials.from_secret(runtime.client("secretsmanager"), name, "the source", connection)
+    return credentials_of("source")
 
 
 @logged

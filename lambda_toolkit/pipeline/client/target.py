@@ -103,6 +103,7 @@ def _own(secret: SecretDeclaration, url: str) -> SecretDeclaration:
         environment=secret.environment or f"{secret.name.upper()}_DATABASE_URL",
         ca=None if knows else secret.ca,
         read=None,
+        iam=None,
     )
 
 

@@ -24,6 +24,12 @@ def warehouse_credentials(target: Target) -> Credentials:
     from lambda_toolkit.pipeline.lambdas.shared.postgres import connection as postgres
 
     secret = _warehouse_secret(target.pipeline)
+    if secret.iam:
+        connection = with_authorities(secret, connection_json(secret))
+        sign = target.aws().client("rds").generate_db_auth_token
+        return postgres.Credentials.by_iam(
+            connection, sign, f"IAM authentication, [secrets.{secret.name}]", "the warehouse"
+        )
     if not secret.read and target.environ.get(secret.environment):
         where = f"the environment variable {secret.environment}"
         text = secret_value(secret, target.environ).text or ""

@@ -48,6 +48,8 @@ def secret_value(secret: SecretDeclaration, environ: Mapping[str, str]) -> Secre
     Nothing for a secret that is only read; then with notes on its connection. Raises ConfigurationError; never shows
     the value.
     """
+    if secret.iam:
+        return SecretValue()
     if secret.read:
         return SecretValue(notes=tuple(_notes_of_read(secret, secret.read)))
     url = environ.get(secret.environment)
@@ -83,14 +85,18 @@ def webhook_url(url: str, where: str) -> str:
 
 
 def connection_json(secret: SecretDeclaration) -> str:
-    """What the declaration of a secret that is only read says about the connection, as JSON; empty: nothing.
+    """What the declaration of a secret that is not stored says about the connection, as JSON; empty: nothing.
 
     It takes precedence over what the secret has. No value in it is secret.
     """
-    read = secret.read
-    if not read:
+    read, iam = secret.read, secret.iam
+    given: dict[str, str | int | None]
+    if iam:
+        given = {"auth": "iam", "host": iam.host, "port": iam.port, "dbname": iam.database, "username": iam.user}
+    elif not read:
         return ""
-    given = {"host": read.host, "port": read.port, "dbname": read.database, "sslmode": read.sslmode}
+    else:
+        given = {"host": read.host, "port": read.port, "dbname": read.database, "sslmode": read.sslmode}
     found = {name: value for name, value in given.items() if value is not None}
     if secret.ca:
         found["sslrootcert"] = ca_file(secret)

@@ -79,7 +79,7 @@ def deployment(
                 tags=pipeline.common.tags,
             )
             for secret, value in values.items()
-            if secret.read is None
+            if secret.is_stored
         ),
         dashboards=dashboards(pipeline, functions, account),
         secrets_of_others=tuple(pipeline.expand(secret.read.arn, account) for secret in values if secret.read),
@@ -87,6 +87,7 @@ def deployment(
         stage=pipeline.stage,
         notes=(
             *(_note_of_read(pipeline, secret, account) for secret in values if secret.read),
+            *(_note_of_iam(secret) for secret in values if secret.iam),
             *(note for value in values.values() for note in value.notes),
             *lock_notes(functions, lock, today or datetime.now(UTC).date()),
         ),
@@ -134,9 +135,11 @@ def _overwritten(
     pipeline: Pipeline, account: str, values: Mapping[SecretDeclaration, SecretValue], names: Collection[str]
 ) -> frozenset[str]:
     """The names in the file of the secrets called ``names``, each of which has a value to write."""
-    known = {secret_id(pipeline, secret, account): secret for secret in values}
+    known = {secret_id(pipeline, secret, account): secret for secret in values if not secret.iam}
     known |= {secret.name: secret for secret in values}
     for name in names:
+        if name in known and known[name].iam:
+            raise UsageError(f"--overwrite-secret {name}: [secrets.{name}] has `auth`, and no value to write.")
         if name in known and known[name].read:
             raise UsageError(f"--overwrite-secret {name}: others manage it ([secrets.{known[name].name}] has `arn`).")
         if name not in known:
@@ -202,7 +205,8 @@ def environment(pipeline: Pipeline, function: FunctionDeclaration, account: str)
     variables = {f"{bucket.upper()}_BUCKET": pipeline.bucket_name(bucket, account) for bucket in used}
     for name in function.secrets:
         secret = pipeline.secrets[name]
-        variables[f"{name.upper()}_SECRET"] = secret_id(pipeline, secret, account)
+        if not secret.iam:
+            variables[f"{name.upper()}_SECRET"] = secret_id(pipeline, secret, account)
         if connection := connection_json(secret):
             variables[f"{name.upper()}_CONNECTION"] = connection
     if function.is_notifier:
@@ -221,6 +225,12 @@ def _note_of_read(pipeline: Pipeline, secret: SecretDeclaration, account: str) -
     who = f"{' and '.join(readers)} may read it" if readers else "no function reads it"
     arn = secret_id(pipeline, secret, account)
     return f"secret {secret.name} is {arn}, which others manage: {who}, and nothing of it is written or tagged"
+
+
+def _note_of_iam(secret: SecretDeclaration) -> str:
+    login = secret.iam
+    assert login is not None  # noqa: S101  # nosec B101  # the caller asked
+    return f"{secret.name}: {login.user} logs in to {login.host} by IAM authentication, and no password is stored"
 
 
 def _authorities(pipeline: Pipeline, function: FunctionDeclaration) -> dict[str, bytes]:

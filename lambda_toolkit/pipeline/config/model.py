@@ -87,6 +87,18 @@ class ReadSecret:
 
 
 @dataclass(frozen=True)
+class IamLogin:
+    """A user of Amazon RDS that logs in by IAM authentication: there is no password, and nothing is stored."""
+
+    host: str
+    port: int
+    database: str
+    user: str
+    resource: str
+    """The server's resource id, ``db-...``, ``cluster-...`` or ``prx-...``, which the permission names."""
+
+
+@dataclass(frozen=True)
 class SecretDeclaration:
     """One ``[secrets.<name>]``: a secret, and the environment variable that contains its value when deploying."""
 
@@ -101,6 +113,13 @@ class SecretDeclaration:
     """The secret, where others manage it."""
     kind: str = "database"
     """``database`` or :data:`WEBHOOK`: what its value is the URL of."""
+    iam: IamLogin | None = None
+    """The login that is in place of a secret."""
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether deploys store its value."""
+        return self.read is None and self.iam is None
 
 
 @dataclass(frozen=True)

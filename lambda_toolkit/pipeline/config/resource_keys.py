@@ -240,12 +240,12 @@ SECRET = Table(
         Key(
             "host",
             Type.STRING,
-            "With `arn`: the server.",
+            "With `arn` or `auth`: the server.",
             '"shop.abc123.eu-west-2.rds.amazonaws.com"',
             absent="`host` of the secret",
         ),
-        Key("port", Type.INTEGER, "With `arn`: the port.", "5432", absent="`port` of the secret, or 5432"),
-        Key("database", Type.STRING, "With `arn`: the database.", '"shop"', absent="`dbname` of the secret"),
+        Key("port", Type.INTEGER, "With `arn` or `auth`: the port.", "5432", absent="`port` of the secret, or 5432"),
+        Key("database", Type.STRING, "With `arn` or `auth`: the database.", '"shop"', absent="`dbname` of the secret"),
         Key(
             "sslmode",
             Type.STRING,
@@ -261,8 +261,24 @@ SECRET = Table(
             '"arn:aws:kms:eu-west-2:123456789012:key/1234abcd"',
             absent="AWS's own key, `aws/secretsmanager`",
         ),
+        Key(
+            "auth",
+            Type.STRING,
+            "`iam`: no password and no secret. The functions' roles may log in as `user` to the server of Amazon RDS "
+            "that `resource` is, by a token for each connection. `host`, `database`, `user`, `resource` are required.",
+            '"iam"',
+            absent="a password",
+            choices=("iam", ""),
+        ),
+        Key("user", Type.STRING, "With `auth`: the user, who has the role `rds_iam`.", '"loader"'),
+        Key(
+            "resource",
+            Type.STRING,
+            "With `auth`: the resource id of the server, `db-`, the cluster, `cluster-`, or the proxy, `prx-`.",
+            '"db-ABCDEFGHIJKL01234"',
+        ),
     ),
-    alternatives=(("name", "environment"), ("arn",)),
+    alternatives=(("name", "environment"), ("arn",), ("auth", *("host", "database", "user", "resource"))),
 )
 
 EXTRACT = Table(

@@ -10,6 +10,7 @@ from lambda_toolkit.pipeline.config.model import (
     ALARMS,
     ALERTS,
     FunctionDeclaration,
+    IamLogin,
     Pipeline,
     ReadSecret,
     SecretDeclaration,
@@ -17,6 +18,7 @@ from lambda_toolkit.pipeline.config.model import (
 from lambda_toolkit.pipeline.config.readers import starting_readers, starts_readers
 from lambda_toolkit.pipeline.installed import ACCESS
 from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import ANSWERS, MANIFESTS, REVISIONS
+from lambda_toolkit.pipeline.lambdas.shared.postgres.tls import rds_region
 
 _COMMERCIAL = re.compile(r"[a-z]{2}-[a-z]+-\d+")  # eu-west-2: a region of `aws`, or of China
 _CHINA = "cn-"
@@ -63,7 +65,9 @@ def permissions(pipeline: Pipeline, function: FunctionDeclaration, account: str)
     statements += _keys(pipeline, function)
     for name in function.secrets:
         secret = pipeline.secrets[name]
-        if secret.read:
+        if secret.iam:
+            statements.append(connecting(pipeline, secret.iam, account))
+        elif secret.read:
             statements += reading(pipeline, secret.read, account)
         else:
             arn = place.arn("secretsmanager", f"secret:{secret_id(pipeline, secret, account)}-??????")
@@ -116,6 +120,18 @@ def reading(pipeline: Pipeline, secret: ReadSecret, account: str) -> list[dict[s
     return [*statements, *([_allow(secret.kms_key, "kms:Decrypt")] if secret.kms_key else [])]
 
 
+def connecting(pipeline: Pipeline, login: IamLogin, account: str) -> dict[str, Any]:
+    """The statement that permits logging in as exactly one user of one server.
+
+    https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.IAMDBAuth.IAMPolicy.html
+    """
+    from lambda_toolkit.aws.account import Place  # imported on use, as above
+
+    region = rds_region(login.host) or pipeline.region
+    arn = Place(account, region, partition(region)).arn("rds-db", f"dbuser:{login.resource}/{login.user}")
+    return _allow(arn, "rds-db:connect")
+
+
 def operator_policy(pipeline: Pipeline, account: str) -> dict[str, Any]:
     """The policy for who runs what is deployed: prepare, run, status, logs, rejected, replay, invoke.
 
@@ -151,6 +167,8 @@ def operator_policy(pipeline: Pipeline, account: str) -> dict[str, Any]:
     warehouse = pipeline.secrets.get("warehouse")
     if ACCESS in pipeline.functions:
         secret = []  # its function reads it
+    elif warehouse and warehouse.iam:
+        secret = [connecting(pipeline, warehouse.iam, account)]
     elif warehouse and warehouse.read:
         secret = reading(pipeline, warehouse.read, account)
     elif warehouse:

@@ -133,7 +133,7 @@ def declared(pipeline: Pipeline) -> Declared:
     keys = {key for key in (pipeline.topic.kms_key, *(each.kms_key for each in pipeline.buckets.values())) if key}
     # A webhook is optional, and read only where there is a message.
     databases = {name: secret for name, secret in pipeline.secrets.items() if secret.kind != WEBHOOK}
-    written = (secret for secret in databases.values() if secret.read is None)
+    written = (secret for secret in databases.values() if secret.is_stored)
     return Declared(
         functions=tuple(
             of_spec(

@@ -46,6 +46,10 @@ SESSION: Mapping[str, str] = {
 }
 
 _NO_TLS = "refuses SSL"  # in pg8000's message
+_NO_IAM = (
+    "the server refuses the token of IAM authentication. Is that on for the server? May this role do rds-db:connect "
+    "for `resource` and `user` of [secrets.*]? And was this run: GRANT rds_iam TO the user"
+)
 _CONNECT_ERRORS: Mapping[str, str] = {  # SQLSTATE -> what is wrong, what to try
     "28P01": "the server refuses the password. Store the right one and deploy again",
     "28000": "the server does not let this user in (pg_hba.conf, or a role that may not log in)",
@@ -228,7 +232,9 @@ def connect(credentials: Credentials, *, connect_timeout: float = CONNECT_TIMEOU
     except ConnectionLostError:
         raise
     except DatabaseError as error:
-        raise _failure(credentials, _CONNECT_ERRORS.get(sqlstate(error), message(error))) from error
+        by_iam = credentials.token is not None and sqlstate(error) in ("28P01", "28000")
+        problem = _NO_IAM if by_iam else _CONNECT_ERRORS.get(sqlstate(error), message(error))
+        raise _failure(credentials, problem) from error
     except ssl.SSLError as error:
         problem = (
             f"its TLS certificate is not trusted ({_reason(error)}). Does `sslrootcert` name the authority that signed "
@@ -264,7 +270,7 @@ def _open(credentials: Credentials, tls: Tls, timeout: float) -> Connection:
                 host=credentials.host,
                 port=credentials.port,
                 database=_raw(credentials.database),
-                password=_raw(credentials.password),
+                password=_raw(credentials.token() if credentials.token else credentials.password),
                 unix_sock=f"{directory}/.s.PGSQL.{credentials.port}" if directory else None,
                 ssl_context=context,
                 timeout=timeout,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ..errors import ConnectionFailedError, PipelineError
-from .tls import PEM, SYSTEM
+from .tls import PEM, SYSTEM, rds_region
 
 MAX_PORT = 65535
 _ENGINE = "postgres"  # RDS writes `postgres` or `aurora-postgresql`
@@ -34,6 +34,8 @@ class Credentials:
     """Where they were read from, for messages."""
     role: str = "PostgreSQL"
     """What the database is to the pipeline, for messages: the source, the warehouse."""
+    token: Callable[[], str] | None = field(default=None, repr=False, compare=False)
+    """Makes what is used as the password of one connection; None: ``password`` is."""
 
     def __str__(self) -> str:
         """The server, the database, the user, and where all that was read."""
@@ -75,6 +77,23 @@ class Credentials:
         return cls(*login, mode, _roots(roots, origin), origin, role)
 
     @classmethod
+    def by_iam(cls, connection: str, sign: Callable[..., str], origin: str, role: str = "PostgreSQL") -> Credentials:
+        """Those of a user of Amazon RDS without a password. ``connection``: JSON with host, port, dbname and username.
+
+        ``sign`` is ``generate_db_auth_token`` of boto3's client of RDS; it is called for each connection, with the
+        region that the host's name has. The server is verified. Raises ConnectionFailedError.
+        """
+        found = cls.from_json(connection, origin, role, '{"password": "not used"}')
+        region = rds_region(found.host)
+        if region is None:
+            raise ConnectionFailedError(
+                f"{origin}: the host {found.host} is not the endpoint of a server or a proxy of Amazon RDS, which IAM "
+                "authentication needs: a token is for that name."
+            )
+        parts = {"DBHostname": found.host, "Port": found.port, "DBUsername": found.user, "Region": region}
+        return replace(found, password="", sslmode="verify-full", token=lambda: sign(**parts))  # nosec B106
+
+    @classmethod
     def from_secret(cls, secrets: Any, name: str, role: str = "PostgreSQL", connection: str = "") -> Credentials:
         """From the secret ``name``, read with ``secrets``, the boto3 client of Secrets Manager.
 
@@ -99,6 +118,11 @@ class Credentials:
                 "your own encrypts it, name that as `kms_key` in [secrets.*], then deploy."
             ) from error
         return cls.from_json(answer.get("SecretString", ""), f"secret {name}", role, connection)
+
+
+def is_by_iam(connection: str) -> bool:
+    """Whether ``connection``, JSON of a function's environment, says that IAM authentication is used."""
+    return (_object(connection) or {}).get("auth") == "iam"
 
 
 def _object(text: str) -> Mapping[str, Any] | None:

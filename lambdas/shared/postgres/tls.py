@@ -106,6 +106,12 @@ def amazon_roots(host: str) -> str | None:
     return _amazon_pem()
 
 
+def rds_region(host: str) -> str | None:
+    """The region of an Amazon RDS server or proxy; None for another host."""
+    name = _RDS.fullmatch(host)
+    return name["region"].lower() if name else None
+
+
 @functools.cache
 def regions() -> frozenset[str]:
     """The regions of Amazon RDS whose authorities are in AMAZON_ROOTS. Those of its proxies are the same everywhere."""

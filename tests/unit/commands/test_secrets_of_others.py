@@ -98,7 +98,7 @@ def test_stage_may_store_its_own_or_read_another(tmp_path: Path) -> None:
         (OTHERS.replace("eu-west-2:1", "us-east-1:1", 1), r"a secret in us-east-1, and the functions are in eu-west-2"),
         (OTHERS.replace("6543", "0"), r"`port` 0 is not a number from 1"),
         (OTHERS.replace("rds!", "{what}"), r"unknown placeholder"),
-        (OWN + 'host = "db.example.com"\nport = 1\n', r"has `host`, `port`, which `arn` needs"),
+        (OWN + 'host = "db.example.com"\nport = 1\n', r"has `host`, `port`, which `arn` or `auth` needs"),
         ('name = "x"\n', r"lacks the key `environment` \(a string\), or `arn`"),
         ("", r"lacks the key `name`"),
         (OTHERS + 'sslmode = "always"\n', r"`sslmode` must be one of"),
