@@ -5,12 +5,15 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from lambda_toolkit.pipeline.lambdas.load.warehouse import pending, rejects
+from lambda_toolkit.pipeline.lambdas.load.warehouse import ledger, pending, rejects
+from lambda_toolkit.pipeline.lambdas.load.warehouse.interface import LedgerEntry
 from lambda_toolkit.pipeline.lambdas.load.warehouse.postgres import PostgresWarehouse, kind_of
 from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import LIVE
 from lambda_toolkit.pipeline.lambdas.load.warehouse.session import WarehouseSession, temporary
 from lambda_toolkit.pipeline.lambdas.load.warehouse.validity import times
+from lambda_toolkit.pipeline.lambdas.shared.errors import WarehouseError
 from lambda_toolkit.pipeline.lambdas.shared.lake.manifest import ProcessedManifest
+from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import transaction
 
 EVERY = {(table, key, batch) for table in ("dim_design", "dim_currency") for key in "12" for batch in (1, 2, 3)}
 ROWS = "unnest(ARRAY['dim_design', 'dim_currency']) AS t, unnest(ARRAY['1', '2']) AS k, generate_series(1, 3) AS b"
@@ -109,6 +112,40 @@ def test_a_deletion_among_events_marks_what_is_older_of_its_key(pipeline, sessio
     pending.discard_superseded_by_events(session, table, events(session, 3, deleted=True))
     assert missing(session, "pending_row") == set()
     assert marked(session) == {("dim_design", "1", 1, 3), ("dim_design", "1", 2, 3)}
+
+
+def test_refused_rows_are_discarded_by_table_key_and_batch(pipeline, session):
+    table = pipeline.declarations.warehouse["dim_design"]
+    pending.discard(session, table, "2", 2)
+    assert missing(session, "pending_row") == {("dim_design", "2", 2)}
+    session.run("UPDATE pipeline.rejected_value SET reason = 'the warehouse refuses it: ' || key WHERE batch > 1")
+    session.run("UPDATE pipeline.rejected_value SET reason = 'so the warehouse refuses it: no' WHERE key = '2'")
+    rejects.discard_refused(session, 2)
+    refused = {(name, "1", 2) for name in ("dim_design", "dim_currency")}
+    assert missing(session, "rejected_value") == refused
+    with transaction(pipeline.warehouse):
+        rejects.discard_keys(session, table, [pa.table({"key": ["2"]})], 2)
+    assert missing(session, "rejected_value") == refused | {("dim_design", "2", 1), ("dim_design", "2", 2)}
+
+
+def test_ledger_says_which_batches_had_a_table(pipeline, session):
+    assert ledger.last_entry(pipeline.warehouse, LIVE) == LedgerEntry()
+    for number, written in enumerate(({"a": 1}, {"a": 0, "b": 2}, {"b": 1}, {"a": 3}, {}), start=1):
+        found = ProcessedManifest(number, f"m{number}", f"2024-01-0{number}T10:00:00.5Z", {}, revision=number % 3 + 1)
+        ledger.record(pipeline.warehouse, LIVE, found, written)
+    assert ledger.batches_with(pipeline.warehouse, LIVE, "a", 1, 4) == (1, 2, 4)
+    assert ledger.batches_with(pipeline.warehouse, LIVE, "a", 2, 3) == (2,)
+    assert ledger.batches_with(pipeline.warehouse, LIVE, "c", 1, 9) == ()
+    ledger.record_revision(pipeline.warehouse, LIVE, ProcessedManifest(1, "", "", {}, revision=7), {"a": 1})
+    assert ledger.applied_revisions(pipeline.warehouse, LIVE) == {1: 7, 2: 3, 4: 2, 5: 3}
+    last = ledger.last_entry(pipeline.warehouse, LIVE)
+    assert (last.batch, last.extracted_at) == (5, "2024-01-05T10:00:00.500000Z")
+    rows = pipeline.rows("SELECT batch, source_manifest, rows_written FROM pipeline.ledger ORDER BY 1")
+    assert rows[1] == [2, "m2", {"a": 0, "b": 2}]
+    with transaction(pipeline.warehouse):
+        ledger.check_unchanged(pipeline.warehouse, LIVE, 5)
+    with transaction(pipeline.warehouse), pytest.raises(WarehouseError, match="its last batch is 5, and was 4"):
+        ledger.check_unchanged(pipeline.warehouse, LIVE, 4)
 
 
 def test_resolved_rows_of_a_table_leave_those_of_others(pipeline, session):
