@@ -55,7 +55,8 @@ from lambda_toolkit.spec.network import Vpc
 from lambda_toolkit.spec.ownership import bounded, short_hash
 from lambda_toolkit.spec.quotas import check_bucket, function_problems
 from lambda_toolkit.spec.requirements_file import read_requirements
-from lambda_toolkit.spec.triggers import S3Trigger, TopicTrigger
+from lambda_toolkit.spec.trigger_arguments import EventTriggers, QueueTriggers, StreamTriggers
+from lambda_toolkit.spec.triggers import EventTrigger, QueueTrigger, S3Trigger, StreamTrigger, TopicTrigger
 
 if TYPE_CHECKING:
     from lambda_toolkit.aws import Aws
@@ -84,6 +85,7 @@ __all__ = [
     "DeployError",
     "Deployment",
     "Difference",
+    "EventTrigger",
     "Failure",
     "FunctionSpec",
     "Hint",
@@ -98,11 +100,13 @@ __all__ = [
     "PlanError",
     "PriceList",
     "Progress",
+    "QueueTrigger",
     "Report",
     "Rollback",
     "S3Trigger",
     "ScheduleError",
     "SecretSpec",
+    "StreamTrigger",
     "ToolkitError",
     "TopicSpec",
     "TopicTrigger",
@@ -173,6 +177,8 @@ class Lambda_script:
     - ``requirements_exclude``: globs of files that the layer excludes. ``platform``: uv's; by default the runtime's.
     - ``provided_modules``: modules that are there though the check of imports misses them; ``["*"]``: no check.
     - ``s3_trigger``: one or more :class:`S3Trigger`. ``topic_trigger``: SNS topics, by name or :class:`TopicTrigger`.
+    - ``queue_trigger``: SQS queues, by name or :class:`QueueTrigger`. ``stream_trigger``: streams of Kinesis and of
+      DynamoDB tables, a :class:`StreamTrigger` each. ``event_trigger``: events of EventBridge, :class:`EventTrigger`.
     - ``alarms``: a list of :class:`Alarm`. Mappings are accepted for each of these.
     - ``on_failure``, ``retries``, ``max_event_age``: events that fail. ``concurrency``: how many run, or UNRESERVED.
     - ``permissions``: IAM statements of the execution role. ``permissions_boundary``: the ARN of its bound.
@@ -220,6 +226,9 @@ class Lambda_script:
         provided_modules: Sequence[str] = (),
         s3_trigger: S3Trigger | Mapping[str, Any] | Sequence[S3Trigger | Mapping[str, Any]] | None = None,
         topic_trigger: TopicTriggers | None = None,
+        queue_trigger: QueueTriggers | None = None,
+        stream_trigger: StreamTriggers | None = None,
+        event_trigger: EventTriggers | None = None,
         alarms: Sequence[Alarm | Mapping[str, Any]] | None = None,
         permissions: Sequence[Mapping[str, Any]] | None = None,
         on_failure: str | None = None,
@@ -270,6 +279,9 @@ class Lambda_script:
                 provided_modules=provided_modules,
                 s3_trigger=s3_trigger,
                 topic_trigger=topic_trigger,
+                queue_trigger=queue_trigger,
+                stream_trigger=stream_trigger,
+                event_trigger=event_trigger,
                 alarms=alarms,
                 permissions=permissions,
                 on_failure=on_failure,

@@ -62,6 +62,7 @@ _NEW_ROLE = (  # a new role: not yet known to Lambda, or to the KMS key of its e
     "invalid for CreateGrant",
     "does not refer to a valid principal",
     "execution role does not have permissions to call",
+    "Please ensure the role can perform",  # of a stream, which Lambda tries to read
 )
 _PERMANENT = ("already exist", "alias")  # conflicts that do not pass: a name in use, a version with an alias
 _TEMPORARY = "cannot be performed at this time"  # the ARN follows, and the function's name may contain a word above
@@ -130,6 +131,8 @@ def retry_policy(failure: ApiError, seconds: float) -> Retry | None:
     if code in _CONFLICTS:
         return Retry("another change is in progress", seconds)
     if code == "ResourceConflictException" and not _is_permanent(message):
+        return Retry("an update is in progress", seconds * UPDATE_FACTOR)
+    if code == "ResourceInUseException":  # an event source mapping that is being created, updated or deleted
         return Retry("an update is in progress", seconds * UPDATE_FACTOR)
     if code == "InvalidParameterValueException" and any(text in message for text in _NEW_ROLE):
         return Retry("the role is not yet visible to Lambda", seconds)

@@ -10,7 +10,7 @@ from typing import Any
 
 from lambda_toolkit.aws.account import Place
 from lambda_toolkit.packaging.layer_zip import LAYER_PREFIX
-from lambda_toolkit.resources import registry
+from lambda_toolkit.resources import event_source_mapping, polling, registry
 from lambda_toolkit.resources.attachment import Attachment, DeployerActions
 from lambda_toolkit.resources.reads import BULK_ROLES
 from lambda_toolkit.resources.role import policy_document, role_arn
@@ -100,6 +100,11 @@ _BOUNDED = (  # actions on roles that the condition iam:PermissionsBoundary limi
     "iam:PutRolePermissionsBoundary",
     "iam:PutRolePolicy",
 )
+_SOURCES = {  # by service: what a plan reads of queues, streams and tables
+    "sqs": ("Queues", "sqs", ("GetQueueAttributes", "GetQueueUrl")),
+    "kinesis": ("Streams", "kinesis", ("DescribeStreamSummary",)),
+    "dynamodb": ("Tables", "dynamodb", ("DescribeTable",)),
+}
 _READING = ("Describe", "Get", "List")  # how the actions begin that change nothing
 _CONFIDENTIAL = ("s3:GetObject", "secretsmanager:GetSecretValue")  # and what plan does not read where no value is given
 
@@ -122,6 +127,7 @@ def deployer_policy(deployment: Deployment, place: Place, *, delete_data: bool =
         _on("FunctionKeys", "kms", _FUNCTION_KEY, sorted({spec.kms_key for spec in functions if spec.kms_key})),
         _on("Layers", "lambda", _LAYER if artifacts else (), [place.arn("lambda", f"layer:{LAYER_PREFIX}*")]),
         *(_of_attachment(attachment, functions, place, delete_data=delete_data) for attachment in registry.ATTACHMENTS),
+        *_mapping_statements(functions, place),
         *_boundary_statements(functions, place),
         {
             **_on("PassRole", "iam", ("PassRole",), list(dict.fromkeys(role_arn(place, spec) for spec in functions))),
@@ -174,6 +180,22 @@ def _lists(own_roles: int, deployment: Deployment) -> list[str]:
     bulk = ["iam:GetAccountAuthorizationDetails"] if own_roles >= BULK_ROLES else []
     expected = ["cloudwatch:GetMetricStatistics"] if any(spec.canary for spec in deployment.functions) else []
     return [*_LISTS, *own, *bulk, *expected, *(["cloudwatch:ListDashboards"] if deployment.dashboards else [])]
+
+
+def _mapping_statements(functions: Iterable[FunctionSpec], place: Place) -> Iterator[dict[str, Any]]:
+    """For event source mappings: Lambda gives their ids, and IAM limits them by the function that they invoke.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/lambda-api-permissions-ref.html
+    """
+    mapped = [spec for spec in functions if event_source_mapping.is_declared(spec)]
+    names = _and_below(place.arn("lambda", f"function:{spec.name}") for spec in mapped)
+    actions = event_source_mapping.FUNCTION_ACTIONS if mapped else ()
+    yield {
+        **_on("EventSourceMappings", "lambda", actions, ["*"]),
+        "Condition": {"ArnLike": {"lambda:FunctionArn": names}},
+    }
+    for service, resources in polling.deployer_needs(mapped, place).items():
+        yield _on(*_SOURCES[service], resources)
 
 
 def _boundary_statements(functions: Iterable[FunctionSpec], place: Place) -> Iterator[dict[str, Any]]:

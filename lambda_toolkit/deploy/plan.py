@@ -84,6 +84,7 @@ def make_plan(
     notes = (*undeclared().notes, *dict.fromkeys(note for part in planned for note in part.notes))
     notes += tuple(f"function {spec.name}: {doubt}" for spec in functions for doubt in quotas.function_doubts(spec))
     notes += tuple(network.notes(contexts))
+    notes += tuple(note for context in contexts for notes_of in registry.NOTES for note in notes_of(context))
     notes += deployment.notes
     notes += tuple(_missing_notes(changes))
     advice: tuple[Advice, ...] = (Advice(Hint.DELETE_DATA),) if undeclared().keeps_data else ()

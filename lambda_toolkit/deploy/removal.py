@@ -19,7 +19,12 @@ from lambda_toolkit.spec.model import Deployment, FunctionSpec, Kind, SecretSpec
 from lambda_toolkit.spec.ownership import APPLICATION_TAG, FUNCTION_TAG, OWNER, OWNER_TAG, STAGE_TAG, as_mapping
 
 _SUFFIX = 7  # characters that AWS puts after a secret's name in its ARN: a hyphen and six of its own
-_USERS = (Kind.FUNCTION, Kind.ALARM, Kind.TOPIC_SUBSCRIPTION)  # what is removed before what it uses
+_USERS = (
+    Kind.FUNCTION,
+    Kind.ALARM,
+    Kind.TOPIC_SUBSCRIPTION,
+    Kind.EVENT_SOURCE_MAPPING,
+)  # what is removed before what it uses
 _KEPT = "is no longer declared and is kept with its content"
 
 

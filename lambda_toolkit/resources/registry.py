@@ -1,12 +1,12 @@
 """The kinds of attachments of a function. Plans, removals, pruning and the deployer's policy go through this list.
 
-How to add one, say an SQS queue that triggers the function (an event source mapping). Three files deploy it:
+How to add one, as SNS topics that trigger the function (subscriptions) were. Three files deploy it:
 
-1. ``resources/event_source_mapping.py``, new: satisfies :class:`Attachment`. Its ``role_statements`` allow
-   ``sqs:ReceiveMessage``, ``sqs:DeleteMessage`` and ``sqs:GetQueueAttributes`` on the queue; its changes wait for
-   ``context.function_key``; ``DEPLOYER_ACTIONS`` has ``CreateEventSourceMapping`` and its siblings.
+1. ``resources/topic_subscription.py``, new: satisfies :class:`Attachment`. Its changes wait for
+   ``context.function_key``; ``role_statements`` has what the function's role needs for it, ``DEPLOYER_ACTIONS`` has
+   ``Subscribe`` and its siblings.
 2. This file: the module in ``ATTACHMENTS``.
-3. ``spec/model.py``: a member of ``Kind``, a dataclass ``SqsTrigger``, a field of ``FunctionSpec``.
+3. ``spec/model.py``: a member of ``Kind`` and a field of ``FunctionSpec``; ``spec/triggers.py``: a dataclass.
 
 Three more make it an argument of ``Lambda_script``: the parameter in ``lambda_script.py``, its type in
 ``spec/argument_types.py``, its conversion in ``spec/arguments.py``.
@@ -17,18 +17,21 @@ execution role from ``role_statements``, the deployer's policy from ``DEPLOYER_A
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from lambda_toolkit.resources import (
     alarm,
     async_invocation,
     concurrency,
     event_rule,
+    event_source_mapping,
     log_group,
     network,
     role,
     s3_notification,
     topic_subscription,
 )
-from lambda_toolkit.resources.attachment import Attachment
+from lambda_toolkit.resources.attachment import Attachment, Context
 
 ATTACHMENTS: tuple[Attachment, ...] = (
     role,
@@ -36,8 +39,12 @@ ATTACHMENTS: tuple[Attachment, ...] = (
     event_rule,
     s3_notification,
     topic_subscription,
+    event_source_mapping,
     async_invocation,
     concurrency,
     network,
     alarm,
 )
+
+NOTES: tuple[Callable[[Context], Sequence[str]], ...] = (event_source_mapping.notes,)
+"""What a plan says about attachments beside its changes: a sentence each, without the period."""

@@ -13,7 +13,7 @@ from typing import Any
 from lambda_toolkit.aws.account import ArnFormat
 from lambda_toolkit.aws.client import Aws
 from lambda_toolkit.changes import Change, Difference
-from lambda_toolkit.resources import interfaces, network, tags
+from lambda_toolkit.resources import interfaces, network, polling, tags
 from lambda_toolkit.resources.attachment import Attachment, Context, DeployerActions, Statement
 from lambda_toolkit.resources.diff import differences
 from lambda_toolkit.resources.interfaces import Interfaces
@@ -237,6 +237,7 @@ def _compare(context: Context, live: LiveRole) -> _Comparison:
         declared: dict[str, Any] = {_TRACING: context.spec.tracing, _KEY: context.spec.kms_key}
         declared |= dict.fromkeys(network.SIDS, context.spec.vpc)
         managed = {sid for sid, value in declared.items() if value is not None}
+        managed |= polling.managed_statements(context.spec)
         policy = _keeping_others(live.policy, policy, managed)
     return _Comparison(
         differences({"policy": statements(live.policy)}, {"policy": statements(policy)}),

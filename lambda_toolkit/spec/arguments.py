@@ -25,6 +25,7 @@ from lambda_toolkit.spec.model import THIS_RUNTIME, Alarm, Canary, FunctionSpec
 from lambda_toolkit.spec.network import Vpc
 from lambda_toolkit.spec.quotas import check_function
 from lambda_toolkit.spec.requirements_file import read_requirements
+from lambda_toolkit.spec.trigger_arguments import event_triggers, queue_triggers, stream_triggers
 from lambda_toolkit.spec.triggers import S3Trigger, TopicTrigger
 
 _T = TypeVar("_T")
@@ -41,6 +42,9 @@ def function_spec(arguments: Arguments) -> FunctionSpec:
     schedule = attempt(lambda: _schedule(arguments.schedule))
     triggers = attempt(lambda: _triggers(arguments.s3_trigger))
     topics = attempt(lambda: _topics(arguments.topic_trigger))
+    queues = attempt(lambda: queue_triggers(arguments.queue_trigger))
+    streams = attempt(lambda: stream_triggers(arguments.stream_trigger))
+    events = attempt(lambda: event_triggers(arguments.event_trigger))
     alarms = attempt(lambda: _alarms(arguments.alarms))
     canary = attempt(lambda: _canary(arguments.canary))
     vpc = attempt(lambda: _vpc(arguments.vpc))
@@ -68,6 +72,9 @@ def function_spec(arguments: Arguments) -> FunctionSpec:
         schedule=schedule,
         s3_triggers=triggers,
         topic_triggers=topics,
+        queue_triggers=queues,
+        stream_triggers=streams,
+        event_triggers=events,
         alarms=alarms,
         permissions=None if arguments.permissions is None else tuple(arguments.permissions),
         on_failure=arguments.on_failure,

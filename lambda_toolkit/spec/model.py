@@ -13,7 +13,7 @@ from lambda_toolkit.spec.bucket import BucketSpec
 from lambda_toolkit.spec.metric_math import fills_gaps
 from lambda_toolkit.spec.network import Vpc
 from lambda_toolkit.spec.ownership import APPLICATION_TAG, STAGE_TAG
-from lambda_toolkit.spec.triggers import S3Trigger, TopicTrigger
+from lambda_toolkit.spec.triggers import EventTrigger, QueueTrigger, S3Trigger, StreamTrigger, TopicTrigger
 
 THIS_RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"
 TEXT_LOGS, JSON_LOGS = "Text", "JSON"
@@ -35,12 +35,16 @@ class Kind(StrEnum):
     EVENT_RULE = "schedule"
     S3_NOTIFICATION = "trigger"
     TOPIC_SUBSCRIPTION = "subscription"
+    EVENT_SOURCE_MAPPING = "event source mapping"
     ASYNC_INVOCATION = "asynchronous invocation"
     CONCURRENCY = "concurrency"
     NETWORK = "network"
     ALARM = "alarm"
     BUCKET = "bucket"
     TOPIC = "topic"
+    QUEUE = "queue"
+    STREAM = "stream"
+    TABLE = "table"
     DASHBOARD = "dashboard"
     SECRET = "secret"  # nosec B105  # noqa: S105 - the name of a kind
 
@@ -167,6 +171,12 @@ class FunctionSpec:
     """The S3 event notifications that invoke it."""
     topic_triggers: tuple[TopicTrigger, ...] | None = None
     """The SNS topics whose messages invoke it."""
+    queue_triggers: tuple[QueueTrigger, ...] | None = None
+    """The SQS queues whose messages invoke it."""
+    stream_triggers: tuple[StreamTrigger, ...] | None = None
+    """The Kinesis streams, and streams of DynamoDB tables, whose records invoke it."""
+    event_triggers: tuple[EventTrigger, ...] | None = None
+    """The events of EventBridge that invoke it."""
     on_failure: str | None = None
     """The ARN of the queue, topic, bucket, event bus or function that gets events which failed for good."""
     retries: int | None = None

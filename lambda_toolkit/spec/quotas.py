@@ -27,6 +27,7 @@ from lambda_toolkit.spec.limit_checks import DATE, Doubt, Found, allowing, in_ra
 from lambda_toolkit.spec.metric_math import METRIC_ID, ExpressionError, parse
 from lambda_toolkit.spec.model import UNRESERVED, Alarm, FunctionSpec
 from lambda_toolkit.spec.setting_quotas import setting_problems
+from lambda_toolkit.spec.trigger_quotas import trigger_problems
 
 MIB = 1024 * 1024
 DIRECT_UPLOAD = 50 * MIB - 4096  # bytes: Lambda's limit of 50 MiB includes the rest of the request
@@ -167,6 +168,7 @@ def _problems(spec: FunctionSpec) -> Found:
     yield from _role_problems(spec)
     yield from _invocation_problems(spec)
     yield from _attachment_problems(spec)
+    yield from trigger_problems(spec)
 
 
 def _runtime_problems(runtime: str) -> Found:

@@ -18,9 +18,11 @@ from moto.iam.models import IAMBackend
 from moto.s3.models import FakeBucket
 from moto.s3.responses import S3Response
 
+from tests.support.moto_event_sources import behave_like_event_sources
 from tests.support.moto_lambda import Invocations, behave_like_lambda, rules_with_tags
 
-for _service in ("sqs", "sns", "events", "logs", "cloudwatch", "awslambda", "s3", "secretsmanager"):
+_SERVICES = ("sqs", "sns", "events", "logs", "cloudwatch", "awslambda", "s3", "secretsmanager", "kinesis", "dynamodb")
+for _service in _SERVICES:
     import_module(f"moto.{_service}.models")  # circular imports: two threads that import them first deadlock
 
 
@@ -35,6 +37,7 @@ def in_memory(patch: pytest.MonkeyPatch, folder: Path, invocations: Invocations)
     patch.setattr(FakeBucket, "get_permission", lambda *_: PermissionResult.NEUTRAL)
     patch.setattr(S3Response, "_bucket_response_put", _creating_with_tags(S3Response._bucket_response_put))
     behave_like_lambda(patch, invocations)
+    behave_like_event_sources(patch)
     with mock_aws():
         yield
 

@@ -40,13 +40,16 @@ from lambda_toolkit.spec.model import (
     SecretSpec,
     TopicSpec,
 )
-from lambda_toolkit.spec.triggers import S3Trigger, TopicTrigger
+from lambda_toolkit.spec.triggers import QueueTrigger, S3Trigger, StreamTrigger, TopicTrigger
 
 TOOLKIT = Path(__file__).parents[3] / "lambda_toolkit"
 LIMITS = "arn:aws:iam::123456789012:policy/limits"
 GIVEN = "arn:aws:iam::123456789012:role/team/given"
 PLACE = Place("123456789012", "eu-west-2")
-SERVICES = ("cloudwatch", "events", "iam", "lambda", "logs", "resourcegroupstaggingapi", "s3", "secretsmanager", "sns")
+SERVICES = (
+    *("cloudwatch", "dynamodb", "events", "iam", "kinesis", "lambda", "logs", "resourcegroupstaggingapi", "s3"),
+    *("secretsmanager", "sns", "sqs"),
+)
 OTHER_NAME = {"lambda:Invoke": "lambda:InvokeFunction", "s3:ListObjectsV2": "s3:ListBucket"}
 IMPLIED = {  # actions that no call is called -> what asks for them
     "iam:PassRole": "the calls that give a function its role",
@@ -70,6 +73,8 @@ def everything() -> Deployment:
         schedule="rate(5 minutes)",
         s3_triggers=(S3Trigger("unmanaged-lake"),),
         topic_triggers=(TopicTrigger("unmanaged-topic"),),
+        queue_triggers=(QueueTrigger("unmanaged-queue"),),
+        stream_triggers=(StreamTrigger("unmanaged-stream"), StreamTrigger(table="unmanaged-table")),
         alarms=(Alarm("errors", "Errors"),),
         canary=Canary(),
         retries=1,
@@ -217,6 +222,11 @@ def test_resources_are_exact() -> None:
                 re.match(r"\w+:(List|Describe|Get|Unsubscribe|SetSubscriptionAttributes)", action)
                 for action in statement["Action"]
             )
+            continue
+        if statement["Sid"] == "EventSourceMappings":  # IAM limits them by the function
+            assert statement["Resource"] == ["*"]
+            name = "arn:aws:lambda:eu-west-2:123456789012:function:app-dev-one"
+            assert statement["Condition"] == {"ArnLike": {"lambda:FunctionArn": [name, f"{name}:*"]}}
             continue
         for arn in statement["Resource"]:
             name = arn.split(":", 5)[5].removesuffix(":*").removesuffix("/*")
