@@ -41,6 +41,7 @@ from lambda_toolkit.spec.arguments import function_spec
 from lambda_toolkit.spec.bucket import BucketSpec, LifecycleRule
 from lambda_toolkit.spec.cron import to_eventbridge
 from lambda_toolkit.spec.dashboard import check_dashboard
+from lambda_toolkit.spec.function_url import Cors, FunctionUrl
 from lambda_toolkit.spec.model import (
     UNRESERVED,
     Alarm,
@@ -55,7 +56,7 @@ from lambda_toolkit.spec.network import Vpc
 from lambda_toolkit.spec.ownership import bounded, short_hash
 from lambda_toolkit.spec.quotas import check_bucket, function_problems
 from lambda_toolkit.spec.requirements_file import read_requirements
-from lambda_toolkit.spec.trigger_arguments import EventTriggers, QueueTriggers, StreamTriggers
+from lambda_toolkit.spec.trigger_arguments import EventTriggers, QueueTriggers, StreamTriggers, Url
 from lambda_toolkit.spec.triggers import EventTrigger, QueueTrigger, S3Trigger, StreamTrigger, TopicTrigger
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ __all__ = [
     "Canary",
     "Change",
     "CheckError",
+    "Cors",
     "DashboardSpec",
     "DeployError",
     "Deployment",
@@ -88,6 +90,7 @@ __all__ = [
     "EventTrigger",
     "Failure",
     "FunctionSpec",
+    "FunctionUrl",
     "Hint",
     "Invocation",
     "Lambda_script",
@@ -179,6 +182,7 @@ class Lambda_script:
     - ``s3_trigger``: one or more :class:`S3Trigger`. ``topic_trigger``: SNS topics, by name or :class:`TopicTrigger`.
     - ``queue_trigger``: SQS queues, by name or :class:`QueueTrigger`. ``stream_trigger``: streams of Kinesis and of
       DynamoDB tables, a :class:`StreamTrigger` each. ``event_trigger``: events of EventBridge, :class:`EventTrigger`.
+    - ``url``: an HTTPS endpoint: ``AWS_IAM``, ``NONE`` (everyone may call it), or a :class:`FunctionUrl`.
     - ``alarms``: a list of :class:`Alarm`. Mappings are accepted for each of these.
     - ``on_failure``, ``retries``, ``max_event_age``: events that fail. ``concurrency``: how many run, or UNRESERVED.
     - ``permissions``: IAM statements of the execution role. ``permissions_boundary``: the ARN of its bound.
@@ -229,6 +233,7 @@ class Lambda_script:
         queue_trigger: QueueTriggers | None = None,
         stream_trigger: StreamTriggers | None = None,
         event_trigger: EventTriggers | None = None,
+        url: Url | None = None,
         alarms: Sequence[Alarm | Mapping[str, Any]] | None = None,
         permissions: Sequence[Mapping[str, Any]] | None = None,
         on_failure: str | None = None,
@@ -282,6 +287,7 @@ class Lambda_script:
                 queue_trigger=queue_trigger,
                 stream_trigger=stream_trigger,
                 event_trigger=event_trigger,
+                url=url,
                 alarms=alarms,
                 permissions=permissions,
                 on_failure=on_failure,
@@ -372,6 +378,12 @@ class Lambda_script:
         """
         end_script()
         return rollback(self.spec.name, to, aws=self._client())
+
+    def url(self) -> str:
+        """The URL of the function's alias ``live``; empty where it has none. Raises ToolkitError."""
+        from lambda_toolkit.resources import function_url
+
+        return function_url.address(self._client(), self.spec.name)
 
     def _deployment(self) -> Deployment:
         return Deployment((self.spec,), application=self.application, stage=self.stage)

@@ -100,8 +100,8 @@ class Change:
     """What it needs and does not exist: the plan notes what of that it does not create."""
     package: bytes | None = field(default=None, repr=False, compare=False)
     """The archive that a function's change would upload, to compare the deployed one with."""
-    apply: Callable[[Aws], None] = field(kw_only=True, repr=False, compare=False)
-    """Makes the change. Raises ToolkitError."""
+    apply: Callable[[Aws], str | None] = field(kw_only=True, repr=False, compare=False)
+    """Makes the change. Returns what is known only then, such as a URL, for people. Raises ToolkitError."""
 
     @property
     def key(self) -> Key:

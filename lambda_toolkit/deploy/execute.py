@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 
 from lambda_toolkit.aws.client import WRITERS, Aws
 from lambda_toolkit.aws.interrupts import deferred_interrupts
@@ -36,7 +37,7 @@ class _Execution:
         self._on_progress = on_progress
         self._waiting = {change.key: change for change in plan.changes}
         self._total = len(self._waiting)
-        self._running: dict[Future[None], Change] = {}
+        self._running: dict[Future[str | None], Change] = {}
         self._done: list[Change] = []
         self._failed: list[Failure] = []
         self._skipped: list[Failure] = []
@@ -86,11 +87,13 @@ class _Execution:
         pending = set(self._waiting) | {running.key for running in self._running.values()}
         return bool(change.after & pending)
 
-    def _finish(self, change: Change, future: Future[None]) -> None:
+    def _finish(self, change: Change, future: Future[str | None]) -> None:
         error = future.exception()
         if error is None:
-            self._done.append(change)
-            self._report(change, "done")
+            result = future.result() or ""
+            done = replace(change, details=(*change.details, result)) if result else change
+            self._done.append(done)
+            self._report(done, "done", result)
         elif isinstance(error, ToolkitError):
             self._failed.append(Failure(change, str(error), error.advice))
             self._report(change, "failed", str(error), error.advice)

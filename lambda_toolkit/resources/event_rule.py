@@ -138,7 +138,7 @@ def plan_removal(context: Context) -> list[Change]:
     """The change that deletes the rule, if the toolkit created it, and revokes its permission."""
     function, name = context.spec.name, rule_name(context.spec.name)
     live = context.aws.find("events", "describe_rule", Name=name)
-    if live is None or not is_owned(_tags(context.aws, context.reads.arn("events", f"rule/{name}")), function):
+    if live is None or not is_owned(tags_of(context.aws, context.reads.arn("events", f"rule/{name}")), function):
         return []
     statements = [key for key in context.reads.grants(function) if key.startswith(_STATEMENTS)]
 
@@ -147,7 +147,7 @@ def plan_removal(context: Context) -> list[Change]:
         if targets:
             ids = [target["Id"] for target in targets]
             answer = executor_aws.find("events", "remove_targets", Rule=name, Ids=ids)
-            _require_all(answer or {}, f"schedule {name}", "remove")
+            require_all(answer or {}, f"schedule {name}", "remove")
         invoke_permission.revoke(executor_aws, function, statements)
         executor_aws.find("events", "delete_rule", Name=name)  # last: while the rule exists, the rest can be found
 
@@ -171,7 +171,7 @@ def _compare(
     spec, rule = context.spec, permission.source_arn
     tag_change: TagChange | None = None
     if live:
-        live_tags = context.reads.tags(rule, spec.tags, spec.name, lambda: _tags(context.aws, rule))
+        live_tags = context.reads.tags(rule, spec.tags, spec.name, lambda: tags_of(context.aws, rule))
         require_owned("rule", rule_name(spec.name), live_tags, adopt=spec.adopt, function=spec.name, declared=spec.tags)
         tag_change = tags.compare(live_tags, spec.tags, spec.name)
     names = {"schedule": "ScheduleExpression", "state": "State", "event_pattern": "EventPattern"}
@@ -207,15 +207,16 @@ def _put_target(aws: Aws, function: str, live: Mapping[str, Any]) -> None:
     kept = {key: live[key] for key in _UNMANAGED_OF_TARGET if live.get(key)}
     targets = [{"Id": _TARGET, "Arn": alias.arn(aws, function), **kept}]
     answer = aws.call("events", "put_targets", also_retry=_NEW, Rule=name, Targets=targets)
-    _require_all(answer, f"schedule {name}", "accept")
+    require_all(answer, f"schedule {name}", "accept")
 
 
-def _tags(aws: Aws, rule: str) -> dict[str, str]:
+def tags_of(aws: Aws, rule: str) -> dict[str, str]:
+    """The tags of the rule with this ARN; none where it does not exist. Raises AwsError."""
     answer = aws.find("events", "list_tags_for_resource", ResourceARN=rule)
     return as_mapping(answer.get("Tags")) if answer else {}
 
 
-def _require_all(answer: dict[str, Any], what: str, verb: str) -> None:
+def require_all(answer: dict[str, Any], what: str, verb: str) -> None:
     """Raise AwsError where EventBridge reports, inside a successful answer, a target that it did not ``verb``."""
     if answer.get("FailedEntryCount"):
         entry = answer["FailedEntries"][0]

@@ -64,6 +64,12 @@ def grant(aws: Aws, function: str, permission: Permission, live: dict[str, str])
     # every service sends aws:SourceAccount.
     names_account = bool(permission.source_arn.split(":")[4])
     account: dict[str, Any] = {} if names_account else {"SourceAccount": permission.source_account}
+    allowed = {"Principal": permission.service, "SourceArn": permission.source_arn, **account}
+    add(aws, function, statement_id, Action="lambda:InvokeFunction", **allowed)
+
+
+def add(aws: Aws, function: str, statement_id: str, **allowed: Any) -> None:
+    """Add a statement to the alias's policy; ``allowed`` are AddPermission's parameters. Raises AwsError."""
     try:
         aws.call(
             "lambda",
@@ -72,10 +78,7 @@ def grant(aws: Aws, function: str, permission: Permission, live: dict[str, str])
             FunctionName=function,
             Qualifier=LIVE,
             StatementId=statement_id,
-            Action="lambda:InvokeFunction",
-            Principal=permission.service,
-            SourceArn=permission.source_arn,
-            **account,
+            **allowed,
         )
     except AwsError as error:
         if error.code != "ResourceConflictException" or "already exists" not in str(error):

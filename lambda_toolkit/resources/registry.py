@@ -23,8 +23,10 @@ from lambda_toolkit.resources import (
     alarm,
     async_invocation,
     concurrency,
+    event_pattern_rule,
     event_rule,
     event_source_mapping,
+    function_url,
     log_group,
     network,
     role,
@@ -39,12 +41,14 @@ ATTACHMENTS: tuple[Attachment, ...] = (
     event_rule,
     s3_notification,
     topic_subscription,
+    event_pattern_rule,
     event_source_mapping,
+    function_url,
     async_invocation,
     concurrency,
     network,
     alarm,
 )
 
-NOTES: tuple[Callable[[Context], Sequence[str]], ...] = (event_source_mapping.notes,)
+NOTES: tuple[Callable[[Context], Sequence[str]], ...] = (event_source_mapping.notes, function_url.notes)
 """What a plan says about attachments beside its changes: a sentence each, without the period."""

@@ -12,7 +12,7 @@ from typing import Any
 from lambda_toolkit.errors import LimitError, PackageError, ToolkitError, raise_all
 from lambda_toolkit.spec.model import UNRESERVED, Alarm, Canary
 from lambda_toolkit.spec.network import Vpc
-from lambda_toolkit.spec.trigger_arguments import EventTriggers, QueueTriggers, StreamTriggers
+from lambda_toolkit.spec.trigger_arguments import EventTriggers, QueueTriggers, StreamTriggers, Url
 from lambda_toolkit.spec.triggers import S3Trigger, TopicTrigger
 
 _CHECK = "check"  # the key of a field's metadata
@@ -87,8 +87,8 @@ class Arguments:
     """The arguments of one call of ``Lambda_script``, as given: their meaning is documented there.
 
     The declared types are those of a correct call. Python does not enforce them; :func:`type_problems` does.
-    ``schedule``, the triggers, ``alarms``, ``canary``, ``vpc`` and ``requirements`` take several forms and are checked
-    where they are read (:mod:`lambda_toolkit.spec.arguments`).
+    ``schedule``, the triggers, ``url``, ``alarms``, ``canary``, ``vpc`` and ``requirements`` take several forms and are
+    checked where they are read (:mod:`lambda_toolkit.spec.arguments`).
     """
 
     lambda_function_path: str | Path = field(
@@ -130,6 +130,7 @@ class Arguments:
     queue_trigger: QueueTriggers | None
     stream_trigger: StreamTriggers | None
     event_trigger: EventTriggers | None
+    url: Url | None
     alarms: Sequence[Alarm | Mapping[str, Any]] | None
     permissions: Sequence[Mapping[str, Any]] | None = field(
         metadata=_must_be(

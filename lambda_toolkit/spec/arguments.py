@@ -25,7 +25,7 @@ from lambda_toolkit.spec.model import THIS_RUNTIME, Alarm, Canary, FunctionSpec
 from lambda_toolkit.spec.network import Vpc
 from lambda_toolkit.spec.quotas import check_function
 from lambda_toolkit.spec.requirements_file import read_requirements
-from lambda_toolkit.spec.trigger_arguments import event_triggers, queue_triggers, stream_triggers
+from lambda_toolkit.spec.trigger_arguments import event_triggers, function_url, queue_triggers, stream_triggers
 from lambda_toolkit.spec.triggers import S3Trigger, TopicTrigger
 
 _T = TypeVar("_T")
@@ -45,6 +45,7 @@ def function_spec(arguments: Arguments) -> FunctionSpec:
     queues = attempt(lambda: queue_triggers(arguments.queue_trigger))
     streams = attempt(lambda: stream_triggers(arguments.stream_trigger))
     events = attempt(lambda: event_triggers(arguments.event_trigger))
+    url = attempt(lambda: function_url(arguments.url))
     alarms = attempt(lambda: _alarms(arguments.alarms))
     canary = attempt(lambda: _canary(arguments.canary))
     vpc = attempt(lambda: _vpc(arguments.vpc))
@@ -75,6 +76,7 @@ def function_spec(arguments: Arguments) -> FunctionSpec:
         queue_triggers=queues,
         stream_triggers=streams,
         event_triggers=events,
+        url=url,
         alarms=alarms,
         permissions=None if arguments.permissions is None else tuple(arguments.permissions),
         on_failure=arguments.on_failure,

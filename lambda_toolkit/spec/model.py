@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lambda_toolkit.spec.bucket import BucketSpec
+from lambda_toolkit.spec.function_url import FunctionUrl
 from lambda_toolkit.spec.metric_math import fills_gaps
 from lambda_toolkit.spec.network import Vpc
 from lambda_toolkit.spec.ownership import APPLICATION_TAG, STAGE_TAG
@@ -36,6 +37,8 @@ class Kind(StrEnum):
     S3_NOTIFICATION = "trigger"
     TOPIC_SUBSCRIPTION = "subscription"
     EVENT_SOURCE_MAPPING = "event source mapping"
+    EVENT_TRIGGER = "event trigger"
+    FUNCTION_URL = "url"
     ASYNC_INVOCATION = "asynchronous invocation"
     CONCURRENCY = "concurrency"
     NETWORK = "network"
@@ -45,6 +48,7 @@ class Kind(StrEnum):
     QUEUE = "queue"
     STREAM = "stream"
     TABLE = "table"
+    EVENT_BUS = "event bus"
     DASHBOARD = "dashboard"
     SECRET = "secret"  # nosec B105  # noqa: S105 - the name of a kind
 
@@ -177,6 +181,8 @@ class FunctionSpec:
     """The Kinesis streams, and streams of DynamoDB tables, whose records invoke it."""
     event_triggers: tuple[EventTrigger, ...] | None = None
     """The events of EventBridge that invoke it."""
+    url: FunctionUrl | str | None = None
+    """Its HTTPS endpoint. An empty string removes it."""
     on_failure: str | None = None
     """The ARN of the queue, topic, bucket, event bus or function that gets events which failed for good."""
     retries: int | None = None

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from lambda_toolkit.spec.event_pattern import pattern_problems
+from lambda_toolkit.spec.function_url import url_problems
 from lambda_toolkit.spec.limit_checks import Doubt, Found, in_range, unknown_value
 from lambda_toolkit.spec.model import FunctionSpec
 from lambda_toolkit.spec.triggers import EventTrigger, QueueTrigger, StreamTrigger
@@ -40,7 +41,7 @@ _AT = "AT_TIMESTAMP"
 
 
 def trigger_problems(spec: FunctionSpec) -> Found:
-    """What AWS would reject: a sentence each, with what to write instead; and doubts."""
+    """What AWS would reject of triggers and of the URL: a sentence each, with what to write instead; and doubts."""
     queues, streams, events = spec.queue_triggers or (), spec.stream_triggers or (), spec.event_triggers or ()
     yield from _repeated("queue", (trigger.queue for trigger in queues))
     yield from _repeated("stream", (trigger.stream or trigger.table for trigger in streams))
@@ -51,6 +52,8 @@ def trigger_problems(spec: FunctionSpec) -> Found:
         yield from _stream_problems(stream)
     for event in events:
         yield from _event_problems(event)
+    if spec.url is not None and not isinstance(spec.url, str):
+        yield from url_problems(spec.url)
 
 
 def parsed_timestamp(text: str) -> datetime:

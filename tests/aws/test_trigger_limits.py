@@ -42,7 +42,8 @@ def test_trigger_that_aws_would_reject_is_refused(script, recorder, trigger, mes
 
 
 def test_what_only_aws_can_decide_is_a_note(script, client) -> None:
-    redrive = {"RedrivePolicy": f'{{"deadLetterTargetArn": "{QUEUE}", "maxReceiveCount": "5"}}'}
+    redrive = {"RedrivePolicy": f'{{"deadLetterTargetArn": "{QUEUE[:-6]}failed", "maxReceiveCount": "5"}}'}
+    client("sqs").create_queue(QueueName="failed")
     client("sqs").create_queue(QueueName="orders", Attributes={"VisibilityTimeout": "360", **redrive})
     doubtful = QueueTrigger("orders", filters=({"body": [{"near": 1}]},) * 6, maximum_concurrency=8)
     notes = script(queue_trigger=doubtful, concurrency=5).plan().notes

@@ -19,6 +19,7 @@ from moto.s3.models import FakeBucket
 from moto.s3.responses import S3Response
 
 from tests.support.moto_event_sources import behave_like_event_sources
+from tests.support.moto_function_urls import behave_like_function_urls
 from tests.support.moto_lambda import Invocations, behave_like_lambda, rules_with_tags
 
 _SERVICES = ("sqs", "sns", "events", "logs", "cloudwatch", "awslambda", "s3", "secretsmanager", "kinesis", "dynamodb")
@@ -38,6 +39,7 @@ def in_memory(patch: pytest.MonkeyPatch, folder: Path, invocations: Invocations)
     patch.setattr(S3Response, "_bucket_response_put", _creating_with_tags(S3Response._bucket_response_put))
     behave_like_lambda(patch, invocations)
     behave_like_event_sources(patch)
+    behave_like_function_urls(patch)
     with mock_aws():
         yield
 

@@ -40,7 +40,7 @@ from lambda_toolkit.spec.model import (
     SecretSpec,
     TopicSpec,
 )
-from lambda_toolkit.spec.triggers import QueueTrigger, S3Trigger, StreamTrigger, TopicTrigger
+from lambda_toolkit.spec.triggers import EventTrigger, QueueTrigger, S3Trigger, StreamTrigger, TopicTrigger
 
 TOOLKIT = Path(__file__).parents[3] / "lambda_toolkit"
 LIMITS = "arn:aws:iam::123456789012:policy/limits"
@@ -75,6 +75,8 @@ def everything() -> Deployment:
         topic_triggers=(TopicTrigger("unmanaged-topic"),),
         queue_triggers=(QueueTrigger("unmanaged-queue"),),
         stream_triggers=(StreamTrigger("unmanaged-stream"), StreamTrigger(table="unmanaged-table")),
+        event_triggers=(EventTrigger({"source": ["shop"]}, bus="unmanaged-bus"),),
+        url="",
         alarms=(Alarm("errors", "Errors"),),
         canary=Canary(),
         retries=1,

@@ -67,7 +67,9 @@ def show_progress(screen: Screen, progress: Progress) -> None:
     change = progress.change
     counted = f"[{progress.finished}/{progress.total}]"
     if progress.state == "done":
-        screen.progress(f"{counted} {SIGNS[change.action]} {change.kind} {change.name}", color=COLORS[change.action])
+        result = f": {progress.message}" if progress.message else ""
+        text = f"{counted} {SIGNS[change.action]} {change.kind} {change.name}{result}"
+        screen.progress(text, color=COLORS[change.action])
     elif progress.state in ("failed", "skipped"):
         text = _ALREADY if is_raced(progress.message) else progress.worded(wording())
         screen.progress(f"{counted} ! {change.kind} {change.name}: {text}", color="red")
