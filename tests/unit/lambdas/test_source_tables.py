@@ -61,7 +61,7 @@ def test_no_promise_is_none() -> None:
     assert promise("Here", {"deletes": "never"}) is None
 
 
-def test_table_has_the_name_of_its_declaration_unless_it_says_another() -> None:
+def test_table_is_called_as_declared_unless_it_has_a_name() -> None:
     plain, named = SourceTable("staff", ("id",)), SourceTable("staff", ("id",), schema="hr", table='per"son')
     assert (plain.relation, plain.sql_name) == ("staff", '"public"."staff"')
     assert (named.relation, named.sql_name) == ('per"son', '"hr"."per""son"')
