@@ -229,6 +229,7 @@ def _attach_again(aws: Aws, spec: FunctionSpec, desired: _Desired) -> None:
         network = {declared_settings.VPC: desired.configuration[declared_settings.VPC]}
         aws.call("lambda", "update_function_configuration", FunctionName=spec.name, **network)
         _wait_until_ready(aws, spec.name)
+        version.delete_failed(aws, spec.name)
 
 
 def _as_desired(published: Mapping[str, Any], spec: FunctionSpec, desired: _Desired) -> Release:

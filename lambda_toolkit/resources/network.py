@@ -9,6 +9,8 @@ https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
 
 from lambda_toolkit.aws.account import ArnFormat
 from lambda_toolkit.aws.client import Aws
@@ -19,7 +21,9 @@ from lambda_toolkit.resources.attachment import Context, DeployerActions, Statem
 from lambda_toolkit.resources.reads import Prefetch
 from lambda_toolkit.spec.model import FunctionSpec, Kind
 from lambda_toolkit.spec.network import Vpc
-from lambda_toolkit.spec.prices import PriceList, price_list
+
+if TYPE_CHECKING:
+    from lambda_toolkit.spec.prices import PriceList
 
 KIND = Kind.NETWORK
 DEPLOYER_ACTIONS = DeployerActions(
@@ -50,7 +54,7 @@ def deployer_resources(spec: FunctionSpec, arns: ArnFormat) -> Sequence[str]:
 def role_statements(spec: FunctionSpec, arns: ArnFormat) -> Sequence[Statement]:
     """Lambda makes interfaces in the declared subnets and groups, with the role; the function's own code may not.
 
-    The account of a subnet is left open: others may share theirs.
+    The account of a subnet is left open: others may share theirs. What ``spec`` itself permits is not denied.
     https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html#configuration-vpc-best-practice
     """
     if spec.vpc is None or not spec.vpc.is_attached:
@@ -63,12 +67,24 @@ def role_statements(spec: FunctionSpec, arns: ArnFormat) -> Sequence[Statement]:
         for item in items
     ]
     own = {"ArnEquals": {"lambda:SourceFunctionArn": arns.arn("lambda", f"function:{spec.name}")}}
+    denied = [action for action in (_NEW, *_READS, *_WRITES) if not _is_declared(spec, action)]
     return (
         _statement(_READ, _READS, ["*"]),
         _statement(_CREATE, (_NEW,), [arns.arn("ec2", "network-interface/*"), *shared]),
         _statement(_MANAGE, _WRITES, [arns.arn("ec2", "*/*")]),
-        {**_statement(_CODE, (_NEW, *_READS, *_WRITES), ["*"]), "Effect": "Deny", "Condition": own},
+        *([{**_statement(_CODE, denied, ["*"]), "Effect": "Deny", "Condition": own}] if denied else []),
     )
+
+
+def _is_declared(spec: FunctionSpec, action: str) -> bool:
+    """Whether the declaration allows the function's code to take ``action``."""
+    patterns = [
+        str(pattern).lower()
+        for statement in spec.permissions or ()
+        if statement.get("Effect") == "Allow"
+        for pattern in _listed(statement.get("Action"))
+    ]
+    return any(fnmatchcase(action.lower(), pattern) for pattern in patterns)
 
 
 def kept_statements(context: Context, stored: Iterable[Statement]) -> list[Statement]:
@@ -142,7 +158,13 @@ def _notes(vpc: Vpc, users: Sequence[Context]) -> list[str]:
 
 
 def _prices(context: Context) -> PriceList:
+    from lambda_toolkit.spec.prices import price_list  # on use: most functions are in no network
+
     return price_list(context.aws.region)
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [] if value is None else [value]
 
 
 def _attached(context: Context) -> Vpc | None:

@@ -36,6 +36,14 @@ def publish(aws: Aws, function: str, sha256: str, revision: str | None) -> Mappi
         raise
 
 
+def delete_failed(aws: Aws, function: str) -> None:
+    """Delete the newest version where Lambda could not set it up: publishing the same again would return it."""
+    for number in published(aws, function)[-1:]:
+        found = aws.find("lambda", "get_function", FunctionName=function, Qualifier=number) or {}
+        if found.get("Configuration", {}).get("State") == "Failed" and number not in _named(aws, function):
+            aws.find("lambda", "delete_function", FunctionName=function, Qualifier=number)
+
+
 def overtaken(function: str) -> AwsError:
     """The error of a deployment that another one overtook."""
     return AwsError(

@@ -14,11 +14,13 @@ import ipaddress
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lambda_toolkit.resources.subnets import Network
 from lambda_toolkit.spec.network import Vpc
-from lambda_toolkit.spec.prices import PriceList
+
+if TYPE_CHECKING:
+    from lambda_toolkit.spec.prices import PriceList
 
 _ENDPOINTS = {  # by the prefix of IAM actions, the end of the endpoint's name where it is another
     "cloudwatch": "monitoring",

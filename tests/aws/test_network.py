@@ -77,6 +77,10 @@ def test_role_makes_interfaces_there_and_code_may_not(script, client) -> None:
     allowed = {action for item in found.values() if item["Effect"] == "Allow" for action in item["Action"]}
     assert set(denied["Action"]) == allowed
     assert "function:my-function" in json.dumps(denied["Condition"])
+    looking = [{"Effect": "Allow", "Action": "ec2:Describe*", "Resource": "*"}]
+    script(vpc=NETWORK, permissions=looking).deploy()
+    assert not [action for action in policy(client)["LambdaScriptNetworkNotByCode"]["Action"] if "Describe" in action]
+    script(vpc=NETWORK, permissions=[]).deploy()
     script(permissions=[]).deploy()
     assert policy(client) == found, "an absent network is not managed, so its statements stay"
 
@@ -143,6 +147,9 @@ def test_new_function_whose_network_failed_is_repaired(script, client, networks)
     networks.failure = ""
     script(vpc=NETWORK).deploy()
     assert config(client)["SubnetIds"] == ["subnet-1a", "subnet-2b"]
+    versions = client("lambda").list_versions_by_function(FunctionName="my-function")["Versions"]
+    assert [item["Version"] for item in versions] == ["$LATEST", "2"], "publishing would have returned the failed one"
+    assert not script(vpc=NETWORK).plan()
 
 
 def test_destroy_keeps_the_role_until_interfaces_are_deleted(script, client, networks, fake_time) -> None:

@@ -3,7 +3,8 @@
 - Lambda makes one interface for each pair of a subnet and a set of groups, with the role of a function. All versions of
   all functions with that pair share it.
 - It deletes one that no version uses 20 minutes later, with that role. Where the role does not exist, it never does.
-- Attaching takes a while (``Pending``, ``InProgress``) and may fail, with a reason.
+- Attaching takes a while (``Pending``, ``InProgress``) and may fail, with a reason. The version that was published
+  with a new function then stays ``Failed``.
 
 https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html
 https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html
@@ -84,6 +85,7 @@ class LambdaNetworks:
     _interfaces: dict[tuple[str, frozenset[str]], dict[str, Any]] = field(default_factory=dict)
     _unused_since: dict[tuple[str, frozenset[str]], float] = field(default_factory=dict)
     _attaching: dict[str, tuple[float, str, str]] = field(default_factory=dict)
+    _failed: dict[tuple[str, str], str] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def register(self, session: boto3.Session) -> None:
@@ -92,7 +94,7 @@ class LambdaNetworks:
 
     def reset(self) -> None:
         """Forget what Lambda made, as in a new account."""
-        for made in (self._interfaces, self._unused_since, self._attaching):
+        for made in (self._interfaces, self._unused_since, self._attaching, self._failed):
             made.clear()
 
     @property
@@ -126,6 +128,7 @@ class LambdaNetworks:
             name, config = parsed["FunctionName"], parsed.get("VpcConfig") or {}
             if config.get("SubnetIds") and model.name == "CreateFunction":
                 self._attaching[name] = (self.now(), "State", self.failure)
+                self._failed |= {(name, parsed["Version"]): self.failure} if self.failure else {}
             elif config.get("SubnetIds"):
                 self._attaching[name] = (self.now(), "LastUpdateStatus", self.failure)
             else:
@@ -140,6 +143,9 @@ class LambdaNetworks:
             answer[status] = pending if is_pending else "Failed" if failure else ended
             if failure and not is_pending:
                 answer[f"{status}Reason"] = failure
+        reason = self._failed.get((answer["FunctionName"], answer["Version"])) if answer else None
+        if answer and reason and answer["State"] != "Pending":
+            answer.update(State="Failed", StateReason=reason)
 
     def _look(self) -> None:
         """Make the interfaces that are needed, and delete those that were not for 20 minutes, with their role."""
