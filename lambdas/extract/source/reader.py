@@ -17,6 +17,7 @@ from ...shared.postgres.connection import Connection
 from .catalog import Column
 
 CHUNK_BYTES = 4 * 1024 * 1024  # of CSV: enough for Arrow's parser to run at its best
+FEW_BYTES = 256 * 1024  # up to which one thread parses all columns: a switch between threads takes longer
 _MARK = "\ufeff".encode()  # the byte order mark; in a text of PostgreSQL it is a character like any other
 
 # Only an unquoted empty field is NULL: '' and 'NULL' and 'NA' are text values.
@@ -101,7 +102,9 @@ class _Chunks:
             text = _MARK + text
         return pc.read_csv(
             pa.py_buffer(text),
-            read_options=pc.ReadOptions(column_names=self._names, block_size=len(text) + 1),
+            read_options=pc.ReadOptions(
+                column_names=self._names, block_size=len(text) + 1, use_threads=len(text) > FEW_BYTES
+            ),
             parse_options=_PARSE,
             convert_options=pc.ConvertOptions(
                 column_types=self._types, true_values=["t"], false_values=["f"], check_utf8=False, **_NULLS

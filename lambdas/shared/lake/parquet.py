@@ -20,6 +20,7 @@ from ..expressions import MAX_PRECISION
 SPOOL_BYTES = 8 * 1024 * 1024  # a larger file moves from memory to disk, where it takes no longer
 ROW_GROUP = 256 * 1024  # rows: the most in a row group that is written
 READ_ROWS = 64 * 1024  # the most that are read together: what reads and writes them needs a multiple of their memory
+FEW_ROWS = 4096  # up to which one thread decodes all columns
 _PACKED = "DELTA_BINARY_PACKED"  # https://parquet.apache.org/docs/file-format/data-pages/encodings/: of integers alone
 _LONG_DIGITS = 18  # the most of a decimal that Parquet stores as a 64-bit integer
 _DIGEST_BLOCK = 1024 * 1024  # bytes
@@ -123,7 +124,8 @@ class ParquetPart:
 def batches(file: IO[bytes], columns: list[str] | None = None) -> Iterator[pa.Table]:
     """The rows of a Parquet file, in order, by at most READ_ROWS rows."""
     reader: Any = pq.ParquetFile(file)
-    for batch in reader.iter_batches(batch_size=READ_ROWS, columns=columns):
+    in_parallel = reader.metadata.num_rows > FEW_ROWS  # else a switch between threads takes longer than the column
+    for batch in reader.iter_batches(batch_size=READ_ROWS, columns=columns, use_threads=in_parallel):
         yield pa.Table.from_batches([batch])
 
 
