@@ -85,15 +85,14 @@ def _write_bad_row(site: Site) -> Shell:
 def _delete_processed_object(site: Site) -> Shell:
     """A file of a batch that is transformed and not loaded."""
     with _schedules_paused(site):
-        site.type("python deploy.py invoke extract")
-        batch, keys = eventually(lambda: _transformed(site), 30)
+        batch, keys = eventually(lambda: _transformed(site), 60)
         s3, bucket = site.client("s3"), site.bucket("processed")
         s3.delete_object(Bucket=bucket, Key=next(key for key in keys if key.startswith("data/")))
     return {"BATCH": str(batch)}
 
 
 def _transformed(site: Site) -> tuple[int, list[str]] | None:
-    """The next batch that load will load, and its files; None until it is transformed."""
+    """The next batch that load will load, and its files; None where it is not transformed: extract is started once more."""
     loaded = run(site.warehouse.superuser(WAREHOUSE), "SELECT coalesce(max(batch), 0) FROM pipeline.ledger")[0][0]
     batch = int(str(loaded)) + 1
     s3, bucket = site.client("s3"), site.bucket("processed")
@@ -101,6 +100,7 @@ def _transformed(site: Site) -> tuple[int, list[str]] | None:
     keys = [item["Key"] for page in pages for item in page.get("Contents", ())]
     manifest = f"manifests/batch-{batch:012}.json"
     if manifest not in keys:
+        site.type("python deploy.py invoke extract")  # finds nothing where the business has paused
         return None
     named = json.dumps(json.loads(s3.get_object(Bucket=bucket, Key=manifest)["Body"].read()))
     return batch, [key for key in keys if key in named]
