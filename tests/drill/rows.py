@@ -92,7 +92,7 @@ def _delete_processed_object(site: Site) -> Shell:
 
 
 def _transformed(site: Site) -> tuple[int, list[str]] | None:
-    """The next batch that load will load, and its files; None where it is not transformed: extract is started once more."""
+    """The next batch that load will load, and its files; None until it is transformed. Starts extract meanwhile."""
     loaded = run(site.warehouse.superuser(WAREHOUSE), "SELECT coalesce(max(batch), 0) FROM pipeline.ledger")[0][0]
     batch = int(str(loaded)) + 1
     s3, bucket = site.client("s3"), site.bucket("processed")
