@@ -47,7 +47,7 @@ def test_rule_is_made_once_beside_the_schedule(script, client, recorder) -> None
     assert recorder.calls.count("DescribeRule") == 1
 
 
-def test_whatever_was_changed_by_hand_is_restored(script, client) -> None:
+def test_rule_changed_by_hand_is_restored(script, client) -> None:
     declared = script(event_trigger=EventTrigger(PATTERN))
     declared.deploy()
     events, rule = client("events"), "my-function-events"
@@ -141,7 +141,7 @@ def test_bus_that_does_not_exist_is_said_in_the_plan(script) -> None:
         ([{"pattern": PATTERN}, {"pattern": PATTERN}], "two triggers on the event trigger `events`"),
     ],
 )
-def test_trigger_that_aws_would_reject_is_refused(script, recorder, trigger, message) -> None:
+def test_event_trigger_that_aws_would_reject_is_refused(script, recorder, trigger, message) -> None:
     with pytest.raises((TriggerError, LimitError), match=message):
         script(event_trigger=trigger).plan()
     assert recorder.writes == []

@@ -62,7 +62,7 @@ def test_url_is_closed_to_the_public_first(script, client, recorder) -> None:
     assert not may_call(client, "my-function", ACCOUNT)
 
 
-def test_whatever_was_changed_by_hand_is_restored(script, client) -> None:
+def test_url_changed_by_hand_is_restored(script, client) -> None:
     script(url=ALL).deploy()
     lambda_ = client("lambda")
     assert live(client)["Cors"]["AllowOrigins"] == ["https://example.com"]

@@ -106,7 +106,7 @@ def test_one_list_serves_all_and_others_need_none(aws, script, client, recorder)
     assert not [name for name in recorder.calls if "EventSource" in name or "Queue" in name]
 
 
-def test_whatever_was_changed_by_hand_is_restored(script, client, recorder) -> None:
+def test_mapping_changed_by_hand_is_restored(script, client, recorder) -> None:
     script(queue_trigger=ALL).deploy()
     made = mappings(client)[0]
     uuid, lambda_ = made["UUID"], client("lambda")

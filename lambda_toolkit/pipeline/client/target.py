@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from lambda_toolkit.pipeline.config.load import load
 from lambda_toolkit.pipeline.config.model import WEBHOOK, Pipeline, SecretDeclaration
+from lambda_toolkit.pipeline.config.trigger_keys import without_triggers
 from lambda_toolkit.pipeline.errors import CommandError
 from lambda_toolkit.pipeline.installed import suggested
 
@@ -83,9 +84,10 @@ def local_target(config: Path, stack: Stack, environ: Mapping[str, str], stage: 
 
 
 def without_network(declared: Pipeline) -> Pipeline:
-    """The stack is on this machine: it has no subnets, and needs none."""
+    """The stack is on this machine: it has no subnets, and no queues and streams of others."""
     functions = {
-        name: replace(function, spec=replace(function.spec, vpc=None)) for name, function in declared.functions.items()
+        name: replace(function, spec=replace(without_triggers(function.spec), vpc=None))
+        for name, function in declared.functions.items()
     }
     return replace(declared, functions=functions, common=replace(declared.common, vpc=None))
 

@@ -25,6 +25,7 @@ from lambda_toolkit.pipeline.config.model import (
 from lambda_toolkit.pipeline.config.readers import reader_variables, starts_readers
 from lambda_toolkit.pipeline.config.role_policy import bucket_of, permissions, secret_id, topic_arn
 from lambda_toolkit.pipeline.config.toml_reader import did_you_mean
+from lambda_toolkit.pipeline.config.trigger_keys import expanded
 from lambda_toolkit.pipeline.errors import ConfigurationError, UsageError
 from lambda_toolkit.pipeline.lambdas.shared.declarations import TABLES_FILE, TABLES_FORMAT
 from lambda_toolkit.pipeline.warehouse.column_types import with_types
@@ -105,6 +106,7 @@ def function_spec(pipeline: Pipeline, function: FunctionDeclaration, account: st
         environment=environment(pipeline, function, account),
         s3_triggers=_triggers(pipeline, function, account),
         topic_triggers=_topic_triggers(pipeline, function, account),
+        **expanded(function.spec, lambda text: pipeline.expand(text, account)),
         alarms=_alarms(pipeline, function, account),
         permissions=None if role else permissions(pipeline, function, account),
         log_group=function.spec.log_group and pipeline.expand(function.spec.log_group, account),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from lambda_script import UNRESERVED, Canary, FunctionSpec, Vpc
 from lambda_toolkit.pipeline.config.key_types import Key, Table, Type
+from lambda_toolkit.pipeline.config.trigger_keys import TRIGGERS
 
 PACKAGING = (
     Key(
@@ -256,6 +257,7 @@ FUNCTION = Table(
             '["alarms"]',
             absent="not managed",
         ),
+        *TRIGGERS,
         Key(
             "alarms",
             Type.STRINGS,

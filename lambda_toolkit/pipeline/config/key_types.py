@@ -21,6 +21,7 @@ class Type(Enum):
     STRING_TABLE = "a table of strings"
     JOINS = "a table of columns, or of tables with `on`, `table` and `from`"
     OBJECT = "a table with any keys"
+    OBJECTS = "a list of tables with any keys"
     TABLE = "a table"
     """A table with the keys of :attr:`Key.table`."""
     TABLES = "a table, or a list of tables"

@@ -40,6 +40,7 @@ from lambda_toolkit.pipeline.config.readers import with_reader
 from lambda_toolkit.pipeline.config.role_policy import bucket_of
 from lambda_toolkit.pipeline.config.secret_keys import check_arns, read_secret
 from lambda_toolkit.pipeline.config.toml_reader import Problems, Values, read_table, undeclared
+from lambda_toolkit.pipeline.config.trigger_keys import trigger_fields
 from lambda_toolkit.pipeline.errors import ConfigurationError
 from lambda_toolkit.pipeline.installed import (
     ACCESS,
@@ -270,6 +271,7 @@ def _function(problems: Problems, pipeline: Pipeline, name: str, values: Values)
         **_packaging(values),
         **_logging(values),
         **{key.name: values[key.name] for key in SETTINGS},
+        **trigger_fields(values),
         handler=values["handler"],
         memory=values["memory"],
         timeout=values["timeout"],

@@ -55,6 +55,7 @@ _JSON: Mapping[Type, Mapping[str, Any]] = {
         },
     },
     Type.OBJECT: {"type": "object"},
+    Type.OBJECTS: {"type": "array", "items": {"type": "object"}},
 }
 _HEAD = """# Configuration: every key of `pipeline.toml`
 

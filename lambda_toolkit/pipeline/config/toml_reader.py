@@ -96,6 +96,8 @@ def _type_error(key: Key, value: Any) -> str:
     right = isinstance(value, _PYTHON[key.type]) and (key.type is Type.BOOLEAN or not isinstance(value, bool))
     if key.type in (Type.STRINGS, Type.STRING_OR_STRINGS):
         right = right and all(isinstance(item, str) for item in value)
+    if key.type is Type.OBJECTS:
+        right = right and all(isinstance(item, Mapping) for item in value)
     if key.type is Type.STRING_TABLE:
         right = right and all(isinstance(item, str) for item in value.values())
     if right and key.choices and isinstance(value, str) and value not in key.choices:
@@ -150,6 +152,7 @@ _PYTHON: Mapping[Type, Any] = {
     Type.STRING_TABLE: Mapping,
     Type.JOINS: Mapping,
     Type.OBJECT: Mapping,
+    Type.OBJECTS: (list, tuple),
     Type.TABLE: Mapping,
     Type.TABLES: (Mapping, list),
     Type.NAMED_TABLES: Mapping,
@@ -161,6 +164,7 @@ _EMPTY: Mapping[Type, Any] = {
     Type.NUMBER: 0.0,
     Type.BOOLEAN: False,
     Type.STRINGS: (),
+    Type.OBJECTS: (),
     Type.STRING_OR_STRINGS: "",
     Type.TABLES: [],
     **{type_: {} for type_ in (Type.STRING_TABLE, Type.JOINS, Type.OBJECT, Type.TABLE, Type.NAMED_TABLES)},
@@ -171,6 +175,7 @@ _CONVERT: Mapping[Type, Callable[[Problems, str, Key, Any], Any]] = {
     Type.STRING_TABLE: lambda problems, path, key, value: dict(value),
     Type.JOINS: lambda problems, path, key, value: dict(value),
     Type.OBJECT: lambda problems, path, key, value: dict(value),
+    Type.OBJECTS: lambda problems, path, key, value: tuple(value),
     Type.TABLE: _table,
     Type.TABLES: _tables,
     Type.NAMED_TABLES: _named_tables,
