@@ -36,10 +36,9 @@ from lambda_toolkit.errors import (
     Wording,
 )
 from lambda_toolkit.scripts import declare, end_script, only_declares
-from lambda_toolkit.spec.argument_types import Arguments, TopicTriggers, check_names
+from lambda_toolkit.spec.argument_types import Arguments, Schedules, TopicTriggers, check_names
 from lambda_toolkit.spec.arguments import function_spec
 from lambda_toolkit.spec.bucket import BucketSpec, LifecycleRule
-from lambda_toolkit.spec.cron import to_eventbridge
 from lambda_toolkit.spec.dashboard import check_dashboard
 from lambda_toolkit.spec.function_url import Cors, FunctionUrl
 from lambda_toolkit.spec.model import (
@@ -56,6 +55,7 @@ from lambda_toolkit.spec.network import Vpc
 from lambda_toolkit.spec.ownership import bounded, short_hash
 from lambda_toolkit.spec.quotas import check_bucket, function_problems
 from lambda_toolkit.spec.requirements_file import read_requirements
+from lambda_toolkit.spec.schedule import Schedule
 from lambda_toolkit.spec.trigger_arguments import EventTriggers, QueueTriggers, StreamTriggers, Url
 from lambda_toolkit.spec.triggers import EventTrigger, QueueTrigger, S3Trigger, StreamTrigger, TopicTrigger
 
@@ -107,6 +107,7 @@ __all__ = [
     "Report",
     "Rollback",
     "S3Trigger",
+    "Schedule",
     "ScheduleError",
     "SecretSpec",
     "StreamTrigger",
@@ -134,7 +135,6 @@ __all__ = [
     "read_requirements",
     "rollback",
     "short_hash",
-    "to_eventbridge",
 ]
 
 _LAZY = {  # names from modules that take long to import; the rest needs no more than the standard library's basics
@@ -170,7 +170,7 @@ class Lambda_script:
     - ``lambda_function_path``: the file or folder with the function's code.
     - ``zip_file_name``: where a copy of the package is written. ``function_name_template``: its name on
       AWS; ``{stage}`` is replaced. By default the name of the file or folder.
-    - ``schedule``: unix cron (``0 6 * * MON-FRI``), ``rate(5 minutes)`` or EventBridge's ``cron(...)``, in UTC.
+    - ``schedule``: unix cron, ``rate(5 minutes)``, EventBridge's ``cron(...)``, or :class:`Schedule`; its ``timezone``.
     - ``application``, ``stage``: tags of all its resources. The application is the function's name by default.
     - ``handler``: ``module.function``; by default found in the source. ``runtime``: by default that of this Python.
     - ``architecture``: ``x86_64`` or ``arm64``. ``memory``: in MB. ``timeout``: in seconds.
@@ -186,7 +186,7 @@ class Lambda_script:
     - ``alarms``: a list of :class:`Alarm`. Mappings are accepted for each of these.
     - ``on_failure``, ``retries``, ``max_event_age``: events that fail. ``concurrency``: how many run, or UNRESERVED.
     - ``permissions``: IAM statements of the execution role. ``permissions_boundary``: the ARN of its bound.
-    - ``role``: the ARN of a role that exists, instead of an own one. ``log_retention_days``: how long its log is kept.
+    - ``role``, ``schedule_role``: ARNs of roles that exist, instead of own ones. ``log_retention_days``: of its log.
     - ``vpc``: the private network, with ``subnets``, ``security_groups`` and ``ipv6``, or a :class:`Vpc`.
     - ``ephemeral_storage``: MB of ``/tmp``. ``tracing``: ``Active`` for X-Ray. ``kms_key``: the ARN of the key of its
       environment variables. ``snapstart``: whether versions start from a snapshot.
@@ -211,8 +211,10 @@ class Lambda_script:
         lambda_function_path: str | Path,
         zip_file_name: str | Path = "lambda_function.zip",
         function_name_template: str | None = None,
-        schedule: str | None = None,
+        schedule: Schedules | None = None,
         *,
+        timezone: str | None = None,
+        schedule_role: str | None = None,
         application: str | None = None,
         stage: str = "dev",
         handler: str | None = None,
@@ -267,6 +269,8 @@ class Lambda_script:
                 zip_file_name=zip_file_name,
                 function_name_template=function_name_template,
                 schedule=schedule,
+                timezone=timezone,
+                schedule_role=schedule_role,
                 application=application,
                 stage=stage,
                 handler=handler,

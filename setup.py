@@ -19,6 +19,7 @@ RAW = "https://raw.githubusercontent.com/lambda-script/lambda-script"  # picture
 TOOLKIT = [
     "boto3>=1.42,<2",
     "botocore>=1.42,<2",
+    "tzdata>=2025.1; sys_platform == 'win32'",  # the time zones of schedules, which Windows does not have
     "uv>=0.8,<1",  # installs a function's requirements for Lambda's platform, whatever this one is
 ]
 PIPELINE = [

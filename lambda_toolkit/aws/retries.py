@@ -64,6 +64,7 @@ _NEW_ROLE = (  # a new role: not yet known to Lambda, or to the KMS key of its e
     "execution role does not have permissions to call",
     "Please ensure the role can perform",  # of a stream, which Lambda tries to read
 )
+_NEW_SCHEDULE_ROLE = "must allow AWS EventBridge Scheduler to assume the role"
 _PERMANENT = ("already exist", "alias")  # conflicts that do not pass: a name in use, a version with an alias
 _TEMPORARY = "cannot be performed at this time"  # the ARN follows, and the function's name may contain a word above
 _TOO_MANY_REQUESTS, _INTERNAL = 429, 500  # HTTP statuses
@@ -136,6 +137,10 @@ def retry_policy(failure: ApiError, seconds: float) -> Retry | None:
         return Retry("an update is in progress", seconds * UPDATE_FACTOR)
     if code == "InvalidParameterValueException" and any(text in message for text in _NEW_ROLE):
         return Retry("the role is not yet visible to Lambda", seconds)
+    if code == "ConflictException" and "already exist" not in message:
+        return Retry("another change is in progress", seconds)
+    if code == "ValidationException" and _NEW_SCHEDULE_ROLE in message:
+        return Retry("the role is not yet visible to EventBridge Scheduler", seconds)
     if code == "InvalidArgument" and "Unable to validate the following destination" in message:
         return Retry("the permission is not yet visible to S3", min(seconds, 30.0))
     if code == "InvalidRequestException" and "scheduled for deletion" in message:

@@ -10,7 +10,7 @@ from typing import Any
 
 from lambda_toolkit.aws.account import Place
 from lambda_toolkit.packaging.layer_zip import LAYER_PREFIX
-from lambda_toolkit.resources import event_source_mapping, polling, registry
+from lambda_toolkit.resources import event_source_mapping, polling, registry, role, schedule_role
 from lambda_toolkit.resources.attachment import Attachment, DeployerActions
 from lambda_toolkit.resources.reads import BULK_ROLES
 from lambda_toolkit.resources.role import policy_document, role_arn
@@ -133,6 +133,7 @@ def deployer_policy(deployment: Deployment, place: Place, *, delete_data: bool =
             **_on("PassRole", "iam", ("PassRole",), list(dict.fromkeys(role_arn(place, spec) for spec in functions))),
             "Condition": {"StringEquals": {"iam:PassedToService": "lambda.amazonaws.com"}},
         },
+        *_scheduler_role_statements(functions, place),
         _on(
             "Topics",
             "sns",
@@ -202,11 +203,19 @@ def _boundary_statements(functions: Iterable[FunctionSpec], place: Place) -> Ite
     """For the roles whose permissions boundary is declared, or declared empty."""
     for sid, action, is_set in (("Boundaries", "Put", True), ("NoBoundaries", "Delete", False)):
         roles = [
-            role_arn(place, spec)
+            arn
             for spec in functions
             if spec.permissions_boundary is not None and bool(spec.permissions_boundary) == is_set
+            for arn in role.deployer_resources(spec, place)
         ]
         yield _on(sid, "iam", (f"{action}RolePermissionsBoundary",), roles)
+
+
+def _scheduler_role_statements(functions: Iterable[FunctionSpec], place: Place) -> Iterator[dict[str, Any]]:
+    """For the roles with which EventBridge Scheduler invokes functions."""
+    roles = list(dict.fromkeys(schedule_role.role_arn(place, spec) for spec in functions if spec.schedules))
+    statement = _on("PassScheduleRole", "iam", ("PassRole",), roles)
+    yield {**statement, "Condition": {"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}}}
 
 
 def bounded(policy: Mapping[str, Any], boundaries: Collection[str]) -> dict[str, Any]:

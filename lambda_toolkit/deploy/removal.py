@@ -5,18 +5,31 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from lambda_toolkit.aws.account import ACCESS_DENIED
 from lambda_toolkit.aws.client import Aws
 from lambda_toolkit.aws.parallel import Task, run_parallel, task
 from lambda_toolkit.changes import Change, Key, Plan
 from lambda_toolkit.errors import Advice, AwsError, Hint
-from lambda_toolkit.resources import bucket, dashboard, function, layer, log_group, registry, role, secret, topic
+from lambda_toolkit.resources import (
+    bucket,
+    dashboard,
+    function,
+    layer,
+    log_group,
+    registry,
+    role,
+    schedule_group,
+    secret,
+    topic,
+)
 from lambda_toolkit.resources.attachment import Context, PlanScope
 from lambda_toolkit.resources.reads import Reads
 from lambda_toolkit.spec.bucket import BucketSpec
 from lambda_toolkit.spec.model import Deployment, FunctionSpec, Kind, SecretSpec, TopicSpec
 from lambda_toolkit.spec.ownership import APPLICATION_TAG, FUNCTION_TAG, OWNER, OWNER_TAG, STAGE_TAG, as_mapping
+from lambda_toolkit.spec.schedule import schedule_role_name
 
 _SUFFIX = 7  # characters that AWS puts after a secret's name in its ARN: a hyphen and six of its own
 _USERS = (
@@ -68,7 +81,9 @@ def make_destroy_plan(aws: Aws, deployment: Deployment, delete_data: bool = Fals
         shared += [task(bucket.plan_removal, reads, item, users) for item in deployment.buckets]
         shared += [task(secret.plan_removal, reads, item, users) for item in deployment.secrets]
     changes += [change for found in run_parallel(shared) for change in found]
-    notes = [note for removal in removals for note in removal.notes]
+    groups, kept_groups = schedule_group.plan_removals(reads, deployment.functions, changes)
+    changes += groups
+    notes = [*(note for removal in removals for note in removal.notes), *kept_groups]
     if not delete_data:
         notes += [f"bucket {item.name} and its objects are kept" for item in deployment.buckets]
         notes += [f"secret {item.name} is kept" for item in deployment.secrets]
@@ -120,16 +135,23 @@ def plan_undeclared(reads: Reads, deployment: Deployment, scope: PlanScope, dele
     for arn, labels in tagged.items():
         if FUNCTION_TAG in labels:
             of_functions.setdefault(labels[FUNCTION_TAG], []).append(arn)
-    roles, orphaned_layers = run_parallel(
-        [task(_orphaned_roles, reads, deployment, declared), task(_orphaned_layers, reads, deployment)]
-    )
-    for name in roles or ():
-        of_functions.setdefault(name, []).append("")
+    lists: list[Task[list[Any] | None]] = [
+        task(_orphaned_roles, reads, deployment, declared),
+        task(_orphaned_layers, reads, deployment),
+    ]
+    roles, orphaned_layers = run_parallel(lists)
+    for name, arn in roles or ():
+        of_functions.setdefault(name, []).append(arn)
+    own = {APPLICATION_TAG: deployment.application, STAGE_TAG: deployment.stage}
     scope = replace(scope, destroyed=frozenset(of_functions) - declared.keys())
+
+    def removed(name: str) -> Context:
+        return Context(reads, FunctionSpec(name, Path(), tags=own), scope=scope)
+
     removals = run_parallel(
         [
             *(
-                task(_plan_function, Context(reads, FunctionSpec(name, Path()), scope=scope), arns, delete_data)
+                task(_plan_function, removed(name), arns, delete_data)
                 for name, arns in sorted(of_functions.items())
                 if name not in declared
             ),
@@ -140,9 +162,11 @@ def plan_undeclared(reads: Reads, deployment: Deployment, scope: PlanScope, dele
         ]
     )
     changes = [change for removal in removals for change in removal.changes]
+    in_groups, kept_groups = schedule_group.plan_orphans(reads, deployment, tagged, changes)
+    changes += in_groups
     users = frozenset(change.key for change in changes if change.kind in _USERS)
     shared = _plan_shared(reads, deployment, tagged, delete_data, users)
-    notes = [note for removal in (*removals, shared) for note in removal.notes]
+    notes = [*(note for removal in (*removals, shared) for note in removal.notes), *kept_groups]
     if roles is None:
         notes.append("roles without a function were not looked for: the credentials lack iam:ListRoles")
     if orphaned_layers is None:
@@ -227,8 +251,10 @@ def _orphaned_layers(reads: Reads, deployment: Deployment) -> list[str] | None:
         raise
 
 
-def _orphaned_roles(reads: Reads, deployment: Deployment, declared: Mapping[str, FunctionSpec]) -> list[str] | None:
-    """The functions that are not declared and whose roles exist: roles are not in the list by tags.
+def _orphaned_roles(
+    reads: Reads, deployment: Deployment, declared: Mapping[str, FunctionSpec]
+) -> list[tuple[str, str]] | None:
+    """Roles that no declared function uses, as functions and ARNs: roles are not in the list by tags.
 
     ``None`` where the caller's credentials do not allow listing roles. None where every function has a given role.
     """
@@ -236,6 +262,7 @@ def _orphaned_roles(reads: Reads, deployment: Deployment, declared: Mapping[str,
         return []
     start = f"{deployment.application}-{deployment.stage}-"
     known = {role.role_name(name) for name in declared}
+    known |= {schedule_role_name(spec.name) for spec in declared.values() if spec.schedules and not spec.schedule_role}
     try:
         names = [str(item["RoleName"]) for item in reads.aws.list_all("iam", "list_roles", "Roles", MaxItems=1000)]
     except AwsError as error:
@@ -245,5 +272,9 @@ def _orphaned_roles(reads: Reads, deployment: Deployment, declared: Mapping[str,
     left = [name for name in names if name.startswith(start) and name.endswith("-role") and name not in known]
     wanted = {OWNER_TAG: OWNER, APPLICATION_TAG: deployment.application, STAGE_TAG: deployment.stage}
     answers = run_parallel([task(reads.aws.find, "iam", "get_role", RoleName=name) for name in left])
-    found = (as_mapping(answer["Role"].get("Tags")) for answer in answers if answer)
-    return [labels[FUNCTION_TAG] for labels in found if FUNCTION_TAG in labels and wanted.items() <= labels.items()]
+    found = ((as_mapping(answer["Role"].get("Tags")), str(answer["Role"]["Arn"])) for answer in answers if answer)
+    return [
+        (labels[FUNCTION_TAG], arn)
+        for labels, arn in found
+        if FUNCTION_TAG in labels and wanted.items() <= labels.items()
+    ]

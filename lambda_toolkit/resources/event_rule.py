@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lambda_toolkit.aws.account import ArnFormat
 from lambda_toolkit.aws.client import Aws
 from lambda_toolkit.changes import Change, Difference
 from lambda_toolkit.errors import AwsError
-from lambda_toolkit.resources import alias, invoke_permission, tags
+from lambda_toolkit.resources import alias, handover, invoke_permission, tags
 from lambda_toolkit.resources.attachment import Context, DeployerActions, Statement
 from lambda_toolkit.resources.diff import differences
+from lambda_toolkit.resources.handover import Old
 from lambda_toolkit.resources.invoke_permission import Permission
 from lambda_toolkit.resources.reads import Listing, Prefetch
 from lambda_toolkit.resources.tags import TagChange
 from lambda_toolkit.spec.model import FunctionSpec, Kind
 from lambda_toolkit.spec.ownership import as_list, as_mapping, derived_name, desired_tags, is_owned, require_owned
+from lambda_toolkit.spec.schedule import schedule_name
 
 KIND = Kind.EVENT_RULE
 DEPLOYER_ACTIONS = DeployerActions(
@@ -99,7 +101,7 @@ def plan(context: Context) -> list[Change]:
     name = rule_name(spec.name)
     live = context.reads.named(_RULES, spec.name, name)
     if not spec.schedule:
-        return plan_removal(context) if live else []
+        return _plan_replaced(context, live) if live else []
     target = _live_target(context) or {}
     permission = Permission(
         "schedule", "events.amazonaws.com", context.reads.arn("events", f"rule/{name}"), context.reads.account_id
@@ -152,6 +154,42 @@ def plan_removal(context: Context) -> list[Change]:
         executor_aws.find("events", "delete_rule", Name=name)  # last: while the rule exists, the rest can be found
 
     return [Change(KIND, name, "delete", (str(live.get("ScheduleExpression")),), apply=delete)]
+
+
+def exists(context: Context) -> bool:
+    """Whether the function has its rule; from the list that a plan of a rule reads. Raises AwsError."""
+    return context.reads.named(_RULES, context.spec.name, rule_name(context.spec.name)) is not None
+
+
+def require_ready(aws: Aws, spec: FunctionSpec) -> None:
+    """Return once the rule of ``spec`` is there, enabled, with a target. Raises AwsError where that takes too long."""
+    name = rule_name(spec.name)
+
+    def read() -> bool | None:
+        rule = aws.find("events", "describe_rule", Name=name) or {}
+        targets = aws.list_existing("events", "list_targets_by_rule", "Targets", Rule=name)
+        is_ready = rule.get("State") == "ENABLED" and rule.get("ScheduleExpression") == spec.schedule and targets
+        return True if is_ready else None
+
+    aws.wait_until(read, f"schedule {name} is as declared")
+
+
+def _plan_replaced(context: Context, live: Mapping[str, Any]) -> list[Change]:
+    """The removal of the rule, after the schedules that replace it, where there are some."""
+    spec, name = context.spec, rule_name(context.spec.name)
+    after = frozenset((Kind.SCHEDULE, schedule_name(spec.name, item)) for item in spec.schedules or ())
+    removals = plan_removal(context)
+    if not after:
+        return removals
+
+    def handing_over(change: Change) -> Change:
+        def apply(executor_aws: Aws) -> None:
+            handover.wait(executor_aws, f"schedule {name}", Old.of_rule(live))
+            change.apply(executor_aws)
+
+        return replace(change, after=after, apply=apply)
+
+    return [handing_over(change) for change in removals]
 
 
 def _live_target(context: Context) -> Mapping[str, Any] | None:

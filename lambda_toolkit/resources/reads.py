@@ -110,7 +110,7 @@ class Reads:
         return self.once(("role", name), lambda: live.read_role(self.aws, name))
 
     def tags(
-        self, arn: str, declared: Mapping[str, str], function: str, read: Callable[[], dict[str, str]]
+        self, arn: str, declared: Mapping[str, str], function: str | None, read: Callable[[], dict[str, str]]
     ) -> Mapping[str, str]:
         """The tags of ``arn``: from the list by tags where they are as ``declared``, otherwise by ``read``."""
         application = declared.get(APPLICATION_TAG)

@@ -31,6 +31,8 @@ from lambda_toolkit.resources import (
     network,
     role,
     s3_notification,
+    schedule,
+    schedule_role,
     topic_subscription,
 )
 from lambda_toolkit.resources.attachment import Attachment, Context
@@ -39,6 +41,8 @@ ATTACHMENTS: tuple[Attachment, ...] = (
     role,
     log_group,
     event_rule,
+    schedule_role,
+    schedule,
     s3_notification,
     topic_subscription,
     event_pattern_rule,

@@ -22,6 +22,7 @@ from lambda_toolkit.resources.reads import Prefetch
 from lambda_toolkit.resources.tags import TagChange
 from lambda_toolkit.spec.model import ACTIVE, FunctionSpec, Kind
 from lambda_toolkit.spec.ownership import as_list, as_mapping, derived_name, desired_tags, is_owned, require_owned
+from lambda_toolkit.spec.schedule import schedule_role_name
 
 KIND = Kind.ROLE
 _TRACING, _KEY = "LambdaScriptTracing", "LambdaScriptKey"  # the ids of statements that settings of the function need
@@ -93,8 +94,10 @@ def own_role_arn(arns: ArnFormat, function: str) -> str:
 
 
 def deployer_resources(spec: FunctionSpec, arns: ArnFormat) -> Sequence[str]:
-    """The role that the toolkit creates, if it does."""
-    return [] if spec.role else [own_role_arn(arns, spec.name)]
+    """The roles that the toolkit creates, if it does: the function's, and that of its schedules."""
+    own = [] if spec.role else [own_role_arn(arns, spec.name)]
+    of_schedules = bool(spec.schedules) and not spec.schedule_role
+    return [*own, *([arns.arn("iam", f"role/{schedule_role_name(spec.name)}")] if of_schedules else [])]
 
 
 def role_statements(spec: FunctionSpec, arns: ArnFormat) -> Sequence[Statement]:
@@ -142,12 +145,12 @@ def plan(context: Context) -> list[Change]:
 
     def update(executor_aws: Aws) -> None:
         if compared.bounded:  # before the rest: the deployer may be allowed to write bounded roles alone
-            _put_boundary(executor_aws, name, spec.permissions_boundary)
+            put_boundary(executor_aws, name, spec.permissions_boundary)
         if compared.trusted:
             trust = json.dumps(TRUST)
             executor_aws.call("iam", "update_assume_role_policy", RoleName=name, PolicyDocument=trust)
         if compared.allowed:
-            _put_policy(executor_aws, name, compared.policy)
+            put_policy(executor_aws, name, compared.policy)
         compared.tag_change.apply(executor_aws, "iam", name)
 
     return [Change(KIND, name, "update", differences=compared.found, apply=update)]
@@ -175,19 +178,38 @@ def plan_removal(context: Context) -> list[Change]:
 
     made = None if given else _interfaces(context)
 
-    def delete(executor_aws: Aws) -> None:
+    def delete_after_interfaces(executor_aws: Aws) -> None:
         if made is not None:
             interfaces.wait_until_deleted(executor_aws, made)
-        for policy in executor_aws.list_existing("iam", "list_role_policies", "PolicyNames", RoleName=name):
-            executor_aws.find("iam", "delete_role_policy", RoleName=name, PolicyName=policy)
-        attached = executor_aws.list_existing("iam", "list_attached_role_policies", "AttachedPolicies", RoleName=name)
-        for policy in attached:
-            executor_aws.find("iam", "detach_role_policy", RoleName=name, PolicyArn=policy["PolicyArn"])
-        # Eventual consistency: for DeleteRole, a policy that was just detached may still be attached.
-        executor_aws.find("iam", "delete_role", also_retry=("DeleteConflict",), RoleName=name)
+        delete(executor_aws, name)
 
     after = frozenset() if given else frozenset({context.function_key})
-    return [Change(KIND, name, "delete", after=after, apply=delete)]
+    return [Change(KIND, name, "delete", after=after, apply=delete_after_interfaces)]
+
+
+def create(aws: Aws, name: str, spec: FunctionSpec, trust: Mapping[str, Any], what: str) -> None:
+    """Create the role ``name`` for the function of ``spec``, described as ``what``. Raises AwsError."""
+    bounded: dict[str, Any] = {"PermissionsBoundary": spec.permissions_boundary} if spec.permissions_boundary else {}
+    aws.create(
+        "iam",
+        "create_role",
+        exists=("EntityAlreadyExists",),
+        RoleName=name,
+        AssumeRolePolicyDocument=json.dumps(trust),
+        Description=what,
+        Tags=as_list(desired_tags(spec.tags, spec.name)),
+        **bounded,
+    )
+
+
+def delete(aws: Aws, name: str) -> None:
+    """Delete the role ``name`` with its policies, where it exists. Raises AwsError."""
+    for policy in aws.list_existing("iam", "list_role_policies", "PolicyNames", RoleName=name):
+        aws.find("iam", "delete_role_policy", RoleName=name, PolicyName=policy)
+    for policy in aws.list_existing("iam", "list_attached_role_policies", "AttachedPolicies", RoleName=name):
+        aws.find("iam", "detach_role_policy", RoleName=name, PolicyArn=policy["PolicyArn"])
+    # Eventual consistency: for DeleteRole, a policy that was just detached may still be attached.
+    aws.find("iam", "delete_role", also_retry=("DeleteConflict",), RoleName=name)
 
 
 def _interfaces(context: Context) -> Interfaces | None:
@@ -251,36 +273,27 @@ def _compare(context: Context, live: LiveRole) -> _Comparison:
 def _creation(context: Context) -> Change:
     spec, name, policy = context.spec, role_name(context.spec.name), _policy(context)
 
-    bounded: dict[str, Any] = {"PermissionsBoundary": spec.permissions_boundary} if spec.permissions_boundary else {}
-
-    def create(executor_aws: Aws) -> None:
-        executor_aws.create(
-            "iam",
-            "create_role",
-            exists=("EntityAlreadyExists",),
-            RoleName=name,
-            AssumeRolePolicyDocument=json.dumps(TRUST),
-            Description=f"What the Lambda function {spec.name} may do",
-            Tags=as_list(desired_tags(spec.tags, spec.name)),
-            **bounded,
-        )
-        _put_policy(executor_aws, name, policy)
+    def create_with_policy(executor_aws: Aws) -> None:
+        create(executor_aws, name, spec, TRUST, f"What the Lambda function {spec.name} may do")
+        put_policy(executor_aws, name, policy)
 
     statements = len(policy["Statement"])
     details: tuple[str, ...] = (f"{statements} statement{'s' * (statements != 1)}",)
     if spec.environment and context.function_is_ours():
         details += (_RECREATED.format(function=spec.name),)
-    return Change(KIND, name, "create", details, apply=create)
+    return Change(KIND, name, "create", details, apply=create_with_policy)
 
 
-def _put_boundary(aws: Aws, role: str, boundary: str | None) -> None:
+def put_boundary(aws: Aws, role: str, boundary: str | None) -> None:
+    """Set the permissions boundary of ``role``; an empty one is removed. Raises AwsError."""
     if boundary:
         aws.call("iam", "put_role_permissions_boundary", also_retry=_NEW, RoleName=role, PermissionsBoundary=boundary)
     else:
         aws.find("iam", "delete_role_permissions_boundary", RoleName=role)
 
 
-def _put_policy(aws: Aws, role: str, policy: Mapping[str, Any]) -> None:
+def put_policy(aws: Aws, role: str, policy: Mapping[str, Any]) -> None:
+    """Write the toolkit's inline policy of ``role``. Raises AwsError."""
     document = json.dumps(policy)
     aws.call("iam", "put_role_policy", also_retry=_NEW, RoleName=role, PolicyName=ROLE_POLICY, PolicyDocument=document)
 

@@ -43,6 +43,7 @@ _CALLS = {
     "logs": _Calls("resourceArn", tags="tags", keys="tagKeys", as_mapping=True),
     "events": _Calls("ResourceARN"),
     "cloudwatch": _Calls("ResourceARN"),
+    "scheduler": _Calls("ResourceArn"),
     "sns": _Calls("ResourceArn"),
     "secretsmanager": _Calls("SecretId"),
     "iam": _Calls("RoleName", write="tag_role", remove="untag_role"),

@@ -12,6 +12,7 @@ from typing import Any
 from lambda_toolkit.errors import LimitError, PackageError, ToolkitError, raise_all
 from lambda_toolkit.spec.model import UNRESERVED, Alarm, Canary
 from lambda_toolkit.spec.network import Vpc
+from lambda_toolkit.spec.schedule import Schedule
 from lambda_toolkit.spec.trigger_arguments import EventTriggers, QueueTriggers, StreamTriggers, Url
 from lambda_toolkit.spec.triggers import S3Trigger, TopicTrigger
 
@@ -21,6 +22,9 @@ Test = Callable[[Any], bool]
 _OneTopic = str | TopicTrigger | Mapping[str, Any]
 TopicTriggers = _OneTopic | Sequence[_OneTopic]
 """One or several topics: names, ARNs, or with the fields of :class:`TopicTrigger`."""
+_OneSchedule = str | Schedule | Mapping[str, Any]
+Schedules = _OneSchedule | Sequence[_OneSchedule]
+"""One or several schedules: expressions, or with the fields of :class:`Schedule`."""
 
 
 def is_string(value: Any) -> bool:
@@ -96,7 +100,13 @@ class Arguments:
     )
     zip_file_name: str | Path = field(metadata=_must_be("the path of a file, such as build/report.zip", is_path))
     function_name_template: str | None = field(metadata=_must_be("a string", optional(is_string)))
-    schedule: str | None
+    schedule: Schedules | None
+    timezone: str | None = field(
+        metadata=_must_be("the name of a time zone, such as Europe/London", optional(is_string))
+    )
+    schedule_role: str | None = field(
+        metadata=_must_be("the ARN of a role, such as arn:aws:iam::123456789012:role/scheduler", optional(is_string))
+    )
     application: str | None = field(metadata=_must_be("a string", optional(is_string)))
     stage: str = field(metadata=_must_be("a string, such as dev", is_string))
     handler: str | None = field(metadata=_must_be("a string", optional(is_string)))

@@ -10,7 +10,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from lambda_toolkit.errors import LimitError, PackageError, ScheduleError, ToolkitError, TriggerError, raise_all
+from lambda_toolkit.errors import LimitError, PackageError, ToolkitError, TriggerError, raise_all
+from lambda_toolkit.spec import schedule
 from lambda_toolkit.spec.argument_types import (
     Arguments,
     is_integer,
@@ -20,7 +21,6 @@ from lambda_toolkit.spec.argument_types import (
     is_string,
     type_problems,
 )
-from lambda_toolkit.spec.cron import to_eventbridge
 from lambda_toolkit.spec.model import THIS_RUNTIME, Alarm, Canary, FunctionSpec
 from lambda_toolkit.spec.network import Vpc
 from lambda_toolkit.spec.quotas import check_function
@@ -39,7 +39,7 @@ def function_spec(arguments: Arguments) -> FunctionSpec:
     problems = list(type_problems(arguments))
     has_types = not problems
     attempt = _Attempts(problems)
-    schedule = attempt(lambda: _schedule(arguments.schedule))
+    rule, schedules = attempt(lambda: schedule.read(arguments.schedule, arguments.timezone)) or (None, None)
     triggers = attempt(lambda: _triggers(arguments.s3_trigger))
     topics = attempt(lambda: _topics(arguments.topic_trigger))
     queues = attempt(lambda: queue_triggers(arguments.queue_trigger))
@@ -70,7 +70,9 @@ def function_spec(arguments: Arguments) -> FunctionSpec:
         requirements_exclude=tuple(arguments.requirements_exclude),
         platform=arguments.platform,
         provided_modules=tuple(arguments.provided_modules),
-        schedule=schedule,
+        schedule=rule,
+        schedules=schedules,
+        schedule_role=arguments.schedule_role,
         s3_triggers=triggers,
         topic_triggers=topics,
         queue_triggers=queues,
@@ -132,12 +134,6 @@ def _name(template: str, stage: str) -> str:
         return template.format(stage=stage)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise LimitError(f"function_name_template `{template}` may hold {{stage}} and no other braces.") from error
-
-
-def _schedule(value: Any) -> str | None:
-    if value is not None and not isinstance(value, str):
-        raise ScheduleError(f"schedule must be a string such as `0 0 * * *` or `rate(5 minutes)`, not {value!r}.")
-    return to_eventbridge(value) if value else value
 
 
 def _canary(value: Any) -> Canary | None:

@@ -13,7 +13,8 @@ from lambda_toolkit.spec.bucket import BucketSpec
 from lambda_toolkit.spec.function_url import FunctionUrl
 from lambda_toolkit.spec.metric_math import fills_gaps
 from lambda_toolkit.spec.network import Vpc
-from lambda_toolkit.spec.ownership import APPLICATION_TAG, STAGE_TAG
+from lambda_toolkit.spec.ownership import APPLICATION_TAG, STAGE_TAG, derived_name
+from lambda_toolkit.spec.schedule import Schedule, schedule_name
 from lambda_toolkit.spec.triggers import EventTrigger, QueueTrigger, S3Trigger, StreamTrigger, TopicTrigger
 
 THIS_RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"
@@ -34,6 +35,9 @@ class Kind(StrEnum):
     ROLE = "role"
     LOG_GROUP = "log group"
     EVENT_RULE = "schedule"
+    SCHEDULE = "Scheduler schedule"
+    SCHEDULE_GROUP = "schedule group"
+    SCHEDULE_ROLE = "schedule role"
     S3_NOTIFICATION = "trigger"
     TOPIC_SUBSCRIPTION = "subscription"
     EVENT_SOURCE_MAPPING = "event source mapping"
@@ -170,7 +174,11 @@ class FunctionSpec:
     provided_modules: tuple[str, ...] = ()
     """Modules that the function finds though no check can see them; with ``*``, imports are not checked."""
     schedule: str | None = None
-    """An EventBridge schedule expression, in UTC. An empty string removes the schedule."""
+    """The schedule expression of an EventBridge rule, in UTC. An empty string removes the rule."""
+    schedules: tuple[Schedule, ...] | None = None
+    """The schedules that EventBridge Scheduler runs, for what a rule cannot do."""
+    schedule_role: str | None = None
+    """The ARN of the role with which Scheduler invokes the function. ``None``: the toolkit creates one."""
     s3_triggers: tuple[S3Trigger, ...] | None = None
     """The S3 event notifications that invoke it."""
     topic_triggers: tuple[TopicTrigger, ...] | None = None
@@ -234,6 +242,16 @@ class FunctionSpec:
     """How a new version is tried on a share of the calls. ``None``: it receives all calls immediately."""
     adopt: bool = False
     """Manage existing resources of these names that the toolkit did not create."""
+
+    @property
+    def all_schedules(self) -> tuple[Schedule, ...]:
+        """That of the rule, and those of Scheduler."""
+        return tuple(self.named_schedules().values())
+
+    def named_schedules(self) -> dict[str, Schedule]:
+        """Those by their names on AWS."""
+        rule = {derived_name(self.name, "schedule"): Schedule(self.schedule)} if self.schedule else {}
+        return {**rule, **{schedule_name(self.name, each): each for each in self.schedules or ()}}
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from lambda_toolkit.spec.bucket import BucketSpec
 from lambda_toolkit.spec.limit_checks import DATE, Doubt, Found, allowing, in_range, of_length, unknown_value
 from lambda_toolkit.spec.metric_math import METRIC_ID, ExpressionError, parse
 from lambda_toolkit.spec.model import UNRESERVED, Alarm, FunctionSpec
+from lambda_toolkit.spec.schedule_quotas import schedule_problems
 from lambda_toolkit.spec.setting_quotas import setting_problems
 from lambda_toolkit.spec.trigger_quotas import trigger_problems
 
@@ -160,6 +161,7 @@ def _problems(spec: FunctionSpec) -> Found:
     yield from in_range("lambda", "Timeout", "timeout", spec.timeout, _TIMEOUT, "seconds")
     yield from of_length("lambda", "Description", "its description", spec.description or "", _DESCRIPTION)
     yield from setting_problems(spec)
+    yield from schedule_problems(spec)
     if spec.log_retention_days is not None and spec.log_retention_days not in _RETENTIONS:
         yield f"log_retention_days {spec.log_retention_days} is not one of {', '.join(map(str, _RETENTIONS))}."
     yield from _release_problems(spec)

@@ -384,8 +384,8 @@ def _keys_of(event: Event) -> Iterator[str]:
 
 
 def is_scheduled(function: str, event: Event) -> bool:
-    """Whether EventBridge's schedule sent ``event``. Raises PipelineError where it is no object."""
-    return _object(function, event).get("source") == "aws.events"
+    """Whether a rule or EventBridge Scheduler sent ``event``. Raises PipelineError where it is no object."""
+    return _object(function, event).get("source") in ("aws.events", "aws.scheduler")
 
 
 def request_in(function: str, event: Event, types: tuple[type[R], ...]) -> R:

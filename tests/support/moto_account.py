@@ -21,8 +21,12 @@ from moto.s3.responses import S3Response
 from tests.support.moto_event_sources import behave_like_event_sources
 from tests.support.moto_function_urls import behave_like_function_urls
 from tests.support.moto_lambda import Invocations, behave_like_lambda, rules_with_tags
+from tests.support.moto_scheduler import behave_like_scheduler
 
-_SERVICES = ("sqs", "sns", "events", "logs", "cloudwatch", "awslambda", "s3", "secretsmanager", "kinesis", "dynamodb")
+_SERVICES = (
+    *("sqs", "sns", "events", "logs", "cloudwatch", "awslambda", "s3", "secretsmanager", "kinesis", "dynamodb"),
+    "scheduler",
+)
 for _service in _SERVICES:
     import_module(f"moto.{_service}.models")  # circular imports: two threads that import them first deadlock
 
@@ -40,6 +44,7 @@ def in_memory(patch: pytest.MonkeyPatch, folder: Path, invocations: Invocations)
     behave_like_lambda(patch, invocations)
     behave_like_event_sources(patch)
     behave_like_function_urls(patch)
+    behave_like_scheduler(patch)
     with mock_aws():
         yield
 

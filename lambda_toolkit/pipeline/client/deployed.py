@@ -27,7 +27,7 @@ def function_state(aws: Aws, pipeline: Pipeline, function: str) -> dict[str, Any
     starts = [
         *(["S3 event"] if declared.s3_triggers else []),
         *map("topic {}".format, topics),
-        *filter(None, [declared.spec.schedule]),
+        *map(str, declared.spec.all_schedules),
     ]
     schedule = ", ".join(starts) or None
     live = aws.find("lambda", "get_function_configuration", FunctionName=name, Qualifier=LIVE)

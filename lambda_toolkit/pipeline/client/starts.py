@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from lambda_script import Schedule
 from lambda_toolkit.pipeline.client.batches import iso
-from lambda_toolkit.pipeline.cost.schedule import interval, next_start
+from lambda_toolkit.pipeline.cost.schedule import interval
 
 if TYPE_CHECKING:
     from lambda_toolkit.aws import Aws
@@ -60,14 +62,19 @@ def last_starts(aws: Aws, pipeline: Pipeline, now: datetime) -> dict[str, dict[s
     return made
 
 
-def next_run(schedule: str | None, last: datetime | None, now: datetime) -> datetime | None:
-    """When EventBridge's expression ``schedule`` starts the function next, in UTC; None where that is not known.
+def next_run(schedules: Iterable[Schedule], last: datetime | None, now: datetime) -> datetime | None:
+    """When one of ``schedules`` starts the function next, in UTC; None where that is not known.
 
-    A rate counts from the last start, ``last``: one that is overdue is due now.
+    A rate counts from the last start, ``last``: one that is overdue is due now. Of a flexible window, it is the begin.
     """
-    if not schedule:
-        return None
-    every = interval(schedule)
+    found = (_next_run(schedule, last, now) for schedule in schedules)
+    return min((moment for moment in found if moment is not None), default=None)
+
+
+def _next_run(schedule: Schedule, last: datetime | None, now: datetime) -> datetime | None:
+    every = interval(schedule.expression)
     if every is None:
-        return next_start(schedule, now)
-    return None if last is None else max(last + every, now)
+        return schedule.next_fire(now)
+    start, end = schedule.starts, schedule.ends
+    begin = max(start, now) if start and start > now else None if last is None else max(last + every, now)
+    return None if begin is None or (end and begin > end) else begin

@@ -85,7 +85,7 @@ class StatusReader:
         for name, function in zip(pipeline.functions, functions, strict=True):
             run = last.get(name, {"last_run": None, "last_failed": None})
             ran = datetime.fromisoformat(run["last_run"]) if run["last_run"] else None
-            following = next_run(pipeline.functions[name].spec.schedule, ran, now)
+            following = next_run(pipeline.functions[name].spec.all_schedules, ran, now)
             function |= {**run, "next_run": iso(following) if following else None}
         if raised:
             names = ", ".join(f"{alarm['name']} (since {alarm['since']})" for alarm in raised)

@@ -101,6 +101,12 @@ def function_spec(pipeline: Pipeline, function: FunctionDeclaration, account: st
     return replace(
         function.spec,
         role=role and pipeline.expand(role, account),
+        schedule_role=function.spec.schedule_role and pipeline.expand(function.spec.schedule_role, account),
+        schedules=function.spec.schedules
+        and tuple(
+            replace(item, dead_letter_queue=pipeline.expand(item.dead_letter_queue, account))
+            for item in function.spec.schedules
+        ),
         on_failure=function.spec.on_failure and pipeline.expand(function.spec.on_failure, account),
         permissions_boundary=boundary and pipeline.expand(boundary, account),
         environment=environment(pipeline, function, account),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from lambda_script import UNRESERVED, Canary, FunctionSpec, Vpc
 from lambda_toolkit.pipeline.config.key_types import Key, Table, Type
+from lambda_toolkit.pipeline.config.schedule_keys import SCHEDULING
 from lambda_toolkit.pipeline.config.trigger_keys import TRIGGERS
 
 PACKAGING = (
@@ -232,14 +233,7 @@ FUNCTION = Table(
             '{ SWEEP_AFTER_DAYS = "2" }',
             default={},
         ),
-        Key(
-            "schedule",
-            Type.STRING,
-            "When it is started, in UTC: unix cron, `rate(...)` or EventBridge's `cron(...)`. An empty string removes "
-            "the schedule.",
-            '"rate(5 minutes)"',
-            absent="not managed",
-        ),
+        *SCHEDULING,
         Key(
             "s3_trigger",
             Type.TABLES,

@@ -26,6 +26,8 @@ class Type(Enum):
     """A table with the keys of :attr:`Key.table`."""
     TABLES = "a table, or a list of tables"
     """One or more tables with the keys of :attr:`Key.table`."""
+    STRING_OR_TABLES = "a string, a table, or a list of tables"
+    """A string, or as TABLES."""
     NAMED_TABLES = "a table of tables"
     """A table of tables, each under a name that the user chooses, with the keys of :attr:`Key.table`."""
 

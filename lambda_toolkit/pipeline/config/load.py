@@ -19,10 +19,10 @@ from lambda_script import (
     FunctionSpec,
     LifecycleRule,
     S3Trigger,
+    Schedule,
     ScheduleError,
     TopicSpec,
     Vpc,
-    to_eventbridge,
 )
 from lambda_toolkit.pipeline.config.access_function import with_access
 from lambda_toolkit.pipeline.config.function_keys import LOGGING, SETTINGS
@@ -276,7 +276,8 @@ def _function(problems: Problems, pipeline: Pipeline, name: str, values: Values)
         memory=values["memory"],
         timeout=values["timeout"],
         environment=values["environment"],
-        schedule=_schedule(problems, name, values["schedule"]),
+        **_schedules(problems, name, values["schedule"], values["timezone"]),
+        schedule_role=values["schedule_role"],
         description=f"{pipeline.name}: {name}",
         zip_path=pipeline.root / "build" / f"{name}.zip",
         on_failure=values["on_failure"],
@@ -324,13 +325,19 @@ def _names(value: str | Sequence[str] | None) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(value or ())
 
 
-def _schedule(problems: Problems, function: str, schedule: str | None) -> str | None:
-    """The schedule as EventBridge writes it. An empty one, which removes it, stays empty."""
+def _schedules(problems: Problems, function: str, value: Any, timezone: str | None) -> dict[str, Any]:
+    """The fields of a FunctionSpec that ``schedule`` sets. An empty one, which removes what there is, stays empty."""
+    items = value if isinstance(value, tuple) else [value]
+    given = [
+        {key: item for key, item in each.items() if item is not None} if isinstance(each, dict) else each
+        for each in items
+    ]
     try:
-        return to_eventbridge(schedule) if schedule else schedule
+        rule, schedules = Schedule.read(given if isinstance(value, tuple) else value, timezone)
     except ScheduleError as error:
         problems.add(f"[functions.{function}]", f"`schedule`: {error}")
-        return None
+        return {}
+    return {"schedule": rule, "schedules": schedules}
 
 
 def _check_schedules(problems: Problems, document: Mapping[str, Any]) -> None:
@@ -339,7 +346,7 @@ def _check_schedules(problems: Problems, document: Mapping[str, Any]) -> None:
     for name, function in functions.items() if isinstance(functions, Mapping) else ():
         schedule = function.get("schedule") if isinstance(function, Mapping) else None
         if isinstance(schedule, str):
-            _schedule(problems, name, schedule)
+            _schedules(problems, name, schedule, None)
 
 
 def _check_references(problems: Problems, pipeline: Pipeline) -> None:

@@ -133,8 +133,9 @@ def _property(key: Key) -> dict[str, Any]:
     item = _schema(key.table)
     if key.type is Type.TABLE:
         return {**item, "description": key.meaning}
-    if key.type is Type.TABLES:
-        return {"description": key.meaning, "anyOf": [item, {"type": "array", "items": item}]}
+    if key.type in (Type.TABLES, Type.STRING_OR_TABLES):
+        text = [{"type": "string"}] if key.type is Type.STRING_OR_TABLES else []
+        return {"description": key.meaning, "anyOf": [*text, item, {"type": "array", "items": item}]}
     named = {"anyOf": [{"type": "string"}, item]} if key.shorthand else item
     beside = (
         {each.name: {"anyOf": [_property(each), {"type": "object"}]} for each in key.beside.keys} if key.beside else {}

@@ -155,6 +155,7 @@ _PYTHON: Mapping[Type, Any] = {
     Type.OBJECTS: (list, tuple),
     Type.TABLE: Mapping,
     Type.TABLES: (Mapping, list),
+    Type.STRING_OR_TABLES: (str, Mapping, list),
     Type.NAMED_TABLES: Mapping,
 }
 _EMPTY: Mapping[Type, Any] = {
@@ -167,6 +168,7 @@ _EMPTY: Mapping[Type, Any] = {
     Type.OBJECTS: (),
     Type.STRING_OR_STRINGS: "",
     Type.TABLES: [],
+    Type.STRING_OR_TABLES: "",
     **{type_: {} for type_ in (Type.STRING_TABLE, Type.JOINS, Type.OBJECT, Type.TABLE, Type.NAMED_TABLES)},
 }
 _CONVERT: Mapping[Type, Callable[[Problems, str, Key, Any], Any]] = {
@@ -178,5 +180,8 @@ _CONVERT: Mapping[Type, Callable[[Problems, str, Key, Any], Any]] = {
     Type.OBJECTS: lambda problems, path, key, value: tuple(value),
     Type.TABLE: _table,
     Type.TABLES: _tables,
+    Type.STRING_OR_TABLES: lambda problems, path, key, value: (
+        value if isinstance(value, str) else _tables(problems, path, key, value)
+    ),
     Type.NAMED_TABLES: _named_tables,
 }

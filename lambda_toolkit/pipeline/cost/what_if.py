@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from lambda_script import PriceList
+from lambda_script import PriceList, Schedule
 from lambda_toolkit.pipeline.cost.month import ZERO, Network, total
 from lambda_toolkit.pipeline.cost.workload import ASSUMED, Declared, DeclaredFunction, Workload, month
 
@@ -58,10 +58,14 @@ def _each(declared: Declared, changed: Callable[[DeclaredFunction], DeclaredFunc
 
 def _seldom(function: DeclaredFunction) -> DeclaredFunction:
     """The same with a longer pause between the starts by its ``rate(...)``."""
-    if not function.schedule or not function.schedule.startswith("rate("):
-        return function
-    number, unit = function.schedule.removeprefix("rate(").removesuffix(")").split()
-    return replace(function, schedule=f"rate({int(number) * LONGER} {unit.removesuffix('s')}s)")
+    return replace(function, schedules={name: _longer(each) for name, each in function.schedules.items()})
+
+
+def _longer(expression: str) -> str:
+    if not expression.startswith("rate("):
+        return expression
+    number, unit = expression.removeprefix("rate(").removesuffix(")").split()
+    return f"rate({int(number) * LONGER} {unit.removesuffix('s')}s)"
 
 
 def added_cost(
@@ -100,12 +104,13 @@ def _schedule(declared: Declared, change: Change) -> Declared:
     if owner is None:
         return declared
     live = _live(change)
-    schedule = live.get("schedule", owner.schedule)
+    schedule = live.get("schedule", owner.schedules.get(change.name))
     if change.action == "create" or live.get("state") == "DISABLED":
         schedule = None
     elif change.action == "delete":
         schedule = change.details[0] if change.details else None
-    return _with(declared, replace(owner, schedule=None if schedule is None else str(schedule)))
+    others = {name: each for name, each in owner.schedules.items() if name != change.name}
+    return _with(declared, replace(owner, schedules={**others, change.name: str(schedule)} if schedule else others))
 
 
 def _alarm(declared: Declared, change: Change) -> Declared:
@@ -131,6 +136,7 @@ def _dashboard(declared: Declared, change: Change) -> Declared:
 _UNDO: Mapping[str, Callable[[Declared, Change], Declared]] = {
     "function": _function,
     "schedule": _schedule,
+    "Scheduler schedule": _schedule,
     "alarm": _alarm,
     "secret": _secret,
     "dashboard": _dashboard,
@@ -143,7 +149,10 @@ def _live(change: Change) -> dict[str, object]:
 
 def _owner(declared: Declared, change: Change) -> DeclaredFunction | None:
     """The function that the changed attachment belongs to: its name begins with the function's."""
-    owners = [each for each in declared.functions if change.name.startswith(f"{each.on_aws}-")]
+    name = change.name
+    owners = [
+        each for each in declared.functions if name.startswith((f"{each.on_aws}-", f"{Schedule.owner(each.on_aws)}."))
+    ]
     return max(owners, key=lambda each: len(each.on_aws), default=None)
 
 

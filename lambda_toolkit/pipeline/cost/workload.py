@@ -102,7 +102,8 @@ class DeclaredFunction:
     """Its name on AWS."""
     memory: int
     is_arm: bool
-    schedule: str | None
+    schedules: Mapping[str, str]
+    """Its schedules' expressions, by their names on AWS."""
     is_triggered: bool
     """Whether S3 starts it, once per batch."""
     alarms: Mapping[str, int]
@@ -160,7 +161,7 @@ def of_spec(name: str, spec: FunctionSpec, *, reads_secret: bool) -> DeclaredFun
         on_aws=spec.name,
         memory=spec.memory,
         is_arm=spec.architecture == "arm64",
-        schedule=spec.schedule or None,
+        schedules={name: each.expression for name, each in spec.named_schedules().items()},
         is_triggered=bool(spec.s3_triggers),
         alarms={f"{spec.name}-{alarm.name}": 1 for alarm in alarms},  # its expression has one metric, too
         metrics=len(own),
@@ -197,15 +198,15 @@ def init_seconds(function: str) -> Decimal:
 
 def _batches(declared: Declared, workload: Workload) -> Decimal:
     """How many batches a month has: at most one for each start of extract."""
-    starts = [starts_a_month(each.schedule) for each in declared.functions if each.name == "extract"]
+    starts = [starts_a_month(*each.schedules.values()) for each in declared.functions if each.name == "extract"]
     return min([workload.batches, *starts])
 
 
 def _use(function: DeclaredFunction, batches: Decimal, measured: Measured | None) -> FunctionUse:
     behaviour = BEHAVIOURS.get(function.name, OTHER)
-    scheduled = starts_a_month(function.schedule)
-    busy = batches if function.is_triggered else min(batches, scheduled) if function.name in BEHAVIOURS else ZERO
-    idle = scheduled if function.is_triggered else scheduled - busy
+    on_schedule = starts_a_month(*function.schedules.values())
+    busy = batches if function.is_triggered else min(batches, on_schedule) if function.name in BEHAVIOURS else ZERO
+    idle = on_schedule if function.is_triggered else on_schedule - busy
     starts = idle + busy
 
     def spent(amount: str) -> Decimal:

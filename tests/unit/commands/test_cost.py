@@ -138,7 +138,7 @@ def test_schedules_are_counted(schedule, starts) -> None:
 def test_longer_schedules_never_cost_more(totesys) -> None:
     costs = []
     for minutes in (1, 5, 15, 60, 24 * 60):
-        functions = (replace(each, schedule=f"rate({minutes} minutes)") for each in totesys.functions)
+        functions = (replace(each, schedules={"s": f"rate({minutes} minutes)"}) for each in totesys.functions)
         costs.append(total(month(replace(totesys, functions=tuple(functions))), LONDON))
     assert costs == sorted(costs, reverse=True)
     assert costs[0] > costs[-1]

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from lambda_script import Schedule
 from lambda_toolkit.pipeline.client import freshness
 from lambda_toolkit.pipeline.client.starts import next_run
 from lambda_toolkit.pipeline.client.status import Seldom, StatusReader
@@ -168,14 +169,26 @@ def test_last_and_next_runs_are_shown_with_what_failed():
         ("cron(4 3 * * ? *)", datetime(2026, 1, 3, 3, 4, tzinfo=UTC)),
         ("cron(0 8 ? * MON-FRI *)", datetime(2026, 1, 2, 8, tzinfo=UTC)),
         ("cron(0 8 ? * 2 *)", datetime(2026, 1, 5, 8, tzinfo=UTC)),
-        ("cron(0 0 29 2 ? *)", None),
-        ("cron(0 0 L * ? *)", None),
-        (None, None),
+        ("cron(0 0 29 2 ? *)", datetime(2028, 2, 29, tzinfo=UTC)),
+        ("cron(0 0 L * ? *)", datetime(2026, 1, 31, tzinfo=UTC)),
         ("rate(5 minutes)", None),
     ],
 )
 def test_next_run_of_a_schedule(schedule, expected):
-    assert next_run(schedule, None, INSTANT) == expected
+    assert next_run([Schedule(schedule)], None, INSTANT) == expected
+
+
+def test_next_run_is_that_of_the_first_schedule_in_its_zone():
+    """In New York, eight o'clock is one in UTC in winter; a rate counts from the last run, or from its start."""
+    nine, eight = Schedule("cron(0 9 * * ? *)", "Europe/London"), Schedule("cron(0 8 * * ? *)", "America/New_York")
+    assert next_run([], None, INSTANT) is None
+    assert next_run([eight, nine], None, INSTANT) == datetime(2026, 1, 2, 9, tzinfo=UTC)
+    assert next_run([eight], None, INSTANT) == datetime(2026, 1, 2, 13, tzinfo=UTC)
+    assert next_run([eight], None, datetime(2026, 7, 1, tzinfo=UTC)) == datetime(2026, 7, 1, 12, tzinfo=UTC)
+    hourly = Schedule("rate(1 hour)", input={}, start="2026-01-03T00:00:00+01:00", end="2026-01-04")
+    assert next_run([hourly], None, INSTANT) == datetime(2026, 1, 2, 23, tzinfo=UTC)
+    last = datetime(2026, 1, 3, 23, 30, tzinfo=UTC)
+    assert next_run([hourly], last, last) is None, "it has ended by then"
 
 
 def test_what_costs_to_ask_is_asked_seldom():

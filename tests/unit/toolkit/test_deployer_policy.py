@@ -40,6 +40,7 @@ from lambda_toolkit.spec.model import (
     SecretSpec,
     TopicSpec,
 )
+from lambda_toolkit.spec.schedule import Schedule
 from lambda_toolkit.spec.triggers import EventTrigger, QueueTrigger, S3Trigger, StreamTrigger, TopicTrigger
 
 TOOLKIT = Path(__file__).parents[3] / "lambda_toolkit"
@@ -48,9 +49,10 @@ GIVEN = "arn:aws:iam::123456789012:role/team/given"
 PLACE = Place("123456789012", "eu-west-2")
 SERVICES = (
     *("cloudwatch", "dynamodb", "events", "iam", "kinesis", "lambda", "logs", "resourcegroupstaggingapi", "s3"),
-    *("secretsmanager", "sns", "sqs"),
+    *("scheduler", "secretsmanager", "sns", "sqs"),
 )
 OTHER_NAME = {"lambda:Invoke": "lambda:InvokeFunction", "s3:ListObjectsV2": "s3:ListBucket"}
+_BOTH = ("Tag", "Untag")
 IMPLIED = {  # actions that no call is called -> what asks for them
     "iam:PassRole": "the calls that give a function its role",
     "lambda:GetLayerVersion": "the calls that give a function its layer",
@@ -58,10 +60,13 @@ IMPLIED = {  # actions that no call is called -> what asks for them
     "s3:DeleteObjectVersion": "DeleteObjects, of a version",
     "s3:TagResource": "CreateBucket, with tags",
     **{f"{service}:TagResource": "tags.apply" for service in ("cloudwatch", "events", "lambda", "logs")},
-    **{f"{service}:TagResource": "tags.apply" for service in ("secretsmanager", "sns")},
     **{f"{service}:UntagResource": "tags.apply" for service in ("cloudwatch", "events", "lambda", "logs")},
-    **{f"{service}:UntagResource": "tags.apply" for service in ("secretsmanager", "sns")},
-    **{f"iam:{verb}Role": "tags.apply" for verb in ("Tag", "Untag")},
+    **{
+        f"{service}:{verb}Resource": "tags.apply"
+        for service in ("scheduler", "secretsmanager", "sns")
+        for verb in _BOTH
+    },
+    **{f"iam:{verb}Role": "tags.apply" for verb in _BOTH},
 }
 
 
@@ -82,7 +87,8 @@ def everything() -> Deployment:
         retries=1,
         concurrency=1,
     )
-    limited = FunctionSpec("app-dev-two", Path("two.py"), permissions_boundary=LIMITS)
+    london = (Schedule("cron(0 9 ? * MON-FRI *)", "Europe/London"),)
+    limited = FunctionSpec("app-dev-two", Path("two.py"), permissions_boundary=LIMITS, schedules=london)
     unlimited = FunctionSpec("app-dev-six", Path("six.py"), permissions_boundary="")
     return Deployment(
         (function, limited, unlimited),
@@ -246,6 +252,26 @@ def test_roles_are_passed_to_lambda_alone() -> None:
     assert statement["Resource"] == [
         f"arn:aws:iam::123456789012:role/app-dev-{name}-role" for name in ("one", "two", "six")
     ]
+
+
+def test_role_of_schedules_is_passed_to_scheduler_alone() -> None:
+    """It is the toolkit's own, or a given one; a function with a rule needs neither, nor a right on a group."""
+    [statement] = [
+        item for item in deployer_policy(everything(), PLACE)["Statement"] if item["Sid"] == "PassScheduleRole"
+    ]
+    assert statement["Condition"] == {"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}}
+    assert statement["Resource"] == ["arn:aws:iam::123456789012:role/app-dev-two.schedule-role"]
+    london = Schedule("cron(0 9 ? * MON-FRI *)", "Europe/London")
+    tags = {"application": "app", "stage": "dev"}
+    given = FunctionSpec(
+        "app-dev-one", Path("one.py"), role=GIVEN, schedules=(london,), schedule_role=LIMITS, tags=tags
+    )
+    document = deployer_policy(Deployment((given,)), PLACE)
+    of_iam = {item["Sid"]: item["Resource"] for item in document["Statement"] if "iam:PassRole" in item["Action"]}
+    assert of_iam == {"PassRole": [GIVEN], "PassScheduleRole": [LIMITS]}
+    assert not {"Roles", "ScheduleRoles"} & {item["Sid"] for item in document["Statement"]}
+    group = "arn:aws:scheduler:eu-west-2:123456789012:schedule"
+    assert granted(document)["scheduler:CreateSchedule"] == [f"{group}-group/app-dev", f"{group}/app-dev/*"]
 
 
 def test_what_is_not_declared_is_not_granted() -> None:
