@@ -2,9 +2,15 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from time import sleep
+from typing import Any
 
+import boto3
 import pytest
 
+from lambda_script import Lambda_script
+from lambda_toolkit.aws import Aws
 from lambda_toolkit.pipeline.local_stack import mail_sink
 from tests.support.account import Account, eventually
 
@@ -112,6 +118,38 @@ def test_rate_rule_invokes_only_the_permitted_target(account: Account) -> None:
 
     events.disable_rule(Name="every-minute")
     assert s3.list_objects_v2(Bucket="local-test-unpermitted").get("KeyCount", 0) == 0
+
+
+def test_rule_becomes_a_schedule_with_the_rights_of_its_role(account: Account, tmp_path: Path) -> None:
+    """Deployed as on AWS: the function goes on being started, now with its input; without its role, it is not."""
+    source = tmp_path / "zoned.py"
+    source.write_text("def lambda_handler(event, context):\n    print('got', event)\n", encoding="utf-8")
+    session = boto3.Session(account.stack.access_key_id, account.stack.secret_access_key, None, account.stack.region)
+    aws = Aws(session=session, endpoint_url=account.stack.aws_endpoint_url)
+
+    def script(schedule: Any) -> Lambda_script:
+        return Lambda_script(source, tmp_path / "zoned.zip", "zoned", schedule, timezone="Europe/London", aws=aws)
+
+    def got(text: str) -> int:
+        events = account.client("logs").filter_log_events(logGroupName="/aws/lambda/zoned")["events"]
+        return sum(text in item["message"] for item in events if "got" in item["message"])
+
+    script("rate(1 minute)").deploy()
+    assert eventually(lambda: got("aws.events"))
+    schedule = {"expression": "rate(1 minute)", "input": {"mode": "full"}}
+    assert {change.kind for change in script(schedule).deploy().done} == {
+        *("schedule group", "schedule role", "Scheduler schedule", "schedule")
+    }
+    assert eventually(lambda: got("{'mode': 'full'}"))
+    assert not script(schedule).plan()
+    account.client("iam").delete_role_policy(RoleName="zoned.schedule-role", PolicyName="lambda_script")
+    sleep(1)
+    before = got("full")
+    sleep(3)
+    assert got("full") == before
+    assert script(schedule).destroy(delete_data=True).ok
+    groups = account.client("scheduler").list_schedule_groups()["ScheduleGroups"]
+    assert [group["Name"] for group in groups] == ["default"]
 
 
 def test_metrics_count_runs_of_a_rule_and_throttles_apart(account: Account) -> None:

@@ -1,10 +1,11 @@
 """Starts ministack with what it lacks. Run by the emulator's own interpreter, never imported by this project.
 
-Twelve things are changed, each by replacing one private name of the pinned ministack version; a missing name stops
+Thirteen things are changed, each by replacing one private name of the pinned ministack version; a missing name stops
 the start with a message.
 
 * Schedules are looked at every second instead of every ten, and intervals of ``rate()`` pass ``clock-speed`` times
   faster. The file of that name is read at every look, so the speed can be changed while the emulator runs.
+* ministack fires Scheduler's schedules in UTC, whatever their zone and role. Here ``emulator_schedules`` does.
 * ministack evaluates alarms when a metric is put, by namespace and name alone: an error of one function would raise the
   alarms of all. That is switched off; ``alarm_evaluator`` evaluates them by their dimensions, through the public API.
 * ministack puts the metrics of a function for calls of Invoke alone, and counts one that it throttles as an invocation.
@@ -54,6 +55,8 @@ def main() -> None:
     parser.add_argument("--mail-sink", type=Path, required=True)
     arguments = parser.parse_args()
     speed_up_schedules(arguments.clock_speed_file)
+    times = _load(Path(__file__).parents[2] / "spec" / "fire_times.py")
+    _load(Path(__file__).with_name("emulator_schedules.py")).install(_private, times.next_fire, SCHEDULE_TICK)
     disable_alarm_evaluation()
     count_every_run()
     keep_alarm_expressions()

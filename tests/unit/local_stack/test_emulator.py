@@ -1,17 +1,20 @@
 """The parts of the emulator that can be tested without starting it."""
 
+import json
 import sys
 import tempfile
 import types
 import zipfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from lambda_toolkit.pipeline.local_stack import emulator, emulator_environment, emulator_launcher
+from lambda_toolkit.pipeline.local_stack import emulator, emulator_environment, emulator_launcher, emulator_schedules
 from lambda_toolkit.pipeline.local_stack.errors import LocalError
+from lambda_toolkit.spec.fire_times import next_fire
 
-SERVICES = ("eventbridge", "cloudwatch", "sns", "s3", "lambda_svc", "sts")
+SERVICES = ("eventbridge", "cloudwatch", "sns", "s3", "lambda_svc", "sts", "scheduler", "iam")
 
 
 @pytest.fixture
@@ -212,3 +215,70 @@ def test_layer_is_unpacked_once_and_code_for_each_worker(monkeypatch: pytest.Mon
     assert unpack("a = 2", "b/layer_1").read_text() == "a = 2"
     assert not unpack("a = 1", "a/code").samefile(unpack("a = 1", "b/code"))
     assert len([*(tmp_path / "layers").iterdir()]) == 2
+
+
+GROUP = "arn:aws:scheduler:eu-west-2:000000000000:schedule-group/totes-dev"
+
+
+def role_of(**changes: object) -> dict[str, object]:
+    condition = {"StringEquals": {"aws:SourceAccount": "000000000000", "aws:SourceArn": GROUP}}
+    trust = {"Effect": "Allow", "Principal": {"Service": "scheduler.amazonaws.com"}, "Condition": condition}
+    allowed = {"Effect": "Allow", "Action": ["lambda:InvokeFunction"], "Resource": [FUNCTION], **changes}
+    return {
+        "AssumeRolePolicyDocument": json.dumps({"Statement": [trust]}),
+        "InlinePolicies": {"lambda_script": json.dumps({"Statement": [allowed]})},
+    }
+
+
+def test_role_of_a_schedule_names_what_it_may_invoke() -> None:
+    def may(role: dict[str, object], group: str = GROUP) -> bool:
+        return emulator_schedules.may_invoke(role, "000000000000", group, FUNCTION)
+
+    assert may(role_of())
+    assert may(role_of(Action="lambda:*", Resource="*"))
+    assert not may(role_of(Resource=FUNCTION.removesuffix(":live")))
+    assert not may(role_of(Effect="Deny"))
+    assert not may(role_of(), f"{GROUP}-2")
+    assert not may({})
+
+
+def test_schedules_fire_in_their_zone(fake_ministack: dict[str, types.ModuleType]) -> None:
+    """A minute of a summer's morning in London, looked at every second; the other ones are off, over, or in UTC."""
+    nine = {"ScheduleExpression": "cron(0 9 ? * * *)", "State": "ENABLED", "LastModificationDate": 0, "CreationDate": 0}
+    target = {"Arn": FUNCTION, "RoleArn": "arn:aws:iam::000000000000:role/r"}
+    london = {**nine, "ScheduleExpressionTimezone": "Europe/London", "Target": target}
+    stored = {
+        "london": london,
+        "utc": {**nine, "Target": target},
+        "off": {**london, "State": "DISABLED"},
+        "over": {**london, "EndDate": 1.0},
+        "forbidden": {**london, "Target": {**target, "RoleArn": "arn:aws:iam::000000000000:role/none"}},
+        "rate": {**london, "ScheduleExpression": "rate(1 minute)"},
+    }
+    clock = [datetime(2026, 7, 1, 7, 59, 30, tzinfo=UTC).timestamp()]
+    stored["late"] = {**london, "LastModificationDate": clock[0] + 31}
+    stored["rate"]["CreationDate"] = clock[0]
+    invoked: list[str] = []
+
+    def invoke(target: dict[str, object], event: dict[str, object], schedule: dict[str, object]) -> None:
+        assert event["Source"] == "aws.scheduler"
+        invoked.append(next(name for name, each in stored.items() if each is schedule))
+
+    scheduler, eventbridge, iam = (fake_ministack[name] for name in ("scheduler", "eventbridge", "iam"))
+    vars(eventbridge).update(
+        _parse_rate_seconds=lambda expression: 60 if expression.startswith("rate") else None, _invoke_target=invoke
+    )
+    kept = types.SimpleNamespace(
+        _data={("000000000000", "eu-west-2", f"totes-dev/{key}"): item for key, item in stored.items()}
+    )
+    vars(scheduler).update(_schedules=kept, _tick_schedules=print, _SCHEDULE_TICK_INTERVAL=10)
+    vars(scheduler).update(set_request_account_id=print, set_request_region=print)
+    vars(iam)["_roles"] = {"r": role_of()}
+    emulator_schedules.install(getattr, next_fire, 1, lambda: clock[0])
+    assert vars(scheduler)["_SCHEDULE_TICK_INTERVAL"] == 1
+
+    for _ in range(90):
+        vars(scheduler)["_tick_schedules"]()
+        clock[0] += 1
+
+    assert invoked == ["london", "rate"]
