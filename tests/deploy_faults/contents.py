@@ -37,6 +37,7 @@ def contents(client: Client) -> dict[str, Any]:
             for group in client("logs").describe_log_groups()["logGroups"]
         },
         "rules": _rules(client("events")),
+        "schedules": _schedules(client("scheduler")),
         "alarms": {
             alarm["AlarmName"]: (alarm["MetricName"], alarm["Threshold"])
             for alarm in client("cloudwatch").describe_alarms()["MetricAlarms"]
@@ -111,6 +112,24 @@ def _rules(client: Any) -> dict[str, Any]:
         )
         for rule in client.list_rules()["Rules"]
     }
+
+
+def _schedules(client: Any) -> dict[str, Any]:
+    """By group, its tags and its schedules."""
+    found = {}
+    for group in client.list_schedule_groups()["ScheduleGroups"]:
+        name = group["Name"]
+        tags = client.list_tags_for_resource(ResourceArn=group["Arn"])["Tags"]
+        names = [item["Name"] for item in client.list_schedules(GroupName=name)["Schedules"]]
+        read = {each: client.get_schedule(GroupName=name, Name=each) for each in names}
+        found[name] = {
+            "tags": sorted((tag["Key"], tag["Value"]) for tag in tags),
+            **{
+                each: (item["ScheduleExpression"], item["ScheduleExpressionTimezone"], item["Target"], item["State"])
+                for each, item in read.items()
+            },
+        }
+    return found
 
 
 def _buckets(client: Any) -> dict[str, Any]:

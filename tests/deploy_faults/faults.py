@@ -32,6 +32,7 @@ _CONFLICTS = {
     "iam": ("ConcurrentModification", "The request was rejected because multiple requests to change this object"),
     "logs": ("OperationAbortedException", "Multiple concurrent requests to update the same resource were in conflict."),
     "events": ("ConcurrentModificationException", "There is concurrent modification on a rule, target, or archive."),
+    "scheduler": ("ConflictException", "Updating or deleting the resource can cause an inconsistent state."),
     "sns": ("ConcurrentAccess", "Can't perform multiple operations on a tag simultaneously."),
     "cloudwatch": ("ConcurrentModificationException", "More than one process tried to modify a resource."),
 }

@@ -283,6 +283,69 @@ class TwoTriggers(Operation):
         return _shop(one, two)
 
 
+ZONED = {
+    "schedule": [
+        {"expression": "0 9 * * *", "name": "nine", "retries": 3},
+        {"expression": "0 18 * * *", "input": {"mode": "full"}},
+    ],
+    "timezone": "Europe/London",
+}
+
+
+class FirstSchedules(Operation):
+    """A function with schedules of EventBridge Scheduler."""
+
+    def declared(self, world: World) -> Deployment:
+        return _shop(world.function(**ZONED))
+
+
+class RuleToSchedules(Operation):
+    """A rule becomes schedules of Scheduler."""
+
+    def prepare(self, world: World) -> None:
+        world.deploy(_shop(world.function(schedule="0 9 * * *")))
+
+    def declared(self, world: World) -> Deployment:
+        return _shop(world.function(**ZONED))
+
+
+class SchedulesToRule(Operation):
+    """Schedules of Scheduler become a rule: their role and their group are removed."""
+
+    def prepare(self, world: World) -> None:
+        world.deploy(_shop(world.function(**ZONED)))
+
+    def declared(self, world: World) -> Deployment:
+        return _shop(world.function(schedule="0 9 * * *"))
+
+
+class ChangeSchedules(Operation):
+    """One is updated, one replaced, one is new, and the tags of the group were removed by hand."""
+
+    def prepare(self, world: World) -> None:
+        world.deploy(_shop(world.function(**ZONED)))
+        group = f"arn:aws:scheduler:{world.aws.region}:{world.aws.account_id}:schedule-group/shop-dev"
+        world.bare("scheduler").untag_resource(ResourceArn=group, TagKeys=["stage"])
+
+    def declared(self, world: World) -> Deployment:
+        nine = {"expression": "0 9 * * *", "name": "nine", "retries": 4}
+        others = ["0 12 * * *", {"expression": "0 19 * * *", "input": {"mode": "full"}}]
+        return _shop(world.function(schedule=[nine, *others], timezone="America/New_York"))
+
+
+class DestroySchedules(FirstSchedules):
+    """A function with schedules is removed, with their group."""
+
+    def prepare(self, world: World) -> None:
+        world.deploy(self.declared(world))
+
+    def act(self, world: World) -> None:
+        world.apply(self.plan(world))
+
+    def plan(self, world: World) -> Plan:
+        return make_destroy_plan(world.aws, self.declared(world), delete_data=True)
+
+
 class Rollback(Operation):
     """The version before is live again."""
 
@@ -319,6 +382,11 @@ OPERATIONS: dict[str, type[Operation]] = {
         RemoveEveryFunction,
         CanaryRelease,
         TwoTriggers,
+        FirstSchedules,
+        RuleToSchedules,
+        SchedulesToRule,
+        ChangeSchedules,
+        DestroySchedules,
         Rollback,
     )
 }
