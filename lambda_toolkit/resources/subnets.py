@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,14 +53,15 @@ def key(vpc: Vpc) -> object:
 
 def read(aws: Aws, vpc: Vpc) -> Network:
     """The network that ``vpc`` names, as far as it exists. Raises AwsError."""
-    found = _describe(aws, "subnets", "subnet-id", sorted(set(vpc.subnets)))
-    vpcs = sorted({str(item["VpcId"]) for item in found})
-    rest = run_parallel(
-        [task(_describe, aws, what, "vpc-id", vpcs) for what in ("security_groups", "route_tables", "vpc_endpoints")]
-        if vpcs
-        else []
+    wanted = _filters("subnet-id", vpc.subnets)
+    found = aws.list_all("ec2", "describe_subnets", "Subnets", Filters=wanted)
+    vpcs = _filters("vpc-id", {str(item["VpcId"]) for item in found})
+    around = (
+        task(aws.list_all, "ec2", "describe_security_groups", "SecurityGroups", Filters=vpcs),
+        task(aws.list_all, "ec2", "describe_route_tables", "RouteTables", Filters=vpcs),
+        task(aws.list_all, "ec2", "describe_vpc_endpoints", "VpcEndpoints", Filters=vpcs),
     )
-    groups, tables, endpoints = rest or ([], [], [])
+    groups, tables, endpoints = run_parallel(around) if found else ([], [], [])
     return Network(
         {str(item["SubnetId"]): item for item in found},
         {str(item["GroupId"]): item for item in groups},
@@ -90,6 +91,5 @@ def _has_ipv6(subnet: _Item) -> bool:
     return any((block.get("Ipv6CidrBlockState") or {}).get("State") == "associated" for block in blocks)
 
 
-def _describe(aws: Aws, what: str, name: str, values: Sequence[str]) -> list[Any]:
-    items = "".join(part.title() for part in what.split("_"))
-    return aws.list_all("ec2", f"describe_{what}", items, Filters=[{"Name": name, "Values": list(values)}])
+def _filters(name: str, values: Collection[str]) -> list[dict[str, Any]]:
+    return [{"Name": name, "Values": sorted(set(values))}]

@@ -40,6 +40,7 @@ from lambda_toolkit.spec.model import (
     SecretSpec,
     TopicSpec,
 )
+from lambda_toolkit.spec.network import Vpc
 from lambda_toolkit.spec.schedule import Schedule
 from lambda_toolkit.spec.triggers import EventTrigger, QueueTrigger, S3Trigger, StreamTrigger, TopicTrigger
 
@@ -48,13 +49,14 @@ LIMITS = "arn:aws:iam::123456789012:policy/limits"
 GIVEN = "arn:aws:iam::123456789012:role/team/given"
 PLACE = Place("123456789012", "eu-west-2")
 SERVICES = (
-    *("cloudwatch", "dynamodb", "events", "iam", "kinesis", "lambda", "logs", "resourcegroupstaggingapi", "s3"),
+    *("cloudwatch", "dynamodb", "ec2", "events", "iam", "kinesis", "lambda", "logs", "resourcegroupstaggingapi", "s3"),
     *("scheduler", "secretsmanager", "sns", "sqs"),
 )
 OTHER_NAME = {"lambda:Invoke": "lambda:InvokeFunction", "s3:ListObjectsV2": "s3:ListBucket"}
 _BOTH = ("Tag", "Untag")
 IMPLIED = {  # actions that no call is called -> what asks for them
     "iam:PassRole": "the calls that give a function its role",
+    "ec2:DescribeVpcs": "the calls that attach a function to a network",
     "lambda:GetLayerVersion": "the calls that give a function its layer",
     "s3:GetObject": "the calls that name an object as the code: Lambda reads it with the caller's rights",
     "s3:DeleteObjectVersion": "DeleteObjects, of a version",
@@ -86,6 +88,7 @@ def everything() -> Deployment:
         canary=Canary(),
         retries=1,
         concurrency=1,
+        vpc=Vpc(("subnet-1",), ("sg-1",)),
     )
     london = (Schedule("cron(0 9 ? * MON-FRI *)", "Europe/London"),)
     limited = FunctionSpec("app-dev-two", Path("two.py"), permissions_boundary=LIMITS, schedules=london)
@@ -235,6 +238,10 @@ def test_resources_are_exact() -> None:
             assert statement["Resource"] == ["*"]
             name = "arn:aws:lambda:eu-west-2:123456789012:function:app-dev-one"
             assert statement["Condition"] == {"ArnLike": {"lambda:FunctionArn": [name, f"{name}:*"]}}
+            continue
+        if statement["Sid"] == "Networks":  # what EC2 describes has no resources of its own
+            assert statement["Resource"] == ["*"]
+            assert all(action.startswith("ec2:Describe") for action in statement["Action"])
             continue
         for arn in statement["Resource"]:
             name = arn.split(":", 5)[5].removesuffix(":*").removesuffix("/*")
