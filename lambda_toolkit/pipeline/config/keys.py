@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from lambda_toolkit.pipeline.config.function_keys import FUNCTION, PACKAGES, VPC
 from lambda_toolkit.pipeline.config.key_types import Key, Table, Type
-from lambda_toolkit.pipeline.config.resource_keys import ALARM, ALERTS, BUCKET, DASHBOARD, EXTRACT, PIPELINE, SECRET
+from lambda_toolkit.pipeline.config.resource_keys import ALARM, ALERTS, BUCKET, DASHBOARD, EXTRACT, PIPELINE
+from lambda_toolkit.pipeline.config.secret_table import SECRET
 from lambda_toolkit.pipeline.config.table_keys import MIRROR, SOURCE, WAREHOUSE
 
 FILE = Table(
