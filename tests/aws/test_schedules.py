@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import runpy
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -343,6 +346,15 @@ def test_start_that_is_past_and_end_that_is_past(script, client) -> None:
     assert not script(schedule=ended).plan()
     assert script(schedule=ended, function_name_template="other").deploy().ok
     assert schedules(client, "other-dev") == {}
+
+
+def test_example_deploys_three_schedules_and_removes_them(client, monkeypatch) -> None:
+    file = Path(__file__).parents[2] / "examples" / "schedules" / "deploy.py"
+    monkeypatch.setenv("AWS_REGION", REGION)
+    for arguments, names in (([], ["evening", "morning", "quarter"]), (["destroy"], [])):
+        monkeypatch.setattr(sys, "argv", ["deploy.py", *arguments])
+        runpy.run_path(str(file))
+        assert sorted(schedules(client, "dev-report-dev")) == [f"dev-report.{name}" for name in names]
 
 
 @pytest.mark.parametrize(
