@@ -144,8 +144,9 @@ class _Advisor:
             return f"{begin} {known}."
         if "." in name and self._is_own(name.partition(".")[0]):
             return f"{begin} the package has no {name}."
-        layer = "its requirements do not" if self._spec.requirements else "it has no requirements"
-        return f"{begin} the package has no `{name}`, {layer}, and Lambda's {self._runtime()} does not."
+        if self._spec.requirements:
+            return f"{begin} neither package, nor requirements, nor Lambda's {self._runtime()} has `{name}`."
+        return f"{begin} neither the package nor Lambda's {self._runtime()} has `{name}`, and nothing is required."
 
     def advice(self, found: MissingImport) -> str:
         """What to do."""

@@ -9,11 +9,16 @@ from typing import Any
 import pytest
 
 from lambda_toolkit.aws.client import Aws
-from lambda_toolkit.pipeline.client.watched import WatchedScript
+from lambda_toolkit.packaging.layer_zip import LayerSpec
+from lambda_toolkit.pipeline.client.target import Target
+from lambda_toolkit.pipeline.client.watched import WatchedPipeline, WatchedScript
 from lambda_toolkit.pipeline.commands.shared.screen import Screen
 from lambda_toolkit.pipeline.commands.watch import _deploy
+from lambda_toolkit.pipeline.config.load import load
+from lambda_toolkit.pipeline.installed import SHARED
 from tests.support.api_recorder import ApiRecorder
 from tests.support.function_sources import write
+from tests.support.repository import REPOSITORY
 
 SCRIPT = """
 from lambda_script import Lambda_script, deploy_all
@@ -63,3 +68,24 @@ def test_files_beside_the_script_are_watched(deploy: Callable[..., str], aws: Aw
     watched.read()
     assert {path.name for path in watched.places()} == {"app.py", "names.py", "requirements.txt", "one.py", "two.py"}
     assert watched.log_groups() == {"one": "", "two": ""}
+
+
+def test_pipeline_is_watched_with_its_configuration(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A saved function is deployed alone; after a change of the configuration, everything is compared."""
+
+    def install(_: LayerSpec, target: Path) -> None:
+        write(target, {f"{name}/__init__.py": "" for name in ("pg8000", "pyarrow", "scramp")})
+
+    monkeypatch.setattr("lambda_toolkit.packaging.layer_zip._install", install)
+    config = REPOSITORY / "config" / "pipeline.toml"
+    watched = WatchedPipeline(config, lambda: Target(load(config), {}, is_local=False), _aws=aws)
+    assert watched.places() == [config.parent], "also while the configuration cannot be read"
+    watched.read()
+    assert {config.parent, SHARED} <= set(watched.places())
+    everything = {change.kind for change in watched.plan([]).changes}
+    assert {"bucket", "secret", "topic", "function"} <= everything
+    assert {change.kind for change in watched.plan([str(config)]).changes} == everything
+    of_functions = {change.kind for change in watched.plan([str(SHARED / "logs.py")]).changes}
+    assert "function" in of_functions
+    assert not of_functions & {"bucket", "secret", "topic"}
+    assert set(watched.log_groups()) == {f"totes-dev-{name}" for name in watched._known().pipeline.functions}
