@@ -10,6 +10,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from lambda_toolkit.resources import version
+from tests.support.moto_event_sources import READS
 
 Client = Callable[[str], Any]
 
@@ -38,6 +39,7 @@ def contents(client: Client) -> dict[str, Any]:
         },
         "rules": _rules(client("events")),
         "schedules": _schedules(client("scheduler")),
+        "mappings": _mappings(client("lambda")),
         "alarms": {
             alarm["AlarmName"]: (alarm["MetricName"], alarm["Threshold"])
             for alarm in client("cloudwatch").describe_alarms()["MetricAlarms"]
@@ -65,8 +67,31 @@ def _functions(client: Any) -> dict[str, Any]:
             },
             "permissions": sorted(statement["Sid"] for statement in policy),
             "tags": client.list_tags(Resource=item["FunctionArn"])["Tags"],
+            "url": _url(client, name),
         }
     return found
+
+
+def _mappings(client: Any) -> dict[str, Any]:
+    """By source and function, the event source mappings that are not being deleted, with their tags."""
+    for _ in range(READS):  # time passes: a change that is under way ends
+        client.list_event_source_mappings()
+    return {
+        f"{item['EventSourceArn']} {item['FunctionArn']}": {
+            **{name: item.get(name) for name in ("State", "BatchSize", "FilterCriteria", "FunctionResponseTypes")},
+            "tags": client.list_tags(Resource=item["EventSourceMappingArn"])["Tags"],
+        }
+        for item in client.list_event_source_mappings()["EventSourceMappings"]
+        if item["State"] != "Deleting"
+    }
+
+
+def _url(client: Any, function: str) -> dict[str, Any]:
+    """The settings of the function's URL; empty where it has none."""
+    with suppress(ClientError):
+        found = client.get_function_url_config(FunctionName=function, Qualifier="live")
+        return {name: found.get(name) for name in ("AuthType", "Cors")}
+    return {}
 
 
 def _kept(versions: list[dict[str, Any]]) -> dict[str, Any]:
@@ -107,7 +132,7 @@ def _roles(client: Any) -> dict[str, Any]:
 def _rules(client: Any) -> dict[str, Any]:
     return {
         rule["Name"]: (
-            rule["ScheduleExpression"],
+            rule.get("ScheduleExpression") or rule["EventPattern"],
             [target["Arn"] for target in client.list_targets_by_rule(Rule=rule["Name"])["Targets"]],
         )
         for rule in client.list_rules()["Rules"]

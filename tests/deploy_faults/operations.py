@@ -346,6 +346,49 @@ class DestroySchedules(FirstSchedules):
         return make_destroy_plan(world.aws, self.declared(world), delete_data=True)
 
 
+POLLED: dict[str, Any] = {
+    "queue_trigger": {"queue": "orders", "report_failures": True},
+    "event_trigger": {"pattern": {"source": ["shop"]}},
+    "url": {"auth": "NONE", "cors": {"origins": ["https://example.com"]}},
+}
+"""A queue, events and a URL that invoke a function."""
+
+
+class FirstTriggers(Operation):
+    """A queue, events and a URL begin to invoke a function."""
+
+    def prepare(self, world: World) -> None:
+        world.bare("sqs").create_queue(QueueName="orders", Attributes={"VisibilityTimeout": "360"})
+        world.deploy(_shop(world.function()))
+
+    def declared(self, world: World) -> Deployment:
+        return _shop(world.function(**POLLED))
+
+
+class ChangeTriggers(FirstTriggers):
+    """The queue's batches, the pattern and who may call the URL change, and so do the tags."""
+
+    def prepare(self, world: World) -> None:
+        super().prepare(world)
+        world.deploy(super().declared(world))
+
+    def declared(self, world: World) -> Deployment:
+        changed = {
+            "queue_trigger": {"queue": "orders", "batch_size": 5},
+            "event_trigger": {"pattern": {"source": ["till"]}},
+            "url": "AWS_IAM",
+            "tags": {"team": "data"},
+        }
+        return _shop(world.function(**changed))
+
+
+class DetachTriggers(ChangeTriggers):
+    """They are taken from the declaration."""
+
+    def declared(self, world: World) -> Deployment:
+        return _shop(world.function(queue_trigger=(), event_trigger=(), url=""))
+
+
 class Rollback(Operation):
     """The version before is live again."""
 
@@ -387,6 +430,9 @@ OPERATIONS: dict[str, type[Operation]] = {
         SchedulesToRule,
         ChangeSchedules,
         DestroySchedules,
+        FirstTriggers,
+        ChangeTriggers,
+        DetachTriggers,
         Rollback,
     )
 }

@@ -29,6 +29,8 @@ _KNOWN = [
     ("ChangeCode", Cell("lambda.UpdateAlias", 1, "crash before")),
     ("ChangeEverything", Cell("lambda.UpdateFunctionCode", 1, "interrupt")),
     ("Rollback", Cell("lambda.UpdateAlias", 1, "lost")),
+    ("FirstTriggers", Cell("lambda.CreateEventSourceMapping", 1, "lost")),
+    ("FirstTriggers", Cell("lambda.CreateFunctionUrlConfig", 1, "500 after")),
 ]
 
 
