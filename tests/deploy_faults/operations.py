@@ -82,7 +82,8 @@ class Operation:
         return make_plan(world.aws, self.declared(world), prune=True, delete_data=True)
 
 
-def _shop(*functions: FunctionSpec, **parts: Any) -> Deployment:
+def shop(*functions: FunctionSpec, **parts: Any) -> Deployment:
+    """A deployment of the application that all operations are about."""
     return Deployment(functions, application="shop", stage="dev", **parts)
 
 
@@ -90,7 +91,7 @@ class FirstDeploy(Operation):
     """A function with everything, and what functions share."""
 
     def declared(self, world: World) -> Deployment:
-        return _shop(
+        return shop(
             world.function(**EVERYTHING),
             buckets=(BucketSpec("shop-dev-lake"),),
             topics=(TopicSpec("shop-dev-alerts", emails=("a@example.com",)),),
@@ -114,7 +115,7 @@ class ChangeEverything(FirstDeploy):
             "log_retention_days": 7,
             "tags": {"team": "data"},
         }
-        return _shop(
+        return shop(
             world.function(**{**EVERYTHING, **changed}),
             buckets=(BucketSpec("shop-dev-lake", versioned=True, lifecycle=(LifecycleRule("old", expire_days=9),)),),
             topics=(TopicSpec("shop-dev-alerts", emails=("b@example.com",)),),
@@ -132,7 +133,7 @@ class ChangeCode(Operation):
         world.write("shop-dev-one", "6")
 
     def declared(self, world: World) -> Deployment:
-        return _shop(world.function())
+        return shop(world.function())
 
 
 class Detach(Operation):
@@ -140,10 +141,10 @@ class Detach(Operation):
 
     def prepare(self, world: World) -> None:
         lake = (BucketSpec("shop-dev-lake"),)
-        world.deploy(_shop(world.function(**EVERYTHING), buckets=lake))
+        world.deploy(shop(world.function(**EVERYTHING), buckets=lake))
 
     def declared(self, world: World) -> Deployment:
-        return _shop(world.function(schedule="", s3_trigger=(), alarms=()), buckets=(BucketSpec("shop-dev-lake"),))
+        return shop(world.function(schedule="", s3_trigger=(), alarms=()), buckets=(BucketSpec("shop-dev-lake"),))
 
 
 class Destroy(FirstDeploy):
@@ -167,7 +168,7 @@ class DestroyWithLayer(Operation):
         world.deploy(self.declared(world))
 
     def declared(self, world: World) -> Deployment:
-        return _shop(world.function(requirements=["one"]), world.function("shop-dev-two", requirements=["one"]))
+        return shop(world.function(requirements=["one"]), world.function("shop-dev-two", requirements=["one"]))
 
     def act(self, world: World) -> None:
         world.apply(self.plan(world))
@@ -180,7 +181,7 @@ class FirstLayer(Operation):
     """A function with requirements: its layer is published first."""
 
     def declared(self, world: World) -> Deployment:
-        return _shop(world.function(requirements=["one"]))
+        return shop(world.function(requirements=["one"]))
 
 
 class ReplaceLayer(Operation):
@@ -193,10 +194,10 @@ class ReplaceLayer(Operation):
     complete_after = 2 * 86_400.0
 
     def prepare(self, world: World) -> None:
-        world.deploy(_shop(world.function(requirements=["one"])))
+        world.deploy(shop(world.function(requirements=["one"])))
 
     def declared(self, world: World) -> Deployment:
-        return _shop(world.function(requirements=["two"]))
+        return shop(world.function(requirements=["two"]))
 
 
 class RemoveFunction(Operation):
@@ -205,20 +206,20 @@ class RemoveFunction(Operation):
     def prepare(self, world: World) -> None:
         lake = (BucketSpec("shop-dev-lake"),)
         two = world.function("shop-dev-two", **{**EVERYTHING, "requirements": ["one"]})
-        world.deploy(_shop(world.function(), two, buckets=lake))
+        world.deploy(shop(world.function(), two, buckets=lake))
 
     def declared(self, world: World) -> Deployment:
-        return _shop(world.function(), buckets=(BucketSpec("shop-dev-lake"),))
+        return shop(world.function(), buckets=(BucketSpec("shop-dev-lake"),))
 
 
 class AttachToNetwork(Operation):
     """A function is attached to a private network."""
 
     def prepare(self, world: World) -> None:
-        world.deploy(_shop(world.function()))
+        world.deploy(shop(world.function()))
 
     def declared(self, world: World) -> Deployment:
-        return _shop(world.function(vpc=_NETWORK))
+        return shop(world.function(vpc=_NETWORK))
 
 
 class DestroyAttached(Operation):
@@ -228,7 +229,7 @@ class DestroyAttached(Operation):
         world.deploy(self.declared(world))
 
     def declared(self, world: World) -> Deployment:
-        return _shop(world.function(vpc=_NETWORK))
+        return shop(world.function(vpc=_NETWORK))
 
     def act(self, world: World) -> None:
         """Given again 20 minutes later, where interfaces were left."""
@@ -248,10 +249,10 @@ class RemoveEveryFunction(Operation):
     """No function is declared any more."""
 
     def prepare(self, world: World) -> None:
-        world.deploy(_shop(world.function(requirements=["one"], schedule="@daily")))
+        world.deploy(shop(world.function(requirements=["one"], schedule="@daily")))
 
     def declared(self, world: World) -> Deployment:
-        return _shop()
+        return shop()
 
 
 class CanaryRelease(Operation):
@@ -263,7 +264,7 @@ class CanaryRelease(Operation):
 
     def declared(self, world: World) -> Deployment:
         watched = {"alarms": [Alarm("errors", "Errors", period=60)], "canary": Canary(weight=0.1, minutes=3)}
-        return _shop(world.function(health_event={"ping": 1}, **watched))
+        return shop(world.function(health_event={"ping": 1}, **watched))
 
 
 class TwoTriggers(Operation):
@@ -280,7 +281,7 @@ class TwoTriggers(Operation):
             world.function(name, s3_trigger=trigger)
             for name, trigger in zip(("shop-dev-one", "shop-dev-two"), triggers, strict=True)
         )
-        return _shop(one, two)
+        return shop(one, two)
 
 
 ZONED = {
@@ -296,41 +297,41 @@ class FirstSchedules(Operation):
     """A function with schedules of EventBridge Scheduler."""
 
     def declared(self, world: World) -> Deployment:
-        return _shop(world.function(**ZONED))
+        return shop(world.function(**ZONED))
 
 
 class RuleToSchedules(Operation):
     """A rule becomes schedules of Scheduler."""
 
     def prepare(self, world: World) -> None:
-        world.deploy(_shop(world.function(schedule="0 9 * * *")))
+        world.deploy(shop(world.function(schedule="0 9 * * *")))
 
     def declared(self, world: World) -> Deployment:
-        return _shop(world.function(**ZONED))
+        return shop(world.function(**ZONED))
 
 
 class SchedulesToRule(Operation):
     """Schedules of Scheduler become a rule: their role and their group are removed."""
 
     def prepare(self, world: World) -> None:
-        world.deploy(_shop(world.function(**ZONED)))
+        world.deploy(shop(world.function(**ZONED)))
 
     def declared(self, world: World) -> Deployment:
-        return _shop(world.function(schedule="0 9 * * *"))
+        return shop(world.function(schedule="0 9 * * *"))
 
 
 class ChangeSchedules(Operation):
     """One is updated, one replaced, one is new, and the tags of the group were removed by hand."""
 
     def prepare(self, world: World) -> None:
-        world.deploy(_shop(world.function(**ZONED)))
+        world.deploy(shop(world.function(**ZONED)))
         group = f"arn:aws:scheduler:{world.aws.region}:{world.aws.account_id}:schedule-group/shop-dev"
         world.bare("scheduler").untag_resource(ResourceArn=group, TagKeys=["stage"])
 
     def declared(self, world: World) -> Deployment:
         nine = {"expression": "0 9 * * *", "name": "nine", "retries": 4}
         others = ["0 12 * * *", {"expression": "0 19 * * *", "input": {"mode": "full"}}]
-        return _shop(world.function(schedule=[nine, *others], timezone="America/New_York"))
+        return shop(world.function(schedule=[nine, *others], timezone="America/New_York"))
 
 
 class DestroySchedules(FirstSchedules):
@@ -346,49 +347,6 @@ class DestroySchedules(FirstSchedules):
         return make_destroy_plan(world.aws, self.declared(world), delete_data=True)
 
 
-POLLED: dict[str, Any] = {
-    "queue_trigger": {"queue": "orders", "report_failures": True},
-    "event_trigger": {"pattern": {"source": ["shop"]}},
-    "url": {"auth": "NONE", "cors": {"origins": ["https://example.com"]}},
-}
-"""A queue, events and a URL that invoke a function."""
-
-
-class FirstTriggers(Operation):
-    """A queue, events and a URL begin to invoke a function."""
-
-    def prepare(self, world: World) -> None:
-        world.bare("sqs").create_queue(QueueName="orders", Attributes={"VisibilityTimeout": "360"})
-        world.deploy(_shop(world.function()))
-
-    def declared(self, world: World) -> Deployment:
-        return _shop(world.function(**POLLED))
-
-
-class ChangeTriggers(FirstTriggers):
-    """The queue's batches, the pattern and who may call the URL change, and so do the tags."""
-
-    def prepare(self, world: World) -> None:
-        super().prepare(world)
-        world.deploy(super().declared(world))
-
-    def declared(self, world: World) -> Deployment:
-        changed = {
-            "queue_trigger": {"queue": "orders", "batch_size": 5},
-            "event_trigger": {"pattern": {"source": ["till"]}},
-            "url": "AWS_IAM",
-            "tags": {"team": "data"},
-        }
-        return _shop(world.function(**changed))
-
-
-class DetachTriggers(ChangeTriggers):
-    """They are taken from the declaration."""
-
-    def declared(self, world: World) -> Deployment:
-        return _shop(world.function(queue_trigger=(), event_trigger=(), url=""))
-
-
 class Rollback(Operation):
     """The version before is live again."""
 
@@ -398,7 +356,7 @@ class Rollback(Operation):
             world.deploy(self.declared(world))
 
     def declared(self, world: World) -> Deployment:
-        return _shop(world.function())
+        return shop(world.function())
 
     def act(self, world: World) -> None:
         file = world.folder / "shop-dev-one.py"
@@ -430,9 +388,6 @@ OPERATIONS: dict[str, type[Operation]] = {
         SchedulesToRule,
         ChangeSchedules,
         DestroySchedules,
-        FirstTriggers,
-        ChangeTriggers,
-        DetachTriggers,
         Rollback,
     )
 }
