@@ -13,7 +13,7 @@ endif
 
 SUITE = $(BIN)/python -m pytest -n 2 --dist loadgroup
 
-.PHONY: help run test coverage test-unit test-aws test-second-emulator fault-matrix test-pipeline test-local-stack test-faults test-proof test-end-to-end browser screenshots soak mutants stopwatch drill \
+.PHONY: help run test coverage test-unit test-aws test-second-emulator fault-matrix test-pipeline test-local-stack test-faults test-proof test-end-to-end browser pgbouncer screenshots soak mutants stopwatch drill \
   values expressions bench bench-extract bench-load lint format audit clean
 .DEFAULT_GOAL := run
 
@@ -61,6 +61,12 @@ browser:  ## Chromium, in which the dashboard is tested: Debian's package, where
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; \
 	  then apt-get update --quiet && apt-get install --quiet --yes --no-install-recommends chromium; \
 	  else echo 'There is no Chromium: tests of the dashboard are skipped. As root: apt-get install chromium' >&2; fi; }
+
+pgbouncer:  ## a pooler, through which readers share a snapshot in a test: Debian's package, where this machine has none
+	@command -v pgbouncer || ls /usr/sbin/pgbouncer 2> /dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; \
+	  then apt-get update --quiet && apt-get install --quiet --yes --no-install-recommends pgbouncer; \
+	  else echo 'There is no pgbouncer: a test is skipped. As root: apt-get install pgbouncer' >&2; fi; }
 
 screenshots: $(READY) browser  ## the pictures of the dashboard in docs/dashboard, of a stack of their own: minutes
 	$(BIN)/python -m tests.screenshots

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import io
 import json
 from types import SimpleNamespace
 from urllib.parse import quote_plus
@@ -9,11 +11,16 @@ from urllib.parse import quote_plus
 import boto3
 import pytest
 
+from lambda_toolkit.pipeline.lambdas.extract import handler
 from lambda_toolkit.pipeline.lambdas.extract.handler import lambda_handler as extract
+from lambda_toolkit.pipeline.lambdas.extract.limits import Limits
+from lambda_toolkit.pipeline.lambdas.extract.readers import invoking
+from lambda_toolkit.pipeline.lambdas.extract.readers.fan_out import FanOut
 from lambda_toolkit.pipeline.lambdas.load.handler import lambda_handler as load
 from lambda_toolkit.pipeline.lambdas.shared.errors import ConnectionFailedError, LakeError, PipelineError
 from lambda_toolkit.pipeline.lambdas.transform.handler import lambda_handler as transform
 from tests.support.function_logs import json_lines
+from tests.support.large_table import ROWS, grow
 from tests.support.pipeline import READER_PASSWORD
 
 CONTEXT = SimpleNamespace(function_name="totes-test-transform", aws_request_id="r-1")
@@ -163,3 +170,41 @@ def test_what_the_deployment_forgot_is_named(deployed, monkeypatch):
     monkeypatch.delenv("WAREHOUSE_SECRET")
     with pytest.raises(PipelineError, match="WAREHOUSE_SECRET is not set"):
         load({}, CONTEXT)
+
+
+class InvokedHere:
+    """The API of Lambda, whose functions run in this process: all that extract uses of it."""
+
+    def __init__(self):
+        self.asked = []
+        self.answers = {}
+
+    def invoke(self, **call):
+        self.asked.append(call)
+        event = json.loads(call["Payload"])
+        answer = self.answers.get(event["number"]) or {
+            "Payload": io.BytesIO(json.dumps(extract(event, CONTEXT)).encode())
+        }
+        return {"StatusCode": 200, **answer}
+
+
+@pytest.mark.parametrize("answer", [None, {"FunctionError": "Unhandled", "Payload": b"{}"}, {"Payload": b"[]"}])
+def test_extract_has_ranges_read_by_the_function_it_is_given(deployed, log, monkeypatch, answer):
+    """Declared readers are invoked, with all that they need; where one fails, extract reads alone. No key is logged."""
+    functions = InvokedHere()
+    if answer is not None:
+        functions.answers = {1: {**answer, "Payload": io.BytesIO(answer["Payload"])}}
+    monkeypatch.setattr(invoking, "_client", lambda most: functions)
+    monkeypatch.setattr(handler, "_limits", lambda context: Limits(rows=150))
+    monkeypatch.setenv("READER_FUNCTION", "totes-test-reader:live")
+    monkeypatch.setenv("READERS", "2")
+    monkeypatch.setattr(invoking, "FanOut", functools.partial(FanOut, pause=0.0))
+    grow(deployed)
+    done = extract({}, CONTEXT)
+    assert done["rows"]["payment"] == ROWS + 9
+    assert {call["FunctionName"] for call in functions.asked} == {"totes-test-reader:live"}
+    said = [line for line in json_lines(log.getvalue()) if line["message"] == "readers"]
+    assert ["ranges, 2 at a time" in line["what"] for line in said] == [answer is None] * len(said)
+    assert said
+    assert all(line["level"] == ("INFO" if answer is None else "WARN") for line in said)
+    assert (done["batch"] == 1) == (answer is None)
