@@ -102,7 +102,7 @@ bench-load: $(READY)  ## load beside psql, DuckDB and ADBC: minutes
 lint: $(READY)  ## style, types and security, of the workflows too, without changing a file
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy lambda_script.py deploy.py lambda_toolkit tests/support
+	$(BIN)/mypy lambda_script.py deploy.py lambda_toolkit tests/support benchmarks
 	$(BIN)/bandit -q -r lambda_script.py deploy.py lambda_toolkit lambdas -c pyproject.toml
 	$(BIN)/zizmor --quiet --offline --no-progress --config .github/zizmor.yml .github/workflows
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows \

@@ -13,11 +13,11 @@ Importing this module does nothing. Credentials, region and endpoint are found a
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from lambda_toolkit import lazy_names
 from lambda_toolkit.calls import apply, apply_all, deploy, new_client, plan, plan_destroy, rollback
 from lambda_toolkit.changes import Change, DeployError, Difference, Failure, Plan, Progress, Report
 from lambda_toolkit.console import explain_mistakes, shown_on_terminal
@@ -36,7 +36,7 @@ from lambda_toolkit.errors import (
     Wording,
 )
 from lambda_toolkit.scripts import declare, end_script, only_declares
-from lambda_toolkit.spec.argument_types import Arguments, Schedules, TopicTriggers, check_names
+from lambda_toolkit.spec.argument_types import Arguments, Schedules, TopicTriggers, check_names, shown_as_init
 from lambda_toolkit.spec.arguments import function_spec
 from lambda_toolkit.spec.bucket import BucketSpec, LifecycleRule
 from lambda_toolkit.spec.dashboard import check_dashboard
@@ -137,30 +137,13 @@ __all__ = [
     "short_hash",
 ]
 
-_LAZY = {  # names from modules that take long to import; the rest needs no more than the standard library's basics
-    "HOURS_A_MONTH": "lambda_toolkit.spec.prices",
-    "LIVE": "lambda_toolkit.resources.alias",
-    "PriceList": "lambda_toolkit.spec.prices",
-    "Invocation": "lambda_toolkit.running.invocation",
-    "LogEvent": "lambda_toolkit.running.log_events",
-    "Rollback": "lambda_toolkit.deploy.rollback",
-    "check_declared": "lambda_toolkit.resources.s3_notification",
-    "deployer_policy": "lambda_toolkit.deploy",
-    "lock_requirements": "lambda_toolkit.packaging.uv",
-    "network_charges": "lambda_toolkit.resources.network",
-    "price_list": "lambda_toolkit.spec.prices",
-}
-
 
 def __getattr__(name: str) -> Any:
-    """A name of :data:`_LAZY`, imported on first use (PEP 562)."""
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = _LAZY[name]
-    is_module = name == "deployer_policy"
-    return importlib.import_module(f"{module}.{name}") if is_module else getattr(importlib.import_module(module), name)
+    """A public name from a module that takes long to import, on first use (PEP 562)."""
+    return lazy_names.imported(__name__, name)
 
 
+@shown_as_init
 class Lambda_script:
     """One Lambda function and its own resources: role, log group, layer, schedule, triggers, alarms.
 
@@ -187,9 +170,8 @@ class Lambda_script:
     - ``on_failure``, ``retries``, ``max_event_age``: events that fail. ``concurrency``: how many run, or UNRESERVED.
     - ``permissions``: IAM statements of the execution role. ``permissions_boundary``: the ARN of its bound.
     - ``role``, ``schedule_role``: ARNs of roles that exist, instead of own ones. ``log_retention_days``: of its log.
-    - ``vpc``: the private network, with ``subnets``, ``security_groups`` and ``ipv6``, or a :class:`Vpc`.
-    - ``ephemeral_storage``: MB of ``/tmp``. ``tracing``: ``Active`` for X-Ray. ``kms_key``: the ARN of the key of its
-      environment variables. ``snapstart``: whether versions start from a snapshot.
+    - ``vpc``: ``subnets``, ``security_groups`` and ``ipv6``, or a :class:`Vpc`. ``ephemeral_storage``: MB of ``/tmp``.
+    - ``tracing``: ``Active`` for X-Ray. ``kms_key``: ARN, for the environment. ``snapstart``: start from a snapshot.
     - ``log_format``: ``Text``, ``JSON``. ``log_level``, ``system_log_level``: with JSON, the least level that is kept
       of the function's own lines and of Lambda's. ``log_group``: an existing log group for the log.
     - ``tags``: of all its resources; an empty value removes one. ``region``: by default as with boto3.
@@ -319,8 +301,7 @@ class Lambda_script:
                 adopt=adopt,
             )
         )
-        self.region = region
-        self.stage = stage
+        self.region, self.stage = region, stage
         self.application = application or self.spec.name
         self._aws = aws
         declare(self)
@@ -339,10 +320,7 @@ class Lambda_script:
         Without ``on_progress``, a terminal shows notes and progress. Raises DeployError where a change failed (the
         others were made), and other ToolkitErrors before anything was written.
         """
-        if only_declares():
-            return Report()
-        found = self.plan()
-        return apply_all(found, self._client(), on_progress or shown_on_terminal(found))
+        return deploy_all([self], on_progress)
 
     def destroy(self, on_progress: Callable[[Progress], None] | None = None, *, delete_data: bool = False) -> Report:
         """Remove what :meth:`deploy` created; the log group with its events only with ``delete_data``.
@@ -377,8 +355,7 @@ class Lambda_script:
     def rollback(self, to: str | int | None = None) -> Rollback:
         """Make version ``to`` live again; by default the newest one older than the live one. Moves the alias, no more.
 
-        The next plan shows it as a difference, and the next deploy undoes it. Raises ToolkitError where there is no
-        such version.
+        The next plan shows it as a difference, and the next deploy undoes it. Raises ToolkitError for no such version.
         """
         end_script()
         return rollback(self.spec.name, to, aws=self._client())

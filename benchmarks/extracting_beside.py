@@ -131,7 +131,7 @@ def _measure(scene: Scene, rows: int, times: int, into: Path | None) -> None:
     written = home / "copy.parquet"
 
     def ours(name: str, step: str, prepare: Callable[[], object] = lambda: None) -> Contestant:
-        command = [python_with(FUNCTIONS), "-m", "benchmarks.extract_step", step, home]
+        command: list[str | Path] = [python_with(FUNCTIONS), "-m", "benchmarks.extract_step", step, home]
         return Contestant(name, command, prepare, given)
 
     def psql(statement: str) -> list[str]:

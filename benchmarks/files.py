@@ -25,14 +25,14 @@ class Files:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def put_object(self, *, Key: str, Body: object, **_: object) -> None:
+    def put_object(self, *, Key: str, Body: IO[bytes], **_: object) -> None:
         """Writes a file."""
         path = self._root / Key
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("wb") as file:
-            shutil.copyfileobj(Body, file, _BLOCK)  # type: ignore[misc]
+            shutil.copyfileobj(Body, file, _BLOCK)
 
-    def upload_fileobj(self, file: object, bucket: str, key: str) -> None:
+    def upload_fileobj(self, file: IO[bytes], bucket: str, key: str) -> None:
         """Writes a file."""
         self.put_object(Key=key, Body=file)
 

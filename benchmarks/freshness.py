@@ -23,7 +23,7 @@ from benchmarks.report import show_table
 from lambda_toolkit.pipeline.client import latency
 from lambda_toolkit.pipeline.client.batches import Batch, TimelineReader
 from lambda_toolkit.pipeline.client.latency import Latency, Sample, percentile
-from lambda_toolkit.pipeline.client.reader import WarehouseReader
+from lambda_toolkit.pipeline.client.reader import warehouse_of
 from lambda_toolkit.pipeline.client.target import choose
 from lambda_toolkit.pipeline.installed import DEFAULT_PATH
 from lambda_toolkit.pipeline.local_stack.databases import Database
@@ -93,7 +93,7 @@ def measured(minutes: float, rate: float) -> tuple[Tracer, list[Batch]]:
         thread.start()
     for thread in threads:
         thread.join()
-    timeline = TimelineReader(target.aws(), target.pipeline, WarehouseReader.of(target)).read(1000)
+    timeline = TimelineReader(target.aws(), target.pipeline, warehouse_of(target)).read(1000)
     return tracer, [batch for batch in timeline.batches if batch.extracted_at >= begun and batch.loaded]
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from lambda_toolkit.errors import LimitError, PackageError, ToolkitError, raise_all
 from lambda_toolkit.spec.model import UNRESERVED, Alarm, Canary
@@ -19,6 +20,7 @@ from lambda_toolkit.spec.triggers import S3Trigger, TopicTrigger
 _CHECK = "check"  # the key of a field's metadata
 _LONGEST_SHOWN = 60  # characters of a value in a message
 Test = Callable[[Any], bool]
+T = TypeVar("T")
 _OneTopic = str | TopicTrigger | Mapping[str, Any]
 TopicTriggers = _OneTopic | Sequence[_OneTopic]
 """One or several topics: names, ARNs, or with the fields of :class:`TopicTrigger`."""
@@ -203,6 +205,14 @@ def check_names(given: Iterable[str], others: Iterable[str]) -> None:
             meant = f" Did you mean `{near[0]}`?" if near else ""
             problems.append(LimitError(f"Lambda_script has no argument `{name}`.{meant}"))
     raise_all(problems)
+
+
+def shown_as_init(cls: type[T]) -> type[T]:
+    """Let help() and inspect.signature() show the parameters of ``__init__``, although there is a ``__new__``."""
+    whole = inspect.signature(cls.__init__)
+    own = whole.replace(parameters=list(whole.parameters.values())[1:])
+    setattr(cls, "__signature__", own)  # noqa: B010  # a class is not known to have one
+    return cls
 
 
 def type_problems(arguments: Arguments) -> Iterator[ToolkitError]:

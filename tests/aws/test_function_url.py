@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import runpy
+
 import pytest
 
 from lambda_script import Cors, DeployError, FunctionUrl, LimitError, OwnershipError, TriggerError
@@ -9,6 +11,7 @@ from lambda_toolkit.deploy.execute import execute
 from lambda_toolkit.deploy.plan import make_plan
 from lambda_toolkit.spec.model import Deployment
 from tests.support.moto_function_urls import may_call
+from tests.support.repository import REPOSITORY
 
 ACCOUNT = "123456789012"  # moto's
 NAMED = {"FunctionName": "my-function", "Qualifier": "live"}
@@ -172,3 +175,17 @@ def test_url_that_aws_would_reject_is_refused(script, recorder, url, message) ->
     with pytest.raises((TriggerError, LimitError), match=message):
         script(url=url).plan()
     assert recorder.writes == []
+
+
+def test_example_is_deployed_with_queue_events_and_url(aws, client, monkeypatch, capsys) -> None:
+    client("sqs").create_queue(QueueName="orders", Attributes={"VisibilityTimeout": "60"})
+    monkeypatch.setattr("sys.argv", ["deploy.py", "orders"])
+    monkeypatch.setattr("lambda_script.new_client", lambda region: aws)
+    runpy.run_path(str(REPOSITORY / "examples/orders/deploy.py"))
+    shown = capsys.readouterr().out
+    assert "note: queue orders has no dead-letter queue" in shown
+    assert shown.splitlines()[-1].startswith("https://")
+    handler = runpy.run_path(str(REPOSITORY / "examples/orders/orders.py"))["lambda_handler"]
+    good, bad = {"messageId": "1", "body": '{"number": 7}'}, {"messageId": "2", "body": "{"}
+    assert handler({"Records": [good, bad]}, None) == {"batchItemFailures": [{"itemIdentifier": "2"}]}
+    assert handler({"requestContext": {}}, None)["statusCode"] == 200

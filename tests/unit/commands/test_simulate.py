@@ -52,7 +52,7 @@ def test_functions_that_carry_no_change_do_not_end_the_wait(monkeypatch):
     """What the notifier or the look at freshness logs is a message of its own, not the end of a day."""
     names = {"extract": "broken", "transform": "", "load": "", "notifier": "timed out", "freshness": "timed out"}
     follower = SimpleNamespace(aws=None, pipeline=SimpleNamespace(functions=names, function_name=str))
-    monkeypatch.setattr(logs, "events", lambda aws, name, since: [{"message": names[name]}])
+    monkeypatch.setattr(logs, "of_function", lambda aws, pipeline, name, since: [{"message": names[name]}])
     monkeypatch.setattr(logs, "error_in", lambda message: message)
     day = ArrivalWatch(stack=None, follower=follower, screen=Screen())  # type: ignore[arg-type]
     assert day.errors() == ["extract: broken"]

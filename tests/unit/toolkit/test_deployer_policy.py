@@ -183,7 +183,8 @@ def test_every_call_of_the_toolkit_is_granted() -> None:
     calls = {OTHER_NAME.get(call, call) for call in called()}
     assert len(calls) > 60, "they are found"
     actions = granted(deployer_policy(everything(), PLACE, delete_data=True))
-    assert calls - set(actions) == {"iam:GetAccountAuthorizationDetails"}, "which is for many functions"
+    others = {"iam:GetAccountAuthorizationDetails", "logs:FilterLogEvents"}  # for many functions; of logs(), no deploy
+    assert calls - set(actions) == others
     assert "iam:PassRole" in actions, "which no call is called"
 
 
