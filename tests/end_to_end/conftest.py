@@ -15,6 +15,7 @@ from tests.support.command_line import CommandLine, copy_of_the_repository
 ORDERS = "400"
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "end_to_end" in item.nodeid:

@@ -35,7 +35,7 @@ def inside(filled: CommandLine) -> Iterator[CommandLine]:
     assert result.exit_code == 0, result.output
     yield line
     (filled.root / "config" / "inside.toml").unlink()
-    result = filled("deploy")
+    result = filled("deploy", "--delete-data")  # its log, too
     assert result.exit_code == 0 and FUNCTION in result.output, result.output
 
 

@@ -190,7 +190,7 @@ def test_preparation_is_the_same_and_runs_no_other_statement(function, direct, d
 
 
 def test_catalog_of_the_source_is_the_same(function, credentials):
-    from lambda_toolkit.pipeline.access.preparing import catalogs
+    from lambda_toolkit.pipeline.access.source_catalogs import catalogs
     from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import connect
     from tests.support.pipeline import READER_PASSWORD
 

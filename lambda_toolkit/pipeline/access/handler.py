@@ -11,7 +11,7 @@ import zlib
 from datetime import UTC, datetime
 from typing import Any, assert_never
 
-from lambda_toolkit.pipeline.access import packing, preparing, statements
+from lambda_toolkit.pipeline.access import packing, preparing, source_catalogs, statements
 from lambda_toolkit.pipeline.access.answers import AnswerFile, remove_forgotten
 from lambda_toolkit.pipeline.access.messages import (
     AccessRequest,
@@ -99,7 +99,7 @@ def _written(
         case CatalogRequest(schemas, tables):
             document = None if tables is None else packing.unpack(tables, "The event's `tables`")
             with connected(_source()) as connection:
-                file.write(packing.compressed(preparing.catalogs(connection, schemas, document).to_json()))
+                file.write(packing.compressed(source_catalogs.catalogs(connection, schemas, document).to_json()))
         case _:
             assert_never(request)
     return file.answer()

@@ -97,7 +97,7 @@ class FunctionAccess:
         return Prepared.from_json(self._document(messages.PrepareRequest(declaration, name, alter)))
 
     def catalogs(self, schemas: Collection[str], tables: Mapping[str, Any] | None = None) -> Catalogs:
-        """As ``access.preparing.catalogs`` does it. Raises PipelineError, and CommandError as ``rows``."""
+        """As ``access.source_catalogs.catalogs`` does it. Raises PipelineError, and CommandError as ``rows``."""
         packed = None if tables is None else packing.pack(tables)
         return Catalogs.from_json(self._document(messages.CatalogRequest(tuple(schemas), packed)))
 

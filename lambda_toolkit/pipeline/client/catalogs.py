@@ -65,7 +65,7 @@ def _from_here(target: Target, schemas: Sequence[str], tables: Mapping[str, Any]
     text = secret_value(secret, target.environ).text if secret else None
     if not secret or not text:
         return None
-    from lambda_toolkit.pipeline.access.preparing import catalogs
+    from lambda_toolkit.pipeline.access.source_catalogs import catalogs
     from lambda_toolkit.pipeline.lambdas.shared.postgres import connection as postgres
 
     where = f"the environment variable {secret.environment}"
