@@ -1,4 +1,4 @@
-"""What a command, or the function ``access`` for it, reads of the source's catalog. Without Arrow: `plan` waits for it."""
+"""What a command, or the function ``access`` for it, reads of the source's catalog. `plan` waits for it: no Arrow."""
 
 from __future__ import annotations
 
