@@ -35,7 +35,7 @@ def created_databases(server: Any) -> Iterator[Create]:
     def create(statements: str = "") -> Credentials:
         names.append(f"proposal_{next(_NUMBERS)}")
         with connect(credentials_of(server, "postgres")) as admin:
-            admin.run(f"CREATE DATABASE {names[-1]}")
+            admin.run(f"CREATE DATABASE {names[-1]} STRATEGY FILE_COPY")
         credentials = credentials_of(server, names[-1])
         if statements:
             with connect(credentials) as connection:
