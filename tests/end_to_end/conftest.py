@@ -33,7 +33,7 @@ def _own_environment() -> Iterator[None]:
     os.environ.update(before)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cli(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
     """The command line, with a stack that is up, seeded with 400 orders and deployed to; nothing was extracted yet.
 
@@ -54,7 +54,7 @@ def cli(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
         os.environ.update(before)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def filled(cli: CommandLine) -> CommandLine:
     """The same, once the first batch is in the warehouse."""
     for arguments in (("run",), ("invoke", "freshness")):  # no schedule fires meanwhile

@@ -34,7 +34,7 @@ from tests.support.worker_pipeline import (
 )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def emulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, emulator.Credentials]]:
     """The port of an emulated AWS, and who may do everything there."""
     directory = tmp_path_factory.mktemp("aws") / "emulator"

@@ -11,7 +11,7 @@ from tests.support.account import SCHEMA, Account
 CLOCK_SPEED = 30  # rate(1 minute) fires every two seconds
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A running stack, its schedules thirty times as fast."""
     root = tmp_path_factory.mktemp("stack")
@@ -21,6 +21,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         embedded.down(root, wipe=True)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def account(stack: Stack) -> Account:
     return Account(stack)
