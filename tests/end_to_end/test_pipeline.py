@@ -36,8 +36,7 @@ def test_a_payment_that_becomes_paid_is_one_more_version_of_it(filled, sql):
     versions = fact_versions(stack)
     ((payment,),) = sql(stack.source_admin, "SELECT min(payment_id) FROM payment WHERE NOT paid")
     sql(stack.source_admin, "UPDATE payment SET paid = true, last_updated = now() WHERE payment_id = :p", p=payment)
-    document = filled.document("run")
-    assert document["rows"] == {"payment": 1}
+    assert filled.document("run")["rows"] in ({"payment": 1}, {}), "or a schedule's run came first"
     assert fact_versions(stack) == {**versions, "fact_payment": versions["fact_payment"] + 1}
     history = "SELECT paid FROM fact_payment WHERE payment_id = :p ORDER BY payment_record_id"
     assert sql(stack.warehouse, history, p=payment) == [[False], [True]]
@@ -47,7 +46,7 @@ def test_a_payment_that_becomes_paid_is_one_more_version_of_it(filled, sql):
 def test_a_change_that_last_updated_does_not_show_is_seen(filled, sql):
     stack = filled.stack
     sql(stack.source_admin, "UPDATE sales_order SET units_sold = units_sold + 1 WHERE sales_order_id = 1")
-    assert filled.document("run")["rows"] == {"sales_order": 1}
+    assert filled.document("run")["rows"] in ({"sales_order": 1}, {}), "or a schedule's run came first"
     versions = "SELECT units_sold, last_updated_time FROM fact_sales_order WHERE sales_order_id = 1 ORDER BY 1"
     (old, moment), (new, same_moment) = sql(stack.warehouse, versions)
     assert (new, same_moment) == (old + 1, moment)
