@@ -176,7 +176,7 @@ def test_failing_side_process_stops_the_stack_with_a_message(root: Path, monkeyp
     """If the alarm evaluator and the receivers do not start, the stack stops with a message about one of them."""
     monkeypatch.setattr(side_processes.sys, "executable", "/bin/false")
 
-    with pytest.raises(LocalError, match="ended right after its start"):
+    with pytest.raises(LocalError, match="ended (right after its start|while starting)"):
         up(root)
 
     assert processes_of(root) == []
