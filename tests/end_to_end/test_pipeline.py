@@ -47,8 +47,10 @@ def test_a_change_that_last_updated_does_not_show_is_seen(filled, sql):
     stack = filled.stack
     sql(stack.source_admin, "UPDATE sales_order SET units_sold = units_sold + 1 WHERE sales_order_id = 1")
     assert filled.document("run")["rows"] in ({"sales_order": 1}, {}), "or a schedule's run came first"
-    last = "SELECT units_sold, last_updated_time FROM fact_sales_order WHERE sales_order_id = 1 ORDER BY sales_record_id"
-    *_, (old, moment), (new, same_moment) = sql(stack.warehouse, last)  # other tests change the order, too
+    query = (
+        "SELECT units_sold, last_updated_time FROM fact_sales_order WHERE sales_order_id = 1 ORDER BY sales_record_id"
+    )
+    *_, (old, moment), (new, same_moment) = sql(stack.warehouse, query)  # other tests change the order, too
     assert (new, same_moment) == (old + 1, moment)
     agrees(filled)
 
