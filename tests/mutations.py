@@ -268,7 +268,7 @@ MUTATIONS = (
     ),
     Mutation(
         "rows that the joins of another table reach are transformed",
-        "lambdas/transform/batch.py",
+        "lambdas/transform/parts.py",
         "                if not is_changed and (shared or ",
         "                if False and (shared or ",
         f"{JOINS} -k depends",
@@ -522,14 +522,14 @@ MUTATIONS = (
     ),
     Mutation(
         "transform takes the first of several files of changes",
-        "lambdas/transform/batch.py",
-        "        for file in files.change_files:\n",
-        "        for file in files.change_files[:1]:\n",
+        "lambdas/transform/parts.py",
+        "        for file in groups[number]:\n",
+        "        for file in groups[number][:1]:\n",
         f"{READERS} -k one_batch",
     ),
     Mutation(
         "joins look into the first of several files of changes",
-        "lambdas/transform/batch.py",
+        "lambdas/transform/parts.py",
         "for file in files.change_files] if files else []",
         "for file in files.change_files[:1]] if files else []",
         "tests/proof/test_histories.py -k readers",
@@ -602,7 +602,7 @@ MUTATIONS = (
     Mutation(
         "rejected rows are dropped silently",
         "lambdas/transform/batch.py",
-        "                rejected[table.name] = output.rejected",
+        "                rejected[name] = rejects",
         "                pass",
         f"{VALUES} -k rejected",
     ),
@@ -671,7 +671,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a deleted key that does not fit the warehouse is loaded",
-        "lambdas/transform/batch.py",
+        "lambdas/transform/parts.py",
         "kind, wanted.type).values",
         'kind, wanted.type.replace("integer", "bigint")).values',
         "tests/pipeline/test_type_pairs.py",
@@ -862,7 +862,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a deleted composite key of which a column does not fit is loaded",
-        "lambdas/transform/batch.py",
+        "lambdas/transform/parts.py",
         "return pa.table(columns).drop_null(),",
         "return pa.table(columns),",
         "tests/proof/test_regressions.py -k several",
@@ -932,7 +932,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a row that stops matching the filter stays in the present",
-        "lambdas/transform/batch.py",
+        "lambdas/transform/parts.py",
         "for rows in (*deleted, *unmatched)",
         "for rows in deleted",
         FILTERS,

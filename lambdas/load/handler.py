@@ -105,9 +105,9 @@ def _log(lake: Lake, done: LoadedBatch) -> None:
     work = {}
     for name, written in done.written.items():
         table = done.manifest.tables.get(name, ProcessedTable())
-        files = (table.key, table.deleted and table.deleted.key)
-        more = {"deleted": table.deleted.rows if table.deleted else 0, "pending": written.pending}
-        size = sum(lake.sizes.get(key, 0) for key in files if key)
+        files = (*table.data_files, *table.deleted_files)
+        more = {"deleted": sum(file.rows for file in table.deleted_files), "pending": written.pending}
+        size = sum(lake.sizes.get(file.key, 0) for file in files)
         work[name] = TableWork(written.rows, size, written.milliseconds, more)
         if written.pending:
             logger.warning(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from ..shared.declarations import Declarations, WarehouseTable
 from ..shared.errors import GapError, LakeError, NotPreparedError, WarehouseError
-from ..shared.lake.manifest import ProcessedManifest, ProcessedTable, files_of, processed_manifest
+from ..shared.lake.manifest import DataFile, ProcessedManifest, ProcessedTable, files_of, processed_manifest
 from ..shared.lake.object_keys import manifest_key
 from ..shared.lake.store import Lake
 from .warehouse.interface import LedgerEntry, RefusedError, Warehouse, WarehouseBatch
@@ -212,19 +212,19 @@ def _write_batch(
 def _write(batch: WarehouseBatch, reads: ReadAhead, table: WarehouseTable, files: ProcessedTable) -> Written:
     """Writes what the batch has for ``table``. Writing it again writes nothing."""
     written = Written()
-    if files.key is not None:
-        filled = batch.fill(table, functools.partial(reads.iter_tables, files.key), files.rows)
-        written = _write_rows(batch, reads, table, files.key) if filled is None else Written(filled)
-    if files.deleted is not None:
-        batch.delete(table, reads.iter_tables(files.deleted.key))
-    if files.unfit is not None and not table.record:  # of versions each counts, and what was rejected of it
-        batch.discard_rejected(table, reads.iter_tables(files.unfit.key))
+    if files.data_files:
+        filled = batch.fill(table, functools.partial(reads.iter_files, files.data_files), files.rows)
+        written = _write_rows(batch, reads, table, files.data_files) if filled is None else Written(filled)
+    if files.deleted_files:
+        batch.delete(table, reads.iter_files(files.deleted_files))
+    if files.unfit_files and not table.record:  # of versions each counts, and what was rejected of it
+        batch.discard_rejected(table, reads.iter_files(files.unfit_files))
     return written
 
 
-def _write_rows(batch: WarehouseBatch, reads: ReadAhead, table: WarehouseTable, key: str) -> Written:
-    """Writes the rows of the object ``key`` by way of a staging table."""
-    staging = batch.stage(table, reads.iter_tables(key))
+def _write_rows(batch: WarehouseBatch, reads: ReadAhead, table: WarehouseTable, files: Sequence[DataFile]) -> Written:
+    """Writes the rows of ``files`` by way of a staging table."""
+    staging = batch.stage(table, reads.iter_files(files))
     refused = batch.reject_refused(table, staging)
     staging = batch.drop_unchanged(table, staging)
     deferred = batch.defer_unresolved(table, staging)

@@ -103,10 +103,10 @@ def _apply_table(
     batch: WarehouseBatch, reads: ReadAhead, table: WarehouseTable, files: ProcessedTable, number: int
 ) -> int:
     if table.kind == CALENDAR:  # a date has one content, whichever batch has it
-        return batch.apply(table, batch.stage(table, reads.iter_tables(files.key))) if files.key else 0
+        return batch.apply(table, batch.stage(table, reads.iter_files(files.data_files))) if files.key else 0
     rows = batch.write_resolved(table)
-    deleted = reads.iter_tables(files.deleted.key) if files.deleted is not None else None
-    changed = batch.stage_changed_keys(table, reads.iter_tables(files.key) if files.key else (), deleted)
+    deleted = reads.iter_files(files.deleted_files) if files.deleted_files else None
+    changed = batch.stage_changed_keys(table, reads.iter_files(files.data_files), deleted)
     if changed is not None:
         rows += batch.rebuild_history(table, changed, number)
         if not table.record:  # rows of the table that refer to other rows of it may find them now

@@ -18,6 +18,7 @@ from .errors import DeclarationError
 from .expressions import ColumnExpression, Expression, ParseSql, SqlExpression, read_expression, read_sql
 from .history import VersionReference
 from .joins import Join, joined_tables, parse_joins
+from .part_events import PART_ROWS, part_rows
 from .postgres.sql import MAX_IDENTIFIER, SCHEMA
 from .schema_declarations import ColumnType, Reference, column_types, references_of
 from .source_table import EVERY_RUN as EVERY_RUN
@@ -111,6 +112,7 @@ class Declarations:
     warehouse: Mapping[str, WarehouseTable]
     fresh_within: timedelta | None = None
     """How soon the warehouse shall have each change, of tables that say nothing else; None: nothing is promised."""
+    part_rows: int = PART_ROWS
 
     def promises(self) -> Mapping[str, timedelta | None]:
         """Source table -> how soon the warehouse shall have each change of it; None: that is not promised.
@@ -222,7 +224,7 @@ def parse(document: Mapping[str, Any], parse_sql: ParseSql | None = None) -> Dec
     linked, wrong = history.link_versions(warehouse, document["warehouse"])
     if errors or wrong:
         raise DeclarationError("\n".join([*errors, *wrong]))
-    return Declarations(MappingProxyType(source), MappingProxyType(linked), within)
+    return Declarations(MappingProxyType(source), MappingProxyType(linked), within, part_rows(document))
 
 
 def load(root: Path | None = None) -> Declarations:

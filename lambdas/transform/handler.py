@@ -122,14 +122,12 @@ def _logged(done: Transformed, processed: Lake) -> Transformed:
         work = {}
         for name in done.milliseconds:
             table, rejected = manifest.tables.get(name, ProcessedTable()), manifest.rejected.get(name)
-            files = (table.key, table.deleted and table.deleted.key, rejected and rejected.key)
-            if any(files):
+            if table.data_files or table.deleted_files or rejected:
                 more = {
-                    "deleted": table.deleted.rows if table.deleted else 0,
+                    "deleted": sum(file.rows for file in table.deleted_files),
                     "rejected": rejected.source_rows if rejected else 0,
                 }
-                size = sum(processed.sizes.get(key, 0) for key in files if key)
-                work[name] = TableWork(table.rows, size, done.milliseconds[name], more)
+                work[name] = TableWork(table.rows, done.bytes.get(name, 0), done.milliseconds[name], more)
         logger.tables("table transformed", manifest.batch, work)
     return done
 

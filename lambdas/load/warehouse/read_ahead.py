@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 
 from ...shared.declarations import WarehouseTable
 from ...shared.errors import WarehouseError
-from ...shared.lake.manifest import ProcessedManifest, processed_manifest
+from ...shared.lake.manifest import DataFile, ProcessedManifest, processed_manifest
 from ...shared.lake.object_keys import manifest_key
 from ...shared.lake.parquet import batches, spool
 from ...shared.lake.store import Lake
@@ -85,6 +85,11 @@ class ReadAhead:
         file.seek(0)
         return batches(file, chosen)
 
+    def iter_files(self, files: Iterable[DataFile], columns: Collection[str] | None = None) -> Iterator[pa.Table]:
+        """The rows of all ``files``, one after the other, as ``iter_tables`` has those of one."""
+        for file in files:
+            yield from self.iter_tables(file.key, columns)
+
     def attempt(self, transaction: Callable[[], T]) -> T:
         """What ``transaction`` returns, repeated after each MissingHistoryError, once the history is read.
 
@@ -118,8 +123,8 @@ class ReadAhead:
         revised = self._lake.newest_revisions(needed.first - 1)
         numbers = sorted({*needed.batches, *(batch for batch in revised if batch <= needed.last)})
         manifests = [found for found in self._manifests(numbers, revised) if table.name in found.tables]
-        rows = [(m.batch, key, m.tables[table.name].rows) for m in manifests if (key := m.tables[table.name].key)]
-        deletions = [(m.batch, file.key, file.rows) for m in manifests if (file := m.tables[table.name].deleted)]
+        rows = [(m.batch, file.key, file.rows) for m in manifests for file in m.tables[table.name].data_files]
+        deletions = [(m.batch, file.key, file.rows) for m in manifests for file in m.tables[table.name].deleted_files]
         history = self._history[_identity(needed)] = _History()
         for files, pieces in ((rows, history.rows), (deletions, history.deletions)):
             for batch, found in _rows_of(self._lake, files, table, wanted):

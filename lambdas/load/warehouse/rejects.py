@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 import pyarrow as pa
 
 from ...shared.declarations import Declarations, WarehouseTable
-from ...shared.lake.manifest import ProcessedManifest
+from ...shared.lake.manifest import DataFile, ProcessedManifest
 from ...shared.postgres import sql
 from .copying import copy_rows
 from .late_arrivals import stage_events
@@ -43,7 +43,7 @@ def record(session: WarehouseSession, manifest: ProcessedManifest) -> None:
     control = session.schemas.control_tables()
     session.run(_DELETE_BATCH, **control, batch=sql.number(manifest.batch))
     for name, file in manifest.rejected.items():
-        values = _rejected_values(session.reads, name, file.key, manifest.batch)
+        values = _rejected_values(session.reads, name, file.files, manifest.batch)
         copy_rows(session.connection, control["rejected_value"], _COLUMNS, values)
 
 
@@ -96,9 +96,9 @@ def discard_superseded_by_events(session: WarehouseSession, table: WarehouseTabl
     session.run(_SUPERSEDED_BY_EVENTS, **session.sql(table).parts, staging=events)
 
 
-def _rejected_values(reads: ReadAhead, table: str, key: str, batch: int) -> Iterator[pa.Table]:
-    """The file ``key`` in pieces, as the control table has it: six columns, all strings but ``batch`` (int64)."""
-    for part in reads.iter_tables(key):
+def _rejected_values(reads: ReadAhead, table: str, files: Iterable[DataFile], batch: int) -> Iterator[pa.Table]:
+    """The rejects in ``files``, as the control table has them: six columns, all strings but ``batch`` (int64)."""
+    for part in reads.iter_files(files):
         rows = part.select(list(_FILE_COLUMNS)).rename_columns(list(_COLUMNS[:4]))
         yield rows.append_column("table_name", pa.repeat(pa.scalar(table), len(rows))).append_column(
             "batch", pa.repeat(pa.scalar(batch, pa.int64()), len(rows))

@@ -30,7 +30,14 @@ class RejectedFile(DataFile):
     """The rejects of a warehouse table: one row per invalid value, with its reason."""
 
     source_rows: int = 0
-    """The number of rejected rows of the source: one row may have several invalid values."""
+    """The number of rejected rows of the source, in all files: one row may have several invalid values."""
+    more: Sequence[DataFile] = ()
+    """Further files of rejects, where the batch was transformed in parts; no source row is in two files."""
+
+    @property
+    def files(self) -> tuple[DataFile, ...]:
+        """The files of all rejects."""
+        return (self, *self.more)
 
 
 @dataclass(frozen=True)
@@ -179,14 +186,37 @@ class ProcessedTable:
     """What a batch writes to one warehouse table."""
 
     rows: int = 0
-    """The number of rows in the data file."""
+    """The number of rows in all data files."""
     key: str | None = None
-    """The object key of the data file; None: there are no rows."""
+    """The object key of the first data file; None: there are no rows."""
     deleted: DataFile | None = None
     """The keys of deleted rows, in the columns of the table's key."""
     unfit: DataFile | None = None
     """Of a dimension without history, the keys of deleted rows that its columns cannot have, so that the rows were
     rejected: texts, in one column ``key``."""
+    more: Sequence[DataFile] = ()
+    """Further data files, where the batch was transformed in parts; no row is in two files."""
+    more_deleted: Sequence[DataFile] = ()
+    """Further files such as ``deleted``, of other parts; no key is in two files."""
+    more_unfit: Sequence[DataFile] = ()
+    """Further files such as ``unfit``, of other parts."""
+
+    @property
+    def data_files(self) -> tuple[DataFile, ...]:
+        """The files of all rows, in the order of the parts."""
+        if self.key is None:
+            return ()
+        return (DataFile(self.key, self.rows - sum(file.rows for file in self.more)), *self.more)
+
+    @property
+    def deleted_files(self) -> tuple[DataFile, ...]:
+        """The files of all keys of deleted rows."""
+        return (self.deleted, *self.more_deleted) if self.deleted else ()
+
+    @property
+    def unfit_files(self) -> tuple[DataFile, ...]:
+        """The files of all keys of deleted rows that were rejected before."""
+        return (self.unfit, *self.more_unfit) if self.unfit else ()
 
 
 @dataclass(frozen=True)
@@ -269,10 +299,19 @@ def processed_manifest(content: bytes, key: str) -> ProcessedManifest:
             **{
                 **document,
                 "tables": {
-                    name: ProcessedTable(**{**entry, **{of: _file(entry[of]) for of in ("deleted", "unfit")}})
+                    name: ProcessedTable(
+                        **{
+                            **entry,
+                            **{of: _file(entry[of]) for of in ("deleted", "unfit")},
+                            **{of: _files(entry, of) for of in ("more", "more_deleted", "more_unfit")},
+                        }
+                    )
                     for name, entry in document["tables"].items()
                 },
-                "rejected": {name: RejectedFile(**entry) for name, entry in document["rejected"].items()},
+                "rejected": {
+                    name: RejectedFile(**{**entry, "more": _files(entry, "more")})
+                    for name, entry in document["rejected"].items()
+                },
             }
         )
     except (KeyError, TypeError, AttributeError) as error:
@@ -304,13 +343,18 @@ def _table_files(entry: Mapping[str, Any]) -> TableFiles:
             "relation_oids": tuple(entry["relation_oids"]),
             "keys_since_compare": tuple(DataFile(**file) for file in entry["keys_since_compare"]),
             "backfill": None if backfill is None else BackfillCursor(**backfill),
-            "more_changes": tuple(DataFile(**file) for file in entry.get("more_changes", ())),
+            "more_changes": _files(entry, "more_changes"),
         }
     )
 
 
 def _commits(entry: Mapping[str, Any] | None) -> Commits | None:
     return None if entry is None else Commits(entry["transactions"], tuple(entry["times"]))
+
+
+def _files(entry: Mapping[str, Any], name: str) -> tuple[DataFile, ...]:
+    """The files in ``entry`` under ``name``, which manifests of before had not."""
+    return tuple(DataFile(**file) for file in entry.get(name, ()))
 
 
 def _file(entry: Mapping[str, Any] | None) -> DataFile | None:

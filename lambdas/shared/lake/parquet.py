@@ -78,6 +78,8 @@ class ParquetPart:
     def __init__(self, schema: pa.Schema) -> None:
         self.schema = schema
         self.rows = 0
+        self.digest = ""
+        """The SHA-256 of its bytes, in hexadecimal, once it is finished."""
         self.file = spool()
         self._writer = pq.ParquetWriter(
             self.file,
@@ -106,7 +108,8 @@ class ParquetPart:
         digest = hashlib.sha256()
         while block := self.file.read(_DIGEST_BLOCK):
             digest.update(block)
-        return digest.hexdigest()
+        self.digest = digest.hexdigest()
+        return self.digest
 
     def __enter__(self) -> Self:
         """The part itself."""
