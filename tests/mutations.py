@@ -621,6 +621,20 @@ MUTATIONS = (
         f"{VALUES} {SERVER_VALUES}",
     ),
     Mutation(
+        "the digits of a scale are not counted among those that a decimal is computed with",
+        "lambdas/transform/columns/numbers.py",
+        "    if longest + to.scale > MAX_PRECISION:",
+        "    if longest > MAX_PRECISION:",
+        "tests/unit/lambdas/test_numbers.py",
+    ),
+    Mutation(
+        "all keys of a table without gaps are in memory together",
+        "lambdas/extract/source/dense_keys.py",
+        "        if rows >= _CHUNK:",
+        "        if rows < 0:",
+        "tests/pipeline/test_dense_keys.py",
+    ),
+    Mutation(
         "prices are rounded to fit",
         "lambdas/transform/columns/numbers.py",
         "        fits = pc.and_kleene(fits, pc.equal(pc.round(wide, ndigits=scale), wide))",

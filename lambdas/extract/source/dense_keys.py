@@ -25,7 +25,7 @@ _CHUNK = 256 * 1024  # keys that are passed on together
 _BUCKETS = pa.schema([("first", pa.int64()), ("last", pa.int64()), ("keys", pa.int64())])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Bucket:
     """Some keys that follow each other."""
 
@@ -106,20 +106,27 @@ def _quotient(key: int) -> int:
 
 def _in_order(buckets: Sequence[_Bucket], sparse: pa.Table, schema: pa.Schema) -> Iterator[pa.Table]:
     """The keys of all ``buckets``, of which those of buckets with gaps are ``sparse``; all sorted."""
-    at, parts, rows = 0, [], 0
+    parts, rows = [], 0
+    for part in _parts(buckets, sparse, schema):
+        parts.append(part)
+        rows += part.num_rows
+        if rows >= _CHUNK:
+            yield pa.concat_tables(parts).combine_chunks()
+            parts, rows = [], 0
+    if parts:
+        yield pa.concat_tables(parts).combine_chunks()
+
+
+def _parts(buckets: Sequence[_Bucket], sparse: pa.Table, schema: pa.Schema) -> Iterator[pa.Table]:
+    """The same in smaller parts, each made when it is asked for: a run may have all keys of the table."""
+    at = 0
     for run in _runs(buckets):
         if run.is_dense:
             for first in range(run.first, run.last + 1, _CHUNK):
-                parts.append(_range(first, min(first + _CHUNK - 1, run.last), schema))
+                yield _range(first, min(first + _CHUNK - 1, run.last), schema)
         else:
-            parts.append(sparse.slice(at, run.keys))
+            yield sparse.slice(at, run.keys)
             at += run.keys
-        rows = sum(part.num_rows for part in parts)
-        if rows >= _CHUNK:
-            yield pa.concat_tables(parts).combine_chunks()
-            parts = []
-    if parts:
-        yield pa.concat_tables(parts).combine_chunks()
 
 
 def _runs(buckets: Sequence[_Bucket]) -> Iterator[_Bucket]:

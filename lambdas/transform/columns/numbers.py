@@ -136,11 +136,29 @@ def _of_text(values: pa.ChunkedArray, precision: int | None, scale: int, *, is_n
     if is_number and precision is None:
         return CastResult(values)
     if is_number and to is not None and precision is not None:
+        found = _if_all_fit(values, to)
+        if found is not None:
+            return CastResult(found)
         fits = pc.match_substring_regex(values, _fitting(precision, scale))
         kept = keep(values, fits, pa.string())
         return CastResult(_decimals(kept.values, to), kept.invalid)
     result = parse(values, lambda text: _numeric_of_text(text, precision, scale), pa.string())
     return result if to is None else CastResult(result.values.cast(to), result.invalid)
+
+
+def _if_all_fit(texts: pa.ChunkedArray, to: pa.DataType) -> pa.ChunkedArray | None:
+    """``texts`` of numbers, as PostgreSQL writes them, cast to ``to``; None where one may not fit.
+
+    Arrow refuses a number that would lose a digit or has too many. But where its digits, with those of the scale, are
+    more than it computes with, it takes the number for another: 1151.0 is some decimal of 38 digits after the point.
+    """
+    longest = pc.max(pc.binary_length(texts)).as_py() or 0
+    if longest + to.scale > MAX_PRECISION:
+        return None
+    try:
+        return texts.cast(to)
+    except pa.ArrowInvalid:
+        return None
 
 
 def _fitting(precision: int, scale: int) -> str:

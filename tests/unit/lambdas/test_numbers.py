@@ -31,6 +31,12 @@ def fits(text: str, precision: int, scale: int) -> bool:
 
 @given(st.lists(st.one_of(st.none(), NUMBERS), min_size=1, max_size=8), st.sampled_from(TYPES))
 @example(["0.1" + "0" * 300, "7", None], (18, 2))
+@example(["1" * 40, "-2"], (38, 0))
+@example(["9" * 200], (10, 2))
+@example(["1151.0"], (38, 38))
+@example(["1234567890123456789012345678.0"], (38, 10))
+@example(["12345678.90", "-12345678.900", None, "0"], (10, 2))
+@example(["123456789", "1"], (10, 2))
 @settings(max_examples=150, deadline=None)
 def test_texts_of_numbers_are_cast_exactly_or_not(texts, kind) -> None:
     """Zeros at the end do not matter, however many; a value that does not fit is invalid, and no other is."""
