@@ -14,7 +14,7 @@ endif
 SUITE = $(BIN)/python -m pytest -n 2 --dist loadgroup
 
 .PHONY: help run test coverage test-unit test-aws test-second-emulator fault-matrix test-pipeline test-local-stack test-faults test-proof test-end-to-end browser pgbouncer screenshots soak mutants stopwatch drill \
-  values expressions bench bench-extract bench-load lint format audit clean
+  values expressions bench bench-extract bench-readers bench-load lint format audit clean
 .DEFAULT_GOAL := run
 
 help:  ## list these targets
@@ -95,6 +95,9 @@ bench: bench-load bench-extract  ## everything that docs/performance.md has, mea
 
 bench-extract: $(READY)  ## extract and transform beside psql, DuckDB, ADBC, pyarrow and Polars: minutes
 	$(BIN)/python -m benchmarks.extracting_beside --into docs/performance.md
+
+bench-readers: $(READY)  ## a hundred million rows under writes, by one reader and by eight: 20 GB of disk, twenty minutes
+	$(BIN)/python -m benchmarks.reading_in_parallel --into docs/scale.md
 
 bench-load: $(READY)  ## load beside psql, DuckDB and ADBC: minutes
 	$(BIN)/python -m benchmarks.loading_beside --into docs/performance.md

@@ -109,7 +109,7 @@ def _spread(values: Sequence[float]) -> str:
 
 def _sample(contestant: Contestant, postmaster: int) -> Sample:
     environment = {**os.environ, **contestant.environment}
-    server, begun = _server_seconds(postmaster), time.perf_counter()
+    server, begun = server_seconds(postmaster), time.perf_counter()
     command = [str(part) for part in contestant.command]
     with tempfile.TemporaryFile("w+") as output:
         process = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
@@ -129,7 +129,7 @@ def _sample(contestant: Contestant, postmaster: int) -> Sample:
         raise FailedError(f"{contestant.name} failed: {last[0]}")
     own = json.loads(last[0]) if last[0].startswith("{") else {}
     client = own.get("client", usage.ru_utime + usage.ru_stime)
-    return Sample(own.get("seconds", seconds), client, _server_seconds(postmaster) - server, peak)
+    return Sample(own.get("seconds", seconds), client, server_seconds(postmaster) - server, peak)
 
 
 def _peak(process: int) -> int:
@@ -141,7 +141,13 @@ def _peak(process: int) -> int:
     return next((int(line.split()[1]) // 1024 for line in lines if line.startswith("VmHWM")), 0)
 
 
-def _server_seconds(postmaster: int) -> float:
+def process_seconds(process: int) -> float:
+    """The processor time of a process that runs."""
+    fields = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return sum(map(int, fields[11:13])) / _TICK
+
+
+def server_seconds(postmaster: int) -> float:
     """The processor time of the server: of its processes, and of those that have ended."""
     total = 0.0
     for directory in Path("/proc").iterdir():
