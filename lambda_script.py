@@ -36,11 +36,20 @@ from lambda_toolkit.errors import (
     Wording,
 )
 from lambda_toolkit.scripts import declare, end_script, only_declares
-from lambda_toolkit.spec.argument_types import Arguments, Schedules, TopicTriggers, check_names, shown_as_init
-from lambda_toolkit.spec.arguments import function_spec
 from lambda_toolkit.spec.bucket import BucketSpec, LifecycleRule
 from lambda_toolkit.spec.dashboard import check_dashboard
+from lambda_toolkit.spec.declaration.argument_types import (
+    Arguments,
+    Schedules,
+    TopicTriggers,
+    check_names,
+    shown_as_init,
+)
+from lambda_toolkit.spec.declaration.arguments import function_spec
+from lambda_toolkit.spec.declaration.requirements_file import read_requirements
+from lambda_toolkit.spec.declaration.trigger_arguments import EventTriggers, QueueTriggers, StreamTriggers, Url
 from lambda_toolkit.spec.function_url import Cors, FunctionUrl
+from lambda_toolkit.spec.limits.quotas import check_bucket, function_problems
 from lambda_toolkit.spec.model import (
     UNRESERVED,
     Alarm,
@@ -53,10 +62,7 @@ from lambda_toolkit.spec.model import (
 )
 from lambda_toolkit.spec.network import Vpc
 from lambda_toolkit.spec.ownership import bounded, short_hash
-from lambda_toolkit.spec.quotas import check_bucket, function_problems
-from lambda_toolkit.spec.requirements_file import read_requirements
-from lambda_toolkit.spec.schedule import Schedule
-from lambda_toolkit.spec.trigger_arguments import EventTriggers, QueueTriggers, StreamTriggers, Url
+from lambda_toolkit.spec.schedules.schedule import Schedule
 from lambda_toolkit.spec.triggers import EventTrigger, QueueTrigger, S3Trigger, StreamTrigger, TopicTrigger
 
 if TYPE_CHECKING:
@@ -64,9 +70,9 @@ if TYPE_CHECKING:
     from lambda_toolkit.deploy import deployer_policy
     from lambda_toolkit.deploy.rollback import Rollback
     from lambda_toolkit.packaging.uv import lock_requirements
-    from lambda_toolkit.resources.alias import LIVE
-    from lambda_toolkit.resources.network import network_charges
-    from lambda_toolkit.resources.s3_notification import check_declared
+    from lambda_toolkit.resources.networks.network import network_charges
+    from lambda_toolkit.resources.planning.alias import LIVE
+    from lambda_toolkit.resources.triggers.s3_notification import check_declared
     from lambda_toolkit.running.invocation import Invocation
     from lambda_toolkit.running.log_events import LogEvent
     from lambda_toolkit.spec.prices import HOURS_A_MONTH, PriceList, price_list
@@ -362,7 +368,7 @@ class Lambda_script:
 
     def url(self) -> str:
         """The URL of the function's alias ``live``; empty where it has none. Raises ToolkitError."""
-        from lambda_toolkit.resources import function_url
+        from lambda_toolkit.resources.triggers import function_url
 
         return function_url.address(self._client(), self.spec.name)
 

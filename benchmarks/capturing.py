@@ -18,8 +18,8 @@ from benchmarks.sizes import Step
 from lambda_toolkit.pipeline.lambdas.extract.extraction import Request, extract, extract_all
 from lambda_toolkit.pipeline.lambdas.extract.limits import Limits
 from lambda_toolkit.pipeline.lambdas.extract.source.postgres import PostgresSource
-from lambda_toolkit.pipeline.lambdas.shared.declarations import parse
 from lambda_toolkit.pipeline.lambdas.shared.lake.store import Lake
+from lambda_toolkit.pipeline.lambdas.shared.model.declarations import parse
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Credentials, connect
 
 MODULE = "benchmarks.capturing"

@@ -19,10 +19,10 @@ from pathlib import Path
 from benchmarks import capturing
 from benchmarks.loading_beside import FUNCTIONS, OTHERS, Scene, psql_path, python_with, write_table
 from benchmarks.rounds import Contestant, measure
-from lambda_toolkit.pipeline.config.deployment import tables_json
+from lambda_toolkit.pipeline.config.aws.deployment import tables_json
 from lambda_toolkit.pipeline.config.load import load
 from lambda_toolkit.pipeline.installed import DEFAULT_PATH
-from lambda_toolkit.pipeline.local_stack import postgres_server
+from lambda_toolkit.pipeline.local_stack.postgres import postgres_server
 
 TABLES = ("dim_date", "fact_payment")
 CHANGED = "UPDATE payment SET paid = NOT paid WHERE payment_id % (SELECT max(payment_id) / 1000 FROM payment) = 0"

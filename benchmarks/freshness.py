@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.report import show_table
-from lambda_toolkit.pipeline.client import latency
-from lambda_toolkit.pipeline.client.batches import Batch, TimelineReader
-from lambda_toolkit.pipeline.client.latency import Latency, Sample, percentile
-from lambda_toolkit.pipeline.client.reader import warehouse_of
+from lambda_toolkit.pipeline.client.observing import latency
+from lambda_toolkit.pipeline.client.observing.batches import Batch, TimelineReader
+from lambda_toolkit.pipeline.client.observing.latency import Latency, Sample, percentile
 from lambda_toolkit.pipeline.client.target import choose
+from lambda_toolkit.pipeline.client.warehouses.reader import warehouse_of
 from lambda_toolkit.pipeline.installed import DEFAULT_PATH
-from lambda_toolkit.pipeline.local_stack.databases import Database
+from lambda_toolkit.pipeline.local_stack.postgres.databases import Database
 from lambda_toolkit.pipeline.local_stack.stack import load_stack, simulated_source
 from lambda_toolkit.pipeline.local_stack.totesys.business_day import simulate
 

@@ -21,16 +21,16 @@ import pyarrow as pa
 from benchmarks import sizes
 from benchmarks.files import Files
 from benchmarks.sizes import REPOSITORY, Step
-from lambda_toolkit.pipeline.config.deployment import tables_json
+from lambda_toolkit.pipeline.config.aws.deployment import tables_json
 from lambda_toolkit.pipeline.config.load import load as configuration
 from lambda_toolkit.pipeline.installed import DEFAULT_PATH
 from lambda_toolkit.pipeline.lambdas.load.loading import load
 from lambda_toolkit.pipeline.lambdas.load.warehouse.postgres import PostgresWarehouse
-from lambda_toolkit.pipeline.lambdas.shared.declarations import Declarations, parse
 from lambda_toolkit.pipeline.lambdas.shared.lake.manifest import ProcessedManifest, ProcessedTable, to_json
 from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import batch_folder, manifest_key, revision_key
 from lambda_toolkit.pipeline.lambdas.shared.lake.parquet import ParquetPart
 from lambda_toolkit.pipeline.lambdas.shared.lake.store import Lake
+from lambda_toolkit.pipeline.lambdas.shared.model.declarations import Declarations, parse
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Credentials, connect
 from lambda_toolkit.pipeline.warehouse.preparation import prepare
 

@@ -35,7 +35,7 @@ from benchmarks.sizes import REPOSITORY
 from lambda_toolkit.pipeline.lambdas.shared.lake.store import Lake
 from lambda_toolkit.pipeline.lambdas.shared.postgres import sql
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection, Credentials, connect
-from lambda_toolkit.pipeline.local_stack import postgres_server
+from lambda_toolkit.pipeline.local_stack.postgres import postgres_server
 from lambda_toolkit.pipeline.warehouse.preparation import prepare
 
 FUNCTIONS = ("pyarrow==26.0.1", "pg8000==1.31.6")  # of config/requirements.lock

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from lambda_toolkit.packaging.function_zip import build
 from lambda_toolkit.packaging.layer_zip import build_layer, layer_of
-from lambda_toolkit.pipeline.config.deployment import function_spec
+from lambda_toolkit.pipeline.config.aws.deployment import function_spec
 from lambda_toolkit.pipeline.config.load import load
 from lambda_toolkit.spec.model import FunctionSpec
 

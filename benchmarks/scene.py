@@ -12,8 +12,8 @@ from pathlib import Path
 
 from benchmarks.measuring import Account
 from benchmarks.peers.peer import Peer, UnavailableError
-from lambda_toolkit.pipeline.local_stack import emulator
-from lambda_toolkit.pipeline.local_stack.emulator import Credentials
+from lambda_toolkit.pipeline.local_stack.aws_emulator import emulator
+from lambda_toolkit.pipeline.local_stack.aws_emulator.emulator import Credentials
 from lambda_toolkit.pipeline.local_stack.process import free_port
 
 REGION = "eu-west-2"

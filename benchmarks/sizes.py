@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks.report import markdown_table, replace_between
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Credentials
-from lambda_toolkit.pipeline.local_stack import postgres_server
+from lambda_toolkit.pipeline.local_stack.postgres import postgres_server
 
 REPOSITORY = Path(__file__).parents[1]
 _SERVER = "BENCHMARK_SERVER"

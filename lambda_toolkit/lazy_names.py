@@ -11,15 +11,15 @@ from typing import Any
 
 MODULES: Mapping[str, str] = {
     "HOURS_A_MONTH": "lambda_toolkit.spec.prices",
-    "LIVE": "lambda_toolkit.resources.alias",
+    "LIVE": "lambda_toolkit.resources.planning.alias",
     "PriceList": "lambda_toolkit.spec.prices",
     "Invocation": "lambda_toolkit.running.invocation",
     "LogEvent": "lambda_toolkit.running.log_events",
     "Rollback": "lambda_toolkit.deploy.rollback",
-    "check_declared": "lambda_toolkit.resources.s3_notification",
+    "check_declared": "lambda_toolkit.resources.triggers.s3_notification",
     "deployer_policy": "lambda_toolkit.deploy",
     "lock_requirements": "lambda_toolkit.packaging.uv",
-    "network_charges": "lambda_toolkit.resources.network",
+    "network_charges": "lambda_toolkit.resources.networks.network",
     "price_list": "lambda_toolkit.spec.prices",
 }
 """Name -> the module that has it, or whose submodule it is."""

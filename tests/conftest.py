@@ -26,7 +26,7 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object
 
     Its files are kept in memory where there is room: tests make hundreds of databases, each of three hundred files.
     """
-    from lambda_toolkit.pipeline.local_stack import postgres_server as postgres
+    from lambda_toolkit.pipeline.local_stack.postgres import postgres_server as postgres
 
     in_memory = os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM
     made = Path(tempfile.mkdtemp(prefix="lambda-script-tests-", dir=MEMORY)) if in_memory else None

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from lambda_toolkit.pipeline.local_stack import postgres_server
+from lambda_toolkit.pipeline.local_stack.postgres import postgres_server
 from tests.support.databases import database_of, execute, run
 from tests.support.installation import build_distributions, copy_what_is_distributed, install
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from benchmarks.peers.peer import RUNTIME, Command, NodePeer, Project, Site
-from lambda_toolkit.pipeline.local_stack.emulator import ACCOUNT
+from lambda_toolkit.pipeline.local_stack.aws_emulator.emulator import ACCOUNT
 
 _APP = """const {{ App, Duration, Stack, aws_events: events, aws_events_targets: targets, aws_lambda: lambda }} =
   require('aws-cdk-lib');

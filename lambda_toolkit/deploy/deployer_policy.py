@@ -10,12 +10,16 @@ from typing import Any
 
 from lambda_toolkit.aws.account import Place
 from lambda_toolkit.packaging.layer_zip import LAYER_PREFIX
-from lambda_toolkit.resources import event_source_mapping, polling, registry, role, schedule_role
-from lambda_toolkit.resources.attachment import Attachment, DeployerActions
-from lambda_toolkit.resources.reads import BULK_ROLES
-from lambda_toolkit.resources.role import policy_document, role_arn
+from lambda_toolkit.resources import registry
+from lambda_toolkit.resources.account import role
+from lambda_toolkit.resources.account.role import policy_document, role_arn
+from lambda_toolkit.resources.planning import polling
+from lambda_toolkit.resources.planning.attachment import Attachment, DeployerActions
+from lambda_toolkit.resources.planning.reads import BULK_ROLES
+from lambda_toolkit.resources.schedules import schedule_role
+from lambda_toolkit.resources.triggers import event_source_mapping
+from lambda_toolkit.spec.limits.quotas import artifact_bucket
 from lambda_toolkit.spec.model import Deployment, FunctionSpec
-from lambda_toolkit.spec.quotas import artifact_bucket
 
 LONGEST = 6144  # characters of a managed policy, white space not counted
 LONGEST_INLINE = 10_240  # and of all inline policies of a role

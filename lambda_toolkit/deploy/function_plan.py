@@ -11,12 +11,13 @@ from lambda_toolkit.packaging.bytecode import can_compile_for
 from lambda_toolkit.packaging.function_zip import Package, build, bytecode_note
 from lambda_toolkit.packaging.import_advice import check_imports
 from lambda_toolkit.packaging.layer_zip import Layer, LayerSpec, build_layer, cached_layer, layer_of
-from lambda_toolkit.resources import bucket, function, layer
-from lambda_toolkit.resources.attachment import Context
-from lambda_toolkit.resources.function import RequiredLayer
-from lambda_toolkit.resources.reads import Reads
-from lambda_toolkit.spec import quotas
+from lambda_toolkit.resources.account import bucket
+from lambda_toolkit.resources.functions import function, layer
+from lambda_toolkit.resources.functions.function import RequiredLayer
+from lambda_toolkit.resources.planning.attachment import Context
+from lambda_toolkit.resources.planning.reads import Reads
 from lambda_toolkit.spec.bucket import BucketSpec, LifecycleRule
+from lambda_toolkit.spec.limits import quotas
 from lambda_toolkit.spec.model import FunctionSpec, Kind
 
 _LARGEST_SHOWN = 10

@@ -12,22 +12,16 @@ from lambda_toolkit.changes import Change, Key, Plan
 from lambda_toolkit.deploy.function_plan import FunctionPlan, plan_function
 from lambda_toolkit.deploy.removal import Removal, make_destroy_plan, plan_undeclared
 from lambda_toolkit.errors import Advice, Hint, ToolkitError, raise_all
-from lambda_toolkit.resources import (
-    alarm,
-    bucket,
-    dashboard,
-    function,
-    layer,
-    network,
-    registry,
-    s3_notification,
-    secret,
-    topic,
-)
-from lambda_toolkit.resources.attachment import Context, PlanScope
-from lambda_toolkit.resources.reads import Reads
-from lambda_toolkit.spec import quotas
+from lambda_toolkit.resources import registry
+from lambda_toolkit.resources.account import bucket, secret, topic
+from lambda_toolkit.resources.functions import function, layer
+from lambda_toolkit.resources.monitoring import alarm, dashboard
+from lambda_toolkit.resources.networks import network
+from lambda_toolkit.resources.planning.attachment import Context, PlanScope
+from lambda_toolkit.resources.planning.reads import Reads
+from lambda_toolkit.resources.triggers import s3_notification
 from lambda_toolkit.spec.dashboard import check_dashboard
+from lambda_toolkit.spec.limits import quotas
 from lambda_toolkit.spec.model import Deployment, FunctionSpec, Kind
 
 __all__ = ["Change", "Plan", "make_destroy_plan", "make_plan"]

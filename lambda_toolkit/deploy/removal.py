@@ -12,24 +12,17 @@ from lambda_toolkit.aws.client import Aws
 from lambda_toolkit.aws.parallel import Task, run_parallel, task
 from lambda_toolkit.changes import Change, Key, Plan
 from lambda_toolkit.errors import Advice, AwsError, Hint
-from lambda_toolkit.resources import (
-    bucket,
-    dashboard,
-    function,
-    layer,
-    log_group,
-    registry,
-    role,
-    schedule_group,
-    secret,
-    topic,
-)
-from lambda_toolkit.resources.attachment import Context, PlanScope
-from lambda_toolkit.resources.reads import Reads
+from lambda_toolkit.resources import registry
+from lambda_toolkit.resources.account import bucket, role, secret, topic
+from lambda_toolkit.resources.functions import function, layer
+from lambda_toolkit.resources.monitoring import dashboard, log_group
+from lambda_toolkit.resources.planning.attachment import Context, PlanScope
+from lambda_toolkit.resources.planning.reads import Reads
+from lambda_toolkit.resources.schedules import schedule_group
 from lambda_toolkit.spec.bucket import BucketSpec
 from lambda_toolkit.spec.model import Deployment, FunctionSpec, Kind, SecretSpec, TopicSpec
 from lambda_toolkit.spec.ownership import APPLICATION_TAG, FUNCTION_TAG, OWNER, OWNER_TAG, STAGE_TAG, as_mapping
-from lambda_toolkit.spec.schedule import schedule_role_name
+from lambda_toolkit.spec.schedules.schedule import schedule_role_name
 
 _SUFFIX = 7  # characters that AWS puts after a secret's name in its ARN: a hyphen and six of its own
 _USERS = (

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from lambda_toolkit.aws.client import Aws
 from lambda_toolkit.errors import ToolkitError
-from lambda_toolkit.resources import alias, version
-from lambda_toolkit.resources.live import read_function
+from lambda_toolkit.resources.functions import version
+from lambda_toolkit.resources.planning import alias
+from lambda_toolkit.resources.planning.live import read_function
 from lambda_toolkit.spec.model import Kind
 from lambda_toolkit.spec.ownership import require_owned
 

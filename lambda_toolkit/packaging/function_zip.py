@@ -23,9 +23,9 @@ from lambda_toolkit.packaging.excludes import (
     is_excluded_folder,
     secret_reason,
 )
-from lambda_toolkit.packaging.import_statements import read
+from lambda_toolkit.packaging.imports.import_statements import read
+from lambda_toolkit.spec.limits.quotas import runtime_version
 from lambda_toolkit.spec.model import THIS_RUNTIME, FunctionSpec
-from lambda_toolkit.spec.quotas import runtime_version
 
 CODE_ROOT = "/var/task"  # where Lambda extracts the package
 ENTRY_FUNCTION = "lambda_handler"

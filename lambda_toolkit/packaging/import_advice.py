@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lambda_toolkit.errors import PackageError
-from lambda_toolkit.packaging import statements_cache
 from lambda_toolkit.packaging.archive import code_sha256
-from lambda_toolkit.packaging.compiled_modules import Platform
 from lambda_toolkit.packaging.excludes import is_excluded_file, is_excluded_folder
 from lambda_toolkit.packaging.function_zip import Package
-from lambda_toolkit.packaging.import_check import MissingImport, Sources, missing_imports
+from lambda_toolkit.packaging.imports import statements_cache
+from lambda_toolkit.packaging.imports.compiled_modules import Platform
+from lambda_toolkit.packaging.imports.import_check import MissingImport, Sources, missing_imports
+from lambda_toolkit.packaging.imports.runtime_modules import other_versions
 from lambda_toolkit.packaging.layer_zip import Layer, LayerSpec, modules_of
-from lambda_toolkit.packaging.runtime_modules import other_versions
 from lambda_toolkit.packaging.uv import cache_folder
+from lambda_toolkit.spec.limits.quotas import runtime_version
 from lambda_toolkit.spec.model import FunctionSpec
-from lambda_toolkit.spec.quotas import runtime_version
 
 EVERYTHING = "*"
 _FORMAT = 1  # increment it when the check finds more

@@ -24,11 +24,11 @@ from lambda_toolkit.packaging import uv
 from lambda_toolkit.packaging.archive import Entry, entry_of, write_archive
 from lambda_toolkit.packaging.bytecode import can_compile_for, with_bytecode
 from lambda_toolkit.packaging.excludes import requirement_filter
-from lambda_toolkit.packaging.module_index import module_names
+from lambda_toolkit.packaging.imports.module_index import module_names
 from lambda_toolkit.packaging.uv import cache_folder
+from lambda_toolkit.spec.declaration.requirements_file import normalized
+from lambda_toolkit.spec.limits.quotas import runtime_version
 from lambda_toolkit.spec.model import HOST_PLATFORM, FunctionSpec
-from lambda_toolkit.spec.quotas import runtime_version
-from lambda_toolkit.spec.requirements_file import normalized
 
 LAYER_PREFIX = "lambda-script-requirements-"
 _LAYER_ROOT = "/opt/python"  # where Lambda extracts a layer's Python modules

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lambda_toolkit.pipeline.client.query import Warehouse
+    from lambda_toolkit.pipeline.client.warehouses.query import Warehouse
 
 __all__ = ["Warehouse"]
 
@@ -16,7 +16,7 @@ __all__ = ["Warehouse"]
 def __getattr__(name: str) -> Any:
     """``Warehouse``, imported when it is asked for: no command but ``query`` needs Arrow at its start."""
     if name == "Warehouse":
-        from lambda_toolkit.pipeline.client.query import Warehouse
+        from lambda_toolkit.pipeline.client.warehouses.query import Warehouse
 
         return Warehouse
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

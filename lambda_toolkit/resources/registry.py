@@ -2,14 +2,14 @@
 
 How to add one, as SNS topics that trigger the function (subscriptions) were. Three files deploy it:
 
-1. ``resources/topic_subscription.py``, new: satisfies :class:`Attachment`. Its changes wait for
+1. ``resources/triggers/topic_subscription.py``, new: satisfies :class:`Attachment`. Its changes wait for
    ``context.function_key``; ``role_statements`` has what the function's role needs for it, ``DEPLOYER_ACTIONS`` has
    ``Subscribe`` and its siblings.
 2. This file: the module in ``ATTACHMENTS``.
 3. ``spec/model.py``: a member of ``Kind`` and a field of ``FunctionSpec``; ``spec/triggers.py``: a dataclass.
 
 Three more make it an argument of ``Lambda_script``: the parameter in ``lambda_script.py``, its type in
-``spec/argument_types.py``, its conversion in ``spec/arguments.py``.
+``spec/declaration/argument_types.py``, its conversion in ``spec/declaration/arguments.py``.
 
 Nothing else knows the kinds one by one: order follows from the keys in ``Change.after``, reads from ``prefetch``, the
 execution role from ``role_statements``, the deployer's policy from ``DEPLOYER_ACTIONS``.
@@ -19,23 +19,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from lambda_toolkit.resources import (
-    alarm,
-    async_invocation,
-    concurrency,
+from lambda_toolkit.resources.account import role
+from lambda_toolkit.resources.functions import async_invocation, concurrency
+from lambda_toolkit.resources.monitoring import alarm, log_group
+from lambda_toolkit.resources.networks import network
+from lambda_toolkit.resources.planning.attachment import Attachment, Context
+from lambda_toolkit.resources.schedules import event_rule, schedule, schedule_role
+from lambda_toolkit.resources.triggers import (
     event_pattern_rule,
-    event_rule,
     event_source_mapping,
     function_url,
-    log_group,
-    network,
-    role,
     s3_notification,
-    schedule,
-    schedule_role,
     topic_subscription,
 )
-from lambda_toolkit.resources.attachment import Attachment, Context
 
 ATTACHMENTS: tuple[Attachment, ...] = (
     role,

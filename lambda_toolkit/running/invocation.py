@@ -10,7 +10,7 @@ from typing import Any
 from lambda_toolkit.aws.client import Aws
 from lambda_toolkit.aws.error_messages import function_failure
 from lambda_toolkit.errors import ToolkitError
-from lambda_toolkit.resources.alias import LIVE
+from lambda_toolkit.resources.planning.alias import LIVE
 
 
 @dataclass(frozen=True)

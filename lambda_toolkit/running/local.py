@@ -28,7 +28,7 @@ from lambda_toolkit.packaging.function_zip import build
 from lambda_toolkit.packaging.interpreters import find_interpreter
 from lambda_toolkit.packaging.layer_zip import Layer, build_layer, layer_of
 from lambda_toolkit.packaging.uv import cache_folder
-from lambda_toolkit.resources.log_group import group_name
+from lambda_toolkit.resources.monitoring.log_group import group_name
 from lambda_toolkit.running import runner
 from lambda_toolkit.running.invocation import Invocation, payload_of
 from lambda_toolkit.spec.model import HOST_PLATFORM, THIS_RUNTIME, FunctionSpec

@@ -10,7 +10,7 @@ from typing import Any
 from lambda_toolkit.aws.client import Aws
 from lambda_toolkit.aws.retries import NOT_FOUND
 from lambda_toolkit.errors import AwsError, ToolkitError
-from lambda_toolkit.resources.log_group import group_name
+from lambda_toolkit.resources.monitoring.log_group import group_name
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from lambda_toolkit.spec.function_url import FunctionUrl
 from lambda_toolkit.spec.metric_math import fills_gaps
 from lambda_toolkit.spec.network import Vpc
 from lambda_toolkit.spec.ownership import APPLICATION_TAG, STAGE_TAG, derived_name
-from lambda_toolkit.spec.schedule import Schedule, schedule_name
+from lambda_toolkit.spec.schedules.schedule import Schedule, schedule_name
 from lambda_toolkit.spec.triggers import EventTrigger, QueueTrigger, S3Trigger, StreamTrigger, TopicTrigger
 
 THIS_RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from ..shared.declarations import Declarations, WarehouseTable
 from ..shared.lake.manifest import DataFile
 from ..shared.lake.parquet import ParquetPart
+from ..shared.model.declarations import Declarations, WarehouseTable
 from .capture.change_file import upload
 from .row_set import NONE, Dangling, ReferencedBy, Referencing, RowSet, intersection, union
 from .source.reader import lake_schema

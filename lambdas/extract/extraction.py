@@ -9,12 +9,12 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from ..shared.declarations import EVERY_RUN, Declarations
 from ..shared.errors import LakeError
 from ..shared.lake.manifest import IngestionManifest, TableFiles, ingestion_manifest, to_json
 from ..shared.lake.object_keys import manifest_key
 from ..shared.lake.store import Lake
 from ..shared.logs import TableWork
+from ..shared.model.declarations import EVERY_RUN, Declarations
 from .capture.by_transaction import capture
 from .capture.change_file import store
 from .commits import summary

@@ -6,16 +6,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ..shared import declarations, runtime
+from ..shared import runtime
 from ..shared.deadline import Deadline, seconds_left
-from ..shared.declarations import Declarations
 from ..shared.errors import PipelineError
-from ..shared.events import ExtractRequest, ExtractResult, extract_request, request_in
+from ..shared.messages.events import ExtractRequest, ExtractResult, extract_request, request_in
+from ..shared.messages.read_events import ReadRequest
 from ..shared.metrics import ROWS_EXTRACTED
+from ..shared.model import declarations
+from ..shared.model.declarations import Declarations
 from ..shared.postgres.connection import connected
 from ..shared.postgres.credentials import Credentials
 from ..shared.postgres.login import credentials_of
-from ..shared.read_events import ReadRequest
 from ..shared.runtime import checked, logged, logger
 from .extraction import Extracted, Request, extract_all, extract_with_readers
 from .limits import Limits

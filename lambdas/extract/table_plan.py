@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 
 import pyarrow as pa
 
-from ..shared.declarations import SourceTable
 from ..shared.lake.manifest import BackfillCursor, DataFile, KeyFile, TableFiles, key_of_text, key_text
 from ..shared.lake.object_keys import run_prefix
 from ..shared.lake.store import Lake
+from ..shared.model.declarations import SourceTable
 from .commits import Transactions
 from .limits import Budget
 from .readers.fan_out import FanOut

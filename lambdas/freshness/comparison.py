@@ -14,10 +14,10 @@ from datetime import datetime, timedelta
 
 from pg8000.exceptions import DatabaseError
 
-from ..shared.declarations import SourceTable
-from ..shared.freshness_events import CHANGED, UNCHANGED, UNKNOWN, FreshnessResult, TableFreshness
 from ..shared.lake.manifest import IngestionManifest, TableFiles
 from ..shared.lake.store import Lake
+from ..shared.messages.freshness_events import CHANGED, UNCHANGED, UNKNOWN, FreshnessResult, TableFreshness
+from ..shared.model.declarations import SourceTable
 from ..shared.postgres.server_errors import message, sqlstate
 from .source import ComparedSource, Position
 from .state import Known, LoadedBatch

@@ -14,15 +14,16 @@ from typing import Any
 
 from pg8000.exceptions import DatabaseError
 
-from ..shared import declarations, runtime
+from ..shared import runtime
 from ..shared.deadline import seconds_left
-from ..shared.declarations import Declarations
 from ..shared.errors import ConnectionFailedError, LakeError
-from ..shared.freshness_events import UNKNOWN, FreshnessResult, freshness_request
 from ..shared.lake.manifest import ingestion_manifest
 from ..shared.lake.object_keys import manifest_key
 from ..shared.lake.store import Lake
+from ..shared.messages.freshness_events import UNKNOWN, FreshnessResult, freshness_request
 from ..shared.metrics import SECONDS_BEHIND, SECONDS_OVERDUE
+from ..shared.model import declarations
+from ..shared.model.declarations import Declarations
 from ..shared.postgres.connection import Connection, connected
 from ..shared.postgres.credentials import Credentials
 from ..shared.postgres.login import credentials_of

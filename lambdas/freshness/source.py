@@ -11,8 +11,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from ..shared.declarations import SourceTable
 from ..shared.lake.manifest import SourceIdentity
+from ..shared.model.declarations import SourceTable
 from ..shared.postgres import sql
 from ..shared.postgres.connection import Connection
 

@@ -13,7 +13,7 @@ from datetime import datetime
 from pg8000.exceptions import DatabaseError
 
 from ..shared.errors import NotPreparedError
-from ..shared.freshness_events import UNKNOWN
+from ..shared.messages.freshness_events import UNKNOWN
 from ..shared.postgres import sql
 from ..shared.postgres.connection import Connection, transaction
 from ..shared.postgres.server_errors import sqlstate

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from ..shared.declarations import Declarations, WarehouseTable
-from ..shared.events import CompareResult, TableComparison
+from ..shared.messages.events import CompareResult, TableComparison
+from ..shared.model.declarations import Declarations, WarehouseTable
 from ..shared.postgres import sql
 from ..shared.postgres.connection import Connection, transaction
-from .warehouse.ledger import check_prepared, last_entry
+from .warehouse.control.ledger import check_prepared, last_entry
 from .warehouse.postgres import kind_of
 from .warehouse.schemas import SchemaNames
 

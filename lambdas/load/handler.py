@@ -7,10 +7,13 @@ import functools
 from datetime import datetime
 from typing import Any, assert_never
 
-from ..shared import declarations, runtime
+from ..shared import runtime
 from ..shared.deadline import Deadline, seconds_left
 from ..shared.errors import PipelineError
-from ..shared.events import (
+from ..shared.lake.manifest import ProcessedTable
+from ..shared.lake.store import Lake
+from ..shared.logs import TableWork
+from ..shared.messages.events import (
     CompareRequest,
     LoadEvent,
     LoadReplayRequest,
@@ -23,11 +26,9 @@ from ..shared.events import (
     ReportRequest,
     load_request,
 )
-from ..shared.lake.manifest import ProcessedTable
-from ..shared.lake.store import Lake
-from ..shared.logs import TableWork
-from ..shared.message import Message
+from ..shared.messages.message import Message
 from ..shared.metrics import BATCH_LATENCY, OPEN_PENDING, OPEN_REJECTED, ROWS_REJECTED, VERSIONS_WRITTEN
+from ..shared.model import declarations
 from ..shared.postgres.connection import Connection, connected
 from ..shared.postgres.credentials import Credentials
 from ..shared.postgres.login import credentials_of

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from ..shared.declarations import Declarations, WarehouseTable
 from ..shared.errors import GapError, LakeError, NotPreparedError, WarehouseError
 from ..shared.lake.manifest import DataFile, ProcessedManifest, ProcessedTable, files_of, processed_manifest
 from ..shared.lake.object_keys import manifest_key
 from ..shared.lake.store import Lake
+from ..shared.model.declarations import Declarations, WarehouseTable
 from .warehouse.interface import LedgerEntry, RefusedError, Warehouse, WarehouseBatch
 from .warehouse.read_ahead import MissingHistoryError, NeededHistory, ReadAhead
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..shared.declarations import Declarations, WarehouseTable
-from ..shared.events import OpenCounts, OpenItem, RejectedResult
+from ..shared.messages.events import OpenCounts, OpenItem, RejectedResult
+from ..shared.model.declarations import Declarations, WarehouseTable
 from ..shared.postgres import sql
 from ..shared.postgres.connection import Connection
-from .warehouse.ledger import check_prepared, last_entry
-from .warehouse.requirements import Requirement, requirements
+from .warehouse.control.ledger import check_prepared, last_entry
+from .warehouse.references.requirements import Requirement, requirements
 from .warehouse.schemas import LIVE, SchemaNames
 from .warehouse.session import TableSql, key_text
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ..shared.declarations import Declarations
 from ..shared.lake.object_keys import revision_of
 from ..shared.lake.store import Lake
+from ..shared.model.declarations import Declarations
 from .loading import load
 from .replay import replay
 from .warehouse.interface import Warehouse

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ..shared.declarations import CALENDAR, Declarations, WarehouseTable
 from ..shared.errors import WarehouseError
 from ..shared.lake.manifest import ProcessedManifest, ProcessedTable, files_of, processed_manifest
 from ..shared.lake.store import Lake
+from ..shared.model.declarations import CALENDAR, Declarations, WarehouseTable
 from .warehouse.interface import RefusedError, Warehouse, WarehouseBatch
 from .warehouse.read_ahead import MissingHistoryError, NeededHistory, ReadAhead
 

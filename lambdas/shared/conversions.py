@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from .declarations import Declarations, WarehouseTable
-from .expressions import Expression
+from .model.declarations import Declarations, WarehouseTable
+from .model.expressions import Expression
 
 INTEGERS = ("smallint", "integer", "bigint")
 FLOATS = ("real", "double precision")

@@ -7,11 +7,11 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from . import declarations
 from .errors import PipelineError
-from .events import CheckRequest, CheckResult
 from .lake.store import Lake
 from .logs import Log, steps
+from .messages.events import CheckRequest, CheckResult
+from .model import declarations
 
 Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
-from ..shared.declarations import Declarations, WarehouseTable
 from ..shared.errors import LakeError
 from ..shared.lake.manifest import (
     DataFile,
@@ -26,8 +25,9 @@ from ..shared.lake.manifest import (
 from ..shared.lake.object_keys import DATA, batch_folder, manifest_key, revision_key
 from ..shared.lake.parquet import ParquetPart
 from ..shared.lake.store import Lake
-from ..shared.part_events import PartResult
-from ..shared.read_events import StoredPart
+from ..shared.messages.part_events import PartResult
+from ..shared.messages.read_events import StoredPart
+from ..shared.model.declarations import Declarations, WarehouseTable
 from .columns.date_dimension import date_dimension
 from .parts import PartTransform, dates_of
 

@@ -11,10 +11,14 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ..shared import declarations, runtime
+from ..shared import runtime
 from ..shared.deadline import Deadline, seconds_left
 from ..shared.errors import PipelineError
-from ..shared.events import (
+from ..shared.lake.manifest import ProcessedManifest, ProcessedTable
+from ..shared.lake.object_keys import batch_of
+from ..shared.lake.store import Lake
+from ..shared.logs import TableWork
+from ..shared.messages.events import (
     SweepRequest,
     SweepResult,
     TransformReplayRequest,
@@ -23,11 +27,8 @@ from ..shared.events import (
     TransformResult,
     transform_request,
 )
-from ..shared.lake.manifest import ProcessedManifest, ProcessedTable
-from ..shared.lake.object_keys import batch_of
-from ..shared.lake.store import Lake
-from ..shared.logs import TableWork
 from ..shared.metrics import ROWS_REJECTED
+from ..shared.model import declarations
 from ..shared.runtime import checked, logged, logger
 from .batch import Transformed, replay, transform
 from .sweep import AGE, missed_batches, sweep_ingestion, sweep_processed

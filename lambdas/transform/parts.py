@@ -18,15 +18,15 @@ from functools import cached_property
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..shared.declarations import CALENDAR, Declarations, WarehouseTable
 from ..shared.errors import LakeError
 from ..shared.lake.manifest import DataFile, IngestionManifest, TableFiles, to_json
 from ..shared.lake.object_keys import DATA, DELETED, REJECTED, batch_folder
 from ..shared.lake.parquet import ParquetPart, arrow_type
 from ..shared.lake.store import Lake
-from ..shared.part_events import PartRequest, PartResult, StoredRejects
+from ..shared.messages.part_events import PartRequest, PartResult, StoredRejects
+from ..shared.messages.read_events import StoredPart
+from ..shared.model.declarations import CALENDAR, Declarations, WarehouseTable
 from ..shared.postgres_text import key_texts, postgres_text
-from ..shared.read_events import StoredPart
 from .columns.cast import cast_column
 from .columns.convert import convert
 from .columns.lookup import JoinedRows, depends_on_changes

@@ -10,7 +10,7 @@ import pytest
 from lambda_script import Alarm, Canary, DeployError, LimitError
 from lambda_toolkit.deploy.execute import execute
 from lambda_toolkit.deploy.plan import make_plan
-from lambda_toolkit.resources import release
+from lambda_toolkit.resources.functions import release
 from lambda_toolkit.spec.bucket import BucketSpec
 from lambda_toolkit.spec.model import Deployment, SecretSpec
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from lambda_script import Alarm
 from lambda_toolkit.deploy.plan import make_plan
-from lambda_toolkit.pipeline.client.usage import LEAST_RUNS, month_so_far, workload
+from lambda_toolkit.pipeline.client.observing.usage import LEAST_RUNS, month_so_far, workload
 from lambda_toolkit.pipeline.config.load import load
 from lambda_toolkit.pipeline.cost.month import total
 from lambda_toolkit.pipeline.cost.what_if import added_cost, before

@@ -13,8 +13,8 @@ from lambda_toolkit.deploy.plan import make_plan
 from lambda_toolkit.packaging.archive import Entry, write_archive
 from lambda_toolkit.packaging.function_zip import build
 from lambda_toolkit.packaging.layer_zip import LAYER_PREFIX, LayerSpec
-from lambda_toolkit.spec import quotas
 from lambda_toolkit.spec.bucket import BucketSpec
+from lambda_toolkit.spec.limits import quotas
 from lambda_toolkit.spec.model import THIS_RUNTIME, Deployment
 
 
@@ -126,7 +126,11 @@ def test_two_functions_that_leave_a_layer_together_remove_it(aws, script, client
 
 
 def test_a_large_layer_goes_through_the_artifact_bucket(aws, script, client, monkeypatch) -> None:
-    for module in ("lambda_toolkit.spec.quotas", "lambda_toolkit.resources.layer", "lambda_toolkit.resources.function"):
+    for module in (
+        "lambda_toolkit.spec.limits.quotas",
+        "lambda_toolkit.resources.functions.layer",
+        "lambda_toolkit.resources.functions.function",
+    ):
         monkeypatch.setattr(f"{module}.DIRECT_UPLOAD", 10)
     bucket = BucketSpec("artifacts")
     spec = script(requirements=["one"], artifact_bucket="artifacts").spec
@@ -139,7 +143,11 @@ def test_a_large_layer_goes_through_the_artifact_bucket(aws, script, client, mon
 
 
 def test_where_no_bucket_is_named_the_toolkit_makes_its_own(script, client, monkeypatch) -> None:
-    for module in ("lambda_toolkit.spec.quotas", "lambda_toolkit.resources.layer", "lambda_toolkit.resources.function"):
+    for module in (
+        "lambda_toolkit.spec.limits.quotas",
+        "lambda_toolkit.resources.functions.layer",
+        "lambda_toolkit.resources.functions.function",
+    ):
         monkeypatch.setattr(f"{module}.DIRECT_UPLOAD", 10)
     report = script(requirements=["one"]).deploy()
     made = [change.name for change in report.done if change.kind == "bucket"]

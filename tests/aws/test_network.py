@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from lambda_script import DeployError, LimitError, Vpc, apply, deploy, deploy_all, plan_destroy
-from lambda_toolkit.pipeline.client.usage import network_of
+from lambda_toolkit.pipeline.client.observing.usage import network_of
 from lambda_toolkit.pipeline.config.load import load
 from lambda_toolkit.pipeline.cost.month import Month, Network, bill
 from lambda_toolkit.spec.model import Deployment

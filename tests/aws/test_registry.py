@@ -14,8 +14,8 @@ from lambda_toolkit.deploy.deployer_policy import deployer_policy
 from lambda_toolkit.deploy.execute import execute
 from lambda_toolkit.deploy.plan import make_destroy_plan, make_plan
 from lambda_toolkit.resources import registry
-from lambda_toolkit.resources.attachment import Context, DeployerActions, Statement
-from lambda_toolkit.resources.reads import Prefetch
+from lambda_toolkit.resources.planning.attachment import Context, DeployerActions, Statement
+from lambda_toolkit.resources.planning.reads import Prefetch
 from lambda_toolkit.spec.model import Deployment, FunctionSpec, Kind
 
 TRIGGER = {"EventSourceArn": "arn:aws:sqs:eu-west-2:123456789012:orders", "BatchSize": 10}

@@ -10,7 +10,7 @@ import pytest
 from lambda_script import S3Trigger, TriggerError
 from lambda_toolkit.deploy.execute import execute
 from lambda_toolkit.deploy.plan import make_destroy_plan, make_plan
-from lambda_toolkit.resources.s3_notification import overlap
+from lambda_toolkit.resources.triggers.s3_notification import overlap
 from lambda_toolkit.spec.model import Deployment
 from tests.support.api_recorder import error
 from tests.support.sessions import REGION

@@ -16,7 +16,7 @@ from lambda_script import DeployError, Deployment, LimitError, OwnershipError, P
 from lambda_toolkit.aws.client import Aws, Clock
 from lambda_toolkit.deploy.execute import execute
 from lambda_toolkit.deploy.plan import make_destroy_plan, make_plan
-from lambda_toolkit.spec.fire_times import fires
+from lambda_toolkit.spec.schedules.fire_times import fires
 from tests.support.moto_scheduler import may_assume
 from tests.support.sessions import REGION
 

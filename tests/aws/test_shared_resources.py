@@ -11,7 +11,7 @@ import lambda_script
 from lambda_script import OwnershipError, ToolkitError
 from lambda_toolkit.deploy.execute import execute
 from lambda_toolkit.deploy.plan import make_plan
-from lambda_toolkit.resources.reads import BULK_ROLES
+from lambda_toolkit.resources.planning.reads import BULK_ROLES
 from lambda_toolkit.spec.bucket import BucketSpec
 from lambda_toolkit.spec.model import Deployment, SecretSpec, TopicSpec
 

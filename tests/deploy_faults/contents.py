@@ -9,7 +9,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from lambda_toolkit.resources import version
+from lambda_toolkit.resources.functions import version
 from tests.support.moto_event_sources import READS
 
 Client = Callable[[str], Any]

@@ -19,8 +19,8 @@ from typing import Any
 
 from lambda_toolkit.pipeline.local_stack import credentials
 from lambda_toolkit.pipeline.local_stack import stack as embedded
-from lambda_toolkit.pipeline.local_stack.databases import Database
 from lambda_toolkit.pipeline.local_stack.description import Stack, environment
+from lambda_toolkit.pipeline.local_stack.postgres.databases import Database
 from lambda_toolkit.pipeline.local_stack.totesys import seed
 from lambda_toolkit.pipeline.local_stack.totesys.expected import Expectation
 from tests.drill.business import Business

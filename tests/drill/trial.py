@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from lambda_toolkit.pipeline.local_stack.databases import WAREHOUSE
 from lambda_toolkit.pipeline.local_stack.independent_check import Check, check
+from lambda_toolkit.pipeline.local_stack.postgres.databases import WAREHOUSE
 from lambda_toolkit.pipeline.local_stack.totesys.expected import EXPECTATIONS, Expectation
 from tests.drill.rows import Row, Shell
 from tests.drill.runbook import Cause

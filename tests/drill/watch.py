@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from lambda_toolkit.pipeline.lambdas.notifier.state_file import StateFile
-from lambda_toolkit.pipeline.local_stack import mail_sink
+from lambda_toolkit.pipeline.local_stack.alerting import mail_sink
 from tests.drill.site import Site
 
 T = TypeVar("T")

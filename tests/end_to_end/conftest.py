@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lambda_toolkit.pipeline.local_stack import stack as embedded
-from lambda_toolkit.pipeline.local_stack.databases import Database
+from lambda_toolkit.pipeline.local_stack.postgres.databases import Database
 from tests.support.command_line import CommandLine, copy_of_the_repository
 
 ORDERS = "400"

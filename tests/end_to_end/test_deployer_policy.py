@@ -11,7 +11,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from lambda_toolkit.pipeline.local_stack import postgres_server
+from lambda_toolkit.pipeline.local_stack.postgres import postgres_server
 
 STAGE = "policy"
 PACKAGES = f"""

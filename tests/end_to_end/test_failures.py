@@ -10,8 +10,8 @@ import time
 import pytest
 
 from lambda_script import Lambda_script
-from lambda_toolkit.pipeline.local_stack import mail_sink
 from lambda_toolkit.pipeline.local_stack import stack as embedded
+from lambda_toolkit.pipeline.local_stack.alerting import mail_sink
 from lambda_toolkit.pipeline.local_stack.independent_check import check
 from tests.drill import runbook
 

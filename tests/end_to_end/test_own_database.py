@@ -15,7 +15,7 @@ from lambda_toolkit.pipeline.client.target import choose
 from lambda_toolkit.pipeline.commands.local import own_database
 from lambda_toolkit.pipeline.commands.shared.screen import Screen
 from lambda_toolkit.pipeline.local_stack import stack as embedded
-from lambda_toolkit.pipeline.local_stack.databases import Database
+from lambda_toolkit.pipeline.local_stack.postgres.databases import Database
 from tests.support.databases import database_of, execute, made, run
 from tests.support.tripwire import tripwire
 

@@ -16,16 +16,16 @@ from pg8000.exceptions import DatabaseError
 
 from lambda_toolkit.pipeline.lambdas.extract.source import reader
 from lambda_toolkit.pipeline.lambdas.extract.source.catalog import Column
-from lambda_toolkit.pipeline.lambdas.load.warehouse.copying import copy_rows
-from lambda_toolkit.pipeline.lambdas.shared.declarations import DIMENSION, WarehouseTable
+from lambda_toolkit.pipeline.lambdas.load.warehouse.binary.copying import copy_rows
 from lambda_toolkit.pipeline.lambdas.shared.expression.resolve import Typed, resolve
 from lambda_toolkit.pipeline.lambdas.shared.expression.tree import ExpressionError, from_json, to_json
-from lambda_toolkit.pipeline.lambdas.shared.expressions import read_expression
 from lambda_toolkit.pipeline.lambdas.shared.lake.parquet import ParquetPart, batches
+from lambda_toolkit.pipeline.lambdas.shared.model.declarations import DIMENSION, WarehouseTable
+from lambda_toolkit.pipeline.lambdas.shared.model.expressions import read_expression
+from lambda_toolkit.pipeline.lambdas.shared.model.schema_declarations import ColumnType
 from lambda_toolkit.pipeline.lambdas.shared.postgres import sql
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection, transaction
 from lambda_toolkit.pipeline.lambdas.shared.postgres.server_errors import message
-from lambda_toolkit.pipeline.lambdas.shared.schema_declarations import ColumnType
 from lambda_toolkit.pipeline.lambdas.transform.columns.convert import SourceRows, convert
 from lambda_toolkit.pipeline.lambdas.transform.expressions.evaluate import evaluate, output
 from lambda_toolkit.pipeline.warehouse.expression_parser import parse_expression

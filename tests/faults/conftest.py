@@ -11,11 +11,11 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from lambda_toolkit.pipeline.config.deployment import tables_json
+from lambda_toolkit.pipeline.config.aws.deployment import tables_json
 from lambda_toolkit.pipeline.config.load import load as load_configuration
-from lambda_toolkit.pipeline.lambdas.shared import declarations
+from lambda_toolkit.pipeline.lambdas.shared.model import declarations
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection, Credentials, connect
-from lambda_toolkit.pipeline.local_stack import emulator
+from lambda_toolkit.pipeline.local_stack.aws_emulator import emulator
 from lambda_toolkit.pipeline.local_stack.process import free_port
 from lambda_toolkit.pipeline.warehouse.preparation import prepare
 from tests.support.fault_proxies import FaultProxy, http_proxy, postgres_proxy

@@ -11,7 +11,7 @@ import pytest
 
 from lambda_script import Lambda_script
 from lambda_toolkit.aws import Aws
-from lambda_toolkit.pipeline.local_stack import mail_sink
+from lambda_toolkit.pipeline.local_stack.alerting import mail_sink
 from tests.support.account import Account, eventually
 
 pytestmark = pytest.mark.xdist_group("stack")

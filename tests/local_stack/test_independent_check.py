@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from lambda_toolkit.pipeline.local_stack.databases import Database
 from lambda_toolkit.pipeline.local_stack.errors import LocalError
 from lambda_toolkit.pipeline.local_stack.independent_check import Check, TableCheck, check
-from lambda_toolkit.pipeline.local_stack.postgres_server import Server
+from lambda_toolkit.pipeline.local_stack.postgres.databases import Database
+from lambda_toolkit.pipeline.local_stack.postgres.postgres_server import Server
 from tests.support.databases import CONFIG, made, run
 
 SOURCE = """

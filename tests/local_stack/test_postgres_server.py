@@ -14,9 +14,9 @@ from pathlib import Path
 import pg8000.native
 import pytest
 
-from lambda_toolkit.pipeline.local_stack import postgres_server as postgres
 from lambda_toolkit.pipeline.local_stack.errors import LocalError
-from lambda_toolkit.pipeline.local_stack.postgres_server import Server
+from lambda_toolkit.pipeline.local_stack.postgres import postgres_server as postgres
+from lambda_toolkit.pipeline.local_stack.postgres.postgres_server import Server
 from lambda_toolkit.pipeline.local_stack.process import free_port, identify, is_alive, wait_until
 
 ROOT = Path(__file__).parents[2]

@@ -11,10 +11,10 @@ from pathlib import Path
 import pg8000.native
 import pytest
 
-from lambda_toolkit.pipeline.local_stack import postgres_server as postgres
-from lambda_toolkit.pipeline.local_stack import sql_script
 from lambda_toolkit.pipeline.local_stack.errors import LocalError
-from lambda_toolkit.pipeline.local_stack.postgres_server import Server
+from lambda_toolkit.pipeline.local_stack.postgres import postgres_server as postgres
+from lambda_toolkit.pipeline.local_stack.postgres import sql_script
+from lambda_toolkit.pipeline.local_stack.postgres.postgres_server import Server
 
 ORIGINAL = """
 CREATE EXTENSION citext;

@@ -11,10 +11,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lambda_toolkit.pipeline.local_stack import databases, emulator, side_processes
 from lambda_toolkit.pipeline.local_stack import stack as embedded
+from lambda_toolkit.pipeline.local_stack.alerting import side_processes
+from lambda_toolkit.pipeline.local_stack.aws_emulator import emulator
 from lambda_toolkit.pipeline.local_stack.description import Stack, environment, read_stack
 from lambda_toolkit.pipeline.local_stack.errors import LocalError
+from lambda_toolkit.pipeline.local_stack.postgres import databases
 from lambda_toolkit.pipeline.local_stack.process import Identity, is_alive
 from lambda_toolkit.pipeline.local_stack.stack import EMULATOR
 from tests.support.account import SCHEMA, Account, eventually

@@ -90,7 +90,7 @@ class _Reporter:
     def pytest_fixture_setup(self, fixturedef: Any, request: Any) -> object | None:
         if fixturedef.argname != "postgres_server" or self._server is None:
             return None
-        module = importlib.import_module("lambda_toolkit.pipeline.local_stack.postgres_server")
+        module = importlib.import_module("lambda_toolkit.pipeline.local_stack.postgres.postgres_server")
         server = module.Server(**{**self._server, "directory": Path(self._server["directory"])})
         fixturedef.cached_result = (server, fixturedef.cache_key(request), None)
         return server  # type: ignore[no-any-return]

@@ -16,8 +16,8 @@ import pytest
 from pg8000.exceptions import InterfaceError
 
 from lambda_toolkit.pipeline.lambdas.shared import runtime
-from lambda_toolkit.pipeline.lambdas.shared.declarations import parse
 from lambda_toolkit.pipeline.lambdas.shared.lake.store import Lake
+from lambda_toolkit.pipeline.lambdas.shared.model.declarations import parse
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection, Credentials, connect
 from lambda_toolkit.pipeline.warehouse.preparation import prepare
 from tests.support.memory_s3 import MemoryS3

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from lambda_toolkit.pipeline.access import answers, packing
 from lambda_toolkit.pipeline.access.handler import lambda_handler
 from lambda_toolkit.pipeline.access.messages import QueryError
-from lambda_toolkit.pipeline.client import access
-from lambda_toolkit.pipeline.client.access import FunctionAccess
 from lambda_toolkit.pipeline.client.invocation import Invocation
-from lambda_toolkit.pipeline.client.query import Warehouse
-from lambda_toolkit.pipeline.client.reader import WarehouseReader
+from lambda_toolkit.pipeline.client.warehouses import access
+from lambda_toolkit.pipeline.client.warehouses.access import FunctionAccess
+from lambda_toolkit.pipeline.client.warehouses.query import Warehouse
+from lambda_toolkit.pipeline.client.warehouses.reader import WarehouseReader
 from lambda_toolkit.pipeline.errors import CommandError
 from lambda_toolkit.pipeline.lambdas.shared.errors import ConnectionFailedError, PipelineError
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import StatementError

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lambda_toolkit.aws import Aws
-from lambda_toolkit.pipeline.client import latency
-from lambda_toolkit.pipeline.client.batches import TimelineReader
-from lambda_toolkit.pipeline.client.latency import Sample, percentile
-from lambda_toolkit.pipeline.client.reader import WarehouseReader
+from lambda_toolkit.pipeline.client.observing import latency
+from lambda_toolkit.pipeline.client.observing.batches import TimelineReader
+from lambda_toolkit.pipeline.client.observing.latency import Sample, percentile
+from lambda_toolkit.pipeline.client.warehouses.reader import WarehouseReader
 from lambda_toolkit.pipeline.lambdas.extract.source import postgres
 from tests.support.sessions import new_session
 

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pg8000.exceptions import DatabaseError
 
-from lambda_toolkit.pipeline.lambdas.load.warehouse import binary_fields, copying
-from lambda_toolkit.pipeline.lambdas.load.warehouse.copying import copy_rows, to_csv
+from lambda_toolkit.pipeline.lambdas.load.warehouse.binary import binary_fields, copying
+from lambda_toolkit.pipeline.lambdas.load.warehouse.binary.copying import copy_rows, to_csv
 from lambda_toolkit.pipeline.lambdas.shared.postgres import sql
 from lambda_toolkit.pipeline.lambdas.shared.postgres.server_errors import sqlstate
 

@@ -9,10 +9,10 @@ import pytest
 
 from lambda_toolkit.pipeline.lambdas.extract.source import snapshot
 from lambda_toolkit.pipeline.lambdas.extract.source.postgres import PostgresSnapshot
-from lambda_toolkit.pipeline.lambdas.shared.declarations import parse
 from lambda_toolkit.pipeline.lambdas.shared.errors import SourceError
 from lambda_toolkit.pipeline.lambdas.shared.lake.parquet import UNREADABLE
 from lambda_toolkit.pipeline.lambdas.shared.lake.store import Lake
+from lambda_toolkit.pipeline.lambdas.shared.model.declarations import parse
 from tests.support.lake_contents import keys, manifest, objects
 from tests.support.repository import configuration
 

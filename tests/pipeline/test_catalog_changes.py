@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lambda_toolkit.pipeline.lambdas.shared.declarations import parse
+from lambda_toolkit.pipeline.lambdas.shared.model.declarations import parse
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection
 from tests.support.lake_contents import manifest
 

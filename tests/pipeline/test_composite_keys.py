@@ -14,9 +14,9 @@ from lambda_toolkit.pipeline.lambdas.extract.capture import backfill, by_content
 from lambda_toolkit.pipeline.lambdas.extract.extraction import Extracted, Request, extract
 from lambda_toolkit.pipeline.lambdas.extract.limits import Limits
 from lambda_toolkit.pipeline.lambdas.extract.source.postgres import PostgresSource
-from lambda_toolkit.pipeline.lambdas.shared.declarations import EVERY_RUN, Declarations, SourceTable
 from lambda_toolkit.pipeline.lambdas.shared.errors import SourceError
 from lambda_toolkit.pipeline.lambdas.shared.lake.manifest import key_of_text
+from lambda_toolkit.pipeline.lambdas.shared.model.declarations import EVERY_RUN, Declarations, SourceTable
 from tests.support.lake_contents import manifest
 
 KEYS = ("number", "label", "day")  # the order of the primary key is another, and that of the table

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from lambda_toolkit.pipeline.lambdas.load.warehouse import ledger, pending, rejects
+from lambda_toolkit.pipeline.lambdas.load.warehouse.control import ledger, pending, rejects
 from lambda_toolkit.pipeline.lambdas.load.warehouse.interface import LedgerEntry
 from lambda_toolkit.pipeline.lambdas.load.warehouse.postgres import PostgresWarehouse, kind_of
 from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import LIVE
 from lambda_toolkit.pipeline.lambdas.load.warehouse.session import WarehouseSession, temporary
-from lambda_toolkit.pipeline.lambdas.load.warehouse.validity import times
+from lambda_toolkit.pipeline.lambdas.load.warehouse.tables.validity import times
 from lambda_toolkit.pipeline.lambdas.shared.errors import WarehouseError
 from lambda_toolkit.pipeline.lambdas.shared.lake.manifest import ProcessedManifest
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import transaction

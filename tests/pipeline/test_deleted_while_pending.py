@@ -7,7 +7,7 @@ import pytest
 from lambda_toolkit.pipeline.lambdas.load.open_items import count_open
 from lambda_toolkit.pipeline.lambdas.load.replay import replay
 from lambda_toolkit.pipeline.lambdas.load.warehouse.postgres import PostgresWarehouse
-from lambda_toolkit.pipeline.lambdas.shared.declarations import parse
+from lambda_toolkit.pipeline.lambdas.shared.model.declarations import parse
 from lambda_toolkit.pipeline.warehouse.column_types import with_types
 from lambda_toolkit.pipeline.warehouse.preparation import prepare
 from tests.pipeline.test_type_pairs import rebuilt_equal

@@ -13,8 +13,8 @@ from lambda_toolkit.pipeline.lambdas.extract.extraction import Extracted, Reques
 from lambda_toolkit.pipeline.lambdas.extract.limits import DEFAULT_LIMITS, Limits
 from lambda_toolkit.pipeline.lambdas.extract.source import reader
 from lambda_toolkit.pipeline.lambdas.extract.source.postgres import PostgresSource
-from lambda_toolkit.pipeline.lambdas.shared.declarations import EVERY_RUN, NEVER
 from lambda_toolkit.pipeline.lambdas.shared.errors import SourceError
+from lambda_toolkit.pipeline.lambdas.shared.model.declarations import EVERY_RUN, NEVER
 from lambda_toolkit.pipeline.lambdas.shared.postgres import connection
 from tests.support.lake_contents import keys, manifest, objects
 

@@ -15,7 +15,7 @@ from lambda_toolkit.pipeline.lambdas.load.rebuild import rebuild
 from lambda_toolkit.pipeline.lambdas.load.replay import replay
 from lambda_toolkit.pipeline.lambdas.load.warehouse.postgres import PostgresWarehouse
 from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import LIVE, SchemaNames
-from lambda_toolkit.pipeline.lambdas.shared.declarations import Declarations, parse
+from lambda_toolkit.pipeline.lambdas.shared.model.declarations import Declarations, parse
 from lambda_toolkit.pipeline.warehouse.column_types import with_types
 from lambda_toolkit.pipeline.warehouse.preparation import prepare
 from lambda_toolkit.pipeline.warehouse.verification import differences

@@ -8,8 +8,10 @@ import pyarrow as pa
 import pytest
 
 from lambda_toolkit.pipeline.lambdas.load.loading import load
-from lambda_toolkit.pipeline.lambdas.load.warehouse import copying, facts, filling, foreign_keys
+from lambda_toolkit.pipeline.lambdas.load.warehouse.binary import copying
 from lambda_toolkit.pipeline.lambdas.load.warehouse.postgres import PostgresWarehouse
+from lambda_toolkit.pipeline.lambdas.load.warehouse.references import foreign_keys
+from lambda_toolkit.pipeline.lambdas.load.warehouse.tables import facts, filling
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import connect, transaction
 from lambda_toolkit.pipeline.warehouse.preparation import prepare
 from tests.support.sample_star import COMPOSITE, COMPOSITE_SCHEMA, DECLARED, REFERRING, SCHEMA

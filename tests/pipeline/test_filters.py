@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from lambda_toolkit.pipeline.errors import ConfigurationError
-from lambda_toolkit.pipeline.lambdas.shared.declarations import parse
 from lambda_toolkit.pipeline.lambdas.shared.errors import SourceError
+from lambda_toolkit.pipeline.lambdas.shared.model.declarations import parse
 from lambda_toolkit.pipeline.warehouse.column_types import with_types
 from lambda_toolkit.pipeline.warehouse.preparation import prepare
 

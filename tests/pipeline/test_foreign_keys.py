@@ -8,8 +8,8 @@ import time
 import pytest
 from pg8000.exceptions import DatabaseError
 
-from lambda_toolkit.pipeline.lambdas.load.warehouse import foreign_keys, proven_references
-from lambda_toolkit.pipeline.lambdas.load.warehouse.foreign_keys import deferred_foreign_key_check
+from lambda_toolkit.pipeline.lambdas.load.warehouse.references import foreign_keys, proven_references
+from lambda_toolkit.pipeline.lambdas.load.warehouse.references.foreign_keys import deferred_foreign_key_check
 from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import LIVE
 from lambda_toolkit.pipeline.lambdas.shared.postgres import sql
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import connect, transaction

@@ -12,10 +12,10 @@ import pytest
 
 from lambda_toolkit.pipeline.lambdas.freshness import comparison, handler, source
 from lambda_toolkit.pipeline.lambdas.freshness.handler import check, lambda_handler
-from lambda_toolkit.pipeline.lambdas.shared.declarations import parse
 from lambda_toolkit.pipeline.lambdas.shared.errors import ConnectionFailedError, LakeError, NotPreparedError
-from lambda_toolkit.pipeline.lambdas.shared.freshness_events import FreshnessResult
 from lambda_toolkit.pipeline.lambdas.shared.lake.manifest import BackfillCursor, IngestionManifest
+from lambda_toolkit.pipeline.lambdas.shared.messages.freshness_events import FreshnessResult
+from lambda_toolkit.pipeline.lambdas.shared.model.declarations import parse
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Credentials, connect
 from tests.support.pipeline import READER_PASSWORD
 from tests.support.repository import configuration

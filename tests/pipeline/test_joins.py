@@ -15,10 +15,10 @@ from lambda_toolkit.pipeline.lambdas.extract.limits import DEFAULT_LIMITS, Limit
 from lambda_toolkit.pipeline.lambdas.extract.source.postgres import PostgresSource
 from lambda_toolkit.pipeline.lambdas.load.loading import load
 from lambda_toolkit.pipeline.lambdas.load.warehouse.postgres import PostgresWarehouse
-from lambda_toolkit.pipeline.lambdas.shared.declarations import Declarations, parse
 from lambda_toolkit.pipeline.lambdas.shared.lake.manifest import processed_manifest
 from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import manifest_key
 from lambda_toolkit.pipeline.lambdas.shared.lake.store import Lake
+from lambda_toolkit.pipeline.lambdas.shared.model.declarations import Declarations, parse
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import connect
 from lambda_toolkit.pipeline.lambdas.transform.batch import transform
 from lambda_toolkit.pipeline.warehouse.column_types import with_types

@@ -9,7 +9,7 @@ import pytest
 from lambda_toolkit.pipeline.lambdas.extract.extraction import extract
 from lambda_toolkit.pipeline.lambdas.extract.limits import Limits
 from lambda_toolkit.pipeline.lambdas.extract.source.postgres import PostgresSource
-from lambda_toolkit.pipeline.lambdas.shared.declarations import parse
+from lambda_toolkit.pipeline.lambdas.shared.model.declarations import parse
 from lambda_toolkit.pipeline.warehouse.column_types import with_types
 from lambda_toolkit.pipeline.warehouse.preparation import prepare
 from tests.pipeline.test_type_pairs import declare, rebuilt_equal, table

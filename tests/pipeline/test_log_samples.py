@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lambda_toolkit.pipeline.client.log_lines import parse
+from lambda_toolkit.pipeline.client.observing.log_lines import parse
 from lambda_toolkit.pipeline.lambdas.extract.handler import lambda_handler as extract
 from lambda_toolkit.pipeline.lambdas.load.handler import lambda_handler as load
 from lambda_toolkit.pipeline.lambdas.shared import runtime

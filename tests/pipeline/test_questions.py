@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from lambda_toolkit.pipeline.client.query import Warehouse
-from lambda_toolkit.pipeline.client.reader import WarehouseReader
+from lambda_toolkit.pipeline.client.warehouses.query import Warehouse
+from lambda_toolkit.pipeline.client.warehouses.reader import WarehouseReader
 from tests.support.repository import REPOSITORY
 
 TEXT = (REPOSITORY / "docs" / "questions.sql").read_text(encoding="utf-8")

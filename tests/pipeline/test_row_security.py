@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from lambda_toolkit.pipeline.lambdas.extract.capture import by_content
 from lambda_toolkit.pipeline.lambdas.extract.source import reader
-from lambda_toolkit.pipeline.lambdas.shared.declarations import NEVER
+from lambda_toolkit.pipeline.lambdas.shared.model.declarations import NEVER
 from tests.support.lake_contents import keys, manifest
 
 

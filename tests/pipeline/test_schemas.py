@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lambda_toolkit.pipeline.lambdas.shared.declarations import parse
 from lambda_toolkit.pipeline.lambdas.shared.errors import DeclarationError, SourceError
+from lambda_toolkit.pipeline.lambdas.shared.model.declarations import parse
 from tests.support.repository import configuration
 
 PLACES = {"staff": ('Sales "1"', None), "department": ('Sales "1"', "De.part $ment"), "sales_order": ("other", "order")}

@@ -10,8 +10,8 @@ import pytest
 
 from lambda_script import AwsError
 from lambda_toolkit.aws import Aws
-from lambda_toolkit.pipeline.client.source import SourceCheck, check_source
-from lambda_toolkit.pipeline.client.source_review import FirstLoad
+from lambda_toolkit.pipeline.client.sources.source import SourceCheck, check_source
+from lambda_toolkit.pipeline.client.sources.source_review import FirstLoad
 from lambda_toolkit.pipeline.client.target import Target
 from lambda_toolkit.pipeline.config.load import load
 from tests.support.pipeline import READER_PASSWORD

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lambda_toolkit.pipeline.lambdas.shared import declarations
-from lambda_toolkit.pipeline.lambdas.shared.calendar import ATTRIBUTES
+from lambda_toolkit.pipeline.lambdas.shared.model import declarations
+from lambda_toolkit.pipeline.lambdas.shared.model.calendar import ATTRIBUTES
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import connect
 from lambda_toolkit.pipeline.local_stack.source_comparison import compare
 from lambda_toolkit.pipeline.warehouse.column_types import with_types

@@ -17,9 +17,9 @@ import pytest
 
 from lambda_toolkit.pipeline.lambdas.extract.extraction import Extracted, extract
 from lambda_toolkit.pipeline.lambdas.extract.source.postgres import PostgresSource
-from lambda_toolkit.pipeline.lambdas.shared.declarations import parse
+from lambda_toolkit.pipeline.lambdas.shared.model.declarations import parse
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection, Credentials, connect
-from lambda_toolkit.pipeline.local_stack import postgres_server
+from lambda_toolkit.pipeline.local_stack.postgres import postgres_server
 from lambda_toolkit.pipeline.local_stack.process import free_port, stop, wait_until
 from tests.support.lake_contents import keys, manifest
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lambda_toolkit.pipeline.lambdas.shared.declarations import parse
+from lambda_toolkit.pipeline.lambdas.shared.model.declarations import parse
 from lambda_toolkit.pipeline.lambdas.shared.postgres import sql
 from lambda_toolkit.pipeline.warehouse.column_types import with_types
 from lambda_toolkit.pipeline.warehouse.preparation import prepare

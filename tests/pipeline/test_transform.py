@@ -8,9 +8,9 @@ from decimal import Decimal
 
 import pytest
 
-from lambda_toolkit.pipeline.lambdas.shared.calendar import ATTRIBUTES
-from lambda_toolkit.pipeline.lambdas.shared.declarations import parse
 from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import manifest_key
+from lambda_toolkit.pipeline.lambdas.shared.model.calendar import ATTRIBUTES
+from lambda_toolkit.pipeline.lambdas.shared.model.declarations import parse
 from tests.support.repository import configuration
 from tests.support.source_model import EXPECTED, current_rows, expected_rows
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from lambda_toolkit.pipeline.lambdas.shared.declarations import parse
+from lambda_toolkit.pipeline.lambdas.shared.model.declarations import parse
 from lambda_toolkit.pipeline.lambdas.transform.columns.rejects import MAX_CHARACTERS
 from lambda_toolkit.pipeline.warehouse.preparation import prepare
 from tests.support.repository import configuration

@@ -8,8 +8,8 @@ import pytest
 from pg8000.exceptions import DatabaseError
 
 from lambda_toolkit.pipeline.lambdas.extract.source.unique_key import key_problems, keyed_tables
-from lambda_toolkit.pipeline.lambdas.shared.declarations import SourceTable
 from lambda_toolkit.pipeline.lambdas.shared.errors import SourceError
+from lambda_toolkit.pipeline.lambdas.shared.model.declarations import SourceTable
 from tests.support.lake_contents import objects
 
 LINE = SourceTable("line", ("k",))

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import hypothesis
 
 from lambda_toolkit.pipeline.lambdas.extract.limits import Limits
-from lambda_toolkit.pipeline.lambdas.shared.read_events import ReadRequest, ReadResult
+from lambda_toolkit.pipeline.lambdas.shared.messages.read_events import ReadRequest, ReadResult
 from tests.proof.comparison import compare_lake, compare_objects, compare_ranges, compare_warehouse
 from tests.proof.shrinking import shrink, written
 from tests.proof.simulation import Simulation

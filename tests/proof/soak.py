@@ -14,7 +14,7 @@ import time
 from contextlib import nullcontext
 from pathlib import Path
 
-from lambda_toolkit.pipeline.local_stack import postgres_server
+from lambda_toolkit.pipeline.local_stack.postgres import postgres_server
 from tests.proof.proving import BrokenError, prove_in_ranges, prove_many
 from tests.proof.simulation import Simulation, on_moto, opened
 from tests.support.pipeline import small_thresholds

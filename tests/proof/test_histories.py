@@ -7,7 +7,7 @@ from contextlib import nullcontext
 
 import pytest
 
-from lambda_toolkit.pipeline.lambdas.load.warehouse import foreign_keys, proven_references
+from lambda_toolkit.pipeline.lambdas.load.warehouse.references import foreign_keys, proven_references
 from tests.proof.proving import prove_by_readers, prove_in_ranges, prove_many
 from tests.proof.simulation import on_moto
 from tests.support.pipeline import small_thresholds

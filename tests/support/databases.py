@@ -8,9 +8,9 @@ from pathlib import Path
 from pg8000.native import identifier
 
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection, connect
-from lambda_toolkit.pipeline.local_stack import postgres_server
-from lambda_toolkit.pipeline.local_stack.databases import Database
-from lambda_toolkit.pipeline.local_stack.postgres_server import Server
+from lambda_toolkit.pipeline.local_stack.postgres import postgres_server
+from lambda_toolkit.pipeline.local_stack.postgres.databases import Database
+from lambda_toolkit.pipeline.local_stack.postgres.postgres_server import Server
 from tests.support.pipeline import credentials_of
 
 CONFIG = Path(__file__).parents[2] / "config"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from lambda_toolkit.pipeline.client.follow import Follower, Waiting
+from lambda_toolkit.pipeline.client.observing.follow import Follower, Waiting
 from lambda_toolkit.pipeline.config.load import load
 from lambda_toolkit.pipeline.installed import DEFAULT_PATH
 from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import manifest_key

@@ -14,13 +14,15 @@ import pytest
 from lambda_toolkit.pipeline.lambdas.extract.extraction import Extracted, Request, extract
 from lambda_toolkit.pipeline.lambdas.extract.source.postgres import PostgresSource
 from lambda_toolkit.pipeline.lambdas.load.loading import Loaded, load
-from lambda_toolkit.pipeline.lambdas.load.warehouse import copying, facts, foreign_keys, proven_references
+from lambda_toolkit.pipeline.lambdas.load.warehouse.binary import copying
 from lambda_toolkit.pipeline.lambdas.load.warehouse.postgres import PostgresWarehouse
-from lambda_toolkit.pipeline.lambdas.shared.declarations import Declarations
+from lambda_toolkit.pipeline.lambdas.load.warehouse.references import foreign_keys, proven_references
+from lambda_toolkit.pipeline.lambdas.load.warehouse.tables import facts
 from lambda_toolkit.pipeline.lambdas.shared.lake.store import Lake
+from lambda_toolkit.pipeline.lambdas.shared.model.declarations import Declarations
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection, Credentials
 from lambda_toolkit.pipeline.lambdas.transform.batch import Transformed, replay, transform
-from lambda_toolkit.pipeline.local_stack.postgres_server import Server
+from lambda_toolkit.pipeline.local_stack.postgres.postgres_server import Server
 
 READER_PASSWORD = "reader's secret"
 SEED = Path(__file__).with_name("small_source.sql").read_text(encoding="utf-8")

@@ -13,10 +13,10 @@ from pg8000.exceptions import InterfaceError
 from lambda_toolkit.pipeline.lambdas.extract.readers.fan_out import FanOut
 from lambda_toolkit.pipeline.lambdas.extract.readers.reading import read_range
 from lambda_toolkit.pipeline.lambdas.extract.source.postgres import PostgresSource
-from lambda_toolkit.pipeline.lambdas.shared.declarations import Declarations
 from lambda_toolkit.pipeline.lambdas.shared.lake.store import Lake
+from lambda_toolkit.pipeline.lambdas.shared.messages.read_events import ReadRequest, ReadResult
+from lambda_toolkit.pipeline.lambdas.shared.model.declarations import Declarations
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection
-from lambda_toolkit.pipeline.lambdas.shared.read_events import ReadRequest, ReadResult
 
 
 class ThreadReaders:

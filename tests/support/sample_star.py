@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from lambda_toolkit.pipeline.lambdas.shared.declarations import Declarations, parse
+from lambda_toolkit.pipeline.lambdas.shared.model.declarations import Declarations, parse
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection
 from lambda_toolkit.pipeline.warehouse.column_types import with_types
 from tests.support.written_lake import WrittenLake

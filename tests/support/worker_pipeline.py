@@ -16,7 +16,7 @@ from typing import Any
 
 from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import batch_of
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection, Credentials, connect
-from lambda_toolkit.pipeline.local_stack import emulator
+from lambda_toolkit.pipeline.local_stack.aws_emulator import emulator
 from tests.support.fault_proxies import FaultProxy
 from tests.support.repository import REPOSITORY
 from tests.support.sessions import REGION

@@ -17,14 +17,14 @@ import pyarrow as pa
 
 from lambda_toolkit.pipeline.lambdas.extract.source import reader
 from lambda_toolkit.pipeline.lambdas.extract.source.catalog import Column
-from lambda_toolkit.pipeline.lambdas.load.warehouse.copying import copy_rows
+from lambda_toolkit.pipeline.lambdas.load.warehouse.binary.copying import copy_rows
 from lambda_toolkit.pipeline.lambdas.shared.conversions import refusal
-from lambda_toolkit.pipeline.lambdas.shared.declarations import DIMENSION, WarehouseTable
-from lambda_toolkit.pipeline.lambdas.shared.expressions import parse_expression
 from lambda_toolkit.pipeline.lambdas.shared.lake.parquet import ParquetPart, batches
+from lambda_toolkit.pipeline.lambdas.shared.model.declarations import DIMENSION, WarehouseTable
+from lambda_toolkit.pipeline.lambdas.shared.model.expressions import parse_expression
+from lambda_toolkit.pipeline.lambdas.shared.model.schema_declarations import ColumnType
 from lambda_toolkit.pipeline.lambdas.shared.postgres import sql
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection, transaction
-from lambda_toolkit.pipeline.lambdas.shared.schema_declarations import ColumnType
 from lambda_toolkit.pipeline.lambdas.transform.columns.convert import convert
 from lambda_toolkit.pipeline.lambdas.transform.columns.source_rows import SourceRows
 from tests.values import hostile

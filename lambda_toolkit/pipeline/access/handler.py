@@ -30,7 +30,7 @@ from lambda_toolkit.pipeline.lambdas.shared import runtime
 from lambda_toolkit.pipeline.lambdas.shared.deadline import seconds_left
 from lambda_toolkit.pipeline.lambdas.shared.errors import PipelineError
 from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import ANSWERS, answer_key
-from lambda_toolkit.pipeline.lambdas.shared.message import Message
+from lambda_toolkit.pipeline.lambdas.shared.messages.message import Message
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import STATEMENT_TIMEOUT, Connection, connected
 from lambda_toolkit.pipeline.lambdas.shared.postgres.credentials import Credentials
 from lambda_toolkit.pipeline.lambdas.shared.postgres.login import credentials_of

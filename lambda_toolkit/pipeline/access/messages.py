@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from lambda_toolkit.pipeline.lambdas.shared.errors import PipelineError
-from lambda_toolkit.pipeline.lambdas.shared.events import Event, Request, request_in
 from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import is_answer
-from lambda_toolkit.pipeline.lambdas.shared.message import Message
+from lambda_toolkit.pipeline.lambdas.shared.messages.events import Event, Request, request_in
+from lambda_toolkit.pipeline.lambdas.shared.messages.message import Message
 from lambda_toolkit.pipeline.proposal.catalog import Catalog
 
 NAME = "access"  # as in ``installed``, which the function's package does not have

@@ -7,7 +7,7 @@ from typing import Any
 
 from lambda_toolkit.pipeline.access.messages import Prepared
 from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import SchemaNames
-from lambda_toolkit.pipeline.lambdas.shared import declarations
+from lambda_toolkit.pipeline.lambdas.shared.model import declarations
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection
 from lambda_toolkit.pipeline.warehouse.alteration import alterations
 from lambda_toolkit.pipeline.warehouse.ddl import statements

@@ -7,7 +7,7 @@ from typing import Any
 
 from lambda_toolkit.pipeline.access.messages import Catalogs
 from lambda_toolkit.pipeline.lambdas.extract.source.unique_key import column_types, key_problems
-from lambda_toolkit.pipeline.lambdas.shared import declarations
+from lambda_toolkit.pipeline.lambdas.shared.model import declarations
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection
 from lambda_toolkit.pipeline.proposal.read_catalog import read_catalog
 from lambda_toolkit.pipeline.warehouse.expression_parser import parse_expression

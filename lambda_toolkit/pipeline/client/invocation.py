@@ -13,8 +13,8 @@ from lambda_toolkit.aws.error_messages import FunctionFailure, function_failure
 from lambda_toolkit.pipeline.errors import CommandError
 from lambda_toolkit.pipeline.installed import suggested
 from lambda_toolkit.pipeline.lambdas.shared.errors import Hint, PipelineError, hint_of
-from lambda_toolkit.pipeline.lambdas.shared.events import Request
-from lambda_toolkit.pipeline.lambdas.shared.message import Message
+from lambda_toolkit.pipeline.lambdas.shared.messages.events import Request
+from lambda_toolkit.pipeline.lambdas.shared.messages.message import Message
 
 if TYPE_CHECKING:
     from lambda_toolkit.aws import Aws

@@ -6,14 +6,14 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
-from lambda_toolkit.pipeline.client.follow import Follower
-from lambda_toolkit.pipeline.client.reader import warehouse_of
+from lambda_toolkit.pipeline.client.observing.follow import Follower
 from lambda_toolkit.pipeline.client.replay import Replay
 from lambda_toolkit.pipeline.client.target import Target
-from lambda_toolkit.pipeline.client.warehouse import prepare
+from lambda_toolkit.pipeline.client.warehouses.reader import warehouse_of
+from lambda_toolkit.pipeline.client.warehouses.warehouse import prepare
 from lambda_toolkit.pipeline.errors import CommandError, UsageError
 from lambda_toolkit.pipeline.installed import suggested
-from lambda_toolkit.pipeline.lambdas.shared.events import (
+from lambda_toolkit.pipeline.lambdas.shared.messages.events import (
     CompareRequest,
     CompareResult,
     LoadRequest,

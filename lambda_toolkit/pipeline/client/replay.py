@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from lambda_toolkit.pipeline.client.follow import LOAD_TIMEOUT, Follower
 from lambda_toolkit.pipeline.client.invocation import call
+from lambda_toolkit.pipeline.client.observing.follow import LOAD_TIMEOUT, Follower
 from lambda_toolkit.pipeline.errors import CommandError
 from lambda_toolkit.pipeline.installed import suggested
-from lambda_toolkit.pipeline.lambdas.shared.events import (
+from lambda_toolkit.pipeline.lambdas.shared.messages.events import (
     CompareResult,
     LoadReplayRequest,
     LoadReplayResult,

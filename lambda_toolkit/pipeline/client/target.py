@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from lambda_toolkit.pipeline.config.load import load
 from lambda_toolkit.pipeline.config.model import WEBHOOK, Pipeline, SecretDeclaration
-from lambda_toolkit.pipeline.config.trigger_keys import without_triggers
+from lambda_toolkit.pipeline.config.schema.trigger_keys import without_triggers
 from lambda_toolkit.pipeline.errors import CommandError
 from lambda_toolkit.pipeline.installed import suggested
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from lambda_toolkit.pipeline.client.scripts import scripts_of
 from lambda_toolkit.pipeline.client.target import Target
-from lambda_toolkit.pipeline.config.deployment import deployment
-from lambda_toolkit.pipeline.config.role_policy import group_of
+from lambda_toolkit.pipeline.config.aws.deployment import deployment
+from lambda_toolkit.pipeline.config.aws.role_policy import group_of
 
 if TYPE_CHECKING:
     from lambda_script import Deployment, FunctionSpec, Lambda_script, Plan

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from lambda_toolkit.pipeline.client.alert_test import send
-from lambda_toolkit.pipeline.client.deployed import SUBSCRIPTION_ADVICE
+from lambda_toolkit.pipeline.client.observing.alert_test import send
+from lambda_toolkit.pipeline.client.observing.deployed import SUBSCRIPTION_ADVICE
 from lambda_toolkit.pipeline.commands.shared.options import DONE, FAILED, Request, with_request
 from lambda_toolkit.pipeline.installed import suggested
 from lambda_toolkit.pipeline.lambdas.notifier.letters import Slack

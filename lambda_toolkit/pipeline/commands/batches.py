@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lambda_toolkit.pipeline.client.batches import SHOWN
+from lambda_toolkit.pipeline.client.observing.batches import SHOWN
 from lambda_toolkit.pipeline.commands.shared.options import DONE, FAILED, Request, with_request
 from lambda_toolkit.pipeline.commands.shared.screen import counted, duration
 from lambda_toolkit.pipeline.errors import CommandError
@@ -36,8 +36,8 @@ def command(request: Request, number: int | None, limit: int) -> int:
 
     With NUMBER: that batch, with its rows by table.
     """
-    from lambda_toolkit.pipeline.client.batches import TimelineReader
-    from lambda_toolkit.pipeline.client.reader import warehouse_of
+    from lambda_toolkit.pipeline.client.observing.batches import TimelineReader
+    from lambda_toolkit.pipeline.client.warehouses.reader import warehouse_of
 
     target = request.target()
     reader = TimelineReader(target.aws(), target.pipeline, warehouse_of(target))

@@ -11,8 +11,8 @@ from typing import Any
 import click
 
 from lambda_script import price_list
+from lambda_toolkit.pipeline.client.observing.usage import month_so_far, network_of, workload
 from lambda_toolkit.pipeline.client.target import Target
-from lambda_toolkit.pipeline.client.usage import month_so_far, network_of, workload
 from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_request
 from lambda_toolkit.pipeline.commands.shared.screen import counted
 from lambda_toolkit.pipeline.cost.month import Month, Network

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lambda_toolkit.pipeline.client.mirror import Follow, refreshed
+from lambda_toolkit.pipeline.client.sources.mirror import Follow, refreshed
 from lambda_toolkit.pipeline.client.target import Target
 from lambda_toolkit.pipeline.commands.plan import EVERYTHING, Scope, scope_options
 from lambda_toolkit.pipeline.commands.shared.options import DONE, FAILED, Request, with_request

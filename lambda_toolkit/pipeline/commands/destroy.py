@@ -13,7 +13,7 @@ from lambda_toolkit.pipeline.commands.shared.show_changes import (
     show_progress,
     show_report,
 )
-from lambda_toolkit.pipeline.config.deployment import deployment
+from lambda_toolkit.pipeline.config.aws.deployment import deployment
 from lambda_toolkit.pipeline.errors import CommandError, UsageError
 
 

@@ -14,7 +14,7 @@ from lambda_toolkit.pipeline.client.invocation import Invocation, invoke
 from lambda_toolkit.pipeline.client.scripts import is_file, scripts_of
 from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_request
 from lambda_toolkit.pipeline.commands.shared.screen import Screen
-from lambda_toolkit.pipeline.config.deployment import aws_name
+from lambda_toolkit.pipeline.config.aws.deployment import aws_name
 from lambda_toolkit.pipeline.errors import CommandError, UsageError
 
 

@@ -8,12 +8,12 @@ import time
 
 import click
 
-from lambda_toolkit.pipeline.client.log_lines import parse
-from lambda_toolkit.pipeline.client.logs import events_of
+from lambda_toolkit.pipeline.client.observing.log_lines import parse
+from lambda_toolkit.pipeline.client.observing.logs import events_of
 from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_request
 from lambda_toolkit.pipeline.commands.shared.screen import counted
-from lambda_toolkit.pipeline.config.deployment import aws_name
-from lambda_toolkit.pipeline.config.role_policy import group_of
+from lambda_toolkit.pipeline.config.aws.deployment import aws_name
+from lambda_toolkit.pipeline.config.aws.role_policy import group_of
 from lambda_toolkit.pipeline.errors import UsageError
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}

@@ -12,13 +12,13 @@ import click
 from lambda_script import price_list
 from lambda_toolkit.pipeline.client.addresses import address_notes
 from lambda_toolkit.pipeline.client.changed_files import with_changed_files
-from lambda_toolkit.pipeline.client.mirror import Follow, refreshed
-from lambda_toolkit.pipeline.client.source import check_source
+from lambda_toolkit.pipeline.client.sources.mirror import Follow, refreshed
+from lambda_toolkit.pipeline.client.sources.source import check_source
 from lambda_toolkit.pipeline.client.target import Target
 from lambda_toolkit.pipeline.commands.shared.options import CHANGES, DONE, Request, with_request
 from lambda_toolkit.pipeline.commands.shared.screen import counted
 from lambda_toolkit.pipeline.commands.shared.show_changes import as_document, notes_of, show_changes
-from lambda_toolkit.pipeline.config.deployment import aws_names, deployment
+from lambda_toolkit.pipeline.config.aws.deployment import aws_names, deployment
 from lambda_toolkit.pipeline.cost.what_if import added_cost, sentence
 from lambda_toolkit.pipeline.cost.workload import declared
 from lambda_toolkit.pipeline.errors import CommandError, UsageError

@@ -11,10 +11,10 @@ import click
 
 from lambda_script import FunctionSpec
 from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_request
-from lambda_toolkit.pipeline.config.deployment import aws_name, deployment, function_spec
+from lambda_toolkit.pipeline.config.aws.deployment import aws_name, deployment, function_spec
+from lambda_toolkit.pipeline.config.aws.role_policy import operator_policy, partition, permissions
 from lambda_toolkit.pipeline.config.load import load
 from lambda_toolkit.pipeline.config.model import Pipeline
-from lambda_toolkit.pipeline.config.role_policy import operator_policy, partition, permissions
 from lambda_toolkit.pipeline.errors import UsageError
 
 _REPOSITORY = re.compile(r"[\w.-]+(@\d+)?/[\w.-]+(@\d+)?", re.ASCII)

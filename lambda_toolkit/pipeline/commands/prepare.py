@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import click
 
-from lambda_toolkit.pipeline.client.mirror import Follow, refreshed
-from lambda_toolkit.pipeline.client.warehouse import prepare
+from lambda_toolkit.pipeline.client.sources.mirror import Follow, refreshed
+from lambda_toolkit.pipeline.client.warehouses.warehouse import prepare
 from lambda_toolkit.pipeline.commands.shared.options import DONE, FAILED, Request, with_request
 from lambda_toolkit.pipeline.commands.shared.screen import counted
 

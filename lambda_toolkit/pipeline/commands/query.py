@@ -17,7 +17,7 @@ from lambda_toolkit.pipeline.errors import CommandError, UsageError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from lambda_toolkit.pipeline.client.query import Warehouse
+    from lambda_toolkit.pipeline.client.warehouses.query import Warehouse
 
 _SHOWN = 50  # rows in a table on the screen
 _FORMATS = ("csv", "parquet")
@@ -56,7 +56,7 @@ def command(request: Request, text: str, output: Path | None, as_csv: bool, rows
 
 
 def _warehouse(target: Target) -> Warehouse:
-    from lambda_toolkit.pipeline.client.query import Warehouse
+    from lambda_toolkit.pipeline.client.warehouses.query import Warehouse
 
     return Warehouse.of(target)
 

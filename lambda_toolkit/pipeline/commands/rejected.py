@@ -12,7 +12,7 @@ from lambda_toolkit.pipeline.client.target import Target
 from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_request
 from lambda_toolkit.pipeline.commands.shared.screen import counted
 from lambda_toolkit.pipeline.installed import suggested
-from lambda_toolkit.pipeline.lambdas.shared.events import OpenItem, RejectedRequest, RejectedResult
+from lambda_toolkit.pipeline.lambdas.shared.messages.events import OpenItem, RejectedRequest, RejectedResult
 
 _COLUMNS = ("batch", "table", "key", "column", "value", "reason")
 _SHOWN = 60  # characters of a value in the table; --json has more

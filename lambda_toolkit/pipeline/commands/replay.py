@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import click
 
-from lambda_toolkit.pipeline.client.follow import Follower
+from lambda_toolkit.pipeline.client.observing.follow import Follower
 from lambda_toolkit.pipeline.client.rebuild import Rebuild
 from lambda_toolkit.pipeline.client.replay import Replay
 from lambda_toolkit.pipeline.commands.shared.options import DONE, FAILED, Request, with_request

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_request
-from lambda_toolkit.pipeline.config.deployment import aws_name
+from lambda_toolkit.pipeline.config.aws.deployment import aws_name
 
 
 @click.command("rollback")

@@ -8,12 +8,12 @@ from typing import Any
 
 import click
 
-from lambda_toolkit.pipeline.client.follow import Follower
+from lambda_toolkit.pipeline.client.observing.follow import Follower
 from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_request
 from lambda_toolkit.pipeline.commands.shared.screen import counted
 from lambda_toolkit.pipeline.errors import CommandError
 from lambda_toolkit.pipeline.installed import suggested
-from lambda_toolkit.pipeline.lambdas.shared.events import ExtractResult, LoadResult
+from lambda_toolkit.pipeline.lambdas.shared.messages.events import ExtractResult, LoadResult
 
 IDLE_CALLS = 3  # invocations without a new batch, while there is more to read
 

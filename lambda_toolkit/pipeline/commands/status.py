@@ -14,12 +14,12 @@ from typing import Any
 import click
 
 from lambda_script import price_list
-from lambda_toolkit.pipeline.client.follow import Follower
-from lambda_toolkit.pipeline.client.freshness import FRESH, LATE
-from lambda_toolkit.pipeline.client.reader import warehouse_of
-from lambda_toolkit.pipeline.client.status import Seldom, StatusReader
+from lambda_toolkit.pipeline.client.observing.follow import Follower
+from lambda_toolkit.pipeline.client.observing.freshness import FRESH, LATE
+from lambda_toolkit.pipeline.client.observing.status import Seldom, StatusReader
+from lambda_toolkit.pipeline.client.observing.usage import month_so_far
 from lambda_toolkit.pipeline.client.target import Target
-from lambda_toolkit.pipeline.client.usage import month_so_far
+from lambda_toolkit.pipeline.client.warehouses.reader import warehouse_of
 from lambda_toolkit.pipeline.commands.plan import EVERYTHING
 from lambda_toolkit.pipeline.commands.shared.options import DONE, FAILED, Request, with_request
 from lambda_toolkit.pipeline.commands.shared.screen import Screen, counted, duration

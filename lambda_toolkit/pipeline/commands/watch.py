@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lambda_toolkit.pipeline.client.log_lines import parse
-from lambda_toolkit.pipeline.client.logs import events_of
+from lambda_toolkit.pipeline.client.observing.log_lines import parse
+from lambda_toolkit.pipeline.client.observing.logs import events_of
 from lambda_toolkit.pipeline.client.watched import Watched, WatchedPipeline, WatchedScript
 from lambda_toolkit.pipeline.commands.shared.options import INTERRUPTED, Request, with_request
 from lambda_toolkit.pipeline.commands.shared.screen import Screen, counted

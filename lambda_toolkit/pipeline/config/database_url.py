@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from lambda_toolkit.pipeline.config.model import WEBHOOK, ReadSecret, SecretDeclaration
-from lambda_toolkit.pipeline.config.toml_reader import did_you_mean
+from lambda_toolkit.pipeline.config.schema.toml_reader import did_you_mean
 from lambda_toolkit.pipeline.errors import ConfigurationError, UsageError
 from lambda_toolkit.pipeline.installed import GIVEN_URL
 from lambda_toolkit.pipeline.lambdas.notifier.webhook_url import webhook_problem

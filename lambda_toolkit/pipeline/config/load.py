@@ -24,10 +24,10 @@ from lambda_script import (
     TopicSpec,
     Vpc,
 )
-from lambda_toolkit.pipeline.config.access_function import with_access
-from lambda_toolkit.pipeline.config.function_keys import LOGGING, SETTINGS
-from lambda_toolkit.pipeline.config.keys import FILE
-from lambda_toolkit.pipeline.config.limits import ACCOUNT, check_limits
+from lambda_toolkit.pipeline.config.aws.access_function import with_access
+from lambda_toolkit.pipeline.config.aws.limits import ACCOUNT, check_limits
+from lambda_toolkit.pipeline.config.aws.readers import with_reader
+from lambda_toolkit.pipeline.config.aws.role_policy import bucket_of
 from lambda_toolkit.pipeline.config.mirror import read_mirror, with_mirror
 from lambda_toolkit.pipeline.config.model import (
     ALARMS,
@@ -36,11 +36,11 @@ from lambda_toolkit.pipeline.config.model import (
     Pipeline,
     stage_name,
 )
-from lambda_toolkit.pipeline.config.readers import with_reader
-from lambda_toolkit.pipeline.config.role_policy import bucket_of
+from lambda_toolkit.pipeline.config.schema.function_keys import LOGGING, SETTINGS
+from lambda_toolkit.pipeline.config.schema.keys import FILE
+from lambda_toolkit.pipeline.config.schema.toml_reader import Problems, Values, read_table, undeclared
+from lambda_toolkit.pipeline.config.schema.trigger_keys import trigger_fields
 from lambda_toolkit.pipeline.config.secret_keys import check_arns, read_secret
-from lambda_toolkit.pipeline.config.toml_reader import Problems, Values, read_table, undeclared
-from lambda_toolkit.pipeline.config.trigger_keys import trigger_fields
 from lambda_toolkit.pipeline.errors import ConfigurationError
 from lambda_toolkit.pipeline.installed import (
     ACCESS,
@@ -52,8 +52,8 @@ from lambda_toolkit.pipeline.installed import (
     shared_files,
     shipped_functions,
 )
-from lambda_toolkit.pipeline.lambdas.shared.declarations import parse
 from lambda_toolkit.pipeline.lambdas.shared.errors import DeclarationError
+from lambda_toolkit.pipeline.lambdas.shared.model.declarations import parse
 from lambda_toolkit.pipeline.warehouse.expression_parser import parse_expression
 
 HOST = "host"  # the runtime of the Python that deploys, for a stack on this machine

@@ -16,8 +16,8 @@ from typing import Any
 
 from lambda_toolkit.pipeline.config.model import Pipeline
 from lambda_toolkit.pipeline.errors import ConfigurationError
-from lambda_toolkit.pipeline.lambdas.shared.declarations import FACT
-from lambda_toolkit.pipeline.lambdas.shared.expressions import Expression
+from lambda_toolkit.pipeline.lambdas.shared.model.declarations import FACT
+from lambda_toolkit.pipeline.lambdas.shared.model.expressions import Expression
 from lambda_toolkit.pipeline.lambdas.shared.postgres import sql
 from lambda_toolkit.pipeline.warehouse.written import column_sql, create_table_sql, record_sql
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from string import Template
 
 from lambda_toolkit.pipeline.config.mirror import MIRROR_FILE
-from lambda_toolkit.pipeline.config.reference import SCHEMA_FILE, schema_text
+from lambda_toolkit.pipeline.config.schema.reference import SCHEMA_FILE, schema_text
 from lambda_toolkit.pipeline.errors import ConfigurationError
 from lambda_toolkit.pipeline.installed import STARTER, VERSION
 

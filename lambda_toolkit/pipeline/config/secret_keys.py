@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 from lambda_toolkit.pipeline.config.model import WEBHOOK, IamLogin, Pipeline, ReadSecret, SecretDeclaration
-from lambda_toolkit.pipeline.config.secret_table import SECRET
-from lambda_toolkit.pipeline.config.toml_reader import Problems, Values
+from lambda_toolkit.pipeline.config.schema.secret_table import SECRET
+from lambda_toolkit.pipeline.config.schema.toml_reader import Problems, Values
 from lambda_toolkit.pipeline.errors import ConfigurationError
 from lambda_toolkit.pipeline.lambdas.shared.postgres.tls import is_unknown_region, rds_region
 

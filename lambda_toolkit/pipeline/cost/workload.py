@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from lambda_script import HOURS_A_MONTH, FunctionSpec
-from lambda_toolkit.pipeline.config.deployment import function_spec
+from lambda_toolkit.pipeline.config.aws.deployment import function_spec
 from lambda_toolkit.pipeline.config.model import WEBHOOK, Pipeline
 from lambda_toolkit.pipeline.cost.month import ZERO, FunctionUse, Month, Network
 from lambda_toolkit.pipeline.cost.schedule import starts_a_month

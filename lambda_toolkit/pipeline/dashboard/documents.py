@@ -12,23 +12,23 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lambda_toolkit.pipeline.client.batch_log import batch_lines
-from lambda_toolkit.pipeline.client.batches import TimelineReader
-from lambda_toolkit.pipeline.client.follow import Follower
-from lambda_toolkit.pipeline.client.query import Warehouse
-from lambda_toolkit.pipeline.client.status import StatusReader
+from lambda_toolkit.pipeline.client.observing.batch_log import batch_lines
+from lambda_toolkit.pipeline.client.observing.batches import TimelineReader
+from lambda_toolkit.pipeline.client.observing.follow import Follower
+from lambda_toolkit.pipeline.client.observing.status import StatusReader
 from lambda_toolkit.pipeline.client.target import DIRECTORY, LOCAL_STAGE, STACK_FILE, Target, choose
+from lambda_toolkit.pipeline.client.warehouses.query import Warehouse
 from lambda_toolkit.pipeline.commands.cost import cost
 from lambda_toolkit.pipeline.commands.plan import plan_document
 from lambda_toolkit.pipeline.commands.rejected import rejected
 from lambda_toolkit.pipeline.dashboard import warehouse_documents
 from lambda_toolkit.pipeline.dashboard.readings import Document, Source
 from lambda_toolkit.pipeline.errors import CommandError
-from lambda_toolkit.pipeline.local_stack import inbox
+from lambda_toolkit.pipeline.local_stack.alerting import inbox
 
 if TYPE_CHECKING:
     from lambda_toolkit.aws import Aws
-    from lambda_toolkit.pipeline.lambdas.shared.declarations import WarehouseTable
+    from lambda_toolkit.pipeline.lambdas.shared.model.declarations import WarehouseTable
 
 LOCAL_SECONDS, AWS_SECONDS = 2.0, 20.0
 """How often what changes with each batch is read: an emulator costs nothing, AWS a request each."""
@@ -72,7 +72,7 @@ class Connected:
     @cached_property
     def declared(self) -> Mapping[str, WarehouseTable]:
         """The warehouse tables that its configuration declares. Raises DeclarationError."""
-        from lambda_toolkit.pipeline.lambdas.shared import declarations
+        from lambda_toolkit.pipeline.lambdas.shared.model import declarations
         from lambda_toolkit.pipeline.warehouse.expression_parser import parse_expression
 
         return declarations.parse(self.target.pipeline.tables, parse_expression).warehouse

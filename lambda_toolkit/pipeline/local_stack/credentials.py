@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from lambda_toolkit.pipeline.local_stack import private_files
-from lambda_toolkit.pipeline.local_stack.databases import USERS
+from lambda_toolkit.pipeline.local_stack.postgres.databases import USERS
 
 FILE = "access.json"
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from lambda_toolkit.pipeline.installed import suggested
 from lambda_toolkit.pipeline.local_stack import private_files
-from lambda_toolkit.pipeline.local_stack.databases import Database
 from lambda_toolkit.pipeline.local_stack.errors import LocalError
-from lambda_toolkit.pipeline.local_stack.external_source import ExternalSource
+from lambda_toolkit.pipeline.local_stack.postgres.databases import Database
+from lambda_toolkit.pipeline.local_stack.postgres.external_source import ExternalSource
 from lambda_toolkit.pipeline.local_stack.process import Identity
 
 DIRECTORY = ".local"
@@ -48,12 +48,12 @@ class Stack:
 
     @property
     def mail_sink(self) -> Path:
-        """Where emails arrive; see lambda_toolkit.pipeline.local_stack.mail_sink."""
+        """Where emails arrive; see lambda_toolkit.pipeline.local_stack.alerting.mail_sink."""
         return self.directory / "mail-sink"
 
     @property
     def slack_sink(self) -> Path:
-        """Where messages for Slack arrive; see lambda_toolkit.pipeline.local_stack.slack_receiver."""
+        """Where messages for Slack arrive; see lambda_toolkit.pipeline.local_stack.alerting.slack_receiver."""
         return self.directory / "slack-sink"
 
 

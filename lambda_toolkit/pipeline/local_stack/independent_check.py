@@ -13,8 +13,8 @@ from typing import Any
 import pg8000.native
 
 from lambda_toolkit.pipeline.installed import suggested
-from lambda_toolkit.pipeline.local_stack.databases import Database
 from lambda_toolkit.pipeline.local_stack.errors import LocalError
+from lambda_toolkit.pipeline.local_stack.postgres.databases import Database
 from lambda_toolkit.pipeline.local_stack.totesys.expected import (
     EXPECTATIONS,
     FOREIGN_KEYS,

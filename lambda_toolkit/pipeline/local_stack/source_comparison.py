@@ -13,18 +13,13 @@ from typing import Any
 
 from pg8000.exceptions import DatabaseError
 
-from lambda_toolkit.pipeline.lambdas.shared.calendar import ATTRIBUTES, Calendar
-from lambda_toolkit.pipeline.lambdas.shared.declarations import (
-    DIMENSION,
-    FACT,
-    Declarations,
-    WarehouseTable,
-)
-from lambda_toolkit.pipeline.lambdas.shared.expressions import ColumnExpression, SqlExpression
+from lambda_toolkit.pipeline.lambdas.shared.model.calendar import ATTRIBUTES, Calendar
+from lambda_toolkit.pipeline.lambdas.shared.model.declarations import DIMENSION, FACT, Declarations, WarehouseTable
+from lambda_toolkit.pipeline.lambdas.shared.model.expressions import ColumnExpression, SqlExpression
+from lambda_toolkit.pipeline.lambdas.shared.model.schema_declarations import ColumnType
 from lambda_toolkit.pipeline.lambdas.shared.postgres import sql
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection
 from lambda_toolkit.pipeline.lambdas.shared.postgres.server_errors import message
-from lambda_toolkit.pipeline.lambdas.shared.schema_declarations import ColumnType
 from lambda_toolkit.pipeline.local_stack.independent_check import EXAMPLES, TableCheck
 from lambda_toolkit.pipeline.warehouse.views import view_names
 

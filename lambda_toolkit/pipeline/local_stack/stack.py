@@ -24,15 +24,10 @@ from typing import BinaryIO
 
 from lambda_toolkit.pipeline.installed import suggested
 from lambda_toolkit.pipeline.local_stack import credentials as accesses
-from lambda_toolkit.pipeline.local_stack import (
-    databases,
-    emulator,
-    external_source,
-    postgres_server,
-    private_files,
-    side_processes,
-)
-from lambda_toolkit.pipeline.local_stack.databases import Database
+from lambda_toolkit.pipeline.local_stack import private_files
+from lambda_toolkit.pipeline.local_stack.alerting import side_processes
+from lambda_toolkit.pipeline.local_stack.aws_emulator import emulator
+from lambda_toolkit.pipeline.local_stack.aws_emulator.emulator import Credentials
 from lambda_toolkit.pipeline.local_stack.description import (
     DIRECTORY,
     STACK_FILE,
@@ -42,9 +37,10 @@ from lambda_toolkit.pipeline.local_stack.description import (
     read_stack,
     write_stack,
 )
-from lambda_toolkit.pipeline.local_stack.emulator import Credentials
 from lambda_toolkit.pipeline.local_stack.errors import LocalError
-from lambda_toolkit.pipeline.local_stack.external_source import ExternalSource
+from lambda_toolkit.pipeline.local_stack.postgres import databases, external_source, postgres_server
+from lambda_toolkit.pipeline.local_stack.postgres.databases import Database
+from lambda_toolkit.pipeline.local_stack.postgres.external_source import ExternalSource
 from lambda_toolkit.pipeline.local_stack.process import (
     Identity,
     free_port,

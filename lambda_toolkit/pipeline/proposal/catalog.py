@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from lambda_toolkit.pipeline.lambdas.extract.source.unique_key import UniqueIndex
-from lambda_toolkit.pipeline.lambdas.shared.message import Message
+from lambda_toolkit.pipeline.lambdas.shared.messages.message import Message
 from lambda_toolkit.pipeline.lambdas.shared.postgres.sql import SCHEMA
 
 TABLE, PARTITIONED, VIEW, MATERIALIZED_VIEW, FOREIGN_TABLE = "r", "p", "v", "m", "f"  # pg_class.relkind

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Collection, Iterable
 
-from lambda_toolkit.pipeline.lambdas.shared.declarations import RESERVED_COLUMNS
+from lambda_toolkit.pipeline.lambdas.shared.model.declarations import RESERVED_COLUMNS
 from lambda_toolkit.pipeline.lambdas.shared.postgres import sql
 from lambda_toolkit.pipeline.warehouse.create_table import SYSTEM_COLUMNS
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from lambda_toolkit.pipeline.lambdas.extract.source.unique_key import KeyedTable, by_table, keyed_tables
-from lambda_toolkit.pipeline.lambdas.shared.declarations import SourceTable
+from lambda_toolkit.pipeline.lambdas.shared.model.declarations import SourceTable
 from lambda_toolkit.pipeline.lambdas.shared.postgres import sql
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection
 from lambda_toolkit.pipeline.proposal.catalog import Catalog, Column, ForeignKey, Table

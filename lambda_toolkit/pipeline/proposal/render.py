@@ -5,8 +5,8 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Sequence
 
-from lambda_toolkit.pipeline.lambdas.shared.declarations import CALENDAR
-from lambda_toolkit.pipeline.lambdas.shared.joins import Join
+from lambda_toolkit.pipeline.lambdas.shared.model.declarations import CALENDAR
+from lambda_toolkit.pipeline.lambdas.shared.model.joins import Join
 from lambda_toolkit.pipeline.lambdas.shared.postgres.sql import SCHEMA
 from lambda_toolkit.pipeline.proposal.catalog import Catalog, Table
 from lambda_toolkit.pipeline.proposal.names import one_line, toml_key, toml_text, toml_texts

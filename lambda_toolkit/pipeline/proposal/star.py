@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from lambda_toolkit.pipeline.lambdas.shared.conversions import base_type, result_type
-from lambda_toolkit.pipeline.lambdas.shared.declarations import CALENDAR, DIMENSION, FACT
-from lambda_toolkit.pipeline.lambdas.shared.expressions import EXPRESSIONS, Expression
-from lambda_toolkit.pipeline.lambdas.shared.joins import Join
-from lambda_toolkit.pipeline.lambdas.shared.schema_declarations import Reference
+from lambda_toolkit.pipeline.lambdas.shared.model.declarations import CALENDAR, DIMENSION, FACT
+from lambda_toolkit.pipeline.lambdas.shared.model.expressions import EXPRESSIONS, Expression
+from lambda_toolkit.pipeline.lambdas.shared.model.joins import Join
+from lambda_toolkit.pipeline.lambdas.shared.model.schema_declarations import Reference
 from lambda_toolkit.pipeline.proposal.catalog import Catalog, Column, ForeignKey, Table
 from lambda_toolkit.pipeline.proposal.names import FORBIDDEN_COLUMNS, Names, snake
 from lambda_toolkit.pipeline.proposal.roles import Classified, Role, classify, is_audit, is_date, usable_references

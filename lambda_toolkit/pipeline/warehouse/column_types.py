@@ -6,16 +6,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lambda_toolkit.pipeline.errors import ConfigurationError
-from lambda_toolkit.pipeline.lambdas.shared.calendar import ATTRIBUTES, LONGEST_TEXTS
 from lambda_toolkit.pipeline.lambdas.shared.conversions import modifiers, refusal, unfit_key, unsupported
-from lambda_toolkit.pipeline.lambdas.shared.declarations import (
-    Declarations,
-    WarehouseTable,
-    parse,
-)
 from lambda_toolkit.pipeline.lambdas.shared.errors import PipelineError
-from lambda_toolkit.pipeline.lambdas.shared.expressions import SqlExpression
-from lambda_toolkit.pipeline.lambdas.shared.history import VALID_TO, VALIDITY
+from lambda_toolkit.pipeline.lambdas.shared.model.calendar import ATTRIBUTES, LONGEST_TEXTS
+from lambda_toolkit.pipeline.lambdas.shared.model.declarations import Declarations, WarehouseTable, parse
+from lambda_toolkit.pipeline.lambdas.shared.model.expressions import SqlExpression
+from lambda_toolkit.pipeline.lambdas.shared.model.history import VALID_TO, VALIDITY
 from lambda_toolkit.pipeline.warehouse.create_table import Column, CreateTable
 from lambda_toolkit.pipeline.warehouse.ddl import statements
 from lambda_toolkit.pipeline.warehouse.expression_parser import parse_expression

@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from lambda_toolkit.pipeline.lambdas.shared.schema_declarations import Reference
+from lambda_toolkit.pipeline.lambdas.shared.model.schema_declarations import Reference
 from lambda_toolkit.pipeline.warehouse.sql_tokens import Reader, Token
 from lambda_toolkit.pipeline.warehouse.sql_types import SqlType, read_type
 

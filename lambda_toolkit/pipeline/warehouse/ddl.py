@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from lambda_toolkit.pipeline.lambdas.shared.errors import WarehouseError
-from lambda_toolkit.pipeline.lambdas.shared.schema_declarations import Reference
+from lambda_toolkit.pipeline.lambdas.shared.model.schema_declarations import Reference
 from lambda_toolkit.pipeline.warehouse.create_table import CreateTable, create_table
 from lambda_toolkit.pipeline.warehouse.sql_tokens import Token, tokens
 from lambda_toolkit.pipeline.warehouse.sql_types import SqlType

@@ -16,8 +16,8 @@ from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import (
     LIVE,
     SchemaNames,
 )
-from lambda_toolkit.pipeline.lambdas.shared.declarations import Declarations, WarehouseTable
 from lambda_toolkit.pipeline.lambdas.shared.errors import WarehouseError
+from lambda_toolkit.pipeline.lambdas.shared.model.declarations import Declarations, WarehouseTable
 from lambda_toolkit.pipeline.lambdas.shared.postgres import sql
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection, transaction
 from lambda_toolkit.pipeline.lambdas.shared.postgres.server_errors import message

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pg8000.exceptions import DatabaseError
 
 from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import CONTROL_TABLES, FORMAT_TABLE, LIVE, SchemaNames
-from lambda_toolkit.pipeline.lambdas.shared.declarations import Declarations
 from lambda_toolkit.pipeline.lambdas.shared.errors import WarehouseError
+from lambda_toolkit.pipeline.lambdas.shared.model.declarations import Declarations
 from lambda_toolkit.pipeline.lambdas.shared.postgres import sql
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection
 from lambda_toolkit.pipeline.lambdas.shared.postgres.server_errors import message

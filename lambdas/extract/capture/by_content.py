@@ -8,9 +8,9 @@ from array import array
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ...shared.declarations import NEVER
 from ...shared.errors import SourceError
 from ...shared.lake.parquet import ParquetPart
+from ...shared.model.declarations import NEVER
 from ..limits import Budget
 from ..row_set import ALL, NONE, Key, KeysIn, RowSet
 from ..source.interface import ROW_HASH, row_hash_schema

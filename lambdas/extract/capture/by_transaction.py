@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import assert_never
 
-from ...shared.declarations import NEVER
+from ...shared.model.declarations import NEVER
 from ..readers.coordinating import ReadAloneError, read_by_readers
 from ..readers.fan_out import ALONE
 from ..row_set import ALL

@@ -8,10 +8,10 @@ from enum import Enum, auto
 
 import pyarrow as pa
 
-from ...shared.declarations import NEVER
 from ...shared.errors import SourceError
 from ...shared.lake.manifest import DataFile, KeyFile
 from ...shared.lake.parquet import ParquetPart
+from ...shared.model.declarations import NEVER
 from ..row_set import NONE
 from ..source.dense_keys import are_dense
 from ..table_plan import (

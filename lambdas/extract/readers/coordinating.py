@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from ...shared.lake.manifest import DataFile
-from ...shared.read_events import ReadRequest, ReadResult, SharedSnapshot
+from ...shared.messages.read_events import ReadRequest, ReadResult, SharedSnapshot
 from ..row_set import AllRows, WrittenSince
 from ..table_plan import CaptureRun, TablePlan
 from .fan_out import FanOut

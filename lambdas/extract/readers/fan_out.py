@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from ...shared.read_events import READER_ROWS, ReadRequest, ReadResult
+from ...shared.messages.read_events import READER_ROWS, ReadRequest, ReadResult
 
 ALONE = "read alone: "  # begins what is said of a table that readers could have read, and did not
 

@@ -7,7 +7,7 @@ import os
 from typing import Any
 
 from ...shared.errors import PipelineError
-from ...shared.read_events import READER_ROWS, ReadRequest, ReadResult
+from ...shared.messages.read_events import READER_ROWS, ReadRequest, ReadResult
 from .fan_out import FanOut
 
 ANSWER_TIMEOUT = 300.0  # seconds for one range, of about a million rows: it takes 3 to 30

@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 
-from ...shared.declarations import Declarations
 from ...shared.errors import SourceError
 from ...shared.lake.manifest import ingestion_manifest
 from ...shared.lake.object_keys import manifest_key
 from ...shared.lake.parquet import READ_ROWS, ParquetPart
 from ...shared.lake.store import Lake
-from ...shared.read_events import ReadRequest, ReadResult, StoredPart
+from ...shared.messages.read_events import ReadRequest, ReadResult, StoredPart
+from ...shared.model.declarations import Declarations
 from ..capture.change_file import ChangeFile
 from ..limits import DEFAULT_LIMITS, Budget
 from ..row_set import ALL, StoredBetween, WrittenSince, intersection

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from ...shared.conversions import FLOATS, base_type, refused_columns
-from ...shared.declarations import Declarations
 from ...shared.errors import SourceError
 from ...shared.expression.check import refused_expressions
 from ...shared.lake.parquet import arrow_type, key_type
+from ...shared.model.declarations import Declarations
 from ...shared.postgres import sql
 from ...shared.postgres_text import PADDED
 

@@ -13,10 +13,10 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from ...shared.declarations import SourceTable
 from ...shared.lake.manifest import SourceIdentity
 from ...shared.lake.parquet import own_field
-from ...shared.read_events import SharedSnapshot
+from ...shared.messages.read_events import SharedSnapshot
+from ...shared.model.declarations import SourceTable
 from ..row_set import Key, RowSet, StoredBetween
 from .catalog import TableInfo
 from .reader import Consumer, lake_schema

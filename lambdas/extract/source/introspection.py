@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from ...shared.conversions import DATES
-from ...shared.declarations import SourceTable
+from ...shared.model.declarations import SourceTable
 from ...shared.postgres import sql
 from ...shared.postgres.connection import Connection
 from .catalog import Column, Relation, TableInfo

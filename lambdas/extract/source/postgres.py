@@ -8,12 +8,12 @@ from datetime import datetime
 
 from pg8000.exceptions import DatabaseError, InterfaceError
 
-from ...shared.declarations import SourceTable
 from ...shared.errors import SourceError
 from ...shared.lake.manifest import SourceIdentity
+from ...shared.messages.read_events import SharedSnapshot
+from ...shared.model.declarations import SourceTable
 from ...shared.postgres import sql
 from ...shared.postgres.connection import Connection, transaction
-from ...shared.read_events import SharedSnapshot
 from ..row_set import Key, RowSet, StoredBetween
 from . import dense_keys, shared_snapshot
 from .catalog import TableInfo, check_relkind, is_lockable

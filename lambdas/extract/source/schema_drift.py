@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ...shared.conversions import base_type
 from ...shared.errors import SourceError
-from ...shared.expressions import EXPRESSIONS, Expression
+from ...shared.model.expressions import EXPRESSIONS, Expression
 
 Columns = Mapping[str, str]
 """Column -> its PostgreSQL type, as format_type() writes it, in the table's order."""

@@ -19,10 +19,10 @@ import pyarrow.compute as pc
 from pg8000.exceptions import DatabaseError, InterfaceError
 
 from ...shared.errors import SourceError
+from ...shared.messages.read_events import SharedSnapshot
 from ...shared.postgres import sql
 from ...shared.postgres.connection import Connection, transaction
 from ...shared.postgres.server_errors import message, sqlstate
-from ...shared.read_events import SharedSnapshot
 from ..row_set import StoredBetween
 from .catalog import Column, TableInfo
 from .snapshot import BEGIN, Snapshot, current, set_for_transaction

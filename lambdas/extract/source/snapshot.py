@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from pg8000.exceptions import DatabaseError
 
-from ...shared.declarations import SourceTable
 from ...shared.errors import SourceError
 from ...shared.lake.manifest import SourceIdentity
+from ...shared.model.declarations import SourceTable
 from ...shared.postgres import sql
 from ...shared.postgres.connection import SESSION, Connection, transaction
 from ...shared.postgres.server_errors import message, sqlstate

@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...shared.declarations import SourceTable
-from ...shared.message import Message
+from ...shared.messages.message import Message
+from ...shared.model.declarations import SourceTable
 from ...shared.postgres import sql
 from ...shared.postgres.connection import Connection
 

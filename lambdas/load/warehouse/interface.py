@@ -13,9 +13,9 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from ...shared.declarations import Declarations, WarehouseTable
 from ...shared.errors import WarehouseError
 from ...shared.lake.manifest import ProcessedManifest
+from ...shared.model.declarations import Declarations, WarehouseTable
 from .read_ahead import ReadAhead
 
 

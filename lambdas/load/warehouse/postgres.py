@@ -8,18 +8,20 @@ from contextlib import contextmanager
 import pyarrow as pa
 from pg8000.exceptions import DatabaseError
 
-from ...shared.declarations import Declarations, WarehouseTable
 from ...shared.lake.manifest import ProcessedManifest
+from ...shared.model.declarations import Declarations, WarehouseTable
 from ...shared.postgres import sql
 from ...shared.postgres.connection import Connection, transaction
 from ...shared.postgres.server_errors import message, sqlstate
-from . import dimensions, facts, filling, ledger, pending, refusals, rejects, requirements, validity
-from .changed_keys import stage_changed_keys
+from .control import ledger, pending, rejects
 from .interface import LedgerEntry, RefusedError, Staging
-from .late_arrivals import rebuild_history
 from .read_ahead import ReadAhead
+from .references import refusals, requirements
 from .schemas import LIVE, SchemaNames
 from .session import TableKind, WarehouseSession, stage_deleted_keys, stage_rows, temporary
+from .tables import dimensions, facts, filling, validity
+from .tables.changed_keys import stage_changed_keys
+from .tables.late_arrivals import rebuild_history
 
 _UNPREPARED = ("42P01", "42703", "42P10")  # no such table, no such column, no unique key to upsert by
 _UNDELETE = """

@@ -19,12 +19,12 @@ from typing import IO, Self, TypeVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ...shared.declarations import WarehouseTable
 from ...shared.errors import WarehouseError
 from ...shared.lake.manifest import DataFile, ProcessedManifest, processed_manifest
 from ...shared.lake.object_keys import manifest_key
 from ...shared.lake.parquet import batches, spool
 from ...shared.lake.store import Lake
+from ...shared.model.declarations import WarehouseTable
 from ...shared.postgres_text import key_texts, postgres_text
 
 T = TypeVar("T")

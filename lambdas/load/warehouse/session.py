@@ -13,11 +13,11 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from ...shared.conversions import is_compared_as_text
-from ...shared.declarations import WarehouseTable
 from ...shared.errors import WarehouseError
+from ...shared.model.declarations import WarehouseTable
 from ...shared.postgres import sql
 from ...shared.postgres.connection import Connection
-from .copying import copy_rows
+from .binary.copying import copy_rows
 from .read_ahead import ReadAhead
 from .schemas import SchemaNames
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from ..conversions import refusal
-from ..declarations import Declarations, WarehouseTable
-from ..expressions import SqlExpression
+from ..model.declarations import Declarations, WarehouseTable
+from ..model.expressions import SqlExpression
 from .resolve import resolve, resolve_condition
 from .tree import ExpressionError
 

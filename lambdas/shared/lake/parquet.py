@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..conversions import DATES, FLOATS, base_type, modifiers
-from ..expressions import MAX_PRECISION
+from ..model.expressions import MAX_PRECISION
 
 SPOOL_BYTES = 8 * 1024 * 1024  # a larger file moves from memory to disk, where it takes no longer
 ROW_GROUP = 256 * 1024  # rows: the most in a row group that is written

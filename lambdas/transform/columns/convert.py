@@ -16,11 +16,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ...shared.conversions import result_type
-from ...shared.declarations import FACT, WarehouseTable
 from ...shared.expression import resolve as resolution
 from ...shared.expression.tree import ExpressionError, Node, without_columns
-from ...shared.expressions import EXPRESSIONS, ColumnExpression, Expression, SqlExpression
 from ...shared.lake.parquet import UNREADABLE, arrow_type
+from ...shared.model.declarations import FACT, WarehouseTable
+from ...shared.model.expressions import EXPRESSIONS, ColumnExpression, Expression, SqlExpression
 from ...shared.postgres_text import key_texts, postgres_text
 from ..expressions.evaluate import evaluate
 from .cast import cast_column

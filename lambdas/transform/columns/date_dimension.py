@@ -7,7 +7,7 @@ import datetime
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ...shared.calendar import ATTRIBUTES, Calendar
+from ...shared.model.calendar import ATTRIBUTES, Calendar
 
 _EPOCH = datetime.date(1970, 1, 1).toordinal()
 

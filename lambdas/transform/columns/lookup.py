@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ...shared.conversions import DATES, NUMBERS, base_type
-from ...shared.joins import Join
+from ...shared.model.joins import Join
 from ...shared.postgres_text import key_texts, postgres_text
 from .numbers import canonical
 from .rejects import DataError, filter_error

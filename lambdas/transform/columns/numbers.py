@@ -9,7 +9,7 @@ from decimal import Decimal
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ...shared.expressions import MAX_PRECISION
+from ...shared.model.expressions import MAX_PRECISION
 from ...shared.postgres_text import postgres_text, without_trailing_zeros
 from .cast_result import BLANKS, CastResult, all_invalid, keep, parse, then
 

@@ -11,14 +11,14 @@ from typing import Any
 from click.testing import CliRunner
 
 import deploy
-from lambda_toolkit.pipeline.client.mirror import Follow, Refreshed, refreshed
+from lambda_toolkit.pipeline.client.sources.mirror import Follow, Refreshed, refreshed
 from lambda_toolkit.pipeline.client.target import Target
-from lambda_toolkit.pipeline.client.warehouse import prepare
-from lambda_toolkit.pipeline.config.deployment import tables_json
+from lambda_toolkit.pipeline.client.warehouses.warehouse import prepare
+from lambda_toolkit.pipeline.config.aws.deployment import tables_json
 from lambda_toolkit.pipeline.config.load import load
-from lambda_toolkit.pipeline.lambdas.shared.declarations import FACT, Declarations
-from lambda_toolkit.pipeline.lambdas.shared.declarations import load as load_declarations
 from lambda_toolkit.pipeline.lambdas.shared.lake.store import Lake
+from lambda_toolkit.pipeline.lambdas.shared.model.declarations import FACT, Declarations
+from lambda_toolkit.pipeline.lambdas.shared.model.declarations import load as load_declarations
 from lambda_toolkit.pipeline.lambdas.shared.postgres import sql
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection
 from tests.pipeline.proposal.test_star import url

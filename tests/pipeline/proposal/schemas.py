@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from hypothesis import strategies as st
 
-from lambda_toolkit.pipeline.lambdas.shared.declarations import RESERVED_COLUMNS
+from lambda_toolkit.pipeline.lambdas.shared.model.declarations import RESERVED_COLUMNS
 from lambda_toolkit.pipeline.lambdas.shared.postgres import sql
 
 BEFORE = """

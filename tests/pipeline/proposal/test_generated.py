@@ -14,11 +14,11 @@ from pg8000.exceptions import DatabaseError
 
 from lambda_toolkit.pipeline.config.load import load
 from lambda_toolkit.pipeline.config.mirror import MIRROR_FILE, read_mirror, to_json, with_mirror
-from lambda_toolkit.pipeline.config.table_keys import SOURCE, WAREHOUSE
-from lambda_toolkit.pipeline.config.toml_reader import Problems, read_table
+from lambda_toolkit.pipeline.config.schema.table_keys import SOURCE, WAREHOUSE
+from lambda_toolkit.pipeline.config.schema.toml_reader import Problems, read_table
 from lambda_toolkit.pipeline.lambdas.extract.source.unique_key import column_types, key_problems
 from lambda_toolkit.pipeline.lambdas.shared.conversions import refused_columns
-from lambda_toolkit.pipeline.lambdas.shared.declarations import Declarations, parse
+from lambda_toolkit.pipeline.lambdas.shared.model.declarations import Declarations, parse
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection
 from lambda_toolkit.pipeline.proposal.catalog import Catalog, Table
 from lambda_toolkit.pipeline.proposal.mirror import mirrored

@@ -10,9 +10,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 import deploy
-from lambda_toolkit.pipeline.config.deployment import deployment
+from lambda_toolkit.pipeline.config.aws.deployment import deployment
 from lambda_toolkit.pipeline.config.load import load
-from lambda_toolkit.pipeline.lambdas.shared.declarations import parse
+from lambda_toolkit.pipeline.lambdas.shared.model.declarations import parse
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import connect
 from tests.pipeline.proposal.conftest import PASSWORD
 from tests.pipeline.proposal.test_star import SHOP, url

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 import deploy
-from lambda_toolkit.pipeline.client.mirror import Follow, refreshed
+from lambda_toolkit.pipeline.client.sources.mirror import Follow, refreshed
 from lambda_toolkit.pipeline.config.mirror import MIRROR_FILE, is_mirrored, read_mirror, to_json
 from lambda_toolkit.pipeline.errors import CommandError, ConfigurationError
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import connect

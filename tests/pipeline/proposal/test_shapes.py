@@ -13,8 +13,8 @@ import pytest
 from click.testing import CliRunner
 
 import deploy
-from lambda_toolkit.pipeline.lambdas.shared.declarations import CALENDAR, WarehouseTable
-from lambda_toolkit.pipeline.lambdas.shared.expressions import Expression
+from lambda_toolkit.pipeline.lambdas.shared.model.declarations import CALENDAR, WarehouseTable
+from lambda_toolkit.pipeline.lambdas.shared.model.expressions import Expression
 from lambda_toolkit.pipeline.lambdas.shared.postgres import sql
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import connect
 from tests.pipeline.proposal.mirrored_project import Project, mirrored_project

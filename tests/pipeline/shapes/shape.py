@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from lambda_toolkit.pipeline.lambdas.shared.declarations import Declarations, parse
+from lambda_toolkit.pipeline.lambdas.shared.model.declarations import Declarations, parse
 from lambda_toolkit.pipeline.warehouse.column_types import with_types
 
 QUOTE = '"'

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 import deploy
-from lambda_toolkit.pipeline.lambdas.shared.declarations import CALENDAR
+from lambda_toolkit.pipeline.lambdas.shared.model.declarations import CALENDAR
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import connect
 from lambda_toolkit.pipeline.local_stack.source_comparison import compare
 from tests.pipeline.proposal.conftest import database as database

@@ -14,10 +14,10 @@ import pytest
 from lambda_toolkit.packaging.function_zip import build
 from lambda_toolkit.packaging.import_advice import ImportProblems, check_imports
 from lambda_toolkit.packaging.layer_zip import layer_of
-from lambda_toolkit.pipeline.config.deployment import function_spec
+from lambda_toolkit.pipeline.config.aws.deployment import function_spec
+from lambda_toolkit.pipeline.config.aws.role_policy import operator_policy
 from lambda_toolkit.pipeline.config.load import load
 from lambda_toolkit.pipeline.config.model import Pipeline
-from lambda_toolkit.pipeline.config.role_policy import operator_policy
 from tests.support.repository import CONFIG
 
 ACCOUNT = "123456789012"

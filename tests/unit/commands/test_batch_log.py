@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from lambda_toolkit.pipeline.client.batch_log import of_batch
+from lambda_toolkit.pipeline.client.observing.batch_log import of_batch
 
 FIRST, SECOND = "60ab875f-0fbc-45ec-bd04-37e3084f3ccc", "69d2adeb-3d72-415a-8089-076c6a938cc3"
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lambda_toolkit.pipeline.config.cloudwatch_dashboard import body, dashboards
-from lambda_toolkit.pipeline.config.deployment import deployment
+from lambda_toolkit.pipeline.config.aws.cloudwatch_dashboard import body, dashboards
+from lambda_toolkit.pipeline.config.aws.deployment import deployment
 from lambda_toolkit.pipeline.config.load import load
 from lambda_toolkit.pipeline.config.model import Pipeline
 from lambda_toolkit.pipeline.lambdas.shared.metrics import METRICS

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from lambda_toolkit.pipeline.config.deployment import tables_json
+from lambda_toolkit.pipeline.config.aws.deployment import tables_json
 from lambda_toolkit.pipeline.config.load import load
 from lambda_toolkit.pipeline.errors import ConfigurationError
 from lambda_toolkit.pipeline.installed import DEFAULT_PATH
-from lambda_toolkit.pipeline.lambdas.shared.declarations import parse
+from lambda_toolkit.pipeline.lambdas.shared.model.declarations import parse
 from lambda_toolkit.pipeline.warehouse.column_types import tables, with_types
 
 MIXED = """

@@ -11,7 +11,7 @@ import pytest
 from lambda_toolkit.pipeline.config.load import load
 from lambda_toolkit.pipeline.errors import ConfigurationError
 from lambda_toolkit.pipeline.installed import DEFAULT_PATH, FUNCTIONS, PACKAGE_ROOT, SHARED
-from lambda_toolkit.pipeline.lambdas.shared.declarations import parse
+from lambda_toolkit.pipeline.lambdas.shared.model.declarations import parse
 from lambda_toolkit.spec.model import THIS_RUNTIME, Canary
 
 SHIPPED = DEFAULT_PATH.read_text(encoding="utf-8")

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from lambda_script import Alarm, Canary, Lambda_script
-from lambda_toolkit.pipeline.config import reference
-from lambda_toolkit.pipeline.config.function_keys import CANARY, FUNCTION
-from lambda_toolkit.pipeline.config.key_types import Key, Table
-from lambda_toolkit.pipeline.config.keys import FILE
-from lambda_toolkit.pipeline.config.resource_keys import ALARM, PIPELINE
-from lambda_toolkit.pipeline.config.table_keys import SOURCE, WAREHOUSE
-from lambda_toolkit.pipeline.config.toml_reader import Problems, read_table
-from lambda_toolkit.pipeline.lambdas.shared import declarations
+from lambda_toolkit.pipeline.config.schema import reference
+from lambda_toolkit.pipeline.config.schema.function_keys import CANARY, FUNCTION
+from lambda_toolkit.pipeline.config.schema.key_types import Key, Table
+from lambda_toolkit.pipeline.config.schema.keys import FILE
+from lambda_toolkit.pipeline.config.schema.resource_keys import ALARM, PIPELINE
+from lambda_toolkit.pipeline.config.schema.table_keys import SOURCE, WAREHOUSE
+from lambda_toolkit.pipeline.config.schema.toml_reader import Problems, read_table
+from lambda_toolkit.pipeline.lambdas.shared.model import declarations
 
 KEYS = [(table, key) for table in reference.tables() for key in table.keys]
 OF_THE_PIPELINE = {"source", "reads", "writes", "sweeps", "secret"}  # what Lambda_script does not know by that name
@@ -29,7 +29,7 @@ OF_MESSAGES = {"command", "incident", "symptom"}  # what messages say of an alar
     ("path", "text"), [(reference.PAGE_PATH, reference.page()), (reference.SCHEMA_PATH, reference.schema_text())]
 )
 def test_the_files_are_made_of_the_keys(path: Path, text: str) -> None:
-    assert path.read_text(encoding="utf-8") == text, "run: python -m lambda_toolkit.pipeline.config.reference"
+    assert path.read_text(encoding="utf-8") == text, "run: python -m lambda_toolkit.pipeline.config.schema.reference"
 
 
 def test_the_page_has_a_row_for_each_key() -> None:

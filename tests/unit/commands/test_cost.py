@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lambda_toolkit.changes import Change, Difference
-from lambda_toolkit.pipeline.client.usage import reports, so_far
+from lambda_toolkit.pipeline.client.observing.usage import reports, so_far
 from lambda_toolkit.pipeline.config.load import load
 from lambda_toolkit.pipeline.cost.month import FunctionUse, Month, Network, bill, total
 from lambda_toolkit.pipeline.cost.schedule import starts_a_month

@@ -9,10 +9,10 @@ from dataclasses import replace
 import pytest
 import trustme
 
+from lambda_toolkit.pipeline.config.aws.deployment import aws_names, deployment, environment, tables_json
+from lambda_toolkit.pipeline.config.aws.role_policy import permissions
 from lambda_toolkit.pipeline.config.database_url import credentials
-from lambda_toolkit.pipeline.config.deployment import aws_names, deployment, environment, tables_json
 from lambda_toolkit.pipeline.config.load import load
-from lambda_toolkit.pipeline.config.role_policy import permissions
 from lambda_toolkit.pipeline.errors import ConfigurationError, UsageError
 from lambda_toolkit.pipeline.installed import DEFAULT_PATH
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lambda_toolkit.pipeline.client.status import status
+from lambda_toolkit.pipeline.client.observing.status import status
 from lambda_toolkit.pipeline.commands.run import run
 from lambda_toolkit.pipeline.errors import CommandError
 from tests.support.fake_functions import INSTANT, FakeAws, follower

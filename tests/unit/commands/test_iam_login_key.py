@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from lambda_toolkit.pipeline.config.deployment import deployment
-from lambda_toolkit.pipeline.config.role_policy import operator_policy
+from lambda_toolkit.pipeline.config.aws.deployment import deployment
+from lambda_toolkit.pipeline.config.aws.role_policy import operator_policy
 from lambda_toolkit.pipeline.errors import ConfigurationError, UsageError
 from tests.unit.commands.test_secrets_of_others import ACCOUNT, ARN, declared
 

@@ -15,10 +15,10 @@ from click.testing import CliRunner
 
 import deploy
 from lambda_toolkit.packaging.function_zip import build
-from lambda_toolkit.pipeline.config.deployment import deployment
+from lambda_toolkit.pipeline.config.aws.deployment import deployment
 from lambda_toolkit.pipeline.config.load import load
 from lambda_toolkit.pipeline.installed import VERSION
-from lambda_toolkit.pipeline.lambdas.shared.declarations import parse
+from lambda_toolkit.pipeline.lambdas.shared.model.declarations import parse
 
 ACCOUNT = "123456789012"
 SHIPPED = ("extract", "transform", "load", "notifier", "freshness")

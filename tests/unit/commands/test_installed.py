@@ -18,7 +18,7 @@ import pytest
 
 from lambda_toolkit.packaging.function_zip import build
 from lambda_toolkit.packaging.uv import uv_environment
-from lambda_toolkit.pipeline.config.deployment import deployment
+from lambda_toolkit.pipeline.config.aws.deployment import deployment
 from lambda_toolkit.pipeline.config.load import load
 from lambda_toolkit.pipeline.installed import VERSION
 from tests.support.installation import (
@@ -49,7 +49,7 @@ ZIPS = """
 import hashlib, json, sys
 from pathlib import Path
 from lambda_toolkit.packaging.function_zip import build
-from lambda_toolkit.pipeline.config.deployment import deployment
+from lambda_toolkit.pipeline.config.aws.deployment import deployment
 from lambda_toolkit.pipeline.config.load import load
 for spec in deployment(load(Path(sys.argv[1])), sys.argv[2], {}).functions:
     assert spec.source.is_relative_to(sys.prefix), spec.source

@@ -12,7 +12,7 @@ import pytest
 from lambda_toolkit.errors import PackageError
 from lambda_toolkit.packaging.layer_zip import build_layer, layer_of
 from lambda_toolkit.pipeline.config import lock_file
-from lambda_toolkit.pipeline.config.deployment import deployment
+from lambda_toolkit.pipeline.config.aws.deployment import deployment
 from lambda_toolkit.pipeline.config.load import load
 from lambda_toolkit.pipeline.config.model import Pipeline
 from lambda_toolkit.pipeline.errors import ConfigurationError, UsageError

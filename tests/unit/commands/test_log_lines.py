@@ -9,9 +9,9 @@ from typing import Any, cast
 
 import pytest
 
-from lambda_toolkit.pipeline.client.batch_log import batch_lines
-from lambda_toolkit.pipeline.client.log_lines import parse
-from lambda_toolkit.pipeline.client.logs import events_of, first_error
+from lambda_toolkit.pipeline.client.observing.batch_log import batch_lines
+from lambda_toolkit.pipeline.client.observing.log_lines import parse
+from lambda_toolkit.pipeline.client.observing.logs import events_of, first_error
 from lambda_toolkit.pipeline.commands.logs import _time_of
 from lambda_toolkit.pipeline.config.load import load
 from lambda_toolkit.pipeline.errors import CommandError

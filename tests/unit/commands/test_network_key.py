@@ -12,9 +12,9 @@ from lambda_toolkit.aws.account import Place
 from lambda_toolkit.deploy import deployer_policy
 from lambda_toolkit.pipeline.client.addresses import address_notes, addresses
 from lambda_toolkit.pipeline.client.target import without_network
-from lambda_toolkit.pipeline.config.deployment import function_spec
+from lambda_toolkit.pipeline.config.aws.deployment import function_spec
+from lambda_toolkit.pipeline.config.aws.role_policy import operator_policy
 from lambda_toolkit.pipeline.config.load import load
-from lambda_toolkit.pipeline.config.role_policy import operator_policy
 from lambda_toolkit.pipeline.errors import ConfigurationError
 from lambda_toolkit.pipeline.installed import DEFAULT_PATH
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from lambda_toolkit.pipeline.client.logs import error_in
+from lambda_toolkit.pipeline.client.observing.logs import error_in
 from lambda_toolkit.pipeline.commands.invoke import _event
 from lambda_toolkit.pipeline.commands.logs import seconds
 from lambda_toolkit.pipeline.errors import UsageError

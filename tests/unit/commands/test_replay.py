@@ -12,7 +12,7 @@ import lambda_toolkit.pipeline.commands.rejected
 import lambda_toolkit.pipeline.commands.replay
 from lambda_toolkit.pipeline.client.replay import Replay
 from lambda_toolkit.pipeline.errors import CommandError
-from lambda_toolkit.pipeline.lambdas.shared.events import (
+from lambda_toolkit.pipeline.lambdas.shared.messages.events import (
     LoadReplayRequest,
     LoadReplayResult,
     OpenCounts,

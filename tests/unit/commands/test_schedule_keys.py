@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lambda_script import Schedule
-from lambda_toolkit.pipeline.config.deployment import function_spec
+from lambda_toolkit.pipeline.config.aws.deployment import function_spec
 from lambda_toolkit.pipeline.config.load import load
 from lambda_toolkit.pipeline.errors import ConfigurationError
 from lambda_toolkit.pipeline.installed import DEFAULT_PATH

@@ -9,12 +9,12 @@ from typing import Any
 import jsonschema
 import pytest
 
-from lambda_toolkit.pipeline.config import reference
+from lambda_toolkit.pipeline.config.aws.deployment import deployment
+from lambda_toolkit.pipeline.config.aws.role_policy import operator_policy
 from lambda_toolkit.pipeline.config.database_url import connection_json
-from lambda_toolkit.pipeline.config.deployment import deployment
 from lambda_toolkit.pipeline.config.load import load
 from lambda_toolkit.pipeline.config.model import Pipeline
-from lambda_toolkit.pipeline.config.role_policy import operator_policy
+from lambda_toolkit.pipeline.config.schema import reference
 from lambda_toolkit.pipeline.errors import ConfigurationError, UsageError
 from lambda_toolkit.pipeline.installed import DEFAULT_PATH
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from lambda_toolkit.pipeline.client import logs
+from lambda_toolkit.pipeline.client.observing import logs
 from lambda_toolkit.pipeline.commands.local.business_day import ArrivalWatch, show_check
 from lambda_toolkit.pipeline.commands.shared.screen import Screen
 from lambda_toolkit.pipeline.errors import CommandError

@@ -17,9 +17,9 @@ from lambda_toolkit.pipeline.commands.local.source_url import anywhere
 from lambda_toolkit.pipeline.config.database_url import credentials, given_url
 from lambda_toolkit.pipeline.errors import UsageError
 from lambda_toolkit.pipeline.installed import GIVEN_URL, hide_urls
-from lambda_toolkit.pipeline.local_stack import external_source
 from lambda_toolkit.pipeline.local_stack.errors import LocalError
-from lambda_toolkit.pipeline.local_stack.external_source import ExternalSource
+from lambda_toolkit.pipeline.local_stack.postgres import external_source
+from lambda_toolkit.pipeline.local_stack.postgres.external_source import ExternalSource
 
 ROOT = Path(__file__).parents[3]
 SHOP, CRM = (ExternalSource(f"postgresql://me:s3cret@h/{name}", f"{name} at h:5432") for name in ("shop", "crm"))

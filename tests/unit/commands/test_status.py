@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from lambda_script import Schedule
-from lambda_toolkit.pipeline.client import freshness
-from lambda_toolkit.pipeline.client.starts import next_run
-from lambda_toolkit.pipeline.client.status import Seldom, StatusReader
+from lambda_toolkit.pipeline.client.observing import freshness
+from lambda_toolkit.pipeline.client.observing.starts import next_run
+from lambda_toolkit.pipeline.client.observing.status import Seldom, StatusReader
 from lambda_toolkit.pipeline.commands import status as command
 from lambda_toolkit.pipeline.commands.shared.screen import Screen
 from lambda_toolkit.pipeline.errors import CommandError

@@ -13,10 +13,10 @@ from click.testing import CliRunner
 
 import deploy
 from lambda_toolkit.pipeline.client.target import choose, local_target
-from lambda_toolkit.pipeline.config.deployment import deployment
-from lambda_toolkit.pipeline.local_stack.databases import Database
+from lambda_toolkit.pipeline.config.aws.deployment import deployment
 from lambda_toolkit.pipeline.local_stack.description import Stack, environment, read_stack, write_stack
-from lambda_toolkit.pipeline.local_stack.external_source import ExternalSource
+from lambda_toolkit.pipeline.local_stack.postgres.databases import Database
+from lambda_toolkit.pipeline.local_stack.postgres.external_source import ExternalSource
 
 CONFIG = Path("config/pipeline.toml")
 AUTHORITIES = Path("lambdas/shared/postgres/amazon-roots.pem")

@@ -8,7 +8,7 @@ import pytest
 
 from lambda_script import Cors, EventTrigger, FunctionUrl, QueueTrigger, StreamTrigger
 from lambda_toolkit.pipeline.client.target import without_network
-from lambda_toolkit.pipeline.config.deployment import function_spec
+from lambda_toolkit.pipeline.config.aws.deployment import function_spec
 from lambda_toolkit.pipeline.config.load import load
 from lambda_toolkit.pipeline.errors import ConfigurationError
 from lambda_toolkit.pipeline.installed import DEFAULT_PATH

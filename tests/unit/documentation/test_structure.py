@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
+from collections import Counter
 
 import pytest
 
@@ -32,10 +33,15 @@ TOOLKIT = [
     {"calls", "console", "scripts"},
 ]
 """The floors of the toolkit, the lowest first. A module imports from its own room and from lower floors."""
+RESOURCES = [{"planning"}, {"networks", "monitoring"}, {"account"}, {"functions", "schedules"}, {"triggers"}]
+"""The floors of `resources`, the lowest first."""
 FLOOR = {room: number for number, rooms in enumerate(TOOLKIT) for room in rooms}
 RUNTIME = {"boto3", "botocore", "pg8000", "scramp", "pyarrow"}
 """What Lambda's runtime and the functions' layer provide: all that lambdas/ may import outside the standard library."""
 LIMIT = 400  # lines
+MODULES = 16  # of one package: where there are more, some of them belong together
+LISTS = {"lambda_toolkit/pipeline/commands"}
+"""Packages that are a list on purpose: a module for each command."""
 TABLES = {"tests/mutations.py"}
 """Files that are one table each, of the keys of pipeline.toml and of the mutations: they may be longer."""
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -72,6 +78,17 @@ def test_toolkit_rooms_import_only_lower_floors() -> None:
             continue
         room, other = each.module.split(".")[1], target.split(".")[1]
         if room != other and not FLOOR.get(other, len(TOOLKIT)) < FLOOR[room]:
+            wrong.append(each)
+    assert shown(wrong) == []
+
+
+def test_resources_import_only_lower_floors() -> None:
+    package = "lambda_toolkit.resources"
+    floor = {f"{package}.{room}": number for number, rooms in enumerate(RESOURCES) for room in rooms}
+    wrong = []
+    for each in imports(package):
+        here, there = each.module.rpartition(".")[0], (SOURCES.module_of(each.target) or "").rpartition(".")[0]
+        if here in floor and there != here and within(there, package) and not floor.get(there, 9) < floor[here]:
             wrong.append(each)
     assert shown(wrong) == []
 
@@ -150,6 +167,15 @@ def test_files_have_at_most_400_lines() -> None:
         str(file.relative_to(structure.ROOT)): len(file.read_text(encoding="utf-8").splitlines()) for file in FILES
     }
     assert {file: lines for file, lines in sizes.items() if lines > LIMIT and str(file) not in TABLES} == {}
+
+
+def test_packages_have_few_modules() -> None:
+    """A reader finds a module by the names of its room; a long flat list has none."""
+    sizes = Counter(
+        file.parent.relative_to(structure.ROOT).as_posix() for file in SOURCES.files.values() if file.stem != "__init__"
+    )
+    assert sizes["lambda_toolkit/resources/planning"] > 5
+    assert {room: count for room, count in sizes.items() if count > MODULES and room not in LISTS} == {}
 
 
 def test_public_names_have_docstrings() -> None:

@@ -15,15 +15,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lambda_toolkit.pipeline.lambdas.shared.calendar import ATTRIBUTES, Calendar, parse_calendar
 from lambda_toolkit.pipeline.lambdas.shared.errors import DeclarationError
-from lambda_toolkit.pipeline.lambdas.shared.expressions import (
+from lambda_toolkit.pipeline.lambdas.shared.lake.parquet import UNREADABLE, arrow_type
+from lambda_toolkit.pipeline.lambdas.shared.model.calendar import ATTRIBUTES, Calendar, parse_calendar
+from lambda_toolkit.pipeline.lambdas.shared.model.expressions import (
     EXPRESSIONS,
     Expression,
     parse_expression,
     read_expression,
 )
-from lambda_toolkit.pipeline.lambdas.shared.lake.parquet import UNREADABLE, arrow_type
 from lambda_toolkit.pipeline.lambdas.transform.columns.convert import _FUNCTIONS, derive
 from lambda_toolkit.pipeline.lambdas.transform.columns.currencies import NAMES
 from lambda_toolkit.pipeline.lambdas.transform.columns.date_dimension import date_dimension

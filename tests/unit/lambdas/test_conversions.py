@@ -6,8 +6,8 @@ import pytest
 
 from lambda_toolkit.pipeline.lambdas.shared import conversions
 from lambda_toolkit.pipeline.lambdas.shared.conversions import refusal
-from lambda_toolkit.pipeline.lambdas.shared.declarations import Declarations, parse
-from lambda_toolkit.pipeline.lambdas.shared.expressions import parse_expression
+from lambda_toolkit.pipeline.lambdas.shared.model.declarations import Declarations, parse
+from lambda_toolkit.pipeline.lambdas.shared.model.expressions import parse_expression
 
 STORED = """
 smallint integer bigint numeric real double-precision boolean date uuid bytea json jsonb xml interval inet cidr macaddr

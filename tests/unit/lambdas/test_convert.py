@@ -8,15 +8,15 @@ from types import MappingProxyType
 
 import pyarrow as pa
 
-from lambda_toolkit.pipeline.lambdas.shared.declarations import (
+from lambda_toolkit.pipeline.lambdas.shared.model.declarations import (
     DIMENSION,
     FACT,
     ColumnType,
     Reference,
     WarehouseTable,
 )
-from lambda_toolkit.pipeline.lambdas.shared.expressions import parse_expression
-from lambda_toolkit.pipeline.lambdas.shared.joins import Join
+from lambda_toolkit.pipeline.lambdas.shared.model.expressions import parse_expression
+from lambda_toolkit.pipeline.lambdas.shared.model.joins import Join
 from lambda_toolkit.pipeline.lambdas.transform.columns.convert import Converted, convert
 from lambda_toolkit.pipeline.lambdas.transform.columns.rejects import REJECTS_SCHEMA
 from lambda_toolkit.pipeline.lambdas.transform.columns.source_rows import SourceRows

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from lambda_toolkit.pipeline.lambdas.shared import declarations
-from lambda_toolkit.pipeline.lambdas.shared.declarations import parse
 from lambda_toolkit.pipeline.lambdas.shared.errors import DeclarationError
-from lambda_toolkit.pipeline.lambdas.shared.expressions import Expression, parse_expression
-from lambda_toolkit.pipeline.lambdas.shared.joins import Join
+from lambda_toolkit.pipeline.lambdas.shared.model import declarations
+from lambda_toolkit.pipeline.lambdas.shared.model.declarations import parse
+from lambda_toolkit.pipeline.lambdas.shared.model.expressions import Expression, parse_expression
+from lambda_toolkit.pipeline.lambdas.shared.model.joins import Join
 
 CONFIG = tomllib.loads((Path(__file__).parents[3] / "config" / "pipeline.toml").read_text(encoding="utf-8"))
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from lambda_toolkit.pipeline.lambdas.shared import events
 from lambda_toolkit.pipeline.lambdas.shared.errors import PipelineError
-from lambda_toolkit.pipeline.lambdas.shared.message import Message
+from lambda_toolkit.pipeline.lambdas.shared.messages import events
+from lambda_toolkit.pipeline.lambdas.shared.messages.message import Message
 
 COUNTS = events.OpenCounts(2, 1)
 ITEM = events.OpenItem(3, "fact_payment", "7", "payment_date", None, "not a date")
@@ -108,7 +108,7 @@ def test_a_result_may_have_more_fields_but_not_other_types() -> None:
 
 def test_events_are_read_without_the_libraries_of_the_functions() -> None:
     code = (
-        "import sys, lambda_toolkit.pipeline.lambdas.shared.events;"
+        "import sys, lambda_toolkit.pipeline.lambdas.shared.messages.events;"
         "print([name for name in ('boto3', 'botocore', 'pg8000', 'pyarrow')"
         " if name in sys.modules])"
     )

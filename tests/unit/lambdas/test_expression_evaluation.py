@@ -10,14 +10,14 @@ from decimal import Decimal
 import pyarrow as pa
 import pytest
 
-from lambda_toolkit.pipeline.lambdas.shared.declarations import parse
 from lambda_toolkit.pipeline.lambdas.shared.errors import DeclarationError
 from lambda_toolkit.pipeline.lambdas.shared.expression.check import refused_expressions
 from lambda_toolkit.pipeline.lambdas.shared.expression.resolve import resolve
 from lambda_toolkit.pipeline.lambdas.shared.expression.signatures import CALLED, SIGNATURES, SPECIAL
-from lambda_toolkit.pipeline.lambdas.shared.expressions import SqlExpression, read_expression, read_sql
 from lambda_toolkit.pipeline.lambdas.shared.lake.parquet import UNREADABLE
-from lambda_toolkit.pipeline.lambdas.shared.schema_declarations import ColumnType
+from lambda_toolkit.pipeline.lambdas.shared.model.declarations import parse
+from lambda_toolkit.pipeline.lambdas.shared.model.expressions import SqlExpression, read_expression, read_sql
+from lambda_toolkit.pipeline.lambdas.shared.model.schema_declarations import ColumnType
 from lambda_toolkit.pipeline.lambdas.transform.columns.convert import convert
 from lambda_toolkit.pipeline.lambdas.transform.columns.source_rows import SourceRows
 from lambda_toolkit.pipeline.lambdas.transform.expressions import evaluate as evaluation

@@ -24,7 +24,7 @@ from lambda_toolkit.pipeline.lambdas.freshness.comparison import (
 from lambda_toolkit.pipeline.lambdas.freshness.source import Position
 from lambda_toolkit.pipeline.lambdas.freshness.state import Known, LoadedBatch
 from lambda_toolkit.pipeline.lambdas.shared.lake.store import Lake
-from lambda_toolkit.pipeline.lambdas.shared.source_table import SourceTable
+from lambda_toolkit.pipeline.lambdas.shared.model.source_table import SourceTable
 from tests.support.memory_s3 import MemoryS3
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)

@@ -22,7 +22,7 @@ from lambda_toolkit.pipeline.lambdas.shared.metrics import (
     ROWS_REJECTED,
     embedded,
 )
-from lambda_toolkit.pipeline.local_stack.alarm_evaluator import metrics_in
+from lambda_toolkit.pipeline.local_stack.alerting.alarm_evaluator import metrics_in
 
 CONTEXT = SimpleNamespace(function_name="totes-dev-load", aws_request_id="r-1")
 

@@ -26,7 +26,7 @@ from lambda_toolkit.pipeline.lambdas.notifier.messages import (
     subject,
 )
 from lambda_toolkit.pipeline.lambdas.notifier.notices import Catalog, Notice
-from lambda_toolkit.pipeline.local_stack.slack_receiver import plain, refusal
+from lambda_toolkit.pipeline.local_stack.alerting.slack_receiver import plain, refusal
 
 DOCS = Path(__file__).parents[3] / "docs" / "messages.md"
 BEGAN = datetime(2026, 11, 29, 7, 12, 5, tzinfo=UTC)

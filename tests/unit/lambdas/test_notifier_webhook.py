@@ -15,7 +15,7 @@ import pytest
 from lambda_toolkit.pipeline.lambdas.notifier import webhook
 from lambda_toolkit.pipeline.lambdas.notifier.webhook import Outcome, post
 from lambda_toolkit.pipeline.lambdas.notifier.webhook_url import webhook_problem
-from lambda_toolkit.pipeline.local_stack import slack_receiver
+from lambda_toolkit.pipeline.local_stack.alerting import slack_receiver
 
 PATH = "/services/T000/B000/sEcReT"
 PAYLOAD = {"text": "extract failed"}

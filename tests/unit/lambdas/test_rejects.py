@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 from pg8000.exceptions import DatabaseError
 
-from lambda_toolkit.pipeline.lambdas.load.warehouse.refusals import is_about_a_row
+from lambda_toolkit.pipeline.lambdas.load.warehouse.references.refusals import is_about_a_row
 from lambda_toolkit.pipeline.lambdas.shared.postgres.server_errors import _OWN_WORDS, message, sqlstate, without_values
 from lambda_toolkit.pipeline.lambdas.transform.columns.rejects import (
     MAX_CHARACTERS,

@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from lambda_toolkit.pipeline.lambdas.load.warehouse.requirements import Requirement, _differences, any_unmet
+from lambda_toolkit.pipeline.lambdas.load.warehouse.references.requirements import Requirement, _differences, any_unmet
 from lambda_toolkit.pipeline.lambdas.shared.errors import DeclarationError
+from lambda_toolkit.pipeline.lambdas.shared.model.source_table import EVERY_RUN, NEVER, SourceTable, interval, promise
 from lambda_toolkit.pipeline.lambdas.shared.postgres import sql
-from lambda_toolkit.pipeline.lambdas.shared.source_table import EVERY_RUN, NEVER, SourceTable, interval, promise
 
 INTERVALS = {
     "30 minutes": timedelta(minutes=30),

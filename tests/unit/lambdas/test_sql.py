@@ -6,11 +6,11 @@ import pyarrow as pa
 import pytest
 
 from lambda_toolkit.pipeline.lambdas.extract.source.schema_drift import check_needed
-from lambda_toolkit.pipeline.lambdas.load.warehouse.copying import to_csv
+from lambda_toolkit.pipeline.lambdas.load.warehouse.binary.copying import to_csv
 from lambda_toolkit.pipeline.lambdas.shared.conversions import base_type
 from lambda_toolkit.pipeline.lambdas.shared.errors import SourceError, WarehouseError
-from lambda_toolkit.pipeline.lambdas.shared.expressions import parse_expression
 from lambda_toolkit.pipeline.lambdas.shared.lake.parquet import arrow_type
+from lambda_toolkit.pipeline.lambdas.shared.model.expressions import parse_expression
 from lambda_toolkit.pipeline.lambdas.shared.postgres import sql
 from lambda_toolkit.pipeline.warehouse.ddl import statements
 

@@ -21,8 +21,8 @@ from lambda_toolkit.pipeline.lambdas.extract.table_plan import (
     cursor,
     stored_state,
 )
-from lambda_toolkit.pipeline.lambdas.shared.declarations import NEVER, SourceTable
 from lambda_toolkit.pipeline.lambdas.shared.lake.manifest import BackfillCursor, DataFile, KeyFile, TableFiles
+from lambda_toolkit.pipeline.lambdas.shared.model.declarations import NEVER, SourceTable
 
 SINCE = WrittenSince(700)
 NOW = datetime(2026, 1, 2, 3, tzinfo=UTC)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lambda_toolkit.pipeline.local_stack.alarm_evaluator import AlarmEvaluator, Datum, evaluate, metrics_in
+from lambda_toolkit.pipeline.local_stack.alerting.alarm_evaluator import AlarmEvaluator, Datum, evaluate, metrics_in
 
 NOON = 1_700_006_400.0  # the start of a minute
 

@@ -10,9 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from lambda_toolkit.pipeline.local_stack import emulator, emulator_environment, emulator_launcher, emulator_schedules
+from lambda_toolkit.pipeline.local_stack.aws_emulator import (
+    emulator,
+    emulator_environment,
+    emulator_launcher,
+    emulator_schedules,
+)
 from lambda_toolkit.pipeline.local_stack.errors import LocalError
-from lambda_toolkit.spec.fire_times import next_fire
+from lambda_toolkit.spec.schedules.fire_times import next_fire
 
 SERVICES = ("eventbridge", "cloudwatch", "sns", "s3", "lambda_svc", "sts", "scheduler", "iam")
 
@@ -68,7 +73,9 @@ def test_email_is_sent_to_confirmed_email_subscribers_only(
     vars(sns)["_fanout"]("another", "id", "the message", "the subject")
 
     assert sent == ["topic", "another"]
-    (email,) = emulator_launcher._load(Path(emulator_launcher.__file__).with_name("mail_sink.py")).read(tmp_path)
+    (email,) = emulator_launcher._load(Path(emulator_launcher.__file__).parents[1] / "alerting" / "mail_sink.py").read(
+        tmp_path
+    )
     assert (email.recipient, email.subject, email.body) == ("people@example.com", "the subject", "the message")
 
 

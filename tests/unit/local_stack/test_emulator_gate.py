@@ -15,7 +15,7 @@ from botocore.credentials import Credentials
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lambda_toolkit.pipeline.local_stack import emulator_gate as gate
+from lambda_toolkit.pipeline.local_stack.aws_emulator import emulator_gate as gate
 
 KEY, SECRET, HOST = "AKIAEXAMPLE", "secret/+with=signs", "127.0.0.1:4566"
 TEXT = st.text(st.characters(min_codepoint=1, max_codepoint=0x2FFF, exclude_categories=("Cs",)), max_size=12)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lambda_toolkit.pipeline.local_stack import mail_sink
+from lambda_toolkit.pipeline.local_stack.alerting import mail_sink
 
 TOPIC = "arn:aws:sns:eu-west-2:000000000000:alerts"
 

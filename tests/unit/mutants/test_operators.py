@@ -121,7 +121,11 @@ def test_wording_does_not_matter_and_data_does() -> None:
 
 
 def test_every_mutant_of_a_module_compiles() -> None:
-    for file in ("lambdas/load/warehouse/pending.py", "lambda_toolkit/resources/role.py", "lambdas/load/loading.py"):
+    for file in (
+        "lambdas/load/warehouse/control/pending.py",
+        "lambda_toolkit/resources/account/role.py",
+        "lambdas/load/loading.py",
+    ):
         text = (ROOT / file).read_text(encoding="utf-8")
         found = mutants(file, text)
         assert len(found) > 30

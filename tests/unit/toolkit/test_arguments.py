@@ -21,7 +21,7 @@ from lambda_script import (
     TriggerError,
     deploy_all,
 )
-from lambda_toolkit.spec.argument_types import Arguments
+from lambda_toolkit.spec.declaration.argument_types import Arguments
 
 
 def test_schedule_that_is_not_a_string():

@@ -10,7 +10,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from lambda_toolkit.errors import ScheduleError
-from lambda_toolkit.spec.cron import to_eventbridge
+from lambda_toolkit.spec.schedules.cron import to_eventbridge
 
 MONTHS = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"]
 UNIX_DAYS = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"]

@@ -26,10 +26,10 @@ from lambda_toolkit.deploy.deployer_policy import (
     length,
     read_only,
 )
+from lambda_toolkit.pipeline.config.aws.role_policy import operator_policy
 from lambda_toolkit.pipeline.config.load import load
-from lambda_toolkit.pipeline.config.role_policy import operator_policy
 from lambda_toolkit.pipeline.installed import DEFAULT_PATH
-from lambda_toolkit.resources.reads import BULK_ROLES
+from lambda_toolkit.resources.planning.reads import BULK_ROLES
 from lambda_toolkit.spec.bucket import BucketSpec
 from lambda_toolkit.spec.model import (
     Alarm,
@@ -41,7 +41,7 @@ from lambda_toolkit.spec.model import (
     TopicSpec,
 )
 from lambda_toolkit.spec.network import Vpc
-from lambda_toolkit.spec.schedule import Schedule
+from lambda_toolkit.spec.schedules.schedule import Schedule
 from lambda_toolkit.spec.triggers import EventTrigger, QueueTrigger, S3Trigger, StreamTrigger, TopicTrigger
 
 TOOLKIT = Path(__file__).parents[3] / "lambda_toolkit"

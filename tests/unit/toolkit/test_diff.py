@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lambda_toolkit.changes import Difference
-from lambda_toolkit.resources.diff import differences, environment_differences, looks_secret, tag_differences
+from lambda_toolkit.resources.planning.diff import differences, environment_differences, looks_secret, tag_differences
 
 
 def test_only_what_is_desired_is_compared() -> None:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lambda_toolkit.spec.fire_times import fires, next_fire
-from lambda_toolkit.spec.schedule import Schedule
+from lambda_toolkit.spec.schedules.fire_times import fires, next_fire
+from lambda_toolkit.spec.schedules.schedule import Schedule
 
 LONDON = "Europe/London"
 

@@ -10,16 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from lambda_toolkit.packaging import import_advice, statements_cache
+from lambda_toolkit.packaging import import_advice
 from lambda_toolkit.packaging.archive import Entry
-from lambda_toolkit.packaging.compiled_modules import Platform, made_for
 from lambda_toolkit.packaging.function_zip import build
 from lambda_toolkit.packaging.import_advice import ImportProblems, check_imports
-from lambda_toolkit.packaging.import_check import MissingImport, Sources, missing_imports
-from lambda_toolkit.packaging.import_statements import known, read
+from lambda_toolkit.packaging.imports import statements_cache
+from lambda_toolkit.packaging.imports.compiled_modules import Platform, made_for
+from lambda_toolkit.packaging.imports.import_check import MissingImport, Sources, missing_imports
+from lambda_toolkit.packaging.imports.import_statements import known, read
+from lambda_toolkit.packaging.imports.module_index import module_names
+from lambda_toolkit.packaging.imports.runtime_modules import standard_modules
 from lambda_toolkit.packaging.interpreters import find_interpreter
-from lambda_toolkit.packaging.module_index import module_names
-from lambda_toolkit.packaging.runtime_modules import standard_modules
 from lambda_toolkit.spec.model import FunctionSpec
 from tests.support.function_sources import write
 

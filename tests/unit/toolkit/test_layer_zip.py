@@ -24,8 +24,8 @@ from lambda_toolkit.packaging.layer_zip import (
     layer_of,
 )
 from lambda_toolkit.packaging.uv import cache_folder, shown
+from lambda_toolkit.spec.declaration.requirements_file import normalized, read_requirements
 from lambda_toolkit.spec.model import THIS_RUNTIME, FunctionSpec
-from lambda_toolkit.spec.requirements_file import normalized, read_requirements
 from tests.support.wheels import wheel
 
 OTHER_RUNTIME = "python3.13" if THIS_RUNTIME != "python3.13" else "python3.12"

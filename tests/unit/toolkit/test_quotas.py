@@ -11,8 +11,7 @@ from botocore.loaders import Loader
 from lambda_toolkit.errors import LimitError
 from lambda_toolkit.spec import service_model
 from lambda_toolkit.spec.bucket import BucketSpec
-from lambda_toolkit.spec.model import Alarm, Canary, FunctionSpec
-from lambda_toolkit.spec.quotas import (
+from lambda_toolkit.spec.limits.quotas import (
     DIRECT_UPLOAD,
     MIB,
     UNZIPPED,
@@ -22,6 +21,7 @@ from lambda_toolkit.spec.quotas import (
     function_doubts,
     runtime_version,
 )
+from lambda_toolkit.spec.model import Alarm, Canary, FunctionSpec
 from lambda_toolkit.spec.triggers import S3Trigger
 
 LARGEST = [("pyarrow", 120 * MIB), ("numpy", 40 * MIB)]

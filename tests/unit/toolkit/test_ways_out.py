@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from lambda_toolkit.resources import ways_out
-from lambda_toolkit.resources.subnets import Network
+from lambda_toolkit.resources.networks import ways_out
+from lambda_toolkit.resources.networks.subnets import Network
 from lambda_toolkit.spec.network import Vpc
 from lambda_toolkit.spec.prices import price_list
 from tests.support.lambda_networks import endpoint, group, route_table, subnet

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import click
 
-from lambda_toolkit.pipeline.client.catalogs import SOURCE
-from lambda_toolkit.pipeline.client.mirror import Follow, refreshed
-from lambda_toolkit.pipeline.client.source import check_source
+from lambda_toolkit.pipeline.client.sources.catalogs import SOURCE
+from lambda_toolkit.pipeline.client.sources.mirror import Follow, refreshed
+from lambda_toolkit.pipeline.client.sources.source import check_source
 from lambda_toolkit.pipeline.client.target import DIRECTORY, LOCAL_STAGE, Target, local_target, means_local
-from lambda_toolkit.pipeline.client.warehouse import prepare
+from lambda_toolkit.pipeline.client.warehouses.warehouse import prepare
 from lambda_toolkit.pipeline.commands.deploy import apply
 from lambda_toolkit.pipeline.commands.local.source_url import OPTION, external_source
 from lambda_toolkit.pipeline.commands.shared.options import Request
@@ -145,7 +145,7 @@ def _schema(request: Request, seeding: Seeding, source_url: str | None) -> Path 
 
     Raises UsageError for a seed of a source that is not totesys, and where there is neither a file nor a database.
     """
-    from lambda_toolkit.pipeline.local_stack.external_source import recall
+    from lambda_toolkit.pipeline.local_stack.postgres.external_source import recall
 
     own = request.root / OWN_SCHEMA
     if source_url is not None:

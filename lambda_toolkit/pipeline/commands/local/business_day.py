@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from lambda_toolkit.pipeline.client import logs
-from lambda_toolkit.pipeline.client.follow import Follower, Waiting
 from lambda_toolkit.pipeline.client.lake import batches_after
+from lambda_toolkit.pipeline.client.observing import logs
+from lambda_toolkit.pipeline.client.observing.follow import Follower, Waiting
 from lambda_toolkit.pipeline.commands.shared.screen import Screen
 from lambda_toolkit.pipeline.errors import CommandError
 from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import BatchListing

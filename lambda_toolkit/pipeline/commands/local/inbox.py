@@ -46,7 +46,7 @@ def command(request: Request, last: int, follow: bool) -> int:
 
 
 def _read(request: Request) -> dict[str, Any]:
-    from lambda_toolkit.pipeline.local_stack import inbox
+    from lambda_toolkit.pipeline.local_stack.alerting import inbox
 
     directory = request.root / DIRECTORY
     return inbox.document(directory / "mail-sink", directory / "slack-sink")

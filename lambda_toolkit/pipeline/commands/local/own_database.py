@@ -7,17 +7,17 @@ import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from lambda_toolkit.pipeline.client.catalogs import SOURCE
-from lambda_toolkit.pipeline.client.follow import Follower
+from lambda_toolkit.pipeline.client.observing.follow import Follower
+from lambda_toolkit.pipeline.client.sources.catalogs import SOURCE
 from lambda_toolkit.pipeline.client.target import Target
-from lambda_toolkit.pipeline.client.warehouse_secret import warehouse_credentials
+from lambda_toolkit.pipeline.client.warehouses.warehouse_secret import warehouse_credentials
 from lambda_toolkit.pipeline.commands.local.bring_up import Seeding, bring_up
 from lambda_toolkit.pipeline.commands.local.business_day import show_check
 from lambda_toolkit.pipeline.commands.run import run
 from lambda_toolkit.pipeline.commands.shared.options import DONE, FAILED, Request
 from lambda_toolkit.pipeline.commands.shared.screen import Screen, counted
+from lambda_toolkit.pipeline.config.aws.deployment import tables_json
 from lambda_toolkit.pipeline.config.database_url import secret_value, with_authorities
-from lambda_toolkit.pipeline.config.deployment import tables_json
 from lambda_toolkit.pipeline.installed import suggested
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def read_once(request: Request, seeding: Seeding, source_url: str) -> tuple[int,
 
 def compare_once(target: Target, screen: Screen) -> Comparison:
     """The warehouse of ``target`` beside its source, as both are now. Raises CommandError and PipelineError."""
-    from lambda_toolkit.pipeline.lambdas.shared import declarations
+    from lambda_toolkit.pipeline.lambdas.shared.model import declarations
     from lambda_toolkit.pipeline.lambdas.shared.postgres import connection as postgres
     from lambda_toolkit.pipeline.local_stack.source_comparison import compare
 

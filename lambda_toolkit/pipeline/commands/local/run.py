@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lambda_toolkit.pipeline.client.follow import Follower
+from lambda_toolkit.pipeline.client.observing.follow import Follower
 from lambda_toolkit.pipeline.client.target import DIRECTORY
 from lambda_toolkit.pipeline.commands.local.bring_up import (
     Seeding,
@@ -52,7 +52,7 @@ def command(request: Request, seed: Path | None, orders: int | None, source_url:
     With --source-url the pipeline reads a database of yours, once, or until it is quiet; there is no business day. Each
     table is compared with SQL on that database.
     """
-    from lambda_toolkit.pipeline.local_stack.external_source import recall
+    from lambda_toolkit.pipeline.local_stack.postgres.external_source import recall
     from lambda_toolkit.pipeline.local_stack.stack import down, has_kept_data, running_stack, set_disposable
 
     if source_url is None:

@@ -16,7 +16,7 @@ from lambda_toolkit.pipeline.errors import CommandError
 
 if TYPE_CHECKING:
     from lambda_toolkit.pipeline.config.model import SecretDeclaration
-    from lambda_toolkit.pipeline.local_stack.external_source import ExternalSource
+    from lambda_toolkit.pipeline.local_stack.postgres.external_source import ExternalSource
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -46,7 +46,7 @@ def external_source(given: str, secret: SecretDeclaration | None) -> ExternalSou
     from lambda_toolkit.pipeline.lambdas.shared.postgres import connection as postgres
     from lambda_toolkit.pipeline.lambdas.shared.postgres.server_errors import message
     from lambda_toolkit.pipeline.lambdas.shared.postgres.tls import is_loopback
-    from lambda_toolkit.pipeline.local_stack.external_source import ExternalSource
+    from lambda_toolkit.pipeline.local_stack.postgres.external_source import ExternalSource
 
     url, where = given_url(OPTION, given, os.environ)
     values = credentials(url, where)

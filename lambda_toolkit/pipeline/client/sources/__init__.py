@@ -1,0 +1,1 @@
+"""The source of a pipeline: its catalog, and what that means for the declaration."""

@@ -1,0 +1,1 @@
+"""The warehouse of a pipeline, reached from here or by the function ``access``."""

@@ -1,0 +1,1 @@
+"""From the declaration to what the toolkit deploys: functions with their roles, alarms and dashboard."""

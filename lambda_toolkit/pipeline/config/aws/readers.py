@@ -1,0 +1,67 @@
+"""The function that reads ranges of large tables for extract: what is deployed of it where it is declared."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from lambda_toolkit.pipeline.config.model import Pipeline
+from lambda_toolkit.pipeline.config.schema.toml_reader import Problems
+
+EXTRACT, READER = "extract", "reader"
+MOST_READERS = 500  # at a time: of the 1,000 invocations that run in an account, unless AWS allows more
+
+
+def with_reader(problems: Problems, pipeline: Pipeline) -> Pipeline:
+    """``pipeline`` with the function that reads ranges, where it is declared: as extract, which alone starts it."""
+    if not 0 <= pipeline.readers <= MOST_READERS:
+        problems.add("[extract]", f"`readers` must be from 0 to {MOST_READERS}, not {pipeline.readers}.")
+    if pipeline.reader_rows < 1:
+        problems.add("[extract]", f"`reader_rows` must be 1 or more, not {pipeline.reader_rows}.")
+    if not pipeline.has_readers:
+        return pipeline
+    extract = pipeline.functions.get(EXTRACT)
+    if extract is None or READER in pipeline.functions:
+        why = f"[functions.{EXTRACT}] is missing" if extract is None else f"[functions.{READER}] is another function"
+        problems.add("[extract]", f"`readers` deploys the function {READER} as {EXTRACT} is declared, but {why}.")
+        return pipeline
+    spec = replace(
+        extract.spec,
+        name=pipeline.function_name(READER),
+        description=f"{pipeline.name}: {READER}",
+        zip_path=pipeline.root / "build" / f"{READER}.zip",
+        schedule=None,
+        on_failure=None,
+        retries=None,
+        max_event_age=None,
+        concurrency=None,
+        canary=None,
+    )
+    reader = replace(extract, name=READER, spec=spec, s3_triggers=None, topic_triggers=None, alarms=None, sweeps=())
+    return replace(pipeline, functions={**pipeline.functions, READER: reader})
+
+
+def starts_readers(pipeline: Pipeline, function: str) -> bool:
+    """Whether the function declared as ``function`` starts readers."""
+    return function == EXTRACT and pipeline.has_readers
+
+
+def reader_variables(pipeline: Pipeline) -> dict[str, str]:
+    """The environment variables by which extract finds its readers."""
+    from lambda_script import LIVE  # imported on use: reading the configuration does not need the client of AWS
+
+    return {
+        "READER_FUNCTION": f"{pipeline.function_name(READER)}:{LIVE}",
+        "READERS": str(pipeline.readers),
+        "READER_ROWS": str(pipeline.reader_rows),
+    }
+
+
+def starting_readers(pipeline: Pipeline, account: str, partition: str) -> dict[str, Any]:
+    """The IAM statement that permits starting exactly that function."""
+    from lambda_toolkit.aws.account import Place  # imported on use, as above
+
+    place = Place(account, pipeline.region, partition)
+    reader = f"function:{pipeline.function_name(READER)}"
+    arns = [place.arn("lambda", f"{reader}{ending}") for ending in ("", ":*")]
+    return {"Effect": "Allow", "Action": ["lambda:InvokeFunction"], "Resource": arns}

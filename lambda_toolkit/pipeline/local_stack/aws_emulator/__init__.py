@@ -1,0 +1,1 @@
+"""The emulated AWS: ministack in an environment of its own, with what it lacks added by its launcher."""

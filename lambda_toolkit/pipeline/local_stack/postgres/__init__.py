@@ -1,0 +1,1 @@
+"""The local PostgreSQL server, its databases, and SQL scripts loaded into them."""

@@ -1,0 +1,1 @@
+"""What functions share with others in the account: roles, buckets, secrets and topics."""

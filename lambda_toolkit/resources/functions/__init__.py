@@ -1,0 +1,1 @@
+"""The function itself: its configuration, layer, versions and releases, concurrency and asynchronous invocation."""

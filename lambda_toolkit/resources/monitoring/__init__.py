@@ -1,0 +1,1 @@
+"""What watches functions: alarms, dashboards and log groups."""

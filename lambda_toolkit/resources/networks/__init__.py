@@ -1,0 +1,1 @@
+"""The network of a function: its subnets and security groups, its interfaces, and the ways out of a subnet."""

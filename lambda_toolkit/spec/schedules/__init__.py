@@ -1,0 +1,1 @@
+"""Schedule expressions: cron, rates, time zones, and the times at which they fire."""

@@ -1,0 +1,1 @@
+"""PostgreSQL's binary COPY format, written from Arrow."""

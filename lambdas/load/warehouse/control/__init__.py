@@ -1,0 +1,1 @@
+"""The control tables: the ledger of batches, pending rows, rejected values."""

@@ -1,0 +1,123 @@
+"""The load log: one row per batch, written in the transaction that loads the batch; and the lock of the writers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from ....shared.errors import NotPreparedError, WarehouseError
+from ....shared.lake.manifest import ProcessedManifest
+from ....shared.postgres import sql
+from ....shared.postgres.connection import Connection
+from ..interface import LedgerEntry
+from ..schemas import CONTROL_TABLES, FORMAT_TABLE, FORMAT_VERSION, LIVE, SchemaNames
+
+_LAST = (
+    'SELECT batch, to_char(extracted_at AT TIME ZONE \'UTC\', $$$$YYYY-MM-DD"T"HH24:MI:SS.US"Z"$$$$),'
+    ' to_char(loaded_at AT TIME ZONE \'UTC\', $$$$YYYY-MM-DD"T"HH24:MI:SS.US"Z"$$$$)'
+    " FROM $ledger ORDER BY batch DESC LIMIT 1"
+)
+_RECORD = (
+    "INSERT INTO $ledger (batch, source_manifest, extracted_at, loaded_at, rows_written)"
+    " VALUES (:batch, :manifest, CAST(:extracted_at AS timestamptz), clock_timestamp(), CAST(:written AS jsonb))"
+)
+_RECORD_REVISION = (
+    "INSERT INTO $revision (batch, revision, applied_at, rows_written)"
+    " VALUES (:batch, :number, clock_timestamp(), CAST(:written AS jsonb)) ON CONFLICT DO NOTHING"
+)
+# A batch has an entry of each table that it has files of, also where it wrote none of its rows: `loading`.
+_WITH_TABLE = (
+    "SELECT batch FROM $ledger WHERE batch BETWEEN $first AND $last AND rows_written -> $name IS NOT NULL"
+    " ORDER BY batch"
+)
+_APPLIED = "SELECT batch, max(revision) FROM $revision GROUP BY batch"
+
+
+def check_prepared(connection: Connection, schemas: SchemaNames) -> None:
+    """Raises NotPreparedError when a control table is missing, or the control schema has another format version."""
+    for name in (*CONTROL_TABLES, FORMAT_TABLE):
+        table = str(sql.table(name, schemas.control))
+        if connection.rows("SELECT to_regclass(:name) IS NULL", name=table)[0][0]:
+            raise NotPreparedError(f"The warehouse is not prepared: it lacks the table {schemas.control}.{name}.")
+    found = format_versions(connection, schemas)
+    if found != [FORMAT_VERSION]:
+        raise NotPreparedError(
+            f"The control schema {schemas.control} has the format version {', '.join(map(str, found)) or 'none'}, "
+            f"and this release of load reads and writes version {FORMAT_VERSION}."
+        )
+
+
+def format_versions(connection: Connection, schemas: SchemaNames) -> list[int]:
+    """What the format table of the control schema contains: one number, unless it was changed by hand."""
+    table = sql.table(FORMAT_TABLE, schemas.control)
+    return [int(row[0]) for row in connection.rows(sql.compose("SELECT version FROM $table ORDER BY 1", table=table))]
+
+
+def last_entry(connection: Connection, schemas: SchemaNames) -> LedgerEntry:
+    """The ledger's last row."""
+    rows = connection.rows(sql.compose(_LAST, **schemas.control_tables()))
+    return LedgerEntry(int(rows[0][0]), rows[0][1], rows[0][2]) if rows else LedgerEntry()
+
+
+def record(
+    connection: Connection, schemas: SchemaNames, manifest: ProcessedManifest, written: Mapping[str, int]
+) -> None:
+    """Adds the row of a batch; ``written``: rows appended or upserted per table."""
+    connection.run(
+        sql.compose(_RECORD, **schemas.control_tables()),
+        batch=manifest.batch,
+        manifest=manifest.source_manifest,
+        extracted_at=manifest.extracted_at,
+        written=json.dumps(dict(written), sort_keys=True),
+    )
+    record_revision(connection, schemas, manifest, written)
+
+
+def record_revision(
+    connection: Connection, schemas: SchemaNames, manifest: ProcessedManifest, written: Mapping[str, int]
+) -> None:
+    """Records which revision of a batch is in the warehouse, where it is not the first."""
+    if manifest.revision > 1:
+        connection.run(
+            sql.compose(_RECORD_REVISION, **schemas.control_tables()),
+            batch=manifest.batch,
+            number=manifest.revision,
+            written=json.dumps(dict(written), sort_keys=True),
+        )
+
+
+def batches_with(connection: Connection, schemas: SchemaNames, table: str, first: int, last: int) -> tuple[int, ...]:
+    """The batches ``first`` to ``last`` that had files of ``table`` when they were loaded, in order."""
+    parts = {"first": sql.number(first), "last": sql.number(last), "name": sql.constant(table)}
+    return tuple(int(row[0]) for row in connection.rows(sql.compose(_WITH_TABLE, **schemas.control_tables(), **parts)))
+
+
+def applied_revisions(connection: Connection, schemas: SchemaNames) -> dict[int, int]:
+    """Batch -> the newest revision applied, of the batches where it is not the first."""
+    applied = connection.rows(sql.compose(_APPLIED, **schemas.control_tables()))
+    return {int(batch): int(revision) for batch, revision in applied}
+
+
+def acquire_lock(connection: Connection, schemas: SchemaNames = LIVE) -> bool:
+    """Acquires the advisory lock of the warehouse's writers, without waiting; returns whether it did.
+
+    The lock is of session level: PostgreSQL releases it when the session ends, however it ends.
+    https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
+    """
+    return bool(connection.rows("SELECT pg_try_advisory_lock(CAST(:key AS bigint))", key=schemas.lock)[0][0])
+
+
+def check_unchanged(connection: Connection, schemas: SchemaNames, last: int) -> None:
+    """Checks in a transaction that ``last`` is still the last batch loaded, and that no other session writes.
+
+    Acquires the lock of the writers for this transaction too: a session's lock is lost where a connection pooler gives
+    each transaction another session. Raises WarehouseError.
+    """
+    locked = connection.rows("SELECT pg_try_advisory_xact_lock(CAST(:key AS bigint))", key=schemas.lock)[0][0]
+    found = last_entry(connection, schemas).batch or 0
+    if not locked or found != last:
+        raise WarehouseError(
+            f"Another session writes to the warehouse: its last batch is {found}, and was {last} when this run read "
+            "what comes next. This run wrote nothing of it; the next one goes on from there. Does a connection pooler "
+            "in transaction mode lie between? Then connect load to the server itself."
+        )

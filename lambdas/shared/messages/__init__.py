@@ -1,0 +1,1 @@
+"""The requests and results of the functions, which functions and commands share."""
