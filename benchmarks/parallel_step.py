@@ -25,10 +25,10 @@ from lambda_toolkit.pipeline.lambdas.extract.limits import DEFAULT_LIMITS, Limit
 from lambda_toolkit.pipeline.lambdas.extract.readers.fan_out import FanOut
 from lambda_toolkit.pipeline.lambdas.extract.readers.reading import read_range
 from lambda_toolkit.pipeline.lambdas.extract.source.postgres import PostgresSource
-from lambda_toolkit.pipeline.lambdas.shared import declarations
 from lambda_toolkit.pipeline.lambdas.shared.lake.store import Lake
+from lambda_toolkit.pipeline.lambdas.shared.messages.read_events import ReadRequest, ReadResult
+from lambda_toolkit.pipeline.lambdas.shared.model import declarations
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Credentials, connect, connected
-from lambda_toolkit.pipeline.lambdas.shared.read_events import ReadRequest, ReadResult
 
 SERVER = "BENCHMARK_SERVER"  # the variable with host, port, database, user and password, as JSON
 LONG = 24 * 3600.0  # seconds: nothing here ends for Lambda's limits

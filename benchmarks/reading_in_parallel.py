@@ -34,8 +34,8 @@ from benchmarks.sizes import REPOSITORY
 from lambda_toolkit.pipeline.lambdas.extract.limits import DEFAULT_LIMITS
 from lambda_toolkit.pipeline.lambdas.extract.row_set import ALL
 from lambda_toolkit.pipeline.lambdas.extract.source.postgres import PostgresSource
-from lambda_toolkit.pipeline.lambdas.shared.declarations import parse
-from lambda_toolkit.pipeline.local_stack import postgres_server
+from lambda_toolkit.pipeline.lambdas.shared.model.declarations import parse
+from lambda_toolkit.pipeline.local_stack.postgres import postgres_server
 
 DECLARED = {
     "format": 1,
