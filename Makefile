@@ -38,7 +38,7 @@ test-aws: $(READY)  ## the toolkit against an emulated AWS (moto), with AWS's fa
 test-second-emulator: $(READY)  ## the same toolkit against moto's own server, over HTTP: a second emulator
 	$(BIN)/python -m tests.second_emulator
 
-fault-matrix: $(READY)  ## every writing call of a deploy with every fault, some 1,100 cells: minutes
+fault-matrix: $(READY)  ## every writing call of a deploy with every fault, some 2,200 cells: minutes
 	$(BIN)/python -m tests.deploy_faults.matrix
 
 test-pipeline: $(READY)  ## extract, transform and load on a real PostgreSQL

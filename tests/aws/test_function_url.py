@@ -52,7 +52,7 @@ def test_url_is_closed_to_the_public_first(script, client, recorder) -> None:
     [change] = script(url="AWS_IAM").deploy().done
     assert (change.key, change.action) == (KEY, "update")
     assert "auth: NONE -> AWS_IAM" in [str(item) for item in change.differences]
-    assert recorder.writes == ["UpdateFunctionUrlConfig", *["RemovePermission"] * 2, *["AddPermission"] * 2]
+    assert recorder.writes == ["UpdateFunctionUrlConfig", *["AddPermission"] * 2, *["RemovePermission"] * 2]
     assert not may_call(client, "my-function")
     assert may_call(client, "my-function", ACCOUNT)
     assert live(client)["FunctionUrl"] == address

@@ -31,6 +31,8 @@ _KNOWN = [
     ("Rollback", Cell("lambda.UpdateAlias", 1, "lost")),
     ("FirstTriggers", Cell("lambda.CreateEventSourceMapping", 1, "lost")),
     ("FirstTriggers", Cell("lambda.CreateFunctionUrlConfig", 1, "500 after")),
+    ("ChangeTriggers", Cell("lambda.AddPermission", 1, "denied")),
+    ("ChangeTriggers", Cell("lambda.RemovePermission", 2, "crash after")),
 ]
 
 

@@ -92,16 +92,14 @@ def plan(context: Context) -> list[Change]:
     def apply(executor_aws: Aws) -> str:
         if settings and not wanted.is_public:  # first it is closed
             _update(executor_aws, spec.name, wanted)
-        if not wanted.is_public:
-            invoke_permission.revoke(executor_aws, spec.name, stale)
         for key in missing:
             invoke_permission.add(executor_aws, spec.name, key, **needed[key])
         if live is None:
             _create(executor_aws, spec.name, wanted)
         elif settings and wanted.is_public:
             _update(executor_aws, spec.name, wanted)
-        if wanted.is_public:
-            invoke_permission.revoke(executor_aws, spec.name, stale)
+        # Last: by its statements a URL is known to be ours. Those for everyone hold for auth NONE alone.
+        invoke_permission.revoke(executor_aws, spec.name, stale)
         return address(executor_aws, spec.name)
 
     after = frozenset({context.function_key})
