@@ -198,8 +198,9 @@ def test_change_of_kind_never_misses_a_firing(script, session, client, recorder,
     created, deleted = ("PutTargets", "CreateSchedule"), ("DeleteRule", "DeleteSchedule")
 
     def deploy(number: int) -> None:
-        deployment = Deployment((script(**declared[number]).spec,), application="my-function", stage="dev")
-        assert execute(aws, make_plan(aws, deployment)).ok
+        function = script(**declared[number], function_name_template="shop-dev-one")
+        deployment = Deployment((function.spec,), application="shop", stage="dev")
+        assert execute(aws, make_plan(aws, deployment, prune=True)).ok, "also where a role is found by its name"
 
     deploy(0)
     for number in (1, 0):
@@ -213,7 +214,7 @@ def test_change_of_kind_never_misses_a_firing(script, session, client, recorder,
         assert all(new < fire or fire + 60 <= old for fire in due)
         assert old - new <= 121, "it waits two minutes at the most"
         assert (minute != "12:00") or old == new, "and not at all where nothing is due"
-    assert (schedules(client), rules(client)) == ({}, ["my-function-schedule"])
+    assert (schedules(client, "shop-dev"), rules(client)) == ({}, ["shop-dev-one-schedule"])
 
 
 def test_old_one_stays_where_the_new_one_fails(script, client, recorder, fake_time) -> None:

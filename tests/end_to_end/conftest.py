@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lambda_toolkit.pipeline.local_stack import stack as embedded
+from lambda_toolkit.pipeline.local_stack.aws_emulator import emulator
 from lambda_toolkit.pipeline.local_stack.postgres.databases import Database
+from tests.support import emulator_clock
 from tests.support.command_line import CommandLine, copy_of_the_repository
 
 ORDERS = "400"
@@ -37,12 +40,14 @@ def _own_environment() -> Iterator[None]:
 def cli(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
     """The command line, with a stack that is up, seeded with 400 orders and deployed to; nothing was extracted yet.
 
-    Its schedules do not fire during a test: their clock is slowed down.
+    Its schedules do not fire during a test: their clock is slowed down, and a test may hold it (emulator_clock).
     """
     before = dict(os.environ)
     line = CommandLine(copy_of_the_repository(tmp_path_factory.mktemp("embedded")))
     try:
-        result = line("local", "up", "--orders", ORDERS)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(emulator, "LAUNCHER", Path(emulator_clock.__file__))
+            result = line("local", "up", "--orders", ORDERS)
         assert result.exit_code == 0, result.output
         embedded.set_clock_speed(line.stack, 0.001)
         os.environ.clear()

@@ -96,7 +96,7 @@ def plan_undeclared(context: Context, tagged: Collection[str]) -> list[Change]:
     is_used = spec.schedules is None or (spec.schedules and not spec.schedule_role)
     if is_used or f"role/{schedule_role_name(spec.name)}" not in tagged:
         return []
-    return _plan_removal(context, schedule_group.replacements(spec))
+    return _plan_removal(context, schedule_group.replacements(spec), _handing_over(context))
 
 
 def plan_removal(context: Context) -> list[Change]:
@@ -161,18 +161,28 @@ def _creation(spec: FunctionSpec, trust: Mapping[str, Any], policy: Mapping[str,
 
 def _plan_before_schedules(context: Context) -> list[Change]:
     """The removal of the role, once what replaces the schedules does their work."""
-    spec, group = context.spec, schedule_group.name_of(context.spec)
-    found = {name: schedule_group.live(context.reads, group, name) for name in schedule_group.leftovers(context)}
-    left = {name: live for name, live in found.items() if live is not None}
-    if not left or spec.schedule_role:
+    if not _left(context) or context.spec.schedule_role:
         return []
+    return _plan_removal(context, schedule_group.replacements(context.spec), _handing_over(context))
+
+
+def _left(context: Context) -> Mapping[str, Mapping[str, Any]]:
+    """The schedules that are not declared any more, by name. Until they are removed, they need the role."""
+    group = schedule_group.name_of(context.spec)
+    found = {name: schedule_group.live(context.reads, group, name) for name in schedule_group.leftovers(context)}
+    return {name: live for name, live in found.items() if live is not None}
+
+
+def _handing_over(context: Context) -> Callable[[Aws], None]:
+    """What waits until these schedules have started their last firing; nothing where nothing replaces them."""
+    spec = context.spec
+    left = _left(context) if schedule_group.replacements(spec) else {}
 
     def hand_over(executor_aws: Aws) -> None:
         for name, live in left.items():
             schedule_group.hand_over(executor_aws, spec, name, live)
 
-    after = schedule_group.replacements(spec)
-    return _plan_removal(context, after, hand_over if after else lambda _: None)
+    return hand_over
 
 
 def _plan_removal(
