@@ -128,6 +128,7 @@ setup(
         "lambda_toolkit.pipeline.config": ["starter/*"],
         "lambda_toolkit.pipeline.dashboard": ["static/*", "templates/*"],
         "lambda_toolkit.pipeline.lambdas.shared.postgres": ["*.pem"],
+        "lambda_toolkit.pipeline.cost": ["rates.toml"],
         "lambda_toolkit.spec": ["prices.toml"],
     },
     entry_points={"console_scripts": ["lambda-script = lambda_toolkit.pipeline.__main__:main"]},

@@ -7,6 +7,9 @@ adds up. ``benchmarks/reading_in_parallel.py`` compares this with what was measu
 
 from __future__ import annotations
 
+import heapq
+import math
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -77,3 +80,36 @@ def line(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
     slope = sum((x - mean_x) * (y - mean_y) for x, y in points) / spread if spread else mean_y / mean_x
     at_zero = mean_y - slope * mean_x
     return (at_zero, slope) if at_zero >= 0 else (0.0, mean_y / mean_x)
+
+
+@dataclass(frozen=True)
+class Mishaps:
+    """What goes otherwise than planned, when reading is simulated."""
+
+    spread: float = 0.3
+    """The standard deviation of the logarithm of a range's time: 0.3 makes one in six a third longer."""
+    failed: float = 0.01
+    """The share of ranges that fail half way, and are read again a second later."""
+    start: float = 1.5
+    """Seconds until a new environment of a function reads: its INIT phase, and the connection."""
+
+
+def simulated(
+    millions: float, ranges: int, rates: ReadingRates, machines: Machines, chance: random.Random, mishaps: Mishaps
+) -> float:
+    """How long one simulated run takes to read ``ranges`` ranges, in seconds: as ``reading_time``, with mishaps.
+
+    Each reader takes the next range when it is done with one. A source that is busy serves all of them more slowly.
+    """
+    rows = millions / ranges
+    own = rows * max(rates.stream, rates.reader / machines.reader_cores)
+    shared = rows * rates.source * min(machines.readers, ranges) / machines.source_cores
+    free = [mishaps.start] * min(machines.readers, ranges)
+    heapq.heapify(free)
+    for _ in range(ranges):
+        begun = heapq.heappop(free)
+        seconds = max(own, shared) * math.exp(chance.gauss(0.0, mishaps.spread))
+        if chance.random() < mishaps.failed:
+            seconds = seconds * 1.5 + 1.0
+        heapq.heappush(free, begun + seconds)
+    return max(*free, millions * rates.adding_up) if len(free) > 1 else max(free[0], millions * rates.adding_up)

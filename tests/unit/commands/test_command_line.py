@@ -244,6 +244,7 @@ for command in COMMANDS:
 def test_command_without_its_packages_names_one_and_what_to_run(tmp_path):
     """With click alone: each command that needs more says so in a sentence, on stderr and as JSON."""
     named = {"invoke": "invoke extract", "logs": "logs extract", "rollback": "rollback extract", "query": "query x"}
+    named["backfill"] = "backfill --plan"
     without = {"init", "policy", "local inbox"}  # they need nothing more, or end before
     commands = [named.get(name, name) for name in NAMES if name not in without]
     code = ONLY_CLICK.replace("COMMANDS", repr(commands))

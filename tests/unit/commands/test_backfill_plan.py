@@ -1,0 +1,214 @@
+"""What a first load takes by each way: properties that hold for any table, and the billion rows of docs/scale.md."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.parallel_prediction import Checking, Reading, predictions
+from lambda_toolkit.pipeline.cost import backfill
+from lambda_toolkit.pipeline.cost.backfill import (
+    ALONE,
+    LAMBDA,
+    SIMILAR,
+    Setting,
+    TableSize,
+    best,
+    estimates,
+    rows_of_a_load,
+    suggested_readers,
+)
+from lambda_toolkit.pipeline.cost.backfill_plan import backfill_plan
+from lambda_toolkit.pipeline.cost.rates import rates
+from lambda_toolkit.pipeline.cost.reading import (
+    ADDING_UP,
+    READERS,
+    SOURCE,
+    Machines,
+    Mishaps,
+    ReadingRates,
+    line,
+    reading_time,
+    simulated,
+)
+from lambda_toolkit.pipeline.lambdas.extract.limits import DEFAULT_LIMITS
+from lambda_toolkit.pipeline.lambdas.extract.readers.fan_out import FanOut
+from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import STATEMENT_TIMEOUT
+from lambda_toolkit.spec.prices import price_list
+from tests.support.repository import REPOSITORY
+
+RATES, PRICES = rates(), price_list("eu-west-2")
+MEMORY = {"extract": 1769, "transform": 1769, "load": 1769}
+SETTING = Setting(memory=MEMORY)
+BILLION = Setting(readers=32, memory=MEMORY, source_cores=16, warehouse_cores=16, connections=8)
+ORDERS = TableSize("sales_order", 1_000_000_000, 71)
+tables = st.builds(TableSize, st.sampled_from(("payment", "sales_order")), st.integers(0, 10**10), st.floats(1, 5000))
+settings = st.builds(
+    Setting,
+    readers=st.integers(0, 200),
+    memory=st.fixed_dictionaries(dict.fromkeys(MEMORY, st.integers(256, 10_240))),
+    is_arm=st.booleans(),
+    free_connections=st.none() | st.integers(0, 200),
+    source_cores=st.floats(0.5, 64),
+    warehouse_cores=st.floats(0.5, 64),
+    connections=st.integers(1, 16),
+)
+
+
+def test_billion_is_read_in_five_minutes_for_a_dollar() -> None:
+    """By simulation, with ranges that are slow, and that fail; the assumptions are those of docs/scale.md."""
+    plan = backfill_plan([ORDERS], BILLION, ORDERS.rows, RATES, PRICES)
+    assert plan["simulated"]["ranges"] == 1000
+    assert plan["simulated"]["likely"] < 300
+    by_lambda = next(way for way in plan["ways"] if way["engine"] == LAMBDA)
+    assert by_lambda["reading"] < 300
+    assert float(by_lambda["amount"]) < 1
+    assert plan["take"] == LAMBDA
+    assert by_lambda["problem"] == ""
+
+
+@given(st.lists(tables, max_size=3), settings)
+def test_way_to_take_can_be_done_and_is_about_quickest(found, setting) -> None:
+    ways = estimates(found, setting, RATES, PRICES)
+    taken = best(ways)
+    assert taken.problem == ""
+    assert all(taken.total <= SIMILAR * way.total for way in ways if not way.problem)
+    assert all(way.dollars >= 0 and way.requests >= 0 for way in ways)
+
+
+@given(tables, settings, st.integers(2, 10))
+def test_more_rows_never_take_less(table, setting, times) -> None:
+    larger = replace(table, rows=table.rows * times)
+    before = {way.engine: way for way in estimates([table], setting, RATES, PRICES)}
+    for way in estimates([larger], setting, RATES, PRICES):
+        if way.engine in before:
+            assert way.reading >= before[way.engine].reading
+            assert way.load >= before[way.engine].load
+            assert way.source_cpu >= before[way.engine].source_cpu
+
+
+def test_table_that_one_load_cannot_write_is_read_alone() -> None:
+    setting = replace(SETTING, timeout={"load": 900.0})
+    table = TableSize("sales_order", rows_of_a_load(setting, RATES) + 1_000_000, 71)
+    found = estimates([table], setting, RATES, PRICES)
+    assert best(found).engine == ALONE
+    assert all("in one invocation" in way.problem for way in found[1:])
+    assert estimates([replace(table, rows=rows_of_a_load(setting, RATES))], setting, RATES, PRICES)[1].problem == ""
+
+
+def test_small_tables_have_one_way() -> None:
+    assert [way.engine for way in estimates([TableSize("design", 1_000_000, 71)], SETTING, RATES, PRICES)] == [ALONE]
+    assert len(estimates([TableSize("design", 1_000_001, 71)], SETTING, RATES, PRICES)) > 1
+
+
+def test_source_with_few_connections_has_no_readers() -> None:
+    found = estimates([TableSize("payment", 5_000_000, 71)], replace(SETTING, free_connections=3), RATES, PRICES)
+    assert "fewer than four connections" in found[1].problem
+    assert suggested_readers([ORDERS], replace(SETTING, free_connections=12), RATES) == 6
+
+
+@pytest.mark.parametrize(
+    ("readers", "cores", "limit"), [(2, 64, READERS), (64, 1, SOURCE), (64, 64, ADDING_UP)], ids=str
+)
+def test_slowest_part_holds_up_reading(readers, cores, limit) -> None:
+    of = ReadingRates(stream=1.4, reader=0.7, source=0.8, adding_up=0.1)
+    found = reading_time(100, of, Machines(readers, 1.0, cores))
+    assert found.limit == limit
+    assert found.seconds == pytest.approx(100 * {READERS: 0.7, SOURCE: 0.8, ADDING_UP: 0.1}[limit])
+
+
+def test_simulation_without_mishaps_is_the_model() -> None:
+    of = ReadingRates(stream=1.4, reader=0.7, source=0.8, adding_up=0.01)
+    machines, none = Machines(8, 0.5, 16), Mishaps(spread=0.0, failed=0.0, start=0.0)
+    expected = reading_time(400, of, machines).seconds
+    chance = random.Random(1)  # noqa: S311
+    assert simulated(400, 400, of, machines, chance, none) == pytest.approx(expected)
+    assert simulated(400, 400, of, machines, chance, Mishaps()) > expected
+
+
+@given(st.floats(0, 100), st.floats(0.01, 10), st.lists(st.floats(1, 100), min_size=2, max_size=5, unique=True))
+def test_line_through_points_of_a_line_is_that_line(at_zero, slope, places) -> None:
+    if max(places) - min(places) < 1:
+        return
+    found = line([(x, at_zero + slope * x) for x in places])
+    assert found == (pytest.approx(at_zero, abs=1e-6), pytest.approx(slope, abs=1e-6))
+
+
+def test_smaller_runs_predict_the_largest() -> None:
+    """Runs that take what the model says, and a second: the benchmark predicts the largest of them from the others."""
+
+    def run(millions: int, readers: int) -> Reading:
+        seconds = 1.0 + millions * (1.5 if readers == 1 else 0.8)
+        busy = (1.0, 0.1, 0.1, 0.7 * millions, 0.9 * millions, 0.0)
+        return Reading(millions * 1_000_000, readers, seconds, *busy[1:5], busy[5], 0, 0, 0, 0, 0)
+
+    sizes = (2, 5, 100)
+    found = predictions(
+        [run(size, count) for size in sizes for count in (1, 8)],
+        [Checking(size * 1_000_000, 0.1 * size, 0.1 * size) for size in sizes],
+    )
+    assert [row[0] for row in found] == ["1", "8"]
+    assert float(found[0][2]) == pytest.approx(151, rel=0.01)
+    assert float(found[1][2]) <= float(found[1][3]) * 1.2
+
+
+def test_limits_are_those_of_the_functions() -> None:
+    assert FanOut.seconds == backfill.READING_SECONDS
+    assert STATEMENT_TIMEOUT == backfill.STATEMENT_SECONDS
+    assert (DEFAULT_LIMITS.rows, DEFAULT_LIMITS.bytes) == (backfill.BATCH_ROWS, backfill.BATCH_BYTES)
+
+
+def test_page_has_the_rates_and_the_billion_of_the_model() -> None:
+    """docs/scale.md says what the model says."""
+    page = (REPOSITORY / "docs" / "scale.md").read_text(encoding="utf-8")
+    for name, seconds in RATES.seconds.items():
+        assert re.search(rf"\| `{name}` \|[^|]*\| {seconds:.2f} \|", page), name
+    plan = backfill_plan([ORDERS], BILLION, ORDERS.rows, RATES, PRICES)
+    by_lambda = next(way for way in plan["ways"] if way["engine"] == LAMBDA)
+    times = ", ".join(f"{step} {by_lambda[step]:.0f} s" for step in ("reading", "transform", "load"))
+    assert f"{times}, ${float(by_lambda['amount']):.2f}" in " ".join(page.split())
+
+
+def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own, without a source."""
+    return subprocess.run(
+        [sys.executable, "deploy.py", "backfill", "--stage", "production", *arguments],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": "/usr/bin:/bin", "HOME": "/tmp"},
+    )
+
+
+def test_command_plans_rows_that_are_given() -> None:
+    done = command("--plan", "--rows", "sales_order=2_000_000", "--json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["tables"][0]["rows"] == 2_000_000
+    assert {way["engine"] for way in document["ways"]} == {ALONE, *backfill.ENGINES}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        ((), 2, "needs --plan"),
+        (("--plan",), 1, "SOURCE_DATABASE_URL"),
+        (("--plan", "--rows", "sales_order"), 2, "TABLE=ROWS"),
+        (("--plan", "--rows", "order=5"), 1, "[source.order]"),
+    ],
+    ids=["without --plan", "no source", "no number", "not declared"],
+)
+def test_command_says_what_it_needs(arguments, code, said) -> None:
+    done = command(*arguments)
+    assert done.returncode == code
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
