@@ -41,6 +41,8 @@ SORTED = "tests/unit/lambdas/test_sorted_keys.py"
 BINARY = "tests/pipeline/test_binary_copy.py"
 FILLING = "tests/pipeline/test_filling.py"
 FOREIGN = "tests/pipeline/test_foreign_keys.py"
+PARTS = "tests/pipeline/test_parts.py"
+PART_WORKERS = "tests/pipeline/test_part_workers.py"
 LOADING = "tests/pipeline/test_loading.py"
 VALUES = "tests/pipeline/test_transform.py"
 SERVER_VALUES = "tests/pipeline/test_values.py"
@@ -451,6 +453,97 @@ MUTATIONS = (
     ),
     # The lake.
     Mutation(
+        "a worker is believed that read fewer rows than its part has",
+        "lambdas/transform/workers.py",
+        "if result.read != expected:",
+        "if False:",
+        PART_WORKERS,
+    ),
+    Mutation(
+        "rows that a worker lost are not noticed",
+        "lambdas/transform/workers.py",
+        "if written != result.read + result.unchanged:",
+        "if False:",
+        PART_WORKERS,
+    ),
+    Mutation(
+        "a file that a worker did not store is listed",
+        "lambdas/transform/workers.py",
+        "or not parts.processed.exists(file.key)",
+        "",
+        f"{PART_WORKERS} -k missing",
+    ),
+    Mutation(
+        "a worker's file of another batch is listed",
+        "lambdas/transform/workers.py",
+        "if not parts.is_of(part, file) or",
+        "if",
+        f"{PART_WORKERS} -k others",
+    ),
+    Mutation(
+        "a worker of another release transforms its part",
+        "lambdas/transform/parts.py",
+        "if request not in self.parts:",
+        "if False:",
+        f"{PART_WORKERS} -k release",
+    ),
+    Mutation(
+        "workers are whatever the alias points to",
+        "lambdas/transform/workers.py",
+        "{name}:{version}",
+        "{name}:live",
+        f"{PART_WORKERS} -k version",
+    ),
+    Mutation(
+        "transform waits for a worker that is too slow",
+        "lambdas/shared/fan_out.py",
+        "if left <= 0 and not done:",
+        "if False:",
+        f"{PART_WORKERS} -k late",
+    ),
+    Mutation(
+        "a batch has the files of the first part alone",
+        "lambdas/transform/batch.py",
+        "        rows[1:],\n",
+        "        (),\n",
+        PARTS,
+    ),
+    Mutation(
+        "a batch has the rejects of the first part alone",
+        "lambdas/transform/batch.py",
+        "source_rows, files[1:])",
+        "source_rows)",
+        PARTS,
+    ),
+    Mutation(
+        "load reads the files of the first part alone",
+        "lambdas/shared/lake/manifest.py",
+        "sum(file.rows for file in self.more)), *self.more)",
+        "sum(file.rows for file in self.more)),)",
+        PARTS,
+    ),
+    Mutation(
+        "dates that only later parts have are missing",
+        "lambdas/transform/parts.py",
+        "    for result in results:\n        for first",
+        "    for result in results[:1]:\n        for first",
+        "tests/proof/test_histories.py -k in_parts",
+    ),
+    Mutation(
+        "each part has the keys that the source deleted",
+        "lambdas/transform/parts.py",
+        "with_deleted=request.number == len(groups) - 1",
+        "with_deleted=True",
+        "tests/proof/test_histories.py -k in_parts",
+    ),
+    Mutation(
+        "rows that another part has as changes are transformed again",
+        "lambdas/transform/parts.py",
+        "itertools.chain.from_iterable(groups[:number])",
+        "itertools.chain.from_iterable(groups[:0])",
+        "tests/proof/test_histories.py -k in_parts",
+    ),
+    Mutation(
         "readers read in snapshots of their own",
         "lambdas/extract/source/shared_snapshot.py",
         'sql.compose("SET TRANSACTION SNAPSHOT $name", name=sql.constant(shared.name))',
@@ -488,15 +581,15 @@ MUTATIONS = (
     Mutation(
         "extract is idle in its transaction while readers read",
         "lambdas/extract/readers/coordinating.py",
-        "            self._run.snapshot.check(self._shared)  # which also keeps the snapshot open\n",
-        "",
+        "gathering.answers(lambda: snapshot.check(self._shared))",
+        "gathering.answers()",
         f"{READER_FAULTS} -k idle",
     ),
     Mutation(
         "a range whose reader died is not read again",
-        "lambdas/extract/readers/coordinating.py",
-        "waiting[pool.submit(self._again, request, attempt)] = (request, attempt + 1)",
-        "pass",
+        "lambdas/shared/fan_out.py",
+        "elif attempt < self._limits.attempts:",
+        "elif False:",
         f"{READER_FAULTS} -k failed",
     ),
     Mutation(

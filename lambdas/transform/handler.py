@@ -14,9 +14,8 @@ from typing import Any
 from ..shared import runtime
 from ..shared.deadline import Deadline, seconds_left
 from ..shared.errors import PipelineError
-from ..shared.lake.manifest import ProcessedManifest, ProcessedTable
-from ..shared.lake.object_keys import batch_of
-from ..shared.lake.store import Lake
+from ..shared.lake.manifest import ProcessedManifest, ProcessedTable, ingestion_manifest
+from ..shared.lake.object_keys import batch_of, manifest_key
 from ..shared.logs import TableWork
 from ..shared.messages.events import (
     SweepRequest,
@@ -25,13 +24,17 @@ from ..shared.messages.events import (
     TransformReplayResult,
     TransformRequest,
     TransformResult,
+    request_in,
     transform_request,
 )
+from ..shared.messages.part_events import PartRequest, PartResult
 from ..shared.metrics import ROWS_REJECTED
 from ..shared.model import declarations
 from ..shared.runtime import checked, logged, logger
-from .batch import Transformed, replay, transform
+from .batch import Engine, Transformed, alone, replay, transform
+from .parts import PartTransform
 from .sweep import AGE, missed_batches, sweep_ingestion, sweep_processed
+from .workers import declared_workers
 
 SHORTEST = timedelta(hours=1)  # four times what Lambda gives a run: how old an orphan must be at least
 MOST_SHOWN = 100  # files in a line of the log
@@ -47,14 +50,37 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     Raises PipelineError for an event that ``events.transform_request`` refuses, LakeError for a batch that it cannot
     read.
     """
+    if isinstance(event, dict) and event.get("action") == PartRequest.action:
+        return _part(request_in("transform", event, (PartRequest,))).to_json()
     request = transform_request(event)
     logger.run.fields["action"] = request.action
     if isinstance(request, TransformReplayRequest):
-        return _replay(request.batch).to_json()
+        return _replay(request.batch, context).to_json()
     if isinstance(request, SweepRequest):
         return _scheduled(context, datetime.now(UTC)).to_json()
     batches = [request.batch] if isinstance(request, TransformRequest) else _batches(request.keys)
-    return _result([_transform(batch) for batch in batches]).to_json()
+    return _result([_transform(batch, context) for batch in batches]).to_json()
+
+
+def _part(request: PartRequest) -> PartResult:
+    """Transforms one part for the invocation that asks for it."""
+    logger.run.fields["action"] = request.action
+    ingestion, processed, key = runtime.ingestion_lake(), runtime.processed_lake(), manifest_key(request.batch)
+    source = ingestion_manifest(ingestion.get(key), key)
+    done = PartTransform(source, ingestion, processed, declarations.load()).result(request)
+    write = logger.info if done.refused is None else logger.warning
+    write("part transformed", batch=request.batch, table=request.table, number=request.number, rows=done.read)
+    return done
+
+
+def _engine(context: Any) -> Engine:
+    """Who transforms the parts of a batch."""
+
+    def report(part: PartRequest, why: str) -> None:
+        text = f"transformed without a worker, as the part {why}"
+        logger.warning(text, batch=part.batch, table=part.table, number=part.number)
+
+    return declared_workers(context, report) or alone
 
 
 def _result(done: list[ProcessedManifest]) -> TransformResult:
@@ -75,7 +101,7 @@ def _scheduled(context: Any, now: datetime) -> SweepResult:
         if not deadline.has_time_for_next():
             break
         logger.warning("missed event, or unfinished transform: this batch is transformed now", batch=batch)
-        done.append(_transform(batch))
+        done.append(_transform(batch, context))
     swept: list[str] = []
     if deadline.has(RESERVE):
         age = _age(os.environ.get("SWEEP_AFTER_DAYS"))
@@ -86,7 +112,7 @@ def _scheduled(context: Any, now: datetime) -> SweepResult:
             for key in found.deleted
         ]
         for batch in made.revised:
-            _replay(batch)  # stores the files that its new revision lists, in case the sweep deleted one
+            _replay(batch, context)  # stores the files that its new revision lists, in case the sweep deleted one
     if swept:
         logger.info("files that no manifest names were deleted", number=len(swept), files=swept[:MOST_SHOWN])
         logger.run.add(swept=len(swept))
@@ -105,18 +131,18 @@ def _age(days: str | None) -> timedelta:
     return age
 
 
-def _transform(batch: int) -> ProcessedManifest:
-    ingestion, processed = runtime.ingestion_lake(), runtime.processed_lake()
-    return _logged(transform(ingestion, processed, declarations.load(), batch, report=_report), processed).manifest
+def _transform(batch: int, context: Any) -> ProcessedManifest:
+    lakes = runtime.ingestion_lake(), runtime.processed_lake()
+    return _logged(transform(*lakes, declarations.load(), batch, report=_report, engine=_engine(context))).manifest
 
 
-def _replay(batch: int) -> TransformReplayResult:
-    ingestion, processed = runtime.ingestion_lake(), runtime.processed_lake()
-    done = _logged(replay(ingestion, processed, declarations.load(), batch, report=_report), processed)
+def _replay(batch: int, context: Any) -> TransformReplayResult:
+    lakes = runtime.ingestion_lake(), runtime.processed_lake()
+    done = _logged(replay(*lakes, declarations.load(), batch, report=_report, engine=_engine(context)))
     return TransformReplayResult(batch, done.manifest.revision, _rejected(done.manifest), changed=done.created)
 
 
-def _logged(done: Transformed, processed: Lake) -> Transformed:
+def _logged(done: Transformed) -> Transformed:
     """``done``, whose tables are logged, unless another invocation wrote them."""
     if done.created:
         manifest = done.manifest

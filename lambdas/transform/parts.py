@@ -107,6 +107,19 @@ class PartTransform:
         """Every part of the batch."""
         return parts_of(self.declarations, self.source)
 
+    def rows_of(self, part: PartRequest) -> int:
+        """How many new and changed rows ``part`` has."""
+        return sum(file.rows for file in self._groups_of(part)[part.number])
+
+    def is_of(self, part: PartRequest, file: StoredPart) -> bool:
+        """Whether ``file`` is named as one of ``part`` with that content is."""
+        folders = [batch_folder(part.table, self.source.batch, kind) for kind in (DATA, DELETED, REJECTED)]
+        return file.key in [f"{folder}{file.digest[:8]}.parquet" for folder in folders]
+
+    def _groups_of(self, part: PartRequest) -> list[tuple[DataFile, ...]]:
+        files = _change_files(self.source, self.declarations.warehouse[part.table])
+        return _groups(files, self.declarations.part_rows)
+
     def result(self, request: PartRequest) -> PartResult:
         """Stores the files of a part, those that exist already excepted.
 
@@ -116,7 +129,7 @@ class PartTransform:
             return PartResult(request.table, request.number, "the part is not of this batch, or of another release")
         started = self.clock()
         table = self.declarations.warehouse[request.table]
-        groups = _groups(_change_files(self.source, table), self.declarations.part_rows)
+        groups = self._groups_of(request)
         part: ParquetPart | None = None
         rejects: ParquetPart | None = None
         rejected_rows, read, unchanged, dates = 0, 0, 0, []

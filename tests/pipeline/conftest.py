@@ -20,9 +20,10 @@ from lambda_toolkit.pipeline.lambdas.shared.lake.store import Lake
 from lambda_toolkit.pipeline.lambdas.shared.model.declarations import parse
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection, Credentials, connect
 from lambda_toolkit.pipeline.warehouse.preparation import prepare
+from tests.support.large_table import PART_ROWS, grow, step
 from tests.support.memory_s3 import MemoryS3
 from tests.support.pipeline import READER_PASSWORD, SEED, Pipeline, credentials_of
-from tests.support.readers import ThreadReaders
+from tests.support.readers import ThreadReaders, quick
 from tests.support.repository import CONFIG, configuration
 from tests.support.sessions import new_session
 
@@ -121,6 +122,17 @@ def readers(pipeline: Pipeline, credentials: tuple[Credentials, Credentials]) ->
     found.lake = pipeline.ingestion
     yield found
     found.close()
+
+
+@pytest.fixture
+def parted(pipeline: Pipeline, readers: ThreadReaders) -> Pipeline:
+    """The pipeline with a batch of five files of payments, which are five parts; some rows of each are rejected."""
+    pipeline.declarations = dataclasses.replace(pipeline.declarations, part_rows=PART_ROWS)
+    grow(pipeline)
+    pipeline.admin.run("UPDATE payment SET payment_date = '2023-02-30' WHERE payment_id % 10 = 0")
+    pipeline.admin.run("CLUSTER payment USING payment_pkey")  # an update moves rows to the end
+    assert "ranges" in step(pipeline, quick(readers)).readers["payment"]
+    return pipeline
 
 
 @pytest.fixture

@@ -17,11 +17,14 @@ from lambda_toolkit.pipeline.lambdas.extract.limits import Limits
 from lambda_toolkit.pipeline.lambdas.extract.readers import invoking
 from lambda_toolkit.pipeline.lambdas.extract.readers.fan_out import FanOut
 from lambda_toolkit.pipeline.lambdas.load.handler import lambda_handler as load
+from lambda_toolkit.pipeline.lambdas.shared import invoking as shared_invoking
 from lambda_toolkit.pipeline.lambdas.shared.errors import ConnectionFailedError, LakeError, PipelineError
+from lambda_toolkit.pipeline.lambdas.transform import workers
 from lambda_toolkit.pipeline.lambdas.transform.handler import lambda_handler as transform
 from tests.support.function_logs import json_lines
-from tests.support.large_table import ROWS, grow
+from tests.support.large_table import PART_ROWS, ROWS, grow, step
 from tests.support.pipeline import READER_PASSWORD
+from tests.support.readers import quick
 
 CONTEXT = SimpleNamespace(function_name="totes-test-transform", aws_request_id="r-1")
 
@@ -194,7 +197,7 @@ def test_extract_has_ranges_read_by_the_function_it_is_given(deployed, log, monk
     functions = InvokedHere()
     if answer is not None:
         functions.answers = {1: {**answer, "Payload": io.BytesIO(answer["Payload"])}}
-    monkeypatch.setattr(invoking, "_client", lambda most: functions)
+    monkeypatch.setattr(shared_invoking, "_client", lambda together: functions)
     monkeypatch.setattr(handler, "_limits", lambda context: Limits(rows=150))
     monkeypatch.setenv("READER_FUNCTION", "totes-test-reader:live")
     monkeypatch.setenv("READERS", "2")
@@ -208,3 +211,34 @@ def test_extract_has_ranges_read_by_the_function_it_is_given(deployed, log, monk
     assert said
     assert all(line["level"] == ("INFO" if answer is None else "WARN") for line in said)
     assert (done["batch"] == 1) == (answer is None)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_transform_invokes_its_own_version_for_parts(deployed, readers, log, monkeypatch, fails, tmp_path):
+    """Declared workers are invocations of this version; where they fail, transform does it. No key is logged."""
+    tables = json.loads((tmp_path / "tables.json").read_text(encoding="utf-8"))
+    (tmp_path / "tables.json").write_text(json.dumps({**tables, "part_rows": PART_ROWS}), encoding="utf-8")
+    grow(deployed)
+    step(deployed, quick(readers))
+    context = SimpleNamespace(**vars(CONTEXT), function_version="7")
+    asked = []
+
+    def invoke(**call):
+        asked.append(call["FunctionName"])
+        if fails:
+            return {"StatusCode": 200, "FunctionError": "Unhandled", "Payload": io.BytesIO(b"{}")}
+        found = transform(json.loads(call["Payload"]), CONTEXT)
+        return {"StatusCode": 200, "Payload": io.BytesIO(json.dumps(found).encode())}
+
+    monkeypatch.setattr(shared_invoking, "_client", lambda together: SimpleNamespace(invoke=invoke))
+    monkeypatch.setattr(workers, "FanOut", functools.partial(workers.FanOut, pause=0.0))
+    monkeypatch.setenv("TRANSFORM_WORKERS", "2")
+    done = transform(s3_event("manifests/batch-000000000001.json"), context)
+    assert done["rows"]["fact_payment"] == ROWS + 9
+    assert set(asked) == {"totes-test-transform:7"}
+    lines = json_lines(log.getvalue())
+    by_workers = [line["table"] for line in lines if line["message"] == "part transformed"]
+    assert by_workers == ([] if fails else ["fact_payment"] * 5)
+    assert sum("transformed without a worker" in line["message"] for line in lines) == (5 if fails else 0)
+    with pytest.raises(PipelineError, match="`parts`"):
+        transform({"action": "part", "batch": 1, "table": "fact_payment", "number": 0}, CONTEXT)

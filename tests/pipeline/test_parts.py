@@ -5,27 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import pytest
-
 from lambda_toolkit.pipeline.lambdas.shared.lake.manifest import ingestion_manifest, processed_manifest, to_json
 from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import manifest_key
 from lambda_toolkit.pipeline.lambdas.transform.batch import transform
 from lambda_toolkit.pipeline.lambdas.transform.parts import PartTransform
-from tests.support.large_table import ROWS, grow, step
-from tests.support.readers import quick
-
-PART_ROWS = 100  # of files with about 120 rows: a part for each
-
-
-@pytest.fixture
-def parted(pipeline, readers):
-    """The pipeline with a batch of five files of payments, which are five parts; some rows of each are rejected."""
-    pipeline.declarations = replace(pipeline.declarations, part_rows=PART_ROWS)
-    grow(pipeline)
-    pipeline.admin.run("UPDATE payment SET payment_date = '2023-02-30' WHERE payment_id % 10 = 0")
-    pipeline.admin.run("CLUSTER payment USING payment_pkey")  # an update moves rows to the end
-    assert "ranges" in step(pipeline, quick(readers)).readers["payment"]
-    return pipeline
+from tests.support.large_table import PART_ROWS, ROWS
 
 
 def rows_in(pipeline, files) -> list[dict[str, Any]]:

@@ -5,15 +5,24 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+from unittest import mock
 
 import hypothesis
 
 from lambda_toolkit.pipeline.lambdas.extract.limits import Limits
+from lambda_toolkit.pipeline.lambdas.extract.row_set import StoredBetween
+from lambda_toolkit.pipeline.lambdas.extract.source.interface import TableInfo
+from lambda_toolkit.pipeline.lambdas.extract.source.postgres import PostgresSnapshot
+from lambda_toolkit.pipeline.lambdas.shared.messages.part_events import PartRequest, PartResult
 from lambda_toolkit.pipeline.lambdas.shared.messages.read_events import ReadRequest, ReadResult
+from lambda_toolkit.pipeline.lambdas.shared.postgres import sql
 from tests.proof.comparison import compare_lake, compare_objects, compare_ranges, compare_warehouse
 from tests.proof.shrinking import shrink, written
 from tests.proof.simulation import Simulation
 from tests.proof.steps import History, Secure, histories
+from tests.support.part_workers import Change
 from tests.support.readers import ChangedReaders, quick
 
 REFERRED = ("design", "specimen")  # tables of dimensions, of which policies hide rows
@@ -69,11 +78,11 @@ def prove_in_ranges(world: Simulation, history: History) -> None:
         world.forget()
 
 
-def prove_by_readers(world: Simulation, history: History) -> None:
+def prove_by_readers(world: Simulation, history: History, change_part: Change | None = None) -> None:
     """As ``prove``, where every table of which something is to be read is read by readers, in ranges of two rows.
 
     Every fourth of them dies after it has read. Without policies: their tables are compared by content, and extract
-    alone reads those.
+    alone reads those. ``change_part``: see ``prove_in_parts``.
     """
     number = itertools.count(1)
 
@@ -87,8 +96,33 @@ def prove_by_readers(world: Simulation, history: History) -> None:
         world.limits = Limits(bytes=1)  # nothing fits into a batch, and yet a batch may have every row
         world.fan_out = quick(ChangedReaders(world.readers, read), range_rows=2)
         world.readers.requests.clear()
+        world.change_part = change_part
 
-    prove(world, [step for step in history if not isinstance(step, Secure)], begin)
+    with mock.patch.object(PostgresSnapshot, "ranges", _ranges_of_two):
+        prove(world, [step for step in history if not isinstance(step, Secure)], begin)
+
+
+def _ranges_of_two(snapshot: Any, table: TableInfo, rows: int, count: int) -> list[StoredBetween]:
+    """Two rows in each range, wherever in their page they are: those before may have been many."""
+    query = sql.compose("SELECT DISTINCT t.ctid FROM $table AS t ORDER BY t.ctid", table=table.sql_name)
+    places = [row[0] for row in snapshot._connection.rows(query)]
+    return [StoredBetween(*pair) for pair in itertools.pairwise([None, *places[2::2], None])]
+
+
+def prove_in_parts(world: Simulation, history: History) -> None:
+    """As ``prove_by_readers``, and every file that a reader stored is a part that a worker transforms.
+
+    Every fifth worker dies after it has stored its files, and every seventh answers that it read something else.
+    """
+    number = itertools.count(1)
+
+    def change(request: PartRequest, really: Callable[[PartRequest], PartResult]) -> PartResult:
+        found, at = really(request), next(number)
+        if at % 5 == 0:
+            raise ConnectionResetError("a worker died")
+        return replace(found, read=found.read + 1) if at % 7 == 0 else found
+
+    prove_by_readers(world, history, change)
 
 
 def prove_many(world: Simulation, seed: int, number: int, prove: Prove = prove) -> None:

@@ -9,6 +9,7 @@ import random
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, assert_never
 from unittest import mock
@@ -30,7 +31,7 @@ from lambda_toolkit.pipeline.lambdas.shared.errors import SourceError
 from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import manifest_key
 from lambda_toolkit.pipeline.lambdas.shared.lake.store import Lake
 from lambda_toolkit.pipeline.lambdas.shared.model.declarations import Declarations
-from lambda_toolkit.pipeline.lambdas.transform.batch import replay, transform
+from lambda_toolkit.pipeline.lambdas.transform.batch import Engine, alone, replay, transform
 from lambda_toolkit.pipeline.lambdas.transform.sweep import EVENT_TIMEOUT, missed_batches
 from tests.proof import specimens, steps
 from tests.proof.changes import KEYS
@@ -40,6 +41,7 @@ from tests.proof.oracle import Look, Oracle
 from tests.proof.source import Source, emptied
 from tests.proof.star import Key, State
 from tests.support.memory_s3 import MemoryS3
+from tests.support.part_workers import Change, ThreadWorkers, by_workers
 from tests.support.readers import ThreadReaders
 
 BEGINNING = datetime(2024, 7, 1, 8, tzinfo=UTC)
@@ -94,6 +96,7 @@ class Simulation:
         self.limits = DEFAULT_LIMITS
         self.fan_out: FanOut | None = None
         self.readers.lake = Lake(self.client, self.buckets[0])
+        self.change_part: Change | None = None
         self.incomplete = False
 
     def forget(self) -> None:
@@ -272,13 +275,23 @@ class Simulation:
         processed = Lake(CrashingClient(self.client, CrashCounter(crash, sql=False)), self.buckets[1])
         self.counts["runs of transform"] += 1
         was_there = self._exists(self.buckets[1], batch)
+        declarations, workers = self.declarations, None
+        engine: Engine = alone
+        if self.change_part is not None:
+            declarations = replace(declarations, part_rows=1)
+            workers = ThreadWorkers(ingestion, Lake(self.client, self.buckets[1]), declarations, self.change_part)
+            engine = by_workers(workers)
         try:
-            done = (replay if again else transform)(ingestion, processed, self.declarations, batch)
+            done = (replay if again else transform)(ingestion, processed, declarations, batch, engine=engine)
         except CrashError:
             self.counts["crashes"] += 1
         else:
             assert done.created != was_there
             assert done.manifest.revision == 1, "the same batch became something else"
+        finally:
+            if workers is not None:
+                workers.wait()
+                self.counts["parts transformed by workers"] += len(workers.requests)
 
     def _load(self, step: steps.Load) -> None:
         self.loader.countdown = CrashCounter(step.crash, sql=True)

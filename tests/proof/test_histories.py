@@ -8,7 +8,7 @@ from contextlib import nullcontext
 import pytest
 
 from lambda_toolkit.pipeline.lambdas.load.warehouse.references import foreign_keys, proven_references
-from tests.proof.proving import prove_by_readers, prove_in_ranges, prove_many
+from tests.proof.proving import prove_by_readers, prove_in_parts, prove_in_ranges, prove_many
 from tests.proof.simulation import on_moto
 from tests.support.pipeline import small_thresholds
 
@@ -48,6 +48,13 @@ def test_tables_read_by_readers_end_up_complete(world):
     before = world.counts.copy()
     prove_many(world, 8, 4, prove_by_readers)
     assert (world.counts - before)["tables read by readers"] > 40
+
+
+def test_batches_transformed_in_parts_end_up_complete(world):
+    """Parts of one file, some of whose workers die or lie: the batches and the warehouse of transform alone."""
+    before = world.counts.copy()
+    prove_many(world, 9, 3, prove_in_parts)
+    assert (world.counts - before)["parts transformed by workers"] > 20
 
 
 def test_deferred_foreign_key_check_defers_the_same_rows(world, monkeypatch):

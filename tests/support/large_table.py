@@ -15,6 +15,7 @@ from tests.support.pipeline import Pipeline
 
 LIMITS = Limits(rows=150)
 ROWS = 600  # in about 13 pages
+PART_ROWS = 100  # of files with about 120 rows: a part for each
 
 
 def grow(pipeline: Pipeline, first: int = 10, count: int = ROWS) -> None:

@@ -26,7 +26,7 @@ from lambda_script import (
 )
 from lambda_toolkit.pipeline.config.aws.access_function import with_access
 from lambda_toolkit.pipeline.config.aws.limits import ACCOUNT, check_limits
-from lambda_toolkit.pipeline.config.aws.readers import with_reader
+from lambda_toolkit.pipeline.config.aws.readers import check_workers, with_reader
 from lambda_toolkit.pipeline.config.aws.role_policy import bucket_of
 from lambda_toolkit.pipeline.config.mirror import read_mirror, with_mirror
 from lambda_toolkit.pipeline.config.model import (
@@ -162,12 +162,16 @@ def _pipeline(
         mirrored=_patterns(document),
         readers=values["extract"]["readers"],
         reader_rows=values["extract"]["reader_rows"],
+        workers=values["transform"]["workers"],
+        part_rows=values["transform"]["part_rows"],
         dashboard=dashboard["name"] if dashboard is not None else None,
         fresh_within=general["fresh_within"],
         lock=root / values["packages"]["lock"] if values["packages"]["lock"] else None,
     )
     functions = {name: _function(problems, pipeline, name, function) for name, function in values["functions"].items()}
-    return with_reader(problems, replace(pipeline, functions=functions))
+    pipeline = with_reader(problems, replace(pipeline, functions=functions))
+    check_workers(problems, pipeline)
+    return pipeline
 
 
 def _raw(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from lambda_script import Alarm, BucketSpec, FunctionSpec, S3Trigger, TopicSpec, bounded, short_hash
 from lambda_toolkit.pipeline.errors import ConfigurationError
+from lambda_toolkit.pipeline.lambdas.shared.messages.part_events import PART_ROWS
 from lambda_toolkit.pipeline.lambdas.shared.messages.read_events import READER_ROWS
 
 _FUNCTION_NAME, _BUCKET_NAME = 64, 63  # characters that AWS allows
@@ -157,6 +158,10 @@ class Pipeline:
     """How many readers extract starts at a time; below 2: none are deployed."""
     reader_rows: int = READER_ROWS
     """The most rows of a table that they read."""
+    workers: int = 0
+    """How many invocations of itself transform starts at a time; below 2: none."""
+    part_rows: int = PART_ROWS
+    """The most rows of a part of a batch."""
     mirror: str | None = None
     """The CREATE TABLE statements of the mirrored tables; ``None``: they are not known, or there are none."""
 
@@ -166,9 +171,16 @@ class Pipeline:
         return self.readers >= 2
 
     @property
+    def has_workers(self) -> bool:
+        """Whether invocations of transform transform parts of large batches."""
+        return self.workers >= 2
+
+    @property
     def document(self) -> Mapping[str, Any]:
         """What the functions read of it: the tables, and what is promised of them."""
-        return {**({"fresh_within": self.fresh_within} if self.fresh_within else {}), **self.tables}
+        promised = {"fresh_within": self.fresh_within} if self.fresh_within else {}
+        parts = {"part_rows": self.part_rows} if self.part_rows != PART_ROWS else {}
+        return {**promised, **parts, **self.tables}
 
     @property
     def root(self) -> Path:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
 import pyarrow as pa
 
+from ...shared.fan_out import Gathering, NoAnswer
 from ...shared.lake.manifest import DataFile
 from ...shared.messages.read_events import ReadRequest, ReadResult, SharedSnapshot
 from ..row_set import AllRows, WrittenSince
@@ -81,49 +81,23 @@ class _Reading:
 
     def __init__(self, run: CaptureRun, fan_out: FanOut, shared: SharedSnapshot, together: int) -> None:
         self._run, self._fan_out, self._shared, self._together = run, fan_out, shared, together
-        left = run.budget.limits.deadline.seconds_left() * fan_out.share
-        self._end = fan_out.clock() + min(fan_out.seconds, left)
 
     def results(self, plan: TablePlan, requests: list[ReadRequest], rows: AllRows | WrittenSince) -> list[ReadResult]:
         """What the readers answered, in the order of the ranges. Raises ReadAloneError for anything but all of it."""
-        # Its threads are not waited for where it fails: an answer that comes later is to a question that is not asked.
-        pool = ThreadPoolExecutor(self._together, thread_name_prefix="reader")
-        try:
-            waiting = {pool.submit(self._fan_out.readers.read, request): (request, 1) for request in requests}
+        snapshot, ask = self._run.snapshot, self._fan_out.readers.read
+        left = self._run.budget.limits.deadline.seconds_left()
+        found: dict[int, ReadResult] = {}
+        with Gathering(ask, requests, self._together, self._fan_out, left) as gathering:
             # Meanwhile the source adds up the same rows: in the snapshot that readers must have read.
-            expected = self._run.snapshot.sums(plan.info, rows)
-            found = self._collect(pool, waiting)
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-        self._run.snapshot.check(self._shared)
+            expected = snapshot.sums(plan.info, rows)
+            # Asking for the snapshot also keeps it open.
+            for request, answer in gathering.answers(lambda: snapshot.check(self._shared)):
+                if isinstance(answer, NoAnswer):
+                    raise ReadAloneError(f"range {request.number} {answer.reason}") from answer.error
+                found[request.number] = self._checked(request, answer)
+        snapshot.check(self._shared)
         self._compare(found, expected)
         return [found[request.number] for request in requests]
-
-    def _collect(
-        self, pool: ThreadPoolExecutor, waiting: dict[Future[ReadResult], tuple[ReadRequest, int]]
-    ) -> dict[int, ReadResult]:
-        found: dict[int, ReadResult] = {}
-        while waiting:
-            left = self._end - self._fan_out.clock()
-            if left <= 0:
-                raise ReadAloneError(f"{len(waiting)} ranges took too long")
-            done, _ = wait(waiting, min(left, self._fan_out.heartbeat), FIRST_COMPLETED)
-            self._run.snapshot.check(self._shared)  # which also keeps the snapshot open
-            for future in done:
-                request, attempt = waiting.pop(future)
-                error = future.exception()
-                if error is None:
-                    found[request.number] = self._checked(request, future.result())
-                elif attempt < self._fan_out.attempts:
-                    waiting[pool.submit(self._again, request, attempt)] = (request, attempt + 1)
-                else:
-                    kind = type(error).__name__
-                    raise ReadAloneError(f"range {request.number} failed {attempt} times: {kind}") from error
-        return found
-
-    def _again(self, request: ReadRequest, attempt: int) -> ReadResult:
-        self._fan_out.sleep(self._fan_out.pause * attempt)
-        return self._fan_out.readers.read(request)
 
     def _checked(self, request: ReadRequest, result: ReadResult) -> ReadResult:
         if result.refused is not None:

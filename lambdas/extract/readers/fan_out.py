@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from ...shared.fan_out import AskLimits
 from ...shared.messages.read_events import READER_ROWS, ReadRequest, ReadResult
 
 ALONE = "read alone: "  # begins what is said of a table that readers could have read, and did not
@@ -20,8 +19,11 @@ class Readers(Protocol):
 
 
 @dataclass(frozen=True)
-class FanOut:
-    """Who reads ranges, how many of them at a time, and when extract gives up and reads alone."""
+class FanOut(AskLimits):
+    """Who reads ranges, how many of them at a time, and when extract gives up and reads alone.
+
+    While it waits, extract asks the server something, which ends its transaction after 120 seconds without.
+    """
 
     readers: Readers
     most: int
@@ -30,15 +32,3 @@ class FanOut:
     """The most rows of a table that is read so. A larger one is read by extract, a batch after the other."""
     range_rows: int | None = None
     """The rows of a range, about; None: those of a batch."""
-    attempts: int = 3
-    """How often a range is tried."""
-    pause: float = 1.0
-    """Seconds before the second try of a range, and twice as many before the third."""
-    heartbeat: float = 20.0
-    """Seconds after which extract asks the server something, which ends its transaction after 120 without."""
-    share: float = 0.5
-    """Of the time that an invocation has left, for reading so: the rest is for reading alone, where that is needed."""
-    seconds: float = 420.0
-    """The most that reading so may take."""
-    clock: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], object] = time.sleep

@@ -85,6 +85,34 @@ def test_reader_is_deployed_as_extract_is_declared(tmp_path):
         declared('readers = 2\n[functions.reader]\nsource = "config"')
 
 
+def test_workers_are_invocations_of_transform(tmp_path):
+    """`[transform] workers`: transform may start itself, and knows how often; nothing else is deployed."""
+    shutil.copytree(DEFAULT_PATH.parent, tmp_path / "config")
+    path = tmp_path / "config" / "pipeline.toml"
+    text = path.read_text(encoding="utf-8")
+
+    def declared(section, rest=text):
+        path.write_text(f"{rest}\n[transform]\n{section}\n", encoding="utf-8")
+        return load(path)
+
+    alone = deployment(declared(""), ACCOUNT, {})
+    assert deployment(declared("workers = 1"), ACCOUNT, {}) == alone
+    found = {each.name: each for each in deployment(declared("workers = 8\npart_rows = 5"), ACCOUNT, {}).functions}
+    assert set(found) == {each.name for each in alone.functions}
+    transform, load_function = found["totes-dev-transform"], found["totes-dev-load"]
+    assert transform.environment["TRANSFORM_WORKERS"] == "8"
+    assert "TRANSFORM_WORKERS" not in load_function.environment
+    arn = f"arn:aws:lambda:eu-west-2:{ACCOUNT}:function:totes-dev-transform"
+    assert [each["Resource"] for each in transform.permissions if each["Action"] == [INVOKE]] == [[arn, f"{arn}:*"]]
+    assert json.loads(transform.extra_files["tables.json"])["part_rows"] == 5
+    for wrong, message in (("workers = 501", "from 0 to 500"), ("part_rows = 0", "1 or more")):
+        with pytest.raises(ConfigurationError, match=message):
+            declared(wrong)
+    reserved = text.replace("[functions.transform]\n", "[functions.transform]\nconcurrency = 8\n")
+    with pytest.raises(ConfigurationError, match="must be more than the 8 `workers`"):
+        declared("workers = 8", reserved)
+
+
 def test_secret_to_overwrite_is_named_as_in_the_file_or_on_aws(pipeline):
     environ = {"SOURCE_DATABASE_URL": URL}
     for name in ("source", "totes/dev/source"):

@@ -11,7 +11,12 @@ from pathlib import Path
 from lambda_script import Alarm, Deployment, FunctionSpec, S3Trigger, SecretSpec, TopicSpec, TopicTrigger
 from lambda_toolkit.pipeline.config.aws.alarm_notices import ALARMS_FILE, alarm_description, alarms_json
 from lambda_toolkit.pipeline.config.aws.cloudwatch_dashboard import dashboards
-from lambda_toolkit.pipeline.config.aws.readers import reader_variables, starts_readers
+from lambda_toolkit.pipeline.config.aws.readers import (
+    reader_variables,
+    starts_readers,
+    starts_workers,
+    worker_variables,
+)
 from lambda_toolkit.pipeline.config.aws.role_policy import bucket_of, permissions, secret_id, topic_arn
 from lambda_toolkit.pipeline.config.database_url import SecretValue, ca_file, ca_pem, connection_json, secret_value
 from lambda_toolkit.pipeline.config.lock_file import lock_notes, locked, read_lock
@@ -221,6 +226,8 @@ def environment(pipeline: Pipeline, function: FunctionDeclaration, account: str)
         variables["ALERTS_TOPIC"] = topic_arn(pipeline, ALERTS, account)
     if starts_readers(pipeline, function.name):
         variables |= reader_variables(pipeline)
+    if starts_workers(pipeline, function.name):
+        variables |= worker_variables(pipeline)
     return {
         **variables,
         "METRICS_NAMESPACE": f"{pipeline.name}-{pipeline.stage}",

@@ -1,4 +1,4 @@
-"""The function that reads ranges of large tables for extract: what is deployed of it where it is declared."""
+"""Functions that do a share of another's work: the readers of extract, and invocations of transform by transform."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import Any
 from lambda_toolkit.pipeline.config.model import Pipeline
 from lambda_toolkit.pipeline.config.schema.toml_reader import Problems
 
-EXTRACT, READER = "extract", "reader"
-MOST_READERS = 500  # at a time: of the 1,000 invocations that run in an account, unless AWS allows more
+EXTRACT, READER, TRANSFORM = "extract", "reader", "transform"
+MOST_READERS = (
+    500  # at a time, and as many workers: of the 1,000 invocations that run in an account, unless AWS allows more
+)
 
 
 def with_reader(problems: Problems, pipeline: Pipeline) -> Pipeline:
@@ -41,6 +43,40 @@ def with_reader(problems: Problems, pipeline: Pipeline) -> Pipeline:
     return replace(pipeline, functions={**pipeline.functions, READER: reader})
 
 
+def check_workers(problems: Problems, pipeline: Pipeline) -> None:
+    """Reports what is wrong with ``[transform]``."""
+    if not 0 <= pipeline.workers <= MOST_READERS:
+        problems.add("[transform]", f"`workers` must be from 0 to {MOST_READERS}, not {pipeline.workers}.")
+    if not pipeline.has_workers:
+        return
+    transform = pipeline.functions.get(TRANSFORM)
+    if transform is None:
+        problems.add("[transform]", f"`workers` are invocations of [functions.{TRANSFORM}], which is missing.")
+        return
+    reserved = transform.spec.concurrency
+    if isinstance(reserved, int) and reserved <= pipeline.workers:
+        problems.add(
+            f"[functions.{TRANSFORM}]",
+            f"`concurrency` must be more than the {pipeline.workers} `workers` of [transform], which run beside the "
+            f"one that starts them, not {reserved}.",
+        )
+
+
+def starts_workers(pipeline: Pipeline, function: str) -> bool:
+    """Whether the function declared as ``function`` starts workers."""
+    return function == TRANSFORM and pipeline.has_workers
+
+
+def worker_variables(pipeline: Pipeline) -> dict[str, str]:
+    """The environment variables by which transform knows how many workers it may start."""
+    return {"TRANSFORM_WORKERS": str(pipeline.workers)}
+
+
+def starting_workers(pipeline: Pipeline, account: str, partition: str) -> dict[str, Any]:
+    """The IAM statement that permits transform to start itself."""
+    return _starting(pipeline, TRANSFORM, account, partition)
+
+
 def starts_readers(pipeline: Pipeline, function: str) -> bool:
     """Whether the function declared as ``function`` starts readers."""
     return function == EXTRACT and pipeline.has_readers
@@ -59,9 +95,13 @@ def reader_variables(pipeline: Pipeline) -> dict[str, str]:
 
 def starting_readers(pipeline: Pipeline, account: str, partition: str) -> dict[str, Any]:
     """The IAM statement that permits starting exactly that function."""
+    return _starting(pipeline, READER, account, partition)
+
+
+def _starting(pipeline: Pipeline, function: str, account: str, partition: str) -> dict[str, Any]:
     from lambda_toolkit.aws.account import Place  # imported on use, as above
 
     place = Place(account, pipeline.region, partition)
-    reader = f"function:{pipeline.function_name(READER)}"
-    arns = [place.arn("lambda", f"{reader}{ending}") for ending in ("", ":*")]
+    name = f"function:{pipeline.function_name(function)}"
+    arns = [place.arn("lambda", f"{name}{ending}") for ending in ("", ":*")]
     return {"Effect": "Allow", "Action": ["lambda:InvokeFunction"], "Resource": arns}

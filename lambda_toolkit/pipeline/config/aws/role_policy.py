@@ -6,7 +6,12 @@ import re
 from typing import Any
 
 from lambda_toolkit.pipeline.config.aws.access_function import ANSWERS_IN
-from lambda_toolkit.pipeline.config.aws.readers import starting_readers, starts_readers
+from lambda_toolkit.pipeline.config.aws.readers import (
+    starting_readers,
+    starting_workers,
+    starts_readers,
+    starts_workers,
+)
 from lambda_toolkit.pipeline.config.model import (
     ALARMS,
     ALERTS,
@@ -62,6 +67,8 @@ def permissions(pipeline: Pipeline, function: FunctionDeclaration, account: str)
         statements += _notifying(pipeline, account)
     if starts_readers(pipeline, function.name):
         statements.append(starting_readers(pipeline, account, place.partition))
+    if starts_workers(pipeline, function.name):
+        statements.append(starting_workers(pipeline, account, place.partition))
     statements += _keys(pipeline, function)
     for name in function.secrets:
         secret = pipeline.secrets[name]

@@ -8,7 +8,15 @@ from __future__ import annotations
 
 from lambda_toolkit.pipeline.config.schema.function_keys import FUNCTION, PACKAGES, VPC
 from lambda_toolkit.pipeline.config.schema.key_types import Key, Table, Type
-from lambda_toolkit.pipeline.config.schema.resource_keys import ALARM, ALERTS, BUCKET, DASHBOARD, EXTRACT, PIPELINE
+from lambda_toolkit.pipeline.config.schema.resource_keys import (
+    ALARM,
+    ALERTS,
+    BUCKET,
+    DASHBOARD,
+    EXTRACT,
+    PIPELINE,
+    TRANSFORM,
+)
 from lambda_toolkit.pipeline.config.schema.secret_table import SECRET
 from lambda_toolkit.pipeline.config.schema.table_keys import MIRROR, SOURCE, WAREHOUSE
 
@@ -22,6 +30,7 @@ FILE = Table(
         Key("secrets", Type.NAMED_TABLES, "The database URLs.", "", default={}, table=SECRET),
         Key("functions", Type.NAMED_TABLES, "The Lambda functions.", "", required=True, table=FUNCTION),
         Key("extract", Type.TABLE, EXTRACT.meaning, "", default={}, table=EXTRACT),
+        Key("transform", Type.TABLE, TRANSFORM.meaning, "", default={}, table=TRANSFORM),
         Key("alarms", Type.NAMED_TABLES, "The CloudWatch alarms.", "", default={}, table=ALARM),
         Key("cloudwatch_dashboard", Type.TABLE, DASHBOARD.meaning, "", absent="no dashboard", table=DASHBOARD),
         Key("vpc", Type.TABLE, VPC.meaning, "", absent="not managed", table=VPC),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from lambda_script import Alarm, BucketSpec, FunctionSpec
 from lambda_toolkit.pipeline.config.schema.function_keys import LOGGING
 from lambda_toolkit.pipeline.config.schema.key_types import Key, Table, Type
+from lambda_toolkit.pipeline.lambdas.shared.messages.part_events import PART_ROWS
 from lambda_toolkit.pipeline.lambdas.shared.messages.read_events import READER_ROWS
 
 PIPELINE = Table(
@@ -207,10 +208,32 @@ EXTRACT = Table(
         Key(
             "reader_rows",
             Type.INTEGER,
-            "The most rows of a table that readers read: all of them are one batch, which transform and load must "
-            "process in one invocation each. A larger table is read by extract alone.",
+            "The most rows of a table that readers read: all of them are one batch, which load must write in one "
+            "invocation. A larger table is read by extract alone.",
             "50000000",
             default=READER_ROWS,
+        ),
+    ),
+)
+TRANSFORM = Table(
+    "transform",
+    "How a batch is transformed of which a table has more rows than a part: one that readers read, as a rule.",
+    (
+        Key(
+            "workers",
+            Type.INTEGER,
+            "How many invocations of itself transform starts at a time, each for a part of such a batch "
+            "([scale](scale.md)). Below 2, it transforms one part after the other. The files are the same.",
+            "8",
+            default=0,
+        ),
+        Key(
+            "part_rows",
+            Type.INTEGER,
+            "The most rows of a part, unless a single file of the batch has more. Batches that are transformed again "
+            "after a change of it have other files with the same rows: a new revision.",
+            "250000",
+            default=PART_ROWS,
         ),
     ),
 )
