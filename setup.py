@@ -33,6 +33,7 @@ LOCAL = [
     "psutil>=7,<8",
     "pycountry>=24.6.1,<27",  # ISO 4217 for the check, which shares nothing with the functions
 ]
+DUCKDB = ["duckdb>=2.0,<3"]  # a warehouse in a file; 30 MB, and never in a package for AWS
 DASHBOARD = [  # without dependencies of their own that are compiled: 4 MB together
     "jinja2>=3.1.6,<4",
     "pygal>=3.1,<4",  # charts as SVG, drawn on the server
@@ -137,6 +138,7 @@ setup(
         "pipeline": PIPELINE,
         "local": PIPELINE + LOCAL,
         "dashboard": PIPELINE + DASHBOARD,
-        "dev": PIPELINE + LOCAL + DASHBOARD + DEVELOPMENT,
+        "duckdb": PIPELINE + DUCKDB,
+        "dev": PIPELINE + LOCAL + DASHBOARD + DUCKDB + DEVELOPMENT,
     },
 )

@@ -15,6 +15,7 @@ from typing import Any
 from pg8000.exceptions import DatabaseError
 
 from ..shared import runtime
+from ..shared.database import connected
 from ..shared.deadline import seconds_left
 from ..shared.errors import ConnectionFailedError, LakeError
 from ..shared.lake.manifest import ingestion_manifest
@@ -24,7 +25,7 @@ from ..shared.messages.freshness_events import UNKNOWN, FreshnessResult, freshne
 from ..shared.metrics import SECONDS_BEHIND, SECONDS_OVERDUE
 from ..shared.model import declarations
 from ..shared.model.declarations import Declarations
-from ..shared.postgres.connection import Connection, connected
+from ..shared.postgres.connection import Connection
 from ..shared.postgres.credentials import Credentials
 from ..shared.postgres.login import credentials_of
 from ..shared.postgres.server_errors import message

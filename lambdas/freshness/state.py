@@ -23,12 +23,15 @@ _TABLES = {"freshness": sql.table("freshness", _CONTROL), "ledger": sql.table("l
 _NO_TABLE = ("42P01", "3F000")  # SQLSTATE
 _LAST = "SELECT batch, extracted_at FROM $ledger ORDER BY batch DESC LIMIT 1"
 _READ = "SELECT source_table, first_seen, fresh_at, state, batch, problem FROM $freshness"
-_WRITE = """
+_INSERT = """
     INSERT INTO $freshness (source_table, first_seen, fresh_at, checked_at, state, batch, problem)
     VALUES (:table, :first_seen, :fresh_at, :checked_at, :state, :batch, :problem)
+"""
+_ON_CONFLICT = """
     ON CONFLICT (source_table) DO UPDATE SET fresh_at = excluded.fresh_at, checked_at = excluded.checked_at,
         state = excluded.state, batch = excluded.batch, problem = excluded.problem
 """
+_DELETE = "DELETE FROM $freshness WHERE source_table = :table"  # without a unique key, as in a DuckDB file
 _FORGET = "DELETE FROM $freshness WHERE source_table <> ALL (CAST(:tables AS text[]))"
 
 
@@ -80,8 +83,10 @@ def write(warehouse: Connection, known: Mapping[str, Known], at: datetime, decla
     with transaction(warehouse):
         warehouse.run(sql.compose(_FORGET, freshness=_TABLES["freshness"]), tables=list(declared))
         for name, of in known.items():
+            if warehouse.is_duckdb:
+                warehouse.run(sql.compose(_DELETE, freshness=_TABLES["freshness"]), table=name)
             warehouse.run(
-                sql.compose(_WRITE, freshness=_TABLES["freshness"]),
+                sql.compose(_INSERT if warehouse.is_duckdb else _INSERT + _ON_CONFLICT, freshness=_TABLES["freshness"]),
                 table=name,
                 first_seen=of.first_seen,
                 fresh_at=of.fresh_at,

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, assert_never
 
 from ..shared import runtime
+from ..shared.database import connected
 from ..shared.deadline import Deadline, seconds_left
 from ..shared.errors import PipelineError
 from ..shared.lake.manifest import ProcessedTable
@@ -29,7 +30,7 @@ from ..shared.messages.events import (
 from ..shared.messages.message import Message
 from ..shared.metrics import BATCH_LATENCY, OPEN_PENDING, OPEN_REJECTED, ROWS_REJECTED, VERSIONS_WRITTEN
 from ..shared.model import declarations
-from ..shared.postgres.connection import Connection, connected
+from ..shared.postgres.connection import Connection
 from ..shared.postgres.credentials import Credentials
 from ..shared.postgres.login import credentials_of
 from ..shared.runtime import checked, logged, logger
@@ -38,7 +39,7 @@ from .loading import Loaded, LoadedBatch, load, report
 from .open_items import count_open, open_rows
 from .rebuild import rebuild
 from .replay import replay
-from .warehouse.postgres import PostgresWarehouse
+from .warehouse.duckdb import warehouse_of
 from .warehouse.schemas import LIVE, SchemaNames
 
 RESERVE = 20.0  # seconds for what comes after the last batch
@@ -67,7 +68,7 @@ def _answer(connection: Connection, request: LoadEvent, context: Any) -> Message
         case LoadRequest():
             return _load(connection, context)
         case ReportRequest():
-            warehouse = PostgresWarehouse(connection)
+            warehouse = warehouse_of(connection)
             differences = warehouse.differences(declarations.load())
             return dataclasses.replace(_described(connection, report(warehouse)), differences=tuple(differences))
         case RejectedRequest():
@@ -85,7 +86,7 @@ def _answer(connection: Connection, request: LoadEvent, context: Any) -> Message
 def _load(connection: Connection, context: Any) -> LoadResult:
     lake = runtime.processed_lake()
     result = load(
-        PostgresWarehouse(connection),
+        warehouse_of(connection),
         lake,
         declarations.load(),
         has_time_for_next=_deadline(context).has_time_for_next,
@@ -130,7 +131,7 @@ def _replay(connection: Connection, request: LoadReplayRequest, context: Any) ->
     if not request.batches:
         raise PipelineError("The event of load, action replay: `batches` must name at least one batch.")
     done = replay(
-        PostgresWarehouse(connection),
+        warehouse_of(connection),
         runtime.processed_lake(),
         declarations.load(),
         list(request.batches),
@@ -147,7 +148,7 @@ def _replay(connection: Connection, request: LoadReplayRequest, context: Any) ->
 
 
 def _rebuild(connection: Connection, request: RebuildRequest, context: Any) -> RebuildResult:
-    shadow = PostgresWarehouse(connection, _shadow(request.schema))
+    shadow = warehouse_of(connection, _shadow(request.schema))
     done = rebuild(shadow, runtime.processed_lake(), declarations.load(), _deadline(context).has_time_for_next)
     return RebuildResult(
         done.last_batch,

@@ -8,11 +8,13 @@ import pytest
 
 from lambda_toolkit.pipeline.lambdas.load.loading import load
 from lambda_toolkit.pipeline.lambdas.load.replay import replay
-from lambda_toolkit.pipeline.lambdas.load.warehouse.postgres import PostgresWarehouse
-from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import connected
+from lambda_toolkit.pipeline.lambdas.load.warehouse.duckdb import warehouse_of
+from lambda_toolkit.pipeline.lambdas.shared.database import connected
+from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Credentials
+from lambda_toolkit.pipeline.warehouse import duckdb_preparation
 from lambda_toolkit.pipeline.warehouse.preparation import prepare
 from tests.support.pipeline import small_thresholds
-from tests.support.sample_star import DECLARED, SCHEMA, Batch, Row, expected, found, repaired, write
+from tests.support.sample_star import FILE_SCHEMA, REFERRING, SCHEMA, Batch, Row, expected, found, repaired, write
 from tests.support.written_lake import WrittenLake
 
 STEP = 7  # of the statements, every so many
@@ -43,10 +45,15 @@ def mortal(connection, statements):
     return asked
 
 
-@pytest.fixture
-def warehouse(credentials, empty):
-    prepare(empty, SCHEMA, DECLARED)
-    return credentials[1]
+@pytest.fixture(params=["postgresql", "duckdb"])
+def warehouse(request, tmp_path):
+    if request.param == "duckdb":
+        found, schema = Credentials.of_file(str(tmp_path / "warehouse.duckdb"), "a test"), FILE_SCHEMA
+        with connected(found) as connection:
+            duckdb_preparation.prepare(connection, schema, REFERRING)
+        return found
+    prepare(request.getfixturevalue("empty"), SCHEMA, REFERRING)
+    return request.getfixturevalue("credentials")[1]
 
 
 def survive(warehouse, act, before, after):
@@ -78,7 +85,7 @@ def test_a_load_that_dies_anywhere_leaves_nothing_half_done(warehouse, threshold
         before, after = expected(HISTORY[: number - 1]), expected(HISTORY[:number])
         with thresholds():
             statements = survive(
-                warehouse, lambda connection: load(PostgresWarehouse(connection), lake, DECLARED), before, after
+                warehouse, lambda connection: load(warehouse_of(connection), lake, REFERRING), before, after
             )
         assert statements > 20
 
@@ -88,13 +95,13 @@ def test_a_replay_that_dies_anywhere_leaves_nothing_half_done(warehouse):
     for number, batch in enumerate(HISTORY, 1):
         write(lake, number, batch)
     with connected(warehouse) as connection:
-        load(PostgresWarehouse(connection), lake, DECLARED)
+        load(warehouse_of(connection), lake, REFERRING)
     corrected = repaired(HISTORY[1])
     write(lake, 2, corrected, revision=2)
     after = expected([HISTORY[0], corrected, *HISTORY[2:]])
     statements = survive(
         warehouse,
-        lambda connection: replay(PostgresWarehouse(connection), lake, DECLARED, [2]),
+        lambda connection: replay(warehouse_of(connection), lake, REFERRING, [2]),
         expected(HISTORY),
         after,
     )

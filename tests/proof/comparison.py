@@ -159,6 +159,12 @@ def _compare_date_dimension(world: Simulation, oracle: Oracle) -> None:
         ]
 
 
+def compare_twin(world: Simulation) -> None:
+    """Where there is a second warehouse, it has the same rows, numbers and times."""
+    if world.twin is not None:
+        world.counts["rows equal in DuckDB"] += world.twin.compare(world.warehouse)
+
+
 def compare_objects(world: Simulation) -> None:
     """Nothing was ever overwritten or deleted."""
     for bucket in world.buckets:

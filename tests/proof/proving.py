@@ -18,7 +18,7 @@ from lambda_toolkit.pipeline.lambdas.extract.source.postgres import PostgresSnap
 from lambda_toolkit.pipeline.lambdas.shared.messages.part_events import PartRequest, PartResult
 from lambda_toolkit.pipeline.lambdas.shared.messages.read_events import ReadRequest, ReadResult
 from lambda_toolkit.pipeline.lambdas.shared.postgres import sql
-from tests.proof.comparison import compare_lake, compare_objects, compare_ranges, compare_warehouse
+from tests.proof.comparison import compare_lake, compare_objects, compare_ranges, compare_twin, compare_warehouse
 from tests.proof.shrinking import shrink, written
 from tests.proof.simulation import Simulation
 from tests.proof.steps import History, Secure, histories
@@ -49,9 +49,11 @@ def prove(world: Simulation, history: History, begin: Callable[[], object] = lam
         world.perform(history)
         world.settle()
         compare_warehouse(world)
+        compare_twin(world)
         if world.repair():
             world.settle()
             compare_warehouse(world)
+            compare_twin(world)
         compare_lake(world)
         world.counts["histories"] += 1
     finally:

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, assert_never
 from unittest import mock
 
@@ -36,10 +37,11 @@ from lambda_toolkit.pipeline.lambdas.transform.sweep import EVENT_TIMEOUT, misse
 from tests.proof import specimens, steps
 from tests.proof.changes import KEYS
 from tests.proof.crashes import CrashCounter, CrashError, CrashingClient, CrashingConnection, ReadingClient
-from tests.proof.databases import BESIDE, Databases, declarations
+from tests.proof.databases import BESIDE, Databases, declarations, schema
 from tests.proof.oracle import Look, Oracle
 from tests.proof.source import Source, emptied
 from tests.proof.star import Key, State
+from tests.proof.twin import Twin
 from tests.support.memory_s3 import MemoryS3
 from tests.support.part_workers import Change, ThreadWorkers, by_workers
 from tests.support.readers import ThreadReaders
@@ -71,6 +73,7 @@ class Simulation:
         self.reader, self.quicker = self.databases.mortal("source"), self.databases.mortal("source")
         self.warehouse = self.databases.session("warehouse")
         self.loader = self.databases.mortal("warehouse")
+        self.twin: Twin | None = None  # a second warehouse, where a test asks for it
         self.readers = ThreadReaders(lambda: self.databases.mortal("source"), self.declarations)
         self.reset()
 
@@ -82,6 +85,8 @@ class Simulation:
         tables = [table.name for table in reversed(self.declarations.loading_order())]
         for place in (LIVE, BESIDE):
             self.warehouse.run(emptied([*map(place.table, tables), *place.control_tables().values()]))
+        if self.twin is not None:
+            self.twin.reset()
         number = next(_NUMBERS)
         self.buckets = (f"ingestion-{number}", f"processed-{number}")
         for bucket in self.buckets:
@@ -310,6 +315,8 @@ class Simulation:
             self.loader.run("SELECT pg_advisory_unlock_all()")
         finally:
             self.loader.countdown = None
+        if self.twin is not None:
+            self.counts["crashes of the twin"] += self.twin.load(self.client, self.buckets[1], step.crash)
 
     def _rebuild(self) -> None:
         """Fills the warehouse beside the live one, and compares the two."""
@@ -321,6 +328,9 @@ class Simulation:
         assert found.equal, f"the rebuilt warehouse is another: {found}"
         assert not found.renumbered
         self.counts["rebuilds"] += 1
+        if self.twin is not None:
+            self.twin.load(self.client, self.buckets[1], None)
+            self.twin.rebuild(self.client, self.buckets[1])
 
     def _exists(self, bucket: str, batch: int) -> bool:
         return Lake(self.client, bucket).exists(manifest_key(batch))
@@ -368,6 +378,16 @@ def opened(server: Any) -> Iterator[Simulation]:
             yield world
     finally:
         world.close()
+
+
+@contextlib.contextmanager
+def with_twin(world: Simulation, directory: Path) -> Iterator[Simulation]:
+    """The same world with a second warehouse, a DuckDB file in ``directory``, into which each run of load loads."""
+    world.twin = Twin(directory, schema(), world.declarations)
+    try:
+        yield world
+    finally:
+        world.twin = None
 
 
 @contextlib.contextmanager

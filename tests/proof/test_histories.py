@@ -9,10 +9,11 @@ import pytest
 
 from lambda_toolkit.pipeline.lambdas.load.warehouse.references import foreign_keys, proven_references
 from tests.proof.proving import prove_by_readers, prove_in_parts, prove_in_ranges, prove_many
-from tests.proof.simulation import on_moto
+from tests.proof.simulation import on_moto, with_twin
 from tests.support.pipeline import small_thresholds
 
 HISTORIES = int(os.environ.get("HISTORIES_PER_SEED", "8"))  # `make test-proof` runs 50, `make soak` new ones for hours
+DUCKDB_HISTORIES = max(3, HISTORIES // 4)
 ENOUGH = 50  # histories of a seed, among which every kind of step is
 pytestmark = pytest.mark.no_cover  # watching each line would take as long again
 
@@ -55,6 +56,14 @@ def test_batches_transformed_in_parts_end_up_complete(world):
     before = world.counts.copy()
     prove_many(world, 9, 3, prove_in_parts)
     assert (world.counts - before)["parts transformed by workers"] > 20
+
+
+def test_duckdb_file_equals_postgresql_row_for_row(world, tmp_path):
+    """Both load the same batches, and die at the same effects: the same rows, record numbers and control tables."""
+    before = world.counts.copy()
+    with with_twin(world, tmp_path):
+        prove_many(world, 10, DUCKDB_HISTORIES)
+    assert (world.counts - before)["rows equal in DuckDB"] > 100 * DUCKDB_HISTORIES
 
 
 def test_deferred_foreign_key_check_defers_the_same_rows(world, monkeypatch):

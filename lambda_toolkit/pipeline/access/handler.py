@@ -26,7 +26,7 @@ from lambda_toolkit.pipeline.access.messages import (
     access_request,
 )
 from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import LIVE, SchemaNames
-from lambda_toolkit.pipeline.lambdas.shared import runtime
+from lambda_toolkit.pipeline.lambdas.shared import database, runtime
 from lambda_toolkit.pipeline.lambdas.shared.deadline import seconds_left
 from lambda_toolkit.pipeline.lambdas.shared.errors import PipelineError
 from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import ANSWERS, answer_key
@@ -130,5 +130,5 @@ def _prepare(request: PrepareRequest) -> Message:
     if problem:
         raise PipelineError(f"The event's `into` cannot be {request.into!r}: {problem}.")
     warehouse = LIVE if request.into is None else SchemaNames.shadow(request.into)
-    with connected(_warehouse()) as connection:
+    with database.connected(_warehouse()) as connection:
         return preparing.prepared(connection, schema, tables, warehouse, alter=request.alter, later=later)

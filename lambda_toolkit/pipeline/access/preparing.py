@@ -7,8 +7,10 @@ from typing import Any
 
 from lambda_toolkit.pipeline.access.messages import Prepared
 from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import SchemaNames
+from lambda_toolkit.pipeline.lambdas.shared.duckdb.connection import DuckdbConnection
 from lambda_toolkit.pipeline.lambdas.shared.model import declarations
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection
+from lambda_toolkit.pipeline.warehouse import duckdb_preparation
 from lambda_toolkit.pipeline.warehouse.alteration import alterations
 from lambda_toolkit.pipeline.warehouse.ddl import statements
 from lambda_toolkit.pipeline.warehouse.expression_parser import parse_expression
@@ -31,10 +33,15 @@ def prepared(
     and not run. Raises DeclarationError and WarehouseError, and then nothing is changed.
     """
     declared = declarations.parse(tables, parse_expression)
-    done = prepare(connection, schema, declared, warehouse, alter=alter)
-    found = differences(connection, schema, declared, warehouse)
     wanted = statements(later) if later and not alter else ()
-    more = [each.shown for each in alterations(connection, wanted, warehouse)]
+    if isinstance(connection, DuckdbConnection):
+        done = duckdb_preparation.prepare(connection, schema, declared, warehouse, alter=alter)
+        found = duckdb_preparation.differences(connection, schema, declared, warehouse)
+        more = [each.shown for each in duckdb_preparation.alterations(connection, wanted, warehouse)]
+    else:
+        done = prepare(connection, schema, declared, warehouse, alter=alter)
+        found = differences(connection, schema, declared, warehouse)
+        more = [each.shown for each in alterations(connection, wanted, warehouse)]
     explained = [*done.refused, *(text for text in found if not any(text in refused for refused in done.refused))]
     return Prepared(
         created=tuple(done.created),

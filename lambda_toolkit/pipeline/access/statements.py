@@ -10,13 +10,9 @@ from typing import TYPE_CHECKING, Any
 from pg8000.exceptions import DatabaseError
 
 from lambda_toolkit.pipeline.access.messages import Column, QueryError
+from lambda_toolkit.pipeline.lambdas.shared.database import connected
 from lambda_toolkit.pipeline.lambdas.shared.postgres import sql
-from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import (
-    Connection,
-    Credentials,
-    connected,
-    transaction,
-)
+from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection, Credentials, transaction
 from lambda_toolkit.pipeline.lambdas.shared.postgres.server_errors import message
 
 if TYPE_CHECKING:
@@ -37,8 +33,8 @@ _TIMEOUT = "SELECT set_config('statement_timeout', :milliseconds, true)"
 @contextmanager
 def reading(credentials: Credentials, seconds: float | None = None) -> Iterator[Connection]:
     """A connection in a transaction that is read-only. ``seconds``: that a statement may take, at least one."""
-    with connected(credentials) as connection, transaction(connection, READ_ONLY):
-        if seconds is not None:
+    with connected(credentials, read_only=True) as connection, transaction(connection, READ_ONLY):
+        if seconds is not None and not connection.is_duckdb:
             connection.run(_TIMEOUT, milliseconds=str(int(max(seconds, 1.0) * 1000)))
         yield connection
 

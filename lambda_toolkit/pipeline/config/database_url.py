@@ -14,6 +14,7 @@ from lambda_toolkit.pipeline.config.schema.toml_reader import did_you_mean
 from lambda_toolkit.pipeline.errors import ConfigurationError, UsageError
 from lambda_toolkit.pipeline.installed import GIVEN_URL
 from lambda_toolkit.pipeline.lambdas.notifier.webhook_url import webhook_problem
+from lambda_toolkit.pipeline.lambdas.shared.postgres.credentials import DUCKDB
 from lambda_toolkit.pipeline.lambdas.shared.postgres.tls import (
     PLAIN_TEXT,
     SYSTEM,
@@ -59,6 +60,8 @@ def secret_value(secret: SecretDeclaration, environ: Mapping[str, str]) -> Secre
     if secret.kind == WEBHOOK:
         return SecretValue(json.dumps({"url": webhook_url(url, where)}))
     value = credentials(url, where)
+    if value["engine"] == DUCKDB:
+        return SecretValue(json.dumps(value), (f"{secret.environment}: a DuckDB file",))
     if secret.ca:
         if "sslrootcert" in value:
             raise ConfigurationError(
@@ -154,12 +157,16 @@ def given_url(option: str, given: str, environ: MutableMapping[str, str]) -> tup
 def credentials(url: str, where: str) -> dict[str, str | int]:
     """A ``postgresql://user:password@host:port/database`` URL in the shape of the secrets that RDS keeps.
 
+    Of ``duckdb:///path/of/a/file``: ``{"engine": "duckdb", "file": path}``.
+
     Read as libpq does (https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS), with any
     character in the user and the password: a lone surrogate is a byte that is not UTF-8. user, password, host, port
     and dbname may be parameters. ``?sslmode=`` and ``&sslrootcert=`` are libpq's; a file is read. A directory as the
     host, encoded (``%2Fvar%2Frun%2Fpostgresql``), is a Unix-domain socket. Raises ConfigurationError that names
     ``where`` the URL came from and the part that is missing, never its value.
     """
+    if url.strip().startswith(f"{DUCKDB}://"):
+        return {"engine": DUCKDB, "file": _file(url.strip().partition("://")[2], where)}
     shape = f"{where} must be postgresql://user:password@host:port/database"
     scheme, separator, rest = url.strip().partition("://")
     if not separator or scheme not in ("postgresql", "postgres"):
@@ -191,6 +198,14 @@ def credentials(url: str, where: str) -> dict[str, str | int]:
         "password": values["password"],
         **parameters,
     }
+
+
+def _file(path: str, where: str) -> str:
+    """The path in ``duckdb:///path``, which is absolute."""
+    name = unquote(path)
+    if not name.startswith("/") or name.endswith("/") or "\0" in name:
+        raise ConfigurationError(f"{where} must be duckdb:///path/of/a/file: the path must be absolute.")
+    return name
 
 
 def _parameters(query: str, where: str) -> dict[str, str]:

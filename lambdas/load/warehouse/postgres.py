@@ -81,7 +81,8 @@ class PostgresWarehouse:
         session = WarehouseSession(self._connection, self._schemas, reads, kind_of, times, tries_rows_of)
         try:
             with transaction(self._connection):
-                self._connection.run("SET CONSTRAINTS ALL IMMEDIATE")  # a deferred one would fail at COMMIT
+                if not self._connection.is_duckdb:
+                    self._connection.run("SET CONSTRAINTS ALL IMMEDIATE")  # a deferred one would fail at COMMIT
                 ledger.check_unchanged(self._connection, self._schemas, last_loaded)
                 yield PostgresBatch(session, manifest.batch, last_loaded)
         except DatabaseError as error:

@@ -306,5 +306,7 @@ def analyze(connection: Connection, staging: sql.Fragment, columns: tuple[str, .
 
     Autovacuum does not see temporary tables.
     """
+    if connection.is_duckdb:
+        return
     chosen = sql.compose("($columns)", columns=sql.columns(columns)) if columns else sql.compose("")
     connection.run(sql.compose("ANALYZE $staging $chosen", staging=staging, chosen=chosen))

@@ -87,6 +87,8 @@ class Connection(pg8000.native.Connection):  # type: ignore[misc]  # pg8000 has 
     """
 
     server = "PostgreSQL"
+    is_duckdb = False
+    """Whether it is to a file in the place of a server: see ``shared.duckdb``."""
     user: bytes
     password: bytes
     auth: Any

@@ -13,6 +13,7 @@ from ..errors import ConnectionFailedError, PipelineError
 from .tls import PEM, SYSTEM, rds_region
 
 MAX_PORT = 65535
+DUCKDB = "duckdb"  # `engine` of a file in the place of a server
 _ENGINE = "postgres"  # RDS writes `postgres` or `aurora-postgresql`
 _NAMES = {"user": "username", "database": "dbname"}  # other names in use -> RDS's
 
@@ -36,9 +37,13 @@ class Credentials:
     """What the database is to the pipeline, for messages: the source, the warehouse."""
     token: Callable[[], str] | None = field(default=None, repr=False, compare=False)
     """Makes what is used as the password of one connection; None: ``password`` is."""
+    file: str | None = None
+    """The DuckDB file in the place of a server; None: there is a server."""
 
     def __str__(self) -> str:
         """The server, the database, the user, and where all that was read."""
+        if self.file is not None:
+            return f"{self.role} in the DuckDB file {self.file} ({self.origin})"
         return f"{self.role} at {self.host}:{self.port}, database {self.database}, as user {self.user} ({self.origin})"
 
     @classmethod
@@ -57,6 +62,8 @@ class Credentials:
                 f"{origin} must hold a JSON object with host, port, dbname, username and password."
             )
         engine = stored.get("engine", _ENGINE)
+        if engine == DUCKDB:
+            return cls.of_file(str(stored.get("file", "")), origin, role)
         if _ENGINE not in str(engine):
             raise ConnectionFailedError(f"{origin}: 'engine' is {str(engine)[:40]!r}, and PostgreSQL is expected.")
         value = {**{_NAMES.get(name, name): item for name, item in stored.items()}, **(_object(connection) or {})}
@@ -75,6 +82,13 @@ class Credentials:
             raise ConnectionFailedError(f"{origin}: 'sslmode' and 'sslrootcert' must be texts.")
         login = texts["host"], int(port), texts["dbname"], texts["username"], texts["password"]
         return cls(*login, mode, _roots(roots, origin), origin, role)
+
+    @classmethod
+    def of_file(cls, file: str, origin: str, role: str = "PostgreSQL") -> Credentials:
+        """Those of a DuckDB file, by its absolute path: who may read the file needs no others."""
+        if not Path(file).is_absolute() or "\0" in file:
+            raise ConnectionFailedError(f"{origin}: 'file' must be the absolute path of a DuckDB file.")
+        return cls("", 0, Path(file).stem, "", "", origin=origin, role=role, file=file)
 
     @classmethod
     def by_iam(cls, connection: str, sign: Callable[..., str], origin: str, role: str = "PostgreSQL") -> Credentials:

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lambda_toolkit.pipeline.access.messages import QueryError
-from lambda_toolkit.pipeline.client.warehouses.reader import WarehouseAccess, WarehouseReader, warehouse_of
+from lambda_toolkit.pipeline.client.warehouses.reader import WarehouseAccess, credentials_at, reader_of, warehouse_of
 from lambda_toolkit.pipeline.errors import CommandError
 from lambda_toolkit.pipeline.lambdas.shared.conversions import base_type
 from lambda_toolkit.pipeline.lambdas.shared.lake.parquet import arrow_type
@@ -48,8 +48,11 @@ class Warehouse:
 
     @classmethod
     def at(cls, url: str) -> Self:
-        """The warehouse at ``url``, ``postgresql://user:password@host:port/database``. Raises ConfigurationError."""
-        return cls(WarehouseReader.at(url))
+        """The warehouse at ``url``. Raises ConfigurationError.
+
+        ``postgresql://user:password@host:port/database``, or ``duckdb:///path/of/warehouse.duckdb``.
+        """
+        return cls(reader_of(credentials_at(url)))
 
     @classmethod
     def of(cls, target: Target) -> Self:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 from lambda_toolkit.pipeline.access import statements
 from lambda_toolkit.pipeline.client.warehouses.warehouse_secret import warehouse_credentials
 from lambda_toolkit.pipeline.config.database_url import credentials
-from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection, Credentials, connected
+from lambda_toolkit.pipeline.lambdas.shared.database import connected
+from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection, Credentials
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -61,7 +62,7 @@ class WarehouseReader:
     @classmethod
     def at(cls, url: str) -> Self:
         """The warehouse at ``url``, ``postgresql://user:password@host:port/database``. Raises ConfigurationError."""
-        return cls(Credentials.from_json(json.dumps(credentials(url, "the URL")), "the URL", "the warehouse"))
+        return cls(credentials_at(url))
 
     def rows(self, statement: str, **parameters: Any) -> list[list[Any]]:
         """As ReadsWarehouse has it. Raises ConnectionFailedError, and StatementError for what the server refuses."""
@@ -107,4 +108,18 @@ def warehouse_of(target: Target) -> WarehouseAccess:
     """
     from lambda_toolkit.pipeline.client.warehouses.access import function_access
 
-    return function_access(target) or WarehouseReader(warehouse_credentials(target))
+    return function_access(target) or reader_of(warehouse_credentials(target))
+
+
+def credentials_at(url: str) -> Credentials:
+    """The credentials in a URL of a warehouse. Raises ConfigurationError."""
+    return Credentials.from_json(json.dumps(credentials(url, "the URL")), "the URL", "the warehouse")
+
+
+def reader_of(found: Credentials) -> WarehouseAccess:
+    """The reader of the warehouse, which may be a DuckDB file."""
+    if found.file is None:
+        return WarehouseReader(found)
+    from lambda_toolkit.pipeline.client.warehouses.file_reader import FileReader
+
+    return FileReader(found)

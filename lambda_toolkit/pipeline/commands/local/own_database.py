@@ -54,6 +54,7 @@ def read_once(request: Request, seeding: Seeding, source_url: str) -> tuple[int,
 
 def compare_once(target: Target, screen: Screen) -> Comparison:
     """The warehouse of ``target`` beside its source, as both are now. Raises CommandError and PipelineError."""
+    from lambda_toolkit.pipeline.lambdas.shared.database import connected
     from lambda_toolkit.pipeline.lambdas.shared.model import declarations
     from lambda_toolkit.pipeline.lambdas.shared.postgres import connection as postgres
     from lambda_toolkit.pipeline.local_stack.source_comparison import compare
@@ -65,7 +66,7 @@ def compare_once(target: Target, screen: Screen) -> Comparison:
     with (
         screen.waiting("Comparing the warehouse with the source ..."),
         postgres.connected(source) as expected,
-        postgres.connected(warehouse_credentials(target)) as found,
+        connected(warehouse_credentials(target), read_only=True) as found,
     ):
         return compare(declared, target.pipeline.tables["warehouse"], expected, found)
 

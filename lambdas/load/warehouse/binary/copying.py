@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import pyarrow as pa
 import pyarrow.csv as pc
 
+from ....shared.duckdb.connection import DuckdbConnection
 from ....shared.postgres import sql
 from ....shared.postgres.connection import Connection
 from .binary_fields import HEADER, TRAILER, UnencodableError
@@ -39,6 +40,8 @@ def copy_rows(connection: Connection, to: sql.Fragment, columns: tuple[str, ...]
 
     The types of Arrow and of PostgreSQL decide on the format, and a text decides that is not as PostgreSQL writes it.
     """
+    if isinstance(connection, DuckdbConnection):
+        return connection.append(to, columns, rows)
     types = column_types(connection, to)
     copied = 0
     pieces = _pieces((part.select(list(columns)) for part in rows), types)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
+from ....shared.duckdb.connection import DuckdbConnection
 from ....shared.errors import NotPreparedError, WarehouseError
 from ....shared.lake.manifest import ProcessedManifest
 from ....shared.postgres import sql
@@ -23,8 +25,9 @@ _RECORD = (
 )
 _RECORD_REVISION = (
     "INSERT INTO $revision (batch, revision, applied_at, rows_written)"
-    " VALUES (:batch, :number, clock_timestamp(), CAST(:written AS jsonb)) ON CONFLICT DO NOTHING"
+    " VALUES (:batch, :number, clock_timestamp(), CAST(:written AS jsonb))"
 )
+_IS_RECORDED = "SELECT count(*) FROM $revision WHERE batch = :batch AND revision = :number"
 # A batch has an entry of each table that it has files of, also where it wrote none of its rows: `loading`.
 _WITH_TABLE = (
     "SELECT batch FROM $ledger WHERE batch BETWEEN $first AND $last AND rows_written -> $name IS NOT NULL"
@@ -36,8 +39,7 @@ _APPLIED = "SELECT batch, max(revision) FROM $revision GROUP BY batch"
 def check_prepared(connection: Connection, schemas: SchemaNames) -> None:
     """Raises NotPreparedError when a control table is missing, or the control schema has another format version."""
     for name in (*CONTROL_TABLES, FORMAT_TABLE):
-        table = str(sql.table(name, schemas.control))
-        if connection.rows("SELECT to_regclass(:name) IS NULL", name=table)[0][0]:
+        if not _exists(connection, sql.table(name, schemas.control)):
             raise NotPreparedError(f"The warehouse is not prepared: it lacks the table {schemas.control}.{name}.")
     found = format_versions(connection, schemas)
     if found != [FORMAT_VERSION]:
@@ -45,6 +47,12 @@ def check_prepared(connection: Connection, schemas: SchemaNames) -> None:
             f"The control schema {schemas.control} has the format version {', '.join(map(str, found)) or 'none'}, "
             f"and this release of load reads and writes version {FORMAT_VERSION}."
         )
+
+
+def _exists(connection: Connection, table: sql.Fragment) -> bool:
+    if isinstance(connection, DuckdbConnection):
+        return bool(connection.column_types(str(table)))
+    return not connection.rows("SELECT to_regclass(:name) IS NULL", name=str(table))[0][0]
 
 
 def format_versions(connection: Connection, schemas: SchemaNames) -> list[int]:
@@ -77,11 +85,12 @@ def record_revision(
     connection: Connection, schemas: SchemaNames, manifest: ProcessedManifest, written: Mapping[str, int]
 ) -> None:
     """Records which revision of a batch is in the warehouse, where it is not the first."""
-    if manifest.revision > 1:
+    control = schemas.control_tables()
+    identity: dict[str, Any] = {"batch": manifest.batch, "number": manifest.revision}
+    if manifest.revision > 1 and not connection.rows(sql.compose(_IS_RECORDED, **control), **identity)[0][0]:
         connection.run(
-            sql.compose(_RECORD_REVISION, **schemas.control_tables()),
-            batch=manifest.batch,
-            number=manifest.revision,
+            sql.compose(_RECORD_REVISION, **control),
+            **identity,
             written=json.dumps(dict(written), sort_keys=True),
         )
 
@@ -104,7 +113,15 @@ def acquire_lock(connection: Connection, schemas: SchemaNames = LIVE) -> bool:
     The lock is of session level: PostgreSQL releases it when the session ends, however it ends.
     https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
     """
+    if isinstance(connection, DuckdbConnection):  # no other process has the file open
+        return connection.lock_writers()
     return bool(connection.rows("SELECT pg_try_advisory_lock(CAST(:key AS bigint))", key=schemas.lock)[0][0])
+
+
+def _lock_transaction(connection: Connection, schemas: SchemaNames) -> bool:
+    if isinstance(connection, DuckdbConnection):
+        return connection.lock_writers()
+    return bool(connection.rows("SELECT pg_try_advisory_xact_lock(CAST(:key AS bigint))", key=schemas.lock)[0][0])
 
 
 def check_unchanged(connection: Connection, schemas: SchemaNames, last: int) -> None:
@@ -113,7 +130,7 @@ def check_unchanged(connection: Connection, schemas: SchemaNames, last: int) -> 
     Acquires the lock of the writers for this transaction too: a session's lock is lost where a connection pooler gives
     each transaction another session. Raises WarehouseError.
     """
-    locked = connection.rows("SELECT pg_try_advisory_xact_lock(CAST(:key AS bigint))", key=schemas.lock)[0][0]
+    locked = _lock_transaction(connection, schemas)
     found = last_entry(connection, schemas).batch or 0
     if not locked or found != last:
         raise WarehouseError(

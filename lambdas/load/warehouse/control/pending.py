@@ -16,6 +16,7 @@ from ....shared.model.declarations import WarehouseTable
 from ....shared.postgres import sql
 from ..references.requirements import any_unmet, requirements
 from ..session import WarehouseSession, analyze, content, temporary
+from .duckdb_pending import move_unmet
 
 _DEFER = """
     $deleted INSERT INTO $pending_row (table_name, key, batch, content)
@@ -183,6 +184,10 @@ def _delete_unmet(
     required = requirements(session.connection, session.schemas, table)
     if not required:
         return 0
+    if session.connection.is_duckdb:
+        kept = sql.compose('u."_batch"') if template is _DEFER_EVENTS else parts.get("batch")
+        has_batches = template is not _DEFER
+        return move_unmet(session, table, staging, required, kept, is_row=is_row, has_batches=has_batches)
     rows = {
         "staging": staging,
         "is_row": sql.compose(is_row, row=sql.compose("s")),

@@ -58,6 +58,7 @@ def deferred_foreign_key_check(
     relation = schemas.table(table.name)
     if (
         source is not None
+        and not connection.is_duckdb
         and rows >= proven_references.FEW
         and proven_references.lock_referenced(connection, relation, table.column_names, source)
     ):
@@ -65,7 +66,7 @@ def deferred_foreign_key_check(
             yield
         return
     dropped: list[str] = []
-    if rows >= MANY and rows * _LARGEST_RATIO >= known_rows(connection, relation):
+    if not connection.is_duckdb and rows >= MANY and rows * _LARGEST_RATIO >= known_rows(connection, relation):
         dropped = drop(connection, relation)
     yield
     for statement in dropped:

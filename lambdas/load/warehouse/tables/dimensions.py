@@ -18,6 +18,12 @@ _UPSERT = """
     ON CONFLICT ($key) DO UPDATE SET ($columns) = ROW($excluded)
     WHERE ROW($present) IS DISTINCT FROM ROW($new)
 """
+# DuckDB updates by a unique key alone, and has none here.
+_MERGE = """
+    MERGE INTO $table AS t USING ($rows) AS excluded ON ($key_of_t) = ($key_of_excluded)
+    WHEN MATCHED AND ROW($present) IS DISTINCT FROM ROW($new) THEN UPDATE SET $changes
+    WHEN NOT MATCHED THEN INSERT ($columns) VALUES ($excluded)
+"""
 _STAGED = "SELECT $columns FROM $staging"
 _LATEST_OF_HISTORY = """
     SELECT DISTINCT ON ($key) $columns FROM $history WHERE NOT "_deleted" ORDER BY $key, "_batch" DESC
@@ -138,9 +144,12 @@ def _upsert(session: WarehouseSession, table: WarehouseTable, rows: sql.Fragment
 
 def _upsert_of(session: WarehouseSession, table: WarehouseTable, rows: sql.Fragment) -> sql.Fragment:
     """The statement that upserts ``rows``, a query."""
+    changes = [sql.compose("$c = excluded.$c", c=sql.identifier(name)) for name in table.column_names]
     return sql.compose(
-        _UPSERT,
+        _MERGE if session.connection.is_duckdb else _UPSERT,
         **session.sql(table).parts,
+        key_of_excluded=sql.columns(table.keys, of="excluded"),
+        changes=sql.joined(", ", changes),
         rows=rows,
         present=compared(table, of="t"),
         new=compared(table, of="excluded"),
