@@ -14,7 +14,7 @@ endif
 SUITE = $(BIN)/python -m pytest -n 2 --dist loadgroup
 
 .PHONY: help run test coverage test-unit test-aws test-second-emulator fault-matrix test-pipeline test-local-stack test-faults test-proof test-end-to-end browser pgbouncer screenshots soak mutants stopwatch drill \
-  values expressions bench bench-extract bench-readers bench-load lint format audit clean
+  values lake expressions bench bench-extract bench-readers bench-load lint format audit clean
 .DEFAULT_GOAL := run
 
 help:  ## list these targets
@@ -87,6 +87,9 @@ drill: $(READY)  ## break each component of a running pipeline, repair it by the
 
 values: $(READY)  ## every type to every type with hostile values, compared with PostgreSQL itself: CELLS=1000000
 	$(BIN)/python -m tests.values $(if $(CELLS),--cells $(CELLS)) $(if $(SEED),--seed $(SEED))
+
+lake: $(READY)  ## 200 random histories, after each of which the views of the lake are compared with the warehouse
+	LAKE_HISTORIES=200 $(BIN)/python -m pytest -q -n 0 tests/proof/test_lake_views.py
 
 expressions: $(READY)  ## random SQL expressions over hostile rows, compared with PostgreSQL itself: COUNT=20000
 	$(BIN)/python -m tests.expressions $(if $(COUNT),--expressions $(COUNT)) $(if $(SEED),--seed $(SEED))

@@ -37,6 +37,7 @@ from lambda_toolkit.errors import (
 )
 from lambda_toolkit.scripts import declare, end_script, only_declares
 from lambda_toolkit.spec.bucket import BucketSpec, LifecycleRule
+from lambda_toolkit.spec.catalog import CatalogColumn, CatalogSpec, CatalogTable, check_catalog
 from lambda_toolkit.spec.dashboard import check_dashboard
 from lambda_toolkit.spec.declaration.argument_types import (
     Arguments,
@@ -86,6 +87,9 @@ __all__ = [
     "AwsError",
     "BucketSpec",
     "Canary",
+    "CatalogColumn",
+    "CatalogSpec",
+    "CatalogTable",
     "Change",
     "CheckError",
     "Cors",
@@ -126,6 +130,7 @@ __all__ = [
     "apply",
     "bounded",
     "check_bucket",
+    "check_catalog",
     "check_dashboard",
     "check_declared",
     "deploy",

@@ -56,6 +56,7 @@ READERS = "tests/pipeline/test_readers.py"
 READER_FAULTS = "tests/pipeline/test_reader_faults.py"
 SCHEMA_READER = "tests/pipeline/test_schema_reader.py"
 CONCURRENCY = "tests/proof/test_concurrency.py"
+LAKE_VIEWS = "tests/pipeline/test_lake_views.py"
 PROMISES = "tests/proof/test_promises.py"
 
 
@@ -75,6 +76,42 @@ class Mutation:
 
 
 MUTATIONS = (
+    # What SQL engines read of the lake.
+    Mutation(
+        "an earlier revision of a batch counts beside the newest",
+        "lambda_toolkit/pipeline/lake/views.py",
+        "ON n.lake_batch = r.lake_batch AND n.revision = r.revision",
+        "ON n.lake_batch = r.lake_batch",
+        f"{LAKE_VIEWS} -k newest_revision",
+    ),
+    Mutation(
+        "batches behind a gap count",
+        "lambda_toolkit/pipeline/lake/views.py",
+        "    WHERE n.lake_batch = n.position AND (",
+        "    WHERE (",
+        f"{LAKE_VIEWS} -k missing_one",
+    ),
+    Mutation(
+        "a file of the lake counts though no manifest names it",
+        "lambda_toolkit/pipeline/lake/views.py",
+        "_DATA = \"f.file = regexp_extract(r.{path}, '(data/[^/]+/batch=[0-9]+/[^/]+)$', 1)\"",
+        "_DATA = \"f.file IS NULL AND r.{path} LIKE '%batch=' || lpad(f.lake_batch::text, 12, '0') || '%'\"",
+        f"{LAKE_VIEWS} -k no_manifest_names",
+    ),
+    Mutation(
+        "a row that came again after its deletion is no version of the lake",
+        "lambda_toolkit/pipeline/lake/views.py",
+        "lake_was_deleted IS NULL OR lake_was_deleted OR NOT lake_is_same",
+        "lake_was_deleted IS NULL OR NOT lake_is_same",
+        LAKE_VIEWS,
+    ),
+    Mutation(
+        "a database of the catalog is deleted with the tables of others",
+        "lambda_toolkit/resources/account/catalog.py",
+        "        if not now.of_others:",
+        "        if True:",
+        "tests/aws/test_catalog.py -k of_others",
+    ),
     # Freshness.
     Mutation(
         "a batch that is not loaded yet counts as fresh",

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 NOT_FOUND = frozenset(
     {
         "404",
+        "EntityNotFoundException",  # Glue
         "NoSuchBucket",
         "NoSuchBucketPolicy",
         "NoSuchEntity",

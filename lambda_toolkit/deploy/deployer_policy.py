@@ -11,7 +11,7 @@ from typing import Any
 from lambda_toolkit.aws.account import Place
 from lambda_toolkit.packaging.layer_zip import LAYER_PREFIX
 from lambda_toolkit.resources import registry
-from lambda_toolkit.resources.account import role
+from lambda_toolkit.resources.account import catalog, role
 from lambda_toolkit.resources.account.role import policy_document, role_arn
 from lambda_toolkit.resources.planning import polling
 from lambda_toolkit.resources.planning.attachment import Attachment, DeployerActions
@@ -66,6 +66,7 @@ _TOPIC = (
 )
 _FUNCTION_KEY = ("CreateGrant", "Decrypt", "Encrypt")
 _DASHBOARD = ("DeleteDashboards", "GetDashboard", "PutDashboard")
+_IN_CATALOG = (("database", ""), ("table", "/*"), ("userDefinedFunction", "/*"))
 _TOPIC_KEY = ("SetTopicAttributes",)
 _SECRET = (
     "CreateSecret",
@@ -145,6 +146,7 @@ def deployer_policy(deployment: Deployment, place: Place, *, delete_data: bool =
             [place.arn("sns", spec.name) for spec in deployment.topics],
         ),
         _on("Dashboards", "cloudwatch", _DASHBOARD, _dashboards(deployment, place)),
+        _on("Catalogs", "glue", catalog.DEPLOYER_ACTIONS, _catalogs(deployment, place)),
         _on(
             "Secrets",
             "secretsmanager",
@@ -306,6 +308,16 @@ def _dashboards(deployment: Deployment, place: Place) -> list[str]:
     """A dashboard's ARN has no region."""
     start = f"arn:{place.partition}:cloudwatch::{place.account}:dashboard/"
     return [start + item.name for item in deployment.dashboards]
+
+
+def _catalogs(deployment: Deployment, place: Place) -> list[str]:
+    """Glue asks for the catalog, the database, and what is in it; for its functions too where one is deleted.
+
+    https://docs.aws.amazon.com/glue/latest/dg/glue-specifying-resource-arns.html
+    """
+    names = [item.name for item in deployment.catalogs]
+    below = [f"{kind}/{name}{rest}" for name in names for kind, rest in _IN_CATALOG]
+    return [place.arn("glue", resource) for resource in (["catalog", *below] if names else [])]
 
 
 def _s3(place: Place, buckets: Iterable[str], ending: str = "") -> list[str]:

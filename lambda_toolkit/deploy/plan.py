@@ -13,13 +13,14 @@ from lambda_toolkit.deploy.function_plan import FunctionPlan, plan_function
 from lambda_toolkit.deploy.removal import Removal, make_destroy_plan, plan_undeclared
 from lambda_toolkit.errors import Advice, Hint, ToolkitError, raise_all
 from lambda_toolkit.resources import registry
-from lambda_toolkit.resources.account import bucket, secret, topic
+from lambda_toolkit.resources.account import bucket, catalog, secret, topic
 from lambda_toolkit.resources.functions import function, layer
 from lambda_toolkit.resources.monitoring import alarm, dashboard
 from lambda_toolkit.resources.networks import network
 from lambda_toolkit.resources.planning.attachment import Context, PlanScope
 from lambda_toolkit.resources.planning.reads import Reads
 from lambda_toolkit.resources.triggers import s3_notification
+from lambda_toolkit.spec.catalog import check_catalog
 from lambda_toolkit.spec.dashboard import check_dashboard
 from lambda_toolkit.spec.limits import quotas
 from lambda_toolkit.spec.model import Deployment, FunctionSpec, Kind
@@ -66,6 +67,7 @@ def make_plan(
         parts += [task(topic.plan, reads, item) for item in deployment.topics]
         parts += [task(secret.plan, reads, item) for item in deployment.secrets]
         parts += [task(dashboard.plan, reads, item) for item in deployment.dashboards]
+        parts += [task(catalog.plan, reads, item) for item in deployment.catalogs]
     planned = run_parallel(
         [*plans, *(_as_function_plan(part) for part in parts), lambda: FunctionPlan(tuple(undeclared().changes))],
         prefetch=_prefetch(contexts),
@@ -166,6 +168,7 @@ def _check(functions: Iterable[FunctionSpec], deployment: Deployment) -> None:
         *(task(quotas.check_function, spec) for spec in functions),
         *(task(quotas.check_bucket, item) for item in deployment.buckets),
         *(task(check_dashboard, item) for item in deployment.dashboards),
+        *(task(check_catalog, item) for item in deployment.catalogs),
         task(s3_notification.check_declared, deployment.functions),
     ):
         try:

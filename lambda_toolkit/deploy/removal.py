@@ -13,13 +13,14 @@ from lambda_toolkit.aws.parallel import Task, run_parallel, task
 from lambda_toolkit.changes import Change, Key, Plan
 from lambda_toolkit.errors import Advice, AwsError, Hint
 from lambda_toolkit.resources import registry
-from lambda_toolkit.resources.account import bucket, role, secret, topic
+from lambda_toolkit.resources.account import bucket, catalog, role, secret, topic
 from lambda_toolkit.resources.functions import function, layer
 from lambda_toolkit.resources.monitoring import dashboard, log_group
 from lambda_toolkit.resources.planning.attachment import Context, PlanScope
 from lambda_toolkit.resources.planning.reads import Reads
 from lambda_toolkit.resources.schedules import schedule_group
 from lambda_toolkit.spec.bucket import BucketSpec
+from lambda_toolkit.spec.catalog import CatalogSpec
 from lambda_toolkit.spec.model import Deployment, FunctionSpec, Kind, SecretSpec, TopicSpec
 from lambda_toolkit.spec.ownership import APPLICATION_TAG, FUNCTION_TAG, OWNER, OWNER_TAG, STAGE_TAG, as_mapping
 from lambda_toolkit.spec.schedules.schedule import schedule_role_name
@@ -70,6 +71,7 @@ def make_destroy_plan(aws: Aws, deployment: Deployment, delete_data: bool = Fals
         task(topic.plan_removal, reads, item, of_topics) for item in deployment.topics
     ]
     shared += [task(dashboard.plan_removal, reads, item) for item in deployment.dashboards]
+    shared += [task(catalog.plan_removal, reads, item) for item in deployment.catalogs]
     if delete_data:
         shared += [task(bucket.plan_removal, reads, item, users) for item in deployment.buckets]
         shared += [task(secret.plan_removal, reads, item, users) for item in deployment.secrets]
@@ -193,11 +195,12 @@ def _plan_shared(
     delete_data: bool,
     users: frozenset[Key],
 ) -> Removal:
-    """Topics, buckets and secrets that belong to no function and are no longer declared."""
+    """Topics, buckets, secrets and catalogs that belong to no function and are no longer declared."""
     own = {APPLICATION_TAG: deployment.application, STAGE_TAG: deployment.stage}
     topics = {spec.name for spec in deployment.topics}
     buckets = {spec.name for spec in deployment.buckets}
     secrets = {spec.name for spec in deployment.secrets}
+    catalogs = {spec.name for spec in deployment.catalogs}
     changes: list[Change] = []
     notes: list[str] = []
     unowned = {arn for arn, labels in tagged.items() if FUNCTION_TAG not in labels}
@@ -205,6 +208,8 @@ def _plan_shared(
         service, name = arn.split(":")[2], arn.split(":", 5)[5]
         if service == "sns" and name not in topics:
             changes += topic.plan_removal(reads, TopicSpec(name, tags=own), users)
+        elif service == "glue" and (known := name.removeprefix("database/")) not in catalogs:
+            changes += catalog.plan_removal(reads, CatalogSpec(known, tags=own))
         elif service == "s3" and name not in buckets:
             found = bucket.plan_removal(reads, BucketSpec(name, tags=own), users)
             changes, notes = _kept(changes, notes, found, delete_data)

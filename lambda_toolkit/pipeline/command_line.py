@@ -27,6 +27,7 @@ COMMANDS = {
     "prepare": "Create what the warehouse lacks; report every difference.",
     "rejected": "Show the rows that are kept out of the warehouse, and why.",
     "replay": "Reprocess batches from the lake, or rebuild the complete warehouse.",
+    "lake": "Print the SQL by which DuckDB or Spark reads the lake.",
     "query": "Show what a query of the warehouse returns: a table, CSV or Parquet.",
     "invoke": "Invoke one function, or run one here; show its result and its log.",
     "watch": "Deploy after each save, show the log, say what happened.",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lambda_toolkit.spec.bucket import BucketSpec
+from lambda_toolkit.spec.catalog import CatalogSpec
 from lambda_toolkit.spec.function_url import FunctionUrl
 from lambda_toolkit.spec.metric_math import fills_gaps
 from lambda_toolkit.spec.network import Vpc
@@ -54,6 +55,7 @@ class Kind(StrEnum):
     TABLE = "table"
     EVENT_BUS = "event bus"
     DASHBOARD = "dashboard"
+    CATALOG = "catalog"
     SECRET = "secret"  # nosec B105  # noqa: S105 - the name of a kind
 
 
@@ -326,6 +328,7 @@ class Deployment:
     """The ARNs of secrets that functions read and others manage: never written, tagged or removed, whatever their
     tags."""
     dashboards: tuple[DashboardSpec, ...] = ()
+    catalogs: tuple[CatalogSpec, ...] = ()
 
     def tagged(self) -> Deployment:
         """The same, with the tags of application and stage, and ``adopt``, passed on to each part. Idempotent."""
@@ -341,7 +344,8 @@ class Deployment:
             topics=tuple(map(tagged, self.topics)),
             secrets=tuple(map(tagged, self.secrets)),
             dashboards=tuple(map(tagged, self.dashboards)),
+            catalogs=tuple(map(tagged, self.catalogs)),
         )
 
 
-_Spec = TypeVar("_Spec", FunctionSpec, BucketSpec, TopicSpec, SecretSpec, DashboardSpec)
+_Spec = TypeVar("_Spec", FunctionSpec, BucketSpec, TopicSpec, SecretSpec, DashboardSpec, CatalogSpec)

@@ -165,6 +165,7 @@ def _pipeline(
         workers=values["transform"]["workers"],
         part_rows=values["transform"]["part_rows"],
         dashboard=dashboard["name"] if dashboard is not None else None,
+        catalog=values["lake"]["database"] if values["lake"]["catalog"] else None,
         fresh_within=general["fresh_within"],
         lock=root / values["packages"]["lock"] if values["packages"]["lock"] else None,
     )

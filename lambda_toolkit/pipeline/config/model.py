@@ -142,6 +142,8 @@ class Pipeline:
     """The ``[source]`` and ``[warehouse]`` tables: those in the file, and those that are mirrored."""
     dashboard: str | None = None
     """The name of the CloudWatch dashboard; ``None``: there is none."""
+    catalog: str | None = None
+    """The name of the Glue database over the lake, with placeholders; ``None``: there is none."""
     notices: Mapping[str, Notice] = field(default_factory=dict)
     """By the names of ``alarms``."""
     alarm_topic: str = ""

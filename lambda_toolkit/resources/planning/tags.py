@@ -46,6 +46,7 @@ _CALLS = {
     "scheduler": _Calls("ResourceArn"),
     "sns": _Calls("ResourceArn"),
     "secretsmanager": _Calls("SecretId"),
+    "glue": _Calls("ResourceArn", tags="TagsToAdd", keys="TagsToRemove", as_mapping=True),
     "iam": _Calls("RoleName", write="tag_role", remove="untag_role"),
 }
 

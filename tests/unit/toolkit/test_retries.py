@@ -212,5 +212,5 @@ def test_codes_of_what_is_not_there() -> None:
     assert {
         *("404", "NotFound", "NotFoundException", "ResourceNotFound", "ResourceNotFoundException", "NoSuchEntity"),
         *("NoSuchBucket", "NoSuchBucketPolicy", "NoSuchLifecycleConfiguration", "NoSuchPublicAccessBlockConfiguration"),
-        *("NoSuchTagSet", "ServerSideEncryptionConfigurationNotFoundError"),
+        *("EntityNotFoundException", "NoSuchTagSet", "ServerSideEncryptionConfigurationNotFoundError"),
     } == NOT_FOUND

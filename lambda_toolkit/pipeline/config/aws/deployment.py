@@ -11,6 +11,7 @@ from pathlib import Path
 from lambda_script import Alarm, Deployment, FunctionSpec, S3Trigger, SecretSpec, TopicSpec, TopicTrigger
 from lambda_toolkit.pipeline.config.aws.alarm_notices import ALARMS_FILE, alarm_description, alarms_json
 from lambda_toolkit.pipeline.config.aws.cloudwatch_dashboard import dashboards
+from lambda_toolkit.pipeline.config.aws.lake_catalog import catalogs
 from lambda_toolkit.pipeline.config.aws.readers import (
     reader_variables,
     starts_readers,
@@ -88,6 +89,7 @@ def deployment(
             if secret.is_stored
         ),
         dashboards=dashboards(pipeline, functions, account),
+        catalogs=catalogs(pipeline, json.loads(tables), account),
         secrets_of_others=tuple(pipeline.expand(secret.read.arn, account) for secret in values if secret.read),
         application=pipeline.name,
         stage=pipeline.stage,

@@ -14,6 +14,7 @@ from lambda_toolkit.pipeline.config.schema.resource_keys import (
     BUCKET,
     DASHBOARD,
     EXTRACT,
+    LAKE,
     PIPELINE,
     TRANSFORM,
 )
@@ -33,6 +34,7 @@ FILE = Table(
         Key("transform", Type.TABLE, TRANSFORM.meaning, "", default={}, table=TRANSFORM),
         Key("alarms", Type.NAMED_TABLES, "The CloudWatch alarms.", "", default={}, table=ALARM),
         Key("cloudwatch_dashboard", Type.TABLE, DASHBOARD.meaning, "", absent="no dashboard", table=DASHBOARD),
+        Key("lake", Type.TABLE, LAKE.meaning, "", default={}, table=LAKE),
         Key("vpc", Type.TABLE, VPC.meaning, "", absent="not managed", table=VPC),
         Key("packages", Type.TABLE, PACKAGES.meaning, "", default={}, table=PACKAGES),
         Key("source", Type.NAMED_TABLES, "The source tables.", "", default={}, table=SOURCE),

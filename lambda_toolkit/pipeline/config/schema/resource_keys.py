@@ -192,6 +192,30 @@ DASHBOARD = Table(
     ),
 )
 
+LAKE = Table(
+    "lake",
+    "What SQL engines read of the lake: a database of the Glue Data Catalog with tables over the processed files, and "
+    "views of the history and the present ([the lake](lake.md)).",
+    (
+        Key(
+            "catalog",
+            Type.BOOLEAN,
+            "Whether a deploy keeps that database. It costs nothing: AWS charges for objects beyond a million in an "
+            "account, and Athena $5 for each terabyte that a query reads. Without it, the next deploy removes the "
+            "database.",
+            "false",
+            default=True,
+        ),
+        Key(
+            "database",
+            Type.STRING,
+            "Its name, unique in the account and region. Characters that Athena does not take become `_`.",
+            '"{name}_{stage}"',
+            default="{name}_{stage}",
+        ),
+    ),
+)
+
 EXTRACT = Table(
     "extract",
     "How tables are read of which a batch has not room for all rows: a first load, or what a huge transaction wrote.",
