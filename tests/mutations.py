@@ -623,6 +623,13 @@ MUTATIONS = (
         f"{READER_FAULTS} -k idle",
     ),
     Mutation(
+        "a snapshot that a standby cancels is an error",
+        "lambdas/extract/source/shared_snapshot.py",
+        "    except (DatabaseError, InterfaceError) as error:\n        why = message(error)",
+        "    except ZeroDivisionError as error:\n        why = message(error)",
+        "tests/pipeline/test_reader_standby.py",
+    ),
+    Mutation(
         "a range whose reader died is not read again",
         "lambdas/shared/fan_out.py",
         "elif attempt < self._limits.attempts:",
@@ -662,7 +669,7 @@ MUTATIONS = (
         "lambdas/transform/parts.py",
         "for file in files.change_files] if files else []",
         "for file in files.change_files[:1]] if files else []",
-        "tests/proof/test_histories.py -k readers",
+        f"{READERS} -k join",
     ),
     Mutation(
         "puts are not conditional",

@@ -134,3 +134,22 @@ def test_each_row_is_in_exactly_one_range(pages, rows, count):
     assert bounds == sorted(set(bounds))
     assert [each.first for each in found[1:]] == [each.end for each in found[:-1]]
     assert all(offset < 65536 for _, offset in bounds)
+
+
+def test_join_finds_rows_in_every_file_of_readers(pipeline, readers):
+    """Addresses that readers read, in several files: counterparties find theirs in each of these."""
+    pipeline.admin.run("""
+        INSERT INTO address SELECT n, 'Street ' || n, NULL, NULL, 'City', 'P' || n, 'Country', '1', created_at,
+            created_at
+        FROM address, generate_series(1000, 1599) AS n WHERE address_id = (SELECT min(address_id) FROM address);
+        INSERT INTO counterparty SELECT n, 'Name ' || n, n, NULL, NULL, created_at, created_at
+        FROM address, generate_series(1000, 1599, 50) AS n WHERE address_id = n""")
+    done = step(pipeline, quick(readers))
+    assert "ranges" in done.readers["address"]
+    assert len(manifest(pipeline.ingestion, 1).tables["address"].change_files) > 3
+    pipeline.transform(1)
+    pipeline.load()
+    found = pipeline.rows(
+        "SELECT counterparty_id, counterparty_legal_postal_code FROM dim_counterparty WHERE counterparty_id >= 1000"
+    )
+    assert sorted(found) == [[key, f"P{key}"] for key in range(1000, 1600, 50)]

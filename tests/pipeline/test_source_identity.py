@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 import shutil
 import signal
-import subprocess
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -21,6 +19,7 @@ from lambda_toolkit.pipeline.lambdas.shared.model.declarations import parse
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection, Credentials, connect
 from lambda_toolkit.pipeline.local_stack.postgres import postgres_server
 from lambda_toolkit.pipeline.local_stack.process import free_port, stop, wait_until
+from tests.support.clusters import Cluster, connect_again, connected, follow, owner
 from tests.support.lake_contents import keys, manifest
 
 SMALL = {
@@ -28,32 +27,6 @@ SMALL = {
     "warehouse": {"dim_item": {"kind": "dimension", "from": "item", "key": "id", "columns": {"id": "id"}}},
 }
 LAST_XID = 2**32 - 1
-
-
-@dataclasses.dataclass
-class Cluster:
-    """A server of these tests, in a directory of its own, which can be copied."""
-
-    directory: Path
-
-    def start(self) -> Connection:
-        """Starts it, and connects to it as its owner."""
-        server = postgres_server.start(self.directory)
-        return connect(Credentials(server.host, server.port, "postgres", server.superuser, server.password))
-
-    @property
-    def home(self) -> Path:
-        found = postgres_server._find_home(self.directory)
-        assert found is not None
-        return found
-
-    def copy(self, directory: Path) -> Cluster:
-        """The copy of its disk, below ``directory``; it must be stopped."""
-        home = self.home.parent / f"{self.home.name}-{directory.name}"
-        subprocess.run(["/bin/cp", "-a", self.home, home], check=True)
-        directory.mkdir()
-        (directory / "home").symlink_to(home)
-        return Cluster(directory)
 
 
 @pytest.fixture(scope="module")
@@ -78,21 +51,6 @@ def stopped(root: Path) -> Cluster:
     return cluster
 
 
-class connected:  # noqa: N801  # used like a function
-    """A connection to a cluster, which runs only meanwhile."""
-
-    def __init__(self, cluster: Cluster) -> None:
-        self._cluster = cluster
-
-    def __enter__(self) -> Connection:
-        self._connection = self._cluster.start()
-        return self._connection
-
-    def __exit__(self, *failure: object) -> None:
-        self._connection.close()
-        postgres_server.stop(self._cluster.directory)
-
-
 def run(connection: Connection, lake) -> Extracted:
     return extract(PostgresSource(connection), lake, parse(SMALL), uuid.uuid4().hex)
 
@@ -108,14 +66,7 @@ def test_standby_captures_subtransactions_and_its_promotion(root, stopped, bucke
     lake, _ = buckets
     standby = stopped.copy(root / "standby")
     with connected(stopped) as primary:
-        server = postgres_server.find(stopped.directory)
-        (standby.home / "data" / "standby.signal").touch()
-        with (standby.home / "data" / "postgresql.auto.conf").open("a") as settings:
-            settings.write(
-                f"primary_conninfo = 'host={server.host} port={server.port} user={server.superuser}"
-                f" password={server.password}'\n"
-            )
-        shutil.chown(standby.home / "data" / "standby.signal", *_owner(standby.home / "data"))
+        follow(standby, stopped)
 
         def caught_up(reader: Connection) -> None:
             target = primary.rows("SELECT pg_current_wal_insert_lsn()::text")[0][0]
@@ -202,7 +153,7 @@ def test_nothing_is_lost_when_the_transaction_ids_begin_again(root, stopped, buc
     )
     assert done.returncode == 0, done.stderr
     (data / "pg_xact" / "0FFF").write_bytes(bytes(256 * 1024))
-    shutil.chown(data / "pg_xact" / "0FFF", *_owner(data))
+    shutil.chown(data / "pg_xact" / "0FFF", *owner(data))
     with connected(wrapping) as writer:
         run(writer, lake)
         older = connect_again(wrapping)
@@ -220,15 +171,6 @@ def test_nothing_is_lost_when_the_transaction_ids_begin_again(root, stopped, buc
         assert (done.rows, done.reason_for_full) == ({"item": 1}, None)
         assert keys(lake, 3, "item") == [1]
         assert run(writer, lake).batch is None
-
-
-def connect_again(cluster: Cluster) -> Connection:
-    return cluster.start()
-
-
-def _owner(path: Path) -> tuple[int, int]:
-    status = path.stat()
-    return status.st_uid, status.st_gid
 
 
 OTHERS = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
