@@ -15,12 +15,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from lambda_toolkit import lazy_names
 from lambda_toolkit.calls import apply, apply_all, deploy, new_client, plan, plan_destroy, rollback
 from lambda_toolkit.changes import Change, DeployError, Difference, Failure, Plan, Progress, Report
-from lambda_toolkit.console import explain_mistakes, shown_on_terminal
+from lambda_toolkit.console import names_checked, shown_on_terminal
 from lambda_toolkit.errors import (
     Advice,
     AwsError,
@@ -43,7 +43,6 @@ from lambda_toolkit.spec.declaration.argument_types import (
     Arguments,
     Schedules,
     TopicTriggers,
-    check_names,
     shown_as_init,
 )
 from lambda_toolkit.spec.declaration.arguments import function_spec
@@ -193,12 +192,7 @@ class Lambda_script:
     Raises ScheduleError, TriggerError, LimitError or PackageError for what AWS would reject, PlanError for several.
     """
 
-    def __new__(cls, *_: Any, **arguments: Any) -> Self:
-        """Prepare messages without a traceback. Raises LimitError for an argument that does not exist."""
-        explain_mistakes()
-        check_names(arguments, ("application", "aws"))
-        return super().__new__(cls)
-
+    @names_checked(beside=("application", "aws"))
     def __init__(
         self,
         lambda_function_path: str | Path,

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from functools import wraps
 from types import TracebackType
+from typing import ParamSpec
 
 from lambda_toolkit.changes import Plan, Progress
 from lambda_toolkit.errors import ToolkitError
+from lambda_toolkit.spec.declaration.argument_types import check_names
 
+P = ParamSpec("P")
 _SIGNS = {"create": "+", "update": "~", "delete": "-"}
 ShowProgress = Callable[[Progress], None]
 
@@ -43,6 +47,25 @@ def explain_mistakes() -> None:
     """
     if sys.excepthook is sys.__excepthook__ and not hasattr(sys, "ps1"):
         sys.excepthook = _hook
+
+
+def names_checked(beside: Collection[str]) -> Callable[[Callable[P, None]], Callable[P, None]]:
+    """Have a constructor raise LimitError for an argument that does not exist, and programs show it without traceback.
+
+    Python's own TypeError would come first, and says nothing of the argument that was meant. ``beside`` are its
+    arguments that are none of a function.
+    """
+
+    def decorate(constructor: Callable[P, None]) -> Callable[P, None]:
+        @wraps(constructor)
+        def checked(*args: P.args, **arguments: P.kwargs) -> None:
+            explain_mistakes()
+            check_names(arguments, beside)
+            constructor(*args, **arguments)
+
+        return checked
+
+    return decorate
 
 
 def _hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -25,6 +25,7 @@ from typing import IO, Any, cast
 from lambda_toolkit.errors import ToolkitError
 from lambda_toolkit.packaging.bytecode import can_compile_for
 from lambda_toolkit.packaging.function_zip import build
+from lambda_toolkit.packaging.imports.runtime_modules import PROVIDED
 from lambda_toolkit.packaging.interpreters import find_interpreter
 from lambda_toolkit.packaging.layer_zip import Layer, build_layer, layer_of
 from lambda_toolkit.packaging.uv import cache_folder
@@ -33,7 +34,6 @@ from lambda_toolkit.running import runner
 from lambda_toolkit.running.invocation import Invocation, payload_of
 from lambda_toolkit.spec.model import HOST_PLATFORM, THIS_RUNTIME, FunctionSpec
 
-_PROVIDED = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "urllib3", "six")
 _INHERITED = ("PATH", "HOME", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "LD_LIBRARY_PATH")
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 _INIT_SECONDS = 60  # for its imports; Lambda permits 10, and this machine may be slower
@@ -92,7 +92,7 @@ def _runnable(spec: FunctionSpec, on_log: Callable[[str], None]) -> FunctionSpec
 
 def _provided() -> Iterator[tuple[str, Path]]:
     """The modules of Lambda's runtime that this Python has, and where."""
-    for name in _PROVIDED:
+    for name in sorted(PROVIDED):
         found = importlib.util.find_spec(name)
         if found is not None and found.origin:
             place = Path(found.origin)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -41,26 +41,47 @@ def log_events(
     ``wait`` they never end: it is called between two reads. Raises ToolkitError where there is no log group, and
     AwsError.
     """
-    own = group_name(function)
     seen: set[object] = set()
     while True:
-        for event in sorted(_read(aws, function, group or own, since), key=lambda each: int(each["timestamp"])):
-            identity = event.get("eventId") or (event.get("logStreamName"), event["timestamp"], event["message"])
-            if identity not in seen:
-                seen.add(identity)
-                at = datetime.fromtimestamp(event["timestamp"] / 1000, UTC)
-                yield LogEvent(at, str(event["message"]).rstrip("\n"))
+        found = stored_events(aws, function, int(since * 1000), group=group or "")
+        if found is None:
+            raise ToolkitError(f"{function} has no log group {group or group_name(function)} yet. Deploy it first.")
+        for _, event in unseen({function: found}, seen):
+            at = datetime.fromtimestamp(event["timestamp"] / 1000, UTC)
+            yield LogEvent(at, str(event["message"]).rstrip("\n"))
         if wait is None:
             return
         wait()
 
 
-def _read(aws: Aws, function: str, group: str, since: float) -> list[dict[str, Any]]:
+def stored_events(
+    aws: Aws, function: str, start: int, *, group: str = "", **limits: Any
+) -> list[dict[str, Any]] | None:
+    """CloudWatch's events of ``function`` since ``start`` (milliseconds since 1970), or ``None`` without a log group.
+
+    Of a ``group`` that several functions share, those streams are read that have the function's name. ``limits`` are
+    more parameters of FilterLogEvents. Raises AwsError.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-loggroups.html
+    """
+    own = group_name(function)
+    request = {"logGroupName": group or own, "startTime": start, **limits}
     try:
-        found = aws.list_all("logs", "filter_log_events", "events", logGroupName=group, startTime=int(since * 1000))
+        found = aws.list_all("logs", "filter_log_events", "events", **request)
     except AwsError as error:
         if error.code in NOT_FOUND:
-            raise ToolkitError(f"{function} has no log group {group} yet. Deploy it first.") from error
+            return None
         raise
-    is_shared = group != group_name(function)
+    is_shared = group not in ("", own)
     return [event for event in found if not is_shared or f"/{function}[" in str(event.get("logStreamName"))]
+
+
+def unseen(events: Mapping[str, Sequence[dict[str, Any]]], seen: set[object]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The events of several functions in order, without those in ``seen``, to which they are added."""
+    merged = [(function, event) for function, listed in events.items() for event in listed]
+    for function, event in sorted(merged, key=lambda each: int(each[1]["timestamp"])):
+        # CloudWatch's id, which emulators omit
+        identity = event.get("eventId") or (event.get("logStreamName"), event["timestamp"], event["message"])
+        if (function, identity) not in seen:
+            seen.add((function, identity))
+            yield function, event

@@ -26,12 +26,13 @@ _REMOVED = {  # from which version on
 _OF_OTHER_SYSTEMS = frozenset(
     ("msilib", "msvcrt", "nt", "winreg", "winsound", "_winapi", "_msi", "_overlapped", "_scproxy")
 )
-_PROVIDED = frozenset(
+PROVIDED = frozenset(
     # boto3 with what it needs, and the runtime's own client:
     # https://docs.aws.amazon.com/lambda/latest/dg/python-package.html#python-package-dependencies
     # https://github.com/aws/aws-lambda-python-runtime-interface-client
     ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3", "awslambdaric", "simplejson")
 )
+"""The top-level modules that Lambda's Python runtime has beside the standard library."""
 _PROVIDED_TOO = {  # from which version on, and up to which
     "snapshot_restore_py": ((3, 12), _NEXT),
     "pip": (_OLDEST, _NEXT),
@@ -42,7 +43,7 @@ _PROVIDED_TOO = {  # from which version on, and up to which
 
 def is_provided(module: str, version: tuple[int, int]) -> bool:
     """Whether a function on Python ``version`` can import the top-level ``module`` without packaging it."""
-    if module in _PROVIDED:
+    if module in PROVIDED:
         return True
     since, before = _PROVIDED_TOO.get(module, (_NEXT, _NEXT))
     return since <= version < before or is_standard(module, version)

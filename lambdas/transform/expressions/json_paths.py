@@ -34,10 +34,13 @@ def member_text(node: Typed, columns: Sequence[pa.Array]) -> Evaluated:
 def path_text(node: Typed, columns: Sequence[pa.Array]) -> Evaluated:
     """``#>>``: likewise, at the end of a path."""
     path = node.arguments[1].value
-    check = _checked if kind(node.arguments[0].type) == JSON else str
+    is_json = kind(node.arguments[0].type) == JSON
+    check = _checked if is_json else str
 
     def found(document: str) -> str | None:
         value: str | None = check(document).strip(" \t\n\r")
+        if is_json and not path and value and value[0] not in '"{[n':
+            return document.rstrip(" \t\n\r")  # as the server does: get_worker() in its jsonfuncs.c
         for step in path:
             if value is None or step is None:
                 return None

@@ -10,6 +10,7 @@ from lambda_toolkit.pipeline.config.aws.role_policy import group_of
 from lambda_toolkit.pipeline.config.model import Pipeline
 from lambda_toolkit.pipeline.errors import CommandError
 from lambda_toolkit.pipeline.installed import suggested
+from lambda_toolkit.running.log_events import stored_events, unseen
 
 if TYPE_CHECKING:
     from lambda_toolkit.aws import Aws
@@ -24,7 +25,7 @@ def of_function(
     """
     group = group_of(pipeline, pipeline.functions[name], aws.account_id)
     limits = {**({} if end is None else {"endTime": end}), **({"filterPattern": pattern} if pattern else {})}
-    return _read(aws, pipeline.function_name(name), start, group, **limits) or []
+    return stored_events(aws, pipeline.function_name(name), start, group=group, **limits) or []
 
 
 def events_of(
@@ -44,38 +45,17 @@ def events_of(
     """
     seen: set[object] = set()
     while True:
-        found = {function: _read(aws, function, start, (groups or {}).get(function, "")) for function in functions}
+        found = {
+            function: stored_events(aws, function, start, group=(groups or {}).get(function, ""))
+            for function in functions
+        }
         if all(listed is None for listed in found.values()):
             have = "has" if len(functions) == 1 else "have"
             raise CommandError(f"{' and '.join(functions)} {have} no log group. Deploy first: {suggested()}")
-        merged = [(function, event) for function, listed in found.items() for event in listed or ()]
-        for function, event in sorted(merged, key=lambda each: int(each[1]["timestamp"])):
-            identity = (function, _identity(event))
-            if identity not in seen:
-                seen.add(identity)
-                yield function, event
+        yield from unseen({function: listed or () for function, listed in found.items()}, seen)
         if not follow or wait is None:
             return
         wait()
-
-
-def _read(aws: Aws, function: str, start: int, group: str = "", **limits: Any) -> list[dict[str, Any]] | None:
-    """The events of one function, or None where it has no log group. Of a group of several, its streams have its name.
-
-    https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-loggroups.html
-    """
-    from lambda_script import AwsError
-
-    own = f"/aws/lambda/{function}"
-    try:
-        request = {"logGroupName": group or own, "startTime": start, **limits}
-        found = aws.list_all("logs", "filter_log_events", "events", **request)
-        shared = group not in ("", own)
-        return [event for event in found if not shared or f"/{function}[" in str(event.get("logStreamName"))]
-    except AwsError as error:
-        if error.code == "ResourceNotFoundException":
-            return None
-        raise
 
 
 def first_error(aws: Aws, pipeline: Pipeline, name: str, start: int) -> str | None:
@@ -93,8 +73,3 @@ def error_in(line: str) -> str | None:
     if "_aws" in entry or entry.get("level", entry.get("log_level")) not in ("ERROR", "CRITICAL", "FATAL"):
         return None  # a line of metrics has the level that is not dropped
     return str(entry.get("message") or entry.get("errorMessage"))
-
-
-def _identity(event: dict[str, Any]) -> object:
-    """What distinguishes an event from others: CloudWatch's ID, which emulators omit."""
-    return event.get("eventId") or (event.get("logStreamName"), event["timestamp"], event["message"])
