@@ -34,16 +34,19 @@ WITHOUT_RESOURCE = (
     "sns:ListTagsForResource",
 )
 OTHER_NAME = {"lambda:ListLayers": "lambda:ListLayerVersions"}
+OTHER_DATABASE = ("glue:DeleteDatabase", "glue:GetDatabase")  # as if the database were a table
 OTHER_RULE = ("events:DeleteRule", "events:DescribeRule", "events:PutRule")
 
 
 def emulators_own(printed: str, region: str, account: str) -> str:
     granted = {action for statement in json.loads(printed)["Statement"] for action in statement["Action"]}
-    assert granted >= {*WITHOUT_RESOURCE, *OTHER_NAME.values(), *OTHER_RULE}
+    assert granted >= {*WITHOUT_RESOURCE, *OTHER_NAME.values(), *OTHER_RULE, *OTHER_DATABASE}
+    database = f"arn:aws:glue:{region}:{account}:table/totes_{STAGE}"
     rules = f"arn:aws:events:{region}:{account}:rule/default/totes-{STAGE}-*"
     statements = [
         {"Effect": "Allow", "Action": [*WITHOUT_RESOURCE, *OTHER_NAME], "Resource": "*"},
         {"Effect": "Allow", "Action": list(OTHER_RULE), "Resource": rules},
+        {"Effect": "Allow", "Action": list(OTHER_DATABASE), "Resource": database},
     ]
     return json.dumps({"Version": "2012-10-17", "Statement": statements})
 
@@ -188,7 +191,8 @@ def user_who_operates(cli, aws) -> dict[str, str]:
 
 def user_who_plans(cli, aws) -> dict[str, str]:
     """The environment of a user who may do what `policy --read-only` says, and who has no URL of a database."""
-    asked = [action for action in WITHOUT_RESOURCE if ":List" in action] + list(OTHER_NAME) + ["events:DescribeRule"]
+    asked = [action for action in WITHOUT_RESOURCE if ":List" in action] + list(OTHER_NAME)
+    asked += ["events:DescribeRule", "glue:GetDatabase"]
     return user(cli, aws, "reader", "--read-only", asked)
 
 
