@@ -77,7 +77,7 @@ def stored_events(
 
 
 def unseen(events: Mapping[str, Sequence[dict[str, Any]]], seen: set[object]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The events of several functions in order, each once: those in ``seen`` are left out, others added to it."""
+    """The events of several functions in order, each once: none that is in ``seen``; the others are added to it."""
     merged = [(function, event) for function, listed in events.items() for event in listed]
     for function, event in sorted(merged, key=lambda each: int(each[1]["timestamp"])):
         # CloudWatch's id, which emulators omit

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.proof.simulation import Simulation, opened
+from tests.proof.simulation import Simulation
+from tests.proof.worlds import opened
 
 
 @pytest.fixture(scope="session")

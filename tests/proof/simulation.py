@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import json
 import random
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any, assert_never
-from unittest import mock
-
-import boto3
-import moto
 
 from lambda_toolkit.pipeline.lambdas.extract.extraction import Request, extract
 from lambda_toolkit.pipeline.lambdas.extract.limits import DEFAULT_LIMITS
 from lambda_toolkit.pipeline.lambdas.extract.readers.fan_out import FanOut
-from lambda_toolkit.pipeline.lambdas.extract.source import dense_keys
 from lambda_toolkit.pipeline.lambdas.extract.source.postgres import PostgresSource
 from lambda_toolkit.pipeline.lambdas.load.compare import compare
 from lambda_toolkit.pipeline.lambdas.load.loading import load
@@ -37,7 +30,7 @@ from lambda_toolkit.pipeline.lambdas.transform.sweep import EVENT_TIMEOUT, misse
 from tests.proof import specimens, steps
 from tests.proof.changes import KEYS
 from tests.proof.crashes import CrashCounter, CrashError, CrashingClient, CrashingConnection, ReadingClient
-from tests.proof.databases import BESIDE, Databases, declarations, schema
+from tests.proof.databases import BESIDE, Databases, declarations
 from tests.proof.oracle import Look, Oracle
 from tests.proof.source import Source, emptied
 from tests.proof.star import Key, State
@@ -366,39 +359,3 @@ def _values(state: State) -> dict[str, dict[Key, dict[str, str | None]]]:
         }
         for table, rows in state.items()
     }
-
-
-@contextlib.contextmanager
-def opened(server: Any) -> Iterator[Simulation]:
-    """A world on ``server``, with an S3 of its own in memory."""
-    world = Simulation(server)
-    try:
-        # So small that a few keys are in several buckets, with gaps and without.
-        with mock.patch.multiple(dense_keys, BUCKET=2, MOST_GAPS=0.75):
-            yield world
-    finally:
-        world.close()
-
-
-@contextlib.contextmanager
-def with_twin(world: Simulation, directory: Path) -> Iterator[Simulation]:
-    """The same world with a second warehouse, a DuckDB file in ``directory``, into which each run of load loads."""
-    world.twin = Twin(directory, schema(), world.declarations)
-    try:
-        yield world
-    finally:
-        world.twin = None
-
-
-@contextlib.contextmanager
-def on_moto(world: Simulation) -> Iterator[Simulation]:
-    """The same world with moto's S3: slower, and closer to the real one."""
-    with moto.mock_aws():
-        quick, world.client = (
-            world.client,
-            boto3.client("s3", region_name="eu-west-2", aws_access_key_id="test", aws_secret_access_key="test"),
-        )
-        try:
-            yield world
-        finally:
-            world.client = quick

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from lambda_toolkit.pipeline.local_stack.postgres import postgres_server
 from tests.proof.proving import BrokenError, prove_in_ranges, prove_many
-from tests.proof.simulation import Simulation, on_moto, opened
+from tests.proof.simulation import Simulation
+from tests.proof.worlds import on_moto, opened
 from tests.support.pipeline import small_thresholds
 
 PORTION = 20  # histories to a seed

@@ -9,7 +9,7 @@ import pytest
 
 from lambda_toolkit.pipeline.lambdas.load.warehouse.references import foreign_keys, proven_references
 from tests.proof.proving import prove_by_readers, prove_in_parts, prove_in_ranges, prove_many
-from tests.proof.simulation import on_moto, with_twin
+from tests.proof.worlds import on_moto, with_twin
 from tests.support.pipeline import small_thresholds
 
 HISTORIES = int(os.environ.get("HISTORIES_PER_SEED", "8"))  # `make test-proof` runs 50, `make soak` new ones for hours
