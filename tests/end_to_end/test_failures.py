@@ -6,6 +6,7 @@ import dataclasses
 import json
 import shlex
 import time
+from typing import Any
 
 import pytest
 
@@ -40,6 +41,20 @@ def await_over(line, function: str) -> None:
     raise AssertionError(f"the incident of {function} is not over")
 
 
+def failed_events(line) -> list[dict[str, Any]]:
+    return json.loads(line("status", "--json").stdout)["failed_events"]["functions"]
+
+
+def await_failed_event(line, function: str, reason: str) -> None:
+    """Wait until ``status`` shows that an event of ``function`` failed for good, and why."""
+    deadline = time.monotonic() + EMAIL_TIMEOUT
+    while time.monotonic() < deadline:
+        if any(each["function"].endswith(function) and reason in each["reason"] for each in failed_events(line)):
+            return
+        time.sleep(0.5)
+    raise AssertionError(failed_events(line))
+
+
 def stored_secret(line, aws, name: str):
     client = aws(line, "secretsmanager")
     return client, json.loads(client.get_secret_value(SecretId=name)["SecretString"])
@@ -62,6 +77,11 @@ def test_wrong_password_is_reported_and_mailed_and_loses_nothing(filled, aws, sq
         email = await_email(filled, "totes-local-extract-errors", mails)
         assert email.recipient == "data-alerts@example.com"
         assert "python deploy.py logs extract --stage local" in email.body, "it says what to do"
+        event = {"action": "extract"}
+        aws(filled, "lambda").invoke(
+            FunctionName="totes-local-extract", Qualifier="live", InvocationType="Event", Payload=json.dumps(event)
+        )
+        await_failed_event(filled, "extract", "the server refuses the password")
         client.put_secret_value(**wrong)
         left = filled("deploy")
         assert "secret totes/local/source was changed since it was deployed: its value is left" in left.stderr
@@ -70,7 +90,11 @@ def test_wrong_password_is_reported_and_mailed_and_loses_nothing(filled, aws, sq
     finally:
         assert filled("deploy", "--overwrite-secret", "totes/local/source").exit_code == 0
     assert stored_secret(filled, aws, "totes/local/source")[1] == secret, "from the environment"
-    assert filled.document("run")["rows"] in ({"sales_order": 1}, {}), "or the schedule's run came first"
+    replayed = filled.document("replay", "--failed")
+    assert [each["function"] for each in replayed["done"]].count("totes-local-extract") >= 1
+    assert (replayed["failed"], replayed["refused"]) == ([], [])
+    assert not any("extract" in each["function"] for each in failed_events(filled))
+    assert filled.document("run")["rows"] in ({"sales_order": 1}, {}), "or the replay, or the schedule, came first"
     assert check(stack.source, stack.warehouse).agrees
 
 

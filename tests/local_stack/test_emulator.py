@@ -295,3 +295,46 @@ def _statistic(account: Account, function: str, metric: str, statistic: str, **m
 
 def _emails(account: Account, alarm: str) -> list[mail_sink.Email]:
     return [email for email in mail_sink.read(account.stack.mail_sink) if f'"{alarm}"' in email.subject]
+
+
+def test_event_that_failed_goes_to_the_alias_destination(account: Account) -> None:
+    """Of a rule and of a call, with the event and the error, where the role may write; ministack sends neither."""
+    s3, client = account.client("s3"), account.client("lambda")
+    s3.create_bucket(Bucket="kept", CreateBucketConfiguration={"LocationConstraint": account.stack.region})
+    writing = {"Effect": "Allow", "Action": ["s3:PutObject"], "Resource": "arn:aws:s3:::kept/*"}
+    for name, allowed in (("losing", [writing]), ("forbidden", [])):
+        account.function(name, FAILING, allowed)
+        version = client.publish_version(FunctionName=name)["Version"]
+        client.create_alias(FunctionName=name, Name="live", FunctionVersion=version)
+        client.put_function_event_invoke_config(
+            FunctionName=name,
+            Qualifier="live",
+            MaximumRetryAttempts=0,
+            DestinationConfig={"OnFailure": {"Destination": "arn:aws:s3:::kept"}},
+        )
+        client.invoke(FunctionName=name, Qualifier="live", InvocationType="Event", Payload=b'{"called": true}')
+    arn = client.get_alias(FunctionName="losing", Name="live")["AliasArn"]
+    events = account.client("events")
+    rule = events.put_rule(Name="losing", ScheduleExpression="rate(1 minute)")["RuleArn"]
+    client.add_permission(
+        FunctionName="losing",
+        Qualifier="live",
+        StatementId="rule",
+        Action="lambda:InvokeFunction",
+        Principal="events.amazonaws.com",
+        SourceArn=rule,
+    )
+    events.put_targets(Rule="losing", Targets=[{"Id": "function", "Arn": arn}])
+
+    def kept() -> list[dict[str, Any]]:
+        keys = [item["Key"] for item in s3.list_objects_v2(Bucket="kept").get("Contents", ())]
+        assert all(key.startswith("aws/lambda/async/losing/") for key in keys)
+        return [json.loads(s3.get_object(Bucket="kept", Key=key)["Body"].read()) for key in keys]
+
+    found = eventually(lambda: [each for each in kept() if each["requestPayload"].get("source") == "aws.events"])
+    events.remove_targets(Rule="losing", Ids=["function"])
+    [called] = [each for each in kept() if each["requestPayload"] == {"called": True}]
+    for record in (called, found[0]):
+        assert record["requestContext"]["condition"] == "RetriesExhausted"
+        assert record["requestContext"]["functionArn"] == arn
+        assert record["responsePayload"]["errorMessage"] == "it broke"

@@ -27,6 +27,7 @@ class FakeAws:
     alarms: list[dict[str, Any]] = field(default_factory=list)
     subscriptions: list[dict[str, Any]] = field(default_factory=list)
     starts: list[dict[str, Any]] = field(default_factory=list)  # the answers of CloudWatch
+    failed: list[dict[str, Any]] = field(default_factory=list)  # objects of the bucket of failed events
     deployed: bool = True
     account_id: str = "123456789012"
 
@@ -37,6 +38,9 @@ class FakeAws:
         if operation == "get_function_configuration":
             known = {"Version": "7", "Runtime": "python3.13", "LastModified": "2026-01-02T03:04:05.000+0000"}
             return known if self.deployed and parameters["Qualifier"] == "live" else None
+        if operation == "get_object":
+            record = {"responsePayload": {"errorType": "SourceError", "errorMessage": "no answer."}}
+            return {"Body": io.BytesIO(json.dumps(record).encode())}
         if not self.deployed:
             return None
         if operation == "get_topic_attributes":
@@ -57,6 +61,9 @@ class FakeAws:
         if operation == "list_subscriptions_by_topic":
             return self.subscriptions
         raise AssertionError(operation)
+
+    def list_existing(self, service: str, operation: str, key: str, **parameters: Any) -> list[Any]:
+        return self.failed
 
     def call(self, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
         if operation == "list_objects_v2":

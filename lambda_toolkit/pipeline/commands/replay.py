@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import click
 
+from lambda_toolkit.pipeline.client.observing.failed_events import replay_failed
 from lambda_toolkit.pipeline.client.observing.follow import Follower
 from lambda_toolkit.pipeline.client.rebuild import Rebuild
 from lambda_toolkit.pipeline.client.replay import Replay
@@ -20,6 +21,8 @@ from lambda_toolkit.pipeline.errors import UsageError
 @click.option("--to", "last", type=click.IntRange(min=1), help="The last of the range.")
 @click.option("--all", "everything", is_flag=True, help="Every batch, into the schema that --into names.")
 @click.option("--into", "schema", metavar="SCHEMA", help="Rebuild the warehouse in this schema of the same database.")
+@click.option("--failed", is_flag=True, help="The events on which functions failed for good, not batches.")
+@click.option("--function", metavar="NAME", help="With --failed: those of this function alone.")
 @click.option("--no-compare", is_flag=True, help="Do not compare the rebuilt warehouse with the live one.")
 @with_request
 def command(
@@ -30,6 +33,8 @@ def command(
     everything: bool,
     schema: str | None,
     no_compare: bool,
+    failed: bool,
+    function: str | None,
 ) -> int:
     """Reprocess batches and apply them: those with rejected rows, or BATCH, or a range of batches.
 
@@ -37,7 +42,14 @@ def command(
 
     With --all --into SCHEMA the complete warehouse is rebuilt from the lake in that schema, and compared with the live
     one: exit code 0 if they are equal, row for row, and 1 if they are not.
+
+    With --failed functions are invoked with the events that Lambda gave up, and what succeeds is no longer kept: exit
+    code 1 if one fails again or is refused.
     """
+    if failed or function:
+        if not failed or batch or first or last or everything or schema or no_compare:
+            raise UsageError("--failed takes --function alone, and no batches: replay --failed --function extract")
+        return _failed_events(request, function)
     if everything or schema or no_compare:
         if not everything or not schema or batch or first or last:
             raise UsageError("--all and --into SCHEMA need each other, and take no batches: replay --all --into check")
@@ -68,6 +80,23 @@ def _lines(document: dict[str, object]) -> Iterator[str]:
         yield f"{table}: {counted(rows, 'row')} written"
     if any(opened.values()):
         yield f"Still outstanding: {counted(opened['rejected'], 'rejected row')}, {opened['pending']:,} pending."
+
+
+def _failed_events(request: Request, function: str | None) -> int:
+    target = request.target()
+    document = replay_failed(target.aws(), target.pipeline, request.screen.progress, function)
+    screen = request.screen
+    screen.document(document)
+    if not any(document[outcome] for outcome in ("done", "failed", "refused")):
+        screen.say("No failed event is kept: there is nothing to replay.")
+    for each in document["done"]:
+        screen.say(f"{each['function']}: {counted(each['events'], 'failed event')} made up for.")
+    for each in document["failed"]:
+        text = f"{each['function']} failed again on {counted(each['events'], 'event')}: {each['error']}"
+        screen.say(text, color="red", bold=True)
+    for each in document["refused"]:
+        screen.say(f"{each['function']}: not repeated, as {each['reason']}: {each['key']}", color="yellow")
+    return FAILED if document["failed"] or document["refused"] else DONE
 
 
 def _rebuild(request: Request, schema: str, *, compared: bool) -> int:

@@ -138,6 +138,8 @@ def _show(screen: Screen, document: Mapping[str, Any]) -> None:
     if document["cost_so_far"] is not None:
         parts.append(f"this month ${Decimal(document['cost_so_far']):,.2f}")
     screen.say("  ".join(parts))
+    for line in _wrapped(_failed_events(document)):
+        screen.say(line)
     for trouble in document["troubles"]:
         for number, line in enumerate(_wrapped(trouble["what"], 2)):
             screen.say(line if number else f"! {line[2:]}", color="yellow")
@@ -185,6 +187,16 @@ def _row(*cells: str) -> str:
 
 def _cut(text: str, width: int) -> str:
     return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
+def _failed_events(document: Mapping[str, Any]) -> str:
+    """Those that a later run made up for; the others are troubles. Empty where there are none."""
+    prefix = f"{document['pipeline']}-{document['stage']}-"
+    found = [each for each in (document["failed_events"] or {"functions": ()})["functions"] if each["made_good"]]
+    if not found:
+        return ""
+    named = ", ".join(f"{each['function'].removeprefix(prefix)} {each['count']:,}" for each in found)
+    return f"failed events {named}, which later runs made up for"
 
 
 def _drift_text(drift: Mapping[str, Any] | None) -> str:

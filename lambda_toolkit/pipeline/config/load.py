@@ -25,6 +25,7 @@ from lambda_script import (
     Vpc,
 )
 from lambda_toolkit.pipeline.config.aws.access_function import with_access
+from lambda_toolkit.pipeline.config.aws.failed_events import with_failed_events
 from lambda_toolkit.pipeline.config.aws.limits import ACCOUNT, check_limits
 from lambda_toolkit.pipeline.config.aws.readers import check_workers, with_reader
 from lambda_toolkit.pipeline.config.aws.role_policy import bucket_of
@@ -74,7 +75,7 @@ def load(path: Path, stage: str | None = None, environ: Mapping[str, str] | None
     stage = stage or (str(base.get("stage", "dev")) if isinstance(base, Mapping) else "dev")
     own = stages.get(stage, {}) if isinstance(stages, Mapping) else {}
     _check_schedules(problems, document)
-    merged = with_access(_merge(document, own if isinstance(own, Mapping) else {}))
+    merged = with_failed_events(with_access(_merge(document, own if isinstance(own, Mapping) else {})))
     values = read_table(problems, "", merged, FILE)
     pipeline = _pipeline(problems, path, stage_name(stage), environ or {}, merged, values)
     pipeline = _mirror(problems, pipeline)

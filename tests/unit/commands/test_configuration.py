@@ -27,7 +27,7 @@ def written(tmp_path: Path, text: str) -> Path:
 def test_the_shipped_file_declares_the_whole_pipeline():
     pipeline = load(DEFAULT_PATH)
     assert list(pipeline.functions) == ["extract", "transform", "load", "notifier", "freshness"]
-    assert set(pipeline.buckets) == {"ingestion", "processed"}
+    assert set(pipeline.buckets) == {"ingestion", "processed", "failed"}
     assert len(pipeline.tables["source"]) == 11
     assert len(pipeline.tables["warehouse"]) == 11
     assert pipeline.function_name("extract") == "totes-dev-extract"

@@ -38,6 +38,7 @@ def test_everything_declared_is_deployed(pipeline):
     assert [bucket.name for bucket in everything.buckets] == [
         f"totes-dev-ingestion-{ACCOUNT}",
         f"totes-dev-processed-{ACCOUNT}",
+        f"totes-dev-failed-{ACCOUNT}",
     ]
     assert everything.topics[0].emails == pipeline.topic.emails
     source, warehouse, slack = everything.secrets
@@ -319,5 +320,5 @@ def test_a_bucket_with_a_key_needs_that_key(pipeline):
     assert allowed("load") == [["kms:Decrypt"]]
     assert allowed("transform") == [["kms:Decrypt", "kms:GenerateDataKey"]]
     assert allowed("extract") == []
-    [_, processed] = deployment(keyed, ACCOUNT, {}).buckets
+    [_, processed, _] = deployment(keyed, ACCOUNT, {}).buckets
     assert processed.kms_key == key

@@ -262,3 +262,26 @@ def test_watch_ends_quietly_when_its_reader_leaves(watching):
     assert process.wait(timeout=30) == 0
     error = process.stderr.read()
     assert "Error" not in error and "Traceback" not in error
+
+
+@pytest.mark.parametrize("succeeds", [True, False])
+def test_failed_event_is_a_trouble_until_a_later_run(capsys, succeeds):
+    """One that a later run made up for is shown, and is none."""
+    begun = INSTANT.replace(second=0)
+    key = "aws/lambda/async/totes-dev-extract/2026/01/02/2026-01-02T03.00.00-a"
+    failed = [{"Key": key, "LastModified": begun - timedelta(minutes=4)}]
+    starts = [
+        {"Id": "q0_invocations", "Timestamps": [begun], "Values": [1.0]},
+        {"Id": "q0_errors", "Timestamps": [begun], "Values": [0.0 if succeeds else 1.0]},
+    ]
+    aws = FakeAws({"load": [LOADED]}, subscriptions=CONFIRMED, starts=starts, failed=failed)
+    document = StatusReader(follower(aws), FakeWarehouse).read(INSTANT)
+    command._show(Screen(), document)
+    shown = capsys.readouterr().out
+    assert document["failed_events"]["count"] == 1
+    assert ("failed events extract 1, which later runs made up for" in shown) is succeeds
+    if succeeds:
+        assert document["troubles"] == []
+    else:
+        what = "1 failed event of totes-dev-extract since 2026-01-02 03:00:00Z: SourceError: no answer."
+        assert troubles(document) == [(what, "replay --failed")]

@@ -36,6 +36,7 @@ STATUS: dict[str, Any] = {
         "loaded_unknown": False,
         "summary": "Fresh. All is there.",
     },
+    "failed_events": {"count": 0, "oldest_at": None, "functions": []},
     "open": {"rejected": 0, "pending": 0},
     "differences": [],
     "alarms": [

@@ -8,6 +8,28 @@ from lambda_toolkit.pipeline.dashboard.pages import health
 from lambda_toolkit.pipeline.dashboard.pages.model import BAD, GOOD, UNKNOWN, WARNING
 from tests.unit.dashboard.documents import STATUS, TABLES, UNREACHABLE, html, promised, status, text, view
 
+FAILED = status(
+    failed_events={
+        "count": 4,
+        "functions": [
+            {
+                "function": "totes-dev-load",
+                "count": 3,
+                "oldest_at": "2026-03-04T11:00:00.000Z",
+                "reason": "x",
+                "made_good": False,
+            },
+            {
+                "function": "totes-dev-extract",
+                "count": 1,
+                "oldest_at": "2026-03-04T11:00:00.000Z",
+                "reason": "x",
+                "made_good": True,
+            },
+        ],
+    }
+)
+
 
 def test_verdict_is_how_far_behind_against_the_promise():
     found = health.verdict(view())
@@ -57,6 +79,7 @@ def test_verdict_says_what_is_wrong(documents, state, word):
         ),
         ({"status": status(batches=dict.fromkeys(STATUS["batches"]))}, "Nothing was extracted yet", ["run"]),
         ({"tables": TABLES}, "Something of dim_staff is missing", ["prepare"]),
+        ({"status": FAILED}, "3 events of totes-dev-load failed for good", ["replay --failed"]),
     ],
 )
 def test_each_problem_has_the_command_that_helps(documents, title, commands):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from lambda_toolkit.aws.parallel import readers
 from lambda_toolkit.pipeline.client.lake import batches_after, has_bucket
-from lambda_toolkit.pipeline.client.observing import freshness
+from lambda_toolkit.pipeline.client.observing import failed_events, freshness
 from lambda_toolkit.pipeline.client.observing.batches import iso
 from lambda_toolkit.pipeline.client.observing.deployed import (
     SUBSCRIPTION_ADVICE,
@@ -76,6 +76,7 @@ class StatusReader:
             subscriptions = pool.submit(subscription_states, aws, pipeline)
             promise = pool.submit(self._promise, now)
             starts = pool.submit(self._last_starts, now)
+            failures = pool.submit(failed_events.state, aws, pipeline)
             functions = list(pool.map(lambda name: function_state(aws, pipeline, name), pipeline.functions))
             deployed = all(function["version"] is not None for function in functions)
             batches, fresh, report = _batches(self.follower, now, deployed)
@@ -87,6 +88,9 @@ class StatusReader:
             ran = datetime.fromisoformat(run["last_run"]) if run["last_run"] else None
             following = next_run(pipeline.functions[name].spec.all_schedules, ran, now)
             function |= {**run, "next_run": iso(following) if following else None}
+        failed = failures.result()
+        for each in failed["functions"] if failed else ():
+            each["made_good"] = failed_events.made_good(each, functions, pipeline)
         if raised:
             names = ", ".join(f"{alarm['name']} (since {alarm['since']})" for alarm in raised)
             fresh["summary"] = f"Not known to be fresh: in alarm is {names}. {fresh['summary']}"
@@ -104,6 +108,7 @@ class StatusReader:
             "functions": functions,
             "batches": batches,
             "freshness": fresh,
+            "failed_events": failed,
             "open": report.open.to_json(),
             "differences": list(report.differences),
             "alarms": alarms.result(),
@@ -159,6 +164,11 @@ def troubles(document: Mapping[str, Any]) -> Iterator[Trouble]:
             function = next((f for f in document["functions"] if alarm["name"].startswith(f"{f['name']}-")), None)
             short = function["name"].rpartition("-")[2] if function else ""
             yield Trouble(f"In alarm since {alarm['since']}: {alarm['name']}.", suggested(f"logs {short}".strip()))
+    for each in (document["failed_events"] or {"functions": ()})["functions"]:
+        if not each["made_good"]:
+            since = readable_time(each["oldest_at"])
+            what = f"{_counted(each['count'], 'failed event')} of {each['function']} since {since}"
+            yield Trouble(f"{what}: {each['reason'].rstrip('.')}.", suggested("replay --failed"))
     if any(document["open"].values()):
         rejected, pending = document["open"]["rejected"], document["open"]["pending"]
         text = f"Kept out of the warehouse: {_counted(rejected, 'rejected row')}, {pending:,} pending."

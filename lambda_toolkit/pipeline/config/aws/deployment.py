@@ -18,7 +18,7 @@ from lambda_toolkit.pipeline.config.aws.readers import (
     starts_workers,
     worker_variables,
 )
-from lambda_toolkit.pipeline.config.aws.role_policy import bucket_of, permissions, secret_id, topic_arn
+from lambda_toolkit.pipeline.config.aws.role_policy import bucket_of, partition, permissions, secret_id, topic_arn
 from lambda_toolkit.pipeline.config.database_url import SecretValue, ca_file, ca_pem, connection_json, secret_value
 from lambda_toolkit.pipeline.config.lock_file import lock_notes, locked, read_lock
 from lambda_toolkit.pipeline.config.mirror import MIRROR_FILE
@@ -114,7 +114,7 @@ def function_spec(pipeline: Pipeline, function: FunctionDeclaration, account: st
             replace(item, dead_letter_queue=pipeline.expand(item.dead_letter_queue, account))
             for item in function.spec.schedules
         ),
-        on_failure=function.spec.on_failure and pipeline.expand(function.spec.on_failure, account),
+        on_failure=_destination(pipeline, function.spec.on_failure, account),
         permissions_boundary=boundary and pipeline.expand(boundary, account),
         environment=environment(pipeline, function, account),
         s3_triggers=_triggers(pipeline, function, account),
@@ -124,6 +124,16 @@ def function_spec(pipeline: Pipeline, function: FunctionDeclaration, account: st
         permissions=None if role else permissions(pipeline, function, account),
         log_group=function.spec.log_group and pipeline.expand(function.spec.log_group, account),
     )
+
+
+def _destination(pipeline: Pipeline, declared: str | None, account: str) -> str | None:
+    """The ARN of what gets failed events, which may be one of the buckets."""
+    if declared is not None and declared in pipeline.buckets:
+        from lambda_toolkit.aws.account import Place  # imported on use: it needs botocore's endpoints
+
+        place = Place(account, pipeline.region, partition(pipeline.region))
+        return place.arn("s3", pipeline.bucket_name(declared, account))
+    return declared and pipeline.expand(declared, account)
 
 
 def aws_names(pipeline: Pipeline, names: Collection[str]) -> tuple[str, ...] | None:

@@ -84,7 +84,9 @@ def _complete(problems: Problems, pipeline: Pipeline, function: FunctionDeclarat
         except ConfigurationError as error:  # a placeholder
             problems.add(f"[functions.{function.name}]", str(error).removeprefix(f"{pipeline.path}: "))
     placeholders = None if function.alarms is None else tuple(Alarm(name, "Errors") for name in function.alarms)
-    return replace(function.spec, alarms=placeholders)
+    in_a_bucket = function.spec.on_failure in pipeline.buckets  # whose ARN has placeholders
+    on_failure = None if in_a_bucket else function.spec.on_failure
+    return replace(function.spec, alarms=placeholders, on_failure=on_failure)
 
 
 def _check_names(problems: Problems, pipeline: Pipeline) -> None:

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from lambda_toolkit.pipeline.config.aws.access_function import ANSWERS_IN
+from lambda_toolkit.pipeline.config.aws.failed_events import RECORDS, failed_bucket
 from lambda_toolkit.pipeline.config.aws.readers import (
     starting_readers,
     starting_workers,
@@ -142,7 +143,8 @@ def connecting(pipeline: Pipeline, login: IamLogin, account: str) -> dict[str, A
 def operator_policy(pipeline: Pipeline, account: str) -> dict[str, Any]:
     """The policy for who runs what is deployed: prepare, run, status, logs, rejected, replay, invoke.
 
-    Nothing of it writes to AWS: what is invoked writes with the role of its function.
+    Nothing of it writes to AWS, but that records of failed events may be deleted: what is invoked writes with the role
+    of its function.
     """
     from lambda_toolkit.aws.account import Place  # imported on use, as above
 
@@ -154,6 +156,8 @@ def operator_policy(pipeline: Pipeline, account: str) -> dict[str, Any]:
     buckets = [place.arn("s3", pipeline.bucket_name(name, account)) for name in pipeline.buckets]
     answering = ACCESS in pipeline.functions and ANSWERS_IN in pipeline.buckets
     answers = [place.arn("s3", pipeline.bucket_name(ANSWERS_IN, account))] if answering else []
+    failed = failed_bucket(pipeline, account)
+    records = [place.arn("s3", f"{failed}/{RECORDS}*")] if failed else []
     keys = sorted({bucket.kms_key for bucket in pipeline.buckets.values() if bucket.kms_key})
     topic = place.arn("sns", pipeline.expand(pipeline.topic.name, account))
     statements = {
@@ -162,6 +166,7 @@ def operator_policy(pipeline: Pipeline, account: str) -> dict[str, Any]:
         "Batches": _several(buckets, "s3:ListBucket"),
         "Manifests": _several([f"{bucket}/{MANIFESTS}*" for bucket in buckets], "s3:GetObject"),
         "Answers": _several([f"{bucket}/{ANSWERS}*" for bucket in answers], "s3:GetObject"),
+        "FailedEvents": _several(records, "s3:DeleteObject", "s3:GetObject"),
         "Keys": _several(keys, "kms:Decrypt"),
         "Alarms": _several(
             ["*"], "cloudwatch:DescribeAlarms", "cloudwatch:GetMetricData", "cloudwatch:GetMetricStatistics"
@@ -226,4 +231,7 @@ def _keys(pipeline: Pipeline, function: FunctionDeclaration) -> list[dict[str, A
             key = pipeline.buckets[bucket_of(location)].kms_key
             if key:
                 actions.setdefault(key, set()).update(needed)
+    destination = pipeline.buckets.get(function.spec.on_failure or "")
+    if destination and destination.kms_key:
+        actions.setdefault(destination.kms_key, set()).add("kms:GenerateDataKey")
     return [_allow(key, *sorted(needed)) for key, needed in actions.items()]

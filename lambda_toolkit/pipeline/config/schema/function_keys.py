@@ -284,9 +284,10 @@ FUNCTION = Table(
             "on_failure",
             Type.STRING,
             "The ARN of the queue, topic, bucket, event bus or function that gets events which failed for good "
-            "([events](deploying.md#events-that-fail)). An empty text removes it.",
+            "([events](deploying.md#events-that-fail)), or the name of a bucket in `[buckets]`. An empty text removes "
+            "it.",
             '"arn:aws:sqs:{region}:{account}:failed"',
-            absent="not managed",
+            absent="not managed; of extract, transform, load, notifier and freshness: `failed`",
         ),
         Key(
             "retries",

@@ -47,6 +47,15 @@ PIPELINE = Table(
             absent="not managed",
         ),
         Key(
+            "keep_failed_events",
+            Type.BOOLEAN,
+            "Whether the bucket `failed` keeps the events on which extract, transform, load, notifier and freshness "
+            "failed for good ([failed events](deploying.md#failed-events-of-the-pipeline)). `[buckets.failed]` changes "
+            "the bucket; `on_failure` of a function says another place.",
+            "false",
+            default=True,
+        ),
+        Key(
             "fresh_within",
             Type.STRING,
             "How soon the warehouse shall have each change ([freshness](freshness.md)): minutes, hours or days. The "

@@ -133,6 +133,12 @@ def _problems(view: View) -> Iterator[Problem]:
     for alarm in status["alarms"]:
         if alarm["state"] == "ALARM":
             yield _alarm_problem(view, alarm)
+    for each in (status["failed_events"] or {"functions": ()})["functions"]:
+        if not each["made_good"]:
+            title = f"{counted(each['count'], 'event')} of {each['function']} failed for good"
+            yield Problem(
+                WARNING, title, each["reason"], _since(each["oldest_at"], view), (view.command("replay --failed"),)
+            )
     kept = status["open"]
     if kept["rejected"] or kept["pending"]:
         text = f"{counted(kept['rejected'], 'rejected row')}, {kept['pending']:,} pending"
@@ -186,8 +192,12 @@ def _alarm_problem(view: View, alarm: Mapping[str, Any]) -> Problem:
     function = next((name for name in names if alarm["name"].startswith(f"{name}-")), "")
     command = _COMMAND.fullmatch(declared.strip())
     commands = (view.command(command[1]) if command else declared,) if declared else _logs(view, function)
-    since = f"{clock(alarm['since'], view.now)}, {ago(alarm['since'], view.now)}"
-    return Problem(BAD, f"Alarm {alarm['name']}", text, since, commands, alarm["reason"])
+    return Problem(BAD, f"Alarm {alarm['name']}", text, _since(alarm["since"], view), commands, alarm["reason"])
+
+
+def _since(time: str, view: View) -> str:
+    """A time, and how long ago that was."""
+    return f"{clock(time, view.now)}, {ago(time, view.now)}"
 
 
 def _logs(view: View, function: str) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """Starts ministack with what it lacks. Run by the emulator's own interpreter, never imported by this project.
 
-Thirteen things are changed, each by replacing one private name of the pinned ministack version; a missing name stops
+Fourteen things are changed, each by replacing one private name of the pinned ministack version; a missing name stops
 the start with a message.
 
 * Schedules are looked at every second instead of every ten, and intervals of ``rate()`` pass ``clock-speed`` times
@@ -12,6 +12,8 @@ the start with a message.
   Here, as on AWS, each run counts, whatever started it, at the time of its start, for the function and for the alias or
   version that was called; a throttled call is a throttle alone,
   and reserved concurrency is that of all versions and aliases together.
+* ministack sends an event that failed for good to the destination of the function, not to that of the alias that was
+  called, to no bucket, and nothing that a rule or a topic started. Here ``emulator_destinations`` does.
 * ministack drops ``Metrics`` of an alarm, with its expression. Here it keeps and describes them.
 * ministack lets a rule, a bucket or a topic invoke any function. Here, as on AWS, the function's policy must permit it.
 * SNS only logs what it sends to email subscribers: here it is also written to the mail sink.
@@ -56,9 +58,13 @@ def main() -> None:
     arguments = parser.parse_args()
     speed_up_schedules(arguments.clock_speed_file)
     times = _load(Path(__file__).parents[3] / "spec" / "schedules" / "fire_times.py")
-    _load(Path(__file__).with_name("emulator_schedules.py")).install(_private, times.next_fire, SCHEDULE_TICK)
+    schedules, metrics, destinations = (
+        _load(Path(__file__).with_name(f"emulator_{name}.py")) for name in ("schedules", "metrics", "destinations")
+    )
+    schedules.install(_private, times.next_fire, SCHEDULE_TICK)
     disable_alarm_evaluation()
-    count_every_run()
+    metrics.install(_private)
+    destinations.install(_private, schedules.allows)
     keep_alarm_expressions()
     enforce_invoke_permissions()
     deliver_emails(arguments.mail_sink)
@@ -92,28 +98,6 @@ def disable_alarm_evaluation() -> None:
     cloudwatch = importlib.import_module("ministack.services.cloudwatch")
     _private(cloudwatch, "_evaluate_alarm")
     vars(cloudwatch).update(_evaluate_alarm=lambda alarm: None)
-
-
-def count_every_run() -> None:
-    """Put the metrics of a function for each of its runs: also for those that a rule or a bucket starts."""
-    lambda_svc, cloudwatch = (
-        importlib.import_module(f"ministack.services.{name}") for name in ("lambda_svc", "cloudwatch")
-    )
-    counted = _load(Path(__file__).with_name("emulator_metrics.py")).Runs(
-        run=_private(lambda_svc, "_execute_function_dispatch"),
-        find=_private(lambda_svc, "_get_func_record_for_ref"),
-        points_of=_private(cloudwatch, "_metric_bucket"),
-        key_of=_private(cloudwatch, "_dims_key"),
-        function_of=_private(lambda_svc, "_get_base_func_record_for_ref"),
-        reserved=_private(lambda_svc, "_reserved_concurrency"),
-    )
-    _private(lambda_svc, "_emit_lambda_metrics")
-    vars(lambda_svc).update(
-        _execute_function_dispatch=counted.run_and_count,
-        _emit_lambda_metrics=counted.count_throttle,
-        _get_func_record_for_ref=counted.find_as_called,
-        _reserved_concurrency=counted.reserved_for_all,
-    )
 
 
 def keep_alarm_expressions() -> None:

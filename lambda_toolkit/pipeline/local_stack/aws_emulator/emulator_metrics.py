@@ -6,9 +6,11 @@ or a version. https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-ty
 
 from __future__ import annotations
 
+import importlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 NAMESPACE = "AWS/Lambda"
@@ -58,3 +60,25 @@ class Runs:
     def _put(self, of: dict[str, str], name: str, value: float, at: float, unit: str = "Count") -> None:
         points = self.points_of((NAMESPACE, name, self.key_of(of)))
         points.append({"Timestamp": at, "Value": float(value), "Unit": unit, "Dimensions": of})
+
+
+def install(private: Callable[[ModuleType, str], Any]) -> None:
+    """Put the metrics of each run, whatever started it; ``private`` gets a name of a module of ministack."""
+    lambda_svc, cloudwatch = (
+        importlib.import_module(f"ministack.services.{name}") for name in ("lambda_svc", "cloudwatch")
+    )
+    counted = Runs(
+        run=private(lambda_svc, "_execute_function_dispatch"),
+        find=private(lambda_svc, "_get_func_record_for_ref"),
+        points_of=private(cloudwatch, "_metric_bucket"),
+        key_of=private(cloudwatch, "_dims_key"),
+        function_of=private(lambda_svc, "_get_base_func_record_for_ref"),
+        reserved=private(lambda_svc, "_reserved_concurrency"),
+    )
+    private(lambda_svc, "_emit_lambda_metrics")
+    vars(lambda_svc).update(
+        _execute_function_dispatch=counted.run_and_count,
+        _emit_lambda_metrics=counted.count_throttle,
+        _get_func_record_for_ref=counted.find_as_called,
+        _reserved_concurrency=counted.reserved_for_all,
+    )

@@ -126,9 +126,14 @@ def may_invoke(role: Mapping[str, Any], account: str, group: str, function: str)
         and statement.get("Condition", {}).get("StringEquals", {}).items() <= known.items()
         for statement in _statements([role.get("AssumeRolePolicyDocument")])
     )
-    return is_trusted and any(
-        any(fnmatch.fnmatchcase("lambda:InvokeFunction", action) for action in _listed(statement.get("Action")))
-        and any(fnmatch.fnmatchcase(function, wanted) for wanted in _listed(statement.get("Resource")))
+    return is_trusted and allows(role, "lambda:InvokeFunction", function)
+
+
+def allows(role: Mapping[str, Any], action: str, resource: str) -> bool:
+    """Whether the role's own policies allow ``action`` on ``resource``."""
+    return any(
+        any(fnmatch.fnmatchcase(action, wanted) for wanted in _listed(statement.get("Action")))
+        and any(fnmatch.fnmatchcase(resource, wanted) for wanted in _listed(statement.get("Resource")))
         for statement in _statements(role.get("InlinePolicies", {}).values())
     )
 
