@@ -33,6 +33,7 @@ TIMEOUT = 3600  # seconds for one mutation's tests, on a machine that is busy wi
 RESULTS = REPOSITORY / ".local" / "mutations" / "caught.jsonl"
 
 FRESHNESS = "tests/pipeline/test_freshness.py"
+FAILED_EVENTS = "tests/aws/test_failed_events.py"
 CAPTURE = "tests/pipeline/test_capture.py"
 COMPOSITE = "tests/pipeline/test_composite_keys.py"
 JOINS = "tests/pipeline/test_joins.py"
@@ -147,6 +148,28 @@ MUTATIONS = (
         "        if not position.continues(stored):",
         "        if False:",
         f"{FRESHNESS} -k copy_of_it",
+    ),
+    # Failed events.
+    Mutation(
+        "an event that is unknown is given to the function all the same",
+        "lambda_toolkit/pipeline/client/observing/failed_events.py",
+        "    if names[function] in shipped_functions() and not _is_known(document[\"requestPayload\"]):",
+        "    if False:",
+        f"{FAILED_EVENTS} -k unknown",
+    ),
+    Mutation(
+        "the record of an event goes although the function failed again",
+        "lambda_toolkit/pipeline/client/observing/failed_events.py",
+        "replayed.failed.append({**known, \"error\": outcome.error})\n            continue",
+        "replayed.failed.append({**known, \"error\": outcome.error})",
+        f"{FAILED_EVENTS} -k fails_again",
+    ),
+    Mutation(
+        "a run that failed makes up for a failed event",
+        "lambda_toolkit/pipeline/client/observing/failed_events.py",
+        "and bool(later) and not run.get(\"last_failed\")",
+        "and bool(later)",
+        f"{FAILED_EVENTS} -k makes_good",
     ),
     # Capture.
     Mutation(
