@@ -20,13 +20,16 @@ ALONE, LAMBDA, GLUE, EMR, LOCAL_SPARK = "one function", "lambda", "glue", "emr-s
 ENGINES = (LAMBDA, GLUE, EMR, LOCAL_SPARK)
 """Who transforms what readers have read: `[backfill] engine`."""
 BATCH_ROWS, BATCH_BYTES = MILLION, 256 * 1024**2  # extract.limits: what is larger is read in ranges
-READING_SECONDS = 420.0  # extract's readers.fan_out: then it reads alone
+READING_SECONDS, READING_SHARE = 420.0, 0.5  # extract's readers.fan_out: at most, and of its time; then it reads alone
 STATEMENT_SECONDS = 540.0  # shared.postgres.connection: the source ends a longer statement
 FULL_PROCESSOR = 1769  # MB: https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
 MOST_READERS = 64  # suggested; more hardly ever help, as the source is the limit before
 SAFE = 0.8  # of a function's timeout: what is planned for one invocation
 START, RANGE = 1.5, 0.4  # seconds: of a new environment; of a connection, a snapshot and a file, for each range
-SERIAL = 0.2  # of what the warehouse does for a load: not divided among connections
+FILLED_ROWS = 5 * MILLION  # load's tables.filling: more go through a staging table, as those of a fact that has rows
+SERIAL = 0.3  # of what the warehouse does to fill a fact, adding its foreign keys: not divided among connections
+MOST_CONNECTIONS = 6  # beyond these, load's own process is the limit
+TRANSFORM_SECONDS = 30.0  # so many workers that they take about as long
 SPARK_CORES, SPARK_GB = 4, 16  # of a worker: Glue's G.1X, and the same on EMR Serverless
 SPARK_SECONDS, MOST_WORKERS = 60.0, 50  # so many workers that they take about a minute; at most
 SPARK_STARTS: Mapping[str, float] = {GLUE: 60.0, EMR: 90.0, LOCAL_SPARK: 25.0}  # seconds until a job begins
@@ -65,10 +68,10 @@ class Setting:
     timeout: Mapping[str, float] = field(default_factory=dict)
     """Seconds, likewise."""
     is_arm: bool = False
-    workers: int = 16
-    """Invocations of transform at a time."""
-    connections: int = 1
-    """Over which load fills a fact."""
+    workers: int = 0
+    """`[transform] workers`; below 2: as many as are suggested."""
+    connections: int = 0
+    """`[load] connections`; 0: as many as are suggested."""
     free_connections: int | None = None
     """Of the source; None: not known."""
     source_cores: float = 4
@@ -143,18 +146,35 @@ def suggested_readers(tables: Sequence[TableSize], setting: Setting, rates: Rate
     return min(wanted, most, MOST_READERS)
 
 
-def load_seconds(rows: float, setting: Setting, rates: Rates) -> float:
-    """How long load writes so many rows into an empty fact, in one transaction."""
-    own, server = rates.seconds["load"] / setting.cores("load"), rates.seconds["warehouse"]
-    if setting.connections < 2:
+def load_seconds(rows: float, setting: Setting, rates: Rates, *, is_first: bool = True) -> float:
+    """How long load writes a batch of so many rows, in one transaction; ``is_first``: into an empty fact."""
+    own = rates.seconds["load"] / setting.cores("load")
+    if not is_first or rows > FILLED_ROWS:
+        return rows / MILLION * (own + rates.seconds["staged"])
+    server, connections = rates.seconds["warehouse"], connections_of(setting)
+    if connections < 2:
         return rows / MILLION * (own + server)
-    divided = SERIAL + (1 - SERIAL) / min(setting.connections, setting.warehouse_cores)
+    divided = SERIAL + (1 - SERIAL) / min(connections, setting.warehouse_cores)
     return rows / MILLION * max(own, server * divided)
 
 
 def rows_of_a_load(setting: Setting, rates: Rates) -> int:
-    """How many rows load writes in one invocation."""
-    return int(SAFE * setting.timeout.get("load", 900) / load_seconds(MILLION, setting, rates)) * MILLION
+    """How many rows load writes in one invocation, into an empty fact."""
+    seconds = SAFE * setting.timeout.get("load", 900)
+    return int(seconds / load_seconds(100 * MILLION, setting, rates) * 100) * MILLION
+
+
+def connections_of(setting: Setting) -> int:
+    """Over how many connections load fills a fact: as declared, or as many as the warehouse has processors."""
+    return setting.connections or max(1, min(int(setting.warehouse_cores), MOST_CONNECTIONS))
+
+
+def workers_of(tables: Sequence[TableSize], setting: Setting, rates: Rates) -> int:
+    """Invocations of transform at a time: as declared, or so many that they take about half a minute."""
+    if setting.workers > 1:
+        return setting.workers
+    cpu = sum(_weighed(table, rates) for table in tables if table.is_large) * rates.seconds["transform"]
+    return min(max(2, math.ceil(cpu / setting.cores("transform") / TRANSFORM_SECONDS)), MOST_WORKERS)
 
 
 def _weighed(table: TableSize, rates: Rates) -> float:
@@ -171,7 +191,8 @@ def _alone(tables: Sequence[TableSize], setting: Setting, rates: Rates, prices: 
     begin = START + RANGE
     reading = begin + weighed * max(seconds["alone"], seconds["reader"] / setting.cores("extract"))
     transform = begin + weighed * seconds["transform"] / setting.cores("transform")
-    load = begin + load_seconds(rows, replace(setting, connections=1), rates)
+    first = min(rows, BATCH_ROWS)
+    load = begin + load_seconds(first, setting, rates) + load_seconds(rows - first, setting, rates, is_first=False)
     uses = [
         _use("extract", setting, 1 + reading / setting.timeout.get("extract", 900), reading, batches),
         _use("transform", setting, batches, transform + batches * RANGE, batches),
@@ -206,7 +227,7 @@ def _by_readers(
         own = weighed * max(seconds["stream"], seconds["reader"] / setting.cores("extract")) + count * RANGE
         source += weighed * (seconds["send"] + seconds["add_up_cpu"] + seconds["count"])
         reading, ranges, billed = reading + whole, ranges + count, billed + max(own, _waiting(time, readers))
-        problems += _problems(table, time, weighed, rates)
+        problems += _problems(table, time, weighed, setting, rates)
     most = rows_of_a_load(setting, rates)
     if sum(table.rows for table in tables) > most:
         problems.append(f"load writes {most:,} rows in one invocation, and all that readers read is one batch")
@@ -222,7 +243,12 @@ def _by_readers(
         _use("load", setting, len(tables), load, ranges),
     ]
     if engine == LAMBDA:
-        transform = weighed * seconds["transform"] / setting.cores("transform") / min(setting.workers, max(ranges, 1))
+        transform = (
+            weighed
+            * seconds["transform"]
+            / setting.cores("transform")
+            / min(workers_of(tables, setting, rates), max(ranges, 1))
+        )
         transform += START + RANGE
         spent = weighed * seconds["transform"] / setting.cores("transform") + ranges * RANGE
         uses.append(_use("transform", setting, ranges, spent, ranges))
@@ -245,11 +271,12 @@ def _waiting(time: ReadingTime, readers: int) -> float:
     return time.seconds * readers if time.limit == "the source" else 0.0
 
 
-def _problems(table: TableSize, time: ReadingTime, weighed: float, rates: Rates) -> list[str]:
+def _problems(table: TableSize, time: ReadingTime, weighed: float, setting: Setting, rates: Rates) -> list[str]:
     """Why readers do not read ``table`` as one batch."""
     found = []
-    if time.seconds > READING_SECONDS:
-        found.append(f"{table.name} takes more than the {READING_SECONDS:.0f} s that extract waits for readers")
+    most = min(READING_SECONDS, READING_SHARE * setting.timeout.get("extract", 900))
+    if time.seconds > most:
+        found.append(f"{table.name} takes more than the {most:.0f} s that extract waits for readers")
     if weighed * rates.seconds["add_up"] > STATEMENT_SECONDS:
         found.append(f"adding up {table.name} takes more than the {STATEMENT_SECONDS:.0f} s of a statement")
     return found

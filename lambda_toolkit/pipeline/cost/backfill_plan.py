@@ -11,15 +11,18 @@ from lambda_script import PriceList
 from lambda_toolkit.pipeline.cost.backfill import (
     ALONE,
     BATCH_ROWS,
+    FILLED_ROWS,
     LAMBDA,
     Estimate,
     Setting,
     TableSize,
     best,
+    connections_of,
     estimates,
     load_seconds,
     reading_rates,
     suggested_readers,
+    workers_of,
 )
 from lambda_toolkit.pipeline.cost.rates import Rates
 from lambda_toolkit.pipeline.cost.reading import MILLION, Machines, Mishaps, simulated
@@ -52,7 +55,7 @@ def backfill_plan(
         "ways": [_way(each, setting) for each in found],
         "take": chosen.engine,
         "why": _why(chosen, found),
-        "declare": _declare(chosen, tables, setting, reader_rows),
+        "declare": _declare(chosen, tables, setting, rates, reader_rows),
         "simulated": _simulated(tables, setting, rates),
         "assumptions": [*notes, *_assumptions(setting, rates)],
         "rates": {name: {"seconds": seconds, "by": rates.by[name]} for name, seconds in rates.seconds.items()},
@@ -114,7 +117,9 @@ def _minutes(seconds: float) -> str:
     return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
-def _declare(chosen: Estimate, tables: Sequence[TableSize], setting: Setting, reader_rows: int) -> list[str]:
+def _declare(
+    chosen: Estimate, tables: Sequence[TableSize], setting: Setting, rates: Rates, reader_rows: int
+) -> list[str]:
     """The lines of ``pipeline.toml`` by which the way that is chosen differs from what is declared."""
     most = max((table.rows for table in tables if table.is_large), default=0)
     if chosen.engine == ALONE:
@@ -122,6 +127,10 @@ def _declare(chosen: Estimate, tables: Sequence[TableSize], setting: Setting, re
     lines = [] if setting.readers > 1 else [f"[extract] readers = {chosen.readers}"]
     if most > reader_rows:
         lines.append(f"[extract] reader_rows = {math.ceil(most * _GROWTH / MILLION) * MILLION}")
+    if setting.connections != connections_of(setting):
+        lines.append(f"[load] connections = {connections_of(setting)}")
+    if chosen.engine == LAMBDA and setting.workers < 2:
+        lines.append(f"[transform] workers = {workers_of(tables, setting, rates)}")
     if chosen.engine != LAMBDA:
         lines.append(f'[backfill] engine = "{chosen.engine}"')
     return lines
@@ -149,15 +158,16 @@ def _simulated(tables: Sequence[TableSize], setting: Setting, rates: Rates) -> d
 
 
 def _assumptions(setting: Setting, rates: Rates) -> list[str]:
-    over = "one connection" if setting.connections < 2 else f"{setting.connections} connections"
+    over = "one connection" if connections_of(setting) < 2 else f"{connections_of(setting)} connections"
+    filled, staged = (MILLION / load_seconds(MILLION, setting, rates, is_first=first) for first in (True, False))
     free = "are not known" if setting.free_connections is None else f"{setting.free_connections} are free"
     return [
         f"the source has {setting.source_cores:g} processors, the warehouse {setting.warehouse_cores:g}, each as quick "
         "as those that the rates were measured on",
         f"connections of the source: {free}; readers take half of them at most",
         f"rows take as long as their bytes, beside {rates.row_bytes} of those that were measured",
-        f"load writes a fact with nine foreign keys over {over}: "
-        f"{MILLION / load_seconds(MILLION, setting, rates):,.0f} rows a second",
-        f"{setting.workers} invocations of transform at a time; Spark begins after 25 to 90 s",
+        f"load writes {filled:,.0f} rows a second into an empty fact with nine foreign keys, over {over}, where a "
+        f"batch has at most {FILLED_ROWS:,}; otherwise {staged:,.0f}",
+        "Spark begins after 25 to 90 s",
         "not in it: the databases, what is stored, traffic to databases outside of AWS, tax",
     ]

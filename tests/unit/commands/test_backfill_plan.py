@@ -41,6 +41,7 @@ from lambda_toolkit.pipeline.cost.reading import (
 )
 from lambda_toolkit.pipeline.lambdas.extract.limits import DEFAULT_LIMITS
 from lambda_toolkit.pipeline.lambdas.extract.readers.fan_out import FanOut
+from lambda_toolkit.pipeline.lambdas.load.warehouse.tables.filling import MOST
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import STATEMENT_TIMEOUT
 from lambda_toolkit.spec.prices import price_list
 from tests.support.repository import REPOSITORY
@@ -71,8 +72,8 @@ def test_billion_is_read_in_five_minutes_for_a_dollar() -> None:
     by_lambda = next(way for way in plan["ways"] if way["engine"] == LAMBDA)
     assert by_lambda["reading"] < 300
     assert float(by_lambda["amount"]) < 1
-    assert plan["take"] == LAMBDA
-    assert by_lambda["problem"] == ""
+    assert plan["take"] == ALONE, "load writes such a batch in more than one invocation has"
+    assert "in one invocation" in by_lambda["problem"]
 
 
 @given(st.lists(tables, max_size=3), settings)
@@ -102,6 +103,14 @@ def test_table_that_one_load_cannot_write_is_read_alone() -> None:
     assert best(found).engine == ALONE
     assert all("in one invocation" in way.problem for way in found[1:])
     assert estimates([replace(table, rows=rows_of_a_load(setting, RATES))], setting, RATES, PRICES)[1].problem == ""
+
+
+def test_readers_are_taken_where_load_fills_an_empty_fact() -> None:
+    """Up to the rows that load copies straight into the fact, all else is quicker than one function."""
+    plan = backfill_plan([TableSize("payment", 5_000_000, 71)], SETTING, 1_000_000, RATES, PRICES)
+    assert plan["take"] == LAMBDA
+    assert plan["declare"][:2] == ["[extract] readers = 7", "[extract] reader_rows = 6000000"]
+    assert backfill_plan([TableSize("payment", 20_000_000, 71)], SETTING, 1, RATES, PRICES)["take"] == ALONE
 
 
 def test_small_tables_have_one_way() -> None:
@@ -161,7 +170,8 @@ def test_smaller_runs_predict_the_largest() -> None:
 
 
 def test_limits_are_those_of_the_functions() -> None:
-    assert FanOut.seconds == backfill.READING_SECONDS
+    assert (FanOut.seconds, FanOut.share) == (backfill.READING_SECONDS, backfill.READING_SHARE)
+    assert MOST == backfill.FILLED_ROWS
     assert STATEMENT_TIMEOUT == backfill.STATEMENT_SECONDS
     assert (DEFAULT_LIMITS.rows, DEFAULT_LIMITS.bytes) == (backfill.BATCH_ROWS, backfill.BATCH_BYTES)
 
