@@ -27,6 +27,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[1]
+sys.path.insert(0, str(REPOSITORY))  # for this file as a program
+
+from tests.toolkit_mutations import ROWS as TOOLKIT  # noqa: E402
+
 COPIED = ("lambdas", "tests", "config", "lambda_toolkit", "docs", "lambda_script.py", "deploy.py")
 COPIED += ("pyproject.toml",)
 TIMEOUT = 3600  # seconds for one mutation's tests, on a machine that is busy with others
@@ -1357,6 +1361,7 @@ MUTATIONS = (
         "LEAST(lead(v.valid_from, 2) OVER",
         "tests/proof/test_regressions.py tests/pipeline/test_facts.py",
     ),
+    *(Mutation(*row) for row in TOOLKIT),
 )
 
 

@@ -23,8 +23,15 @@ if TYPE_CHECKING:
 R = TypeVar("R", bound=Message)
 
 
+_THROTTLED = "TooManyRequestsException"
+
+
 class NotDeployedError(CommandError):
     """There is no such function on AWS yet."""
+
+
+class ThrottledError(CommandError):
+    """As many invocations run as the function, or the account, may have."""
 
 
 @dataclass(frozen=True)
@@ -45,18 +52,11 @@ def invoke(aws: Aws, function: str, event: Mapping[str, Any]) -> Invocation:
     """Invoke the live version of ``function`` with ``event``, and wait for it: up to 15 minutes, as Lambda permits.
 
     It is called by its number, not by the alias: alarms that count what schedules and triggers start do not count this.
-    Raises NotDeployedError where there is no such function, AwsError where AWS rejects the call. An error of the
-    function is returned, not raised.
+    Raises NotDeployedError where there is no such function, ThrottledError where it may not run for a minute, AwsError
+    where AWS rejects the call. An error of the function is returned, not raised.
     """
     live = aws.find("lambda", "get_function_configuration", FunctionName=function, Qualifier=LIVE)
-    response = live and aws.find(
-        "lambda",
-        "invoke",
-        FunctionName=function,
-        Qualifier=live["Version"],
-        LogType="Tail",
-        Payload=json.dumps(event).encode(),
-    )
+    response = live and _response(aws, function, live["Version"], event)
     if not response:
         raise NotDeployedError(f"There is no function {function} on AWS yet. Deploy it: {suggested()}")
     text = response["Payload"].read().decode()
@@ -81,6 +81,28 @@ def call(aws: Aws, function: str, request: Request, result: type[R]) -> R:
         return result.from_json(invocation.result, f"The result of {function}")
     except PipelineError as error:
         raise CommandError(f"{error} Was it deployed from here?") from error
+
+
+def _response(aws: Aws, function: str, version: str, event: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Lambda's response; None where there is no such version."""
+    from lambda_script import AwsError
+
+    try:
+        return aws.find(
+            "lambda",
+            "invoke",
+            FunctionName=function,
+            Qualifier=version,
+            LogType="Tail",
+            Payload=json.dumps(event).encode(),
+        )
+    except AwsError as error:
+        if error.code == _THROTTLED:
+            raise ThrottledError(
+                f"{function} is throttled: as many of its invocations run as its `concurrency`, or the account, "
+                "permits. Try again once one of them has ended."
+            ) from error
+        raise
 
 
 def _error_message(failure: FunctionFailure) -> str:

@@ -59,57 +59,33 @@ def function_spec(arguments: Arguments) -> FunctionSpec:
         raise_all(problems)
     source = Path(arguments.lambda_function_path)
     name = attempt(lambda: _name(arguments.function_name_template or source.absolute().stem, arguments.stage))
-    spec = FunctionSpec(
-        name=name or "unnamed",
-        source=source,
-        handler=arguments.handler,
-        runtime=arguments.runtime or THIS_RUNTIME,
-        architecture=arguments.architecture,
-        memory=arguments.memory,
-        timeout=arguments.timeout,
-        environment=_copy(arguments.environment),
-        secret_environment=tuple(arguments.secret_environment),
-        include=tuple(Path(path) for path in arguments.include),
-        extra_files=_copy(arguments.extra_files) or {},
-        requirements=requirements or (),
-        requirements_exclude=tuple(arguments.requirements_exclude),
-        platform=arguments.platform,
-        provided_modules=tuple(arguments.provided_modules),
-        schedule=rule,
-        schedules=schedules,
-        schedule_role=arguments.schedule_role,
-        s3_triggers=triggers,
-        topic_triggers=topics,
-        queue_triggers=queues,
-        stream_triggers=streams,
-        event_triggers=events,
-        url=url,
-        alarms=alarms,
-        permissions=None if arguments.permissions is None else tuple(arguments.permissions),
-        on_failure=arguments.on_failure,
-        retries=arguments.retries,
-        max_event_age=arguments.max_event_age,
-        concurrency=arguments.concurrency,
-        role=arguments.role,
-        permissions_boundary=arguments.permissions_boundary,
-        vpc=vpc,
-        log_retention_days=arguments.log_retention_days,
-        ephemeral_storage=arguments.ephemeral_storage,
-        tracing=arguments.tracing,
-        kms_key=arguments.kms_key,
-        snapstart=arguments.snapstart,
-        log_format=arguments.log_format,
-        log_level=arguments.log_level,
-        system_log_level=arguments.system_log_level,
-        log_group=arguments.log_group,
-        tags=_copy(arguments.tags) or {},
-        description=arguments.description,
-        zip_path=Path(arguments.zip_file_name),
-        artifact_bucket=arguments.artifact_bucket,
-        health_event=arguments.health_event,
-        canary=canary if alarms is not None or arguments.alarms is None else None,  # without alarms, it fails
-        adopt=arguments.adopt,
-    )
+    read = {
+        "name": name or "unnamed",
+        "source": source,
+        "runtime": arguments.runtime or THIS_RUNTIME,
+        "environment": _copy(arguments.environment),
+        "secret_environment": tuple(arguments.secret_environment),
+        "include": tuple(Path(path) for path in arguments.include),
+        "extra_files": _copy(arguments.extra_files) or {},
+        "requirements": requirements or (),
+        "requirements_exclude": tuple(arguments.requirements_exclude),
+        "provided_modules": tuple(arguments.provided_modules),
+        "schedule": rule,
+        "schedules": schedules,
+        "s3_triggers": triggers,
+        "topic_triggers": topics,
+        "queue_triggers": queues,
+        "stream_triggers": streams,
+        "event_triggers": events,
+        "url": url,
+        "alarms": alarms,
+        "permissions": None if arguments.permissions is None else tuple(arguments.permissions),
+        "vpc": vpc,
+        "tags": _copy(arguments.tags) or {},
+        "zip_path": Path(arguments.zip_file_name),
+        "canary": canary if alarms is not None or arguments.alarms is None else None,  # without alarms, it fails
+    }
+    spec = FunctionSpec(**{**_as_given(arguments), **read})
     attempt(lambda: check_function(spec))
     raise_all(problems)
     return spec
@@ -128,6 +104,12 @@ class _Attempts:
         except ToolkitError as error:
             self._problems.append(error)
             return None
+
+
+def _as_given(arguments: Arguments) -> dict[str, Any]:
+    """The fields of a FunctionSpec that are arguments of the same name, which most settings are."""
+    given = {field.name for field in fields(Arguments)}
+    return {field.name: getattr(arguments, field.name) for field in fields(FunctionSpec) if field.name in given}
 
 
 def _copy(mapping: Mapping[str, Any] | None) -> dict[str, Any] | None:

@@ -22,6 +22,7 @@ from lambda_script import (
     deploy_all,
 )
 from lambda_toolkit.spec.declaration.argument_types import Arguments
+from lambda_toolkit.spec.model import FunctionSpec
 
 
 def test_schedule_that_is_not_a_string():
@@ -154,3 +155,15 @@ def test_constructor_has_the_parameters_and_types_of_arguments():
     parameters = inspect.signature(Lambda_script.__init__).parameters
     declared = {name: parameter.annotation for name, parameter in parameters.items() if name not in ("self", "aws")}
     assert declared == {field.name: field.type for field in dataclasses.fields(Arguments)}
+
+
+def test_setting_arrives_under_its_own_name_and_type():
+    """Arguments of one value are copied to the field of their name; the others are read, and all are known here."""
+    declared = {field.name: field.type for field in dataclasses.fields(Arguments)}
+    fields = {field.name: field.type for field in dataclasses.fields(FunctionSpec)}
+    assert {name for name, kind in declared.items() if fields.get(name) != kind} == {
+        *("lambda_function_path", "zip_file_name", "function_name_template", "application", "stage", "region"),
+        *("schedule", "timezone", "s3_trigger", "topic_trigger", "queue_trigger", "stream_trigger", "event_trigger"),
+        *("url", "alarms", "vpc", "canary", "runtime", "requirements", "requirements_exclude", "provided_modules"),
+        *("secret_environment", "include", "extra_files", "tags"),
+    }
