@@ -14,7 +14,7 @@ endif
 SUITE = $(BIN)/python -m pytest -n 2 --dist loadgroup
 
 .PHONY: help run test coverage test-unit test-aws test-second-emulator fault-matrix test-pipeline test-local-stack test-faults test-proof test-end-to-end browser pgbouncer screenshots soak mutants stopwatch drill \
-  values lake expressions bench bench-extract bench-readers bench-load lint format audit clean
+  values lake expressions bench bench-quick bench-readers lint format audit clean
 .DEFAULT_GOAL := run
 
 help:  ## list these targets
@@ -94,16 +94,14 @@ lake: $(READY)  ## 200 random histories, after each of which the views of the la
 expressions: $(READY)  ## random SQL expressions over hostile rows, compared with PostgreSQL itself: COUNT=20000
 	$(BIN)/python -m tests.expressions $(if $(COUNT),--expressions $(COUNT)) $(if $(SEED),--seed $(SEED))
 
-bench: bench-load bench-extract  ## everything that docs/performance.md has, measured again; on a machine that does nothing else
+bench: $(READY)  ## everything that docs/performance.md has, measured again: 25 minutes, 15 GB of disk, on a machine that does nothing else
+	$(BIN)/python -m benchmarks.everything --into docs/performance.md
 
-bench-extract: $(READY)  ## extract and transform beside psql, DuckDB, ADBC, pyarrow and Polars: minutes
-	$(BIN)/python -m benchmarks.extracting_beside --into docs/performance.md
+bench-quick: $(READY)  ## the same with small sizes, written nowhere: whether everything can be measured here, minutes
+	$(BIN)/python -m benchmarks.everything --quick
 
 bench-readers: $(READY)  ## a hundred million rows under writes, by one reader and by eight: 20 GB of disk, twenty minutes
 	$(BIN)/python -m benchmarks.reading_in_parallel --into docs/scale.md
-
-bench-load: $(READY)  ## load beside psql, DuckDB and ADBC: minutes
-	$(BIN)/python -m benchmarks.loading_beside --into docs/performance.md
 
 lint: $(READY)  ## style, types and security, of the workflows too, without changing a file
 	$(BIN)/ruff check .

@@ -36,7 +36,7 @@ CREATE TABLE payment (payment_id int PRIMARY KEY,
     counterparty_ac_number int NOT NULL)
 """
 ROWS = """
-INSERT INTO payment SELECT n, now(), now(), n, n % 20, n / 100.0, n % 3, n % 4, n % 2 = 0, '2024-01-07', n, n
+INSERT INTO payment SELECT n, now(), now(), n, n % 20, round(n / 100.0, 2), n % 3, n % 4, n % 2 = 0, '2024-01-07', n, n
 FROM generate_series(1, CAST(:rows AS int)) AS n
 """
 STEPS = (

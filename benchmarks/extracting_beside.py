@@ -2,6 +2,7 @@
 
 Starts a PostgreSQL of its own in a temporary directory, and stops it; the lake is a directory. The functions run in an
 environment with what they have on Lambda, thus without pandas and numpy. The others are installed on first use.
+Everything is measured with two sizes.
 Run: python -m benchmarks.extracting_beside, and see its --help
 """
 
@@ -95,7 +96,8 @@ def main() -> int:
     """Measure every table, print it, and write it into its place where asked."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.extracting_beside", description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000, help="of the table that is read (1,000,000)")
-    parser.add_argument("--rounds", type=int, default=5, help="samples of each (5)")
+    parser.add_argument("--large", type=int, default=5_000_000, help="of the larger table (5,000,000)")
+    parser.add_argument("--rounds", type=int, default=5, help="samples of each (5); of the larger table 3 at most")
     parser.add_argument("--into", type=Path, metavar="FILE", help="write the tables into their places in this document")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -103,6 +105,7 @@ def main() -> int:
         scene = Scene(postgres_server.start(directory / "server"), directory)
         try:
             _measure(scene, arguments.rows, arguments.rounds, arguments.into)
+            _measure(scene, arguments.large, min(arguments.rounds, 3), arguments.into, ", large")
         finally:
             postgres_server.remove(directory / "server")
     return 0
@@ -117,15 +120,17 @@ def declaration() -> bytes:
     return json.dumps(document).encode()
 
 
-def _measure(scene: Scene, rows: int, times: int, into: Path | None) -> None:
+def _measure(scene: Scene, rows: int, times: int, into: Path | None, size: str = "") -> None:
+    """``size``: ends the names of the tables' places in the document."""
     with scene.connect("postgres") as admin:
+        admin.run("DROP DATABASE IF EXISTS payments")
         admin.run("CREATE DATABASE payments")
     with scene.connect("payments") as admin:
         admin.run(capturing.TABLE)
         admin.run(capturing.ROWS, rows=rows)
         admin.run("VACUUM (FREEZE, ANALYZE) payment")
     given = scene.variables("payments")
-    home = scene.directory / "payments"
+    home = scene.directory / f"payments{size}"
     home.mkdir()
     (home / "tables.json").write_bytes(declaration())
     written = home / "copy.parquet"
@@ -155,16 +160,18 @@ def _measure(scene: Scene, rows: int, times: int, into: Path | None) -> None:
         Contestant(f"psql, {style}, to nowhere", psql(copy.format(style)), environment=given)
         for style in ("csv", "binary")
     ]
-    write_table(scene, "first read", [*copies, *others, first], times, into)
+    write_table(scene, f"first read{size}", [*copies, *others, first], times, into)
     forget("ingestion", "processed")
     measure([first], 1, scene.server.pid)
     stream = Contestant("pyarrow, a stream", [python_with(FUNCTIONS), "-c", STREAM, home, written], environment=given)
     frame = Contestant("Polars, two threads", [python_with(POLARS), "-c", FRAME, home, written], environment=given)
     transform = ours("transform", "transform", partial(forget, "processed"))
-    write_table(scene, "transform", [stream, frame, transform], times, into)
+    write_table(scene, f"transform{size}", [stream, frame, transform], times, into)
     unchanged = Contestant("psql, max(last_updated)", psql("SELECT max(last_updated) FROM payment"), environment=given)
     compared = ours("extract, 1,000 changed rows, all keys compared", "extract", change)
-    write_table(scene, "later runs", [unchanged, ours("extract, nothing changed", "extract"), compared], times, into)
+    write_table(
+        scene, f"later runs{size}", [unchanged, ours("extract, nothing changed", "extract"), compared], times, into
+    )
 
 
 if __name__ == "__main__":

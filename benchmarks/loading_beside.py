@@ -10,14 +10,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import shutil
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -29,7 +26,7 @@ import pyarrow.parquet as pq
 from benchmarks import loading, rounds
 from benchmarks.files import Files
 from benchmarks.load_step import SERVER
-from benchmarks.report import markdown_table, replace_between, show_table
+from benchmarks.report import machine_now, markdown_table, replace_between, show_table
 from benchmarks.rounds import Contestant, Environment, FailedError
 from benchmarks.sizes import REPOSITORY
 from lambda_toolkit.pipeline.lambdas.shared.lake.store import Lake
@@ -250,21 +247,19 @@ def _prepare(scene: Scene, database: str) -> None:
 
 def write_table(scene: Scene, name: str, contestants: Sequence[Contestant], times: int, into: Path | None) -> None:
     """Measures, prints, and writes the table ``name`` into its place."""
-    usable, notes = [], []
+    usable, notes, failed = [], [], []
     for contestant in contestants:
         try:
             rounds.measure([contestant], 1, scene.server.pid)
             usable.append(contestant)
         except FailedError as error:
             notes.append(str(error))
+            failed.append(contestant.name)
     rows = rounds.table(rounds.measure(usable, times, scene.server.pid))
     show_table(name, rounds.COLUMNS, rows, notes)
     if into:
-        machine = (
-            f"median of {times} (smallest to largest), {date.today().isoformat()}, {os.cpu_count()} cores, Python "
-            f"{platform.python_version()}, load {os.getloadavg()[0]:.1f} over the last minute"
-        )
-        replace_between(into, name, f"{machine}\n\n{markdown_table(rounds.COLUMNS, rows)}")
+        absent = f"\nNot to be had there: {'; '.join(failed)}.\n" if failed else ""
+        replace_between(into, name, f"{machine_now(times)}\n\n{markdown_table(rounds.COLUMNS, rows)}{absent}")
 
 
 def _load_once(scene: Scene, lake: Path, database: str) -> None:

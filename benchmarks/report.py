@@ -51,6 +51,14 @@ def machine(measurements: Sequence[Measurement]) -> str:
     )
 
 
+def machine_now(times: int) -> str:
+    """Likewise of ``times`` samples of each that have just been taken."""
+    return (
+        f"median of {times} (smallest to largest), {date.today().isoformat()}, {os.cpu_count()} cores, Python "
+        f"{platform.python_version()}, load {os.getloadavg()[0]:.1f} over the last minute"
+    )
+
+
 def replace_between(file: Path, marker: str, text: str) -> None:
     """Put ``text`` between ``<!-- marker -->`` and ``<!-- end -->``. Raises ValueError where there is no such place."""
     before, found, rest = file.read_text(encoding="utf-8").partition(f"<!-- {marker} -->\n")

@@ -15,10 +15,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.peers.peer import PythonPeer
+from benchmarks.throttle import throttled
 
 CACHE = Path.home() / ".cache" / "lambda_script" / "benchmarks"
 COLUMNS = ("", "wall s", "beside the first", "client cpu s", "server cpu s", "peak MB")
@@ -52,6 +54,8 @@ class Contestant:
     command: Sequence[str | Path]
     prepare: Callable[[], object] = lambda: None
     environment: Mapping[str, str] = field(default_factory=dict)
+    processors: float | None = None
+    """The share of a processor that it gets, below 1; None: as much as it takes."""
 
 
 class Environment(PythonPeer):
@@ -93,17 +97,18 @@ def table(found: Mapping[str, Sequence[Sample]]) -> list[list[str]]:
     return [
         [
             name,
-            _spread([sample.seconds for sample in samples]),
+            spread([sample.seconds for sample in samples]),
             f"{statistics.median(sample.seconds for sample in samples) / limit:.2f}x",
-            _spread([sample.client for sample in samples]),
-            _spread([sample.server for sample in samples]),
+            spread([sample.client for sample in samples]),
+            spread([sample.server for sample in samples]),
             f"{statistics.median(sample.peak for sample in samples):.0f}",
         ]
         for name, samples in found.items()
     ]
 
 
-def _spread(values: Sequence[float]) -> str:
+def spread(values: Sequence[float]) -> str:
+    """The median, and the smallest and the largest."""
     return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
 
 
@@ -113,14 +118,15 @@ def _sample(contestant: Contestant, postmaster: int) -> Sample:
     command = [str(part) for part in contestant.command]
     with tempfile.TemporaryFile("w+") as output:
         process = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
-        peak = 0
-        while process.returncode is None:
-            peak = max(peak, _peak(process.pid))
-            ended, status, usage = os.wait4(process.pid, os.WNOHANG)
-            if ended:
-                process.returncode = os.waitstatus_to_exitcode(status)
-            else:
-                time.sleep(_GLANCE)
+        peak, share = 0, contestant.processors
+        with throttled(process.pid, share) if share is not None and share < 1 else nullcontext():
+            while process.returncode is None:
+                peak = max(peak, _peak(process.pid))
+                ended, status, usage = os.wait4(process.pid, os.WNOHANG)
+                if ended:
+                    process.returncode = os.waitstatus_to_exitcode(status)
+                else:
+                    time.sleep(_GLANCE)
         output.seek(0)
         printed = output.read()
     seconds = time.perf_counter() - begun
