@@ -785,6 +785,20 @@ MUTATIONS = (
         f"{VALUES} {SERVER_VALUES}",
     ),
     Mutation(
+        "transform reads columns that nothing is made of",
+        "lambdas/transform/parts.py",
+        "        return self.ingestion.iter_tables(file.key, [*self._needed[name], UNREADABLE])",
+        "        return self.ingestion.iter_tables(file.key)",
+        "tests/pipeline/test_transform.py -k 'nothing_is_made_of'",
+    ),
+    Mutation(
+        "transform drops the texts of what the lake cannot represent",
+        "lambdas/transform/parts.py",
+        "        return self.ingestion.iter_tables(file.key, [*self._needed[name], UNREADABLE])",
+        "        return self.ingestion.iter_tables(file.key, list(self._needed[name]))",
+        "tests/pipeline/test_transform.py",
+    ),
+    Mutation(
         "the digits of a scale are not counted among those that a decimal is computed with",
         "lambdas/transform/columns/numbers.py",
         "    if longest + to.scale > MAX_PRECISION:",

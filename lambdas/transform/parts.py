@@ -10,7 +10,7 @@ import functools
 import hashlib
 import itertools
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from ..shared.errors import LakeError
 from ..shared.lake.manifest import DataFile, IngestionManifest, TableFiles, to_json
 from ..shared.lake.object_keys import DATA, DELETED, REJECTED, batch_folder
-from ..shared.lake.parquet import ParquetPart, arrow_type
+from ..shared.lake.parquet import UNREADABLE, ParquetPart, arrow_type
 from ..shared.lake.store import Lake
 from ..shared.messages.part_events import PartRequest, PartResult, StoredRejects
 from ..shared.messages.read_events import StoredPart
@@ -210,7 +210,7 @@ class PartTransform:
         context = files.context if table.joins and number == len(groups) - 1 else None
         changed: list[pa.ChunkedArray] = []
         for file in groups[number]:
-            for rows in self.ingestion.iter_tables(file.key):
+            for rows in self._read(str(table.source), file):
                 if context:
                     changed.append(self._comparable_keys(str(table.source), rows))
                 yield rows, True
@@ -220,7 +220,7 @@ class PartTransform:
             for rows in self.ingestion.iter_tables(file.key, list(self._keys[str(table.source)])):
                 changed.append(self._comparable_keys(str(table.source), rows))
         known = pa.chunked_array([chunk for column in changed for chunk in column.chunks], _key_type(changed))
-        for rows in self.ingestion.iter_tables(context.key):
+        for rows in self._read(str(table.source), context):
             keys = self._comparable_keys(str(table.source), rows)
             fresh = rows.filter(pc.invert(pc.is_in(keys, value_set=known.cast(keys.type))))
             if fresh.num_rows:
@@ -229,12 +229,12 @@ class PartTransform:
     def _joined_rows(self, name: str) -> JoinedRows:
         """Every row of a source table in this batch, each once, and the keys of those that were deleted."""
         files = self._files(name)
-        changes = [self.ingestion.table(file.key) for file in files.change_files] if files else []
+        changes = [pa.concat_tables(self._read(name, file)) for file in files.change_files] if files else []
         unchanged = [file for file in (files.context, files.lookups) if file] if files else []
         # Where this batch has no row of it, no row of the batch references one.
         rows = pa.concat_tables(changes) if changes else self._empty(name)
         for number, file in enumerate(unchanged):
-            more = self.ingestion.table(file.key)
+            more = pa.concat_tables(self._read(name, file))
             if changes or number:
                 known = pc.is_in(self._comparable_keys(name, more), value_set=self._comparable_keys(name, rows))
                 more = pa.concat_tables([rows, more.filter(pc.invert(known))])
@@ -242,6 +242,10 @@ class PartTransform:
         changed = files.changed_rows if files else 0
         deleted = self._typed(name, self.ingestion.table(files.deleted.key)).rows if files and files.deleted else None
         return JoinedRows(self._typed(name, rows).rows, self._types(name), changed, deleted)
+
+    def _read(self, name: str, file: DataFile) -> Iterator[pa.Table]:
+        """The rows of a file of a source table, of which some are there, with the columns that something is made of."""
+        return self.ingestion.iter_tables(file.key, [*self._needed[name], UNREADABLE])
 
     def _comparable_keys(self, name: str, rows: pa.Table) -> pa.ChunkedArray:
         """The keys of rows of a source table, one value each; a composite key as one text."""
@@ -300,9 +304,14 @@ class PartTransform:
         return self._types_of_tables[name]
 
     @cached_property
+    def _needed(self) -> Mapping[str, Collection[str]]:
+        """Source table -> the columns that any warehouse table is made of."""
+        return self.declarations.needed_columns()
+
+    @cached_property
     def _types_of_tables(self) -> Mapping[str, Mapping[str, str]]:
         found: dict[str, Mapping[str, str]] = {}
-        for name, needed in self.declarations.needed_columns().items():
+        for name, needed in self._needed.items():
             stored = self.source.tables[name].columns if name in self.source.tables else {}
             lacking = [key for key in self._keys[name] if stored and key not in stored]
             if lacking:

@@ -9,6 +9,8 @@ from decimal import Decimal
 import pytest
 
 from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import manifest_key
+from lambda_toolkit.pipeline.lambdas.shared.lake.parquet import UNREADABLE
+from lambda_toolkit.pipeline.lambdas.shared.lake.store import Lake
 from lambda_toolkit.pipeline.lambdas.shared.model.calendar import ATTRIBUTES
 from lambda_toolkit.pipeline.lambdas.shared.model.declarations import parse
 from tests.support.repository import configuration
@@ -63,6 +65,25 @@ def test_text_survives_whatever_the_server_and_its_roles_prefer(pipeline, settin
         )
     finally:
         pipeline.admin.run("ALTER ROLE reader RESET ALL")
+
+
+def test_columns_that_nothing_is_made_of_are_not_read(pipeline, monkeypatch):
+    """Payments have two account numbers, which no warehouse table has; what cannot be read is kept beside them."""
+    read: dict[str, set[str]] = {}
+    tables = Lake.iter_tables
+
+    def remembering(lake, key, columns=None):
+        for rows in tables(lake, key, columns):
+            read.setdefault(key.split("/")[1], set()).update(rows.column_names)
+            yield rows
+
+    monkeypatch.setattr(Lake, "iter_tables", remembering)
+    pipeline.extract()
+    read.clear()
+    pipeline.transform(1)
+    needed = parse(configuration()).needed_columns()["payment"]
+    assert read["payment"] == {*needed, UNREADABLE}
+    assert "company_ac_number" not in read["payment"]
 
 
 def test_null_is_null_and_is_nothing_else(pipeline):
