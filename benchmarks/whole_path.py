@@ -84,6 +84,7 @@ class WholePath:
             found = warehouse.rows(_TYPES, fact=self.subject.fact)
             types = {name: {"type": kind, "required": required} for name, kind, required in found}
             document = self.subject.declaration(types)
+            warehouse.run(f"DROP TABLE {self.subject.fact}")  # what it prepares itself has the index that load needs
             prepare(warehouse, self.subject.fact_table, parse(document))
         self.home.mkdir()
         (self.home / "tables.json").write_text(json.dumps(document), encoding="utf-8")
