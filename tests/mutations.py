@@ -45,6 +45,7 @@ JOIN_TYPES = "tests/pipeline/shapes/test_join_types.py"
 SORTED = "tests/unit/lambdas/test_sorted_keys.py"
 BINARY = "tests/pipeline/test_binary_copy.py"
 FILLING = "tests/pipeline/test_filling.py"
+PARALLEL = "tests/pipeline/test_parallel_filling.py"
 FOREIGN = "tests/pipeline/test_foreign_keys.py"
 PARTS = "tests/pipeline/test_parts.py"
 PART_WORKERS = "tests/pipeline/test_part_workers.py"
@@ -1261,6 +1262,77 @@ MUTATIONS = (
         "        connection.run(str(create))",
         "        str(create)",
         f"{FILLING} -k 'staging_table or would_not'",
+    ),
+    # Loading: first rows over several connections, into a table that takes the place of the empty one.
+    Mutation(
+        "a table takes a place without all of its rows",
+        "lambdas/load/warehouse/tables/filling.py",
+        "        beside.check_rows(connection, rows)\n",
+        "",
+        f"{PARALLEL} -k lost_part",
+    ),
+    Mutation(
+        "a table takes a place with rows that have to wait",
+        "lambdas/load/warehouse/tables/filling.py",
+        "        if _has_unmet(session, beside.relation, required, left_to_server):",
+        "        if False:",
+        f"{PARALLEL} -k must_wait",
+    ),
+    Mutation(
+        "a table takes the place of one that others have written to",
+        "lambdas/load/warehouse/parallel/replacement.py",
+        "        if connection.rows(sql.compose(_HAS_ROWS, old=old))[0][0]:",
+        "        if False:",
+        f"{PARALLEL} -k others_write",
+    ),
+    Mutation(
+        "what a table loses with its place is not noticed",
+        "lambdas/load/warehouse/parallel/replacement.py",
+        "        if different:\n",
+        "        if False:\n",
+        f"{PARALLEL} -k would_be_lost",
+    ),
+    Mutation(
+        "rows are copied before the change of places was rehearsed",
+        "lambdas/load/warehouse/parallel/parallel_filling.py",
+        "                    rehearse(connection, schemas, first.table)\n",
+        "",
+        f"{PARALLEL} -k would_be_lost",
+    ),
+    Mutation(
+        "a privilege that is granted while places change is lost",
+        "lambdas/load/warehouse/parallel/replacement.py",
+        "        self._hold_privileges(connection, old, dropped)\n",
+        "",
+        f"{PARALLEL} -k grant",
+    ),
+    Mutation(
+        "sequences begin again with another table",
+        "lambdas/load/warehouse/parallel/replacement.py",
+        "    SELECT setval(CAST(:new AS regclass), s.last_value, s.is_called) FROM $old AS s\n",
+        "    SELECT CAST(:new AS regclass) FROM $old AS s\n",
+        f"{PARALLEL} -k belongs",
+    ),
+    Mutation(
+        "connections commit what they were given of a file that cannot be read",
+        "lambdas/load/warehouse/parallel/parallel_copy.py",
+        "        if stopped.is_set():\n",
+        "        if False:\n",
+        f"{PARALLEL} -k error_of_the_lake",
+    ),
+    Mutation(
+        "load takes the last connections of the warehouse",
+        "lambdas/load/warehouse/parallel/parallel_copy.py",
+        "free_connections(first) // 2",
+        "free_connections(first)",
+        f"{PARALLEL} -k bounded",
+    ),
+    Mutation(
+        "tables that a killed load left stay for ever",
+        "lambdas/load/loading.py",
+        "    warehouse.discard_leftovers()\n",
+        "",
+        f"{PARALLEL} -k killed_load_left",
     ),
     Mutation(
         "foreign keys do not check a row that refers to a missing one",

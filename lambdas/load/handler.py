@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
 from datetime import datetime
 from typing import Any, assert_never
 
@@ -30,7 +31,7 @@ from ..shared.messages.events import (
 from ..shared.messages.message import Message
 from ..shared.metrics import BATCH_LATENCY, OPEN_PENDING, OPEN_REJECTED, ROWS_REJECTED, VERSIONS_WRITTEN
 from ..shared.model import declarations
-from ..shared.postgres.connection import Connection
+from ..shared.postgres.connection import Connection, connect
 from ..shared.postgres.credentials import Credentials
 from ..shared.postgres.login import credentials_of
 from ..shared.runtime import checked, logged, logger
@@ -40,6 +41,7 @@ from .open_items import count_open, open_rows
 from .rebuild import rebuild
 from .replay import replay
 from .warehouse.duckdb import warehouse_of
+from .warehouse.parallel.parallel_copy import Connections
 from .warehouse.schemas import LIVE, SchemaNames
 
 RESERVE = 20.0  # seconds for what comes after the last batch
@@ -83,10 +85,15 @@ def _answer(connection: Connection, request: LoadEvent, context: Any) -> Message
             assert_never(request)
 
 
+def _connections() -> Connections:
+    """Those that several connections fill a large fact with, as many as this function was deployed with."""
+    return Connections(lambda: connect(_credentials()), int(os.environ.get("LOAD_CONNECTIONS", "1") or 1))
+
+
 def _load(connection: Connection, context: Any) -> LoadResult:
     lake = runtime.processed_lake()
     result = load(
-        warehouse_of(connection),
+        warehouse_of(connection, connections=_connections()),
         lake,
         declarations.load(),
         has_time_for_next=_deadline(context).has_time_for_next,
@@ -111,6 +118,8 @@ def _log(lake: Lake, done: LoadedBatch) -> None:
         more = {"deleted": sum(file.rows for file in table.deleted_files), "pending": written.pending}
         size = sum(lake.sizes.get(file.key, 0) for file in files)
         work[name] = TableWork(written.rows, size, written.milliseconds, more)
+        if written.filled:
+            logger.info("filling", batch=batch, table=name, what=written.filled)
         if written.pending:
             logger.warning(
                 "rows are pending: a row that they reference is not in the warehouse (see what transform rejected), "
@@ -148,7 +157,7 @@ def _replay(connection: Connection, request: LoadReplayRequest, context: Any) ->
 
 
 def _rebuild(connection: Connection, request: RebuildRequest, context: Any) -> RebuildResult:
-    shadow = warehouse_of(connection, _shadow(request.schema))
+    shadow = warehouse_of(connection, _shadow(request.schema), _connections())
     done = rebuild(shadow, runtime.processed_lake(), declarations.load(), _deadline(context).has_time_for_next)
     return RebuildResult(
         done.last_batch,

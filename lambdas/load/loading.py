@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from ..shared.errors import GapError, LakeError, NotPreparedError, WarehouseError
@@ -13,7 +13,7 @@ from ..shared.lake.manifest import DataFile, ProcessedManifest, ProcessedTable, 
 from ..shared.lake.object_keys import manifest_key
 from ..shared.lake.store import Lake
 from ..shared.model.declarations import Declarations, WarehouseTable
-from .warehouse.interface import LedgerEntry, RefusedError, Warehouse, WarehouseBatch
+from .warehouse.interface import FirstRows, LedgerEntry, RefusedError, Warehouse, WarehouseBatch
 from .warehouse.read_ahead import MissingHistoryError, NeededHistory, ReadAhead
 
 GAP_TIMEOUT = timedelta(minutes=5)  # how long a batch may be missing when a later one exists
@@ -28,6 +28,8 @@ class Written:
     pending: int = 0
     """Rows deferred: they do not meet a requirement of the table yet. And those that the warehouse itself refuses."""
     milliseconds: float = 0.0
+    filled: str = ""
+    """Of the first rows of a table that several connections could fill: how it was done, or why not so."""
 
 
 class _RowRefusedError(Exception):
@@ -86,6 +88,7 @@ def load(
     warehouse.check_prepared()
     if not warehouse.acquire_lock():
         return Loaded(warehouse.last_loaded(), busy=True)
+    warehouse.discard_leftovers()
     result = Loaded(warehouse.last_loaded())
     _check_lake(lake, result.last)
     for number in _in_order(lake, result, now):
@@ -161,13 +164,22 @@ def _load_batch(
             f"Batch {manifest.batch} has {', '.join(sorted(unknown))}, which is not declared any more."
         )
     with ReadAhead(lake, sorted(files_of(manifest))) as reads:
-        refusing: set[str] = set()
-        while True:
-            try:
-                attempt = functools.partial(_write_batch, warehouse, reads, declarations, manifest, frozenset(refusing))
-                return reads.attempt(attempt)
-            except _RowRefusedError as refused:  # again, and the rows that the table refuses are rejected
-                refusing.add(refused.table)
+        firsts = [
+            FirstRows(declarations.warehouse[name], files.rows, functools.partial(reads.iter_files, files.data_files))
+            for name, files in manifest.tables.items()
+            if files.data_files
+        ]
+        with warehouse.beside(firsts) as ways:
+            refusing: set[str] = set()
+            while True:
+                try:
+                    attempt = functools.partial(
+                        _write_batch, warehouse, reads, declarations, manifest, frozenset(refusing)
+                    )
+                    written = reads.attempt(attempt)
+                    return {name: replace(done, filled=ways.get(name, "")) for name, done in written.items()}
+                except _RowRefusedError as refused:  # again, and the rows that the table refuses are rejected
+                    refusing.add(refused.table)
 
 
 def _write_batch(

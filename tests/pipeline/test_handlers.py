@@ -23,7 +23,7 @@ from lambda_toolkit.pipeline.lambdas.transform import workers
 from lambda_toolkit.pipeline.lambdas.transform.handler import lambda_handler as transform
 from tests.support.function_logs import json_lines
 from tests.support.large_table import PART_ROWS, ROWS, grow, step
-from tests.support.pipeline import READER_PASSWORD
+from tests.support.pipeline import READER_PASSWORD, small_thresholds
 from tests.support.readers import quick
 
 CONTEXT = SimpleNamespace(function_name="totes-test-transform", aws_request_id="r-1")
@@ -53,6 +53,17 @@ def test_handlers_carry_a_change_from_one_to_the_next(deployed, log):
     assert again == {"batch": None, "last_batch": 1, "rows": {}, "deleted": {}, "incomplete": {}}
     assert load({"action": "report"}, CONTEXT) == {**loaded, "loaded": [], "appended": {}}
     json.dumps([first, done, loaded, again])
+
+
+def test_load_uses_the_connections_it_is_deployed_with(deployed, log, monkeypatch):
+    """The log says how each large fact was filled first."""
+    extract({}, CONTEXT)
+    transform(s3_event("manifests/batch-000000000001.json"), CONTEXT)
+    monkeypatch.setenv("LOAD_CONNECTIONS", "2")
+    with small_thresholds():
+        assert load({}, CONTEXT)["loaded"] == [1]
+    ways = {line["table"]: line["what"] for line in json_lines(log.getvalue()) if line["message"] == "filling"}
+    assert ways == dict.fromkeys(["fact_sales_order", "fact_purchase_orders", "fact_payment"], "2 connections")
 
 
 def test_events_may_be_repeated_late_batched_or_unrelated(deployed):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 
 import pytest
 
 from lambda_toolkit.pipeline.lambdas.load.loading import load
 from lambda_toolkit.pipeline.lambdas.load.replay import replay
 from lambda_toolkit.pipeline.lambdas.load.warehouse.duckdb import warehouse_of
+from lambda_toolkit.pipeline.lambdas.load.warehouse.parallel.parallel_copy import Connections
 from lambda_toolkit.pipeline.lambdas.shared.database import connected
-from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Credentials
+from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Credentials, connect
 from lambda_toolkit.pipeline.warehouse import duckdb_preparation
 from lambda_toolkit.pipeline.warehouse.preparation import prepare
 from tests.support.pipeline import small_thresholds
@@ -31,9 +33,9 @@ class KilledError(OSError):
     """The session has ended."""
 
 
-def mortal(connection, statements):
-    """Makes the session end when it is asked for one statement more than these; returns how many it was asked for."""
-    asked, run = [0], connection.run
+def mortal(connection, statements, asked):
+    """Makes the session end when it, and others with the same ``asked``, get one statement more than these."""
+    run = connection.run
 
     def until_then(*arguments, **named):
         if asked[0] >= statements:
@@ -42,7 +44,7 @@ def mortal(connection, statements):
         return run(*arguments, **named)
 
     connection.run = until_then
-    return asked
+    return connection
 
 
 @pytest.fixture(params=["postgresql", "duckdb"])
@@ -56,14 +58,21 @@ def warehouse(request, tmp_path):
     return request.getfixturevalue("credentials")[1]
 
 
-def survive(warehouse, act, before, after):
-    """Runs ``act`` in sessions that live longer and longer, until one lives long enough."""
+def another(warehouse, lives, asked):
+    return mortal(connect(warehouse), lives, asked)
+
+
+def survive(warehouse, act, before, after, most=1):
+    """Runs ``act`` in processes that live longer and longer, until one lives long enough."""
     lives = 0
     while True:
+        asked = [0]
+        further = Connections(functools.partial(another, warehouse, lives, asked), most)
         with connected(warehouse) as connection:
-            asked = mortal(connection, lives)
+            mortal(connection, lives, asked)
             with contextlib.suppress(KilledError):
-                if act(connection).busy:  # the server has not ended the killed session yet, which has the lock
+                done = act(warehouse_of(connection, connections=further))
+                if done.busy:  # the server has not ended the killed session yet, which has the lock
                     continue
                 break
         with connected(warehouse) as connection:
@@ -77,17 +86,26 @@ def survive(warehouse, act, before, after):
     return asked[0]
 
 
-@pytest.mark.parametrize("thresholds", [contextlib.nullcontext, small_thresholds], ids=["few rows", "as many rows"])
-def test_a_load_that_dies_anywhere_leaves_nothing_half_done(warehouse, thresholds):
+@pytest.mark.parametrize(
+    ("thresholds", "most"),
+    [(contextlib.nullcontext, 1), (small_thresholds, 1), (small_thresholds, 2)],
+    ids=["few rows", "as many rows", "over several connections"],
+)
+def test_a_load_that_dies_anywhere_leaves_nothing_half_done(warehouse, thresholds, most):
+    """Nor a table that took no place: the load that comes next drops it."""
+    if most > 1 and warehouse.file is not None:
+        pytest.skip("a file is written over one connection")
     lake = WrittenLake()
     for number, batch in enumerate(HISTORY, 1):
         write(lake, number, batch)
         before, after = expected(HISTORY[: number - 1]), expected(HISTORY[:number])
         with thresholds():
-            statements = survive(
-                warehouse, lambda connection: load(warehouse_of(connection), lake, REFERRING), before, after
-            )
-        assert statements > 20
+            statements = survive(warehouse, lambda into: load(into, lake, REFERRING), before, after, most)
+        is_filled_beside = most > 1 and number == 1 and warehouse.file is None
+        assert statements > (120 if is_filled_beside else 20)
+    if warehouse.file is None:
+        with connected(warehouse) as connection:
+            assert connection.rows("SELECT relname FROM pg_class WHERE relname LIKE 'filling%'") == []
 
 
 def test_a_replay_that_dies_anywhere_leaves_nothing_half_done(warehouse):
@@ -101,7 +119,7 @@ def test_a_replay_that_dies_anywhere_leaves_nothing_half_done(warehouse):
     after = expected([HISTORY[0], corrected, *HISTORY[2:]])
     statements = survive(
         warehouse,
-        lambda connection: replay(warehouse_of(connection), lake, REFERRING, [2]),
+        lambda into: replay(into, lake, REFERRING, [2]),
         expected(HISTORY),
         after,
     )

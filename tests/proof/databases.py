@@ -18,7 +18,7 @@ from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connectio
 from lambda_toolkit.pipeline.warehouse.column_types import with_types
 from lambda_toolkit.pipeline.warehouse.preparation import prepare
 from tests.proof import composite, filtered, paths, specimens
-from tests.proof.crashes import CrashingConnection
+from tests.proof.crashes import CrashCounter, CrashingConnection
 
 CONFIG = Path(__file__).parents[2] / "config"
 READER, PASSWORD = "proof_reader", "reader's secret"
@@ -125,6 +125,7 @@ class Databases:
     def __init__(self, server: Any, declarations: Declarations) -> None:
         self._server = server
         self._opened: list[Connection] = []
+        self._brief: list[CrashingConnection] = []
         self._admin = connect(self._credentials("postgres"))
         for name in _NAMES.values():
             self._admin.run(f"CREATE DATABASE {name}")
@@ -160,18 +161,35 @@ class Databases:
         connection.__class__ = CrashingConnection
         return connection  # type: ignore[return-value]
 
+    def brief(self, kind: str, countdown: CrashCounter | None) -> CrashingConnection:
+        """A connection that whoever asks for it closes, of the process that dies by ``countdown``."""
+        connection = self.mortal(kind)
+        connection.countdown = countdown
+        self._opened.remove(connection)
+        self._brief.append(connection)
+        return connection
+
+    def await_end_of_brief_sessions(self) -> None:
+        """Waits until the server has noticed that they were closed."""
+        for connection in self._brief:
+            self._await_end(connection)
+        self._brief.clear()
+
     def replacement(self, dead: CrashingConnection, kind: str) -> CrashingConnection:
         """Another connection, once the server has noticed that ``dead`` is closed."""
         with contextlib.suppress(InterfaceError, OSError):
             dead.close()
         self._opened.remove(dead)
+        self._await_end(dead)
+        return self.mortal(kind)
+
+    def _await_end(self, dead: CrashingConnection) -> None:
         process = dead._backend_key_data[:4]
         alive = "SELECT count(*) FROM pg_stat_activity WHERE pid = :pid"
         for _ in range(1000):
             if not self._admin.rows(alive, pid=int.from_bytes(process, "big"))[0][0]:
                 break
             time.sleep(0.001)
-        return self.mortal(kind)
 
     def copy_source(self, sessions: Iterable[Connection]) -> None:
         """Keeps a copy of the source as it is now. ``sessions``: all that are connected to it, which end."""

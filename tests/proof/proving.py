@@ -127,6 +127,18 @@ def prove_in_parts(world: Simulation, history: History) -> None:
     prove_by_readers(world, history, change)
 
 
+def prove_over_connections(world: Simulation, history: History) -> None:
+    """As ``prove``, where the first rows of every fact are loaded over several connections, and die with load.
+
+    Use ``small_thresholds`` around it.
+    """
+
+    def begin() -> None:
+        world.load_connections = 2
+
+    prove(world, history, begin)
+
+
 def prove_many(world: Simulation, seed: int, number: int, prove: Prove = prove) -> None:
     """``number`` random histories, the same for the same ``seed``. Raises BrokenError with the first that fails."""
     failed: list[tuple[History, Exception]] = []

@@ -17,8 +17,9 @@ from lambda_toolkit.pipeline.lambdas.extract.limits import DEFAULT_LIMITS
 from lambda_toolkit.pipeline.lambdas.extract.readers.fan_out import FanOut
 from lambda_toolkit.pipeline.lambdas.extract.source.postgres import PostgresSource
 from lambda_toolkit.pipeline.lambdas.load.compare import compare
-from lambda_toolkit.pipeline.lambdas.load.loading import load
+from lambda_toolkit.pipeline.lambdas.load.loading import LoadedBatch, load
 from lambda_toolkit.pipeline.lambdas.load.rebuild import rebuild
+from lambda_toolkit.pipeline.lambdas.load.warehouse.parallel.parallel_copy import Connections
 from lambda_toolkit.pipeline.lambdas.load.warehouse.postgres import PostgresWarehouse
 from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import LIVE
 from lambda_toolkit.pipeline.lambdas.shared.errors import SourceError
@@ -93,6 +94,7 @@ class Simulation:
         self.time = BEGINNING
         self.limits = DEFAULT_LIMITS
         self.fan_out: FanOut | None = None
+        self.load_connections = 1
         self.readers.lake = Lake(self.client, self.buckets[0])
         self.change_part: Change | None = None
         self.incomplete = False
@@ -177,7 +179,10 @@ class Simulation:
         assert list(missed_batches(*(Lake(self.client, bucket) for bucket in self.buckets), soon)) == lost
         for batch in lost:
             self.transform_batch(batch)
+        self.databases.await_end_of_brief_sessions()
         self.step(steps.Load())
+        left = self.warehouse.rows("SELECT relname FROM pg_class WHERE relname LIKE 'filling%'")
+        assert not left, "a table that took no place is left"
 
     def repair(self) -> bool:
         """Puts every value right that the star refuses; whether there was one."""
@@ -297,7 +302,8 @@ class Simulation:
         reads = CrashCounter(step.crash, sql=False)
         try:
             lake = Lake(ReadingClient(self.client, reads, self.loader), self.buckets[1])
-            loaded = load(PostgresWarehouse(self.loader), lake, self.declarations)
+            warehouse = PostgresWarehouse(self.loader, connections=self._connections())
+            loaded = load(warehouse, lake, self.declarations, on_batch=self._note)
         except CrashError:
             self.counts["crashes"] += 1
             self._replace(self.loader)
@@ -311,10 +317,20 @@ class Simulation:
         if self.twin is not None:
             self.counts["crashes of the twin"] += self.twin.load(self.client, self.buckets[1], step.crash)
 
+    def _connections(self) -> Connections:
+        """Those over which load copies the first rows of facts; each of them dies when load does."""
+        return Connections(lambda: self.databases.brief("warehouse", self.loader.countdown), self.load_connections)
+
+    def _note(self, done: LoadedBatch) -> None:
+        ways = [written.filled for written in done.written.values()]
+        self.counts["facts filled over several connections"] += sum(way.endswith(" connections") for way in ways)
+
     def _rebuild(self) -> None:
         """Fills the warehouse beside the live one, and compares the two."""
         lake = Lake(ReadingClient(self.client, CrashCounter(None, sql=False), self.loader), self.buckets[1])
-        rebuilt = rebuild(PostgresWarehouse(self.loader, BESIDE), lake, self.declarations, lambda: True)
+        rebuilt = rebuild(
+            PostgresWarehouse(self.loader, BESIDE, self._connections()), lake, self.declarations, lambda: True
+        )
         self.loader.run("SELECT pg_advisory_unlock_all()")
         assert rebuilt.done or rebuilt.missing_batch is not None
         found = compare(self.loader, self.declarations, LIVE, BESIDE)

@@ -8,7 +8,13 @@ from contextlib import nullcontext
 import pytest
 
 from lambda_toolkit.pipeline.lambdas.load.warehouse.references import foreign_keys, proven_references
-from tests.proof.proving import prove_by_readers, prove_in_parts, prove_in_ranges, prove_many
+from tests.proof.proving import (
+    prove_by_readers,
+    prove_in_parts,
+    prove_in_ranges,
+    prove_many,
+    prove_over_connections,
+)
 from tests.proof.worlds import on_moto, with_twin
 from tests.support.pipeline import small_thresholds
 
@@ -64,6 +70,14 @@ def test_duckdb_file_equals_postgresql_row_for_row(world, tmp_path):
     with with_twin(world, tmp_path):
         prove_many(world, 10, DUCKDB_HISTORIES)
     assert (world.counts - before)["rows equal in DuckDB"] > 100 * DUCKDB_HISTORIES
+
+
+def test_facts_filled_over_connections_end_up_complete(world):
+    """Load dies before and after any statement of any of its connections: a batch is there, or nothing of it is."""
+    before = world.counts.copy()
+    with small_thresholds():
+        prove_many(world, 9, max(4, HISTORIES // 4), prove_over_connections)
+    assert (world.counts - before)["facts filled over several connections"] > 10
 
 
 def test_deferred_foreign_key_check_defers_the_same_rows(world, monkeypatch):

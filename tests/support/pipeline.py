@@ -15,6 +15,7 @@ from lambda_toolkit.pipeline.lambdas.extract.extraction import Extracted, Reques
 from lambda_toolkit.pipeline.lambdas.extract.source.postgres import PostgresSource
 from lambda_toolkit.pipeline.lambdas.load.loading import Loaded, load
 from lambda_toolkit.pipeline.lambdas.load.warehouse.binary import copying
+from lambda_toolkit.pipeline.lambdas.load.warehouse.parallel import parallel_copy
 from lambda_toolkit.pipeline.lambdas.load.warehouse.postgres import PostgresWarehouse
 from lambda_toolkit.pipeline.lambdas.load.warehouse.references import foreign_keys, proven_references
 from lambda_toolkit.pipeline.lambdas.load.warehouse.tables import facts
@@ -36,6 +37,7 @@ def small_thresholds() -> Iterator[None]:
         patch.setattr(proven_references, "FEW", 1)
         patch.setattr(facts, "PROBED_RATIO", 0)
         patch.setattr(copying, "PIECE_ROWS", 2)
+        patch.setattr(parallel_copy, "PART_ROWS", 2)
         yield
 
 

@@ -58,6 +58,7 @@ from lambda_toolkit.pipeline.lambdas.shared.model.declarations import parse
 from lambda_toolkit.pipeline.warehouse.expression_parser import parse_expression
 
 HOST = "host"  # the runtime of the Python that deploys, for a stack on this machine
+MOST_CONNECTIONS = 64  # of load, at a time: more than a server has processors for
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _PACKAGING = ("runtime", "architecture", "platform", "requirements", "requirements_exclude", "provided_modules")
 
@@ -165,11 +166,14 @@ def _pipeline(
         reader_rows=values["extract"]["reader_rows"],
         workers=values["transform"]["workers"],
         part_rows=values["transform"]["part_rows"],
+        load_connections=values["load"]["connections"],
         dashboard=dashboard["name"] if dashboard is not None else None,
         catalog=values["lake"]["database"] if values["lake"]["catalog"] else None,
         fresh_within=general["fresh_within"],
         lock=root / values["packages"]["lock"] if values["packages"]["lock"] else None,
     )
+    if not 1 <= pipeline.load_connections <= MOST_CONNECTIONS:
+        problems.add("[load]", f"`connections` must be from 1 to {MOST_CONNECTIONS}, not {pipeline.load_connections}.")
     functions = {name: _function(problems, pipeline, name, function) for name, function in values["functions"].items()}
     pipeline = with_reader(problems, replace(pipeline, functions=functions))
     check_workers(problems, pipeline)

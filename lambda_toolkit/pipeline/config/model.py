@@ -164,6 +164,8 @@ class Pipeline:
     """How many invocations of itself transform starts at a time; below 2: none."""
     part_rows: int = PART_ROWS
     """The most rows of a part of a batch."""
+    load_connections: int = 1
+    """Over how many connections at a time load copies the first rows of a large fact."""
     mirror: str | None = None
     """The CREATE TABLE statements of the mirrored tables; ``None``: they are not known, or there are none."""
 

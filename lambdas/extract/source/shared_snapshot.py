@@ -20,6 +20,7 @@ from pg8000.exceptions import DatabaseError, InterfaceError
 
 from ...shared.errors import SourceError
 from ...shared.messages.read_events import SharedSnapshot
+from ...shared.postgres import free_connections as left
 from ...shared.postgres import sql
 from ...shared.postgres.connection import Connection, transaction
 from ...shared.postgres.server_errors import message, sqlstate
@@ -42,17 +43,6 @@ _SUMMED_DIGITS = 20  # the most of a decimal: the sum of 10^18 of them is a deci
 _POSITION_FIELDS = ("wal_position",)  # of the identity: what moves on while a snapshot stays
 _EXPORT = "SELECT pg_export_snapshot(), pg_current_snapshot()::text"
 _VISIBLE = "SELECT pg_current_snapshot()::text"
-_FREE = """
-SELECT least(
-  current_setting('max_connections')::bigint - current_setting('superuser_reserved_connections')::bigint
-  - coalesce(current_setting('reserved_connections', true)::bigint, 0)
-  - (SELECT coalesce(sum(numbackends), 0)::bigint FROM pg_catalog.pg_stat_database),
-  (SELECT d.datconnlimit - s.numbackends FROM pg_catalog.pg_database AS d JOIN pg_catalog.pg_stat_database AS s
-   ON s.datid = d.oid WHERE d.datname = current_database() AND d.datconnlimit >= 0),
-  (SELECT r.rolconnlimit - (SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE usename = current_user)
-   FROM pg_catalog.pg_roles AS r WHERE r.rolname = current_user AND r.rolconnlimit >= 0)
-)::bigint, current_setting('server_version_num')::int
-"""
 
 
 class SnapshotRefusedError(SourceError):
@@ -126,8 +116,8 @@ def imported(connection: Connection, shared: SharedSnapshot) -> Iterator[Snapsho
 def free_connections(connection: Connection) -> int:
     """How many connections the server has left for this user and this database; 0 where it is too old for ranges."""
     with _losing(connection):
-        free, version = connection.rows(_FREE)[0]
-    return max(0, int(free)) if version >= OLDEST_SERVER else 0
+        version = int(connection.rows("SELECT current_setting('server_version_num')")[0][0])
+        return left.free_connections(connection) if version >= OLDEST_SERVER else 0
 
 
 def pages(connection: Connection, table: TableInfo) -> int:

@@ -15,6 +15,7 @@ from ...shared.duckdb.connection import DuckdbConnection
 from ...shared.lake.manifest import ProcessedManifest
 from ...shared.postgres.connection import Connection
 from .interface import Warehouse
+from .parallel.parallel_copy import Connections
 from .postgres import PostgresBatch, PostgresWarehouse
 from .read_ahead import ReadAhead
 from .schemas import LIVE, SchemaNames
@@ -26,6 +27,9 @@ class DuckdbWarehouse(PostgresWarehouse):
     def __init__(self, connection: DuckdbConnection, schemas: SchemaNames = LIVE) -> None:
         super().__init__(connection, schemas)
         self._file = connection
+
+    def discard_leftovers(self) -> None:
+        """Nothing: a file is written over one connection."""
 
     @contextmanager
     def begin(
@@ -41,8 +45,13 @@ class DuckdbWarehouse(PostgresWarehouse):
             yield batch
 
 
-def warehouse_of(connection: Connection, schemas: SchemaNames = LIVE) -> Warehouse:
-    """The warehouse behind ``connection``, by its kind: the one place that knows which kinds there are."""
+def warehouse_of(
+    connection: Connection, schemas: SchemaNames = LIVE, connections: Connections | None = None
+) -> Warehouse:
+    """The warehouse behind ``connection``, by its kind: the one place that knows which kinds there are.
+
+    ``connections``: further ones, see PostgresWarehouse. A file has no use for them.
+    """
     if isinstance(connection, DuckdbConnection):
         return DuckdbWarehouse(connection, schemas)
-    return PostgresWarehouse(connection, schemas)
+    return PostgresWarehouse(connection, schemas, connections)

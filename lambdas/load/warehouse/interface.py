@@ -35,6 +35,17 @@ class Staging:
     name: str
 
 
+@dataclass(frozen=True)
+class FirstRows:
+    """The rows that a batch has for a table, which may be the first ones of it."""
+
+    table: WarehouseTable
+    rows: int
+    """How many they are."""
+    read: Callable[[Sequence[str]], Iterable[pa.Table]]
+    """Reads these columns of them; the same rows in the same order at each call."""
+
+
 class RefusedError(WarehouseError):
     """The warehouse refused a statement of a batch. The batch's transaction is rolled back."""
 
@@ -148,6 +159,16 @@ class Warehouse(Protocol):
 
     def differences(self, declarations: Declarations) -> list[str]:
         """Where the warehouse enforces other requirements than the declaration has: one sentence each."""
+
+    def discard_leftovers(self) -> None:
+        """Drops what a load left that was killed outside of a transaction. Needs the lock of the writers."""
+
+    def beside(self, firsts: Iterable[FirstRows]) -> AbstractContextManager[Mapping[str, str]]:
+        """Within it, and before ``begin``, the first rows of tables may lie beside them, unread.
+
+        ``WarehouseBatch.fill`` then only lets them take their places. At the end, what did not is discarded. Returns by
+        table how that was done, or why not, which ``fill`` adds to; nothing of a table for which there is no such way.
+        """
 
     def begin(
         self,

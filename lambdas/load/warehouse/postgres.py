@@ -14,11 +14,14 @@ from ...shared.postgres import sql
 from ...shared.postgres.connection import Connection, transaction
 from ...shared.postgres.server_errors import message, sqlstate
 from .control import ledger, pending, rejects
-from .interface import LedgerEntry, RefusedError, Staging
+from .interface import FirstRows, LedgerEntry, RefusedError, Staging
+from .parallel import replacement
+from .parallel.parallel_copy import Connections
+from .parallel.parallel_filling import filled_beside
 from .read_ahead import ReadAhead
 from .references import refusals, requirements
 from .schemas import LIVE, SchemaNames
-from .session import TableKind, WarehouseSession, stage_deleted_keys, stage_rows, temporary
+from .session import Beside, TableKind, WarehouseSession, stage_deleted_keys, stage_rows, temporary
 from .tables import dimensions, facts, filling, validity
 from .tables.changed_keys import stage_changed_keys
 from .tables.late_arrivals import rebuild_history
@@ -43,10 +46,16 @@ def kind_of(table: WarehouseTable) -> TableKind:
 
 
 class PostgresWarehouse:
-    """The schemas of one warehouse in a PostgreSQL database, written through one connection: see Warehouse."""
+    """The schemas of one warehouse in a PostgreSQL database, written through one connection: see Warehouse.
 
-    def __init__(self, connection: Connection, schemas: SchemaNames = LIVE) -> None:
-        self._connection, self._schemas = connection, schemas
+    ``connections``: further ones, over which the first rows of a large fact are copied; None: over the one.
+    """
+
+    def __init__(
+        self, connection: Connection, schemas: SchemaNames = LIVE, connections: Connections | None = None
+    ) -> None:
+        self._connection, self._schemas, self._connections = connection, schemas, connections
+        self._beside = Beside()
 
     def check_prepared(self) -> None:
         """Looks for the control tables and reads the format version."""
@@ -68,6 +77,22 @@ class PostgresWarehouse:
         """Compares the declaration with the catalogs."""
         return requirements.differences(self._connection, declarations, self._schemas)
 
+    def discard_leftovers(self) -> None:
+        """Drops the tables that were filled beside facts, and took no place."""
+        replacement.discard_leftovers(self._connection, self._schemas)
+
+    @contextmanager
+    def beside(self, firsts: Iterable[FirstRows]) -> Iterator[Mapping[str, str]]:
+        """Tables in the control schema, where there are connections for it."""
+        if self._connections is None or self._connections.most < 2:
+            yield {}
+            return
+        with filled_beside(self._connection, self._schemas, self._connections, firsts) as self._beside:
+            try:
+                yield self._beside.notes
+            finally:
+                self._beside = Beside()
+
     @contextmanager
     def begin(
         self,
@@ -78,7 +103,9 @@ class PostgresWarehouse:
     ) -> Iterator[PostgresBatch]:
         """A transaction of the connection, with the lock of the writers."""
         times = validity.times(self._schemas, manifest)
-        session = WarehouseSession(self._connection, self._schemas, reads, kind_of, times, tries_rows_of)
+        session = WarehouseSession(
+            self._connection, self._schemas, reads, kind_of, times, tries_rows_of, beside=self._beside
+        )
         try:
             with transaction(self._connection):
                 if not self._connection.is_duckdb:

@@ -18,6 +18,7 @@ from ...shared.model.declarations import WarehouseTable
 from ...shared.postgres import sql
 from ...shared.postgres.connection import Connection
 from .binary.copying import copy_rows
+from .parallel.replacement import Replacement
 from .read_ahead import ReadAhead
 from .schemas import SchemaNames
 
@@ -42,6 +43,16 @@ _DOMAINS = """
     SELECT attname, format_type(b.typbasetype, b.typtypmod) FROM below AS b
     JOIN pg_catalog.pg_type AS t ON t.oid = b.typbasetype WHERE t.typtype <> 'd'
 """
+
+
+@dataclass(frozen=True)
+class Beside:
+    """The tables that several connections filled beside empty ones, for one batch; and what is said of each way."""
+
+    tables: dict[str, Replacement] = field(default_factory=dict)
+    """By the name of the published table."""
+    notes: dict[str, str] = field(default_factory=dict)
+    """Of each table that several connections could fill: how it was filled, or why not so."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +82,8 @@ class WarehouseSession:
     """The tables whose rows are tried one by one, as the server refused a statement: see ``refusals``."""
     refused: list[RefusedRow] = field(default_factory=list)
     """The rows that the server refused."""
+    beside: Beside = field(default_factory=Beside)
+    """The tables that were filled beside empty ones, whose places they may take."""
     _names: dict[str, TableSql] = field(default_factory=dict, init=False, repr=False)
 
     def run(self, template: str, /, **parts: sql.Fragment) -> int:

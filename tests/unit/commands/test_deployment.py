@@ -114,6 +114,24 @@ def test_workers_are_invocations_of_transform(tmp_path):
         declared("workers = 8", reserved)
 
 
+def test_load_is_deployed_with_its_connections(tmp_path):
+    shutil.copytree(DEFAULT_PATH.parent, tmp_path / "config")
+    path = tmp_path / "config" / "pipeline.toml"
+    text = path.read_text(encoding="utf-8")
+
+    def declared(section):
+        path.write_text(f"{text}\n{section}\n", encoding="utf-8")
+        return {each.name: each.environment for each in deployment(load(path), ACCOUNT, {}).functions}
+
+    assert declared("")["totes-dev-load"]["LOAD_CONNECTIONS"] == "4"
+    found = declared("[load]\nconnections = 1")
+    assert [name for name, given in found.items() if "LOAD_CONNECTIONS" in given] == ["totes-dev-load"]
+    assert found["totes-dev-load"]["LOAD_CONNECTIONS"] == "1"
+    for wrong in (0, 65):
+        with pytest.raises(ConfigurationError, match="from 1 to 64"):
+            declared(f"[load]\nconnections = {wrong}")
+
+
 def test_secret_to_overwrite_is_named_as_in_the_file_or_on_aws(pipeline):
     environ = {"SOURCE_DATABASE_URL": URL}
     for name in ("source", "totes/dev/source"):

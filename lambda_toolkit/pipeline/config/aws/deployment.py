@@ -240,6 +240,8 @@ def environment(pipeline: Pipeline, function: FunctionDeclaration, account: str)
         variables |= reader_variables(pipeline)
     if starts_workers(pipeline, function.name):
         variables |= worker_variables(pipeline)
+    if function.name == "load":
+        variables["LOAD_CONNECTIONS"] = str(pipeline.load_connections)
     return {
         **variables,
         "METRICS_NAMESPACE": f"{pipeline.name}-{pipeline.stage}",

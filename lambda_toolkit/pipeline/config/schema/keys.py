@@ -15,6 +15,7 @@ from lambda_toolkit.pipeline.config.schema.resource_keys import (
     DASHBOARD,
     EXTRACT,
     LAKE,
+    LOAD,
     PIPELINE,
     TRANSFORM,
 )
@@ -31,6 +32,7 @@ FILE = Table(
         Key("secrets", Type.NAMED_TABLES, "The database URLs.", "", default={}, table=SECRET),
         Key("functions", Type.NAMED_TABLES, "The Lambda functions.", "", required=True, table=FUNCTION),
         Key("extract", Type.TABLE, EXTRACT.meaning, "", default={}, table=EXTRACT),
+        Key("load", Type.TABLE, LOAD.meaning, "", default={}, table=LOAD),
         Key("transform", Type.TABLE, TRANSFORM.meaning, "", default={}, table=TRANSFORM),
         Key("alarms", Type.NAMED_TABLES, "The CloudWatch alarms.", "", default={}, table=ALARM),
         Key("cloudwatch_dashboard", Type.TABLE, DASHBOARD.meaning, "", absent="no dashboard", table=DASHBOARD),

@@ -270,6 +270,21 @@ TRANSFORM = Table(
         ),
     ),
 )
+LOAD = Table(
+    "load",
+    "How the first rows of a large fact are loaded.",
+    (
+        Key(
+            "connections",
+            Type.INTEGER,
+            "Over how many connections at a time load copies the first rows of a fact, from 50,000 on "
+            "([scale](scale.md#the-first-rows-of-a-fact-over-several-connections)); no more than half of those that "
+            "the server has left. 1: over one, in the transaction of the batch.",
+            "8",
+            default=4,
+        ),
+    ),
+)
 ALARM = Table(
     "alarms.<name>",
     "A CloudWatch alarm, for each function that names it. Its name on AWS is `<function>-<name>`.",

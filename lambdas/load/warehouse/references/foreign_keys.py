@@ -85,7 +85,7 @@ def drop(connection: Connection, relation: sql.Fragment) -> list[str]:
         return []
     connection.run(f"SAVEPOINT {_SAVEPOINT}")
     try:
-        with _short_waits(connection):
+        with short_waits(connection):
             for statement, _ in references:
                 connection.run(str(statement))
     except DatabaseError:  # table in use or owned by another role: fall back to per-row checks
@@ -97,12 +97,12 @@ def drop(connection: Connection, relation: sql.Fragment) -> list[str]:
 
 def lock_soon(connection: Connection, relation: sql.Fragment) -> None:
     """Locks the table for this transaction alone. Raises DatabaseError where it is in use for longer than a moment."""
-    with _short_waits(connection):
+    with short_waits(connection):
         connection.run(sql.compose("LOCK TABLE ONLY $relation IN ACCESS EXCLUSIVE MODE", relation=relation))
 
 
 @contextmanager
-def _short_waits(connection: Connection) -> Iterator[None]:
+def short_waits(connection: Connection) -> Iterator[None]:
     """Within it a lock is waited for as long as _LOCK_TIMEOUT. An error must be followed by a rollback."""
     before = str(connection.rows("SELECT current_setting('lock_timeout')")[0][0])
     connection.run(_SET_LOCK_TIMEOUT, timeout=_LOCK_TIMEOUT)

@@ -16,10 +16,14 @@ import pyarrow.compute as pc
 from pg8000.exceptions import DatabaseError
 
 from ....shared.model.declarations import WarehouseTable
+from ....shared.postgres import sql
+from ....shared.postgres.connection import Connection
 from ..binary.copying import column_types, copy_rows
+from ..parallel.replacement import NotReplaceableError, Replacement, undone_on_failure
 from ..references import foreign_keys
-from ..references.requirements import any_unmet, enforced, requirements
-from ..session import WarehouseSession, with_columns
+from ..references.requirements import Requirement, any_unmet, enforced, requirements
+from ..schemas import SchemaNames
+from ..session import TableSql, WarehouseSession, with_columns
 
 Read = Callable[[Sequence[str]], Iterable[pa.Table]]
 """Reads these columns of all rows; called more than once, it gives the same rows in the same order."""
@@ -27,6 +31,7 @@ Read = Callable[[Sequence[str]], Iterable[pa.Table]]
 MOST = 5_000_000  # rows: their numbers are in memory, 8 bytes each, and twice that while they are sorted
 SORTED_ALIKE = ("smallint", "integer", "bigint", "date")
 """Types that Arrow sorts as PostgreSQL does, and in which what is equal is the same."""
+ONE_CONNECTION = "one connection"  # begins what is said of a table that several could have filled, and did not
 _SAVEPOINT = "before_filling"
 _WAS_NEVER_FILLED = """
     SELECT NOT EXISTS (SELECT FROM $table)
@@ -67,16 +72,19 @@ def fill(session: WarehouseSession, table: WarehouseTable, read: Read, rows: int
     """
     if session.connection.is_duckdb:  # to which the usual way costs little, as it has neither keys nor indexes
         return None
-    is_chosen = foreign_keys.MANY <= rows <= MOST and table.name not in session.tries_rows_of
-    if not is_chosen or table.filled_by_load != (table.record,):
+    if table.name in session.tries_rows_of:
         return None
-    connection, relation = session.connection, session.schemas.table(table.name)
-    if not connection.rows(_IS_PLAIN, table=relation)[0][0] or not _was_never_filled(session, table):
+    connection = session.connection
+    if table.name in session.beside.tables:
+        try:
+            return _put_in_place(session, table, session.beside.tables[table.name], rows)
+        except NotReplaceableError as refused:
+            session.beside.notes[table.name] = f"{ONE_CONNECTION}: {refused}"
+            if refused.is_about_rows:
+                return None
+    if not is_fillable(connection, session.schemas, table, rows):
         return None
-    types = column_types(connection, relation)
-    if any(types.get(key) not in SORTED_ALIKE for key in table.keys):
-        return None
-    numbers = _record_numbers(table, read)
+    numbers = record_numbers(table, read)
     if numbers is None:
         return None
     connection.run(f"SAVEPOINT {_SAVEPOINT}")
@@ -90,8 +98,43 @@ def fill(session: WarehouseSession, table: WarehouseTable, read: Read, rows: int
     return copied
 
 
-def _was_never_filled(session: WarehouseSession, table: WarehouseTable) -> bool:
-    return bool(session.rows(_WAS_NEVER_FILLED, **session.sql(table).parts)[0][0])
+def is_fillable(connection: Connection, schemas: SchemaNames, table: WarehouseTable, rows: int) -> bool:
+    """Whether ``table`` is empty and plain, and so many ``rows``, with keys that are sorted here, may be copied so."""
+    if not foreign_keys.MANY <= rows <= MOST or table.filled_by_load != (table.record,):
+        return False
+    relation = schemas.table(table.name)
+    if not connection.rows(_IS_PLAIN, table=relation)[0][0] or not was_never_filled(connection, schemas, table):
+        return False
+    types = column_types(connection, relation)
+    return all(types.get(key) in SORTED_ALIKE for key in table.keys)
+
+
+def was_never_filled(connection: Connection, schemas: SchemaNames, table: WarehouseTable) -> bool:
+    """Whether ``table`` has no row, and never had one that load wrote."""
+    return bool(connection.rows(sql.compose(_WAS_NEVER_FILLED, **TableSql.of(schemas, table).parts))[0][0])
+
+
+def _put_in_place(session: WarehouseSession, table: WarehouseTable, beside: Replacement, rows: int) -> int:
+    """Lets the table that was filled beside the published one take its place. Raises NotReplaceableError."""
+    connection, schemas = session.connection, session.schemas
+    required = requirements(connection, schemas, table)
+    left_to_server = set(enforced(connection, schemas, table))
+    with undone_on_failure(connection):
+        if not was_never_filled(connection, schemas, table):
+            raise NotReplaceableError("it has rows")
+        beside.check_rows(connection, rows)
+        beside.add_keys(connection)
+        if _has_unmet(session, beside.relation, required, left_to_server):
+            raise NotReplaceableError("a row has to wait", is_about_rows=True)
+        beside.take_place(connection, schemas)
+    return rows
+
+
+def _has_unmet(
+    session: WarehouseSession, relation: sql.Fragment, required: Iterable[Requirement], left_to_server: set[Requirement]
+) -> bool:
+    unmet = any_unmet(entry for entry in required if entry not in left_to_server)
+    return bool(session.rows("SELECT EXISTS (SELECT FROM $table AS s WHERE $unmet)", table=relation, unmet=unmet)[0][0])
 
 
 def _copy(session: WarehouseSession, table: WarehouseTable, read: Read, numbers: pa.Array) -> int | None:
@@ -104,7 +147,7 @@ def _copy(session: WarehouseSession, table: WarehouseTable, read: Read, numbers:
     if len(dropped) < references:
         return None
     foreign_keys.lock_soon(connection, relation)
-    if not _was_never_filled(session, table):  # another session may have written to it until now
+    if not was_never_filled(connection, session.schemas, table):  # another session may have written to it until now
         return None
     # In a new file: what a rollback leaves of many rows would stay in the old one.
     session.run("TRUNCATE ONLY $table", table=relation)
@@ -112,9 +155,8 @@ def _copy(session: WarehouseSession, table: WarehouseTable, read: Read, numbers:
     for drop, _ in indexes:
         connection.run(str(drop))
     columns = (str(table.record), *table.column_names)
-    copied = copy_rows(connection, relation, columns, _numbered(table, read(table.column_names), numbers))
-    unmet = any_unmet(entry for entry in required if entry not in left_to_server)
-    if session.rows("SELECT EXISTS (SELECT FROM $table AS s WHERE $unmet)", table=relation, unmet=unmet)[0][0]:
+    copied = copy_rows(connection, relation, columns, numbered(table, read(table.column_names), numbers))
+    if _has_unmet(session, relation, required, left_to_server):
         return None
     for _, create in indexes:
         connection.run(str(create))
@@ -123,7 +165,7 @@ def _copy(session: WarehouseSession, table: WarehouseTable, read: Read, numbers:
     return copied
 
 
-def _record_numbers(table: WarehouseTable, read: Read) -> pa.Array | None:
+def record_numbers(table: WarehouseTable, read: Read) -> pa.Array | None:
     """The record number of each row: its place in the order of the keys. None for keys that are not sorted here."""
     parts = [with_columns(table, table.keys, part).select(list(table.keys)) for part in read(table.keys)]
     keys = pa.concat_tables(parts).combine_chunks()
@@ -139,7 +181,8 @@ def _is_ascending(keys: pa.Array) -> bool:
     return bool(pc.all(pc.less(keys[:-1], keys[1:])).as_py())
 
 
-def _numbered(table: WarehouseTable, parts: Iterable[pa.Table], numbers: pa.Array) -> Iterator[pa.Table]:
+def numbered(table: WarehouseTable, parts: Iterable[pa.Table], numbers: pa.Array) -> Iterator[pa.Table]:
+    """``parts`` with the record numbers of their rows, which are as many as ``numbers``."""
     first = 0
     for part in parts:
         rows = with_columns(table, table.column_names, part)
