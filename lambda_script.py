@@ -178,6 +178,7 @@ class Lambda_script:
     - ``url``: an HTTPS endpoint: ``AWS_IAM``, ``NONE`` (everyone may call it), or a :class:`FunctionUrl`.
     - ``alarms``: a list of :class:`Alarm`. Mappings are accepted for each of these.
     - ``on_failure``, ``retries``, ``max_event_age``: events that fail. ``concurrency``: how many run, or UNRESERVED.
+    - ``provisioned_concurrency``: how many are ready before. ``recursive_loop``: ``Allow`` or ``Terminate``.
     - ``permissions``: IAM statements of the execution role. ``permissions_boundary``: the ARN of its bound.
     - ``role``, ``schedule_role``: ARNs of roles that exist, instead of own ones. ``log_retention_days``: of its log.
     - ``vpc``: ``subnets``, ``security_groups`` and ``ipv6``, or a :class:`Vpc`. ``ephemeral_storage``: MB of ``/tmp``.
@@ -229,6 +230,8 @@ class Lambda_script:
         retries: int | None = None,
         max_event_age: int | None = None,
         concurrency: int | str | None = None,
+        provisioned_concurrency: int | None = None,
+        recursive_loop: str | None = None,
         role: str | None = None,
         permissions_boundary: str | None = None,
         vpc: Vpc | Mapping[str, Any] | None = None,
@@ -285,6 +288,8 @@ class Lambda_script:
                 retries=retries,
                 max_event_age=max_event_age,
                 concurrency=concurrency,
+                provisioned_concurrency=provisioned_concurrency,
+                recursive_loop=recursive_loop,
                 role=role,
                 permissions_boundary=permissions_boundary,
                 vpc=vpc,

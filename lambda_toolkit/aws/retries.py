@@ -22,6 +22,7 @@ NOT_FOUND = frozenset(
         "NoSuchTagSet",
         "NotFound",
         "NotFoundException",
+        "ProvisionedConcurrencyConfigNotFoundException",
         "ResourceNotFound",
         "ResourceNotFoundException",
         "ServerSideEncryptionConfigurationNotFoundError",

@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from lambda_toolkit.resources.account import role
-from lambda_toolkit.resources.functions import async_invocation, concurrency
+from lambda_toolkit.resources.functions import async_invocation, concurrency, provisioned, recursion
 from lambda_toolkit.resources.monitoring import alarm, log_group
 from lambda_toolkit.resources.networks import network
 from lambda_toolkit.resources.planning.attachment import Attachment, Context
@@ -46,6 +46,8 @@ ATTACHMENTS: tuple[Attachment, ...] = (
     function_url,
     async_invocation,
     concurrency,
+    provisioned,
+    recursion,
     network,
     alarm,
 )

@@ -23,6 +23,8 @@ TEXT_LOGS, JSON_LOGS = "Text", "JSON"
 """Lambda's formats of a log."""
 ACTIVE, PASS_THROUGH = "Active", "PassThrough"
 """Lambda's modes of tracing."""
+ALLOW_LOOPS, TERMINATE_LOOPS = "Allow", "Terminate"
+"""What Lambda does with a function that starts itself again and again."""
 DEFAULT_STORAGE = 512  # MB of /tmp
 HOST_PLATFORM = "host"  # install requirements for this machine, for tests that run functions here
 
@@ -46,6 +48,8 @@ class Kind(StrEnum):
     FUNCTION_URL = "url"
     ASYNC_INVOCATION = "asynchronous invocation"
     CONCURRENCY = "concurrency"
+    PROVISIONED_CONCURRENCY = "provisioned concurrency"
+    RECURSION = "recursion"
     NETWORK = "network"
     ALARM = "alarm"
     BUCKET = "bucket"
@@ -201,6 +205,11 @@ class FunctionSpec:
     """For how many seconds Lambda keeps an event that it cannot deliver: 60 to 21,600."""
     concurrency: int | str | None = None
     """How many invocations run at most at a time, reserved in the account; :data:`UNRESERVED`: no limit of its own."""
+    provisioned_concurrency: int | None = None
+    """How many environments of the alias ``live`` are initialized before events come; 0: none."""
+    recursive_loop: str | None = None
+    """What Lambda does where the function starts itself again and again: ``Terminate``, or ``Allow``. Empty:
+    ``Terminate``, Lambda's default."""
     alarms: tuple[Alarm, ...] | None = None
     """Its CloudWatch alarms."""
     permissions: Sequence[Mapping[str, Any]] | None = None

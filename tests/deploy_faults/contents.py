@@ -68,6 +68,7 @@ def _functions(client: Any) -> dict[str, Any]:
             "permissions": sorted(statement["Sid"] for statement in policy),
             "tags": client.list_tags(Resource=item["FunctionArn"])["Tags"],
             "url": _url(client, name),
+            "concurrency": _concurrency(client, name),
         }
     return found
 
@@ -92,6 +93,17 @@ def _url(client: Any, function: str) -> dict[str, Any]:
         found = client.get_function_url_config(FunctionName=function, Qualifier="live")
         return {name: found.get(name) for name in ("AuthType", "Cors")}
     return {}
+
+
+def _concurrency(client: Any, function: str) -> dict[str, Any]:
+    """What is reserved, what is provisioned, and whether loops are allowed."""
+    reserved = client.get_function_concurrency(FunctionName=function).get("ReservedConcurrentExecutions")
+    loops = client.get_function_recursion_config(FunctionName=function)["RecursiveLoop"]
+    provisioned = None
+    with suppress(ClientError):
+        found = client.get_provisioned_concurrency_config(FunctionName=function, Qualifier="live")
+        provisioned = found["RequestedProvisionedConcurrentExecutions"]
+    return {"reserved": reserved, "provisioned": provisioned, "loops": loops}
 
 
 def _kept(versions: list[dict[str, Any]]) -> dict[str, Any]:

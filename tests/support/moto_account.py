@@ -18,6 +18,7 @@ from moto.iam.models import IAMBackend
 from moto.s3.models import FakeBucket
 from moto.s3.responses import S3Response
 
+from tests.support.moto_concurrency import behave_like_concurrency
 from tests.support.moto_event_sources import behave_like_event_sources
 from tests.support.moto_function_urls import behave_like_function_urls
 from tests.support.moto_lambda import Invocations, behave_like_lambda, rules_with_tags
@@ -44,6 +45,7 @@ def in_memory(patch: pytest.MonkeyPatch, folder: Path, invocations: Invocations)
     behave_like_lambda(patch, invocations)
     behave_like_event_sources(patch)
     behave_like_function_urls(patch)
+    behave_like_concurrency(patch)
     behave_like_scheduler(patch)
     with mock_aws():
         yield

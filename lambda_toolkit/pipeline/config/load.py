@@ -294,6 +294,8 @@ def _function(problems: Problems, pipeline: Pipeline, name: str, values: Values)
         retries=values["retries"],
         max_event_age=values["max_event_age"],
         concurrency=values["concurrency"],
+        provisioned_concurrency=values["provisioned_concurrency"],
+        recursive_loop=values["recursive_loop"],
         role=values["role"],
         permissions_boundary=None if values["role"] else pipeline.common.permissions_boundary,
         vpc=_vpc(values["vpc"]) or pipeline.common.vpc,

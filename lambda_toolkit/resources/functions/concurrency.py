@@ -85,7 +85,7 @@ def _blocked(wanted: int | str) -> tuple[str, ...]:
         return ()
     if wanted == 0:
         return ("no invocation at all: schedules, triggers, checks of new versions and commands are throttled",)
-    meanwhile = "another event, the check of a new version, or a command such as status"
+    meanwhile = "another event, the check of a new version, or a command such as status or query"
     return (f"while {wanted} run{'s' * (wanted == 1)}, {meanwhile}, is throttled",)
 
 

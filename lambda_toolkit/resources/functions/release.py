@@ -12,7 +12,7 @@ from typing import Any
 
 from lambda_toolkit.aws.client import Aws
 from lambda_toolkit.errors import Advice, AwsError, CheckError, Hint
-from lambda_toolkit.resources.functions import version
+from lambda_toolkit.resources.functions import provisioned, version
 from lambda_toolkit.resources.monitoring.alarm import alarm_name
 from lambda_toolkit.resources.planning import alias
 from lambda_toolkit.resources.planning.alias import LiveAlias, Release
@@ -67,6 +67,8 @@ def promote(aws: Aws, spec: FunctionSpec, live: LiveAlias | None, release: Relea
         raise CheckError(f"{error} So {outcome}; fix it and deploy again.") from error
     try:
         alias.move(aws, spec.name, live, release)
+        if spec.provisioned_concurrency and live is not None:
+            provisioned.wait_until_ready(aws, spec.name)
     except AwsError:
         if is_canary and live is not None:
             _roll_back_traffic(aws, spec.name, live.version, release.version)

@@ -158,6 +158,8 @@ class Arguments:
     concurrency: int | str | None = field(
         metadata=_must_be('an integer, or "unreserved"', lambda value: value in (None, UNRESERVED) or is_integer(value))
     )
+    provisioned_concurrency: int | None = field(metadata=_must_be("an integer", optional(is_integer)))
+    recursive_loop: str | None = field(metadata=_must_be('"Allow" or "Terminate"', optional(is_string)))
     role: str | None = field(
         metadata=_must_be("the ARN of a role, such as arn:aws:iam::123456789012:role/report", optional(is_string))
     )

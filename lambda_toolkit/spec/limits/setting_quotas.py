@@ -8,7 +8,16 @@ from __future__ import annotations
 import re
 
 from lambda_toolkit.spec.limit_checks import Found, in_range, unknown_value
-from lambda_toolkit.spec.model import ACTIVE, DEFAULT_STORAGE, JSON_LOGS, PASS_THROUGH, TEXT_LOGS, FunctionSpec
+from lambda_toolkit.spec.model import (
+    ACTIVE,
+    ALLOW_LOOPS,
+    DEFAULT_STORAGE,
+    JSON_LOGS,
+    PASS_THROUGH,
+    TERMINATE_LOOPS,
+    TEXT_LOGS,
+    FunctionSpec,
+)
 from lambda_toolkit.spec.network import vpc_problems
 
 _LOG_FORMATS = (TEXT_LOGS, JSON_LOGS)
@@ -17,6 +26,7 @@ _SYSTEM_LOG_LEVELS = ("DEBUG", "INFO", "WARN")
 _LOG_GROUP = re.compile(r"[A-Za-z0-9_./#-]{1,512}")
 _STORAGE = (DEFAULT_STORAGE, 10_240)  # MB
 _TRACING = (ACTIVE, PASS_THROUGH)
+_LOOPS = (ALLOW_LOOPS, TERMINATE_LOOPS)
 _KEY = re.compile(r"arn:[a-z0-9-]+:kms:[a-z0-9-]+:\d{12}:key/[A-Za-z0-9-]+", re.A)
 _SNAPSHOTS = 12  # the first minor version of Python whose functions Lambda starts from a snapshot
 
@@ -31,6 +41,10 @@ def setting_problems(spec: FunctionSpec) -> Found:
     if spec.tracing and spec.tracing not in _TRACING:
         otherwise = f"is not one of {' and '.join(_TRACING)}"
         yield from unknown_value("lambda", "TracingMode", "tracing", spec.tracing, otherwise)
+    if spec.recursive_loop and spec.recursive_loop not in _LOOPS:
+        otherwise = f"is not one of {' and '.join(_LOOPS)}"
+        yield from unknown_value("lambda", "RecursiveLoop", "recursive_loop", spec.recursive_loop, otherwise)
+    yield from _provisioned_problems(spec)
     if spec.kms_key and not _KEY.fullmatch(spec.kms_key):
         yield f"kms_key `{spec.kms_key}` is not the ARN of a key: arn:aws:kms:<region>:<account>:key/<id>."
     if spec.snapstart:
@@ -39,6 +53,20 @@ def setting_problems(spec: FunctionSpec) -> Found:
             yield f"snapstart needs python3.{_SNAPSHOTS} or later, not {spec.runtime}."
         if (spec.ephemeral_storage or DEFAULT_STORAGE) > DEFAULT_STORAGE:
             yield f"snapstart and more than {DEFAULT_STORAGE} MB of ephemeral_storage exclude each other."
+
+
+def _provisioned_problems(spec: FunctionSpec) -> Found:
+    """https://docs.aws.amazon.com/lambda/latest/dg/provisioned-concurrency.html."""
+    wanted = spec.provisioned_concurrency or 0
+    if wanted < 0:
+        yield f"provisioned_concurrency {wanted} is negative; 0 removes it."
+    if isinstance(spec.concurrency, int) and wanted > spec.concurrency:
+        yield (
+            f"provisioned_concurrency {wanted} is more than the function's concurrency {spec.concurrency}: no more "
+            "environments can be ready than may run."
+        )
+    if wanted > 0 and spec.snapstart:
+        yield "provisioned_concurrency and snapstart exclude each other."
 
 
 def _logging_problems(spec: FunctionSpec) -> Found:

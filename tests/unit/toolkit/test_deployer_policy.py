@@ -88,6 +88,8 @@ def everything() -> Deployment:
         canary=Canary(),
         retries=1,
         concurrency=1,
+        provisioned_concurrency=1,
+        recursive_loop="Allow",
         vpc=Vpc(("subnet-1",), ("sg-1",)),
     )
     london = (Schedule("cron(0 9 ? * MON-FRI *)", "Europe/London"),)

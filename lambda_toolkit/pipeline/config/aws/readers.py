@@ -37,6 +37,7 @@ def with_reader(problems: Problems, pipeline: Pipeline) -> Pipeline:
         retries=None,
         max_event_age=None,
         concurrency=None,
+        provisioned_concurrency=None,
         canary=None,
     )
     reader = replace(extract, name=READER, spec=spec, s3_triggers=None, topic_triggers=None, alarms=None, sweeps=())

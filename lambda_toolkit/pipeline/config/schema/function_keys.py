@@ -312,6 +312,23 @@ FUNCTION = Table(
             choices=(UNRESERVED,),
         ),
         Key(
+            "provisioned_concurrency",
+            Type.INTEGER,
+            "How many environments are initialized before events come ([prices](deploying.md#ready-before-an-event)). "
+            "0 removes them.",
+            "1",
+            absent="not managed",
+        ),
+        Key(
+            "recursive_loop",
+            Type.STRING,
+            "What Lambda does where the function starts itself again and again, by a queue, a topic or a bucket: "
+            "`Terminate`, or `Allow`. An empty text: `Terminate`.",
+            '"Allow"',
+            absent="not managed; Lambda's own is `Terminate`",
+            choices=("Allow", "Terminate", ""),
+        ),
+        Key(
             "role",
             Type.STRING,
             "The ARN of an execution role that exists ([permissions](permissions.md#a-role-that-is-given)); nothing of "
