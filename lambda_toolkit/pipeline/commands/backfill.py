@@ -14,6 +14,8 @@ from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_
 from lambda_toolkit.pipeline.commands.shared.screen import duration
 from lambda_toolkit.pipeline.errors import UsageError
 
+MOST_ROWS = 10**12  # of a table that is planned; PostgreSQL has room for 32 TB of one
+
 
 @click.command("backfill")
 @click.option("--plan", "only_plan", is_flag=True, help="Say what it would take, and do nothing.")
@@ -69,8 +71,10 @@ def _rows(given: Sequence[str]) -> dict[str, int]:
     for text in given:
         name, equals, number = text.partition("=")
         digits = number.replace("_", "").replace(",", "")
-        if not equals or not name or not digits.isdecimal():
-            raise UsageError(f"--rows takes TABLE=ROWS, such as sales_order=1000000000, not {text!r}.")
+        if not equals or not name or not digits.isdecimal() or int(digits) > MOST_ROWS:
+            raise UsageError(
+                f"--rows takes TABLE=ROWS, such as sales_order=1000000000, at most {MOST_ROWS:,}, not {text!r}."
+            )
         found[name] = int(digits)
     return found
 

@@ -30,6 +30,7 @@ from lambda_toolkit.pipeline.cost.statement import dollars
 
 FORMAT = 1
 RUNS = 40  # simulated
+MOST_SIMULATED = 5_000  # ranges: what has more takes longer than extract waits for readers
 _LIKELY = 0.95  # of the simulated runs are quicker
 _GROWTH = 1.1  # of a table, until it is read
 
@@ -96,16 +97,14 @@ def _why(chosen: Estimate, found: Sequence[Estimate]) -> str:
     quickest = min(possible, key=lambda each: each.total)
     if chosen.engine == ALONE:
         saved = chosen.total - quickest.total
-        much = f"{_minutes(saved)}, which is little" if saved > 0 else "nothing"
+        much = f"{_span(saved)}, which is little" if saved > 0 else "nothing"
         return f"Readers would save {much}: {share}, while others are read."
     alone = next(each for each in found if each.engine == ALONE)
-    sentence = f"It saves {_minutes(alone.total - chosen.total)} of one function's {_minutes(alone.total)}; {share}"
+    sentence = f"It saves {_span(alone.total - chosen.total)} of one function's {_span(alone.total)}; {share}"
     spark = [each for each in possible if each.engine not in (ALONE, LAMBDA)]
     if chosen.engine == LAMBDA and spark:
         cheapest = min(spark, key=lambda each: each.total)
-        sentence += (
-            f". Spark, which begins later, would take {_minutes(cheapest.total)} and {dollars(cheapest.dollars)}"
-        )
+        sentence += f". Spark, which begins later, would take {_span(cheapest.total)} and {dollars(cheapest.dollars)}"
     return f"{sentence}."
 
 
@@ -113,8 +112,10 @@ def _first(others: Sequence[Estimate]) -> Estimate:
     return next((each for each in others if each.engine == LAMBDA), others[0])
 
 
-def _minutes(seconds: float) -> str:
-    return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+def _span(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 def _declare(
@@ -143,6 +144,8 @@ def _simulated(tables: Sequence[TableSize], setting: Setting, rates: Rates) -> d
         return None
     readers = setting.readers if setting.readers > 1 else suggested_readers(tables, setting, rates)
     ranges = max(readers, math.ceil(large.rows / BATCH_ROWS))
+    if ranges > MOST_SIMULATED:
+        return None
     machines = Machines(readers, setting.cores("extract"), setting.source_cores)
     chance = random.Random(16)  # noqa: S311  # nosec B311: the same every time
     of = reading_rates(large, rates)

@@ -15,7 +15,7 @@ from lambda_toolkit.pipeline.errors import CommandError
 from lambda_toolkit.pipeline.lambdas.shared.model import declarations
 from lambda_toolkit.pipeline.lambdas.shared.model.declarations import SourceTable
 from lambda_toolkit.pipeline.lambdas.shared.postgres import connection as postgres
-from lambda_toolkit.pipeline.proposal.catalog import Table
+from lambda_toolkit.pipeline.proposal.catalog import Table, listed
 
 _ASSUMED_WIDTH = 16  # bytes of a column whose width is not known
 _WIDTHS = {"boolean": 1, "smallint": 2, "integer": 4, "real": 4, "date": 4, "bigint": 8, "double precision": 8}
@@ -68,11 +68,13 @@ def source_sizes(target: Target, given: Mapping[str, int]) -> SourceSizes:
             "Nothing says how large the source is. Set the variable that has its URL, "
             f"{_environment(target)}, or name the rows: --rows sales_order=1000000000."
         )
+    if found is not None and not found.tables and not given:
+        raise CommandError(f"Nothing says how large the source is: {'; '.join(found.notes)}. Or use --rows TABLE=ROWS.")
     known = found or SourceSizes(notes=("the source was not asked: rows as given, columns of 16 bytes",))
     tables = {table.name: table for table in known.tables}
     for name, rows in given.items():
         before = tables.get(name)
-        width = before.row_bytes if before else _ASSUMED_WIDTH * _COLUMNS
+        width = before.row_bytes if before and before.row_bytes else _ASSUMED_WIDTH * _COLUMNS
         size = int(rows * (width + _ROW_HEADER))
         tables[name] = TableSize(name, rows, width, size, size // 8192)
     return replace(known, tables=tuple(tables.values()))
@@ -101,13 +103,20 @@ def _found(target: Target, declared: Mapping[str, SourceTable]) -> SourceSizes |
     if found is None or isinstance(found, str):
         raise CommandError(f"The source could not be read: {found}")
     tables, notes = [], ["the function `access` saw the source: widths of columns are those of their types"]
+    unknown = []
     for name, source in declared.items():
         table = found.catalogs[source.schema].by_name.get(source.relation)
         if table is None or table.estimated_rows is None:
-            notes.append(f"not in it: {name}, of which the source has no statistics")
+            unknown.append(name)
         else:
             tables.append(_by_types(name, table, table.estimated_rows))
+    if unknown:
+        notes.append(_without_statistics(unknown))
     return SourceSizes(tuple(tables), None, tuple(notes))
+
+
+def _without_statistics(names: list[str]) -> str:
+    return f"not in it, as the source has no statistics of them, which ANALYZE there makes: {listed(names)}"
 
 
 def read_sizes(connection: postgres.Connection, declared: Mapping[str, SourceTable]) -> SourceSizes:
@@ -119,15 +128,17 @@ def read_sizes(connection: postgres.Connection, declared: Mapping[str, SourceTab
         names=[declared[name].relation for name in names],
     )
     is_standby, version, free = connection.rows(_SERVER)[0]
-    notes, tables = [], []
+    notes, tables, unknown = [], [], []
     sizes = {names[number - 1]: rest for number, *rest in rows}
     for name in names:
         count, size, pages, width = sizes.get(name, (None, 0, 0, None))
         if count is None:
-            notes.append(f"not in it: {name}, of which the source has no statistics. ANALYZE {name} makes them")
+            unknown.append(name)
             continue
         on_page = max(size / count - _ROW_HEADER, 1.0) if count else 0.0
         tables.append(TableSize(name, count, float(width) if width else on_page, size, pages))
+    if unknown:
+        notes.append(_without_statistics(unknown))
     if is_standby:
         notes.append("the source is a standby: it may cancel a long read, unless hot_standby_feedback is on")
     if version < 140_000:
