@@ -57,6 +57,7 @@ def plan(target: Target, rows: dict[str, int], source_cores: float, warehouse_co
         timeout={name: float(spec.timeout) for name, spec in specs.items()},
         is_arm=bool("extract" in specs and specs["extract"].architecture == "arm64"),
         workers=pipeline.workers,
+        connections=pipeline.load_connections,
         free_connections=found.free_connections,
         source_cores=source_cores,
         warehouse_cores=warehouse_cores,

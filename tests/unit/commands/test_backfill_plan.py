@@ -14,6 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.parallel_prediction import Checking, Reading, predictions
+from lambda_toolkit.pipeline.access.messages import Catalogs
+from lambda_toolkit.pipeline.client.sources import sizes
+from lambda_toolkit.pipeline.client.target import Target
+from lambda_toolkit.pipeline.config.load import load
 from lambda_toolkit.pipeline.cost import backfill
 from lambda_toolkit.pipeline.cost.backfill import (
     ALONE,
@@ -39,10 +43,12 @@ from lambda_toolkit.pipeline.cost.reading import (
     reading_time,
     simulated,
 )
+from lambda_toolkit.pipeline.errors import CommandError
 from lambda_toolkit.pipeline.lambdas.extract.limits import DEFAULT_LIMITS
 from lambda_toolkit.pipeline.lambdas.extract.readers.fan_out import FanOut
 from lambda_toolkit.pipeline.lambdas.load.warehouse.tables.filling import MOST
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import STATEMENT_TIMEOUT
+from lambda_toolkit.pipeline.proposal.catalog import Catalog, Column, Table
 from lambda_toolkit.spec.prices import price_list
 from tests.support.repository import REPOSITORY
 
@@ -222,3 +228,27 @@ def test_command_says_what_it_needs(arguments, code, said) -> None:
     assert done.returncode == code
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def seen_by_access(monkeypatch, rows: int | None) -> Target:
+    """A pipeline whose source the function ``access`` alone reaches; it has so many rows in each table."""
+    pipeline = load(REPOSITORY / "config" / "pipeline.toml", "production", {})
+    columns = (Column("id", "integer", "integer", True), Column("name", "text", "text", False))
+    tables = tuple(Table(name, "r", columns, estimated_rows=rows) for name in pipeline.tables["source"])
+    monkeypatch.setattr(sizes, "read_catalogs", lambda *_: Catalogs({"public": Catalog(tables, {})}))
+    functions = {**pipeline.functions, "access": pipeline.functions["extract"]}
+    return Target(replace(pipeline, functions=functions), {}, False)
+
+
+def test_function_access_sees_rows_and_types(monkeypatch) -> None:
+    found = sizes.source_sizes(seen_by_access(monkeypatch, 7_000_000), {"payment": 5})
+    by_name = {table.name: table for table in found.tables}
+    assert (by_name["staff"].rows, by_name["staff"].row_bytes) == (7_000_000, 20)
+    assert by_name["payment"].rows == 5
+    assert found.free_connections is None
+    assert "the types" in found.notes[0] or "their types" in found.notes[0]
+
+
+def test_source_without_statistics_is_not_planned(monkeypatch) -> None:
+    with pytest.raises(CommandError, match="ANALYZE"):
+        sizes.source_sizes(seen_by_access(monkeypatch, None), {})

@@ -15,6 +15,7 @@ from lambda_toolkit.pipeline.errors import CommandError
 from lambda_toolkit.pipeline.lambdas.shared.model import declarations
 from lambda_toolkit.pipeline.lambdas.shared.model.declarations import SourceTable
 from lambda_toolkit.pipeline.lambdas.shared.postgres import connection as postgres
+from lambda_toolkit.pipeline.lambdas.shared.postgres.free_connections import free_connections
 from lambda_toolkit.pipeline.proposal.catalog import Table, listed
 
 _ASSUMED_WIDTH = 16  # bytes of a column whose width is not known
@@ -33,11 +34,7 @@ JOIN LATERAL (SELECT r.oid AS relid WHERE r.relkind <> 'p'
 JOIN pg_catalog.pg_class AS c ON c.oid = p.relid
 GROUP BY q.number, q.schema, q.name, r.relkind
 """
-_SERVER = """
-SELECT pg_is_in_recovery(), current_setting('server_version_num')::int,
-  current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
-  - (SELECT coalesce(sum(numbackends), 0)::int FROM pg_catalog.pg_stat_database)
-"""
+_SERVER = "SELECT pg_is_in_recovery(), current_setting('server_version_num')::int"
 
 
 @dataclass(frozen=True)
@@ -127,7 +124,8 @@ def read_sizes(connection: postgres.Connection, declared: Mapping[str, SourceTab
         schemas=[declared[name].schema for name in names],
         names=[declared[name].relation for name in names],
     )
-    is_standby, version, free = connection.rows(_SERVER)[0]
+    is_standby, version = connection.rows(_SERVER)[0]
+    free = free_connections(connection)
     notes, tables, unknown = [], [], []
     sizes = {names[number - 1]: rest for number, *rest in rows}
     for name in names:
