@@ -700,6 +700,27 @@ MUTATIONS = (
         f"{READERS} -k join",
     ),
     Mutation(
+        "a first load is planned that load cannot write in one invocation",
+        "lambda_toolkit/pipeline/cost/backfill.py",
+        "if sum(table.rows for table in tables) > most:",
+        "if sum(table.rows for table in tables) < 0:",
+        "tests/unit/commands/test_backfill_plan.py",
+    ),
+    Mutation(
+        "a way that cannot be done is taken",
+        "lambda_toolkit/pipeline/cost/backfill.py",
+        "possible = [each for each in found if not each.problem]",
+        "possible = list(found)",
+        "tests/unit/commands/test_backfill_plan.py",
+    ),
+    Mutation(
+        "a plan forgets what the source does",
+        "lambda_toolkit/pipeline/cost/reading.py",
+        "        SOURCE: rates.source / machines.source_cores,\n",
+        "        SOURCE: 0.0,\n",
+        "tests/unit/commands/test_backfill_plan.py",
+    ),
+    Mutation(
         "puts are not conditional",
         "lambdas/shared/lake/store.py",
         'Body=body, IfNoneMatch="*")',

@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.parallel_prediction import Checking, Reading, predictions
 from lambda_toolkit.pipeline.access.messages import Catalogs
 from lambda_toolkit.pipeline.client.sources import sizes
 from lambda_toolkit.pipeline.client.target import Target
@@ -155,24 +154,6 @@ def test_line_through_points_of_a_line_is_that_line(at_zero, slope, places) -> N
         return
     found = line([(x, at_zero + slope * x) for x in places])
     assert found == (pytest.approx(at_zero, abs=1e-6), pytest.approx(slope, abs=1e-6))
-
-
-def test_smaller_runs_predict_the_largest() -> None:
-    """Runs that take what the model says, and a second: the benchmark predicts the largest of them from the others."""
-
-    def run(millions: int, readers: int) -> Reading:
-        seconds = 1.0 + millions * (1.5 if readers == 1 else 0.8)
-        busy = (1.0, 0.1, 0.1, 0.7 * millions, 0.9 * millions, 0.0)
-        return Reading(millions * 1_000_000, readers, seconds, *busy[1:5], busy[5], 0, 0, 0, 0, 0)
-
-    sizes = (2, 5, 100)
-    found = predictions(
-        [run(size, count) for size in sizes for count in (1, 8)],
-        [Checking(size * 1_000_000, 0.1 * size, 0.1 * size) for size in sizes],
-    )
-    assert [row[0] for row in found] == ["1", "8"]
-    assert float(found[0][2]) == pytest.approx(151, rel=0.01)
-    assert float(found[1][2]) <= float(found[1][3]) * 1.2
 
 
 def test_limits_are_those_of_the_functions() -> None:
