@@ -71,8 +71,8 @@ pgbouncer:  ## a pooler, through which readers share a snapshot in a test: Debia
 screenshots: $(READY) browser  ## the pictures of the dashboard in docs/dashboard, of a stack of their own: minutes
 	$(BIN)/python -m tests.screenshots
 
-soak: $(READY)  ## new random histories: MINUTES=60 or HISTORIES=1000
-	$(BIN)/python -m tests.proof.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(HISTORIES),--histories $(HISTORIES))
+soak: $(READY)  ## new random histories: MINUTES=60 or HISTORIES=1000; DUCKDB=1 loads a DuckDB file beside PostgreSQL
+	$(BIN)/python -m tests.proof.soak $(if $(DUCKDB),--duckdb) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(HISTORIES),--histories $(HISTORIES))
 
 mutants: $(READY)  ## small changes of the code, one by one, that tests must catch: MODULE=lambdas/load, SAMPLE=200 SEED=1
 	$(BIN)/python -m tests.mutants $(MODULE) $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED)) \

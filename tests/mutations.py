@@ -36,6 +36,7 @@ COPIED += ("pyproject.toml",)
 TIMEOUT = 3600  # seconds for one mutation's tests, on a machine that is busy with others
 RESULTS = REPOSITORY / ".local" / "mutations" / "caught.jsonl"
 
+DUCKDB = "tests/pipeline/test_duckdb.py"
 FRESHNESS = "tests/pipeline/test_freshness.py"
 FAILED_EVENTS = "tests/aws/test_failed_events.py"
 CAPTURE = "tests/pipeline/test_capture.py"
@@ -119,6 +120,48 @@ MUTATIONS = (
         "tests/aws/test_catalog.py -k of_others",
     ),
     # Freshness.
+    Mutation(
+        "a file keeps rows whose references lead nowhere",
+        "lambdas/load/warehouse/control/duckdb_pending.py",
+        "        session.run(_DELETE, **parts)",
+        "        return written",
+        f"{DUCKDB} -k model_says",
+    ),
+    Mutation(
+        "in a file a key of two columns that is new is no new version",
+        "lambdas/shared/duckdb/dialect.py",
+        'r"(\\1) IS NULL"',
+        'r"\\g<0>"',
+        f"{DUCKDB} -k model_says",
+    ),
+    Mutation(
+        "control characters of a key in a file are escaped as DuckDB does it",
+        "lambdas/shared/duckdb/dialect.py",
+        "u{code:04x}",
+        "u{code:04X}0",
+        f"{DUCKDB} -k model_says",
+    ),
+    Mutation(
+        "two sessions of one process load into a file",
+        "lambdas/shared/duckdb/connection.py",
+        "            if name in _writers and not self._writes:",
+        "            if False:",
+        f"{DUCKDB} -k two_sessions",
+    ),
+    Mutation(
+        "a file that another process has open is not waited for",
+        "lambdas/shared/duckdb/connection.py",
+        "            if is_locked and attempt + 1 < tries:",
+        "            if False:",
+        f"{DUCKDB} -k gets_a_sentence",
+    ),
+    Mutation(
+        "a DuckDB file is deployed to AWS",
+        "lambda_toolkit/pipeline/commands/plan.py",
+        "        refuse_file(target)\n",
+        "",
+        "tests/unit/commands/test_duckdb_file.py",
+    ),
     Mutation(
         "a batch that is not loaded yet counts as fresh",
         "lambdas/freshness/comparison.py",

@@ -9,6 +9,10 @@ import sys
 
 import pytest
 
+from lambda_toolkit.pipeline.client.warehouses import ledger
+from lambda_toolkit.pipeline.client.warehouses.query import Warehouse
+from lambda_toolkit.pipeline.dashboard import warehouse_documents
+from lambda_toolkit.pipeline.errors import CommandError
 from lambda_toolkit.pipeline.lambdas.load.compare import compare
 from lambda_toolkit.pipeline.lambdas.load.loading import load
 from lambda_toolkit.pipeline.lambdas.load.open_items import open_rows
@@ -19,8 +23,14 @@ from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import LIVE, SchemaN
 from lambda_toolkit.pipeline.lambdas.shared.database import connected
 from lambda_toolkit.pipeline.lambdas.shared.duckdb import connection as files
 from lambda_toolkit.pipeline.lambdas.shared.errors import ConnectionFailedError, NotPreparedError, WarehouseError
-from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Credentials
+from lambda_toolkit.pipeline.lambdas.shared.model.declarations import parse
+from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Credentials, connect
+from lambda_toolkit.pipeline.local_stack.source_comparison import compare as source_comparison
+from lambda_toolkit.pipeline.local_stack.warehouse_file import add_macros
+from lambda_toolkit.pipeline.warehouse.column_types import with_types
 from lambda_toolkit.pipeline.warehouse.duckdb_preparation import differences, prepare
+from tests.support.databases import made
+from tests.support.pipeline import credentials_of
 from tests.support.sample_star import (
     COMPOSITE,
     DATED,
@@ -37,6 +47,19 @@ from tests.support.sample_star import (
 )
 from tests.support.written_lake import WrittenLake
 
+COMPARED_SOURCE = """
+    CREATE TABLE shop (id int PRIMARY KEY, name text, price numeric(9, 3), ratio double precision, is_open boolean);
+    INSERT INTO shop VALUES (1, 'Ada', 1.500, 0.1, true), (2, NULL, 7, 1, NULL)
+"""
+COMPARED_SCHEMA = """
+    CREATE TABLE dim_shop (id bigint PRIMARY KEY, name varchar, price numeric(9, 3), ratio double precision,
+        is_open boolean)
+"""
+_COLUMNS = {name: name for name in ("id", "name", "price", "ratio", "is_open")}
+COMPARED = {
+    "source": {"shop": {"key": "id"}},
+    "warehouse": {"dim_shop": {"kind": "dimension", "from": "shop", "key": "id", "columns": _COLUMNS}},
+}
 A, B, LATER = (1, 1), (2, 1), (3, 7)
 HISTORY = [
     Batch({1: Row(A), 2: Row(A)}, {1: Row("one")}),
@@ -57,6 +80,15 @@ def of_file(star):
 @pytest.fixture
 def credentials(tmp_path):
     return Credentials.of_file(str(tmp_path / "warehouse.duckdb"), "a test", "the warehouse")
+
+
+@pytest.fixture
+def source(postgres_server):
+    with (
+        made(postgres_server, "duckdb_source", COMPARED_SOURCE) as database,
+        connect(credentials_of(postgres_server, database.database)) as session,
+    ):
+        yield session
 
 
 @pytest.fixture
@@ -139,7 +171,7 @@ def test_columns_are_added_and_widened_when_asked(connection):
 def test_a_view_that_was_changed_is_made_again(connection):
     star = of_file(SINGLE)
     prepare(connection, star.schema, star.declared)
-    connection.execute("CREATE OR REPLACE VIEW public.current_fact_order AS SELECT 1 AS one")
+    connection.execute("CREATE OR REPLACE VIEW main.current_fact_order AS SELECT 1 AS one")
     assert differences(connection, star.schema, star.declared) == ("view current_fact_order has another definition",)
     assert prepare(connection, star.schema, star.declared).replaced == ["view current_fact_order"]
 
@@ -241,3 +273,68 @@ def test_a_package_from_another_folder_is_found(monkeypatch, tmp_path):
     with pytest.raises(ConnectionFailedError, match="of another Python"):
         files.connect(str(tmp_path / "w.duckdb"))
     assert sys.path == []
+
+
+def test_reader_gives_arrow_and_csv_of_a_file(credentials):
+    with connected(credentials) as writer:
+        star, lake = of_file(SINGLE), WrittenLake()
+        prepare(writer, star.schema, star.declared)
+        write(lake, 1, HISTORY[0])
+        load(warehouse_of(writer), lake, star.declared)
+    warehouse = Warehouse.at(f"duckdb://{credentials.file}")
+    assert warehouse.tables() == [
+        *("current_dim_product", "current_fact_order", "dim_product", "fact_order", "history_fact_order"),
+    ]
+    assert warehouse.table("dim_product").to_pylist() == [{"product_id": 1, "name": "one"}]
+    found = warehouse.query(
+        "SELECT amount, order_id AS same, order_id AS same, sum(order_id) OVER () AS total, DATE '2024-02-29' AS day,"
+        " uuid() AS id, NULL AS nothing FROM public.current_fact_order ORDER BY order_id -- a comment"
+    )
+    assert [str(kind) for kind in found.schema.types[:5]] == [
+        *("decimal128(10, 2)", "int32", "int32", "decimal128(38, 0)", "date32[day]"),
+    ]
+    assert found.column_names[1:3] == ["same", "same_1"]  # DuckDB makes names of a subquery different
+    written: list[bytes] = []
+    warehouse.csv("SELECT name, NULL AS \"a,b\", '' AS empty FROM dim_product", written.append)
+    assert b"".join(written) == b'name,"a,b",empty\n"one",,""\n'
+    with pytest.raises(CommandError, match="refuses the query"):
+        warehouse.query("DELETE FROM dim_product")
+    with pytest.raises(CommandError, match="Is dim_product meant"):
+        warehouse.table("dim_products")
+    assert warehouse.rows("SELECT count(*) FROM dim_product WHERE name = :name", name="one") == [[1]]
+
+
+def test_commands_read_ledger_and_dashboard_of_a_file(credentials):
+    with connected(credentials) as writer:
+        star, lake = of_file(SINGLE), WrittenLake()
+        prepare(writer, star.schema, star.declared)
+        for number, batch in enumerate(HISTORY, 1):
+            write(lake, number, batch)
+        load(warehouse_of(writer), lake, star.declared)
+    warehouse = Warehouse.at(f"duckdb://{credentials.file}")
+    batches = ledger.loaded(warehouse, 1, 9)
+    assert sorted(batches) == [1, 2, 3, 4, 5]
+    assert batches[2].rejected == 2
+    tables = warehouse_documents.tables(warehouse, star.declared.warehouse)["tables"]
+    assert {row["table"]: (row["rows"], row["problem"]) for row in tables}["dim_product"] == (3, None)
+    shown = warehouse_documents.history(warehouse, star.declared.warehouse, "fact_order", "1")
+    assert len(shown["versions"]) == 3
+    assert {row["table"]: (row["rows"], row["present"]) for row in tables}["fact_order"] == (7, 3)
+
+
+def test_comparison_with_the_source_reads_a_file(credentials, source):
+    declared = parse(with_types(COMPARED, COMPARED_SCHEMA, "warehouse.sql"))
+    with connected(credentials) as writer:
+        prepare(writer, COMPARED_SCHEMA, declared)
+        writer.execute("INSERT INTO main.dim_shop VALUES (1, 'Ada', 1.5, 0.1, true), (2, NULL, 7, 1, NULL)")
+    with connected(credentials, read_only=True) as file:
+        add_macros(file)
+        agreed = source_comparison(declared, COMPARED["warehouse"], source, file)
+    assert agreed.agrees, agreed
+    assert agreed.not_compared == ()
+    with connected(credentials) as writer:
+        writer.execute("UPDATE main.dim_shop SET name = 'Eve' WHERE id = 1")
+    with connected(credentials, read_only=True) as file:
+        add_macros(file)
+        differs = source_comparison(declared, COMPARED["warehouse"], source, file)
+    assert "name is 'Eve' and should be 'Ada'" in differs.tables[0].examples[0]

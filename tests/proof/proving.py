@@ -74,6 +74,7 @@ def prove_in_ranges(world: Simulation, history: History) -> None:
         world.repair()
         world.settle()
         compare_ranges(world)
+        compare_twin(world)
         compare_objects(world)
         world.counts["histories"] += 1
     finally:

@@ -1,7 +1,8 @@
 """Random histories for as long as asked: ``python -m tests.proof.soak --minutes 10`` or ``--histories 1000``.
 
 Each portion has a fresh seed. A history that fails is made short and printed, with the seed that found it; ``--seed``
-begins with that seed again.
+begins with that seed again. With ``--duckdb`` every history is loaded into a DuckDB file as well, and what it has is
+compared with PostgreSQL, row for row.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 from lambda_toolkit.pipeline.local_stack.postgres import postgres_server
 from tests.proof.proving import BrokenError, prove_in_ranges, prove_many
 from tests.proof.simulation import Simulation
-from tests.proof.worlds import on_moto, opened
+from tests.proof.worlds import on_moto, opened, with_twin
 from tests.support.pipeline import small_thresholds
 
 PORTION = 20  # histories to a seed
@@ -30,13 +31,18 @@ def main() -> int:
     parser.add_argument("--histories", type=int, default=None)
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--moto", action="store_true", help="moto's S3: slower, and closer to the real one")
+    parser.add_argument("--duckdb", action="store_true", help="a DuckDB file beside PostgreSQL, equal row for row")
     asked = parser.parse_args()
     if asked.minutes is None and asked.histories is None:
         asked.minutes = 10.0
     directory = Path(tempfile.mkdtemp(prefix="soak-"))
     server = postgres_server.start(directory)
     try:
-        with opened(server) as world, on_moto(world) if asked.moto else nullcontext():
+        with (
+            opened(server) as world,
+            on_moto(world) if asked.moto else nullcontext(),
+            with_twin(world, directory) if asked.duckdb else nullcontext(),
+        ):
             return _soak(world, asked)
     except KeyboardInterrupt:
         return 0

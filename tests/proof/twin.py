@@ -128,7 +128,7 @@ def _same(warehouse: Connection, file: DuckdbConnection, schema: str, name: str,
     texts = ", ".join(f'"{column}"::text' for column in chosen)
     expected = warehouse.rows(f'SELECT {texts} FROM "{schema}"."{name}"')
     values = ", ".join(f'"{c}"' if types[c] in _WRITTEN else f'"{c}"::text' for c in chosen)
-    found = file.execute(f'SELECT {values} FROM "{schema}"."{name}"')
+    found = file.run(f'SELECT {values} FROM "{schema}"."{name}"')
     written = [_WRITTEN.get(types[column], str) for column in chosen]
     shown = [[None if value is None else of(value) for of, value in zip(written, row, strict=True)] for row in found]
     one, other = sorted(expected, key=repr), sorted(shown, key=repr)

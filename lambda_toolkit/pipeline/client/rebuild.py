@@ -23,8 +23,9 @@ from lambda_toolkit.pipeline.lambdas.shared.messages.events import (
 )
 
 _SCHEMAS = (
-    "SELECT nspname::text, nspname = :control AND to_regclass(quote_ident(nspname) || '.ledger') IS NOT NULL"
-    " FROM pg_catalog.pg_namespace WHERE nspname IN (:published, :control) ORDER BY 1"
+    "SELECT n.nspname::text, n.nspname = :control AND EXISTS (SELECT 1 FROM pg_catalog.pg_class AS c"
+    " WHERE c.relnamespace = n.oid AND c.relname = 'ledger')"
+    " FROM pg_catalog.pg_namespace AS n WHERE n.nspname IN (:published, :control) ORDER BY 1"
 )
 ROUNDS = 5  # of comparing: batches may be loaded into the live warehouse meanwhile
 

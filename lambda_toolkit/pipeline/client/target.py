@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from lambda_toolkit.pipeline.config.load import load
-from lambda_toolkit.pipeline.config.model import WEBHOOK, Pipeline, SecretDeclaration
+from lambda_toolkit.pipeline.config.model import WEBHOOK, FunctionDeclaration, Pipeline, SecretDeclaration
 from lambda_toolkit.pipeline.config.schema.trigger_keys import without_triggers
 from lambda_toolkit.pipeline.errors import CommandError
 from lambda_toolkit.pipeline.installed import suggested
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 LOCAL_STAGE = "local"
 # The file that exists while the local stack is started. Repeated here, because local_stack.description, which reads it,
 # imports a database driver that a command about AWS need not wait for.
+DRIVER_VARIABLE = "DUCKDB_PACKAGES"  # as lambdas/shared/duckdb has it, which needs a database driver
 DIRECTORY, STACK_FILE = ".local", "stack.json"
 SHELL_VARIABLE = "LAMBDA_SCRIPT_STACK"  # `local env` exports it: the folder of the stack that the others point at
 _CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
@@ -75,12 +78,57 @@ def local_target(config: Path, stack: Stack, environ: Mapping[str, str], stage: 
 
     merged = {**environ, **environment(stack)}
     declared = load(config, stage or LOCAL_STAGE, merged)
-    urls = {"source": stack.source_url, "warehouse": stack.warehouse.url}
+    urls = {"source": stack.source_url, "warehouse": warehouse_url(declared, stack)}
     secrets = {name: _own(secret, urls[name]) if name in urls else secret for name, secret in declared.secrets.items()}
     # Whatever the variables are called: what the shell exports under those names may be production.
     merged |= {secret.environment: urls[name] for name, secret in secrets.items() if name in urls}
     merged |= {secret.environment: stack.slack_url for secret in secrets.values() if secret.kind == WEBHOOK}
-    return Target(replace(without_network(declared), secrets=secrets), merged, is_local=True)
+    found = with_driver(declared) if declared.warehouse_file else declared
+    return Target(replace(without_network(found), secrets=secrets), merged, is_local=True)
+
+
+def warehouse_url(declared: Pipeline, stack: Stack) -> str:
+    """The URL of the warehouse of the local ``stack``: a database, or the file that the configuration declares."""
+    file = declared.warehouse_file
+    return f"duckdb://{quote(str(file))}" if file else stack.warehouse.url
+
+
+def with_driver(declared: Pipeline) -> Pipeline:
+    """The functions that reach the warehouse with the folder of the package duckdb, which their packages do not have.
+
+    They are processes on this machine, of the same Python. Raises CommandError where it is not installed.
+    """
+    found = importlib.util.find_spec("duckdb")
+    if found is None or found.origin is None:
+        raise CommandError(
+            f"{declared.path} declares a warehouse in a DuckDB file, and the package duckdb is not installed. Install "
+            'it: pip install "lambda-script[duckdb]"'
+        )
+    driver = {DRIVER_VARIABLE: str(Path(found.origin).parent.parent)}
+    functions = {
+        name: _with_variables(function, driver) if "warehouse" in function.secrets else function
+        for name, function in declared.functions.items()
+    }
+    return replace(declared, functions=functions)
+
+
+def _with_variables(function: FunctionDeclaration, variables: Mapping[str, str]) -> FunctionDeclaration:
+    environment = {**(function.spec.environment or {}), **variables}
+    return replace(function, spec=replace(function.spec, environment=environment))
+
+
+def refuse_file(target: Target) -> None:
+    """Raises CommandError where a function on AWS would have to write into a file of this machine."""
+    secret = target.pipeline.secrets.get("warehouse")
+    url = target.environ.get(secret.environment, "") if secret is not None else ""
+    if target.is_local or not (target.pipeline.warehouse_file or url.startswith("duckdb://")):
+        return
+    where = f"{secret.environment} names" if secret and not target.pipeline.warehouse_file else "[warehouse] declares"
+    raise CommandError(
+        f"{target.pipeline.path}: {where} a DuckDB file, and a Lambda function cannot write to a file of this machine. "
+        "On AWS the warehouse is a PostgreSQL database. To have the file in the embedded stack alone, declare `engine` "
+        "in [stages.local.warehouse]."
+    )
 
 
 def without_network(declared: Pipeline) -> Pipeline:
@@ -98,6 +146,8 @@ def _own(secret: SecretDeclaration, url: str) -> SecretDeclaration:
     from lambda_toolkit.pipeline.lambdas.shared.postgres.tls import is_loopback
 
     values = credentials(url, secret.environment)
+    if values["engine"] == "duckdb":
+        values["host"] = "localhost"  # a file has no authorities, as a server on this machine has none
     knows = "sslrootcert" in values or is_loopback(str(values["host"])) or str(values["host"]).startswith("/")
     return replace(
         secret,

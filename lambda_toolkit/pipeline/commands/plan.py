@@ -14,7 +14,7 @@ from lambda_toolkit.pipeline.client.addresses import address_notes
 from lambda_toolkit.pipeline.client.changed_files import with_changed_files
 from lambda_toolkit.pipeline.client.sources.mirror import Follow, refreshed
 from lambda_toolkit.pipeline.client.sources.source import check_source
-from lambda_toolkit.pipeline.client.target import Target
+from lambda_toolkit.pipeline.client.target import Target, refuse_file
 from lambda_toolkit.pipeline.commands.shared.options import CHANGES, DONE, Request, with_request
 from lambda_toolkit.pipeline.commands.shared.screen import counted
 from lambda_toolkit.pipeline.commands.shared.show_changes import as_document, notes_of, show_changes
@@ -44,6 +44,7 @@ class Scope:
         """The plan for ``target``, or for the FUNCTIONs named. Reads only. Raises ToolkitError and CommandError."""
         from lambda_script import plan
 
+        refuse_file(target)
         only = aws_names(target.pipeline, functions)
         if only is not None and self.overwritten:
             raise UsageError("With FUNCTIONs named, no secret is written: give --overwrite-secret without them.")

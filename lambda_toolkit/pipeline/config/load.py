@@ -42,6 +42,7 @@ from lambda_toolkit.pipeline.config.schema.keys import FILE
 from lambda_toolkit.pipeline.config.schema.toml_reader import Problems, Values, read_table, undeclared
 from lambda_toolkit.pipeline.config.schema.trigger_keys import trigger_fields
 from lambda_toolkit.pipeline.config.secret_keys import check_arns, read_secret
+from lambda_toolkit.pipeline.config.warehouse_file import tables_alone, warehouse_file
 from lambda_toolkit.pipeline.errors import ConfigurationError
 from lambda_toolkit.pipeline.installed import (
     ACCESS,
@@ -170,6 +171,7 @@ def _pipeline(
         dashboard=dashboard["name"] if dashboard is not None else None,
         catalog=values["lake"]["database"] if values["lake"]["catalog"] else None,
         fresh_within=general["fresh_within"],
+        warehouse_file=warehouse_file(problems, root, document),
         lock=root / values["packages"]["lock"] if values["packages"]["lock"] else None,
     )
     if not 1 <= pipeline.load_connections <= MOST_CONNECTIONS:
@@ -183,8 +185,8 @@ def _pipeline(
 def _raw(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     table = document.get(name)
     found = dict(table) if isinstance(table, Mapping) else {}
-    if name == "warehouse" and isinstance(found.get("mirror"), list):
-        del found["mirror"]
+    if name == "warehouse":  # the keys beside its tables
+        return tables_alone(found)
     return found
 
 

@@ -154,6 +154,8 @@ class Pipeline:
     """The ``[source]`` and ``[warehouse]`` tables that are in the file."""
     mirrored: tuple[str, ...] = ()
     """The patterns of ``[warehouse] mirror``."""
+    warehouse_file: Path | None = None
+    """The DuckDB file that is the warehouse; ``None``: it is a database of a PostgreSQL server."""
     fresh_within: str | None = None
     """How soon the warehouse shall have a change, such as ``30 minutes``; ``None``: nothing is promised."""
     readers: int = 0

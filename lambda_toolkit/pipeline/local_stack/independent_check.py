@@ -13,6 +13,7 @@ from typing import Any
 import pg8000.native
 
 from lambda_toolkit.pipeline.installed import suggested
+from lambda_toolkit.pipeline.lambdas.shared.duckdb.connection import DuckdbConnection
 from lambda_toolkit.pipeline.local_stack.errors import LocalError
 from lambda_toolkit.pipeline.local_stack.postgres.databases import Database
 from lambda_toolkit.pipeline.local_stack.totesys.expected import (
@@ -23,6 +24,7 @@ from lambda_toolkit.pipeline.local_stack.totesys.expected import (
     view_queries,
 )
 from lambda_toolkit.pipeline.local_stack.totesys.statement import compose
+from lambda_toolkit.pipeline.local_stack.warehouse_file import WarehouseFile, copied_rows
 
 EXAMPLES = 5  # differences reported for each table
 
@@ -60,7 +62,9 @@ class Check:
         return {**asdict(self), "agrees": self.agrees}
 
 
-def check(source: Database, warehouse: Database, expectations: Sequence[Expectation] = EXPECTATIONS) -> Check:
+def check(
+    source: Database, warehouse: Database | WarehouseFile, expectations: Sequence[Expectation] = EXPECTATIONS
+) -> Check:
     """Compare every value of every row with what ``expectations`` says. Only reads. ``source`` may be read-only.
 
     Both sides are read in one snapshot each, so a source that changes meanwhile is compared as it was at the start.
@@ -86,7 +90,7 @@ def check(source: Database, warehouse: Database, expectations: Sequence[Expectat
         reading.close()
 
 
-def _snapshot(database: Database) -> pg8000.native.Connection:
+def _snapshot(database: Database | WarehouseFile) -> pg8000.native.Connection:
     connection = database.connect()
     connection.run("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
     return connection
@@ -144,6 +148,9 @@ def _wrong(expectation: Expectation, expected: Row, present: Row) -> str:
 
 def _rows(connection: pg8000.native.Connection, query: str) -> Iterator[Row]:
     """The rows of a query, each value as PostgreSQL writes it in text, NULL as None."""
+    if isinstance(connection, DuckdbConnection):
+        yield from copied_rows(connection, query)
+        return
     written = io.BytesIO()
     connection.run(f"COPY ({query}) TO STDOUT", stream=written)
     for line in written.getvalue().decode("utf-8").split("\n")[:-1]:
@@ -154,8 +161,24 @@ def _count(connection: pg8000.native.Connection, table: str) -> int:
     return int(connection.run(compose("SELECT count(*) FROM {table}", table=table))[0][0])
 
 
+def _dangling(warehouse: DuckdbConnection) -> Iterator[str]:
+    """Of a file, which enforces nothing: the references of which some lead to no row."""
+    keys = {expectation.table: expectation.columns[0] for expectation in EXPECTATIONS}
+    query = (
+        "SELECT count(*) FROM {table} AS f WHERE f.{column} IS NOT NULL"
+        " AND NOT EXISTS (SELECT 1 FROM {dimension} AS d WHERE d.{key} = f.{column})"
+    )
+    for table, column, dimension in FOREIGN_KEYS:
+        names = {"table": table, "column": column, "dimension": dimension, "key": keys[dimension]}
+        if warehouse.execute(compose(query, **names)) != [[0]]:
+            yield f"{table}.{column} -> {dimension}"
+
+
 def _unenforced(warehouse: pg8000.native.Connection) -> Iterator[str]:
     """Foreign keys that should be there and are not, are not validated, or whose triggers are switched off."""
+    if isinstance(warehouse, DuckdbConnection):
+        yield from _dangling(warehouse)
+        return
     enforced = {
         tuple(row)
         for row in warehouse.run(

@@ -13,6 +13,7 @@ from typing import Any
 
 from pg8000.exceptions import DatabaseError
 
+from lambda_toolkit.pipeline.lambdas.shared.conversions import FLOATS
 from lambda_toolkit.pipeline.lambdas.shared.model.calendar import ATTRIBUTES, Calendar
 from lambda_toolkit.pipeline.lambdas.shared.model.declarations import DIMENSION, FACT, Declarations, WarehouseTable
 from lambda_toolkit.pipeline.lambdas.shared.model.expressions import ColumnExpression, SqlExpression
@@ -54,8 +55,9 @@ _OF_A_DATE: Mapping[str, str] = {  # what a calendar says of the date d; $start 
     "fiscal_month": f"extract(month FROM {_FISCAL})",
 }
 _SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
-_SELECT = "SELECT $key AS k, md5(convert_to(ROW($values)::text, 'UTF8')) AS v FROM $rows WHERE $condition"
+_SELECT = "SELECT $key AS k, md5(convert_to($values, 'UTF8')) AS v FROM $rows WHERE $condition"
 _ONE = "SELECT $values FROM $rows WHERE $condition AND $key = $wanted"
+_WITH_LENGTH = "coalesce(length($value)::text || ':' || $value, '-')"  # together they tell where a value ends
 _ALL = sql.Fragment("true")  # the condition that all rows meet
 
 
@@ -89,7 +91,8 @@ class _Side:
 
     def hashes(self) -> dict[str, str]:
         """By key, a hash of the other values; an empty one where several rows have the key."""
-        values = sql.joined(", ", self.values) if self.values else sql.constant("")
+        lengths = [sql.compose(_WITH_LENGTH, value=value) for value in self.values]
+        values = sql.joined(" || ", lengths) if lengths else sql.constant("")
         query = sql.compose(_SELECT, key=self.key, values=values, rows=self.rows, condition=self.condition)
         found: dict[str, str] = {}
         for key, value in self.connection.run(str(query)):
@@ -226,11 +229,15 @@ def _named_dates(table: WarehouseTable, declared: Declarations, source: Connecti
 
 
 def _hashes(side: _Side, name: str) -> dict[str, str]:
-    side.connection.run("SAVEPOINT table_compared")
+    has_savepoints = not side.connection.is_duckdb
+    if has_savepoints:
+        side.connection.run("SAVEPOINT table_compared")
     try:
         return side.hashes()
     except DatabaseError as error:
-        side.connection.run("ROLLBACK TO SAVEPOINT table_compared")
+        side.connection.run("ROLLBACK TO SAVEPOINT table_compared" if has_savepoints else "ROLLBACK")
+        if not has_savepoints:
+            side.connection.run(_SNAPSHOT)
         raise _NotDerivedError(f"{name} refuses the query: {message(error)}") from error
 
 
@@ -282,11 +289,13 @@ def _text(value: sql.Fragment, column_type: ColumnType | None) -> sql.Fragment:
     """A value as text: numbers without the zeros at their end, which mean nothing."""
     if column_type is not None and column_type.type.startswith("numeric"):
         return sql.compose("trim_scale($value)::text", value=value)
+    if column_type is not None and column_type.type in FLOATS:  # a DuckDB file writes 1.0 where PostgreSQL writes 1
+        return sql.compose(r"regexp_replace(($value)::text, '\.0$$', '')", value=value)
     return sql.compose("($value)::text", value=value)
 
 
 def _key(parts: list[sql.Fragment]) -> sql.Fragment:
-    return sql.compose("ROW($parts)::text", parts=sql.joined(", ", parts))
+    return sql.compose("'(' || $parts || ')'", parts=sql.joined(" || ',' || ", parts))
 
 
 def _rows(table: WarehouseTable, declared: Declarations) -> sql.Fragment:

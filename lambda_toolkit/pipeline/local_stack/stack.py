@@ -64,6 +64,7 @@ def up(
     *,
     source_schema: Path | None = None,
     external: ExternalSource | None = None,
+    warehouse_file: Path | None = None,
     region: str = DEFAULT_REGION,
     clock_speed: float = 1,
     on_progress: Progress | None = None,
@@ -72,6 +73,7 @@ def up(
 
     ``source_schema``: SQL for an empty source database (``root/config/totesys.sql`` unless given). ``external``: what
     the pipeline reads in place of such a database; a stack that is up goes on with the one that it was given.
+    ``warehouse_file``: the DuckDB file that is the warehouse; without the lake that filled it, it is set aside.
     ``clock_speed``: how many times faster ``rate()`` schedules fire than they say.
     Whatever goes wrong, Ctrl-C included, nothing is left running. Raises LocalError.
     """
@@ -94,7 +96,15 @@ def up(
         schema = None if external else source_schema or root / "config" / "totesys.sql"
         keep_warehouse = _lake_is_whole(directory, say)
         try:
-            stack = _start(root, schema, region, clock_speed, say, keep_warehouse=keep_warehouse)
+            stack = _start(
+                root,
+                schema,
+                region,
+                clock_speed,
+                say,
+                keep_warehouse=keep_warehouse,
+                warehouse_file=warehouse_file,
+            )
             return _with_source(stack, external)
         except BaseException:
             _stop_everything(directory, _silent)
@@ -194,7 +204,14 @@ def set_clock_speed(stack: Stack, speed: float) -> None:
 
 
 def _start(
-    root: Path, source_schema: Path | None, region: str, clock_speed: float, say: Progress, *, keep_warehouse: bool
+    root: Path,
+    source_schema: Path | None,
+    region: str,
+    clock_speed: float,
+    say: Progress,
+    *,
+    keep_warehouse: bool,
+    warehouse_file: Path | None = None,
 ) -> Stack:
     directory = root / DIRECTORY
     processes: dict[str, Identity] = {}
@@ -211,6 +228,8 @@ def _start(
     started(POSTGRES, server.identity)
     if not keep_warehouse:
         databases.drop_warehouse(server)
+    if warehouse_file is not None and not (keep_warehouse and (directory / EMULATOR / "state").is_dir()):
+        _set_aside(warehouse_file, say)
     source, source_admin, warehouse = databases.prepare(server, source_schema, access.passwords, say)
     say("Starting the emulated AWS")
     emulator.set_clock_speed(directory / EMULATOR, clock_speed)
@@ -248,6 +267,15 @@ def _start(
         side_processes.await_ready(part, processes[part], directory)
     say("The local stack is up")
     return stack
+
+
+def _set_aside(file: Path, say: Progress) -> None:
+    """Renames a warehouse that another lake filled: its user may want it still."""
+    if not file.is_file():
+        return
+    aside = file.with_name(f"{file.stem}.before{file.suffix}")
+    file.replace(aside)
+    say(f"The lake is new: the warehouse starts empty, and the file that was there is {aside} now")
 
 
 def _with_source(stack: Stack, external: ExternalSource | None) -> Stack:

@@ -16,7 +16,7 @@ from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import (
     SchemaNames,
 )
 from lambda_toolkit.pipeline.lambdas.shared.duckdb.connection import DuckdbConnection
-from lambda_toolkit.pipeline.lambdas.shared.duckdb.dialect import create_json_text
+from lambda_toolkit.pipeline.lambdas.shared.duckdb.dialect import MAIN, create_json_text
 from lambda_toolkit.pipeline.lambdas.shared.duckdb.types import BLOB, duckdb_type
 from lambda_toolkit.pipeline.lambdas.shared.errors import WarehouseError
 from lambda_toolkit.pipeline.lambdas.shared.model.declarations import Declarations, WarehouseTable
@@ -58,18 +58,18 @@ def prepare(
     _check_keys(declarations, wanted)
     try:
         with transaction(connection):
-            for schema in (schemas.published, schemas.control, LIVE.control):
+            for schema in (_schema(schemas), schemas.control, LIVE.control):
                 _create_schema(connection, schema, done.created)
             if not connection.execute(_MACROS)[0][0]:
                 connection.execute(create_json_text())
             for entry in wanted:
                 if not connection.column_types(str(schemas.table(entry.table))):
-                    connection.execute(_create(entry, schemas))
+                    connection.run(_create(entry, schemas))
                     done.created.append(f"table {schemas.display_name(entry.table)}")
             for found in alterations(connection, wanted, schemas):
                 (done.altered if alter else done.alterations).append(found.shown)
                 if alter:
-                    connection.execute(found.statement)
+                    connection.run(found.statement)
                     connection.forget_columns()
             for name, statement in {**CONTROL_TABLES, FORMAT_TABLE: CREATE_FORMAT}.items():
                 table = sql.table(name, schemas.control)
@@ -151,6 +151,11 @@ def _check_keys(declarations: Declarations, wanted: tuple[CreateTable, ...]) -> 
                 )
 
 
+def _schema(schemas: SchemaNames) -> str:
+    """The schema of the published tables in the file."""
+    return MAIN if schemas.published == LIVE.published else schemas.published
+
+
 def _create_schema(connection: DuckdbConnection, schema: str, created: list[str]) -> None:
     if not connection.execute(_SCHEMAS, {"name": schema})[0][0]:
         connection.run(sql.compose("CREATE SCHEMA $schema", schema=sql.identifier(schema)))
@@ -201,7 +206,7 @@ def _views(
     if not {*table.keys, *table.filled_by_load} <= set(columns):
         return
     for view in views(table, columns, schemas):
-        found = connection.execute(_VIEWS, {"schema": schemas.published, "name": view.name})
+        found = connection.execute(_VIEWS, {"schema": _schema(schemas), "name": view.name})
         yield view, found[0][0] if found else None
 
 

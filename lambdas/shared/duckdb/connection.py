@@ -24,10 +24,11 @@ from pg8000.exceptions import DatabaseError
 from ..errors import ConnectionFailedError
 from ..postgres import sql
 from ..postgres.connection import Connection
-from .dialect import translated
+from ..postgres.sql import SCHEMA
+from .dialect import MAIN, translated
 from .types import BLOB, TEXT
 
-WAIT = 20.0  # seconds that another process may have the file; a batch is seldom longer in one
+WAIT = 60.0  # seconds that another process may have the file: a run of load is seldom longer
 _PAUSE = 0.05  # seconds between two attempts
 DRIVER_VARIABLE = "DUCKDB_PACKAGES"  # a folder that has the package, where the interpreter's own do not
 _SETTINGS = ("SET TimeZone = 'UTC'", "SET default_null_order = 'nulls_last_on_asc_first_on_desc'")
@@ -94,7 +95,8 @@ class DuckdbConnection(Connection):
         if table not in self._known:
             schema, name = _parts(table)
             database = "temp" if schema == "pg_temp" else self.file.stem
-            place = {"database": database, "schema": "main" if database == "temp" else schema, "name": name}
+            schema = MAIN if schema in ("pg_temp", SCHEMA) else schema
+            place = {"database": database, "schema": schema, "name": name}
             found = self.execute(_COLUMNS, place)
             if database == "temp" or not found:
                 return dict(found)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
+MAIN = "main"  # the schema of the published tables in a file: DuckDB finds them there by their names alone
 JSON_TEXT = '"pipeline".json_text'
 # A string of JSON as PostgreSQL writes it: quotes, backslashes and control characters are escaped, nothing else is.
 # DuckDB's own to_json() writes \u001F where PostgreSQL writes \u001f.
@@ -34,15 +35,22 @@ def create_json_text() -> str:
 
 def translated(statement: str, columns: Columns) -> str:
     """``statement``, composed for PostgreSQL, for DuckDB. ``columns``: looks a table up, where it must be known."""
-    text = statement
+    text = _RECORD.sub(lambda found: _record(found, columns), statement)
     for pattern, replacement in _FORMS:
         text = pattern.sub(replacement, text)
-    return _RECORD.sub(lambda found: _record(found, columns), text)
+    return text
 
 
 def _key_text(found: re.Match[str]) -> str:
     members = [f"{JSON_TEXT}({text.strip()})" for text in found["texts"].split(", ")]
     return "('[' || " + " || ', ' || ".join(members) + " || ']')"
+
+
+def _namespace(found: re.Match[str]) -> str:
+    """The schema of the file; every attached database has one called main."""
+    return found.expand(r"(SELECT oid FROM duckdb_schemas() WHERE database_name = current_database()") + (
+        found.expand(r" AND schema_name = \1)")
+    )
 
 
 def _moment(found: re.Match[str]) -> str:
@@ -73,6 +81,7 @@ _FORMS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...]
     # A temporary table lasts as long as the connection: the end of a batch drops those that are left.
     (re.compile(r" ON COMMIT DROP\b"), ""),
     (re.compile(r'"pg_temp"\.'), "temp."),
+    (re.compile(r'(?:"public"|\bpublic)\.'), f"{MAIN}."),
     (re.compile(r"\bSELECT FROM\b"), "SELECT 1 FROM"),
     # A row of NULLs is no NULL in DuckDB; the columns of a key are NULL together.
     (re.compile(rf"\(({_COLUMN}\.{_COLUMN})(?:, {_COLUMN}\.{_COLUMN})+\) IS NULL\b"), r"(\1) IS NULL"),
@@ -81,7 +90,8 @@ _FORMS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...]
     (re.compile(r"\b(rows_written) -> ('[^']*')"), r"(\1 -> \2)"),
     (re.compile(r"\bto_jsonb\("), "to_json("),
     (re.compile(r"\bAS jsonb\b"), "AS json"),
-    (re.compile(r"to_regnamespace\(('[^']*')\)"), r"(SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = \1)"),
+    (re.compile(r"to_regnamespace\('public'\)"), f"to_regnamespace('{MAIN}')"),
+    (re.compile(r"to_regnamespace\(('[^']*')\)"), _namespace),
     (re.compile(r"\barray_agg\((DISTINCT [^()]*(?:\([^()]*\))?)\)"), r"list_sort(array_agg(\1))"),
     (re.compile(r"^\s*BEGIN ISOLATION LEVEL REPEATABLE READ,? READ ONLY"), "BEGIN READ ONLY"),
 )

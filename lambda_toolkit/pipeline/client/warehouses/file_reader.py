@@ -50,7 +50,7 @@ class FileReader:
         with self._reading() as connection, _explained():
             names, types = _described(connection, query)
             values = [_value(number, kind) for number, kind in enumerate(types)]
-            found = connection.driver.execute(_statement(connection, query, values)).to_arrow_table()
+            found = connection.driver.sql(_statement(connection, query, values)).to_arrow_table()
         return [Column(name, _TEXT) for name in names], found.rename_columns([str(n) for n in range(len(names))])
 
     def csv(self, query: str, sink: Sink) -> None:
@@ -60,7 +60,7 @@ class FileReader:
         with self._reading() as connection, _explained():
             names, _ = _described(connection, query)
             values = [sql.compose("CAST($name AS varchar)", name=_name(number)) for number in range(len(names))]
-            found = connection.driver.execute(_statement(connection, query, values)).to_arrow_table()
+            found = connection.driver.sql(_statement(connection, query, values)).to_arrow_table()
         sink(",".join(map(_quoted, names)).encode() + b"\n")
         for piece in to_csv([found]):
             sink(piece)

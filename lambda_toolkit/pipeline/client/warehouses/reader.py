@@ -108,6 +108,8 @@ def warehouse_of(target: Target) -> WarehouseAccess:
     """
     from lambda_toolkit.pipeline.client.warehouses.access import function_access
 
+    if target.pipeline.warehouse_file is not None:  # on this machine, whatever functions are declared
+        return reader_of(warehouse_credentials(target))
     return function_access(target) or reader_of(warehouse_credentials(target))
 
 

@@ -111,6 +111,7 @@ def bring_up(
         request.root,
         source_schema=schema,
         external=external,
+        warehouse_file=declared.warehouse_file,
         region=declared.region,
         clock_speed=clock_speed,
         on_progress=screen.progress,

@@ -17,6 +17,8 @@ from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import BatchListing
 if TYPE_CHECKING:
     from lambda_toolkit.pipeline.local_stack.description import Stack
     from lambda_toolkit.pipeline.local_stack.independent_check import Check
+    from lambda_toolkit.pipeline.local_stack.postgres.databases import Database
+    from lambda_toolkit.pipeline.local_stack.warehouse_file import WarehouseFile
 
 ARRIVAL_TIMEOUT = 120.0  # seconds for a change to arrive by the schedules, which fire more often on the local stack
 POLL = 0.3  # seconds
@@ -30,6 +32,8 @@ class ArrivalWatch:
     stack: Stack
     follower: Follower
     screen: Screen
+    warehouse: Database | WarehouseFile | None = None
+    """``None``: that of the stack."""
     waiting: Waiting = field(default_factory=Waiting)
     started: float = field(default_factory=time.time)
     """Seconds since 1970: errors logged before are ignored."""
@@ -96,7 +100,7 @@ class ArrivalWatch:
         return self.follower.bucket(name)
 
     def _loaded(self) -> int:
-        connection = self.stack.warehouse.connect()
+        connection = (self.warehouse or self.stack.warehouse).connect()
         try:
             return int(connection.run("SELECT coalesce(max(batch), 0) FROM pipeline.ledger")[0][0])
         finally:
@@ -128,9 +132,9 @@ def show_check(screen: Screen, check: Check, title: str) -> None:
         screen.say(f"! the foreign key {key} is not enforced", color="red", bold=True)
 
 
-def show_history(screen: Screen, stack: Stack) -> None:
+def show_history(screen: Screen, warehouse: Database | WarehouseFile) -> None:
     """The versions of one corrected sale: what changed without a new ``last_updated``."""
-    connection = stack.warehouse.connect()
+    connection = warehouse.connect()
     try:
         rows = connection.run(
             """

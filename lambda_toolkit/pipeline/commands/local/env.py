@@ -6,6 +6,7 @@ import shlex
 
 import click
 
+from lambda_toolkit.pipeline.client.target import local_target, warehouse_url
 from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_request
 from lambda_toolkit.pipeline.installed import program
 
@@ -20,7 +21,11 @@ def command(request: Request) -> int:
     from lambda_toolkit.pipeline.local_stack.description import environment
     from lambda_toolkit.pipeline.local_stack.stack import load_stack
 
-    values = environment(load_stack(request.root))
+    stack = load_stack(request.root)
+    values = environment(stack)
+    if request.config.is_file():
+        target = local_target(request.config, stack, {}, request.stage)
+        values["WAREHOUSE_DATABASE_URL"] = warehouse_url(target.pipeline, stack)
     for name, value in values.items():
         request.screen.say(f"export {name}={shlex.quote(value)}")
     request.screen.document(values)

@@ -55,9 +55,11 @@ def read_once(request: Request, seeding: Seeding, source_url: str) -> tuple[int,
 def compare_once(target: Target, screen: Screen) -> Comparison:
     """The warehouse of ``target`` beside its source, as both are now. Raises CommandError and PipelineError."""
     from lambda_toolkit.pipeline.lambdas.shared.database import connected
+    from lambda_toolkit.pipeline.lambdas.shared.duckdb.connection import DuckdbConnection
     from lambda_toolkit.pipeline.lambdas.shared.model import declarations
     from lambda_toolkit.pipeline.lambdas.shared.postgres import connection as postgres
     from lambda_toolkit.pipeline.local_stack.source_comparison import compare
+    from lambda_toolkit.pipeline.local_stack.warehouse_file import add_macros
 
     secret = target.pipeline.secrets[SOURCE]
     text = with_authorities(secret, secret_value(secret, target.environ).text or "")
@@ -68,6 +70,8 @@ def compare_once(target: Target, screen: Screen) -> Comparison:
         postgres.connected(source) as expected,
         connected(warehouse_credentials(target), read_only=True) as found,
     ):
+        if isinstance(found, DuckdbConnection):
+            add_macros(found)
         return compare(declared, target.pipeline.tables["warehouse"], expected, found)
 
 

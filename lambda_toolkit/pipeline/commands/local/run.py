@@ -86,22 +86,24 @@ def _main_job(request: Request, seeding: Seeding) -> tuple[int, Stack]:
     from lambda_toolkit.pipeline.local_stack.independent_check import check
     from lambda_toolkit.pipeline.local_stack.stack import set_clock_speed, simulated_source
     from lambda_toolkit.pipeline.local_stack.totesys.business_day import business_day
+    from lambda_toolkit.pipeline.local_stack.warehouse_file import warehouse_in
 
     begun, screen = time.monotonic(), request.screen
     stack, target = bring_up(request, seeding, clock_speed=CLOCK_SPEED)
-    watch = ArrivalWatch(stack, Follower(target.aws(), target.pipeline, screen.progress), screen)
+    warehouse = warehouse_in(stack, target)
+    watch = ArrivalWatch(stack, Follower(target.aws(), target.pipeline, screen.progress), screen, warehouse)
 
     with screen.waiting("Waiting for the schedules and the S3 event ..."):
         last = watch.await_arrival(0)
-    seeded = check(stack.source, stack.warehouse)
+    seeded = check(stack.source, warehouse)
     show_check(screen, seeded, "The first run: source and warehouse")
 
     happened = business_day(simulated_source(stack)).as_dict()
     screen.progress(summary_of(happened))
     with screen.waiting("Waiting for the changes to arrive ..."):
-        final, last = watch.check_until_agreed(lambda: check(stack.source, stack.warehouse), last)
+        final, last = watch.check_until_agreed(lambda: check(stack.source, warehouse), last)
     show_check(screen, final, "After the business day: source and warehouse")
-    show_history(screen, stack)
+    show_history(screen, warehouse)
     set_clock_speed(stack, 1)
 
     seconds = time.monotonic() - begun

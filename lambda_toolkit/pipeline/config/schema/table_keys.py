@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from lambda_toolkit.pipeline.config.schema.key_types import Key, Table, Type
 from lambda_toolkit.pipeline.lambdas.shared.model.calendar import ATTRIBUTES, Calendar
+from lambda_toolkit.pipeline.lambdas.shared.postgres.credentials import DUCKDB
 from lambda_toolkit.pipeline.lambdas.shared.postgres.sql import SCHEMA
+
+POSTGRESQL = "postgresql"
 
 SOURCE = Table(
     "source.<table>",
@@ -64,6 +67,22 @@ MIRROR = Table(
             "`?`; one that begins with `!` excludes. The last that fits a table counts.",
             '["*", "!audit_*"]',
             default=(),
+        ),
+        Key(
+            "engine",
+            Type.STRING,
+            "What the warehouse is: a database of a PostgreSQL server, or a DuckDB file on the machine of the embedded "
+            "stack ([DuckDB](duckdb.md)).",
+            '"duckdb"',
+            default=POSTGRESQL,
+            choices=(POSTGRESQL, DUCKDB),
+        ),
+        Key(
+            "path",
+            Type.STRING,
+            'With `engine = "duckdb"`: the file, relative to the folder of the project.',
+            '"warehouse.duckdb"',
+            default=".local/warehouse.duckdb",
         ),
     ),
 )

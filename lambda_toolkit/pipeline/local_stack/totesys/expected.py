@@ -22,13 +22,13 @@ _MONTHS = (
 
 _PRESENT_DIMENSION = """
     SELECT {columns} FROM {table} WHERE NOT EXISTS (
-        SELECT FROM pipeline.deletion AS d WHERE d.table_name = {table}.tableoid::regclass::text
+        SELECT FROM pipeline.deletion AS d WHERE d.table_name = '$name'
         AND d.key = {table}.{key}::text AND d.undeleted_batch IS NULL)
 """
 _PRESENT_FACT = """
     SELECT {columns}, trim_scale({amount}) FROM {table}
     WHERE {record} IN (SELECT max({record}) FROM {table} GROUP BY {key}) AND NOT EXISTS (
-        SELECT FROM pipeline.deletion AS d WHERE d.table_name = {table}.tableoid::regclass::text
+        SELECT FROM pipeline.deletion AS d WHERE d.table_name = '$name'
         AND d.key = {table}.{key}::text AND d.undeleted_batch IS NULL)
 """
 
@@ -57,16 +57,21 @@ class Expectation:
         return bool(self.record)
 
 
+def _of(template: str, table: str) -> str:
+    """The template with the name of a table here, as the control tables have it, for ``$name``."""
+    return template.replace("$name", table)
+
+
 def _dimension(table: str, columns: str, expected: str, finish: Callable[[Row], Row] = lambda row: row) -> Expectation:
     names = columns.split()
-    present = compose(_PRESENT_DIMENSION, table=table, columns=names, key=names[0])
+    present = compose(_of(_PRESENT_DIMENSION, table), table=table, columns=names, key=names[0])
     return Expectation(table, tuple(names), expected, present, finish)
 
 
 def _fact(table: str, record: str, columns: str, amount: str, expected: str) -> Expectation:
     """The latest version (highest record number) of each key. ``amount`` is its numeric column, without idle zeros."""
     names = columns.split()
-    present = compose(_PRESENT_FACT, table=table, columns=names, amount=amount, record=record, key=names[0])
+    present = compose(_of(_PRESENT_FACT, table), table=table, columns=names, amount=amount, record=record, key=names[0])
     return Expectation(table, (*names, amount), expected, present, record=record)
 
 
@@ -204,7 +209,7 @@ VIEWS: Mapping[str, tuple[str, str]] = {
 
 _PRESENT_RECORDS = """
     SELECT {record} FROM {table} WHERE {record} IN (SELECT max({record}) FROM {table} GROUP BY {key}) AND NOT EXISTS (
-        SELECT FROM pipeline.deletion AS d WHERE d.table_name = {table}.tableoid::regclass::text
+        SELECT FROM pipeline.deletion AS d WHERE d.table_name = '$name'
         AND d.key = {table}.{key}::text AND d.undeleted_batch IS NULL)
 """
 
@@ -213,7 +218,7 @@ def view_queries(expectation: Expectation) -> Iterator[tuple[str, str, str]]:
     """What to tell of a record number that only one of two queries gives, and the two, which must give the same."""
     current, history = VIEWS[expectation.table]
     names = {"record": expectation.record, "table": expectation.table, "key": expectation.columns[0]}
-    present = compose(_PRESENT_RECORDS, **names)
+    present = compose(_of(_PRESENT_RECORDS, expectation.table), **names)
     shown = compose("SELECT {record} FROM {view}", record=expectation.record, view=current)
     every = compose("SELECT {record} FROM {table}", record=expectation.record, table=expectation.table)
     found = compose("SELECT {record} FROM {view}", record=expectation.record, view=history)
