@@ -8,18 +8,25 @@ from collections.abc import Callable, Iterable, Iterator
 Sink = Callable[[bytes], object]
 _COPY_DATA = ord("d")  # the type of a message that carries a row of a copy
 _HEADER = 5  # bytes: a message's type, and its length, in which the type is not counted
-_length_at = struct.Struct("!I").unpack_from
+_header_at = struct.Struct("!BI").unpack_from
 
 
 def whole_rows(buffered: bytes) -> tuple[list[bytes], int]:
-    """The rows in the complete messages at the beginning of ``buffered``, and the number of bytes of those messages."""
-    rows = []
-    position, last = 0, len(buffered) - _HEADER
-    while position <= last and buffered[position] == _COPY_DATA:
-        end = position + 1 + _length_at(buffered, position + 1)[0]
-        if end > len(buffered):
+    """The rows in the complete messages at the beginning of ``buffered``, and the number of bytes of those messages.
+
+    What extract does for each row in Python is this loop alone, which is a fifth of its processor time: hence one call
+    for a header, and no name that would be looked up each time.
+    """
+    rows: list[bytes] = []
+    add, header_at = rows.append, _header_at
+    position, size = 0, len(buffered)
+    last = size - _HEADER
+    while position <= last:
+        kind, length = header_at(buffered, position)
+        end = position + 1 + length
+        if kind != _COPY_DATA or end > size:
             break
-        rows.append(buffered[position + _HEADER : end])
+        add(buffered[position + _HEADER : end])
         position = end
     return rows, position
 
