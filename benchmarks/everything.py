@@ -22,6 +22,7 @@ COMPARISONS = {  # module -> the options of a quick run
     "growth": ["--rows", "10000", "100000", "500000", "--rounds", "1"],
     "memory_setting": ["--rows", "100000", "--rounds", "1"],
     "packages": ["--runs", "2"],
+    "embedded_stack": ["--orders", "20000", "--rounds", "1"],
 }
 
 
