@@ -13,6 +13,7 @@ from pathlib import Path
 
 from benchmarks.files import Files
 from lambda_toolkit.pipeline.lambdas.load.loading import load
+from lambda_toolkit.pipeline.lambdas.load.warehouse.parallel.parallel_copy import Connections
 from lambda_toolkit.pipeline.lambdas.load.warehouse.postgres import PostgresWarehouse
 from lambda_toolkit.pipeline.lambdas.shared.lake.store import Lake
 from lambda_toolkit.pipeline.lambdas.shared.model import declarations
@@ -20,16 +21,30 @@ from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Credentia
 
 SERVER = "BENCHMARK_SERVER"
 """The variable with host, port, database, user and password, as JSON."""
+CONNECTIONS = "LOAD_CONNECTIONS"
+"""The variable with the number of connections; 1 where it is absent. Where others were used, the run fails."""
 
 
 def main() -> int:
     """Load every batch, and print the seconds."""
     directory = Path(sys.argv[1])
     declared = declarations.load(directory)
-    with connect(Credentials(*json.loads(os.environ[SERVER]))) as connection:
+    credentials = Credentials(*json.loads(os.environ[SERVER]))
+    connections = Connections(lambda: connect(credentials), int(os.environ.get(CONNECTIONS, "1")))
+    ways: set[str] = set()
+    with connect(credentials) as connection:
+        warehouse = PostgresWarehouse(connection, connections=connections)
         begun, used = time.perf_counter(), time.process_time()
-        load(PostgresWarehouse(connection), Lake(Files(directory / "lake"), "lake"), declared)
-        print(json.dumps({"seconds": time.perf_counter() - begun, "client": time.process_time() - used}))
+        load(
+            warehouse,
+            Lake(Files(directory / "lake"), "lake"),
+            declared,
+            on_batch=lambda done: ways.update(each.filled for each in done.written.values()),
+        )
+        taken = {"seconds": time.perf_counter() - begun, "client": time.process_time() - used}
+    if connections.most > 1 and f"{connections.most} connections" not in ways:
+        raise SystemExit(f"{connections.most} connections were to be used, and this was done: {', '.join(ways)}")
+    print(json.dumps(taken))
     if {"pandas", "numpy"} & set(sys.modules):
         raise SystemExit("pandas or numpy was imported, which the functions do not have")
     return 0

@@ -198,7 +198,10 @@ def test_a_row_that_must_wait_leaves_no_copy(empty, several, enforced):
 
 
 def test_no_session_sees_a_row_before_the_ledger_does(empty, several, credentials, monkeypatch):
-    """While it is copied, and when it is, the fact is empty to others; readers do not wait until the places change."""
+    """While it is copied, and when it is, the fact is empty to others; readers do not wait until the places change.
+
+    Autovacuum must not look at the table meanwhile: it would have a lock of it when the keys are added.
+    """
     prepared(empty)
     seen, original = [], parallel_copy.run_in_parallel
 
@@ -206,6 +209,8 @@ def test_no_session_sees_a_row_before_the_ledger_does(empty, several, credential
         with connect(credentials[1]) as reader:
             for query in ("SELECT count(*) FROM fact_order", "SELECT count(*) FROM pipeline.ledger"):
                 seen.append(reader.rows(query)[0][0])
+            options = "SELECT reloptions::text FROM pg_class WHERE relname LIKE 'filling%' AND relkind = 'r'"
+            assert reader.rows(options) == [["{autovacuum_enabled=false}"]]
         return original(*arguments)
 
     monkeypatch.setattr(
@@ -213,6 +218,7 @@ def test_no_session_sees_a_row_before_the_ledger_does(empty, several, credential
     )
     assert filled(empty, lake_of(orders(MANY)), several) == ["3 connections"]
     assert seen == [0, 0]
+    assert empty.rows("SELECT reloptions FROM pg_class WHERE relname = 'fact_order'") == [[None]]
 
 
 def test_a_reader_of_the_fact_is_not_stopped(empty, several, credentials):

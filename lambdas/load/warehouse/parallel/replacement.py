@@ -29,7 +29,11 @@ PREFIX = "filling_"
 _NAME = re.compile(PREFIX + "[0-9a-f]{16}")
 _VIOLATION = "23"  # the class of SQLSTATE of a row that a constraint refuses
 _SAVEPOINT = "before_replacement"
-_CREATE = "CREATE TABLE $new (LIKE $old INCLUDING ALL EXCLUDING INDEXES EXCLUDING STATISTICS)"
+# Autovacuum analyzes a table that has many new rows, and would have a lock of it when the keys are added.
+_CREATE = """
+    CREATE TABLE $new (LIKE $old INCLUDING ALL EXCLUDING INDEXES EXCLUDING STATISTICS)
+    WITH (autovacuum_enabled = false)
+"""
 _INDEXES = """
     SELECT c.relname, pg_get_indexdef(i.indexrelid), k.contype::text,
         format('CREATE %sINDEX %I ON %I.%I USING ', CASE WHEN i.indisunique THEN 'UNIQUE ' ELSE '' END,
@@ -192,6 +196,7 @@ class Replacement:
             raise NotReplaceableError("another session has written to it")
         self._hold_privileges(connection, old, dropped)
         before = describe(connection, old)
+        connection.run(sql.compose("ALTER TABLE $new RESET (autovacuum_enabled)", new=new))
         self._give_details(connection, old, new, "TABLE")
         views = [row[0] for row in connection.rows(_VIEWS, table=old)]
         renames = [(name, made, kind) for name, made, _, kind in self._indexes(connection)]
