@@ -73,7 +73,7 @@ SMALL = 20_000_000  # rows: fewer are read several times
 def main() -> int:
     """Measure each size, print the tables, and write them into their place where asked."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.reading_in_parallel", description=__doc__)
-    parser.add_argument("--rows", type=int, nargs="+", default=[2_000_000, 5_000_000, 100_000_000])
+    parser.add_argument("--rows", type=int, nargs="+", default=[2_000_000, 10_000_000, 100_000_000])
     parser.add_argument("--readers", type=int, nargs="+", default=[1, 8], help="at a time (1 and 8)")
     parser.add_argument("--rounds", type=int, default=3, help=f"of a table with less than {SMALL:,} rows (3)")
     parser.add_argument("--into", type=Path, metavar="FILE", help="write the tables into their places in this document")
