@@ -14,7 +14,7 @@ endif
 SUITE = $(BIN)/python -m pytest -n 2 --dist loadgroup
 
 .PHONY: help run test coverage test-unit test-aws test-second-emulator fault-matrix test-pipeline test-local-stack test-faults test-proof test-end-to-end browser pgbouncer screenshots soak mutants stopwatch drill \
-  values lake expressions bench bench-quick bench-readers lint format audit clean
+  values iceberg lake expressions bench bench-quick bench-readers lint format audit clean
 .DEFAULT_GOAL := run
 
 help:  ## list these targets
@@ -87,6 +87,9 @@ drill: $(READY)  ## break each component of a running pipeline, repair it by the
 
 values: $(READY)  ## every type to every type with hostile values, compared with PostgreSQL itself: CELLS=1000000
 	$(BIN)/python -m tests.values $(if $(CELLS),--cells $(CELLS)) $(if $(SEED),--seed $(SEED))
+
+iceberg: $(READY)  ## 200 random histories, after each of which the published Iceberg tables are compared with the warehouse
+	ICEBERG_HISTORIES=200 $(BIN)/python -m pytest -q -n 0 tests/proof/test_published_tables.py
 
 lake: $(READY)  ## 200 random histories, after each of which the views of the lake are compared with the warehouse
 	LAKE_HISTORIES=200 $(BIN)/python -m pytest -q -n 0 tests/proof/test_lake_views.py

@@ -34,6 +34,7 @@ LOCAL = [
     "pycountry>=24.6.1,<27",  # ISO 4217 for the check, which shares nothing with the functions
 ]
 DUCKDB = ["duckdb>=2.0,<3"]  # a warehouse in a file; 30 MB, and never in a package for AWS
+ICEBERG = ["pyiceberg[pyarrow,sql-sqlite]>=0.12,<0.13"]  # limited: it repeats commits from 0.12 on
 DASHBOARD = [  # without dependencies of their own that are compiled: 4 MB together
     "jinja2>=3.1.6,<4",
     "pygal>=3.1,<4",  # charts as SVG, drawn on the server
@@ -139,6 +140,7 @@ setup(
         "local": PIPELINE + LOCAL,
         "dashboard": PIPELINE + DASHBOARD,
         "duckdb": PIPELINE + DUCKDB,
-        "dev": PIPELINE + LOCAL + DASHBOARD + DUCKDB + DEVELOPMENT,
+        "iceberg": PIPELINE + ICEBERG,
+        "dev": PIPELINE + LOCAL + DASHBOARD + DUCKDB + ICEBERG + DEVELOPMENT,
     },
 )

@@ -64,6 +64,7 @@ READER_FAULTS = "tests/pipeline/test_reader_faults.py"
 SCHEMA_READER = "tests/pipeline/test_schema_reader.py"
 CONCURRENCY = "tests/proof/test_concurrency.py"
 LAKE_VIEWS = "tests/pipeline/test_lake_views.py"
+PUBLISHING = "tests/pipeline/test_publishing.py"
 PROMISES = "tests/proof/test_promises.py"
 
 
@@ -83,6 +84,42 @@ class Mutation:
 
 
 MUTATIONS = (
+    # Iceberg tables.
+    Mutation(
+        "a commit that another publication was quicker with is made again",
+        "lambda_toolkit/pipeline/iceberg/publishing.py",
+        '"commit.retry.num-retries": "0",',
+        '"commit.retry.num-retries": "4",',
+        f"{PUBLISHING} -k second_of_two",
+    ),
+    Mutation(
+        "a published table has no ledger",
+        "lambda_toolkit/pipeline/iceberg/publishing.py",
+        "if last is not None and last.position == self.loaded.position:\n            return 0, 0\n        before =",
+        "if last is None and self.loaded is None:\n            return 0, 0\n        last = None\n        before =",
+        f"{PUBLISHING} -k killed_at",
+    ),
+    Mutation(
+        "a table in which nothing changed does not get the batch",
+        "lambda_toolkit/pipeline/iceberg/publishing.py",
+        "            self._commit(name, table, entry, lambda change: change.append(schema.empty_table(), ",
+        "            dict().get((name, table), lambda change: change.append(schema.empty_table(), ",
+        PUBLISHING,
+    ),
+    Mutation(
+        "versions that load took away stay published",
+        "lambda_toolkit/pipeline/iceberg/publishing.py",
+        "        if count == before.rows:",
+        "        if True:",
+        f"{PUBLISHING} -k took_away",
+    ),
+    Mutation(
+        "what a rebuilt warehouse has is added to what another had",
+        "lambda_toolkit/pipeline/iceberg/publishing.py",
+        "        if not is_same:",
+        "        if False:",
+        f"{PUBLISHING} -k rebuilt",
+    ),
     # What SQL engines read of the lake.
     Mutation(
         "an earlier revision of a batch counts beside the newest",

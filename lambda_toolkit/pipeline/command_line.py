@@ -28,6 +28,7 @@ COMMANDS = {
     "rejected": "Show the rows that are kept out of the warehouse, and why.",
     "replay": "Reprocess batches from the lake, or rebuild the complete warehouse.",
     "lake": "Print the SQL by which DuckDB or Spark reads the lake.",
+    "publish": "Publish the warehouse as Iceberg tables, batch by batch.",
     "query": "Show what a query of the warehouse returns: a table, CSV or Parquet.",
     "invoke": "Invoke one function, or run one here; show its result and its log.",
     "watch": "Deploy after each save, show the log, say what happened.",

@@ -26,6 +26,7 @@ GIVEN_URL = "LAMBDA_SCRIPT_GIVEN_URL"  # in place of a URL among the arguments: 
 _TAKE_URLS = ("--from", "--source-url")  # the options that take a URL, or such a name
 _WITH_PASSWORD = re.compile(r"\s*postgres(?:ql)?://.*(?::[^@/]*@|[?&]password=).*", re.DOTALL)
 _OWN = ("lambda_toolkit", "lambda_script")
+_OF_ICEBERG = ("pyiceberg", "sqlalchemy")
 _OF_DASHBOARD = ("anyio", "jinja2", "markupsafe", "pygal", "starlette", "uvicorn")
 _given: ContextVar[tuple[str, ...]] = ContextVar("options of the running command", default=())
 
@@ -109,6 +110,8 @@ def what_to_install(error: ModuleNotFoundError) -> str:
         raise error
     missing = f"The package {module.replace('_', '-')} is not installed for {sys.executable}."
     extras, needs = ("local,dashboard", "dashboard needs") if module in _OF_DASHBOARD else ("local", "commands need")
+    if module in _OF_ICEBERG:
+        extras, needs = "iceberg", "command needs"
     if Path(sys.argv[0]).name == COMMAND or not (CHECKOUT / "setup.py").is_file():
         return f"{missing} Install what the {needs}: pip install 'lambda-script[{extras}]'"
     environment = CHECKOUT / ".venv"

@@ -42,8 +42,7 @@ def catalogs(pipeline: Pipeline, tables: Mapping[str, Any], account: str) -> tup
         return ()
     root = f"s3://{pipeline.bucket_name(PROCESSED, account)}"
     declared = [lake_table(table, ATHENA) for table in parse(tables).warehouse.values()]
-    name = re.sub(r"[^a-z0-9_]", "_", pipeline.expand(pipeline.catalog, account).lower())
-    spec = CatalogSpec(name, tuple(_tables(declared, root)), tags=pipeline.common.tags)
+    spec = CatalogSpec(database_name(pipeline, account), tuple(_tables(declared, root)), tags=pipeline.common.tags)
     try:
         check_catalog(spec)
     except LimitError as error:
@@ -51,6 +50,12 @@ def catalogs(pipeline: Pipeline, tables: Mapping[str, Any], account: str) -> tup
             f"{pipeline.path}: {error} Give the table another name, or write `catalog = false` in [lake]."
         ) from error
     return (spec,)
+
+
+def database_name(pipeline: Pipeline, account: str) -> str:
+    """The name of the catalog's database, in characters that Athena takes; also where the catalog is declared off."""
+    template = "{name}_{stage}" if pipeline.catalog is None else pipeline.catalog
+    return re.sub(r"[^a-z0-9_]", "_", pipeline.expand(template, account).lower())
 
 
 def _tables(tables: Sequence[LakeTable], root: str) -> Iterator[CatalogTable]:

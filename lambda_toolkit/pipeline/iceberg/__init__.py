@@ -1,0 +1,1 @@
+"""The warehouse as Iceberg tables: what load published, batch by batch. Needs pyiceberg, the extra ``iceberg``."""
