@@ -79,16 +79,17 @@ def _in_warehouse(
         query += f" AND t.{record} BETWEEN v.first_record AND v.last_record JOIN pipeline.ledger AS l USING (batch)"
     else:
         query = f"SELECT * FROM {name}"
-    selected = ", ".join(_selected(field) for field in schema)
-    rows = connection.rows(f"SELECT {selected} FROM ({query}) AS q")
-    return sorted((tuple(map(_text, row)) for row in rows), key=str)
+    texts = ", ".join(f'"{field.name}"::text' for field in schema)
+    plain = ", ".join(f'"{field.name}"{"::float8" * pa.types.is_floating(field.type)}' for field in schema)
+    found = connection.rows(f"SELECT {plain}, {texts} FROM ({query}) AS q")
+    rows = [(row[: len(schema)], row[len(schema) :]) for row in found]
+    is_text = [pa.types.is_string(field.type) or pa.types.is_large_string(field.type) for field in schema]
+    return sorted((tuple(map(_value, is_text, *row)) for row in rows), key=str)
 
 
-def _selected(field: pa.Field) -> str:
-    if pa.types.is_floating(field.type):
-        return f'"{field.name}"::float8'
-    is_text = pa.types.is_large_string(field.type) or pa.types.is_string(field.type)
-    return f'"{field.name}"::text' if is_text else f'"{field.name}"'
+def _value(is_text: bool, value: object, text: str | None) -> object:
+    """The driver's value; of a text another value's text: that of a character(n) lacks its blanks."""
+    return _text(text if is_text and not isinstance(value, str) else value)
 
 
 def _difference(found: list[tuple[Any, ...]], expected: list[tuple[Any, ...]]) -> tuple[object, object]:
