@@ -1,104 +1,190 @@
-"""How long `watch` takes from the save of a file until its code is live, on an emulated AWS.
+"""How long it takes from the save of a file until its code is live: `watch`, `cdk watch` and `sam sync --watch`.
 
-A handler is written again and again while `lambda-script watch` runs. Live is when the alias names a version with the
-new code, seen from outside by reading it every 10 ms; the last version is invoked, and must return what was saved last.
+A handler is written again and again while the tool watches, on an emulated AWS that is started for it. Live is when the
+function has the new code, seen from outside by reading it every 10 ms: with this toolkit that of its alias, after the
+check of the version; with the others, which have no alias, its latest code. The last version is invoked, and must
+return what was saved last.
 
-Run: python -m benchmarks.watching [--saves N]
+Run: python -m benchmarks.watching [--saves N] [--only NAME ...]
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import boto3
 
 from benchmarks.measuring import Account
-from benchmarks.scene import emulated
+from benchmarks.peers.cdk import Cdk
+from benchmarks.peers.peer import Command, Peer, Project, Site, site_environment
+from benchmarks.peers.sam import Sam
+from benchmarks.peers.toolkit import Toolkit
+from benchmarks.scene import emulated, installed
 
 REPOSITORY = Path(__file__).parents[1]
-HANDLER = "def lambda_handler(event, context):\n    return {number}\n"
 SCRIPT = """from lambda_script import Lambda_script
 
-Lambda_script("handler.py", function_name_template="watched", schedule="0 6 * * *", memory=256).deploy()
+Lambda_script("functions/watched/handler.py", function_name_template="watched", schedule="rate(5 minutes)").deploy()
 """
-LONGEST = 60.0  # seconds for one save
+PROJECT = Project(("watched",))
+[FUNCTION] = PROJECT.functions
+FIRST, LONGEST = 600.0, 120.0  # seconds for the first deploy, and for one save
+_BUCKET = "bench-sam-artifacts"
+
+
+@dataclass(frozen=True)
+class Watcher:
+    """A tool's command that deploys after each save, until it is interrupted."""
+
+    name: str
+    peer: type[Peer]
+    command: Command
+    qualifier: str = "$LATEST"
+    prepare: Callable[[Path], object] = lambda folder: None
+    """What it needs beside the project as the peer writes it."""
+
+
+def _script(folder: Path) -> None:
+    (folder / "app.py").write_text(SCRIPT, encoding="utf-8")
+
+
+def _watched_files(folder: Path) -> None:
+    settings = json.loads((folder / "cdk.json").read_text(encoding="utf-8"))
+    watched = {"watch": {"include": ["functions/**"], "exclude": ["cdk.out/**"]}}
+    (folder / "cdk.json").write_text(json.dumps({**settings, **watched}), encoding="utf-8")
+
+
+WATCHERS = (
+    Watcher(
+        "lambda-script watch", Toolkit, [sys.executable, REPOSITORY / "deploy.py", "watch", "app.py"], "live", _script
+    ),
+    Watcher("cdk watch", Cdk, ["cdk", "watch", "--hotswap-fallback", "--no-logs"], prepare=_watched_files),
+    Watcher(
+        "sam sync --watch",
+        Sam,
+        [
+            *("sam", "sync", "--watch", "--template", "template.json", "--stack-name", "bench"),
+            *("--s3-bucket", _BUCKET, "--capabilities", "CAPABILITY_IAM", "--no-dependency-layer"),
+        ],
+    ),
+)
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--saves", type=int, default=15)
-    saves = parser.parse_args().saves
-    with tempfile.TemporaryDirectory() as directory, emulated() as account:
-        seconds = measured(Path(directory), account, saves)
-    shown = ", ".join(f"{each:.2f}" for each in seconds)
-    print(f"from save to live, {saves} saves: median {statistics.median(seconds):.2f} s, most {max(seconds):.2f} s")
-    print(shown)
+    parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="tools whose name holds one of these")
+    asked = parser.parse_args()
+    for watcher in WATCHERS:
+        if asked.only and not any(part in watcher.name for part in asked.only):
+            continue
+        peers, _ = installed([watcher.peer], [])
+        for peer in peers:
+            with tempfile.TemporaryDirectory() as directory, emulated() as account:
+                seconds = measured(watcher, peer, Path(directory), account, asked.saves)
+            most = f"median {statistics.median(seconds):.2f} s, most {max(seconds):.2f} s"
+            print(f"{watcher.name}: from save to live, {asked.saves} saves: {most}", flush=True)
+            print("   ", ", ".join(f"{each:.2f}" for each in seconds), flush=True)
 
 
-def measured(folder: Path, account: Account, saves: int) -> list[float]:
+def measured(watcher: Watcher, peer: Peer, directory: Path, account: Account, saves: int) -> list[float]:
     """The seconds of each save."""
-    keys = dict(zip(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), account.keys, strict=True))
+    folder = directory / "project"
+    folder.mkdir()
     endpoint = f"http://127.0.0.1:{account.port}"
-    environment = {**os.environ, **keys, "AWS_ENDPOINT_URL": endpoint, "AWS_REGION": account.region}
-    client = boto3.client(
+    environment = site_environment(directory / "home", endpoint, account.region, account.keys, peer)
+    site = Site(folder, environment, peer.answers)
+    peer.write(site, PROJECT)
+    watcher.prepare(folder)
+    for command in peer.prepare(site, PROJECT):
+        site.run(command)
+    lambda_ = boto3.client(
         "lambda",
         region_name=account.region,
         endpoint_url=endpoint,
         aws_access_key_id=account.keys[0],
         aws_secret_access_key=account.keys[1],
     )
-    (folder / "app.py").write_text(SCRIPT, encoding="utf-8")
-    (folder / "handler.py").write_text(HANDLER.format(number=0), encoding="utf-8")
-    command = [sys.executable, str(REPOSITORY / "deploy.py"), "watch", "app.py"]
-    with (folder / "watch.log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
+    live = Live(lambda_, {"FunctionName": FUNCTION, "Qualifier": watcher.qualifier})
+    log = directory / "watch.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [str(part) for part in watcher.command],
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=output,
+        )
+    if process.stdin:
+        process.stdin.write(peer.answers.encode())
+        process.stdin.flush()
     try:
-        _await_change(client, "")
-        time.sleep(1)
-        return [_save(folder, client, number) for number in range(1, saves + 1)]
+        live.await_change("", FIRST)
+        live.await_rest()
+        return [_save(folder, live, number) for number in range(2, saves + 2)]
     finally:
         process.send_signal(signal.SIGINT)
-        process.wait(LONGEST)
-        print((folder / "watch.log").read_text(encoding="utf-8"), file=sys.stderr)
+        try:
+            process.wait(LONGEST)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        print(log.read_text(encoding="utf-8"), file=sys.stderr)
 
 
-def _save(folder: Path, client: Any, number: int) -> float:
-    before = _live(client)
+def _save(folder: Path, live: Live, number: int) -> float:
+    before = live.hash()
     begun = time.monotonic()
-    (folder / "handler.py").write_text(HANDLER.format(number=number), encoding="utf-8")
-    _await_change(client, before)
+    PROJECT.edit_handler(folder, FUNCTION, number)
+    live.await_change(before, LONGEST)
     seconds = time.monotonic() - begun
-    answer = client.invoke(FunctionName="watched", Qualifier="live")
-    assert json.load(answer["Payload"]) == number
-    time.sleep(0.5)
+    assert live.invoke()["revision"] == number
+    live.await_rest()
     return seconds
 
 
-def _live(client: Any) -> str:
-    try:
-        found = client.get_function_configuration(FunctionName="watched", Qualifier="live")
-    except client.exceptions.ResourceNotFoundException:
-        return ""
-    return str(found["CodeSha256"])
+@dataclass(frozen=True)
+class Live:
+    """The function, as callers see it."""
 
+    client: Any
+    named: Mapping[str, str]
 
-def _await_change(client: Any, before: str) -> None:
-    begun = time.monotonic()
-    while _live(client) == before:
-        if time.monotonic() - begun > LONGEST:
-            raise SystemExit(f"not live after {LONGEST:.0f} s")
-        time.sleep(0.01)
+    def hash(self) -> str:
+        """That of its code; empty where there is no function."""
+        try:
+            found = self.client.get_function_configuration(**self.named)
+        except self.client.exceptions.ResourceNotFoundException:
+            return ""
+        return str(found["CodeSha256"])
+
+    def invoke(self) -> Any:
+        """What it returns."""
+        return json.load(self.client.invoke(**self.named)["Payload"])
+
+    def await_change(self, before: str, seconds: float) -> None:
+        """Wait until the hash is another."""
+        begun = time.monotonic()
+        while self.hash() == before:
+            if time.monotonic() - begun > seconds:
+                raise SystemExit(f"not live after {seconds:.0f} s")
+            time.sleep(0.01)
+
+    def await_rest(self) -> None:
+        """Give the tool time to finish: to save during a deploy would measure that one, too."""
+        time.sleep(5.0)
 
 
 if __name__ == "__main__":

@@ -105,7 +105,7 @@ ROWS: tuple[Row, ...] = (
         _INTERFACES,
         '    return len(description.removeprefix(begins)) == len("00000000-0000-0000-0000-000000000000")',
         "    return True",
-        f"{NETWORK} -k no_interface_of_others",
+        f"{NETWORK} -k begins_alike",
     ),
     (
         "a version whose network failed is published again",

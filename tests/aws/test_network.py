@@ -183,6 +183,19 @@ def test_destroy_waits_for_no_interface_of_others(script, client, networks, tmp_
         two.destroy()
 
 
+def test_interfaces_of_a_name_that_begins_alike_are_of_others(script, networks, tmp_path) -> None:
+    other = tmp_path / "other.py"
+    other.write_text("def lambda_handler(event, context):\n    return event\n")
+    one = script(vpc={**NETWORK, "subnets": ["subnet-1a"]})
+    two = script(
+        lambda_function_path=other, function_name_template="my-function-two", vpc={**NETWORK, "subnets": ["subnet-2b"]}
+    )
+    deploy_all([one, two])
+    for function in (two, one):
+        with pytest.raises(DeployError, match=f"Lambda still has eni-. of {function.spec.name}, which"):
+            function.destroy()
+
+
 def test_destroyed_functions_do_not_rely_on_each_other(script, aws, networks, tmp_path) -> None:
     """The roles of both stay: with which one Lambda deletes the shared interface, it does not say."""
     other = tmp_path / "other.py"
