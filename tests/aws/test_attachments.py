@@ -37,7 +37,7 @@ def test_examples_use_what_the_table_says() -> None:
 def test_setting_takes_six_files() -> None:
     """The module, a line of the registry, the field, the argument, its type, its limits: nothing else."""
     found = {each.module: files_of(each) for each in ATTACHMENTS}
-    assert len(found["async_invocation"]) == 6
+    assert (len(found["async_invocation"]), len(found["recursion"])) == (6, 6)
 
 
 def test_calls_where_nothing_changed_are_those_of_the_table(aws, script, session, client, fake_time, recorder) -> None:
@@ -56,6 +56,8 @@ def test_calls_where_nothing_changed_are_those_of_the_table(aws, script, session
         "function_url": {"url": "AWS_IAM"},
         "async_invocation": {"on_failure": queue},
         "concurrency": {"concurrency": 5},
+        "provisioned": {"provisioned_concurrency": 1},
+        "recursion": {"recursive_loop": "Allow"},
         "network": {"vpc": {"subnets": ["subnet-1a"], "security_groups": ["sg-1"]}},
         "alarm": {"alarms": [Alarm("errors", "Errors")]},
     }

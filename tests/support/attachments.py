@@ -147,6 +147,22 @@ ATTACHMENTS = (
         "a queue's limit is compared with it",
     ),
     Attachment(
+        "provisioned",
+        "provisioned_concurrency",
+        ".provisioned_concurrency",
+        {"GetProvisionedConcurrencyConfig": _EACH},
+        "provisioned_concurrency",
+        "",
+        "a release and a rollback take it along",
+    ),
+    Attachment(
+        "recursion",
+        "recursive_loop",
+        ".recursive_loop",
+        {"GetFunctionRecursionConfig": _EACH},
+        "provisioned_concurrency",
+    ),
+    Attachment(
         "network",
         "vpc",
         ".vpc Vpc subnets interfaces ways_out",
