@@ -26,7 +26,9 @@ from moto.scheduler.models import EventBridgeSchedulerBackend, Schedule, schedul
 SERVICE = "scheduler.amazonaws.com"
 _ZONES = available_timezones()
 _GROUP = re.compile(r"arn:aws:scheduler:[^:]*:(\d{12}):schedule-group/([^/]+)")
-_EXPRESSION = re.compile(r"rate\([1-9][0-9]* (minutes?|hours?|days?)\)|cron\(\S+( \S+){5}\)")
+_EXPRESSION = re.compile(
+    r"rate\([1-9][0-9]* (minutes?|hours?|days?)\)|cron\(\S+( \S+){5}\)|at\(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\)"
+)
 
 
 class _ConflictError(JsonRESTError):
@@ -55,7 +57,8 @@ def behave_like_scheduler(patch: pytest.MonkeyPatch) -> None:
         self.get_schedule(given["group_name"], given["name"])
         check(self, given)
         schedule = update(self, **{**given, "state": given["state"] or "ENABLED"})
-        schedule.action_after_completion = "NONE"
+        # the toolkit deletes what fires once, and nothing else
+        schedule.action_after_completion = "DELETE" if given["schedule_expression"].startswith("at(") else "NONE"
         return schedule
 
     def list_schedules(self: EventBridgeSchedulerBackend, group_names: Any, *rest: Any, **more: Any) -> Any:

@@ -62,6 +62,8 @@ class Month:
     kms_keys: Decimal | int = 0
     kms_requests: Decimal = ZERO
     emails: Decimal = ZERO
+    scheduled: Decimal = ZERO
+    """Invocations by EventBridge Scheduler; those by rules cost nothing."""
     stored_gb: Decimal = ZERO
     """In the buckets, on average."""
     log_gb: Decimal = ZERO
@@ -134,6 +136,7 @@ def _lines(month: Month, prices: PriceList) -> Iterator[Line]:
     yield line("Secrets Manager", "secrets", "secrets", month.secrets)
     yield line("Secrets Manager", "calls", "secret_reads", added(lambda use: use.secret_reads))
     yield line("SNS", "emails", "emails", month.emails)
+    yield line("Scheduler", "invocations", "scheduler", month.scheduled)
     yield line("KMS", "keys", "kms_keys", month.kms_keys)
     yield line("KMS", "requests", "kms_requests", month.kms_requests)
     yield line("VPC", "NAT gateways", "nat_hours", network.nat_gateways * HOURS_A_MONTH)

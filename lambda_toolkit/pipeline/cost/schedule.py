@@ -15,12 +15,14 @@ _RATE = re.compile(r"rate\((\d+) (minute|hour|day)s?\)")
 def starts_a_month(*schedules: str | None) -> Decimal:
     """How often EventBridge's expressions ``schedules`` fire in a month, on average, together; 0 without any.
 
-    Raises ValueError for what is neither ``rate(...)`` nor ``cron(...)``.
+    What fires once counts as nothing. Raises ValueError for what is neither ``rate(...)`` nor ``cron(...)``.
     """
     return sum(map(_starts, filter(None, schedules)), Decimal(0))
 
 
 def _starts(schedule: str) -> Decimal:
+    if Schedule(schedule).is_once:
+        return Decimal(0)
     if rate := _RATE.fullmatch(schedule):
         return _PER_HOUR[rate[2]] * HOURS_A_MONTH / int(rate[1])
     a_year = Schedule(schedule).fires_a_year()

@@ -187,8 +187,14 @@ def month(declared: Declared, workload: Workload = ASSUMED) -> Month:
         emails=Decimal(declared.emails * ALARMS_A_MONTH),
         stored_gb=batches * MONTHS_STORED * stored / 10**9 if workload.stored_gb is None else workload.stored_gb,
         log_gb=sum((_kept(each, use) for each, use in zip(declared.functions, uses, strict=True)), ZERO),
+        scheduled=sum((_by_scheduler(each) for each in declared.functions), ZERO),
         network=declared.network,
     )
+
+
+def _by_scheduler(function: DeclaredFunction) -> Decimal:
+    """How often EventBridge Scheduler starts it: the name of its schedules has a dot, which that of a rule has not."""
+    return starts_a_month(*(each for name, each in function.schedules.items() if "." in name))
 
 
 def init_seconds(function: str) -> Decimal:

@@ -207,7 +207,7 @@ def _wanted(arns: ArnFormat, spec: FunctionSpec, schedule: Schedule) -> Settings
         "dead letter queue": schedule.dead_letter_queue or None,
         "start": _iso(schedule.starts),
         "end": _iso(schedule.ends),
-        "after completion": "NONE",
+        "after completion": "DELETE" if schedule.is_once else "NONE",
         "target": alias.arn(arns, spec.name),
         "role": schedule_role.role_arn(arns, spec),
     }

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import pairwise
 
 from lambda_toolkit.errors import ScheduleError
@@ -26,6 +27,7 @@ _MACROS = {
     "@midnight": "0 0 * * *",
     "@hourly": "0 * * * *",
 }
+_ONCE = "%Y-%m-%dT%H:%M:%S"  # the form of a one-time schedule, to the second
 _SHORTEST_RANGE = 3  # "1,2" reads better than "1-2"
 
 
@@ -94,7 +96,7 @@ _DAY_OF_WEEK = _Field("day of the week", 0, 7, _DAYS, cycle=7)
 
 
 def to_eventbridge(schedule: str) -> str:
-    """The EventBridge expression of ``schedule``: unix cron, a macro like ``@daily``, ``rate(...)`` or ``cron(...)``.
+    """The EventBridge expression of ``schedule``: unix cron, a macro as ``@daily``, ``rate()``, ``cron()`` or ``at()``.
 
     Times are in UTC. Raises ScheduleError for what cannot be parsed and for what EventBridge cannot express.
     """
@@ -103,11 +105,24 @@ def to_eventbridge(schedule: str) -> str:
         return _rate(match[1].strip(), text)
     if match := re.fullmatch(r"cron\((.*)\)", text):
         return _eventbridge_cron(match[1].split(), text)
+    if match := re.fullmatch(r"at\((.*)\)", text):
+        return _once(match[1].strip(), text)
     if text.startswith("@"):
         if text.lower() not in _MACROS:
             raise ScheduleError(f"Schedule `{text}` is unknown. Known are {', '.join(_MACROS)}.")
         text = _MACROS[text.lower()]
     return _unix_cron(text)
+
+
+def _once(content: str, line: str) -> str:
+    """https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html#one-time."""
+    try:
+        found = datetime.strptime(content, _ONCE)
+    except ValueError:
+        raise ScheduleError(
+            f"Schedule `{line}`: write it like at(2027-01-31T09:00:00), without an offset: the zone is `timezone`."
+        ) from None
+    return f"at({found:{_ONCE}})"
 
 
 def _rate(content: str, line: str) -> str:

@@ -17,22 +17,27 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 _MONTHS = {name.upper(): number for number, name in enumerate(calendar.month_abbr) if name}
 _DAYS = {name: number for number, name in enumerate(("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"), 1)}
 _CRON = re.compile(r"cron\((\S+) (\S+) (\S+) (\S+) (\S+) (\S+)\)")
+_ONCE = re.compile(r"at\((\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\)")
 _LONGEST = 8 * 366 + 1  # days until a 29 February comes at the latest: 1896 to 1904, 2096 to 2104
 _SATURDAY = 7
 _ORDINARY = 2027  # a year of 365 days
 
 
 def next_fire(expression: str, zone: str, after: datetime) -> datetime | None:
-    """When the ``cron(...)`` in the time zone ``zone`` (IANA's name; empty: UTC) fires next after ``after``, in UTC.
+    """When a ``cron()`` or ``at()`` in the zone ``zone`` (IANA's name; empty: UTC) fires next after ``after``, in UTC.
 
-    ``None`` where that is never, within eight years, or of anything but a ``cron(...)``. Raises ZoneInfoNotFoundError
+    ``None`` where that is never, within eight years, or of a rate. Raises ZoneInfoNotFoundError
     for a zone that this machine does not know.
     """
     return next(fires(expression, zone, after), None)
 
 
 def fires(expression: str, zone: str, after: datetime) -> Iterator[datetime]:
-    """All times, in UTC, at which the ``cron(...)`` fires after ``after``, for eight years. See :func:`next_fire`."""
+    """All times, in UTC, at which the expression fires after ``after``, for eight years. See :func:`next_fire`."""
+    if once := _ONCE.fullmatch(expression):
+        instant = _instant(datetime.fromisoformat(once[1]), _place(zone))
+        yield from (found for found in (instant,) if found is not None and found > after)
+        return
     cron = _CRON.fullmatch(expression)
     if cron is None:
         return

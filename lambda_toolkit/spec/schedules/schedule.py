@@ -35,7 +35,7 @@ class Schedule:
     """One schedule of a function."""
 
     expression: str
-    """Unix cron, ``rate(...)`` or EventBridge's ``cron(...)``."""
+    """Unix cron, ``rate(...)``, EventBridge's ``cron(...)``, or once: ``at(2027-01-31T09:00:00)``."""
     timezone: str = ""
     """The IANA name of the time zone of a cron expression: ``Europe/London``. Empty: UTC. Times that daylight saving
     skips are skipped; of times that it repeats, only the first fires."""
@@ -97,6 +97,11 @@ class Schedule:
         """Whether it is a ``rate(...)``, which knows no time zone."""
         return self.expression.startswith("rate(")
 
+    @property
+    def is_once(self) -> bool:
+        """Whether it is an ``at(...)``: Scheduler deletes it when it has fired."""
+        return self.expression.startswith("at(")
+
     def next_fire(self, after: datetime) -> datetime | None:
         """When it fires next after ``after``, in UTC; ``None`` where that is never or unknown, or of a rate."""
         if self.timezone not in UTC_NAMES and self.timezone not in zones():
@@ -106,8 +111,9 @@ class Schedule:
         return None if fire is None or (end and fire > end) else fire
 
     def has_ended(self, now: datetime) -> bool:
-        """Whether it never fires again, because of its end."""
-        return self.ends is not None and self.ends <= now
+        """Whether it never fires again: its end is past, or its one time."""
+        once = moment(self.expression[3:-1], self.timezone) if self.is_once else None
+        return any(end is not None and end <= now for end in (once, self.ends))
 
 
 def read(value: Any, timezone: str | None = None) -> tuple[str | None, tuple[Schedule, ...] | None]:
@@ -177,7 +183,7 @@ def moment(text: str, zone: str) -> datetime | None:
 def _is_rule(schedule: Schedule) -> bool:
     """Whether a rule can do what is declared. A rate is the same in all time zones."""
     is_utc = schedule.timezone in UTC_NAMES or (schedule.is_rate and schedule.timezone in zones())
-    return is_utc and replace(schedule, timezone="", name="") == Schedule(schedule.expression)
+    return is_utc and not schedule.is_once and replace(schedule, timezone="", name="") == Schedule(schedule.expression)
 
 
 def _schedule(value: Any, timezone: str) -> Schedule:

@@ -15,7 +15,7 @@ SCHEDULE = Table(
         Key(
             "expression",
             Type.STRING,
-            "Unix cron, `rate(...)` or EventBridge's `cron(...)`.",
+            "Unix cron, `rate(...)`, EventBridge's `cron(...)`, or once: `at(2027-01-31T09:00:00)`.",
             '"0 9 * * MON-FRI"',
             required=True,
         ),
@@ -82,7 +82,7 @@ SCHEDULING = (
     Key(
         "schedule",
         Type.STRING_OR_TABLES,
-        "When it is started: unix cron, `rate(...)` or EventBridge's `cron(...)`; or tables, for what EventBridge "
+        "When it is started: unix cron, `rate(...)`, `cron(...)`, or once, `at(...)`; or tables, for what EventBridge "
         "Scheduler does beyond that ([schedules](schedules.md)). An empty string removes all of them.",
         '"rate(5 minutes)"',
         absent="not managed",

@@ -49,6 +49,8 @@ class Schedules:
             if schedule.get("State") == "ENABLED" and self._is_due(key, schedule, before):
                 self._fired[key] = self.looked
                 self._fire(key, schedule)
+                if schedule.get("ActionAfterCompletion") == "DELETE" and _is_once(schedule):
+                    self.stored.pop(key, None)
 
     def _is_due(self, key: Key, schedule: Mapping[str, Any], before: float) -> bool:
         start, end = (_seconds(schedule.get(name)) for name in ("StartDate", "EndDate"))
@@ -136,6 +138,10 @@ def allows(role: Mapping[str, Any], action: str, resource: str) -> bool:
         and any(fnmatch.fnmatchcase(resource, wanted) for wanted in _listed(statement.get("Resource")))
         for statement in _statements(role.get("InlinePolicies", {}).values())
     )
+
+
+def _is_once(schedule: Mapping[str, Any]) -> bool:
+    return str(schedule.get("ScheduleExpression", "")).startswith("at(")
 
 
 def _statements(documents: Iterable[Any]) -> Iterable[dict[str, Any]]:
