@@ -13,7 +13,7 @@ endif
 
 SUITE = $(BIN)/python -m pytest -n 2 --dist loadgroup
 
-.PHONY: help run test coverage test-unit test-aws test-second-emulator fault-matrix test-pipeline test-local-stack test-faults test-proof test-end-to-end browser pgbouncer screenshots soak mutants stopwatch drill \
+.PHONY: help run test coverage test-unit test-aws test-second-emulator fault-matrix test-pipeline test-local-stack test-faults test-proof test-end-to-end browser pgbouncer java spark screenshots soak mutants stopwatch drill \
   values iceberg lake expressions bench bench-quick bench-readers lint format audit clean
 .DEFAULT_GOAL := run
 
@@ -67,6 +67,23 @@ pgbouncer:  ## a pooler, through which readers share a snapshot in a test: Debia
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; \
 	  then apt-get update --quiet && apt-get install --quiet --yes --no-install-recommends pgbouncer; \
 	  else echo 'There is no pgbouncer: a test is skipped. As root: apt-get install pgbouncer' >&2; fi; }
+
+java:  ## a Java runtime, in which Spark runs: Debian's package, where this machine has none
+	@command -v java || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; \
+	  then apt-get update --quiet && apt-get install --quiet --yes --no-install-recommends openjdk-17-jre-headless; \
+	  else echo 'There is no Java, which Spark needs. As root: apt-get install openjdk-17-jre-headless' >&2; exit 1; fi; }
+
+# An environment for each Spark, with the pyarrow of the lock. pandas 3 is newer than both know.
+spark: $(READY) java  ## transform on real Spark 3.5 and 4, in local mode, compared with Lambda's files: minutes
+	@for version in 3.5 4; do \
+	  [ -e $(VENV)/spark-$$version/.ready ] || { \
+	    $(PYTHON) -m venv $(VENV)/spark-$$version && $(BIN)/uv pip install --quiet --python $(VENV)/spark-$$version/bin/python \
+	      "pyspark~=$$version.0" boto3 'pandas<3' \
+	      "$$(sed -n 's/^\(pyarrow==[0-9.]*\).*/\1/p' config/requirements.lock)" && touch $(VENV)/spark-$$version/.ready; } || exit 1; \
+	done
+	SPARK_PYTHONS="3.5=$(CURDIR)/$(VENV)/spark-3.5/bin/python 4=$(CURDIR)/$(VENV)/spark-4/bin/python" \
+	  nice $(BIN)/python -m pytest -n 0 tests/pipeline/spark
 
 screenshots: $(READY) browser  ## the pictures of the dashboard in docs/dashboard, of a stack of their own: minutes
 	$(BIN)/python -m tests.screenshots

@@ -72,7 +72,7 @@ class ByWorkers:
                 if part.parts == 1:
                     found[part] = parts.result(part)
             for part, answer in gathering.answers():
-                why = answer.reason if isinstance(answer, NoAnswer) else _problem(parts, part, answer)
+                why = answer.reason if isinstance(answer, NoAnswer) else problem_of(parts, part, answer)
                 if why is None and not isinstance(answer, NoAnswer):
                     found[part] = answer
                 else:
@@ -83,7 +83,7 @@ class ByWorkers:
         return [found[part] for part in parts.parts]
 
 
-def _problem(parts: PartTransform, part: PartRequest, result: PartResult) -> str | None:
+def problem_of(parts: PartTransform, part: PartRequest, result: PartResult) -> str | None:
     """Why ``result`` is not what becomes of ``part``; None: it is, as far as numbers and files show."""
     if result.refused is not None:
         return f"was refused: {result.refused}"

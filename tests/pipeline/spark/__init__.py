@@ -1,0 +1,1 @@
+"""Transform on real Spark, in local mode: ``make spark``."""
