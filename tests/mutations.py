@@ -689,6 +689,20 @@ MUTATIONS = (
         "tests/proof/test_histories.py -k in_parts",
     ),
     Mutation(
+        "the state of a job decides what it did",
+        "lambda_toolkit/pipeline/spark/backfill.py",
+        "            if len(done) == len(batches):",
+        '            if len(done) == len(batches) or state.text == "SUCCEEDED":',
+        "tests/pipeline/test_backfill_jobs.py -k state",
+    ),
+    Mutation(
+        "a batch that was transformed before counts as reprocessed",
+        "lambda_toolkit/pipeline/spark/backfill.py",
+        "    if not again:\n",
+        "    if True:\n",
+        "tests/pipeline/test_backfill_jobs.py -k receipt",
+    ),
+    Mutation(
         "readers read in snapshots of their own",
         "lambdas/extract/source/shared_snapshot.py",
         'sql.compose("SET TRANSACTION SNAPSHOT $name", name=sql.constant(shared.name))',

@@ -21,7 +21,7 @@ COMMANDS = {
     "status": "Show whether all is fresh and whole, what is wrong, and what helps.",
     "batches": "Show the last batches: their rows, their times, how long changes took.",
     "cost": "Show what a month costs on AWS, and what would make it cheaper.",
-    "backfill": "Show what a first load takes, by one function or by many, and what it costs.",
+    "backfill": "Transform batches by functions or Spark; or show what a first load takes and costs.",
     "dashboard": "Show the pipeline in a browser: health, batches, warehouse, deployment.",
     "run": "Extract now, and follow the batch until it is in the warehouse.",
     "prepare": "Create what the warehouse lacks; report every difference.",

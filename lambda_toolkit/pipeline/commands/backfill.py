@@ -1,4 +1,4 @@
-"""``backfill``: what a first load takes by each way of doing it, and which to take."""
+"""``backfill``: transforms batches by the declared engine; and what a first load takes by each way of doing it."""
 
 from __future__ import annotations
 
@@ -19,21 +19,38 @@ MOST_ROWS = 10**12  # of a table that is planned; PostgreSQL has room for 32 TB 
 
 @click.command("backfill")
 @click.option("--plan", "only_plan", is_flag=True, help="Say what it would take, and do nothing.")
+@click.option(
+    "--batch", "batches", type=click.IntRange(min=1), multiple=True, help="A batch; more than one may be named."
+)
+@click.option("--again", is_flag=True, help="Reprocess batches that are transformed already.")
 @click.option("--rows", multiple=True, metavar="TABLE=ROWS", help="Plan as if a source table had so many rows.")
 @click.option("--source-cores", type=click.FloatRange(0.25), default=4, show_default=True, help="Of the source.")
 @click.option("--warehouse-cores", type=click.FloatRange(0.25), default=4, show_default=True, help="Of the warehouse.")
 @with_request
-def command(request: Request, only_plan: bool, rows: Sequence[str], source_cores: float, warehouse_cores: float) -> int:
-    """Show what a first load takes: one function, or readers with an engine; minutes, dollars, load of the source.
+def command(
+    request: Request,
+    only_plan: bool,
+    batches: Sequence[int],
+    again: bool,
+    rows: Sequence[str],
+    source_cores: float,
+    warehouse_cores: float,
+) -> int:
+    """Transform batches by the engine that [backfill] declares: those named, or all that are not transformed yet.
 
-    Rows and sizes are those of the source's statistics, rates were measured, prices are AWS's list prices: the output
-    says what is assumed. No table is read, and nothing is changed.
+    Success is that the lake has their manifests, whatever the engine says of its job. Batches that are reprocessed with
+    another outcome get a new revision, which `replay` applies to the warehouse.
+
+    With --plan: what a first load takes, by one function, or by readers with an engine: minutes, dollars, load of the
+    source. Rows and sizes are those of the source's statistics, rates were measured, prices are AWS's list prices: the
+    output says what is assumed. No table is read, and nothing is changed.
     """
     if not only_plan:
-        raise UsageError(
-            "backfill needs --plan. A first load begins with the next run of extract: `run` starts one now, and "
-            '`invoke extract --event FILE` with {"full": true} reads every table again.'
-        )
+        if rows:
+            raise UsageError("--rows is for --plan.")
+        return _transform(request, sorted(set(batches)), again=again)
+    if batches or again:
+        raise UsageError("--plan is about a first load: it takes no --batch and no --again.")
     document = plan(request.target(), _rows(rows), source_cores, warehouse_cores)
     _show(request, document)
     request.screen.document(document)
@@ -64,6 +81,25 @@ def plan(target: Target, rows: dict[str, int], source_cores: float, warehouse_co
         own_cores=float(os.cpu_count() or 1),
     )
     return backfill_plan(found.tables, setting, pipeline.reader_rows, rates(), price_list(pipeline.region), found.notes)
+
+
+def _transform(request: Request, batches: list[int], *, again: bool) -> int:
+    """Has the batches transformed, and shows the revision of each."""
+    from lambda_toolkit.pipeline.spark.backfill import LAMBDA, transform_by_functions, transform_by_job, untransformed
+
+    if again and not batches:
+        raise UsageError("--again needs the batches to reprocess: backfill --batch 1 --batch 2 --again")
+    target = request.target()
+    engine = target.pipeline.backfill.engine
+    todo = batches or untransformed(target)
+    if not todo:
+        request.screen.say("Every batch in the lake is transformed.")
+    act = transform_by_functions if engine == LAMBDA else transform_by_job
+    done = act(target, todo, again=again) if todo else {}
+    for batch, revision in done.items():
+        request.screen.say(f"Batch {batch} is transformed, by {engine}: revision {revision}.")
+    request.screen.document({"engine": engine, "batches": [{"batch": b, "revision": r} for b, r in done.items()]})
+    return DONE
 
 
 def _rows(given: Sequence[str]) -> dict[str, int]:

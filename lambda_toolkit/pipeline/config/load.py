@@ -27,11 +27,12 @@ from lambda_script import (
 from lambda_toolkit.pipeline.config.aws.access_function import with_access
 from lambda_toolkit.pipeline.config.aws.failed_events import with_failed_events
 from lambda_toolkit.pipeline.config.aws.limits import ACCOUNT, check_limits
-from lambda_toolkit.pipeline.config.aws.readers import check_workers, with_reader
+from lambda_toolkit.pipeline.config.aws.readers import check_backfill, check_workers, with_reader
 from lambda_toolkit.pipeline.config.aws.role_policy import bucket_of
 from lambda_toolkit.pipeline.config.mirror import read_mirror, with_mirror
 from lambda_toolkit.pipeline.config.model import (
     ALARMS,
+    Backfill,
     FunctionDeclaration,
     Notice,
     Pipeline,
@@ -168,6 +169,7 @@ def _pipeline(
         workers=values["transform"]["workers"],
         part_rows=values["transform"]["part_rows"],
         load_connections=values["load"]["connections"],
+        backfill=Backfill(**values["backfill"]),
         dashboard=dashboard["name"] if dashboard is not None else None,
         catalog=values["lake"]["database"] if values["lake"]["catalog"] else None,
         fresh_within=general["fresh_within"],
@@ -179,6 +181,7 @@ def _pipeline(
     functions = {name: _function(problems, pipeline, name, function) for name, function in values["functions"].items()}
     pipeline = with_reader(problems, replace(pipeline, functions=functions))
     check_workers(problems, pipeline)
+    check_backfill(problems, pipeline.backfill)
     return pipeline
 
 

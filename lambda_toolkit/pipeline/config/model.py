@@ -123,6 +123,24 @@ class SecretDeclaration:
         return self.read is None and self.iam is None
 
 
+BACKFILL_ENGINES = ("lambda", "glue", "emr-serverless", "local-spark")
+
+
+@dataclass(frozen=True)
+class Backfill:
+    """``[backfill]``: what transforms batches that the command ``backfill`` names."""
+
+    engine: str = "lambda"
+    """One of :data:`BACKFILL_ENGINES`."""
+    role: str | None = None
+    """The ARN of the role of the job, with placeholders."""
+    application: str | None = None
+    """The id of an application of EMR Serverless."""
+    workers: int = 10
+    python: str | None = None
+    """The Python that runs Spark on this machine; ``None``: the one that runs the command."""
+
+
 @dataclass(frozen=True)
 class Pipeline:
     """The complete declaration for one stage. Names of resources still contain placeholders: see :meth:`expand`."""
@@ -168,6 +186,7 @@ class Pipeline:
     """The most rows of a part of a batch."""
     load_connections: int = 1
     """Over how many connections at a time load copies the first rows of a large fact."""
+    backfill: Backfill = field(default_factory=Backfill)
     mirror: str | None = None
     """The CREATE TABLE statements of the mirrored tables; ``None``: they are not known, or there are none."""
 

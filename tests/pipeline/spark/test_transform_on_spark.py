@@ -8,21 +8,26 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import boto3
 import pytest
 
+from lambda_toolkit.pipeline.client.target import Target
+from lambda_toolkit.pipeline.config.load import load
+from lambda_toolkit.pipeline.config.model import Backfill
 from lambda_toolkit.pipeline.lambdas.shared.lake.manifest import processed_manifest
 from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import manifest_key
 from lambda_toolkit.pipeline.lambdas.shared.lake.store import Lake
 from lambda_toolkit.pipeline.lambdas.transform.batch import transform
 from lambda_toolkit.pipeline.local_stack.aws_emulator import emulator
 from lambda_toolkit.pipeline.local_stack.process import free_port
+from lambda_toolkit.pipeline.spark.backfill import Clock, buckets_of, transform_by_job, untransformed
 from lambda_toolkit.pipeline.spark.job_files import job_files
-from tests.support.large_table import PART_ROWS
+from tests.support.large_table import PART_ROWS, ROWS
 from tests.support.part_workers import ThreadWorkers, by_workers
-from tests.support.repository import configuration
+from tests.support.repository import REPOSITORY, configuration
 from tests.support.sessions import REGION
 
 PYTHONS = dict(pair.split("=", 1) for pair in os.environ.get("SPARK_PYTHONS", "").split())
@@ -79,10 +84,11 @@ class Job:
         engine = by_workers(workers)
         transform(parted.ingestion, parted.processed, parted.declarations, 1, engine=engine)
         self.of_lambda = parted.processed.get(manifest_key(1))
-        self._lambda_rows = parted.processed
+        self.lambda_files = parted.processed
         python = PYTHONS[version]
+        self.environ = variables
         self._variables = {**os.environ, **variables, "PYSPARK_PYTHON": python, "PYSPARK_DRIVER_PYTHON": python}
-        self._python = python
+        self.python = python
 
     def bucket(self):
         """A new bucket."""
@@ -97,7 +103,7 @@ class Job:
         submit = f"--master {master} --py-files {self.folder / 'lambdas.zip'} "
         submit += " ".join(f"--conf {name}={value}" for name, value in options.items()) + " pyspark-shell"
         variables = {**self._variables, "PYSPARK_SUBMIT_ARGS": submit, "PYTHONPATH": str(self.folder / "lambdas.zip")}
-        command = ["nice", self._python, str(script), *arguments]
+        command = ["nice", self.python, str(script), *arguments]
         done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=600)
         return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")], done
 
@@ -113,7 +119,26 @@ def test_spark_and_lambda_write_the_same_files(job):
     assert said == [{"batch": 1, "revision": 1, "created": True}], done.stderr[-3000:]
     assert processed.get(manifest_key(1)) == job.of_lambda
     for file in processed_manifest(job.of_lambda, "").tables["fact_payment"].data_files:
-        assert processed.get(file.key) == job._lambda_rows.get(file.key)
+        assert processed.get(file.key) == job.lambda_files.get(file.key)
+
+
+def test_command_has_local_spark_transform_and_reprocess(job):
+    """`[backfill] engine = "local-spark"`: the batch is transformed; reprocessed, it has the same revision."""
+    pipeline = load(REPOSITORY / "config" / "pipeline.toml", None, {})
+    declared = Backfill("local-spark", workers=2, python=job.python)
+    target = Target(replace(pipeline, part_rows=PART_ROWS, backfill=declared), job.environ, is_local=True)
+    buckets = dict(zip(("ingestion", "processed"), buckets_of(target), strict=True))
+    for name in buckets.values():
+        job.client.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
+    for found in job.ingestion.listing(""):
+        job.client.put_object(Bucket=buckets["ingestion"], Key=found.key, Body=job.ingestion.get(found.key))
+    assert untransformed(target) == [1]
+    clock = Clock(poll=1.0)
+    assert transform_by_job(target, [1], again=False, clock=clock) == {1: 1}
+    assert untransformed(target) == []
+    assert transform_by_job(target, [1], again=True, clock=clock) == {1: 1}
+    rows = Lake(job.client, buckets["processed"]).get(manifest_key(1))
+    assert processed_manifest(rows, "").tables["fact_payment"].rows == ROWS + 9 - 60
 
 
 def test_one_batch_whatever_happens_to_tasks(job):

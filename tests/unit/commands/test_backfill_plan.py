@@ -197,12 +197,13 @@ def test_command_plans_rows_that_are_given() -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        ((), 2, "needs --plan"),
+        (("--again",), 2, "needs the batches to reprocess"),
+        (("--plan", "--batch", "1"), 2, "takes no --batch"),
         (("--plan",), 1, "SOURCE_DATABASE_URL"),
         (("--plan", "--rows", "sales_order"), 2, "TABLE=ROWS"),
         (("--plan", "--rows", "order=5"), 1, "[source.order]"),
     ],
-    ids=["without --plan", "no source", "no number", "not declared"],
+    ids=["again without batches", "batch of a plan", "no source", "no number", "not declared"],
 )
 def test_command_says_what_it_needs(arguments, code, said) -> None:
     done = command(*arguments)

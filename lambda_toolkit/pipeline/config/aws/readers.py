@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from lambda_toolkit.pipeline.config.model import Pipeline
+from lambda_toolkit.pipeline.config.model import Backfill, Pipeline
 from lambda_toolkit.pipeline.config.schema.toml_reader import Problems
 
 EXTRACT, READER, TRANSFORM = "extract", "reader", "transform"
@@ -61,6 +61,16 @@ def check_workers(problems: Problems, pipeline: Pipeline) -> None:
             f"`concurrency` must be more than the {pipeline.workers} `workers` of [transform], which run beside the "
             f"one that starts them, not {reserved}.",
         )
+
+
+def check_backfill(problems: Problems, backfill: Backfill) -> None:
+    """Reports what ``[backfill]`` lacks for its engine."""
+    needed = {"glue": ("role",), "emr-serverless": ("role", "application")}.get(backfill.engine, ())
+    for key in needed:
+        if not getattr(backfill, key):
+            problems.add("[backfill]", f'lacks the key `{key}`, which engine = "{backfill.engine}" needs.')
+    if not 2 <= backfill.workers <= MOST_READERS:
+        problems.add("[backfill]", f"`workers` must be from 2 to {MOST_READERS}, not {backfill.workers}.")
 
 
 def starts_workers(pipeline: Pipeline, function: str) -> bool:

@@ -11,6 +11,7 @@ from lambda_toolkit.pipeline.config.schema.key_types import Key, Table, Type
 from lambda_toolkit.pipeline.config.schema.resource_keys import (
     ALARM,
     ALERTS,
+    BACKFILL,
     BUCKET,
     DASHBOARD,
     EXTRACT,
@@ -33,6 +34,7 @@ FILE = Table(
         Key("functions", Type.NAMED_TABLES, "The Lambda functions.", "", required=True, table=FUNCTION),
         Key("extract", Type.TABLE, EXTRACT.meaning, "", default={}, table=EXTRACT),
         Key("load", Type.TABLE, LOAD.meaning, "", default={}, table=LOAD),
+        Key("backfill", Type.TABLE, BACKFILL.meaning, "", default={}, table=BACKFILL),
         Key("transform", Type.TABLE, TRANSFORM.meaning, "", default={}, table=TRANSFORM),
         Key("alarms", Type.NAMED_TABLES, "The CloudWatch alarms.", "", default={}, table=ALARM),
         Key("cloudwatch_dashboard", Type.TABLE, DASHBOARD.meaning, "", absent="no dashboard", table=DASHBOARD),

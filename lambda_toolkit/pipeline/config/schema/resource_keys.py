@@ -6,6 +6,7 @@ See :mod:`.keys` for what is made of them.
 from __future__ import annotations
 
 from lambda_script import Alarm, BucketSpec, FunctionSpec
+from lambda_toolkit.pipeline.config.model import BACKFILL_ENGINES
 from lambda_toolkit.pipeline.config.schema.function_keys import LOGGING
 from lambda_toolkit.pipeline.config.schema.key_types import Key, Table, Type
 from lambda_toolkit.pipeline.lambdas.shared.messages.part_events import PART_ROWS
@@ -282,6 +283,50 @@ LOAD = Table(
             "the server has left. 1: over one, in the transaction of the batch.",
             "8",
             default=4,
+        ),
+    ),
+)
+BACKFILL = Table(
+    "backfill",
+    "What transforms the batches that `backfill` is given: functions, or [Spark](scale.md#transform-on-spark).",
+    (
+        Key(
+            "engine",
+            Type.STRING,
+            "`lambda`: the function transform. `glue`: a job of AWS Glue, which the command creates. `emr-serverless`: "
+            "a job of an application that exists. `local-spark`: Spark on the machine that runs the command.",
+            '"glue"',
+            default="lambda",
+            choices=BACKFILL_ENGINES,
+        ),
+        Key(
+            "role",
+            Type.STRING,
+            "The ARN of the job's role: it reads both buckets, and writes to the processed one. Glue or EMR Serverless "
+            "must be allowed to assume it.",
+            '"arn:aws:iam::{account}:role/{name}-{stage}-backfill"',
+            absent="needed by `glue` and `emr-serverless`",
+        ),
+        Key(
+            "application",
+            Type.STRING,
+            "The id of the application of EMR Serverless, with Spark 3.5 or 4 on x86_64.",
+            '"00f1abcdexample"',
+            absent="needed by `emr-serverless`",
+        ),
+        Key(
+            "workers",
+            Type.INTEGER,
+            "How many workers of Glue (`G.1X`), executors, or threads of Spark on this machine.",
+            "20",
+            default=10,
+        ),
+        Key(
+            "python",
+            Type.STRING,
+            "The Python with pyspark, boto3 and the pyarrow of the lock, for `local-spark`.",
+            '"/opt/spark/bin/python"',
+            absent="the one that runs the command",
         ),
     ),
 )
