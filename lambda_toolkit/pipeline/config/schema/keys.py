@@ -11,15 +11,12 @@ from lambda_toolkit.pipeline.config.schema.key_types import Key, Table, Type
 from lambda_toolkit.pipeline.config.schema.resource_keys import (
     ALARM,
     ALERTS,
-    BACKFILL,
     BUCKET,
     DASHBOARD,
-    EXTRACT,
     LAKE,
-    LOAD,
     PIPELINE,
-    TRANSFORM,
 )
+from lambda_toolkit.pipeline.config.schema.scale_keys import BACKFILL, EXTRACT, LOAD, TRANSFORM
 from lambda_toolkit.pipeline.config.schema.secret_table import SECRET
 from lambda_toolkit.pipeline.config.schema.table_keys import MIRROR, SOURCE, WAREHOUSE
 
