@@ -11,7 +11,6 @@ from pathlib import Path
 from lambda_script import Alarm, Deployment, FunctionSpec, S3Trigger, SecretSpec, TopicSpec, TopicTrigger
 from lambda_toolkit.pipeline.config.aws.alarm_notices import ALARMS_FILE, alarm_description, alarms_json
 from lambda_toolkit.pipeline.config.aws.cloudwatch_dashboard import dashboards
-from lambda_toolkit.pipeline.config.aws.lake_catalog import catalogs
 from lambda_toolkit.pipeline.config.aws.readers import (
     reader_variables,
     starts_readers,
@@ -69,6 +68,8 @@ def deployment(
     )
     values = {secret: secret_value(secret, environ) for secret in pipeline.secrets.values()}
     overwritten = _overwritten(pipeline, account, values, overwritten)
+    from lambda_toolkit.pipeline.config.aws.lake_catalog import catalogs  # imported on use: it needs Arrow
+
     return Deployment(
         functions=functions,
         buckets=tuple(
