@@ -105,7 +105,7 @@ class Job:
         submit += " ".join(f"--conf {name}={value}" for name, value in options.items()) + " pyspark-shell"
         variables = {**self._variables, "PYSPARK_SUBMIT_ARGS": submit, "PYTHONPATH": str(self.folder / "lambdas.zip")}
         command = ["nice", self.python, str(script), *arguments]
-        done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=600)
+        done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=1800)
         return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")], done
 
 
