@@ -165,13 +165,6 @@ MUTATIONS = (
         f"{DUCKDB} -k model_says",
     ),
     Mutation(
-        "in a file a key of two columns that is new is no new version",
-        "lambdas/shared/duckdb/dialect.py",
-        'r"(\\1) IS NULL"',
-        'r"\\g<0>"',
-        f"{DUCKDB} -k model_says",
-    ),
-    Mutation(
         "control characters of a key in a file are escaped as DuckDB does it",
         "lambdas/shared/duckdb/dialect.py",
         "u{code:04x}",
