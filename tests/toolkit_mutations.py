@@ -114,6 +114,14 @@ ROWS: tuple[Row, ...] = (
         "if False and number",
         f"{NETWORK} -k new_function_whose_network_failed",
     ),
+    # Reserved concurrency.
+    (
+        "status does not answer while load is throttled",
+        "lambda_toolkit/pipeline/client/invocation.py",
+        "        if error.code == _THROTTLED:",
+        "        if False:",
+        "tests/unit/commands/test_follow.py -k throttled",
+    ),
     # Schedules.
     (
         "what a new schedule replaces is removed while it fires",
@@ -236,7 +244,7 @@ ROWS: tuple[Row, ...] = (
         _WATCHING,
         "        now = _settled(places, now, ended)\n",
         "",
-        WATCHING,
+        f"{WATCHING} -k being_written",
     ),
     (
         "a watch of the pipeline does not see its configuration",

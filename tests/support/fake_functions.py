@@ -48,6 +48,8 @@ class FakeAws:
         function = parameters["FunctionName"].rsplit("-", 1)[1]
         waiting = self.answers[function]
         answer = waiting.pop(0) if len(waiting) > 1 else waiting[0]
+        if isinstance(answer, Exception):
+            raise answer
         failed = {"FunctionError": "Unhandled"} if "errorMessage" in answer else {}
         return {"Payload": io.BytesIO(json.dumps(answer).encode()), **failed}
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from lambda_script import AwsError
 from lambda_toolkit.pipeline.client.observing.status import status
 from lambda_toolkit.pipeline.commands.run import run
 from lambda_toolkit.pipeline.errors import CommandError
@@ -132,6 +133,15 @@ def test_status_says_why_the_warehouse_cannot_be_asked():
     assert (
         "cannot be queried: totes-dev-load failed: the server refuses the password" in document["freshness"]["summary"]
     )
+
+
+def test_status_answers_while_load_is_throttled():
+    """A load runs, and no more of them may: what the buckets have is known, what the warehouse has is not."""
+    aws = FakeAws({"load": [AwsError("Rate exceeded", code="TooManyRequestsException")]})
+    aws.manifests["ingestion"] = {1: {}, 2: {}}
+    document = status(follower(aws), INSTANT)
+    assert document["batches"]["extracted"] == 2 and document["freshness"]["loaded_unknown"]
+    assert "totes-dev-load is throttled: as many of its invocations run" in document["freshness"]["summary"]
 
 
 def test_status_shows_differences_from_the_declaration():

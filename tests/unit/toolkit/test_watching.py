@@ -30,8 +30,33 @@ def test_saves_during_a_call_end_in_one_more(tmp_path: Path) -> None:
         elif len(calls) == 3:
             threading.Timer(0.35, ended.set).start()
 
+    late = threading.Timer(20, ended.set)  # a save that is not seen is a failure, not a wait
+    late.start()
     watch(lambda: [tmp_path], act, ended)
+    late.cancel()
     assert calls == [[], ["a.py", "new.py"], ["sub/b.py"]]
+
+
+def test_file_that_is_being_written_is_waited_for(tmp_path: Path) -> None:
+    """An editor writes in steps, here one at each look: what is deployed is the whole."""
+    file, ended, seen = tmp_path / "a.py", threading.Event(), []
+    steps: list[str] = []
+
+    def places() -> list[Path]:
+        if steps:
+            file.write_text(file.read_text() + steps.pop(0))
+        return [tmp_path]
+
+    def act(changed: frozenset[str]) -> None:
+        if changed:
+            seen.append(file.read_text())
+            ended.set()
+        else:
+            steps.extend("abcde")
+
+    file.write_text("")
+    watch(places, act, ended)
+    assert seen == ["abcde"]
 
 
 def test_files_are_known_by_time_and_size(tmp_path: Path) -> None:
