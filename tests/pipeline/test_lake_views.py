@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from lambda_toolkit.pipeline.config.aws.deployment import deployment
@@ -94,6 +95,27 @@ def test_views_of_athena_show_the_present_and_the_history(pipeline, lake):
                 assert found == in_warehouse(pipeline, f"current_{table.name}", columns)
         versions = connection.execute("SELECT count(*) FROM history_fact_sales_order").fetchone()
         assert versions == tuple(pipeline.rows("SELECT count(*) FROM fact_sales_order")[0])
+
+
+HIVE = {"int32": "int", "string": "string", "date32[day]": "date", "bool": "boolean", "int64": "bigint"}
+
+
+def test_catalog_has_the_types_of_the_files(pipeline, lake, tmp_path):
+    """Athena and Spark refuse a column whose files have another type than the catalog says."""
+    busy(pipeline)
+    with lake():
+        compared = 0
+        for table in declared_catalog().tables:
+            if table.format == "parquet" and table.location:
+                folder = tmp_path / "processed" / table.location.split("/", 3)[3]
+                for path in folder.rglob("*.parquet"):
+                    schema = pq.read_schema(path)
+                    written = {field.name: str(field.type) for field in schema}
+                    for column in table.columns:
+                        kind = written[column.name].replace("decimal128", "decimal").replace(", ", ",")
+                        assert HIVE.get(kind, kind) == column.hive, f"{table.name}.{column.name}"
+                        compared += 1
+        assert compared > 100
 
 
 def declared_catalog():

@@ -104,16 +104,17 @@ def spark_script(declared: Declarations, root: str) -> tuple[str, ...]:
 
 
 def _spark_files(name: str, columns: Sequence[Column], form: str, place: str, kind: str) -> Iterator[str]:
-    quoted = SPARK.quoted
-    typed = ", ".join(f"{quoted(column.name)} {column.kind.hive}" for column in columns)
-    all_of, path = quoted(f"all_{name}"), "_metadata.file_path"
+    """A view of the files at ``place`` whose addresses have ``kind``. A view hides `_metadata`."""
+    typed = ", ".join(f"{SPARK.quoted(column.name)} {column.kind.hive}" for column in columns)
+    all_of, path = SPARK.quoted(f"all_{name}"), SPARK.quoted(PATH)
     yield (
         f"CREATE OR REPLACE TEMPORARY VIEW {all_of} ({typed})\n"
         f"USING {form} OPTIONS (path {_text(place)}, recursiveFileLookup 'true')"
     )
+    found = f"SELECT *, input_file_name() AS {path} FROM {all_of}"  # noqa: S608  # nosec B608  # names are quoted
     yield (
-        f"CREATE OR REPLACE TEMPORARY VIEW {quoted(name)} AS\n"
-        f"SELECT *, {path} AS {quoted(PATH)} FROM {all_of} WHERE {path} LIKE {_text(f'%{kind}%')}"
+        f"CREATE OR REPLACE TEMPORARY VIEW {SPARK.quoted(name)} AS\n"
+        f"SELECT * FROM ({found}) AS f WHERE {path} LIKE {_text(f'%{kind}%')}"
     )
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 from lambda_toolkit.pipeline.lake.columns import BIGINT, MOMENT, TEXT, LakeType, lake_type
 from lambda_toolkit.pipeline.lambdas.shared.model.declarations import CALENDAR, WarehouseTable
+from lambda_toolkit.pipeline.lambdas.shared.model.expressions import Expression
 from lambda_toolkit.pipeline.warehouse.views import history_times
 
 MANIFEST_LINES, REVISION_LINES = "lake_manifest_lines", "lake_revision_lines"
@@ -89,7 +90,7 @@ class LakeTable:
 
 def lake_table(table: WarehouseTable, dialect: Dialect) -> LakeTable:
     """``table``, whose types are known, with the columns that the engine reads."""
-    columns = [Column(name, lake_type(table.types[name].type)) for name in table.column_names]
+    columns = [Column(name, lake_type(_written_type(table, name))) for name in table.column_names]
     return LakeTable(
         table.name,
         tuple(column for column in columns if dialect.reads(column.kind)),
@@ -97,6 +98,14 @@ def lake_table(table: WarehouseTable, dialect: Dialect) -> LakeTable:
         table.kind == CALENDAR,
         not table.record,
     )
+
+
+def _written_type(table: WarehouseTable, name: str) -> str:
+    """The type in the files: of ``decimal(c, p, s)`` its own, where the warehouse's column takes any number."""
+    kind, made = table.types[name].type, table.columns.get(name)
+    if kind == "numeric" and isinstance(made, Expression) and made.function == "decimal":
+        return f"numeric({','.join(map(str, made.arguments))})"
+    return kind
 
 
 def views(tables: Sequence[LakeTable], dialect: Dialect) -> Iterator[View]:
