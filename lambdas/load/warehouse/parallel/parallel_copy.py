@@ -130,6 +130,10 @@ def _put(parts: queue.Queue[pa.Table | None], part: pa.Table | None, copies: Seq
         for copied in copies:
             if copied.done() and copied.exception() is not None:
                 _result(copied)
+        if all(copied.done() for copied in copies):
+            if part is None:
+                return
+            raise CopyFailedError("the copies ended before the rows did")
         with suppress(queue.Full):
             parts.put(part, timeout=_POLL)
             return
