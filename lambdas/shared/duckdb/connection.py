@@ -29,7 +29,9 @@ from .dialect import MAIN, translated
 from .types import BLOB, TEXT
 
 WAIT = 60.0  # seconds that another process may have the file: a run of load is seldom longer
-_PAUSE = 0.05  # seconds between two attempts
+# Seconds between two attempts. Who reads asks more often: several runs of load may wait for one another, and none of
+# them may keep a command from its turn, which takes a moment.
+_PAUSE_TO_READ, _PAUSE_TO_WRITE = 0.01, 0.25
 DRIVER_VARIABLE = "DUCKDB_PACKAGES"  # a folder that has the package, where the interpreter's own do not
 _SETTINGS = ("SET TimeZone = 'UTC'", "SET default_null_order = 'nulls_last_on_asc_first_on_desc'")
 _UNDEFINED = {"CatalogException": "42P01", "BinderException": "42703"}  # SQLSTATE for a missing table or column
@@ -169,7 +171,8 @@ def connect(
     if not path.parent.is_dir():
         raise ConnectionFailedError(f"The DuckDB file {file} cannot be created: there is no folder {path.parent}.")
     duckdb = _driver()
-    tries = max(1, round(wait / _PAUSE))
+    seconds = _PAUSE_TO_READ if read_only else _PAUSE_TO_WRITE
+    tries = max(1, round(wait / seconds))
     for attempt in range(tries):
         try:
             session = duckdb.connect(str(path), read_only=read_only)
@@ -177,7 +180,7 @@ def connect(
         except duckdb.IOException as error:
             is_locked = "lock" in str(error).lower()
             if is_locked and attempt + 1 < tries:
-                pause(_PAUSE)
+                pause(seconds)
                 continue
             raise ConnectionFailedError(_problem(file, str(error), wait, is_locked=is_locked)) from error
         except duckdb.Error as error:
