@@ -1408,13 +1408,6 @@ MUTATIONS = (
         f"{PARALLEL} -k would_be_lost",
     ),
     Mutation(
-        "a privilege that is granted while places change is lost",
-        "lambdas/load/warehouse/parallel/replacement.py",
-        "        self._hold_privileges(connection, old, dropped)\n",
-        "",
-        f"{PARALLEL} -k grant",
-    ),
-    Mutation(
         "sequences begin again with another table",
         "lambdas/load/warehouse/parallel/replacement.py",
         "    SELECT setval(CAST(:new AS regclass), s.last_value, s.is_called) FROM $old AS s\n",

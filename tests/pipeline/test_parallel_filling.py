@@ -265,7 +265,7 @@ def test_a_grant_meanwhile_is_not_lost(empty, several, credentials, monkeypatch)
 
 
 def test_a_grant_that_would_be_lost_fails(empty, several, credentials, monkeypatch):
-    """GRANT takes no lock of the table: once load has read the privileges, it must not succeed."""
+    """Once load has read the privileges, others must not change those of the table that is to be dropped."""
     prepared(empty)
     original, failed = replacement.Replacement._give_details, []
 

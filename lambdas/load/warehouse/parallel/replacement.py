@@ -222,7 +222,10 @@ class Replacement:
             raise NotReplaceableError(f"its {', '.join(different)} cannot be kept")
 
     def _hold_privileges(self, connection: Connection, old: sql.Fragment, dropped: sql.Fragment) -> None:
-        """Keeps others from changing them until the end: GRANT takes no lock, but fails after a change of the row."""
+        """Keeps others from changing them until the end, also where GRANT waits for no lock of the table.
+
+        Then it still fails where the table's row of pg_class was changed meanwhile.
+        """
         _rename(connection, old, f"{self.name}_old")
         _rename(connection, dropped, self.table.name)
 
