@@ -143,13 +143,6 @@ MUTATIONS = (
         f"{LAKE_VIEWS} -k no_manifest_names",
     ),
     Mutation(
-        "a row that came again after its deletion is no version of the lake",
-        "lambda_toolkit/pipeline/lake/views.py",
-        "lake_was_deleted IS NULL OR lake_was_deleted OR NOT lake_is_same",
-        "lake_was_deleted IS NULL OR NOT lake_is_same",
-        LAKE_VIEWS,
-    ),
-    Mutation(
         "a database of the catalog is deleted with the tables of others",
         "lambda_toolkit/resources/account/catalog.py",
         "        if not now.of_others:",
