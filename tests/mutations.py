@@ -665,14 +665,7 @@ MUTATIONS = (
         "lambdas/transform/parts.py",
         "with_deleted=request.number == len(groups) - 1",
         "with_deleted=True",
-        "tests/proof/test_histories.py -k in_parts",
-    ),
-    Mutation(
-        "rows that another part has as changes are transformed again",
-        "lambdas/transform/parts.py",
-        "itertools.chain.from_iterable(groups[:number])",
-        "itertools.chain.from_iterable(groups[:0])",
-        "tests/proof/test_histories.py -k in_parts",
+        f"{PARTS} -k deleted",
     ),
     Mutation(
         "the state of a job decides what it did",

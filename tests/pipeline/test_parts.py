@@ -9,7 +9,8 @@ from lambda_toolkit.pipeline.lambdas.shared.lake.manifest import ingestion_manif
 from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import manifest_key
 from lambda_toolkit.pipeline.lambdas.transform.batch import transform
 from lambda_toolkit.pipeline.lambdas.transform.parts import PartTransform
-from tests.support.large_table import PART_ROWS, ROWS
+from tests.support.large_table import PART_ROWS, ROWS, step
+from tests.support.readers import quick
 
 
 def rows_in(pipeline, files) -> list[dict[str, Any]]:
@@ -43,6 +44,16 @@ def test_warehouse_has_every_row_of_every_part(parted):
     assert parted.rows("SELECT count(*) FROM fact_payment") == [[ROWS + 9 - 60]]
     assert parted.rows("SELECT count(*) FROM pipeline.rejected_value") == [[60]]
     assert parted.replay(1).created is False
+
+
+def test_deleted_keys_are_in_one_part(parted, readers):
+    """What the source deleted is in a file of the last part alone."""
+    parted.admin.run("DELETE FROM payment WHERE payment_id = 501")
+    parted.admin.run("UPDATE payment SET payment_amount = payment_amount + 1")
+    step(parted, quick(readers))
+    payments = parted.transform(2).manifest.tables["fact_payment"]
+    assert len(payments.data_files) > 1
+    assert [file.rows for file in payments.deleted_files] == [1]
 
 
 def test_part_of_another_declaration_is_refused(parted):
