@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
+import subprocess  # nosec B404: interpreters are run from lists of arguments
 import sys
 import tempfile
 import time
@@ -158,9 +158,9 @@ def engine_of(target: Target) -> Engine:
         return Glue(aws, role, declared.workers)
     if declared.engine == EMR:
         return EmrServerless(aws, role, declared.application or "", declared.workers)
-    log = Path(tempfile.gettempdir()) / f"{target.pipeline.name}-{target.pipeline.stage}-backfill.log"
+    log = Path(tempfile.mkdtemp(prefix=f"{target.pipeline.name}-{target.pipeline.stage}-")) / "backfill.log"
     python = local_python(declared.python)
-    found = subprocess.run([python, "-c", "import pyspark, boto3, pyarrow"], capture_output=True, check=False)
+    found = subprocess.run([python, "-c", "import pyspark, boto3, pyarrow"], capture_output=True, check=False)  # nosec B603
     if found.returncode:
         raise CommandError(
             f'{python} cannot import pyspark, boto3 and pyarrow, which engine = "local-spark" needs. Make an '
@@ -180,7 +180,7 @@ def download_wheel(pipeline: Pipeline, folder: Path) -> Path:
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes", "-r", str(listed)]
     command += ["--only-binary", ":all:", "--platform", _PLATFORM, "--implementation", "cp"]
     command += ["--python-version", PYTHON, "--dest", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # nosec B603
     wheels = list(folder.glob("pyarrow-*.whl"))
     if done.returncode or not wheels:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]

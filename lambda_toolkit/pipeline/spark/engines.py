@@ -7,7 +7,7 @@ Serverless are called as their documentation says; tests have stubs of them, as 
 from __future__ import annotations
 
 import os
-import subprocess
+import subprocess  # nosec B404: the interpreter is run from a list of arguments
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -183,7 +183,8 @@ class LocalSpark:
         }
         arguments = [text for pair in job.arguments.items() for text in pair]
         with self.log.open("wb") as log:
-            process = subprocess.Popen([self.python, job.script, *arguments], env=environ, stdout=log, stderr=log)
+            command = [self.python, job.script, *arguments]
+            process = subprocess.Popen(command, env=environ, stdout=log, stderr=log)  # nosec B603
         self._running[str(process.pid)] = process
         return str(process.pid)
 
