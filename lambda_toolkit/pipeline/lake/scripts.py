@@ -46,10 +46,10 @@ def duckdb_credentials(region: str, endpoint_url: str = "") -> tuple[str, ...]:
 def _duckdb_files(tables: Sequence[LakeTable], root: str) -> Iterator[str]:
     for name, folder in _LINES:
         yield (
-            f"CREATE OR REPLACE VIEW {DUCKDB.quoted(name)} AS\n"
+            f"CREATE OR REPLACE VIEW {DUCKDB.quoted(name)} AS\n"  # nosec B608: texts are quoted
             f"SELECT filename AS {DUCKDB.quoted(PATH)}, unnest(string_split(content, chr(10))) AS {LINE}\n"
             f"FROM read_text({_text(f'{root}/{folder}*.json')})"
-        )  # nosec B608: names and texts are quoted
+        )
     for table in tables:
         yield _duckdb_parquet(table.files, table.columns, f"{root}/{DATA}{folder_name(table.name)}")
         if not table.is_calendar:
@@ -113,9 +113,9 @@ def _spark_files(name: str, columns: Sequence[Column], form: str, place: str, ki
     )
     found = f"SELECT *, input_file_name() AS {path} FROM {all_of}"  # noqa: S608  # nosec B608  # names are quoted
     yield (
-        f"CREATE OR REPLACE TEMPORARY VIEW {SPARK.quoted(name)} AS\n"
+        f"CREATE OR REPLACE TEMPORARY VIEW {SPARK.quoted(name)} AS\n"  # nosec B608: texts are quoted
         f"SELECT * FROM ({found}) AS f WHERE {path} LIKE {_text(f'%{kind}%')}"
-    )  # nosec B608: names and texts are quoted
+    )
 
 
 def _text(value: str) -> str:
