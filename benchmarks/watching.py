@@ -75,7 +75,14 @@ WATCHERS = (
         Sam,
         [
             *("sam", "sync", "--watch", "--template", "template.json", "--stack-name", "bench"),
-            *("--s3-bucket", _BUCKET, "--capabilities", "CAPABILITY_IAM", "--no-dependency-layer"),
+            *(
+                "--s3-bucket",
+                _BUCKET,
+                "--no-dependency-layer",
+                "--capabilities",
+                "CAPABILITY_IAM",
+                "CAPABILITY_AUTO_EXPAND",
+            ),
         ],
     ),
 )
@@ -87,6 +94,7 @@ def main() -> None:
     parser.add_argument("--saves", type=int, default=15)
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="tools whose name holds one of these")
     asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: nothing is left running
     for watcher in WATCHERS:
         if asked.only and not any(part in watcher.name for part in asked.only):
             continue
