@@ -944,7 +944,7 @@ MUTATIONS = (
     ),
     Mutation(
         "values without equality are compared as they are",
-        "lambdas/load/warehouse/session.py",
+        "lambdas/load/warehouse/table_sql.py",
         "is_compared_as_text(table.types[name].type)",
         "False",
         "tests/pipeline/test_type_pairs.py",
@@ -1141,14 +1141,14 @@ MUTATIONS = (
     ),
     Mutation(
         "a composite key is joined by its first column",
-        "lambdas/load/warehouse/session.py",
+        "lambdas/load/warehouse/table_sql.py",
         'f"key_of_{alias}": sql.columns(table.keys, of=alias)',
         'f"key_of_{alias}": sql.columns(table.keys[:1], of=alias)',
         "tests/pipeline/test_late_arrivals.py",
     ),
     Mutation(
         "a deletion knows one column of a composite key",
-        "lambdas/load/warehouse/session.py",
+        "lambdas/load/warehouse/table_sql.py",
         "return texts[0] if len(texts) == 1 else",
         "return texts[0] if texts else",
         COMPOSITE_LOADING,

@@ -11,7 +11,7 @@ from ..shared.postgres.connection import Connection
 from .warehouse.control.ledger import check_prepared, last_entry
 from .warehouse.references.requirements import Requirement, requirements
 from .warehouse.schemas import LIVE, SchemaNames
-from .warehouse.session import TableSql, key_text
+from .warehouse.table_sql import TableSql, key_text
 
 LIMIT = 500  # entries of each list; a response of Lambda is limited to 6 MB
 _MAX_LENGTH = 1000  # characters of a value

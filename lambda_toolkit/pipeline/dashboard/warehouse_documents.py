@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lambda_toolkit.pipeline.client.warehouses.query import Warehouse
 from lambda_toolkit.pipeline.errors import CommandError
 from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import LIVE
-from lambda_toolkit.pipeline.lambdas.load.warehouse.session import TableSql
+from lambda_toolkit.pipeline.lambdas.load.warehouse.table_sql import TableSql
 from lambda_toolkit.pipeline.lambdas.shared.model.declarations import WarehouseTable
 from lambda_toolkit.pipeline.lambdas.shared.postgres import sql
 from lambda_toolkit.pipeline.warehouse.views import view_names

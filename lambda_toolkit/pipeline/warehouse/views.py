@@ -9,7 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import LIVE, SchemaNames
-from lambda_toolkit.pipeline.lambdas.load.warehouse.session import TableSql
+from lambda_toolkit.pipeline.lambdas.load.warehouse.table_sql import TableSql
 from lambda_toolkit.pipeline.lambdas.shared.model.declarations import CALENDAR, WarehouseTable
 from lambda_toolkit.pipeline.lambdas.shared.model.history import IS_CURRENT
 from lambda_toolkit.pipeline.lambdas.shared.postgres import sql

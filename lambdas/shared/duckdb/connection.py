@@ -16,9 +16,8 @@ import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
 from pg8000.exceptions import DatabaseError
 
 from ..errors import ConnectionFailedError
@@ -27,6 +26,9 @@ from ..postgres.connection import Connection
 from ..postgres.sql import SCHEMA
 from .dialect import MAIN, translated
 from .types import BLOB, TEXT
+
+if TYPE_CHECKING:
+    import pyarrow as pa  # commands read a file without Arrow
 
 WAIT = 60.0  # seconds that another process may have the file: a run of load is seldom longer
 # Seconds between two attempts. Who reads asks more often: several runs of load may wait for one another, and none of
@@ -243,8 +245,8 @@ def _parts(table: str) -> tuple[str, str]:
 def _value(name: str, given: pa.DataType, wanted: str) -> sql.Fragment:
     """A column of Arrow as a value of the type of DuckDB ``wanted``."""
     column = sql.identifier(name)
-    if wanted == BLOB and pa.types.is_string(given):  # as PostgreSQL writes it: \\x and hexadecimal digits
+    if wanted == BLOB and str(given) == "string":  # as PostgreSQL writes it: \\x and hexadecimal digits
         return sql.compose("unhex(substr($column, 3))", column=column)
-    if wanted == TEXT and pa.types.is_string(given):
+    if wanted == TEXT and str(given) == "string":
         return column
     return sql.compose("CAST($column AS $type)", column=column, type=sql.Fragment(wanted))

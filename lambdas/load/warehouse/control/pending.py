@@ -15,7 +15,8 @@ from __future__ import annotations
 from ....shared.model.declarations import WarehouseTable
 from ....shared.postgres import sql
 from ..references.requirements import any_unmet, requirements
-from ..session import WarehouseSession, analyze, content, temporary
+from ..session import WarehouseSession, analyze, temporary
+from ..table_sql import content
 from .duckdb_pending import move_unmet
 
 _DEFER = """

@@ -8,7 +8,8 @@ import pyarrow as pa
 
 from ....shared.model.declarations import WarehouseTable
 from ....shared.postgres import sql
-from ..session import WarehouseSession, compared, stage_deleted_keys, stage_rows, temporary
+from ..session import WarehouseSession, stage_deleted_keys, stage_rows, temporary
+from ..table_sql import compared
 from . import validity
 
 # The pending rows of the batch count as changed: in the revision they may be others.

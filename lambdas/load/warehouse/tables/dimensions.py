@@ -10,7 +10,8 @@ from ....shared.postgres import sql
 from ..control import pending, rejects
 from ..references import refusals
 from ..schemas import SchemaNames
-from ..session import TableSql, WarehouseSession, compared, content, temporary
+from ..session import WarehouseSession, temporary
+from ..table_sql import TableSql, compared, content
 from .filling import Read
 
 _UPSERT = """

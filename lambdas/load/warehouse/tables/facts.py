@@ -13,7 +13,8 @@ from ..control import pending
 from ..references import refusals
 from ..references.foreign_keys import deferred_foreign_key_check, known_rows
 from ..schemas import SchemaNames
-from ..session import TableSql, WarehouseSession, compared, content, temporary
+from ..session import WarehouseSession, temporary
+from ..table_sql import TableSql, compared, content
 from . import filling, validity
 from .late_arrivals import rebuild_history
 

@@ -23,7 +23,8 @@ from ..parallel.replacement import NotReplaceableError, Replacement, undone_on_f
 from ..references import foreign_keys
 from ..references.requirements import Requirement, any_unmet, enforced, requirements
 from ..schemas import SchemaNames
-from ..session import TableSql, WarehouseSession, with_columns
+from ..session import WarehouseSession, with_columns
+from ..table_sql import TableSql
 
 Read = Callable[[Sequence[str]], Iterable[pa.Table]]
 """Reads these columns of all rows; called more than once, it gives the same rows in the same order."""

@@ -17,7 +17,8 @@ from ..control import ledger
 from ..control.pending import defer_unresolved_events
 from ..read_ahead import MissingHistoryError, NeededHistory
 from ..references.refusals import REASON
-from ..session import WarehouseSession, analyze, compared, temporary, with_columns
+from ..session import WarehouseSession, analyze, temporary, with_columns
+from ..table_sql import compared
 from . import validity
 
 BATCH, DELETED = "_batch", "_deleted"  # columns of the staging table of events, after those of the table
@@ -83,9 +84,9 @@ def rebuild_history(
     ``changed`` is a table that has the key's columns of ``table``, of the same types. Returns how many rows were
     appended or upserted: none where the warehouse agrees with the lake. Runs within a transaction.
 
-    The parts of the statements: the names of the table (:class:`.session.TableSql`), ``$first``, and temporary tables:
-    ``$keys`` (the key's columns), ``$history`` (the table's columns, ``_batch`` bigint, ``_deleted`` boolean), and
-    those that only a kind of table uses.
+    The parts of the statements: the names of the table (:class:`.table_sql.TableSql`), ``$first``, and temporary
+    tables: ``$keys`` (the key's columns), ``$history`` (the table's columns, ``_batch`` bigint, ``_deleted`` boolean),
+    and those that only a kind of table uses.
     """
     kind = session.kind_of(table)
     staged = {name: temporary(f"{name}_{table.name}") for name in _TEMPORARY}

@@ -12,7 +12,8 @@ from ....shared.model.declarations import WarehouseTable
 from ....shared.model.history import IS_CURRENT, VALID_FROM, VALID_TO, VersionReference
 from ....shared.postgres import sql
 from ..schemas import SchemaNames
-from ..session import LOADED_BY_BATCH, WarehouseSession
+from ..session import WarehouseSession
+from ..table_sql import LOADED_BY_BATCH
 
 _TIMES = """
     SELECT batch, extracted_at FROM $ledger
