@@ -156,6 +156,10 @@ class Followed:
     def delete(self, key: Key, batch: int) -> None:
         """The source has the key no more: what was rejected of it is discarded; what waits is there once it may be."""
         _row_deleted(self.lines.setdefault(key, Line()), batch)
+        self.forget(key)
+
+    def forget(self, key: Key) -> None:
+        """What was rejected of the key is discarded."""
         self.rejected = {entry for entry in self.rejected if entry[1][0] != str(key)}
 
 
@@ -187,8 +191,11 @@ def follow(name: str, looks: Sequence[Look]) -> Followed:
         done.waiting += [entry for entry in new if entry not in loaded]
         if new:
             done.write(able(done.waiting))
-        for key in filter(table.fits, set(before) - set(now)):
-            done.delete(key, look.batch)
+        for key in set(before) - set(now):
+            if table.fits(key):
+                done.delete(key, look.batch)
+            else:  # which was never loaded
+                done.forget(key)
         for key, row in rows.items():
             if isinstance(row, list):
                 done.rejected |= {(look.batch, (str(key), unfit.column, unfit.value)) for unfit in row}

@@ -47,6 +47,11 @@ HISTORIES = {
         End(2),
         Extract(),
     ],
+    "a key that no warehouse column takes is deleted": [
+        Do(Insert("item", 4)),
+        Extract(),
+        Do(Update("item", None, "order_ref", "1")),
+    ],
     "the clock is set back between two batches": [
         Extract(),
         SetClock(1),
