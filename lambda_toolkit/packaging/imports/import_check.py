@@ -164,9 +164,13 @@ class _Walk:
         """The absolute name of the module; ``None`` where its dots lead out of the package."""
         if not step.level:
             return step.module
-        parts = self._name.split(".")
-        package = parts if self._file.endswith("/__init__.py") else parts[:-1]
-        if step.level > len(package):
+        path = self._file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        for name in (self._name, path):  # by its path, too: where modules are found in several folders, it has two
+            parts = name.split(".")
+            package = parts if self._file.endswith("/__init__.py") else parts[:-1]
+            if step.level <= len(package):
+                break
+        else:
             return None
         return ".".join(filter(None, (*package[: len(package) - step.level + 1], step.module)))
 

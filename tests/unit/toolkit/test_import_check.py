@@ -131,6 +131,10 @@ FAILS = {  # what fails on Lambda: certainly, or where it runs (?)
     "fallback": ("try:\n    import n1\nexcept ImportError:\n    import n2", ["app.py:4 n2"]),
     "after try": ("try:\n    import n1\nexcept ImportError:\n    pass\nimport n2", ["app.py:5 n2"]),
     "finally": ("try:\n    import n1\nexcept ImportError:\n    pass\nfinally:\n    import n2", ["app.py:6 n2"]),
+    "path changed, and relative imports": (
+        "import sys\nsys.path.append('x')\nimport pkg.deep\nimport n1",
+        ["app.py:4 n1?"],
+    ),
     "removed": ("import distutils.core\nimport imp", ["app.py:1 distutils", "app.py:2 imp"]),
     "other system": ("import winreg", ["app.py:1 winreg"]),
     "older Python": ("import sys\nif sys.version_info < (3, 13):\n    import n1", ["app.py:3 n1"]),
