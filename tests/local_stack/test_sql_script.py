@@ -12,9 +12,9 @@ import pg8000.native
 import pytest
 
 from lambda_toolkit.pipeline.local_stack.errors import LocalError
-from lambda_toolkit.pipeline.local_stack.postgres import postgres_server as postgres
 from lambda_toolkit.pipeline.local_stack.postgres import sql_script
 from lambda_toolkit.pipeline.local_stack.postgres.postgres_server import Server
+from tests.support.repository import REPOSITORY
 
 ORIGINAL = """
 CREATE EXTENSION citext;
@@ -80,7 +80,7 @@ def copy(server: Server) -> Iterator[pg8000.native.Connection]:
 
 
 def dump(server: Server, *options: str) -> str:
-    [program] = (Path(postgres.__file__).parents[3] / ".venv").glob("lib/python*/site-packages/*/pginstall/bin/pg_dump")
+    [program] = (REPOSITORY / ".venv").glob("lib/python*/site-packages/*/pginstall/bin/pg_dump")
     command = [program, "-h", server.host, "-p", str(server.port), "-U", server.superuser, *options, "script_original"]
     environ = {**os.environ, "PGPASSWORD": server.password}
     return subprocess.run(command, env=environ, capture_output=True, text=True, check=True).stdout
