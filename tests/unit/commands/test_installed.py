@@ -137,7 +137,7 @@ def test_metadata_is_complete(wheel: Path) -> None:
         line for line in found.get_all("Classifier", []) if re.search(r"Python :: 3\.\d+$", line)
     ]
     assert found["Requires-Python"] == f">={minors[0]}"
-    assert set(found.get_all("Provides-Extra", [])) == {"pipeline", "local", "dashboard", "dev"}
+    assert set(found.get_all("Provides-Extra", [])) == {"pipeline", "local", "dashboard", "duckdb", "iceberg", "dev"}
 
 
 def test_links_of_the_description_lead_anywhere_from_anywhere(wheel: Path) -> None:
@@ -172,7 +172,7 @@ def test_an_extra_is_all_that_its_commands_need(
     if extra != "dashboard":
         done = run(own, project / "crm", "dashboard", AWS_ACCESS_KEY_ID="x", AWS_SECRET_ACCESS_KEY="x")
         assert done.returncode == 1 and "pip install 'lambda-script[local,dashboard]'" in done.stderr
-    of_extra = {"local": ".local_stack", "dashboard": "pipeline.dashboard"}
+    of_extra = {"local": ".local_stack", "dashboard": "pipeline.dashboard", "iceberg": "pipeline.iceberg"}
     without = [modules for name, modules in of_extra.items() if name != extra]
     python = [str(own / "bin" / "python"), "-c", IMPORTS, *without]
     done = subprocess.run(python, cwd=project / "crm", env=uv_environment(), capture_output=True, text=True)

@@ -60,7 +60,7 @@ def test_secret_of_others_is_read_by_its_functions_alone(tmp_path: Path) -> None
     assert freshness.environment is not None
     assert freshness.environment["SOURCE_CONNECTION"] == extract.environment["SOURCE_CONNECTION"]
     for other in (transform, load_):
-        assert not any(text in repr((other.permissions, other.environment)) for text in (ARN, KEY, "CONNECTION"))
+        assert not any(text in repr((other.permissions, other.environment)) for text in (ARN, KEY, "_CONNECTION'"))
     assert (
         f"secret source is {ARN}, which others manage: extract and freshness may read it, and nothing of it is written "
         "or tagged" in everything.notes

@@ -212,5 +212,10 @@ def test_codes_of_what_is_not_there() -> None:
     assert {
         *("404", "NotFound", "NotFoundException", "ResourceNotFound", "ResourceNotFoundException", "NoSuchEntity"),
         *("NoSuchBucket", "NoSuchBucketPolicy", "NoSuchLifecycleConfiguration", "NoSuchPublicAccessBlockConfiguration"),
-        *("EntityNotFoundException", "NoSuchTagSet", "ServerSideEncryptionConfigurationNotFoundError"),
+        *(
+            "EntityNotFoundException",
+            "NoSuchTagSet",
+            "ProvisionedConcurrencyConfigNotFoundException",
+            "ServerSideEncryptionConfigurationNotFoundError",
+        ),
     } == NOT_FOUND
