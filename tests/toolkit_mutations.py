@@ -285,8 +285,8 @@ ROWS: tuple[Row, ...] = (
     (
         "dots that lead out of the package are followed",
         _IMPORTS,
-        "        if step.level > len(package):\n            return None\n",
-        "",
+        '        else:\n            return None\n        return ".".join(filter(None, (*package',
+        '        return ".".join(filter(None, (*package',
         IMPORTS,
     ),
     (
