@@ -171,6 +171,7 @@ class Lambda_script:
     - ``include``: more files and folders for the package. ``extra_files``: names in the package and their content.
     - ``requirements``: a list in pip's syntax, or the path of a requirements file. They become a layer.
     - ``requirements_exclude``: globs of files that the layer excludes. ``platform``: uv's; by default the runtime's.
+    - ``layers``: ARNs of versions of layers that exist; the layer of the requirements comes after them.
     - ``provided_modules``: modules that are there though the check of imports misses them; ``["*"]``: no check.
     - ``s3_trigger``: one or more :class:`S3Trigger`. ``topic_trigger``: SNS topics, by name or :class:`TopicTrigger`.
     - ``queue_trigger``: SQS queues, by name or :class:`QueueTrigger`. ``stream_trigger``: streams of Kinesis and of
@@ -216,6 +217,7 @@ class Lambda_script:
         extra_files: Mapping[str, bytes | Path] | None = None,
         requirements: Sequence[str] | str | Path = (),
         requirements_exclude: Sequence[str] = (),
+        layers: Sequence[str] = (),
         platform: str | None = None,
         provided_modules: Sequence[str] = (),
         s3_trigger: S3Trigger | Mapping[str, Any] | Sequence[S3Trigger | Mapping[str, Any]] | None = None,
@@ -275,6 +277,7 @@ class Lambda_script:
                 requirements=requirements,
                 requirements_exclude=requirements_exclude,
                 platform=platform,
+                layers=layers,
                 provided_modules=provided_modules,
                 s3_trigger=s3_trigger,
                 topic_trigger=topic_trigger,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 ACCESS = "tests/pipeline/test_access.py"
 IMPORTS = "tests/unit/toolkit/test_import_check.py"
+READY_LAYERS = "tests/aws/test_ready_layers.py"
 IAM_LOGIN = "tests/pipeline/test_iam_login.py"
 NETWORK = "tests/aws/test_network.py"
 SCHEDULES = "tests/aws/test_schedules.py"
@@ -295,5 +296,19 @@ ROWS: tuple[Row, ...] = (
         "sure = certain and step.certain\n",
         "sure = certain\n",
         IMPORTS,
+    ),
+    (
+        "another version of a ready layer is taken for the same",
+        "lambda_toolkit/resources/functions/used_layers.py",
+        "    if list(used) == [*spec.layers, *(",
+        "    if [layer_name(arn) for arn in used] == [*map(layer_name, spec.layers), *(",
+        READY_LAYERS,
+    ),
+    (
+        "a ready layer that does not exist is deployed",
+        "lambda_toolkit/resources/functions/used_layers.py",
+        "    if found is None:\n",
+        "    if False:\n",
+        READY_LAYERS,
     ),
 )

@@ -131,6 +131,7 @@ def deployer_policy(deployment: Deployment, place: Place, *, delete_data: bool =
         _on("Functions", "lambda", _FUNCTION, _and_below(place.arn("lambda", f"function:{name}") for name in names)),
         _on("FunctionKeys", "kms", _FUNCTION_KEY, sorted({spec.kms_key for spec in functions if spec.kms_key})),
         _on("Layers", "lambda", _LAYER if artifacts else (), [place.arn("lambda", f"layer:{LAYER_PREFIX}*")]),
+        _on("ReadyLayers", "lambda", ("GetLayerVersion",), sorted({arn for spec in functions for arn in spec.layers})),
         *(_of_attachment(attachment, functions, place, delete_data=delete_data) for attachment in registry.ATTACHMENTS),
         *_mapping_statements(functions, place),
         *_boundary_statements(functions, place),

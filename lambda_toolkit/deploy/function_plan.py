@@ -12,8 +12,8 @@ from lambda_toolkit.packaging.function_zip import Package, build, bytecode_note
 from lambda_toolkit.packaging.import_advice import check_imports
 from lambda_toolkit.packaging.layer_zip import Layer, LayerSpec, build_layer, cached_layer, layer_of
 from lambda_toolkit.resources.account import bucket
-from lambda_toolkit.resources.functions import function, layer
-from lambda_toolkit.resources.functions.function import RequiredLayer
+from lambda_toolkit.resources.functions import function, layer, used_layers
+from lambda_toolkit.resources.functions.used_layers import RequiredLayer
 from lambda_toolkit.resources.planning.attachment import Context
 from lambda_toolkit.resources.planning.reads import Reads
 from lambda_toolkit.spec.bucket import BucketSpec, LifecycleRule
@@ -66,6 +66,7 @@ def plan_function(context: Context) -> FunctionPlan:
     known = built or (cached_layer(needed.spec) if needed else None)
     problems = check_imports(spec, package, needed.spec if needed else None, known)
     raise_all(problems.errors)
+    layer_notes = used_layers.check(context.reads, spec)
     _check_sizes(spec, package, known)
     artifact_bucket, changes = _plan_artifacts(context.reads, spec, package, built)
     context = replace(context, spec=replace(spec, artifact_bucket=artifact_bucket))
@@ -76,7 +77,7 @@ def plan_function(context: Context) -> FunctionPlan:
     is_ours = live is not None and live.is_ours(spec.name)
     return FunctionPlan(
         changes=tuple(changes),
-        notes=(*_notes(spec, package, changes), *problems.notes),
+        notes=(*_notes(spec, package, changes), *problems.notes, *layer_notes),
         artifact=Artifact(spec.zip_path, package.content) if spec.zip_path else None,
         layers_before=frozenset(layer.layer_name(arn) for arn in live.layers) if live and is_ours else frozenset(),
         layers_after=frozenset({required.name} if required else ()),

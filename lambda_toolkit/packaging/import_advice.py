@@ -60,8 +60,9 @@ def check_imports(spec: FunctionSpec, package: Package, layer: LayerSpec | None,
     """The imports of ``package`` that would fail on Lambda.
 
     ``built`` is its ``layer`` on this machine. Where it was never built here, what the package does not have may be in
-    it, and is not missing. Modules that ``spec.provided_modules`` names count as there; with ``*`` in it, nothing is
-    checked. A package that passed is not read again: the cache has its hash.
+    it, and is not missing; nor is it where ``spec.layers`` names layers of others. Modules that
+    ``spec.provided_modules`` names count as there; with ``*`` in it, nothing is checked. A package that passed is not
+    read again: the cache has its hash.
     """
     if EVERYTHING in spec.provided_modules:
         return ImportProblems()
@@ -71,10 +72,13 @@ def check_imports(spec: FunctionSpec, package: Package, layer: LayerSpec | None,
         for name, value in (spec.environment or {}).items()
         if name in ("PYTHONPATH", "AWS_LAMBDA_EXEC_WRAPPER")
     }
-    passed = _Passed(spec, package, f"{layer.name if layer else ''} {built is not None}", environment)
+    layers = f"{layer.name if layer else ''} {built is not None}{' '.join(('', *spec.layers))}"
+    passed = _Passed(spec, package, layers, environment)
     if passed.is_known():
         return ImportProblems()
     modules: frozenset[str] | None = modules_of(built.path) if built else None if layer else frozenset()
+    if spec.layers:
+        modules = None  # what is in a layer that others made is not known
     sources = Sources(package.sources, package.handler, modules, platform, environment, spec.provided_modules)
     statements_cache.load(_folder())
     found = missing_imports(sources)

@@ -57,6 +57,8 @@ def invoke_locally(
     package = build(spec)
     layer = layer_of(spec)
     built = build_layer(layer if can_compile_for(spec.runtime) else replace(layer, bytecode=False)) if layer else None
+    if spec.layers:
+        on_log(f"{', '.join(spec.layers)}: what these layers have is not here, but on Lambda alone.")
     python = find_interpreter(spec.runtime) or Path(sys.executable)
     with tempfile.TemporaryDirectory(prefix="lambda-script-", ignore_cleanup_errors=True) as directory:
         task, provided = Path(directory) / "task", Path(directory) / "runtime"

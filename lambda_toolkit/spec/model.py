@@ -174,6 +174,8 @@ class FunctionSpec:
     """Requirements in pip's syntax. They become a layer."""
     requirements_exclude: tuple[str, ...] = ()
     """Globs of installed files that the layer leaves out, such as ``numpy/f2py/**``."""
+    layers: tuple[str, ...] = ()
+    """The ARNs of versions of layers that exist. The layer of the requirements comes after them."""
     platform: str | None = None
     """uv's name of the platform that requirements are installed for. ``None``: the runtime's; :data:`HOST_PLATFORM`:
     this machine's."""

@@ -298,6 +298,7 @@ def _function(problems: Problems, pipeline: Pipeline, name: str, values: Values)
         on_failure=values["on_failure"],
         retries=values["retries"],
         max_event_age=values["max_event_age"],
+        layers=tuple(values["layers"]),
         concurrency=values["concurrency"],
         provisioned_concurrency=values["provisioned_concurrency"],
         recursive_loop=values["recursive_loop"],

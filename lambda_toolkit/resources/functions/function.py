@@ -13,8 +13,9 @@ from lambda_toolkit.changes import Change, Difference, Key
 from lambda_toolkit.errors import AwsError
 from lambda_toolkit.packaging.function_zip import Package
 from lambda_toolkit.resources.account.role import own_role_arn, role_arn, role_name
-from lambda_toolkit.resources.functions import canary, declared_settings, release, settings, version
-from lambda_toolkit.resources.functions.layer import layer_name, required_arn, upload
+from lambda_toolkit.resources.functions import canary, declared_settings, release, settings, used_layers, version
+from lambda_toolkit.resources.functions.layer import upload
+from lambda_toolkit.resources.functions.used_layers import RequiredLayer
 from lambda_toolkit.resources.monitoring.log_group import group_name
 from lambda_toolkit.resources.planning import tags
 from lambda_toolkit.resources.planning.alias import LiveAlias, Release
@@ -30,16 +31,6 @@ from lambda_toolkit.spec.ownership import desired_tags, require_owned
 
 KIND = Kind.FUNCTION
 _NEW = ("ResourceNotFoundException",)  # eventual consistency: a new resource is not known everywhere yet
-
-
-@dataclass(frozen=True)
-class RequiredLayer:
-    """The layer that the function uses."""
-
-    name: str
-    """Its name."""
-    arn: str | None
-    """The ARN of its version; ``None`` while it is not published."""
 
 
 @dataclass(frozen=True)
@@ -161,7 +152,7 @@ def _creation(spec: FunctionSpec, desired: _Desired) -> Change:
             FunctionName=spec.name,
             Code=_code(executor_aws, spec, package),
             Architectures=[spec.architecture],
-            Layers=_layer_arns(executor_aws, desired.layer),
+            Layers=used_layers.arns(executor_aws, spec, desired.layer),
             Tags=desired_tags(spec.tags, spec.name),
             Publish=True,
             **_as_parameters(desired.configuration, {}),
@@ -196,7 +187,7 @@ def _write(
         parts = {key: value for key, value in desired.configuration.items() if key in changed}
         parameters = _as_parameters(parts, live.configuration)
         if compared.layered:
-            parameters["Layers"] = _layer_arns(aws, desired.layer)
+            parameters["Layers"] = used_layers.arns(aws, spec, desired.layer)
         aws.call("lambda", "update_function_configuration", FunctionName=spec.name, **parameters)
         if compared.coded:
             revision = _wait_until_ready(aws, spec.name).get("RevisionId")
@@ -239,12 +230,10 @@ def _as_desired(published: Mapping[str, Any], spec: FunctionSpec, desired: _Desi
     Another deployment may write $LATEST between two of our calls: its half and ours must never go live together.
     """
     live = LiveFunction(dict(published), {})
-    wanted = desired.layer.name if desired.layer else None
-    layers = [layer_name(arn) for arn in live.layers]
     if (
         published.get("CodeSha256") != desired.package.sha256
         or live.architecture != spec.architecture
-        or layers != ([wanted] if wanted else [])
+        or used_layers.shown(live.layers, spec) != used_layers.names(spec, desired.layer)
         or _configured(live, desired.configuration, spec.secret_environment)
     ):
         raise version.overtaken(spec.name)
@@ -311,7 +300,7 @@ def _desired(context: Context, package: Package, layer: RequiredLayer | None) ->
         **({} if spec.environment is None else {"Environment": endpoint_variables(spec.vpc) | dict(spec.environment)}),
         **declared_settings.declared(spec),
     }
-    digest = release.digest(configuration, package.sha256, layer.name if layer else "", spec.architecture)
+    digest = release.digest(configuration, package.sha256, " ".join(used_layers.names(spec, layer)), spec.architecture)
     return _Desired(package, layer, configuration, digest)
 
 
@@ -321,18 +310,10 @@ def _compare(live: LiveFunction, desired: _Desired, spec: FunctionSpec) -> _Comp
             {"code": live.configuration.get("CodeSha256"), "architecture": live.architecture},
             {"code": desired.package.sha256, "architecture": spec.architecture},
         ),
-        layered=_layered(live, desired.layer),
+        layered=used_layers.difference(live.layers, spec, desired.layer),
         configured=_configured(live, desired.configuration, spec.secret_environment),
         tag_change=tags.compare(live.tags, spec.tags, spec.name),
     )
-
-
-def _layered(live: LiveFunction, layer: RequiredLayer | None) -> tuple[Difference, ...]:
-    """The difference of the layers, by their names: the ARN of one that is not published yet is not known."""
-    wanted = [layer.arn or layer.name] if layer else []
-    if live.layers == wanted:
-        return ()
-    return (Difference("layers", [layer_name(arn) for arn in live.layers], [layer.name] if layer else []),)
 
 
 def _configured(live: LiveFunction, desired: Mapping[str, Any], secret: Collection[str]) -> tuple[Difference, ...]:
@@ -367,10 +348,6 @@ def _as_parameters(configuration: Mapping[str, Any], live: Mapping[str, Any]) ->
     if "Environment" in parameters:
         parameters["Environment"] = {"Variables": parameters["Environment"]}
     return declared_settings.complete(parameters, live)
-
-
-def _layer_arns(aws: Aws, layer: RequiredLayer | None) -> list[str]:
-    return [layer.arn or required_arn(aws, layer.name)] if layer else []
 
 
 def _code(aws: Aws, spec: FunctionSpec, package: Package) -> dict[str, Any]:

@@ -133,6 +133,12 @@ class Arguments:
     requirements_exclude: Sequence[str] = field(
         metadata=_must_be('a list of globs, such as ["numpy/f2py/**"]', is_list_of(is_string))
     )
+    layers: Sequence[str] = field(
+        metadata=_must_be(
+            'a list of ARNs of layer versions, such as ["arn:aws:lambda:eu-west-2:123456789012:layer:tools:3"]',
+            is_list_of(is_string),
+        )
+    )
     platform: str | None = field(metadata=_must_be("a string", optional(is_string)))
     provided_modules: Sequence[str] = field(
         metadata=_must_be('a list of modules, such as ["torch"]', is_list_of(is_string))

@@ -70,6 +70,7 @@ def function_spec(arguments: Arguments) -> FunctionSpec:
         "requirements": requirements or (),
         "requirements_exclude": tuple(arguments.requirements_exclude),
         "provided_modules": tuple(arguments.provided_modules),
+        "layers": tuple(arguments.layers),
         "schedule": rule,
         "schedules": schedules,
         "s3_triggers": triggers,

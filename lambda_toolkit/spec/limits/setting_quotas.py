@@ -27,6 +27,8 @@ _LOG_GROUP = re.compile(r"[A-Za-z0-9_./#-]{1,512}")
 _STORAGE = (DEFAULT_STORAGE, 10_240)  # MB
 _TRACING = (ACTIVE, PASS_THROUGH)
 _LOOPS = (ALLOW_LOOPS, TERMINATE_LOOPS)
+_LAYERS = 5  # of a function: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+_LAYER = re.compile(r"arn:[a-z0-9-]+:lambda:[a-z0-9-]+:\d{12}:layer:[A-Za-z0-9_-]+:\d+", re.A)
 _KEY = re.compile(r"arn:[a-z0-9-]+:kms:[a-z0-9-]+:\d{12}:key/[A-Za-z0-9-]+", re.A)
 _SNAPSHOTS = 12  # the first minor version of Python whose functions Lambda starts from a snapshot
 
@@ -45,6 +47,7 @@ def setting_problems(spec: FunctionSpec) -> Found:
         otherwise = f"is not one of {' and '.join(_LOOPS)}"
         yield from unknown_value("lambda", "RecursiveLoop", "recursive_loop", spec.recursive_loop, otherwise)
     yield from _provisioned_problems(spec)
+    yield from _layer_problems(spec)
     if spec.kms_key and not _KEY.fullmatch(spec.kms_key):
         yield f"kms_key `{spec.kms_key}` is not the ARN of a key: arn:aws:kms:<region>:<account>:key/<id>."
     if spec.snapstart:
@@ -53,6 +56,23 @@ def setting_problems(spec: FunctionSpec) -> Found:
             yield f"snapstart needs python3.{_SNAPSHOTS} or later, not {spec.runtime}."
         if (spec.ephemeral_storage or DEFAULT_STORAGE) > DEFAULT_STORAGE:
             yield f"snapstart and more than {DEFAULT_STORAGE} MB of ephemeral_storage exclude each other."
+
+
+def _layer_problems(spec: FunctionSpec) -> Found:
+    """https://docs.aws.amazon.com/lambda/latest/dg/chapter-layers.html."""
+    for arn in spec.layers:
+        if not _LAYER.fullmatch(arn):
+            yield (
+                f"layer `{arn}` is not the ARN of a layer's version: arn:aws:lambda:<region>:<account>:layer:<name>:"
+                "<version>."
+            )
+    twice = sorted({arn for arn in spec.layers if spec.layers.count(arn) > 1})
+    if twice:
+        yield f"layer `{twice[0]}` is declared twice."
+    own = bool(spec.requirements)
+    if len(spec.layers) + own > _LAYERS:
+        beside = ", with that of the requirements," if own else ""
+        yield f"{len(spec.layers) + own} layers{beside} are more than the {_LAYERS} that Lambda allows."
 
 
 def _provisioned_problems(spec: FunctionSpec) -> Found:

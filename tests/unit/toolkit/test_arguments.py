@@ -165,5 +165,5 @@ def test_setting_arrives_under_its_own_name_and_type():
         *("lambda_function_path", "zip_file_name", "function_name_template", "application", "stage", "region"),
         *("schedule", "timezone", "s3_trigger", "topic_trigger", "queue_trigger", "stream_trigger", "event_trigger"),
         *("url", "alarms", "vpc", "canary", "runtime", "requirements", "requirements_exclude", "provided_modules"),
-        *("secret_environment", "include", "extra_files", "tags"),
+        *("secret_environment", "layers", "include", "extra_files", "tags"),
     }

@@ -57,7 +57,6 @@ _BOTH = ("Tag", "Untag")
 IMPLIED = {  # actions that no call is called -> what asks for them
     "iam:PassRole": "the calls that give a function its role",
     "ec2:DescribeVpcs": "the calls that attach a function to a network",
-    "lambda:GetLayerVersion": "the calls that give a function its layer",
     "s3:GetObject": "the calls that name an object as the code: Lambda reads it with the caller's rights",
     "s3:DeleteObjectVersion": "DeleteObjects, of a version",
     "s3:TagResource": "CreateBucket, with tags",

@@ -312,6 +312,14 @@ FUNCTION = Table(
             choices=(UNRESERVED,),
         ),
         Key(
+            "layers",
+            Type.STRINGS,
+            "The ARNs of versions of layers that exist ([packages](packages.md#layers-that-exist)); `[]` in a stage "
+            "where they do not, such as `local`.",
+            '["arn:aws:lambda:eu-west-2:123456789012:layer:tools:3"]',
+            default=(),
+        ),
+        Key(
             "provisioned_concurrency",
             Type.INTEGER,
             "How many environments are initialized before events come ([prices](deploying.md#ready-before-an-event)). "
