@@ -41,7 +41,7 @@ def shown(used: Sequence[str], spec: FunctionSpec) -> list[str]:
 
 
 def arns(aws: Aws, spec: FunctionSpec, layer: RequiredLayer | None) -> list[str]:
-    """What Lambda takes as ``Layers``. Raises AwsError where the layer of the requirements does not appear in the list."""
+    """What Lambda takes as ``Layers``. Raises AwsError where the layer of the requirements is not listed soon."""
     return [*spec.layers, *([layer.arn or required_arn(aws, layer.name)] if layer else ())]
 
 
