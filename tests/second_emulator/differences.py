@@ -21,6 +21,18 @@ CANNOT: Mapping[str, tuple[str, ...]] = {  # what the server does not do -> the 
         "test_another_architecture_comes_with_the_code",
         "test_plan_shows_what_was_there_before",
     ),
+    "has neither provisioned concurrency nor the detection of recursive loops": (
+        "test_environments_are_made_and_waited_for",
+        "test_nothing_is_read_where_it_is_not_declared",
+        "test_changed_by_hand_it_is_restored_and_then_removed",
+        "test_release_waits_for_the_environments_of_its_version",
+        "test_rollback_takes_them_along",
+        "test_canary_ends_before_they_are_set",
+        "test_failure_is_reported_and_repaired_by_the_next_deploy",
+        "test_reservation_comes_first_and_destroy_takes_all",
+        "test_loops_are_allowed_restored_and_stopped",
+        "test_calls_where_nothing_changed_are_those_of_the_table",
+    ),
     "keeps of an asynchronous configuration what the next one does not have": (
         "test_what_is_not_declared_of_it_stays",
         "test_changed_by_hand_and_declared_empty",

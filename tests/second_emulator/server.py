@@ -20,7 +20,7 @@ from tests.support.repository import REPOSITORY
 
 VARIABLE = "SECOND_EMULATOR"  # its URL, where the tests run on it
 # What `moto.server` imports. The rest of moto's extra is for services that the toolkit does not use.
-REQUIREMENTS = (f"moto=={version('moto')}", "flask>=3,<4", "flask-cors>=5,<7", "pyyaml>=6,<7")
+REQUIREMENTS = (f"moto=={version('moto')}", "flask>=3,<4", "flask-cors>=5,<7", "pyyaml>=6,<7", "pyparsing>=3,<4")
 _ENVIRONMENT = REPOSITORY / ".venv" / "second-emulator"
 _START = 60.0  # seconds
 
