@@ -15,6 +15,7 @@ from lambda_toolkit.pipeline.lambdas.transform.batch import replay, transform
 from lambda_toolkit.pipeline.lambdas.transform.workers import declared_workers
 from tests.proof.crashes import CrashCounter, CrashError, CrashingClient
 from tests.proof.steps import Crash
+from tests.support.failing_workers import fails
 from tests.support.part_workers import ThreadWorkers, by_workers
 
 
@@ -69,20 +70,6 @@ def test_workers_do_nothing_below_the_threshold(bucket):
     whole = transform(pipeline.ingestion, bucket.next(), pipeline.declarations, 1)
     assert workers.requests == []
     assert to_json(done.manifest) == to_json(whole.manifest)
-
-
-def fails(times):
-    """Workers of which the first ``times`` die, after they have stored their files."""
-    died = []
-
-    def change(request, really):
-        found = really(request)
-        if len(died) < times:
-            died.append(request.number)
-            raise ConnectionResetError("no answer")
-        return found
-
-    return change
 
 
 def twice(request, really):

@@ -24,24 +24,11 @@ from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import run_of
 from lambda_toolkit.pipeline.lambdas.shared.lake.store import Lake
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import SESSION, connect, connected
 from lambda_toolkit.pipeline.local_stack.process import free_port
+from tests.support.failing_workers import fails
 from tests.support.lake_contents import manifest
 from tests.support.large_table import LIMITS, check_one_batch, grow, present, rows_of, step
 from tests.support.pipeline import READER_PASSWORD
 from tests.support.readers import ChangedReaders, ThreadReaders, quick
-
-
-def fails(times):
-    """Readers of which the first ``times`` die, after they have read."""
-    died = []
-
-    def read(request, really):
-        found = really(request)
-        if len(died) < times:
-            died.append(request.number)
-            raise ConnectionResetError("no answer")
-        return found
-
-    return read
 
 
 def twice(request, really):
