@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lambda_toolkit import lazy_names
-from lambda_toolkit.calls import apply, apply_all, deploy, new_client, plan, plan_destroy, rollback
+from lambda_toolkit.calls import apply, apply_all, deploy, new_client, plan, plan_destroy, rollback, together
 from lambda_toolkit.changes import Change, DeployError, Difference, Failure, Plan, Progress, Report
 from lambda_toolkit.console import names_checked, shown_on_terminal
 from lambda_toolkit.errors import (
@@ -39,12 +39,7 @@ from lambda_toolkit.scripts import declare, end_script, only_declares
 from lambda_toolkit.spec.bucket import BucketSpec, LifecycleRule
 from lambda_toolkit.spec.catalog import CatalogColumn, CatalogSpec, CatalogTable, check_catalog
 from lambda_toolkit.spec.dashboard import check_dashboard
-from lambda_toolkit.spec.declaration.argument_types import (
-    Arguments,
-    Schedules,
-    TopicTriggers,
-    shown_as_init,
-)
+from lambda_toolkit.spec.declaration.argument_types import Arguments, Schedules, TopicTriggers, shown_as_init
 from lambda_toolkit.spec.declaration.arguments import function_spec
 from lambda_toolkit.spec.declaration.requirements_file import read_requirements
 from lambda_toolkit.spec.declaration.trigger_arguments import EventTriggers, QueueTriggers, StreamTriggers, Url
@@ -170,9 +165,8 @@ class Lambda_script:
     - ``environment``: environment variables. ``secret_environment``: names of those whose values are masked.
     - ``include``: more files and folders for the package. ``extra_files``: names in the package and their content.
     - ``requirements``: a list in pip's syntax, or the path of a requirements file. They become a layer.
-    - ``requirements_exclude``: globs of files that the layer excludes. ``platform``: uv's; by default the runtime's.
-    - ``layers``: ARNs of versions of layers that exist; the layer of the requirements comes after them.
-    - ``provided_modules``: modules that are there though the check of imports misses them; ``["*"]``: no check.
+    - ``requirements_exclude``: globs of files that the layer excludes. ``layers``: ARNs of layer versions that exist.
+    - ``platform``: uv's. ``provided_modules``: those that the check of imports misses; ``["*"]``: no check.
     - ``s3_trigger``: one or more :class:`S3Trigger`. ``topic_trigger``: SNS topics, by name or :class:`TopicTrigger`.
     - ``queue_trigger``: SQS queues, by name or :class:`QueueTrigger`. ``stream_trigger``: streams of Kinesis and of
       DynamoDB tables, a :class:`StreamTrigger` each. ``event_trigger``: events of EventBridge, :class:`EventTrigger`.
@@ -180,12 +174,11 @@ class Lambda_script:
     - ``alarms``: a list of :class:`Alarm`. Mappings are accepted for each of these.
     - ``on_failure``, ``retries``, ``max_event_age``: events that fail. ``concurrency``: how many run, or UNRESERVED.
     - ``provisioned_concurrency``: how many are ready before. ``recursive_loop``: ``Allow`` or ``Terminate``.
-    - ``permissions``: IAM statements of the execution role. ``permissions_boundary``: the ARN of its bound.
-    - ``role``, ``schedule_role``: ARNs of roles that exist, instead of own ones. ``log_retention_days``: of its log.
+    - ``permissions``: IAM statements. ``permissions_boundary``, ``role``, ``schedule_role``: ARNs of what exists.
     - ``vpc``: ``subnets``, ``security_groups`` and ``ipv6``, or a :class:`Vpc`. ``ephemeral_storage``: MB of ``/tmp``.
     - ``tracing``: ``Active`` for X-Ray. ``kms_key``: ARN, for the environment. ``snapstart``: start from a snapshot.
     - ``log_format``: ``Text``, ``JSON``. ``log_level``, ``system_log_level``: with JSON, the least level that is kept
-      of the function's own lines and of Lambda's. ``log_group``: an existing log group for the log.
+      of the function's own lines and of Lambda's. ``log_group``: an existing one. ``log_retention_days``.
     - ``tags``: of all its resources; an empty value removes one. ``region``: by default as with boto3.
     - ``description``: on AWS. ``artifact_bucket``: for packages too large for a direct upload; by default its own.
     - ``health_event``: the event of a check of new versions. ``canary``: how they are tried, a :class:`Canary`.
@@ -404,10 +397,4 @@ def deployment_of(scripts: Sequence[Lambda_script]) -> Deployment:
     """What :func:`deploy_all` deploys. Raises ToolkitError for different regions."""
     if not isinstance(scripts, Sequence) or not all(isinstance(script, Lambda_script) for script in scripts):
         raise ToolkitError("deploy_all takes a list of Lambda_scripts: deploy_all([one, two]).")
-    functions = tuple(spec for script in scripts for spec in script._deployment().tagged().functions)
-    owners = {(script.application, script.stage) for script in scripts}
-    application, stage = owners.pop() if len(owners) == 1 else ("", "")
-    regions = sorted({script.region for script in scripts if script.region})
-    if len(regions) > 1:
-        raise ToolkitError(f"Functions deployed together must be in one region, not in {' and '.join(regions)}.")
-    return Deployment(functions, application=application, stage=stage)
+    return together([(script._deployment(), script.region) for script in scripts])

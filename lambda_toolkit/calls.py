@@ -6,11 +6,11 @@ Each imports what it needs when it is called: a declaration alone needs no AWS.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
 from lambda_toolkit.changes import DeployError, Plan, Progress, Report
-from lambda_toolkit.errors import Hint, Wording, worded_as
+from lambda_toolkit.errors import Hint, ToolkitError, Wording, worded_as
 from lambda_toolkit.spec.model import Deployment
 
 if TYPE_CHECKING:
@@ -109,3 +109,14 @@ def apply_all(plan: Plan, aws: Aws, on_progress: Callable[[Progress], None] | No
         with _advice_in_words():
             raise DeployError(report)
     return report
+
+
+def together(parts: Sequence[tuple[Deployment, str | None]]) -> Deployment:
+    """One deployment of all functions in ``parts``, each with its region. Raises ToolkitError for several regions."""
+    functions = tuple(spec for deployment, _ in parts for spec in deployment.tagged().functions)
+    owners = {(deployment.application, deployment.stage) for deployment, _ in parts}
+    application, stage = owners.pop() if len(owners) == 1 else ("", "")
+    regions = sorted({region for _, region in parts if region})
+    if len(regions) > 1:
+        raise ToolkitError(f"Functions deployed together must be in one region, not in {' and '.join(regions)}.")
+    return Deployment(functions, application=application, stage=stage)

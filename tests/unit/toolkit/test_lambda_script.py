@@ -35,7 +35,7 @@ def test_every_public_name_is_exported():
         if getattr(value, "__module__", "").startswith(("lambda_toolkit", "lambda_script")) and not name.startswith("_")
     }
     of_scripts = {"declare", "end_script", "names_checked", "only_declares", "shown_on_terminal"}
-    steps = {"Arguments", "apply_all", "function_spec", "new_client", "shown_as_init", "worded_as"}
+    steps = {"Arguments", "apply_all", "function_spec", "together", "new_client", "shown_as_init", "worded_as"}
     assert own - steps - of_scripts < {*lambda_script.__all__}
     assert {*lazy_names.MODULES} < {*lambda_script.__all__}
 
