@@ -36,6 +36,14 @@ def _own_environment() -> Iterator[None]:
     os.environ.update(before)
 
 
+def _still(set_clock_speed: Callable[[Path, float], None]) -> Callable[[Path, float], None]:
+    """``set_clock_speed`` for a stack whose schedules are still where a user's would fire.
+
+    `local up` sets the speed of a user, also where it refuses what follows: schedules would fire in the next tests.
+    """
+    return lambda directory, speed: set_clock_speed(directory, emulator_clock.STILL if speed == 1 else speed)
+
+
 @pytest.fixture(scope="package")
 def cli(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
     """The command line, with a stack that is up, seeded with 400 orders and deployed to; nothing was extracted yet.
@@ -46,13 +54,14 @@ def cli(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
     line = CommandLine(copy_of_the_repository(tmp_path_factory.mktemp("embedded")))
     try:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(emulator, "LAUNCHER", Path(emulator_clock.__file__))
-            result = line("local", "up", "--orders", ORDERS)
-        assert result.exit_code == 0, result.output
-        embedded.set_clock_speed(line.stack, 0.001)
-        os.environ.clear()
-        os.environ.update(before)
-        yield line
+            patch.setattr(emulator, "set_clock_speed", _still(emulator.set_clock_speed))
+            with pytest.MonkeyPatch.context() as starting:
+                starting.setattr(emulator, "LAUNCHER", Path(emulator_clock.__file__))
+                result = line("local", "up", "--orders", ORDERS)
+            assert result.exit_code == 0, result.output
+            os.environ.clear()
+            os.environ.update(before)
+            yield line
     finally:
         embedded.down(line.root, wipe=True)
         os.environ.clear()

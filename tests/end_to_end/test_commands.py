@@ -9,7 +9,6 @@ import sys
 
 import pytest
 
-from lambda_toolkit.pipeline.local_stack import stack as embedded
 from tests.support.repository import REPOSITORY
 
 
@@ -141,7 +140,6 @@ def test_env_points_other_tools_at_the_stack(filled):
 
 def test_up_again_leaves_everything_as_it_is(filled):
     result = filled("local", "up")
-    embedded.set_clock_speed(filled.stack, 0.001)  # it has set the clock to that of a user: schedules would fire
     assert result.exit_code == 0, result.output
     assert "Nothing changed." in result.stdout
     refused = filled("local", "up", "--orders", "5")

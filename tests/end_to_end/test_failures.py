@@ -15,6 +15,7 @@ from lambda_toolkit.pipeline.local_stack import stack as embedded
 from lambda_toolkit.pipeline.local_stack.alerting import mail_sink
 from lambda_toolkit.pipeline.local_stack.independent_check import check
 from tests.drill import runbook
+from tests.support.emulator_clock import STILL
 
 EMAIL_TIMEOUT = 30.0  # seconds for the alarm and its email
 
@@ -149,7 +150,7 @@ def test_function_that_nothing_starts_any_more_is_mailed(filled, aws):
         time.sleep(3)
         await_state("ALARM", 1)  # a look at the warehouse invokes load, and nothing is repaired by it
     finally:
-        embedded.set_clock_speed(filled.stack, 0.001)
+        embedded.set_clock_speed(filled.stack, STILL)
         quick.unlink()
         [repaired] = typed(filled, cause.repair)
     assert cause.alarm in name

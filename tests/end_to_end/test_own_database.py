@@ -161,7 +161,6 @@ def test_the_variables_of_production_are_never_followed(filled, sql) -> None:
     with tripwire() as wire:
         before = dict(os.environ)
         assert filled("local", "up", env=wire.shell).exit_code == 0
-        embedded.set_clock_speed(filled.stack, 0.001)  # no schedule fires in the tests that follow
         assert filled("local", "simulate", "--rate", "1200", "--minutes", "0.01", env=wire.shell).exit_code == 0
         for command in ("run", "deploy", "plan", "prepare", "status"):
             result = filled(command, "--stage", "local", env=wire.shell)

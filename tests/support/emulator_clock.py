@@ -21,6 +21,7 @@ from typing import Any
 STACK = Path(__file__).parents[2] / "lambda_toolkit" / "pipeline" / "local_stack"
 SHIPPED = STACK / "aws_emulator" / "emulator_launcher.py"
 FILE = "schedule-clock"  # beside the file with the speed; its text is `at SECONDS` or `ahead SECONDS`
+STILL = 0.001  # the speed at which no schedule fires while tests run
 GATHERING = 120  # seconds until the last of them sleeps, on a busy machine
 PACE = 0.1  # real seconds of a second that is slept: the emulator looks each second, so several times in a minute
 

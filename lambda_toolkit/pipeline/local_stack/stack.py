@@ -87,8 +87,9 @@ def up(
         running = running_stack(root)
         if running is not None:
             say("The local stack is already up")
+            stack = _with_source(running, external)
             emulator.set_clock_speed(directory / EMULATOR, clock_speed)
-            return _with_source(running, external)
+            return stack
         _stop_everything(directory, say)
         if postgres_server.has_data(directory / POSTGRES):
             external_source.check_same(directory, external)
