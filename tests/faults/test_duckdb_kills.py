@@ -21,7 +21,7 @@ from lambda_toolkit.pipeline.warehouse.duckdb_preparation import prepare
 from tests.support.sample_star import FILE_SCHEMA, REFERRING, Batch, Row, expected, found, write
 from tests.support.written_lake import WrittenLake
 
-STEP = 9  # of the statements, every so many; and the last ones, about the commit
+STEP = 20  # of the statements, every so many; and the last ones, about the commit
 HISTORY = [
     Batch({1: Row((1, 1)), 2: Row((1, 1))}, {1: Row("one")}),
     Batch({1: Row((3, 7)), 2: Row((2, 1), rejected=True)}, {2: Row("two", rejected=True)}),

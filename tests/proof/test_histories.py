@@ -18,7 +18,7 @@ from tests.proof.proving import (
 from tests.proof.worlds import on_moto, with_twin
 from tests.support.pipeline import small_thresholds
 
-HISTORIES = int(os.environ.get("HISTORIES_PER_SEED", "8"))  # `make test-proof` runs 50, `make soak` new ones for hours
+HISTORIES = int(os.environ.get("HISTORIES_PER_SEED", "5"))  # `make test-proof` runs 50, `make soak` new ones for hours
 DUCKDB_HISTORIES = max(3, HISTORIES // 4)
 ENOUGH = 50  # histories of a seed, among which every kind of step is
 pytestmark = pytest.mark.no_cover  # watching each line would take as long again
