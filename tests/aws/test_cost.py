@@ -26,17 +26,29 @@ def of(script) -> tuple[Deployment, Declared]:
 
 def test_plan_shows_what_was_there_before(aws, script) -> None:
     """Undoing a plan's changes gives the declaration that was deployed, without another call."""
-    old = script(memory=128, schedule="rate(1 hour)", alarms=[Alarm("errors", "Errors"), Alarm("slow", "Duration")])
+    old = script(
+        memory=128,
+        schedule="rate(1 hour)",
+        alarms=[Alarm("errors", "Errors"), Alarm("slow", "Duration")],
+        provisioned_concurrency=1,
+    )
     old.deploy()
-    new = script(memory=512, architecture="arm64", schedule="rate(5 minutes)", alarms=[Alarm("errors", "Errors")])
+    new = script(
+        memory=512,
+        architecture="arm64",
+        schedule="rate(5 minutes)",
+        alarms=[Alarm("errors", "Errors")],
+        provisioned_concurrency=2,
+    )
     deployment, declared = of(new)
     found = make_plan(aws, deployment, prune=True)
     assert before(declared, found.changes) == of(old)[1]
     prices = price_list("eu-west-2")
     added = added_cost(declared, found.changes, prices)
     assert added == total(month(declared), prices) - total(month(of(old)[1]), prices) != 0
-    ended = of(script(memory=512, architecture="arm64", schedule="", alarms=()))
+    ended = of(script(memory=512, architecture="arm64", schedule="", alarms=(), provisioned_concurrency=0))
     new.deploy()
+    assert of(new)[1].functions[0].provisioned == 2
     found = make_plan(aws, ended[0], prune=True)
     assert before(ended[1], found.changes) == declared
     assert added_cost(ended[1], found.changes, prices) < 0

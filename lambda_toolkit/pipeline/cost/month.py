@@ -10,6 +10,7 @@ from lambda_script import HOURS_A_MONTH, PriceList
 
 ZERO = Decimal(0)
 _GB = Decimal(1024)  # MB: Lambda's GB-seconds
+_SECONDS_A_MONTH = HOURS_A_MONTH * 3600
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,28 @@ class FunctionUse:
     """GET and HEAD requests."""
     secret_reads: Decimal = ZERO
     log_bytes: Decimal = ZERO
+    provisioned: Decimal | int = 0
+    """Environments that are kept ready the whole month, and paid for whether or not they run."""
 
     @property
     def gb_seconds(self) -> Decimal:
-        """Memory times time, which Lambda bills."""
-        return self.memory / _GB * self.seconds
+        """Memory times the time that is billed as of any function: that of provisioned environments is not in it."""
+        return self.memory / _GB * (self.seconds - self._seconds_in_provisioned)
+
+    @property
+    def gb_seconds_in_provisioned(self) -> Decimal:
+        """Memory times the time that runs take in provisioned environments, which has a price of its own."""
+        return self.memory / _GB * self._seconds_in_provisioned
+
+    @property
+    def gb_seconds_provisioned(self) -> Decimal:
+        """Memory times the time that environments are kept ready."""
+        return self.memory / _GB * self.provisioned * _SECONDS_A_MONTH
+
+    @property
+    def _seconds_in_provisioned(self) -> Decimal:
+        """An environment handles one event at a time; what is more runs in others."""
+        return min(self.seconds, self.provisioned * _SECONDS_A_MONTH)
 
 
 @dataclass(frozen=True)
@@ -125,6 +143,12 @@ def _lines(month: Month, prices: PriceList) -> Iterator[Line]:
         added(lambda use: use.gb_seconds if use.is_arm else ZERO),
         max(free - x86, ZERO),
     )
+    for name, price, is_arm in (("x86_64", "x86", False), ("arm64", "arm", True)):
+        ready = [use for use in month.functions if use.provisioned and use.is_arm == is_arm]
+        provisioned = sum((use.gb_seconds_provisioned for use in ready), ZERO)
+        yield line("Lambda", f"GB-s provisioned, {name}", f"lambda_provisioned_{price}", provisioned)
+        runs = sum((use.gb_seconds_in_provisioned for use in ready), ZERO)
+        yield line("Lambda", f"GB-s of runs in these, {name}", f"lambda_provisioned_runs_{price}", runs)
     yield line("S3", "PUT, POST, LIST", "s3_writes", added(lambda use: use.s3_writes))
     yield line("S3", "GET, HEAD", "s3_reads", added(lambda use: use.s3_reads))
     yield line("S3", "storage", "s3_storage", month.stored_gb)

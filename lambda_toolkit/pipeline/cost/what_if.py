@@ -44,6 +44,7 @@ def savings(declared: Declared, workload: Workload, prices: PriceList) -> tuple[
         "one alarm fewer": replace(month_now, alarm_metrics=alarms),
         "no dashboard": month(replace(declared, dashboards=0), workload),
         "no private network": month(replace(declared, network=Network()), workload),
+        "no provisioned concurrency": month(_each(declared, lambda each: replace(each, provisioned=0)), workload),
     }
     if fits or not any(used):
         halved = _each(declared, lambda each: replace(each, memory=max(each.memory // 2, 128)))
@@ -113,6 +114,14 @@ def _schedule(declared: Declared, change: Change) -> Declared:
     return _with(declared, replace(owner, schedules={**others, change.name: str(schedule)} if schedule else others))
 
 
+def _provisioned(declared: Declared, change: Change) -> Declared:
+    owner = next((each for each in declared.functions if each.on_aws == change.name), None)
+    if owner is None:
+        return declared
+    live = _live(change).get("provisioned_concurrency", owner.provisioned)
+    return _with(declared, replace(owner, provisioned=int(str(live))))
+
+
 def _alarm(declared: Declared, change: Change) -> Declared:
     owner = _owner(declared, change)
     if owner is None or change.action == "update":
@@ -137,6 +146,7 @@ _UNDO: Mapping[str, Callable[[Declared, Change], Declared]] = {
     "function": _function,
     "schedule": _schedule,
     "Scheduler schedule": _schedule,
+    "provisioned concurrency": _provisioned,
     "alarm": _alarm,
     "secret": _secret,
     "dashboard": _dashboard,

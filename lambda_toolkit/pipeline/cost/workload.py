@@ -113,6 +113,8 @@ class DeclaredFunction:
     retention_days: int | None
     """``None``: its log is kept for ever."""
     reads_secret: bool
+    provisioned: int = 0
+    """How many environments are kept ready; what is not declared is not known."""
 
 
 @dataclass(frozen=True)
@@ -167,6 +169,7 @@ def of_spec(name: str, spec: FunctionSpec, *, reads_secret: bool) -> DeclaredFun
         metrics=len(own),
         retention_days=spec.log_retention_days,
         reads_secret=reads_secret,
+        provisioned=spec.provisioned_concurrency or 0,
     )
 
 
@@ -230,6 +233,7 @@ def _use(function: DeclaredFunction, batches: Decimal, measured: Measured | None
         s3_reads=spent("s3_reads"),
         secret_reads=starts if function.reads_secret else ZERO,
         log_bytes=spent("log_bytes") if measured is None or measured.log_bytes is None else starts * measured.log_bytes,
+        provisioned=function.provisioned,
     )
 
 

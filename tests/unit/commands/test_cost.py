@@ -38,6 +38,7 @@ uses = st.builds(
     s3_reads=amounts,
     secret_reads=amounts,
     log_bytes=amounts,
+    provisioned=st.integers(0, 3),
 )
 months = st.builds(
     Month,
@@ -87,7 +88,9 @@ def test_more_of_anything_never_costs_less(used, data) -> None:
     assert total(more, LONDON) > total(used, LONDON)
     if used.functions:
         first = used.functions[0]
-        field = data.draw(st.sampled_from([each for each in vars(first) if each not in ("name", "is_arm")]))
+        # not `provisioned`: environments that are always busy cost less than what they replace
+        fixed = ("name", "is_arm", "provisioned")
+        field = data.draw(st.sampled_from([each for each in vars(first) if each not in fixed]))
         grown = replace(first, **{field: getattr(first, field) + 1})
         assert total(replace(used, functions=(grown, *used.functions[1:])), LONDON) >= total(used, LONDON)
 
@@ -215,6 +218,36 @@ def test_dashboard_costs_from_the_day_that_it_is_declared() -> None:
     assert added_cost(with_one, [created], LONDON) == LONDON["dashboards"].amount
     assert added_cost(without, [deleted], LONDON) == -LONDON["dashboards"].amount
     assert "no dashboard" in [saving.change for saving in savings(with_one, ASSUMED, LONDON)]
+
+
+def test_provisioned_environments_and_runs_in_them_are_paid_for(totesys) -> None:
+    """Of 512 MB in eu-west-2: the hours of a month, by AWS's list; and what would run in them."""
+    [one] = (replace(each, memory=512, provisioned=2) for each in totesys.functions if each.name == "notifier")
+    lines = {line.item: line for line in bill(month(replace(totesys, functions=(one,))), LONDON)}
+    kept = lines["GB-s provisioned, x86_64"]
+    assert (kept.quantity, kept.free) == (2 * 730 * 3600 // 2, 0)
+    assert round(kept.amount, 2) == Decimal("12.69")
+    assert lines["GB-s of runs in these, x86_64"].price == Decimal("0.0000112709")
+    assert "GB-s, x86_64" not in lines, "no run is more than they can take"
+    busy = FunctionUse("f", 1024, is_arm=True, starts=Decimal(0), seconds=Decimal(3 * 730 * 3600), provisioned=2)
+    assert (busy.gb_seconds, busy.gb_seconds_in_provisioned) == (730 * 3600, 2 * 730 * 3600)
+    assert {line.item: line.price for line in bill(Month((busy,)), LONDON)} == {
+        "GB-s, arm64": Decimal("0.0000133334"),
+        "GB-s provisioned, arm64": Decimal("0.0000038643"),
+        "GB-s of runs in these, arm64": Decimal("0.0000090167"),
+    }
+
+
+def test_plan_and_savings_count_provisioned_environments(totesys) -> None:
+    ready = replace(totesys, functions=tuple(replace(each, provisioned=1) for each in totesys.functions))
+    made = [
+        change(Kind.PROVISIONED_CONCURRENCY, each.on_aws, "create", Difference("provisioned_concurrency", 0, 1))
+        for each in totesys.functions
+    ]
+    assert before(ready, made) == totesys
+    assert added_cost(ready, made, LONDON) == total(month(ready), LONDON) - total(month(totesys), LONDON) > 40
+    saved = {saving.change: saving.amount for saving in savings(ready, ASSUMED, LONDON)}
+    assert saved["no provisioned concurrency"] == added_cost(ready, made, LONDON)
 
 
 def test_difference_of_a_plan_is_one_sentence() -> None:

@@ -115,6 +115,7 @@ def so_far(parts: Declared, sums: Mapping[tuple[str, str], Decimal], share: Deci
             s3_reads=use.s3_reads * ratio,
             secret_reads=use.secret_reads * ratio,
             log_bytes=use.log_bytes * ratio,
+            provisioned=use.provisioned * share,
         )
 
     functions = tuple(used(use, each.on_aws) for use, each in zip(whole.functions, parts.functions, strict=True))
