@@ -127,7 +127,7 @@ def deployer_policy(deployment: Deployment, place: Place, *, delete_data: bool =
     secrets = [place.arn("secretsmanager", f"secret:{spec.name}") for spec in deployment.secrets]
     of_topics = _TOPIC + (_TOPIC_KEY if any(spec.kms_key is not None for spec in deployment.topics) else ())
     statements = (
-        _allow("Lists", _lists(own_roles, deployment), ["*"]),
+        _allow("Lists", [*_lists(own_roles, deployment), *_lists_where_declared(functions, place)], ["*"]),
         _on("Functions", "lambda", _FUNCTION, _and_below(place.arn("lambda", f"function:{name}") for name in names)),
         _on("FunctionKeys", "kms", _FUNCTION_KEY, sorted({spec.kms_key for spec in functions if spec.kms_key})),
         _on("Layers", "lambda", _LAYER if artifacts else (), [place.arn("lambda", f"layer:{LAYER_PREFIX}*")]),
@@ -188,6 +188,14 @@ def _lists(own_roles: int, deployment: Deployment) -> list[str]:
     bulk = ["iam:GetAccountAuthorizationDetails"] if own_roles >= BULK_ROLES else []
     expected = ["cloudwatch:GetMetricStatistics"] if any(spec.canary for spec in deployment.functions) else []
     return [*_LISTS, *own, *bulk, *expected, *(["cloudwatch:ListDashboards"] if deployment.dashboards else [])]
+
+
+def _lists_where_declared(functions: Sequence[FunctionSpec], place: Place) -> Iterator[str]:
+    """The actions that know no resources, of the attachments that a function declares."""
+    for attachment in registry.ATTACHMENTS:
+        needs = attachment.DEPLOYER_ACTIONS
+        if needs.lists_where_declared and any(attachment.deployer_resources(spec, place) for spec in functions):
+            yield from (f"{needs.service}:{action}" for action in needs.lists_where_declared)
 
 
 def _mapping_statements(functions: Iterable[FunctionSpec], place: Place) -> Iterator[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""What moto lacks of functions: provisioned concurrency of an alias, and recursive loop detection, with their states.
+"""What moto lacks of functions: provisioned concurrency, recursive loop detection, and the limits of the account.
 
 Environments are made between two reads. When the alias moves, they are made again for its new version; while it routes
 a share of the calls, they cannot be set. A test may say for which function Lambda fails.
@@ -18,9 +18,12 @@ from moto.awslambda.models import LambdaBackend
 from moto.awslambda.responses import LambdaResponse
 
 _PROVISIONED = r"{0}/2019-09-30/functions/(?P<function_name>[^/]+)/provisioned-concurrency/?$"
+_ACCOUNT = r"{0}/2016-08-19/account-settings/?$"
 _RECURSION = r"{0}/2024-08-31/functions/(?P<function_name>[^/]+)/recursion-config/?$"
 FAILING: dict[str, str] = {}
 """By function: why Lambda cannot make its environments."""
+LIMIT = 1000  # concurrent executions of the account, as AWS gives it to a new one at most
+KEPT = 100  # of them that cannot be reserved
 
 
 class ProvisionedConfigNotFoundError(LambdaClientError):
@@ -35,6 +38,21 @@ def behave_like_concurrency(monkeypatch: pytest.MonkeyPatch) -> None:
     """Add the calls; a function that is deleted takes its settings along."""
     monkeypatch.setitem(urls.url_paths, _PROVISIONED, LambdaResponse.dispatch)
     monkeypatch.setitem(urls.url_paths, _RECURSION, LambdaResponse.dispatch)
+    monkeypatch.setitem(urls.url_paths, _ACCOUNT, LambdaResponse.dispatch)
+    monkeypatch.setattr(LambdaResponse, "get_account_settings", _account_settings, raising=False)
+    reserve = LambdaBackend.put_function_concurrency
+
+    def reserve_within_the_account(backend: LambdaBackend, function_name: str, reserved: str) -> str:
+        left = LIMIT - _reserved(backend, beside=backend.get_function(function_name).function_name) - int(reserved)
+        if left < KEPT:
+            message = (
+                "Specified ReservedConcurrentExecutions for function decreases account's "
+                f"UnreservedConcurrentExecution below its minimum value of [{KEPT}]."
+            )
+            raise LambdaClientError("InvalidParameterValueException", message)
+        return reserve(backend, function_name, reserved)
+
+    monkeypatch.setattr(LambdaBackend, "put_function_concurrency", reserve_within_the_account)
     for verb, provisioned, recursion in (("put", _put, _put_recursion), ("get", _get, _get_recursion)):
         monkeypatch.setattr(LambdaResponse, f"{verb}_provisioned_concurrency_config", provisioned, raising=False)
         monkeypatch.setattr(LambdaResponse, f"{verb}_function_recursion_config", recursion, raising=False)
@@ -49,6 +67,18 @@ def behave_like_concurrency(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(LambdaBackend, "delete_function", delete_with_settings)
     FAILING.clear()
+
+
+def _reserved(backend: LambdaBackend, beside: str = "") -> int:
+    """What all functions but one have reserved."""
+    others = (each for each in backend.list_functions() if each.function_name != beside)
+    return sum(int(each.reserved_concurrency or 0) for each in others)
+
+
+def _account_settings(response: LambdaResponse) -> tuple[int, dict[str, str], str]:
+    left = LIMIT - _reserved(response.backend)
+    limit = {"ConcurrentExecutions": LIMIT, "UnreservedConcurrentExecutions": left}
+    return 200, {}, json.dumps({"AccountLimit": limit, "AccountUsage": {}})
 
 
 def _stored(backend: LambdaBackend, kind: str) -> dict[str, Any]:

@@ -7,11 +7,13 @@ https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
 
-from lambda_toolkit.aws.account import ArnFormat
+from lambda_toolkit.aws.account import ACCESS_DENIED, ArnFormat
 from lambda_toolkit.aws.client import Aws
 from lambda_toolkit.changes import Change
+from lambda_toolkit.errors import AwsError
 from lambda_toolkit.resources.planning.attachment import Context, DeployerActions, Statement
 from lambda_toolkit.resources.planning.diff import differences
 from lambda_toolkit.resources.planning.reads import Prefetch
@@ -19,8 +21,12 @@ from lambda_toolkit.spec.model import UNRESERVED, FunctionSpec, Kind
 
 KIND = Kind.CONCURRENCY
 DEPLOYER_ACTIONS = DeployerActions(
-    "Concurrency", "lambda", ("DeleteFunctionConcurrency", "GetFunctionConcurrency", "PutFunctionConcurrency")
+    "Concurrency",
+    "lambda",
+    ("DeleteFunctionConcurrency", "GetFunctionConcurrency", "PutFunctionConcurrency"),
+    lists_where_declared=("GetAccountSettings",),
 )
+_KEPT = 100  # Lambda lets the functions that reserve nothing have that many: see above
 _NEW = ("ResourceNotFoundException",)  # eventual consistency: a new function is not known everywhere yet
 
 
@@ -77,6 +83,49 @@ def plan_undeclared(context: Context, tagged: Collection[str]) -> list[Change]:
 def plan_removal(context: Context) -> list[Change]:
     """None: it is deleted with the function."""
     return []
+
+
+def notes(contexts: Sequence[Context]) -> Iterator[str]:
+    """What Lambda refuses, as a sentence without the final period: reservations that leave too little to the others.
+
+    The account is asked only where the plan reserves more than is reserved now. Raises AwsError.
+    """
+    added = {context.spec.name: _added(context) for context in contexts if context.spec.concurrency is not None}
+    growing = sorted(name for name, number in added.items() if number > 0)
+    if not growing:
+        return
+    functions = ", ".join(growing)
+    try:
+        limit = _account_limit(contexts[0])
+    except AwsError as error:
+        if error.code not in ACCESS_DENIED:
+            raise
+        yield (
+            f"whether the account has the concurrency that is reserved for {functions} is not known: the plan needs "
+            "lambda:GetAccountSettings for that"
+        )
+        return
+    allowed = max(int(limit["UnreservedConcurrentExecutions"]) - _KEPT, 0)
+    more = sum(added.values())
+    if more > allowed:
+        yield (
+            f"Lambda will refuse the concurrency of {functions}: it is {more} more than is reserved now, and the "
+            f"account can reserve {allowed} more, as {_KEPT} of its {limit['ConcurrentExecutions']} stay for functions "
+            "without a reservation. Reserve less, or ask AWS for a higher quota of concurrent executions"
+        )
+
+
+def _added(context: Context) -> int:
+    """How many more the plan reserves than are reserved now; less than 0: how many fewer."""
+    wanted = context.spec.concurrency
+    live = _read(context) if context.live() is not None else UNRESERVED
+    return (wanted if isinstance(wanted, int) else 0) - (live if isinstance(live, int) else 0)
+
+
+def _account_limit(context: Context) -> Mapping[str, Any]:
+    answer = context.reads.once("account settings", lambda: context.aws.call("lambda", "get_account_settings"))
+    limit: Mapping[str, Any] = answer["AccountLimit"]
+    return limit
 
 
 def _blocked(wanted: int | str) -> tuple[str, ...]:

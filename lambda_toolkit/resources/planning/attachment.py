@@ -86,6 +86,8 @@ class DeployerActions:
     """Those on the attachment's own resources, without the prefix: ``PutRule``."""
     lists: tuple[str, ...] = ()
     """Those that know no resources, without the prefix: ``ListRules``."""
+    lists_where_declared: tuple[str, ...] = ()
+    """Those that know no resources, and are needed only where a function declares the attachment."""
     with_data: tuple[str, ...] = ()
     """Those on its own resources that only who may delete data needs."""
 
