@@ -37,6 +37,24 @@ def test_single_time_is_deleted_by_scheduler_and_not_made_again(script, client) 
     assert not [change for change in past.plan().changes if change.action == "create"]
 
 
+def test_single_time_that_was_changed_by_hand_is_restored(script, client) -> None:
+    """Also that it is to be deleted: else it would stay when it has fired."""
+    declared = script(schedule="at(2126-07-01T09:00:00)", timezone="Europe/London", stage="dev")
+    declared.deploy()
+    [(name, live)] = schedules(client).items()
+    sent = ("ScheduleExpression", "ScheduleExpressionTimezone", "FlexibleTimeWindow", "Target")
+    kept = {key: live[key] for key in sent}
+    client("scheduler").update_schedule(
+        GroupName=GROUP, Name=name, **kept, ActionAfterCompletion="NONE", State="DISABLED"
+    )
+    [change] = declared.plan().changes
+    shown = {str(item) for item in change.differences}
+    assert shown == {"after completion: NONE -> DELETE", "state: DISABLED -> ENABLED"}
+    declared.deploy()
+    assert schedules(client)[name]["ActionAfterCompletion"] == "DELETE"
+    assert not declared.plan()
+
+
 def test_single_time_is_one_instant_of_its_zone() -> None:
     once = Schedule("at(2026-07-01T09:00:00)", "Europe/London")
     assert once.next_fire(datetime(2026, 7, 1, 7, 59, tzinfo=UTC)) == datetime(2026, 7, 1, 8, tzinfo=UTC)

@@ -162,7 +162,13 @@ def _schedules(client: Any) -> dict[str, Any]:
         found[name] = {
             "tags": sorted((tag["Key"], tag["Value"]) for tag in tags),
             **{
-                each: (item["ScheduleExpression"], item["ScheduleExpressionTimezone"], item["Target"], item["State"])
+                each: tuple(
+                    item[field]
+                    for field in (
+                        *("ScheduleExpression", "ScheduleExpressionTimezone", "Target", "State"),
+                        "ActionAfterCompletion",
+                    )
+                )
                 for each, item in read.items()
             },
         }

@@ -27,7 +27,11 @@ import pytest
 from lambda_script import ToolkitError
 from lambda_toolkit.aws.client import Aws, Clock
 from lambda_toolkit.packaging.layer_zip import LayerSpec
-from tests.deploy_faults import concurrency_operations, trigger_operations  # noqa: F401 - they add to OPERATIONS
+from tests.deploy_faults import (  # noqa: F401 - they add to OPERATIONS
+    concurrency_operations,
+    single_time_operations,
+    trigger_operations,
+)
 from tests.deploy_faults.contents import contents, differing
 from tests.deploy_faults.faults import TEMPORARY, Cell, Crash, Faults, faults_of
 from tests.deploy_faults.operations import OPERATIONS, Operation, World, restarted

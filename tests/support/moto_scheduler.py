@@ -22,6 +22,7 @@ from moto.iam.models import iam_backends
 from moto.resourcegroupstaggingapi import models as tagging
 from moto.scheduler.exceptions import ScheduleGroupNotFound, ValidationException
 from moto.scheduler.models import EventBridgeSchedulerBackend, Schedule, scheduler_backends
+from moto.scheduler.responses import EventBridgeSchedulerResponse
 
 SERVICE = "scheduler.amazonaws.com"
 _ZONES = available_timezones()
@@ -41,6 +42,7 @@ class _ConflictError(JsonRESTError):
 def behave_like_scheduler(patch: pytest.MonkeyPatch) -> None:
     backend = EventBridgeSchedulerBackend
     create, update, listed = backend.create_schedule, backend.update_schedule, backend.list_schedules
+    respond = EventBridgeSchedulerResponse.update_schedule
     create_group, delete_group = backend.create_schedule_group, backend.delete_schedule_group
     tags_of, tag = backend.list_tags_for_resource, backend.tag_resource
 
@@ -53,13 +55,18 @@ def behave_like_scheduler(patch: pytest.MonkeyPatch) -> None:
         return schedule
 
     def update_schedule(self: EventBridgeSchedulerBackend, **given: Any) -> Schedule:
-        """What is not given gets its default. moto does not read the action."""
+        """What is not given gets its default."""
         self.get_schedule(given["group_name"], given["name"])
         check(self, given)
-        schedule = update(self, **{**given, "state": given["state"] or "ENABLED"})
-        # the toolkit deletes what fires once, and nothing else
-        schedule.action_after_completion = "DELETE" if given["schedule_expression"].startswith("at(") else "NONE"
-        return schedule
+        return update(self, **{**given, "state": given["state"] or "ENABLED"})
+
+    def respond_to_update(self: EventBridgeSchedulerResponse) -> str:
+        """moto reads no action of an update."""
+        answer = respond(self)
+        name = self.uri.split("?")[0].split("/")[-1]
+        schedule = self.scheduler_backend.get_schedule(self._get_param("GroupName"), name)
+        schedule.action_after_completion = self._get_param("ActionAfterCompletion") or "NONE"
+        return answer
 
     def list_schedules(self: EventBridgeSchedulerBackend, group_names: Any, *rest: Any, **more: Any) -> Any:
         for name in group_names or ():
@@ -93,6 +100,7 @@ def behave_like_scheduler(patch: pytest.MonkeyPatch) -> None:
 
     patch.setattr(backend, "create_schedule", create_schedule)
     patch.setattr(backend, "update_schedule", update_schedule)
+    patch.setattr(EventBridgeSchedulerResponse, "update_schedule", respond_to_update)
     patch.setattr(backend, "list_schedules", list_schedules)
     patch.setattr(backend, "create_schedule_group", create_schedule_group)
     patch.setattr(backend, "delete_schedule_group", delete_schedule_group)
