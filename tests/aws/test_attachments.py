@@ -27,11 +27,22 @@ def test_table_is_that_of_the_code() -> None:
     ]
 
 
-def test_examples_use_what_the_table_says() -> None:
+def test_each_attachment_has_an_example_that_uses_it() -> None:
     for each in ATTACHMENTS:
-        text = (REPOSITORY / "examples" / each.example / "deploy.py").read_text("utf-8") if each.example else ""
-        used = [name for name in each.arguments.split(", ") if f"{name}=" in text]
-        assert bool(used) == bool(each.example), each.module
+        text = (REPOSITORY / "examples" / each.example / "deploy.py").read_text("utf-8")
+        assert [name for name in each.arguments.split(", ") if f"{name}=" in text], each.module
+
+
+def test_table_says_what_each_attachment_was_proven_by() -> None:
+    """The tests against a fake use it, and those on the local stack name the attachment or its example."""
+    account = (REPOSITORY / "tests/support/moto_account.py").read_text("utf-8")
+    for each in ATTACHMENTS:
+        tests = "".join((REPOSITORY / f"tests/aws/test_{name}.py").read_text("utf-8") for name in each.tests.split())
+        assert not each.fake or each.fake in account + tests, each.module
+        if each.stack:
+            text = (REPOSITORY / "tests" / each.stack).read_text("utf-8")
+            named = (*each.arguments.split(", "), f'"{each.example}"', each.module)
+            assert [name for name in named if name in text.replace("-", "_")], each.module
 
 
 def test_setting_takes_six_files() -> None:

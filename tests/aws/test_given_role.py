@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import runpy
 
 import pytest
 
 from lambda_script import Deployment, FunctionSpec, LimitError
 from lambda_toolkit.deploy.plan import make_plan
+from tests.support.repository import REPOSITORY
 
 ACCOUNT = "123456789012"
 LIMITS = f"arn:aws:iam::{ACCOUNT}:policy/limits"
@@ -60,6 +62,18 @@ def test_given_role_nothing_of_iam_is_called(script, client, recorder, given) ->
     declared.destroy(delete_data=True)
     assert of_iam(recorder) == []
     assert roles(client) == {"given"}
+
+
+def test_example_is_deployed_without_a_call_of_iam(aws, client, recorder, given, monkeypatch, capsys) -> None:
+    trust = json.dumps(TRUST).replace("lambda.", "scheduler.")
+    starts = client("iam").create_role(RoleName="starts", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+    monkeypatch.setattr("sys.argv", ["deploy.py", given, starts])
+    monkeypatch.setattr("lambda_script.new_client", lambda region: aws)
+    runpy.run_path(str(REPOSITORY / "examples/given_roles/deploy.py"))
+    assert "create Scheduler schedule dev-stock.schedule" in capsys.readouterr().out
+    assert of_iam(recorder) == []
+    live = client("scheduler").get_schedule(GroupName="dev-stock-dev", Name="dev-stock.schedule")
+    assert live["Target"]["RoleArn"] == starts
 
 
 def test_given_role_in_place_of_the_own_one(script, client, given) -> None:

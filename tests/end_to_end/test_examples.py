@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -11,13 +12,19 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable, Iterator
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 
 from lambda_toolkit.packaging.uv import find_uv, uv_environment
 from lambda_toolkit.pipeline.local_stack.description import environment
+from tests.support.account import eventually
 from tests.support.command_line import CommandLine
 from tests.support.repository import REPOSITORY
 
@@ -125,6 +132,83 @@ def test_notes(deploy, aws, cli: CommandLine, bucket: str) -> None:
     s3 = aws(cli, "s3")
     s3.put_object(Bucket=bucket, Key="notes/a day.md", Body=b"# Monday\n")
     assert _awaited(s3, bucket, "pages/a day.html") == b"<h1>Monday</h1>\n"
+
+
+def test_reminders(deploy, aws, cli: CommandLine) -> None:
+    """A message comes back as often as it says, and what cannot be read arrives in the queue with its error."""
+    sns, sqs = aws(cli, "sns"), aws(cli, "sqs")
+    topic = sns.create_topic(Name="invoices")["TopicArn"]
+    queue = sqs.create_queue(QueueName="failed-reminders")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    done = deploy("reminders", topic, arn)
+    assert {f"{word} dev-reminders" for word in ("update concurrency", "update recursion")} <= set(done)
+    assert "recursion dev-reminders: it may start itself without end, and each run is paid for" in done
+    assert deploy("reminders", topic, arn) == []
+
+    def send(text: str, kind: str) -> None:
+        attributes = {"kind": {"DataType": "String", "StringValue": kind}}
+        sns.publish(TopicArn=topic, Message=text, MessageAttributes=attributes)
+
+    send('{"invoice": 8, "reminders": 1}', "order")  # the filter holds it back
+    send('{"invoice": 7, "reminders": 3}', "invoice")
+    send("no JSON", "invoice")
+    [failed] = eventually(lambda: sqs.receive_message(QueueUrl=queue).get("Messages"))
+    assert "Expecting value" in json.loads(failed["Body"])["responsePayload"]["errorMessage"]
+    assert eventually(lambda: _logged(aws, cli, "dev-reminders", "invoice 7: 0 reminders left"))
+    assert len(_logged(aws, cli, "dev-reminders", "reminders left")) == 3
+    found = aws(cli, "logs").describe_log_groups(logGroupNamePrefix="/aws/lambda/dev-reminders")["logGroups"]
+    assert [group["retentionInDays"] for group in found] == [7]
+
+
+def test_orders(deploy, aws, cli: CommandLine) -> None:
+    """A message of the queue, an event of the bus and a signed request of the URL are each answered once."""
+    sqs, events = aws(cli, "sqs"), aws(cli, "events")
+    queue = sqs.create_queue(QueueName="orders", Attributes={"VisibilityTimeout": "60"})["QueueUrl"]
+    url = deploy("orders", "orders")[-1]
+    assert [line for line in deploy("orders", "orders") if not line.startswith("note: ")] == [url]
+    sqs.send_message(QueueUrl=queue, MessageBody='{"number": 7}')
+    for kind in ("order placed", "order read"):
+        detail = json.dumps({"number": 8 if kind == "order placed" else 9})
+        events.put_events(Entries=[{"Source": "shop", "DetailType": kind, "Detail": detail}])
+    assert eventually(lambda: _logged(aws, cli, "dev-orders", "order 7"))
+    assert eventually(lambda: _logged(aws, cli, "dev-orders", "order 8"))
+    assert not _logged(aws, cli, "dev-orders", "order 9")
+    assert _requested(cli, url, signed=True) == (200, '{"open": true}')
+    assert _requested(cli, url, signed=False)[0] == 403
+
+
+def _requested(cli: CommandLine, url: str, *, signed: bool) -> tuple[int, str]:
+    """Status and body of a request of a function's URL: the emulated AWS has it below a path of its own."""
+    stack, label = cli.stack, str(urlsplit(url).hostname).partition(".")[0]
+    request = AWSRequest("GET", f"{stack.aws_endpoint_url}/_aws/lambda-url/{label}/")
+    if signed:
+        keys = Credentials(stack.access_key_id, stack.secret_access_key)
+        SigV4Auth(keys, "lambda", stack.region).add_auth(request)
+    connection = HTTPConnection(urlsplit(stack.aws_endpoint_url).netloc, timeout=30)
+    connection.request("GET", urlsplit(request.url).path, headers=dict(request.headers))
+    answer = connection.getresponse()
+    return answer.status, answer.read().decode()
+
+
+def test_prices(deploy, aws, cli: CommandLine) -> None:
+    """The module of the layer is there, and the environments of the live version are ready."""
+    functions = aws(cli, "lambda")
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr("python/tariff.py", "PRICES = {'tea': 3}\n")
+    layer = functions.publish_layer_version(LayerName="tariff", Content={"ZipFile": content.getvalue()})
+    assert "create provisioned concurrency dev-prices" in deploy("prices", layer["LayerVersionArn"])
+    assert deploy("prices", layer["LayerVersionArn"]) == []
+    answer = functions.invoke(FunctionName="dev-prices:live", Payload=b'{"item": "tea"}')
+    assert json.load(answer["Payload"]) == {"item": "tea", "price": 3}
+    ready = functions.get_provisioned_concurrency_config(FunctionName="dev-prices", Qualifier="live")
+    assert (ready["Status"], ready["RequestedProvisionedConcurrentExecutions"]) == ("READY", 2)
+
+
+def _logged(aws: Callable[..., Any], cli: CommandLine, function: str, text: str) -> list[str]:
+    """The lines of a function's log that hold ``text``."""
+    found = aws(cli, "logs").filter_log_events(logGroupName=f"/aws/lambda/{function}")["events"]
+    return [event["message"] for event in found if text in event["message"]]
 
 
 def _awaited(s3: Any, bucket: str, key: str) -> bytes:

@@ -16,7 +16,8 @@ from tests.support.repository import REPOSITORY
 PAGE = REPOSITORY / "docs" / "extending.md"
 BEGIN, END = "<!-- attachments: python -m tests.support.attachments -->\n", "<!-- end of attachments -->\n"
 FEW = 6
-_HEAD = "| attachment | argument | files | calls | tests | example |\n|---|---|---|---|---|---|\n"
+_COLUMNS = ("attachment", "argument", "files", "calls", "tests", "AWS in these", "local stack", "example")
+_HEAD = f"| {' | '.join(_COLUMNS)} |\n{'|---' * len(_COLUMNS)}|\n"
 _FOLDERS = ("aws", "deploy", "packaging", "resources", "running", "spec")
 _OWNERS = ("spec", "arguments", "self")  # whose attributes are fields of a function
 _CLASSES = ("FunctionSpec", "Arguments", "Lambda_script")
@@ -35,10 +36,14 @@ class Attachment:
     """Operations of a plan of three functions in which nothing changed, and how often each is called."""
     tests: str
     """Files below ``tests/aws``, without ``test_`` and ``.py``."""
-    example: str = ""
+    example: str
     """A folder below ``examples``."""
     why: str = ""
     """Why it takes more than six files."""
+    fake: str = ""
+    """The module of ``tests/support`` that makes moto do what AWS documents of it; empty: moto as it is."""
+    stack: str = ""
+    """The file of tests, below ``tests``, that shows it at work on the local stack; empty: none does."""
 
 
 _ONE, _EACH = 1, 3
@@ -52,6 +57,7 @@ ATTACHMENTS = (
         "given_role",
         "notes",
         "all that a role is needed for adds statements to it",
+        stack="end_to_end/test_privileges.py",
     ),
     Attachment(
         "log_group",
@@ -59,8 +65,9 @@ ATTACHMENTS = (
         ".log_retention_days",
         {"DescribeLogGroups": _ONE},
         "drift",
-        "",
+        "reminders",
         "logs are data, which a removal keeps",
+        stack="end_to_end/test_examples.py",
     ),
     Attachment(
         "event_rule",
@@ -70,6 +77,7 @@ ATTACHMENTS = (
         "schedules",
         "hello",
         "Scheduler and canaries look at it",
+        stack="local_stack/test_emulator.py",
     ),
     Attachment(
         "schedule_role",
@@ -77,8 +85,10 @@ ATTACHMENTS = (
         ".schedule_role",
         {"GetRole": _EACH, "GetRolePolicy": _EACH},
         "schedules",
-        "",
+        "given_roles",
         "a role is read, written and removed with the other roles",
+        fake="moto_scheduler",
+        stack="local_stack/test_emulator.py",
     ),
     Attachment(
         "schedule",
@@ -88,6 +98,8 @@ ATTACHMENTS = (
         "schedules",
         "schedules",
         "a group, a role and the change from a rule and back",
+        fake="moto_scheduler",
+        stack="end_to_end/test_single_time.py",
     ),
     Attachment(
         "s3_notification",
@@ -97,6 +109,7 @@ ATTACHMENTS = (
         "s3_notification s3_notification_ownership",
         "notes",
         "a bucket has one configuration for all functions; several forms",
+        stack="end_to_end/test_examples.py",
     ),
     Attachment(
         "topic_subscription",
@@ -104,8 +117,9 @@ ATTACHMENTS = (
         ".topic_triggers .topic_trigger TopicTrigger",
         {"ListSubscriptionsByTopic": _EACH, "GetSubscriptionAttributes": _EACH},
         "topic_trigger",
-        "",
+        "reminders",
         _FORMS,
+        stack="end_to_end/test_examples.py",
     ),
     Attachment(
         "event_pattern_rule",
@@ -115,6 +129,7 @@ ATTACHMENTS = (
         "event_trigger",
         "orders",
         _FORMS,
+        stack="end_to_end/test_examples.py",
     ),
     Attachment(
         "event_source_mapping",
@@ -125,9 +140,19 @@ ATTACHMENTS = (
         "queue_trigger stream_trigger",
         "orders",
         "two kinds of sources, each with settings of its own",
+        fake="moto_event_sources",
+        stack="end_to_end/test_examples.py",
     ),
     Attachment(
-        "function_url", "url", ".url FunctionUrl", {"GetFunctionUrlConfig": _EACH}, "function_url", "orders", _FORMS
+        "function_url",
+        "url",
+        ".url FunctionUrl",
+        {"GetFunctionUrlConfig": _EACH},
+        "function_url",
+        "orders",
+        _FORMS,
+        fake="moto_function_urls",
+        stack="end_to_end/test_examples.py",
     ),
     Attachment(
         "async_invocation",
@@ -135,7 +160,8 @@ ATTACHMENTS = (
         ".on_failure .max_event_age",
         {"GetFunctionEventInvokeConfig": _EACH},
         "async_invocation",
-        "",
+        "reminders",
+        stack="end_to_end/test_examples.py",
     ),
     Attachment(
         "concurrency",
@@ -143,8 +169,10 @@ ATTACHMENTS = (
         ".concurrency",
         {"GetFunctionConcurrency": _EACH},
         "concurrency",
-        "",
+        "reminders",
         "a queue's limit is compared with it",
+        fake="moto_concurrency",
+        stack="end_to_end/test_long_load.py",
     ),
     Attachment(
         "provisioned",
@@ -152,8 +180,10 @@ ATTACHMENTS = (
         ".provisioned_concurrency",
         {"GetProvisionedConcurrencyConfig": _EACH},
         "provisioned_concurrency",
-        "",
+        "prices",
         "a release and a rollback take it along",
+        fake="moto_concurrency",
+        stack="end_to_end/test_examples.py",
     ),
     Attachment(
         "recursion",
@@ -161,6 +191,9 @@ ATTACHMENTS = (
         ".recursive_loop",
         {"GetFunctionRecursionConfig": _EACH},
         "provisioned_concurrency",
+        "reminders",
+        fake="moto_concurrency",
+        stack="end_to_end/test_examples.py",
     ),
     Attachment(
         "network",
@@ -172,9 +205,18 @@ ATTACHMENTS = (
         "network",
         "private_network",
         "Lambda's interfaces outlive the function, and the plan says what a network lacks",
+        fake="lambda_networks",
+        stack="end_to_end/test_schedule_move.py",
     ),
     Attachment(
-        "alarm", "alarms", ".alarms Alarm", {"DescribeAlarms": _ONE}, "drift", "notes", "canaries look at alarms"
+        "alarm",
+        "alarms",
+        ".alarms Alarm",
+        {"DescribeAlarms": _ONE},
+        "drift",
+        "notes",
+        "canaries look at alarms",
+        stack="end_to_end/test_failures.py",
     ),
 )
 
@@ -204,7 +246,9 @@ def _row(attachment: Attachment) -> Iterator[str]:
     yield f"{number}: {attachment.why}" if number > FEW else str(number)
     yield str(sum(attachment.calls.values()))
     yield ", ".join(f"`test_{name}.py` ({_tests(name)})" for name in attachment.tests.split())
-    yield f"`{attachment.example}`" if attachment.example else ""
+    yield f"moto with [`{attachment.fake}`](../tests/support/{attachment.fake}.py)" if attachment.fake else "moto"
+    yield f"`{attachment.stack}`" if attachment.stack else "no"
+    yield f"[`{attachment.example}`](../examples/{attachment.example}/README.md)"
 
 
 def _tests(name: str) -> int:
