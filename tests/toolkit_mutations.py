@@ -14,6 +14,9 @@ SCHEDULES = "tests/aws/test_schedules.py"
 QUEUE = "tests/aws/test_queue_trigger.py"
 EVENT = "tests/aws/test_event_trigger.py"
 URL = "tests/aws/test_function_url.py"
+CONCURRENCY = "tests/aws/test_concurrency.py"
+PROVISIONED = "tests/aws/test_provisioned_concurrency.py"
+SINGLE_TIME = "tests/aws/test_single_time.py"
 WATCHING = "tests/unit/toolkit/test_watching.py"
 
 _STATEMENTS = "lambda_toolkit/pipeline/access/statements.py"
@@ -22,6 +25,10 @@ _INTERFACES = "lambda_toolkit/resources/networks/interfaces.py"
 _MAPPING = "lambda_toolkit/resources/triggers/event_source_mapping.py"
 _EVENT_RULE = "lambda_toolkit/resources/triggers/event_pattern_rule.py"
 _URL = "lambda_toolkit/resources/triggers/function_url.py"
+_CONCURRENCY = "lambda_toolkit/resources/functions/concurrency.py"
+_PROVISIONED = "lambda_toolkit/resources/functions/provisioned.py"
+_RECURSION = "lambda_toolkit/resources/functions/recursion.py"
+_SCHEDULE = "lambda_toolkit/resources/schedules/schedule.py"
 _WATCHING = "lambda_toolkit/running/watching.py"
 _IMPORTS = "lambda_toolkit/packaging/imports/import_check.py"
 _UPDATE_FIRST = """        if settings and not wanted.is_public:  # first it is closed
@@ -122,6 +129,93 @@ ROWS: tuple[Row, ...] = (
         "        if error.code == _THROTTLED:",
         "        if False:",
         "tests/unit/commands/test_follow.py -k throttled",
+    ),
+    (
+        "what the account cannot reserve is not said",
+        _CONCURRENCY,
+        "    if more > allowed:\n",
+        "    if False:\n",
+        f"{CONCURRENCY} -k cannot_reserve",
+    ),
+    (
+        "the account is asked by each plan that has a reservation",
+        _CONCURRENCY,
+        "    growing = sorted(name for name, number in added.items() if number > 0)\n",
+        "    growing = sorted(added)\n",
+        f"{CONCURRENCY} -k only_where_more",
+    ),
+    # Provisioned concurrency.
+    (
+        "a deploy ends before its environments are ready",
+        _PROVISIONED,
+        "        wait_until_ready(executor_aws, spec.name)\n",
+        "",
+        f"{PROVISIONED} -k made_and_waited",
+    ),
+    (
+        "environments that Lambda could not make are taken for ready",
+        _PROVISIONED,
+        '    if live.get("Status") == _FAILED and not found:\n',
+        "    if False:\n",
+        f"{PROVISIONED} -k failure_is_reported",
+    ),
+    (
+        "a release does not wait for the environments of its version",
+        "lambda_toolkit/resources/functions/release.py",
+        "            provisioned.wait_until_ready(aws, spec.name)\n",
+        "            pass\n",
+        f"{PROVISIONED} -k release_waits",
+    ),
+    (
+        "environments are provisioned while a canary has a share of the calls",
+        _PROVISIONED,
+        "frozenset({context.function_key, (Kind.CONCURRENCY, spec.name)})",
+        "frozenset({(Kind.CONCURRENCY, spec.name)})",
+        f"{PROVISIONED} -k canary_ends",
+    ),
+    (
+        "environments that are kept ready cost nothing",
+        "lambda_toolkit/pipeline/cost/workload.py",
+        "        provisioned=spec.provisioned_concurrency or 0,\n",
+        "",
+        "tests/aws/test_cost.py -k before",
+    ),
+    # Recursive loops.
+    (
+        "a loop that was forbidden by hand stays forbidden",
+        _RECURSION,
+        "_read(context) if context.live() is not None else TERMINATE_LOOPS",
+        "spec.recursive_loop or TERMINATE_LOOPS",
+        f"{PROVISIONED} -k loops",
+    ),
+    (
+        "an empty setting lets a function start itself for ever",
+        _RECURSION,
+        "    wanted = spec.recursive_loop or TERMINATE_LOOPS\n",
+        "    wanted = spec.recursive_loop or ALLOW_LOOPS\n",
+        f"{PROVISIONED} -k loops",
+    ),
+    (
+        "a plan that allows loops does not say so",
+        _RECURSION,
+        "if wanted == ALLOW_LOOPS else ()",
+        "if False else ()",
+        f"{PROVISIONED} -k loops",
+    ),
+    # Schedules that fire once.
+    (
+        "a schedule that fires once stays when it has fired",
+        _SCHEDULE,
+        '"DELETE" if schedule.is_once else "NONE"',
+        '"NONE"',
+        SINGLE_TIME,
+    ),
+    (
+        "a schedule that has fired is made again",
+        _SCHEDULE,
+        "for item in spec.schedules if not item.has_ended(now)]",
+        "for item in spec.schedules]",
+        f"{SINGLE_TIME} -k deleted_by_scheduler",
     ),
     # Schedules.
     (
