@@ -25,7 +25,7 @@ SAMPLE = "sample data"
 _TELLS = re.compile(
     r"call:(?:(?:logger|_logger|log|console|_console|warnings|click|screen|report|print|err)\.)?"
     r"(?:debug|info|warning|warn|error|exception|echo|secho|print|style|rule|confirm|prompt|add_row|add_column"
-    r"|append_keys|add_metric)$"
+    r"|tables|append_keys|add_metric)$"
 )
 _WORDING_KEYWORDS = {"help", "metavar", "short_help", "epilog", "title", "prompt", "description", "hint", "advice"}
 _SPEED = re.compile(

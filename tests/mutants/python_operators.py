@@ -15,11 +15,13 @@ from tests.mutants.syntax import (
     COMPARISONS,
     NOT_SWAPPED,
     OTHER_NAMES,
+    are_words,
     call_label,
     defined,
     holds_text,
     is_text,
     last_name,
+    makes_error,
     spreads,
 )
 
@@ -196,8 +198,11 @@ class _Finder(ast.NodeVisitor):
             return
         self._replace("statement deleted", node, "pass")
         if isinstance(node.exc, ast.Call):
-            for argument in (*node.exc.args, *(keyword.value for keyword in node.exc.keywords)):
-                self._labelled("message" if holds_text(argument) else "raised", [argument])
+            self._error(node.exc)
+
+    def _error(self, node: ast.Call) -> None:
+        for argument in (*node.args, *(keyword.value for keyword in node.keywords)):
+            self._labelled("message" if holds_text(argument) else "raised", [argument])
 
     def visit_Return(self, node: ast.Return) -> None:
         if node.value is None:
@@ -286,6 +291,9 @@ class _Finder(ast.NodeVisitor):
             self._add(operator, begin + match.start(), begin + match.end(), new)
 
     def visit_Call(self, node: ast.Call) -> None:
+        if makes_error(node):  # to be raised elsewhere
+            self._error(node)
+            return
         label = call_label(node)
         if label:
             self._labels.append(label)
@@ -344,10 +352,11 @@ class _Finder(ast.NodeVisitor):
         self.generic_visit(node)
 
     def visit_JoinedStr(self, node: ast.JoinedStr) -> None:
-        self._string(node, "".join(str(v.value) for v in node.values if isinstance(v, ast.Constant)))
-        for value in node.values:
-            if isinstance(value, ast.FormattedValue) and self._is_placed(value.value):
-                self.visit(value.value)
+        text = "".join(str(v.value) for v in node.values if isinstance(v, ast.Constant))
+        self._string(node, text)
+        placed = [v.value for v in node.values if isinstance(v, ast.FormattedValue) and self._is_placed(v.value)]
+        is_message = are_words(text) and not sql_operators.looks_like_sql(text)
+        self._labelled("message" if is_message else "placed", placed)
 
     def _is_placed(self, node: ast.expr) -> bool:
         """Before Python 3.12 the positions inside of an f-string may be wrong."""
@@ -379,7 +388,7 @@ class _Finder(ast.NodeVisitor):
             return
         quote = _QUOTE.match(self.text.text, start)
         if quote:
-            self._labels.append("words" if re.search(r"[a-z]+ [a-z]+[ ,:;] ?[a-z]+", value) else "text")
+            self._labels.append("words" if are_words(value) else "text")
             text = self.text.text
             self._add("string", start, end, f"{text[start : quote.end()]}XX{text[quote.end() : end]}")
             self._labels.pop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Sequence
 
 COMPARISONS = {
@@ -50,15 +51,28 @@ NOT_SWAPPED = {"isinstance", "min", "max", "equal", "not_equal", "and_", "or_", 
 """Functions whose first two arguments have no order, and ``isinstance``, which always fails with them swapped."""
 OTHER_NAMES = {**dict(_PAIRS), **{b: a for a, b in _PAIRS}, "fullmatch": "match", "sorted": "list"}
 
+_TYPE_NAME = re.compile(r"\btime(stamp)? with(out)? time zone\b")
+
 
 def is_text(statement: ast.AST) -> bool:
     """Whether a statement is a text and nothing else: a docstring."""
     return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
 
 
+def are_words(text: str) -> bool:
+    """Whether a string is for people: it has three words, of small letters, that follow each other. Types have, too."""
+    return re.search(r"[a-z]+ [a-z]+[ ,:;] ?[a-z]+", _TYPE_NAME.sub("", text)) is not None
+
+
+def makes_error(node: ast.Call) -> bool:
+    """Whether the call makes an exception, by its name; a DataError is a value, which transform reports."""
+    name = last_name(node.func)
+    return name != "DataError" and re.fullmatch(r"[A-Z]\w*(Error|Exception)", name) is not None
+
+
 def holds_text(node: ast.AST) -> bool:
-    """Whether a text is made in the expression."""
-    return any(
+    """Whether a text is made in the expression; not a dictionary, which has codes as well."""
+    return not isinstance(node, ast.Dict) and any(
         isinstance(each, ast.JoinedStr) or (isinstance(each, ast.Constant) and isinstance(each.value, str))
         for each in ast.walk(node)
     )

@@ -37,10 +37,10 @@ GRACE = float(os.environ.get("MUTANTS_GRACE", "10"))  # seconds for every test, 
 COLLECTING = 60.0  # seconds until pytest knows its tests
 WAITING = 6  # times as long as a test may use the processor, it may wait: for the server, or for a busy machine
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of prctl(2): what a mutant leaves behind becomes a child of this process
-_SERVER = """
+SERVER = """
 import json, sys, tempfile, dataclasses
 from pathlib import Path
-from lambda_toolkit.pipeline.local_stack import postgres_server
+from lambda_toolkit.pipeline.local_stack.postgres import postgres_server
 folder = Path(tempfile.mkdtemp(prefix="mutants-postgres-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
 folder.chmod(0o755)
 try:
@@ -118,7 +118,7 @@ def main() -> None:
 
 @contextlib.contextmanager
 def _postgres() -> Iterator[dict[str, Any]]:
-    holder = subprocess.Popen([sys.executable, "-c", _SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    holder = subprocess.Popen([sys.executable, "-c", SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert holder.stdin and holder.stdout
     try:
         yield {**json.loads(holder.stdout.readline()), "holder": holder.pid}

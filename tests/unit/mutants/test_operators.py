@@ -120,6 +120,23 @@ def test_wording_does_not_matter_and_data_does() -> None:
     assert reasons["argument removed", "Key=a"] is None
 
 
+def test_what_is_put_into_a_message_does_not_matter_wherever_the_message_is_made() -> None:
+    code = """
+def f(a):
+    why = f'it is {"one" if a else "two"} of the many'
+    error = SomeError(f'no {a and b}', {'code': 1})
+    kind = 'timestamp with time zone'
+    return DataError(a, f'x{a or b}')
+"""
+    reasons = {(m.operator, m.old): m.reason for m in mutants("lambdas/some.py", code)}
+    wording = [change for change, reason in reasons.items() if reason == "wording"]
+    assert {old for operator, old in wording if operator == "string"} >= {'"one"', '"two"'}
+    assert ("and/or", "and") in wording, "of an error that is made before it is raised"
+    for counted in (("and/or", "or"), ("string", "'code'"), ("string", "'timestamp with time zone'")):
+        assert counted not in wording
+        assert counted in reasons
+
+
 def test_every_mutant_of_a_module_compiles() -> None:
     for file in (
         "lambdas/load/warehouse/control/pending.py",

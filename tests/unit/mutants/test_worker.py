@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
+import importlib
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 from tests.mutants.mutant import ROOT
 from tests.mutants.reach import PassingTest
 from tests.mutants.trial import Worker
+from tests.mutants.worker import SERVER
 
 CODE = "def double(a):\n    return a + a\n"
 TESTS = """
@@ -86,6 +89,15 @@ def test_worker_says_what_became_of_a_mutant(worker, copy, changed, outcome, by)
         process for process in psutil.Process().children(recursive=True) if "time.sleep(600)" in command_of(process)
     ]
     assert left == [], "what a test leaves behind is ended"
+
+
+def test_its_server_is_started_by_a_module_that_exists() -> None:
+    imports = [node for node in ast.walk(ast.parse(SERVER)) if isinstance(node, ast.ImportFrom)]
+    own = [node for node in imports if str(node.module).startswith("lambda_toolkit")]
+    assert own
+    for node in own:
+        for name in node.names:
+            assert importlib.import_module(f"{node.module}.{name.name}").start
 
 
 def command_of(process: psutil.Process) -> str:
