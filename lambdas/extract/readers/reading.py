@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import resource
-import sys
 from datetime import UTC, datetime
 
 import pyarrow as pa
@@ -60,16 +58,9 @@ def read_range(source: Source, lake: Lake, declarations: Declarations, request: 
                 in_flight=in_flight,
                 transactions=tuple(run.transactions.ids),
                 step=run.transactions.step,
-                peak_memory=_peak_memory(),
             )
     except SnapshotRefusedError as error:
         return ReadResult(request.number, refused=str(error))
-
-
-def _peak_memory() -> int:
-    """Bytes; of the process, which may have read other ranges before."""
-    found = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return found if sys.platform == "darwin" else found * 1024
 
 
 class _RangeFile(ChangeFile):

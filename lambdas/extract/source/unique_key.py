@@ -46,7 +46,7 @@ _INDEXES = sql.compose(
     "WITH $declared SELECT d.name, x.relname,"
     " ARRAY(SELECT a.attname::text FROM generate_series(0, i.indnkeyatts - 1) AS n"
     " LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = d.oid AND a.attnum = i.indkey[n] ORDER BY n),"
-    " i.indisvalid AND i.indisready AND i.indislive, i.indpred IS NOT NULL"
+    " i.indisvalid, i.indpred IS NOT NULL"
     " FROM declared AS d JOIN pg_catalog.pg_index AS i ON i.indrelid = d.oid AND i.indisunique AND NOT i.indisexclusion"
     " JOIN pg_catalog.pg_class AS x ON x.oid = i.indexrelid ORDER BY x.relname",
     declared=DECLARED,

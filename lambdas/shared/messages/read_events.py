@@ -80,5 +80,3 @@ class ReadResult(Message):
     """A sample of the transactions that wrote the changes: see ``commits.Transactions``."""
     step: int = 1
     """Of that sample: every id in it is a multiple of this."""
-    peak_memory: int = field(default=0, compare=False)
-    """The most bytes that the reader's process has had so far."""
