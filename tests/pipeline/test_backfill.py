@@ -116,11 +116,13 @@ def test_huge_update_is_read_in_key_ranges(pipeline):
     """A gigantic update is taken in ranges of what was written."""
     grow(pipeline)
     finish(pipeline)
+    known = manifest(pipeline.ingestion, batches(pipeline)).tables["payment"].keys
     pipeline.admin.run("UPDATE payment SET payment_amount = 6 WHERE payment_id % 2 = 0")
     first = step(pipeline)
     assert set(first.incomplete) == {"payment"}
-    cursor = manifest(pipeline.ingestion, batches(pipeline)).tables["payment"].backfill
-    assert cursor.since_xmin is not None
+    files = manifest(pipeline.ingestion, batches(pipeline)).tables["payment"]
+    assert files.backfill.since_xmin is not None
+    assert files.keys == known, "the keys of what was written are in the file of the changes"
     pipeline.admin.run("UPDATE payment SET payment_amount = 7 WHERE payment_id IN (2, 3, 108)")
     pipeline.admin.run("DELETE FROM payment WHERE payment_id = 106")
     begun = batches(pipeline)

@@ -57,6 +57,15 @@ def test_failed_row_has_the_reason_and_others_go_on():
     assert computed("name::integer", name=["7", "x"]) == ["7", "invalid input syntax for type integer"]
 
 
+def test_name_of_a_currency_is_a_part_of_an_expression_like_any_other():
+    """PostgreSQL has no such function, so no comparison with it has it."""
+    codes = ["gbp", None, "zz", "XAF"]
+    assert computed("currency_name(upper(name)) || '!'", name=codes) == [
+        *("Pound Sterling!", None, "not a currency code of ISO 4217", "CFA Franc BEAC!"),
+    ]
+    assert computed("currency_name(name)", name=["EUR"]) == ["Euro"]
+
+
 def test_branch_that_is_not_reached_cannot_fail():
     whole = pa.array([0, 2, None], pa.int32())
     assert computed("CASE WHEN whole = 0 THEN -1 ELSE 10 / whole END", whole=whole) == ["-1", "5", None]

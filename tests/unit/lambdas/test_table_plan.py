@@ -19,6 +19,7 @@ from lambda_toolkit.pipeline.lambdas.extract.table_plan import (
     Incremental,
     TablePlan,
     cursor,
+    deletes_interval,
     stored_state,
 )
 from lambda_toolkit.pipeline.lambdas.shared.lake.manifest import BackfillCursor, DataFile, KeyFile, TableFiles
@@ -86,6 +87,21 @@ def test_nothing_is_known_of_rows_that_had_another_key():
     other = TablePlan(SourceTable("t", ("id", "n")), TableInfo("t", ("id", "n")), files, True, SINCE)
     assert other.before == TableFiles({})
     assert other.previous == files
+
+
+@pytest.mark.parametrize(
+    ("declared", "rows", "interval"),
+    [
+        (None, 0, timedelta(0)),
+        (None, 1_000_000, timedelta(0)),
+        (None, 1_000_001, HOUR),
+        (HOUR, 5, HOUR),
+        (timedelta(0), 1_000_001, timedelta(0)),
+        (NEVER, 5, NEVER),
+    ],
+)
+def test_keys_of_a_large_table_are_compared_hourly_unless_something_else_is_declared(declared, rows, interval):
+    assert deletes_interval(SourceTable("t", ("id",), declared), rows) == interval
 
 
 @pytest.mark.parametrize(
