@@ -57,7 +57,7 @@ def test_failed_row_has_the_reason_and_others_go_on():
     assert computed("name::integer", name=["7", "x"]) == ["7", "invalid input syntax for type integer"]
 
 
-def test_name_of_a_currency_is_a_part_of_an_expression_like_any_other():
+def test_name_of_a_currency_is_a_part_of_an_expression():
     """PostgreSQL has no such function, so no comparison with it has it."""
     codes = ["gbp", None, "zz", "XAF"]
     assert computed("currency_name(upper(name)) || '!'", name=codes) == [

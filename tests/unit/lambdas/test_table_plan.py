@@ -100,7 +100,7 @@ def test_nothing_is_known_of_rows_that_had_another_key():
         (NEVER, 5, NEVER),
     ],
 )
-def test_keys_of_a_large_table_are_compared_hourly_unless_something_else_is_declared(declared, rows, interval):
+def test_keys_of_a_large_table_are_compared_hourly(declared, rows, interval):
     assert deletes_interval(SourceTable("t", ("id",), declared), rows) == interval
 
 

@@ -120,7 +120,7 @@ def test_wording_does_not_matter_and_data_does() -> None:
     assert reasons["argument removed", "Key=a"] is None
 
 
-def test_what_is_put_into_a_message_does_not_matter_wherever_the_message_is_made() -> None:
+def test_what_is_put_into_a_message_does_not_matter() -> None:
     code = """
 def f(a):
     why = f'it is {"one" if a else "two"} of the many'
