@@ -15,7 +15,7 @@ from lambda_toolkit.pipeline.lambdas.transform.batch import replay, transform
 from lambda_toolkit.pipeline.lambdas.transform.workers import declared_workers
 from tests.proof.crashes import CrashCounter, CrashError, CrashingClient
 from tests.proof.steps import Crash
-from tests.support.failing_workers import fails
+from tests.support.failing_workers import answers, fails, twice
 from tests.support.part_workers import ThreadWorkers, by_workers
 
 
@@ -70,18 +70,6 @@ def test_workers_do_nothing_below_the_threshold(bucket):
     whole = transform(pipeline.ingestion, bucket.next(), pipeline.declarations, 1)
     assert workers.requests == []
     assert to_json(done.manifest) == to_json(whole.manifest)
-
-
-def twice(request, really):
-    """Two workers transform the same part."""
-    first, again = really(request), really(request)
-    assert first == again, "the same part is not the same twice"
-    return again
-
-
-def answers(**changed):
-    """A worker that answers something else than it did."""
-    return lambda request, really: replace(really(request), **changed)
 
 
 def lost(request, really):

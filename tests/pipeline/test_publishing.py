@@ -8,10 +8,9 @@ from pyiceberg.table import Transaction
 
 from lambda_toolkit.pipeline.errors import CommandError
 from lambda_toolkit.pipeline.iceberg import publishing, snapshot
-from lambda_toolkit.pipeline.iceberg.publishing import tables_of
 from lambda_toolkit.pipeline.iceberg.tables import entries, read_at
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import connect
-from tests.support.published import NAMESPACE, catalog_in, compare, published
+from tests.support.published import NAMESPACE, catalog_in, compare, published, tables_of
 
 
 class DiedError(BaseException):
@@ -70,7 +69,7 @@ def test_publication_killed_at_every_commit_doubles_nothing(pipeline, catalog):
     change(pipeline, 2)
     deaths = 0
     for _ in range(30):  # more often than it has commits
-        before = read_at(tables_of(catalog, NAMESPACE, pipeline.declarations))[0]
+        before = read_at(tables_of(catalog, pipeline.declarations))[0]
         try:
             done = published(pipeline.warehouse, catalog, pipeline.declarations, on_commit=_die)
         except DiedError:

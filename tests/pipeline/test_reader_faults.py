@@ -24,19 +24,11 @@ from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import run_of
 from lambda_toolkit.pipeline.lambdas.shared.lake.store import Lake
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import SESSION, connect, connected
 from lambda_toolkit.pipeline.local_stack.process import free_port
-from tests.support.failing_workers import fails
+from tests.support.failing_workers import answers, fails, twice
 from tests.support.lake_contents import manifest
 from tests.support.large_table import LIMITS, check_one_batch, grow, present, rows_of, step
 from tests.support.pipeline import READER_PASSWORD
 from tests.support.readers import ChangedReaders, ThreadReaders, quick
-
-
-def twice(request, really):
-    """Two readers read the same range: the second answer counts."""
-    first = really(request)
-    again = really(request)
-    assert again == first, "the same range is not the same twice"
-    return again
 
 
 def test_range_is_read_again_where_its_reader_failed(pipeline, readers):
@@ -61,11 +53,6 @@ def other(**changed):
         return really(dataclasses.replace(request, snapshot=snapshot))
 
     return read
-
-
-def answers(**changed):
-    """A reader that answers something else than it read."""
-    return lambda request, really: dataclasses.replace(really(request), **changed)
 
 
 def short(request, really):

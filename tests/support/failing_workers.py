@@ -1,12 +1,16 @@
-"""Readers and workers that die after they have done what was asked of them, and before they answer."""
+"""Readers and workers that die before they answer, do a thing twice, or answer something else than they did."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+Change = Callable[[Any, Callable[[Any], Any]], Any]
+"""What happens in place of a reader or a worker: of the request, and of what would answer it."""
 
-def fails(times: int) -> Callable[[Any, Callable[[Any], Any]], Any]:
+
+def fails(times: int) -> Change:
     """In place of a reader or a worker: the first ``times`` requests are done, and get no answer."""
     died: list[int] = []
 
@@ -18,3 +22,15 @@ def fails(times: int) -> Callable[[Any, Callable[[Any], Any]], Any]:
         return found
 
     return change
+
+
+def twice(request: Any, really: Callable[[Any], Any]) -> Any:
+    """Two of them do the same: the second answer counts."""
+    first, again = really(request), really(request)
+    assert first == again, "the same request is not the same twice"
+    return again
+
+
+def answers(**changed: Any) -> Change:
+    """One that answers something else than it did."""
+    return lambda request, really: dataclasses.replace(really(request), **changed)

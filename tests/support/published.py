@@ -10,8 +10,9 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.table import Table
 
-from lambda_toolkit.pipeline.iceberg.publishing import Published, publish, tables_of
+from lambda_toolkit.pipeline.iceberg.publishing import Published, publish
 from lambda_toolkit.pipeline.iceberg.snapshot import BATCH, VALID_FROM, WarehouseSnapshot
 from lambda_toolkit.pipeline.iceberg.tables import DELETIONS, read_at
 from lambda_toolkit.pipeline.lambdas.shared.model.declarations import FACT, Declarations
@@ -38,9 +39,14 @@ def published(
         return publish(WarehouseSnapshot(connection), catalog, NAMESPACE, declared, on_commit)
 
 
+def tables_of(catalog: SqlCatalog, declared: Declarations) -> dict[str, Table]:
+    """The published tables by name. Raises NoSuchTableError where one is missing."""
+    return {name: catalog.load_table((NAMESPACE, name)) for name in (*declared.warehouse, DELETIONS)}
+
+
 def compare(connection: Connection, catalog: SqlCatalog, declared: Declarations) -> int:
     """Every published table against the warehouse, row for row, by pyiceberg and by DuckDB; returns the rows."""
-    tables = tables_of(catalog, NAMESPACE, declared)
+    tables = tables_of(catalog, declared)
     position, found = read_at(tables)
     assert position is not None, "no position is common"
     assert [[position.batch]] == connection.rows("SELECT max(batch) FROM pipeline.ledger")
@@ -107,4 +113,4 @@ def _text(value: object) -> object:
     return None if value is None else str(value)
 
 
-__all__ = ["BATCH", "NAMESPACE", "VALID_FROM", "catalog_in", "compare", "published"]
+__all__ = ["BATCH", "NAMESPACE", "VALID_FROM", "catalog_in", "compare", "published", "tables_of"]

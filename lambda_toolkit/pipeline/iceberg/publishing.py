@@ -227,9 +227,3 @@ def _replace(change: Transaction, rows: Spooled, entry: Entry) -> None:
 def _highest(rows: Spooled, record: str) -> int:
     """The highest record number of the rows."""
     return max((pc.max(batch.column(record)).as_py() or 0 for batch in rows.reader()), default=0)
-
-
-def tables_of(catalog: Catalog, namespace: str, declared: Declarations) -> dict[str, Table]:
-    """The published tables by name. Raises NoSuchTableError where one is missing."""
-    names = [*declared.warehouse, DELETIONS]
-    return {name: catalog.load_table((namespace, name)) for name in names}
