@@ -196,6 +196,21 @@ def _first_loads(scene: Scene, rows: int, times: int, into: Path | None) -> None
         "load, the same rows again", _ours(lake), partial(scene.copy, "loaded", "again"), scene.variables("again")
     )
     write_table(scene, "the same again", [again], times, into)
+    _other_rows(scene, orders, times, into)
+
+
+def _other_rows(scene: Scene, orders: pa.Table, times: int, into: Path | None) -> None:
+    """As many rows with other keys, into the fact that has ``orders``: by way of a staging table."""
+    lake, rows = scene.directory / "other", orders.num_rows
+    (lake / "lake").mkdir(parents=True)
+    shutil.copy(scene.directory / "tables.json", lake)
+    loading.write_batch(Lake(Files(lake / "lake"), "lake"), 1, orders)
+    scene.copy("star", "half")
+    _load_once(scene, lake, "half")
+    loading.write_batch(Lake(Files(lake / "lake"), "lake"), 2, loading.orders(np.arange(rows + 1, 2 * rows + 1), 1))
+    name = f"load, {rows:,} rows into a fact with as many"
+    contestant = Contestant(name, _ours(lake), partial(scene.copy, "half", "whole"), scene.variables("whole"))
+    write_table(scene, "other rows", [contestant], times, into)
 
 
 def _deltas(scene: Scene, large: int, times: int, into: Path | None) -> None:

@@ -151,11 +151,9 @@ def load_seconds(rows: float, setting: Setting, rates: Rates, *, is_first: bool 
     own = rates.seconds["load"] / setting.cores("load")
     if not is_first or rows > FILLED_ROWS:
         return rows / MILLION * (own + rates.seconds["staged"])
-    server, connections = rates.seconds["warehouse"], connections_of(setting)
-    if connections < 2:
-        return rows / MILLION * (own + server)
-    divided = SERIAL + (1 - SERIAL) / min(connections, setting.warehouse_cores)
-    return rows / MILLION * max(own, server * divided)
+    several = max(1.0, min(connections_of(setting), setting.warehouse_cores))
+    divided = SERIAL + (1 - SERIAL) / several
+    return rows / MILLION * max(own, rates.seconds["warehouse"] * divided)
 
 
 def rows_of_a_load(setting: Setting, rates: Rates) -> int:

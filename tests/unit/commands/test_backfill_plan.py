@@ -114,7 +114,7 @@ def test_readers_are_taken_where_load_fills_an_empty_fact() -> None:
     """Up to the rows that load copies straight into the fact, all else is quicker than one function."""
     plan = backfill_plan([TableSize("payment", 5_000_000, 71)], SETTING, 1_000_000, RATES, PRICES)
     assert plan["take"] == LAMBDA
-    assert plan["declare"][:2] == ["[extract] readers = 7", "[extract] reader_rows = 6000000"]
+    assert plan["declare"][:2] == ["[extract] readers = 4", "[extract] reader_rows = 6000000"]
     assert backfill_plan([TableSize("payment", 20_000_000, 71)], SETTING, 1, RATES, PRICES)["take"] == ALONE
 
 
@@ -126,7 +126,7 @@ def test_small_tables_have_one_way() -> None:
 def test_source_with_few_connections_has_no_readers() -> None:
     found = estimates([TableSize("payment", 5_000_000, 71)], replace(SETTING, free_connections=3), RATES, PRICES)
     assert "fewer than four connections" in found[1].problem
-    assert suggested_readers([ORDERS], replace(SETTING, free_connections=12), RATES) == 6
+    assert suggested_readers([ORDERS], replace(SETTING, free_connections=6), RATES) == 3
 
 
 @pytest.mark.parametrize(
