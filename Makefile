@@ -14,7 +14,7 @@ endif
 # One more than two cores: tests that wait for a schedule or an alarm leave their core to the others.
 SUITE = $(BIN)/python -m pytest -n 3 --dist loadgroup
 
-.PHONY: help run test coverage test-unit test-aws test-second-emulator fault-matrix test-pipeline test-local-stack test-faults test-proof test-end-to-end browser pgbouncer java spark screenshots soak mutants stopwatch drill \
+.PHONY: help run test coverage test-unit test-aws test-second-emulator fault-matrix test-pipeline test-local-stack test-faults crash-points test-proof test-end-to-end browser pgbouncer java spark screenshots soak mutants stopwatch drill \
   values iceberg lake expressions bench bench-quick bench-readers lint format audit clean
 .DEFAULT_GOAL := run
 
@@ -50,6 +50,9 @@ test-local-stack: $(READY)  ## the local stack: PostgreSQL, the AWS emulator, th
 
 test-faults: $(READY)  ## functions killed between any two side effects; databases and S3 that fail
 	$(SUITE) tests/faults
+
+crash-points: $(READY)  ## extract by readers and load over several connections, killed after each of their side effects: minutes
+	ALL_CRASH_POINTS=1 $(BIN)/python -m pytest -q -n 0 tests/faults/test_crash_points.py -k several
 
 test-proof: $(READY)  ## 200 random histories compared with an independent oracle
 	HISTORIES_PER_SEED=50 $(SUITE) tests/proof

@@ -1,16 +1,24 @@
-"""The functions are killed (kill -9) between any two of their side effects; the next run goes on as if nothing was."""
+"""The functions are killed (kill -9) between any two of their side effects; the next run goes on as if nothing was.
+
+Extract by readers and load over several connections have hundreds: here a few, and by ``make crash-points`` all.
+"""
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
+from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import LIVE
 from tests.support.fault_proxies import Action, Answer, FaultProxy, Step
 from tests.support.source_changes import change_everything
 from tests.support.worker_pipeline import Line
 
+ALL = bool(os.environ.get("ALL_CRASH_POINTS"))
+FEW = 2  # of the many side effects of several sessions, unless all are asked for
 pytestmark = [pytest.mark.xdist_group("crashes"), pytest.mark.no_cover]
 
 
@@ -38,10 +46,10 @@ def reach(line: Line, function: str) -> None:
         line.transform()
 
 
-def call(line: Line, function: str):
+def call(line: Line, function: str, **how: Any):
     if function == "transform":
         return line.call(function, {"action": "transform", "batch": max(line.batches("ingestion"))})
-    return line.call(function, {})
+    return line.call(function, {}, **how)
 
 
 def chosen(points: list[str], function: str) -> list[int]:
@@ -82,3 +90,38 @@ def test_run_after_a_kill_at_any_step_loses_and_repeats_nothing(line, function):
     old.run("ROLLBACK")
     line.settle()
     assert not escaped, "these were to be killed, and went on"
+
+
+def empty_warehouse(line: Line) -> None:
+    """Every batch is to be loaded again, into empty facts, which alone are filled over several connections."""
+    found = "SELECT tablename FROM pg_catalog.pg_tables WHERE schemaname = 'public'"
+    tables = [LIVE.table(name) for (name,) in line.warehouse.rows(found)]
+    line.warehouse.run(f"TRUNCATE {', '.join(map(str, (*tables, *LIVE.control_tables().values())))}")
+
+
+SEVERAL = {
+    "extract": (lambda line: reach(line, "extract"), "aws", {"readers": True}, ".changes_0"),
+    "load": (empty_warehouse, "database", {"connections": 2}, "filling"),
+}
+
+
+@pytest.mark.parametrize("function", SEVERAL)
+def test_several_sessions_killed_at_any_step_lose_nothing(line, function):
+    """Extract by readers, load over several connections: all of their sessions end where the function is killed."""
+    before, side, how, shown = SEVERAL[function]
+    gate = getattr(line, side)
+    before(line)
+    gate.open()
+    assert call(line, function, **how).error is None
+    points = effects(gate)
+    line.settle()
+    assert len([what for what in points if shown in what]) >= 4, points  # it was done by several
+    step = 1 if ALL else len(points) // FEW
+    for number in range(1, len(points) + 1, step):
+        before(line)
+        gate.open()
+        gate.decide = nth_effect(number, Action.KILL_AFTER)
+        answer = call(line, function, **how)
+        # Threads take turns differently each time: it may have done with fewer.
+        assert answer.signal == signal.SIGKILL or len(effects(gate)) < number, (number, answer)
+        line.settle()

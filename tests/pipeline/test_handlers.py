@@ -23,8 +23,9 @@ from lambda_toolkit.pipeline.lambdas.transform import workers
 from lambda_toolkit.pipeline.lambdas.transform.handler import lambda_handler as transform
 from tests.support.function_logs import json_lines
 from tests.support.large_table import PART_ROWS, ROWS, grow, step
-from tests.support.pipeline import READER_PASSWORD, small_thresholds
+from tests.support.pipeline import READER_PASSWORD
 from tests.support.readers import quick
+from tests.support.thresholds import small_thresholds
 
 CONTEXT = SimpleNamespace(function_name="totes-test-transform", aws_request_id="r-1")
 

@@ -15,8 +15,8 @@ from lambda_toolkit.pipeline.lambdas.shared.database import connected
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Credentials, connect
 from lambda_toolkit.pipeline.warehouse import duckdb_preparation
 from lambda_toolkit.pipeline.warehouse.preparation import prepare
-from tests.support.pipeline import small_thresholds
 from tests.support.sample_star import FILE_SCHEMA, REFERRING, SCHEMA, Batch, Row, expected, found, repaired, write
+from tests.support.thresholds import small_thresholds
 from tests.support.written_lake import WrittenLake
 
 STEP = 7  # of the statements, every so many

@@ -6,24 +6,20 @@ import itertools
 import os
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 from unittest import mock
 
 import hypothesis
 
 from lambda_toolkit.pipeline.lambdas.extract.limits import Limits
-from lambda_toolkit.pipeline.lambdas.extract.row_set import StoredBetween
-from lambda_toolkit.pipeline.lambdas.extract.source.interface import TableInfo
 from lambda_toolkit.pipeline.lambdas.extract.source.postgres import PostgresSnapshot
 from lambda_toolkit.pipeline.lambdas.shared.messages.part_events import PartRequest, PartResult
 from lambda_toolkit.pipeline.lambdas.shared.messages.read_events import ReadRequest, ReadResult
-from lambda_toolkit.pipeline.lambdas.shared.postgres import sql
 from tests.proof.comparison import compare_lake, compare_objects, compare_ranges, compare_twin, compare_warehouse
 from tests.proof.shrinking import shrink, written
 from tests.proof.simulation import Simulation
 from tests.proof.steps import History, Secure, histories
 from tests.support.part_workers import Change
-from tests.support.readers import ChangedReaders, quick
+from tests.support.readers import ChangedReaders, quick, ranges_of_two
 
 REFERRED = ("design", "specimen")  # tables of dimensions, of which policies hide rows
 Prove = Callable[[Simulation, History], None]
@@ -101,15 +97,8 @@ def prove_by_readers(world: Simulation, history: History, change_part: Change | 
         world.readers.requests.clear()
         world.change_part = change_part
 
-    with mock.patch.object(PostgresSnapshot, "ranges", _ranges_of_two):
+    with mock.patch.object(PostgresSnapshot, "ranges", ranges_of_two):
         prove(world, [step for step in history if not isinstance(step, Secure)], begin)
-
-
-def _ranges_of_two(snapshot: Any, table: TableInfo, rows: int, count: int) -> list[StoredBetween]:
-    """Two rows in each range, wherever in their page they are: those before may have been many."""
-    query = sql.compose("SELECT DISTINCT t.ctid FROM $table AS t ORDER BY t.ctid", table=table.sql_name)
-    places = [row[0] for row in snapshot._connection.rows(query)]
-    return [StoredBetween(*pair) for pair in itertools.pairwise([None, *places[2::2], None])]
 
 
 def prove_in_parts(world: Simulation, history: History) -> None:

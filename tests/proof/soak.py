@@ -1,8 +1,10 @@
 """Random histories for as long as asked: ``python -m tests.proof.soak --minutes 10`` or ``--histories 1000``.
 
-Each portion has a fresh seed. A history that fails is made short and printed, with the seed that found it; ``--seed``
-begins with that seed again. With ``--duckdb`` every history is loaded into a DuckDB file as well, and what it has is
-compared with PostgreSQL, row for row.
+Each portion has a fresh seed. Of its histories, a fifth each is run again in the other ways that the pipeline has: read
+in ranges, read by readers of two rows, transformed in parts by workers, and loaded over several connections. A history
+that fails is made short and printed, with the seed that found it; ``--seed`` begins with that seed again. With
+``--duckdb`` every history is loaded into a DuckDB file as well, and what it has is compared with PostgreSQL, row for
+row.
 """
 
 from __future__ import annotations
@@ -16,12 +18,21 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from lambda_toolkit.pipeline.local_stack.postgres import postgres_server
-from tests.proof.proving import BrokenError, prove_in_ranges, prove_many
+from tests.proof.proving import (
+    BrokenError,
+    prove_by_readers,
+    prove_in_parts,
+    prove_in_ranges,
+    prove_many,
+    prove_over_connections,
+)
 from tests.proof.simulation import Simulation
 from tests.proof.worlds import on_moto, opened, with_twin
-from tests.support.pipeline import small_thresholds
+from tests.support.thresholds import small_thresholds
 
 PORTION = 20  # histories to a seed
+OTHER_WAYS = (prove_in_ranges, prove_by_readers, prove_in_parts)
+SHARE = 5  # of the histories of a seed, one in so many is run in each of the other ways
 
 
 def main() -> int:
@@ -61,7 +72,10 @@ def _soak(world: Simulation, asked: argparse.Namespace) -> int:
         try:
             with small_thresholds() if seed % 2 else nullcontext():  # of load
                 prove_many(world, seed, left)
-                prove_many(world, seed, max(1, left // 5), prove_in_ranges)
+                for prove in OTHER_WAYS:
+                    prove_many(world, seed, max(1, left // SHARE), prove)
+            with small_thresholds():
+                prove_many(world, seed, max(1, left // SHARE), prove_over_connections)
         except BrokenError as problem:
             print(f"\n{problem}\n\nThe same again: python -m tests.proof.soak --seed {seed}", file=sys.stderr)
             return 1

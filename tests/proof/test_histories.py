@@ -16,7 +16,7 @@ from tests.proof.proving import (
     prove_over_connections,
 )
 from tests.proof.worlds import on_moto, with_twin
-from tests.support.pipeline import small_thresholds
+from tests.support.thresholds import small_thresholds
 
 HISTORIES = int(os.environ.get("HISTORIES_PER_SEED", "5"))  # `make test-proof` runs 50, `make soak` new ones for hours
 DUCKDB_HISTORIES = max(3, HISTORIES // 4)

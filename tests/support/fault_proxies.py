@@ -285,6 +285,9 @@ class _Session:
         return False
 
 
+_EFFECTS = ("INSERT", "UPDATE", "DELETE", "COMMIT", "COPY", "WITH", "CREATE", "ALTER", "DROP", "TRUNCATE")
+
+
 def _statement(kind: bytes, body: bytes) -> Step | None:
     """The statement that a message carries; of those with parameters, the one that prepares it."""
     if kind == b"Q":
@@ -296,7 +299,7 @@ def _statement(kind: bytes, body: bytes) -> Step | None:
     else:
         return None
     words = " ".join(text.decode(errors="replace").split())
-    is_effect = words.startswith(("INSERT", "UPDATE", "DELETE", "COMMIT", "COPY", "WITH", "CREATE"))
+    is_effect = words.startswith(_EFFECTS)
     return Step("postgresql", words[:120], is_effect)
 
 

@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from lambda_toolkit.pipeline.lambdas.extract.extraction import Extracted, Request, extract
 from lambda_toolkit.pipeline.lambdas.extract.source.postgres import PostgresSource
 from lambda_toolkit.pipeline.lambdas.load.loading import Loaded, load
-from lambda_toolkit.pipeline.lambdas.load.warehouse.binary import copying
-from lambda_toolkit.pipeline.lambdas.load.warehouse.parallel import parallel_copy
 from lambda_toolkit.pipeline.lambdas.load.warehouse.postgres import PostgresWarehouse
-from lambda_toolkit.pipeline.lambdas.load.warehouse.references import foreign_keys, proven_references
-from lambda_toolkit.pipeline.lambdas.load.warehouse.tables import facts
 from lambda_toolkit.pipeline.lambdas.shared.lake.store import Lake
 from lambda_toolkit.pipeline.lambdas.shared.model.declarations import Declarations
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection, Credentials
@@ -27,18 +20,6 @@ from lambda_toolkit.pipeline.local_stack.postgres.postgres_server import Server
 
 READER_PASSWORD = "reader's secret"
 SEED = Path(__file__).with_name("small_source.sql").read_text(encoding="utf-8")
-
-
-@contextmanager
-def small_thresholds() -> Iterator[None]:
-    """Within it load takes the ways that it has for many rows with any number of rows."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(foreign_keys, "MANY", 1)
-        patch.setattr(proven_references, "FEW", 1)
-        patch.setattr(facts, "PROBED_RATIO", 0)
-        patch.setattr(copying, "PIECE_ROWS", 2)
-        patch.setattr(parallel_copy, "PART_ROWS", 2)
-        yield
 
 
 @dataclass

@@ -7,6 +7,7 @@ output: which process it is, and what came of it.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
@@ -17,8 +18,15 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from types import SimpleNamespace
 from typing import Any, Self
 
+from lambda_toolkit.pipeline.lambdas.shared.model import declarations
+from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import connect
+from lambda_toolkit.pipeline.lambdas.shared.postgres.login import credentials_of
+from tests.support.readers import ThreadReaders, quick, ranges_of_two
+from tests.support.thresholds import small_thresholds
+
 FUNCTIONS = ("extract", "transform", "load")
 _REMAINING = 600_000  # milliseconds that Lambda gives
+_UNTIL_ITS_END = contextlib.ExitStack()  # of the process, of which nothing runs after it
 
 
 class _Without:
@@ -84,7 +92,7 @@ def _work(handler: Any, call: dict[str, Any], writing: int) -> None:
 
 
 def _disturb(call: dict[str, Any]) -> None:
-    """What a call may ask to be wrong with its machine: the clock, the room on its disk."""
+    """What a call may ask to be other: the clock of its machine, the room on its disk, by how many the work is done."""
     if call.get("clock_offset"):
         _shift_clock(timedelta(seconds=call["clock_offset"]))
     if call.get("disk_bytes") is not None:
@@ -94,6 +102,26 @@ def _disturb(call: dict[str, Any]) -> None:
         os.dup2(nowhere, 1)  # the log is a file too, and not the one that shall not fit
         os.dup2(nowhere, 2)
         resource.setrlimit(resource.RLIMIT_FSIZE, (call["disk_bytes"], call["disk_bytes"]))
+
+    if call.get("connections"):
+        os.environ["LOAD_CONNECTIONS"] = str(call["connections"])
+        _UNTIL_ITS_END.enter_context(small_thresholds())
+    if call.get("readers"):
+        _read_by_readers()
+
+
+def _read_by_readers() -> None:
+    """Every table is read by readers in ranges of two rows: threads of this process, with connections of their own."""
+    package = "lambda_toolkit.pipeline.lambdas"
+    handler, postgres, runtime, limits = (
+        importlib.import_module(f"{package}.{name}")
+        for name in ("extract.handler", "extract.source.postgres", "shared.runtime", "extract.limits")
+    )
+    several = ThreadReaders(lambda: connect(credentials_of("source")), declarations.load())
+    several.lake = runtime.ingestion_lake()
+    vars(handler)["declared_fan_out"] = lambda: quick(several, range_rows=2)
+    vars(handler)["_limits"] = lambda context: limits.Limits(bytes=1)  # nothing fits into a batch
+    postgres.PostgresSnapshot.ranges = ranges_of_two
 
 
 def _shift_clock(offset: timedelta) -> None:
