@@ -66,6 +66,7 @@ CONCURRENCY = "tests/proof/test_concurrency.py"
 LAKE_VIEWS = "tests/pipeline/test_lake_views.py"
 PUBLISHING = "tests/pipeline/test_publishing.py"
 PROMISES = "tests/proof/test_promises.py"
+SPARK_TASKS = "tests/pipeline/test_spark_tasks.py"
 
 
 @dataclass(frozen=True)
@@ -666,6 +667,21 @@ MUTATIONS = (
         "with_deleted=request.number == len(groups) - 1",
         "with_deleted=True",
         f"{PARTS} -k deleted",
+    ),
+    Mutation(
+        "a task of a Spark job is believed that did less",
+        "lambdas/transform/spark.py",
+        "            if why is not None:",
+        "            if False:",
+        f"{SPARK_TASKS} -k did_less",
+    ),
+    Mutation(
+        "a Spark job writes a batch without a part",
+        "lambdas/transform/spark.py",
+        "        return [found[number] for number in range(len(requests))]",
+        "        return list(found.values())",
+        f"{SPARK_TASKS} -k did_less",
+        more=(("lambdas/transform/spark.py", "        if len(found) != len(requests):", "        if False:"),),
     ),
     Mutation(
         "the state of a job decides what it did",
