@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 from ..shared import runtime
 from ..shared.deadline import Deadline, seconds_left
 from ..shared.errors import PipelineError
+from ..shared.invoking import asked_function
 from ..shared.messages.events import ExtractRequest, ExtractResult, extract_request, request_in
-from ..shared.messages.read_events import ReadRequest
+from ..shared.messages.read_events import READER_ROWS, ReadRequest
 from ..shared.metrics import ROWS_EXTRACTED
 from ..shared.model import declarations
 from ..shared.model.declarations import Declarations
@@ -20,8 +22,7 @@ from ..shared.postgres.login import credentials_of
 from ..shared.runtime import checked, logged, logger
 from .extraction import Extracted, Request, extract_all, extract_with_readers
 from .limits import Limits
-from .readers.fan_out import ALONE, FanOut
-from .readers.invoking import declared_fan_out
+from .readers.fan_out import ALONE, FanOut, LambdaReaders
 from .readers.reading import read_range
 from .source.interface import Source
 from .source.postgres import PostgresSource
@@ -59,8 +60,17 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     def run(source: Source, fan_out: FanOut | None) -> Extracted:
         return extract_all(source, lake, declared, request, limits, _log, fan_out)
 
-    done = extract_with_readers(source, run, declared_fan_out(), _log_lost)
+    done = extract_with_readers(source, run, _fan_out(), _log_lost)
     return ExtractResult(done.batch, done.last_batch, done.rows, done.deleted, done.incomplete).to_json()
+
+
+def _fan_out() -> FanOut | None:
+    """The readers that this function was deployed with; None: it reads alone."""
+    function, most = os.environ.get("READER_FUNCTION", ""), int(os.environ.get("READERS", "0") or 0)
+    if not function or most < 2:
+        return None
+    readers = LambdaReaders(asked_function(function, most))
+    return FanOut(readers, most, int(os.environ.get("READER_ROWS", READER_ROWS)))
 
 
 def _read(request: ReadRequest, declared: Declarations) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any, assert_never
 from ..shared import runtime
 from ..shared.database import connected
 from ..shared.deadline import Deadline, seconds_left
+from ..shared.duckdb.connection import DuckdbConnection
 from ..shared.errors import PipelineError
 from ..shared.lake.manifest import ProcessedTable
 from ..shared.lake.store import Lake
@@ -40,8 +41,10 @@ from .loading import Loaded, LoadedBatch, load, report
 from .open_items import count_open, open_rows
 from .rebuild import rebuild
 from .replay import replay
-from .warehouse.duckdb import warehouse_of
+from .warehouse.duckdb import DuckdbWarehouse
+from .warehouse.interface import Warehouse
 from .warehouse.parallel.parallel_copy import Connections
+from .warehouse.postgres import PostgresWarehouse
 from .warehouse.schemas import LIVE, SchemaNames
 
 RESERVE = 20.0  # seconds for what comes after the last batch
@@ -83,6 +86,18 @@ def _answer(connection: Connection, request: LoadEvent, context: Any) -> Message
             return compare(connection, declarations.load(), LIVE, _shadow(request.schema))
         case _:
             assert_never(request)
+
+
+def warehouse_of(
+    connection: Connection, schemas: SchemaNames = LIVE, connections: Connections | None = None
+) -> Warehouse:
+    """The warehouse behind ``connection``, by its kind: the one place that knows which kinds there are.
+
+    ``connections``: further ones, see PostgresWarehouse. A file has no use for them.
+    """
+    if isinstance(connection, DuckdbConnection):
+        return DuckdbWarehouse(connection, schemas)
+    return PostgresWarehouse(connection, schemas, connections)
 
 
 def _connections() -> Connections:

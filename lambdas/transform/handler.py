@@ -34,7 +34,7 @@ from ..shared.runtime import checked, logged, logger
 from .batch import Engine, Transformed, alone, replay, transform
 from .parts import PartTransform
 from .sweep import AGE, missed_batches, sweep_ingestion, sweep_processed
-from .workers import declared_workers
+from .workers import workers_of
 
 SHORTEST = timedelta(hours=1)  # four times what Lambda gives a run: how old an orphan must be at least
 MOST_SHOWN = 100  # files in a line of the log
@@ -74,13 +74,16 @@ def _part(request: PartRequest) -> PartResult:
 
 
 def _engine(context: Any) -> Engine:
-    """Who transforms the parts of a batch."""
+    """Who transforms the parts of a batch: workers where this function was deployed with some."""
+    most = int(os.environ.get("TRANSFORM_WORKERS", "0") or 0)
+    if most < 2:
+        return alone
 
     def report(part: PartRequest, why: str) -> None:
         text = f"transformed without a worker, as the part {why}"
         logger.warning(text, batch=part.batch, table=part.table, number=part.number)
 
-    return declared_workers(context, report) or alone
+    return workers_of(context, most, report) or alone
 
 
 def _result(done: list[ProcessedManifest]) -> TransformResult:

@@ -6,7 +6,6 @@ manifest is written when every part is there, by the coordinator alone; workers 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -102,14 +101,13 @@ def problem_of(parts: PartTransform, part: PartRequest, result: PartResult) -> s
     return None
 
 
-def declared_workers(context: Any, report: Report) -> ByWorkers | None:
-    """The workers that this function was deployed with, by its environment; None: it transforms alone.
+def workers_of(context: Any, most: int, report: Report) -> ByWorkers | None:
+    """At most ``most`` workers at a time; None where ``context`` is not of Lambda.
 
     They are invocations of the very version that runs: of the same code and the same declaration.
     """
-    most = int(os.environ.get("TRANSFORM_WORKERS", "0") or 0)
     name, version = getattr(context, "function_name", None), getattr(context, "function_version", None)
-    if most < 2 or not name or not version:
+    if not name or not version:
         return None
     workers = LambdaWorkers(asked_function(f"{name}:{version}", most))
     return ByWorkers(FanOut(workers, most), seconds_left(context), report)

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
+from lambda_toolkit.pipeline.lambdas.load.handler import warehouse_of
 from lambda_toolkit.pipeline.lambdas.load.loading import load
-from lambda_toolkit.pipeline.lambdas.load.warehouse.duckdb import warehouse_of
 from lambda_toolkit.pipeline.lambdas.shared.database import connected
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Credentials
 from lambda_toolkit.pipeline.warehouse.duckdb_preparation import prepare

@@ -14,11 +14,11 @@ from lambda_toolkit.pipeline.client.warehouses.query import Warehouse
 from lambda_toolkit.pipeline.dashboard import warehouse_documents
 from lambda_toolkit.pipeline.errors import CommandError
 from lambda_toolkit.pipeline.lambdas.load.compare import compare
+from lambda_toolkit.pipeline.lambdas.load.handler import warehouse_of
 from lambda_toolkit.pipeline.lambdas.load.loading import load
 from lambda_toolkit.pipeline.lambdas.load.open_items import open_rows
 from lambda_toolkit.pipeline.lambdas.load.rebuild import rebuild
 from lambda_toolkit.pipeline.lambdas.load.replay import replay
-from lambda_toolkit.pipeline.lambdas.load.warehouse.duckdb import warehouse_of
 from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import LIVE, SchemaNames
 from lambda_toolkit.pipeline.lambdas.shared.database import connected
 from lambda_toolkit.pipeline.lambdas.shared.duckdb import connection as files

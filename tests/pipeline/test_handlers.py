@@ -14,7 +14,6 @@ import pytest
 from lambda_toolkit.pipeline.lambdas.extract import handler
 from lambda_toolkit.pipeline.lambdas.extract.handler import lambda_handler as extract
 from lambda_toolkit.pipeline.lambdas.extract.limits import Limits
-from lambda_toolkit.pipeline.lambdas.extract.readers import invoking
 from lambda_toolkit.pipeline.lambdas.extract.readers.fan_out import FanOut
 from lambda_toolkit.pipeline.lambdas.load.handler import lambda_handler as load
 from lambda_toolkit.pipeline.lambdas.shared import invoking as shared_invoking
@@ -213,7 +212,7 @@ def test_extract_has_ranges_read_by_the_function_it_is_given(deployed, log, monk
     monkeypatch.setattr(handler, "_limits", lambda context: Limits(rows=150))
     monkeypatch.setenv("READER_FUNCTION", "totes-test-reader:live")
     monkeypatch.setenv("READERS", "2")
-    monkeypatch.setattr(invoking, "FanOut", functools.partial(FanOut, pause=0.0))
+    monkeypatch.setattr(handler, "FanOut", functools.partial(FanOut, pause=0.0))
     grow(deployed)
     done = extract({}, CONTEXT)
     assert done["rows"]["payment"] == ROWS + 9

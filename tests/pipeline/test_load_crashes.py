@@ -7,9 +7,9 @@ import functools
 
 import pytest
 
+from lambda_toolkit.pipeline.lambdas.load.handler import warehouse_of
 from lambda_toolkit.pipeline.lambdas.load.loading import load
 from lambda_toolkit.pipeline.lambdas.load.replay import replay
-from lambda_toolkit.pipeline.lambdas.load.warehouse.duckdb import warehouse_of
 from lambda_toolkit.pipeline.lambdas.load.warehouse.parallel.parallel_copy import Connections
 from lambda_toolkit.pipeline.lambdas.shared.database import connected
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Credentials, connect

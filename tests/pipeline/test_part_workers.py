@@ -11,8 +11,8 @@ import pytest
 from lambda_toolkit.pipeline.lambdas.shared.lake.manifest import processed_manifest, to_json
 from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import manifest_key
 from lambda_toolkit.pipeline.lambdas.shared.lake.store import Lake
-from lambda_toolkit.pipeline.lambdas.transform.batch import replay, transform
-from lambda_toolkit.pipeline.lambdas.transform.workers import declared_workers
+from lambda_toolkit.pipeline.lambdas.transform.batch import alone, replay, transform
+from lambda_toolkit.pipeline.lambdas.transform.handler import _engine
 from tests.proof.crashes import CrashCounter, CrashError, CrashingClient
 from tests.proof.steps import Crash
 from tests.support.failing_workers import answers, fails, twice
@@ -171,10 +171,11 @@ def test_dead_coordinator_leaves_no_manifest(bucket):
 def test_workers_are_this_version_where_they_are_declared(monkeypatch):
     """No alias: it may point to another release before the last part is done. Without a declaration there are none."""
     context = SimpleNamespace(function_name="totes-test-transform", function_version="7")
-    assert declared_workers(context, lambda part, why: None) is None
+    monkeypatch.delenv("TRANSFORM_WORKERS", raising=False)
+    assert _engine(context) is alone
     monkeypatch.setenv("TRANSFORM_WORKERS", "8")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-2")
-    found = declared_workers(context, lambda part, why: None)
+    found = _engine(context)
     assert found.fan_out.most == 8
     assert found.fan_out.workers._function._function == "totes-test-transform:7"
-    assert declared_workers(SimpleNamespace(function_name="local"), lambda part, why: None) is None
+    assert _engine(SimpleNamespace(function_name="local")) is alone

@@ -1,4 +1,7 @@
-"""How extract has ranges of a table read by others: the seam behind which readers run, and the limits of it."""
+"""How extract has ranges of a table read by others: the seam behind which readers run, and the limits of it.
+
+On AWS each range is one invocation of a function, for whose answer a thread of extract waits.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ...shared.fan_out import AskLimits
+from ...shared.invoking import AskedFunction
 from ...shared.messages.read_events import READER_ROWS, ReadRequest, ReadResult
 
 ALONE = "read alone: "  # begins what is said of a table that readers could have read, and did not
@@ -16,6 +20,17 @@ class Readers(Protocol):
 
     def read(self, request: ReadRequest) -> ReadResult:
         """Has one range read, and returns when it is. Raises any error where it was not, or took too long."""
+
+
+class LambdaReaders:
+    """The Lambda function that reads ranges."""
+
+    def __init__(self, function: AskedFunction) -> None:
+        self._function = function
+
+    def read(self, request: ReadRequest) -> ReadResult:
+        """As Readers has it. Raises NotAnsweredError, and botocore's errors where there is no answer."""
+        return self._function.answer(request, ReadResult)
 
 
 @dataclass(frozen=True)

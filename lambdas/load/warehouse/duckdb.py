@@ -13,9 +13,6 @@ from contextlib import contextmanager
 
 from ...shared.duckdb.connection import DuckdbConnection
 from ...shared.lake.manifest import ProcessedManifest
-from ...shared.postgres.connection import Connection
-from .interface import Warehouse
-from .parallel.parallel_copy import Connections
 from .postgres import PostgresBatch, PostgresWarehouse
 from .read_ahead import ReadAhead
 from .schemas import LIVE, SchemaNames
@@ -43,15 +40,3 @@ class DuckdbWarehouse(PostgresWarehouse):
         self._file.drop_temporary()
         with super().begin(manifest, last_loaded, reads) as batch:
             yield batch
-
-
-def warehouse_of(
-    connection: Connection, schemas: SchemaNames = LIVE, connections: Connections | None = None
-) -> Warehouse:
-    """The warehouse behind ``connection``, by its kind: the one place that knows which kinds there are.
-
-    ``connections``: further ones, see PostgresWarehouse. A file has no use for them.
-    """
-    if isinstance(connection, DuckdbConnection):
-        return DuckdbWarehouse(connection, schemas)
-    return PostgresWarehouse(connection, schemas, connections)
