@@ -17,12 +17,13 @@ from ..shared.logs import TableWork
 from ..shared.model.declarations import EVERY_RUN, Declarations
 from .capture.by_transaction import capture
 from .capture.change_file import store
-from .commits import summary
+from .commit_times import summary
 from .context import Context, read_context
 from .limits import DEFAULT_LIMITS, Budget, Limits
 from .readers.fan_out import FanOut
 from .row_set import WrittenSince
-from .source.catalog import TableInfo, check_conversions
+from .source.catalog import check_conversions
+from .source.full_refresh import can_be_continued
 from .source.interface import RowCounts, Source, SourceSnapshot
 from .source.schema_drift import check_needed, drift
 from .source.shared_snapshot import SnapshotLostError
@@ -250,44 +251,12 @@ def _plans(
         check_needed(table.name, info.column_types, needed[table.name], known, request.accept_types)
         full_refresh = (
             full
-            or files is None
             or table.name in request.full
-            or not set(needed[table.name]) <= set(known)
             or any(accepted.startswith(f"{table.name}.") for accepted in request.accept_types)
-            or _is_another(files, info, fingerprint)
-            or _shows_other_values(files, info)
-            or files.by_content != (table.by_content or info.row_security)
-            or _is_out_of_reach(files, snapshot)
+            or not can_be_continued(files, table, info, fingerprint, needed[table.name], snapshot)
         )
         plans[table.name] = TablePlan(table, info, files, full_refresh, since, fingerprint)
     return plans
-
-
-def _is_another(files: TableFiles, info: TableInfo, fingerprint: str) -> bool:
-    """Whether the table, or what the declarations read of it, is another than the last batch's.
-
-    A table recreated under the same name has rows written before it had the name; a changed declaration needs rows
-    again that no transaction has written since.
-    """
-    return tuple(files.relation_oids) != info.relation_oids or files.declaration_fingerprint != fingerprint
-
-
-def _shows_other_values(files: TableFiles, info: TableInfo) -> bool:
-    """Whether rows that no transaction has written since the last batch may have other values by a change of the
-    catalog alone: of a column that the batch has, or of the label of an enum.
-
-    A column or a label that is new changes no value that the batch has.
-    """
-    identities = {column.name: column.identity for column in info.columns}
-    return any(identities.get(name, known) != known for name, known in files.column_identities.items()) or any(
-        info.enum_labels.get(oid, known) != known for oid, known in files.enum_labels.items()
-    )
-
-
-def _is_out_of_reach(files: TableFiles, snapshot: SourceSnapshot) -> bool:
-    """Whether the rows that remain of a backfill were written too long ago to be found by their age."""
-    xmins = (files.backfill.since_xmin, files.backfill.unchanged_xmin) if files.backfill else ()
-    return any(xmin is not None and not snapshot.is_within_horizon(xmin) for xmin in xmins)
 
 
 def _table_files(run: CaptureRun, plan: TablePlan, found: Captured, context: Context) -> TableFiles:

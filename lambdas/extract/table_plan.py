@@ -12,7 +12,7 @@ from ..shared.lake.manifest import BackfillCursor, DataFile, KeyFile, TableFiles
 from ..shared.lake.object_keys import run_prefix
 from ..shared.lake.store import Lake
 from ..shared.model.declarations import SourceTable
-from .commits import Transactions
+from .commit_times import Transactions
 from .limits import Budget
 from .readers.fan_out import FanOut
 from .row_set import ALL, NONE, AllRows, Key, KeysUpTo, RowSet, WrittenSince, intersection

@@ -10,7 +10,7 @@ import pytest
 from lambda_script import Alarm, Canary, DeployError, LimitError
 from lambda_toolkit.deploy.execute import execute
 from lambda_toolkit.deploy.plan import make_plan
-from lambda_toolkit.resources.functions import release
+from lambda_toolkit.resources.functions import canary
 from lambda_toolkit.spec.bucket import BucketSpec
 from lambda_toolkit.spec.model import Deployment, SecretSpec
 
@@ -229,6 +229,6 @@ def test_what_no_canary_can_be_is_refused_before_any_call(script, recorder, diff
 def test_watch_ends_where_rounding_leaves_no_time_to_sleep(aws, fake_time, monkeypatch) -> None:
     """A clock of floating-point seconds does not move by a fraction of a picosecond, which was left here."""
     looks = iter([{}] * 100)
-    monkeypatch.setattr(release, "_in_alarm", lambda aws, alarms: next(looks))
+    monkeypatch.setattr(canary, "_in_alarm", lambda aws, alarms: next(looks))
     fake_time.seconds = 8164.599999999999
-    assert release._watch(aws, ["none"], 180.0) is None
+    assert canary._watch(aws, ["none"], 180.0) is None

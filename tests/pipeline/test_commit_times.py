@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lambda_toolkit.pipeline.lambdas.extract.commits import TIMES, Transactions, summary
+from lambda_toolkit.pipeline.lambdas.extract.commit_times import TIMES, Transactions, summary
 from lambda_toolkit.pipeline.lambdas.extract.source import postgres
 from lambda_toolkit.pipeline.lambdas.shared.lake.manifest import ingestion_manifest, to_json
 from tests.support.lake_contents import manifest

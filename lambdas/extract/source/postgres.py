@@ -18,10 +18,11 @@ from ..row_set import Key, RowSet, StoredBetween
 from . import dense_keys, shared_snapshot
 from .catalog import TableInfo, check_relkind, is_lockable
 from .conditions import beyond, condition, has_key, order, written_since
+from .full_refresh import full_refresh_reason, shows_the_same
 from .interface import RowCounts, change_schema, row_hash_schema
 from .introspection import introspect, partitions
 from .reader import Consumer, lake_schema, read, select_columns
-from .snapshot import Snapshot, full_refresh_reason, shows_the_same, snapshot
+from .snapshot import Snapshot, snapshot
 from .unique_key import key_problems
 
 # Where the server does not keep them, the function raises an error: https://www.postgresql.org/docs/current/

@@ -1,4 +1,4 @@
-"""One snapshot of the source, and why one must be read completely instead of what was written since the last."""
+"""One snapshot of the source: of which server, as of when, and the tables that are locked for it."""
 
 from __future__ import annotations
 
@@ -83,49 +83,6 @@ def current(connection: Connection) -> Snapshot:
     identifier, timeline, database, oid, xmin, started, reset, wal, xmax, standby = connection.rows(_POSITION)[0]
     identity = SourceIdentity(identifier, int(timeline), database, oid, int(xmin), started, reset, wal, int(xmax))
     return Snapshot(identity, standby)
-
-
-def full_refresh_reason(previous: SourceIdentity | None, now: Snapshot) -> str | None:
-    """Why every row must be read again; None when the rows written since ``previous`` are enough."""
-    if previous is None:
-        return "this is the first run"
-    if previous.system_identifier != now.identity.system_identifier:
-        return "the source is another server"
-    if previous.timeline != now.identity.timeline:
-        return "the source was restored, or a standby was promoted"
-    if previous.database != now.identity.database:
-        return "the source is another database"
-    if previous.database_oid != now.identity.database_oid:
-        return "the source's database was replaced by another of its name"
-    if previous.snapshot_xmin > now.identity.snapshot_xmin:
-        return "the source's transaction ids run backwards"
-    if not now.is_within_horizon(previous.snapshot_xmin):
-        return "more than 2^31 transactions have passed"
-    if previous.started != now.identity.started:
-        # A server restored from a copy of its disk has the same identifier and timeline, and its transaction ids may
-        # have passed the recorded ones. Only its new start time shows that.
-        return "the source's server was restarted: it may have been restored from a copy of its disk"
-    if previous.wal_position > now.identity.wal_position:
-        return "the source's write-ahead log runs backwards"
-    if previous.statistics_reset != now.identity.statistics_reset:
-        # Only shared memory was lost, and with it the log of transactions that committed without waiting for the disk
-        # (https://www.postgresql.org/docs/current/wal-async-commit.html). Their ids are used again.
-        return "the source's server recovered from a crash: it may have lost commits that an earlier run saw"
-    return None
-
-
-def shows_the_same(previous: SourceIdentity | None, now: Snapshot) -> bool:
-    """Whether the rows that ``now`` sees are those that ``previous`` saw: no transaction has ended in between.
-
-    Each transaction that writes has an id, and xmax is beyond every one that has ended. So where xmax is the same, only
-    a transaction below it could have committed since, and where xmin was xmax, none below it was unfinished: two
-    savepoints of one transaction, or ids given out of order, change nothing of that. A transaction that had its id, and
-    has ended since, moved xmax. On a standby nothing is concluded: its snapshots are made of what the primary logged,
-    and list no transaction (https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-PG-SNAPSHOT).
-    """
-    if previous is None or now.is_standby or full_refresh_reason(previous, now) is not None:
-        return False
-    return previous.snapshot_xmin == previous.snapshot_xmax == now.identity.snapshot_xmin == now.xmax
 
 
 def _lock(connection: Connection, tables: Collection[SourceTable]) -> None:

@@ -13,7 +13,7 @@ from ...shared.model.declarations import Declarations, WarehouseTable
 from ...shared.postgres import sql
 from ...shared.postgres.connection import Connection, transaction
 from ...shared.postgres.server_errors import message, sqlstate
-from .control import ledger, pending, rejects
+from .control import ledger, lock, pending, rejects
 from .interface import FirstRows, LedgerEntry, RefusedError, Staging
 from .parallel import replacement
 from .parallel.parallel_copy import Connections
@@ -63,7 +63,7 @@ class PostgresWarehouse:
 
     def acquire_lock(self) -> bool:
         """Acquires an advisory lock of session level."""
-        return ledger.acquire_lock(self._connection, self._schemas)
+        return lock.acquire_lock(self._connection, self._schemas)
 
     def last_loaded(self) -> LedgerEntry:
         """The ledger's last row."""

@@ -1,4 +1,4 @@
-"""The load log: one row per batch, written in the transaction that loads the batch; and the lock of the writers."""
+"""The load log: one row per batch, written in the transaction that loads the batch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ....shared.lake.manifest import ProcessedManifest
 from ....shared.postgres import sql
 from ....shared.postgres.connection import Connection
 from ..interface import LedgerEntry
-from ..schemas import CONTROL_TABLES, FORMAT_TABLE, FORMAT_VERSION, LIVE, SchemaNames
+from ..schemas import CONTROL_TABLES, FORMAT_TABLE, FORMAT_VERSION, SchemaNames
 
 _LAST = (
     'SELECT batch, to_char(extracted_at AT TIME ZONE \'UTC\', $$$$YYYY-MM-DD"T"HH24:MI:SS.US"Z"$$$$),'
@@ -105,17 +105,6 @@ def applied_revisions(connection: Connection, schemas: SchemaNames) -> dict[int,
     """Batch -> the newest revision applied, of the batches where it is not the first."""
     applied = connection.rows(sql.compose(_APPLIED, **schemas.control_tables()))
     return {int(batch): int(revision) for batch, revision in applied}
-
-
-def acquire_lock(connection: Connection, schemas: SchemaNames = LIVE) -> bool:
-    """Acquires the advisory lock of the warehouse's writers, without waiting; returns whether it did.
-
-    The lock is of session level: PostgreSQL releases it when the session ends, however it ends.
-    https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
-    """
-    if isinstance(connection, DuckdbConnection):  # no other process has the file open
-        return connection.lock_writers()
-    return bool(connection.rows("SELECT pg_try_advisory_lock(CAST(:key AS bigint))", key=schemas.lock)[0][0])
 
 
 def _lock_transaction(connection: Connection, schemas: SchemaNames) -> bool:
