@@ -9,10 +9,11 @@ import uuid
 import pytest
 
 from lambda_toolkit.pipeline.lambdas.extract.capture import backfill, key_files
-from lambda_toolkit.pipeline.lambdas.extract.extraction import Extracted, Request, extract, extract_all
+from lambda_toolkit.pipeline.lambdas.extract.extraction import Extracted, Request, extract_all
 from lambda_toolkit.pipeline.lambdas.extract.limits import Limits
 from lambda_toolkit.pipeline.lambdas.extract.source.postgres import PostgresSource
 from lambda_toolkit.pipeline.lambdas.shared.deadline import Deadline
+from tests.support import large_table
 from tests.support.lake_contents import keys, manifest
 from tests.support.source_model import EXPECTED, current_rows, expected_rows
 
@@ -35,14 +36,7 @@ def grow(pipeline, count=100):
 
 
 def step(pipeline, limits=SMALL, **request) -> Extracted:
-    return extract(
-        PostgresSource(pipeline.reader),
-        pipeline.ingestion,
-        pipeline.declarations,
-        uuid.uuid4().hex,
-        Request(**request),
-        limits=limits,
-    )
+    return large_table.step(pipeline, None, limits, **request)
 
 
 def batches(pipeline) -> int:

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from lambda_toolkit.pipeline.lambdas.extract.source import snapshot
+from lambda_toolkit.pipeline.lambdas.extract.source import full_refresh, snapshot
 from lambda_toolkit.pipeline.lambdas.extract.source.postgres import PostgresSnapshot
 from lambda_toolkit.pipeline.lambdas.shared.errors import SourceError
 from lambda_toolkit.pipeline.lambdas.shared.lake.parquet import UNREADABLE
@@ -194,7 +194,7 @@ def test_transaction_ids_that_run_backwards_cause_a_full_compare(pipeline):
 def test_when_every_row_is_compared_again(pipeline, change, reason):
     with snapshot.snapshot(pipeline.reader, [pipeline.declarations.source["staff"]]) as now:
         before = dataclasses.replace(now.identity, **change)
-        found = snapshot.full_refresh_reason(before, now)
+        found = full_refresh.full_refresh_reason(before, now)
     assert found is None if reason is None else reason in found
 
 

@@ -10,7 +10,7 @@ import pytest
 from pg8000.exceptions import DatabaseError
 
 from lambda_toolkit.pipeline.lambdas.extract.extraction import extract
-from lambda_toolkit.pipeline.lambdas.extract.source import postgres, snapshot
+from lambda_toolkit.pipeline.lambdas.extract.source import full_refresh, postgres, snapshot
 from lambda_toolkit.pipeline.lambdas.shared.errors import SourceError
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import connect
 from lambda_toolkit.pipeline.lambdas.shared.postgres.server_errors import sqlstate
@@ -150,6 +150,6 @@ def test_a_server_that_was_restarted_is_read_in_full(pipeline):
         ("wal_position", 1, "log"),
     ):
         earlier = dataclasses.replace(now.identity, **{field: getattr(now.identity, field) + step})
-        assert word in str(snapshot.full_refresh_reason(earlier, now))
+        assert word in str(full_refresh.full_refresh_reason(earlier, now))
     pipeline.extract()
     assert keys(pipeline.ingestion, 1, "staff") == [1, 2, 3]
