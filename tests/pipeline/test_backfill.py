@@ -11,7 +11,7 @@ import pytest
 from lambda_toolkit.pipeline.lambdas.extract.capture import backfill, key_files
 from lambda_toolkit.pipeline.lambdas.extract.extraction import Extracted, Request, extract_all
 from lambda_toolkit.pipeline.lambdas.extract.limits import Limits
-from lambda_toolkit.pipeline.lambdas.extract.source.postgres import PostgresSource
+from lambda_toolkit.pipeline.lambdas.extract.source.postgres import PostgresSnapshot, PostgresSource
 from lambda_toolkit.pipeline.lambdas.shared.deadline import Deadline
 from tests.support import large_table
 from tests.support.lake_contents import keys, manifest
@@ -69,6 +69,14 @@ def finish(pipeline, limits=SMALL) -> None:
     raise AssertionError(f"never complete: {done}")
 
 
+def begin(pipeline) -> None:
+    """Reads some of the payments, of which the first ones are among the first rows."""
+    while not step(pipeline).incomplete.get("payment", "").startswith("read up to"):
+        pass
+    step(pipeline)
+    assert 6 < int(manifest(pipeline.ingestion, batches(pipeline)).tables["payment"].backfill.last_key) < 100
+
+
 def test_backfill_reads_dimensions_first_and_resumes(pipeline):
     """A first load takes dimensions first and goes on where it stopped."""
     grow(pipeline)
@@ -103,6 +111,40 @@ def test_changes_during_a_backfill_are_read_below_its_last_key(pipeline):
     assert 109 not in keys(pipeline.ingestion, batches(pipeline), "payment")
     finish(pipeline)
     assert sorted(reported(pipeline, kind="deleted")) == [2, 3]  # 100 and 108 were never reported
+    equal(pipeline)
+
+
+def test_keys_are_not_read_again_where_no_row_was_written_meanwhile(pipeline, monkeypatch):
+    """At the end of a first load there are as many rows as keys, and none was written since it was read."""
+    read_again = []
+    monkeypatch.setattr(PostgresSnapshot, "keys", lambda _, table, *rest, **named: read_again.append(table.name))
+    grow(pipeline)
+    done = extract_all(PostgresSource(pipeline.reader), pipeline.ingestion, pipeline.declarations, Request(), SMALL)
+    assert "payment" not in read_again
+    assert done.deletes["payment"].startswith("unchanged: no row that was read was written since")
+    files = manifest(pipeline.ingestion, batches(pipeline)).tables["payment"]
+    assert sum(file.rows for file in files.keys) == 109
+    assert files.compared_at
+
+
+def test_as_many_rows_as_are_deleted_may_be_inserted_during_a_backfill(pipeline):
+    """The number of rows is that of the keys, and yet the keys are others."""
+    grow(pipeline)
+    pipeline.admin.run("DELETE FROM payment WHERE payment_id = 5")
+    begin(pipeline)
+    pipeline.admin.run("UPDATE payment SET payment_id = 5 WHERE payment_id = 6")
+    finish(pipeline)
+    assert sorted(reported(pipeline, kind="deleted")) == [6]
+    equal(pipeline)
+
+
+def test_a_row_deleted_during_a_backfill_is_missing_from_the_count(pipeline):
+    """No row was written since, and one is gone."""
+    grow(pipeline)
+    begin(pipeline)
+    pipeline.admin.run("DELETE FROM payment WHERE payment_id = 6")
+    finish(pipeline)
+    assert sorted(reported(pipeline, kind="deleted")) == [6]
     equal(pipeline)
 
 

@@ -12,7 +12,7 @@ from ...shared.errors import SourceError
 from ...shared.lake.manifest import DataFile, KeyFile
 from ...shared.lake.parquet import ParquetPart
 from ...shared.model.declarations import NEVER
-from ..row_set import NONE
+from ..row_set import ALL, NONE
 from ..source.dense_keys import are_dense
 from ..table_plan import (
     COMPARED_EVERY_RUN,
@@ -112,11 +112,25 @@ def delete_detection(
         reason = "many keys were written since the last compare"
     else:
         return DeleteDetection(Action.SKIP, "the interval has not passed")
-    tracked = plan.before.compared_at is not None or not captured.keys
-    alone = tracked and not captured.keys_since_compare and not any(file.generation for file in captured.keys)
-    if alone and not captured.changes and total == sum(file.rows for file in captured.keys):
-        return DeleteDetection(Action.UNCHANGED, "no row was written, and there are as many as at the last compare")
+    if _are_counted(plan, captured) and total == sum(file.rows for file in captured.keys):
+        tracked = plan.before.compared_at is not None or not captured.keys
+        if tracked and not captured.changes:
+            return DeleteDetection(Action.UNCHANGED, "no row was written, and there are as many as at the last compare")
+        if captured.state_changed and isinstance(mode, Backfill) and mode.scope == ALL and mode.after is not None:
+            return DeleteDetection(Action.UNCHANGED, "no row that was read was written since, and there are as many")
     return DeleteDetection(Action.COMPARE, reason)
+
+
+def _are_counted(plan: TablePlan, captured: Captured) -> bool:
+    """Whether the present keys are those of ``captured.keys`` where there are as many rows.
+
+    So it is where each row has a key that the lake can represent, and no row of a known key was written since the key
+    was read: what a backfill finds of that in its later batches is among the keys written since. Then no key that is
+    there now is new, and where none is new, there are fewer when one is gone.
+    """
+    every_row_has_key = not any(column.representable_condition() for column in plan.info.key_columns)
+    one_pass = not any(file.generation for file in captured.keys)
+    return every_row_has_key and one_pass and not captured.keys_since_compare
 
 
 def _compare(run: CaptureRun, plan: TablePlan, mode: CaptureMode, captured: Captured, changes: ChangeFile) -> Captured:

@@ -9,7 +9,7 @@ import pytest
 from lambda_toolkit.pipeline.lambdas.extract.capture.deletes import Action, delete_detection
 from lambda_toolkit.pipeline.lambdas.extract.limits import Budget, Limits
 from lambda_toolkit.pipeline.lambdas.extract.row_set import ALL, NONE, KeysUpTo, WrittenSince, intersection
-from lambda_toolkit.pipeline.lambdas.extract.source.catalog import TableInfo
+from lambda_toolkit.pipeline.lambdas.extract.source.catalog import Column, TableInfo
 from lambda_toolkit.pipeline.lambdas.extract.source.interface import RowCounts
 from lambda_toolkit.pipeline.lambdas.extract.table_plan import (
     Backfill,
@@ -31,11 +31,16 @@ HOUR = timedelta(hours=1)
 KEYS = (KeyFile("k", 5, "9"),)
 
 
+LAST_RANGE = Backfill(ALL, ("7",))
+AT_END = {"changes": DataFile("c", 2), "state_changed": True}
+
+
 def plan(full: bool = False, backfill: BackfillCursor | None = None, in_flight: int = 0, **files) -> TablePlan:
     previous = TableFiles(
         {}, key_columns=("id",), backfill=backfill, in_flight=DataFile("f", in_flight), keys=KEYS, **files
     )
-    return TablePlan(SourceTable("t", ("id",), HOUR), TableInfo("t", ("id",), bytes=100), previous, full, SINCE)
+    info = TableInfo("t", ("id",), (Column("id", "integer"),), bytes=100)
+    return TablePlan(SourceTable("t", ("id",), HOUR), info, previous, full, SINCE)
 
 
 @pytest.mark.parametrize(
@@ -111,6 +116,12 @@ def test_keys_of_a_large_table_are_compared_hourly(declared, rows, interval):
         (NOW, Backfill(ALL), {"state": Backfill(ALL, ("7",))}, 5, Action.SKIP, "the table is not read to its end"),
         (NOW, FullRead(), {"changes": DataFile("c", 5)}, 5, Action.COMPARE, "every row was read"),
         (NOW, Backfill(ALL, ("7",)), {"state": Complete(), "state_changed": True}, 4, Action.COMPARE, "is complete"),
+        (NOW, LAST_RANGE, {**AT_END}, 4, Action.COMPARE, "is complete"),
+        (NOW, LAST_RANGE, {**AT_END}, 5, Action.UNCHANGED, "no row that was read was written since"),
+        (NOW, LAST_RANGE, {**AT_END, "keys_since_compare": (DataFile("c", 1),)}, 5, Action.COMPARE, "is complete"),
+        (NOW, LAST_RANGE, {**AT_END, "keys": (KeyFile("k", 5, "9", 1),)}, 5, Action.COMPARE, "is complete"),
+        (NOW, Backfill(ALL), {**AT_END}, 5, Action.COMPARE, "is complete"),
+        (NOW, Backfill(SINCE, ("7",)), {**AT_END}, 5, Action.COMPARE, "is complete"),
         (NOW - HOUR, Incremental(SINCE), {}, 4, Action.COMPARE, "the interval has passed"),
         (NOW + HOUR, Incremental(SINCE), {}, 4, Action.COMPARE, "the interval has passed"),
         (NOW - HOUR, Incremental(SINCE), {}, 5, Action.UNCHANGED, "no row was written"),
@@ -119,8 +130,19 @@ def test_keys_of_a_large_table_are_compared_hourly(declared, rows, interval):
 )
 def test_delete_detection_gives_its_reason(compared, mode, captured, total, action, reason):
     table = plan(compared_at=compared.isoformat())
-    found = delete_detection(table, mode, Captured(keys=KEYS, **captured), total, NOW)
+    found = delete_detection(table, mode, Captured(**{"keys": KEYS, **captured}), total, NOW)
     assert (found.action, reason in found.reason) == (action, True)
+
+
+@pytest.mark.parametrize(
+    ("mode", "captured"), [(Incremental(SINCE), {}), (LAST_RANGE, {"state_changed": True})], ids=["later", "backfill"]
+)
+def test_rows_without_a_key_do_not_stand_for_deleted_ones(mode, captured):
+    """A key that may be NaN is not in the lake, so as many rows as keys may be other ones."""
+    before = plan(compared_at=(NOW - HOUR).isoformat())
+    info = TableInfo("t", ("id",), (Column("id", "numeric(5,2)"),), bytes=100)
+    table = TablePlan(before.table, info, before.previous, False, SINCE)
+    assert delete_detection(table, mode, Captured(keys=KEYS, **captured), 5, NOW).action is Action.COMPARE
 
 
 def test_delete_detection_is_disabled_by_the_declaration():
