@@ -437,6 +437,27 @@ MUTATIONS = (
         f"{JOINS} -k all_refer",
     ),
     Mutation(
+        "as many rows as keys are the same keys, whatever was written during a backfill",
+        "lambdas/extract/capture/deletes.py",
+        "    return every_row_has_key and one_pass and not captured.keys_since_compare",
+        "    return every_row_has_key and one_pass",
+        "tests/pipeline/test_backfill.py -k as_many_rows",
+    ),
+    Mutation(
+        "a backfill ends without a look at how many rows there are",
+        "lambdas/extract/capture/deletes.py",
+        "    if _are_counted(plan, captured) and total == sum(file.rows for file in captured.keys):",
+        "    if _are_counted(plan, captured):",
+        "tests/pipeline/test_backfill.py -k missing_from_the_count",
+    ),
+    Mutation(
+        "a row without a key stands for a deleted one",
+        "lambdas/extract/capture/deletes.py",
+        "    return every_row_has_key and one_pass and not captured.keys_since_compare",
+        "    return one_pass and not captured.keys_since_compare",
+        "tests/unit/lambdas/test_table_plan.py -k without_a_key",
+    ),
+    Mutation(
         "rows that a huge transaction did not write are out of reach meanwhile",
         "lambdas/extract/capture/backfill.py",
         "    captured_rows = read_rows if isinstance(mode.scope, AllRows) else ALL",
@@ -1348,9 +1369,23 @@ MUTATIONS = (
     Mutation(
         "a row that refers to nothing is copied where no foreign key refuses it",
         "lambdas/load/warehouse/tables/filling.py",
-        "any_unmet(entry for entry in required if entry not in left_to_server)",
-        "any_unmet(())",
+        "    if values.has_unmet(connection) or _has_unmet(session, relation, values.unknown):",
+        "    if _has_unmet(session, relation, values.unknown):",
         f"{FILLING} -k must_wait",
+    ),
+    Mutation(
+        "a column of too many values to collect is not looked at at all",
+        "lambdas/load/warehouse/tables/filling.py",
+        "    if values.has_unmet(connection) or _has_unmet(session, relation, values.unknown):",
+        "    if values.has_unmet(connection):",
+        f"{FILLING} -k many_values",
+    ),
+    Mutation(
+        "the values of the last rows alone are looked for",
+        "lambdas/load/warehouse/references/distinct_values.py",
+        "    return None if known.type != found.type else pc.unique(pa.concat_arrays([known, found]))",
+        "    return found",
+        f"{FILLING} -k 'must_wait or many_values'",
     ),
     Mutation(
         "the first rows of a fact are copied past rules",
@@ -1384,7 +1419,7 @@ MUTATIONS = (
     Mutation(
         "a table takes a place with rows that have to wait",
         "lambdas/load/warehouse/tables/filling.py",
-        "        if _has_unmet(session, beside.relation, required, left_to_server):",
+        "        if _has_unmet(session, beside.relation, _asked(required, left_to_server)):",
         "        if False:",
         f"{PARALLEL} -k must_wait",
     ),

@@ -10,8 +10,9 @@ import pytest
 from lambda_toolkit.pipeline.lambdas.load.loading import load
 from lambda_toolkit.pipeline.lambdas.load.warehouse.binary import copying
 from lambda_toolkit.pipeline.lambdas.load.warehouse.postgres import PostgresWarehouse
-from lambda_toolkit.pipeline.lambdas.load.warehouse.references import foreign_keys
+from lambda_toolkit.pipeline.lambdas.load.warehouse.references import distinct_values, foreign_keys
 from lambda_toolkit.pipeline.lambdas.load.warehouse.tables import facts, filling
+from lambda_toolkit.pipeline.lambdas.shared.lake import parquet
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import connect, transaction
 from lambda_toolkit.pipeline.warehouse.preparation import prepare
 from tests.support.sample_star import COMPOSITE, COMPOSITE_SCHEMA, DECLARED, REFERRING, SCHEMA
@@ -124,6 +125,23 @@ def test_a_row_that_must_wait_sends_all_to_a_staging_table(empty, filled, enforc
     assert empty.rows("SELECT count(*), max(order_record) FROM fact_order") == [[1998, 1998]]
     assert empty.rows("SELECT key FROM pipeline.pending_row") == [["1999"]]
     assert empty.rows("SELECT pg_relation_size('fact_order') < 1.5 * 1998 * 56") == [[True]]
+
+
+@pytest.mark.parametrize("most", [0, 1, 100])
+@pytest.mark.parametrize("products", [[7, 1, 1, 1, 1], [1, 1, 1, 1, 7], [1, 7, 7, 7, 7], [1, None, 1, None, 1]])
+def test_many_values_are_looked_for_in_the_rows_and_few_by_themselves(empty, filled, monkeypatch, most, products):
+    """Of a reference that the warehouse does not enforce, whatever part of the rows has the missing one."""
+    monkeypatch.setattr(distinct_values, "MOST", most)
+    drop = "ALTER TABLE fact_order DROP CONSTRAINT fact_order_product_id_fkey"
+    rows = orders(list(range(1, 6)), products)
+    monkeypatch.setattr(parquet, "READ_ROWS", 2)
+    lake = WrittenLake()
+    lake.write(1, {"dim_product": pa.table({"product_id": pa.array([1], pa.int32()), "name": ["a"]})})
+    lake.write(2, {"fact_order": rows})
+    loaded(empty, lake, declared=REFERRING, before=drop)
+    waiting = 5 - products.count(1)
+    assert filled == [None if waiting else 5]
+    assert empty.rows("SELECT count(*) FROM fact_order") == [[5 - waiting]]
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from ....shared.postgres.connection import Connection
 from ..binary.copying import column_types, copy_rows
 from ..parallel.replacement import NotReplaceableError, Replacement, undone_on_failure
 from ..references import foreign_keys
+from ..references.distinct_values import DistinctValues
 from ..references.requirements import Requirement, any_unmet, enforced, requirements
 from ..schemas import SchemaNames
 from ..session import WarehouseSession, with_columns
@@ -125,17 +126,23 @@ def _put_in_place(session: WarehouseSession, table: WarehouseTable, beside: Repl
             raise NotReplaceableError("it has rows")
         beside.check_rows(connection, rows)
         beside.add_keys(connection)
-        if _has_unmet(session, beside.relation, required, left_to_server):
+        if _has_unmet(session, beside.relation, _asked(required, left_to_server)):
             raise NotReplaceableError("a row has to wait", is_about_rows=True)
         beside.take_place(connection, schemas)
     return rows
 
 
-def _has_unmet(
-    session: WarehouseSession, relation: sql.Fragment, required: Iterable[Requirement], left_to_server: set[Requirement]
-) -> bool:
-    unmet = any_unmet(entry for entry in required if entry not in left_to_server)
-    return bool(session.rows("SELECT EXISTS (SELECT FROM $table AS s WHERE $unmet)", table=relation, unmet=unmet)[0][0])
+def _asked(required: Iterable[Requirement], left_to_server: set[Requirement]) -> tuple[Requirement, ...]:
+    """The requirements that the server does not check itself."""
+    return tuple(entry for entry in required if entry not in left_to_server)
+
+
+def _has_unmet(session: WarehouseSession, relation: sql.Fragment, asked: tuple[Requirement, ...]) -> bool:
+    """Whether a row of ``relation`` does not meet one of the requirements ``asked``."""
+    if not asked:
+        return False
+    query = "SELECT EXISTS (SELECT FROM $table AS s WHERE $unmet)"
+    return bool(session.rows(query, table=relation, unmet=any_unmet(asked))[0][0])
 
 
 def _copy(session: WarehouseSession, table: WarehouseTable, read: Read, numbers: pa.Array) -> int | None:
@@ -156,8 +163,10 @@ def _copy(session: WarehouseSession, table: WarehouseTable, read: Read, numbers:
     for drop, _ in indexes:
         connection.run(str(drop))
     columns = (str(table.record), *table.column_names)
-    copied = copy_rows(connection, relation, columns, numbered(table, read(table.column_names), numbers))
-    if _has_unmet(session, relation, required, left_to_server):
+    values = DistinctValues(column_types(connection, relation), _asked(required, left_to_server))
+    rows = values.of(numbered(table, read(table.column_names), numbers))
+    copied = copy_rows(connection, relation, columns, rows)
+    if values.has_unmet(connection) or _has_unmet(session, relation, values.unknown):
         return None
     for _, create in indexes:
         connection.run(str(create))
