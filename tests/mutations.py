@@ -347,8 +347,9 @@ MUTATIONS = (
     Mutation(
         "rows are counted instead of comparing their keys",
         "lambdas/extract/capture/deletes.py",
-        "    if alone and not captured.changes and total == ",
-        "    if total == ",
+        "    if _are_counted(plan, captured) and total == sum(file.rows for file in captured.keys):\n",
+        "    if total == sum(file.rows for file in captured.keys):\n"
+        "        return DeleteDetection(Action.UNCHANGED, 'as many')\n",
         f"{CAPTURE} -k 'replaced_by_an_insert'",
     ),
     Mutation(
@@ -448,10 +449,10 @@ MUTATIONS = (
         "lambdas/extract/capture/deletes.py",
         "    if _are_counted(plan, captured) and total == sum(file.rows for file in captured.keys):",
         "    if _are_counted(plan, captured):",
-        "tests/pipeline/test_backfill.py -k missing_from_the_count",
+        "tests/pipeline/test_backfill.py -k missing_from",
     ),
     Mutation(
-        "a row without a key stands for a deleted one",
+        "a row without a key hides a deleted one",
         "lambdas/extract/capture/deletes.py",
         "    return every_row_has_key and one_pass and not captured.keys_since_compare",
         "    return one_pass and not captured.keys_since_compare",
@@ -1207,8 +1208,8 @@ MUTATIONS = (
     Mutation(
         "A, B, A is two versions",
         "lambdas/load/warehouse/tables/facts.py",
-        "ORDER BY $key_of_f, f.$record DESC",
-        "ORDER BY $key_of_f, f.$record ASC",
+        "ORDER BY $descending, f.$record DESC",
+        "ORDER BY $descending, f.$record ASC",
         f"{LOADING} -k a_b_a",
     ),
     Mutation(
@@ -1510,8 +1511,8 @@ MUTATIONS = (
     Mutation(
         "a row of the largest key is taken for a new version",
         "lambdas/load/warehouse/tables/facts.py",
-        "FROM $staging) > (SELECT max",
-        "FROM $staging) >= (SELECT max",
+        "WHERE $key <= (SELECT max",
+        "WHERE $key < (SELECT max",
         f"{FILLING} -k beyond",
     ),
     Mutation(

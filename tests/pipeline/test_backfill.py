@@ -114,7 +114,7 @@ def test_changes_during_a_backfill_are_read_below_its_last_key(pipeline):
     equal(pipeline)
 
 
-def test_keys_are_not_read_again_where_no_row_was_written_meanwhile(pipeline, monkeypatch):
+def test_keys_are_not_read_again_of_unwritten_rows(pipeline, monkeypatch):
     """At the end of a first load there are as many rows as keys, and none was written since it was read."""
     read_again = []
     monkeypatch.setattr(PostgresSnapshot, "keys", lambda _, table, *rest, **named: read_again.append(table.name))
@@ -127,7 +127,7 @@ def test_keys_are_not_read_again_where_no_row_was_written_meanwhile(pipeline, mo
     assert files.compared_at
 
 
-def test_as_many_rows_as_are_deleted_may_be_inserted_during_a_backfill(pipeline):
+def test_as_many_rows_may_be_inserted_as_deleted(pipeline):
     """The number of rows is that of the keys, and yet the keys are others."""
     grow(pipeline)
     pipeline.admin.run("DELETE FROM payment WHERE payment_id = 5")
@@ -138,8 +138,8 @@ def test_as_many_rows_as_are_deleted_may_be_inserted_during_a_backfill(pipeline)
     equal(pipeline)
 
 
-def test_a_row_deleted_during_a_backfill_is_missing_from_the_count(pipeline):
-    """No row was written since, and one is gone."""
+def test_a_deleted_row_is_missing_from_the_count(pipeline):
+    """No row was written since, and one was deleted."""
     grow(pipeline)
     begin(pipeline)
     pipeline.admin.run("DELETE FROM payment WHERE payment_id = 6")

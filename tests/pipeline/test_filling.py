@@ -129,7 +129,7 @@ def test_a_row_that_must_wait_sends_all_to_a_staging_table(empty, filled, enforc
 
 @pytest.mark.parametrize("most", [0, 1, 100])
 @pytest.mark.parametrize("products", [[7, 1, 1, 1, 1], [1, 1, 1, 1, 7], [1, 7, 7, 7, 7], [1, None, 1, None, 1]])
-def test_many_values_are_looked_for_in_the_rows_and_few_by_themselves(empty, filled, monkeypatch, most, products):
+def test_many_values_are_looked_for_in_the_rows(empty, filled, monkeypatch, most, products):
     """Of a reference that the warehouse does not enforce, whatever part of the rows has the missing one."""
     monkeypatch.setattr(distinct_values, "MOST", most)
     drop = "ALTER TABLE fact_order DROP CONSTRAINT fact_order_product_id_fkey"

@@ -126,7 +126,7 @@ def _are_counted(plan: TablePlan, captured: Captured) -> bool:
 
     So it is where each row has a key that the lake can represent, and no row of a known key was written since the key
     was read: what a backfill finds of that in its later batches is among the keys written since. Then no key that is
-    there now is new, and where none is new, there are fewer when one is gone.
+    there now is new, and where none is new, there are fewer when one was deleted.
     """
     every_row_has_key = not any(column.representable_condition() for column in plan.info.key_columns)
     one_pass = not any(file.generation for file in captured.keys)

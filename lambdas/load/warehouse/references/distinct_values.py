@@ -25,7 +25,7 @@ class DistinctValues:
     """The distinct values of the columns of ``required``, of those that have one column of another row."""
 
     def __init__(self, types: Mapping[str, str], required: Iterable[Requirement]) -> None:
-        """``types``: of the columns in the warehouse. A requirement on the table's own rows is left out."""
+        """``types``: of the columns in the warehouse. A requirement on the table's own rows is not among them."""
         self._types = types
         self._required = tuple(required)
         self._values: dict[str, pa.Array | None] = {

@@ -39,16 +39,21 @@ _NEW_VERSIONS = """
 _STAGE_NEW_VERSIONS = "CREATE TEMPORARY TABLE $fresh ON COMMIT DROP AS $new_versions"
 # The last version of each key by its record: of all staged keys together, with and without an index; or one by one,
 # where few are staged beside many versions. The sum keeps the planner from reading the primary key backwards instead.
+# Keys are in descending order, as records are: the index, which has key and record, is read backwards, without a sort.
 _LAST_VERSIONS = """(
         SELECT DISTINCT ON ($key_of_f) f.* FROM $table AS f
-        $among ORDER BY $key_of_f, f.$record DESC
+        $among ORDER BY $descending, f.$record DESC
     ) AS last ON ($key_of_last) = ($key_of_s)"""
 _AMONG_STAGED = "WHERE ($key_of_f) IN (SELECT $key FROM $staging)"
 _LAST_VERSION_OF_EACH = """LATERAL (
         SELECT f.* FROM $table AS f WHERE ($key_of_f) = ($key_of_s) ORDER BY f.$record + 0 DESC LIMIT 1
     ) AS last ON true"""
-# As in a backfill: then all are new, and the versions that are there, however many, need not be read.
-_ALL_ARE_BEYOND = "SELECT (SELECT min($key) FROM $staging) > (SELECT max($key) FROM $table)"
+# As in a backfill: then all are new, and the versions that are there, however many, need not be read. Where they are
+# not, one of the first rows says so.
+_ALL_ARE_BEYOND = """
+    SELECT NOT EXISTS (SELECT FROM $staging WHERE $key <= (SELECT max($key) FROM $table))
+        AND (SELECT max($key) FROM $table) IS NOT NULL
+"""
 _HAS_INDEX_ON_KEY = """
     SELECT EXISTS (
         SELECT FROM pg_catalog.pg_index AS i
@@ -196,7 +201,7 @@ def drop_unchanged(
     is_indexed = _has_index_on_key(session, table)
     if is_indexed and _all_are_beyond(session, table, staging):
         return False
-    staged, known = _count(session, staging), known_rows(session.connection, session.schemas.table(table.name))
+    staged, known = (known_rows(session.connection, each) for each in (staging, session.schemas.table(table.name)))
     probes = is_indexed and staged * PROBED_RATIO <= known
     new_versions = _new_versions(session, table, staging, probes=probes, filters=staged * _FILTERED_RATIO < known)
     session.run(_STAGE_NEW_VERSIONS, fresh=fresh, new_versions=new_versions)
@@ -279,10 +284,13 @@ def _new_versions(
     """
     parts = {**session.sql(table).parts, "staging": staging}
     among = sql.compose(_AMONG_STAGED if filters else "", **parts)
+    descending = sql.joined(", ", [sql.compose("$key DESC", key=sql.columns([name], of="f")) for name in table.keys])
     return sql.compose(
         _NEW_VERSIONS,
         **parts,
-        last_versions=sql.compose(_LAST_VERSION_OF_EACH if probes else _LAST_VERSIONS, **parts, among=among),
+        last_versions=sql.compose(
+            _LAST_VERSION_OF_EACH if probes else _LAST_VERSIONS, **parts, among=among, descending=descending
+        ),
         new=compared(table, of="s"),
         latest=compared(table, of="last"),
     )
