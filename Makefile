@@ -118,11 +118,11 @@ lake: $(READY)  ## 200 random histories, after each of which the views of the la
 expressions: $(READY)  ## random SQL expressions over hostile rows, compared with PostgreSQL itself: COUNT=20000
 	$(BIN)/python -m tests.expressions $(if $(COUNT),--expressions $(COUNT)) $(if $(SEED),--seed $(SEED))
 
-bench: $(READY)  ## everything that docs/performance.md has, measured again: 25 minutes, 15 GB of disk, on a machine that does nothing else
-	$(BIN)/python -m benchmarks.everything --into docs/performance.md
+bench: $(READY)  ## everything that docs/performance.md has, measured again: 25 minutes, 15 GB of disk, on a machine that does nothing else; SEED=directory: totesys' own data too
+	$(BIN)/python -m benchmarks.everything --into docs/performance.md $(if $(SEED),--seed $(SEED))
 
 bench-quick: $(READY)  ## the same with small sizes, written nowhere: whether everything can be measured here, minutes
-	$(BIN)/python -m benchmarks.everything --quick
+	$(BIN)/python -m benchmarks.everything --quick $(if $(SEED),--seed $(SEED))
 
 bench-readers: $(READY)  ## a hundred million rows under writes, by one reader and by eight: 20 GB of disk, twenty minutes
 	$(BIN)/python -m benchmarks.reading_in_parallel --into docs/scale.md

@@ -1,5 +1,7 @@
 """The whole pipeline on this machine, with the emulated AWS between: millions of rows at first, then one row at a time.
 
+With `--seed`, also what a directory has of totesys' tables, as `deploy.py local run --seed` reads it: a file for each.
+
 Starts a local stack of its own in a temporary directory, with its databases, its emulator and all functions deployed,
 and stops it. Each time is that of a command, `deploy.py run`, with the start of Python.
 Run: python -m benchmarks.embedded_stack, and see its --help
@@ -14,15 +16,26 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv as pc
+import pyarrow.parquet as pq
 
 from benchmarks.report import machine_now, markdown_table, replace_between, show_table
 from benchmarks.rounds import spread
 from benchmarks.sizes import REPOSITORY
 from lambda_toolkit.pipeline.local_stack.description import Stack
 from lambda_toolkit.pipeline.local_stack.stack import load_stack, simulated_source
+from lambda_toolkit.pipeline.local_stack.totesys.seed import files_in
 
 COLUMNS = ("`deploy.py run`", "wall s", "processor s of the command alone", "rows a second")
+NO_SEED = (
+    "Totesys' own data were not measured: `--seed DIRECTORY` says where they are, with a Parquet or CSV file for each "
+    "table."
+)
 _SHOWN = 2000  # characters of what a failed command said
 _CHANGE = "UPDATE payment SET paid = NOT paid, last_updated = now() WHERE payment_id = 1 RETURNING paid"
 _LOADED = "SELECT paid FROM fact_payment WHERE payment_id = 1 ORDER BY payment_record_id DESC LIMIT 1"
@@ -37,30 +50,62 @@ def main() -> int:
         "--orders", type=int, default=1_600_000, help="each with its transaction and payment (1,600,000)"
     )
     parser.add_argument("--rounds", type=int, default=5, help="runs with one changed row (5)")
+    parser.add_argument("--seed", type=Path, metavar="DIRECTORY", help="with Parquet or CSV files of totesys' tables")
     parser.add_argument("--into", type=Path, metavar="FILE", help="write the table into its place in this document")
     arguments = parser.parse_args()
     into = arguments.into.resolve() if arguments.into else None
+    rows, notes = [], [] if arguments.seed else [NO_SEED]
+    if arguments.seed:
+        directory = arguments.seed.resolve()
+        with _stack("--seed", str(directory)) as home:
+            rows.append(_first_run(home, "the first, totesys' own data", _seeded(directory)))
+    with _stack("--orders", str(arguments.orders)) as home:
+        rows.append(_first_run(home, "the first", 3 * arguments.orders))
+        rows.append(_changed_row(home, arguments.rounds))
+    show_table("embedded stack", COLUMNS, rows, notes)
+    if into:
+        when = f"{machine_now(arguments.rounds)}; first runs once\n\n"
+        below = "".join(f"\n{note}\n" for note in notes)
+        replace_between(into, "embedded stack", when + markdown_table(COLUMNS, rows) + below)
+    return 0
+
+
+@contextmanager
+def _stack(*options: str) -> Iterator[Path]:
+    """A local stack, started with ``options``, in a directory of its own; both are removed at the end."""
     with tempfile.TemporaryDirectory() as name:
         home = Path(name)
         shutil.copytree(REPOSITORY / "config", home / "config")
         try:
-            _command(home, "local", "up", "--orders", str(arguments.orders))
-            rows = _measured(home, arguments.orders, arguments.rounds)
+            _command(home, "local", "up", *options)
+            yield home
         finally:
             _command(home, "local", "down", "--wipe")
-    show_table("embedded stack", COLUMNS, rows, ())
-    if into:
-        when = f"{machine_now(arguments.rounds)}; the first run once\n\n"
-        replace_between(into, "embedded stack", when + markdown_table(COLUMNS, rows))
-    return 0
 
 
-def _measured(home: Path, orders: int, times: int) -> list[list[str]]:
-    """A row for the first run, and one for those with one changed row. Raises SystemExit where one does not arrive."""
-    stack = load_stack(home)
+def _seeded(directory: Path) -> int:
+    """The rows in the Parquet files of ``directory``, and in its CSV files, each of which has a header."""
+    rows = 0
+    for file in files_in(directory).values():
+        found = pq.ParquetFile(file).metadata.num_rows if file.suffix == ".parquet" else _table_of(file).num_rows
+        rows += found
+    return rows
+
+
+def _table_of(file: Path) -> pa.Table:
+    return pc.read_csv(file, parse_options=pc.ParseOptions(newlines_in_values=True))
+
+
+def _first_run(home: Path, name: str, rows: int) -> list[str]:
+    """A row for the first run, which has so many ``rows``. Raises SystemExit where they do not arrive."""
     seconds, used = _command(home, "run")
-    _check(stack)
-    first = [f"the first, {3 * orders:,} rows", f"{seconds:.2f}", f"{used:.2f}", f"{3 * orders / seconds:,.0f}"]
+    _check(load_stack(home))
+    return [f"{name}, {rows:,} rows", f"{seconds:.2f}", f"{used:.2f}", f"{rows / seconds:,.0f}"]
+
+
+def _changed_row(home: Path, times: int) -> list[str]:
+    """A row for the runs with one changed row. Raises SystemExit where one does not arrive."""
+    stack = load_stack(home)
     found = []
     source, warehouse = simulated_source(stack).connect(), stack.warehouse.connect()
     try:
@@ -73,7 +118,7 @@ def _measured(home: Path, orders: int, times: int) -> list[list[str]]:
         source.close()
         warehouse.close()
     parts = [spread([sample[part] for sample in found[1:]]) for part in (0, 1)]
-    return [first, ["one changed row, until it is in the warehouse", *parts, ""]]
+    return ["one changed row, until it is in the warehouse", *parts, ""]
 
 
 def _check(stack: Stack) -> None:

@@ -15,7 +15,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.loading_beside import OTHERS, Scene, psql_path, python_with
+from benchmarks.data_peers import DUCKDB
+from benchmarks.loading_beside import Scene, psql_path, python_with
 from benchmarks.report import machine_now, markdown_table, replace_between, show_table
 from benchmarks.rounds import Sample, measure, spread
 from benchmarks.subjects import LINEITEM, TAXI, Subject
@@ -111,7 +112,7 @@ def _compared(here: Scene, path: WholePath) -> list[list[str]]:
             "warehouse": str(copied),
         },
     }
-    command = [python_with(OTHERS), "-c", COMPARE, json.dumps(given)]
+    command = [python_with(DUCKDB), "-c", COMPARE, json.dumps(given)]
     answer = subprocess.run([str(part) for part in command], stdout=subprocess.PIPE, text=True, check=True)
     found = [json.loads(line) for line in answer.stdout.splitlines()]
     return [[f"{subject.name}, {place}", *(f"{number:,}" for number in numbers)] for place, *numbers in found]

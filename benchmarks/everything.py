@@ -24,6 +24,8 @@ COMPARISONS = {  # module -> the options of a quick run
     "packages": ["--runs", "2"],
     "embedded_stack": ["--orders", "20000", "--rounds", "1"],
 }
+SEEDED = "embedded_stack"
+"""The comparison that also takes a directory with totesys' own data."""
 
 
 def main() -> int:
@@ -32,11 +34,13 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="small sizes, one sample each: minutes")
     parser.add_argument("--only", nargs="*", choices=COMPARISONS, default=list(COMPARISONS), help="some of them")
     parser.add_argument("--into", type=Path, metavar="FILE", help="write tables and charts into this document")
+    parser.add_argument("--seed", type=Path, metavar="DIRECTORY", help=f"with totesys' own data, for {SEEDED}")
     arguments = parser.parse_args()
     rows = []
     for name in arguments.only:
         options = COMPARISONS[name] if arguments.quick else []
         options = [*options, "--into", str(arguments.into)] if arguments.into else options
+        options = [*options, "--seed", str(arguments.seed)] if arguments.seed and name == SEEDED else options
         begun = time.monotonic()
         done = subprocess.run([sys.executable, "-m", f"benchmarks.{name}", *options], check=False)
         rows.append([name, f"{time.monotonic() - begun:.0f}", "failed" if done.returncode else "done"])

@@ -1,4 +1,4 @@
-"""What load costs beside programs that copy the same rows: psql, DuckDB and ADBC, which check and record nothing.
+"""What load costs beside programs that copy the same rows, such as psql, DuckDB and ADBC: see ``data_peers``.
 
 Starts a PostgreSQL of its own in a temporary directory, and stops it; the lake is a directory. Load runs in an
 environment with what the functions have on Lambda, thus without pandas and numpy. The others are installed on first
@@ -13,7 +13,7 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -24,8 +24,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks import loading, rounds
+from benchmarks.data_peers import FUNCTIONS, LOADERS, Program
 from benchmarks.files import Files
 from benchmarks.load_step import SERVER
+from benchmarks.peers.peer import UnavailableError
 from benchmarks.report import machine_now, markdown_table, replace_between, show_table
 from benchmarks.rounds import Contestant, Environment, FailedError
 from benchmarks.sizes import REPOSITORY
@@ -35,8 +37,6 @@ from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connectio
 from lambda_toolkit.pipeline.local_stack.postgres import postgres_server
 from lambda_toolkit.pipeline.warehouse.preparation import prepare
 
-FUNCTIONS = ("pyarrow==26.0.1", "pg8000==1.31.6")  # of config/requirements.lock
-OTHERS = ("duckdb==1.4.4", "adbc-driver-postgresql==1.11.0", "pyarrow==26.0.1")
 DELTA = 100_000  # rows
 KEYS = """
     SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', conrelid::regclass, conname),
@@ -46,29 +46,6 @@ KEYS = """
 INDEXES = """
     SELECT format('DROP INDEX %s', indexrelid::regclass), pg_get_indexdef(indexrelid)
     FROM pg_index WHERE indrelid = 'fact_sales_order'::regclass AND NOT indisunique
-"""
-DUCKDB = """
-import json, os, sys, time
-import duckdb
-host, port, database, user, password = json.loads(os.environ["BENCHMARK_SERVER"])
-begun, used = time.perf_counter(), time.process_time()
-lake = duckdb.connect()
-lake.sql("INSTALL postgres; LOAD postgres")
-lake.sql(f"ATTACH 'host={host} port={port} dbname={database} user={user} password={password}' AS w (TYPE postgres)")
-lake.sql(f"INSERT INTO w.public.copied SELECT * FROM '{sys.argv[1]}'")
-print(json.dumps({"seconds": time.perf_counter() - begun, "client": time.process_time() - used}))
-"""
-ADBC = """
-import json, os, sys, time
-import adbc_driver_postgresql.dbapi as adbc, pyarrow.parquet as pq
-host, port, database, user, password = json.loads(os.environ["BENCHMARK_SERVER"])
-begun, used = time.perf_counter(), time.process_time()
-file = pq.ParquetFile(sys.argv[1])
-with adbc.connect(f"postgresql://{user}:{password}@{host}:{port}/{database}") as connection:
-    with connection.cursor() as cursor:
-        cursor.adbc_ingest("copied", file.read().to_reader(65536), mode="append")
-    connection.commit()
-print(json.dumps({"seconds": time.perf_counter() - begun, "client": time.process_time() - used}))
 """
 
 
@@ -123,7 +100,7 @@ def main() -> int:
 
 def _first_loads(scene: Scene, rows: int, times: int, into: Path | None) -> None:
     """Into the empty table with its nine foreign keys and its index; with its primary key alone; the same again."""
-    _prepare(scene, "star")
+    prepare_star(scene, "star")
     lake = scene.directory / "first"
     orders = loading.orders(np.arange(1, rows + 1), 1)
     loading.write_batch(Lake(Files(lake / "lake"), "lake"), 1, orders)
@@ -139,7 +116,7 @@ def _first_loads(scene: Scene, rows: int, times: int, into: Path | None) -> None
     with scene.connect("star") as connection:
         made = (*connection.rows(KEYS), *connection.rows(INDEXES))
     scene.copy("bare", "files")
-    _load_once(scene, lake, "files")
+    load_once(scene, lake, "files")
     with scene.connect("files") as connection:
         named = sql.columns(orders.column_names)
         for style in ("binary", "csv"):
@@ -168,15 +145,12 @@ def _first_loads(scene: Scene, rows: int, times: int, into: Path | None) -> None
                 fresh["star"],
                 star,
             ),
-            Contestant("load", _ours(lake), fresh["star"], star),
+            Contestant("load", ours(lake), fresh["star"], star),
         ],
         times,
         into,
     )
-    others = [
-        Contestant(name, [python_with(OTHERS), "-c", code, path / "orders.parquet"], fresh["bare"], bare)
-        for name, code in (("DuckDB", DUCKDB), ("ADBC", ADBC))
-    ]
+    others, absent = beside(LOADERS, rows, [path / "orders.parquet"], bare, fresh["bare"])
     write_table(
         scene,
         "first load",
@@ -184,16 +158,17 @@ def _first_loads(scene: Scene, rows: int, times: int, into: Path | None) -> None
             Contestant("psql, binary", psql("binary", "copied"), fresh["bare"], bare),
             Contestant("psql, csv", psql("csv", "copied"), fresh["bare"], bare),
             *others,
-            Contestant("load", _ours(lake), fresh["bare"], bare),
+            Contestant("load", ours(lake), fresh["bare"], bare),
         ],
         times,
         into,
+        absent,
     )
     scene.copy("star", "loaded")
-    _load_once(scene, lake, "loaded")
+    load_once(scene, lake, "loaded")
     loading.write_batch(Lake(Files(lake / "lake"), "lake"), 2, orders)
     again = Contestant(
-        "load, the same rows again", _ours(lake), partial(scene.copy, "loaded", "again"), scene.variables("again")
+        "load, the same rows again", ours(lake), partial(scene.copy, "loaded", "again"), scene.variables("again")
     )
     write_table(scene, "the same again", [again], times, into)
     _other_rows(scene, orders, times, into)
@@ -206,10 +181,10 @@ def _other_rows(scene: Scene, orders: pa.Table, times: int, into: Path | None) -
     shutil.copy(scene.directory / "tables.json", lake)
     loading.write_batch(Lake(Files(lake / "lake"), "lake"), 1, orders)
     scene.copy("star", "half")
-    _load_once(scene, lake, "half")
+    load_once(scene, lake, "half")
     loading.write_batch(Lake(Files(lake / "lake"), "lake"), 2, loading.orders(np.arange(rows + 1, 2 * rows + 1), 1))
     name = f"load, {rows:,} rows into a fact with as many"
-    contestant = Contestant(name, _ours(lake), partial(scene.copy, "half", "whole"), scene.variables("whole"))
+    contestant = Contestant(name, ours(lake), partial(scene.copy, "half", "whole"), scene.variables("whole"))
     write_table(scene, "other rows", [contestant], times, into)
 
 
@@ -222,7 +197,7 @@ def _deltas(scene: Scene, large: int, times: int, into: Path | None) -> None:
         (lake / "lake").mkdir(parents=True)
         shutil.copy(scene.directory / "tables.json", lake)
         loading.write_batch(Lake(Files(lake / "lake"), "lake"), 1, loading.orders(np.arange(1, rows + 1), 1))
-        _load_once(scene, lake, name)
+        load_once(scene, lake, name)
         with scene.connect(name) as connection:
             connection.run("VACUUM ANALYZE fact_sales_order")
             connection.run(
@@ -243,13 +218,14 @@ def _deltas(scene: Scene, large: int, times: int, into: Path | None) -> None:
         plain = {**given, SERVER: json.dumps([host, port, database, "plain", "plain"])}
         what = f"{DELTA:,} over {rows:,}"
         contestants += [
-            Contestant(what, _ours(lake), next_delta, given),
-            Contestant(f"{what}, without the right to set session_replication_role", _ours(lake), next_delta, plain),
+            Contestant(what, ours(lake), next_delta, given),
+            Contestant(f"{what}, without the right to set session_replication_role", ours(lake), next_delta, plain),
         ]
     write_table(scene, "deltas", contestants, times, into)
 
 
-def _prepare(scene: Scene, database: str) -> None:
+def prepare_star(scene: Scene, database: str) -> None:
+    """Makes ``database`` the empty warehouse of this repository's configuration, whose dimensions have their rows."""
     with scene.connect("postgres") as admin:
         admin.run(f"CREATE DATABASE {database}")
     declared = loading.declared()
@@ -260,9 +236,39 @@ def _prepare(scene: Scene, database: str) -> None:
         _run(connection, loading.DIMENSIONS.split(";"))
 
 
-def write_table(scene: Scene, name: str, contestants: Sequence[Contestant], times: int, into: Path | None) -> None:
-    """Measures, prints, and writes the table ``name`` into its place."""
-    usable, notes, failed = [], [], []
+def beside(
+    programs: Sequence[Program],
+    rows: int,
+    arguments: Sequence[Path],
+    environment: Mapping[str, str],
+    prepare: Callable[[], object] = lambda: None,
+) -> tuple[list[Contestant], list[str]]:
+    """Those of ``programs`` that take so many ``rows``; and of each that cannot be installed here, its name and why."""
+    found, absent = [], []
+    for program in programs:
+        if program.most_rows is not None and rows > program.most_rows:
+            continue
+        try:
+            python = python_with(program.requirements)
+        except UnavailableError as error:
+            absent.append(f"{program.name}: {error}")
+            continue
+        command: list[str | Path] = [python, "-c", program.text, *arguments]
+        found.append(Contestant(program.name, command, prepare, environment, most=program.most_samples))
+    return found, absent
+
+
+def write_table(
+    scene: Scene,
+    name: str,
+    contestants: Sequence[Contestant],
+    times: int,
+    into: Path | None,
+    absent: Sequence[str] = (),
+) -> None:
+    """Measures, prints, and writes the table ``name`` into its place. ``absent``: what could not be had, and why."""
+    usable, notes = [], list(absent)
+    failed = [note.partition(":")[0] for note in absent]
     for contestant in contestants:
         try:
             rounds.measure([contestant], 1, scene.server.pid)
@@ -273,16 +279,20 @@ def write_table(scene: Scene, name: str, contestants: Sequence[Contestant], time
     rows = rounds.table(rounds.measure(usable, times, scene.server.pid))
     show_table(name, rounds.COLUMNS, rows, notes)
     if into:
-        absent = f"\nNot to be had there: {'; '.join(failed)}.\n" if failed else ""
-        replace_between(into, name, f"{machine_now(times)}\n\n{markdown_table(rounds.COLUMNS, rows)}{absent}")
+        missing = f"\nNot to be had there: {'; '.join(failed)}.\n" if failed else ""
+        fewer = [f"{each.name}: {each.most}" for each in usable if each.most is not None and each.most < times]
+        slow = f"\nOf what takes long, fewer samples: {'; '.join(fewer)}.\n" if fewer else ""
+        replace_between(into, name, f"{machine_now(times)}\n\n{markdown_table(rounds.COLUMNS, rows)}{slow}{missing}")
 
 
-def _load_once(scene: Scene, lake: Path, database: str) -> None:
-    once = Contestant("a load that is not measured", _ours(lake), environment=scene.variables(database))
+def load_once(scene: Scene, lake: Path, database: str) -> None:
+    """Loads what the lake in the directory ``lake`` has, unmeasured."""
+    once = Contestant("a load that is not measured", ours(lake), environment=scene.variables(database))
     rounds.measure([once], 1, scene.server.pid)
 
 
-def _ours(directory: Path) -> list[str | Path]:
+def ours(directory: Path) -> list[str | Path]:
+    """The command that loads the lake in ``directory``."""
     return [python_with(FUNCTIONS), "-m", "benchmarks.load_step", directory]
 
 

@@ -18,9 +18,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import loading
+from benchmarks.data_peers import FUNCTIONS
 from benchmarks.files import Files
 from benchmarks.load_step import CONNECTIONS
-from benchmarks.loading_beside import FUNCTIONS, KEYS, Scene, python_with, write_table
+from benchmarks.loading_beside import KEYS, Scene, python_with, write_table
 from benchmarks.rounds import Contestant
 from benchmarks.sizes import REPOSITORY
 from lambda_toolkit.pipeline.lambdas.shared.lake.store import Lake

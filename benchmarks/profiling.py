@@ -1,48 +1,141 @@
-"""Where the processor time of one function goes: its most expensive functions, over a million rows of a table.
+"""Where the time of one function goes: what it does itself, and what the server does for each of its statements.
 
-Times are of the processor, so that what else the machine does hardly matters; counting calls makes what is called for
-each row look more expensive than it is. What Arrow and zlib do is inside the function that calls them.
-Run: python -m benchmarks.profiling extract, and see its --help
+Times are of the processor, so that what else the machine does hardly matters. Those of the function are by what it
+does; those of the server by statement, of the process that serves the connection, with what each adds to the
+write-ahead log. Wall seconds of a statement have both in them, as far as one waits for the other.
+Run: python -m benchmarks.profiling extract --rows 5000000, and see its --help
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
 
-from benchmarks.rounds import measure
-from benchmarks.subjects import LINEITEM, PAYMENT, TAXI
+import numpy as np
+
+from benchmarks import loading
+from benchmarks.files import Files
+from benchmarks.loading_beside import DELTA, Scene, load_once, ours, prepare_star
+from benchmarks.report import show_table
+from benchmarks.rounds import Contestant, measure
+from benchmarks.subjects import LINEITEM, PAYMENT, TAXI, Subject
 from benchmarks.whole_path import STEPS, WholePath, scene
+from lambda_toolkit.pipeline.lambdas.shared.lake.store import Lake
 
-_PROFILE = """
-import cProfile, contextlib, pstats, runpy, sys, time
-profile, module, sys.argv = cProfile.Profile(time.process_time), sys.argv[1], sys.argv[1:]
-with contextlib.suppress(SystemExit):
-    profile.runcall(runpy.run_module, module, run_name="__main__")
-pstats.Stats(profile).sort_stats("tottime").print_stats(20)
-"""
+CLIENT_COLUMNS = ("the function", "cpu s", "of all")
+SERVER_COLUMNS = ("times", "statement", "wall s", "function's cpu s", "server's cpu s", "of all", "log MB")
+_LEAST = 0.01  # seconds of a processor: what takes less is one row together
 
 
 def main() -> int:
-    """Run what comes before the function, then the function under the profiler, and print."""
+    """Run what comes before, then the function under the profiler, and print."""
+    again: Mapping[str, Callable[[Scene, int], Contestant]] = {"keys": _with_keys, "again": _again, "delta": _delta}
     parser = argparse.ArgumentParser(prog="python -m benchmarks.profiling", description=__doc__)
-    parser.add_argument("function", choices=STEPS)
+    parser.add_argument(
+        "function",
+        choices=(*STEPS, *again),
+        help="a first run over a table's rows; or load of facts with nine foreign keys: the first rows (keys), the "
+        f"same once more (again), {DELTA:,} other versions over those that are there (delta)",
+    )
     subjects = {subject.name: subject for subject in (PAYMENT, LINEITEM, TAXI)}
     parser.add_argument("--table", choices=subjects, default=PAYMENT.name, help=f"{PAYMENT.name}, or another")
     parser.add_argument("--rows", type=int, default=1_000_000, help="of the table (1,000,000)")
     arguments = parser.parse_args()
     with scene() as here:
-        path = WholePath(here, subjects[arguments.table], arguments.rows)
-        path.prepare()
-        for step in STEPS[: STEPS.index(arguments.function)]:
-            measure([path.step(step)], 1, here.server.pid)
-        profiled = path.step(arguments.function)
-        profiled.prepare()
-        python, _, *module = map(str, profiled.command)
-        command = [python, "-c", _PROFILE, *module]
-        return subprocess.run(command, env={**os.environ, **profiled.environment}, check=False).returncode
+        name, rows = arguments.function, arguments.rows
+        contestant = again[name](here, rows) if name in again else _first(here, subjects[arguments.table], name, rows)
+        contestant.prepare()
+        python, _, *module = map(str, contestant.command)
+        done = subprocess.run(
+            [python, "-m", "benchmarks.profiled", *module],
+            env={**os.environ, **contestant.environment},
+            stdout=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    if done.returncode == 0:
+        _show(f"{contestant.name}, {rows:,} rows", json.loads(done.stdout))
+    return done.returncode
+
+
+def _first(here: Scene, subject: Subject, step: str, rows: int) -> Contestant:
+    """The function ``step`` of STEPS, after what comes before it."""
+    path = WholePath(here, subject, rows)
+    path.prepare()
+    for before in STEPS[: STEPS.index(step)]:
+        measure([path.step(before)], 1, here.server.pid)
+    return path.step(step)
+
+
+def _with_keys(here: Scene, rows: int) -> Contestant:
+    """Load of the first facts."""
+    prepare_star(here, "star")
+    shutil.copy(here.directory / "tables.json", here.directory / "first")
+    _write(here, 1, np.arange(1, rows + 1), 1)
+    return Contestant("load, keys and index", ours(here.directory / "first"), environment=here.variables("star"))
+
+
+def _again(here: Scene, rows: int) -> Contestant:
+    """Load of the same facts once more."""
+    return _second(here, rows, "load, the same rows again", np.arange(1, rows + 1), 1)
+
+
+def _delta(here: Scene, rows: int) -> Contestant:
+    """Load of other versions of some."""
+    return _second(here, rows, f"load, {DELTA:,} other versions", np.arange(1, rows + 1, max(1, rows // DELTA)), 2)
+
+
+def _second(here: Scene, rows: int, name: str, ids: Any, units: int) -> Contestant:
+    _with_keys(here, rows)
+    load_once(here, here.directory / "first", "star")
+    with here.connect("star") as connection:
+        connection.run("VACUUM ANALYZE fact_sales_order")
+    write = partial(_write, here, 2, ids, units)
+    return Contestant(name, ours(here.directory / "first"), write, here.variables("star"))
+
+
+def _write(here: Scene, batch: int, ids: Any, units: int) -> None:
+    lake = Lake(Files(here.directory / "first" / "lake"), "lake")
+    loading.write_batch(lake, batch, loading.orders(ids, units))
+
+
+def _show(name: str, counted: Mapping[str, Any]) -> None:
+    """Print both tables."""
+    activities: Mapping[str, float] = counted["activities"]
+    used = sum(activities.values())
+    rows = [
+        [what, f"{seconds:.2f}", f"{seconds / used:.0%}"]
+        for what, seconds in sorted(activities.items(), key=lambda item: -item[1])
+    ]
+    show_table(name, CLIENT_COLUMNS, [*rows, ["all", f"{used:.2f}", ""]], ())
+    statements: Mapping[str, list[float]] = counted["statements"]
+    every = [sum(parts) for parts in zip(*statements.values(), strict=True)]
+    large = {text: parts for text, parts in statements.items() if max(parts[2:4]) >= _LEAST}
+    small = [parts for text, parts in statements.items() if text not in large]
+    shown = sorted(large.items(), key=lambda item: -item[1][3])
+    if small:
+        shown.append(("each of the others", [sum(parts) for parts in zip(*small, strict=True)]))
+    show_table(name, SERVER_COLUMNS, [_row(text, parts, every[3]) for text, parts in (*shown, ("all", every))], ())
+
+
+def _row(text: str, parts: list[float], every: float) -> list[str]:
+    times, wall, client, server, log = parts
+    return [
+        f"{times:.0f}",
+        text,
+        f"{wall:.3f}",
+        f"{client:.3f}",
+        f"{server:.3f}",
+        f"{server / every:.0%}",
+        f"{log:.1f}",
+    ]
 
 
 if __name__ == "__main__":

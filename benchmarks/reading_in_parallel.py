@@ -26,7 +26,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import parallel_contents, parallel_prediction
-from benchmarks.loading_beside import FUNCTIONS, Scene, python_with
+from benchmarks.data_peers import FUNCTIONS
+from benchmarks.loading_beside import Scene, python_with
 from benchmarks.parallel_prediction import Checking, Reading
 from benchmarks.report import markdown_table, replace_between, show_table
 from benchmarks.rounds import process_seconds, server_seconds

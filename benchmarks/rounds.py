@@ -56,6 +56,8 @@ class Contestant:
     environment: Mapping[str, str] = field(default_factory=dict)
     processors: float | None = None
     """The share of a processor that it gets, below 1; None: as much as it takes."""
+    most: int | None = None
+    """The most samples that are taken of it; None: one in each round."""
 
 
 class Environment(PythonPeer):
@@ -83,7 +85,8 @@ def measure(contestants: Sequence[Contestant], rounds: int, postmaster: int) -> 
     """The samples of each; every round has each once, in a random order. ``postmaster``: the server's process."""
     found: dict[str, list[Sample]] = {contestant.name: [] for contestant in contestants}
     for number in range(rounds):
-        for contestant in random.sample(contestants, len(contestants)):
+        among = [each for each in contestants if each.most is None or number < each.most]
+        for contestant in random.sample(among, len(among)):
             contestant.prepare()
             sample = _sample(contestant, postmaster)
             found[contestant.name].append(sample)

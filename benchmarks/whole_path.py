@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.loading_beside import FUNCTIONS, Scene, python_with
+from benchmarks.data_peers import FUNCTIONS
+from benchmarks.loading_beside import Scene, python_with
 from benchmarks.rounds import Contestant
 from benchmarks.subjects import SEED, Subject
 from lambda_toolkit.pipeline.lambdas.shared.model.declarations import parse
