@@ -77,6 +77,6 @@ class ReadResult(Message):
     in_flight: StoredPart | None = None
     """(key, xmin) of the rows that the next run rereads; null: there are none."""
     transactions: tuple[int, ...] = ()
-    """A sample of the transactions that wrote the changes: see ``commits.Transactions``."""
+    """A sample of the transactions that wrote the changes: see ``commit_times.Transactions``."""
     step: int = 1
     """Of that sample: every id in it is a multiple of this."""
