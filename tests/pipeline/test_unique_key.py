@@ -21,6 +21,9 @@ ACCEPTED = {
     "key of all partitions": "CREATE TABLE line (k int PRIMARY KEY, n int) PARTITION BY HASH (k);"
     " CREATE TABLE l1 PARTITION OF line FOR VALUES WITH (MODULUS 1, REMAINDER 0)",
     "child of another table": "CREATE TABLE base (k int, n int); CREATE TABLE line (PRIMARY KEY (k)) INHERITS (base)",
+    "constraints that are not valid, of others": "CREATE TABLE line (k int PRIMARY KEY, n int);"
+    " ALTER TABLE line ADD CHECK (k > 0) NOT VALID; ALTER TABLE line ADD NOT NULL n NOT VALID;"
+    " CREATE TABLE other (k int); ALTER TABLE other ADD NOT NULL k NOT VALID",
 }
 REFUSED = {
     "CREATE TABLE line (k int, n int)": "no unique index covers this column alone",

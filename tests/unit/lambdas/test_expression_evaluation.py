@@ -31,6 +31,7 @@ TYPES = {
     "name": "text",
     "seen": "timestamp without time zone",
     "doc": "jsonb",
+    "num": "numeric",
 }
 
 
@@ -55,6 +56,11 @@ def test_failed_row_has_the_reason_and_others_go_on():
     assert computed("7 / whole", whole=pa.array([2, 0, None], pa.int32())) == ["3", "division by zero", None]
     assert computed("whole + 1", whole=pa.array([2**31 - 1, 1], pa.int32())) == ["integer out of range", "2"]
     assert computed("name::integer", name=["7", "x"]) == ["7", "invalid input syntax for type integer"]
+
+
+def test_product_has_as_many_decimals_as_a_numeric_may_have():
+    one_more = f"1.{'0' * 9_999}5"
+    assert computed("num * num", num=[one_more]) == [f"1.{'0' * 9_998}1{'0' * (16_383 - 9_999)}"]
 
 
 def test_name_of_a_currency_is_a_part_of_an_expression():

@@ -180,6 +180,14 @@ def test_orphans_of_a_transform_are_deleted(bucket, reads):
     assert reads == [manifest_key(1)]
 
 
+@pytest.mark.parametrize("written", [OLD - timedelta(hours=2), OLD + MINUTE])
+def test_an_orphan_alone_in_its_folder_is_found_by_its_time(bucket, written):
+    """The run that committed the batch has not written it: that was under way before, or is under way after it."""
+    bucket.processed(1, OLD, bucket.put(made(1, "a"), OLD - MINUTE))
+    orphan = bucket.put(made(1, "b", DELETED), written)
+    assert sweep_processed(bucket.lake, NOW).deleted == (orphan,)
+
+
 def test_the_files_of_every_revision_are_kept_and_young_ones_too(bucket):
     first, second, third = (bucket.put(made(1, digest), OLD - MINUTE) for digest in "abc")
     bucket.processed(1, OLD, first)

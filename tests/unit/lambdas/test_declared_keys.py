@@ -1,0 +1,184 @@
+"""Every key that a declaration may have, by what it makes; each part of it that is another asks for a full read."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+
+from lambda_toolkit.pipeline.lambdas.shared.errors import DeclarationError
+from lambda_toolkit.pipeline.lambdas.shared.model.calendar import Calendar
+from lambda_toolkit.pipeline.lambdas.shared.model.declarations import Declarations, parse
+from lambda_toolkit.pipeline.lambdas.shared.model.expressions import Expression
+from lambda_toolkit.pipeline.lambdas.shared.model.history import VersionReference
+from lambda_toolkit.pipeline.lambdas.shared.model.joins import Join
+from lambda_toolkit.pipeline.lambdas.shared.model.schema_declarations import ColumnType, Reference
+from lambda_toolkit.pipeline.lambdas.shared.model.source_table import SourceTable
+from lambda_toolkit.pipeline.warehouse.expression_parser import parse_expression
+
+FULL: dict[str, Any] = {
+    "fresh_within": "1 day",
+    "part_rows": 70,
+    "source": {
+        "shop": {"key": ["country", "number"], "deletes": "2 days", "compare": "content", "fresh_within": "3 hours"},
+        "sale": {"key": "id", "schema": "till", "table": "sales", "compare": "transactions"},
+        "note": {"key": "id"},
+    },
+    "warehouse": {
+        "fact_sale": {
+            "kind": "fact",
+            "from": "sale",
+            "key": "sale",
+            "record": "sale_record",
+            "join": {"shop": {"on": ["country", "shop"]}},
+            "columns": {"sale": "id", "country": "country", "shop": "shop", "day": "date(at)", "town": "shop.town"},
+            "where": "price > 1",
+            "types": {"sale": {"type": "bigint", "required": True}, "town": {"type": "text", "required": False}},
+            "references": [{"columns": ["day"], "table": "dim_day", "keys": ["day"]}],
+            "versions": {"shop_record": {"of": "dim_shop", "by": ["country", "shop"]}},
+            "fresh_within": "30 minutes",
+        },
+        "dim_shop": {
+            "kind": "dimension",
+            "from": "shop",
+            "key": ["country", "number"],
+            "columns": {"country": "country", "number": "number", "town": "town"},
+            "history": True,
+            "record": "shop_record",
+        },
+        "dim_day": {
+            "kind": "calendar",
+            "key": "day",
+            "columns": {"day": "date", "weekday": "day_name"},
+            "fiscal_year_start": 4,
+            "first_day": "2020-02-29",
+            "days_ahead": 30,
+            "types": {"day": {"type": "date", "required": True}},
+            "references": [],
+        },
+    },
+}
+
+
+def read(change: Callable[[dict[str, Any]], object] = lambda document: None) -> Declarations:
+    document = copy.deepcopy(FULL)
+    change(document)
+    return parse(document, parse_expression)
+
+
+def test_each_key_is_at_its_place():
+    found = read()
+    assert (found.fresh_within, found.part_rows) == (timedelta(days=1), 70)
+    assert dict(found.source) == {
+        "shop": SourceTable("shop", ("country", "number"), timedelta(days=2), True, fresh_within=timedelta(hours=3)),
+        "sale": SourceTable("sale", ("id",), schema="till", table="sales"),
+        "note": SourceTable("note", ("id",)),
+    }
+    assert (str(found.source["sale"].sql_name), str(found.source["note"].sql_name)) == (
+        *('"till"."sales"', '"public"."note"'),
+    )
+    sale, shop, day = (found.warehouse[name] for name in ("fact_sale", "dim_shop", "dim_day"))
+    assert (sale.kind, sale.keys, sale.source, sale.record) == ("fact", ("sale",), "sale", "sale_record")
+    assert sale.joins == {"shop": Join("shop", ("country", "shop"))}
+    assert sale.columns["day"] == Expression("at", function="date")
+    assert (sale.column_names, sale.required) == (("sale", "country", "shop", "day", "town"), ("sale",))
+    assert sale.types == {"sale": ColumnType("bigint", required=True), "town": ColumnType("text", required=False)}
+    assert sale.references == (Reference(("day",), "dim_day", ("day",)),)
+    version = VersionReference("shop_record", ("country", "shop"), "dim_shop", ("country", "number"), str(shop.record))
+    assert sale.versions == (version,)
+    assert (str(sale.where), sale.fresh_within) == ("price > 1", timedelta(minutes=30))
+    assert (sale.validity, sale.filled_by_load) == ((), ("sale_record", "shop_record"))
+    assert shop.validity == ("valid_from", "valid_to", "is_current")
+    assert shop.filled_by_load == ("shop_record", *shop.validity)
+    assert [table.name for table in shop.referring] == ["fact_sale"]
+    assert day.calendar == Calendar({"day": "date", "weekday": "day_name"}, 4, date(2020, 2, 29), 30)
+    assert (day.column_names, day.required, day.source_tables[1:]) == (("day", "weekday"), ("day",), ())
+    assert [table.name for table in found.loading_order()] == ["dim_day", "dim_shop", "fact_sale"]
+    needed = {name: set(columns) for name, columns in found.needed_columns().items()}
+    assert needed == {
+        "sale": {"id", "country", "shop", "at", "price"},
+        "shop": {"country", "number", "town"},
+        "note": {"id"},
+    }
+
+
+def test_changes_are_due_with_the_soonest_table_made_of_them():
+    """What the source table itself says comes first; then the shortest of those; then what is said of all."""
+    half, day = timedelta(minutes=30), timedelta(days=1)
+    assert dict(read().promises()) == {"shop": timedelta(hours=3), "sale": half, "note": day}
+    assert dict(read(lambda document: document["source"]["shop"].pop("fresh_within")).promises())["shop"] == half
+    assert dict(read(lambda document: document.pop("fresh_within")).promises())["note"] is None
+
+
+CHANGES: dict[str, tuple[Callable[[dict[str, Any]], object], set[str]]] = {
+    "another column": (lambda of: of["warehouse"]["fact_sale"]["columns"].update(town="at"), {"sale", "shop"}),
+    "another condition": (lambda of: of["warehouse"]["fact_sale"].update(where="price > 2"), {"sale", "shop"}),
+    "no condition": (lambda of: of["warehouse"]["fact_sale"].pop("where"), {"sale", "shop"}),
+    "another join": (
+        lambda of: of["warehouse"]["fact_sale"]["join"].update(shop={"on": ["country", "branch"]}),
+        {"sale", "shop"},
+    ),
+    "another schema": (lambda of: of["source"]["sale"].pop("schema"), {"sale"}),
+    "another table": (lambda of: of["source"]["sale"].pop("table"), {"sale"}),
+    "another way to compare": (lambda of: of["source"]["shop"].pop("compare"), {"shop"}),
+    "another source": (lambda of: of["source"]["note"].update(key="number"), {"note"}),
+    "another promise": (lambda of: of["source"]["note"].update(fresh_within="1 hour", deletes="never"), set()),
+    "another type": (lambda of: of["warehouse"]["fact_sale"]["types"].pop("town"), set()),
+}
+
+
+@pytest.mark.parametrize(("change", "others"), CHANGES.values(), ids=CHANGES)
+def test_a_table_is_another_where_what_is_made_of_it_is(change, others):
+    before, after = read(), read(change)
+    found = {name for name in before.source if before.fingerprint(name) != after.fingerprint(name)}
+    assert found == others
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        ("part_rows", 0, "`part_rows` must be 1 or more, not 0"),
+        ("part_rows", True, "`part_rows` must be 1 or more, not True"),
+        ("fresh_within", "soon", "[pipeline] `fresh_within` must be a time"),
+        ("source.note.fresh_within", "0 hours", "[source.note] `fresh_within` must be a time"),
+        ("source.note.fresh_within", 5, "[source.note] `fresh_within` must be a time"),
+        ("source.note.schema", "", "[source.note] `schema` must be a text"),
+        ("source.note.table", "x" * 64, "[source.note] cannot be the name of a table"),
+        ("source.note.key", ["a", "a"], "`key` names a column twice: a, a"),
+        ("source.note.key", [], "`key` must be a text or a list of texts, not []"),
+        ("source.note.key", ["a", 1], "`key` must be a text or a list of texts"),
+        ("warehouse.fact_sale.key", ["sale", "shop"], "`key` must name a column for each of the key of [source.sale]"),
+        ("warehouse.fact_sale.record", None, "[warehouse.fact_sale] `record` must be a text"),
+        ("warehouse.fact_sale.columns", ["id"], "`columns` must be a table of texts"),
+        ("warehouse.fact_sale.columns._batch", "id", "`_batch` has a name that load uses itself"),
+        ("warehouse.fact_sale.where", "till.price > 1", "`where` names `till`, which `join` does not"),
+        ("warehouse.fact_sale.where", 1, "`where` must be a text, not 1"),
+        ("warehouse.fact_sale.types", {"sale": "bigint"}, "`types` must name the type of each column"),
+        ("warehouse.fact_sale.references", [{"columns": ["day"]}], "`references` must be a list of columns"),
+        ("warehouse.fact_sale.versions", ["shop"], "`versions` must be a table of tables"),
+        ("warehouse.fact_sale.versions.shop_record", {"of": "dim_shop"}, "must have the keys `of`"),
+        ("warehouse.fact_sale.versions.shop_record.of", "dim_day", "`of` must be a dimension with `history = true`"),
+        ("warehouse.fact_sale.versions.shop_record.by", "shop", "`by` must be the columns of fact_sale with the key"),
+        ("warehouse.fact_sale.versions.shop_record.by", ["country", "x"], "`by` must be the columns of fact_sale"),
+        ("warehouse.fact_sale.versions.town", {"of": "dim_shop", "by": ["country", "shop"]}, "give it another name"),
+        ("warehouse.fact_sale.versions.sale_record", {"of": "dim_shop", "by": ["country", "shop"]}, "another name"),
+        ("warehouse.dim_shop.columns.is_current", "town", "`is_current` is one that load fills"),
+        ("warehouse.dim_shop.columns.shop_record", "town", "`shop_record` is one that load fills"),
+        ("warehouse.dim_shop.record", "", "lacks the key `record`"),
+        ("warehouse.dim_day.days", 1, "unknown key `days`. Known here: columns, days_ahead, first_day"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_name(path, value, words):
+    def change(document: dict[str, Any]) -> None:
+        *parents, last = path.split(".")
+        section = document
+        for parent in parents:
+            section = section[parent]
+        section[last] = value
+
+    with pytest.raises(DeclarationError) as error:
+        read(change)
+    assert words in str(error.value)
