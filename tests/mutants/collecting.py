@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
 import time
 from collections import defaultdict
@@ -41,21 +42,23 @@ context = ${{PYTEST_CURRENT_TEST-}}
 
 def pytest_configure(config: pytest.Config) -> None:
     """Begin to record."""
-    config.pluginmanager.register(_Collector(Path(config.rootpath), Path(os.environ["MUTANTS_STORE"])), "mutants-reach")
+    collector = _Collector(Path(config.rootpath), Path(os.environ["MUTANTS_STORE"]))
+    config.pluginmanager.register(collector, "mutants-reach")
+    config.add_cleanup(lambda: shutil.rmtree(collector.folder, ignore_errors=True))
 
 
 class _Collector:
     def __init__(self, root: Path, store: Path) -> None:
         self._root = root
         self._store = store
-        self._folder = Path(tempfile.mkdtemp(prefix="mutants-reach-"))
-        settings = self._folder / "coveragerc"
-        self._data = self._folder / "data"
+        self.folder = Path(tempfile.mkdtemp(prefix="mutants-reach-"))
+        settings = self.folder / "coveragerc"
+        self._data = self.folder / "data"
         settings.write_text(_SETTINGS.format(root=root, data=self._data / "process"), encoding="utf-8")
         self._data.mkdir()
-        (self._folder / "sitecustomize.py").write_text(_PROCESS, encoding="utf-8")
+        (self.folder / "sitecustomize.py").write_text(_PROCESS, encoding="utf-8")
         os.environ["COVERAGE_PROCESS_START"] = str(settings)
-        os.environ["PYTHONPATH"] = os.pathsep.join([str(self._folder), str(root)])
+        os.environ["PYTHONPATH"] = os.pathsep.join([str(self.folder), str(root)])
         self._coverage = self._new()
         self._coverage.start()
         self._tests: dict[str, tuple[float, float]] = {}

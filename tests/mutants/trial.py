@@ -184,20 +184,28 @@ class Trials:
         queue: Queue[Mutant] = Queue()
         for mutant in mutants:
             queue.put(mutant)
-        threads = [threading.Thread(target=self._work, args=(queue,)) for _ in range(workers)]
-        for thread in threads:
-            thread.start()
+        # Not Thread.join: in Python 3.11, one that Ctrl-C interrupts takes the thread for ended from then on.
+        ended: list[threading.Event] = []
         try:
-            for thread in threads:
-                while thread.is_alive():
-                    thread.join(0.5)
+            for _ in range(workers):
+                ended.append(threading.Event())
+                threading.Thread(target=self._work, args=(queue, ended[-1])).start()
+            for event in ended:
+                while not event.wait(0.5):
+                    pass
         except KeyboardInterrupt:
             self._stopping.set()
-            for thread in threads:
-                thread.join()
+            for event in ended:
+                event.wait()
             raise
 
-    def _work(self, queue: Queue[Mutant]) -> None:
+    def _work(self, queue: Queue[Mutant], ended: threading.Event) -> None:
+        try:
+            self._try_all(queue)
+        finally:
+            ended.set()
+
+    def _try_all(self, queue: Queue[Mutant]) -> None:
         with worker(self._texts) as started:
             while not self._stopping.is_set():
                 try:

@@ -12,9 +12,10 @@ from lambda_toolkit.pipeline.lambdas.shared.errors import LakeError, PipelineErr
 from lambda_toolkit.pipeline.lambdas.shared.lake.manifest import processed_manifest, to_json
 from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import manifest_key, revision_key
 from lambda_toolkit.pipeline.lambdas.transform import batch as transformation
+from lambda_toolkit.pipeline.lambdas.transform import handler
 from lambda_toolkit.pipeline.lambdas.transform.columns.convert import _FUNCTIONS
 from lambda_toolkit.pipeline.lambdas.transform.handler import lambda_handler
-from lambda_toolkit.pipeline.lambdas.transform.sweep import missed_batches
+from lambda_toolkit.pipeline.lambdas.transform.sweep import Swept, missed_batches
 from tests.support.function_logs import json_lines
 
 
@@ -137,6 +138,18 @@ def test_scheduled_run_transforms_missed_batches_in_order(deployed, log, monkeyp
     warned = [line["batch"] for line in json_lines(log.getvalue()) if line["level"] == "WARN"]
     assert warned == [1, 2]
     assert deployed.load().loaded == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("days", "age"), [("", timedelta(days=2)), ("0.05", timedelta(hours=1.2)), ("7", timedelta(days=7))]
+)
+def test_the_age_of_orphans_is_the_one_that_is_set(deployed, monkeypatch, days, age):
+    monkeypatch.setenv("SWEEP_AFTER_DAYS", days)
+    asked = []
+    for name in ("sweep_ingestion", "sweep_processed"):
+        monkeypatch.setattr(handler, name, lambda lake, now, of: asked.append((lake.bucket, of)) or Swept())
+    assert lambda_handler({"action": "sweep"}, context())["swept"] == 0
+    assert asked == [("ingestion", age), ("processed", age)]
 
 
 @pytest.mark.parametrize("days", ["0", "0.01", "-3", "two", "nan", "1e99"])
