@@ -101,3 +101,24 @@ def test_history_of_a_row_that_load_did_not_write_has_no_times(pipeline):
     assert pipeline.rows(unknown) == [[None, None]]
     sell(pipeline, 77)
     assert history(pipeline, 1)[-1:] == [[77, 2, None]]
+
+
+def test_new_versions_of_few_rows_read_no_dimension_as_a_whole(pipeline):
+    """That the rows exist to which a new version refers is looked up, however many there are."""
+    pipeline.run()
+    pipeline.rows(
+        "INSERT INTO dim_transaction (transaction_id, transaction_type)"
+        " SELECT n, 'SALE' FROM generate_series(1000, 20000) AS n RETURNING NULL"
+    )
+    pipeline.rows("ANALYZE dim_transaction")
+    before = _rows_read(pipeline, "dim_transaction")
+    pipeline.admin.run("UPDATE payment SET paid = NOT paid WHERE payment_id = 1")
+    pipeline.run()
+    assert pipeline.rows("SELECT count(*) FROM history_fact_payment WHERE payment_id = 1") == [[2]]
+    assert _rows_read(pipeline, "dim_transaction") == before
+
+
+def _rows_read(pipeline, table):
+    """The rows that were read by reading all of ``table``."""
+    pipeline.rows("SELECT pg_stat_force_next_flush()")
+    return pipeline.rows(f"SELECT seq_tup_read FROM pg_stat_user_tables WHERE relname = '{table}'")

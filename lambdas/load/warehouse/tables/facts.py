@@ -13,7 +13,7 @@ from ..control import pending
 from ..references import refusals
 from ..references.foreign_keys import deferred_foreign_key_check, known_rows
 from ..schemas import SchemaNames
-from ..session import WarehouseSession, temporary
+from ..session import WarehouseSession, analyze, temporary
 from ..table_sql import TableSql, compared, content
 from . import filling, validity
 from .late_arrivals import rebuild_history
@@ -206,6 +206,9 @@ def drop_unchanged(
     new_versions = _new_versions(session, table, staging, probes=probes, filters=staged * _FILTERED_RATIO < known)
     session.run(_STAGE_NEW_VERSIONS, fresh=fresh, new_versions=new_versions)
     session.run("DROP TABLE $staging", staging=staging)
+    # PostgreSQL takes a table that it has no statistics of for ten pages: for so many rows it would read all of each
+    # dimension, to look them up.
+    analyze(session.connection, fresh, table.keys)
     return True
 
 
