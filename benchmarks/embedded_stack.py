@@ -3,7 +3,7 @@
 With `--seed`, also what a directory has of totesys' tables, as `deploy.py local run --seed` reads it: a file for each.
 
 Starts a local stack of its own in a temporary directory, with its databases, its emulator and all functions deployed,
-and stops it. Each time is that of a command, `deploy.py run`, with the start of Python.
+and stops it. Each time is that of a command, `deploy.py run`, with the start of Python and with bytecode cached.
 Run: python -m benchmarks.embedded_stack, and see its --help
 """
 
@@ -27,8 +27,10 @@ import pyarrow.parquet as pq
 from benchmarks.report import machine_now, markdown_table, replace_between, show_table
 from benchmarks.rounds import spread
 from benchmarks.sizes import REPOSITORY
+from benchmarks.startup import with_bytecode
 from lambda_toolkit.pipeline.local_stack.description import Stack
-from lambda_toolkit.pipeline.local_stack.stack import load_stack, simulated_source
+from lambda_toolkit.pipeline.local_stack.running import load_stack
+from lambda_toolkit.pipeline.local_stack.stack import simulated_source
 from lambda_toolkit.pipeline.local_stack.totesys.seed import files_in
 
 COLUMNS = ("`deploy.py run`", "wall s", "processor s of the command alone", "rows a second")
@@ -139,7 +141,8 @@ def _command(home: Path, *arguments: str) -> tuple[float, float]:
     """Runs `deploy.py`; returns its seconds and those of its processor. Raises SystemExit where it fails."""
     begun, before = time.perf_counter(), os.times()
     command = [sys.executable, str(REPOSITORY / "deploy.py"), *arguments]
-    done = subprocess.run(command, cwd=home, capture_output=True, text=True, check=False)
+    environment = with_bytecode(home / "bytecode")
+    done = subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"deploy.py {' '.join(arguments)} failed: {(done.stdout + done.stderr)[-_SHOWN:]}")
     after = os.times()

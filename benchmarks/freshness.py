@@ -26,8 +26,9 @@ from lambda_toolkit.pipeline.client.observing.latency import Latency, Sample, pe
 from lambda_toolkit.pipeline.client.target import choose
 from lambda_toolkit.pipeline.client.warehouses.reader import warehouse_of
 from lambda_toolkit.pipeline.installed import DEFAULT_PATH
-from lambda_toolkit.pipeline.local_stack.postgres.databases import Database
-from lambda_toolkit.pipeline.local_stack.stack import load_stack, simulated_source
+from lambda_toolkit.pipeline.local_stack.postgres.database import Database
+from lambda_toolkit.pipeline.local_stack.running import load_stack
+from lambda_toolkit.pipeline.local_stack.stack import simulated_source
 from lambda_toolkit.pipeline.local_stack.totesys.business_day import simulate
 
 EVERY = 3.0  # seconds between two orders of the tracer, on average

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pg8000.native
 
 from lambda_toolkit.pipeline.local_stack.errors import LocalError
-from lambda_toolkit.pipeline.local_stack.postgres.databases import Database
+from lambda_toolkit.pipeline.local_stack.postgres.database import Database
 from lambda_toolkit.pipeline.local_stack.totesys.business_day import simulate
 
 RATE = 40.0  # events a minute

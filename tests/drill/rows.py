@@ -11,7 +11,8 @@ import psutil
 from pg8000.native import DatabaseError, identifier, literal
 
 from lambda_toolkit.pipeline.local_stack import stack as embedded
-from lambda_toolkit.pipeline.local_stack.postgres.databases import SOURCE, WAREHOUSE, WAREHOUSE_LOADER, Database
+from lambda_toolkit.pipeline.local_stack.postgres.database import Database
+from lambda_toolkit.pipeline.local_stack.postgres.databases import SOURCE, WAREHOUSE, WAREHOUSE_LOADER
 from lambda_toolkit.pipeline.local_stack.totesys.expected import EXPECTATIONS
 from tests.drill import servers
 from tests.drill.site import CLOCK_SPEED, FRESH_WITHIN, Site

@@ -15,7 +15,7 @@ import psutil
 from pg8000.native import literal
 
 from lambda_toolkit.pipeline.local_stack.postgres import databases, postgres_server
-from lambda_toolkit.pipeline.local_stack.postgres.databases import Database
+from lambda_toolkit.pipeline.local_stack.postgres.database import Database
 from tests.support.databases import database_of, run
 
 VOLUME_SIZE = "192m"

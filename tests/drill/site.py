@@ -20,7 +20,7 @@ from typing import Any
 from lambda_toolkit.pipeline.local_stack import credentials
 from lambda_toolkit.pipeline.local_stack import stack as embedded
 from lambda_toolkit.pipeline.local_stack.description import Stack, environment
-from lambda_toolkit.pipeline.local_stack.postgres.databases import Database
+from lambda_toolkit.pipeline.local_stack.postgres.database import Database
 from lambda_toolkit.pipeline.local_stack.totesys import seed
 from lambda_toolkit.pipeline.local_stack.totesys.expected import Expectation
 from tests.drill.business import Business

@@ -11,7 +11,7 @@ import pytest
 
 from lambda_toolkit.pipeline.local_stack import stack as embedded
 from lambda_toolkit.pipeline.local_stack.aws_emulator import emulator
-from lambda_toolkit.pipeline.local_stack.postgres.databases import Database
+from lambda_toolkit.pipeline.local_stack.postgres.database import Database
 from tests.support import emulator_clock
 from tests.support.command_line import CommandLine, copy_of_the_repository
 

@@ -15,7 +15,8 @@ from lambda_toolkit.pipeline.client.target import choose
 from lambda_toolkit.pipeline.commands.local import own_database
 from lambda_toolkit.pipeline.commands.shared.screen import Screen
 from lambda_toolkit.pipeline.local_stack import stack as embedded
-from lambda_toolkit.pipeline.local_stack.postgres.databases import Database
+from lambda_toolkit.pipeline.local_stack.postgres.database import Database
+from lambda_toolkit.pipeline.local_stack.running import load_stack
 from tests.support.databases import database_of, execute, made, run
 from tests.support.tripwire import tripwire
 
@@ -84,7 +85,7 @@ def test_a_url_becomes_a_warehouse_that_agrees(rental: Database, url: str, proje
     assert tables["dim_date"]["warehouse_rows"] > 80 and document["not_compared"] == []
     assert (project / ".local" / ".gitignore").read_text(encoding="utf-8") == "*\n"
 
-    embedded.set_clock_speed(embedded.load_stack(project), own_database.CLOCK_SPEED)  # no schedule fires meanwhile
+    embedded.set_clock_speed(load_stack(project), own_database.CLOCK_SPEED)  # no schedule fires meanwhile
     processes = [" ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])]
     assert any(str(project) in words for words in processes), "the stack is among them"
     assert not [words for words in processes if PASSWORD in words or ENCODED in words]
@@ -96,7 +97,7 @@ def test_a_url_becomes_a_warehouse_that_agrees(rental: Database, url: str, proje
         " rental_id % 100 = 0; UPDATE rental SET return_date = NULL WHERE rental_id = 1",
     )
     shell("run")
-    stack, target = embedded.load_stack(project), choose(Path("config/pipeline.toml"), None, {})
+    stack, target = load_stack(project), choose(Path("config/pipeline.toml"), None, {})
     assert own_database.compare_once(target, Screen()).agrees
     execute(stack.warehouse, "UPDATE dim_city SET country = 'Eire' WHERE city_id = 20")
     execute(stack.warehouse, "UPDATE fact_rental SET rental_id = -1 WHERE rental_id = 8")

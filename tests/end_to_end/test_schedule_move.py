@@ -22,8 +22,8 @@ from lambda_toolkit.aws.client import Clock
 from lambda_toolkit.pipeline.client import target
 from lambda_toolkit.pipeline.local_stack.aws_emulator.emulator_launcher import SCHEDULE_TICK
 from lambda_toolkit.pipeline.local_stack.independent_check import check
-from lambda_toolkit.pipeline.local_stack.postgres.databases import Database
-from lambda_toolkit.pipeline.local_stack.stack import EMULATOR
+from lambda_toolkit.pipeline.local_stack.postgres.database import Database
+from lambda_toolkit.pipeline.local_stack.running import EMULATOR
 from lambda_toolkit.pipeline.local_stack.totesys.business_day import simulate
 from tests.support.account import eventually
 from tests.support.command_line import CommandLine

@@ -13,7 +13,7 @@ import pytest
 
 from lambda_script import Lambda_script, Schedule
 from lambda_toolkit.aws.client import Aws, Clock
-from lambda_toolkit.pipeline.local_stack.stack import EMULATOR
+from lambda_toolkit.pipeline.local_stack.running import EMULATOR
 from tests.support.account import eventually
 from tests.support.command_line import CommandLine
 from tests.support.emulator_clock import ScheduleClock

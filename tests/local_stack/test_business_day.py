@@ -6,7 +6,7 @@ from datetime import date, datetime
 import pytest
 
 from lambda_toolkit.pipeline.local_stack.errors import LocalError
-from lambda_toolkit.pipeline.local_stack.postgres.databases import Database
+from lambda_toolkit.pipeline.local_stack.postgres.database import Database
 from lambda_toolkit.pipeline.local_stack.postgres.postgres_server import Server
 from lambda_toolkit.pipeline.local_stack.totesys import seed
 from lambda_toolkit.pipeline.local_stack.totesys.business_day import Summary, business_day, simulate

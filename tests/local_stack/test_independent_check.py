@@ -6,7 +6,7 @@ import pytest
 
 from lambda_toolkit.pipeline.local_stack.errors import LocalError
 from lambda_toolkit.pipeline.local_stack.independent_check import Check, TableCheck, check
-from lambda_toolkit.pipeline.local_stack.postgres.databases import Database
+from lambda_toolkit.pipeline.local_stack.postgres.database import Database
 from lambda_toolkit.pipeline.local_stack.postgres.postgres_server import Server
 from tests.support.databases import CONFIG, made, run
 

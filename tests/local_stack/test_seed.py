@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from lambda_toolkit.pipeline.local_stack.errors import LocalError
-from lambda_toolkit.pipeline.local_stack.postgres import databases
-from lambda_toolkit.pipeline.local_stack.postgres.databases import Database
+from lambda_toolkit.pipeline.local_stack.postgres import database as module
+from lambda_toolkit.pipeline.local_stack.postgres.database import Database
 from lambda_toolkit.pipeline.local_stack.postgres.postgres_server import Server
 from lambda_toolkit.pipeline.local_stack.totesys import seed
 from lambda_toolkit.pipeline.local_stack.totesys.generator import generate
@@ -55,7 +55,7 @@ def test_generated_data_fills_every_table(source: Database) -> None:
 
 def test_copy_may_take_longer_than_connecting(source: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """A million orders take the server minutes: the limit of a connection's start is none of a statement."""
-    monkeypatch.setattr(databases, "CONNECT_TIMEOUT", 0.3)
+    monkeypatch.setattr(module, "CONNECT_TIMEOUT", 0.3)
     run(
         source,
         """CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(1); RETURN NULL; END';
@@ -69,7 +69,7 @@ def test_copy_may_take_longer_than_connecting(source: Database, monkeypatch: pyt
 
 
 def test_server_that_never_answers_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(databases, "CONNECT_TIMEOUT", 0.2)
+    monkeypatch.setattr(module, "CONNECT_TIMEOUT", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         database = Database("127.0.0.1", silent.getsockname()[1], "totesys", "reader", "secret")
         with pytest.raises(LocalError, match=r"database totesys at 127\.0\.0\.1:\d+ as reader: .*(timed out|network)"):

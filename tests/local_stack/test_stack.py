@@ -16,9 +16,9 @@ from lambda_toolkit.pipeline.local_stack.alerting import side_processes
 from lambda_toolkit.pipeline.local_stack.aws_emulator import emulator
 from lambda_toolkit.pipeline.local_stack.description import Stack, environment, read_stack
 from lambda_toolkit.pipeline.local_stack.errors import LocalError
-from lambda_toolkit.pipeline.local_stack.postgres import databases
+from lambda_toolkit.pipeline.local_stack.postgres.database import Database
 from lambda_toolkit.pipeline.local_stack.process import Identity, is_alive
-from lambda_toolkit.pipeline.local_stack.stack import EMULATOR
+from lambda_toolkit.pipeline.local_stack.running import EMULATOR, load_stack, running_stack
 from tests.support.account import SCHEMA, Account, eventually
 
 pytestmark = pytest.mark.xdist_group("stack")
@@ -63,15 +63,15 @@ def test_up_twice_is_up_and_down_twice_is_down(root: Path) -> None:
 
     assert second == first
     assert said[-1] == "The local stack is already up"
-    assert embedded.load_stack(root) == first
+    assert load_stack(root) == first
     assert all(listens(port) for port in ports_of(first))
     assert embedded.down(root)
     assert not embedded.down(root)
     assert not any(listens(port) for port in ports_of(first))
     assert processes_of(root) == []
-    assert embedded.running_stack(root) is None
+    assert running_stack(root) is None
     with pytest.raises(LocalError, match="local up"):
-        embedded.load_stack(root)
+        load_stack(root)
 
 
 def test_everything_survives_down_and_up(root: Path) -> None:
@@ -104,9 +104,9 @@ def test_up_after_a_crash_cleans_up_and_keeps_the_source(root: Path) -> None:
     crashed.source_admin.connect().run("INSERT INTO currency (currency_id, currency_code) VALUES (1, 'GBP')")
     crashed.warehouse.connect().run("CREATE TABLE ledger (batch bigint)")
     os.kill(crashed.processes[EMULATOR].pid, signal.SIGKILL)
-    eventually(lambda: embedded.running_stack(root) is None)
+    eventually(lambda: running_stack(root) is None)
     with pytest.raises(LocalError, match="the emulated AWS ended unexpectedly"):
-        embedded.load_stack(root)
+        load_stack(root)
     said: list[str] = []
 
     again = up(root, said)
@@ -226,7 +226,7 @@ def test_the_source_user_reads_and_does_nothing_else(stack: Stack) -> None:
         with pytest.raises(Exception, match="permission denied"):
             connection.run(statement)
     connection.close()
-    elsewhere = databases.Database(**{**stack.source.as_dict(), "database": "warehouse"})
+    elsewhere = Database(**{**stack.source.as_dict(), "database": "warehouse"})
     with pytest.raises(LocalError, match="permission denied for database"):
         elsewhere.connect()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lambda_toolkit.pipeline.local_stack.postgres.databases import Database
+from lambda_toolkit.pipeline.local_stack.postgres.database import Database
 from lambda_toolkit.pipeline.local_stack.totesys import seed
 from tests.proof.comparison import compare_lake, compare_warehouse
 from tests.proof.simulation import Simulation

@@ -12,8 +12,8 @@ from typing import Any
 from click.testing import CliRunner, Result
 
 import deploy
-from lambda_toolkit.pipeline.local_stack import stack as embedded
 from lambda_toolkit.pipeline.local_stack.description import Stack
+from lambda_toolkit.pipeline.local_stack.running import load_stack
 from tests.support.remembered import remember
 from tests.support.repository import REPOSITORY
 
@@ -47,7 +47,7 @@ class CommandLine:
 
     @property
     def stack(self) -> Stack:
-        return embedded.load_stack(self.root)
+        return load_stack(self.root)
 
 
 def copy_of_the_repository(directory: Path) -> Path:

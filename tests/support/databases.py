@@ -9,7 +9,7 @@ from pg8000.native import identifier
 
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection, connect
 from lambda_toolkit.pipeline.local_stack.postgres import postgres_server
-from lambda_toolkit.pipeline.local_stack.postgres.databases import Database
+from lambda_toolkit.pipeline.local_stack.postgres.database import Database
 from lambda_toolkit.pipeline.local_stack.postgres.postgres_server import Server
 from tests.support.pipeline import credentials_of
 

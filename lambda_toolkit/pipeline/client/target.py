@@ -67,7 +67,7 @@ def choose(config: Path, stage: str | None, environ: Mapping[str, str]) -> Targe
         _check_exports(environ)
     if not means_local(root, stage, environ):
         return Target(load(config, stage, environ), environ, is_local=False)
-    from lambda_toolkit.pipeline.local_stack.stack import load_stack
+    from lambda_toolkit.pipeline.local_stack.running import load_stack
 
     return local_target(config, load_stack(root), environ, stage)
 

@@ -11,7 +11,7 @@ from typing import Any
 from lambda_toolkit.pipeline.installed import suggested
 from lambda_toolkit.pipeline.local_stack import private_files
 from lambda_toolkit.pipeline.local_stack.errors import LocalError
-from lambda_toolkit.pipeline.local_stack.postgres.databases import Database
+from lambda_toolkit.pipeline.local_stack.postgres.database import Database
 from lambda_toolkit.pipeline.local_stack.postgres.external_source import ExternalSource
 from lambda_toolkit.pipeline.local_stack.process import Identity
 

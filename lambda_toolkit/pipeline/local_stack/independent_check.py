@@ -15,7 +15,7 @@ import pg8000.native
 from lambda_toolkit.pipeline.installed import suggested
 from lambda_toolkit.pipeline.lambdas.shared.duckdb.connection import DuckdbConnection
 from lambda_toolkit.pipeline.local_stack.errors import LocalError
-from lambda_toolkit.pipeline.local_stack.postgres.databases import Database
+from lambda_toolkit.pipeline.local_stack.postgres.database import Database
 from lambda_toolkit.pipeline.local_stack.totesys.expected import (
     EXPECTATIONS,
     FOREIGN_KEYS,

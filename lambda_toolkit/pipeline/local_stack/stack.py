@@ -34,27 +34,23 @@ from lambda_toolkit.pipeline.local_stack.description import (
     Stack,
     documents,
     identities,
-    read_stack,
     write_stack,
 )
 from lambda_toolkit.pipeline.local_stack.errors import LocalError
 from lambda_toolkit.pipeline.local_stack.postgres import databases, external_source, postgres_server
-from lambda_toolkit.pipeline.local_stack.postgres.databases import Database
+from lambda_toolkit.pipeline.local_stack.postgres.database import Database
 from lambda_toolkit.pipeline.local_stack.postgres.external_source import ExternalSource
 from lambda_toolkit.pipeline.local_stack.process import (
     Identity,
     free_port,
-    is_alive,
     stop_group,
 )
 from lambda_toolkit.pipeline.local_stack.process import stop as stop_process
+from lambda_toolkit.pipeline.local_stack.running import EMULATOR, POSTGRES, running_stack
 
 DISPOSABLE = "disposable"  # exists where the data is that of a main job
 LOOPBACK = "127.0.0.1"
 DEFAULT_REGION = "eu-west-2"
-EMULATOR = "emulator"
-POSTGRES = "postgres"
-PARTS = {EMULATOR: "the emulated AWS", POSTGRES: "PostgreSQL", **side_processes.NAMES}
 
 Progress = Callable[[str], None]
 
@@ -165,38 +161,6 @@ def set_disposable(root: Path, disposable: bool) -> None:
         marker.touch()
     else:
         marker.unlink(missing_ok=True)
-
-
-def running_stack(root: Path) -> Stack | None:
-    """The stack below ``root``, or None unless every part of it is alive."""
-    path = root.resolve() / DIRECTORY / STACK_FILE
-    if not path.is_file():
-        return None
-    stack = read_stack(path)
-    return stack if all(is_alive(process) for process in stack.processes.values()) else None
-
-
-def load_stack(root: Path) -> Stack:
-    """The stack below ``root``. Raises LocalError, with what to do, when it is not up or a part of it has ended."""
-    stack = running_stack(root)
-    if stack is not None:
-        return stack
-    ended = _ended_parts(root)
-    if ended:
-        raise LocalError(
-            f"The local stack is incomplete: {' and '.join(ended)} ended unexpectedly. "
-            f"Start it again with: {suggested('local up')}"
-        )
-    raise LocalError(f"The local stack is not up. Start it with: {suggested('local up')}")
-
-
-def _ended_parts(root: Path) -> list[str]:
-    """The parts that ended although the stack was not stopped."""
-    path = root.resolve() / DIRECTORY / STACK_FILE
-    if not path.is_file():
-        return []
-    parts = read_stack(path).processes.items()
-    return [PARTS[name] for name, process in parts if not is_alive(process)]
 
 
 def set_clock_speed(stack: Stack, speed: float) -> None:

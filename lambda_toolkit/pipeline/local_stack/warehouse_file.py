@@ -19,7 +19,7 @@ from lambda_toolkit.pipeline.local_stack.errors import LocalError
 if TYPE_CHECKING:
     from lambda_toolkit.pipeline.client.target import Target
     from lambda_toolkit.pipeline.local_stack.description import Stack
-    from lambda_toolkit.pipeline.local_stack.postgres.databases import Database
+    from lambda_toolkit.pipeline.local_stack.postgres.database import Database
 
 MACROS = (
     r"CREATE OR REPLACE TEMP MACRO trim_scale(x) AS"

@@ -5,6 +5,7 @@ https://www.postgresql.org/docs/current/sql-syntax-lexical.html
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,8 +27,7 @@ _RESERVED_WORDS = """
 """
 RESERVED = frozenset(_RESERVED_WORDS.split())
 _LETTER = r"A-Za-z_\u0080-\U0010ffff"
-_TOKEN = re.compile(
-    rf"""
+_TOKEN = rf"""
     (?P<space>[ \t\n\r\f]+ | --[^\n\r]*)
   | (?P<text>[eE]'(?:[^'\\]|''|\\.)*' | (?:[bBxXnN]|[uU]&)?'(?:[^']|'')*')
   | (?P<unicode>[uU]&")
@@ -36,9 +36,7 @@ _TOKEN = re.compile(
   | (?P<dollar>\$(?P<tag>(?:[{_LETTER}][{_LETTER}0-9]*)?)\$.*?\$(?P=tag)\$)
   | (?P<number>(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)
   | (?P<mark>::|[][(),.;:+\-*/<>=~!@\#%^&|`?])
-""",
-    re.VERBOSE | re.DOTALL,
-)
+"""
 # Characters that look like a space, or like nothing. PostgreSQL takes them for letters of a name.
 _UNSEEN = re.compile("[\u0080-\u00a0\u00ad\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff]")
 _CONTINUED = re.compile(r"[ \t\f]*[\n\r]\s*'")  # a string constant goes on in the next line
@@ -71,12 +69,13 @@ def tokens(text: str) -> Iterator[Token]:
 
     Raises WarehouseError with the line of what PostgreSQL would not read, or reads as something that is no schema.
     """
+    pattern = _token()
     position, line = int(text.startswith("\ufeff")), 1  # an editor's byte order mark
     while position < len(text):
         if text.startswith("/*", position):
             end = _end_of_comment(text, position, line)
         else:
-            match = _TOKEN.match(text, position)
+            match = pattern.match(text, position)
             if match is None or match["unicode"] or (match["word"] and text[match.end() :][:1] in ("'", '"')):
                 _refuse_character(text, position, line)
             end = match.end()
@@ -95,6 +94,12 @@ def tokens(text: str) -> Iterator[Token]:
         line += text.count("\n", position, end)
         position = end
     yield Token("end", "", line, len(text))
+
+
+@functools.cache
+def _token() -> re.Pattern[str]:
+    """Compiled on first use: that takes milliseconds, and most commands read no SQL."""
+    return re.compile(_TOKEN, re.VERBOSE | re.DOTALL)
 
 
 def _folded(name: str) -> str:

@@ -19,7 +19,7 @@ from lambda_toolkit.pipeline.config.database_url import credentials, secret_valu
 from lambda_toolkit.pipeline.config.load import load
 from lambda_toolkit.pipeline.errors import CommandError, ConfigurationError
 from lambda_toolkit.pipeline.local_stack.description import Stack
-from lambda_toolkit.pipeline.local_stack.postgres.databases import Database
+from lambda_toolkit.pipeline.local_stack.postgres.database import Database
 from lambda_toolkit.pipeline.local_stack.stack import _set_aside
 from tests.support.repository import CONFIG
 

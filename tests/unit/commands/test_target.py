@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +17,7 @@ import deploy
 from lambda_toolkit.pipeline.client.target import choose, local_target
 from lambda_toolkit.pipeline.config.aws.deployment import deployment
 from lambda_toolkit.pipeline.local_stack.description import Stack, environment, read_stack, write_stack
-from lambda_toolkit.pipeline.local_stack.postgres.databases import Database
+from lambda_toolkit.pipeline.local_stack.postgres.database import Database
 from lambda_toolkit.pipeline.local_stack.postgres.external_source import ExternalSource
 
 CONFIG = Path("config/pipeline.toml")
@@ -53,6 +55,25 @@ def test_the_client_of_the_stack_uses_its_keys_and_its_endpoint(stack: Stack, mo
         assert (credentials.access_key, credentials.secret_key, credentials.token) == ("local", "local-secret", None)
     assert aws.region == "eu-west-2"
     assert dict(os.environ) == before
+
+
+def test_a_command_about_the_stack_imports_no_driver(stack: Stack, tmp_path: Path) -> None:
+    """Counted, since a time depends on what else the machine does: ``python -m benchmarks.startup`` measures it."""
+    shutil.copytree(CONFIG.parent, tmp_path / "config")
+    (tmp_path / ".local").mkdir()
+    write_stack(stack)
+    code = (
+        "import sys\nfrom pathlib import Path\nimport lambda_toolkit.pipeline.commands.run\n"
+        "from lambda_toolkit.pipeline.client.target import choose\n"
+        f"target = choose(Path({str(tmp_path / CONFIG)!r}), 'local', {{}})\n"
+        "target.aws().client('s3')\nprint(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    imported = set(done.stdout.split())
+    slow = {"pg8000", "scramp", "asn1crypto", "rich", "boto3", "pyarrow"}
+    parts = {f"lambda_toolkit.pipeline.local_stack.{name}" for name in ("stack", "postgres.databases", "aws_emulator")}
+    assert "botocore.client" in imported
+    assert not imported & (slow | parts | {"lambda_toolkit.resources.planning.reads"})
 
 
 def test_the_stack_is_given_its_own_databases_alone(stack: Stack, tmp_path: Path) -> None:
@@ -158,11 +179,11 @@ def test_policy_is_never_one_for_the_account_of_the_stack(stack: Stack, tmp_path
 
 
 def test_policy_of_a_stack_asks_for_the_account(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lambda_toolkit.pipeline.local_stack import stack as embedded
+    from lambda_toolkit.pipeline.local_stack import running
 
     (tmp_path / ".local").mkdir()
     write_stack(stack)
-    monkeypatch.setattr(embedded, "load_stack", lambda root: stack)
+    monkeypatch.setattr(running, "load_stack", lambda root: stack)
     for environ in ({}, environment(stack)):
         code, shown, error = command(tmp_path, environ, "policy")
         assert (code, shown) == (2, "")

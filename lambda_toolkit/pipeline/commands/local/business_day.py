@@ -17,7 +17,7 @@ from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import BatchListing
 if TYPE_CHECKING:
     from lambda_toolkit.pipeline.local_stack.description import Stack
     from lambda_toolkit.pipeline.local_stack.independent_check import Check
-    from lambda_toolkit.pipeline.local_stack.postgres.databases import Database
+    from lambda_toolkit.pipeline.local_stack.postgres.database import Database
     from lambda_toolkit.pipeline.local_stack.warehouse_file import WarehouseFile
 
 ARRIVAL_TIMEOUT = 120.0  # seconds for a change to arrive by the schedules, which fire more often on the local stack

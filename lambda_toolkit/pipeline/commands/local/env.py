@@ -19,7 +19,7 @@ def command(request: Request) -> int:
     The PG* variables are the source's administrator.
     """
     from lambda_toolkit.pipeline.local_stack.description import environment
-    from lambda_toolkit.pipeline.local_stack.stack import load_stack
+    from lambda_toolkit.pipeline.local_stack.running import load_stack
 
     stack = load_stack(request.root)
     values = environment(stack)

@@ -53,7 +53,8 @@ def command(request: Request, seed: Path | None, orders: int | None, source_url:
     table is compared with SQL on that database.
     """
     from lambda_toolkit.pipeline.local_stack.postgres.external_source import recall
-    from lambda_toolkit.pipeline.local_stack.stack import down, has_kept_data, running_stack, set_disposable
+    from lambda_toolkit.pipeline.local_stack.running import running_stack
+    from lambda_toolkit.pipeline.local_stack.stack import down, has_kept_data, set_disposable
 
     if source_url is None:
         require_totesys(request)

@@ -19,7 +19,8 @@ from lambda_toolkit.pipeline.installed import suggested
 @with_request
 def command(request: Request, rate: float, minutes: float) -> int:
     """Simulate activity in the source: orders, payments, corrections, deletions. Ctrl-C ends it earlier."""
-    from lambda_toolkit.pipeline.local_stack.stack import load_stack, simulated_source
+    from lambda_toolkit.pipeline.local_stack.running import load_stack
+    from lambda_toolkit.pipeline.local_stack.stack import simulated_source
     from lambda_toolkit.pipeline.local_stack.totesys.business_day import simulate
 
     require_totesys(request)

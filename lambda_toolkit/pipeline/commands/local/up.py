@@ -27,7 +27,8 @@ def command(request: Request, seed: Path | None, orders: int | None, empty: bool
     With --source-url the pipeline reads a database of yours instead, with SELECT alone: only where it is said, whatever
     variables the shell has. `local down` forgets the URL; to go on with the same data, say it again.
     """
-    from lambda_toolkit.pipeline.local_stack.stack import running_stack, set_disposable
+    from lambda_toolkit.pipeline.local_stack.running import running_stack
+    from lambda_toolkit.pipeline.local_stack.stack import set_disposable
 
     set_disposable(request.root, False)
     try:

@@ -280,10 +280,10 @@ def run(stack_file: Path) -> None:
     """Tick until SIGTERM or SIGINT, or until the emulator of this stack has ended."""
     import boto3
 
-    from lambda_toolkit.pipeline.local_stack.alerting.side_processes import EVALUATOR, READY
+    from lambda_toolkit.pipeline.local_stack.alerting.side_processes import READY
     from lambda_toolkit.pipeline.local_stack.description import read_stack
     from lambda_toolkit.pipeline.local_stack.process import is_alive
-    from lambda_toolkit.pipeline.local_stack.stack import EMULATOR
+    from lambda_toolkit.pipeline.local_stack.running import EMULATOR, EVALUATOR
 
     stack = read_stack(stack_file)
     session = boto3.Session(

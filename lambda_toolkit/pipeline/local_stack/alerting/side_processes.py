@@ -12,12 +12,10 @@ from lambda_toolkit.pipeline.local_stack.aws_emulator import emulator
 from lambda_toolkit.pipeline.local_stack.description import STACK_FILE
 from lambda_toolkit.pipeline.local_stack.errors import LocalError
 from lambda_toolkit.pipeline.local_stack.process import Identity, identify, is_alive, wait_until
+from lambda_toolkit.pipeline.local_stack.running import EVALUATOR, PARTS, SLACK
 
-EVALUATOR = "alarm_evaluator"
-SLACK = "slack_receiver"
 READY = {EVALUATOR: "The alarm evaluator is ready", SLACK: "The webhook is ready"}
 """The modules, and the line that each logs."""
-NAMES = {EVALUATOR: "the alarm evaluator", SLACK: "the receiver of messages for Slack"}
 TIMEOUT = 30.0  # seconds
 
 
@@ -59,5 +57,5 @@ def _log(part: str, directory: Path) -> Path:
 
 
 def _named(part: str) -> str:
-    name = NAMES[part]
+    name = PARTS[part]
     return name[0].upper() + name[1:]

@@ -132,10 +132,10 @@ def run(stack_file: Path) -> None:
     """Serve until SIGTERM or SIGINT, or until the emulator of this stack has ended."""
     from urllib.parse import urlsplit
 
-    from lambda_toolkit.pipeline.local_stack.alerting.side_processes import READY, SLACK
+    from lambda_toolkit.pipeline.local_stack.alerting.side_processes import READY
     from lambda_toolkit.pipeline.local_stack.description import read_stack
     from lambda_toolkit.pipeline.local_stack.process import is_alive
-    from lambda_toolkit.pipeline.local_stack.stack import EMULATOR
+    from lambda_toolkit.pipeline.local_stack.running import EMULATOR, SLACK
 
     stack = read_stack(stack_file)
     url = urlsplit(stack.slack_url)

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from time import monotonic, sleep
 
 from lambda_toolkit.pipeline.local_stack.errors import LocalError
-from lambda_toolkit.pipeline.local_stack.postgres.databases import Database
+from lambda_toolkit.pipeline.local_stack.postgres.database import Database
 from lambda_toolkit.pipeline.local_stack.totesys.business import MOST_PAID_TOGETHER, Business, round_to_milliseconds
 from lambda_toolkit.pipeline.local_stack.totesys.draw import Draw
 from lambda_toolkit.pipeline.local_stack.totesys.order import moments, next_weekday, overlapping

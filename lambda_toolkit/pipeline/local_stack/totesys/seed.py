@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from lambda_toolkit.pipeline.installed import suggested
 from lambda_toolkit.pipeline.local_stack.errors import LocalError
-from lambda_toolkit.pipeline.local_stack.postgres.databases import Database
+from lambda_toolkit.pipeline.local_stack.postgres.database import Database
 from lambda_toolkit.pipeline.local_stack.postgres.sql_script import message_of
 from lambda_toolkit.pipeline.local_stack.totesys.generator import DEFAULT_ORDERS, DEFAULT_SEED, generate
 from lambda_toolkit.pipeline.local_stack.totesys.schema import TABLES
