@@ -29,15 +29,20 @@ class FakeAws:
     starts: list[dict[str, Any]] = field(default_factory=list)  # the answers of CloudWatch
     failed: list[dict[str, Any]] = field(default_factory=list)  # objects of the bucket of failed events
     deployed: bool = True
+    requests: list[str] = field(default_factory=list)  # the operations that were called, in order
     account_id: str = "123456789012"
 
     def arn(self, service: str, resource: str) -> str:
         return f"arn:aws:{service}:eu-west-2:{self.account_id}:{resource}"
 
     def find(self, service: str, operation: str, **parameters: Any) -> dict[str, Any] | None:
+        self.requests.append(operation)
         if operation == "get_function_configuration":
             known = {"Version": "7", "Runtime": "python3.13", "LastModified": "2026-01-02T03:04:05.000+0000"}
             return known if self.deployed and parameters["Qualifier"] == "live" else None
+        if operation == "get_object" and "processed" in parameters["Bucket"]:
+            manifest = self.manifests["processed"].get(int(parameters["Key"][-17:-5]))
+            return None if manifest is None else {"Body": io.BytesIO(json.dumps(manifest).encode())}
         if operation == "get_object":
             record = {"responsePayload": {"errorType": "SourceError", "errorMessage": "no answer."}}
             return {"Body": io.BytesIO(json.dumps(record).encode())}
@@ -54,6 +59,7 @@ class FakeAws:
         return {"Payload": io.BytesIO(json.dumps(answer).encode()), **failed}
 
     def list_all(self, service: str, operation: str, key: str, **parameters: Any) -> list[Any]:
+        self.requests.append(operation)
         if operation == "filter_log_events":
             return [{"timestamp": 1, "message": line} for line in self.log]
         if operation == "describe_alarms":
@@ -68,6 +74,7 @@ class FakeAws:
         return self.failed
 
     def call(self, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
+        self.requests.append(operation)
         if operation == "list_objects_v2":
             bucket = "ingestion" if "ingestion" in parameters["Bucket"] else "processed"
             keys = sorted(map(manifest_key, self.manifests[bucket]))
@@ -76,8 +83,7 @@ class FakeAws:
                     {"Key": key, "LastModified": INSTANT} for key in keys if key > parameters.get("StartAfter", "")
                 ]
             }
-        number = int(parameters["Key"][-17:-5])
-        return {"Body": io.BytesIO(json.dumps(self.manifests["processed"][number]).encode())}
+        raise AssertionError(operation)
 
 
 def follower(aws: FakeAws, on_sleep: Callable[[], object] = lambda: None) -> Follower:

@@ -54,6 +54,15 @@ def _in_bucket(read: Callable[[], T]) -> T | None:
 
 def manifest(aws: Aws, bucket: str, number: int) -> Mapping[str, Any]:
     """The manifest of batch ``number``. Raises AwsError where there is none."""
-    body = aws.call("s3", "get_object", Bucket=bucket, Key=manifest_key(number))["Body"].read()
-    document: dict[str, Any] = json.loads(body)
+    return _document(aws.call("s3", "get_object", Bucket=bucket, Key=manifest_key(number)))
+
+
+def find_manifest(aws: Aws, bucket: str, number: int) -> Mapping[str, Any] | None:
+    """The manifest of batch ``number``, in one request; None where there is none, or no bucket."""
+    answer = aws.find("s3", "get_object", Bucket=bucket, Key=manifest_key(number))
+    return None if answer is None else _document(answer)
+
+
+def _document(answer: Mapping[str, Any]) -> Mapping[str, Any]:
+    document: dict[str, Any] = json.loads(answer["Body"].read())
     return document

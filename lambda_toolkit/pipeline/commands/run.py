@@ -26,9 +26,8 @@ def command(request: Request) -> int:
     document = run(Follower(target.aws(), target.pipeline, request.screen.progress))
     request.screen.say(document["summary"], bold=True)
     if document["appended"]:
-        request.screen.table(
-            "Written to the warehouse", ["table", "rows"], sorted(document["appended"].items()), right=["rows"]
-        )
+        written = sorted(document["appended"].items())
+        request.screen.pairs("Written to the warehouse", [(table, counted(rows, "row")) for table, rows in written])
     request.screen.document(document)
     return DONE
 
@@ -46,10 +45,10 @@ def run(follower: Follower) -> dict[str, Any]:
         return _document(extracted, LoadResult(), "The source is empty: nothing to extract.")
     if new is None:
         follower.report(f"extract: nothing changed since batch {last}")
+        if (follower.loaded().last_batch or 0) >= last:
+            return _document(extracted, LoadResult(), f"Nothing changed. The warehouse has batch {last}, the last one.")
     else:
         follower.report(f"extract: batch {new}, {counted(rows, 'row')} changed, {deleted:,} deleted")
-    if (follower.loaded().last_batch or 0) >= last:
-        return _document(extracted, LoadResult(), f"Nothing changed. The warehouse has batch {last}, the last one.")
     follower.report(f"transform: started by the manifest of batch {last} ...")
     processed = follower.await_transform(last)
     rejected = sum(int(file["source_rows"]) for file in (processed.get("rejected") or {}).values())

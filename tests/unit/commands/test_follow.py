@@ -28,7 +28,7 @@ def loaded(last: int | None, *batches: int) -> dict[str, Any]:
 
 
 def test_a_batch_is_followed_to_its_end():
-    aws = FakeAws({"extract": [extracted(3, 3)], "load": [loaded(2), loaded(3, 3)]})
+    aws = FakeAws({"extract": [extracted(3, 3)], "load": [loaded(3, 3)]})
     document = run(
         follower(
             aws, lambda: aws.manifests["processed"].update({3: {"rejected": {"x": {"rows": 2, "source_rows": 1}}}})
@@ -38,6 +38,37 @@ def test_a_batch_is_followed_to_its_end():
     assert document["summary"] == "Batch 3 is in the warehouse. Rejected: 1 row."
 
 
+def test_a_new_batch_is_followed_with_few_requests():
+    """Transform takes 0.1 s for a few rows: the next look comes soon after, and nothing else is asked meanwhile."""
+    aws = FakeAws({"extract": [extracted(3, 3)], "load": [loaded(3, 3)]})
+    pauses = []
+
+    def transform_ends() -> None:
+        pauses.append(waiting.clock())
+        if pauses[-1] >= 0.1:
+            aws.manifests["processed"][3] = {}
+
+    following = follower(aws, transform_ends)
+    waiting = following.waiting
+    run(following)
+    assert pauses[-1] <= 0.15
+    looks = ["get_object"] * (len(pauses) + 1)
+    assert aws.requests == ["get_function_configuration", "invoke", *looks, "get_function_configuration", "invoke"]
+
+
+def test_the_log_of_transform_is_read_once_a_second():
+    aws = FakeAws({"extract": [extracted(3, 3)], "load": [loaded(3, 3)]})
+
+    def transform_ends() -> None:
+        if following.waiting.clock() > 10:
+            aws.manifests["processed"][3] = {}
+
+    following = follower(aws, transform_ends)
+    run(following)
+    assert aws.requests.count("filter_log_events") <= 10
+    assert aws.requests.count("get_object") <= 30
+
+
 def test_a_batch_that_another_run_extracted_is_followed_too():
     aws = FakeAws({"extract": [extracted(None, 3)], "load": [loaded(2), loaded(3, 3)]})
     aws.manifests["processed"][3] = {}
@@ -45,7 +76,7 @@ def test_a_batch_that_another_run_extracted_is_followed_too():
 
 
 def test_a_large_table_is_extracted_until_it_is_read_to_its_end():
-    aws = FakeAws({"load": [loaded(2), loaded(5, 3, 4, 5)]})
+    aws = FakeAws({"load": [loaded(5, 3, 4, 5)]})
     aws.answers["extract"] = [
         {**extracted(3, 3), "incomplete": {"payment": "read up to payment_id 9"}},
         {**extracted(4, 4), "incomplete": {"payment": "read up to payment_id 18"}},

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from lambda_toolkit.pipeline.client import lake
 from lambda_toolkit.pipeline.client.invocation import call
-from lambda_toolkit.pipeline.client.observing import logs
 from lambda_toolkit.pipeline.config.model import Pipeline
 from lambda_toolkit.pipeline.errors import CommandError
 from lambda_toolkit.pipeline.installed import suggested
@@ -26,7 +25,9 @@ if TYPE_CHECKING:
 
 TRANSFORM_TIMEOUT = 300.0  # seconds for the S3 event to arrive and transform to finish
 LOAD_TIMEOUT = 900.0  # seconds for every batch before this one, and this one
-POLL = 0.5  # seconds
+POLL = 0.5  # seconds between two invocations of load
+FIRST_PAUSE, LONGEST_PAUSE, GROWTH = 0.03, 0.5, 1.5  # seconds between two looks: few rows are transformed in 0.1 s
+LOG_PAUSE = 1.0  # seconds between two readings of a log, which costs more than a look and takes longer
 
 
 @dataclass(frozen=True)
@@ -66,19 +67,27 @@ class Follower:
         Raises CommandError with the error that transform logged, or after five minutes.
         """
         started, since = self.waiting.clock(), int(self.waiting.now() * 1000)
-        while not any(
-            found.number == batch for found in lake.batches_after(self.aws, self.bucket("processed"), batch - 1)
-        ):
-            error = logs.first_error(self.aws, self.pipeline, "transform", since)
-            if error:
-                raise CommandError(f"transform failed on batch {batch}: {error}")
-            if self.waiting.clock() - started > TRANSFORM_TIMEOUT:
+        bucket, pause, log_due = self.bucket("processed"), FIRST_PAUSE, LOG_PAUSE
+        while (manifest := lake.find_manifest(self.aws, bucket, batch)) is None:
+            waited = self.waiting.clock() - started
+            if waited >= log_due:
+                log_due = waited + LOG_PAUSE
+                error = self._logged_error(since)
+                if error:
+                    raise CommandError(f"transform failed on batch {batch}: {error}")
+            if waited > TRANSFORM_TIMEOUT:
                 raise CommandError(
                     f"Batch {batch} was extracted, but transform has not written it after {TRANSFORM_TIMEOUT:.0f} s. "
                     f"See: {suggested('logs transform')}"
                 )
-            self.waiting.sleep(POLL)
-        return lake.manifest(self.aws, self.bucket("processed"), batch)
+            self.waiting.sleep(pause)
+            pause = min(pause * GROWTH, LONGEST_PAUSE)
+        return manifest
+
+    def _logged_error(self, since: int) -> str | None:
+        from lambda_toolkit.pipeline.client.observing.logs import first_error  # imported on use: few runs read a log
+
+        return first_error(self.aws, self.pipeline, "transform", since)
 
     def load(self, batch: int) -> LoadResult:
         """Invoke load until ``batch`` is in the warehouse.

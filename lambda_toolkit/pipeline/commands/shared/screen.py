@@ -63,6 +63,16 @@ class Screen:
         with self._aside():
             _console(sys.stdout).print(table)
 
+    def pairs(self, title: str, rows: Iterable[tuple[str, str]]) -> None:
+        """Two columns of results below ``title``, for a command that need not wait for rich. Nothing in JSON mode."""
+        if self.as_json:
+            return
+        formatter = click.HelpFormatter(width=FILE_WIDTH)
+        with formatter.section(title):
+            formatter.write_dl(list(rows))
+        with self._aside():
+            click.echo(formatter.getvalue(), nl=False)
+
     def document(self, document: Mapping[str, Any]) -> None:
         """The result as JSON, in JSON mode."""
         if self.as_json:
