@@ -36,8 +36,6 @@ _END = """
 print(json.dumps({"seconds": time.perf_counter() - begun, "client": time.process_time() - used}))
 """
 _ATTACH = """
-lake = duckdb.connect()
-lake.sql(f"LOAD '{extension}'")
 lake.sql(f"ATTACH 'host={host} port={port} dbname={database} user={user} password={password}' AS s (TYPE postgres)")
 """
 
@@ -66,6 +64,8 @@ _DUCKDB_IMPORT = """
 import duckdb, glob, importlib.util
 folder = importlib.util.find_spec("duckdb_ext").submodule_search_locations[0]
 extension = glob.glob(folder + "/**/*.duckdb_extension", recursive=True)[0]
+lake = duckdb.connect()
+lake.sql(f"LOAD '{extension}'")
 """
 _DUCKDB_READ = """rows = "SELECT * FROM s.public.payment"
 lake.sql(f"COPY ({rows}) TO '{sys.argv[1]}' (FORMAT parquet, COMPRESSION zstd)")

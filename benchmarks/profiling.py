@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -22,7 +23,7 @@ import numpy as np
 
 from benchmarks import loading
 from benchmarks.files import Files
-from benchmarks.loading_beside import DELTA, Scene, load_once, ours, prepare_star
+from benchmarks.loading_beside import DELTA, INDEXES, KEYS, Scene, load_once, ours, prepare_star
 from benchmarks.report import show_table
 from benchmarks.rounds import Contestant, measure
 from benchmarks.subjects import LINEITEM, PAYMENT, TAXI, Subject
@@ -36,13 +37,20 @@ _LEAST = 0.01  # seconds of a processor: what takes less is one row together
 
 def main() -> int:
     """Run what comes before, then the function under the profiler, and print."""
-    again: Mapping[str, Callable[[Scene, int], Contestant]] = {"keys": _with_keys, "again": _again, "delta": _delta}
+    others: Mapping[str, Callable[[Scene, int], Contestant]] = {
+        "unchanged": _unchanged,
+        "keys": _with_keys,
+        "bare": _without_keys,
+        "again": _again,
+        "delta": _delta,
+    }
     parser = argparse.ArgumentParser(prog="python -m benchmarks.profiling", description=__doc__)
     parser.add_argument(
         "function",
-        choices=(*STEPS, *again),
-        help="a first run over a table's rows; or load of facts with nine foreign keys: the first rows (keys), the "
-        f"same once more (again), {DELTA:,} other versions over those that are there (delta)",
+        choices=(*STEPS, *others),
+        help="a first run over a table's rows; or extract where nothing has changed (unchanged); or load of facts: the "
+        "first rows with nine foreign keys and an index (keys), or with neither (bare), the same rows once more "
+        f"(again), {DELTA:,} other versions over those that are there (delta)",
     )
     subjects = {subject.name: subject for subject in (PAYMENT, LINEITEM, TAXI)}
     parser.add_argument("--table", choices=subjects, default=PAYMENT.name, help=f"{PAYMENT.name}, or another")
@@ -50,7 +58,7 @@ def main() -> int:
     arguments = parser.parse_args()
     with scene() as here:
         name, rows = arguments.function, arguments.rows
-        contestant = again[name](here, rows) if name in again else _first(here, subjects[arguments.table], name, rows)
+        contestant = others[name](here, rows) if name in others else _first(here, subjects[arguments.table], name, rows)
         contestant.prepare()
         python, _, *module = map(str, contestant.command)
         done = subprocess.run(
@@ -72,6 +80,22 @@ def _first(here: Scene, subject: Subject, step: str, rows: int) -> Contestant:
     for before in STEPS[: STEPS.index(step)]:
         measure([path.step(before)], 1, here.server.pid)
     return path.step(step)
+
+
+def _unchanged(here: Scene, rows: int) -> Contestant:
+    """Extract, after it has read everything."""
+    first = _first(here, PAYMENT, "extract", rows)
+    measure([first], 1, here.server.pid)
+    return Contestant("extract, nothing changed", first.command, environment=first.environment)
+
+
+def _without_keys(here: Scene, rows: int) -> Contestant:
+    """Load of the first facts, where the warehouse has its primary key alone."""
+    found = _with_keys(here, rows)
+    with here.connect("star") as connection:
+        for drop, _ in (*connection.rows(KEYS), *connection.rows(INDEXES)):
+            connection.run(drop)
+    return replace(found, name="load, neither keys nor index")
 
 
 def _with_keys(here: Scene, rows: int) -> Contestant:

@@ -25,6 +25,7 @@ from benchmarks.throttle import throttled
 CACHE = Path.home() / ".cache" / "lambda_script" / "benchmarks"
 COLUMNS = ("", "wall s", "beside the first", "client cpu s", "server cpu s", "peak MB")
 _TICK = os.sysconf("SC_CLK_TCK")
+_SMALL = 0.1  # seconds
 _GLANCE = 0.005  # seconds between two looks at a process
 
 
@@ -111,8 +112,10 @@ def table(found: Mapping[str, Sequence[Sample]]) -> list[list[str]]:
 
 
 def spread(values: Sequence[float]) -> str:
-    """The median, and the smallest and the largest."""
-    return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
+    """The median, and the smallest and the largest; of small ones with a digit more."""
+    median = statistics.median(values)
+    digits = 2 if median >= _SMALL else 3
+    return f"{median:.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
 
 
 def _sample(contestant: Contestant, postmaster: int) -> Sample:
