@@ -438,6 +438,13 @@ MUTATIONS = (
         f"{JOINS} -k all_refer",
     ),
     Mutation(
+        "a batch of a backfill leaves its memory to the next",
+        "lambdas/extract/extraction.py",
+        "        release_memory()\n",
+        "",
+        "tests/pipeline/test_backfill.py -k unwritten_rows",
+    ),
+    Mutation(
         "as many rows as keys are the same keys, whatever was written during a backfill",
         "lambdas/extract/capture/deletes.py",
         "    return every_row_has_key and one_pass and not captured.keys_since_compare",

@@ -9,6 +9,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
+import pyarrow as pa
+
 from ..shared.errors import LakeError
 from ..shared.lake.manifest import IngestionManifest, TableFiles, ingestion_manifest, to_json
 from ..shared.lake.object_keys import manifest_key
@@ -87,6 +89,7 @@ def extract_all(
     following = done
     deadline = limits.deadline
     while following.batch is not None and following.incomplete and deadline.has(2 * deadline.reserve):
+        release_memory()
         following = extract(source, lake, declarations, uuid.uuid4().hex, limits=limits, fan_out=fan_out)
         on_batch(following)
         done = replace(
@@ -96,6 +99,11 @@ def extract_all(
             deleted=_sum(done.deleted, following.deleted),
         )
     return done
+
+
+def release_memory() -> None:
+    """Returns what Arrow's allocator keeps of a batch: else each batch of a backfill leaves 10 to 15 MB."""
+    pa.default_memory_pool().release_unused()
 
 
 def extract_with_readers(

@@ -8,6 +8,7 @@ import uuid
 
 import pytest
 
+from lambda_toolkit.pipeline.lambdas.extract import extraction
 from lambda_toolkit.pipeline.lambdas.extract.capture import backfill, key_files
 from lambda_toolkit.pipeline.lambdas.extract.extraction import Extracted, Request, extract_all
 from lambda_toolkit.pipeline.lambdas.extract.limits import Limits
@@ -115,12 +116,17 @@ def test_changes_during_a_backfill_are_read_below_its_last_key(pipeline):
 
 
 def test_keys_are_not_read_again_of_unwritten_rows(pipeline, monkeypatch):
-    """At the end of a first load there are as many rows as keys, and none was written since it was read."""
-    read_again = []
+    """At the end of a first load there are as many rows as keys, and none was written since it was read.
+
+    Between batches the allocator returns its memory.
+    """
+    read_again, released = [], []
+    monkeypatch.setattr(extraction, "release_memory", lambda: released.append(batches(pipeline)))
     monkeypatch.setattr(PostgresSnapshot, "keys", lambda _, table, *rest, **named: read_again.append(table.name))
     grow(pipeline)
     done = extract_all(PostgresSource(pipeline.reader), pipeline.ingestion, pipeline.declarations, Request(), SMALL)
     assert "payment" not in read_again
+    assert released == [*range(1, batches(pipeline))]
     assert done.deletes["payment"].startswith("unchanged: no row that was read was written since")
     files = manifest(pipeline.ingestion, batches(pipeline)).tables["payment"]
     assert sum(file.rows for file in files.keys) == 109
