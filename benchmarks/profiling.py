@@ -32,7 +32,7 @@ from lambda_toolkit.pipeline.lambdas.shared.lake.store import Lake
 
 CLIENT_COLUMNS = ("the function", "cpu s", "of all")
 SERVER_COLUMNS = ("times", "statement", "wall s", "function's cpu s", "server's cpu s", "of all", "log MB")
-_LEAST = 0.01  # seconds of a processor: what takes less is one row together
+_LEAST = 0.01  # of all processor time: what takes less is one row together
 
 
 def main() -> int:
@@ -141,7 +141,8 @@ def _show(name: str, counted: Mapping[str, Any]) -> None:
     show_table(name, CLIENT_COLUMNS, [*rows, ["all", f"{used:.2f}", ""]], ())
     statements: Mapping[str, list[float]] = counted["statements"]
     every = [sum(parts) for parts in zip(*statements.values(), strict=True)]
-    large = {text: parts for text, parts in statements.items() if max(parts[2:4]) >= _LEAST}
+    least = _LEAST * (every[2] + every[3])
+    large = {text: parts for text, parts in statements.items() if parts[2] + parts[3] >= least}
     small = [parts for text, parts in statements.items() if text not in large]
     shown = sorted(large.items(), key=lambda item: -item[1][3])
     if small:
