@@ -247,8 +247,8 @@ MUTATIONS = (
     Mutation(
         "rows are found by last_updated",
         "lambdas/extract/source/conditions.py",
-        '"(age(t.xmin) BETWEEN 0 AND (SELECT age(CAST($xmin AS xid8)::xid)))"',
-        '"(age(t.xmin) BETWEEN 0 AND (SELECT age(CAST($xmin AS xid8)::xid))'
+        '"(age(t.xmin) <= (SELECT age(CAST($xmin AS xid8)::xid)) AND age(t.xmin) >= 0)"',
+        '"(age(t.xmin) <= (SELECT age(CAST($xmin AS xid8)::xid)) AND age(t.xmin) >= 0'
         " AND t.last_updated > now() - interval '5 minutes')\"",
         f"{PROMISES} -k silent",
     ),
@@ -262,7 +262,7 @@ MUTATIONS = (
     Mutation(
         "the last snapshot is asked what it saw, in whose list no subtransaction is",
         "lambdas/extract/source/conditions.py",
-        '"(age(t.xmin) BETWEEN 0 AND (SELECT age(CAST($xmin AS xid8)::xid)))"',
+        '"(age(t.xmin) <= (SELECT age(CAST($xmin AS xid8)::xid)) AND age(t.xmin) >= 0)"',
         '"(NOT pg_visible_in_snapshot(t.xmin::text::xid8, CAST((SELECT $xmin) AS pg_snapshot)))"',
         "tests/proof/test_regressions.py -k savepoints",
         more=(

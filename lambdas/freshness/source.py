@@ -49,7 +49,7 @@ _SIZES = """
 _CHANGED = """
     SELECT EXISTS (
         SELECT FROM $table AS t
-        WHERE age(t.xmin) BETWEEN 0 AND (SELECT age(CAST($since AS xid8)::xid))
+        WHERE age(t.xmin) <= (SELECT age(CAST($since AS xid8)::xid)) AND age(t.xmin) >= 0
         AND t.xmin::text::bigint <> ALL (CAST(:known AS bigint[]))
     )
 """

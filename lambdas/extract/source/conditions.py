@@ -39,10 +39,11 @@ def written_since(xmin: int) -> sql.Fragment:
     https://www.postgresql.org/docs/current/routine-vacuuming.html#VACUUM-FOR-WRAPAROUND. A snapshot's list of running
     transactions would not do: it contains no subtransactions, and on a standby it is empty
     (https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-PG-SNAPSHOT).
-    The subquery makes the server compute the age once, and not for each row.
+    The subquery makes the server compute the age of ``xmin`` once, and not for each row. Most rows are too old, so that
+    is asked first; the age of a row that was frozen longer ago than ids reach back is negative.
     """
     return sql.compose(
-        "(age(t.xmin) BETWEEN 0 AND (SELECT age(CAST($xmin AS xid8)::xid)))",
+        "(age(t.xmin) <= (SELECT age(CAST($xmin AS xid8)::xid)) AND age(t.xmin) >= 0)",
         xmin=sql.constant(str(xmin)),
     )
 

@@ -28,7 +28,7 @@ OFFICE = TableInfo("office", ("office_id",), (Column("office_id", "bigint"),))
 LINE = TableInfo("line", ("n", "code"), (Column("code", "text"), Column("n", "integer"), Column("staff_code", "text")))
 TABLES = {"line": LINE, "staff": STAFF, "department": DEPARTMENT, "office": OFFICE}
 WRITTEN = WrittenSince(700)
-AGE = "(age(t.xmin) BETWEEN 0 AND (SELECT age(CAST('700' AS xid8)::xid)))"
+AGE = "(age(t.xmin) <= (SELECT age(CAST('700' AS xid8)::xid)) AND age(t.xmin) >= 0)"
 
 
 def test_row_set_intersection_leaves_out_what_does_not_matter():
