@@ -159,3 +159,26 @@ def test_resolved_rows_of_a_table_leave_those_of_others(pipeline, session):
     assert missing(session, "pending_row") == {row for row in EVERY if row[0] == "dim_design"}
     assert missing(session, "rejected_value") == {row for row in EVERY if row[0] == "dim_design" and row[2] < 3}
     assert undeleted(session) == set()
+
+
+def test_load_asks_the_warehouse_little(pipeline, monkeypatch):
+    """Statements are waits for the network: five where nothing is loaded, some fifty for a batch of one row."""
+    asked = []
+    run = pipeline.warehouse.run
+
+    def counted(text, *values, **named):
+        asked.append(text)
+        return run(text, *values, **named)
+
+    monkeypatch.setattr(pipeline.warehouse, "run", counted)
+
+    def statements(act):
+        asked.clear()
+        act()
+        return len([text for text in asked if "pg_advisory_unlock_all" not in text])
+
+    pipeline.run()
+    assert statements(pipeline.load) == 5
+    pipeline.admin.run("UPDATE payment SET paid = NOT paid WHERE payment_id = 1")
+    pipeline.transform(pipeline.extract().batch)
+    assert statements(pipeline.load) <= 60

@@ -14,6 +14,7 @@ from ....shared.postgres.connection import Connection
 from ..interface import LedgerEntry
 from ..schemas import CONTROL_TABLES, FORMAT_TABLE, FORMAT_VERSION, SchemaNames
 
+_ABSENT = "SELECT t FROM unnest(CAST(:tables AS text[])) AS t WHERE to_regclass(t) IS NULL"
 _LAST = (
     'SELECT batch, to_char(extracted_at AT TIME ZONE \'UTC\', $$$$YYYY-MM-DD"T"HH24:MI:SS.US"Z"$$$$),'
     ' to_char(loaded_at AT TIME ZONE \'UTC\', $$$$YYYY-MM-DD"T"HH24:MI:SS.US"Z"$$$$)'
@@ -38,9 +39,9 @@ _APPLIED = "SELECT batch, max(revision) FROM $revision GROUP BY batch"
 
 def check_prepared(connection: Connection, schemas: SchemaNames) -> None:
     """Raises NotPreparedError when a control table is missing, or the control schema has another format version."""
-    for name in (*CONTROL_TABLES, FORMAT_TABLE):
-        if not _exists(connection, sql.table(name, schemas.control)):
-            raise NotPreparedError(f"The warehouse is not prepared: it lacks the table {schemas.control}.{name}.")
+    missing = _missing(connection, schemas)
+    if missing is not None:
+        raise NotPreparedError(f"The warehouse is not prepared: it lacks the table {schemas.control}.{missing}.")
     found = format_versions(connection, schemas)
     if found != [FORMAT_VERSION]:
         raise NotPreparedError(
@@ -49,10 +50,14 @@ def check_prepared(connection: Connection, schemas: SchemaNames) -> None:
         )
 
 
-def _exists(connection: Connection, table: sql.Fragment) -> bool:
+def _missing(connection: Connection, schemas: SchemaNames) -> str | None:
+    """The first of the control tables that does not exist; None where all do."""
+    tables = {name: str(sql.table(name, schemas.control)) for name in (*CONTROL_TABLES, FORMAT_TABLE)}
     if isinstance(connection, DuckdbConnection):
-        return bool(connection.column_types(str(table)))
-    return not connection.rows("SELECT to_regclass(:name) IS NULL", name=str(table))[0][0]
+        absent = {table for table in tables.values() if not connection.column_types(table)}
+    else:
+        absent = {table for (table,) in connection.rows(_ABSENT, tables=list(tables.values()))}
+    return next((name for name, table in tables.items() if table in absent), None)
 
 
 def format_versions(connection: Connection, schemas: SchemaNames) -> list[int]:
