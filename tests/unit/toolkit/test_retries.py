@@ -210,7 +210,8 @@ def test_role_that_is_new_is_waited_for(message: str, passes: bool) -> None:
 
 def test_codes_of_what_is_not_there() -> None:
     assert {
-        *("404", "NotFound", "NotFoundException", "ResourceNotFound", "ResourceNotFoundException", "NoSuchEntity"),
+        *("404", "NoSuchEntity", "NoSuchKey"),
+        *("NotFound", "NotFoundException", "ResourceNotFound", "ResourceNotFoundException"),
         *("NoSuchBucket", "NoSuchBucketPolicy", "NoSuchLifecycleConfiguration", "NoSuchPublicAccessBlockConfiguration"),
         *(
             "EntityNotFoundException",
