@@ -19,6 +19,16 @@ def test_bucket_and_topic_that_do_not_exist_are_noted(script, client, recorder) 
     assert declared.plan().notes == ()
 
 
+def test_topic_that_shall_start_the_function_and_does_not_exist_is_noted(script, client) -> None:
+    declared = script(topic_trigger="orders")
+    [note] = declared.plan().notes
+    assert note == (
+        "there is no topic orders yet, and this plan does not create it: subscription my-function on orders needs it"
+    )
+    client("sns").create_topic(Name="orders")
+    assert declared.plan().notes == ()
+
+
 def test_what_the_same_plan_creates_is_not_missing(script, aws) -> None:
     spec = script(s3_trigger=S3Trigger("my-lake"), alarms=[Alarm("errors", "Errors", topic="alerts")]).spec
     deployment = Deployment((spec,), (BucketSpec("my-lake"),), (TopicSpec("alerts"),))

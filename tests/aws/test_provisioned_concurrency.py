@@ -70,13 +70,15 @@ def test_rollback_takes_them_along(script, client, source) -> None:
     assert live(client) == (1, "IN_PROGRESS"), "Lambda makes them again, and the rollback does not wait"
 
 
-def test_canary_ends_before_they_are_set(script, client, source) -> None:
+def test_canary_ends_before_they_are_set(script, client, source, recorder) -> None:
     """Lambda takes no provisioned concurrency while a share of the calls goes to another version."""
     watched = {"alarms": [{"name": "errors", "metric": "Errors"}], "canary": {"weight": 0.1, "minutes": 1}}
     script(**watched).deploy()
     source.write_text("def lambda_handler(event, context):\n    return 2\n", encoding="utf-8")
+    recorder.clear()
     script(**watched, provisioned_concurrency=3).deploy()
     assert live(client) == (3, "READY")
+    assert recorder.writes[-2:] == ["UpdateAlias", "PutProvisionedConcurrencyConfig"], "when the alias has no weights"
 
 
 def test_failure_is_reported_and_repaired_by_the_next_deploy(script, client) -> None:
@@ -108,6 +110,7 @@ def test_reservation_comes_first_and_destroy_takes_all(script, client, recorder)
         ({"provisioned_concurrency": 3, "concurrency": 2}, "3 is more than the function's concurrency 2"),
         ({"provisioned_concurrency": 1, "snapstart": True, "runtime": "python3.13"}, "exclude each other"),
         ({"provisioned_concurrency": "1"}, "provisioned_concurrency must be an integer"),
+        ({"concurrency": -1}, "Function `my-function`: concurrency -1 is negative"),
         ({"recursive_loop": "Stop"}, "recursive_loop `Stop` is not one of Allow and Terminate"),
     ],
 )

@@ -48,7 +48,8 @@ def test_ready_layer_is_used_kept_changed_and_taken_away(script, client, tools, 
     [change] = script(layers=[newer]).deploy().done
     assert [str(item) for item in change.differences] == [f"layers: {tools} -> {newer}"]
     assert used(client) == [newer]
-    script().deploy()
+    [change] = script().deploy().done
+    assert [str(item) for item in change.differences] == [f"layers: {newer} -> none"]
     assert used(client) == []
     script(layers=[tools]).deploy()
     script(layers=[tools]).destroy()

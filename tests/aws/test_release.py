@@ -261,6 +261,14 @@ def test_settings_made_by_hand_are_released(script, client, recorder, session, b
     assert not script().plan()
 
 
+def test_variables_that_are_no_longer_declared_were_not_changed_by_hand(script) -> None:
+    script(environment={"COLOUR": "green"}).deploy()
+    [change] = script().plan().changes
+    assert change.details == ("live is version 1; what is declared was not released yet",)
+    script().deploy()
+    assert not script().plan()
+
+
 def test_defaults_are_no_settings_made_by_hand(script, session) -> None:
     script().deploy()
 

@@ -233,7 +233,7 @@ def _as_desired(published: Mapping[str, Any], spec: FunctionSpec, desired: _Desi
     if (
         published.get("CodeSha256") != desired.package.sha256
         or live.architecture != spec.architecture
-        or used_layers.shown(live.layers, spec) != used_layers.names(spec, desired.layer)
+        or used_layers.shown(live.layers) != used_layers.names(spec, desired.layer)
         or _configured(live, desired.configuration, spec.secret_environment)
     ):
         raise version.overtaken(spec.name)

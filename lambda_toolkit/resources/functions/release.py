@@ -36,7 +36,7 @@ def difference(live: LiveAlias | None, digest: str, settings: str, *, latest_dif
     release = live.release
     if release is None:
         return f"{alias.LIVE} is version {live.version}, and its description does not say of what"
-    if release.settings != settings:
+    if release.settings != settings and (release.digest == digest or latest_differs):
         return f"{alias.LIVE} is version {live.version}; settings that are not declared were changed on $LATEST since"
     if release.digest == digest and release.version != live.version:
         return f"{alias.LIVE} is version {live.version}; what is declared was released as {release.version}"

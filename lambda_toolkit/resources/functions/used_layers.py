@@ -14,6 +14,7 @@ from lambda_toolkit.aws.account import ACCESS_DENIED
 from lambda_toolkit.aws.client import Aws
 from lambda_toolkit.changes import Difference
 from lambda_toolkit.errors import AwsError, PackageError
+from lambda_toolkit.packaging.layer_zip import LAYER_PREFIX
 from lambda_toolkit.resources.functions.layer import layer_name, required_arn
 from lambda_toolkit.resources.planning.reads import Reads
 from lambda_toolkit.spec.model import FunctionSpec
@@ -34,10 +35,9 @@ def names(spec: FunctionSpec, layer: RequiredLayer | None) -> list[str]:
     return [*spec.layers, *([layer.name] if layer else ())]
 
 
-def shown(used: Sequence[str], spec: FunctionSpec) -> list[str]:
+def shown(used: Sequence[str]) -> list[str]:
     """The ARNs ``used`` as :func:`names` has them: of a ready layer, another version is another layer."""
-    ready = {arn.rpartition(":")[0] for arn in spec.layers}
-    return [arn if arn.rpartition(":")[0] in ready else layer_name(arn) for arn in used]
+    return [name if (name := layer_name(arn)).startswith(LAYER_PREFIX) else arn for arn in used]
 
 
 def arns(aws: Aws, spec: FunctionSpec, layer: RequiredLayer | None) -> list[str]:
@@ -49,7 +49,7 @@ def difference(used: Sequence[str], spec: FunctionSpec, layer: RequiredLayer | N
     """How the layers that are ``used``, ARNs, differ from the declared ones."""
     if list(used) == [*spec.layers, *([layer.arn or layer.name] if layer else ())]:
         return ()
-    return (Difference("layers", shown(used, spec), names(spec, layer)),)
+    return (Difference("layers", shown(used), names(spec, layer)),)
 
 
 def check(reads: Reads, spec: FunctionSpec) -> list[str]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from lambda_toolkit.aws.account import ArnFormat
 from lambda_toolkit.aws.client import Aws
+from lambda_toolkit.aws.retries import NOT_FOUND
 from lambda_toolkit.changes import Change, Difference, Key
 from lambda_toolkit.errors import AwsError, OwnershipError, TriggerError
 from lambda_toolkit.resources.planning import alias, invoke_permission
@@ -138,7 +139,8 @@ def _plan_topic(context: Context, topic: str, trigger: TopicTrigger, grants: dic
     function = alias.arn(reads, spec.name)
     _require_same_region(spec.name, topic, reads.arn("sns", _topic_name(topic)))
     permission = Permission("sns", "sns.amazonaws.com", topic, reads.account_id)
-    found = _read(context, topic)
+    known = _read(context, topic)
+    found = known or ()
     own = next((item for item in found if item.endpoint == function), None)
     beside = [item for item in found if item.endpoint != function]
     if beside and not spec.adopt:
@@ -171,7 +173,8 @@ def _plan_topic(context: Context, topic: str, trigger: TopicTrigger, grants: dic
     after: frozenset[Key] = frozenset({context.function_key, (Kind.TOPIC, _topic_name(topic))})
     if own is None and not beside:
         details = (f"messages with {_shown(trigger)}",) if trigger.filter_policy else ()
-        return [Change(KIND, name, "create", details, after, apply=apply)]
+        missing: frozenset[Key] = frozenset({(Kind.TOPIC, _topic_name(topic))} if known is None else ())
+        return [Change(KIND, name, "create", details, after, apply=apply, missing=missing)]
     return [Change(KIND, name, "update", (), after, differences, apply=apply)]
 
 
@@ -193,16 +196,22 @@ def _read_declared(context: Context) -> None:
         _read(context, topic)
 
 
-def _read(context: Context, topic: str) -> tuple[_Subscription, ...]:
-    """The subscriptions of the function, or of its alias ``live``, to ``topic``; none where there is no such topic."""
+def _read(context: Context, topic: str) -> tuple[_Subscription, ...] | None:
+    """The subscriptions of the function, or of its alias, to ``topic``; ``None`` where there is no such topic."""
     return context.reads.once(("subscriptions", context.spec.name, topic), lambda: _read_uncached(context, topic))
 
 
-def _read_uncached(context: Context, topic: str) -> tuple[_Subscription, ...]:
+def _read_uncached(context: Context, topic: str) -> tuple[_Subscription, ...] | None:
     aws, function = context.aws, alias.arn(context.reads, context.spec.name)
     unqualified = function.rpartition(":")[0]
     found = []
-    for item in aws.list_existing("sns", "list_subscriptions_by_topic", "Subscriptions", TopicArn=topic):
+    try:
+        listed = aws.list_all("sns", "list_subscriptions_by_topic", "Subscriptions", TopicArn=topic)
+    except AwsError as error:
+        if error.code in NOT_FOUND:
+            return None
+        raise
+    for item in listed:
         endpoint, arn = str(item["Endpoint"]), str(item["SubscriptionArn"])
         if item["Protocol"] != _PROTOCOL or endpoint not in (function, unqualified):
             continue

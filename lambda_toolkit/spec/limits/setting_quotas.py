@@ -80,7 +80,7 @@ def _provisioned_problems(spec: FunctionSpec) -> Found:
     wanted = spec.provisioned_concurrency or 0
     if wanted < 0:
         yield f"provisioned_concurrency {wanted} is negative; 0 removes it."
-    if isinstance(spec.concurrency, int) and wanted > spec.concurrency:
+    if isinstance(spec.concurrency, int) and 0 < wanted > spec.concurrency >= 0:
         yield (
             f"provisioned_concurrency {wanted} is more than the function's concurrency {spec.concurrency}: no more "
             "environments can be ready than may run."
