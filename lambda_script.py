@@ -2,10 +2,8 @@
 
     from lambda_script import Lambda_script
 
-    deployer = Lambda_script(lambda_function_path="path/to/lambda_function.py",
-                             zip_file_name="lambda_function.zip",
-                             function_name_template="my_lambda_function",
-                             schedule="0 0 * * *")
+    deployer = Lambda_script(lambda_function_path="path/to/lambda_function.py", zip_file_name="lambda_function.zip",
+                             function_name_template="my_lambda_function", schedule="0 0 * * *")
     deployer.deploy()
 
 Importing this module does nothing. Credentials, region and endpoint are found as boto3 finds them.
@@ -39,11 +37,10 @@ from lambda_toolkit.scripts import declare, end_script, only_declares
 from lambda_toolkit.spec.bucket import BucketSpec, LifecycleRule
 from lambda_toolkit.spec.catalog import CatalogColumn, CatalogSpec, CatalogTable, check_catalog
 from lambda_toolkit.spec.dashboard import check_dashboard
-from lambda_toolkit.spec.declaration.argument_types import Arguments, Schedules, TopicTriggers, shown_as_init
+from lambda_toolkit.spec.declaration.argument_types import Arguments, Schedules, shown_as_init
 from lambda_toolkit.spec.declaration.arguments import function_spec
 from lambda_toolkit.spec.declaration.requirements_file import read_requirements
-from lambda_toolkit.spec.declaration.trigger_arguments import EventTriggers, QueueTriggers, StreamTriggers, Url
-from lambda_toolkit.spec.function_url import Cors, FunctionUrl
+from lambda_toolkit.spec.function_url import Cors, FunctionUrl, Url
 from lambda_toolkit.spec.limits.quotas import check_bucket, function_problems
 from lambda_toolkit.spec.model import (
     UNRESERVED,
@@ -58,7 +55,11 @@ from lambda_toolkit.spec.model import (
 from lambda_toolkit.spec.network import Vpc
 from lambda_toolkit.spec.ownership import bounded, short_hash
 from lambda_toolkit.spec.schedules.schedule import Schedule
-from lambda_toolkit.spec.triggers import EventTrigger, QueueTrigger, S3Trigger, StreamTrigger, TopicTrigger
+from lambda_toolkit.spec.triggers.event import EventTrigger, EventTriggers
+from lambda_toolkit.spec.triggers.queue import QueueTrigger, QueueTriggers
+from lambda_toolkit.spec.triggers.s3 import S3Trigger, S3Triggers
+from lambda_toolkit.spec.triggers.stream import StreamTrigger, StreamTriggers
+from lambda_toolkit.spec.triggers.topic import TopicTrigger, TopicTriggers
 
 if TYPE_CHECKING:
     from lambda_toolkit.aws import Aws
@@ -213,7 +214,7 @@ class Lambda_script:
         layers: Sequence[str] = (),
         platform: str | None = None,
         provided_modules: Sequence[str] = (),
-        s3_trigger: S3Trigger | Mapping[str, Any] | Sequence[S3Trigger | Mapping[str, Any]] | None = None,
+        s3_trigger: S3Triggers | None = None,
         topic_trigger: TopicTriggers | None = None,
         queue_trigger: QueueTriggers | None = None,
         stream_trigger: StreamTriggers | None = None,
@@ -308,8 +309,7 @@ class Lambda_script:
             )
         )
         self.region, self.stage = region, stage
-        self.application = application or self.spec.name
-        self._aws = aws
+        self.application, self._aws = application or self.spec.name, aws
         declare(self)
 
     def __repr__(self) -> str:

@@ -14,9 +14,8 @@ from lambda_toolkit.deploy.removal import Removal, make_destroy_plan, plan_undec
 from lambda_toolkit.errors import Advice, Hint, ToolkitError, raise_all
 from lambda_toolkit.resources import registry
 from lambda_toolkit.resources.account import bucket, catalog, secret, topic
-from lambda_toolkit.resources.functions import concurrency, function, layer
+from lambda_toolkit.resources.functions import function, layer
 from lambda_toolkit.resources.monitoring import alarm, dashboard
-from lambda_toolkit.resources.networks import network
 from lambda_toolkit.resources.planning.attachment import Context, PlanScope
 from lambda_toolkit.resources.planning.reads import Reads
 from lambda_toolkit.resources.triggers import s3_notification
@@ -79,8 +78,7 @@ def make_plan(
     artifacts = tuple(part.artifact for part in planned if part.artifact)
     notes = (*undeclared().notes, *dict.fromkeys(note for part in planned for note in part.notes))
     notes += tuple(f"function {spec.name}: {doubt}" for spec in functions for doubt in quotas.function_doubts(spec))
-    notes += (*network.notes(contexts), *concurrency.notes(contexts))
-    notes += tuple(note for context in contexts for notes_of in registry.NOTES for note in notes_of(context))
+    notes += tuple(note for notes_of in registry.NOTES for note in notes_of(contexts))
     notes += deployment.notes
     notes += tuple(_missing_notes(changes))
     advice: tuple[Advice, ...] = (Advice(Hint.DELETE_DATA),) if undeclared().keeps_data else ()

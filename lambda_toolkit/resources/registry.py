@@ -6,10 +6,11 @@ How to add one, as SNS topics that trigger the function (subscriptions) were. Th
    ``context.function_key``; ``role_statements`` has what the function's role needs for it, ``DEPLOYER_ACTIONS`` has
    ``Subscribe`` and its siblings.
 2. This file: the module in ``ATTACHMENTS``.
-3. ``spec/model.py``: a member of ``Kind`` and a field of ``FunctionSpec``; ``spec/triggers.py``: a dataclass.
+3. ``spec/model.py``: a member of ``Kind``, and a field of ``FunctionSpec`` with its limits (``limited_by``).
 
-Three more make it an argument of ``Lambda_script``: the parameter in ``lambda_script.py``, its type in
-``spec/declaration/argument_types.py``, its conversion in ``spec/declaration/arguments.py``.
+Three more make it an argument of ``Lambda_script``: the parameter in ``lambda_script.py``; its type in
+``spec/declaration/argument_types.py``, and what reads its forms; ``spec/triggers/topic.py``, new, has the dataclass,
+``read`` and ``problems``.
 
 Nothing else knows the kinds one by one: order follows from the keys in ``Change.after``, reads from ``prefetch``, the
 execution role from ``role_statements``, the deployer's policy from ``DEPLOYER_ACTIONS``.
@@ -17,7 +18,7 @@ execution role from ``role_statements``, the deployer's policy from ``DEPLOYER_A
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from lambda_toolkit.resources.account import role
 from lambda_toolkit.resources.functions import async_invocation, concurrency, provisioned, recursion
@@ -52,5 +53,15 @@ ATTACHMENTS: tuple[Attachment, ...] = (
     alarm,
 )
 
-NOTES: tuple[Callable[[Context], Sequence[str]], ...] = (event_source_mapping.notes, function_url.notes)
-"""What a plan says about attachments beside its changes: a sentence each, without the period."""
+
+def _of_each(notes: Callable[[Context], Iterable[str]]) -> Callable[[Sequence[Context]], Iterable[str]]:
+    return lambda contexts: [note for context in contexts for note in notes(context)]
+
+
+NOTES: tuple[Callable[[Sequence[Context]], Iterable[str]], ...] = (
+    network.notes,
+    concurrency.notes,
+    _of_each(event_source_mapping.notes),
+    _of_each(function_url.notes),
+)
+"""What a plan says about attachments of its functions beside its changes: a sentence each, without the period."""

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+BUCKET_NAMES = "its name must be 3 to 63 lower-case letters, digits, `-` and `.`, with a letter or digit at each end."
+"""What is wrong with the name of a bucket that S3 does not accept."""
 
 
 @dataclass(frozen=True)
@@ -50,3 +55,8 @@ class BucketSpec:
     """A tag with an empty value is removed; undeclared tags stay."""
     adopt: bool = False
     """Manage an existing bucket of this name that the toolkit did not create."""
+
+
+def is_bucket_name(name: str) -> bool:
+    """Whether S3 accepts ``name`` for a general purpose bucket."""
+    return bool(_BUCKET.fullmatch(name)) and ".." not in name

@@ -1,4 +1,4 @@
-"""The declaration of a function's URL, and what AWS would reject of it. Pure.
+"""The declaration of a function's URL, its forms, and what AWS would reject of it. Pure.
 
 https://docs.aws.amazon.com/lambda/latest/dg/urls-configuration.html
 """
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lambda_toolkit.spec.limit_checks import Found, in_range, of_length, unknown_value
+from lambda_toolkit.spec.triggers.forms import names, one
 
 PUBLIC, BY_IAM = "NONE", "AWS_IAM"
 """Lambda's kinds of authentication: everyone may call the URL, or who signs the request and is permitted to."""
@@ -81,7 +82,22 @@ class FunctionUrl:
         return self.auth == PUBLIC
 
 
-def url_problems(url: FunctionUrl) -> Found:
+Url = str | FunctionUrl | Mapping[str, Any]
+"""``AWS_IAM``, ``NONE``, an empty text, or the fields of :class:`FunctionUrl`."""
+
+
+def read(value: Any) -> FunctionUrl | str | None:
+    """The URL that ``value`` declares; ``None``, and an empty text, which removes it, stay. Raises TriggerError."""
+    if value is None or value == "":
+        return value if value is None else ""
+    expected = (
+        f'url takes "AWS_IAM", "NONE" (everyone may call it) or `auth` with {names(FunctionUrl, "auth")}: '
+        '{"auth": "AWS_IAM", "cors": {"origins": ["https://example.com"]}}'
+    )
+    return one(value, FunctionUrl.of, expected)
+
+
+def problems(url: FunctionUrl, function: object) -> Found:
     """What AWS would reject: a sentence each, with what to write instead."""
     if url.auth not in (PUBLIC, BY_IAM):
         yield from unknown_value(

@@ -5,8 +5,9 @@ What is written down is dated. Where a value exceeds it, AWS's own model decides
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from typing import Any
 
 from lambda_toolkit.spec import service_model
 
@@ -23,6 +24,23 @@ class Doubt:
 
 Found = Iterator[str | Doubt]
 """Problems, a sentence each, and doubts."""
+
+
+_LIMITS = "limits"  # the key of a field's metadata
+
+
+def limited_by(problems: Callable[[Any, Any], Found]) -> dict[str, Callable[[Any, Any], Found]]:
+    """The metadata of a field whose value ``problems`` checks: it gets the value, and the whole declaration."""
+    return {_LIMITS: problems}
+
+
+def field_problems(declared: Any) -> Found:
+    """What :func:`limited_by` finds in the fields of ``declared``, in their order; nothing in those that are empty."""
+    for field in fields(declared):
+        problems = field.metadata.get(_LIMITS)
+        value = getattr(declared, field.name)
+        if problems is not None and value:
+            yield from problems(value, declared)
 
 
 def in_range(service: str, shape: str, what: str, value: int, known: tuple[int, int], unit: str) -> Found:

@@ -9,14 +9,21 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
 
+from lambda_toolkit.spec import function_url, network
 from lambda_toolkit.spec.bucket import BucketSpec
 from lambda_toolkit.spec.catalog import CatalogSpec
 from lambda_toolkit.spec.function_url import FunctionUrl
+from lambda_toolkit.spec.limit_checks import limited_by
 from lambda_toolkit.spec.metric_math import fills_gaps
 from lambda_toolkit.spec.network import Vpc
 from lambda_toolkit.spec.ownership import APPLICATION_TAG, STAGE_TAG, derived_name
 from lambda_toolkit.spec.schedules.schedule import Schedule, schedule_name
-from lambda_toolkit.spec.triggers import EventTrigger, QueueTrigger, S3Trigger, StreamTrigger, TopicTrigger
+from lambda_toolkit.spec.triggers import event, queue, s3, stream, topic
+from lambda_toolkit.spec.triggers.event import EventTrigger
+from lambda_toolkit.spec.triggers.queue import QueueTrigger
+from lambda_toolkit.spec.triggers.s3 import S3Trigger
+from lambda_toolkit.spec.triggers.stream import StreamTrigger
+from lambda_toolkit.spec.triggers.topic import TopicTrigger
 
 THIS_RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"
 TEXT_LOGS, JSON_LOGS = "Text", "JSON"
@@ -187,17 +194,17 @@ class FunctionSpec:
     """The schedules that EventBridge Scheduler runs, for what a rule cannot do."""
     schedule_role: str | None = None
     """The ARN of the role with which Scheduler invokes the function. ``None``: the toolkit creates one."""
-    s3_triggers: tuple[S3Trigger, ...] | None = None
+    s3_triggers: tuple[S3Trigger, ...] | None = field(default=None, metadata=limited_by(s3.problems))
     """The S3 event notifications that invoke it."""
-    topic_triggers: tuple[TopicTrigger, ...] | None = None
+    topic_triggers: tuple[TopicTrigger, ...] | None = field(default=None, metadata=limited_by(topic.problems))
     """The SNS topics whose messages invoke it."""
-    queue_triggers: tuple[QueueTrigger, ...] | None = None
+    queue_triggers: tuple[QueueTrigger, ...] | None = field(default=None, metadata=limited_by(queue.problems))
     """The SQS queues whose messages invoke it."""
-    stream_triggers: tuple[StreamTrigger, ...] | None = None
+    stream_triggers: tuple[StreamTrigger, ...] | None = field(default=None, metadata=limited_by(stream.problems))
     """The Kinesis streams, and streams of DynamoDB tables, whose records invoke it."""
-    event_triggers: tuple[EventTrigger, ...] | None = None
+    event_triggers: tuple[EventTrigger, ...] | None = field(default=None, metadata=limited_by(event.problems))
     """The events of EventBridge that invoke it."""
-    url: FunctionUrl | str | None = None
+    url: FunctionUrl | str | None = field(default=None, metadata=limited_by(function_url.problems))
     """Its HTTPS endpoint. An empty string removes it."""
     on_failure: str | None = None
     """The ARN of the queue, topic, bucket, event bus or function that gets events which failed for good."""
@@ -221,7 +228,7 @@ class FunctionSpec:
     one."""
     permissions_boundary: str | None = None
     """The ARN of the managed policy that limits the role that the toolkit creates. Empty: it has none."""
-    vpc: Vpc | None = None
+    vpc: Vpc | None = field(default=None, metadata=limited_by(network.problems))
     """The private network that it is attached to; an empty one detaches it."""
     log_retention_days: int | None = 30
     """How long CloudWatch Logs keeps its log, in days."""

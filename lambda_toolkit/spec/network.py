@@ -1,4 +1,4 @@
-"""The declaration of a function's network, and what Lambda would reject of it. Pure.
+"""The declaration of a function's network, its forms, and what Lambda would reject of it. Pure.
 
 https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html
 """
@@ -8,13 +8,23 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
+
+from lambda_toolkit.errors import LimitError
 
 _SUBNET, _GROUP = re.compile(r"subnet-[0-9a-z]+"), re.compile(r"sg-[0-9a-zA-Z]+")
 _SUBNETS, _GROUPS = 16, 5  # the most of a function
 DUAL_STACK = "AWS_USE_DUALSTACK_ENDPOINT"
 """The environment variable by which AWS's SDKs use endpoints that have IPv6 addresses too.
 https://docs.aws.amazon.com/sdkref/latest/guide/feature-endpoints.html"""
+
+
+class WithVariables(Protocol):
+    """A function, of which its network adds a variable."""
+
+    @property
+    def environment(self) -> Mapping[str, str] | None:
+        """Its environment variables."""
 
 
 @dataclass(frozen=True)
@@ -55,10 +65,26 @@ def endpoint_variables(vpc: Vpc | None) -> dict[str, str]:
     return {DUAL_STACK: "true"} if vpc is not None and vpc.ipv6 else {}
 
 
-def vpc_problems(vpc: Vpc | None, environment: Mapping[str, str] | None) -> Iterator[str]:
-    """What Lambda would reject of ``vpc``, for a function with that ``environment``: a sentence each."""
-    if vpc is None:
-        return
+def read(value: Any) -> Vpc | None:
+    """The network that ``value`` declares; ``None`` where it is. Raises LimitError."""
+    if value is None:
+        return None
+    if isinstance(value, Vpc | Mapping):
+        try:
+            vpc = Vpc.of(value)
+        except TypeError:
+            pass
+        else:
+            if _are_ids(vpc.subnets) and _are_ids(vpc.security_groups) and isinstance(vpc.ipv6, bool):
+                return vpc
+    raise LimitError(
+        "vpc takes lists of `subnets` and `security_groups`, and `ipv6`, which is True or False, such as "
+        f'{{"subnets": ["subnet-1a2b"], "security_groups": ["sg-3c4d"]}}, or {{}} to detach it; not {value!r}.'
+    )
+
+
+def problems(vpc: Vpc, function: WithVariables) -> Iterator[str]:
+    """What Lambda would reject of ``vpc`` for ``function``: a sentence each."""
     if bool(vpc.subnets) != bool(vpc.security_groups):
         lacking, given = ("security_groups", "subnets") if vpc.subnets else ("subnets", "security_groups")
         yield f"vpc has `{given}` and no `{lacking}`: Lambda needs both, and none of them, {{}}, detaches the function."
@@ -66,8 +92,12 @@ def vpc_problems(vpc: Vpc | None, environment: Mapping[str, str] | None) -> Iter
     yield from _id_problems("security_groups", vpc.security_groups, _GROUP, _GROUPS, "sg-0123456789abcdef0")
     if vpc.ipv6 and not vpc.is_attached:
         yield "vpc has `ipv6` and no subnets."
-    elif vpc.ipv6 and environment is None:
+    elif vpc.ipv6 and function.environment is None:
         yield f"vpc with `ipv6` sets the variable {DUAL_STACK}: declare `environment`, {{}} if there is no other."
+
+
+def _are_ids(value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
 
 
 def _id_problems(what: str, ids: Collection[str], form: re.Pattern[str], most: int, example: str) -> Iterator[str]:

@@ -11,7 +11,7 @@ from lambda_toolkit.deploy.execute import execute
 from lambda_toolkit.deploy.plan import make_plan
 from lambda_toolkit.resources import registry
 from lambda_toolkit.spec.model import Deployment
-from tests.support.attachments import ATTACHMENTS, files_of, table, written
+from tests.support.attachments import ATTACHMENTS, FEW, files_of, table, written
 from tests.support.lambda_networks import LambdaNetworks
 from tests.support.repository import REPOSITORY
 
@@ -45,10 +45,13 @@ def test_table_says_what_each_attachment_was_proven_by() -> None:
             assert [name for name in named if name in text.replace("-", "_")], each.module
 
 
-def test_setting_takes_six_files() -> None:
-    """The module, a line of the registry, the field, the argument, its type, its limits: nothing else."""
-    found = {each.module: files_of(each) for each in ATTACHMENTS}
-    assert (len(found["async_invocation"]), len(found["recursion"])) == (6, 6)
+def test_six_files_add_an_attachment() -> None:
+    """The module, a line of the registry, the field, the argument, its type, its limits or declaration: no more."""
+    found = {each.module: len(files_of(each)) for each in ATTACHMENTS}
+    settings = ("async_invocation", "concurrency", "recursion")
+    triggers = ("topic_subscription", "event_pattern_rule", "function_url")
+    assert {name: found[name] for name in (*settings, *triggers)} == dict.fromkeys((*settings, *triggers), FEW)
+    assert all(each.why for each in ATTACHMENTS if found[each.module] > FEW)
 
 
 def test_calls_where_nothing_changed_are_those_of_the_table(aws, script, session, client, fake_time, recorder) -> None:

@@ -19,7 +19,7 @@ def test_bucket_and_topic_that_do_not_exist_are_noted(script, client, recorder) 
     assert declared.plan().notes == ()
 
 
-def test_topic_that_shall_start_the_function_and_does_not_exist_is_noted(script, client) -> None:
+def test_topic_of_a_trigger_that_does_not_exist_is_noted(script, client) -> None:
     declared = script(topic_trigger="orders")
     [note] = declared.plan().notes
     assert note == (

@@ -261,7 +261,7 @@ def test_settings_made_by_hand_are_released(script, client, recorder, session, b
     assert not script().plan()
 
 
-def test_variables_that_are_no_longer_declared_were_not_changed_by_hand(script) -> None:
+def test_variables_no_longer_declared_are_not_said_to_be_changed(script) -> None:
     script(environment={"COLOUR": "green"}).deploy()
     [change] = script().plan().changes
     assert change.details == ("live is version 1; what is declared was not released yet",)

@@ -47,7 +47,6 @@ class Attachment:
 
 
 _ONE, _EACH = 1, 3
-_FORMS = "its declaration has several forms: a dataclass and what reads it"
 ATTACHMENTS = (
     Attachment(
         "role",
@@ -108,7 +107,7 @@ ATTACHMENTS = (
         {"GetBucketNotificationConfiguration": _EACH},
         "s3_notification s3_notification_ownership",
         "notes",
-        "a bucket has one configuration for all functions; several forms",
+        "a bucket has one configuration for all functions",
         stack="end_to_end/test_examples.py",
     ),
     Attachment(
@@ -118,7 +117,6 @@ ATTACHMENTS = (
         {"ListSubscriptionsByTopic": _EACH, "GetSubscriptionAttributes": _EACH},
         "topic_trigger",
         "reminders",
-        _FORMS,
         stack="end_to_end/test_examples.py",
     ),
     Attachment(
@@ -128,7 +126,6 @@ ATTACHMENTS = (
         {"DescribeRule": _EACH, "ListTargetsByRule": _EACH},
         "event_trigger",
         "orders",
-        _FORMS,
         stack="end_to_end/test_examples.py",
     ),
     Attachment(
@@ -150,7 +147,6 @@ ATTACHMENTS = (
         {"GetFunctionUrlConfig": _EACH},
         "function_url",
         "orders",
-        _FORMS,
         fake="moto_function_urls",
         stack="end_to_end/test_examples.py",
     ),
@@ -170,7 +166,6 @@ ATTACHMENTS = (
         {"GetFunctionConcurrency": _EACH},
         "concurrency",
         "reminders",
-        "a queue's limit is compared with it",
         fake="moto_concurrency",
         stack="end_to_end/test_long_load.py",
     ),

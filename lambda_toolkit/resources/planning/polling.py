@@ -12,7 +12,8 @@ from typing import Any
 
 from lambda_toolkit.aws.account import ArnFormat
 from lambda_toolkit.spec.model import FunctionSpec
-from lambda_toolkit.spec.triggers import QueueTrigger, StreamTrigger
+from lambda_toolkit.spec.triggers.queue import QueueTrigger
+from lambda_toolkit.spec.triggers.stream import StreamTrigger
 
 Statement = Mapping[str, Any]
 _QUEUES, _STREAMS, _CONSUMERS, _LISTS, _TABLES = (

@@ -23,7 +23,7 @@ from lambda_toolkit.resources.schedules import event_rule
 from lambda_toolkit.spec.event_pattern import as_json
 from lambda_toolkit.spec.model import FunctionSpec, Kind
 from lambda_toolkit.spec.ownership import as_list, derived_name, desired_tags, is_owned, require_owned
-from lambda_toolkit.spec.triggers import EventTrigger
+from lambda_toolkit.spec.triggers.event import EventTrigger
 
 KIND = Kind.EVENT_TRIGGER
 DEPLOYER_ACTIONS = DeployerActions(

@@ -12,7 +12,8 @@ from lambda_toolkit.errors import AwsError
 from lambda_toolkit.resources.planning import polling
 from lambda_toolkit.resources.planning.reads import Reads
 from lambda_toolkit.spec.model import FunctionSpec, Kind
-from lambda_toolkit.spec.triggers import QueueTrigger, StreamTrigger
+from lambda_toolkit.spec.triggers.queue import QueueTrigger
+from lambda_toolkit.spec.triggers.stream import StreamTrigger
 
 Trigger = QueueTrigger | StreamTrigger
 _MISSING_QUEUE = ("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist")

@@ -26,7 +26,8 @@ from lambda_toolkit.resources.triggers import event_source, mapping_settings
 from lambda_toolkit.resources.triggers.event_source import Source
 from lambda_toolkit.spec.model import FunctionSpec, Kind
 from lambda_toolkit.spec.ownership import desired_tags, is_owned, require_owned
-from lambda_toolkit.spec.triggers import QueueTrigger, StreamTrigger
+from lambda_toolkit.spec.triggers.queue import QueueTrigger
+from lambda_toolkit.spec.triggers.stream import StreamTrigger
 
 KIND = Kind.EVENT_SOURCE_MAPPING
 DEPLOYER_ACTIONS = DeployerActions(

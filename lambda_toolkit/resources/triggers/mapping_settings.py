@@ -13,8 +13,8 @@ from typing import Any
 from lambda_toolkit.changes import Difference
 from lambda_toolkit.resources.planning.diff import differences
 from lambda_toolkit.spec.event_pattern import as_json
-from lambda_toolkit.spec.limits.trigger_quotas import parsed_timestamp
-from lambda_toolkit.spec.triggers import QueueTrigger, StreamTrigger
+from lambda_toolkit.spec.triggers.queue import QueueTrigger
+from lambda_toolkit.spec.triggers.stream import StreamTrigger, parsed_timestamp
 
 Trigger = QueueTrigger | StreamTrigger
 _PARTIAL = "ReportBatchItemFailures"

@@ -27,7 +27,7 @@ from lambda_toolkit.resources.planning.invoke_permission import Permission
 from lambda_toolkit.resources.planning.reads import Prefetch
 from lambda_toolkit.spec.model import FunctionSpec, Kind
 from lambda_toolkit.spec.ownership import short_hash
-from lambda_toolkit.spec.triggers import S3Trigger
+from lambda_toolkit.spec.triggers.s3 import S3Trigger
 
 KIND = Kind.S3_NOTIFICATION
 DEPLOYER_ACTIONS = DeployerActions("Triggers", "s3", ("GetBucketNotification", "PutBucketNotification"))

@@ -23,7 +23,7 @@ from lambda_toolkit.resources.planning.attachment import Context, DeployerAction
 from lambda_toolkit.resources.planning.invoke_permission import Permission
 from lambda_toolkit.resources.planning.reads import Prefetch
 from lambda_toolkit.spec.model import FunctionSpec, Kind
-from lambda_toolkit.spec.triggers import TopicTrigger
+from lambda_toolkit.spec.triggers.topic import TopicTrigger
 
 KIND = Kind.TOPIC_SUBSCRIPTION
 DEPLOYER_ACTIONS = DeployerActions(

@@ -11,19 +11,22 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lambda_toolkit.errors import LimitError, PackageError, ToolkitError, raise_all
-from lambda_toolkit.spec.declaration.trigger_arguments import EventTriggers, QueueTriggers, StreamTriggers, Url
+from lambda_toolkit.spec import function_url, network
+from lambda_toolkit.spec.function_url import Url
 from lambda_toolkit.spec.model import UNRESERVED, Alarm, Canary
 from lambda_toolkit.spec.network import Vpc
 from lambda_toolkit.spec.schedules.schedule import Schedule
-from lambda_toolkit.spec.triggers import S3Trigger, TopicTrigger
+from lambda_toolkit.spec.triggers import event, queue, s3, stream, topic
+from lambda_toolkit.spec.triggers.event import EventTriggers
+from lambda_toolkit.spec.triggers.queue import QueueTriggers
+from lambda_toolkit.spec.triggers.s3 import S3Triggers
+from lambda_toolkit.spec.triggers.stream import StreamTriggers
+from lambda_toolkit.spec.triggers.topic import TopicTriggers
 
-_CHECK = "check"  # the key of a field's metadata
+_CHECK, _READER = "check", "reader"  # the keys of a field's metadata
 _LONGEST_SHOWN = 60  # characters of a value in a message
 Test = Callable[[Any], bool]
 T = TypeVar("T")
-_OneTopic = str | TopicTrigger | Mapping[str, Any]
-TopicTriggers = _OneTopic | Sequence[_OneTopic]
-"""One or several topics: names, ARNs, or with the fields of :class:`TopicTrigger`."""
 _OneSchedule = str | Schedule | Mapping[str, Any]
 Schedules = _OneSchedule | Sequence[_OneSchedule]
 """One or several schedules: expressions, or with the fields of :class:`Schedule`."""
@@ -88,13 +91,33 @@ def _must_be(
     return {_CHECK: _Check(test, expected, error, is_secret)}
 
 
+@dataclass(frozen=True)
+class Reader:
+    """How an argument that takes several forms becomes a field of ``FunctionSpec``."""
+
+    field: str
+    """The field's name."""
+    read: Callable[[Any], Any]
+    """The field's value for that of the argument. Raises ToolkitError."""
+
+
+def _read_by(field: str, read: Callable[[Any], Any]) -> dict[str, Reader]:
+    """The metadata of a field that ``read`` turns into ``field`` of the declaration."""
+    return {_READER: Reader(field, read)}
+
+
+def readers() -> Iterator[tuple[str, Reader]]:
+    """The arguments that have one, by their names."""
+    return ((each.name, each.metadata[_READER]) for each in fields(Arguments) if _READER in each.metadata)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
     """The arguments of one call of ``Lambda_script``, as given: their meaning is documented there.
 
     The declared types are those of a correct call. Python does not enforce them; :func:`type_problems` does.
-    ``schedule``, the triggers, ``url``, ``alarms``, ``canary``, ``vpc`` and ``requirements`` take several forms and are
-    checked where they are read (:mod:`lambda_toolkit.spec.declaration.arguments`).
+    What takes several forms is checked where it is read: the triggers, ``url`` and ``vpc`` beside their dataclasses,
+    ``schedule``, ``alarms``, ``canary`` and ``requirements`` in :mod:`lambda_toolkit.spec.declaration.arguments`.
     """
 
     lambda_function_path: str | Path = field(
@@ -143,12 +166,12 @@ class Arguments:
     provided_modules: Sequence[str] = field(
         metadata=_must_be('a list of modules, such as ["torch"]', is_list_of(is_string))
     )
-    s3_trigger: S3Trigger | Mapping[str, Any] | Sequence[S3Trigger | Mapping[str, Any]] | None
-    topic_trigger: TopicTriggers | None
-    queue_trigger: QueueTriggers | None
-    stream_trigger: StreamTriggers | None
-    event_trigger: EventTriggers | None
-    url: Url | None
+    s3_trigger: S3Triggers | None = field(metadata=_read_by("s3_triggers", s3.read))
+    topic_trigger: TopicTriggers | None = field(metadata=_read_by("topic_triggers", topic.read))
+    queue_trigger: QueueTriggers | None = field(metadata=_read_by("queue_triggers", queue.read))
+    stream_trigger: StreamTriggers | None = field(metadata=_read_by("stream_triggers", stream.read))
+    event_trigger: EventTriggers | None = field(metadata=_read_by("event_triggers", event.read))
+    url: Url | None = field(metadata=_read_by("url", function_url.read))
     alarms: Sequence[Alarm | Mapping[str, Any]] | None
     permissions: Sequence[Mapping[str, Any]] | None = field(
         metadata=_must_be(
@@ -174,7 +197,7 @@ class Arguments:
             "the ARN of a managed policy, such as arn:aws:iam::123456789012:policy/limits", optional(is_string)
         )
     )
-    vpc: Vpc | Mapping[str, Any] | None
+    vpc: Vpc | Mapping[str, Any] | None = field(metadata=_read_by("vpc", network.read))
     log_retention_days: int | None = field(
         metadata=_must_be("an integer number of days, such as 30", optional(is_integer))
     )

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from lambda_toolkit.errors import LimitError, PackageError, ToolkitError, TriggerError, raise_all
+from lambda_toolkit.errors import LimitError, PackageError, ToolkitError, raise_all
 from lambda_toolkit.spec.declaration.argument_types import (
     Arguments,
     is_integer,
@@ -18,20 +19,13 @@ from lambda_toolkit.spec.declaration.argument_types import (
     is_list_of,
     is_number,
     is_string,
+    readers,
     type_problems,
 )
 from lambda_toolkit.spec.declaration.requirements_file import read_requirements
-from lambda_toolkit.spec.declaration.trigger_arguments import (
-    event_triggers,
-    function_url,
-    queue_triggers,
-    stream_triggers,
-)
 from lambda_toolkit.spec.limits.quotas import check_function
 from lambda_toolkit.spec.model import THIS_RUNTIME, Alarm, Canary, FunctionSpec
-from lambda_toolkit.spec.network import Vpc
 from lambda_toolkit.spec.schedules import schedule
-from lambda_toolkit.spec.triggers import S3Trigger, TopicTrigger
 
 _T = TypeVar("_T")
 
@@ -45,15 +39,9 @@ def function_spec(arguments: Arguments) -> FunctionSpec:
     has_types = not problems
     attempt = _Attempts(problems)
     rule, schedules = attempt(lambda: schedule.read(arguments.schedule, arguments.timezone)) or (None, None)
-    triggers = attempt(lambda: _triggers(arguments.s3_trigger))
-    topics = attempt(lambda: _topics(arguments.topic_trigger))
-    queues = attempt(lambda: queue_triggers(arguments.queue_trigger))
-    streams = attempt(lambda: stream_triggers(arguments.stream_trigger))
-    events = attempt(lambda: event_triggers(arguments.event_trigger))
-    url = attempt(lambda: function_url(arguments.url))
+    formed = {each.field: attempt(partial(each.read, getattr(arguments, name))) for name, each in readers()}
     alarms = attempt(lambda: _alarms(arguments.alarms))
     canary = attempt(lambda: _canary(arguments.canary))
-    vpc = attempt(lambda: _vpc(arguments.vpc))
     requirements = attempt(lambda: _requirements(arguments.requirements))
     if not has_types:
         raise_all(problems)
@@ -73,20 +61,13 @@ def function_spec(arguments: Arguments) -> FunctionSpec:
         "layers": tuple(arguments.layers),
         "schedule": rule,
         "schedules": schedules,
-        "s3_triggers": triggers,
-        "topic_triggers": topics,
-        "queue_triggers": queues,
-        "stream_triggers": streams,
-        "event_triggers": events,
-        "url": url,
         "alarms": alarms,
         "permissions": None if arguments.permissions is None else tuple(arguments.permissions),
-        "vpc": vpc,
         "tags": _copy(arguments.tags) or {},
         "zip_path": Path(arguments.zip_file_name),
         "canary": canary if alarms is not None or arguments.alarms is None else None,  # without alarms, it fails
     }
-    spec = FunctionSpec(**{**_as_given(arguments), **read})
+    spec = FunctionSpec(**{**_as_given(arguments), **formed, **read})
     attempt(lambda: check_function(spec))
     raise_all(problems)
     return spec
@@ -136,70 +117,6 @@ def _canary(value: Any) -> Canary | None:
             if is_number(canary.weight) and is_number(canary.minutes):
                 return canary
     raise LimitError(f'canary takes `weight` and `minutes`, such as {{"weight": 0.1, "minutes": 10}}; not {value!r}.')
-
-
-def _vpc(value: Any) -> Vpc | None:
-    if value is None:
-        return None
-    if isinstance(value, Vpc | Mapping):
-        try:
-            vpc = Vpc.of(value)
-        except TypeError:
-            pass
-        else:
-            are_ids = is_list_of(is_string)
-            if are_ids(vpc.subnets) and are_ids(vpc.security_groups) and isinstance(vpc.ipv6, bool):
-                return vpc
-    raise LimitError(
-        "vpc takes lists of `subnets` and `security_groups`, and `ipv6`, which is True or False, such as "
-        f'{{"subnets": ["subnet-1a2b"], "security_groups": ["sg-3c4d"]}}, or {{}} to detach it; not {value!r}.'
-    )
-
-
-def _triggers(value: Any) -> tuple[S3Trigger, ...] | None:
-    if value is None:
-        return None
-    items = (value,) if isinstance(value, S3Trigger | Mapping) else value
-    try:
-        if isinstance(items, str):
-            raise TypeError
-        triggers = tuple(S3Trigger.of(item) for item in items)
-    except (TypeError, AttributeError) as error:
-        raise TriggerError(_trigger_message(value)) from error
-    for trigger in triggers:
-        are_strings = is_list_of(is_string)
-        if not are_strings((trigger.bucket, trigger.prefix, trigger.suffix)) or not are_strings(trigger.events):
-            raise TriggerError(_trigger_message(trigger))
-    return triggers
-
-
-def _trigger_message(value: Any) -> str:
-    return (
-        f"s3_trigger takes `bucket`, and may take `prefix`, `suffix` and `events`, all of them strings: "
-        f'{{"bucket": "my-lake", "prefix": "in/"}}. {value!r} does not fit.'
-    )
-
-
-def _topics(value: Any) -> tuple[TopicTrigger, ...] | None:
-    if value is None:
-        return None
-    items = (value,) if isinstance(value, TopicTrigger | Mapping | str) else value
-    try:
-        triggers = tuple(TopicTrigger.of(item) for item in items)
-    except TypeError as error:
-        raise TriggerError(_topic_message(value)) from error
-    for trigger in triggers:
-        are_strings = is_list_of(is_string)((trigger.topic, trigger.filter_scope))
-        if not are_strings or not isinstance(trigger.filter_policy, Mapping):
-            raise TriggerError(_topic_message(trigger))
-    return triggers
-
-
-def _topic_message(value: Any) -> str:
-    return (
-        "topic_trigger takes the name or the ARN of a topic, or `topic` with `filter_policy` and `filter_scope`: "
-        f'"orders" or {{"topic": "orders", "filter_policy": {{"kind": ["new"]}}}}. {value!r} does not fit.'
-    )
 
 
 def _alarms(value: Any) -> tuple[Alarm, ...] | None:

@@ -9,7 +9,6 @@ Values as of November 2026, from:
 - log retention: https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
 - inline policies of roles: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 - alarms: https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html
-- keys and prefixes of objects: https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
 - tags: https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html
 """
 
@@ -22,13 +21,21 @@ from difflib import get_close_matches
 
 from lambda_toolkit.errors import LimitError
 from lambda_toolkit.spec import service_model
-from lambda_toolkit.spec.bucket import BucketSpec
-from lambda_toolkit.spec.limit_checks import DATE, Doubt, Found, allowing, in_range, of_length, unknown_value
+from lambda_toolkit.spec.bucket import BUCKET_NAMES, BucketSpec, is_bucket_name
+from lambda_toolkit.spec.limit_checks import (
+    DATE,
+    Doubt,
+    Found,
+    allowing,
+    field_problems,
+    in_range,
+    of_length,
+    unknown_value,
+)
 from lambda_toolkit.spec.limits.schedule_quotas import schedule_problems
 from lambda_toolkit.spec.limits.setting_quotas import setting_problems
-from lambda_toolkit.spec.limits.trigger_quotas import trigger_problems
 from lambda_toolkit.spec.metric_math import METRIC_ID, ExpressionError, parse
-from lambda_toolkit.spec.model import UNRESERVED, Alarm, FunctionSpec
+from lambda_toolkit.spec.model import Alarm, FunctionSpec
 
 MIB = 1024 * 1024
 DIRECT_UPLOAD = 50 * MIB - 4096  # bytes: Lambda's limit of 50 MiB includes the rest of the request
@@ -39,15 +46,6 @@ _DESCRIPTION = 256  # characters
 _RUNTIME = re.compile(r"python3\.(9|[1-9][0-9])")
 _RUNTIMES = tuple(f"python3.{minor}" for minor in range(9, 15))
 _MEMORY, _TIMEOUT = (128, 10_240), (1, 900)  # MB, seconds
-_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-_BUCKET_NAMES = "its name must be 3 to 63 lower-case letters, digits, `-` and `.`, with a letter or digit at each end."
-_TOPIC = re.compile(r"(arn:[a-z0-9-]+:sns:[a-z0-9-]+:\d{12}:)?[A-Za-z0-9_-]{1,256}", re.A)
-_FILTER_SCOPES = ("MessageAttributes", "MessageBody")
-_S3_EVENTS = (
-    *(f"s3:ObjectCreated:{how}" for how in ("*", "Put", "Post", "Copy", "CompleteMultipartUpload")),
-    *(f"s3:ObjectRemoved:{how}" for how in ("*", "Delete", "DeleteMarkerCreated")),
-)
-_LONGEST_KEY = 1024  # bytes of an object's key, and so of a prefix or suffix
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _DESTINATION = re.compile(
     r"arn:aws[a-z-]*:(sqs|sns|events|lambda):[a-z0-9-]+:\d{12}:[^\s:].*|arn:aws[a-z-]*:s3:::[^\s/:]+"
@@ -142,12 +140,7 @@ def check_bucket(spec: BucketSpec) -> None:
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
     """
     if not is_bucket_name(spec.name):
-        raise LimitError(f"Bucket `{spec.name}`: {_BUCKET_NAMES}")
-
-
-def is_bucket_name(name: str) -> bool:
-    """Whether S3 accepts ``name`` for a general purpose bucket."""
-    return bool(_BUCKET.fullmatch(name)) and ".." not in name
+        raise LimitError(f"Bucket `{spec.name}`: {BUCKET_NAMES}")
 
 
 def _problems(spec: FunctionSpec) -> Found:
@@ -170,7 +163,7 @@ def _problems(spec: FunctionSpec) -> Found:
     yield from _role_problems(spec)
     yield from _invocation_problems(spec)
     yield from _attachment_problems(spec)
-    yield from trigger_problems(spec)
+    yield from field_problems(spec)
 
 
 def _runtime_problems(runtime: str) -> Found:
@@ -241,8 +234,6 @@ def _invocation_problems(spec: FunctionSpec) -> Found:
     if spec.max_event_age is not None:
         age = spec.max_event_age
         yield from in_range("lambda", "MaximumEventAgeInSeconds", "max_event_age", age, _EVENT_AGE, "seconds")
-    if isinstance(spec.concurrency, int) and spec.concurrency < 0:
-        yield f'concurrency {spec.concurrency} is negative; "{UNRESERVED}" removes the reservation.'
 
 
 def _role_problems(spec: FunctionSpec) -> Iterable[str]:
@@ -278,18 +269,6 @@ def _attachment_problems(spec: FunctionSpec) -> Found:
     policy = len(re.sub(r"\s", "", json.dumps(list(spec.permissions or ()))))
     if policy > _INLINE_POLICY - 500:  # reserved for the statement for its log group
         yield f"its permissions have {policy} characters; the limit of a role's policy is {_INLINE_POLICY}."
-    for trigger in spec.s3_triggers or ():
-        if not is_bucket_name(trigger.bucket):
-            yield f"its trigger's bucket `{trigger.bucket}`: {_BUCKET_NAMES}"
-        for event in trigger.events:
-            if event not in _S3_EVENTS:
-                otherwise = "is not an event of S3; write it like s3:ObjectCreated:*"
-                yield from unknown_value("s3", "Event", "its trigger's event", event, otherwise)
-        for what, text in (("prefix", trigger.prefix), ("suffix", trigger.suffix)):
-            size = len(text.encode(errors="surrogatepass"))
-            if size > _LONGEST_KEY:
-                yield f"its trigger's {what} has {size} bytes; a key of S3 has at most {_LONGEST_KEY}."
-    yield from _topic_problems(spec)
     names = [alarm.name for alarm in spec.alarms or ()]
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield f"two alarms are called `{name}`."
@@ -297,24 +276,6 @@ def _attachment_problems(spec: FunctionSpec) -> Found:
         if len(f"{spec.name}-{alarm.name}") > _ALARM_NAME:
             yield f"alarm `{alarm.name}`: with the function's name it has more than {_ALARM_NAME} characters."
         yield from _alarm_problems(alarm)
-
-
-def _topic_problems(spec: FunctionSpec) -> Found:
-    topics = [trigger.topic for trigger in spec.topic_triggers or ()]
-    for topic in sorted({topic for topic in topics if topics.count(topic) > 1}):
-        yield f"it has two triggers on the topic `{topic}`; SNS allows one subscription of a function to a topic."
-    for trigger in spec.topic_triggers or ():
-        if not _TOPIC.fullmatch(trigger.topic):
-            yield (
-                f"its trigger's topic `{trigger.topic}` is neither the name of a standard topic (1 to 256 letters, "
-                "digits, - and _; SNS delivers FIFO topics to no function) nor the ARN of one."
-            )
-        if trigger.filter_scope not in _FILTER_SCOPES:
-            yield f"its trigger's filter_scope `{trigger.filter_scope}` must be {' or '.join(_FILTER_SCOPES)}."
-        try:
-            json.dumps(trigger.filter_policy)
-        except (TypeError, ValueError) as error:
-            yield f"its trigger's filter_policy cannot be written as JSON: {error}."
 
 
 def _alarm_problems(alarm: Alarm) -> Found:

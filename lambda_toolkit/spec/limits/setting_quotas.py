@@ -1,4 +1,4 @@
-"""What Lambda would reject of a function's settings: log, network, temporary storage, tracing, key, snapshots. Pure.
+"""What Lambda would reject of a function's settings: log, temporary storage, tracing, key, snapshots. Pure.
 
 https://docs.aws.amazon.com/lambda/latest/api/API_UpdateFunctionConfiguration.html
 """
@@ -16,9 +16,9 @@ from lambda_toolkit.spec.model import (
     PASS_THROUGH,
     TERMINATE_LOOPS,
     TEXT_LOGS,
+    UNRESERVED,
     FunctionSpec,
 )
-from lambda_toolkit.spec.network import vpc_problems
 
 _LOG_FORMATS = (TEXT_LOGS, JSON_LOGS)
 _LOG_LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL")
@@ -36,7 +36,6 @@ _SNAPSHOTS = 12  # the first minor version of Python whose functions Lambda star
 def setting_problems(spec: FunctionSpec) -> Found:
     """What Lambda would reject: a sentence each, with what to write instead."""
     yield from _logging_problems(spec)
-    yield from vpc_problems(spec.vpc, spec.environment)
     if spec.ephemeral_storage:
         size = spec.ephemeral_storage
         yield from in_range("lambda", "EphemeralStorageSize", "ephemeral_storage", size, _STORAGE, "MB")
@@ -46,7 +45,7 @@ def setting_problems(spec: FunctionSpec) -> Found:
     if spec.recursive_loop and spec.recursive_loop not in _LOOPS:
         otherwise = f"is not one of {' and '.join(_LOOPS)}"
         yield from unknown_value("lambda", "RecursiveLoop", "recursive_loop", spec.recursive_loop, otherwise)
-    yield from _provisioned_problems(spec)
+    yield from _concurrency_problems(spec)
     yield from _layer_problems(spec)
     if spec.kms_key and not _KEY.fullmatch(spec.kms_key):
         yield f"kms_key `{spec.kms_key}` is not the ARN of a key: arn:aws:kms:<region>:<account>:key/<id>."
@@ -75,9 +74,11 @@ def _layer_problems(spec: FunctionSpec) -> Found:
         yield f"{len(spec.layers) + own} layers{beside} are more than the {_LAYERS} that Lambda allows."
 
 
-def _provisioned_problems(spec: FunctionSpec) -> Found:
+def _concurrency_problems(spec: FunctionSpec) -> Found:
     """https://docs.aws.amazon.com/lambda/latest/dg/provisioned-concurrency.html."""
     wanted = spec.provisioned_concurrency or 0
+    if isinstance(spec.concurrency, int) and spec.concurrency < 0:
+        yield f'concurrency {spec.concurrency} is negative; "{UNRESERVED}" removes the reservation.'
     if wanted < 0:
         yield f"provisioned_concurrency {wanted} is negative; 0 removes it."
     if isinstance(spec.concurrency, int) and 0 < wanted > spec.concurrency >= 0:

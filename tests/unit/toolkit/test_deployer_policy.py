@@ -14,6 +14,7 @@ from botocore.loaders import Loader
 from click.testing import CliRunner
 
 import deploy
+from lambda_script import EventTrigger, QueueTrigger, S3Trigger, StreamTrigger, TopicTrigger
 from lambda_toolkit.aws.account import Place
 from lambda_toolkit.aws.retries import _IAM_ACTIONS
 from lambda_toolkit.deploy.deployer_policy import (
@@ -42,7 +43,6 @@ from lambda_toolkit.spec.model import (
 )
 from lambda_toolkit.spec.network import Vpc
 from lambda_toolkit.spec.schedules.schedule import Schedule
-from lambda_toolkit.spec.triggers import EventTrigger, QueueTrigger, S3Trigger, StreamTrigger, TopicTrigger
 
 TOOLKIT = Path(__file__).parents[3] / "lambda_toolkit"
 LIMITS = "arn:aws:iam::123456789012:policy/limits"

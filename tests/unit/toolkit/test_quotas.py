@@ -22,7 +22,7 @@ from lambda_toolkit.spec.limits.quotas import (
     runtime_version,
 )
 from lambda_toolkit.spec.model import Alarm, Canary, FunctionSpec
-from lambda_toolkit.spec.triggers import S3Trigger
+from lambda_toolkit.spec.triggers.s3 import S3Trigger
 
 LARGEST = [("pyarrow", 120 * MIB), ("numpy", 40 * MIB)]
 
