@@ -5,7 +5,7 @@ function has the new code, seen from outside by reading it every 10 ms: with thi
 check of the version; with the others, which have no alias, its latest code. The last version is invoked, and must
 return what was saved last.
 
-Run: python -m benchmarks.watching [--saves N] [--only NAME ...]
+Run: python -m benchmarks.watching [--saves N] [--only NAME ...] [--into docs/benchmarks.md]
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from benchmarks.peers.cdk import Cdk
 from benchmarks.peers.peer import Command, Peer, Project, Site, site_environment
 from benchmarks.peers.sam import Sam
 from benchmarks.peers.toolkit import Toolkit
+from benchmarks.report import machine_now, markdown_table, replace_between, show_table
 from benchmarks.scene import emulated, installed
 
 REPOSITORY = Path(__file__).parents[1]
@@ -41,6 +42,11 @@ PROJECT = Project(("watched",))
 [FUNCTION] = PROJECT.functions
 FIRST, LONGEST = 600.0, 120.0  # seconds for the first deploy, and for one save
 _BUCKET = "bench-sam-artifacts"
+_COLUMNS = ("command", "version", "from save to live")
+
+
+class NotLiveError(Exception):
+    """The tool did not make live what was saved. The text says after how long, and the last that it printed."""
 
 
 @dataclass(frozen=True)
@@ -89,22 +95,38 @@ WATCHERS = (
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, print, and write the table where it is asked for. A tool that fails is named, and the others go on."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--saves", type=int, default=15)
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="tools whose name holds one of these")
+    parser.add_argument("--into", type=Path, metavar="FILE", help="write the table into its place in this document")
     asked = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: nothing is left running
-    for watcher in WATCHERS:
-        if asked.only and not any(part in watcher.name for part in asked.only):
-            continue
-        peers, _ = installed([watcher.peer], [])
-        for peer in peers:
-            with tempfile.TemporaryDirectory() as directory, emulated() as account:
-                seconds = measured(watcher, peer, Path(directory), account, asked.saves)
-            most = f"median {statistics.median(seconds):.2f} s, most {max(seconds):.2f} s"
-            print(f"{watcher.name}: from save to live, {asked.saves} saves: {most}", flush=True)
-            print("   ", ", ".join(f"{each:.2f}" for each in seconds), flush=True)
+    chosen = [each for each in WATCHERS if not asked.only or any(part in each.name for part in asked.only)]
+    rows = [row for watcher in chosen for row in _rows(watcher, asked.saves)]
+    heading = f"one function, from save to live, {machine_now(asked.saves)}"
+    show_table(heading, _COLUMNS, rows, [])
+    if asked.into:
+        replace_between(asked.into, "watching", f"{heading}\n\n{markdown_table(_COLUMNS, rows)}")
+
+
+def _rows(watcher: Watcher, saves: int) -> list[list[str]]:
+    """The row of a tool; none where it cannot be installed here."""
+    peers, versions = installed([watcher.peer], [])
+    rows = []
+    for peer in peers:
+        print(f"{watcher.name}: {saves} saves", file=sys.stderr, flush=True)
+        with tempfile.TemporaryDirectory() as directory, emulated() as account:
+            try:
+                said = _shown(measured(watcher, peer, Path(directory), account, saves))
+            except NotLiveError as error:
+                said = f"did not run: {error}"
+        rows.append([watcher.name, versions[peer.name], said])
+    return rows
+
+
+def _shown(seconds: Sequence[float]) -> str:
+    return f"{statistics.median(seconds):.2f} s ({min(seconds):.2f} to {max(seconds):.2f})"
 
 
 def measured(watcher: Watcher, peer: Peer, directory: Path, account: Account, saves: int) -> list[float]:
@@ -143,6 +165,10 @@ def measured(watcher: Watcher, peer: Peer, directory: Path, account: Account, sa
         live.await_change("", FIRST)
         live.await_rest()
         return [_save(folder, live, number) for number in range(2, saves + 2)]
+    except NotLiveError as error:
+        lines = log.read_text(encoding="utf-8").split("\n")
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "it printed nothing")
+        raise NotLiveError(f"{error}: {last[:120]}") from error
     finally:
         process.send_signal(signal.SIGINT)
         try:
@@ -187,7 +213,7 @@ class Live:
         begun = time.monotonic()
         while self.hash() == before:
             if time.monotonic() - begun > seconds:
-                raise SystemExit(f"not live after {seconds:.0f} s")
+                raise NotLiveError(f"not live after {seconds:.0f} s")
             time.sleep(0.01)
 
     def await_rest(self) -> None:
