@@ -44,14 +44,26 @@ class FailingBuckets:
             key = really(folder, part)
             if self._how == "killed" and attempt == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
+            if self._how == "executor" and attempt == 0:
+                os.kill(_executor(), signal.SIGKILL)
+                time.sleep(120)  # until the executor's end ends this process, too
             if (self._how == "raised" and attempt == 0) or self._how == "hopeless":
                 raise ConnectionResetError("the task fails after it has stored its file")
             if self._how == "slow" and attempt == 0:
                 time.sleep(120)
+                (Path(self._marks) / "slow-awake").touch()
             return key
 
         processed.put_table = put_table
         return ingestion, processed
+
+
+def _executor() -> int:
+    """The process of Java that has started the one of this task."""
+    pid = os.getppid()
+    while Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip() != "java":
+        pid = int(Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1])
+    return pid
 
 
 def main() -> None:

@@ -8,26 +8,25 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 
 import boto3
 import pytest
 
-from lambda_toolkit.pipeline.client.target import Target
-from lambda_toolkit.pipeline.config.load import load
-from lambda_toolkit.pipeline.config.model import Backfill
+from lambda_toolkit.pipeline.client.target import choose
 from lambda_toolkit.pipeline.lambdas.shared.lake.manifest import processed_manifest
 from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import manifest_key
 from lambda_toolkit.pipeline.lambdas.shared.lake.store import Lake
 from lambda_toolkit.pipeline.lambdas.transform.batch import transform
 from lambda_toolkit.pipeline.local_stack.aws_emulator import emulator
 from lambda_toolkit.pipeline.local_stack.process import free_port
-from lambda_toolkit.pipeline.spark.backfill import Clock, buckets_of, transform_by_job, untransformed
+from lambda_toolkit.pipeline.spark.backfill import buckets_of, untransformed
 from lambda_toolkit.pipeline.spark.job_files import job_files
+from tests.pipeline.spark.cluster import standalone
+from tests.support.command_line import CommandLine, copy_of_the_repository
 from tests.support.large_table import PART_ROWS, ROWS
 from tests.support.part_workers import ThreadWorkers, by_workers
-from tests.support.repository import REPOSITORY, configuration
+from tests.support.repository import configuration
 from tests.support.sessions import REGION
 
 PYTHONS = dict(pair.split("=", 1) for pair in os.environ.get("SPARK_PYTHONS", "").split())
@@ -86,9 +85,9 @@ class Job:
         self.of_lambda = parted.processed.get(manifest_key(1))
         self.lambda_files = parted.processed
         python = PYTHONS[version]
-        self.environ = variables
-        self._variables = {**os.environ, **variables, "PYSPARK_PYTHON": python, "PYSPARK_DRIVER_PYTHON": python}
-        self._variables |= {"SPARK_LOCAL_IP": "127.0.0.1", "SPARK_WORKER_DIR": str(folder / "work")}
+        self.aws = variables
+        self.variables = {**os.environ, **variables, "PYSPARK_PYTHON": python, "PYSPARK_DRIVER_PYTHON": python}
+        self.variables |= {"SPARK_LOCAL_IP": "127.0.0.1", "SPARK_WORKER_DIR": str(folder / "work")}
         self.python = python
 
     def bucket(self):
@@ -103,7 +102,7 @@ class Job:
         options = {"spark.ui.enabled": "false", "spark.driver.host": "127.0.0.1", **conf}
         submit = f"--master {master} --py-files {self.folder / 'lambdas.zip'} "
         submit += " ".join(f"--conf {name}={value}" for name, value in options.items()) + " pyspark-shell"
-        variables = {**self._variables, "PYSPARK_SUBMIT_ARGS": submit, "PYTHONPATH": str(self.folder / "lambdas.zip")}
+        variables = {**self.variables, "PYSPARK_SUBMIT_ARGS": submit, "PYTHONPATH": str(self.folder / "lambdas.zip")}
         command = ["nice", self.python, str(script), *arguments]
         done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=1800)
         return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")], done
@@ -123,23 +122,28 @@ def test_spark_and_lambda_write_the_same_files(job):
         assert processed.get(file.key) == job.lambda_files.get(file.key)
 
 
-def test_command_has_local_spark_transform_and_reprocess(job):
-    """`[backfill] engine = "local-spark"`: the batch is transformed; reprocessed, it has the same revision."""
-    pipeline = load(REPOSITORY / "config" / "pipeline.toml", None, {})
-    declared = Backfill("local-spark", workers=2, python=job.python)
-    target = Target(replace(pipeline, part_rows=PART_ROWS, backfill=declared), job.environ, is_local=True)
+def test_command_has_local_spark_transform_and_reprocess(job, monkeypatch):
+    """`[backfill] engine = "local-spark"`: the command transforms the batch; reprocessed, it has the same revision."""
+    line = CommandLine(copy_of_the_repository(job.folder / "project"))
+    path = line.root / "config" / line.file
+    declared = f'\n[backfill]\nengine = "local-spark"\nworkers = 2\npython = "{job.python}"\n'
+    own = f'name = "spark{len(job.client.list_buckets()["Buckets"])}"'  # for each version buckets of its own
+    path.write_text(path.read_text(encoding="utf-8").replace('name = "totes"', own, 1) + declared, encoding="utf-8")
+    for name, value in job.aws.items():
+        monkeypatch.setenv(name, value)
+    target = choose(path, "production", dict(os.environ))
     buckets = dict(zip(("ingestion", "processed"), buckets_of(target), strict=True))
     for name in buckets.values():
         job.client.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
     for found in job.ingestion.listing(""):
         job.client.put_object(Bucket=buckets["ingestion"], Key=found.key, Body=job.ingestion.get(found.key))
     assert untransformed(target) == [1]
-    clock = Clock(poll=1.0)
-    assert transform_by_job(target, [1], again=False, clock=clock) == {1: 1}
+    done = {"engine": "local-spark", "batches": [{"batch": 1, "revision": 1}]}
+    assert line.document("backfill", "--stage", "production") == done
     assert untransformed(target) == []
-    assert transform_by_job(target, [1], again=True, clock=clock) == {1: 1}
-    rows = Lake(job.client, buckets["processed"]).get(manifest_key(1))
-    assert processed_manifest(rows, "").tables["fact_payment"].rows == ROWS + 9 - 60
+    assert line.document("backfill", "--stage", "production", "--batch", "1", "--again") == done
+    manifest = processed_manifest(Lake(job.client, buckets["processed"]).get(manifest_key(1)), "")
+    assert manifest.tables["fact_payment"].rows == ROWS + 9 - 60
 
 
 def test_one_batch_whatever_happens_to_tasks(job):
@@ -157,23 +161,34 @@ def test_one_batch_whatever_happens_to_tasks(job):
     assert ways["hopeless"].get_optional(manifest_key(1)) is None
 
 
-def test_speculative_tasks_are_one_batch(job):
-    """Two executors: a task that is slow runs a second time beside itself; whichever ends first, the files are one."""
-    marks, processed = job.folder / "marks", job.bucket()
+def test_one_batch_on_a_cluster_whatever_happens(job):
+    """Two executors, each on a host of its own. One is killed: its task runs on another, and the files are the same.
+
+    A task that is slow runs a second time beside itself, by speculation: whichever ends first, the files are one.
+    """
+    marks, ways = job.folder / "marks", {how: job.bucket() for how in ("executor", "slow")}
     marks.mkdir()
-    arguments = [job.ingestion.bucket, str(job.folder / "tables.json"), str(marks), f"slow={processed.bucket}"]
+    arguments = [job.ingestion.bucket, str(job.folder / "tables.json"), str(marks)]
     conf = {
         "spark.speculation": "true",
         "spark.speculation.interval": "200ms",
         "spark.speculation.multiplier": "1.1",
         "spark.speculation.quantile": "0.3",
         "spark.executor.memory": "512m",
+        "spark.cores.max": "2",
+        "spark.scheduler.minRegisteredResourcesRatio": "1.0",  # both executors are there before the first task
     }
-    said, done = job.run(HERE / "failing_job.py", *arguments, master="local-cluster[2,1,512]", **conf)
-    assert said == [{"way": "slow", "created": True}], done.stderr[-3000:]
-    assert {mark.name for mark in marks.iterdir()} == {"slow-0", "slow-1"}
-    assert processed.get(manifest_key(1)) == job.of_lambda
-    _check_no_other_file(processed)
+    with standalone(job.python, job.variables, job.folder) as master:
+        buckets = (f"{how}={lake.bucket}" for how, lake in ways.items())
+        said, done = job.run(HERE / "failing_job.py", *arguments, *buckets, master=master, **conf)
+    assert said == [{"way": how, "created": True} for how in ways], done.stderr[-3000:]
+    found = {mark.name for mark in marks.iterdir()}
+    assert found >= {f"{how}-{attempt}" for how in ways for attempt in (0, 1)}
+    assert "slow-awake" not in found, "the second task did not run beside the first"
+    for lake in ways.values():
+        assert lake.get(manifest_key(1)) == job.of_lambda
+        _check_no_other_file(lake)
+    assert "ExecutorLostFailure" in done.stderr + done.stdout, "no executor was lost"
 
 
 def _check_no_other_file(lake):
