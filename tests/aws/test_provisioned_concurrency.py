@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lambda_script import DeployError, LimitError
+from lambda_toolkit.spec.model import Kind
 from tests.support import moto_concurrency
 
 ALIAS = {"FunctionName": "my-function", "Qualifier": "live"}
@@ -75,6 +76,9 @@ def test_canary_ends_before_they_are_set(script, client, source, recorder) -> No
     watched = {"alarms": [{"name": "errors", "metric": "Errors"}], "canary": {"weight": 0.1, "minutes": 1}}
     script(**watched).deploy()
     source.write_text("def lambda_handler(event, context):\n    return 2\n", encoding="utf-8")
+    released, prepared = script(**watched, provisioned_concurrency=3).plan().changes
+    assert (released.kind, prepared.kind) == (Kind.FUNCTION, Kind.PROVISIONED_CONCURRENCY)
+    assert released.key in prepared.after, "without that they are made together, and which is first is chance"
     recorder.clear()
     script(**watched, provisioned_concurrency=3).deploy()
     assert live(client) == (3, "READY")
