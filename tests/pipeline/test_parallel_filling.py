@@ -264,6 +264,28 @@ def test_a_grant_meanwhile_is_not_lost(empty, several, credentials, monkeypatch)
     assert empty.rows("SELECT relacl::text LIKE '%,=r/%' FROM pg_class WHERE relname = 'fact_order'") == [[True]]
 
 
+def test_a_trigger_meanwhile_is_not_lost(empty, several, credentials, monkeypatch):
+    """It was not there when load looked whether the table is plain; and then it fires for each row."""
+    prepared(empty)
+    empty.run("CREATE TABLE audit (id integer)")
+    empty.run(
+        "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO audit VALUES (NEW.order_id);"
+        " RETURN NULL; END $$"
+    )
+    original = replacement.Replacement.check_rows
+
+    def added(self, connection, rows):
+        if rows:
+            with connect(credentials[1]) as other:
+                other.run("SET lock_timeout = '5s'")
+                other.run("CREATE TRIGGER noted AFTER INSERT ON fact_order FOR EACH ROW EXECUTE FUNCTION note()")
+        return original(self, connection, rows)
+
+    monkeypatch.setattr(replacement.Replacement, "check_rows", added)
+    assert filled(empty, lake_of(orders(MANY)), several) == ["one connection: its triggers cannot be kept"]
+    assert empty.rows("SELECT count(*) FROM audit") == [[7]]
+
+
 def test_a_grant_that_would_be_lost_fails(empty, several, credentials, monkeypatch):
     """Once load has read the privileges, others must not change those of the table that is to be dropped."""
     prepared(empty)
