@@ -170,8 +170,8 @@ def test_orders(deploy, aws, cli: CommandLine) -> None:
     for kind in ("order placed", "order read"):
         detail = json.dumps({"number": 8 if kind == "order placed" else 9})
         events.put_events(Entries=[{"Source": "shop", "DetailType": kind, "Detail": detail}])
-    assert eventually(lambda: _logged(aws, cli, "dev-orders", "order 7"))
-    assert eventually(lambda: _logged(aws, cli, "dev-orders", "order 8"))
+    for number in (7, 8):
+        assert eventually(lambda number=number: _logged(aws, cli, "dev-orders", f"order {number}"), 60)
     assert not _logged(aws, cli, "dev-orders", "order 9")
     assert _requested(cli, url, signed=True) == (200, '{"open": true}')
     assert _requested(cli, url, signed=False)[0] == 403

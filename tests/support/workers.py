@@ -119,8 +119,12 @@ def _read_by_readers() -> None:
     )
     several = ThreadReaders(lambda: connect(credentials_of("source")), declarations.load())
     several.lake = runtime.ingestion_lake()
-    vars(handler)["declared_fan_out"] = lambda: quick(several, range_rows=2)
-    vars(handler)["_limits"] = lambda context: limits.Limits(bytes=1)  # nothing fits into a batch
+    replaced = {
+        "_fan_out": lambda: quick(several, range_rows=2),
+        "_limits": lambda context: limits.Limits(bytes=1),  # nothing fits into a batch
+    }
+    assert set(replaced) <= set(vars(handler))
+    vars(handler).update(replaced)
     postgres.PostgresSnapshot.ranges = ranges_of_two
 
 
