@@ -60,10 +60,11 @@ def main() -> int:
     if arguments.seed:
         directory = arguments.seed.resolve()
         with _stack("--seed", str(directory)) as home:
-            rows.append(_first_run(home, "the first, totesys' own data", _seeded(directory)))
+            rows.append(_first_run(home, "the first, totesys' own data", seeded := _seeded(directory)))
+            rows.append(_changed_row(home, arguments.rounds, seeded))
     with _stack("--orders", str(arguments.orders)) as home:
         rows.append(_first_run(home, "the first", 3 * arguments.orders))
-        rows.append(_changed_row(home, arguments.rounds))
+        rows.append(_changed_row(home, arguments.rounds, 3 * arguments.orders))
     show_table("embedded stack", COLUMNS, rows, notes)
     if into:
         when = f"{machine_now(arguments.rounds)}; first runs once\n\n"
@@ -105,8 +106,8 @@ def _first_run(home: Path, name: str, rows: int) -> list[str]:
     return [f"{name}, {rows:,} rows", f"{seconds:.2f}", f"{used:.2f}", f"{rows / seconds:,.0f}"]
 
 
-def _changed_row(home: Path, times: int) -> list[str]:
-    """A row for the runs with one changed row. Raises SystemExit where one does not arrive."""
+def _changed_row(home: Path, times: int, rows: int) -> list[str]:
+    """A row for the runs with one changed row of ``rows``. Raises SystemExit where one does not arrive."""
     stack = load_stack(home)
     found = []
     source, warehouse = simulated_source(stack).connect(), stack.warehouse.connect()
@@ -120,7 +121,7 @@ def _changed_row(home: Path, times: int) -> list[str]:
         source.close()
         warehouse.close()
     parts = [spread([sample[part] for sample in found[1:]]) for part in (0, 1)]
-    return ["one changed row, until it is in the warehouse", *parts, ""]
+    return [f"one changed row of {rows:,}, until it is in the warehouse", *parts, ""]
 
 
 def _check(stack: Stack) -> None:

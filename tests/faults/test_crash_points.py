@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -45,10 +44,10 @@ def reach(line: Line, function: str) -> None:
         line.transform()
 
 
-def call(line: Line, function: str, **how: Any):
+def call(line: Line, function: str):
     if function == "transform":
         return line.call(function, {"action": "transform", "batch": max(line.batches("ingestion"))})
-    return line.call(function, {}, **how)
+    return line.call(function)
 
 
 def chosen(points: list[str], function: str) -> list[int]:
@@ -99,19 +98,25 @@ def empty_warehouse(line: Line) -> None:
 
 
 SEVERAL = {
-    "extract": (lambda line: reach(line, "extract"), "aws", {"readers": True}, ".changes_0"),
-    "load": (empty_warehouse, "database", {"connections": 2}, "filling"),
+    "extract": (
+        lambda line: reach(line, "extract"),
+        {"action": "extract", "full": True},
+        "aws",
+        {"readers": True},
+        ".changes_0",
+    ),
+    "load": (empty_warehouse, {}, "database", {"connections": 2}, "filling"),
 }
 
 
 @pytest.mark.parametrize("function", SEVERAL)
 def test_several_sessions_killed_at_any_step_lose_nothing(line, function):
     """Extract by readers, load over several connections: all of their sessions end where the function is killed."""
-    before, side, how, shown = SEVERAL[function]
+    before, event, side, how, shown = SEVERAL[function]
     gate = getattr(line, side)
     before(line)
     gate.open()
-    assert call(line, function, **how).error is None
+    assert line.call(function, event, **how).error is None
     points = effects(gate)
     line.settle()
     assert len([what for what in points if shown in what]) >= 4, points  # it was done by several
@@ -119,7 +124,7 @@ def test_several_sessions_killed_at_any_step_lose_nothing(line, function):
         before(line)
         gate.open()
         gate.decide = nth_effect(number, Action.KILL_AFTER)
-        answer = call(line, function, **how)
+        answer = line.call(function, event, **how)
         # Threads take turns differently each time: it may have done with fewer.
         assert answer.signal == signal.SIGKILL or len(effects(gate)) < number, (number, answer)
         line.settle()

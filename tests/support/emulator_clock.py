@@ -36,13 +36,14 @@ class ScheduleClock:
     step = 1.0  # seconds: what a deploy sleeps that waits for a firing; its other pauses are never just that long
 
     directory: Path
-    at: float = field(default_factory=lambda: float(int(time.time()) + 1))
-    """Seconds since 1970."""
+    at: float = field(init=False)
+    """Seconds since 1970, from the time of the schedules on, which an earlier test may have moved: it never goes back."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _together: threading.Barrier | None = None
     _asleep: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
+        self.at = float(int(now_of(self.directory / FILE)) + 1)
         self._write(f"at {self.at}")
 
     def wall(self) -> float:
