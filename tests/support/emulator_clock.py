@@ -37,7 +37,7 @@ class ScheduleClock:
 
     directory: Path
     at: float = field(init=False)
-    """Seconds since 1970: at first the time of the schedules, which an earlier test may have moved. It never goes back."""
+    """Seconds since 1970: at first the time of the schedules, which an earlier test may have moved, never earlier."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _together: threading.Barrier | None = None
     _asleep: set[int] = field(default_factory=set)
