@@ -17,6 +17,7 @@ from lambda_toolkit.pipeline.local_stack.aws_emulator import emulator
 from lambda_toolkit.pipeline.local_stack.description import Stack, environment, read_stack
 from lambda_toolkit.pipeline.local_stack.errors import LocalError
 from lambda_toolkit.pipeline.local_stack.postgres.database import Database
+from lambda_toolkit.pipeline.local_stack.postgres.external_source import ExternalSource
 from lambda_toolkit.pipeline.local_stack.process import Identity, is_alive
 from lambda_toolkit.pipeline.local_stack.running import EMULATOR, load_stack, running_stack
 from tests.support.account import SCHEMA, Account, eventually
@@ -244,3 +245,12 @@ def test_the_source_schema_must_be_there(root: Path) -> None:
         embedded.up(root, source_schema=root / "nowhere.sql")
 
     assert processes_of(root) == []
+
+
+def test_refused_start_leaves_the_speed_of_schedules(stack: Stack) -> None:
+    """It is up, and not with that source: nothing of it changes."""
+    speed = emulator.clock_speed_file(stack.directory / EMULATOR)
+    before = speed.read_text(encoding="utf-8")
+    with pytest.raises(LocalError):
+        embedded.up(stack.directory.parent, external=ExternalSource("postgresql://me@h/shop", "shop at h"))
+    assert speed.read_text(encoding="utf-8") == before
