@@ -91,7 +91,7 @@ def _answer(connection: Connection, request: LoadEvent, context: Any) -> Message
 def warehouse_of(
     connection: Connection, schemas: SchemaNames = LIVE, connections: Connections | None = None
 ) -> Warehouse:
-    """The warehouse behind ``connection``, by its kind: the one place that knows which kinds there are.
+    """The warehouse behind ``connection``, chosen by its kind.
 
     ``connections``: further ones, see PostgresWarehouse. A file has no use for them.
     """
