@@ -35,6 +35,9 @@ CANNOT: Mapping[str, tuple[str, ...]] = {  # what the server does not do -> the 
     ),
     "tells nothing of the account's concurrency": (
         "test_account_is_asked_only_where_more_is_reserved",
+        "test_concurrency_is_reserved_and_released",
+        "test_plan_says_what_a_reservation_excludes",
+        "test_plan_says_what_the_account_cannot_reserve",
         "test_what_only_aws_can_decide_is_a_note",
     ),
     "does not change what becomes of a schedule that fired once": (
