@@ -1117,8 +1117,8 @@ MUTATIONS = (
     Mutation(
         "concurrent loads",
         "lambdas/load/warehouse/control/lock.py",
-        '    return bool(connection.rows("SELECT pg_try_advisory_lock(',
-        '    return True or bool(connection.rows("SELECT pg_try_advisory_lock(',
+        "    return connection.try_lock(schemas.lock)\n",
+        "    return True or connection.try_lock(schemas.lock)\n",
         CONCURRENCY,
     ),
     Mutation(

@@ -13,7 +13,7 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -108,6 +108,10 @@ class DuckdbConnection(Connection):
             self._known[table] = dict(found)
         return self._known[table]
 
+    def absent_tables(self, tables: Collection[str]) -> set[str]:
+        """Those of ``tables``, quoted, with their schemas, that do not exist."""
+        return {table for table in tables if not self.column_types(table)}
+
     def forget_columns(self) -> None:
         """Looks the columns of tables up again: a table was altered."""
         self._known.clear()
@@ -129,7 +133,7 @@ class DuckdbConnection(Connection):
                 self._session.unregister("appended_rows")
         return written
 
-    def lock_writers(self) -> bool:
+    def try_lock(self, key: int, *, of_transaction: bool = False) -> bool:
         """Whether no other connection of this process loads into the file; no other process has it open."""
         name = str(self.file)
         with _guard:

@@ -8,7 +8,7 @@ import json
 import socket
 import ssl
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import pg8000.native
@@ -45,6 +45,7 @@ SESSION: Mapping[str, str] = {
     "tcp_keepalives_count": "3",
 }
 
+_ABSENT = "SELECT t FROM unnest(CAST(:tables AS text[])) AS t WHERE to_regclass(t) IS NULL"
 _NO_TLS = "refuses SSL"  # in pg8000's message
 _NO_IAM = (
     "the server refuses the token of IAM authentication. Is that on for the server? May this role do rds-db:connect "
@@ -197,6 +198,19 @@ class Connection(pg8000.native.Connection):  # type: ignore[misc]  # pg8000 has 
     def rows(self, statement: str, **parameters: Any) -> list[list[Any]]:
         """The rows that ``statement`` returns."""
         return list(self.run(statement, **parameters) or ())
+
+    def try_lock(self, key: int, *, of_transaction: bool = False) -> bool:
+        """Acquires an advisory lock without waiting, of the session or of the transaction; returns whether it did.
+
+        PostgreSQL releases it when the session or the transaction ends, however it ends.
+        https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
+        """
+        acquire = "pg_try_advisory_xact_lock" if of_transaction else "pg_try_advisory_lock"
+        return bool(self.rows(f"SELECT {acquire}(CAST(:key AS bigint))", key=key)[0][0])
+
+    def absent_tables(self, tables: Collection[str]) -> set[str]:
+        """Those of ``tables``, quoted, with their schemas, that do not exist."""
+        return {table for (table,) in self.rows(_ABSENT, tables=list(tables))}
 
     def handle_COPY_DATA(self, data: bytes, context: Any) -> None:  # noqa: N802  # pg8000's name
         """Passes on a row that pg8000 has read, with all complete rows in the read buffer.

@@ -6,15 +6,14 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from ....shared.duckdb.connection import DuckdbConnection
 from ....shared.errors import NotPreparedError, WarehouseError
 from ....shared.lake.manifest import ProcessedManifest
 from ....shared.postgres import sql
 from ....shared.postgres.connection import Connection
 from ..interface import LedgerEntry
 from ..schemas import CONTROL_TABLES, FORMAT_TABLE, FORMAT_VERSION, SchemaNames
+from .lock import acquire_transaction_lock
 
-_ABSENT = "SELECT t FROM unnest(CAST(:tables AS text[])) AS t WHERE to_regclass(t) IS NULL"
 _LAST = (
     'SELECT batch, to_char(extracted_at AT TIME ZONE \'UTC\', $$$$YYYY-MM-DD"T"HH24:MI:SS.US"Z"$$$$),'
     ' to_char(loaded_at AT TIME ZONE \'UTC\', $$$$YYYY-MM-DD"T"HH24:MI:SS.US"Z"$$$$)'
@@ -53,10 +52,7 @@ def check_prepared(connection: Connection, schemas: SchemaNames) -> None:
 def _missing(connection: Connection, schemas: SchemaNames) -> str | None:
     """The first of the control tables that does not exist; None where all do."""
     tables = {name: str(sql.table(name, schemas.control)) for name in (*CONTROL_TABLES, FORMAT_TABLE)}
-    if isinstance(connection, DuckdbConnection):
-        absent = {table for table in tables.values() if not connection.column_types(table)}
-    else:
-        absent = {table for (table,) in connection.rows(_ABSENT, tables=list(tables.values()))}
+    absent = connection.absent_tables(tables.values())
     return next((name for name, table in tables.items() if table in absent), None)
 
 
@@ -112,19 +108,13 @@ def applied_revisions(connection: Connection, schemas: SchemaNames) -> dict[int,
     return {int(batch): int(revision) for batch, revision in applied}
 
 
-def _lock_transaction(connection: Connection, schemas: SchemaNames) -> bool:
-    if isinstance(connection, DuckdbConnection):
-        return connection.lock_writers()
-    return bool(connection.rows("SELECT pg_try_advisory_xact_lock(CAST(:key AS bigint))", key=schemas.lock)[0][0])
-
-
 def check_unchanged(connection: Connection, schemas: SchemaNames, last: int) -> None:
     """Checks in a transaction that ``last`` is still the last batch loaded, and that no other session writes.
 
     Acquires the lock of the writers for this transaction too: a session's lock is lost where a connection pooler gives
     each transaction another session. Raises WarehouseError.
     """
-    locked = _lock_transaction(connection, schemas)
+    locked = acquire_transaction_lock(connection, schemas)
     found = last_entry(connection, schemas).batch or 0
     if not locked or found != last:
         raise WarehouseError(

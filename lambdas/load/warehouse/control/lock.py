@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ....shared.duckdb.connection import DuckdbConnection
 from ....shared.postgres.connection import Connection
 from ..schemas import SchemaNames
 
@@ -10,9 +9,11 @@ from ..schemas import SchemaNames
 def acquire_lock(connection: Connection, schemas: SchemaNames) -> bool:
     """Acquires the advisory lock of the warehouse's writers, without waiting; returns whether it did.
 
-    The lock is of session level: PostgreSQL releases it when the session ends, however it ends.
-    https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
+    The lock is of session level: it is released when the session ends, however it ends.
     """
-    if isinstance(connection, DuckdbConnection):  # no other process has the file open
-        return connection.lock_writers()
-    return bool(connection.rows("SELECT pg_try_advisory_lock(CAST(:key AS bigint))", key=schemas.lock)[0][0])
+    return connection.try_lock(schemas.lock)
+
+
+def acquire_transaction_lock(connection: Connection, schemas: SchemaNames) -> bool:
+    """As :func:`acquire_lock`, for the transaction that is open."""
+    return connection.try_lock(schemas.lock, of_transaction=True)
