@@ -7,19 +7,20 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lambda_toolkit.errors import PackageError
 from lambda_toolkit.packaging.archive import code_sha256
 from lambda_toolkit.packaging.excludes import is_excluded_file, is_excluded_folder
 from lambda_toolkit.packaging.function_zip import Package
-from lambda_toolkit.packaging.imports import statements_cache
-from lambda_toolkit.packaging.imports.compiled_modules import Platform
-from lambda_toolkit.packaging.imports.import_check import MissingImport, Sources, missing_imports
-from lambda_toolkit.packaging.imports.runtime_modules import other_versions
 from lambda_toolkit.packaging.layer_zip import Layer, LayerSpec, modules_of
 from lambda_toolkit.packaging.uv import cache_folder
 from lambda_toolkit.spec.limits.quotas import runtime_version
 from lambda_toolkit.spec.model import FunctionSpec
+
+if TYPE_CHECKING:
+    from lambda_toolkit.packaging.imports.compiled_modules import Platform
+    from lambda_toolkit.packaging.imports.import_check import MissingImport
 
 EVERYTHING = "*"
 _FORMAT = 1  # increment it when the check finds more
@@ -66,7 +67,6 @@ def check_imports(spec: FunctionSpec, package: Package, layer: LayerSpec | None,
     """
     if EVERYTHING in spec.provided_modules:
         return ImportProblems()
-    platform = Platform(runtime_version(spec.runtime), spec.architecture)
     environment = {
         name: value
         for name, value in (spec.environment or {}).items()
@@ -76,6 +76,11 @@ def check_imports(spec: FunctionSpec, package: Package, layer: LayerSpec | None,
     passed = _Passed(spec, package, layers, environment)
     if passed.is_known():
         return ImportProblems()
+    from lambda_toolkit.packaging.imports import statements_cache  # imported on use: most packages passed before
+    from lambda_toolkit.packaging.imports.compiled_modules import Platform
+    from lambda_toolkit.packaging.imports.import_check import Sources, missing_imports
+
+    platform = Platform(runtime_version(spec.runtime), spec.architecture)
     modules: frozenset[str] | None = modules_of(built.path) if built else None if layer else frozenset()
     if spec.layers:
         modules = None  # what is in a layer that others made is not known
@@ -143,6 +148,8 @@ class _Advisor:
             return f"{begin} {found.wrong} is made for {found.made_for}, and the function runs on {self._platform}."
         if found.names:
             return f"{begin} {found.names} of the package has no `{name.rpartition('.')[2]}`."
+        from lambda_toolkit.packaging.imports.runtime_modules import other_versions
+
         known = other_versions(name, self._platform.version)
         if known:
             return f"{begin} {known}."

@@ -12,10 +12,11 @@ from ..shared.deadline import Deadline, seconds_left
 from ..shared.errors import PipelineError
 from ..shared.invoking import asked_function
 from ..shared.messages.events import ExtractRequest, ExtractResult, extract_request, request_in
-from ..shared.messages.read_events import READER_ROWS, ReadRequest
+from ..shared.messages.read_events import ReadRequest
 from ..shared.metrics import ROWS_EXTRACTED
 from ..shared.model import declarations
 from ..shared.model.declarations import Declarations
+from ..shared.model.scale import READER_ROWS
 from ..shared.postgres.connection import connected
 from ..shared.postgres.credentials import Credentials
 from ..shared.postgres.login import credentials_of

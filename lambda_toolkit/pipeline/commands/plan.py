@@ -11,7 +11,6 @@ import click
 
 from lambda_script import price_list
 from lambda_toolkit.pipeline.client.addresses import address_notes
-from lambda_toolkit.pipeline.client.changed_files import with_changed_files
 from lambda_toolkit.pipeline.client.sources.mirror import Follow, refreshed
 from lambda_toolkit.pipeline.client.sources.source import check_source
 from lambda_toolkit.pipeline.client.target import Target, refuse_file
@@ -19,8 +18,6 @@ from lambda_toolkit.pipeline.commands.shared.options import CHANGES, DONE, Reque
 from lambda_toolkit.pipeline.commands.shared.screen import counted
 from lambda_toolkit.pipeline.commands.shared.show_changes import as_document, notes_of, show_changes
 from lambda_toolkit.pipeline.config.aws.deployment import aws_names, deployment
-from lambda_toolkit.pipeline.cost.what_if import added_cost, sentence
-from lambda_toolkit.pipeline.cost.workload import declared
 from lambda_toolkit.pipeline.errors import CommandError, UsageError
 
 if TYPE_CHECKING:
@@ -131,6 +128,10 @@ class _Found:
 
 def _read(target: Target, functions: Collection[str], scope: Scope, say: Callable[[str], None]) -> _Found:
     """What deploy would do; ``say`` is called with a line for each change of a mirrored source."""
+    from lambda_toolkit.pipeline.client.changed_files import with_changed_files  # imported on use: not by `deploy`
+    from lambda_toolkit.pipeline.cost.what_if import added_cost, sentence
+    from lambda_toolkit.pipeline.cost.workload import declared
+
     mirror = refreshed(target, Follow.NOTHING, write=False)
     target = mirror.target
     for line in mirror.lines:

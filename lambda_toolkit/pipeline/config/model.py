@@ -10,8 +10,7 @@ from typing import Any
 
 from lambda_script import Alarm, BucketSpec, FunctionSpec, S3Trigger, TopicSpec, bounded, short_hash
 from lambda_toolkit.pipeline.errors import ConfigurationError
-from lambda_toolkit.pipeline.lambdas.shared.messages.part_events import PART_ROWS
-from lambda_toolkit.pipeline.lambdas.shared.messages.read_events import READER_ROWS
+from lambda_toolkit.pipeline.lambdas.shared.model.scale import PART_ROWS, READER_ROWS
 
 _FUNCTION_NAME, _BUCKET_NAME = 64, 63  # characters that AWS allows
 ALARMS, ALERTS = "alarms", "alerts"  # the two topics of [alerts]: what alarms notify, and what people read

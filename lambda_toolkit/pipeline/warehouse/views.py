@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import LIVE, SchemaNames
 from lambda_toolkit.pipeline.lambdas.load.warehouse.table_sql import TableSql
 from lambda_toolkit.pipeline.lambdas.shared.model.declarations import CALENDAR, WarehouseTable
 from lambda_toolkit.pipeline.lambdas.shared.model.history import IS_CURRENT
 from lambda_toolkit.pipeline.lambdas.shared.postgres import sql
-from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection
+
+if TYPE_CHECKING:
+    from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection
 
 _CURRENT_DIMENSION = """
     SELECT $columns FROM $table AS t

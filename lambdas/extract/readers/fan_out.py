@@ -10,7 +10,8 @@ from typing import Protocol
 
 from ...shared.fan_out import AskLimits
 from ...shared.invoking import AskedFunction
-from ...shared.messages.read_events import READER_ROWS, ReadRequest, ReadResult
+from ...shared.messages.read_events import ReadRequest, ReadResult
+from ...shared.model.scale import READER_ROWS
 
 ALONE = "read alone: "  # begins what is said of a table that readers could have read, and did not
 

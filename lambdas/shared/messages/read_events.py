@@ -11,9 +11,6 @@ from dataclasses import dataclass, field
 from .events import BatchNumber, Request
 from .message import Message
 
-READER_ROWS = 20_000_000
-"""The most rows of a table that readers read for one batch, unless it is declared otherwise: docs/scale.md."""
-
 
 @dataclass(frozen=True)
 class SharedSnapshot(Message):

@@ -13,13 +13,13 @@ from types import MappingProxyType
 from typing import Any
 
 from ..errors import DeclarationError
-from ..messages.part_events import PART_ROWS, part_rows
 from ..postgres.sql import MAX_IDENTIFIER, SCHEMA
 from . import calendar, history
 from .calendar import Calendar
 from .expressions import ColumnExpression, Expression, ParseSql, SqlExpression, read_expression, read_sql
 from .history import VersionReference
 from .joins import Join, joined_tables, parse_joins
+from .scale import PART_ROWS, part_rows
 from .schema_declarations import ColumnType, Reference, column_types, references_of
 from .source_table import EVERY_RUN as EVERY_RUN
 from .source_table import FRESH_WITHIN, interval, promise

@@ -10,11 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from lambda_toolkit.packaging import import_advice
 from lambda_toolkit.packaging.archive import Entry
 from lambda_toolkit.packaging.function_zip import build
 from lambda_toolkit.packaging.import_advice import ImportProblems, check_imports
-from lambda_toolkit.packaging.imports import statements_cache
+from lambda_toolkit.packaging.imports import import_check, statements_cache
 from lambda_toolkit.packaging.imports.compiled_modules import Platform, made_for
 from lambda_toolkit.packaging.imports.import_check import MissingImport, Sources, missing_imports
 from lambda_toolkit.packaging.imports.import_statements import known, read
@@ -291,7 +290,7 @@ def test_packages_that_passed_are_not_read_again(tmp_path: Path, monkeypatch: py
     assert problems(tmp_path, {"app.py": "import json" + HANDLER}) == ImportProblems()
     before = len(known())
     with monkeypatch.context() as patched:
-        patched.setattr(import_advice, "missing_imports", lambda _: pytest.fail("it was read"))
+        patched.setattr(import_check, "missing_imports", lambda _: pytest.fail("it was read"))
         assert problems(tmp_path, {"app.py": "import json" + HANDLER}) == ImportProblems()
     assert problems(tmp_path, {"app.py": "import json, nothere" + HANDLER}).errors, "another package"
     assert problems(tmp_path, {"app.py": "import json" + HANDLER}, runtime="python3.13") == ImportProblems()

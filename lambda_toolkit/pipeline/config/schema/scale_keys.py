@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from lambda_toolkit.pipeline.config.model import BACKFILL_ENGINES
 from lambda_toolkit.pipeline.config.schema.key_types import Key, Table, Type
-from lambda_toolkit.pipeline.lambdas.shared.messages.part_events import PART_ROWS
-from lambda_toolkit.pipeline.lambdas.shared.messages.read_events import READER_ROWS
+from lambda_toolkit.pipeline.lambdas.shared.model.scale import PART_ROWS, READER_ROWS
 
 EXTRACT = Table(
     "extract",
