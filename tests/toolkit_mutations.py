@@ -17,6 +17,7 @@ URL = "tests/aws/test_function_url.py"
 CONCURRENCY = "tests/aws/test_concurrency.py"
 PROVISIONED = "tests/aws/test_provisioned_concurrency.py"
 SINGLE_TIME = "tests/aws/test_single_time.py"
+MISSING = "tests/aws/test_missing_resources.py"
 WATCHING = "tests/unit/toolkit/test_watching.py"
 
 _STATEMENTS = "lambda_toolkit/pipeline/access/statements.py"
@@ -27,6 +28,7 @@ _EVENT_RULE = "lambda_toolkit/resources/triggers/event_pattern_rule.py"
 _URL = "lambda_toolkit/resources/triggers/function_url.py"
 _CONCURRENCY = "lambda_toolkit/resources/functions/concurrency.py"
 _PROVISIONED = "lambda_toolkit/resources/functions/provisioned.py"
+_DESTINATIONS = "lambda_toolkit/resources/planning/destinations.py"
 _RECURSION = "lambda_toolkit/resources/functions/recursion.py"
 _SCHEDULE = "lambda_toolkit/resources/schedules/schedule.py"
 _WATCHING = "lambda_toolkit/running/watching.py"
@@ -43,6 +45,28 @@ _CREATE = """        if live is None:
 
 Row = tuple[str, str, str, str, str] | tuple[str, str, str, str, str, tuple[tuple[str, str, str], ...]]
 ROWS: tuple[Row, ...] = (
+    # Where failed events go.
+    (
+        "a destination that does not exist is not noted",
+        _DESTINATIONS,
+        "            return False\n        if error.code in (*",
+        "            return True\n        if error.code in (*",
+        f"{MISSING} -k destination",
+    ),
+    (
+        "a destination that stays is looked for again",
+        _DESTINATIONS,
+        " or all(item.attribute != attribute for item in found)",
+        "",
+        f"{MISSING} -k stays_costs",
+    ),
+    (
+        "a destination that the caller may not see counts as missing",
+        _DESTINATIONS,
+        "            return True\n        raise",
+        "            return False\n        raise",
+        f"{MISSING} -k may_not_see",
+    ),
     # The function access.
     (
         "a query may write",

@@ -13,7 +13,7 @@ from lambda_toolkit.packaging.layer_zip import LAYER_PREFIX
 from lambda_toolkit.resources import registry
 from lambda_toolkit.resources.account import catalog, role
 from lambda_toolkit.resources.account.role import policy_document, role_arn
-from lambda_toolkit.resources.planning import polling
+from lambda_toolkit.resources.planning import destinations, polling
 from lambda_toolkit.resources.planning.attachment import Attachment, DeployerActions
 from lambda_toolkit.resources.planning.reads import BULK_ROLES
 from lambda_toolkit.resources.schedules import schedule_role
@@ -110,6 +110,13 @@ _SOURCES = {  # by service: what a plan reads of queues, streams and tables
     "kinesis": ("Streams", "kinesis", ("DescribeStreamSummary",)),
     "dynamodb": ("Tables", "dynamodb", ("DescribeTable",)),
 }
+_DESTINATIONS = {  # by service: what a plan reads of where failed events go
+    "sqs": ("FailedToQueues", "sqs", ("GetQueueUrl",)),
+    "sns": ("FailedToTopics", "sns", ("GetTopicAttributes",)),
+    "s3": ("FailedToBuckets", "s3", ("ListBucket",)),
+    "events": ("FailedToBuses", "events", ("DescribeEventBus",)),
+    "lambda": ("FailedToFunctions", "lambda", ("GetFunction",)),
+}
 _READING = ("Describe", "Get", "List")  # how the actions begin that change nothing
 _CONFIDENTIAL = ("s3:GetObject", "secretsmanager:GetSecretValue")  # and what plan does not read where no value is given
 
@@ -134,6 +141,7 @@ def deployer_policy(deployment: Deployment, place: Place, *, delete_data: bool =
         _on("ReadyLayers", "lambda", ("GetLayerVersion",), sorted({arn for spec in functions for arn in spec.layers})),
         *(_of_attachment(attachment, functions, place, delete_data=delete_data) for attachment in registry.ATTACHMENTS),
         *_mapping_statements(functions, place),
+        *_destination_statements(functions, buckets),
         *_boundary_statements(functions, place),
         {
             **_on("PassRole", "iam", ("PassRole",), list(dict.fromkeys(role_arn(place, spec) for spec in functions))),
@@ -212,6 +220,14 @@ def _mapping_statements(functions: Iterable[FunctionSpec], place: Place) -> Iter
     }
     for service, resources in polling.deployer_needs(mapped, place).items():
         yield _on(*_SOURCES[service], resources)
+
+
+def _destination_statements(functions: Iterable[FunctionSpec], buckets: Collection[str]) -> Iterator[dict[str, Any]]:
+    """For the destinations of failed events that a plan looks for, without the deployment's own ``buckets``."""
+    named = (arn for spec in functions for of in registry.DESTINATIONS for arn in of(spec))
+    for service, resources in destinations.by_service(named).items():
+        others = [arn for arn in resources if service != "s3" or arn.rpartition(":")[2] not in buckets]
+        yield _on(*_DESTINATIONS[service], others)
 
 
 def _boundary_statements(functions: Iterable[FunctionSpec], place: Place) -> Iterator[dict[str, Any]]:

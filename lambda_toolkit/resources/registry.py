@@ -33,6 +33,7 @@ from lambda_toolkit.resources.triggers import (
     s3_notification,
     topic_subscription,
 )
+from lambda_toolkit.spec.model import FunctionSpec
 
 ATTACHMENTS: tuple[Attachment, ...] = (
     role,
@@ -52,6 +53,13 @@ ATTACHMENTS: tuple[Attachment, ...] = (
     network,
     alarm,
 )
+
+DESTINATIONS: tuple[Callable[[FunctionSpec], Iterable[str]], ...] = (
+    async_invocation.destinations,
+    event_source_mapping.destinations,
+    schedule.destinations,
+)
+"""Where what fails of a function goes, as an ARN each: a plan looks whether it exists."""
 
 
 def _of_each(notes: Callable[[Context], Iterable[str]]) -> Callable[[Sequence[Context]], Iterable[str]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from lambda_script import Alarm, BucketSpec, Deployment, S3Trigger, TopicSpec
 from lambda_toolkit.deploy.plan import make_plan
 
@@ -46,3 +48,81 @@ def test_metric_that_lambda_does_not_have_is_noted(script) -> None:
     assert note.startswith("function my-function: alarm `errors`: Lambda had no metric `Eror` in ")
     assert note.endswith("Did you mean Errors?")
     assert script(alarms=[Alarm("own", "Eror", namespace="shop")]).plan().notes == ()
+
+
+DESTINATIONS = {
+    "sqs:eu-west-2:123456789012:failed": (
+        "queue failed",
+        lambda client: client("sqs").create_queue(QueueName="failed"),
+    ),
+    "sns:eu-west-2:123456789012:failed": ("topic failed", lambda client: client("sns").create_topic(Name="failed")),
+    "s3:::my-failed": (
+        "bucket my-failed",
+        lambda client: client("s3").create_bucket(
+            Bucket="my-failed", CreateBucketConfiguration={"LocationConstraint": "eu-west-2"}
+        ),
+    ),
+    "events:eu-west-2:123456789012:event-bus/failed": (
+        "event bus failed",
+        lambda client: client("events").create_event_bus(Name="failed"),
+    ),
+}
+
+
+@pytest.mark.parametrize("arn", DESTINATIONS)
+def test_destination_that_does_not_exist_is_noted(arn, script, client, recorder) -> None:
+    """A deploy would fail half way at it, or its failed events would vanish."""
+    named, create = DESTINATIONS[arn]
+    declared = script(on_failure=f"arn:aws:{arn}")
+    assert declared.plan().notes == (
+        f"there is no {named} yet, and this plan does not create it: asynchronous invocation my-function needs it",
+    )
+    assert recorder.writes == []
+    create(client)
+    assert declared.plan().notes == ()
+
+
+def test_function_as_destination_that_does_not_exist_is_noted(script) -> None:
+    [note] = script(on_failure="arn:aws:lambda:eu-west-2:123456789012:function:cleaner:live").plan().notes
+    assert note.startswith("there is no function cleaner yet")
+
+
+def test_dead_letter_queue_of_a_schedule_is_looked_for(script, client) -> None:
+    queue = "arn:aws:sqs:eu-west-2:123456789012:late"
+    declared = script(schedule={"expression": "0 9 * * *", "timezone": "Europe/London", "dead_letter_queue": queue})
+    [note] = declared.plan().notes
+    assert note == (
+        "there is no queue late yet, and this plan does not create it: Scheduler schedule my-function.schedule needs it"
+    )
+    client("sqs").create_queue(QueueName="late")
+    assert declared.plan().notes == ()
+
+
+def test_destination_of_failed_records_is_looked_for(script, client) -> None:
+    client("kinesis").create_stream(StreamName="clicks", ShardCount=1)
+    queue = "arn:aws:sqs:eu-west-2:123456789012:lost"
+    [note] = script(stream_trigger={"stream": "clicks", "on_failure": queue}).plan().notes
+    assert note == (
+        "there is no queue lost yet, and this plan does not create it: event source mapping my-function on stream "
+        "clicks needs it"
+    )
+
+
+def test_destination_that_stays_costs_no_call(script, client, recorder) -> None:
+    client("sqs").create_queue(QueueName="failed")
+    declared = {"on_failure": "arn:aws:sqs:eu-west-2:123456789012:failed"}
+    script(**declared).deploy()
+    recorder.clear()
+    assert not script(**declared).plan()
+    assert script(**declared, retries=1).plan()
+    assert "GetQueueUrl" not in recorder.calls
+
+
+def test_destination_that_the_caller_may_not_see_is_not_missing(script, recorder) -> None:
+    recorder.refuse("GetQueueUrl", "AccessDenied", status=403)
+    assert script(on_failure="arn:aws:sqs:eu-west-2:123456789012:failed").plan().notes == ()
+
+
+def test_destination_of_another_region_is_not_looked_for(script, recorder) -> None:
+    assert script(on_failure="arn:aws:sqs:eu-west-1:123456789012:failed").plan().notes == ()
+    assert "GetQueueUrl" not in recorder.calls

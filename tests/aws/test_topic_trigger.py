@@ -150,6 +150,7 @@ def test_topic_that_does_not_exist_is_named(script, client) -> None:
         (5, "topic_trigger takes the name"),
         ({"name": "orders"}, "topic_trigger takes the name"),
         ({"topic": "orders", "filter_policy": "new"}, "topic_trigger takes the name"),
+        ("", r"names no topic; topic_trigger=\[\] removes"),
         ("orders.fifo", "neither the name of a standard topic"),
         ("arn:aws:sqs:eu-west-2:123456789012:orders", "neither the name of a standard topic"),
         (["orders", "orders"], "two triggers on the topic `orders`"),

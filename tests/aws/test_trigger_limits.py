@@ -21,6 +21,7 @@ QUEUE = f"arn:aws:sqs:eu-west-2:{ACCOUNT}:orders"
         ({"queue": "orders", "on_failure": QUEUE}, "queue_trigger takes the name"),
         ("arn:aws:sns:eu-west-2:123456789012:orders", "neither the name of an SQS queue"),
         ("orders!", "neither the name of an SQS queue"),
+        ("", r"names no queue; queue_trigger=\[\] removes"),
         (["orders", "orders"], "two triggers on the queue `orders`"),
         ({"queue": "orders", "batch_size": 0}, "batch_size 0 is outside 1 to 10000"),
         ({"queue": "orders", "batch_size": 11}, "more than 10 needs a batching_window"),

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from lambda_toolkit.pipeline.lambdas.load.loading import load, report
+from lambda_toolkit.pipeline.lambdas.load.open_items import open_rows
 from lambda_toolkit.pipeline.lambdas.load.warehouse.postgres import PostgresWarehouse
 from lambda_toolkit.pipeline.lambdas.shared.errors import Hint, NotPreparedError, WarehouseError, hint_of
 from lambda_toolkit.pipeline.lambdas.shared.model.declarations import parse
@@ -167,6 +168,7 @@ def test_unprepared_warehouse_raises_an_error_with_a_hint(empty, buckets):
     for attempt in (
         lambda: report(PostgresWarehouse(empty)),
         lambda: load(PostgresWarehouse(empty), buckets[1], DECLARED),
+        lambda: open_rows(empty, DECLARED),
     ):
         with pytest.raises(NotPreparedError, match=r"lacks the table pipeline\.ledger") as raised:
             attempt()

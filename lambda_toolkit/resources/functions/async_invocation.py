@@ -17,6 +17,7 @@ from lambda_toolkit.changes import Change, Key
 from lambda_toolkit.resources.account.role import role_name
 from lambda_toolkit.resources.planning import alias
 from lambda_toolkit.resources.planning.attachment import Context, DeployerActions, Statement
+from lambda_toolkit.resources.planning.destinations import missing_destination
 from lambda_toolkit.resources.planning.diff import differences
 from lambda_toolkit.resources.planning.reads import Prefetch
 from lambda_toolkit.spec.model import FunctionSpec, Kind
@@ -52,6 +53,11 @@ def role_statements(spec: FunctionSpec, arns: ArnFormat) -> Sequence[Statement]:
         statements.append({"Effect": "Allow", "Action": ["s3:ListBucket"], "Resource": spec.on_failure})
     resource = f"{spec.on_failure}/*" if service == "s3" else spec.on_failure
     return [*statements, {"Effect": "Allow", "Action": list(_ACTIONS[service]), "Resource": resource}]
+
+
+def destinations(spec: FunctionSpec) -> Sequence[str]:
+    """The ARN of where failed events go; none where it is not declared."""
+    return [spec.on_failure] if spec.on_failure else []
 
 
 def prefetch(context: Context) -> Prefetch:
@@ -92,7 +98,15 @@ def plan(context: Context) -> list[Change]:
         destination = spec.on_failure.rpartition(":")[2]
         keys |= {(Kind.TOPIC, destination), (Kind.BUCKET, destination)}
     return [
-        Change(KIND, spec.name, "update" if live else "create", after=frozenset(keys), differences=found, apply=put)
+        Change(
+            KIND,
+            spec.name,
+            "update" if live else "create",
+            after=frozenset(keys),
+            differences=found,
+            missing=missing_destination(context, spec.on_failure, found, _FAILURE),
+            apply=put,
+        )
     ]
 
 

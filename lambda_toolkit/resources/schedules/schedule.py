@@ -21,6 +21,7 @@ from lambda_toolkit.changes import Change
 from lambda_toolkit.errors import AwsError
 from lambda_toolkit.resources.planning import alias
 from lambda_toolkit.resources.planning.attachment import Context, DeployerActions, Statement
+from lambda_toolkit.resources.planning.destinations import missing_destination
 from lambda_toolkit.resources.planning.diff import differences
 from lambda_toolkit.resources.planning.reads import Prefetch
 from lambda_toolkit.resources.schedules import schedule_group, schedule_role
@@ -55,6 +56,7 @@ DEPLOYER_ACTIONS = DeployerActions(
 _NEW = ("ResourceNotFoundException",)  # eventual consistency: a new group is not known everywhere yet
 _EXISTS = "ConflictException"
 _UNMANAGED = ("Description", "KmsKeyArn")  # UpdateSchedule replaces all attributes, so these are resent unchanged
+_DEAD_LETTERS = "dead letter queue"
 _ESSENTIAL = ("schedule", "timezone", "state", "target")  # what is read back after a write
 Settings = dict[str, Any]
 """The attributes of a schedule by the words of a plan, each with one form for what AWS and the declaration say."""
@@ -71,6 +73,11 @@ def deployer_resources(spec: FunctionSpec, arns: ArnFormat) -> Sequence[str]:
 def role_statements(spec: FunctionSpec, arns: ArnFormat) -> Sequence[Statement]:
     """None: Scheduler invokes the function with a role of its own (:mod:`.schedule_role`)."""
     return ()
+
+
+def destinations(spec: FunctionSpec) -> Sequence[str]:
+    """The ARNs of the queues that get what could not be delivered."""
+    return [item.dead_letter_queue for item in spec.schedules or () if item.dead_letter_queue]
 
 
 def prefetch(context: Context) -> Prefetch:
@@ -180,9 +187,10 @@ def _plan_one(context: Context, schedule: Schedule, now: datetime) -> Change | N
     after = {context.function_key, (Kind.SCHEDULE_GROUP, group)}
     if not spec.schedule_role:  # otherwise its own role, which it does not use any more, is removed after it
         after.add((Kind.SCHEDULE_ROLE, schedule_role_name(spec.name)))
+    missing = missing_destination(context, schedule.dead_letter_queue, found, _DEAD_LETTERS)
     if live:
-        return Change(KIND, name, "update", (), frozenset(after), found, apply=write)
-    return Change(KIND, name, "create", (str(schedule),), frozenset(after), apply=write)
+        return Change(KIND, name, "update", (), frozenset(after), found, missing=missing, apply=write)
+    return Change(KIND, name, "create", (str(schedule),), frozenset(after), missing=missing, apply=write)
 
 
 def _create(aws: Aws, request: Mapping[str, Any]) -> None:
@@ -204,7 +212,7 @@ def _wanted(arns: ArnFormat, spec: FunctionSpec, schedule: Schedule) -> Settings
         "flexible minutes": schedule.flexible_minutes,
         "retries": schedule.retries,
         "max event age": schedule.max_event_age,
-        "dead letter queue": schedule.dead_letter_queue or None,
+        _DEAD_LETTERS: schedule.dead_letter_queue or None,
         "start": _iso(schedule.starts),
         "end": _iso(schedule.ends),
         "after completion": "DELETE" if schedule.is_once else "NONE",
@@ -226,7 +234,7 @@ def _known(live: Mapping[str, Any]) -> Settings:
         "flexible minutes": (live.get("FlexibleTimeWindow") or {}).get("MaximumWindowInMinutes") or 0,
         "retries": retry.get("MaximumRetryAttempts", RETRIES),
         "max event age": retry.get("MaximumEventAgeInSeconds", MAX_EVENT_AGE),
-        "dead letter queue": (target.get("DeadLetterConfig") or {}).get("Arn"),
+        _DEAD_LETTERS: (target.get("DeadLetterConfig") or {}).get("Arn"),
         "start": _iso(live.get("StartDate")),
         "end": _iso(live.get("EndDate")),
         "after completion": live.get("ActionAfterCompletion") or "NONE",
@@ -247,8 +255,8 @@ def _request(wanted: Settings, now: datetime) -> dict[str, Any]:
     }
     if wanted["input"] is not None:
         target["Input"] = wanted["input"]
-    if wanted["dead letter queue"]:
-        target["DeadLetterConfig"] = {"Arn": wanted["dead letter queue"]}
+    if wanted[_DEAD_LETTERS]:
+        target["DeadLetterConfig"] = {"Arn": wanted[_DEAD_LETTERS]}
     dates = {"StartDate": wanted["start"], "EndDate": wanted["end"]}
     moments = {key: datetime.fromisoformat(text) for key, text in dates.items() if text}
     return {

@@ -10,13 +10,13 @@ from lambda_toolkit.aws.client import Aws
 from lambda_toolkit.changes import Key
 from lambda_toolkit.errors import AwsError
 from lambda_toolkit.resources.planning import polling
+from lambda_toolkit.resources.planning.destinations import MISSING_QUEUE
 from lambda_toolkit.resources.planning.reads import Reads
 from lambda_toolkit.spec.model import FunctionSpec, Kind
 from lambda_toolkit.spec.triggers.queue import QueueTrigger
 from lambda_toolkit.spec.triggers.stream import StreamTrigger
 
 Trigger = QueueTrigger | StreamTrigger
-_MISSING_QUEUE = ("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist")
 _TIMES = 6  # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
 _QUEUE_ATTRIBUTES = ("KmsMasterKeyId", "RedrivePolicy", "VisibilityTimeout")
 _OWN_KEY = "alias/aws/sqs"  # SQS's, which needs no right of the role's
@@ -127,7 +127,7 @@ def _queue(aws: Aws, trigger: QueueTrigger, arn: str) -> Source:
         url = aws.call("sqs", "get_queue_url", QueueName=name, QueueOwnerAWSAccountId=account)["QueueUrl"]
         answer = aws.call("sqs", "get_queue_attributes", QueueUrl=url, AttributeNames=list(_QUEUE_ATTRIBUTES))
     except AwsError as error:
-        if error.code in _MISSING_QUEUE:
+        if error.code in MISSING_QUEUE:
             return Source(trigger, arn, False)
         if error.code in ACCESS_DENIED and account != aws.account_id:
             return Source(trigger, arn, True)  # of another account, which may not let us look

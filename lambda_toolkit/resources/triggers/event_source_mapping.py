@@ -21,9 +21,10 @@ from lambda_toolkit.errors import AwsError, OwnershipError, TriggerError
 from lambda_toolkit.resources.account.role import role_name
 from lambda_toolkit.resources.planning import alias, polling, tags
 from lambda_toolkit.resources.planning.attachment import Context, DeployerActions, Statement
+from lambda_toolkit.resources.planning.destinations import missing_destination
 from lambda_toolkit.resources.planning.reads import Prefetch
 from lambda_toolkit.resources.triggers import event_source, mapping_settings
-from lambda_toolkit.resources.triggers.event_source import Source
+from lambda_toolkit.resources.triggers.event_source import Source, Trigger
 from lambda_toolkit.spec.model import FunctionSpec, Kind
 from lambda_toolkit.spec.ownership import desired_tags, is_owned, require_owned
 from lambda_toolkit.spec.triggers.queue import QueueTrigger
@@ -64,6 +65,11 @@ def is_declared(spec: FunctionSpec) -> bool:
 def role_statements(spec: FunctionSpec, arns: ArnFormat) -> Sequence[Statement]:
     """The right to poll: Lambda does it with the function's role."""
     return list(polling.statements(spec, arns))
+
+
+def destinations(spec: FunctionSpec) -> Sequence[str]:
+    """The ARNs of where the records of streams go that failed."""
+    return [trigger.on_failure for trigger in spec.stream_triggers or () if trigger.on_failure]
 
 
 def prefetch(context: Context) -> Prefetch:
@@ -258,7 +264,8 @@ def _creation(context: Context, source: Source) -> Change:
         _wait_for_state(executor_aws, made, trigger)
 
     details = mapping_settings.shown(trigger)
-    missing = frozenset(() if source.exists else (source.key,))
+    missing: frozenset[Key] = frozenset(() if source.exists else (source.key,))
+    missing |= _missing(context, trigger, mapping_settings.compare({}, trigger))
     name = f"{spec.name} on {source.name}"
     return Change(KIND, name, "create", details, _after(context, source), missing=missing, apply=create)
 
@@ -281,7 +288,15 @@ def _update(context: Context, source: Source, own: Mapped) -> Change | None:
             _wait_for_state(executor_aws, _write(executor_aws, function, own, trigger, settings), trigger)
 
     differences = (*settings, *tag_change.differences)
-    return Change(KIND, _name(context, own), "update", (), _after(context, source), differences, apply=update)
+    missing = _missing(context, trigger, settings)
+    after = _after(context, source)
+    return Change(KIND, _name(context, own), "update", (), after, differences, missing=missing, apply=update)
+
+
+def _missing(context: Context, trigger: Trigger, found: Sequence[Difference]) -> frozenset[Key]:
+    """The destination of failed records, where it does not exist."""
+    arn = trigger.on_failure if isinstance(trigger, StreamTrigger) else None
+    return missing_destination(context, arn, found, "on_failure")
 
 
 def _removal(context: Context, item: Mapped, names: Collection[str] = ()) -> Change:

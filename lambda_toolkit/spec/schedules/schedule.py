@@ -122,10 +122,12 @@ def read(value: Any, timezone: str | None = None) -> tuple[str | None, tuple[Sch
     ``value`` is a text, a :class:`Schedule`, a mapping with its fields, or a list of these; ``timezone`` is that of
     those without one of their own. Both results are ``None`` where ``value`` is. Raises ScheduleError.
     """
-    if value is None:
-        return None, None
     if timezone is not None and not isinstance(timezone, str):
         raise ScheduleError(f"timezone must be the name of a time zone, such as Europe/London, not {timezone!r}.")
+    if value is None and timezone:
+        raise ScheduleError(f"timezone `{timezone}` is that of a schedule, and no schedule is declared beside it.")
+    if value is None:
+        return None, None
     items = [value] if isinstance(value, str | Schedule | Mapping) else value
     if not isinstance(items, Sequence) or isinstance(items, bytes):
         raise ScheduleError(_message(value))

@@ -86,7 +86,9 @@ def problems(triggers: Sequence[QueueTrigger], function: Limited) -> Found:
 
 def _problems(trigger: QueueTrigger, function: Limited) -> Found:
     where = f"its trigger on queue `{trigger.queue}`:"
-    if not _QUEUE.fullmatch(trigger.queue):
+    if not trigger.queue:
+        yield "its trigger names no queue; queue_trigger=[] removes all its queues."
+    elif not _QUEUE.fullmatch(trigger.queue):
         yield (
             f"its trigger's queue `{trigger.queue}` is neither the name of an SQS queue (1 to 80 letters, digits, - "
             "and _, of a FIFO queue with .fifo at the end) nor the ARN of one."

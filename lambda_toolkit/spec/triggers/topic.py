@@ -65,7 +65,9 @@ def problems(triggers: Sequence[TopicTrigger], function: object) -> Found:
     for topic in sorted({topic for topic in topics if topics.count(topic) > 1}):
         yield f"it has two triggers on the topic `{topic}`; SNS allows one subscription of a function to a topic."
     for trigger in triggers:
-        if not _TOPIC.fullmatch(trigger.topic):
+        if not trigger.topic:
+            yield "its trigger names no topic; topic_trigger=[] removes all its subscriptions."
+        elif not _TOPIC.fullmatch(trigger.topic):
             yield (
                 f"its trigger's topic `{trigger.topic}` is neither the name of a standard topic (1 to 256 letters, "
                 "digits, - and _; SNS delivers FIFO topics to no function) nor the ARN of one."

@@ -30,6 +30,12 @@ def test_schedule_that_is_not_a_string():
         Lambda_script("function.py", schedule=5)  # type: ignore[arg-type]
 
 
+def test_time_zone_without_a_schedule():
+    with pytest.raises(ScheduleError, match="timezone `Europe/London` is that of a schedule, and no schedule is"):
+        Lambda_script("function.py", timezone="Europe/London")
+    Lambda_script("function.py", timezone="Europe/London", schedule="")  # a stage's: it removes the schedule
+
+
 @pytest.mark.parametrize(
     "trigger",
     [{"buckets": "b"}, {}, ["b"], "b", 5, {"bucket": 5}, S3Trigger("b", prefix=None), S3Trigger("b", events=None)],
