@@ -6,9 +6,11 @@ Globs: ``*`` and ``?`` match within one path segment, ``**`` matches across segm
 from __future__ import annotations
 
 import codecs
+import functools
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from fnmatch import fnmatch, fnmatchcase
+from fnmatch import translate
+from os.path import normcase
 
 SOURCE_FOLDERS = (  # folders of a function's source, at any depth
     "__pycache__",
@@ -134,10 +136,9 @@ def secret_reason(path: str, content: bytes) -> str | None:
         content = content.decode("utf-16", "replace").encode()
     known = _IN_ANY_FILE if name.endswith(".py") else {**_IN_ANY_FILE, **_IN_A_FILE}
     reason = next((reason for pattern, reason in known.items() if pattern.search(content)), None)
-    if reason or any(fnmatchcase(name, pattern) for pattern in _PUBLIC):
+    if reason or _any_of(_PUBLIC).match(name):
         return reason
-    named = any(fnmatchcase(name, pattern) for pattern in _SECRETS)
-    return "files of that name usually contain secrets" if named else None
+    return "files of that name usually contain secrets" if _any_of(_SECRETS).match(name) else None
 
 
 def credentials_folder(path: str) -> str | None:
@@ -168,4 +169,10 @@ def _glob_parts(glob: str) -> Iterator[str]:
 
 
 def _matches(name: str, patterns: tuple[str, ...]) -> bool:
-    return any(fnmatch(name, pattern) for pattern in patterns)
+    return _any_of(patterns).match(normcase(name)) is not None
+
+
+@functools.cache
+def _any_of(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    """A pattern for a match of names that any of these shell patterns matches, as fnmatch does one by one."""
+    return re.compile("|".join(translate(normcase(pattern)) for pattern in patterns))

@@ -198,14 +198,16 @@ class _Collected:
     def _is_other(self, name: object, path: Path) -> bool:
         """Whether ``path`` is nothing of the function's: it leads elsewhere, or is neither a file nor a folder."""
         reason = None
-        real = os.path.realpath(path)
-        if path.is_symlink() and not any(Path(real).is_relative_to(place) for place in self._places):
+        if path.is_symlink() and not self._is_inside(real := Path(os.path.realpath(path))):
             reason = f"it is a link that leads outside, to {real}"
         elif path.exists() and not (path.is_file() or path.is_dir()):
             reason = "it is not a file: a pipe, socket or device"
         if reason:
             self._others[str(name)] = reason
         return reason is not None
+
+    def _is_inside(self, real: Path) -> bool:
+        return any(real.is_relative_to(place) for place in self._places)
 
     def _add_file(self, name: str, file: Path) -> None:
         self._add(name, entry_of(file, _read(file, name)), str(file))
