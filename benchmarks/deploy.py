@@ -24,7 +24,7 @@ from benchmarks.peers.chalice import Chalice
 from benchmarks.peers.peer import Peer, Project
 from benchmarks.peers.sam import Sam
 from benchmarks.peers.serverless import Serverless
-from benchmarks.peers.toolkit import Pipeline, Toolkit, Totes
+from benchmarks.peers.toolkit import Pipeline, Toolkit, Totes, beside
 from benchmarks.peers.zappa import Zappa
 from benchmarks.proxy import Proxy
 from benchmarks.report import as_markdown, machine, replace_between, show
@@ -38,7 +38,10 @@ def main() -> int:
     """Measure and print. Ctrl-C ends the measuring, and what was measured so far is shown."""
     arguments = _arguments()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
-    peers, versions = installed(OWN if arguments.pipeline else PEERS, arguments.only)
+    kinds = OWN if arguments.pipeline else PEERS
+    if arguments.beside:
+        kinds = [item for kind in (Toolkit, Pipeline) for item in (kind, beside(kind, arguments.beside.absolute()))]
+    peers, versions = installed(kinds, arguments.only)
     project = Project(("totes-dev-extract",)) if arguments.pipeline else Project.of(arguments.functions)
     with emulated() as account, Proxy(account.port, delay=arguments.delay / 1000) as proxy:
         rounds = Rounds(account, proxy, project)
@@ -54,7 +57,8 @@ def main() -> int:
     if arguments.json:
         arguments.json.write_text(_document(arguments, measurements), encoding="utf-8")
     if arguments.into:
-        marker = f"deploy {'pipeline' if arguments.pipeline else arguments.functions} {arguments.delay:g}"
+        kind = "pipeline" if arguments.pipeline else "beside" if arguments.beside else arguments.functions
+        marker = f"deploy {kind} {arguments.delay:g}"
         replace_between(arguments.into, marker, as_markdown(heading, measurements))
     return 0
 
@@ -66,6 +70,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--delay", type=float, default=0.0, metavar="MS", help="added to each call to AWS")
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="tools whose name holds one of these")
     parser.add_argument("--pipeline", action="store_true", help="the pipeline of this repository, and no other tool")
+    parser.add_argument("--beside", type=Path, metavar="CHECKOUT", help="another one of this repository; no other tool")
     parser.add_argument("--json", type=Path, metavar="FILE", help="all single times too")
     parser.add_argument("--into", type=Path, metavar="FILE", help="write the table into its place in this document")
     return parser.parse_args()

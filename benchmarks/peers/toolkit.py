@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 from benchmarks.peers.peer import REPOSITORY, Command, Peer, Project, Site
 
@@ -48,6 +49,7 @@ columns = { kind_id = "kind_id" }
 """
 _WAREHOUSE = "CREATE TABLE dim_kind (kind_id integer PRIMARY KEY);\n"
 _HOST = '\n[stages.dev.packages]\nplatform = "host"\nruntime = "host"\n'  # the emulator runs them on this machine
+_CONFIG = ("--config", "config/pipeline.toml")
 _FUNCTION = """[functions.{name}]
 source = "functions/{name}"
 memory = {memory}
@@ -60,6 +62,7 @@ class Toolkit(Peer):
     """A program with ``Lambda_script`` objects that are deployed together."""
 
     name = "this toolkit, python app.py"
+    repository = REPOSITORY
 
     def install(self) -> str:
         """Nothing to install: it is here."""
@@ -68,7 +71,7 @@ class Toolkit(Peer):
     @property
     def variables(self) -> Mapping[str, str]:
         """Where it is imported from."""
-        return {"PYTHONPATH": str(REPOSITORY), "XDG_CACHE_HOME": str(self.cache)}
+        return {"PYTHONPATH": str(self.repository), "XDG_CACHE_HOME": str(self.cache)}
 
     def write(self, site: Site, project: Project) -> None:
         """The handlers and the program."""
@@ -104,11 +107,14 @@ class Pipeline(Toolkit):
 
     def first(self, project: Project) -> Sequence[Command]:
         """Everything in the file."""
-        return [_deploy("deploy")]
+        return [self._deploy("deploy")]
 
     def quick(self, project: Project, function: str) -> Sequence[Command]:
         """One function of the file."""
-        return [_deploy("deploy", function)]
+        return [self._deploy("deploy", function)]
+
+    def _deploy(self, *arguments: str) -> Command:
+        return [sys.executable, self.repository / "deploy.py", *arguments, *_CONFIG]
 
 
 class Totes(Toolkit):
@@ -132,7 +138,7 @@ class Totes(Toolkit):
 
     def first(self, project: Project) -> Sequence[Command]:
         """All of it."""
-        return [_deploy("deploy")]
+        return [[sys.executable, REPOSITORY / "deploy.py", "deploy", *_CONFIG]]
 
     def expected(self, project: Project) -> tuple[int, int]:
         """One of the three is started by S3."""
@@ -144,5 +150,11 @@ class Totes(Toolkit):
             handler.write(f"\nREVISION = {revision}\n")
 
 
-def _deploy(*arguments: str | Path) -> Command:
-    return [sys.executable, REPOSITORY / "deploy.py", *arguments, "--config", "config/pipeline.toml"]
+def beside(kind: type[Toolkit], checkout: Path) -> type[Toolkit]:
+    """``kind`` with the code of another ``checkout`` of this repository, by whose folder it is named."""
+    place = f" in {checkout.name}"
+    quick_name = kind.quick_name + place if kind.quick_name else None
+    return cast(
+        "type[Toolkit]",
+        type(kind.__name__, (kind,), {"name": kind.name + place, "quick_name": quick_name, "repository": checkout}),
+    )
