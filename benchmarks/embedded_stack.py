@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pyarrow as pa
 import pyarrow.csv as pc
 import pyarrow.parquet as pq
@@ -34,6 +35,7 @@ from lambda_toolkit.pipeline.local_stack.stack import simulated_source
 from lambda_toolkit.pipeline.local_stack.totesys.seed import files_in
 
 COLUMNS = ("`deploy.py run`", "wall s", "processor s of the command alone", "rows a second")
+SHARES = ("of the first run", "processor s")
 NO_SEED = (
     "Totesys' own data were not measured: `--seed DIRECTORY` says where they are, with a Parquet or CSV file for each "
     "table."
@@ -56,20 +58,24 @@ def main() -> int:
     parser.add_argument("--into", type=Path, metavar="FILE", help="write the table into its place in this document")
     arguments = parser.parse_args()
     into = arguments.into.resolve() if arguments.into else None
-    rows, notes = [], [] if arguments.seed else [NO_SEED]
+    rows, shares, notes = [], [], [] if arguments.seed else [NO_SEED]
     if arguments.seed:
         directory = arguments.seed.resolve()
         with _stack("--seed", str(directory)) as home:
-            rows.append(_first_run(home, "the first, totesys' own data", seeded := _seeded(directory)))
+            rows.append(_first_run(home, "the first, totesys' own data", seeded := _seeded(directory))[0])
             rows.append(_changed_row(home, arguments.rounds, seeded))
     with _stack("--orders", str(arguments.orders)) as home:
-        rows.append(_first_run(home, "the first", 3 * arguments.orders))
+        first, used = _first_run(home, "the first", 3 * arguments.orders)
+        rows.append(first)
+        shares = [[f"{what}, {3 * arguments.orders:,} rows", f"{seconds:.2f}"] for what, seconds in used.items()]
         rows.append(_changed_row(home, arguments.rounds, 3 * arguments.orders))
     show_table("embedded stack", COLUMNS, rows, notes)
+    show_table("who uses the processors", SHARES, shares, [])
     if into:
         when = f"{machine_now(arguments.rounds)}; first runs once\n\n"
         below = "".join(f"\n{note}\n" for note in notes)
         replace_between(into, "embedded stack", when + markdown_table(COLUMNS, rows) + below)
+        replace_between(into, "embedded stack, shares", when + markdown_table(SHARES, shares))
     return 0
 
 
@@ -99,11 +105,31 @@ def _table_of(file: Path) -> pa.Table:
     return pc.read_csv(file, parse_options=pc.ParseOptions(newlines_in_values=True))
 
 
-def _first_run(home: Path, name: str, rows: int) -> list[str]:
-    """A row for the first run, which has so many ``rows``. Raises SystemExit where they do not arrive."""
+def _first_run(home: Path, name: str, rows: int) -> tuple[list[str], dict[str, float]]:
+    """A row for the first run, which has so many ``rows``, and the processor seconds of all that take part in it.
+
+    Raises SystemExit where they do not arrive.
+    """
+    stack = load_stack(home)
+    before = _processor_seconds(stack)
     seconds, used = _command(home, "run")
-    _check(load_stack(home))
-    return [f"{name}, {rows:,} rows", f"{seconds:.2f}", f"{used:.2f}", f"{rows / seconds:,.0f}"]
+    after = {name: now - before.get(name, 0.0) for name, now in _processor_seconds(stack).items()}
+    _check(stack)
+    row = [f"{name}, {rows:,} rows", f"{seconds:.2f}", f"{used:.2f}", f"{rows / seconds:,.0f}"]
+    return row, {**after, "the command": used}
+
+
+def _processor_seconds(stack: Stack) -> dict[str, float]:
+    """User and system seconds so far of each process of the stack, and of all that it started."""
+    found: dict[str, float] = {}
+    for name, identity in stack.processes.items():
+        process = psutil.Process(identity.pid)
+        own = process.cpu_times()
+        below = [each.cpu_times() for each in process.children(recursive=True)]
+        ended = own.children_user + own.children_system
+        found[name] = own.user + own.system
+        found[f"what {name} starts"] = ended + sum(sum(each[:4]) for each in below)
+    return {name: seconds for name, seconds in found.items() if seconds}
 
 
 def _changed_row(home: Path, times: int, rows: int) -> list[str]:

@@ -18,9 +18,12 @@ _TREE = sql.compose(  # name and root: of the table; oid: of itself, and of each
     " JOIN pg_catalog.pg_inherits AS i ON i.inhparent = tree.oid)",
     declared=DECLARED,
 )
-_TYPES = sql.Fragment(  # of_type: a column's type; part: itself, and each type that its values are made of
+# of_type: a column's type; part: itself, and each type that its values are made of. Most are base types, which are made
+# of no other.
+_TYPES = sql.Fragment(
     "types AS (SELECT a.atttypid AS of_type, a.atttypid AS part FROM tree"
     " JOIN pg_catalog.pg_attribute AS a ON a.attrelid = tree.oid AND a.attnum > 0 AND NOT a.attisdropped"
+    " JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid AND (t.typtype <> 'b' OR t.typelem <> 0)"
     " UNION SELECT types.of_type, inner_type.oid FROM types JOIN pg_catalog.pg_type AS t ON t.oid = types.part"
     " CROSS JOIN LATERAL (SELECT t.typelem UNION ALL SELECT t.typbasetype"
     # A multirange's column came with PostgreSQL 14.
