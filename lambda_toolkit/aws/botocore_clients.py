@@ -113,7 +113,7 @@ def _probe_idle_connections(client: Any) -> None:
 
 @functools.cache
 def _end_without_collection() -> None:
-    """Lets the process end without a search for garbage among the models: a tenth of a deploy without changes."""
+    """Lets the process end without a search for garbage, which would visit all models and free none."""
     atexit.register(gc.freeze)
 
 
