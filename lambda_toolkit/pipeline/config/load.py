@@ -56,8 +56,8 @@ from lambda_toolkit.pipeline.installed import (
     shipped_functions,
 )
 from lambda_toolkit.pipeline.lambdas.shared.errors import DeclarationError
-from lambda_toolkit.pipeline.lambdas.shared.expression import tree
 from lambda_toolkit.pipeline.lambdas.shared.model.declarations import parse
+from lambda_toolkit.pipeline.warehouse.column_types import parse_sql
 
 HOST = "host"  # the runtime of the Python that deploys, for a stack on this machine
 MOST_CONNECTIONS = 64  # of load, at a time: more than a server has processors for
@@ -96,18 +96,12 @@ def _check_tables(problems: Problems, pipeline: Pipeline) -> None:
     if not all(pipeline.tables.values()):
         return  # a section is missing, which is reported
     try:
-        parse(pipeline.document, _parse_expression)
+        parse(pipeline.document, parse_sql)
     except DeclarationError as error:
         for line in str(error).splitlines():
             place, _, text = line.partition("] ")
             if f"{place}]" not in reported:
                 problems.add(f"{place}]", text)
-
-
-def _parse_expression(text: str) -> tree.Node:
-    from lambda_toolkit.pipeline.warehouse.expression_parser import parse_expression  # on use: not all have one
-
-    return parse_expression(text)
 
 
 def _parse(path: Path) -> dict[str, Any]:

@@ -8,13 +8,20 @@ from typing import Any
 from lambda_toolkit.pipeline.errors import ConfigurationError
 from lambda_toolkit.pipeline.lambdas.shared.conversions import modifiers, refusal, unfit_key, unsupported
 from lambda_toolkit.pipeline.lambdas.shared.errors import PipelineError
+from lambda_toolkit.pipeline.lambdas.shared.expression import tree
 from lambda_toolkit.pipeline.lambdas.shared.model.calendar import ATTRIBUTES, LONGEST_TEXTS
 from lambda_toolkit.pipeline.lambdas.shared.model.declarations import Declarations, WarehouseTable, parse
 from lambda_toolkit.pipeline.lambdas.shared.model.expressions import SqlExpression
 from lambda_toolkit.pipeline.lambdas.shared.model.history import VALID_TO, VALIDITY
 from lambda_toolkit.pipeline.warehouse.create_table import Column, CreateTable
 from lambda_toolkit.pipeline.warehouse.ddl import statements
-from lambda_toolkit.pipeline.warehouse.expression_parser import parse_expression
+
+
+def parse_sql(text: str) -> tree.Node:
+    """As parse_expression, whose module is imported where a declaration has an expression: many have none."""
+    from lambda_toolkit.pipeline.warehouse.expression_parser import parse_expression
+
+    return parse_expression(text)
 
 
 def tables(schema_sql: str) -> Mapping[str, CreateTable]:
@@ -31,7 +38,7 @@ def with_types(tables_declared: Mapping[str, Mapping[str, Any]], schema_sql: str
     Raises ConfigurationError, naming ``where``, when the declaration and ``schema_sql`` do not fit each other.
     """
     try:
-        declared = parse(tables_declared, parse_expression)
+        declared = parse(tables_declared, parse_sql)
     except PipelineError as error:
         raise ConfigurationError(str(error)) from error
     try:
