@@ -66,7 +66,7 @@ class Toolkit(Peer):
 
     def install(self) -> str:
         """Nothing to install: it is here."""
-        return "this checkout"
+        return "this checkout" if self.repository == REPOSITORY else "another checkout"
 
     @property
     def variables(self) -> Mapping[str, str]:

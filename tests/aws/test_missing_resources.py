@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from lambda_script import Alarm, BucketSpec, Deployment, S3Trigger, TopicSpec
+from lambda_toolkit.aws.account import Place
+from lambda_toolkit.deploy.deployer_policy import deployer_policy
 from lambda_toolkit.deploy.plan import make_plan
+from lambda_toolkit.spec.model import FunctionSpec
 
 
 def test_bucket_and_topic_that_do_not_exist_are_noted(script, client, recorder) -> None:
@@ -50,6 +55,7 @@ def test_metric_that_lambda_does_not_have_is_noted(script) -> None:
     assert script(alarms=[Alarm("own", "Eror", namespace="shop")]).plan().notes == ()
 
 
+PLACE = Place("123456789012", "eu-west-2")
 DESTINATIONS = {
     "sqs:eu-west-2:123456789012:failed": (
         "queue failed",
@@ -126,3 +132,22 @@ def test_destination_that_the_caller_may_not_see_is_not_missing(script, recorder
 def test_destination_of_another_region_is_not_looked_for(script, recorder) -> None:
     assert script(on_failure="arn:aws:sqs:eu-west-1:123456789012:failed").plan().notes == ()
     assert "GetQueueUrl" not in recorder.calls
+
+
+def test_destinations_of_failed_events_may_be_looked_for() -> None:
+    """Each with its own right; the deployment's bucket may be read anyway."""
+    place, arns = "eu-west-2:123456789012", ("arn:aws:sqs", "arn:aws:sns", "arn:aws:events", "arn:aws:lambda")
+    names = ("failed", "failed", "event-bus/failed", "function:failed")
+    found = [f"{start}:{place}:{name}" for start, name in zip(arns, names, strict=True)]
+    for arn, action in zip(
+        (*found, "arn:aws:s3:::others"),
+        ("sqs:GetQueueUrl", "sns:GetTopicAttributes", "events:DescribeEventBus", "lambda:GetFunction", "s3:ListBucket"),
+        strict=True,
+    ):
+        policy = deployer_policy(
+            Deployment((FunctionSpec("one", Path("one.py"), on_failure=arn),)), Place("123456789012", "eu-west-2")
+        )
+        assert [arn] in [item["Resource"] for item in policy["Statement"] if item["Action"] == [action]], arn
+    own = FunctionSpec("one", Path("one.py"), on_failure="arn:aws:s3:::lake")
+    policy = deployer_policy(Deployment((own,), (BucketSpec("lake"),)), PLACE)
+    assert "FailedToBuckets" not in [item["Sid"] for item in policy["Statement"]]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from lambda_toolkit.aws.account import ACCESS_DENIED, ArnFormat
+from lambda_toolkit.aws.account import ArnFormat
 from lambda_toolkit.aws.client import Aws
 from lambda_toolkit.changes import Change, Key
-from lambda_toolkit.errors import AwsError
 from lambda_toolkit.resources.planning import tags
 from lambda_toolkit.resources.planning.attachment import Context, DeployerActions, Statement
+from lambda_toolkit.resources.planning.destinations import exists
 from lambda_toolkit.resources.planning.diff import differences
 from lambda_toolkit.resources.planning.reads import Listing, Prefetch
 from lambda_toolkit.spec.metric_math import METRIC_ID
@@ -24,7 +24,6 @@ DEPLOYER_ACTIONS = DeployerActions(
     ("DeleteAlarms", "ListTagsForResource", "PutMetricAlarm", "TagResource", "UntagResource"),
     lists=("DescribeAlarms",),
 )
-_FORBIDDEN = ("AuthorizationError",)  # SNS's own code of it
 _ALARMS = Listing("cloudwatch", "describe_alarms", "MetricAlarms", "AlarmNamePrefix", "AlarmName")
 _OK_ACTIONS = "OKActions"  # PutMetricAlarm replaces all attributes, so where unmanaged, they are resent unchanged
 _UNWANTED = {"Unit": None}  # set outside this tool, it changes the alarm's behaviour
@@ -90,7 +89,7 @@ def _plan_one(context: Context, name: str, alarm: Alarm, live: Mapping[str, Any]
             executor_aws.call("cloudwatch", "put_metric_alarm", **parameters, Tags=labels)
 
         what = f"{_what(alarm)} {alarm.comparison} {alarm.threshold:g} in {_duration(alarm)}"
-        missing = frozenset(key for key in after if not _exists(context, str(alarm.topic)))
+        missing = frozenset(key for key in after if not exists(context, _topic(context.reads, alarm)))
         return [Change(KIND, name, "create", (what,), after, missing=missing, apply=create)]
 
     arn = _arn(context.reads, name)
@@ -110,19 +109,10 @@ def _plan_one(context: Context, name: str, alarm: Alarm, live: Mapping[str, Any]
     return [Change(KIND, name, "update", after=after, differences=(*found, *tag_change.differences), apply=update)]
 
 
-def _exists(context: Context, topic: str) -> bool:
-    """Whether there is the topic; true too where the caller may not know. CloudWatch accepts one that is not there."""
-    arn = topic if topic.startswith("arn:") else context.reads.arn("sns", topic)
-
-    def read() -> bool:
-        try:
-            return context.aws.find("sns", "get_topic_attributes", TopicArn=arn) is not None
-        except AwsError as error:
-            if error.code in (*ACCESS_DENIED, *_FORBIDDEN):
-                return True
-            raise
-
-    return context.reads.once(("topic exists", arn), read)
+def _topic(arns: ArnFormat, alarm: Alarm) -> str:
+    """The ARN of its topic; empty where it has none."""
+    topic = alarm.topic or ""
+    return arns.arn("sns", topic) if topic and not topic.startswith("arn:") else topic
 
 
 def _plan_deletion(context: Context, name: str) -> list[Change]:
@@ -155,7 +145,7 @@ def _duration(alarm: Alarm) -> str:
 def _desired(arns: ArnFormat, function: str, alarm: Alarm) -> dict[str, Any]:
     """The attributes in the form of :func:`_comparable`; ``None`` for those that it shall not have."""
     dimensions = _of_function(function, alarm) if alarm.dimensions is None else dict(alarm.dimensions)
-    topic = alarm.topic and (alarm.topic if alarm.topic.startswith("arn:") else arns.arn("sns", alarm.topic))
+    topic = _topic(arns, alarm)
     points = alarm.datapoints_to_alarm
     one_metric = {
         "MetricName": alarm.metric,

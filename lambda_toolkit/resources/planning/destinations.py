@@ -7,9 +7,9 @@ the plan notes it. Only what a planned change newly names is looked for: a plan 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from lambda_toolkit.aws.account import ACCESS_DENIED
+from lambda_toolkit.aws.client import Aws
 from lambda_toolkit.changes import Difference, Key
 from lambda_toolkit.errors import AwsError
 from lambda_toolkit.resources.planning.attachment import Context
@@ -33,19 +33,24 @@ def missing_destination(
 ) -> frozenset[Key]:
     """The key of the destination ``arn`` where it does not exist and ``attribute`` is among the differences ``found``.
 
-    Empty too where the caller may not know; a destination of another account or region is not looked for. Raises
-    AwsError.
+    Raises AwsError.
     """
     if not arn or all(item.attribute != attribute for item in found):
         return frozenset()
-    if context.reads.once(("destination", arn), lambda: _exists(context, arn)):
-        return frozenset()
-    return frozenset({(_KINDS[arn.split(":")[2]], _name(arn))})
+    return frozenset() if exists(context, arn) else frozenset({(_KINDS[arn.split(":")[2]], _name(arn))})
+
+
+def exists(context: Context, arn: str) -> bool:
+    """Whether there is the queue, topic, bucket, event bus or function; asked once in a plan. Raises AwsError.
+
+    True too where the caller may not know, and for one of another account or region, which is not looked for.
+    """
+    return context.reads.once(("exists", arn), lambda: _exists(context, arn))
 
 
 def by_service(arns: Iterable[str]) -> Mapping[str, Sequence[str]]:
     """The destinations that are named, once each, by the service that a plan asks for them."""
-    named = dict.fromkeys(filter(None, arns))
+    named = dict.fromkeys(arns)
     return {service: [arn for arn in named if arn.split(":")[2] == service] for service in _KINDS}
 
 
@@ -53,9 +58,8 @@ def _exists(context: Context, arn: str) -> bool:
     _, _, service, region, account, _ = arn.split(":", 5)
     if (region and region != context.aws.region) or (account and account != context.reads.account_id):
         return True
-    operation, parameters = _look(service, arn)
     try:
-        return context.aws.find(service, operation, **parameters) is not None
+        return _find(context.aws, service, arn) is not None
     except AwsError as error:
         if error.code in MISSING_QUEUE:
             return False
@@ -64,19 +68,19 @@ def _exists(context: Context, arn: str) -> bool:
         raise
 
 
-def _look(service: str, arn: str) -> tuple[str, dict[str, Any]]:
-    """The operation that finds the destination, and its parameters."""
+def _find(aws: Aws, service: str, arn: str) -> object:
+    """What AWS answers about the destination; ``None`` where it does not exist."""
     match service:
         case "sqs":
-            return "get_queue_url", {"QueueName": _name(arn)}
+            return aws.find("sqs", "get_queue_url", QueueName=_name(arn))
         case "sns":
-            return "get_topic_attributes", {"TopicArn": arn}
+            return aws.find("sns", "get_topic_attributes", TopicArn=arn)
         case "s3":
-            return "head_bucket", {"Bucket": _name(arn)}
+            return aws.find("s3", "head_bucket", Bucket=_name(arn))
         case "events":
-            return "describe_event_bus", {"Name": arn}
+            return aws.find("events", "describe_event_bus", Name=arn)
         case _:
-            return "get_function", {"FunctionName": arn}
+            return aws.find("lambda", "get_function", FunctionName=arn)
 
 
 def _name(arn: str) -> str:

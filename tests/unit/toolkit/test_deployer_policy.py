@@ -52,7 +52,8 @@ SERVICES = (
     *("cloudwatch", "dynamodb", "ec2", "events", "iam", "kinesis", "lambda", "logs", "resourcegroupstaggingapi", "s3"),
     *("scheduler", "secretsmanager", "sns", "sqs"),
 )
-OTHER_NAME = {"lambda:Invoke": "lambda:InvokeFunction", "s3:ListObjectsV2": "s3:ListBucket"}
+LIST = "s3:ListBucket"
+OTHER_NAME = {"lambda:Invoke": "lambda:InvokeFunction", "s3:HeadBucket": LIST, "s3:ListObjectsV2": LIST}
 _BOTH = ("Tag", "Untag")
 IMPLIED = {  # actions that no call is called -> what asks for them
     "iam:PassRole": "the calls that give a function its role",
@@ -184,7 +185,7 @@ def test_every_call_of_the_toolkit_is_granted() -> None:
     calls = {OTHER_NAME.get(call, call) for call in called()}
     assert len(calls) > 60, "they are found"
     actions = granted(deployer_policy(everything(), PLACE, delete_data=True))
-    others = {"iam:GetAccountAuthorizationDetails", "logs:FilterLogEvents"}  # for many functions; of logs(), no deploy
+    others = {"iam:GetAccountAuthorizationDetails", "logs:FilterLogEvents", LIST}  # of many functions; logs(); others
     assert calls - set(actions) == others
     assert "iam:PassRole" in actions, "which no call is called"
 
