@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from lambda_toolkit import lazy_names
 from lambda_toolkit.calls import apply, apply_all, deploy, new_client, plan, plan_destroy, rollback, together
 from lambda_toolkit.changes import Change, DeployError, Difference, Failure, Plan, Progress, Report
-from lambda_toolkit.console import names_checked, shown_on_terminal
+from lambda_toolkit.console import names_checked, shown_as_init, shown_on_terminal
 from lambda_toolkit.errors import (
     Advice,
     AwsError,
@@ -37,8 +37,6 @@ from lambda_toolkit.scripts import declare, end_script, only_declares
 from lambda_toolkit.spec.bucket import BucketSpec, LifecycleRule
 from lambda_toolkit.spec.catalog import CatalogColumn, CatalogSpec, CatalogTable, check_catalog
 from lambda_toolkit.spec.dashboard import check_dashboard
-from lambda_toolkit.spec.declaration.argument_types import Arguments, Schedules, shown_as_init
-from lambda_toolkit.spec.declaration.arguments import function_spec
 from lambda_toolkit.spec.declaration.requirements_file import read_requirements
 from lambda_toolkit.spec.function_url import Cors, FunctionUrl, Url
 from lambda_toolkit.spec.limits.quotas import check_bucket, function_problems
@@ -54,7 +52,7 @@ from lambda_toolkit.spec.model import (
 )
 from lambda_toolkit.spec.network import Vpc
 from lambda_toolkit.spec.ownership import bounded, short_hash
-from lambda_toolkit.spec.schedules.schedule import Schedule
+from lambda_toolkit.spec.schedules.schedule import Schedule, Schedules
 from lambda_toolkit.spec.triggers.event import EventTrigger, EventTriggers
 from lambda_toolkit.spec.triggers.queue import QueueTrigger, QueueTriggers
 from lambda_toolkit.spec.triggers.s3 import S3Trigger, S3Triggers
@@ -249,6 +247,9 @@ class Lambda_script:
         adopt: bool = False,
         aws: Aws | None = None,
     ) -> None:
+        from lambda_toolkit.spec.declaration.argument_types import Arguments  # the command line has no use for them
+        from lambda_toolkit.spec.declaration.arguments import function_spec
+
         self.spec = function_spec(
             Arguments(
                 lambda_function_path=lambda_function_path,

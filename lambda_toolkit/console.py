@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable, Collection
 from functools import wraps
 from types import TracebackType
-from typing import ParamSpec
+from typing import ParamSpec, TypeVar
 
 from lambda_toolkit.changes import Plan, Progress
 from lambda_toolkit.errors import ToolkitError
-from lambda_toolkit.spec.declaration.argument_types import check_names
 
 P = ParamSpec("P")
+T = TypeVar("T")
 _SIGNS = {"create": "+", "update": "~", "delete": "-"}
 ShowProgress = Callable[[Progress], None]
 
@@ -59,6 +60,8 @@ def names_checked(beside: Collection[str]) -> Callable[[Callable[P, None]], Call
     def decorate(constructor: Callable[P, None]) -> Callable[P, None]:
         @wraps(constructor)
         def checked(*args: P.args, **arguments: P.kwargs) -> None:
+            from lambda_toolkit.spec.declaration.argument_types import check_names  # the command line has no use for it
+
             explain_mistakes()
             check_names(arguments, beside)
             constructor(*args, **arguments)
@@ -66,6 +69,14 @@ def names_checked(beside: Collection[str]) -> Callable[[Callable[P, None]], Call
         return checked
 
     return decorate
+
+
+def shown_as_init(cls: type[T]) -> type[T]:
+    """Let help() and inspect.signature() show the parameters of ``__init__``, although there is a ``__new__``."""
+    whole = inspect.signature(cls.__init__)
+    own = whole.replace(parameters=list(whole.parameters.values())[1:])
+    setattr(cls, "__signature__", own)  # noqa: B010  # a class is not known to have one
+    return cls
 
 
 def _hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

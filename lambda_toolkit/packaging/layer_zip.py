@@ -24,7 +24,6 @@ from lambda_toolkit.packaging import uv
 from lambda_toolkit.packaging.archive import Entry, entry_of, write_archive
 from lambda_toolkit.packaging.bytecode import can_compile_for, with_bytecode
 from lambda_toolkit.packaging.excludes import requirement_filter
-from lambda_toolkit.packaging.imports.module_index import module_names
 from lambda_toolkit.packaging.uv import cache_folder
 from lambda_toolkit.spec.declaration.requirements_file import normalized
 from lambda_toolkit.spec.limits.quotas import runtime_version
@@ -150,7 +149,9 @@ def cached_layer(spec: LayerSpec, cache: Path | None = None) -> Layer | None:
 
 @functools.cache
 def modules_of(layer: Path) -> frozenset[str]:
-    """What can be imported from the layer in the archive ``layer``, as :func:`module_names` returns it."""
+    """What can be imported from the layer in the archive ``layer``, as ``module_index.module_names`` returns it."""
+    from lambda_toolkit.packaging.imports.module_index import module_names  # on use: most layers are not looked into
+
     with zipfile.ZipFile(layer) as archive:
         return module_names(name.removeprefix("python/") for name in archive.namelist() if not name.endswith(".pyc"))
 

@@ -26,7 +26,7 @@ def command(request: Request, engine: str, root: str | None) -> int:
     In DuckDB: save it as lake.sql, then `duckdb -init lake.sql`.
     """
     from lambda_toolkit.pipeline.config.aws.deployment import tables_json
-    from lambda_toolkit.pipeline.config.aws.lake_catalog import PROCESSED
+    from lambda_toolkit.pipeline.config.model import PROCESSED
     from lambda_toolkit.pipeline.errors import CommandError
     from lambda_toolkit.pipeline.lake import scripts
     from lambda_toolkit.pipeline.lambdas.shared.model.declarations import parse

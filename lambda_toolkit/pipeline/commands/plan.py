@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lambda_script import price_list
 from lambda_toolkit.pipeline.client.addresses import address_notes
 from lambda_toolkit.pipeline.client.sources.mirror import Follow, refreshed
 from lambda_toolkit.pipeline.client.target import Target, refuse_file
@@ -127,6 +126,7 @@ class _Found:
 
 def _read(target: Target, functions: Collection[str], scope: Scope, say: Callable[[str], None]) -> _Found:
     """What deploy would do; ``say`` is called with a line for each change of a mirrored source."""
+    from lambda_script import price_list
     from lambda_toolkit.pipeline.client.changed_files import with_changed_files  # imported on use: not by `deploy`
     from lambda_toolkit.pipeline.client.sources.source import check_source
     from lambda_toolkit.pipeline.cost.what_if import added_cost, sentence

@@ -26,7 +26,8 @@ def command(request: Request, into: Path | None, namespace: str | None) -> int:
 
     from lambda_toolkit.pipeline.client.warehouses.reader import WarehouseReader, warehouse_of
     from lambda_toolkit.pipeline.config.aws.deployment import tables_json
-    from lambda_toolkit.pipeline.config.aws.lake_catalog import PROCESSED, database_name
+    from lambda_toolkit.pipeline.config.aws.lake_catalog import database_name
+    from lambda_toolkit.pipeline.config.model import PROCESSED
     from lambda_toolkit.pipeline.errors import CommandError
     from lambda_toolkit.pipeline.iceberg.catalogs import folder_catalog, glue_catalog
     from lambda_toolkit.pipeline.iceberg.publishing import publish

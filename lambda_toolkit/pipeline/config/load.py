@@ -29,7 +29,6 @@ from lambda_toolkit.pipeline.config.aws.failed_events import with_failed_events
 from lambda_toolkit.pipeline.config.aws.limits import ACCOUNT, check_limits
 from lambda_toolkit.pipeline.config.aws.readers import check_backfill, check_workers, with_reader
 from lambda_toolkit.pipeline.config.aws.role_policy import bucket_of
-from lambda_toolkit.pipeline.config.mirror import read_mirror, with_mirror
 from lambda_toolkit.pipeline.config.model import (
     ALARMS,
     Backfill,
@@ -206,6 +205,8 @@ def _mirror(problems: Problems, pipeline: Pipeline) -> Pipeline:
         if not pipeline.declared["source"] and "[source]" not in problems.places():
             problems.add("the file", "lacks the table [source].")
         return pipeline
+    from lambda_toolkit.pipeline.config.mirror import read_mirror, with_mirror  # few pipelines have one
+
     try:
         mirror = read_mirror(pipeline.root)
         return with_mirror(pipeline, mirror) if mirror is not None else pipeline

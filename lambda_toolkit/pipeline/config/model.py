@@ -15,6 +15,7 @@ from lambda_toolkit.pipeline.lambdas.shared.model.scale import PART_ROWS, READER
 _FUNCTION_NAME, _BUCKET_NAME = 64, 63  # characters that AWS allows
 ALARMS, ALERTS = "alarms", "alerts"  # the two topics of [alerts]: what alarms notify, and what people read
 WEBHOOK = "webhook"  # the kind of a secret
+PROCESSED = "processed"  # the bucket that the Glue catalog is of, by its name in the file
 _STAGE_NAME = 24  # characters: so that the names made of it seldom need shortening
 
 
@@ -198,6 +199,11 @@ class Pipeline:
     def has_workers(self) -> bool:
         """Whether invocations of transform transform parts of large batches."""
         return self.workers >= 2
+
+    @property
+    def has_catalog(self) -> bool:
+        """Whether a Glue catalog of the lake is deployed."""
+        return self.catalog is not None and PROCESSED in self.buckets
 
     @property
     def document(self) -> Mapping[str, Any]:

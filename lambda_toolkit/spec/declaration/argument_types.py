@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from os import PathLike
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from lambda_toolkit.errors import LimitError, PackageError, ToolkitError, raise_all
 from lambda_toolkit.spec import function_url, network
 from lambda_toolkit.spec.function_url import Url
 from lambda_toolkit.spec.model import UNRESERVED, Alarm, Canary
 from lambda_toolkit.spec.network import Vpc
-from lambda_toolkit.spec.schedules.schedule import Schedule
+from lambda_toolkit.spec.schedules.schedule import Schedules
 from lambda_toolkit.spec.triggers import event, queue, s3, stream, topic
 from lambda_toolkit.spec.triggers.event import EventTriggers
 from lambda_toolkit.spec.triggers.queue import QueueTriggers
@@ -26,10 +25,6 @@ from lambda_toolkit.spec.triggers.topic import TopicTriggers
 _CHECK, _READER = "check", "reader"  # the keys of a field's metadata
 _LONGEST_SHOWN = 60  # characters of a value in a message
 Test = Callable[[Any], bool]
-T = TypeVar("T")
-_OneSchedule = str | Schedule | Mapping[str, Any]
-Schedules = _OneSchedule | Sequence[_OneSchedule]
-"""One or several schedules: expressions, or with the fields of :class:`Schedule`."""
 
 
 def is_string(value: Any) -> bool:
@@ -236,14 +231,6 @@ def check_names(given: Iterable[str], others: Iterable[str]) -> None:
             meant = f" Did you mean `{near[0]}`?" if near else ""
             problems.append(LimitError(f"Lambda_script has no argument `{name}`.{meant}"))
     raise_all(problems)
-
-
-def shown_as_init(cls: type[T]) -> type[T]:
-    """Let help() and inspect.signature() show the parameters of ``__init__``, although there is a ``__new__``."""
-    whole = inspect.signature(cls.__init__)
-    own = whole.replace(parameters=list(whole.parameters.values())[1:])
-    setattr(cls, "__signature__", own)  # noqa: B010  # a class is not known to have one
-    return cls
 
 
 def type_problems(arguments: Arguments) -> Iterator[ToolkitError]:

@@ -116,6 +116,11 @@ class Schedule:
         return any(end is not None and end <= now for end in (once, self.ends))
 
 
+_OneSchedule = str | Schedule | Mapping[str, Any]
+Schedules = _OneSchedule | Sequence[_OneSchedule]
+"""One or several schedules: expressions, or with the fields of :class:`Schedule`."""
+
+
 def read(value: Any, timezone: str | None = None) -> tuple[str | None, tuple[Schedule, ...] | None]:
     """The argument ``schedule`` as the expression of a rule and the schedules of Scheduler; one of the two is empty.
 

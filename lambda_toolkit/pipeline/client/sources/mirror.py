@@ -4,22 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import Enum
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lambda_toolkit.pipeline.client.sources.catalogs import may_be_read, read_catalogs
 from lambda_toolkit.pipeline.client.target import Target
 from lambda_toolkit.pipeline.config.aws.deployment import check_mirror
-from lambda_toolkit.pipeline.config.mirror import (
-    MIRROR_FILE,
-    Mirror,
-    read_mirror,
-    relation_names,
-    to_json,
-    with_mirror,
-)
 from lambda_toolkit.pipeline.errors import CommandError
 
 if TYPE_CHECKING:
+    from lambda_toolkit.pipeline.config.mirror import Mirror
     from lambda_toolkit.pipeline.proposal.mirror import Mirrored
 
 
@@ -59,7 +52,12 @@ def refreshed(target: Target, follow: Follow, *, write: bool = True) -> Refreshe
     CommandError where there is none, and PipelineError.
     """
     pipeline = target.pipeline
-    if not pipeline.mirrored or not may_be_read(target):
+    if not pipeline.mirrored:
+        return Refreshed(target, target)
+    from lambda_toolkit.pipeline.client.sources.catalogs import may_be_read  # few pipelines have a mirror
+    from lambda_toolkit.pipeline.config.mirror import MIRROR_FILE, read_mirror, to_json, with_mirror
+
+    if not may_be_read(target):
         check_mirror(pipeline)
         return Refreshed(target, target)
     previous = read_mirror(pipeline.root)
@@ -72,7 +70,7 @@ def refreshed(target: Target, follow: Follow, *, write: bool = True) -> Refreshe
         raise CommandError("\n".join(("[warehouse] `mirror` means no table that can be read.", *made.notes)))
     followed = _followed(made.mirror, previous, follow)
     if write and followed != previous:
-        _write(target, to_json(followed))
+        _write(target.pipeline.root / MIRROR_FILE, to_json(followed))
     if previous is None:
         count = len(followed.tables)
         made.changes.append(f"{MIRROR_FILE} lists {count} {'table' if count == 1 else 'tables'}: commit it.")
@@ -92,6 +90,8 @@ def _followed(mirror: Mirror, previous: Mirror | None, follow: Follow) -> Mirror
 
 def _asked(target: Target, previous: Mirror | None) -> Mirrored | str:
     """The mirror of what the source has now; or why it could not be read, a sentence."""
+    from lambda_toolkit.pipeline.client.sources.catalogs import read_catalogs
+    from lambda_toolkit.pipeline.config.mirror import relation_names
     from lambda_toolkit.pipeline.lambdas.shared.postgres.sql import SCHEMA
     from lambda_toolkit.pipeline.proposal.mirror import mirrored
 
@@ -104,8 +104,7 @@ def _asked(target: Target, previous: Mirror | None) -> Mirrored | str:
     return mirrored(catalog, pipeline.mirrored, pipeline.declared["source"], taken, previous)
 
 
-def _write(target: Target, text: str) -> None:
-    path = target.pipeline.root / MIRROR_FILE
+def _write(path: Path, text: str) -> None:
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:

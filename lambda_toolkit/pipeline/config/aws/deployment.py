@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from lambda_script import Alarm, Deployment, FunctionSpec, S3Trigger, SecretSpec, TopicSpec, TopicTrigger
+from lambda_script import Alarm, CatalogSpec, Deployment, FunctionSpec, S3Trigger, SecretSpec, TopicSpec, TopicTrigger
 from lambda_toolkit.pipeline.config.aws.alarm_notices import ALARMS_FILE, alarm_description, alarms_json
 from lambda_toolkit.pipeline.config.aws.cloudwatch_dashboard import dashboards
 from lambda_toolkit.pipeline.config.aws.readers import (
@@ -20,7 +20,6 @@ from lambda_toolkit.pipeline.config.aws.readers import (
 from lambda_toolkit.pipeline.config.aws.role_policy import bucket_of, partition, permissions, secret_id, topic_arn
 from lambda_toolkit.pipeline.config.database_url import SecretValue, ca_file, ca_pem, connection_json, secret_value
 from lambda_toolkit.pipeline.config.lock_file import lock_notes, locked, read_lock
-from lambda_toolkit.pipeline.config.mirror import MIRROR_FILE
 from lambda_toolkit.pipeline.config.model import (
     ALARMS,
     ALERTS,
@@ -68,8 +67,6 @@ def deployment(
     )
     values = {secret: secret_value(secret, environ) for secret in pipeline.secrets.values()}
     overwritten = _overwritten(pipeline, account, values, overwritten)
-    from lambda_toolkit.pipeline.config.aws.lake_catalog import catalogs  # imported on use: it needs Arrow
-
     return Deployment(
         functions=functions,
         buckets=tuple(
@@ -90,7 +87,7 @@ def deployment(
             if secret.is_stored
         ),
         dashboards=dashboards(pipeline, functions, account),
-        catalogs=catalogs(pipeline, json.loads(tables), account),
+        catalogs=_catalogs(pipeline, tables, account),
         secrets_of_others=tuple(pipeline.expand(secret.read.arn, account) for secret in values if secret.read),
         application=pipeline.name,
         stage=pipeline.stage,
@@ -101,6 +98,14 @@ def deployment(
             *lock_notes(functions, lock, today or datetime.now(UTC).date()),
         ),
     )
+
+
+def _catalogs(pipeline: Pipeline, tables: bytes, account: str) -> tuple[CatalogSpec, ...]:
+    if not pipeline.has_catalog:
+        return ()
+    from lambda_toolkit.pipeline.config.aws.lake_catalog import catalog  # imported on use: it needs Arrow
+
+    return (catalog(pipeline, json.loads(tables), account),)
 
 
 def function_spec(pipeline: Pipeline, function: FunctionDeclaration, account: str) -> FunctionSpec:
@@ -217,6 +222,8 @@ def schema_sql(pipeline: Pipeline) -> str:
 def check_mirror(pipeline: Pipeline) -> None:
     """Raise ConfigurationError where tables are to be mirrored and it is not known which, nor what they are like."""
     if pipeline.mirrored and pipeline.mirror is None:
+        from lambda_toolkit.pipeline.config.mirror import MIRROR_FILE
+
         secret = pipeline.secrets.get("source")
         do = f"Set {secret.environment} to the URL of the source" if secret else "Declare [secrets.source]"
         raise ConfigurationError(

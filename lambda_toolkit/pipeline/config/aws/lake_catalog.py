@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from lambda_script import CatalogColumn, CatalogSpec, CatalogTable, LimitError, check_catalog
-from lambda_toolkit.pipeline.config.model import Pipeline
+from lambda_toolkit.pipeline.config.model import PROCESSED, Pipeline
 from lambda_toolkit.pipeline.errors import ConfigurationError
 from lambda_toolkit.pipeline.lake.columns import TEXT
 from lambda_toolkit.pipeline.lake.views import (
@@ -30,16 +30,12 @@ from lambda_toolkit.pipeline.lake.views import (
 from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import DATA, DELETED, MANIFESTS, REVISIONS, folder_name
 from lambda_toolkit.pipeline.lambdas.shared.model.declarations import parse
 
-PROCESSED = "processed"  # the bucket that the catalog is of, by its name in the file
 
-
-def catalogs(pipeline: Pipeline, tables: Mapping[str, Any], account: str) -> tuple[CatalogSpec, ...]:
-    """The catalog, or none where none is declared, or there is no such bucket. ``tables``: as ``tables.json`` has them.
+def catalog(pipeline: Pipeline, tables: Mapping[str, Any], account: str) -> CatalogSpec:
+    """The catalog of a pipeline that ``has_catalog``. ``tables``: as ``tables.json`` has them.
 
     Raises ConfigurationError for names that the catalog cannot have.
     """
-    if pipeline.catalog is None or PROCESSED not in pipeline.buckets:
-        return ()
     root = f"s3://{pipeline.bucket_name(PROCESSED, account)}"
     declared = [lake_table(table, ATHENA) for table in parse(tables).warehouse.values()]
     spec = CatalogSpec(database_name(pipeline, account), tuple(_tables(declared, root)), tags=pipeline.common.tags)
@@ -49,7 +45,7 @@ def catalogs(pipeline: Pipeline, tables: Mapping[str, Any], account: str) -> tup
         raise ConfigurationError(
             f"{pipeline.path}: {error} Give the table another name, or write `catalog = false` in [lake]."
         ) from error
-    return (spec,)
+    return spec
 
 
 def database_name(pipeline: Pipeline, account: str) -> str:
