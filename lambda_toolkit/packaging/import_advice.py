@@ -163,9 +163,9 @@ class _Advisor:
         """What to do."""
         top = found.missing.partition(".")[0]
         if found.level:
-            plain = found.statement.replace(f"from {'.' * found.level}", "from ", 1).replace(
-                "from  import", "import", 1
-            )
+            dots = "." * found.level
+            plain = found.statement.replace(f"from {dots}", "from ", 1).replace("from  import", "import", 1)
+            plain = plain.replace(f'"{dots}', '"', 1)
             return f"Write it without dots, `{plain}`, or put the code into a folder with __init__.py."
         if found.wrong:
             return (

@@ -194,6 +194,8 @@ class _Walk:
         wrong = located.wrong if located else ""
         dotted = "." * step.level + step.module
         statement = f"from {dotted} import {step.name}" if step.name else f"import {dotted}"
+        if step.level and not step.name:  # no statement can have dots there
+            statement = f'import_module("{dotted}")'
         reason = self._index.unusable.get(wrong, "")
         return MissingImport(self._file, step.line, statement, missing, step.certain, wrong, reason, names, level)
 

@@ -262,7 +262,8 @@ def test_messages_say_where_and_what_to_do(tmp_path: Path, monkeypatch: pytest.M
         tmp_path,
         {
             "app.py": "import yaml\nimport beside\nimport test_data\nimport imp\nfrom .x import y\n"
-            "def f():\n    import zzz" + HANDLER,
+            "def f():\n    import zzz\n"
+            "    from importlib import import_module\n    import_module('.w', __package__)" + HANDLER,
             "beside.py": "",
             "test_data.py": "",
         },
@@ -278,9 +279,10 @@ def test_messages_say_where_and_what_to_do(tmp_path: Path, monkeypatch: pytest.M
     assert "source/test_data.py is excluded from packages" in excluded
     assert "Python has no `imp` since 3.12" in removed
     assert "Write it without dots, `from x import y`" in relative
-    assert [note for note in found.notes if "line 7: `import zzz` fails on Lambda, if it runs:" in note] == list(
-        found.notes
-    )
+    inside, dynamic = found.notes
+    assert "line 7: `import zzz` fails on Lambda, if it runs:" in inside
+    assert 'line 9: `import_module(".w")` fails on Lambda, if it runs: the dots' in dynamic
+    assert 'Write it without dots, `import_module("w")`' in dynamic
     assert problems(tmp_path, {"app.py": "import yaml" + HANDLER}, provided_modules=("*",)) == ImportProblems()
     assert problems(tmp_path, {"app.py": "import yaml" + HANDLER}, provided_modules=("yaml",)) == ImportProblems()
 
