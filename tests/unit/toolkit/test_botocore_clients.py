@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -97,3 +99,23 @@ def test_connection_of_an_invocation_is_probed(answering: Aws, monkeypatch: pyte
     monkeypatch.setattr(socket.socket, "connect", record)
     answering.call("lambda", "invoke", FunctionName="any")
     assert seen == [[1, 60, 30]]
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_models_become_old_without_a_visit(frozen: bool) -> None:
+    """In a process of its own: this one has frozen its objects."""
+    program = f"""
+import gc
+from lambda_toolkit.aws.botocore_clients import _garbage_collection_paused
+if {frozen}:
+    gc.freeze()
+before = gc.get_freeze_count()
+with _garbage_collection_paused():
+    made = [[] for _ in range(5000)]
+assert gc.isenabled()
+young = {{id(each) for age in (0, 1) for each in gc.get_objects(generation=age)}}
+print(sum(id(each) in young for each in made), gc.get_freeze_count() >= before > 0)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    young, stays_frozen = done.stdout.split()
+    assert (young == "0", stays_frozen == "True") == ((False, True) if frozen else (True, False))
