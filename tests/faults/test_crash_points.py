@@ -97,7 +97,8 @@ def empty_warehouse(line: Line) -> None:
     line.warehouse.run(f"TRUNCATE {', '.join(map(str, (*tables, *LIVE.control_tables().values())))}")
 
 
-SEVERAL = {
+SEVERAL = {  # load first: it loads every batch again at each step, and each of extract's steps makes one
+    "load": (empty_warehouse, {}, "database", {"connections": 2}, "filling"),
     "extract": (
         lambda line: reach(line, "extract"),
         {"action": "extract", "full": True},
@@ -105,7 +106,6 @@ SEVERAL = {
         {"readers": True},
         ".changes_0",
     ),
-    "load": (empty_warehouse, {}, "database", {"connections": 2}, "filling"),
 }
 
 
