@@ -31,6 +31,7 @@ from benchmarks.peers.peer import UnavailableError
 from benchmarks.report import machine_now, markdown_table, replace_between, show_table
 from benchmarks.rounds import Contestant, Environment, FailedError
 from benchmarks.sizes import REPOSITORY
+from lambda_toolkit.pipeline.config.aws.deployment import ARROW_MEMORY
 from lambda_toolkit.pipeline.lambdas.shared.lake.store import Lake
 from lambda_toolkit.pipeline.lambdas.shared.postgres import sql
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection, Credentials, connect
@@ -65,11 +66,11 @@ class Scene:
         return connect(self.credentials(database))
 
     def variables(self, database: str) -> Mapping[str, str]:
-        """What the processes of contestants find the database by."""
+        """What the processes of contestants find the database by, and what the functions tell Arrow."""
         found = self.credentials(database)
         given = json.dumps([found.host, found.port, found.database, found.user, found.password])
         names = {"PGHOST": found.host, "PGPORT": str(found.port), "PGUSER": found.user, "PGPASSWORD": found.password}
-        return {**names, "PGDATABASE": database, SERVER: given, "PYTHONPATH": str(REPOSITORY)}
+        return {**names, **ARROW_MEMORY, "PGDATABASE": database, SERVER: given, "PYTHONPATH": str(REPOSITORY)}
 
     def copy(self, template: str, database: str) -> None:
         """``database`` becomes a new copy of ``template``, and everything is written to the disk."""

@@ -294,6 +294,17 @@ def test_less_than_alarm_treats_missing_data_as_breaching(pipeline):
     assert not errors.notify_on_insufficient_data
 
 
+def test_arrow_takes_memory_when_it_is_used(pipeline):
+    """Of functions that require pyarrow; who declares the variable means it."""
+    given = {spec.name: dict(spec.environment) for spec in deployment(pipeline, ACCOUNT, {}).functions}
+    extract, notifier = given["totes-dev-extract"], given["totes-dev-notifier"]
+    assert extract["MIMALLOC_ARENA_EAGER_COMMIT"] == "0"
+    assert "MIMALLOC_ARENA_EAGER_COMMIT" not in notifier
+    load_ = pipeline.functions["load"]
+    own = replace(load_, spec=replace(load_.spec, environment={"MIMALLOC_ARENA_EAGER_COMMIT": "1"}))
+    assert environment(pipeline, own, ACCOUNT)["MIMALLOC_ARENA_EAGER_COMMIT"] == "1"
+
+
 def test_the_tables_travel_as_the_same_bytes(pipeline):
     assert tables_json(pipeline) == tables_json(load(DEFAULT_PATH, "local"))
     assert set(json.loads(tables_json(pipeline))) == {"format", "fresh_within", "source", "warehouse"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -35,6 +36,9 @@ from lambda_toolkit.pipeline.lambdas.shared.model.declarations import TABLES_FIL
 from lambda_toolkit.pipeline.warehouse.column_types import with_types
 
 SCHEMA = Path("config/warehouse.sql")
+ARROW_MEMORY = {"MIMALLOC_ARENA_EAGER_COMMIT": "0"}
+"""What functions that use Arrow tell its allocator: to take memory from the system when it is used, not before, and to
+give it back. https://microsoft.github.io/mimalloc/environment.html"""
 
 
 def deployment(
@@ -250,6 +254,8 @@ def environment(pipeline: Pipeline, function: FunctionDeclaration, account: str)
         variables |= worker_variables(pipeline)
     if function.name == "load":
         variables["LOAD_CONNECTIONS"] = str(pipeline.load_connections)
+    if any(re.match(r"pyarrow\b", requirement) for requirement in function.spec.requirements):
+        variables |= ARROW_MEMORY
     return {
         **variables,
         "METRICS_NAMESPACE": f"{pipeline.name}-{pipeline.stage}",
