@@ -11,8 +11,9 @@ ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundl
 export UV_SYSTEM_CERTS ?= 1
 endif
 
-# One more than two cores: tests that wait for a schedule or an alarm leave their core to the others.
-SUITE = $(BIN)/python -m pytest -n 3 --dist loadgroup
+# One more than two cores: tests that wait for a schedule or an alarm leave their core to the others. They start hundreds
+# of programs: without bytecode each of them would compile its sources again.
+SUITE = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 3 --dist loadgroup
 
 .PHONY: help run test coverage test-unit test-aws test-second-emulator fault-matrix test-pipeline test-local-stack test-faults crash-points test-proof test-end-to-end browser pgbouncer java spark screenshots soak mutants stopwatch drill \
   values iceberg lake expressions bench bench-quick bench-readers lint format audit clean
