@@ -234,6 +234,7 @@ def test_page_works_without_scripts_and_by_keyboard(see, batch, cli):
     page.goto(page.url.replace("deploy", "pipeline"))
     assert page.locator("#durations svg[role=img]").first.is_visible()
     page.locator(f"#batch-{batch} a").click()
+    page.wait_for_load_state()  # count() does not wait
     assert page.locator("#batch .log tbody tr").count() > 2
     page.goto(page.url.partition("pipeline")[0] + "warehouse")
     page.locator("select").select_option("fact_sales_order")
