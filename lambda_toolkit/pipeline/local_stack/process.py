@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import signal
 import socket
 from collections.abc import Callable
@@ -15,6 +16,8 @@ import psutil
 LOOPBACK = "127.0.0.1"
 _SAME_START = 0.05  # seconds: psutil derives a start time from clock ticks of 10 ms
 _POLL = 0.05  # seconds
+_PORTS = range(20_000, 32_768)  # Linux gives those above to connections: net.ipv4.ip_local_port_range
+_TRIES = 20
 
 
 @dataclass(frozen=True)
@@ -103,8 +106,12 @@ def wait_until(condition: Callable[[], bool], timeout: float, poll: float = _POL
 
 
 def free_port(preferred: int = 0) -> int:
-    """A port of the loopback interface that no process listens on now: the preferred one if it is free, else any."""
-    for wanted in (preferred, 0):
+    """A port of the loopback interface that no process listens on now: the preferred one if it is free, else any.
+
+    Below those that systems give to connections: one of these could be taken before a server listens on it.
+    """
+    others = (secrets.choice(_PORTS) for _ in range(_TRIES))
+    for wanted in (*([preferred] if preferred else []), *others, 0):
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # old connections do not take a port
             try:

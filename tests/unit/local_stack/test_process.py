@@ -104,6 +104,7 @@ def test_waiting_ends_when_it_is_time() -> None:
 
 def test_free_port_is_the_preferred_one_unless_in_use() -> None:
     port = free_port()
+    assert port in range(20_000, 32_768), "no connection is given it before a server listens"
     assert 1024 < port < 65536
     assert free_port(port) == port
     with socket.create_server(("127.0.0.1", port)):
