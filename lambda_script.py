@@ -247,11 +247,10 @@ class Lambda_script:
         adopt: bool = False,
         aws: Aws | None = None,
     ) -> None:
-        from lambda_toolkit.spec.declaration.argument_types import Arguments  # the command line has no use for them
-        from lambda_toolkit.spec.declaration.arguments import function_spec
+        from lambda_toolkit.spec.declaration import argument_types, arguments  # the command line has no use for them
 
-        self.spec = function_spec(
-            Arguments(
+        self.spec = arguments.function_spec(
+            argument_types.Arguments(
                 lambda_function_path=lambda_function_path,
                 zip_file_name=zip_file_name,
                 function_name_template=function_name_template,

@@ -50,8 +50,8 @@ LOCAL_COMMANDS = {
 }
 
 _GARBAGE = 500_000
-"""So many new objects lead to a search for garbage. Most commands make fewer, and end; those of Python's own threshold,
-700, visit modules and AWS's models that stay, for a tenth of a deploy's processor time."""
+"""So many new objects lead to a search for garbage. Most commands make fewer, and end: the searches that Python's own
+threshold of 700 leads to visit modules, which stay. AWS's models are not visited anyway, see ``botocore_clients``."""
 _COMPLETION = "_LAMBDA_SCRIPT_COMPLETE"  # the variable by which a shell asks; click's name for it
 
 EPILOG = (

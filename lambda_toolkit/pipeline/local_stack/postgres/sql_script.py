@@ -17,15 +17,15 @@ import pg8000.native
 from pg8000.native import identifier
 
 from lambda_toolkit.pipeline.local_stack.errors import LocalError
+from lambda_toolkit.pipeline.warehouse.sql_tokens import LETTER, LETTER_DIGIT_OR_DOLLAR, LETTER_OR_DIGIT
 
-_LETTER = r"A-Za-z_\u0080-\U0010ffff"
 _TOKEN = re.compile(
     rf"""
     (?P<space>\s+ | --[^\n]*)
   | (?P<comment>/\*)
   | (?P<quoted>[eE]'[^'\\]*(?:(?:''|\\.)[^'\\]*)*' | '[^']*(?:''[^']*)*' | "[^"]*(?:""[^"]*)*")
-  | (?P<word>[{_LETTER}][{_LETTER}0-9$]*)
-  | (?P<dollar>\$(?P<tag>(?:[{_LETTER}][{_LETTER}0-9]*)?)\$.*?\$(?P=tag)\$)
+  | (?P<word>{LETTER}{LETTER_DIGIT_OR_DOLLAR}*)
+  | (?P<dollar>\$(?P<tag>(?:{LETTER}{LETTER_OR_DIGIT}*)?)\$.*?\$(?P=tag)\$)
   | (?P<number>\d[\d.]*)
   | (?P<mark>.)
 """,
