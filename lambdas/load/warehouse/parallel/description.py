@@ -24,8 +24,7 @@ _DESCRIPTION = """
 WITH t AS (SELECT * FROM pg_catalog.pg_class WHERE oid = CAST(:relation AS regclass)),
 own AS (
     SELECT d.objid AS oid FROM pg_catalog.pg_depend AS d JOIN t ON d.refobjid = t.oid
-    JOIN pg_catalog.pg_class AS s ON s.oid = d.objid AND s.relkind = 'S'
-    WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
+    WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass
 )
 SELECT jsonb_build_object(
     'table', (
@@ -40,7 +39,7 @@ SELECT jsonb_build_object(
             jsonb_build_object(
                 'name', a.attname, 'type', format_type(a.atttypid, a.atttypmod), 'not null', a.attnotnull,
                 'default', pg_get_expr(e.adbin, e.adrelid), 'identity', a.attidentity, 'generated', a.attgenerated,
-                'collation', a.attcollation, 'storage', a.attstorage, 'statistics', nullif(a.attstattarget, -1),
+                'collation', a.attcollation, 'storage', a.attstorage, 'statistics', a.attstattarget,
                 'compression', to_jsonb(a) -> 'attcompression', 'options', a.attoptions, 'privileges', a.attacl,
                 'parents', a.attinhcount, 'comment', col_description(a.attrelid, a.attnum)
             ) ORDER BY a.attnum)
@@ -64,7 +63,7 @@ SELECT jsonb_build_object(
             jsonb_build_array(
                 pg_get_indexdef(i.indexrelid), c.reltablespace, c.reloptions, obj_description(c.oid, 'pg_class'),
                 to_jsonb(i) - '{indexrelid,indrelid,indkey,indexprs,indpred,indcheckxmin}'::text[], (
-                    SELECT jsonb_agg(nullif(a.attstattarget, -1) ORDER BY a.attnum)
+                    SELECT jsonb_agg(a.attstattarget ORDER BY a.attnum)
                     FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = c.oid
                 )
             ) ORDER BY c.relname)
