@@ -41,7 +41,7 @@ _IS_PLAIN = """
             SELECT FROM pg_catalog.pg_trigger AS t LEFT JOIN keys ON keys.oid = t.tgconstraint
             WHERE t.tgrelid = CAST(:table AS regclass) AND t.tgtype & $inserts <> 0 AND keys.oid IS NULL
         ) AND NOT EXISTS (
-            SELECT FROM keys WHERE confrelid = conrelid OR confmatchtype <> 's' OR conparentid <> 0
+            SELECT FROM keys WHERE confrelid = conrelid OR confmatchtype <> 's'
         ) AND NOT EXISTS (
             SELECT FROM keys JOIN pg_catalog.pg_class AS i ON i.oid = conindid
             JOIN pg_catalog.pg_am AS m ON m.oid = i.relam WHERE m.amname <> 'btree'

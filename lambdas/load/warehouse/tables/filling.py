@@ -44,7 +44,7 @@ _WAS_NEVER_FILLED = """
 # A copy runs no rules. A trigger may refuse a row, or read the table; a policy may hide rows. Partitions, and tables
 # that inherit, have indexes and keys of their own.
 _IS_PLAIN = """
-    SELECT c.relkind = 'r' AND NOT c.relispartition AND NOT c.relhassubclass AND NOT c.relrowsecurity
+    SELECT c.relkind = 'r' AND NOT c.relhassubclass AND NOT c.relrowsecurity
         AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits WHERE inhrelid = c.oid)
         AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgrelid = c.oid AND NOT tgisinternal)
         AND NOT EXISTS (SELECT FROM pg_catalog.pg_rewrite WHERE ev_class = c.oid)
