@@ -28,7 +28,6 @@ from ..shared.model.declarations import Declarations
 from ..shared.postgres.connection import Connection
 from ..shared.postgres.credentials import Credentials
 from ..shared.postgres.login import credentials_of
-from ..shared.postgres.server_errors import message
 from ..shared.runtime import checked, logged, logger
 from . import state
 from .comparison import Comparison, Loaded, as_loaded, result
@@ -95,8 +94,7 @@ def check(
             comparison = Comparison(compared, lake, loaded, at, lambda: left() > 2 * RESERVE)
             found = comparison.tables(declared.source, known, due)
     except (ConnectionFailedError, DatabaseError) as error:
-        at = now()
-        problem = message(error) if isinstance(error, DatabaseError) else str(error)
+        at, problem = now(), str(error)
         before = as_loaded(declared.source, known, loaded, at)
         found = {name: replace(of, state=UNKNOWN, problem=problem) for name, of in before.items()}
     state.write(warehouse, found, at, declared.source)

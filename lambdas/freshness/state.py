@@ -20,7 +20,7 @@ from ..shared.postgres.server_errors import sqlstate
 
 _CONTROL = "pipeline"  # the schema of the live warehouse's control tables, which `prepare` creates
 _TABLES = {"freshness": sql.table("freshness", _CONTROL), "ledger": sql.table("ledger", _CONTROL)}
-_NO_TABLE = ("42P01", "3F000")  # SQLSTATE
+_NO_TABLE = "42P01"  # SQLSTATE: a table of a schema that is missing is missing, too
 _LAST = "SELECT batch, extracted_at FROM $ledger ORDER BY batch DESC LIMIT 1"
 _READ = "SELECT source_table, first_seen, fresh_at, state, batch, problem FROM $freshness"
 _INSERT = """
@@ -70,7 +70,7 @@ def read(warehouse: Connection) -> tuple[LoadedBatch | None, dict[str, Known]]:
         last = warehouse.rows(sql.compose(_LAST, ledger=_TABLES["ledger"]))
         rows = warehouse.rows(sql.compose(_READ, freshness=_TABLES["freshness"]))
     except DatabaseError as error:
-        if sqlstate(error) in _NO_TABLE:
+        if sqlstate(error) == _NO_TABLE:
             raise NotPreparedError(
                 f"The warehouse is not prepared: it lacks {_CONTROL}.ledger or {_CONTROL}.freshness."
             ) from error

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from pg8000.exceptions import DatabaseError
 
 from lambda_toolkit.pipeline.lambdas.freshness import comparison, handler, source
 from lambda_toolkit.pipeline.lambdas.freshness.handler import check, lambda_handler
@@ -31,12 +32,13 @@ class Checks:
         self.reader = dataclasses.replace(credentials[0], user="reader", password=READER_PASSWORD)
         self.own = connect(credentials[1])
         self.declared = parse({**configuration(), "fresh_within": "30 minutes"})
+        self.left = math.inf
 
     def __call__(self, after: timedelta = timedelta(0), **changes: Any) -> FreshnessResult:
         """What a comparison finds ``after`` that time from now."""
         reader = dataclasses.replace(self.reader, **changes)
-        lake, left = self.pipeline.ingestion, lambda: math.inf
-        return check(self.own, lambda: reader, lake, self.declared, left, lambda: datetime.now(UTC) + after)
+        lake, now = self.pipeline.ingestion, lambda: datetime.now(UTC) + after
+        return check(self.own, lambda: reader, lake, self.declared, lambda: self.left, now)
 
     def changed(self, after: timedelta = timedelta(0)) -> set[str]:
         """The tables that have changes which are not loaded."""
@@ -145,6 +147,34 @@ def test_source_that_is_down_is_as_fresh_as_it_last_was(pipeline, checks):
     assert {table.state for table in found.tables} == {"unknown"}
     assert {datetime.fromisoformat(str(table.fresh_at)) for table in found.tables} == {compared}
     assert checks(timedelta(minutes=51)).seconds_overdue == 0, "it is up again, and nothing has changed"
+
+
+def test_source_that_ends_a_comparison_is_its_problem(pipeline, checks, monkeypatch):
+    """The answer of a server is; an error of another kind is a defect of ours."""
+    pipeline.run()
+    assert {table.state for table in checks().tables} == {"unchanged"}
+    errors: list[Exception] = [RuntimeError("a defect"), DatabaseError({"C": "57014", "M": "canceling statement"})]
+
+    def position(self: Any) -> source.Position:
+        raise errors.pop(0)
+
+    monkeypatch.setattr(source.ComparedSource, "position", position)
+    with pytest.raises(RuntimeError, match="a defect"):
+        checks()
+    found = checks()
+    assert "canceling statement (SQLSTATE 57014)" in str(found.problem)
+    assert {(table.state, table.problem) for table in found.tables} == {("unknown", found.problem)}
+
+
+def test_statement_has_half_of_the_time_that_is_left(pipeline, checks, monkeypatch):
+    """Less 20 seconds for what comes after; with no more than 40 seconds no further table is compared."""
+    pipeline.run()
+    limits: list[float] = []
+    monkeypatch.setattr(source.ComparedSource, "limit", lambda self, seconds: limits.append(seconds))
+    for left, states in ((math.inf, "unchanged"), (100.0, "unchanged"), (41.0, "unchanged"), (40.0, "unknown")):
+        checks.left = left
+        assert {table.state for table in checks().tables} == {states}
+    assert limits == [30.0, 1.0, 1.0]
 
 
 def test_table_that_cannot_be_read_leaves_the_others_compared(pipeline, checks):

@@ -15,6 +15,8 @@ import pytest
 
 from lambda_toolkit.pipeline.lambdas.extract.extraction import Extracted, extract
 from lambda_toolkit.pipeline.lambdas.extract.source.postgres import PostgresSource
+from lambda_toolkit.pipeline.lambdas.freshness.source import ComparedSource, server_of
+from lambda_toolkit.pipeline.lambdas.shared.lake.store import Lake
 from lambda_toolkit.pipeline.lambdas.shared.model.declarations import parse
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection, Credentials, connect
 from lambda_toolkit.pipeline.local_stack.postgres import postgres_server
@@ -76,6 +78,7 @@ def test_standby_captures_subtransactions_and_its_promotion(root, stopped, bucke
         with connected(standby) as reader:
             caught_up(reader)
             assert sees_the_same_again(primary)
+            check_moments(primary, reader)
             assert run(reader, lake).rows == {"item": 9}
             other = connect_again(stopped)
             primary.run("BEGIN; SAVEPOINT a; UPDATE item SET v = 'b' WHERE id = 1; RELEASE a; SAVEPOINT b")
@@ -95,11 +98,35 @@ def test_standby_captures_subtransactions_and_its_promotion(root, stopped, bucke
             assert run(reader, lake).batch is None
             assert not sees_the_same_again(reader), "of a standby's snapshots nothing is concluded"
             other.close()
+            reader.run("ALTER SYSTEM SET primary_conninfo = 'port=1'")
+            reader.run("SELECT pg_reload_conf()")
+            assert wait_until(lambda: not is_of_now(reader), 30), "it receives nothing"
             reader.run("SELECT pg_promote()")
             reader.run("UPDATE item SET v = 'd' WHERE id = 4")
             done = run(reader, lake)
             assert "promoted" in str(done.reason_for_full)
             assert done.rows == {"item": 8}
+            assert ComparedSource(reader).position().server == server_of(manifest(lake, 4).source)
+
+
+def is_of_now(server: Connection) -> bool:
+    """Whether a comparison takes what the server shows to be of now, and not of the last commit that it replayed."""
+    found = ComparedSource(server).position()
+    is_now = found.as_of is not None and found.as_of >= found.clock
+    assert is_now or [[found.as_of]] == server.rows("SELECT pg_last_xact_replay_timestamp()")
+    return is_now
+
+
+def check_moments(primary: Connection, standby: Connection) -> None:
+    """A standby is of now where it has replayed all that it receives."""
+    assert is_of_now(primary)
+    assert wait_until(lambda: is_of_now(standby), 30)
+    standby.run("SELECT pg_wal_replay_pause()")
+    assert wait_until(lambda: standby.rows("SELECT pg_get_wal_replay_pause_state()") == [["paused"]], 30)
+    primary.run("UPDATE item SET v = 'a' WHERE id = 9")
+    assert wait_until(lambda: not is_of_now(standby), 30), "it has received more"
+    standby.run("SELECT pg_wal_replay_resume()")
+    assert wait_until(lambda: is_of_now(standby), 30), "it has replayed exactly what it has received"
 
 
 def test_disk_copy_with_newer_ids_is_noticed_by_its_start_time(root, stopped, buckets):
@@ -141,6 +168,14 @@ def test_recovery_from_a_crash_is_noticed(root, stopped, buckets):
             assert run(again, lake).batch is None
 
 
+def is_changed(source: Connection, lake: Lake) -> bool:
+    """Whether a comparison finds rows that the last batch does not have."""
+    batch = manifest(lake, lake.last_batch() or 0)
+    in_flight = batch.tables["item"].in_flight
+    known = lake.table(in_flight.key, ["xmin"])["xmin"].to_pylist() if in_flight else []
+    return ComparedSource(source).has_changes(parse(SMALL).source["item"], batch.source.snapshot_xmin, known)
+
+
 def test_nothing_is_lost_when_the_transaction_ids_begin_again(root, stopped, buckets):
     lake, _ = buckets
     wrapping = stopped.copy(root / "wrapping")
@@ -165,8 +200,10 @@ def test_nothing_is_lost_when_the_transaction_ids_begin_again(root, stopped, buc
         assert now < begun
         assert run(writer, lake).rows == {"item": 1}
         assert run(writer, lake).batch is None
+        assert not is_changed(writer, lake)
         older.run("COMMIT")
         older.close()
+        assert is_changed(writer, lake)
         done = run(writer, lake)
         assert (done.rows, done.reason_for_full) == ({"item": 1}, None)
         assert keys(lake, 3, "item") == [1]

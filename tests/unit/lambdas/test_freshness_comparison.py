@@ -9,13 +9,11 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from pg8000.exceptions import DatabaseError
+from pg8000.exceptions import DatabaseError, InterfaceError
 
 from lambda_toolkit.pipeline.lambdas.extract.capture.change_file import store
 from lambda_toolkit.pipeline.lambdas.freshness.comparison import (
     NOT_COMPARABLE,
-    SMALL,
-    UNPROMISED,
     Comparison,
     Loaded,
     as_loaded,
@@ -29,6 +27,7 @@ from tests.support.memory_s3 import MemoryS3
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
 SERVER = ("7", 1, 5, 100, 200)
+SMALL = 67_108_864  # bytes, which are 64 MB
 STORED = SimpleNamespace(
     system_identifier="7", timeline=1, database_oid=5, started=100, statistics_reset=200, snapshot_xmin=50
 )
@@ -51,7 +50,7 @@ class Source:
         self.place = Position(NOW, NOW, SERVER, 60, 70)
         self.size = 1
         self.asked: list[Any] = []
-        self.failure: DatabaseError | None = None
+        self.failure: Exception | None = None
         self._changes, self._count, self._has_rows, self._content = changes, count, has_rows, content
 
     def position(self) -> Position:
@@ -125,8 +124,11 @@ def test_table_with_another_proof_is_unchanged(source: Source, found: Any) -> No
     assert compared(source, found).state == "unchanged"
 
 
+KNOWN = Known(ago(9999), ago(61), "changed", 3)
+
+
 def test_table_that_cannot_be_compared_says_so() -> None:
-    known = compared(Source(), files(by_content=True))
+    known = compared(Source(), files(by_content=True), known=KNOWN)
     assert (known.state, known.problem, known.fresh_at) == ("unknown", NOT_COMPARABLE, ago(60))
 
 
@@ -144,6 +146,21 @@ def test_batch_without_a_position_proves_emptiness_alone() -> None:
     assert compared(Source(has_rows=True), files(), stored=None).state == "changed"
     assert compared(Source(has_rows=False), files(), stored=None).state == "unchanged"
     assert compared(Source(has_rows=True), has_batch=False) == Known(NOW, None, "changed", None, None)
+
+
+@pytest.mark.parametrize(
+    ("xmin", "xmax", "continues"),
+    [
+        (50, 50, True),
+        (49, 70, False),  # its ids run backwards
+        (60, 50 + 2_147_483_647, True),
+        (60, 50 + 2_147_483_648, False),  # the batch's ids are too old to be compared
+    ],
+)
+def test_position_continues_within_two_billion_transactions(xmin: int, xmax: int, continues: bool) -> None:
+    stored: Any = STORED
+    assert Position(NOW, NOW, SERVER, xmin, xmax).continues(stored) is continues
+    assert not Position(NOW, NOW, ("7", 2, 5, 100, 200), xmin, xmax).continues(stored)
 
 
 @pytest.mark.parametrize(
@@ -178,18 +195,19 @@ def test_transactions_of_the_batch_are_no_changes() -> None:
         (SMALL, False, 100, 1, True),
         (SMALL + 1, False, 100, 49, False),
         (SMALL + 1, False, 100, 50, True),
-        (SMALL + 1, False, None, UNPROMISED.total_seconds() / 2 - 1, False),
-        (SMALL + 1, False, None, UNPROMISED.total_seconds() / 2, True),
+        (SMALL + 1, False, 100, None, True),
+        (SMALL + 1, False, None, 1799, False),
+        (SMALL + 1, False, None, 1800, True),
         (1, True, 100, 49, False),
         (1, True, 100, 50, True),
     ],
 )
 def test_large_table_is_looked_at_late(
-    size: int, by_content: bool, within: int | None, known_for: float, is_looked_at: bool
+    size: int, by_content: bool, within: int | None, known_for: float | None, is_looked_at: bool
 ) -> None:
     source = Source()
     source.size = size
-    known = Known(ago(9999), ago(known_for), "unknown", 3, "why")
+    known = Known(ago(9999), None if known_for is None else ago(known_for), "unknown", 3, "why")
     promised = None if within is None else timedelta(seconds=within)
     found = compared(source, None, known=known, within=promised, by_content=by_content)
     assert bool(source.asked) is is_looked_at
@@ -197,19 +215,22 @@ def test_large_table_is_looked_at_late(
 
 
 def test_table_for_which_no_time_is_left_is_unknown() -> None:
-    known = compared(Source(), files(), has_time=lambda: False)
+    known = compared(Source(), files(), known=KNOWN, has_time=lambda: False)
     assert (known.state, known.fresh_at, known.problem) == ("unknown", ago(60), "there was no time left to compare it")
 
 
 def test_failure_is_of_one_table_unless_the_server_ends() -> None:
     source = Source()
     source.failure = DatabaseError({"C": "42501", "M": "permission denied"})
-    known = compared(source, files())
+    known = compared(source, files(), known=KNOWN)
     assert (known.state, known.problem, known.fresh_at) == ("unknown", "permission denied", ago(60))
     for state in ("57P01", "57P02", "57P03", "08006"):
         source.failure = DatabaseError({"C": state, "M": "going away"})
         with pytest.raises(DatabaseError):
             compared(source, files())
+    source.failure = InterfaceError("network error")
+    with pytest.raises(InterfaceError):
+        compared(source, files())
 
 
 def test_furthest_behind_is_compared_first_and_shown_in_order() -> None:
@@ -237,8 +258,15 @@ def test_result_has_the_furthest_behind_and_the_most_overdue() -> None:
         "b": Known(ago(300), None, "unknown", None, "why"),
         "c": Known(ago(900), ago(800), "unknown", 4, NOT_COMPARABLE),
         "d": Known(ago(900), ago(-5), "unchanged", 4),
+        "e": Known(ago(900), ago(0.123456), "unchanged", 4),
     }
-    promises = {"a": timedelta(seconds=70), "b": timedelta(seconds=290), "c": timedelta(seconds=1), "d": None}
+    promises = {
+        "a": timedelta(seconds=70),
+        "b": timedelta(seconds=290),
+        "c": timedelta(seconds=1),
+        "d": None,
+        "e": None,
+    }
     found = result(known, promises, 4, NOW, "down")
     assert (found.at, found.batch, found.problem) == (NOW.isoformat(), 4, "down")
     assert (found.seconds_behind, found.seconds_overdue) == (300.0, 30.0), "of those that are promised"
@@ -248,8 +276,9 @@ def test_result_has_the_furthest_behind_and_the_most_overdue() -> None:
         ("b", None, 300.0, 290.0),
         ("c", ago(800).isoformat(), 800.0, None),
         ("d", ago(-5).isoformat(), 0.0, None),
+        ("e", ago(0.123456).isoformat(), 0.123, None),
     ]
-    assert [table.problem for table in found.tables] == [None, "why", NOT_COMPARABLE, None]
+    assert [table.problem for table in found.tables] == [None, "why", NOT_COMPARABLE, None, None]
     unpromised = result({"c": known["c"], "d": known["d"]}, {"c": None, "d": None}, None, NOW)
     assert (unpromised.seconds_behind, unpromised.seconds_overdue) == (800.0, 0.0)
     assert result({}, {}, None, NOW).seconds_behind == 0.0
