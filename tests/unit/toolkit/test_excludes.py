@@ -10,7 +10,13 @@ from pathlib import Path
 import pytest
 
 from lambda_toolkit.errors import PackageError
-from lambda_toolkit.packaging.excludes import secret_reason
+from lambda_toolkit.packaging.excludes import (
+    credentials_folder,
+    is_excluded_file,
+    is_excluded_folder,
+    requirement_filter,
+    secret_reason,
+)
 from lambda_toolkit.packaging.function_zip import build
 from lambda_toolkit.spec.model import FunctionSpec
 from tests.support.function_sources import HANDLER, names, write
@@ -178,3 +184,61 @@ def test_keys_are_recognised_by_their_content() -> None:
             assert secret_reason(name, content + b"A") is None, "it is longer than a key"
     assert secret_reason("a.txt", b"AGE-SECRET-KEY-1" + b"Q" * 20) == "it contains a private key"
     assert secret_reason("a.txt", b"AGE-SECRET-KEY-1" + b"Q" * 19) is None
+
+
+def test_what_only_developers_need_is_not_packaged() -> None:
+    """Of a function's source, at any depth; a name that only resembles one of them is."""
+    folders = "__pycache__ tests node_modules venv f.egg-info .git .venv .idea"
+    files = "a.pyc a.pyo a.pyi a~ a.swp a.orig Thumbs.db test_a.py a_test.py conftest.py .hidden"
+    assert [name for name in folders.split() if not is_excluded_folder(name)] == []
+    assert [name for name in files.split() if not is_excluded_file(name)] == []
+    assert not any(map(is_excluded_folder, ["test", "venv2", "my_tests", "egg-info", "git", "data", "node_module"]))
+    assert not any(map(is_excluded_file, ["a.py", "test.py", "testing.py", "a_tests.py", "a.pyx", "swp", "a.origin"]))
+
+
+LEFT_OUT = """
+bin/tool bin/deep/tool .lock a-1.dist-info/RECORD a-1.dist-info/INSTALLER a-1.dist-info/REQUESTED
+a-1.dist-info/direct_url.json a-1.dist-info/uv_cache.json __pycache__/a.txt a/__pycache__/b.txt a.pyc a/b.pyc a/b.h b.hh
+a/b.hpp a/b.a a/b.la a/b.lib a/b.pyx a/b.pxd a/b.pxi a/b.pyi include/a tests/a.py a/tests/b/c.py test/a.py
+share/doc/a share/man/man1/a docs/a.md examples/a.py
+"""
+INSTALLED = """
+a/bin/tool a/.lock a-1.dist-info/METADATA a/RECORD a/b.py a/b.so a/b.c a/include/b.py a/test/b.py tests.py test.py
+share/data a/docs/b.py a/examples/b.py a/atests/b.py hh
+"""
+
+
+def test_layer_leaves_out_what_no_function_runs() -> None:
+    excluded = requirement_filter((), ())
+    assert [path for path in LEFT_OUT.split() if not excluded.fullmatch(path)] == []
+    assert [path for path in INSTALLED.split() if excluded.fullmatch(path)] == []
+
+
+def test_globs_of_a_layer_add_and_keep_files() -> None:
+    excluded = requirement_filter(("a/data/**", "?.txt", "!a/data/kept/*.csv", "!docs/**"), ("boto3/**",))
+    out = ["a/data/x/y.bin", "x.txt", "a/data/kept/deep/x.csv", "boto3/x.py", "bin/tool"]
+    kept = ["a/data/kept/x.csv", "docs/a.md", "xy.txt", "a/x.txt", "a/boto3/x.py", "a/dataset/x"]
+    assert [path for path in out if not excluded.fullmatch(path)] == []
+    assert [path for path in kept if excluded.fullmatch(path)] == []
+
+
+def test_header_of_a_key_is_no_secret_in_a_python_module() -> None:
+    """A module may look for a header; only a key behind it is a secret. Other files are secrets with the header."""
+    header, key = b"-----BEGIN ENCRYPTED PRIVATE KEY-----", b"A" * 32
+    assert secret_reason("a.py", header) is None
+    assert secret_reason("a.txt", header) == "it contains a private key"
+    for between in (b"\n", rb"\n", b'" +\n"', b"',\n  '", b""):
+        assert secret_reason("a.py", header + between + key) == "it contains a private key"
+        assert secret_reason("a.py", header + between + key[2:]) is None
+    for encoding in ("utf-16-le", "utf-16-be"):
+        wide = ("\ufeff" + header.decode()).encode(encoding)
+        assert secret_reason("a.txt", wide) == "it contains a private key"
+    assert secret_reason("a.txt", b"x\nPuTTY-User-Key-File-2: ssh-rsa") == "it contains a private key"
+    assert secret_reason("a.txt", b"see PuTTY-User-Key-File-2") is None
+
+
+def test_folder_of_credentials_is_one_of_a_user() -> None:
+    for folder in [".aws", ".azure", ".docker", ".gcloud", ".gnupg", ".kube", ".ssh"]:
+        assert credentials_folder(f"home/{folder.upper()}/deep/x") == folder
+        assert credentials_folder(f"home/{folder}") is None, "a file of that name"
+    assert credentials_folder("home/.git/config") is credentials_folder("home/.terraform/x") is None
