@@ -196,7 +196,7 @@ def test_what_only_developers_need_is_not_packaged() -> None:
     assert not any(map(is_excluded_file, ["a.py", "test.py", "testing.py", "a_tests.py", "a.pyx", "swp", "a.origin"]))
 
 
-LEFT_OUT = """
+EXCLUDED = """
 bin/tool bin/deep/tool .lock a-1.dist-info/RECORD a-1.dist-info/INSTALLER a-1.dist-info/REQUESTED
 a-1.dist-info/direct_url.json a-1.dist-info/uv_cache.json __pycache__/a.txt a/__pycache__/b.txt a.pyc a/b.pyc a/b.h b.hh
 a/b.hpp a/b.a a/b.la a/b.lib a/b.pyx a/b.pxd a/b.pxi a/b.pyi include/a tests/a.py a/tests/b/c.py test/a.py
@@ -210,7 +210,7 @@ share/data a/docs/b.py a/examples/b.py a/atests/b.py hh
 
 def test_layer_leaves_out_what_no_function_runs() -> None:
     excluded = requirement_filter((), ())
-    assert [path for path in LEFT_OUT.split() if not excluded.fullmatch(path)] == []
+    assert [path for path in EXCLUDED.split() if not excluded.fullmatch(path)] == []
     assert [path for path in INSTALLED.split() if excluded.fullmatch(path)] == []
 
 
