@@ -60,7 +60,7 @@ STEPS = (
     ("try:\n    import a\nexcept ImportError:\n    quit()", "a"),
     ("try:\n    import a\nexcept ImportError:\n    os._exit(1)", "a"),
     ("try:\n    import a\nexcept ImportError:\n    print()\n    x = exit()", "(a |  | )"),
-    ("def f():\n  try:\n    import a\n  except ImportError:\n    import b\n  finally:\n    import c", "(a? | b? | ) c?"),
+    ("def f():\n try:\n  import a\n except ImportError:\n  import b\n finally:\n  import c", "(a? | b? | ) c?"),
     ("importlib.import_module('a.b')", "a.b"),
     ("x = import_module(name='a')", "a"),
     ("x = [__import__('a') for y in z]", "a"),

@@ -214,6 +214,10 @@ def test_what_a_newer_model_allows_is_a_doubt(
     assert "so AWS decides" in doubt
     *_, setting = different
     assert re.search(rf"\b{setting.removesuffix('_triggers').rstrip('s')}", doubt), "it names what was declared"
+    narrower = {shape: {"enum": ["other"]} if value else {"max": 1}}
+    monkeypatch.setattr(service_model, "_shapes", lambda asked: narrower if asked == service else {})
+    assert function_doubts(spec(**different)) == []
+    assert len(function_problems(spec(**different))) == 1
 
 
 def test_shapes_have_the_names_of_the_models_of_aws() -> None:
