@@ -202,7 +202,7 @@ def _simplify(root: Any, names: Sequence[str]) -> None:
         if "value" in said:
             prefix = [names[serie]] if names else []
             title = ElementTree.Element("title")
-            label = said["x_label"].text if "x_label" in said else None
+            label = said["label"].text if "label" in said else None
             title.text = ": ".join(filter(None, [", ".join(filter(None, [label, *prefix])), said["value"].text]))
             parent.insert(0, title)
         for child in said.values():
