@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,16 +11,17 @@ import pyarrow as pa
 import pytest
 
 from lambda_toolkit.pipeline.lambdas.load.warehouse.binary.copying import column_types
-from lambda_toolkit.pipeline.lambdas.load.warehouse.postgres import PostgresWarehouse, kind_of
+from lambda_toolkit.pipeline.lambdas.load.warehouse.postgres import kind_of
 from lambda_toolkit.pipeline.lambdas.load.warehouse.references import foreign_keys, proven_references, requirements
 from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import LIVE
-from lambda_toolkit.pipeline.lambdas.load.warehouse.session import WarehouseSession
+from lambda_toolkit.pipeline.lambdas.load.warehouse.session import WarehouseSession, stage_rows
 from lambda_toolkit.pipeline.lambdas.load.warehouse.tables import facts, filling
 from lambda_toolkit.pipeline.lambdas.load.warehouse.tables.validity import times
 from lambda_toolkit.pipeline.lambdas.shared.lake.manifest import ProcessedManifest
 from lambda_toolkit.pipeline.lambdas.shared.postgres import sql
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection
 from lambda_toolkit.pipeline.warehouse.preparation import prepare
+from tests.support.databases import empty_database
 from tests.support.sample_star import COMPOSITE, COMPOSITE_SCHEMA, DECLARED, SCHEMA
 from tests.support.written_lake import WrittenLake
 
@@ -28,26 +30,43 @@ MANIFEST = ProcessedManifest(3, "", "2024-01-01T00:00:00Z", {})
 _TRIGGER = "FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()"
 
 
-@pytest.fixture
-def star(empty: Connection) -> Connection:
+@pytest.fixture(scope="module")
+def database(postgres_server: Any) -> Iterator[Connection]:
     """The sample star, and a copy of each of its tables."""
-    prepare(empty, SCHEMA, DECLARED)
-    empty.run(
-        "CREATE TABLE other_product (LIKE dim_product INCLUDING ALL); CREATE TABLE other_order (LIKE fact_order"
-        " INCLUDING ALL, FOREIGN KEY (product_id) REFERENCES other_product); CREATE TABLE above (product_id integer);"
-        "SET client_min_messages = error"
-    )
-    return empty
+    with empty_database(postgres_server, "catalog_questions") as connection:
+        connection.run("SET client_min_messages = error")
+        prepare(connection, SCHEMA, DECLARED)
+        connection.run(
+            "CREATE TABLE other_product (LIKE dim_product INCLUDING ALL); CREATE TABLE other_order (LIKE fact_order"
+            " INCLUDING ALL, FOREIGN KEY (product_id) REFERENCES other_product);"
+            "CREATE TABLE above (product_id integer)"
+        )
+        yield connection
+
+
+@pytest.fixture
+def star(database: Connection) -> Iterator[Connection]:
+    """A transaction that is rolled back."""
+    database.run("BEGIN")
+    yield database
+    database.run("ROLLBACK")
+
+
+@pytest.fixture
+def schema(star: Connection) -> Connection:
+    """An empty schema."""
+    star.run("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    return star
 
 
 @contextmanager
 def undone(connection: Connection, script: str) -> Iterator[None]:
     """Within it the statements of ``script`` have been run."""
-    connection.run("BEGIN")
+    connection.run("SAVEPOINT before_change")
     for statement in script.split(";"):
         connection.run(statement)
     yield
-    connection.run("ROLLBACK")
+    connection.run("ROLLBACK TO SAVEPOINT before_change")
 
 
 def session_of(connection: Connection) -> WarehouseSession:
@@ -165,76 +184,65 @@ INDEXES = {
 }
 
 
-def test_an_index_finds_the_versions_of_a_key(empty: Connection) -> None:
+def test_an_index_finds_the_versions_of_a_key(schema: Connection) -> None:
     """If it begins with the key's columns, in the order of their types, and has all rows."""
-    empty.run(COMPOSITE_SCHEMA)
-    empty.run("ALTER TABLE fact_order ADD year_range int4range, ADD number_range int4range")
-    empty.run("CREATE TABLE other AS SELECT * FROM fact_order; CREATE INDEX ON other (year, number)")
-    session, table = session_of(empty), COMPOSITE.declared.warehouse["fact_order"]
+    schema.run(COMPOSITE_SCHEMA)
+    schema.run("ALTER TABLE fact_order ADD year_range int4range, ADD number_range int4range")
+    schema.run("CREATE TABLE other AS SELECT * FROM fact_order; CREATE INDEX ON other (year, number)")
+    session, table = session_of(schema), COMPOSITE.declared.warehouse["fact_order"]
     found = {}
     for columns in INDEXES:
-        with undone(empty, f"CREATE INDEX made ON fact_order {columns}"):
+        with undone(schema, f"CREATE INDEX made ON fact_order {columns}"):
             found[columns] = facts._has_index_on_key(session, table)
     assert found == INDEXES
-    empty.run("CREATE INDEX made ON fact_order (year, number)")
-    empty.run("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'made'::regclass")
+    schema.run("CREATE INDEX made ON fact_order (year, number)")
+    schema.run("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'made'::regclass")
     assert not facts._has_index_on_key(session, table)
 
 
-def test_types_are_those_below_domains(empty: Connection) -> None:
+def test_types_are_those_below_domains(schema: Connection) -> None:
     """Of the columns that a table has: with their lengths, where the domain has one."""
-    empty.run(
+    schema.run(
         "CREATE DOMAIN short AS varchar(3); CREATE DOMAIN shorter AS short CHECK (length(VALUE) < 3);"
         "CREATE DOMAIN price AS numeric(7, 2); CREATE TABLE other (x price);"
         "CREATE TABLE fact_order (dropped price, order_record bigint, order_id short, amount price, product_id shorter,"
         " more integer); ALTER TABLE fact_order DROP COLUMN dropped"
     )
-    assert column_types(empty, sql.table("fact_order")) == {
+    assert column_types(schema, sql.table("fact_order")) == {
         "order_record": "bigint",
         "order_id": "character varying",
         "amount": "numeric",
         "product_id": "character varying",
         "more": "integer",
     }
-    assert column_types(empty, sql.table("missing")) == {}
+    assert column_types(schema, sql.table("missing")) == {}
     rows = pa.table({"order_id": ["a"], "amount": ["1"], "product_id": ["abc"]})
-    warehouse = PostgresWarehouse(empty)
-    prepare_control(empty)
-    with warehouse.begin(MANIFEST, 0, WrittenLake(), frozenset({"fact_order"})) as batch:  # type: ignore[arg-type]
-        batch.stage(FACT, [rows])
-        types = "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute WHERE attnum > 0 AND attrelid = "
-        assert empty.rows(f"{types} 'pg_temp.staging_fact_order'::regclass ORDER BY attnum") == [
-            ["order_id", "character varying(3)"],
-            ["amount", "numeric(7,2)"],
-            ["product_id", "character varying(3)"],
-        ]
+    session = dataclasses.replace(session_of(schema), tries_rows_of=frozenset({"fact_order"}))
+    stage_rows(session, FACT, FACT.column_names, "staged", [rows])
+    types = "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute WHERE attnum > 0 AND attrelid = "
+    assert schema.rows(f"{types} 'pg_temp.staged'::regclass ORDER BY attnum") == [
+        ["order_id", "character varying(3)"],
+        ["amount", "numeric(7,2)"],
+        ["product_id", "character varying(3)"],
+    ]
 
 
-def prepare_control(connection: Connection) -> None:
-    """The control tables alone."""
-    connection.run("CREATE SCHEMA pipeline")
-    connection.run("ALTER TABLE fact_order RENAME TO kept")
-    prepare(connection, SCHEMA, DECLARED)
-    connection.run("DROP TABLE fact_order CASCADE")
-    connection.run("ALTER TABLE kept RENAME TO fact_order")
-
-
-def test_requirements_are_those_that_the_table_enforces(empty: Connection) -> None:
+def test_requirements_are_those_that_the_table_enforces(schema: Connection) -> None:
     """Of the columns that load writes: by their own order in each key, and not those that fill themselves."""
     table: Any = COMPOSITE.declared.warehouse["fact_order"]
-    empty.run(COMPOSITE_SCHEMA)
-    empty.run(
+    schema.run(COMPOSITE_SCHEMA)
+    schema.run(
         "CREATE SCHEMA other; CREATE TABLE other.fact_order (amount numeric NOT NULL, extra integer NOT NULL);"
         "CREATE TABLE other.limits (a integer PRIMARY KEY)"
     )
-    empty.run(
+    schema.run(
         "ALTER TABLE fact_order ADD dropped integer NOT NULL, ADD filled integer NOT NULL DEFAULT 1,"
         " ADD made integer NOT NULL GENERATED ALWAYS AS (1) STORED, ADD counted integer NOT NULL GENERATED ALWAYS AS"
         " IDENTITY, ADD extra integer NOT NULL, ADD loose integer REFERENCES other.limits,"
         " ADD FOREIGN KEY (year) REFERENCES other.limits"
     )
-    empty.run("ALTER TABLE fact_order DROP COLUMN dropped")
-    found = [(entry.columns, entry.referenced_table) for entry in requirements.enforced(empty, LIVE, table)]
+    schema.run("ALTER TABLE fact_order DROP COLUMN dropped")
+    found = [(entry.columns, entry.referenced_table) for entry in requirements.enforced(schema, LIVE, table)]
     assert found == [
         (("product_code", "product_shop"), "dim_product"),
         (("year",), "limits"),
@@ -245,11 +253,11 @@ def test_requirements_are_those_that_the_table_enforces(empty: Connection) -> No
         (("extra",), None),
     ]
     unmet = "EXISTS (SELECT FROM (SELECT 1 AS product_shop, 'a' AS product_code, 5 AS year) AS s WHERE $unmet)"
-    first, second, *_ = requirements.enforced(empty, LIVE, table)
+    first, second, *_ = requirements.enforced(schema, LIVE, table)
 
     def is_unmet(entry: requirements.Requirement) -> bool:
-        return bool(empty.rows(sql.compose(f"SELECT {unmet}", unmet=entry.unmet))[0][0])
+        return bool(schema.rows(sql.compose(f"SELECT {unmet}", unmet=entry.unmet))[0][0])
 
     assert is_unmet(first) and is_unmet(second)
-    empty.run("INSERT INTO dim_product VALUES (1, 'a', 'n'); INSERT INTO other.limits VALUES (5)")
+    schema.run("INSERT INTO dim_product VALUES (1, 'a', 'n'); INSERT INTO other.limits VALUES (5)")
     assert not is_unmet(first) and not is_unmet(second)

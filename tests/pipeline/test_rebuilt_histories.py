@@ -5,15 +5,20 @@ Both tables have the same keys, and every table has rows of other keys, batches 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import pyarrow as pa
 import pytest
 
 from lambda_toolkit.pipeline.lambdas.load.warehouse.interface import Staging, WarehouseBatch
 from lambda_toolkit.pipeline.lambdas.load.warehouse.postgres import PostgresWarehouse
 from lambda_toolkit.pipeline.lambdas.load.warehouse.read_ahead import ReadAhead
+from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import CONTROL_TABLES
 from lambda_toolkit.pipeline.lambdas.shared.lake.manifest import ProcessedManifest
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection
 from lambda_toolkit.pipeline.warehouse.preparation import prepare
+from tests.support.databases import empty_database
 from tests.support.sample_star import DECLARED, SCHEMA
 from tests.support.written_lake import WrittenLake
 
@@ -25,12 +30,21 @@ LEDGER = """
 """
 
 
+@pytest.fixture(scope="module")
+def database(postgres_server: Any) -> Iterator[Connection]:
+    with empty_database(postgres_server, "rebuilt_histories") as connection:
+        prepare(connection, SCHEMA, DECLARED)
+        yield connection
+
+
 @pytest.fixture
-def warehouse(empty: Connection) -> Connection:
-    """Six batches are loaded, and every product is there."""
-    prepare(empty, SCHEMA, DECLARED)
-    empty.run(LEDGER)
-    return empty
+def warehouse(database: Connection) -> Connection:
+    """Six batches are loaded, and nothing else is there."""
+    database.run(
+        "; ".join(f"DELETE FROM {t}" for t in ("fact_order", "dim_product", *map("pipeline.{}".format, CONTROL_TABLES)))
+    )
+    database.run(LEDGER)
+    return database
 
 
 def rows_of(name: str, values: dict[int, int]) -> pa.Table:

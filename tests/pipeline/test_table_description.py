@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
+
+import pytest
 
 from lambda_toolkit.pipeline.lambdas.load.warehouse.parallel.description import describe
 from lambda_toolkit.pipeline.lambdas.shared.postgres import sql
-from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection, transaction
+from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection
+from tests.support.databases import empty_database
 
 TABLES = "".join(
     f"""
@@ -18,21 +22,21 @@ TABLES = "".join(
     """
     for name in ("orders", "others")
 )
-MADE = f"CREATE TABLE parents (id bigint PRIMARY KEY); CREATE TABLE above (a integer); {TABLES}"
+MADE = f"CREATE ROLE clerk; CREATE TABLE parents (id bigint PRIMARY KEY); CREATE TABLE above (a integer); {TABLES}"
 # What a statement changes of the table {t}, by subject.
 CHANGES = (
     ("table", "ALTER TABLE {t} SET (fillfactor = 50)"),
     ("table", "ALTER TABLE {t} ENABLE ROW LEVEL SECURITY"),
     ("table", "COMMENT ON TABLE {t} IS 'ours'"),
     ("options of long values", "ALTER TABLE {t} SET (toast.autovacuum_enabled = false)"),
-    ("privileges", "GRANT SELECT ON {t} TO reader"),
+    ("privileges", "GRANT SELECT ON {t} TO clerk"),
     ("privileges", "GRANT SELECT ON {t} TO PUBLIC"),
     ("columns", "ALTER TABLE {t} ALTER a DROP DEFAULT, ALTER note SET DEFAULT 1"),
     ("columns", "ALTER TABLE {t} ALTER a SET STATISTICS 1"),
     ("columns", "ALTER TABLE {t} ALTER note SET STORAGE EXTERNAL"),
     ("columns", "ALTER TABLE {t} ADD COLUMN last text"),
     ("columns", "ALTER TABLE {t} ALTER many SET DEFAULT 1"),
-    ("columns", "GRANT SELECT (a) ON {t} TO reader"),
+    ("columns", "GRANT SELECT (a) ON {t} TO clerk"),
     ("columns", "COMMENT ON COLUMN {t}.id IS 'ours'"),
     ("constraints", "ALTER TABLE {t} ALTER CONSTRAINT {t}_other_fkey DEFERRABLE"),
     ("constraints", "ALTER TABLE {t} DISABLE TRIGGER ALL"),
@@ -44,10 +48,10 @@ CHANGES = (
     ("indexes", "ALTER TABLE {t} CLUSTER ON {t}_pkey"),
     ("sequences", "ALTER SEQUENCE {t}_id_seq INCREMENT 2"),
     ("sequences", "ALTER SEQUENCE {t}_many_seq INCREMENT 2"),
-    ("sequences", "GRANT USAGE ON SEQUENCE {t}_id_seq TO reader"),
+    ("sequences", "GRANT USAGE ON SEQUENCE {t}_id_seq TO clerk"),
     ("sequences", "COMMENT ON SEQUENCE {t}_id_seq IS 'ours'"),
     ("views", "CREATE VIEW more AS SELECT a, note FROM {t}"),
-    ("views", "GRANT SELECT ON of_{t} TO reader"),
+    ("views", "GRANT SELECT ON of_{t} TO clerk"),
     ("views", "ALTER VIEW of_{t} SET (security_barrier = true)"),
     ("triggers", "CREATE TRIGGER last BEFORE UPDATE ON {t} EXECUTE FUNCTION suppress_redundant_updates_trigger()"),
     ("rules", "CREATE RULE kept AS ON DELETE TO {t} DO INSTEAD NOTHING"),
@@ -70,46 +74,52 @@ OF_OTHER_CATALOGS = (
 )
 
 
-def prepared(connection: Connection) -> dict[str, Any]:
-    """The description of the table ``orders``, beside another one with the same things."""
-    connection.run(f"{MADE}; SET allow_system_table_mods = on; SET client_min_messages = error")
-    return described(connection)
+@pytest.fixture(scope="module")
+def database(postgres_server: Any) -> Iterator[Connection]:
+    with empty_database(postgres_server, "table_description") as connection:
+        connection.run("SET allow_system_table_mods = on; SET client_min_messages = error")
+        yield connection
+
+
+@pytest.fixture
+def tables(database: Connection) -> Iterator[Connection]:
+    """A transaction in which there is the table ``orders``, and another one with the same things."""
+    database.run("BEGIN")
+    database.run(MADE)
+    yield database
+    database.run("ROLLBACK")
 
 
 def described(connection: Connection) -> dict[str, Any]:
     return describe(connection, sql.table("orders"))
 
 
-def test_each_change_is_in_the_description_of_its_subject(empty: Connection) -> None:
-    before, found = prepared(empty), []
-    empty.run("BEGIN")
+def test_each_change_is_in_the_description_of_its_subject(tables: Connection) -> None:
+    before, found = described(tables), []
     for _, statement in CHANGES:
-        empty.run("SAVEPOINT before_change")
-        empty.run(statement.format(t="orders"))
-        after = described(empty)
+        tables.run("SAVEPOINT before_change")
+        tables.run(statement.format(t="orders"))
+        after = described(tables)
         found += [(subject, statement) for subject in before if before[subject] != after[subject]]
-        empty.run("ROLLBACK TO SAVEPOINT before_change")
-    empty.run("ROLLBACK")
+        tables.run("ROLLBACK TO SAVEPOINT before_change")
     assert found == list(CHANGES)
 
 
-def test_description_has_nothing_of_another_table(empty: Connection) -> None:
+def test_description_has_nothing_of_another_table(tables: Connection) -> None:
     """Nor of what has the same number in another catalog: it is known there by another name."""
-    before = prepared(empty)
-    with transaction(empty):
-        for _, statement in CHANGES:
-            empty.run(statement.format(t="others"))
-        empty.run("INSERT INTO pg_seclabel VALUES ('orders'::regclass, 'pg_proc'::regclass, 0, 'ours', 'secret')")
-        empty.run("ALTER TABLE others INHERIT above")
-        for catalog, thing, of in OF_OTHER_CATALOGS:
-            numbers = f"'{catalog}'::regclass, {thing}, 0, '{of}'::regclass, 'orders'::regclass, 0"
-            empty.run(f"INSERT INTO pg_depend VALUES ({numbers}, 'a')")
-        assert described(empty) == before
+    before = described(tables)
+    for _, statement in CHANGES:
+        tables.run(statement.format(t="others"))
+    tables.run("INSERT INTO pg_seclabel VALUES ('orders'::regclass, 'pg_proc'::regclass, 0, 'ours', 'secret')")
+    tables.run("ALTER TABLE others INHERIT above")
+    for catalog, thing, of in OF_OTHER_CATALOGS:
+        numbers = f"'{catalog}'::regclass, {thing}, 0, '{of}'::regclass, 'orders'::regclass, 0"
+        tables.run(f"INSERT INTO pg_depend VALUES ({numbers}, 'a')")
+    assert described(tables) == before
 
 
-def test_description_is_the_same_in_whatever_order_it_was_made(empty: Connection) -> None:
+def test_description_is_the_same_in_whatever_order_it_was_made(tables: Connection) -> None:
     """Columns that were dropped leave no trace."""
-    prepared(empty)
     fires = "BEFORE UPDATE ON orders EXECUTE FUNCTION suppress_redundant_updates_trigger()"
     made = [
         "GRANT SELECT ON orders TO PUBLIC",
@@ -119,14 +129,14 @@ def test_description_is_the_same_in_whatever_order_it_was_made(empty: Connection
         "CREATE INDEX orders_b ON orders (note)",
         "ALTER TABLE orders ADD CONSTRAINT orders_b_check CHECK (a > 1)",
         f"CREATE TRIGGER later {fires}",
-        "GRANT SELECT ON orders TO reader",
+        "GRANT SELECT ON orders TO clerk",
     ]
     descriptions = []
     for statements in (made, ["ALTER TABLE orders ADD x text", "ALTER TABLE orders DROP x", *reversed(made)]):
-        empty.run("BEGIN")
+        tables.run("SAVEPOINT before_change")
         for statement in statements:
-            empty.run(statement)
-        descriptions.append(described(empty))
-        empty.run("ROLLBACK")
+            tables.run(statement)
+        descriptions.append(described(tables))
+        tables.run("ROLLBACK TO SAVEPOINT before_change")
     assert descriptions[0] == descriptions[1]
     assert [column["name"] for column in descriptions[0]["columns"]] == ["id", "a", "note", "many", "other"]

@@ -32,6 +32,18 @@ def made(server: Server, name: str, script: str) -> Iterator[Database]:
         run(admin, f"DROP DATABASE {identifier(name)} WITH (FORCE)")
 
 
+@contextmanager
+def empty_database(server: Server, name: str) -> Iterator[Connection]:
+    """The superuser's session in a new database, which is dropped afterwards."""
+    admin = database_of(server, "postgres")
+    run(admin, f"CREATE DATABASE {identifier(name)}")
+    try:
+        with connect(credentials_of(server, name)) as connection:
+            yield connection
+    finally:
+        run(admin, f"DROP DATABASE {identifier(name)} WITH (FORCE)")
+
+
 def _template(server: Server, script: str) -> str:
     """The database that ``script`` made; the server's end is its end."""
     key = (server.port, script)
