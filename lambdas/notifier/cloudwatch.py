@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -35,20 +34,8 @@ def _observation(alarm: Mapping[str, Any]) -> Observation:
         reason=alarm.get("StateReason") or "",
         needs_data=bool(alarm.get("InsufficientDataActions")),
         description=alarm.get("AlarmDescription") or "",
-        measured=_measured(alarm.get("StateReasonData")),
         is_exact="StateTransitionedTimestamp" in alarm,
     )
-
-
-def _measured(text: str | None) -> float | None:
-    """The newest of the values that an alarm was evaluated by, of its StateReasonData."""
-    try:
-        document = json.loads(text or "{}")
-        points = [value for value in document.get("recentDatapoints", ()) if value is not None]
-        value = float(points[-1]) if points else None
-    except (ValueError, TypeError, AttributeError):
-        return None
-    return value if value is None or math.isfinite(value) else None
 
 
 def read_record(record: Mapping[str, Any], now: datetime) -> Transition | Letter:

@@ -103,10 +103,10 @@ def log_link(group: str, region: str, partition: str, since: datetime) -> str:
     The console encodes the parts of its fragment twice, with $ in place of %.
     """
     console = _CONSOLES.get(partition)
-    if not console or not group or not region:
+    if not console or not group:
         return ""
     start = int((since - BEFORE).timestamp() * 1000)
-    name = quote(quote(group, safe=""), safe="").replace("%", "$")
-    query = quote(f"?start={start}", safe="").replace("%", "$")
+    name = quote(quote(group, safe="")).replace("%", "$")
+    query = quote(f"?start={start}").replace("%", "$")
     host = console.format(region=region)
     return f"https://{host}/cloudwatch/home?region={region}#logsV2:log-groups/log-group/{name}/log-events{query}"

@@ -30,8 +30,6 @@ class Observation:
     needs_data: bool = False
     """Whether its topic is notified of INSUFFICIENT_DATA, too: then that is as bad as ALARM."""
     description: str = ""
-    measured: float | None = None
-    """The newest value that it was evaluated by."""
     is_exact: bool = True
     """Whether ``since`` changes with the state alone."""
 
@@ -46,7 +44,6 @@ class Transition:
     at: datetime
     reason: str = ""
     description: str = ""
-    measured: float | None = None
 
     @property
     def was_bad(self) -> bool:
@@ -72,7 +69,6 @@ class Trouble:
     since: datetime
     reason: str = ""
     description: str = ""
-    measured: float | None = None
 
 
 @dataclass(frozen=True)
@@ -175,15 +171,14 @@ class _Moment:
     until: datetime
     reason: str
     description: str
-    measured: float | None
 
 
 def _moment(alarm: str, item: Observation, until: datetime) -> _Moment:
-    return _Moment(alarm, item.since, until, item.reason, item.description, item.measured)
+    return _Moment(alarm, item.since, until, item.reason, item.description)
 
 
 def _delivered(item: Transition) -> _Moment:
-    return _Moment(item.alarm, item.at, item.at, item.reason, item.description, item.measured)
+    return _Moment(item.alarm, item.at, item.at, item.reason, item.description)
 
 
 def _observed_moments(
@@ -234,7 +229,7 @@ def _extended(incident: Incident, moment: _Moment) -> Incident:
 
 
 def _trouble(moment: _Moment) -> Trouble:
-    return Trouble(moment.alarm, moment.since, moment.reason, moment.description, moment.measured)
+    return Trouble(moment.alarm, moment.since, moment.reason, moment.description)
 
 
 def _any_bad(incident: Incident, bad: Iterable[str]) -> bool:

@@ -89,7 +89,7 @@ def _begin(incident: Incident, catalog: Catalog, findings: Mapping[str, Findings
         ("Since", _time(incident.began)),
         ("Why", _shortened(found.error, _LONGEST_ERROR)),
         *_batches(found),
-        ("Measured", _measured(first)),
+        ("Measured", first.reason),
         ("Also", " ".join(others)),
         ("Alarm", ", ".join(trouble.alarm for trouble in incident.troubles[:_MOST_ALARMS])),
         ("Log", "" if place.has_console else notice.log_group),
@@ -115,10 +115,6 @@ def _batches(found: Findings) -> list[tuple[str, str]]:
 
 def _tables(tables: Mapping[str, int]) -> str:
     return ", ".join(f"{table}: {rows:,}" for table, rows in sorted(tables.items()))
-
-
-def _measured(trouble: Trouble) -> str:
-    return trouble.reason
 
 
 def _what(trouble: Trouble, catalog: Catalog) -> str:
@@ -208,7 +204,7 @@ def escaped(text: str) -> str:
     """
     for character, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
         text = text.replace(character, entity)
-    return re.sub(r"([*_~`])", "\u200b\\1", text) if re.search(r"[*_~`]", text) else text
+    return re.sub(r"([*_~`])", "\u200b\\1", text)
 
 
 def _unfenced(text: str) -> str:
@@ -224,7 +220,7 @@ def _cut(text: str) -> str:
 
 def _sentence(text: str) -> str:
     """The first sentence, without its full stop."""
-    return re.split(r"(?<=[.!?])\s", text.strip(), maxsplit=1)[0].rstrip(".")
+    return re.split(r"(?<=[.!?])\s", text.strip())[0].rstrip(".")
 
 
 def _shortened(text: str, most: int) -> str:

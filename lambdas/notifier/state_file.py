@@ -132,7 +132,10 @@ def state_of(content: bytes, place: str) -> State:
 
 
 def _incident(item: dict[str, Any]) -> Incident:
-    troubles = tuple(Trouble(**{**trouble, "since": _time(trouble["since"])}) for trouble in item["troubles"])
+    troubles = tuple(
+        Trouble(trouble["alarm"], _time(trouble["since"]), trouble["reason"], trouble["description"])
+        for trouble in item["troubles"]
+    )
     return Incident(item["key"], _time(item["began"]), _time(item["last_bad"]), troubles, item["over"])
 
 

@@ -20,7 +20,7 @@ def webhook_problem(url: str) -> str:
         return "it does not begin with https:// and a host"
     if any(character.isspace() or not character.isprintable() for character in url) or not url.isascii():
         return "it has a character that no URL has"
-    if parts.username is not None or parts.password is not None:
+    if parts.username is not None:
         return "it has a user before the host"
     if parts.scheme == "http" and not _is_loopback(host):
         return "it begins with http://, which is not encrypted; write https://"

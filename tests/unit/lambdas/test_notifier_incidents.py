@@ -185,9 +185,9 @@ def test_moment_that_is_not_exact_begins_no_incident() -> None:
 def test_sns_alone_may_know_that_an_alarm_was_not_fine(old: str, new: str, is_news: bool) -> None:
     """Where a look finds it fine again, and cannot say since when it is."""
     world = World(CATALOG, {}, now=130, is_exact=False)
-    world.invoke([Transition("extract-errors", old, new, at(120), "because", "words", 3.0)])
+    world.invoke([Transition("extract-errors", old, new, at(120), "because", "words")])
     begun = [letter.incident.troubles for letter in world.emails if letter.incident]
-    assert begun == ([(Trouble("extract-errors", at(120), "because", "words", 3.0),)] if is_news else [])
+    assert begun == ([(Trouble("extract-errors", at(120), "because", "words"),)] if is_news else [])
 
 
 def test_incident_lasts_until_the_last_of_its_alarms_is_fine() -> None:
