@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pyarrow as pa
 import pytest
+from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lambda_toolkit.pipeline.lambdas.shared import logs, runtime
+from lambda_toolkit.pipeline.lambdas.shared import logs, metrics, runtime
 from lambda_toolkit.pipeline.lambdas.shared.errors import LakeError, PipelineError
 from lambda_toolkit.pipeline.lambdas.shared.logs import Log, TableWork
 from lambda_toolkit.pipeline.lambdas.shared.metrics import (
@@ -24,6 +28,7 @@ from lambda_toolkit.pipeline.lambdas.shared.metrics import (
 )
 from lambda_toolkit.pipeline.local_stack.alerting.alarm_evaluator import metrics_in
 
+LAMBDAS = Path(__file__).parents[3] / "lambdas"
 CONTEXT = SimpleNamespace(function_name="totes-dev-load", aws_request_id="r-1")
 
 
@@ -172,3 +177,147 @@ def test_clients_of_aws_wait_and_try_again(monkeypatch: pytest.MonkeyPatch) -> N
     assert made.meta.config.connect_timeout == 10
     assert made.meta.config.retries == {"mode": "standard", "total_max_attempts": 6}
     runtime.client.cache_clear()
+
+
+def test_log_without_an_invocation_has_defaults(written: Written, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A function may write a line while it is imported; and on a system that does not say how much memory it used."""
+    monkeypatch.delenv("METRICS_NAMESPACE")
+    monkeypatch.setattr(logs, "memory_used", lambda: None)
+    written.log.warning("early", {ROWS_REJECTED: 2, BATCH_LATENCY: 1.5}, table=None)
+    written.log.end("done")
+    early, summary = written.lines
+    declared = [{"Name": "RowsRejected", "Unit": "Count"}, {"Name": "BatchLatency", "Unit": "Seconds"}]
+    assert early == {
+        "timestamp": "2023-11-14T22:15:00.250Z",
+        "level": "WARN",
+        "message": "early",
+        "request_id": None,
+        "_aws": {
+            "Timestamp": 1_700_000_100_250,
+            "CloudWatchMetrics": [{"Namespace": "pipeline", "Dimensions": [["FunctionName"]], "Metrics": declared}],
+        },
+        "FunctionName": "local",
+        "RowsRejected": 2,
+        "BatchLatency": 1.5,
+    }
+    assert (summary["cold_start"], summary["milliseconds"]) == (False, 100_000), "since the clock began"
+    assert "memory_mb" not in summary and "_aws" not in summary
+
+
+@pytest.mark.parametrize(("level", "shown"), [("debug", 3), ("TRACE", 3), ("info", 3), ("warn", 2), ("Error", 1)])
+def test_lines_below_the_level_are_not_written(
+    written: Written, monkeypatch: pytest.MonkeyPatch, level: str, shown: int
+) -> None:
+    monkeypatch.setenv("AWS_LAMBDA_LOG_LEVEL", level)
+    written.log.info("one")
+    written.log.warning("two")
+    written.log.error("three", error="E")
+    assert [line["level"] for line in written.lines] == ["INFO", "WARN", "ERROR"][-shown:]
+    assert written.lines[-1]["error"] == "E"
+
+
+@pytest.mark.parametrize(
+    ("status", "megabytes"),
+    [("Name:\tpython\nVmHWM:\t  204800 kB\n", 200), ("VmHWM:\t1535 kB\n", 1), ("Name:\tx\n", None)],
+)
+def test_memory_is_what_the_system_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: str, megabytes: int | None
+) -> None:
+    (tmp_path / "status").write_text(status, encoding="ascii")
+    monkeypatch.setattr(logs, "Path", lambda asked: tmp_path / str(asked).removeprefix("/proc/self/"))
+    assert logs.memory_used() == megabytes
+    (tmp_path / "status").unlink()
+    assert logs.memory_used() is None
+
+
+def test_no_line_waits_in_a_buffer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lambda freezes the process after an invocation: what is in a buffer would be in the log of the next one."""
+    found: list[str] = []
+    monkeypatch.setattr(logs.sys, "stdout", SimpleNamespace(write=found.append, flush=lambda: found.append("flushed")))
+    Log().info("a")
+    assert (json.loads(found[0])["message"], found[0][-1], found[1:]) == ("a", "\n", ["flushed"])
+
+
+def test_steps_name_files_lines_and_functions() -> None:
+    def fail() -> None:
+        raise ValueError
+
+    with pytest.raises(ValueError) as caught:
+        fail()
+    [_, last] = logs.steps(caught.value)
+    assert last == f"{__file__}:{fail.__code__.co_firstlineno + 1} fail"
+
+
+def test_metrics_are_put_by_the_functions_that_they_name() -> None:
+    """And with a unit and a statistic that CloudWatch has."""
+    names = {value: name for name, value in vars(metrics).items() if isinstance(value, metrics.Metric)}
+    assert set(METRICS) == set(names)
+    for metric in METRICS:
+        assert metric.unit in ("Count", "Seconds", "Megabytes") and metric.statistic in ("Sum", "Maximum")
+        if metric != metrics.MEMORY_USED:  # which each summary puts
+            putting = {
+                file.relative_to(LAMBDAS).parts[0]
+                for file in LAMBDAS.rglob("*.py")
+                if re.search(rf"\b{names[metric]}\b", file.read_text(encoding="utf-8"))
+            }
+            assert putting - {"shared"} == set(metric.functions)
+    assert [metrics.ROWS_EXTRACTED.statistic, metrics.OPEN_REJECTED.statistic] == ["Sum", "Maximum"]
+
+
+SHOWN = (ArithmeticError, AttributeError, ImportError, MemoryError, NameError, OSError, RecursionError, TypeError)
+
+
+@pytest.mark.parametrize("kind", [*SHOWN, S3UploadFailedError])
+def test_message_that_has_no_values_is_shown(written: Written, monkeypatch: pytest.MonkeyPatch, kind: Any) -> None:
+    monkeypatch.setattr(runtime, "logger", written.log)
+
+    @runtime.logged
+    def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
+        raise kind("what is wrong")
+
+    with pytest.raises(kind, match="what is wrong"):
+        handle({}, None)
+    error, summary = written.lines
+    assert (error["message"], error["error"]) == (f"{kind.__name__}: what is wrong", kind.__name__)
+    assert (summary["request_id"], summary["FunctionName"]) == (None, "local")
+
+
+def test_error_of_arrow_names_the_line_of_the_function(written: Written, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime, "logger", written.log)
+
+    @runtime.logged
+    def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
+        return {"values": pa.array(event["values"], pa.int64())}
+
+    assert handle({"values": [1]}, CONTEXT) == {"values": pa.array([1])}
+    assert (written.lines[0]["request_id"], written.lines[0]["outcome"]) == ("r-1", "done")
+    with pytest.raises(PipelineError, match=rf"Raised at {__file__}:\d+ handle\.$"):
+        handle({"values": ["jane"]}, CONTEXT)
+    assert "pyarrow" in written.lines[1]["stack"][-1]
+
+
+def test_check_is_answered_and_all_else_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(runtime.declarations, "load", lambda: done.append("declarations"))
+
+    @runtime.checked(lambda: done.append("one"), lambda: done.append("two"))
+    def handle(event: Any, context: Any) -> dict[str, Any]:
+        return {"given": event, "to": context}
+
+    assert handle({"action": "check"}, None) == {"checked": True}
+    assert done == ["declarations", "one", "two"]
+    for event in ({}, {"action": "report"}, {"Records": []}, ["check"]):
+        assert handle(event, "context") == {"given": event, "to": "context"}  # type: ignore[arg-type]
+    assert len(done) == 3
+
+
+def test_lakes_are_the_buckets_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime, "client", lambda service: service)
+    for make, name in ((runtime.ingestion_lake, "INGESTION_BUCKET"), (runtime.processed_lake, "PROCESSED_BUCKET")):
+        monkeypatch.setenv(name, f"of {name}")
+        found = make()
+        assert (found.bucket, found._client) == (f"of {name}", "s3")
+        for missing in ("", None):
+            monkeypatch.setenv(name, "") if missing == "" else monkeypatch.delenv(name)
+            with pytest.raises(PipelineError, match=name):
+                make()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +17,8 @@ from moto.core import DEFAULT_ACCOUNT_ID
 from moto.sns.models import sns_backends
 
 from lambda_toolkit.pipeline.lambdas.notifier import handler, webhook
+from lambda_toolkit.pipeline.lambdas.notifier.findings import Findings
+from lambda_toolkit.pipeline.lambdas.notifier.incidents import Incident, Trouble
 from lambda_toolkit.pipeline.lambdas.notifier.letters import Kind, Letter, Slack, State
 from lambda_toolkit.pipeline.lambdas.notifier.notices import ALARMS_FILE, NotifierError, load
 from lambda_toolkit.pipeline.lambdas.notifier.state_file import (
@@ -287,3 +290,101 @@ def test_states_are_immutable_and_the_newest_counts() -> None:
         state_of(document_of(State()).replace(b'"format": 1', b'"format": 2'), "s3://lake/x")
     with pytest.raises(NotifierError, match="s3://lake/x is not a state of the notifier .JSONDecodeError"):
         state_of(b"{", "s3://lake/x")
+
+
+class Frozen:
+    """A clock that does not move."""
+
+    @staticmethod
+    def monotonic() -> float:
+        return 1000.0
+
+    @staticmethod
+    def monotonic_ns() -> int:
+        return 7
+
+
+def context(milliseconds: int) -> Any:
+    return SimpleNamespace(aws_request_id="r-2", get_remaining_time_in_millis=lambda: milliseconds)
+
+
+@pytest.mark.parametrize(
+    ("given", "is_posted"), [(context(40_001), True), (context(40_000), False), (SimpleNamespace(), True)]
+)
+def test_post_needs_the_time_that_it_may_take(
+    account: Account, posts: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch, given: Any, is_posted: bool
+) -> None:
+    """Forty seconds; a minute where the context does not say how long it may take."""
+    store_secret(account, monkeypatch, SecretString=HOOK)
+    monkeypatch.setattr(handler, "time", Frozen)
+    assert handler.lambda_handler({"Records": [{"Sns": {"Message": "words"}}]}, given) == {"sent": ["note words"]}
+    assert len(account.emails) == 1, "an email needs none"
+    assert bool(posts) is is_posted
+
+
+@pytest.mark.parametrize(
+    ("given", "by"), [(context(60_000), "r-2"), (SimpleNamespace(aws_request_id=""), "local 7"), (None, "local 7")]
+)
+def test_invocation_claims_by_its_own_id_and_settles_as_set(
+    account: Account, monkeypatch: pytest.MonkeyPatch, given: Any, by: str
+) -> None:
+    found: list[tuple[str, timedelta]] = []
+
+    def look(*arguments: Any) -> tuple[Letter, ...]:
+        found.append((arguments[5], arguments[7]))
+        return ()
+
+    monkeypatch.setattr(handler, "look", look)
+    monkeypatch.setattr(handler, "time", Frozen)
+    for seconds in ("", "1.5"):
+        monkeypatch.setenv("SETTLE_SECONDS", seconds)
+        handler.lambda_handler({}, given)
+    assert found == [(by, timedelta(minutes=5)), (by, timedelta(seconds=1.5))]
+
+
+def test_lines_of_the_log_have_the_invocation_and_the_reason(
+    account: Account, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store_secret(account, monkeypatch, SecretString=HOOK)
+    monkeypatch.setattr(webhook, "post", lambda url, payload: Outcome(False, "busy"))
+    handler.lambda_handler({"Records": [{"Sns": {"Message": "words"}}]}, context(60_000))
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {line["request_id"] for line in lines} == {"r-2"}
+    [note, about] = [line for line in lines if line["message"] == "sent"]
+    assert (note["kind"], note["letter"], note["slack"], note["reason"]) == ("note", "note words", "pending", "busy")
+    assert (about["kind"], about["slack"]) == ("slack does not take messages", "none") and "reason" not in about
+    published = sns_backends[DEFAULT_ACCOUNT_ID][REGION].topics[account.topic].sent_notifications
+    assert [note["email"], about["email"]] == [message for message, *_ in published]
+
+
+def test_log_is_read_of_an_incident_that_begins(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the first of its alarms to now; not of one that is over, nor of an alarm without a function."""
+    asked: list[tuple[Any, ...]] = []
+
+    def read(logs: Any, *arguments: Any) -> Findings:
+        asked.append(arguments)
+        return Findings("the error of the log")
+
+    monkeypatch.setattr(handler.findings, "read", read)
+    monkeypatch.setattr(handler, "_now", lambda: NOW)
+    first, second = Trouble(ALARM, NOW - timedelta(hours=1)), Trouble("theirs", NOW)
+    incident = Incident("extract", NOW - timedelta(hours=2), NOW, (first, second))
+    letter = Letter("b", Kind.BEGIN, NOW, incident)
+    catalog = load(account.root)
+    topic = "arn:aws-cn:sns:cn-north-1:123456789012:people"
+    text = handler._composed(letter, catalog, topic).text
+    assert "the error of the log" in text and "https://cn-north-1.console.amazonaws.cn/" in text
+    assert asked == [(GROUP, NOW - timedelta(hours=1), NOW)]
+    theirs = replace(incident, troubles=(second, first))
+    for other in (theirs, replace(incident, over=True)):
+        handler._composed(replace(letter, incident=other), catalog, topic)
+    handler._composed(replace(letter, kind=Kind.NOTE, incident=None), catalog, topic)
+    assert len(asked) == 1
+
+
+def test_files_are_beside_the_code_unless_said_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As they are in a package: the folder that has ``notifier`` and ``shared``'s folder."""
+    monkeypatch.delenv("LAMBDA_TASK_ROOT", raising=False)
+    assert (handler._root() / "lambdas" / "notifier" / "handler.py").is_file()
+    monkeypatch.setenv("LAMBDA_TASK_ROOT", "/var/task")
+    assert handler._root() == Path("/var/task")

@@ -200,6 +200,7 @@ def test_log_says_the_last_error_and_the_rows() -> None:
     assert of_lines(["[ERROR] Runtime.ImportModuleError: No module named 'x'\nTraceback: secret"]).error == (
         "Runtime.ImportModuleError: No module named 'x'"
     )
+    assert of_lines(["07:12 [ERROR] Runtime.ExitError: it ended"]).error == "Runtime.ExitError: it ended"
     assert of_lines(["[ERROR] ValueError: a row's value"]).error == "", "what is not made for people is not quoted"
 
 
@@ -235,3 +236,88 @@ def test_records_of_sns_are_alarms_tests_and_notes() -> None:
         assert isinstance(note, Letter) and (note.kind, note.text, note.id) == (Kind.NOTE, text, "note m-1")
         assert message_of(note, CATALOG, {}, LONDON).subject == "totes prod: Hello"
     assert isinstance(read_record({}, BEGAN), Letter)
+
+
+def test_message_is_as_long_as_it_may_be() -> None:
+    """SNS takes a subject of 100 characters; Slack a header of 150 and a section of 3,000; see the module."""
+    long = Catalog("totes", "prod", {NAME: Notice("f", "", "rows", False, "x" * 200_000, "y" * 4000)})
+    found = begun(catalog=long)
+    assert found.subject == "totes prod: " + "x" * 85 + "..."
+    assert len(found.text) == 100_000 and found.text.endswith("x...")
+    header, what, _, command, _ = (block["text"]["text"] for block in found.slack["blocks"])
+    assert header == "totes prod: " + "x" * 135 + "..."
+    assert what == "x" * 2997 + "..." and len(command) == 3000
+    assert found.slack["text"] == "totes prod: " + "x" * 2985 + "..."
+    for name, most in (("x" * 88, "x" * 88), ("x" * 89, "x" * 85 + "...")):
+        fits = Catalog("totes", "prod", {NAME: Notice("f", "", "rows", False, name, "")})
+        assert begun(catalog=fits).subject == f"totes prod: {most}"
+
+
+def facts_of(message: Message) -> dict[str, str]:
+    found = (re.fullmatch(r"(\w[\w ]*?)  +(.+)", line) for line in message.text.splitlines())
+    return {match[1]: match[2] for match in found if match}
+
+
+def test_batches_are_in_order_and_counted() -> None:
+    found = facts_of(begun(Findings(batches={7: {"b": 1}, 6: {"c": 2, "a": 1000}})))
+    assert (found["Batches"], found["Rows"]) == ("6 (a: 1,000, c: 2), 7 (b: 1)", "1,003")
+    one = facts_of(begun(Findings(batches={7: {"b": 1}})))
+    assert (one["Batch"], one["Rows"]) == ("7 (b: 1)", "1")
+    assert not {"Batch", "Batches", "Rows"} & set(facts_of(begun(Findings())))
+
+
+def test_each_alarm_of_an_incident_has_its_words() -> None:
+    """What the declaration says of it, else its own description, else its name."""
+    others = (Trouble("b", BEGAN, description="B is full."), Trouble("c", BEGAN), Trouble(NAME, BEGAN))
+    incident = Incident("a", BEGAN, BEGAN + timedelta(minutes=1), (Trouble("a", BEGAN), *others))
+    found = facts_of(begun(incident=incident))
+    assert found["Also"] == f"B is full. The alarm c is in ALARM. {NOTICE.what}"
+    assert found["Alarm"] == f"a, b, c, {NAME}"
+    ended = message_of(Letter("over", Kind.OVER, BEGAN, incident), CATALOG, {}, LONDON)
+    assert facts_of(ended) == {
+        "It was": "The alarm a is in ALARM.",
+        "Since": "2026-11-29 07:12:05 UTC",
+        "Until": "2026-11-29 07:13:05 UTC",
+        "For": "1 min",
+        "Alarm": f"a, b, c, {NAME}",
+    }
+    local = message_of(Letter("b", Kind.BEGIN, BEGAN, INCIDENT), CATALOG, {}, Place("eu-west-2", "aws", False))
+    assert facts_of(local)["Log"] == NOTICE.log_group
+    note = message_of(Letter("note", Kind.NOTE, BEGAN, text="words"), CATALOG, {}, LONDON)
+    assert (note.subject, note.text) == ("totes prod: a message", "words\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("totes: it  failed\n\tnow ", "totes: it failed now"),
+        ("— Größe", "Gr??e"),
+        ("\x07 [a]\x7f", "a]"),
+        ("...", "a message"),
+        ("", "a message"),
+    ],
+)
+def test_subject_keeps_what_sns_takes(text: str, found: str) -> None:
+    assert subject(text) == found
+
+
+def shown_by_slack(what: str) -> list[str]:
+    catalog = Catalog("totes", "prod", {NAME: Notice("f", "", "rows", False, what, "")})
+    return [block["text"]["text"] for block in begun(catalog=catalog).slack["blocks"]]
+
+
+def test_slack_shows_whole_entities_and_no_empty_section() -> None:
+    assert shown_by_slack("A <b> &  c\nd")[0] == "totes prod: A  b    c d", "a header has no markup"
+    assert shown_by_slack("&" * 600)[1] == "&amp;" * 600
+    assert shown_by_slack("&" * 601)[1] == "&amp;" * 599 + "...", "no half of one at the end"
+    assert shown_by_slack("Disk X. It is full. Call them.")[0] == "totes prod: Disk X"
+    assert shown_by_slack("x" * 134 + " " * 30 + "y")[0] == "totes prod: " + "x" * 134 + " y"
+    error = facts_of(begun(Findings("x" * 590 + " " * 30 + "y")))["Why"]
+    assert error == "x" * 590 + "...", "no blank before the dots"
+    note = message_of(Letter("n", Kind.NOTE, BEGAN, text="words", subject="Hello"), CATALOG, {}, LONDON)
+    assert [block["text"]["text"] for block in note.slack["blocks"]] == ["totes prod: Hello", "words"]
+    assert plain_payload(note) == {"text": "totes prod: Hello\nwords\n"}
+    assert [block["text"] for block in note.slack["blocks"]] == [
+        {"type": "plain_text", "text": "totes prod: Hello", "emoji": False},
+        {"type": "mrkdwn", "text": "words", "verbatim": True},
+    ]
