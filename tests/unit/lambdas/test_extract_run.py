@@ -189,10 +189,10 @@ def test_manifest_has_what_was_captured_of_each_table(world: World) -> None:
 
 
 def test_run_without_a_change_commits_nothing(world: World) -> None:
-    told: dict[str, Any] = {"a": Captured(deletes="why"), "c": Captured(fan_out="alone")}
+    shown: dict[str, Any] = {"a": Captured(deletes="why"), "c": Captured(fan_out="alone")}
     first = Extracted(None, None, reason_for_full="this is the first run", deletes={"a": "why"}, readers={"c": "alone"})
-    assert world.run(told) == first
-    assert world.run(told, full=DECLARED.source) == first, "nothing else may be said of a first run"
+    assert world.run(shown) == first
+    assert world.run(shown, full=DECLARED.source) == first, "nothing else may be said of a first run"
     assert world.run({"a": Captured(changes=FILES[1], state=Backfill(ALL))}).batch == 1
     world.reason = "another server"
     again = Extracted(
@@ -203,7 +203,7 @@ def test_run_without_a_change_commits_nothing(world: World) -> None:
         deletes={"a": "why"},
         readers={"c": "alone"},
     )
-    assert world.run(told) == again
+    assert world.run(shown) == again
 
 
 @pytest.mark.parametrize(

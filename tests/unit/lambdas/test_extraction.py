@@ -84,7 +84,7 @@ def test_runs_go_on_until_nothing_remains(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_runs_end_where_another_committed_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also in the first; what was made before is told."""
+    """Also in the first; what was made before is shown."""
     overtaken = Extracted(None, 5, incomplete=LEFT)
     assert run_all(monkeypatch, [overtaken, overtaken]) == (overtaken, 1)
     done, runs = run_all(monkeypatch, [Extracted(4, 4, {"a": 2}, incomplete=LEFT), overtaken, overtaken])
@@ -173,9 +173,9 @@ TABLES = {
 }
 
 
-def test_batch_is_told_by_what_its_manifest_has(bucket: Lake) -> None:
+def test_run_says_what_its_manifest_has(bucket: Lake) -> None:
     stored = batch(1, **TABLES)
-    told = Extracted(
+    shown = Extracted(
         1,
         1,
         {"a": 5},
@@ -185,10 +185,10 @@ def test_batch_is_told_by_what_its_manifest_has(bucket: Lake) -> None:
         drift=("a line",),
     )
     for _ in range(2):  # a retried request finds what its first try wrote
-        assert extraction._commit(bucket, DECLARED, stored, "why", ("a line",)) == told
+        assert extraction._commit(bucket, DECLARED, stored, "why", ("a line",)) == shown
     assert bucket.get(manifest_key(1)) == to_json(stored)
     other = batch(1, "other")
-    assert extraction._commit(bucket, DECLARED, other, "why", ()) == Extracted(None, 1, incomplete=told.incomplete)
+    assert extraction._commit(bucket, DECLARED, other, "why", ()) == Extracted(None, 1, incomplete=shown.incomplete)
     unread = replace(stored, batch=2, previous=1, tables={"b": replace(TABLES["b"], backfill=BackfillCursor(None, 6))})
     assert extraction._commit(bucket, DECLARED, unread, None, ()) == Extracted(2, 2, incomplete={"b": "not read yet"})
 
