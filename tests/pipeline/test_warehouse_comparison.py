@@ -139,7 +139,7 @@ def test_order_and_repetition_of_rejected_values_count_not(warehouses: Connectio
     assert not compared(warehouses).equal
 
 
-def test_rows_of_one_warehouse_alone_are_told_from_those_of_the_other(warehouses: Connection) -> None:
+def test_rows_of_one_warehouse_alone_are_named_with_it(warehouses: Connection) -> None:
     warehouses.run("INSERT INTO dim_product VALUES (3, 'three'); DELETE FROM fact_order")
     warehouses.run("DELETE FROM dim_product WHERE product_id = 2")
     warehouses.run("""INSERT INTO "check".dim_product VALUES (4, ''), (5, '')""")
