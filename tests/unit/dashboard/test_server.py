@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
+import os
+import signal
 import socket
+import threading
 from typing import Any
 
 import pytest
@@ -113,6 +117,10 @@ def test_only_reading_is_allowed(method):
 @pytest.mark.parametrize("path", [HOME, f"{HOME}static/live.js", "/", f"{HOME}nothing", f"{HOME}deploy?format=json"])
 def test_every_answer_forbids_what_is_foreign(path):
     _, headers, _ = request(path)
+    assert headers["content-security-policy"].split("; ")[3:] == [
+        *("img-src 'self'", "connect-src 'self'", "form-action 'self'", "base-uri 'none'", "frame-ancestors 'none'"),
+    ]
+    assert (headers["cross-origin-opener-policy"], headers["cache-control"]) == ("same-origin", "no-store")
     assert headers["content-security-policy"].startswith("default-src 'none'; script-src 'self'; style-src 'self'")
     assert (headers["referrer-policy"], headers["x-content-type-options"]) == ("no-referrer", "nosniff")
     assert headers["cross-origin-resource-policy"] == "same-origin"
@@ -172,6 +180,85 @@ def test_port_that_is_taken_is_named():
     free = server.listen(None)
     assert free.getsockname()[0] == "127.0.0.1"
     free.close()
+
+
+@pytest.mark.parametrize(
+    ("query", "asked"),
+    [
+        ("", {}),
+        ("batch=3&table=t&key=k&other=x", {"batch": "3", "table": "t", "key": "k"}),
+        (f"key={'x' * 501}&table=", {"key": "x" * 500}),
+    ],
+)
+def test_page_may_have_three_parameters(query, asked):
+    found = dict(part.split("=") for part in query.split("&") if part)
+    assert server._parameters(found) == asked
+
+
+def test_small_answer_is_not_compressed():
+    _, headers, body = request(f"{HOME}nothing", headers={"accept-encoding": "gzip"})
+    assert "content-encoding" not in headers and body == b"There is no such page.\n"
+
+
+def test_key_without_a_slash_is_led_to_the_page():
+    _, headers, _ = request("/a-key")
+    assert headers["location"] == HOME
+
+
+def test_static_files_are_served():
+    status, headers, body = request(f"{HOME}static/live.js")
+    assert (status, headers["content-type"].partition(";")[0]) == (200, "text/javascript")
+    assert body == (server._STATIC / "live.js").read_bytes()
+
+
+def test_events_are_a_stream_that_ends_with_the_server():
+    """What the page has seen already is not sent again; an unknown page has none."""
+    shown = dashboard(status=STATUS, batches=BATCHES)
+    ending = dataclasses.replace(shown, is_stopping=iter([False, *[True] * 9]).__next__)
+    fragments = rendering.fragments(shown.page(server.KINDS[1], {"batch": "3"}), shown.frame)
+    seen = ",".join(f"{each.id}:{each.digest}" for each in fragments[1:])
+    status, headers, body = request(f"{HOME}events?page=pipeline&batch=3&seen=,{seen}", shown=ending)
+    assert (status, headers["content-type"].partition(";")[0]) == (200, "text/event-stream")
+    events = [event.split("\n") for event in body.decode().strip().split("\n\n")]
+    assert [name for name, _ in events] == ["event: fragment", "event: read"]
+    [badge, read] = [json.loads(data.removeprefix("data: ")) for _, data in events]
+    assert badge == {"id": "badge", "html": fragments[0].html, "after": None}
+    assert (read["at"], read["seconds"]) == ("12:00:42", 0.1)
+
+
+@pytest.mark.parametrize("kind", ["lifespan", "websocket"])
+def test_only_http_is_answered(kind):
+    asyncio.run(server.guarded(dashboard(), PORT)({"type": kind}, None, None))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("hosts", [[f"127.0.0.1:{PORT}"] * 2, []])
+def test_request_has_one_host(hosts):
+    scope = {"type": "http", "method": "GET", "path": HOME, "headers": [(b"host", host.encode()) for host in hosts]}
+    refused = server.guarded(dashboard(), PORT)._refusal(scope)
+    assert refused is not None and refused.status_code == 421
+
+
+def test_server_answers_until_it_is_interrupted():
+    """What is started first is said once requests are answered; the reads end with it."""
+    listening = server.listen(None)
+    port = listening.getsockname()[1]
+    answers: list[bytes] = []
+
+    def ask() -> None:
+        with socket.create_connection(("127.0.0.1", port), 10) as connection:
+            connection.sendall(f"GET {HOME} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n".encode())
+            answers.append(b"".join(iter(lambda: connection.recv(65_536), b"")))
+        os.kill(os.getpid(), signal.SIGINT)
+
+    asking = threading.Thread(target=ask)
+    shown = dashboard(status=STATUS, batches=BATCHES)
+    with pytest.raises(KeyboardInterrupt):
+        server.serve(shown, listening, asking.start)
+    asking.join()
+    head = answers[0].partition(b"\r\n\r\n")[0].lower()
+    assert head.startswith(b"http/1.1 200 ok") and b"\r\nserver:" not in head
+    with pytest.raises(RuntimeError):
+        shown.readings.all([("status",)])
 
 
 def test_addresses_are_never_the_same():

@@ -1,0 +1,144 @@
+"""What the dashboard reads of a warehouse: rows and versions of each table, one row's history, answers."""
+
+from __future__ import annotations
+
+import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from lambda_toolkit.pipeline import Warehouse
+from lambda_toolkit.pipeline.dashboard import warehouse_documents
+from lambda_toolkit.pipeline.errors import CommandError
+from lambda_toolkit.pipeline.lambdas.shared.model.declarations import parse
+from tests.support.repository import configuration
+from tests.support.sample_star import COMPOSITE
+
+
+@pytest.fixture
+def warehouse(credentials: Any) -> Warehouse:
+    of = credentials[1]
+    return Warehouse.at(f"postgresql://{of.user}:{quote(of.password)}@{of.host}:{of.port}/{of.database}")
+
+
+def test_tables_and_versions_are_those_of_the_warehouse(pipeline: Any, warehouse: Warehouse, monkeypatch) -> None:
+    declared = parse(configuration()).warehouse
+    pipeline.run()
+    pipeline.admin.run("UPDATE payment SET paid = NOT paid WHERE payment_id IN (2, 3)")
+    pipeline.admin.run("DELETE FROM payment WHERE payment_id = 9")
+    pipeline.run()
+
+    def tables() -> dict[str, dict[str, Any]]:
+        return {row["table"]: row for row in warehouse_documents.tables(warehouse, declared)["tables"]}
+
+    found = tables()
+    counts = {name: pipeline.warehouse.run(f"SELECT count(*) FROM {name}")[0][0] for name in declared}
+    assert {name: row["rows"] for name, row in found.items()} == counts
+    payment = found["fact_payment"]
+    present = pipeline.warehouse.run("SELECT count(*) FROM current_fact_payment")[0][0]
+    kept = {"kind": "fact", "versioned": True, "exact": True, "problem": None}
+    assert payment == {"table": "fact_payment", "rows": counts["fact_payment"], "present": present, **kept}
+    assert counts["fact_payment"] == present + 3, "two versions before, and a row that is deleted"
+    assert (found["dim_staff"]["versioned"], found["dim_staff"]["kind"]) == (False, "dimension")
+    assert (found["dim_date"]["exact"], found["dim_date"]["present"]) == (True, None)
+
+    shown = warehouse_documents.history(warehouse, declared, "fact_payment", "")
+    assert [(each["key"], each["versions"]) for each in shown["last_changed"]] == [("3", 2), ("2", 2)]
+    assert (shown["key"], shown["key_columns"], shown["table"]) == ("3", ["payment_id"], "fact_payment")
+    assert "fact_payment" in shown["tables"] and "dim_staff" not in shown["tables"]
+    versions = shown["versions"]
+    assert [version["changed"] for version in versions[:1]] == [[]]
+    assert all("paid" in version["changed"] for version in versions[1:])
+    paid = [version["values"]["paid"] for version in versions]
+    assert paid == [paid[0], not paid[0]]
+    assert [version["record"] for version in versions] == sorted(version["record"] for version in versions)
+    ends = [version["valid_to"] for version in versions]
+    assert ends == [*(version["valid_from"] for version in versions[1:]), None]
+    assert not {"payment_record_id", "valid_from", "valid_to"} & set(shown["columns"])
+    first = warehouse_documents.history(warehouse, declared, "", "")
+    assert (first["table"], first["key"]) == ("fact_payment", "3"), "the first table with a row that changed"
+    other = warehouse_documents.history(warehouse, declared, "fact_payment", "9")
+    assert len(other["versions"]) == 1 and other["versions"][0]["valid_to"] is not None
+    with pytest.raises(CommandError, match="dim_staff is no table with versions"):
+        warehouse_documents.history(warehouse, declared, "dim_staff", "1")
+
+    pipeline.warehouse.run("DROP VIEW current_fact_payment CASCADE; ANALYZE fact_payment")
+    row = tables()["fact_payment"]
+    assert (row["rows"], row["present"], row["exact"]) == (counts["fact_payment"], None, True)
+    assert "The warehouse has no current_fact_payment" in row["problem"]
+    monkeypatch.setattr(warehouse_documents, "_COUNTED", counts["fact_payment"])
+    row = tables()["fact_payment"]
+    assert (row["rows"], row["exact"]) == (counts["fact_payment"], False), "as estimated: it is large"
+    monkeypatch.setattr(warehouse_documents, "_COUNTED", counts["fact_payment"] + 1)
+    assert tables()["fact_payment"]["exact"] is True
+
+
+def test_table_that_is_missing_is_named(warehouse: Warehouse) -> None:
+    declared = dict(parse(configuration()).warehouse)
+    nothing = {**declared, "dim_missing": declared["dim_staff"]}
+    row = warehouse_documents.tables(warehouse, nothing)["tables"][-1]
+    assert (row["table"], row["rows"], row["present"], row["exact"]) == ("dim_missing", None, None, False)
+    assert row["problem"] == "The warehouse has no dim_missing, as the configuration declares."
+    empty = warehouse_documents.history(warehouse, declared, "", "")
+    assert (empty["key"], empty["versions"], empty["columns"], empty["last_changed"]) == ("", [], [], [])
+    assert warehouse_documents.tables(warehouse, {})["tables"] == []
+
+
+QUESTIONS = """-- Not a question.
+-- 2. What is there?
+SELECT number AS n, CASE WHEN number > 1 THEN 'x; y' END AS name
+FROM generate_series(1, 203) AS number;
+
+-- 12.  What fails?
+SELECT nothing FROM nowhere;
+-- 13. What has no end?
+SELECT 1
+"""
+
+
+def test_questions_have_their_answers(warehouse: Warehouse, tmp_path: Path) -> None:
+    assert warehouse_documents.questions(warehouse, tmp_path) == {"file": None, "questions": []}
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "questions.sql").write_text(QUESTIONS, encoding="utf-8")
+    found = warehouse_documents.questions(warehouse, tmp_path)
+    assert found["file"] == "docs/questions.sql"
+    first, failed = found["questions"]
+    assert (first["number"], first["question"], first["more"], first["error"]) == (2, "What is there?", 3, None)
+    assert first["columns"] == [{"name": "n", "type": "int32"}, {"name": "name", "type": "string"}]
+    assert (len(first["rows"]), first["rows"][:2]) == (200, [[1, None], [2, "x; y"]])
+    assert first["sql"].startswith("SELECT number") and first["sql"].endswith("AS number;")
+    assert (failed["number"], failed["question"], failed["columns"], failed["rows"]) == (12, "What fails?", [], [])
+    assert "nowhere" in failed["error"] and failed["more"] == 0
+
+
+MOMENT = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
+
+
+@pytest.mark.parametrize(
+    ("value", "plain"),
+    [
+        *((same, same) for same in (None, True, 7, 1.5, "text")),
+        (Decimal("1.50"), "1.50"),
+        (datetime.date(2026, 1, 2), "2026-01-02"),
+        (MOMENT, "2026-01-02T03:04:05+00:00"),
+        (datetime.time(3, 4, 5), "03:04:05"),
+        (datetime.time(3, 4), "03:04:00"),
+        (datetime.time(3, 4, 5, 120_000), "03:04:05.120"),
+        (datetime.time(3, 4, 5, 120_001), "03:04:05.120001"),
+        ([1, 2], "[1, 2]"),
+    ],
+)
+def test_values_are_those_that_json_has(value: Any, plain: Any) -> None:
+    assert warehouse_documents._plain(value) == plain
+
+
+def test_key_of_several_columns_is_an_array() -> None:
+    composite = next(table for table in COMPOSITE.declared.warehouse.values() if len(table.keys) == 2)
+    shown = warehouse_documents._is_key(composite, '["7", 2]')
+    assert str(shown) == """t."shop" = '7' AND t."code" = '2'"""
+    for wrong in ("7", "[1]", "[1, 2, 3]", '{"a": 1, "b": 2}', "a\0b"):
+        with pytest.raises(CommandError, match="key"):
+            warehouse_documents._is_key(composite, wrong)
