@@ -187,8 +187,10 @@ def source_sums(connection: Connection, table: TableInfo, condition: sql.Fragmen
     wanted = [sql.Fragment("count(*)")]
     for column in columns:
         value, representable = sql.columns([column.name], of="t"), column.representable_condition()
-        template = "sum($c)::text" if representable is None else "(sum($c) FILTER (WHERE $condition))::text"
-        wanted.append(sql.compose(template, c=value, condition=representable or sql.Fragment("TRUE")))
+        if representable is None:
+            wanted.append(sql.compose("sum($c)::text", c=value))
+        else:
+            wanted.append(sql.compose("(sum($c) FILTER (WHERE $only))::text", c=value, only=representable))
     query = sql.compose(
         "SELECT $wanted FROM $table AS t WHERE $condition",
         wanted=sql.joined(", ", wanted),
