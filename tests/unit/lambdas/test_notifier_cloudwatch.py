@@ -64,9 +64,9 @@ def test_alarm_is_described_as_far_as_it_says() -> None:
     )
     found = described(Client({"MetricAlarms": [full, bare, alarm("less")]}), ["full"])
     assert found["full"] == Observation(
-        OK, NOON - timedelta(hours=2), "three errors", needs_data=True, description="Call them.", is_exact=True
+        OK, NOON - timedelta(hours=2), "three errors", needs_data=True, description="Call them."
     )
-    assert found["bare"] == found["less"] == Observation(OK, NOON, "", needs_data=False, is_exact=False)
+    assert found["bare"] == found["less"] == Observation(OK, NOON, is_exact=False)
     assert [item.since.tzinfo for item in found.values()] == [UTC] * 3, "times are written down, and compared as texts"
 
 
@@ -74,8 +74,8 @@ CHANGED = {"AlarmName": "a", "OldStateValue": OK, "NewStateValue": ALARM, "State
 
 
 def test_transition_has_what_the_message_says() -> None:
-    for more, words in (({}, ("", "")), ({"NewStateReason": None, "AlarmDescription": None}, ("", ""))):
-        assert read_record(record({**CHANGED, **more}), NOON) == Transition("a", OK, ALARM, NOON, *words)
+    for more in ({}, {"NewStateReason": None, "AlarmDescription": None}):
+        assert read_record(record({**CHANGED, **more}), NOON) == Transition("a", OK, ALARM, NOON)
     said = {"NewStateReason": "three errors", "AlarmDescription": "Call them."}
     assert read_record(record({**CHANGED, **said}), NOON) == Transition(
         "a", OK, ALARM, NOON, "three errors", "Call them."

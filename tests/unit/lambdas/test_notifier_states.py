@@ -16,6 +16,7 @@ from tests.support.memory_s3 import MemoryS3
 from tests.support.notified import at
 
 TROUBLE = {"alarm": "errors", "since": "2026-01-01T00:00:01+00:00", "reason": "three", "description": "Call them."}
+WORDLESS = {"reason": "", "description": ""}
 OPEN = {
     "key": "extract",
     "began": "2026-01-01T00:00:01+00:00",
@@ -96,6 +97,12 @@ def test_state_is_written_and_read_with_all_that_it_has() -> None:
     assert json.loads(document_of(STATE)) == WRITTEN
     assert state_of(document_of(STATE), "s3://lake/x") == STATE
     assert state_of(document_of(State()), "s3://lake/x") == State()
+    empty = {"open": [], "closed": [], "covered": {}, "known": {}}
+    of_nothing = {"letters": [], "seen": [], "slack_fails_since": None, "slack_reason": ""}
+    assert json.loads(document_of(State())) == {"format": 1, "incidents": empty, **of_nothing}
+    silent = {**WRITTEN, "incidents": {**empty, "open": [{**OPEN, "troubles": [{**TROUBLE, **WORDLESS}]}]}}
+    [found] = state_of(json.dumps(silent).encode(), "s3://lake/x").incidents.open
+    assert found.troubles == (Trouble("errors", at(1)),)
     assert "words in Köln".encode() in document_of(STATE), "people read it, too"
 
 
