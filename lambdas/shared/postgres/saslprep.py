@@ -10,13 +10,12 @@ import stringprep
 import unicodedata
 from collections.abc import Callable
 
+# Not C.1.2, whose spaces are mapped before, and not C.5, whose surrogates are not in UTF-8.
 _PROHIBITED: tuple[Callable[[str], bool], ...] = (
     stringprep.in_table_a1,  # code points that Unicode 3.2 does not assign
-    stringprep.in_table_c12,
     stringprep.in_table_c21_c22,
     stringprep.in_table_c3,
     stringprep.in_table_c4,
-    stringprep.in_table_c5,
     stringprep.in_table_c6,
     stringprep.in_table_c7,
     stringprep.in_table_c8,
@@ -29,8 +28,6 @@ def prepared(password: bytes) -> bytes:
     try:
         text = password.decode("utf-8")
     except UnicodeDecodeError:
-        return password
-    if text.isascii():
         return password
     text = "".join(map(_mapped, text))
     # As PostgreSQL, which looks for what is prohibited before it normalizes, not after.

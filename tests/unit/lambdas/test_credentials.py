@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from lambda_toolkit.pipeline.lambdas.shared.errors import ConnectionFailedError, PipelineError
-from lambda_toolkit.pipeline.lambdas.shared.postgres import tls
+from lambda_toolkit.pipeline.lambdas.shared.postgres import login, tls
 from lambda_toolkit.pipeline.lambdas.shared.postgres.credentials import Credentials
 
 WHOLE = {"host": "db", "port": 5433, "dbname": "shop", "username": "me", "password": "hidden"}
@@ -217,3 +217,84 @@ def test_authorities_that_are_none_are_refused() -> None:
 )
 def test_loopback_is_this_machine_alone(host: str, is_own: bool) -> None:
     assert tls.is_loopback(host) is is_own
+
+
+@pytest.mark.parametrize(
+    ("host", "region"),
+    [
+        (RDS, "eu-west-2"),
+        ("Shop.Proxy-c0ffee.EU-West-2.RDS.amazonaws.com.", "eu-west-2"),
+        ("db.c0ffee.xx-new-9.rds.amazonaws.com", "xx-new-9"),
+    ],
+)
+def test_token_is_signed_for_the_server_and_the_user(host: str, region: str) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def sign(**parts: Any) -> str:
+        asked.append(parts)
+        return f"token {len(asked)}"
+
+    connection = {"host": host, "port": 5433, "dbname": "shop", "username": "me", "sslmode": "disable"}
+    found = Credentials.by_iam(json.dumps(connection), sign, "IAM", "the source")
+    assert (found.host, found.port, found.database, found.user) == (host, 5433, "shop", "me")
+    assert (found.password, found.sslmode, found.origin, found.role) == ("", "verify-full", "IAM", "the source")
+    assert found.token is not None and asked == [], "for each connection, not before"
+    assert (found.token(), found.token()) == ("token 1", "token 2")
+    assert asked == [{"DBHostname": host, "Port": 5433, "DBUsername": "me", "Region": region}] * 2
+    assert "token" not in repr(found)
+    for elsewhere in ("db.example.com", "rds.amazonaws.com", "a.b.eu-west-2.rds.amazonaws.com.cn"):
+        with pytest.raises(ConnectionFailedError, match="is not the endpoint of a server or a proxy of Amazon RDS"):
+            Credentials.by_iam(json.dumps({**connection, "host": elsewhere}), sign, "IAM")
+    with pytest.raises(ConnectionFailedError, match="IAM lacks the key 'username'"):
+        Credentials.by_iam(json.dumps({**connection, "username": None}), sign, "IAM")
+
+
+def test_authorities_of_rds_are_for_known_regions_and_any_proxy() -> None:
+    for host in ("a.B.EU-WEST-2.rds.amazonaws.com", "a.Proxy-b.xx-new-9.rds.amazonaws.com"):
+        assert tls.amazon_roots(host) == tls.AMAZON_ROOTS.read_text(encoding="ascii")
+        assert not tls.is_unknown_region(host)
+    unknown = "a.b.xx-new-9.rds.amazonaws.com"
+    assert tls.amazon_roots(unknown) is None and tls.is_unknown_region(unknown.upper())
+    assert tls.amazon_roots("db") is None and not tls.is_unknown_region("db")
+    assert tls.is_unknown_region("a.b.cn-north-1.rds.amazonaws.com.cn"), "whose authorities are others"
+    assert (tls.rds_region("db"), tls.rds_region(unknown)) == (None, "xx-new-9")
+    assert {"eu-west-2", "us-east-1", "ap-southeast-2"} <= tls.regions()
+
+
+def test_file_in_the_place_of_a_server_needs_an_absolute_path() -> None:
+    stored = json.dumps({"engine": "duckdb", "file": "/data/my shop.duckdb"})
+    found = Credentials.from_json(stored, "s", "the warehouse")
+    assert (found.file, found.database, found.host, found.port) == ("/data/my shop.duckdb", "my shop", "", 0)
+    assert (found.user, found.password, found.role) == ("", "", "the warehouse")
+    assert str(found) == "the warehouse in the DuckDB file /data/my shop.duckdb (s)"
+    for wrong in ({"file": "shop.duckdb"}, {"file": "/a\0b"}, {}):
+        with pytest.raises(ConnectionFailedError, match="s: 'file' must be the absolute path of a DuckDB file"):
+            Credentials.from_json(json.dumps({"engine": "duckdb", **wrong}), "s")
+
+
+@pytest.mark.parametrize(
+    ("connection", "by_iam"),
+    [('{"auth": "iam"}', True), ('{"auth": "password"}', False), ("{}", False), ("", False), ("[]", False)],
+)
+def test_function_logs_in_as_its_environment_says(
+    connection: str, by_iam: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[tuple[Any, ...]] = []
+    client = SimpleNamespace(generate_db_auth_token="sign")
+    monkeypatch.setattr(login.runtime, "client", lambda service: client if service == "rds" else service)
+    monkeypatch.setattr(Credentials, "by_iam", lambda *given: calls.append(("iam", *given)))
+    monkeypatch.setattr(Credentials, "from_secret", lambda *given: calls.append(("secret", *given)))
+    monkeypatch.setenv("WAREHOUSE_CONNECTION", connection)
+    monkeypatch.setenv("WAREHOUSE_SECRET", "totes/warehouse")
+    login.credentials_of("warehouse")
+    assert calls == [
+        ("iam", connection, "sign", "IAM authentication, WAREHOUSE_CONNECTION", "the warehouse")
+        if by_iam
+        else ("secret", "secretsmanager", "totes/warehouse", "the warehouse", connection)
+    ]
+    monkeypatch.delenv("WAREHOUSE_CONNECTION")
+    login.credentials_of("warehouse")
+    assert calls[-1][0] == "secret"
+    monkeypatch.delenv("WAREHOUSE_SECRET")
+    with pytest.raises(PipelineError, match="WAREHOUSE_SECRET is not set"):
+        login.credentials_of("warehouse")
