@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from lambda_toolkit.pipeline.lambdas.shared.expression.resolve import resolve
 from lambda_toolkit.pipeline.lambdas.shared.expression.tree import from_json, to_json
 from lambda_toolkit.pipeline.lambdas.shared.lake.parquet import arrow_type
 from lambda_toolkit.pipeline.lambdas.shared.postgres import sql
-from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection, transaction
+from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection
 from lambda_toolkit.pipeline.lambdas.transform.expressions.evaluate import evaluate, output
 from lambda_toolkit.pipeline.warehouse.expression_parser import parse_expression
 
@@ -105,26 +106,38 @@ def asked(connection: Connection) -> dict[str, Any]:
     for number, values in enumerate(zip(*([*texts, None] for texts in _ROWS.values()), strict=True)):
         shown = ", ".join("NULL" if value is None else sql.constant(value) for value in values)
         connection.run(f"INSERT INTO given VALUES ({number}, {shown})")
-    return {text: _asked(connection, text) for text in json.loads(FILE.read_text(encoding="utf-8"))}
+    texts = list(json.loads(FILE.read_text(encoding="utf-8")))
+    return {
+        text: [kind, _values(connection, text)] for text, kind in zip(texts, _types(connection, texts), strict=True)
+    }
 
 
-def _asked(connection: Connection, text: str) -> list[Any]:
-    with transaction(connection):
-        connection.run(f"CREATE TEMPORARY VIEW typed AS SELECT ({text}) AS v FROM given")
-        kind = connection.rows(
-            "SELECT format_type(atttypid, atttypmod) FROM pg_attribute"
-            " WHERE attrelid = 'pg_temp.typed'::regclass AND attname = 'v'"
-        )[0][0]
-        connection.run("DROP VIEW typed")
-    values: list[Any] = []
-    for number in range(len(next(iter(_ROWS.values()))) + 1):
-        try:
-            with transaction(connection):
-                query = f"SELECT CASE WHEN v IS NULL THEN NULL ELSE format('%s', v) END FROM (SELECT ({text}) AS v"
-                values.append(connection.rows(f"{query} FROM given WHERE id = {number}) AS s")[0][0])
-        except DatabaseError:
-            values.append(REFUSED)
-    return [kind, values]
+def _types(connection: Connection, texts: Sequence[str]) -> list[str]:
+    columns = ", ".join(f"({text}) AS c{number}" for number, text in enumerate(texts))
+    connection.run(f"CREATE TEMPORARY VIEW typed AS SELECT {columns} FROM given")
+    found = connection.rows(
+        "SELECT format_type(atttypid, atttypmod) FROM pg_attribute"
+        " WHERE attrelid = 'pg_temp.typed'::regclass ORDER BY attnum"
+    )
+    return [kind for (kind,) in found]
+
+
+def _values(connection: Connection, text: str) -> list[Any]:
+    query = (
+        f"SELECT CASE WHEN v IS NULL THEN NULL ELSE format('%s', v) END FROM (SELECT id, ({text}) AS v FROM given) AS s"
+    )
+    try:
+        return [value for (value,) in connection.rows(f"{query} ORDER BY id")]
+    except DatabaseError:  # of some row: then one after the other
+        numbers = range(len(next(iter(_ROWS.values()))) + 1)
+        return [_value(connection, f"{query} WHERE id = {number}") for number in numbers]
+
+
+def _value(connection: Connection, query: str) -> Any:
+    try:
+        return connection.rows(query)[0][0]
+    except DatabaseError:
+        return REFUSED
 
 
 def recorded() -> dict[str, tuple[str, list[Any]]]:

@@ -19,6 +19,7 @@ from .arithmetic import FLOAT_TYPES, INTEGER_TYPES, as_whole, float_as_whole, ro
 from .evaluated import Evaluated, by_row, decimals, first_reason, numeric_text, numeric_texts, refused
 from .moments import TIMESTAMP
 
+_INTEGER_DIGITS = 19  # of a bigint
 _EXACT_DIGITS = {pa.float32(): 6, pa.float64(): 15}  # that PostgreSQL takes from a float to a numeric
 
 
@@ -64,7 +65,7 @@ def _as_text(column: pa.Array, source: str, wanted: str) -> pa.Array:
 
 def _from_text(column: pa.Array, source: str, wanted: str) -> Evaluated:
     to = kind(wanted)
-    if kind(source) == BPCHAR:
+    if kind(source) == BPCHAR and to != UUID:  # the only type that takes no blanks around it
         column = pc.utf8_rtrim(column, " ")
     read: Callable[[str], Any] = READERS[to]
     if to == NUMERIC:
@@ -88,7 +89,7 @@ def _limited(number: Decimal, limit: tuple[int, ...]) -> Decimal:
 def _as_numeric(column: pa.Array, wanted: str) -> Evaluated:
     limit = modifiers(wanted)
     if pa.types.is_integer(column.type):
-        column = column.cast(pa.decimal128({16: 5, 32: 10, 64: 19}[column.type.bit_width], 0))
+        column = column.cast(pa.decimal128(_INTEGER_DIGITS, 0))
     if pa.types.is_floating(column.type):
         digits = _EXACT_DIGITS[column.type]
         return _numbers(lambda number: _limited(_of_float(number, digits), limit), column.to_pylist())
