@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ...shared.conversions import FLOATS, INTEGERS
-from ...shared.expression.constants import BITS, MAX_DIGITS_BEFORE, InvalidValueError, as_integer, as_numeric
+from ...shared.expression.constants import BITS, InvalidValueError, as_integer, as_numeric
 from ...shared.expression.resolve import Typed
 from ...shared.expression.types import BIGINT, DATE, INTERVAL, kind
 from ..columns.numbers import numeric
@@ -134,20 +134,11 @@ def _numerics(name: str, left: pa.Array, right: pa.Array) -> Evaluated:
         return Evaluated(by_arrow)
     if name == "/":
         columns = decimals(left), decimals(right), _scales(left), _scales(right)
-        return by_row(lambda *row: numeric_text(_checked(_divide(*row))), pa.string(), *columns)
+        return by_row(lambda *row: numeric_text(as_numeric(_divide(*row))), pa.string(), *columns)
     operation = _ON_NUMERICS[name]
     return by_row(
-        lambda one, other: numeric_text(_checked(operation(one, other))), pa.string(), decimals(left), decimals(right)
+        lambda one, other: numeric_text(as_numeric(operation(one, other))), pa.string(), decimals(left), decimals(right)
     )
-
-
-def _checked(number: Decimal) -> Decimal:
-    """A result without a positive exponent, where PostgreSQL has it; never a negative zero."""
-    if not number:
-        return number.copy_abs()
-    if number.is_finite() and number.adjusted() >= MAX_DIGITS_BEFORE:
-        raise InvalidValueError("value overflows numeric format")
-    return number
 
 
 def _scales(column: pa.Array) -> Sequence[int]:
@@ -162,15 +153,13 @@ def _by_arrow(name: str, left: pa.Array, right: pa.Array) -> pa.Array | None:
     if name not in ("+", "-", "*") or not (pa.types.is_decimal(left.type) and pa.types.is_decimal(right.type)):
         return None
     one, other = left.type, right.type
-    scale = one.scale + other.scale if name == "*" else max(one.scale, other.scale)
     whole = max(one.precision - one.scale, other.precision - other.scale)
-    digits = one.precision + other.precision + 1 if name == "*" else whole + scale + 1
-    if digits > MAX_DIGITS:
+    digits = one.precision + other.precision if name == "*" else whole + max(one.scale, other.scale)
+    if digits >= MAX_DIGITS:  # Arrow's result has one more
         return None
     wide = (pa.decimal256(one.precision, one.scale), pa.decimal256(other.precision, other.scale))
     operation = {"+": pc.add, "-": pc.subtract, "*": pc.multiply}[name]
-    result = operation(left.cast(wide[0]), right.cast(wide[1]))
-    return result if result.type.scale == scale else result.cast(pa.decimal256(digits, scale))
+    return operation(left.cast(wide[0]), right.cast(wide[1]))
 
 
 def _add(left: Decimal, right: Decimal) -> Decimal:
@@ -190,12 +179,9 @@ def _multiply(left: Decimal, right: Decimal) -> Decimal:
 
 def _divide(left: Decimal, right: Decimal, left_scale: int, right_scale: int) -> Decimal:
     """With the scale of numeric.c's select_div_scale: 16 significant digits or more."""
-    if left.is_nan() or right.is_nan():
-        return Decimal("NaN")
-    if not right:
-        raise InvalidValueError(DIVISION_BY_ZERO)
-    if not left.is_finite():
-        return Decimal("NaN") if not right.is_finite() else _EXACT.divide(left, right)
+    _check_divisor(left, right)
+    if not left.is_finite() or right.is_nan():
+        return _EXACT.divide(left, right)
     if not right.is_finite():
         return Decimal(0)
     (weight, digit), (other_weight, other_digit) = _leading(left), _leading(right)
@@ -230,13 +216,13 @@ def _scale(number: Decimal) -> int:
 
 
 def _modulo(left: Decimal, right: Decimal) -> Decimal:
-    if left.is_nan() or right.is_nan():
-        return Decimal("NaN")
-    if not right:
+    _check_divisor(left, right)
+    return _EXACT.remainder(left, right)
+
+
+def _check_divisor(left: Decimal, right: Decimal) -> None:
+    if not right and not left.is_nan():
         raise InvalidValueError(DIVISION_BY_ZERO)
-    if not left.is_finite():
-        return Decimal("NaN")
-    return left if not right.is_finite() else _EXACT.remainder(left, right)
 
 
 _ON_NUMERICS: Mapping[str, Callable[[Decimal, Decimal], Decimal]] = {
@@ -325,7 +311,7 @@ def _quantized(number: Decimal, scale: int, rounding: str) -> str:
         return numeric_text(number)
     scale = max(min(scale, _LARGEST_SCALE), _SMALLEST_SCALE)
     exact = number.quantize(_unit(scale), rounding, _EXACT)
-    return numeric_text(_checked(exact) if scale >= 0 else as_numeric(exact))
+    return numeric_text(as_numeric(exact))
 
 
 def rounded_to(number: Decimal, precision: int, scale: int) -> Decimal:

@@ -104,11 +104,7 @@ def _paths(typed: Typed) -> frozenset[tuple[str, ...]]:
 
 
 def _one_array(column: pa.ChunkedArray) -> pa.Array:
-    chunk = column.combine_chunks()
-    if isinstance(chunk, pa.Array):
-        array = chunk
-    else:
-        array = pa.concat_arrays(chunk.chunks) if chunk.num_chunks else pa.array([], column.type)
+    array = column.combine_chunks()
     if pa.types.is_timestamp(array.type):
         return array.cast(moments.TIMESTAMP)  # a timestamp with time zone: its UTC time
     return array

@@ -69,22 +69,17 @@ def refused(values: pa.Array, where: pa.Array, reason: str) -> Evaluated:
 def first_reason(*found: pa.Array | None) -> pa.Array | None:
     """Of each row the first reason that there is."""
     given = [reasons for reasons in found if reasons is not None]
-    if not given:
-        return None
-    return pc.coalesce(*given) if len(given) > 1 else given[0]
+    return pc.coalesce(*given) if given else None
 
 
 def decimals(column: pa.Array) -> list[Decimal | None]:
     """A numeric column as Python's numbers, each with the scale that it shows."""
-    if pa.types.is_string(column.type):
-        return [None if text is None else Decimal(text) for text in column.to_pylist()]
-    found: list[Decimal | None] = column.to_pylist()
-    return found
+    return [None if number is None else Decimal(number) for number in column.to_pylist()]
 
 
 def numeric_text(number: Decimal) -> str:
     """As PostgreSQL writes it."""
-    return f"{number:f}" if number.is_finite() else str(number)
+    return f"{number:f}"
 
 
 def numeric_texts(column: pa.Array) -> pa.Array:

@@ -38,9 +38,10 @@ def path_text(node: Typed, columns: Sequence[pa.Array]) -> Evaluated:
     check = _checked if is_json else str
 
     def found(document: str) -> str | None:
-        value: str | None = check(document).strip(" \t\n\r")
-        if is_json and not path and value and value[0] not in '"{[n':
+        whole = check(document).strip(" \t\n\r")
+        if is_json and not path and whole[0] not in '"{[n':
             return document.rstrip(" \t\n\r")  # as the server does: get_worker() in its jsonfuncs.c
+        value: str | None = whole
         for step in path:
             if value is None or step is None:
                 return None
@@ -100,7 +101,7 @@ def _text(value: str) -> str | None:
 def _string(quoted: str) -> str:
     if "\\" not in quoted:
         return quoted[1:-1]
-    text: str = json.loads(quoted, strict=False)
+    text: str = json.loads(quoted)
     return text
 
 
@@ -168,7 +169,7 @@ def _checked(document: str) -> str:
     """A json may have escapes that are no characters, which PostgreSQL finds when it reads the document."""
     if "\\u" in document:
         try:
-            values = json.loads(document, parse_int=str, parse_float=str, strict=False)
+            values = json.loads(document, parse_int=str, parse_float=str)
             json.dumps(values, ensure_ascii=False).encode()
         except (UnicodeEncodeError, RecursionError) as error:
             raise InvalidValueError("invalid input syntax for type json") from error
