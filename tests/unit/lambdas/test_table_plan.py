@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,6 +15,7 @@ from lambda_toolkit.pipeline.lambdas.extract.source.interface import RowCounts
 from lambda_toolkit.pipeline.lambdas.extract.table_plan import (
     Backfill,
     Captured,
+    CaptureRun,
     Complete,
     FullRead,
     Incremental,
@@ -22,6 +24,7 @@ from lambda_toolkit.pipeline.lambdas.extract.table_plan import (
     deletes_interval,
     stored_state,
 )
+from lambda_toolkit.pipeline.lambdas.shared.deadline import Deadline
 from lambda_toolkit.pipeline.lambdas.shared.lake.manifest import BackfillCursor, DataFile, KeyFile, TableFiles
 from lambda_toolkit.pipeline.lambdas.shared.model.declarations import NEVER, SourceTable
 
@@ -62,6 +65,79 @@ def test_capture_mode_follows_from_counts_and_state(table, total, selected, mode
     assert table.mode(RowCounts(total, selected), Budget(Limits(rows=10))) == mode
 
 
+@pytest.mark.parametrize(
+    ("limits", "taken", "mode"),
+    [
+        ({"bytes": 100}, 0, FullRead()),
+        ({"bytes": 99}, 0, Backfill(ALL)),
+        ({"rows": 7}, 2, FullRead()),
+        ({"rows": 6}, 2, Backfill(ALL)),  # what the batch has left counts
+        ({"deadline": Deadline(lambda: 60.0)}, 0, FullRead()),
+        ({"deadline": Deadline(lambda: 59.9)}, 0, Backfill(ALL)),
+    ],
+)
+def test_full_read_must_fit_into_the_rest_of_the_batch(limits, taken, mode):
+    budget = Budget(Limits(**limits))
+    budget.take(taken, 0)
+    assert plan(full=True).mode(RowCounts(5, 0), budget) == mode
+    assert (
+        plan(full=True).mode(RowCounts(0, 0), budget) == plan(full=True).mode(RowCounts(None, 0), budget) == FullRead()
+    )
+
+
+@pytest.mark.parametrize(
+    ("size", "total", "selected", "in_flight", "mode"),
+    [
+        (20, 50, 10, 0, Incremental(SINCE)),  # of rows of two bytes each
+        (19, 50, 10, 0, Backfill(SINCE)),
+        (19, 50, 10, 1, Incremental(SINCE)),  # which is not new
+        (100, 0, 1, 0, Incremental(SINCE)),
+        (99, 0, 1, 0, Backfill(SINCE)),
+        (99, None, 1, 0, Backfill(SINCE)),
+        (50, 1, 0, 3, Incremental(SINCE)),  # fewer than were in flight: some of those were deleted
+    ],
+)
+def test_changes_must_fit_into_a_whole_batch(size, total, selected, in_flight, mode):
+    budget = Budget(Limits(bytes=size))
+    budget.take(999_999, size)
+    assert plan(in_flight=in_flight).mode(RowCounts(total, selected), budget) == mode
+
+
+@pytest.mark.parametrize(
+    ("table", "mode", "begins"),
+    [
+        (plan(), Incremental(SINCE), False),
+        (plan(full=True), FullRead(), False),
+        (plan(), Backfill(SINCE), True),
+        (plan(full=True), Backfill(ALL), True),
+        (plan(full=True, backfill=BackfillCursor("7", None)), Backfill(ALL), True),
+        (plan(backfill=BackfillCursor("7", None)), Backfill(ALL, ("7",)), False),
+    ],
+)
+def test_ranges_begin_where_none_was_read_before(table, mode, begins):
+    assert table.begins_ranges(mode) is begins
+
+
+@pytest.mark.parametrize(
+    ("state", "again"),
+    [
+        (Complete(), Backfill(ALL, changes=WrittenSince(900))),
+        (Backfill(ALL), Backfill(ALL)),  # nothing was read yet
+        (Backfill(ALL, ("7",)), Backfill(ALL, ("7",), again=True)),
+        (Backfill(SINCE), Backfill(SINCE, again=True)),
+        (Backfill(SINCE, ("7",), SINCE), Backfill(SINCE, ("7",), SINCE, again=True)),
+    ],
+)
+def test_table_is_read_once_more_after_what_is_under_way(state, again):
+    snapshot = SimpleNamespace(position=lambda: SimpleNamespace(snapshot_xmin=900))
+    assert CaptureRun(snapshot, None, None, NOW, 1, "r").reading_again(state) == again
+
+
+def test_rows_in_flight_are_not_new():
+    none = TablePlan(SourceTable("t", ("id",)), plan().info, TableFiles({}, ("id",)), False, SINCE)
+    assert [table.new_rows(RowCounts(9, 5)) for table in (none, plan(in_flight=2))] == [5, 3]
+
+
 def test_changed_rows_leave_out_what_a_backfill_has_yet_to_read():
     assert plan().changed == SINCE
     assert plan(full=True).changed == NONE
@@ -76,6 +152,8 @@ def test_changed_rows_leave_out_what_a_backfill_has_yet_to_read():
         (("id",), BackfillCursor(None, None)),
         (("id",), BackfillCursor("7", None)),
         (("id",), BackfillCursor('["7"]', 6)),
+        (("id",), BackfillCursor("7", None, 6, True)),
+        (("id",), BackfillCursor("7", 5, 6)),
         (("a", "b"), BackfillCursor('["7", "x\\n\\"é"]', 6)),
     ],
 )
@@ -126,10 +204,16 @@ def test_keys_of_a_large_table_are_compared_hourly(declared, rows, interval):
         (NOW + HOUR, Incremental(SINCE), {}, 4, Action.COMPARE, "the interval has passed"),
         (NOW - HOUR, Incremental(SINCE), {}, 5, Action.UNCHANGED, "no row was written"),
         (NOW, Incremental(SINCE), {"keys_since_compare": (DataFile("c", 1_000_001),)}, 5, Action.COMPARE, "many keys"),
+        (NOW, Incremental(SINCE), {"keys_since_compare": (DataFile("c", 1_000_000),)}, 5, Action.SKIP, "not passed"),
+        (NOW, FullRead(), {}, 0, Action.SKIP, "the interval has not passed"),
+        (NOW, FullRead(), {}, 5, Action.UNCHANGED, "no row was written"),
+        (NOW - HOUR, Incremental(SINCE), {"changes": DataFile("c", 2)}, 5, Action.COMPARE, "the interval has passed"),
+        (None, Incremental(SINCE), {}, 5, Action.COMPARE, "the interval has passed"),
+        (None, Incremental(SINCE), {"keys": ()}, 0, Action.UNCHANGED, "no row was written"),
     ],
 )
 def test_delete_detection_gives_its_reason(compared, mode, captured, total, action, reason):
-    table = plan(compared_at=compared.isoformat())
+    table = plan(compared_at=compared and compared.isoformat())
     found = delete_detection(table, mode, Captured(**{"keys": KEYS, **captured}), total, NOW)
     assert (found.action, reason in found.reason) == (action, True)
 
