@@ -201,10 +201,6 @@ def _batches_a_month(aws: Aws, bucket: str, now: datetime) -> Decimal | None:
     return len(recent) / hours * HOURS_A_MONTH if hours >= _LEAST_HOURS else None
 
 
-def _of_function(aws: Aws, function: str, metric: str, begin: datetime, end: datetime) -> Decimal | None:
-    return _sum(aws, "AWS/Lambda", metric, {"FunctionName": function}, begin, end)
-
-
 def _sum(
     aws: Aws, namespace: str, metric: str, dimensions: Mapping[str, str], begin: datetime, end: datetime
 ) -> Decimal | None:

@@ -83,8 +83,6 @@ class FunctionAccess:
             while block := file.read(_BLOCK):
                 if content := reader.decompress(block):
                     sink(content)
-        if content := reader.flush():
-            sink(content)
         if not reader.eof:
             raise CommandError(f"{self.function}: the answer ended too early. Repeat the command.")
 
