@@ -190,20 +190,37 @@ def prepare_with_audit(connection):
     connection.run("CREATE TRIGGER noted AFTER INSERT ON fact_order FOR EACH ROW EXECUTE FUNCTION note()")
 
 
+INDEXES = """
+    CREATE INDEX plain ON fact_order (amount DESC) WHERE amount > 0;
+    CREATE INDEX another ON fact_order USING hash (amount);
+    CREATE INDEX described ON fact_order (amount); COMMENT ON INDEX described IS 'ours';
+    CREATE UNIQUE INDEX alone ON fact_order (order_id);
+    CREATE INDEX clustered ON fact_order (product_id); ALTER TABLE fact_order CLUSTER ON clustered;
+    CREATE INDEX measured ON fact_order ((amount + 1)); ALTER INDEX measured ALTER COLUMN 1 SET STATISTICS 7;
+    CREATE INDEX invalid ON fact_order (amount);
+    UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'invalid'::regclass;
+    ALTER TABLE fact_order ADD CONSTRAINT apart EXCLUDE USING btree (order_id WITH =);
+    CREATE TABLE others (id integer); CREATE INDEX elsewhere ON others (id)
+"""
+
+
 def test_indexes_that_would_not_be_the_same_stay(empty, filled):
-    before = """
-        CREATE INDEX plain ON fact_order (amount DESC) WHERE amount > 0;
-        CREATE INDEX described ON fact_order (amount);
-        COMMENT ON INDEX described IS 'ours';
-        CREATE UNIQUE INDEX alone ON fact_order (order_id);
-        CREATE INDEX clustered ON fact_order (product_id);
-        ALTER TABLE fact_order CLUSTER ON clustered
-    """
-    loaded(empty, lake_of(orders([4, 2, 3, 1])), before=before)
+    """All others are made again when the rows are there: each is another then, with the same definition."""
+    prepare(empty, SCHEMA, DECLARED)
+    empty.run(INDEXES)
+    query = (
+        "SELECT relname, c.oid, pg_get_indexdef(c.oid) FROM pg_class AS c WHERE relkind = 'i'"
+        " AND relnamespace = 'public'::regnamespace AND relname !~ '^fact_order_.*key|pkey'"
+    )
+    before = {name: (number, made) for name, number, made in empty.rows(query)}
+    load(PostgresWarehouse(empty), lake_of(orders([4, 2, 3, 1])), DECLARED)
     assert filled == [4]
+    after = {name: (number, made) for name, number, made in empty.rows(query)}
+    assert {name: made for name, (_, made) in after.items()} == {name: made for name, (_, made) in before.items()}
+    own = {name for name in before if name.startswith("fact_order")}
+    assert {name for name in before if after[name] != before[name]} == {"plain", "another", "invalid", *own}
     assert empty.rows("SELECT obj_description('described'::regclass)") == [["ours"]]
     assert empty.rows("SELECT indisclustered FROM pg_index WHERE indexrelid = 'clustered'::regclass") == [[True]]
-    assert "WHERE (amount > (0)::numeric)" in empty.rows("SELECT pg_get_indexdef('plain'::regclass)")[0][0]
 
 
 def test_a_reader_is_not_stopped_and_rows_are_staged(empty, filled, credentials):

@@ -55,8 +55,8 @@ _IS_PLAIN = """
 _INDEXES = """
     SELECT format('DROP INDEX %s', i.indexrelid::regclass), pg_get_indexdef(i.indexrelid)
     FROM pg_catalog.pg_index AS i JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
-    WHERE i.indrelid = CAST(:table AS regclass) AND NOT i.indisunique AND NOT i.indisexclusion AND i.indisvalid
-      AND NOT i.indisclustered AND NOT i.indisreplident AND c.reltablespace = 0
+    WHERE i.indrelid = CAST(:table AS regclass) AND NOT i.indisunique AND NOT i.indisclustered
+      AND c.reltablespace = 0
       AND obj_description(c.oid, 'pg_class') IS NULL
       AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint AS k WHERE k.conindid = c.oid)
       AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = c.oid AND a.attstattarget >= 0)
