@@ -163,7 +163,7 @@ def test_resolved_rows_of_a_table_leave_those_of_others(pipeline, session):
 
 def test_history_is_rebuilt_from_the_oldest_batch(pipeline, session):
     table = pipeline.declarations.warehouse["dim_design"]
-    session.run("DELETE FROM pipeline.pending_row WHERE key = '2' AND batch = 1")
+    session.run("DELETE FROM pipeline.pending_row WHERE table_name = 'dim_design' AND key = '2' AND batch = 1")
     with transaction(pipeline.warehouse):
         assert pending.stage_resolvable(session, table, temporary("resolvable")) == 1
         assert session.rows('SELECT design_id, "_batch" FROM resolvable ORDER BY 1') == [[1, 1], [2, 2]]

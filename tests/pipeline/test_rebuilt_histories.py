@@ -5,6 +5,7 @@ Both tables have the same keys, and every table has rows of other keys, batches 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,7 @@ from lambda_toolkit.pipeline.lambdas.load.warehouse.interface import Staging, Wa
 from lambda_toolkit.pipeline.lambdas.load.warehouse.postgres import PostgresWarehouse
 from lambda_toolkit.pipeline.lambdas.load.warehouse.read_ahead import ReadAhead
 from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import CONTROL_TABLES
+from lambda_toolkit.pipeline.lambdas.load.warehouse.tables import facts
 from lambda_toolkit.pipeline.lambdas.shared.lake.manifest import ProcessedManifest
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection
 from lambda_toolkit.pipeline.warehouse.preparation import prepare
@@ -224,3 +226,50 @@ def test_history_is_rebuilt_of_its_keys_alone(warehouse: Connection, name: str) 
         *([2, 21, 1], [5, 51, 1], [6, 61, 1], [9, 91, 1], [1, 12, 2], [10, 102, 2], [4, 43, 3], [3, 33, 4]),
         *([10, 105, 5], [1, 14, 4], [7, 74, 4], [5, 55, 5], [1, 16, 6], [2, 26, 6], [6, 66, 6]),
     ]
+
+
+PROBED, FILTERED, ALL = (0, 0), (10**9, -1), (10**9, 10**9)
+
+
+@pytest.mark.parametrize("ratios", [PROBED, FILTERED, ALL], ids=["each key alone", "the staged keys", "all keys"])
+def test_new_versions_are_those_unlike_the_last_one(
+    warehouse: Connection, monkeypatch: pytest.MonkeyPatch, ratios: tuple[int, int]
+) -> None:
+    """However the last version of each key is looked up; and those of a key that is deleted."""
+    for name, ratio in zip(("PROBED_RATIO", "_FILTERED_RATIO"), ratios, strict=True):
+        monkeypatch.setattr(facts, name, ratio)
+    versions = [(1, 1, 1), (2, 5, 1), (4, 4, 1), (5, 5, 1), (6, 6, 1), (7, 7, 1), (1, 2, 2), (7, 8, 2), (9, 9, 2)]
+    stored(warehouse, "fact_order", versions)
+    deleted(warehouse, "fact_order", (4, 2, None), (5, 2, 3), (9, 1, 2), (99, 1, None))
+    deleted(warehouse, "dim_product", (6, 2, None))
+    table, staged = DECLARED.warehouse["fact_order"], {1: 2, 2: 6, 3: 3, 4: 4, 5: 5, 6: 6, 7: 7, 9: 9}
+    with ReadAhead(WrittenLake(), []) as reads, begin(warehouse, reads, 7) as batch:
+        fresh = batch.drop_unchanged(table, batch.stage(table, [rows_of("fact_order", staged)]))
+        assert warehouse.rows(f"SELECT order_id FROM pg_temp.{fresh.name} ORDER BY 1") == [[2], [3], [4], [7]]
+        assert batch.apply(table, fresh) == 4
+    new = "SELECT order_record, order_id FROM fact_order WHERE order_record > 9 ORDER BY 1"
+    assert warehouse.rows(new) == [[10, 2], [11, 3], [12, 4], [13, 7]]
+
+
+def test_rows_that_waited_undo_older_deletions_alone(warehouse: Connection) -> None:
+    """Each by the first row that is newer. What waits of another table, or has to wait still, stays."""
+    waiting = [(1, 3, "a"), (1, 5, "b"), (2, 3, "c"), (5, 3, "d"), (5, 5, "e"), (4, 3, None)]
+    for key, batch, label in waiting:
+        content = json.dumps({"product_id": key, "name": label})
+        warehouse.run(f"INSERT INTO pipeline.pending_row VALUES ('dim_product', '{key}', {batch}, '{content}')")
+    content = json.dumps({"order_id": 1, "product_id": 7, "name": "of another table"})
+    warehouse.run(f"INSERT INTO pipeline.pending_row VALUES ('fact_order', '1', 3, '{content}')")
+    deletions = [(1, 2, None), (2, 1, 2), (2, 3, None), (3, 2, None), (4, 2, None), (5, 4, None)]
+    for table in TABLES:
+        deleted(warehouse, table, *deletions)
+        for key, batch in ((1, 2), (1, 4), (1, 5), (2, 2), (4, 2)):
+            warehouse.run(f"INSERT INTO pipeline.rejected_value VALUES ('{table}', '{key}', {batch}, 'c', 'v', 'bad')")
+    before = {what: recorded(warehouse, what) for what in ("deletion", "pending_row", "rejected_value")}
+    with ReadAhead(WrittenLake(), []) as reads, begin(warehouse, reads, 7) as batch:
+        assert batch.write_resolved(DECLARED.warehouse["dim_product"]) == 3
+    assert warehouse.rows("SELECT * FROM dim_product ORDER BY 1") == [[1, "b"], [2, "c"], [5, "e"]]
+    assert recorded(warehouse, "pending_row") == {("dim_product", "4", 3), ("fact_order", "1", 3)}
+    undone = {("dim_product", "1", 2): 3, ("dim_product", "5", 4): 5}
+    assert recorded(warehouse, "deletion") == {(*row[:3], undone.get(row[:3], row[3])) for row in before["deletion"]}
+    older = {("dim_product", "1", 2), ("dim_product", "1", 4), ("dim_product", "2", 2)}
+    assert before["rejected_value"] - recorded(warehouse, "rejected_value") == older
