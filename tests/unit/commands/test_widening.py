@@ -1,0 +1,126 @@
+"""Which types may become which, in PostgreSQL, in a DuckDB file and in the lake; and what is written of a table."""
+
+from __future__ import annotations
+
+import pytest
+
+from lambda_toolkit.pipeline.lake.columns import LakeType, lake_type
+from lambda_toolkit.pipeline.warehouse import written
+from lambda_toolkit.pipeline.warehouse.create_table import CreateTable
+from lambda_toolkit.pipeline.warehouse.ddl import statements
+from lambda_toolkit.pipeline.warehouse.duckdb_preparation import _widens as widens_in_duckdb
+from lambda_toolkit.pipeline.warehouse.widening import widens
+
+
+@pytest.mark.parametrize(
+    ("narrow", "wide", "possible"),
+    [
+        ("smallint", "integer", True),
+        ("smallint", "bigint", True),
+        ("integer", "bigint", True),
+        ("integer", "smallint", False),
+        ("integer", "integer", False),
+        ("real", "double precision", True),
+        ("double precision", "real", False),
+        ("integer", "double precision", False),
+        ("real", "bigint", False),
+        ("character varying(5)", "character varying(6)", True),
+        ("character varying(5)", "character varying(5)", False),
+        ("character varying(6)", "character varying(5)", False),
+        ("character varying(5)", "character varying", True),
+        ("character varying(5)", "text", True),
+        ("character varying", "text", True),
+        ("character varying", "character varying(5)", False),
+        ("text", "character varying", False),
+        ("text", "character varying(5)", False),
+        ("text", "integer", False),
+        ("numeric(5,2)", "numeric", True),
+        ("numeric(5,2)", "numeric(6,2)", True),
+        ("numeric(5,2)", "numeric(6,3)", True),
+        ("numeric(5,2)", "numeric(5,3)", False),
+        ("numeric(5,2)", "numeric(5,1)", False),
+        ("numeric(5,2)", "numeric(7,1)", False),
+        ("numeric(5,2)", "numeric(4,2)", False),
+        ("numeric", "numeric(5,2)", False),
+        ("numeric(5,2)", "bigint", False),
+        ("date", "timestamp without time zone", False),
+    ],
+)
+def test_type_widens_where_every_value_stays(narrow: str, wide: str, possible: bool) -> None:
+    assert widens(narrow, wide) is possible
+
+
+@pytest.mark.parametrize(
+    ("narrow", "wide", "possible"),
+    [
+        ("SMALLINT", "INTEGER", True),
+        ("SMALLINT", "BIGINT", True),
+        ("INTEGER", "BIGINT", True),
+        ("FLOAT", "DOUBLE", True),
+        ("INTEGER", "SMALLINT", False),
+        ("BIGINT", "DOUBLE", False),
+        ("VARCHAR", "INTEGER", False),
+        ("DECIMAL(5,2)", "DECIMAL(6,2)", True),
+        ("DECIMAL(5,2)", "DECIMAL(6,3)", True),
+        ("DECIMAL(5,2)", "DECIMAL(5,2)", False),
+        ("DECIMAL(5,2)", "DECIMAL(5,3)", False),
+        ("DECIMAL(5,2)", "DECIMAL(7,1)", False),
+        ("DECIMAL(5,2)", "VARCHAR", False),
+        ("INTEGER", "DECIMAL(20,0)", False),
+    ],
+)
+def test_type_in_a_file_widens_where_every_value_stays(narrow: str, wide: str, possible: bool) -> None:
+    assert widens_in_duckdb(narrow, wide) is possible
+
+
+@pytest.mark.parametrize(
+    ("postgres", "hive", "athena", "duckdb"),
+    [
+        ("smallint", "smallint", "smallint", "SMALLINT"),
+        ("integer", "int", "integer", "INTEGER"),
+        ("bigint", "bigint", "bigint", "BIGINT"),
+        ("real", "float", "real", "FLOAT"),
+        ("double precision", "double", "double", "DOUBLE"),
+        ("boolean", "boolean", "boolean", "BOOLEAN"),
+        ("date", "date", "date", "DATE"),
+        ("time without time zone", None, "time", "TIME"),
+        ("timestamp without time zone", "timestamp", "timestamp", "TIMESTAMP"),
+        ("timestamp(3) without time zone", "timestamp", "timestamp", "TIMESTAMP"),
+        ("timestamp with time zone", "timestamp", "timestamp", "TIMESTAMPTZ"),
+        ("numeric(38,38)", "decimal(38,38)", "decimal(38,38)", "DECIMAL(38,38)"),
+        ("numeric(5)", "decimal(5,0)", "decimal(5,0)", "DECIMAL(5,0)"),
+        ("numeric(5,0)", "decimal(5,0)", "decimal(5,0)", "DECIMAL(5,0)"),
+        *((kind, "string", "varchar", "VARCHAR") for kind in ("text", "numeric", "numeric(39,2)", "numeric(3,4)")),
+        *((kind, "string", "varchar", "VARCHAR") for kind in ("numeric(3,-1)", "uuid", "varchar(5)", "jsonb")),
+    ],
+)
+def test_type_in_the_lake_is_that_of_each_engine(postgres: str, hive: str | None, athena: str, duckdb: str) -> None:
+    assert lake_type(postgres) == LakeType(hive, athena, duckdb)
+
+
+def test_table_that_is_written_is_read_as_it_is() -> None:
+    lines = [
+        (written.record_sql("record"), "numbers the versions"),
+        (written.column_sql("Order", "integer", required=True), ""),
+        (written.column_sql("user", "text", required=False), "a name that is reserved"),
+        ('UNIQUE ("Order")', ""),
+    ]
+    text = written.create_table_sql("fact_order", lines)
+    assert text == (
+        "CREATE TABLE fact_order (\n"
+        "    record bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,  -- numbers the versions\n"
+        '    "Order" integer NOT NULL,\n'
+        '    "user" text,  -- a name that is reserved\n'
+        '    UNIQUE ("Order")\n'
+        ");\n"
+    )
+    [found] = statements(text)
+    assert isinstance(found, CreateTable) and found.table == "fact_order"
+    columns = {name: (column.type, column.required, column.filled) for name, column in found.columns.items()}
+    assert columns == {
+        "record": ("bigint", True, True),
+        "Order": ("integer", True, False),
+        "user": ("text", False, False),
+    }
+    assert set(found.keys) == {("record",), ("Order",)}
+    assert written.sql_names(["a", "B", "c d", "a1_", "1a", "select"]) == 'a, "B", "c d", a1_, "1a", "select"'
