@@ -77,6 +77,7 @@ def test_summary_has_the_sums_of_the_tables(written: Written) -> None:
     shown = {name: summary[name] for name in ("batches", "tables", "rows", "bytes", "deleted", "last_batch")}
     assert shown == {"batches": [4, 5], "tables": 2, "rows": 6, "bytes": 20, "deleted": 9, "last_batch": 5}
     assert (summary["milliseconds"], summary["memory_mb"], summary["cold_start"]) == (1500, 99, True)
+    assert (summary["message"], summary["_aws"]["CloudWatchMetrics"][0]["Namespace"]) == ("summary", "totes-dev")
     found = {(datum.name, datum.values, datum.dimensions) for datum in metrics_in(written.text[-1])}
     of = (("FunctionName", "totes-dev-extract"),)
     assert found == {("RowsExtracted", (6.0,), of), ("MemoryUsed", (99.0,), of)}
