@@ -14,7 +14,7 @@ def cast_refusal(source: str, wanted: str) -> str | None:
     one, to = kind(source), kind(wanted)
     if to in TEXTS:
         return None
-    if is_user_defined(wanted) or to not in (*_FROM_TEXT, JSON):
+    if to not in (*_FROM_TEXT, JSON):
         return f"a cast to {wanted} is not in the list of docs/expressions.md"
     if to in (*DATES, TIME) and modifiers(wanted) and modifiers(wanted)[0] < _MICROSECONDS:
         return f"a cast to {wanted} would round the second: cast to {to}, or use date_trunc"

@@ -26,6 +26,7 @@ from .types import (
     NUMERIC,
     TEXT,
     UNKNOWN,
+    VARCHAR,
     choose,
     common_type,
     is_user_defined,
@@ -357,9 +358,7 @@ def _one_of(name: str, arguments: tuple[Typed, ...], at: int) -> Typed:
 
 def _is_ordered(postgres_type: str) -> bool:
     wanted = kind(postgres_type)
-    return any(signature.arguments == (wanted, wanted) and signature.is_supported for signature in SIGNATURES["<"]) or (
-        wanted == "character varying"
-    )
+    return any(signature.arguments == (wanted, wanted) for signature in SIGNATURES["<"]) or wanted == VARCHAR
 
 
 def _decimal(arguments: tuple[Typed, ...], at: int) -> Typed:

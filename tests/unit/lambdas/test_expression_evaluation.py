@@ -205,3 +205,32 @@ def test_expression_that_does_not_fit_the_source_is_refused():
 
 def test_list_on_the_page_is_the_list_of_the_code():
     assert page.table() in page.PAGE.read_text(encoding="utf-8"), "run: python -m tests.expressions.page"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("false AND NULL", "f"),
+        ("true OR NULL", "t"),
+        ("NULL IS NULL", "t"),
+        ("NULL IS TRUE", "f"),
+        ("NULL IS NOT FALSE", "t"),
+        ("1 IS DISTINCT FROM NULL", "t"),
+        ("NULL IS NOT DISTINCT FROM NULL", "t"),
+        ("concat('a', NULL)", "a"),
+        ("concat_ws('-', 'a', NULL, 'b')", "a-b"),
+        ("coalesce(NULL, 1)", "1"),
+        ("nullif(7, NULL)", "7"),
+        ("nullif(NULL, 7)", None),
+        ("greatest(1, NULL)", "1"),
+        ("least(NULL, 1)", "1"),
+        ("CASE WHEN NULL THEN 1 ELSE 2 END", "2"),
+        ("1 IN (NULL, 1)", "t"),
+        ("1 IN (NULL, 2)", None),
+        ("NOT NULL", None),
+        ("upper(NULL) || 'a'", None),
+        ("1 + NULL", None),
+    ],
+)
+def test_function_of_null_is_null_unless_it_is_not_strict(text: str, value: str | None) -> None:
+    assert computed(text) == [value]
