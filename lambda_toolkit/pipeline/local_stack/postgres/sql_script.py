@@ -33,7 +33,7 @@ _TOKEN = re.compile(
 )
 _COMMENT_EDGE = re.compile(r"/\*|\*/")
 _END_OF_DATA = re.compile(r"^\\\.[ \t]*\r?$\n?", re.MULTILINE)
-_KINDS = "database|role|user|group|tablespace|publication|subscription|event trigger"
+_KINDS = r"database|role|user|group|tablespace|publication|subscription|event\ trigger"
 _SKIPPED = re.compile(  # by the first words of a statement, or all of them
     rf"""
     (?:grant|revoke|begin|commit|end|start\ transaction|security\ label|alter\ default\ privileges|alter\ extension)\b
