@@ -15,7 +15,7 @@ from .constants import READERS, InvalidValueError, time_zone
 from .signatures import CALLED, COMPARISONS, EXTRACTED, NOT_STRICT, SIGNATURES, TRUNCATED_TO, Signature
 from .tree import BOOLEAN as BOOLEAN_CONSTANT
 from .tree import INTEGER as INTEGER_CONSTANT
-from .tree import NULL, Call, Case, Cast, Column, Constant, ExpressionError, Node
+from .tree import Call, Case, Cast, Column, Constant, ExpressionError, Node
 from .tree import NUMERIC as NUMERIC_CONSTANT
 from .types import (
     BIGINT,
@@ -108,7 +108,7 @@ def _constant(node: Constant) -> Typed:
                 continue
     if node.kind in (INTEGER_CONSTANT, NUMERIC_CONSTANT):
         return Typed("constant", NUMERIC, value=_read(str(node.value), NUMERIC, node.at), at=node.at)
-    return Typed("constant", UNKNOWN, value=None if node.kind == NULL else node.value, at=node.at)
+    return Typed("constant", UNKNOWN, value=node.value, at=node.at)
 
 
 def _read(text: str, postgres_type: str, at: int) -> Any:

@@ -8,7 +8,7 @@ _FREE = """
 SELECT least(
   current_setting('max_connections')::bigint - current_setting('superuser_reserved_connections')::bigint
   - coalesce(current_setting('reserved_connections', true)::bigint, 0)
-  - (SELECT coalesce(sum(numbackends), 0)::bigint FROM pg_catalog.pg_stat_database),
+  - (SELECT sum(numbackends)::bigint FROM pg_catalog.pg_stat_database),
   (SELECT d.datconnlimit - s.numbackends FROM pg_catalog.pg_database AS d JOIN pg_catalog.pg_stat_database AS s
    ON s.datid = d.oid WHERE d.datname = current_database() AND d.datconnlimit >= 0),
   (SELECT r.rolconnlimit - (SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE usename = current_user)
