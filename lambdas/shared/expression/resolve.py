@@ -15,8 +15,8 @@ from .constants import READERS, InvalidValueError, time_zone
 from .signatures import CALLED, COMPARISONS, EXTRACTED, NOT_STRICT, SIGNATURES, TRUNCATED_TO, Signature
 from .tree import BOOLEAN as BOOLEAN_CONSTANT
 from .tree import INTEGER as INTEGER_CONSTANT
-from .tree import Call, Case, Cast, Column, Constant, ExpressionError, Node
 from .tree import NUMERIC as NUMERIC_CONSTANT
+from .tree import Call, Case, Cast, Column, Constant, ExpressionError, Node
 from .types import (
     BIGINT,
     BOOLEAN,
