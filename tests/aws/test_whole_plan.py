@@ -144,10 +144,12 @@ READS = ("Get", "List", "Describe", "Head")
 
 
 def lines(plan: Plan, sent: list[tuple[str, Any]]) -> Iterator[str]:
-    """The changes that the plan shows, and the calls that made them, sorted."""
+    """The changes that the plan shows, with what each waits for, and the calls that made them, sorted."""
     for change in plan.changes:
         yield f"{change.action} {change.kind} {change.name}"
         yield from (f"    {each}" for each in (*change.details, *change.differences))
+        for title, keys in (("after", change.after), ("missing", change.missing)):
+            yield from (f"    {title} {kind} {name}" for kind, name in sorted(keys))
     yield from sorted(f"{name} {json.dumps(given, default=_shown, sort_keys=True)}" for name, given in sent)
 
 
