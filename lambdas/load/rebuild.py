@@ -45,19 +45,18 @@ def rebuild(
     result = Rebuilt(loaded.last.batch, loaded.loaded, missing_batch=loaded.missing_batch, busy=loaded.busy)
     if loaded.busy or loaded.unfinished or loaded.missing_batch is not None:
         return result
-    revised = _revised(warehouse, lake, loaded.last.batch or 0)
+    revised = _revised(warehouse, lake)
     again = replay(warehouse, lake, declarations, revised, has_time_for_next=has_time_for_next)
     result.replayed, result.busy = again.replayed, again.busy
     result.done = not again.left and not again.busy
     return result
 
 
-def _revised(warehouse: Warehouse, lake: Lake, last: int) -> list[int]:
-    """The loaded batches of which the lake has a newer revision than the warehouse."""
+def _revised(warehouse: Warehouse, lake: Lake) -> list[int]:
+    """The batches of which the lake has a newer revision than the warehouse."""
     applied = warehouse.applied_revisions()
-    newest = lake.newest_revisions(0)
     return [
         batch
-        for batch, key in newest.items()
-        if batch <= last and (revision_of(key) or (batch, 1))[1] > applied.get(batch, 1)
+        for batch, key in lake.newest_revisions(0).items()
+        if (found := revision_of(key)) and found[1] > applied.get(batch, 1)
     ]
