@@ -12,6 +12,7 @@ from lambda_toolkit.pipeline.lambdas.extract.source.catalog import Relation, Tab
 from lambda_toolkit.pipeline.lambdas.extract.source.introspection import introspect, partitions
 from lambda_toolkit.pipeline.lambdas.extract.source.postgres import PostgresSource
 from lambda_toolkit.pipeline.lambdas.extract.source.shared_snapshot import Sums
+from lambda_toolkit.pipeline.lambdas.extract.source.snapshot import set_for_transaction
 from lambda_toolkit.pipeline.lambdas.extract.source.unique_key import (
     KeyedTable,
     UniqueIndex,
@@ -147,13 +148,15 @@ def test_days_beyond_four_digits_are_noticed(admin: Connection, day: str, sorts_
 
 
 def test_readers_have_settings_of_their_own(admin: Connection, credentials) -> None:
-    """Those by which two readings of a range give one file, and by which a lock in the queue is not waited for."""
+    """In that transaction: two readings of a range give one file, and a lock in the queue is not waited for."""
     with PostgresSource(admin).snapshot([PART]) as taken, connect(credentials[0]) as other:
         shared = taken.export()
         with PostgresSource(other).imported(shared):
             settings = ("lock_timeout", "synchronize_seqscans", "max_parallel_workers_per_gather", "datestyle")
             shown = {name: other.rows(f"SHOW {name}")[0][0] for name in settings}
+            set_for_transaction(other, {"setting_of_a_later_version": "on"})
         taken.check(shared)
+        assert [other.rows(f"SHOW {name}")[0][0] for name in settings] == ["1min", "on", "2", "ISO, YMD"]
     assert shown == {
         "lock_timeout": "10s",
         "synchronize_seqscans": "off",

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lambda_toolkit.pipeline.lambdas.extract.commit_times import TIMES, Transactions, summary
+from lambda_toolkit.pipeline.lambdas.extract.commit_times import Transactions, summary
 from lambda_toolkit.pipeline.lambdas.extract.source import postgres
 from lambda_toolkit.pipeline.lambdas.shared.lake.manifest import ingestion_manifest, to_json
 from tests.support.lake_contents import manifest
@@ -69,6 +69,30 @@ def test_many_transactions_become_an_even_sample(first, count, size):
     assert found.step == 1 or len(found.ids) >= limit // 2 - 1
 
 
+def test_sample_has_every_transaction_up_to_4096():
+    """Of more, those that a number divides which doubles until they are few enough; another's sample joins so."""
+    found = Transactions()
+    found.add(pa.chunked_array([pa.array(range(4096), pa.int64())]))
+    assert (found.ids, found.step) == ([*range(4096)], 1)
+    found.add(pa.chunked_array([pa.array([4096], pa.int64())]))
+    assert (found.ids, found.step) == ([*range(0, 4097, 2)], 2)
+    found.merge([8, 8192, 8200], 8)
+    assert (found.ids, found.step) == ([*range(0, 4097, 8), 8192, 8200], 8)
+    found.merge([4, 9, 16_000], 1)
+    assert (found.ids, found.step) == ([*range(0, 4097, 8), 8192, 8200, 16_000], 8)
+
+
+def test_times_between_are_evenly_spread():
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    times = [start + timedelta(seconds=number) for number in range(41)]
+    transactions = Transactions(limit=2)
+    transactions.add(pa.chunked_array([pa.array([0, 1, 2, 3], pa.int64())]))
+    found = summary(transactions, times)
+    assert found is not None
+    assert found.times == tuple(time.isoformat() for time in times[::2])
+    assert found.transactions == 82, "each stands for two"
+
+
 @pytest.mark.parametrize("count", [1, 2, 20, 21, 22, 4096])
 def test_summary_has_the_first_the_last_and_few_between(count):
     start = datetime(2026, 1, 1, tzinfo=UTC)
@@ -76,7 +100,7 @@ def test_summary_has_the_first_the_last_and_few_between(count):
     transactions = Transactions()
     found = summary(transactions, times[::-1])
     assert found is not None
-    assert (found.transactions, len(found.times)) == (count, min(count, TIMES))
+    assert (found.transactions, len(found.times)) == (count, min(count, 21))
     assert (found.times[0], found.times[-1]) == (times[0].isoformat(), times[-1].isoformat())
     assert list(found.times) == sorted(set(found.times))
     assert summary(transactions, []) is None

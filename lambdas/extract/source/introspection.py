@@ -19,10 +19,10 @@ _TREE = sql.compose(  # name and root: of the table; oid: of itself, and of each
     declared=DECLARED,
 )
 # of_type: a column's type; part: itself, and each type that its values are made of. Most are base types, which are made
-# of no other.
+# of no other; those of the system's columns are, too, and a dropped column has none.
 _TYPES = sql.Fragment(
     "types AS (SELECT a.atttypid AS of_type, a.atttypid AS part FROM tree"
-    " JOIN pg_catalog.pg_attribute AS a ON a.attrelid = tree.oid AND a.attnum > 0 AND NOT a.attisdropped"
+    " JOIN pg_catalog.pg_attribute AS a ON a.attrelid = tree.oid"
     " JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid AND (t.typtype <> 'b' OR t.typelem <> 0)"
     " UNION SELECT types.of_type, inner_type.oid FROM types JOIN pg_catalog.pg_type AS t ON t.oid = types.part"
     " CROSS JOIN LATERAL (SELECT t.typelem UNION ALL SELECT t.typbasetype"
@@ -30,7 +30,7 @@ _TYPES = sql.Fragment(
     " UNION ALL SELECT r.rngsubtype FROM pg_catalog.pg_range AS r"
     " WHERE t.oid IN (r.rngtypid, CAST(to_jsonb(r) ->> 'rngmultitypid' AS oid))"
     " UNION ALL SELECT a.atttypid FROM pg_catalog.pg_attribute AS a"
-    " WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped) AS inner_type(oid)"
+    " WHERE a.attrelid = t.typrelid) AS inner_type(oid)"
     " WHERE inner_type.oid <> 0)"
 )
 _PARTITIONS = sql.compose(

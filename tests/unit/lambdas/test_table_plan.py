@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
 
 from lambda_toolkit.pipeline.lambdas.extract.capture.deletes import Action, delete_detection
-from lambda_toolkit.pipeline.lambdas.extract.limits import Budget, Limits
+from lambda_toolkit.pipeline.lambdas.extract.limits import DEFAULT_LIMITS, Budget, Limits
 from lambda_toolkit.pipeline.lambdas.extract.row_set import ALL, NONE, KeysUpTo, WrittenSince, intersection
 from lambda_toolkit.pipeline.lambdas.extract.source.catalog import Column, TableInfo
 from lambda_toolkit.pipeline.lambdas.extract.source.interface import RowCounts
@@ -83,6 +84,31 @@ def test_full_read_must_fit_into_the_rest_of_the_batch(limits, taken, mode):
     assert (
         plan(full=True).mode(RowCounts(0, 0), budget) == plan(full=True).mode(RowCounts(None, 0), budget) == FullRead()
     )
+
+
+@pytest.mark.parametrize(
+    ("total", "size", "mode"),
+    [
+        (1_000_000, 268_435_456, FullRead()),
+        (1_000_001, 268_435_456, Backfill(ALL)),
+        (1_000_000, 268_435_457, Backfill(ALL)),
+    ],
+)
+def test_batch_has_a_million_rows_and_256_mebibytes(total, size, mode):
+    of_size = plan(full=True)
+    table = TablePlan(of_size.table, replace(of_size.info, bytes=size), None, True, SINCE)
+    assert table.mode(RowCounts(total, 0), Budget(DEFAULT_LIMITS)) == mode
+
+
+@pytest.mark.parametrize(
+    ("rows", "size", "left", "spent"),
+    [(9, 99, 60.0, False), (10, 99, 60.0, True), (9, 100, 60.0, True), (9, 99, 59.9, True)],
+)
+def test_budget_is_spent_with_the_first_limit(rows, size, left, spent):
+    budget = Budget(Limits(rows=10, bytes=100, deadline=Deadline(lambda: left)))
+    assert budget.is_spent is (left < 60)
+    budget.take(rows, size)
+    assert budget.is_spent is spent
 
 
 @pytest.mark.parametrize(
