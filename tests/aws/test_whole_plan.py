@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from lambda_script import Alarm, EventTrigger, QueueTrigger, S3Trigger, Schedule, StreamTrigger, TopicTrigger
+from lambda_toolkit.aws.account import Place
 from lambda_toolkit.changes import Plan
+from lambda_toolkit.deploy.deployer_policy import bounded, deployer_policy, read_only
 from lambda_toolkit.deploy.execute import execute
 from lambda_toolkit.deploy.plan import make_destroy_plan, make_plan
 from lambda_toolkit.spec.bucket import BucketSpec, LifecycleRule
@@ -20,6 +22,7 @@ from lambda_toolkit.spec.model import DashboardSpec, Deployment, SecretSpec, Top
 
 REGION, ACCOUNT = "eu-west-2", "123456789012"  # moto's account
 KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234abcd"
+LIMITS = f"arn:aws:iam::{ACCOUNT}:policy/limits"
 FAILED = f"arn:aws:sqs:{REGION}:{ACCOUNT}:failed"
 
 
@@ -57,7 +60,7 @@ def whole(script, *, changed: bool = False) -> Deployment:
         "log_format": "JSON",
         "log_level": "WARN",
         "description": "reports",
-        "permissions_boundary": f"arn:aws:iam::{ACCOUNT}:policy/limits",
+        "permissions_boundary": LIMITS,
         "tags": {"team": "data"},
     }
     rule: dict[str, Any] = {"schedule": "rate(5 minutes)"}
@@ -184,3 +187,22 @@ def test_plan_shows_and_sends_each_word(aws, script, session) -> None:
     for pattern, instead in MASKED:
         text = re.sub(pattern, instead, text)
     assert text.splitlines() == Path(__file__).with_name("whole_plan.txt").read_text(encoding="utf-8").splitlines()
+
+
+def test_policy_of_who_deploys_has_each_name(script) -> None:
+    """``whole_policy.txt`` has what the deploy and the destroy need, each action on the names that are declared."""
+    deployment = whole(script).tagged()
+    policy = deployer_policy(deployment, Place(ACCOUNT, REGION), delete_data=True)
+    found = []
+    for title, each in (("All", policy), ("Reading", read_only(policy)), ("Bounded", bounded(policy, [LIMITS]))):
+        found.append(f"# {title}")
+        for item in each["Statement"] if title == "All" else _others(each, policy):
+            found.append(f"{item['Effect']} {item['Sid']}")
+            found += [f"    {action}" for action in item["Action"]]
+            found += [f"    on {resource}" for resource in item["Resource"]]
+            found += [f"    where {json.dumps(item['Condition'], sort_keys=True)}"] if "Condition" in item else []
+    assert found == Path(__file__).with_name("whole_policy.txt").read_text(encoding="utf-8").splitlines()
+
+
+def _others(policy: dict[str, Any], than: dict[str, Any]) -> list[dict[str, Any]]:
+    return [item for item in policy["Statement"] if item not in than["Statement"]]
