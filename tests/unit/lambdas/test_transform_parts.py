@@ -1,144 +1,31 @@
-"""The parts of a batch that is written here by hand: which rows each reads, and every file and number it returns."""
+"""The parts of a batch that is written by hand: which rows each reads, and every file and number it returns."""
 
 from __future__ import annotations
 
-import datetime
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import pyarrow as pa
 import pytest
 
 from lambda_toolkit.pipeline.lambdas.shared.errors import LakeError
-from lambda_toolkit.pipeline.lambdas.shared.lake.manifest import (
-    DataFile,
-    IngestionManifest,
-    SourceIdentity,
-    TableFiles,
-    to_json,
-)
+from lambda_toolkit.pipeline.lambdas.shared.lake.manifest import TableFiles
 from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import manifest_key
-from lambda_toolkit.pipeline.lambdas.shared.lake.parquet import UNREADABLE, ParquetPart
-from lambda_toolkit.pipeline.lambdas.shared.lake.store import Lake
 from lambda_toolkit.pipeline.lambdas.shared.messages.part_events import PartResult
-from lambda_toolkit.pipeline.lambdas.shared.messages.read_events import StoredPart
-from lambda_toolkit.pipeline.lambdas.shared.model.declarations import ColumnType, Declarations, parse
+from lambda_toolkit.pipeline.lambdas.shared.model.declarations import ColumnType, parse
 from lambda_toolkit.pipeline.lambdas.transform.batch import BatchTransform, transform
 from lambda_toolkit.pipeline.lambdas.transform.parts import PartTransform, dates_of
 from lambda_toolkit.pipeline.warehouse.expression_parser import parse_expression
-from tests.support.memory_s3 import MemoryS3
-
-SALES = {"sale_id": "integer", "sold_on": "date", "amount": "integer", "shop_id": "integer"}
-SHOPS = {"shop_id": "integer", "town": "text"}
-SPOTS = {"area": "text", "number": "bigint", "label": "text"}
-DOCUMENT = {
-    "source": {
-        "sale": {"key": "sale_id"},
-        "shop": {"key": "shop_id"},
-        "spot": {"key": ["area", "number"]},
-    },
-    "warehouse": {
-        "dim_day": {"kind": "calendar", "key": "day", "columns": {"day": "date", "year": "year"}},
-        "fact_sale": {
-            "kind": "fact",
-            "from": "sale",
-            "key": "sale_id",
-            "record": "record_id",
-            "join": {"shop": "shop_id"},
-            "where": "amount > 0",
-            "columns": {"sale_id": "sale_id", "day": "sold_on", "town": "shop.town"},
-        },
-        "dim_spot": {
-            "kind": "dimension",
-            "from": "spot",
-            "key": ["area", "number"],
-            "columns": {"area": "area", "number": "number", "label": "label"},
-        },
-    },
-}
-SOURCE = SourceIdentity("1", 1, "totesys", 5, 700, 5, 5, 5)
-
-
-def day(text: str) -> datetime.date:
-    return datetime.date.fromisoformat(text)
-
-
-class Batch:
-    """A batch under way: its files are stored, and its manifest when the parts are asked for."""
-
-    def __init__(self) -> None:
-        client = MemoryS3()
-        for name in ("ingestion", "processed"):
-            client.create_bucket(Bucket=name)
-        self.ingestion, self.processed = Lake(client, "ingestion"), Lake(client, "processed")
-        self.tables: dict[str, TableFiles] = {}
-        self.declarations = replace(parse(DOCUMENT, parse_expression), part_rows=3)
-        self._files = 0
-
-    def file(self, types: Mapping[str, str], *rows: Sequence[Any]) -> DataFile:
-        """A Parquet file with these rows, whose last column may be the values that the lake cannot represent."""
-        kinds = {"integer": pa.int32(), "bigint": pa.int64(), "date": pa.date32(), "text": pa.string()}
-        names = [*types, UNREADABLE]
-        schema = pa.schema([(name, kinds[types.get(name, "text")]) for name in names])
-        padded = [(*row, *[None] * (len(names) - len(row))) for row in rows]
-        columns = [
-            pa.array(column, field.type) for column, field in zip(zip(*padded, strict=True), schema, strict=True)
-        ]
-        self._files += 1
-        with ParquetPart(schema) as part:
-            part.write(pa.table(columns, schema=schema))
-            key = self.ingestion.put_table(f"data/{self._files}/", part)
-        return DataFile(key, len(rows))
-
-    @property
-    def manifest(self) -> IngestionManifest:
-        return IngestionManifest(4, 3, "a" * 32, "changes", "2024-03-01T01:30:00+00:00", SOURCE, self.tables)
-
-    def parts(self, declarations: Declarations | None = None) -> PartTransform:
-        ticks = iter(range(1000))
-        return PartTransform(
-            self.manifest, self.ingestion, self.processed, declarations or self.declarations, lambda: float(next(ticks))
-        )
-
-    def results(self, table: str, declarations: Declarations | None = None) -> list[PartResult]:
-        parts = self.parts(declarations)
-        return [parts.result(part) for part in parts.parts if part.table == table]
-
-    def rows(self, file: StoredPart | DataFile | None) -> list[tuple[Any, ...]]:
-        assert file is not None
-        return [tuple(row.values()) for row in self.processed.table(file.key).to_pylist()]
+from tests.support.written_batch import DOCUMENT, SALES, SPOTS, WrittenBatch, day, sales_and_shops
 
 
 @pytest.fixture
-def batch() -> Batch:
-    """Sales in three files, which are two parts; of shops one has changed."""
-    found = Batch()
-    found.tables["sale"] = TableFiles(
-        SALES,
-        ("sale_id",),
-        found.file(SALES, (1, day("2024-01-01"), 5, 10), (2, day("2024-01-02"), 0, 11)),
-        found.file(  # unchanged rows, of which two have changed since: those count in the first two files
-            SALES,
-            *((1, day("2023-01-01"), 9, 11), (3, day("2023-01-01"), 9, 11), (6, day("2024-01-05"), 5, 10)),
-            *((7, day("2024-01-06"), 5, 11), (8, day("2024-01-03"), -1, 10)),
-        ),
-        found.file({"sale_id": "integer"}, (9,), (10,)),
-        more_changes=(
-            found.file(SALES, (3, day("2024-01-03"), 1, 11), (4, day("2024-02-01"), 1, None)),
-            found.file(SALES, (5, None, 1, 99, '{"sold_on": "infinity"}')),
-        ),
-    )
-    found.tables["shop"] = TableFiles(
-        SHOPS,
-        ("shop_id",),
-        found.file(SHOPS, (10, "Bath")),
-        lookups=found.file(SHOPS, (10, "then"), (11, "Leeds")),
-    )
+def batch() -> WrittenBatch:
+    found = WrittenBatch()
+    sales_and_shops(found)
     return found
 
 
-def test_parts_have_the_files_that_fit_into_their_rows(batch: Batch) -> None:
+def test_parts_have_the_files_that_fit_into_their_rows(batch: WrittenBatch) -> None:
     parts = batch.parts()
     assert [(part.table, part.number, part.parts, part.batch) for part in parts.parts] == [
         ("fact_sale", 0, 2, 4),
@@ -152,7 +39,7 @@ def test_parts_have_the_files_that_fit_into_their_rows(batch: Batch) -> None:
         assert [found.rows_of(part) for part in found.parts if part.table == "fact_sale"] == expected
 
 
-def test_each_part_has_its_rows_and_the_last_one_the_context(batch: Batch) -> None:
+def test_each_part_has_its_rows_and_the_last_one_the_context(batch: WrittenBatch) -> None:
     """Unchanged rows are transformed again, but for those that have changed in any part; so are deleted keys."""
     first, last = batch.results("fact_sale")
     assert (first.refused, first.table, first.number, last.number) == (None, "fact_sale", 0, 1)
@@ -177,7 +64,7 @@ def test_each_part_has_its_rows_and_the_last_one_the_context(batch: Batch) -> No
     assert (first.milliseconds, last.milliseconds) == (1000.0, 1000.0)
 
 
-def test_dates_of_parts_are_runs_of_days(batch: Batch) -> None:
+def test_dates_of_parts_are_runs_of_days(batch: WrittenBatch) -> None:
     first, last = batch.results("fact_sale")
     january = (day("2024-01-01") - day("1970-01-01")).days
     assert first.dates == (january, 1)
@@ -187,7 +74,7 @@ def test_dates_of_parts_are_runs_of_days(batch: Batch) -> None:
     assert dates_of([]).to_pylist() == []
 
 
-def test_context_is_that_of_changes_where_tables_share_it(batch: Batch) -> None:
+def test_context_is_that_of_changes_where_tables_share_it(batch: WrittenBatch) -> None:
     """Rows of the context that nothing along their paths has changed are left out: another table needs them."""
     document = {**DOCUMENT["warehouse"], "fact_again": DOCUMENT["warehouse"]["fact_sale"]}
     shared = replace(parse({**DOCUMENT, "warehouse": document}, parse_expression), part_rows=3)
@@ -202,7 +89,7 @@ def test_context_is_that_of_changes_where_tables_share_it(batch: Batch) -> None:
     assert last.unchanged == 3, "a table without joins has no context"
 
 
-def test_row_of_a_deleted_reference_is_transformed_again(batch: Batch) -> None:
+def test_row_of_a_deleted_reference_is_transformed_again(batch: WrittenBatch) -> None:
     """And with it those that a change reaches, but no others."""
     batch.tables["shop"] = replace(batch.tables["shop"], deleted=batch.file({"shop_id": "integer"}, (12,)))
     files = batch.tables["sale"]
@@ -213,14 +100,14 @@ def test_row_of_a_deleted_reference_is_transformed_again(batch: Batch) -> None:
     assert batch.rows(last.rows)[2:] == [(11, None, None), (14, None, "Bath")]
 
 
-def test_table_without_files_has_one_part_with_nothing(batch: Batch) -> None:
+def test_table_without_files_has_one_part_with_nothing(batch: WrittenBatch) -> None:
     (spot,) = batch.results("dim_spot")
     assert spot == PartResult("dim_spot", 0)
     batch.tables["spot"] = TableFiles(SPOTS, ("area", "number"))
     assert batch.results("dim_spot") == [spot]
 
 
-def test_deleted_keys_have_the_warehouses_types(batch: Batch) -> None:
+def test_deleted_keys_have_the_warehouses_types(batch: WrittenBatch) -> None:
     """Those of a dimension that its types do not have are listed as texts, once; a fact has none of these."""
     batch.tables["spot"] = TableFiles(
         SPOTS,
@@ -241,7 +128,7 @@ def test_deleted_keys_have_the_warehouses_types(batch: Batch) -> None:
     assert (spot.unfit, spot.deleted and spot.deleted.rows) == (None, 2)
 
 
-def test_lookup_of_a_composite_key_takes_the_newest_row(batch: Batch) -> None:
+def test_lookup_of_a_composite_key_takes_the_newest_row(batch: WrittenBatch) -> None:
     """Changes come before the context, and the context before rows that are only looked up; each key counts once."""
     batch.tables["spot"] = TableFiles(
         SPOTS,
@@ -260,7 +147,7 @@ def test_lookup_of_a_composite_key_takes_the_newest_row(batch: Batch) -> None:
     assert batch.rows(sale.rows) == [(1, "new"), (2, "kept"), (3, "far")]
 
 
-def test_part_of_others_is_refused_and_stores_nothing(batch: Batch) -> None:
+def test_part_of_others_is_refused_and_stores_nothing(batch: WrittenBatch) -> None:
     parts = batch.parts()
     for change in ({"number": 2}, {"table": "dim_spot"}, {"parts": 3}, {"fingerprint": "x"}, {"batch": 5}):
         found = parts.result(replace(parts.parts[1], **change))
@@ -271,7 +158,7 @@ def test_part_of_others_is_refused_and_stores_nothing(batch: Batch) -> None:
     assert list(batch.processed.listing("")) == []
 
 
-def test_file_of_a_part_is_known_by_its_name(batch: Batch) -> None:
+def test_file_of_a_part_is_known_by_its_name(batch: WrittenBatch) -> None:
     parts = batch.parts()
     part = parts.parts[1]
     done = parts.result(part)
@@ -281,7 +168,7 @@ def test_file_of_a_part_is_known_by_its_name(batch: Batch) -> None:
     assert not parts.is_of(parts.parts[2], file)
 
 
-def test_column_that_the_source_did_not_have_then_is_null(batch: Batch) -> None:
+def test_column_that_the_source_did_not_have_then_is_null(batch: WrittenBatch) -> None:
     """Other than its key, without which no row of the batch can be told from another."""
     batch.tables["shop"] = TableFiles(
         {"shop_id": "integer"}, ("shop_id",), batch.file({"shop_id": "integer"}, (10,), (11,))
@@ -293,9 +180,9 @@ def test_column_that_the_source_did_not_have_then_is_null(batch: Batch) -> None:
         batch.results("fact_sale")
 
 
-def test_manifest_lists_the_files_of_all_parts(batch: Batch) -> None:
+def test_manifest_lists_the_files_of_all_parts(batch: WrittenBatch) -> None:
     """Rows are counted over all parts, rejects by rows of the source; the calendar has every part's dates."""
-    batch.ingestion.put_if_absent(manifest_key(4), to_json(batch.manifest))
+    batch.commit()
     done = transform(batch.ingestion, batch.processed, batch.declarations, 4)
     sales, days = done.manifest.tables["fact_sale"], done.manifest.tables["dim_day"]
     assert (done.created, set(done.manifest.tables), set(done.manifest.rejected)) == (
@@ -319,7 +206,7 @@ def test_manifest_lists_the_files_of_all_parts(batch: Batch) -> None:
     assert done.bytes["dim_day"] == len(batch.processed.get(days.data_files[0].key))
 
 
-def test_time_of_a_table_is_that_of_all_its_parts(batch: Batch) -> None:
+def test_time_of_a_table_is_that_of_all_its_parts(batch: WrittenBatch) -> None:
     ticks = iter(range(1000))
     work = BatchTransform(
         *(batch.manifest, manifest_key(4), batch.ingestion, batch.processed, batch.declarations),
