@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from lambda_toolkit.pipeline.lambdas.shared.errors import PipelineError
 from lambda_toolkit.pipeline.lambdas.shared.lake.manifest import to_json
 from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import batch_folder, manifest_key, run_prefix
 from lambda_toolkit.pipeline.lambdas.shared.logs import SUMMARY
@@ -29,9 +30,13 @@ class Deployed:
         self.batch, self._log = batch, io.StringIO()
         self.write = lambda line: self._log.write(line + "\n")
 
-    def __call__(self, event: dict[str, Any], seconds: float = 900.0) -> dict[str, Any]:
+    def __call__(self, event: Any, *seconds: float) -> dict[str, Any]:
+        """``seconds``: that are left each time the function looks; the last of them from then on."""
+        left = list(reversed(seconds or (900.0,)))
         context = SimpleNamespace(
-            function_name="f", aws_request_id="r", get_remaining_time_in_millis=lambda: 1000 * seconds
+            function_name="f",
+            aws_request_id="r",
+            get_remaining_time_in_millis=lambda: 1000 * (left.pop() if len(left) > 1 else left[0]),
         )
         self._log.seek(0), self._log.truncate()
         return lambda_handler(event, context)
@@ -41,6 +46,9 @@ class Deployed:
         common = ("timestamp", "level", "message", "request_id", "milliseconds", "memory_mb", "cold_start", "_aws")
         found = json_lines(self._log.getvalue())
         return [{k: v for k, v in line.items() if k not in common} for line in found if line["message"] == message]
+
+    def levels(self, message: str) -> list[str]:
+        return [line["level"] for line in json_lines(self._log.getvalue()) if line["message"] == message]
 
 
 @pytest.fixture
@@ -71,6 +79,7 @@ def test_tables_are_logged_by_the_run_that_wrote_them(run: Deployed) -> None:
     report = rejected.pop("report")
     assert run.batch.processed.table(report)["key"].to_pylist() == ["5"]
     assert rejected == {"batch": 4, "table": "fact_sale", "rows": 1, "RowsRejected": 1, "FunctionName": "f"}
+    assert run.lines(SUMMARY)[0]["action"] == "transform"
     assert run(EVENT) == answer
     assert run.lines("table transformed") == run.lines("rows were rejected") == []
 
@@ -114,9 +123,11 @@ def test_part_is_transformed_and_logged_as_done_or_refused(run: Deployed) -> Non
     answer = run(request.to_json())
     assert (answer["refused"], answer["read"], answer["unchanged"]) == (None, 3, 3)
     assert run.lines("part transformed") == [{"batch": 4, "table": "fact_sale", "number": 1, "rows": 3}]
+    assert run.levels("part transformed") == ["INFO"]
     assert run.lines(SUMMARY)[0]["action"] == "part"
     assert run(replace(request, number=7).to_json())["refused"]
     assert run.lines("part transformed") == [{"batch": 4, "table": "fact_sale", "number": 7, "rows": 0}]
+    assert run.levels("part transformed") == ["WARN"]
 
 
 def test_scheduled_run_transforms_and_deletes_what_is_old(run: Deployed, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,3 +155,45 @@ def test_batch_revised_during_a_sweep_is_transformed_again(run: Deployed, monkey
     monkeypatch.setattr(handler, "sweep_processed", lambda *_: sweep.Swept(("data/x",), (4,)))
     assert run({"action": "sweep"})["swept"] == 1
     assert again == [4]
+
+
+def test_event_of_the_bucket_names_manifests_and_others(run: Deployed) -> None:
+    """In the order of the batches, each once."""
+    second = replace(run.batch.manifest, batch=5, extracted_at="2024-03-02T00:00:00+00:00")
+    run.batch.ingestion.put_if_absent(manifest_key(5), to_json(second))
+    keys = (manifest_key(5), "data/sale/x.parquet", manifest_key(4), manifest_key(5))
+    records = [{"s3": {"bucket": {"name": "ingestion"}, "object": {"key": key}}} for key in keys]
+    found = run({"Records": records})
+    assert (found["batches"], found["rows"]) == ([4, 5], {"fact_sale": 10, "dim_day": 10})
+    assert found["rejected"] == {"fact_sale": 2}
+    assert run.lines("not a manifest: ignored") == [{"key": "data/sale/x.parquet"}]
+
+
+@pytest.mark.parametrize("event", [["part"], "part", None, {"action": "part"}, {"action": "dance"}])
+def test_event_that_transform_does_not_know_is_refused(run: Deployed, event: object) -> None:
+    with pytest.raises(PipelineError):
+        run(event)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [((59.0,), []), ((60.0, 59.0), [4]), ((361.0, 261.0, 50.0), [4, 5]), ((360.0, 260.0, 50.0), [4])],
+)
+def test_scheduled_run_begins_no_batch_that_may_be_cut_off(
+    run: Deployed, monkeypatch: pytest.MonkeyPatch, seconds: tuple[float, ...], expected: list[int]
+) -> None:
+    """The next one may take twice as long as the longest before it, and a minute is kept."""
+    second = replace(run.batch.manifest, batch=5, extracted_at="2024-03-02T00:00:00+00:00")
+    run.batch.ingestion.put_if_absent(manifest_key(5), to_json(second))
+    monkeypatch.setattr(sweep, "EVENT_TIMEOUT", timedelta(seconds=-1))
+    assert run({"action": "sweep"}, *seconds)["batches"] == expected
+
+
+def test_workers_are_used_from_two_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[Any] = []
+    monkeypatch.setattr(handler, "workers_of", lambda *given: found.append(given[:2]) or found[-1])
+    for number, expected in (("", handler.alone), ("0", handler.alone), ("1", handler.alone), ("2", ("c", 2))):
+        monkeypatch.setenv("TRANSFORM_WORKERS", number)
+        assert handler._engine("c") == expected
+    monkeypatch.setattr(handler, "workers_of", lambda *given: None)
+    assert handler._engine("c") is handler.alone

@@ -75,7 +75,7 @@ def test_dates_of_parts_are_runs_of_days(batch: WrittenBatch) -> None:
 
 
 def test_context_is_that_of_changes_where_tables_share_it(batch: WrittenBatch) -> None:
-    """Rows of the context that nothing along their paths has changed are left out: another table needs them."""
+    """Rows of the context of which nothing along the paths has changed are not read: another table needs them."""
     document = {**DOCUMENT["warehouse"], "fact_again": DOCUMENT["warehouse"]["fact_sale"]}
     shared = replace(parse({**DOCUMENT, "warehouse": document}, parse_expression), part_rows=3)
     _, last = batch.results("fact_sale", shared)
@@ -169,7 +169,7 @@ def test_file_of_a_part_is_known_by_its_name(batch: WrittenBatch) -> None:
 
 
 def test_column_that_the_source_did_not_have_then_is_null(batch: WrittenBatch) -> None:
-    """Other than its key, without which no row of the batch can be told from another."""
+    """Other than its key, without which all rows are the same row."""
     batch.tables["shop"] = TableFiles(
         {"shop_id": "integer"}, ("shop_id",), batch.file({"shop_id": "integer"}, (10,), (11,))
     )
