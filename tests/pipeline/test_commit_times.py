@@ -90,7 +90,7 @@ def test_times_between_are_evenly_spread():
     found = summary(transactions, times)
     assert found is not None
     assert found.times == tuple(time.isoformat() for time in times[::2])
-    assert found.transactions == 82, "each stands for two"
+    assert found.transactions == 82, "each of the sample is two"
 
 
 @pytest.mark.parametrize("count", [1, 2, 20, 21, 22, 4096])
