@@ -16,7 +16,7 @@ SPECIAL = {0xC000: "NaN", 0xD000: "Infinity", 0xF000: "-Infinity"}
 EDGES = [
     *(0, 1, 7, 9_999, 10_000, 10_001, 99_999_999, 10**8, 10**15 - 1, 10**15, 10**16 - 1, 10**16, 10**16 + 1),
     *(2**63 - 1, 2**63, 2**63 + 1, 2**64 - 1, 2**64, 10**20 - 1, 10**20, 123_456_789 * 10**12, 10**32 - 1, 10**32),
-    *(2**96 + 12_345, 10**37, 10**38 - 1),
+    *(2**96 + 12_345, 10**37, 10**38 - 1, *(2**63 * 10**digits for digits in range(13, 17))),
 ]
 
 
@@ -46,7 +46,7 @@ def column(unscaled: list[int], scale: int) -> pa.Array:
 def test_decimals_are_read_back_with_their_scale(scale: int) -> None:
     """Alone, negative, and beside smaller and other ones; and those of a part of a column."""
     for edge in EDGES:
-        for unscaled in ([edge], [-edge], [edge, 1, 0, -edge, -1], [0, edge // 3, edge]):
+        for unscaled in ([edge], [-edge], [edge, 1, 0, -edge, -1], [0, edge // 3, edge], [-edge, 0]):
             numbers = column([5, *unscaled, 6], scale)[1:-1]
             assert read_all(decimals(numbers), len(numbers)) == [(number.as_py(), scale) for number in numbers]
 
