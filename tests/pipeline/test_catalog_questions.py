@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -12,7 +14,13 @@ import pytest
 
 from lambda_toolkit.pipeline.lambdas.load.warehouse.binary.copying import column_types
 from lambda_toolkit.pipeline.lambdas.load.warehouse.postgres import kind_of
-from lambda_toolkit.pipeline.lambdas.load.warehouse.references import foreign_keys, proven_references, requirements
+from lambda_toolkit.pipeline.lambdas.load.warehouse.references import (
+    distinct_values,
+    foreign_keys,
+    proven_references,
+    requirements,
+)
+from lambda_toolkit.pipeline.lambdas.load.warehouse.references.distinct_values import DistinctValues
 from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import LIVE
 from lambda_toolkit.pipeline.lambdas.load.warehouse.session import WarehouseSession, stage_rows
 from lambda_toolkit.pipeline.lambdas.load.warehouse.tables import facts, filling
@@ -275,3 +283,59 @@ def test_requirements_are_those_that_the_table_enforces(schema: Connection) -> N
     assert is_unmet(first) and is_unmet(second)
     schema.run("INSERT INTO dim_product VALUES (1, 'a', 'n'); INSERT INTO other.limits VALUES (5)")
     assert not is_unmet(first) and not is_unmet(second)
+
+
+REFERRING = """
+    CREATE TABLE numbers (id integer PRIMARY KEY, other smallint UNIQUE); INSERT INTO numbers VALUES (1, 7), (2, 8);
+    CREATE TABLE days (day date PRIMARY KEY); INSERT INTO days VALUES ('2026-01-02');
+    CREATE TABLE words (word text PRIMARY KEY); CREATE TABLE pairs (x integer, y integer, PRIMARY KEY (x, y));
+    CREATE TABLE fact_order (order_id integer UNIQUE, a integer NOT NULL REFERENCES numbers, d date REFERENCES days,
+        s smallint REFERENCES numbers (other), b bigint REFERENCES numbers, t text REFERENCES words,
+        o integer REFERENCES fact_order (order_id), x integer, y integer, FOREIGN KEY (x, y) REFERENCES pairs)
+"""
+FIT: dict[str, list[Any]] = {
+    "order_id": [1, 2, 3, 4],
+    "a": [1, 2, 2, 1],
+    "d": [None, datetime.date(2026, 1, 2), None, datetime.date(2026, 1, 2)],
+    "s": [7, 8, None, 7],
+    "b": [1, None, 2, 2],
+    **dict.fromkeys(("t", "o", "x", "y"), [None] * 4),
+}
+WIDTHS = {"s": pa.int16(), "a": pa.int32(), "o": pa.int32(), "x": pa.int32(), "y": pa.int32(), "t": pa.string()}
+UNKNOWN = {("t",), ("o",), ("x", "y")}
+
+
+def values_of(connection: Connection, rows: dict[str, list[Any]], **kinds: pa.DataType) -> DistinctValues:
+    """What is known of the values of rows that come in two parts."""
+    relation = sql.table("fact_order")
+    table: Any = SimpleNamespace(name="fact_order", column_names=tuple(FIT), filled_by_load=())
+    values = DistinctValues(column_types(connection, relation), requirements.enforced(connection, LIVE, table))
+    whole = pa.table({name: pa.array(found, {**WIDTHS, **kinds}.get(name)) for name, found in rows.items()})
+    assert pa.concat_tables(list(values.of([whole[:2], whole[2:]]))).equals(whole)
+    return values
+
+
+def test_values_say_whether_a_row_must_wait(schema: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of one column of a type that is the same for Arrow, if they are not too many; else the rows say it."""
+    schema.run(REFERRING)
+
+    def unknown(rows: dict[str, list[Any]], **kinds: pa.DataType) -> set[tuple[str, ...]]:
+        return {entry.columns for entry in values_of(schema, rows, **kinds).unknown}
+
+    assert not values_of(schema, FIT).has_unmet(schema)
+    assert unknown(FIT) == UNKNOWN
+    unfit = {"a": [3, None], "d": [datetime.date(2026, 1, 3)], "s": [1], "b": [3]}
+    for column, found in unfit.items():
+        for value in found:
+            for place in (0, 3):
+                rows = {**FIT, column: [*FIT[column][:place], value, *FIT[column][place + 1 :]]}
+                assert values_of(schema, rows).has_unmet(schema), (column, value, place)
+    assert not values_of(schema, {**FIT, "d": [None] * 4}, d=pa.null()).has_unmet(schema)
+    assert unknown({**FIT, "d": [None] * 4}, d=pa.null()) == UNKNOWN
+    assert unknown({**FIT, "a": ["1", "2", "2", "1"]}, a=pa.string()) == UNKNOWN | {("a",)}
+    monkeypatch.setattr(distinct_values, "MOST", 2)
+    assert unknown({**FIT, "a": [1, 2, 2, 1], "b": [1, 2, 3, 1]}) == UNKNOWN | {("b",), ("s",)}
+    monkeypatch.setattr(distinct_values, "MOST", 0)
+    nothing = values_of(schema, FIT)
+    assert not nothing.has_unmet(schema)
+    assert {entry.columns for entry in nothing.unknown} == UNKNOWN | {(name,) for name in "adsb"}

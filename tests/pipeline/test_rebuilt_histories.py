@@ -190,8 +190,9 @@ def test_history_is_rebuilt_of_its_keys_alone(warehouse: Connection, name: str) 
     """
     other, refused = other_of(name), "the warehouse refuses it: no"
     stored(warehouse, name, VERSIONS)
+    deleted(warehouse, name, *DELETIONS)
+    deleted(warehouse, other, *DELETIONS[:3], *DELETIONS[4:], (10, 2, None))
     for table in TABLES:
-        deleted(warehouse, table, *DELETIONS)
         for key in (1, 3, 4):
             for batch in (3, 4, 5):
                 warehouse.run(f"INSERT INTO pipeline.pending_row VALUES ('{table}', '{key}', {batch}, '{{}}')")
