@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from lambda_toolkit.pipeline.lambdas.extract.capture import key_files
 from lambda_toolkit.pipeline.lambdas.extract.capture.by_content import ContentDigest, capture_by_content
 from lambda_toolkit.pipeline.lambdas.extract.limits import Budget, Limits
 from lambda_toolkit.pipeline.lambdas.extract.row_set import ALL, NONE, KeysIn, WrittenSince
@@ -87,6 +88,22 @@ def test_rows_with_another_hash_are_changes_and_missing_ones_deleted() -> None:
     found = world.run()
     assert world.rows(found.deleted) == [(1, "b"), (2, "a"), (2, "b")]
     assert (found.keys, found.content) == ((), "0:0")
+
+
+def test_keys_with_hashes_are_in_files_of_bounded_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of which only those are written again whose rows have changed."""
+    monkeypatch.setattr(key_files, "KEY_FILE_ROWS", 2)
+    world = World()
+    rows: list[Row] = [(number, "a", "x") for number in range(6)]
+    first = world.run(rows)
+    assert [(file.rows, file.last_key) for file in first.keys] == [
+        (2, '["1", "a"]'),
+        (2, '["3", "a"]'),
+        (2, '["5", "a"]'),
+    ]
+    found = world.run([*rows[:2], (2, "a", "y"), *rows[3:]])
+    assert world.rows(found.changes) == [("y", 2, "a", None)]
+    assert [file in first.keys for file in found.keys] == [True, False, True]
 
 
 def test_files_are_named_after_their_run() -> None:

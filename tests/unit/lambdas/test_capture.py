@@ -16,7 +16,8 @@ from lambda_toolkit.pipeline.lambdas.extract.row_set import ALL, NONE, RowSet
 from lambda_toolkit.pipeline.lambdas.extract.source.interface import RowCounts
 from lambda_toolkit.pipeline.lambdas.extract.source.shared_snapshot import SnapshotLostError
 from lambda_toolkit.pipeline.lambdas.extract.table_plan import Backfill, CaptureRun, Complete, TablePlan
-from lambda_toolkit.pipeline.lambdas.shared.lake.manifest import BackfillCursor, DataFile
+from lambda_toolkit.pipeline.lambdas.shared.errors import SourceError
+from lambda_toolkit.pipeline.lambdas.shared.lake.manifest import BackfillCursor, DataFile, KeyFile
 from lambda_toolkit.pipeline.lambdas.shared.model.declarations import EVERY_RUN, NEVER
 from tests.support.captured_table import HOUR, KNOWN, NOW, SINCE, WRITTEN, XMIN, CapturedTable, object_key, table_files
 
@@ -172,3 +173,57 @@ def test_rows_are_counted_where_keys_are_compared(
     since = tuple(replace(WRITTEN, rows=rows) for rows in [written] if rows)
     world.run(world.plan(table_files(compared_at=at, keys_since_compare=since)), RowCounts(total, 0))
     assert (("count", NONE) in world.asked) is counted
+
+
+BEFORE = (NOW - timedelta(days=1)).isoformat()
+
+
+def test_compare_stores_deleted_and_present_keys(world: CapturedTable) -> None:
+    """Of those that it knew, or that were written since; a compare that reads such keys is remembered."""
+    world.deletes = EVERY_RUN
+    world.rows = {1: 40, 2: 40, 10: 60}
+    before = table_files(compared_at=BEFORE, keys_since_compare=(DataFile(world.in_flight((11, 60)).key, 1),))
+    found = world.run(world.plan(before), RowCounts(3, 1))
+    assert world.asked == [SINCE, ("keys", True)], "there were nine keys up to 9: they are read as a dense run"
+    assert found.deleted == DataFile(object_key(1, "deleted"), 8)
+    assert world.found(found.deleted) == [3, 4, 5, 6, 7, 8, 9, 11]
+    assert found.keys == (KeyFile(object_key(1, "keys_0"), 3, "10"),)
+    assert (found.keys_since_compare, found.compared_at, found.state_changed) == ((), NOW.isoformat(), True)
+
+
+def test_keys_that_are_the_same_are_not_stored_again(world: CapturedTable) -> None:
+    """Those that two starts of a backfill have read become one file again; they are no dense run."""
+    world.deletes = EVERY_RUN
+    world.rows = {**dict.fromkeys(range(1, 10), 40), 5: 60}
+    one = KeyFile(object_key(2, "keys_0"), 9, "9")
+    for keys, dense, kept in (((KNOWN,), True, KNOWN), ((KNOWN, replace(KNOWN, generation=2)), False, one)):
+        found = world.run(world.plan(table_files(compared_at=BEFORE, keys=keys)), RowCounts(9, 1))
+        assert world.asked == [SINCE, ("keys", dense)]
+        assert (found.keys, found.deleted, found.state_changed) == ((kept,), None, False)
+
+
+def test_key_that_is_new_must_have_been_written(world: CapturedTable) -> None:
+    """Unless nothing was known of the keys, or every row is read."""
+    world.deletes = EVERY_RUN
+    world.rows = {**dict.fromkeys(range(1, 10), 40), 10: 40, 11: 60}
+    with pytest.raises(SourceError, match="shows 1 rows that it did not show before"):
+        world.run(world.plan(table_files(compared_at=BEFORE)), RowCounts(11, 1))
+    for before, full in ((table_files(), False), (table_files(compared_at=BEFORE), True)):
+        found = world.run(world.plan(before, full=full), RowCounts(11, 1))
+        assert [world.found(file) for file in found.keys] == [[*range(1, 12)]]
+        assert (found.deleted, found.compared_at) == (None, NOW.isoformat())
+
+
+def test_keys_are_forgotten_where_deletes_are_not_looked_for(world: CapturedTable) -> None:
+    world.deletes = NEVER
+    world.rows = {1: 60}
+    found = world.run(world.plan(table_files(compared_at=BEFORE, keys_since_compare=(WRITTEN,))), RowCounts(1, 1))
+    assert (found.keys, found.keys_since_compare, found.compared_at) == ((KNOWN,), (), None)
+    assert found.deletes == "disable: the declaration says never"
+
+
+def test_compare_without_a_change_is_noted(world: CapturedTable) -> None:
+    world.deletes = EVERY_RUN
+    world.rows = dict.fromkeys(range(1, 10), 40)
+    found = world.run(world.plan(table_files(compared_at=BEFORE)), RowCounts(9, 0))
+    assert (world.asked, found.compared_at, found.keys, found.state_changed) == ([], NOW.isoformat(), (KNOWN,), False)

@@ -137,3 +137,13 @@ def test_key_diff_is_that_of_sets(drawn):
         assert sorted(map(str, found)) == sorted(map(str, known - set(right)))
         assert diff.unexplained == len(set(right) - known - set(explained))
         assert compared.changed or set(left) == set(right)
+
+
+def test_null_is_no_key_of_others():
+    """Neither alone nor as one of several columns."""
+    keys = pa.table([pa.array([None, 1, 2], pa.int32())], ["k"])
+    assert contained(keys, keys).to_pylist() == [False, True, True]
+    assert positions(keys, keys).to_pylist() == [None, 1, 2]
+    pairs = pa.table([pa.array([1, None, 1], pa.int32()), pa.array([None, "a", "a"])], ["k", "n"])
+    assert contained(pairs, pairs).to_pylist() == [False, False, True]
+    assert positions(pairs, pairs).to_pylist() == [None, None, 2]
