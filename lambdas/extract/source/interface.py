@@ -73,7 +73,7 @@ class SourceSnapshot(Protocol):
         None: from the first key. Tables of ``change_schema(table)``.
         """
 
-    def keys(self, table: TableInfo, consume: Consumer, *, dense: bool = False) -> None:
+    def keys(self, table: TableInfo, consume: Consumer, *, dense: bool) -> None:
         """Passes every key of the table, sorted, as tables of ``table.key_schema``.
 
         ``dense``: they are expected to be integers of which hardly one is missing between the first and the last, which

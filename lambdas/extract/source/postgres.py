@@ -132,7 +132,7 @@ class PostgresSnapshot:
         )
         read(self._connection, query, change_schema(table), consume)
 
-    def keys(self, table: TableInfo, consume: Consumer, *, dense: bool = False) -> None:
+    def keys(self, table: TableInfo, consume: Consumer, *, dense: bool) -> None:
         """Selects every key, sorted; without those that the lake cannot represent."""
         if dense and dense_keys.read_dense(self._connection, table, consume):
             return
