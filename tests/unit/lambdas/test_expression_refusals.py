@@ -200,3 +200,30 @@ ACCEPTED = {
 @pytest.mark.parametrize("text", ACCEPTED)
 def test_expression_at_the_edge_of_the_list_is_accepted(text: str) -> None:
     assert resolve(parse_expression(text), lambda path: TYPES[path[0]]).type == ACCEPTED[text]
+
+
+@pytest.mark.parametrize(
+    ("text", "postgres_type", "at"),
+    [
+        ("a", "integer", 1),
+        ("7", "integer", 1),
+        ("1.5", "numeric", 1),
+        ("5000000000", "bigint", 1),
+        ("a::text", "text", 2),
+        ("'x'::character(3)", "character(3)", 4),
+        ("'7.5'::numeric(3,1)", "numeric(3,1)", 6),
+        ("NULL::integer", "integer", 5),
+        ("(a = 1)::text", "text", 8),
+        ("CASE WHEN f THEN 1 END", "integer", 1),
+        ("CASE WHEN f THEN a ELSE b END", "numeric", 1),
+        ("coalesce(a, 1)", "integer", 1),
+        ("nullif(a, 1)", "integer", 1),
+        ("upper(NULL)", "text", 1),
+        ("concat(t)", "text", 1),
+        ("t || t", "text", 3),
+        ("decimal(b, 3, 1)", "numeric(3,1)", 1),
+    ],
+)
+def test_value_of_another_type_is_found_in_the_text(text: str, postgres_type: str, at: int) -> None:
+    found = refused(f"CASE WHEN {text} THEN 1 END")
+    assert str(found) == f"WHEN needs a boolean, not {postgres_type} (at character {at + 10})"
