@@ -127,7 +127,7 @@ def _neighbours(value: float, *, single: bool) -> tuple[Fraction, Fraction]:
 
 def _notation(number: Decimal, fixed_digits: int) -> str:
     sign, digits, _ = number.as_tuple()
-    text = "".join(map(str, digits)).rstrip("0") or "0"
+    text = "".join(map(str, digits)).rstrip("0")
     exponent = number.adjusted()
     if _SMALLEST_FIXED <= exponent < fixed_digits:
         fixed = f"{number:f}"

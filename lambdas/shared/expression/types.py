@@ -146,7 +146,5 @@ def common_type(given: Sequence[str]) -> str | None:
             chosen = found
         elif not is_implicit(found, chosen) and not is_implicit(chosen, found):
             return None
-    if not all(is_implicit(found, chosen) for found in kinds):
-        return None
     modified = {full for full in given if full != UNKNOWN}
     return modified.pop() if len(modified) == 1 and len(known) == len(kinds) else chosen

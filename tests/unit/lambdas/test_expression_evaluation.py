@@ -79,6 +79,14 @@ def test_branch_that_is_not_reached_cannot_fail():
     assert computed("whole <> 0 AND 10 / whole > 1", whole=whole) == ["f", "t", None]
 
 
+def test_strict_function_of_a_constant_null_is_not_computed():
+    """PostgreSQL does not compute its other arguments either, which would fail."""
+    whole = pa.array([0, 2], pa.int32())
+    assert (
+        computed("NULL + 10 / whole", whole=whole) == computed("upper(10 / whole || NULL)", whole=whole) == [None] * 2
+    )
+
+
 def test_constants_need_no_column():
     assert computed("'web'") == ["web"]
     assert computed("7 / 2") == ["3"]
