@@ -9,11 +9,14 @@ from typing import Any
 import pytest
 
 from lambda_toolkit.aws.account import Place
+from lambda_toolkit.resources.account import role
 from lambda_toolkit.resources.account.role import policy_document, statements
 from lambda_toolkit.resources.planning import polling
 from lambda_toolkit.resources.registry import ATTACHMENTS
+from lambda_toolkit.resources.schedules import schedule_role
 from lambda_toolkit.spec.model import FunctionSpec
 from lambda_toolkit.spec.network import Vpc
+from lambda_toolkit.spec.schedules.schedule import Schedule
 from lambda_toolkit.spec.triggers.queue import QueueTrigger
 from lambda_toolkit.spec.triggers.stream import StreamTrigger
 
@@ -206,3 +209,47 @@ def test_deployer_looks_at_queues_streams_and_tables() -> None:
 )
 def test_source_of_events_is_named_by_its_arn(arn: str, name: str) -> None:
     assert polling.source_name(arn) == name
+
+
+def assumed_by(service: str, **more: Any) -> dict[str, Any]:
+    statement = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole", **more}
+    return {"Version": "2012-10-17", "Statement": [statement]}
+
+
+def test_role_is_assumed_by_the_service_alone_that_needs_it() -> None:
+    """That of schedules by Scheduler for the schedules of one group in this account."""
+    assert assumed_by("lambda.amazonaws.com") == role.TRUST
+    tagged = spec(tags={"application": "shop", "stage": "dev"})
+    group = "arn:aws:scheduler:eu-west-2:123456789012:schedule-group/shop-dev"
+    condition = {"StringEquals": {"aws:SourceAccount": "123456789012", "aws:SourceArn": group}}
+    assert schedule_role.trust_policy(tagged, HERE) == assumed_by("scheduler.amazonaws.com", Condition=condition)
+
+
+def test_role_of_schedules_invokes_the_alias_alone() -> None:
+    live = "arn:aws:lambda:eu-west-2:123456789012:function:f:live"
+    invoke = {"Effect": "Allow", "Action": ["lambda:InvokeFunction"], "Resource": [live]}
+    send = {"Effect": "Allow", "Action": ["sqs:SendMessage"], "Resource": [QUEUE, FAILED]}
+    plain = Schedule("rate(1 day)")
+    queues = (Schedule("rate(1 day)", dead_letter_queue=queue) for queue in (FAILED, QUEUE, FAILED))
+    for schedules, expected in (((plain,), [invoke]), (None, [invoke]), ((plain, *queues), [invoke, send])):
+        document = schedule_role.invoke_policy(spec(schedules=schedules), HERE)
+        assert document == {"Version": "2012-10-17", "Statement": expected}
+    own = "arn:aws:iam::123456789012:role/f.schedule-role"
+    assert schedule_role.role_arn(HERE, spec()) == own
+    assert schedule_role.role_arn(HERE, spec(schedule_role="arn:given")) == "arn:given"
+
+
+def test_roles_that_the_toolkit_makes_are_those_of_the_deployer() -> None:
+    own, of_schedules = (f"arn:aws:iam::123456789012:role/f{ending}" for ending in ("-role", ".schedule-role"))
+    daily = (Schedule("rate(1 day)"),)
+    for different, expected in (
+        ({}, [own]),
+        ({"schedules": ()}, [own]),
+        ({"schedules": daily}, [own, of_schedules]),
+        ({"schedules": daily, "schedule_role": "arn:given"}, [own]),
+        ({"schedules": daily, "role": "arn:given"}, [of_schedules]),
+        ({"role": "arn:given"}, []),
+    ):
+        assert role.deployer_resources(spec(**different), HERE) == expected
+    assert role.role_arn(HERE, spec()) == own
+    assert role.role_arn(HERE, spec(role="arn:given")) == "arn:given"

@@ -123,3 +123,94 @@ def test_what_is_charged_is_counted() -> None:
         endpoints=[endpoint("s3", "Gateway"), endpoint("sns", SubnetIds=["a", "b"]), endpoint("secretsmanager")],
     )
     assert ways_out.charged([found, found]) == ways_out.Charged(nat_gateways=1, endpoints=3)
+
+
+def port(first: int | None, last: int | None, protocol: str = "tcp", **more: Any) -> dict[str, Any]:
+    return {"IpProtocol": protocol, "FromPort": first, "ToPort": last, **more}
+
+
+@pytest.mark.parametrize(
+    ("permission", "passes"),
+    [
+        (port(443, 443), True),
+        (port(0, 443), True),
+        (port(443, 65535), True),
+        (port(444, 500), False),
+        (port(0, 442), False),
+        (port(443, 443, "6"), True),
+        (port(443, 443, "udp"), False),
+        (port(None, None, "-1"), True),
+        (port(None, 443), False),
+        (port(443, None), False),
+        ({}, False),
+    ],
+)
+def test_port_443_is_the_one_that_matters(permission: dict[str, Any], passes: bool) -> None:
+    """Out of the function's group, and into that of an endpoint."""
+    out = network(route_table(NAT), groups=[group("sg-1", IpPermissionsEgress=[permission])])
+    assert notes(out, "sns") == ([] if passes else ["sg-1 let nothing out on port 443, which AWS is called on"])
+    into = closed("sg-2", {**permission, "UserIdGroupPairs": [{"GroupId": "sg-1"}]})
+    assert (notes(into, "sns") == []) is passes
+
+
+@pytest.mark.parametrize(
+    ("source", "passes"),
+    [
+        ({"UserIdGroupPairs": [{"GroupId": "sg-1"}]}, True),
+        ({"UserIdGroupPairs": [{"GroupId": "sg-9"}, {}]}, False),
+        ({"PrefixListIds": [{"PrefixListId": "pl-1"}]}, True),
+        ({"IpRanges": [{"CidrIp": "10.0.0.0/8"}]}, True),
+        ({"IpRanges": [{"CidrIp": "10.0.1.0/25"}, {"CidrIp": "10.0.1.0/24"}]}, True),
+        ({"IpRanges": [{"CidrIp": "10.0.1.0/25"}]}, False),
+        ({"IpRanges": [{"CidrIp": "nonsense"}, {}]}, False),
+        ({}, False),
+    ],
+)
+def test_endpoint_is_open_for_the_group_or_all_subnets(source: dict[str, Any], passes: bool) -> None:
+    assert (notes(closed("sg-2", port(443, 443, **source)), "sns") == []) is passes
+
+
+def test_endpoint_is_not_closed_where_nothing_shows_it() -> None:
+    unknown = endpoint("sns", Groups=[{"GroupId": "sg-8"}])
+    for behind in (unknown, endpoint("sns", Groups=[]), endpoint("sns"), endpoint("sns", Groups=None)):
+        assert notes(network(endpoints=[behind]), "sns") == []
+    both = endpoint("sns", Groups=[{"GroupId": "sg-2"}, {"GroupId": "sg-8"}])
+    assert notes(network(endpoints=[both], groups=[group("sg-2")]), "sns") == []
+
+
+def test_group_without_rules_lets_nothing_out() -> None:
+    for rules in ([], None):
+        out = network(route_table(NAT), groups=[group("sg-1", IpPermissionsEgress=rules)])
+        assert notes(out, "sns") == ["sg-1 let nothing out on port 443, which AWS is called on"]
+    two = Vpc(VPC.subnets, ("sg-2", "sg-1"))
+    closed_group = group("sg-2", IpPermissionsEgress=[])
+    assert notes(network(route_table(NAT), groups=[closed_group]), "sns", two) == [], "one of both is enough"
+    assert notes(network(route_table(NAT)), "sns", Vpc(VPC.subnets, ("sg-9",))) == [], "it is not known"
+
+
+def test_services_under_other_names_have_their_endpoints() -> None:
+    """https://docs.aws.amazon.com/vpc/latest/privatelink/aws-services-privatelink-support.html"""
+    for prefix, name in {"firehose": "kinesis-firehose", "kinesis": "kinesis-streams", "sqs": "sqs"}.items():
+        assert notes(network(endpoints=[endpoint(name)]), prefix) == []
+    assert notes(network(endpoints=[endpoint("dynamodb", "Gateway")]), "dynamodb") == []
+    assert notes(network(endpoints=[endpoint("sns", "Gateway")]), "sns") != []
+    assert ways_out.services([{"Effect": "Allow", "Action": ["xray:Put", "kms:Decrypt", "rds-db:connect"]}]) == []
+
+
+def test_way_by_ipv6_is_declared() -> None:
+    found = network(route_table(EGRESS))
+    assert "with `ipv6`" in notes(found, "sns")[-1]
+    declared = Vpc(VPC.subnets, VPC.security_groups, ipv6=True)
+    assert notes(found, "sns", declared) == []
+    assert "with `ipv6`" not in notes(network(), "sns", declared)[-1]
+    away = {**EGRESS, "State": "blackhole"}
+    assert notes(network(route_table(away)), "sns", declared) != []
+
+
+def test_nothing_is_charged_twice_or_without_a_way() -> None:
+    other = {**NAT, "NatGatewayId": "nat-2"}
+    one = network(route_table(NAT, subnets=("subnet-1a",)), route_table(other, name="rtb-2", subnets=("subnet-2b",)))
+    assert ways_out.charged([one, network(route_table(NAT))]) == ways_out.Charged(2, 0)
+    assert ways_out.charged([network(), network(route_table(INTERNET))]) == ways_out.Charged(0, 0)
+    assert ways_out.charged([network(endpoints=[endpoint("sns", SubnetIds=None)])]) == ways_out.Charged(0, 1)
+    assert ways_out.charged([]) == ways_out.Charged(0, 0)
