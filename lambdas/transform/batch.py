@@ -146,9 +146,9 @@ class BatchTransform:
     engine: Engine = alone
     """Who transforms the parts."""
     clock: Callable[[], float] = time.perf_counter
-    milliseconds: dict[str, float] = field(default_factory=dict, compare=False)
+    milliseconds: dict[str, float] = field(default_factory=dict)
     """How long each table took, once it is written."""
-    bytes: dict[str, int] = field(default_factory=dict, compare=False)
+    bytes: dict[str, int] = field(default_factory=dict)
     """The size of its files."""
 
     def write(self) -> ProcessedManifest:

@@ -99,7 +99,7 @@ class PartTransform:
     processed: Lake
     declarations: Declarations
     clock: Callable[[], float] = time.perf_counter
-    _joined: dict[str, dict[str, JoinedRows]] = field(default_factory=dict, compare=False)
+    _joined: dict[str, dict[str, JoinedRows]] = field(default_factory=dict)
     """What the joins of one table find, which the next part of that table needs again."""
 
     @cached_property
@@ -154,8 +154,7 @@ class PartTransform:
                     rejected_rows += converted.rejected_rows
                 if converted.unmatched is not None:
                     unmatched.append(converted.unmatched)
-                if len(converted.dates):
-                    dates.append(converted.dates)
+                dates.append(converted.dates)
                 part = part or stack.enter_context(ParquetPart(converted.rows.schema))
                 part.write(converted.rows)
             deleted, unfit = self._deleted(table, unmatched, with_deleted=request.number == len(groups) - 1)

@@ -15,8 +15,10 @@ from lambda_toolkit.pipeline.lambdas.shared.errors import PipelineError
 from lambda_toolkit.pipeline.lambdas.shared.lake.manifest import to_json
 from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import batch_folder, manifest_key, run_prefix
 from lambda_toolkit.pipeline.lambdas.shared.logs import SUMMARY
+from lambda_toolkit.pipeline.lambdas.shared.messages.part_events import PartResult
 from lambda_toolkit.pipeline.lambdas.transform import handler, sweep
 from lambda_toolkit.pipeline.lambdas.transform.handler import lambda_handler
+from lambda_toolkit.pipeline.lambdas.transform.parts import PartTransform
 from tests.support.function_logs import json_lines
 from tests.support.written_batch import WrittenBatch, sales_and_shops
 
@@ -79,9 +81,10 @@ def test_tables_are_logged_by_the_run_that_wrote_them(run: Deployed) -> None:
     report = rejected.pop("report")
     assert run.batch.processed.table(report)["key"].to_pylist() == ["5"]
     assert rejected == {"batch": 4, "table": "fact_sale", "rows": 1, "RowsRejected": 1, "FunctionName": "f"}
-    assert run.lines(SUMMARY)[0]["action"] == "transform"
+    assert [(line["action"], line["batches"], line["tables"]) for line in run.lines(SUMMARY)] == [("transform", [4], 2)]
     assert run(EVENT) == answer
     assert run.lines("table transformed") == run.lines("rows were rejected") == []
+    assert "batches" not in run.lines(SUMMARY)[0]
 
 
 def test_table_with_keys_or_rejects_alone_is_logged(run: Deployed) -> None:
@@ -197,3 +200,16 @@ def test_workers_are_used_from_two_on(monkeypatch: pytest.MonkeyPatch) -> None:
         assert handler._engine("c") == expected
     monkeypatch.setattr(handler, "workers_of", lambda *given: None)
     assert handler._engine("c") is handler.alone
+
+
+def test_every_transform_has_the_engine_of_the_function(run: Deployed, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def engine(parts: PartTransform) -> list[PartResult]:
+        asked.append(parts.source.batch)
+        return handler.alone(parts)
+
+    monkeypatch.setattr(handler, "_engine", lambda context: engine)
+    run(EVENT)
+    run({"action": "replay", "batch": 4})
+    assert asked == [4, 4]

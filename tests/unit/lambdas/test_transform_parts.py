@@ -11,7 +11,7 @@ from lambda_toolkit.pipeline.lambdas.shared.errors import LakeError
 from lambda_toolkit.pipeline.lambdas.shared.lake.manifest import TableFiles
 from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import manifest_key
 from lambda_toolkit.pipeline.lambdas.shared.messages.part_events import PartResult
-from lambda_toolkit.pipeline.lambdas.shared.model.declarations import ColumnType, parse
+from lambda_toolkit.pipeline.lambdas.shared.model.declarations import ColumnType, Reference, parse
 from lambda_toolkit.pipeline.lambdas.transform.batch import BatchTransform, transform
 from lambda_toolkit.pipeline.lambdas.transform.parts import PartTransform, dates_of
 from lambda_toolkit.pipeline.warehouse.expression_parser import parse_expression
@@ -100,6 +100,67 @@ def test_row_of_a_deleted_reference_is_transformed_again(batch: WrittenBatch) ->
     assert batch.rows(last.rows)[2:] == [(11, None, None), (14, None, "Bath")]
 
 
+def test_deletes_of_one_of_several_joins_count(batch: WrittenBatch) -> None:
+    """Rows whose references are all as they were are read no more, as soon as one joined table has a deleted row."""
+    seller = {"seller_id": "integer", "name": "text"}
+    sales = {**SALES, "seller_id": "integer"}
+    batch.tables["seller"] = TableFiles(
+        seller,
+        ("seller_id",),
+        lookups=batch.file(seller, (1, "Ann")),
+        deleted=batch.file({"seller_id": "integer"}, (2,)),
+    )
+    rows = [(number, None, 5, 11, who) for number, who in ((1, 1), (2, 2), (3, None))]
+    batch.tables["sale"] = TableFiles(sales, ("sale_id",), context=batch.file(sales, *rows))
+    fact = {**DOCUMENT["warehouse"]["fact_sale"], "join": {"shop": "shop_id", "seller": "seller_id"}}
+    fact["columns"] = {"sale_id": "sale_id", "town": "shop.town", "who": "seller.name"}
+    source = {**DOCUMENT["source"], "seller": {"key": "seller_id"}}
+    declared = parse({"source": source, "warehouse": {"fact_sale": fact}}, parse_expression)
+    (found,) = batch.results("fact_sale", declared)
+    assert (found.read, found.unchanged, batch.rows(found.rows)) == (0, 1, [(2, "Leeds", None)])
+
+
+def test_rejects_of_all_files_of_a_part_are_in_one(batch: WrittenBatch) -> None:
+    infinite = '{"sold_on": "infinity"}'
+    batch.tables["sale"] = TableFiles(
+        SALES,
+        ("sale_id",),
+        batch.file(SALES, (1, None, 5, 10, infinite), (2, None, 5, 10)),
+        more_changes=(batch.file(SALES, (3, None, 5, 11, infinite), (4, None, 5, 11, infinite)),),
+    )
+    (found,) = batch.results("fact_sale", replace(batch.declarations, part_rows=100))
+    assert [row[1] for row in batch.rows(found.rejected)] == ["1", "3", "4"]
+    assert found.rejected is not None and (found.rejected.rows, found.rejected.source_rows) == (3, 3)
+    assert batch.rows(found.rows) == [(2, None, "Bath")]
+
+
+def test_part_of_which_no_row_is_valid_has_no_file_of_rows(batch: WrittenBatch) -> None:
+    rows = (1, None, 0, 10), (2, None, 5, 10, '{"sold_on": "infinity"}')
+    batch.tables["sale"] = TableFiles(SALES, ("sale_id",), batch.file(SALES, *rows))
+    (found,) = batch.results("fact_sale")
+    assert (found.rows, found.unmatched, found.dates) == (None, 1, ())
+    assert found.rejected is not None and found.rejected.source_rows == 1
+
+
+def test_dimension_names_the_dates_that_refer_to_a_calendar(batch: WrittenBatch) -> None:
+    """A date that refers to another table is none of the calendar's."""
+    batch.tables["shop"] = TableFiles(
+        {"shop_id": "integer", "opened": "date", "moved": "date"},
+        ("shop_id",),
+        batch.file(
+            {"shop_id": "integer", "opened": "date", "moved": "date"}, (1, day("1970-01-03"), day("1970-01-09"))
+        ),
+    )
+    columns = {name: name for name in ("shop_id", "opened", "moved")}
+    shop = {"kind": "dimension", "from": "shop", "key": "shop_id", "columns": columns}
+    warehouse = {"dim_day": DOCUMENT["warehouse"]["dim_day"], "dim_shop": shop}
+    declared = parse({**DOCUMENT, "warehouse": warehouse}, parse_expression)
+    references = Reference(("opened",), "dim_day", ("day",)), Reference(("moved",), "dim_shop", ("opened",))
+    tables = {**declared.warehouse, "dim_shop": replace(declared.warehouse["dim_shop"], references=references)}
+    (found,) = batch.results("dim_shop", replace(declared, warehouse=tables))
+    assert found.dates == (2, 1)
+
+
 def test_table_without_files_has_one_part_with_nothing(batch: WrittenBatch) -> None:
     (spot,) = batch.results("dim_spot")
     assert spot == PartResult("dim_spot", 0)
@@ -150,8 +211,9 @@ def test_lookup_of_a_composite_key_takes_the_newest_row(batch: WrittenBatch) -> 
 def test_part_of_others_is_refused_and_stores_nothing(batch: WrittenBatch) -> None:
     parts = batch.parts()
     for change in ({"number": 2}, {"table": "dim_spot"}, {"parts": 3}, {"fingerprint": "x"}, {"batch": 5}):
-        found = parts.result(replace(parts.parts[1], **change))
-        assert found.refused and found.rows is None
+        asked = replace(parts.parts[1], **change)
+        found = parts.result(asked)
+        assert found.refused and found == PartResult(asked.table, asked.number, found.refused)
     later = replace(batch.manifest, extracted_at="2024-03-02T00:00:00+00:00")
     other = PartTransform(later, batch.ingestion, batch.processed, batch.declarations)
     assert other.result(parts.parts[0]).refused
