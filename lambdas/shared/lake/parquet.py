@@ -89,7 +89,6 @@ class ParquetPart:
             use_dictionary=[field.name for field in schema if _repeats(field.type)],
             column_encoding={field.name: _PACKED for field in schema if _packs(field.type)} or None,
             store_decimal_as_integer=True,
-            write_page_index=False,
         )
         self._open = True
 

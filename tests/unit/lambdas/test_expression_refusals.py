@@ -61,6 +61,7 @@ WHOLE = {
         f"there is no function round for text and integer: it takes {ROUNDED}",
         1,
     ),
+    "trunc(x, 2)": (f"there is no function trunc for double precision and integer: it takes {ROUNDED}", 1),
     "f AND a": ("AND needs a boolean, not integer", 7),
     "a OR f": ("OR needs a boolean, not integer", 1),
     "NOT a": ("NOT needs a boolean, not integer", 5),

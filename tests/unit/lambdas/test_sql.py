@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pyarrow as pa
 import pytest
 
@@ -121,3 +123,28 @@ def test_a_schema_holds_nothing_but_tables(text, refused):
 def test_csv_tells_null_from_an_empty_text():
     table = pa.table({"a": ["", None, 'q"'], "b": pa.array([1, None, 2], pa.int32())})
     assert b"".join(to_csv([table])) == b'"",1\n,\n"q""",2\n'
+
+
+def test_names_are_as_long_as_postgresqls():
+    for name in ("x" * 63, "é" * 31):
+        assert sql.identifier(name) == f'"{name}"' and sql.bounded(name) == name
+    of_latin, of_greek = sql.bounded("x" * 64), sql.bounded("é" * 32)
+    assert of_latin == "x" * 54 + "_" + hashlib.sha256(b"x" * 64).hexdigest()[:8]
+    assert of_greek == "é" * 27 + "_" + hashlib.sha256("é".encode() * 32).hexdigest()[:8]
+    assert (
+        sql.bounded("é" + "x" * 62) == "é" + "x" * 52 + "_" + hashlib.sha256("é".encode() + b"x" * 62).hexdigest()[:8]
+    )
+    assert sql.bounded("x" * 53 + "é" + "x" * 9).startswith("x" * 53 + "_"), "no half of a character"
+
+
+def test_pieces_are_put_together():
+    pieces = [sql.identifier("a"), sql.number(7), sql.constant("b")]
+    assert sql.joined(" AND ", pieces) == "\"a\" AND 7 AND 'b'"
+    assert (sql.table("t", "s"), sql.columns(["a", 'b"'])) == ('"s"."t"', '"a", "b"""')
+    assert (sql.constant("\\"), sql.constant("")) == ("E'\\\\'", "''")
+    for piece in (*pieces, sql.joined("", []), sql.table("t"), sql.columns([]), sql.compose("$a", a=pieces[0])):
+        assert isinstance(piece, sql.Fragment)
+    with pytest.raises(TypeError, match=r"\$b must be a Fragment, not str"):
+        sql.compose("$a $b", a=pieces[0], b="x")
+    with pytest.raises(KeyError):
+        sql.compose("$a $c", a=pieces[0])
