@@ -90,10 +90,26 @@ def test_reason_of_a_failure_is_one_line(document: dict[str, Any], reason: str) 
 
 def test_fields_that_each_line_has_are_not_shown() -> None:
     context = {
-        "level": "INFO", "log_level": "INFO", "message": "m", "timestamp": "t", "time": "t", "location": "l",
-        "service": "s", "logger": "l", "type": "app", "record": 1, "cold_start": True, "function_name": "f",
-        "function_memory_size": 1, "function_arn": "a", "function_request_id": "r", "request_id": "r",
-        "requestId": "r", "sampling_rate": 0, "xray_trace_id": "x", "batch": 7,
+        "level": "INFO",
+        "log_level": "INFO",
+        "message": "m",
+        "timestamp": "t",
+        "time": "t",
+        "location": "l",
+        "service": "s",
+        "logger": "l",
+        "type": "app",
+        "record": 1,
+        "cold_start": True,
+        "function_name": "f",
+        "function_memory_size": 1,
+        "function_arn": "a",
+        "function_request_id": "r",
+        "request_id": "r",
+        "requestId": "r",
+        "sampling_rate": 0,
+        "xray_trace_id": "x",
+        "batch": 7,
     }
     assert str(parse(json.dumps(context))) == "INFO    m  batch=7"
     assert str(parse('{"message": "m", "FunctionName": "f", "_aws": 3}')) == "        m  FunctionName=f _aws=3"
@@ -114,12 +130,12 @@ def test_lines_of_the_platform_are_its_own(entry: dict[str, Any], level: str, ru
     assert (line.level, line.is_runtime) == (level, runtime)
 
 
-def test_values_are_written_so_that_they_can_be_told_apart() -> None:
+def test_values_are_written_so_that_they_differ() -> None:
     entry = {"message": "m", "a": "", "b": [], "c": {}, "d": None, "e": 0, "f": False, "g": "x y", "h": "é", "i": [1]}
     assert str(parse(json.dumps(entry))) == '        m  e=0 f=false g="x y" h=é i=[1]'
 
 
-# ------------------------------------------------------------------------------------------------------ scripts and more
+# ----------------------------------------------------------------------------------------------------- scripts and more
 
 
 def test_source_of_a_function_has_its_package_in_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,7 +190,8 @@ def test_warehouse_in_a_file_is_of_this_machine_alone(url, declared, local, refu
     else:
         with pytest.raises(CommandError, match=refused):
             refuse_file(target)
-    nothing: Any = SimpleNamespace(pipeline=SimpleNamespace(secrets={}, warehouse_file=None), environ={}, is_local=False)
+    without = SimpleNamespace(secrets={}, warehouse_file=None)
+    nothing: Any = SimpleNamespace(pipeline=without, environ={}, is_local=False)
     refuse_file(nothing)
 
 
