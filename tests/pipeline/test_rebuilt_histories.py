@@ -162,15 +162,15 @@ def written(name: str) -> WrittenLake:
     return lake
 
 
-def rebuilt(connection: Connection, name: str) -> int:
-    """Rebuilds the history of some keys from the fourth batch on; returns how many rows were written."""
-    table, keys = DECLARED.warehouse[name], (1, 2, 4, 5, 6, 7, 9, 10)
-    with ReadAhead(written(name), []) as reads:
+def rebuild(connection: Connection, lake: WrittenLake, name: str, *keys: int) -> int:
+    """Rebuilds the history of these keys from the fourth batch on; returns how many rows were written."""
+    table = DECLARED.warehouse[name]
+    with ReadAhead(lake, []) as reads:
 
         def attempt() -> int:
             with begin(connection, reads, 4) as batch:
                 connection.run(f"CREATE TEMPORARY TABLE mine ({table.keys[0]} integer) ON COMMIT DROP")
-                connection.run("INSERT INTO mine SELECT unnest(CAST(:keys AS integer[]))", keys=[*keys, 1])
+                connection.run("INSERT INTO mine SELECT unnest(CAST(:keys AS integer[]))", keys=[*keys, keys[0]])
                 return int(batch.rebuild_history(table, Staging("mine"), 4))
 
         return reads.attempt(attempt)
@@ -201,7 +201,8 @@ def test_history_is_rebuilt_of_its_keys_alone(warehouse: Connection, name: str) 
     for table, key, batch, reason in rejected:
         warehouse.run(f"INSERT INTO pipeline.rejected_value VALUES ('{table}', '{key}', {batch}, 'c', 'v', '{reason}')")
     before = {what: recorded(warehouse, what) for what in ("deletion", "pending_row", "rejected_value")}
-    assert rebuilt(warehouse, name) == {"dim_product": 5, "fact_order": 6}[name]
+    count = rebuild(warehouse, written(name), name, 1, 2, 4, 5, 6, 7, 9, 10)
+    assert count == {"dim_product": 5, "fact_order": 6}[name]
     expected = {(1, 1, 2), (1, 3, 4), (1, 5, 6), (2, 3, 6), (4, 2, 3), (5, 2, 5), (6, 2, 6), (9, 5, None)}
     expected |= {(3, 4, 5), (3, 6, None), (8, 1, None)}
     assert recorded(warehouse, "deletion") == {
@@ -227,6 +228,22 @@ def test_history_is_rebuilt_of_its_keys_alone(warehouse: Connection, name: str) 
         *([2, 21, 1], [5, 51, 1], [6, 61, 1], [9, 91, 1], [1, 12, 2], [10, 102, 2], [4, 43, 3], [3, 33, 4]),
         *([10, 105, 5], [1, 14, 4], [7, 74, 4], [5, 55, 5], [1, 16, 6], [2, 26, 6], [6, 66, 6]),
     ]
+
+
+def test_row_of_nulls_that_is_back_undoes_its_deletion(warehouse: Connection) -> None:
+    """It has the same content as the deletion, whose columns are not there."""
+    lake, table = WrittenLake(), DECLARED.warehouse["dim_product"]
+    row = {"dim_product": pa.table({"product_id": pa.array([20], pa.int32()), "name": pa.array([None], pa.string())})}
+    lake.write(4, row)
+    lake.write(5, {}, {"dim_product": keys_of("dim_product", [20])})
+    lake.write(6, row)
+    warehouse.run("ALTER TABLE dim_product ALTER name DROP NOT NULL")
+    try:
+        rebuild(warehouse, lake, table.name, 20)
+        assert recorded(warehouse, "deletion") == {("dim_product", "20", 5, 6)}
+        assert warehouse.rows("SELECT * FROM dim_product") == [[20, None]]
+    finally:
+        warehouse.run("DELETE FROM dim_product; ALTER TABLE dim_product ALTER name SET NOT NULL")
 
 
 PROBED, FILTERED, ALL = (0, 0), (10**9, -1), (10**9, 10**9)

@@ -58,18 +58,18 @@ _HISTORY = """
         ELSE "_was_deleted" IS NULL OR "_was_deleted" OR "_was" IS DISTINCT FROM ROW($of_event)
     END
 """
-# Every deletion from the first event on, and the one that was in effect then.
+# Every deletion from the first event on, and the one that was in effect then: those that end later, or never.
 _DISCARD_DELETIONS = """
     DELETE FROM $deletion AS d USING $keys AS k
     WHERE d.table_name = $name AND d.key = $key_text_of_k
-      AND (d.batch >= $first OR d.undeleted_batch IS NULL OR d.undeleted_batch >= $first)
+      AND (d.undeleted_batch IS NULL OR d.undeleted_batch >= $first)
 """
+# What follows a deletion is a row: the history has no deletion of what is deleted.
 _WRITE_DELETIONS = """
     INSERT INTO $deletion (table_name, key, batch, undeleted_batch)
     SELECT $name, x.key, x.batch, x.undeleted_batch FROM (
-        SELECT $key_text_of_h AS key, h."_batch" AS batch, h."_deleted", min(h."_batch") FILTER (WHERE NOT h."_deleted")
-            OVER (PARTITION BY $key_of_h ORDER BY h."_batch" ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING)
-            AS undeleted_batch
+        SELECT $key_text_of_h AS key, h."_batch" AS batch, h."_deleted",
+            lead(h."_batch") OVER (PARTITION BY $key_of_h ORDER BY h."_batch") AS undeleted_batch
         FROM $history AS h
     ) AS x WHERE x."_deleted"
 """
