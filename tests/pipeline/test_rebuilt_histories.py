@@ -5,6 +5,7 @@ Both tables have the same keys, and every table has rows of other keys, batches 
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -17,7 +18,8 @@ from lambda_toolkit.pipeline.lambdas.load.warehouse.postgres import PostgresWare
 from lambda_toolkit.pipeline.lambdas.load.warehouse.read_ahead import ReadAhead
 from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import CONTROL_TABLES
 from lambda_toolkit.pipeline.lambdas.load.warehouse.tables import facts
-from lambda_toolkit.pipeline.lambdas.shared.lake.manifest import ProcessedManifest
+from lambda_toolkit.pipeline.lambdas.shared.lake.manifest import ProcessedManifest, processed_manifest
+from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import manifest_key
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection
 from lambda_toolkit.pipeline.warehouse.preparation import prepare
 from tests.support.databases import empty_database
@@ -292,3 +294,38 @@ def test_rows_that_waited_undo_older_deletions_alone(warehouse: Connection) -> N
     assert recorded(warehouse, "deletion") == {(*row[:3], undone.get(row[:3], row[3])) for row in before["deletion"]}
     older = {("dim_product", "1", 2), ("dim_product", "1", 4), ("dim_product", "2", 2)}
     assert before["rejected_value"] - recorded(warehouse, "rejected_value") == older
+
+
+def test_what_a_revision_rejects_takes_the_place_of_what_was(warehouse: Connection) -> None:
+    """Of that batch alone. Of a product only where no later row or deletion of its key is in the lake."""
+    lake = WrittenLake()
+    for number, rows, without in ((2, {3: 20}, []), (4, {1: 14}, []), (5, {}, [4])):
+        rows_by_table = {"dim_product": rows_of("dim_product", rows)} if rows else {}
+        lake.write(number, rows_by_table, {"dim_product": keys_of("dim_product", without)} if without else {})
+    lake.write(
+        3,
+        {},
+        rejected={
+            "dim_product": [("product", key, "name", f"v{key}", "bad") for key in ("1", "3", "4")],
+            "fact_order": [("order", "1", "amount", None, "bad"), ("order", "1", "product_id", "x", "worse")],
+        },
+    )
+    for table, key, batch in (("dim_product", "8", 3), ("dim_product", "1", 2), ("fact_order", "9", 4)):
+        warehouse.run(f"INSERT INTO pipeline.rejected_value VALUES ('{table}', '{key}', {batch}, 'c', 'v', 'bad')")
+    manifest = dataclasses.replace(processed_manifest(lake.get(manifest_key(3)), "m"), revision=2)
+    with ReadAhead(lake, []) as reads:
+
+        def attempt() -> None:
+            with PostgresWarehouse(warehouse).begin(manifest, LAST, reads) as batch:
+                batch.record_revision(DECLARED, manifest, {"fact_order": 1})
+
+        reads.attempt(attempt)
+    columns = "table_name, key, batch, column_name, value, reason"
+    assert warehouse.rows(f"SELECT {columns} FROM pipeline.rejected_value ORDER BY batch, table_name, key, reason") == [
+        ["dim_product", "1", 2, "c", "v", "bad"],
+        ["dim_product", "3", 3, "name", "v3", "bad"],
+        ["fact_order", "1", 3, "amount", None, "bad"],
+        ["fact_order", "1", 3, "product_id", "x", "worse"],
+        ["fact_order", "9", 4, "c", "v", "bad"],
+    ]
+    assert warehouse.rows("SELECT batch, revision, rows_written FROM pipeline.revision") == [[3, 2, {"fact_order": 1}]]
