@@ -11,16 +11,7 @@ from typing import Any
 import pytest
 
 from lambda_script import Alarm, Canary, Lambda_script
-from lambda_toolkit.pipeline.config.schema import (
-    function_keys,
-    reference,
-    resource_keys,
-    scale_keys,
-    schedule_keys,
-    secret_table,
-    table_keys,
-    trigger_keys,
-)
+from lambda_toolkit.pipeline.config.schema import reference
 from lambda_toolkit.pipeline.config.schema.function_keys import CANARY, FUNCTION
 from lambda_toolkit.pipeline.config.schema.key_types import Key, Table
 from lambda_toolkit.pipeline.config.schema.keys import FILE
@@ -32,36 +23,6 @@ from lambda_toolkit.pipeline.lambdas.shared.model import declarations
 KEYS = [(table, key) for table in reference.tables() for key in table.keys]
 OF_THE_PIPELINE = {"source", "reads", "writes", "sweeps", "secret"}  # what Lambda_script does not know by that name
 OF_MESSAGES = {"command", "incident", "symptom"}  # what messages say of an alarm, and the toolkit does not know
-
-
-@pytest.mark.parametrize("path", [reference.PAGE_PATH, reference.SCHEMA_PATH], ids=lambda path: path.suffix)
-def test_the_files_are_made_of_the_keys(path: Path) -> None:
-    text = reference.page() if path == reference.PAGE_PATH else reference.schema_text()
-    assert path.read_text(encoding="utf-8") == text, "run: python -m lambda_toolkit.pipeline.config.schema.reference"
-
-
-def test_every_table_that_is_declared_is_in_the_file() -> None:
-    """With every key: of the functions, also those that they have in common with other tables."""
-    found = {table.path for table in reference.tables()}
-    modules = (
-        *(
-            function_keys.PACKAGES,
-            function_keys.VPC,
-            function_keys.FUNCTION_VPC,
-            function_keys.TRIGGER,
-            CANARY,
-            FUNCTION,
-        ),
-        *(PIPELINE, resource_keys.LIFECYCLE, resource_keys.BUCKET, resource_keys.ALERTS, resource_keys.DASHBOARD),
-        *(resource_keys.LAKE, ALARM, schedule_keys.SCHEDULE, secret_table.SECRET),
-        *(scale_keys.EXTRACT, scale_keys.TRANSFORM, scale_keys.LOAD, scale_keys.BACKFILL),
-        *(SOURCE, table_keys.MIRROR, table_keys.VERSION, WAREHOUSE),
-    )
-    assert {table.path for table in modules} <= found
-    shared = (function_keys.PACKAGING, (function_keys.LOCK,), function_keys.SETTINGS, function_keys.LOGGING)
-    shared += (schedule_keys.SCHEDULING, trigger_keys.TRIGGERS)
-    declared = {key.name for table in (FUNCTION, function_keys.PACKAGES, PIPELINE) for key in table.keys}
-    assert {key.name for keys in shared for key in keys} <= declared
 
 
 def test_the_page_has_a_row_for_each_key() -> None:
