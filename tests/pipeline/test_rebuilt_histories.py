@@ -299,7 +299,7 @@ def test_rows_that_waited_undo_older_deletions_alone(warehouse: Connection) -> N
 def test_what_a_revision_rejects_takes_the_place_of_what_was(warehouse: Connection) -> None:
     """Of that batch alone. Of a product only where no later row or deletion of its key is in the lake."""
     lake = WrittenLake()
-    for number, rows, without in ((2, {3: 20}, []), (4, {1: 14}, []), (5, {}, [4])):
+    for number, rows, without in ((2, {3: 20}, []), (4, {1: 14}, []), (5, {}, [4]), (6, {}, [])):
         rows_by_table = {"dim_product": rows_of("dim_product", rows)} if rows else {}
         lake.write(number, rows_by_table, {"dim_product": keys_of("dim_product", without)} if without else {})
     lake.write(
@@ -310,7 +310,7 @@ def test_what_a_revision_rejects_takes_the_place_of_what_was(warehouse: Connecti
             "fact_order": [("order", "1", "amount", None, "bad"), ("order", "1", "product_id", "x", "worse")],
         },
     )
-    for table, key, batch in (("dim_product", "8", 3), ("dim_product", "1", 2), ("fact_order", "9", 4)):
+    for table, key, batch in (("dim_product", "8", 3), ("dim_product", "7", 2), ("fact_order", "9", 4)):
         warehouse.run(f"INSERT INTO pipeline.rejected_value VALUES ('{table}', '{key}', {batch}, 'c', 'v', 'bad')")
     manifest = dataclasses.replace(processed_manifest(lake.get(manifest_key(3)), "m"), revision=2)
     with ReadAhead(lake, []) as reads:
@@ -322,7 +322,7 @@ def test_what_a_revision_rejects_takes_the_place_of_what_was(warehouse: Connecti
         reads.attempt(attempt)
     columns = "table_name, key, batch, column_name, value, reason"
     assert warehouse.rows(f"SELECT {columns} FROM pipeline.rejected_value ORDER BY batch, table_name, key, reason") == [
-        ["dim_product", "1", 2, "c", "v", "bad"],
+        ["dim_product", "7", 2, "c", "v", "bad"],
         ["dim_product", "3", 3, "name", "v3", "bad"],
         ["fact_order", "1", 3, "amount", None, "bad"],
         ["fact_order", "1", 3, "product_id", "x", "worse"],
