@@ -14,7 +14,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from lambda_toolkit.pipeline.lambdas.transform.columns import numbers, times
 from lambda_toolkit.pipeline.lambdas.transform.columns.cast import cast_column
+from lambda_toolkit.pipeline.lambdas.transform.columns.cast_result import CastResult
 
 
 class Refused:
@@ -26,6 +28,7 @@ class Refused:
 
 X = Refused()
 NAN, INF = math.nan, math.inf
+FLAGS = pa.chunked_array([[True, None]])
 UUID = "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"
 BARE = UUID.replace("-", "")
 
@@ -284,3 +287,21 @@ def test_values_of_other_types_at_the_edges(source: str, values: pa.Array, wante
 def test_values_without_a_cast_are_all_refused() -> None:
     assert cast("uuid", pa.array([UUID]), "integer") == [X]
     assert cast("boolean", pa.array([True]), "date") == [X]
+
+
+@pytest.mark.parametrize(
+    ("found", "to"),
+    [
+        (numbers.integer(FLAGS, pa.int16(), is_number=False), pa.int16()),
+        (numbers.floating(FLAGS, pa.float32(), is_number=False), pa.float32()),
+        (numbers.numeric(FLAGS, 5, 2), pa.decimal128(38, 0)),
+        (times.date(FLAGS), pa.date32()),
+        (times.timestamp(FLAGS, 6, zoned=False), pa.timestamp("us")),
+        (times.time_of_day(FLAGS, 6), pa.string()),
+    ],
+    ids=["integer", "floating", "numeric", "date", "timestamp", "time"],
+)
+def test_column_that_has_no_cast_is_refused_but_for_null(found: CastResult, to: pa.DataType) -> None:
+    """Whatever type the lake has for it."""
+    assert (found.values.type, found.values.to_pylist()) == (to, [None, None])
+    assert found.invalid is not None and found.invalid.to_pylist() == [True, False]

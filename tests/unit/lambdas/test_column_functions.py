@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pycountry
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lambda_toolkit.pipeline.lambdas.shared.errors import DeclarationError
@@ -223,6 +223,8 @@ def test_text_that_is_no_expression_is_refused(text):
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.one_of(st.none(), st.dates()), max_size=8), st.integers(1, 12))
+@example([datetime.date(2024, month, 1) for month in range(1, 13)], 4)
+@example([None, datetime.date(2024, 2, 29), datetime.date(2023, 12, 31), datetime.date(2023, 1, 1)], 1)
 def test_the_calendar_agrees_with_python(dates, fiscal_year_start):
     every = Calendar({"date_id": "date", **{name: name for name in ATTRIBUTES}}, fiscal_year_start)
     rows = date_dimension(every, pa.array(dates, pa.date32()), datetime.date(2024, 5, 1)).to_pylist()

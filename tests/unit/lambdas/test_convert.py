@@ -7,6 +7,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 import pyarrow as pa
+import pytest
 
 from lambda_toolkit.pipeline.lambdas.shared.model.declarations import (
     DIMENSION,
@@ -15,11 +16,12 @@ from lambda_toolkit.pipeline.lambdas.shared.model.declarations import (
     Reference,
     WarehouseTable,
 )
-from lambda_toolkit.pipeline.lambdas.shared.model.expressions import parse_expression
+from lambda_toolkit.pipeline.lambdas.shared.model.expressions import parse_expression, read_sql
 from lambda_toolkit.pipeline.lambdas.shared.model.joins import Join
 from lambda_toolkit.pipeline.lambdas.transform.columns.convert import Converted, convert
 from lambda_toolkit.pipeline.lambdas.transform.columns.rejects import REJECTS_SCHEMA
-from lambda_toolkit.pipeline.lambdas.transform.columns.source_rows import SourceRows
+from lambda_toolkit.pipeline.lambdas.transform.columns.source_rows import ABSENT, SourceRows
+from lambda_toolkit.pipeline.warehouse.expression_parser import parse_expression as parse_sql
 
 KEYS = {"sale": ("sale_id",), "shop": ("shop_id",)}
 TABLE = WarehouseTable(
@@ -159,3 +161,37 @@ def test_the_arguments_are_left_as_they_were() -> None:
     before = SHOPS.rows.to_pylist()
     assert converted((1, "2024-01-01", 1)) == converted((1, "2024-01-01", 1))
     assert SHOPS.rows.to_pylist() == before
+
+
+def test_row_whose_condition_cannot_be_computed_is_rejected() -> None:
+    """One that does not meet it is listed by its key, and so is one of which it is NULL."""
+    condition = read_sql("10 / shop_id > 2 AND shop.town <> 'York'", parse_sql)
+    table = replace(TABLE, types={}, where=condition)
+    ids = pa.array(range(1, 7), pa.int64())
+    sales = {"sale_id": ids, "sold_at": ["2024-01-01"] * 6, "shop_id": pa.array([0, 1, 9, None, 2, 3], pa.int32())}
+    found = convert(table, SourceRows(pa.table(sales), SALE_TYPES), {"shop": SHOPS}, KEYS)
+    assert found.rows["sale_id"].to_pylist() == [2, 5]
+    assert found.rows["town"].to_pylist() == ["Bath", "Leeds"]
+    assert found.unmatched is not None and found.unmatched.to_pylist() == [{"sale_id": number} for number in (3, 4, 6)]
+    assert found.rejected_rows == 1
+    text = str(condition)
+    assert [tuple(row.values()) for row in found.rejects.to_pylist()] == [
+        ("sale", "1", text, "shop_id = 0, shop.town = NULL", "division by zero")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "arrow"), [("character varying(4)", pa.string()), ("integer", pa.int32()), ("date", pa.date32())]
+)
+def test_column_that_the_source_did_not_have_is_null_of_its_type(wanted: str, arrow: pa.DataType) -> None:
+    """Where the warehouse needs a value, the row is rejected, and the reason says why there is none."""
+    shops = SourceRows(SHOPS.rows.set_column(1, "town", pa.nulls(3, pa.string())), {**SHOPS.types, "town": ABSENT})
+    sales = {"sale_id": pa.array([1], pa.int64()), "sold_at": ["2024-01-01"], "shop_id": pa.array([1], pa.int32())}
+    source = SourceRows(pa.table(sales), SALE_TYPES)
+    free = replace(TABLE, types={"town": ColumnType(wanted, required=False)})
+    found = convert(free, source, {"shop": shops}, KEYS)
+    assert (found.rows["town"].type, found.rows["town"].to_pylist(), found.rejected_rows) == (arrow, [None], 0)
+    needed = replace(TABLE, types={"town": ColumnType(wanted, required=True)})
+    found = convert(needed, source, {"shop": shops}, KEYS)
+    reason = "NULL, as the source had no such column then, and fact_sale.town is NOT NULL"
+    assert [tuple(row.values())[1:] for row in found.rejects.to_pylist()] == [("1", "shop.town", None, reason)]
