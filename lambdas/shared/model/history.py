@@ -69,6 +69,9 @@ def link_versions(
     for name, table in tables.items():
         found = []
         for column, entry in _versions(name, entries[name]):
+            of = entry.get("of") if isinstance(entry, Mapping) else None
+            if isinstance(of, str) and of in entries and of not in tables:
+                continue  # what is wrong with that dimension is reported already
             reference = _reference(tables, table, column, entry)
             if isinstance(reference, str):
                 errors.append(f"[warehouse.{name}.versions.{column}] {reference}.")

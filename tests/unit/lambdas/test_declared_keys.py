@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections.abc import Callable
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lambda_toolkit.pipeline.lambdas.shared.errors import DeclarationError
 from lambda_toolkit.pipeline.lambdas.shared.model.calendar import Calendar
-from lambda_toolkit.pipeline.lambdas.shared.model.declarations import Declarations, parse
+from lambda_toolkit.pipeline.lambdas.shared.model.declarations import Declarations, load, parse
 from lambda_toolkit.pipeline.lambdas.shared.model.expressions import Expression
 from lambda_toolkit.pipeline.lambdas.shared.model.history import VersionReference
 from lambda_toolkit.pipeline.lambdas.shared.model.joins import Join
@@ -150,10 +152,16 @@ def test_a_table_is_another_where_what_is_made_of_it_is(change, others):
         ("source.note.key", ["a", "a"], "`key` names a column twice: a, a"),
         ("source.note.key", [], "`key` must be a text or a list of texts, not []"),
         ("source.note.key", ["a", 1], "`key` must be a text or a list of texts"),
+        ("source.note.key", ["a", ""], "`key` must be a text or a list of texts"),
+        ("warehouse.fact_sale.versions.shop_record.of", ["dim_shop"], "`of` must be a dimension with `history"),
+        ("warehouse.fact_sale.versions.shop_record.of", "dim_none", "`of` must be a dimension with `history"),
         ("warehouse.fact_sale.key", ["sale", "shop"], "`key` must name a column for each of the key of [source.sale]"),
         ("warehouse.fact_sale.record", None, "[warehouse.fact_sale] `record` must be a text"),
         ("warehouse.fact_sale.columns", ["id"], "`columns` must be a table of texts"),
-        ("warehouse.fact_sale.columns._batch", "id", "`_batch` has a name that load uses itself"),
+        *(
+            (f"warehouse.fact_sale.columns.{name}", "id", f"`{name}` has a name that load uses itself")
+            for name in ("_batch", "_deleted", "_present", "_record", "_version", "_was", "_was_deleted")
+        ),
         ("warehouse.fact_sale.where", "till.price > 1", "`where` names `till`, which `join` does not"),
         ("warehouse.fact_sale.where", 1, "`where` must be a text, not 1"),
         ("warehouse.fact_sale.types", {"sale": "bigint"}, "`types` must name the type of each column"),
@@ -182,3 +190,126 @@ def test_a_wrong_value_is_refused_by_name(path, value, words):
     with pytest.raises(DeclarationError) as error:
         read(change)
     assert words in str(error.value)
+
+
+SALE_MADE = (
+    '["fact_sale", "fact", "sale", "sale", [["shop", ["shop", ["country", "shop"], null]]],'
+    ' ["country", "country"], ["day", "date(at)"], ["sale", "id"], ["shop", "shop"], ["town", "shop.town"],'
+    ' ["where", "price > 1"]]'
+)
+SHOP_MADE = (
+    '["dim_shop", "dimension", ["country", "number"], "shop", [],'
+    ' ["country", "country"], ["number", "number"], ["town", "town"]]'
+)
+FINGERPRINTS = {
+    "sale": f'["id", [{SALE_MADE}], "till", "sales"]',
+    "shop": f'[["country", "number"], [{SHOP_MADE}, {SALE_MADE}], "content"]',
+    "note": '["id", []]',
+}
+
+
+@pytest.mark.parametrize("name", FINGERPRINTS)
+def test_fingerprint_is_that_of_every_release(name):
+    """It is stored with each batch: another would let the next run read the whole table again."""
+    assert read().fingerprint(name) == hashlib.sha256(FINGERPRINTS[name].encode()).hexdigest()[:16]
+
+
+def test_column_of_sql_needs_no_function_of_its_columns():
+    def change(document: dict[str, Any]) -> None:
+        document["warehouse"]["fact_sale"]["columns"] |= {"total": "price * 2", "paid": "date(price)"}
+
+    needed = read(change).needed_columns()["sale"]
+    assert (needed["price"], needed["id"]) == ((Expression("price", function="date"),), (Expression("id"),))
+    assert needed["at"] == (Expression("at", function="date"),)
+    assert read().needed_columns()["sale"]["price"] == (), "which only the condition reads"
+
+
+def errors(change: Callable[[dict[str, Any]], object]) -> list[str]:
+    with pytest.raises(DeclarationError) as caught:
+        read(change)
+    return str(caught.value).splitlines()
+
+
+def test_each_error_is_a_line_and_none_is_its_consequence():
+    """What reads a table whose declaration is wrong is not reported, too: by its rows, or by a join."""
+
+    def wrong(*names: str) -> list[str]:
+        def change(document: dict[str, Any]) -> None:
+            for name in names:
+                document["source"][name]["more"] = 1
+            document["warehouse"]["dim_day"]["key"] = ""
+
+        return [line.partition(" ")[0] for line in errors(change)]
+
+    assert wrong() == ["[warehouse.dim_day]"]
+    assert wrong("note") == ["[source.note]", "[warehouse.dim_day]"]
+    assert wrong("shop") == ["[source.shop]", "[warehouse.dim_day]"]
+    assert wrong("sale", "note") == ["[source.sale]", "[source.note]", "[warehouse.dim_day]"]
+
+    def aliased(document: dict[str, Any]) -> None:
+        document["source"]["note"]["more"] = 1
+        columns = {"id": "id", "text": "said.text"}
+        sale = {"kind": "dimension", "from": "sale", "key": "id", "columns": columns}
+        document["warehouse"]["dim_sale"] = {**sale, "join": {"said": {"table": "note", "on": "shop"}}}
+
+    assert [line.partition(" ")[0] for line in errors(aliased)] == ["[source.note]"]
+
+    def columns(document: dict[str, Any]) -> None:
+        document["warehouse"]["dim_shop"]["columns"] |= {"town": "a.b", "day": "date(a, 1)", "_was": "c.d"}
+        document["warehouse"]["dim_shop"]["where"] = "e.f > 1 AND d.f > 1"
+
+    assert errors(columns) == [
+        "[warehouse.dim_shop] column `town` names `a`, which `join` does not.",
+        "[warehouse.dim_shop] column `day` = 'date(a, 1)': `date` takes a column.",
+        "[warehouse.dim_shop] column `_was` names `c`, which `join` does not.",
+        "[warehouse.dim_shop] column `_was` has a name that load uses itself: give it another.",
+        "[warehouse.dim_shop] `where` names `d`, which `join` does not.",
+    ]
+
+
+@pytest.mark.parametrize("section", ["source", "warehouse"])
+@pytest.mark.parametrize("name", ["", "x" * 64, "é" * 32, "a\0b"])
+def test_name_that_no_table_can_have_is_refused(section, name):
+    def change(document: dict[str, Any]) -> None:
+        document[section][name] = {"key": "id"} if section == "source" else document["warehouse"]["dim_day"]
+
+    assert errors(change)[0] == (f"[{section}.{name}] cannot be the name of a table: PostgreSQL's have 1 to 63 bytes.")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda of: of.pop("warehouse"), "The declaration has no [warehouse.<table>] section."),
+        (lambda of: of.update(source=[]), "The declaration has no [source.<table>] section."),
+        (lambda of: of["warehouse"].update(dim_day=5), "[warehouse.dim_day] must be a table of keys, not 5."),
+        (lambda of: of["source"].update(note="id"), "[source.note] must be a table of keys, not 'id'."),
+    ],
+)
+def test_section_that_is_none_is_refused(change, says):
+    assert errors(change) == [says]
+
+
+def test_declarations_are_looked_for_beside_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the folder that has the code's folder, as in a package that Lambda unpacks."""
+    for value in (None, ""):
+        monkeypatch.setenv("LAMBDA_TASK_ROOT", "") if value == "" else monkeypatch.delenv("LAMBDA_TASK_ROOT", False)
+        with pytest.raises(DeclarationError) as caught:
+            load()
+        place = Path(str(caught.value).partition(" is missing")[0])
+        assert place.name == "tables.json" and (place.parent / "lambdas" / "shared" / "model").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("declared", "needs"),
+    [
+        ({"kind": "fact"}, ["columns", "from", "key", "record"]),
+        ({"kind": "dimension"}, ["columns", "from", "key"]),
+        ({"kind": "calendar"}, ["key"]),
+    ],
+)
+def test_kind_of_a_table_needs_its_keys(declared, needs):
+    given = {"columns": {"id": "id"}, "from": "note", "key": "id", "record": "r"}
+    for name in needs:
+        entry = {**declared, **{key: value for key, value in given.items() if key in needs and key != name}}
+        says = errors(lambda document, entry=entry: document["warehouse"].update(new=entry))
+        assert says == [f"[warehouse.new] lacks the key `{name}`."]
