@@ -35,20 +35,22 @@ CREATE UNIQUE INDEX c_some ON line (k) WHERE n > 0;
 CREATE UNIQUE INDEX d_of ON line (abs(k), k);
 CREATE INDEX e_any ON line (k);
 ALTER TABLE line ADD CONSTRAINT f_apart EXCLUDE USING btree (k WITH =);
-CREATE TABLE heir_2 () INHERITS (line);
+CREATE TABLE heir_2 (more text) INHERITS (line);
 CREATE TABLE heir_1 () INHERITS (line);
 CREATE TABLE heir_of_both () INHERITS (heir_1, heir_2);
 CREATE TABLE other.line (z text, k bigint PRIMARY KEY);
 CREATE TABLE heir_of_other () INHERITS (other.line);
 CREATE TABLE other.unlike (k int);
-CREATE TABLE part (id date, v text, PRIMARY KEY (id)) PARTITION BY RANGE (id);
+CREATE TABLE part_1 (w int, v text, id date NOT NULL);
+CREATE TABLE part (id date, v text, w int, PRIMARY KEY (id)) PARTITION BY RANGE (id);
 CREATE TABLE part_2 PARTITION OF part FOR VALUES FROM ('2000-01-01') TO ('2001-01-01');
-CREATE TABLE part_1 PARTITION OF part FOR VALUES FROM ('1000-01-01') TO ('2000-01-01');
+ALTER TABLE part ATTACH PARTITION part_1 FOR VALUES FROM ('1000-01-01') TO ('2000-01-01');
 INSERT INTO part SELECT date '1000-01-01' + n, 'v' FROM generate_series(0, 999) AS n;
 INSERT INTO part VALUES ('2000-02-02', 'v');
 """
 LINE, NAMESAKE = SourceTable("line", ("k",)), SourceTable("namesake", ("k",), schema="other", table="line")
 PART, MISSING = SourceTable("part", ("id",)), SourceTable("unlike", ("id",))
+PART_TYPES = {"id": "date", "v": "text", "w": "integer"}
 DECLARED = [LINE, NAMESAKE, PART, MISSING]
 
 
@@ -86,7 +88,7 @@ def test_keys_are_read_with_all_that_proves_them(admin: Connection) -> None:
         KeyedTable(
             "part",
             ("id",),
-            frozenset({"id", "v"}),
+            frozenset({"id", "v", "w"}),
             frozenset({"id"}),
             (UniqueIndex("part_pkey", ("id",), True, False),),
             (),
@@ -98,11 +100,12 @@ def test_keys_are_read_with_all_that_proves_them(admin: Connection) -> None:
 def test_types_are_those_of_the_values(admin: Connection) -> None:
     """Of a domain, whichever it is of, the type below; the same where a table is described."""
     line = {"k": "integer", "n": "numeric(12,2)", "d": "date", "m": "mood"}
-    expected = {"line": line, "namesake": {"z": "text", "k": "bigint"}, "part": {"id": "date", "v": "text"}}
+    expected = {"line": line, "namesake": {"z": "text", "k": "bigint"}, "part": PART_TYPES}
     assert column_types(admin, DECLARED) == {**expected, "unlike": {}}
     found = introspect(admin, DECLARED)
     assert {name: dict(info.column_types) for name, info in found.items()} == {**expected, "unlike": {}}
     assert [column.name for column in found["line"].columns] == ["k", "n", "d", "m"], "in the table's order"
+    assert [column.name for column in found["part"].columns] == ["id", "v", "w"], "and not in that of a part"
     assert {column.name for info in found.values() for column in info.columns if column.is_key} == {"k", "id"}
 
 
@@ -110,7 +113,7 @@ def test_tables_are_described_with_all_their_parts(admin: Connection) -> None:
     """And with those that inherit from them, whose rows they show; each once, also where two ways lead to it."""
     oids = dict(admin.rows("SELECT oid::regclass::text, oid::bigint FROM pg_class"))
     found = introspect(admin, DECLARED)
-    trees = {"line": ("line", "heir_2", "heir_1", "heir_of_both"), "part": ("part", "part_2", "part_1")}
+    trees = {"line": ("line", "heir_2", "heir_1", "heir_of_both"), "part": ("part", "part_1", "part_2")}
     for name, members in trees.items():
         assert found[name].relation_oids == tuple(sorted(oids[member] for member in members))
         sizes = [admin.rows("SELECT pg_table_size(CAST(:t AS regclass))", t=member)[0][0] for member in members]
@@ -124,7 +127,7 @@ def test_tables_are_described_with_all_their_parts(admin: Connection) -> None:
     assert partitions(admin, DECLARED) == {
         "line": tuple(Relation(name, "r") for name in trees["line"]),
         "namesake": (Relation("line", "r"), Relation("heir_of_other", "r")),
-        "part": (Relation("part", "p"), Relation("part_2", "r"), Relation("part_1", "r")),
+        "part": (Relation("part", "p"), Relation("part_1", "r"), Relation("part_2", "r")),
         "unlike": (),
     }
 

@@ -41,7 +41,7 @@ _PARTITIONS = sql.compose(
 _RELATIONS = sql.compose(
     "WITH RECURSIVE $tree SELECT tree.name, array_agg(tree.oid::bigint ORDER BY tree.oid),"
     " coalesce(sum(pg_table_size(tree.oid)), 0)::bigint,"
-    " bool_or(row_security_active(root)) FROM tree GROUP BY tree.name",
+    " row_security_active(root) FROM tree GROUP BY tree.name, root",
     tree=_TREE,
 )
 # What makes a column the one that it is, in the table and in each of its parts: its number, which DROP, ADD and RENAME
@@ -69,7 +69,7 @@ _COLUMNS = sql.compose(
 )
 _ENUM_LABELS = sql.compose(
     "WITH RECURSIVE $tree, $types SELECT DISTINCT tree.name, e.oid::text, e.enumlabel FROM tree"
-    " JOIN pg_catalog.pg_attribute AS a ON a.attrelid = tree.oid AND a.attnum > 0 AND NOT a.attisdropped"
+    " JOIN pg_catalog.pg_attribute AS a ON a.attrelid = tree.oid"
     " JOIN types ON types.of_type = a.atttypid JOIN pg_catalog.pg_enum AS e ON e.enumtypid = types.part",
     tree=_TREE,
     types=_TYPES,

@@ -83,7 +83,7 @@ def test_values_are_of_the_types_of_the_schema() -> None:
     assert first["t"].isoformat() == "2024-02-29T01:02:03.500000"
 
 
-def test_row_may_be_larger_than_what_arrow_reads_at_once() -> None:
+def test_row_may_be_larger_than_a_block_of_arrow() -> None:
     """By default that is a mebibyte, in which a row must end."""
     long = "x" * 2**21
     assert texts(f"{long}\n") == [long]
