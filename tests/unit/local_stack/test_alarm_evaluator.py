@@ -53,6 +53,7 @@ def test_error_that_comes_late_is_seen_by_one_of_fifteen_periods() -> None:
     ("treatment", "values", "expected"),
     [
         ("missing", {}, "INSUFFICIENT_DATA"),
+        (None, {}, "INSUFFICIENT_DATA"),
         ("ignore", {}, None),
         ("breaching", {}, "ALARM"),
         ("notBreaching", {}, "OK"),
@@ -62,7 +63,7 @@ def test_error_that_comes_late_is_seen_by_one_of_fifteen_periods() -> None:
     ],
 )
 def test_missing_data_is_treated_as_the_alarm_says(
-    treatment: str, values: dict[float, float], expected: str | None
+    treatment: str | None, values: dict[float, float], expected: str | None
 ) -> None:
     assert state(values, TreatMissingData=treatment) == expected
 
