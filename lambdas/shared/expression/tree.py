@@ -143,6 +143,6 @@ def from_json(value: Any) -> Node:
         if kind == "case":
             branches = tuple((from_json(condition), from_json(result)) for condition, result in rest[0])
             return Case(branches, None if rest[1] is None else from_json(rest[1]), at)
-    except (TypeError, IndexError, RecursionError) as error:
+    except (TypeError, ValueError, IndexError, RecursionError) as error:
         raise ValueError(f"{str(value)[:60]} is not the tree of an expression") from error
     raise ValueError(f"{str(value)[:60]} is not the tree of an expression")

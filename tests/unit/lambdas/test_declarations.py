@@ -14,7 +14,7 @@ from lambda_toolkit.pipeline.lambdas.shared.errors import DeclarationError
 from lambda_toolkit.pipeline.lambdas.shared.model import declarations
 from lambda_toolkit.pipeline.lambdas.shared.model.declarations import parse
 from lambda_toolkit.pipeline.lambdas.shared.model.expressions import Expression, parse_expression
-from lambda_toolkit.pipeline.lambdas.shared.model.joins import Join
+from lambda_toolkit.pipeline.lambdas.shared.model.joins import Join, joined_tables, parse_joins
 
 CONFIG = tomllib.loads((Path(__file__).parents[3] / "config" / "pipeline.toml").read_text(encoding="utf-8"))
 
@@ -219,3 +219,80 @@ def test_what_dimensions_are_made_of_is_captured_first():
     assert [table.name for table in parse(document).capture_order()] == ["staff", "department", "hour"]
     assert len(parse(CONFIG).capture_order()) == 11
     assert [table.name for table in parse(CONFIG).capture_order()][-3:] == ["sales_order", "purchase_order", "payment"]
+
+
+def test_join_is_stored_as_short_as_it_may_be_written():
+    """It is a part of the fingerprint: another form would let the next run read whole tables again."""
+    assert Join("shop", ("a",)).stored("shop") == "a"
+    assert Join("shop", ("a",)).stored("other") == ["shop", ["a"], None]
+    assert Join("shop", ("a",), "boss").stored("shop") == ["shop", ["a"], "boss"]
+    assert Join("shop", ("a", "b")).stored("shop") == ["shop", ["a", "b"], None]
+
+
+def test_tables_of_joins_are_known_of_wrong_joins():
+    assert joined_tables({"a": "x", "b": {"table": "t", "on": "y"}, "c": {"on": 1}, "d": 5}) == ("a", "t", "c", "d")
+    assert joined_tables(None) == joined_tables([1]) == ()
+
+
+FORM = "must be a column, or a table of `on` and, if needed, `table` and `from`."
+KEYS = {"shop": ("id",), "town": ("land", "name")}
+
+
+@pytest.mark.parametrize(
+    ("declared", "says"),
+    [
+        ({"shop": 5, "town": {}}, [f"Here `join.shop` {FORM}", f"Here `join.town` {FORM}"]),
+        ({"shop": {"on": "a", "more": 1}}, [f"Here `join.shop` {FORM}"]),
+        *(
+            ({"shop": {"on": on}}, [f"Here `join.shop` `on` must be a text or a list of texts, not {on!r}."])
+            for on in (5, [], ["a", 1], [1, "a"], ["a", ""], "", None)
+        ),
+        ({"shop": {"on": "a", "table": ""}}, ["Here `join.shop` `table` must be a text, not ''."]),
+        ({"shop": {"on": "a", "from": 1}}, ["Here `join.shop` `from` must be a text, not 1."]),
+        ({"shop": {"on": "a", "from": ""}}, ["Here `join.shop` `from` must be a text, not ''."]),
+        (
+            {"x": {"table": "mall", "on": "a"}, "mall": "a", "shop": {"on": "a", "from": "y"}},
+            [
+                "Here reads the table `mall`, which no [source.mall] declares.",
+                "Here reads the table `mall`, which no [source.mall] declares. If `mall` is an alias, name its table: "
+                "[...join.mall] `table`.",
+                "Here `join.shop` is from `y`, which is no alias of `join`; others are `x`, `mall`.",
+            ],
+        ),
+        (
+            {"shop": {"on": "a", "from": "y"}},
+            ["Here `join.shop` is from `y`, which is no alias of `join`; others are none."],
+        ),
+        (
+            {"town": "land"},
+            [
+                "Here joins `town` by land, and the key of town is land, name: write [...join.town] with a list in "
+                "`on`, a column for each, in that order."
+            ],
+        ),
+        (
+            {"shop": "a", "x": {"table": "shop", "on": "a", "from": "x"}},
+            ["Here `join` is a circle: x start from one another."],
+        ),
+    ],
+)
+def test_wrong_joins_are_reported_a_line_each(declared, says):
+    with pytest.raises(DeclarationError) as caught:
+        parse_joins("Here", declared, KEYS)
+    assert str(caught.value).splitlines() == says
+
+
+def test_joins_are_in_the_order_in_which_they_are_looked_up():
+    declared = {
+        "c": {"table": "shop", "on": "a", "from": "b"},
+        "a": {"table": "shop", "on": ["a"]},
+        "b": {"table": "town", "on": ("x", "y"), "from": "a"},
+        "shop": "z",
+    }
+    assert list(parse_joins("Here", declared, KEYS).items()) == [
+        ("a", Join("shop", ("a",))),
+        ("shop", Join("shop", ("z",))),
+        ("b", Join("town", ("x", "y"), "a")),
+        ("c", Join("shop", ("a",), "b")),
+    ]
+    assert parse_joins("Here", {}, KEYS) == {}
