@@ -132,22 +132,15 @@ def test_tables_are_described_with_all_their_parts(admin: Connection) -> None:
     }
 
 
-@pytest.mark.parametrize(
-    ("day", "sorts_as_text"),
-    [
-        ("0001-01-01", False),
-        ("9999-12-31", False),
-        ("infinity", False),
-        ("-infinity", False),
-        ("0001-12-31 BC", True),
-        ("10000-01-01", True),
-    ],
-)
-def test_days_beyond_four_digits_are_noticed(admin: Connection, day: str, sorts_as_text: bool) -> None:
+def test_days_beyond_four_digits_are_noticed(admin: Connection) -> None:
+    """Of a key: other days are not compared."""
     admin.run("CREATE TABLE dated (id date PRIMARY KEY, other date)")
-    admin.run("INSERT INTO dated VALUES (CAST(CAST(:day AS text) AS date), '10000-01-01')", day=day)
-    (key, other) = introspect(admin, [SourceTable("dated", ("id",))])["dated"].columns
-    assert (key.sorts_as_text, other.sorts_as_text) == (sorts_as_text, False)
+    days = {"0001-01-01": False, "9999-12-31": False, "infinity": False, "-infinity": False}
+    for day, sorts_as_text in {**days, "0001-12-31 BC": True, "10000-01-01": True}.items():
+        admin.run("TRUNCATE dated")
+        admin.run("INSERT INTO dated VALUES (CAST(CAST(:day AS text) AS date), '10000-01-01')", day=day)
+        (key, other) = introspect(admin, [SourceTable("dated", ("id",))])["dated"].columns
+        assert (key.sorts_as_text, other.sorts_as_text) == (sorts_as_text, False), day
 
 
 def test_readers_have_settings_of_their_own(admin: Connection, credentials) -> None:

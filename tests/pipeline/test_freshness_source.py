@@ -130,17 +130,15 @@ def test_last_batch_is_that_of_the_highest_number(warehouse: Connection) -> None
     assert state.read(warehouse)[0] == LoadedBatch(10, NOW + timedelta(hours=10))
 
 
-@pytest.mark.parametrize(
-    ("change", "error"),
-    [
+def test_warehouse_without_its_tables_is_not_prepared(warehouse: Connection) -> None:
+    """One with other columns is another problem, which the server says."""
+    for change, error in (
         ("DROP TABLE pipeline.ledger CASCADE", NotPreparedError),
         ("DROP SCHEMA pipeline CASCADE", NotPreparedError),
         ("ALTER TABLE pipeline.freshness DROP COLUMN problem CASCADE", DatabaseError),
-    ],
-)
-def test_warehouse_without_its_tables_is_not_prepared(
-    warehouse: Connection, change: str, error: type[Exception]
-) -> None:
-    warehouse.run(change)
-    with pytest.raises(error):
-        state.read(warehouse)
+    ):
+        warehouse.run("BEGIN")
+        warehouse.run(change)
+        with pytest.raises(error):
+            state.read(warehouse)
+        warehouse.run("ROLLBACK")

@@ -69,14 +69,11 @@ def test_ranges_are_in_the_order_of_keys(taken) -> None:
     assert snapshot.count({}) == {}
 
 
-def test_row_that_has_no_key_is_passed_with_its_text(taken) -> None:
+def test_rows_are_passed_with_what_the_lake_cannot_represent(taken) -> None:
+    """And related rows at most as many as were asked for."""
     snapshot, info = taken
     (row,) = [row for row in passed(snapshot.changed, info, ALL) if row["k"] is None]
     assert (row["v"], row[UNREADABLE]) == ("x", '{"k": "NaN"}')
-
-
-def test_related_rows_are_at_most_as_many_as_asked_for(taken) -> None:
-    snapshot, info = taken
     some = KeysIn((("3",), ("10",), ("2.5",)))
     assert sorted(keys(passed(snapshot.related, info, some))) == numbers("2.50", "3.00", "10.00")
     assert len(passed(snapshot.related, info, some, limit=2)) == 2

@@ -75,9 +75,8 @@ def _capture_full(plan: TablePlan, counts: RowCounts, changes: ChangeFile) -> Ca
 
 def _capture_by_readers(run: CaptureRun, plan: TablePlan, counts: RowCounts) -> Captured:
     """What readers read, as if one query had. Raises ReadAloneError where they did not."""
-    rows = ALL if plan.full_refresh else plan.since
-    count, total = counts.total if plan.full_refresh else counts.selected, counts.total
-    parts = read_by_readers(run, plan, rows, count or 0, total or 0)
+    rows, total = ALL if plan.full_refresh else plan.since, counts.total or 0
+    parts = read_by_readers(run, plan, rows, total if plan.full_refresh else counts.selected, total)
     written = () if plan.full_refresh else parts.changes
     return Captured(
         changes=parts.changes[0] if parts.changes else None,
