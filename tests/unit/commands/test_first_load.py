@@ -178,6 +178,14 @@ def test_connections_and_workers_are_those_declared_or_suggested() -> None:
     assert [workers_of(found, SETTING, RATES) for found in ([], [TableSize("x", 10**9, 100)])] == [2, 50]
 
 
+def test_function_without_declared_memory_has_one_gigabyte() -> None:
+    way = estimates([TABLES[1]], replace(SETTING, memory={}), RATES, PRICES)[0]
+    slower = 1769 / 1024
+    assert way.transform == pytest.approx(1.9 + 20 * slower)
+    seconds = way.reading + (way.transform + 0.4) + way.load
+    assert float(way.lines[1].quantity) == pytest.approx(seconds, abs=0.01), "GB-s"
+
+
 def test_cheapest_of_the_quick_is_the_best() -> None:
     def way(engine: str, total: float, amount: int, problem: str = "") -> Estimate:
         line = Line("s", "i", PRICES.hours * amount, "u", PRICES.hours, PRICES.hours)
