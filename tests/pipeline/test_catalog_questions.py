@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 
 from lambda_toolkit.pipeline.lambdas.load.warehouse.binary.copying import column_types
+from lambda_toolkit.pipeline.lambdas.load.warehouse.parallel.replacement import NotReplaceableError, Replacement
 from lambda_toolkit.pipeline.lambdas.load.warehouse.postgres import kind_of
 from lambda_toolkit.pipeline.lambdas.load.warehouse.references import (
     distinct_values,
@@ -283,6 +284,45 @@ def test_requirements_are_those_that_the_table_enforces(schema: Connection) -> N
     assert is_unmet(first) and is_unmet(second)
     schema.run("INSERT INTO dim_product VALUES (1, 'a', 'n'); INSERT INTO other.limits VALUES (5)")
     assert not is_unmet(first) and not is_unmet(second)
+
+
+KEYS_OF_RECORDS = {
+    "CREATE UNIQUE INDEX made ON copied (order_record)": True,
+    "ALTER TABLE copied ADD PRIMARY KEY (order_record)": True,
+    "CREATE INDEX made ON copied (order_record)": False,
+    "CREATE UNIQUE INDEX made ON copied (order_record) WHERE order_record > 1": False,
+    "CREATE UNIQUE INDEX made ON copied (order_record, order_id)": False,
+    "CREATE UNIQUE INDEX made ON copied (order_id)": False,
+    "CREATE UNIQUE INDEX made ON other_order (order_record)": False,
+    "CREATE UNIQUE INDEX made ON copied (order_record); UPDATE pg_index SET indisvalid = false"
+    " WHERE indexrelid = 'made'::regclass": False,
+}
+NUMBERS = {(): 0, (1,): 1, (1, 2, 3): 3, (3, 1, 2): 3}
+OTHER_NUMBERS = {(): 1, (2,): 1, (1, 2): 3, (1, 3): 2, (0, 1): 2, (1, 2, 4): 3, (1, 2, 3): 2}
+
+
+def test_copied_rows_have_each_number_once(star: Connection) -> None:
+    """As many as there are, from 1 on; and a key says that none is there twice."""
+    star.run("CREATE TABLE copied (order_record bigint, order_id integer)")
+    made = Replacement(FACT, LIVE.table("fact_order"), "copied", sql.table("copied"))
+
+    def is_complete(count: int) -> bool:
+        try:
+            made.check_rows(star, count)
+        except NotReplaceableError:
+            return False
+        return True
+
+    found = {}
+    for statements in KEYS_OF_RECORDS:
+        with undone(star, statements):
+            found[statements] = is_complete(0)
+    assert found == KEYS_OF_RECORDS
+    star.run("CREATE UNIQUE INDEX ON copied (order_record)")
+    for numbers, is_whole in [*((n, True) for n in NUMBERS.items()), *((n, False) for n in OTHER_NUMBERS.items())]:
+        with undone(star, "SELECT 1"):
+            star.run("INSERT INTO copied SELECT unnest(CAST(:n AS bigint[]))", n=list(numbers[0]))
+            assert is_complete(numbers[1]) == is_whole, numbers
 
 
 REFERRING = """

@@ -164,6 +164,7 @@ def test_what_belongs_to_the_table_is_kept(empty, several):
         ("GRANT SELECT (amount) ON fact_order TO PUBLIC", "columns"),
         ("CREATE INDEX kept ON fact_order (amount); COMMENT ON INDEX kept IS 'ours'", "indexes"),
         ("ALTER TABLE fact_order CLUSTER ON fact_order_pkey", "indexes"),
+        ("ALTER TABLE fact_order ADD EXCLUDE USING btree (order_id WITH =)", "constraints"),
         ("COMMENT ON CONSTRAINT fact_order_pkey ON fact_order IS 'ours'", "constraints"),
         ("COMMENT ON CONSTRAINT fact_order_product_id_fkey ON fact_order IS 'ours'", "constraints"),
         ("ALTER TABLE fact_order DISABLE TRIGGER ALL", "constraints"),
@@ -372,13 +373,15 @@ def test_what_a_killed_load_left_is_dropped(empty, several, credentials):
     """By the next one, whichever way it takes; unless a session uses it, and nothing that has another name."""
     prepared(empty)
     name = f"filling_{'0' * 16}"
-    empty.run(f"CREATE TABLE pipeline.{name} (a int); CREATE TABLE pipeline.filling_of_others (a int)")
+    others = ["pipeline.filling_of_others", f"pipeline.{name}_more", f"public.{name}"]
+    empty.run("; ".join(f"CREATE TABLE {table} (a int)" for table in (f"pipeline.{name}", *others)))
     with connect(credentials[1]) as other, transaction(other):
         other.run(f"LOCK TABLE pipeline.{name}")
         filled(empty, lake_of(orders([1])), None)
-        assert empty.rows(LEFT) == [[2]]
+        assert empty.rows(LEFT) == [[4]]
     filled(empty, lake_of(orders([1])), None)
-    assert empty.rows("SELECT relname FROM pg_class WHERE relname LIKE 'filling%'") == [["filling_of_others"]]
+    left = "SELECT relnamespace::regnamespace || '.' || relname FROM pg_class WHERE relname LIKE 'filling%'"
+    assert sorted(row[0] for row in empty.rows(left)) == sorted(others)
 
 
 def test_few_rows_and_filled_facts_take_the_usual_way(empty, several):

@@ -89,9 +89,9 @@ _IS_REPLICATED = """
     SELECT EXISTS (SELECT FROM pg_catalog.pg_publication WHERE puballtables) OR EXISTS (
         SELECT FROM pg_catalog.pg_replication_slots WHERE database = current_database())
 """
-_LEFT_OVER = """
+_TABLES = """
     SELECT c.relname FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-    WHERE n.nspname = :schema AND c.relkind = 'r' AND starts_with(c.relname, :prefix)
+    WHERE n.nspname = :schema AND c.relkind = 'r'
 """
 _IS_UNIQUE = """
     SELECT EXISTS (
@@ -302,7 +302,7 @@ def discard_leftovers(connection: Connection, schemas: SchemaNames) -> None:
 
     One that a session of that load still uses stays for the next load.
     """
-    for (name,) in connection.rows(_LEFT_OVER, schema=schemas.control, prefix=PREFIX):
+    for (name,) in connection.rows(_TABLES, schema=schemas.control):
         if _NAME.fullmatch(name):
             _drop(connection, sql.table(name, schemas.control))
 
