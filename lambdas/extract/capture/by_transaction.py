@@ -77,12 +77,11 @@ def _capture_by_readers(run: CaptureRun, plan: TablePlan, counts: RowCounts) -> 
     """What readers read, as if one query had. Raises ReadAloneError where they did not."""
     rows, total = ALL if plan.full_refresh else plan.since, counts.total or 0
     parts = read_by_readers(run, plan, rows, total if plan.full_refresh else counts.selected, total)
-    written = () if plan.full_refresh else parts.changes
     return Captured(
         changes=parts.changes[0] if parts.changes else None,
         more_changes=parts.changes[1:],
         keys=tuple(plan.before.keys),
-        keys_since_compare=(*plan.before.keys_since_compare, *written),
+        keys_since_compare=(*plan.before.keys_since_compare, *parts.changes),
         compared_at=plan.before.compared_at,
         in_flight=parts.in_flight,
         changed_rows=rows,
