@@ -92,7 +92,7 @@ def test_one_connection_of_a_process_loads(session: DuckdbConnection) -> None:
     assert session.try_lock(1) and session.try_lock(1), "its own lock is no other's"
     assert not other.try_lock(1)
     other.unlock_writers()
-    assert not other.try_lock(1), "it has none to give back"
+    assert not other.try_lock(1), "it had no lock"
     session.unlock_writers()
     assert other.try_lock(2) and not session.try_lock(1)
     other.close()

@@ -17,7 +17,12 @@ from hypothesis import strategies as st
 
 from lambda_toolkit.pipeline.lambdas.shared.errors import DeclarationError
 from lambda_toolkit.pipeline.lambdas.shared.lake.parquet import UNREADABLE, arrow_type
-from lambda_toolkit.pipeline.lambdas.shared.model.calendar import ATTRIBUTES, Calendar, parse_calendar
+from lambda_toolkit.pipeline.lambdas.shared.model.calendar import (
+    ATTRIBUTES,
+    LONGEST_TEXTS,
+    Calendar,
+    parse_calendar,
+)
 from lambda_toolkit.pipeline.lambdas.shared.model.expressions import (
     EXPRESSIONS,
     Expression,
@@ -292,3 +297,50 @@ def test_calendar_of_another_key_has_the_usual_columns():
     usual = [column for column in Calendar().columns if column != "date_id"]
     assert list(parse_calendar("[warehouse.dim_day]", "date_key", {}).columns) == ["date_key", *usual]
     assert sorted(parse_calendar("[warehouse.dim_day]", "day", {}).columns) == sorted(usual)
+
+
+def test_calendar_is_declared_to_its_edges():
+    def declared(**entry: object) -> Calendar:
+        return parse_calendar("Here", "date_id", entry)
+
+    assert [declared(fiscal_year_start=month).fiscal_year_start for month in (1, 12)] == [1, 12]
+    assert [declared(days_ahead=days).days_ahead for days in (0, 36_525)] == [0, 36_525]
+    assert declared() == Calendar(Calendar().columns, 1, None, None)
+    assert list(declared().columns.items()) == [
+        ("date_id", "date"),
+        *((name, name) for name in ("year", "month", "day", "day_of_week", "day_name", "month_name", "quarter")),
+    ]
+    wrong = {"fiscal_year_start": (0, 13, "4", 1.5, False), "days_ahead": (-1, 36_526, "3", True)}
+    for name, values in wrong.items():
+        for value in values:
+            with pytest.raises(DeclarationError, match=rf"^Here `{name}` must be a number from \d+ to \d+, not "):
+                declared(**{name: value})
+    for value in ("2024-13-01", 5, "soon"):
+        with pytest.raises(DeclarationError, match=r"^Here `first_day` must be a date such as .*, not "):
+            declared(first_day=value)
+    assert declared(first_day=datetime.date(2024, 2, 29)).first_day == datetime.date(2024, 2, 29)
+    for columns in ([], {}, "date", {"date_id": "year"}, {"other": "date"}):
+        with pytest.raises(DeclarationError, match=r"^Here `(columns|key)` must be "):
+            declared(columns=columns)
+    last = datetime.date(9999, 12, 30)
+    assert declared(days_ahead=3).days_of(last) == (last, datetime.date.max), "the years end there"
+    assert declared().days_of(last) is None
+
+
+def test_attributes_of_a_date_have_their_types():
+    """As the warehouse's schema must declare the columns; texts as long as the longest name."""
+    others = {"date": "date", "day_name": "text", "month_name": "text", "is_weekend": "boolean"}
+    others |= {"first_of_month": "date", "last_of_month": "date"}
+    numbers = ("year", "quarter", "month", "day", "day_of_week", "day_of_year", "iso_year", "iso_week")
+    assert dict(ATTRIBUTES) == {
+        **others,
+        **dict.fromkeys((*numbers, "fiscal_year", "fiscal_quarter", "fiscal_month"), "integer"),
+    }
+    days = pa.array([datetime.date(2024, 1, 1) + datetime.timedelta(days=31 * n) for n in range(12)], pa.date32())
+    rows = date_dimension(Calendar({"d": "date", "day": "day_name", "month": "month_name"}), days, datetime.date.min)
+    longest = {name: max(map(len, rows[name].to_pylist())) for name in ("day", "month")}
+    assert (
+        dict(LONGEST_TEXTS)
+        == {"day_name": longest["day"], "month_name": longest["month"]}
+        == {"day_name": 9, "month_name": 9}
+    )

@@ -313,3 +313,58 @@ def test_kind_of_a_table_needs_its_keys(declared, needs):
         entry = {**declared, **{key: value for key, value in given.items() if key in needs and key != name}}
         says = errors(lambda document, entry=entry: document["warehouse"].update(new=entry))
         assert says == [f"[warehouse.new] lacks the key `{name}`."]
+
+
+OF = "must have the keys `of`, a dimension with history, and `by`, the columns with its key"
+BY = "`by` must be the columns of fact_sale with the key of dim_shop (country, number)"
+
+
+@pytest.mark.parametrize(
+    ("entry", "says"),
+    [
+        (5, f"{OF}, not 5"),
+        ({"of": "dim_shop", "by": ["country", "shop"], "more": 1}, OF),
+        ({"of": None, "by": "shop"}, "`of` must be a dimension with `history = true`, not None"),
+        ({"of": "dim_day", "by": "day"}, "`of` must be a dimension with `history = true`, not 'dim_day'"),
+        ({"of": "fact_sale", "by": "sale"}, "`of` must be a dimension with `history = true`, not 'fact_sale'"),
+        ({"of": "dim_shop", "by": "shop"}, BY),
+        ({"of": "dim_shop", "by": ["country", "shop", "day"]}, BY),
+        ({"of": "dim_shop", "by": ["country", "other"]}, BY),
+        ({"of": "dim_shop", "by": {"country": 1, "shop": 2}}, BY),
+        ({"of": "dim_shop", "by": 5}, BY),
+    ],
+)
+def test_wrong_reference_to_a_version_says_what_it_needs(entry, says):
+    def change(document: dict[str, Any]) -> None:
+        document["warehouse"]["fact_sale"]["versions"]["shop_record"] = entry
+
+    [line] = errors(change)
+    assert line.startswith(f"[warehouse.fact_sale.versions.shop_record] {says}") and line.endswith(".")
+
+
+def test_dimension_has_history_or_none():
+    def of_shop(**more: Any) -> Callable[[dict[str, Any]], object]:
+        return lambda document: document["warehouse"]["dim_shop"].update(more)
+
+    def without(document: dict[str, Any]) -> None:
+        del document["warehouse"]["fact_sale"]["versions"]
+        for name in ("history", "record"):
+            del document["warehouse"]["dim_shop"][name]
+
+    plain = read(without).warehouse
+    assert (plain["dim_shop"].record, plain["dim_shop"].validity, plain["dim_shop"].referring) == (None, (), ())
+    assert (plain["fact_sale"].versions, plain["fact_sale"].filled_by_load) == ((), ("sale_record",))
+    assert plain["dim_shop"].filled_by_load == ()
+    for record in ("", 5, None):
+        says = "[warehouse.dim_shop] lacks the key `record`: with `history`, the column of its surrogate key."
+        assert errors(of_shop(record=record)) == [says]
+    assert errors(of_shop(history=1)) == ["[warehouse.dim_shop] `history` must be true or false, not 1."]
+    taken = "is one that load fills, as it keeps its history: give it another name."
+    for name in ("valid_from", "valid_to", "is_current", "shop_record"):
+        columns = {**FULL["warehouse"]["dim_shop"]["columns"], name: "town"}
+        assert errors(of_shop(columns=columns)) == [f"[warehouse.dim_shop] column `{name}` {taken}"]
+
+
+def test_parts_have_at_least_a_row():
+    assert read(lambda document: document.update(part_rows=1)).part_rows == 1
+    assert read(lambda document: document.pop("part_rows")).part_rows == 1_000_000, "as documented"
