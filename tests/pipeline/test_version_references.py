@@ -138,11 +138,15 @@ def warehouse(postgres_server):
         yield connection
 
 
-def run(connection, history: Sequence[Step]) -> None:
+def clear(connection) -> None:
     connection.run("SELECT pg_advisory_unlock_all()")
     for place in (LIVE, REBUILT):
         tables = [place.table("fact_order"), place.table("dim_product"), *(place.control_tables().values())]
         connection.run("; ".join(f"DELETE FROM {table}" for table in tables))
+
+
+def run(connection, history: Sequence[Step]) -> None:
+    clear(connection)
     lake, known, revisions = WrittenLake(), [], {}
     for number, step in enumerate(history, 1):
         known.append(step.batch)
@@ -200,6 +204,40 @@ _steps = st.builds(Step, st.builds(Batch, _orders, _products), _revisions)
 )
 def test_facts_refer_to_the_version_of_their_own_batch(warehouse, history):
     run(warehouse, history)
+
+
+def places(connection: Any, table: str) -> dict[int, str]:
+    """Where each row is, by its number: a row that is written again has another place."""
+    number = {"fact_order": "order_record", "dim_product": "product_key"}[table]
+    return {row[0]: row[1] for row in connection.rows(f"SELECT {number}, ctid::text FROM {table}")}
+
+
+def test_rows_that_stay_the_same_are_not_written_again(warehouse):
+    """Neither versions whose times are right, nor orders that refer to the right version."""
+    clear(warehouse)
+    lake = WrittenLake()
+    history = [
+        Batch({1: Row(A)}, {1: Row("one"), 2: Row("other")}),
+        Batch({2: Row(A)}, {1: Row("two")}),
+        Batch({3: Row(A)}, {1: Row("three", rejected=True)}),
+        Batch({4: Row(A)}, {1: Row("four")}),
+    ]
+    before: dict[str, dict[int, str]] = {}
+    for number, batch in enumerate(history, 1):
+        write(lake, number, batch)
+        load(PostgresWarehouse(warehouse), lake, DECLARED)
+        if number == 3:
+            before = {table: places(warehouse, table) for table in ("dim_product", "fact_order")}
+    first = {number: place for number, place in before["dim_product"].items() if number != 3}
+    assert first.items() <= places(warehouse, "dim_product").items(), "the fourth batch ends the second version alone"
+    before = {table: places(warehouse, table) for table in ("dim_product", "fact_order")}
+    replay(PostgresWarehouse(warehouse), lake, DECLARED, [1, 2, 4])
+    assert {table: places(warehouse, table) for table in before} == before
+    write(lake, 3, repaired(history[2]), revision=2)
+    replay(PostgresWarehouse(warehouse), lake, DECLARED, [3])
+    after = places(warehouse, "fact_order")
+    assert {number for number in after if after[number] == before["fact_order"][number]} == {1, 2}
+    assert found(warehouse) == expected([*history[:2], repaired(history[2]), history[3]])
 
 
 def test_references_declared_later_are_filled_by_a_replay(empty):
