@@ -75,7 +75,7 @@ def _part(request: PartRequest) -> PartResult:
 
 def _engine(context: Any) -> Engine:
     """Who transforms the parts of a batch: workers where this function was deployed with some."""
-    most = int(os.environ.get("TRANSFORM_WORKERS", "0") or 0)
+    most = int(os.environ.get("TRANSFORM_WORKERS") or 0)
     if most < 2:
         return alone
 

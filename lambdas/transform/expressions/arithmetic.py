@@ -111,9 +111,7 @@ def _in_range(values: pa.Array, postgres_type: str) -> Evaluated:
 def _floats(name: str, left: pa.Array, right: pa.Array) -> Evaluated:
     """https://www.postgresql.org/docs/current/functions-math.html; errors as in float.h."""
     values = {"+": pc.add, "-": pc.subtract, "*": pc.multiply, "/": pc.divide}[name](left, right)
-    infinite = pc.and_(pc.is_inf(values), pc.invert(pc.is_inf(left)))
-    if name != "/":
-        infinite = pc.and_(infinite, pc.invert(pc.is_inf(right)))
+    infinite = pc.and_(pc.is_inf(values), pc.invert(pc.or_(pc.is_inf(left), pc.is_inf(right))))
     found = refused(values, infinite, "value out of range: overflow")
     if name in ("+", "-"):
         return found
@@ -320,7 +318,7 @@ def rounded_to(number: Decimal, precision: int, scale: int) -> Decimal:
         return number
     if number.is_finite():
         number = as_numeric(number.quantize(Decimal(1).scaleb(-scale), ROUND_HALF_UP, _EXACT))
-        if not number or number.adjusted() < precision - scale:
+        if number.adjusted() < precision - scale:
             return number
     raise InvalidValueError("numeric field overflow")
 

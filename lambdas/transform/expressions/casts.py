@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
@@ -16,7 +15,7 @@ from ...shared.expression.resolve import Typed
 from ...shared.expression.types import BOOLEAN, BPCHAR, JSON, NUMERIC, REAL, UUID, kind
 from ...shared.postgres_text import postgres_text
 from .arithmetic import FLOAT_TYPES, INTEGER_TYPES, as_whole, float_as_whole, rounded_to
-from .evaluated import Evaluated, by_row, decimals, first_reason, numeric_text, numeric_texts, refused
+from .evaluated import Evaluated, by_row, decimals, first_reason, numeric_text, refused
 from .moments import TIMESTAMP
 
 _INTEGER_DIGITS = 19  # of a bigint
@@ -51,11 +50,8 @@ def cast(node: Typed, columns: Sequence[pa.Array]) -> Evaluated:
 def _as_text(column: pa.Array, source: str, wanted: str) -> pa.Array:
     """As PostgreSQL writes the value; a text that is longer than its type is cut, a char(n) padded."""
     length = modifiers(wanted)
-    if kind(source) == NUMERIC:
-        text = numeric_texts(column)
-    elif kind(source) == kind(wanted):
-        text = column
-    else:
+    text = column
+    if kind(source) != kind(wanted):
         text = postgres_text(pa.chunked_array([column]), source).combine_chunks()
     if not length:
         return text
@@ -99,8 +95,6 @@ def _as_numeric(column: pa.Array, wanted: str) -> Evaluated:
 
 
 def _of_float(number: float, digits: int) -> Decimal:
-    if not math.isfinite(number):
-        return Decimal("NaN") if math.isnan(number) else Decimal(f"{'-' if number < 0 else ''}Infinity")
     return READERS[NUMERIC](f"{number:.{digits}g}")  # type: ignore[no-any-return]
 
 

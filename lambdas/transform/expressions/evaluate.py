@@ -48,8 +48,6 @@ def _folded(typed: Typed) -> Typed:
     A strict operation of a part that is always NULL is NULL, and a branch that is never taken is not there. A constant
     part that fails stays: it fails where it is reached.
     """
-    if typed.name in ("column", "constant"):
-        return typed
     typed = replace(typed, arguments=tuple(map(_folded, typed.arguments)))
     if typed.name == "case":
         typed = _without_untaken(typed)
@@ -272,8 +270,6 @@ def _output(column: pa.Array, postgres_type: str) -> pa.Array:
     """As PostgreSQL outputs a value: a boolean as one letter, a char(n) with its blanks."""
     if kind(postgres_type) == BOOLEAN:
         return pc.if_else(column, "t", "f")
-    if kind(postgres_type) == NUMERIC:
-        return cast(Typed("cast", "text", (Typed("column", NUMERIC),)), [column]).values
     if kind(postgres_type) in TEXTS:
         return column
     return postgres_text(pa.chunked_array([column]), postgres_type).combine_chunks()

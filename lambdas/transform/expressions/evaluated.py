@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from ...shared.expression.constants import InvalidValueError
 from ...shared.expression.resolve import Typed
+from ...shared.postgres_text import postgres_text
 
 MAX_DIGITS = 76  # of Arrow's decimal256
 NO_REASON = pa.scalar(None, pa.string())
@@ -84,12 +85,7 @@ def numeric_text(number: Decimal) -> str:
 
 def numeric_texts(column: pa.Array) -> pa.Array:
     """A numeric column as the texts that PostgreSQL writes."""
-    if pa.types.is_string(column.type):
-        return column
-    text = column.cast(pa.string())
-    if pc.any(pc.match_substring(text, "E")).as_py():  # Arrow writes small numbers with an exponent
-        return pa.array([None if found is None else numeric_text(found) for found in column.to_pylist()], pa.string())
-    return text
+    return postgres_text(pa.chunked_array([column])).combine_chunks()
 
 
 def same_scale(*columns: pa.Array) -> list[pa.Array] | None:

@@ -213,3 +213,22 @@ def test_every_transform_has_the_engine_of_the_function(run: Deployed, monkeypat
     run(EVENT)
     run({"action": "replay", "batch": 4})
     assert asked == [4, 4]
+
+
+@pytest.mark.parametrize(
+    ("days", "age"), [(None, timedelta(days=2)), (str(1 / 24), timedelta(hours=1)), ("1.5", timedelta(hours=36))]
+)
+def test_orphans_have_an_age_of_an_hour_at_least(
+    run: Deployed, monkeypatch: pytest.MonkeyPatch, days: str | None, age: timedelta
+) -> None:
+    asked: list[timedelta] = []
+    for name in ("sweep_ingestion", "sweep_processed"):
+        monkeypatch.setattr(handler, name, lambda lake, now, of: asked.append(of) or sweep.Swept())
+    if days:
+        monkeypatch.setenv("SWEEP_AFTER_DAYS", days)
+    assert run({"action": "sweep"})["swept"] == 0
+    assert asked == [age, age]
+    for refused in ("0.041", "x", "nan", "1e99"):
+        monkeypatch.setenv("SWEEP_AFTER_DAYS", refused)
+        with pytest.raises(PipelineError, match="SWEEP_AFTER_DAYS must be a number of days"):
+            run({"action": "sweep"})

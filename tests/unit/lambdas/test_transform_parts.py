@@ -81,12 +81,12 @@ def test_context_is_that_of_changes_where_tables_share_it(batch: WrittenBatch) -
     _, last = batch.results("fact_sale", shared)
     assert (last.read, last.unchanged, last.unmatched) == (3, 2, 1)
     assert [row[0] for row in batch.rows(last.rows)] == [3, 4, 6]
-    alone = {**DOCUMENT["warehouse"], "fact_again": {**document["fact_sale"], "columns": {"sale_id": "sale_id"}}}
-    del alone["fact_again"]["join"]
-    _, last = batch.results(
-        "fact_sale", replace(parse({**DOCUMENT, "warehouse": alone}, parse_expression), part_rows=3)
-    )
-    assert last.unchanged == 3, "a table without joins has no context"
+    unjoined = {name: value for name, value in document["fact_sale"].items() if name != "join"}
+    spot = {**DOCUMENT["warehouse"]["dim_spot"], "join": {"shop": "number"}}
+    others = {**document, "fact_again": {**unjoined, "columns": {"sale_id": "sale_id"}}, "dim_spot": spot}
+    declared = replace(parse({**DOCUMENT, "warehouse": others}, parse_expression), part_rows=3)
+    assert batch.results("fact_sale", declared)[1].unchanged == 3, "no other table has joins of this source"
+    assert batch.results("fact_again", declared)[1].unchanged == 0, "it refers to nothing"
 
 
 def test_row_of_a_deleted_reference_is_transformed_again(batch: WrittenBatch) -> None:
@@ -166,6 +166,8 @@ def test_table_without_files_has_one_part_with_nothing(batch: WrittenBatch) -> N
     assert spot == PartResult("dim_spot", 0)
     batch.tables["spot"] = TableFiles(SPOTS, ("area", "number"))
     assert batch.results("dim_spot") == [spot]
+    del batch.tables["sale"]
+    assert batch.results("fact_sale") == [PartResult("fact_sale", 0)]
 
 
 def test_deleted_keys_have_the_warehouses_types(batch: WrittenBatch) -> None:
