@@ -35,8 +35,8 @@ def capture_by_content(run: CaptureRun, plan: TablePlan) -> Captured:
     with ParquetPart(schema) as part, ParquetPart(plan.key_schema) as deleted:
         written = keys_in(run.lake, plan.before.keys_since_compare, plan.key_schema)
         diff = _HashDiff(plan, run.budget, stored, written, part, deleted)
-        carried = plan.before.keys if plan.before.by_content else ()
-        writer = KeyWriter(run.lake, stored, f"{prefix}.keys", carried, width=len(plan.keys))
+        # Files without hashes, of a capture by transaction, are all written again: no hash is the one that they lack.
+        writer = KeyWriter(run.lake, stored, f"{prefix}.keys", plan.before.keys, width=len(plan.keys))
         comparison = OrderedComparison(
             MergedKeyFiles(run.lake, plan.before.keys, stored), writer, diff, row_hash_schema(plan.info)
         )

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from lambda_toolkit.pipeline.lambdas.extract.capture import key_files
+from lambda_toolkit.pipeline.lambdas.extract.capture import change_file, key_files
 from lambda_toolkit.pipeline.lambdas.extract.capture.by_content import ContentDigest, capture_by_content
 from lambda_toolkit.pipeline.lambdas.extract.limits import Budget, Limits
 from lambda_toolkit.pipeline.lambdas.extract.row_set import ALL, NONE, KeysIn, WrittenSince
@@ -17,7 +17,7 @@ from lambda_toolkit.pipeline.lambdas.extract.source.catalog import Column, Table
 from lambda_toolkit.pipeline.lambdas.extract.source.interface import row_hash_schema
 from lambda_toolkit.pipeline.lambdas.extract.table_plan import Backfill, Captured, CaptureRun, Complete, TablePlan
 from lambda_toolkit.pipeline.lambdas.shared.errors import SourceError
-from lambda_toolkit.pipeline.lambdas.shared.lake.manifest import BackfillCursor, DataFile, TableFiles
+from lambda_toolkit.pipeline.lambdas.shared.lake.manifest import BackfillCursor, DataFile, KeyFile, TableFiles
 from lambda_toolkit.pipeline.lambdas.shared.lake.store import Lake
 from lambda_toolkit.pipeline.lambdas.shared.model.declarations import NEVER, SourceTable
 from tests.support.memory_s3 import MemoryS3
@@ -64,7 +64,7 @@ class World:
         self.before = TableFiles({}, ("n", "s"), keys=found.keys, by_content=True, backfill=backfill)
         return found
 
-    def rows(self, file: DataFile | None) -> list[tuple[Any, ...]]:
+    def rows(self, file: DataFile | KeyFile | None) -> list[tuple[Any, ...]]:
         return [tuple(row.values()) for row in self.lake.table(file.key).to_pylist()] if file else []
 
 
@@ -88,6 +88,24 @@ def test_rows_with_another_hash_are_changes_and_missing_ones_deleted() -> None:
     found = world.run()
     assert world.rows(found.deleted) == [(1, "b"), (2, "a"), (2, "b")]
     assert (found.keys, found.content) == ((), "0:0")
+
+
+def test_keys_without_hashes_are_stored_with_them() -> None:
+    """Those of a capture by transaction: every row is another then, and which were deleted is known."""
+    world = World()
+    schema = pa.schema([("n", pa.int32()), ("s", pa.string())])
+    keys = change_file.store(world.lake, pa.table({"n": [1, 2], "s": ["a", "a"]}, schema=schema), "keys")
+    assert keys
+    world.before = TableFiles({}, ("n", "s"), keys=(KeyFile(keys.key, 2, '["2", "a"]'),))
+    found = world.run([(1, "a", "x"), (3, "a", "x")])
+    assert ([row[1] for row in world.rows(found.changes)], world.rows(found.deleted)) == ([1, 3], [(2, "a")])
+    assert [row for file in found.keys for row in world.rows(file)] == [(1, "a", digest("x")), (3, "a", digest("x"))]
+    world.before = TableFiles({}, ("n", "s"), keys=(KeyFile(keys.key, 2, '["2", "a"]'),))
+    found = world.run([(1, "a", "x"), (2, "a", "x")], rows=0)
+    assert (found.changes, [row for file in found.keys for row in world.rows(file)]) == (
+        None,
+        [(1, "a", ""), (2, "a", "")],
+    )
 
 
 def test_keys_with_hashes_are_in_files_of_bounded_size(monkeypatch: pytest.MonkeyPatch) -> None:
