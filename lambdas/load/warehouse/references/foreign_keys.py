@@ -33,7 +33,7 @@ _REFERENCES = """
            format('ALTER TABLE %s ADD CONSTRAINT %I %s', c.conrelid::regclass, c.conname, pg_get_constraintdef(c.oid))
     FROM pg_catalog.pg_constraint AS c
     WHERE c.conrelid = CAST(:table AS regclass) AND c.contype = 'f' AND c.convalidated AND c.conparentid = 0
-      AND c.conislocal AND has_table_privilege(c.confrelid, 'REFERENCES')
+      AND has_table_privilege(c.confrelid, 'REFERENCES')
       AND obj_description(c.oid, 'pg_constraint') IS NULL
     ORDER BY c.conname
 """
