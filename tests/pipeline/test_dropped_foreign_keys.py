@@ -101,8 +101,8 @@ def test_locks_are_waited_for_a_moment(connection: Connection) -> None:
         assert connection.rows(SHORTER) == [[True]]
     assert connection.rows("SHOW lock_timeout") == [["7s"]]
     foreign_keys.lock_soon(connection, FACTS)
-    held = "SELECT mode FROM pg_locks WHERE relation = 'fact_order'::regclass AND pid = pg_backend_pid()"
-    assert ["AccessExclusiveLock"] in connection.rows(held)
+    modes = "SELECT mode FROM pg_locks WHERE relation = 'fact_order'::regclass AND pid = pg_backend_pid()"
+    assert ["AccessExclusiveLock"] in connection.rows(modes)
     assert connection.rows("SHOW lock_timeout") == [["7s"]]
 
 
