@@ -144,7 +144,7 @@ def _constant(typed: Typed, rows: int) -> pa.Array:
         digits = text.lstrip("-").replace(".", "")
         if digits.isdecimal() and len(digits) <= 38:
             scale = len(text.partition(".")[2])
-            return pa.repeat(pa.scalar(typed.value, pa.decimal128(max(len(digits), 1), scale)), rows)
+            return pa.repeat(pa.scalar(typed.value, pa.decimal128(len(digits), scale)), rows)
         return pa.repeat(pa.scalar(text, pa.string()), rows)
     if isinstance(typed.value, tuple):
         return pa.repeat(pa.scalar("", pa.string()), rows)  # the operation reads the constant itself

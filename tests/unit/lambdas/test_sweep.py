@@ -30,7 +30,7 @@ from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import (
 )
 from lambda_toolkit.pipeline.lambdas.shared.lake.store import Lake
 from lambda_toolkit.pipeline.lambdas.transform import sweep
-from lambda_toolkit.pipeline.lambdas.transform.sweep import sweep_ingestion, sweep_processed
+from lambda_toolkit.pipeline.lambdas.transform.sweep import missed_batches, sweep_ingestion, sweep_processed
 
 NOW = datetime(2026, 3, 20, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -239,3 +239,44 @@ def test_long_lakes_are_listed_from_their_end(bucket, monkeypatch):
         bucket.ingested(batch, OLD - timedelta(days=7 - batch))
     orphans = {bucket.put(data(batch, LOSER), OLD) for batch in range(1, 8)}
     assert set(sweep_ingestion(bucket.lake, NOW).deleted) == orphans
+
+
+def test_file_of_a_batch_that_is_not_there_is_kept(bucket):
+    """Between two that are: no manifest says whose it is."""
+    bucket.ingested(1, OLD)
+    bucket.ingested(3, OLD)
+    bucket.put(data(2, LOSER), OLD)
+    bucket.put(made(2, "a"), OLD)
+    assert sweep_ingestion(bucket.lake, NOW).deleted == ()
+    assert sweep_processed(bucket.lake, NOW).deleted == ()
+
+
+@pytest.mark.parametrize(
+    ("before", "found"), [(timedelta(0), []), (15 * MINUTE, []), (15 * MINUTE + timedelta(seconds=1), [1])]
+)
+def test_run_takes_no_longer_than_lambda_lets_it(bucket, reads, before, found):
+    """A file that is older than the longest run when its batch is committed is looked at."""
+    changes = bucket.put(data(1, WINNER), OLD - before)
+    source = SourceIdentity("1", 1, "totesys", 5, 700, 5, 5, 5)
+    files = TableFiles({"id": "integer"}, ("id",), DataFile(changes, 1))
+    manifest = IngestionManifest(1, None, WINNER, "changes", OLD.isoformat(), source, {"staff": files})
+    bucket.put(manifest_key(1), OLD, to_json(manifest))
+    assert sweep_ingestion(bucket.lake, NOW).deleted == ()
+    assert reads == [manifest_key(number) for number in found]
+
+
+def test_batches_that_were_missed(bucket, lake, monkeypatch):
+    """Those older than an event and its transform take, from so far below the last one that was transformed."""
+    client = lake._client
+    client.create_bucket(Bucket="processed")
+    processed = Lake(client, "processed")
+    for number in range(1, 7):
+        bucket.put(manifest_key(number), NOW - 5 * MINUTE - timedelta(seconds=number < 6))
+    assert list(missed_batches(lake, processed, NOW)) == [1, 2, 3, 4, 5], "the last one may be under way"
+    monkeypatch.setattr(sweep, "LOOK_BACK", 0)
+    assert list(missed_batches(lake, processed, NOW)) == [1, 2, 3, 4, 5]
+    for number in (2, 4):
+        processed.put_if_absent(manifest_key(number), b"{}")
+    assert list(missed_batches(lake, processed, NOW)) == [5]
+    monkeypatch.setattr(sweep, "LOOK_BACK", 3)
+    assert list(missed_batches(lake, processed, NOW)) == [3, 5]

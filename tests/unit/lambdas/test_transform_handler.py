@@ -162,12 +162,12 @@ def test_batch_revised_during_a_sweep_is_transformed_again(run: Deployed, monkey
 
 def test_event_of_the_bucket_names_manifests_and_others(run: Deployed) -> None:
     """In the order of the batches, each once."""
-    second = replace(run.batch.manifest, batch=5, extracted_at="2024-03-02T00:00:00+00:00")
-    run.batch.ingestion.put_if_absent(manifest_key(5), to_json(second))
-    keys = (manifest_key(5), "data/sale/x.parquet", manifest_key(4), manifest_key(5))
+    second = replace(run.batch.manifest, batch=8, extracted_at="2024-03-02T00:00:00+00:00")
+    run.batch.ingestion.put_if_absent(manifest_key(8), to_json(second))
+    keys = (manifest_key(8), "data/sale/x.parquet", manifest_key(4), manifest_key(8))
     records = [{"s3": {"bucket": {"name": "ingestion"}, "object": {"key": key}}} for key in keys]
     found = run({"Records": records})
-    assert (found["batches"], found["rows"]) == ([4, 5], {"fact_sale": 10, "dim_day": 10})
+    assert (found["batches"], found["rows"]) == ([4, 8], {"fact_sale": 10, "dim_day": 10})
     assert found["rejected"] == {"fact_sale": 2}
     assert run.lines("not a manifest: ignored") == [{"key": "data/sale/x.parquet"}]
 
