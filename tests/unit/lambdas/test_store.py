@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from lambda_toolkit.pipeline.lambdas.shared.errors import LakeError
+from lambda_toolkit.pipeline.lambdas.shared.lake import object_keys
 from lambda_toolkit.pipeline.lambdas.shared.lake import store as lake_module
 from lambda_toolkit.pipeline.lambdas.shared.lake.manifest import (
     BackfillCursor,
@@ -222,3 +223,46 @@ def test_what_is_no_manifest_is_refused_by_name(content):
     for read in (ingestion_manifest, processed_manifest):
         with pytest.raises(LakeError, match="manifests/x"):
             read(content, "manifests/x")
+
+
+def test_every_key_has_the_form_that_is_stored():
+    """Athena, Spark and older releases read by it."""
+    assert [
+        batch_folder("staff", 7, kind) for kind in (object_keys.DATA, object_keys.DELETED, object_keys.REJECTED)
+    ] == [
+        *("data/staff/batch=000000000007/", "deleted/staff/batch=000000000007/"),
+        "rejected/staff/batch=000000000007/",
+    ]
+    assert batch_folder("staff", 7) == "data/staff/batch=000000000007/"
+    assert run_prefix("staff", 7, "0123456789") == "data/staff/batch=000000000007/01234567"
+    assert (manifest_key(object_keys.LAST_NUMBER), revision_key(7, 1), revision_key(7, 2)) == (
+        *("manifests/batch-999999999999.json", "manifests/batch-000000000007.json"),
+        "revisions/batch-000000000007-0002.json",
+    )
+    name = "0123456789abcdef" * 2
+    assert object_keys.answer_key(name) == f"answers/{name}"
+    for key, is_one in ((f"answers/{name}", True), (f"answers/{name}0", False), (f"answer/{name}", False)):
+        assert object_keys.is_answer(key) is is_one
+    assert [object_keys.folder_name(table) for table in ("a.b", ".", "..", "...", "", "a b-c_d", "a=b", "a/b")] == [
+        *("a.b", "%2E", "%2E%2E", "%2E%2E%2E", "", "a b-c_d", "a%3Db", "a%2Fb"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "run", "file"),
+    [
+        ("data/staff/batch=000000000007/01234567.changes.parquet", (7, "01234567"), None),
+        ("data/staff/batch=000000000007/01234567.parquet", None, (7, "data/staff/")),
+        ("deleted/staff/batch=000000000007/89abcdef.parquet", None, (7, "deleted/staff/")),
+        ("rejected/a b/batch=000000000007/89abcdef.parquet", None, (7, "rejected/a b/")),
+        ("data/staff/batch=000000000007/0123456.parquet", None, None),
+        ("data/staff/batch=000000000007/0123456g.parquet", None, None),
+        ("other/staff/batch=000000000007/01234567.parquet", None, None),
+        ("data/staff/batch=07/01234567.a.parquet", None, None),
+        ("data/a/b/batch=000000000007/01234567.a.parquet", None, None),
+        ("data/staff/batch=000000000007/01234567.a.parquet.bak", None, None),
+        ("manifests/batch-000000000007.json", None, None),
+    ],
+)
+def test_key_says_whose_file_it_is(key, run, file):
+    assert (run_of(key), processed_file_of(key)) == (run, file)
