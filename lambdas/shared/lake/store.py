@@ -118,7 +118,7 @@ class Lake:
 
     def upload(self, key: str, file: IO[bytes]) -> None:
         """Stores ``file`` as ``key``, which is unique to its content: an object that exists is left unchanged."""
-        self.sizes[key] = size = file.seek(0, os.SEEK_END) or file.tell()
+        self.sizes[key] = size = file.seek(0, os.SEEK_END)
         file.seek(0)
         if size <= SINGLE_PUT:
             self._put(key, file)

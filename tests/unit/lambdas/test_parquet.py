@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from lambda_toolkit.pipeline.lambdas.shared.lake import store
 from lambda_toolkit.pipeline.lambdas.shared.lake.parquet import (
     UNREADABLE,
     ParquetPart,
@@ -19,6 +20,7 @@ from lambda_toolkit.pipeline.lambdas.shared.lake.parquet import (
     batches,
     key_type,
     own_field,
+    spool,
 )
 from lambda_toolkit.pipeline.lambdas.shared.lake.store import Lake
 from tests.support.memory_s3 import MemoryS3
@@ -126,18 +128,38 @@ def test_sizes_are_of_what_was_stored_or_read() -> None:
     assert (file.getvalue(), other.sizes) == (b"12345", {"a": 5})
 
 
+def test_large_file_is_uploaded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key is unique to its content: what is there is not sent again."""
+    one, s3 = lake()
+    sent: list[str] = []
+    upload = s3.upload_fileobj
+    monkeypatch.setattr(s3, "upload_fileobj", lambda file, bucket, key: (sent.append(key), upload(file, bucket, key)))
+    monkeypatch.setattr(store, "SINGLE_PUT", 4)
+    for key, content in (("four", b"1234"), ("five", b"12345"), ("five", b"other")):
+        with spool() as file:
+            file.write(content)
+            one.upload(key, file)
+    assert (sent, one.get("five"), one.get("four")) == (["five"], b"12345", b"1234")
+    with ParquetPart(pa.schema([("a", pa.int32())])) as part:
+        part.write(pa.table({"a": pa.array([1, None], pa.int32())}))
+        key = one.put_table("data/", part)
+        assert key == f"data/{part.digest[:8]}.parquet" and len(part.digest) == 64
+    assert [piece.to_pydict() for piece in one.iter_tables(key)] == [{"a": [1, None]}]
+    assert one.table(key).num_rows == 2
+
+
 def test_manifests_are_never_deleted() -> None:
     one, _ = lake()
-    for key in ("data/a", "data/b", "data/c", "manifests/a", "revisions/a"):
+    for key in ("0/a", "data/a", "data/b", "data/c", "manifests/a", "revisions/a"):
         one.put_if_absent(key, b"x")
     for wrong in ("manifests/a", "revisions/a", "manifests/"):
         with pytest.raises(ValueError, match="is a manifest, or has the prefix of manifests"):
             one.delete(["data/a", wrong])
     one.delete(iter(["data/a", "data/b"]))
-    assert [found.key for found in one.listing("")] == ["data/c", "manifests/a", "revisions/a"]
+    assert [found.key for found in one.listing("")] == ["0/a", "data/c", "manifests/a", "revisions/a"]
     assert [found.key for found in one.listing("", after="data/c")] == ["manifests/a", "revisions/a"]
     assert (one.folders(), one.exists("data/c"), one.exists("data/a")) == (
-        ["data/", "manifests/", "revisions/"],
+        ["0/", "data/", "manifests/", "revisions/"],
         True,
         False,
     )

@@ -118,10 +118,12 @@ def test_a_put_that_meets_another_of_the_same_key_is_tried_again(lake):
 
 def test_failed_put_is_an_error_not_an_existing_file(lake):
     """A put that never gets through is an error and not a file that is there."""
+    pauses = []
     with ParquetPart(ROWS.schema) as part:
         part.write(ROWS)
         with pytest.raises(lake._client.exceptions.ClientError, match="ConditionalRequestConflict"):
-            Lake(Conflicting(lake._client, 99), "lake", lambda _: None).put_table("staff/batch=1/", part)
+            Lake(Conflicting(lake._client, 99), "lake", pauses.append).put_table("staff/batch=1/", part)
+    assert len(pauses) == 6 and pauses == sorted(pauses) and sum(pauses) == pytest.approx(6.3), "each is longer"
 
 
 def test_a_missing_object_is_named(lake):
