@@ -187,6 +187,13 @@ def test_search_path_of_the_function_counts() -> None:
     assert shown(check(changed)) == ["app.py:3 other?"], "nothing is certain where modules are searched elsewhere"
 
 
+def test_module_in_any_folder_counts_where_the_path_changes() -> None:
+    files = {"app.py": "import sys\nsys.path.append(x)\nimport deep, missing" + HANDLER, "a/b/deep.py": "import n1"}
+    assert shown(check(files)) == ["app.py:3 missing?", "a/b/deep.py:1 n1?"]
+    wrapped = {**files, "app.py": "import missing" + HANDLER}
+    assert shown(check(wrapped, environment={"AWS_LAMBDA_EXEC_WRAPPER": "/opt/x"})) == ["app.py:1 missing?"]
+
+
 def test_given_modules_count_as_there() -> None:
     files = {
         "app.py": "import torch.nn\nimport space.two.three\nimport pandas\nfrom azure.a import b, c" + HANDLER,
