@@ -245,10 +245,13 @@ def test_server_answers_until_it_is_interrupted():
     answers: list[bytes] = []
 
     def ask() -> None:
-        with socket.create_connection(("127.0.0.1", port), 10) as connection:
-            connection.sendall(f"GET {HOME} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n".encode())
-            answers.append(b"".join(iter(lambda: connection.recv(65_536), b"")))
-        os.kill(os.getpid(), signal.SIGINT)
+        text = f"GET {HOME} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n"
+        try:
+            with socket.create_connection(("127.0.0.1", port), 10) as connection:
+                connection.sendall(text.encode())
+                answers.append(b"".join(iter(lambda: connection.recv(65_536), b"")))
+        finally:
+            os.kill(os.getpid(), signal.SIGINT)
 
     asking = threading.Thread(target=ask)
     shown = dashboard(status=STATUS, batches=BATCHES)
