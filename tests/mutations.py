@@ -1044,6 +1044,13 @@ MUTATIONS = (
         "tests/pipeline/test_refusals.py -k deferred",
     ),
     Mutation(
+        "a constraint is checked at COMMIT once the history of a dimension was rebuilt",
+        "lambdas/load/warehouse/tables/facts.py",
+        '"SET CONSTRAINTS ALL IMMEDIATE"',
+        '"SELECT 1"',
+        "tests/pipeline/test_deferred_constraints.py",
+    ),
+    Mutation(
         "a row that waited ends its own deletion",
         "lambdas/load/warehouse/tables/dimensions.py",
         ' AND d.batch < r."_batch"',

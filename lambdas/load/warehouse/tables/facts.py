@@ -344,6 +344,8 @@ def write_history(session: WarehouseSession, table: WarehouseTable, parts: dict[
     session.run(_HISTORY_RANGES, **parts)
     if table.referring:
         _let_facts_follow(session, table, parts)
+        if not session.connection.is_duckdb:
+            session.run("SET CONSTRAINTS ALL IMMEDIATE")  # again: what other tables refuse is refused row by row
     return rows
 
 
