@@ -156,14 +156,14 @@ def expected(dates: str, weekdays: str, day: date) -> bool:
 
 
 @pytest.mark.parametrize("day_fields", DAY_FIELDS)
-def test_days_of_two_years_are_those_that_match(day_fields: str) -> None:
+def test_days_of_fourteen_months_are_those_that_match(day_fields: str) -> None:
     dates, weekdays = day_fields.split()
     expression = f"cron(30 9 {dates} * {weekdays} *)"
-    days = [date(2027, 1, 1) + timedelta(days=number) for number in range(731)]
+    days = [date(2027, 1, 1) + timedelta(days=number) for number in range(425)]
     wanted = [day for day in days if expected(dates, weekdays, day)]
     found = []
     for fire in fires(expression, "", datetime(2026, 12, 31, 23, tzinfo=UTC)):
-        if fire.year > 2028:
+        if fire.date() > days[-1]:
             break
         found.append(fire)
     assert [fire.date() for fire in found] == wanted
