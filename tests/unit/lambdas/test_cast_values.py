@@ -144,7 +144,19 @@ TEXTS = {
         **dict.fromkeys((UUID, UUID.upper(), BARE, f"{{{UUID}}}", f"{{{BARE}}}"), UUID),
         "-".join(BARE[n : n + 4] for n in range(0, 32, 4)): UUID,
         **dict.fromkeys(
-            (f"{{{BARE}", f"{BARE}}}", BARE[:-1], f"{BARE}a", f"{BARE}-", f"g{BARE[1:]}", f" {UUID}", ""), X
+            (
+                f"{{{BARE}",
+                f"{BARE}}}",
+                f"x{BARE}}}",
+                f"{{{BARE}x",
+                BARE[:-1],
+                f"{BARE}a",
+                f"{BARE}-",
+                f"g{BARE[1:]}",
+                f" {UUID}",
+                "",
+            ),
+            X,
         ),
         f"{BARE[:3]}-{BARE[3:]}": X,
     },
@@ -215,6 +227,8 @@ TEXTS = {
 OTHERS: list[tuple[str, pa.Array, str, list[Any]]] = [
     ("bigint", pa.array([2**31 - 1, 2**31, -(2**31), -(2**31) - 1]), "integer", [2**31 - 1, X, -(2**31), X]),
     ("integer", pa.array([7], pa.int32()), "bigint", [7]),
+    ("integer", pa.array([7, 1000], pa.int32()), "numeric(3)", [Decimal(7), X]),
+    ("date", pa.array([datetime.date(2024, 1, 1)]), "date", [datetime.date(2024, 1, 1)]),
     ("integer", pa.array([7, 32767, 32768], pa.int32()), "smallint", [7, 32767, X]),
     ("double precision", pa.array([1.0, 1.5, -0.0, NAN, INF]), "integer", [1, X, 0, X, X]),
     ("double precision", pa.array([2147483647.0, 2147483648.0]), "integer", [2147483647, X]),

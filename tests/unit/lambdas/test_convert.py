@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import datetime
 from dataclasses import replace
+from decimal import Decimal
 from types import MappingProxyType
 
 import pyarrow as pa
 import pytest
 
+from lambda_toolkit.pipeline.lambdas.shared.lake.parquet import UNREADABLE
 from lambda_toolkit.pipeline.lambdas.shared.model.declarations import (
     DIMENSION,
     FACT,
@@ -195,3 +197,19 @@ def test_column_that_the_source_did_not_have_is_null_of_its_type(wanted: str, ar
     found = convert(needed, source, {"shop": shops}, KEYS)
     reason = "NULL, as the source had no such column then, and fact_sale.town is NOT NULL"
     assert [tuple(row.values())[1:] for row in found.rejects.to_pylist()] == [("1", "shop.town", None, reason)]
+
+
+def test_key_of_a_reject_is_as_the_warehouse_writes_it() -> None:
+    """Or as the source does, where the warehouse's type has no such key, or the lake's."""
+    types = {"sale_id": ColumnType("numeric(3,1)", required=True), "day": ColumnType("date", required=True)}
+    table = replace(TABLE, joins={}, columns={name: TABLE.columns[name] for name in types}, types=types)
+    sales = {"sale_id": ["1", "12.50", "700", None], "sold_at": [None, "2024-01-01", "2024-01-02", "2024-01-03"]}
+    rows = pa.table({**sales, UNREADABLE: [None, None, None, '{"sale_id":"1e900"}']})
+    source = SourceRows(rows, {"sale_id": "numeric", "sold_at": "text"})
+    found = convert(table, source, {}, KEYS)
+    assert found.rows.to_pylist() == [{"sale_id": Decimal("12.5"), "day": datetime.date(2024, 1, 1)}]
+    assert [(row["key"], row["column"], row["value"]) for row in found.rejects.to_pylist()] == [
+        ("1e900", "sale_id", "1e900"),
+        ("700", "sale_id", "700"),
+        ("1.0", "sold_at", None),
+    ]

@@ -46,6 +46,34 @@ def computed(text: str, **columns) -> list:
     return [reason or value for value, reason in zip(texts, why, strict=True)]
 
 
+WIDE = " * ".join(["price"] * 7)  # 76 digits, as many as Arrow's decimals have
+
+
+@pytest.mark.parametrize(
+    ("text", "scale"),
+    [
+        *(("price", 2), ("price + 1.234", 3), ("1.234 - price", 3), ("price * 1.25", 4), ("price * -0.125", 5)),
+        *(("-price", 2), ("abs(price)", 2), ("+price", 2), ("price * whole", 2), ("whole::numeric + price", 2)),
+        *(("whole::numeric", 0), ("1.50", 2), ("-1.50", 2), ("0.05", 2), ("0", None), ("whole * 1.5", 1)),
+        *((WIDE, 14), (f"{WIDE} * price", None), (f"{WIDE} + 0.1", None), (f"{WIDE[:-8]} + {'9' * 38}", 12)),
+        *((f"-{WIDE} * 1", None), (f"price * {'9' * 38}", 2), (f"price * {'9' * 39}", None)),
+        *((f"price * 1.{'9' * 37}", 39), ("price + 'NaN'", None), ("price / 3", None), ("price % 3", None)),
+        *(("coalesce(price, price)", 2), ("coalesce(price, 1.5)", None), ("num + price", None)),
+    ],
+)
+def test_numeric_is_a_decimal_where_types_say_its_scale(text: str, scale: int | None) -> None:
+    """Then it is computed for all rows at once; else it is a text, each of which has its own scale."""
+    typed = resolve(parse_expression(text), lambda path: TYPES[path[0]])
+    columns = {
+        "price": pa.chunked_array([pa.array([Decimal("1.50")], pa.decimal128(10, 2))]),
+        "whole": pa.chunked_array([pa.array([2], pa.int32())]),
+        "num": pa.chunked_array([pa.array(["1.5"])]),
+    }
+    values, reasons = evaluate(typed, lambda path: columns[path[0]], 1)
+    assert reasons is None
+    assert (values.type.scale if pa.types.is_decimal(values.type) else None) == scale
+
+
 def test_every_operation_of_the_list_is_implemented():
     implemented = {*KERNELS, *evaluation._CONTROL}
     assert {*SIGNATURES, *SPECIAL, "cast", "case"} == implemented

@@ -242,7 +242,7 @@ def test_long_lakes_are_listed_from_their_end(bucket, monkeypatch):
 
 
 def test_file_of_a_batch_that_is_not_there_is_kept(bucket):
-    """Between two that are: no manifest says whose it is."""
+    """Between two that are: no manifest says which run made it."""
     bucket.ingested(1, OLD)
     bucket.ingested(3, OLD)
     bucket.put(data(2, LOSER), OLD)
