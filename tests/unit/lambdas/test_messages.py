@@ -243,3 +243,26 @@ def test_source_of_an_event_says_that_a_schedule_sent_it() -> None:
             assert read({"source": source, "action": "none"}) == request
         with pytest.raises(PipelineError):
             read({"source": "aws.s3"})
+
+
+READERS = {
+    "extract": events.extract_request,
+    "transform": events.transform_request,
+    "load": events.load_request,
+    "freshness": freshness_events.freshness_request,
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_refused_event_names_the_function_and_its_actions(name: str) -> None:
+    for event, kind in (([1], "list"), (None, "NoneType"), ("x", "str")):
+        with pytest.raises(PipelineError) as caught:
+            READERS[name](event)
+        assert str(caught.value) == f"The event of {name} must be a JSON object, not {kind}."
+    actions = ", ".join([*dict.fromkeys(action for action, read, *_ in EVENTS if read is READERS[name]), "check"])
+    with pytest.raises(PipelineError) as unknown:
+        READERS[name]({"action": "none"})
+    assert str(unknown.value) == f"{name} has the actions {actions}, not 'none'."
+    with pytest.raises(PipelineError) as without:
+        READERS[name]({"more": 1})
+    assert str(without.value) == f'The event of {name} must be {{"action": name, ...}}; the actions are {actions}.'
