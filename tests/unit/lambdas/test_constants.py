@@ -76,6 +76,13 @@ def test_text_that_is_no_value_is_refused(kind: str, text: str) -> None:
         READERS[kind](text)
 
 
+def test_any_number_of_digits_is_out_of_range() -> None:
+    """Python itself refuses to read more than a few thousand."""
+    for digits in (20, 5000):
+        with pytest.raises(InvalidValueError, match="^bigint out of range$"):
+            READERS["bigint"]("9" * digits)
+
+
 @pytest.mark.parametrize(
     ("number", "shown"),
     [

@@ -37,6 +37,7 @@ class Outer(Message):
     several: tuple[bool | None, ...] = ()
     limited: tuple[Annotated[int, Minimum(2)], ...] = ()
     nested: Mapping[str, Mapping[str, Inner]] = field(default_factory=dict)
+    twice: Annotated[int, Minimum(1), Minimum(3)] = 3
 
 
 VALUES: dict[str, Any] = {
@@ -53,6 +54,7 @@ VALUES: dict[str, Any] = {
     "several": [True, None],
     "limited": [2, 3],
     "nested": {"a": {"b": {"number": 4}}},
+    "twice": 3,
 }
 
 
@@ -90,6 +92,7 @@ REFUSED: list[tuple[str, Any, str]] = [
     ("either", "ab", "`either` must be an integer or a list of strings or null, not 'ab'"),
     ("several", ["x"], "`several` must be a list of booleans or nulls, not ['x']"),
     ("limited", [2, 1], "`limited` must be a list of integers of at least 2, not [2, 1]"),
+    ("twice", 2, "`twice` must be an integer of at least 1 of at least 3, not 2"),
     ("nested", {"a": 1}, "`nested` must be an object with values that are objects with values that are objects"),
 ]
 
