@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from lambda_script import AwsError
 from lambda_toolkit.pipeline.client.observing import alert_test
 from lambda_toolkit.pipeline.errors import CommandError
 from tests.unit.commands.test_observed import PIPELINE, Answers
@@ -46,3 +49,54 @@ def test_test_that_is_not_answered_is_a_failure(monkeypatch) -> None:
     events[2] = [{"message": alert_test.json.dumps(said)}]
     clock = iter([0.0, 0.0])
     assert alert_test._line(None, PIPELINE, "notifier", "ab", 60_000, waited.append, 2.0) == said  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("notifier", ["notifier", None])
+def test_test_is_published_where_alarms_are(notifier: str | None) -> None:
+    topics = {"alarms": "arn:aws:sns:eu-west-2:123456789012:x-alarms", "alerts": "arn:aws:sns:eu-west-2:123456789012:x"}
+    aws: Any = Answers(publish={"MessageId": "id-1"})
+    assert alert_test._publish(aws, topics, "ab12", notifier) == "id-1"
+    [(service, operation, parameters)] = aws.asked
+    assert (service, operation) == ("sns", "publish")
+    text = parameters.pop("Message")
+    assert (json.loads(text) == {alert_test.TEST: "ab12"}) if notifier else ("ab12" in text)
+    assert parameters == {"TopicArn": topics["alarms" if notifier else "alerts"], "Subject": "A test: nothing is wrong"}
+    aws.answers["publish"] = AwsError("none", code="NotFound")
+    with pytest.raises(CommandError, match=f"There is no topic x{'-alarms' if notifier else ''} yet"):
+        alert_test._publish(aws, topics, "ab12", notifier)
+    aws.answers["publish"] = AwsError("no", code="AuthorizationError")
+    with pytest.raises(AwsError):
+        alert_test._publish(aws, topics, "ab12", notifier)
+
+
+@pytest.mark.parametrize(
+    ("slack", "state", "reached"),
+    [
+        ("sent", "confirmed", True),
+        ("none", "confirmed", True),
+        ("dropped", "confirmed", False),
+        ("sent", "not confirmed", False),
+    ],
+)
+def test_test_says_how_far_it_came(monkeypatch, slack: str, state: str, reached: bool) -> None:
+    address = {"address": "a@x.com", "state": state}
+    line = {"email": "id-2", "slack": slack, "reason": "r"}
+    monkeypatch.setattr(alert_test, "_publish", lambda aws, topics, identity, notifier: "id-1")
+    monkeypatch.setattr(alert_test, "_line", lambda *of: line)
+    monkeypatch.setattr(alert_test, "_alarms", lambda *of: {"declared": 1})
+    monkeypatch.setattr(alert_test, "subscription_states", lambda aws, pipeline: [address])
+    found = alert_test.send(Answers(), PIPELINE)  # type: ignore[arg-type]
+    assert len(found.pop("test")) == 12 and found.pop("seconds") >= 0
+    assert found == {
+        "format": 1,
+        "topic": "totes-dev-alarms",
+        "email": {"state": "published", "message": "id-2"},
+        "slack": {"state": slack, "reason": "r"},
+        "addresses": [address],
+        "alarms": {"declared": 1},
+        "reached": reached,
+    }
+    functions = {name: each for name, each in PIPELINE.functions.items() if not each.is_notifier}
+    alone = alert_test.send(Answers(), replace(PIPELINE, functions=functions))  # type: ignore[arg-type]
+    assert (alone["topic"], alone["email"]["message"]) == ("totes-dev-alerts", "id-1")
+    assert (alone["slack"], alone["reached"]) == ({"state": "none", "reason": None}, state == "confirmed")

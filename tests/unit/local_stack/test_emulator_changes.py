@@ -229,6 +229,13 @@ def test_run_counts_for_the_function_and_what_was_called(monkeypatch: pytest.Mon
     assert {key[2] for key in points} == {"mine"} and len(points["AWS/Lambda", "Errors", "mine"]) == 2
 
 
+def test_function_may_be_called_function() -> None:
+    counted, points = runs()
+    arn = "arn:aws:lambda:eu-west-2:000000000000:function:function:live"
+    counted.run_and_count({}, {"FunctionName": "function", "FunctionArn": arn}, None, "id", 0.0)
+    assert {key[2] for key in points} == {"function", "function/function:live"}
+
+
 def test_throttle_counts_once_and_is_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(emulator_metrics.time, "time", lambda: 7.0)
     counted, points = runs()
