@@ -30,11 +30,9 @@ _IMPLICIT: Mapping[str, tuple[str, ...]] = {  # pg_cast where castcontext = 'i'
     TIME: (INTERVAL, TIMETZ),
 }
 _CATEGORIES: Mapping[str, str] = {
-    **dict.fromkeys((*NUMBERS, "oid", "money"), "number"),
+    **dict.fromkeys(NUMBERS, "number"),
     **dict.fromkeys(TEXTS, "text"),
     **dict.fromkeys((*DATES, TIME, TIMETZ), "date"),
-    INTERVAL: "timespan",
-    BOOLEAN: "boolean",
 }
 _PREFERRED = (DOUBLE, TEXT, TIMESTAMPTZ, INTERVAL, BOOLEAN)
 
