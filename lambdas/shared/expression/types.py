@@ -61,11 +61,9 @@ def is_implicit(source: str, target: str) -> bool:
 def choose(candidates: Sequence[tuple[str, ...]], given: Sequence[str]) -> int | None:
     """The position of the candidate that PostgreSQL calls with ``given`` types; None: no candidate, or no best one.
 
-    https://www.postgresql.org/docs/current/typeconv-func.html, steps 2 and 4.
+    https://www.postgresql.org/docs/current/typeconv-func.html, steps 2 and 4, as far as they decide among the candidates
+    of the closed list: ``tests/pipeline/test_expression_types.py`` compares every two types.
     """
-    exact = [number for number, wanted in enumerate(candidates) if tuple(given) == wanted]
-    if exact:
-        return exact[0]
     if len(given) == 2 and UNKNOWN in given and tuple(given) != (UNKNOWN, UNKNOWN):
         known = next(found for found in given if found != UNKNOWN)
         same = [number for number, wanted in enumerate(candidates) if wanted == (known, known)]
@@ -78,10 +76,8 @@ def choose(candidates: Sequence[tuple[str, ...]], given: Sequence[str]) -> int |
     ]
     left = _most(left, candidates, given, lambda found, wanted: found == wanted)
     left = _most(left, candidates, given, lambda found, wanted: found == wanted or wanted in _PREFERRED)
-    if len(left) > 1 and UNKNOWN in given:
+    if left:
         left = _by_category(left, candidates, given)
-    if len(left) > 1 and UNKNOWN in given:
-        left = _as_the_known(left, candidates, given)
     return left[0] if len(left) == 1 else None
 
 
@@ -117,14 +113,6 @@ def _by_category(left: list[int], candidates: Sequence[tuple[str, ...]], given: 
     return left
 
 
-def _as_the_known(left: list[int], candidates: Sequence[tuple[str, ...]], given: Sequence[str]) -> list[int]:
-    known = {found for found in given if found != UNKNOWN}
-    if len(known) != 1:
-        return left
-    only = known.pop()
-    return [number for number in left if all(is_implicit(only, wanted) for wanted in candidates[number])] or left
-
-
 def common_type(given: Sequence[str]) -> str | None:
     """The one type of values of ``given`` types in CASE, COALESCE and the like; None where there is none.
 
@@ -132,17 +120,13 @@ def common_type(given: Sequence[str]) -> str | None:
     """
     if len(set(given)) == 1:
         return TEXT if given[0] == UNKNOWN else given[0]
-    kinds = [kind(found) for found in given]
-    known = [found for found in kinds if found != UNKNOWN]
-    if not known:
-        return TEXT
+    known = [kind(found) for found in given if found != UNKNOWN]
     chosen = known[0]
     for found in known[1:]:
         if category(found) != category(chosen):
             return None
-        if chosen not in _PREFERRED and is_implicit(chosen, found) and not is_implicit(found, chosen):
+        if is_implicit(chosen, found) and not is_implicit(found, chosen):
             chosen = found
-        elif not is_implicit(found, chosen) and not is_implicit(chosen, found):
+        elif not is_implicit(found, chosen):
             return None
-    modified = {full for full in given if full != UNKNOWN}
-    return modified.pop() if len(modified) == 1 and len(known) == len(kinds) else chosen
+    return chosen
