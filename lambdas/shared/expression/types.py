@@ -61,7 +61,7 @@ def is_implicit(source: str, target: str) -> bool:
 def choose(candidates: Sequence[tuple[str, ...]], given: Sequence[str]) -> int | None:
     """The position of the candidate that PostgreSQL calls with ``given`` types; None: no candidate, or no best one.
 
-    https://www.postgresql.org/docs/current/typeconv-func.html, steps 2 and 4, as far as they decide among the candidates
+    https://www.postgresql.org/docs/current/typeconv-func.html, steps 2 and 4, as far as they decide among candidates
     of the closed list: ``tests/pipeline/test_expression_types.py`` compares every two types.
     """
     if len(given) == 2 and UNKNOWN in given and tuple(given) != (UNKNOWN, UNKNOWN):
