@@ -103,7 +103,7 @@ def test_numbers_that_are_none_have_their_signs() -> None:
 
 
 OTHERS = ["", "x", ".", "1e", "1,5", "--1", "0x1", "1_000", "\u0661", "1e131072", "1e1310720", "1e-16384", "1e-131073"]
-OTHERS += ["1e1234567", "9" * 131_073, f"0.{'1' * 16_384}"]
+OTHERS += ["1e1234567", "1e999999", "-1e-999999", "0e999999", "9" * 131_073, f"0.{'1' * 16_384}"]
 
 
 @pytest.mark.parametrize("number", range(len(OTHERS)))

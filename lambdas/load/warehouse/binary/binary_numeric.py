@@ -63,10 +63,8 @@ def _of_text(text: str) -> bytes:
     if not _NUMBER.fullmatch(text.strip()):
         raise UnencodableError
     number = Decimal(text.strip())
-    whole, _, fraction = (
-        f"{number.copy_abs():f}".partition(".") if abs(number.adjusted()) <= _MAX_BEFORE else ("", "", "")
-    )
-    if not whole or len(whole) > _MAX_BEFORE or len(fraction) > _MAX_AFTER:
+    whole, _, fraction = f"{number.copy_abs():f}".partition(".")  # a million digits at most, by the pattern
+    if len(whole) > _MAX_BEFORE or len(fraction) > _MAX_AFTER:
         raise UnencodableError
     before = -(-len(whole) // _GROUP)
     digits = whole.zfill(before * _GROUP) + fraction + "0" * (-len(fraction) % _GROUP)
