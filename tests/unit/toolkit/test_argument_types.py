@@ -244,3 +244,24 @@ def test_name_that_is_too_long_ends_in_a_hash() -> None:
 def test_prefix_of_a_list_is_shared_where_it_is_long_enough() -> None:
     assert listing_prefix(["shop-dev-a", "shop-dev-b", "shop-dev"], "shop-dev-a") == "shop-dev"
     assert listing_prefix(["a1", "a2"], "a2") == "a2"
+
+
+FORMS: tuple[tuple[str, Any, str, Any], ...] = (
+    ("s3_trigger", {"bucket": "lake"}, "s3_triggers", "lake"),
+    ("topic_trigger", "orders", "topic_triggers", "orders"),
+    ("queue_trigger", "orders", "queue_triggers", "orders"),
+    ("stream_trigger", "clicks", "stream_triggers", "clicks"),
+    ("event_trigger", {"pattern": {"source": ["shop"]}}, "event_triggers", "events"),
+    ("url", "AWS_IAM", "url", "AWS_IAM"),
+    ("vpc", {"subnets": ["subnet-1"], "security_groups": ["sg-1"]}, "vpc", "subnet-1"),
+    ("schedule", ["rate(1 day)", "rate(2 days)"], "schedules", "rate(2 days)"),
+)
+
+
+@pytest.mark.parametrize(("argument", "value", "field", "part"), FORMS)
+def test_argument_of_several_forms_becomes_its_field(argument: str, value: Any, field: str, part: str) -> None:
+    found = declared(**{argument: value})
+    assert part in repr(getattr(found, field))
+    assert getattr(declared(), field) is None
+    with pytest.raises(ToolkitError):
+        declared(**{argument: 5})
