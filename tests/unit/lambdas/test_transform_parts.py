@@ -14,6 +14,7 @@ from lambda_toolkit.pipeline.lambdas.shared.messages.part_events import PartResu
 from lambda_toolkit.pipeline.lambdas.shared.model.declarations import ColumnType, Reference, parse
 from lambda_toolkit.pipeline.lambdas.transform.batch import BatchTransform, transform
 from lambda_toolkit.pipeline.lambdas.transform.parts import PartTransform, dates_of
+from lambda_toolkit.pipeline.lambdas.transform.workers import problem_of
 from lambda_toolkit.pipeline.warehouse.expression_parser import parse_expression
 from tests.support.written_batch import DOCUMENT, SALES, SPOTS, WrittenBatch, day, sales_and_shops
 
@@ -278,3 +279,34 @@ def test_time_of_a_table_is_that_of_all_its_parts(batch: WrittenBatch) -> None:
     )
     work.write()
     assert work.milliseconds == {"fact_sale": 2000.0, "dim_spot": 1000.0, "dim_day": 1000.0}
+
+
+def test_result_is_believed_if_its_numbers_and_files_agree(batch: WrittenBatch) -> None:
+    """Whoever made it: rows that were read are written, rejected, or meet no condition, and every file is there."""
+    parts = batch.parts()
+    part, other = parts.parts[1], parts.parts[0]
+    done = parts.result(part)
+    assert done.rows and done.rejected and done.deleted
+    assert problem_of(parts, part, done) is None
+    first = parts.result(other)
+    assert problem_of(parts, other, first) is None, "without rejects"
+    assert problem_of(parts, parts.parts[2], PartResult("dim_spot", 0)) is None, "without rows"
+    for change in (
+        {"refused": "why"},
+        {"number": 0},
+        {"table": "dim_spot"},
+        {"read": 2},
+        {"read": 4, "unchanged": 2},
+        {"unchanged": done.unchanged + 1},
+        {"unmatched": done.unmatched + 1},
+        {"rows": None},
+        {"rows": replace(done.rows, rows=done.rows.rows - 1)},
+        {"rejected": None},
+        {"rejected": replace(done.rejected, source_rows=0)},
+        {"rows": replace(done.rows, digest="0" * 64)},
+        {"rows": replace(done.rows, key="data/fact_sale/x.parquet")},
+        {"deleted": replace(done.deleted, key=first.deleted and first.deleted.key)},
+    ):
+        assert problem_of(parts, part, replace(done, **change)) is not None, change
+    batch.processed.delete([done.deleted.key])
+    assert problem_of(parts, part, done) == f"has no file {done.deleted.key}"
