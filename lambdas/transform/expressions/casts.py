@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ...shared.conversions import DATES, FLOATS, INTEGERS, TEXTS, TIME, modifiers
-from ...shared.expression.constants import READERS, nearest_real
+from ...shared.expression.constants import READERS
 from ...shared.expression.resolve import Typed
-from ...shared.expression.types import BOOLEAN, BPCHAR, JSON, NUMERIC, REAL, UUID, kind
+from ...shared.expression.types import BOOLEAN, BPCHAR, NUMERIC, UUID, kind
 from ...shared.postgres_text import postgres_text
 from .arithmetic import FLOAT_TYPES, INTEGER_TYPES, as_whole, float_as_whole, rounded_to
 from .evaluated import Evaluated, by_row, decimals, first_reason, numeric_text, refused
@@ -28,7 +28,7 @@ def cast(node: Typed, columns: Sequence[pa.Array]) -> Evaluated:
     column, to = columns[0], kind(wanted)
     if to in TEXTS:
         return Evaluated(_as_text(column, source, wanted))
-    if kind(source) in TEXTS and to not in (JSON,):
+    if kind(source) in TEXTS:
         return _from_text(column, source, wanted)
     if to == NUMERIC:
         return _as_numeric(column, wanted)
@@ -77,9 +77,7 @@ def _numbers(read: Callable[[Any], Decimal], values: Sequence[Any]) -> Evaluated
 
 
 def _limited(number: Decimal, limit: tuple[int, ...]) -> Decimal:
-    if not limit:
-        return number
-    return rounded_to(number, limit[0], limit[1] if len(limit) > 1 else 0)
+    return rounded_to(number, *limit) if limit else number
 
 
 def _as_numeric(column: pa.Array, wanted: str) -> Evaluated:
@@ -100,8 +98,6 @@ def _of_float(number: float, digits: int) -> Decimal:
 
 def _as_integer(column: pa.Array, source: str, to: str) -> Evaluated:
     arrow = INTEGER_TYPES[to]
-    if source == BOOLEAN:
-        return Evaluated(column.cast(arrow))
     if source in INTEGERS:
         if arrow.bit_width >= column.type.bit_width:
             return Evaluated(column.cast(arrow))
@@ -116,9 +112,7 @@ def _as_integer(column: pa.Array, source: str, to: str) -> Evaluated:
 def _as_float(column: pa.Array, source: str, to: str) -> Evaluated:
     arrow = FLOAT_TYPES[to]
     if source in INTEGERS:
-        if to == REAL:  # once: by way of a double, a bigint would be rounded twice
-            return by_row(lambda number: nearest_real(Decimal(number)), arrow, column.to_pylist())
-        return Evaluated(column.cast(arrow, safe=False))
+        return Evaluated(column.cast(arrow, safe=False))  # rounded once, also a bigint to a real
     if source in FLOATS:
         narrow = column.cast(arrow, safe=False)
         infinite = pc.and_(pc.is_inf(narrow), pc.invert(pc.is_inf(column)))

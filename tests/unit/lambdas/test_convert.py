@@ -213,3 +213,32 @@ def test_key_of_a_reject_is_as_the_warehouse_writes_it() -> None:
         ("700", "sale_id", "700"),
         ("1.0", "sold_at", None),
     ]
+
+
+def test_reference_that_the_lake_cannot_represent_is_named() -> None:
+    """By its column, and along a path by the join before it; the row is rejected also where no column needs a value."""
+    joins = {"shop": Join("shop", ("shop_id",)), "area": Join("area", ("region",), "shop")}
+    columns = {"id": parse_expression("sale_id"), "area": parse_expression("area.name")}
+    table = replace(TABLE, keys=("id",), joins=joins, columns=columns, types={})
+    shop_ids = pa.array([1, 2, None], pa.int32())
+    noted = pa.array([None, '{"region":"1e900"}', None])
+    shops = pa.table({"shop_id": shop_ids, "region": pa.array([7, None, None], pa.int32()), UNREADABLE: noted})
+    sales = pa.table(
+        {
+            "sale_id": pa.array([1, 2, 3], pa.int64()),
+            "shop_id": pa.array([1, 2, None], pa.int32()),
+            UNREADABLE: pa.array([None, None, '{"shop_id":"1e99"}']),
+        }
+    )
+    joined = {
+        "shop": SourceRows(shops, {"shop_id": "integer", "region": "integer"}),
+        "area": SourceRows(
+            pa.table({"region": pa.array([7], pa.int32()), "name": ["x"]}), {"region": "integer", "name": "text"}
+        ),
+    }
+    found = convert(table, SourceRows(sales, SALE_TYPES), joined, {**KEYS, "area": ("region",)})
+    assert found.rows.to_pylist() == [{"id": 1, "area": "x"}]
+    assert [tuple(row.values())[1:4] for row in found.rejects.to_pylist()] == [
+        ("3", "shop_id", "1e99"),
+        ("2", "shop.region", "1e900"),
+    ]
