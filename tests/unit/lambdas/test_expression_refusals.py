@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 
 from lambda_toolkit.pipeline.lambdas.shared.expression.resolve import resolve
@@ -228,3 +230,19 @@ def test_expression_at_the_edge_of_the_list_is_accepted(text: str) -> None:
 def test_value_of_another_type_is_found_in_the_text(text: str, postgres_type: str, at: int) -> None:
     found = refused(f"CASE WHEN {text} THEN 1 END")
     assert str(found) == f"WHEN needs a boolean, not {postgres_type} (at character {at + 10})"
+
+
+NUMBERED = {"s": "smallint", "a": "integer", "l": "bigint", "b": "numeric", "re": "real", "x": "double precision"}
+DATED = {"d": "date", "ts": "timestamp without time zone", "tz": "timestamp with time zone"}
+
+
+@pytest.mark.parametrize("operator", ["+", "-", "*", "/", "=", "<>", "<", "<=", ">", ">="])
+def test_two_values_are_computed_in_the_larger_type(operator: str) -> None:
+    """As PostgreSQL's own operators do: of a smallint and a bigint it makes no numeric, which is slower."""
+    is_comparison = operator in ("=", "<>", "<", "<=", ">", ">=")
+    for names in (("s", "a", "l"), ("re", "x"), ("b",), *([("d", "ts", "tz")] if is_comparison else [])):
+        for one, other in product(names, repeat=2):
+            larger = {**NUMBERED, **DATED}[max(one, other, key=names.index)]
+            found = resolve(parse_expression(f"{one} {operator} {other}"), lambda path: {**NUMBERED, **DATED}[path[0]])
+            assert [typed.type for typed in found.arguments] == [larger, larger], (one, other)
+            assert found.type == ("boolean" if is_comparison else larger)

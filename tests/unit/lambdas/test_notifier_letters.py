@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lambda_toolkit.pipeline.lambdas.notifier import delivering, letters
+from lambda_toolkit.pipeline.lambdas.notifier import letters
 from lambda_toolkit.pipeline.lambdas.notifier.delivering import Channels, deliver
 from lambda_toolkit.pipeline.lambdas.notifier.incidents import OK, Incident, Incidents, Observation, Trouble, advance
 from lambda_toolkit.pipeline.lambdas.notifier.letters import CLAIM, SEEN, SLACK_PAUSE, Kind, Letter, Slack, State
@@ -185,7 +185,7 @@ def test_slack_that_is_busy_is_not_asked_again() -> None:
     assert state.slack_reason == "busy"
 
 
-@pytest.mark.parametrize("word", delivering._REFUSED_FORM)
+@pytest.mark.parametrize("word", ["invalid_payload", "invalid_blocks"])
 def test_refused_form_is_posted_again_as_plain_text(word: str) -> None:
     post = Post(Outcome(sent=False, reason=f"400 {word}: no", final=True), SENT)
     sent, state = post.deliver(State(letters=(NEW,)))
