@@ -14,7 +14,7 @@ from lambda_toolkit.aws.client import Clock
 from lambda_toolkit.changes import Change
 from lambda_toolkit.errors import AwsError, OwnershipError, ToolkitError
 from lambda_toolkit.resources.monitoring import dashboard
-from lambda_toolkit.resources.schedules import handover, schedule_group
+from lambda_toolkit.resources.schedules import handover, schedule, schedule_group
 from lambda_toolkit.resources.schedules.handover import Old
 from lambda_toolkit.spec.dashboard import signed
 from lambda_toolkit.spec.model import DashboardSpec, Deployment, FunctionSpec, Kind
@@ -209,9 +209,9 @@ def test_last_firing_is_one_that_is_due_about_now(old: Old, now: datetime, until
 def test_old_schedule_or_rule_is_what_aws_says_of_it() -> None:
     assert Old.of_rule({"ScheduleExpression": DAILY, "State": "ENABLED"}) == Old(DAILY)
     assert Old.of_rule({"State": "DISABLED"}) == Old("", is_on=False)
-    schedule = {"ScheduleExpression": DAILY, "ScheduleExpressionTimezone": "Asia/Tokyo", "State": "DISABLED"}
+    found = {"ScheduleExpression": DAILY, "ScheduleExpressionTimezone": "Asia/Tokyo", "State": "DISABLED"}
     window = {"FlexibleTimeWindow": {"Mode": "FLEXIBLE", "MaximumWindowInMinutes": 5}}
-    assert Old.of_schedule({**schedule, **window}) == Old(DAILY, "Asia/Tokyo", 5 * MINUTE, is_on=False)
+    assert Old.of_schedule({**found, **window}) == Old(DAILY, "Asia/Tokyo", 5 * MINUTE, is_on=False)
     assert Old.of_schedule({"FlexibleTimeWindow": None}) == Old("")
 
 
@@ -294,3 +294,29 @@ def test_dashboard_that_is_not_declared_is_deleted() -> None:
     assert dashboard.plan_removal(board(signed(DashboardSpec("d", {"widgets": []}, {"stage": "x"}))), BOARD) == []
     denied: Any = Aws(list_dashboards=AwsError("x", code="AccessDenied"))
     assert dashboard.plan_undeclared(denied, deployment, SCOPE) is None
+
+
+def test_schedule_is_read_back_until_it_is_as_declared() -> None:
+    """A read may return what was there before."""
+    written: list[dict[str, Any]] = []
+    looks: list[int] = []
+
+    def read(**_: Any) -> Any:
+        looks.append(1)
+        stale = {**written[0], "ScheduleExpression": "rate(9 days)"}
+        return (None, stale, written[0])[min(len(looks), 3) - 1]
+
+    missing = AwsError("x", code="ResourceNotFoundException")
+    planned: Any = context(Aws(list_schedules=missing))
+    planned.function_key = (Kind.FUNCTION, "f")
+    change = schedule._plan_one(planned, Schedule(DAILY, name="a"), NINE)
+    assert change is not None and change.action == "create"
+    aws: Any = Aws(create_schedule=lambda **given: written.append(given), get_schedule=read)
+
+    def wait_until(look: Any, what: str) -> None:
+        assert what == "schedule f.a is as declared"
+        assert [look() for _ in range(3)] == [None, None, True]
+
+    object.__setattr__(aws, "wait_until", wait_until)
+    change.apply(aws)
+    assert (written[0]["Name"], written[0]["GroupName"], len(looks)) == ("f.a", "shop-dev", 3)
