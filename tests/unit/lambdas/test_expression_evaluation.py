@@ -62,7 +62,7 @@ WIDE = " * ".join(["price"] * 7)  # 76 digits, as many as Arrow's decimals have
     ],
 )
 def test_numeric_is_a_decimal_where_types_say_its_scale(text: str, scale: int | None) -> None:
-    """Then it is computed for all rows at once; else it is a text, each of which has its own scale."""
+    """Then it is computed for all rows together; else it is a text, each of which has its own scale."""
     typed = resolve(parse_expression(text), lambda path: TYPES[path[0]])
     columns = {
         "price": pa.chunked_array([pa.array([Decimal("1.50")], pa.decimal128(10, 2))]),
