@@ -220,3 +220,23 @@ def test_codes_of_what_is_not_there() -> None:
             "ServerSideEncryptionConfigurationNotFoundError",
         ),
     } == NOT_FOUND
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "seconds"),
+    [
+        ("ResourceInUseException", "", 300),
+        ("ConflictException", "another change", 60),
+        ("ConflictException", "the schedule already exists", None),
+        ("ValidationException", "The execution role must allow AWS EventBridge Scheduler to assume the role.", 60),
+        ("InvalidParameterValueException", "The function execution role does not have permissions to call X", 60),
+        ("InvalidParameterValueException", "Cannot access stream. Please ensure the role can perform Y", 60),
+        ("ResourceConflictException", "cannot be performed at this time: alias", 300),
+        ("ResourceConflictException", "a version that an alias names", None),
+        ("InvalidArgument", "", None),
+        ("InvalidRequestException", "", None),
+    ],
+)
+def test_error_that_its_message_explains(code: str, message: str, seconds: float | None) -> None:
+    wait = retry_policy(failure(code, message), 60)
+    assert (wait and wait.seconds) == seconds
