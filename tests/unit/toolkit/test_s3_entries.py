@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from lambda_toolkit.aws.account import Place
-from lambda_toolkit.errors import TriggerError
+from lambda_toolkit.errors import AwsError, TriggerError
+from lambda_toolkit.resources.planning.attachment import PlanScope
 from lambda_toolkit.resources.triggers import s3_notification
 from lambda_toolkit.resources.triggers.s3_notification import overlap
-from lambda_toolkit.spec.model import FunctionSpec
+from lambda_toolkit.spec.model import FunctionSpec, Kind
 from lambda_toolkit.spec.triggers.s3 import S3Trigger
 
 ALL, PUT, REMOVED = "s3:ObjectCreated:*", "s3:ObjectCreated:Put", "s3:ObjectRemoved:*"
@@ -114,3 +115,72 @@ def test_permissions_of_the_function_name_its_buckets() -> None:
     declared = spec("f", S3Trigger("b"), S3Trigger("a"), S3Trigger("b", "x"))
     assert s3_notification.deployer_resources(declared, Place("1", "eu-west-2")) == ["arn:aws:s3:::a", "arn:aws:s3:::b"]
     assert s3_notification.deployer_resources(FunctionSpec("f", Path("f")), Place("1", "eu-west-2")) == []
+
+
+class S3:
+    """A bucket's configuration, and what is written of it."""
+
+    def __init__(self, configuration: dict[str, Any] | None) -> None:
+        self.configuration = configuration
+        self.written: list[dict[str, Any]] = []
+
+    def find(self, service: str, operation: str, **given: Any) -> Any:
+        assert (operation, given) == ("get_bucket_notification_configuration", {"Bucket": "lake"})
+        return None if self.configuration is None else {**self.configuration, "ResponseMetadata": {}}
+
+    def call(self, service: str, operation: str, **given: Any) -> None:
+        assert (operation, given["Bucket"]) == ("put_bucket_notification_configuration", "lake")
+        self.written.append(given)
+        self.configuration = given["NotificationConfiguration"]
+
+    def wait_until(self, look: Any, what: str) -> None:
+        assert look() is True
+
+
+def own(function: str, prefix: str = "") -> dict[str, Any]:
+    return s3_notification._entry(f"arn:{function}", function, S3Trigger("lake", prefix))
+
+
+def merged(
+    entries: list[dict[str, Any]], desired: list[dict[str, Any]], scope: PlanScope | None = None, **more: Any
+) -> tuple[Any, S3]:
+    aws = S3({"LambdaFunctionConfigurations": entries, **more} if entries or more else {})
+    s3_notification._merge(aws, "lake", "f", desired, scope or PlanScope())  # type: ignore[arg-type]
+    return (aws.configuration or {}).get("LambdaFunctionConfigurations", []), aws
+
+
+def test_entries_of_others_stay_and_our_own_are_replaced() -> None:
+    queues = {"QueueConfigurations": [{"Id": "q"}], "TopicConfigurations": [], "EventBridgeConfiguration": {}}
+    found, aws = merged([entry("x/"), own("f", "a/"), own("g", "b/")], [own("f", "c/")], **queues)
+    assert found == [entry("x/"), own("g", "b/"), own("f", "c/")]
+    assert aws.written[0]["SkipDestinationValidation"] is False
+    assert set(aws.configuration or {}) == {
+        *("LambdaFunctionConfigurations", "QueueConfigurations", "EventBridgeConfiguration")
+    }
+    found, aws = merged([own("f", "a/"), entry("x/")], [])
+    assert (found, aws.written[0]["SkipDestinationValidation"]) == ([entry("x/")], True)
+    for entries, desired in (([own("f", "a/")], [own("f", "a/")]), ([entry()], []), ([], [])):
+        assert merged(entries, desired)[1].written == []
+
+
+def test_entry_that_the_same_plan_replaces_is_removed_where_it_overlaps() -> None:
+    def scope() -> PlanScope:  # a new one for each plan: it remembers what the plan wrote
+        return PlanScope(with_triggers=frozenset({"g"}))
+
+    entries = [own("g", "a/"), own("g", "b/"), own("h", "a/")]
+    assert merged(entries, [own("f", "a/")], scope())[0] == [own("g", "b/"), own("h", "a/"), own("f", "a/")]
+    assert merged(entries, [own("f", "c/")], scope())[0] == [*entries, own("f", "c/")]
+    removed = PlanScope(removed=lambda: {(Kind.S3_NOTIFICATION, "h on lake")})
+    assert merged(entries, [own("f", "a/")], removed)[0] == [*entries[:2], own("f", "a/")]
+    assert merged(entries, [own("f", "a/")])[0] == [*entries, own("f", "a/")]
+    assert [PlanScope().replaces("", "lake"), scope().replaces("g", "x"), removed.replaces("h", "x")] == [
+        *(False, True, False),
+    ]
+
+
+def test_bucket_that_does_not_exist_has_nothing_to_remove() -> None:
+    aws: Any = S3(None)
+    s3_notification._merge(aws, "lake", "f", [], PlanScope())
+    with pytest.raises(AwsError, match="There is no bucket lake to trigger f") as said:
+        s3_notification._merge(aws, "lake", "f", [own("f")], PlanScope())
+    assert (said.value.code, aws.written) == ("NoSuchBucket", [])
