@@ -171,7 +171,7 @@ def _subtract(left: Decimal, right: Decimal) -> Decimal:
 def _multiply(left: Decimal, right: Decimal) -> Decimal:
     product = _EXACT.multiply(left, right)
     if product.is_finite() and _scale(product) > _LARGEST_SCALE:
-        return product.quantize(Decimal(1).scaleb(-_LARGEST_SCALE), ROUND_HALF_UP, _EXACT)
+        return product.quantize(_unit(_LARGEST_SCALE), ROUND_HALF_UP, _EXACT)
     return product
 
 
@@ -317,7 +317,7 @@ def rounded_to(number: Decimal, precision: int, scale: int) -> Decimal:
     if number.is_nan():
         return number
     if number.is_finite():
-        number = as_numeric(number.quantize(Decimal(1).scaleb(-scale), ROUND_HALF_UP, _EXACT))
+        number = as_numeric(number.quantize(_unit(scale), ROUND_HALF_UP, _EXACT))
         if number.adjusted() < precision - scale:
             return number
     raise InvalidValueError("numeric field overflow")
@@ -329,7 +329,7 @@ def as_whole(number: Decimal, postgres_type: str) -> int:
         raise InvalidValueError(f"cannot convert {'NaN' if number.is_nan() else 'infinity'} to {postgres_type}")
     if number and number.adjusted() > 20:
         raise InvalidValueError(f"{postgres_type} out of range")
-    return as_integer(int(number.quantize(Decimal(1), ROUND_HALF_UP, _EXACT)), postgres_type)
+    return as_integer(int(number.quantize(_unit(0), ROUND_HALF_UP, _EXACT)), postgres_type)
 
 
 def float_as_whole(number: float, postgres_type: str) -> int:

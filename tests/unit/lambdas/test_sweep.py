@@ -251,6 +251,26 @@ def test_file_of_a_batch_that_is_not_there_is_kept(bucket):
     assert sweep_processed(bucket.lake, NOW).deleted == ()
 
 
+def test_orphans_alone_in_their_batch_are_found_by_their_time(bucket):
+    """One of them was written after the commit, so that none is of the run that committed a batch without files."""
+    source = SourceIdentity("1", 1, "totesys", 5, 700, 5, 5, 5)
+    manifest = IngestionManifest(1, None, WINNER, "changes", OLD.isoformat(), source, {})
+    bucket.put(manifest_key(1), OLD, to_json(manifest))
+    early = bucket.put(data(1, LOSER), OLD - MINUTE)
+    assert sweep_ingestion(bucket.lake, NOW).deleted == ()
+    late = bucket.put(data(1, LOSER, "keys"), OLD + MINUTE)
+    assert sweep_ingestion(bucket.lake, NOW).deleted == (early, late)
+
+
+def test_file_of_the_run_that_committed_is_kept(bucket):
+    """Whether the manifest lists it or not: that run may have stored it for nothing."""
+    bucket.ingested(1, OLD)
+    own = bucket.put(data(1, WINNER, "other"), OLD - MINUTE)
+    left = bucket.put(data(1, LOSER), OLD - MINUTE)
+    assert sweep_ingestion(bucket.lake, NOW).deleted == (left,)
+    assert bucket.lake.exists(own)
+
+
 @pytest.mark.parametrize(
     ("before", "found"), [(timedelta(0), []), (15 * MINUTE, []), (15 * MINUTE + timedelta(seconds=1), [1])]
 )
