@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from lambda_toolkit.pipeline.lambdas.shared.conversions import base_type, result_type
 from lambda_toolkit.pipeline.lambdas.shared.model.declarations import CALENDAR, DIMENSION, FACT
-from lambda_toolkit.pipeline.lambdas.shared.model.expressions import EXPRESSIONS, Expression
+from lambda_toolkit.pipeline.lambdas.shared.model.expressions import Expression
 from lambda_toolkit.pipeline.lambdas.shared.model.joins import Join
 from lambda_toolkit.pipeline.lambdas.shared.model.schema_declarations import Reference
 from lambda_toolkit.pipeline.proposal.catalog import Catalog, Column, ForeignKey, Table
@@ -165,8 +165,6 @@ class _Draft:
         """Has a date refer to the date dimension; of a timestamp, its date in UTC, beside it."""
         if base_type(warehouse_type(column).type) != "date":
             expression = Expression(expression.column, expression.table, "date")
-            if base_type(column.type) not in EXPRESSIONS["date"].accepts:
-                return
             name = self._names.make(f"{_WHEN.sub('', name)}_date_key")
             kind = result_type(expression, column.type)
             self._columns.append(StarColumn(name, expression, kind, required, "its date in UTC"))
