@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -21,9 +22,11 @@ from lambda_toolkit.pipeline.lambdas.extract.row_set import (
     intersection,
     union,
 )
+from lambda_toolkit.pipeline.lambdas.extract.source.catalog import Column, TableInfo
 from lambda_toolkit.pipeline.lambdas.extract.source.interface import RowCounts
-from lambda_toolkit.pipeline.lambdas.extract.table_plan import Backfill, CaptureRun, Complete
+from lambda_toolkit.pipeline.lambdas.extract.table_plan import Backfill, CaptureRun, Complete, TablePlan
 from lambda_toolkit.pipeline.lambdas.shared.lake.manifest import BackfillCursor, DataFile
+from lambda_toolkit.pipeline.lambdas.shared.model.declarations import SourceTable
 from tests.support.captured_table import HOUR, KNOWN, NOW, SINCE, WRITTEN, XMIN, CapturedTable, object_key, table_files
 
 
@@ -92,6 +95,23 @@ def test_rows_without_a_key_are_read_with_the_first_range() -> None:
     assert world.asked[0] == Intersection((SINCE, WITHOUT_KEY))
     world.run(world.plan(table_files(backfill=BackfillCursor("1", None))), RowCounts(None, 0), Limits(rows=2))
     assert WITHOUT_KEY not in world.asked
+
+
+@pytest.mark.parametrize("keys", [("k", "n"), ("n", "k")])
+def test_one_column_that_is_none_leaves_a_row_without_a_key(world: CapturedTable, keys: tuple[str, ...]) -> None:
+    info = TableInfo("t", keys, (Column("k", "integer", is_key=True), Column("n", "numeric(5,2)", is_key=True)))
+    plan = TablePlan(SourceTable("t", keys), info, None, True, SINCE)
+    read: list[Any] = []
+    changes: Any = SimpleNamespace(
+        read=lambda rows, keep_keys: read.append((rows, keep_keys)),
+        keys=info.key_schema.empty_table(),
+        store=lambda: None,
+        in_flight=lambda with_earlier: None,
+    )
+    snapshot: Any = world
+    run = CaptureRun(snapshot, world.lake, Budget(Limits(rows=0)), NOW, 1, "run")
+    backfill.capture_backfill(Backfill(ALL), run, plan, RowCounts(9, 0), changes)
+    assert read == [(WITHOUT_KEY, False)]
 
 
 def test_rows_of_a_huge_transaction_are_read_in_ranges(world: CapturedTable) -> None:

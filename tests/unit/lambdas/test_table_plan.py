@@ -224,6 +224,7 @@ def test_keys_of_a_large_table_are_compared_hourly(declared, rows, interval):
         (NOW, LAST_RANGE, {**AT_END}, 5, Action.UNCHANGED, "no row that was read was written since"),
         (NOW, LAST_RANGE, {**AT_END, "keys_since_compare": (DataFile("c", 1),)}, 5, Action.COMPARE, "is complete"),
         (NOW, LAST_RANGE, {**AT_END, "keys": (KeyFile("k", 5, "9", 1),)}, 5, Action.COMPARE, "is complete"),
+        (NOW, LAST_RANGE, {**AT_END, "keys": (*KEYS, KeyFile("k", 5, "9", 1))}, 10, Action.COMPARE, "is complete"),
         (NOW, Backfill(ALL), {**AT_END}, 5, Action.COMPARE, "is complete"),
         (NOW, Backfill(SINCE, ("7",)), {**AT_END}, 5, Action.COMPARE, "is complete"),
         (NOW - HOUR, Incremental(SINCE), {}, 4, Action.COMPARE, "the interval has passed"),
@@ -250,9 +251,11 @@ def test_delete_detection_gives_its_reason(compared, mode, captured, total, acti
 def test_rows_without_a_key_do_not_stand_for_deleted_ones(mode, captured):
     """A key that may be NaN is not in the lake, so as many rows as keys may be other ones."""
     before = plan(compared_at=(NOW - HOUR).isoformat())
-    info = TableInfo("t", ("id",), (Column("id", "numeric(5,2)"),), bytes=100)
-    table = TablePlan(before.table, info, before.previous, False, SINCE)
-    assert delete_detection(table, mode, Captured(keys=KEYS, **captured), 5, NOW).action is Action.COMPARE
+    priced, numbered = Column("id", "numeric(5,2)"), Column("n", "integer")
+    for keys, columns in ((("id",), (priced,)), (("id", "n"), (priced, numbered)), (("n", "id"), (priced, numbered))):
+        info = TableInfo("t", keys, columns, bytes=100)
+        table = TablePlan(before.table, info, before.previous, False, SINCE)
+        assert delete_detection(table, mode, Captured(keys=KEYS, **captured), 5, NOW).action is Action.COMPARE
 
 
 def test_delete_detection_is_disabled_by_the_declaration():
