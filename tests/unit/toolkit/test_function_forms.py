@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -280,6 +282,21 @@ def test_permission_is_given_once_and_named_by_its_source() -> None:
     for code, text in (("ResourceConflictException", "busy"), ("Other", "already exists")):
         with pytest.raises(AwsError):
             invoke_permission.add(Calls(AwsError(text, code=code)), "f", "id")  # type: ignore[arg-type]
+
+
+def test_permission_of_the_alias_has_its_source_or_none() -> None:
+    on = "arn:aws:lambda:eu-west-2:1:function:f"
+    source = {"ArnLike": {"AWS:SourceArn": "arn:aws:s3:::lake"}}
+    statements = [
+        {"Sid": "lambda-script-a", "Resource": f"{on}:live", "Condition": source},
+        {"Sid": "lambda-script-b", "Resource": f"{on}:live", "Condition": {"StringEquals": {"x": "y"}}},
+        {"Sid": "lambda-script-c", "Resource": on},
+        {"Sid": "other", "Resource": f"{on}:live"},
+    ]
+    aws: Any = SimpleNamespace(find=lambda *_, **__: {"Policy": json.dumps({"Statement": statements})})
+    assert invoke_permission.read(aws, "f") == {"lambda-script-a": "arn:aws:s3:::lake", "lambda-script-b": ""}
+    missing: Any = SimpleNamespace(find=lambda *_, **__: None)
+    assert invoke_permission.read(missing, "f") == {}
 
 
 TAGS = (

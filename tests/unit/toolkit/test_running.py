@@ -14,7 +14,7 @@ from lambda_toolkit.aws.account import Place
 from lambda_toolkit.deploy import rollback as rollbacks
 from lambda_toolkit.errors import MASK, AwsError, OwnershipError, ToolkitError
 from lambda_toolkit.resources.account import secret, topic
-from lambda_toolkit.running import log_events
+from lambda_toolkit.running import calls, log_events
 from lambda_toolkit.running.invocation import Invocation, invoke, payload_of
 from lambda_toolkit.running.watching import files_of
 from lambda_toolkit.spec.model import FunctionSpec, SecretSpec, TopicSpec
@@ -129,6 +129,24 @@ def test_events_of_a_shared_group_are_those_of_the_function() -> None:
     denied: Any = Aws(filter_log_events=AwsError("denied", code="AccessDenied"))
     with pytest.raises(AwsError, match="denied"):
         log_events.stored_events(denied, "f", 0)
+
+
+def test_logs_are_followed_where_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("time.sleep", wait)
+    monkeypatch.setattr("time.time", lambda: 120.0)
+    aws: Any = Aws(filter_log_events=[event(1000, "a")])
+    spec = FunctionSpec(name="f", source=Path("f.py"))
+    assert [each.message for each in calls.logs(spec, aws, 1.5, follow=False)] == ["a"]
+    assert aws.asked == [("filter_log_events", {"logGroupName": "/aws/lambda/f", "startTime": 30000})]
+    with pytest.raises(KeyboardInterrupt):
+        list(calls.logs(spec, aws, 1.5, follow=True))
+    assert waits == [1.0]
 
 
 def test_events_of_several_functions_are_merged() -> None:

@@ -14,7 +14,7 @@ from lambda_toolkit.aws.client import Clock
 from lambda_toolkit.changes import Change
 from lambda_toolkit.errors import AwsError, OwnershipError, ToolkitError
 from lambda_toolkit.resources.monitoring import dashboard
-from lambda_toolkit.resources.schedules import handover, schedule, schedule_group
+from lambda_toolkit.resources.schedules import handover, schedule, schedule_group, schedule_role
 from lambda_toolkit.resources.schedules.handover import Old
 from lambda_toolkit.spec.dashboard import signed
 from lambda_toolkit.spec.model import DashboardSpec, Deployment, FunctionSpec, Kind
@@ -320,3 +320,20 @@ def test_schedule_is_read_back_until_it_is_as_declared() -> None:
     object.__setattr__(aws, "wait_until", wait_until)
     change.apply(aws)
     assert (written[0]["Name"], written[0]["GroupName"], len(looks)) == ("f.a", "shop-dev", 3)
+
+
+def test_leftover_that_is_removed_already_is_passed_over() -> None:
+    aws = account("f.deleted", "f.left", get_schedule=lambda **on: {} if on["Name"] == "f.left" else None)
+    planned = context(aws, schedules=(Schedule(DAILY, name="a"),))
+    assert [change.name for change in schedule._plan_leftovers(planned)] == ["f.left"]
+
+
+@pytest.mark.parametrize(("other_role", "removed"), [("", ["f.schedule-role"]), ("arn:aws:iam::1:role/x", [])])
+def test_own_role_is_removed_before_the_last_schedules(other_role: str, removed: list[str]) -> None:
+    """Where another role is given, the schedules have that one."""
+    aws = account("f.left", get_schedule={"Name": "f.left"})
+    tags = {"managed-by": "lambda_script", "lambda-script:function": "f"}
+    object.__setattr__(aws, "role", lambda *_: type("Role", (), {"tags": tags}))
+    object.__setattr__(aws, "tagged", lambda *_: {GROUP})
+    planned = context(aws, schedules=(), schedule_role=other_role)
+    assert [change.name for change in schedule_role._plan_before_schedules(planned)] == removed
