@@ -228,8 +228,8 @@ def test_types_are_those_below_domains(schema: Connection) -> None:
     schema.run(
         "CREATE DOMAIN short AS varchar(3); CREATE DOMAIN shorter AS short CHECK (length(VALUE) < 3);"
         "CREATE DOMAIN price AS numeric(7, 2); CREATE TABLE other (amount short);"
-        "CREATE TABLE fact_order (dropped price, order_record bigint, order_id short, amount integer, product_id shorter,"
-        " more price); ALTER TABLE fact_order DROP COLUMN dropped"
+        "CREATE TABLE fact_order (dropped price, order_record bigint, order_id short, amount integer,"
+        " product_id shorter, more price); ALTER TABLE fact_order DROP COLUMN dropped"
     )
     assert column_types(schema, sql.table("fact_order")) == {
         "order_record": "bigint",
