@@ -186,6 +186,16 @@ def test_destroy_asks_unless_yes_is_given(call, monkeypatch, target, arguments, 
         assert [each["name"] for each in json.loads(result.stdout)["done"]] == ["a"]
 
 
+def test_destroy_that_failed_is_a_failure(call, monkeypatch) -> None:
+    monkeypatch.setattr(destroy, "deployment", lambda *_: None)
+    monkeypatch.setattr(lambda_script, "plan_destroy", lambda *_, **named: Plan(CHANGES))
+    report = Report(CHANGES[:1], (Failure(CHANGES[1], "no."),))
+    monkeypatch.setattr(lambda_script, "apply", lambda of, aws, on_progress: report)
+    done = call("destroy", "--yes", "--json")
+    assert done.exit_code == 1
+    assert [each["name"] for each in json.loads(done.stdout)["failed"]] == ["b"]
+
+
 def test_destroy_of_nothing_says_so(call, monkeypatch) -> None:
     monkeypatch.setattr(destroy, "deployment", lambda *_: None)
     monkeypatch.setattr(lambda_script, "plan_destroy", lambda *_, **named: Plan(()))

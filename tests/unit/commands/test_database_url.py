@@ -6,8 +6,15 @@ from pathlib import Path
 import pytest
 import trustme
 
-from lambda_toolkit.pipeline.config.database_url import credentials, secret_value, with_authorities
-from lambda_toolkit.pipeline.config.model import SecretDeclaration
+from lambda_toolkit.pipeline.config.database_url import (
+    ca_pem,
+    connection_json,
+    credentials,
+    secret_value,
+    webhook_url,
+    with_authorities,
+)
+from lambda_toolkit.pipeline.config.model import ReadSecret, SecretDeclaration
 from lambda_toolkit.pipeline.errors import ConfigurationError
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Credentials
 
@@ -150,3 +157,78 @@ def test_port_out_of_range_and_nul_are_refused(port: str) -> None:
         credentials(f"postgresql://u:hush@h:{port}/d", "X")
     with pytest.raises(ConfigurationError, match="the password contains the character NUL"):
         credentials("postgresql://u:hush%00@h/d", "X")
+
+
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("mysql://u:hush@h/d", "it does not start with postgresql://"),
+        ("postgresql:u:hush@h/d", "it does not start with postgresql://"),
+        ("postgresql://:hush@h/d", "the user is missing"),
+        ("postgresql://u@h/d", "the password is missing"),
+        ("postgresql://u:hush@/d", "the host is missing"),
+        ("postgresql://u:hush@h/", "the database is missing"),
+        ("postgresql://u:hush@h/d%00", "the database contains the character NUL (%00)"),
+        ("postgresql://u:hush@h:65536/d", "the port is not a number from 1 to 65535"),
+    ],
+)
+def test_refusal_of_a_url_names_the_part_without_its_value(url: str, problem: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        credentials(url, "--source")
+    assert str(refused.value) == f"--source must be postgresql://user:password@host:port/database: {problem}."
+
+
+@pytest.mark.parametrize("port", [1, 65535])
+def test_first_and_last_port_are_taken(port: int) -> None:
+    assert credentials(f" postgresql://u:p@h:{port}/d", "X")["port"] == port
+
+
+def test_file_of_authorities_that_cannot_be_used_is_named(pem: Path, tmp_path: Path) -> None:
+    def declared(file: Path) -> SecretDeclaration:
+        return SecretDeclaration("source", "shop/source", "X", ca=file)
+
+    assert ca_pem(declared(pem)) == pem.read_text()
+    empty, missing = tmp_path / "empty.pem", tmp_path / "missing.pem"
+    empty.write_text("")
+    for file in (empty, missing):
+        with pytest.raises(ConfigurationError) as refused:
+            ca_pem(declared(file))
+        assert str(refused.value).startswith(f"[secrets.source] `ca` names {file}: ")
+        assert str(refused.value).endswith("." if file == empty else f"'{missing}'.")
+
+
+def test_authorities_in_the_url_have_a_limit(tmp_path: Path) -> None:
+    file = tmp_path / "many.pem"
+    file.write_text("x" * (32 * 1024 + 1))
+    with pytest.raises(ConfigurationError) as refused:
+        credentials(f"{URL}?sslrootcert={file}", "--source")
+    assert str(refused.value) == (
+        f"--source has sslrootcert={file}, which is too large for a secret (32,769 of 32,768 bytes). "
+        "Name the file as `ca` in [secrets.*] of pipeline.toml instead: it travels in the package."
+    )
+    file.write_text("x" * 32 * 1024)
+    assert credentials(f"{URL}?sslrootcert={file}", "--source")["sslrootcert"] == "x" * 32 * 1024
+
+
+def test_url_of_a_webhook_is_taken_or_refused_by_its_place() -> None:
+    url = "https://hooks.slack.com/services/T0/B0/x"
+    assert webhook_url(f" {url}\n", "--webhook") == url
+    shape = "--webhook must be the URL of an incoming webhook, https://hooks.slack.com/services/...: "
+    for wrong in ("http://hooks.slack.com/services/hush", "hush"):
+        with pytest.raises(ConfigurationError) as refused:
+            webhook_url(wrong, "--webhook")
+        assert str(refused.value).startswith(shape)
+        assert "hush" not in str(refused.value)
+
+
+def test_connection_of_a_read_secret_is_as_declared(tmp_path: Path) -> None:
+    def declared(read: ReadSecret | None, ca: Path | None = None) -> SecretDeclaration:
+        return SecretDeclaration("source", "", "", ca=ca, read=read)
+
+    read = ReadSecret("arn:a", host="h", port=5, database="d", sslmode="require")
+    found = {"host": "h", "port": 5, "dbname": "d", "sslmode": "require"}
+    assert json.loads(connection_json(declared(read))) == found
+    file = tmp_path / "a.pem"
+    assert json.loads(connection_json(declared(read, file))) == {**found, "sslrootcert": "source-ca.pem"}
+    assert connection_json(declared(ReadSecret("arn:a"))) == ""
+    assert connection_json(declared(None)) == ""

@@ -1,0 +1,97 @@
+"""The line of ``watch`` after each deploy: what was saved, and what became of it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import lambda_script
+from lambda_toolkit.changes import Change, Failure, Plan, Report
+from lambda_toolkit.pipeline.commands import watch
+from lambda_toolkit.pipeline.errors import CommandError
+
+
+def change(name: str) -> Change:
+    return Change("function", name, "update", (), apply=lambda _: None)  # type: ignore[arg-type]
+
+
+A, B, C, D = (change(name) for name in "abcd")
+NO = Failure(A, "no\nright.")
+
+
+class Said:
+    """A screen that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, Any]] = []
+        self.documents: list[dict[str, Any]] = []
+        self.notes: list[str] = []
+
+    def say(self, text: str, *, color: str, bold: bool) -> None:
+        assert bold
+        assert re.match(r"\d\d:\d\d:\d\d  ", text)
+        self.lines.append((text[10:], color))
+
+    def line(self, document: dict[str, Any]) -> None:
+        self.documents.append(document)
+
+    def progress(self, text: str) -> None:
+        self.notes.append(text)
+
+
+@pytest.mark.parametrize(
+    ("report", "line"),
+    [
+        (Report((), ()), "nothing changed on AWS (2.5 s)"),
+        (Report((A,), ()), "live after 2.5 s: function a"),
+        (Report((A, B, C), ()), "live after 2.5 s: function a, function b, function c"),
+        (Report((A, B, C, D), ()), "live after 2.5 s: function a, function b, function c and 1 more"),
+        (Report((), (NO,)), "1 change failed: function a: no / right."),
+        (
+            Report((B,), (NO, Failure(C, "x"), Failure(D, "y"))),
+            "3 changes failed: function a: no / right. (and 2 more)",
+        ),
+    ],
+)
+def test_line_names_three_changes_or_the_first_failure(monkeypatch, report: Report, line: str) -> None:
+    screen: Any = Said()
+    planned: list[object] = []
+    watched: Any = SimpleNamespace(
+        read=lambda: planned.append("read"),
+        plan=lambda changed: planned.append(changed) or Plan((A,), notes=("look",)),
+        aws=lambda: "aws",
+    )
+    monkeypatch.setattr(watch.time, "monotonic", iter([10.0, 12.5]).__next__)
+    monkeypatch.setattr(
+        lambda_script, "apply", lambda plan, aws: {(Plan((A,), notes=("look",)), "aws"): report}[plan, aws]
+    )
+    watch._deploy(screen, watched, ["x.py"])
+    assert planned == ["read", ["x.py"]]
+    assert screen.notes == ["Note: look."]
+    assert screen.lines == [(f"x.py: {line}", "red" if report.failed else "green")]
+    assert screen.documents == [{"saved": ["x.py"], "ok": not report.failed, "seconds": 2.5, "text": line}]
+
+
+def test_what_cannot_be_read_is_not_deployed() -> None:
+    def read() -> None:
+        raise CommandError("no\nway")
+
+    screen, watched = Said(), SimpleNamespace(read=read)
+    watch._deploy(screen, watched, [])  # type: ignore[arg-type]
+    assert screen.lines == [("not deployed: no / way", "red")]
+    assert screen.documents == [{"saved": [], "ok": False, "seconds": None, "text": "not deployed: no / way"}]
+
+
+@pytest.mark.parametrize(
+    ("changed", "saved"),
+    [(["b/c.py", "a/d.py", "e.py"], "c.py, d.py, e.py: "), (["z/d", "c", "a/c", "b", "a"], "a, b, c, ...: "), ([], "")],
+)
+def test_saved_files_are_named_once_by_their_names(changed: list[str], saved: str) -> None:
+    screen = Said()
+    watch._say(screen, "done", changed, seconds=None, ok=True)  # type: ignore[arg-type]
+    assert screen.lines == [(f"{saved}done", "green")]
+    assert screen.documents[0]["saved"] == sorted({Path(path).name for path in changed})
