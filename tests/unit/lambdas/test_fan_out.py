@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import threading
 from collections import Counter
+from concurrent.futures import wait as futures_wait
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
 import pytest
 
-from lambda_toolkit.pipeline.lambdas.shared import invoking
+from lambda_toolkit.pipeline.lambdas.shared import fan_out, invoking
 from lambda_toolkit.pipeline.lambdas.shared.errors import PipelineError
 from lambda_toolkit.pipeline.lambdas.shared.fan_out import AskLimits, Gathering, NoAnswer
 from lambda_toolkit.pipeline.lambdas.shared.messages.events import TransformRequest, TransformResult
@@ -57,7 +58,7 @@ def test_failed_request_is_tried_again_after_longer_pauses() -> None:
     assert beats
 
 
-def test_answers_are_waited_for_until_the_end_alone() -> None:
+def test_answers_are_waited_for_until_the_end_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half of the seconds that are left, and seven minutes at most; nothing that comes later is read."""
     limits = AskLimits(clock=lambda: 100.0)
     assert [limits.end(seconds) for seconds in (0, 10, 840, 841, 900)] == [100.0, 105.0, 520.0, 520.0, 520.0]
@@ -71,6 +72,13 @@ def test_answers_are_waited_for_until_the_end_alone() -> None:
     def beat() -> None:
         now[0] = 105.0
 
+    waits: list[float] = []
+
+    def wait(futures: Any, seconds: float, until: Any) -> Any:
+        waits.append(seconds)
+        return futures_wait(futures, seconds, until)
+
+    monkeypatch.setattr(fan_out, "wait", wait)
     limits = AskLimits(clock=lambda: now[0])
     requests = [Asked(0), Asked(1), Asked(2)]
     try:
@@ -80,6 +88,11 @@ def test_answers_are_waited_for_until_the_end_alone() -> None:
         go_on.set()
     late = NoAnswer("took too long")
     assert found == [(requests[0], Answered(0)), (requests[1], late), (requests[2], late)]
+    assert waits == [5.0, 0.0]
+    now[0] = 0.0
+    with Gathering(Failing(), [Asked(0)], 1, limits, seconds_left=1000) as gathering:
+        assert list(gathering.answers()) == [(Asked(0), Answered(0))]
+    assert waits[2:] == [20.0], "no longer than to the next heartbeat"
 
 
 def test_heartbeat_is_felt_while_nothing_comes() -> None:
