@@ -150,7 +150,7 @@ def advance(
             began.append(key)
     bad = {name for name, item in known.items() if item.bad}
     for key, incident in found.items():
-        found[key] = _until_now(incident, catalog, observed, before.known, bad, now)
+        found[key] = _until_now(incident, catalog, observed, before.known, now)
     over = [key for key, incident in found.items() if incident.last_bad + settle <= now and not _any_bad(incident, bad)]
     closed = tuple(replace(found[key], over=True) for key in over)
     after = Incidents(
@@ -248,12 +248,12 @@ def _until_now(
     catalog: Catalog,
     observed: Mapping[str, Observation],
     known: Mapping[str, Known],
-    bad: Iterable[str],
     now: datetime,
 ) -> Incident:
-    """``incident`` with its last bad moment: now, or when the last of its alarms became fine again."""
-    if _any_bad(incident, bad):
-        return replace(incident, last_bad=now)
+    """``incident`` with its last bad moment: now, or when the last of its alarms became fine again.
+
+    That of an alarm which is not fine has no end yet.
+    """
     last = min(incident.last_bad, now)
     for name, item in observed.items():
         of_it = incident.has(name) or (catalog.of(name).incident == incident.key and _had_data(known.get(name)))

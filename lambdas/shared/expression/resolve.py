@@ -130,7 +130,7 @@ def _coerced(typed: Typed, wanted: str) -> Typed:
         return replace(typed, type=wanted)
     if kind(typed.type) == kind(wanted) and (not modifiers(wanted) or typed.type == wanted):
         return typed
-    return Typed("cast", wanted, (typed,), at=typed.at)
+    return Typed("cast", wanted, (typed,))
 
 
 def _cast(operand: Typed, wanted: str, at: int) -> Typed:

@@ -368,3 +368,18 @@ def test_dimension_has_history_or_none():
 def test_parts_have_at_least_a_row():
     assert read(lambda document: document.update(part_rows=1)).part_rows == 1
     assert read(lambda document: document.pop("part_rows")).part_rows == 1_000_000, "as documented"
+
+
+def test_calendar_is_made_of_no_table_whatever_its_name():
+    """Nor of one that is called as Python writes nothing."""
+
+    def change(document: dict[str, Any]) -> None:
+        document["source"]["None"] = {"key": "id"}
+        columns = {"id": "id"}
+        none = {"kind": "dimension", "from": "None", "key": "id", "columns": columns, "fresh_within": "2 days"}
+        document["warehouse"]["dim_none"] = none
+
+    found = read(change)
+    assert found.promises()["None"] == timedelta(days=2), "the calendar shall be fresh sooner"
+    made = '["id", [["dim_none", "dimension", "id", "None", [], ["id", "id"]]]]'
+    assert found.fingerprint("None") == hashlib.sha256(made.encode()).hexdigest()[:16]
