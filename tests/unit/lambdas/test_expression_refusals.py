@@ -144,6 +144,7 @@ BEGINS = {
     "a IS DISTINCT FROM t": ("there is no operator = for integer and text: it takes ", 3),
     "extract(moon from ts)": ("extract takes year, quarter, month, week, day, dow, isodow, doy, isoyear, hour, ", 9),
     "date_trunc('moon', ts)": ("date_trunc takes microseconds, milliseconds, second, minute, hour, day, week, ", 12),
+    "date_trunc('day\\', ts)": ("date_trunc takes microseconds, milliseconds, second, minute, hour, day, week, ", 12),
     "ts AT TIME ZONE 'CET'": ("the time zone 'CET' is not known here. ", 17),
 }
 
