@@ -383,3 +383,13 @@ def test_calendar_is_made_of_no_table_whatever_its_name():
     assert found.promises()["None"] == timedelta(days=2), "the calendar shall be fresh sooner"
     made = '["id", [["dim_none", "dimension", "id", "None", [], ["id", "id"]]]]'
     assert found.fingerprint("None") == hashlib.sha256(made.encode()).hexdigest()[:16]
+
+
+def test_reference_behind_a_reported_dimension_is_reported():
+    def change(document: dict[str, Any]) -> None:
+        document["warehouse"]["dim_shop"]["columns"]["_was"] = "town"
+        document["warehouse"]["fact_sale"]["versions"]["other"] = {"of": "dim_day", "by": "day"}
+
+    assert [line.partition(" ")[0] for line in errors(change)] == [
+        *("[warehouse.dim_shop]", "[warehouse.fact_sale.versions.other]"),
+    ]
