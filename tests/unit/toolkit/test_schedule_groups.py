@@ -328,6 +328,29 @@ def test_leftover_that_is_removed_already_is_passed_over() -> None:
     assert [change.name for change in schedule._plan_leftovers(planned)] == ["f.left"]
 
 
+@pytest.mark.parametrize(
+    ("declared", "waits"),
+    [
+        ({"schedules": (Schedule(DAILY, name="a"),)}, True),
+        ({"schedules": (), "schedule": "rate(1 day)", "schedule_role": "arn:aws:iam::1:role/x"}, True),
+        ({"schedules": (), "schedule_role": "arn:aws:iam::1:role/x"}, False),
+        ({"schedules": (), "schedule": "rate(1 day)"}, False),
+    ],
+)
+def test_leftover_is_removed_once_what_replaces_it_works(
+    declared: Any, waits: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The removal of its role waits, where that comes first."""
+    handed: list[str] = []
+    monkeypatch.setattr(schedule_group, "hand_over", lambda _aws, _spec, name, _live: handed.append(name))
+    aws = account("f.left", get_schedule={"Name": "f.left"})
+    object.__setattr__(aws, "tagged", lambda *_: {GROUP})
+    [change] = schedule._plan_leftovers(context(aws, **declared))
+    change.apply(aws)
+    assert handed == (["f.left"] if waits else [])
+    assert aws.writes == [("delete_schedule", {"GroupName": "shop-dev", "Name": "f.left"})]
+
+
 @pytest.mark.parametrize(("other_role", "removed"), [("", ["f.schedule-role"]), ("arn:aws:iam::1:role/x", [])])
 def test_own_role_is_removed_before_the_last_schedules(other_role: str, removed: list[str]) -> None:
     """Where another role is given, the schedules have that one."""
