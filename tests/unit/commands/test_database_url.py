@@ -190,6 +190,9 @@ def test_file_of_authorities_that_cannot_be_used_is_named(pem: Path, tmp_path: P
     assert ca_pem(declared(pem)) == pem.read_text()
     empty, missing = tmp_path / "empty.pem", tmp_path / "missing.pem"
     empty.write_text("")
+    (tmp_path / "latin.pem").write_bytes(b"\xe9")
+    with pytest.raises(ConfigurationError, match=r"\[secrets.source\] `ca` names .*latin.pem: 'utf-8' codec"):
+        ca_pem(declared(tmp_path / "latin.pem"))
     for file in (empty, missing):
         with pytest.raises(ConfigurationError) as refused:
             ca_pem(declared(file))
