@@ -155,7 +155,7 @@ def test_file_that_cannot_be_there_is_not_created(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_block_ends_with_a_closed_file_and_an_error_of_the_pipeline(tmp_path: Path) -> None:
+def test_block_ends_with_a_closed_file_and_an_own_error(tmp_path: Path) -> None:
     where = Credentials.of_file(str(tmp_path / "shop.duckdb"), "a test", "the warehouse")
     with database.connected(where) as made:
         made.execute("CREATE TABLE t (a INTEGER)")

@@ -90,7 +90,7 @@ def parsed(text: str) -> Call:
     return Call("upper", (Constant("text", text), Column(("shop", "town"), 3), Column(("a",), 5)))
 
 
-def test_sql_is_what_is_no_column_and_no_function_of_the_pipeline() -> None:
+def test_sql_is_what_is_no_column_and_no_own_function() -> None:
     for text in ("a + 1", "upper(a)", "true", "NULL", "7", "decimal(a + 1, 3, 1)", "date(date(a))"):
         found = read_expression(f" {text} ", parsed)
         assert found == SqlExpression(text, parsed(text)) == read_sql(f"{text} ", parsed)

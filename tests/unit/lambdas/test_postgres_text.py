@@ -118,7 +118,7 @@ def test_zeros_at_the_end_of_a_fraction_are_not_written() -> None:
     assert without_trailing_zeros(column(list(given), pa.string())).to_pylist() == list(given.values())
 
 
-def test_key_of_several_columns_is_the_array_that_postgresql_writes() -> None:
+def test_key_of_several_columns_is_the_array_of_postgresql() -> None:
     one = column(["a", 'a"b\\c', None, "\t"], pa.string())
     other = column(["b", "\n\x1f", "é", ""], pa.string())
     assert key_texts([one]) is one
