@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 import deploy
+import lambda_toolkit.pipeline.client.replay
 import lambda_toolkit.pipeline.commands.rejected
 import lambda_toolkit.pipeline.commands.replay
 from lambda_toolkit.pipeline.client.replay import Replay
@@ -17,6 +19,7 @@ from lambda_toolkit.pipeline.lambdas.shared.messages.events import (
     LoadReplayResult,
     OpenCounts,
     RejectedResult,
+    TransformReplayResult,
 )
 from tests.support.fake_functions import FakeAws, follower
 
@@ -44,6 +47,49 @@ def test_replay_transforms_each_batch_and_repeats_load():
     assert [entry["changed"] for entry in document["batches"]] == [True, False]
     assert document["written"] == {"fact_payment": 3, "dim_staff": 1}
     assert document["open"] == OPEN
+
+
+def test_replay_gives_load_what_one_call_takes_and_adds_up(monkeypatch):
+    """Load is given 200 batches at a time, then what it left of them; what it did is summed over all calls."""
+    asked: list[tuple[int, ...]] = []
+    results = iter(
+        [
+            LoadReplayResult((), {"a": 1}, not_loaded=(1,), left=(199, 200), open=OpenCounts(9, 9)),
+            LoadReplayResult((), {"a": 2, "b": 5}, not_loaded=(200,), open=OpenCounts(8, 8)),
+            LoadReplayResult((), {"b": 7}, not_loaded=(202,), open=OpenCounts(1, 2)),
+        ]
+    )
+
+    def call(aws: Any, function: str, request: Any, result_type: Any) -> Any:
+        assert function == f"totes-dev-{'load' if result_type is LoadReplayResult else 'transform'}"
+        if result_type is LoadReplayResult:
+            asked.append(request.batches)
+            return next(results)
+        number = request.batch
+        rejected = {1: {"a": 1, "b": 1999}, 2: {}}.get(number, {})
+        return TransformReplayResult(number, revision=3, rejected=rejected, changed=number < 3)
+
+    monkeypatch.setattr(lambda_toolkit.pipeline.client.replay, "call", call)
+    said: list[str] = []
+    document = Replay(replace(follower(FakeAws()), report=said.append)).replay(list(range(1, 203)))
+    assert asked == [tuple(range(1, 201)), (199, 200), (201, 202)]
+    assert (document["written"], document["not_loaded"]) == ({"a": 3, "b": 12}, [1, 200, 202])
+    assert (document["open"], len(document["batches"])) == ({"rejected": 1, "pending": 2}, 202)
+    assert document["batches"][0] == {"batch": 1, "revision": 3, "rejected": {"a": 1, "b": 1999}, "changed": True}
+    assert said[:3] == [
+        "transform: batch 1 differs now: revision 3, 2,000 rejected",
+        "transform: batch 2 differs now: revision 3",
+        "transform: batch 3 is unchanged",
+    ]
+
+
+def test_load_that_is_busy_is_asked_every_five_seconds():
+    aws, said = FakeAws({"load": [BUSY, BUSY, applied(3)]}), list[str]()
+    replay = Replay(replace(follower(aws), report=said.append))
+    begun = replay.follower.waiting.clock()
+    assert replay.call_load(LoadReplayRequest((3,)), LoadReplayResult).replayed == (3,)
+    assert replay.follower.waiting.clock() - begun == 10
+    assert said == ["load: another load is running; waiting for it ..."]
 
 
 def test_load_that_stays_busy_is_reported():
