@@ -188,6 +188,14 @@ def test_an_orphan_alone_in_its_folder_is_found_by_its_time(bucket, written):
     assert sweep_processed(bucket.lake, NOW).deleted == (orphan,)
 
 
+def test_only_revisions_of_a_batch_that_looks_wrong_are_read(bucket, reads):
+    for batch in range(1, 5):
+        bucket.processed(batch, OLD, bucket.put(made(batch, "a"), OLD - MINUTE))
+    orphan = bucket.put(made(3, "b"), OLD - MINUTE)
+    assert sweep_processed(bucket.lake, NOW).deleted == (orphan,)
+    assert reads == [manifest_key(3)]
+
+
 def test_the_files_of_every_revision_are_kept_and_young_ones_too(bucket):
     first, second, third = (bucket.put(made(1, digest), OLD - MINUTE) for digest in "abc")
     bucket.processed(1, OLD, first)
