@@ -6,6 +6,7 @@ import io
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -154,6 +155,36 @@ def test_plan_without_a_change_or_with_a_problem(call, monkeypatch, target) -> N
     assert (done.exit_code, done.stderr) == (1, "Error: no table a\nno table b\n")
     with pytest.raises(CommandError, match="no table a\nno table b"):
         plan.plan_document(target)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    overwritten: tuple[str, ...]
+    adopt: bool = False
+
+
+def test_scope_reaches_the_declaration_and_the_plan(monkeypatch, target) -> None:
+    """Each option has another value than the one before and after it."""
+    asked: list[Any] = []
+
+    def wanted(pipeline: Any, account: str, environ: Any, *, overwritten: tuple[str, ...]) -> Wanted:
+        assert (pipeline, account, environ) == (target.pipeline, AWS.account_id, target.environ)
+        return Wanted(overwritten)
+
+    def planned(of: Wanted, aws: Any, *, only: Any, prune: bool, delete_data: bool) -> Plan:
+        asked.append((of, aws, only, prune, delete_data))
+        return Plan(CHANGES, notes=("first",))
+
+    monkeypatch.setattr(plan, "deployment", wanted)
+    monkeypatch.setattr(lambda_script, "plan", planned)
+    monkeypatch.setattr(plan, "address_notes", lambda pipeline, environ: ["second"])
+    assert Scope(True, False, True, ("source",)).plan(AWS, target) == Plan(CHANGES, notes=("first", "second"))
+    EVERYTHING.plan(AWS, target, ["load"])  # type: ignore[arg-type]
+    [(first, aws, *options), (second, _, only, *others)] = asked
+    assert (first, aws, options) == (Wanted(("source",), adopt=True), AWS, [None, False, True])
+    assert (second, set(only), others) == (Wanted(()), {"totes-dev-load"}, [True, False])
+    with pytest.raises(UsageError, match="With FUNCTIONs named, no secret is written"):
+        Scope(overwritten=("source",)).plan(AWS, target, ["load"])  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
