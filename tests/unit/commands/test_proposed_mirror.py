@@ -119,3 +119,10 @@ def test_alterations_wait_and_the_rest_does_not() -> None:
     assert without_alterations(Mirror((wider, other)), before) == Mirror((KNOWN, other))
     assert without_alterations(Mirror((more,)), before) == before
     assert without_alterations(Mirror((fewer,)), before) == Mirror((fewer,))
+
+
+def test_tables_that_the_patterns_mean_are_mirrored_alone() -> None:
+    tables = tuple(Table(name, "r", SAME, ("id",), (("id",),)) for name in ("audit_a", "shop", "staff"))
+    made = mirrored(Catalog(tables, {}), ["s*", "!staff"], {}, (), None)
+    assert [table.name for table in made.mirror.tables] == ["shop"]
+    assert made.changes == []
