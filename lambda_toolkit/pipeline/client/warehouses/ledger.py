@@ -23,7 +23,7 @@ _LOADED = """
         ON j.batch = l.batch
     LEFT JOIN (SELECT batch, count(*) AS rows FROM $pending_row WHERE deleted_batch IS NULL GROUP BY 1) AS p
         ON p.batch = l.batch
-    WHERE l.batch BETWEEN CAST(:first AS bigint) AND CAST(:last AS bigint) ORDER BY l.batch
+    WHERE l.batch BETWEEN CAST(:first AS bigint) AND CAST(:last AS bigint)
 """
 
 
