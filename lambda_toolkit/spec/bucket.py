@@ -44,7 +44,10 @@ class BucketSpec:
     name: str
     """The bucket's name, unique in all of AWS."""
     kms_key: str | None = None
-    """The ARN or alias of the KMS key that encrypts the objects. ``None``: S3's own key (SSE-S3)."""
+    """The ARN or alias of the KMS key that encrypts the objects.
+
+    ``None``: S3's own key (SSE-S3), but a key that a bucket has already stays.
+    """
     tls_only: bool = True
     """Deny requests over plain HTTP by the bucket policy."""
     versioned: bool | None = True

@@ -11,7 +11,7 @@ import pytest
 from lambda_script import AwsError
 from lambda_toolkit.pipeline.client.observing import alert_test
 from lambda_toolkit.pipeline.errors import CommandError
-from tests.unit.commands.test_observed import PIPELINE, Answers
+from tests.unit.commands.test_observed_documents import PIPELINE, Answers
 
 
 def test_alarms_count_where_they_notify_a_topic_of_the_pipeline() -> None:

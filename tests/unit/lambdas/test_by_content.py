@@ -68,7 +68,7 @@ class World:
         return [tuple(row.values()) for row in self.lake.table(file.key).to_pylist()] if file else []
 
 
-def test_rows_with_another_hash_are_changes_and_missing_ones_deleted() -> None:
+def test_rows_with_another_hash_are_changes_missing_ones_deleted() -> None:
     world = World()
     found = world.run([(1, "a", "x"), (1, "b", "x")], [(2, "a", "x")])
     assert world.rows(found.changes) == [("x", 1, "a", None), ("x", 1, "b", None), ("x", 2, "a", None)]

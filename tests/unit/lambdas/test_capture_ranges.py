@@ -161,7 +161,7 @@ def test_state_is_stored_where_it_is_another(
     assert found.state_changed is changed
 
 
-def test_rows_in_flight_of_earlier_batches_are_kept_while_ranges_are_read(world: CapturedTable) -> None:
+def test_rows_in_flight_are_kept_while_ranges_are_read(world: CapturedTable) -> None:
     world.rows = {1: 60, 5: XMIN, 6: XMIN, 7: XMIN}
     kept = world.in_flight((1, 60))
     plan = world.plan(table_files(backfill=BackfillCursor("4", None), in_flight=kept))

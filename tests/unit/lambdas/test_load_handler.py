@@ -115,9 +115,7 @@ def test_load_beside_another_one_says_so(lake: ListedLake, warehouse: RecordedWa
     assert (log.lines, log.metrics) == ([("warning", None, {})], [])
 
 
-def test_load_begins_its_first_batch_however_little_time_there_is(
-    lake: ListedLake, warehouse: RecordedWarehouse
-) -> None:
+def test_load_begins_its_first_batch_with_however_little_time(lake: ListedLake, warehouse: RecordedWarehouse) -> None:
     """The next ones where half as much time again is left as the longest took, and twenty seconds."""
     for number in range(1, 6):
         lake.batch(number)

@@ -98,7 +98,7 @@ def test_rows_are_passed_when_there_are_enough(monkeypatch: pytest.MonkeyPatch) 
     assert read(schema) == [], "a query without rows makes no call"
 
 
-def test_columns_are_selected_with_what_the_lake_cannot_represent() -> None:
+def test_columns_are_selected_with_what_the_lake_cannot_hold() -> None:
     """As NULL, and as text beside all columns: the server makes both."""
     plain = [Column("id", "integer", is_key=True), Column("v", "text")]
     assert lake_schema(plain) == pa.schema([("id", pa.int32()), ("v", pa.string()), (UNREADABLE, pa.string())])

@@ -208,7 +208,7 @@ def secret_plan(spec: SecretSpec, live: Any = None, stored: str = "v") -> tuple[
     return secret.plan(aws, spec), aws
 
 
-def test_secret_is_created_with_its_value_or_says_what_is_missing() -> None:
+def test_secret_is_created_with_its_value_or_says_what_it_lacks() -> None:
     [change], aws = secret_plan(NEW)
     assert (change.action, change.details) == ("create", ("value from VAR",))
     change.apply(aws)

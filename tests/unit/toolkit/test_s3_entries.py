@@ -163,7 +163,7 @@ def test_entries_of_others_stay_and_our_own_are_replaced() -> None:
         assert merged(entries, desired)[1].written == []
 
 
-def test_entry_that_the_same_plan_replaces_is_removed_where_it_overlaps() -> None:
+def test_replaced_entry_is_removed_where_it_overlaps() -> None:
     def scope() -> PlanScope:  # a new one for each plan: it remembers what the plan wrote
         return PlanScope(with_triggers=frozenset({"g"}))
 

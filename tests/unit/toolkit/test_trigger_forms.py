@@ -132,7 +132,7 @@ def test_schedule_that_was_changed_by_hand_differs(live: dict[str, Any], expecte
     assert [str(each) for each in differences(schedule._known({**PLAIN, **live}), wanted)] == expected
 
 
-def test_schedule_that_exists_although_no_read_showed_it_is_written() -> None:
+def test_schedule_that_no_read_showed_is_written() -> None:
     aws: Any = Calls(AwsError("x", code="ConflictException"))
     schedule._create(aws, {"Name": "n"})
     assert aws.made == [("scheduler", name, {"Name": "n"}) for name in ("create_schedule", "update_schedule")]
