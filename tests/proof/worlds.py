@@ -6,12 +6,10 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import boto3
 import moto
 
-from lambda_toolkit.pipeline.lambdas.extract.source import dense_keys
 from tests.proof.databases import schema
 from tests.proof.simulation import Simulation
 from tests.proof.twin import Twin
@@ -22,9 +20,7 @@ def opened(server: Any) -> Iterator[Simulation]:
     """A world on ``server``, with an S3 of its own in memory."""
     world = Simulation(server)
     try:
-        # So small that a few keys are in several buckets, with gaps and without.
-        with mock.patch.multiple(dense_keys, BUCKET=2, MOST_GAPS=0.75):
-            yield world
+        yield world
     finally:
         world.close()
 
