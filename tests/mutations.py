@@ -955,7 +955,7 @@ MUTATIONS = (
     Mutation(
         "prices are rounded to fit",
         "lambdas/transform/columns/numbers.py",
-        "        fits = pc.and_kleene(fits, pc.equal(pc.round(wide, ndigits=scale), wide))",
+        "        fits = pc.and_kleene(fits, pc.equal(cut(wide, scale).cast(wide.type), wide))",
         "        pass",
         f"{VALUES} {SERVER_VALUES}",
     ),
@@ -1543,6 +1543,20 @@ MUTATIONS = (
         "    return _fixed(numbers, Part(_SHOWN_AT, shown.cast(pa.int16())))",
         "    return _fixed(numbers)",
         f"{BINARY} -k every_bit",
+    ),
+    Mutation(
+        "decimals are taken away by a division that Arrow gets wrong",
+        "lambdas/shared/decimals.py",
+        "_DIGITS = 9",
+        "_DIGITS = 38",
+        "tests/unit/lambdas/test_decimals.py",
+    ),
+    Mutation(
+        "what is compared with a list takes the type of the list",
+        "lambdas/shared/expression/resolve.py",
+        "        pairs = [(left, _coerced(other, kind(found))) for other in constants]",
+        "        pairs = [(_coerced(left, kind(found)), _coerced(other, kind(found))) for other in constants]",
+        "tests/unit/lambdas/test_recorded_expressions.py",
     ),
     Mutation(
         "a wide number loses what does not fit into 64 bits",

@@ -306,14 +306,17 @@ def _compared(name: str, arguments: tuple[Typed, ...], at: int) -> Typed:
 
 
 def _in(arguments: tuple[Typed, ...], at: int) -> Typed:
-    """``x IN (a, b)`` is ``x = a OR x = b``; several constants are compared in one type, where they have one."""
+    """``x IN (a, b)`` is ``x = a OR x = b``; several constants become of one type first, where all have one with ``x``.
+
+    ``x`` itself is not cast to it: as of an array of that type, https://www.postgresql.org/docs/current/typeconv-oper.html
+    """
     left = arguments[0]
     constants = [typed for typed in arguments[1:] if not _reads(typed)]
     others = [typed for typed in arguments[1:] if _reads(typed)]
     pairs = [(left, other) for other in constants]
     found = common_type([left.type, *(typed.type for typed in constants)]) if len(constants) > 1 else None
     if found is not None and not is_user_defined(found):
-        pairs = [(_coerced(left, kind(found)), _coerced(other, kind(found))) for other in constants]
+        pairs = [(left, _coerced(other, kind(found))) for other in constants]
     pairs += [(left, other) for other in others]
     tests = tuple(_folded(_compared("=", pair, at)) for pair in pairs)
     return tests[0] if len(tests) == 1 else Typed("or", BOOLEAN, tests)

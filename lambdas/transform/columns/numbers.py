@@ -9,6 +9,7 @@ from decimal import Decimal
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ...shared.decimals import cut
 from ...shared.model.expressions import MAX_PRECISION
 from ...shared.postgres_text import postgres_text, without_trailing_zeros
 from .cast_result import BLANKS, CastResult, all_invalid, keep, parse, then
@@ -38,7 +39,8 @@ def integer(values: pa.ChunkedArray, to: pa.DataType, *, is_number: bool) -> Cas
             pc.greater_equal(wide, pa.scalar(Decimal(low), wide.type)),
             pc.less_equal(wide, pa.scalar(Decimal(high), wide.type)),
         )
-        return keep(values, pc.and_(inside, pc.equal(pc.round(wide, ndigits=0), wide)), to)
+        whole = cut(wide, 0)
+        return keep(whole, pc.and_(inside, pc.equal(whole.cast(wide.type), wide)), to)
     if pa.types.is_floating(dtype):
         inside = pc.and_(pc.greater_equal(values, float(low)), pc.less(values, float(high + 1)))
         return keep(values, pc.and_(inside, pc.equal(pc.floor(values), values)), to)
@@ -76,7 +78,7 @@ def numeric(values: pa.ChunkedArray, precision: int | None, scale: int, *, is_nu
     if to == values.type:
         return result
     # By way of the widest type: a direct cast checks the digits before trailing zeros are cut.
-    wide = result.values.cast(pa.decimal256(_MAX_DIGITS, values.type.scale)).cast(pa.decimal256(_MAX_DIGITS, to.scale))
+    wide = cut(result.values.cast(pa.decimal256(_MAX_DIGITS, values.type.scale)), to.scale)
     return CastResult(wide.cast(to), result.invalid)
 
 
@@ -86,7 +88,7 @@ def fits_numeric(column: pa.ChunkedArray, precision: int, scale: int) -> pa.Chun
     wide = column.cast(pa.decimal256(_MAX_DIGITS, own))
     fits = pc.is_valid(wide)
     if own > scale:
-        fits = pc.and_kleene(fits, pc.equal(pc.round(wide, ndigits=scale), wide))
+        fits = pc.and_kleene(fits, pc.equal(cut(wide, scale).cast(wide.type), wide))
     if column.type.precision - own > precision - scale:
         # A limit below the smallest number of the column's scale leaves zero alone.
         exponent = max(precision - scale, -own)
@@ -182,8 +184,8 @@ def _decimals(texts: pa.ChunkedArray, to: pa.DataType) -> pa.ChunkedArray:
     if digits > _MAX_DIGITS:
         return without_trailing_zeros(texts).cast(to)
     if digits > MAX_PRECISION:
-        return texts.cast(pa.decimal256(_MAX_DIGITS, most)).cast(pa.decimal256(_MAX_DIGITS, to.scale)).cast(to)
-    return texts.cast(pa.decimal128(MAX_PRECISION, most)).cast(pa.decimal128(MAX_PRECISION, to.scale)).cast(to)
+        return cut(texts.cast(pa.decimal256(_MAX_DIGITS, most)), to.scale).cast(to)
+    return cut(texts.cast(pa.decimal128(MAX_PRECISION, most)), to.scale).cast(to)
 
 
 def _arrow_decimal(precision: int, scale: int) -> pa.DataType | None:

@@ -14,6 +14,7 @@ from decimal import Decimal
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ....shared.decimals import cut
 from .binary_fields import Fixed, Part, UnencodableError, as_binary, constant
 
 _NEGATIVE = 0x4000
@@ -106,7 +107,7 @@ def _groups(numbers: pa.Array, largest: int, padding: int) -> Iterator[pa.Array]
             rest = pc.divide(words, ten)
             chunk, words = pc.subtract(words, pc.multiply(rest, ten)), rest
         else:
-            rest = _with_scale(numbers, digits).cast(pa.decimal128(_DECIMAL, 0), safe=False)  # cuts, and does not round
+            rest = cut(_with_scale(numbers, digits), 0)
             chunk = pc.subtract(_words(numbers), pc.multiply(_words(rest), ten))  # both modulo 2**64
             numbers = rest
             words = _words(rest) if largest // 10**digits < _WORD_LIMIT else None
