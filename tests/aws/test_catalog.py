@@ -93,6 +93,15 @@ def test_drift_of_tables_and_views_is_repaired(aws, client) -> None:
     assert not make_plan(aws, deployment(SPEC))
 
 
+def test_tags_alone_are_a_change_of_the_catalog(aws, client) -> None:
+    deploy(aws, deployment(SPEC))
+    tagged = deployment(dataclasses.replace(SPEC, tags={"team": "data"}))
+    [change] = make_plan(aws, tagged).changes
+    assert [difference.attribute for difference in change.differences] == ["tags.team"]
+    deploy(aws, tagged)
+    assert make_plan(aws, tagged).changes == ()
+
+
 def test_table_that_is_no_longer_declared_is_deleted(aws, client) -> None:
     deploy(aws, deployment(SPEC))
     client("glue").create_table(DatabaseName=NAME, TableInput={"Name": "mine"})
