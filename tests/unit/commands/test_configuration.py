@@ -74,7 +74,12 @@ def test_the_region_is_what_every_aws_tool_would_take(environ, region):
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ('name = "totes"\n', "", r"\[pipeline\] lacks the key `name`"),
+        ('name = "totes"\n', "", r"\[pipeline\] lacks the key `name` \(a string\)\.(?! Is)"),
+        (
+            'name = "totes"\n',
+            'nmae = "totes"\n',
+            r"\[pipeline\] lacks the key `name` \(a string\)\. Is `nmae` meant for it\?",
+        ),
         ('fresh_within = "30 minutes"', 'fresh_within = "soon"', r"\[pipeline\] `fresh_within` must be a time such as"),
         (
             "[source.staff]",

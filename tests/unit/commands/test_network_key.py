@@ -110,3 +110,4 @@ def test_policies_have_what_a_network_needs_and_no_more(tmp_path: Path) -> None:
 def test_address_of_this_machine_is_found() -> None:
     assert addresses("127.0.0.1") == ["127.0.0.1"]
     assert addresses("no host") == []
+    assert addresses(f"{'a' * 64}.example.com") == [], "no part of a name in DNS is as long"
