@@ -1,7 +1,7 @@
 """Decimals of Arrow with fewer decimals, exactly.
 
 Arrow divides a decimal by a power of ten when it takes decimals away. Where that power is more than 32 bits, some
-quotients are wrong: 9223372036854775807 with 14 decimals becomes 9223372036854171344, by a cast, by ``round`` and by
+quotients are wrong: 18446744073709551615 with 14 decimals becomes 18446744067664922516, by a cast, by ``round`` and by
 the check of a safe cast. A divisor of 32 bits has a method of its own, which is right.
 """
 

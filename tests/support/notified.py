@@ -35,6 +35,18 @@ def notice(incident: str, *, symptom: bool = False) -> Notice:
     return Notice(incident, f"/aws/lambda/{incident}", incident, symptom, f"{incident} failed.", f"logs {incident}")
 
 
+CATALOG = Catalog(
+    "totes",
+    "dev",
+    {
+        "extract-errors": notice("extract"),
+        "extract-silent": notice("extract"),
+        "load-errors": notice("load"),
+        "fresh": notice("freshness", symptom=True),
+    },
+)
+
+
 @dataclass
 class World:
     """One notifier and all that it talks to."""

@@ -20,20 +20,9 @@ from lambda_toolkit.pipeline.lambdas.notifier.incidents import (
     advance,
 )
 from lambda_toolkit.pipeline.lambdas.notifier.letters import CLAIM, Kind
-from lambda_toolkit.pipeline.lambdas.notifier.notices import Catalog
 from lambda_toolkit.pipeline.lambdas.notifier.webhook import Outcome
-from tests.support.notified import SETTLE, CrashedError, World, at, notice, transitions
+from tests.support.notified import CATALOG, SETTLE, CrashedError, World, at, transitions
 
-CATALOG = Catalog(
-    "totes",
-    "dev",
-    {
-        "extract-errors": notice("extract"),
-        "extract-silent": notice("extract"),
-        "load-errors": notice("load"),
-        "fresh": notice("freshness", symptom=True),
-    },
-)
 GROUPS = {"extract-errors": "extract", "extract-silent": "extract", "load-errors": "load"}
 LOOKS = 25  # seconds between two scheduled invocations: less than SETTLE
 SETTLED = SETTLE.total_seconds()

@@ -20,18 +20,7 @@ from lambda_toolkit.pipeline.lambdas.notifier.incidents import (
     advance,
 )
 from lambda_toolkit.pipeline.lambdas.notifier.notices import Catalog
-from tests.support.notified import SETTLE, at, notice
-
-CATALOG = Catalog(
-    "totes",
-    "dev",
-    {
-        "extract-errors": notice("extract"),
-        "extract-silent": notice("extract"),
-        "load-errors": notice("load"),
-        "fresh": notice("freshness", symptom=True),
-    },
-)
+from tests.support.notified import CATALOG, SETTLE, at, notice
 
 
 def moved(before: Incidents, *given: Transition, now: int = 100, **found: Observation) -> Advance:

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from lambda_toolkit.aws.account import Place
 from lambda_toolkit.errors import AwsError
 from lambda_toolkit.resources.functions import used_layers
 from lambda_toolkit.resources.functions.used_layers import RequiredLayer
@@ -16,6 +15,7 @@ from lambda_toolkit.resources.triggers.event_source import Source
 from lambda_toolkit.spec.model import FunctionSpec
 from lambda_toolkit.spec.triggers.queue import QueueTrigger
 from lambda_toolkit.spec.triggers.stream import StreamTrigger
+from tests.support.answering_aws import AnsweringAws
 
 QUEUE = "arn:aws:sqs:eu-west-2:123456789012:orders"
 OF_OTHERS = QUEUE.replace("123456789012", "210987654321")
@@ -24,28 +24,8 @@ TABLE = "arn:aws:dynamodb:eu-west-2:123456789012:table/orders"
 LATEST = f"{TABLE}/stream/2026-11-01T00:00:00.000"
 
 
-class Aws(Place):
-    """AWS with an answer, or an error, of each operation; notes what it is asked."""
-
-    account_id = "123456789012"
-
-    def __init__(self, **answers: Any) -> None:
-        super().__init__("123456789012", "eu-west-2")
-        object.__setattr__(self, "answers", answers)
-        object.__setattr__(self, "asked", [])
-
-    def call(self, service: str, operation: str, **given: Any) -> Any:
-        self.asked.append((service, operation, given))  # type: ignore[attr-defined]
-        answer = self.answers.get(operation)  # type: ignore[attr-defined]
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    find = call
-
-
 def read(trigger: Any, **answers: Any) -> Source:
-    aws: Any = Aws(**answers)
+    aws: Any = AnsweringAws(**answers)
     return event_source.read_now(aws, aws, trigger)
 
 
@@ -53,7 +33,7 @@ FOUND = {"get_queue_url": {"QueueUrl": "url"}, "get_queue_attributes": {"Attribu
 
 
 def test_queue_is_read_by_its_name_and_account() -> None:
-    aws: Any = Aws(**FOUND)
+    aws: Any = AnsweringAws(**FOUND)
     trigger = QueueTrigger(OF_OTHERS)
     found = event_source.read_now(aws, aws, trigger)
     assert found == Source(trigger, OF_OTHERS, True, {"VisibilityTimeout": "30"})
@@ -86,7 +66,7 @@ def test_queue_of_another_account_may_not_let_us_look(code: str) -> None:
 
 def test_stream_is_read_without_its_consumer() -> None:
     consumer = StreamTrigger(f"{STREAM}/consumer/app:1")
-    aws: Any = Aws(describe_stream_summary={})
+    aws: Any = AnsweringAws(describe_stream_summary={})
     assert event_source.read_now(aws, aws, consumer) == Source(consumer, f"{STREAM}/consumer/app:1", True)
     assert aws.asked == [("kinesis", "describe_stream_summary", {"StreamARN": STREAM})]
     missing = read(StreamTrigger("clicks"))
@@ -97,7 +77,7 @@ def test_stream_is_read_without_its_consumer() -> None:
 def test_table_is_read_by_its_latest_stream() -> None:
     table = StreamTrigger(table="orders")
     with_stream = {"Table": {"LatestStreamArn": LATEST}}
-    aws: Any = Aws(describe_table=with_stream)
+    aws: Any = AnsweringAws(describe_table=with_stream)
     assert event_source.read_now(aws, aws, table) == Source(table, LATEST, True)
     assert aws.asked == [("dynamodb", "describe_table", {"TableName": TABLE})]
     for answer in (None, {"Table": {}}):
@@ -164,7 +144,7 @@ OWN = "arn:aws:lambda:eu-west-2:123456789012:layer:lambda-script-requirements-1:
 def test_own_layer_comes_after_the_ready_ones() -> None:
     declared = spec(layers=(READY,))
     published = RequiredLayer("lambda-script-requirements-1", OWN)
-    aws: Any = Aws()
+    aws: Any = AnsweringAws()
     assert used_layers.names(declared, published) == [READY, "lambda-script-requirements-1"]
     assert used_layers.names(declared, None) == [READY]
     assert used_layers.arns(aws, declared, published) == [READY, OWN]

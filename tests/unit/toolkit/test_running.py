@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from lambda_toolkit.aws.account import Place
 from lambda_toolkit.deploy import rollback as rollbacks
 from lambda_toolkit.errors import MASK, AwsError, OwnershipError, ToolkitError
 from lambda_toolkit.resources.account import secret, topic
@@ -18,46 +17,9 @@ from lambda_toolkit.running import calls, log_events
 from lambda_toolkit.running.invocation import Invocation, invoke, payload_of
 from lambda_toolkit.running.watching import files_of
 from lambda_toolkit.spec.model import FunctionSpec, SecretSpec, TopicSpec
+from tests.support.answering_aws import AnsweringAws
 
 OURS = [{"Key": "managed-by", "Value": "lambda_script"}]
-
-
-class Aws(Place):
-    """AWS with an answer, or an error, of each operation; notes what it is asked."""
-
-    def __init__(self, **answers: Any) -> None:
-        super().__init__("123456789012", "eu-west-2")
-        object.__setattr__(self, "answers", answers)
-        object.__setattr__(self, "asked", [])
-
-    @property
-    def aws(self) -> Any:
-        return self
-
-    def once(self, key: object, read: Any) -> Any:
-        return read()
-
-    def call(self, service: str, operation: str, **given: Any) -> Any:
-        for name in ("also_retry", "exists"):
-            given.pop(name, None)
-        self.asked.append((operation, given))  # type: ignore[attr-defined]
-        answer = self.answers.get(operation)  # type: ignore[attr-defined]
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    find = create = call
-
-    def list_all(self, service: str, operation: str, key: str, **given: Any) -> Any:
-        found = self.call(service, operation, **given)
-        return [] if found is None else found
-
-    list_existing = list_all
-
-    @property
-    def writes(self) -> list[tuple[str, dict[str, Any]]]:
-        reads = ("describe", "get", "list")
-        return [each for each in self.asked if not each[0].startswith(reads)]  # type: ignore[attr-defined]
 
 
 def answered(text: bytes, **more: Any) -> dict[str, Any]:
@@ -65,17 +27,19 @@ def answered(text: bytes, **more: Any) -> dict[str, Any]:
 
 
 def test_invocation_has_the_result_or_the_error() -> None:
-    aws: Any = Aws(invoke=answered('{"a": "é"}'.encode()))
+    aws: Any = AnsweringAws(invoke=answered('{"a": "é"}'.encode()))
     found = invoke(aws, "f", {"b": 1})
     assert found == Invocation({"a": "é"}, None, "log \ufffd")
     asked = {"FunctionName": "f", "Qualifier": "live", "LogType": "Tail", "Payload": b'{"b": 1}'}
-    assert (found.ok, aws.asked) == (True, [("invoke", asked)])
-    failed: Any = Aws(invoke=answered(b'{"errorType": "KeyError", "errorMessage": "x"}', FunctionError="Unhandled"))
+    assert (found.ok, aws.operations) == (True, [("invoke", asked)])
+    failed: Any = AnsweringAws(
+        invoke=answered(b'{"errorType": "KeyError", "errorMessage": "x"}', FunctionError="Unhandled")
+    )
     said = invoke(failed, "f", None)
     assert (said.result, said.error, said.ok) == (None, "x (KeyError)", False)
-    empty: Any = Aws(invoke={"Payload": io.BytesIO(b"")})
+    empty: Any = AnsweringAws(invoke={"Payload": io.BytesIO(b"")})
     assert invoke(empty, "f", None) == Invocation(None, None, "")
-    missing: Any = Aws()
+    missing: Any = AnsweringAws()
     with pytest.raises(ToolkitError, match="There is no function f on AWS yet"):
         invoke(missing, "f", None)
 
@@ -95,7 +59,7 @@ def event(at: int, message: str = "m\n", stream: str = "s", **more: Any) -> dict
 
 def test_events_of_a_log_come_once_and_in_order() -> None:
     listed = [event(2000, "b\n"), event(1000, "a\n\n"), event(2000, "b\n"), event(2000, "c", eventId="1")]
-    aws: Any = Aws(filter_log_events=listed)
+    aws: Any = AnsweringAws(filter_log_events=listed)
     waits: list[int] = []
 
     def wait() -> None:
@@ -110,23 +74,23 @@ def test_events_of_a_log_come_once_and_in_order() -> None:
             found.append(each)
     assert [each.message for each in found] == ["a", "b", "c", "later 1", "later 2"]
     assert (found[0].at.timestamp(), str(found[0])) == (1.0, "00:00:01Z  a")
-    assert aws.asked[0] == ("filter_log_events", {"logGroupName": "/aws/lambda/f", "startTime": 500})
+    assert aws.operations[0] == ("filter_log_events", {"logGroupName": "/aws/lambda/f", "startTime": 500})
 
 
 def test_events_of_a_shared_group_are_those_of_the_function() -> None:
     listed = [event(1, stream="2027/01/01/f[1]a"), event(2, stream="2027/01/01/other[1]a"), event(3, stream="x")]
-    aws: Any = Aws(filter_log_events=listed)
+    aws: Any = AnsweringAws(filter_log_events=listed)
     shared = log_events.stored_events(aws, "f", 0, group="/shop", limit=5)
     assert shared == listed[:1]
-    assert aws.asked == [("filter_log_events", {"logGroupName": "/shop", "startTime": 0, "limit": 5})]
+    assert aws.operations == [("filter_log_events", {"logGroupName": "/shop", "startTime": 0, "limit": 5})]
     for group in ("", "/aws/lambda/f"):
         assert log_events.stored_events(aws, "f", 0, group=group) == listed
-    missing: Any = Aws(filter_log_events=AwsError("x", code="ResourceNotFoundException"))
+    missing: Any = AnsweringAws(filter_log_events=AwsError("x", code="ResourceNotFoundException"))
     assert log_events.stored_events(missing, "f", 0) is None
     for group, named in ((None, "/aws/lambda/f"), ("/shop", "/shop")):
         with pytest.raises(ToolkitError, match=f"f has no log group {named} yet"):
             list(log_events.log_events(missing, "f", 0, group=group))
-    denied: Any = Aws(filter_log_events=AwsError("denied", code="AccessDenied"))
+    denied: Any = AnsweringAws(filter_log_events=AwsError("denied", code="AccessDenied"))
     with pytest.raises(AwsError, match="denied"):
         log_events.stored_events(denied, "f", 0)
 
@@ -140,10 +104,10 @@ def test_logs_are_followed_where_that_is_asked_for(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr("time.sleep", wait)
     monkeypatch.setattr("time.time", lambda: 120.0)
-    aws: Any = Aws(filter_log_events=[event(1000, "a")])
+    aws: Any = AnsweringAws(filter_log_events=[event(1000, "a")])
     spec = FunctionSpec(name="f", source=Path("f.py"))
     assert [each.message for each in calls.logs(spec, aws, 1.5, follow=False)] == ["a"]
-    assert aws.asked == [("filter_log_events", {"logGroupName": "/aws/lambda/f", "startTime": 30000})]
+    assert aws.operations == [("filter_log_events", {"logGroupName": "/aws/lambda/f", "startTime": 30000})]
     with pytest.raises(KeyboardInterrupt):
         list(calls.logs(spec, aws, 1.5, follow=True))
     assert waits == [1.0]
@@ -188,7 +152,7 @@ def test_rollback_moves_the_alias_to_an_older_version(
     monkeypatch.setattr(rollbacks.alias, "read", lambda aws, name: alias)
     monkeypatch.setattr(rollbacks.alias, "route", lambda *given: moved.append(given[1:]))
     monkeypatch.setattr(rollbacks.version, "published", lambda aws, name: ["2", "9", "10"])
-    aws: Any = Aws()
+    aws: Any = AnsweringAws()
     if target is None:
         with pytest.raises(ToolkitError, match=r"There are: 2, 9, 10\."):
             rollbacks.rollback(aws, "f", to)
@@ -204,7 +168,7 @@ NEW = SecretSpec("s", "v", "VAR")
 
 def secret_plan(spec: SecretSpec, live: Any = None, stored: str = "v") -> tuple[list[Any], Any]:
     described = None if live is None else {"Tags": OURS, **live}
-    aws: Any = Aws(describe_secret=described, get_secret_value={"SecretString": stored})
+    aws: Any = AnsweringAws(describe_secret=described, get_secret_value={"SecretString": stored})
     return secret.plan(aws, spec), aws
 
 
@@ -239,12 +203,12 @@ def test_secret_is_written_where_its_value_differs() -> None:
     assert [name for name, _ in aws.writes] == ["restore_secret", "put_secret_value"]
     with pytest.raises(OwnershipError):
         secret_plan(NEW, {"Tags": []})
-    removed: Any = Aws(describe_secret={"Tags": OURS})
+    removed: Any = AnsweringAws(describe_secret={"Tags": OURS})
     [deletion] = secret.plan_removal(removed, NEW, frozenset())
     deletion.apply(removed)
     assert removed.writes == [("delete_secret", {"SecretId": "s", "ForceDeleteWithoutRecovery": True})]
     for live in (None, {"Tags": []}):
-        others: Any = Aws(describe_secret=live)
+        others: Any = AnsweringAws(describe_secret=live)
         assert secret.plan_removal(others, NEW, frozenset()) == []
 
 
@@ -258,7 +222,7 @@ LIVE = {"list_tags_for_resource": {"Tags": OURS}, "list_subscriptions_by_topic":
 
 
 def topic_plan(spec: TopicSpec, **live: Any) -> tuple[list[Any], Any]:
-    aws: Any = Aws(**live)
+    aws: Any = AnsweringAws(**live)
     return topic.plan(aws, spec), aws
 
 
@@ -319,13 +283,13 @@ def test_key_of_a_topic_is_the_declared_one(key: str | None, live: str | None, d
 
 
 def test_topic_is_deleted_with_its_subscriptions() -> None:
-    aws: Any = Aws(**LIVE)
+    aws: Any = AnsweringAws(**LIVE)
     [change] = topic.plan_removal(aws, TopicSpec("alerts"), frozenset())
     change.apply(aws)
     ended = [("unsubscribe", {"SubscriptionArn": f"{TOPIC}:{number}"}) for number in (1, 2)]
     assert aws.writes == [*ended, ("delete_topic", {"TopicArn": TOPIC})]
     for others in ({"list_tags_for_resource": {"Tags": []}}, {}):
-        of_others: Any = Aws(**others)
+        of_others: Any = AnsweringAws(**others)
         assert topic.plan_removal(of_others, TopicSpec("alerts"), frozenset()) == []
     notes = topic.notes(aws, TopicSpec("alerts", ("a@x", "b@x", "b@x", "c@x")))
     assert [note.split()[0] for note in notes] == ["b@x"]

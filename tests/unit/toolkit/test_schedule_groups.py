@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from lambda_toolkit.aws.account import Place
 from lambda_toolkit.aws.client import Clock
 from lambda_toolkit.changes import Change
 from lambda_toolkit.errors import AwsError, OwnershipError, ToolkitError
@@ -19,6 +18,7 @@ from lambda_toolkit.resources.schedules.handover import Old
 from lambda_toolkit.spec.dashboard import signed
 from lambda_toolkit.spec.model import DashboardSpec, Deployment, FunctionSpec, Kind
 from lambda_toolkit.spec.schedules.schedule import Schedule
+from tests.support.answering_aws import AnsweringAws
 from tests.support.fake_time import FakeTime
 
 SCOPE = {"application": "shop", "stage": "dev"}
@@ -27,40 +27,12 @@ GROUP = "arn:aws:scheduler:eu-west-2:123456789012:schedule-group/shop-dev"
 DAILY = "cron(0 9 * * ? *)"
 
 
-class Aws(Place):
-    """AWS with an answer, or an error, of each operation; also what a plan reads of it."""
-
-    def __init__(self, **answers: Any) -> None:
-        super().__init__("123456789012", "eu-west-2")
-        object.__setattr__(self, "answers", answers)
-        object.__setattr__(self, "asked", [])
-
-    @property
-    def aws(self) -> Any:
-        return self
-
-    def once(self, key: object, read: Any) -> Any:
-        return read()
+class Aws(AnsweringAws):
+    """Also what a plan reads of tags."""
 
     def tags(self, arn: str, declared: Any, function: str | None, read: Any) -> Any:
         assert (arn, declared, function) == (GROUP, SCOPE, None)
         return read()
-
-    def call(self, service: str, operation: str, **given: Any) -> Any:
-        self.asked.append((operation, given))  # type: ignore[attr-defined]
-        answer = self.answers.get(operation)  # type: ignore[attr-defined]
-        if isinstance(answer, Exception):
-            raise answer
-        return answer(**given) if callable(answer) else answer
-
-    find = call
-
-    def list_all(self, service: str, operation: str, key: str, **given: Any) -> Any:
-        return self.call(service, operation, **given) or []
-
-    @property
-    def writes(self) -> list[tuple[str, dict[str, Any]]]:
-        return [each for each in self.asked if not each[0].startswith(("get", "list"))]  # type: ignore[attr-defined]
 
 
 def account(*schedules: str, tags: Any = OURS, **more: Any) -> Any:
@@ -287,7 +259,7 @@ def test_dashboard_that_is_not_declared_is_deleted() -> None:
     found = dashboard.plan_undeclared(aws, deployment, SCOPE)
     assert found is not None
     [change] = found
-    assert aws.asked[0] == ("list_dashboards", {"DashboardNamePrefix": "shop-dev"})
+    assert aws.operations[0] == ("list_dashboards", {"DashboardNamePrefix": "shop-dev"})
     change.apply(aws)
     assert aws.writes == [("delete_dashboards", {"DashboardNames": ["shop-dev-old"]})]
     assert dashboard.plan_removal(board(None), BOARD) == []
