@@ -9,12 +9,15 @@ from typing import Any, cast
 
 import pytest
 
+from lambda_script import AwsError
+from lambda_toolkit.pipeline.client.observing import logs
 from lambda_toolkit.pipeline.client.observing.batch_log import batch_lines
 from lambda_toolkit.pipeline.client.observing.log_lines import parse
-from lambda_toolkit.pipeline.client.observing.logs import events_of, first_error
+from lambda_toolkit.pipeline.client.observing.logs import error_in, events_of, first_error
 from lambda_toolkit.pipeline.commands.logs import _time_of
 from lambda_toolkit.pipeline.config.load import load
 from lambda_toolkit.pipeline.errors import CommandError
+from tests.support.answering_aws import AnsweringAws
 from tests.support.repository import CONFIG
 
 POWERTOOLS = {
@@ -134,8 +137,6 @@ class Logs:
     """Two log groups; a third function has none."""
 
     def list_all(self, *_: str, **parameters: Any) -> list[dict[str, Any]]:
-        from lambda_script import AwsError
-
         times = {"/aws/lambda/a": [1, 4], "/aws/lambda/b": [2, 3]}
         if parameters["logGroupName"] not in times:
             raise AwsError("none", code="ResourceNotFoundException")
@@ -148,6 +149,71 @@ def test_logs_of_several_functions_are_in_the_order_of_time() -> None:
     assert found == [("a", 1), ("b", 2), ("b", 3), ("a", 4)]
     with pytest.raises(CommandError, match="none has no log group"):
         list(events_of(logs, ["none"], 0))
+
+
+def test_logs_are_followed_without_saying_a_line_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each read begins where the first did: lines come late. A function that has no log yet may get one."""
+    written: dict[str, Any] = {"a": [1, 2], "b": None}
+    asked: list[Any] = []
+
+    def stored(aws: Any, function: str, start: int, *, group: str) -> Any:
+        asked.append((aws, function, start, group))
+        return written[function] and [{"timestamp": at, "message": f"{at}"} for at in written[function]]
+
+    def wait() -> None:
+        written.update(next(later))
+
+    monkeypatch.setattr(logs, "stored_events", stored)
+    later: Any = iter([{}, {"a": [1, 2, 5], "b": [3]}])
+    followed = events_of("aws", ["a", "b"], 9, groups={"b": "/g"}, follow=True, wait=wait)  # type: ignore[arg-type]
+    found = [(name, event["timestamp"]) for name, event in (next(followed) for _ in range(4))]
+    assert found == [("a", 1), ("a", 2), ("b", 3), ("a", 5)]
+    assert asked == [("aws", "a", 9, ""), ("aws", "b", 9, "/g")] * 3
+    assert len(list(events_of("aws", ["a", "b"], 9, wait=wait))) == 4, "it is not followed"  # type: ignore[arg-type]
+    assert len(list(events_of("aws", ["a"], 9, follow=True))) == 3, "nothing waits"  # type: ignore[arg-type]
+    written.update(a=None, b=None)
+    with pytest.raises(CommandError, match=r"^a and b have no log group"):
+        list(events_of("aws", ["a", "b"], 9))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("limits", "sent"),
+    [
+        ({}, {}),
+        ({"end": 0}, {"endTime": 0}),
+        ({"end": 8, "pattern": "p"}, {"endTime": 8, "filterPattern": "p"}),
+        ({"pattern": "p"}, {"filterPattern": "p"}),
+    ],
+)
+def test_log_of_a_function_is_limited_by_cloudwatch(limits: dict[str, Any], sent: dict[str, Any]) -> None:
+    aws: Any = AnsweringAws(filter_log_events=[{"message": "m"}])
+    pipeline = load(CONFIG / "pipeline.toml")
+    assert logs.of_function(aws, pipeline, "load", 7, **limits) == [{"message": "m"}]
+    own = {"logGroupName": "/aws/lambda/totes-dev-load", "startTime": 7}
+    assert aws.asked == [("logs", "filter_log_events", {**own, **sent})]
+    aws.answers["filter_log_events"] = AwsError("none", code="ResourceNotFoundException")
+    assert logs.of_function(aws, pipeline, "load", 7) == [], "it never ran"
+
+
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        *((f'{{"level": "{level}", "message": "no"}}', "no") for level in ("ERROR", "CRITICAL", "FATAL")),
+        ('{"log_level": "ERROR", "errorMessage": "no"}', "no"),
+        ('{"level": "ERROR", "message": "", "errorMessage": "no"}', "no"),
+        ('{"level": "ERROR", "message": "no", "errorMessage": "other"}', "no"),
+        ('{"level": "INFO", "log_level": "ERROR", "message": "well"}', None),
+        ('{"level": "WARNING", "message": "well"}', None),
+        ('{"message": "well"}', None),
+        ('{"level": "ERROR", "message": "a metric", "_aws": {}}', None),
+        (" [ERROR] no\n", "[ERROR] no"),
+        ("2026-01-01 Task timed out after 3.00 seconds\n\n", "2026-01-01 Task timed out after 3.00 seconds"),
+        ("START RequestId: 1", None),
+        ('{"level": "ERROR", "message": "[ERROR] cut', None),
+    ],
+)
+def test_error_of_a_function_is_known_by_its_level(line: str, error: str | None) -> None:
+    assert error_in(line) == error
 
 
 def test_time_has_the_date_unless_it_is_today() -> None:
