@@ -15,6 +15,7 @@ from lambda_toolkit.pipeline.client.target import without_network
 from lambda_toolkit.pipeline.config.aws.deployment import function_spec
 from lambda_toolkit.pipeline.config.aws.role_policy import operator_policy
 from lambda_toolkit.pipeline.config.load import load
+from lambda_toolkit.pipeline.config.model import ReadSecret
 from lambda_toolkit.pipeline.errors import ConfigurationError
 from lambda_toolkit.pipeline.installed import DEFAULT_PATH
 
@@ -82,7 +83,7 @@ def test_database_without_ipv6_address_is_named(tmp_path: Path) -> None:
         found = {**known, **{name.replace("_", "."): item for name, item in different.items()}}
         return list(address_notes(load(written(tmp_path, more)), environ, lambda host: found.get(host, [])))
 
-    assert notes(ALL) == []
+    assert notes("") == notes(ALL) == []
     assert notes(dual) == [
         "shop.example, the host of the secret source, has no AAAA record: functions reach it over IPv4 alone",
         "the host of the secret warehouse is not known here, so its AAAA record was not looked up",
@@ -90,6 +91,18 @@ def test_database_without_ipv6_address_is_named(tmp_path: Path) -> None:
     assert len(notes(dual, shop_example=["10.0.0.1", "2001:db8::1"])) == 1
     assert "has no address here" in notes(dual, shop_example=[])[0]
     assert "secret@" not in "".join(notes(dual))
+    environ = {"WAREHOUSE_DATABASE_URL": "postgresql://u:secret@shop.example:5432/star"}
+    assert [note.partition(",")[0] for note in notes(dual)] == [
+        "the host of the secret source is not known here",
+        "shop.example",
+    ]
+    assert [note.partition(",")[0] for note in notes(dual, shop_example=["2001:db8::1"])] == [
+        "the host of the secret source is not known here"
+    ]
+    pipeline = load(written(tmp_path, dual))
+    others = replace(pipeline.secrets["source"], environment="", read=ReadSecret("arn", "::1"))
+    of_others = replace(pipeline, secrets={**pipeline.secrets, "source": others})
+    assert list(address_notes(of_others, environ, lambda host: [host] if host == "::1" else ["::2"])) == []
 
 
 def test_policies_have_what_a_network_needs_and_no_more(tmp_path: Path) -> None:
