@@ -15,6 +15,7 @@ from lambda_toolkit.pipeline.lambdas.shared.postgres.server_errors import sqlsta
 from lambda_toolkit.pipeline.warehouse.ddl import statements
 from lambda_toolkit.pipeline.warehouse.sql_tokens import RESERVED
 from tests.support.pipeline import credentials_of
+from tests.unit.commands.test_schema_types import SERIAL, WRITTEN
 
 CATALOG = """
     SELECT c.relname::text,
@@ -257,6 +258,12 @@ def test_schema_is_read_as_the_catalog_shows_it(server):
 @pytest.mark.parametrize("kind", TYPES)
 def test_schema_every_type_is_read_or_refused(server, kind):
     compare(server, f"create table t (a {kind})")
+
+
+def test_schema_types_are_those_that_the_server_shows(server):
+    written = [*WRITTEN, *SERIAL]
+    found = by_the_server(server, [f"CREATE TABLE t ({', '.join(f'c{n} {kind}' for n, kind in enumerate(written))})"])
+    assert dict(zip(written, [kind for _, kind, *_ in found["t"][0]], strict=True)) == {**WRITTEN, **SERIAL}
 
 
 @pytest.mark.parametrize("constraint", [*CONSTRAINTS, *(f"null, {text}" for text in TABLE_CONSTRAINTS)])
