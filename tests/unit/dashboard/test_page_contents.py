@@ -119,8 +119,11 @@ def test_checks_say_what_is_whole_raised_and_waiting():
         "bad": health.checks(view(status=status(differences=["x"], alarms=raised), tables=TABLES)),
         "none": health.checks(view(status=status(freshness={**FRESH, "loaded_unknown": True}))),
         "empty": health.checks(view(status=status(batches=dict.fromkeys(ahead)))),
+        "first": health.checks(
+            view(status=status(batches={**ahead, "loaded": None}, open={"rejected": 1, "pending": 1}))
+        ),
     }
-    whole, alarms, waiting = (Problem(GOOD, "Whole", "no row is missing"), Problem(GOOD, "Alarms", "all quiet"), 0)
+    whole, alarms = Problem(GOOD, "Whole", "no row is missing"), Problem(GOOD, "Alarms", "all quiet")
     assert found == {
         "well": (whole, alarms, Problem(GOOD, "Waiting", "no batch")),
         "open": (
@@ -135,8 +138,13 @@ def test_checks_say_what_is_whole_raised_and_waiting():
         ),
         "none": (Problem(UNKNOWN, "Whole", "not known"), alarms, Problem(UNKNOWN, "Waiting", "not known")),
         "empty": (whole, alarms, Problem(GOOD, "Waiting", "no batch")),
+        "first": (
+            Problem(WARNING, "Whole", "1 rejected, 1 pending"),
+            alarms,
+            Problem(GOOD, "Waiting", "5 batches"),
+        ),
     }
-    assert (health.checks(view(status="down")), waiting) == ((), 0)
+    assert health.checks(view(status="down")) == ()
 
 
 def test_alarms_are_listed_with_the_raised_ones_first():

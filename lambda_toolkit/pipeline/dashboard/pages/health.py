@@ -24,7 +24,7 @@ STEPS = ("extracted", "transformed", "loaded")
 _MESSAGES = 6  # the last ones
 _HELPS = " What helps: "  # before the command, in the description of an alarm
 _COMMAND = re.compile(r"(?:python deploy\.py|lambda-script) (.+?)(?: --stage \S+)?")
-_ORDER = (BAD, UNKNOWN, WARNING, GOOD)
+_ORDER = (BAD, UNKNOWN, WARNING)  # of what is wrong
 
 
 def requests(parameters: Mapping[str, str]) -> tuple[Request, ...]:
@@ -226,7 +226,7 @@ def _messages(view: View, messages: Sequence[Mapping[str, str]]) -> Section:
         for at, message in enumerate(reversed(messages[-_MESSAGES:]))
     ]
     nothing = "None has arrived in the local stack yet."
-    return Section("messages", "Messages", "messages", {"messages": shown}, problem=None, nothing=nothing)
+    return Section("messages", "Messages", "messages", {"messages": shown}, nothing=nothing)
 
 
 def steps(view: View) -> list[dict[str, str]]:
