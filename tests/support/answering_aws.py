@@ -19,11 +19,16 @@ class AnsweringAws(Place):
     answers: dict[str, Any]
     asked: list[tuple[str, str, dict[str, Any]]]
     """The service, the operation and the parameters of each call."""
+    repeated: dict[str, tuple[str, ...]]
+    """By operation, the codes for which the client shall make the call again."""
+    made: dict[str, tuple[str, ...]]
+    """By operation, the codes by which AWS says that an earlier attempt of the call made the resource."""
 
     def __init__(self, **answers: Any) -> None:
         super().__init__(self.account_id, "eu-west-2")
         object.__setattr__(self, "answers", answers)
-        object.__setattr__(self, "asked", [])
+        for name, empty in (("asked", []), ("repeated", {}), ("made", {})):
+            object.__setattr__(self, name, empty)
 
     @property
     def aws(self) -> Any:
@@ -41,8 +46,9 @@ class AnsweringAws(Place):
         return read()
 
     def call(self, service: str, operation: str, **given: Any) -> Any:
-        for name in ("also_retry", "exists"):  # of the client, not of AWS
-            given.pop(name, None)
+        for name, codes in (("also_retry", self.repeated), ("exists", self.made)):  # of the client, not of AWS
+            if name in given:
+                codes[operation] = given.pop(name)
         self.asked.append((service, operation, given))
         answer = self.answers.get(operation)
         if isinstance(answer, Exception):
