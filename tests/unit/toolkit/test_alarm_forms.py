@@ -127,6 +127,13 @@ def test_each_attribute_that_differs_is_named(declared: dict[str, Any], live: di
     assert difference.startswith(says)
 
 
+def test_expression_takes_the_place_of_one_metric_and_back() -> None:
+    of_one = ("MetricName", "Namespace", "Dimensions", "Statistic", "Period")
+    for declared, live in (({}, MEASURED), ({"expression": "FILL(m, 0)"}, LIVE)):
+        differing = {each.partition(":")[0].partition(".")[0] for each in found(Alarm("a", "Errors", **declared), live)}
+        assert differing == {*of_one, "Metrics"}
+
+
 def test_alarm_has_one_metric_or_an_expression() -> None:
     assert "Metrics" not in alarms._request(alarms._desired(HERE, "f", Alarm("a", "Errors")))
     measured = alarms._request(alarms._desired(HERE, "f", Alarm("a", "Errors", expression="FILL(m, 0)")))

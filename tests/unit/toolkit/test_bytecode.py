@@ -94,6 +94,7 @@ def test_module_is_compiled_once_for_all_functions(monkeypatch: pytest.MonkeyPat
     ("text", "says"),
     [
         ("echo it is broken >&2; exit 3", "cannot compile the modules of the package: it is broken"),
+        (r"printf 'in \377 Latin' >&2; exit 3", "the package: in \ufffd Latin"),
         ("exit 3", "exit status 3"),
         ("echo no JSON", "cannot compile the modules"),
         (None, "No such file"),

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,7 +14,9 @@ import pytest
 from lambda_toolkit.aws.account import Place
 from lambda_toolkit.resources.account import role
 from lambda_toolkit.resources.account.role import policy_document, statements
+from lambda_toolkit.resources.networks import network
 from lambda_toolkit.resources.planning import polling
+from lambda_toolkit.resources.planning.live import LiveRole
 from lambda_toolkit.resources.registry import ATTACHMENTS
 from lambda_toolkit.resources.schedules import schedule_role
 from lambda_toolkit.spec.model import FunctionSpec
@@ -154,6 +159,27 @@ def test_code_may_not_use_what_lambda_needs_for_the_network(permissions: Any, al
     assert set(found["Action"]) == expected
 
 
+def test_lambda_makes_interfaces_in_the_network_alone() -> None:
+    """With groups and subnets that others may share from their accounts; what it lists knows no resource."""
+    document = policy_document(spec(vpc=Vpc(("subnet-1",), ("sg-1",))), HERE, ATTACHMENTS)
+    resources = {item["Sid"]: (item["Effect"], item["Resource"]) for item in document["Statement"] if "Sid" in item}
+    assert resources == {
+        "LambdaScriptNetworkRead": ("Allow", ["*"]),
+        "LambdaScriptNetworkCreate": (
+            "Allow",
+            [
+                "arn:aws:ec2:eu-west-2:123456789012:network-interface/*",
+                "arn:aws:ec2:eu-west-2:*:security-group/sg-1",
+                "arn:aws:ec2:eu-west-2:*:subnet/subnet-1",
+            ],
+        ),
+        "LambdaScriptNetworkManage": ("Allow", ["arn:aws:ec2:eu-west-2:123456789012:*/*"]),
+        "LambdaScriptNetworkNotByCode": ("Deny", ["*"]),
+    }
+    china = network.role_statements(spec(vpc=Vpc(("subnet-1",), ())), Place("123456789012", "cn-north-1", "aws-cn"))
+    assert china[1]["Resource"][1] == "arn:aws-cn:ec2:cn-north-1:*:subnet/subnet-1"
+
+
 def test_detached_function_needs_nothing_of_a_network() -> None:
     for vpc in (None, Vpc()):
         assert len(policy_document(spec(vpc=vpc), HERE, ATTACHMENTS)["Statement"]) == 1
@@ -253,3 +279,35 @@ def test_roles_that_the_toolkit_makes_are_those_of_the_deployer() -> None:
         assert role.deployer_resources(spec(**different), HERE) == expected
     assert role.role_arn(HERE, spec()) == own
     assert role.role_arn(HERE, spec(role="arn:given")) == "arn:given"
+
+
+OURS = {"managed-by": "lambda_script", "lambda-script:function": "f"}
+LIMITS = "arn:aws:iam::123456789012:policy/limits"
+
+
+@pytest.mark.parametrize("module", [role, schedule_role])
+def test_role_of_the_list_counts_where_all_of_it_is_as_declared(module: Any) -> None:
+    """Otherwise it is read: a list lags behind."""
+    declared = spec(permissions_boundary=LIMITS, permissions=[], schedules=(Schedule("rate(1 day)"),))
+    asked: list[Callable[[LiveRole], bool]] = []
+
+    def named(name: str, is_as_declared: Callable[[LiveRole], bool]) -> None:
+        asked.append(is_as_declared)
+
+    reads: Any = SimpleNamespace(arn=HERE.arn, role=named)
+    context: Any = SimpleNamespace(
+        spec=declared, reads=reads, attachments=ATTACHMENTS, function_is_ours=lambda: False, live=lambda: None
+    )
+    module.plan(context)
+    own = module is role
+    trust = role.TRUST if own else schedule_role.trust_policy(declared, HERE)
+    policy = policy_document(declared, HERE, ATTACHMENTS) if own else schedule_role.invoke_policy(declared, HERE)
+    live = LiveRole(OURS, trust, policy, LIMITS)
+    assert asked[0](live) is True
+    assert asked[0](replace(live, trust=json.dumps(trust), policy=json.dumps(policy))) is True
+    for different in (
+        *({"trust": None}, {"policy": None}, {"boundary": ""}, {"tags": {}}),
+        {"tags": {**OURS, "lambda-script:function": "g"}},
+        {"tags": {**OURS, "managed-by": "me"}},
+    ):
+        assert asked[0](replace(live, **different)) is False, different

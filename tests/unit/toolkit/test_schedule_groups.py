@@ -98,6 +98,43 @@ def test_schedules_of_a_function_begin_with_its_name() -> None:
     assert schedule_group.live(account(get_schedule={"Name": "f.a"}), "shop-dev", "f.a") == {"Name": "f.a"}
 
 
+@pytest.mark.parametrize(
+    ("tagged", "has_rule", "is_ours", "found"),
+    [
+        (True, False, True, ["f.a"]),
+        (True, True, False, ["f.a"]),
+        (False, False, True, ["f.a"]),
+        (False, True, True, []),
+        (False, False, False, []),
+    ],
+)
+def test_schedules_may_be_left_that_no_list_by_tags_shows(
+    tagged: bool, has_rule: bool, is_ours: bool, found: list[str]
+) -> None:
+    """It lags behind where a function has no rule any more, or none yet. Otherwise nothing more is asked."""
+
+    def of(answer: Any, **declared: Any) -> Any:
+        aws = account("f.a", "g.a")
+        aws.answers["list_schedules"] = answer or aws.answers["list_schedules"]
+        object.__setattr__(aws, "tagged", lambda *scope: {GROUP} if tagged and scope == ("shop", "dev") else None)
+        object.__setattr__(aws, "named", lambda *_: {"Name": "f-schedule"} if has_rule else None)
+        planned = context(aws, **declared)
+        planned.function_is_ours = lambda: is_ours
+        return planned
+
+    planned = of(None, schedules=())
+    assert schedule_group.leftovers(planned) == found
+    assert bool(planned.aws.asked) == bool(found)
+    assert schedule_group.undeclared(of(None)) == (["f.a"] if tagged else [])
+    assert schedule_group.undeclared(of(None, schedules=())) == schedule_group.leftovers(of(None)) == []
+    denied = of(AwsError("x", code="AccessDeniedException"), schedules=())
+    if tagged:
+        with pytest.raises(AwsError):
+            schedule_group.leftovers(denied)
+    else:
+        assert schedule_group.leftovers(denied) == [], "who never had a group needs no right to look for one"
+
+
 def removed(*names: str) -> list[Change]:
     others = [Change(Kind.ALARM, "g.a", "delete", apply=lambda _: None)]
     return [*others, *(schedule_group.removal("shop-dev", name) for name in names)]
