@@ -100,3 +100,28 @@ def test_test_says_how_far_it_came(monkeypatch, slack: str, state: str, reached:
     alone = alert_test.send(Answers(), replace(PIPELINE, functions=functions))  # type: ignore[arg-type]
     assert (alone["topic"], alone["email"]["message"]) == ("totes-dev-alerts", "id-1")
     assert (alone["slack"], alone["reached"]) == ({"state": "none", "reason": None}, state == "confirmed")
+
+
+def test_answer_is_looked_for_from_when_the_test_was_sent(monkeypatch) -> None:
+    """Each part is asked about the topics of the pipeline, by their ARNs."""
+    clock = iter([60.5, 62.84])
+    monkeypatch.setattr(alert_test.time, "time", lambda: next(clock))
+    asked: dict[str, Any] = {}
+
+    def part(name: str, answer: Any) -> None:
+        monkeypatch.setattr(alert_test, name, lambda *of: asked.update({name: of}) or answer)
+
+    part("_publish", "id")
+    part("_line", {"slack": "sent"})
+    part("_alarms", {})
+    part("subscription_states", [])
+    aws: Any = Answers()
+    found = alert_test.send(aws, PIPELINE, print, 7.0)
+    topics = {name: f"arn:aws:sns:eu-west-2:123456789012:totes-dev-{name}" for name in ("alerts", "alarms")}
+    assert asked == {
+        "_publish": (aws, topics, found["test"], "notifier"),
+        "_line": (aws, PIPELINE, "notifier", found["test"], 60_500, print, 7.0),
+        "_alarms": (aws, PIPELINE, topics),
+        "subscription_states": (aws, PIPELINE),
+    }
+    assert (found["seconds"], found["reached"], found["email"]["message"]) == (2.3, False, None)
