@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from lambda_toolkit.pipeline.lambdas.shared.expression.tree import (
@@ -187,3 +189,154 @@ def test_length_and_depth_have_limits() -> None:
     assert isinstance(parse_expression(" + ".join("a" * 101)), Call)
     with pytest.raises(ExpressionError, match="more than 100 operators follow each other"):
         parse_expression(" + ".join("a" * 102))
+    many = "concat(" + "a, " * 60  # those beside it add nothing to the depth
+    assert isinstance(parse_expression(many + "(" * 98 + "a" + ")" * 99), Call)
+    with pytest.raises(ExpressionError, match="nested more than 100 levels"):
+        parse_expression(many + "(" * 99 + "a" + ")" * 100)
+
+
+LEVELS = ("or", "and", "= <> < <= > >=", "like ilike", "|| -> ->> #>>", "+ -", "* / %")
+
+
+def test_operator_binds_as_in_the_documentation_of_postgresql() -> None:
+    levels = {name: level for level, names in enumerate(LEVELS) for name in names.split()}
+    for one, other in itertools.product(levels, repeat=2):
+        text, first, second = f"a {one} b {other} c", 2, 5 + len(one)
+        tighter = levels[one] >= levels[other]
+        if levels[one] == levels[other] in (2, 3):
+            with pytest.raises(ExpressionError, match="cannot follow another comparison"):
+                parse_expression(text)
+        elif one == other in ("or", "and"):
+            assert (
+                written(parse_expression(text)) == f"({other}@{second} a@0 b@{first + len(one) + 1} c@{len(text) - 1})"
+            )
+        else:
+            a, b, c = "a@0", f"b@{first + len(one) + 1}", f"c@{len(text) - 1}"
+            left, right = f"({one}@{first} {a} {b})", f"({other}@{second} {b} {c})"
+            expected = f"({other}@{second} {left} {c})" if tighter else f"({one}@{first} {a} {right})"
+            assert written(parse_expression(text)) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("(#)", "x in (#)", "x in (a, #)", "case # when a then b end", "case when # then a end", "date(#)"),
+        *("case when a then # end", "case when a then b else # end", "case a when # then b end", "cast(# as text)"),
+        *("upper(#)", "concat(a, #)", "concat(a, b, #)", "extract(year from #)", "substring(a from #)"),
+        *("substring(# from 1)", "substring(a for #)", "trim(#)", "trim(leading # from a)", "trim(# from a)"),
+        *("trim(from #)", "trim(a from #)", "trim(a, #)", "substring(a from 1 for #)", "time(#)"),
+    ],
+)
+def test_whole_expression_may_be_inside(text: str) -> None:
+    """Its operators bind least: what is around it ends it."""
+    found = written(parse_expression(text.replace("#", "p or q"))).replace("p@", "@p").replace("q@", "@q")
+    place = text.index("#")
+    assert f"(or@{place + 2} @p{place} @q{place + 5})" in found
+
+
+ARITY = {
+    (1, 1): "upper lower length floor ceil abs sign currency_name",
+    (2, 2): "strpos starts_with mod left right nullif date_trunc",
+    (1, 2): "trim ltrim rtrim round trunc",
+    (2, 3): "lpad rpad substring",
+    (3, 3): "split_part replace decimal",
+    (1, 9): "concat coalesce greatest least",
+}
+
+
+@pytest.mark.parametrize(
+    ("least", "most", "name"), [(*k, name) for k, names in ARITY.items() for name in names.split()]
+)
+def test_function_takes_its_number_of_values(least: int, most: int, name: str) -> None:
+    for count in range(5):
+        text = f"{name}({', '.join('abcd'[:count])})"
+        if least <= count <= most:
+            found = parse_expression(text)
+            assert isinstance(found, Call) and len(found.arguments) == count
+        else:
+            says = {"trim": "trim takes a text, and|expected a column"}.get(name, f"{name} takes {least}")
+            with pytest.raises(ExpressionError, match=says):
+                parse_expression(text)
+
+
+@pytest.mark.parametrize(
+    ("kind", "shown", "text"),
+    [
+        *(("interval", "interval", "1 day"), ("date", "date", "2026-01-02"), ("numeric", "numeric", "1.5")),
+        *(
+            ("timestamp", "timestamp without time zone", "2026-01-02"),
+            ("time(3)", None, "1:2"),
+            ("uuid", "uuid", "0" * 32),
+        ),
+        *(("timestamptz", "timestamp with time zone", "2026-01-02"), ("time", "time without time zone", "01:02")),
+        *(("text", "text", "x"), ("boolean", "boolean", "true"), ("integer", None, "1"), ("jsonb", None, "1")),
+    ],
+)
+def test_constant_of_a_type_is_a_cast(kind: str, shown: str | None, text: str) -> None:
+    if shown is None:
+        with pytest.raises(ExpressionError):
+            parse_expression(f"a = {kind} '{text}'")
+    else:
+        cast = Cast(Constant("text", text, len(kind) + 5), shown, 4)
+        assert parse_expression(f"a = {kind} '{text}'") == Call("=", (Column(("a",), 0), cast), 2)
+
+
+@pytest.mark.parametrize("word", ["select", "array", "exists", "row", "current_date", "current_timestamp", "localtime"])
+def test_word_that_is_no_expression_is_refused(word: str) -> None:
+    with pytest.raises(ExpressionError) as refused:
+        parse_expression(f"a = {word}")
+    assert str(refused.value) == f"{word.upper()} is not in the list of docs/expressions.md (at character 5)"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        *(("'it''s'", "it's"), ("''", ""), ("E'it''s'", "it's"), ("$$a'$b$$", "a'$b"), ("$q$a$$b$q$", "a$$b")),
+        *((f"e'\\{letter}'", found) for letter, found in zip("bfnrtq\\'", "\b\f\n\r\tq\\'", strict=True)),
+        *(("e'\\101\\1013'", "AA3"), ("e'\\7'", "\7"), ("e'\\177'", "\x7f"), ("e'\\x41\\x4g'", "A\4g")),
+        *(("e'\\x7F'", "\x7f"), ("e'\\u00e9'", "é"), ("e'\\uD7FF\\ue000'", "\ud7ff\ue000")),
+        *(("e'\\U0001F45C\\U0010ffff'", "👜\U0010ffff"), ("e'\\\n'", "\n")),
+        *((f"e'{text}'", None) for text in ("\\200", "\\x80", "\\uD800", "\\udfff", "\\U00110000", "\\0", "\\u0000")),
+        *((f"{prefix}'1'", None) for prefix in ("b", "X", "n", "U&")),
+    ],
+)
+def test_text_is_that_of_its_escapes(text: str, value: str | None) -> None:
+    if value is not None:
+        assert parse_expression(text) == Constant("text", value, 0)
+        return
+    with pytest.raises(ExpressionError, match="is no character|beyond ASCII|the character 0|text in single quotes"):
+        parse_expression(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        *(
+            ("a*-b", "(*@1 a@0 (negative@2 b@3))"),
+            ("a<-1", "(<@1 a@0 integer:-1@2)"),
+            ("a+-+b", "(+@1 a@0 (negative@2 (positive@3 b@4)))"),
+        ),
+        *(
+            ("a<>-1", "(<>@1 a@0 integer:-1@3)"),
+            ("a!=b", "(<>@1 a@0 b@3)"),
+            ("a>=+1", "(>=@1 a@0 (positive@3 integer:1@4))"),
+        ),
+        *(
+            ("a/-1", "(/@1 a@0 integer:-1@2)"),
+            ("a->'b'", "(->@1 a@0 text:b@3)"),
+            ("a - -b", "(-@2 a@0 (negative@4 b@5))"),
+        ),
+        *(
+            (f"a{sign}b", f"there is no operator {sign};")
+            for sign in ("||-", "%-", "!=-", "@-", "#>>+", "^", "&-", "~+")
+        ),
+        *((f"a{sign}b", f"there is no operator {sign};") for sign in ("`-", "?-", "=>", "!", "@", "&", "?", "<=>")),
+    ],
+)
+def test_operator_is_the_longest_that_postgresql_takes(text: str, expected: str) -> None:
+    if expected.startswith("("):
+        assert written(parse_expression(text)) == expected
+        return
+    with pytest.raises(ExpressionError) as refused:
+        parse_expression(text)
+    assert str(refused.value).startswith(expected) and refused.value.at == 1
