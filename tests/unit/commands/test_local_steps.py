@@ -24,9 +24,11 @@ from lambda_toolkit.pipeline.config.load import load
 from lambda_toolkit.pipeline.errors import CommandError, UsageError
 from lambda_toolkit.pipeline.installed import DEFAULT_PATH
 from lambda_toolkit.pipeline.lambdas.shared.messages.events import CompareResult, LoadResult, RebuildResult
-from lambda_toolkit.pipeline.local_stack import running
+from lambda_toolkit.pipeline.local_stack import independent_check, running, warehouse_file
 from lambda_toolkit.pipeline.local_stack import stack as stacks
+from lambda_toolkit.pipeline.local_stack.independent_check import Check, TableCheck
 from lambda_toolkit.pipeline.local_stack.postgres import external_source
+from lambda_toolkit.pipeline.local_stack.totesys import business_day
 
 # ------------------------------------------------------------------------------------------------------------ local run
 
@@ -105,6 +107,70 @@ def test_main_job_touches_no_data_of_others(call, monkeypatch, changed, says) ->
     stack = Stacks(monkeypatch, **changed)
     result = call()
     assert (result.exit_code, says in result.stderr, stack.done) == (1, True, ["totesys"])
+
+
+@pytest.mark.parametrize(("first", "last", "code"), [(0, 0, 0), (1, 0, 1), (0, 1, 1)])
+def test_main_job_compares_before_and_after_the_day(monkeypatch, capsys, first, last, code) -> None:
+    """``first`` and ``last``: the differences of each comparison."""
+    done: list[Any] = []
+    stack: Any = SimpleNamespace(source="the source")
+    target: Any = SimpleNamespace(aws=lambda: "aws", pipeline="pipeline")
+    checks = iter([compared(first), compared(last)] * 2)
+
+    class Watch:
+        def __init__(self, *of: Any) -> None:
+            assert (of[0], of[1].aws, of[1].pipeline, of[3]) == (stack, "aws", "pipeline", "warehouse")
+            of[1].report("by the follower")
+
+        def await_arrival(self, after: int) -> int:
+            done.append(("awaited", after))
+            return 4
+
+        def check_until_agreed(self, compare: Callable[[], Check], after: int) -> tuple[Check, int]:
+            done.append(("compared", after))
+            return compare(), 7
+
+    def check(source: Any, warehouse: Any) -> Check:
+        assert (source, warehouse) == ("the source", "warehouse")
+        return next(checks)
+
+    def up(request: Request, seeding: Seeding, **named: Any) -> Any:
+        done.append(("up", seeding, named))
+        return stack, target
+
+    monkeypatch.setattr(command_run, "bring_up", up)
+    monkeypatch.setattr(warehouse_file, "warehouse_in", lambda *of: "warehouse" if of == (stack, target) else None)
+    monkeypatch.setattr(independent_check, "check", check)
+    monkeypatch.setattr(stacks, "simulated_source", lambda of: "source" if of is stack else None)
+    monkeypatch.setattr(stacks, "set_clock_speed", lambda of, speed: done.append(("speed", of is stack, speed)))
+    monkeypatch.setattr(business_day, "business_day", lambda of: SimpleNamespace(as_dict=lambda: {"in": of}))
+    monkeypatch.setattr(command_run, "ArrivalWatch", Watch)
+    monkeypatch.setattr(command_run, "summary_of", lambda day: f"A day in {day['in']}")
+    monkeypatch.setattr(command_run, "show_check", lambda screen, found, title: done.append((title, found.agrees)))
+    monkeypatch.setattr(command_run, "show_history", lambda screen, warehouse: done.append(("history", warehouse)))
+    assert command_run._main_job(Request(DEFAULT_PATH, None, Screen()), Seeding(orders=5)) == (code, stack)
+    assert done == [
+        *(("up", Seeding(orders=5), {"clock_speed": 15}), ("awaited", 0)),
+        *(("The first run: source and warehouse", not first), ("compared", 4)),
+        *(("After the business day: source and warehouse", not last), ("history", "warehouse"), ("speed", True, 1)),
+    ]
+    shown = capsys.readouterr()
+    differences = "1 difference" if last else "0 differences"
+    says = "DIFFER" if code else "agree"
+    assert shown.out == f"Source and warehouse {says}: 1,005 rows in 2 tables, {differences}, 7 batches, 0 s.\n"
+    assert shown.err.splitlines() == [
+        *("by the follower", "Waiting for the schedules and the S3 event ..."),
+        *("A day in source", "Waiting for the changes to arrive ..."),
+    ]
+    command_run._main_job(Request(DEFAULT_PATH, None, Screen(as_json=True)), Seeding())
+    document = json.loads(capsys.readouterr().out)
+    assert (document["agrees"], document["batches"], document["business_day"]) == (code == 0, 7, {"in": "source"})
+    assert document["after_seed"]["agrees"] is not bool(first) and 0 <= document["seconds"] < 60
+
+
+def compared(differences: int) -> Check:
+    """A comparison of two tables, of which one has ``differences``."""
+    return Check((TableCheck("a", 5, 5, None, 0, ()), TableCheck("b", 1000, 1000, None, differences, ())), ())
 
 
 def comparison(*, agrees: bool) -> Any:
