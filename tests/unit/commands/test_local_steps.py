@@ -29,6 +29,7 @@ from lambda_toolkit.pipeline.local_stack import stack as stacks
 from lambda_toolkit.pipeline.local_stack.independent_check import Check, TableCheck
 from lambda_toolkit.pipeline.local_stack.postgres import external_source
 from lambda_toolkit.pipeline.local_stack.totesys import business_day
+from tests.support.fake_functions import FakeAws
 
 # ------------------------------------------------------------------------------------------------------------ local run
 
@@ -307,6 +308,9 @@ def test_comparison_waits_until_both_have_the_same_batches(rebuild) -> None:
     assert made.compare() == CompareResult(last_batches=(None, 7)) and loads.answers == []
     empty = CompareResult(last_batches=(None, 0))
     assert rebuild(empty)[0].compare() is empty
+    aws = FakeAws({"load": [{**same.to_json(), "last_batches": [7, 7]}]})
+    target: Any = SimpleNamespace(pipeline=load(DEFAULT_PATH), aws=lambda: aws)
+    assert Rebuild(target, "check", said.append).compare() == same, "load of the pipeline is asked"
 
 
 # --------------------------------------------------------------------------------------------------- comparing, locally
