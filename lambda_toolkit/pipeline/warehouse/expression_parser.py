@@ -196,7 +196,7 @@ class _Parser:
         if token.word == "not":
             reader.take()
             return Call("not", (self.expression(_NOT),), token.start)
-        if token.kind == "mark" and token.text in ("-", "+"):
+        if token.text in ("-", "+"):
             reader.take()
             operand = self.expression(_SIGN)
             if token.text == "+":
@@ -206,7 +206,7 @@ class _Parser:
                 return Constant(operand.kind, digits[1:] if digits[0] == "-" else f"-{digits}", token.start)
             return Call("negative", (operand,), token.start)
         node = self._primary()
-        while reader.next.text == "::" and reader.next.kind == "mark":
+        while reader.next.text == "::":
             at = reader.take().start
             node = Cast(node, read_type(reader).name, at)
         if reader.next.text == "[":
@@ -248,7 +248,7 @@ class _Parser:
         if word in _NOT_EXPRESSIONS:
             reader.refuse(f"{word.upper()} is not in the list of docs/expressions.md")
         following = reader.peek(1)
-        if following.text == "(" and following.kind == "mark":
+        if following.text == "(":
             return self._call(token)
         if word in _TYPED_CONSTANTS and following.kind == "text":
             kind = read_type(reader).name

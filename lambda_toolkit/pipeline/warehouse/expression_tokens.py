@@ -39,7 +39,7 @@ def _operators(given: Sequence[Token]) -> list[Token]:
     at = 0
     while at < len(given):
         end = at
-        while given[end].kind == "mark" and given[end].text in OPERATOR and _follows(given, at, end):
+        while given[end].text in OPERATOR and _follows(given, at, end):
             end += 1
         text = "".join(token.text for token in given[at:end])
         while len(text) > 1 and text[-1] in "+-" and not _MAY_END_IN_SIGN & set(text):

@@ -168,7 +168,7 @@ class Reader:
         """Whether the next tokens are these keywords or marks; takes them where they are."""
         for ahead, wanted in enumerate(words):
             token = self.peek(ahead)
-            if (token.word or token.text if token.kind in ("word", "mark") else "") != wanted:
+            if (token.word or token.text) != wanted:  # a name or a text in quotes has them in its text
                 return False
         for _ in words:
             self.take()
@@ -224,5 +224,4 @@ class Reader:
             token = self.take()
             if token.kind == "end":
                 self.refuse("the parenthesis that opens here is not closed", opened)
-            if token.kind == "mark":
-                depth += {"(": 1, ")": -1}.get(token.text, 0)
+            depth += {"(": 1, ")": -1}.get(token.text, 0)

@@ -69,6 +69,8 @@ TEXTS, BITS, SECONDS = "the length of a text", "the length of a bit string", "th
     [
         ("", "expected a type, found )"),
         ("7", "expected a type, found 7"),
+        ("7 . text", "expected a type, found 7"),
+        ("varchar(٣)", "the length of a text must be a whole number from 1 to 10485760, not ٣"),
         *((kind, f"the type {kind} {UNKNOWN}") for kind in ("wibble", '"integer"', '"decimal"', '"timestamp "')),
         ("pg_catalog.integer", f"the type integer {UNKNOWN}"),
         ("pg_catalog.serial", f"the type serial {UNKNOWN}"),
