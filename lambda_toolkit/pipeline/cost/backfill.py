@@ -81,7 +81,15 @@ class Setting:
 
     def cores(self, function: str) -> float:
         """Processors that one thread of ``function`` has: at most one."""
-        return min(1.0, self.memory.get(function, 1024) / FULL_PROCESSOR)
+        return min(1.0, self.memory_of(function) / FULL_PROCESSOR)
+
+    def memory_of(self, function: str) -> int:
+        """MB of ``function``; of one that is not declared, what the shipped ones have."""
+        return self.memory.get(function, 1024)
+
+    def seconds_of(self, function: str) -> float:
+        """The timeout of ``function``; of one that is not declared, the longest that Lambda permits."""
+        return self.timeout.get(function, 900)
 
 
 @dataclass(frozen=True)
@@ -158,7 +166,7 @@ def load_seconds(rows: float, setting: Setting, rates: Rates, *, is_first: bool 
 
 def rows_of_a_load(setting: Setting, rates: Rates) -> int:
     """How many rows load writes in one invocation, into an empty fact."""
-    seconds = SAFE * setting.timeout.get("load", 900)
+    seconds = SAFE * setting.seconds_of("load")
     return int(seconds / load_seconds(100 * MILLION, setting, rates) * 100) * MILLION
 
 
@@ -192,9 +200,9 @@ def _alone(tables: Sequence[TableSize], setting: Setting, rates: Rates, prices: 
     first = min(rows, BATCH_ROWS)
     load = begin + load_seconds(first, setting, rates) + load_seconds(rows - first, setting, rates, is_first=False)
     uses = [
-        _use("extract", setting, 1 + reading / setting.timeout.get("extract", 900), reading, batches),
+        _use("extract", setting, 1 + reading / setting.seconds_of("extract"), reading, batches),
         _use("transform", setting, batches, transform + batches * RANGE, batches),
-        _use("load", setting, 1 + load / setting.timeout.get("load", 900), load, batches),
+        _use("load", setting, 1 + load / setting.seconds_of("load"), load, batches),
     ]
     return _estimate(
         ALONE, reading, transform, load, max(reading, load) + begin, weighed * seconds["send"], uses, prices, ()
@@ -210,7 +218,7 @@ def _by_readers(
         readers = min(readers, setting.free_connections // 2)
     seconds = rates.seconds
     reading = billed = source = 0.0
-    ranges, slowest, longest = 0, "", 0.0
+    ranges, slowest = 0, ""
     problems = []
     for table in tables:
         weighed = _weighed(table, rates)
@@ -220,8 +228,7 @@ def _by_readers(
         count = max(readers, math.ceil(table.rows / BATCH_ROWS))
         time = reading_of(table, readers, setting, rates)
         whole = time.seconds + weighed * seconds["count"]
-        if whole > longest:
-            longest, slowest = whole, time.limit
+        slowest = time.limit  # of each table the same: all rates follow the width of its rows
         own = weighed * max(seconds["stream"], seconds["reader"] / setting.cores("extract")) + count * RANGE
         source += weighed * (seconds["send"] + seconds["add_up_cpu"] + seconds["count"])
         reading, ranges, billed = reading + whole, ranges + count, billed + max(own, _waiting(time, readers))
@@ -229,7 +236,7 @@ def _by_readers(
     most = rows_of_a_load(setting, rates)
     if sum(table.rows for table in tables) > most:
         problems.append(f"load writes {most:,} rows in one invocation, and all that readers read is one batch")
-    if reading > SAFE * setting.timeout.get("extract", 900):
+    if reading > SAFE * setting.seconds_of("extract"):
         problems.append(f"reading takes {reading:,.0f} s, and one invocation of extract reads all")
     if readers < 2:
         problems.insert(0, "the source has fewer than four connections left")
@@ -237,7 +244,7 @@ def _by_readers(
     load = START + RANGE + load_seconds(rows, setting, rates)
     uses = [
         _use("extract", setting, len(tables), reading, 1),
-        _use("reader", setting, ranges, billed + min(readers, ranges) * START, ranges),
+        _use("reader", setting, ranges, billed + readers * START, ranges),
         _use("load", setting, len(tables), load, ranges),
     ]
     if engine == LAMBDA:
@@ -245,7 +252,7 @@ def _by_readers(
             weighed
             * seconds["transform"]
             / setting.cores("transform")
-            / min(workers_of(tables, setting, rates), max(ranges, 1))
+            / min(workers_of(tables, setting, rates), ranges)
         )
         transform += START + RANGE
         spent = weighed * seconds["transform"] / setting.cores("transform") + ranges * RANGE
@@ -272,7 +279,7 @@ def _waiting(time: ReadingTime, readers: int) -> float:
 def _problems(table: TableSize, time: ReadingTime, weighed: float, setting: Setting, rates: Rates) -> list[str]:
     """Why readers do not read ``table`` as one batch."""
     found = []
-    most = min(READING_SECONDS, READING_SHARE * setting.timeout.get("extract", 900))
+    most = min(READING_SECONDS, READING_SHARE * setting.seconds_of("extract"))
     if time.seconds > most:
         found.append(f"{table.name} takes more than the {most:.0f} s that extract waits for readers")
     if weighed * rates.seconds["add_up"] > STATEMENT_SECONDS:
@@ -312,7 +319,7 @@ def _use(function: str, setting: Setting, starts: float, seconds: float, files: 
     writes, reads = _S3.get(function, (1, 1))
     return FunctionUse(
         name=function,
-        memory=setting.memory.get("extract" if function == "reader" else function, 1024),
+        memory=setting.memory_of("extract" if function == "reader" else function),
         is_arm=setting.is_arm,
         starts=Decimal(math.ceil(starts)),
         seconds=Decimal(str(round(seconds, 3))),

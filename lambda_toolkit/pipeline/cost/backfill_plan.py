@@ -66,7 +66,7 @@ def backfill_plan(
 
 
 def _way(found: Estimate, setting: Setting) -> dict[str, Any]:
-    busy = found.source_cpu / (found.reading * setting.source_cores) if found.reading else 0.0
+    busy = found.source_cpu / (found.reading * setting.source_cores)
     return {
         "engine": found.engine,
         "readers": found.readers,
@@ -88,28 +88,22 @@ def _why(chosen: Estimate, found: Sequence[Estimate]) -> str:
     others = [each for each in found if each.engine != chosen.engine]
     steps = {"reading": chosen.reading, "transform": chosen.transform, "load": chosen.load}
     longest = max(steps, key=lambda step: steps[step])
-    share = f"{longest} takes {steps[longest] / max(sum(steps.values()), 0.001):.0%} of its work"
+    share = f"{longest} takes {steps[longest] / sum(steps.values()):.0%} of its work"
     if not others:
         return "No table is larger than a batch: there is nothing to divide."
-    if all(each.problem for each in others):
-        return f"It is the only way that can be done: {_first(others).problem}."
-    possible = [each for each in others if not each.problem]
-    quickest = min(possible, key=lambda each: each.total)
+    if others[0].problem:  # all engines have the same: it is about readers
+        return f"It is the only way that can be done: {others[0].problem}."
+    quickest = min(others, key=lambda each: each.total)
     if chosen.engine == ALONE:
         saved = chosen.total - quickest.total
         much = f"{_span(saved)}, which is little" if saved > 0 else "nothing"
         return f"Readers would save {much}: {share}, while others are read."
     alone = next(each for each in found if each.engine == ALONE)
     sentence = f"It saves {_span(alone.total - chosen.total)} of one function's {_span(alone.total)}; {share}"
-    spark = [each for each in possible if each.engine not in (ALONE, LAMBDA)]
-    if chosen.engine == LAMBDA and spark:
-        cheapest = min(spark, key=lambda each: each.total)
+    if chosen.engine == LAMBDA:
+        cheapest = min((each for each in others if each.engine != ALONE), key=lambda each: each.total)
         sentence += f". Spark, which begins later, would take {_span(cheapest.total)} and {dollars(cheapest.dollars)}"
     return f"{sentence}."
-
-
-def _first(others: Sequence[Estimate]) -> Estimate:
-    return next((each for each in others if each.engine == LAMBDA), others[0])
 
 
 def _span(seconds: float) -> str:
@@ -122,9 +116,9 @@ def _declare(
     chosen: Estimate, tables: Sequence[TableSize], setting: Setting, rates: Rates, reader_rows: int
 ) -> list[str]:
     """The lines of ``pipeline.toml`` by which the way that is chosen differs from what is declared."""
-    most = max((table.rows for table in tables if table.is_large), default=0)
     if chosen.engine == ALONE:
         return []
+    most = max(table.rows for table in tables if table.is_large)
     lines = [] if setting.readers > 1 else [f"[extract] readers = {chosen.readers}"]
     if most > reader_rows:
         lines.append(f"[extract] reader_rows = {math.ceil(most * _GROWTH / MILLION) * MILLION}")

@@ -144,10 +144,10 @@ def _lines(month: Month, prices: PriceList) -> Iterator[Line]:
         max(free - x86, ZERO),
     )
     for name, price, is_arm in (("x86_64", "x86", False), ("arm64", "arm", True)):
-        ready = [use for use in month.functions if use.provisioned and use.is_arm == is_arm]
-        provisioned = sum((use.gb_seconds_provisioned for use in ready), ZERO)
+        same = [use for use in month.functions if use.is_arm == is_arm]
+        provisioned = sum((use.gb_seconds_provisioned for use in same), ZERO)
         yield line("Lambda", f"GB-s provisioned, {name}", f"lambda_provisioned_{price}", provisioned)
-        runs = sum((use.gb_seconds_in_provisioned for use in ready), ZERO)
+        runs = sum((use.gb_seconds_in_provisioned for use in same), ZERO)
         yield line("Lambda", f"GB-s of runs in these, {name}", f"lambda_provisioned_runs_{price}", runs)
     yield line("S3", "PUT, POST, LIST", "s3_writes", added(lambda use: use.s3_writes))
     yield line("S3", "GET, HEAD", "s3_reads", added(lambda use: use.s3_reads))

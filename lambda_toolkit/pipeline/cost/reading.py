@@ -104,12 +104,11 @@ def simulated(
     rows = millions / ranges
     own = rows * max(rates.stream, rates.reader / machines.reader_cores)
     shared = rows * rates.source * min(machines.readers, ranges) / machines.source_cores
-    free = [mishaps.start] * min(machines.readers, ranges)
-    heapq.heapify(free)
+    free = [mishaps.start] * min(machines.readers, ranges)  # a heap: all are equal
     for _ in range(ranges):
         begun = heapq.heappop(free)
         seconds = max(own, shared) * math.exp(chance.gauss(0.0, mishaps.spread))
         if chance.random() < mishaps.failed:
             seconds = seconds * 1.5 + 1.0
         heapq.heappush(free, begun + seconds)
-    return max(*free, millions * rates.adding_up) if len(free) > 1 else max(free[0], millions * rates.adding_up)
+    return max(*free, millions * rates.adding_up)

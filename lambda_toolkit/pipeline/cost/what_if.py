@@ -32,7 +32,6 @@ def savings(declared: Declared, workload: Workload, prices: PriceList) -> tuple[
     month_now = month(declared, workload)
     before = total(month_now, prices)
     alarms = max(month_now.alarm_metrics - 1, 0)
-    used = [measured.memory_used for measured in workload.measured.values()]
     fits = all(
         2 * workload.measured[each.name].memory_used < each.memory
         for each in declared.functions
@@ -46,7 +45,7 @@ def savings(declared: Declared, workload: Workload, prices: PriceList) -> tuple[
         "no private network": month(replace(declared, network=Network()), workload),
         "no provisioned concurrency": month(_each(declared, lambda each: replace(each, provisioned=0)), workload),
     }
-    if fits or not any(used):
+    if fits:
         halved = _each(declared, lambda each: replace(each, memory=max(each.memory // 2, 128)))
         changed["half the memory, if runs take no longer"] = month(halved, workload)
     found = (Saving(change, before - total(after, prices)) for change, after in changed.items())
@@ -95,9 +94,9 @@ def _function(declared: Declared, change: Change) -> Declared:
     if owner is None:
         return declared
     live = _live(change)
-    architecture = live.get("architecture", "arm64" if owner.is_arm else "x86_64")
     memory = int(str(live.get("MemorySize", owner.memory)))
-    return _with(declared, replace(owner, memory=memory, is_arm=architecture == "arm64"))
+    is_arm = live["architecture"] == "arm64" if "architecture" in live else owner.is_arm
+    return _with(declared, replace(owner, memory=memory, is_arm=is_arm))
 
 
 def _schedule(declared: Declared, change: Change) -> Declared:

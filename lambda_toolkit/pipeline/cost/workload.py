@@ -61,7 +61,7 @@ BEHAVIOURS: Mapping[str, Behaviour] = {
     "load": Behaviour(_run("0.4", 1, 1), _run("1.2", 1, 9, 5000)),
 }
 OTHER = Behaviour(_run("0.3", 1, 1), _run("0.3", 1, 1), Decimal("0.5"))
-"""Assumed of any other function."""
+"""Assumed of any other function: a batch makes no difference."""
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ def of_spec(name: str, spec: FunctionSpec, *, reads_secret: bool) -> DeclaredFun
 def month(declared: Declared, workload: Workload = ASSUMED) -> Month:
     """What a month of ``declared`` uses."""
     batches = _batches(declared, workload)
-    stored = sum((BEHAVIOURS[each.name].stored_bytes for each in declared.functions if each.name in BEHAVIOURS), 0)
+    stored = sum(BEHAVIOURS.get(each.name, OTHER).stored_bytes for each in declared.functions)
     uses = tuple(_use(each, batches, workload.measured.get(each.name)) for each in declared.functions)
     requests = sum((use.s3_reads + use.s3_writes for use in uses), ZERO)
     return Month(
@@ -189,7 +189,7 @@ def month(declared: Declared, workload: Workload = ASSUMED) -> Month:
         kms_requests=requests * _KMS_PER_S3 if declared.kms_keys else ZERO,
         emails=Decimal(declared.emails * ALARMS_A_MONTH),
         stored_gb=batches * MONTHS_STORED * stored / 10**9 if workload.stored_gb is None else workload.stored_gb,
-        log_gb=sum((_kept(each, use) for each, use in zip(declared.functions, uses, strict=True)), ZERO),
+        log_gb=sum(map(_kept, declared.functions, uses), ZERO),
         scheduled=sum((_by_scheduler(each) for each in declared.functions), ZERO),
         network=declared.network,
     )
@@ -214,7 +214,7 @@ def _batches(declared: Declared, workload: Workload) -> Decimal:
 def _use(function: DeclaredFunction, batches: Decimal, measured: Measured | None) -> FunctionUse:
     behaviour = BEHAVIOURS.get(function.name, OTHER)
     on_schedule = starts_a_month(*function.schedules.values())
-    busy = batches if function.is_triggered else min(batches, on_schedule) if function.name in BEHAVIOURS else ZERO
+    busy = batches if function.is_triggered else min(batches, on_schedule)
     idle = on_schedule if function.is_triggered else on_schedule - busy
     starts = idle + busy
 
