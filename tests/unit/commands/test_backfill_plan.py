@@ -33,6 +33,7 @@ from lambda_toolkit.pipeline.cost.backfill_plan import backfill_plan
 from lambda_toolkit.pipeline.cost.rates import rates
 from lambda_toolkit.pipeline.cost.reading import (
     ADDING_UP,
+    CORES,
     READERS,
     SOURCE,
     Machines,
@@ -146,6 +147,58 @@ def test_simulation_without_mishaps_is_the_model() -> None:
     chance = random.Random(1)  # noqa: S311
     assert simulated(400, 400, of, machines, chance, none) == pytest.approx(expected)
     assert simulated(400, 400, of, machines, chance, Mishaps()) > expected
+
+
+def test_machines_that_share_their_cores_may_be_the_limit() -> None:
+    of = ReadingRates(stream=1.4, reader=0.7, source=0.8, adding_up=0.1)
+    shared = reading_time(100, of, Machines(64, 1.0, 64, shared_cores=2))
+    assert (shared.seconds, shared.limit) == (pytest.approx(100 * 1.5 / 2), CORES)
+    assert reading_time(100, of, Machines(64, 1.0, 64, shared_cores=32)).limit == ADDING_UP
+    slow = reading_time(100, of, Machines(2, 0.25, 64), fixed=3.0)
+    assert (slow.seconds, slow.limit) == (pytest.approx(3 + 100 * 2.8 / 2), READERS)
+
+
+@pytest.mark.parametrize(
+    ("ranges", "machines", "source", "adding_up", "mishaps", "seconds"),
+    [
+        (3, Machines(2, 0.5, 4), 1.0, 0.1, {}, 2 * 20.0),
+        (2, Machines(8, 0.5, 4), 1.0, 0.1, {}, 30.0),
+        (2, Machines(8, 2.0, 4), 1.0, 0.1, {}, 0.8 * 30),
+        (5, Machines(1, 0.5, 4), 1.0, 0.1, {"start": 2.0}, 62.0),
+        (5, Machines(1, 0.5, 4), 1.0, 2.0, {"start": 2.0}, 120.0),
+        (6, Machines(3, 0.5, 4), 8.0, 0.1, {}, 2 * 10 * 8.0 * 3 / 4),
+        (2, Machines(6, 0.5, 4), 16.0, 0.1, {}, 30 * 16.0 * 2 / 4),
+        (3, Machines(3, 0.5, 4), 1.0, 3.0, {}, 180.0),
+        (3, Machines(2, 0.5, 4), 1.0, 0.1, {"failed": 1.0}, 2 * (20 * 1.5 + 1)),
+    ],
+)
+def test_simulated_readers_take_one_range_after_the_other(
+    ranges: int, machines: Machines, source: float, adding_up: float, mishaps: dict[str, float], seconds: float
+) -> None:
+    """60 millions of rows; a million takes 0.8 s to stream, and 0.5 s of a processor to read."""
+    of = ReadingRates(stream=0.8, reader=0.5, source=source, adding_up=adding_up)
+    given = Mishaps(**{"spread": 0.0, "failed": 0.0, "start": 0.0, **mishaps})
+    chance = random.Random(1)  # noqa: S311
+    assert simulated(60, ranges, of, machines, chance, given) == pytest.approx(seconds)
+
+
+def test_mishaps_are_as_frequent_as_they_are_said_to_be() -> None:
+    """One range in six takes a third longer, and one in a hundred fails half way."""
+    of, one = ReadingRates(stream=1.0, reader=1.0, source=0.0, adding_up=0.0), Machines(1, 1.0, 1)
+    chance = random.Random(1)  # noqa: S311
+    spread, failed = Mishaps(failed=0.0, start=0.0), Mishaps(spread=0.0, start=0.0)
+    longer = sum(simulated(1, 1, of, one, chance, spread) > 4 / 3 for _ in range(3000))
+    assert 3000 / 7 < longer < 3000 / 5
+    assert 10 < sum(simulated(1, 1, of, one, chance, failed) == 2.5 for _ in range(3000)) < 60
+    assert simulated(1, 1, of, one, chance, Mishaps(spread=0.0, failed=0.0)) == 2.5, "1.5 s until it reads"
+
+
+def test_line_through_few_points_does_not_begin_below_zero() -> None:
+    assert line([(2, 4)]) == line([(2, 4), (2, 4)]) == (0.0, 2.0)
+    assert line([(1, 0), (3, 4)]) == (0.0, 1.0)
+    assert line([(1, 1.5), (3, 3.5)]) == (0.5, 1.0)
+    with pytest.raises(ValueError, match="at least one point"):
+        line([])
 
 
 @given(st.floats(0, 100), st.floats(0.01, 10), st.lists(st.floats(1, 100), min_size=2, max_size=5, unique=True))

@@ -5,20 +5,24 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lambda_script import Alarm
 from lambda_toolkit.changes import Change, Difference
 from lambda_toolkit.pipeline.client.observing.usage import reports, so_far
 from lambda_toolkit.pipeline.config.load import load
+from lambda_toolkit.pipeline.config.model import ReadSecret
 from lambda_toolkit.pipeline.cost.month import FunctionUse, Month, Network, bill, total
-from lambda_toolkit.pipeline.cost.schedule import starts_a_month
+from lambda_toolkit.pipeline.cost.schedule import interval, starts_a_month
 from lambda_toolkit.pipeline.cost.statement import dollars, statement
 from lambda_toolkit.pipeline.cost.what_if import added_cost, before, savings, sentence
 from lambda_toolkit.pipeline.cost.workload import ASSUMED, Measured, Workload, declared, month
+from lambda_toolkit.pipeline.lambdas.shared.metrics import METRICS
 from lambda_toolkit.spec.model import Kind
 from lambda_toolkit.spec.prices import price_list
 from tests.support.repository import CONFIG
@@ -71,6 +75,58 @@ def test_cost_of_totesys_is_within_a_tenth_of_a_month_by_hand(totesys) -> None:
     hand = by_hand()
     assert sum(amount for item, amount in hand.items() if item != "**together**") == hand["**together**"]
     assert abs(total(month(totesys), LONDON) - hand["**together**"]) <= TENTH * hand["**together**"]
+
+
+def test_quantities_of_totesys_are_those_by_hand(totesys) -> None:
+    """The numbers of docs/cost.md: of each function its starts, its seconds with INIT, writes and reads, its log."""
+    found = {
+        use.name: (use.starts, use.seconds, use.s3_writes, use.s3_reads, use.log_bytes)
+        for use in month(totesys).functions
+    }
+    init = [Decimal("1.2") * starts / 20 for starts in (8760, 4380 + 2920, 8760)]
+    assert found["extract"] == (8760, 7300 + init[0], 40_880, 29_200, 5840 * 2500 + 2920 * 5000)
+    assert found["transform"] == (7300, 3650 + init[1], 54_020, 23_360, 4380 * 1200 + 2920 * 3500)
+    assert found["load"] == (8760, 5840 + init[2], 8760, 32_120, 5840 * 1200 + 2920 * 5000)
+    for other in ("notifier", "freshness"):
+        assert found[other] == (8760, 2628 + Decimal("0.5") * 438, 8760, 8760, 8760 * 1200)
+    used = month(totesys)
+    assert (used.metrics, used.alarm_metrics, used.secrets, used.emails) == (13, 12, 2, 4)
+    assert used.stored_gb == 17_520 * 165_000 / Decimal(10**9)
+
+
+def test_declaration_counts_what_is_paid_for() -> None:
+    """Keys once each; the secrets that are written, but not that of a webhook, nor others'; a metric by its name."""
+    pipeline = load(CONFIG / "pipeline.toml")
+    buckets = {name: replace(each, kms_key="arn:one") for name, each in pipeline.buckets.items()}
+    extract, notifier = pipeline.functions["extract"], pipeline.functions["notifier"]
+    own = Alarm("full", "DiskUsed", namespace="{name}"), Alarm("empty", "DiskUsed", namespace="{name}")
+    names = ("errors", "full", "empty")
+    changed = replace(
+        pipeline,
+        buckets={**buckets, "failed": replace(pipeline.buckets["failed"], kms_key=None)},
+        topic=replace(pipeline.topic, kms_key="arn:two", emails=None),
+        secrets={**pipeline.secrets, "source": replace(pipeline.secrets["source"], read=ReadSecret("arn:aws:s"))},
+        alarms={**pipeline.alarms, **{each.name: each for each in own}},
+        functions={
+            "extract": replace(extract, alarms=names, spec=replace(extract.spec, architecture="arm64")),
+            "notifier": replace(notifier, secrets=("slack",), alarms=None),
+        },
+    )
+    found = declared(changed)
+    assert (found.kms_keys, found.emails, found.dashboards, found.secrets) == (2, 0, 0, {"totes/dev/warehouse"})
+    one, other = found.functions
+    assert (one.is_arm, one.is_triggered, one.reads_secret, one.retention_days, one.memory) == (
+        True,
+        False,
+        True,
+        30,
+        1024,
+    )
+    assert one.alarms == {f"totes-dev-extract-{name}": 1 for name in names}
+    published = {metric.name for metric in METRICS if "extract" in metric.functions}
+    assert one.metrics == len(published | {"DiskUsed"}) == len(published) + 1
+    assert (other.is_arm, other.reads_secret, other.alarms, other.metrics) == (False, False, {}, 0)
+    assert declared(pipeline).functions[1].is_triggered
 
 
 def test_readme_has_the_amounts_of_the_month_by_hand() -> None:
@@ -131,11 +187,21 @@ def test_prices_of_other_regions_are_estimates() -> None:
         ("cron(0 0 ? * 2#1 *)", 1),
         ("cron(0 0 31 * ? *)", Decimal(7) / 12),
         ("cron(0 0 1 JAN,JUL ? *)", Decimal(2) / 12),
+        ("at(2027-01-31T09:00:00)", 0),
         (None, 0),
     ],
 )
 def test_schedules_are_counted(schedule, starts) -> None:
     assert round(starts_a_month(schedule), 9) == round(Decimal(starts), 9)
+    assert starts_a_month(schedule, "rate(1 hour)") == starts_a_month(schedule) + 730
+    assert interval(schedule or "") == {
+        "rate(5 minutes)": timedelta(minutes=5),
+        "rate(1 minute)": timedelta(minutes=1),
+        "rate(2 hours)": timedelta(hours=2),
+        "rate(1 day)": timedelta(days=1),
+    }.get(schedule)
+    with pytest.raises(ValueError, match="'often' is not a schedule expression"):
+        starts_a_month("often")
 
 
 def test_longer_schedules_never_cost_more(totesys) -> None:
@@ -254,4 +320,5 @@ def test_difference_of_a_plan_is_one_sentence() -> None:
     assert sentence(Decimal("0.412")) == "About $0.41 more a month."
     assert sentence(Decimal("-1234.5")) == "About $1,234.50 less a month."
     assert sentence(Decimal("0.004")) is None
-    assert [dollars(Decimal(text)) for text in ("0", "0.001", "1234.5")] == ["$0.00", "<$0.01", "$1,234.50"]
+    shown = {"0": "$0.00", "0.001": "<$0.01", "0.004": "<$0.01", "0.006": "$0.01", "1234.5": "$1,234.50"}
+    assert [dollars(Decimal(text)) for text in shown] == [*shown.values()]

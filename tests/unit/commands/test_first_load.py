@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
 from typing import Any
@@ -20,7 +21,7 @@ from lambda_toolkit.pipeline.cost.backfill import (
     suggested_readers,
     workers_of,
 )
-from lambda_toolkit.pipeline.cost.backfill_plan import backfill_plan
+from lambda_toolkit.pipeline.cost.backfill_plan import _span, backfill_plan
 from lambda_toolkit.pipeline.cost.month import Line
 from lambda_toolkit.pipeline.cost.rates import Rates
 from lambda_toolkit.spec.prices import price_list
@@ -126,16 +127,66 @@ def test_slow_source_is_waited_for_and_limits_are_named() -> None:
     assert "that extract waits" in slower.problem
     edge = estimates([TableSize("big", 5_400_000_000, 100.0)], SETTING, RATES, PRICES)[1]
     assert "adding up" not in edge.problem
+    waited = [estimates([TableSize("big", n * 10**6, 100.0)], SETTING, RATES, PRICES)[1].problem for n in (836, 837)]
+    assert ["more than the 420 s that extract waits" in each for each in waited] == [False, True], "1.9 s, and n / 2"
+    way = estimates(TABLES, replace(slow, free_connections=3), RATES, PRICES)[1]
+    assert way.problem.startswith("the source has fewer than four connections left; big takes more than the 8 s")
 
 
 @pytest.mark.parametrize(
-    ("free", "readers", "problem"), [(None, 4, False), (8, 4, False), (6, 3, False), (4, 2, False), (3, 1, True)]
+    ("free", "readers", "problem"),
+    [(None, 4, False), (8, 4, False), (6, 3, False), (4, 2, False), (3, 1, True), (1, 0, True)],
 )
 def test_readers_take_half_of_the_free_connections(free, readers, problem) -> None:
     way = estimates(TABLES, replace(SETTING, free_connections=free), RATES, PRICES)[1]
     assert (way.readers, way.problem.startswith("the source has fewer than four connections left")) == (
         readers,
         problem,
+    )
+
+
+@pytest.mark.parametrize(("rows", "row_bytes", "ranges"), [(4_500_000, 200.0, 5), (200_000, 4500.0, 2)])
+def test_large_tables_are_read_one_after_the_other(rows: int, row_bytes: float, ranges: int) -> None:
+    """Eight and nine millions of the measured width, large by rows or by bytes, and half a million that are narrow."""
+    tables = [TableSize("small", 500_000, 1.0), TABLES[0], TableSize("most", rows, row_bytes)]
+    for found in (tables, tables[::-1]):
+        way = estimates(found, replace(SETTING, readers=2), RATES, PRICES)[1]
+        assert way.reading == pytest.approx(0.25 * 3 + (1.9 + 8 + 0.4) + (1.9 + 9 + 0.45))
+        assert way.source_cpu == pytest.approx(17 * 0.8)
+        of_readers = 17 * 2 + (4 + ranges) * 0.4 + 2 * 1.5
+        assert float(way.lines[1].quantity) == pytest.approx(
+            (way.reading + of_readers + way.load + 17.25 * 40 + (4 + ranges) * 0.4) * 1769 / 1024, abs=0.01
+        )
+        assert (way.slowest, int(way.lines[0].quantity)) == ("the readers", 3 + (4 + ranges) + 3 + (4 + ranges))
+
+
+@pytest.mark.parametrize(
+    ("rows", "row_bytes", "large"),
+    [(1_000_000, 1.0, False), (1_000_001, 1.0, True), (2**18, 1024.0, False), (2**18, 1025.0, True)],
+)
+def test_table_is_large_beyond_a_million_rows_or_256_mib(rows: int, row_bytes: float, large: bool) -> None:
+    assert TableSize("t", rows, row_bytes).is_large is large
+
+
+def test_one_function_is_started_again_after_its_timeout() -> None:
+    """27.4 s by 10 s at a time, and 30.2 s by 8; a function that is not declared has Lambda's 15 minutes."""
+    way = estimates(TABLES, replace(SETTING, timeout={"extract": 10.0, "load": 8.0}), RATES, PRICES)[0]
+    assert int(way.lines[0].quantity) == 4 + 4 + 5, "extract, transform once a batch, load"
+    assert (Setting().seconds_of("load"), Setting().connections, connections_of(Setting())) == (900, 0, 4)
+
+
+@pytest.mark.parametrize(
+    ("millions", "workers", "busy", "billed"),
+    [(2, 2, 15, 60), (100, 25, 60, 60), (101, 26, 58.27, 60), (300, 50, 90, 90)],
+)
+def test_spark_has_two_to_fifty_workers(millions: int, workers: int, busy: float, billed: float) -> None:
+    """60 s of a processor for a million rows, four processors a worker; with the driver, a minute of each at least."""
+    table = TableSize("t", millions * 1_000_000, 100.0)
+    glue, emr = estimates([table], SETTING, RATES, PRICES)[2:4]
+    assert (glue.transform, emr.transform) == pytest.approx((60 + busy, 90 + busy), abs=0.01)
+    hours = billed * (workers + 1) / 3600
+    assert [float(line.quantity) for way in (glue, emr) for line in way.lines[7:]] == pytest.approx(
+        [hours, hours * 4, hours * 16], abs=1e-6
     )
 
 
@@ -146,6 +197,9 @@ def test_suggested_readers_keep_the_source_busy() -> None:
     assert suggested_readers(TABLES, replace(four, source_cores=64), RATES) == 20, "4 / 0.2"
     assert suggested_readers(TABLES, replace(four, memory={"extract": 884}), RATES) == 17, "a slow reader: 6 / 0.375"
     assert suggested_readers([], four, RATES) == 2
+    quick = replace(RATES, seconds={**SECONDS, "add_up": 0.01})
+    many = [replace(four, source_cores=999, free_connections=free) for free in (None, 500, 126)]
+    assert [suggested_readers(TABLES, setting, quick) for setting in many] == [64, 64, 63], "64, where 200 would help"
     assert [suggested_readers(TABLES, replace(four, free_connections=n), RATES) for n in (1, 5, 8, 99)] == [2, 2, 4, 11]
 
 
@@ -196,8 +250,9 @@ def test_cheapest_of_the_quick_is_the_best() -> None:
     assert best([first, replace(second, total=110.1)]).engine == "a"
 
 
-def plan(tables: list[TableSize], **changed: Any) -> dict[str, Any]:
-    return backfill_plan(tables, replace(SETTING, **changed), 1_000_000, RATES, PRICES, ["a note"])
+def plan(tables: list[TableSize], rates: Mapping[str, float] = SECONDS, **changed: Any) -> dict[str, Any]:
+    made = replace(RATES, seconds={**SECONDS, **rates})
+    return backfill_plan(tables, replace(SETTING, **changed), 1_000_000, made, PRICES, ["a note"])
 
 
 def test_plan_has_rounded_times_and_the_busy_share() -> None:
@@ -256,3 +311,81 @@ def test_plan_declares_what_is_not_declared_yet() -> None:
         "It saves 40 min of one function's 40 min; load takes 60% of its work. "
         "Spark, which begins later, would take 2 min and $0.02."
     )
+
+
+def test_plan_takes_spark_where_transform_takes_longest() -> None:
+    found = plan(TABLES, {"alone": 30.5, "transform": 4000.0, "spark": 1.0}, readers=1, connections=4)
+    assert found["take"] == "local-spark"
+    assert found["declare"] == [
+        "[extract] readers = 6",
+        "[extract] reader_rows = 5000000",
+        '[backfill] engine = "local-spark"',
+    ]
+    assert found["why"] == "It saves 3 min of one function's 4 min; transform takes 41% of its work."
+
+
+def test_plan_saves_readers_that_would_gain_little() -> None:
+    why = plan(TABLES, {"alone": 3.42, "transform": 1.0}, readers=20)["why"]
+    assert why == "Readers would save 1 s, which is little: reading takes 43% of its work, while others are read."
+    assert [_span(seconds) for seconds in (119, 120, 5999, 6000, 3_600_000)] == [
+        *("119 s", "2 min", "100 min", "1.7 h", "1000.0 h"),
+    ]
+
+
+def test_plan_declares_rows_of_the_largest_that_readers_read() -> None:
+    """One is large by its bytes; another has more rows, and is small."""
+    bytes_alone, small = TableSize("bytes", 600_000, 6000.0), TableSize("small", 900_000, 1.0)
+    slow = replace(RATES, seconds={**SECONDS, "alone": 300.0, "transform": 1.0})
+    for tables, rows, declared in (
+        ([small, bytes_alone], 600_000, []),
+        ([small, bytes_alone], 599_999, ["[extract] reader_rows = 1000000"]),
+        ([TABLES[0], bytes_alone], 600_000, ["[extract] reader_rows = 5000000"]),
+    ):
+        setting = replace(SETTING, readers=2, connections=4, workers=2)
+        found = backfill_plan(tables, setting, rows, slow, PRICES)
+        assert (found["take"], found["declare"]) == ("lambda", declared)
+        assert found["simulated"]["table"] == ("big" if TABLES[0] in tables else "bytes")
+
+
+@pytest.mark.parametrize(
+    ("rows", "readers", "ranges"),
+    [
+        (5_400_000, 4, 6),
+        (5_400_000, 8, 8),
+        (5_400_000, 2, 6),
+        (1_000_001, 1, 6),
+        (5_000_000_000, 4, 5000),
+        (5_000_000_001, 4, None),
+    ],
+)
+def test_simulation_counts_and_waits_for_the_slowest(rows: int, readers: int, ranges: int | None) -> None:
+    """Adding up is so slow that nothing is left to chance: 100 s a million, and 0.05 to count. Few are simulated."""
+    found = plan([TableSize("t", rows, 200.0)], {"add_up": 100.0} if readers > 1 else {}, readers=readers)["simulated"]
+    if ranges is None:
+        assert found is None, "more than 5,000 ranges"
+    elif readers > 1:
+        seconds = round(rows / 1e6 * 2 * 100.05, 1)
+        assert found == {"table": "t", "ranges": ranges, "runs": 40, "median": seconds, "likely": seconds}
+    else:
+        assert found["ranges"] == ranges and 1.5 < found["median"] < found["likely"], "as many as are suggested"
+
+
+def test_plan_says_what_it_assumes() -> None:
+    free, rows, load = plan(TABLES, free_connections=8)["assumptions"][2:5]
+    assert (free.partition(";")[0], "beside 100 of" in rows) == ("connections of the source: 8 are free", True)
+    assert "263,158 rows a second" in load and "over 4 connections" in load and "otherwise 142,857" in load
+    one = plan(TABLES, connections=1)["assumptions"]
+    assert "are not known" in one[2] and "125,000 rows a second" in one[4] and "over one connection" in one[4]
+    assert "over 2 connections" in plan(TABLES, connections=2)["assumptions"][4]
+
+
+def test_source_cannot_be_busier_than_busy() -> None:
+    busy = [way["source_busy"] for way in plan(TABLES, {"send": 4.0}, source_cores=0.5)["ways"]]
+    assert busy[0] == 1.0 and max(busy) <= 1.0, "one function: 34 s of it in 27 s of half a processor"
+
+
+def test_narrow_rows_take_half_of_the_measured_width() -> None:
+    one, other = (estimates([TableSize("t", 1000, width)], SETTING, RATES, PRICES)[0].reading for width in (1.0, 50.0))
+    assert one == other == pytest.approx(1.9 + 0.001 * 3 / 2)
+    only = estimates([TABLES[1]], SETTING, RATES, PRICES)
+    assert [(way.engine, int(way.lines[0].quantity), way.requests) for way in only] == [("one function", 5, 22)]

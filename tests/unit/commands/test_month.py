@@ -12,7 +12,7 @@ import pytest
 from lambda_toolkit.changes import Change, Difference
 from lambda_toolkit.pipeline.cost.month import FunctionUse, Line, Month, Network, bill
 from lambda_toolkit.pipeline.cost.statement import statement
-from lambda_toolkit.pipeline.cost.what_if import before, savings
+from lambda_toolkit.pipeline.cost.what_if import CENT, before, savings
 from lambda_toolkit.pipeline.cost.workload import Declared, DeclaredFunction, Measured, Workload, month
 from lambda_toolkit.spec.model import Kind
 from lambda_toolkit.spec.prices import Price, PriceList, price_list
@@ -121,6 +121,10 @@ def test_month_is_made_of_idle_and_busy_runs() -> None:
     assert found.scheduled == days, "the name of a schedule of the Scheduler has a dot"
     assert month(replace(SHOP, kms_keys=0), HUNDRED).kms_requests == 0
     assert month(SHOP, replace(HUNDRED, stored_gb=Decimal(7))).stored_gb == 7
+    daily = month(
+        replace(SHOP, functions=(EXTRACT, replace(EXTRACT, name="load", schedules={"a": "rate(1 day)"})))
+    ).functions
+    assert (daily[1].starts, daily[1].s3_writes, daily[1].s3_reads) == (days, days, 9 * days), "a batch with each start"
     most = month(SHOP, Workload(batches=Decimal(10_000))).functions
     assert (most[0].s3_writes, most[1].starts) == (730 * 12, 730 + days), "a batch for each start at most"
 
@@ -154,6 +158,17 @@ def test_savings_are_named_and_those_without_effect_are_not() -> None:
     assert found["schedules 3 times as long"] > 2 * 2 * Decimal(730) / 3
     assert [saving.amount for saving in savings(SHOP, HUNDRED, PRICES)] == sorted(found.values(), reverse=True)
     assert "one alarm fewer" not in saved(replace(SHOP, functions=(LOADED,)))
+    assert saved(replace(SHOP, functions=(replace(EXTRACT, alarms={"only": 1}),)))["one alarm fewer"] == 2
+    cents = replace(PRICES, prices={name: replace(each, amount=CENT) for name, each in PRICES.prices.items()})
+    assert ("one alarm fewer", CENT) in {(each.change, each.amount) for each in savings(SHOP, HUNDRED, cents)}
+
+
+def test_half_the_memory_is_a_whole_number_and_128_mb_at_least() -> None:
+    few = replace(
+        SHOP, functions=(replace(EXTRACT, memory=257), replace(LOADED, memory=200), replace(OTHER, memory=128))
+    )
+    extract, loaded, _ = (use.seconds / 1024 for use in month(few, HUNDRED).functions)
+    assert saved(few)["half the memory, if runs take no longer"] == 2 * (129 * extract + 72 * loaded)
 
 
 @pytest.mark.parametrize(("used", "named"), [(511, True), (512, False), (600, False), (0, True)])
@@ -161,6 +176,8 @@ def test_half_the_memory_is_named_where_runs_fit(used, named) -> None:
     took = Measured(1, Decimal(1), None, used)
     found = saved(SHOP, replace(HUNDRED, measured={"extract": took}))
     assert ("half the memory, if runs take no longer" in found) is named
+    both = saved(SHOP, replace(HUNDRED, measured={"extract": took, "transform": replace(took, memory_used=1)}))
+    assert ("half the memory, if runs take no longer" in both) is named, "all must fit"
 
 
 def change(kind: Kind, name: str, action: Any, *differences: Difference, details: tuple[str, ...] = ()) -> Change:
@@ -267,6 +284,18 @@ def test_statement_adds_up_its_lines() -> None:
         "durations of transform, other: assumed, with INIT in 5% of the starts",
         "batches: 100 a month, measured",
     ]
+    storage, free, rest = found["assumptions"][2:]
+    assert ("6 months" in storage, "free" in free, "databases" in rest) == (True, True, True)
+    known = statement(
+        SHOP,
+        Workload(
+            measured=dict.fromkeys(("extract", "transform", "other"), Measured(1, Decimal(1), None, 1)),
+            stored_gb=Decimal(1),
+        ),
+        PRICES,
+        None,
+    )
+    assert known["assumptions"][0] == "batches: 2,920 a month, assumed" and len(known["assumptions"]) == 3
     assert found["prices"] == {"estimated": False, "read": LONDON.read.isoformat(), "pages": ["page"]}
     assert (found["format"], found["region"], found["currency"]) == (1, "here", "USD")
     assert statement(replace(SHOP, functions=()), HUNDRED, PRICES, None)["so_far"] is None
