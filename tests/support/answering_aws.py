@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 from lambda_toolkit.aws.account import Place
+from lambda_toolkit.errors import AwsError
+from lambda_toolkit.resources.planning.attachment import Context
+from lambda_toolkit.resources.planning.reads import Reads
+from lambda_toolkit.resources.registry import ATTACHMENTS
+from lambda_toolkit.spec.model import FunctionSpec
 
 _READS = ("describe", "get", "list")
 
@@ -62,3 +68,30 @@ class AnsweringAws(Place):
         return [] if found is None else found
 
     list_existing = list_all
+
+
+class AnsweringAccount(AnsweringAws):
+    """Also what the client shows of the account. What is waited for must come at the third look."""
+
+    clock = SimpleNamespace(wall=lambda: 0.0)
+
+    def __init__(self, **answers: Any) -> None:
+        super().__init__(**answers)
+        object.__setattr__(self, "account", SimpleNamespace(take_functions=self._functions))
+
+    def _functions(self) -> Any:
+        return self.call("lambda", "list_functions") or {}
+
+    def arn(self, service: str, resource: str) -> str:
+        return Place(self.account_id, self.region).arn(service, resource)
+
+    def wait_until(self, read: Any, what: str, **_: float) -> Any:
+        for _look in range(3):
+            if (found := read()) is not None:
+                return found
+        raise AwsError(f"{what}: not true")
+
+
+def planning(aws: Any, spec: FunctionSpec, *others: FunctionSpec) -> Context:
+    """What an attachment of ``spec`` is planned with, beside ``others``: the reads are a plan's own."""
+    return Context(Reads(aws, [spec, *others], application=spec.tags.get("application", "")), spec, ATTACHMENTS)

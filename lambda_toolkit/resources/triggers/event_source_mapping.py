@@ -133,7 +133,7 @@ def notes(context: Context) -> list[str]:
 
 
 def _own_notes(spec: FunctionSpec, source: Source, own: Mapped) -> Iterator[str]:
-    result, position = str(own.get("LastProcessingResult") or ""), own.get("StartingPosition")
+    result, position = str(own.get("LastProcessingResult")), own.get("StartingPosition")
     if result.startswith(_PROBLEM):
         yield f"{source.name}: Lambda's last attempt to poll it for {spec.name}, or to deliver: {result.rstrip('.')}"
     if not source.exists:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import pytest
 
-from lambda_toolkit.aws.account import Place
 from lambda_toolkit.errors import AwsError
 from lambda_toolkit.resources.account import bucket, catalog, role, secret, topic
 from lambda_toolkit.resources.functions import async_invocation, concurrency, function, provisioned, recursion, version
@@ -19,8 +19,7 @@ from lambda_toolkit.resources.networks import network
 from lambda_toolkit.resources.planning import alias
 from lambda_toolkit.resources.planning.alias import Release
 from lambda_toolkit.resources.planning.attachment import Context
-from lambda_toolkit.resources.planning.reads import Prefetch, Reads
-from lambda_toolkit.resources.registry import ATTACHMENTS
+from lambda_toolkit.resources.planning.reads import Prefetch
 from lambda_toolkit.resources.schedules import event_rule, schedule, schedule_role
 from lambda_toolkit.resources.triggers import (
     event_pattern_rule,
@@ -40,7 +39,7 @@ from lambda_toolkit.spec.triggers.queue import QueueTrigger
 from lambda_toolkit.spec.triggers.s3 import S3Trigger
 from lambda_toolkit.spec.triggers.stream import StreamTrigger
 from lambda_toolkit.spec.triggers.topic import TopicTrigger
-from tests.support.answering_aws import AnsweringAws
+from tests.support.answering_aws import AnsweringAccount, planning
 
 TAGS = {"application": "shop", "stage": "dev"}
 OURS = {**TAGS, "managed-by": "lambda_script", "lambda-script:function": "f"}
@@ -48,27 +47,10 @@ SUBNET = {"SubnetId": "subnet-1", "VpcId": "vpc-1"}
 PER_PLAN = {"list_functions": 1, "get_resources": 1}  # which the plan of the function itself reads
 
 
-class Aws(AnsweringAws):
-    """AWS with the function ``f``, and an alias; none of what else a plan looks for."""
-
-    clock = SimpleNamespace(wall=lambda: 0.0)
-
-    def __init__(self, **answers: Any) -> None:
-        super().__init__(**answers)
-        object.__setattr__(
-            self, "account", SimpleNamespace(take_functions=lambda: self.call("lambda", "list_functions"))
-        )
-
-    def wait_until(self, read: Any, what: str, **_: float) -> Any:
-        return read()
-
-    def arn(self, service: str, resource: str) -> str:
-        return Place(self.account_id, self.region).arn(service, resource)
-
-
 def context(declared: dict[str, Any], name: str = "f", functions: int = 1) -> tuple[Any, Context]:
     live = {"FunctionName": "f", "FunctionArn": "arn:aws:lambda:eu-west-2:123456789012:function:f"}
-    aws: Any = Aws(
+    """Of a new function, or of ``f``, which exists and has nothing but a rule, and others' group of schedules."""
+    aws: Any = AnsweringAccount(
         list_functions={"Functions": [live]},
         get_function=lambda **given: {"Configuration": live, "Tags": OURS} if given["FunctionName"] == "f" else None,
         get_resources=[],
@@ -84,7 +66,7 @@ def context(declared: dict[str, Any], name: str = "f", functions: int = 1) -> tu
     )
     spec = FunctionSpec(name, Path("f.py"), tags=TAGS, **declared)
     others = [FunctionSpec(f"f-{number}", Path("f.py")) for number in range(1, functions)]
-    return aws, Context(Reads(aws, [spec, *others], application="shop"), spec, ATTACHMENTS)
+    return aws, planning(aws, spec, *others)
 
 
 def started(prefetch: Prefetch) -> None:
@@ -182,8 +164,8 @@ def test_lists_are_read_early_for_all_functions() -> None:
         started(module.prefetch(planned))
     asked = [name for name, _ in aws.operations]
     assert asked.count("get_account_authorization_details") == asked.count("get_role") == 1
-    given = Context(planned.reads, FunctionSpec("f", Path("f.py"), role=OTHERS_ROLE), ATTACHMENTS)
-    assert role.prefetch(given) == Prefetch({})
+    given = FunctionSpec("f", Path("f.py"), role=OTHERS_ROLE)
+    assert role.prefetch(replace(planned, spec=given)) == Prefetch({})
     wide = {"queue_triggers": (QueueTrigger("q"),), "vpc": Vpc(("subnet-1",), ()), **DAILY}
     for_all = (*schedule.prefetch(context(wide)[1]).shared, *event_source_mapping.prefetch(context(wide)[1]).shared)
     assert for_all == (("schedules", "shop-dev"), "event source mappings")
@@ -203,14 +185,14 @@ def writing(module: Any, **declared: Any) -> Any:
 
 
 def shared(module: Any, declared: Any) -> Any:
-    aws: Any = Aws(get_bucket_tagging=AwsError("x", code="NoSuchBucket"))
+    aws: Any = AnsweringAccount(get_bucket_tagging=AwsError("x", code="NoSuchBucket"))
     [change] = module.plan(aws, declared)
     change.apply(aws)
     return aws
 
 
 def asked(call: Any, **answers: Any) -> Any:
-    aws: Any = Aws(**answers)
+    aws: Any = AnsweringAccount(**answers)
     call(aws)
     return aws
 
@@ -226,7 +208,7 @@ NEW: tuple[tuple[Callable[[], Any], str, str], ...] = (
     (lambda: asked(lambda aws: role.delete(aws, "r")), "delete_role", "DeleteConflict"),
     (lambda: writing(log_group, log_retention_days=7), "put_retention_policy", NOT_FOUND),
     (lambda: writing(event_rule, schedule="rate(1 day)"), "put_targets add_permission", NOT_FOUND),
-    (lambda: writing(schedule, **DAILY), "create_schedule", NOT_FOUND),
+    (lambda: asked(lambda aws: schedule._create(aws, {"Name": "n"})), "create_schedule", NOT_FOUND),
     (lambda: writing(topic_subscription, topic_triggers=(TopicTrigger("t"),)), "subscribe", "NotFound"),
     (lambda: writing(event_pattern_rule, event_triggers=(EventTrigger({"source": ["a"]}),)), "put_targets", NOT_FOUND),
     (
