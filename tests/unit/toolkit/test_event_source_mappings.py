@@ -177,7 +177,7 @@ def test_every_mapping_of_the_toolkit_is_removed_with_the_function() -> None:
     aws.answers["get_event_source_mapping"] = lambda **on: next(looks) if on == {"UUID": "1"} else 0
     changes[0].apply(aws)
     assert aws.writes == [("delete_event_source_mapping", {"UUID": "1"})]
-    assert next(looks, "asked until it is gone") == "asked until it is gone"
+    assert next(looks, "asked") == "asked", "until it is deleted"
 
 
 def written(create: Any, *listed: Any, theirs: str = "", trigger: Any = TRIGGER, **more: Any) -> Any:
