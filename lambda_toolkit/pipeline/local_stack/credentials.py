@@ -43,8 +43,3 @@ def of(directory: Path) -> Access:
 def keep(directory: Path, access: Access) -> None:
     """Remember them for the next time."""
     private_files.write(directory / FILE, asdict(access))
-
-
-def forget(directory: Path) -> None:
-    """Have new ones the next time."""
-    (directory / FILE).unlink(missing_ok=True)

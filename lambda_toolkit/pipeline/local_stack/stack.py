@@ -122,7 +122,7 @@ def down(root: Path, *, wipe: bool = False, on_progress: Progress | None = None)
         if external_source.recall(directory) is not None:
             say("The URL of the source is forgotten")
         if wipe:
-            _wipe(directory)
+            postgres_server.remove(directory / POSTGRES)  # its data may be outside the directory
     if wipe:
         shutil.rmtree(directory)
     return stopped
@@ -317,12 +317,6 @@ def _remove_lake(directory: Path) -> None:
     for name in (EMULATOR, "mail-sink", "slack-sink"):
         if (directory / name).is_dir():
             shutil.rmtree(directory / name)
-
-
-def _wipe(directory: Path) -> None:
-    postgres_server.remove(directory / POSTGRES)
-    accesses.forget(directory)
-    _remove_lake(directory)
 
 
 @contextlib.contextmanager

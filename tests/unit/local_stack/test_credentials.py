@@ -1,4 +1,4 @@
-"""Keys, passwords and ports are generated once, stored privately, and deleted on request."""
+"""Keys, passwords and ports are generated once, and stored privately."""
 
 import stat
 from dataclasses import replace
@@ -7,14 +7,13 @@ from pathlib import Path
 from lambda_toolkit.pipeline.local_stack import credentials
 
 
-def test_they_are_the_same_until_they_are_forgotten(tmp_path: Path) -> None:
+def test_they_are_the_same_as_long_as_they_are_kept(tmp_path: Path) -> None:
     first = replace(credentials.of(tmp_path), emulator_port=4566)
     credentials.keep(tmp_path, first)
 
     assert credentials.of(tmp_path) == first
     assert stat.S_IMODE((tmp_path / credentials.FILE).stat().st_mode) == 0o600
-    credentials.forget(tmp_path)
-    credentials.forget(tmp_path)
+    (tmp_path / credentials.FILE).unlink()
     assert credentials.of(tmp_path).passwords != first.passwords
 
 
