@@ -186,16 +186,6 @@ def test_failed_installation_quotes_the_installer(monkeypatch: pytest.MonkeyPatc
     assert list((tmp_path / "cache").iterdir()) == []
 
 
-def test_environment_is_stored_elsewhere_if_cache_is_read_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The environment is kept elsewhere when the cache cannot be written."""
-    (tmp_path / "file").touch()
-    fallback = tmp_path / "fallback"
-
-    assert emulator_environment._writable(tmp_path / "file" / "below", fallback) == fallback
-    with pytest.raises(LocalError, match="no place"):
-        emulator_environment._writable(tmp_path / "file" / "below", tmp_path / "file" / "too")
-
-
 def test_credentials_are_not_shown() -> None:
     assert "hidden" not in repr(emulator.Credentials("AKIA", "hidden"))
 
@@ -237,18 +227,6 @@ def role_of(**changes: object) -> dict[str, object]:
     }
 
 
-def test_role_of_a_schedule_names_what_it_may_invoke() -> None:
-    def may(role: dict[str, object], group: str = GROUP) -> bool:
-        return emulator_schedules.may_invoke(role, "000000000000", group, FUNCTION)
-
-    assert may(role_of())
-    assert may(role_of(Action="lambda:*", Resource="*"))
-    assert not may(role_of(Resource=FUNCTION.removesuffix(":live")))
-    assert not may(role_of(Effect="Deny"))
-    assert not may(role_of(), f"{GROUP}-2")
-    assert not may({})
-
-
 def test_schedules_fire_in_their_zone(fake_ministack: dict[str, types.ModuleType]) -> None:
     """A minute of a summer's morning in London, looked at every second; the other ones are off, over, or in UTC."""
     nine = {"ScheduleExpression": "cron(0 9 ? * * *)", "State": "ENABLED", "LastModificationDate": 0, "CreationDate": 0}
@@ -279,7 +257,8 @@ def test_schedules_fire_in_their_zone(fake_ministack: dict[str, types.ModuleType
         _data={("000000000000", "eu-west-2", f"totes-dev/{key}"): item for key, item in stored.items()}
     )
     vars(scheduler).update(_schedules=kept, _tick_schedules=print, _SCHEDULE_TICK_INTERVAL=10)
-    vars(scheduler).update(set_request_account_id=print, set_request_region=print)
+    entered: list[str] = []
+    vars(scheduler).update(set_request_account_id=entered.append, set_request_region=entered.append)
     vars(iam)["_roles"] = {"r": role_of()}
     emulator_schedules.install(getattr, next_fire, 1, lambda: clock[0])
     assert vars(scheduler)["_SCHEDULE_TICK_INTERVAL"] == 1
@@ -289,3 +268,4 @@ def test_schedules_fire_in_their_zone(fake_ministack: dict[str, types.ModuleType
         clock[0] += 1
 
     assert invoked == ["london", "rate"]
+    assert entered == ["000000000000", "eu-west-2"] * 3, "once for the one that is forbidden"

@@ -56,7 +56,7 @@ class Schedules:
         start, end = (_seconds(schedule.get(name)) for name in ("StartDate", "EndDate"))
         if (start is not None and self.looked < start) or (end is not None and self.looked > end):
             return False
-        expression = str(schedule.get("ScheduleExpression", ""))
+        expression = str(schedule["ScheduleExpression"])
         every = self.interval(expression)
         if every is not None:
             last = self._fired.get(key, max(float(schedule["CreationDate"]), start or 0.0))
@@ -141,7 +141,7 @@ def allows(role: Mapping[str, Any], action: str, resource: str) -> bool:
 
 
 def _is_once(schedule: Mapping[str, Any]) -> bool:
-    return str(schedule.get("ScheduleExpression", "")).startswith("at(")
+    return str(schedule["ScheduleExpression"]).startswith("at(")
 
 
 def _statements(documents: Iterable[Any]) -> Iterable[dict[str, Any]]:
