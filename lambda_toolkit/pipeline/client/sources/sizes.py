@@ -142,7 +142,7 @@ def read_sizes(connection: postgres.Connection, declared: Mapping[str, SourceTab
     if version < 140_000:
         notes.append("the source is older than PostgreSQL 14: readers cannot divide a table there")
         free = 0
-    return SourceSizes(tuple(tables), max(0, free), tuple(notes))
+    return SourceSizes(tuple(tables), free, tuple(notes))
 
 
 def _by_types(name: str, table: Table, rows: int) -> TableSize:
