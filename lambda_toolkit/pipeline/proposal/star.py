@@ -276,7 +276,7 @@ class _Draft:
         """A name for what the foreign key refers to: ``billing`` of ``billing_id``."""
         if len(key.columns) > 1:
             return self._aliases.make(snake(key.table))
-        return self._aliases.make(_REFERS.sub("", snake(key.columns[0])) or snake(key.table))
+        return self._aliases.make(_REFERS.sub("", snake(key.columns[0])))  # never empty: it begins with no underscore
 
     def _is_required(self, table: Table, key: ForeignKey) -> bool:
         return all(table.by_name[name].required for name in key.columns)
