@@ -121,6 +121,7 @@ MOMENT = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
     ("value", "plain"),
     [
         *((same, same) for same in (None, True, 7, 1.5, "text")),
+        *((float(text), text) for text in ("NaN", "Infinity", "-Infinity")),
         (Decimal("1.50"), "1.50"),
         (datetime.date(2026, 1, 2), "2026-01-02"),
         (MOMENT, "2026-01-02T03:04:05+00:00"),

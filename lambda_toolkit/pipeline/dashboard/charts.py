@@ -118,10 +118,8 @@ def _options(size: tuple[int, int], shown: Callable[[float], str]) -> dict[str, 
     return {
         "width": size[0],
         "height": size[1],
-        "explicit_size": False,
         "css": (),
         "js": (),
-        "no_prefix": True,
         "show_legend": False,
         "margin": 4,
         "margin_right": 14,
@@ -129,7 +127,7 @@ def _options(size: tuple[int, int], shown: Callable[[float], str]) -> dict[str, 
         "max_scale": 6,
         "truncate_label": -1,
         "value_formatter": shown,
-        "style": Style(label_font_size=_LETTERS, major_label_font_size=_LETTERS),
+        "style": Style(label_font_size=_LETTERS),
     }
 
 
@@ -185,12 +183,12 @@ def _simplify(root: Any, names: Sequence[str]) -> None:
     for parent in list(root.iter()):
         for child in list(parent):
             kind = str(child.get("class", ""))
-            unlabelled = "guides" in kind and not any(text.text for text in child.iter("text"))
+            is_unlabelled = "guides" in kind and not any(text.text for text in child.iter("text"))
             if (
                 not isinstance(child.tag, str)
-                or child.tag in ("style", "script", "defs", "title")
+                or child.tag in ("defs", "title")  # scripts and styles are in defs
                 or kind in ("plot text-overlay", "plot tooltip-overlay")
-                or (unlabelled and "always_show" not in str(parent.get("class", "")))
+                or is_unlabelled
             ):
                 parent.remove(child)
     serie = 0
@@ -198,7 +196,7 @@ def _simplify(root: Any, names: Sequence[str]) -> None:
         kinds = str(parent.get("class", "")).split()
         if "series" in kinds:
             serie = next(int(kind.rpartition("-")[2]) for kind in kinds if kind.startswith("serie-"))
-        said = {str(child.get("class", "")).split()[0]: child for child in parent if child.tag == "desc"}
+        said = {child.attrib["class"].split()[0]: child for child in parent if child.tag == "desc"}
         if "value" in said:
             prefix = [names[serie]] if names else []
             title = ElementTree.Element("title")

@@ -39,8 +39,11 @@ def test_lines_have_a_title_at_each_value_and_the_ticks_beside():
             *("1, slow: 5 s", "3, slow: 700 s", "1, fast: 2 s", "2, fast: 3 s", "3, fast: 4 s"),
         ]
         assert parts(picture, "text")[:4] == ["1 s", "10 s", "60 s", "600 s"]
-        kinds = {element.tag for element in root.iter()}
-        assert not kinds & {"style", "script", "defs", "desc"}
+        assert not {"style", "script", "defs", "desc"} & {element.tag for element in root.iter()}
+        assert "text-overlay" not in picture and "tooltip-overlay" not in picture
+        assert "<!--" not in picture, "pygal's comment has the date: the picture would be another one each day"
+        titled = [each for each in root.iter() if each.find("title") is not None]
+        assert all(each[0].tag == "title" for each in titled), "browsers show the first child alone"
         assert len([each for each in root.iter("circle") if each.get("r") == "3"]) == 5
 
 
@@ -78,12 +81,54 @@ def test_logarithmic_axis_ends_above_the_largest_value(values, labels, top):
     assert found == {"y_labels": labels, "logarithmic": True, "range": (1, top)}
 
 
-def test_labels_that_have_no_room_are_not_written():
-    days = [f"2026-03-{day:02}" for day in range(1, 31)]
-    chart = charts.line("T", "D", days, [Series("x", list(range(30)))], shown, of="day")
-    for picture, every in ((chart.wide, 6), (chart.narrow, 15)):
-        assert [text for text in parts(picture, "text") if text.startswith("2026")] == days[::every]
-        assert parts(picture, "title")[:2] == ["2026-03-01: 0 s", "2026-03-02: 1 s"]
+@pytest.mark.parametrize(
+    ("labels", "wide", "narrow"),
+    [
+        (2, 1, 1),
+        (10, 1, 2),  # a label of 4 letters has 48 pixels: 10 are beside each other, or 5
+        (11, 2, 3),
+        (21, 3, 5),
+    ],
+)
+def test_every_label_that_has_room_is_written(labels, wide, narrow):
+    names = [f"n{number:03}" for number in range(labels)]
+    chart = charts.bars("T", "D", names, [Series("x", list(range(labels)))], shown, of="n")
+    for picture, every in ((chart.wide, wide), (chart.narrow, narrow)):
+        assert [text for text in parts(picture, "text") if text.startswith("n")] == names[::every]
+        assert parts(picture, "title") == [f"{name}: {number} s" for number, name in enumerate(names)]
+
+
+def test_two_labels_are_written_however_long():
+    names = [f"{number} {'long ' * 20}" for number in range(6)]
+    chart = charts.bars("T", "D", names, [Series("x", [1] * 6)], shown, of="n")
+    for picture in (chart.wide, chart.narrow):
+        assert [text for text in parts(picture, "text") if "long" in text] == [names[0], names[3]]
+
+
+def test_picture_has_room_for_its_labels_alone():
+    """At most six numbers at an axis, no guide without a label, and little space around."""
+    labels, series = [str(number) for number in range(30)], [Series("x", [number * 3 for number in range(30)])]
+    for draw in (charts.line, charts.bars):
+        chart = draw("T", "D", labels, series, shown, of="n")
+        for picture, (width, height) in ((chart.wide, charts.WIDE), (chart.narrow, charts.NARROW)):
+            root = parsed(picture)
+            guides = [each for each in root.iter("g") if "guides" in each.get("class", "")]
+            assert all(text.text for each in guides for text in each.iter("text"))
+            assert [text for text in parts(picture, "text") if text.endswith(" s")] == [
+                f"{n} s" for n in range(0, 81, 20)
+            ]
+            plot = next(each for each in root.iter("g") if each.get("class") == "plot")
+            left, top = map(float, str(plot.get("transform"))[len("translate(") : -1].split(","))
+            inner = plot.find("rect")
+            assert inner is not None
+            right, bottom = left + float(inner.get("width", 0)), top + float(inner.get("height", 0))
+            assert (top, int(width - right), int(height - bottom)) == (4, 14, 24)
+            assert left > len("80 s") * charts._LETTERS / 2
+
+
+def test_value_without_a_label_has_its_title():
+    chart = charts.bars("T", "D", ["", "b"], [Series("x", [3, 1])], shown, of="n")
+    assert parts(chart.wide, "title") == ["3 s", "b: 1 s"]
 
 
 @pytest.mark.parametrize(("text", "cut"), [("abc", "abc"), ("abcd", "abcd"), ("abcde", "abc…"), ("", "")])

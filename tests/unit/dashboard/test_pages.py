@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+from jinja2 import UndefinedError
 
 from lambda_toolkit.pipeline.dashboard import rendering, server
 from lambda_toolkit.pipeline.dashboard.pages import health, pipeline, warehouse
-from lambda_toolkit.pipeline.dashboard.pages.model import BAD, GOOD, WARNING, WORKING, Page
+from lambda_toolkit.pipeline.dashboard.pages.model import BAD, GOOD, WARNING, WORKING, Page, Section
 from tests.unit.dashboard.documents import (
     BATCHES,
     FRAME,
@@ -211,6 +214,57 @@ def test_values_are_never_markup(name):
         ),
     )
     assert "alert(1)" in shown and evil not in shown
+
+
+@pytest.mark.parametrize(
+    ("kind", "own", "parameters", "query"),
+    [
+        (server.KINDS[0], "", {}, ""),
+        (server.KINDS[1], "pipeline", {"batch": "3"}, "batch=3&amp;"),
+        (server.KINDS[2], "warehouse", {"table": "t", "key": "a&b"}, "table=t&amp;key=a%26b&amp;"),
+    ],
+)
+def test_page_links_to_itself_and_to_the_others(kind, own, parameters, query):
+    """As JSON, and as the events that keep it new: both with the parameters of its address."""
+    found = html(kind.name, view(parameters, history=HISTORY, tables=TABLES, questions={}, batch="x"))
+    events = f"page={kind.name}&amp;{query}".removesuffix("&amp;")
+    assert f'<body data-events="/key/events?{events}">' in found
+    assert f'<a href="/key/{own}?{query}format=json">This page as JSON</a>' in found
+    links = re.findall(r'<a href="([^"]*)"( aria-current="page")?>([^<]*)</a></li>', found.partition("</nav>")[0])
+    assert [(link, title) for link, _, title in links] == [
+        *(
+            ("/key/", "Health"),
+            ("/key/pipeline", "Pipeline"),
+            ("/key/warehouse", "Warehouse"),
+            ("/key/deploy", "Deploy"),
+        ),
+    ]
+    assert [link for link, current, _ in links if current] == [f"/key/{own}"]
+    assert re.findall(r'<span class="stage">(\w+)</span>', found) == ["dev"] and "12:00:00" in found
+
+
+def test_empty_section_says_why_and_has_a_digest():
+    """What it says, its title and its problem are in the digest: each of them is a change of the page."""
+    kind = server.KINDS[1]
+    verdict = health.verdict(view())
+
+    def section(**changed: object) -> rendering.Fragment:
+        given = {"id": "i", "title": "T", "macro": "tables", "shown": {"tables": []}, **changed}
+        page = Page(kind.name, kind.title, verdict, (Section(**given),))
+        return rendering.fragments(page, FRAME)[1]
+
+    plain, empty, problem = section(), section(nothing="None <yet>."), section(problem="Down.", nothing="None yet.")
+    filled = section(shown={"tables": pipeline.tables(view(tables=TABLES))}, nothing="None yet.")
+    for each in (plain, empty, problem, filled):
+        assert each.id == "i" and f'data-digest="{each.digest}"' in each.html
+    assert "<p>None &lt;yet&gt;.</p>" in empty.html and "<p>Down.</p>" in problem.html
+    assert "None yet" not in problem.html + filled.html and "fact_payment" in filled.html
+    assert len({each.digest for each in (plain, empty, problem, filled, section(title="U"))}) == 5
+
+
+def test_template_with_an_unknown_name_fails():
+    with pytest.raises(UndefinedError):
+        rendering._templates().from_string("{{ nothing }}").render()
 
 
 def test_same_documents_give_the_same_fragments():

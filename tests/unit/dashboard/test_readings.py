@@ -68,6 +68,7 @@ def test_failure_is_shown_with_what_was_read_before():
     failed = found.all([("it",)])["it"]
     assert failed == Reading({"number": 2}, "Why: down again")
     assert failed.to_json() == {"error": "Why: down again"} and Reading({"a": 1}).to_json() == {"a": 1}
+    assert Reading().to_json() == {"error": ""}
 
 
 def test_read_that_hangs_keeps_no_page_waiting():
@@ -92,6 +93,37 @@ def test_old_entries_are_forgotten():
     """Any batch and key can be asked for: a page that is open for weeks keeps the last ones only."""
     read, times = Read(), [0.0]
     found = readings(read, times)
+    found._sources = {**found._sources, "other": found._sources["it"]}
+    found.all([("other",)])
     for number in range(200):
         found.all([("it", str(number))])
-    assert len(found._entries) <= 33
+    assert list(found._entries) == [("other",), *(("it", str(number)) for number in range(168, 200))]
+
+
+def test_document_that_is_always_read_may_be_slow():
+    """Without a time to live, such as in tests and for programs, every look is a read."""
+    times = [0.0]
+
+    def read() -> dict[str, Any]:
+        times.append(times[-1] + 3)
+        return {"read_at": times[-1]}
+
+    found = readings(read, times, seconds=0.0)
+    assert [found.all([("it",)])["it"].document for _ in range(2)] == [{"read_at": 3.0}, {"read_at": 6.0}]
+
+
+def test_end_waits_for_no_read_and_starts_no_other():
+    """There are fewer threads than documents here: those that have none yet are never read."""
+    going, read = threading.Event(), Read()
+
+    def slow(*arguments: str) -> dict[str, Any]:
+        going.wait(30)
+        return read(*arguments)
+
+    found = readings(slow, [0.0], wait=0.01)
+    found.all([("it", str(number)) for number in range(30)])
+    found.close()
+    assert read.calls == []
+    going.set()
+    found._pool.shutdown()
+    assert 0 < len(read.calls) < 30

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from lambda_toolkit.pipeline.dashboard.pages import warehouse
-from tests.unit.dashboard.documents import HISTORY, question, view
+from lambda_toolkit.pipeline.dashboard.pages.model import View
+from lambda_toolkit.pipeline.dashboard.readings import Reading
+from tests.unit.dashboard.documents import HISTORY, NOW, question, view
 
 DASH = "\N{EN DASH}"
 
@@ -84,6 +86,27 @@ def test_cell_has_commas_unless_its_number_is_a_name(name, kind, value, shown):
 
 
 @pytest.mark.parametrize(
+    ("kind", "right"),
+    [
+        *((kind, True) for kind in ("int16", "uint8", "decimal128(38, 2)", "double", "float")),
+        *((kind, False) for kind in ("string", "bool", "date32[day]", "timestamp[us]", "time64[us]")),
+    ],
+)
+def test_numbers_are_at_the_right(kind, right):
+    assert answer({"a_b": kind}, [None])["columns"] == [("a b", right)]
+
+
+def test_stale_answers_are_shown_with_the_reason():
+    asked = question({"n": "int64"}, [1])
+    readings = {"questions": Reading({"file": "f", "questions": [asked]}, "No answer."), "tables": Reading(None, "x")}
+    found = {each.id: each for each in warehouse.sections(View(readings, NOW, str))}
+    assert (found["question-1"].problem, found["question-1"].shown["rows"]) == ("No answer.", [["1"]])
+    nothing = {"questions": Reading({"file": "f", "questions": []})}
+    [asks] = [each for each in warehouse.sections(View(nothing, NOW, str)) if each.id == "questions"]
+    assert (asks.title, asks.macro, asks.shown, asks.problem) == ("Questions", "no_questions", {"file": "f"}, None)
+
+
+@pytest.mark.parametrize(
     ("values", "falls"),
     [
         ([3, 2, 1], True),
@@ -91,6 +114,8 @@ def test_cell_has_commas_unless_its_number_is_a_name(name, kind, value, shown):
         ([3, 3], False),
         ([1, 2], False),
         ([3, None, 1], False),
+        ([3, "NaN", 1], False),
+        ([None, None], False),
         (["10", "9"], True),
     ],
 )
@@ -121,6 +146,7 @@ def test_rows_in_the_order_of_their_first_number_have_no_bars():
     assert warehouse.chart_of(question(columns, [1, 9], [2, 8])) is None
     drawn = warehouse.chart_of(question(columns, [2, 9], [1, 8]))
     assert drawn and drawn.rows == (("2", "9"), ("1", "8"))
+    assert warehouse.chart_of(question(columns, [2, 8], [1, 9])) is None, "the first column is no measure"
     assert warehouse.chart_of(question(columns, [2, 9])) is None, "one row is no picture"
     assert warehouse.chart_of(question({"kind": "string"}, ["a"], ["b"])) is None
 
@@ -138,3 +164,13 @@ def test_lines_are_the_last_days_of_at_most_four_names():
     one = warehouse.chart_of(question(single, ["2026-01-02", 5], ["2026-01-01", None]))
     assert one and (one.columns, one.rows) == (("day", "net_sum"), (("2026-01-01", DASH), ("2026-01-02", "5")))
     assert one.description == "Net sum on each day from 2026-01-01 to 2026-01-02."
+
+
+def test_value_that_no_chart_can_show_leaves_a_gap():
+    """Neither NaN nor infinity has a place on an axis, nor has a row without its day."""
+    bars = warehouse.chart_of(question({"name": "string", "share": "double"}, ["a", "NaN"], ["b", 2.0], ["c", 1e999]))
+    assert bars and bars.rows == (("a", DASH), ("b", "2"), ("c", DASH))
+    columns = {"day": "date32[day]", "shop": "string", "share": "double"}
+    lines = warehouse.chart_of(question(columns, ["2026-01-01", "s", float("nan")], ["2026-01-02", "s", 1.0]))
+    assert lines and lines.rows == (("2026-01-01", DASH), ("2026-01-02", "1"))
+    assert warehouse.chart_of(question(columns, [None, "s", 1.0], [None, "t", 2.0])) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -133,9 +134,11 @@ def chart_of(question: Mapping[str, Any]) -> charts.Chart | None:
 
 def _over_days(question: Mapping[str, Any], measure: int) -> charts.Chart | None:
     columns, rows = question["columns"], question["rows"]
-    by = 1 if len(columns) > 1 and columns[1]["type"] == "string" else None
+    by = 1 if columns[1]["type"] == "string" else None
     lines = list(dict.fromkeys(str(row[by]) for row in rows))[:_LINES] if by else [columns[measure]["name"]]
     days = sorted({str(row[0]) for row in rows if row[0] is not None})[-_DAYS:]
+    if not days:
+        return None
     values = {(str(row[0]), str(row[by]) if by else lines[0]): _float(row[measure]) for row in rows}
     series = [charts.Series(line, [values.get((day, line)) for day in days]) for line in lines]
     name = columns[measure]["name"].replace("_", " ")
@@ -159,7 +162,9 @@ def _is_falling(values: Sequence[Any]) -> bool:
 
 
 def _float(value: Any) -> float | None:
-    return None if value is None else float(value)
+    """The number; None of NULL, and of NaN and infinity, which no chart can show."""
+    found = None if value is None else float(value)
+    return found if found is not None and math.isfinite(found) else None
 
 
 def _as_is(value: Any) -> str:
