@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import traceback
 from datetime import UTC, datetime
 from pathlib import Path
@@ -47,7 +46,6 @@ def command(request: Request, port: int | None, browse: bool, every: float | Non
         screen.say(f"{pipeline.name} ({pipeline.stage}) is shown at {url}", bold=True)
         screen.progress("Ctrl-C ends it.")
         screen.document({"url": url, "port": number})
-        sys.stdout.flush()
         if browse:
             click.launch(url)
 

@@ -106,7 +106,6 @@ def _again(screen: Screen, reader: StatusReader) -> None:
         click.clear()
     _show(screen, document)
     screen.say("")
-    sys.stdout.flush()
 
 
 def _show(screen: Screen, document: Mapping[str, Any]) -> None:

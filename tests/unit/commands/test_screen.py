@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pty
 import re
@@ -10,6 +11,8 @@ import sys
 import threading
 
 import pytest
+
+from lambda_toolkit.pipeline.commands.shared.screen import Screen
 
 PROGRAM = """
 import time
@@ -91,3 +94,24 @@ def test_no_spinner_where_a_line_cannot_be_erased(kind: str) -> None:
         assert "\x1b" not in done.stdout + done.stderr and "\r" not in done.stdout + done.stderr
         written = done.stderr
     assert written.count("Waiting for a failure") == 2
+
+
+class Terminal(io.StringIO):
+    """A terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_table_fits_the_terminal_and_its_cells_are_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The header is bold; numbers are not colored, and what is in brackets is no style."""
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setattr(sys, "stdout", terminal := Terminal())
+    Screen().table("t", ["name"], [["[red]12"], ["x" * 60]])
+    shown = terminal.getvalue()
+    assert set(re.findall(r"\x1b\[[0-9;]*m", shown.partition("\n")[2])) == {"\x1b[1m", "\x1b[0m"}
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", shown).splitlines()
+    assert lines[4].split("│")[1].strip() == "[red]12"
+    assert max(map(len, lines)) == 40

@@ -82,7 +82,6 @@ class Screen:
         """One of several results as JSON, on a line of its own, in JSON mode."""
         if self.as_json:
             click.echo(json.dumps(document, default=str))
-            sys.stdout.flush()
 
     @contextmanager
     def waiting(self, text: str) -> Iterator[None]:
