@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import zlib
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -14,8 +15,11 @@ import pytest
 from lambda_toolkit.pipeline.access import answers, packing
 from lambda_toolkit.pipeline.access.answers import AnswerFile, remove_forgotten
 from lambda_toolkit.pipeline.lambdas.shared.errors import PipelineError
+from tests.support.repository import REPOSITORY
 
 PLACE = {"Bucket": "bucket", "Key": "key"}
+INLINE, PART, LIMIT = answers.INLINE, answers.PART, answers.LIMIT
+LAMBDAS = 6_291_556  # bytes: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 
 
 class S3:
@@ -98,6 +102,16 @@ def test_answer_has_a_limit_and_a_large_one_needs_a_bucket() -> None:
         file.write(b"x")
     with pytest.raises(PipelineError, match="no bucket `processed`"):
         AnswerFile(S3(), None, "key").write(b"x" * 11)
+
+
+def test_limits_fit_those_of_lambda_and_s3() -> None:
+    """A result in base64; parts of 5 MiB at least, and 10,000 at most; a limit that the documents give."""
+    assert LAMBDAS // 2 < len(base64.b64encode(bytes(INLINE))) < LAMBDAS - 100_000
+    assert PART >= 5 * 1024 * 1024 and LIMIT / PART <= 10_000
+    [documented] = re.findall(
+        r"up to (\d+) GiB compressed", (REPOSITORY / "docs" / "networks.md").read_text(encoding="utf-8")
+    )
+    assert int(documented) * 1024**3 == LIMIT
 
 
 def test_answers_of_an_hour_ago_are_removed() -> None:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from lambda_toolkit.pipeline.client.observing.logs import error_in
+from lambda_toolkit.pipeline.commands import invoke
 from lambda_toolkit.pipeline.commands.invoke import _event
 from lambda_toolkit.pipeline.commands.logs import seconds
+from lambda_toolkit.pipeline.commands.shared.screen import Screen
 from lambda_toolkit.pipeline.errors import UsageError
+from lambda_toolkit.running import local
 
 
 @pytest.mark.parametrize(("text", "expected"), [("30s", 30), ("10m", 600), ("2h", 7200), ("1d", 86400)])
@@ -52,3 +60,59 @@ def test_an_event_is_an_object_in_a_file(tmp_path):
         _event(str(path))
     with pytest.raises(UsageError, match="no event file"):
         _event(str(tmp_path / "none.json"))
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("-", "standard input is not JSON"),
+        ("{", "--event is not JSON"),
+        ("a.json", "a.json is not JSON"),
+        ("none.json", "There is no event file none.json."),
+        ("folder", "folder cannot be read as text"),
+        ("bytes", "bytes cannot be read as text"),
+        ("list", r"list must hold a JSON object, not list\."),
+    ],
+)
+def test_event_that_is_none_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str, says: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("{"))
+    (tmp_path / "folder").mkdir()
+    for name, content in (("a.json", b"{"), ("bytes", b"\xff{}"), ("list", b"[]")):
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(UsageError, match=f"^{says}"):
+        _event(given)
+
+
+@pytest.mark.parametrize(
+    ("declared", "name", "runs"),
+    [
+        (["a"], None, "a"),
+        (["a"], "a", "a"),
+        (["a", "b"], "b", "b"),
+        (["a", "b"], None, "app.py declares a, b. Which one[?] --name a$"),
+        (["a", "b"], "c", "app.py declares no function c. There are: a, b[.]"),
+    ],
+)
+def test_function_of_a_script_is_run_here(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any, declared: list[str], name: str | None, runs: str
+) -> None:
+    def scripts(path: Path, arguments: list[str]) -> list[Any]:
+        assert (path, arguments) == (Path("app.py"), ["x"])
+        return [SimpleNamespace(spec=SimpleNamespace(name=each), region=f"region of {each}") for each in declared]
+
+    def invoked(spec: Any, event: Any, *, on_log: Any, region: str) -> Any:
+        assert (event, region) == ({"n": 1}, f"region of {spec.name}")
+        on_log("a line")
+        return SimpleNamespace(result=spec.name, error="no.", log_tail="tail", ok=False)
+
+    monkeypatch.setattr(invoke, "scripts_of", scripts)
+    monkeypatch.setattr(local, "invoke_locally", invoked)
+    if runs in declared:
+        assert invoke._run_here(Screen(), Path("app.py"), ["x"], {"n": 1}, name) == invoke.Invocation(
+            runs, "no.", "tail"
+        )
+        assert capsys.readouterr().err == "a line\n"
+    else:
+        with pytest.raises(UsageError, match=runs):
+            invoke._run_here(Screen(), Path("app.py"), ["x"], {"n": 1}, name)

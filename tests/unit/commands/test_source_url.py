@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from pg8000.exceptions import DatabaseError, InterfaceError
 
 import deploy
 from lambda_toolkit.pipeline.commands.init import _shown
+from lambda_toolkit.pipeline.commands.local import source_url
 from lambda_toolkit.pipeline.commands.local.source_url import anywhere
 from lambda_toolkit.pipeline.config.database_url import credentials, given_url
-from lambda_toolkit.pipeline.errors import UsageError
+from lambda_toolkit.pipeline.errors import CommandError, UsageError
 from lambda_toolkit.pipeline.installed import GIVEN_URL, hide_urls
+from lambda_toolkit.pipeline.lambdas.shared.errors import ConnectionFailedError
+from lambda_toolkit.pipeline.lambdas.shared.postgres import connection as postgres
 from lambda_toolkit.pipeline.local_stack.errors import LocalError
 from lambda_toolkit.pipeline.local_stack.postgres import external_source
 from lambda_toolkit.pipeline.local_stack.postgres.external_source import ExternalSource
@@ -99,6 +108,66 @@ def test_a_password_does_not_stay_in_the_list_of_processes(tmp_path: Path, typed
     assert process.returncode == 1
     assert "The source of --source-url cannot be read" in shown, "the person's own words"
     assert "s3cret" not in shown and "GIVEN_URL" not in shown
+
+
+PLAIN, SECURE = (
+    "postgresql://me:s3cret@{}/shop",
+    "postgresql://me:s3cret@{}/shop?sslmode=verify-full&sslrootcert=system",
+)
+PEM = "-----BEGIN CERTIFICATE-----"
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "ca", "root", "place"),
+    [
+        (PLAIN, "db.example.com", PEM, PEM, "shop at db.example.com:5432"),
+        (PLAIN, "db.example.com", None, None, "shop at db.example.com:5432"),
+        (SECURE, "db.example.com:5433", PEM, "system", "shop at db.example.com:5433"),
+        (PLAIN, "[2001:db8::1]", PEM, PEM, "shop at [2001:db8::1]:5432"),
+        (PLAIN, "127.0.0.1", PEM, None, "shop at 127.0.0.1:5432"),
+        (PLAIN, "%2Fvar%2Frun", PEM, None, "shop at /var/run:5432"),
+    ],
+)
+def test_source_is_connected_to_before_a_start(monkeypatch, url, host, ca, root, place) -> None:
+    """With the authorities that its secret names, unless the URL names some, or the server is on this machine."""
+    opened: list[Any] = []
+
+    @contextmanager
+    def connected(to: Any, *, connect_timeout: float) -> Iterator[Any]:
+        opened.append((to, connect_timeout))
+        yield SimpleNamespace(run=opened.append)
+
+    monkeypatch.setattr(postgres, "connected", connected)
+    monkeypatch.setattr(postgres.Credentials, "from_json", lambda text, where: (json.loads(text), where))
+    monkeypatch.setattr(source_url, "ca_pem", lambda secret: secret.ca)
+    secret: Any = SimpleNamespace(ca=ca)
+    found = source_url.external_source(url.format(host), secret)
+    assert found == ExternalSource(url.format(host), place)
+    [((values, where), seconds), statement] = opened
+    assert (values.get("sslrootcert"), where, seconds, statement) == (root, "--source-url", 10, "SELECT 1")
+    opened.clear()
+    assert source_url.external_source(url.format(host), None) == found
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (DatabaseError({"M": "no such role", "C": "28000"}), "no such role"),
+        (InterfaceError("closed"), "closed"),
+        (ConnectionFailedError("No way."), "No way."),
+        (OSError("no route"), "no route"),
+    ],
+)
+def test_source_that_cannot_be_read_starts_nothing(monkeypatch, error: Exception, reason: str) -> None:
+    def refused(*_: Any, **named: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(postgres, "connected", refused)
+    monkeypatch.setenv("SHOP", PLAIN.format("127.0.0.1"))
+    says = "The source of the environment variable SHOP cannot be read, and nothing was started."
+    with pytest.raises(CommandError) as failed:
+        source_url.external_source("SHOP", None)
+    assert str(failed.value) == f"{says} {reason}"
 
 
 def test_what_init_suggests_has_no_password() -> None:
