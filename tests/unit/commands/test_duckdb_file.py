@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import pytest
@@ -92,9 +93,10 @@ def test_stack_gives_the_functions_the_file_and_its_driver(tmp_path):
 
 def test_stack_without_the_package_says_what_to_install(tmp_path, monkeypatch):
     path = declared(tmp_path, '[warehouse]\nengine = "duckdb"')
-    monkeypatch.setattr(targets.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(CommandError, match=r'pip install "lambda-script\[duckdb\]"'):
-        local_target(path, stack(tmp_path), {})
+    for found in (None, ModuleSpec("duckdb", None, origin=None)):  # the second of a folder that is called like it
+        monkeypatch.setattr(targets.importlib.util, "find_spec", {"duckdb": found}.get)
+        with pytest.raises(CommandError, match=r'pip install "lambda-script\[duckdb\]"'):
+            local_target(path, stack(tmp_path), {})
 
 
 @pytest.mark.parametrize("url", ["duckdb://relative.duckdb", "duckdb:///folder/", "duckdb://", "duckdb:///a%00b"])

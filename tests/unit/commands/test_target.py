@@ -14,8 +14,10 @@ import pytest
 from click.testing import CliRunner
 
 import deploy
-from lambda_toolkit.pipeline.client.target import choose, local_target
+from lambda_toolkit.pipeline.client import target
+from lambda_toolkit.pipeline.client.target import choose, local_target, means_local
 from lambda_toolkit.pipeline.config.aws.deployment import deployment
+from lambda_toolkit.pipeline.config.model import IamLogin, ReadSecret, SecretDeclaration
 from lambda_toolkit.pipeline.local_stack.description import Stack, environment, read_stack, write_stack
 from lambda_toolkit.pipeline.local_stack.postgres.database import Database
 from lambda_toolkit.pipeline.local_stack.postgres.external_source import ExternalSource
@@ -105,8 +107,8 @@ def test_the_stack_has_its_own_secrets_and_no_authorities(stack: Stack, tmp_path
     config.write_text(text.replace(own % ("warehouse", "WAREHOUSE"), arn), encoding="utf-8")
 
     def deployed(stack: Stack) -> dict[str, dict]:
-        target = local_target(config, stack, {})
-        secrets = deployment(target.pipeline, "0" * 12, target.environ).secrets
+        of = local_target(config, stack, {})
+        secrets = deployment(of.pipeline, "0" * 12, of.environ).secrets
         return {secret.name: json.loads(secret.value or "") for secret in secrets if not secret.optional}
 
     found = deployed(stack)
@@ -160,7 +162,8 @@ def test_exports_of_a_stack_that_is_down_are_named(stack: Stack, tmp_path: Path,
 
     (tmp_path / ".local").mkdir()
     write_stack(replace(stack, aws_endpoint_url="http://127.0.0.1:3"))
-    assert "is not up any more" in command(tmp_path, exports, *arguments)[2]
+    error = command(tmp_path, exports, *arguments)[2]
+    assert 'is not up any more. For the local stack: eval "$(python deploy.py local env' in error
     write_stack(stack)
     assert "is not up any more" not in command(tmp_path, exports, "policy", "--account", "123456789012")[2]
 
@@ -188,3 +191,89 @@ def test_policy_of_a_stack_asks_for_the_account(stack: Stack, tmp_path: Path, mo
         code, shown, error = command(tmp_path, environ, "policy")
         assert (code, shown) == (2, "")
         assert "Name yours: --account" in error
+
+
+STACK = {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}
+
+
+@pytest.mark.parametrize(
+    ("stage", "is_started", "environ", "is_local"),
+    [
+        ("local", False, REAL, True),
+        ("dev", True, STACK, False),
+        (None, False, STACK, False),
+        (None, True, {}, True),
+        (None, True, {**STACK, **REAL}, True),
+        (None, True, {"AWS_ENDPOINT_URL": "http://127.0.0.1:2"}, False),
+        (None, True, {"AWS_ENDPOINT_URL": "", "AWS_PROFILE": "", "AWS_REGION": "r"}, True),
+        (None, True, {"AWS_ACCESS_KEY_ID": "real"}, False),
+        (None, True, {"AWS_PROFILE": "real"}, False),
+        (None, True, {"AWS_WEB_IDENTITY_TOKEN_FILE": "real"}, False),
+        (None, True, {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "real"}, False),
+    ],
+)
+def test_stack_is_meant_unless_something_names_aws(
+    stack: Stack, tmp_path: Path, stage: str | None, is_started: bool, environ: dict[str, str], is_local: bool
+) -> None:
+    if is_started:
+        stack.directory.mkdir()
+        write_stack(stack)
+    assert means_local(tmp_path, stage, environ) is is_local
+
+
+def test_exports_of_another_stack_do_not_matter_where_the_stage_is_named(
+    stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stack that is meant is the one below the configuration."""
+    shutil.copytree(CONFIG.parent, tmp_path / "config")
+    monkeypatch.setattr("lambda_toolkit.pipeline.local_stack.running.load_stack", lambda root: stack)
+    exports = {**STACK, "LAMBDA_SCRIPT_STACK": "/none", "OTHER": "kept"}
+    local = choose(tmp_path / CONFIG, "local", exports)
+    assert (local.is_local, local.pipeline.stage, local.environ["OTHER"]) == (True, "local", "kept")
+    for incomplete in ("AWS_ENDPOINT_URL", "LAMBDA_SCRIPT_STACK"):
+        found = choose(tmp_path / CONFIG, "dev", {name: value for name, value in exports.items() if name != incomplete})
+        assert (found.is_local, found.pipeline.stage) == (False, "dev")
+    slack = "http://127.0.0.1/slack"
+    named = local_target(CONFIG, replace(stack, slack_url=slack), {"SLACK_WEBHOOK_URL": "real"}, "dev")
+    assert (named.pipeline.stage, named.is_local) == ("dev", True)
+    assert named.environ["SLACK_WEBHOOK_URL"] == slack, "no real channel is written to"
+
+
+def test_functions_on_this_machine_have_no_triggers_of_others(stack: Stack, tmp_path: Path) -> None:
+    shutil.copytree(CONFIG.parent, tmp_path / "config")
+    config = tmp_path / "config" / "pipeline.toml"
+    text = config.read_text(encoding="utf-8")
+    more = '[functions.load]\nenvironment = { KEPT = "1" }\nurl = { auth = "AWS_IAM" }\n'
+    assert text.count("[functions.load]\n") == 1
+    config.write_text(
+        text.replace("[functions.load]\n", more) + '\n[warehouse]\nengine = "duckdb"\npath = "my data/w.duckdb"\n',
+        encoding="utf-8",
+    )
+    found = local_target(config, stack, {})
+    load = found.pipeline.functions["load"].spec
+    assert load.url is None and (load.environment or {})["KEPT"] == "1"
+    assert found.environ["WAREHOUSE_DATABASE_URL"] == f"duckdb://{tmp_path}/my%20data/w.duckdb"
+
+
+@pytest.mark.parametrize(
+    ("url", "has_authorities"),
+    [
+        ("postgresql://me:s3cret@shop.example.com/shop", True),
+        ("postgresql://me:s3cret@127.0.0.1/shop", False),
+        ("postgresql://me:s3cret@%2Fvar%2Frun/shop", False),
+        ("postgresql://me:s3cret@shop.example.com/shop?sslrootcert=system", False),
+    ],
+)
+@pytest.mark.parametrize("has_own", [True, False])
+def test_secret_of_the_stack_is_its_own(stack: Stack, url: str, has_authorities: bool, has_own: bool) -> None:
+    """Whoever manages the secret, and however functions log in on AWS: here it is a URL, and what is stored of it."""
+    declared = SecretDeclaration(
+        "source",
+        "{name}/own" if has_own else "",
+        "SHOP" if has_own else "",
+        AUTHORITIES,
+        ReadSecret("arn"),
+        iam=IamLogin("h", 1, "d", "u", "db-1"),
+    )
+    names = ("{name}/own", "SHOP") if has_own else ("{name}/{stage}/source", "SOURCE_DATABASE_URL")
+    assert target._own(declared, url) == SecretDeclaration("source", *names, AUTHORITIES if has_authorities else None)
