@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -80,7 +81,9 @@ def column(name: str, kind: str, *, required: bool = False) -> Column:
         ((*SAME[:2], column("rate", "smallint", required=True)), {}, None),
     ],
 )
-def test_column_follows_the_source(columns, changed, says) -> None:
+def test_column_follows_the_source(
+    columns: tuple[Column, ...], changed: dict[str, MirrorColumn], says: str | None
+) -> None:
     found, said = followed(*columns)
     expected = {each.name: each for each in KNOWN.columns} | changed
     assert {each.name: each for each in found.columns} == expected
@@ -126,3 +129,99 @@ def test_tables_that_the_patterns_mean_are_mirrored_alone() -> None:
     made = mirrored(Catalog(tables, {}), ["s*", "!staff"], {}, (), None)
     assert [table.name for table in made.mirror.tables] == ["shop"]
     assert made.changes == []
+
+
+def plain(name: str, *columns: Column, **more: Any) -> Table:
+    return Table(name, "r", (ID, *columns), **{"primary_key": ("id",), "unique_keys": (("id",),), **more})
+
+
+def named(*names: str, taken: tuple[str, ...] = (), previous: Mirror | None = None) -> dict[str, str]:
+    made = mirrored(Catalog(tuple(map(plain, names)), {}), ["*"], {}, taken, previous)
+    return {table.source: table.name for table in made.mirror.tables}
+
+
+def test_new_table_has_its_own_name_unless_a_view_has_it() -> None:
+    assert named("shop", "film", "current_film") == {
+        "current_film": "current_film",
+        "film": "mirror_film",
+        "shop": "shop",
+    }
+    assert list(named("b", "a", "c")) == ["a", "b", "c"], "by the names of the source"
+    assert named("film", taken=("current_film",)) == {"film": "mirror_film"}
+    assert named("current_film", taken=("film", "current_film")) == {"current_film": "current_film"}
+    before = Mirror((replace(KNOWN, source="a", name="film"),))
+    assert named("a", "film", previous=before) == {"a": "film", "film": "mirror_film"}
+    assert named("a", "history_film", previous=before) == {"a": "film", "history_film": "mirror_history_film"}
+
+
+def test_new_table_is_a_change_of_a_mirror_that_was_there() -> None:
+    new = Catalog((plain("b", column("_batch", "text", required=True), column("record_number", "money")),), {})
+    first, later = (mirrored(new, ["*"], {}, (), previous) for previous in (None, Mirror()))
+    assert (first.changes, later.changes) == ([], ["b is a new table of the source: prepare creates b."])
+    columns = (
+        MirrorColumn("id", "id", "integer", True),
+        MirrorColumn("_batch_2", "_batch", "text", True),
+        MirrorColumn("record_number", "record_number", "text", False),
+    )
+    made = Mirror((MirrorTable("b", "b", ("id",), "record_number_2", columns),))
+    assert first.mirror == later.mirror == made and first.notes == later.notes == []
+
+
+KEYLESS: list[Any] = [None, {}, {"key": []}, {"key": 5}, {"key": {"a": 1}}, "content", []]
+VIEW = Table("v", "v", (ID, column("n", "text")), unique_keys=(("id", "n"),))
+
+
+@pytest.mark.parametrize(
+    ("table", "entry", "key"),
+    [
+        (plain("v"), None, ("id",)),
+        (plain("v"), {"key": "a"}, ("a",)),
+        (plain("v"), {"key": ["b", "a"]}, ("b", "a")),
+        *((plain("v"), entry, ("id",)) for entry in KEYLESS),
+        *((VIEW, entry, None) for entry in [*KEYLESS, {"compare": "transactions"}]),
+        (VIEW, {"compare": "content", "key": "n"}, ("n",)),
+        (replace(VIEW, columns=()), {"compare": "content"}, None),
+        (replace(VIEW, columns=(ID, replace(ID, name="n", readable=False))), {"compare": "content"}, None),
+        (plain("v", *(column(f"c{number}", "text") for number in range(1598))), None, ("id",)),
+        (plain("v", *(column(f"c{number}", "text") for number in range(1599))), None, None),
+    ],
+)
+def test_table_is_mirrored_by_the_key_that_is_declared(table: Table, entry: Any, key: tuple[str, ...] | None) -> None:
+    """A view is, where every run reads all of it; a table of 1600 columns is not, as the mirror adds one."""
+    made = mirrored(Catalog((table, plain("w")), {}), ["*"], {} if entry is None else {"v": entry}, (), None)
+    assert [(each.source, each.key) for each in made.mirror.tables] == [*([("v", key)] if key else []), ("w", ("id",))]
+    assert [note.partition(".")[0] for note in made.notes] == ([] if key else ["v cannot be mirrored"])
+
+
+def test_table_that_is_not_mirrored_any_more_is_named() -> None:
+    before = Mirror(tuple(replace(KNOWN, source=name, name=f"m_{name}") for name in ("a", "b", "c", "d")))
+    tables = (plain("a", *SAME[1:]), replace(plain("b"), unique_keys=()), plain("d"))
+    made = mirrored(Catalog(tables, {}), ["*", "!d", "x*", "!y"], {}, (), before)
+    assert made.mirror.tables == before.tables[:2], "b may be read again"
+    assert made.changes == [
+        "c is no table of the source any more: m_c and its views stay in the warehouse as they are.",
+        "d is not mirrored any more: m_d stays in the warehouse as it is.",
+    ]
+    unreadable, unused = made.notes
+    assert unreadable.startswith("b cannot be mirrored. It has neither a primary key")
+    assert unused == 'The pattern "x*" in [warehouse] `mirror` means no table.'
+
+
+def test_column_changes_in_two_ways_at_once() -> None:
+    found, said = followed(ID, SAME[1], column("rate", "bigint"))
+    assert found.columns[2] == MirrorColumn("rate", "rate", "bigint", False)
+    assert [text.partition(":")[0] for text in said] == [
+        *("film.rate is bigint in the source now", "film.rate may be NULL in the source now"),
+    ]
+    found, said = followed(ID, SAME[1], column("rate", "smallint"))
+    assert found.columns[2] == MirrorColumn("rate", "rate", "integer", False) and len(said) == 1
+
+
+def test_key_that_the_source_has_no_more_is_named() -> None:
+    known = replace(KNOWN, key=("id", "title", "old"))
+    assert followed(*SAME, column("old", "date"), known=known)[1][0].startswith("film.old (date) is a new column")
+    found, said = followed(ID, column("title", "date"), known=known)
+    assert found == known and said[0].startswith("title and old of film, which identifies its versions, is not what")
+    again = replace(KNOWN, columns=(*KNOWN.columns, replace(KNOWN.columns[3], name="old_2", type="date")))
+    found, said = followed(*SAME, column("old", "date"), known=again)
+    assert found.columns[3:] == (KNOWN.columns[3], MirrorColumn("old_2", "old", "date", False))
