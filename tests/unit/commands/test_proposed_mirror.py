@@ -207,7 +207,7 @@ def test_table_that_is_not_mirrored_any_more_is_named() -> None:
     assert unused == 'The pattern "x*" in [warehouse] `mirror` means no table.'
 
 
-def test_column_changes_in_two_ways_at_once() -> None:
+def test_column_gets_wider_and_nullable_together() -> None:
     found, said = followed(ID, SAME[1], column("rate", "bigint"))
     assert found.columns[2] == MirrorColumn("rate", "rate", "bigint", False)
     assert [text.partition(":")[0] for text in said] == [
