@@ -75,7 +75,7 @@ def _extract(follower: Follower) -> ExtractResult:
         follower.report(f"extract: batch {extracted.last_batch}; more remains to be read: {still} ...")
         following = follower.extract()
         idle = idle + 1 if following.last_batch == extracted.last_batch else 0
-        if idle == IDLE_CALLS:
+        if idle == IDLE_CALLS and following.incomplete:
             raise CommandError(f"extract makes no progress: {still}. See: {suggested('logs extract')}")
         extracted = replace(
             following,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -87,10 +88,63 @@ def test_a_large_table_is_extracted_until_it_is_read_to_its_end():
     assert (document["batch"], document["rows"], document["loaded"]) == (5, {"payment": 6}, [3, 4, 5])
 
 
+def part(batch: int | None, last: int, read: dict[str, str], **rows: int) -> dict[str, Any]:
+    """What one invocation extracts; of each table, a row is deleted for ten that changed."""
+    deleted = {table: count // 10 for table, count in rows.items()}
+    return {"batch": batch, "last_batch": last, "rows": rows, "deleted": deleted, "incomplete": read}
+
+
+def test_parts_of_a_first_read_are_added_up():
+    """Tables that only the first or the last part has included; a part without a batch is none."""
+    aws = FakeAws({"load": [{**loaded(4, 3, 4), "appended": {"fact_payment": 2, "dim_staff": 0}}]})
+    aws.answers["extract"] = [
+        part(3, 3, {"payment": "to 9", "design": "to 1"}, payment=1200, design=10),
+        part(None, 3, {"payment": "to 9"}),
+        part(4, 4, {}, payment=30, staff=20),
+    ]
+    aws.manifests["processed"][4] = {"rejected": {"x": {"rows": 2, "source_rows": 1}, "y": {"source_rows": 1200}}}
+    said: list[str] = []
+    assert run(replace(follower(aws), report=said.append)) == {
+        "summary": "Batch 4 is in the warehouse. Rejected: 1,201 rows.",
+        "batch": 4,
+        "last_batch": 4,
+        "rows": {"payment": 1230, "design": 10, "staff": 20},
+        "deleted": {"payment": 123, "design": 1, "staff": 2},
+        "loaded": [3, 4],
+        "appended": {"fact_payment": 2},
+    }
+    assert said == [
+        "extract: reading the source ...",
+        "extract: batch 3; more remains to be read: design (to 1), payment (to 9) ...",
+        "extract: batch 3; more remains to be read: payment (to 9) ...",
+        "extract: batch 4, 1,260 rows changed, 126 deleted",
+        "transform: started by the manifest of batch 4 ...",
+        "transform: batch 4 is written, 1,201 rows rejected",
+        "load: writing the warehouse ...",
+    ]
+
+
 def test_an_extract_that_makes_no_progress_is_reported():
-    stuck = {**extracted(None, 3), "incomplete": {"payment": "read up to payment_id 9"}}
+    """After three invocations without a batch; fewer, then one with a batch, and as many again are no failure."""
+    read = {"payment": "read up to payment_id 9"}
+    stuck, aws = part(None, 3, read), FakeAws()
+    aws.answers["extract"] = [stuck]
     with pytest.raises(CommandError, match=r"makes no progress: payment \(read up to payment_id 9\)"):
-        run(follower(FakeAws({"extract": [stuck]})))
+        run(follower(aws))
+    assert aws.requests.count("invoke") == 4
+    pauses = [part(3, 3, read), stuck, stuck, part(4, 4, read), part(None, 4, read), part(None, 4, read)]
+    aws = FakeAws({"load": [loaded(4, 3, 4)], "extract": [*pauses, part(None, 4, {})]})
+    aws.manifests["processed"][4] = {}
+    assert run(follower(aws))["batch"] == 4
+
+
+def test_first_batch_of_another_run_is_followed():
+    aws = FakeAws({"extract": [extracted(None, 1)], "load": [loaded(None), loaded(1, 1)]})
+    aws.manifests["processed"][1] = {}
+    said: list[str] = []
+    document = run(replace(follower(aws), report=said.append))
+    assert (document["loaded"], document["batch"], document["last_batch"]) == ([1], None, 1)
+    assert (said[1], said[3]) == ("extract: nothing changed since batch 1", "transform: batch 1 is written")
 
 
 def test_run_without_new_rows_ends_immediately():
