@@ -80,7 +80,7 @@ def load(path: Path, stage: str | None = None, environ: Mapping[str, str] | None
     merged = with_failed_events(with_access(_merge(document, own if isinstance(own, Mapping) else {})))
     values = read_table(problems, "", merged, FILE)
     pipeline = _pipeline(problems, path, stage_name(stage), environ or {}, merged, values)
-    pipeline = _mirror(problems, pipeline)
+    pipeline = _mirror(problems, pipeline, merged)
     _check_references(problems, pipeline)
     _check_tables(problems, pipeline)
     check_arns(problems, pipeline, ACCOUNT)
@@ -199,10 +199,10 @@ def _patterns(document: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(pattern for pattern in found if isinstance(pattern, str)) if isinstance(found, list) else ()
 
 
-def _mirror(problems: Problems, pipeline: Pipeline) -> Pipeline:
+def _mirror(problems: Problems, pipeline: Pipeline, document: Mapping[str, Any]) -> Pipeline:
     """``pipeline`` with the tables that are mirrored, as far as they are known."""
     if not pipeline.mirrored:
-        if not pipeline.declared["source"] and "[source]" not in problems.places():
+        if document.get("source", {}) == {}:  # what is no table is reported
             problems.add("the file", "lacks the table [source].")
         return pipeline
     from lambda_toolkit.pipeline.config.mirror import read_mirror, with_mirror  # few pipelines have one

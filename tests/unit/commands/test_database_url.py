@@ -115,6 +115,7 @@ def test_unusable_authorities_are_refused_before_the_deploy(tmp_path: Path, cont
         (f"{URL}?sslmode=prefer", "sslmode=prefer: the password and all rows may cross the network"),
         (RDS.format("xx-new-1"), "the authorities of Amazon RDS in that region are not known"),
         (f"{RDS.format('xx-new-1')}?sslmode=require", None),
+        (f"{RDS.format('xx-new-1')}?sslrootcert=system", None),
         (RDS.format("eu-west-2"), None),
         (URL, None),
         ("postgresql://a:b@localhost/c?sslmode=disable", None),
@@ -142,6 +143,8 @@ def test_directory_is_a_unix_socket() -> None:
         ("postgres://a%20b:%F0%9F%94%91%FF@[::1]:5/d%2Fe?sslmode=require", ("::1", 5, "d/e", "a b", "🔑\udcff")),
         ("postgresql:///d?host=h&port=7&user=u&password=p%26q+r", ("h", 7, "d", "u", "p&q+r")),
         ("postgresql://u:é😀@h/d#x\n", ("h", 5432, "d#x", "u", "é😀")),
+        ("postgresql://u:p@h:/d://x", ("h", 5432, "d://x", "u", "p")),
+        ("postgresql://u:a@h/d?password=p=?%FF", ("h", 5432, "d", "u", "p=?\udcff")),
     ],
 )
 def test_url_is_read_as_libpq_reads_it(url: str, read: tuple[object, ...]) -> None:
@@ -169,6 +172,7 @@ def test_port_out_of_range_and_nul_are_refused(port: str) -> None:
         ("postgresql://u:hush@/d", "the host is missing"),
         ("postgresql://u:hush@h/", "the database is missing"),
         ("postgresql://u:hush@h/d%00", "the database contains the character NUL (%00)"),
+        ("postgresql://u:hush@h:1:2/d", "the port is not a number from 1 to 65535"),
         ("postgresql://u:hush@h:65536/d", "the port is not a number from 1 to 65535"),
     ],
 )

@@ -1,0 +1,153 @@
+"""What is said of a ``pipeline.toml`` with mistakes: each once, at its place; and what is no mistake."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from lambda_toolkit.pipeline.config.aws.deployment import SCHEMA, schema_sql
+from lambda_toolkit.pipeline.config.database_url import _read as read_file
+from lambda_toolkit.pipeline.config.lock_file import write_lock
+from lambda_toolkit.pipeline.config.mirror import MIRROR_FILE, Mirror, MirrorColumn, MirrorTable, read_mirror, to_json
+from lambda_toolkit.pipeline.config.project import Tables, write_project
+from lambda_toolkit.pipeline.errors import ConfigurationError
+from tests.unit.commands.test_configuration_values import ALERTS, LEAST, PIPELINE, REPORT, TABLES, loaded
+
+KEY = "`kms_key` must be the ARN of a key"
+ALARM = '[alarms.a]\nmetric = "m"\n'
+ALARMS = ALERTS + 'alarms = "{name}-alarms"\n'
+ALARMED = REPORT + 'alarms = ["a"]\n'
+HEARS = '[functions.hears]\nsource = "a.py"\ntopic_trigger = ["alarms"]\n'
+SOURCE = '[source.item]\nkey = "item_id"\n'
+
+
+def problems(folder: Path, text: str) -> list[str]:
+    try:
+        loaded(folder, text)
+    except ConfigurationError as refused:
+        place = f"{folder / 'config' / 'pipeline.toml'}: "
+        lines = str(refused).splitlines()
+        assert all(line.startswith(place) for line in lines)
+        return [line.removeprefix(place) for line in lines]
+    return []
+
+
+def of_report(keys: str) -> str:
+    return LEAST.replace(REPORT, REPORT + keys)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            f"pipeline = 3\n{ALERTS}{REPORT}{TABLES}",
+            ["the file `pipeline` must be a table, not 3.", "[pipeline] lacks"],
+        ),
+        (ALERTS + REPORT + TABLES, ["the file lacks the table [pipeline]."]),
+        (LEAST.replace('region = "eu-west-2"\n', ""), ["[pipeline] lacks the key `region` (a string), and AWS_REGION"]),
+        (f"stages = 3\n{LEAST}", []),
+        (f"{LEAST}[stages]\ndev = 3\n", []),
+        (f"source = 3\n{LEAST.replace(SOURCE, '')}", ["the file `source` must be a table of tables, not 3."]),
+        (LEAST.replace(SOURCE, ""), ["the file lacks the table [source]."]),
+        (LEAST.replace(SOURCE, "[source]\n"), ["the file lacks the table [source]."]),
+        (
+            f"warehouse = 3\n{PIPELINE}{ALERTS}{REPORT}{SOURCE}",
+            ["the file `warehouse` must be a table of tables, not 3."],
+        ),
+        (f"functions = 3\n{LEAST.replace(REPORT, '')}", ["the file `functions` must be a table of tables, not 3."]),
+        (f"[functions]\nload = 3\n{LEAST.replace(REPORT, '')}", ["[functions.load] must be a table, not int."]),
+        (
+            LEAST.replace(ALERTS, ALERTS + 'emails = ["a@b", "a@b.c d", "a@b.c"]\n'),
+            ["[alerts] `emails` contains 'a@b', which", "[alerts] `emails` contains 'a@b.c d', which"],
+        ),
+        (LEAST.replace(ALERTS, ALERTS + 'kms_key = "arn:aws:kms:alias/aws/sns"\n'), [f"[alerts] {KEY} of your own"]),
+        (LEAST.replace(ALERTS, ALERTS + 'kms_key = "key:arn:"\n'), [f"[alerts] {KEY} of your own"]),
+        (LEAST.replace(ALERTS, ALERTS + 'kms_key = ""\n'), []),
+        (f"{LEAST}[buckets.lake]\nname = 'lake'\nkms_key = 'key:arn:'\n", [f"[buckets.lake] {KEY}"]),
+        (f"{LEAST}[load]\nconnections = 65\n", ["[load] `connections` must be from 1 to 64, not 65."]),
+        (
+            f"{LEAST}{ALARM}below = 1\nthreshold = 1\n",
+            ["[alarms.a] has both a `threshold` to reach and a limit to fall"],
+        ),
+        (f"{LEAST}{ALARM}below = 1\nmissing_data = 'missing'\n", ["[alarms.a] has `below`, for which periods without"]),
+        (
+            of_report('reads = ["r/a"]\nwrites = ["w/a"]\nsweeps = ["s/a"]\n'),
+            [f"[functions.report] names `{n}`" for n in "rws"],
+        ),
+        (
+            of_report('s3_trigger = { bucket = "t" }\n'),
+            ["[functions.report] names `t`, which [buckets] does not declare."],
+        ),
+        (of_report('alarms = ["t"]\n'), ["[functions.report] names `t`, which [alarms] does not declare."]),
+        (of_report('secret = ["t"]\n'), ["[functions.report] names `t`, which [secrets] does not declare."]),
+        (of_report('schedule = [{ expression = "often" }]\n'), ["[functions.report] `schedule`: "]),
+        (LEAST.replace(ALERTS, ALARMS), []),
+        (
+            LEAST.replace(ALERTS + REPORT, ALARMS + ALARMED) + ALARM,
+            ["[alerts] `alarms` is a topic that nothing receives"],
+        ),
+        (
+            LEAST.replace(ALERTS + REPORT, ALARMS + ALARMED) + ALARM + HEARS.replace("alarms", "alerts"),
+            ["[alerts] `alarms` is a topic that nothing receives"],
+        ),
+        (LEAST.replace(ALERTS + REPORT, ALARMS + ALARMED) + ALARM + HEARS, []),
+        (LEAST.replace(REPORT, ALARMED) + ALARM, []),
+        (LEAST + HEARS, ["[alerts] lacks the key `alarms`, the topic that starts the function hears."]),
+        (LEAST.replace('"item_id" }', '"len(x)" }'), ["[warehouse.dim_item] column `item_id` = 'len(x)': there is no"]),
+        (
+            LEAST.replace('"item_id" }', '"len(x)" }') + "extra = 1\n[source.other]\nkey = 'id'\ndeletes = 'x'\n",
+            ["[warehouse.dim_item] contains the unknown key `extra`.", "[source.other] `deletes` must be"],
+        ),
+        (LEAST.replace("[warehouse.", "[warehouse]\nmirror = 3\n[warehouse."), ["[warehouse] `mirror` must be a list"]),
+        (
+            LEAST.replace("[warehouse.", "[warehouse]\nmirror = ['*', 3]\n[warehouse."),
+            ["[warehouse] `mirror` must be a list"],
+        ),
+    ],
+    ids=lambda value: "text" if isinstance(value, str) else ", ".join(value) or "no mistake",
+)
+def test_each_mistake_is_said_once_at_its_place(tmp_path: Path, text: str, said: list[str]) -> None:
+    column = MirrorColumn("id", "id", "integer", required=True)
+    mirror = to_json(Mirror((MirrorTable("log", "log", ("id",), "record_id", (column,)),)))
+    (tmp_path / MIRROR_FILE).parent.mkdir()
+    (tmp_path / MIRROR_FILE).write_text(mirror, encoding="utf-8")
+    found = problems(tmp_path, text)
+    assert [line[: len(beginning)] for line, beginning in zip(found, said, strict=True)] == said
+
+
+def test_files_are_utf_8_whatever_the_machine_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here the encoding of files is Latin-1 where the code names none."""
+    monkeypatch.setattr(io, "text_encoding", lambda encoding, _=2: encoding or "latin-1")
+    pipeline = loaded(tmp_path, LEAST + ALARM + 'description = "é"\n')
+    assert pipeline.alarms["a"].description == "é"
+    (tmp_path / SCHEMA).write_bytes("-- é".encode())
+    assert schema_sql(pipeline) == "-- é"
+    column = MirrorColumn("é", "é", "integer", required=True)
+    mirror = Mirror((MirrorTable("é", "é", ("é",), "r", (column,)),))
+    (tmp_path / MIRROR_FILE).write_bytes(to_json(mirror).encode())
+    assert read_mirror(tmp_path) == mirror
+    monkeypatch.setattr("lambda_script.lock_requirements", lambda *_, **__: "# é\n")
+    common = replace(pipeline.common, requirements=("a",))
+    file = write_lock(replace(pipeline, common=common, lock=tmp_path / "new/lock"), date(2026, 1, 2))
+    assert file.read_bytes().endswith("# é\n".encode())
+    assert read_file(file, "it").endswith("# é\n")
+
+
+def test_project_is_utf_8_and_keeps_what_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(io, "text_encoding", lambda encoding, _=2: encoding or "latin-1")
+    tables = Tables("# é\n", "-- é\n", "-- é\n", '{"é": 1}\n')
+    done = write_project(tmp_path / "é/shop", tables)
+    assert (len(done.written), done.kept) == (10, ())
+    for name in ("pipeline.toml", "warehouse.sql", "source.sql", "mirror.json"):
+        assert "é" in (tmp_path / "é/shop/config" / name).read_bytes().decode()
+    again = write_project(tmp_path / "é/shop", tables)
+    assert (again.written, len(again.kept)) == ((), 10)
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/pipeline.toml").write_bytes(b"# \xe9")
+    assert tmp_path / "config/pipeline.toml" in write_project(tmp_path, tables).kept
+    assert (tmp_path / "config/pipeline.toml").read_bytes() == b"# \xe9"
+    assert not (tmp_path / "config/warehouse.sql").exists(), "all of config is a user's"
