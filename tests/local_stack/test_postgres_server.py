@@ -32,6 +32,16 @@ postgres.remove(directory)
 print("lived")
 """
 
+EXPECTED = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "max_connections": "50",
+    "TimeZone": "UTC",
+    "log_timezone": "UTC",
+    "track_commit_timestamp": "on",
+    **dict.fromkeys(("fsync", "full_page_writes", "synchronous_commit"), "off"),
+}
+
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Iterator[Path]:
@@ -47,7 +57,13 @@ def connect(server: Server, password: str | None = None) -> pg8000.native.Connec
 
 def test_data_survives_stop_and_start(directory: Path) -> None:
     first = postgres.start(directory)
-    connect(first).run("CREATE TABLE kept AS SELECT 1 AS one")
+    connection = connect(first)
+    connection.run("CREATE TABLE kept AS SELECT 1 AS one")
+    found = dict(connection.run("SELECT name, setting FROM pg_settings WHERE name = ANY(:names)", names=[*EXPECTED]))
+    assert found == EXPECTED
+    made = connection.run("SELECT pg_encoding_to_char(encoding), datlocprovider, datlocale FROM pg_database LIMIT 1")
+    assert made == [["UTF8", "b", "C.UTF-8"]], "the same on every machine"
+    connection.close()
     assert postgres.start(directory) == first
     assert postgres.stop(directory)
     assert not is_alive(first.identity)

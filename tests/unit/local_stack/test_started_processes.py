@@ -22,6 +22,7 @@ from lambda_toolkit.pipeline.local_stack.alerting import side_processes
 from lambda_toolkit.pipeline.local_stack.aws_emulator import emulator, emulator_environment, emulator_gate
 from lambda_toolkit.pipeline.local_stack.aws_emulator.emulator import Credentials, Emulator
 from lambda_toolkit.pipeline.local_stack.errors import LocalError
+from lambda_toolkit.pipeline.local_stack.postgres import postgres_server
 from lambda_toolkit.pipeline.local_stack.process import Identity, free_port, is_alive, wait_until
 
 ROOT = Path(__file__).parents[3]
@@ -141,6 +142,23 @@ def test_side_process_sees_where_its_code_is_and_no_more(
     assert environ == {"PATH": os.environ["PATH"]} | ({"PYTHONPATH": path} if path else {})
 
 
+def test_server_sees_nothing_of_the_caller(seeing: Path, tmp_path: Path) -> None:
+    program = tmp_path / "bin" / "postgres"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{seeing}" "$@"\n', encoding="utf-8")
+    program.chmod(0o700)
+    log = tmp_path / "postgres.log"
+    settings = {"port": "5433", "fsync": "off"}
+    found = seen(lambda: postgres_server._launch(tmp_path, program.parent, None, settings), log)
+    assert (found["folder"], found["leads"], found["typed"]) == ("/", True, ""), "Ctrl-C is for the command"
+    assert found["words"] == ["-D", str(tmp_path / "data"), "-c", "port=5433", "-c", "fsync=off"]
+    environ = {name: value for name, value in found["environ"].items() if name not in ("LC_CTYPE", "PWD")}
+    assert environ == {"PATH": "/usr/bin:/bin", "LANG": "C", "TZ": "UTC"}
+    before = log.read_bytes()
+    postgres_server.stop_process(postgres_server._launch(tmp_path, program.parent, None, {}))
+    assert log.read_bytes().startswith(before), "the log goes on"
+
+
 def test_process_that_ends_while_it_starts_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the end of its log. A start that takes too long is another sentence."""
     log = tmp_path / "alarm-evaluator.log"
@@ -184,12 +202,15 @@ def test_process_that_is_not_there_after_its_start_is_reported(
     monkeypatch.setattr(emulator, "LAUNCHER", seeing)
     monkeypatch.setattr(emulator_environment, "interpreter", lambda *of: Path("/bin/false"))
     monkeypatch.setattr(side_processes.sys, "executable", "/bin/false")
-    for module in (emulator, side_processes):
+    for module in (emulator, side_processes, postgres_server):
         monkeypatch.setattr(module, "identify", lambda pid: None)
     with pytest.raises(LocalError, match=r"^The emulator ended as soon as it was started\. The end of "):
         emulator.launch(tmp_path / "e", credentials=KEYS, region="r", mail_sink=tmp_path, log=tmp_path / "log", port=1)
     with pytest.raises(LocalError, match=r"^The receiver of messages for Slack ended right after its start\. The end"):
         side_processes.launch("slack_receiver", tmp_path)
+    (tmp_path / "postgres").symlink_to("/bin/false")
+    with pytest.raises(LocalError, match=r"^PostgreSQL ended as soon as it was started\. The end of "):
+        postgres_server._launch(tmp_path, tmp_path, None, {})
 
 
 @pytest.mark.parametrize(
