@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +23,7 @@ from lambda_toolkit.pipeline.lambdas.shared.messages.events import (
     TransformReplayResult,
 )
 from tests.support.fake_functions import FakeAws, follower
+from tests.unit.commands.test_command_screens import lines
 
 OPEN = {"rejected": 1, "pending": 0}
 BUSY = {"busy": True}
@@ -119,7 +121,24 @@ def test_a_call_that_cannot_be_meant_is_refused(arguments):
     assert CliRunner().invoke(lambda_toolkit.pipeline.commands.replay.command, arguments).exit_code == 2
 
 
-def test_what_is_open_is_shown_as_people_read_it(monkeypatch):
+@pytest.fixture
+def shown(monkeypatch):
+    """What ``rejected`` prints for an answer of load, and for batches that are not loaded."""
+
+    def call(result: RejectedResult, not_loaded: list[int], *options: str) -> str:
+        monkeypatch.setattr(lambda_toolkit.pipeline.commands.rejected, "call", lambda *_: result)
+        monkeypatch.setattr(lambda_toolkit.pipeline.commands.rejected, "_not_loaded", lambda *_: not_loaded)
+        # By the group: a command that is called alone would have no -h, then and later.
+        arguments = ["rejected", "--stage", "dev", *options]
+        done = CliRunner().invoke(deploy.main, arguments, env={"AWS_DEFAULT_REGION": "eu-west-2"})
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    return call
+
+
+def test_what_is_open_is_shown_as_people_read_it(shown):
+    """Rows are counted, of which one may have two items; those that are shown are not counted again."""
     entry = {"batch": 3, "table": "fact_payment", "key": "7", "column": "payment_date", "value": "2022-13-45"}
     pending = {"batch": 4, "table": "fact_payment", "key": "8", "column": "currency_id", "value": "9"}
     answer = {
@@ -128,36 +147,49 @@ def test_what_is_open_is_shown_as_people_read_it(monkeypatch):
         "rejected": [{**entry, "reason": "is no date"}, {**entry, "value": None, "reason": "must not be NULL"}],
         "pending": [{**pending, "reason": "not in dim_currency yet"}],
     }
-    monkeypatch.setattr(lambda_toolkit.pipeline.commands.rejected, "call", lambda *_: RejectedResult.from_json(answer))
-    monkeypatch.setattr(lambda_toolkit.pipeline.commands.rejected, "_not_loaded", lambda *_: [])
-    result = CliRunner().invoke(
-        lambda_toolkit.pipeline.commands.rejected.command, ["--stage", "dev"], env={"AWS_DEFAULT_REGION": "eu-west-2"}
-    )
-    assert result.exit_code == 0, result.output
-    for text in ("2022-13-45", "NULL", "... and 1,199 rows more", "not in dim_currency yet", "deploy.py replay"):
-        assert text in result.stdout
+    assert lines(shown(RejectedResult.from_json(answer), [])) == [
+        "Rejected",
+        "│ batch │ table        │ key │ column       │ value      │ reason           │",
+        "│ 3     │ fact_payment │ 7   │ payment_date │ 2022-13-45 │ is no date       │",
+        "│ 3     │ fact_payment │ 7   │ payment_date │ NULL       │ must not be NULL │",
+        "... and 1,199 rows more",
+        "Pending, until the row that they reference is loaded",
+        "│ batch │ table        │ key │ column      │ value │ reason                  │",
+        "│ 4     │ fact_payment │ 8   │ currency_id │ 9     │ not in dim_currency yet │",
+        "Outstanding: 1,200 rejected rows, 1 pending. After fixing and deploying the cause: python deploy.py replay"
+        " --stage dev",
+    ]
+    document = json.loads(shown(RejectedResult.from_json(answer), [5], "--json"))
+    assert (document["counts"], document["pending"][0]["key"], document["not_loaded"]) == (answer["counts"], "8", [5])
+
+
+SEE = "which of their rows will be outstanding is not known. See: python deploy.py status --stage dev"
 
 
 @pytest.mark.parametrize(
     ("result", "not_loaded", "says"),
     [
-        (RejectedResult(last_batch=7), [], "all that was extracted is in the warehouse, up to batch 7."),
-        (RejectedResult(), [], "Nothing was extracted yet"),
-        (RejectedResult(), [1, 2], "2 extracted batches not loaded yet, from batch 1"),
-        (RejectedResult(last_batch=7), [8], "1 extracted batch not loaded yet, from batch 8"),
         (
-            RejectedResult(OpenCounts(3, 1), last_batch=7),
-            [8, 9, 10],
-            "3 extracted batches not loaded yet, from batch 8",
+            RejectedResult(last_batch=7),
+            *([], "No row is outstanding: all that was extracted is in the warehouse, up to batch 7."),
+        ),
+        (RejectedResult(), [], "Nothing was extracted yet: python deploy.py run --stage dev"),
+        (RejectedResult(OpenCounts(0, 2), last_batch=7), [], "Outstanding: 0 rejected rows, 2 pending."),
+        (
+            RejectedResult(),
+            *(
+                [1, 2],
+                "No row of the batches in the warehouse is outstanding. 2 extracted batches not loaded yet, from",
+            ),
+        ),
+        (
+            RejectedResult(OpenCounts(1, 0), last_batch=7),
+            [8],
+            f"Outstanding: 1 rejected row, 0 pending. 1 extracted batch not loaded yet, from batch 8: {SEE} After",
         ),
     ],
 )
-def test_batches_that_are_not_loaded_are_no_success(monkeypatch, result, not_loaded, says):
+def test_batches_that_are_not_loaded_are_no_success(shown, result, not_loaded, says):
     """Of a batch that is not loaded nothing is known: what waits in the lake may be rejected."""
-    monkeypatch.setattr(lambda_toolkit.pipeline.commands.rejected, "call", lambda *_: result)
-    monkeypatch.setattr(lambda_toolkit.pipeline.commands.rejected, "_not_loaded", lambda *_: not_loaded)
-    # By the group: a command that is called alone would have no -h, then and later.
-    arguments = ["rejected", "--stage", "dev"]
-    shown = CliRunner().invoke(deploy.main, arguments, env={"AWS_DEFAULT_REGION": "eu-west-2"}).stdout
-    assert says in shown
-    assert ("all that" in shown) == (not not_loaded and result.last_batch is not None)
+    said = shown(result, not_loaded)
+    assert said == f"{says}\n" if says.endswith((".", "dev")) else said.startswith(f"{says} ")
