@@ -171,7 +171,7 @@ def test_everything_is_of_the_account(pipeline: Pipeline) -> None:
     assert alone.topics == found.topics[:1], "alarms notify what people read"
 
 
-def test_notes_are_of_secrets_that_nothing_is_written_of(pipeline: Pipeline) -> None:
+def test_notes_name_secrets_that_are_not_written(pipeline: Pipeline) -> None:
     arn = f"arn:aws:secretsmanager:eu-west-2:{ACCOUNT}:secret:a-AbCdEf"
     read = replace(pipeline.secrets["source"], read=ReadSecret(arn.replace(ACCOUNT, "{account}")))
     login = replace(pipeline.secrets["source"], name="iam", iam=IamLogin("h", 1, "d", "u", "db-1"))
