@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from lambda_script import AwsError
+from lambda_toolkit.pipeline.client.observing import follow, logs
 from lambda_toolkit.pipeline.client.observing.status import status
 from lambda_toolkit.pipeline.commands.run import run
 from lambda_toolkit.pipeline.errors import CommandError
+from lambda_toolkit.pipeline.lambdas.shared.messages.events import (
+    ExtractRequest,
+    ExtractResult,
+    LoadRequest,
+    LoadResult,
+    OpenCounts,
+    ReportRequest,
+)
 from tests.support.fake_functions import INSTANT, FakeAws, follower
 
 
@@ -175,6 +185,58 @@ def test_load_that_waits_past_the_timeout_is_reported():
     aws.manifests["processed"][3] = {}
     with pytest.raises(CommandError, match="not in the warehouse after 900 s: load waits for batch 2"):
         run(follower(aws))
+
+
+def test_load_is_repeated_until_the_batch_is_loaded():
+    """What all invocations did is added up; the rest is the last one's."""
+    answers = [
+        {"loaded": [1], "last_batch": 1, "appended": {"a": 1}, "open": {"rejected": 5, "pending": 5}},
+        {"loaded": [], "last_batch": None, "appended": {}},
+        {"loaded": [2], "last_batch": 2, "appended": {"a": 2, "b": 5}},
+        {"loaded": [3, 4], "last_batch": 4, "loaded_at": "t", "open": {"rejected": 1, "pending": 2}},
+    ]
+    following = follower(FakeAws({"load": answers}))
+    found = following.load(3)
+    assert found == LoadResult((1, 2, 3, 4), 4, loaded_at="t", appended={"a": 3, "b": 5}, open=OpenCounts(1, 2))
+    assert following.waiting.clock() == 1.5
+
+
+@pytest.mark.parametrize(("step", "limit"), [(lambda of: of.load(3), 900), (lambda of: of.await_transform(3), 300)])
+def test_step_is_waited_for_to_the_end_of_its_time(step, limit):
+    following = follower(FakeAws({"load": [loaded(1)]}))
+    with pytest.raises(CommandError, match=f"{limit} s"):
+        step(following)
+    assert limit < following.waiting.clock() <= limit + 0.5
+
+
+def test_log_is_searched_from_when_the_wait_began(monkeypatch):
+    """Once a second; an error of before is that of another batch."""
+    aws, asked = FakeAws(), list[Any]()
+    following = follower(aws, lambda: len(asked) > 2 and aws.manifests["processed"].update({3: {"batch": 3}}))
+    following = replace(following, waiting=replace(following.waiting, now=lambda: 60.5))
+
+    def first_error(*of: Any) -> None:
+        asked.append((*of, following.waiting.clock()))
+
+    monkeypatch.setattr(logs, "first_error", first_error)
+    assert following.await_transform(3) == {"batch": 3}
+    assert [of[:-1] for of in asked] == [(aws, following.pipeline, "transform", 60_500)] * 3
+    times = [0.0, *(of[-1] for of in asked)]
+    assert all(1 <= end - begin < 1.6 for begin, end in pairwise(times)), times
+
+
+def test_functions_are_asked_for_what_their_step_is(monkeypatch):
+    asked: list[Any] = []
+    monkeypatch.setattr(follow, "call", lambda aws, *of: asked.append(of) or LoadResult(last_batch=3))
+    following = follower(FakeAws())
+    for step in (following.extract, following.loaded, lambda: following.load(3)):
+        step()
+    assert asked == [
+        ("totes-dev-extract", ExtractRequest(), ExtractResult),
+        ("totes-dev-load", ReportRequest(), LoadResult),
+        ("totes-dev-load", LoadRequest(), LoadResult),
+    ]
+    assert following.bucket("processed") == "totes-dev-processed-123456789012"
 
 
 def test_a_function_that_fails_is_quoted():
