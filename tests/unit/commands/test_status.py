@@ -191,6 +191,33 @@ def test_next_run_is_that_of_the_first_schedule_in_its_zone():
     assert next_run([hourly], last, last) is None, "it has ended by then"
 
 
+@pytest.mark.parametrize(
+    ("start", "end", "last", "expected"),
+    [
+        (None, None, None, None),
+        (None, None, 0, 60),
+        (None, None, -59, 1),
+        (None, None, -61, 0),
+        (7, None, 5, 7),
+        (-7, None, None, None),
+        (0, None, None, None),
+        (-7, None, -50, 10),
+        (None, 60, 0, 60),
+        (None, 59, 0, None),
+        (7, 6, None, None),
+    ],
+)
+def test_rate_is_counted_from_the_last_run_or_its_begin(start, end, last, expected):
+    """In minutes from now, hourly."""
+
+    def at(minutes):
+        return None if minutes is None else INSTANT + timedelta(minutes=minutes)
+
+    times = {name: at(of).isoformat() for name, of in (("start", start), ("end", end)) if of is not None}
+    schedule = Schedule("rate(1 hour)", input={}, **times)
+    assert next_run([schedule], at(last), INSTANT) == at(expected)
+
+
 def test_what_costs_to_ask_is_asked_seldom():
     asked: list[int] = []
     seldom = Seldom(lambda: asked.append(1), seconds=60)

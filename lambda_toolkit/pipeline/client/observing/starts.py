@@ -76,5 +76,5 @@ def _next_run(schedule: Schedule, last: datetime | None, now: datetime) -> datet
     if every is None:
         return schedule.next_fire(now)
     start, end = schedule.starts, schedule.ends
-    begin = max(start, now) if start and start > now else None if last is None else max(last + every, now)
+    begin = start if start and start > now else None if last is None else max(last + every, now)
     return None if begin is None or (end and begin > end) else begin
