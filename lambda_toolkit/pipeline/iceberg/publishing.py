@@ -91,7 +91,7 @@ class _Publication:
             return 0, 0
         content = self.warehouse.content(query)
         entry = self._entry(content=content)
-        if last is not None and last.content == content and table.current_snapshot() is not None:
+        if last is not None and last.content == content:
             self._commit(name, table, entry, lambda change: change.append(schema.empty_table(), entry.summary()))
             return 1, 0
         with self.warehouse.spooled(query, name) as rows:
