@@ -315,6 +315,40 @@ lifecycle = [
     }
 
 
+def test_reader_is_extract_without_what_starts_it(tmp_path: Path) -> None:
+    """Nor has it what is about events: where they fail, how often they come again, how a new version is tried."""
+    starts = """
+schedule = "0 9 * * *"
+timezone = "Europe/London"
+schedule_role = "arn:aws:iam::123456789012:role/scheduler"
+queue_trigger = { queue = "orders" }
+stream_trigger = { stream = "clicks" }
+event_trigger = { pattern = { source = ["shop"] } }
+url = { auth = "AWS_IAM" }
+s3_trigger = { bucket = "lake" }
+topic_trigger = ["alerts"]
+alarms = ["errors"]
+retries = 1
+max_event_age = 3600
+concurrency = 7
+provisioned_concurrency = 2
+canary = { weight = 0.2 }
+sweeps = ["lake"]
+"""
+    keys = 'reads = ["lake"]\nwrites = ["lake"]\nmemory = 2048\nhealth_event = { action = "check" }\n'
+    more = '[buckets]\nlake = "{name}-lake"\n[alarms.errors]\nmetric = "Errors"\n[extract]\nreaders = 2\n'
+
+    def declared(lines: str) -> dict[str, FunctionDeclaration]:
+        text = LEAST.replace(REPORT, f"{more}[functions.extract]\n{lines}{keys}")
+        return dict(loaded(tmp_path, text).functions)
+
+    found = declared(starts)
+    assert list(found) == ["extract", "reader"]
+    plain = declared('on_failure = ""\n')["extract"]
+    reader = {"name": "shop-dev-reader", "description": "shop: reader", "zip_path": tmp_path / "build/reader.zip"}
+    assert found["reader"] == replace(plain, name="reader", spec=replace(plain.spec, on_failure=None, **reader))
+
+
 def test_shipped_function_may_include_more(tmp_path: Path) -> None:
     """Beside the modules that it shares with others: all, a few that are named one by one, or those of commands."""
     shipped = "".join(f'[functions.{name}]\ninclude = ["own.py"]\n' for name in ("load", "notifier", "access"))

@@ -7,6 +7,7 @@ from typing import Any
 
 from lambda_toolkit.pipeline.config.model import Backfill, Pipeline
 from lambda_toolkit.pipeline.config.schema.toml_reader import Problems
+from lambda_toolkit.pipeline.config.schema.trigger_keys import without_triggers
 
 EXTRACT, READER, TRANSFORM = "extract", "reader", "transform"
 MOST_READERS = (
@@ -28,11 +29,13 @@ def with_reader(problems: Problems, pipeline: Pipeline) -> Pipeline:
         problems.add("[extract]", f"`readers` deploys the function {READER} as {EXTRACT} is declared, but {why}.")
         return pipeline
     spec = replace(
-        extract.spec,
+        without_triggers(extract.spec),
         name=pipeline.function_name(READER),
         description=f"{pipeline.name}: {READER}",
         zip_path=pipeline.root / "build" / f"{READER}.zip",
         schedule=None,
+        schedules=None,
+        schedule_role=None,
         on_failure=None,
         retries=None,
         max_event_age=None,

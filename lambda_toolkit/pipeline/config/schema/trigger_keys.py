@@ -196,7 +196,7 @@ def expanded(spec: FunctionSpec, expand: Callable[[str], str]) -> dict[str, Any]
 
 
 def without_triggers(spec: FunctionSpec) -> FunctionSpec:
-    """``spec`` for the local stack."""
+    """``spec`` with neither queues, streams and events that start it, nor a URL."""
     return replace(spec, queue_triggers=None, stream_triggers=None, event_triggers=None, url=None)
 
 
