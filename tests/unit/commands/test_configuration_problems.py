@@ -22,6 +22,7 @@ ALARM = '[alarms.a]\nmetric = "m"\n'
 ALARMS = ALERTS + 'alarms = "{name}-alarms"\n'
 ALARMED = REPORT + 'alarms = ["a"]\n'
 HEARS = '[functions.hears]\nsource = "a.py"\ntopic_trigger = ["alarms"]\n'
+EXTRACT, TRANSFORM = "[functions.extract]\n", "[functions.transform]\n"
 SOURCE = '[source.item]\nkey = "item_id"\n'
 
 
@@ -74,6 +75,42 @@ def of_report(keys: str) -> str:
             ["[alarms.a] has both a `threshold` to reach and a limit to fall"],
         ),
         (f"{LEAST}{ALARM}below = 1\nmissing_data = 'missing'\n", ["[alarms.a] has `below`, for which periods without"]),
+        (
+            f"{LEAST}[extract]\nreaders = -1\nreader_rows = 0\n",
+            ["[extract] `readers` must", "[extract] `reader_rows` must"],
+        ),
+        (f"{LEAST}[extract]\nreaders = 501\nreader_rows = 1\n{EXTRACT}", ["[extract] `readers` must be from 0 to 500"]),
+        (f"{LEAST}[extract]\nreaders = 500\n{EXTRACT}", []),
+        (
+            f"{LEAST}[extract]\nreaders = 2\n",
+            ["[extract] `readers` deploys the function reader as extract is declared"],
+        ),
+        (
+            f"{LEAST}[extract]\nreaders = 2\n{EXTRACT}[functions.reader]\nsource = 'a'\n",
+            ["[extract] `readers` deploys"],
+        ),
+        (f"{LEAST}[transform]\nworkers = -1\n", ["[transform] `workers` must be from 0 to 500, not -1."]),
+        (f"{LEAST}[transform]\npart_rows = 0\n", ["[transform] `part_rows` must be 1 or more"]),
+        (f"{LEAST}[transform]\nworkers = 501\n{TRANSFORM}", ["[transform] `workers` must be from 0 to 500, not 501."]),
+        (f"{LEAST}[transform]\nworkers = 500\n{TRANSFORM}concurrency = 501\n", []),
+        (f"{LEAST}[transform]\nworkers = 2\n{TRANSFORM}concurrency = 'unreserved'\n", []),
+        (
+            f"{LEAST}[transform]\nworkers = 2\n{TRANSFORM}concurrency = 2\n",
+            ["[functions.transform] `concurrency` must be"],
+        ),
+        (
+            f"{LEAST}[transform]\nworkers = 2\n",
+            ["[transform] `workers` are invocations of [functions.transform], which"],
+        ),
+        (
+            f"{LEAST}[backfill]\nengine = 'glue'\nworkers = 1\n",
+            ["[backfill] lacks the key `role`", "[backfill] `workers` must"],
+        ),
+        (
+            f"{LEAST}[backfill]\nengine = 'emr-serverless'\nworkers = 501\n",
+            ["[backfill] lacks the key `role`", "[backfill] lacks the key `application`", "[backfill] `workers` must"],
+        ),
+        (f"{LEAST}[backfill]\nengine = 'local-spark'\nworkers = 2\n", []),
         (
             of_report('reads = ["r/a"]\nwrites = ["w/a"]\nsweeps = ["s/a"]\n'),
             [f"[functions.report] names `{n}`" for n in "rws"],
