@@ -32,9 +32,9 @@ _TREE = sql.compose(  # each table, as root, with all that it is partitioned int
 _RELATIONS = sql.compose(
     "SELECT c.oid::bigint, c.relname::text, c.relkind::text, obj_description(c.oid, 'pg_class'),"
     " row_security_active(c.oid),"
+    # A member of an extension (deptype e) is one of a single extension, and a whole object.
     " (SELECT e.extname::text FROM pg_catalog.pg_depend AS d JOIN pg_catalog.pg_extension AS e ON e.oid = d.refobjid"
-    "  WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.objsubid = 0 AND d.deptype = 'e'"
-    "  AND d.refclassid = 'pg_extension'::regclass LIMIT 1),"
+    "  WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'),"
     " ARRAY(SELECT a.attname::text FROM pg_catalog.pg_constraint AS k, unnest(k.conkey) WITH ORDINALITY AS u(n, o)"
     "  JOIN pg_catalog.pg_attribute AS a ON a.attnum = u.n WHERE k.conrelid = c.oid AND k.contype = 'p'"
     "  AND a.attrelid = c.oid ORDER BY u.o)"

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from lambda_toolkit.pipeline.proposal.catalog import Catalog, Column, Table, UniqueIndex, listed
+from lambda_toolkit.pipeline.proposal import read_catalog
+from lambda_toolkit.pipeline.proposal.catalog import Catalog, Column, ForeignKey, Table, UniqueIndex, listed
 
 ID = Column("id", "text", "text", True)
 NAME, CODE = (Column(name, "text", "text", False) for name in ("n", "c"))
@@ -114,3 +115,50 @@ def test_many_names_are_counted() -> None:
     names = [f"n{number}" for number in range(_SHOWN + 2)]
     assert listed(names) == f"{', '.join(names[:_SHOWN])} and 2 more"
     assert listed(names[:-1]) == f"{', '.join(names[:_SHOWN])} and {names[_SHOWN]}", "one more is named"
+
+
+def test_tables_of_several_schemas_have_names_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With their schema where two have one name; keys follow, and other schemas are those that are not read."""
+    long = "x" * 63
+    keys = tuple(ForeignKey(("c",), to, ("id",), True) for to in ("a", "b"))
+    catalogs = {
+        "one": Catalog((table(name="a"), table(name="b", foreign_keys=keys), table(name=long)), {"two": 5, "z": 3}),
+        "two": Catalog((table(name="a"), table(name="c", foreign_keys=keys[:1]), table(name=long)), {"one": 9, "d": 4}),
+        "six": Catalog((table(name="one_a"), table(name="two_a_2")), {}),
+    }
+    monkeypatch.setattr(read_catalog, "read_catalog", lambda _, schema: catalogs[schema])
+    session: Any = None
+    found = read_catalog.read_schemas(session, ["one", "two", "one", "six"])
+    assert found.other_schemas == {"d": 4, "z": 3} and list(found.other_schemas) == ["d", "z"]
+    names = {table.name: table.relation for table in found.tables}
+    cut = {name: relation for name, relation in names.items() if relation == long}
+    assert len(cut) == 2 and all(len(name) == 63 for name in cut)
+    rest = {name: relation for name, relation in names.items() if name not in cut}
+    assert rest == {"b": "", "c": "", "one_a": "", "one_a_2": "a", "two_a": "a", "two_a_2": ""}
+    assert list(names) == sorted(names)
+    assert [key.table for key in found.by_name["b"].foreign_keys] == ["one_a_2", "b"]
+    assert [key.table for key in found.by_name["c"].foreign_keys] == ["two_a"]
+
+
+def key(column: str, proven: bool = True) -> ForeignKey:
+    return ForeignKey((column,), "t", ("id",), proven)
+
+
+@pytest.mark.parametrize(
+    ("partitions", "rows", "found"),
+    [
+        (0, [(1, key("a")), (1, key("b", False))], [key("a"), key("b", False)]),
+        (0, [(1, key("b")), (1, key("a")), (1, key("a", False))], [key("a"), key("b")]),
+        (2, [(2, key("a")), (3, key("a"))], [key("a")]),
+        (2, [(1, key("a")), (2, key("a"))], [key("a")]),
+        (2, [(1, key("a", False)), (2, key("a")), (3, key("a"))], [key("a")]),
+        *((2, rows, []) for rows in ([(2, key("a"))], [(2, key("a", False)), (3, key("a", False))])),
+        (2, [(2, key("a")), (3, key("b"))], []),
+        (0, [(2, key("a"))], []),
+        (3, [(1, key("a", False)), (2, key("a")), (3, key("a"))], [key("a", False)]),
+    ],
+)
+def test_foreign_key_is_of_the_table_or_of_each_partition(partitions: int, rows: Any, found: list[ForeignKey]) -> None:
+    """The table is 1, its partitions are 2, 3 ...; it is proven where the table says so, or all partitions do."""
+    read = [[relation, list(of.columns), of.table, list(of.references), of.proven] for relation, of in rows]
+    assert read_catalog._foreign_keys(1, read, partitions) == tuple(found)
