@@ -41,6 +41,10 @@ POWERTOOLS = {
         (json.dumps(POWERTOOLS), 'INFO    extracted  batch=2 tables.customer=1 note="two words"'),
         ('{"level": "ERROR", "message": "no", "exception": "Traceback\\n  x", "stack_trace": {"a": 1}}',
          "ERROR   no\n    Traceback\n      x"),
+        ('{"level": "ERROR", "message": "no", "stack_trace": ["a", 1], "stackTrace": "b"}', "ERROR   no\n    a\n    1"),
+        ('{"level": "INFO", "rows": 1}', "INFO      rows=1"),
+        ('{"level": "INFO", "message": {"rows": 1, "cold_start": true}}', "INFO      rows=1"),
+        ('{"message": "summary", "cold_start": false}', "        summary"),
         ('{"level": "INFO", "message": {"message": "m", "rows": 1}}', "INFO    m  rows=1"),
         ('{"level": "INFO", "message": "summary", "rows": 0, "cold_start": true, "Lag": 2.5, "FunctionName": "f", '
          '"_aws": {"CloudWatchMetrics": []}}', "INFO    summary  rows=0 cold_start=true Lag=2.5"),
@@ -80,6 +84,14 @@ def test_line_is_shown_as_level_message_and_fields(text: str, shown: str | None)
 )
 def test_lines_of_the_runtime_are_hidden_unless_failed(text: str, hidden: bool) -> None:
     assert parse(text).is_runtime is hidden
+
+
+def test_report_of_lambda_is_one_line_with_its_level() -> None:
+    report = "REPORT RequestId: 1\tDuration: 3.00 ms\tStatus: {}\nXRAY TraceId: 1\n"
+    for status, level in (("success", "INFO"), ("timeout", "ERROR")):
+        assert str(parse(report.format(status))) == (
+            f"{level:<8}REPORT RequestId: 1 Duration: 3.00 ms Status: {status} XRAY TraceId: 1"
+        )
 
 
 class SharedGroup:

@@ -94,6 +94,17 @@ def test_batch_on_its_way_has_what_is_known() -> None:
     assert alone == {"extract": 1.25, "transform": None, "load": None, "total": 30.5}
 
 
+def test_seconds_are_rounded_to_thousandths() -> None:
+    exact = after(30.123456)
+    found = replace(
+        BATCH, loaded=replace(LOADED, loaded_at=exact), extracted=Stored(after(1.00049), MANIFEST)
+    ).to_json()
+    assert found["seconds"] == {"extract": 1.0, "transform": 2.0, "load": 27.123, "total": 30.123}
+    assert found["latency"] == {"median": 40.123, "p99": 50.123, "worst": 50.123, "at_most": False}
+    [table] = freshness.document({"a": checked("a", 1.23456)}, {"a": timedelta(1)}, AT)["tables"]
+    assert table["seconds_behind"] == 1.235
+
+
 def test_latency_is_bounded_by_the_batch_before() -> None:
     unknown = {**MANIFEST, "commits": None}
     backfilled = {**unknown, "tables": {**MANIFEST["tables"], "staff": {**MANIFEST["tables"]["staff"], "backfill": {}}}}
@@ -238,11 +249,14 @@ def test_live_version_of_a_function_is_its_state() -> None:
     absent = dict.fromkeys(("version", "runtime", "last_deployed"))
     found = deployed.function_state(aws, PIPELINE, "transform")
     assert found == {"name": "totes-dev-transform", "state": "not deployed", "schedule": schedule, **absent}
+    by_hand = replace(PIPELINE.functions["load"].spec, schedule="", schedules=())
+    alone = replace(PIPELINE, functions={"load": replace(PIPELINE.functions["load"], spec=by_hand)})
+    assert deployed.function_state(aws, alone, "load")["schedule"] is None, "nothing starts it"
 
 
 def test_alarms_of_the_stage_have_their_states() -> None:
     alarm = {"AlarmName": "a", "StateValue": "OK", "StateUpdatedTimestamp": AT, "StateReason": "r"}
-    aws: Any = Answers(describe_alarms=[{**alarm, "AlarmDescription": "d"}, {**alarm, "StateReason": ""}])
+    aws: Any = Answers(describe_alarms=[{**alarm, "AlarmDescription": "d"}, dict(list(alarm.items())[:3])])
     assert deployed.alarm_states(aws, PIPELINE) == [
         {"name": "a", "state": "OK", "since": "2026-01-02 03:00:00Z", "reason": "r", "description": "d"},
         {"name": "a", "state": "OK", "since": "2026-01-02 03:00:00Z", "reason": "", "description": ""},

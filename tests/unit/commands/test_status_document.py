@@ -118,6 +118,8 @@ def test_buckets_stay_where_functions_are_not_there(monkeypatch, ingestion, proc
     found, fresh = read(monkeypatch, follows, deployed=False)
     assert found == {"extracted": last[0], "transformed": last[1], "loaded": None}
     assert fresh == {"fresh": False, "lag_seconds": None, "loaded_unknown": unknown, "summary": summary}
+    buckets = {"ingestion": ingestion, "processed": processed}
+    assert follows.asked == [(name, 0) for name, listed in buckets.items() if listed is not None]
 
 
 PROMISE = {"state": "fresh", "seconds_behind": 5.0, "fresh_at": "t", "fresh_within_seconds": 60.0, "tables": []}
@@ -192,6 +194,9 @@ def test_alarm_and_promise_make_it_not_fresh(monkeypatch) -> None:
     fresh = reader(monkeypatch, alarms=[alarm, {**alarm, "state": "OK"}]).read(NOW)["freshness"]
     assert fresh["fresh"] is False
     assert fresh["summary"].startswith("Not known to be fresh: in alarm is totes-dev-load-errors (since s). All that")
+    both = [alarm, {**alarm, "name": "totes-dev-load-slow"}]
+    summary = reader(monkeypatch, alarms=both).read(NOW)["freshness"]["summary"]
+    assert "in alarm is totes-dev-load-errors (since s), totes-dev-load-slow (since s). All that" in summary
     for state, is_fresh in (("fresh", True), ("late", False), ("unknown", False)):
         fresh = reader(monkeypatch, promise={**PROMISE, "state": state}).read(NOW)["freshness"]
         assert (fresh["fresh"], fresh["summary"].startswith("Fresh. ")) == (is_fresh, is_fresh)
@@ -266,8 +271,15 @@ def table(name: str, state: str, behind: float, *, changed: bool = True, problem
             [("Late: a, 120 min behind, promised within 10 min.", "logs freshness")],
         ),
         (
-            {"tables": [table("a", "unknown", 1, problem="p."), table("b", "unknown", 1, problem="p.")]},
+            {
+                "state": "unknown",
+                "tables": [table("a", "unknown", 1, problem="p."), table("b", "unknown", 1, problem="p.")],
+            },
             [("Freshness of b is not known: p.", "logs freshness")],
+        ),
+        (
+            {"tables": [table("a", "late", 7000), {**table("b", "late", 8000), "fresh_within": 7900.0}]},
+            [("Late: a and 1 more, 117 min behind, promised within 10 min.", "batches")],
         ),
         (
             {"state": "unknown", "tables": [table("a", "unknown", 1)]},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import accumulate
 from typing import Any
 
 MEDIAN, ALMOST_ALL = 0.5, 0.99
@@ -68,10 +69,6 @@ def of_batches(latencies: Iterable[Latency | None]) -> Latency | None:
 def percentile(samples: Sequence[Sample], share: float) -> float:
     """The shortest time within which at least ``share`` of the transactions were: the nearest rank, weighted."""
     ordered = sorted(samples, key=lambda sample: sample.seconds)
-    needed = share * sum(sample.weight for sample in ordered)
-    passed = 0.0
-    for sample in ordered:
-        passed += sample.weight
-        if passed >= needed - 1e-9:  # weights are fractions
-            return sample.seconds
-    return ordered[-1].seconds
+    passed = list(accumulate(sample.weight for sample in ordered))
+    needed = share * passed[-1] - 1e-9  # weights are fractions
+    return next(sample.seconds for sample, weight in zip(ordered, passed, strict=True) if weight >= needed)

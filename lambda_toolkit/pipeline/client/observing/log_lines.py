@@ -124,10 +124,10 @@ def json_object(text: str) -> dict[str, Any] | None:
     if not text.startswith("{"):
         return None
     try:
-        found = json.loads(text)
+        found: dict[str, Any] = json.loads(text)  # what begins so is nothing else
     except ValueError:
         return None
-    return found if isinstance(found, dict) else None
+    return found
 
 
 def _flat(name: str, value: Any) -> list[tuple[str, Any]]:
@@ -135,4 +135,4 @@ def _flat(name: str, value: Any) -> list[tuple[str, Any]]:
 
 
 def _shown(value: object) -> str:
-    return value if isinstance(value, str) and value and " " not in value else json.dumps(value, ensure_ascii=False)
+    return value if isinstance(value, str) and " " not in value else json.dumps(value, ensure_ascii=False)

@@ -202,7 +202,7 @@ def _of_the_promise(promise: Mapping[str, Any]) -> Iterator[Trouble]:
     reasons = {table["problem"]: table["table"] for table in promise["tables"] if table["problem"]}
     for reason, name in reasons.items():
         yield Trouble(f"Freshness of {name} is not known: {reason.rstrip('.')}.", helps)
-    if not late and not reasons and promise["state"] == freshness.UNKNOWN:
+    if not reasons and promise["state"] == freshness.UNKNOWN:
         yield Trouble(f"Freshness was not checked since {promise['checked_at']}.", helps)
 
 
@@ -268,7 +268,7 @@ def _batches(
         summary = f"All that was extracted is in the warehouse: batch {loaded} was loaded at {loaded_at}."
     else:
         summary = f"Nothing was extracted yet: {suggested('run')}"
-    fresh = bool(loaded) and not extracted and not error_text
+    fresh = bool(loaded) and not extracted  # nothing is known to be loaded where load failed
     freshness = {"fresh": fresh, "lag_seconds": lag, "loaded_unknown": bool(error_text), "summary": summary}
     return batches, freshness, report
 
