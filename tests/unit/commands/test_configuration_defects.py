@@ -59,7 +59,7 @@ MIRRORED = replace(PIPELINE, mirrored=("*",))
         (f"{CONFIG}.aws.deployment.function_spec", lambda: limits.check_limits(Problems(FILE), PIPELINE)),
         (f"{CONFIG}.model.Pipeline.expand", lambda: limits._boundary(BOUND)),
         (f"{CONFIG}.model.Pipeline.expand", lambda: secret_keys.check_arns(Problems(FILE), OF_OTHERS, ACCOUNT)),
-        ("botocore.session.Session.get_partition_for_region", lambda: role_policy.partition("moon-1")),
+        ("botocore.session.Session.get_partition_for_region", lambda: role_policy.partition("sun-1")),
         (f"{CONFIG}.load.parse", lambda: load.load(FILE)),
         (f"{CONFIG}.load.Schedule.read", lambda: load.load(FILE)),
         (f"{CONFIG}.mirror.read_mirror", lambda: load._mirror(Problems(FILE), MIRRORED, {})),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +11,7 @@ import pytest
 
 from lambda_script import Vpc
 from lambda_toolkit.pipeline.config.aws.access_function import with_access
-from lambda_toolkit.pipeline.config.aws.role_policy import group_of, operator_policy, permissions, secret_id
+from lambda_toolkit.pipeline.config.aws.role_policy import group_of, operator_policy, partition, permissions, secret_id
 from lambda_toolkit.pipeline.config.load import load
 from lambda_toolkit.pipeline.config.model import IamLogin, Pipeline, ReadSecret
 from lambda_toolkit.pipeline.installed import DEFAULT_PATH
@@ -154,6 +156,56 @@ def test_who_operates_has_what_the_configuration_needs(pipeline: Pipeline) -> No
     assert (both["Warehouse"]["Resource"], both["Warehouse1"]["Resource"]) == (SHARED, KEY)
     login = named(operator_policy(replace(pipeline, secrets={"warehouse": replace(secret, iam=LOGIN)}), ACCOUNT))
     assert login["Warehouse"]["Action"] == ["rds-db:connect"]
+
+
+def test_notifier_reads_alarms_and_logs_of_functions_that_have_some(pipeline: Pipeline) -> None:
+    notifier = replace(pipeline.functions["load"], name="notifier", topic_triggers=("alarms",), alarms=("errors",))
+    silent = replace(pipeline.functions["transform"], alarms=None)
+    shared = replace(pipeline.functions["extract"].spec, log_group="/{name}")
+    functions = {"extract": replace(pipeline.functions["extract"], spec=shared), "transform": silent}
+    nothing = replace(notifier, reads=(), writes=(), sweeps=(), secrets=())
+    alone = replace(pipeline, functions={"notifier": nothing})
+    describing = allow("*", "cloudwatch:DescribeAlarms")
+    publishing = allow(f"arn:aws:sns:eu-west-2:{ACCOUNT}:totes-dev-alerts", "sns:Publish")
+    assert permissions(alone, nothing, ACCOUNT) == (describing, publishing)
+    keyed = replace(pipeline, functions={**functions, **alone.functions}, topic=replace(pipeline.topic, kms_key=KEY))
+    groups = [f"arn:aws:logs:eu-west-2:{ACCOUNT}:log-group:/totes{end}" for end in ("", ":*")]
+    assert permissions(keyed, nothing, ACCOUNT) == (
+        describing,
+        allow(groups, "logs:FilterLogEvents"),
+        publishing,
+        allow(KEY, "kms:Decrypt", "kms:GenerateDataKey"),
+    )
+
+
+def test_who_operates_tests_alarms_where_they_arrive() -> None:
+    whole = load(DEFAULT_PATH, "dev", {})
+    found = named(operator_policy(replace(whole, alarm_topic="{name}-{account}"), ACCOUNT))
+    assert found["Test"] == allow([f"arn:aws:sns:eu-west-2:{ACCOUNT}:totes-{ACCOUNT}"], "sns:Publish")
+    failed = f"arn:aws:s3:::totes-dev-failed-{ACCOUNT}/aws/lambda/async/*"
+    assert found["FailedEvents"] == allow([failed], "s3:DeleteObject", "s3:GetObject")
+    keys = dict(zip(whole.buckets, ("arn:b", "arn:a", "arn:b"), strict=True))
+    keyed = {name: replace(each, kms_key=keys[name]) for name, each in whole.buckets.items()}
+    assert named(operator_policy(replace(whole, buckets=keyed), ACCOUNT))["Keys"]["Resource"] == ["arn:a", "arn:b"]
+    detached = changed(whole, "load", spec=replace(whole.functions["load"].spec, vpc=Vpc()))
+    assert "Networks" not in named(operator_policy(detached, ACCOUNT))
+
+
+def test_all_arns_are_of_the_partition_of_their_region() -> None:
+    """Of a server in another region, too, which an IAM login names."""
+    login = replace(LOGIN, host="db.x.us-gov-east-1.rds.amazonaws.com")
+    whole = load(DEFAULT_PATH, "dev", {"AWS_REGION": "us-gov-west-1"})
+    secrets = {**whole.secrets, "warehouse": replace(whole.secrets["warehouse"], iam=login)}
+    gov = replace(whole, secrets=secrets, readers=2, workers=2)
+    policies = [
+        operator_policy(gov, ACCOUNT),
+        *(permissions(gov, each, ACCOUNT) for each in gov.functions.values()),
+    ]
+    arns = re.findall(r'"arn:([^:]+):([^:]*):([^:]*)', json.dumps(policies))
+    assert {partition for partition, _, _ in arns} == {"aws-us-gov"}
+    assert {service for _, service, _ in arns} == {"lambda", "logs", "s3", "secretsmanager", "sns", "rds-db"}
+    assert {region for _, _, region in arns} == {"us-gov-west-1", "us-gov-east-1", ""}
+    assert partition("moon-1") == "aws", "a region that botocore does not know"
 
 
 # ------------------------------------------------------------------------------------------------ the function `access`

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Any
 
@@ -203,6 +204,7 @@ def _list(bucket: str, location: str) -> dict[str, Any]:
     return {**statement, "Condition": {"StringLike": {"s3:prefix": f"{prefix}*"}}} if prefix else statement
 
 
+@functools.cache
 def partition(region: str) -> str:
     """The partition of ``region``, as in ARNs: ``aws``, ``aws-us-gov``, ``aws-eusc``, ``aws-iso``, ...
 
