@@ -167,6 +167,7 @@ def test_wheel_is_the_one_of_the_lock(tmp_path: Path, monkeypatch, code, stderr,
     def run(command: list[str], **named: Any) -> Any:
         ran.append(command)
         assert Path(command[command.index("-r") + 1]).read_text(encoding="utf-8") == f"{lines[1]}\n"
+        assert named == {"capture_output": True, "text": True, "check": False}
         if wheel:
             (tmp_path / "pyarrow-21.0.0-x.whl").touch()
         return subprocess.CompletedProcess(command, code, "", stderr)
