@@ -117,6 +117,6 @@ def _near(source: SourceTable, catalogs: Catalogs) -> str:
     near = difflib.get_close_matches(source.relation, catalog.by_name, n=1)
     if near:
         return f" Is {near[0]} meant?"
-    others = [schema for schema, count in catalog.other_schemas.items() if count]
+    others = list(catalog.other_schemas)
     known = f", and the database also has {listed(others)}: name one as `schema`" if others else ""
     return f" It is looked for in the schema {source.schema}{known}."
