@@ -13,8 +13,14 @@ MEMORY = Path("/dev/shm")
 ROOM = 2 * 1024**3  # bytes: what the databases of all workers need, with much to spare
 
 
+def pytest_sessionstart() -> None:
+    """Collect no garbage while tests are collected: nothing of that is garbage, and each worker does it."""
+    gc.disable()
+
+
 def pytest_collection_finish() -> None:
     """Let the garbage collector leave what was imported alone: to walk through it takes a quarter of a test's time."""
+    gc.enable()
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)

@@ -1,4 +1,4 @@
-"""A sample of the matrix: whole operations that are quick, and cells of the others, drawn afresh from a fixed seed."""
+"""Cells of the matrix that once failed, and one of each other operation, drawn from a fixed seed."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_cell_that_once_failed(name: str, cell: Cell) -> None:
     assert not outcome.problem
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize("name", sorted(set(OPERATIONS) - {name for name, _ in _KNOWN}))
 def test_sampled_cells_of_an_operation(name: str) -> None:
     every = cells(name)
     sample = random.Random(name).sample(every, min(_EACH, len(every)))  # noqa: S311 - the same cells each time

@@ -62,34 +62,6 @@ def chosen(points: list[str], function: str) -> list[int]:
     ]
 
 
-@pytest.mark.parametrize("function", ["extract", "transform", "load"])
-def test_run_after_a_kill_at_any_step_loses_and_repeats_nothing(line, function):
-    """Killed after any step the next run loses doubles and bends nothing."""
-    gate = line.database if function == "load" else line.aws
-    old = line.new_session()  # a transaction that stays open: what is written now is met again by the next run
-    old.run("BEGIN")
-    old.run("SELECT pg_current_xact_id()")
-    reach(line, function)
-    gate.open()
-    assert call(line, function).error is None
-    points = effects(gate)
-    line.settle()
-    assert len(points) >= 7, points
-    escaped = []
-    for number in chosen(points, function):
-        for then in (Action.KILL_BEFORE, Action.KILL_AFTER) if number == 1 else (Action.KILL_AFTER,):
-            reach(line, function)
-            gate.open()
-            gate.decide = nth_effect(number, then)
-            answer = call(line, function)
-            if answer.signal != signal.SIGKILL:
-                escaped.append((points[number - 1], answer))
-            line.settle()
-    old.run("ROLLBACK")
-    line.settle()
-    assert not escaped, "these were to be killed, and went on"
-
-
 def empty_warehouse(line: Line) -> None:
     """Every batch is to be loaded again, into empty facts, which alone are filled over several connections."""
     found = "SELECT tablename FROM pg_catalog.pg_tables WHERE schemaname = 'public'"
@@ -97,7 +69,7 @@ def empty_warehouse(line: Line) -> None:
     line.warehouse.run(f"TRUNCATE {', '.join(map(str, (*tables, *LIVE.control_tables().values())))}")
 
 
-SEVERAL = {  # load first: it loads every batch again at each step, and each of extract's steps makes one
+SEVERAL = {  # load first, and before all others: it loads every batch again at each step, and the others make some
     "load": (empty_warehouse, {}, "database", {"connections": 2}, "filling"),
     "extract": (
         lambda line: reach(line, "extract"),
@@ -128,3 +100,31 @@ def test_several_sessions_killed_at_any_step_lose_nothing(line, function):
         # Threads take turns differently each time: it may have done with fewer.
         assert answer.signal == signal.SIGKILL or len(effects(gate)) < number, (number, answer)
         line.settle()
+
+
+@pytest.mark.parametrize("function", ["extract", "transform", "load"])
+def test_run_after_a_kill_at_any_step_loses_and_repeats_nothing(line, function):
+    """Killed after any step the next run loses doubles and bends nothing."""
+    gate = line.database if function == "load" else line.aws
+    old = line.new_session()  # a transaction that stays open: what is written now is met again by the next run
+    old.run("BEGIN")
+    old.run("SELECT pg_current_xact_id()")
+    reach(line, function)
+    gate.open()
+    assert call(line, function).error is None
+    points = effects(gate)
+    line.settle()
+    assert len(points) >= 7, points
+    escaped = []
+    for number in chosen(points, function):
+        for then in (Action.KILL_BEFORE, Action.KILL_AFTER) if number == 1 else (Action.KILL_AFTER,):
+            reach(line, function)
+            gate.open()
+            gate.decide = nth_effect(number, then)
+            answer = call(line, function)
+            if answer.signal != signal.SIGKILL:
+                escaped.append((points[number - 1], answer))
+            line.settle()
+    old.run("ROLLBACK")
+    line.settle()
+    assert not escaped, "these were to be killed, and went on"

@@ -18,7 +18,7 @@ from tests.mutants import reach, score, trial
 from tests.mutants.mutant import MUTATED, ROOT, Mutant, digest, source_files
 from tests.mutants.python_operators import mutants
 
-SUITES = ("tests/unit", "tests/aws", "tests/pipeline", "tests/local_stack")
+SUITES = ("tests/unit", "tests/aws", "tests/pipeline", "tests/local_stack", "tests/end_to_end")
 """The tests that are fast enough to run for each mutant."""
 NOT_USED = ("tests/unit/documentation", "tests/unit/benchmarks", "tests/unit/mutants")
 """Tests of texts and of the structure of the code: no behaviour."""

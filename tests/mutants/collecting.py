@@ -1,9 +1,9 @@
 """A pytest plugin that records which lines each test runs: ``-p tests.mutants.collecting``, in a copy.
 
 Threads are followed. So are the Python processes that a test starts, unless it takes their PYTHONPATH away: in them
-``sitecustomize`` is the one that this module writes. What a fixture of a module or a session runs counts for all tests
-that use the fixture. What functions a test file calls while it is imported (parameters are often made so) counts for
-all of its tests.
+``sitecustomize`` is the one that this module writes. What a fixture of a module, a package or a session runs counts
+for all tests that use the fixture, and so does the time that it takes. What functions a test file calls while it is
+imported (parameters are often made so) counts for all of its tests.
 """
 
 from __future__ import annotations
@@ -63,6 +63,7 @@ class _Collector:
         self._coverage.start()
         self._tests: dict[str, tuple[float, float]] = {}
         self._failed: set[str] = set()
+        self._made: dict[str, float] = defaultdict(float)
         self._fixtures: dict[str, set[str]] = defaultdict(set)
         self._shared: dict[tuple[str, str], set[int]] = defaultdict(set)
         self._imported: dict[tuple[str, str], set[int]] = defaultdict(set)
@@ -77,13 +78,18 @@ class _Collector:
         """Records one test; after the last of its file, the file."""
         self._current = item.nodeid
         self._coverage.switch_context(item.nodeid)
-        for name in getattr(item, "fixturenames", ()):
+        names = getattr(item, "fixturenames", ())
+        for name in names:
             self._fixtures[name].add(item.nodeid)
+        before = sum(self._made.values())
         began, used = time.monotonic(), _processor()
         try:
             return (yield)
         finally:
-            self._tests[item.nodeid] = (round(_processor() - used, 3), round(time.monotonic() - began, 3))
+            # A worker makes the fixtures for each mutant: their time counts for every test that may be the first.
+            shared = sum(self._made[name] for name in names) - (sum(self._made.values()) - before)
+            taken = time.monotonic() - began + shared
+            self._tests[item.nodeid] = (round(_processor() - used, 3), round(taken, 3))
             if nextitem is None or nextitem.path != item.path:
                 self._finish(item.path.relative_to(self._root).as_posix())
 
@@ -93,9 +99,11 @@ class _Collector:
         if fixturedef.scope == "function":
             return (yield)
         self._coverage.switch_context(f"fixture {fixturedef.argname}")
+        began = time.monotonic()
         try:
             return (yield)
         finally:
+            self._made[fixturedef.argname] += time.monotonic() - began
             self._coverage.switch_context(self._current)
 
     @pytest.hookimpl(wrapper=True)

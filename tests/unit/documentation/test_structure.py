@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import sys
 from collections import Counter
@@ -13,9 +14,9 @@ from collections import Counter
 import pytest
 
 from tests.support import structure
-from tests.support.structure import Import, within
+from tests.support.structure import Import, Sources, within
 
-SOURCES = structure.read()
+pytestmark = pytest.mark.xdist_group("structure")  # one process reads the sources, once
 FILES = [
     file
     for folder in ("lambda_toolkit", "lambdas", "tests", "benchmarks", "examples")
@@ -47,11 +48,16 @@ TABLES = {"tests/mutations.py", "tests/toolkit_mutations.py"}
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
+@functools.cache
+def sources() -> Sources:
+    return structure.read()
+
+
 def imports(prefix: str, without: str | None = None) -> list[Import]:
     """All imports in the modules inside `prefix` that are not inside `without`."""
     return [
         found
-        for found in SOURCES.imports
+        for found in sources().imports
         if within(found.module, prefix) and not (without and within(found.module, without))
     ]
 
@@ -61,19 +67,19 @@ def shown(found: list[Import]) -> list[str]:
 
 
 def test_all_modules_were_read() -> None:
-    assert len(SOURCES.files) > 150
-    assert SOURCES.graph()["lambda_script"], "no import of the public face was found"
+    assert len(sources().files) > 150
+    assert sources().graph()["lambda_script"], "no import of the public face was found"
     assert any(each.relative for each in imports("lambdas"))
 
 
 def test_no_import_circles() -> None:
-    assert structure.circles(SOURCES.graph()) == []
+    assert structure.circles(sources().graph()) == []
 
 
 def test_toolkit_rooms_import_only_lower_floors() -> None:
     wrong = []
     for each in imports("lambda_toolkit", "lambda_toolkit.pipeline"):
-        target = SOURCES.module_of(each.target)
+        target = sources().module_of(each.target)
         if not target or "." not in each.module or "." not in target:
             continue
         room, other = each.module.split(".")[1], target.split(".")[1]
@@ -87,7 +93,7 @@ def test_resources_import_only_lower_floors() -> None:
     floor = {f"{package}.{room}": number for number, rooms in enumerate(RESOURCES) for room in rooms}
     wrong = []
     for each in imports(package):
-        here, there = each.module.rpartition(".")[0], (SOURCES.module_of(each.target) or "").rpartition(".")[0]
+        here, there = each.module.rpartition(".")[0], (sources().module_of(each.target) or "").rpartition(".")[0]
         if here in floor and there != here and within(there, package) and not floor.get(there, 9) < floor[here]:
             wrong.append(each)
     assert shown(wrong) == []
@@ -144,13 +150,13 @@ def test_functions_share_only_the_shared_room() -> None:
 @pytest.mark.parametrize("room", ["lambdas.transform", "lambdas.transform.columns"])
 def test_transform_reaches_no_database_driver(room: str) -> None:
     """Neither in its own modules nor in those of `shared` that it imports."""
-    graph = SOURCES.graph("lambdas")
+    graph = sources().graph("lambdas")
     reached = {name for name in graph if within(name, room)}
     while more := {target for name in reached for target in graph[name]} - reached:
         reached |= more
     drivers = {"pg8000"} | ({"boto3", "botocore"} if room.endswith("columns") else set())
     assert (
-        shown([each for each in SOURCES.imports if each.module in reached and each.target.split(".")[0] in drivers])
+        shown([each for each in sources().imports if each.module in reached and each.target.split(".")[0] in drivers])
         == []
     )
 
@@ -172,7 +178,9 @@ def test_files_have_at_most_400_lines() -> None:
 def test_packages_have_few_modules() -> None:
     """A reader finds a module by the names of its room; a long flat list has none."""
     sizes = Counter(
-        file.parent.relative_to(structure.ROOT).as_posix() for file in SOURCES.files.values() if file.stem != "__init__"
+        file.parent.relative_to(structure.ROOT).as_posix()
+        for file in sources().files.values()
+        if file.stem != "__init__"
     )
     assert sizes["lambda_toolkit/resources/planning"] > 5
     assert {room: count for room, count in sizes.items() if count > MODULES and room not in LISTS} == {}
@@ -180,7 +188,7 @@ def test_packages_have_few_modules() -> None:
 
 def test_public_names_have_docstrings() -> None:
     bare = []
-    for module, file in SOURCES.files.items():
+    for module, file in sources().files.items():
         tree = ast.parse(file.read_text(encoding="utf-8"))
         public = [node for node in tree.body if isinstance(node, DEFINITIONS) and not node.name.startswith("_")]
         members = [node for owner in public if isinstance(owner, ast.ClassDef) for node in owner.body]
