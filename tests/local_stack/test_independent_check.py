@@ -1,13 +1,18 @@
 """The check finds every kind of difference, and finds none where there is none. Both sides are written by hand here."""
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from lambda_toolkit.pipeline.lambdas.shared.duckdb.connection import connect
+from lambda_toolkit.pipeline.local_stack import independent_check
 from lambda_toolkit.pipeline.local_stack.errors import LocalError
 from lambda_toolkit.pipeline.local_stack.independent_check import Check, TableCheck, check
 from lambda_toolkit.pipeline.local_stack.postgres.database import Database
 from lambda_toolkit.pipeline.local_stack.postgres.postgres_server import Server
+from lambda_toolkit.pipeline.local_stack.totesys.expected import EXPECTATIONS, FOREIGN_KEYS, Expectation
 from tests.support.databases import CONFIG, made, run
 
 SOURCE = """
@@ -125,20 +130,113 @@ def test_each_kind_of_difference_is_reported(
     assert example in of(checked, table).examples[0]
 
 
+PAYMENT_KEYS = {
+    **dict.fromkeys(("created_date", "last_updated_date", "payment_date"), "dim_date"),
+    **{f"{name}_id": f"dim_{name}" for name in ("transaction", "counterparty", "currency", "payment_type")},
+}
+ALTER, TRANSACTION = "ALTER TABLE fact_payment", "fact_payment_transaction_id_fkey"
+FOREIGN = f"ADD CONSTRAINT {TRANSACTION} FOREIGN KEY (transaction_id)"
+
+
+TRIGGERS = "UPDATE pg_trigger SET tgenabled = '{}' WHERE tgrelid = 'fact_payment'::regclass"
+UNENFORCED: list[tuple[str, list[str]]] = [
+    ("SELECT 1", []),
+    (f"{ALTER} DROP CONSTRAINT {TRANSACTION}", ["transaction_id"]),
+    (f"{ALTER} DROP CONSTRAINT fact_payment_currency_id_fkey", ["currency_id"]),
+    (f"{ALTER} DROP CONSTRAINT fact_payment_payment_date_fkey", ["payment_date"]),
+    (f"{ALTER} DISABLE TRIGGER ALL", [*PAYMENT_KEYS]),
+    (TRIGGERS.format("R"), [*PAYMENT_KEYS]),
+    (TRIGGERS.format("A"), []),
+    (f"DELETE FROM pg_trigger USING pg_constraint AS c WHERE tgconstraint = c.oid AND conname = '{TRANSACTION}'",
+     ["transaction_id"]),
+    (f"{ALTER} DROP CONSTRAINT {TRANSACTION}, {FOREIGN} REFERENCES dim_transaction NOT VALID", ["transaction_id"]),
+    (f"{ALTER} DROP CONSTRAINT {TRANSACTION}, {FOREIGN} REFERENCES dim_transaction", []),
+    (f"CREATE TABLE other AS SELECT * FROM dim_transaction; ALTER TABLE other ADD PRIMARY KEY (transaction_id);"
+     f" {ALTER} DROP CONSTRAINT {TRANSACTION}, {FOREIGN} REFERENCES other", ["transaction_id"]),
+]  # fmt: skip
+
+
+def test_foreign_key_that_is_not_enforced_is_reported(pair: tuple[Database, Database]) -> None:
+    connection = pair[1].connect()
+    for statements, unenforced in UNENFORCED:
+        connection.execute_simple(f"BEGIN; {statements}")
+        expected = [f"fact_payment.{column} -> {PAYMENT_KEYS[column]}" for column in unenforced]
+        assert sorted(independent_check._unenforced(connection)) == sorted(expected), statements
+        connection.run("ROLLBACK")
+    connection.close()
+    run(pair[1], UNENFORCED[1][0])
+    checked = check(*pair)
+    assert checked.unenforced == ("fact_payment.transaction_id -> dim_transaction",) and not checked.agrees
+
+
+def test_reference_of_a_file_that_leads_nowhere_is_reported(tmp_path: Path) -> None:
+    """A file enforces nothing: its rows are looked at. A reference that is NULL leads nowhere rightly."""
+    file = connect(str(tmp_path / "w.duckdb"), read_only=False)
+    facts: dict[str, list[str]] = {}
+    script = ""
+    for table, column, dimension in FOREIGN_KEYS:
+        facts.setdefault(table, []).append(column)
+        key = f"{dimension.removeprefix('dim_')}_id"
+        script += f"CREATE OR REPLACE TABLE {dimension} AS SELECT unnest([1, 2]) AS {key};"
+    for table, columns in facts.items():
+        values = ", ".join(f"unnest([1, 2, NULL]) AS {column}" for column in columns)
+        script += f"CREATE TABLE {table} AS SELECT {values};"
+    file.driver.execute(script)
+    assert [*independent_check._unenforced(file)] == []  # type: ignore[arg-type]
+    file.execute("UPDATE fact_payment SET transaction_id = 3 WHERE transaction_id = 1")
+    file.execute("DELETE FROM dim_design WHERE design_id = 2")
+    assert [*independent_check._unenforced(file)] == [  # type: ignore[arg-type]
+        *("fact_sales_order.design_id -> dim_design", "fact_payment.transaction_id -> dim_transaction")
+    ]
+    file.close()
+
+
+def test_both_sides_are_compared_as_they_were(pair: tuple[Database, Database], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What others commit meanwhile belongs to neither snapshot."""
+    compare = independent_check._compare
+
+    def slowly(*of: Any) -> TableCheck:
+        found = compare(*of)
+        run(pair[0], "INSERT INTO currency SELECT max(currency_id) + 1, 'EUR', now(), now() FROM currency")
+        run(pair[1], "INSERT INTO dim_design SELECT max(design_id) + 1, 'x', 'x', 'x' FROM dim_design")
+        return found
+
+    monkeypatch.setattr(independent_check, "_compare", slowly)
+    some = [each for each in EXPECTATIONS if each.table in ("dim_design", "dim_currency", "dim_payment_type")]
+    assert check(*pair, some).agrees and len(some) == 3
+
+
 @pytest.mark.parametrize(
-    "statement",
+    ("source", "warehouse", "examples"),
     [
-        "ALTER TABLE fact_payment DROP CONSTRAINT fact_payment_transaction_id_fkey",
-        "ALTER TABLE fact_payment DISABLE TRIGGER ALL",
+        ([("1", "a"), ("2", None)], [("2", None), ("1", "a")], ()),
+        ([("1", "a"), ("2", "b")], [("1", "a")], ("id 2 is missing",)),
+        ([("1", "a")], [("1", "b"), ("9", "x")], ("id 1: a is 'b' and should be 'a'", "id 9 should not be there")),
+        ([("1", "a")], [("1", "a"), ("1", "a"), ("1", "a")], ("rows that repeat the id of another: 2",)),
+        (
+            [],
+            [(str(number), "a") for number in range(7)],
+            tuple(f"id {number} should not be there" for number in range(5)),
+        ),
     ],
 )
-def test_foreign_key_that_is_not_enforced_is_reported(pair: tuple[Database, Database], statement: str) -> None:
-    run(pair[1], statement)
-
-    checked = check(*pair)
-
-    assert "fact_payment.transaction_id -> dim_transaction" in checked.unenforced
-    assert not checked.agrees
+def test_rows_are_compared_by_their_key(
+    monkeypatch: pytest.MonkeyPatch, source: list[Any], warehouse: list[Any], examples: tuple[str, ...]
+) -> None:
+    rows: Any = {"source": source, "warehouse": warehouse}
+    monkeypatch.setattr(independent_check, "_rows", lambda connection, query: iter(rows[connection]))
+    expectation = Expectation("dim_x", ("id", "a"), "", "")
+    found = independent_check._compare("source", "warehouse", expectation)  # type: ignore[arg-type]
+    count = len(examples) if len(examples) < 5 else 7
+    assert found == TableCheck("dim_x", len(source), len(warehouse), None, count, examples)
+    whole = Check((TableCheck("dim_y", 0, 0, None, 0, ()), found), ())
+    assert whole.agrees is not bool(examples)
+    assert not Check((), ("f.a -> d",)).agrees
+    assert whole.as_dict()["tables"][1]["examples"] == examples and set(whole.as_dict()) == {
+        "tables",
+        "unenforced",
+        "agrees",
+    }
 
 
 def test_many_differences_are_counted_and_few_are_shown(pair: tuple[Database, Database]) -> None:

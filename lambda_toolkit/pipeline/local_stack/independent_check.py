@@ -16,6 +16,7 @@ from lambda_toolkit.pipeline.installed import suggested
 from lambda_toolkit.pipeline.lambdas.shared.duckdb.connection import DuckdbConnection
 from lambda_toolkit.pipeline.local_stack.errors import LocalError
 from lambda_toolkit.pipeline.local_stack.postgres.database import Database
+from lambda_toolkit.pipeline.local_stack.postgres.sql_script import message_of
 from lambda_toolkit.pipeline.local_stack.totesys.expected import (
     EXPECTATIONS,
     FOREIGN_KEYS,
@@ -81,9 +82,8 @@ def check(
         finally:
             present.close()
     except pg8000.native.DatabaseError as error:
-        said = error.args[0].get("M", error) if error.args and isinstance(error.args[0], dict) else error
         raise LocalError(
-            f"Source {source.database} and warehouse {warehouse.database} cannot be compared: {said}. "
+            f"Source {source.database} and warehouse {warehouse.database} cannot be compared: {message_of(error)}. "
             f"Is the warehouse prepared? {suggested('prepare')}"
         ) from error
     finally:
@@ -188,7 +188,7 @@ def _unenforced(warehouse: pg8000.native.Connection) -> Iterator[str]:
             JOIN pg_class AS facts ON facts.oid = conrelid
             JOIN pg_class AS dimensions ON dimensions.oid = confrelid
             JOIN pg_attribute ON attrelid = conrelid AND conkey = ARRAY[attnum]
-            WHERE contype = 'f' AND convalidated AND NOT EXISTS (
+            WHERE convalidated AND NOT EXISTS (
                 SELECT FROM pg_trigger WHERE tgconstraint = pg_constraint.oid AND tgenabled NOT IN ('O', 'A'))
             AND EXISTS (SELECT FROM pg_trigger WHERE tgconstraint = pg_constraint.oid)
             """
