@@ -49,7 +49,7 @@ def read_table(problems: Problems, path: str, values: Any, table: Table) -> Valu
     place = f"[{path}]" if path else "the file"
     if not isinstance(values, Mapping):
         problems.add(place, f"must be a table, not {type(values).__name__}.")
-        values = {}
+        values, problems = {}, Problems(problems.file)  # its keys are not reported as missing in addition
     result = {key.name: _read_key(problems, path, place, key, values) for key in table.keys}
     for name in sorted(set(values) - set(result)):
         known = ", ".join(sorted(result))
@@ -118,8 +118,10 @@ def _tables(problems: Problems, path: str, key: Key, value: Any) -> tuple[Values
     """One table, or a list of them, which are numbered from 1 where there are several."""
     if isinstance(value, Mapping):
         value = [value]
-    paths = [f"{path}.{number}" for number in range(1, len(value) + 1)] if len(value) > 1 else [path]
-    return tuple(read_table(problems, at, item, _table_of(key)) for at, item in zip(paths, value, strict=False))
+    return tuple(
+        read_table(problems, f"{path}.{number}" if len(value) > 1 else path, item, _table_of(key))
+        for number, item in enumerate(value, 1)
+    )
 
 
 def _named_tables(problems: Problems, path: str, key: Key, value: Any) -> dict[str, Values]:
@@ -136,8 +138,7 @@ def _named_tables(problems: Problems, path: str, key: Key, value: Any) -> dict[s
 
 
 def _table_of(key: Key) -> Table:
-    if key.table is None:
-        raise AssertionError(f"{key.name} has no table")
+    assert key.table is not None, key.name  # noqa: S101  # nosec B101  # its type says that it has one
     return key.table
 
 
@@ -160,17 +161,10 @@ _PYTHON: Mapping[Type, Any] = {
 }
 _EMPTY: Mapping[Type, Any] = {
     Type.STRING: "",
-    Type.INTEGER: 0,
-    Type.INTEGER_OR_STRING: 0,
-    Type.NUMBER: 0.0,
-    Type.BOOLEAN: False,
-    Type.STRINGS: (),
-    Type.OBJECTS: (),
     Type.STRING_OR_STRINGS: "",
-    Type.TABLES: [],
-    Type.STRING_OR_TABLES: "",
-    **{type_: {} for type_ in (Type.STRING_TABLE, Type.JOINS, Type.OBJECT, Type.TABLE, Type.NAMED_TABLES)},
+    **{type_: {} for type_ in (Type.OBJECT, Type.TABLE, Type.NAMED_TABLES)},
 }
+"""Of the types that required keys have."""
 _CONVERT: Mapping[Type, Callable[[Problems, str, Key, Any], Any]] = {
     Type.NUMBER: lambda problems, path, key, value: float(value),
     Type.STRINGS: lambda problems, path, key, value: tuple(value),
