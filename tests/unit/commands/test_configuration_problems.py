@@ -122,6 +122,43 @@ def of_report(keys: str) -> str:
         (of_report('alarms = ["t"]\n'), ["[functions.report] names `t`, which [alarms] does not declare."]),
         (of_report('secret = ["t"]\n'), ["[functions.report] names `t`, which [secrets] does not declare."]),
         (of_report('schedule = [{ expression = "often" }]\n'), ["[functions.report] `schedule`: "]),
+        (
+            of_report('environment = { AB = "b", CD = 3 }\n'),
+            ["[functions.report] `environment` must be a table of strings"],
+        ),
+        (of_report('alarms = ["a", 3]\n'), ["[functions.report] `alarms` must be a list of strings, not ['a', 3]."]),
+        (of_report('secret = ["a", 3]\n'), ["[functions.report] `secret` must be a string, or a list of strings, not"]),
+        (
+            of_report("concurrency = 'often'\n"),
+            ["[functions.report] `concurrency` must be an integer or one of unreserved"],
+        ),
+        (of_report("tracing = 'On'\n"), ["[functions.report] `tracing` must be one of Active, PassThrough, "]),
+        (of_report("snapstart = 1\n"), ["[functions.report] `snapstart` must be true or false, not 1."]),
+        (
+            of_report("queue_trigger = { queue = 'q', filters = [{ a = ['b'] }, 'c'] }\n"),
+            ["[functions.report.queue_trigger] `filters` must be a list of tables with any keys"],
+        ),
+        (
+            of_report("queue_trigger = [{ queue = 'q' }, { queue = 'r', many = 1 }]\n"),
+            ["[functions.report.queue_trigger.2] contains the unknown key `many`."],
+        ),
+        (
+            of_report("queue_trigger = [{ que = 'q' }]\n"),
+            [
+                "[functions.report.queue_trigger] lacks the key `queue` (a string). Is `que` meant for it?",
+                "[functions.report.queue_trigger] contains the unknown key `que`. Did you mean `queue`?",
+                "[functions.report] its trigger names no queue",
+            ],
+        ),
+        (f"{LEAST}[buckets]\nlake = 3\n", ["[buckets.lake] must be a table, not int."]),
+        (
+            LEAST.replace("[warehouse.", "[warehouse]\nengine = 'mysql'\n[warehouse."),
+            ["[warehouse] `engine` must be one of"],
+        ),
+        (
+            LEAST.replace("[warehouse.", "[warehouse]\nfile = 'a'\n[warehouse."),
+            ["[warehouse.file] must be a table, not str."],
+        ),
         (LEAST.replace(ALERTS, ALARMS), []),
         (
             LEAST.replace(ALERTS + REPORT, ALARMS + ALARMED) + ALARM,

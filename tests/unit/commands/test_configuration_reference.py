@@ -50,6 +50,18 @@ def read_problems(table: Table, key: Key, value: Any) -> list[str]:
     return list(problems._found)
 
 
+@pytest.mark.parametrize(
+    ("table", "key"),
+    [(table, key) for table, key in KEYS if key.required],
+    ids=[f"{table.path}.{key.name}" for table, key in KEYS if key.required],
+)
+def test_required_key_that_is_missing_is_the_only_problem(table: Table, key: Key) -> None:
+    values = {other.name: tomllib.loads(f"value = {other.example}")["value"] for other in table.keys if other.required}
+    problems = Problems(Path("pipeline.toml"))
+    read_table(problems, "x", {name: value for name, value in values.items() if name != key.name}, table)
+    assert list(problems._found) == [f"pipeline.toml: [x] lacks the key `{key.name}` ({key.type.value})."]
+
+
 def test_a_document_of_all_examples_has_no_error() -> None:
     problems = Problems(Path("pipeline.toml"))
     read_table(problems, "", dict(examples(FILE)), FILE)

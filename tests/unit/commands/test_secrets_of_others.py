@@ -95,6 +95,7 @@ def test_stage_may_store_its_own_or_read_another(tmp_path: Path) -> None:
     [
         (OTHERS.replace("-AbC123", ""), r"`arn` .* is not the complete ARN .*describe-secret"),
         ('arn = "totes/source"', r"is not the complete ARN"),
+        (OTHERS.replace("-AbC123", "-AbC1234"), r"is not the complete ARN"),
         (OTHERS.replace("eu-west-2:1", "us-east-1:1", 1), r"a secret in us-east-1, and the functions are in eu-west-2"),
         (OTHERS.replace("6543", "0"), r"`port` 0 is not a number from 1"),
         (OTHERS.replace("rds!", "{what}"), r"unknown placeholder"),
