@@ -14,8 +14,10 @@ from lambda_toolkit.pipeline import Warehouse
 from lambda_toolkit.pipeline.dashboard import warehouse_documents
 from lambda_toolkit.pipeline.errors import CommandError
 from lambda_toolkit.pipeline.lambdas.shared.model.declarations import parse
+from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import connect
+from lambda_toolkit.pipeline.warehouse.preparation import prepare
 from tests.support.repository import configuration
-from tests.support.sample_star import COMPOSITE
+from tests.support.sample_star import COMPOSITE, DATED
 
 
 @pytest.fixture
@@ -66,6 +68,10 @@ def test_tables_and_versions_are_those_of_the_warehouse(pipeline: Any, warehouse
         warehouse_documents.history(warehouse, declared, "dim_staff", "1")
 
     pipeline.warehouse.run("DROP VIEW current_fact_payment CASCADE; ANALYZE fact_payment")
+    pipeline.warehouse.run("CREATE MATERIALIZED VIEW current_fact_payment AS SELECT * FROM fact_payment LIMIT 2")
+    row = tables()["fact_payment"]
+    assert (row["present"], row["problem"]) == (2, None), "any relation that can be read is there"
+    pipeline.warehouse.run("DROP MATERIALIZED VIEW current_fact_payment CASCADE")
     row = tables()["fact_payment"]
     assert (row["rows"], row["present"], row["exact"]) == (counts["fact_payment"], None, True)
     assert "The warehouse has no current_fact_payment" in row["problem"]
@@ -76,15 +82,84 @@ def test_tables_and_versions_are_those_of_the_warehouse(pipeline: Any, warehouse
     assert tables()["fact_payment"]["exact"] is True
 
 
-def test_table_that_is_missing_is_named(warehouse: Warehouse) -> None:
+def test_table_that_is_missing_is_named(warehouse: Warehouse, credentials: Any) -> None:
+    """One of that name in another schema is not the warehouse's; one that has partitions is."""
+    with connect(credentials[1]) as connection:
+        connection.run("CREATE SCHEMA other; CREATE TABLE other.dim_missing (id int); DROP TABLE dim_staff CASCADE")
+        connection.run("CREATE TABLE dim_staff (staff_id int) PARTITION BY LIST (staff_id)")
     declared = dict(parse(configuration()).warehouse)
-    nothing = {**declared, "dim_missing": declared["dim_staff"]}
-    row = warehouse_documents.tables(warehouse, nothing)["tables"][-1]
+    nothing = {**declared, "dim_absent": declared["dim_date"], "dim_missing": declared["dim_staff"]}
+    *rows, absent, row = warehouse_documents.tables(warehouse, nothing)["tables"]
+    [staff] = [each for each in rows if each["table"] == "dim_staff"]
+    assert (staff["rows"], staff["exact"], staff["present"]) == (0, True, None)
+    assert staff["problem"] == "The warehouse has no current_dim_staff, as the configuration declares."
+    assert (absent["rows"], absent["problem"]) == (None, "The warehouse has no dim_absent, as the configuration declares.")
     assert (row["table"], row["rows"], row["present"], row["exact"]) == ("dim_missing", None, None, False)
-    assert row["problem"] == "The warehouse has no dim_missing, as the configuration declares."
+    lacks = "The warehouse has no dim_missing and no current_dim_staff, as the configuration declares."
+    assert row["problem"] == lacks
     empty = warehouse_documents.history(warehouse, declared, "", "")
     assert (empty["key"], empty["versions"], empty["columns"], empty["last_changed"]) == ("", [], [], [])
     assert warehouse_documents.tables(warehouse, {})["tables"] == []
+
+
+VERSIONS = """
+    INSERT INTO dim_product VALUES (1, 'a', 'x');
+    INSERT INTO pipeline.ledger VALUES (1, '', '2026-01-01 12:00+00', now(), '{}'),
+        (2, '', '2026-01-02 12:00+00', now(), '{}');
+    INSERT INTO pipeline.version_range VALUES ('fact_order', 1, 4, 1), ('fact_order', 5, 9, 2);
+    INSERT INTO fact_order VALUES (1, 2025, 'n', 1, 1, 'a'), (2, 2026, 'n', 1, 1, 'a'), (3, 2025, 'n', 2, 1, 'a'),
+        (4, 2025, 'm', 7, 1, 'a'), (5, 2025, 'n', 2, 1, 'a'), (6, 2026, 'n', NULL, 1, 'a'), (7, 2025, 'n', 3, 1, 'a')
+"""
+
+
+def test_row_that_changed_last_is_the_first_of_several(empty: Any, warehouse: Warehouse, monkeypatch) -> None:
+    """By its last version, in the order of its keys; what is offered, and what is shown of one, has a limit."""
+    prepare(empty, COMPOSITE.schema, COMPOSITE.declared)
+    empty.run(VERSIONS)
+    declared = COMPOSITE.declared.warehouse
+
+    def shown(key: str = "", table: str = "fact_order") -> Any:
+        return warehouse_documents.history(warehouse, declared, table, key)
+
+    first, second = {"key": '["2025", "n"]', "versions": 4}, {"key": '["2026", "n"]', "versions": 2}
+    found = shown()
+    assert found["last_changed"] == [first, second] and found["key"] == first["key"]
+    assert (found["key_columns"], found["columns"][:3]) == (["year", "number"], ["year", "number", "amount"])
+    assert [(each["record"], each["values"]["amount"], each["changed"]) for each in found["versions"]] == [
+        *((1, "1", []), (3, "2", ["amount"]), (5, "2", []), (7, "3", ["amount"])),
+    ]
+    assert [each["valid_from"] for each in found["versions"]][1:3] == [
+        *("2026-01-01T12:00:00+00:00", "2026-01-02T12:00:00+00:00"),
+    ]
+    assert [each["record"] for each in shown('["2025", "m"]', "")["versions"]] == [4]
+    monkeypatch.setattr(warehouse_documents, "_VERSIONS", 2)
+    assert [each["record"] for each in shown()["versions"]] == [1, 3]
+    monkeypatch.setattr(warehouse_documents, "_CHANGED", 1)
+    assert shown()["last_changed"] == [first]
+    monkeypatch.setattr(warehouse_documents, "_CHANGED", 2)
+    monkeypatch.setattr(warehouse_documents, "_RECENT", 1)
+    assert shown()["last_changed"] == [first], "the second is not among the last versions"
+    with pytest.raises(CommandError, match="nothing is no table with versions. These are: fact_order"):
+        shown(table="nothing")
+
+
+def test_dimension_that_keeps_its_history_is_read_itself(empty: Any, warehouse: Warehouse) -> None:
+    """Its own columns have the times: they are beside the values, and so is which version is current."""
+    prepare(empty, DATED.schema, DATED.declared)
+    empty.run("""
+        INSERT INTO dim_product VALUES (1, 'x');
+        INSERT INTO fact_order (order_record, order_id, amount, product_id, valid_from, valid_to, is_current) VALUES
+            (1, 7, 1, 1, '2026-01-01 12:00+00', '2026-01-02 12:00+00', false),
+            (2, 7, 1, 1, '2026-01-02 12:00+00', NULL, true)
+    """)
+    found = warehouse_documents.history(warehouse, DATED.declared.warehouse, "fact_order", "7")
+    assert found["columns"] == ["order_id", "amount", "product_id"]
+    one, two = (f"2026-01-0{day}T12:00:00+00:00" for day in (1, 2))
+    values = {"order_id": 7, "amount": "1", "product_id": 1}
+    assert found["versions"] == [
+        {"record": 1, "valid_from": one, "valid_to": two, "values": values, "changed": []},
+        {"record": 2, "valid_from": two, "valid_to": None, "values": values, "changed": []},
+    ]
 
 
 QUESTIONS = """-- Not a question.

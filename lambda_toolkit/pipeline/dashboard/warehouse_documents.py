@@ -32,7 +32,7 @@ _VERSIONS = 50  # of one key
 _ANSWER = 200  # rows of an answer
 _QUESTION = re.compile(r"^-- (\d+)\. ([^\n]*)\n(.*?;)[ \t]*$", re.DOTALL | re.MULTILINE)
 _ESTIMATES = """
-    SELECT c.relname::text AS name, greatest(c.reltuples, 0)::bigint AS rows FROM pg_catalog.pg_class AS c
+    SELECT c.relname::text AS name, c.reltuples::bigint AS rows FROM pg_catalog.pg_class AS c
     WHERE c.relnamespace = to_regnamespace($schema) AND c.relkind IN ('r', 'p', 'v', 'm')
 """
 _COUNTS = "SELECT $name AS name, (SELECT count(*) FROM $table) AS rows, ($present) AS present"

@@ -9,12 +9,14 @@ import os
 import signal
 import socket
 import threading
+from datetime import timedelta, timezone
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from lambda_toolkit.pipeline.dashboard import rendering, server
-from lambda_toolkit.pipeline.dashboard.readings import Readings, Source
+from lambda_toolkit.pipeline.dashboard.readings import Reading, Readings, Source
 from lambda_toolkit.pipeline.errors import CommandError
 from tests.unit.dashboard.documents import BATCHES, NOW, STATUS
 
@@ -102,7 +104,9 @@ def test_request_to_its_own_address_is_answered():
     assert request(HOME, method="HEAD")[0] == 200
 
 
-@pytest.mark.parametrize("path", ["/", "/a-key", "/another-key/", "/favicon.ico", "/a-keys/", "//a-key/", "/static/"])
+@pytest.mark.parametrize(
+    "path", ["/", "/a-key", "/another-key/", "/favicon.ico", "/a-keys/", "//a-key/", "/static/", "", "a-key"]
+)
 def test_request_without_the_key_is_refused(path):
     status, _, body = request(path)
     assert status in (403, 307 if path == "/a-key" else 403) and b"Fresh" not in body
@@ -133,6 +137,26 @@ def test_json_is_the_documents_of_the_commands():
     assert json.loads(body)["status"] == STATUS
     document = json.loads(request(f"{HOME}pipeline?format=json&batch=7")[2])
     assert document["batch"] == {"error": "No batch('7',)."} and document["batches"] == BATCHES
+
+
+def test_programs_wait_for_their_documents():
+    """A page shows what is there; what a program asks for comes, unless it takes minutes. Dates are texts."""
+    waits: list[float] = []
+
+    def read(requests: Any, wait: float = 0.0) -> dict[str, Reading]:
+        waits.append(wait)
+        return {"status": Reading({"at": NOW}) if wait else Reading(None, "Not yet.")}
+
+    shown: Any = dataclasses.replace(dashboard(), readings=SimpleNamespace(all=read))
+    assert json.loads(request(f"{HOME}?format=json", shown=shown)[2]) == {"status": {"at": str(NOW)}}
+    assert b"Not yet." in request(f"{HOME}?format=html", shown=shown)[2]
+    assert waits[0] >= 60 and waits[1:] == [0.0]
+
+
+def test_time_of_a_page_is_in_utc():
+    local = NOW.astimezone(timezone(timedelta(hours=9)))
+    shown = dataclasses.replace(dashboard(status=STATUS, batches=BATCHES), now=lambda: local)
+    assert b'<span id="read-at">12:00:42</span> UTC' in request(HOME, shown=shown)[2]
 
 
 @pytest.mark.parametrize("path", ["nothing", "static/../server.py", "static/%2e%2e/server.py", "events?page=x", "x/y"])
