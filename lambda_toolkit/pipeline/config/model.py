@@ -237,7 +237,7 @@ class Pipeline:
         """
         try:
             return template.format(name=self.name, stage=self.stage, region=self.region, account=account)
-        except (KeyError, IndexError, ValueError) as error:
+        except (KeyError, IndexError, ValueError, AttributeError, TypeError) as error:  # also of {name.x} and {name[x]}
             raise ConfigurationError(
                 f"{self.path}: {template!r} contains an unknown placeholder ({error}). "
                 "Use {name}, {stage}, {region} or {account}."

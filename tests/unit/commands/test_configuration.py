@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from lambda_script import BucketSpec, short_hash
 from lambda_toolkit.pipeline.config.load import load
+from lambda_toolkit.pipeline.config.model import stage_name
 from lambda_toolkit.pipeline.errors import ConfigurationError
 from lambda_toolkit.pipeline.installed import DEFAULT_PATH, FUNCTIONS, PACKAGE_ROOT, SHARED
 from lambda_toolkit.pipeline.lambdas.shared.model.declarations import parse
@@ -86,7 +89,6 @@ def test_the_region_is_what_every_aws_tool_would_take(environ, region):
             '[source.staff]\nfresh_within = "0 days"',
             r"\[source.staff\] `fresh_within` must be a time",
         ),
-        ("below = 1 ", 'missing_data = "missing"\nbelow = 1 ', r"\[alarms.silent\] has `below`, .*omit `missing_data`"),
         ('["source", "warehouse"]', '["source", "warehose"]', r"\[functions.freshness\].*warehose"),
         (
             "[functions.extract]",
@@ -143,19 +145,29 @@ def test_functions_have_the_requirements_of_the_command_line():
     assert [requirement for requirement in requirements if f'"{requirement}"' not in setup] == []
 
 
-def test_an_alarm_has_one_limit(tmp_path):
-    with pytest.raises(ConfigurationError, match=r"\[alarms.silent\] .*`threshold`.*`below`; give one"):
-        load(written(tmp_path, SHIPPED.replace("below = 1 ", "below = 1\nthreshold = 2 ", 1)))
-
-
 def test_a_missing_file_says_what_to_do(tmp_path):
     with pytest.raises(ConfigurationError, match="does not exist. Run this in the folder of a project"):
         load(tmp_path / "pipeline.toml")
 
 
-def test_an_unknown_placeholder_is_refused():
-    with pytest.raises(ConfigurationError, match="placeholder"):
-        load(DEFAULT_PATH).expand("{name}-{team}", "1")
+@pytest.mark.parametrize("template", ["{name}-{team}", "{}", "{name", "{name.x}", "{name[x]}"])
+def test_an_unknown_placeholder_is_refused(template):
+    with pytest.raises(ConfigurationError, match="unknown placeholder"):
+        load(DEFAULT_PATH).expand(template, "1")
+    assert load(DEFAULT_PATH, "prod").expand("{name}/{stage}/{region}/{account}", "1") == "totes/prod/eu-west-2/1"
+
+
+def test_names_are_shortened_where_aws_allows_no_longer_ones():
+    """A stage has 24 characters, a function 64, a bucket 63: those that are shorter stay as they are."""
+    assert [stage_name("x" * length) for length in (24, 25)] == ["x" * 24, f"{'x' * 15}-{short_hash('x' * 25)}"]
+    assert stage_name("feature/abcdef-gh") == f"feature-abcdef-{short_hash('feature/abcdef-gh')}"
+    assert stage_name("/") == short_hash("/")
+    pipeline = load(DEFAULT_PATH)
+    names = [pipeline.function_name("f" * length) for length in (54, 55, 56)]
+    assert names[0] == f"totes-dev-{'f' * 54}" and [len(name) for name in names] == [64] * 3 and len(set(names)) == 3
+    buckets = {str(length): BucketSpec("b" * length) for length in (63, 64, 65)}
+    shown = [replace(pipeline, buckets=buckets).bucket_name(name, "1") for name in buckets]
+    assert shown[0] == "b" * 63 and [len(name) for name in shown] == [63] * 3 and len(set(shown)) == 3
 
 
 def test_all_errors_are_reported_together_with_table_and_advice(tmp_path):
@@ -378,7 +390,5 @@ def test_byte_order_mark_and_windows_line_ends_are_read(tmp_path):
 def test_key_that_silences_the_alarms_is_refused(tmp_path, key):
     """CloudWatch may not use AWS's own key: an alarm would rise, and no message would be sent."""
     text = DEFAULT_PATH.read_text(encoding="utf-8").replace("[alerts]\n", f'[alerts]\nkms_key = "{key}"\n')
-    (tmp_path / "config").mkdir()
-    (tmp_path / "config" / "pipeline.toml").write_text(text, encoding="utf-8")
     with pytest.raises(ConfigurationError, match=r"\[alerts\].*`kms_key` must be the ARN of a key of your own"):
-        load(tmp_path / "config" / "pipeline.toml")
+        load(written(tmp_path, text))
