@@ -80,8 +80,9 @@ def write_lock(pipeline: Pipeline, today: date) -> Path:
 
 def locked(spec: FunctionSpec, pipeline: Pipeline, lock: Lock | None) -> FunctionSpec:
     """``spec`` with the locked versions, where it has the requirements of ``[packages]``."""
-    shares = lock is not None and spec.requirements == pipeline.common.requirements
-    return replace(spec, requirements=lock.requirements) if lock and shares else spec
+    if lock is None or spec.requirements != pipeline.common.requirements:
+        return spec
+    return replace(spec, requirements=lock.requirements)
 
 
 def lock_notes(functions: Sequence[FunctionSpec], lock: Lock | None, today: date) -> list[str]:

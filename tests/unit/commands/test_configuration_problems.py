@@ -65,7 +65,6 @@ def of_report(keys: str) -> str:
             LEAST.replace(ALERTS, ALERTS + 'emails = ["a@b", "a@b.c d", "a@b.c"]\n'),
             ["[alerts] `emails` contains 'a@b', which", "[alerts] `emails` contains 'a@b.c d', which"],
         ),
-        (LEAST.replace(ALERTS, ALERTS + 'kms_key = "arn:aws:kms:alias/aws/sns"\n'), [f"[alerts] {KEY} of your own"]),
         (LEAST.replace(ALERTS, ALERTS + 'kms_key = "key:arn:"\n'), [f"[alerts] {KEY} of your own"]),
         (LEAST.replace(ALERTS, ALERTS + 'kms_key = ""\n'), []),
         (f"{LEAST}[buckets.lake]\nname = 'lake'\nkms_key = 'key:arn:'\n", [f"[buckets.lake] {KEY}"]),

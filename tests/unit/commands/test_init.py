@@ -173,6 +173,8 @@ def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:
     [
         ("2nd", "pipeline-2nd"),
         ("My_Data", "my-data"),
+        ("a1", "a1"),
+        ("a-folder-of-19-abcd-e", "a-folder-of-19-abcd"),
         ("test_in_an_empty_folder_of_its_own", "test-in-an-empty-fol"),
         ("データ", "pipeline"),
     ],

@@ -76,6 +76,62 @@ def test_missing_lock_and_nothing_to_lock_are_reported(pipeline: Pipeline, tmp_p
         lock_file.write_lock(replace(pipeline, lock=None), date(2026, 1, 1))
 
 
+@pytest.mark.parametrize("text", [b"\xff", b"# Locked on\n-r other.txt\n"])
+def test_file_that_is_no_lock_is_named(pipeline: Pipeline, tmp_path: Path, text: bytes) -> None:
+    (tmp_path / "lock").write_bytes(text)
+    with pytest.raises(ConfigurationError, match=r"`lock` names .*lock, which cannot be read \(.*\). Run: "):
+        lock_file.read_lock(replace(pipeline, lock=tmp_path / "lock"))
+
+
+@pytest.mark.parametrize(
+    ("runtimes", "python"),
+    [((), "3.11"), (("3.13", "3.12"), "3.11"), (("3.13", "3.10"), "3.10"), (("3.9", "3.10"), "3.9")],
+)
+def test_lock_that_is_written_is_read(
+    pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runtimes: tuple[str, ...], python: str
+) -> None:
+    """For the oldest Python that a function or this machine has; as long as the same is required, in any order."""
+    asked: list[object] = []
+
+    def lock(requirements: tuple[str, ...], *, python: str) -> str:
+        asked.append((requirements, python))
+        return f"a==1 {HASH}\nb==2 {HASH}\n"
+
+    monkeypatch.setattr("lambda_script.lock_requirements", lock)
+    one = pipeline.functions["load"]
+    functions = {each: replace(one, spec=replace(one.spec, runtime=f"python{each}")) for each in runtimes}
+
+    def requiring(*requirements: str) -> Pipeline:
+        common = replace(pipeline.common, requirements=requirements)
+        return replace(pipeline, common=common, functions=functions, lock=tmp_path / "new/folder/lock")
+
+    for _ in range(2):
+        assert lock_file.write_lock(requiring("a", "b"), date(2026, 1, 2)) == tmp_path / "new/folder/lock"
+    assert asked == [(("a", "b"), python)] * 2
+    written = lock_file.Lock(date(2026, 1, 2), (f"a==1 {HASH}", f"b==2 {HASH}"))
+    assert lock_file.read_lock(requiring("b", "a", "a")) == written
+    with pytest.raises(ConfigurationError, match="was not made for the requirements"):
+        lock_file.read_lock(requiring("a"))
+    with pytest.raises(UsageError, match="has no `requirements` and `lock`"):
+        lock_file.write_lock(requiring(), date(2026, 1, 2))
+    file = tmp_path / "new/folder/lock"
+    file.write_text(file.read_text(encoding="utf-8").splitlines()[0], encoding="utf-8")
+    with pytest.raises(ConfigurationError, match="has no hash for anything"):
+        lock_file.read_lock(requiring("a", "b"))
+    with pytest.raises(ConfigurationError, match=r"The lock .* cannot be written: Not a directory|File exists"):
+        lock_file.write_lock(replace(requiring("a"), lock=file / "below"), date(2026, 1, 2))
+
+
+def test_functions_with_the_same_requirements_are_locked(pipeline: Pipeline) -> None:
+    lock = lock_file.Lock(date(2026, 1, 2), (f"a==1 {HASH}",))
+    same = replace(pipeline.common, requirements=("a",))
+    of = replace(pipeline, common=same)
+    assert lock_file.locked(same, of, lock) == replace(same, requirements=lock.requirements)
+    assert lock_file.locked(same, of, None) == same
+    own = replace(same, requirements=("b",))
+    assert lock_file.locked(own, of, lock) == own
+
+
 def test_plan_notes_an_old_lock_and_what_is_not_locked(pipeline: Pipeline) -> None:
     lock = lock_file.read_lock(pipeline)
     assert lock is not None

@@ -103,7 +103,7 @@ def _of_lambda(pipeline: Pipeline, name: str, statistic: str) -> list[list[Any]]
 
 def _promise(pipeline: Pipeline) -> dict[str, Any] | None:
     """The line of what the pipeline promises, ``fresh_within``; tables may promise more, which no line shows."""
-    within = promise("[pipeline]", {"fresh_within": pipeline.fresh_within}) if pipeline.fresh_within else None
+    within = promise("[pipeline]", pipeline.document)
     return {"label": f"promised: {pipeline.fresh_within}", "value": within.total_seconds()} if within else None
 
 
