@@ -95,8 +95,15 @@ def test_load_that_is_busy_is_asked_every_five_seconds():
 
 
 def test_load_that_stays_busy_is_reported():
+    following = follower(FakeAws({"load": [BUSY]}))
     with pytest.raises(CommandError, match="Another load has been running for 900 s"):
-        Replay(follower(FakeAws({"load": [BUSY]}))).call_load(LoadReplayRequest((3,)), LoadReplayResult)
+        Replay(following).call_load(LoadReplayRequest((3,)), LoadReplayResult)
+    assert following.waiting.clock() == 905, "it was asked once more when the time was over"
+
+
+def test_batches_to_replay_are_those_with_rejected_rows():
+    answer = {"counts": {"rejected": 9, "pending": 0}, "batches": [3, 7]}
+    assert Replay(follower(FakeAws({"load": [answer]}))).rejected() == [3, 7]
 
 
 @pytest.mark.parametrize(

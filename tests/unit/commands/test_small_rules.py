@@ -148,6 +148,17 @@ def test_source_of_a_function_has_its_package_in_build(tmp_path: Path, monkeypat
     for missing, words in ((Path("none.py"), "There is no file none.py"), (handler, "takes no arguments: a b")):
         with pytest.raises(UsageError, match=words):
             scripts.scripts_of(missing, ["a", "b"])
+    beside = tmp_path / "several.py"
+    beside.write_text(
+        "import sys\nfrom lambda_script import Lambda_script\n"
+        "for name in sys.argv[1:]:\n    Lambda_script('shop.py', function_name_template=name).deploy()\n",
+        encoding="utf-8",
+    )
+    assert [each.spec.name for each in scripts.scripts_of(beside, ["one", "two"])] == ["one", "two"]
+    (tmp_path / "folder").mkdir()
+    handler.rename(tmp_path / "folder" / "lambda_function.py")
+    [script] = scripts.scripts_of(Path("folder"))
+    assert script.spec.source.name == "folder" and script.spec.zip_path == Path("build/folder.zip")
     assert [scripts.is_file(name) for name in ("a.py", "./a", "a/b", "load")] == [True, True, True, False]
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 from pg8000.exceptions import DatabaseError, InterfaceError
 
 from lambda_script import AwsError
+from lambda_toolkit.pipeline.access import source_catalogs
 from lambda_toolkit.pipeline.client.invocation import NotDeployedError
 from lambda_toolkit.pipeline.client.sources import catalogs
 from lambda_toolkit.pipeline.client.sources import source as looked_at
@@ -20,6 +23,8 @@ from lambda_toolkit.pipeline.config.load import load
 from lambda_toolkit.pipeline.errors import CommandError
 from lambda_toolkit.pipeline.installed import DEFAULT_PATH
 from lambda_toolkit.pipeline.lambdas.shared.errors import ConnectionFailedError
+from lambda_toolkit.pipeline.lambdas.shared.postgres import connection
+from tests.support.repository import REPOSITORY
 
 PIPELINE = load(DEFAULT_PATH)
 URL = {"SOURCE_DATABASE_URL": "postgresql://me:s3cret@127.0.0.1/shop"}
@@ -97,6 +102,26 @@ def test_machine_that_reaches_the_source_reads_it(answers: Any) -> None:
     answers.here = FOUND
     assert catalogs.read_catalogs(target(environ=URL), ("public",)) is FOUND and answers.asked == []
     assert catalogs.read_catalogs(target(function=True, secrets=False), ("public",)) is FOUND
+
+
+def test_connection_from_here_is_tried_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the authorities that are declared, as a function has them in its package."""
+    opened: list[Any] = []
+
+    @contextmanager
+    def connected(credentials: Any, *, connect_timeout: float) -> Iterator[str]:
+        opened.append((credentials.host, credentials.sslrootcert, credentials.origin, credentials.role))
+        assert 0 < connect_timeout < 60
+        yield "connection"
+
+    monkeypatch.setattr(connection, "connected", connected)
+    monkeypatch.setattr(source_catalogs, "catalogs", lambda *of: of)
+    given = target(environ={"SOURCE_DATABASE_URL": "postgresql://me:s3cret@shop.example.com/shop"})
+    ca = REPOSITORY / "lambdas" / "shared" / "postgres" / "amazon-roots.pem"
+    given.pipeline = replace(PIPELINE, secrets={"source": replace(PIPELINE.secrets["source"], ca=ca)})
+    assert catalogs.read_catalogs(given, ("public",), {"a": 1}) == ("connection", ("public",), {"a": 1})
+    where = "the environment variable SOURCE_DATABASE_URL"
+    assert opened == [("shop.example.com", ca.read_text(encoding="utf-8"), where, "the source")]
 
 
 def test_source_that_cannot_be_read_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
