@@ -192,6 +192,82 @@ def test_each_mistake_is_said_once_at_its_place(tmp_path: Path, text: str, said:
     assert [line[: len(beginning)] for line, beginning in zip(found, said, strict=True)] == said
 
 
+PLACE = "'{team}' contains an unknown placeholder"
+RULE = "[buckets.lake] `lifecycle` rule `a`"
+LAKE = "[buckets.lake]\nname = 'lake'\n"
+BELOW = [
+    f"[functions.{name}]\nsource = 'a.py'\ns3_trigger = {{ bucket = 'lake', prefix = '{name}/' }}\n" for name in "xyx"
+]
+THREE = "".join((BELOW[0], BELOW[1], BELOW[2].replace("functions.x", "functions.z"), LAKE))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            f"{LEAST}{LAKE}lifecycle = [{{ name = 'a' }}]\n",
+            [f"{RULE} does nothing: give it one of abort_uploads_days, non"],
+        ),
+        (
+            f"{LEAST}{LAKE}lifecycle = [{{ name = 'a', expire_days = 0 }}, {{ name = 'a', noncurrent_days = 1 }}]\n",
+            [f"{RULE}: `expire_days` 0 must be 1 or more.", "[buckets.lake] `lifecycle` has two rules called `a`."],
+        ),
+        (
+            f"{LEAST}{LAKE}lifecycle = [{{ name = 'a', noncurrent_days = 0, abort_uploads_days = -1 }}]\n",
+            [f"{RULE}: `abort_uploads_days` -1 must be", f"{RULE}: `noncurrent_days` 0 must be"],
+        ),
+        (
+            f"{LEAST}{LAKE}lifecycle = [{{ name = 'a', transition_days = 0 }}]\n",
+            [f"{RULE}: `transition_days` 0 must be", f"{RULE}: `transition_days` and `storage_class` need each other."],
+        ),
+        (
+            f"{LEAST}{LAKE}lifecycle = [{{ name = 'a', storage_class = 'GLACIER' }}]\n",
+            [f"{RULE} does nothing", f"{RULE}: `transition_days` and `storage_class` need each other."],
+        ),
+        (f"{LEAST}[buckets]\nlake = 'Lake'\n", ["[buckets] `lake`: Bucket `Lake`: its name must be"]),
+        (f"{LEAST}[buckets]\nlake = '{{team}}'\n", [f"[buckets] `lake`: {PLACE}"]),
+        (f"{LEAST}[cloudwatch_dashboard]\nname = 'a b'\n", ["[cloudwatch_dashboard] "]),
+        (f"{LEAST}[cloudwatch_dashboard]\nname = '{{team}}'\n", [f"[cloudwatch_dashboard] {PLACE}"]),
+        (of_report("log_group = '{team}'\n"), [f"[functions.report] {PLACE}", "[functions.report] log_group"]),
+        (
+            LEAST.replace(ALERTS, "permissions_boundary = '{team}'\n" + ALERTS),
+            [f"[functions.report] {PLACE}", "[functions.report] permissions_boundary"],
+        ),
+        (
+            LEAST.replace(ALERTS, "permissions_boundary = 'limits'\n" + ALERTS),
+            ["[pipeline] permissions_boundary `limits`"],
+        ),
+        (LEAST.replace(ALERTS, "log_level = 'WARN'\n" + ALERTS), ["[pipeline] log_level"]),
+        (LEAST.replace(ALERTS, "system_log_level = 'WARN'\n" + ALERTS), ["[pipeline] system_log_level"]),
+        (LEAST.replace(ALERTS, "log_format = 'JSON'\nlog_level = 'LOW'\n" + ALERTS), ["[pipeline] log_level"]),
+        (LEAST.replace(ALERTS, "log_retention_days = 2\n" + ALERTS), ["[pipeline] log_retention_days 2 is not one of"]),
+        (LEAST.replace(ALERTS, "tags = { 'aws:a' = 'b' }\n" + ALERTS), ["[pipeline] tag `aws:a`: "]),
+        (f"{LEAST}[packages]\nruntime = 'python2'\n", ["[packages] runtime `python2`"]),
+        (f"{LEAST}[vpc]\nsubnets = ['subnet-1']\n", ["[vpc] vpc has `subnets` and no `security_groups`"]),
+        (LEAST.replace(REPORT, ALARMED) + ALARM + "period = 61\n", ["[alarms.a] alarm `a`: period 61"]),
+        (of_report("timeout = 10000\n"), ["[functions.report] timeout 10000 is outside 1 to"]),
+        (
+            of_report("memroy = 1\non_failure = 'lake'\n") + LAKE,
+            ["[functions.report] contains the unknown key `memroy`"],
+        ),
+        (
+            of_report("memroy = 1\ncanary = { weight = 0.5 }\nalarms = ['a']\n") + ALARM,
+            ["[functions.report] contains the unknown key `memroy`"],
+        ),
+        (
+            of_report("memroy = 1\nretries = 3\n"),
+            ["[functions.report] contains the unknown", "[functions.report] retries 3 is"],
+        ),
+        (LEAST + THREE, ["[functions.z] `s3_trigger`: "]),
+        (LEAST + THREE.replace("prefix = 'x/' }\n[functions.y", "prefix = 'w/' }\n[functions.y"), []),
+    ],
+    ids=lambda value: "text" if isinstance(value, str) else ", ".join(value) or "no mistake",
+)
+def test_what_aws_would_reject_is_said_once_at_its_place(tmp_path: Path, text: str, said: list[str]) -> None:
+    found = problems(tmp_path, text)
+    assert [line[: len(beginning)] for line, beginning in zip(found, said, strict=True)] == said
+
+
 def test_files_are_utf_8_whatever_the_machine_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Here the encoding of files is Latin-1 where the code names none."""
     monkeypatch.setattr(io, "text_encoding", lambda encoding, _=2: encoding or "latin-1")
