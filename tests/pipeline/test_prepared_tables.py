@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import SchemaNames
+from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import CONTROL_TABLES, FORMAT_VERSION, SchemaNames
+from lambda_toolkit.pipeline.lambdas.shared.database import connected
 from lambda_toolkit.pipeline.lambdas.shared.errors import WarehouseError
 from lambda_toolkit.pipeline.lambdas.shared.model.declarations import parse
-from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection
+from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection, Credentials
+from lambda_toolkit.pipeline.warehouse import duckdb_preparation as file
 from lambda_toolkit.pipeline.warehouse.preparation import Prepared, prepare
 from lambda_toolkit.pipeline.warehouse.verification import differences
 from tests.support.databases import empty_database
@@ -61,9 +64,9 @@ def test_views_show_what_the_control_tables_say(database: Connection) -> None:
            INSERT INTO pipeline.version_range VALUES ('fact_order', 1, 2, 1), ('other', 1, 9, 8), ('other', 3, 3, 8),
                ('fact_order', 3, 3, 2), ('fact_order', 5, 6, 4);
            INSERT INTO pipeline.deletion VALUES ('fact_order', '1', 3, 4), ('fact_order', '2', 1, 4),
-               ('other', '4', 2, NULL), ('fact_order', '2', 6, NULL), ('fact_order', '2', 7, NULL), ('fact_order', '4', 5, 6),
-               ('dim_product', '2', 5, NULL), ('dim_product', '1', 5, 6), ('fact_order', '3', 5, NULL),
-               ('other', '1', 1, NULL), ('other', '3', 1, NULL), ('fact_order', '9', 5, NULL)"""
+               ('other', '4', 2, NULL), ('fact_order', '2', 6, NULL), ('fact_order', '2', 7, NULL),
+               ('fact_order', '4', 5, 6), ('dim_product', '2', 5, NULL), ('dim_product', '1', 5, 6),
+               ('fact_order', '3', 5, NULL), ('other', '1', 1, NULL), ('other', '3', 1, NULL)"""
     )
     hours = ", ".join(f"extract(hour FROM {name} AT TIME ZONE 'UTC')::int" for name in ("valid_from", "valid_to"))
     assert database.rows(f"SELECT order_record, order_id, {hours} FROM history_fact_order ORDER BY 1") == [
@@ -196,3 +199,88 @@ def test_type_is_widened_and_its_views_are_as_they_were(database: Connection) ->
     finally:
         database.run("DROP VIEW IF EXISTS first, second, third; DROP OWNED BY reader_of_kinds, owner_of_kinds CASCADE")
         database.run("DROP ROLE reader_of_kinds, owner_of_kinds")
+
+
+FILE_BESIDE = """
+    ATTACH ':memory:' AS beside; CREATE SCHEMA beside.d; CREATE SCHEMA beside.d_pipeline; CREATE SCHEMA beside.pipeline;
+    CREATE VIEW beside.d.current_dim_kind AS SELECT 1 AS one; CREATE TABLE beside.d.fact_sale (one int);
+    CREATE SCHEMA z; CREATE MACRO z.json_text(t) AS t; CREATE VIEW z.current_dim_kind AS SELECT 1 AS one;
+    CREATE VIEW main.expected_view AS SELECT 1 AS one; CREATE TEMPORARY VIEW other AS SELECT 2 AS two
+"""
+FILE_CHANGED = """
+    DROP VIEW d.current_fact_sale; CREATE OR REPLACE VIEW d.history_fact_sale AS SELECT 1 AS one;
+    DROP TABLE d_pipeline.revision; ALTER TABLE d.dim_kind ADD COLUMN loose int; ALTER TABLE d.fact_sale DROP kind;
+    ALTER TABLE d.fact_sale DROP shop
+"""
+
+
+def test_file_has_what_it_lacks_and_nothing_else(tmp_path: Path) -> None:
+    """A database beside it, a schema and temporary views have objects of the same names."""
+    place = SchemaNames.shadow("d")
+    with connected(Credentials.of_file(str(tmp_path / "w.duckdb"), "a test", "it")) as connection:
+        for statement in FILE_BESIDE.split(";"):
+            connection.execute(statement)
+        control = [f"table d_pipeline.{name}" for name in (*CONTROL_TABLES, "format")]
+        tables = ["table d.dim_kind", "table d.fact_sale"]
+        assert file.differences(connection, SHOP, DECLARATIONS, place) == (
+            *(f"{name} is missing" for name in [*tables, *control]),
+        )
+        views = [f"view d.{name}" for name in ("current_dim_kind", "current_fact_sale", "history_fact_sale")]
+        schemas = ["schema d", "schema d_pipeline", "schema pipeline"]
+        done = file.prepare(connection, SHOP, DECLARATIONS, place)
+        assert done == Prepared(created=[*schemas, *tables, *control, *views])
+        assert file.prepare(connection, SHOP, DECLARATIONS, place) == Prepared()
+        assert file.differences(connection, SHOP, DECLARATIONS, place) == ()
+        assert connection.execute("SELECT pipeline.json_text('a\"'), version FROM d_pipeline.format") == [
+            ['"a\\""', FORMAT_VERSION]
+        ]
+        assert connection.execute("SELECT count(*) FROM duckdb_constraints() WHERE schema_name <> 'main'") == [[0]]
+
+        for statement in FILE_CHANGED.split(";"):
+            connection.execute(statement)
+        connection.forget_columns()
+        wide = SHOP.replace("price numeric(5,2)", "price numeric(6,2)").replace("kind text", "kind text DEFAULT 'x'")
+        wide = wide.replace("shop int, FOREIGN", "shop int, more int NOT NULL, FOREIGN").replace(
+            "text, shop int, label", "text, shop bigint, label"
+        )
+        lacking = [
+            "table d.dim_kind: column loose is not expected",
+            *(f"table d.fact_sale: column {name} is missing" for name in ("kind (VARCHAR)", "more (INTEGER)")),
+        ]
+        sale, none = (DECLARATIONS.warehouse[name] for name in ("fact_sale", "dim_kind"))
+        changed = {"fact_sale": replace(sale, columns={**sale.columns, "extra": sale.columns["id"]}, versions=())}
+        more = {**DECLARATIONS.warehouse, **changed, "dim_none": replace(none, name="dim_none")}
+        found = file.differences(connection, wide, replace(DECLARATIONS, warehouse=more), place)
+        assert found == (
+            "table d.dim_kind: column shop is INTEGER, expected BIGINT",
+            lacking[0],
+            "table d.fact_sale: column price is DECIMAL(5,2), expected DECIMAL(6,2)",
+            lacking[1],
+            "table d.fact_sale: column shop (INTEGER) is missing",
+            lacking[2],
+            f"{views[0]} has another definition",
+            "table fact_sale: column extra is declared, but not in the warehouse's schema",
+            f"{views[1]} is missing",
+            f"{views[2]} has another definition",
+            "table dim_none is declared, but not in the warehouse's schema",
+            "table d_pipeline.revision is missing",
+        )
+        done = file.prepare(connection, wide, DECLARATIONS, place)
+        statements = [
+            'ALTER TABLE d.dim_kind ALTER COLUMN "shop" TYPE BIGINT',
+            'ALTER TABLE d.fact_sale ALTER COLUMN "price" TYPE DECIMAL(6,2)',
+            'ALTER TABLE d.fact_sale ADD COLUMN "shop" INTEGER',
+        ]
+        created = ["table d_pipeline.revision", views[1]]
+        assert done == Prepared(created, replaced=[views[0], views[2]], alterations=statements)
+        done = file.prepare(connection, wide, DECLARATIONS, place, alter=True)
+        assert (done.altered, done.alterations, done.created) == (statements, [], [])
+        assert file.differences(connection, wide, DECLARATIONS, place) == tuple(lacking)
+        with pytest.raises(
+            WarehouseError, match=r"^Cannot prepare the warehouse: .*current_dim_kind.* Nothing was changed\.$"
+        ):
+            connection.execute("CREATE SCHEMA e; CREATE TABLE e.current_dim_kind (one int)")
+            file.prepare(connection, SHOP, DECLARATIONS, SchemaNames.shadow("e"))
+        assert connection.execute("SELECT count(*) FROM duckdb_tables() WHERE schema_name LIKE 'e%'") == [[1]]
+        part = file.prepare(connection, SHOP.split(";")[0], DECLARATIONS, SchemaNames.shadow("f")).created
+        assert (part[2], part[-1]) == ("table f.dim_kind", "view f.current_dim_kind")
