@@ -253,6 +253,44 @@ def test_statement_that_is_not_whole_is_refused(statement: str, says: str) -> No
     assert str(refused.value) == f"line 1: {says.replace('KNOWN', KNOWN)}."
 
 
+@pytest.mark.parametrize(
+    ("columns", "says"),
+    [
+        ("a int REFERENCES x", "(a) refers to x, which the schema does not create. It creates: one, t"),
+        ("a int REFERENCES t", "(a) refers to t, which has no primary key: name the columns, REFERENCES t (...)"),
+        ("a int REFERENCES one", "(a) refers to one (k, l): these are not as many columns"),
+        ("a int, FOREIGN KEY (a) REFERENCES one (k, l)", "(a) refers to one (k, l): these are not as many columns"),
+        ("a int REFERENCES one (k)", "(a) refers to one (k), which is neither its PRIMARY KEY nor UNIQUE"),
+        ("a int REFERENCES one (m)", "(a) refers to one (m): a is integer, and m is text"),
+        (
+            "a int, b text, FOREIGN KEY (a, b) REFERENCES one",
+            "(a, b) refers to one (k, l): b is text, and l is integer",
+        ),
+        ("a int CONSTRAINT one UNIQUE", None),
+        ("a int CONSTRAINT two UNIQUE, b int, CONSTRAINT t UNIQUE (b)", None),
+    ],
+)
+def test_reference_that_leads_nowhere_is_refused(columns: str, says: str | None) -> None:
+    schema = f"CREATE TABLE one (k int, l int, PRIMARY KEY (k, l), m text UNIQUE);\nCREATE TABLE t ({columns})"
+    with pytest.raises(WarehouseError) as refused:
+        statements(schema)
+    twice = f"{'one' if 'one' in columns else 't'} is created twice: tables and their keys share names"
+    assert str(refused.value) == f"line 2: {f'table t: {says}' if says else twice}."
+
+
+def test_reference_names_the_columns_in_any_order() -> None:
+    schema = "CREATE TABLE t (a int, b text, FOREIGN KEY (a, b) REFERENCES o (y, x)); CREATE TABLE o (x text, y int, "
+    first, second = statements(f"{schema}PRIMARY KEY (x, y))")
+    assert (first.table, second.references) == ("o", (Reference(("a", "b"), "o", ("y", "x")),))
+    circle = "CREATE TABLE a (x int PRIMARY KEY);;\n CREATE TABLE b (x int PRIMARY KEY REFERENCES c);\n"
+    with pytest.raises(WarehouseError) as refused:
+        statements(f"{circle}CREATE TABLE c (x int PRIMARY KEY REFERENCES c REFERENCES a REFERENCES b)")
+    assert str(refused.value) == (
+        "line 2: tables refer to one another in a circle: b refers to c refers to b. No row of them can be written "
+        "first: remove one of the foreign keys."
+    )
+
+
 def test_statement_is_run_as_it_was_written() -> None:
     for written, run in {
         "create  table\tif not exists t(a int,\n b  text)": "create  table\tif not exists t(a int,\n b  text)",

@@ -5,10 +5,19 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+from pg8000.exceptions import DatabaseError, InterfaceError
+
+from lambda_toolkit.pipeline.errors import CommandError
+from lambda_toolkit.pipeline.lambdas.shared.errors import ConnectionFailedError
+from lambda_toolkit.pipeline.lambdas.shared.postgres import connection
+from lambda_toolkit.pipeline.proposal import propose
 from lambda_toolkit.pipeline.proposal.catalog import Catalog, Column, ForeignKey, Table
 from lambda_toolkit.pipeline.proposal.propose import mirror_of, proposal_of
 from lambda_toolkit.pipeline.proposal.render import mirror_toml
@@ -116,3 +125,54 @@ def test_mirror_of_a_shop_has_its_pattern_and_what_it_lacks() -> None:
     assert log.startswith("Log cannot be mirrored. It has neither a primary key") and schemas == SCHEMAS
     two = written("proposed_mirror.toml").replace('["*"]', '["a", "!b"]')
     assert mirror_toml(shop(), ["a", "!b"]) == two
+
+
+URL = "postgresql://a:s3cret@h:5432/d"
+
+
+@pytest.mark.parametrize(
+    ("raised", "says"),
+    [
+        (ConnectionFailedError("No way."), "No way"),
+        (DatabaseError({"M": "permission denied", "C": "42501"}), "permission denied"),
+        (InterfaceError("network error"), "network error"),
+        (OSError("reset by peer"), "reset by peer"),
+        (ZeroDivisionError("a defect"), None),
+    ],
+)
+def test_database_that_cannot_be_read_says_why(
+    monkeypatch: pytest.MonkeyPatch, raised: Exception, says: str | None
+) -> None:
+    """A defect is not dressed as an error of the database."""
+    asked: list[Any] = []
+
+    @contextmanager
+    def connected(to: Any, *, connect_timeout: float) -> Iterator[str]:
+        asked.append((to.host, to.port, to.database, to.user, to.password, connect_timeout))
+        yield "session"
+
+    def read(*given: Any) -> Any:
+        asked.append(given)
+        raise raised
+
+    monkeypatch.setattr(connection, "connected", connected)
+    monkeypatch.setattr(propose, "read_schemas", read)
+    with pytest.raises(CommandError if says else ZeroDivisionError) as refused:
+        propose.propose(URL, "HERE", schemas=["one", "two"])
+    if says:
+        assert str(refused.value) == f"The catalog of the database at HERE cannot be read: {says}."
+    assert asked == [("h", 5432, "d", "a", "s3cret", 10.0), ("session", ["one", "two"])]
+
+
+def test_database_without_a_table_to_read_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [replace(shop(), tables=()), replace(shop(), tables=(shop().by_name["Log"],)), shop()]
+    monkeypatch.setattr(connection, "connected", lambda *_, **__: nullcontext())
+    monkeypatch.setattr(propose, "read_schemas", lambda *_: found.pop(0))
+    nothing = "The database at the URL has no table that can be read as it is."
+    for first in ("The schema audit is not read", "Log is not read. It has neither a primary key nor a unique index. "):
+        with pytest.raises(CommandError) as refused:
+            propose.propose(URL)
+        assert str(refused.value).startswith(f"{nothing}\n{first}")
+        assert str(refused.value).endswith("\n" + "\n".join(SCHEMAS))
+    found.append(shop())
+    assert propose.propose(URL, mirror=True) == mirror_of(shop()) != propose.propose(URL) == proposal_of(shop())
