@@ -80,6 +80,15 @@ def test_authorities_of_the_declaration_are_named_in_the_secret(pem: Path) -> No
         value_of(f"{URL}?sslrootcert={pem}", ca=pem)
 
 
+def test_authorities_take_the_place_of_their_name_alone(pem: Path) -> None:
+    secret = SecretDeclaration("source", "shop/source", "X", ca=pem)
+    named = '{"host": "h", "sslrootcert": "source-ca.pem"}'
+    assert json.loads(with_authorities(secret, named)) == {"host": "h", "sslrootcert": pem.read_text()}
+    assert with_authorities(SECRET, named) == named
+    for other in ("", '{"sslrootcert": "system"}', "{}", '["sslrootcert"]'):
+        assert with_authorities(secret, other) == other
+
+
 def test_authorities_are_read_from_the_package(pem: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     text = secret_value(SecretDeclaration("source", "shop/source", "X", ca=pem), {"X": URL}).text or ""
     monkeypatch.setenv("LAMBDA_TASK_ROOT", str(tmp_path))

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lambda_toolkit.pipeline.config.load import load
 from lambda_toolkit.pipeline.config.model import IamLogin, ReadSecret, SecretDeclaration
 from lambda_toolkit.pipeline.config.schema.toml_reader import Problems
-from lambda_toolkit.pipeline.config.secret_keys import read_secret
+from lambda_toolkit.pipeline.config.secret_keys import check_arns, read_secret
 from lambda_toolkit.pipeline.errors import ConfigurationError
+from lambda_toolkit.pipeline.installed import DEFAULT_PATH
 
 ROOT = Path("/project")
 HOST = "shop.c0ffee.eu-west-1.rds.amazonaws.com"
@@ -118,3 +121,37 @@ def test_host_and_resource_are_those_of_amazon_rds() -> None:
     for resource in ("db-", "shop", "db-a:*", "xdb-ABC1"):
         [problem] = read({**IAM, "resource": resource})[1]
         assert problem.startswith(f"`resource` {resource!r} is not the resource id of a server, cluster or proxy")
+
+
+def test_each_arn_is_complete_and_of_the_region() -> None:
+    """One that has an unknown placeholder does not hide the next; without a region, each may be right."""
+    right = "arn:aws:secretsmanager:{region}:{account}:secret:shop/db-AbC123"
+    arns = {
+        "own": None,
+        "placeholder": "arn:{team}",
+        "name": "shop/db",
+        "region": right.replace("{region}", "eu-west-1"),
+        "right": right,
+    }
+    secrets = {
+        name: SecretDeclaration(name, "", "", None, ReadSecret(arn) if arn else None) for name, arn in arns.items()
+    }
+    pipeline = replace(load(DEFAULT_PATH), secrets=secrets, path=Path("p.toml"))
+    for region, said in (
+        (
+            "eu-west-2",
+            ["placeholder] 'arn:{team}' contains", "name] `arn` 'shop/db' is", "region] `arn` names a secret in eu-w"],
+        ),
+        (
+            "",
+            [
+                "placeholder] 'arn:{team}' contains",
+                "name] `arn` 'shop/db' is",
+                "right] `arn` 'arn:aws:secretsmanager::1",
+            ],
+        ),
+    ):
+        problems = Problems(Path("p.toml"))
+        check_arns(problems, replace(pipeline, region=region), "1" * 12)
+        found = [line.removeprefix("p.toml: [secrets.") for line in problems._found]
+        assert [line[: len(beginning)] for line, beginning in zip(found, said, strict=True)] == said

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import runpy
+import sys
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,17 @@ from lambda_toolkit.pipeline.config.schema.table_keys import SOURCE, WAREHOUSE
 def test_the_files_are_made_of_the_keys(path: Path) -> None:
     text = reference.page() if path == reference.PAGE_PATH else reference.schema_text()
     assert path.read_text(encoding="utf-8") == text, "run: python -m lambda_toolkit.pipeline.config.schema.reference"
+
+
+def test_module_writes_both_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Below the folder that it runs in."""
+    written = {path: path.read_bytes() for path in (reference.PAGE_PATH, reference.SCHEMA_PATH)}
+    for path in written:
+        (tmp_path / path).parent.mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, reference.__name__)
+    runpy.run_module(reference.__name__, run_name="__main__")
+    assert {path: path.read_bytes() for path in written} == written
 
 
 def test_every_table_that_is_declared_is_in_the_file() -> None:
