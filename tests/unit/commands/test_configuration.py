@@ -148,6 +148,8 @@ def test_functions_have_the_requirements_of_the_command_line():
 def test_a_missing_file_says_what_to_do(tmp_path):
     with pytest.raises(ConfigurationError, match="does not exist. Run this in the folder of a project"):
         load(tmp_path / "pipeline.toml")
+    with pytest.raises(ConfigurationError, match=r"cannot be read: Is a directory\.$"):
+        load(tmp_path)
 
 
 @pytest.mark.parametrize("template", ["{name}-{team}", "{}", "{name", "{name.x}", "{name[x]}"])

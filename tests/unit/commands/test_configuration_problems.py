@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 from dataclasses import replace
 from datetime import date
@@ -175,6 +176,10 @@ def of_report(keys: str) -> str:
             LEAST.replace('"item_id" }', '"len(x)" }') + "extra = 1\n[source.other]\nkey = 'id'\ndeletes = 'x'\n",
             ["[warehouse.dim_item] contains the unknown key `extra`.", "[source.other] `deletes` must be"],
         ),
+        (
+            LEAST.replace("[warehouse.dim_item", "[warehouse]\nmirror = ['*']\n[warehouse.log"),
+            ["[warehouse] `mirror`: [warehouse] `mirror` and [warehouse.log] give two tables the name log."],
+        ),
         (LEAST.replace("[warehouse.", "[warehouse]\nmirror = 3\n[warehouse."), ["[warehouse] `mirror` must be a list"]),
         (
             LEAST.replace("[warehouse.", "[warehouse]\nmirror = ['*', 3]\n[warehouse."),
@@ -300,3 +305,16 @@ def test_project_is_utf_8_and_keeps_what_is_not(tmp_path: Path, monkeypatch: pyt
     assert tmp_path / "config/pipeline.toml" in write_project(tmp_path, tables).kept
     assert (tmp_path / "config/pipeline.toml").read_bytes() == b"# \xe9"
     assert not (tmp_path / "config/warehouse.sql").exists(), "all of config is a user's"
+
+
+def test_project_that_cannot_be_read_or_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "config/pipeline.toml").mkdir(parents=True)
+    with pytest.raises(ConfigurationError, match=r"config/pipeline.toml cannot be read: Is a directory\.$"):
+        write_project(tmp_path, Tables("", None))
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(ConfigurationError, match=r"gitignore cannot be written: No space left on device\. Once it can"):
+        write_project(tmp_path / "other", Tables("", None))

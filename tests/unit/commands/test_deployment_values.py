@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lambda_script import Alarm, BucketSpec, FunctionSpec, S3Trigger, SecretSpec, TopicSpec, TopicTrigger
+from lambda_script import Alarm, BucketSpec, CatalogTable, FunctionSpec, S3Trigger, SecretSpec, TopicSpec, TopicTrigger
 from lambda_toolkit.pipeline.config.aws.deployment import (
     aws_name,
     aws_names,
@@ -22,6 +22,7 @@ from lambda_toolkit.pipeline.config.aws.deployment import (
     schema_sql,
     tables_json,
 )
+from lambda_toolkit.pipeline.config.aws.lake_catalog import database_name
 from lambda_toolkit.pipeline.config.model import IamLogin, Pipeline, ReadSecret
 from lambda_toolkit.pipeline.errors import ConfigurationError, UsageError
 from tests.unit.commands.test_configuration_values import PIPELINE, REPORT, TABLES, loaded
@@ -208,6 +209,30 @@ def test_functions_have_two_names(pipeline: Pipeline) -> None:
     assert aws_name(pipeline, "given") == aws_name(pipeline, "shop-dev-given") == "shop-dev-given"
     assert aws_names(pipeline, ["given", "shop-dev-report"]) == ("shop-dev-given", "shop-dev-report")
     assert aws_names(pipeline, []) is None
+
+
+def test_catalog_is_over_the_files_of_each_table(tmp_path: Path) -> None:
+    """One of the manifests, one of the revisions; of a table its rows and the keys of deleted ones; then the views."""
+    lake = '[buckets]\nprocessed = "{name}-{account}"\n[lake]\ndatabase = "My-Lake.{stage}"\n'
+    text = PIPELINE + ALERTS + REPORT + lake + TABLES
+    found = loaded(tmp_path, text)
+    (tmp_path / "config/warehouse.sql").write_text(SCHEMA, encoding="utf-8")
+    [spec] = deployment(found, ACCOUNT, {}).catalogs
+    assert (spec.name, database_name(replace(found, catalog=None), ACCOUNT)) == ("my_lake_dev", "shop_dev")
+    root = f"s3://shop-{ACCOUNT}"
+    files = [(table.location, [column.name for column in table.columns]) for table in spec.tables if table.location]
+    assert [location for location, _ in files] == [
+        *(f"{root}/manifests/", f"{root}/revisions/", f"{root}/data/dim_item/", f"{root}/deleted/dim_item/"),
+    ]
+    assert files[0][1] == files[1][1] and "item_id" in files[2][1] and "item_id" in files[3][1]
+    assert [table.format for table in spec.tables[:3]] == ["lines", "lines", CatalogTable("", ()).format]
+    views = [table for table in spec.tables if not table.location]
+    assert views and all(view.query and view.query == view.query.strip() and view.columns for view in views)
+    assert deployment(replace(found, buckets={}), ACCOUNT, {}).catalogs == ()
+    umlaut = loaded(tmp_path, text.replace("dim_item", "dim_ä").replace("[warehouse.dim_ä]", '[warehouse."dim_ä"]'))
+    (tmp_path / "config/warehouse.sql").write_text(SCHEMA.replace("dim_item", '"dim_ä"'), encoding="utf-8")
+    with pytest.raises(ConfigurationError, match="`dim_ä.*` cannot be a table.* or write `catalog = false`"):
+        deployment(umlaut, ACCOUNT, {})
 
 
 def test_schema_is_the_file_and_what_is_mirrored(pipeline: Pipeline) -> None:
