@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import runpy
 import sys
 import zipfile
 from pathlib import Path
@@ -132,9 +133,11 @@ def test_emulator_is_started_with_every_change(
 def test_emulator_needs_both_its_files(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     for given, missing in ((SPEED, MAILS), (MAILS, SPEED)):
         monkeypatch.setattr(sys, "argv", ["emulator_launcher.py", f"{given}=x"])
-        with pytest.raises(SystemExit):
-            emulator_launcher.main()
-        assert f"required: {missing}" in capsys.readouterr().err
+        for start in (emulator_launcher.main, lambda: runpy.run_path(emulator_launcher.__file__, run_name="__main__")):
+            with pytest.raises(SystemExit):
+                start()
+            assert f"required: {missing}" in capsys.readouterr().err
+        runpy.run_path(emulator_launcher.__file__, run_name="emulator_launcher")
 
 
 def test_what_is_loaded_by_its_file_must_be_there(tmp_path: Path) -> None:

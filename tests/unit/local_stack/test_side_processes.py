@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import http.client
+import runpy
+import signal
+import socketserver
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -142,3 +145,23 @@ def test_receiver_serves_until_the_end(
     [serving] = threads
     serving.join(10)
     assert serving.daemon and not serving.is_alive(), "it does not serve any more"
+
+
+@pytest.mark.parametrize(
+    ("part", "says"),
+    [(alarm_evaluator, "The alarm evaluator is ready\n"), (slack_receiver, "The webhook is ready\n")],
+)
+def test_module_is_the_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], part: ModuleType, says: str
+) -> None:
+    running = Running(tmp_path, monkeypatch, 0)
+    monkeypatch.setattr(signal, "signal", lambda *of: None)
+    wait = threading.Event.wait
+    monkeypatch.setattr(threading.Event, "wait", lambda event, timeout=None: wait(event, timeout and 0))
+    monkeypatch.setattr(socketserver.BaseServer, "serve_forever", lambda server: None)
+    monkeypatch.setattr(socketserver.BaseServer, "shutdown", lambda server: server.server_close())
+    monkeypatch.setattr(sys, "argv", ["part", str(running.file)])
+    for name in (part.__name__, "__main__"):
+        assert capsys.readouterr().out == "", "it is only imported"
+        runpy.run_path(str(part.__file__), run_name=name)
+    assert capsys.readouterr().out == says
