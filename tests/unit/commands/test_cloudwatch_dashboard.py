@@ -102,12 +102,13 @@ def test_pipeline_without_a_function_lacks_its_graphs(pipeline: Pipeline) -> Non
 
 
 def test_promise_is_a_line_where_there_is_one(pipeline: Pipeline) -> None:
-    for within, expected in (("30 minutes", [1800.0]), (None, [])):
+    thirty = {"label": "promised: 30 minutes", "value": 1800.0}
+    for within, expected in (("30 minutes", [thirty]), (None, [])):
         widgets = body(replace(pipeline, fresh_within=within), (), ACCOUNT)["widgets"]
         lines = [
             each["properties"]["annotations"]["horizontal"] for each in widgets if "annotations" in each["properties"]
         ]
-        assert [line["value"] for found in lines for line in found] == expected
+        assert [line for found in lines for line in found] == expected
 
 
 def test_alarms_of_the_functions_are_shown(pipeline: Pipeline) -> None:

@@ -237,6 +237,8 @@ def test_catalog_is_over_the_files_of_each_table(tmp_path: Path) -> None:
 
 def test_schema_is_the_file_and_what_is_mirrored(pipeline: Pipeline) -> None:
     assert schema_sql(pipeline) == SCHEMA
+    text = tables_json(replace(pipeline, fresh_within="é")).decode()
+    assert text.startswith('{\n "format": ') and "é" in text and text.endswith("}\n"), "as a person reads it"
     mirrored = replace(pipeline, mirrored=("*",), mirror="CREATE TABLE film ();")
     assert schema_sql(mirrored) == f"{SCHEMA}\n;\nCREATE TABLE film ();"
     unknown = replace(mirrored, mirror=None)

@@ -69,12 +69,12 @@ def test_bucket_of_failed_events_is_named_where_it_is() -> None:
 def test_messages_say_what_the_alarm_declares() -> None:
     pipeline = load(DEFAULT_PATH, "prod", {})
     name = next(name for name in pipeline.functions["load"].alarms or () if name in pipeline.notices)
-    alarm = replace(pipeline.alarms[name], description="{function} of {stage} fails.")
+    alarm = replace(pipeline.alarms[name], description="{function} of {stage} fails: é.")
     notice = replace(pipeline.notices[name], command="logs {function} --stage {stage}", incident="{function} fails")
     declared = replace(pipeline, alarms={**pipeline.alarms, name: alarm}, notices={**pipeline.notices, name: notice})
-    assert alarm_description(declared, "load", name) == ("load of prod fails. What helps: logs load --stage prod")
+    assert alarm_description(declared, "load", name) == ("load of prod fails: é. What helps: logs load --stage prod")
     silent = replace(declared, notices={})
-    assert alarm_description(silent, "load", name) == "load of prod fails."
+    assert alarm_description(silent, "load", name) == "load of prod fails: é."
     document = json.loads(alarms_json(declared, "123456789012"))
     assert {key: value for key, value in document.items() if key != "alarms"} == {
         "format": document["format"],
@@ -87,9 +87,10 @@ def test_messages_say_what_the_alarm_declares() -> None:
         "log_group": "/aws/lambda/totes-prod-load",
         "incident": "load fails",
         "symptom": notice.symptom,
-        "what": "load of prod fails.",
+        "what": "load of prod fails: é.",
         "command": "logs load --stage prod",
     }
     watched = [each for each in declared.functions.values() if not each.is_notifier]
     assert len(document["alarms"]) == sum(len(each.alarms or ()) for each in watched)
-    assert alarms_json(declared, "123456789012").endswith(b"}\n")
+    text = alarms_json(declared, "123456789012").decode()
+    assert text.startswith('{\n "format": ') and "fails: é." in text and text.endswith("}\n"), "as a person reads it"

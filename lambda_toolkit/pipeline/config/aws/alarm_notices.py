@@ -7,9 +7,7 @@ from typing import Any
 
 from lambda_toolkit.pipeline.config.aws.role_policy import group_of
 from lambda_toolkit.pipeline.config.model import Pipeline
-from lambda_toolkit.pipeline.lambdas.notifier.notices import ALARMS_FILE, ALARMS_FORMAT
-
-__all__ = ["ALARMS_FILE", "alarm_description", "alarms_json"]
+from lambda_toolkit.pipeline.lambdas.notifier.notices import ALARMS_FORMAT
 
 
 def alarm_description(pipeline: Pipeline, function: str, alarm: str) -> str:

@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from lambda_script import Alarm, CatalogSpec, Deployment, FunctionSpec, S3Trigger, SecretSpec, TopicSpec, TopicTrigger
-from lambda_toolkit.pipeline.config.aws.alarm_notices import ALARMS_FILE, alarm_description, alarms_json
+from lambda_toolkit.pipeline.config.aws.alarm_notices import alarm_description, alarms_json
 from lambda_toolkit.pipeline.config.aws.cloudwatch_dashboard import dashboards
 from lambda_toolkit.pipeline.config.aws.readers import (
     reader_variables,
@@ -32,6 +32,7 @@ from lambda_toolkit.pipeline.config.model import (
 from lambda_toolkit.pipeline.config.schema.toml_reader import did_you_mean
 from lambda_toolkit.pipeline.config.schema.trigger_keys import expanded
 from lambda_toolkit.pipeline.errors import ConfigurationError, UsageError
+from lambda_toolkit.pipeline.lambdas.notifier.notices import ALARMS_FILE
 from lambda_toolkit.pipeline.lambdas.shared.model.declarations import TABLES_FILE, TABLES_FORMAT
 from lambda_toolkit.pipeline.warehouse.column_types import with_types
 
