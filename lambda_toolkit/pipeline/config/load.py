@@ -72,12 +72,10 @@ def load(path: Path, stage: str | None = None, environ: Mapping[str, str] | None
     """
     document = _parse(path)
     problems = Problems(path)
-    stages = document.pop("stages", {})
-    base = document.get("pipeline", {})
-    stage = stage or (str(base.get("stage", "dev")) if isinstance(base, Mapping) else "dev")
-    own = stages.get(stage, {}) if isinstance(stages, Mapping) else {}
+    stages = _table(document.pop("stages", None))
+    stage = stage or str(_table(document.get("pipeline")).get("stage", "dev"))
     _check_schedules(problems, document)
-    merged = with_failed_events(with_access(_merge(document, own if isinstance(own, Mapping) else {})))
+    merged = with_failed_events(with_access(_merge(document, _table(stages.get(stage)))))
     values = read_table(problems, "", merged, FILE)
     pipeline = _pipeline(problems, path, stage_name(stage), environ or {}, merged, values)
     pipeline = _mirror(problems, pipeline, merged)
@@ -115,6 +113,11 @@ def _parse(path: Path) -> dict[str, Any]:
         raise ConfigurationError(f"{path} is not valid TOML: {error}.") from error
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def _table(value: Any) -> Mapping[str, Any]:
+    """``value`` if it is a table, else an empty one: what is none is reported where it is read."""
+    return value if isinstance(value, Mapping) else {}
 
 
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -185,8 +188,7 @@ def _pipeline(
 
 
 def _raw(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    table = document.get(name)
-    found = dict(table) if isinstance(table, Mapping) else {}
+    found = dict(_table(document.get(name)))
     if name == "warehouse":  # the keys beside its tables
         return tables_alone(found)
     return found
@@ -194,8 +196,7 @@ def _raw(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 def _patterns(document: Mapping[str, Any]) -> tuple[str, ...]:
     """Those of ``[warehouse] mirror``."""
-    table = document.get("warehouse")
-    found = table.get("mirror") if isinstance(table, Mapping) else None
+    found = _table(document.get("warehouse")).get("mirror")
     return tuple(pattern for pattern in found if isinstance(pattern, str)) if isinstance(found, list) else ()
 
 
@@ -346,13 +347,10 @@ def _names(value: str | Sequence[str] | None) -> tuple[str, ...]:
 
 def _schedules(problems: Problems, function: str, value: Any, timezone: str | None) -> dict[str, Any]:
     """The fields of a FunctionSpec that ``schedule`` sets. An empty one, which removes what there is, stays empty."""
-    items = value if isinstance(value, tuple) else [value]
-    given = [
-        {key: item for key, item in each.items() if item is not None} if isinstance(each, dict) else each
-        for each in items
-    ]
+    if isinstance(value, tuple):
+        value = [{key: item for key, item in each.items() if item is not None} for each in value]
     try:
-        rule, schedules = Schedule.read(given if isinstance(value, tuple) else value, timezone)
+        rule, schedules = Schedule.read(value, timezone)
     except ScheduleError as error:
         problems.add(f"[functions.{function}]", f"`schedule`: {error}")
         return {}
@@ -361,9 +359,8 @@ def _schedules(problems: Problems, function: str, value: Any, timezone: str | No
 
 def _check_schedules(problems: Problems, document: Mapping[str, Any]) -> None:
     """Every schedule can be deployed, including one that this stage replaces by its own."""
-    functions = document.get("functions", {})
-    for name, function in functions.items() if isinstance(functions, Mapping) else ():
-        schedule = function.get("schedule") if isinstance(function, Mapping) else None
+    for name, function in _table(document.get("functions")).items():
+        schedule = _table(function).get("schedule")
         if isinstance(schedule, str):
             _schedules(problems, name, schedule, None)
 
