@@ -33,6 +33,11 @@ BUCKET = {
             *({"own": {"on_failure": "failed"}}, {"b": {}, "failed": BUCKET}),
         ),
         ({"functions": {"load": 3}}, {"load": 3}, None),
+        ({"functions": {"own": {}, "load": {}}}, {"own": {}, "load": {"on_failure": "failed"}}, {"failed": BUCKET}),
+        (
+            {"functions": {"own": {"on_failure": "failed"}}, "pipeline": {"keep_failed_events": False}},
+            *({"own": {"on_failure": "failed"}}, None),
+        ),
         (
             {"functions": {"load": {}}, "pipeline": {"keep_failed_events": False}},
             *({"load": {"on_failure": ""}}, None),

@@ -94,12 +94,17 @@ def test_mirror_is_written_as_it_is_read(root: Path) -> None:
         ('{"format": 2}', "has the format 2; this release reads 1"),
         ('{"format": 1}', "is not as this release writes it"),
         ('{"format": 1, "tables": []}', "is not as this release writes it"),
+        ('{"format": 1, "tables": {"a": 3}}', "is not as this release writes it"),
         ('{"format": 1, "tables": {"a": {"columns": {"b": 3}, "key": [], "record": "r"}}}', "is not as this release"),
     ],
 )
 def test_file_of_another_form_is_refused(root: Path, text: str, says: str) -> None:
     (root / "config" / "mirror.json").write_text(text, encoding="utf-8")
     with pytest.raises(ConfigurationError, match=says):
+        read_mirror(root)
+    (root / "config" / "mirror.json").unlink()
+    (root / "config" / "mirror.json").mkdir()
+    with pytest.raises(ConfigurationError, match=r"cannot be read: Is a directory\. "):
         read_mirror(root)
 
 
@@ -112,6 +117,7 @@ def test_file_of_another_form_is_refused(root: Path, text: str, says: str) -> No
         (["a*"], "ba", False),
         (["a?"], "ab", True),
         (["a?"], "a", False),
+        (["a?"], "abc", False),
         (["a.b"], "axb", False),
         (["a", "!a"], "a", False),
         (["!a", "a"], "a", True),
