@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import json
 import sys
 from types import ModuleType, SimpleNamespace
@@ -10,7 +12,9 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
+from lambda_toolkit.pipeline import command_line
 from lambda_toolkit.pipeline.commands.shared.lazy_group import LazyGroup
+from lambda_toolkit.pipeline.installed import PACKAGE_ROOT
 
 
 @pytest.fixture
@@ -81,3 +85,35 @@ def test_errors_have_a_code_and_with_json_a_document(group: LazyGroup) -> None:
     assert run(group, "take-back").stdout == ""
     stopped = run(group, "--stage", "stopped")
     assert (stopped.exit_code, stopped.stdout, stopped.stderr) == (130, "", "Stopped.\n")
+
+
+@pytest.mark.parametrize(
+    ("folder", "names"),
+    [("commands", command_line.COMMANDS), ("commands/local", command_line.LOCAL_COMMANDS)],
+    ids=["commands", "local"],
+)
+def test_each_module_with_a_command_is_one(folder: str, names: dict[str, str]) -> None:
+    modules = (PACKAGE_ROOT / folder).glob("*.py")
+    with_command = {path for path in modules if "\ndef command(" in path.read_text(encoding="utf-8")}
+    assert {path.stem.replace("_", "-") for path in with_command} == set(names)
+
+
+@pytest.mark.parametrize(
+    ("environ", "name"), [({}, "python x.py"), ({"_LAMBDA_SCRIPT_COMPLETE": "bash_source"}, "lambda-script")]
+)
+def test_program_runs_by_its_name_and_ends_soon(
+    monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], name: str
+) -> None:
+    """A shell that completes knows one name; garbage is hardly searched for, not even at the end."""
+    called: list[object] = []
+    monkeypatch.setattr(command_line, "main", lambda **given: called.append(given))
+    monkeypatch.setattr(command_line, "program", lambda: "python x.py")
+    monkeypatch.setattr(gc, "set_threshold", called.append)
+    monkeypatch.setattr(atexit, "register", called.append)
+    monkeypatch.delenv("_LAMBDA_SCRIPT_COMPLETE", raising=False)
+    for variable, value in environ.items():
+        monkeypatch.setenv(variable, value)
+    command_line.run()
+    threshold, *others = called
+    assert isinstance(threshold, int) and threshold > 100 * 700  # Python's own
+    assert others == [gc.freeze, {"prog_name": name, "complete_var": "_LAMBDA_SCRIPT_COMPLETE"}]
