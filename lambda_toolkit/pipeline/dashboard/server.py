@@ -231,7 +231,6 @@ def serve(dashboard: Dashboard, listening: socket.socket, started: Callable[[], 
         uvicorn.Config(
             app,
             log_level="error",
-            access_log=False,
             lifespan="off",
             server_header=False,
             ws="none",

@@ -108,6 +108,19 @@ def test_local_job_reads_its_files_in_a_folder(again: bool) -> None:
         backfill.transform_by_job(target, [9], again=again, engine=engine, clock=Clock(lambda seconds: None, 30.0, 4))
 
 
+@pytest.mark.parametrize(("transformed", "missing"), [([], [1, 2, 3]), ([1, 3], [2]), ([2], [1, 3]), ([3, 1, 2], [])])
+def test_untransformed_batches_are_those_of_one_bucket_alone(monkeypatch, transformed, missing) -> None:
+    buckets = {PROCESSED: transformed, PROCESSED.replace("processed", "ingestion"): [1, 2, 3]}
+
+    def after(aws: Any, bucket: str, number: int) -> list[Any]:
+        assert aws is target.of
+        return [SimpleNamespace(number=each) for each in buckets[bucket] if each > number]
+
+    target: Any = Lakes()
+    monkeypatch.setattr(backfill, "batches_after", after)
+    assert backfill.untransformed(target) == missing
+
+
 def test_files_of_a_job_are_called_by_their_content() -> None:
     files = JobFiles(b"tables", b"code", b"script")
     assert files.keys() == {

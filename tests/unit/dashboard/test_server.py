@@ -262,19 +262,28 @@ def test_request_has_one_host(hosts):
     assert refused is not None and refused.status_code == 421
 
 
-def test_server_answers_until_it_is_interrupted():
-    """What is started first is said once requests are answered; the reads end with it."""
+def test_server_answers_until_it_is_interrupted(capfd):
+    """What is started first is said once requests are answered; the reads, and pages that are open, end with it."""
     listening = server.listen(None)
     port = listening.getsockname()[1]
     answers: list[bytes] = []
 
+    def asked(path: str) -> socket.socket:
+        connection = socket.create_connection(("127.0.0.1", port), 10)
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n".encode())
+        return connection
+
+    def rest(connection: socket.socket) -> bytes:
+        return b"".join(iter(lambda: connection.recv(65_536), b""))
+
     def ask() -> None:
-        text = f"GET {HOME} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n"
         try:
-            with socket.create_connection(("127.0.0.1", port), 10) as connection:
-                connection.sendall(text.encode())
-                answers.append(b"".join(iter(lambda: connection.recv(65_536), b"")))
-        finally:
+            with asked(HOME) as page, asked(f"{HOME}events?page=health") as opened:
+                answers.append(rest(page))
+                opened.recv(1)
+                os.kill(os.getpid(), signal.SIGINT)
+                answers.append(rest(opened))
+        except OSError:
             os.kill(os.getpid(), signal.SIGINT)
 
     asking = threading.Thread(target=ask)
@@ -284,6 +293,8 @@ def test_server_answers_until_it_is_interrupted():
     asking.join()
     head = answers[0].partition(b"\r\n\r\n")[0].lower()
     assert head.startswith(b"http/1.1 200 ok") and b"\r\nserver:" not in head
+    assert answers[1].endswith(b"\r\n0\r\n\r\n"), "the stream is whole"
+    assert capfd.readouterr().err == "", "no log of requests beside what the command says"
     with pytest.raises(RuntimeError):
         shown.readings.all([("status",)])
 
