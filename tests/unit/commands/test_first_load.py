@@ -127,8 +127,13 @@ def test_slow_source_is_waited_for_and_limits_are_named() -> None:
     assert "that extract waits" in slower.problem
     edge = estimates([TableSize("big", 5_400_000_000, 100.0)], SETTING, RATES, PRICES)[1]
     assert "adding up" not in edge.problem
-    waited = [estimates([TableSize("big", n * 10**6, 100.0)], SETTING, RATES, PRICES)[1].problem for n in (836, 837)]
-    assert ["more than the 420 s that extract waits" in each for each in waited] == [False, True], "1.9 s, and n / 2"
+    tables = [TableSize("big", rows, 100.0) for rows in (836_200_000, 836_300_000)]
+    waited = [estimates([table], SETTING, RATES, PRICES)[1].problem for table in tables]
+    assert ["more than the 420 s that extract waits" in each for each in waited] == [False, True], "418.1 s, and 1.9"
+    enough = [
+        estimates(TABLES, replace(SETTING, timeout={"extract": seconds}), RATES, PRICES)[1] for seconds in (9.75, 9.7)
+    ]
+    assert ["reading takes" in way.problem for way in enough] == [False, True], "7.8 s are four fifths of 9.75"
     way = estimates(TABLES, replace(slow, free_connections=3), RATES, PRICES)[1]
     assert way.problem.startswith("the source has fewer than four connections left; big takes more than the 8 s")
 

@@ -87,7 +87,7 @@ def json_schema() -> dict[str, Any]:
 
 def schema_text() -> str:
     """The schema as a file."""
-    return json.dumps(json_schema(), indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(json_schema(), indent=1) + "\n"
 
 
 def page() -> str:
