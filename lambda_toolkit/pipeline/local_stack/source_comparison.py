@@ -14,10 +14,9 @@ from typing import Any
 from pg8000.exceptions import DatabaseError
 
 from lambda_toolkit.pipeline.lambdas.shared.conversions import FLOATS
-from lambda_toolkit.pipeline.lambdas.shared.model.calendar import ATTRIBUTES, Calendar
+from lambda_toolkit.pipeline.lambdas.shared.model.calendar import Calendar
 from lambda_toolkit.pipeline.lambdas.shared.model.declarations import DIMENSION, FACT, Declarations, WarehouseTable
 from lambda_toolkit.pipeline.lambdas.shared.model.expressions import ColumnExpression, SqlExpression
-from lambda_toolkit.pipeline.lambdas.shared.model.schema_declarations import ColumnType
 from lambda_toolkit.pipeline.lambdas.shared.postgres import sql
 from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connection
 from lambda_toolkit.pipeline.lambdas.shared.postgres.server_errors import message
@@ -148,13 +147,13 @@ def _check(
     derived: dict[str, sql.Fragment] = {}
     for column, expression in table.columns.items():
         try:
-            derived[column] = _derived(expression, table, table.types.get(column))
+            derived[column] = _derived(expression, table, table.types[column].type)
         except _NotDerivedError as reason:
             if column in table.keys:
                 raise
             say(f"{table.name}.{column}: {reason}")
     others = [column for column in derived if column not in table.keys]
-    shown = {column: _text(sql.columns([column], of="w"), table.types.get(column)) for column in derived}
+    shown = {column: _text(sql.columns([column], of="w"), table.types[column].type) for column in derived}
     view = sql.compose("$view AS w", view=sql.table(view_names(table)[0]))
 
     def side(connection: Connection, values: Mapping[str, sql.Fragment], rows: sql.Fragment) -> _Side:
@@ -191,15 +190,13 @@ def _calendar_check(
     query = sql.compose("SELECT $key::text FROM $table", key=key, table=sql.table(table.name))
     dates = {str(row[0]) for row in warehouse.run(str(query))} | _named_dates(table, declared, source)
     start = sql.number(calendar.fiscal_year_start)
-    declared_types = {name: ColumnType(ATTRIBUTES[attribute], True) for name, attribute in calendar.columns.items()}
-    types = {name: table.types.get(name, declared_types[name]) for name in calendar.columns}
 
     def said(name: str) -> sql.Fragment:
         value = sql.compose(_OF_A_DATE[calendar.columns[name]], start=start)
-        return _text(sql.compose("($value)::$type", value=value, type=sql.Fragment(types[name].type)), types[name])
+        return _typed(value, table.types[name].type)
 
     def shown(name: str) -> sql.Fragment:
-        return _text(sql.columns([name], of="w"), types[name])
+        return _text(sql.columns([name], of="w"), table.types[name].type)
 
     others = [name for name in calendar.columns if name not in table.keys]
     days = sql.compose("unnest($dates::date[]) AS d", dates=sql.constant(f"{{{','.join(sorted(dates))}}}"))
@@ -216,7 +213,7 @@ def _named_dates(table: WarehouseTable, declared: Declarations, source: Connecti
         for reference in other.references:
             if reference.table != table.name or reference.columns[0] not in other.columns:
                 continue
-            date = _derived(other.columns[reference.columns[0]], other, ColumnType("date", False))
+            date = _derived(other.columns[reference.columns[0]], other, "date")
             condition = _evaluated(other.where, other) if other.where else _ALL
             parts = {"date": date, "rows": _rows(other, declared), "condition": condition}
             query = sql.compose("SELECT DISTINCT $date FROM $rows WHERE $condition", **parts)
@@ -254,8 +251,8 @@ def _difference(
     return ", ".join(f"{column} is {is_!r} and should be {must!r}" for column, must, is_ in pairs if is_ != must)
 
 
-def _derived(expression: ColumnExpression, table: WarehouseTable, column_type: ColumnType | None) -> sql.Fragment:
-    """The text of what the source says that a column of the warehouse must hold."""
+def _derived(expression: ColumnExpression, table: WarehouseTable, kind: str) -> sql.Fragment:
+    """The text of what the source says that a column of the warehouse, of type ``kind``, must hold."""
     if isinstance(expression, SqlExpression):
         value = _evaluated(expression, table)
     else:
@@ -266,9 +263,7 @@ def _derived(expression: ColumnExpression, table: WarehouseTable, column_type: C
             template = template.replace(f"${number}", str(int(argument)))
         of = sql.identifier(expression.table) if expression.table else _scope(table, _BASE)
         value = sql.compose(template, c=sql.compose("$of.$column", of=of, column=sql.identifier(expression.column)))
-    if column_type is not None:
-        value = sql.compose("($value)::$type", value=value, type=sql.Fragment(column_type.type))
-    return _text(value, column_type)
+    return _typed(value, kind)
 
 
 def _evaluated(expression: SqlExpression, table: WarehouseTable) -> sql.Fragment:
@@ -285,11 +280,15 @@ def _scope(table: WarehouseTable, name: str) -> sql.Fragment:
     return sql.identifier(name)
 
 
-def _text(value: sql.Fragment, column_type: ColumnType | None) -> sql.Fragment:
-    """A value as text: numbers without the zeros at their end, which mean nothing."""
-    if column_type is not None and column_type.type.startswith("numeric"):
+def _typed(value: sql.Fragment, kind: str) -> sql.Fragment:
+    return _text(sql.compose("($value)::$type", value=value, type=sql.Fragment(kind)), kind)
+
+
+def _text(value: sql.Fragment, kind: str) -> sql.Fragment:
+    """A value of type ``kind`` as text: numbers without the zeros at their end, which mean nothing."""
+    if kind.startswith("numeric"):
         return sql.compose("trim_scale($value)::text", value=value)
-    if column_type is not None and column_type.type in FLOATS:  # a DuckDB file writes 1.0 where PostgreSQL writes 1
+    if kind in FLOATS:  # a DuckDB file writes 1.0 where PostgreSQL writes 1
         return sql.compose(r"regexp_replace(($value)::text, '\.0$$', '')", value=value)
     return sql.compose("($value)::text", value=value)
 
