@@ -79,7 +79,11 @@ def test_signature_is_what_the_request_says() -> None:
         (query(X_Amz_SignedHeaders=None), "IncompleteSignature"),
         (query(X_Amz_Signature=None), "IncompleteSignature"),
         (query(X_Amz_Date=None), "IncompleteSignature"),
-        (replace(query(), query=(*query().query, (b"X-Amz-Date", b"x"))), "IncompleteSignature"),
+        (replace(query(), query=(*query().query, (b"X-Amz-Date", b"20260102T030405Z"))), "IncompleteSignature"),
+        (replace(query(), query=(*query().query, *[(b"Signature", b"x")] * 2)), "IncompleteSignature"),
+        (replace(query(), query=((b"x-amz-credential", b"x"),)), "UnsupportedSignature"),
+        (replace(query(), query=((b"X-Amz-Algorithm", b"AWS4-HMAC-SHA256"),)), "IncompleteSignature"),
+        (query(X_Amz_Credential=f"{QUERY['X-Amz-Credential']}/x"), "IncompleteSignature"),
     ],
 )
 def test_signature_that_is_incomplete_is_refused(request_: gate.Request, code: str) -> None:

@@ -211,7 +211,7 @@ def verify(request: Request, signature: Signature, secret: str, body: bytes) -> 
 
 
 def presign(url: str, *, key: str, secret: str, region: str, service: str, expires: int, now: datetime) -> str:
-    """``url``, which has no query, with a signature for GET that is valid for ``expires`` seconds."""
+    """``url``, which has no query and is none of S3, with a signature for GET that is valid for ``expires`` seconds."""
     parts = urlsplit(url)
     timestamp = now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
     unsigned = Signature(key, timestamp[:8], region, service, ("host",), "", timestamp, expires=expires)
@@ -224,8 +224,7 @@ def presign(url: str, *, key: str, secret: str, region: str, service: str, expir
     }
     pairs = tuple((name.encode(), value.encode()) for name, value in query.items())
     request = Request("GET", parts.path, parts.path, pairs, {"host": (parts.netloc,)})
-    payload = UNSIGNED_PAYLOAD if service == "s3" else hashlib.sha256(b"").hexdigest()
-    query["X-Amz-Signature"] = _signature(request, unsigned, secret, payload)
+    query["X-Amz-Signature"] = _signature(request, unsigned, secret, hashlib.sha256(b"").hexdigest())
     return f"{url}?{urlencode(query, quote_via=quote, safe='')}"
 
 

@@ -11,6 +11,7 @@ import fnmatch
 import importlib
 import json
 import logging
+import math
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
@@ -53,15 +54,15 @@ class Schedules:
                     self.stored.pop(key, None)
 
     def _is_due(self, key: Key, schedule: Mapping[str, Any], before: float) -> bool:
-        start, end = (_seconds(schedule.get(name)) for name in ("StartDate", "EndDate"))
-        if (start is not None and self.looked < start) or (end is not None and self.looked > end):
+        start, end = _seconds(schedule.get("StartDate"), -math.inf), _seconds(schedule.get("EndDate"), math.inf)
+        if not start <= self.looked <= end:
             return False
         expression = str(schedule["ScheduleExpression"])
         every = self.interval(expression)
         if every is not None:
-            last = self._fired.get(key, max(float(schedule["CreationDate"]), start or 0.0))
+            last = self._fired.get(key, max(float(schedule["CreationDate"]), start))
             return self.looked - last >= every
-        since = max(before, float(schedule["LastModificationDate"]), start - 1 if start else 0.0)
+        since = max(before, float(schedule["LastModificationDate"]), start - 1)
         zone = str(schedule.get("ScheduleExpressionTimezone") or "")
         fire = self.next_fire(expression, zone, datetime.fromtimestamp(since, UTC))
         return fire is not None and fire.timestamp() <= self.looked
@@ -156,7 +157,8 @@ def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [] if value is None else [value]
 
 
-def _seconds(value: Any) -> float | None:
-    if value is None or isinstance(value, int | float):
-        return value
-    return datetime.fromisoformat(str(value)).timestamp()
+def _seconds(value: Any, otherwise: float) -> float:
+    """Seconds since 1970 of a time as boto3 or a person writes it; ``otherwise`` where there is none."""
+    if value is None:
+        return otherwise
+    return float(value) if isinstance(value, int | float) else datetime.fromisoformat(str(value)).timestamp()
