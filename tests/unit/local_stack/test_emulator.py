@@ -207,9 +207,9 @@ def test_layer_is_unpacked_once_and_code_for_each_worker(monkeypatch: pytest.Mon
         return target / "python" / "one.py"
 
     first, again = (unpack("a = 1", f"{worker}/layer_0") for worker in "ab")
-    assert first.read_text() == again.read_text() == "a = 1"
+    assert first.read_bytes() == again.read_bytes() == b"a = 1"
     assert first.samefile(again)
-    assert unpack("a = 2", "b/layer_1").read_text() == "a = 2"
+    assert unpack("a = 2", "b/layer_1").read_bytes() == b"a = 2"
     assert not unpack("a = 1", "a/code").samefile(unpack("a = 1", "b/code"))
     assert len([*(tmp_path / "layers").iterdir()]) == 2
 

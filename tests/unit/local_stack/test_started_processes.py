@@ -46,7 +46,7 @@ def seeing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     typed.write_text("typed by a person", encoding="utf-8")
     monkeypatch.setenv("PGPASSWORD", "of another")
     own = os.dup(0)
-    with typed.open() as file:
+    with typed.open("rb") as file:
         os.dup2(file.fileno(), 0)
     yield program
     os.dup2(own, 0)

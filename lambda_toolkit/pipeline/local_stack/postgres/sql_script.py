@@ -217,9 +217,8 @@ def _line_of(error: Exception, statement: Statement) -> int:
 
 def _after_space(script: str, position: int) -> int:
     """Where the next statement begins: after spaces, comments and empty statements."""
-    while position < len(script):
-        token = _TOKEN.match(script, position)
-        if token is None or not (token.lastgroup in ("space", "comment") or token.group() == ";"):
+    while token := _TOKEN.match(script, position):
+        if not (token.lastgroup in ("space", "comment") or token.group() == ";"):
             break
         position = _after_comment(script, position) if token.lastgroup == "comment" else token.end()
     return position
@@ -242,10 +241,7 @@ def _end_of_statement(script: str, position: int) -> tuple[int, str]:
     """
     parentheses, blocks = 0, 0
     words: list[str] = []
-    while position < len(script):
-        token = _TOKEN.match(script, position)
-        if token is None:
-            break
+    while token := _TOKEN.match(script, position):
         text = token.group()
         position = _after_comment(script, position) if token.lastgroup == "comment" else token.end()
         if token.lastgroup == "word":
