@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from lambda_toolkit.pipeline.lambdas.shared.conversions import base_type
 from lambda_toolkit.pipeline.lambdas.shared.model.schema_declarations import Reference
 from lambda_toolkit.pipeline.warehouse.sql_tokens import Reader, Token
 from lambda_toolkit.pipeline.warehouse.sql_types import SqlType, read_type
@@ -32,7 +33,6 @@ _INSTEAD = {  # first words of other statements -> what to do instead
     "create type": "use one of PostgreSQL's own types, such as text",
     "create domain": "use one of PostgreSQL's own types, such as text",
     "comment": "write a comment of SQL, which begins with --",
-    "set": "remove it",
     "begin": "remove it: prepare runs the file in one transaction",
     "start": "remove it: prepare runs the file in one transaction",
     "commit": "remove it: prepare runs the file in one transaction",
@@ -204,7 +204,7 @@ def _column_constraints(reader: Reader, table: _Table, name: str) -> None:
             has_value = True
             table.columns[name] = _generated(reader, column)
         elif reader.has("collate"):
-            if table.types[name].base.removesuffix("[]") not in _WITH_COLLATION:
+            if base_type(table.types[name].name).removesuffix("[]") not in _WITH_COLLATION:
                 reader.refuse(f"{column.type} has no collation", token)
             reader.name("a collation")
             while reader.has("."):
@@ -362,5 +362,5 @@ def _check(reader: Reader, first: Token, table: _Table) -> None:
         if name not in table.columns:
             reader.refuse(f"a key names the column {name}, and it has: {', '.join(table.columns)}", first)
     for name in (name for columns in table.keys for name in columns):
-        if table.types[name].base in _WITHOUT_ORDER:
+        if base_type(table.types[name].name) in _WITHOUT_ORDER:
             reader.refuse(f"column {name} is {table.types[name].name}, which cannot be a key", first)

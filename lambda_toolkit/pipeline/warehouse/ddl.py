@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from lambda_toolkit.pipeline.lambdas.shared.conversions import base_type
 from lambda_toolkit.pipeline.lambdas.shared.errors import WarehouseError
 from lambda_toolkit.pipeline.lambdas.shared.model.schema_declarations import Reference
 from lambda_toolkit.pipeline.warehouse.create_table import CreateTable, create_table
 from lambda_toolkit.pipeline.warehouse.sql_tokens import Token, tokens
-from lambda_toolkit.pipeline.warehouse.sql_types import SqlType
 
 _FAMILIES = (  # types of which one can refer to the other
     ("smallint", "integer", "bigint"),
@@ -77,7 +77,7 @@ def _resolved(entry: CreateTable, found: Reference, tables: Mapping[str, CreateT
 
 def can_refer(one: str, other: str) -> bool:
     """Whether a column of the type ``one`` can refer to a column of the type ``other``."""
-    mine, theirs = SqlType(one).base, SqlType(other).base
+    mine, theirs = base_type(one), base_type(other)
     return mine == theirs or any(mine in family and theirs in family for family in _FAMILIES)
 
 

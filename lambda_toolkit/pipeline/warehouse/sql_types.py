@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from lambda_toolkit.pipeline.warehouse.sql_tokens import Reader
@@ -12,7 +12,6 @@ _MAX_LENGTH = 10_485_760  # of a text
 _MAX_BITS = 83_886_080
 _MAX_DIGITS = 1000
 _MAX_FRACTION = 6  # digits of seconds; more are cut with a warning
-_TEXT, _BITS, _FRACTION, _DIGITS = "length", "bits", "fraction", "digits"  # what may follow a type in parentheses
 
 _KEYWORDS = {  # the names of the SQL standard, which are keywords -> the type's name in the catalog
     "int": "int4",
@@ -39,24 +38,23 @@ _PLAIN = (
     *("int4range", "int8range", "numrange", "tsrange", "tstzrange", "daterange"),
     *("int4multirange", "int8multirange", "nummultirange", "tsmultirange", "tstzmultirange", "datemultirange"),
 )
-_CATALOG: Mapping[str, tuple[str, str]] = {  # name in the catalog -> as format_type() writes it, what may follow
-    **{name: (name, "") for name in _PLAIN},
-    "bool": ("boolean", ""),
-    "int2": ("smallint", ""),
-    "int4": ("integer", ""),
-    "int8": ("bigint", ""),
-    "float4": ("real", ""),
-    "float8": ("double precision", ""),
-    "numeric": ("numeric", _DIGITS),
-    "varchar": ("character varying", _TEXT),
-    "bpchar": ("bpchar", _TEXT),
-    "varbit": ("bit varying", _BITS),
-    "time": ("time without time zone", _FRACTION),
-    "timetz": ("time with time zone", _FRACTION),
-    "timestamp": ("timestamp without time zone", _FRACTION),
-    "timestamptz": ("timestamp with time zone", _FRACTION),
-    "interval": ("interval", ""),
-    "char": ('"char"', ""),
+_CATALOG: Mapping[str, str] = {  # name in the catalog -> as format_type() writes it, around what may follow it
+    **{name: name for name in (*_PLAIN, "interval")},
+    "bool": "boolean",
+    "int2": "smallint",
+    "int4": "integer",
+    "int8": "bigint",
+    "float4": "real",
+    "float8": "double precision",
+    "numeric": "numeric{}",
+    "varchar": "character varying{}",
+    "bpchar": "character{}",
+    "varbit": "bit varying{}",
+    "time": "time{} without time zone",
+    "timetz": "time{} with time zone",
+    "timestamp": "timestamp{} without time zone",
+    "timestamptz": "timestamp{} with time zone",
+    "char": '"char"',
 }
 _INTERVALS = {  # field -> those that may follow TO
     "year": ("month",),
@@ -76,12 +74,6 @@ class SqlType:
     """As format_type() writes it, such as ``numeric(10,2)``."""
     is_serial: bool = False
     """Written as ``serial`` or one of its kind."""
-
-    @property
-    def base(self) -> str:
-        """The type without what is in parentheses."""
-        before, _, after = self.name.partition("(")
-        return before + after.partition(")")[2]
 
 
 def read_type(reader: Reader) -> SqlType:
@@ -137,17 +129,15 @@ def _read_scalar(reader: Reader) -> SqlType:
         return _character(reader, is_varying=reader.has("varying"))
     if reader.has("bit"):
         is_varying = reader.has("varying")
-        bits = _in_parentheses(reader, "the length of a bit string", 1, _MAX_BITS)
-        if is_varying:
-            return SqlType("bit varying" if bits is None else f"bit varying({bits})")
-        return SqlType(f"bit({bits or 1})")
+        length = _bits(reader)
+        return SqlType(f"bit varying{length}" if is_varying else f"bit{length or '(1)'}")
     if word in ("timestamp", "time"):
         reader.take()
-        fraction = _modifier(reader, _FRACTION)
-        zone = "with" if reader.has("with", "time", "zone") else "without"
-        if zone == "without":
-            reader.has("without", "time", "zone")
-        return SqlType(f"{word}{fraction} {zone} time zone")
+        fraction = _fraction(reader)
+        if reader.has("with", "time", "zone"):
+            return SqlType(f"{word}{fraction} with time zone")
+        reader.has("without", "time", "zone")
+        return SqlType(f"{word}{fraction} without time zone")
     if reader.has("interval"):
         return _interval(reader)
     return _named_type(reader)
@@ -164,28 +154,23 @@ def _named_type(reader: Reader) -> SqlType:
 
 def _catalog_type(reader: Reader, name: str) -> SqlType:
     """A type by its name in the catalog."""
-    token = reader.next
-    if name not in _CATALOG or token.kind not in ("word", "quoted"):
+    if name not in _CATALOG:
         reader.refuse(
-            f"the type {token.text[:60]} is not known here. Write one of PostgreSQL's own, such as text, integer, "
-            "bigint, numeric(10,2), boolean, date, timestamp, timestamptz, uuid or jsonb"
+            f"the type {reader.next.text[:60]} is not known here. Write one of PostgreSQL's own, such as text, "
+            "integer, bigint, numeric(10,2), boolean, date, timestamp, timestamptz, uuid or jsonb"
         )
     reader.take()
-    written, kind = _CATALOG[name]
-    modifier = _modifier(reader, kind)
-    if name == "bpchar" and modifier:
-        written = "character"
-    first, _, zone = written.partition(" ") if kind == _FRACTION else (written, "", "")
-    return SqlType(f"{first}{modifier}{f' {zone}' if zone else ''}")
+    modifier = _MODIFIERS[name](reader) if name in _MODIFIERS else ""
+    return SqlType(name if name == "bpchar" and not modifier else _CATALOG[name].format(modifier))
 
 
 def _character(reader: Reader, *, is_varying: bool) -> SqlType:
-    length = _modifier(reader, _TEXT)
+    length = _length(reader)
     return SqlType(f"character varying{length}" if is_varying else f"character{length or '(1)'}")
 
 
 def _interval(reader: Reader) -> SqlType:
-    fraction = _modifier(reader, _FRACTION)
+    fraction = _fraction(reader)
     first = reader.next.word
     if fraction or first not in _INTERVALS:
         return SqlType(f"interval{fraction}")
@@ -196,25 +181,44 @@ def _interval(reader: Reader) -> SqlType:
         if last not in _INTERVALS[first]:
             reader.refuse(f"INTERVAL {first.upper()} TO {last.upper()} is no type")
         fields = f"{first} to {last}"
-    return SqlType(f"interval {fields}{_modifier(reader, _FRACTION) if last == 'second' else ''}")
+    return SqlType(f"interval {fields}{_fraction(reader) if last == 'second' else ''}")
 
 
-def _modifier(reader: Reader, kind: str) -> str:
-    """What is in parentheses after a type, in parentheses; empty where there are none, or none are possible."""
-    if kind == _TEXT:
-        length = _in_parentheses(reader, "the length of a text", 1, _MAX_LENGTH)
-    elif kind == _BITS:
-        length = _in_parentheses(reader, "the length of a bit string", 1, _MAX_BITS)
-    elif kind == _FRACTION:
-        length = _in_parentheses(reader, "the digits of a second", 0, _MAX_FRACTION)
-    elif kind == _DIGITS and reader.has("("):
-        digits = reader.number("the precision of a numeric", 1, _MAX_DIGITS)
-        scale = reader.number("the scale of a numeric", -_MAX_DIGITS, _MAX_DIGITS) if reader.has(",") else 0
-        reader.expect(")")
-        return f"({digits},{scale})"
-    else:
+# What is in parentheses after a type, in parentheses; empty where there are none.
+
+
+def _length(reader: Reader) -> str:
+    return _written(_in_parentheses(reader, "the length of a text", 1, _MAX_LENGTH))
+
+
+def _bits(reader: Reader) -> str:
+    return _written(_in_parentheses(reader, "the length of a bit string", 1, _MAX_BITS))
+
+
+def _fraction(reader: Reader) -> str:
+    return _written(_in_parentheses(reader, "the digits of a second", 0, _MAX_FRACTION))
+
+
+def _digits(reader: Reader) -> str:
+    if not reader.has("("):
         return ""
-    return "" if length is None else f"({length})"
+    digits = reader.number("the precision of a numeric", 1, _MAX_DIGITS)
+    scale = reader.number("the scale of a numeric", -_MAX_DIGITS, _MAX_DIGITS) if reader.has(",") else 0
+    reader.expect(")")
+    return f"({digits},{scale})"
+
+
+_MODIFIERS: Mapping[str, Callable[[Reader], str]] = {
+    "numeric": _digits,
+    "varchar": _length,
+    "bpchar": _length,
+    "varbit": _bits,
+    **dict.fromkeys(("time", "timetz", "timestamp", "timestamptz"), _fraction),
+}
+
+
+def _written(number: int | None) -> str:
+    return "" if number is None else f"({number})"
 
 
 def _in_parentheses(reader: Reader, what: str, smallest: int, largest: int) -> int | None:

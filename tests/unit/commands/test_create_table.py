@@ -43,6 +43,7 @@ def test_column_is_what_its_constraints_say(constraints: str, column: Column) ->
     found = read(f"before text, a int {constraints}, after text")
     text = Column("text", required=False, filled=False)
     assert list(found.columns.items()) == [("before", text), ("a", column), ("after", text)]
+    assert read(f"a int {constraints}").columns == {"a": column}
     key = ("a",) if "PRIMARY" in constraints else ()
     assert (found.primary_key, found.keys) == (key, (("a",),) if "UNIQUE" in constraints else (key,) if key else ())
 
@@ -115,9 +116,11 @@ IN_A_COLUMN = {
     **dict.fromkeys(("a int default 1 default 2", "a serial default 1", "a serial generated"), TWO_DEFAULTS),
     **dict.fromkeys(("a int default 1 generated", "a int generated always as identity default 1"), TWO_DEFAULTS),
     "a int default 1 + 1": "write a default that is an expression in parentheses",
-    **{f"a int default {value}": NO_DEFAULT for value in ("", "- x", "+'x'", "x", "x x(", "date '1'", "*1", "* 7")},
+    **{f"a int default {value}": NO_DEFAULT for value in ("", "- x", "+'x'", "x", "x x(", "date '1'", "*1", "* (1)")},
     "a int default a.*()": "expected the name of a function, found *",
     "a int default now.b": "expected (, found )",
+    "a (b)": "expected a type, found (",
+    f"a int {'x' * 41}": f"{'x' * 40} {KNOWN}",
     "a int check true": "expected (, found true",
     "a int unique nulls distinct": NULLS,
     **{f"a int unique {text}": DEFERRED for text in ("deferrable", "not deferrable", "initially deferred")},
@@ -206,7 +209,7 @@ INSTEAD = {
     "set search_path to x": "remove it",
     **dict.fromkeys(("begin", "start transaction", "commit"), "remove it: prepare runs the file in one transaction"),
     "drop table t": "remove it",
-    "create sequence s": "remove it",
+    f"create sequence {'s' * 50}": "remove it",
 }
 
 
@@ -214,7 +217,7 @@ INSTEAD = {
 def test_other_statement_says_what_to_do_instead(statement: str, instead: str) -> None:
     with pytest.raises(WarehouseError) as refused:
         statements(f"CREATE TABLE t (a int);\n{statement};")
-    beginning = " ".join(statement.replace("(", " ( ").split()[:4])
+    beginning = " ".join(statement.replace("(", " ( ").split()[:4])[:60]
     says = f"the schema: may contain only CREATE TABLE <name> (...) statements, not {beginning}; {instead}."
     assert str(refused.value) == f"line 2: {says}"
 
