@@ -23,6 +23,8 @@ from lambda_toolkit.pipeline.commands.shared.screen import Screen
 from lambda_toolkit.pipeline.config.load import load
 from lambda_toolkit.pipeline.errors import CommandError, UsageError
 from lambda_toolkit.pipeline.installed import DEFAULT_PATH
+from lambda_toolkit.pipeline.lambdas.shared.duckdb.connection import DuckdbConnection
+from lambda_toolkit.pipeline.lambdas.shared.errors import PipelineError
 from lambda_toolkit.pipeline.lambdas.shared.messages.events import CompareResult, LoadResult, RebuildResult
 from lambda_toolkit.pipeline.local_stack import independent_check, running, warehouse_file
 from lambda_toolkit.pipeline.local_stack import stack as stacks
@@ -46,7 +48,7 @@ class Stacks:
         monkeypatch.setattr(running, "running_stack", lambda root: given["running"])
         monkeypatch.setattr(stacks, "has_kept_data", lambda root: given["kept"])
         monkeypatch.setattr(stacks, "set_disposable", lambda root, value: self.done.append(("disposable", value)))
-        monkeypatch.setattr(stacks, "down", lambda root, wipe=False, **named: self.done.append(("down", wipe)))
+        monkeypatch.setattr(stacks, "down", self._down)
 
         def job(request: Any, *of: Any) -> tuple[int, str]:
             self.done.append(("job", *of))
@@ -56,6 +58,10 @@ class Stacks:
 
         monkeypatch.setattr(command_run, "_main_job", job)
         monkeypatch.setattr(command_run, "read_once", job)
+
+    def _down(self, root: Path, wipe: bool = False, on_progress: Callable[[str], None] = lambda text: None) -> None:
+        self.done.append(("down", wipe))
+        on_progress("stopping")
 
 
 @pytest.fixture
@@ -87,12 +93,14 @@ def test_main_job_begins_and_ends_with_nothing(call, monkeypatch, arguments, cod
     result = call(*arguments)
     assert (result.exit_code, stack.done) == (code, done)
     assert ("The stack keeps running." in result.stdout) is ("--keep" in arguments)
+    assert result.stderr == ("" if "--keep" in arguments else "stopping\n")
 
 
 @pytest.mark.parametrize("arguments", [[], ["--keep"]])
 def test_main_job_that_fails_stops_the_stack(call, monkeypatch, arguments) -> None:
     stack = Stacks(monkeypatch, code=CommandError("no."))
-    assert call(*arguments).exit_code == 1
+    result = call(*arguments)
+    assert (result.exit_code, "stopping" in result.stderr) == (1, not arguments)
     assert stack.done[3:] == [("job", Seeding()), *([] if arguments else [("down", False)])]
 
 
@@ -340,3 +348,13 @@ def test_own_database_is_compared_with_its_declaration(monkeypatch, tmp_path: Pa
     assert opened == [(source, {}), ("warehouse", {"read_only": True})]
     assert (warehouse, tables) == ("warehouse", pipeline.tables["warehouse"])
     assert set(declared.warehouse) == set(tables) and json.dumps(sorted(tables))
+    file = object.__new__(DuckdbConnection)
+    prepared: list[Any] = []
+    monkeypatch.setattr(warehouse_file, "add_macros", prepared.append)
+    own_database.compare_once(target, Screen())
+    assert prepared == [], "PostgreSQL has them"
+    monkeypatch.setattr(own_database, "warehouse_credentials", lambda of: file)
+    assert own_database.compare_once(target, Screen())[3] is file and prepared == [file]  # type: ignore[index]
+    target.environ.clear()
+    with pytest.raises(PipelineError, match=f"environment variable {pipeline.secrets['source'].environment} "):
+        own_database.compare_once(target, Screen())

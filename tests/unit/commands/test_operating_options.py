@@ -129,7 +129,7 @@ def test_watch_deploys_and_shows_the_log_until_its_end(call, monkeypatch, argume
 
     def show(screen: Any, watched: Any, ended: threading.Event) -> None:
         begun.set()
-        happened.append("ended" if ended.wait(10) else "goes on")
+        happened.append("ended" if ended.wait(10) and threading.current_thread().daemon else "goes on")
 
     def watch_twice(places: Any, deployed: Callable[[Any], None], ended: Any) -> None:
         assert DEFAULT_PATH.parent in places()

@@ -12,10 +12,11 @@ from click.testing import CliRunner
 
 from lambda_toolkit.aws.client import Clock
 from lambda_toolkit.changes import Change, Difference, Failure, Plan, Report
+from lambda_toolkit.errors import Advice, Hint
 from lambda_toolkit.pipeline.commands import deploy
 from lambda_toolkit.pipeline.commands.plan import EVERYTHING, Scope, scope_options
 from lambda_toolkit.pipeline.commands.shared.screen import Screen
-from lambda_toolkit.pipeline.commands.shared.show_changes import as_document, show_changes, show_report
+from lambda_toolkit.pipeline.commands.shared.show_changes import as_document, notes_of, show_changes, show_report
 from lambda_toolkit.pipeline.errors import CommandError
 
 DONE: list[str] = []
@@ -41,6 +42,11 @@ CHANGED = change(
 )
 
 
+def test_advice_of_a_plan_is_a_note() -> None:
+    plan = Plan((), ("a bucket is kept",), (Advice(Hint.DELETE_DATA),))
+    assert notes_of(plan) == ["a bucket is kept", "To remove data too, add --delete-data"]
+
+
 def test_each_difference_is_a_line(capsys) -> None:
     show_changes(Screen(), [CHANGED])
     assert capsys.readouterr().out.splitlines() == [
@@ -53,10 +59,16 @@ def test_each_difference_is_a_line(capsys) -> None:
 
 def test_the_document_holds_them_and_no_secret() -> None:
     [document] = as_document([CHANGED])
-    assert document["differences"] == [
-        {"attribute": "Timeout", "live": 5, "desired": 600},
-        {"attribute": "Environment.TOKEN", "live": "********", "desired": None},
-    ]
+    assert document == {
+        "action": "update",
+        "kind": "function",
+        "name": "shop",
+        "differences": [
+            {"attribute": "Timeout", "live": 5, "desired": 600},
+            {"attribute": "Environment.TOKEN", "live": "********", "desired": None},
+        ],
+        "details": ["live is version 1"],
+    }
     assert "hunter2" not in json.dumps(document)
 
 

@@ -1,0 +1,129 @@
+"""What all commands share: the target that they say, how they end, and what is said of each kind of error."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, NoRegionError
+from pg8000.exceptions import DatabaseError, InterfaceError
+
+from lambda_script import AwsError
+from lambda_toolkit.pipeline.commands.shared import options
+from lambda_toolkit.pipeline.commands.shared.screen import Screen
+from lambda_toolkit.pipeline.errors import CommandError, UsageError
+from lambda_toolkit.pipeline.lambdas.shared.errors import PipelineError
+from lambda_toolkit.pipeline.local_stack.errors import LocalError
+
+CONFIG = Path("config/pipeline.toml")
+DENIED = ClientError({"Error": {"Code": "Denied", "Message": "no"}}, "GetFunction")
+SPACE = "Free some space, and repeat the command."
+FOLDER = "Run this in a folder that you may write to."
+
+
+def refused(number: int, *file: str) -> OSError:
+    return OSError(number, os.strerror(number), *file)
+
+
+EXPECTED: list[tuple[Exception, str, int]] = [
+    (CommandError("no."), "no.", 1),
+    (UsageError("no."), "no.", 2),
+    (PipelineError("no."), "no.", 1),
+    (LocalError("no."), "no.", 1),
+    (AwsError("no."), "no.", 1),
+    (DENIED, str(DENIED), 1),
+    (NoRegionError(), "You must specify a region.", 1),
+    (refused(errno.EACCES, "/f"), f"/f: Permission denied. {FOLDER}", 1),
+    (refused(errno.EPERM, "/f"), f"/f: Operation not permitted. {FOLDER}", 1),
+    (refused(errno.EROFS), f"Read-only file system. {FOLDER}", 1),
+    (refused(errno.ENOSPC, "/f"), f"/f: No space left on device. {SPACE}", 1),
+    (refused(errno.EDQUOT, "/f"), f"/f: Disk quota exceeded. {SPACE}", 1),
+]
+
+
+@pytest.mark.parametrize(("error", "says", "code"), EXPECTED, ids=lambda value: str(value)[:20])
+def test_expected_error_is_a_message_and_a_code(capsys: Any, error: Exception, says: str, code: int) -> None:
+    def body() -> int:
+        raise error
+
+    assert options._exit_code(Screen(), CONFIG, body) == code
+    assert capsys.readouterr().err == f"Error: {says}\n"
+    assert options.explained(error, CONFIG) == says, "as the dashboard shows it"
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (DatabaseError({"M": "no such table", "C": "42P01"}), "no such table"),
+        (InterfaceError("closed"), "The database does not answer: closed"),
+        (refused(errno.ECONNREFUSED), "[Errno 111] Connection refused"),
+        (ZeroDivisionError("x"), "This is a defect of the program, which its terminal describes: ZeroDivisionError."),
+    ],
+)
+def test_other_errors_end_a_command_and_no_dashboard(error: Exception, says: str) -> None:
+    def body() -> int:
+        raise error
+
+    assert options.explained(error, CONFIG) == says
+    with pytest.raises(type(error)):
+        options._exit_code(Screen(), CONFIG, body)
+
+
+@pytest.mark.parametrize(
+    ("is_local", "stage", "says"), [(True, None, True), (True, "local", False), (False, None, False)]
+)
+def test_stack_that_was_not_asked_for_is_named(
+    monkeypatch: Any, capsys: Any, is_local: bool, stage: Any, says: bool
+) -> None:
+    found: Any = SimpleNamespace(is_local=is_local)
+    monkeypatch.setattr(options, "choose", lambda *of: found if of == (CONFIG, stage, os.environ) else None)
+    assert options.Request(CONFIG, stage, Screen()).target() is found
+    assert capsys.readouterr().err.startswith("Target: the local stack, which is up.") is says
+
+
+def call(body: Callable[[Any], int | None]) -> Any:
+    with pytest.raises(SystemExit) as end:
+        options.with_request(body)(stage=None, config=CONFIG, as_json=False)
+    return end.value.code
+
+
+def test_request_to_end_is_an_interruption(capsys: Any) -> None:
+    """SIGTERM ends a command as Ctrl-C does, so that nothing is left running."""
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        assert call(lambda request: signal.raise_signal(signal.SIGTERM)) == 130
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert capsys.readouterr().err == "Error: Stopped.\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "leaves"),
+    [("read_0", 130, True), ("reader", 130, False), ("a_read_0", 130, False), ("read_0", 0, False)],
+)
+def test_reads_that_hang_hold_up_no_interruption(monkeypatch: Any, name: str, code: int, leaves: bool) -> None:
+    """The process ends without waiting for them; nothing that was printed is lost."""
+    ended: list[Any] = []
+    monkeypatch.setattr(os, "_exit", lambda number: ended.append(number))
+    goes_on = threading.Event()
+    thread = threading.Thread(target=goes_on.wait, name=name, daemon=True)
+    thread.start()
+
+    def body(request: Any) -> int:
+        if code:
+            raise KeyboardInterrupt
+        return 0
+
+    try:
+        assert call(body) == code
+    finally:
+        goes_on.set()
+        thread.join()
+    assert ended == ([130] if leaves else [])
