@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -111,7 +113,11 @@ def test_request_to_end_is_an_interruption(capsys: Any) -> None:
 def test_reads_that_hang_hold_up_no_interruption(monkeypatch: Any, name: str, code: int, leaves: bool) -> None:
     """The process ends without waiting for them; nothing that was printed is lost."""
     ended: list[Any] = []
-    monkeypatch.setattr(os, "_exit", lambda number: ended.append(number))
+    printed = {stream: io.TextIOWrapper(io.BytesIO()) for stream in ("stdout", "stderr")}
+    for stream, file in printed.items():
+        monkeypatch.setattr(sys, stream, file)
+    written = lambda: [file.buffer.getvalue() for file in printed.values()]  # type: ignore[attr-defined]  # noqa: E731
+    monkeypatch.setattr(os, "_exit", lambda number: ended.append((number, written())))
     goes_on = threading.Event()
     thread = threading.Thread(target=goes_on.wait, name=name, daemon=True)
     thread.start()
@@ -121,9 +127,10 @@ def test_reads_that_hang_hold_up_no_interruption(monkeypatch: Any, name: str, co
             raise KeyboardInterrupt
         return 0
 
+    monkeypatch.setattr(options.Screen, "error", lambda self, text: [file.write(text) for file in printed.values()])
     try:
         assert call(body) == code
     finally:
         goes_on.set()
         thread.join()
-    assert ended == ([130] if leaves else [])
+    assert ended == ([(130, [b"Stopped."] * 2)] if leaves else [])
