@@ -23,9 +23,10 @@ def test_alarms_count_where_they_notify_a_topic_of_the_pipeline() -> None:
         {"AlarmName": names[2], "AlarmActions": ["arn:alarms"], "ActionsEnabled": False},
         {"AlarmName": names[3], "AlarmActions": ["arn:other"]},
         {"AlarmName": "totes-dev-other", "AlarmActions": ["arn:alarms"]},
+        {"AlarmName": names[4]},
     ]
     aws: Any = Answers(describe_alarms=listed)
-    counts = {"declared": len(names), "deployed": 4, "notifying": 2}
+    counts = {"declared": len(names), "deployed": 5, "notifying": 2}
     assert alert_test._alarms(aws, PIPELINE, topics) == counts
     assert aws.asked == [("cloudwatch", "describe_alarms", {"AlarmNamePrefix": "totes-dev-"})]
 

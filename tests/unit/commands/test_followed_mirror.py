@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lambda_toolkit.pipeline.access.messages import Catalogs
-from lambda_toolkit.pipeline.client.sources import catalogs
+from lambda_toolkit.pipeline.client.sources import catalogs, mirror
 from lambda_toolkit.pipeline.client.sources.mirror import Follow, Refreshed, refreshed
 from lambda_toolkit.pipeline.client.target import Target
 from lambda_toolkit.pipeline.config.load import load
@@ -123,6 +123,8 @@ def test_mirror_that_cannot_be_written_is_an_error(project: Any) -> None:
     project.file.parent.rmdir()
     with pytest.raises(CommandError, match=r"mirror\.json cannot be written: No such file"):
         refreshed(project.target, Follow.EVERYTHING)
+    with pytest.raises(UnicodeEncodeError):  # what is no matter of files is not said to be one
+        mirror._write(project.file.parent.parent / "x", "\ud800")
 
 
 def test_source_is_not_asked_without_a_mirror_or_a_url(project: Any) -> None:

@@ -99,6 +99,8 @@ def test_answer_is_a_result_or_an_error(answer: dict[str, Any], result: Any, err
 def test_result_of_another_form_is_an_error(answer: dict[str, Any], says: str) -> None:
     with pytest.raises(CommandError, match=says):
         call(Aws({**answer, "Payload": io.BytesIO(answer["Payload"])}), "f", ReportRequest(), LoadResult)  # type: ignore[arg-type]
+    with pytest.raises(AttributeError):  # a defect is not blamed on what was deployed
+        call(Aws({"Payload": io.BytesIO(b"{}")}), "f", ReportRequest(), object)  # type: ignore[arg-type,type-var]
     good = Aws({"Payload": io.BytesIO(b'{"loaded": [1]}')})
     assert call(good, "f", ReportRequest(), LoadResult) == LoadResult((1,))  # type: ignore[arg-type]
     assert good.calls[1][1]["Payload"] == b'{"action": "report"}'

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from lambda_script import Vpc
 from lambda_toolkit.pipeline.client.observing import usage
 from lambda_toolkit.pipeline.cost.month import Month, Network
 from lambda_toolkit.pipeline.cost.workload import ASSUMED, Declared, Measured, Workload, month
@@ -88,6 +89,27 @@ def test_workload_is_what_was_measured_and_assumed_besides(
     monkeypatch.setattr(usage, "_batches_a_month", given(lambda name: {"i": batches and Decimal(batches)}[name]))
     measured = usage.workload(AWS, pipeline, NOW)
     assert measured == Workload(expected, {"a": found["a"]}, stored)
+
+
+@pytest.mark.parametrize(
+    ("vpcs", "charged", "found"),
+    [
+        ((None, Vpc()), Network(Decimal(9)), Network()),
+        ((None, Vpc(), Vpc(("s",), ("g",))), Network(Decimal(1), endpoints=Decimal(3)), None),
+        ((Vpc(("s",), ("g",)),), None, None),
+    ],
+)
+def test_network_costs_something_where_a_function_is_in_one(
+    monkeypatch: pytest.MonkeyPatch, vpcs: Any, charged: Any, found: Any
+) -> None:
+    def charges(aws: Any, given: Any) -> Any:
+        assert (aws, given) == (AWS, [vpc for vpc in vpcs if vpc is not None])
+        return charged
+
+    monkeypatch.setattr("lambda_script.network_charges", charges)
+    specs = {str(number): SimpleNamespace(spec=SimpleNamespace(vpc=vpc)) for number, vpc in enumerate(vpcs)}
+    pipeline: Any = SimpleNamespace(functions=specs)
+    assert usage.network_of(AWS, pipeline) == (found or charged)
 
 
 def test_month_so_far_begins_with_the_month_in_utc(monkeypatch: pytest.MonkeyPatch) -> None:
