@@ -98,7 +98,7 @@ def _why(chosen: Estimate, found: Sequence[Estimate]) -> str:
         saved = chosen.total - quickest.total
         much = f"{_span(saved)}, which is little" if saved > 0 else "nothing"
         return f"Readers would save {much}: {share}, while others are read."
-    alone = next(each for each in found if each.engine == ALONE)
+    alone = found[0]
     sentence = f"It saves {_span(alone.total - chosen.total)} of one function's {_span(alone.total)}; {share}"
     if chosen.engine == LAMBDA:
         cheapest = min((each for each in others if each.engine != ALONE), key=lambda each: each.total)

@@ -23,6 +23,7 @@ from lambda_toolkit.pipeline.config.aws.deployment import (
     tables_json,
 )
 from lambda_toolkit.pipeline.config.aws.lake_catalog import database_name
+from lambda_toolkit.pipeline.config.aws.role_policy import permissions
 from lambda_toolkit.pipeline.config.model import IamLogin, Pipeline, ReadSecret
 from lambda_toolkit.pipeline.errors import ConfigurationError, UsageError
 from tests.unit.commands.test_configuration_values import PIPELINE, REPORT, TABLES, loaded
@@ -203,6 +204,29 @@ def test_secret_that_cannot_be_overwritten_is_refused(
     secrets = {**pipeline.secrets, "hook": replace(pipeline.secrets["hook"], **change)}
     with pytest.raises(UsageError, match=f"--overwrite-secret.*{says}"):
         deployment(replace(pipeline, secrets=secrets), ACCOUNT, {}, overwritten=[named])
+
+
+@pytest.mark.parametrize(
+    ("name", "many", "more"),
+    [
+        ("extract", 1, {}),
+        ("extract", 2, {"READER_FUNCTION": "shop-dev-reader:live", "READERS": "2", "READER_ROWS": "20000000"}),
+        ("transform", 1, {}),
+        ("transform", 2, {"TRANSFORM_WORKERS": "2"}),
+        ("load", 2, {"LOAD_CONNECTIONS": "4"}),
+        ("other", 2, {}),
+    ],
+)
+def test_function_that_starts_others_knows_which(
+    pipeline: Pipeline, name: str, many: int, more: dict[str, str]
+) -> None:
+    function = replace(pipeline.functions["given"], name=name)
+    several = replace(pipeline, readers=many, workers=many)
+    assert environment(several, function, ACCOUNT) == {"METRICS_NAMESPACE": "shop-dev", **more}
+    place = f"arn:aws:lambda:eu-west-2:{ACCOUNT}:function:shop-dev-{'reader' if name == 'extract' else name}"
+    starting = {"Effect": "Allow", "Action": ["lambda:InvokeFunction"], "Resource": [place, f"{place}:*"]}
+    starts = many > 1 and name in ("extract", "transform")
+    assert permissions(several, replace(function, spec=FunctionSpec("f", Path())), ACCOUNT) == (starting,) * starts
 
 
 def test_functions_have_two_names(pipeline: Pipeline) -> None:
