@@ -116,22 +116,6 @@ def test_answer_that_is_interrupted_leaves_nothing(s3: S3, reading: list[Any], m
     assert [operation for operation, *_ in s3.asked] == ["create_multipart_upload", "abort_multipart_upload"]
 
 
-def test_catalog_is_that_of_the_source(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[Any] = []
-
-    @contextmanager
-    def connected(of: str) -> Iterator[str]:
-        yield f"connection by {of}"
-
-    monkeypatch.setattr(handler, "connected", connected)
-    known = SimpleNamespace(to_json=lambda: {"catalogs": {}})
-    monkeypatch.setattr(handler.source_catalogs, "catalogs", lambda *of: asked.append(of) or known)
-    for tables, document in ((None, None), (packing.pack({"a": 1}), {"a": 1})):
-        answer = call({"action": "catalog", "schemas": ["public"], "tables": tables})
-        assert packing.decompressed(base64.b64decode(answer["content"]), "it") == {"catalogs": {}}
-        assert asked.pop() == ("connection by those of source", ("public",), document)
-
-
 DECLARED = {"schema": "CREATE TABLE a ()", "later": "", "tables": {}}
 
 

@@ -1,13 +1,11 @@
-"""What ``query`` shows of a table in Arrow, which files it writes, and which options it refuses."""
+"""What ``query`` shows of a table in Arrow."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
 from decimal import Decimal
-from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -28,11 +26,7 @@ FOUND = pa.table(
 def call(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     """Calls the command; the warehouse knows one query."""
 
-    def csv(text: str, sink: Callable[[bytes], object]) -> None:
-        assert text == "SELECT 1"
-        sink(b"a,b\n")
-
-    warehouse = SimpleNamespace(query=lambda text: {"SELECT 1": FOUND}[text], csv=csv)
+    warehouse = SimpleNamespace(query=lambda text: {"SELECT 1": FOUND}[text])
     target = SimpleNamespace(is_local=False)
     monkeypatch.setattr(options, "choose", lambda *_: target)
     monkeypatch.setattr(query, "_warehouse", lambda of: warehouse if of is target else None)
@@ -53,20 +47,3 @@ def test_numbers_are_aligned_at_the_right(call: Callable[..., Result]) -> None:
     document = json.loads(call("SELECT 1", "--json").stdout)
     assert document["rows"] == [[7, 0.5, "1.5", "a"], [1234, None, "20.0", None]]
     assert [column["name"] for column in document["columns"]] == FOUND.column_names
-
-
-def test_result_is_written_to_a_file_of_its_kind(call: Callable[..., Result], tmp_path: Path) -> None:
-    assert call("SELECT 1", "--csv").stdout_bytes == b"a,b\n"
-    done = call("SELECT 1", "--output", str(tmp_path / "x.CSV"))
-    assert (done.stderr, (tmp_path / "x.CSV").read_bytes()) == (f"Wrote {tmp_path / 'x.CSV'}.\n", b"a,b\n")
-    done = call("SELECT 1", "-o", str(tmp_path / "x.parquet"))
-    assert done.stderr == f"Wrote {tmp_path / 'x.parquet'}: 2 rows.\n"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["x.CSV", "x.parquet"]
-
-
-@pytest.mark.parametrize(
-    ("given"),
-    [["--csv", "--json"], ["--csv", "-o", "x.csv"], ["--json", "-o", "x.csv"], ["-o", "x.txt"], ["--rows", "0"]],
-)
-def test_result_has_one_form(call: Callable[..., Result], given: Any) -> None:
-    assert call("SELECT 1", *given).exit_code == 2
