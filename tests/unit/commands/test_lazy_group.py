@@ -28,6 +28,8 @@ def group(monkeypatch: pytest.MonkeyPatch) -> LazyGroup:
         """Make it."""
         if stage == "stopped":
             raise click.Abort
+        if stage == "broken":
+            raise ZeroDivisionError
         click.echo(f"made {stage} {as_json}")
 
     @click.command("take-back")
@@ -85,6 +87,8 @@ def test_errors_have_a_code_and_with_json_a_document(group: LazyGroup) -> None:
     assert run(group, "take-back").stdout == ""
     stopped = run(group, "--stage", "stopped")
     assert (stopped.exit_code, stopped.stdout, stopped.stderr) == (130, "", "Stopped.\n")
+    broken = run(group, "--stage", "broken")
+    assert (type(broken.exception), broken.output) == (ZeroDivisionError, "")
 
 
 @pytest.mark.parametrize(

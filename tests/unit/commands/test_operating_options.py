@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 
 import deploy
 import lambda_script
+from lambda_script import ToolkitError
 from lambda_toolkit.pipeline.client.sources.mirror import Follow
 from lambda_toolkit.pipeline.commands import alert_test, prepare, watch
 from lambda_toolkit.pipeline.commands import logs as command_logs
@@ -104,20 +105,20 @@ def test_log_of_what_is_watched_shows_each_event_once(capsys, monkeypatch) -> No
     def events(aws: Any, names: list[str], start: int, groups: Any) -> Iterator[Any]:
         assert (aws, names, groups) == (AWS, ["shop"], {"shop": "/shop"})
         starts.append(start)
-        if len(starts) == 1:
-            raise CommandError("no log group yet")
-        return (("shop", event) for event in said[len(starts) - 2])
+        if len(starts) <= 2:
+            raise (CommandError if len(starts) == 1 else ToolkitError)("no log group yet")
+        return (("shop", event) for event in said[len(starts) - 3])
 
     monkeypatch.setattr(watch, "events_of", events)
     monkeypatch.setattr(watch.time, "time", lambda: now / 1000)
     watched: Any = SimpleNamespace(aws=lambda: AWS, log_groups=lambda: {"shop": "/shop"})
-    ended: Any = Once(4)
+    ended: Any = Once(5)
     watch._show_log(Screen(), watched, ended)
     assert [line.split() for line in capsys.readouterr().err.splitlines()] == [
         ["shop", word] for word in ("one", "two", "two")
     ]
-    assert starts == [now, now, now, now + 30_000], "as late as events may be"
-    assert ended.waits == [5.0, 1.0, 1.0, 1.0, 1.0]
+    assert starts == [now, now, now, now, now + 30_000], "as late as events may be"
+    assert ended.waits == [5.0, 1.0, 5.0, 1.0, 1.0, 1.0, 1.0]
 
 
 @pytest.mark.parametrize(("arguments", "logs"), [([], True), (["--no-logs"], False)])

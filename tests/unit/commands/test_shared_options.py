@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,12 +18,22 @@ import pytest
 from botocore.exceptions import ClientError, NoRegionError
 from pg8000.exceptions import DatabaseError, InterfaceError
 
+import lambda_script
 from lambda_script import AwsError
+from lambda_toolkit.changes import Change, Plan
+from lambda_toolkit.pipeline.access import packing, statements
+from lambda_toolkit.pipeline.commands import cost, deploy, invoke, status, watch
+from lambda_toolkit.pipeline.commands.local.business_day import ArrivalWatch
+from lambda_toolkit.pipeline.commands.local.source_url import external_source
 from lambda_toolkit.pipeline.commands.shared import options
 from lambda_toolkit.pipeline.commands.shared.screen import Screen
+from lambda_toolkit.pipeline.config.load import load
 from lambda_toolkit.pipeline.errors import CommandError, UsageError
+from lambda_toolkit.pipeline.installed import DEFAULT_PATH
 from lambda_toolkit.pipeline.lambdas.shared.errors import PipelineError
+from lambda_toolkit.pipeline.lambdas.shared.postgres import connection as postgres
 from lambda_toolkit.pipeline.local_stack.errors import LocalError
+from lambda_toolkit.pipeline.local_stack.independent_check import Check
 
 CONFIG = Path("config/pipeline.toml")
 DENIED = ClientError({"Error": {"Code": "Denied", "Message": "no"}}, "GetFunction")
@@ -134,3 +145,53 @@ def test_reads_that_hang_hold_up_no_interruption(monkeypatch: Any, name: str, co
         goes_on.set()
         thread.join()
     assert ended == ([(130, [b"Stopped."] * 2)] if leaves else [])
+
+
+def broken(*_: Any, **named: Any) -> Any:
+    raise ZeroDivisionError
+
+
+def arrives_once(watch: ArrivalWatch, after: int) -> int:
+    return after + 1 if after == 0 else broken()
+
+
+TARGET: Any = SimpleNamespace(aws=lambda: None, pipeline=load(DEFAULT_PATH), is_local=False)
+PLANNED: Any = SimpleNamespace(plan=lambda *_: Plan((Change("role", "a", "update", (), apply=broken),)))  # type: ignore[arg-type]
+WATCHED: Any = SimpleNamespace(read=broken, log_groups=broken)
+URL = "postgresql://me:s3cret@127.0.0.1/shop"
+DEFECTS: list[tuple[Any, str, Any, Callable[[], object]]] = [
+    (packing, "base64", SimpleNamespace(b64decode=broken), lambda: packing.unpack("e30=", "it")),
+    (packing, "json", SimpleNamespace(loads=broken), lambda: packing.decompressed(zlib.compress(b"{}"), "it")),
+    (statements, "_query", broken, lambda: statements.tables(*[None] * 4)),  # type: ignore[arg-type]
+    (cost, "workload", broken, lambda: cost._measured(TARGET)),
+    (status, "month_so_far", broken, lambda: status._cost(TARGET, None)),
+    (status, "EVERYTHING", SimpleNamespace(plan=broken), lambda: status._drift(TARGET, None)),
+    (status, "_show", broken, lambda: status._again(Screen(), WATCHED)),
+    (watch, "_say", print, lambda: watch._deploy(Screen(), WATCHED, [])),
+    (watch, "_say", print, lambda: watch._show_log(Screen(), WATCHED, threading.Event())),
+    (lambda_script, "apply", broken, lambda: deploy.apply(Screen(), TARGET, (), PLANNED)),
+    (invoke, "json", SimpleNamespace(loads=broken), lambda: invoke._event("{}")),
+    (Path, "read_text", broken, lambda: invoke._event("event.json")),
+    (postgres, "connected", broken, lambda: external_source(URL, None)),
+    (ArrivalWatch, "await_arrival", arrives_once, lambda: WATCH.check_until_agreed(lambda: Check((), ("x",)), 0)),
+]
+WATCH = ArrivalWatch(None, None, Screen())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("place", "name", "value", "act"), DEFECTS)
+def test_defect_is_no_failure_that_is_expected(monkeypatch, capsys, place, name, value, act) -> None:
+    """What handles expected errors lets those of the program through, and says nothing of them."""
+    monkeypatch.setattr(place, name, value)
+    with pytest.raises(ZeroDivisionError):
+        act()
+    assert "Interrupted" not in capsys.readouterr().err
+
+
+def test_deploy_that_is_interrupted_says_what_stays(monkeypatch, capsys) -> None:
+    def interrupted(*_: Any, **named: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(lambda_script, "apply", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        deploy.apply(Screen(), TARGET, (), PLANNED)
+    assert "Interrupted: completed changes stay" in capsys.readouterr().err

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 import lambda_script
+from lambda_script import ToolkitError
 from lambda_toolkit.changes import Change, Failure, Plan, Report
+from lambda_toolkit.errors import Advice, Hint
 from lambda_toolkit.pipeline.commands import watch
 from lambda_toolkit.pipeline.errors import CommandError
 
@@ -76,14 +78,22 @@ def test_line_names_three_changes_or_the_first_failure(monkeypatch, report: Repo
     assert screen.documents == [{"saved": ["x.py"], "ok": not report.failed, "seconds": 2.5, "text": line}]
 
 
-def test_what_cannot_be_read_is_not_deployed() -> None:
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (CommandError("no\nway"), "not deployed: no / way"),
+        (ToolkitError("It is not managed.", advice=Advice(Hint.ADOPT)), "It is not managed. To adopt it, deploy once"),
+    ],
+)
+def test_what_cannot_be_read_is_not_deployed(error: Exception, line: str) -> None:
     def read() -> None:
-        raise CommandError("no\nway")
+        raise error
 
     screen, watched = Said(), SimpleNamespace(read=read)
     watch._deploy(screen, watched, [])  # type: ignore[arg-type]
-    assert screen.lines == [("not deployed: no / way", "red")]
-    assert screen.documents == [{"saved": [], "ok": False, "seconds": None, "text": "not deployed: no / way"}]
+    [(said, color)] = screen.lines
+    assert color == "red" and said.startswith("not deployed: ") and line in said
+    assert screen.documents == [{"saved": [], "ok": False, "seconds": None, "text": said}]
 
 
 @pytest.mark.parametrize(
