@@ -16,7 +16,7 @@ endif
 SUITE = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 3 --dist loadgroup
 
 .PHONY: help run test coverage test-unit test-aws test-second-emulator fault-matrix test-pipeline test-local-stack test-faults crash-points test-proof test-end-to-end browser pgbouncer java spark screenshots soak mutants stopwatch drill \
-  values iceberg lake expressions bench bench-quick bench-readers lint format audit clean
+  values iceberg lake expressions bench bench-quick bench-readers lint style types security format audit clean
 .DEFAULT_GOAL := run
 
 help:  ## list these targets
@@ -129,9 +129,16 @@ bench-readers: $(READY)  ## a hundred million rows under writes, by one reader a
 	$(BIN)/python -m benchmarks.reading_in_parallel --into docs/scale.md
 
 lint: $(READY)  ## style, types and security, of the workflows too, without changing a file
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync types style security
+
+style: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: $(READY)
 	$(BIN)/mypy lambda_script.py deploy.py lambda_toolkit tests/support benchmarks
+
+security: $(READY)
 	$(BIN)/bandit -q -r lambda_script.py deploy.py lambda_toolkit lambdas -c pyproject.toml
 	$(BIN)/zizmor --quiet --offline --no-progress --config .github/zizmor.yml .github/workflows
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows \

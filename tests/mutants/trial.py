@@ -57,7 +57,7 @@ def copy_repository(to: Path) -> None:
             shutil.copytree(source, to / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
         elif source.is_file():
             shutil.copy2(source, to / name)
-    for link in ("lambda_script.egg-info", ".gitignore"):
+    for link in ("lambda_script.egg-info", ".gitignore", ".github"):
         if (ROOT / link).exists():
             (to / link).symlink_to(ROOT / link)
 
