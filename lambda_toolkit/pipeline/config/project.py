@@ -86,11 +86,11 @@ def write_project(directory: Path, tables: Tables) -> Written:
     elif declaration != belonging[DECLARATION]:
         _check_new(directory, belonging, found)
     wanted = around | belonging
-    missing = [path for path, text in wanted.items() if found[path] is None or _is_begun(text, found[path])]
+    missing = [path for path, text in wanted.items() if _is_incomplete(text, found[path])]
     for path in missing:
         _write(directory / path, wanted[path])
-    written = {directory / path: None for path in missing}
-    return Written(tuple(written), tuple(directory / path for path in wanted if path not in missing))
+    kept = (directory / path for path in wanted if path not in missing)
+    return Written(tuple(directory / path for path in missing), tuple(kept))
 
 
 def _check_new(directory: Path, belonging: Mapping[Path, str], found: Mapping[Path, str | None]) -> None:
@@ -103,8 +103,9 @@ def _check_new(directory: Path, belonging: Mapping[Path, str], found: Mapping[Pa
             )
 
 
-def _is_begun(text: str, there: str | None) -> bool:
-    return there is not None and there != text and text.startswith(there)
+def _is_incomplete(text: str, there: str | None) -> bool:
+    """Whether ``there`` is nothing, or a beginning of ``text``."""
+    return there is None or (there != text and text.startswith(there))
 
 
 def _read(path: Path) -> str | None:

@@ -180,6 +180,17 @@ def of_report(keys: str) -> str:
             LEAST.replace("[warehouse.dim_item", "[warehouse]\nmirror = ['*']\n[warehouse.log"),
             ["[warehouse] `mirror`: [warehouse] `mirror` and [warehouse.log] give two tables the name log."],
         ),
+        (f"{LEAST}[warehouse]\nengine = 'duckdb'\npath = ''\n", ["[warehouse] `path` must be the name of a file."]),
+        (f"{LEAST}[warehouse]\nengine = 'duckdb'\npath = 'a/'\n", ["[warehouse] `path` must be the name of a file."]),
+        (
+            f"{LEAST}[warehouse]\nengine = 'duckdb'\npath = 3\n",
+            ["[warehouse] `path` must be a string, not 3.", "[warehouse] `path` must be the name of a file."],
+        ),
+        (f"{LEAST}[warehouse]\npath = 3\n", ["[warehouse] `path` must be a string, not 3."]),
+        (
+            f"{LEAST}[warehouse]\npath = 'a'\n",
+            ['[warehouse] `path` names a DuckDB file: it needs `engine = "duckdb"`.'],
+        ),
         (LEAST.replace("[warehouse.", "[warehouse]\nmirror = 3\n[warehouse."), ["[warehouse] `mirror` must be a list"]),
         (
             LEAST.replace("[warehouse.", "[warehouse]\nmirror = ['*', 3]\n[warehouse."),
@@ -298,8 +309,9 @@ def test_project_is_utf_8_and_keeps_what_is_not(tmp_path: Path, monkeypatch: pyt
     assert (len(done.written), done.kept) == (10, ())
     for name in ("pipeline.toml", "warehouse.sql", "source.sql", "mirror.json"):
         assert "é" in (tmp_path / "é/shop/config" / name).read_bytes().decode()
+    (tmp_path / "é/shop/config/source.sql").write_text("-- mine", encoding="utf-8")
     again = write_project(tmp_path / "é/shop", tables)
-    assert (again.written, len(again.kept)) == ((), 10)
+    assert (again.written, len(again.kept)) == ((), 10), "a project is changed by its user"
     (tmp_path / "config").mkdir()
     (tmp_path / "config/pipeline.toml").write_bytes(b"# \xe9")
     assert tmp_path / "config/pipeline.toml" in write_project(tmp_path, tables).kept

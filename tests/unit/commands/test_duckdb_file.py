@@ -43,6 +43,8 @@ def test_file_is_relative_to_the_project(tmp_path):
     path = declared(tmp_path, '[warehouse]\nengine = "duckdb"\npath = "out/w.duckdb"')
     found = load(path)
     assert found.warehouse_file == tmp_path / "out" / "w.duckdb"
+    path.write_text(path.read_text(encoding="utf-8").replace('"out/w.duckdb"', '"/out/w.duckdb"'), encoding="utf-8")
+    assert load(path).warehouse_file == Path("/out/w.duckdb"), "unless it is absolute"
     assert "engine" not in found.tables["warehouse"]
     assert load(CONFIG / "pipeline.toml").warehouse_file is None
 
