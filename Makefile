@@ -131,14 +131,14 @@ bench-readers: $(READY)  ## a hundred million rows under writes, by one reader a
 lint: $(READY)  ## style, types and security, of the workflows too, without changing a file
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync types style security
 
-style: $(READY)
+style: $(READY)  ## the part of `make lint` that ruff does
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(READY)
+types: $(READY)  ## the part of `make lint` that mypy does
 	$(BIN)/mypy lambda_script.py deploy.py lambda_toolkit tests/support benchmarks
 
-security: $(READY)
+security: $(READY)  ## the part of `make lint` that bandit does, and for the workflows zizmor
 	$(BIN)/bandit -q -r lambda_script.py deploy.py lambda_toolkit lambdas -c pyproject.toml
 	$(BIN)/zizmor --quiet --offline --no-progress --config .github/zizmor.yml .github/workflows
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows \

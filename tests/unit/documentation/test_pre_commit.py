@@ -12,7 +12,7 @@ MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 
 
 def test_hooks_run_the_commands_of_lint() -> None:
-    recipe = re.sub(r"\s*\\\n\s*", " ", MAKEFILE.split("\nlint:")[1].split("\n\n")[0])
+    recipe = re.sub(r"\s*\\\n\s*", " ", MAKEFILE.split("\nlint:")[1].split("\nformat:")[0])
     commands = {command.removesuffix(" .") for command in re.findall(r"^\t\$\(BIN\)/(.+)$", recipe, re.MULTILINE)}
     hooks = (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8")
     entries = re.findall(r"entry: \.venv/bin/(.+)$", hooks, re.MULTILINE)
