@@ -27,7 +27,8 @@ def test_alarms_count_where_they_notify_a_topic_of_the_pipeline() -> None:
     ]
     aws: Any = Answers(describe_alarms=listed)
     counts = {"declared": len(names), "deployed": 5, "notifying": 2}
-    assert alert_test._alarms(aws, PIPELINE, topics) == counts
+    quiet = {**PIPELINE.functions, "quiet": replace(PIPELINE.functions["load"], alarms=None)}
+    assert alert_test._alarms(aws, replace(PIPELINE, functions=quiet), topics) == counts
     assert aws.asked == [("cloudwatch", "describe_alarms", {"AlarmNamePrefix": "totes-dev-"})]
 
 
@@ -80,12 +81,12 @@ def test_test_is_published_where_alarms_are(notifier: str | None) -> None:
     ],
 )
 def test_test_says_how_far_it_came(monkeypatch, slack: str, state: str, reached: bool) -> None:
-    address = {"address": "a@x.com", "state": state}
+    addresses = [{"address": "a@x.com", "state": state}, {"address": "b@x.com", "state": "not confirmed"}]
     line = {"email": "id-2", "slack": slack, "reason": "r"}
     monkeypatch.setattr(alert_test, "_publish", lambda aws, topics, identity, notifier: "id-1")
     monkeypatch.setattr(alert_test, "_line", lambda *of: line)
     monkeypatch.setattr(alert_test, "_alarms", lambda *of: {"declared": 1})
-    monkeypatch.setattr(alert_test, "subscription_states", lambda aws, pipeline: [address])
+    monkeypatch.setattr(alert_test, "subscription_states", lambda aws, pipeline: addresses)
     found = alert_test.send(Answers(), PIPELINE)  # type: ignore[arg-type]
     assert len(found.pop("test")) == 12 and found.pop("seconds") >= 0
     assert found == {
@@ -93,7 +94,7 @@ def test_test_says_how_far_it_came(monkeypatch, slack: str, state: str, reached:
         "topic": "totes-dev-alarms",
         "email": {"state": "published", "message": "id-2"},
         "slack": {"state": slack, "reason": "r"},
-        "addresses": [address],
+        "addresses": addresses,
         "alarms": {"declared": 1},
         "reached": reached,
     }

@@ -281,6 +281,8 @@ def test_addresses_are_those_declared_and_those_subscribed() -> None:
     ]
     topic = {"TopicArn": "arn:aws:sns:eu-west-2:123456789012:totes-dev-alerts"}
     assert [parameters for _, _, parameters in aws.asked] == [topic, topic]
+    none = replace(emails, topic=replace(emails.topic, emails=None))
+    assert len(deployed.subscription_states(aws, none)) == 3, "those that are subscribed"
     aws.answers["get_topic_attributes"] = None
     assert deployed.subscription_states(aws, emails) == []
 

@@ -129,16 +129,17 @@ PROMISE |= {"problem": None, "checked_at": "c"}
 DRIFT: dict[str, Any] = {"changes": [], "problem": None}
 
 
-def reader(monkeypatch: pytest.MonkeyPatch, *, deployed: bool = True, **changed: Any) -> StatusReader:
+def reader(monkeypatch: pytest.MonkeyPatch, *, deployed: Any = NAMES, **changed: Any) -> StatusReader:
     """A reader whose parts answer with what is given."""
     given: dict[str, Any] = {"alarms": [], "subscriptions": [], "promise": None, "starts": {}, "failed": None}
     given |= changed
-    version = "3" if deployed else None
     monkeypatch.setattr(status, "alarm_states", lambda aws, pipeline: given["alarms"])
     monkeypatch.setattr(status, "subscription_states", lambda aws, pipeline: given["subscriptions"])
-    monkeypatch.setattr(
-        status, "function_state", lambda aws, pipeline, name: {"name": f"totes-dev-{name}", "version": version}
-    )
+
+    def state(aws: Any, pipeline: Any, name: str) -> dict[str, Any]:
+        return {"name": f"totes-dev-{name}", "version": "3" if name in deployed else None}
+
+    monkeypatch.setattr(status, "function_state", state)
     monkeypatch.setattr(status.failed_events, "state", lambda aws, pipeline: given["failed"])
     monkeypatch.setattr(status.failed_events, "made_good", lambda found, functions, pipeline: found["count"] == 1)
     monkeypatch.setattr(StatusReader, "_promise", lambda self, now: given["promise"])
@@ -206,9 +207,11 @@ def test_alarm_and_promise_make_it_not_fresh(monkeypatch) -> None:
 
 
 def test_undeployed_pipeline_is_not_compared(monkeypatch) -> None:
-    document = reader(monkeypatch, deployed=False).read(NOW)
-    assert (document["drift"], document["cost_so_far"], document["freshness"]["fresh"]) == (None, None, False)
-    assert document["troubles"][0]["what"].startswith(f"Not deployed: totes-dev-{NAMES[0]}, ")
+    for deployed in ((), NAMES[:1]):
+        document = reader(monkeypatch, deployed=deployed).read(NOW)
+        assert (document["drift"], document["cost_so_far"], document["freshness"]["fresh"]) == (None, None, False)
+        missing = ", ".join(f"totes-dev-{name}" for name in NAMES if name not in deployed)
+        assert document["troubles"][0]["what"] == f"Not deployed: {missing}."
 
 
 # ------------------------------------------------------------------------------------------------------------- troubles

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 SHOWN = 20  # batches
-READERS = 8  # manifests that are read concurrently
+_THREADS = 8  # that read manifests
 FULL = "full"
 
 
@@ -167,7 +167,7 @@ class TimelineReader:
             self.pipeline.bucket_name(name, self.aws.account_id) for name in ("ingestion", "processed")
         )
         problem, entries = None, {}
-        with readers(READERS) as pool:
+        with readers(_THREADS) as pool:
             loaded = pool.submit(ledger.loaded, self.warehouse, after + 1, last)
             extracted = self._stored(pool, ingestion, max(after - 1, 0), last)
             transformed = self._stored(pool, processed, after, last)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -70,5 +71,4 @@ def percentile(samples: Sequence[Sample], share: float) -> float:
     """The shortest time within which at least ``share`` of the transactions were: the nearest rank, weighted."""
     ordered = sorted(samples, key=lambda sample: sample.seconds)
     passed = list(accumulate(sample.weight for sample in ordered))
-    needed = share * passed[-1] - 1e-9  # weights are fractions
-    return next(sample.seconds for sample, weight in zip(ordered, passed, strict=True) if weight >= needed)
+    return ordered[bisect_left(passed, share * passed[-1] - 1e-9)].seconds  # weights are fractions

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from lambda_toolkit.pipeline.client.warehouses.reader import ReadsWarehouse
 
 T = TypeVar("T")
+_THREADS = 6
 SELDOM = 60.0  # seconds for which what costs money or time to ask is not asked again
 
 
@@ -38,7 +39,7 @@ class Seldom(Generic[T]):
 
     read: Callable[[], T]
     seconds: float = SELDOM
-    _known: tuple[datetime, T] | None = field(default=None, init=False)
+    _known: tuple[datetime, T] | None = None
 
     def at(self, now: datetime) -> T:
         """What it returns at the time ``now``."""
@@ -66,12 +67,12 @@ class StatusReader:
     """Reads what differs from the declaration: ``{"changes": names, "problem": text}``."""
     cost: Seldom[Any] | None = None
     """Reads what this month has cost until now, in US dollars; None where that is not known."""
-    _starts: Seldom[dict[str, dict[str, Any]]] | None = field(default=None, init=False)
+    _starts: Seldom[dict[str, dict[str, Any]]] | None = None
 
     def read(self, now: datetime) -> dict[str, Any]:
         """The state at ``now``, as JSON values: see ``docs/storage.md``. Raises AwsError."""
         aws, pipeline = self.follower.aws, self.follower.pipeline
-        with readers(6) as pool:
+        with readers(_THREADS) as pool:
             alarms = pool.submit(alarm_states, aws, pipeline)
             subscriptions = pool.submit(subscription_states, aws, pipeline)
             promise = pool.submit(self._promise, now)
@@ -95,7 +96,7 @@ class StatusReader:
             names = ", ".join(f"{alarm['name']} (since {alarm['since']})" for alarm in raised)
             fresh["summary"] = f"Not known to be fresh: in alarm is {names}. {fresh['summary']}"
             fresh["fresh"] = False
-        elif fresh["fresh"] and (fresh["promise"] or {}).get("state") not in (None, freshness.FRESH):
+        elif (fresh["promise"] or {}).get("state") not in (None, freshness.FRESH):
             fresh["fresh"] = False
         elif fresh["fresh"]:
             fresh["summary"] = f"Fresh. {fresh['summary']}"

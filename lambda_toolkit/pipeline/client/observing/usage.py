@@ -41,6 +41,7 @@ _REPORT = re.compile(
     r"REPORT RequestId: \S+\s.*?Billed Duration: (?P<billed>[\d.]+) ms.*?Max Memory Used: (?P<used>\d+) MB", re.DOTALL
 )
 _PATTERNS = ('"REPORT RequestId"', '"platform.report"')  # of the two forms; a function's log has one of them
+_THREADS = 6
 _DAY = 86_400  # seconds
 _LEAST_HOURS = Decimal(1)  # of batches, from which a month can be concluded
 
@@ -51,7 +52,7 @@ def workload(aws: Aws, pipeline: Pipeline, now: datetime) -> Workload:
     Raises AwsError where AWS cannot be asked.
     """
     buckets = [pipeline.bucket_name(name, aws.account_id) for name in pipeline.buckets]
-    with readers(6) as pool:
+    with readers(_THREADS) as pool:
         runs = {name: pool.submit(_measured, aws, pipeline, name, now) for name in pipeline.functions}
         sizes = [pool.submit(_bucket_bytes, aws, bucket, now) for bucket in buckets]
         ingestion = pipeline.bucket_name("ingestion", aws.account_id) if "ingestion" in pipeline.buckets else None
@@ -87,7 +88,7 @@ def month_so_far(aws: Aws, pipeline: Pipeline, now: datetime, network: Network |
     """
     begin = now.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     parts = replace(declared(pipeline), network=network or Network())
-    with readers(6) as pool:
+    with readers(_THREADS) as pool:
         counted = {
             (each.on_aws, metric): pool.submit(
                 _sum, aws, "AWS/Lambda", metric, {"FunctionName": each.on_aws}, begin, now
