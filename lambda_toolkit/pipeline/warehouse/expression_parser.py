@@ -43,7 +43,7 @@ _NOT_EXPRESSIONS = ("select", "array", "exists", "row", "current_date", "current
 _ARITY = {  # functions whose number of arguments is known here: least, most
     **dict.fromkeys(("upper", "lower", "length", "floor", "ceil", "abs", "sign", "currency_name"), (1, 1)),
     **dict.fromkeys(("strpos", "starts_with", "mod", "left", "right", "nullif", "date_trunc"), (2, 2)),
-    **dict.fromkeys(("trim", "ltrim", "rtrim", "round", "trunc"), (1, 2)),
+    **dict.fromkeys(("ltrim", "rtrim", "round", "trunc"), (1, 2)),
     **dict.fromkeys(("lpad", "rpad"), (2, 3)),
     **dict.fromkeys(("split_part", "replace", "decimal"), (3, 3)),
     "substring": (2, 3),
@@ -59,12 +59,8 @@ def parse_expression(text: str) -> Node:
     if reader.next.kind != "end":
         reader.refuse(f"expected an operator or the end, found {reader.next.text[:40]}")
     if not column_paths(node):
-        resolve(node, _no_type)  # what is wrong with constants is known without the source
+        resolve(node, ".".join)  # what is wrong with constants is known without the source: no column has a type
     return node
-
-
-def _no_type(path: tuple[str, ...]) -> str:
-    raise ExpressionError(f"the type of {'.'.join(path)} is not known", 0)
 
 
 class _Parser:

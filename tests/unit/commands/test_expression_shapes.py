@@ -15,6 +15,7 @@ from lambda_toolkit.pipeline.lambdas.shared.expression.tree import (
     ExpressionError,
     Node,
 )
+from lambda_toolkit.pipeline.warehouse import expression_tokens
 from lambda_toolkit.pipeline.warehouse.expression_parser import parse_expression
 
 
@@ -51,6 +52,7 @@ def written(node: Node | None) -> str:
         ("- -1", "integer:1@0"),
         ("-1.5", "numeric:-1.5@0"),
         ("+1", "(positive@0 integer:1@1)"),
+        ("a = -'1'", "(=@2 a@0 (negative@4 text:1@5))"),
         ("-a", "(negative@0 a@1)"),
         ("- a.b * c", "(*@6 (negative@0 a.b@2) c@8)"),
         ("(a)", "a@1"),
@@ -167,6 +169,19 @@ def test_form_is_read_with_the_place_of_each_part(text: str, expected: str | Non
         ("row(1)", "ROW is not in the list", 0),
         ("a b", "expected an operator or the end, found b", 2),
         ("a)", "expected an operator or the end, found )", 1),
+        ("a b in (1)", "expected an operator or the end, found b", 2),
+        ("a + *", "expected a column, a constant or a function, found *", 4),
+        ("a.*", "expected the name of a column, found *", 2),
+        ("a + X", "the name X has capitals", 4),
+        ("upper(a from 1)", "expected ,, found from", 8),
+        ("a = 'x", "the string constant that begins here does not end: ' is missing", 0),
+        (
+            *(
+                "len(a)",
+                "there is no function len; known: abs, cast, ceil, coalesce, concat, currency_name, date, date_trunc,",
+            ),
+            0,
+        ),
         ("", "found the end", 0),
         ("case(a)", None, 0),
     ],
@@ -255,7 +270,7 @@ def test_function_takes_its_number_of_values(least: int, most: int, name: str) -
             assert isinstance(found, Call) and len(found.arguments) == count
         else:
             says = {"trim": "trim takes a text, and|expected a column"}.get(name, f"{name} takes {least}")
-            with pytest.raises(ExpressionError, match=says):
+            with pytest.raises(ExpressionError, match=f"^({says})"):
                 parse_expression(text)
 
 
@@ -340,3 +355,9 @@ def test_operator_is_the_longest_that_postgresql_takes(text: str, expected: str)
     with pytest.raises(ExpressionError) as refused:
         parse_expression(text)
     assert str(refused.value).startswith(expected) and refused.value.at == 1
+
+
+def test_defect_of_the_reader_is_no_mistake_of_the_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(expression_tokens, "tokens", lambda text: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        parse_expression("a")

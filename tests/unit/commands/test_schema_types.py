@@ -27,9 +27,10 @@ OTHERWISE = """
     character varying: varchar, character varying, char varying, nchar varying | bit(83886080): bit(83886080)
     bit(1): bit, bit(1) | bit varying: varbit, bit varying | bit varying(1): varbit(1), bit varying(1)
     time without time zone: time, time without time zone, "time" | time(0) with time zone: timetz(0), "timetz" (0)
-    time(1) with time zone: time(1) with time zone | timestamp with time zone: timestamptz, timestamp with time zone
+    time(1) with time zone: time(1) with time zone | time(2) without time zone: "time"(2)
+    timestamp with time zone: timestamptz, timestamp with time zone
     timestamp without time zone: "timestamp", pg_catalog.timestamp | interval: "interval"
-    timestamp(6) without time zone: timestamp(6), timestamp (6) without time zone | interval(0): interval(0)
+    timestamp(6) without time zone: "timestamp"(6), timestamp (6) without time zone | interval(0): interval(0)
     interval second(6): interval second (6) | integer[]: int[], int[0], int[2147483647][], int array, int array[4]
     bit(1)[]: bit[] | numeric(5,2)[]: numeric(5,2)[1] | time with time zone[]: timetz[] | interval day[]: interval day[]
     character varying(3)[]: varchar(3)[]
