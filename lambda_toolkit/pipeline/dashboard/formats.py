@@ -36,14 +36,12 @@ def number(value: object) -> str:
         return UNKNOWN
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
     if isinstance(value, float):
         return f"{value:,.2f}".rstrip("0").rstrip(".")
     text = str(value)
     if _NUMBER.fullmatch(text):
         whole, point, fraction = text.partition(".")
-        return f"{int(whole):,}{point}{fraction}" if not whole.startswith("-0") else text
+        return f"{int(whole):,}{point}{fraction}" if whole != "-0" else text
     return text
 
 
@@ -65,7 +63,7 @@ def instant(text: str | None) -> datetime | None:
     if not text:
         return None
     try:
-        found = datetime.fromisoformat(text.replace("Z", "+00:00"))
+        found = datetime.fromisoformat(text)
     except ValueError:
         return None
     return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)

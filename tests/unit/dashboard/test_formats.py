@@ -77,6 +77,11 @@ def test_axis_has_short_numbers(value, shown):
     assert formats.short_number(value) == shown
 
 
+def test_things_are_counted_by_their_number():
+    assert [formats.counted(count, "row") for count in (0, 1, 2, 2000)] == ["0 rows", "1 row", "2 rows", "2,000 rows"]
+    assert [formats.counted(count, "batch", "es") for count in (1, 2)] == ["1 batch", "2 batches"]
+
+
 def test_times_are_in_utc_with_a_date_where_it_is_another():
     assert formats.clock("2026-03-04T12:00:00+02:00", NOW) == "10:00:00"
     assert formats.clock("2026-03-01 08:00:00Z", NOW) == "2026-03-01 08:00"

@@ -50,6 +50,7 @@ def test_verdict_is_how_far_behind_against_the_promise():
         ({"status": status(freshness={**STATUS["freshness"], "loaded_unknown": True})}, UNKNOWN, "Unknown"),
         ({"status": status(batches=dict.fromkeys(STATUS["batches"]))}, UNKNOWN, "Empty"),
         ({"status": status(functions=[{**STATUS["functions"][0], "version": None}])}, BAD, "Not deployed"),
+        ({"status": status(functions=[*STATUS["functions"], {"name": "x", "version": None}])}, BAD, "Not deployed"),
         ({"status": status(open={"rejected": 2, "pending": 0})}, WARNING, "Fresh, 1 problem"),
         ({"status": status(differences=["x is missing", "y is missing"])}, BAD, "Fresh, 2 problems"),
         ({"batches": UNREACHABLE}, UNKNOWN, "Fresh, 1 problem"),

@@ -100,7 +100,9 @@ def test_versions_are_side_by_side_with_changes_marked():
 
 
 def test_deleted_row_says_when():
-    ended = [{**version, "valid_to": "2026-03-04T11:59:00+00:00"} for version in HISTORY["versions"]]
+    first, second = HISTORY["versions"]
+    ends = [f"2026-03-04T11:{minute}:00+00:00" for minute in (10, 20, 59)]
+    ended = [{**version, "valid_to": end} for version, end in zip((first, second, first), ends, strict=True)]
     assert warehouse.history(view(history={**HISTORY, "versions": ended}))["deleted"] == "11:59:00"
 
 

@@ -172,14 +172,14 @@ def _of_the_promise(view: View, promise: Mapping[str, Any] | None) -> Iterator[P
     if promise["problem"]:
         yield Problem(UNKNOWN, "Freshness is not known", promise["problem"], commands=helps)
         return
-    unknown: dict[str, list[str]] = {}
+    unknown: dict[str | None, list[str]] = {}
     for table in promise["tables"]:
         if table["state"] == "late":
             text = f"{duration(table['seconds_behind'])} behind, promised within {duration(table['fresh_within'])}"
             commands = (view.command("batches"), *helps) if table["changed"] else helps
             yield Problem(BAD, f"{table['table']} is late", text, commands=commands)
         elif table["state"] == "unknown":
-            unknown.setdefault(table["problem"] or "", []).append(table["table"])
+            unknown.setdefault(table["problem"], []).append(table["table"])
     for reason, tables in unknown.items():
         text = reason or f"It was not checked since {clock(promise['checked_at'], view.now)}."
         yield Problem(UNKNOWN, f"Freshness of {', '.join(tables)} is not known", text, commands=helps)
