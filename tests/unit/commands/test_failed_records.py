@@ -6,6 +6,7 @@ import io
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -87,6 +88,19 @@ def test_state_has_the_newest_reason_of_each_function() -> None:
 def test_record_that_says_nothing_has_no_reason(body: Any) -> None:
     found = state(records(("load", 1, body)), PIPELINE)
     assert found is not None and [each["reason"] for each in found["functions"]] == ["not known"]
+
+
+def test_record_that_breaks_off_is_read_again_later() -> None:
+    """It is not said to have no event: its event would be refused."""
+
+    def broken() -> bytes:
+        raise ConnectionError
+
+    aws = records(("load", 1, {}))
+    aws.answers["get_object"] = {"Body": SimpleNamespace(read=broken)}
+    for read in (lambda: state(aws, PIPELINE), lambda: replay_failed(aws, PIPELINE, len)):
+        with pytest.raises(ConnectionError):
+            read()
 
 
 def test_state_is_not_known_where_it_may_not_be_read() -> None:

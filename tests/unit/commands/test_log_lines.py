@@ -53,7 +53,9 @@ POWERTOOLS = {
         ('{"log_level": "FATAL", "errorMessage": "no", "errorType": "X"}', "FATAL   no  errorType=X"),
         ('{"errorMessage": "no", "errorType": "X", "requestId": "d", "stackTrace": ["a", "b"]}',
          "ERROR   no  errorType=X\n    a\n    b"),
-        ("[WARNING]\t2026-01-01T10:00:00.000Z\td-e\tslow\nand more\n", "WARNING slow\n    and more"),
+        ("[WARNING]\t2026-01-01T10:00:00.000Z\td-e\tslow\nand\nmore\n", "WARNING slow\n    and\n    more"),
+        ("one\ntwo\nthree", "        one\n    two\n    three"),
+        ('{"a":' * 2000, "        " + '{"a":' * 2000),
         ("[ERROR] Runtime.ImportModuleError: no pyarrow", "ERROR   [ERROR] Runtime.ImportModuleError: no pyarrow"),
         ("2026-01-01 Task timed out after 3.00 seconds\n\n", "ERROR   2026-01-01 Task timed out after 3.00 seconds"),
         ("RequestId: 1 Error: Runtime exited with error: signal: killed", None),
@@ -79,6 +81,7 @@ def test_line_is_shown_as_level_message_and_fields(text: str, shown: str | None)
         ('{"time": "t", "type": "platform.report", "record": {"status": "timeout"}}', False),
         ("REPORT RequestId: 1\tDuration: 3000.00 ms\tStatus: timeout", False),
         ("REPORTING is what this line is about", False),
+        ("this is the END", False),
         ('{"level": "INFO", "message": "START"}', False),
     ],
 )

@@ -88,6 +88,8 @@ def test_batch_on_its_way_has_what_is_known() -> None:
     }
     found = extracted.to_json()
     assert (found["state"], found["transformed_at"], found["commits"]) == ("extracted", None, None)
+    one = {**MANIFEST, "commits": {"transactions": 1, "times": [iso(AT)]}}
+    assert replace(extracted, extracted=Stored(AT, one)).to_json()["commits"]["last"] == iso(AT)
     nothing = {"transform": None, "load": None, "total": None}
     assert found["seconds"] == {"extract": 0.0, **nothing}, "clocks differ, and no step takes less than nothing"
     alone = replace(BATCH, transformed=None).to_json()["seconds"]
@@ -345,10 +347,10 @@ def test_half_a_month_has_half_of_what_is_paid_by_the_hour(monkeypatch) -> None:
 
 
 def test_points_of_a_metric_are_added_up() -> None:
-    points = [{"Timestamp": after(2), "Sum": 1.5, "Average": 7}, {"Timestamp": AT, "Sum": 2, "Average": 8}]
+    points = [{"Timestamp": after(n), "Sum": of, "Average": 7 - n} for n, of in ((2, 1.5), (0, 1.25), (1, 0.75))]
     aws: Any = Answers(get_metric_statistics={"Datapoints": points})
     assert usage._sum(aws, "AWS/Lambda", "Duration", {"FunctionName": "f"}, AT, after(9)) == Decimal("3.5")
-    assert usage._bucket_bytes(aws, "b", AT) == 7, "the newest"
+    assert usage._bucket_bytes(aws, "b", AT) == 5, "the newest"
     [(_, _, first), (_, _, second)] = aws.asked
     assert first == {
         "Namespace": "AWS/Lambda",

@@ -132,7 +132,7 @@ def test_lines_of_the_platform_are_its_own(entry: dict[str, Any], level: str, ru
 
 def test_values_are_written_so_that_they_differ() -> None:
     entry = {"message": "m", "a": "", "b": [], "c": {}, "d": None, "e": 0, "f": False, "g": "x y", "h": "é", "i": [1]}
-    assert str(parse(json.dumps(entry))) == '        m  e=0 f=false g="x y" h=é i=[1]'
+    assert str(parse(json.dumps({**entry, "j": "é x"}))) == '        m  e=0 f=false g="x y" h=é i=[1] j="é x"'
 
 
 # ----------------------------------------------------------------------------------------------------- scripts and more

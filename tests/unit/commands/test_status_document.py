@@ -63,15 +63,15 @@ def read(monkeypatch: pytest.MonkeyPatch, follows: Follows, deployed: bool = Tru
 
 
 def test_batches_are_those_after_the_last_loaded_one(monkeypatch) -> None:
-    follows = Follows(monkeypatch, LOADED, ingestion=batches(8, 9), processed=batches(8))
+    follows = Follows(monkeypatch, LOADED, ingestion=batches(8, 9, 10), processed=batches(8))
     found, fresh = read(monkeypatch, follows)
-    assert found == {"extracted": 9, "transformed": 8, "loaded": 7}
+    assert found == {"extracted": 10, "transformed": 8, "loaded": 7}
     assert follows.asked == [("ingestion", 7), ("processed", 7)]
     assert fresh == {
         "fresh": False,
         "lag_seconds": 60.5,
         "loaded_unknown": False,
-        "summary": "Not loaded yet: 2 extracted batches, the oldest 60 s old.",
+        "summary": "Not loaded yet: 3 extracted batches, the oldest 60 s old.",
     }
     found, fresh = read(monkeypatch, Follows(monkeypatch, LOADED))
     assert found == dict.fromkeys(("extracted", "transformed", "loaded"), 7)

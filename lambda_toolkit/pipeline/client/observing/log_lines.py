@@ -125,7 +125,7 @@ def json_object(text: str) -> dict[str, Any] | None:
         return None
     try:
         found: dict[str, Any] = json.loads(text)  # what begins so is nothing else
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return found
 
