@@ -64,8 +64,8 @@ def changed(pipeline: Any, **of_extract: Any) -> Any:
     return replace(pipeline, functions={**pipeline.functions, "extract": extract})
 
 
-def failing(*_: Any, **named: Any) -> Any:
-    raise ToolkitError("denied.")
+def failing(*_: Any, error: Exception | None = None, **named: Any) -> Any:
+    raise error or ToolkitError("denied.")
 
 
 # ----------------------------------------------------------------------------------------------------------------- plan
@@ -133,6 +133,24 @@ def test_status_is_shown_again_and_again(call, monkeypatch) -> None:
     pauses[:] = [0, 0]
     call("status", "--watch")
     assert pauses[-1] == 5
+
+
+def test_watching_ends_where_its_reader_leaves(call, monkeypatch) -> None:
+    """What is still to be flushed goes nowhere: Python would report it as an error at its end."""
+    closed: list[Any] = []
+    of = {
+        "open": lambda *where: where,
+        "devnull": "nothing",
+        "O_WRONLY": "write",
+        "dup2": lambda *to: closed.append(to),
+    }
+    monkeypatch.setattr(status, "os", SimpleNamespace(**of))
+    monkeypatch.setattr(status, "sys", SimpleNamespace(stdout=SimpleNamespace(fileno=lambda: 77)))
+    monkeypatch.setattr(status, "reader_of", lambda *_: "reader")
+    for error, code in ((BrokenPipeError(), 0), (ZeroDivisionError(), 1)):
+        monkeypatch.setattr(status, "_again", lambda *_, error=error: failing(error=error))
+        assert call("status", "--watch").exit_code == code
+    assert closed == [(("nothing", "write"), 77)]
 
 
 def test_status_asks_seldom_what_costs_much(monkeypatch, target, capsys) -> None:
