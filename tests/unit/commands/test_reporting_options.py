@@ -96,8 +96,7 @@ def test_plan_reads_configuration_source_and_cost(monkeypatch, target) -> None:
     assert (read.notes, read.problems) == (["kept", "c changed"], ("no b",))
     assert read.added == what_if.sentence(Decimal("1.23456")) != what_if.sentence(Decimal(0))
     [shown] = read.document.pop("changes")
-    assert (shown["kind"], shown["name"], shown["action"]) == ("function", "a", "update")
-    assert shown["details"] == ["x.py"]
+    assert (shown["name"], shown["details"]) == ("a", ["x.py"])
     assert read.document == {"notes": ["new", "skipped", "kept", "c changed"], "added_usd_a_month": "1.2346"}
 
 
@@ -391,10 +390,7 @@ def test_dashboard_says_where_it_is(call, monkeypatch, target, arguments, is_loc
     assert (done.exit_code, done.stdout) == (0, f"totes (prod) is shown at {url}\n")
     assert done.stderr.splitlines()[-1] == "Ctrl-C ends it."
     frame = rendering.Frame("totes", "prod", "/key/", server.KINDS)
-    assert asked == [
-        (target, UTC, every),
-        (ports[port], frame, every / 2, UTC, "python deploy.py run"),
-    ]
+    assert asked == [(target, UTC, every), (ports[port], frame, every / 2, UTC, "python deploy.py run")]
     assert launched == [url] * opened
     assert "defect of the program" in said["status"].problem and "ZeroDivisionError" in done.stderr
     assert json.loads(call("dashboard", *arguments, "--json").stdout) == {"url": url, "port": 8123}
