@@ -252,7 +252,8 @@ def test_catalog_is_over_the_files_of_each_table(tmp_path: Path) -> None:
     assert [table.format for table in spec.tables[:3]] == ["lines", "lines", CatalogTable("", ()).format]
     views = [table for table in spec.tables if not table.location]
     assert views and all(view.query and view.query == view.query.strip() and view.columns for view in views)
-    assert deployment(replace(found, buckets={}), ACCOUNT, {}).catalogs == ()
+    for without in (replace(found, buckets={}), replace(found, catalog=None)):
+        assert (without.has_catalog, deployment(without, ACCOUNT, {}).catalogs) == (False, ())
     umlaut = loaded(tmp_path, text.replace("dim_item", "dim_ä").replace("[warehouse.dim_ä]", '[warehouse."dim_ä"]'))
     (tmp_path / "config/warehouse.sql").write_text(SCHEMA.replace("dim_item", '"dim_ä"'), encoding="utf-8")
     with pytest.raises(ConfigurationError, match="`dim_ä.*` cannot be a table.* or write `catalog = false`"):
