@@ -227,3 +227,15 @@ def test_windows_end_now_and_are_made_of_slices(monkeypatch: pytest.MonkeyPatch)
     points["SampleCount"] = {}
     assert Windows(read).values([filled], NOON + 20) == {"math": [None, None]}
     assert Windows(read).values([], NOON) == {}
+
+
+@pytest.mark.parametrize(
+    ("statistic", "value"), [("Sum", 6.0), ("SampleCount", 6.0), ("Maximum", 4.0), ("Minimum", 2.0)]
+)
+def test_slices_are_put_together_by_their_statistic(statistic: str, value: float) -> None:
+    def read(**query: Any) -> Iterator[dict[str, Any]]:
+        for one in query["MetricDataQueries"]:
+            yield {"Id": one["Id"], "Timestamps": [at(12), at(18)], "Values": [4.0, 2.0]}
+
+    alarm = math_alarm(math({"Id": "m", "MetricStat": {**STAT, "Stat": statistic}}))
+    assert Windows(read).values([alarm], NOON + 20) == {"math": [value, None]}
