@@ -230,6 +230,7 @@ def role_of(**changes: object) -> dict[str, object]:
 def test_schedules_fire_in_their_zone(fake_ministack: dict[str, types.ModuleType]) -> None:
     """A minute of a summer's morning in London, looked at every second; the other ones are off, over, or in UTC."""
     nine = {"ScheduleExpression": "cron(0 9 ? * * *)", "State": "ENABLED", "LastModificationDate": 0, "CreationDate": 0}
+    nine["Arn"] = "arn:schedule"
     target = {"Arn": FUNCTION, "RoleArn": "arn:aws:iam::000000000000:role/r"}
     london = {**nine, "ScheduleExpressionTimezone": "Europe/London", "Target": target}
     stored = {

@@ -74,6 +74,7 @@ def test_alarm_keeps_its_expression_in_place_of_a_metric(fake: Fake) -> None:
     query = {"Metrics.member.1.Id": "a"}
     assert changed(query, {"AlarmName": "query"}, False)[0] == 400 and "query" not in stored
     assert refused[-1] == ("ValidationError", {})
+    assert changed({"MetricName": "x"}, {"AlarmName": "plain", "MetricName": "x"}, False)[0] == 200
     assert changed(query, {"AlarmName": "query"}, True)[0] == 200
     assert changed(query, {"AlarmName": "query"}, False, True)[0] == 200
 

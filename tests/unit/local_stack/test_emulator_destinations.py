@@ -31,7 +31,8 @@ class Started:
         self.results = [results or {"error": True, "body": {"errorMessage": "no"}, "function_error": "Handled"}]
         settings: dict[str, Any] = {"DestinationConfig": {"OnFailure": {"Destination": destination}}}
         settings |= {} if retries is None else {"MaximumRetryAttempts": retries}
-        owner = {"event_invoke_configs": {"live": settings}}
+        own = {"DestinationConfig": {"OnFailure": {"Destination": "arn:aws:sqs:own"}}}
+        owner = {"event_invoke_configs": {"live": settings, "": own}}
         config = {"FunctionName": "mine", "FunctionArn": LIVE, "Role": ROLE, "Version": "7"}
         self.function: dict[str, Any] = {"config": config}
         self.allowed = True
@@ -121,6 +122,9 @@ def test_other_destinations_are_the_emulators() -> None:
     other.function["config"]["FunctionArn"] = f"{ARN}:other"
     other.of.attempt(other.function, {"a": 1})
     assert (other.sent, other.written) == ([], []), "the settings are those of the alias that was called"
+    other.function["config"]["FunctionArn"] = ARN
+    other.of.attempt(other.function, {"a": 1})
+    assert [sent[0] for sent in other.sent] == ["arn:aws:sqs:own"]
 
 
 @pytest.mark.parametrize(("retries", "attempts"), [(None, 3), (0, 1), (1, 2)])

@@ -168,7 +168,7 @@ def test_every_source_of_a_permission_must_be_the_one(condition: dict[str, Any],
 def test_function_without_a_permission_is_not_invoked(
     modules: dict[str, Module], caplog: pytest.LogCaptureFixture, function: dict[str, Any] | None
 ) -> None:
-    """Which is in the log, for who waits for it. A target without an ARN, and one that is no function, is not asked."""
+    """Which is in the log, for who waits for it. A target that is no function needs none."""
     invoked: list[Any] = []
     vars(modules["lambda_svc"])["_get_base_func_record_for_ref"] = lambda arn: (function, None, "")
     vars(modules["eventbridge"])["_invoke_target"] = lambda *of: invoked.append(of)
@@ -182,8 +182,9 @@ def test_function_without_a_permission_is_not_invoked(
         )
         vars(modules["sns"])["_deliver_to_lambda"](FUNCTION, "{}", "arn:topic", "arn:subscription")
     assert len(caplog.records) == 3
-    vars(modules["eventbridge"])["_invoke_target"]({}, "event", {"Arn": "arn:rule"}, 1)
-    assert invoked == [({}, "event", {"Arn": "arn:rule"}, 1)]
+    queue = {"Arn": "arn:aws:sqs:q"}
+    vars(modules["eventbridge"])["_invoke_target"](queue, "event", {"Arn": "arn:rule"}, 1)
+    assert invoked == [(queue, "event", {"Arn": "arn:rule"}, 1)]
 
 
 def test_message_is_written_once_for_each_address(modules: dict[str, Module], tmp_path: Path) -> None:

@@ -181,9 +181,13 @@ class Sent:
         given = scope.pop("headers", {})
         pairs = [*(pair for pair in pairs if pair[0].lower() not in given), *given.items()]
         base = {"type": kind, "method": "POST", "path": "/p q", "raw_path": b"/p%20q", "query_string": b"a=b%20c&d"}
-        account = gate.Account("ADMIN", self._secret, self._key_seen(key_seen), lambda *of: (400, {"a": "b"}, b"no"))
+        account = gate.Account("ADMIN", self._secret, self._key_seen(key_seen), self._refusal)
         guarded = gate.Gate(self._emulator, account, self.logged.append)
         asyncio.run(guarded({**base, "headers": pairs, **scope}, self._receive, self._send))
+
+    @staticmethod
+    def _refusal(request: gate.Request, refused: gate.RefusedError) -> gate.Answer:
+        return 400, {"a": "b"}, f"{request.method} {refused.code}".encode()
 
     def _secret(self, key: str, token: str) -> str:
         self.seen.append((key, token))
@@ -227,6 +231,7 @@ def test_signed_request_reaches_the_emulator_with_its_body(monkeypatch) -> None:
     assert named["host"] == "127.0.0.1:1" and signature.key == "KEY"
     assert (request.path, request.route, request.query) == ("/p%20q", "/p q", ((b"a", b"b c"), (b"d", b"")))
     assert sent.answers == sent.logged == []
+    assert Sent(monkeypatch, query_string=b"a%FF=%FF").seen[0][1] == {"a\ufffd": ["\ufffd"]}, "as the emulator reads it"
 
 
 @pytest.mark.parametrize(
@@ -248,9 +253,10 @@ def test_request_that_is_refused_is_read_and_logged(monkeypatch, changed: dict[s
     assert (sent.reached, sent.read) == ([], 2), "its body is read to its end"
     [line] = sent.logged
     assert line.startswith(f"refused POST /p%20q: {code}: ")
+    length = len(f"POST {code}")
     assert sent.answers == [
-        {"type": "http.response.start", "status": 400, "headers": [(b"a", b"b"), (b"Content-Length", b"2")]},
-        {"type": "http.response.body", "body": b"no"},
+        {"type": "http.response.start", "status": 400, "headers": [(b"a", b"b"), (b"Content-Length", b"%d" % length)]},
+        {"type": "http.response.body", "body": f"POST {code}".encode()},
     ]
 
 

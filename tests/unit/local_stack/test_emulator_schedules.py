@@ -85,7 +85,7 @@ class Clock:
         ({"ScheduleExpression": MINUTELY, "CreationDate": NINE, "StartDate": NINE + 30}, 0, 89.5, False),
         ({"ScheduleExpression": MINUTELY, "CreationDate": NINE, "StartDate": NINE + 30}, 0, 90, True),
         ({"ScheduleExpression": MINUTELY, "CreationDate": NINE, "EndDate": NINE + 59}, 0, 60, False),
-        ({"Target": None}, -1, 0, False),
+        ({"Target": {}}, -1, 0, False),
     ],
 )
 def test_schedule_fires_between_two_looks(changes: dict[str, Any], before: float, looked: float, fires: bool) -> None:

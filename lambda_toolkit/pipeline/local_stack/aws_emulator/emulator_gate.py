@@ -225,7 +225,7 @@ def presign(url: str, *, key: str, secret: str, region: str, service: str, expir
     pairs = tuple((name.encode(), value.encode()) for name, value in query.items())
     request = Request("GET", parts.path, parts.path, pairs, {"host": (parts.netloc,)})
     query["X-Amz-Signature"] = _signature(request, unsigned, secret, hashlib.sha256(b"").hexdigest())
-    return f"{url}?{urlencode(query, quote_via=quote, safe='')}"
+    return f"{url}?{urlencode(query, quote_via=quote)}"
 
 
 def _in_header(request: Request) -> Signature:

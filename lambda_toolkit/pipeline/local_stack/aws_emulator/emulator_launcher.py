@@ -148,7 +148,7 @@ def enforce_invoke_permissions() -> None:
         return False
 
     def invoke_permitted_target(target: dict[str, Any], event: Any, rule: dict[str, Any], *rest: Any) -> None:
-        arn = target.get("Arn", "")
+        arn = target["Arn"]
         if ":lambda:" not in arn or is_permitted(arn, "events.amazonaws.com", rule["Arn"]):
             invoke_target(target, event, rule, *rest)
 

@@ -70,9 +70,9 @@ class Schedules:
     def _fire(self, key: Key, schedule: dict[str, Any]) -> None:
         account, region, name = key
         self.enter(account, region)
-        target = dict(schedule.get("Target") or {})
+        target = dict(schedule["Target"])
         group = f"arn:aws:scheduler:{region}:{account}:schedule-group/{name.partition('/')[0]}"
-        role = self.roles.get(str(target.get("RoleArn", "")).rpartition("/")[2])
+        role = self.roles.get(str(target.get("RoleArn")).rpartition("/")[2])
         if role is None or not may_invoke(role, account, group, str(target.get("Arn"))):
             logging.getLogger("launcher").warning("schedule %s may not invoke its target: see its role", name)
             return
@@ -82,7 +82,7 @@ class Schedules:
             "DetailType": "Scheduled Event",
             "Detail": "{}",
             "Time": self.looked,
-            "Resources": [schedule.get("Arn", "")],
+            "Resources": [schedule["Arn"]],
             "Account": account,
             "Region": region,
         }
@@ -101,8 +101,6 @@ def install(
     )
     for name in ("_tick_schedules", "_SCHEDULE_TICK_INTERVAL"):
         private(scheduler, name)
-    seconds_of = "_parse_rate_seconds"
-    private(eventbridge, seconds_of)
     enter_account, enter_region = (private(scheduler, f"set_request_{name}") for name in ("account_id", "region"))
 
     def enter(account: str, region: str) -> None:
@@ -112,7 +110,7 @@ def install(
     schedules = Schedules(
         stored=private(scheduler, "_schedules")._data,
         roles=private(iam, "_roles"),
-        interval=lambda expression: vars(eventbridge)[seconds_of](expression),  # it is hastened, and that changes
+        interval=lambda expression: eventbridge._parse_rate_seconds(expression),  # the launcher replaces it
         next_fire=next_fire,
         enter=enter,
         invoke=private(eventbridge, "_invoke_target"),  # without the check of the function's policy, as the role has it
