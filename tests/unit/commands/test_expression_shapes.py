@@ -178,7 +178,7 @@ def test_form_is_read_with_the_place_of_each_part(text: str, expected: str | Non
         (
             *(
                 "len(a)",
-                "there is no function len; known: abs, cast, ceil, coalesce, concat, currency_name, date, date_trunc,",
+                "there is no function len; known: abs, cast, ceil, coalesce, concat, concat_ws, currency_name, date",
             ),
             0,
         ),
