@@ -15,6 +15,7 @@ import pytest
 from lambda_toolkit.pipeline.access import preparing
 from lambda_toolkit.pipeline.access.messages import Column, Prepared, QueryError
 from lambda_toolkit.pipeline.client.target import Target
+from lambda_toolkit.pipeline.client.warehouses import query
 from lambda_toolkit.pipeline.client.warehouses import reader as readers
 from lambda_toolkit.pipeline.client.warehouses import warehouse as preparation
 from lambda_toolkit.pipeline.client.warehouses.access import FunctionAccess
@@ -172,3 +173,15 @@ def test_text_is_arrows_where_every_value_fits(kind: str, texts: Any, arrow: pa.
     assert [column.type for column in found.columns] == [arrow, pa.int64()], "what is no text stays as it is"
     if texts and first is not None:
         assert found.column(0)[0].as_py() == first
+
+
+def test_defect_of_a_type_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only a value that does not fit leaves its column as texts."""
+
+    def broken(kind: str) -> Any:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(query, "arrow_type", broken)
+    answer = ([Column("a", "integer")], pa.table({"0": ["7"]}))
+    with pytest.raises(ZeroDivisionError):
+        Warehouse(Access(answer)).query("SELECT")  # type: ignore[arg-type]
