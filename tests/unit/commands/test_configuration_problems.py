@@ -139,10 +139,24 @@ def test_mistake_of_the_whole_file_is_said_once(tmp_path: Path, text: str, said:
             ),
             ("backfill", "engine = 'emr-serverless'\napplication = 'a'", "lacks the key `role`"),
             ("backfill", "engine = 'local-spark'\nworkers = 2", ""),
+            (
+                *("backfill", "zz = 1\nyy = 2"),
+                "contains the unknown key `yy`. Known here: application, engine, python, role, workers.|"
+                "contains the unknown key `zz`. Known here: application, engine, python, role, workers.",
+            ),
         ),
         *(
             ("functions.report", "reads = ['r/a']\nwrites = ['w/a']", "names `r`|names `w`"),
-            ("functions.report", "sweeps = ['s/a']", "names `s`, which [buckets] does not declare."),
+            (
+                "functions.report",
+                "sweeps = ['s/a']",
+                "names `s`, which [buckets] does not declare. Declared there: nothing.",
+            ),
+            (
+                "functions.report",
+                "alarms = ['b']" + ALARM + ALARM.replace("a]", "xy]"),
+                "names `b`, which [alarms] does not declare. Declared there: a, xy.",
+            ),
             ("functions.report", "s3_trigger = { bucket = 't' }", "names `t`, which [buckets] does not"),
             ("functions.report", "alarms = ['t']", "names `t`, which [alarms] does not declare."),
             ("functions.report", "secret = ['t']", "names `t`, which [secrets] does not declare."),

@@ -70,7 +70,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def _nearest(word: str, known: Iterable[str]) -> str:
-    return next(iter(get_close_matches(word, list(known), n=1)), "")
+    return next(iter(get_close_matches(word, list(known))), "")
 
 
 def _read_key(problems: Problems, path: str, place: str, key: Key, values: Mapping[str, Any]) -> Any:
