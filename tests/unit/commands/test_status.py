@@ -227,6 +227,12 @@ def test_what_costs_to_ask_is_asked_seldom():
     assert len(asked) == 3
 
 
+def test_promise_is_made_where_one_is_declared():
+    pipeline = follower(FakeAws()).pipeline
+    assert freshness.promises(pipeline) == dict.fromkeys(TABLES, timedelta(minutes=30))
+    assert freshness.promises(dataclasses.replace(pipeline, fresh_within=None)) == {}
+
+
 def test_promise_of_one_table_is_its_own():
     due = {"payment": timedelta(minutes=5), "staff": timedelta(days=1)}
     found = {

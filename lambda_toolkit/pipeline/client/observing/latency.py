@@ -49,7 +49,7 @@ def of_batch(
     """
     if loaded_at is None:
         return None
-    if commits and commits["times"]:
+    if commits:
         times = [datetime.fromisoformat(time) for time in commits["times"]]
         weight = commits["transactions"] / len(times)
         return Latency(tuple(Sample((loaded_at - time).total_seconds(), weight) for time in times))
