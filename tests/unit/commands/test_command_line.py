@@ -10,6 +10,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -44,6 +45,10 @@ def test_every_command_has_help_and_the_shared_options(name):
     assert len(result.stdout.splitlines()[2].strip()) > 10, "a sentence of help"
     for option in ("--stage", "--config", "--json"):
         assert option in result.stdout
+    command: Any = deploy.main
+    for part in name.split():
+        command = command.get_command(click.Context(command), part)
+    assert [option.name for option in command.params if isinstance(option, click.Option) and not option.help] == []
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -54,6 +59,7 @@ def test_readme_lists_every_command(name):
 def test_the_groups_list_their_commands():
     shown = CliRunner().invoke(deploy.main, ["--help"]).stdout
     assert all(name in shown for name in deploy.COMMANDS)
+    assert "The whole pipeline on this machine: no account, no Docker." in " ".join(shown.split()), "it is not cut"
     shown = CliRunner().invoke(deploy.main, ["local", "--help"]).stdout
     assert all(name in shown for name in deploy.LOCAL_COMMANDS)
     assert CliRunner().invoke(deploy.main, ["nonsense"]).exit_code == 2

@@ -55,6 +55,13 @@ def change(name: str, action: Any = "update", *differences: Difference) -> Chang
 CHANGES = (change("a", "create"), change("b", "update", Difference("Timeout", 5, 600)))
 
 
+def apply_all(of: Plan, aws: Any, on_progress: Callable[[Any], None]) -> Report:
+    """All changes are made; the first is reported."""
+    assert aws is AWS
+    on_progress(SimpleNamespace(change=of.changes[0], finished=1, total=9, state="done", message=""))
+    return Report(of.changes, ())
+
+
 def test_deploy_applies_the_plan_of_its_options(call, monkeypatch, target) -> None:
     asked: list[Any] = []
     mirror = SimpleNamespace(target=target, lines=["a table is new"])
@@ -84,12 +91,14 @@ def test_deploy_applies_the_plan_of_its_options(call, monkeypatch, target) -> No
 
 def test_deploy_says_what_it_did(monkeypatch, target, capsys) -> None:
     scope: Any = SimpleNamespace(plan=lambda aws, of, functions: Plan(CHANGES if functions else ()))
-    monkeypatch.setattr(lambda_script, "apply", lambda of, aws, on_progress: Report(of.changes, ()))
+    monkeypatch.setattr(lambda_script, "apply", apply_all)
     assert command_deploy.apply(Screen(), target, (), scope) is None
-    assert capsys.readouterr().out == "Nothing changed.\n"
+    assert capsys.readouterr() == ("Nothing changed.\n", "Comparing the configuration with AWS ...\n")
     report = command_deploy.apply(Screen(), target, ("a",), scope)
     assert report is not None and report.done == CHANGES
-    assert capsys.readouterr().out == "Deployed totes (dev): 2 changes.\n"
+    shown = capsys.readouterr()
+    assert shown.out == "Deployed totes (dev): 2 changes.\n"
+    assert shown.err.splitlines() == ["Comparing the configuration with AWS ...", "[1/9] + function a"]
 
 
 def test_removal_of_layers_is_not_asked_for(monkeypatch, target) -> None:
@@ -206,11 +215,14 @@ def test_destroy_asks_unless_yes_is_given(call, monkeypatch, target, arguments, 
 
     monkeypatch.setattr(destroy, "deployment", lambda pipeline, account, environ: (account, environ))
     monkeypatch.setattr(lambda_script, "plan_destroy", planned)
-    monkeypatch.setattr(lambda_script, "apply", lambda of, aws, on_progress: done.append(of) or Report(of.changes, ()))
+    monkeypatch.setattr(
+        lambda_script, "apply", lambda of, aws, on_progress: done.append(of) or apply_all(of, aws, on_progress)
+    )
     result = call("destroy", *arguments, input=answer)
     assert (result.exit_code, bool(done)) == (code, applied)
     if "--yes" in arguments and "--json" not in arguments:
         assert result.stdout.splitlines() == ["- function a", "a bucket is kept", "Removed: 1 change."]
+        assert result.stderr == "[1/9] - function a\n"
     if answer:
         assert "Remove 1 resource from AWS account 123456789012?" in result.stderr
     if "--json" in arguments and applied:

@@ -219,11 +219,16 @@ def test_up_says_where_the_stack_is(call, monkeypatch, tmp_path, done, external)
         "stack": str(tmp_path / ".local" / "stack.json"),
         "source": "shop at h:5432" if external else None,
     }
+    call("up", "--seed", str(tmp_path))
     assert started == [
         (Seeding(orders=5), {"source_url": None}),
         (Seeding(empty=True), {"source_url": "URL"}),
+        (Seeding(directory=tmp_path), {"source_url": None}),
     ]
-    assert done == [("disposable", tmp_path, False)] * 2, "its data is kept"
+    assert done == [("disposable", tmp_path, False)] * 3, "its data is kept"
+    (tmp_path / "file").touch()
+    wrong = (["--orders", "0"], ["--orders", "10000001"], ["--seed", str(tmp_path / "file")], ["--seed", "missing"])
+    assert [call("up", *options).exit_code for options in wrong] == [2, 2, 2, 2] and len(started) == 3
 
 
 @pytest.mark.parametrize("runs", [True, False])

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -51,8 +53,8 @@ EVENTS = (
 def test_logs_of_all_functions_are_shown_with_their_names(call, monkeypatch) -> None:
     asked: list[Any] = []
 
-    def events(aws: Any, names: list[str], start: int, **named: Any) -> Iterator[Any]:
-        asked.append((aws is AWS, sorted(names), start, named["follow"], sorted(named["groups"])))
+    def events(aws: Any, names: list[str], start: int, *, groups: Any, follow: bool, wait: Any) -> Iterator[Any]:
+        asked.append((aws is AWS, sorted(names), start, follow, sorted(groups)))
         return iter(EVENTS)
 
     monkeypatch.setattr(command_logs, "events_of", events)
@@ -67,6 +69,17 @@ def test_logs_of_all_functions_are_shown_with_their_names(call, monkeypatch) -> 
     event = {"timestamp": 1000, "function": "totes-dev-extract", "level": "WARNING", "message": EVENTS[0][1]["message"]}
     assert json.loads(one.stdout) == {"events": [{**event, "message": event["message"].rstrip()}]}
     assert call("logs", "extract").stdout.splitlines() == ["1970-01-01 00:00:01Z  WARNING slow"]
+
+
+@pytest.mark.parametrize(
+    ("hours", "shown"),
+    [(-4, "2026-01-01 23:00:00Z"), (-1, "02:00:00Z"), (0, "03:00:00Z"), (24, "2026-01-03 03:00:00Z")],
+)
+def test_event_of_another_day_has_its_date(monkeypatch, hours: int, shown: str) -> None:
+    now = int(datetime(2026, 1, 2, 3, tzinfo=UTC).timestamp())
+    clock = SimpleNamespace(gmtime=lambda at=now: time.gmtime(at), strftime=time.strftime)
+    monkeypatch.setattr(command_logs, "time", clock)
+    assert command_logs._time_of((now + 3600 * hours) * 1000 + 999) == shown
 
 
 def test_silent_log_says_what_is_hidden(call, monkeypatch) -> None:
@@ -336,10 +349,11 @@ def test_backfill_of_a_transformed_lake_asks_no_function(call, monkeypatch) -> N
 
 
 def test_rows_of_a_plan_are_read_exactly() -> None:
-    from lambda_toolkit.pipeline.commands.backfill import MOST_ROWS, _rows
+    from lambda_toolkit.pipeline.commands.backfill import _rows
 
-    assert _rows(["a=0", f"b={MOST_ROWS:,}", "c=1_000"]) == {"a": 0, "b": MOST_ROWS, "c": 1000}
-    for wrong in ("a", "a=", "=1", "a=-1", "a=1.5", f"a={MOST_ROWS + 1}"):
+    most = 1_000_000_000_000  # as the message has it
+    assert _rows(["a=0", f"b={most:,}", "c=1_000"]) == {"a": 0, "b": most, "c": 1000}
+    for wrong in ("a", "a=", "=1", "a=-1", "a=1.5", f"a={most + 1}", "a=1=2"):
         with pytest.raises(UsageError, match="TABLE=ROWS"):
             _rows([wrong])
 

@@ -57,6 +57,7 @@ def actions(done: Result) -> set[str]:
         (["--repository", "me/shop"], "--trust and --repository go together."),
         ([*TRUST, "--environment", "a", "--branch", "b"], "Give --environment or --branch"),
         (["--trust", "github", "--repository", "me@1x/shop"], "OWNER@ID/REPO@ID; 'me@1x/shop' is not."),
+        (["--trust", "github", "--repository", "me/shop/x"], "OWNER@ID/REPO@ID; 'me/shop/x' is not."),
     ],
 )
 def test_options_of_two_policies_are_refused(call: Callable[..., Result], arguments: list[str], says: str) -> None:

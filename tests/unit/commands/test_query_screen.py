@@ -26,7 +26,8 @@ FOUND = pa.table(
 def call(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     """Calls the command; the warehouse knows one query."""
 
-    warehouse = SimpleNamespace(query=lambda text: {"SELECT 1": FOUND}[text])
+    many = pa.table({"number": pa.array(range(51))})
+    warehouse = SimpleNamespace(query=lambda text: {"SELECT 1": FOUND, "many": many}[text])
     target = SimpleNamespace(is_local=False)
     monkeypatch.setattr(options, "choose", lambda *_: target)
     monkeypatch.setattr(query, "_warehouse", lambda of: warehouse if of is target else None)
@@ -40,10 +41,13 @@ def test_numbers_are_aligned_at_the_right(call: Callable[..., Result]) -> None:
         "│     7 │   0.5 │   1.5 │ a    │",
         "│  1234 │       │  20.0 │      │",
     ]
-    for rows in ("2", "50"):
-        assert lines(call("SELECT 1", "--rows", rows).stdout) == table
+    for given in (["--rows", "2"], []):
+        assert lines(call("SELECT 1", *given).stdout) == table
     rest = "The first 1 of them. All: --rows 2, --csv, or --output FILE."
     assert lines(call("-", "--rows", "1", input="SELECT 1").stdout) == [*table[:3], rest]
     document = json.loads(call("SELECT 1", "--json").stdout)
     assert document["rows"] == [[7, 0.5, "1.5", "a"], [1234, None, "20.0", None]]
     assert [column["name"] for column in document["columns"]] == FOUND.column_names
+    first = lines(call("many").stdout)
+    assert (first[0], first[2], first[51]) == ("51 rows", "│      0 │", "│     49 │")
+    assert first[52:] == ["The first 50 of them. All: --rows 51, --csv, or --output FILE."]

@@ -161,6 +161,7 @@ def arrives_once(watch: ArrivalWatch, after: int) -> int:
 
 TARGET: Any = SimpleNamespace(aws=lambda: None, pipeline=load(DEFAULT_PATH), is_local=False)
 PLANNED: Any = SimpleNamespace(plan=lambda *_: Plan((Change("role", "a", "update", (), apply=broken),)))  # type: ignore[arg-type]
+ENDED: Any = SimpleNamespace(is_set=iter([False, True]).__next__, wait=print)
 WATCHED: Any = SimpleNamespace(read=broken, log_groups=broken)
 URL = "postgresql://me:s3cret@127.0.0.1/shop"
 DEFECTS: list[tuple[Any, str, Any, Callable[[], object]]] = [
@@ -172,7 +173,7 @@ DEFECTS: list[tuple[Any, str, Any, Callable[[], object]]] = [
     (status, "EVERYTHING", SimpleNamespace(plan=broken), lambda: status._drift(TARGET, None)),
     (status, "_show", broken, lambda: status._again(Screen(), WATCHED)),
     (watch, "_say", print, lambda: watch._deploy(Screen(), WATCHED, [])),
-    (watch, "_say", print, lambda: watch._show_log(Screen(), WATCHED, threading.Event())),
+    (watch, "_say", print, lambda: watch._show_log(Screen(), WATCHED, ENDED)),
     (lambda_script, "apply", broken, lambda: deploy.apply(Screen(), TARGET, (), PLANNED)),
     (invoke, "json", SimpleNamespace(loads=broken), lambda: invoke._event("{}")),
     (Path, "read_text", broken, lambda: invoke._event("event.json")),

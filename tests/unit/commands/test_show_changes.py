@@ -114,6 +114,24 @@ def test_the_options_make_the_scope() -> None:
     assert seen == [EVERYTHING, Scope(True, False, True, ("source", "totes/dev/warehouse"))]
 
 
+@pytest.mark.parametrize(
+    ("code", "raced"),
+    [
+        *((code, True) for code in ("EntityAlreadyExists", "ResourceExistsException", "ResourceConflictException")),
+        *((code, True) for code in ("BucketAlreadyOwnedByYou", "OperationAborted", "ConcurrentModification")),
+        *((code, False) for code in ("AccessDenied", "ResourceNotFoundException")),
+    ],
+)
+def test_codes_of_races_are_those_of_aws(capsys, code: str, raced: bool) -> None:
+    failed = tuple(Failure(CHANGED, f"Call shop: no ({each}).") for each in (code, "Throttling"))
+    show_report(Screen(), Report((), failed), "Deployed")
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0] == "Deployed: 0 changes made, 2 failed, 0 not tried."
+    assert ("another process has just made or changed it" in shown[1]) is raced
+    assert shown[2] == "! function shop: Call shop: no (Throttling)."
+    assert [line.partition(" ")[0] for line in shown[3:]] == (["Another", "The"] if raced else ["The"])
+
+
 def test_a_deploy_that_another_one_raced_says_so(capsys) -> None:
     failed = Failure(CHANGED, "iam:CreateRole shop: Role with name shop already exists (EntityAlreadyExists).")
     show_report(
