@@ -16,7 +16,7 @@ from lambda_toolkit.pipeline.client.sources import sizes
 from lambda_toolkit.pipeline.client.sources.sizes import SourceSizes, read_sizes, source_sizes
 from lambda_toolkit.pipeline.client.target import Target
 from lambda_toolkit.pipeline.config.load import load
-from lambda_toolkit.pipeline.config.model import Pipeline
+from lambda_toolkit.pipeline.config.model import Pipeline, ReadSecret
 from lambda_toolkit.pipeline.cost.backfill import TableSize
 from lambda_toolkit.pipeline.errors import CommandError
 from lambda_toolkit.pipeline.installed import DEFAULT_PATH
@@ -64,6 +64,10 @@ def test_rows_that_are_given_need_no_source() -> None:
 def test_what_is_missing_for_a_plan_is_named(secrets: bool, given: dict[str, int], says: str) -> None:
     with pytest.raises(CommandError, match=says):
         source_sizes(Target(having("payment", secrets=secrets), {}, False), given)
+    others = replace(PIPELINE.secrets["source"], environment="", read=ReadSecret("arn"))
+    of_others = Target(replace(having("payment"), secrets={"source": others}), {}, False)
+    with pytest.raises(CommandError, match=r"its URL, of \[secrets\.source\], or name the rows"):
+        source_sizes(of_others, {})
 
 
 COLUMNS = ("boolean", "smallint", "integer", "real", "date", "bigint", "double precision", "text", "numeric(9,2)")
