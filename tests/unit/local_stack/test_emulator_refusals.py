@@ -16,6 +16,7 @@ from lambda_toolkit.pipeline.local_stack.aws_emulator import emulator_gate as ga
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 SIGNED = "host;x-amz-date"
 HEADER = f"AWS4-HMAC-SHA256 Credential=KEY/20260102/eu-west-2/lambda/aws4_request, SignedHeaders={SIGNED}, Signature=ab"
+PARTS = ("Credential", "SignedHeaders", "Signature")
 HEADERS = {"host": ("127.0.0.1:1",), "x-amz-date": ("20260102T030405Z",), "authorization": (HEADER,)}
 REQUEST = gate.Request("POST", "/", "/", (), HEADERS)
 QUERY = {
@@ -49,6 +50,9 @@ def test_signature_is_what_the_request_says() -> None:
     found = gate.signature_of(query(X_Amz_Security_Token="token"), NOW)
     of_key = ("KEY", "20260102", "eu-west-2", "s3", ("host",), "ab", "20260102T030405Z")
     assert found == gate.Signature(*of_key, "token", 60)
+    assert gate.signature_of(query(), NOW).token == ""
+    with_token = HEADER.replace(SIGNED, f"{SIGNED};x-amz-security-token")
+    assert gate.signature_of(headers(authorization=with_token, x_amz_security_token="t"), NOW).token == "t"
 
 
 @pytest.mark.parametrize(
@@ -67,6 +71,7 @@ def test_signature_is_what_the_request_says() -> None:
         (headers(authorization=HEADER.replace("/lambda/", "//")), "IncompleteSignature"),
         (headers(authorization=HEADER.replace("Signature=ab", "Signature=")), "IncompleteSignature"),
         (headers(authorization=HEADER.replace(SIGNED, "")), "IncompleteSignature"),
+        *((headers(authorization=HEADER.replace(f"{name}=", "X=")), "IncompleteSignature") for name in PARTS),
         (headers(x_amz_date="today"), "IncompleteSignature"),
         (headers(x_amz_date=None), "IncompleteSignature"),
         (headers(x_amz_date="20260103T000000Z"), "SignatureDoesNotMatch"),
@@ -154,6 +159,7 @@ def test_body_is_signed_as_a_whole(service, stated, payload, expires, code) -> N
         ("/", "lambda", "/"),
         ("/a/", "lambda", "/a/"),
         ("/a/./b/../c", "lambda", "/a/c"),
+        ("/a/b/c/../d", "lambda", "/a/b/d"),
         ("//a//b", "lambda", "/a/b"),
         ("/../a", "lambda", "/a"),
         ("/a%20b~-_.", "lambda", "/a%2520b~-_."),
