@@ -40,9 +40,13 @@ def test_down_keeps_the_data_and_forgets_the_processes(kept: Path) -> None:
     assert (kept / "postgres/data/PG_VERSION").is_file()
 
 
-def test_down_with_wipe_leaves_nothing(kept: Path) -> None:
+def test_down_with_wipe_leaves_nothing(kept: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Also where the server's data is, which may be outside the folder."""
+    outside = tmp_path_factory.mktemp("outside") / "home"
+    outside.mkdir()
+    (kept / "postgres" / "home").symlink_to(outside)
     assert stack.down(kept.parent, wipe=True) is False
-    assert list(kept.parent.iterdir()) == []
+    assert list(kept.parent.iterdir()) == [] and not outside.exists()
     assert stack.down(kept.parent, wipe=True) is False
 
 

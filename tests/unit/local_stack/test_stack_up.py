@@ -158,7 +158,7 @@ def test_next_start_has_the_ports_and_keys_of_the_last(parts: Parts) -> None:
     again = parts.up(region="eu-west-1", source_schema=Path("other.sql"))
     assert replace(again, processes=first.processes) == first and again.region == "eu-west-1"
     assert parts.of("emulator")[1]["speed"] == "1" and parts.of("prepare")[1] == Path("other.sql")
-    assert parts.of("drop") is None
+    assert parts.of("drop") is None and parts.of("server")[1] == 30_001
 
 
 def test_stack_that_is_up_is_left_as_it_is(parts: Parts) -> None:
