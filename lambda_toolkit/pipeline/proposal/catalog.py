@@ -152,15 +152,19 @@ class Table(Message):
 
     def _index_reasons(self) -> Iterator[str]:
         """What each unique index lacks, the one that lacks least first."""
-        for index in self.indexes:
-            nullable = [name for name in index.columns if name is not None and not self.by_name[name].required]
-            if index.valid and not index.partial and None not in index.columns and nullable:
-                yield f"{listed(nullable)} may be NULL in the unique index {index.name}."
+        for index, nullable in self._nullable_indexes():
+            yield f"{nullable} may be NULL in the unique index {index.name}."
         for index in self.indexes:
             lack = "is on an expression" if None in index.columns else "covers only the rows that satisfy a condition"
             if not index.valid:
                 lack = "is not valid: its creation has failed or not ended, or a partition lacks it"
             yield f"The unique index {index.name} {lack}."
+
+    def _nullable_indexes(self) -> Iterator[tuple[UniqueIndex, str]]:
+        """Each unique index that lacks NOT NULL alone, and of which columns: one that has it everywhere is a key."""
+        for index in self.indexes:
+            if index.valid and not index.partial and None not in index.columns:
+                yield index, listed([name for name in index.columns if name and not self.by_name[name].required])
 
     def _remedy(self) -> str:
         if self.inheriting:
@@ -168,10 +172,8 @@ class Table(Message):
                 'Name each of those tables instead; or declare its key and compare = "content": then every run reads '
                 "all rows, and checks that the key is unique."
             )
-        for index in self.indexes:
-            nullable = [name for name in index.columns if name is not None and not self.by_name[name].required]
-            if index.valid and not index.partial and None not in index.columns and nullable:
-                return f"Where they never are NULL: ALTER COLUMN ... SET NOT NULL on {listed(nullable)}."
+        for _, nullable in self._nullable_indexes():
+            return f"Where they never are NULL: ALTER COLUMN ... SET NOT NULL on {nullable}."
         return (
             "Add a primary key; or, where columns identify its rows all the same, declare them as its key with "
             'compare = "content": then every run reads all rows, and checks that.'

@@ -235,13 +235,11 @@ class _Draft:
                     required and self._is_required(table, key),
                 )
                 found.append(of)
-                if other.name != self._source.name:
-                    nearer = [each for each in usable_references(other, self._star.catalog) if each.table != other.name]
-                    following += [
-                        (each, of.alias, other, of.required)
-                        for each in nearer
-                        if self._star.role(each.table) is Role.DIMENSION
-                    ]
+                following += [
+                    (each, of.alias, other, of.required)
+                    for each in usable_references(other, self._star.catalog)
+                    if self._star.role(each.table) is Role.DIMENSION
+                ]
                 if parent is not None:
                     seen.add(other.name)
             seen |= {of.table.name for of in found}

@@ -115,8 +115,9 @@ def _problems(declared: Declarations, schema: Mapping[str, CreateTable]) -> Iter
 def _unfit_types(table: WarehouseTable, types: Mapping[str, str]) -> Iterator[str]:
     """Why the columns that transform fills cannot have their types, which is known without the source."""
     for name, kind in types.items():
-        reason = unsupported(kind) or (unfit_key(kind) if name in table.keys else None)
-        if reason is None and table.calendar is not None:
+        if table.calendar is None:
+            reason = unsupported(kind) or (unfit_key(kind) if name in table.keys else None)
+        else:
             attribute, length = table.calendar.columns[name], modifiers(kind)
             reason = refusal(ATTRIBUTES[attribute], kind)
             if reason is None and length and length[0] < LONGEST_TEXTS.get(attribute, 0):

@@ -71,7 +71,10 @@ def test_table_without_a_key_says_which_index_lacks_least(indexes, reason, remed
         ({"kind": "S"}, "It is of the kind 'S'."),
         ({"foreign_partitions": ("p1", "p2")}, "Its partition p1 is a foreign table"),
         ({"columns": ()}, "It has no columns."),
-        ({"columns": (Column("id", "text", "text", True, readable=False),)}, "This user may not read it: GRANT SELECT"),
+        (
+            {"columns": (Column("id", "text", "text", True, readable=False),)},
+            "This user may not read it: GRANT SELECT on it.",
+        ),
         (
             {"columns": (ID, Column("n", "text", "text", False, readable=False))},
             "This user may not read n: GRANT SELECT on the whole table.",

@@ -9,6 +9,7 @@ import pytest
 
 from lambda_toolkit.pipeline.lambdas.shared.model.expressions import Expression
 from lambda_toolkit.pipeline.lambdas.shared.model.schema_declarations import Reference
+from lambda_toolkit.pipeline.proposal import types
 from lambda_toolkit.pipeline.proposal.catalog import Catalog, Column, ForeignKey, Table
 from lambda_toolkit.pipeline.proposal.names import Names, one_line, snake, toml_key, toml_text, toml_texts
 from lambda_toolkit.pipeline.proposal.roles import Role, classify, is_audit, is_date, measures, usable_references
@@ -255,10 +256,23 @@ def test_type_in_the_warehouse_is_its_own_or_text(given: Column, kind: str, reas
     assert warehouse_type(given) == WarehouseType(kind, reason)
 
 
-def test_type_is_read_whole_or_it_is_none() -> None:
+def test_type_is_read_whole_or_it_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [reads_as_itself(kind) for kind in ("integer", "numeric(5,2)", "int", "integer x", "wibble", "'x", "")] == [
         *(True, True, False, False, False, False, False),
     ]
+    monkeypatch.setattr(types, "read_type", lambda reader: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        reads_as_itself("text")
+
+
+def test_fact_without_a_header_is_not_joined() -> None:
+    """What the other fact refers to, this one refers to itself."""
+    keys = {"x_id": "x", "y_id": "y", "z_id": "z"}
+    columns = [column(name, "integer") for name in keys]
+    one = table("a", *columns, refers=keys)
+    other = table("b", NUMBER, column("a_id", "integer"), *columns, refers={"a_id": "a", **keys})
+    found = {each.source: each for each in star(Catalog((*map(table, "xyz"), one, other), {}))}
+    assert found["a"].kind == found["b"].kind == "fact" and (found["b"].joins, len(found["b"].comments)) == ({}, 1)
 
 
 def test_names_of_the_source_become_those_of_the_warehouse() -> None:
