@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lambda_toolkit.changes import Change, Difference
-from lambda_toolkit.pipeline.cost.month import FunctionUse, Line, Month, Network, bill
+from lambda_toolkit.pipeline.cost.month import FunctionUse, Line, Month, Network, bill, total
 from lambda_toolkit.pipeline.cost.statement import statement
 from lambda_toolkit.pipeline.cost.what_if import CENT, before, savings
 from lambda_toolkit.pipeline.cost.workload import Declared, DeclaredFunction, Measured, Workload, month
@@ -161,6 +161,15 @@ def test_savings_are_named_and_those_without_effect_are_not() -> None:
     assert saved(replace(SHOP, functions=(replace(EXTRACT, alarms={"only": 1}),)))["one alarm fewer"] == 2
     cents = replace(PRICES, prices={name: replace(each, amount=CENT) for name, each in PRICES.prices.items()})
     assert ("one alarm fewer", CENT) in {(each.change, each.amount) for each in savings(SHOP, HUNDRED, cents)}
+
+
+def test_longer_schedules_are_those_with_a_pause() -> None:
+    """Three times as long, in the unit that it has; what fires at a time of the day stays."""
+    times = {"a": "rate(1 hour)", "b": "rate(5 minutes)", "c": "cron(0 8 * * ? *)", "d": "at(2027-01-31T09:00:00)"}
+    changed = {**times, "a": "rate(3 hours)", "b": "rate(15 minutes)"}
+    now, later = (replace(SHOP, functions=(replace(OTHER, schedules=each),)) for each in (times, changed))
+    expected = total(month(now, HUNDRED), PRICES) - total(month(later, HUNDRED), PRICES)
+    assert saved(now)["schedules 3 times as long"] == expected > 0
 
 
 def test_half_the_memory_is_a_whole_number_and_128_mb_at_least() -> None:

@@ -56,9 +56,12 @@ def test_every_table_that_is_declared_is_in_the_file() -> None:
         *(resource_keys.LAKE, ALARM, schedule_keys.SCHEDULE, secret_table.SECRET),
         *(scale_keys.EXTRACT, scale_keys.TRANSFORM, scale_keys.LOAD, scale_keys.BACKFILL),
         *(SOURCE, table_keys.MIRROR, table_keys.VERSION, WAREHOUSE),
+        *(trigger_keys._QUEUE, trigger_keys._STREAM, trigger_keys._EVENT, trigger_keys._URL, trigger_keys._CORS),
     )
     assert {table.path for table in modules} <= found
     shared = (function_keys.PACKAGING, (function_keys.LOCK,), function_keys.SETTINGS, function_keys.LOGGING)
     shared += (schedule_keys.SCHEDULING, trigger_keys.TRIGGERS)
-    declared = {key.name for table in (FUNCTION, function_keys.PACKAGES, PIPELINE) for key in table.keys}
+    several = (trigger_keys._FILTERS, trigger_keys._REPORT, trigger_keys._ENABLED, trigger_keys._WINDOW)
+    shared += (several, function_keys._NETWORK)
+    declared = {key.name for table in modules for key in table.keys}
     assert {key.name for keys in shared for key in keys} <= declared
