@@ -102,8 +102,7 @@ def _again(screen: Screen, reader: StatusReader) -> None:
     if screen.as_json:
         screen.line(document)
         return
-    if sys.stdout.isatty():
-        click.clear()
+    click.clear()  # nothing happens where there is no terminal
     _show(screen, document)
     screen.say("")
 

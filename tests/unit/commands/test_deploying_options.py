@@ -271,6 +271,9 @@ def test_invoke_shows_result_and_log(call, monkeypatch) -> None:
     answers.pop(0)
     failed = call("invoke", "load", "--event", '{"x": 2}')
     assert (failed.exit_code, failed.stderr) == (1, "Error: load failed: no answer.\n")
+    monkeypatch.setattr(invoke, "_run_here", lambda screen, *of: Invocation([str(each) for each in of], None, "log\n"))
+    here = call("invoke", "./a.py", "x", "--name", "n")
+    assert (json.loads(here.stdout), here.stderr) == (["a.py", "('x',)", "{}", "n"], ""), "its log was shown meanwhile"
     for wrong in (["load", "argument"], ["load", "--name", "x"]):
         assert call("invoke", *wrong, "--event", '{"x": 2}').exit_code == 2
 

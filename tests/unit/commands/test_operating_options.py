@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -296,6 +297,8 @@ def test_lake_is_read_where_it_is(call, monkeypatch, target, arguments, root, se
     assert (before[:2] == ["INSTALL httpfs", "LOAD httpfs"], len(before)) == ((True, 5) if secret else (False, 0))
     assert ("ENDPOINT '127.0.0.1:5000'" in "".join(before)) is secret
     assert call("lake", *arguments).stdout.endswith(f"{last};\n\n")
+    target.pipeline = replace(target.pipeline, buckets={})
+    assert call("lake", *arguments).exit_code == (0 if "--root" in arguments else 1), "it has no bucket to read"
 
 
 @pytest.mark.parametrize(
@@ -325,14 +328,15 @@ def test_duckdb_finds_credentials_as_boto3_does(region, endpoint, options) -> No
     ("arguments", "batches"),
     [([], [3, 5]), (["--batch", "9", "--batch", "2", "--batch", "9"], [2, 9]), (["--batch", "2", "--again"], [2])],
 )
-def test_backfill_transforms_what_is_named_or_missing(call, monkeypatch, arguments, batches) -> None:
+def test_backfill_transforms_what_is_named_or_missing(call, monkeypatch, target, arguments, batches) -> None:
     def transformed(target: Any, todo: list[int], *, again: bool) -> dict[int, int]:
         assert again == ("--again" in arguments)
         return {batch: batch + 1 for batch in todo}
 
     monkeypatch.setattr(spark, "untransformed", lambda target: [3, 5])
     monkeypatch.setattr(spark, "transform_by_functions", transformed)
-    engine = load(DEFAULT_PATH).backfill.engine
+    monkeypatch.setattr(spark, "transform_by_job", lambda of, todo, *, again: {0: transformed(of, todo, again=again)})
+    engine = target.pipeline.backfill.engine
     assert engine == "lambda"
     done = json.loads(call("backfill", *arguments, "--json").stdout)
     assert done == {"engine": engine, "batches": [{"batch": batch, "revision": batch + 1} for batch in batches]}
@@ -340,6 +344,9 @@ def test_backfill_transforms_what_is_named_or_missing(call, monkeypatch, argumen
         f"Batch {batch} is transformed, by lambda: revision {batch + 1}." for batch in batches
     ]
     assert call("backfill", "--rows", "payment=3").exit_code == 2
+    target.pipeline = replace(target.pipeline, backfill=replace(target.pipeline.backfill, engine="glue"))
+    by_job = [{"batch": 0, "revision": {str(batch): batch + 1 for batch in batches}}]
+    assert json.loads(call("backfill", *arguments, "--json").stdout) == {"engine": "glue", "batches": by_job}
 
 
 def test_backfill_of_a_transformed_lake_asks_no_function(call, monkeypatch) -> None:

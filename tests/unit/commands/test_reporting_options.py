@@ -35,6 +35,7 @@ from lambda_toolkit.pipeline.cost.backfill import Setting
 from lambda_toolkit.pipeline.cost.month import Month, Network
 from lambda_toolkit.pipeline.cost.workload import ASSUMED, Measured, declared
 from lambda_toolkit.pipeline.dashboard import documents, readings, rendering, server
+from lambda_toolkit.pipeline.errors import CommandError
 from lambda_toolkit.pipeline.iceberg import catalogs, publishing, snapshot
 from lambda_toolkit.pipeline.installed import DEFAULT_PATH
 from lambda_toolkit.spec.network import Vpc
@@ -364,16 +365,16 @@ def test_dashboard_says_where_it_is(call, monkeypatch, target, arguments, is_loc
     asked: list[Any] = []
     ports = {port: SimpleNamespace(getsockname=lambda: ("127.0.0.1", 8123))}
 
-    def broken() -> dict[str, Any]:
-        raise ZeroDivisionError
+    errors = {"status": ZeroDivisionError(), "cost": CommandError("No answer.")}
 
     def sources(targets: Any, now: Callable[[], datetime], seconds: float) -> dict[str, Any]:
         asked.append((targets(), now().tzinfo, seconds))
-        return {"status": readings.Source(broken, 60)}
+        reads = {name: lambda error=error: failing(error=error) for name, error in errors.items()}
+        return {name: readings.Source(read, 60) for name, read in reads.items()}
 
     def serve(dashboard: server.Dashboard, listening: Any, started: Callable[[], None]) -> None:
         asked.append((listening, dashboard.frame, dashboard.seconds, dashboard.now().tzinfo, dashboard.command("run")))
-        said.update(dashboard.readings.all([("status",)]))
+        said.update(dashboard.readings.all([("status",), ("cost",)]))
         dashboard.readings.close()
         started()
 
@@ -393,5 +394,6 @@ def test_dashboard_says_where_it_is(call, monkeypatch, target, arguments, is_loc
     assert asked == [(target, UTC, every), (ports[port], frame, every / 2, UTC, "python deploy.py run")]
     assert launched == [url] * opened
     assert "defect of the program" in said["status"].problem and "ZeroDivisionError" in done.stderr
+    assert (said["cost"].problem, done.stderr.count("Traceback")) == ("No answer.", 1)
     assert json.loads(call("dashboard", *arguments, "--json").stdout) == {"url": url, "port": 8123}
     assert call("dashboard", "--port", "0").exit_code == call("dashboard", "--every", "0.4").exit_code == 2

@@ -74,15 +74,16 @@ def test_the_document_holds_them_and_no_secret() -> None:
 
 @pytest.fixture
 def target(monkeypatch):
-    """A target whose plan removes an alarm and a layer."""
+    """A target whose plan changes a function, and removes an alarm and a layer."""
     DONE.clear()
-    plan = Plan((change("alarm", "delete"), change("layer", "delete")), notes=("a bucket is kept",))
+    changes = (change("function", "update"), change("alarm", "delete"), change("layer", "delete"))
+    plan = Plan(changes, notes=("a bucket is kept",))
     monkeypatch.setattr(Scope, "plan", lambda *_: plan)
     pipeline = SimpleNamespace(name="shop", stage="dev")
     return SimpleNamespace(aws=lambda: SimpleNamespace(clock=Clock()), pipeline=pipeline)
 
 
-@pytest.mark.parametrize(("answer", "done"), [("y\n", {"alarm", "layer"}), ("n\n", set())])
+@pytest.mark.parametrize(("answer", "done"), [("y\n", {"function", "alarm", "layer"}), ("n\n", set())])
 def test_on_a_terminal_a_removal_is_asked_for(monkeypatch, target, capsys, answer, done) -> None:
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
     monkeypatch.setattr(click, "confirm", lambda *_, **__: answer == "y\n")
@@ -92,17 +93,19 @@ def test_on_a_terminal_a_removal_is_asked_for(monkeypatch, target, capsys, answe
         with pytest.raises(CommandError, match="--no-prune"):
             deploy.apply(Screen(), target, ask=True)
     said = capsys.readouterr()
-    assert "- alarm shop" in said.out
+    assert said.out.splitlines()[:1] == ["- alarm shop"] and "layer" not in said.out and "function" not in said.out
     assert "Note: a bucket is kept." in said.err
     assert set(DONE) == done
 
 
-@pytest.mark.parametrize(("terminal", "ask"), [(False, True), (True, False)])
-def test_in_ci_or_with_yes_nothing_is_asked(monkeypatch, target, terminal, ask) -> None:
+@pytest.mark.parametrize(
+    ("terminal", "ask", "as_json"), [(False, True, False), (True, False, False), (True, True, True)]
+)
+def test_in_ci_or_with_yes_nothing_is_asked(monkeypatch, target, terminal, ask, as_json) -> None:
     monkeypatch.setattr(sys.stdin, "isatty", lambda: terminal, raising=False)
     monkeypatch.setattr(click, "confirm", lambda *_, **__: pytest.fail("it asked"))
-    deploy.apply(Screen(), target, ask=ask)
-    assert set(DONE) == {"alarm", "layer"}
+    deploy.apply(Screen(as_json=as_json), target, ask=ask)
+    assert set(DONE) == {"function", "alarm", "layer"}
 
 
 def test_the_options_make_the_scope() -> None:

@@ -146,6 +146,15 @@ def test_freshness_has_a_color_of_its_own(changed, text, color) -> None:
     assert command._freshness({"freshness": {"promise": promise}}) == (text, color)
 
 
+def test_terminal_is_cleared_and_times_are_short(monkeypatch) -> None:
+    cleared: list[bool] = []
+    monkeypatch.setattr(command.click, "clear", lambda: cleared.append(True))
+    for as_json in (True, False):
+        command._again(Screen(as_json=as_json), Reader(DOCUMENT))  # type: ignore[arg-type]
+    assert cleared == [True], "of documents, each stays"
+    assert [command._clock(text) for text in ("2026-01-02T03:04:05Z", "-")] == ["2026-01-02 03:04:05Z", "-"]
+
+
 def test_failed_events_are_named_where_made_up_for() -> None:
     def said(*functions: dict[str, Any]) -> str:
         return command._failed_events({**DOCUMENT, "failed_events": {"functions": functions}})
