@@ -66,9 +66,10 @@ def test_test_is_published_where_alarms_are(notifier: str | None) -> None:
     aws.answers["publish"] = AwsError("none", code="NotFound")
     with pytest.raises(CommandError, match=f"There is no topic x{'-alarms' if notifier else ''} yet"):
         alert_test._publish(aws, topics, "ab12", notifier)
-    aws.answers["publish"] = AwsError("no", code="AuthorizationError")
-    with pytest.raises(AwsError):
-        alert_test._publish(aws, topics, "ab12", notifier)
+    for error in (AwsError("no", code="AuthorizationError"), ZeroDivisionError()):
+        aws.answers["publish"] = error
+        with pytest.raises(type(error)):
+            alert_test._publish(aws, topics, "ab12", notifier)
 
 
 @pytest.mark.parametrize(

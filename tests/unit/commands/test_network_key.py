@@ -120,7 +120,14 @@ def test_policies_have_what_a_network_needs_and_no_more(tmp_path: Path) -> None:
     assert actions(ALL, of_deployer=False) == read
 
 
-def test_address_of_this_machine_is_found() -> None:
+def test_address_of_this_machine_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     assert addresses("127.0.0.1") == ["127.0.0.1"]
     assert addresses("no host") == []
     assert addresses(f"{'a' * 64}.example.com") == [], "no part of a name in DNS is as long"
+
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("socket.getaddrinfo", broken)
+    with pytest.raises(ZeroDivisionError):
+        addresses("127.0.0.1")

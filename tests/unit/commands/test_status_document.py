@@ -89,6 +89,8 @@ def test_nothing_is_loaded_or_known_to_be(monkeypatch) -> None:
     assert found == {**nothing, "extracted": 1}
     assert fresh["summary"] == "The warehouse cannot be queried: load failed."
     assert (fresh["fresh"], fresh["loaded_unknown"], fresh["lag_seconds"]) == (False, True, 60.5)
+    with pytest.raises(ZeroDivisionError):
+        read(monkeypatch, Follows(monkeypatch, ZeroDivisionError()))
 
 
 @pytest.mark.parametrize(
@@ -347,6 +349,7 @@ def test_starts_are_asked_once_a_minute_and_may_be_denied(monkeypatch) -> None:
     assert asked == [("aws", "totes")]
     answer[0] = AwsError("no", code="AccessDeniedException")
     assert found._last_starts(NOW + timedelta(seconds=60)) == {}
-    answer[0] = AwsError("no", code="Throttling")
-    with pytest.raises(AwsError):
-        found._last_starts(NOW + timedelta(seconds=60))
+    for error in (AwsError("no", code="Throttling"), ZeroDivisionError()):
+        answer[0] = error
+        with pytest.raises(type(error)):
+            found._last_starts(NOW + timedelta(seconds=60))

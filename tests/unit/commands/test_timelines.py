@@ -77,9 +77,10 @@ def test_manifest_is_that_of_the_batch_or_none() -> None:
 
 @pytest.mark.parametrize("read", [lake.has_bucket, lake.last_batch, lambda aws, name: lake.batches_after(aws, name, 0)])
 def test_bucket_that_may_not_be_listed_is_an_error(read: Callable[[Any, str], object]) -> None:
-    aws: Any = AnsweringAws(list_objects_v2=AwsError("no", code="AccessDenied"))
-    with pytest.raises(AwsError):
-        read(aws, INGESTION)
+    for error in (AwsError("no", code="AccessDenied"), ZeroDivisionError()):
+        aws: Any = AnsweringAws(list_objects_v2=error)
+        with pytest.raises(type(error)):
+            read(aws, INGESTION)
 
 
 @pytest.fixture
