@@ -84,8 +84,10 @@ def test_data_is_where_the_account_can_write(
     assert postgres._home(directory, ACCOUNT) == directory
     assert (owners, [*directory.iterdir()]) == ([("probe", 70, 71)], [])
     owners.clear()
-    monkeypatch.setattr(postgres, "_run", lambda command, account: SimpleNamespace(returncode=1))
+    asked: list[Any] = []
+    monkeypatch.setattr(postgres, "_run", lambda *of: asked.append(of) or SimpleNamespace(returncode=1))
     home = postgres._home(directory, ACCOUNT)
+    assert asked == [(["/usr/bin/env", "test", "-w", directory / "probe"], ACCOUNT)]
     assert home.parent == outside and home.name.startswith("local-postgres-")
     assert owners == [("probe", 70, 71), (home.name, 70, 71)]
     assert [path.readlink() for path in directory.iterdir()] == [home]
@@ -133,6 +135,7 @@ def test_binary_answers_with_its_version(tmp_path: Path, monkeypatch: pytest.Mon
     assert not postgres._answers(tmp_path, ACCOUNT)
     program.chmod(0o600)
     assert not postgres._answers(tmp_path, ACCOUNT)
+    assert (postgres._package() / "pginstall" / "bin" / "initdb").is_file()
     asked: list[str] = []
     for spec in (None, SimpleNamespace(origin=None)):
         monkeypatch.setattr(importlib.util, "find_spec", lambda name, spec=spec: asked.append(name) or spec)
@@ -145,7 +148,10 @@ def test_data_directory_is_made_once(tmp_path: Path, owners: list[Any]) -> None:
     log = tmp_path / "log"
     initdb = script(tmp_path / "bin" / "initdb", INITDB.format(log=log))
     home, data = tmp_path / "home", tmp_path / "home" / "data"
-    (data / "half").mkdir(parents=True)
+    home.mkdir()
+    postgres._initialise(home, initdb.parent, None)
+    log.unlink()
+    (data / "PG_VERSION").rename(data / "half")
     password = postgres._initialise(home, initdb.parent, None)
     assert len(password) == 32 and (home / "superuser").read_text(encoding="utf-8") == password
     assert log.with_name("log.password").read_text(encoding="utf-8") == password
@@ -203,7 +209,7 @@ def test_port_that_is_taken_meanwhile_is_no_failure(
 
     monkeypatch.setattr(postgres, "_account", lambda: None)
     monkeypatch.setattr(postgres, "_binaries", lambda home, account: home / "bin")
-    monkeypatch.setattr(postgres, "_initialise", lambda *of: "s3cret")
+    monkeypatch.setattr(postgres, "_initialise", lambda home, binaries, account: {home / "bin": "s3cret"}[binaries])
     monkeypatch.setattr(postgres, "_launch", lambda *of: did.append(of) or Identity(1, 2.5))
     monkeypatch.setattr(postgres, "_await_answer", answer)
     monkeypatch.setattr(postgres, "stop_process", lambda *of: did.append(of))

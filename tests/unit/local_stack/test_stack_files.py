@@ -149,11 +149,20 @@ def test_secrets_of_another_source_are_deleted_alone(tmp_path: Path) -> None:
     external_source.remember(tmp_path, SHOP)
     assert json.loads((tmp_path / "source.json").read_text(encoding="utf-8")) == {"place": "shop at h:5432"}
     assert external_source.recall(tmp_path) == "shop at h:5432" and "s3cret" not in repr(SHOP)
+    crm = ExternalSource("postgresql://me:s3cret@h/crm", "crm at h:5432")
+    for now, says in (
+        (None, "are of shop at h:5432, whose URL"),
+        (crm, "are of shop at h:5432, and not of crm at h:5432"),
+    ):
+        with pytest.raises(LocalError, match=says):
+            external_source.check_same(tmp_path, now)
     external_source.forget_url(tmp_path)
     assert [path.name for path in state.iterdir()] == ["s3.json"]
     for _ in range(2):
         external_source.remember(tmp_path, None)
         assert external_source.recall(tmp_path) is None
+    with pytest.raises(LocalError, match="are of the stack's own source, and not of shop at h:5432"):
+        external_source.check_same(tmp_path, SHOP)
 
 
 def test_statement_may_take_longer_than_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
