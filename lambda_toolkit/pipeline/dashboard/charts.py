@@ -162,9 +162,9 @@ def _drawn(
     *,
     every: bool = False,
 ) -> Markup:
-    longest = max(map(len, labels), default=1)
+    longest = max(map(len, labels))
     room = len(labels) if every else max(2, (size[0] - 80) // (_LETTER * (longest + 2)))
-    step = max(1, -(-len(labels) // room))
+    step = -(-len(labels) // room)
     chart.x_labels = [label if not index % step else "" for index, label in enumerate(labels)]
     for each in series:
         names = [{"value": value, "label": label} for value, label in zip(each.values, labels, strict=True)]

@@ -92,14 +92,13 @@ class Targets:
         self._watched = (config.parent, config.resolve().parent.parent / DIRECTORY / STACK_FILE)
         self._choosing = threading.Lock()
         self._seen = self._state()
-        self._connected: Connected | None = Connected(first)
+        self._connected = Connected(first)
 
     def __call__(self) -> Connected:
         """The target as it is now. Raises what ``choose`` raises."""
         with self._choosing:
             seen = self._state()
-            if self._connected is None or seen != self._seen:
-                self._connected = None
+            if seen != self._seen:
                 self._connected, self._seen = Connected(choose(self._config, self._stage, os.environ)), seen
             return self._connected
 

@@ -289,3 +289,5 @@ def test_column_has_a_type_of_iceberg(postgres, arrow, text, value) -> None:
 def test_value_that_does_not_fit_is_named() -> None:
     with pytest.raises(CommandError, match=r"Column c of t has a value that Iceberg's date32\[day\] cannot"):
         published_rows(pa.table({"0": ["infinity"]}), [Column("c", "date")], "t")
+    with pytest.raises(pa.ArrowNotImplementedError):  # no value is wrong: the code is
+        published_rows(pa.table({"0": [True]}), [Column("c", "date")], "t")

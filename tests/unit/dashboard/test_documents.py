@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,9 +10,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from click import Option
 
 from lambda_toolkit.pipeline.client.target import Target
 from lambda_toolkit.pipeline.client.warehouses.query import Warehouse
+from lambda_toolkit.pipeline.commands.dashboard import command
 from lambda_toolkit.pipeline.config.load import load
 from lambda_toolkit.pipeline.dashboard import documents
 from lambda_toolkit.pipeline.dashboard.documents import Connected
@@ -148,4 +151,12 @@ def test_target_is_chosen_again_after_a_failure(
     stack.touch()
     again = targets()
     assert again is not first and again.target is here and targets() is again
-    assert chosen == [(config, "local")] * 3
+    os.utime(config, ns=(1, 1))  # it was edited
+    assert targets() is not again and targets() is targets()
+    assert chosen == [(config, "local")] * 4
+
+
+def test_help_says_how_often_a_page_looks() -> None:
+    [every] = [option for option in command.params if option.name == "every"]
+    often = f"default: {documents.LOCAL_SECONDS:g}, on AWS {documents.AWS_SECONDS:g},"
+    assert isinstance(every, Option) and often in str(every.help)

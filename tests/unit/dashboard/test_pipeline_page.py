@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from lambda_toolkit.pipeline.dashboard.pages import pipeline
@@ -51,6 +52,12 @@ def test_latency_says_the_worst_and_the_bound_of_the_newest() -> None:
     assert chart.description == f"{start}{bound}; the promise is 30 min."
     exact = shown(latency(NEWEST, worst=250.0), latency(OLDEST, at_most=True), MIDDLE)["latency"].shown["chart"]
     assert exact.description == f"{start}; the promise is 30 min."
+
+
+def test_latency_has_an_axis_of_whole_units() -> None:
+    chart = shown(latency(NEWEST, p99=40 * 86_400.0))["latency"].shown["chart"]
+    numbers = re.findall(r"<text[^>]*>([^<]+)</text>", chart.wide.partition('"axis x')[0])
+    assert numbers == ["1 s", "10 s", "1 min", "10 min", "30 min", "1 h", "6 h", "1 d", "7 d", "30 d"]
 
 
 def test_step_that_took_no_time_has_a_bar_of_none() -> None:

@@ -16,6 +16,7 @@ DASH = "\N{EN DASH}"
 
 def test_versions_have_heads_and_cells():
     first, last = HISTORY["versions"]
+    first = {**first, "values": {**first["values"], "amount": None}}
     found = warehouse.history(view(history={**HISTORY, "versions": [{**first, "record": 1234}, last]}))
     assert found["heads"] == [
         {"number": 1, "record": "1,234", "from": "10:00:00", "to": "11:00:00", "is_last": False},
@@ -27,6 +28,7 @@ def test_versions_have_heads_and_cells():
         "cells": [{"text": "no", "changed": False}, {"text": "yes", "changed": True}],
     }
     assert [row["changed"] for row in found["rows"]] == [True, False, False]
+    assert [cell["text"] for cell in found["rows"][2]["cells"]] == [DASH, "12.50"]
     del found["heads"], found["rows"]
     assert found == {
         "tables": ["fact_sales_order", "fact_payment"],
