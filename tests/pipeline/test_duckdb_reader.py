@@ -28,33 +28,34 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> FileReader:
     return FileReader(Credentials.of_file(str(path), "a test", "the warehouse"))
 
 
-@pytest.mark.parametrize(
-    ("value", "kind"),
-    [
-        ("true", "bool"),
-        ("CAST(1 AS TINYINT)", "int8"),
-        ("CAST(1 AS SMALLINT)", "int16"),
-        ("CAST(1 AS INTEGER)", "int32"),
-        ("CAST(1 AS BIGINT)", "int64"),
-        ("CAST(1 AS HUGEINT)", "decimal128(38, 0)"),
-        ("CAST(1 AS DECIMAL(5, 2))", "decimal128(5, 2)"),
-        ("CAST(1 AS FLOAT)", "float"),
-        ("CAST(1 AS DOUBLE)", "double"),
-        ("DATE '2024-02-29'", "date32[day]"),
-        ("TIME '01:02:03'", "time64[us]"),
-        ("CAST('x' AS BLOB)", "binary"),
-        ("TIMESTAMP '2024-02-29 01:02:03'", "timestamp[us]"),
-        ("CAST('2024-02-29 01:02:03+00' AS TIMESTAMP WITH TIME ZONE)", "timestamp[us, tz=UTC]"),
-        ("CAST('a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11' AS UUID)", "string"),
-        ("INTERVAL '1 day'", "string"),
-        ("[1, 2]", "string"),
-    ],
-)
-def test_type_that_arrow_has_is_arrows(reader: FileReader, value: str, kind: str) -> None:
-    columns, found = reader.table(f'SELECT 1 AS n, {value} AS "A value", NULL AS n')
-    assert [str(of.type) for of in found.schema][:2] == ["int32", kind] and found.num_rows == 1
-    assert found.column_names == ["0", "1", "2"]
-    assert [column.name for column in columns][:2] == ["n", "A value"]
+TYPES = {
+    "true": "bool",
+    "CAST(1 AS TINYINT)": "int8",
+    "CAST(1 AS SMALLINT)": "int16",
+    "CAST(1 AS INTEGER)": "int32",
+    "CAST(1 AS BIGINT)": "int64",
+    "CAST(1 AS HUGEINT)": "decimal128(38, 0)",
+    "CAST(1 AS DECIMAL(5, 2))": "decimal128(5, 2)",
+    "CAST(1 AS FLOAT)": "float",
+    "CAST(1 AS DOUBLE)": "double",
+    "DATE '2024-02-29'": "date32[day]",
+    "TIME '01:02:03'": "time64[us]",
+    "CAST('x' AS BLOB)": "binary",
+    "TIMESTAMP '2024-02-29 01:02:03'": "timestamp[us]",
+    "CAST('2024-02-29 01:02:03+00' AS TIMESTAMP WITH TIME ZONE)": "timestamp[us, tz=UTC]",
+    "CAST('a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11' AS UUID)": "string",
+    "INTERVAL '1 day'": "string",
+    "[1, 2]": "string",
+}
+"""Values, and the types of Arrow that they have."""
+
+
+def test_type_that_arrow_has_is_arrows(reader: FileReader) -> None:
+    columns, found = reader.table(f'SELECT {", ".join(TYPES)}, 1 AS n, 2 AS "A name", NULL AS n')
+    kinds = [str(of.type) for of in found.schema]
+    assert dict(zip(TYPES, kinds, strict=False)) == TYPES and kinds[len(TYPES) :][:2] == ["int32"] * 2
+    assert found.column_names == [str(number) for number in range(len(TYPES) + 3)] and found.num_rows == 1
+    assert [column.name for column in columns][-3:-1] == ["n", "A name"]
     assert {column.type for column in columns} == {"text"} and all(isinstance(each, Column) for each in columns)
 
 
