@@ -83,10 +83,11 @@ def test_tables_and_versions_are_those_of_the_warehouse(pipeline: Any, warehouse
 
 
 def test_table_that_is_missing_is_named(warehouse: Warehouse, credentials: Any) -> None:
-    """One of that name in another schema is not the warehouse's; one that has partitions is."""
+    """One of that name in another schema is not the warehouse's, nor is a type; one that has partitions is."""
     with connect(credentials[1]) as connection:
         connection.run("CREATE SCHEMA other; CREATE TABLE other.dim_missing (id int); DROP TABLE dim_staff CASCADE")
         connection.run("CREATE TABLE dim_staff (staff_id int) PARTITION BY LIST (staff_id)")
+        connection.run("CREATE TYPE dim_missing AS (id int)")
     declared = dict(parse(configuration()).warehouse)
     nothing = {**declared, "dim_absent": declared["dim_date"], "dim_missing": declared["dim_staff"]}
     *rows, absent, row = warehouse_documents.tables(warehouse, nothing)["tables"]

@@ -8,7 +8,7 @@ import pytest
 from jinja2 import UndefinedError
 
 from lambda_toolkit.pipeline.dashboard import rendering, server
-from lambda_toolkit.pipeline.dashboard.pages import health, pipeline, warehouse
+from lambda_toolkit.pipeline.dashboard.pages import deployment, health, pipeline, warehouse
 from lambda_toolkit.pipeline.dashboard.pages.model import BAD, GOOD, WARNING, WORKING, Page, Section
 from tests.unit.dashboard.documents import (
     BATCHES,
@@ -243,6 +243,14 @@ def test_page_links_to_itself_and_to_the_others(kind, own, parameters, query):
     ]
     assert [link for link, current, _ in links if current] == [f"/key/{own}"]
     assert re.findall(r'<span class="stage">(\w+)</span>', found) == ["dev"] and "12:00:00" in found
+
+
+def test_address_of_a_page_stays():
+    """Who keeps an address finds the page again, and programs its documents."""
+    kinds = (health.HEALTH, pipeline.PIPELINE, warehouse.WAREHOUSE, deployment.DEPLOY)
+    assert kinds == server.KINDS
+    titles = {"health": "Health", "pipeline": "Pipeline", "warehouse": "Warehouse", "deploy": "Deploy"}
+    assert {kind.name: kind.title for kind in kinds} == titles
 
 
 def test_empty_section_says_why_and_has_a_digest():
