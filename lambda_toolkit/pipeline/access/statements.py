@@ -53,7 +53,7 @@ def columns(connection: Connection, text: str) -> list[Column]:
         raise QueryError("The query is empty.")
     with _explained():
         connection.run_as_it_is(sql.compose("SELECT * FROM ($query) AS query LIMIT 0", query=_query(text)))
-    found = connection.columns or []
+    found = connection.columns
     if not found:
         raise QueryError("The query returns no columns.")
     types = connection.rows(

@@ -13,7 +13,7 @@ import click
 from lambda_script import price_list
 from lambda_toolkit.pipeline.client.observing.usage import month_so_far, network_of, workload
 from lambda_toolkit.pipeline.client.target import Target
-from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_request
+from lambda_toolkit.pipeline.commands.shared.options import Request, with_request
 from lambda_toolkit.pipeline.commands.shared.screen import counted
 from lambda_toolkit.pipeline.cost.month import Month, Network
 from lambda_toolkit.pipeline.cost.statement import dollars, statement
@@ -23,7 +23,7 @@ from lambda_toolkit.pipeline.cost.workload import ASSUMED, Workload, declared
 @click.command("cost")
 @click.option("--assumed", is_flag=True, help="Ask AWS nothing: durations and batches as assumed.")
 @with_request
-def command(request: Request, assumed: bool) -> int:
+def command(request: Request, assumed: bool) -> None:
     """Show what a month costs on AWS: each item, with and without what is free, and what a change would save.
 
     Durations, batches and sizes are those of the last week where the functions ran, and assumed otherwise; the output
@@ -32,7 +32,6 @@ def command(request: Request, assumed: bool) -> int:
     document = cost(request.target(), assumed=assumed)
     _show(request, document)
     request.screen.document(document)
-    return DONE
 
 
 def cost(target: Target, *, assumed: bool = False) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, explained, with_request
+from lambda_toolkit.pipeline.commands.shared.options import Request, explained, with_request
 from lambda_toolkit.pipeline.installed import suggested
 
 
@@ -22,7 +22,7 @@ from lambda_toolkit.pipeline.installed import suggested
     help="How often an open page looks for what is new; default: 2, on AWS 20, where each look costs requests.",
 )
 @with_request
-def command(request: Request, port: int | None, browse: bool, every: float | None) -> int:
+def command(request: Request, port: int | None, browse: bool, every: float | None) -> None:
     """Show the pipeline in a browser: whether it is fresh and whole, its batches, the warehouse, what is deployed.
 
     The page listens on 127.0.0.1 alone, follows what happens while it is open, and changes nothing. Its address has a
@@ -50,7 +50,6 @@ def command(request: Request, port: int | None, browse: bool, every: float | Non
             click.launch(url)
 
     server.serve(server.Dashboard(readings, frame, seconds / 2, _now, suggested), listening, started)
-    return DONE
 
 
 def _now() -> datetime:

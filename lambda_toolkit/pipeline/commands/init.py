@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_request
+from lambda_toolkit.pipeline.commands.shared.options import Request, with_request
 from lambda_toolkit.pipeline.config.database_url import given_url
 from lambda_toolkit.pipeline.config.project import DECLARATION, Tables, example_tables, write_project
 from lambda_toolkit.pipeline.errors import UsageError
@@ -39,7 +39,7 @@ _SAMPLE = "postgresql://..."  # in place of a URL with its password
 )
 @click.option("--mirror", is_flag=True, help="Propose every table of --from as it is, with full history, and no star.")
 @with_request
-def command(request: Request, directory: Path, source: str | None, schemas: tuple[str, ...], mirror: bool) -> int:
+def command(request: Request, directory: Path, source: str | None, schemas: tuple[str, ...], mirror: bool) -> None:
     """Write a project into DIR, by default this folder: config/, two workflows for GitHub, .gitignore, README.md.
 
     config/pipeline.toml, warehouse.sql and source.sql have comments, declare two tables as an example and deploy as
@@ -77,7 +77,6 @@ def command(request: Request, directory: Path, source: str | None, schemas: tupl
             "notes": list(proposal.notes) if proposal else [],
         }
     )
-    return DONE
 
 
 def _shown(source: str) -> str:

@@ -12,7 +12,7 @@ import click
 
 from lambda_toolkit.pipeline.client.invocation import Invocation, invoke
 from lambda_toolkit.pipeline.client.scripts import is_file, scripts_of
-from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_request
+from lambda_toolkit.pipeline.commands.shared.options import Request, with_request
 from lambda_toolkit.pipeline.commands.shared.screen import Screen
 from lambda_toolkit.pipeline.config.aws.deployment import aws_name
 from lambda_toolkit.pipeline.errors import CommandError, UsageError
@@ -24,7 +24,7 @@ from lambda_toolkit.pipeline.errors import CommandError, UsageError
 @click.option("--event", help="A file with the event as JSON, `-` for standard input, or the JSON itself; default: {}.")
 @click.option("--name", help="Which function, where a script declares several: its name on AWS.")
 @with_request
-def command(request: Request, function: str, arguments: Sequence[str], event: str | None, name: str | None) -> int:
+def command(request: Request, function: str, arguments: Sequence[str], event: str | None, name: str | None) -> None:
     """Invoke FUNCTION, a name in the configuration, and wait for it.
 
     A path (handler.py, ./folder) is run on this machine instead, and nothing is deployed: from the package that a
@@ -46,7 +46,6 @@ def command(request: Request, function: str, arguments: Sequence[str], event: st
         raise CommandError(f"{function} failed: {answer.error}")
     request.screen.say(json.dumps(answer.result, indent=2))
     request.screen.document({"result": answer.result, "log_tail": answer.log_tail})
-    return DONE
 
 
 def _run_here(screen: Screen, path: Path, arguments: Sequence[str], event: Any, name: str | None) -> Invocation:

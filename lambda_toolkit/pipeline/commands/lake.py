@@ -6,7 +6,7 @@ import json
 
 import click
 
-from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_request
+from lambda_toolkit.pipeline.commands.shared.options import Request, with_request
 
 
 @click.command("lake")
@@ -17,7 +17,7 @@ from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_
     "--root", help="A folder with a copy of the bucket, or another address of it. Default: the bucket itself."
 )
 @with_request
-def command(request: Request, engine: str, root: str | None) -> int:
+def command(request: Request, engine: str, root: str | None) -> None:
     """Print the SQL by which DuckDB or Spark reads the lake: the same views that Athena has after a deploy.
 
     They show the history of every table, and its present, as far as every batch is transformed. Nothing is copied, and
@@ -49,4 +49,3 @@ def command(request: Request, engine: str, root: str | None) -> int:
     for statement in statements:
         request.screen.say(f"{statement};\n")
     request.screen.document({"engine": engine, "root": root, "statements": list(statements)})
-    return DONE

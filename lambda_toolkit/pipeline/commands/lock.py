@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 
 import click
 
-from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_request
+from lambda_toolkit.pipeline.commands.shared.options import Request, with_request
 
 
 @click.command("lock")
 @with_request
-def command(request: Request) -> int:
+def command(request: Request) -> None:
     """Lock the requirements of [packages] to the newest versions that they permit, each with the hashes of its files.
 
     Writes the file that `lock` names. Keep it in the repository: every deploy installs the same files, and a file that
@@ -23,4 +23,3 @@ def command(request: Request) -> int:
     count = path.read_text(encoding="utf-8").count("==")
     request.screen.say(f"Locked {count} distributions in {path}. See the changes with git diff, then deploy.")
     request.screen.document({"written": str(path), "distributions": count})
-    return DONE

@@ -10,7 +10,7 @@ import click
 
 from lambda_toolkit.pipeline.client.observing.log_lines import parse
 from lambda_toolkit.pipeline.client.observing.logs import events_of
-from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_request
+from lambda_toolkit.pipeline.commands.shared.options import Request, with_request
 from lambda_toolkit.pipeline.commands.shared.screen import counted
 from lambda_toolkit.pipeline.config.aws.deployment import aws_name
 from lambda_toolkit.pipeline.config.aws.role_policy import group_of
@@ -27,7 +27,7 @@ _COLORS = {"WARN": "yellow", "WARNING": "yellow", "ERROR": "red", "CRITICAL": "r
 @click.option("--follow", is_flag=True, help="Keep showing new events until Ctrl-C.")
 @click.option("--all", "everything", is_flag=True, help="Also Lambda's own lines: START, END, REPORT.")
 @with_request
-def command(request: Request, function: str | None, since: str, follow: bool, everything: bool) -> int:
+def command(request: Request, function: str | None, since: str, follow: bool, everything: bool) -> None:
     """Show the log of FUNCTION, or of all functions: time, level, message, fields. Times are UTC."""
     if follow and request.screen.as_json:
         raise UsageError("--follow never ends, so its output cannot be one JSON document. Omit one of the two options.")
@@ -59,7 +59,6 @@ def command(request: Request, function: str | None, since: str, follow: bool, ev
         lines = f" but {counted(hidden, 'line')} of Lambda's own: --all shows them" if hidden else ""
         request.screen.progress(f"{' and '.join(chosen)} wrote nothing in the last {since}{lines}.")
     request.screen.document({"events": shown})
-    return DONE
 
 
 def seconds(text: str) -> float:

@@ -10,7 +10,7 @@ from dataclasses import replace
 import click
 
 from lambda_script import FunctionSpec
-from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_request
+from lambda_toolkit.pipeline.commands.shared.options import Request, with_request
 from lambda_toolkit.pipeline.config.aws.deployment import aws_name, deployment, function_spec
 from lambda_toolkit.pipeline.config.aws.role_policy import operator_policy, partition, permissions
 from lambda_toolkit.pipeline.config.load import load
@@ -45,7 +45,7 @@ def command(
     repository: str | None,
     environment: str | None,
     branch: str | None,
-) -> int:
+) -> None:
     """Print the least IAM policy for who runs deploy, plan, rollback and destroy: actions on exact names.
 
     With --operate, print that for the other commands: prepare, run, status, logs, rejected, replay and invoke.
@@ -112,7 +112,6 @@ def command(
                 f"of a role, which may have {deployer_policy.LONGEST_INLINE:,}."
             )
     click.echo(json.dumps(document, indent=1))
-    return DONE
 
 
 def _with_permissions(pipeline: Pipeline, function: str, account: str) -> FunctionSpec:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_request
+from lambda_toolkit.pipeline.commands.shared.options import Request, with_request
 from lambda_toolkit.pipeline.commands.shared.screen import counted
 
 
@@ -14,7 +14,7 @@ from lambda_toolkit.pipeline.commands.shared.screen import counted
 @click.option("--into", type=click.Path(file_okay=False, path_type=Path), help="A folder on this machine.")
 @click.option("--namespace", help="The database of the tables. Default: `database` of [lake], and `_published`.")
 @with_request
-def command(request: Request, into: Path | None, namespace: str | None) -> int:
+def command(request: Request, into: Path | None, namespace: str | None) -> None:
     """Publish what the warehouse has as Iceberg tables: in the Glue catalog, with the files in the processed bucket.
 
     Each batch is one append to each fact, with the record numbers of its versions; other tables are overwritten. The
@@ -63,4 +63,3 @@ def command(request: Request, into: Path | None, namespace: str | None) -> int:
         request.screen.say(f"{name} has everything up to batch {done.batch}: {rows} written in {commits}.")
     batch, count, rows_written = (done.batch, done.commits, done.rows) if done else (None, 0, 0)
     request.screen.document({"namespace": name, "batch": batch, "commits": count, "rows": rows_written})
-    return DONE

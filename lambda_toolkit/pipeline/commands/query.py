@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 
 from lambda_toolkit.pipeline.client.target import Target
-from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_request
+from lambda_toolkit.pipeline.commands.shared.options import Request, with_request
 from lambda_toolkit.pipeline.commands.shared.screen import counted
 from lambda_toolkit.pipeline.errors import CommandError, UsageError
 
@@ -31,7 +31,7 @@ _FORMATS = ("csv", "parquet")
     "--rows", type=click.IntRange(min=1), default=_SHOWN, show_default=True, help="How many rows the table shows."
 )
 @with_request
-def command(request: Request, text: str, output: Path | None, as_csv: bool, rows: int) -> int:
+def command(request: Request, text: str, output: Path | None, as_csv: bool, rows: int) -> None:
     """Show what a query of the warehouse returns. SQL may be `-`: it is read from stdin.
 
     The query runs in a read-only transaction, as the user that load has. On the screen the result is a table; with
@@ -52,7 +52,6 @@ def command(request: Request, text: str, output: Path | None, as_csv: bool, rows
         sys.stdout.buffer.flush()
     else:
         _show(request, warehouse.query(text), rows)
-    return DONE
 
 
 def _warehouse(target: Target) -> Warehouse:

@@ -9,7 +9,7 @@ import click
 from lambda_toolkit.pipeline.client.invocation import call
 from lambda_toolkit.pipeline.client.lake import batches_after
 from lambda_toolkit.pipeline.client.target import Target
-from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_request
+from lambda_toolkit.pipeline.commands.shared.options import Request, with_request
 from lambda_toolkit.pipeline.commands.shared.screen import counted
 from lambda_toolkit.pipeline.installed import suggested
 from lambda_toolkit.pipeline.lambdas.shared.messages.events import OpenItem, RejectedRequest, RejectedResult
@@ -20,7 +20,7 @@ _SHOWN = 60  # characters of a value in the table; --json has more
 
 @click.command("rejected")
 @with_request
-def command(request: Request) -> int:
+def command(request: Request) -> None:
     """Show the rows that are kept out of the warehouse: rejected ones, and pending ones that wait for another row."""
     found, waiting = _read(request.target())
     screen = request.screen
@@ -33,7 +33,6 @@ def command(request: Request) -> int:
             _say_more(request, items, rows)
     screen.say(_summary(found, waiting))
     screen.document(_document(found, waiting))
-    return DONE
 
 
 def rejected(target: Target) -> dict[str, Any]:

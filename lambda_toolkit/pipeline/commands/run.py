@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from lambda_toolkit.pipeline.client.observing.follow import Follower
-from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_request
+from lambda_toolkit.pipeline.commands.shared.options import Request, with_request
 from lambda_toolkit.pipeline.commands.shared.screen import counted
 from lambda_toolkit.pipeline.errors import CommandError
 from lambda_toolkit.pipeline.installed import suggested
@@ -20,7 +20,7 @@ IDLE_CALLS = 3  # invocations without a new batch, while there is more to read
 
 @click.command("run")
 @with_request
-def command(request: Request) -> int:
+def command(request: Request) -> None:
     """Extract now, and follow the batch until it is in the warehouse, or report why it is not."""
     target = request.target()
     document = run(Follower(target.aws(), target.pipeline, request.screen.progress))
@@ -29,7 +29,6 @@ def command(request: Request) -> int:
         written = sorted(document["appended"].items())
         request.screen.pairs("Written to the warehouse", [(table, counted(rows, "row")) for table, rows in written])
     request.screen.document(document)
-    return DONE
 
 
 def run(follower: Follower) -> dict[str, Any]:

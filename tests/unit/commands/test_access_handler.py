@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from lambda_toolkit.pipeline.access import answers, handler, packing, preparing, statements
@@ -83,6 +84,16 @@ def test_csv_is_compressed_as_gzip(s3: S3, reading: list[Any], monkeypatch: pyte
     content = base64.b64decode(call({"action": "csv", "query": "SELECT 1"})["content"])
     assert zlib.decompress(content, wbits=31) == b"a,b\n" + b"1,2\n" * 100_000
     assert len(content) < 10_000 and reading == [("those of warehouse", 540)]
+
+
+def test_table_is_a_compressed_stream_of_arrow(s3: S3, reading: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    found = pa.table({"0": ["x" * 100] * 10_000})
+    monkeypatch.setattr(statements, "columns", lambda *of: [Column("a", "text")] if of == ("connection", "q") else [])
+    monkeypatch.setattr(statements, "tables", lambda *of: of[3](found) if of[:2] == ("connection", "q") else None)
+    answer = call({"action": "table", "query": "q"})
+    content = base64.b64decode(answer["content"])
+    assert pa.ipc.open_stream(content).read_all().num_rows == 10_000
+    assert len(content) < 100_000 and answer["columns"] == [{"name": "a", "type": "text"}]
 
 
 def test_answers_are_removed_once_they_were_read(s3: S3, reading: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,6 +182,13 @@ def test_statement_has_a_second_at_least(monkeypatch, seconds, is_duckdb, limit)
         pass
     timeout = [] if limit is None else [{"milliseconds": limit}]
     assert ran == ["BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", *timeout, "COMMIT"]
+
+
+def test_query_is_a_part_of_a_statement() -> None:
+    """What ends it is no part of it; a comment at its end ends with its line."""
+    connection: Any = SimpleNamespace(rows=lambda text, **values: [str(text), values])
+    found = statements.rows(connection, " SELECT :a -- last;\n ; ", {"a": 1})
+    assert found == ["SELECT * FROM (\nSELECT :a -- last;\n) AS query", {"a": 1}]
 
 
 def test_columns_of_equal_names_are_fields_by_number() -> None:

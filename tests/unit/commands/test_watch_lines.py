@@ -8,13 +8,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+import deploy
 import lambda_script
 from lambda_script import ToolkitError
 from lambda_toolkit.changes import Change, Failure, Plan, Report
 from lambda_toolkit.errors import Advice, Hint
 from lambda_toolkit.pipeline.commands import watch
 from lambda_toolkit.pipeline.errors import CommandError
+from lambda_toolkit.running import watching
 
 
 def change(name: str) -> Change:
@@ -105,3 +108,12 @@ def test_saved_files_are_named_once_by_their_names(changed: list[str], saved: st
     watch._say(screen, "done", changed, seconds=None, ok=True)  # type: ignore[arg-type]
     assert screen.lines == [(f"{saved}done", "green")]
     assert screen.documents[0]["saved"] == sorted({Path(path).name for path in changed})
+
+
+def test_watched_script_is_run_with_its_arguments(monkeypatch, tmp_path: Path) -> None:
+    done: list[Any] = []
+    script = SimpleNamespace(read=lambda: done.append("read"), places="places")
+    monkeypatch.setattr(watch, "WatchedScript", lambda *of: done.append(of) or script)
+    monkeypatch.setattr(watching, "watch", lambda places, *_: done.append(places))
+    assert CliRunner().invoke(deploy.main, ["watch", str(tmp_path), "a", "b"]).exit_code == 130
+    assert done == [(tmp_path, ("a", "b")), "read", "places"]

@@ -7,13 +7,13 @@ import shlex
 import click
 
 from lambda_toolkit.pipeline.client.target import local_target, warehouse_url
-from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_request
+from lambda_toolkit.pipeline.commands.shared.options import Request, with_request
 from lambda_toolkit.pipeline.installed import program
 
 
 @click.command("env", epilog=f'Use it as: eval "$({program()} local env)"')
 @with_request
-def command(request: Request) -> int:
+def command(request: Request) -> None:
     """Print the `export` lines that point the AWS CLI, boto3 and psql at the local stack.
 
     The PG* variables are the source's administrator.
@@ -29,4 +29,3 @@ def command(request: Request) -> int:
     for name, value in values.items():
         request.screen.say(f"export {name}={shlex.quote(value)}")
     request.screen.document(values)
-    return DONE

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from lambda_toolkit.pipeline.client.target import DIRECTORY
-from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_request
+from lambda_toolkit.pipeline.commands.shared.options import Request, with_request
 from lambda_toolkit.pipeline.errors import UsageError
 
 POLL_SECONDS = 1.0
@@ -21,7 +21,7 @@ POLL_SECONDS = 1.0
 )
 @click.option("--follow", is_flag=True, help="Keep showing new messages until Ctrl-C.")
 @with_request
-def command(request: Request, last: int, follow: bool) -> int:
+def command(request: Request, last: int, follow: bool) -> None:
     """Show the emails and the messages for Slack that arrived in the local stack, oldest first.
 
     On this machine no mail server is asked, nor Slack: both end here, and stay until `local down --wipe`.
@@ -42,7 +42,6 @@ def command(request: Request, last: int, follow: bool) -> int:
         for message in messages[shown:]:
             _show(request, message)
         shown = len(messages)
-    return DONE
 
 
 def _read(request: Request) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from lambda_toolkit.pipeline.commands.local.bring_up import require_totesys
-from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_request
+from lambda_toolkit.pipeline.commands.shared.options import Request, with_request
 from lambda_toolkit.pipeline.installed import suggested
 
 
@@ -17,7 +17,7 @@ from lambda_toolkit.pipeline.installed import suggested
     "--minutes", type=click.FloatRange(min=0, min_open=True), default=10.0, show_default=True, help="For how long."
 )
 @with_request
-def command(request: Request, rate: float, minutes: float) -> int:
+def command(request: Request, rate: float, minutes: float) -> None:
     """Simulate activity in the source: orders, payments, corrections, deletions. Ctrl-C ends it earlier."""
     from lambda_toolkit.pipeline.local_stack.running import load_stack
     from lambda_toolkit.pipeline.local_stack.stack import simulated_source
@@ -30,4 +30,3 @@ def command(request: Request, rate: float, minutes: float) -> int:
     events = simulate(source, rate=rate, minutes=minutes, on_event=request.screen.progress)
     request.screen.table("What happened", ["event", "times"], sorted(events.items()), right=["times"])
     request.screen.document({"events": events})
-    return DONE

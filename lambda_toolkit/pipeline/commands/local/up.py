@@ -9,7 +9,7 @@ import click
 
 from lambda_toolkit.pipeline.commands.local.bring_up import Seeding, bring_up, say_next, seeding_options
 from lambda_toolkit.pipeline.commands.local.source_url import source_url_option
-from lambda_toolkit.pipeline.commands.shared.options import DONE, Request, with_request
+from lambda_toolkit.pipeline.commands.shared.options import Request, with_request
 from lambda_toolkit.pipeline.installed import suggested
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.option("--empty", is_flag=True, help="Leave the source empty.")
 @source_url_option
 @with_request
-def command(request: Request, seed: Path | None, orders: int | None, empty: bool, source_url: str | None) -> int:
+def command(request: Request, seed: Path | None, orders: int | None, empty: bool, source_url: str | None) -> None:
     """Start a real PostgreSQL and an emulated AWS, fill the source, prepare the warehouse, deploy; leave it running.
 
     With --source-url the pipeline reads a database of yours instead, with SELECT alone: only where it is said, whatever
@@ -50,7 +50,6 @@ def command(request: Request, seed: Path | None, orders: int | None, empty: bool
             "source": stack.external.place if stack.external else None,
         }
     )
-    return DONE
 
 
 def _shown(stack: Stack) -> str:
