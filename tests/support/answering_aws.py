@@ -74,9 +74,12 @@ class AnsweringAccount(AnsweringAws):
     """Also what the client shows of the account. What is waited for must come at the third look."""
 
     clock = SimpleNamespace(wall=lambda: 0.0)
+    waits: list[float]
+    """How many times as long as for other calls each wait may last."""
 
     def __init__(self, **answers: Any) -> None:
         super().__init__(**answers)
+        object.__setattr__(self, "waits", [])
         object.__setattr__(self, "account", SimpleNamespace(take_functions=self._functions))
 
     def _functions(self) -> Any:
@@ -85,7 +88,8 @@ class AnsweringAccount(AnsweringAws):
     def arn(self, service: str, resource: str) -> str:
         return Place(self.account_id, self.region).arn(service, resource)
 
-    def wait_until(self, read: Any, what: str, **_: float) -> Any:
+    def wait_until(self, read: Any, what: str, *, factor: float = 1.0) -> Any:
+        self.waits.append(factor)
         for _look in range(3):
             if (found := read()) is not None:
                 return found

@@ -242,6 +242,16 @@ def test_call_is_made_again_until_what_is_new_is_known(write: Any, operations: s
     assert {name: repeated.get(name) for name in operations.split()} == dict.fromkeys(operations.split(), (code,))
 
 
+def test_function_is_waited_for_as_long_as_its_update_takes() -> None:
+    """Some 300 s: AWS's own waiters do the same. The others wait for what is not known everywhere."""
+    for wait in (
+        lambda aws: version.wait_until_active(aws, "f", "1"),
+        lambda aws: function._wait_until_ready(aws, "f"),
+        lambda aws: provisioned.wait_until_ready(aws, "f"),
+    ):
+        assert asked(wait, **ACTIVE).waits == [5.0]
+
+
 @pytest.mark.parametrize(
     ("write", "codes"),
     [

@@ -176,7 +176,7 @@ def test_every_mapping_of_the_toolkit_is_removed_with_the_function() -> None:
     looks = iter([{}, {}, None])
     aws.answers["get_event_source_mapping"] = lambda **on: next(looks) if on == {"UUID": "1"} else 0
     changes[0].apply(aws)
-    assert aws.writes == [("delete_event_source_mapping", {"UUID": "1"})]
+    assert (aws.writes, aws.waits) == ([("delete_event_source_mapping", {"UUID": "1"})], [5.0])
     assert next(looks, "asked") == "asked", "until it is deleted"
 
 
@@ -219,6 +219,7 @@ def test_mapping_is_made_once_the_former_is_deleted_and_polls() -> None:
     aws.answers["get_event_source_mapping"] = lambda **on: next(states) if on == {"UUID": "1"} else None
     change.apply(aws)
     assert next(former, None) is next(states, None) is None
+    assert aws.waits == [5.0, 5.0], "as long as an update of a function may take"
     missing = account(get_queue_url=AwsError("x", code="QueueDoesNotExist"))
     [change] = mappings.plan(context(missing, **ONE))
     assert change.missing == {(Kind.QUEUE, "q")}

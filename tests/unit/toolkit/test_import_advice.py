@@ -141,7 +141,7 @@ def test_layer_that_was_never_built_here_may_have_everything(tmp_path: Path) -> 
 
 
 ELF = b"\x7fELF" + bytes(14)
-X86, ARM = (ELF + bytes([machine, 0]) + bytes(9) for machine in (62, 183))
+X86, ARM = (ELF + bytes([machine, 0, 1]) for machine in (62, 183))  # and the version of the format
 
 
 @pytest.mark.parametrize(
@@ -157,13 +157,13 @@ X86, ARM = (ELF + bytes([machine, 0]) + bytes(9) for machine in (62, 183))
         ("_x.cpython-39.so", X86, "Python 3.9", "Python 3.9"),
         ("_x.cpython-312-darwin.so", b"", "macOS", "macOS"),
         ("_x.cpython-312-aarch64-linux-musl.so", b"", *["Linux with musl, as Alpine has it"] * 2),
-        ("_x.so", b"\xca\xfe\xba\xbe", "macOS", "macOS"),
-        ("_x.so", b"\xce\xfa\xed\xfe", "macOS", "macOS"),
-        ("_x.so", b"MZ", "Windows", "Windows"),
+        ("_x.so", b"\xca\xfe\xba\xbe\0\0", "macOS", "macOS"),
+        ("_x.so", b"\xce\xfa\xed\xfe\x07", "macOS", "macOS"),
+        ("_x.so", b"MZ\x90", "Windows", "Windows"),
         ("_x.pyd", X86, "Windows", "Windows"),
         ("_x.so", ELF + bytes([40, 0]) + bytes(9), *["Linux, another processor"] * 2),
         ("_x.so", (ELF + bytes([40, 0]))[:20], None, None),
-        ("_x.so", b"text", None, None),
+        ("_x.so", b"text" * 6, None, None),
     ],
 )
 def test_platform_of_a_compiled_module(file: str, content: bytes, x86: str | None, arm: str | None) -> None:
