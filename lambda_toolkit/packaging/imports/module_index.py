@@ -57,21 +57,22 @@ class ModuleIndex:
         entries: Mapping[str, Entry],
         layer: Collection[str] | None,
         platform: Platform,
-        roots: Sequence[str] = ("",),
-        given: Collection[str] = (),
+        roots: Sequence[str],
+        given: Collection[str],
     ) -> None:
         self._entries = entries
-        self._layer = layer
+        self._layer: Collection[str] = layer or ()
+        self._knows_layer = layer is not None
         self._platform = platform
         self._roots = tuple(roots)
         self._given = given
         self.unusable = {
             name: reason
             for name, entry in entries.items()
-            if is_compiled(name) and (reason := made_for(name, entry.content[:64], platform))
+            if is_compiled(name) and (reason := made_for(name, entry.content, platform))
         }
         self._compiled = {module_name(name) for name in entries if is_compiled(name) and name not in self.unusable}
-        self._folders = {str(parent) for name in entries for parent in PurePosixPath(name).parents if parent.name}
+        self._folders = {str(parent) for name in entries for parent in PurePosixPath(name).parents}
 
     def locate(self, module: str) -> Located:
         """What ``import module`` finds."""
@@ -93,7 +94,8 @@ class ModuleIndex:
     def name_of(self, file: str) -> str:
         """The name that the module of ``file`` is imported by."""
         path = file.removesuffix(".py").removesuffix("/__init__")
-        root = max((root for root in self._roots if root and path.startswith(f"{root}/")), key=len, default="")
+        # All of them begin the path, so that the last in order is the longest
+        root = max((root for root in self._roots if path.startswith(f"{root}/")), default="")
         return (path[len(root) + 1 :] if root else path).replace("/", ".")
 
     def _top(self, name: str) -> tuple[list[str] | None, Located]:
@@ -101,10 +103,10 @@ class ModuleIndex:
         own = [f"{root}/{name}" if root else name for root in self._roots]
         for place in own:
             found = self._at(place)
-            if found.is_own and not found.is_namespace:
+            if not found.is_namespace:
                 return [place], found
         if (
-            self._layer is None
+            not self._knows_layer
             or name in self._layer
             or is_provided(name, self._platform.version)
             or self._is_given(name)
@@ -112,7 +114,7 @@ class ModuleIndex:
             return None, Located()
         spaces = [place for place in own if place in self._folders]
         if spaces or f"{name}/" in self._layer or self._has_given(name):
-            return [*spaces, f"layer:{name}"], Located(is_own=True, is_namespace=True)
+            return [*spaces, f"layer:{name}"], Located(is_namespace=True)
         wrong = next(filter(None, (self._unusable_at(place) for place in own)), "")
         return None, Located(missing=name, wrong=wrong)
 
@@ -122,12 +124,12 @@ class ModuleIndex:
         for place in places:
             if place.startswith("layer:"):
                 path = place.removeprefix("layer:")
-                if self._layer is None or path in self._layer:
+                if path in self._layer:
                     return places, Located()
                 is_space = is_space or f"{path}/" in self._layer
                 continue
             found = self._at(place)
-            if found.is_own and not found.is_namespace:
+            if not found.is_namespace:
                 return [place], found
             is_space = is_space or place in self._folders
         if self._is_given(name):
@@ -145,7 +147,7 @@ class ModuleIndex:
             return Located(is_own=True)
         if module in self._entries:
             return Located((module,), is_own=True)
-        return Located(is_own=place in self._folders, is_namespace=True)
+        return Located(is_namespace=True)
 
     def _is_package(self, found: Located) -> bool:
         return bool(found.files) and found.files[-1].endswith("/__init__.py")
