@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +11,7 @@ import pytest
 from lambda_toolkit.pipeline.client.observing import logs
 from lambda_toolkit.pipeline.client.observing.follow import Waiting
 from lambda_toolkit.pipeline.commands.local import business_day
-from lambda_toolkit.pipeline.commands.local.business_day import ArrivalWatch, document, show_history, summary_of
+from lambda_toolkit.pipeline.commands.local.business_day import ArrivalWatch
 from lambda_toolkit.pipeline.commands.shared.screen import Screen
 from lambda_toolkit.pipeline.errors import CommandError
 from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import BatchListing
@@ -108,45 +107,3 @@ def test_error_of_a_function_ends_the_wait(watched: Any) -> None:
     assert str(failed.value) == "The change did not reach the warehouse. load: one\nload: two"
     assert clock.now == 1000
     assert watched.make(Warehouse(5), clock).await_arrival(3) == 5  # it arrived all the same
-
-
-@pytest.mark.parametrize(
-    ("seeded", "final", "agrees"), [(AGREES, AGREES, True), (DIFFERS, AGREES, False), (AGREES, DIFFERS, False)]
-)
-def test_run_agrees_where_both_comparisons_do(seeded: Check, final: Check, agrees: bool) -> None:
-    assert document(seeded, {"sales": 1}, final, 7, 12.345) == {
-        "agrees": agrees,
-        "seconds": 12.3,
-        "batches": 7,
-        "after_seed": seeded.as_dict(),
-        "business_day": {"sales": 1},
-        "after_business_day": final.as_dict(),
-    }
-
-
-def test_summary_adds_sales_and_purchases() -> None:
-    names = ("sales", "purchases", "paid", "corrected_sales", "corrected_purchases", "moved_designs")
-    more = ("moved_departments", "corrected_addresses", "deleted_sales", "deleted_purchases")
-    day = {name: 2**number for number, name in enumerate((*names, *more))}
-    assert summary_of(day) == (
-        "Simulated activity: 3 new orders, 4 payments paid, 56 corrections without a new last_updated, "
-        "64 department moved, 128 address corrected, 768 orders deleted"
-    )
-
-
-def test_history_of_an_order_shows_its_versions(capsys: Any) -> None:
-    rows: list[list[object]] = [[10, 7, "2026-11-30 12:00:00", 3, 4, "2026-12-01", 5]]
-    closed: list[bool] = []
-    warehouse: Any = SimpleNamespace(
-        connect=lambda: SimpleNamespace(run=lambda _: rows, close=lambda: closed.append(True))
-    )
-    show_history(Screen(), warehouse)
-    title, *lines = (line for line in capsys.readouterr().out.splitlines() if line.strip())
-    assert title.strip() == "Order 7, every version: the source has the last one only"
-    assert [[cell.strip() for cell in re.split("[┃│]", line)[1:-1]] for line in lines if line[0] in "┃│"] == [
-        ["record", "last_updated", "staff", "design", "deliver by", "location"],
-        ["10", "2026-11-30 12:00:00", "3", "4", "2026-12-01", "5"],
-    ]
-    rows.clear()
-    show_history(Screen(), warehouse)
-    assert (capsys.readouterr().out, closed) == ("", [True, True])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -44,22 +43,6 @@ def test_what_is_no_length_of_time_is_refused(text):
 )
 def test_log_errors_are_distinguished_from_other_lines(line, complaint):
     assert error_in(line) == complaint
-
-
-def test_an_event_is_an_object_in_a_file(tmp_path):
-    path = tmp_path / "event.json"
-    path.write_text(json.dumps({"action": "report"}))
-    assert _event(str(path)) == {"action": "report"}
-    assert _event(None) == {}
-    assert _event(' {"action": "report"}') == {"action": "report"}
-    path.write_text("[1]")
-    with pytest.raises(UsageError, match="must hold a JSON object, not list"):
-        _event(str(path))
-    path.write_text("{")
-    with pytest.raises(UsageError, match="is not JSON"):
-        _event(str(path))
-    with pytest.raises(UsageError, match="no event file"):
-        _event(str(tmp_path / "none.json"))
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,9 @@ def actions(done: Result) -> set[str]:
         (["--delete-data", "--function", "load"], "--delete-data and --function exclude each other."),
         (["--function", "load", *TRUST], "--function and --trust exclude each other."),
         (["--boundary", "--operate"], "--boundary and --operate exclude each other."),
+        (["--boundary", "--read-only"], "--boundary and --read-only exclude each other."),
+        (["--function", "nonsense"], "nonsense"),
+        (["--trust", "github", "--repository", "a"], "OWNER@ID/REPO@ID; 'a' is not."),
         (["--boundary", *TRUST], "--boundary and --trust exclude each other."),
         (["--boundary", "--delete-data", "--function", "load"], "--delete-data and --function exclude each other."),
         (["--boundary", "--delete-data"], "names no `permissions_boundary` in [pipeline]"),
@@ -85,19 +88,6 @@ def test_policy_of_the_account_that_is_asked(
     given = call("--account", "210987654321", *arguments)
     assert ":210987654321:" in given.stdout and ACCOUNT not in given.output
     assert given.stdout.replace("210987654321", ACCOUNT) == done.stdout
-
-
-@pytest.mark.parametrize(
-    ("more", "subject"),
-    [
-        ([], "repo:me/shop:environment:production"),
-        (["--environment", "test"], "repo:me/shop:environment:test"),
-        (["--branch", "main"], "repo:me/shop:ref:refs/heads/main"),
-    ],
-)
-def test_trust_is_for_an_environment_or_a_branch(call: Callable[..., Result], more: list[str], subject: str) -> None:
-    [statement] = json.loads(call(*TRUST, *more).stdout)["Statement"]
-    assert statement["Condition"]["StringEquals"]["token.actions.githubusercontent.com:sub"] == subject
 
 
 def test_account_of_the_local_stack_is_none(call: Callable[..., Result], target: Any) -> None:

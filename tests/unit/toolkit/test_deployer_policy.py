@@ -314,6 +314,7 @@ def test_github_is_trusted_for_one_repository(environment, subject) -> None:
         (["me/shop"], "repo:me/shop:environment:production"),
         (["me@12/shop@345"], "repo:me@12/shop@345:environment:production"),
         (["me@12/shop@345", "--branch", "main"], "repo:me@12/shop@345:ref:refs/heads/main"),
+        (["me/shop", "--environment", "test"], "repo:me/shop:environment:test"),
     ],
 )
 def test_trust_fits_the_shipped_workflow_and_takes_ids(arguments, subject) -> None:
@@ -380,21 +381,3 @@ def test_the_policy_fits_into_an_inline_policy_of_a_role() -> None:
     shown = CliRunner().invoke(deploy.main, ["policy", "--account", "123456789012", "--delete-data", "--stage", "prod"])
     assert LONGEST < length(json.loads(shown.stdout)) < LONGEST_INLINE
     assert "as an inline policy of a role, which may have 10,240" in shown.stderr
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["--trust", "github"],
-        ["--repository", "a/b"],
-        ["--trust", "github", "--repository", "a"],
-        ["--trust", "github", "--repository", "a@x/b@1"],
-        ["--trust", "github", "--repository", "a/b", "--environment", "production", "--branch", "main"],
-        ["--boundary"],
-        ["--boundary", "--read-only"],
-        ["--function", "nonsense"],
-        ["--function", "extract", "--operate"],
-    ],
-)
-def test_half_of_what_trust_needs_is_refused(arguments) -> None:
-    assert CliRunner().invoke(deploy.main, ["policy", "--account", "123456789012", *arguments]).exit_code == 2
