@@ -114,7 +114,7 @@ def _unreadable(source: SourceTable, table: Table) -> Iterator[str]:
 
 def _near(source: SourceTable, catalogs: Catalogs) -> str:
     catalog = catalogs[source.schema]
-    near = difflib.get_close_matches(source.relation, catalog.by_name, n=1)
+    near = difflib.get_close_matches(source.relation, catalog.by_name)
     if near:
         return f" Is {near[0]} meant?"
     others = list(catalog.other_schemas)

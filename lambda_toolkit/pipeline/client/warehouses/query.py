@@ -78,7 +78,7 @@ class Warehouse:
             known = self.tables()
             if name in known:
                 raise
-            near = difflib.get_close_matches(name, known, n=1)
+            near = difflib.get_close_matches(name, known)
             meant = f"Is {near[0]} meant?" if near else f"It has: {', '.join(known) or 'none'}."
             raise CommandError(f"The warehouse has no table {name}. {meant}") from error
 
