@@ -17,8 +17,10 @@ from lambda_toolkit.pipeline.commands import rejected
 from lambda_toolkit.pipeline.config.load import load
 from lambda_toolkit.pipeline.errors import CommandError, UsageError
 from lambda_toolkit.pipeline.installed import DEFAULT_PATH
+from lambda_toolkit.pipeline.lambdas.load.warehouse.schemas import LIVE
 from lambda_toolkit.pipeline.lambdas.shared.messages.events import OpenItem, RejectedResult
-from lambda_toolkit.pipeline.warehouse import column_types
+from lambda_toolkit.pipeline.warehouse import column_types, duckdb_preparation, preparation, verification
+from tests.support.sample_star import DECLARED
 
 PIPELINE = load(DEFAULT_PATH)
 
@@ -246,3 +248,37 @@ def test_defect_of_reading_a_schema_is_no_mistake_of_it(monkeypatch: pytest.Monk
     monkeypatch.setattr(column_types, name, broken)
     with pytest.raises(ZeroDivisionError):
         column_types.with_types({}, "", "warehouse.sql")
+
+
+@pytest.mark.parametrize("does", [preparation.prepare, duckdb_preparation.prepare, verification.differences])
+def test_defect_of_preparing_a_warehouse_is_no_refusal(does: Any) -> None:
+    def run(statement: Any, *_: Any, **__: Any) -> None:
+        if str(statement) not in ("BEGIN", "ROLLBACK"):
+            raise ZeroDivisionError
+
+    session = SimpleNamespace(run=run, rows=run, execute=run, column_types=run)
+    with pytest.raises(ZeroDivisionError):
+        does(session, "CREATE TABLE t (a int)", DECLARED)
+
+
+def test_defect_of_replacing_a_view_drops_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+
+    def run(statement: Any) -> None:
+        said.append(str(statement).partition(" ")[0])
+        if said[-1] == "CREATE":
+            raise ZeroDivisionError
+
+    table = DECLARED.warehouse["dim_product"]
+    session: Any = SimpleNamespace(run=run)
+    for name, found in {
+        "columns_of": table.column_names,
+        "exists": True,
+        "is_view": True,
+        "difference": "other",
+    }.items():
+        monkeypatch.setattr(preparation, name, lambda *_, found=found: found)
+    done = preparation.Prepared()
+    with pytest.raises(ZeroDivisionError):
+        preparation._prepare_views(session, LIVE, table, done)
+    assert (said, done) == (["SAVEPOINT", "CREATE"], preparation.Prepared())
