@@ -132,7 +132,7 @@ def _alarm(declared: Declared, change: Change) -> Declared:
 def _secret(declared: Declared, change: Change) -> Declared:
     if change.action == "create":
         return replace(declared, secrets=declared.secrets - {change.name})
-    return replace(declared, secrets=declared.secrets | {change.name}) if change.action == "delete" else declared
+    return replace(declared, secrets=declared.secrets | {change.name})  # what is updated or deleted was there
 
 
 def _dashboard(declared: Declared, change: Change) -> Declared:

@@ -119,6 +119,22 @@ def test_readers_are_taken_where_load_fills_an_empty_fact() -> None:
     assert backfill_plan([TableSize("payment", 20_000_000, 71)], SETTING, 1, RATES, PRICES)["take"] == ALONE
 
 
+def test_plan_shows_one_digit_of_seconds_and_three_of_a_share() -> None:
+    odd = replace(RATES, seconds={name: seconds * 1.0137 for name, seconds in RATES.seconds.items()})
+    plan = backfill_plan([TableSize("payment", 4_345_678, 77.7)], SETTING, 1, odd, PRICES)
+    shown = [way[key] for way in plan["ways"] for key in ("reading", "transform", "load", "total", "source_cpu")]
+    shown += [plan["simulated"]["median"], plan["simulated"]["likely"]]
+    assert shown == [round(seconds, 1) for seconds in shown]
+    assert [way["source_busy"] for way in plan["ways"]] == [round(way["source_busy"], 3) for way in plan["ways"]]
+    assert len(plan["assumptions"]) == 6, "also when Spark begins, and what is not in it"
+
+
+def test_most_simulated_runs_are_quicker_than_is_likely() -> None:
+    for rows in range(2_000_000, 10_000_000, 1_000_000):
+        found = backfill_plan([TableSize("payment", rows, 71)], SETTING, 1, RATES, PRICES)["simulated"]
+        assert found["median"] < found["likely"] < 2 * found["median"]
+
+
 def test_small_tables_have_one_way() -> None:
     assert [way.engine for way in estimates([TableSize("design", 1_000_000, 71)], SETTING, RATES, PRICES)] == [ALONE]
     assert len(estimates([TableSize("design", 1_000_001, 71)], SETTING, RATES, PRICES)) > 1

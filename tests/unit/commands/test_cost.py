@@ -108,7 +108,9 @@ def test_declaration_counts_what_is_paid_for() -> None:
         secrets={**pipeline.secrets, "source": replace(pipeline.secrets["source"], read=ReadSecret("arn:aws:s"))},
         alarms={**pipeline.alarms, **{each.name: each for each in own}},
         functions={
-            "extract": replace(extract, alarms=names, spec=replace(extract.spec, architecture="arm64")),
+            "extract": replace(
+                extract, alarms=names, spec=replace(extract.spec, architecture="arm64", provisioned_concurrency=3)
+            ),
             "notifier": replace(notifier, secrets=("slack",), alarms=None),
         },
     )
@@ -126,7 +128,7 @@ def test_declaration_counts_what_is_paid_for() -> None:
     published = {metric.name for metric in METRICS if "extract" in metric.functions}
     assert one.metrics == len(published | {"DiskUsed"}) == len(published) + 1
     assert (other.is_arm, other.reads_secret, other.alarms, other.metrics) == (False, False, {}, 0)
-    assert declared(pipeline).functions[1].is_triggered
+    assert (one.provisioned, other.provisioned, declared(pipeline).functions[1].is_triggered) == (3, 0, True)
 
 
 def test_readme_has_the_amounts_of_the_month_by_hand() -> None:
