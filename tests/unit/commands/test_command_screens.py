@@ -341,9 +341,10 @@ def shown_without(capsys, **changed: Any) -> str:
         (120, "2 min"),
         (7199, "120 min"),
         (7200, "2 h"),
+        (167_401, "47 h"),
         (172_799, "48 h"),
         (172_800, "2 days"),
-        (86_400 * 1234.4, "1,234 days"),
+        (86_400 * 1234.5 + 1, "1,235 days"),
     ],
 )
 def test_duration_is_short_and_as_exact_as_useful(seconds, shown) -> None:

@@ -297,6 +297,8 @@ def test_lake_is_read_where_it_is(call, monkeypatch, target, arguments, root, se
     assert (before[:2] == ["INSTALL httpfs", "LOAD httpfs"], len(before)) == ((True, 5) if secret else (False, 0))
     assert ("ENDPOINT '127.0.0.1:5000'" in "".join(before)) is secret
     assert call("lake", *arguments).stdout.endswith(f"{last};\n\n")
+    del target.environ["AWS_ENDPOINT_URL"]
+    assert "ENDPOINT" not in call("lake", *arguments).stdout
     target.pipeline = replace(target.pipeline, buckets={})
     assert call("lake", *arguments).exit_code == (0 if "--root" in arguments else 1), "it has no bucket to read"
 
