@@ -5,12 +5,15 @@ from __future__ import annotations
 import datetime
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
 from lambda_toolkit.pipeline import Warehouse
+from lambda_toolkit.pipeline.commands.local.business_day import ArrivalWatch, show_history
+from lambda_toolkit.pipeline.commands.shared.screen import Screen
 from lambda_toolkit.pipeline.dashboard import warehouse_documents
 from lambda_toolkit.pipeline.errors import CommandError
 from lambda_toolkit.pipeline.lambdas.shared.model.declarations import parse
@@ -220,3 +223,28 @@ def test_key_of_several_columns_is_an_array() -> None:
     for wrong in ("7", "[1]", "[1, 2, 3]", '{"a": 1, "b": 2}', "a\0b"):
         with pytest.raises(CommandError, match="key"):
             warehouse_documents._is_key(composite, wrong)
+
+
+def test_main_job_shows_the_first_order_with_versions(pipeline: Any, credentials: Any, capsys: Any) -> None:
+    """Not one of a single version, nor a later one with more; and it waits for the last batch of the ledger."""
+    of: Any = SimpleNamespace(connect=lambda: connect(credentials[1]))
+    watch = ArrivalWatch(None, None, Screen(), of)  # type: ignore[arg-type]
+    assert watch._loaded() == 0
+    pipeline.run()
+    for day, orders in (("2030-01-02", "2, 3"), ("2030-01-03", "3")):
+        pipeline.admin.run(f"UPDATE sales_order SET agreed_delivery_date = '{day}' WHERE sales_order_id IN ({orders})")
+        pipeline.run()
+    assert watch._loaded() == 3
+    show_history(Screen(), of)
+    title, *shown = (line for line in capsys.readouterr().out.splitlines() if line[0] in "O│")
+    assert title.startswith("Order 2, every version")
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in shown]
+    [before, after] = pipeline.warehouse.run(
+        "SELECT sales_record_id, last_updated_date, last_updated_time, sales_staff_id, design_id, agreed_delivery_date,"
+        " agreed_delivery_location_id FROM fact_sales_order WHERE sales_order_id = 2 ORDER BY sales_record_id"
+    )
+    for row, (record, day, time, staff, design, delivered, location) in zip(rows, (before, after), strict=True):
+        updated = f"{day} {time}".rstrip("0")
+        expected = [str(record), updated, str(staff), str(design), str(delivered), str(location)]
+        assert row == expected
+    assert rows[1][4] == "2030-01-02" != rows[0][4]
