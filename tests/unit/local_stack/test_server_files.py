@@ -223,6 +223,7 @@ def test_port_that_is_taken_meanwhile_is_no_failure(
     else:
         found = postgres.start(directory, port=port, settings={"fsync": "on"})
         chosen = 30_000 + launched
+        assert mode(directory) in (0o700, 0o711), "closed to others; under root, one may pass through it"
         assert found == Server("127.0.0.1", chosen, "postgres", "s3cret", directory, 1, 2.5)
         assert mode(directory / "server.json") == 0o600 and found.identity == Identity(1, 2.5)
         monkeypatch.setattr(postgres, "is_alive", lambda process: True)

@@ -200,13 +200,24 @@ def test_error_that_an_empty_database_gives_is_tolerated(statement: str, tolerat
         loaded("SETTLE;", SETTLE={"C": "42704", "M": "no"})
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("restrict", "unrestrict", "connect", "c", "encoding", "echo", "qecho", "warn", "set", "unset", "pset"),
+        *("timing", "x", "a", "t", "q"),
+    ],
+)
+def test_command_that_changes_no_data_is_skipped(command: str) -> None:
+    assert loaded(f"\\{command} on\nSELECT 1;") == (["SELECT 1;"], ())
+
+
 def test_extension_that_is_missing_is_named_twice() -> None:
     """Once among the notes, and where a later statement fails that may need it."""
     create = 'CREATE EXTENSION IF NOT EXISTS "post gis" WITH SCHEMA a;'
     ran, notes = loaded(create)
     assert (ran, notes) == (["SAVEPOINT statement", "RESET ROLE", create, 'SET LOCAL ROLE "the owner"'], ())
     missing = {"C": "0A000", "M": "no"}
-    ran, notes = loaded(f"{create} create extension other;", EXTENSION=missing, extension=missing)
+    ran, notes = loaded(f"{create} create extension other;", EXTENSION=missing, extension={**missing, "C": "58P01"})
     assert notes == (
         'source.sql: the extension "post gis" is not available on this machine',
         "source.sql: the extension other is not available on this machine",

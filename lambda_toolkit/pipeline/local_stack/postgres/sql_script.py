@@ -247,7 +247,7 @@ def _end_of_statement(script: str, position: int) -> tuple[int, str]:
         if token.lastgroup == "word":
             words.append(text.lower())
             if words[0] == "create" and {"function", "procedure"} & set(words[:5]):
-                opens = words[-1] == "begin" or (blocks and words[-1] == "case")
+                opens = words[-1] in ("begin", "case")
                 blocks += 1 if opens else -1 if blocks and words[-1] == "end" else 0
         elif text in "()":
             parentheses += 1 if text == "(" else -1
