@@ -56,7 +56,7 @@ def test_source_is_read_where_something_says_where_it_is(given: dict[str, Any], 
 @pytest.fixture
 def answers(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Answers of the function and of this machine: what is returned, or raised."""
-    given = SimpleNamespace(function=FOUND, here=None, asked=[])
+    given = SimpleNamespace(function=FOUND, here=None, asked=[], tried=[])
 
     def of_function(schemas: Any, tables: Any) -> Any:
         given.asked.append((schemas, tables))
@@ -66,7 +66,7 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Any:
 
     function = SimpleNamespace(function="totes-dev-access", catalogs=of_function)
     monkeypatch.setattr(access, "function_access", lambda of: function if "access" in of.pipeline.functions else None)
-    monkeypatch.setattr(catalogs, "_from_here", lambda *of: given.here)
+    monkeypatch.setattr(catalogs, "_from_here", lambda *of: given.tried.append(of) or given.here)
     return given
 
 
@@ -87,8 +87,10 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Any:
 )
 def test_function_is_asked_first(answers: Any, function: Any, here: Any, found: Any) -> None:
     answers.function, answers.here = function, here
-    assert catalogs.read_catalogs(target(function=True), ("public", "x"), {"a": 1}) == found
+    of = target(function=True)
+    assert catalogs.read_catalogs(of, ("public", "x"), {"a": 1}) == found
     assert answers.asked == [(("public", "x"), {"a": 1})]
+    assert answers.tried == [(of, ("public", "x"), {"a": 1})] * isinstance(function, NotDeployedError)
 
 
 @pytest.mark.parametrize("error", [AwsError("no", code="Throttling"), ZeroDivisionError()])
