@@ -163,7 +163,7 @@ def test_next_start_has_the_ports_and_keys_of_the_last(parts: Parts) -> None:
 
 def test_stack_that_is_up_is_left_as_it_is(parts: Parts) -> None:
     found = parts.up()
-    assert parts.up(clock_speed=7) == found
+    assert parts.up(clock_speed=7) == found == stack.up(parts.root, clock_speed=7)
     assert (parts.did, parts.said) == ([], ["The local stack is already up"])
     assert emulator.clock_speed_file(parts.directory / "emulator").read_text(encoding="utf-8") == "7"
     stack.set_clock_speed(found, 8)
@@ -247,6 +247,17 @@ def test_whatever_is_recorded_and_runs_is_stopped(parts: Parts, alive: tuple[str
         ("stop_process", processes["postgres"]),
     ]
     assert not stack.down(parts.root)
+
+
+def test_data_is_kept_unless_a_main_job_made_it(parts: Parts) -> None:
+    assert not stack.has_kept_data(parts.root)
+    stack.set_disposable(parts.root, True)
+    assert [path.name for path in parts.directory.iterdir()] == ["disposable"]
+    (parts.directory / "postgres" / "data").mkdir(parents=True)
+    assert not stack.has_kept_data(parts.root)
+    for _ in range(2):
+        stack.set_disposable(parts.root, False)
+        assert stack.has_kept_data(parts.root)
 
 
 def test_ctrl_c_does_not_end_the_stopping_halfway(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
