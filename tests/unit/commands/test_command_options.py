@@ -53,6 +53,7 @@ class Timelines:
         return self.found
 
     def to_json(self, pipeline: Any, now: Any) -> dict[str, Any]:
+        assert (pipeline.name, now.utcoffset().total_seconds()) == ("totes", 0)
         counts = dict.fromkeys(("rows", "deleted", "versions", "rejected", "still_rejected", "still_waiting"), 0)
         times = dict.fromkeys(("transformed_at", "loaded_at", "commits", "latency"))
         seconds = dict.fromkeys(("extract", "transform", "load"))

@@ -90,7 +90,8 @@ def test_deploy_applies_the_plan_of_its_options(call, monkeypatch, target) -> No
 
 
 def test_deploy_says_what_it_did(monkeypatch, target, capsys) -> None:
-    scope: Any = SimpleNamespace(plan=lambda aws, of, functions: Plan(CHANGES if functions else ()))
+    plans = {(): Plan(()), ("a",): Plan(CHANGES)}
+    scope: Any = SimpleNamespace(plan=lambda *of: plans[of[2]] if of[:2] == (AWS, target) else None)
     monkeypatch.setattr(lambda_script, "apply", apply_all)
     assert command_deploy.apply(Screen(), target, (), scope) is None
     assert capsys.readouterr() == ("Nothing changed.\n", "Comparing the configuration with AWS ...\n")
@@ -186,7 +187,8 @@ def test_scope_reaches_the_declaration_and_the_plan(monkeypatch, target) -> None
 
     monkeypatch.setattr(plan, "deployment", wanted)
     monkeypatch.setattr(lambda_script, "plan", planned)
-    monkeypatch.setattr(plan, "address_notes", lambda pipeline, environ: ["second"])
+    given = (target.pipeline, target.environ)
+    monkeypatch.setattr(plan, "address_notes", lambda *of: ["second"] if of == given else [])
     assert Scope(True, False, True, ("source",)).plan(AWS, target) == Plan(CHANGES, notes=("first", "second"))
     EVERYTHING.plan(AWS, target, ["load"])  # type: ignore[arg-type]
     [(first, aws, *options), (second, _, only, *others)] = asked

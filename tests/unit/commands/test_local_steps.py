@@ -209,15 +209,23 @@ def test_own_database_is_read_until_it_is_quiet(monkeypatch, batches, agreed, co
         asked.append(of is target)
         return comparison(agrees=next(results))
 
+    def run(follower: Any) -> dict[str, Any]:
+        assert (follower.aws, follower.pipeline) == ("aws", "pipeline")
+        return {"last_batch": next(left)}
+
+    def show(screen: Screen, found: Any, last: int, seconds: float) -> None:
+        assert isinstance(screen, Screen) and 0 <= seconds < 60
+        shown.append((found.agrees, last))
+
     shown: list[Any] = []
     monkeypatch.setattr(own_database, "bring_up", up)
-    monkeypatch.setattr(own_database, "run", lambda follower: {"last_batch": next(left)})
+    monkeypatch.setattr(own_database, "run", run)
     monkeypatch.setattr(own_database, "compare_once", compare)
-    monkeypatch.setattr(own_database, "_show", lambda screen, found, last, seconds: shown.append(last))
+    monkeypatch.setattr(own_database, "_show", show)
     monkeypatch.setattr(stacks, "set_clock_speed", lambda stack, speed: speeds.append((stack, speed)))
     request: Any = Request(DEFAULT_PATH, None, Screen())
     assert own_database.read_once(request, Seeding(), "URL") == (code, "stack")
-    assert (asked, speeds, shown) == ([True] * compared, [("stack", 1)], [batches[-1]])
+    assert (asked, speeds, shown) == ([True] * compared, [("stack", 1)], [(code == 0, batches[-1])])
     assert next(left, None) is None
 
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from click.testing import CliRunner
 
+import deploy
 from lambda_toolkit.errors import PackageError
 from lambda_toolkit.packaging.layer_zip import build_layer, layer_of
+from lambda_toolkit.pipeline.commands.shared import options
 from lambda_toolkit.pipeline.config import lock_file
 from lambda_toolkit.pipeline.config.aws.deployment import deployment
 from lambda_toolkit.pipeline.config.load import load
@@ -162,3 +167,20 @@ def test_file_with_another_hash_is_not_installed(tmp_path: Path) -> None:
         else:
             with pytest.raises(PackageError, match=r"(?s)cannot be installed.*hash"):
                 build_layer(spec, tmp_path / "cache")
+
+
+def test_lock_says_what_it_wrote(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, pipeline: Pipeline) -> None:
+    (tmp_path / "lock").write_text("a==1 --hash=1\nb==2\n", encoding="utf-8")
+    today = datetime.now(UTC).date()
+
+    def written(of: Pipeline, day: date) -> Path:
+        assert of is pipeline and timedelta(0) <= day - today <= timedelta(1)
+        return tmp_path / "lock"
+
+    target = SimpleNamespace(pipeline=pipeline, is_local=False)
+    monkeypatch.setattr(options, "choose", lambda *_: target)
+    monkeypatch.setattr(lock_file, "write_lock", written)
+    said = CliRunner().invoke(deploy.main, ["lock"]).stdout
+    assert said.startswith(f"Locked 2 distributions in {tmp_path / 'lock'}.")
+    document = json.loads(CliRunner().invoke(deploy.main, ["lock", "--json"]).stdout)
+    assert document == {"written": str(tmp_path / "lock"), "distributions": 2}

@@ -154,11 +154,13 @@ def test_watch_deploys_and_shows_the_log_until_its_end(call, monkeypatch, argume
         raise KeyboardInterrupt
 
     monkeypatch.setattr(watch, "_show_log", show)
-    monkeypatch.setattr(watch, "_deploy", lambda screen, watched, changed: happened.append(list(changed)))
+    monkeypatch.setattr(
+        watch, "_deploy", lambda screen, watched, changed: happened.append(list(changed) or screen.as_json)
+    )
     monkeypatch.setattr(watching, "watch", watch_twice if logs else lambda *of: happened.append(of[1](["b.py"])))
     done = call("watch", *arguments)
     assert done.exit_code == 130
-    assert happened == ([[], ["a.py"], "ended"] if logs else [["b.py"], None])
+    assert happened == ([False, ["a.py"], "ended"] if logs else [["b.py"], None])
     assert ("Stopped watching." in done.stderr) is logs
 
 
@@ -252,8 +254,8 @@ TEST: dict[str, Any] = {
         ),
     ],
 )
-def test_alert_test_says_who_got_it(call, monkeypatch, changed, code, shown) -> None:
-    monkeypatch.setattr(alert_test, "send", lambda aws, pipeline: {**TEST, **changed})
+def test_alert_test_says_who_got_it(call, monkeypatch, target, changed, code, shown) -> None:
+    monkeypatch.setattr(alert_test, "send", lambda *of: {**TEST, **changed} if of == (AWS, target.pipeline) else {})
     done = call("alert-test")
     lines = done.stdout.splitlines()
     end = "  alarms   7 of 9 declared ones are deployed and notify a topic"

@@ -1,4 +1,4 @@
-"""What ``plan``, ``status``, ``cost``, ``backfill --plan``, ``publish``, ``lock`` and ``dashboard`` read and say."""
+"""What ``plan``, ``status``, ``cost``, ``backfill --plan``, ``publish`` and ``dashboard`` read and say."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,7 +28,6 @@ from lambda_toolkit.pipeline.commands import backfill, cost, plan, status
 from lambda_toolkit.pipeline.commands.plan import EVERYTHING, Scope
 from lambda_toolkit.pipeline.commands.shared import options
 from lambda_toolkit.pipeline.commands.shared.screen import Screen
-from lambda_toolkit.pipeline.config import lock_file
 from lambda_toolkit.pipeline.config.load import load
 from lambda_toolkit.pipeline.cost import backfill_plan, what_if
 from lambda_toolkit.pipeline.cost.backfill import Setting
@@ -173,7 +172,8 @@ def test_status_asks_seldom_what_costs_much(monkeypatch, target, capsys) -> None
 
 def test_cost_of_the_month_has_two_places_or_is_not_known(monkeypatch, target) -> None:
     """100 GB in S3 Standard, at $0.024 each."""
-    monkeypatch.setattr(status, "month_so_far", lambda aws, pipeline, now: Month((), stored_gb=Decimal(100)))
+    month = Month((), stored_gb=Decimal(100))
+    monkeypatch.setattr(status, "month_so_far", lambda *of: month if of[:2] == (AWS, PIPELINE) else None)
     assert status._cost(target, AWS) == "2.40"
     monkeypatch.setattr(status, "month_so_far", failing)
     assert status._cost(target, AWS) is None
@@ -188,7 +188,9 @@ def usage(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     known: dict[str, Any] = {"workload": ASSUMED, "network": Network(), "month": Month((), stored_gb=Decimal(100))}
     monkeypatch.setattr(cost, "workload", lambda aws, pipeline, now: known["workload"] if aws is AWS else None)
     monkeypatch.setattr(cost, "network_of", lambda aws, pipeline: known["network"] if aws is AWS else None)
-    monkeypatch.setattr(cost, "month_so_far", lambda *of: known["month"] if of[3] is known["network"] else None)
+    monkeypatch.setattr(
+        cost, "month_so_far", lambda *of: known["month"] if of[::3] == (AWS, known["network"]) else None
+    )
     return known
 
 
@@ -280,7 +282,7 @@ def test_first_load_is_planned_with_what_is_declared(call, monkeypatch, target) 
         assert call("backfill", *wrong).exit_code == 2
 
 
-# -------------------------------------------------------------------------------------------- publish, lock, dashboard
+# ------------------------------------------------------------------------------------------- publish and dashboard
 
 
 class Reader(readers.WarehouseReader):
@@ -337,19 +339,6 @@ def test_publishing_needs_a_connection_and_a_bucket(call, monkeypatch, target) -
         monkeypatch.setattr(readers, "warehouse_of", lambda of, way=way: way)
         done = call("publish")
         assert (done.exit_code, says in done.stderr) == (1, True)
-
-
-def test_lock_says_what_it_wrote(call, monkeypatch, tmp_path) -> None:
-    (tmp_path / "lock").write_text("a==1 --hash=1\nb==2\n", encoding="utf-8")
-    today = datetime.now(UTC).date()
-
-    def written(pipeline: Any, day: date) -> Path:
-        assert pipeline is PIPELINE and timedelta(0) <= day - today <= timedelta(1)
-        return tmp_path / "lock"
-
-    monkeypatch.setattr(lock_file, "write_lock", written)
-    assert call("lock").stdout.startswith(f"Locked 2 distributions in {tmp_path / 'lock'}.")
-    assert json.loads(call("lock", "--json").stdout) == {"written": str(tmp_path / "lock"), "distributions": 2}
 
 
 @pytest.mark.parametrize(

@@ -188,7 +188,8 @@ def test_watching_goes_on_after_an_error(capsys) -> None:
 def test_problem_of_the_plan_is_not_drift(monkeypatch) -> None:
     changes = [SimpleNamespace(kind="function", name="a"), SimpleNamespace(kind="role", name="b")]
     target: Any = SimpleNamespace()
-    monkeypatch.setattr(command, "EVERYTHING", SimpleNamespace(plan=lambda aws, of: SimpleNamespace(changes=changes)))
+    plans = SimpleNamespace(plan=lambda aws, of: SimpleNamespace(changes=changes if of is target else []))
+    monkeypatch.setattr(command, "EVERYTHING", plans)
     assert command._drift(target, None) == {"changes": ["function a", "role b"], "problem": None}
 
     def denied(aws: Any, of: Any) -> None:
