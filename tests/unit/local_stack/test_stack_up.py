@@ -153,8 +153,9 @@ def test_stack_is_started_part_by_part(parts: Parts) -> None:
 
 def test_next_start_has_the_ports_and_keys_of_the_last(parts: Parts) -> None:
     first = parts.up(region="eu-west-1")
-    assert stack.down(parts.root)
-    (parts.directory / "emulator" / "state").mkdir(parents=True, exist_ok=True)
+    secrets = parts.directory / "emulator" / "state" / "secretsmanager.json"
+    secrets.touch()
+    assert stack.down(parts.root) and secrets.exists(), "which the functions have as secrets"
     again = parts.up(region="eu-west-1", source_schema=Path("other.sql"))
     assert replace(again, processes=first.processes) == first and again.region == "eu-west-1"
     assert parts.of("emulator")[1]["speed"] == "1" and parts.of("prepare")[1] == Path("other.sql")
