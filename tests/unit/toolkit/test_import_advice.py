@@ -80,12 +80,13 @@ def test_file_that_is_here_is_found_beside_and_above(tmp_path: Path) -> None:
 
 
 def test_module_of_a_folder_that_is_in_two_places_is_found(tmp_path: Path) -> None:
-    files = {"pack/app.py": "import space.two, space.test_one" + HANDLER, "pack/space/one.py": ""}
-    write(tmp_path, {**files, "space/two.py": "", "pack/space/test_one.py": ""})
+    files = {"pack/app.py": "import space.two, space.test_one, space.tests.a" + HANDLER, "pack/space/one.py": ""}
+    write(tmp_path, {**files, "space/two.py": "", "pack/space/test_one.py": "", "pack/space/tests/a.py": ""})
     spec = FunctionSpec("report", tmp_path / "pack", handler="app.lambda_handler", runtime="python3.12")
-    two, test = map(str, check_imports(spec, build(spec), None, None).errors)
+    two, test, tests = map(str, check_imports(spec, build(spec), None, None).errors)
     assert " space/two.py is on this machine: add space to `include`." in two
     assert " pack/space/test_one.py is excluded from packages" in test
+    assert " pack/space/tests is excluded from packages" in tests, "its folder is"
 
 
 def test_reason_is_that_of_the_import(tmp_path: Path) -> None:
