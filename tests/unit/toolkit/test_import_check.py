@@ -212,6 +212,17 @@ def test_vendored_distributions_report_only_what_is_certain() -> None:
     assert shown(check({"app.py": "import lib" + HANDLER, **vendored})) == ["lib/__init__.py:2 nothere"]
 
 
+def test_files_of_distributions_are_those_of_their_records() -> None:
+    """https://packaging.python.org/en/latest/specifications/recording-installed-packages/"""
+    files = {
+        "a-1.dist-info/RECORD": b'a/b.py,sha256=x,3\n"with,comma.py",,\n\xff.py,,\n',
+        "vendor/deep/d-1.dist-info/RECORD": b"d/e.py,,\n",
+        **dict.fromkeys(("RECORD", "docs/RECORD", "a-1.dist-info/METADATA"), b"x.py,,\n"),
+    }
+    found = import_check._installed({name: Entry(text) for name, text in files.items()})
+    assert found == {"a/b.py", "with,comma.py", "\ufffd.py", "vendor/deep/d/e.py"}
+
+
 def test_own_module_may_have_the_name_of_a_standard_one() -> None:
     assert shown(check({"app.py": "from json import loads\nimport platform.x" + HANDLER, "json.py": ""})) == []
 
