@@ -21,7 +21,7 @@ NOW = datetime.now(UTC)
 
 def of(script) -> tuple[Deployment, Declared]:
     deployment = Deployment((script.spec,), application="my-function", stage="dev")
-    return deployment, Declared((of_spec("shop", script.spec, reads_secret=False),), frozenset())
+    return deployment, Declared((of_spec("shop", script.spec, secrets_read=0),), frozenset())
 
 
 def test_plan_shows_what_was_there_before(aws, script) -> None:

@@ -81,5 +81,5 @@ def test_single_time_that_is_none_is_said(script, wrong) -> None:
 )
 def test_cost_counts_what_scheduler_starts(script, schedule, zone, scheduled) -> None:
     """Rules cost nothing, and once is nothing a month."""
-    function = of_spec("report", script(schedule=schedule, timezone=zone).spec, reads_secret=False)
+    function = of_spec("report", script(schedule=schedule, timezone=zone).spec, secrets_read=0)
     assert month(Declared((function,), frozenset())).scheduled == scheduled

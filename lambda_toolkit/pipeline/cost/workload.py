@@ -112,7 +112,8 @@ class DeclaredFunction:
     """How many metrics of its own it publishes."""
     retention_days: int | None
     """``None``: its log is kept for ever."""
-    reads_secret: bool
+    secrets_read: int
+    """How many secrets each run reads."""
     provisioned: int = 0
     """How many environments are kept ready; what is not declared is not known."""
 
@@ -142,7 +143,7 @@ def declared(pipeline: Pipeline) -> Declared:
             of_spec(
                 each.name,
                 function_spec(pipeline, each, _ANY_ACCOUNT),
-                reads_secret=bool(databases.keys() & set(each.secrets)),
+                secrets_read=len(databases.keys() & set(each.secrets)),
             )
             for each in pipeline.functions.values()
         ),
@@ -153,7 +154,7 @@ def declared(pipeline: Pipeline) -> Declared:
     )
 
 
-def of_spec(name: str, spec: FunctionSpec, *, reads_secret: bool) -> DeclaredFunction:
+def of_spec(name: str, spec: FunctionSpec, *, secrets_read: int) -> DeclaredFunction:
     """What of ``spec``, declared as ``name``, costs something."""
     alarms = spec.alarms or ()
     own = {alarm.metric for alarm in alarms if not alarm.namespace.startswith("AWS/")}
@@ -168,7 +169,7 @@ def of_spec(name: str, spec: FunctionSpec, *, reads_secret: bool) -> DeclaredFun
         alarms={f"{spec.name}-{alarm.name}": 1 for alarm in alarms},  # its expression has one metric, too
         metrics=len(own),
         retention_days=spec.log_retention_days,
-        reads_secret=reads_secret,
+        secrets_read=secrets_read,
         provisioned=spec.provisioned_concurrency or 0,
     )
 
@@ -231,7 +232,7 @@ def _use(function: DeclaredFunction, batches: Decimal, measured: Measured | None
         else spent("seconds") + starts * COLD_SHARE * behaviour.init_seconds,
         s3_writes=spent("s3_writes"),
         s3_reads=spent("s3_reads"),
-        secret_reads=starts if function.reads_secret else ZERO,
+        secret_reads=starts * function.secrets_read,
         log_bytes=spent("log_bytes") if measured is None or measured.log_bytes is None else starts * measured.log_bytes,
         provisioned=function.provisioned,
     )

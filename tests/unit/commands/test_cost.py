@@ -91,6 +91,7 @@ def test_quantities_of_totesys_are_those_by_hand(totesys) -> None:
         assert found[other] == (8760, 2628 + Decimal("0.5") * 438, 8760, 8760, 8760 * 1200)
     used = month(totesys)
     assert (used.metrics, used.alarm_metrics, used.secrets, used.emails) == (13, 12, 2, 4)
+    assert sum(use.secret_reads for use in used.functions) == 35_040, "both at each start of freshness"
     assert used.stored_gb == 17_520 * 165_000 / Decimal(10**9)
 
 
@@ -117,17 +118,12 @@ def test_declaration_counts_what_is_paid_for() -> None:
     found = declared(changed)
     assert (found.kms_keys, found.emails, found.dashboards, found.secrets) == (2, 0, 0, {"totes/dev/warehouse"})
     one, other = found.functions
-    assert (one.is_arm, one.is_triggered, one.reads_secret, one.retention_days, one.memory) == (
-        True,
-        False,
-        True,
-        30,
-        1024,
-    )
+    shown = (one.is_arm, one.is_triggered, one.secrets_read, one.retention_days, one.memory)
+    assert shown == (True, False, 1, 30, 1024)
     assert one.alarms == {f"totes-dev-extract-{name}": 1 for name in names}
     published = {metric.name for metric in METRICS if "extract" in metric.functions}
     assert one.metrics == len(published | {"DiskUsed"}) == len(published) + 1
-    assert (other.is_arm, other.reads_secret, other.alarms, other.metrics) == (False, False, {}, 0)
+    assert (other.is_arm, other.secrets_read, other.alarms, other.metrics) == (False, 0, {}, 0)
     assert (one.provisioned, other.provisioned, declared(pipeline).functions[1].is_triggered) == (3, 0, True)
 
 

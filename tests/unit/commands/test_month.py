@@ -83,7 +83,7 @@ EXTRACT = DeclaredFunction(
     alarms={"shop-extract-errors": 1, "shop-extract-slow": 2},
     metrics=3,
     retention_days=None,
-    reads_secret=True,
+    secrets_read=2,
 )
 LOADED = DeclaredFunction(
     *("transform", "shop-transform", 512, True),
@@ -92,9 +92,9 @@ LOADED = DeclaredFunction(
     alarms={},
     metrics=1,
     retention_days=30,
-    reads_secret=False,
+    secrets_read=0,
 )
-OTHER = replace(EXTRACT, name="other", on_aws="shop-other", schedules={}, alarms={}, reads_secret=False, metrics=0)
+OTHER = replace(EXTRACT, name="other", on_aws="shop-other", schedules={}, alarms={}, secrets_read=0, metrics=0)
 SHOP = Declared((EXTRACT, LOADED, OTHER), frozenset({"s/one", "s/two"}), kms_keys=1, emails=3, dashboards=1)
 EVERY = "shop-extract-every"
 HUNDRED = Workload(batches=Decimal(100))
@@ -110,7 +110,7 @@ def test_month_is_made_of_idle_and_busy_runs() -> None:
     cold = transform.starts * Decimal("0.05") * Decimal("1.2")
     assert transform.seconds == days * Decimal("0.3") + 100 * Decimal("0.8") + cold
     assert (extract.s3_writes, extract.s3_reads) == (630 + 1200, 1260 + 600)
-    assert (extract.secret_reads, transform.secret_reads) == (730, 0)
+    assert (extract.secret_reads, transform.secret_reads) == (2 * 730, 0)
     assert extract.log_bytes == 630 * 2500 + 100 * 5000
     assert (found.alarm_metrics, found.metrics, found.dashboards, found.secrets, found.kms_keys) == (3, 4, 1, 2, 1)
     requests = sum(use.s3_reads + use.s3_writes for use in found.functions)
