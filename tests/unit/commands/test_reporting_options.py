@@ -273,7 +273,7 @@ def test_first_load_is_planned_with_what_is_declared(call, monkeypatch, target) 
         target.pipeline = other
         backfill.plan(target, {"payment": 7}, 2.5, 8)
         assert asked[-1][1].is_arm is False
-    monkeypatch.setattr(backfill, "_show", lambda request, document: None)
+    monkeypatch.setattr(backfill, "_show", lambda request, document: request.screen.say(str(document)))
     monkeypatch.setattr(backfill, "plan", lambda of, *given: {"given": given})
     cores = ("--source-cores", "0.25", "--warehouse-cores", "2")
     done = [call("backfill", "--plan", "--json", *given) for given in ((), ("--rows", "payment=7", *cores))]
