@@ -6,7 +6,6 @@ An event and a result of Lambda have at most 6 MB: https://docs.aws.amazon.com/l
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import zlib
 from collections.abc import Callable, Mapping
@@ -82,7 +81,7 @@ def unpack(text: str, of: str) -> dict[str, Any]:
     """
     try:
         content = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
+    except ValueError as error:
         raise PipelineError(f"{of} is not a packed document: it is not base64.") from error
     found = decompressed(content, of)
     if not isinstance(found, dict):

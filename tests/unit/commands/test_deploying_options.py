@@ -70,7 +70,8 @@ def test_deploy_applies_the_plan_of_its_options(call, monkeypatch, target) -> No
         asked.append((of is target, functions, scope, ask))
         return reports.pop(0)
 
-    reports: list[Report | None] = [Report(CHANGES, ()), None, Report((), (Failure(CHANGES[0], "no."),))]
+    failures = [Failure(CHANGES[0], "no."), Failure(CHANGES[1], "after it.")]
+    reports: list[Report | None] = [Report(CHANGES, ()), None, Report((), (failures[0],), (failures[1],))]
     known = {(id(target), Follow.NOTHING): mirror}
     monkeypatch.setattr(command_deploy, "refreshed", lambda of, how: known[id(of), how])
     monkeypatch.setattr(command_deploy, "apply", applied)
@@ -81,7 +82,9 @@ def test_deploy_applies_the_plan_of_its_options(call, monkeypatch, target) -> No
     assert (nothing.exit_code, json.loads(nothing.stdout)) == (0, {"done": [], "failed": []})
     failed = call("deploy", "--json")
     assert failed.exit_code == 1
-    assert json.loads(failed.stdout)["failed"] == [{"kind": "function", "name": "a", "message": "no."}]
+    assert [list(each.values()) for each in json.loads(failed.stdout)["failed"]] == [
+        *(["function", "a", "no."], ["function", "b", "after it."]),
+    ]
     assert asked == [
         (True, ("load",), Scope(prune=False), False),
         (True, (), EVERYTHING, True),
@@ -194,6 +197,10 @@ def test_scope_reaches_the_declaration_and_the_plan(monkeypatch, target) -> None
     [(first, aws, *options), (second, _, only, *others)] = asked
     assert (first, aws, options) == (Wanted(("source",), adopt=True), AWS, [None, False, True])
     assert (second, set(only), others) == (Wanted(()), {"totes-dev-load"}, [True, False])
+    target.environ["WAREHOUSE_DATABASE_URL"] = "duckdb:///w.duckdb"
+    with pytest.raises(CommandError, match="names a DuckDB file"):
+        EVERYTHING.plan(AWS, target)  # type: ignore[arg-type]
+    target.environ.clear()
     with pytest.raises(UsageError, match="With FUNCTIONs named, no secret is written"):
         Scope(overwritten=("source",)).plan(AWS, target, ["load"])  # type: ignore[arg-type]
 

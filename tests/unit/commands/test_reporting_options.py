@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -316,6 +317,7 @@ def test_warehouse_is_published_where_asked(call, monkeypatch, arguments, where,
     def publish(*of: Any) -> Any:
         assert of[:3] == ("snapshot of connection", where, name)
         assert "fact_sales_order" in of[3].warehouse
+        warnings.warn("a deletion met no row", stacklevel=1)
         return done
 
     monkeypatch.setattr(readers, "warehouse_of", lambda of: Reader(SimpleNamespace()))  # type: ignore[arg-type]
@@ -323,7 +325,10 @@ def test_warehouse_is_published_where_asked(call, monkeypatch, arguments, where,
     monkeypatch.setattr(catalogs, "glue_catalog", lambda of, bucket: ("glue", bucket))
     monkeypatch.setattr(snapshot, "WarehouseSnapshot", lambda connection: f"snapshot of {connection}")
     monkeypatch.setattr(publishing, "publish", publish)
-    assert call("publish", *arguments).stdout == f"{says.format(name)}\n"
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        assert call("publish", *arguments).stdout == f"{says.format(name)}\n"
+    assert seen == []
     batch, commits, rows = document
     found = json.loads(call("publish", *arguments, "--json").stdout)
     assert found == {"namespace": name, "batch": batch, "commits": commits, "rows": rows}

@@ -16,7 +16,13 @@ from lambda_toolkit.errors import Advice, Hint
 from lambda_toolkit.pipeline.commands import deploy
 from lambda_toolkit.pipeline.commands.plan import EVERYTHING, Scope, scope_options
 from lambda_toolkit.pipeline.commands.shared.screen import Screen
-from lambda_toolkit.pipeline.commands.shared.show_changes import as_document, notes_of, show_changes, show_report
+from lambda_toolkit.pipeline.commands.shared.show_changes import (
+    as_document,
+    notes_of,
+    show_changes,
+    show_report,
+    wording,
+)
 from lambda_toolkit.pipeline.errors import CommandError
 
 DONE: list[str] = []
@@ -45,6 +51,7 @@ CHANGED = change(
 def test_advice_of_a_plan_is_a_note() -> None:
     plan = Plan((), ("a bucket is kept",), (Advice(Hint.DELETE_DATA),))
     assert notes_of(plan) == ["a bucket is kept", "To remove data too, add --delete-data"]
+    assert set(wording()) == set(Hint), "each remedy of the toolkit has its words here"
 
 
 def test_each_difference_is_a_line(capsys) -> None:

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from lambda_script import ToolkitError
 from lambda_toolkit.pipeline.client.observing.status import Seldom
 from lambda_toolkit.pipeline.commands import status as command
 from lambda_toolkit.pipeline.commands.shared.screen import Screen
 from lambda_toolkit.pipeline.errors import CommandError
+from lambda_toolkit.pipeline.lambdas.shared.errors import PipelineError
 
 PROMISE = {
     "state": "fresh",
@@ -176,10 +178,12 @@ class Reader:
 
 
 def test_watching_goes_on_after_an_error(capsys) -> None:
-    for answer, as_json in ((CommandError("no answer"), False), (DOCUMENT, True), (DOCUMENT, False)):
+    errors = [kind("no answer") for kind in (CommandError, ToolkitError, PipelineError)]
+    for answer, as_json in (*((error, False) for error in errors), (DOCUMENT, True), (DOCUMENT, False)):
         command._again(Screen(as_json=as_json), Reader(answer))  # type: ignore[arg-type]
     said = capsys.readouterr()
-    assert said.err.startswith("Not known at ") and said.err.endswith(": no answer\n")
+    lines = said.err.splitlines()
+    assert [line[:13] + line[-11:] for line in lines] == ["Not known at : no answer"] * 3
     first, *rest = said.out.splitlines()
     assert json.loads(first) == DOCUMENT
     assert rest[0].startswith("totes (dev)") and rest[-1] == "", "screens are parted"
@@ -193,10 +197,11 @@ def test_problem_of_the_plan_is_not_drift(monkeypatch) -> None:
     assert command._drift(target, None) == {"changes": ["function a", "role b"], "problem": None}
 
     def denied(aws: Any, of: Any) -> None:
-        raise CommandError("denied")
+        raise errors.pop()
 
+    errors = [CommandError("denied"), ToolkitError("denied"), OSError("denied")]
     monkeypatch.setattr(command, "EVERYTHING", SimpleNamespace(plan=denied))
-    assert command._drift(target, None) == {"changes": [], "problem": "denied"}
+    assert [command._drift(target, None) for _ in range(3)] == [{"changes": [], "problem": "denied"}] * 3
 
 
 def test_seldom_starts_with_an_answer() -> None:
