@@ -35,6 +35,9 @@ class Running:
         self.asked: dict[int, Callable[..., None]] = {}
         self.during: Callable[[], None] = lambda: None
         self.port = free_port()
+        boto3 = ModuleType("boto3")
+        vars(boto3)["Session"] = lambda **keys: SimpleNamespace(client=lambda name, **of: (name, keys, of))
+        monkeypatch.setitem(sys.modules, "boto3", boto3)
         for module in (alarm_evaluator, slack_receiver):
             monkeypatch.setattr(module, "signal", self.asked.__setitem__)
         monkeypatch.setattr(process, "is_alive", self._is_alive)
@@ -65,9 +68,6 @@ def test_evaluator_ticks_until_the_end(
     monkeypatch.setattr(alarm_evaluator, "TICK", 0.0)
     clock = iter([*range(100, 100 + MANY)])
     monkeypatch.setattr(alarm_evaluator, "time", lambda: next(clock, None) or sys.exit("it does not end"))
-    boto3 = ModuleType("boto3")
-    vars(boto3)["Session"] = lambda **keys: SimpleNamespace(client=lambda name, **of: (name, keys, of))
-    monkeypatch.setitem(sys.modules, "boto3", boto3)
     made: list[Any] = []
     ticked: list[float] = []
 
