@@ -196,6 +196,11 @@ def test_type_is_widened_and_its_views_are_as_they_were(database: Connection) ->
         assert (done.altered, done.alterations, done.refused) == (statements, [], [])
         assert database.rows(VIEWS) == before
         assert differences(database, wide, DECLARATIONS, place) == ()
+        database.run("DROP VIEW wider.current_fact_sale, wider.history_fact_sale")
+        database.run("CREATE TABLE wider.current_fact_sale (one int)")
+        done = prepare(database, wide.replace("(6,2)", "(7,2)"), DECLARATIONS, place, alter=True)
+        widened = [statements[3].replace("(6,2)", "(7,2)")]
+        assert done == Prepared(["view wider.history_fact_sale"], altered=widened), "which is dropped is a view"
     finally:
         database.run("DROP VIEW IF EXISTS first, second, third; DROP OWNED BY reader_of_kinds, owner_of_kinds CASCADE")
         database.run("DROP ROLE reader_of_kinds, owner_of_kinds")
