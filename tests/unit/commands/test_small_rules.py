@@ -201,7 +201,7 @@ def test_warehouse_in_a_file_is_of_this_machine_alone(url, declared, local, refu
     if refused is None:
         refuse_file(target)
     else:
-        with pytest.raises(CommandError, match=refused):
+        with pytest.raises(CommandError, match=f"^p.toml: {refused}"):
             refuse_file(target)
     without = SimpleNamespace(secrets={}, warehouse_file=None)
     nothing: Any = SimpleNamespace(pipeline=without, environ={}, is_local=False)

@@ -237,6 +237,8 @@ def test_exports_of_another_stack_do_not_matter_where_the_stage_is_named(
     named = local_target(CONFIG, replace(stack, slack_url=slack), {"SLACK_WEBHOOK_URL": "real"}, "dev")
     assert (named.pipeline.stage, named.is_local) == ("dev", True)
     assert named.environ["SLACK_WEBHOOK_URL"] == slack, "no real channel is written to"
+    given = [function.spec.environment or {} for function in named.pipeline.functions.values()]
+    assert not any(target.DRIVER_VARIABLE in each for each in given), "the warehouse is no file"
 
 
 def test_functions_on_this_machine_have_no_triggers_of_others(stack: Stack, tmp_path: Path) -> None:
