@@ -14,7 +14,7 @@ from decimal import Decimal
 from lambda_script import PriceList
 from lambda_toolkit.pipeline.cost.month import ZERO, FunctionUse, Line, Month, bill
 from lambda_toolkit.pipeline.cost.rates import Rates
-from lambda_toolkit.pipeline.cost.reading import MILLION, Machines, ReadingRates, ReadingTime, reading_time
+from lambda_toolkit.pipeline.cost.reading import MILLION, SOURCE, Machines, ReadingRates, ReadingTime, reading_time
 
 ALONE, LAMBDA, GLUE, EMR, LOCAL_SPARK = "one function", "lambda", "glue", "emr-serverless", "local-spark"
 ENGINES = (LAMBDA, GLUE, EMR, LOCAL_SPARK)
@@ -231,7 +231,8 @@ def _by_readers(
         slowest = time.limit  # of each table the same: all rates follow the width of its rows
         own = weighed * max(seconds["stream"], seconds["reader"] / setting.cores("extract")) + count * RANGE
         source += weighed * (seconds["send"] + seconds["add_up_cpu"] + seconds["count"])
-        reading, ranges, billed = reading + whole, ranges + count, billed + max(own, _waiting(time, readers))
+        waited = time.seconds * readers if time.limit == SOURCE else own  # for the source, which is billed as well
+        reading, ranges, billed = reading + whole, ranges + count, billed + max(own, waited)
         problems += _problems(table, time, weighed, setting, rates)
     most = rows_of_a_load(setting, rates)
     if sum(table.rows for table in tables) > most:
@@ -269,11 +270,6 @@ def reading_of(table: TableSize, readers: int, setting: Setting, rates: Rates) -
     """How long ``readers`` read ``table``, with the start of their environments; without counting it before."""
     machines = Machines(max(readers, 1), setting.cores("extract"), setting.source_cores)
     return reading_time(table.rows / MILLION, reading_rates(table, rates), machines, START + RANGE)
-
-
-def _waiting(time: ReadingTime, readers: int) -> float:
-    """What is billed of readers that wait for the source."""
-    return time.seconds * readers if time.limit == "the source" else 0.0
 
 
 def _problems(table: TableSize, time: ReadingTime, weighed: float, setting: Setting, rates: Rates) -> list[str]:

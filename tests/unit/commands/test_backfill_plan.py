@@ -51,6 +51,9 @@ from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import STATEMENT
 from lambda_toolkit.pipeline.proposal.catalog import Catalog, Column, Table
 from lambda_toolkit.spec.prices import price_list
 from tests.support.repository import REPOSITORY
+from tests.unit.commands.test_first_load import RATES as WHOLE
+from tests.unit.commands.test_first_load import SETTING as HAND
+from tests.unit.commands.test_first_load import TABLES
 
 RATES, PRICES = rates(), price_list("eu-west-2")
 MEMORY = {"extract": 1769, "transform": 1769, "load": 1769}
@@ -133,6 +136,21 @@ def test_most_simulated_runs_are_quicker_than_is_likely() -> None:
     for rows in range(2_000_000, 10_000_000, 1_000_000):
         found = backfill_plan([TableSize("payment", rows, 71)], SETTING, 1, RATES, PRICES)["simulated"]
         assert found["median"] < found["likely"] < 2 * found["median"]
+
+
+def test_functions_with_less_memory_take_longer_and_cost_by_it() -> None:
+    """Of 1,769 MB, which is one processor: 610 and 1,220 have 10 and 20 of 29 parts. Rates of whole numbers."""
+    memory = {"extract": 610, "transform": 1220, "load": 1769}
+    alone, readers = estimates(TABLES, replace(HAND, memory=memory), WHOLE, PRICES)[:2]
+    reading, transform, load = 1.9 + 8.5 * 1.5 * 2.9, 1.9 + 340 * 1.45, 1.9 + 3.8 + 3.5 * 7
+    assert (alone.reading, alone.transform, alone.load) == pytest.approx((reading, transform, load))
+    gb_seconds = reading * 610 + (transform + 4 * 0.4) * 1220 + load * 1769
+    assert float(alone.lines[1].quantity) == pytest.approx(gb_seconds / 1024, rel=1e-5)
+    reading, transform, load = 1.5 + 1.9 + 8 * 1.5 * 2.9 / 4 + 0.4, 1.9 + 340 * 1.45 / 4, 1.9 + 4.5 * 3.8
+    assert (readers.reading, readers.transform, readers.load) == pytest.approx((reading, transform, load))
+    of_readers = 8 * 1.5 * 2.9 + 4 * 0.4 + 4 * 1.5
+    gb_seconds = (reading + of_readers) * 610 + (340 * 1.45 + 4 * 0.4) * 1220 + load * 1769
+    assert float(readers.lines[1].quantity) == pytest.approx(gb_seconds / 1024, rel=1e-5)
 
 
 def test_small_tables_have_one_way() -> None:
