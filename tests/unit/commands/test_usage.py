@@ -41,6 +41,7 @@ def test_an_hour_of_runs_says_what_a_run_uses(
 
     def logged(aws: Any, of: Any, name: str, start: int, *, pattern: str) -> list[dict[str, str]]:
         assert (aws, of, name, start) == (AWS, pipeline, "load", int(begin.timestamp()) * 1000)
+        assert pattern in ('"REPORT RequestId"', '"platform.report"'), "CloudWatch selects the lines with these words"
         return [{"message": line} for line in lines[:runs] if pattern.strip('"') in line]
 
     def summed(*given: Any) -> Decimal:
