@@ -153,6 +153,7 @@ def test_directory_is_a_unix_socket() -> None:
         ("postgresql:///d?host=h&port=7&user=u&password=p%26q+r", ("h", 7, "d", "u", "p&q+r")),
         ("postgresql://u:é😀@h/d#x\n", ("h", 5432, "d#x", "u", "é😀")),
         ("postgresql://u:p@h:/d://x", ("h", 5432, "d://x", "u", "p")),
+        ("postgresql://u:p@h/?dbname=d%2Fe", ("h", 5432, "d/e", "u", "p")),
         ("postgresql://u:a@h/d?password=p=?%FF", ("h", 5432, "d", "u", "p=?\udcff")),
     ],
 )
