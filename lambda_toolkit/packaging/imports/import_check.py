@@ -32,13 +32,13 @@ class MissingImport:
     """The module that does not exist; of ``from a import b``, the name ``b`` of ``a`` is ``a.b``."""
     certain: bool
     """Whether the function cannot start."""
-    wrong: str = ""
+    wrong: str
     """The compiled file that would be the module on another platform."""
-    made_for: str = ""
+    made_for: str
     """What that file was made for."""
-    names: str = ""
+    names: str
     """The module of the package that exists and does not define the name."""
-    level: int = 0
+    level: int
     """The number of dots, where they lead out of the package."""
 
 
@@ -55,7 +55,7 @@ class Sources:
     platform: Platform
     environment: Mapping[str, str]
     """The function's variables, as ``PYTHONPATH`` counts."""
-    given: Collection[str] = ()
+    given: Collection[str]
     """Modules that are there although the check would not find them."""
 
 
@@ -84,7 +84,7 @@ class _Walk:
         self._index = ModuleIndex(sources.entries, sources.layer, sources.platform, roots, sources.given)
         self._installed = _installed(sources.entries)
         self._found: dict[tuple[str, str, bool], MissingImport] = {}
-        self._visited: dict[str, bool] = {}
+        self._visited: set[str] = set()
         self._waiting: dict[bool, deque[str]] = {True: deque(), False: deque()}
         self._file, self._name = "", ""
         self.changes_path = False
@@ -96,9 +96,9 @@ class _Walk:
         while any(self._waiting.values()):
             certain = bool(self._waiting[True])
             file = self._waiting[certain].popleft()
-            if self._visited.get(file) or (file in self._visited and not certain):
-                continue
-            self._visited[file] = certain
+            if file in self._visited:
+                continue  # what is certain came first
+            self._visited.add(file)
             statements = self._statements(file)
             if statements is not None:
                 self._file, self._name = file, self._index.name_of(file)
@@ -133,7 +133,7 @@ class _Walk:
         return all(
             self._resolved(step)[1] is None
             if isinstance(step, Import)
-            else self._exist(step.tried) or bool(step.otherwise and self._exist(step.otherwise))
+            else self._exist(step.then if self._exist(step.tried) else step.otherwise)
             for step in steps
         )
 
@@ -142,22 +142,21 @@ class _Walk:
         module = self._absolute(step)
         if module is None:
             return Located(), self._problem(step, "." * step.level + step.module, level=step.level)
-        located = self._index.locate(module) if module else Located(is_own=True, is_namespace=True)
+        located = self._index.locate(module)
         if located.missing:
             return located, self._problem(step, located.missing, located)
-        if not step.name or step.name == "*" or not located.is_own:
+        if not step.name or step.name == "*":
             return located, None
-        below = f"{module}.{step.name}" if module else step.name
-        if located.is_namespace or (located.files and located.files[-1].endswith("/__init__.py")):
-            submodule = self._index.locate(below)
-            if not submodule.missing:
-                return replace(located, files=(*located.files, *submodule.files)), None
-            if located.is_namespace:
-                return located, self._problem(step, submodule.missing, submodule)
-            if submodule.wrong and not self._defines(located, step.name, module):
-                return located, self._problem(step, below, submodule)
+        below = f"{module}.{step.name}"
+        submodule = self._index.locate(below)
+        if not submodule.missing:
+            return replace(located, files=(*located.files, *submodule.files)), None
+        if located.is_namespace:
+            return located, self._problem(step, submodule.missing, submodule)
         if self._defines(located, step.name, module):
             return located, None
+        if submodule.wrong:
+            return located, self._problem(step, below, submodule)
         return located, self._problem(step, below, names=module)
 
     def _absolute(self, step: Import) -> str | None:
@@ -177,14 +176,10 @@ class _Walk:
     def _defines(self, located: Located, name: str, module: str) -> bool:
         """Whether the module may define ``name``. Only the source of the function's own modules can deny it."""
         source = located.files[-1] if located.files else ""
-        if (
-            not source
-            or source in self._installed
-            or is_standard(module.partition(".")[0], self._sources.platform.version)
-        ):
+        if source in self._installed or is_standard(module.partition(".")[0], self._sources.platform.version):
             return True
         if self._index.name_of(source) != module:
-            return True  # a compiled module beside it
+            return True  # a compiled module, or one of the layer or the runtime
         statements = self._statements(source)
         return statements is None or statements.defines_more or name in statements.names
 

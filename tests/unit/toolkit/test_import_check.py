@@ -63,6 +63,12 @@ RUNS = {  # what works on Lambda, or says itself that it may be missing
     "fallback that is there": "try:\n    import ujson\nexcept ImportError:\n    import json as ujson",
     "fallback in a fallback": "try:\n    import a1\nexcept ImportError:\n    try:\n        import a2\n"
     "    except ImportError:\n        a2 = 1",
+    "fallback in what is tried": "try:\n    try:\n        import n1\n    except ImportError:\n        import json\n"
+    "except ImportError:\n    import n2",
+    "missing and caught in what is tried": "try:\n    try:\n        import n1\n    except ImportError:\n        pass\n"
+    "    import json\nexcept ImportError:\n    import n2",
+    "tried before it is there": "try:\n    try:\n        import json\n    except ImportError:\n        import n1\n"
+    "except ImportError:\n    import n2",
     "else of a failed try": "try:\n    import a1\nexcept ImportError:\n    pass\nelse:\n    import a1.more",
     "suppress": "import contextlib\nwith contextlib.suppress(ImportError):\n    import nothere",
     "types": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import nothere\nelse:\n    import json",
@@ -83,6 +89,9 @@ RUNS = {  # what works on Lambda, or says itself that it may be missing
     "not a literal": "import importlib\nfor name in ['a', 'b']:\n    importlib.import_module(name)",
     "text": '"""\nimport nothere\n"""\n# import nothere\nS = "import nothere"',
     "compiled of its own": "import native\nfrom native import fast",
+    "compiled in a package": "from pkg4._c import x\nfrom pkg4 import _c, _d, NAME",
+    "grammar of another version": "import broken\nfrom broken import x",
+    "circle": "def f():\n    import circle",
     "names in many forms": "from forms import a, b, c, d, e, f, g, h, j, k, l",
 }
 OWN = {
@@ -95,6 +104,12 @@ OWN = {
     "unused.py": "import nothere",
     "lazy.py": "def __getattr__(name):\n    return name",
     "native.cpython-312-x86_64-linux-gnu.so": ELF + bytes([62, 0]) + bytes(20),
+    "pkg4/__init__.py": "_d = None\nNAME = 1",
+    "pkg4/_c.abi3.so": ELF,
+    "pkg4/_d.cpython-312-darwin.so": b"\xcf\xfa\xed\xfe",
+    "broken.py": "def f(:",
+    "circle.py": "def f():\n    import circle_back",
+    "circle_back.py": "def f():\n    import circle",
     "forms.py": "a, (b, *c) = 1, (2, 3)\nd: int = 4\nfor e in []: pass\nwith open('x') as f: pass\nif (g := 1): pass\n"
     "try:\n    h = 1\nexcept OSError:\n    j = 2\nclass k: pass\ndef make():\n    global l\n    l = 1",
 }
@@ -128,6 +143,17 @@ FAILS = {  # what fails on Lambda: certainly, or where it runs (?)
     "raised again": ("try:\n    import n1\nexcept ImportError as e:\n    raise RuntimeError from e", ["app.py:2 n1"]),
     "exit": ("import sys\ntry:\n    import n1\nexcept Exception:\n    sys.exit(1)", ["app.py:3 n1"]),
     "fallback": ("try:\n    import n1\nexcept ImportError:\n    import n2", ["app.py:4 n2"]),
+    "one of two that are tried": ("try:\n    import json, n1\nexcept ImportError:\n    import n2", ["app.py:4 n2"]),
+    "neither in what is tried": (
+        "try:\n    try:\n        import n1\n    except ImportError:\n        import n2\n"
+        "except ImportError:\n    import n3",
+        ["app.py:7 n3"],
+    ),
+    "else in what is tried": (
+        "try:\n    try:\n        import json\n    except ImportError:\n        pass\n    else:\n        import n1\n"
+        "except ImportError:\n    import n2",
+        ["app.py:9 n2"],
+    ),
     "after try": ("try:\n    import n1\nexcept ImportError:\n    pass\nimport n2", ["app.py:5 n2"]),
     "finally": ("try:\n    import n1\nexcept ImportError:\n    pass\nfinally:\n    import n2", ["app.py:6 n2"]),
     "path changed, and relative imports": (
@@ -167,6 +193,12 @@ BAD = {
 def test_imports_that_fail_are_reported(name: str) -> None:
     source, expected = FAILS[name]
     assert shown(check({"app.py": source + HANDLER, **OWN, **BAD})) == expected
+
+
+def test_handler_of_a_package_runs_what_is_above_it() -> None:
+    files = {"pkg/__init__.py": "import n1", "pkg/sub/__init__.py": "", "pkg/sub/app.py": "import n2"}
+    for handler in ("pkg.sub.app.lambda_handler", "pkg/sub/app.lambda_handler"):
+        assert shown(check(files, handler=handler)) == ["pkg/__init__.py:1 n1", "pkg/sub/app.py:1 n2"]
 
 
 def test_layer_that_is_not_known_may_have_everything() -> None:
