@@ -129,7 +129,7 @@ bench-readers: $(READY)  ## a hundred million rows under writes, by one reader a
 	$(BIN)/python -m benchmarks.reading_in_parallel --into docs/scale.md
 
 lint: $(READY)  ## style, types and security, of the workflows too, without changing a file
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync types style security
+	@$(MAKE) --no-print-directory --jobs=2 types style security
 
 style: $(READY)  ## the part of `make lint` that ruff does
 	$(BIN)/ruff check .

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import subprocess  # nosec B404: the interpreter is run from a list of arguments
+import subprocess  # nosec B404  # the interpreter is run from a list of arguments
 import sys
 import threading
 from collections.abc import Mapping, Sequence

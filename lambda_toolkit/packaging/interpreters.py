@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import shutil
-import subprocess  # nosec B404: interpreters are run from lists of arguments
+import subprocess  # nosec B404  # interpreters are run from lists of arguments
 import sys
 import time
 from collections.abc import Iterator, Mapping

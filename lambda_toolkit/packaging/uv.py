@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import ssl
-import subprocess  # nosec B404: uv is run from a list of arguments
+import subprocess  # nosec B404  # uv is run from a list of arguments
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path

@@ -8,7 +8,7 @@ import os
 import platform
 import shutil
 import signal
-import subprocess  # nosec B404: the interpreter is run from a list of arguments
+import subprocess  # nosec B404  # the interpreter is run from a list of arguments
 import sys
 import tempfile
 import threading
@@ -62,7 +62,7 @@ def invoke_locally(
     python = find_interpreter(spec.runtime) or Path(sys.executable)
     with tempfile.TemporaryDirectory(prefix="lambda-script-", ignore_cleanup_errors=True) as directory:
         task, provided = Path(directory) / "task", Path(directory) / "runtime"
-        zipfile.ZipFile(BytesIO(package.content)).extractall(task)  # nosec B202: the archive was built here
+        zipfile.ZipFile(BytesIO(package.content)).extractall(task)  # built here
         provided.mkdir()
         for name, place in _provided():
             (provided / name).symlink_to(place)
@@ -114,7 +114,7 @@ def _unpacked(layer: Layer) -> Path:
         folder.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix="partial-", dir=folder.parent))
         with zipfile.ZipFile(layer.path) as archive:
-            archive.extractall(partial)  # nosec B202: the archive was built here
+            archive.extractall(partial)  # built here
         try:
             partial.rename(folder)
         except OSError:  # another process was faster

@@ -67,7 +67,7 @@ class Kind(StrEnum):
     EVENT_BUS = "event bus"
     DASHBOARD = "dashboard"
     CATALOG = "catalog"
-    SECRET = "secret"  # nosec B105  # noqa: S105 - the name of a kind
+    SECRET = "secret"  # noqa: S105  # nosec B105  # the name of a kind
 
 
 UNRESERVED = "unreserved"

@@ -110,10 +110,11 @@ def _outcome(status: int, answer: bytes, retry_after: str) -> Outcome:
     return Outcome(sent=False, reason=reason, final=True)
 
 
+_REVOKED = "invalid_token"
 _MEANINGS = {
     "no_service": ": it was removed or is disabled",
     "no_team": ": its workspace does not exist any more",
-    "invalid_token": ": its URL is not complete, or was revoked",  # nosec B105  # not a password
+    _REVOKED: ": its URL is not complete, or was revoked",
     "channel_is_archived": ": its channel is archived",
     "channel_not_found": ": its channel does not exist any more",
     "action_prohibited": ": an administrator restricts posting to its channel",

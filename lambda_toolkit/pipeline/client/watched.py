@@ -124,7 +124,7 @@ class WatchedPipeline:
     def _known(self) -> Target:
         if self._target is None:
             self.read()
-        assert self._target is not None  # noqa: S101  # nosec B101 - it was just read
+        assert self._target is not None  # noqa: S101  # nosec B101  # it was just read
         return self._target
 
 

@@ -141,7 +141,7 @@ def _simulated(tables: Sequence[TableSize], setting: Setting, rates: Rates) -> d
     if ranges > MOST_SIMULATED:
         return None
     machines = Machines(readers, setting.cores("extract"), setting.source_cores)
-    chance = random.Random(16)  # noqa: S311  # nosec B311: the same every time
+    chance = random.Random(16)  # noqa: S311  # nosec B311  # the same every time
     of = reading_rates(large, rates)
     runs = sorted(simulated(large.rows / MILLION, ranges, of, machines, chance, Mishaps()) for _ in range(RUNS))
     counting = large.rows / MILLION * rates.seconds["count"] * rates.width(large.row_bytes)

@@ -46,7 +46,7 @@ def duckdb_credentials(region: str, endpoint_url: str = "") -> tuple[str, ...]:
 def _duckdb_files(tables: Sequence[LakeTable], root: str) -> Iterator[str]:
     for name, folder in _LINES:
         yield (
-            f"CREATE OR REPLACE VIEW {DUCKDB.quoted(name)} AS\n"  # nosec B608: texts are quoted
+            f"CREATE OR REPLACE VIEW {DUCKDB.quoted(name)} AS\n"  # nosec B608  # texts are quoted
             f"SELECT filename AS {DUCKDB.quoted(PATH)}, unnest(string_split(content, chr(10))) AS {LINE}\n"
             f"FROM read_text({_text(f'{root}/{folder}*.json')})"
         )
@@ -113,7 +113,7 @@ def _spark_files(name: str, columns: Sequence[Column], form: str, place: str, ki
     )
     found = f"SELECT *, input_file_name() AS {path} FROM {all_of}"  # noqa: S608  # nosec B608  # names are quoted
     yield (
-        f"CREATE OR REPLACE TEMPORARY VIEW {SPARK.quoted(name)} AS\n"  # nosec B608: texts are quoted
+        f"CREATE OR REPLACE TEMPORARY VIEW {SPARK.quoted(name)} AS\n"  # nosec B608  # texts are quoted
         f"SELECT * FROM ({found}) AS f WHERE {path} LIKE {_text(f'%{kind}%')}"
     )
 

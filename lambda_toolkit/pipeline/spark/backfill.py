@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess  # nosec B404: interpreters are run from lists of arguments
+import subprocess  # nosec B404  # interpreters are run from lists of arguments
 import sys
 import tempfile
 import time

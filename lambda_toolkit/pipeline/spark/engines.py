@@ -7,7 +7,7 @@ Serverless are called as their documentation says; tests have stubs of them, as 
 from __future__ import annotations
 
 import os
-import subprocess  # nosec B404: the interpreter is run from a list of arguments
+import subprocess  # nosec B404  # the interpreter is run from a list of arguments
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
