@@ -182,6 +182,7 @@ def test_port_out_of_range_and_nul_are_refused(port: str) -> None:
         ("postgresql://u:hush@/d", "the host is missing"),
         ("postgresql://u:hush@h/", "the database is missing"),
         ("postgresql://u:hush@h/d%00", "the database contains the character NUL (%00)"),
+        ("postgresql://u:hush@[::1]:1:2/d", "the port is not a number from 1 to 65535"),
         ("postgresql://u:hush@h:1:2/d", "the port is not a number from 1 to 65535"),
         ("postgresql://u:hush@h:65536/d", "the port is not a number from 1 to 65535"),
     ],

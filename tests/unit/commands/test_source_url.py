@@ -66,6 +66,11 @@ def test_a_variable_is_named_and_never_guessed() -> None:
                 given_url("--source-url", missing, environ)
         else:
             assert given_url("--source-url", missing, environ) == ("", "--source-url"), "refused as a URL"
+    hidden = {f"{GIVEN_URL}1": "postgresql://me:s3cret@h/shop"}
+    assert given_url("--source-url", f"{GIVEN_URL}1", hidden) == ("postgresql://me:s3cret@h/shop", "--source-url")
+    assert hidden == {}, "no process that is started has it"
+    with pytest.raises(UsageError, match=f"{GIVEN_URL}1 is not set"):
+        given_url("--source-url", f"{GIVEN_URL}1", hidden)
 
 
 @pytest.mark.parametrize(("before", "now"), [(None, SHOP), (SHOP, None), (SHOP, CRM)])
