@@ -158,7 +158,7 @@ def test_who_operates_has_what_the_configuration_needs(pipeline: Pipeline) -> No
     assert login["Warehouse"]["Action"] == ["rds-db:connect"]
 
 
-def test_notifier_reads_alarms_and_logs_of_functions_that_have_some(pipeline: Pipeline) -> None:
+def test_notifier_reads_alarms_and_logs_where_there_are_some(pipeline: Pipeline) -> None:
     notifier = replace(pipeline.functions["load"], name="notifier", topic_triggers=("alarms",), alarms=("errors",))
     silent = replace(pipeline.functions["transform"], alarms=None)
     shared = replace(pipeline.functions["extract"].spec, log_group="/{name}")

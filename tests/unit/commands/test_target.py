@@ -221,7 +221,7 @@ def test_stack_is_meant_unless_something_names_aws(
     assert means_local(tmp_path, stage, environ) is is_local
 
 
-def test_exports_of_another_stack_do_not_matter_where_the_stage_is_named(
+def test_exports_of_another_stack_do_not_matter_to_a_stage(
     stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The stack that is meant is the one below the configuration."""

@@ -70,7 +70,7 @@ def test_warehouse_of_a_pipeline_is_reached_by_its_function() -> None:
         ({"warehouse": SchemaNames.shadow("copy")}, ("own", SchemaNames.shadow("copy"), {"alter": False, "later": ""})),
     ],
 )
-def test_preparation_has_what_the_source_takes_where_it_is_not_run(monkeypatch, given: Any, done: Any) -> None:
+def test_preparation_shows_what_the_source_takes_without_a_run(monkeypatch, given: Any, done: Any) -> None:
     asked: list[Any] = []
 
     def prepare(pipeline: Any, schema: str, into: Any, **named: Any) -> Prepared:

@@ -169,7 +169,7 @@ def test_mapping_with_the_tag_that_is_not_declared_is_removed(
     assert ("list_event_source_mappings" in {name for name, _ in aws.operations}) == bool(declared)
 
 
-def test_every_mapping_of_the_toolkit_is_removed_with_the_function() -> None:
+def test_mappings_of_the_toolkit_are_removed_with_the_function() -> None:
     aws = account(mapping("1"), mapping("2", FUNCTION, STREAM), mapping("3", source=OTHER), theirs="3")
     changes = mappings.plan_removal(context(aws))
     assert [change.name for change in changes] == ["f on queue q", "f on stream clicks"]
