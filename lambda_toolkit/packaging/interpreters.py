@@ -15,8 +15,8 @@ from lambda_toolkit.packaging.uv import cache_folder, find_uv, uv_environment
 from lambda_toolkit.spec.model import THIS_RUNTIME
 
 _PROBE = "import sys; print(sys.implementation.name, *sys.version_info[:2])"
-_PROBE_SECONDS = 20
-_DOWNLOAD_SECONDS = 180
+_PROBE_TIMEOUT = 20  # seconds
+_DOWNLOAD_TIMEOUT = 180  # seconds
 _TRY_AGAIN_AFTER = 24 * 3600  # seconds
 
 
@@ -40,7 +40,7 @@ def is_cpython(executable: Path, version: str) -> bool:
             [str(executable), "-I", "-S", "-c", _PROBE],
             capture_output=True,
             text=True,
-            timeout=_PROBE_SECONDS,
+            timeout=_PROBE_TIMEOUT,
             check=False,
         )  # nosec B603
     except (OSError, subprocess.TimeoutExpired):
@@ -93,7 +93,7 @@ def _uv_python(arguments: list[str], own: Path | None) -> str | None:
             cwd=Path.home(),  # outside any project: its .python-version or pyproject.toml would apply
             capture_output=True,
             text=True,
-            timeout=_DOWNLOAD_SECONDS,
+            timeout=_DOWNLOAD_TIMEOUT,
             check=False,
         )  # nosec B603
     except (OSError, subprocess.TimeoutExpired):

@@ -92,6 +92,9 @@ def test_module_of_a_folder_that_is_in_two_places_is_found(tmp_path: Path) -> No
 def test_reason_is_that_of_the_import(tmp_path: Path) -> None:
     (sentence,) = map(str, check(tmp_path, "import yaml", requirements=("click",), provided_modules=("x",)).errors)
     assert "neither package, nor requirements, nor Lambda's Python 3.12 has `yaml`." in sentence
+    data = write(tmp_path / "data", {"app.py": "import settings" + HANDLER, "settings.json": "{}"})
+    spec = FunctionSpec("report", data, handler="app.lambda_handler", runtime="python3.12")
+    assert "neither the package nor Lambda's Python 3.12" in str(check_imports(spec, build(spec), None, None).errors[0])
     folder = write(tmp_path / "pack", {"app.py": "import own.x\nfrom own import y" + HANDLER, "own/__init__.py": ""})
     spec = FunctionSpec("report", folder, handler="app.lambda_handler", runtime="python3.12")
     below, name = map(str, check_imports(spec, build(spec), None, None).errors)

@@ -70,6 +70,7 @@ STEPS = (
     ("import_module('.a', 'other')\nimport_module('.b')\nimport_module('.', __package__)\nimport_module('')", ""),
     ("import_module(x)\nimport_module(5)\nimport_module()\nother.import_module('a')", ""),
     ("import_module('a', package='b')", "a"),
+    ("import_module(x, package='b')\nimport_module(name='.a', package=__package__)", ".a"),
 )  # fmt: skip
 
 

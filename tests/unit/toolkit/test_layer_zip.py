@@ -143,6 +143,15 @@ def test_platforms(runtime: str, architecture: str, platform: str) -> None:
     assert lambda_platform(runtime, architecture) == platform
 
 
+@pytest.mark.parametrize(("platform", "expected"), [("", "aarch64-manylinux2014"), ("any", "any"), ("host", "host-")])
+def test_layer_is_for_the_platform_of_the_function(platform: str, expected: str) -> None:
+    spec = FunctionSpec("f", Path("f.py"), runtime="python3.11", architecture="arm64", requirements=("a",))
+    layer = layer_of(replace(spec, platform=platform, requirements_exclude=("y", "x", "y")))
+    assert layer is not None
+    assert (layer.runtime, layer.architecture, layer.exclude) == ("python3.11", "arm64", ("x", "y"))
+    assert layer.platform.startswith(expected) if platform == "host" else layer.platform == expected
+
+
 @pytest.mark.parametrize(
     ("glob", "name", "matches"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import stat
 import zipfile
@@ -15,7 +16,11 @@ from lambda_toolkit.packaging import function_zip, layer_zip
 from lambda_toolkit.packaging.archive import Entry, code_sha256, content_digest, entry_of, write_archive
 from lambda_toolkit.packaging.function_zip import Package, build
 from lambda_toolkit.packaging.layer_zip import LayerSpec
+from lambda_toolkit.resources.functions import release, settings
+from lambda_toolkit.resources.planning.invoke_permission import Permission
+from lambda_toolkit.resources.triggers import s3_notification
 from lambda_toolkit.spec.model import FunctionSpec
+from lambda_toolkit.spec.triggers.s3 import S3Trigger
 from tests.support.function_sources import HANDLER, names, write
 
 
@@ -76,6 +81,24 @@ def test_hashes_are_those_of_the_formats() -> None:
     for other in ({"a": Entry(b"1")}, {"a": Entry(b"1", True), "b": Entry(b"")}, {"a": Entry(b""), "b": Entry(b"1")}):
         assert content_digest(other) != base
     assert content_digest({"a": Entry(b"1b 0 0\n")}) != content_digest({"a": Entry(b"1"), "b": Entry(b"")})
+
+
+def test_names_and_digests_are_stored_formats() -> None:
+    """Another one would publish every layer, or release every function, once more."""
+
+    def sha256(text: str) -> str:
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    layer = LayerSpec(("a==1",), "python3.12", "arm64", "aarch64-manylinux_2_34", ("x/**",))
+    parts = '[2, ["a==1"], "python3.12", "arm64", "aarch64-manylinux_2_34", ["x/**"], true]'
+    assert (layer.digest, layer.name) == (sha256(parts), f"lambda-script-requirements-{sha256(parts)[:16]}")
+    assert content_digest({"b": Entry(b"\0", True), "a": Entry(b"12")}) == sha256("1 a 0 2\n121 b 1 1\n\0")
+    assert release.digest({"b": 1, "a": "x"}, "hash", "") == sha256('[{"a": "x", "b": 1}, "hash", ""]')[:16]
+    assert settings.digest({"b": [1], "a": {}}) == sha256('{"a": {}, "b": [1]}')[:16]
+    entry = s3_notification._entry("arn", "f", S3Trigger("lake", "in/", ".csv", ("s3:b", "s3:a")))
+    assert entry["Id"] == "lambda-script:f:" + sha256('["in/", ".csv", ["s3:a", "s3:b"]]')[:8]
+    permission = Permission("s3", "s3.amazonaws.com", "arn:aws:s3:::lake", "1")
+    assert permission.statement_id == f"lambda-script-s3-{sha256('arn:aws:s3:::lake')[:8]}"
 
 
 def test_large_archive_is_deflated_and_a_small_one_is_not() -> None:
