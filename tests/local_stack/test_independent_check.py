@@ -183,6 +183,7 @@ def test_reference_of_a_file_that_leads_nowhere_is_reported(tmp_path: Path) -> N
         script += f"CREATE TABLE {table} AS SELECT {values};"
     file.driver.execute(script)
     assert [*independent_check._unenforced(file)] == []  # type: ignore[arg-type]
+    assert [*independent_check._rows(file, "SELECT design_id FROM dim_design ORDER BY 1")] == [("1",), ("2",)]
     file.execute("UPDATE fact_payment SET transaction_id = 3 WHERE transaction_id = 1")
     file.execute("DELETE FROM dim_design WHERE design_id = 2")
     assert [*independent_check._unenforced(file)] == [  # type: ignore[arg-type]

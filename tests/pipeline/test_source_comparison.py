@@ -192,6 +192,8 @@ def test_what_has_no_sql_is_named_and_not_compared(compared) -> None:
     tables, not_compared = compared(at_source='ALTER TABLE "big shop" RENAME price TO cost')
     assert sorted(tables) == ["dim_day", "dim_odd", "dim_past", "fact_shop"]
     assert "dim_shop: the source refuses the query: " in not_compared[-1] and "price" in not_compared[-1]
+    tables, not_compared = compared(at_source='ALTER TABLE "big shop" RENAME at TO moment')
+    assert tables["dim_day"].differences == 0 and len(tables) == 4, "a calendar has the dates that can be read"
 
 
 SHOPS = """
