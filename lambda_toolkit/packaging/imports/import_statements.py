@@ -133,7 +133,7 @@ class _Reader:
                     yield Import(alias.name, "", 0, node.lineno, certain)
             case ast.ImportFrom(module, names, level):
                 for alias in names:
-                    yield Import(module or "", alias.name, level or 0, node.lineno, certain)
+                    yield Import(module or "", alias.name, level, node.lineno, certain)
             case ast.FunctionDef() | ast.AsyncFunctionDef():
                 yield from self.steps(node.body, certain=False, of_module=False)
             case ast.ClassDef():
@@ -222,7 +222,7 @@ def _literal(call: ast.Call, certain: bool) -> Iterator[Import]:
     ]
     if not values or not values[0].strip("."):
         return
-    package = next((item for item in (*call.args[1:2], *(k.value for k in call.keywords if k.arg == "package"))), None)
+    package = next((item for item in (*call.args[1:], *(k.value for k in call.keywords if k.arg == "package"))), None)
     module = values[0].lstrip(".")
     level = len(values[0]) - len(module)
     if level and (package is None or ast.unparse(package) not in ("__package__", "__spec__.parent")):

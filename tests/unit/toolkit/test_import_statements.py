@@ -70,7 +70,7 @@ STEPS = (
     ("import_module('.a', 'other')\nimport_module('.b')\nimport_module('.', __package__)\nimport_module('')", ""),
     ("import_module(x)\nimport_module(5)\nimport_module()\nother.import_module('a')", ""),
     ("import_module('a', package='b')", "a"),
-    ("import_module(x, package='b')\nimport_module(name='.a', package=__package__)", ".a"),
+    ("import_module(x, package='b')\nimport_module(x, 'b')\nimport_module(name='.a', package=__package__)", ".a"),
 )  # fmt: skip
 
 
@@ -89,7 +89,7 @@ def test_line_is_that_of_the_statement() -> None:
 ALWAYS = "__name__ __file__ __doc__ __dict__ __spec__ __path__ __loader__ __package__ __builtins__"
 NAMES = (
     ("def a(): x = 1\nasync def b(): y = 2\nclass c: z = 3", "a b c"),
-    ("import a.b, c as d\nfrom e import f, g as h", "a d f h"),
+    ("import a.b.x, c as d\nfrom e import f, g as h", "a d f h"),
     ("a = b = 1\nc, (d, *e) = x\nf.g = h[0] = 1", "a b c d e"),
     ("a: int = 1\nb += 1\nfor c in d: e = 1\nwith x as f, y: pass", "a b c e f"),
     ("async def f():\n    global a\n    async for b in c: pass", "f a"),
@@ -110,7 +110,14 @@ def test_names_are_those_that_the_module_defines(source: str, expected: str) -> 
 
 def test_module_may_define_more_than_it_says() -> None:
     more = (
-        *("from a import *", "def __getattr__(name): ...", "globals()['a'] = 1", "vars()['a'] = 1", "exec(x)"),
+        *(
+            "from a import *",
+            "from a import *\nfrom b import c",
+            "def __getattr__(name): ...",
+            "globals()['a'] = 1",
+            "vars()['a'] = 1",
+            "exec(x)",
+        ),
         *("eval(x)", "sys.modules['a'] = 1", "setattr(x, 'a', 1)", "x.__dict__['a'] = 1"),
         "match x:\n    case [a, *b]: pass",
     )
