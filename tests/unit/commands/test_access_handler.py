@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import base64
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
-import pyarrow as pa
 import pytest
 
 from lambda_toolkit.pipeline.access import answers, handler, packing, preparing, statements
@@ -72,28 +70,6 @@ def test_query_ends_before_lambda_ends_it(s3: S3, reading: list[Any], left: floa
     found = packing.decompressed(base64.b64decode(answer["content"]), "it")
     assert found == [[1], ["connection", "SELECT 1", {"json": {"a": 2}}]]
     assert (reading, s3.asked) == ([("those of warehouse", seconds)], [])
-
-
-def test_csv_is_compressed_as_gzip(s3: S3, reading: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    def csv(connection: str, query: str, sink: Any) -> None:
-        assert (connection, query) == ("connection", "SELECT 1")
-        for content in (b"a,b\n", b"1,2\n" * 100_000):
-            sink(content)
-
-    monkeypatch.setattr(statements, "csv", csv)
-    content = base64.b64decode(call({"action": "csv", "query": "SELECT 1"})["content"])
-    assert zlib.decompress(content, wbits=31) == b"a,b\n" + b"1,2\n" * 100_000
-    assert len(content) < 10_000 and reading == [("those of warehouse", 540)]
-
-
-def test_table_is_a_compressed_stream_of_arrow(s3: S3, reading: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    found = pa.table({"0": ["x" * 100] * 10_000})
-    monkeypatch.setattr(statements, "columns", lambda *of: [Column("a", "text")] if of == ("connection", "q") else [])
-    monkeypatch.setattr(statements, "tables", lambda *of: of[3](found) if of[:2] == ("connection", "q") else None)
-    answer = call({"action": "table", "query": "q"})
-    content = base64.b64decode(answer["content"])
-    assert pa.ipc.open_stream(content).read_all().num_rows == 10_000
-    assert len(content) < 100_000 and answer["columns"] == [{"name": "a", "type": "text"}]
 
 
 def test_answers_are_removed_once_they_were_read(s3: S3, reading: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
