@@ -232,12 +232,9 @@ def _literal(call: ast.Call, certain: bool) -> Iterator[Import]:
 
 def _stored(nodes: Sequence[ast.AST]) -> Iterator[str]:
     for node in nodes:
-        if isinstance(node, ast.Name):
-            yield node.id
-        else:
-            yield from (
-                each.id for each in ast.walk(node) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)
-            )
+        yield from (
+            each.id for each in ast.walk(node) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)
+        )
 
 
 def _suppresses(expression: ast.expr) -> bool:

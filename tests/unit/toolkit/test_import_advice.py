@@ -140,6 +140,9 @@ def test_layer_that_was_never_built_here_may_have_everything(tmp_path: Path) -> 
     spec = FunctionSpec("report", source, runtime="python3.12")
     assert check_imports(spec, build(spec), None, None).errors
     assert check_imports(spec, build(spec), layer, None) == ImportProblems()
+    assert check_imports(spec, build(spec), None, None).errors, "what passed with a layer has not passed without"
+    everything = FunctionSpec("report", source, runtime="python3.12", provided_modules=("*",))
+    assert check_imports(everything, build(spec), None, None) == ImportProblems()
     of_others = FunctionSpec("report", source, runtime="python3.12", layers=("arn:a",))
     assert check_imports(of_others, build(spec), None, None) == ImportProblems()
 
