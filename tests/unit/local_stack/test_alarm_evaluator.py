@@ -109,6 +109,8 @@ def test_the_reason_says_what_was_found() -> None:
     evaluated = evaluate(alarm(), {NOON: 3}, NOON)
     assert evaluated is not None
     assert evaluated[1] == "Errors (Sum over 60 s) GreaterThanOrEqualToThreshold 1: 3"
+    of_two = evaluate(alarm(EvaluationPeriods=2, DatapointsToAlarm=1), {NOON: 0, NOON - 60: 5}, NOON)
+    assert of_two is not None and of_two[1].endswith(": 5"), "the value that breaches"
 
 
 def emf(**changes: Any) -> dict[str, Any]:
@@ -276,6 +278,9 @@ def test_expression_that_is_not_evaluated_is_named(expression: str, changed: dic
     api = Api([{**described, "StateValue": "INSUFFICIENT_DATA", "StateReason": api.reasons["silent"]}], [], {})
     AlarmEvaluator(api, api, since=NOON).tick(NOON)
     assert api.states == [], "it is said once"
+    api = Api([{**described, "StateValue": "INSUFFICIENT_DATA", "StateReason": "of CloudWatch"}], [], {})
+    AlarmEvaluator(api, api, since=NOON).tick(NOON)
+    assert says in api.reasons["silent"]
 
 
 def test_without_alarms_nothing_is_asked_for() -> None:

@@ -239,3 +239,20 @@ def test_slices_are_put_together_by_their_statistic(statistic: str, value: float
 
     alarm = math_alarm(math({"Id": "m", "MetricStat": {**STAT, "Stat": statistic}}))
     assert Windows(read).values([alarm], NOON + 20) == {"math": [value, None]}
+
+
+def test_calls_keep_to_the_limits_of_cloudwatch() -> None:
+    """500 queries a call, and 1000 values."""
+    asked: list[int] = []
+    windows = Windows(lambda **query: asked.append(len(query["MetricDataQueries"])) or ())
+    assert windows._get([STAT] * 501, NOON, NOON) == [{}] * 501 and asked == [500, 1]
+    alarms = [{**ALARM, "AlarmName": str(number)} for number in range(501)]
+    api: Any = Asked(
+        describe_alarms=[{"MetricAlarms": alarms}],
+        describe_log_groups=[{"logGroups": [{"logGroupName": "/g"}]}],
+        filter_log_events=[{"events": [{**line(0), "logStreamName": str(number)} for number in range(1001)]}],
+    )
+    AlarmEvaluator(api, api, since=NOON).tick(NOON)
+    sizes = [len(of["MetricData"]) for name, of in api.asked if name == "put"]
+    assert sizes == [1000, 1]
+    assert [len(of["MetricDataQueries"]) for name, of in api.asked if name == "get_metric_data"] == [500, 1]

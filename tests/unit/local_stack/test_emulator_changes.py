@@ -71,7 +71,7 @@ def test_alarm_keeps_its_expression_in_place_of_a_metric(fake: Fake) -> None:
         for _ in range(3)
         for form in ({"use_json": False, "use_cbor": True}, {"use_json": True, "use_cbor": False})
     ]
-    query = {"Metrics.member.1.Id": "a"}
+    query = {"AlarmName": "query", "Metrics.member.1.Id": "a"}
     assert changed(query, {"AlarmName": "query"}, False)[0] == 400 and "query" not in stored
     assert refused[-1] == ("ValidationError", {})
     assert changed({"MetricName": "x"}, {"AlarmName": "plain", "MetricName": "x"}, False)[0] == 200

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
@@ -125,6 +126,10 @@ def test_other_destinations_are_the_emulators() -> None:
     other.function["config"]["FunctionArn"] = ARN
     other.of.attempt(other.function, {"a": 1})
     assert [sent[0] for sent in other.sent] == ["arn:aws:sqs:own"]
+    for owner in ({}, {"event_invoke_configs": None}, None):
+        bare = Started()
+        replace(bare.of, function_of=lambda arn, owner=owner: (owner, None, "")).attempt(bare.function, {"a": 1})
+        assert (bare.sent, bare.written) == ([], []), "nothing was set"
 
 
 @pytest.mark.parametrize(("retries", "attempts"), [(None, 3), (0, 1), (1, 2)])

@@ -95,6 +95,7 @@ def test_webhook_answers_as_slack_does(port: int, tmp_path: Path) -> None:
         (post(port, b"{}"), (400, "no_text")),
         (post(port, b"", Content_Length="1000001"), (400, "invalid_payload")),
         (post(port, b"", Content_Length="-1"), (400, "invalid_payload")),
+        (post(port, b"", Content_Length="²"), (400, "invalid_payload")),
     ):
         assert answered[:2] == expected
     assert post(port, b'{"text": "b"}')[0] == 200

@@ -123,7 +123,7 @@ def _keep(directory: Path, payload: Mapping[str, Any]) -> None:
     received_at = datetime.now(UTC).isoformat(timespec="milliseconds")
     line = json.dumps({"payload": payload, "received_at": received_at})
     with _writing:
-        directory.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(exist_ok=True)
         with (directory / INDEX).open("a", encoding="utf-8") as index:
             index.write(line + "\n")
 
