@@ -26,7 +26,7 @@ from lambda_toolkit.pipeline.config.aws.lake_catalog import database_name
 from lambda_toolkit.pipeline.config.aws.role_policy import permissions
 from lambda_toolkit.pipeline.config.model import IamLogin, Pipeline, ReadSecret
 from lambda_toolkit.pipeline.errors import ConfigurationError, UsageError
-from tests.unit.commands.test_configuration_values import PIPELINE, REPORT, TABLES, loaded
+from tests.unit.commands.test_load_values import PIPELINE, REPORT, TABLES, loaded
 
 ACCOUNT = "123456789012"
 GENERAL = 'permissions_boundary = "arn:aws:iam::{account}:policy/limits"\ntags = { team = "data" }\n'

@@ -16,7 +16,7 @@ from lambda_toolkit.pipeline.config.lock_file import write_lock
 from lambda_toolkit.pipeline.config.mirror import MIRROR_FILE, Mirror, MirrorColumn, MirrorTable, read_mirror, to_json
 from lambda_toolkit.pipeline.config.project import Tables, write_project
 from lambda_toolkit.pipeline.errors import ConfigurationError
-from tests.unit.commands.test_configuration_values import ALERTS, LEAST, PIPELINE, REPORT, TABLES, loaded
+from tests.unit.commands.test_load_values import ALERTS, LEAST, PIPELINE, REPORT, TABLES, loaded
 
 SOURCE = '[source.item]\nkey = "item_id"\n'
 ALARM = "\n[alarms.a]\nmetric = 'm'"
