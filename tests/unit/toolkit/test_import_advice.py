@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from lambda_toolkit.packaging import import_advice
+from lambda_toolkit.packaging.archive import Entry, write_archive
 from lambda_toolkit.packaging.function_zip import build
 from lambda_toolkit.packaging.import_advice import ImportProblems, check_imports
 from lambda_toolkit.packaging.imports import import_check
 from lambda_toolkit.packaging.imports.compiled_modules import Platform, is_compiled, made_for, module_name
 from lambda_toolkit.packaging.imports.module_index import module_names
-from lambda_toolkit.packaging.layer_zip import LayerSpec
+from lambda_toolkit.packaging.layer_zip import Layer, LayerSpec
 from lambda_toolkit.spec.model import FunctionSpec
 from tests.support.function_sources import write
 
@@ -145,6 +146,17 @@ def test_layer_that_was_never_built_here_may_have_everything(tmp_path: Path) -> 
     assert check_imports(everything, build(spec), None, None) == ImportProblems()
     of_others = FunctionSpec("report", source, runtime="python3.12", layers=("arn:a",))
     assert check_imports(of_others, build(spec), None, None) == ImportProblems()
+
+
+def test_layer_that_was_built_here_has_what_is_in_it(tmp_path: Path) -> None:
+    layer = LayerSpec(("yaml",), "python3.12", "x86_64", "any")
+    (tmp_path / "layer.zip").write_bytes(write_archive({"python/yaml.py": Entry(b"")}))
+    built = Layer(tmp_path / "layer.zip", 1, 1, ())
+    for module, missing in (("yaml", 0), ("pandas", 1)):
+        source = write(tmp_path, {"app.py": f"import {module}" + HANDLER}) / "app.py"
+        spec = FunctionSpec("report", source, runtime="python3.12")
+        assert check_imports(spec, build(spec), layer, None) == ImportProblems()
+        assert len(check_imports(spec, build(spec), layer, built).errors) == missing
 
 
 ELF = b"\x7fELF" + bytes(14)

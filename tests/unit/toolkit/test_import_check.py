@@ -330,6 +330,7 @@ def test_messages_say_where_and_what_to_do(tmp_path: Path, monkeypatch: pytest.M
     assert "Python has no `imp` since 3.12" in removed
     assert "Write it without dots, `from x import y`" in relative
     inside, dynamic = found.notes
+    assert not any(note.endswith(".") for note in found.notes)
     assert "line 7: `import zzz` fails on Lambda, if it runs:" in inside
     assert 'line 9: `import_module(".w")` fails on Lambda, if it runs: the dots' in dynamic
     assert 'Write it without dots, `import_module("w")`' in dynamic
